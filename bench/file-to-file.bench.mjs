@@ -1,0 +1,148 @@
+// A line appended to the outbox of one directory until it stands in the inbox of another.
+import { appendFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { startHelper, withCleanup } from "./kit/children.mjs"
+import { sleep } from "./kit/clock.mjs"
+import { Home } from "./kit/home.mjs"
+import { LineFollower } from "./kit/line-follower.mjs"
+import { startRelay } from "./kit/relay.mjs"
+import { median, quantile, spread } from "./kit/statistics.mjs"
+
+/** @typedef {import("./kit/children.mjs").Defer} Defer */
+/** @typedef {{ label: string, from: string, to: LineFollower, line: (text: string) => string }} Route */
+
+const samples = 400
+const pauseMs = 5
+const burstLines = 10_000
+const rounds = 5
+const patienceMs = 20_000
+
+/** @returns {Promise<import("./kit/report.mjs").Report>} */
+export function run() {
+  return withCleanup(async (defer) => {
+    const bare = await openBarePipe(defer)
+    const ours = await openDaemons(defer)
+    const alone = await compareLatency([bare, ours])
+    const bursts = []
+    for (const route of [bare, ours]) bursts.push(await measureBursts(route))
+    const [bareMs = [], oursMs = []] = alone
+    const ratio = (/** @type {number} */ q) => (quantile(oursMs, q) / quantile(bareMs, q)).toFixed(2)
+    return {
+      goal: `p50 within 2.5 times the bare pipeline; ${burstLines} lines once, in order, at 20,000 lines/s or more`,
+      tables: [
+        {
+          caption: `Milliseconds from append to line, one line at a time, ${samples} of each in turn`,
+          columns: ["", "p50", "p99"],
+          rows: [
+            ...[bare, ours].map(({ label }, i) => [
+              label,
+              ...[0.5, 0.99].map((q) => quantile(alone[i] ?? [], q).toFixed(2)),
+            ]),
+            ["ratio", ratio(0.5), ratio(0.99)],
+          ],
+        },
+        {
+          caption: `${burstLines} lines appended one by one, limits lifted; median of ${rounds} (least–most)`,
+          columns: ["", "seconds", "lines/s", "lost", "doubled", "in order"],
+          rows: bursts,
+        },
+      ],
+      notes: ["each append opens, writes and closes, as a shell's >> does; its own time is in the seconds"],
+    }
+  })
+}
+
+/** @param {Defer} defer @returns {Promise<Route>} */
+async function openBarePipe(defer) {
+  const { directory } = new Home(defer)
+  const [from, to] = [join(directory, "from"), join(directory, "to")]
+  for (const path of [from, to]) writeFileSync(path, "")
+  const module = new URL("bare/pipe.mjs", import.meta.url)
+  /** @type {import("./kit/children.mjs").Helper<import("./bare/pipe.mjs").PipeApi>} */
+  const receiver = startHelper(module, defer)
+  /** @type {import("./kit/children.mjs").Helper<import("./bare/pipe.mjs").PipeApi>} */
+  const sender = startHelper(module, defer)
+  await sender.ask("send", { path: from, port: await receiver.ask("receive", { path: to }) })
+  return { label: "bare pipeline", from, to: new LineFollower(to, defer), line: (text) => text }
+}
+
+/** @param {Defer} defer @returns {Promise<Route>} */
+async function openDaemons(defer) {
+  const { url } = await startRelay(defer)
+  const { outbox } = await new Home(defer).startDaemon("default", url)
+  const { inbox } = await new Home(defer).startDaemon("default", url)
+  return {
+    label: "agentchat",
+    from: outbox,
+    to: new LineFollower(inbox, defer),
+    line: (content) => JSON.stringify({ to: "#general", content }),
+  }
+}
+
+/** @param {readonly Route[]} routes @returns {Promise<number[][]>} milliseconds by route */
+async function compareLatency(routes) {
+  /** @type {number[][]} */
+  const latencies = routes.map(() => [])
+  for (let sample = 0; sample < samples; sample++) {
+    for (const [index, { from, to, line }] of routes.entries()) {
+      const text = `alone-${sample}-`
+      const found = to.find(text, patienceMs)
+      const startMs = performance.now()
+      appendFileSync(from, `${line(text)}\n`)
+      await found
+      latencies[index]?.push(performance.now() - startMs)
+      await sleep(pauseMs * (1 + Math.random()))
+    }
+  }
+  return latencies
+}
+
+/** @param {Route} route @returns one row */
+async function measureBursts(route) {
+  const seconds = []
+  const faults = { lost: 0, doubled: 0, unordered: 0 }
+  for (let round = 0; round < rounds; round++) {
+    const found = await measureBurst(route, `burst-${round}-`)
+    seconds.push(found.seconds)
+    faults.lost += burstLines - new Set(found.serials).size
+    faults.doubled += found.serials.length - new Set(found.serials).size
+    if (found.serials.some((serial, i) => serial < (found.serials[i - 1] ?? 0))) faults.unordered++
+  }
+  const perSecond = Math.round(burstLines / median(seconds))
+  return [
+    route.label,
+    spread(seconds, 2),
+    perSecond,
+    faults.lost,
+    faults.doubled,
+    faults.unordered === 0 ? "yes" : "NO",
+  ]
+}
+
+/** @param {Route} route @param {string} mark */
+async function measureBurst({ from, to, line }, mark) {
+  /** @type {number[]} */
+  const serials = []
+  const pattern = new RegExp(`${mark}(\\d+)-`)
+  let lastMs = 0
+  to.onLine = (text) => {
+    const serial = pattern.exec(text)?.[1]
+    if (serial === undefined) return
+    serials.push(Number(serial))
+    lastMs = performance.now()
+  }
+  const startMs = performance.now()
+  for (let serial = 0; serial < burstLines; serial++) appendFileSync(from, `${line(`${mark}${serial}-`)}\n`)
+  await untilQuiet(() => serials.length)
+  return { seconds: (lastMs - startMs) / 1_000, serials }
+}
+
+/** Waits long enough for late and doubled lines to show. @param {() => number} count */
+async function untilQuiet(count) {
+  const deadlineMs = performance.now() + patienceMs
+  for (let seen = -1; performance.now() < deadlineMs; ) {
+    if (seen === count() && seen >= burstLines) return
+    seen = count()
+    await sleep(2_000)
+  }
+}

@@ -1,0 +1,48 @@
+import { connect, createServer } from "node:net"
+import { program } from "./built.mjs"
+import { startProgram } from "./children.mjs"
+import { waitUntil } from "./clock.mjs"
+
+const limitsLifted = ["--rate", "100000000/s", "--burst", "1000000"]
+
+/**
+ * Starts a relay that lets everybody send as fast as they can.
+ * @param {import("./children.mjs").Defer} defer - told how to end it
+ */
+export async function startRelay(defer) {
+  const port = await findFreePort()
+  const relay = startProgram("node", [program, "serve", "--port", String(port), ...limitsLifted])
+  defer(relay.end)
+  await waitForPort(port, relay)
+  return { port, pid: relay.pid, url: `ws://127.0.0.1:${port}` }
+}
+
+/** @returns {Promise<number>} */
+export function findFreePort() {
+  const server = createServer()
+  return new Promise((resolve) => {
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = /** @type {import("node:net").AddressInfo} */ (server.address())
+      server.close(() => resolve(port))
+    })
+  })
+}
+
+/** Waits until a program listens. @param {number} port @param {ReturnType<typeof startProgram>} starting */
+export function waitForPort(port, starting) {
+  return waitUntil("a server to listen", () => {
+    if (starting.hasEnded()) throw new Error(`a server did not start:\n${starting.printed()}`)
+    return isListening(port)
+  })
+}
+
+/** @param {number} port @returns {Promise<boolean>} */
+function isListening(port) {
+  return new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1", () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.on("error", () => resolve(false))
+  })
+}

@@ -1,0 +1,55 @@
+// Compiles bin/ and src/ into dist/. With --if-stale: only when they changed since the last build.
+// The new dist/ replaces the old one by rename, so a failed build leaves the old one in place and a
+// program that is running from it never finds it half empty.
+import { createHash } from "node:crypto"
+import { chmodSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import process from "node:process"
+import { root } from "./project.mjs"
+import { fail, run, say } from "./run.mjs"
+
+const dist = join(root, "dist")
+const stampName = ".stamp"
+
+const stamp = hashSources()
+if (!process.argv.includes("--if-stale") || stamp !== readStamp()) build()
+
+/** What dist/ is made from, by content: a checkout touches every file and changes few. */
+function hashSources() {
+  const hash = createHash("sha256")
+  const configs = ["package-lock.json", "tsconfig.build.json", "tsconfig.json"]
+  for (const path of [...configs, ...listFiles("bin"), ...listFiles("src")]) {
+    hash
+      .update(`${path}\0`)
+      .update(readFileSync(join(root, path)))
+      .update("\0")
+  }
+  return hash.digest("hex")
+}
+
+/** @param {string} folder */
+function listFiles(folder) {
+  const entries = readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
+  const paths = entries.map((name) => join(folder, name))
+  return paths.filter((path) => path.endsWith(".ts")).sort()
+}
+
+function readStamp() {
+  const path = join(dist, stampName)
+  return existsSync(path) ? readFileSync(path, "utf8") : undefined
+}
+
+function build() {
+  say("building …")
+  const fresh = `${dist}-${process.pid}`
+  const old = `${fresh}-old`
+  const status = run("tsc", ["-p", "tsconfig.build.json", "--outDir", fresh])
+  if (status === 0) {
+    chmodSync(join(fresh, "bin", "agentchat.js"), 0o755)
+    writeFileSync(join(fresh, stampName), stamp)
+    if (existsSync(dist)) renameSync(dist, old)
+    renameSync(fresh, dist)
+  }
+  for (const path of [fresh, old]) rmSync(path, { recursive: true, force: true })
+  if (status !== 0) fail("the build failed", "correct the errors above, then try again")
+}

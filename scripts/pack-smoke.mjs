@@ -1,0 +1,152 @@
+// Uses the packed package as a stranger would: installed into an empty folder, with nothing of ours in reach.
+import { execFileSync, spawn } from "node:child_process"
+import { once } from "node:events"
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { createServer } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import process from "node:process"
+import { createInterface } from "node:readline"
+import { setTimeout as delay } from "node:timers/promises"
+import { publint } from "publint"
+import { formatMessage } from "publint/utils"
+import { install, pack } from "./pack-install.mjs"
+import { readJson, root } from "./project.mjs"
+
+/** Ends whatever a check still runs, far above what any of them takes. */
+const deadlineMs = 30_000
+
+const { version } = /** @type {{ version: string }} */ (readJson("package.json"))
+const folder = mkdtempSync(join(tmpdir(), "agentchat-pack-"))
+const program = join(folder, "node_modules", ".bin", "agentchat")
+const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("AGENTCHAT_")))
+
+try {
+  const tarball = pack(folder)
+  await check("satisfies publint", () => satisfyPublint(tarball))
+  await check("installs", () => install(tarball, folder))
+  await check("prints its version", () => expectText(agentchat("--version"), version))
+  await check("prints its help", () => expectText(agentchat("--help"), "Usage"))
+  await check("is imported as a library", importLibrary)
+  await check("carries types that stand alone", checkTypes)
+  await check("carries a line from send to listen", carryLine)
+} finally {
+  rmSync(folder, { recursive: true, force: true })
+}
+
+/**
+ * @param {string} claim - what the package does, unless `verify` throws
+ * @param {() => unknown} verify
+ */
+async function check(claim, verify) {
+  try {
+    await verify()
+  } catch (cause) {
+    throw new Error(`the packed package does not hold: it ${claim}`, { cause })
+  }
+  console.log(`  ${claim}`)
+}
+
+/** @param {string} tarball */
+async function satisfyPublint(tarball) {
+  const bytes = new Uint8Array(readFileSync(tarball))
+  const { messages, pkg } = await publint({ pack: { tarball: bytes.buffer }, strict: true })
+  if (messages.length > 0) throw new Error(messages.map((message) => formatMessage(message, pkg)).join("\n"))
+}
+
+function importLibrary() {
+  const script = 'import { AgentChatClient } from "agentchat"; console.log(typeof AgentChatClient)'
+  const args = ["--input-type=module", "--eval", script]
+  expectText(execFileSync(process.execPath, args, { cwd: folder, env, encoding: "utf8" }), "function")
+}
+
+/** Compiles a strict program that uses the library, in the presence of Node's types and no others. */
+function checkTypes() {
+  const lines = [
+    'import { AgentChatClient } from "agentchat"',
+    "export const Client: object = AgentChatClient",
+    "",
+  ]
+  writeFileSync(join(folder, "user.mts"), lines.join("\n"))
+  const tsc = join(root, "node_modules", "typescript", "bin", "tsc")
+  const options = ["--noEmit", "--strict", "--module", "node20", "--target", "es2023", "--types", "node"]
+  execFileSync(process.execPath, [tsc, ...options, "user.mts"], { cwd: folder, stdio: "inherit" })
+}
+
+async function carryLine() {
+  const port = await findFreePort()
+  const relay = start("serve", "--port", String(port))
+  try {
+    await becomeHealthy(port)
+    const url = `ws://127.0.0.1:${port}`
+    const text = "one line through the packed program"
+    const listener = start("listen", url, "#general")
+    // Whichever comes first: a listener that joins after the line was sent gets it replayed.
+    agentchat("send", url, "#general", text)
+    await printText(listener, text)
+    relay.kill("SIGTERM")
+    await once(relay, "exit", { signal: AbortSignal.timeout(deadlineMs) })
+  } finally {
+    relay.kill("SIGKILL")
+  }
+}
+
+/** @returns {Promise<number>} a port that was free a moment ago */
+async function findFreePort() {
+  const server = createServer()
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(undefined)))
+  const address = server.address()
+  await new Promise((resolve) => server.close(resolve))
+  if (address === null || typeof address === "string") throw new Error("no port to be had")
+  return address.port
+}
+
+/** @param {number} port */
+async function becomeHealthy(port) {
+  const deadline = AbortSignal.timeout(deadlineMs)
+  for (;;) {
+    const isHealthy = await fetch(`http://127.0.0.1:${port}/health`, { signal: deadline }).then(
+      (response) => response.ok,
+      () => false,
+    )
+    if (isHealthy) return
+    await delay(50, undefined, { signal: deadline })
+  }
+}
+
+/**
+ * @param {ReturnType<typeof start>} child
+ * @param {string} text
+ */
+async function printText(child, text) {
+  for await (const line of createInterface(child.stdout)) {
+    if (!line.includes(text)) continue
+    child.kill()
+    return
+  }
+  throw new Error(`listen ended without "${text}"`)
+}
+
+/** @param {readonly string[]} args */
+function agentchat(...args) {
+  return execFileSync(program, args, { cwd: folder, env, encoding: "utf8", timeout: deadlineMs })
+}
+
+/** @param {readonly string[]} args */
+function start(...args) {
+  return spawn(program, args, {
+    cwd: folder,
+    env,
+    stdio: ["ignore", "pipe", "inherit"],
+    timeout: deadlineMs,
+    killSignal: "SIGKILL",
+  })
+}
+
+/**
+ * @param {string} output
+ * @param {string} text
+ */
+function expectText(output, text) {
+  if (!output.includes(text)) throw new Error(`"${text}" is missing in: ${output}`)
+}

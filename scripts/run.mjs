@@ -1,0 +1,52 @@
+import { spawnSync } from "node:child_process"
+import { constants } from "node:os"
+import { delimiter, join } from "node:path"
+import process from "node:process"
+import { root } from "./project.mjs"
+
+/** Oldest Node.js that runs the program; `engines` in package.json says the same. */
+const oldestNode = { major: 20, minor: 19 }
+
+/** @param {string} text - one line of progress or failure; stdout stays free for data */
+export function say(text) {
+  process.stderr.write(`agentchat: ${text}\n`)
+}
+
+/**
+ * Says what is wrong and how to mend it, then ends the process.
+ * @param {string} problem
+ * @param {string} mend
+ * @param {number} [status] - exit status
+ * @returns {never}
+ */
+export function fail(problem, mend, status = 1) {
+  say(problem)
+  say(`to mend it: ${mend}`)
+  process.exit(status)
+}
+
+/** Ends the process when this Node.js is too old, before something newer fails less plainly. */
+export function requireNode() {
+  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number)
+  if (major > oldestNode.major || (major === oldestNode.major && minor >= oldestNode.minor)) return
+  const needed = `${oldestNode.major}.${oldestNode.minor}`
+  fail(`Node.js ${process.versions.node} is too old`, `install Node.js ${needed} or newer, then try again`)
+}
+
+/**
+ * Runs a program to its end in the project's folder, where installed tools go by their bare names.
+ * @param {string} program
+ * @param {readonly string[]} args
+ * @param {{ quiet?: boolean }} [options] - `quiet` sends its stdout to our stderr
+ * @returns {number} its exit status; 128 + n when signal n ended it, 127 when it could not be started
+ */
+export function run(program, args, { quiet = false } = {}) {
+  const path = [join(root, "node_modules", ".bin"), process.env["PATH"]].join(delimiter)
+  const result = spawnSync(program === "node" ? process.execPath : program, args, {
+    cwd: root,
+    env: { ...process.env, PATH: path },
+    stdio: ["inherit", quiet ? 2 : "inherit", "inherit"],
+  })
+  if (result.signal !== null) return 128 + constants.signals[result.signal]
+  return result.status ?? 127
+}

@@ -1,0 +1,48 @@
+import { randomBytes } from "node:crypto"
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs"
+import { dirname } from "node:path"
+
+/** How a replaced file is written. */
+export interface AtomicWriteOptions {
+  /** Permission bits of the new file; 0600 when absent. */
+  readonly mode?: number
+  /** Also survive a power cut, not only the death of this process. Costs two fsyncs. */
+  readonly durable?: boolean
+}
+
+/** Replaces `path` as a whole: a reader sees the old text or the new one, never a mixture. */
+export function writeFileAtomic(
+  path: string,
+  data: string | Uint8Array,
+  options: AtomicWriteOptions = {},
+): void {
+  const temporary = `${path}.${randomBytes(6).toString("hex")}.tmp`
+  try {
+    const fd = openSync(temporary, "w", options.mode ?? 0o600)
+    try {
+      writeAll(fd, typeof data === "string" ? Buffer.from(data) : data)
+      if (options.durable === true) fsyncSync(fd)
+    } finally {
+      closeSync(fd)
+    }
+    renameSync(temporary, path)
+  } catch (error) {
+    rmSync(temporary, { force: true })
+    throw error
+  }
+  if (options.durable === true) syncDirectory(dirname(path))
+}
+
+/** Makes a rename or a new file in `path` survive a power cut. */
+export function syncDirectory(path: string): void {
+  const fd = openSync(path, "r")
+  try {
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+function writeAll(fd: number, data: Uint8Array): void {
+  for (let offset = 0; offset < data.length; ) offset += writeSync(fd, data, offset)
+}

@@ -1,0 +1,35 @@
+/**
+ * Text from other agents is hostile: it may hold terminal escapes, bidi overrides or characters
+ * nobody sees. These two functions are the only ways such text reaches a file or a terminal.
+ */
+
+// Controls, format characters (bidi, zero-width, tags), line separators and all that Unicode says to draw as
+// nothing (TR 36 §2.10, CVE-2021-42574).
+const invisible = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu
+
+const invisibleProbe = new RegExp(invisible.source, "u")
+
+/**
+ * One JSON line (without its newline) that shows nothing invisible: every control, bidi or zero-width
+ * character stands as a `\u` escape, so the value is unchanged and `tail` cannot be tricked.
+ */
+export function formatJsonLine(value: unknown): string {
+  const text = JSON.stringify(value)
+  return invisibleProbe.test(text) ? text.replace(invisible, escapeUnits) : text
+}
+
+/** The text with each invisible character shown as `\u{…}` and no way to move the cursor. Keeps no newline. */
+export function formatForTerminal(text: string): string {
+  const wellFormed = text.toWellFormed()
+  return invisibleProbe.test(wellFormed)
+    ? wellFormed.replace(invisible, (char) => `\\u{${(char.codePointAt(0) ?? 0).toString(16)}}`)
+    : wellFormed
+}
+
+function escapeUnits(char: string): string {
+  let escaped = ""
+  for (let i = 0; i < char.length; i++) {
+    escaped += `\\u${char.charCodeAt(i).toString(16).padStart(4, "0")}`
+  }
+  return escaped
+}

@@ -1,0 +1,12 @@
+import { createRequire } from "node:module"
+
+// `import` of a CommonJS package starts Node's export lexer: 7 MiB and 20 ms that `require` does not cost.
+const ws = createRequire(import.meta.url)("ws") as typeof import("ws")
+
+export const { WebSocket, WebSocketServer } = ws
+
+/** One WebSocket, of either side. */
+export type WebSocket = import("ws").WebSocket
+
+/** Takes over HTTP connections that ask to become WebSockets. */
+export type WebSocketServer = import("ws").WebSocketServer

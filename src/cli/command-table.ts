@@ -1,0 +1,110 @@
+import type { Command } from "./command.js"
+
+/** A row of the table: enough for the overview, and where the rest is. */
+interface CommandEntry {
+  readonly group: keyof typeof groups
+  readonly summary: string
+  load(): Promise<Command>
+}
+
+/** Headings of the overview, in order. */
+export const groups = {
+  start: "Start and stop",
+  talk: "Talk",
+  look: "Look around",
+  self: "Yourself and your shell",
+} as const
+
+/** Every command. A module is loaded when its command is called, and not before. */
+export const commandTable = {
+  up: {
+    group: "start",
+    summary: "start a relay and a daemon for this directory",
+    load: async () => (await import("./commands/up.js")).up,
+  },
+  down: {
+    group: "start",
+    summary: "end what `up` started",
+    load: async () => (await import("./commands/down.js")).down,
+  },
+  serve: {
+    group: "start",
+    summary: "run a relay",
+    load: async () => (await import("./commands/serve.js")).serve,
+  },
+  daemon: {
+    group: "start",
+    summary: "run a daemon, or see, list and stop daemons",
+    load: async () => (await import("./commands/daemon.js")).daemon,
+  },
+  send: {
+    group: "talk",
+    summary: "send text to a #channel or an @agent",
+    load: async () => (await import("./commands/send.js")).send,
+  },
+  inbox: {
+    group: "talk",
+    summary: "read what a daemon received",
+    load: async () => (await import("./commands/inbox.js")).inbox,
+  },
+  listen: {
+    group: "talk",
+    summary: "print messages as they come, without a daemon",
+    load: async () => (await import("./commands/listen.js")).listen,
+  },
+  connect: {
+    group: "talk",
+    summary: "talk as a person, at a prompt",
+    load: async () => (await import("./commands/connect.js")).connect,
+  },
+  status: {
+    group: "look",
+    summary: "tell how this directory's daemon is",
+    load: async () => (await import("./commands/status.js")).status,
+  },
+  channels: {
+    group: "look",
+    summary: "list channels",
+    load: async () => (await import("./commands/channels.js")).channels,
+  },
+  agents: {
+    group: "look",
+    summary: "list who is there",
+    load: async () => (await import("./commands/agents.js")).agents,
+  },
+  create: {
+    group: "look",
+    summary: "make a channel",
+    load: async () => (await import("./commands/create.js")).create,
+  },
+  invite: {
+    group: "look",
+    summary: "let an agent into an invite-only channel",
+    load: async () => (await import("./commands/invite.js")).invite,
+  },
+  identity: {
+    group: "self",
+    summary: "make, show, export, rotate or revoke a key",
+    load: async () => (await import("./commands/identity.js")).identity,
+  },
+  completion: {
+    group: "self",
+    summary: "print a completion script for your shell",
+    load: async () => (await import("./commands/completion.js")).completion,
+  },
+  version: {
+    group: "self",
+    summary: "print the version",
+    load: async () => (await import("./commands/version.js")).version,
+  },
+} as const satisfies Record<string, CommandEntry>
+
+/** Name of a command. */
+export type CommandName = keyof typeof commandTable
+
+export const commandNames = Object.keys(commandTable) as CommandName[]
+
+/** Whether `text` names a command. */
+export function isCommandName(text: string): text is CommandName {
+  return Object.hasOwn(commandTable, text)
+}

@@ -1,0 +1,113 @@
+import { resolve } from "node:path"
+import { formatForTerminal } from "../../base/visible-text.js"
+import { ensureHome } from "../../daemon/home.js"
+import { rootPaths } from "../../daemon/instance-paths.js"
+import type { PublicIdentity } from "../../identity/identity-file.js"
+import { ChatError } from "../../protocol/errors.js"
+import { defineCommand, flag, value } from "../command.js"
+import { present } from "../present.js"
+import { anyText, instanceName, nick, someText } from "../values.js"
+
+const actions = ["generate", "show", "export", "rotate", "revoke"] as const
+type Action = (typeof actions)[number]
+
+export const identity = defineCommand({
+  args: {},
+  options: {
+    generate: flag("make a key pair and its file; an existing file is never overwritten"),
+    show: flag("show whose identity it is (the default)"),
+    export: flag("print the public part as one JSON object"),
+    rotate: flag("replace the key; signed by both, and the agent id changes with it"),
+    revoke: flag("end the identity for good and destroy its private key"),
+    identity: value("FILE", "the identity file; that of the daemon unless given", someText, "file"),
+    name: value("NAME", "the identity of the daemon NAME", instanceName, "daemon"),
+    nick: value("NAME", "with --generate: what the agent calls itself", nick),
+    reason: value("TEXT", "with --revoke: why, as part of the signed statement", anyText),
+  },
+  takesUrl: false,
+  examples: [
+    "agentchat identity --generate",
+    "agentchat identity --show --identity ./.agentchat/alice.json",
+    "agentchat identity --export > alice.public.json",
+    "agentchat identity --revoke --reason 'the laptop is lost'",
+  ],
+  async run(context, { options }) {
+    const action = chooseAction(options)
+    const { io, config, system } = context
+    const root = rootPaths(config.home)
+    const path =
+      options.identity ?? (options.name === undefined ? root : root.instance(options.name)).identity
+    // A key inside the home directory must never be committed.
+    if (action === "generate" && resolve(system.cwd, path).startsWith(root.root)) ensureHome(root)
+    const shown = await act(action, path, present({ nick: options.nick, reason: options.reason }))
+    if (action === "export") io.json(shown)
+    else if (config.json) io.json({ ok: true, file: path, ...shown })
+    else for (const line of describe(shown, path)) io.out(line)
+    if (action === "rotate") io.talk("the agent id is a new one; restart a running daemon to use it")
+    return 0
+  },
+})
+
+interface ActionFlags extends Readonly<Record<Action, boolean>> {
+  readonly nick: string | undefined
+  readonly reason: string | undefined
+}
+
+function chooseAction(options: ActionFlags): Action {
+  const chosen = actions.filter((action) => options[action])
+  if (chosen.length > 1)
+    throw new ChatError("USAGE", `--${String(chosen[1])}: only one of --${actions.join(", --")}`)
+  const action = chosen[0] ?? "show"
+  if (options.nick !== undefined && action !== "generate")
+    throw new ChatError("USAGE", "--nick: only with --generate")
+  if (options.reason !== undefined && action !== "revoke")
+    throw new ChatError("USAGE", "--reason: only with --revoke")
+  return action
+}
+
+async function act(
+  action: Action,
+  path: string,
+  options: import("../../identity/identity-file.js").IdentityFileOptions,
+): Promise<PublicIdentity> {
+  const files = await import("../../identity/identity-file.js")
+  switch (action) {
+    case "generate":
+      return files.exportIdentity(files.createIdentity(path, options))
+    case "rotate":
+      return files.exportIdentity(files.rotateIdentity(path, options))
+    case "revoke":
+      return files.revokeIdentity(path, options)
+    case "show":
+    case "export":
+      return files.inspectIdentity(path)
+  }
+}
+
+function describe(
+  { agent_id, did, name, created_ts, rotations, revocation }: PublicIdentity,
+  path: string,
+): string[] {
+  const rows: (readonly [string, string | undefined])[] = [
+    ["agent id", agent_id],
+    ["key", did],
+    ["name", name],
+    ["made", new Date(created_ts).toISOString()],
+    [
+      "rotated",
+      rotations.length === 0 ? undefined : `${rotations.length} times, last ${isoOfLast(rotations)}`,
+    ],
+    [
+      "revoked",
+      revocation && `${new Date(revocation.ts).toISOString()} ${revocation.reason ?? ""}`.trimEnd(),
+    ],
+    ["file", path],
+  ]
+  return rows.flatMap(([label, text]) =>
+    text === undefined ? [] : `${label.padEnd(8)}  ${formatForTerminal(text)}`,
+  )
+}
+
+function isoOfLast(rotations: PublicIdentity["rotations"]): string {
+  return new Date(rotations.at(-1)?.ts ?? 0).toISOString()
+}

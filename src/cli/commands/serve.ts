@@ -1,0 +1,103 @@
+import { readFileSync } from "node:fs"
+import { ChatError } from "../../protocol/errors.js"
+import { defaultLimits, defaultPort } from "../../protocol/limits.js"
+import { defineCommand, flag, value } from "../command.js"
+import { present } from "../present.js"
+import { programVersion } from "../program-version.js"
+import { nick, port, rate, someText, wholeNumber } from "../values.js"
+
+const largestBuffer = defaultLimits.retainedMessages
+const largestBurst = 1_000_000
+
+export const serve = defineCommand({
+  args: {},
+  options: {
+    port: value("PORT", `where to listen; ${defaultPort} unless given, 0 for any free one`, port),
+    host: value("ADDRESS", "on which address; 127.0.0.1 unless given, 0.0.0.0 for all", someText),
+    name: value("NAME", "what the relay calls itself", nick),
+    "log-messages": flag("log the text of messages too (never done otherwise)"),
+    "buffer-size": value(
+      "N",
+      `messages replayed to a newcomer; ${defaultLimits.bufferSize} unless given`,
+      wholeNumber(0, largestBuffer),
+    ),
+    rate: value("RATE", "messages of one agent: 1/s unless given; 30/min, 100000/s", rate),
+    burst: value(
+      "N",
+      `messages at once after a pause; ${defaultLimits.rateBurst} unless given`,
+      wholeNumber(1, largestBurst),
+    ),
+    "tls-cert": value("FILE", "certificate in PEM, for wss://; with --tls-key", someText, "file"),
+    "tls-key": value("FILE", "its private key in PEM", someText, "file"),
+    compat: flag("also let in clients of the first AgentChat"),
+  },
+  takesUrl: false,
+  examples: [
+    "agentchat serve",
+    "agentchat serve --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem",
+    "agentchat serve --rate 10/s --burst 50 --buffer-size 100",
+  ],
+  notes: [
+    "Keeps everything in memory and nothing on disk. Ends on SIGINT or SIGTERM, after telling its clients.",
+  ],
+  async run({ io, config, clock, system }, { options }) {
+    const tls = readTls(options["tls-cert"], options["tls-key"])
+    const { startRelay } = await import("../../server/relay.js")
+    const interruption = system.interruption()
+    const relay = await startRelay({
+      port: options.port ?? defaultPort,
+      host: options.host ?? "127.0.0.1",
+      logMessages: options["log-messages"],
+      compat: options.compat,
+      limits: present({
+        bufferSize: options["buffer-size"],
+        ratePerSecond: options.rate,
+        rateBurst: options.burst,
+      }),
+      ...present({ name: options.name, tls }),
+      clock,
+      version: programVersion(),
+      log: (line) => io.talk(`${new Date(clock.now()).toISOString()} ${line}`),
+    })
+    const { url, port: openPort, serverId } = relay
+    if (config.json) io.json({ ok: true, url, port: openPort, server_id: serverId })
+    else io.out(`relay on ${url}`)
+    await aborted(interruption)
+    await relay.stop()
+    return 0
+  },
+})
+
+function readTls(cert: string | undefined, key: string | undefined) {
+  if (cert === undefined && key === undefined) return undefined
+  if (cert === undefined || key === undefined) {
+    throw new ChatError(
+      "USAGE",
+      `--tls-${cert === undefined ? "cert" : "key"}: is missing; give both or neither`,
+    )
+  }
+  return { cert: readPem(cert, "--tls-cert"), key: readPem(key, "--tls-key") }
+}
+
+function readPem(path: string, label: string): string {
+  try {
+    return readFileSync(path, "utf8")
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    const isAbsent = code === "ENOENT"
+    throw new ChatError(
+      isAbsent ? "NOT_FOUND" : "FILE_FAILED",
+      `${label}: ${path} cannot be read (${String(code)})`,
+      {
+        cause: error,
+      },
+    )
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener("abort", () => resolve())
+  })
+}

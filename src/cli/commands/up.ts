@@ -1,0 +1,113 @@
+import { settledStatus } from "../../daemon/daemon-control.js"
+import { ensureHome } from "../../daemon/home.js"
+import { readHolder } from "../../daemon/instance-claim.js"
+import { type RootPaths, rootPaths } from "../../daemon/instance-paths.js"
+import type { ProcessRecord } from "../../daemon/process-record.js"
+import { readStatus } from "../../daemon/status-file.js"
+import { ChatError } from "../../protocol/errors.js"
+import { defaultPort } from "../../protocol/limits.js"
+import { defineCommand, value } from "../command.js"
+import { defaultHome } from "../config.js"
+import type { Context } from "../context.js"
+import { daemonRequest } from "../daemon-request.js"
+import { startInBackground } from "../daemon-runs.js"
+import { defaultInstance } from "../instance-choice.js"
+import { recordLaunch } from "../launch-record.js"
+import { ensureRelay } from "../relay-launch.js"
+import { isSameServer } from "../server-choice.js"
+import { ownInvocation, shellWord } from "../shell-words.js"
+import { shownPath } from "../shown-path.js"
+import { wholeNumber } from "../values.js"
+
+/** Milliseconds a daemon that another `up` has just started may take to be online. */
+const settleMs = 5_000
+
+export const up = defineCommand({
+  args: {},
+  options: { port: value("PORT", `port of the relay; ${defaultPort} unless given`, wholeNumber(1, 65_535)) },
+  takesUrl: false,
+  examples: ["agentchat up", "agentchat up --port 7000", "agentchat up --json"],
+  notes: [
+    "A relay on 127.0.0.1, in memory, and the daemon `default` of this directory, both in the background.",
+    "What runs already is used as it is. `agentchat down` ends what this started.",
+  ],
+  async run(context, { options }) {
+    const { config, clock } = context
+    const root = rootPaths(config.home)
+    const port = options.port ?? defaultPort
+    const url = `ws://127.0.0.1:${port}`
+    refuseOtherRelay(root, url, clock.now())
+    ensureHome(root)
+    const relay = await ensureRelay(context, root, port)
+    if (relay !== undefined) recordLaunch(root.relay, { relay })
+    const daemon = await ensureDaemon(context, root, url)
+    if (daemon !== undefined) recordLaunch(root.relay, { daemon })
+    printUp(context, root, { url, relayStarted: relay !== undefined, daemonStarted: daemon !== undefined })
+    return 0
+  },
+})
+
+/** The daemon may be on another relay already; two cannot be had under one name. */
+function refuseOtherRelay(root: RootPaths, url: string, nowMs: number): void {
+  const holder = readHolder(root.instance(defaultInstance).pid, nowMs)
+  if (holder?.server === undefined || isSameServer(holder.server, url)) return
+  throw new ChatError("ALREADY_RUNNING", `daemon ${defaultInstance} runs and is on ${holder.server}`, {
+    hint: "stop it first: agentchat daemon --stop",
+  })
+}
+
+/** @returns the process that hosts the daemon, when it had to be started */
+async function ensureDaemon(
+  context: Context,
+  root: RootPaths,
+  url: string,
+): Promise<ProcessRecord | undefined> {
+  const { pid } = root.instance(defaultInstance)
+  const holder = () => readHolder(pid, context.clock.now())?.process
+  if (holder() !== undefined) return undefined
+  const request = daemonRequest(context, { ephemeral: false, echo: false, compat: false }, url)
+  try {
+    await startInBackground(context, request, false)
+    return holder()
+  } catch (error) {
+    // Two `up` at once: the other one was first.
+    if (!(error instanceof ChatError) || error.code !== "ALREADY_RUNNING") throw error
+    await settledStatus(root, defaultInstance, { clock: context.clock, timeoutMs: settleMs })
+    return undefined
+  }
+}
+
+function printUp(
+  { io, config, system }: Context,
+  root: RootPaths,
+  { url, relayStarted, daemonStarted }: { url: string; relayStarted: boolean; daemonStarted: boolean },
+): void {
+  const paths = root.instance(defaultInstance)
+  const show = (path: string) => shellWord(shownPath(config, path))
+  const home = config.shownHome === defaultHome ? "" : ` --home ${shellWord(config.shownHome)}`
+  const { agent_id = null, connected = false } = readStatus(paths.status) ?? {}
+  const shown = {
+    inbox: show(paths.inbox),
+    outbox: show(paths.outbox),
+    logs: [show(root.relayLog), show(paths.log)],
+    stop: `${ownInvocation(system)} down${home}`,
+  }
+  if (config.json) {
+    const started = { relay_started: relayStarted, daemon_started: daemonStarted }
+    io.json({ ok: true, server: url, ...started, name: paths.name, agent_id, connected, ...shown })
+    return
+  }
+  const lines = [
+    `# relay on ${url}, ${relayStarted ? "started" : "was running"}`,
+    `# daemon ${paths.name} ${daemonStarted ? "started" : "was running"}, ${connected ? `online as ${agent_id ?? "?"}` : "not online yet"}`,
+    "# read:",
+    `tail -f ${shown.inbox}`,
+    "# write:",
+    `echo '{"to":"#general","content":"hello"}' >> ${shown.outbox}`,
+    "# logs:",
+    `tail ${shown.logs.join(" ")}`,
+    "# stop:",
+    shown.stop,
+  ]
+  for (const line of lines) io.out(line)
+}

@@ -1,0 +1,120 @@
+/** Speaks through a running daemon as any shell could: a line into its outbox, the answer out of its files. */
+import { randomBytes } from "node:crypto"
+import { closeSync, openSync, writeSync } from "node:fs"
+import type { Clock } from "../base/clock.js"
+import type { InstancePaths } from "../daemon/instance-paths.js"
+import { commandIdPrefix } from "../daemon/mirror.js"
+import { readStatus } from "../daemon/status-file.js"
+import type { ClientFrame } from "../protocol/client-messages.js"
+import { ChatError, isErrorCode } from "../protocol/errors.js"
+import { defaultLimits } from "../protocol/limits.js"
+import { watchDirectory } from "./directory-watch.js"
+import { LineTail } from "./line-tail.js"
+
+/** Milliseconds between two looks when the system does not tell of changes. */
+const lookMs = 25
+
+type Members = Readonly<Record<string, unknown>>
+
+/**
+ * Puts `frame` into the daemon's outbox and waits for what becomes of it.
+ * @returns the line of acks.jsonl, with its evidence as fields of their own
+ * @throws {ChatError} why it was refused; TIMEOUT when it waits in the outbox still, where it stays;
+ * INVALID_MSG when it is too large; FILE_FAILED
+ */
+export async function askDaemon(
+  paths: InstancePaths,
+  frame: ClientFrame,
+  { clock, timeoutMs }: { clock: Clock; timeoutMs: number },
+): Promise<Members> {
+  const id = `${commandIdPrefix}${randomBytes(9).toString("base64url")}`
+  const tails = [paths.acks, paths.rejected].map((path) => new LineTail(path))
+  appendLine(paths.outbox, `${JSON.stringify({ ...frame, id })}\n`)
+  try {
+    const answer = await until(paths.dir, clock, timeoutMs, () => {
+      const lines = tails.flatMap((tail) => tail.read())
+      return lines.map((line) => readAnswer(line, id)).find((found) => found !== undefined)
+    })
+    if (answer === undefined) throw queued(paths, timeoutMs)
+    return answer
+  } finally {
+    for (const tail of tails) tail.close()
+  }
+}
+
+/** @throws {ChatError} when the line says that ours was refused */
+function readAnswer(text: string, id: string): Members | undefined {
+  if (!text.includes(id)) return undefined
+  const line = JSON.parse(text) as Members
+  if (line["id"] !== id) return undefined
+  if (typeof line["code"] === "string") throw refusal(line["code"], line)
+  return line["state"] === "accepted" ? { ...line, ...(line["evidence"] as Members | undefined) } : undefined
+}
+
+function appendLine(path: string, line: string): void {
+  const bytes = Buffer.from(line)
+  if (bytes.length > defaultLimits.frameBytes) {
+    throw new ChatError(
+      "INVALID_MSG",
+      `text: makes a line of ${bytes.length} bytes; a relay reads ${defaultLimits.frameBytes}`,
+      {
+        hint: "put it into a file both can read, and send its path",
+      },
+    )
+  }
+  try {
+    const fd = openSync(path, "a", 0o600)
+    try {
+      for (let offset = 0; offset < bytes.length; ) offset += writeSync(fd, bytes, offset)
+    } finally {
+      closeSync(fd)
+    }
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    throw new ChatError("FILE_FAILED", `${path}: cannot be written (${String(code)})`, { cause: error })
+  }
+}
+
+function refusal(code: string, line: Members): ChatError {
+  const { reason, mend, candidates } = line
+  return new ChatError(isErrorCode(code) ? code : "UNSUPPORTED", typeof reason === "string" ? reason : code, {
+    ...(typeof mend === "string" ? { hint: mend } : {}),
+    ...(Array.isArray(candidates) ? { candidates: candidates.map(String) } : {}),
+  })
+}
+
+function queued(paths: InstancePaths, timeoutMs: number): ChatError {
+  const status = readStatus(paths.status)
+  const reason = status?.reason === null || status === undefined ? "" : `: ${status.reason.message}`
+  const message = `queued, and not accepted within ${timeoutMs / 1000} s${reason}`
+  return new ChatError("TIMEOUT", message, {
+    hint: `do not send it again: the daemon will; see: agentchat status --name ${paths.name}`,
+  })
+}
+
+/** Looks whenever the directory changes, until there is something or the time is over. */
+async function until<T>(
+  dir: string,
+  clock: Clock,
+  timeoutMs: number,
+  look: () => T | undefined,
+): Promise<T | undefined> {
+  const deadline = clock.monotonic() + timeoutMs
+  let wake = () => {}
+  const unwatch = watchDirectory(dir, () => wake())
+  try {
+    for (;;) {
+      const found = look()
+      if (found !== undefined || clock.monotonic() >= deadline) return found
+      await new Promise<void>((resolve) => {
+        const timer = clock.setTimer(resolve, lookMs)
+        wake = () => {
+          timer.cancel()
+          resolve()
+        }
+      })
+    }
+  } finally {
+    unwatch()
+  }
+}

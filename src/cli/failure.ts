@@ -1,0 +1,46 @@
+import type { ChatError } from "../protocol/errors.js"
+import type { Io } from "./context.js"
+import { present } from "./present.js"
+
+/** An error as `--json` prints it. */
+export interface FailureDocument {
+  readonly ok: false
+  readonly error: {
+    readonly code: string
+    readonly message: string
+    /** The exit status. */
+    readonly exit: number
+    readonly retry_after_ms?: number
+    readonly candidates?: readonly string[]
+    readonly hint?: string
+  }
+}
+
+/**
+ * Says on standard error what went wrong and how to mend it; with `json` the same stands on standard output as
+ * one object, so that a program that reads it gets a document either way.
+ * @returns the exit status
+ */
+export function reportFailure(io: Io, error: ChatError, json: boolean): number {
+  const { candidates, hint, retryAfterMs } = error
+  if (json) io.json(failureDocument(error))
+  io.talk(error.message)
+  if (candidates !== undefined && candidates.length > 0) io.talk(`did you mean ${candidates.join(" or ")}?`)
+  if (retryAfterMs !== undefined) io.talk(`try again in ${(retryAfterMs / 1000).toFixed(1)} s`)
+  if (hint !== undefined) io.talk(hint)
+  return error.exit
+}
+
+/** The document of an error. */
+export function failureDocument(error: ChatError): FailureDocument {
+  const { code, message, exit, retryAfterMs, candidates, hint } = error
+  return {
+    ok: false,
+    error: {
+      code,
+      message,
+      exit,
+      ...present({ retry_after_ms: retryAfterMs, candidates, hint }),
+    },
+  }
+}

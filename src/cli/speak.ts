@@ -1,0 +1,118 @@
+import type { Connection } from "../client/connection.js"
+import type { RequestFrame } from "../client/pending-requests.js"
+import { readHolder } from "../daemon/instance-claim.js"
+import type { InstancePaths } from "../daemon/instance-paths.js"
+import { readStatus } from "../daemon/status-file.js"
+import { ChatError } from "../protocol/errors.js"
+import type { InstanceName } from "../protocol/names.js"
+import { value } from "./command.js"
+import type { Context } from "./context.js"
+import { instancePathsOf } from "./instance-choice.js"
+import { isSameServer } from "./server-choice.js"
+import { type SessionChoice, sessionOptions, withSession } from "./session.js"
+import { instanceName, seconds } from "./values.js"
+
+/** Options of commands that say one thing: through this directory's daemon, or on a session of their own. */
+export const speakOptions = {
+  ...sessionOptions,
+  name: value("NAME", "speak through the daemon NAME", instanceName, "daemon"),
+  timeout: value("S", "wait S seconds for the answer; 10 unless given", seconds),
+}
+
+/** Values of {@link speakOptions}. */
+export interface SpeakChoice extends SessionChoice {
+  readonly options: SessionChoice["options"] & {
+    readonly name: InstanceName | undefined
+    readonly timeout: number | undefined
+  }
+}
+
+/** What was answered, whichever way it came. */
+export interface Spoken {
+  readonly via: "daemon" | "relay"
+  /** Who asked: the daemon leaves it out. */
+  readonly self: string | undefined
+  /** Fields of the answer: of the relay's message, or as far as the daemon's files tell them. */
+  readonly answer: Readonly<Record<string, unknown>>
+}
+
+const answerMs = 10_000
+
+/**
+ * Says `frame` and waits for its answer. Without a URL, an identity or a name of one's own, a running daemon
+ * of this directory is the one who speaks; `AGENTCHAT_SERVER` must not name another relay than its own.
+ * @throws {ChatError} what the relay refuses; TIMEOUT; UNREACHABLE; NOT_FOUND when `--name` does not run
+ */
+export async function speak(context: Context, choice: SpeakChoice, frame: RequestFrame): Promise<Spoken> {
+  const timeoutMs = choice.options.timeout ?? answerMs
+  const paths = chooseDaemon(context, choice)
+  if (paths !== undefined) {
+    if (frame.type !== "MSG") requireConnected(paths)
+    const { askDaemon } = await import("./daemon-mail.js")
+    const answer = await askDaemon(paths, frame, { clock: context.clock, timeoutMs })
+    return { via: "daemon", self: undefined, answer }
+  }
+  return withSession(context, choice, async (connection) => {
+    const answer = await requestAsMember(connection, frame, timeoutMs)
+    return { via: "relay", self: connection.welcome.agent_id, answer }
+  })
+}
+
+/** Enters the channel in question first, when that is what is missing: a new session is in none. */
+async function requestAsMember(connection: Connection, frame: RequestFrame, timeoutMs: number) {
+  try {
+    return await connection.request(frame, timeoutMs)
+  } catch (error) {
+    const channel = channelOf(frame)
+    const isOutside = error instanceof ChatError && error.code === "NOT_IN_CHANNEL"
+    if (!isOutside || channel === undefined) throw error
+    await connection.request({ type: "JOIN", channel }, timeoutMs)
+    return connection.request(frame, timeoutMs)
+  }
+}
+
+function channelOf(frame: RequestFrame): string | undefined {
+  if (frame.type === "MSG") return frame.to
+  return "channel" in frame ? frame.channel : undefined
+}
+
+/** A message waits in the outbox; whoever asks a question waits in vain. */
+function requireConnected({ status, name }: InstancePaths): void {
+  const { connected = true, reason } = readStatus(status) ?? {}
+  if (connected) return
+  throw new ChatError(
+    "UNREACHABLE",
+    `daemon ${name} is not connected: ${reason?.message ?? "no relay answers yet"}`,
+    {
+      hint: `see: agentchat status --name ${name}`,
+    },
+  )
+}
+
+/** @returns undefined when a session of one's own is to speak */
+function chooseDaemon({ config, clock }: Context, { url, options }: SpeakChoice): InstancePaths | undefined {
+  const { name } = options
+  const ownVoice = nameOwnVoice(url, options)
+  if (ownVoice !== undefined) {
+    if (name === undefined) return undefined
+    throw new ChatError("USAGE", `--name: a daemon speaks as itself to its own relay; leave out ${ownVoice}`)
+  }
+  const paths = instancePathsOf(config, name)
+  const holder = readHolder(paths.pid, clock.now())
+  if (name !== undefined && holder === undefined) {
+    throw new ChatError("NOT_FOUND", `daemon ${name} does not run`, {
+      hint: `start it: agentchat daemon --background --name ${name}`,
+    })
+  }
+  if (holder === undefined) return undefined
+  const isItsRelay = config.server === undefined || isSameServer(config.server, holder.server ?? "")
+  return isItsRelay || name !== undefined ? paths : undefined
+}
+
+/** What on the command line asks for a session of one's own. */
+function nameOwnVoice(url: string | undefined, options: SpeakChoice["options"]): string | undefined {
+  if (url !== undefined) return "URL"
+  if (options.identity !== undefined) return "--identity"
+  if (options.nick !== undefined) return "--nick"
+  return options.compat ? "--compat" : undefined
+}

@@ -1,0 +1,60 @@
+import { formatForTerminal } from "../base/visible-text.js"
+import { daemonStatus } from "../daemon/daemon-control.js"
+import { rootPaths } from "../daemon/instance-paths.js"
+import type { DaemonStatus, Problem } from "../daemon/status-file.js"
+import { ChatError } from "../protocol/errors.js"
+import type { InstanceName } from "../protocol/names.js"
+import type { Context } from "./context.js"
+import { failureDocument, reportFailure } from "./failure.js"
+import { defaultInstance } from "./instance-choice.js"
+import { formatTime } from "./message-text.js"
+import { shownPath } from "./shown-path.js"
+
+/**
+ * Prints how a daemon is.
+ * @returns 0 when it runs, connected or not; 3 when it does not
+ */
+export function reportStatus(context: Context, name: InstanceName = defaultInstance): number {
+  const { io, config, clock } = context
+  const { status, running } = daemonStatus(rootPaths(config.home), name, clock.now())
+  if (!running) {
+    const error = notRunning(name, status)
+    if (!config.json) return reportFailure(io, error, false)
+    io.json({ ...status, name, connected: false, running, ...failureDocument(error) })
+    return error.exit
+  }
+  if (config.json) {
+    // A daemon that was started this very moment has not told anything yet.
+    const unknown = { name, agent_id: null, server: null, state: "connecting", connected: false, pid: null }
+    io.json({ ok: true, running, ...unknown, ...status })
+  } else for (const line of describe(context, name, status)) io.out(formatForTerminal(line))
+  return 0
+}
+
+function notRunning(name: InstanceName, status: DaemonStatus | undefined): ChatError {
+  const reason = status?.reason === undefined || status.reason === null ? "" : `: ${status.reason.message}`
+  const flag = name === defaultInstance ? "" : ` --name ${name}`
+  return new ChatError("NOT_FOUND", `daemon ${name} does not run${reason}`, {
+    hint: `start it: agentchat daemon --background${flag}, or with a relay of its own: agentchat up`,
+  })
+}
+
+function describe({ config }: Context, name: InstanceName, status: DaemonStatus | undefined): string[] {
+  if (status === undefined) return [`daemon    ${name}, starting`]
+  const { nick, agent_id, server, state, since, reason, pid, channels, inbox, outbox, problems } = status
+  const paths = rootPaths(config.home).instance(name)
+  const why = reason === null ? "" : `: ${reason.message}`
+  return [
+    `daemon    ${name}, process ${pid}`,
+    `agent     ${agent_id ?? "no id yet"}, called ${nick}`,
+    `relay     ${server}, ${state} since ${formatTime(since)}${why}`,
+    `channels  ${channels.length === 0 ? "none" : channels.join(" ")}`,
+    `inbox     ${shownPath(config, paths.inbox)}, newest line ${inbox.seq}`,
+    `outbox    ${shownPath(config, paths.outbox)}, ${outbox.pending} waiting`,
+    ...problems.map(describeProblem),
+  ]
+}
+
+function describeProblem({ where, code, message, hint }: Problem): string {
+  return `problem   ${where}: ${message} (${code})${hint === undefined ? "" : `; ${hint}`}`
+}

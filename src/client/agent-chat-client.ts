@@ -1,0 +1,242 @@
+import { randomInt } from "node:crypto"
+import { EventEmitter } from "node:events"
+import { type Clock, systemClock } from "../base/clock.js"
+import type { Identity } from "../identity/identity-file.js"
+import type { ClientFrame } from "../protocol/client-messages.js"
+import { ChatError } from "../protocol/errors.js"
+import { type AgentId, parseAddress, parseAgentRef, parseChannel, parseNick } from "../protocol/names.js"
+import type { ChannelEntry, RosterEntry, ServerMessage, ServerType } from "../protocol/server-messages.js"
+import type { AgentChatClientEvents } from "./client-events.js"
+import type { AgentChatClientOptions } from "./client-options.js"
+import type { Connection, ConnectOptions } from "./connection.js"
+import { JoinedChannels } from "./joined-channels.js"
+import { MessageHold } from "./message-hold.js"
+import type { AnswerTo, RequestFrame } from "./pending-requests.js"
+import { errorOfMessage, isFarewell } from "./relay-error.js"
+import { frameOfMessage, receiptOf, type SendOptions, type SendReceipt } from "./send-receipt.js"
+import { parseServerUrl } from "./server-url.js"
+import { SessionKeeper } from "./session-keeper.js"
+
+/**
+ * An agent's connection to a relay.
+ *
+ * Every method rejects with a {@link ChatError}: INVALID_NAME before anything is sent, the relay's own code,
+ * TIMEOUT when no answer came within 10 s, UNREACHABLE when there is no session. Nothing is held back or sent
+ * again in silence: over the relay's rate `send` rejects with RATE_LIMITED and `retryAfterMs`.
+ */
+export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
+  readonly #clock: Clock
+  readonly #identity: string | Identity | undefined
+  readonly #options: Omit<AgentChatClientOptions, "identity">
+  readonly #keeper: SessionKeeper
+  readonly #channels = new JoinedChannels()
+  readonly #hold = new MessageHold((message) => this.#emitMessage(message))
+  /** Direct messages that listeners have had, to be acknowledged in one frame. */
+  #received: string[] = []
+
+  /** @throws {ChatError} USAGE or INVALID_NAME for an address or a name that cannot be right */
+  constructor(options: AgentChatClientOptions) {
+    super()
+    parseServerUrl(options.server)
+    parseNick(options.name)
+    const { identity, ...others } = options
+    this.#identity = identity
+    this.#options = others
+    this.#clock = options.clock ?? systemClock
+    this.#keeper = new SessionKeeper(
+      {
+        clock: this.#clock,
+        random: options.random ?? (() => randomInt(2 ** 32) / 2 ** 32),
+        reconnect: options.reconnect ?? false,
+        connectOptions: () => this.#connectOptions(),
+      },
+      {
+        onMessage: (message) => this.#take(message),
+        onLost: (error, willReconnect) => this.#lose(error, willReconnect),
+        onBack: (connection) => void this.#enterAgain(connection),
+      },
+    )
+    onNewListener(this, "message", () => this.#hold.release())
+  }
+
+  /** The id others see, once connected. */
+  get agentId(): AgentId | undefined {
+    return this.#keeper.connection?.welcome.agent_id as AgentId | undefined
+  }
+
+  /** Whether a session stands. */
+  get isConnected(): boolean {
+    return this.#keeper.connection !== undefined
+  }
+
+  /** The channels this client is in, or will enter again with the next session. */
+  get channels(): readonly string[] {
+    return this.#channels.names
+  }
+
+  /**
+   * Opens the session. A first try that fails is not repeated, even with `reconnect`.
+   * @returns WELCOME: own id, the relay's name and its limits
+   * @throws {ChatError} UNREACHABLE, HANDSHAKE_TIMEOUT, VERIFICATION_FAILED, BAD_IDENTITY, or the relay's refusal
+   */
+  async connect(): Promise<ServerMessage<"WELCOME">> {
+    return (await this.#keeper.connect()).welcome
+  }
+
+  /** Ends the session in order; no event follows. */
+  async disconnect(): Promise<void> {
+    this.#channels.clear()
+    await this.#keeper.close()
+  }
+
+  /**
+   * Enters a channel; history follows as `message` events with `replay: true`.
+   * @param options - `since`: history after this sequence number instead of the newest few
+   * @returns who is there
+   */
+  async join(channel: string, options: { readonly since?: number } = {}): Promise<ServerMessage<"JOINED">> {
+    const { since } = options
+    const frame = { type: "JOIN", channel: parseChannel(channel) } as const
+    return this.#entered(await this.#request(since === undefined ? frame : { ...frame, since }))
+  }
+
+  /** Leaves a channel. */
+  async leave(channel: string): Promise<void> {
+    await this.#request({ type: "LEAVE", channel: parseChannel(channel) })
+    this.#channels.left(channel)
+  }
+
+  /** Sends text to a `#channel` or an `@agent`. @returns proof that the relay has it */
+  async send(to: string, content: string, options: SendOptions = {}): Promise<SendReceipt> {
+    return receiptOf(await this.#request(frameOfMessage(parseAddress(to), content, options)))
+  }
+
+  /** Sends text to one agent: `@id`, or `@name` if one agent alone bears it. */
+  async dm(agent: string, content: string, options: SendOptions = {}): Promise<SendReceipt> {
+    return this.send(parseAgentRef(agent), content, options)
+  }
+
+  /** The channels one may see. */
+  async listChannels(): Promise<readonly ChannelEntry[]> {
+    return (await this.#request({ type: "LIST_CHANNELS" })).list
+  }
+
+  /** Who is in a channel, or on the relay. */
+  async listAgents(channel?: string): Promise<readonly RosterEntry[]> {
+    const frame = { type: "LIST_AGENTS" } as const
+    const request = channel === undefined ? frame : { ...frame, channel: parseChannel(channel) }
+    return (await this.#request(request)).roster
+  }
+
+  /** Makes a channel and enters it. An invite-only one is seen by its members and those they invite, nobody else. */
+  async createChannel(
+    channel: string,
+    options: { readonly inviteOnly?: boolean } = {},
+  ): Promise<ServerMessage<"JOINED">> {
+    const create = { type: "CREATE_CHANNEL", channel: parseChannel(channel) } as const
+    return this.#entered(await this.#request({ ...create, invite_only: options.inviteOnly ?? false }))
+  }
+
+  /** Lets an agent into an invite-only channel. */
+  async invite(channel: string, agent: string): Promise<void> {
+    await this.#request({ type: "INVITE", channel: parseChannel(channel), agent: parseAgentRef(agent) })
+  }
+
+  /** Says what one is doing. @param activity - up to 200 characters */
+  async setPresence(status: ClientFrame<"SET_PRESENCE">["status"], activity?: string): Promise<void> {
+    const frame = { type: "SET_PRESENCE", status } as const
+    await this.#request(activity === undefined ? frame : { ...frame, activity })
+  }
+
+  /** @returns milliseconds to the relay and back */
+  async ping(): Promise<number> {
+    const startMs = this.#clock.monotonic()
+    await this.#request({ type: "PING" })
+    return this.#clock.monotonic() - startMs
+  }
+
+  async #connectOptions(): Promise<ConnectOptions> {
+    const options = { ...this.#options, url: this.#options.server, clock: this.#clock }
+    const identity = this.#identity
+    if (identity === undefined) return options
+    if (typeof identity !== "string") return { ...options, identity }
+    const { readIdentity } = await import("../identity/identity-file.js")
+    return { ...options, identity: readIdentity(identity) }
+  }
+
+  async #request<F extends RequestFrame>(frame: F): Promise<AnswerTo<F>> {
+    const { connection } = this.#keeper
+    if (connection === undefined) throw new ChatError("UNREACHABLE", `${frame.type}: not connected`)
+    return connection.request(frame)
+  }
+
+  #entered(joined: ServerMessage<"JOINED">): ServerMessage<"JOINED"> {
+    this.#channels.entered(joined, this.#keeper.connection?.welcome.server_id ?? "")
+    return joined
+  }
+
+  #take(message: ServerMessage): void {
+    if (message.type === "ERROR") this.#report(errorOfMessage(message))
+    else if (message.type !== "MSG") passOn(this, message)
+    else {
+      this.#channels.saw(message)
+      if (this.#hold.hasDelivered(message.msg_id)) this.#acknowledge(message)
+      else this.#hold.push(message)
+    }
+  }
+
+  #emitMessage(message: ServerMessage<"MSG">): boolean {
+    if (!this.emit("message", message)) return false
+    this.#acknowledge(message)
+    return true
+  }
+
+  /** A relay keeps direct messages to a persistent identity until it hears that they arrived. */
+  #acknowledge({ to, msg_id: id }: ServerMessage<"MSG">): void {
+    if (this.#identity === undefined || !to.startsWith("@")) return
+    if (this.#received.push(id) > 1) return
+    queueMicrotask(() => {
+      const ids = this.#received
+      this.#received = []
+      this.#keeper.connection?.send({ type: "RECEIVED", ids })
+    })
+  }
+
+  #lose(error: ChatError, willReconnect: boolean): void {
+    if (!willReconnect) this.#channels.clear()
+    if (error.code === "SESSION_DISPLACED") this.emit("displaced", error)
+    this.emit("disconnect", error, willReconnect)
+  }
+
+  async #enterAgain(connection: Connection): Promise<void> {
+    const failures = await this.#channels.enterAgain(connection)
+    if (this.#keeper.connection !== connection) return
+    for (const failure of failures) this.#report(failure)
+    this.emit("reconnect", connection.welcome)
+  }
+
+  #report(error: ChatError): void {
+    if (!isFarewell(error) && this.listenerCount("error") > 0) this.emit("error", error)
+  }
+}
+
+/** Messages that become events as they are; others answer a call, or are the connection's own. */
+const eventNames: Partial<Record<ServerType, keyof AgentChatClientEvents>> = {
+  AGENT_JOINED: "agent_joined",
+  AGENT_LEFT: "agent_left",
+  PRESENCE_CHANGED: "presence",
+  INVITE: "invite",
+  DELIVERY: "delivery",
+}
+
+function passOn(emitter: EventEmitter, message: ServerMessage): void {
+  const name = eventNames[message.type]
+  if (name !== undefined) emitter.emit(name, message)
+}
+
+/** Calls `then` after a listener of `event` was added. */
+function onNewListener(emitter: EventEmitter, event: string, then: () => void): void {
+  emitter.on("newListener", (added) => {
+    if (added === event) queueMicrotask(then)
+  })
+}

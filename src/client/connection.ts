@@ -1,0 +1,177 @@
+import { randomBytes } from "node:crypto"
+import type { ClientFrame } from "../protocol/client-messages.js"
+import { ChatError } from "../protocol/errors.js"
+import { defaultLimits } from "../protocol/limits.js"
+import type { ServerMessage } from "../protocol/server-messages.js"
+import { FrameSocket } from "./frame-socket.js"
+import { type HandshakeOptions, type Session, shakeHands } from "./handshake.js"
+import { Inlet } from "./inlet.js"
+import { OlderRelay } from "./older-relay.js"
+import { parseMembers, parseServerMessage } from "./parse-server-message.js"
+import { type AnswerTo, PendingRequests, type RequestFrame } from "./pending-requests.js"
+import { formatServer, parseServerUrl } from "./server-url.js"
+
+/** How to open a session. */
+export interface ConnectOptions extends HandshakeOptions {
+  /** `ws://` or `wss://` address of the relay. */
+  readonly url: string
+  /** Milliseconds until a relay that does not let us in is given up; 10,000 when absent. */
+  readonly handshakeMs?: number
+}
+
+/** What a session tells its owner. */
+export interface ConnectionEvents {
+  /** Every well-formed message that does not answer a {@link Connection.request}. */
+  onMessage(message: ServerMessage): void
+  /** The session is gone; told once, and not when {@link Connection.close} ended it. */
+  onClose(error: ChatError): void
+}
+
+const requestMs = 10_000
+
+/** One authenticated session with a relay. */
+export class Connection {
+  readonly welcome: ServerMessage<"WELCOME">
+  readonly #events: ConnectionEvents
+  readonly #socket: FrameSocket
+  readonly #requests: PendingRequests
+  readonly #older: OlderRelay | undefined
+  /** Makes ids unlike those of any other session: a relay takes a repeated id for the same message. */
+  readonly #idPrefix = randomBytes(9).toString("base64url")
+  #lastId = 0
+  #isOver = false
+
+  /**
+   * Connects, identifies and waits for WELCOME.
+   * @throws {ChatError} USAGE for the address; UNREACHABLE; HANDSHAKE_TIMEOUT; VERIFICATION_FAILED;
+   * UNSUPPORTED; or the code the relay refuses with
+   */
+  static async open(options: ConnectOptions, events: ConnectionEvents): Promise<Connection> {
+    const { clock, handshakeMs = defaultLimits.handshakeMs } = options
+    const url = parseServerUrl(options.url)
+    const inlet = new Inlet()
+    const socket = new FrameSocket(url, clock, {
+      onText: (text) => inlet.push(text),
+      onClose: (error) => inlet.fail(error),
+    })
+    const deadline = clock.setTimer(() => {
+      socket.fail(
+        new ChatError("HANDSHAKE_TIMEOUT", `${formatServer(url)}: no welcome within ${handshakeMs} ms`),
+      )
+    }, handshakeMs)
+    try {
+      const session = await shakeHands(socket, inlet, options)
+      return new Connection(socket, inlet, session, options, events)
+    } catch (error) {
+      socket.fail(new ChatError("UNREACHABLE", "server: the handshake failed", { cause: error }))
+      throw error
+    } finally {
+      deadline.cancel()
+    }
+  }
+
+  private constructor(
+    socket: FrameSocket,
+    inlet: Inlet,
+    session: Session,
+    { clock }: ConnectOptions,
+    events: ConnectionEvents,
+  ) {
+    this.welcome = session.welcome
+    this.#events = events
+    this.#socket = socket
+    this.#requests = new PendingRequests(clock)
+    if (session.isOlder) {
+      this.#older = new OlderRelay({
+        agentId: session.welcome.agent_id,
+        clock,
+        write: (text) => socket.send(text),
+        deliver: (message) => this.#deliver(message),
+      })
+    }
+    inlet.start({
+      onText: (text) => this.#receive(text),
+      onClose: (error) => this.#end(error),
+    })
+  }
+
+  /** Bytes sent and not yet taken by the operating system. */
+  get bufferedBytes(): number {
+    return this.#socket.bufferedBytes
+  }
+
+  /**
+   * Sends a frame; its answer, if it has an id, comes through {@link ConnectionEvents.onMessage}. A frame over
+   * the relay's limit is answered by INVALID_MSG here: sent, it could cost the session. Never throws.
+   */
+  send(frame: ClientFrame): void {
+    const text = JSON.stringify(frame)
+    const limit = this.welcome.limits.frame_bytes
+    if (text.length * 3 > limit && Buffer.byteLength(text) > limit) {
+      this.#refuse(frame, `${frame.type}: larger than the ${limit} bytes this relay reads`)
+    } else if (this.#older !== undefined) this.#older.send(frame)
+    else this.#socket.send(text)
+  }
+
+  /**
+   * Sends a frame and waits for its answer. An `id` is added when it has none.
+   * @throws {ChatError} the relay's refusal; TIMEOUT after `timeoutMs`; UNREACHABLE when the session is gone
+   */
+  request<F extends RequestFrame>(frame: F, timeoutMs = requestMs): Promise<AnswerTo<F>> {
+    if (this.#isOver) return Promise.reject(new ChatError("UNREACHABLE", "server: the session is closed"))
+    const id = frame.id ?? `${this.#idPrefix}-${(++this.#lastId).toString(36)}`
+    const answer = this.#requests.add(id, frame.type, timeoutMs)
+    this.send({ ...frame, id })
+    // PendingRequests has compared the answer's type with what the frame asks for.
+    return answer as Promise<unknown> as Promise<AnswerTo<F>>
+  }
+
+  /** Stops reading, so that the relay feels the back-pressure. A little that was read already may still come. */
+  pause(): void {
+    this.#socket.pause()
+  }
+
+  /** Reads on. */
+  resume(): void {
+    this.#socket.resume()
+  }
+
+  /** Ends the session in order. Requests still waiting fail with UNREACHABLE. */
+  async close(): Promise<void> {
+    this.#isOver = true
+    this.#requests.failAll(new ChatError("UNREACHABLE", "server: the session was closed"))
+    await this.#socket.close()
+  }
+
+  #receive(text: string): void {
+    if (this.#older !== undefined) {
+      const members = parseMembers(text)
+      if (members !== undefined) this.#older.receive(members)
+      return
+    }
+    const message = parseServerMessage(text)
+    if (message !== undefined) this.#deliver(message)
+  }
+
+  #deliver(message: ServerMessage): void {
+    if (this.#isOver || this.#requests.settle(message)) return
+    this.#events.onMessage(message)
+    if (message.type === "SESSION_DISPLACED") {
+      this.#socket.fail(new ChatError("SESSION_DISPLACED", "server: this identity connected elsewhere"))
+    }
+  }
+
+  #refuse(frame: ClientFrame, problem: string): void {
+    const re = frame.id === undefined ? {} : { re: frame.id }
+    queueMicrotask(() => {
+      this.#deliver({ type: "ERROR", ...re, code: "INVALID_MSG", message: problem })
+    })
+  }
+
+  #end(error: ChatError): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#requests.failAll(error)
+    this.#events.onClose(error)
+  }
+}

@@ -1,0 +1,138 @@
+import type { Socket } from "node:net"
+import type { Clock } from "../base/clock.js"
+import { WebSocket } from "../base/websocket.js"
+import { ChatError } from "../protocol/errors.js"
+import { KeepAlive } from "./keep-alive.js"
+import { errorOfClose, errorOfNetwork } from "./relay-error.js"
+import { formatServer } from "./server-url.js"
+
+/** Largest frame of a relay that is read, in bytes; a roster of a hundred thousand agents fits. */
+const maxFrameBytes = 16 * 1024 * 1024
+/** How long the other side may take to say good-bye too. */
+const closeMs = 1_000
+
+/** What a socket tells its owner. */
+export interface FrameSocketEvents {
+  onText(text: string): void
+  /** The socket is gone; told once, and never after {@link FrameSocket.close}. */
+  onClose(error: ChatError): void
+}
+
+/** A WebSocket that carries text frames: coalesced writes, keep-alive, and one error for every end. */
+export class FrameSocket {
+  readonly #server: string
+  readonly #clock: Clock
+  readonly #events: FrameSocketEvents
+  readonly #webSocket: InstanceType<typeof WebSocket>
+  readonly #keepAlive: KeepAlive
+  /** Sent before the socket stood. */
+  readonly #early: string[] = []
+  #stream: Socket | undefined
+  #isCorked = false
+  #isOver = false
+  #networkError: ChatError | undefined
+
+  constructor(url: URL, clock: Clock, events: FrameSocketEvents) {
+    this.#server = formatServer(url)
+    this.#clock = clock
+    this.#events = events
+    this.#keepAlive = new KeepAlive(clock, {
+      ping: () => this.#webSocket.ping(),
+      dead: () => {
+        this.fail(new ChatError("UNREACHABLE", `${this.#server}: gives no sign of life`))
+      },
+    })
+    this.#webSocket = new WebSocket(url, {
+      perMessageDeflate: false,
+      followRedirects: false,
+      maxPayload: maxFrameBytes,
+    })
+    this.#listen()
+  }
+
+  /** Bytes sent and not yet taken by the operating system. */
+  get bufferedBytes(): number {
+    return this.#webSocket.bufferedAmount
+  }
+
+  /** Sends a text frame. All frames of one turn of the event loop leave in one write. Does nothing after the end. */
+  send(text: string): void {
+    if (this.#webSocket.readyState === WebSocket.CONNECTING) {
+      this.#early.push(text)
+      return
+    }
+    this.#cork()
+    this.#webSocket.send(text)
+  }
+
+  /** Stops reading: the relay feels the back-pressure. Keep-alive rests, as an answer could not be read. */
+  pause(): void {
+    this.#keepAlive.stop()
+    this.#webSocket.pause()
+  }
+
+  resume(): void {
+    if (this.#isOver || !this.#webSocket.isPaused) return
+    this.#webSocket.resume()
+    this.#keepAlive.start()
+  }
+
+  /** Ends the socket with `error`, without the closing handshake. */
+  fail(error: ChatError): void {
+    this.#end(error)
+    this.#webSocket.terminate()
+  }
+
+  /** Says good-bye and resolves when the socket is gone, after {@link closeMs} at the latest. */
+  async close(): Promise<void> {
+    this.#isOver = true
+    this.#keepAlive.stop()
+    if (this.#webSocket.readyState === WebSocket.CLOSED) return
+    await new Promise<void>((resolve) => {
+      const timer = this.#clock.setTimer(() => this.#webSocket.terminate(), closeMs)
+      this.#webSocket.once("close", () => {
+        timer.cancel()
+        resolve()
+      })
+      this.#webSocket.resume()
+      this.#webSocket.close(1000)
+    })
+  }
+
+  #listen(): void {
+    this.#webSocket.on("upgrade", (response) => {
+      this.#stream = response.socket
+    })
+    this.#webSocket.on("open", () => {
+      for (const text of this.#early.splice(0)) this.send(text)
+      this.#keepAlive.start()
+    })
+    this.#webSocket.on("message", (data, isBinary) => {
+      this.#keepAlive.heard()
+      if (!isBinary && !this.#isOver) this.#events.onText((data as Buffer).toString())
+    })
+    this.#webSocket.on("pong", () => this.#keepAlive.heard())
+    this.#webSocket.on("error", (error) => (this.#networkError ??= errorOfNetwork(this.#server, error)))
+    this.#webSocket.on("close", (code, reason) =>
+      this.#end(this.#networkError ?? errorOfClose(this.#server, code, reason.toString())),
+    )
+  }
+
+  #end(error: ChatError): void {
+    this.#keepAlive.stop()
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#events.onClose(error)
+  }
+
+  #cork(): void {
+    const stream = this.#stream
+    if (this.#isCorked || stream === undefined) return
+    this.#isCorked = true
+    stream.cork()
+    setImmediate(() => {
+      this.#isCorked = false
+      stream.uncork()
+    })
+  }
+}

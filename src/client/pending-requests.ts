@@ -1,0 +1,76 @@
+import type { Clock, Timer } from "../base/clock.js"
+import type { ClientFrame, ClientType } from "../protocol/client-messages.js"
+import { ChatError } from "../protocol/errors.js"
+import type { ServerMessage, ServerType } from "../protocol/server-messages.js"
+import { errorOfMessage } from "./relay-error.js"
+
+/** What answers each message; those that are missing here are not answered, or belong to the handshake. */
+export const answerTypes = {
+  JOIN: "JOINED",
+  LEAVE: "LEFT",
+  MSG: "ACK",
+  LIST_CHANNELS: "CHANNELS",
+  LIST_AGENTS: "AGENTS",
+  CREATE_CHANNEL: "JOINED",
+  INVITE: "ACK",
+  SET_PRESENCE: "ACK",
+  PING: "PONG",
+} as const satisfies Partial<Record<ClientType, ServerType>>
+
+/** A frame that has an answer. */
+export type RequestFrame = ClientFrame<keyof typeof answerTypes>
+
+/** What answers the frame `F`. */
+export type AnswerTo<F extends RequestFrame> = ServerMessage<(typeof answerTypes)[F["type"]]>
+
+interface Pending {
+  readonly type: RequestFrame["type"]
+  readonly timer: Timer
+  readonly resolve: (answer: ServerMessage) => void
+  readonly reject: (error: ChatError) => void
+}
+
+/** Requests whose answer is still to come, by the id of their frame. */
+export class PendingRequests {
+  readonly #clock: Clock
+  readonly #pending = new Map<string, Pending>()
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /** @throws {ChatError} the relay's refusal; TIMEOUT; what {@link failAll} was given */
+  add(id: string, type: RequestFrame["type"], timeoutMs: number): Promise<ServerMessage> {
+    return new Promise((resolve, reject) => {
+      if (this.#pending.has(id)) throw new ChatError("USAGE", `id: ${id} is still waiting for its answer`)
+      const timer = this.#clock.setTimer(() => {
+        this.#pending.delete(id)
+        reject(new ChatError("TIMEOUT", `${type}: no answer within ${timeoutMs} ms`))
+      }, timeoutMs)
+      this.#pending.set(id, { type, timer, resolve, reject })
+    })
+  }
+
+  /** @returns whether the message answers one of the requests */
+  settle(message: ServerMessage): boolean {
+    const id = "re" in message ? message.re : undefined
+    const pending = id === undefined ? undefined : this.#pending.get(id)
+    if (id === undefined || pending === undefined) return false
+    this.#pending.delete(id)
+    pending.timer.cancel()
+    if (message.type === "ERROR") pending.reject(errorOfMessage(message))
+    else if (message.type === answerTypes[pending.type]) pending.resolve(message)
+    else pending.reject(new ChatError("UNSUPPORTED", `${pending.type}: answered by ${message.type}`))
+    return true
+  }
+
+  /** No answer will come any more. */
+  failAll(error: ChatError): void {
+    const waiting = [...this.#pending.values()]
+    this.#pending.clear()
+    for (const { timer, reject } of waiting) {
+      timer.cancel()
+      reject(error)
+    }
+  }
+}

@@ -1,0 +1,63 @@
+import { formatForTerminal } from "../base/visible-text.js"
+import { ChatError, type ErrorCode, isErrorCode } from "../protocol/errors.js"
+import { closeCodes } from "../protocol/limits.js"
+import type { ServerMessage } from "../protocol/server-messages.js"
+
+/** Longest text of a relay that is repeated, in characters. */
+const maxText = 300
+const maxCandidates = 20
+const maxCandidateText = 70
+
+/** What RFC 6455 calls an end without a close frame. */
+const lostCode = 1006
+
+const codeOfClose: Readonly<Record<number, ErrorCode>> = {
+  1001: "SHUTTING_DOWN",
+  [closeCodes.displaced]: "SESSION_DISPLACED",
+  [closeCodes.slowReader]: "SLOW_READER",
+  [closeCodes.handshakeTimeout]: "HANDSHAKE_TIMEOUT",
+}
+
+/** Whether a relay that says this closes the connection with the same code next. */
+export function isFarewell(error: ChatError): boolean {
+  return Object.values(codeOfClose).includes(error.code)
+}
+
+/** The error a relay's ERROR stands for. A code this version does not know becomes UNSUPPORTED and stays in the message. */
+export function errorOfMessage(message: ServerMessage<"ERROR">): ChatError {
+  const { code, retry_after_ms: retryAfterMs, candidates, hint } = message
+  const isKnown = isErrorCode(code)
+  const text = quoteRelay(isKnown ? message.message : `${code}: ${message.message}`)
+  return new ChatError(isKnown ? code : "UNSUPPORTED", text, {
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    ...(candidates === undefined ? {} : { candidates: quoteCandidates(candidates) }),
+    ...(hint === undefined ? {} : { hint: quoteRelay(hint) }),
+  })
+}
+
+/** The error a WebSocket close stands for. @param code - of RFC 6455 §7.4 or of ours */
+export function errorOfClose(server: string, code: number, reason: string): ChatError {
+  const unsaid = code === lostCode ? "connection lost" : `closed the connection (${code})`
+  const said = reason === "" ? unsaid : quoteRelay(reason)
+  return new ChatError(codeOfClose[code] ?? "UNREACHABLE", `${server}: ${said}`)
+}
+
+/** The error of a connection that could not be made or broke. */
+export function errorOfNetwork(server: string, error: Error): ChatError {
+  const { code } = error as NodeJS.ErrnoException
+  const what = code === "ECONNREFUSED" ? "nothing listens there (ECONNREFUSED)" : quoteRelay(error.message)
+  const named = code === undefined || what.includes(code) ? what : `${what} (${code})`
+  return new ChatError("UNREACHABLE", `${server}: ${named === "" ? "connection failed" : named}`, {
+    cause: error,
+  })
+}
+
+function quoteRelay(text: string): string {
+  return formatForTerminal(text.length > maxText ? `${text.slice(0, maxText - 1)}…` : text)
+}
+
+function quoteCandidates(candidates: readonly string[]): string[] {
+  return candidates
+    .slice(0, maxCandidates)
+    .map((candidate) => formatForTerminal(candidate.slice(0, maxCandidateText)))
+}

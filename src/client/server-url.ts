@@ -1,0 +1,26 @@
+import { ChatError } from "../protocol/errors.js"
+
+/**
+ * Checks a relay's address. The error never repeats the text: it may hold a password.
+ * @throws {ChatError} USAGE unless it is `ws://` or `wss://` with a host, and without user, password or fragment
+ */
+export function parseServerUrl(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url === undefined || (url.protocol !== "ws:" && url.protocol !== "wss:")) {
+    throw new ChatError("USAGE", "server: must be a ws:// or wss:// address", {
+      hint: "write it like ws://127.0.0.1:6667",
+    })
+  }
+  if (url.username !== "" || url.password !== "") {
+    throw new ChatError("USAGE", "server: must not hold a user or password", {
+      hint: "an agent proves itself by its identity file",
+    })
+  }
+  if (url.hash !== "") throw new ChatError("USAGE", "server: must not hold a # part")
+  return url
+}
+
+/** A relay as errors name it: without path and query, which may hold a token. */
+export function formatServer(url: URL): string {
+  return `${url.protocol}//${url.host}`
+}

@@ -1,0 +1,167 @@
+import { readFileSync } from "node:fs"
+import { writeFileAtomic } from "../base/atomic-file.js"
+import type { ChatError } from "../protocol/errors.js"
+import { asFileProblem } from "./file-problem.js"
+
+/** A place in one channel of one relay. */
+export interface Bookmark {
+  readonly serverId: string
+  readonly channel: string
+  /** The relay's number of a message of that channel. */
+  readonly seq: number
+}
+
+/** Channel names, each with its place on the one relay; null for a channel not yet entered there. */
+type Places = Map<string, number | null>
+
+interface Stored {
+  readonly server: string
+  readonly serverId: string
+  readonly places: Places
+  readonly inviteOnly: readonly string[]
+}
+
+/**
+ * The channels a daemon is in, and how far its inbox has each. Kept in one small file that may lag
+ * behind the inbox, because then the relay only sends again what is dropped as a double. It must
+ * never lead: what it passed over is not sent again.
+ */
+export class Bookmarks {
+  readonly #path: string
+  readonly #server: string
+  #serverId: string
+  readonly #places: Places
+  readonly #inviteOnly: Set<string>
+  #isSaved = true
+
+  private constructor(path: string, server: string, { serverId, places, inviteOnly }: Stored) {
+    this.#path = path
+    this.#server = server
+    this.#serverId = serverId
+    this.#places = places
+    this.#inviteOnly = new Set(inviteOnly)
+  }
+
+  /**
+   * Reads the file. One that is missing or damaged is as good as a first start: the relay replays.
+   * @param server - address of the relay; at another address only the names of the channels count
+   */
+  static open(path: string, server: string): Bookmarks {
+    const stored = parseBookmarks(readIfThere(path))
+    const isElsewhere = stored.server !== server
+    return new Bookmarks(path, server, isElsewhere ? { ...stored, places: newcomer(stored.places) } : stored)
+  }
+
+  /** The channels to be in, whether or not a message of them was seen. */
+  get channels(): readonly string[] {
+    return [...this.#places.keys()]
+  }
+
+  /**
+   * Where to go on in a channel: after its last message that is in the inbox, or at the beginning of what a
+   * restarted relay has. Undefined for a newcomer.
+   */
+  since(serverId: string, channel: string): number | undefined {
+    const place = this.#places.get(channel)
+    if (place === undefined || place === null) return undefined
+    return serverId === this.#serverId ? place : 0
+  }
+
+  /** The session is with this relay now. Places on another one mean nothing here; the channels stay. */
+  reset(serverId: string): void {
+    if (serverId === this.#serverId) return
+    this.#serverId = serverId
+    for (const [channel, place] of this.#places) if (place !== null) this.#places.set(channel, 0)
+    this.#isSaved = false
+  }
+
+  /** Whether a channel was entered as an invite-only one. */
+  isInviteOnly(channel: string): boolean {
+    return this.#inviteOnly.has(channel)
+  }
+
+  /** Remembers a channel that was entered. @param seq - its last message before the ones that follow */
+  enter(channel: string, seq: number, { isInviteOnly = false }: { isInviteOnly?: boolean } = {}): void {
+    if (isInviteOnly && !this.#inviteOnly.has(channel)) {
+      this.#inviteOnly.add(channel)
+      this.#isSaved = false
+    }
+    if (typeof this.#places.get(channel) === "number") return
+    this.#places.set(channel, seq)
+    this.#isSaved = false
+  }
+
+  /** Moves places forward. Call it with what is safely in the inbox; marks of another relay are too late to count. */
+  advance(marks: readonly Bookmark[]): void {
+    for (const { serverId, channel, seq } of marks) {
+      if (serverId !== this.#serverId || seq <= (this.#places.get(channel) ?? -1)) continue
+      this.#places.set(channel, seq)
+      this.#isSaved = false
+    }
+  }
+
+  /** The channel was left: it is not entered again by itself. */
+  forget(channel: string): void {
+    this.#inviteOnly.delete(channel)
+    if (this.#places.delete(channel)) this.#isSaved = false
+  }
+
+  /** Writes what changed; call it once a second and at the end. @returns why it could not, to be tried again */
+  save(): ChatError | undefined {
+    if (this.#isSaved) return undefined
+    const channels = Object.fromEntries(this.#places)
+    const inviteOnly = [...this.#inviteOnly]
+    const stored = {
+      v: 1,
+      server: this.#server,
+      server_id: this.#serverId,
+      channels,
+      invite_only: inviteOnly,
+    }
+    try {
+      writeFileAtomic(this.#path, `${JSON.stringify(stored)}\n`)
+    } catch (error) {
+      return asFileProblem(error, this.#path)
+    }
+    this.#isSaved = true
+    return undefined
+  }
+}
+
+function readIfThere(path: string): string {
+  try {
+    return readFileSync(path, "utf8")
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return ""
+    throw asFileProblem(error, path)
+  }
+}
+
+function newcomer(places: Places): Places {
+  return new Map([...places.keys()].map((channel) => [channel, null]))
+}
+
+function parseBookmarks(text: string): Stored {
+  const places: Places = new Map()
+  const { server, server_id: serverId, channels, invite_only: inviteOnly } = parseObject(text)
+  if (typeof channels === "object" && channels !== null) {
+    for (const [channel, seq] of Object.entries(channels)) {
+      places.set(channel, Number.isSafeInteger(seq) ? (seq as number) : null)
+    }
+  }
+  return {
+    server: typeof server === "string" ? server : "",
+    serverId: typeof serverId === "string" ? serverId : "",
+    places,
+    inviteOnly: Array.isArray(inviteOnly) ? inviteOnly.filter((name) => typeof name === "string") : [],
+  }
+}
+
+function parseObject(text: string): Readonly<Record<string, unknown>> {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {}
+  } catch {
+    return {}
+  }
+}

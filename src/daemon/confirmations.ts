@@ -1,0 +1,32 @@
+import type { Connection } from "../client/connection.js"
+import type { ServerMessage } from "../protocol/server-messages.js"
+import type { Bookmark, Bookmarks } from "./bookmarks.js"
+
+/** What the inbox hands back once the line of a message is on disk. */
+export type Mark = { readonly direct: string } | Bookmark
+
+/** @returns what to confirm when the message is on disk; undefined when nothing is */
+export function markOf(message: ServerMessage, serverId: string): Mark | undefined {
+  if (message.type !== "MSG") return undefined
+  if (!message.to.startsWith("#")) return { direct: message.msg_id }
+  return message.seq === undefined ? undefined : { serverId, channel: message.to, seq: message.seq }
+}
+
+/** Tells the relay what is safely on disk, and keeps the place in each channel. */
+export function confirm(marks: readonly Mark[], bookmarks: Bookmarks, session: Connection | undefined): void {
+  const ids: string[] = []
+  const places = new Map<string, Bookmark>()
+  for (const mark of marks) {
+    if ("direct" in mark) ids.push(mark.direct)
+    else if (mark.seq >= (places.get(mark.channel)?.seq ?? 0)) places.set(mark.channel, mark)
+  }
+  bookmarks.advance([...places.values()])
+  if (session === undefined) return
+  const current = [...places.values()].filter(({ serverId }) => serverId === session.welcome.server_id)
+  const upTo = Object.fromEntries(current.map(({ channel, seq }) => [channel, seq]))
+  session.send({
+    type: "RECEIVED",
+    ...(ids.length > 0 && { ids }),
+    ...(current.length > 0 && { up_to: upTo }),
+  })
+}

@@ -1,0 +1,98 @@
+import { hash, randomBytes } from "node:crypto"
+
+const smallestTable = 256
+// Linear probing stays short while a quarter of the cells is free.
+const maxFill = 0.75
+
+/**
+ * The message ids that are in the inbox, to drop what is delivered twice. Ids are kept as 64 bits of
+ * a keyed hash in two generations of a plain table: 16 bytes an id instead of the 100 of a set of
+ * strings, and nothing to delete one by one. The key keeps a sender from choosing an id that hides
+ * somebody else's message; by chance one in 10^14 messages would be taken for a double.
+ */
+export class InboxDoubles {
+  readonly #key = randomBytes(16).toString("latin1")
+  readonly #perGeneration: number
+  #newer = new HashTable()
+  #older = new HashTable()
+
+  /** @param remembered - how many of the newest ids are known at least; at most twice as many are */
+  constructor(remembered: number) {
+    this.#perGeneration = remembered
+  }
+
+  /** Remembers an id. @returns false when it was known */
+  add(id: string): boolean {
+    const digest = this.#digest(id)
+    if (this.#older.has(digest) || !this.#newer.add(digest)) return false
+    if (this.#newer.size >= this.#perGeneration) {
+      this.#older = this.#newer
+      this.#newer = new HashTable()
+    }
+    return true
+  }
+
+  has(id: string): boolean {
+    const digest = this.#digest(id)
+    return this.#newer.has(digest) || this.#older.has(digest)
+  }
+
+  #digest(id: string): string {
+    return hash("sha256", this.#key + id, "binary")
+  }
+}
+
+/** A set of 64-bit numbers, open addressing, two cells of 32 bits each. A pair of zeros is a free place. */
+class HashTable {
+  #cells = new Uint32Array(smallestTable * 2)
+  size = 0
+
+  has(digest: string): boolean {
+    return this.#cells[this.#place(word(digest, 0), word(digest, 4))] !== 0
+  }
+
+  /** @returns false when it was there */
+  add(digest: string): boolean {
+    if ((this.size + 1) * 2 > this.#cells.length * maxFill) this.#grow()
+    const high = word(digest, 0)
+    const low = word(digest, 4)
+    const at = this.#place(high, low)
+    if (this.#cells[at] !== 0) return false
+    this.#cells[at] = high
+    this.#cells[at + 1] = low
+    this.size++
+    return true
+  }
+
+  /** Index of the cells that hold this number, or of the free ones where it belongs. */
+  #place(high: number, low: number): number {
+    const cells = this.#cells
+    const mask = cells.length - 1
+    let at = (low << 1) & mask
+    while (cells[at] !== 0 && (cells[at] !== high || cells[at + 1] !== low)) at = (at + 2) & mask
+    return at
+  }
+
+  #grow(): void {
+    const old = this.#cells
+    this.#cells = new Uint32Array(old.length * 2)
+    for (let i = 0; i < old.length; i += 2) {
+      const high = old[i] ?? 0
+      const low = old[i + 1] ?? 0
+      if (high === 0) continue
+      const at = this.#place(high, low)
+      this.#cells[at] = high
+      this.#cells[at + 1] = low
+    }
+  }
+}
+
+/** Four bytes of a digest as a number that is never 0, because 0 marks a free cell. */
+function word(digest: string, at: number): number {
+  const value =
+    digest.charCodeAt(at) |
+    (digest.charCodeAt(at + 1) << 8) |
+    (digest.charCodeAt(at + 2) << 16) |
+    (digest.charCodeAt(at + 3) << 24)
+  return value >>> 0 || 1
+}

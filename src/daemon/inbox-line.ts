@@ -1,0 +1,74 @@
+import { formatJsonLine } from "../base/visible-text.js"
+
+/** A line for the inbox, before it has its `seq`. */
+export type InboxLine = Readonly<Record<string, unknown>> & { readonly type: string }
+
+/** What stands between the `seq` of a line and its end; {@link formatNumbered} puts it together. */
+export function formatBody(line: InboxLine): string {
+  if (Object.hasOwn(line, "seq")) throw new Error(`inbox: ${line.type} brings a seq of its own`)
+  return formatJsonLine(line).slice(1)
+}
+
+const pageBytes = 4096
+/** Longer lines get no room made for them: spaces cost a reader's context too. */
+const roomyBytes = 1024
+
+/**
+ * Whole lines, the first of them numbered `firstSeq`.
+ *
+ * A growing file grows page by page, so a reader that comes in between sees it end at the end of a
+ * page. Lines therefore do not cross one: the line before gets spaces at its end, which mean nothing
+ * in JSON. The last line makes room for one of twice its size, since nobody knows what comes next.
+ * Only a line over 1 KiB, or suddenly over that, can be seen in half, for a microsecond.
+ * @param offset - where in the file the first line will stand
+ */
+export function formatNumbered(firstSeq: number, bodies: readonly string[], offset: number): string {
+  const lines = bodies.map((body, index) => `{"seq":${firstSeq + index},${body}`)
+  const sizes = lines.map((line) => Buffer.byteLength(line) + 1)
+  let end = offset
+  let text = ""
+  for (const [index, line] of lines.entries()) {
+    const size = sizes[index] ?? 0
+    end += size
+    const spaces = roomBefore(end, sizes[index + 1] ?? Math.min(size * 2, roomyBytes))
+    end += spaces
+    text += `${line}${" ".repeat(spaces)}\n`
+  }
+  return text
+}
+
+/** Bytes to leave free at `offset`, so that the next `bytes` do not cross the end of a page. */
+function roomBefore(offset: number, bytes: number): number {
+  const room = pageBytes - (offset % pageBytes)
+  return room < bytes && bytes <= roomyBytes ? room : 0
+}
+
+/**
+ * The `seq` of a line that the inbox wrote, without parsing the rest of it.
+ * @param line - bytes without the newline, or the beginning of them
+ */
+export function readSeq(line: Buffer): number | undefined {
+  const match = /^\{"seq":(\d{1,16}),/.exec(line.toString("latin1", 0, 32))
+  const seq = Number(match?.[1])
+  return Number.isSafeInteger(seq) ? seq : undefined
+}
+
+/** Whether bytes look like one whole line of the inbox. A cheap look, not a parse. */
+export function looksWhole(line: Buffer): boolean {
+  let end = line.length - 1
+  while (line[end] === space) end--
+  return line[end] === closeBrace && readSeq(line) !== undefined
+}
+
+const space = 0x20
+const closeBrace = 0x7d
+const msgIdKey = Buffer.from('"msg_id":"')
+
+/** The `msg_id` of a line, without parsing it: inside a value these quotes would be escaped. */
+export function readMsgId(line: Buffer): string | undefined {
+  const key = line.indexOf(msgIdKey)
+  if (key < 0) return undefined
+  const start = key + msgIdKey.length
+  const end = line.indexOf('"', start)
+  return end < 0 ? undefined : line.toString("utf8", start, end)
+}

@@ -1,0 +1,171 @@
+import type { Clock, Timer } from "../base/clock.js"
+import type { Connection } from "../client/connection.js"
+import { Gcra } from "../guards/gcra.js"
+import { ChatError, isErrorCode } from "../protocol/errors.js"
+import type { ServerMessage } from "../protocol/server-messages.js"
+import type { AckLog } from "./acks.js"
+import type { Outbox, OutboxLine } from "./outbox.js"
+
+/** Lines sent and not yet answered. Bounds what a crash makes us send again. */
+const windowLines = 256
+/** Bytes handed to the socket and not yet gone, above which no more are added. */
+const windowBytes = 1024 * 1024
+/** Share of the relay's rate that is used, so that jitter on the way does not break its limit. */
+const rateShare = 0.98
+
+/** Where lines come from. */
+type LineSource = Pick<Outbox, "take" | "release" | "rejectLine">
+/** Where they go. */
+type Session = Pick<Connection, "welcome" | "bufferedBytes" | "send">
+
+/** What the daemon does beside with an answered line. */
+export interface PumpEvents {
+  /** The relay carried a line out. */
+  onAnswered(line: OutboxLine, answer: ServerMessage): void
+  /** The relay refused a line for good; it stands in rejected.jsonl already. */
+  onRejected(line: OutboxLine, error: ChatError): void
+}
+
+/** Sends outbox lines in order at the pace the relay allows, and settles each once it is answered. */
+export class OutboxPump {
+  readonly #outbox: LineSource
+  readonly #acks: Pick<AckLog, "append">
+  readonly #clock: Clock
+  readonly #events: PumpEvents
+  /** Sent, not yet answered, in the order they were sent. Two may bear one id: their writer's choice. */
+  readonly #inFlight: OutboxLine[] = []
+  /** Refused as too fast: these go first, in the order they were refused. */
+  readonly #refused: OutboxLine[] = []
+  /** Taken from the outbox and held by the pace. */
+  #held: OutboxLine | undefined
+  #connection: Session | undefined
+  #pace = new Gcra({ ratePerSecond: 1, burst: 1 })
+  #timer: Timer | undefined
+
+  constructor(outbox: LineSource, acks: Pick<AckLog, "append">, clock: Clock, events: PumpEvents) {
+    this.#outbox = outbox
+    this.#acks = acks
+    this.#clock = clock
+    this.#events = events
+  }
+
+  /** A session is ready for lines. */
+  attach(connection: Session): void {
+    const { rate_per_s, burst } = connection.welcome.limits
+    this.#connection = connection
+    this.#pace = new Gcra({ ratePerSecond: rate_per_s * rateShare, burst: Math.max(1, burst) })
+    this.pump()
+  }
+
+  /** The session is gone: whatever was not answered will be sent again, with the same ids. */
+  detach(): void {
+    this.#connection = undefined
+    this.#timer?.cancel()
+    this.#timer = undefined
+    this.#inFlight.length = 0
+    this.#refused.length = 0
+    this.#held = undefined
+    this.#outbox.release()
+  }
+
+  /** Sends what may be sent now. */
+  pump(): void {
+    const connection = this.#connection
+    if (connection === undefined || this.#timer !== undefined) return
+    while (this.#inFlight.length < windowLines && connection.bufferedBytes < windowBytes) {
+      const line = this.#next()
+      if (line === undefined) return
+      const waitMs = this.#paceMs(line)
+      if (waitMs > 0) {
+        this.#held = line
+        this.#pause(waitMs)
+        return
+      }
+      this.#inFlight.push(line)
+      connection.send({ ...line.frame, id: line.id })
+    }
+  }
+
+  #next(): OutboxLine | undefined {
+    const held = this.#refused.length > 0 ? undefined : this.#held
+    if (held !== undefined) this.#held = undefined
+    return this.#refused.shift() ?? held ?? this.#outbox.take(1)[0]
+  }
+
+  /**
+   * Takes an answer that belongs to a line.
+   * @returns whether it did
+   */
+  answer(message: ServerMessage): boolean {
+    const re = "re" in message ? message.re : undefined
+    // Answers come in order, so this finds the first.
+    const index = re === undefined ? -1 : this.#inFlight.findIndex((line) => line.id === re)
+    const line = this.#inFlight.splice(index, index < 0 ? 0 : 1)[0]
+    if (line === undefined) return false
+    if (message.type === "ERROR") this.#refuse(line, message)
+    else this.#accept(line, message)
+    this.pump()
+    return true
+  }
+
+  #accept(line: OutboxLine, message: ServerMessage): void {
+    const ts = "ts" in message ? message.ts : this.#clock.now()
+    const msgId = message.type === "ACK" ? message.msg_id : undefined
+    const evidence = evidenceOf(message)
+    this.#acks.append({
+      line_sha256: line.sha256,
+      id: line.id,
+      ...(msgId === undefined ? {} : { msg_id: msgId }),
+      state: "accepted",
+      ts,
+      ...(evidence === undefined ? {} : { evidence }),
+    })
+    this.#events.onAnswered(line, message)
+    line.settle()
+  }
+
+  #refuse(line: OutboxLine, message: ServerMessage<"ERROR">): void {
+    const code = isErrorCode(message.code) ? message.code : "UNSUPPORTED"
+    if (code === "RATE_LIMITED" || code === "SHUTTING_DOWN") {
+      this.#refused.push(line)
+      this.#pause(message.retry_after_ms ?? 1_000)
+      return
+    }
+    const error = new ChatError(code, message.message, {
+      ...(message.hint === undefined ? {} : { hint: message.hint }),
+      ...(message.candidates === undefined ? {} : { candidates: message.candidates }),
+    })
+    this.#outbox.rejectLine(line, error)
+    this.#events.onRejected(line, error)
+  }
+
+  #paceMs(line: OutboxLine): number {
+    if (line.frame.type !== "MSG") return 0
+    const taken = this.#pace.take(this.#clock.monotonic())
+    return taken.ok ? 0 : Math.max(1, taken.retryAfterMs)
+  }
+
+  #pause(ms: number): void {
+    this.#timer?.cancel()
+    this.#timer = this.#clock.setTimer(() => {
+      this.#timer = undefined
+      this.pump()
+    }, ms)
+  }
+}
+
+/** What an answer tells beside that it came. */
+function evidenceOf(message: ServerMessage): Readonly<Record<string, unknown>> | undefined {
+  switch (message.type) {
+    case "ACK": {
+      const { seq, recipients } = message
+      return seq === undefined && recipients === undefined ? undefined : { seq, recipients }
+    }
+    case "CHANNELS":
+      return { list: message.list }
+    case "AGENTS":
+      return { list: message.list, roster: message.roster }
+    default:
+      return undefined
+  }
+}

@@ -1,0 +1,81 @@
+import { execFileSync } from "node:child_process"
+import { readFileSync, readlinkSync } from "node:fs"
+import { hostname } from "node:os"
+
+/**
+ * Names one process beyond its number, which the system gives out again: a pid of the same number
+ * with another start time, or from before a reboot, is somebody else.
+ */
+export interface ProcessRecord {
+  readonly pid: number
+  /** Start time as the system tells it: clock ticks since boot on Linux, a date elsewhere. */
+  readonly start_time: string
+  /** The kernel's id of this boot; "" where there is none. */
+  readonly boot_id: string
+  /** The pid namespace the number belongs to; "" where there is none. */
+  readonly pid_ns: string
+  readonly hostname: string
+}
+
+/** What can be said of a recorded process from here. */
+export type ProcessState = "alive" | "dead" | "elsewhere"
+
+/** Describes a process that runs now, usually the caller's own. */
+export function describeProcess(pid: number): ProcessRecord {
+  return {
+    pid,
+    start_time: startTime(pid) ?? "",
+    boot_id: readText("/proc/sys/kernel/random/boot_id"),
+    pid_ns: pidNamespace(),
+    hostname: hostname(),
+  }
+}
+
+/** @returns `elsewhere` when the pid belongs to another machine or container and cannot be looked up */
+export function processState(record: ProcessRecord): ProcessState {
+  if (record.hostname !== hostname() || record.pid_ns !== pidNamespace()) return "elsewhere"
+  if (record.boot_id !== readText("/proc/sys/kernel/random/boot_id")) return "dead"
+  return startTime(record.pid) === record.start_time ? "alive" : "dead"
+}
+
+/** Reads a value that came from a file; undefined when it is not a record. */
+export function parseProcessRecord(value: unknown): ProcessRecord | undefined {
+  if (typeof value !== "object" || value === null) return undefined
+  const { pid, start_time, boot_id, pid_ns, hostname: host } = value as Record<string, unknown>
+  if (typeof pid !== "number" || !Number.isSafeInteger(pid) || pid <= 0) return undefined
+  if (typeof start_time !== "string" || typeof boot_id !== "string") return undefined
+  if (typeof pid_ns !== "string" || typeof host !== "string") return undefined
+  return { pid, start_time, boot_id, pid_ns, hostname: host }
+}
+
+function startTime(pid: number): string | undefined {
+  const stat = readText(`/proc/${pid}/stat`)
+  if (stat !== "") {
+    // The command name may hold spaces and parentheses; fields count from after its last ")".
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
+    return fields[0] === "Z" || fields[0] === "X" ? undefined : fields[19]
+  }
+  if (readText("/proc/self/stat") !== "") return undefined
+  try {
+    const text = execFileSync("ps", ["-o", "lstart=", "-p", String(pid)], { encoding: "utf8" }).trim()
+    return text === "" ? undefined : text
+  } catch {
+    return undefined
+  }
+}
+
+function pidNamespace(): string {
+  try {
+    return readlinkSync("/proc/self/ns/pid")
+  } catch {
+    return ""
+  }
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, "utf8").trim()
+  } catch {
+    return ""
+  }
+}

@@ -1,0 +1,58 @@
+import { readFileSync } from "node:fs"
+import { writeFileAtomic } from "../base/atomic-file.js"
+
+/** Where a daemon's session stands. */
+export type SessionState = "connecting" | "online" | "waiting" | "stopped"
+
+/** Something that keeps a daemon from its work; gone from the list once it is mended. */
+export interface Problem {
+  /** Which part: `inbox`, `outbox`, `relay`, … */
+  readonly where: string
+  readonly code: string
+  readonly message: string
+  readonly hint?: string
+  /** Milliseconds since the Unix epoch. */
+  readonly since: number
+}
+
+/** The content of status.json. Times are milliseconds since the Unix epoch. */
+export interface DaemonStatus {
+  readonly v: 1
+  /** The daemon's name on this machine. */
+  readonly name: string
+  /** What it calls itself on the relay. */
+  readonly nick: string
+  readonly agent_id: string | null
+  readonly server: string
+  readonly server_id: string | null
+  readonly state: SessionState
+  readonly connected: boolean
+  /** Why it waits or stopped. */
+  readonly reason: { readonly code: string; readonly message: string } | null
+  readonly pid: number
+  readonly started: number
+  readonly updated: number
+  /** When the present state began. */
+  readonly since: number
+  readonly channels: readonly string[]
+  readonly outbox: { readonly pending: number }
+  readonly inbox: { readonly seq: number; readonly lines: number; readonly held_bytes: number }
+  readonly problems: readonly Problem[]
+}
+
+/** Replaces status.json as a whole. */
+export function writeStatus(path: string, status: DaemonStatus): void {
+  writeFileAtomic(path, `${JSON.stringify(status, null, 2)}\n`)
+}
+
+/** The last status a daemon wrote, or undefined when there is none. Whether it still runs is not said here. */
+export function readStatus(path: string): DaemonStatus | undefined {
+  try {
+    const value: unknown = JSON.parse(readFileSync(path, "utf8"))
+    return typeof value === "object" && value !== null && "state" in value
+      ? (value as DaemonStatus)
+      : undefined
+  } catch {
+    return undefined
+  }
+}

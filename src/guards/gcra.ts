@@ -1,0 +1,46 @@
+/** How much may pass: `ratePerSecond` in the long run, `burst` at once after a pause. */
+export interface Rate {
+  readonly ratePerSecond: number
+  readonly burst: number
+}
+
+/** Whether something may pass now, and if not, after how many milliseconds it may. */
+export type Passage = { readonly ok: true } | { readonly ok: false; readonly retryAfterMs: number }
+
+const passed: Passage = { ok: true }
+
+/** Fractions of a cell lost to rounding stay below this; without it the last of a burst is refused. */
+const roundingCells = 1e-6
+
+/**
+ * Generic cell rate algorithm (ITU-T I.371, annex A) in its second form, the continuous-state leaky bucket:
+ * two numbers instead of a counter and a refill timer. The first form keeps a time instead of a level and
+ * loses the fractions of fast rates once a process has run for days.
+ */
+export class Gcra {
+  readonly #cellsPerMs: number
+  readonly #burst: number
+  #level = 0
+  #levelAtMs = 0
+
+  constructor(rate: Rate) {
+    this.#cellsPerMs = rate.ratePerSecond / 1000
+    this.#burst = rate.burst
+  }
+
+  /**
+   * Takes `cost` out of what may pass, or takes nothing and says when to come back.
+   * @param nowMs - monotonic milliseconds, never less than in the call before
+   * @param cost - at most the burst; more never passes
+   */
+  take(nowMs: number, cost = 1): Passage {
+    const drained = (nowMs - this.#levelAtMs) * this.#cellsPerMs
+    const level = drained < this.#level ? this.#level - drained : 0
+    const excess = level + cost - this.#burst
+    if (excess > roundingCells)
+      return { ok: false, retryAfterMs: Math.ceil((excess - roundingCells / 2) / this.#cellsPerMs) }
+    this.#level = level + cost
+    this.#levelAtMs = nowMs
+    return passed
+  }
+}

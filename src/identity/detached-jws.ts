@@ -1,0 +1,83 @@
+import { parseStrictJson } from "../base/strict-json.js"
+import { ChatError } from "../protocol/errors.js"
+import { formatBase64Url, parseBase64Url } from "./base64.js"
+import { canonicalize } from "./canonical-json.js"
+import { formatDidKey, type PublicKey, parsePublicKey } from "./keys.js"
+import { type KeyPair, sign, verify } from "./signer.js"
+
+/** Longest signature text that is read, in characters. */
+const maxCharacters = 1024
+const headerMembers = "alg,kid,typ"
+
+/**
+ * Signs a statement: compact JWS with detached payload (RFC 7515 appendix F), `header..signature`. The
+ * payload is the statement's canonical JSON; the header is exactly `{alg: "EdDSA", kid: did:key, typ}`.
+ * @param typ - what the statement is for, e.g. `agentchat.auth+jws`; keeps one act from passing as another
+ * @throws {ChatError} INVALID_MSG when the statement has no canonical form
+ */
+export function signDetached(statement: object, keyPair: KeyPair, typ: string): string {
+  const header = encode(canonicalize({ alg: "EdDSA", kid: formatDidKey(keyPair.publicKey), typ }))
+  const signature = sign(signingInput(header, statement), keyPair)
+  return `${header}..${formatBase64Url(signature)}`
+}
+
+/**
+ * Checks a detached JWS over `statement`.
+ * @param typ - the only type that is accepted
+ * @returns the key that signed; whether it is the right one is the caller's to decide
+ * @throws {ChatError} VERIFICATION_FAILED, saying what is wrong
+ */
+export function verifyDetached(jws: string, statement: object, typ: string): PublicKey {
+  if (jws.length > maxCharacters) throw failed(`longer than ${maxCharacters} characters`)
+  const [header, payload, signatureText, ...rest] = jws.split(".")
+  if (header === undefined || payload !== "" || signatureText === undefined || rest.length > 0) {
+    throw failed("not of the form header..signature")
+  }
+  const key = readHeader(header, typ)
+  const signature = parseBase64Url(signatureText)
+  if (signature === undefined) throw failed("signature is not base64url")
+  if (!verify(signature, signingInput(header, statement), key)) throw failed("does not fit the statement")
+  return key
+}
+
+/** Returns the key a header names; refuses every member, algorithm and type we do not write ourselves. */
+function readHeader(encoded: string, typ: string): PublicKey {
+  const bytes = parseBase64Url(encoded)
+  if (bytes === undefined) throw failed("header is not base64url")
+  const header = parseHeaderJson(bytes)
+  if (Object.keys(header).sort().join() !== headerMembers) {
+    throw failed("header must hold alg, kid and typ, nothing else")
+  }
+  if (header["alg"] !== "EdDSA") throw failed("alg must be EdDSA")
+  if (header["typ"] !== typ) throw failed(`typ must be ${typ}`)
+  const kid = header["kid"]
+  if (typeof kid !== "string" || !kid.startsWith("did:key:")) throw failed("kid must be a did:key")
+  try {
+    return parsePublicKey(kid)
+  } catch (error) {
+    throw error instanceof ChatError ? failed(`kid: ${error.message}`) : error
+  }
+}
+
+function parseHeaderJson(bytes: Uint8Array): Record<string, unknown> {
+  let header: unknown
+  try {
+    header = parseStrictJson(new TextDecoder("utf-8", { fatal: true }).decode(bytes))
+  } catch {
+    throw failed("header is not JSON")
+  }
+  if (typeof header !== "object" || header === null) throw failed("header is not an object")
+  return header as Record<string, unknown>
+}
+
+function signingInput(header: string, statement: object): Uint8Array {
+  return Buffer.from(`${header}.${encode(canonicalize(statement))}`)
+}
+
+function encode(text: string): string {
+  return formatBase64Url(Buffer.from(text))
+}
+
+function failed(problem: string): ChatError {
+  return new ChatError("VERIFICATION_FAILED", `signature: ${problem}`)
+}

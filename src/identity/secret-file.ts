@@ -1,0 +1,112 @@
+import { randomBytes } from "node:crypto"
+import * as fs from "node:fs"
+import { dirname } from "node:path"
+import { syncDirectory, writeFileAtomic } from "../base/atomic-file.js"
+import { ChatError } from "../protocol/errors.js"
+
+/** A secret's text and when its file was last written, in milliseconds since the Unix epoch. */
+export interface SecretText {
+  readonly text: string
+  readonly modifiedTs: number
+}
+
+const maxFileBytes = 1024 * 1024
+const ownerOnly = 0o600
+const othersMask = 0o077
+/** What `link` says on file systems that have none. */
+const noLinks = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"])
+
+/**
+ * Reads a file that only its owner may see.
+ * @throws {ChatError} NOT_FOUND, or BAD_IDENTITY when it is no file, too large, or others may read it
+ */
+export function readSecretFile(path: string): SecretText {
+  const fd = openSecretFile(path)
+  try {
+    const stat = fs.fstatSync(fd)
+    if (!stat.isFile()) throw refuseIdentity(path, "is not a file")
+    if (stat.size > maxFileBytes) throw refuseIdentity(path, `is larger than ${maxFileBytes} bytes`)
+    if ((stat.mode & othersMask) !== 0) {
+      const mode = (stat.mode & 0o777).toString(8).padStart(4, "0")
+      throw refuseIdentity(path, `is a secret others may read (mode ${mode})`, chmodHint(path))
+    }
+    return { text: fs.readFileSync(fd, "utf8"), modifiedTs: Math.trunc(stat.mtimeMs) }
+  } finally {
+    fs.closeSync(fd)
+  }
+}
+
+/**
+ * Makes a new file (0600) in a directory that is made too if missing (0700). It appears whole or not at all.
+ * @throws {ChatError} IDENTITY_EXISTS when there is anything of that name; FILE_FAILED
+ */
+export function createSecretFile(path: string, text: string): void {
+  const temporary = `${path}.${randomBytes(6).toString("hex")}.tmp`
+  try {
+    fs.mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    try {
+      fs.writeFileSync(temporary, text, { flag: "wx", mode: ownerOnly, flush: true })
+      giveName(temporary, path)
+    } finally {
+      fs.rmSync(temporary, { force: true })
+    }
+    syncDirectory(dirname(path))
+  } catch (error) {
+    throw describeWriteError(path, error)
+  }
+}
+
+/** Replaces the text of an existing file as a whole, also behind a symbolic link. @throws {ChatError} FILE_FAILED */
+export function replaceSecretFile(path: string, text: string): void {
+  try {
+    writeFileAtomic(fs.realpathSync(path), text, { mode: ownerOnly, durable: true })
+  } catch (error) {
+    throw describeWriteError(path, error)
+  }
+}
+
+/** BAD_IDENTITY for a file; the problem must not quote its text. */
+export function refuseIdentity(path: string, problem: string, hint?: string): ChatError {
+  return new ChatError("BAD_IDENTITY", `${path}: ${problem}`, hint === undefined ? {} : { hint })
+}
+
+function openSecretFile(path: string): number {
+  try {
+    // O_NONBLOCK: a FIFO of that name must not hold the program for ever.
+    return fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === "ENOENT" || code === "ENOTDIR") {
+      const hint = "agentchat identity --generate"
+      throw new ChatError("NOT_FOUND", `${path}: no such identity file`, { hint })
+    }
+    throw refuseIdentity(
+      path,
+      `cannot be read (${String(code)})`,
+      code === "EACCES" ? chmodHint(path) : undefined,
+    )
+  }
+}
+
+/** Like a rename that refuses an existing name, as O_EXCL would: nobody ever sees half a file. */
+function giveName(temporary: string, path: string): void {
+  try {
+    fs.linkSync(temporary, path)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === "EEXIST") throw new ChatError("IDENTITY_EXISTS", `${path}: exists and is never overwritten`)
+    if (code === undefined || !noLinks.has(code)) throw error
+    fs.copyFileSync(temporary, path, fs.constants.COPYFILE_EXCL)
+  }
+}
+
+function describeWriteError(path: string, error: unknown): unknown {
+  const { code } = error as NodeJS.ErrnoException
+  if (code === undefined || error instanceof ChatError) return error
+  return new ChatError("FILE_FAILED", `${path}: cannot be written (${code})`, { cause: error })
+}
+
+function chmodHint(path: string): string {
+  const word = /^[\w./@%+=:,-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`
+  return `chmod 600 ${word}`
+}

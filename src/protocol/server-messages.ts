@@ -1,0 +1,146 @@
+/** Who is in a room, as JOINED and AGENTS list them. */
+export interface RosterEntry {
+  readonly id: string
+  readonly name: string
+  readonly status: string
+  readonly activity?: string
+  readonly role?: string
+}
+
+/** What a relay tells a client of its own bounds, so that it can pace itself. */
+export interface WelcomeLimits {
+  /** Largest frame, in bytes. */
+  readonly frame_bytes: number
+  /** Messages per second. */
+  readonly rate_per_s: number
+  /** Messages at once after a pause. */
+  readonly burst: number
+  /** Messages replayed to a newcomer. */
+  readonly buffer: number
+}
+
+/** One channel as CHANNELS lists it. */
+export interface ChannelEntry {
+  readonly name: string
+  readonly agents: number
+  readonly invite_only: boolean
+}
+
+/** Fields of each message a relay sends; `ts` is milliseconds since the Unix epoch, `re` the id of the frame answered. */
+export interface ServerBodies {
+  WELCOME: {
+    re?: string
+    agent_id: string
+    name: string
+    server: string
+    server_id: string
+    protocol: number
+    limits: WelcomeLimits
+    ts: number
+  }
+  CHALLENGE: { re?: string; challenge_id: string; nonce: string; aud: string; expires_ms: number }
+  JOINED: {
+    re?: string
+    channel: string
+    agents: readonly string[]
+    roster: readonly RosterEntry[]
+    count: number
+    seq: number
+    invite_only: boolean
+  }
+  LEFT: { re?: string; channel: string }
+  MSG: {
+    from: string
+    name: string
+    to: string
+    content: string
+    ts: number
+    msg_id: string
+    hops: number
+    seq?: number
+    replay?: boolean
+    in_reply_to?: string
+    kind?: string
+    mentions?: readonly string[]
+    sig?: string
+  }
+  ACK: {
+    re?: string
+    ts: number
+    state: "accepted" | "done"
+    msg_id?: string
+    seq?: number
+    recipients?: number
+    member?: boolean
+    duplicate?: boolean
+  }
+  CHANNELS: { re?: string; list: readonly ChannelEntry[] }
+  AGENTS: { re?: string; channel?: string; list: readonly string[]; roster: readonly RosterEntry[] }
+  AGENT_JOINED: {
+    channel: string
+    agent: string
+    name: string
+    ts: number
+    agents?: readonly { id: string; name: string }[]
+  }
+  AGENT_LEFT: {
+    channel: string
+    agent: string
+    name: string
+    ts: number
+    agents?: readonly { id: string; name: string }[]
+  }
+  PRESENCE_CHANGED: {
+    agent: string
+    name: string
+    status: string
+    activity?: string
+    role?: string
+    ts: number
+  }
+  INVITE: { channel: string; from: string; name: string; ts: number }
+  DELIVERY: { msg_id: string; state: "mirrored"; by: string; ts: number }
+  SESSION_DISPLACED: { reason: string; ts: number }
+  ERROR: {
+    re?: string
+    code: string
+    message: string
+    retry_after_ms?: number
+    candidates?: readonly string[]
+    hint?: string
+  }
+  PONG: { re?: string; ts: number }
+}
+
+/** One line each, for the documents; a row without a body above does not compile, nor the other way round. */
+export const serverMessages = {
+  WELCOME: "the session stands",
+  CHALLENGE: "prove the key you named",
+  JOINED: "you are in; the replay follows",
+  LEFT: "you are out",
+  MSG: "a message for you",
+  ACK: "your request was carried out",
+  CHANNELS: "the channels you may see",
+  AGENTS: "who is there",
+  AGENT_JOINED: "others came into a channel of yours",
+  AGENT_LEFT: "others left a channel of yours",
+  PRESENCE_CHANGED: "somebody who shares a channel does something else now",
+  INVITE: "you may join an invite-only channel",
+  DELIVERY: "a rung of the delivery ladder was reached",
+  SESSION_DISPLACED: "your identity connected elsewhere; this session ends",
+  ERROR: "your request was refused",
+  PONG: "a sign of life",
+} as const satisfies Record<keyof ServerBodies, string>
+
+/** Name of a server message. */
+export type ServerType = keyof ServerBodies
+
+/** A message from a relay, of type `T`. */
+export type ServerMessage<T extends ServerType = ServerType> = {
+  [K in T]: { readonly type: K } & Readonly<ServerBodies[K]>
+}[T]
+
+/** Whether `text` names a server message. */
+export function isServerType(text: string): text is ServerType {
+  return Object.hasOwn(serverMessages, text)
+}

@@ -1,0 +1,58 @@
+import { type ClientHandlers, type ClientMessage, clientMessages } from "../protocol/client-messages.js"
+import { ChatError } from "../protocol/errors.js"
+import { parseClientMessage } from "../protocol/parse-client-message.js"
+import { channelHandlers } from "./handlers/channel-handlers.js"
+import { identityHandlers } from "./handlers/identity-handlers.js"
+import { messageHandlers } from "./handlers/message-handlers.js"
+import { presenceHandlers } from "./handlers/presence-handlers.js"
+import type { House } from "./house.js"
+import type { Session } from "./session.js"
+
+/** Takes one text of a session: reads it, checks what it needs and the rate, and has it handled. */
+export type Dispatch = (session: Session, text: string) => void
+
+type Handle = (session: Session, message: ClientMessage) => void
+
+/** The way in: every refusal is an ERROR to the sender, and the session goes on. */
+export function makeDispatch(house: House): Dispatch {
+  const handlers: ClientHandlers<Session> = {
+    ...identityHandlers(house),
+    ...channelHandlers(house),
+    ...messageHandlers(house),
+    ...presenceHandlers(house),
+  }
+  const { clock, isCompat } = house.options
+  const reading = { nullIsAbsent: isCompat }
+
+  return (session, text) => {
+    const parsed = parseClientMessage(text, reading)
+    if ("refused" in parsed) {
+      session.refuse(parsed.refused.error, parsed.refused.id)
+      return
+    }
+    const { message } = parsed
+    const { type } = message
+    try {
+      if (clientMessages[type].needs === "session" && !session.isReady) {
+        throw new ChatError("AUTH_REQUIRED", `${type}: IDENTIFY comes first`)
+      }
+      checkRate(session, message, clock.monotonic())
+      // The row fits the message; TypeScript cannot follow a pair through an index.
+      ;(handlers[type] as Handle)(session, message)
+    } catch (error) {
+      if (!(error instanceof ChatError)) throw error
+      session.refuse(error, message.id)
+    }
+  }
+}
+
+/** Messages count against their sender, everything else against the session; RECEIVED follows what was sent. */
+function checkRate(session: Session, { type }: ClientMessage, nowMs: number): void {
+  if (type === "RECEIVED") return
+  const meter = type === "MSG" ? session.agent.memory.meter : session.requests
+  const passage = meter.take(nowMs)
+  if (passage.ok) return
+  throw new ChatError("RATE_LIMITED", `${type}: too fast; wait ${passage.retryAfterMs} ms`, {
+    retryAfterMs: passage.retryAfterMs,
+  })
+}

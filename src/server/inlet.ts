@@ -1,0 +1,57 @@
+import type { Socket } from "node:net"
+import type { WebSocket } from "../base/websocket.js"
+import { FrameReader, type FrameSink } from "./frame-reader.js"
+
+/** Whom the messages of a connection are for. */
+export interface InletOwner {
+  /** Whether messages are still taken. */
+  readonly isReadable: boolean
+  /** Takes one message, as the text it came as. */
+  onText(text: string): void
+  /** Takes note of one that is not read; `problem` says why. */
+  onUnread(problem: string): void
+}
+
+/**
+ * Everything a peer says, in order, whichever of two readers read it: plain text frames our own, all else the
+ * WebSocket library, to which the socket's bytes would go by themselves.
+ */
+export class Inlet implements FrameSink {
+  readonly #owner: InletOwner
+  readonly #socket: Socket
+  readonly #toLibrary: (this: Socket, bytes: Buffer) => void
+
+  /**
+   * @param socket - the one under `webSocket`, before it has read anything
+   * @param maxBytes - of a message that is read
+   */
+  constructor(webSocket: WebSocket, socket: Socket, owner: InletOwner, maxBytes: number) {
+    this.#owner = owner
+    this.#socket = socket
+    const [toLibrary, ...others] = socket.listeners("data") as ((this: Socket, bytes: Buffer) => void)[]
+    if (toLibrary === undefined || others.length > 0) throw new Error("inlet: the socket has other readers")
+    this.#toLibrary = toLibrary
+    const reader = new FrameReader(this, maxBytes)
+    socket.removeListener("data", toLibrary)
+    socket.on("data", (chunk: Buffer) => reader.read(chunk))
+    webSocket.on("message", (data: Buffer, isBinary: boolean) => {
+      if (!owner.isReadable) return
+      if (isBinary) owner.onUnread("is binary; send text")
+      else if (data.length > maxBytes)
+        owner.onUnread(`has ${data.length} bytes; at most ${maxBytes} are read`)
+      else owner.onText(data.toString())
+    })
+  }
+
+  get isOpen(): boolean {
+    return this.#owner.isReadable
+  }
+
+  onText(text: string): void {
+    this.#owner.onText(text)
+  }
+
+  onOther(bytes: Buffer): void {
+    this.#toLibrary.call(this.#socket, bytes)
+  }
+}

@@ -1,0 +1,199 @@
+import type { IncomingMessage, Server } from "node:http"
+import type { Socket } from "node:net"
+import type { Duplex } from "node:stream"
+import type { Clock, Timer } from "../base/clock.js"
+import { type WebSocket, WebSocketServer } from "../base/websocket.js"
+import { ChatError } from "../protocol/errors.js"
+import { defaultLimits, type Limits } from "../protocol/limits.js"
+import { type Dispatch, makeDispatch } from "./dispatch.js"
+import { House } from "./house.js"
+import { createHttpFront, isForeignPage, listen, type TlsFiles } from "./http-front.js"
+import { Session } from "./session.js"
+
+/** How a relay is started. */
+export interface RelayOptions {
+  /** 0 chooses a free one. */
+  readonly port: number
+  readonly host: string
+  /** What the relay calls itself; "agentchat" when absent. */
+  readonly name?: string
+  /** Told by /health. */
+  readonly version?: string
+  /** Write what is said to the log. */
+  readonly logMessages?: boolean
+  readonly limits?: Partial<Limits>
+  /** Take the first AgentChat's handshake too. */
+  readonly compat?: boolean
+  readonly tls?: TlsFiles
+  readonly clock: Clock
+  /** Takes one line without its newline. */
+  readonly log: (line: string) => void
+}
+
+/** Milliseconds {@link Relay.stop} waits for peers to answer the close frame. */
+const stopMs = 3_000
+/** Milliseconds between two looks for peers that are gone without a word; two silent ones end a session. */
+const probeMs = 30_000
+/** RFC 6455 §7.4.1: going away. */
+const goingAway = 1001
+/** A frame up to this many times the limit is refused politely; a larger one ends the connection (1009). */
+const cutFactor = 4
+
+/**
+ * Starts a relay: everything in memory, nothing on disk.
+ * @throws {ChatError} ALREADY_RUNNING when the port is taken; USAGE when it may not be listened on, or the
+ * certificate cannot be used
+ */
+export async function startRelay(options: RelayOptions): Promise<Relay> {
+  const relay = new Relay(options)
+  await relay.listen()
+  return relay
+}
+
+/** A relay that runs. */
+export class Relay {
+  readonly #options: RelayOptions
+  readonly #limits: Limits
+  readonly #house: House
+  readonly #dispatch: Dispatch
+  readonly #server: Server
+  readonly #webSockets: WebSocketServer
+  readonly #startedMs: number
+  readonly #silent = new WeakSet<Session>()
+  #port = 0
+  #probe: Timer | undefined
+  #stopped: Promise<void> | undefined
+
+  constructor(options: RelayOptions) {
+    const { clock, log, name = "agentchat", compat = false, logMessages = false } = options
+    this.#options = options
+    this.#limits = limitsOf(options)
+    this.#house = new House({ name, limits: this.#limits, isCompat: compat, logMessages, clock, log })
+    this.#dispatch = makeDispatch(this.#house)
+    this.#startedMs = clock.monotonic()
+    this.#server = createHttpFront(() => this.health(), options.tls, this.#limits.handshakeMs)
+    this.#webSockets = new WebSocketServer({
+      noServer: true,
+      perMessageDeflate: false,
+      maxPayload: cutFactor * this.#limits.frameBytes,
+    })
+  }
+
+  get port(): number {
+    return this.#port
+  }
+
+  get url(): string {
+    const { host, tls } = this.#options
+    return `${tls === undefined ? "ws" : "wss"}://${host.includes(":") ? `[${host}]` : host}:${this.#port}`
+  }
+
+  get serverId(): string {
+    return this.#house.serverId
+  }
+
+  /** What `GET /health` answers. */
+  health(): object {
+    const { clock, name = "agentchat", version } = this.#options
+    return {
+      ok: this.#stopped === undefined,
+      name,
+      server_id: this.serverId,
+      ...(version !== undefined && { version }),
+      uptime_s: Math.floor((clock.monotonic() - this.#startedMs) / 1000),
+      sessions: this.#webSockets.clients.size,
+      agents: this.#house.hub.size,
+      channels: this.#house.channels.size,
+    }
+  }
+
+  /** Called once, by {@link startRelay}. */
+  async listen(): Promise<void> {
+    const { port, host, log, compat } = this.#options
+    this.#port = await listen(this.#server, port, host)
+    this.#server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) =>
+      this.#upgrade(request, socket, head),
+    )
+    // Out of file descriptors, say: the connection is lost, the relay is not.
+    this.#server.on("error", (error) => log(`a connection could not be accepted: ${error.message}`))
+    this.#probeLater()
+    log(`listening: ${this.url} as ${this.serverId}`)
+    if (compat === true) log("compat: the older handshake, which names no relay, is taken too")
+  }
+
+  /** Tells every session, waits up to 3 s until they are gone, and frees the port. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop()
+    return this.#stopped
+  }
+
+  async #stop(): Promise<void> {
+    const { clock, log } = this.#options
+    const closed = new Promise<void>((resolve) => {
+      this.#server.close(() => resolve())
+    })
+    this.#probe?.cancel()
+    for (const session of [...this.#house.hub.sessions()]) {
+      session.refuse(new ChatError("SHUTTING_DOWN", "the relay is stopping"))
+      session.close(goingAway, "SHUTTING_DOWN")
+    }
+    for (const webSocket of this.#webSockets.clients) webSocket.close(goingAway, "SHUTTING_DOWN")
+    this.#server.closeIdleConnections()
+    const deadline = clock.setTimer(() => this.#cutAll(), stopMs)
+    await closed
+    deadline.cancel()
+    log("stopped")
+  }
+
+  #cutAll(): void {
+    for (const webSocket of this.#webSockets.clients) webSocket.terminate()
+    this.#server.closeAllConnections()
+  }
+
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    if (isForeignPage(request)) refuseUpgrade(socket, "403 Forbidden")
+    else if (this.#webSockets.clients.size >= this.#limits.sessions) {
+      refuseUpgrade(socket, "503 Service Unavailable")
+    } else {
+      this.#webSockets.handleUpgrade(request, socket, head, (webSocket) =>
+        this.#open(webSocket, request.socket),
+      )
+    }
+  }
+
+  #open(webSocket: WebSocket, socket: Socket): void {
+    new Session({
+      webSocket,
+      socket,
+      tick: this.#house.tick,
+      limits: this.#limits,
+      clock: this.#options.clock,
+      onText: this.#dispatch,
+      onEnd: (ended) => this.#house.depart(ended),
+    })
+  }
+
+  #probeLater(): void {
+    this.#probe = this.#options.clock.setTimer(() => this.#probeAll(), probeMs, { unref: true })
+  }
+
+  #probeAll(): void {
+    for (const session of [...this.#house.hub.sessions()]) {
+      if (session.probe()) this.#silent.delete(session)
+      else if (this.#silent.has(session)) session.terminate()
+      else this.#silent.add(session)
+    }
+    this.#probeLater()
+  }
+}
+
+function refuseUpgrade(socket: Duplex, status: string): void {
+  socket.on("error", () => socket.destroy())
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+}
+
+/** The defaults with the operator's changes; a second's worth of messages may always come at once. */
+function limitsOf({ limits }: RelayOptions): Limits {
+  const merged = { ...defaultLimits, ...limits }
+  return { ...merged, rateBurst: Math.max(merged.rateBurst, merged.ratePerSecond) }
+}

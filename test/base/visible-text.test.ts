@@ -1,0 +1,40 @@
+import fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { formatForTerminal, formatJsonLine } from "../../src/base/visible-text.js"
+
+const hostile = "a\nb\r\0\u001b[2J\u009b31m\u202eevil\u2066x\u2069\u200b\ufeff\u2028\u{e0041}\u00ad"
+const invisible = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{DI}]/u
+
+describe("formatJsonLine", () => {
+  it("is one line that shows nothing invisible and keeps the value", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "binary" }), (text) => {
+        const line = formatJsonLine({ text: text + hostile })
+        expect(line).not.toMatch(invisible)
+        expect(JSON.parse(line)).toEqual({ text: text + hostile })
+      }),
+      { numRuns: 2000 },
+    )
+  })
+
+  it("leaves ordinary text of any script readable", () => {
+    expect(formatJsonLine({ a: "Grüße 日本語 😀" })).toBe('{"a":"Grüße 日本語 😀"}')
+  })
+})
+
+describe("formatForTerminal", () => {
+  it("shows every control, bidi and zero-width character instead of obeying it", () => {
+    expect(formatForTerminal(hostile)).toBe(
+      "a\\u{a}b\\u{d}\\u{0}\\u{1b}[2J\\u{9b}31m\\u{202e}evil\\u{2066}x\\u{2069}\\u{200b}\\u{feff}\\u{2028}\\u{e0041}\\u{ad}",
+    )
+  })
+
+  it("leaves nothing invisible in any text", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "binary" }), (text) => {
+        expect(formatForTerminal(text)).not.toMatch(invisible)
+      }),
+      { numRuns: 5000 },
+    )
+  })
+})

@@ -1,0 +1,54 @@
+import { describe, expect, it } from "vitest"
+import { readCommandLine } from "../../src/cli/command-line.js"
+import { commandNames, commandTable } from "../../src/cli/command-table.js"
+
+async function helpOf(...argv: string[]): Promise<string[]> {
+  const request = await readCommandLine(argv)
+  if (request.kind !== "help") throw new Error(`${argv.join(" ")} is no request for help`)
+  return request.text.trimEnd().split("\n")
+}
+
+describe("the overview", () => {
+  it("names every command with its summary, in less than 40 lines", async () => {
+    const lines = await helpOf("--help")
+    expect(lines.length).toBeLessThan(40)
+    for (const name of commandNames) {
+      expect(
+        lines.filter((line) => line.startsWith(`  ${name} `) && line.endsWith(commandTable[name].summary)),
+      ).toHaveLength(1)
+    }
+  })
+
+  it("is the same by every way of asking", async () => {
+    const lines = await helpOf("--help")
+    expect(await helpOf("-h")).toEqual(lines)
+    expect(await helpOf("help")).toEqual(lines)
+    expect(await helpOf("--json", "--help")).toEqual(lines)
+  })
+})
+
+describe.each(commandNames)("help of %s", (name) => {
+  it("has examples, fits a screen and is no wider than one", async () => {
+    const lines = await helpOf(name, "--help")
+    expect(lines.length).toBeLessThan(40)
+    expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(100)
+    const examples = lines.slice(lines.indexOf("Examples:") + 1)
+    expect(examples.length).toBeGreaterThanOrEqual(2)
+    for (const example of examples) expect(example).toContain(`agentchat ${name}`)
+  })
+
+  it("names every option, and those of all commands", async () => {
+    const text = (await helpOf("help", name)).join("\n")
+    const { options } = await commandTable[name].load()
+    for (const flag of [...Object.keys(options), "json", "home", "help"]) expect(text).toContain(`--${flag}`)
+  })
+
+  it("has examples that the parser takes", async () => {
+    const { examples } = await commandTable[name].load()
+    for (const example of examples) {
+      const command = /agentchat (.*?)(?: >| \|\||$)/.exec(example)?.[1] ?? ""
+      const words = [...command.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, bare]) => quoted ?? bare ?? "")
+      expect(await readCommandLine(words)).toMatchObject({ kind: "run" })
+    }
+  })
+})

@@ -1,0 +1,70 @@
+import fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { formatMessage } from "../../src/cli/message-text.js"
+import { makePaint } from "../../src/cli/paint.js"
+
+const plain = makePaint(false)
+const hostile = "\u001b[2J\u0007\r\n\u202e\u200b\u009b31m"
+const types = [
+  "MSG",
+  "AGENT_JOINED",
+  "AGENT_LEFT",
+  "INVITE",
+  "PRESENCE_CHANGED",
+  "REJECTED",
+  "NOTICE",
+  "CHANNELS",
+  "AGENTS",
+  "INBOX_ROTATED",
+  "SOMETHING_NEW",
+  "constructor",
+]
+
+describe("a message as a person sees it", () => {
+  it("names the place, the sender and the text", () => {
+    const message = {
+      type: "MSG",
+      seq: 7,
+      from: "@aaaaaaaa",
+      name: "bob",
+      to: "#general",
+      content: "hi",
+      ts: 0,
+    }
+    expect(formatMessage(message, plain)).toMatch(/^7 \d\d:\d\d:\d\d #general bob @aaaaaaaa: hi$/)
+    expect(formatMessage({ ...message, replay: true }, plain)).toContain(" (earlier) #general bob")
+    expect(formatMessage({ ...message, to: "@bbbbbbbb" }, plain)).toContain(" to you: bob @aaaaaaaa: hi")
+    expect(formatMessage({ ...message, to: "@bbbbbbbb", self: true }, plain)).toContain("(own) @bbbbbbbb bob")
+  })
+
+  it.each(types)("of type %s is one line without controls, whatever it holds", (type) => {
+    const fields = [
+      "from",
+      "name",
+      "to",
+      "content",
+      "channel",
+      "agent",
+      "status",
+      "activity",
+      "reason",
+      "id",
+      "mend",
+    ]
+    const members = Object.fromEntries(fields.map((field) => [field, hostile]))
+    const text = formatMessage({ ...members, type, list: [hostile, { name: hostile }] }, plain)
+    expect(text).not.toMatch(/[\p{Cc}\p{Cf}]/u)
+  })
+
+  it("stands any shape of message", () => {
+    const anything = fc.dictionary(
+      fc.constantFrom("ts", "list", "agents", "content", "from", "name", "to"),
+      fc.jsonValue(),
+    )
+    fc.assert(
+      fc.property(fc.constantFrom(...types), anything, (type, members) => {
+        expect(formatMessage({ ...members, type }, plain)).not.toMatch(/\p{Cc}/u)
+      }),
+    )
+  })
+})

@@ -1,0 +1,236 @@
+import { type ChildProcess, spawn } from "node:child_process"
+import { once } from "node:events"
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs"
+import { createServer, type Server } from "node:http"
+import type { AddressInfo } from "node:net"
+import { tmpdir } from "node:os"
+import { join, resolve } from "node:path"
+import { until } from "../kit/condition.js"
+import { programPath } from "../kit/program.js"
+
+/** What a program printed, and how it ended. */
+class Run {
+  stdout = ""
+  stderr = ""
+  status: number | string | undefined
+  readonly child: ChildProcess
+  readonly ended: Promise<void>
+
+  constructor(child: ChildProcess, input: string | undefined) {
+    this.child = child
+    child.stdout?.setEncoding("utf8").on("data", (text: string) => (this.stdout += text))
+    child.stderr?.setEncoding("utf8").on("data", (text: string) => (this.stderr += text))
+    child.stdin?.on("error", () => {})
+    if (input !== undefined) child.stdin?.end(input)
+    this.ended = once(child, "close").then(([code, signal]) => {
+      this.status = (code as number | null) ?? (signal as string)
+    })
+  }
+}
+
+/** One line of a script, read. */
+export interface Step {
+  readonly isNegated: boolean
+  readonly verb: string
+  readonly words: readonly string[]
+}
+
+/** The state of a script that runs: its directory, its variables, and the last program it ran. */
+export class ScriptSession {
+  readonly variables = new Map<string, string>()
+  readonly #root: string
+  readonly #env: NodeJS.ProcessEnv
+  readonly #background = new Map<string, Run>()
+  readonly #directories: Set<string>
+  readonly #strangers: Server[] = []
+  #dir: string
+  #input: string | undefined
+  #last: Run | undefined
+
+  constructor() {
+    this.#root = mkdtempSync(join(tmpdir(), "agentchat-script-"))
+    this.#dir = this.#root
+    this.#directories = new Set([this.#root])
+    const { NO_COLOR: _noColor, FORCE_COLOR: _forceColor, ...env } = process.env
+    this.#env = { ...env, TERM: "xterm" }
+    this.variables.set("PROGRAM", programPath)
+    this.variables.set("NODE", process.execPath)
+  }
+
+  async run({ verb, words, isNegated }: Step): Promise<void> {
+    const step = this.#steps[verb]
+    if (step === undefined) throw new Error(`unknown step: ${verb}`)
+    await step(words, isNegated)
+  }
+
+  /** Ends every program the script started, and removes its directory. */
+  async end(): Promise<void> {
+    for (const dir of this.#directories) for (const pid of backgroundPids(join(dir, ".agentchat"))) end(pid)
+    for (const run of this.#background.values()) {
+      if (run.status === undefined) run.child.kill("SIGKILL")
+      await run.ended
+    }
+    for (const server of this.#strangers) server.close()
+    rmSync(this.#root, { recursive: true, force: true, maxRetries: 10 })
+  }
+
+  readonly #steps: Readonly<
+    Record<string, (words: readonly string[], isNegated: boolean) => Promise<void> | void>
+  > = {
+    agentchat: (words, isNegated) => this.#finish(this.#start(programPath, words), isNegated),
+    sh: ([script = ""], isNegated) => this.#finish(this.#spawn("sh", ["-c", script]), isNegated),
+    background: ([name = "", ...words]) => void this.#background.set(name, this.#start(programPath, words)),
+    wait: async ([name = ""]) => {
+      this.#last = this.#named(name)
+      await this.#last.ended
+    },
+    kill: ([name = "", signal = "TERM"]) =>
+      void this.#named(name).child.kill(`SIG${signal}` as NodeJS.Signals),
+    type: ([name = "", text = ""]) => void this.#named(name).child.stdin?.write(text),
+    // A port nobody listens on, and one that is held by something else than a relay.
+    free: async ([name = ""]) => {
+      ;(await this.#listen(name)).close()
+    },
+    stranger: async ([name = ""]) => {
+      this.#strangers.push(await this.#listen(name))
+    },
+    relay: (options) => this.#startRelay(options),
+    stdin: ([text = ""]) => void (this.#input = text),
+    env: (assignments) => {
+      for (const assignment of assignments) {
+        const [name = "", value] = assignment.split(/=(.*)/s)
+        this.#env[name] = value
+      }
+    },
+    cd: ([path = ""]) => {
+      this.#dir = resolve(this.#root, path)
+      mkdirSync(this.#dir, { recursive: true })
+      this.#directories.add(this.#dir)
+    },
+    write: ([path = "", text = ""]) => writeFileSync(resolve(this.#dir, path), text),
+    append: ([path = "", text = ""]) => appendFileSync(resolve(this.#dir, path), text),
+    status: ([expected = ""]) => this.#check("status", String(this.#end.status) === expected, false),
+    stdout: ([pattern = ""], isNegated) =>
+      this.#check("stdout", matches(this.#end.stdout, pattern), isNegated),
+    stderr: ([pattern = ""], isNegated) =>
+      this.#check("stderr", matches(this.#end.stderr, pattern), isNegated),
+    empty: ([stream = ""]) =>
+      this.#check(stream, this.#end[stream === "stderr" ? "stderr" : "stdout"] === "", false),
+    lines: ([count = ""]) =>
+      this.#check("lines", this.#end.stdout.split("\n").length - 1 === Number(count), false),
+    json: ([path = "", expected = ""], isNegated) => {
+      const value = pick(JSON.parse(this.#end.stdout), path)
+      this.#check(
+        `${path} is ${JSON.stringify(value)}`,
+        JSON.stringify(value) === expected || value === expected,
+        isNegated,
+      )
+    },
+    printed: ([name = "", pattern = ""]) =>
+      until(`${name} prints ${pattern}`, () => matches(this.#named(name).stdout, pattern)).then(() => {}),
+    capture: ([name = "", pattern = ""]) => {
+      const found = new RegExp(pattern, "m").exec(this.#end.stdout)?.[1]
+      this.#check("stdout", found !== undefined, false)
+      this.variables.set(name, found ?? "")
+    },
+    exists: ([path = ""], isNegated) => this.#check(path, existsSync(resolve(this.#dir, path)), isNegated),
+    file: ([path = "", pattern = ""], isNegated) =>
+      this.#check(path, matches(readFileSync(resolve(this.#dir, path), "utf8"), pattern), isNegated),
+    eventually: ([path = "", pattern = ""]) =>
+      until(`${path} holds ${pattern}`, () => {
+        const full = resolve(this.#dir, path)
+        return existsSync(full) && matches(readFileSync(full, "utf8"), pattern)
+      }).then(() => {}),
+  }
+
+  get #end(): Run {
+    if (this.#last === undefined) throw new Error("nothing has run yet")
+    return this.#last
+  }
+
+  #named(name: string): Run {
+    const run = this.#background.get(name)
+    if (run === undefined) throw new Error(`no ${name} runs in the background`)
+    return run
+  }
+
+  async #startRelay(options: readonly string[]): Promise<void> {
+    const relay = this.#start(programPath, ["serve", "--port", "0", ...options], "")
+    this.#background.set("relay", relay)
+    const url = await until("a relay", () => /wss?:\/\/\S+/.exec(relay.stdout)?.[0])
+    this.variables.set("RELAY", url)
+    this.variables.set("PORT", new URL(url).port)
+  }
+
+  async #listen(name: string): Promise<Server> {
+    const server = createServer((_, response) => response.end("something else"))
+    server.listen(0, "127.0.0.1")
+    await once(server, "listening")
+    this.variables.set(name, String((server.address() as AddressInfo).port))
+    return server
+  }
+
+  #start(script: string, words: readonly string[], input?: string): Run {
+    return this.#spawn(process.execPath, [script, ...words], input)
+  }
+
+  #spawn(program: string, words: readonly string[], input = this.#input): Run {
+    this.#input = undefined
+    return new Run(spawn(program, words, { cwd: this.#dir, env: this.#env }), input)
+  }
+
+  async #finish(run: Run, isNegated: boolean): Promise<void> {
+    run.child.stdin?.end()
+    await run.ended
+    this.#last = run
+    this.#check("exit status", run.status === 0, isNegated)
+  }
+
+  #check(what: string, holds: boolean, isNegated: boolean): void {
+    if (holds !== isNegated) return
+    const { status, stdout, stderr } = this.#end
+    throw new Error(
+      `${what} is not as expected\nexit ${String(status)}\n--- stdout\n${stdout}--- stderr\n${stderr}`,
+    )
+  }
+}
+
+/** Processes that the program left in the background, by its own records. */
+function backgroundPids(home: string): number[] {
+  const daemons = join(home, "daemons")
+  const names = existsSync(daemons) ? readdirSync(daemons) : []
+  const files = ["relay.json", "host.json", ...names.map((name) => join("daemons", name, "daemon.pid"))]
+  const texts = files
+    .map((file) => join(home, file))
+    .flatMap((path) => (existsSync(path) ? readFileSync(path, "utf8") : []))
+  return texts.flatMap((text) => Array.from(text.matchAll(/"pid":(\d+)/g), ([, pid]) => Number(pid)))
+}
+
+function end(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL")
+  } catch {
+    // Gone already.
+  }
+}
+
+function matches(text: string, pattern: string): boolean {
+  return new RegExp(pattern, "m").test(text)
+}
+
+/** The member of `value` at a path like `.list.0.name`. */
+function pick(value: unknown, path: string): unknown {
+  return path
+    .split(".")
+    .filter((key) => key !== "")
+    .reduce<unknown>((inner, key) => (inner as Record<string, unknown> | null | undefined)?.[key], value)
+}

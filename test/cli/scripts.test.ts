@@ -1,0 +1,35 @@
+import { readdirSync, readFileSync } from "node:fs"
+import { join } from "node:path"
+import { describe, it } from "vitest"
+import { ScriptSession } from "./script-session.js"
+import { splitWords } from "./script-words.js"
+
+/**
+ * `test/scripts/*.txt` are sessions with the built program, one test each, named by their first line. A line is a
+ * step; `!` before it means that it must fail (a program) or not hold (a check). See {@link ScriptSession} for the
+ * steps: `agentchat …` runs the program, `status`, `stdout`, `stderr`, `json`, `lines`, `empty` look at the last run.
+ */
+const folder = join(import.meta.dirname, "../scripts")
+
+describe("a command line session:", { timeout: 120_000 }, () => {
+  for (const file of readdirSync(folder).filter((name) => name.endsWith(".txt"))) {
+    const lines = readFileSync(join(folder, file), "utf8").split("\n")
+    const title = (lines[0] ?? "").replace(/^# /, "")
+    it.concurrent(`${title} (${file})`, async ({ onTestFinished }) => {
+      const session = new ScriptSession()
+      onTestFinished(() => session.end())
+      for (const [index, line] of lines.entries()) await runLine(session, line, `${file}:${index + 1}`)
+    })
+  }
+})
+
+async function runLine(session: ScriptSession, line: string, place: string): Promise<void> {
+  if (line.trim() === "" || line.startsWith("#")) return
+  try {
+    const isNegated = line.startsWith("! ")
+    const [verb = "", ...words] = splitWords(isNegated ? line.slice(2) : line, session.variables)
+    await session.run({ verb, words, isNegated })
+  } catch (error) {
+    throw new Error(`${place}: ${line}\n${String(error)}`, { cause: error })
+  }
+}

@@ -1,0 +1,66 @@
+import { spawnSync } from "node:child_process"
+import { readdirSync, readFileSync } from "node:fs"
+import { join } from "node:path"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { programPath, RelayProcess, Workspace } from "../kit/program.js"
+import { temporaryDirectory } from "../kit/temporary.js"
+
+/** Files that Node loads to run a command: what a start costs, told the same on every machine. */
+function loadedFiles(workspace: Workspace, ...args: string[]): string[] {
+  const dir = temporaryDirectory()
+  const { status, stderr } = spawnSync(process.execPath, [programPath, ...args], {
+    cwd: workspace.dir,
+    env: { ...workspace.env, NODE_V8_COVERAGE: dir },
+    encoding: "utf8",
+  })
+  if (status !== 0) throw new Error(`agentchat ${args.join(" ")}: exit ${String(status)} ${stderr}`)
+  return readdirSync(dir).flatMap((name) => {
+    const report = JSON.parse(readFileSync(join(dir, name), "utf8")) as { result: { url: string }[] }
+    return report.result.map(({ url }) => url).filter((url) => url.startsWith("file:"))
+  })
+}
+
+/** Packages of node_modules among them. */
+function packagesOf(files: readonly string[]): string[] {
+  return [
+    ...new Set(files.flatMap((url) => /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(url)?.[1] ?? [])),
+  ].sort()
+}
+
+describe("starting a command loads only what it uses:", { timeout: 60_000 }, () => {
+  let relay: RelayProcess
+  const workspace = new Workspace()
+
+  beforeAll(async () => {
+    relay = await RelayProcess.start()
+    workspace.must("daemon", relay.url, "--background")
+  }, 60_000)
+  afterAll(async () => {
+    workspace.dispose()
+    await relay.kill("SIGTERM")
+  }, 60_000)
+
+  it("no parser for the version", () => {
+    const files = loadedFiles(workspace, "--version")
+    expect(packagesOf(files)).toEqual([])
+    expect(files.length).toBeLessThanOrEqual(8)
+  })
+
+  it.each([
+    ["the inbox", ["inbox", "--last", "1"]],
+    ["sending through the daemon", ["send", "#general", "hello"]],
+    ["the status", ["status"]],
+    ["the list of daemons", ["daemon", "--list"]],
+    ["help", ["help", "serve"]],
+  ])("the parser and no other package for %s", (_, args) => {
+    const files = loadedFiles(workspace, ...args)
+    expect(packagesOf(files)).toEqual(["commander"])
+    expect(files.length).toBeLessThanOrEqual(42)
+  })
+
+  it("no server, schema or signature library to send over a session of one's own", () => {
+    const files = loadedFiles(workspace, "send", relay.url, "#general", "hello")
+    expect(packagesOf(files)).toEqual(["commander", "ws"])
+    expect(files.filter((url) => url.includes("/src/server/"))).toEqual([])
+  })
+})

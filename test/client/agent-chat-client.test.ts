@@ -1,0 +1,285 @@
+import { once } from "node:events"
+import { join } from "node:path"
+import { describe, expect, it, onTestFinished } from "vitest"
+import { createIdentity, revokeIdentity } from "../../src/identity/identity-file.js"
+import { AgentChatClient, type AgentChatClientOptions, type ServerMessage } from "../../src/index.js"
+import { until } from "../kit/condition.js"
+import { FakeRelay, type FakeRelayOptions, msg, welcome } from "../kit/fake-relay.js"
+import { newIdentity } from "../kit/identity.js"
+import { temporaryDirectory } from "../kit/temporary.js"
+
+async function connect(
+  relayOptions: FakeRelayOptions = {},
+  options: Partial<AgentChatClientOptions> = {},
+): Promise<{ relay: FakeRelay; client: AgentChatClient }> {
+  const relay = await FakeRelay.start(relayOptions)
+  const client = new AgentChatClient({ server: relay.url, name: "bob", ...options })
+  onTestFinished(() => client.disconnect())
+  await client.connect()
+  return { relay, client }
+}
+
+describe("AgentChatClient", () => {
+  it("works as the README shows", async () => {
+    const relay = await FakeRelay.start()
+    const client = new AgentChatClient({ server: relay.url, name: "my-agent" })
+    onTestFinished(() => client.disconnect())
+    await client.connect()
+    await client.join("#general")
+    const lines: string[] = []
+    client.on("message", (message) => {
+      lines.push(`${message.from}: ${message.content}`)
+      if (message.content.includes("hello")) void client.send("#general", "Hello back!")
+    })
+    const session = await relay.session()
+    session.say(msg("1", { content: "hello there" }))
+    expect((await session.heard("MSG"))[0]).toMatchObject({ to: "#general", content: "Hello back!" })
+    expect(lines).toEqual(["@bbbbbbbb: hello there"])
+  })
+
+  it("tells who it is once connected", async () => {
+    const { client } = await connect()
+    expect(client).toMatchObject({ agentId: "@aaaaaaaa", isConnected: true, channels: [] })
+    await client.disconnect()
+    expect(client).toMatchObject({ agentId: undefined, isConnected: false })
+  })
+
+  it("uses the identity in a file", async () => {
+    const path = join(temporaryDirectory(), "identity.json")
+    const { agentId } = createIdentity(path)
+    const { client } = await connect({}, { identity: path })
+    expect(client.agentId).toBe(agentId)
+  })
+
+  it("refuses a missing or revoked identity before it connects", async () => {
+    const relay = await FakeRelay.start()
+    const path = join(temporaryDirectory(), "identity.json")
+    const client = new AgentChatClient({ server: relay.url, name: "bob", identity: path })
+    await expect(client.connect()).rejects.toMatchObject({ code: "NOT_FOUND" })
+    createIdentity(path)
+    revokeIdentity(path)
+    await expect(client.connect()).rejects.toMatchObject({ code: "BAD_IDENTITY" })
+    expect(relay.sessions).toEqual([])
+  })
+
+  it("opens one session, however often it is told to connect", async () => {
+    const { relay, client } = await connect()
+    await Promise.all([client.connect(), client.connect()])
+    expect(relay.sessions).toHaveLength(1)
+    await client.disconnect()
+    await Promise.all([client.connect(), client.connect()])
+    expect(relay.sessions).toHaveLength(2)
+  })
+
+  it("drops a session it was told to end before it stood, and opens the next", async () => {
+    const { relay, client } = await connect()
+    await client.disconnect()
+    const connecting = client.connect()
+    connecting.catch(() => {})
+    await client.disconnect()
+    const again = client.connect()
+    await expect(connecting).rejects.toMatchObject({ code: "UNREACHABLE" })
+    const session = await relay.session(1)
+    await until("closed", () => session.socket.readyState === session.socket.CLOSED)
+    await again
+    expect(client.isConnected).toBe(true)
+  })
+
+  it.each([
+    [{ server: "http://localhost", name: "bob" }, "USAGE"],
+    [{ server: "ws://u:p@localhost", name: "bob" }, "USAGE"],
+    [{ server: "ws://localhost", name: "two words" }, "INVALID_NAME"],
+  ])("refuses options that cannot be right: %j", (options, code) => {
+    expect(() => new AgentChatClient(options)).toThrow(expect.objectContaining({ code }))
+  })
+
+  it("rejects every call while there is no session", async () => {
+    const client = new AgentChatClient({ server: "ws://127.0.0.1:1", name: "bob" })
+    await expect(client.send("#general", "x")).rejects.toMatchObject({ code: "UNREACHABLE" })
+    await expect(client.connect()).rejects.toMatchObject({ code: "UNREACHABLE" })
+    await client.disconnect()
+  })
+})
+
+describe("its calls", () => {
+  it("return what the relay answers", async () => {
+    const { client } = await connect()
+    expect(await client.join("#general")).toMatchObject({ channel: "#general", agents: ["@bbbbbbbb"] })
+    expect(await client.createChannel("#secret", { inviteOnly: true })).toMatchObject({ channel: "#secret" })
+    expect(client.channels).toEqual(["#general", "#secret"])
+    expect(await client.listChannels()).toEqual([{ name: "#general", agents: 2, invite_only: false }])
+    expect(await client.listAgents("#general")).toEqual([{ id: "@bbbbbbbb", name: "eve", status: "idle" }])
+    expect(await client.listAgents()).toHaveLength(1)
+    await client.invite("#secret", "@eve")
+    await client.setPresence("working", "tests")
+    expect(await client.ping()).toBeGreaterThanOrEqual(0)
+    await client.leave("#secret")
+    expect(client.channels).toEqual(["#general"])
+  })
+
+  it("write the frames the protocol names", async () => {
+    const { relay, client } = await connect()
+    await client.join("#general", { since: 7 })
+    await client.createChannel("#open")
+    await client.setPresence("idle")
+    await client.send("#general", "hi", { id: "m1", inReplyTo: "x.1", kind: "inform", mentions: ["@eve"] })
+    const { frames } = await relay.session()
+    expect(frames.slice(1)).toEqual([
+      { type: "JOIN", channel: "#general", since: 7, id: expect.any(String) as string },
+      { type: "CREATE_CHANNEL", channel: "#open", invite_only: false, id: expect.any(String) as string },
+      { type: "SET_PRESENCE", status: "idle", id: expect.any(String) as string },
+      {
+        type: "MSG",
+        to: "#general",
+        content: "hi",
+        id: "m1",
+        in_reply_to: "x.1",
+        kind: "inform",
+        mentions: ["@eve"],
+      },
+    ])
+  })
+
+  it("give a receipt for a message", async () => {
+    const { client } = await connect()
+    expect(await client.send("#general", "hi", { id: "m1" })).toEqual({
+      id: "me.m1",
+      ts: 1_800_000_000_000,
+      seq: 1,
+      recipients: 2,
+      isMember: true,
+      isDuplicate: false,
+    })
+    expect((await client.dm("@eve", "hi", { id: "m2" })).id).toBe("me.m2")
+  })
+
+  it("pass a rate limit on and hold nothing back", async () => {
+    const { client } = await connect({
+      answers: {
+        MSG: ({ id }) => ({
+          type: "ERROR",
+          re: id,
+          code: "RATE_LIMITED",
+          message: "slow",
+          retry_after_ms: 900,
+        }),
+      },
+    })
+    await expect(client.send("#general", "x")).rejects.toMatchObject({
+      code: "RATE_LIMITED",
+      retryAfterMs: 900,
+    })
+  })
+
+  it("refuse names that cannot be right without asking the relay", async () => {
+    const { relay, client } = await connect()
+    await expect(client.join("general")).rejects.toMatchObject({ code: "INVALID_NAME" })
+    await expect(client.send("general", "x")).rejects.toMatchObject({ code: "INVALID_NAME" })
+    await expect(client.dm("#general", "x")).rejects.toMatchObject({ code: "INVALID_NAME" })
+    await expect(client.invite("#a", "bob")).rejects.toMatchObject({ code: "INVALID_NAME" })
+    expect((await relay.session()).frames).toHaveLength(1)
+  })
+})
+
+describe("its events", () => {
+  it("bear the relay's messages", async () => {
+    const { relay, client } = await connect()
+    const heard: string[] = []
+    client.on("agent_joined", ({ type }) => heard.push(type))
+    client.on("agent_left", ({ type }) => heard.push(type))
+    client.on("presence", ({ type }) => heard.push(type))
+    client.on("invite", ({ type }) => heard.push(type))
+    client.on("delivery", ({ type }) => heard.push(type))
+    const who = { agent: "@bbbbbbbb", name: "eve", ts: 1 }
+    ;(await relay.session()).say(
+      { type: "AGENT_JOINED", channel: "#general", ...who },
+      { type: "AGENT_LEFT", channel: "#general", ...who },
+      { type: "PRESENCE_CHANGED", status: "away", ...who },
+      { type: "INVITE", channel: "#secret", from: "@bbbbbbbb", name: "eve", ts: 1 },
+      { type: "DELIVERY", msg_id: "x.1", state: "mirrored", by: "@bbbbbbbb", ts: 1 },
+    )
+    await client.ping()
+    expect(heard).toEqual(["AGENT_JOINED", "AGENT_LEFT", "PRESENCE_CHANGED", "INVITE", "DELIVERY"])
+  })
+
+  it("keep messages for a listener that is yet to come", async () => {
+    const { relay, client } = await connect()
+    ;(await relay.session()).say(msg("1", { replay: true }), msg("2"))
+    await client.ping()
+    const ids: string[] = []
+    client.on("message", ({ msg_id: id }) => ids.push(id))
+    await until("both messages", () => ids.length === 2)
+    ;(await relay.session()).say(msg("3"))
+    await client.ping()
+    expect(ids).toEqual(["1", "2", "3"])
+  })
+
+  it("keep the newest thousand while nobody listens", async () => {
+    const { relay, client } = await connect()
+    ;(await relay.session()).say(...Array.from({ length: 1_500 }, (_, i) => msg(`m${i}`)))
+    await client.ping()
+    const [first] = (await once(client, "message")) as [ServerMessage<"MSG">]
+    expect(first.msg_id).toBe("m500")
+    const ids: string[] = []
+    client.on("message", ({ msg_id: id }) => ids.push(id))
+    await until("the rest", () => ids.length === 999)
+    expect(ids.at(-1)).toBe("m1499")
+  })
+
+  it("report errors nobody waits for, and do not crash without a listener", async () => {
+    const { relay, client } = await connect()
+    const session = await relay.session()
+    session.say({ type: "ERROR", code: "LIMIT_REACHED", message: "first" })
+    await client.ping()
+    const failed = once(client, "error")
+    session.say({ type: "ERROR", code: "LIMIT_REACHED", message: "second" })
+    expect(await failed).toMatchObject([{ code: "LIMIT_REACHED", message: "second" }])
+  })
+})
+
+describe("direct messages to an identity", () => {
+  const dm = (id: string) => msg(id, { to: "@bob" })
+
+  it("are acknowledged once listeners have had them, many in one frame", async () => {
+    const { relay, client } = await connect({}, { identity: newIdentity() })
+    const session = await relay.session()
+    session.say(dm("1"), msg("2"), dm("3"))
+    await client.ping()
+    expect(session.frames.some(({ type }) => type === "RECEIVED")).toBe(false)
+    const ids: string[] = []
+    client.on("message", ({ msg_id: id }) => ids.push(id))
+    expect(await session.heard("RECEIVED")).toEqual([{ type: "RECEIVED", ids: ["1", "3"] }])
+    expect(ids).toEqual(["1", "2", "3"])
+  })
+
+  it("are told once and acknowledged again when the relay repeats them", async () => {
+    const { relay, client } = await connect({}, { identity: newIdentity() })
+    const session = await relay.session()
+    const ids: string[] = []
+    client.on("message", ({ msg_id: id }) => ids.push(id))
+    session.say(dm("1"))
+    await session.heard("RECEIVED")
+    session.say(dm("1"))
+    await session.heard("RECEIVED", 2)
+    expect(ids).toEqual(["1"])
+  })
+
+  it("are not acknowledged without an identity", async () => {
+    const { relay, client } = await connect()
+    const heard = once(client, "message")
+    ;(await relay.session()).say(dm("1"))
+    await heard
+    await client.ping()
+    expect((await relay.session()).frames.map(({ type }) => type)).toEqual(["IDENTIFY", "PING"])
+  })
+})
+
+describe("the card and role", () => {
+  it("are told to the relay", async () => {
+    const answers = { IDENTIFY: () => welcome("bob", "@aaaaaaaa") }
+    const { relay } = await connect({ answers }, { role: "builder", card: { a: 1 } })
+    expect((await relay.session()).frames).toEqual([
+      { type: "IDENTIFY", name: "bob", role: "builder", card: { a: 1 } },
+    ])
+  })
+})

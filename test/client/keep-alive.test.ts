@@ -1,0 +1,66 @@
+import { describe, expect, it } from "vitest"
+import { KeepAlive } from "../../src/client/keep-alive.js"
+import { FakeClock } from "../kit/fake-clock.js"
+
+function start() {
+  const clock = new FakeClock()
+  const told: string[] = []
+  const keepAlive = new KeepAlive(clock, { ping: () => told.push("ping"), dead: () => told.push("dead") })
+  keepAlive.start()
+  return { clock, told, keepAlive }
+}
+
+describe("KeepAlive", () => {
+  it("asks every 20 s and gives up after 10 more", () => {
+    const { clock, told } = start()
+    clock.advance(19_999)
+    expect(told).toEqual([])
+    clock.advance(1)
+    expect(told).toEqual(["ping"])
+    clock.advance(9_999)
+    expect(told).toEqual(["ping"])
+    clock.advance(1)
+    expect(told).toEqual(["ping", "dead"])
+    expect(clock.pending).toEqual([])
+  })
+
+  it("goes on when anything is heard after it asked, for ever", () => {
+    const { clock, told, keepAlive } = start()
+    clock.advance(20_000)
+    for (let i = 0; i < 10; i++) {
+      keepAlive.heard()
+      clock.advance(20_000)
+    }
+    expect(told).toEqual(Array.from({ length: 11 }, () => "ping"))
+  })
+
+  it("does not take what it heard before it asked for an answer", () => {
+    const { clock, told, keepAlive } = start()
+    clock.advance(19_999)
+    keepAlive.heard()
+    clock.advance(10_001)
+    expect(told).toEqual(["ping", "dead"])
+  })
+
+  it("wakes a process with many sessions for all of them at once", () => {
+    const clock = new FakeClock()
+    for (let i = 0; i < 20; i++) {
+      new KeepAlive(clock, { ping: () => {}, dead: () => {} }).start()
+      clock.advance(7)
+    }
+    expect(new Set(clock.pending)).toEqual(new Set([20_000 - 140]))
+  })
+
+  it("rests when stopped, and starts again", () => {
+    const { clock, told, keepAlive } = start()
+    clock.advance(15_000)
+    keepAlive.stop()
+    expect(clock.pending).toEqual([])
+    clock.advance(5_001)
+    keepAlive.start()
+    clock.advance(19_998)
+    expect(told).toEqual([])
+    clock.advance(1)
+    expect(told).toEqual(["ping"])
+  })
+})

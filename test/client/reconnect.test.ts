@@ -1,0 +1,180 @@
+import { once } from "node:events"
+import { describe, expect, it, onTestFinished } from "vitest"
+import { AgentChatClient, type AgentChatClientOptions, type ChatError } from "../../src/index.js"
+import { until } from "../kit/condition.js"
+import { FakeClock } from "../kit/fake-clock.js"
+import { FakeRelay, type FakeRelayOptions, joined, msg, welcome } from "../kit/fake-relay.js"
+
+interface Setting {
+  readonly relay: FakeRelay
+  readonly client: AgentChatClient
+  readonly clock: FakeClock
+  readonly told: string[]
+}
+
+async function connect(
+  relayOptions: FakeRelayOptions = {},
+  options: Partial<AgentChatClientOptions> = {},
+): Promise<Setting> {
+  const relay = await FakeRelay.start(relayOptions)
+  const clock = new FakeClock()
+  const client = new AgentChatClient({
+    server: relay.url,
+    name: "bob",
+    reconnect: true,
+    clock,
+    random: () => 0.5,
+    ...options,
+  })
+  onTestFinished(() => client.disconnect())
+  const told: string[] = []
+  client.on("disconnect", (error, willReconnect) => told.push(`disconnect ${error.code} ${willReconnect}`))
+  client.on("reconnect", () => told.push("reconnect"))
+  client.on("displaced", () => told.push("displaced"))
+  client.on("error", (error) => told.push(`error ${error.code}`))
+  await client.connect()
+  return { relay, client, clock, told }
+}
+
+describe("a client that reconnects", () => {
+  it("gets a lost session back and goes on reading where it stopped", async () => {
+    const { relay, client, clock, told } = await connect({
+      answers: { JOIN: ({ channel, id }) => joined(channel, id, 4) },
+    })
+    await client.join("#general")
+    await client.join("#agents")
+    client.on("message", () => {})
+    const first = await relay.session()
+    first.say(msg("5", { seq: 5 }), msg("6", { seq: 6 }))
+    await client.ping()
+    first.socket.terminate()
+    await until("the loss", () => told.length === 1)
+    await expect(client.send("#general", "x")).rejects.toMatchObject({ code: "UNREACHABLE" })
+    clock.advance(500)
+    await once(client, "reconnect")
+    expect(told).toEqual(["disconnect UNREACHABLE true", "reconnect"])
+    expect(await (await relay.session(1)).heard("JOIN", 2)).toMatchObject([
+      { channel: "#general", since: 6 },
+      { channel: "#agents", since: 4 },
+    ])
+    expect(client.channels).toEqual(["#general", "#agents"])
+  })
+
+  it("tries again for ever, waiting longer each time", async () => {
+    const { relay, clock, told } = await connect()
+    const { port } = relay
+    await relay.stop()
+    await until("the loss", () => told.length === 1)
+    for (const waitMs of [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]) {
+      const before = told.length
+      expect(clock.pending).toEqual([waitMs])
+      clock.advance(waitMs)
+      await until("the next try", () => told.length > before)
+    }
+    expect(new Set(told)).toEqual(new Set(["disconnect UNREACHABLE true"]))
+    await FakeRelay.start({ port })
+    clock.advance(30_000)
+    await until("the session", () => told.at(-1) === "reconnect")
+  })
+
+  it("comes in as new where the relay was restarted, and makes vanished channels again", async () => {
+    const { relay, client, clock, told } = await connect()
+    await client.join("#general")
+    await client.createChannel("#project")
+    const { port } = relay
+    await relay.stop()
+    await until("the loss", () => told.length === 1)
+    const restarted = await FakeRelay.start({
+      port,
+      serverId: "relay-2",
+      answers: {
+        JOIN: ({ channel, id }) =>
+          channel === "#general"
+            ? joined(channel, id)
+            : { type: "ERROR", re: id, code: "CHANNEL_NOT_FOUND", message: "no such channel" },
+      },
+    })
+    clock.advance(500)
+    await once(client, "reconnect")
+    const session = await restarted.session()
+    expect(await session.heard("JOIN", 2)).toEqual([
+      { type: "JOIN", channel: "#general", id: expect.any(String) as string },
+      { type: "JOIN", channel: "#project", id: expect.any(String) as string },
+    ])
+    expect(await session.heard("CREATE_CHANNEL")).toMatchObject([{ channel: "#project", invite_only: false }])
+  })
+
+  it("tells of a channel it cannot enter again and keeps the others", async () => {
+    let refuses = false
+    const { relay, client, clock, told } = await connect({
+      answers: {
+        JOIN: ({ channel, id }) =>
+          refuses && channel === "#a"
+            ? { type: "ERROR", re: id, code: "LIMIT_REACHED", message: "full" }
+            : joined(channel, id),
+      },
+    })
+    await client.join("#a")
+    await client.join("#b")
+    refuses = true
+    ;(await relay.session()).socket.terminate()
+    await until("the loss", () => told.length === 1)
+    clock.advance(500)
+    await until("the session", () => told.at(-1) === "reconnect")
+    expect(told).toEqual(["disconnect UNREACHABLE true", "error LIMIT_REACHED", "reconnect"])
+  })
+
+  it("does not fight back when it is displaced", async () => {
+    const { relay, client, clock, told } = await connect()
+    await client.join("#general")
+    ;(await relay.session()).socket.close(4001)
+    await until("the end", () => told.length === 2)
+    expect(told).toEqual(["displaced", "disconnect SESSION_DISPLACED false"])
+    expect(clock.pending).toEqual([])
+    expect(client.channels).toEqual([])
+  })
+
+  it("stops when the relay does not accept it any more", async () => {
+    let isWelcome = true
+    const refused = { type: "ERROR", code: "VERIFICATION_FAILED", message: "no" }
+    const { relay, clock, told } = await connect({
+      answers: { IDENTIFY: ({ name }) => (isWelcome ? welcome(name, "@aaaaaaaa") : refused) },
+    })
+    isWelcome = false
+    ;(await relay.session()).socket.terminate()
+    await until("the loss", () => told.length === 1)
+    clock.advance(500)
+    await until("the end", () => told.length === 2)
+    expect(told[1]).toBe("disconnect VERIFICATION_FAILED false")
+    expect(clock.pending).toEqual([])
+  })
+
+  it("goes back at once when told to, and stays away when told to", async () => {
+    const { relay, client, clock, told } = await connect()
+    ;(await relay.session()).socket.terminate()
+    await until("the loss", () => told.length === 1)
+    await client.connect()
+    await until("the session", () => told.at(-1) === "reconnect")
+    ;(await relay.session(1)).socket.terminate()
+    await until("the next loss", () => told.length === 3)
+    await client.disconnect()
+    expect(clock.pending).toEqual([])
+    clock.advance(3_600_000)
+    expect(relay.sessions).toHaveLength(2)
+    expect(told).toHaveLength(3)
+  })
+})
+
+describe("a client that does not", () => {
+  it("says that the session is lost, and stays so", async () => {
+    const { relay, client, clock, told } = await connect({}, { reconnect: false })
+    await client.join("#general")
+    const lost = once(client, "disconnect")
+    ;(await relay.session()).socket.close(1001)
+    const [error] = (await lost) as [ChatError]
+    expect(error.code).toBe("SHUTTING_DOWN")
+    expect(told).toEqual(["disconnect SHUTTING_DOWN false"])
+    expect(clock.pending).toEqual([])
+    expect(client).toMatchObject({ isConnected: false, channels: [] })
+  })
+})

@@ -1,0 +1,155 @@
+import { once } from "node:events"
+import { describe, expect, it, onTestFinished } from "vitest"
+import { systemClock } from "../../src/base/clock.js"
+import { AgentChatClient, type AgentChatClientOptions, type ServerMessage } from "../../src/index.js"
+import { type RelayOptions, startRelay } from "../../src/server/relay.js"
+import { until } from "../kit/condition.js"
+import { newIdentity } from "../kit/identity.js"
+
+const unlimited = { ratePerSecond: 100_000, rateBurst: 100_000 }
+
+async function relayUrl(options: Partial<RelayOptions> = {}): Promise<string> {
+  const relay = await startRelay({
+    port: 0,
+    host: "127.0.0.1",
+    clock: systemClock,
+    log: () => {},
+    limits: unlimited,
+    ...options,
+  })
+  onTestFinished(() => relay.stop())
+  return relay.url
+}
+
+async function connect(
+  server: string,
+  options: Partial<AgentChatClientOptions> = {},
+): Promise<AgentChatClient> {
+  const client = new AgentChatClient({ server, name: "bob", ...options })
+  onTestFinished(() => client.disconnect())
+  await client.connect()
+  return client
+}
+
+function collect(client: AgentChatClient): ServerMessage<"MSG">[] {
+  const messages: ServerMessage<"MSG">[] = []
+  client.on("message", (message) => messages.push(message))
+  return messages
+}
+
+describe("a client with a relay", () => {
+  it("talks in a channel and reads what was said before it came", async () => {
+    const url = await relayUrl()
+    const alice = await connect(url, { name: "alice" })
+    await alice.join("#general")
+    const receipt = await alice.send("#general", "first")
+    expect(receipt).toMatchObject({ seq: 1, isMember: true, isDuplicate: false })
+    const bob = await connect(url)
+    expect((await bob.join("#general")).agents).toContain(alice.agentId)
+    const heard = collect(bob)
+    await alice.send("#general", "second")
+    await until("both messages", () => heard.length === 2)
+    expect(heard).toMatchObject([
+      { from: alice.agentId, name: "alice", content: "first", replay: true, msg_id: receipt.id },
+      { content: "second", seq: 2 },
+    ])
+  })
+
+  it("proves its identity, and is displaced by the same one elsewhere", async () => {
+    const url = await relayUrl()
+    const identity = newIdentity()
+    const first = await connect(url, { identity, reconnect: true })
+    expect(first.agentId).toBe(identity.agentId)
+    const displaced = once(first, "displaced")
+    const second = await connect(url, { identity })
+    expect(await displaced).toMatchObject([{ code: "SESSION_DISPLACED" }])
+    expect([first.isConnected, second.isConnected]).toEqual([false, true])
+  })
+
+  it("gets what was written to it while it was away, once, and tells the sender", async () => {
+    const url = await relayUrl()
+    const identity = newIdentity()
+    await (await connect(url, { identity })).disconnect()
+    const alice = await connect(url, { name: "alice", identity: newIdentity() })
+    const receipt = await alice.dm(identity.agentId, "are you there?")
+    const delivered = once(alice, "delivery")
+    const heard = collect(await connect(url, { identity }))
+    expect(await delivered).toMatchObject([{ msg_id: receipt.id, by: identity.agentId }])
+    expect(heard).toMatchObject([{ content: "are you there?" }])
+    const again = await connect(url, { identity })
+    const heardAgain = collect(again)
+    await again.ping()
+    expect(heardAgain).toEqual([])
+  })
+
+  it("learns of the rate limit and when to try again", async () => {
+    const client = await connect(await relayUrl({ limits: { ratePerSecond: 1, rateBurst: 2 } }))
+    await client.send("#general", "1")
+    await client.send("#general", "2")
+    const refused = client.send("#general", "3")
+    await expect(refused).rejects.toMatchObject({
+      code: "RATE_LIMITED",
+      retryAfterMs: expect.any(Number) as number,
+    })
+  })
+
+  it("keeps its session when it says too much", async () => {
+    const client = await connect(await relayUrl({ limits: { ...unlimited, frameBytes: 4_096 } }))
+    await expect(client.send("#general", "x".repeat(100_000))).rejects.toMatchObject({ code: "INVALID_MSG" })
+    expect(await client.send("#general", "short")).toMatchObject({ recipients: 0, isMember: false })
+  })
+
+  it("is one message when it is sent twice with one id", async () => {
+    const client = await connect(await relayUrl())
+    const first = await client.send("#general", "x", { id: "once" })
+    const second = await client.send("#general", "x", { id: "once" })
+    expect(second).toEqual({ ...first, isDuplicate: true })
+  })
+
+  it("makes a channel nobody sees, and lets one agent in", async () => {
+    const url = await relayUrl()
+    const alice = await connect(url, { name: "alice" })
+    const bob = await connect(url)
+    await alice.createChannel("#secret", { inviteOnly: true })
+    await expect(bob.join("#secret")).rejects.toMatchObject({ code: "CHANNEL_NOT_FOUND" })
+    expect((await bob.listChannels()).map(({ name }) => name)).not.toContain("#secret")
+    const invited = once(bob, "invite")
+    await alice.invite("#secret", "@bob")
+    expect(await invited).toMatchObject([{ channel: "#secret", from: alice.agentId }])
+    const came = once(alice, "agent_joined")
+    await bob.join("#secret")
+    expect(await came).toMatchObject([{ channel: "#secret", agent: bob.agentId }])
+    expect((await alice.listAgents("#secret")).map(({ name }) => name).sort()).toEqual(["alice", "bob"])
+  })
+
+  it("is told whom a name may mean", async () => {
+    const url = await relayUrl()
+    const [one, two, three] = [await connect(url), await connect(url), await connect(url, { name: "alice" })]
+    await expect(three.dm("@bob", "hi")).rejects.toMatchObject({
+      code: "AMBIGUOUS_NAME",
+      candidates: expect.arrayContaining([one.agentId, two.agentId]) as string[],
+    })
+  })
+
+  it("proves its key to a relay that takes the older handshake as well", async () => {
+    const identity = newIdentity()
+    const client = await connect(await relayUrl({ compat: true }), { identity, compat: true })
+    expect(client.agentId).toBe(identity.agentId)
+  })
+
+  it("comes back after a restart of the relay and enters its channels", async () => {
+    const first = await startRelay({ port: 0, host: "127.0.0.1", clock: systemClock, log: () => {} })
+    const client = await connect(first.url, { reconnect: true, random: () => 0.01 })
+    await client.join("#general")
+    await client.createChannel("#project")
+    const lost = once(client, "disconnect")
+    await first.stop()
+    expect(await lost).toMatchObject([{ code: "SHUTTING_DOWN" }, true])
+    const back = once(client, "reconnect")
+    const url = await relayUrl({ port: first.port })
+    await back
+    const other = await connect(url, { name: "alice" })
+    expect((await other.listAgents("#project")).map(({ id }) => id)).toEqual([client.agentId])
+    expect((await other.listAgents("#general")).map(({ id }) => id)).toEqual([client.agentId])
+  })
+})

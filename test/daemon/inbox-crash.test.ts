@@ -1,0 +1,163 @@
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import { copyFileSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
+import { describe, expect, it } from "vitest"
+import { readInbox } from "../../src/daemon/inbox-reader.js"
+import { formatSegmentName } from "../../src/daemon/inbox-segment.js"
+import { compiled } from "../kit/compiled.js"
+import { until } from "../kit/condition.js"
+import { InboxRoom, parseLines, range } from "../kit/inbox-room.js"
+import { temporaryDirectory } from "../kit/temporary.js"
+
+describe("an inbox whose process is killed", () => {
+  const program = compiled("test/kit/inbox-child.ts")
+  const limits = { lines: 30, graceMs: 15, busyMs: 40, hardLines: 120, segments: 10_000 }
+
+  /** Runs the program until it is killed, `afterMs` after its first durable line. @returns the durable numbers */
+  async function runAndKill(root: string, first: number, afterMs: number): Promise<number[]> {
+    const child = spawn(process.execPath, [program, root, String(first), JSON.stringify(limits)], {
+      stdio: ["ignore", "pipe", "inherit"],
+    })
+    let text = ""
+    child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
+      text += chunk
+    })
+    await until("the first durable line", () => text !== "" || child.exitCode !== null)
+    await sleep(afterMs)
+    child.kill("SIGKILL")
+    await once(child, "close")
+    // The last number may be cut off, as everything may be here.
+    return text.slice(0, text.lastIndexOf("\n")).split("\n").map(Number)
+  }
+
+  it("loses, doubles and halves no line over 25 kills", { timeout: 60_000 }, async () => {
+    const root = temporaryDirectory()
+    const room = new InboxRoom(root)
+    let last = 0
+    for (let round = 0; round < 25; round++) {
+      // The relay delivers what was not confirmed, and some that was, again.
+      const durable = await runAndKill(root, Math.max(1, last - 20), (round * 7.3) % 60)
+      last = Math.max(last, ...durable)
+      const seen = [...readInbox(room.paths, { sinceSeq: 0 })]
+      expect(seen.map(({ seq }) => seq)).toEqual(range(1, seen.length))
+      const messages = seen.flatMap(({ fields }) => fields["n"] ?? [])
+      expect(messages).toEqual(range(1, messages.length))
+      expect(messages.length).toBeGreaterThanOrEqual(last)
+    }
+    const inbox = room.open(limits)
+    await until("the repair", () => inbox.lines > 0 && room.text.endsWith("\n"))
+    await inbox.close()
+    expect(room.lines.map(({ seq }) => seq)).toEqual(range(1, inbox.lastSeq))
+    expect(room.segments.length).toBeGreaterThan(10)
+  })
+})
+
+describe("an inbox after a crash", () => {
+  const limits = { lines: 10, graceMs: 50 }
+
+  /** A closed inbox of nine lines. */
+  async function nineLines(): Promise<InboxRoom> {
+    const room = new InboxRoom()
+    const inbox = room.open(limits)
+    room.send(inbox, 9)
+    await inbox.close()
+    return room
+  }
+
+  it("finishes a rotation that had sealed the lines and not emptied the file", async () => {
+    const room = await nineLines()
+    mkdirSync(room.paths.segments)
+    copyFileSync(room.paths.inbox, join(room.paths.segments, formatSegmentName(1, 9)))
+    const inbox = room.open(limits)
+    room.send(inbox, 1)
+    await until("the new line", () => inbox.lastSeq === 11)
+    expect(room.lines.map(({ seq }) => seq)).toEqual(range(1, 11))
+    expect(room.messages).toEqual(range(1, 10))
+    expect(parseLines(room.text).map(({ type }) => type)).toEqual(["INBOX_ROTATED", "MSG"])
+  })
+
+  it("finishes a rotation that had emptied the file and not said so", async () => {
+    const room = await nineLines()
+    mkdirSync(room.paths.segments)
+    copyFileSync(room.paths.inbox, join(room.paths.segments, formatSegmentName(1, 9)))
+    truncateSync(room.paths.inbox)
+    const inbox = room.open(limits)
+    await until("the first line", () => inbox.lines === 1)
+    expect(room.lines.at(-1)).toMatchObject({
+      seq: 10,
+      type: "INBOX_ROTATED",
+      segment: `inbox/${formatSegmentName(1, 9)}`,
+    })
+  })
+
+  it("says so only once, however often it is opened", async () => {
+    const room = await nineLines()
+    const first = room.open({ ...limits, lines: 5 })
+    await until("the rotation", () => first.lines === 1)
+    await first.close()
+    for (let i = 0; i < 3; i++) await room.open(limits).close()
+    expect(room.lines.filter(({ type }) => type === "INBOX_ROTATED")).toHaveLength(1)
+  })
+
+  it("seals the whole lines before a half one and drops that", async () => {
+    const room = await nineLines()
+    truncateSync(room.paths.inbox, room.text.length - 5)
+    const inbox = room.open(limits)
+    room.send(inbox, 1)
+    await until("the new line", () => inbox.lastSeq === 10)
+    expect(room.segments).toEqual([formatSegmentName(1, 8)])
+    expect(room.lines.map(({ seq }) => seq)).toEqual(range(1, 10))
+    expect(room.messages).toEqual([...range(1, 8), 10])
+    expect(room.log.join()).toContain("cut off")
+  })
+
+  it("takes a message again whose line was lost in half", async () => {
+    const room = await nineLines()
+    truncateSync(room.paths.inbox, room.text.length - 5)
+    const inbox = room.open(limits)
+    expect(inbox.has("x.8")).toBe(true)
+    expect(inbox.has("x.9")).toBe(false)
+    expect(inbox.append({ type: "MSG", n: 9, msg_id: "x.9" }, { msgId: "x.9" })).toBe(true)
+    await until("the new line", () => inbox.lastSeq === 10)
+    expect(room.messages).toEqual(range(1, 9))
+  })
+
+  it("drops a half line that is alone in the file", async () => {
+    const room = new InboxRoom()
+    mkdirSync(room.paths.dir, { recursive: true })
+    writeFileSync(room.paths.inbox, '{"seq":1,"type":"MSG","con')
+    const inbox = room.open(limits)
+    room.send(inbox, 2)
+    await until("the new lines", () => inbox.lastSeq === 2)
+    expect(room.messages).toEqual([1, 2])
+    expect(room.segments).toEqual([])
+  })
+
+  it("keeps a damaged line where it is, reports it and goes on", async () => {
+    const room = await nineLines()
+    const lines = room.text.split("\n")
+    lines[4] = '{"seq":5,"type":"MSG","n":5,"con\u0000\u0000\u0000'
+    writeFileSync(room.paths.inbox, lines.join("\n"))
+    const damaged: string[] = []
+    const inbox = room.open({ lines: 20, graceMs: 50 })
+    room.send(inbox, 1)
+    await until("the new line", () => inbox.lastSeq === 10)
+    const seen = [...readInbox(room.paths, { sinceSeq: 0 }, (text) => damaged.push(text))]
+    expect(seen.map(({ seq }) => seq)).toEqual([1, 2, 3, 4, 6, 7, 8, 9, 10])
+    expect(damaged).toEqual([lines[4]])
+    expect(room.log.join()).toContain("the first is line 5")
+    expect(readFileSync(room.paths.inbox, "utf8")).toContain(lines[4])
+  })
+
+  it("gives the number of a damaged last line to nobody else", async () => {
+    const room = await nineLines()
+    writeFileSync(room.paths.inbox, room.text.replace('{"seq":9,', '{"s\u0000\u0000":9,'))
+    const inbox = room.open(limits)
+    room.send(inbox, 1)
+    await until("the new line", () => room.text.includes('"n":10'))
+    expect(inbox.lastSeq).toBeGreaterThanOrEqual(10)
+    expect(room.text).toContain('{"seq":10,')
+  })
+})

@@ -1,0 +1,141 @@
+import { execFile, spawnSync } from "node:child_process"
+import { setTimeout as sleep } from "node:timers/promises"
+import { promisify } from "node:util"
+import { describe, expect, it } from "vitest"
+import type { Inbox } from "../../src/daemon/inbox.js"
+import { until } from "../kit/condition.js"
+import { InboxRoom, parseLines, range } from "../kit/inbox-room.js"
+import { hasProgram } from "../kit/requires.js"
+import { Tail } from "../kit/tail.js"
+
+const run = promisify(execFile)
+
+// Promise F4: a `tail -f` started once prints every line exactly once, over any number of rotations.
+describe.runIf(hasProgram("tail"))("tail -f inbox.jsonl", () => {
+  const quick = { lines: 50, graceMs: 250, busyMs: 600 }
+
+  /** Bursts and single lines with short pauses, and after each round of them one long enough for a rotation. */
+  async function sendUnevenly(room: InboxRoom, inbox: Inbox, total: number): Promise<void> {
+    const bursts = [1, 120, 3, 60, 1, 1, 200, 40]
+    const pauses = [0, 30, 0, 100, 10, 0, 0]
+    for (let sent = 0, turn = 0; sent < total; turn++) {
+      const count = Math.min(bursts[turn % bursts.length] ?? 1, total - sent)
+      room.send(inbox, count, "x".repeat((turn * 37) % 400))
+      sent += count
+      if (turn % bursts.length < pauses.length) await sleep(pauses[turn % bursts.length])
+      else await until("a rotation", () => inbox.lines < quick.lines)
+    }
+  }
+
+  /** @param maxLines - the file is at rest once it has fewer */
+  async function expectAllOnce(
+    room: InboxRoom,
+    inbox: Inbox,
+    tail: Tail,
+    total: number,
+    maxLines = quick.lines,
+  ): Promise<void> {
+    await until("the file is at rest", () => inbox.heldBytes === 0 && inbox.lines < maxLines)
+    await tail.reaches(inbox.lastSeq)
+    expect(tail.lines.map(({ seq }) => seq)).toEqual(range(1, inbox.lastSeq))
+    expect(tail.lines.flatMap(({ n }) => n ?? [])).toEqual(range(1, total))
+    expect(tail.lines.filter(({ type }) => type === "INBOX_ROTATED")).toHaveLength(room.segments.length)
+  }
+
+  it("prints each of 2,500 lines once over many rotations", async () => {
+    const room = new InboxRoom()
+    const inbox = room.open(quick)
+    room.send(inbox, 1)
+    const tail = await Tail.follow(room.paths.inbox)
+    await sendUnevenly(room, inbox, 2_499)
+    await expectAllOnce(room, inbox, tail, 2_500)
+    expect(room.segments.length).toBeGreaterThanOrEqual(5)
+    expect(tail.truncations).toBe(room.segments.length)
+  })
+
+  it("prints each line once when it polls instead of being told", async () => {
+    const room = new InboxRoom()
+    const inbox = room.open({ ...quick, graceMs: 400 })
+    room.send(inbox, 1)
+    const tail = await Tail.follow(room.paths.inbox, "---disable-inotify", "-s", "0.1")
+    await sendUnevenly(room, inbox, 1_499)
+    await expectAllOnce(room, inbox, tail, 1_500)
+    expect(tail.truncations).toBe(room.segments.length)
+  })
+
+  it("prints each line of a stream that never pauses once", async () => {
+    const room = new InboxRoom()
+    const inbox = room.open(quick)
+    room.send(inbox, 1)
+    const tail = await Tail.follow(room.paths.inbox)
+    const end = performance.now() + 4_000
+    let total = 1
+    for (; performance.now() < end; total++) {
+      room.send(inbox, 1)
+      await sleep(2)
+    }
+    await expectAllOnce(room, inbox, tail, total)
+    expect(room.segments.length).toBeGreaterThan(2)
+  })
+
+  it("prints each line once when a burst follows the rotation at once", async () => {
+    const room = new InboxRoom()
+    const inbox = room.open({ ...quick, graceMs: 700 })
+    room.send(inbox, 60)
+    const tail = await Tail.follow(room.paths.inbox, "---disable-inotify", "-s", "0.3")
+    await until("the file is emptied", () => room.segments.length === 1 && inbox.lines < 60, 5_000)
+    // More than the file held before: tail must see it small before it grows over its former size.
+    room.send(inbox, 500)
+    await expectAllOnce(room, inbox, tail, 560)
+  })
+
+  it("prints each line once with the limits and the polling of real life", { timeout: 30_000 }, async () => {
+    const room = new InboxRoom()
+    const inbox = room.open()
+    room.send(inbox, 1)
+    const [told, polling] = await Promise.all([
+      Tail.follow(room.paths.inbox),
+      Tail.follow(room.paths.inbox, "---disable-inotify"),
+    ])
+    room.send(inbox, 2_499)
+    await until("the first rotation", () => room.segments.length === 1)
+    for (let turn = 0; turn < 40; turn++) {
+      room.send(inbox, 50)
+      await sleep(25)
+    }
+    await until("the second rotation", () => room.segments.length === 2)
+    room.send(inbox, 500)
+    await expectAllOnce(room, inbox, told, 5_000, 1_000)
+    await expectAllOnce(room, inbox, polling, 5_000, 1_000)
+  })
+})
+
+describe.runIf(hasProgram("tail"))("tail -10 inbox.jsonl", () => {
+  it("shows whole lines in the middle of a flood", async () => {
+    const room = new InboxRoom()
+    const inbox = room.open({ lines: 500, graceMs: 20, busyMs: 100 })
+    let isOver = false
+    const flood = async () => {
+      for (let turn = 0; !isOver; turn++) {
+        room.send(inbox, 20, "x".repeat((turn * 31) % 300))
+        await sleep(1)
+      }
+    }
+    const look = async () => {
+      for (let i = 0; i < 150 || room.segments.length < 3; i++) {
+        parseLines((await run("tail", ["-10", room.paths.inbox])).stdout)
+      }
+    }
+    await Promise.all([flood(), look().finally(() => (isOver = true))])
+  })
+
+  it.runIf(hasProgram("jq"))("is JSON to jq", async () => {
+    const room = new InboxRoom()
+    const inbox = room.open()
+    room.send(inbox, 300, 'a "quote", a \\ and a\nnewline')
+    await until("they are safe", () => room.durable.length === 300)
+    const { stdout, status } = spawnSync("jq", ["-r", ".n", room.paths.inbox], { encoding: "utf8" })
+    expect(status).toBe(0)
+    expect(stdout.trim().split("\n").map(Number)).toEqual(range(1, 300))
+  })
+})

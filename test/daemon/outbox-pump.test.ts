@@ -1,0 +1,182 @@
+import { describe, expect, it } from "vitest"
+import type { Ack } from "../../src/daemon/acks.js"
+import type { OutboxLine } from "../../src/daemon/outbox.js"
+import { OutboxPump } from "../../src/daemon/outbox-pump.js"
+import type { ClientFrame } from "../../src/protocol/client-messages.js"
+import type { ServerMessage } from "../../src/protocol/server-messages.js"
+import { FakeClock } from "../kit/fake-clock.js"
+import { welcome } from "../kit/fake-relay.js"
+
+interface Sent {
+  readonly type: string
+  readonly id: string
+}
+
+/** A pump between a list of lines and a list of sent frames. */
+function pumpOf(limits: object = { rate_per_s: 1_000_000, burst: 1_000_000 }) {
+  const clock = new FakeClock()
+  const waiting: OutboxLine[] = []
+  const taken: OutboxLine[] = []
+  const settled: string[] = []
+  const rejected: string[] = []
+  const sent: Sent[] = []
+  const acks: Ack[] = []
+  const outbox = {
+    take: (max: number) => {
+      const lines = waiting.splice(0, max)
+      taken.push(...lines)
+      return lines
+    },
+    release: () => {
+      waiting.unshift(...taken.splice(0).filter(({ at }) => !settled.includes(at)))
+    },
+    rejectLine: (line: OutboxLine) => {
+      rejected.push(line.id)
+      line.settle()
+    },
+  }
+  const pump = new OutboxPump(outbox, { append: (ack: Ack) => void acks.push(ack) }, clock, {
+    onAnswered: () => {},
+    onRejected: () => {},
+  })
+  const write = (id: string, frame: ClientFrame = { type: "MSG", to: "#general", content: id }) => {
+    const at = `${waiting.length}:${id}:${taken.length}`
+    waiting.push({ at, id, sha256: `sha-${id}`, frame, settle: () => void settled.push(at) } as OutboxLine)
+    pump.pump()
+  }
+  const session = {
+    welcome: welcome("bob", "@aaaaaaaa", "relay-1", limits) as ServerMessage<"WELCOME">,
+    bufferedBytes: 0,
+    send: (frame: ClientFrame) => void sent.push({ type: frame.type, id: frame.id ?? "" }),
+  }
+  return { clock, pump, write, session, sent, settled, rejected, acks, ids: () => sent.map(({ id }) => id) }
+}
+
+const ack = (re: string): ServerMessage => ({
+  type: "ACK",
+  re,
+  msg_id: `me.${re}`,
+  ts: 7,
+  state: "accepted",
+  seq: 3,
+})
+const tooFast = (re: string, ms = 500): ServerMessage => ({
+  type: "ERROR",
+  re,
+  code: "RATE_LIMITED",
+  message: "too fast",
+  retry_after_ms: ms,
+})
+
+describe("the outbox pump", () => {
+  it("sends in order, and settles a line only once it is answered", () => {
+    const { pump, write, session, ids, settled, acks } = pumpOf()
+    pump.attach(session)
+    for (const id of ["a", "b", "c"]) write(id)
+    expect(ids()).toEqual(["a", "b", "c"])
+    expect(settled).toEqual([])
+    expect(pump.answer(ack("a"))).toBe(true)
+    expect(settled).toHaveLength(1)
+    expect(acks).toEqual([
+      { line_sha256: "sha-a", id: "a", msg_id: "me.a", state: "accepted", ts: 7, evidence: { seq: 3 } },
+    ])
+  })
+
+  it("sends nothing without a session, and all of it when one comes", () => {
+    const { pump, write, session, ids } = pumpOf()
+    write("a")
+    expect(ids()).toEqual([])
+    pump.attach(session)
+    expect(ids()).toEqual(["a"])
+  })
+
+  it("keeps at most 256 unanswered lines on the way", () => {
+    const { pump, write, session, ids } = pumpOf()
+    pump.attach(session)
+    for (let i = 0; i < 400; i++) write(`m${i}`)
+    expect(ids()).toHaveLength(256)
+    pump.answer(ack("m0"))
+    expect(ids().at(-1)).toBe("m256")
+  })
+
+  it("keeps the relay's pace by itself: 10 at once, then 0.98 a second", () => {
+    const { clock, pump, write, session, ids } = pumpOf({ rate_per_s: 1, burst: 10 })
+    pump.attach(session)
+    for (let i = 0; i < 30; i++) write(`m${i}`)
+    expect(ids()).toHaveLength(10)
+    clock.advance(10_000)
+    expect(ids()).toHaveLength(19)
+    clock.advance(20_000)
+    expect(ids()).toEqual(Array.from({ length: 30 }, (_, i) => `m${i}`))
+  })
+
+  it("does not count what is no message", () => {
+    const { pump, write, session, ids } = pumpOf({ rate_per_s: 1, burst: 1 })
+    pump.attach(session)
+    write("j", { type: "JOIN", channel: "#a" })
+    write("k", { type: "JOIN", channel: "#b" })
+    write("m")
+    expect(ids()).toEqual(["j", "k", "m"])
+  })
+
+  it("sends what was refused as too fast again, in order and under the same ids, and rejects none", () => {
+    const { clock, pump, write, session, ids, rejected, settled } = pumpOf()
+    pump.attach(session)
+    for (const id of ["a", "b", "c"]) write(id)
+    pump.answer(ack("a"))
+    pump.answer(tooFast("b"))
+    pump.answer(tooFast("c"))
+    write("d")
+    expect(ids()).toEqual(["a", "b", "c"])
+    clock.advance(500)
+    expect(ids()).toEqual(["a", "b", "c", "b", "c", "d"])
+    expect([rejected, settled.length]).toEqual([[], 1])
+  })
+
+  it("puts what is refused for good where it can be seen, and goes on", () => {
+    const { pump, write, session, rejected, settled } = pumpOf()
+    pump.attach(session)
+    write("a")
+    pump.answer({ type: "ERROR", re: "a", code: "AGENT_NOT_FOUND", message: "nobody" })
+    expect([rejected, settled.length]).toEqual([["a"], 1])
+  })
+
+  it("sends unanswered lines again after a lost session, answered ones never", () => {
+    const { pump, write, session, ids } = pumpOf()
+    pump.attach(session)
+    for (const id of ["a", "b", "c"]) write(id)
+    pump.answer(ack("a"))
+    pump.detach()
+    pump.attach(session)
+    expect(ids()).toEqual(["a", "b", "c", "b", "c"])
+  })
+
+  it("settles both of two lines that bear one id", () => {
+    const { pump, write, session, settled } = pumpOf()
+    pump.attach(session)
+    write("same")
+    write("same")
+    pump.answer(ack("same"))
+    pump.answer(ack("same"))
+    expect(settled).toHaveLength(2)
+    expect(pump.answer(ack("same"))).toBe(false)
+  })
+
+  it("waits while the socket does not take more", () => {
+    const { pump, write, session, ids } = pumpOf()
+    session.bufferedBytes = 2 * 1024 * 1024
+    pump.attach(session)
+    write("a")
+    expect(ids()).toEqual([])
+    session.bufferedBytes = 0
+    pump.pump()
+    expect(ids()).toEqual(["a"])
+  })
+
+  it("leaves answers that belong to no line to others", () => {
+    const { pump, session } = pumpOf()
+    pump.attach(session)
+    expect(pump.answer({ type: "PONG", ts: 1 })).toBe(false)
+    expect(pump.answer(ack("unknown"))).toBe(false)
+  })
+})

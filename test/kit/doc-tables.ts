@@ -1,0 +1,55 @@
+import { clientMessages } from "../../src/protocol/client-messages.js"
+import { errorSpecs } from "../../src/protocol/errors.js"
+import { closeCodes, defaultLimits } from "../../src/protocol/limits.js"
+import { serverMessages } from "../../src/protocol/server-messages.js"
+
+/** The tables of the documents, made from the code. Each stands between `<!-- table:NAME -->` and `<!-- /table -->`. */
+export const docTables: Record<string, () => string> = {
+  "client-messages": () =>
+    table(
+      ["type", "fields", "answer", "what it does"],
+      Object.entries(clientMessages).map(([type, { body, answer, summary }]) => [
+        code(type),
+        Object.entries(body.entries as Record<string, { readonly type: string }>)
+          .map(([name, schema]) => code(schema.type === "optional" ? `${name}?` : name))
+          .join(", ") || "–",
+        answer,
+        summary,
+      ]),
+    ),
+  "server-messages": () =>
+    table(
+      ["type", "what it says"],
+      Object.entries(serverMessages).map(([type, summary]) => [code(type), summary]),
+    ),
+  errors: () =>
+    table(
+      ["code", "on the wire", "try again", "exit", "meaning"],
+      Object.entries(errorSpecs).map(([name, { exit, retry, wire, summary }]) => [
+        code(name),
+        wire ? "yes" : "–",
+        retry ? "yes" : "–",
+        String(exit),
+        summary,
+      ]),
+    ),
+  limits: () =>
+    table(
+      ["limit", "default"],
+      Object.entries(defaultLimits).map(([name, value]) => [code(name), String(value)]),
+    ),
+  "close-codes": () =>
+    table(
+      ["code", "name"],
+      Object.entries(closeCodes).map(([name, value]) => [String(value), name]),
+    ),
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`
+  return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n")
+}
+
+function code(text: string): string {
+  return `\`${text}\``
+}

@@ -1,0 +1,67 @@
+import { spawnSync } from "node:child_process"
+import { chmodSync, closeSync, mkdirSync, openSync, rmSync, writeSync } from "node:fs"
+import { join } from "node:path"
+import { onTestFinished } from "vitest"
+import { hasAbility } from "./requires.js"
+import { temporaryDirectory } from "./temporary.js"
+
+/** Whether this process may mount file systems and act as another user. */
+export function isRoot(): boolean {
+  return hasAbility("root and mount", () => process.getuid?.() === 0 && mount("--version"))
+}
+
+/** A small file system of its own, which can be filled and made read-only. */
+export class SmallDisk {
+  readonly path: string
+
+  /** @param bytes - how much it holds */
+  constructor(bytes: number) {
+    this.path = join(temporaryDirectory(), "disk")
+    mkdirSync(this.path)
+    if (!mount("-t", "tmpfs", "-o", `size=${bytes}`, "tmpfs", this.path))
+      throw new Error("cannot mount a tmpfs")
+    onTestFinished(() => void spawnSync("umount", ["--lazy", this.path]))
+  }
+
+  /** Leaves no byte free. */
+  fill(): void {
+    const fd = openSync(join(this.path, "ballast"), "a")
+    try {
+      for (const bytes of [Buffer.alloc(4096), Buffer.alloc(1)]) {
+        while (writeSync(fd, bytes) > 0);
+      }
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENOSPC") throw error
+    } finally {
+      closeSync(fd)
+    }
+  }
+
+  /** Frees what {@link fill} took. */
+  free(): void {
+    rmSync(join(this.path, "ballast"), { force: true })
+  }
+
+  setReadOnly(isReadOnly: boolean): void {
+    if (!mount("-o", `remount,${isReadOnly ? "ro" : "rw"}`, this.path)) throw new Error("cannot remount")
+  }
+}
+
+/** Runs `act` with the rights of an ordinary user, who owns `dir`. */
+export function asNobody<T>(dir: string, act: () => T): T {
+  const nobody = 65_534
+  spawnSync("chown", ["-R", `${nobody}:${nobody}`, dir])
+  chmodSync(dir, 0o700)
+  process.setegid?.(nobody)
+  process.seteuid?.(nobody)
+  try {
+    return act()
+  } finally {
+    process.seteuid?.(0)
+    process.setegid?.(0)
+  }
+}
+
+function mount(...args: string[]): boolean {
+  return spawnSync("mount", args, { stdio: "ignore" }).status === 0
+}

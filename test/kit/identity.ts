@@ -1,0 +1,8 @@
+import { join } from "node:path"
+import { createIdentity, type Identity } from "../../src/identity/identity-file.js"
+import { temporaryDirectory } from "./temporary.js"
+
+/** A new identity whose file is gone when the running test ends. */
+export function newIdentity(): Identity {
+  return createIdentity(join(temporaryDirectory(), "identity.json"))
+}

@@ -1,0 +1,177 @@
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs"
+import { join } from "node:path"
+import { onTestFinished } from "vitest"
+import type { Clock } from "../../src/base/clock.js"
+import { type InstancePaths, rootPaths } from "../../src/daemon/instance-paths.js"
+import { Outbox, type OutboxLine, type Rejection } from "../../src/daemon/outbox.js"
+import type { OutboxLimits } from "../../src/daemon/outbox-limits.js"
+import type { ChatError } from "../../src/protocol/errors.js"
+import { parseInstanceName } from "../../src/protocol/names.js"
+import { FakeClock } from "./fake-clock.js"
+import { temporaryDirectory } from "./temporary.js"
+
+/** An entry of rejected.jsonl. */
+export interface RejectedEntry {
+  readonly id: string
+  readonly at: string
+  readonly line_sha256: string
+  readonly line?: string
+  readonly file?: string
+  readonly code: string
+  readonly reason: string
+  readonly mend?: string
+}
+
+/** One instance directory and the outboxes that are opened on it, one after the other. */
+export class OutboxHarness {
+  readonly paths: InstancePaths
+  readonly clock = new FakeClock(Date.now())
+  readonly limits: Partial<OutboxLimits>
+  /** Everything onProblem told, in order. */
+  readonly problems: (ChatError | undefined)[] = []
+  /** Everything reject told, in order. */
+  readonly rejected: Rejection[] = []
+  /** Calls of onLines. */
+  calls = 0
+  /** Called with each of them. */
+  onLines: () => void = () => {}
+  readonly #clock: Clock
+  #outbox: Outbox | undefined
+
+  constructor(options: { limits?: Partial<OutboxLimits>; root?: string; clock?: Clock } = {}) {
+    this.paths = rootPaths(options.root ?? temporaryDirectory()).instance(parseInstanceName("default"))
+    this.limits = options.limits ?? {}
+    this.#clock = options.clock ?? this.clock
+    mkdirSync(this.paths.dir, { recursive: true })
+    onTestFinished(() => this.#outbox?.close())
+  }
+
+  /** The open one; opened on first use. */
+  get outbox(): Outbox {
+    this.#outbox ??= Outbox.open({
+      paths: this.paths,
+      clock: this.#clock,
+      limits: this.limits,
+      onProblem: (problem) => this.problems.push(problem),
+      onLines: () => {
+        this.calls++
+        this.onLines()
+      },
+      reject: (line) => this.rejected.push(line),
+    })
+    return this.#outbox
+  }
+
+  /** Closes the open one; the next is a new process as far as files tell. */
+  close(): void {
+    this.#outbox?.close()
+    this.#outbox = undefined
+  }
+
+  /** Leaves the open one as `kill -9` would: nothing more is saved. */
+  crash(): void {
+    const cursor = existsSync(this.paths.outboxCursor) ? readFileSync(this.paths.outboxCursor) : undefined
+    this.close()
+    if (cursor === undefined) rmSync(this.paths.outboxCursor, { force: true })
+    else writeFileSync(this.paths.outboxCursor, cursor)
+  }
+
+  /** Lets `ms` pass, then looks as the host does once a second. */
+  sweep(ms = 1_000): void {
+    const { outbox } = this
+    this.clock.advance(ms)
+    outbox.sweep()
+  }
+
+  append(text: string | Buffer, path = this.paths.outbox): void {
+    appendFileSync(path, text)
+  }
+
+  /** Renames a file into outbox.d. */
+  drop(name: string, text: string | Buffer): void {
+    const unready = join(this.paths.dir, `${name}.unready`)
+    writeFileSync(unready, text)
+    renameSync(unready, join(this.paths.outboxDrop, name))
+  }
+
+  /** Appends messages of these contents. */
+  say(...contents: string[]): void {
+    this.append(contents.map((content) => `${message(content)}\n`).join(""))
+  }
+
+  /** Sweeps, and takes all there is. */
+  take(max = Number.POSITIVE_INFINITY): OutboxLine[] {
+    this.sweep(0)
+    return this.outbox.take(max)
+  }
+
+  /** The same, and settles it. */
+  settle(): OutboxLine[] {
+    const lines = this.take()
+    for (const line of lines) line.settle()
+    return lines
+  }
+
+  /** Waits until a file put into outbox.d is noticed without a sweep. */
+  async isWatching(): Promise<void> {
+    const { outbox } = this
+    for (let i = 0; outbox.take(1).length === 0; i++) {
+      if (i % 10 === 0) this.drop(`probe-${i}.json`, message("probe"))
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    await new Promise((resolve) => setImmediate(resolve))
+    this.settle()
+  }
+
+  /** Waits long enough for every process to have been looked at, one a turn. */
+  async lookedForHolders(): Promise<void> {
+    const turns = readdirSync("/proc").length
+    for (let i = 0; i < turns; i++) await new Promise((resolve) => setImmediate(resolve))
+  }
+
+  /** Files in outbox.taken. */
+  get taken(): string[] {
+    return readdirSync(this.paths.outboxTaken).sort()
+  }
+
+  get size(): number {
+    return statSync(this.paths.outbox).size
+  }
+
+  get entries(): RejectedEntry[] {
+    if (!existsSync(this.paths.rejected)) return []
+    return this.lines(this.paths.rejected).map((line) => JSON.parse(line) as RejectedEntry)
+  }
+
+  /** Whole lines of a file; what follows the last newline comes last. */
+  lines(path: string): string[] {
+    return readFileSync(path, "utf8")
+      .split("\n")
+      .filter((line) => line !== "")
+  }
+
+  /** What stands in the file an entry names. */
+  kept({ file }: RejectedEntry): Buffer {
+    return readFileSync(join(this.paths.dir, file ?? ""))
+  }
+}
+
+/** A line without its newline. */
+export function message(content: string, more: Readonly<Record<string, unknown>> = {}): string {
+  return JSON.stringify({ to: "#general", content, ...more })
+}
+
+/** The texts of some lines. */
+export function contents(lines: readonly OutboxLine[]): string[] {
+  return lines.map(({ frame }) => ("content" in frame ? frame.content : frame.type))
+}

@@ -1,0 +1,153 @@
+import { type ChildProcess, spawn, spawnSync } from "node:child_process"
+import { once } from "node:events"
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { createInterface } from "node:readline"
+
+/** The built program, as a user runs it. */
+export const programPath = join(import.meta.dirname, "../../dist/bin/agentchat.js")
+
+/** A line of an inbox. */
+export interface InboxRecord {
+  readonly seq: number
+  readonly type: string
+  readonly [field: string]: unknown
+}
+
+/** What a finished command left. */
+export interface Outcome {
+  readonly status: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** A directory an agent works in, with the program and the files of its daemons. */
+export class Workspace {
+  readonly dir: string
+  readonly env: NodeJS.ProcessEnv
+
+  constructor(dir = mkdtempSync(join(tmpdir(), "agentchat-ws-"))) {
+    this.dir = dir
+    const { AGENTCHAT_SERVER: _server, AGENTCHAT_HOME: _home, ...env } = process.env
+    this.env = { ...env, NO_COLOR: "1" }
+  }
+
+  /** Runs `agentchat …args` here and waits for its end. */
+  run(...args: string[]): Outcome {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [programPath, ...args], {
+      cwd: this.dir,
+      env: this.env,
+      encoding: "utf8",
+      timeout: 30_000,
+    })
+    return { status, stdout, stderr }
+  }
+
+  /** Like {@link run}, and fails unless the command succeeds. */
+  must(...args: string[]): string {
+    const { status, stdout, stderr } = this.run(...args)
+    if (status !== 0) throw new Error(`agentchat ${args.join(" ")}: exit ${status}\n${stdout}${stderr}`)
+    return stdout
+  }
+
+  /** Runs a shell script here. */
+  sh(script: string): ChildProcess {
+    return spawn("sh", ["-c", script], { cwd: this.dir, env: this.env, stdio: ["ignore", "pipe", "inherit"] })
+  }
+
+  /** A file of the daemon `name`. */
+  file(name: string, file: string): string {
+    return join(this.dir, ".agentchat", "daemons", name, file)
+  }
+
+  /** Every line the inbox of `name` ever got, sealed segments first. */
+  inbox(name: string): InboxRecord[] {
+    const segments = this.file(name, "inbox")
+    const sealed = existsSync(segments)
+      ? readdirSync(segments).filter((entry) => entry.endsWith(".jsonl"))
+      : []
+    const paths = sealed
+      .sort((a, b) => Number.parseInt(a, 10) - Number.parseInt(b, 10))
+      .map((entry) => join(segments, entry))
+    return [...paths, this.file(name, "inbox.jsonl")].flatMap(readJsonLines)
+  }
+
+  /** Contents of the messages in the inbox of `name`. */
+  contents(name: string): string[] {
+    return this.inbox(name)
+      .filter(({ type }) => type === "MSG")
+      .map(({ content }) => String(content))
+  }
+
+  /** status.json of `name`, or undefined while there is none. */
+  status(name: string): Record<string, unknown> | undefined {
+    try {
+      return JSON.parse(readFileSync(this.file(name, "status.json"), "utf8")) as Record<string, unknown>
+    } catch {
+      return undefined
+    }
+  }
+
+  /** Ends every daemon and removes the directory. */
+  dispose(): void {
+    this.run("daemon", "--stop-all")
+    rmSync(this.dir, { recursive: true, force: true })
+  }
+}
+
+function readJsonLines(path: string): InboxRecord[] {
+  if (!existsSync(path)) return []
+  const text = readFileSync(path, "utf8")
+  return text
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => JSON.parse(line) as InboxRecord)
+}
+
+/** A relay in a process of its own. */
+export class RelayProcess {
+  #child: ChildProcess | undefined
+  #port = 0
+  readonly #args: readonly string[]
+
+  private constructor(args: readonly string[]) {
+    this.#args = args
+  }
+
+  static async start(...args: string[]): Promise<RelayProcess> {
+    const relay = new RelayProcess(args)
+    await relay.restart()
+    return relay
+  }
+
+  get url(): string {
+    return `ws://127.0.0.1:${this.#port}`
+  }
+
+  get pid(): number {
+    return this.#child?.pid ?? 0
+  }
+
+  /** Starts it again on the same port. */
+  async restart(): Promise<void> {
+    const args = [programPath, "serve", "--port", String(this.#port), ...this.#args]
+    const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] })
+    this.#child = child
+    for await (const line of createInterface({ input: child.stdout })) {
+      const port = /ws:\/\/[^\s]+:(\d+)/.exec(line)?.[1]
+      if (port === undefined) continue
+      this.#port = Number(port)
+      return
+    }
+    throw new Error("the relay ended before it listened")
+  }
+
+  /** `SIGKILL` unless another signal is named; waits for its end. */
+  async kill(signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
+    const child = this.#child
+    if (child?.exitCode !== null || child.signalCode !== null) return
+    child.kill(signal)
+    await once(child, "exit")
+  }
+}

@@ -1,0 +1,97 @@
+import { onTestFinished } from "vitest"
+import { signChallenge } from "../../src/identity/auth-proof.js"
+import { formatDidKey } from "../../src/identity/keys.js"
+import type { KeyPair } from "../../src/identity/signer.js"
+import type { Limits } from "../../src/protocol/limits.js"
+import type { ServerMessage } from "../../src/protocol/server-messages.js"
+import { type Relay, type RelayOptions, startRelay } from "../../src/server/relay.js"
+import { FakeClock } from "./fake-clock.js"
+import { Wire } from "./wire.js"
+
+/** Rates at which no test is ever too fast. */
+const unlimited = { ratePerSecond: 1e9, requestsPerSecond: 1e9, requestBurst: 1e9 } as const
+
+/** Milliseconds after which a stopping relay has cut everybody. */
+const stopMs = 10_000
+
+/** A relay whose time stands still, and those who connect to it. */
+export class TestRelay {
+  readonly relay: Relay
+  readonly clock: FakeClock
+  readonly log: string[]
+
+  private constructor(relay: Relay, clock: FakeClock, log: string[]) {
+    this.relay = relay
+    this.clock = clock
+    this.log = log
+  }
+
+  /** Starts one on a free port, without rate limits unless asked for; it ends with the test. */
+  static async start(options: Partial<RelayOptions> & { limits?: Partial<Limits> } = {}): Promise<TestRelay> {
+    const clock = new FakeClock()
+    const log: string[] = []
+    const limits = { ...unlimited, ...options.limits }
+    const host = "127.0.0.1"
+    const relay = await startRelay({
+      port: 0,
+      host,
+      clock,
+      log: (line) => log.push(line),
+      ...options,
+      limits,
+    })
+    const started = new TestRelay(relay, clock, log)
+    onTestFinished(() => started.stop())
+    return started
+  }
+
+  /** Stops it without waiting for peers that do not answer. */
+  async stop(): Promise<void> {
+    const stopped = this.relay.stop()
+    this.clock.advance(stopMs)
+    await stopped
+  }
+
+  /** A connection that said nothing yet. */
+  connect(headers: readonly string[] = []): Promise<Wire> {
+    return Wire.open(this.relay.port, headers)
+  }
+
+  /** Somebody without a key, welcomed and in `channels`. */
+  async enter(name: string, ...channels: readonly string[]): Promise<TestAgent> {
+    const wire = await this.connect()
+    wire.say({ type: "IDENTIFY", name })
+    return settleIn(wire, channels)
+  }
+
+  /** Somebody who proved a key, welcomed and in `channels`. */
+  async enterAs(keyPair: KeyPair, name: string, ...channels: readonly string[]): Promise<TestAgent> {
+    const wire = await this.connect()
+    wire.say({ type: "IDENTIFY", name, pubkey: formatDidKey(keyPair.publicKey) })
+    wire.say(prove(await wire.next("CHALLENGE"), keyPair))
+    return settleIn(wire, channels)
+  }
+}
+
+/** Somebody who is in. */
+export interface TestAgent {
+  readonly wire: Wire
+  readonly id: string
+  readonly welcome: ServerMessage<"WELCOME">
+}
+
+/** The right answer to a challenge. */
+export function prove({ aud, challenge_id, nonce }: ServerMessage<"CHALLENGE">, keyPair: KeyPair): object {
+  const iat = 1_800_000_000
+  const sig = signChallenge({ aud, challenge_id, nonce, iat }, keyPair)
+  return { type: "VERIFY_IDENTITY", challenge_id, iat, sig }
+}
+
+async function settleIn(wire: Wire, channels: readonly string[]): Promise<TestAgent> {
+  const welcome = await wire.next("WELCOME")
+  for (const channel of channels) {
+    wire.say({ type: "JOIN", channel })
+    await wire.next("JOINED")
+  }
+  return { wire, id: welcome.agent_id, welcome }
+}

@@ -1,0 +1,92 @@
+import fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { clientMessages, isClientType } from "../../src/protocol/client-messages.js"
+import { parseClientMessage, validateClientMessage } from "../../src/protocol/parse-client-message.js"
+
+function refusal(text: string): string {
+  const result = parseClientMessage(text)
+  if ("message" in result) throw new Error(`accepted: ${text}`)
+  expect(result.refused.error.code).toBe("INVALID_MSG")
+  return result.refused.error.message
+}
+
+/** One whole example of every message there is. */
+const examples = {
+  IDENTIFY: { name: "bob", pubkey: "did:key:z6Mk", role: "reviewer", card: { skills: [] } },
+  VERIFY_IDENTITY: { challenge_id: "c1", sig: "a..b" },
+  JOIN: { channel: "#general", since: 4 },
+  LEAVE: { channel: "#general" },
+  MSG: {
+    to: "#general",
+    content: "hi",
+    in_reply_to: "x.1",
+    kind: "inform",
+    mentions: ["@bob"],
+    ts: 1,
+    sig: "s",
+  },
+  LIST_CHANNELS: {},
+  LIST_AGENTS: { channel: "#general" },
+  CREATE_CHANNEL: { channel: "#new", invite_only: true },
+  INVITE: { channel: "#new", agent: "@bob" },
+  SET_PRESENCE: { status: "working", activity: "tests", role: "builder" },
+  RECEIVED: { ids: ["x.1"], up_to: { "#general": 3 } },
+  PING: {},
+} as const satisfies Record<keyof typeof clientMessages, object>
+
+describe("client messages", () => {
+  it.each(Object.entries(examples))("%s is read whole", (type, fields) => {
+    const result = parseClientMessage(JSON.stringify({ type, id: "a-1", ...fields }))
+    expect(result).toEqual({ message: { type, id: "a-1", ...fields } })
+  })
+
+  it.each(Object.entries(examples))("%s drops unknown fields", (type, fields) => {
+    const result = parseClientMessage(JSON.stringify({ type, ...fields, from: "@forged", extra: 1 }))
+    expect(result).toEqual({ message: { type, ...fields } })
+  })
+
+  it.each([
+    ["[]", "frame: must be a JSON object"],
+    ["nonsense", /^frame: /],
+    ['{"type":"MSG","type":"PING"}', "type: duplicate key"],
+    ['{"content":"x"}', "type: must be a string"],
+    ['{"type":"toString"}', 'type: "toString" is not a message of this protocol'],
+    ['{"type":"msg"}', 'type: "msg" is not a message of this protocol'],
+    ['{"type":"PING","id":""}', /^id: must be 1-64/],
+    ['{"type":"PING","id":7}', /^id: /],
+    ['{"type":"MSG","content":"x"}', "MSG.to: is missing"],
+    ['{"type":"MSG","to":"general","content":"x"}', "MSG.to: must be a #channel or an @agent"],
+    ['{"type":"MSG","to":"#a","content":5}', "MSG.content: must be a string"],
+    ['{"type":"MSG","to":"#a","content":"x","kind":"shout"}', /^MSG.kind: must be one of request/],
+    ['{"type":"JOIN","channel":"#a","since":-1}', "JOIN.since: must not be negative"],
+    ['{"type":"JOIN","channel":"#a","since":1.5}', "JOIN.since: must be a whole number"],
+    ['{"type":"SET_PRESENCE","status":"offline"}', /^SET_PRESENCE.status: must be one of idle/],
+    ['{"type":"RECEIVED","up_to":{"x":1}}', /^RECEIVED.up_to/],
+  ])("%s is refused by name", (text, message) => {
+    expect(refusal(text)).toMatch(message)
+  })
+
+  it("are refused with the frame's own id, so that the answer finds its question", () => {
+    expect(parseClientMessage('{"type":"MSG","id":"q1","to":"#a"}')).toMatchObject({ refused: { id: "q1" } })
+  })
+
+  it("never echo unbounded input", () => {
+    fc.assert(
+      fc.property(
+        fc.string({ minLength: 1, maxLength: 5000 }),
+        fc.constantFrom("type", "to", "id", "kind"),
+        (text, key) => {
+          const frame = { type: "MSG", to: "#a", content: "x", [key]: text.repeat(10) }
+          const result = validateClientMessage(frame)
+          if ("refused" in result) expect(result.refused.error.message.length).toBeLessThan(200)
+        },
+      ),
+    )
+  })
+
+  it("are found by their own names only", () => {
+    for (const name of ["toString", "constructor", "__proto__", "hasOwnProperty", ""]) {
+      expect(isClientType(name)).toBe(false)
+    }
+  })
+})

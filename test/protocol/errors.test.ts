@@ -1,0 +1,26 @@
+import { describe, expect, it } from "vitest"
+import { ChatError, type ErrorCode, errorSpecs, isErrorCode } from "../../src/protocol/errors.js"
+
+describe("the table of errors", () => {
+  it("uses only documented exit codes", () => {
+    for (const { exit } of Object.values(errorSpecs)) expect([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]).toContain(exit)
+  })
+  it("gives an error its exit code and keeps its details", () => {
+    const error = new ChatError("RATE_LIMITED", "too fast", {
+      retryAfterMs: 5,
+      candidates: ["@a"],
+      hint: "wait",
+    })
+    expect(error).toMatchObject({
+      code: "RATE_LIMITED",
+      exit: 6,
+      retryAfterMs: 5,
+      candidates: ["@a"],
+      hint: "wait",
+    })
+  })
+  it("knows its codes and nothing inherited", () => {
+    expect(isErrorCode("RATE_LIMITED" satisfies ErrorCode)).toBe(true)
+    expect(isErrorCode("toString")).toBe(false)
+  })
+})

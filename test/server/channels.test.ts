@@ -1,0 +1,272 @@
+import { describe, expect, it } from "vitest"
+import { agentIdOf } from "../../src/identity/keys.js"
+import { generateKeyPair } from "../../src/identity/signer.js"
+import type { ServerMessage } from "../../src/protocol/server-messages.js"
+import { type TestAgent, TestRelay } from "../kit/relay.js"
+
+async function say(agent: TestAgent, to: string, ...contents: readonly string[]) {
+  for (const content of contents) await agent.wire.ask({ type: "MSG", to, content })
+}
+
+async function contentsOf(agent: TestAgent): Promise<string[]> {
+  const messages = await agent.wire.settle()
+  return messages.filter((message) => message.type === "MSG").map(({ content }) => content)
+}
+
+describe("JOIN", () => {
+  it("answers who is there", async () => {
+    const house = await TestRelay.start()
+    const eve = await house.enter("eve", "#general")
+    const bob = await house.enter("bob")
+    expect(await bob.wire.ask({ type: "JOIN", channel: "#general" })).toEqual({
+      type: "JOINED",
+      re: expect.any(String),
+      channel: "#general",
+      agents: [eve.id, bob.id],
+      roster: [
+        { id: eve.id, name: "eve", status: "idle" },
+        { id: bob.id, name: "bob", status: "idle" },
+      ],
+      count: 2,
+      seq: 0,
+      invite_only: false,
+    })
+  })
+
+  it("replays the newest messages, marked, and in order", async () => {
+    const house = await TestRelay.start({ limits: { bufferSize: 3 } })
+    const eve = await house.enter("eve", "#general")
+    await say(eve, "#general", "1", "2", "3", "4", "5")
+    const bob = await house.enter("bob")
+    expect(await bob.wire.ask({ type: "JOIN", channel: "#general" })).toMatchObject({ seq: 5 })
+    const replayed = (await bob.wire.settle()) as ServerMessage<"MSG">[]
+    expect(replayed.map(({ content, seq, replay }) => [content, seq, replay])).toEqual([
+      ["3", 3, true],
+      ["4", 4, true],
+      ["5", 5, true],
+    ])
+  })
+
+  it("resumes after the number it is told", async () => {
+    const house = await TestRelay.start({ limits: { bufferSize: 1 } })
+    const eve = await house.enter("eve", "#general")
+    await say(eve, "#general", "1", "2", "3", "4")
+    const bob = await house.enter("bob")
+    await bob.wire.ask({ type: "JOIN", channel: "#general", since: 1 })
+    expect(await contentsOf(bob)).toEqual(["2", "3", "4"])
+    await bob.wire.ask({ type: "JOIN", channel: "#general", since: 4 })
+    expect(await contentsOf(bob)).toEqual([])
+    await bob.wire.ask({ type: "JOIN", channel: "#general", since: 99 })
+    expect(await contentsOf(bob)).toEqual([])
+  })
+
+  it("replays nobody's own messages", async () => {
+    const house = await TestRelay.start()
+    const keyPair = generateKeyPair()
+    const bob = await house.enterAs(keyPair, "bob", "#general")
+    await say(bob, "#general", "mine")
+    await say(await house.enter("eve"), "#general", "hers")
+    const again = await house.enterAs(keyPair, "bob-2")
+    await again.wire.ask({ type: "JOIN", channel: "#general", since: 0 })
+    expect(await contentsOf(again)).toEqual(["hers"])
+  })
+
+  it("lists at most 50 entries and 1,000 ids, and counts everybody", async () => {
+    const house = await TestRelay.start()
+    await Promise.all(Array.from({ length: 60 }, (_, i) => house.enter(`agent-${i}`, "#general")))
+    const { wire } = await house.enter("last")
+    const joined = (await wire.ask({ type: "JOIN", channel: "#general" })) as ServerMessage<"JOINED">
+    expect([joined.agents.length, joined.roster.length, joined.count]).toEqual([61, 50, 61])
+  })
+
+  it("does not find a channel that is not there, and says which it may have meant", async () => {
+    const house = await TestRelay.start()
+    const { wire } = await house.enter("bob")
+    expect(await wire.ask({ type: "JOIN", channel: "#genral" })).toMatchObject({
+      code: "CHANNEL_NOT_FOUND",
+      candidates: ["#general"],
+    })
+    expect(await wire.ask({ type: "JOIN", channel: "#nothing-like-it" })).not.toHaveProperty("candidates")
+  })
+})
+
+describe("LEAVE", () => {
+  it("ends what is heard", async () => {
+    const house = await TestRelay.start()
+    const bob = await house.enter("bob", "#general")
+    const eve = await house.enter("eve", "#general")
+    expect(await bob.wire.ask({ type: "LEAVE", channel: "#general" })).toMatchObject({
+      type: "LEFT",
+      channel: "#general",
+    })
+    await say(eve, "#general", "x")
+    expect(await contentsOf(bob)).toEqual([])
+  })
+
+  it("is refused to those who are not in", async () => {
+    const house = await TestRelay.start()
+    const { wire } = await house.enter("bob")
+    expect(await wire.ask({ type: "LEAVE", channel: "#general" })).toMatchObject({ code: "NOT_IN_CHANNEL" })
+    expect(await wire.ask({ type: "LEAVE", channel: "#nowhere" })).toMatchObject({
+      code: "CHANNEL_NOT_FOUND",
+    })
+  })
+})
+
+describe("CREATE_CHANNEL", () => {
+  it("makes a channel and enters it", async () => {
+    const house = await TestRelay.start()
+    const { wire, id } = await house.enter("bob")
+    expect(await wire.ask({ type: "CREATE_CHANNEL", channel: "#new.one" })).toMatchObject({
+      type: "JOINED",
+      channel: "#new.one",
+      agents: [id],
+      invite_only: false,
+    })
+    expect(await wire.ask({ type: "LIST_CHANNELS" })).toMatchObject({
+      list: [
+        { name: "#agents", agents: 0, invite_only: false },
+        { name: "#general", agents: 0, invite_only: false },
+        { name: "#new.one", agents: 1, invite_only: false },
+        { name: "#skills", agents: 0, invite_only: false },
+      ],
+    })
+  })
+
+  it("is refused for a name that is taken, and beyond the bound", async () => {
+    const house = await TestRelay.start({ limits: { channels: 4 } })
+    const { wire } = await house.enter("bob")
+    expect(await wire.ask({ type: "CREATE_CHANNEL", channel: "#general" })).toMatchObject({
+      code: "CHANNEL_EXISTS",
+    })
+    await wire.ask({ type: "CREATE_CHANNEL", channel: "#four" })
+    expect(await wire.ask({ type: "CREATE_CHANNEL", channel: "#five" })).toMatchObject({
+      code: "LIMIT_REACHED",
+      message: "channel: this relay holds 4 at most",
+    })
+  })
+
+  it("lasts until the last member leaves", async () => {
+    const house = await TestRelay.start()
+    const bob = await house.enter("bob")
+    await bob.wire.ask({ type: "CREATE_CHANNEL", channel: "#brief" })
+    const eve = await house.enter("eve", "#brief")
+    await bob.wire.ask({ type: "LEAVE", channel: "#brief" })
+    expect(await bob.wire.ask({ type: "MSG", to: "#brief", content: "x" })).toMatchObject({ type: "ACK" })
+    await eve.wire.ask({ type: "LEAVE", channel: "#brief" })
+    expect(await bob.wire.ask({ type: "JOIN", channel: "#brief" })).toMatchObject({
+      code: "CHANNEL_NOT_FOUND",
+    })
+  })
+
+  it("survives a lost connection of its last member for a minute", async () => {
+    const house = await TestRelay.start()
+    const keyPair = generateKeyPair()
+    const bob = await house.enterAs(keyPair, "bob")
+    const eve = await house.enter("eve")
+    await bob.wire.ask({ type: "CREATE_CHANNEL", channel: "#mine", invite_only: true })
+    await say(bob, "#mine", "1")
+    await house.enterAs(keyPair, "bob", "#mine")
+    expect(await bob.wire.ended()).toMatchObject({ code: 4001 })
+    house.clock.advance(60_000)
+    const again = await house.enterAs(keyPair, "bob", "#mine")
+    again.wire.socket.destroy()
+    await expect.poll(() => house.log.filter((line) => line.startsWith("left:")).length).toBe(3)
+    house.clock.advance(60_000)
+    expect(await eve.wire.ask({ type: "CREATE_CHANNEL", channel: "#mine" })).toMatchObject({ type: "JOINED" })
+  })
+
+  it("goes on counting where an earlier channel stopped, so that no bookmark points past its end", async () => {
+    const house = await TestRelay.start()
+    const bob = await house.enter("bob")
+    await bob.wire.ask({ type: "CREATE_CHANNEL", channel: "#brief" })
+    await say(bob, "#brief", "1", "2", "3")
+    await bob.wire.ask({ type: "LEAVE", channel: "#brief" })
+    expect(await bob.wire.ask({ type: "CREATE_CHANNEL", channel: "#brief" })).toMatchObject({ seq: 3 })
+    expect(await bob.wire.ask({ type: "MSG", to: "#brief", content: "x" })).toMatchObject({ seq: 4 })
+    const eve = await house.enter("eve")
+    await eve.wire.ask({ type: "JOIN", channel: "#brief", since: 3 })
+    expect(await contentsOf(eve)).toEqual(["x"])
+  })
+})
+
+describe("an invite-only channel", () => {
+  async function secret() {
+    const house = await TestRelay.start()
+    const bob = await house.enter("bob")
+    const eve = await house.enter("eve")
+    await bob.wire.ask({ type: "CREATE_CHANNEL", channel: "#secret", invite_only: true })
+    return { house, bob, eve }
+  }
+
+  it("does not exist for outsiders", async () => {
+    const { eve } = await secret()
+    const there = "there is no #secret here"
+    for (const frame of [
+      { type: "JOIN", channel: "#secret" },
+      { type: "LEAVE", channel: "#secret" },
+      { type: "MSG", to: "#secret", content: "x" },
+      { type: "LIST_AGENTS", channel: "#secret" },
+      { type: "INVITE", channel: "#secret", agent: eve.id },
+    ]) {
+      const answer = await eve.wire.ask(frame)
+      expect(answer).toMatchObject({ code: "CHANNEL_NOT_FOUND", message: `channel: ${there}` })
+    }
+    expect(await eve.wire.ask({ type: "JOIN", channel: "#secre" })).not.toHaveProperty("candidates")
+    const { list } = (await eve.wire.ask({ type: "LIST_CHANNELS" })) as ServerMessage<"CHANNELS">
+    expect(list.map(({ name }) => name)).not.toContain("#secret")
+  })
+
+  it("lets in whom a member invites, by id or name, and tells them", async () => {
+    const { bob, eve } = await secret()
+    expect(await bob.wire.ask({ type: "INVITE", channel: "#secret", agent: "@eve" })).toMatchObject({
+      type: "ACK",
+      state: "done",
+    })
+    expect(await eve.wire.next("INVITE")).toMatchObject({ channel: "#secret", from: bob.id, name: "bob" })
+    expect(await eve.wire.ask({ type: "MSG", to: "#secret", content: "x" })).toMatchObject({
+      code: "NOT_IN_CHANNEL",
+    })
+    expect(await eve.wire.ask({ type: "JOIN", channel: "#secret" })).toMatchObject({ invite_only: true })
+    await say(bob, "#secret", "hi")
+    expect(await contentsOf(eve)).toEqual(["hi"])
+  })
+
+  it("lets in a key that was invited before its holder came", async () => {
+    const { house, bob } = await secret()
+    const keyPair = generateKeyPair()
+    const agent = agentIdOf(keyPair.publicKey)
+    expect(await bob.wire.ask({ type: "INVITE", channel: "#secret", agent })).toMatchObject({ type: "ACK" })
+    await house.enterAs(keyPair, "late", "#secret")
+  })
+
+  it("invites nobody who is not known, and only its members invite", async () => {
+    const { bob, eve } = await secret()
+    expect(await bob.wire.ask({ type: "INVITE", channel: "#secret", agent: "@evee" })).toMatchObject({
+      code: "AGENT_NOT_FOUND",
+      candidates: ["@eve"],
+    })
+    expect(await eve.wire.ask({ type: "INVITE", channel: "#general", agent: "@bob" })).toMatchObject({
+      code: "NOT_IN_CHANNEL",
+    })
+  })
+})
+
+describe("LIST_AGENTS", () => {
+  it("lists the relay, or one channel", async () => {
+    const house = await TestRelay.start()
+    const bob = await house.enter("bob", "#general")
+    const eve = await house.enter("eve")
+    expect(await eve.wire.ask({ type: "LIST_AGENTS" })).toMatchObject({
+      list: [bob.id, eve.id],
+      roster: [{ name: "bob" }, { name: "eve" }],
+    })
+    expect(await eve.wire.ask({ type: "LIST_AGENTS", channel: "#general" })).toMatchObject({
+      channel: "#general",
+      list: [bob.id],
+    })
+    expect(await eve.wire.ask({ type: "LIST_AGENTS", channel: "#nope" })).toMatchObject({
+      code: "CHANNEL_NOT_FOUND",
+    })
+  })
+})

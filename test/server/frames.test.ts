@@ -1,0 +1,106 @@
+import { describe, expect, it } from "vitest"
+import { TestRelay } from "../kit/relay.js"
+import { maskedFrame } from "../kit/wire.js"
+
+async function session(limits = {}) {
+  const house = await TestRelay.start({ limits })
+  const { wire } = await house.enter("bob")
+  return { house, wire }
+}
+
+describe("a frame that is no message", () => {
+  it.each([
+    ["not json", "no JSON", /^frame: /],
+    ["[1]", "no object", "frame: must be a JSON object"],
+    ['{"type":"MSG","type":"PING"}', "a duplicate key", "type: duplicate key"],
+    ['{"type":"NICK"}', "an unknown type", 'type: "NICK" is not a message of this protocol'],
+    ['{"type":"MSG","to":"#general","content":"\\ud800"}', "a lone surrogate", /lone surrogate/],
+    [`{"type":"PING","x":${"[".repeat(17)}${"]".repeat(17)}}`, "deep nesting", /nested deeper than 16/],
+    ['{"type":"MSG","to":"general","content":"x"}', "a bad address", /^MSG\.to: /],
+  ])("%s is refused, and the session goes on", async (text, _, message) => {
+    const { wire } = await session()
+    wire.say(text)
+    expect(await wire.next("ERROR")).toMatchObject({
+      code: "INVALID_MSG",
+      message: expect.stringMatching(message),
+    })
+    expect(await wire.ask({ type: "PING" })).toMatchObject({ type: "PONG" })
+  })
+
+  it("is refused with its own id", async () => {
+    const { wire } = await session()
+    expect(await wire.ask({ type: "NICK" })).toMatchObject({ code: "INVALID_MSG" })
+  })
+
+  it("is refused when it is binary", async () => {
+    const { wire } = await session()
+    wire.sayRaw(2, Buffer.from('{"type":"PING"}'))
+    expect(await wire.next("ERROR")).toMatchObject({
+      code: "INVALID_MSG",
+      message: "frame: is binary; send text",
+    })
+    expect(await wire.ask({ type: "PING" })).toMatchObject({ type: "PONG" })
+  })
+
+  it("is refused when it is too large, naming the sizes", async () => {
+    const { wire } = await session({ frameBytes: 1000 })
+    for (const length of [1001, 4000]) {
+      wire.say("x".repeat(length))
+      expect(await wire.next("ERROR")).toMatchObject({
+        code: "INVALID_MSG",
+        message: `frame: has ${length} bytes; at most 1000 are read`,
+      })
+    }
+    expect(await wire.ask({ type: "PING" })).toMatchObject({ type: "PONG" })
+  })
+
+  it("ends the connection when it is far too large: nobody buffers that", async () => {
+    const { wire } = await session({ frameBytes: 1000 })
+    wire.say("x".repeat(4001))
+    expect(await wire.ended()).toMatchObject({ code: 1009 })
+  })
+
+  it("ends the connection when it is no UTF-8, as RFC 6455 wants", async () => {
+    const { wire } = await session()
+    wire.sayRaw(1, Buffer.from([0xff, 0xfe]))
+    expect(await wire.ended()).toMatchObject({ code: 1007 })
+  })
+
+  it("is never echoed without bound", async () => {
+    const { wire } = await session()
+    const long = "x".repeat(100_000)
+    for (const frame of [
+      { type: long },
+      { type: "JOIN", channel: long },
+      { type: "MSG", to: `@${long}`, content: "x" },
+    ]) {
+      expect(JSON.stringify(await wire.ask(frame)).length).toBeLessThan(500)
+    }
+  })
+})
+
+describe("frames", () => {
+  it("may come in pieces, and many at once", async () => {
+    const { wire } = await session()
+    const frames = Buffer.concat(
+      Array.from({ length: 50 }, (_, i) =>
+        maskedFrame(1, Buffer.from(JSON.stringify({ type: "PING", id: `p${i}` }))),
+      ),
+    )
+    for (let at = 0; at < frames.length; at += 7) wire.socket.write(frames.subarray(at, at + 7))
+    const pongs = []
+    for (let i = 0; i < 50; i++) pongs.push((await wire.next("PONG")).re)
+    expect(pongs).toEqual(Array.from({ length: 50 }, (_, i) => `p${i}`))
+  })
+
+  it("of control are answered between whole messages", async () => {
+    const { wire } = await session()
+    for (let i = 0; i < 200; i++) {
+      wire.say({ type: "PING", id: `p${i}` })
+      if (i % 10 === 0) wire.sayRaw(9, Buffer.from(`c${i}`))
+    }
+    await wire.settle()
+    const pongs = wire.frames.filter(({ opcode }) => opcode === 10).map(({ payload }) => payload.toString())
+    expect(pongs).toEqual(Array.from({ length: 20 }, (_, i) => `c${i * 10}`))
+  })
+})

@@ -1,0 +1,90 @@
+import { describe, expect, it } from "vitest"
+import { reachableBytes } from "../kit/memory.js"
+import { TestRelay } from "../kit/relay.js"
+import { splitFrame } from "../kit/wire.js"
+
+const mebibyte = 1024 * 1024
+const content = "x".repeat(200_000)
+
+/** Publishes messages of 200 kB, each when the one before was accepted. */
+async function publish(house: TestRelay, count: number) {
+  const { wire } = await house.enter("publisher")
+  for (let i = 0; i < count; i++) {
+    expect(await wire.ask({ type: "MSG", to: "#general", content })).toMatchObject({ type: "ACK" })
+  }
+}
+
+describe("a reader that stalls", () => {
+  it("costs the relay little, holds nobody up, and is cut with a reason", async () => {
+    const house = await TestRelay.start()
+    const quick = await house.enter("quick", "#general")
+    const slow = await house.enter("slow", "#general")
+    slow.wire.socket.pause()
+    const count = Math.ceil((64 * mebibyte) / content.length)
+    let most = 0
+    const all = (async () => {
+      for (let got = 0; got < count; got++) {
+        await quick.wire.next("MSG")
+        quick.wire.frames.length = 0
+        if (got % 40 === 0) most = Math.max(most, reachableBytes().buffers)
+      }
+    })()
+    await publish(house, count)
+    await all
+    // What was there while it stalled, beyond what the relay and this test hold once it is cut.
+    expect(most - reachableBytes().buffers).toBeLessThan(32 * mebibyte)
+    expect(house.log.filter((line) => line.startsWith("left:"))).toEqual([expect.stringContaining("slow")])
+    expect(await quick.wire.ask({ type: "LIST_AGENTS", channel: "#general" })).toMatchObject({
+      list: [quick.id],
+    })
+    slow.wire.socket.resume()
+    expect(await slow.wire.ended()).toEqual({ code: 4002, reason: expect.stringMatching(/^SLOW_READER/) })
+  })
+
+  it("is dropped when it does not even take the close frame", async () => {
+    const house = await TestRelay.start({ limits: { sessionQueueBytes: mebibyte } })
+    const slow = await house.enter("slow", "#general")
+    slow.wire.socket.pause()
+    await publish(house, 60)
+    expect(house.relay.health()).toMatchObject({ sessions: 2 })
+    house.clock.advance(5_000)
+    await expect.poll(() => house.relay.health()).toMatchObject({ sessions: 1 })
+  })
+
+  it("gets everything in order when it goes on in time, then the close frame, then nothing", async () => {
+    const house = await TestRelay.start({ limits: { sessionQueueBytes: 100 * mebibyte } })
+    const slow = await house.enter("slow", "#general")
+    const bytes: Buffer[] = []
+    slow.wire.socket.removeAllListeners("data")
+    slow.wire.socket.on("data", (chunk: Buffer) => bytes.push(chunk))
+    slow.wire.socket.pause()
+    const { wire } = await house.enter("publisher")
+    const count = 300
+    for (let i = 0; i < count; i++) {
+      wire.say({ type: "MSG", to: "#general", content: `${i}`.padEnd(50_000) })
+      if (i % 50 === 0) slow.wire.sayRaw(9, Buffer.from(`${i}`))
+    }
+    await wire.settle()
+    await wire.settle()
+    const stopped = house.relay.stop()
+    slow.wire.socket.resume()
+    await expect.poll(() => Buffer.concat(bytes).includes('SHUTTING_DOWN"')).toBe(true)
+    slow.wire.sayRaw(8, Buffer.from([3, 233]))
+    await stopped
+    const opcodes: number[] = []
+    const texts: { content?: string; code?: string }[] = []
+    for (let rest = Buffer.concat(bytes); rest.length > 0; ) {
+      const frame = splitFrame(rest)
+      if (frame === undefined) throw new Error("a frame is cut short")
+      opcodes.push(frame.opcode)
+      if (frame.opcode === 1) texts.push(JSON.parse(frame.payload.toString()) as { content?: string })
+      rest = rest.subarray(frame.end)
+    }
+    const contents = texts.flatMap(({ content: text }) => (text === undefined ? [] : [Number(text)]))
+    expect(contents).toEqual(Array.from({ length: count }, (_, i) => i))
+    expect(texts.at(-1)).toMatchObject({ code: "SHUTTING_DOWN" })
+    expect(opcodes.filter((opcode) => opcode === 10)).toHaveLength(6)
+    expect(opcodes.at(-1)).toBe(8)
+    expect(opcodes.indexOf(8)).toBe(opcodes.length - 1)
+  })
+})
