@@ -2,12 +2,13 @@ import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { Budget } from "../../src/server/budget.js"
 import { ChannelLog } from "../../src/server/channel-log.js"
+import { payloadOf } from "../../src/server/payload.js"
 
 const kibibyte = 1024
 const ample = { retainedMessages: 10_000, retainedBytes: 4 * kibibyte * kibibyte }
 
 function fill(log: ChannelLog, count: number, bytes = 100, first = 1) {
-  for (let seq = first; seq < first + count; seq++) log.append(seq, `${seq}`.padEnd(bytes), bytes)
+  for (let seq = first; seq < first + count; seq++) log.append(seq, payloadOf(`${seq}`.padEnd(bytes)))
 }
 
 const seqs = (texts: Iterable<string>) => Array.from(texts, Number)
@@ -30,7 +31,7 @@ describe("ChannelLog", () => {
       fc.property(fc.array(fc.string({ unit: "binary", maxLength: 300 }), { maxLength: 60 }), (texts) => {
         const wellFormed = texts.map((text) => text.toWellFormed())
         const log = new ChannelLog(ample, new Budget(ample.retainedBytes))
-        for (const [i, text] of wellFormed.entries()) log.append(i + 1, text, Buffer.byteLength(text))
+        for (const [i, text] of wellFormed.entries()) log.append(i + 1, payloadOf(text))
         expect([...log.after(0)]).toEqual(wellFormed)
       }),
     )
@@ -50,9 +51,9 @@ describe("ChannelLog", () => {
     const log = new ChannelLog({ ...ample, retainedBytes: 64 * kibibyte }, budget)
     fill(log, 5000)
     expect(seqs(log.after(0)).length).toBeLessThan(700)
-    log.append(5001, "5001".padEnd(200 * kibibyte), 200 * kibibyte)
+    log.append(5001, payloadOf("5001".padEnd(200 * kibibyte)))
     expect(seqs(log.after(0))).toEqual([5001])
-    log.append(5002, "5002", 4)
+    log.append(5002, payloadOf("5002"))
     expect(seqs(log.last(1))).toEqual([5002])
   })
 

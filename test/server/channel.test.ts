@@ -7,6 +7,7 @@ import { Budget } from "../../src/server/budget.js"
 import { Channel } from "../../src/server/channel.js"
 import { FlushTick } from "../../src/server/flush-tick.js"
 import { Outgoing } from "../../src/server/outgoing.js"
+import { payloadOf } from "../../src/server/payload.js"
 import { SentIds } from "../../src/server/sent-ids.js"
 import { FakeClock } from "../kit/fake-clock.js"
 import { FakeSocket } from "../kit/fake-socket.js"
@@ -59,7 +60,7 @@ class Model {
     if (kind === "post") this.#post(channel, agent)
     else if (kind === "answer") {
       const text = `answer ${++this.#count}`
-      agent.outgoing.send(text)
+      agent.outgoing.send(payloadOf(text))
       person.expected.push(text)
     } else if (kind === "move") {
       if (channel.members.has(agent)) channel.leave(agent)
@@ -80,7 +81,7 @@ class Model {
 
   #post(channel: Channel, author: Agent): void {
     const text = `${channel.name} ${channel.claimSeq()} ${"x".repeat(++this.#count)}`
-    channel.publish(author, text)
+    channel.publish(author, payloadOf(text))
     for (const { agent, expected } of this.#people) {
       if (agent !== author && channel.members.has(agent)) expected.push(text)
     }
@@ -106,7 +107,7 @@ describe("a channel", () => {
     const readers = Array.from({ length: 3 }, (_, i) => agentAt(tick, `n${i}`))
     const say = (content: string) => {
       channel.claimSeq()
-      channel.publish(author.agent, content)
+      channel.publish(author.agent, payloadOf(content))
       return new Promise((resolve) => setImmediate(resolve))
     }
     for (const { agent } of readers) channel.join(agent)

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest"
 import { FlushTick } from "../../src/server/flush-tick.js"
 import { Outgoing } from "../../src/server/outgoing.js"
+import { payloadOf } from "../../src/server/payload.js"
 import { Run } from "../../src/server/run.js"
 import { FakeSocket } from "../kit/fake-socket.js"
 
@@ -20,8 +21,8 @@ function session(tick: FlushTick, maxBytes = 1_000_000) {
 /** Messages as those queue them that go to several sessions. */
 function runOf(tick: FlushTick, ...texts: readonly [string, ...string[]]): Run {
   const [first, ...others] = texts
-  const run = new Run(tick.jot(first))
-  for (const text of others) run.extend(tick.jot(text))
+  const run = new Run(tick.jot(payloadOf(first)))
+  for (const text of others) run.extend(tick.jot(payloadOf(text)))
   return run
 }
 
@@ -31,15 +32,15 @@ describe("Outgoing", () => {
   it("writes once a tick, everything in order", async () => {
     const tick = new FlushTick()
     const { socket, outgoing } = session(tick)
-    outgoing.send("1")
+    outgoing.send(payloadOf("1"))
     outgoing.push(runOf(tick, "2", "3"))
-    outgoing.send("4")
-    outgoing.send("5")
+    outgoing.send(payloadOf("4"))
+    outgoing.send(payloadOf("5"))
     expect(socket.written).toHaveLength(0)
     await flushed()
     expect(socket.written).toHaveLength(1)
     expect(socket.texts).toEqual(["1", "2", "3", "4", "5"])
-    outgoing.send("6")
+    outgoing.send(payloadOf("6"))
     await flushed()
     expect(socket.texts.at(-1)).toBe("6")
   })
@@ -61,18 +62,18 @@ describe("Outgoing", () => {
     const { outgoing } = session(tick)
     const run = runOf(tick, "1")
     outgoing.push(run)
-    expect(run.extend(tick.jot("2"))).toBe(true)
+    expect(run.extend(tick.jot(payloadOf("2")))).toBe(true)
     outgoing.push(runOf(tick, "3"))
-    expect(run.extend(tick.jot("4"))).toBe(false)
+    expect(run.extend(tick.jot(payloadOf("4")))).toBe(false)
   })
 
   it("keeps what a stalled reader does not take, and goes on in order when it drains", async () => {
     const { socket, outgoing } = session(new FlushTick())
-    outgoing.send("1")
+    outgoing.send(payloadOf("1"))
     await flushed()
     socket.stall()
     for (const text of ["2", "3"]) {
-      outgoing.send(text)
+      outgoing.send(payloadOf(text))
       await flushed()
     }
     expect(socket.texts).toEqual(["1"])
@@ -80,7 +81,7 @@ describe("Outgoing", () => {
     socket.drain()
     expect(socket.texts).toEqual(["1", "2", "3"])
     expect(outgoing.waitingBytes).toBe(0)
-    outgoing.send("4")
+    outgoing.send(payloadOf("4"))
     await flushed()
     expect(socket.texts).toEqual(["1", "2", "3", "4"])
   })
@@ -90,7 +91,7 @@ describe("Outgoing", () => {
     socket.stall()
     const texts = Array.from({ length: 40 }, (_, i) => `${i}`.padEnd(100_000, "."))
     for (const text of texts) {
-      outgoing.send(text)
+      outgoing.send(payloadOf(text))
       await flushed()
     }
     let drains = 0
@@ -110,21 +111,21 @@ describe("Outgoing", () => {
     expect(owner.overflows).toBe(1)
     expect(socket.written).toHaveLength(0)
     socket.drain()
-    outgoing.send("late")
+    outgoing.send(payloadOf("late"))
     await flushed()
     expect(socket.written).toHaveLength(0)
   })
 
   it("is cut in the middle of a tick by answers nobody reads", () => {
     const { owner, outgoing } = session(new FlushTick(), 10_000)
-    for (let i = 0; i < 1000; i++) outgoing.send("x".repeat(1000))
+    for (let i = 0; i < 1000; i++) outgoing.send(payloadOf("x".repeat(1000)))
     expect(owner.overflows).toBe(1)
   })
 
   it("does not keep a whole slab of memory for a few bytes", async () => {
     const { socket, outgoing } = session(new FlushTick())
     socket.stall()
-    outgoing.send("small")
+    outgoing.send(payloadOf("small"))
     await flushed()
     socket.drain()
     expect(socket.written[0]?.buffer.byteLength).toBe(socket.written[0]?.length)
@@ -133,11 +134,11 @@ describe("Outgoing", () => {
   it("hands everything over at its end, and nothing after it", async () => {
     const { socket, outgoing } = session(new FlushTick())
     socket.stall()
-    outgoing.send("1")
+    outgoing.send(payloadOf("1"))
     await flushed()
-    outgoing.send("2")
+    outgoing.send(payloadOf("2"))
     outgoing.end()
-    outgoing.send("3")
+    outgoing.send(payloadOf("3"))
     await flushed()
     socket.drain()
     expect(socket.texts).toEqual(["1", "2"])
@@ -145,7 +146,7 @@ describe("Outgoing", () => {
 
   it("writes nothing once the connection is closing", async () => {
     const { socket, owner, outgoing } = session(new FlushTick())
-    outgoing.send("1")
+    outgoing.send(payloadOf("1"))
     owner.isWritable = false
     await flushed()
     outgoing.end()

@@ -3,6 +3,7 @@ import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { Gcra } from "../../src/guards/gcra.js"
 import { type AgentId, type Nick, parseChannel } from "../../src/protocol/names.js"
+import type { ServerMessage } from "../../src/protocol/server-messages.js"
 import { Agent } from "../../src/server/agent.js"
 import { FlushTick } from "../../src/server/flush-tick.js"
 import { Outgoing } from "../../src/server/outgoing.js"
@@ -126,13 +127,13 @@ describe("a presence window", () => {
         const agents = Array.from({ length: 6 }, (_, i) => agentNamed(`n${i}`))
         const members = new Set<Agent>()
         const beliefs = new Map<Agent, Set<string>>()
-        const deliver = (text: string, recipients: Iterable<Agent>) => {
+        const deliver = (message: ServerMessage, recipients: Iterable<Agent>) => {
           const {
             type,
             agent,
             name,
             agents: many,
-          } = JSON.parse(text) as {
+          } = message as {
             type: string
             agent: string
             name: string

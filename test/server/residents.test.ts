@@ -3,6 +3,7 @@ import { Gcra } from "../../src/guards/gcra.js"
 import type { AgentId, Nick } from "../../src/protocol/names.js"
 import { Budget } from "../../src/server/budget.js"
 import { Mailbox } from "../../src/server/mailbox.js"
+import { payloadOf } from "../../src/server/payload.js"
 import { Residents } from "../../src/server/residents.js"
 import { SentIds } from "../../src/server/sent-ids.js"
 import { FakeClock } from "../kit/fake-clock.js"
@@ -43,7 +44,7 @@ describe("Residents", () => {
   it("forgets the one that is away the longest when there are too many, but nobody's mail", () => {
     const { known } = residents(2)
     for (const n of [1, 2]) known.enter(id(n), bob)
-    known.memoryOf(id(1))?.mailbox?.put({ messageId: "x.1", from: id(9), text: "hi", bytes: 2 })
+    known.memoryOf(id(1))?.mailbox?.put({ messageId: "x.1", from: id(9), payload: payloadOf("hi") })
     for (const n of [1, 2]) known.leave(id(n))
     known.enter(id(3), bob)
     expect([1, 2, 3].map((n) => known.memoryOf(id(n)) !== undefined)).toEqual([true, false, true])
