@@ -8,9 +8,10 @@ const mayKnow = {
   guards: ["protocol", "base"],
   identity: ["protocol", "base"],
   client: ["guards", "identity", "protocol", "base"],
-  server: ["guards", "identity", "protocol", "base"],
+  backbone: ["protocol", "base"],
+  server: ["backbone", "guards", "identity", "protocol", "base"],
   daemon: ["client", "guards", "identity", "protocol", "base"],
-  cli: ["daemon", "client", "server", "guards", "identity", "protocol", "base"],
+  cli: ["daemon", "client", "server", "backbone", "guards", "identity", "protocol", "base"],
 }
 
 /** Rooms that compute and never act: no module of Node's, not even through another room. */

@@ -13,7 +13,13 @@ export const answerTypes = {
   LIST_AGENTS: "AGENTS",
   CREATE_CHANNEL: "JOINED",
   INVITE: "ACK",
+  SET_CHANNEL: "ACK",
   SET_PRESENCE: "ACK",
+  PENDING: "PENDING",
+  CLAIM: "TASK",
+  EXTEND: "ACK",
+  DONE: "ACK",
+  FAIL: "ACK",
   PING: "PONG",
 } as const satisfies Partial<Record<ClientType, ServerType>>
 

@@ -1,5 +1,11 @@
-import { addressPattern, agentRefPattern, channelPattern } from "../protocol/names.js"
-import type { ServerBodies, ServerType } from "../protocol/server-messages.js"
+import {
+  addressPattern,
+  agentRefPattern,
+  channelPattern,
+  roleRefPattern,
+  subscriptionPattern,
+} from "../protocol/names.js"
+import { deliveryStates, type ServerBodies, type ServerType } from "../protocol/server-messages.js"
 
 /** Longest wait a relay may ask for, in milliseconds. */
 const maxWaitMs = 86_400_000
@@ -7,6 +13,10 @@ const maxWaitMs = 86_400_000
 const isText = (value: unknown) => typeof value === "string"
 const isAgent = (value: unknown) => typeof value === "string" && agentRefPattern.test(value)
 const isChannel = (value: unknown) => typeof value === "string" && channelPattern.test(value)
+const isSubscription = (value: unknown) => typeof value === "string" && subscriptionPattern.test(value)
+const isWaitedFor = (value: unknown) =>
+  isAgent(value) || (isText(value) && roleRefPattern.test(value as string))
+const isObject = (value: unknown) => typeof value === "object" && value !== null && !Array.isArray(value)
 const isAddress = (value: unknown) => typeof value === "string" && addressPattern.test(value)
 const isTime = (value: unknown) => typeof value === "number" && Number.isFinite(value)
 const isFlag = (value: unknown) => typeof value === "boolean"
@@ -28,14 +38,48 @@ const flatChecks = {
   texts: listOf(isText),
   agents: listOf(isAgent),
   acked: (value: unknown) => value === "accepted" || value === "done",
-  mirrored: (value: unknown) => value === "mirrored",
+  rung: (value: unknown) => (deliveryStates as readonly unknown[]).includes(value),
+  subscription: isSubscription,
+  waitedFor: isWaitedFor,
+  object: isObject,
+  parts: listOf(isObject),
 } as const satisfies Record<string, Check>
+
+const settingsKinds = {
+  description: "text?",
+  instructions: "text?",
+  replay: "flag?",
+  window: "text?",
+} as const
 
 const checks = {
   ...flatChecks,
   people: listOf(objectOf({ id: "agent", name: "text" })),
-  roster: listOf(objectOf({ id: "agent", name: "text", status: "text", activity: "text?", role: "text?" })),
-  channels: listOf(objectOf({ name: "channel", agents: "count", invite_only: "flag" })),
+  settings: objectOf(settingsKinds),
+  roster: listOf(
+    objectOf({
+      id: "agent",
+      name: "text",
+      status: "text",
+      activity: "text?",
+      role: "text?",
+      since: "time?",
+      seen_ts: "time?",
+      read_ts: "time?",
+      answered_ts: "time?",
+      stale: "flag?",
+      card: "object?",
+    }),
+  ),
+  channels: listOf(
+    objectOf({
+      name: "channel",
+      agents: "count",
+      invite_only: "flag",
+      durable: "flag?",
+      settings: "object?",
+    }),
+  ),
   limits: objectOf({ frame_bytes: "count", rate_per_s: "time", burst: "count", buffer: "count" }),
 } as const
 
@@ -66,19 +110,23 @@ const fieldKinds = {
   CHALLENGE: { re: "text?", challenge_id: "text", nonce: "text", aud: "text", expires_ms: "time" },
   JOINED: {
     re: "text?",
-    channel: "channel",
+    channel: "subscription",
     agents: "agents",
     roster: "roster",
     count: "count",
     seq: "count",
     invite_only: "flag",
+    durable: "flag?",
+    settings: "settings?",
+    pattern: "text?",
   },
-  LEFT: { re: "text?", channel: "channel" },
+  LEFT: { re: "text?", channel: "subscription" },
   MSG: {
     from: "agent",
     name: "text",
     to: "address",
     content: "text",
+    parts: "parts?",
     ts: "time",
     msg_id: "text",
     hops: "count",
@@ -96,10 +144,33 @@ const fieldKinds = {
     msg_id: "text?",
     seq: "count?",
     recipients: "count?",
+    to: "agent?",
     member: "flag?",
     duplicate: "flag?",
   },
-  CHANNELS: { re: "text?", list: "channels" },
+  CHANNELS: { re: "text?", list: "channels", defaults: "settings?" },
+  CHANNEL_CHANGED: { channel: "channel", by: "agent", settings: "settings", ts: "time" },
+  TASK: {
+    re: "text?",
+    task: "text",
+    role: "text",
+    from: "agent",
+    name: "text",
+    content: "text",
+    parts: "parts?",
+    lease_ms: "wait",
+    attempt: "count",
+    ts: "time",
+  },
+  TASK_LOST: { task: "text", reason: "text", ts: "time" },
+  PENDING: {
+    re: "text?",
+    target: "waitedFor",
+    count: "count",
+    ids: "texts",
+    oldest_ts: "time?",
+    claimed: "count?",
+  },
   AGENTS: { re: "text?", channel: "channel?", list: "agents", roster: "roster" },
   AGENT_JOINED: comeAndGo,
   AGENT_LEFT: comeAndGo,
@@ -112,7 +183,7 @@ const fieldKinds = {
     ts: "time",
   },
   INVITE: { channel: "channel", from: "agent", name: "text", ts: "time" },
-  DELIVERY: { msg_id: "text", state: "mirrored", by: "agent", ts: "time" },
+  DELIVERY: { msg_id: "text", state: "rung", by: "agent", ts: "time", reason: "text?" },
   SESSION_DISPLACED: { reason: "text", ts: "time" },
   ERROR: {
     re: "text?",

@@ -5,9 +5,13 @@ import {
   addressPattern,
   agentRefPattern,
   type Channel,
+  type ChannelPattern,
   channelPattern,
   type Nick,
   nickPattern,
+  type RoleRef,
+  roleRefPattern,
+  subscriptionPattern,
 } from "./names.js"
 
 const nick = v.pipe(
@@ -27,8 +31,18 @@ const agentRef = v.pipe(
 )
 const address = v.pipe(
   v.string(),
-  v.regex(addressPattern, "must be a #channel or an @agent"),
+  v.regex(addressPattern, "must be a #channel, an @agent or a +role"),
   v.transform((text) => text as Address),
+)
+const subscription = v.pipe(
+  v.string(),
+  v.regex(subscriptionPattern, "must be a #channel, or a pattern with * for one level or a last >"),
+  v.transform((text) => text as Channel | ChannelPattern),
+)
+const waitingFor = v.pipe(
+  v.string(),
+  v.regex(new RegExp(`${agentRefPattern.source}|${roleRefPattern.source}`), "must be an @agent or a +role"),
+  v.transform((text) => text as AgentRef | RoleRef),
 )
 const shortText = (characters: number) =>
   v.pipe(v.string(), v.maxLength(characters, `must be at most ${characters} characters`))
@@ -50,7 +64,73 @@ export type PresenceState = (typeof presenceStates)[number]
 /** Why a message was written; `ack` and `auto` are never to be answered automatically (RFC 3834). */
 const messageKinds = ["request", "inform", "ack", "auto", "status"] as const
 
-const card = v.record(shortText(64), v.unknown(), "must be an object")
+const tag = shortText(64)
+/** What an agent tells of itself; the shape of skills is that of an A2A AgentCard (A2A 0.3 §5.5). */
+const card = v.object({
+  kind: v.optional(v.picklist(["agent", "endpoint"], "must be agent or endpoint")),
+  description: v.optional(shortText(500)),
+  version: v.optional(shortText(64)),
+  url: v.optional(shortText(500)),
+  tags: v.optional(v.pipe(v.array(tag), v.maxLength(32, "must have at most 32 members"))),
+  skills: v.optional(
+    v.pipe(
+      v.array(
+        v.object({
+          id: tag,
+          name: shortText(128),
+          description: v.optional(shortText(500)),
+          tags: v.optional(v.pipe(v.array(tag), v.maxLength(32, "must have at most 32 members"))),
+        }),
+      ),
+      v.maxLength(32, "must have at most 32 members"),
+    ),
+  ),
+  meta: v.optional(
+    v.pipe(
+      v.record(shortText(64), v.unknown(), "must be an object"),
+      v.check((meta) => JSON.stringify(meta).length <= 4096, "must be at most 4096 characters of JSON"),
+    ),
+  ),
+})
+/** An {@link card} as it is told to others. */
+export type AgentCard = v.InferOutput<typeof card>
+
+/** A part of a message beside its text: JSON data, or data of a kind whose name its makers own (reverse DNS). */
+const part = v.variant(
+  "kind",
+  [
+    v.object({ kind: v.literal("text"), text: v.string("must be a string") }),
+    v.object({ kind: v.literal("data"), data: v.unknown() }),
+    v.looseObject({
+      kind: v.pipe(
+        v.string(),
+        v.regex(
+          /^[a-z0-9-]+(?:\.[a-z0-9-]+)+$/,
+          "must be text, data, or a reverse-DNS name of your own such as com.example.diff",
+        ),
+      ),
+    }),
+  ],
+  "must be text, data, or a reverse-DNS name of your own such as com.example.diff",
+)
+
+/** Longest of these texts, in characters; a longer one is refused, never cut. */
+export const descriptionLength = 200
+export const instructionsLength = 2_000
+/** A length of time: a whole number of seconds, minutes, hours or days. */
+export const durationPattern = /^[1-9][0-9]{0,5}[smhd]$/
+const channelSettings = {
+  description: v.optional(shortText(descriptionLength)),
+  instructions: v.optional(shortText(instructionsLength)),
+  replay: v.optional(v.boolean("must be true or false")),
+  window: v.optional(
+    v.union(
+      [v.literal(""), v.pipe(v.string(), v.regex(durationPattern))],
+      "must be a number and s, m, h or d, such as 24h; empty takes it back",
+    ),
+  ),
+}
+const task = messageId
 
 /**
  * Every message a client may send. `needs` is checked once, before dispatch:
@@ -83,17 +163,23 @@ export const clientMessages = {
   JOIN: {
     needs: "session",
     answer: "JOINED, then the replay",
-    summary: "enters a channel",
-    body: v.object({ channel, since: v.optional(count) }),
+    summary: "enters a channel, or all whose names fit a pattern",
+    body: v.object({ channel: subscription, since: v.optional(count) }),
   },
-  LEAVE: { needs: "session", answer: "LEFT", summary: "leaves a channel", body: v.object({ channel }) },
+  LEAVE: {
+    needs: "session",
+    answer: "LEFT",
+    summary: "leaves a channel or a pattern",
+    body: v.object({ channel: subscription }),
+  },
   MSG: {
     needs: "session",
     answer: "ACK",
-    summary: "sends text to a channel or an agent",
+    summary: "sends text to a channel, an agent, or one free worker of a role",
     body: v.object({
       to: address,
       content: v.string("must be a string"),
+      parts: v.optional(v.pipe(v.array(part), v.maxLength(32, "must have at most 32 members"))),
       in_reply_to: v.optional(messageId),
       kind: v.optional(v.picklist(messageKinds, `must be one of ${messageKinds.join(", ")}`)),
       mentions: v.optional(v.pipe(v.array(agentRef), v.maxLength(32, "must name at most 32 agents"))),
@@ -110,14 +196,29 @@ export const clientMessages = {
   LIST_AGENTS: {
     needs: "session",
     answer: "AGENTS",
-    summary: "lists who is in a channel, or on the relay",
-    body: v.object({ channel: v.optional(channel) }),
+    summary: "lists who is in a channel, or known to the relay; one agent, or all, with their cards",
+    body: v.object({
+      channel: v.optional(channel),
+      agent: v.optional(agentRef),
+      cards: v.optional(v.boolean()),
+    }),
   },
   CREATE_CHANNEL: {
     needs: "session",
     answer: "JOINED",
     summary: "makes a channel and enters it",
-    body: v.object({ channel, invite_only: v.optional(v.boolean()) }),
+    body: v.object({
+      channel,
+      invite_only: v.optional(v.boolean()),
+      durable: v.optional(v.boolean()),
+      ...channelSettings,
+    }),
+  },
+  SET_CHANNEL: {
+    needs: "session",
+    answer: "ACK",
+    summary: "changes what a channel tells newcomers; fields left out stay",
+    body: v.object({ channel: v.union([channel, v.literal("*")]), ...channelSettings }),
   },
   INVITE: {
     needs: "session",
@@ -142,7 +243,33 @@ export const clientMessages = {
     body: v.object({
       ids: v.optional(v.pipe(v.array(messageId), v.maxLength(10_000))),
       up_to: v.optional(v.record(channel, count)),
+      retrieved: v.optional(v.pipe(v.array(messageId), v.maxLength(1_000))),
     }),
+  },
+  PENDING: {
+    needs: "session",
+    answer: "PENDING",
+    summary: "tells what waits for oneself, for another agent, or for a role",
+    body: v.object({ target: v.optional(waitingFor) }),
+  },
+  CLAIM: { needs: "session", answer: "TASK", summary: "takes a task that waits", body: v.object({ task }) },
+  EXTEND: {
+    needs: "session",
+    answer: "ACK",
+    summary: "renews the lease of a task one works on",
+    body: v.object({ task }),
+  },
+  DONE: {
+    needs: "session",
+    answer: "ACK",
+    summary: "ends a task; the text is sent to who asked",
+    body: v.object({ task, content: v.optional(v.string("must be a string")) }),
+  },
+  FAIL: {
+    needs: "session",
+    answer: "ACK",
+    summary: "gives a task back, for the next worker",
+    body: v.object({ task, reason: v.optional(shortText(500)) }),
   },
   PING: { needs: "nothing", answer: "PONG", summary: "asks for a sign of life", body: v.object({}) },
 } as const satisfies Record<

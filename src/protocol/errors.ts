@@ -28,6 +28,14 @@ export const errorSpecs = {
   RATE_LIMITED: { exit: 6, retry: true, wire: true, summary: "too fast; wait retry_after_ms" },
   MAILBOX_FULL: { exit: 1, retry: true, wire: true, summary: "the recipient's waiting mail is at its bound" },
   LIMIT_REACHED: { exit: 1, retry: true, wire: true, summary: "a bound of the relay is reached; names it" },
+  TASK_NOT_FOUND: { exit: 3, retry: false, wire: true, summary: "no such task waits, or it is done" },
+  LEASE_LOST: { exit: 1, retry: false, wire: true, summary: "the task is not yours, or no longer" },
+  UNAVAILABLE: {
+    exit: 8,
+    retry: true,
+    wire: true,
+    summary: "the relay cannot reach its store now; nothing was kept",
+  },
   UNSUPPORTED: { exit: 1, retry: false, wire: true, summary: "this relay does not offer that" },
   HANDSHAKE_TIMEOUT: { exit: 8, retry: true, wire: true, summary: "no identity in time" },
   SLOW_READER: { exit: 8, retry: true, wire: true, summary: "the session did not read and was cut" },
@@ -45,6 +53,12 @@ export const errorSpecs = {
   },
   IDENTITY_EXISTS: { exit: 5, retry: false, wire: false, summary: "an identity file is never overwritten" },
   BAD_IDENTITY: { exit: 5, retry: false, wire: false, summary: "the identity file cannot be used" },
+  STORE_DAMAGED: {
+    exit: 1,
+    retry: false,
+    wire: false,
+    summary: "the relay's store does not read back whole",
+  },
   FILE_FAILED: { exit: 1, retry: true, wire: false, summary: "the file system refused (full, read-only, …)" },
 } as const satisfies Record<string, { exit: number; retry: boolean; wire: boolean; summary: string }>
 

@@ -1,10 +1,34 @@
-/** Who is in a room, as JOINED and AGENTS list them. */
+import type { AgentCard } from "./client-messages.js"
+
+/** An agent as JOINED and AGENTS list it. Times are milliseconds since the Unix epoch. */
 export interface RosterEntry {
   readonly id: string
   readonly name: string
+  /** What it says it does; `offline` when its session is gone or has been silent for 6 s. */
   readonly status: string
   readonly activity?: string
   readonly role?: string
+  /** When the status was set. */
+  readonly since?: number
+  /** Its daemon gave the last sign of life. */
+  readonly seen_ts?: number
+  /** A reader last took something out of its inbox. */
+  readonly read_ts?: number
+  /** It last said something. */
+  readonly answered_ts?: number
+  /** It says `working`, and has neither read, said nor changed anything for two minutes. */
+  readonly stale?: boolean
+  readonly card?: AgentCard
+}
+
+/** What a channel tells a newcomer; absent where nobody said anything. */
+export interface ChannelSettings {
+  readonly description?: string
+  readonly instructions?: string
+  /** Whether newcomers get what was said before; absent: as the relay's default says. */
+  readonly replay?: boolean
+  /** How far back that goes, such as `24h`. */
+  readonly window?: string
 }
 
 /** What a relay tells a client of its own bounds, so that it can pace itself. */
@@ -24,7 +48,17 @@ export interface ChannelEntry {
   readonly name: string
   readonly agents: number
   readonly invite_only: boolean
+  readonly durable?: boolean
+  readonly settings?: ChannelSettings
 }
+
+/**
+ * Rungs a relay reports after `accepted`: on the recipient's disk, taken by one of its readers; for a task:
+ * taken by a worker, given up after too many tries.
+ */
+export const deliveryStates = ["mirrored", "retrieved", "claimed", "failed"] as const
+/** One of {@link deliveryStates}. */
+export type DeliveryState = (typeof deliveryStates)[number]
 
 /** Fields of each message a relay sends; `ts` is milliseconds since the Unix epoch, `re` the id of the frame answered. */
 export interface ServerBodies {
@@ -47,6 +81,10 @@ export interface ServerBodies {
     count: number
     seq: number
     invite_only: boolean
+    durable?: boolean
+    settings?: ChannelSettings
+    /** The pattern that brought this channel; for the answer to a pattern itself, the pattern. */
+    pattern?: string
   }
   LEFT: { re?: string; channel: string }
   MSG: {
@@ -54,6 +92,7 @@ export interface ServerBodies {
     name: string
     to: string
     content: string
+    parts?: readonly unknown[]
     ts: number
     msg_id: string
     hops: number
@@ -71,10 +110,34 @@ export interface ServerBodies {
     msg_id?: string
     seq?: number
     recipients?: number
+    /** Whom the name in `to` meant. */
+    to?: string
     member?: boolean
     duplicate?: boolean
   }
-  CHANNELS: { re?: string; list: readonly ChannelEntry[] }
+  CHANNELS: { re?: string; list: readonly ChannelEntry[]; defaults?: ChannelSettings }
+  CHANNEL_CHANGED: { channel: string; by: string; settings: ChannelSettings; ts: number }
+  TASK: {
+    re?: string
+    task: string
+    role: string
+    from: string
+    name: string
+    content: string
+    parts?: readonly unknown[]
+    lease_ms: number
+    attempt: number
+    ts: number
+  }
+  TASK_LOST: { task: string; reason: string; ts: number }
+  PENDING: {
+    re?: string
+    target: string
+    count: number
+    ids: readonly string[]
+    oldest_ts?: number
+    claimed?: number
+  }
   AGENTS: { re?: string; channel?: string; list: readonly string[]; roster: readonly RosterEntry[] }
   AGENT_JOINED: {
     channel: string
@@ -99,7 +162,7 @@ export interface ServerBodies {
     ts: number
   }
   INVITE: { channel: string; from: string; name: string; ts: number }
-  DELIVERY: { msg_id: string; state: "mirrored"; by: string; ts: number }
+  DELIVERY: { msg_id: string; state: DeliveryState; by: string; ts: number; reason?: string }
   SESSION_DISPLACED: { reason: string; ts: number }
   ERROR: {
     re?: string
@@ -121,6 +184,10 @@ export const serverMessages = {
   MSG: "a message for you",
   ACK: "your request was carried out",
   CHANNELS: "the channels you may see",
+  CHANNEL_CHANGED: "a channel of yours tells newcomers something else now",
+  TASK: "work for your role, yours until the lease ends",
+  TASK_LOST: "a task is no longer yours",
+  PENDING: "what waits, and for whom",
   AGENTS: "who is there",
   AGENT_JOINED: "others came into a channel of yours",
   AGENT_LEFT: "others left a channel of yours",

@@ -5,6 +5,7 @@ import { channelHandlers } from "./handlers/channel-handlers.js"
 import { identityHandlers } from "./handlers/identity-handlers.js"
 import { messageHandlers } from "./handlers/message-handlers.js"
 import { presenceHandlers } from "./handlers/presence-handlers.js"
+import { taskHandlers } from "./handlers/task-handlers.js"
 import type { House } from "./house.js"
 import type { Session } from "./session.js"
 
@@ -20,6 +21,10 @@ export function makeDispatch(house: House): Dispatch {
     ...channelHandlers(house),
     ...messageHandlers(house),
     ...presenceHandlers(house),
+    ...taskHandlers(house),
+    PENDING: () => {
+      throw new ChatError("UNSUPPORTED", "PENDING: not built yet")
+    },
   }
   const { clock, isCompat } = house.options
   const reading = { nullIsAbsent: isCompat }

@@ -1,6 +1,6 @@
 import type { ClientHandlers, ClientMessage } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
-import { type AgentId, persistentIdPattern } from "../../protocol/names.js"
+import { type AgentId, type Channel as ChannelName, persistentIdPattern } from "../../protocol/names.js"
 import { resolveAgent } from "../address.js"
 import type { Channel } from "../channel.js"
 import type { House } from "../house.js"
@@ -15,7 +15,7 @@ const joinedRoster = 50
 /** Agents one channel may have invited. */
 const maxInvitations = 10_000
 
-type ChannelMessage = "JOIN" | "LEAVE" | "CREATE_CHANNEL" | "INVITE" | "LIST_CHANNELS"
+type ChannelMessage = "JOIN" | "LEAVE" | "CREATE_CHANNEL" | "SET_CHANNEL" | "INVITE" | "LIST_CHANNELS"
 
 /** Coming into channels and going out of them. */
 export function channelHandlers(house: House): Pick<ClientHandlers<Session>, ChannelMessage> {
@@ -23,7 +23,7 @@ export function channelHandlers(house: House): Pick<ClientHandlers<Session>, Cha
   const { clock, limits } = house.options
   return {
     JOIN(session, message) {
-      const channel = channels.find(message.channel, session.agent.id)
+      const channel = channels.find(message.channel as ChannelName, session.agent.id)
       enter(session, channel, message.id)
       const { id } = session.agent
       for (const text of channel.replay(message.since, limits.bufferSize)) {
@@ -32,7 +32,7 @@ export function channelHandlers(house: House): Pick<ClientHandlers<Session>, Cha
     },
 
     LEAVE(session, message) {
-      const channel = channels.findJoined(message.channel, session.agent)
+      const channel = channels.findJoined(message.channel as ChannelName, session.agent)
       session.channels.delete(channel)
       channels.leave(channel, session.agent)
       session.send({ type: "LEFT", channel: channel.name }, message.id)
@@ -42,6 +42,10 @@ export function channelHandlers(house: House): Pick<ClientHandlers<Session>, Cha
       const channel = channels.create(message.channel, message.invite_only ?? false)
       channel.invite(session.agent.id)
       enter(session, channel, message.id)
+    },
+
+    SET_CHANNEL() {
+      throw new ChatError("UNSUPPORTED", "SET_CHANNEL: not built yet")
     },
 
     INVITE(session, message) {
