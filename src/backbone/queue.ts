@@ -284,12 +284,13 @@ export class Queue {
   #setLease({ key, task }: Held): void {
     this.#leases.get(key)?.cancel()
     this.#leases.delete(key)
-    if (this.#isClosed || task?.leaseUntil === undefined) return
+    if (task?.leaseUntil === undefined) return
     const leftMs = this.#isOpen ? this.#leaseMs : task.leaseUntil - this.#clock.now()
     this.#endLeaseAfter(key, Math.min(this.#leaseMs, Math.max(0, leftMs)))
   }
 
   #endLeaseAfter(key: string, ms: number): void {
+    if (this.#isClosed) return
     const timer = this.#clock.setTimer(() => void this.#endLease(key), ms, { unref: true })
     this.#leases.set(key, timer)
   }
@@ -303,7 +304,7 @@ export class Queue {
       if (!isEnded) await this.#refresh(held)
     } catch {
       // The table is away; the lease still has to end when it is back, unless something newer was heard.
-      if (!this.#isClosed && this.#held.get(key) === held) this.#endLeaseAfter(key, retryMs)
+      if (this.#held.get(key) === held) this.#endLeaseAfter(key, retryMs)
     }
   }
 
@@ -331,7 +332,7 @@ export class Queue {
 }
 
 function isSameClaim(before: QueuedTask, after: QueuedTask | undefined): boolean {
-  return before.worker === after?.worker && before.attempt === after.attempt
+  return before.worker === after?.worker && before.attempt === after?.attempt
 }
 
 function unclaimed({ worker: _worker, leaseUntil: _leaseUntil, ...task }: QueuedTask): QueuedTask {
