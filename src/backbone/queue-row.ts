@@ -22,6 +22,8 @@ export interface QueueRow {
   readonly task: QueuedTask | undefined
   /** When it ended, in milliseconds since the Unix epoch. */
   readonly endedTs?: number
+  /** Who ended it; absent when it was removed. */
+  readonly endedBy?: string
 }
 
 /** The key of a task's row: ids hold what keys may not. */
@@ -35,8 +37,8 @@ export function writeTask(task: QueuedTask): string {
 }
 
 /** The row that remembers a task that ended, so that it is not pushed a second time. */
-export function writeEnd(id: string, endedTs: number): string {
-  return JSON.stringify({ id, endedTs })
+export function writeEnd(id: string, endedTs: number, endedBy?: string): string {
+  return JSON.stringify({ id, endedTs, endedBy })
 }
 
 /** Undefined when `text` is no row of a queue. */
@@ -47,9 +49,11 @@ export function readRow(text: string): QueueRow | undefined {
   } catch {
     return undefined
   }
-  const { id, endedTs, topic, value, attempt, pushedTs, worker, leaseUntil } = row
+  const { id, endedTs, endedBy, topic, value, attempt, pushedTs, worker, leaseUntil } = row
   if (typeof id !== "string") return undefined
-  if (typeof endedTs === "number") return { id, task: undefined, endedTs }
+  if (typeof endedTs === "number") {
+    return { id, task: undefined, endedTs, ...(typeof endedBy === "string" && { endedBy }) }
+  }
   if (typeof topic !== "string" || typeof value !== "string") return undefined
   if (typeof attempt !== "number" || typeof pushedTs !== "number") return undefined
   const waiting = { id, topic, value, attempt, pushedTs }

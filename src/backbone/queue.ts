@@ -1,7 +1,7 @@
 import type { Clock, Timer } from "../base/clock.js"
 import type { RowChange, Subscription, Table } from "./backbone.js"
 import { type QueuedTask, readRow, rowKey, writeEnd, writeTask } from "./queue-row.js"
-import { QueueTasks } from "./queue-tasks.js"
+import { type QueueSize, QueueTasks } from "./queue-tasks.js"
 
 export type { QueuedTask } from "./queue-row.js"
 
@@ -35,6 +35,7 @@ interface Held {
   /** Undefined once it ended. */
   readonly task: QueuedTask | undefined
   readonly endedTs: number
+  readonly endedBy: string | undefined
 }
 
 /**
@@ -119,7 +120,7 @@ export class Queue {
 
   /** Ends the worker's task. @returns the task, or undefined when it is not this worker's, or no longer. */
   async done(id: string, worker: string): Promise<QueuedTask | undefined> {
-    return await this.#changeOwn(id, worker, (held) => this.#end(held, id))
+    return await this.#changeOwn(id, worker, (held) => this.#end(held, id, worker))
   }
 
   /** Lets the worker's task wait again. @returns the task as it was, or undefined as {@link done}. */
@@ -151,6 +152,20 @@ export class Queue {
   /** The task of that id, if it is known to stand. */
   find(id: string): QueuedTask | undefined {
     return this.#held.get(rowKey(id))?.task
+  }
+
+  /** Tasks a worker has, of any topic, oldest first. */
+  heldBy(worker: string): QueuedTask[] {
+    return this.#tasks.heldBy(worker)
+  }
+
+  /** Who was {@link done} with a task that ended; undefined for any other, and when that is forgotten. */
+  endedBy(id: string): string | undefined {
+    return this.#held.get(rowKey(id))?.endedBy
+  }
+
+  get size(): QueueSize {
+    return this.#tasks.size
   }
 
   /** Tells nothing any more and lets no lease end; the tasks stand. */
@@ -237,8 +252,8 @@ export class Queue {
     return revision
   }
 
-  async #end(held: Held, id: string): Promise<number | undefined> {
-    const value = writeEnd(id, this.#clock.now())
+  async #end(held: Held, id: string, worker?: string): Promise<number | undefined> {
+    const value = writeEnd(id, this.#clock.now(), worker)
     const revision = await this.#table.put(held.key, value, held.revision)
     if (revision !== undefined) this.#take({ key: held.key, value, revision })
     return revision
@@ -256,7 +271,7 @@ export class Queue {
     const row = readRow(value)
     if (this.#isClosed || row === undefined || (before?.revision ?? -1) >= revision) return
     const { task } = row
-    const held = { key, revision, task, endedTs: row.endedTs ?? 0 }
+    const held = { key, revision, task, endedTs: row.endedTs ?? 0, endedBy: row.endedBy }
     this.#held.set(key, held)
     if (before?.task !== undefined) this.#tasks.remove(before.task)
     if (task !== undefined) this.#tasks.add(task)
