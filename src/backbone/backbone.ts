@@ -1,9 +1,9 @@
 /**
  * What a relay keeps, as three nouns that every engine offers alike: a log, a table, and the queue made of
- * a table. Keys are 1–64 characters: letters, digits, `_`, `-`, with single dots between levels. Values are
- * text. Every method of an engine that cannot reach what it keeps rejects with UNAVAILABLE, having kept nothing
- * it did not say; once it answers, `kill -9` of this process or of one engine node takes nothing back (except
- * from `memory`, where the process is all there is).
+ * a table. Names and keys are 1–64 characters: letters, digits, `_`, `-`, with single dots between levels; others
+ * are refused with INVALID_NAME. Values are well-formed text. Every method of an engine that cannot reach what it
+ * keeps rejects with UNAVAILABLE, having kept nothing it did not say; once it answers, `kill -9` of this process or
+ * of one engine node takes nothing back (except from `memory`, where the process is all there is).
  */
 export interface Backbone {
   readonly kind: "memory" | "sqlite" | "nats"
@@ -54,7 +54,8 @@ export interface LogEntry {
 export interface Logs {
   /**
    * Adds an entry. Appends of one caller take effect in the order of the calls.
-   * @param id - names the entry: a second one of that id, within an hour at least, is not added
+   * @param id - names the entry, 1–512 characters: a second one of that id and key, within an hour at least, is not
+   * added, also when the first has been removed since
    * @throws {ChatError} MAILBOX_FULL at the bound; UNAVAILABLE, after which the entry may or may not stand:
    * append it again with the same id
    */
@@ -100,7 +101,7 @@ export type Subscription = () => void
 export interface Row {
   readonly key: string
   readonly value: string
-  /** Rises with each change of the row. */
+  /** Rises with each change of the row, and stays above what it was when a deleted row comes back. */
   readonly revision: number
 }
 

@@ -1,0 +1,193 @@
+import { expect, test } from "vitest"
+import type { LogEntry } from "../../src/backbone/backbone.js"
+import { plenty, type Start } from "./conformance-kit.js"
+
+const legalKeys = [
+  "a",
+  "A",
+  "0",
+  "-",
+  "_",
+  "A.b-C_9.d",
+  "a".repeat(64),
+  "__proto__",
+  "constructor",
+  "toString",
+]
+const hostileKeys = [
+  "",
+  ".",
+  "a.",
+  ".a",
+  "a..b",
+  "a b",
+  "a/b",
+  "../a",
+  "*",
+  ">",
+  "a.>",
+  "$a",
+  "é",
+  "a\n",
+  "a\0",
+]
+const hostileTexts = [
+  "",
+  "'; drop table entry; --",
+  '"\\',
+  "\0",
+  "a\0b",
+  "\u2028\u{1F600}é漢\u202E",
+  "{}",
+  "\r\n",
+]
+
+export function describeLogs(start: Start): void {
+  test("names itself and can be reached", async () => {
+    const { backbone } = await start()
+    expect(backbone.id).toMatch(/^srv_[A-Za-z0-9_-]{8,}$/)
+    expect(backbone.isReachable).toBe(true)
+    backbone.onReach(() => {})
+  })
+
+  test("appends take effect in the order of the calls, each key for itself", async () => {
+    const { backbone } = await start()
+    const logs = await backbone.logs("order", plenty)
+    const ids = Array.from({ length: 60 }, (_, i) => `id-${i}`)
+    const appended = await Promise.all(ids.map((id, i) => logs.append(`key${i % 3}`, id, id)))
+    for (const k of [0, 1, 2]) {
+      const expected = ids.filter((_, i) => i % 3 === k)
+      const entries = await logs.read(`key${k}`, 0, 100)
+      expect(entries.map(({ value }) => value)).toEqual(expected)
+      expect(entries.map(({ seq }) => seq)).toEqual(
+        appended.filter((_, i) => i % 3 === k).map(({ seq }) => seq),
+      )
+      expect(entries.map(({ seq }) => seq)).toEqual([...entries.map(({ seq }) => seq)].sort((a, b) => a - b))
+      expect(entries.every(({ key, ts }) => key === `key${k}` && ts > 0)).toBe(true)
+    }
+    expect((await logs.keys()).sort()).toEqual(["key0", "key1", "key2"])
+  })
+
+  test("an entry of the same id and key is added once", async () => {
+    const { backbone } = await start()
+    const logs = await backbone.logs("twice", plenty)
+    const first = await logs.append("a", "id", "one")
+    expect(first.isDuplicate).toBe(false)
+    const second = await logs.append("a", "id", "one")
+    expect(second.isDuplicate).toBe(true)
+    expect([0, first.seq]).toContain(second.seq)
+    const both = await Promise.all([logs.append("a", "id2", "two"), logs.append("a", "id2", "two")])
+    expect(both.map(({ isDuplicate }) => isDuplicate)).toEqual([false, true])
+    expect((await logs.append("b", "id", "other")).isDuplicate).toBe(false)
+    expect((await logs.read("a", 0, 10)).map(({ value }) => value)).toEqual(["one", "two"])
+    await logs.drop("a")
+    expect((await logs.append("a", "id", "one")).isDuplicate).toBe(true)
+    expect(await logs.read("a", 0, 10)).toEqual([])
+  })
+
+  test("read pages from a number on; last gives the newest", async () => {
+    const { backbone } = await start()
+    const logs = await backbone.logs("pages", plenty)
+    for (let i = 1; i <= 10; i++) await logs.append("a", `id-${i}`, `${i}`)
+    await logs.append("b", "id", "other")
+    const values = (entries: LogEntry[]): string => entries.map(({ value }) => value).join(" ")
+    let after = 0
+    const pages: string[] = []
+    for (;;) {
+      const page = await logs.read("a", after, 4)
+      const newest = page.at(-1)
+      if (newest === undefined) break
+      pages.push(values(page))
+      after = newest.seq
+    }
+    expect(pages).toEqual(["1 2 3 4", "5 6 7 8", "9 10"])
+    expect(values(await logs.last("a", 3))).toBe("8 9 10")
+    expect(values(await logs.last("a", 100))).toBe("1 2 3 4 5 6 7 8 9 10")
+    expect(await logs.last("a", 0)).toEqual([])
+    expect(await logs.read("a", 0, 0)).toEqual([])
+    expect(await logs.read("unused", 0, 10)).toEqual([])
+    expect(await logs.last("unused", 10)).toEqual([])
+  })
+
+  test("numbers are never used again, after trim and after drop", async () => {
+    const { backbone } = await start()
+    const logs = await backbone.logs("numbers", plenty)
+    expect(await logs.stat("a")).toEqual({ first: 1, last: 0, count: 0 })
+    const seqs: number[] = []
+    for (let i = 0; i < 5; i++) seqs.push((await logs.append("a", `id-${i}`, `${i}`)).seq)
+    const newest = seqs[4] ?? 0
+    expect(await logs.stat("a")).toEqual({ first: seqs[0], last: newest, count: 5 })
+    await logs.trim("a", seqs[2] ?? 0)
+    expect(await logs.stat("a")).toEqual({ first: seqs[3], last: newest, count: 2 })
+    expect((await logs.read("a", 0, 10)).map(({ seq }) => seq)).toEqual(seqs.slice(3))
+    await logs.trim("a", seqs[0] ?? 0)
+    expect((await logs.stat("a")).count).toBe(2)
+    await logs.trim("a", newest)
+    expect(await logs.stat("a")).toEqual({ first: newest + 1, last: newest, count: 0 })
+    expect(await logs.keys()).toEqual([])
+    const next = (await logs.append("a", "next", "next")).seq
+    expect(next).toBeGreaterThan(newest)
+    await logs.drop("a")
+    expect(await logs.stat("a")).toEqual({ first: next + 1, last: next, count: 0 })
+    expect((await logs.append("a", "after", "after")).seq).toBeGreaterThan(next)
+    await logs.drop("unused")
+    await logs.trim("unused", 5)
+  })
+
+  test("families do not see each other", async () => {
+    const { backbone } = await start()
+    const left = await backbone.logs("left", plenty)
+    const right = await backbone.logs("right", plenty)
+    await left.append("a", "id", "left")
+    expect((await right.append("a", "id", "right")).isDuplicate).toBe(false)
+    await right.drop("a")
+    expect((await left.read("a", 0, 10)).map(({ value }) => value)).toEqual(["left"])
+  })
+
+  test("keys are of one form, and every text of that form is a key of its own", async () => {
+    const { backbone } = await start()
+    const logs = await backbone.logs("keys", plenty)
+    const table = await backbone.table("keys")
+    for (const key of legalKeys) {
+      await logs.append(key, "id", key)
+      await table.put(key, key)
+    }
+    for (const key of legalKeys) {
+      expect((await logs.read(key, 0, 10)).map(({ value }) => value)).toEqual([key])
+      expect((await table.get(key))?.value).toBe(key)
+    }
+    expect((await logs.keys()).sort()).toEqual([...legalKeys].sort())
+    const refused = { code: "INVALID_NAME" }
+    for (const key of [...hostileKeys, "a".repeat(65)]) {
+      await expect(logs.append(key, "id", "x")).rejects.toMatchObject(refused)
+      await expect(logs.read(key, 0, 1)).rejects.toMatchObject(refused)
+      await expect(logs.last(key, 1)).rejects.toMatchObject(refused)
+      await expect(logs.stat(key)).rejects.toMatchObject(refused)
+      await expect(logs.trim(key, 1)).rejects.toMatchObject(refused)
+      await expect(logs.drop(key)).rejects.toMatchObject(refused)
+      await expect(table.get(key)).rejects.toMatchObject(refused)
+      await expect(table.put(key, "x")).rejects.toMatchObject(refused)
+      await expect(table.delete(key)).rejects.toMatchObject(refused)
+      await expect(backbone.logs(key, plenty)).rejects.toMatchObject(refused)
+      await expect(backbone.table(key)).rejects.toMatchObject(refused)
+    }
+  })
+
+  test("values come back as they were, of any size and kind; so do ids", async () => {
+    const { backbone } = await start()
+    const logs = await backbone.logs("values", { ...plenty, maxEntries: 100 })
+    const table = await backbone.table("values")
+    const values = [...hostileTexts, "x".repeat(256 * 1024), "é".repeat(128 * 1024)]
+    for (const [i, value] of values.entries()) {
+      await logs.append("a", `0123456789abcdef.cli-${i}~1:${value.slice(0, 40)}`, value)
+      await table.put(`row${i}`, value)
+      expect((await table.get(`row${i}`))?.value).toBe(value)
+    }
+    const read = await logs.read("a", 0, 100)
+    expect(read.map(({ value }) => value)).toEqual(values)
+    for (const [i, value] of values.entries()) {
+      const id = `0123456789abcdef.cli-${i}~1:${value.slice(0, 40)}`
+      expect((await logs.append("a", id, value)).isDuplicate).toBe(true)
+    }
+  })
+}

@@ -1,0 +1,52 @@
+import { describe, expect, test } from "vitest"
+import { describeKeeping, describeSubscriptions } from "./conformance-keeping.js"
+import { type OpenedBackbone, plenty, type Start, startOf } from "./conformance-kit.js"
+import { describeLogs } from "./conformance-logs.js"
+import { describeQueues, describeTables } from "./conformance-tables.js"
+
+const testMs = 60_000
+
+/** Every sentence of the contract as a test; `open` is called once in each. */
+export function describeBackbone(name: string, open: () => Promise<OpenedBackbone>): void {
+  const start = startOf(open)
+  describe(`${name} as a backbone`, { timeout: testMs }, () => {
+    describeLogs(start)
+    describeKeeping(start)
+    describeSubscriptions(start)
+    describeTables(start)
+    describeQueues(start)
+    describeReopening(start)
+  })
+}
+
+function describeReopening(start: Start): void {
+  test("what was answered is there after closing and opening", async () => {
+    const opened = await start()
+    const { backbone } = opened
+    if (opened.reopen === undefined) return
+    const logs = await backbone.logs("lasting", plenty)
+    const light = await backbone.logs("light", { ...plenty, on: "memory" })
+    const table = await backbone.table("lasting")
+    await logs.append("a", "id-1", "1")
+    const second = await logs.append("a", "id-2", "2")
+    const dropped = await logs.append("b", "id-1", "1")
+    await light.append("a", "id", "1")
+    await logs.drop("b")
+    const revision = await table.put("row", "1")
+    await table.put("gone", "1")
+    await table.delete("gone")
+    const again = await opened.reopen()
+    expect(again.id).toBe(backbone.id)
+    const logsAgain = await again.logs("lasting", plenty)
+    const tableAgain = await again.table("lasting")
+    await again.logs("light", { ...plenty, on: "memory" })
+    expect((await logsAgain.read("a", 0, 10)).map(({ value }) => value)).toEqual(["1", "2"])
+    expect((await logsAgain.append("a", "id-2", "2")).isDuplicate).toBe(true)
+    expect((await logsAgain.append("a", "id-3", "3")).seq).toBeGreaterThan(second.seq)
+    expect((await logsAgain.stat("b")).last).toBe(dropped.seq)
+    expect((await logsAgain.append("b", "id-2", "2")).seq).toBeGreaterThan(dropped.seq)
+    expect(await tableAgain.rows()).toEqual([{ key: "row", value: "1", revision }])
+    const next = await tableAgain.put("gone", "2", 0)
+    expect(next).toBeGreaterThan(revision ?? Infinity)
+  })
+}
