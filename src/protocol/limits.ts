@@ -17,6 +17,16 @@ export const defaultLimits = {
   mailboxMessages: 1_000,
   /** Bytes of direct messages that wait for one identity. */
   mailboxBytes: 4 * 1024 * 1024,
+  /** Direct messages that wait for one identity, where they are kept outside of memory. */
+  storedMailMessages: 20_000,
+  /** The same in bytes. */
+  storedMailBytes: 64 * 1024 * 1024,
+  /** Messages kept of a durable channel. */
+  durableMessages: 10_000,
+  /** Milliseconds they are kept. */
+  durableMs: 30 * 86_400_000,
+  /** Milliseconds the messages of other channels are kept for relays that share them. */
+  liveMs: 86_400_000,
   /** Bytes queued for one session that does not read, beyond which it is cut. */
   sessionQueueBytes: 8 * 1024 * 1024,
   /** Messages per second of one agent. */
@@ -41,6 +51,22 @@ export const defaultLimits = {
   retainedTotalBytes: 256 * 1024 * 1024,
   /** Bytes of direct messages that wait for all identities together. */
   mailTotalBytes: 256 * 1024 * 1024,
+  /** Milliseconds between two looks at the sessions; one that said nothing since the last look is pinged. */
+  probeMs: 2_000,
+  /** Milliseconds without a sign of life after which an agent is shown offline. */
+  silenceMs: 6_000,
+  /** Milliseconds after which an agent that says `working`, and neither reads nor says anything, is shown stale. */
+  staleMs: 120_000,
+  /** Tasks that stand at once, waiting or claimed. */
+  tasks: 10_000,
+  /** Tasks that wait for one role. */
+  roleTasks: 2_000,
+  /** Characters of all tasks that stand. */
+  taskCharacters: 64 * 1024 * 1024,
+  /** Milliseconds for which a worker has a task before it has to ask for more time. */
+  leaseMs: 60_000,
+  /** Times a task is given to a worker; after that it is given up. */
+  taskAttempts: 5,
 } as const
 
 /** {@link defaultLimits} with an operator's changes. */
