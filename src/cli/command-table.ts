@@ -39,8 +39,13 @@ export const commandTable = {
   },
   send: {
     group: "talk",
-    summary: "send text to a #channel or an @agent",
+    summary: "send text to a #channel, an @agent or a +role",
     load: async () => (await import("./commands/send.js")).send,
+  },
+  ask: {
+    group: "talk",
+    summary: "ask a +role or an @agent, and wait for the answer",
+    load: async () => (await import("./commands/ask.js")).ask,
   },
   inbox: {
     group: "talk",
@@ -57,14 +62,29 @@ export const commandTable = {
     summary: "talk as a person, at a prompt",
     load: async () => (await import("./commands/connect.js")).connect,
   },
+  task: {
+    group: "talk",
+    summary: "see, take, end or give back work for a role",
+    load: async () => (await import("./commands/task.js")).task,
+  },
   status: {
     group: "look",
     summary: "tell how this directory's daemon is",
     load: async () => (await import("./commands/status.js")).status,
   },
+  presence: {
+    group: "look",
+    summary: "say what you are doing",
+    load: async () => (await import("./commands/presence.js")).presence,
+  },
+  pending: {
+    group: "look",
+    summary: "tell what waits for somebody",
+    load: async () => (await import("./commands/pending.js")).pending,
+  },
   channels: {
     group: "look",
-    summary: "list channels",
+    summary: "list channels, see and change what they tell",
     load: async () => (await import("./commands/channels.js")).channels,
   },
   agents: {
@@ -76,6 +96,16 @@ export const commandTable = {
     group: "look",
     summary: "make a channel",
     load: async () => (await import("./commands/create.js")).create,
+  },
+  join: {
+    group: "look",
+    summary: "enter a channel, or all of a pattern",
+    load: async () => (await import("./commands/join.js")).join,
+  },
+  leave: {
+    group: "look",
+    summary: "leave a channel",
+    load: async () => (await import("./commands/leave.js")).leave,
   },
   invite: {
     group: "look",

@@ -11,7 +11,7 @@ export type Parse<T> = (text: string, label: string) => T
 
 /** One option, and the type of its value. */
 export interface Option<T> {
-  readonly kind: "flag" | "value" | "list"
+  readonly kind: "flag" | "value" | "list" | "repeated"
   readonly placeholder: string
   readonly summary: string
   readonly offer: Offer
@@ -111,6 +111,21 @@ export function list<T>(
       if (texts?.length === 0) throw new ChatError("USAGE", `${label}: ${placeholder} is missing`)
       return texts?.flatMap((text) => text.split(",").map((part) => parse(part, label)))
     },
+  }
+}
+
+/** An option that may stand several times, with one value each; undefined when absent. */
+export function repeated<T>(
+  placeholder: string,
+  summary: string,
+  parse: Parse<T>,
+): Option<readonly T[] | undefined> {
+  return {
+    kind: "repeated",
+    placeholder,
+    summary,
+    offer: "nothing",
+    read: (texts, label) => texts?.map((text) => parse(text, label)),
   }
 }
 

@@ -16,8 +16,49 @@ const lookMs = 25
 
 type Members = Readonly<Record<string, unknown>>
 
+/** A line in a daemon's outbox, and what the daemon's files tell of it. */
+export class DaemonMail {
+  readonly #paths: InstancePaths
+  readonly #clock: Clock
+  readonly #id = `${commandIdPrefix}${randomBytes(9).toString("base64url")}`
+  readonly #tails: readonly LineTail[]
+
+  /**
+   * Puts `frame` into the outbox.
+   * @throws {ChatError} INVALID_MSG when it is too large; FILE_FAILED
+   */
+  constructor(paths: InstancePaths, frame: ClientFrame, clock: Clock) {
+    this.#paths = paths
+    this.#clock = clock
+    this.#tails = [paths.acks, paths.rejected].map((path) => new LineTail(path))
+    appendLine(paths.outbox, `${JSON.stringify({ ...frame, id: this.#id })}\n`)
+  }
+
+  /**
+   * What was told since the last look: lines of acks.jsonl, with their evidence as fields of their own.
+   * @throws {ChatError} why it was refused
+   */
+  read(): Members[] {
+    return this.#tails.flatMap((tail) => tail.read()).flatMap((line) => readRung(line, this.#id))
+  }
+
+  /** Calls `look` whenever there may be news, until it finds something or the time is over. */
+  until<T>(timeoutMs: number, look: () => T | undefined): Promise<T | undefined> {
+    return until(this.#paths.dir, this.#clock, timeoutMs, look)
+  }
+
+  /** The error of a line that waits still. */
+  queued(timeoutMs: number): ChatError {
+    return queued(this.#paths, timeoutMs)
+  }
+
+  close(): void {
+    for (const tail of this.#tails) tail.close()
+  }
+}
+
 /**
- * Puts `frame` into the daemon's outbox and waits for what becomes of it.
+ * Puts `frame` into the daemon's outbox and waits until the relay has carried it out.
  * @returns the line of acks.jsonl, with its evidence as fields of their own
  * @throws {ChatError} why it was refused; TIMEOUT when it waits in the outbox still, where it stays;
  * INVALID_MSG when it is too large; FILE_FAILED
@@ -27,28 +68,27 @@ export async function askDaemon(
   frame: ClientFrame,
   { clock, timeoutMs }: { clock: Clock; timeoutMs: number },
 ): Promise<Members> {
-  const id = `${commandIdPrefix}${randomBytes(9).toString("base64url")}`
-  const tails = [paths.acks, paths.rejected].map((path) => new LineTail(path))
-  appendLine(paths.outbox, `${JSON.stringify({ ...frame, id })}\n`)
+  const mail = new DaemonMail(paths, frame, clock)
   try {
-    const answer = await until(paths.dir, clock, timeoutMs, () => {
-      const lines = tails.flatMap((tail) => tail.read())
-      return lines.map((line) => readAnswer(line, id)).find((found) => found !== undefined)
-    })
-    if (answer === undefined) throw queued(paths, timeoutMs)
+    const answer = await mail.until(timeoutMs, () => mail.read().find(isAccepted))
+    if (answer === undefined) throw mail.queued(timeoutMs)
     return answer
   } finally {
-    for (const tail of tails) tail.close()
+    mail.close()
   }
 }
 
+function isAccepted(line: Members): boolean {
+  return line["state"] === "accepted"
+}
+
 /** @throws {ChatError} when the line says that ours was refused */
-function readAnswer(text: string, id: string): Members | undefined {
-  if (!text.includes(id)) return undefined
+function readRung(text: string, id: string): Members[] {
+  if (!text.includes(id)) return []
   const line = JSON.parse(text) as Members
-  if (line["id"] !== id) return undefined
+  if (line["id"] !== id) return []
   if (typeof line["code"] === "string") throw refusal(line["code"], line)
-  return line["state"] === "accepted" ? { ...line, ...(line["evidence"] as Members | undefined) } : undefined
+  return [{ ...line, ...(line["evidence"] as Members | undefined) }]
 }
 
 function appendLine(path: string, line: string): void {

@@ -1,6 +1,6 @@
 /** Builds commander parsers from command values. Loaded by `require`: importing CommonJS is slow to start. */
 import { createRequire } from "node:module"
-import type { Command as Parser } from "commander"
+import type { Help, Command as Parser } from "commander"
 import { ChatError } from "../protocol/errors.js"
 import type { Command, Option, Positional } from "./command.js"
 import { commandNames, commandTable, groups } from "./command-table.js"
@@ -23,7 +23,11 @@ export function buildProgram(): Parser {
     .usage("COMMAND [ARGUMENTS] [OPTIONS]")
     .enablePositionalOptions()
     .helpCommand(false)
-    .configureHelp({ helpWidth: columns, subcommandTerm: (command) => command.name() })
+    .configureHelp({
+      helpWidth: columns,
+      subcommandTerm: (command) => command.name(),
+      formatHelp: withoutGaps,
+    })
   for (const { flags, summary } of Object.values(globalOptions)) program.option(flags, summary)
   program.option("-V, --version", "print the version").helpOption("-h, --help", "print this help")
   for (const name of commandNames) {
@@ -42,7 +46,8 @@ export function buildParser(name: string, command: Command, summary: string): Pa
     .helpOption("-h, --help", "print this help")
     .configureHelp({ helpWidth: columns, visibleArguments: () => describeArguments(command) })
   for (const [key, option] of Object.entries(command.options)) {
-    parser.addOption(new commander.Option(flagsOf(key, option), option.summary))
+    const flags = new commander.Option(flagsOf(key, option), option.summary)
+    parser.addOption(option.kind === "repeated" ? flags.argParser(collect) : flags)
   }
   for (const { flags, summary: text } of Object.values(globalOptions)) parser.option(flags, text)
   const examples = command.examples.map((example) => `  ${example}`)
@@ -81,7 +86,16 @@ function wordOf(name: string, { kind }: Positional<unknown>): string {
 
 function flagsOf(key: string, { kind, placeholder }: Option<unknown>): string {
   if (kind === "flag") return `--${key}`
-  return kind === "value" ? `--${key} <${placeholder}>` : `--${key} <${placeholder}...>`
+  return kind === "list" ? `--${key} <${placeholder}...>` : `--${key} <${placeholder}>`
+}
+
+/** The overview fits a screen: its headings stand out without a blank line before each. */
+function withoutGaps(parser: Parser, helper: Help): string {
+  return commander.Help.prototype.formatHelp.call(helper, parser, helper).replaceAll(/\n\n(?=\S.*:\n)/g, "\n")
+}
+
+function collect(text: string, before: readonly string[] = []): readonly string[] {
+  return [...before, text]
 }
 
 function describeArguments(command: Command) {

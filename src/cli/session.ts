@@ -1,7 +1,7 @@
 import type { AgentChatClient } from "../client/agent-chat-client.js"
-import type { Connection } from "../client/connection.js"
+import type { Connection, ConnectionEvents } from "../client/connection.js"
 import { ChatError } from "../protocol/errors.js"
-import type { InstanceName, Nick } from "../protocol/names.js"
+import type { Nick } from "../protocol/names.js"
 import { flag, value } from "./command.js"
 import type { Context } from "./context.js"
 import { defaultNick } from "./instance-choice.js"
@@ -32,16 +32,18 @@ export interface SessionChoice {
   }
 }
 
-/** Runs `ask` on a session of its own; what comes there unasked is nobody's business. */
+/** Whoever asks is not interested in what comes unasked. */
+const deaf: ConnectionEvents = { onMessage: () => {}, onClose: () => {} }
+
+/** Runs `ask` on a session of its own. */
 export async function withSession<T>(
   context: Context,
   choice: SessionChoice,
   ask: (connection: Connection) => Promise<T>,
-  name?: InstanceName,
+  unasked: ConnectionEvents = deaf,
 ): Promise<T> {
   const { Connection } = await import("../client/connection.js")
-  const { server: url, ...who } = await whoSpeaks(context, choice, name)
-  const unasked = { onMessage: () => {}, onClose: () => {} }
+  const { server: url, ...who } = await whoSpeaks(context, choice)
   const connection = await explained(Connection.open({ url, ...who }, unasked))
   try {
     return await ask(connection)
@@ -75,13 +77,13 @@ export async function explained<T>(opening: Promise<T>): Promise<T> {
   }
 }
 
-async function whoSpeaks({ config, clock }: Context, { url, options }: SessionChoice, name?: InstanceName) {
+async function whoSpeaks({ config, clock }: Context, { url, options }: SessionChoice) {
   const identity =
     options.identity === undefined
       ? undefined
       : (await import("../identity/identity-file.js")).readIdentity(options.identity)
   return {
-    server: chooseServer(config, url, name),
+    server: chooseServer(config, url),
     name: options.nick ?? identity?.nick ?? defaultNick(config),
     clock,
     compat: options.compat,

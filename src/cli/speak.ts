@@ -1,5 +1,5 @@
 import type { Connection } from "../client/connection.js"
-import type { RequestFrame } from "../client/pending-requests.js"
+import type { AnswerTo, RequestFrame } from "../client/pending-requests.js"
 import { readHolder } from "../daemon/instance-claim.js"
 import type { InstancePaths } from "../daemon/instance-paths.js"
 import { readStatus } from "../daemon/status-file.js"
@@ -19,12 +19,20 @@ export const speakOptions = {
   timeout: value("S", "wait S seconds for the answer; 10 unless given", seconds),
 }
 
+/** Options of commands that only a daemon can carry out: what they say lasts no longer than the session. */
+export const daemonOptions = {
+  name: value("NAME", "the daemon NAME instead of default", instanceName, "daemon"),
+  timeout: speakOptions.timeout,
+}
+
+/** Whose voice it is: values of {@link speakOptions} without the time to wait. */
+export interface VoiceChoice extends SessionChoice {
+  readonly options: SessionChoice["options"] & { readonly name: InstanceName | undefined }
+}
+
 /** Values of {@link speakOptions}. */
-export interface SpeakChoice extends SessionChoice {
-  readonly options: SessionChoice["options"] & {
-    readonly name: InstanceName | undefined
-    readonly timeout: number | undefined
-  }
+export interface SpeakChoice extends VoiceChoice {
+  readonly options: VoiceChoice["options"] & { readonly timeout: number | undefined }
 }
 
 /** What was answered, whichever way it came. */
@@ -36,6 +44,7 @@ export interface Spoken {
   readonly answer: Readonly<Record<string, unknown>>
 }
 
+/** Milliseconds an answer may take. */
 const answerMs = 10_000
 
 /**
@@ -58,8 +67,33 @@ export async function speak(context: Context, choice: SpeakChoice, frame: Reques
   })
 }
 
+/**
+ * Says `frame` through a running daemon and waits for its answer.
+ * @throws {ChatError} USAGE when none runs; NOT_FOUND when `--name` does not; what the relay refuses; TIMEOUT
+ */
+export async function speakAsDaemon(
+  context: Context,
+  { name, timeout }: { readonly name: InstanceName | undefined; readonly timeout: number | undefined },
+  frame: RequestFrame,
+): Promise<Spoken["answer"]> {
+  const options = { identity: undefined, nick: undefined, compat: false, name }
+  const paths = chooseDaemon(context, { url: undefined, options })
+  if (paths === undefined) {
+    throw new ChatError("USAGE", "no daemon of this directory runs, and this needs a session that lasts", {
+      hint: "start one: agentchat daemon --background, or with a relay of its own: agentchat up",
+    })
+  }
+  requireConnected(paths)
+  const { askDaemon } = await import("./daemon-mail.js")
+  return askDaemon(paths, frame, { clock: context.clock, timeoutMs: timeout ?? answerMs })
+}
+
 /** Enters the channel in question first, when that is what is missing: a new session is in none. */
-async function requestAsMember(connection: Connection, frame: RequestFrame, timeoutMs: number) {
+export async function requestAsMember(
+  connection: Connection,
+  frame: RequestFrame,
+  timeoutMs: number,
+): Promise<AnswerTo<RequestFrame>> {
   try {
     return await connection.request(frame, timeoutMs)
   } catch (error) {
@@ -72,8 +106,8 @@ async function requestAsMember(connection: Connection, frame: RequestFrame, time
 }
 
 function channelOf(frame: RequestFrame): string | undefined {
-  if (frame.type === "MSG") return frame.to
-  return "channel" in frame ? frame.channel : undefined
+  if (frame.type === "MSG") return frame.to.startsWith("#") ? frame.to : undefined
+  return "channel" in frame && frame.channel !== "*" ? frame.channel : undefined
 }
 
 /** A message waits in the outbox; whoever asks a question waits in vain. */
@@ -89,8 +123,15 @@ function requireConnected({ status, name }: InstancePaths): void {
   )
 }
 
-/** @returns undefined when a session of one's own is to speak */
-function chooseDaemon({ config, clock }: Context, { url, options }: SpeakChoice): InstancePaths | undefined {
+/**
+ * The daemon that is to speak.
+ * @returns undefined when a session of one's own is to
+ * @throws {ChatError} USAGE; NOT_FOUND when `--name` does not run
+ */
+export function chooseDaemon(
+  { config, clock }: Context,
+  { url, options }: VoiceChoice,
+): InstancePaths | undefined {
   const { name } = options
   const ownVoice = nameOwnVoice(url, options)
   if (ownVoice !== undefined) {
@@ -110,7 +151,7 @@ function chooseDaemon({ config, clock }: Context, { url, options }: SpeakChoice)
 }
 
 /** What on the command line asks for a session of one's own. */
-function nameOwnVoice(url: string | undefined, options: SpeakChoice["options"]): string | undefined {
+function nameOwnVoice(url: string | undefined, options: VoiceChoice["options"]): string | undefined {
   if (url !== undefined) return "URL"
   if (options.identity !== undefined) return "--identity"
   if (options.nick !== undefined) return "--nick"

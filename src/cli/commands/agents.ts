@@ -1,39 +1,100 @@
 import { formatForTerminal } from "../../base/visible-text.js"
+import { ChatError } from "../../protocol/errors.js"
 import type { RosterEntry } from "../../protocol/server-messages.js"
-import { defineCommand, optional } from "../command.js"
+import { formatAge } from "../age.js"
+import { a2aCard, describeCard, entryWithCard } from "../agent-card.js"
+import { defineCommand, flag, optional, value } from "../command.js"
+import type { Context } from "../context.js"
 import { present } from "../present.js"
 import { speak, speakOptions } from "../speak.js"
 import { formatTable } from "../table.js"
-import { channel } from "../values.js"
+import { agentRef, channel } from "../values.js"
+
+const headings = ["AGENT", "NAME", "STATUS", "ROLE", "SINCE", "DAEMON", "READ", "ANSWERED", "ACTIVITY"]
 
 export const agents = defineCommand({
-  args: { channel: optional("who is in this channel; without it, who is on the relay", channel) },
-  options: speakOptions,
+  args: { channel: optional("who is in this channel; without it, who is known to the relay", channel) },
+  options: {
+    ...speakOptions,
+    card: value("@AGENT", "the card of one agent: what it is and can do", agentRef),
+    cards: flag("with --json: the fields of each one's card too"),
+  },
   takesUrl: true,
   examples: [
     "agentchat agents",
     "agentchat agents '#general'",
-    "agentchat agents ws://127.0.0.1:6667 '#general' --json",
+    "agentchat agents --card @bob",
+    "agentchat agents ws://127.0.0.1:6667 '#general' --json --cards",
+  ],
+  notes: [
+    "DAEMON: its last sign of life. READ: it last took something out of its inbox. ANSWERED: it last said",
+    "something. `working (stale)`: it says so, but has done none of these for two minutes.",
   ],
   async run(context, input) {
-    const { io, config } = context
     const { channel: room } = input.args
-    const frame = { type: "LIST_AGENTS" as const, ...present({ channel: room }) }
-    const { answer, self } = await speak(context, input, frame)
-    const isOther = (id: string) => id !== self
-    const roster = (answer["roster"] as readonly RosterEntry[]).filter(({ id }) => isOther(id))
-    const ids = (answer["list"] as readonly string[]).filter(isOther)
-    if (config.json) {
-      io.json({ ok: true, channel: room, list: ids, roster })
-      return 0
+    const { card, cards } = input.options
+    if (card !== undefined && room !== undefined) {
+      throw new ChatError("USAGE", "--card: shows one agent; leave out CHANNEL")
     }
-    for (const line of formatTable(["AGENT", "NAME", "STATUS", "ROLE", "ACTIVITY"], roster.map(rowOf)))
-      io.out(line)
-    if (ids.length > roster.length) io.talk(`and ${ids.length - roster.length} more; --json lists their ids`)
+    const withCards = cards || card !== undefined
+    const frame = {
+      type: "LIST_AGENTS" as const,
+      ...present({ channel: room, agent: card, cards: withCards || undefined }),
+    }
+    const { answer, self } = await speak(context, input, frame)
+    const roster = answer["roster"] as readonly RosterEntry[]
+    if (card !== undefined) return showCard(context, card, roster)
+    const isOther = (id: string) => id !== self
+    const others = roster.filter(({ id }) => isOther(id))
+    const ids = (answer["list"] as readonly string[]).filter(isOther)
+    showRoster(context, { room, others, ids, cards })
     return 0
   },
 })
 
-function rowOf({ id, name, status, role, activity }: RosterEntry): string[] {
-  return [id, name, status, role ?? "", activity ?? ""].map(formatForTerminal)
+function showCard({ io, config }: Context, wanted: string, [entry]: readonly RosterEntry[]): number {
+  if (entry === undefined) throw new ChatError("AGENT_NOT_FOUND", `${wanted} is not known to the relay`)
+  if (config.json) io.json({ ok: true, card: a2aCard(entry) })
+  else for (const line of describeCard(entry)) io.out(line)
+  return 0
+}
+
+function showRoster(
+  { io, config, clock }: Context,
+  {
+    room,
+    others,
+    ids,
+    cards,
+  }: {
+    room: string | undefined
+    others: readonly RosterEntry[]
+    ids: readonly string[]
+    cards: boolean
+  },
+): void {
+  if (config.json) {
+    const roster = cards ? others.map(entryWithCard) : others
+    io.json({ ok: true, channel: room, list: ids, roster })
+    return
+  }
+  const nowMs = clock.now()
+  const isOffline = ({ status }: RosterEntry) => status === "offline"
+  const sorted = [...others.filter((entry) => !isOffline(entry)), ...others.filter(isOffline)]
+  for (const line of formatTable(
+    headings,
+    sorted.map((entry) => rowOf(entry, nowMs)),
+  )) {
+    io.out(line)
+  }
+  if (ids.length > others.length) io.talk(`and ${ids.length - others.length} more; --json lists their ids`)
+}
+
+function rowOf(entry: RosterEntry, nowMs: number): string[] {
+  const { id, name, status, role = "", activity = "", stale } = entry
+  const ages = [entry.since, entry.seen_ts, entry.read_ts, entry.answered_ts].map((ts) =>
+    formatAge(ts, nowMs),
+  )
+  const state = stale === true ? `${status} (stale)` : status
+  return [id, name, state, role, ...ages, activity].map(formatForTerminal)
 }

@@ -1,28 +1,169 @@
+import { closestNames } from "../../base/closest-names.js"
 import { formatForTerminal } from "../../base/visible-text.js"
-import type { ChannelEntry } from "../../protocol/server-messages.js"
-import { defineCommand } from "../command.js"
-import { speak, speakOptions } from "../speak.js"
+import { ChatError } from "../../protocol/errors.js"
+import type { Channel } from "../../protocol/names.js"
+import type { ChannelEntry, ChannelSettings } from "../../protocol/server-messages.js"
+import {
+  describeReplay,
+  describeWindow,
+  effectiveReplay,
+  replayOptions,
+  settingsOf,
+  textOptions,
+} from "../channel-settings.js"
+import { defineCommand, optional } from "../command.js"
+import type { Context } from "../context.js"
+import { type SpeakChoice, speak, speakOptions } from "../speak.js"
 import { formatTable } from "../table.js"
+import { channel, closeChoice } from "../values.js"
+
+const verbs = ["list", "show", "set", "default"] as const
 
 export const channels = defineCommand({
-  args: {},
-  options: speakOptions,
+  args: {
+    verb: optional(`${verbs.join(", ")}; list unless given`, closeChoice(verbs), verbs),
+    channel: optional("the channel to show or set", channel),
+  },
+  options: { ...speakOptions, ...textOptions, ...replayOptions },
   takesUrl: true,
-  examples: ["agentchat channels", "agentchat channels ws://127.0.0.1:6667 --json"],
-  notes: ["Lists what you may see: invite-only channels only to those invited."],
+  examples: [
+    "agentchat channels",
+    "agentchat channels show '#review'",
+    "agentchat channels set '#review' --description 'patches to read' --window 24h",
+    "agentchat channels default --replay off",
+    "agentchat channels ws://127.0.0.1:6667 --json",
+  ],
+  notes: [
+    "Lists what you may see: invite-only channels only to those invited. `set` changes what is named and",
+    "leaves the rest; `default` is for channels that say nothing themselves.",
+  ],
   async run(context, input) {
-    const { io, config } = context
-    const { answer } = await speak(context, input, { type: "LIST_CHANNELS" })
-    const entries = answer["list"] as readonly ChannelEntry[]
-    if (config.json) io.json({ ok: true, list: entries })
-    else {
-      const rows = entries.map(({ name, agents, invite_only }) => [
-        formatForTerminal(name),
-        String(agents),
-        invite_only ? "invite-only" : "",
-      ])
-      for (const line of formatTable(["CHANNEL", "AGENTS", ""], rows)) io.out(line)
-    }
-    return 0
+    const { verb = "list", channel: name } = input.args
+    const settings = settingsOf(input.options)
+    const isSetting = Object.keys(settings).length > 0
+    refuseMisplaced(verb, name, settings)
+    if (verb === "show" && name !== undefined) return show(context, input, name)
+    if (isSetting || verb === "set") return set(context, input, name ?? "*", settings)
+    return list(context, input, verb)
   },
 })
+
+function refuseMisplaced(
+  verb: (typeof verbs)[number],
+  name: Channel | undefined,
+  settings: Partial<ChannelSettings>,
+): void {
+  const names = Object.keys(settings)
+  const isOfOne = verb === "set" || verb === "show"
+  if (isOfOne !== (name !== undefined)) {
+    const what = isOfOne ? "is missing" : "does not belong there"
+    throw new ChatError("USAGE", `channels ${verb}: CHANNEL ${what}`)
+  }
+  if ((verb === "list" || verb === "show") && names.length > 0) {
+    throw new ChatError("USAGE", `--${String(names[0])}: only with channels set or default`)
+  }
+  if (verb === "default" && (names.includes("description") || names.includes("instructions"))) {
+    throw new ChatError("USAGE", "channels default: takes --replay and --window only")
+  }
+  if (verb === "set" && names.length === 0) {
+    throw new ChatError("USAGE", "channels set: nothing to set is named", {
+      hint: "--description, --instructions, --replay or --window",
+    })
+  }
+}
+
+interface Directory {
+  readonly entries: readonly ChannelEntry[]
+  readonly defaults: ChannelSettings
+}
+
+async function readDirectory(context: Context, choice: SpeakChoice): Promise<Directory> {
+  const { answer } = await speak(context, choice, { type: "LIST_CHANNELS" })
+  return {
+    entries: answer["list"] as readonly ChannelEntry[],
+    defaults: answer["defaults"] ?? {},
+  }
+}
+
+async function list(context: Context, choice: SpeakChoice, what: string): Promise<number> {
+  const { io, config } = context
+  const { entries, defaults } = await readDirectory(context, choice)
+  const { replay, window } = effectiveReplay(defaults)
+  if (what === "default") {
+    if (config.json) io.json({ ok: true, channel: "*", replay, window })
+    else io.out(`replay ${replay ? "on" : "off"}, window ${formatForTerminal(window ?? "none")}`)
+    return 0
+  }
+  const shown = entries.map((entry) => ({ ...entry, ...effectiveReplay(entry.settings, defaults) }))
+  if (config.json) {
+    io.json({ ok: true, list: shown.map(documentOf), defaults: { replay, window } })
+    return 0
+  }
+  const rows = shown.map((entry) => [
+    formatForTerminal(entry.name),
+    String(entry.agents),
+    kindOf(entry),
+    describeReplay(entry),
+    describeWindow(entry),
+    formatForTerminal(entry.settings?.description ?? ""),
+  ])
+  for (const line of formatTable(["CHANNEL", "AGENTS", "KIND", "REPLAY", "WINDOW", "DESCRIPTION"], rows))
+    io.out(line)
+  return 0
+}
+
+async function show(context: Context, choice: SpeakChoice, name: Channel): Promise<number> {
+  const { io, config } = context
+  const { entries, defaults } = await readDirectory(context, choice)
+  const entry = entries.find((one) => one.name === name)
+  if (entry === undefined) {
+    const candidates = closestNames(
+      name,
+      entries.map((one) => one.name),
+    )
+    throw new ChatError("CHANNEL_NOT_FOUND", `${name} does not exist, or is not visible to you`, {
+      candidates,
+    })
+  }
+  const shown = { ...entry, ...effectiveReplay(entry.settings, defaults) }
+  if (config.json) {
+    io.json({ ok: true, ...documentOf(shown) })
+    return 0
+  }
+  const { description = "–", instructions } = entry.settings ?? {}
+  io.out(`${formatForTerminal(name)}: ${formatForTerminal(description)}`)
+  io.out(
+    `${entry.agents} in it, ${kindOf(entry)}, replay ${describeReplay(shown)}, window ${describeWindow(shown)}`,
+  )
+  for (const line of (instructions ?? "").split(/\r?\n/)) if (line !== "") io.out(formatForTerminal(line))
+  return 0
+}
+
+async function set(
+  context: Context,
+  choice: SpeakChoice,
+  name: Channel | "*",
+  settings: Partial<ChannelSettings>,
+): Promise<number> {
+  const { io, config } = context
+  const { via } = await speak(context, choice, { type: "SET_CHANNEL", channel: name, ...settings })
+  if (config.json) io.json({ ok: true, channel: name, set: settings, via })
+  else
+    io.out(
+      `set ${Object.keys(settings).join(" and ")} of ${name === "*" ? "all channels that say nothing" : name}`,
+    )
+  return 0
+}
+
+function documentOf({
+  settings,
+  durable = false,
+  ...entry
+}: ChannelEntry & ReturnType<typeof effectiveReplay>) {
+  return { ...entry, durable, description: settings?.description, instructions: settings?.instructions }
+}
+
+function kindOf({ invite_only, durable }: ChannelEntry): string {
+  const kinds = [...(invite_only ? ["invite-only"] : []), ...(durable === true ? ["durable"] : [])]
+  return kinds.length === 0 ? "open" : kinds.join(" ")
+}
