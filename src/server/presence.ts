@@ -5,9 +5,15 @@ import type { Agent } from "./agent.js"
 
 type Movement = "joined" | "left"
 
+/** Who moved: an agent of this relay, or one that is connected to another. */
+interface Mover {
+  readonly id: string
+  readonly name: string
+}
+
 interface Step {
   readonly movement: Movement
-  readonly agent: Agent
+  readonly agent: Mover
 }
 
 /** Who came and who went, after what cancels out is taken away. */
@@ -44,7 +50,7 @@ export class PresenceWindow {
   }
 
   /** Notes that `agent` came or went; call when the members are already as they are afterwards. */
-  note(movement: Movement, agent: Agent): void {
+  note(movement: Movement, agent: Mover): void {
     this.#steps.push({ movement, agent })
     this.#timer ??= this.#clock.setTimer(() => this.flush(), windowMs, { unref: true })
     if (this.#steps.length >= windowSteps) this.flush()
@@ -58,12 +64,12 @@ export class PresenceWindow {
     const steps = this.#steps
     this.#steps = []
     const { members } = this.#audience
-    const newcomers = new Set<Agent>()
+    const newcomers = new Set<Mover>()
     const net: Net = new Map()
     // Backwards, so that what is in `net` at each step is what happened after it.
     for (const step of steps.reverse()) {
       const { movement, agent } = step
-      if (movement === "joined" && members.has(agent) && !newcomers.has(agent)) {
+      if (movement === "joined" && isOneOf(members, agent) && !newcomers.has(agent)) {
         newcomers.add(agent)
         this.#tell(net, [agent])
       }
@@ -101,6 +107,10 @@ export class PresenceWindow {
       ...(agents.length > 1 && { agents }),
     }
   }
+}
+
+function isOneOf(members: ReadonlySet<Mover>, mover: Mover): mover is Agent {
+  return members.has(mover)
 }
 
 /** A second step of the same agent under the same name takes back the first. */

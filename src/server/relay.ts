@@ -1,6 +1,8 @@
 import type { IncomingMessage, Server } from "node:http"
 import type { Socket } from "node:net"
 import type { Duplex } from "node:stream"
+import type { Backbone } from "../backbone/backbone.js"
+import { openMemoryBackbone } from "../backbone/memory.js"
 import type { Clock, Timer } from "../base/clock.js"
 import { type WebSocket, WebSocketServer } from "../base/websocket.js"
 import { ChatError } from "../protocol/errors.js"
@@ -25,6 +27,10 @@ export interface RelayOptions {
   /** Take the first AgentChat's handshake too. */
   readonly compat?: boolean
   readonly tls?: TlsFiles
+  /** Directory to keep everything in that shall last; absent, with no `backbone`: in memory. */
+  readonly data?: string
+  /** Address of NATS servers to keep it in, shared with every other relay there. */
+  readonly backbone?: string
   readonly clock: Clock
   /** Takes one line without its newline. */
   readonly log: (line: string) => void
@@ -32,22 +38,45 @@ export interface RelayOptions {
 
 /** Milliseconds {@link Relay.stop} waits for peers to answer the close frame. */
 const stopMs = 3_000
-/** Milliseconds between two looks for peers that are gone without a word; two silent ones end a session. */
-const probeMs = 30_000
 /** RFC 6455 §7.4.1: going away. */
 const goingAway = 1001
 /** A frame up to this many times the limit is refused politely; a larger one ends the connection (1009). */
 const cutFactor = 4
 
 /**
- * Starts a relay: everything in memory, nothing on disk.
+ * Starts a relay: everything in memory and nothing on disk, unless told where to keep it.
  * @throws {ChatError} ALREADY_RUNNING when the port is taken; USAGE when it may not be listened on, or the
  * certificate cannot be used
  */
 export async function startRelay(options: RelayOptions): Promise<Relay> {
-  const relay = new Relay(options)
-  await relay.listen()
-  return relay
+  const { clock, log, name = "agentchat", compat = false, logMessages = false } = options
+  const limits = limitsOf(options)
+  const backbone = await openBackbone(options)
+  try {
+    const house = await House.open({ name, limits, isCompat: compat, logMessages, clock, log }, backbone)
+    const relay = new Relay(options, limits, house)
+    await relay.listen()
+    return relay
+  } catch (error) {
+    await backbone.close()
+    throw error
+  }
+}
+
+/** @throws {ChatError} what the engine cannot be opened for */
+async function openBackbone({ clock, log, data, backbone: servers }: RelayOptions): Promise<Backbone> {
+  if (data !== undefined && servers !== undefined) {
+    throw new ChatError("USAGE", "data: one relay keeps what it keeps in one place; leave out the backbone")
+  }
+  if (data !== undefined) {
+    const { openSqliteBackbone } = await import("../backbone/sqlite.js")
+    return openSqliteBackbone({ dir: data, clock, log })
+  }
+  if (servers !== undefined) {
+    const { openNatsBackbone } = await import("../backbone/nats.js")
+    return openNatsBackbone({ servers, clock, log })
+  }
+  return openMemoryBackbone({ clock })
 }
 
 /** A relay that runs. */
@@ -59,17 +88,16 @@ export class Relay {
   readonly #server: Server
   readonly #webSockets: WebSocketServer
   readonly #startedMs: number
-  readonly #silent = new WeakSet<Session>()
   #port = 0
   #probe: Timer | undefined
   #stopped: Promise<void> | undefined
 
-  constructor(options: RelayOptions) {
-    const { clock, log, name = "agentchat", compat = false, logMessages = false } = options
+  constructor(options: RelayOptions, limits: Limits, house: House) {
+    const { clock } = options
     this.#options = options
-    this.#limits = limitsOf(options)
-    this.#house = new House({ name, limits: this.#limits, isCompat: compat, logMessages, clock, log })
-    this.#dispatch = makeDispatch(this.#house)
+    this.#limits = limits
+    this.#house = house
+    this.#dispatch = makeDispatch(house)
     this.#startedMs = clock.monotonic()
     this.#server = createHttpFront(() => this.health(), options.tls, this.#limits.handshakeMs)
     this.#webSockets = new WebSocketServer({
@@ -95,8 +123,9 @@ export class Relay {
   /** What `GET /health` answers. */
   health(): object {
     const { clock, name = "agentchat", version } = this.#options
+    const { kind, isReachable } = this.#house.backbone
     return {
-      ok: this.#stopped === undefined,
+      ok: this.#stopped === undefined && isReachable,
       name,
       server_id: this.serverId,
       ...(version !== undefined && { version }),
@@ -104,6 +133,7 @@ export class Relay {
       sessions: this.#webSockets.clients.size,
       agents: this.#house.hub.size,
       channels: this.#house.channels.size,
+      store: { kind, reachable: isReachable },
     }
   }
 
@@ -142,6 +172,7 @@ export class Relay {
     const deadline = clock.setTimer(() => this.#cutAll(), stopMs)
     await closed
     deadline.cancel()
+    await this.#house.close()
     log("stopped")
   }
 
@@ -173,17 +204,15 @@ export class Relay {
     })
   }
 
+  /** A look comes after what had arrived was read: a relay that stood still must not call others silent. */
   #probeLater(): void {
-    this.#probe = this.#options.clock.setTimer(() => this.#probeAll(), probeMs, { unref: true })
-  }
-
-  #probeAll(): void {
-    for (const session of [...this.#house.hub.sessions()]) {
-      if (session.probe()) this.#silent.delete(session)
-      else if (this.#silent.has(session)) session.terminate()
-      else this.#silent.add(session)
+    const look = () => {
+      if (this.#stopped !== undefined) return
+      this.#house.heartbeat.look()
+      this.#probeLater()
     }
-    this.#probeLater()
+    const readFirst = () => void setImmediate(look)
+    this.#probe = this.#options.clock.setTimer(readFirst, this.#limits.probeMs, { unref: true })
   }
 }
 

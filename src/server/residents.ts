@@ -1,11 +1,10 @@
 import type { Clock } from "../base/clock.js"
-import type { AgentId, Nick } from "../protocol/names.js"
+import type { AgentId } from "../protocol/names.js"
 import type { AgentMemory } from "./agent.js"
 
 /** A persistent identity this relay has met. */
 interface Resident {
   readonly memory: AgentMemory
-  name: Nick
   isOnline: boolean
 }
 
@@ -19,26 +18,41 @@ export class Residents {
   readonly #clock: Clock
   readonly #maxCount: number
   readonly #makeMemory: () => AgentMemory
+  readonly #onForgotten: (id: AgentId) => void
   /** The one that came last stands last. */
   readonly #residents = new Map<AgentId, Resident>()
   /** When each absent identity left whose ids are still kept, the earliest first. */
   readonly #departures = new Map<AgentId, number>()
 
-  constructor(clock: Clock, maxCount: number, makeMemory: () => AgentMemory) {
+  /** @param onForgotten - told of each that had to go to make room */
+  constructor(
+    clock: Clock,
+    maxCount: number,
+    makeMemory: () => AgentMemory,
+    onForgotten: (id: AgentId) => void,
+  ) {
     this.#clock = clock
     this.#maxCount = maxCount
     this.#makeMemory = makeMemory
+    this.#onForgotten = onForgotten
   }
 
   /** The memory of an identity that comes online, as it left it. */
-  enter(id: AgentId, name: Nick): AgentMemory {
+  enter(id: AgentId): AgentMemory {
     const known = this.#residents.get(id)
     this.#residents.delete(id)
     this.#departures.delete(id)
     const memory = known?.memory ?? this.#makeMemory()
-    this.#residents.set(id, { memory, name, isOnline: true })
+    this.#residents.set(id, { memory, isOnline: true })
     this.#forgetStrangers()
     return memory
+  }
+
+  /** Takes note of one that was here before this relay started, or is connected to another. */
+  learn(id: AgentId): void {
+    if (this.#residents.has(id)) return
+    this.#residents.set(id, { memory: this.#makeMemory(), isOnline: false })
+    this.#forgetStrangers()
   }
 
   leave(id: AgentId): void {
@@ -53,22 +67,13 @@ export class Residents {
     return this.#residents.get(id)?.memory
   }
 
-  /** Identities that bore `name` when they were last here; case is ignored. */
-  named(name: string): AgentId[] {
-    const wanted = name.toLowerCase()
-    const ids: AgentId[] = []
-    for (const [id, resident] of this.#residents) {
-      if (resident.name.toLowerCase() === wanted) ids.push(id)
-    }
-    return ids
-  }
-
   #forgetStrangers(): void {
     if (this.#residents.size <= this.#maxCount) return
-    for (const [id, { isOnline, memory }] of this.#residents) {
-      if (isOnline || memory.mailbox?.isEmpty === false) continue
+    for (const [id, { isOnline }] of this.#residents) {
+      if (isOnline) continue
       this.#residents.delete(id)
       this.#departures.delete(id)
+      this.#onForgotten(id)
       return
     }
   }

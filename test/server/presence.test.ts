@@ -105,9 +105,12 @@ describe("comings and goings", () => {
 function agentNamed(name: string): Agent {
   const socket = new Socket()
   const owner = { isWritable: false, onOverflow: () => {} }
-  const memory = { meter: new Gcra({ ratePerSecond: 1, burst: 1 }), sent: new SentIds(1), mailbox: undefined }
+  const memory = { meter: new Gcra({ ratePerSecond: 1, burst: 1 }), sent: new SentIds(1) }
   const outgoing = new Outgoing(socket, owner, new FlushTick(), 1)
-  return new Agent(`@${name}` as AgentId, name as Nick, memory, outgoing)
+  return new Agent(`@${name}` as AgentId, name as Nick, memory, outgoing, {
+    clock: new FakeClock(),
+    staleMs: 1,
+  })
 }
 
 describe("a presence window", () => {
@@ -202,5 +205,45 @@ describe("SET_PRESENCE", () => {
     >
     expect(roster).toMatchObject([{ status: "idle", role: "reviewer" }])
     expect(roster[0]).not.toHaveProperty("activity")
+  })
+
+  it.each(["idle", "working", "waiting", "away"])("row 23: shows %s with its activity", async (status) => {
+    const house = await TestRelay.start()
+    const bob = await house.enter("bob", "#general")
+    const eve = await house.enter("eve", "#general")
+    await bob.wire.ask({ type: "SET_PRESENCE", status, activity: "x" })
+    expect(await eve.wire.next("PRESENCE_CHANGED")).toMatchObject({ agent: bob.id, status, activity: "x" })
+  })
+
+  it("tells nobody what is as it was, but counts from now", async () => {
+    const house = await TestRelay.start()
+    const bob = await house.enter("bob", "#general")
+    const eve = await house.enter("eve", "#general")
+    const presence = { type: "SET_PRESENCE", status: "working", activity: "tests", role: "builder" }
+    await bob.wire.ask(presence)
+    await eve.wire.settle()
+    house.clock.advance(100)
+    await bob.wire.ask({ ...presence, role: undefined })
+    expect(await eve.wire.settle()).toEqual([])
+    expect(await eve.wire.ask({ type: "LIST_AGENTS", agent: "@bob" })).toMatchObject({
+      roster: [{ status: "working", role: "builder", since: house.clock.now() }],
+    })
+  })
+
+  it("row 24: changes only who says it, whatever else the frame names", async () => {
+    const house = await TestRelay.start()
+    const bob = await house.enter("bob", "#general")
+    const eve = await house.enter("eve", "#general")
+    const forged = { agent: bob.id, id: bob.id.slice(1), from: bob.id, name: "bob" }
+    await eve.wire.ask({ ...forged, type: "SET_PRESENCE", status: "away", activity: "forged" })
+    expect(await bob.wire.ask({ type: "LIST_AGENTS" })).toMatchObject({
+      roster: [
+        { id: bob.id, status: "idle" },
+        { id: eve.id, name: "eve", status: "away", activity: "forged" },
+      ],
+    })
+    expect(await eve.wire.ask({ type: "SET_PRESENCE", status: "offline" })).toMatchObject({
+      code: "INVALID_MSG",
+    })
   })
 })

@@ -162,18 +162,3 @@ describe("Relay.stop", () => {
     await house.relay.stop()
   })
 })
-
-describe("a peer that is gone without a word", () => {
-  it("is asked for a sign of life, and dropped when it gives none", async () => {
-    const house = await TestRelay.start()
-    const bob = await house.enter("bob")
-    const eve = await house.enter("eve")
-    bob.wire.socket.removeAllListeners("data")
-    for (let i = 0; i < 3; i++) {
-      house.clock.advance(30_000)
-      await eve.wire.ask({ type: "PING" })
-    }
-    await expect.poll(() => house.relay.health()).toMatchObject({ sessions: 1 })
-    expect(await eve.wire.ask({ type: "LIST_AGENTS" })).toMatchObject({ list: [eve.id] })
-  })
-})

@@ -13,6 +13,8 @@ import type { Session } from "../session.js"
 const policyViolation = 1008
 const base32 = "abcdefghijklmnopqrstuvwxyz234567"
 const ephemeralIdLength = 8
+/** Characters of a card as JSON: it is kept for as long as its agent is known. */
+const cardLength = 16 * 1024
 
 /** Who connects, and whether it is true. */
 export function identityHandlers(
@@ -23,6 +25,9 @@ export function identityHandlers(
     IDENTIFY(session, message) {
       if (session.state !== "connecting") {
         throw new ChatError("ALREADY_IDENTIFIED", "IDENTIFY: this session has named itself")
+      }
+      if (message.card !== undefined && JSON.stringify(message.card).length > cardLength) {
+        throw new ChatError("INVALID_MSG", `card: must be at most ${cardLength} characters of JSON`)
       }
       if (message.pubkey === undefined) {
         admit(house, session, ephemeralId(house), message, message.id)
@@ -66,21 +71,20 @@ function admit(
   house: House,
   session: Session,
   id: AgentId,
-  { name, role, pubkey }: ClientMessage<"IDENTIFY">,
+  message: ClientMessage<"IDENTIFY">,
   re: string | undefined,
 ): void {
+  const { name, pubkey } = message
   displace(house, id)
-  const memory = pubkey === undefined ? house.makeMemory() : house.residents.enter(id, name)
-  const agent = new Agent(id, name, memory, session.outgoing)
-  agent.role = role
+  const memory = pubkey === undefined ? house.makeMemory() : house.residents.enter(id)
+  const { clock, limits } = house.options
+  const agent = new Agent(id, name, memory, session.outgoing, { clock, staleMs: limits.staleMs })
+  agent.introduce(message, house.roster.forget(id))
   session.admit(agent)
   house.hub.add(session)
   house.options.log(`came: ${id} ${name} from ${session.remoteAddress}`)
   welcome(house, session, re)
-  for (const letter of [...(memory.mailbox?.letters() ?? [])]) {
-    agent.outgoing.send(letter.payload)
-    if (!session.confirmsMail) memory.mailbox?.confirm(letter.messageId)
-  }
+  house.arrive(session)
 }
 
 /** A proven identity that connects again wins: its old connection may be a dead one nobody noticed. */

@@ -1,10 +1,11 @@
-import type { ClientHandlers } from "../../protocol/client-messages.js"
-import type { ServerMessage } from "../../protocol/server-messages.js"
-import type { Agent } from "../agent.js"
-import type { FlushTick } from "../flush-tick.js"
+import type { ClientHandlers, ClientMessage } from "../../protocol/client-messages.js"
+import type { AgentId } from "../../protocol/names.js"
+import type { RosterEntry } from "../../protocol/server-messages.js"
+import { resolveAgent } from "../address.js"
 import type { House } from "../house.js"
-import { payloadOf } from "../payload.js"
-import { Run } from "../run.js"
+import { tellPresence } from "../neighbours.js"
+import { formatEntries, listRoster } from "../roster.js"
+import type { RosterFacts } from "../roster-record.js"
 import type { Session } from "../session.js"
 
 /** Entries listed in AGENTS; the list of ids is whole. */
@@ -14,27 +15,18 @@ const rosterEntries = 1_000
 export function presenceHandlers(
   house: House,
 ): Pick<ClientHandlers<Session>, "LIST_AGENTS" | "SET_PRESENCE" | "PING"> {
-  const { channels, hub } = house
   const { clock } = house.options
   return {
-    LIST_AGENTS(session, { id, channel }) {
-      const agents =
-        channel === undefined
-          ? Array.from(hub.sessions(), (online) => online.agent)
-          : [...channels.find(channel, session.agent.id).members]
-      const list = agents.map((agent) => agent.id)
-      const roster = agents.slice(0, rosterEntries).map((agent) => agent.rosterEntry)
-      session.send({ type: "AGENTS", ...(channel !== undefined && { channel }), list, roster }, id)
+    LIST_AGENTS(session, message) {
+      const { id, channel } = message
+      const listed = listAgents(house, session, message)
+      session.send({ type: "AGENTS", ...(channel !== undefined && { channel }), ...listed }, id)
     },
 
     SET_PRESENCE(session, { id, status, activity, role }) {
       const { agent } = session
       const ts = clock.now()
-      agent.status = status
-      agent.activity = activity
-      agent.role = role ?? agent.role
-      const { id: _, ...presence } = agent.rosterEntry
-      tellNeighbours(house.tick, session, { type: "PRESENCE_CHANGED", agent: agent.id, ...presence, ts })
+      if (agent.say(status, activity, role)) tellPresence(house.tick, session.channels, agent, ts)
       session.send({ type: "ACK", ts, state: "done" }, id)
     },
 
@@ -44,14 +36,31 @@ export function presenceHandlers(
   }
 }
 
-/** Tells everybody who shares a channel, once each. */
-function tellNeighbours(tick: FlushTick, session: Session, message: ServerMessage): void {
-  const neighbours = new Set<Agent>()
-  for (const { members } of session.channels) {
-    for (const member of members) neighbours.add(member)
+interface Listed {
+  readonly list: readonly AgentId[]
+  readonly roster: readonly RosterEntry[]
+}
+
+function listAgents(
+  house: House,
+  session: Session,
+  { agent: ref, channel, cards = false }: ClientMessage<"LIST_AGENTS">,
+): Listed {
+  const { roster } = house
+  const { clock, limits } = house.options
+  const showing = { now: clock.now(), staleMs: limits.staleMs, withCard: cards }
+  if (ref !== undefined) {
+    const facts = roster.find(resolveAgent(ref, roster, "agent"))
+    const shown = facts === undefined ? [] : [facts]
+    return { list: onlineOf(house, shown), roster: formatEntries(shown, { ...showing, withCard: true }) }
   }
-  neighbours.delete(session.agent)
-  if (neighbours.size === 0) return
-  const run = new Run(tick.jot(payloadOf(JSON.stringify(message))))
-  for (const { outgoing } of neighbours) outgoing.push(run)
+  if (channel === undefined) return listRoster(roster, rosterEntries, showing)
+  const members = [...house.channels.find(channel, session.agent.id).members]
+  const list = members.map((member) => member.id)
+  return { list, roster: formatEntries(members.slice(0, rosterEntries), showing) }
+}
+
+function onlineOf({ hub, roster }: House, shown: readonly RosterFacts[]): AgentId[] {
+  const ids = shown.map(({ id }) => id)
+  return ids.filter((id) => hub.find(id) !== undefined || (roster.recall(id)?.relay ?? null) !== null)
 }
