@@ -4,10 +4,23 @@ import { type Clock, systemClock } from "../base/clock.js"
 import type { Identity } from "../identity/identity-file.js"
 import type { ClientFrame } from "../protocol/client-messages.js"
 import { ChatError } from "../protocol/errors.js"
-import { type AgentId, parseAddress, parseAgentRef, parseChannel, parseNick } from "../protocol/names.js"
-import type { ChannelEntry, RosterEntry, ServerMessage, ServerType } from "../protocol/server-messages.js"
+import {
+  type AgentId,
+  parseAddress,
+  parseAgentRef,
+  parseChannel,
+  parseNick,
+  parseSubscription,
+} from "../protocol/names.js"
+import type {
+  ChannelEntry,
+  ChannelSettings,
+  RosterEntry,
+  ServerMessage,
+  ServerType,
+} from "../protocol/server-messages.js"
 import type { AgentChatClientEvents } from "./client-events.js"
-import type { AgentChatClientOptions } from "./client-options.js"
+import type { AgentChatClientOptions, CreateOptions } from "./client-options.js"
 import type { Connection, ConnectOptions } from "./connection.js"
 import { JoinedChannels } from "./joined-channels.js"
 import { MessageHold } from "./message-hold.js"
@@ -89,24 +102,30 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
     await this.#keeper.close()
   }
 
+  /** The patterns this client entered: channels that fit come to {@link channels} by themselves. */
+  get patterns(): readonly string[] {
+    return this.#channels.patterns
+  }
+
   /**
-   * Enters a channel; history follows as `message` events with `replay: true`.
+   * Enters a channel, or with a pattern such as `#team.>` every open channel that fits, now and later; history
+   * follows as `message` events with `replay: true`.
    * @param options - `since`: history after this sequence number instead of the newest few
    * @returns who is there
    */
   async join(channel: string, options: { readonly since?: number } = {}): Promise<ServerMessage<"JOINED">> {
     const { since } = options
-    const frame = { type: "JOIN", channel: parseChannel(channel) } as const
+    const frame = { type: "JOIN", channel: parseSubscription(channel) } as const
     return this.#entered(await this.#request(since === undefined ? frame : { ...frame, since }))
   }
 
-  /** Leaves a channel. */
+  /** Leaves a channel, or a pattern and the channels it brought. */
   async leave(channel: string): Promise<void> {
-    await this.#request({ type: "LEAVE", channel: parseChannel(channel) })
+    await this.#request({ type: "LEAVE", channel: parseSubscription(channel) })
     this.#channels.left(channel)
   }
 
-  /** Sends text to a `#channel` or an `@agent`. @returns proof that the relay has it */
+  /** Sends text to a `#channel`, an `@agent`, or one free worker of a `+role`. @returns proof that the relay has it */
   async send(to: string, content: string, options: SendOptions = {}): Promise<SendReceipt> {
     return receiptOf(await this.#request(frameOfMessage(parseAddress(to), content, options)))
   }
@@ -121,20 +140,63 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
     return (await this.#request({ type: "LIST_CHANNELS" })).list
   }
 
-  /** Who is in a channel, or on the relay. */
-  async listAgents(channel?: string): Promise<readonly RosterEntry[]> {
-    const frame = { type: "LIST_AGENTS" } as const
-    const request = channel === undefined ? frame : { ...frame, channel: parseChannel(channel) }
-    return (await this.#request(request)).roster
+  /**
+   * Who is in a channel, or known to the relay.
+   * @param options - `cards`: what each tells of itself too; `agent`: only this one, `@name` or `@id`
+   */
+  async listAgents(
+    channel?: string,
+    options: { readonly cards?: boolean; readonly agent?: string } = {},
+  ): Promise<readonly RosterEntry[]> {
+    const { cards, agent } = options
+    const answer = await this.#request({
+      type: "LIST_AGENTS",
+      ...(channel === undefined ? {} : { channel: parseChannel(channel) }),
+      ...(cards === undefined ? {} : { cards }),
+      ...(agent === undefined ? {} : { agent: parseAgentRef(agent) }),
+    })
+    return answer.roster
   }
 
   /** Makes a channel and enters it. An invite-only one is seen by its members and those they invite, nobody else. */
-  async createChannel(
-    channel: string,
-    options: { readonly inviteOnly?: boolean } = {},
-  ): Promise<ServerMessage<"JOINED">> {
+  async createChannel(channel: string, options: CreateOptions = {}): Promise<ServerMessage<"JOINED">> {
+    const { inviteOnly = false, ...others } = options
     const create = { type: "CREATE_CHANNEL", channel: parseChannel(channel) } as const
-    return this.#entered(await this.#request({ ...create, invite_only: options.inviteOnly ?? false }))
+    return this.#entered(await this.#request({ ...create, ...others, invite_only: inviteOnly }))
+  }
+
+  /** Changes what a channel tells newcomers; what is left out stays. @param channel - `*`: the relay's defaults */
+  async setChannel(channel: string, settings: ChannelSettings): Promise<void> {
+    const name = channel === "*" ? channel : parseChannel(channel)
+    await this.#request({ type: "SET_CHANNEL", channel: name, ...settings })
+  }
+
+  /** What waits for oneself, for an `@agent` or for a `+role`. */
+  async pending(target?: string): Promise<ServerMessage<"PENDING">> {
+    const frame = { type: "PENDING" } as const
+    if (target === undefined) return this.#request(frame)
+    const name = target.startsWith("+") ? parseAddress(target) : parseAgentRef(target)
+    return this.#request({ ...frame, target: name })
+  }
+
+  /** Takes a task that waits. @throws {ChatError} TASK_NOT_FOUND; LEASE_LOST when another has it */
+  async claim(task: string): Promise<ServerMessage<"TASK">> {
+    return this.#request({ type: "CLAIM", task })
+  }
+
+  /** Ends a task; `content` goes to who asked. */
+  async done(task: string, content?: string): Promise<void> {
+    await this.#request({ type: "DONE", task, ...(content === undefined ? {} : { content }) })
+  }
+
+  /** Gives a task back, for the next worker. */
+  async fail(task: string, reason?: string): Promise<void> {
+    await this.#request({ type: "FAIL", task, ...(reason === undefined ? {} : { reason }) })
+  }
+
+  /** Renews the lease of a task. */
+  async extend(task: string): Promise<void> {
+    await this.#request({ type: "EXTEND", task })
   }
 
   /** Lets an agent into an invite-only channel. */
@@ -142,10 +204,18 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
     await this.#request({ type: "INVITE", channel: parseChannel(channel), agent: parseAgentRef(agent) })
   }
 
-  /** Says what one is doing. @param activity - up to 200 characters */
-  async setPresence(status: ClientFrame<"SET_PRESENCE">["status"], activity?: string): Promise<void> {
-    const frame = { type: "SET_PRESENCE", status } as const
-    await this.#request(activity === undefined ? frame : { ...frame, activity })
+  /** Says what one is doing. @param activity - up to 200 characters @param role - the work one does from now on */
+  async setPresence(
+    status: ClientFrame<"SET_PRESENCE">["status"],
+    activity?: string,
+    role?: string,
+  ): Promise<void> {
+    await this.#request({
+      type: "SET_PRESENCE",
+      status,
+      ...(activity === undefined ? {} : { activity }),
+      ...(role === undefined ? {} : { role }),
+    })
   }
 
   /** @returns milliseconds to the relay and back */
@@ -175,8 +245,15 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
     return joined
   }
 
+  /** A pattern brings channels, and lets them go, without being asked again. */
+  #move(message: ServerMessage<"JOINED" | "LEFT">): void {
+    if (message.type === "LEFT") this.#channels.left(message.channel)
+    else if (message.pattern !== undefined) this.#entered(message)
+  }
+
   #take(message: ServerMessage): void {
     if (message.type === "ERROR") this.#report(errorOfMessage(message))
+    else if (message.type === "JOINED" || message.type === "LEFT") this.#move(message)
     else if (message.type !== "MSG") passOn(this, message)
     else {
       this.#channels.saw(message)
@@ -227,6 +304,9 @@ const eventNames: Partial<Record<ServerType, keyof AgentChatClientEvents>> = {
   PRESENCE_CHANGED: "presence",
   INVITE: "invite",
   DELIVERY: "delivery",
+  TASK: "task",
+  TASK_LOST: "task_lost",
+  CHANNEL_CHANGED: "channel_changed",
 }
 
 function passOn(emitter: EventEmitter, message: ServerMessage): void {

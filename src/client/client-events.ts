@@ -10,7 +10,13 @@ export interface AgentChatClientEvents {
   presence: [event: ServerMessage<"PRESENCE_CHANGED">]
   /** Somebody let this client into an invite-only channel. */
   invite: [event: ServerMessage<"INVITE">]
-  /** A direct message of this client is safe with its recipient. */
+  /** Work for the role this client has, under a lease: end it with `done` or `fail`, renew it with `extend`. */
+  task: [event: ServerMessage<"TASK">]
+  /** A task is no longer this client's: its lease ended, or somebody else has ended it. */
+  task_lost: [event: ServerMessage<"TASK_LOST">]
+  /** A channel this client is in tells newcomers something else now. */
+  channel_changed: [event: ServerMessage<"CHANNEL_CHANGED">]
+  /** A message of this client reached a rung: `mirrored`, `retrieved`; for a task `claimed`, `failed`. */
   delivery: [event: ServerMessage<"DELIVERY">]
   /** The same identity connected elsewhere; `disconnect` follows, and no reconnect. */
   displaced: [error: ChatError]

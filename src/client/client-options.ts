@@ -1,5 +1,6 @@
 import type { Clock } from "../base/clock.js"
 import type { Identity } from "../identity/identity-file.js"
+import type { ChannelSettings } from "../protocol/server-messages.js"
 
 /** How an agent connects. */
 export interface AgentChatClientOptions {
@@ -23,4 +24,12 @@ export interface AgentChatClientOptions {
   readonly clock?: Clock
   /** Uniform in [0, 1), spreads reconnects; the system's when absent. */
   readonly random?: () => number
+}
+
+/** What a new channel is to be. */
+export interface CreateOptions extends ChannelSettings {
+  /** Only members see it, and those they invite. */
+  readonly inviteOnly?: boolean
+  /** Kept on disk: every member goes on where it stopped. Needs a relay with a store. */
+  readonly durable?: boolean
 }

@@ -72,7 +72,7 @@ async function identify(options: HandshakeOptions): Promise<ClientFrame<"IDENTIF
     name,
     ...(identity === undefined ? {} : { pubkey: compat === true ? await pemOf(identity) : identity.did }),
     ...(role === undefined ? {} : { role }),
-    ...(card === undefined ? {} : { card: card as Record<string, unknown> }),
+    ...(card === undefined ? {} : { card }),
   }
 }
 

@@ -10,6 +10,8 @@ export interface SendOptions {
   readonly kind?: NonNullable<ClientFrame<"MSG">["kind"]>
   /** Agents to call attention to, `@name` or `@id`. */
   readonly mentions?: readonly string[]
+  /** What goes along with the text: `{kind: "data", data}`, or an object of a kind of your own, in reverse DNS. */
+  readonly parts?: NonNullable<ClientFrame<"MSG">["parts"]>
 }
 
 /** The relay has the message. */
@@ -22,6 +24,8 @@ export interface SendReceipt {
   readonly seq?: number
   /** Sessions it went to at once. */
   readonly recipients: number
+  /** Id of the agent a direct message is for. */
+  readonly to?: string
   /** Whether the sender is in the channel, and so hears the answers. */
   readonly isMember: boolean
   /** Whether the relay had it before. */
@@ -30,7 +34,7 @@ export interface SendReceipt {
 
 /** The frame of a message. */
 export function frameOfMessage(to: string, content: string, options: SendOptions): ClientFrame<"MSG"> {
-  const { id, inReplyTo, kind, mentions } = options
+  const { id, inReplyTo, kind, mentions, parts } = options
   return {
     type: "MSG",
     to,
@@ -39,6 +43,7 @@ export function frameOfMessage(to: string, content: string, options: SendOptions
     ...(inReplyTo === undefined ? {} : { in_reply_to: inReplyTo }),
     ...(kind === undefined ? {} : { kind }),
     ...(mentions === undefined ? {} : { mentions: [...mentions] }),
+    ...(parts === undefined ? {} : { parts }),
   }
 }
 
@@ -49,6 +54,7 @@ export function receiptOf(ack: ServerMessage<"ACK">): SendReceipt {
     ts: ack.ts,
     ...(ack.seq === undefined ? {} : { seq: ack.seq }),
     recipients: ack.recipients ?? 0,
+    ...(ack.to === undefined ? {} : { to: ack.to }),
     isMember: ack.member ?? true,
     isDuplicate: ack.duplicate ?? false,
   }

@@ -15,7 +15,7 @@ const isAgent = (value: unknown) => typeof value === "string" && agentRefPattern
 const isChannel = (value: unknown) => typeof value === "string" && channelPattern.test(value)
 const isSubscription = (value: unknown) => typeof value === "string" && subscriptionPattern.test(value)
 const isWaitedFor = (value: unknown) =>
-  isAgent(value) || (isText(value) && roleRefPattern.test(value as string))
+  isAgent(value) || (isText(value) && roleRefPattern.test(value))
 const isObject = (value: unknown) => typeof value === "object" && value !== null && !Array.isArray(value)
 const isAddress = (value: unknown) => typeof value === "string" && addressPattern.test(value)
 const isTime = (value: unknown) => typeof value === "number" && Number.isFinite(value)

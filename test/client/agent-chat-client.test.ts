@@ -4,7 +4,7 @@ import { describe, expect, it, onTestFinished } from "vitest"
 import { createIdentity, revokeIdentity } from "../../src/identity/identity-file.js"
 import { AgentChatClient, type AgentChatClientOptions, type ServerMessage } from "../../src/index.js"
 import { until } from "../kit/condition.js"
-import { FakeRelay, type FakeRelayOptions, msg, welcome } from "../kit/fake-relay.js"
+import { FakeRelay, type FakeRelayOptions, joined, msg, welcome } from "../kit/fake-relay.js"
 import { newIdentity } from "../kit/identity.js"
 import { temporaryDirectory } from "../kit/temporary.js"
 
@@ -140,6 +140,75 @@ describe("its calls", () => {
     ])
   })
 
+  it("write those for roles, tasks, channels and cards too", async () => {
+    const done = ({ id }: { id?: string }) => ({ type: "ACK", re: id, ts: 1, state: "done" })
+    const task = { task: "x.1", role: "reviewer", from: "@bbbbbbbb", name: "eve", content: "look" }
+    const answers: FakeRelayOptions["answers"] = {
+      PENDING: ({ id, target = "@aaaaaaaa" }) => ({
+        type: "PENDING",
+        re: id,
+        target,
+        count: 1,
+        ids: ["x.1"],
+      }),
+      CLAIM: ({ id }) => ({ type: "TASK", re: id, ...task, lease_ms: 60_000, attempt: 1, ts: 1 }),
+      EXTEND: done,
+      DONE: done,
+      FAIL: done,
+      SET_CHANNEL: done,
+    }
+    const { relay, client } = await connect({ answers })
+    expect(await client.pending("+reviewer")).toMatchObject({ target: "+reviewer", count: 1, ids: ["x.1"] })
+    expect(await client.pending()).toMatchObject({ target: "@aaaaaaaa" })
+    expect(await client.claim("x.1")).toMatchObject(task)
+    await client.extend("x.1")
+    await client.done("x.1", "fine")
+    await client.fail("x.1", "no file")
+    await client.setChannel("#general", { description: "all of us", window: "24h" })
+    await client.setChannel("*", { replay: false })
+    await client.createChannel("#kept", { durable: true, description: "for good" })
+    await client.listAgents(undefined, { cards: true, agent: "@eve" })
+    await client.setPresence("idle", undefined, "reviewer")
+    await client.send("+reviewer", "look", { id: "m1", parts: [{ kind: "data", data: { a: [1] } }] })
+    const frames = (await relay.session()).frames.slice(1).map(({ id: _id, ...frame }) => frame)
+    expect(frames).toEqual([
+      { type: "PENDING", target: "+reviewer" },
+      { type: "PENDING" },
+      { type: "CLAIM", task: "x.1" },
+      { type: "EXTEND", task: "x.1" },
+      { type: "DONE", task: "x.1", content: "fine" },
+      { type: "FAIL", task: "x.1", reason: "no file" },
+      { type: "SET_CHANNEL", channel: "#general", description: "all of us", window: "24h" },
+      { type: "SET_CHANNEL", channel: "*", replay: false },
+      {
+        type: "CREATE_CHANNEL",
+        channel: "#kept",
+        durable: true,
+        description: "for good",
+        invite_only: false,
+      },
+      { type: "LIST_AGENTS", cards: true, agent: "@eve" },
+      { type: "SET_PRESENCE", status: "idle", role: "reviewer" },
+      { type: "MSG", to: "+reviewer", content: "look", parts: [{ kind: "data", data: { a: [1] } }] },
+    ])
+  })
+
+  it("follow a pattern to the channels it brings, and away from them", async () => {
+    const { relay, client } = await connect({
+      answers: { JOIN: ({ channel, id }) => ({ ...joined(channel, id), pattern: channel }) },
+    })
+    await client.join("#team.>")
+    const session = await relay.session()
+    session.say(
+      { ...joined("#team.backend", undefined, 3), pattern: "#team.>" },
+      joined("#forged", undefined),
+    )
+    await client.ping()
+    expect(client).toMatchObject({ channels: ["#team.backend"], patterns: ["#team.>"] })
+    await client.leave("#team.>")
+    expect(client).toMatchObject({ channels: [], patterns: [] })
+  })
+
   it("give a receipt for a message", async () => {
     const { client } = await connect()
     expect(await client.send("#general", "hi", { id: "m1" })).toEqual({
@@ -190,6 +259,9 @@ describe("its events", () => {
     client.on("presence", ({ type }) => heard.push(type))
     client.on("invite", ({ type }) => heard.push(type))
     client.on("delivery", ({ type }) => heard.push(type))
+    client.on("task", ({ type }) => heard.push(type))
+    client.on("task_lost", ({ type }) => heard.push(type))
+    client.on("channel_changed", ({ type }) => heard.push(type))
     const who = { agent: "@bbbbbbbb", name: "eve", ts: 1 }
     ;(await relay.session()).say(
       { type: "AGENT_JOINED", channel: "#general", ...who },
@@ -197,9 +269,31 @@ describe("its events", () => {
       { type: "PRESENCE_CHANGED", status: "away", ...who },
       { type: "INVITE", channel: "#secret", from: "@bbbbbbbb", name: "eve", ts: 1 },
       { type: "DELIVERY", msg_id: "x.1", state: "mirrored", by: "@bbbbbbbb", ts: 1 },
+      {
+        type: "TASK",
+        task: "x.2",
+        role: "reviewer",
+        from: "@bbbbbbbb",
+        name: "eve",
+        content: "look",
+        lease_ms: 1,
+        attempt: 1,
+        ts: 1,
+      },
+      { type: "TASK_LOST", task: "x.2", reason: "lease ended", ts: 1 },
+      { type: "CHANNEL_CHANGED", channel: "#general", by: "@bbbbbbbb", settings: { replay: false }, ts: 1 },
     )
     await client.ping()
-    expect(heard).toEqual(["AGENT_JOINED", "AGENT_LEFT", "PRESENCE_CHANGED", "INVITE", "DELIVERY"])
+    expect(heard).toEqual([
+      "AGENT_JOINED",
+      "AGENT_LEFT",
+      "PRESENCE_CHANGED",
+      "INVITE",
+      "DELIVERY",
+      "TASK",
+      "TASK_LOST",
+      "CHANNEL_CHANGED",
+    ])
   })
 
   it("keep messages for a listener that is yet to come", async () => {

@@ -60,6 +60,34 @@ describe("a client that reconnects", () => {
     expect(client.channels).toEqual(["#general", "#agents"])
   })
 
+  it("enters its patterns again, after the channels they brought, and does not make those that are gone", async () => {
+    const { relay, client, clock } = await connect({
+      answers: {
+        JOIN: ({ channel, id }) =>
+          channel === "#team.gone"
+            ? { type: "ERROR", re: id, code: "CHANNEL_NOT_FOUND", message: "gone" }
+            : { ...joined(channel, id, 4), ...(channel === "#team.>" ? { pattern: channel } : {}) },
+      },
+    })
+    await client.join("#team.>")
+    const first = await relay.session()
+    first.say({ ...joined("#team.a", undefined, 7), pattern: "#team.>" })
+    first.say({ ...joined("#team.gone", undefined, 2), pattern: "#team.>" })
+    await client.ping()
+    first.socket.terminate()
+    await once(client, "disconnect")
+    clock.advance(500)
+    await once(client, "reconnect")
+    const { frames } = await relay.session(1)
+    expect(frames.filter(({ type }) => type === "JOIN")).toMatchObject([
+      { channel: "#team.a", since: 7 },
+      { channel: "#team.gone", since: 2 },
+      { channel: "#team.>" },
+    ])
+    expect(frames.some(({ type }) => type === "CREATE_CHANNEL")).toBe(false)
+    expect(client).toMatchObject({ channels: ["#team.a"], patterns: ["#team.>"] })
+  })
+
   it("tries again for ever, waiting longer each time", async () => {
     const { relay, clock, told } = await connect()
     const { port } = relay
