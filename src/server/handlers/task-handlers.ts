@@ -1,14 +1,33 @@
 import type { ClientHandlers } from "../../protocol/client-messages.js"
-import { ChatError } from "../../protocol/errors.js"
 import type { House } from "../house.js"
 import type { Session } from "../session.js"
 
 type TaskMessage = "CLAIM" | "EXTEND" | "DONE" | "FAIL"
 
-/** Work for a role. */
-export function taskHandlers(_house: House): Pick<ClientHandlers<Session>, TaskMessage> {
-  const refuse = () => {
-    throw new ChatError("UNSUPPORTED", "tasks: not built yet")
+/** Work for a role, as its workers see it. */
+export function taskHandlers(house: House): Pick<ClientHandlers<Session>, TaskMessage> {
+  const { tasks } = house
+  const confirm = (session: Session, re: string | undefined) => {
+    session.send({ type: "ACK", ts: house.options.clock.now(), state: "done" }, re)
   }
-  return { CLAIM: refuse, EXTEND: refuse, DONE: refuse, FAIL: refuse }
+  return {
+    async CLAIM(session, { id, task }) {
+      session.send(await tasks.claim(session.agent, task), id)
+    },
+
+    async EXTEND(session, { id, task }) {
+      await tasks.extend(session.agent, task)
+      confirm(session, id)
+    },
+
+    async DONE(session, { id, task, content = "" }) {
+      await tasks.done(session.agent, task, content)
+      confirm(session, id)
+    },
+
+    async FAIL(session, { id, task, reason }) {
+      await tasks.fail(session.agent, task, reason)
+      confirm(session, id)
+    },
+  }
 }
