@@ -294,9 +294,12 @@ export type ClientFrame<T extends ClientType = ClientType> = {
   >
 }[T]
 
-/** One handler per row: a missing or misspelt one does not compile. */
+/**
+ * One handler per row: a missing or misspelt one does not compile. What the same client sends next waits for
+ * a promise.
+ */
 export type ClientHandlers<Context> = {
-  readonly [K in ClientType]: (context: Context, message: ClientMessage<K>) => void
+  readonly [K in ClientType]: (context: Context, message: ClientMessage<K>) => void | Promise<void>
 }
 
 /** Whether `text` names a client message. */

@@ -1,3 +1,4 @@
+import type { LogEntry } from "../backbone/backbone.js"
 import type { Clock, Timer } from "../base/clock.js"
 import { closestNames } from "../base/closest-names.js"
 import { ChatError } from "../protocol/errors.js"
@@ -6,6 +7,8 @@ import { type AgentId, type Channel as ChannelName, parseChannel } from "../prot
 import type { Agent } from "./agent.js"
 import { Budget } from "./budget.js"
 import { Channel } from "./channel.js"
+import type { ChannelRecord } from "./channel-record.js"
+import type { ChannelStore } from "./channel-store.js"
 import type { FlushTick } from "./flush-tick.js"
 
 /**
@@ -14,28 +17,74 @@ import type { FlushTick } from "./flush-tick.js"
  */
 const lingerMs = 60_000
 
+/** What a directory tells the house. */
+export interface DirectoryEvents {
+  /** There is a channel that was not there before. */
+  onOpened(channel: Channel): void
+  /** What a channel tells newcomers was changed by another relay. */
+  onChanged(channel: Channel): void
+  /** Something was said in a channel that has a history. */
+  onSaid(channel: Channel, entry: LogEntry): void
+  /** Whether somebody on another relay is in it. */
+  hasMembersElsewhere(channel: Channel): boolean
+  /** Takes one line. */
+  readonly log: (line: string) => void
+}
+
+/** What a directory is made of. */
+export interface DirectoryOptions {
+  readonly limits: Limits
+  readonly clock: Clock
+  readonly tick: FlushTick
+  readonly store: ChannelStore
+  readonly events: DirectoryEvents
+}
+
+const plainRecord: ChannelRecord = { isInviteOnly: false, isDurable: false, settings: {}, invited: [] }
+
 /** Every channel of a relay. */
 export class ChannelDirectory {
   readonly #limits: Limits
   readonly #clock: Clock
   readonly #tick: FlushTick
   readonly #budget: Budget
+  readonly #events: DirectoryEvents
   readonly #channels = new Map<ChannelName, Channel>()
   readonly #lingering = new Map<Channel, Timer>()
+  /** Names that are being written to the store. */
+  readonly #creating = new Set<ChannelName>()
+  /** Channels with a history whose newest number is known, or being asked for. */
+  readonly #known = new Map<Channel, Promise<void>>()
   /** Over every sequence number of a channel that is gone, so that no bookmark points past a new one's end. */
   #seqFloor = 0
 
-  constructor(limits: Limits, clock: Clock, tick: FlushTick) {
+  readonly store: ChannelStore
+
+  private constructor({ limits, clock, tick, store, events }: DirectoryOptions) {
     this.#limits = limits
     this.#clock = clock
     this.#tick = tick
+    this.#events = events
+    this.store = store
     this.#budget = new Budget(limits.retainedTotalBytes)
-    for (const name of defaultChannels)
-      this.#open(parseChannel(name), { isInviteOnly: false, isPermanent: true })
+  }
+
+  /** Takes in every channel that is kept, and the default ones. */
+  static async open(options: DirectoryOptions): Promise<ChannelDirectory> {
+    const directory = new ChannelDirectory(options)
+    for (const name of defaultChannels) directory.#openPermanent(parseChannel(name))
+    await options.store.watch((name, record) => directory.#hear(name, record))
+    await options.store.subscribe((name, entry) => directory.#take(name, entry))
+    await Promise.all(Array.from(directory.#channels.values(), (channel) => directory.know(channel)))
+    return directory
   }
 
   get size(): number {
     return this.#channels.size
+  }
+
+  get(name: string): Channel | undefined {
+    return this.#channels.get(name as ChannelName)
   }
 
   /** The channels `id` may see, by name. */
@@ -70,17 +119,48 @@ export class ChannelDirectory {
     throw new ChatError("NOT_IN_CHANNEL", `channel: join ${name} first`)
   }
 
-  /** @throws {ChatError} CHANNEL_EXISTS, LIMIT_REACHED */
-  create(name: ChannelName, isInviteOnly: boolean): Channel {
-    if (this.#channels.has(name)) {
-      throw new ChatError("CHANNEL_EXISTS", `channel: ${name} exists`, {
-        hint: "JOIN it, or ask a member for an invitation",
-      })
-    }
+  /** @throws {ChatError} CHANNEL_EXISTS, LIMIT_REACHED, UNSUPPORTED, UNAVAILABLE */
+  async create(name: ChannelName, record: ChannelRecord): Promise<Channel> {
+    if (this.#channels.has(name) || this.#creating.has(name)) throw existsError(name)
     if (this.#channels.size >= this.#limits.channels) {
       throw new ChatError("LIMIT_REACHED", `channel: this relay holds ${this.#limits.channels} at most`)
     }
-    return this.#open(name, { isInviteOnly, isPermanent: false })
+    if (record.isDurable && !this.store.hasDurable) {
+      throw new ChatError("UNSUPPORTED", "durable: this relay keeps everything in memory", {
+        hint: "start it with: agentchat serve --data DIR",
+      })
+    }
+    this.#creating.add(name)
+    try {
+      if (!(await this.store.create(name, record))) throw existsError(name)
+    } finally {
+      this.#creating.delete(name)
+    }
+    // It may have been heard of in the meantime, as one of ours.
+    const channel = this.#channels.get(name) ?? this.#open(name, record, false)
+    await this.know(channel)
+    return channel
+  }
+
+  /**
+   * Waits until the newest number of a channel with a history is known. Nobody may be in it before: a message
+   * that is told later could be taken for an old one.
+   */
+  know(channel: Channel): Promise<void> {
+    const { history } = channel
+    if (history === undefined) return Promise.resolve()
+    let known = this.#known.get(channel)
+    if (known === undefined) {
+      known = history.lastSeq().then((seq) => channel.reach(seq))
+      this.#known.set(channel, known)
+      known.catch(() => this.#known.delete(channel))
+    }
+    return known
+  }
+
+  /** Changes what a channel is to everybody. */
+  async change(channel: Channel, change: (record: ChannelRecord) => ChannelRecord): Promise<void> {
+    channel.update(await this.store.change(channel.name, channel.record, change))
   }
 
   /** Takes `agent` out because it asked for it. */
@@ -100,26 +180,71 @@ export class ChannelDirectory {
     )
   }
 
-  #open(name: ChannelName, kind: { isInviteOnly: boolean; isPermanent: boolean }): Channel {
+  #openPermanent(name: ChannelName): void {
+    this.#open(name, plainRecord, true)
+  }
+
+  #open(name: ChannelName, record: ChannelRecord, isPermanent: boolean): Channel {
+    const history = this.store.historyOf(name, record.isDurable)
     const channel = new Channel({
       name,
-      ...kind,
-      seq: this.#seqFloor,
+      record,
+      isPermanent: isPermanent || record.isDurable,
+      seq: history === undefined ? this.#seqFloor : 0,
+      ...(history !== undefined && { history }),
       limits: this.#limits,
       budget: this.#budget,
       clock: this.#clock,
       tick: this.#tick,
     })
     this.#channels.set(name, channel)
+    this.#events.onOpened(channel)
     return channel
+  }
+
+  /** A row of the store was written or deleted, by this relay or another. */
+  #hear(name: ChannelName, record: ChannelRecord | undefined): void {
+    const channel = this.#channels.get(name)
+    if (record === undefined) {
+      if (channel?.members.size === 0 && !channel.isPermanent) this.#forget(channel)
+    } else if (channel === undefined) {
+      this.#open(name, record, false)
+    } else {
+      const isNews = JSON.stringify(channel.settings) !== JSON.stringify(record.settings)
+      channel.update(record)
+      if (isNews) this.#events.onChanged(channel)
+    }
+  }
+
+  #take(name: ChannelName, entry: LogEntry): void {
+    const channel = this.#channels.get(name)
+    if (channel === undefined || entry.seq <= channel.seq) return
+    channel.reach(entry.seq)
+    this.#events.onSaid(channel, entry)
   }
 
   #closeIfEmpty(channel: Channel): void {
     this.#lingering.delete(channel)
     if (channel.members.size > 0 || channel.isPermanent || this.#channels.get(channel.name) !== channel)
       return
+    if (this.#events.hasMembersElsewhere(channel)) return
+    this.#forget(channel)
+    Promise.all([this.store.remove(channel.name), channel.history?.drop()]).catch((error: unknown) => {
+      if (!(error instanceof ChatError)) throw error
+      this.#events.log(`${channel.name}: nobody is left, but it cannot be removed now: ${error.message}`)
+    })
+  }
+
+  #forget(channel: Channel): void {
     this.#channels.delete(channel.name)
+    this.#known.delete(channel)
     this.#seqFloor = Math.max(this.#seqFloor, channel.seq)
     channel.vanish()
   }
+}
+
+function existsError(name: ChannelName): ChatError {
+  return new ChatError("CHANNEL_EXISTS", `channel: ${name} exists`, {
+    hint: "JOIN it, or ask a member for an invitation",
+  })
 }

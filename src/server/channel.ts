@@ -1,9 +1,11 @@
 import type { Clock } from "../base/clock.js"
 import type { AgentId, Channel as ChannelName } from "../protocol/names.js"
-import type { ChannelEntry, ServerMessage } from "../protocol/server-messages.js"
+import type { ChannelEntry, ChannelSettings, ServerMessage } from "../protocol/server-messages.js"
 import type { Agent } from "./agent.js"
 import type { Budget } from "./budget.js"
+import type { ChannelHistory } from "./channel-history.js"
 import { ChannelLog, type LogLimits } from "./channel-log.js"
+import type { ChannelRecord } from "./channel-record.js"
 import type { FlushTick } from "./flush-tick.js"
 import type { FramePage } from "./frame-page.js"
 import { type Payload, payloadOf } from "./payload.js"
@@ -13,11 +15,13 @@ import { Run } from "./run.js"
 /** How a channel is made. */
 export interface ChannelOptions {
   readonly name: ChannelName
-  readonly isInviteOnly: boolean
+  readonly record: ChannelRecord
   /** Stays when nobody is in it. */
   readonly isPermanent: boolean
-  /** The sequence number before the first message's. */
+  /** The sequence number before the first message's; of a channel with a history, that tells. */
   readonly seq: number
+  /** Where messages are kept; absent: as frames in memory. */
+  readonly history?: ChannelHistory
   readonly limits: LogLimits
   readonly budget: Budget
   readonly clock: Clock
@@ -27,22 +31,26 @@ export interface ChannelOptions {
 /** A room: who is in it, who may come in, and what was said last. */
 export class Channel {
   readonly name: ChannelName
-  readonly isInviteOnly: boolean
   readonly isPermanent: boolean
+  /** Absent: messages are kept as frames in memory, and everything about them is done at once. */
+  readonly history: ChannelHistory | undefined
   readonly #log: ChannelLog
   readonly #presence: PresenceWindow
   readonly #tick: FlushTick
   /** In the order they came. */
   readonly #members = new Set<Agent>()
-  readonly #invited = new Set<AgentId>()
+  #record: ChannelRecord
+  #invited: Set<string>
   #seq: number
   #run: Run | undefined
   #runAuthor: Agent | undefined
 
   constructor(options: ChannelOptions) {
     this.name = options.name
-    this.isInviteOnly = options.isInviteOnly
     this.isPermanent = options.isPermanent
+    this.history = options.history
+    this.#record = options.record
+    this.#invited = new Set(options.record.invited)
     this.#tick = options.tick
     this.#seq = options.seq
     this.#log = new ChannelLog(options.limits, options.budget)
@@ -58,8 +66,38 @@ export class Channel {
     return this.#seq
   }
 
+  get isInviteOnly(): boolean {
+    return this.#record.isInviteOnly
+  }
+
+  get isDurable(): boolean {
+    return this.#record.isDurable
+  }
+
+  get settings(): ChannelSettings {
+    return this.#record.settings
+  }
+
+  /** All of it that is kept beside the messages. */
+  get record(): ChannelRecord {
+    return { ...this.#record, invited: [...this.#invited] }
+  }
+
+  /** Takes over what was decided about the channel, here or by another relay. */
+  update(record: ChannelRecord): void {
+    this.#record = record
+    this.#invited = new Set(record.invited)
+  }
+
   get entry(): ChannelEntry {
-    return { name: this.name, agents: this.#members.size, invite_only: this.isInviteOnly }
+    const { isDurable, settings, isInviteOnly } = this.#record
+    return {
+      name: this.name,
+      agents: this.#members.size,
+      invite_only: isInviteOnly,
+      ...(isDurable && { durable: true }),
+      ...(Object.keys(settings).length > 0 && { settings }),
+    }
   }
 
   /** An invite-only channel does not exist for those who are not invited. */
@@ -91,6 +129,11 @@ export class Channel {
     this.#presence.note("left", agent)
   }
 
+  /** Somebody who is connected to another relay came or went; the members hear of it soon. */
+  noteElsewhere(movement: "joined" | "left", mover: { readonly id: string; readonly name: string }): void {
+    if (this.#members.size > 0) this.#presence.note(movement, mover)
+  }
+
   /** Sessions a message of `author` goes to: everybody's but its own. */
   recipientsOf(author: Agent): number {
     return this.#members.size - (this.#members.has(author) ? 1 : 0)
@@ -101,10 +144,19 @@ export class Channel {
     return ++this.#seq
   }
 
-  /** Keeps the message that has the newest number and queues it for every member but its author. */
-  publish(author: Agent, payload: Payload): void {
+  /** The number of the newest message that is kept elsewhere; lower ones are old news. */
+  reach(seq: number): void {
+    this.#seq = Math.max(this.#seq, seq)
+  }
+
+  /**
+   * Queues the message that has the newest number for every member but its author, and keeps it if nobody
+   * else does.
+   * @param author - undefined when it is not here
+   */
+  publish(author: Agent | undefined, payload: Payload): void {
     this.#presence.flush()
-    const page = this.#log.append(this.#seq, payload)
+    const page = this.history === undefined ? this.#log.append(this.#seq, payload) : this.#tick.jot(payload)
     if (this.#runAuthor !== author || this.#run?.extend(page) !== true) this.#startRun(page, author)
   }
 
@@ -125,7 +177,7 @@ export class Channel {
   }
 
   /** Begins a run with the last message of `page`. */
-  #startRun(page: FramePage, author: Agent): void {
+  #startRun(page: FramePage, author: Agent | undefined): void {
     const run = new Run(page)
     for (const member of this.#members) {
       if (member !== author) member.outgoing.push(run)

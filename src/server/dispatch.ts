@@ -12,7 +12,7 @@ import type { Session } from "./session.js"
 /** Takes one text of a session: reads it, checks what it needs and the rate, and has it handled. */
 export type Dispatch = (session: Session, text: string) => void
 
-type Handle = (session: Session, message: ClientMessage) => void
+type Handle = (session: Session, message: ClientMessage) => void | Promise<void>
 
 /** The way in: every refusal is an ERROR to the sender, and the session goes on. */
 export function makeDispatch(house: House): Dispatch {
@@ -22,14 +22,13 @@ export function makeDispatch(house: House): Dispatch {
     ...messageHandlers(house),
     ...presenceHandlers(house),
     ...taskHandlers(house),
-    PENDING: () => {
-      throw new ChatError("UNSUPPORTED", "PENDING: not built yet")
-    },
   }
   const { clock, isCompat } = house.options
   const reading = { nullIsAbsent: isCompat }
+  /** Texts of sessions whose last message is still being handled. */
+  const queues = new Map<Session, string[]>()
 
-  return (session, text) => {
+  function handle(session: Session, text: string): void | Promise<void> {
     const parsed = parseClientMessage(text, reading)
     if ("refused" in parsed) {
       session.refuse(parsed.refused.error, parsed.refused.id)
@@ -43,17 +42,53 @@ export function makeDispatch(house: House): Dispatch {
       }
       checkRate(session, message, clock.monotonic())
       // The row fits the message; TypeScript cannot follow a pair through an index.
-      ;(handlers[type] as Handle)(session, message)
+      return (handlers[type] as Handle)(session, message)?.catch((error: unknown) => {
+        refuse(session, error, message.id)
+      })
     } catch (error) {
-      if (!(error instanceof ChatError)) throw error
-      session.refuse(error, message.id)
+      refuse(session, error, message.id)
     }
+  }
+
+  /** Handles texts in order until one takes longer, then the rest after that. */
+  function work(session: Session, texts: string[]): void {
+    for (let text = texts.shift(); text !== undefined; text = texts.shift()) {
+      if (!session.isReadable) break
+      const handled = handle(session, text)
+      if (handled === undefined) continue
+      queues.set(session, texts)
+      session.read(false)
+      void handled.then(() => work(session, texts))
+      return
+    }
+    queues.delete(session)
+    session.read(true)
+  }
+
+  return (session, text) => {
+    const queue = queues.get(session)
+    if (queue !== undefined) {
+      queue.push(text)
+      return
+    }
+    const handled = handle(session, text)
+    if (handled === undefined) return
+    const texts: string[] = []
+    queues.set(session, texts)
+    session.read(false)
+    void handled.then(() => work(session, texts))
   }
 }
 
+function refuse(session: Session, error: unknown, re: string | undefined): void {
+  if (!(error instanceof ChatError)) throw error
+  session.refuse(error, re)
+}
+
 /** Messages count against their sender, everything else against the session; RECEIVED follows what was sent. */
-function checkRate(session: Session, { type }: ClientMessage, nowMs: number): void {
-  if (type === "RECEIVED") return
+function checkRate(session: Session, message: ClientMessage, nowMs: number): void {
+  const { type } = message
+  if (type === "RECEIVED" && message.retrieved === undefined) return
   const meter = type === "MSG" ? session.agent.memory.meter : session.requests
   const passage = meter.take(nowMs)
   if (passage.ok) return

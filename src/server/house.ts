@@ -1,16 +1,38 @@
 import { randomBytes } from "node:crypto"
+import type { Backbone } from "../backbone/backbone.js"
 import type { Clock } from "../base/clock.js"
 import { Gcra } from "../guards/gcra.js"
+import { ChatError } from "../protocol/errors.js"
 import type { Limits } from "../protocol/limits.js"
-import type { AgentMemory } from "./agent.js"
-import { Budget } from "./budget.js"
+import {
+  type AgentId,
+  type AgentRef,
+  type ChannelPattern,
+  matchesChannel,
+  persistentIdPattern,
+} from "../protocol/names.js"
+import type { DeliveryState, ServerMessage } from "../protocol/server-messages.js"
+import type { Agent, AgentMemory } from "./agent.js"
+import { Bookmarks } from "./bookmarks.js"
+import { Bus } from "./bus.js"
+import type { Channel } from "./channel.js"
 import { ChannelDirectory } from "./channel-directory.js"
+import { ChannelStore } from "./channel-store.js"
+import { displace } from "./displacement.js"
+import { enterChannel } from "./entrance.js"
 import { FlushTick } from "./flush-tick.js"
+import { Heartbeat } from "./heartbeat.js"
 import { Hub } from "./hub.js"
-import { Mailbox } from "./mailbox.js"
+import { MailRoom } from "./mail-room.js"
+import { authorOf, formatMessage, formatStored } from "./message-text.js"
+import { tellPresence } from "./neighbours.js"
+import { type Payload, payloadOf, textOf } from "./payload.js"
 import { Residents } from "./residents.js"
+import { Roster } from "./roster.js"
+import { RosterKeeper } from "./roster-keeper.js"
 import { SentIds } from "./sent-ids.js"
 import type { Session } from "./session.js"
+import { type Answer, TaskDesk } from "./task-desk.js"
 
 /** What an operator decides. */
 export interface HouseOptions {
@@ -25,31 +47,124 @@ export interface HouseOptions {
   readonly log: (line: string) => void
 }
 
-const serverIdBytes = 12
 const bootNonceBytes = 4
+
+/** What a house is made of beside those who are in it. */
+interface Rooms {
+  readonly hub: Hub
+  readonly bus: Bus
+  readonly mail: MailRoom
+  readonly bookmarks: Bookmarks
+  readonly channels: ChannelDirectory
+  readonly tasks: TaskDesk
+}
 
 /** Everything the handlers share: who is here, what is said where, and the rules of the house. */
 export class House {
   readonly options: HouseOptions
-  /** New at each boot: sequence numbers and proofs of another boot mean nothing here. */
-  readonly serverId = `srv_${randomBytes(serverIdBytes).toString("base64url")}`
-  readonly tick = new FlushTick()
-  readonly hub = new Hub()
-  readonly channels: ChannelDirectory
+  readonly backbone: Backbone
+  readonly tick: FlushTick
+  readonly hub: Hub
+  readonly roster: Roster
+  readonly keeper: RosterKeeper
+  readonly heartbeat: Heartbeat
   readonly residents: Residents
-  readonly #mailBudget: Budget
+  readonly mail: MailRoom
+  readonly bookmarks: Bookmarks
+  readonly channels: ChannelDirectory
+  readonly tasks: TaskDesk
+  readonly #bus: Bus
+  /** Sessions that want every channel of a pattern, also those to come. */
+  readonly #patterns = new Map<ChannelPattern, Set<Session>>()
   readonly #bootNonce = randomBytes(bootNonceBytes).toString("hex")
   #unnamedFrames = 0
 
-  constructor(options: HouseOptions) {
-    const { limits, clock } = options
+  private constructor(options: HouseOptions, backbone: Backbone, tick: FlushTick, rooms: Rooms) {
+    const { limits, clock, log } = options
     this.options = options
-    this.channels = new ChannelDirectory(limits, clock, this.tick)
-    this.#mailBudget = new Budget(limits.mailTotalBytes)
-    this.residents = new Residents(clock, limits.identities, () => ({
-      ...this.makeMemory(),
-      mailbox: new Mailbox(limits, this.#mailBudget),
-    }))
+    this.backbone = backbone
+    this.tick = tick
+    this.hub = rooms.hub
+    this.roster = new Roster(rooms.hub)
+    this.#bus = rooms.bus
+    this.mail = rooms.mail
+    this.bookmarks = rooms.bookmarks
+    this.channels = rooms.channels
+    this.tasks = rooms.tasks
+    this.residents = new Residents(
+      clock,
+      limits.identities,
+      () => this.makeMemory(),
+      (id) => this.keeper.forget(id),
+    )
+    this.keeper = this.#makeKeeper()
+    this.heartbeat = new Heartbeat(this.hub, clock, limits, { onShown: (session) => this.show(session) })
+    backbone.onReach((isReachable) => {
+      log(isReachable ? "store: can be reached again" : "store: cannot be reached")
+      if (isReachable) this.mail.readOn()
+    })
+  }
+
+  /** Takes in what the engine keeps. @throws {ChatError} UNAVAILABLE */
+  static async open(options: HouseOptions, backbone: Backbone): Promise<House> {
+    const { limits, clock, log } = options
+    const tick = new FlushTick()
+    const hub = new Hub()
+    const bus = await Bus.open(backbone, hub, log)
+    // Nothing happens before somebody is in, which is after this.
+    const opened: { house?: House } = {}
+    const mail = await MailRoom.open(backbone, limits, {
+      onMirrored: (messageId, by) => opened.house?.tellAuthor(messageId, "mirrored", by),
+      log,
+    })
+    const bookmarks = await Bookmarks.open(backbone, clock, log)
+    const channels = await ChannelDirectory.open({
+      limits,
+      clock,
+      tick,
+      store: await ChannelStore.open(backbone, limits),
+      events: {
+        onOpened: (channel) => {
+          const { house } = opened
+          if (house !== undefined) house.#bringIn(channel)
+        },
+        onChanged: (channel) => {
+          const { house } = opened
+          if (house !== undefined) house.#tellChange(channel)
+        },
+        onSaid: (channel, entry) => {
+          const { house } = opened
+          if (house !== undefined) house.#publish(channel, formatStored(entry))
+        },
+        hasMembersElsewhere: ({ name }) => (house?.roster.countElsewhere(name) ?? 0) > 0,
+        log,
+      },
+    })
+    const tasks = await TaskDesk.open(
+      backbone,
+      { limits, clock },
+      {
+        answer: async (author, answer, messageId) => opened.house?.answer(author, answer, messageId),
+        notify: (to, news) => opened.house?.notify(to, news),
+        log,
+      },
+    )
+    opened.house = new House(options, backbone, tick, { hub, bus, mail, bookmarks, channels, tasks })
+    await house.keeper.start(backbone)
+    return house
+  }
+
+  /** Everything that was promised is safe afterwards. */
+  async close(): Promise<void> {
+    this.tasks.close()
+    await this.keeper.close()
+    await this.bookmarks.save()
+    await this.backbone.close()
+  }
+
+  /** Names what is kept, and so the chat: proofs and numbers mean nothing to another. */
+  get serverId(): string {
+    return this.backbone.id
   }
 
   /** The memory of somebody who is not remembered. */
@@ -58,7 +173,6 @@ export class House {
     return {
       meter: new Gcra({ ratePerSecond, burst: rateBurst }),
       sent: new SentIds(rememberedIds),
-      mailbox: undefined,
     }
   }
 
@@ -67,14 +181,141 @@ export class House {
     return `~${this.#bootNonce}${(this.#unnamedFrames++).toString(36)}`
   }
 
+  /** Somebody said who it is: from now on it gets what is for it. */
+  arrive(session: Session): void {
+    const { agent } = session
+    if (agent.isPersistent) this.mail.open(agent, session.confirmsMail)
+    this.tasks.enter(agent)
+  }
+
   /** Takes a session out of everything it was in. */
   depart(session: Session): void {
     const agent = session.admitted
     if (agent === undefined) return
     for (const channel of session.channels) this.channels.abandon(channel, agent)
     session.channels.clear()
+    for (const pattern of session.patterns) this.unsubscribe(session, pattern)
     this.hub.remove(session)
-    if (agent.memory.mailbox !== undefined) this.residents.leave(agent.id)
+    this.tasks.leave(agent)
+    if (agent.isPersistent) {
+      this.mail.close(agent)
+      void this.bookmarks.forget(agent.id)
+      this.residents.leave(agent.id)
+    }
+    this.keeper.departed(agent)
     this.options.log(`left: ${agent.id} ${agent.name}`)
+  }
+
+  /** Sessions a message of `author` in `channel` goes to. */
+  recipientsOf(channel: Channel, author: Agent): number {
+    return channel.recipientsOf(author) + this.roster.countElsewhere(channel.name)
+  }
+
+  /** Tells everybody who shares a channel what the agent of `session` does now. */
+  show(session: Session): void {
+    const { agent, channels } = session
+    tellPresence(this.tick, channels, agent, this.options.clock.now())
+    this.keeper.changed(session)
+    this.tasks.note(agent)
+  }
+
+  /** Hands a message to somebody who has no mail: now or never. */
+  hand(to: AgentId, payload: Payload): void {
+    const session = this.hub.find(to)
+    if (session === undefined) this.#bus.send(to, textOf(payload))
+    else session.outgoing.send(payload)
+  }
+
+  /** Tells the author of a message which rung it reached, now or when it is back. */
+  tellAuthor(messageId: string, state: DeliveryState, by: AgentId, reason?: string): void {
+    const author = `@${messageId.slice(0, messageId.indexOf("."))}` as AgentId
+    const ts = this.options.clock.now()
+    const news: ServerMessage<"DELIVERY"> = {
+      type: "DELIVERY",
+      msg_id: messageId,
+      state,
+      by,
+      ts,
+      ...(reason !== undefined && { reason }),
+    }
+    this.notify(author, news)
+  }
+
+  /** Tells an agent what became of a message of its own, now or when it is back. */
+  notify(to: AgentId, news: ServerMessage<"DELIVERY">): void {
+    const session = this.hub.find(to)
+    const status = this.roster.find(to)?.status
+    if (session !== undefined) session.agent.send(news)
+    else if (status === "offline") this.mail.postNews(to, news)
+    else if (status !== undefined) this.#bus.send(to, JSON.stringify(news))
+  }
+
+  /** Sends what a worker found out, as a message of its own. @throws {ChatError} MAILBOX_FULL, UNAVAILABLE */
+  async answer(author: Agent, { to, ...message }: Answer, messageId: string): Promise<void> {
+    const frame = { type: "MSG", to: to as string as AgentRef, ...message } as const
+    const receipt = { ts: this.options.clock.now(), seq: undefined, recipients: 0, isMember: true, hops: 1 }
+    const text = textOf(formatMessage(author.sender, to, frame, messageId, receipt))
+    if (persistentIdPattern.test(to)) await this.mail.post(to, messageId, text)
+    else this.hand(to, payloadOf(text))
+  }
+
+  /** Has `session` brought into every channel that fits, from now on. */
+  subscribe(session: Session, pattern: ChannelPattern): void {
+    session.patterns.add(pattern)
+    const sessions = this.#patterns.get(pattern)
+    if (sessions === undefined) this.#patterns.set(pattern, new Set([session]))
+    else sessions.add(session)
+  }
+
+  unsubscribe(session: Session, pattern: ChannelPattern): void {
+    session.patterns.delete(pattern)
+    const sessions = this.#patterns.get(pattern)
+    sessions?.delete(session)
+    if (sessions?.size === 0) this.#patterns.delete(pattern)
+  }
+
+  /** What was said in a channel with a history goes to everybody in it but its author. */
+  #publish(channel: Channel, text: string): void {
+    channel.publish(this.hub.find(authorOf(text))?.agent, payloadOf(text))
+  }
+
+  #makeKeeper(): RosterKeeper {
+    const { roster, hub, channels } = this
+    const { clock, limits, log } = this.options
+    return new RosterKeeper({
+      ...{ roster, hub, clock, limits, log },
+      events: {
+        onMoved: (movement, record, name) => channels.get(name)?.noteElsewhere(movement, record),
+        onShown: (record) => {
+          const shared = record.channels.flatMap((name) => channels.get(name) ?? [])
+          tellPresence(this.tick, shared, record, clock.now())
+        },
+        onAway: (id) => this.residents.learn(id),
+        onDisplaced: (session) => displace(session, clock, log),
+      },
+    })
+  }
+
+  #bringIn(channel: Channel): void {
+    for (const [pattern, sessions] of this.#patterns) {
+      if (!matchesChannel(pattern, channel.name)) continue
+      for (const session of sessions) {
+        if (channel.isVisibleTo(session.agent.id)) this.#enter(session, channel, pattern)
+      }
+    }
+  }
+
+  #enter(session: Session, channel: Channel, pattern: ChannelPattern): void {
+    enterChannel(this, session, channel, { pattern })?.catch((error: unknown) => {
+      if (!(error instanceof ChatError)) throw error
+      session.refuse(error)
+    })
+  }
+
+  #tellChange(channel: Channel): void {
+    const { by, settings } = channel.record
+    if (by === undefined) return
+    const ts = this.options.clock.now()
+    channel.deliver({ type: "CHANNEL_CHANGED", channel: channel.name, by, settings, ts }, channel.members)
   }
 }

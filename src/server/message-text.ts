@@ -1,3 +1,4 @@
+import type { LogEntry } from "../backbone/backbone.js"
 import type { ClientMessage } from "../protocol/client-messages.js"
 import type { AgentId, Nick } from "../protocol/names.js"
 import { asciiPayload, type Payload, payloadOf } from "./payload.js"
@@ -39,14 +40,32 @@ export function formatMessage(
   return isPlain && extras === "}" ? asciiPayload(pieces) : payloadOf(pieces.join(""))
 }
 
-function formatExtras({ in_reply_to, kind, mentions, sig }: ClientMessage<"MSG">): string {
+function formatExtras({ parts, in_reply_to, kind, mentions, sig }: ClientMessage<"MSG">): string {
   let text = ""
+  if (parts !== undefined && parts.length > 0) text += `,"parts":${JSON.stringify(parts)}`
   if (in_reply_to !== undefined) text += `,"in_reply_to":${JSON.stringify(in_reply_to)}`
   if (kind !== undefined) text += `,"kind":"${kind}"`
-  if (mentions !== undefined) text += `,"mentions":${JSON.stringify(mentions)}`
+  if (mentions !== undefined && mentions.length > 0) text += `,"mentions":${JSON.stringify(mentions)}`
   if (sig !== undefined) text += `,"sig":${JSON.stringify(sig)}`
   return `${text}}`
 }
+
+/** A message that was kept before it had its number. */
+export function formatStored({ value, seq }: LogEntry): string {
+  return `${value.slice(0, -1)},"seq":${seq}}`
+}
+
+/** Who wrote a text that {@link formatMessage} made. */
+export function authorOf(text: string): AgentId {
+  return text.slice(authorStart, text.indexOf('"', authorStart)) as AgentId
+}
+
+/** When a text that {@link formatMessage} made was taken, in milliseconds since the Unix epoch. */
+export function tsOf(text: string): number {
+  return Number(/,"ts":(\d+),"msg_id":"/.exec(text)?.[1])
+}
+
+const authorStart = '{"type":"MSG","from":"'.length
 
 /** Whether {@link formatMessage} made `text` for this author. */
 export function isWrittenBy(id: AgentId, text: string): boolean {
@@ -65,12 +84,13 @@ export function formatAck(
   receipt: Receipt,
   isDuplicate: boolean,
 ): Payload {
-  const { ts, seq, recipients, isMember } = receipt
+  const { ts, seq, recipients, to, isMember } = receipt
   const pieces = ['{"type":"ACK"']
   if (re !== undefined) pieces.push(',"re":"', re, '"')
   pieces.push(',"msg_id":"', messageId, '","ts":', String(ts))
   pieces.push(',"state":"accepted","recipients":', String(recipients))
   if (seq !== undefined) pieces.push(',"seq":', String(seq))
+  if (to !== undefined) pieces.push(',"to":"', to, '"')
   if (!isMember) pieces.push(',"member":false')
   pieces.push(isDuplicate ? ',"duplicate":true}' : "}")
   return asciiPayload(pieces)

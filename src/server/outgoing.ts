@@ -34,6 +34,7 @@ export class Outgoing implements Flushable {
   #backlog: Buffer[] | undefined
   #backlogBytes = 0
   #isEnded = false
+  #waiters: (() => void)[] = []
 
   constructor(socket: Socket, owner: OutgoingOwner, tick: FlushTick, maxBytes: number) {
     this.#socket = socket
@@ -45,6 +46,25 @@ export class Outgoing implements Flushable {
   /** Bytes that wait because the reader does not read, in this queue and in the socket. */
   get waitingBytes(): number {
     return this.#backlogBytes + this.#socket.writableLength
+  }
+
+  /** Resolves when less than `bytes` wait, or nothing will be sent any more. */
+  async whenBelow(bytes: number): Promise<void> {
+    // What is queued in this turn is written at its end.
+    await new Promise((resolve) => setImmediate(resolve))
+    while (!this.#isEnded && this.waitingBytes >= bytes) {
+      await new Promise<void>((resolve) => {
+        this.#waiters.push(resolve)
+        if (this.#socket.writableNeedDrain) this.#socket.once("drain", () => this.#wake())
+        else setImmediate(() => this.#wake())
+      })
+    }
+  }
+
+  #wake(): void {
+    const waiters = this.#waiters
+    this.#waiters = []
+    for (const wake of waiters) wake()
   }
 
   /** Queues one message for this session alone. */
@@ -152,6 +172,7 @@ export class Outgoing implements Flushable {
   #forget(): void {
     this.#backlog = undefined
     this.#backlogBytes = 0
+    this.#wake()
   }
 }
 

@@ -29,8 +29,8 @@ export interface RelayOptions {
   readonly tls?: TlsFiles
   /** Directory to keep everything in that shall last; absent, with no `backbone`: in memory. */
   readonly data?: string
-  /** Address of NATS servers to keep it in, shared with every other relay there. */
-  readonly backbone?: string
+  /** Address of NATS servers to keep it in, shared with every other relay there; or an engine that is open. */
+  readonly backbone?: string | Backbone
   readonly clock: Clock
   /** Takes one line without its newline. */
   readonly log: (line: string) => void
@@ -73,6 +73,7 @@ async function openBackbone({ clock, log, data, backbone: servers }: RelayOption
     return openSqliteBackbone({ dir: data, clock, log })
   }
   if (servers !== undefined) {
+    if (typeof servers !== "string") return servers
     const { openNatsBackbone } = await import("../backbone/nats.js")
     return openNatsBackbone({ servers, clock, log })
   }
@@ -209,6 +210,7 @@ export class Relay {
     const look = () => {
       if (this.#stopped !== undefined) return
       this.#house.heartbeat.look()
+      this.#house.keeper.look()
       this.#probeLater()
     }
     const readFirst = () => void setImmediate(look)

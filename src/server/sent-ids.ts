@@ -5,8 +5,12 @@ export interface Receipt {
   readonly seq: number | undefined
   /** Sessions it went to at once. */
   readonly recipients: number
+  /** Whom a direct message is for. */
+  readonly to?: string
   /** Whether the sender was in the channel; true for a direct message. */
   readonly isMember: boolean
+  /** It stood in the store already, from before this relay knew of it. */
+  readonly isRepeated?: boolean
   /** Length of the chain of replies it ends, 0 for a message that answers none. */
   readonly hops: number
 }
@@ -26,6 +30,8 @@ interface Entry {
  */
 export class SentIds {
   readonly #count: number
+  /** Of messages whose receipt depends on a store that has not answered. */
+  readonly #pending = new Map<string, Promise<Receipt>>()
   #young = new Map<number, Entry>()
   #old: ReadonlyMap<number, Entry> | undefined
   #size = 0
@@ -49,6 +55,23 @@ export class SentIds {
     const hash = hashOf(id)
     this.#young.set(hash, { id, receipt, next: this.#young.get(hash) })
     this.#size++
+  }
+
+  /** The receipt to come of an id that was used and is not settled. */
+  findPending(id: string): Promise<Receipt> | undefined {
+    return this.#pending.get(id)
+  }
+
+  /** Keeps the receipt as soon as there is one; without one the id is free again. */
+  async settle(id: string, receipt: Promise<Receipt>): Promise<Receipt> {
+    this.#pending.set(id, receipt)
+    try {
+      const settled = await receipt
+      this.remember(id, settled)
+      return settled
+    } finally {
+      this.#pending.delete(id)
+    }
   }
 
   clear(): void {

@@ -4,6 +4,7 @@ import type { WebSocket } from "../base/websocket.js"
 import { Gcra } from "../guards/gcra.js"
 import { ChatError } from "../protocol/errors.js"
 import { closeCodes, type Limits } from "../protocol/limits.js"
+import type { ChannelPattern } from "../protocol/names.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 import type { Agent } from "./agent.js"
 import type { Challenge } from "./challenge.js"
@@ -38,6 +39,8 @@ export class Session implements InletOwner, OutgoingOwner {
   readonly outgoing: Outgoing
   /** What its agent has joined. */
   readonly channels = new Set<Channel>()
+  /** Patterns whose channels it is brought into. */
+  readonly patterns = new Set<ChannelPattern>()
   /** Requests other than messages. */
   readonly requests: Gcra
   /** The question that is open in state `challenged`. */
@@ -138,6 +141,12 @@ export class Session implements InletOwner, OutgoingOwner {
       ...(hint !== undefined && { hint }),
     } as const
     this.send(body, re)
+  }
+
+  /** Whether the peer's frames are taken off the network. */
+  read(isReading: boolean): void {
+    if (isReading) this.#webSocket.resume()
+    else this.#webSocket.pause()
   }
 
   /** Sends what waits, then a close frame; a peer that does not read on is dropped after 5 s. */

@@ -18,7 +18,7 @@ function channelNamed(name: string, tick: FlushTick): Channel {
   const limits = { retainedMessages: 50, retainedBytes: 2_000 }
   const budget = new Budget(1_000_000)
   const options = {
-    isInviteOnly: false,
+    record: { isInviteOnly: false, isDurable: false, settings: {}, invited: [] },
     isPermanent: false,
     seq: 0,
     limits,
@@ -34,7 +34,7 @@ function agentAt(tick: FlushTick, name: string) {
   const owner = { isWritable: true, onOverflow: () => {} }
   const memory = { meter: new Gcra({ ratePerSecond: 1, burst: 1 }), sent: new SentIds(1), mailbox: undefined }
   const outgoing = new Outgoing(socket.socket, owner, tick, 1_000_000)
-  return { socket, agent: new Agent(`@${name}` as AgentId, name as Nick, memory, outgoing) }
+  return { socket, agent: new Agent(`@${name}` as AgentId, name as Nick, memory, outgoing, { clock: new FakeClock(), staleMs: 1 }) }
 }
 
 const step = fc.record({

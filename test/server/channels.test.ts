@@ -24,8 +24,8 @@ describe("JOIN", () => {
       channel: "#general",
       agents: [eve.id, bob.id],
       roster: [
-        { id: eve.id, name: "eve", status: "idle" },
-        { id: bob.id, name: "bob", status: "idle" },
+        { id: eve.id, name: "eve", status: "idle", since: house.clock.now(), seen_ts: house.clock.now() },
+        { id: bob.id, name: "bob", status: "idle", since: house.clock.now(), seen_ts: house.clock.now() },
       ],
       count: 2,
       seq: 0,

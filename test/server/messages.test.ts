@@ -55,10 +55,12 @@ describe("MSG to a channel", () => {
     const house = await TestRelay.start()
     const bob = await house.enter("bob")
     const eve = await house.enter("eve", "#general")
-    const extras = { in_reply_to: 'x".1', kind: "inform", mentions: ["@eve"], sig: "a..b" }
-    bob.wire.say({ type: "MSG", to: "#general", content: "hi", ts: 1, other: 1, replay: true, ...extras })
+    const extras = { in_reply_to: 'x".1', kind: "inform", mentions: [eve.id], sig: "a..b" }
+    const parts = [{ kind: "data", data: { a: [1, null] } }]
+    const all = { ...extras, parts, mentions: ["@Eve", eve.id] }
+    bob.wire.say({ type: "MSG", to: "#general", content: "hi", ts: 1, other: 1, replay: true, ...all })
     const message = await eve.wire.next("MSG")
-    expect(message).toMatchObject(extras)
+    expect(message).toMatchObject({ ...extras, parts })
     expect(message).not.toHaveProperty("other")
     expect(message).not.toHaveProperty("replay")
     expect(message.ts).toBe(house.clock.now())

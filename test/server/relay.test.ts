@@ -49,6 +49,7 @@ describe("a relay's HTTP side", () => {
       sessions: 1,
       agents: 1,
       channels: 3,
+      store: { kind: "memory", reachable: true },
     })
   })
 

@@ -1,60 +1,84 @@
 import type { ClientHandlers, ClientMessage } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
-import { type AgentId, type Channel as ChannelName, persistentIdPattern } from "../../protocol/names.js"
+import {
+  type AgentId,
+  type Channel as ChannelName,
+  type ChannelPattern,
+  isChannelPattern,
+  matchesChannel,
+  persistentIdPattern,
+} from "../../protocol/names.js"
 import { resolveAgent } from "../address.js"
 import type { Channel } from "../channel.js"
+import { mergeSettings } from "../channel-record.js"
+import { enterChannel } from "../entrance.js"
 import type { House } from "../house.js"
-import { formatReplay, isWrittenBy } from "../message-text.js"
-import { payloadOf } from "../payload.js"
 import type { Session } from "../session.js"
 
-/** Ids listed in JOINED; `count` tells how many there are. */
-const joinedIds = 1_000
-/** Entries listed in JOINED: a newcomer of a large channel asks LIST_AGENTS for the rest. */
-const joinedRoster = 50
 /** Agents one channel may have invited. */
 const maxInvitations = 10_000
+/** Patterns one session may have. */
+const maxPatterns = 100
 
 type ChannelMessage = "JOIN" | "LEAVE" | "CREATE_CHANNEL" | "SET_CHANNEL" | "INVITE" | "LIST_CHANNELS"
 
 /** Coming into channels and going out of them. */
 export function channelHandlers(house: House): Pick<ClientHandlers<Session>, ChannelMessage> {
   const { channels } = house
-  const { clock, limits } = house.options
+  const { clock } = house.options
   return {
-    JOIN(session, message) {
-      const channel = channels.find(message.channel as ChannelName, session.agent.id)
-      enter(session, channel, message.id)
-      const { id } = session.agent
-      for (const text of channel.replay(message.since, limits.bufferSize)) {
-        if (!isWrittenBy(id, text)) session.outgoing.send(payloadOf(formatReplay(text)))
+    JOIN(session, { id: re, channel: wanted, since }) {
+      if (isChannelPattern(wanted)) return enterPattern(house, session, wanted, re)
+      return enterChannel(house, session, channels.find(wanted, session.agent.id), { since, re })
+    },
+
+    async LEAVE(session, { id: re, channel: wanted }) {
+      if (isChannelPattern(wanted)) await leavePattern(house, session, wanted)
+      else await leave(house, session, channels.findJoined(wanted, session.agent))
+      session.send({ type: "LEFT", channel: wanted }, re)
+    },
+
+    async CREATE_CHANNEL(session, message) {
+      const { agent } = session
+      const channel = await channels.create(message.channel, {
+        isInviteOnly: message.invite_only ?? false,
+        isDurable: message.durable ?? false,
+        settings: mergeSettings({}, pickSettings(message)),
+        by: agent.id,
+        invited: [agent.id],
+      })
+      await enterChannel(house, session, channel, { re: message.id })
+    },
+
+    async SET_CHANNEL(session, message) {
+      const { agent } = session
+      const change = pickSettings(message)
+      if (!persistentIdPattern.test(agent.id)) {
+        throw new ChatError("IDENTITY_REQUIRED", "SET_CHANNEL: only who has proven a key changes a channel")
       }
+      if (message.channel === "*") {
+        const { replay, window } = change
+        await channels.store.setDefaults(mergeSettings(channels.store.defaults, { replay, window }))
+      } else {
+        await channels.change(channels.findJoined(message.channel, agent), (record) => ({
+          ...record,
+          settings: mergeSettings(record.settings, change),
+          by: agent.id,
+        }))
+      }
+      session.send({ type: "ACK", ts: clock.now(), state: "done" }, message.id)
     },
 
-    LEAVE(session, message) {
-      const channel = channels.findJoined(message.channel as ChannelName, session.agent)
-      session.channels.delete(channel)
-      channels.leave(channel, session.agent)
-      session.send({ type: "LEFT", channel: channel.name }, message.id)
-    },
-
-    CREATE_CHANNEL(session, message) {
-      const channel = channels.create(message.channel, message.invite_only ?? false)
-      channel.invite(session.agent.id)
-      enter(session, channel, message.id)
-    },
-
-    SET_CHANNEL() {
-      throw new ChatError("UNSUPPORTED", "SET_CHANNEL: not built yet")
-    },
-
-    INVITE(session, message) {
+    async INVITE(session, message) {
       const channel = channels.findJoined(message.channel, session.agent)
       const invited = whomToInvite(house, message)
       if (channel.invitations >= maxInvitations) {
         throw new ChatError("LIMIT_REACHED", `agent: ${channel.name} has invited ${maxInvitations} agents`)
       }
-      channel.invite(invited)
+      await channels.change(channel, (record) => ({
+        ...record,
+        invited: [...new Set([...record.invited, invited])],
+      }))
       const ts = clock.now()
       const { id: from, name } = session.agent
       house.hub.find(invited)?.send({ type: "INVITE", channel: channel.name, from, name, ts })
@@ -62,28 +86,68 @@ export function channelHandlers(house: House): Pick<ClientHandlers<Session>, Cha
     },
 
     LIST_CHANNELS(session, message) {
-      const list = channels.visibleTo(session.agent.id).map((channel) => channel.entry)
-      session.send({ type: "CHANNELS", list }, message.id)
+      const list = channels.visibleTo(session.agent.id).map((channel) => {
+        const { entry } = channel
+        return { ...entry, agents: entry.agents + house.roster.countElsewhere(channel.name) }
+      })
+      const { defaults } = channels.store
+      const told = Object.keys(defaults).length > 0 ? { defaults } : {}
+      session.send({ type: "CHANNELS", list, ...told }, message.id)
     },
   }
 }
 
-function enter(session: Session, channel: Channel, re: string | undefined): void {
-  session.channels.add(channel)
-  channel.join(session.agent)
-  const agents: AgentId[] = []
-  const roster = []
-  for (const member of channel.members) {
-    if (agents.length >= joinedIds) break
-    agents.push(member.id)
-    if (roster.length < joinedRoster) roster.push(member.rosterEntry)
+type Settings = Pick<ClientMessage<"SET_CHANNEL">, "description" | "instructions" | "replay" | "window">
+
+function pickSettings({ description, instructions, replay, window }: Settings) {
+  return { description, instructions, replay, window }
+}
+
+/** Enters every channel that fits, and has the session brought into those to come. */
+async function enterPattern(
+  house: House,
+  session: Session,
+  pattern: ChannelPattern,
+  re: string | undefined,
+): Promise<void> {
+  if (session.patterns.size >= maxPatterns && !session.patterns.has(pattern)) {
+    throw new ChatError("LIMIT_REACHED", `channel: at most ${maxPatterns} patterns`)
   }
-  const { name, members, seq, isInviteOnly } = channel
-  const count = members.size
-  session.send({ type: "JOINED", channel: name, agents, roster, count, seq, invite_only: isInviteOnly }, re)
+  house.subscribe(session, pattern)
+  const none = { agents: [], roster: [], count: 0, seq: 0, invite_only: false }
+  session.send({ type: "JOINED", channel: pattern, ...none, pattern }, re)
+  for (const channel of house.channels.visibleTo(session.agent.id)) {
+    if (!matchesChannel(pattern, channel.name) || session.channels.has(channel)) continue
+    await enterChannel(house, session, channel, { pattern })
+  }
+}
+
+/** Leaves every channel that fits and no other pattern of the session brings. */
+async function leavePattern(house: House, session: Session, pattern: ChannelPattern): Promise<void> {
+  if (!session.patterns.has(pattern)) {
+    throw new ChatError("NOT_IN_CHANNEL", `channel: ${pattern} was not joined`)
+  }
+  house.unsubscribe(session, pattern)
+  for (const channel of session.channels) {
+    if (!matchesChannel(pattern, channel.name) || isBrought(session, channel.name)) continue
+    await leave(house, session, channel)
+    session.send({ type: "LEFT", channel: channel.name })
+  }
+}
+
+function isBrought({ patterns }: Session, name: ChannelName): boolean {
+  return [...patterns].some((pattern) => matchesChannel(pattern, name))
+}
+
+async function leave(house: House, session: Session, channel: Channel): Promise<void> {
+  const { agent } = session
+  if (channel.isDurable) await house.bookmarks.leave(agent.id, channel.name)
+  session.channels.delete(channel)
+  house.channels.leave(channel, agent)
+  house.keeper.changed(session)
 }
 
 /** A key's id may be invited before its holder was ever here. */
-function whomToInvite({ hub, residents }: House, { agent }: ClientMessage<"INVITE">): AgentId {
-  return persistentIdPattern.test(agent) ? (agent as string as AgentId) : resolveAgent(agent, hub, residents)
+function whomToInvite({ roster }: House, { agent }: ClientMessage<"INVITE">): AgentId {
+  return persistentIdPattern.test(agent) ? (agent as string as AgentId) : resolveAgent(agent, roster, "agent")
 }

@@ -1,0 +1,171 @@
+import type { LogEntry } from "../backbone/backbone.js"
+import type { AgentId } from "../protocol/names.js"
+import { persistentIdPattern } from "../protocol/names.js"
+import type { RosterEntry, ServerMessage } from "../protocol/server-messages.js"
+import type { Channel } from "./channel.js"
+import { durationMs } from "./channel-record.js"
+import type { House } from "./house.js"
+import { formatReplay, formatStored, isWrittenBy, tsOf } from "./message-text.js"
+import { payloadOf } from "./payload.js"
+import { formatEntry } from "./roster-record.js"
+import type { Session } from "./session.js"
+
+/** Ids listed in JOINED; `count` tells how many there are. */
+const joinedIds = 1_000
+/** Entries listed in JOINED: a newcomer of a large channel asks LIST_AGENTS for the rest. */
+const joinedRoster = 50
+/** Bytes on the way to a newcomer, beyond which the next page of history waits. */
+const aheadBytes = 1024 * 1024
+
+/** How somebody comes in. */
+export interface Entry {
+  /** Number of the last message it has. */
+  readonly since?: number | undefined
+  /** The pattern that brings it in. */
+  readonly pattern?: string
+  /** The id of the frame this answers. */
+  readonly re?: string | undefined
+}
+
+/**
+ * Lets a session into a channel: JOINED, then what it missed, then what is said from now on, each once and in
+ * order. A second time nothing happens but the answer.
+ * @returns a promise where the channel's messages are kept outside of this relay's memory
+ */
+export function enterChannel(
+  house: House,
+  session: Session,
+  channel: Channel,
+  entry: Entry,
+): Promise<void> | undefined {
+  const { agent } = session
+  if (channel.history !== undefined) return new Passage(house, session, channel).enter(entry)
+  session.channels.add(channel)
+  channel.join(agent)
+  answer(session, channel, entry)
+  const texts = channel.replay(entry.since, house.options.limits.bufferSize)
+  const earliestTs = entry.since === undefined ? replayFrom(house, channel) : -Infinity
+  for (const text of texts) {
+    if (!isWrittenBy(agent.id, text) && tsOf(text) >= earliestTs)
+      session.outgoing.send(payloadOf(formatReplay(text)))
+  }
+  return undefined
+}
+
+/** The way into a channel whose messages are kept by an engine. */
+class Passage {
+  readonly #house: House
+  readonly #session: Session
+  readonly #channel: Channel
+
+  constructor(house: House, session: Session, channel: Channel) {
+    this.#house = house
+    this.#session = session
+    this.#channel = channel
+  }
+
+  async enter(entry: Entry): Promise<void> {
+    const { agent } = this.#session
+    const channel = this.#channel
+    await this.#house.channels.know(channel)
+    if (channel.members.has(agent)) {
+      answer(this.#session, channel, entry)
+      return
+    }
+    const resumeAt = await this.#findPlace(entry.since)
+    this.#session.channels.add(channel)
+    answer(this.#session, channel, entry)
+    let at = resumeAt ?? channel.seq
+    if (resumeAt === undefined) at = await this.#replay(at)
+    await this.#catchUp(at, entry.since !== undefined && !channel.isDurable)
+  }
+
+  /** Where a member goes on; undefined for a newcomer, who is one from now on. */
+  async #findPlace(since: number | undefined): Promise<number | undefined> {
+    const { id } = this.#session.agent
+    const { name, isDurable, seq } = this.#channel
+    if (!isDurable || !persistentIdPattern.test(id)) return since
+    const place = await this.#house.bookmarks.find(id, name)
+    if (place === undefined) {
+      await this.#house.bookmarks.enter(id, name, seq)
+      return undefined
+    }
+    return Math.max(place.from, since ?? place.at)
+  }
+
+  /** Shows a newcomer what was said last. @returns where to go on */
+  async #replay(seq: number): Promise<number> {
+    const earliestTs = replayFrom(this.#house, this.#channel)
+    const count = earliestTs === Infinity ? 0 : this.#house.options.limits.bufferSize
+    const page = (await this.#channel.history?.last(count)) ?? []
+    const told = page.filter((message) => message.seq <= this.#channel.seq)
+    for (const message of told) if (message.ts >= earliestTs) this.#show(message, true)
+    return told.at(-1)?.seq ?? seq
+  }
+
+  /**
+   * Shows everything after `seq`, then takes the session in. What is read stops at what the log has told: the
+   * rest comes to a member by itself, and between the last look and the joining nothing can.
+   */
+  async #catchUp(seq: number, isReplay: boolean): Promise<void> {
+    const { outgoing, agent } = this.#session
+    const channel = this.#channel
+    let at = seq
+    while (at < channel.seq && this.#session.isReady) {
+      await outgoing.whenBelow(aheadBytes)
+      const page = (await channel.history?.after(at)) ?? []
+      const told = page.filter((message) => message.seq <= channel.seq)
+      for (const message of told) this.#show(message, isReplay)
+      at = told.at(-1)?.seq ?? channel.seq
+    }
+    if (!this.#session.isReady) return
+    channel.join(agent)
+    this.#house.keeper.changed(this.#session)
+  }
+
+  #show(message: LogEntry, isReplay: boolean): void {
+    const text = formatStored(message)
+    if (isWrittenBy(this.#session.agent.id, text)) return
+    this.#session.outgoing.send(payloadOf(isReplay ? formatReplay(text) : text))
+  }
+}
+
+/** The earliest time from which a newcomer is shown what was said: Infinity for nothing at all. */
+function replayFrom({ channels, options }: House, channel: Channel): number {
+  const { replay = true, window } = { ...channels.store.defaults, ...channel.settings }
+  if (!replay) return Infinity
+  return window === undefined ? -Infinity : options.clock.now() - durationMs(window)
+}
+
+function answer(session: Session, channel: Channel, { re, pattern }: Entry): void {
+  const { agent } = session
+  // Whoever is still reading what it missed is no member yet.
+  const present = channel.members.has(agent) ? channel.members : new Set([...channel.members, agent])
+  const agents: AgentId[] = []
+  const roster: RosterEntry[] = []
+  for (const member of present) {
+    if (agents.length >= joinedIds) break
+    agents.push(member.id)
+    if (roster.length < joinedRoster) roster.push(member.rosterEntry)
+  }
+  for (const record of house.roster.membersElsewhere(channel.name)) {
+    if (agents.length >= joinedIds) break
+    agents.push(record.id)
+    if (roster.length < joinedRoster)
+      roster.push(formatEntry(record, { now: clock.now(), staleMs: limits.staleMs }))
+  }
+  const { name, seq, isInviteOnly, isDurable, settings } = channel
+  const message: ServerMessage<"JOINED"> = {
+    type: "JOINED",
+    channel: name,
+    agents,
+    roster,
+    count: present.size,
+    seq,
+    invite_only: isInviteOnly,
+    ...(isDurable && { durable: true }),
+    ...(Object.keys(settings).length > 0 && { settings }),
+    ...(pattern !== undefined && { pattern }),
+  }
+  session.send(message, re)
+}
