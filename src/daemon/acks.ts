@@ -21,6 +21,7 @@ const rotateBytes = 8 * 1024 * 1024
 /** More than a crash can make us hear again: the relay repeats what it said of the lines that are sent again. */
 const rememberedRungs = 2048
 const recallBytes = 1024 * 1024
+const readBytes = 2 * 1024 * 1024
 
 /** acks.jsonl: each rung of each line once, also over crashes. What the disk refuses is kept and tried again. */
 export class AckLog {
@@ -67,6 +68,16 @@ export class AckLog {
     })
   }
 
+  /** The newest rungs that are on the disk, oldest first; none when it cannot be read. */
+  readAll(): Ack[] {
+    this.flush()
+    let lines: string[] = []
+    this.#problems.attempt("acks.jsonl", "read", () => {
+      lines = this.#log.readNewest(readBytes)
+    })
+    return lines.flatMap(parseAck)
+  }
+
   #recall(): Set<string> {
     const lines = this.#log.readNewest(recallBytes).slice(-rememberedRungs)
     return new Set(lines.flatMap(readRung))
@@ -91,10 +102,16 @@ function nameRung(ack: Ack): string {
   return `${ack.id} ${ack.state} ${ack.by ?? ""} ${ack.line_sha256?.slice(0, 12) ?? ""}`
 }
 
-/** The rung of a line of the file, which a user may have edited. */
+/** The rung of a line of the file. */
 function readRung(line: string): string[] {
+  return parseAck(line).map(nameRung)
+}
+
+/** A line of the file, which a user may have edited; none when it is no object. */
+function parseAck(line: string): Ack[] {
   try {
-    return [nameRung(JSON.parse(line) as Ack)]
+    const value: unknown = JSON.parse(line)
+    return typeof value === "object" && value !== null ? [value as Ack] : []
   } catch {
     return []
   }

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs"
 import { writeFileAtomic } from "../base/atomic-file.js"
 import type { ChatError } from "../protocol/errors.js"
+import { isChannelPattern } from "../protocol/names.js"
 import { asFileProblem } from "./file-problem.js"
 
 /** A place in one channel of one relay. */
@@ -19,7 +20,11 @@ interface Stored {
   readonly serverId: string
   readonly places: Places
   readonly inviteOnly: readonly string[]
+  readonly patterns: Patterns
 }
+
+/** Patterns of channels to be in, each with the channels that it alone brought. */
+type Patterns = Map<string, Set<string>>
 
 /**
  * The channels a daemon is in, and how far its inbox has each. Kept in one small file that may lag
@@ -32,14 +37,16 @@ export class Bookmarks {
   #serverId: string
   readonly #places: Places
   readonly #inviteOnly: Set<string>
+  readonly #patterns: Patterns
   #isSaved = true
 
-  private constructor(path: string, server: string, { serverId, places, inviteOnly }: Stored) {
+  private constructor(path: string, server: string, { serverId, places, inviteOnly, patterns }: Stored) {
     this.#path = path
     this.#server = server
     this.#serverId = serverId
     this.#places = places
     this.#inviteOnly = new Set(inviteOnly)
+    this.#patterns = patterns
   }
 
   /**
@@ -55,6 +62,47 @@ export class Bookmarks {
   /** The channels to be in, whether or not a message of them was seen. */
   get channels(): readonly string[] {
     return [...this.#places.keys()]
+  }
+
+  /** The patterns of channels to be in. */
+  get patterns(): readonly string[] {
+    return [...this.#patterns.keys()]
+  }
+
+  /** Remembers a pattern. */
+  addPattern(pattern: string): void {
+    if (this.#patterns.has(pattern)) return
+    this.#patterns.set(pattern, new Set())
+    this.#isSaved = false
+  }
+
+  /** Forgets a pattern. @returns the channels that it alone had brought */
+  forgetPattern(pattern: string): readonly string[] {
+    const brought = this.#patterns.get(pattern) ?? []
+    if (this.#patterns.delete(pattern)) this.#isSaved = false
+    return [...brought]
+  }
+
+  /** Whether a pattern brought a channel, and nobody asked for it by its name. */
+  isBrought(channel: string): boolean {
+    return [...this.#patterns.values()].some((brought) => brought.has(channel))
+  }
+
+  /** A pattern brought a channel. */
+  bring(channel: string, pattern: string): void {
+    this.addPattern(pattern)
+    this.#patterns.get(pattern)?.add(channel)
+    this.#isSaved = false
+  }
+
+  /** Somebody asked for the channel by its name: it stays when a pattern is left. */
+  keep(channel: string): void {
+    for (const brought of this.#patterns.values()) if (brought.delete(channel)) this.#isSaved = false
+  }
+
+  /** Whether a channel was entered, on this relay or an earlier one. */
+  isKnown(channel: string): boolean {
+    return typeof this.#places.get(channel) === "number"
   }
 
   /**
@@ -103,6 +151,7 @@ export class Bookmarks {
   /** The channel was left: it is not entered again by itself. */
   forget(channel: string): void {
     this.#inviteOnly.delete(channel)
+    this.keep(channel)
     if (this.#places.delete(channel)) this.#isSaved = false
   }
 
@@ -117,6 +166,7 @@ export class Bookmarks {
       server_id: this.#serverId,
       channels,
       invite_only: inviteOnly,
+      patterns: Object.fromEntries([...this.#patterns].map(([pattern, brought]) => [pattern, [...brought]])),
     }
     try {
       writeFileAtomic(this.#path, `${JSON.stringify(stored)}\n`)
@@ -143,7 +193,7 @@ function newcomer(places: Places): Places {
 
 function parseBookmarks(text: string): Stored {
   const places: Places = new Map()
-  const { server, server_id: serverId, channels, invite_only: inviteOnly } = parseObject(text)
+  const { server, server_id: serverId, channels, invite_only: inviteOnly, patterns } = parseObject(text)
   if (typeof channels === "object" && channels !== null) {
     for (const [channel, seq] of Object.entries(channels)) {
       places.set(channel, Number.isSafeInteger(seq) ? (seq as number) : null)
@@ -153,8 +203,22 @@ function parseBookmarks(text: string): Stored {
     server: typeof server === "string" ? server : "",
     serverId: typeof serverId === "string" ? serverId : "",
     places,
-    inviteOnly: Array.isArray(inviteOnly) ? inviteOnly.filter((name) => typeof name === "string") : [],
+    inviteOnly: namesIn(inviteOnly),
+    patterns: parsePatterns(patterns),
   }
+}
+
+function parsePatterns(value: unknown): Patterns {
+  if (typeof value !== "object" || value === null) return new Map()
+  return new Map(
+    Object.entries(value)
+      .filter(([pattern]) => isChannelPattern(pattern))
+      .map(([pattern, brought]) => [pattern, new Set(namesIn(brought))]),
+  )
+}
+
+function namesIn(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter((name) => typeof name === "string") : []
 }
 
 function parseObject(text: string): Readonly<Record<string, unknown>> {

@@ -1,24 +1,34 @@
 import type { Connection } from "../client/connection.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 import type { Bookmark, Bookmarks } from "./bookmarks.js"
+import type { SafeBatch } from "./inbox-commit.js"
+import type { UnreadMail } from "./unread-mail.js"
 
 /** What the inbox hands back once the line of a message is on disk. */
 export type Mark = { readonly direct: string } | Bookmark
 
 /** @returns what to confirm when the message is on disk; undefined when nothing is */
 export function markOf(message: ServerMessage, serverId: string): Mark | undefined {
+  if (message.type === "TASK") return { direct: message.task }
   if (message.type !== "MSG") return undefined
   if (!message.to.startsWith("#")) return { direct: message.msg_id }
   return message.seq === undefined ? undefined : { serverId, channel: message.to, seq: message.seq }
 }
 
-/** Tells the relay what is safely on disk, and keeps the place in each channel. */
-export function confirm(marks: readonly Mark[], bookmarks: Bookmarks, session: Connection | undefined): void {
+/** Tells the relay what is safely on disk, keeps the place in each channel, and what a reader is to take. */
+export function confirm(
+  { marks, seqs }: Pick<SafeBatch, "marks" | "seqs">,
+  { bookmarks, unread }: { bookmarks: Bookmarks; unread: Pick<UnreadMail, "add"> },
+  session: Connection | undefined,
+): void {
   const ids: string[] = []
   const places = new Map<string, Bookmark>()
-  for (const mark of marks) {
-    if ("direct" in mark) ids.push(mark.direct)
-    else if (mark.seq >= (places.get(mark.channel)?.seq ?? 0)) places.set(mark.channel, mark)
+  for (const [index, mark] of (marks as readonly Mark[]).entries()) {
+    const seq = seqs[index]
+    if ("direct" in mark) {
+      ids.push(mark.direct)
+      if (seq !== undefined) unread.add(seq, mark.direct)
+    } else if (mark.seq >= (places.get(mark.channel)?.seq ?? 0)) places.set(mark.channel, mark)
   }
   bookmarks.advance([...places.values()])
   if (session === undefined) return

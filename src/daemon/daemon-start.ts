@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs"
 import { ChatError } from "../protocol/errors.js"
 import { defaultChannels } from "../protocol/limits.js"
-import { type Channel, parseChannel, parseInstanceName, parseNick } from "../protocol/names.js"
+import { type Channel, parseInstanceName, parseNick, parseSubscription } from "../protocol/names.js"
 import type { DaemonOptions } from "./daemon.js"
 import { ensureHome } from "./home.js"
 import type { RootPaths } from "./instance-paths.js"
@@ -14,6 +14,7 @@ export interface DaemonStart {
   /** Identity file; absent for the daemon's own one, made on first start. */
   readonly identity?: string
   readonly ephemeral: boolean
+  /** Names and patterns. */
   readonly channels?: readonly string[]
   readonly role?: string
   readonly compat: boolean
@@ -26,7 +27,7 @@ export interface DaemonStart {
  */
 export async function prepareStart(root: RootPaths, start: DaemonStart): Promise<DaemonOptions> {
   const name = parseInstanceName(start.name)
-  const channels = start.channels?.map(parseChannel)
+  const channels = start.channels?.map(parseSubscription)
   const nick = parseNick(start.nick)
   ensureHome(root)
   const identity = start.ephemeral ? undefined : await loadIdentity(root, start)

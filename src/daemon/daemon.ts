@@ -3,21 +3,29 @@ import type { Clock } from "../base/clock.js"
 import type { Connection } from "../client/connection.js"
 import type { Identity } from "../identity/identity-file.js"
 import { ChatError } from "../protocol/errors.js"
-import type { Channel, InstanceName, Nick } from "../protocol/names.js"
+import type { Channel, ChannelPattern, InstanceName, Nick } from "../protocol/names.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 import { AckLog } from "./acks.js"
 import { Bookmarks } from "./bookmarks.js"
 import { confirm, type Mark, markOf } from "./confirmations.js"
 import { DaemonLog } from "./daemon-log.js"
+import { DaemonMemory } from "./daemon-memory.js"
+import { HeldTasks } from "./held-tasks.js"
 import { Inbox } from "./inbox.js"
+import { readDirectId, readSeq } from "./inbox-line.js"
 import type { InstancePaths } from "./instance-paths.js"
+import { Ladder } from "./ladder.js"
+import { LineOutcomes } from "./line-outcomes.js"
 import { Memberships } from "./memberships.js"
-import { echoLine, type MirroredLine, mirrorLine } from "./mirror.js"
+import { isFromSender, lostTaskLine, type MirroredLine, mirrorLine, welcomeLine } from "./mirror.js"
 import { News } from "./news.js"
-import { Outbox, type OutboxLine } from "./outbox.js"
+import { Outbox } from "./outbox.js"
+import { OutboxProblems } from "./outbox-problems.js"
 import { OutboxPump } from "./outbox-pump.js"
+import { OwnPresence } from "./own-presence.js"
 import { RelayLink } from "./relay-link.js"
 import { StatusBoard } from "./status-board.js"
+import { UnreadMail } from "./unread-mail.js"
 
 /** How one daemon is run. */
 export interface DaemonOptions {
@@ -27,8 +35,8 @@ export interface DaemonOptions {
   readonly nick: Nick
   /** Absent for an ephemeral daemon. */
   readonly identity?: Identity
-  /** Channels to be in; absent: those of the last run, else the default ones. */
-  readonly channels?: readonly Channel[]
+  /** Channels and patterns of them to be in; absent: those of the last run, else the default ones. */
+  readonly channels?: readonly (Channel | ChannelPattern)[]
   readonly defaultChannels: readonly Channel[]
   readonly role?: string
   readonly compat: boolean
@@ -45,6 +53,9 @@ export interface DaemonHost {
   onStopped(name: InstanceName, reason: ChatError | undefined): void
 }
 
+/** Refusals of a channel that later tries may not meet. */
+const passing: ReadonlySet<string> = new Set(["UNAVAILABLE", "TIMEOUT", "RATE_LIMITED", "SHUTTING_DOWN"])
+
 /** One identity's connection mirrored to files. */
 export class Daemon {
   readonly #options: DaemonOptions
@@ -59,8 +70,15 @@ export class Daemon {
   readonly #log: DaemonLog
   readonly #news: News
   readonly #status: StatusBoard
-  /** Channels posted to from outside, told of once per session. */
-  readonly #foreign = new Set<string>()
+  readonly #memory: DaemonMemory
+  readonly #presence: OwnPresence
+  readonly #tasks: HeldTasks
+  readonly #unread: UnreadMail
+  readonly #ladder: Ladder
+  readonly #cursorProblems: OutboxProblems
+  /** Channels and patterns that this session could not enter yet. */
+  #unentered: ReadonlySet<string> = new Set()
+  readonly #outcomes: LineOutcomes
 
   /** Opens every file. The pid file must be held by the caller. */
   constructor(paths: InstancePaths, options: DaemonOptions, host: DaemonHost) {
@@ -70,22 +88,56 @@ export class Daemon {
     const { clock } = host
     this.#log = new DaemonLog(paths.log, clock)
     this.#status = new StatusBoard(paths.status, clock, this.#log)
+    const log = (line: string) => {
+      this.#log.write(line)
+    }
     this.#bookmarks = Bookmarks.open(paths.bookmarks, options.server)
-    const remembered = this.#bookmarks.channels as Channel[]
-    const channels = options.channels ?? (remembered.length > 0 ? remembered : options.defaultChannels)
-    this.#memberships = new Memberships(this.#bookmarks, channels)
+    this.#memberships = new Memberships(this.#bookmarks, this.#wantedChannels(), (joined) => {
+      const line = welcomeLine(joined)
+      if (line !== undefined) this.#mirror({ line })
+    })
+    this.#memory = DaemonMemory.open(paths.memory)
+    this.#presence = new OwnPresence(this.#memory, clock, log)
+    this.#tasks = new HeldTasks(this.#memory, clock, {
+      isWorking: () => this.#presence.isWorking,
+      onLost: (task, reason) => {
+        this.#log.write(`task lost: ${task}: ${reason}`)
+        this.#mirror({ line: lostTaskLine(task, reason, clock.now()) })
+      },
+    })
+    this.#unread = new UnreadMail(paths.cursors, this.#memory, () => clock.monotonic())
+    this.#cursorProblems = new OutboxProblems((problem) => {
+      this.#status.setProblem("cursors", problem)
+    })
     this.#inbox = this.#openInbox(paths, clock)
     this.#news = new News(this.#inbox, this.#log, clock)
     this.#outbox = this.#openOutbox(paths, clock)
     this.#acks = AckLog.open(paths.acks, (problem) => {
       this.#status.setProblem("acks", problem)
     })
+    this.#ladder = new Ladder(this.#acks, log)
+    this.#outcomes = new LineOutcomes({
+      ladder: this.#ladder,
+      news: this.#news,
+      tasks: this.#tasks,
+      presence: this.#presence,
+      self: () => this.agentId ?? "",
+      ...(options.echo && {
+        echo: (line) => {
+          this.#mirror(line)
+        },
+      }),
+    })
     this.#pump = new OutboxPump(this.#outbox, this.#acks, clock, {
       onAnswered: (line, answer) => {
-        this.#answered(line, answer)
+        this.#outcomes.answered(line, answer)
+        if (line.frame.type === "SET_PRESENCE") this.#publish()
       },
       onRejected: (line, error) => {
-        this.#news.rejected(line, error)
+        this.#outcomes.rejected(line, error)
+      },
+      onHindered: (error) => {
+        this.#status.setProblem("relay", error)
       },
     })
     this.#link = this.#makeLink(clock)
@@ -100,11 +152,12 @@ export class Daemon {
 
   /** Ends the session, leaves every line where a next run finds it, and says `stopped` in the status. */
   async stop(): Promise<void> {
+    this.#lookAtReaders()
     await this.#link.stop()
     await this.#inbox.close()
     this.#outbox.close()
     this.#acks.flush()
-    this.#bookmarks.save()
+    this.#save()
     this.#publish()
     this.#status.flush()
   }
@@ -114,8 +167,10 @@ export class Daemon {
     this.#inbox.tick()
     this.#outbox.sweep()
     this.#acks.flush()
-    this.#saveBookmarks()
+    this.#lookAtReaders()
+    this.#save()
     this.#pump.pump()
+    this.#enterRest()
     this.#publish()
   }
 
@@ -124,12 +179,22 @@ export class Daemon {
     return this.#options.identity?.agentId ?? this.#link.connection?.welcome.agent_id
   }
 
+  #wantedChannels(): readonly (Channel | ChannelPattern)[] {
+    const { channels, defaultChannels } = this.#options
+    const remembered = [...this.#bookmarks.channels, ...this.#bookmarks.patterns] as Channel[]
+    return channels ?? (remembered.length > 0 ? remembered : defaultChannels)
+  }
+
   #openInbox(paths: InstancePaths, clock: Clock): Inbox {
     return Inbox.open({
       paths,
       clock,
-      onDurable: ({ marks }) => {
-        confirm(marks as Mark[], this.#bookmarks, this.#link.connection)
+      onDurable: (batch) => {
+        confirm(batch, { bookmarks: this.#bookmarks, unread: this.#unread }, this.#link.connection)
+      },
+      onRecalled: (_id, line) => {
+        const direct = readDirectId(line)
+        if (direct !== undefined) this.#unread.recall(readSeq(line) ?? 0, direct)
       },
       log: (line) => {
         this.#log.write(line)
@@ -192,25 +257,52 @@ export class Daemon {
     const { welcome } = connection
     this.#log.write(`online: ${welcome.agent_id} on ${welcome.server} (${welcome.server_id})`)
     this.#status.setReason(undefined)
-    this.#foreign.clear()
-    const failures = await this.#memberships.enterAll(connection)
+    this.#outcomes.restart()
+    void this.#presence.repeat(connection)
+    this.#tasks.attach(connection)
+    this.#unread.attach(connection)
+    await this.#enter(connection)
     if (this.#link.connection !== connection) return
-    for (const [channel, error] of failures)
-      this.#news.notice(error.code, `cannot join ${channel}: ${error.message}`)
-    this.#saveBookmarks()
     this.#pump.attach(connection)
     this.#publish()
     this.#status.flush()
   }
 
+  /** @param only - these channels instead of all */
+  async #enter(connection: Connection, only?: ReadonlySet<string>): Promise<void> {
+    const failures = await this.#memberships.enterAll(connection, only)
+    if (this.#link.connection !== connection) return
+    const later = [...failures].filter(([, error]) => passing.has(error.code))
+    this.#unentered = new Set(later.map(([name]) => name))
+    this.#status.setProblem("channels", later[0]?.[1])
+    for (const [name, error] of failures) {
+      if (!this.#unentered.has(name)) this.#news.notice(error.code, `cannot join ${name}: ${error.message}`)
+    }
+    this.#save()
+  }
+
+  /** Tries the channels again that the relay could not let us into for now. */
+  #enterRest(): void {
+    const { connection } = this.#link
+    if (connection === undefined || this.#unentered.size === 0) return
+    const rest = this.#unentered
+    this.#unentered = new Set()
+    void this.#enter(connection, rest)
+  }
+
   #offline(reason: ChatError | undefined): void {
     this.#pump.detach()
+    this.#tasks.detach()
+    this.#unread.detach()
+    this.#unentered = new Set()
+    this.#status.setProblem("channels", undefined)
     this.#status.setReason(reason)
     this.#publish()
     this.#status.flush()
   }
 
   #receive(message: ServerMessage): void {
+    if (this.#isForged(message)) return
     this.#note(message)
     const answered = this.#pump.answer(message)
     const mirrored = mirrorLine(message, this.agentId ?? "")
@@ -220,14 +312,49 @@ export class Daemon {
       this.#log.write(`relay: ${message.code} ${message.message}`)
   }
 
+  #isForged(message: ServerMessage): boolean {
+    if (message.type !== "MSG" || this.#options.compat || isFromSender(message)) return false
+    const { from, msg_id } = message
+    this.#log.write(`sender-mismatch: dropped message ${msg_id.slice(0, 130)} that says it is from ${from}`)
+    return true
+  }
+
   /** What a message means for the daemon itself. */
   #note(message: ServerMessage): void {
-    if (message.type === "JOINED") {
-      const replayed = this.#link.connection?.welcome.limits.buffer ?? 0
-      this.#memberships.entered(message, replayed)
+    const self = this.agentId ?? ""
+    switch (message.type) {
+      case "JOINED":
+        this.#memberships.entered(message, this.#link.connection?.welcome.limits.buffer ?? 0)
+        break
+      case "LEFT":
+        this.#left(message.channel)
+        break
+      case "DELIVERY":
+        this.#ladder.delivered(message, self)
+        break
+      case "MSG":
+        if (message.from !== self) this.#ladder.replied(message, self)
+        break
+      case "TASK":
+        this.#tasks.hold(message)
+        break
+      case "TASK_LOST":
+        if (this.#tasks.end(message.task)) {
+          this.#mirror({ line: lostTaskLine(message.task, message.reason, message.ts) })
+        }
+        break
+      default:
     }
-    if (message.type === "LEFT") this.#memberships.left(message.channel as Channel)
-    if (message.type === "DELIVERY") this.#delivered(message)
+  }
+
+  /** A pattern takes along what it alone brought; the relay is told of each, as each was entered by its name. */
+  #left(name: string): void {
+    for (const channel of this.#memberships.left(name)) {
+      this.#link.connection?.request({ type: "LEAVE", channel }).catch((error: unknown) => {
+        if (!(error instanceof ChatError)) throw error
+        this.#log.write(`leave: ${channel} ${error.code}`)
+      })
+    }
   }
 
   #mirror({ line, msgId }: MirroredLine, mark?: Mark): void {
@@ -237,25 +364,15 @@ export class Daemon {
     })
   }
 
-  #saveBookmarks(): void {
+  #save(): void {
     this.#status.setProblem("bookmarks", this.#bookmarks.save())
+    this.#status.setProblem("memory", this.#memory.save())
   }
 
-  #delivered(message: ServerMessage<"DELIVERY">): void {
-    const { msg_id, state, by, ts } = message
-    this.#acks.append({ id: msg_id.slice(msg_id.indexOf(".") + 1), msg_id, state, ts, by })
-  }
-
-  #answered(line: OutboxLine, answer: ServerMessage): void {
-    if (answer.type !== "ACK" || line.frame.type !== "MSG") return
-    const { to, content } = line.frame
-    if (answer.member === false && !this.#foreign.has(to)) {
-      this.#foreign.add(to)
-      this.#news.notice("NOT_IN_CHANNEL", `sent to ${to}, but you are not in it and will not see answers`, to)
-    }
-    if (this.#options.echo && answer.msg_id !== undefined) {
-      this.#mirror(echoLine({ to, content }, answer.msg_id, answer.ts, this.agentId ?? ""))
-    }
+  #lookAtReaders(): void {
+    this.#cursorProblems.attempt("cursors", "read", () => {
+      this.#unread.look()
+    })
   }
 
   #publish(): void {
@@ -271,6 +388,10 @@ export class Daemon {
       connected: connection !== undefined,
       pid: this.#host.pid,
       channels: this.#memberships.channels,
+      durable: this.#memberships.durable,
+      patterns: this.#memberships.patterns,
+      presence: this.#presence.said ?? null,
+      tasks: this.#tasks.ids,
       outbox: { pending: this.#outbox.pending },
       inbox: { seq: this.#inbox.lastSeq, lines: this.#inbox.lines, held_bytes: this.#inbox.heldBytes },
     })

@@ -8,6 +8,8 @@ const reportedAtOnce = 1_000
 export interface SafeBatch {
   readonly msgIds: readonly string[]
   readonly marks: readonly unknown[]
+  /** `seq` of the line of each mark; undefined for a double, whose line is an earlier one. */
+  readonly seqs: readonly (number | undefined)[]
 }
 
 /** Who hears of the group commits of one file. */
@@ -95,8 +97,13 @@ export class InboxCommit {
     for (let from = 0; from < receipts.length; from += reportedAtOnce) {
       const some = receipts.slice(from, from + reportedAtOnce)
       const msgIds = some.map(({ msgId }) => msgId).filter((msgId) => msgId !== undefined)
-      const marks = some.map(({ mark }) => mark).filter((mark) => mark !== undefined)
-      if (msgIds.length + marks.length > 0) this.#events.onSafe({ msgIds, marks })
+      const marked = some.filter(({ mark }) => mark !== undefined)
+      if (msgIds.length + marked.length === 0) continue
+      this.#events.onSafe({
+        msgIds,
+        marks: marked.map(({ mark }) => mark),
+        seqs: marked.map(({ seq }) => seq),
+      })
     }
   }
 }

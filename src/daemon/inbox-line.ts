@@ -63,12 +63,48 @@ export function looksWhole(line: Buffer): boolean {
 const space = 0x20
 const closeBrace = 0x7d
 const msgIdKey = Buffer.from('"msg_id":"')
+/** Types whose lines are known by a `msg_id` that no text or object of others stands before. */
+const typesWithId = new Set(["MSG", "REJECTED"])
 
-/** The `msg_id` of a line, without parsing it: inside a value these quotes would be escaped. */
-export function readMsgId(line: Buffer): string | undefined {
+/** What a line is known by when it comes twice, from its bytes; undefined for a line that never does. */
+export function readLineId(line: Buffer): string | undefined {
+  const type = /^\{"seq":\d+,"type":"([A-Z_]+)"/.exec(line.toString("latin1", 0, 64))?.[1] ?? ""
+  if (type === "TASK") return readTaskId(line)
+  return typesWithId.has(type) ? readMsgId(line) : undefined
+}
+
+/** What a line that hands out a task is known by: the same task may come again, as another attempt. */
+export function taskLineId(task: string, attempt: number): string {
+  return `task ${task} ${attempt}`
+}
+
+function readTaskId(line: Buffer): string | undefined {
+  const { task, attempt } = parseLine(line)
+  return typeof task === "string" && typeof attempt === "number" ? taskLineId(task, attempt) : undefined
+}
+
+/** The first `msg_id` of a line, without parsing it: inside a text these quotes would be escaped. */
+function readMsgId(line: Buffer): string | undefined {
   const key = line.indexOf(msgIdKey)
   if (key < 0) return undefined
   const start = key + msgIdKey.length
   const end = line.indexOf('"', start)
   return end < 0 ? undefined : line.toString("utf8", start, end)
+}
+
+/** The id of a line that is for this agent alone, a direct message or a task; undefined for any other. */
+export function readDirectId(line: Buffer): string | undefined {
+  if (!line.includes('"to":"@') && !line.includes('"type":"TASK"')) return undefined
+  const { type, to, self, msg_id: msgId, task } = parseLine(line)
+  if (type === "TASK") return typeof task === "string" ? task : undefined
+  const isDirect = type === "MSG" && self !== true && typeof to === "string" && to.startsWith("@")
+  return isDirect && typeof msgId === "string" ? msgId : undefined
+}
+
+function parseLine(line: Buffer): Readonly<Record<string, unknown>> {
+  try {
+    return JSON.parse(line.toString()) as Record<string, unknown>
+  } catch {
+    return {}
+  }
 }

@@ -2,7 +2,7 @@ import type { Clock } from "../base/clock.js"
 import type { AlertEvents } from "./inbox-alerts.js"
 import type { SafeBatch } from "./inbox-commit.js"
 import type { InboxLimits } from "./inbox-limits.js"
-import type { InboxPaths } from "./inbox-recovery.js"
+import type { InboxPaths, OnRecalled } from "./inbox-recovery.js"
 
 /** How an inbox is opened, and who hears of it. */
 export interface InboxOptions extends AlertEvents {
@@ -14,6 +14,8 @@ export interface InboxOptions extends AlertEvents {
    * here once per call, in order, also those of doubles; at most 1,000 at a time.
    */
   onDurable(batch: SafeBatch): void
+  /** While the inbox is opened: each line that is known again, oldest first. */
+  readonly onRecalled?: OnRecalled
   /** What an operator may want to read of later. */
   readonly log?: (line: string) => void
 }

@@ -4,6 +4,8 @@ import { formatNumbered } from "./inbox-line.js"
 export interface Receipt {
   readonly msgId: string | undefined
   readonly mark: unknown
+  /** The line's number, once it is in the file; a double has none. */
+  seq?: number
 }
 
 /** A line that waits for its turn. Without a body it is only a receipt: its line went before it. */

@@ -1,10 +1,13 @@
 import { closeSync, fstatSync, openSync, statSync } from "node:fs"
 import { ChatError } from "../protocol/errors.js"
-import { looksWhole, readMsgId, readSeq } from "./inbox-line.js"
+import { looksWhole, readLineId, readSeq } from "./inbox-line.js"
 import { scanLines } from "./inbox-scan.js"
 import { listSegments, type Segment } from "./inbox-segment.js"
 import type { InstancePaths } from "./instance-paths.js"
 import { furthestCursor } from "./reader-cursor.js"
+
+/** Hears of a line that is in the inbox: what it is known by, and its bytes, only valid during the call. */
+export type OnRecalled = (id: string, line: Buffer) => void
 
 export type InboxPaths = Pick<InstancePaths, "dir" | "inbox" | "segments" | "cursors">
 
@@ -32,10 +35,10 @@ const farthestJump = 1_000_000
 
 /**
  * Reads the place of an inbox from its files. Changes nothing.
- * @param remember - called with the `msg_id` of each line of inbox.jsonl
+ * @param remember - called with each line of inbox.jsonl that has an id
  * @throws {ChatError} FILE_FAILED when inbox.jsonl is not a file; system errors as they come
  */
-export function recoverInbox(paths: InboxPaths, remember: (msgId: string) => void = () => {}): Recovered {
+export function recoverInbox(paths: InboxPaths, remember: OnRecalled = () => {}): Recovered {
   const newest = listSegments(paths.segments).at(-1)
   const sealed = newest?.last ?? 0
   const live = readLive(paths.inbox, sealed, remember)
@@ -49,8 +52,8 @@ export function recoverInbox(paths: InboxPaths, remember: (msgId: string) => voi
   }
 }
 
-/** Calls `remember` with the `msg_id` of about the newest `lines` sealed lines, oldest first. */
-export function recallSealed(paths: InboxPaths, lines: number, remember: (msgId: string) => void): void {
+/** Calls `remember` with about the newest `lines` sealed lines that have an id, oldest first. */
+export function recallSealed(paths: InboxPaths, lines: number, remember: OnRecalled): void {
   const newest: Segment[] = []
   let count = 0
   for (const segment of listSegments(paths.segments).reverse()) {
@@ -78,7 +81,7 @@ export function describeDamage({ partialBytes, damaged }: Recovered): string[] {
 
 type Live = Omit<Recovered, "isSealed" | "segment">
 
-function readLive(path: string, sealed: number, remember: (msgId: string) => void): Live {
+function readLive(path: string, sealed: number, remember: OnRecalled): Live {
   const found = statSync(path, { throwIfNoEntry: false })
   if (found === undefined) {
     return { lines: 0, firstSeq: 0, lastSeq: 0, bytes: 0, partialBytes: 0, damaged: [] }
@@ -137,9 +140,9 @@ class SeqCount {
   }
 }
 
-function rememberLine(line: Buffer, remember: (msgId: string) => void): void {
-  const msgId = readMsgId(line)
-  if (msgId !== undefined) remember(msgId)
+function rememberLine(line: Buffer, remember: OnRecalled): void {
+  const id = readLineId(line)
+  if (id !== undefined) remember(id, line)
 }
 
 function withFile<T>(path: string, use: (fd: number) => T): T {

@@ -173,6 +173,8 @@ export class InboxWriter {
   }
 
   #count(entries: readonly QueuedLine[], lines: number): void {
+    let seq = this.#lastSeq
+    for (const entry of entries) if (entry.body !== undefined) entry.seq = ++seq
     this.#lines += lines
     this.#lastSeq += lines
     if (this.#file !== undefined) this.#commit.add(this.#file.fd, entries, lines > 0)

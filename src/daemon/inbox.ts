@@ -65,7 +65,10 @@ export class Inbox {
   static open(options: InboxOptions): Inbox {
     const limits = { ...defaultInboxLimits, ...options.limits }
     const doubles = new InboxDoubles(limits.rememberedIds)
-    const remember = (msgId: string) => void doubles.add(msgId)
+    const remember = (id: string, line: Buffer) => {
+      doubles.add(id)
+      options.onRecalled?.(id, line)
+    }
     try {
       recallSealed(options.paths, limits.recalledLines, remember)
       return new Inbox(options, limits, recoverInbox(options.paths, remember), doubles)

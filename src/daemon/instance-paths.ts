@@ -21,6 +21,7 @@ export interface InstancePaths {
   readonly inbox: string
   readonly segments: string
   readonly bookmarks: string
+  readonly memory: string
   readonly outbox: string
   readonly outboxDrop: string
   readonly outboxTaken: string
@@ -59,6 +60,7 @@ function instancePaths(dir: string, name: InstanceName, rootIdentity: string): I
     inbox: at("inbox.jsonl"),
     segments: at("inbox"),
     bookmarks: at("bookmarks.json"),
+    memory: at("memory.json"),
     outbox: at("outbox.jsonl"),
     outboxDrop: at("outbox.d"),
     outboxTaken: at("outbox.taken"),

@@ -1,4 +1,5 @@
-import type { ServerMessage } from "../protocol/server-messages.js"
+import type { ServerMessage, ServerType } from "../protocol/server-messages.js"
+import { taskLineId } from "./inbox-line.js"
 
 /** A line for the inbox, before it has its `seq`. */
 export interface MirroredLine {
@@ -7,8 +8,18 @@ export interface MirroredLine {
   readonly msgId?: string
 }
 
+const reasonLength = 500
+
 /** Begins the id of a line that a command wrote: it reads its answer in acks.jsonl, so the agent need not. */
 export const commandIdPrefix = "cli-"
+
+/** Messages that an agent reads as they are. */
+const newsTypes: ReadonlySet<ServerType> = new Set([
+  "AGENT_JOINED",
+  "AGENT_LEFT",
+  "CHANNEL_CHANGED",
+  "INVITE",
+])
 
 /**
  * What of a relay's message an agent shall read. Kept short: every field costs a reader's context.
@@ -18,19 +29,36 @@ export const commandIdPrefix = "cli-"
 export function mirrorLine(message: ServerMessage, self: string): MirroredLine | undefined {
   switch (message.type) {
     case "MSG":
-      return message.from === self ? undefined : { line: messageLine(message), msgId: message.msg_id }
-    case "AGENT_JOINED":
-    case "AGENT_LEFT":
-    case "INVITE":
-      return { line: message }
+      // A note to oneself is mail like any other; what one posted comes back only as history.
+      if (message.from === self && message.to !== self) return undefined
+      return { line: messageLine(message), msgId: message.msg_id }
+    case "TASK":
+      return isForCommand(message)
+        ? undefined
+        : { line: taskLine(message), msgId: taskLineId(message.task, message.attempt) }
     case "CHANNELS":
     case "AGENTS":
-      return message.re === undefined || message.re.startsWith(commandIdPrefix)
-        ? undefined
-        : { line: message }
+    case "PENDING":
+      return message.re === undefined || isForCommand(message) ? undefined : { line: message }
     default:
-      return undefined
+      return newsTypes.has(message.type) ? { line: message } : undefined
   }
+}
+
+/** What an agent should read of a channel it came into for the first time; nothing when nobody wrote anything. */
+export function welcomeLine({
+  channel,
+  pattern,
+  settings,
+}: ServerMessage<"JOINED">): MirroredLine["line"] | undefined {
+  const { description, instructions } = settings ?? {}
+  if ((description ?? "") === "" && (instructions ?? "") === "") return undefined
+  return { type: "JOINED", channel, ...(pattern === undefined ? {} : { pattern }), settings }
+}
+
+/** The end of a task that the agent did not end itself. */
+export function lostTaskLine(task: string, reason: string, ts: number): MirroredLine["line"] {
+  return { type: "TASK_LOST", task, reason: reason.slice(0, reasonLength), ts }
 }
 
 /** An own message as `--echo` shows it. */
@@ -47,7 +75,7 @@ export function echoLine(
 }
 
 function messageLine(message: ServerMessage<"MSG">): MirroredLine["line"] {
-  const { type, from, name, to, content, ts, msg_id, hops, in_reply_to, kind, mentions, sig, replay } =
+  const { type, from, name, to, content, ts, msg_id, hops, in_reply_to, kind, mentions, sig, replay, parts } =
     message
   return {
     type,
@@ -63,5 +91,32 @@ function messageLine(message: ServerMessage<"MSG">): MirroredLine["line"] {
     ...(mentions === undefined ? {} : { mentions }),
     ...(sig === undefined ? {} : { sig }),
     ...(replay === true ? { replay } : {}),
+    // After msg_id: what others put into objects must not be found where the inbox looks for its own.
+    ...(parts === undefined ? {} : { parts }),
   }
+}
+
+function taskLine(message: ServerMessage<"TASK">): MirroredLine["line"] {
+  const { type, task, role, from, name, content, parts, lease_ms, attempt, ts } = message
+  return {
+    type,
+    task,
+    role,
+    from,
+    name,
+    content,
+    ...(parts === undefined ? {} : { parts }),
+    lease_ms,
+    attempt,
+    ts,
+  }
+}
+
+function isForCommand({ re }: { readonly re?: string }): boolean {
+  return re?.startsWith(commandIdPrefix) === true
+}
+
+/** A relay makes each msg_id from its sender's id; one where they differ came past the relay's checks. */
+export function isFromSender({ from, msg_id: msgId }: ServerMessage<"MSG">): boolean {
+  return msgId.startsWith(from.slice(1)) && msgId[from.length - 1] === "."
 }

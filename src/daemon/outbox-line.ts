@@ -13,8 +13,14 @@ export const outboxTypes = [
   "JOIN",
   "LEAVE",
   "CREATE_CHANNEL",
+  "SET_CHANNEL",
   "INVITE",
   "SET_PRESENCE",
+  "CLAIM",
+  "EXTEND",
+  "DONE",
+  "FAIL",
+  "PENDING",
   "LIST_CHANNELS",
   "LIST_AGENTS",
   "PING",
@@ -64,7 +70,7 @@ function readMessage(value: Readonly<Record<string, unknown>>): { frame: OutboxF
 function describeField(value: Readonly<Record<string, unknown>>, field: string, reason: string): string {
   const given = value[field]
   if (field !== "to" || typeof given !== "string") return `${field}: ${reason}`
-  return `to: ${JSON.stringify(excerpt(given))} is neither a #channel nor an @agent`
+  return `to: ${JSON.stringify(excerpt(given))} is neither a #channel nor an @agent nor a +role`
 }
 
 function badType(value: Readonly<Record<string, unknown>>, type: string): { bad: BadLine } {

@@ -2,9 +2,11 @@ import type { Clock, Timer } from "../base/clock.js"
 import type { Connection } from "../client/connection.js"
 import { Gcra } from "../guards/gcra.js"
 import { ChatError, isErrorCode } from "../protocol/errors.js"
+import { persistentIdPattern } from "../protocol/names.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 import type { AckLog } from "./acks.js"
 import type { Outbox, OutboxLine } from "./outbox.js"
+import type { OutboxFrame } from "./outbox-line.js"
 
 /** Lines sent and not yet answered. Bounds what a crash makes us send again. */
 const windowLines = 256
@@ -24,6 +26,8 @@ export interface PumpEvents {
   onAnswered(line: OutboxLine, answer: ServerMessage): void
   /** The relay refused a line for good; it stands in rejected.jsonl already. */
   onRejected(line: OutboxLine, error: ChatError): void
+  /** The relay cannot take lines now; they stay and are tried again. Undefined once it takes one. */
+  onHindered(error: ChatError | undefined): void
 }
 
 /** Sends outbox lines in order at the pace the relay allows, and settles each once it is answered. */
@@ -41,6 +45,7 @@ export class OutboxPump {
   #connection: Session | undefined
   #pace = new Gcra({ ratePerSecond: 1, burst: 1 })
   #timer: Timer | undefined
+  #isHindered = false
 
   constructor(outbox: LineSource, acks: Pick<AckLog, "append">, clock: Clock, events: PumpEvents) {
     this.#outbox = outbox
@@ -60,6 +65,7 @@ export class OutboxPump {
   /** The session is gone: whatever was not answered will be sent again, with the same ids. */
   detach(): void {
     this.#connection = undefined
+    this.#clearHindrance()
     this.#timer?.cancel()
     this.#timer = undefined
     this.#inFlight.length = 0
@@ -111,7 +117,8 @@ export class OutboxPump {
   #accept(line: OutboxLine, message: ServerMessage): void {
     const ts = "ts" in message ? message.ts : this.#clock.now()
     const msgId = message.type === "ACK" ? message.msg_id : undefined
-    const evidence = evidenceOf(message)
+    const evidence = evidenceOf(message, line)
+    this.#clearHindrance()
     this.#acks.append({
       line_sha256: line.sha256,
       id: line.id,
@@ -126,17 +133,29 @@ export class OutboxPump {
 
   #refuse(line: OutboxLine, message: ServerMessage<"ERROR">): void {
     const code = isErrorCode(message.code) ? message.code : "UNSUPPORTED"
-    if (code === "RATE_LIMITED" || code === "SHUTTING_DOWN") {
-      this.#refused.push(line)
-      this.#pause(message.retry_after_ms ?? 1_000)
-      return
-    }
     const error = new ChatError(code, message.message, {
       ...(message.hint === undefined ? {} : { hint: message.hint }),
       ...(message.candidates === undefined ? {} : { candidates: message.candidates }),
     })
+    if (code === "RATE_LIMITED" || code === "SHUTTING_DOWN" || code === "UNAVAILABLE") {
+      if (code === "UNAVAILABLE") this.#hinder(error)
+      this.#refused.push(line)
+      this.#pause(message.retry_after_ms ?? 1_000)
+      return
+    }
     this.#outbox.rejectLine(line, error)
     this.#events.onRejected(line, error)
+  }
+
+  #hinder(error: ChatError): void {
+    this.#isHindered = true
+    this.#events.onHindered(error)
+  }
+
+  #clearHindrance(): void {
+    if (!this.#isHindered) return
+    this.#isHindered = false
+    this.#events.onHindered(undefined)
   }
 
   #paceMs(line: OutboxLine): number {
@@ -155,17 +174,53 @@ export class OutboxPump {
 }
 
 /** What an answer tells beside that it came. */
-function evidenceOf(message: ServerMessage): Readonly<Record<string, unknown>> | undefined {
+function evidenceOf(
+  message: ServerMessage,
+  { frame }: OutboxLine,
+): Readonly<Record<string, unknown>> | undefined {
   switch (message.type) {
-    case "ACK": {
-      const { seq, recipients } = message
-      return seq === undefined && recipients === undefined ? undefined : { seq, recipients }
-    }
+    case "ACK":
+      return evidenceOfAck(message, frame)
     case "CHANNELS":
-      return { list: message.list }
+      return present({ list: message.list, defaults: message.defaults })
     case "AGENTS":
       return { list: message.list, roster: message.roster }
+    case "JOINED": {
+      const { count, seq, durable, settings } = message
+      return present({ count, seq, durable, settings })
+    }
+    case "PENDING": {
+      const { type: _type, re: _re, ...evidence } = message
+      return evidence
+    }
+    case "TASK": {
+      const { type: _type, re: _re, ts: _ts, ...evidence } = message
+      return evidence
+    }
     default:
       return undefined
   }
+}
+
+function evidenceOfAck(
+  answer: ServerMessage<"ACK">,
+  frame: OutboxFrame,
+): Readonly<Record<string, unknown>> | undefined {
+  const { seq, recipients } = answer
+  const to = frame.type === "MSG" && !frame.to.startsWith("#") ? addresseeOf(frame.to, answer) : undefined
+  const evidence = present({ seq, recipients, to })
+  return Object.keys(evidence).length === 0 ? undefined : evidence
+}
+
+function present(fields: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
+}
+
+/**
+ * Whom a message was for: the `#channel`, the `+role`, or the agent that a name meant.
+ * @returns undefined when the relay does not say who bears the name
+ */
+export function addresseeOf(to: string, { to: resolved }: ServerMessage<"ACK">): string | undefined {
+  if (!to.startsWith("@")) return to
+  return resolved ?? (persistentIdPattern.test(to) ? to : undefined)
 }

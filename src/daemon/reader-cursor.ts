@@ -55,13 +55,28 @@ export class ReaderCursor {
  * after it, so that no reader takes its next lines for old ones.
  */
 export function furthestCursor(dir: string): number {
+  return Math.max(0, ...listCursors(dir).values())
+}
+
+/** Where each reader is; what is no cursor counts for nothing. */
+export function listCursors(dir: string): Map<string, number> {
   let names: string[] = []
   try {
     names = readdirSync(dir).filter((name) => name.endsWith(suffix))
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error
   }
-  return Math.max(0, ...names.map((name) => seqIn(readFileSync(join(dir, name), "utf8")) ?? 0))
+  return new Map(names.map((name) => [name, seqAt(join(dir, name))]))
+}
+
+function seqAt(path: string): number {
+  try {
+    return seqIn(readFileSync(path, "utf8")) ?? 0
+  } catch (error) {
+    // A reader may be forgotten by deleting its file at any time.
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return 0
+    throw error
+  }
 }
 
 function readCursor(path: string): number {

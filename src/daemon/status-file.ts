@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs"
 import { writeFileAtomic } from "../base/atomic-file.js"
+import type { SaidPresence } from "./daemon-memory.js"
 
 /** Where a daemon's session stands. */
 export type SessionState = "connecting" | "online" | "waiting" | "stopped"
@@ -35,6 +36,14 @@ export interface DaemonStatus {
   /** When the present state began. */
   readonly since: number
   readonly channels: readonly string[]
+  /** Those of them that keep their messages. */
+  readonly durable: readonly string[]
+  /** Patterns of channels it is in. */
+  readonly patterns: readonly string[]
+  /** What the agent last said that it does; null when it never said. */
+  readonly presence: SaidPresence | null
+  /** Ids of the tasks it holds a lease of. */
+  readonly tasks: readonly string[]
   readonly outbox: { readonly pending: number }
   readonly inbox: { readonly seq: number; readonly lines: number; readonly held_bytes: number }
   readonly problems: readonly Problem[]

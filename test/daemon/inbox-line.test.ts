@@ -1,6 +1,6 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { formatBody, formatNumbered, looksWhole, readMsgId, readSeq } from "../../src/daemon/inbox-line.js"
+import { formatBody, formatNumbered, looksWhole, readLineId, readSeq } from "../../src/daemon/inbox-line.js"
 
 const pageBytes = 4096
 const bodies = fc.array(
@@ -81,15 +81,15 @@ describe("readSeq", () => {
   )
 })
 
-describe("readMsgId", () => {
+describe("readLineId", () => {
   it("reads the id and is not misled by a content that looks like one", () => {
     const body = formatBody({ type: "MSG", content: '"msg_id":"evil"', msg_id: "a.1" })
-    expect(readMsgId(Buffer.from(formatNumbered(1, [body], 0)))).toBe("a.1")
+    expect(readLineId(Buffer.from(formatNumbered(1, [body], 0)))).toBe("a.1")
   })
 
   it("finds none where there is none", () => {
-    expect(readMsgId(Buffer.from('{"seq":1,"type":"NOTICE"}'))).toBeUndefined()
-    expect(readMsgId(Buffer.from('{"seq":1,"msg_id":"cut'))).toBeUndefined()
+    expect(readLineId(Buffer.from('{"seq":1,"type":"NOTICE"}'))).toBeUndefined()
+    expect(readLineId(Buffer.from('{"seq":1,"type":"MSG","msg_id":"cut'))).toBeUndefined()
   })
 })
 

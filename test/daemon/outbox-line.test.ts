@@ -41,7 +41,7 @@ describe("an outbox line", () => {
   })
 
   it.each(outboxTypes)("may be a %s", (type) => {
-    const fields = { to: "#a", content: "x", channel: "#a", agent: "@b", status: "idle" }
+    const fields = { task: "b.1", to: "#a", content: "x", channel: "#a", agent: "@b", status: "idle" }
     expect(accepted(JSON.stringify({ type, ...fields }))).toMatchObject({ type })
   })
 
@@ -77,7 +77,7 @@ describe("a bad outbox line", () => {
       'to: "bob" is neither a #channel nor an @agent',
       'did you mean "#bob" or "@bob"?',
     ],
-    ['{"type":"JOIN","channel":"dev"}', "channel: must be # and 1-64", 'did you mean "#dev"?'],
+    ['{"type":"JOIN","channel":"dev"}', "channel: must be a #channel, or a pattern", 'did you mean "#dev"?'],
     ['{"type":"INVITE","channel":"#dev","agent":"#bob"}', "agent: must be @", 'did you mean "@bob"?'],
     ['{"to":"#a","text":"x"}', "content: is missing", 'call it "content" instead of "text"'],
     ['{"channel":"#a","content":"x"}', "to: is missing", 'call it "to" instead of "channel"'],

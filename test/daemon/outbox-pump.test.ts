@@ -21,6 +21,7 @@ function pumpOf(limits: object = { rate_per_s: 1_000_000, burst: 1_000_000 }) {
   const rejected: string[] = []
   const sent: Sent[] = []
   const acks: Ack[] = []
+  const hindered: (string | undefined)[] = []
   const outbox = {
     take: (max: number) => {
       const lines = waiting.splice(0, max)
@@ -38,6 +39,7 @@ function pumpOf(limits: object = { rate_per_s: 1_000_000, burst: 1_000_000 }) {
   const pump = new OutboxPump(outbox, { append: (ack: Ack) => void acks.push(ack) }, clock, {
     onAnswered: () => {},
     onRejected: () => {},
+    onHindered: (error) => hindered.push(error?.code),
   })
   const write = (id: string, frame: ClientFrame = { type: "MSG", to: "#general", content: id }) => {
     const at = `${waiting.length}:${id}:${taken.length}`
@@ -49,7 +51,18 @@ function pumpOf(limits: object = { rate_per_s: 1_000_000, burst: 1_000_000 }) {
     bufferedBytes: 0,
     send: (frame: ClientFrame) => void sent.push({ type: frame.type, id: frame.id ?? "" }),
   }
-  return { clock, pump, write, session, sent, settled, rejected, acks, ids: () => sent.map(({ id }) => id) }
+  return {
+    clock,
+    pump,
+    write,
+    session,
+    sent,
+    settled,
+    rejected,
+    acks,
+    hindered,
+    ids: () => sent.map(({ id }) => id),
+  }
 }
 
 const ack = (re: string): ServerMessage => ({

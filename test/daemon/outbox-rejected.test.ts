@@ -34,7 +34,7 @@ describe("a line that cannot be sent", () => {
         line_sha256: sha256(line),
         line,
         code: "INVALID_MSG",
-        reason: 'to: "general" is neither a #channel nor an @agent',
+        reason: 'to: "general" is neither a #channel nor an @agent nor a +role',
         mend: 'did you mean "#general"?',
         ts: expect.any(Number),
       },

@@ -173,5 +173,5 @@ export function message(content: string, more: Readonly<Record<string, unknown>>
 
 /** The texts of some lines. */
 export function contents(lines: readonly OutboxLine[]): string[] {
-  return lines.map(({ frame }) => ("content" in frame ? frame.content : frame.type))
+  return lines.map(({ frame }) => (frame.type === "MSG" ? frame.content : frame.type))
 }

@@ -1,0 +1,77 @@
+import type { ClientMessage } from "../protocol/client-messages.js"
+import type { ChatError } from "../protocol/errors.js"
+import type { ServerMessage } from "../protocol/server-messages.js"
+import type { HeldTasks } from "./held-tasks.js"
+import type { Ladder } from "./ladder.js"
+import { echoLine, type MirroredLine } from "./mirror.js"
+import type { News } from "./news.js"
+import type { OutboxLine } from "./outbox.js"
+import { addresseeOf } from "./outbox-pump.js"
+import type { OwnPresence } from "./own-presence.js"
+
+/** Whom the outcome of a line concerns. */
+export interface Concerned {
+  readonly ladder: Ladder
+  readonly news: News
+  readonly tasks: HeldTasks
+  readonly presence: OwnPresence
+  /** Shows an own message in the inbox; absent unless that is wanted. */
+  readonly echo?: (line: MirroredLine) => void
+  /** Own agent id. */
+  readonly self: () => string
+}
+
+/** What follows from the relay's answer to a line of the outbox. */
+export class LineOutcomes {
+  readonly #concerned: Concerned
+  /** Channels posted to from outside, told of once per session. */
+  readonly #foreign = new Set<string>()
+
+  constructor(concerned: Concerned) {
+    this.#concerned = concerned
+  }
+
+  /** A new session began. */
+  restart(): void {
+    this.#foreign.clear()
+  }
+
+  /** The relay carried a line out. */
+  answered(line: OutboxLine, answer: ServerMessage): void {
+    const { frame } = line
+    if (answer.type !== "ACK") return
+    const { tasks, presence } = this.#concerned
+    if (frame.type === "MSG") this.#accepted(line, frame, answer)
+    if (frame.type === "DONE" || frame.type === "FAIL") tasks.end(frame.task)
+    if (frame.type === "SET_PRESENCE") {
+      presence.say(frame, answer.ts)
+      tasks.onPresence()
+    }
+  }
+
+  /** The relay refused a line for good. */
+  rejected(line: OutboxLine, error: ChatError): void {
+    const { frame } = line
+    const isOver = error.code === "LEASE_LOST" || error.code === "TASK_NOT_FOUND"
+    if (isOver && "task" in frame && frame.type !== "CLAIM") this.#concerned.tasks.end(frame.task)
+    this.#concerned.news.rejected(line, error)
+  }
+
+  #accepted(
+    { id, sha256 }: OutboxLine,
+    { to, content }: ClientMessage<"MSG">,
+    answer: ServerMessage<"ACK">,
+  ): void {
+    const { ladder, news, echo, self } = this.#concerned
+    const { msg_id: msgId, member, ts } = answer
+    const addressee = addresseeOf(to, answer)
+    if (msgId !== undefined && addressee !== undefined) {
+      ladder.accepted({ id, msgId, sha256, to: addressee })
+    }
+    if (member === false && !this.#foreign.has(to)) {
+      this.#foreign.add(to)
+      news.notice("NOT_IN_CHANNEL", `sent to ${to}, but you are not in it and will not see answers`, to)
+    }
+    if (msgId !== undefined) echo?.(echoLine({ to, content }, msgId, ts, self()))
+  }
+}
