@@ -1,12 +1,14 @@
 import { readFileSync } from "node:fs"
+import { resolve } from "node:path"
 import { ChatError } from "../../protocol/errors.js"
 import { defaultLimits, defaultPort } from "../../protocol/limits.js"
 import { defineCommand, flag, value } from "../command.js"
 import { present } from "../present.js"
 import { programVersion } from "../program-version.js"
-import { nick, port, rate, someText, wholeNumber } from "../values.js"
+import { duration, nick, port, rate, seconds, someText, wholeNumber } from "../values.js"
 
-const largestBuffer = defaultLimits.retainedMessages
+const { retainedMessages: largestBuffer, durableMessages } = defaultLimits
+const leaseS = defaultLimits.leaseMs / 1_000
 const largestBurst = 1_000_000
 
 export const serve = defineCommand({
@@ -27,6 +29,20 @@ export const serve = defineCommand({
       `messages at once after a pause; ${defaultLimits.rateBurst} unless given`,
       wholeNumber(1, largestBurst),
     ),
+    data: value(
+      "DIR",
+      "keep channels, mail and tasks on disk in DIR; survives kill -9",
+      someText,
+      "directory",
+    ),
+    backbone: value(
+      "URL",
+      "keep them in the NATS JetStream at nats://HOST:PORT; relays there are one",
+      someText,
+    ),
+    lease: value("S", `a worker has a task for S seconds at a time; ${leaseS} unless given`, seconds),
+    retain: value("N", `messages kept of a durable channel; ${durableMessages} unless given`, wholeNumber(1)),
+    "retain-age": value("TIME", "how long they are kept: 30d unless given; 90s, 10m, 24h", duration),
     "tls-cert": value("FILE", "certificate in PEM, for wss://; with --tls-key", someText, "file"),
     "tls-key": value("FILE", "its private key in PEM", someText, "file"),
     compat: flag("also let in clients of the first AgentChat"),
@@ -35,12 +51,18 @@ export const serve = defineCommand({
   examples: [
     "agentchat serve",
     "agentchat serve --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem",
-    "agentchat serve --rate 10/s --burst 50 --buffer-size 100",
+    "agentchat serve --data ./relay-data --retain-age 7d",
+    "agentchat serve --backbone nats://127.0.0.1:4222",
   ],
   notes: [
-    "Keeps everything in memory and nothing on disk. Ends on SIGINT or SIGTERM, after telling its clients.",
+    "Without --data or --backbone everything is in memory, nothing on disk, and a restart is a clean slate.",
+    "Ends on SIGINT or SIGTERM, after telling its clients.",
   ],
   async run({ io, config, clock, system }, { options }) {
+    const { data, backbone } = options
+    if (data !== undefined && backbone !== undefined) {
+      throw new ChatError("USAGE", "--backbone: not together with --data; what is kept has one place")
+    }
     const tls = readTls(options["tls-cert"], options["tls-key"])
     const { startRelay } = await import("../../server/relay.js")
     const interruption = system.interruption()
@@ -53,8 +75,16 @@ export const serve = defineCommand({
         bufferSize: options["buffer-size"],
         ratePerSecond: options.rate,
         rateBurst: options.burst,
+        leaseMs: options.lease,
+        durableMessages: options.retain,
+        durableMs: options["retain-age"],
       }),
-      ...present({ name: options.name, tls }),
+      ...present({
+        name: options.name,
+        tls,
+        data: data === undefined ? undefined : resolve(system.cwd, data),
+        backbone,
+      }),
       clock,
       version: programVersion(),
       log: (line) => io.talk(`${new Date(clock.now()).toISOString()} ${line}`),
