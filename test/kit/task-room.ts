@@ -1,0 +1,144 @@
+import { setImmediate } from "node:timers/promises"
+import type { Backbone } from "../../src/backbone/backbone.js"
+import { openMemoryBackbone } from "../../src/backbone/memory.js"
+import type { ClientMessage } from "../../src/protocol/client-messages.js"
+import { defaultLimits, type Limits } from "../../src/protocol/limits.js"
+import type { AgentId, Nick, RoleRef } from "../../src/protocol/names.js"
+import type { ServerMessage } from "../../src/protocol/server-messages.js"
+import type { Agent } from "../../src/server/agent.js"
+import type { Receipt } from "../../src/server/sent-ids.js"
+import { type Answer, TaskDesk } from "../../src/server/task-desk.js"
+import { FakeClock } from "./fake-clock.js"
+
+/** Turns of the event loop in which everything that was begun is over: a few per step of the longest chain. */
+const turns = 6
+
+/** Somebody with a key, as a desk sees it. */
+export class TestWorker {
+  readonly id: AgentId
+  readonly name: Nick
+  readonly isPersistent = true
+  role: string | undefined
+  status = "idle"
+  /** Everything it was ever sent. */
+  readonly inbox: ServerMessage[] = []
+
+  constructor(digit: number, role?: string) {
+    this.id = `@${String(digit).padStart(16, "0")}` as AgentId
+    this.name = `worker-${digit}` as Nick
+    this.role = role
+  }
+
+  send(message: ServerMessage): void {
+    this.inbox.push(message)
+  }
+
+  /** Desks know agents, of which this is as much as they look at. */
+  get agent(): Agent {
+    return this as unknown as Agent
+  }
+
+  /** TASK messages, oldest first. */
+  get tasks(): ServerMessage<"TASK">[] {
+    return this.inbox.filter((message) => message.type === "TASK")
+  }
+
+  get taskIds(): string[] {
+    return this.tasks.map(({ task }) => task)
+  }
+}
+
+/** Desks of several relays over one store, and what their houses were asked to do. */
+export class TaskRoom {
+  readonly clock: FakeClock
+  readonly desks: readonly TaskDesk[]
+  /** By message id: a mailbox takes each once. */
+  readonly answers = new Map<string, Answer & { readonly from: AgentId }>()
+  readonly news: { readonly to: AgentId; readonly news: ServerMessage<"DELIVERY"> }[] = []
+  readonly log: string[] = []
+  /** Thrown instead of taking an answer. */
+  answerFault: Error | undefined
+  #messages = 0
+
+  private constructor(clock: FakeClock, desks: TaskDesk[]) {
+    this.clock = clock
+    this.desks = desks
+  }
+
+  static async open(
+    options: {
+      readonly desks?: number
+      readonly limits?: Partial<Limits>
+      readonly backbone?: Pick<Backbone, "table">
+      readonly clock?: FakeClock
+    } = {},
+  ): Promise<TaskRoom> {
+    const clock = options.clock ?? new FakeClock()
+    const backbone = options.backbone ?? (await openMemoryBackbone({ clock }))
+    const desks: TaskDesk[] = []
+    const room = new TaskRoom(clock, desks)
+    const limits = { ...defaultLimits, ...options.limits }
+    for (let i = 0; i < (options.desks ?? 1); i++) {
+      const desk = await TaskDesk.open(
+        backbone,
+        { limits, clock },
+        {
+          answer: (author, answer, id) => room.#takeAnswer(author.id, answer, id),
+          notify: (to, news) => room.news.push({ to, news }),
+          log: (line) => room.log.push(line),
+        },
+      )
+      desks.push(desk)
+    }
+    return room
+  }
+
+  /** The one desk of a room with one. */
+  get desk(): TaskDesk {
+    const [desk] = this.desks
+    if (desk === undefined) throw new Error("a room has at least one desk")
+    return desk
+  }
+
+  /** Asks for work and waits until it is accepted. */
+  async ask(asker: TestWorker, role: string, content = "look at this", desk = this.desk): Promise<string> {
+    const { id } = await this.askFor(asker, role, content, desk)
+    return id
+  }
+
+  async askFor(
+    asker: TestWorker,
+    role: string,
+    content = "look at this",
+    desk = this.desk,
+  ): Promise<{ id: string; receipt: Receipt }> {
+    const id = `${asker.id.slice(1)}.m${this.#messages++}`
+    return { id, receipt: await desk.push(asker.agent, requestFor(role, content), id) }
+  }
+
+  /** Everything that was begun is over. */
+  async settle(): Promise<void> {
+    for (let i = 0; i < turns; i++) await setImmediate()
+  }
+
+  async advance(ms: number): Promise<void> {
+    this.clock.advance(ms)
+    await this.settle()
+  }
+
+  /** What an asker heard of a task, in order. */
+  statesOf(id: string): string[] {
+    return this.news.filter(({ news }) => news.msg_id === id).map(({ news }) => news.state)
+  }
+
+  #takeAnswer(from: AgentId, answer: Answer, id: string): Promise<void> {
+    if (this.answerFault !== undefined) return Promise.reject(this.answerFault)
+    if (!this.answers.has(id)) this.answers.set(id, { ...answer, from })
+    return Promise.resolve()
+  }
+}
+
+/** A message to a role. */
+export function requestFor(role: string, content: string): ClientMessage<"MSG"> {
+  return { type: "MSG", to: `+${role}` as RoleRef, content }
+}

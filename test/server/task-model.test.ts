@@ -1,0 +1,170 @@
+import fc from "fast-check"
+import { expect, it } from "vitest"
+import { ChatError } from "../../src/protocol/errors.js"
+import type { TaskDesk } from "../../src/server/task-desk.js"
+import { TaskRoom, TestWorker } from "../kit/task-room.js"
+
+const leaseMs = 60_000
+const roles = ["reviewer", "tester"]
+
+type Step =
+  | { do: "ask"; who: number; role: string }
+  | { do: "come" | "leave"; who: number; desk: number }
+  | { do: "done" | "fail" | "extend" | "claim"; who: number }
+  | { do: "say"; who: number; status: string; role: string }
+  | { do: "wait"; ms: number }
+
+const who = fc.nat(3)
+const move = fc.constantFrom("come" as const, "leave" as const)
+const work = fc.constantFrom("done" as const, "fail" as const, "extend" as const, "claim" as const)
+const step: fc.Arbitrary<Step> = fc.oneof(
+  fc.record({ do: fc.constant("ask" as const), who, role: fc.constantFrom(...roles) }),
+  fc.record({ do: move, who, desk: fc.nat(1) }),
+  fc.record({ do: work, who }),
+  fc.record({
+    do: fc.constant("say" as const),
+    who,
+    status: fc.constantFrom("idle", "working", "waiting", "away"),
+    role: fc.constantFrom(...roles),
+  }),
+  fc.record({ do: fc.constant("wait" as const), ms: fc.constantFrom(1, 20_000, 59_000, 61_000) }),
+)
+
+/** Who has a task for certain, and until when. */
+interface Hold {
+  readonly worker: TestWorker
+  readonly attempt: number
+  readonly untilTs: number
+}
+
+/** Everybody of a run, and what each message proves. */
+class Run {
+  readonly workers = [1, 2, 3, 4].map((digit) => new TestWorker(digit, roles[digit % 2]))
+  readonly asked: string[] = []
+  readonly room: TaskRoom
+  readonly #homes = new Map<TestWorker, TaskDesk>()
+  readonly #holds = new Map<string, Hold>()
+  readonly #givenTo = new Map<string, string>()
+  readonly #read = new Map<TestWorker, number>()
+
+  constructor(room: TaskRoom) {
+    this.room = room
+  }
+
+  async take(step: Step): Promise<void> {
+    try {
+      await this.#act(step)
+    } catch (error) {
+      if (!(error instanceof ChatError)) throw error
+    }
+    await this.room.settle()
+    this.check()
+  }
+
+  async #act(step: Step): Promise<void> {
+    if (step.do === "wait") {
+      await this.room.advance(step.ms)
+      return
+    }
+    const worker = this.workers[step.who]
+    if (worker === undefined) return
+    if (step.do === "ask") {
+      this.asked.push(await this.room.ask(worker, step.role))
+    } else if (step.do === "say") {
+      worker.status = step.status
+      worker.role = step.role
+      this.#homes.get(worker)?.note(worker.agent)
+    } else if (step.do === "come" || step.do === "leave") {
+      this.#homes.get(worker)?.leave(worker.agent)
+      this.#homes.delete(worker)
+      if (step.do === "come") this.#enter(worker, this.room.desks[step.desk] ?? this.room.desk)
+    } else {
+      await this.#work(step.do, worker)
+    }
+  }
+
+  #enter(worker: TestWorker, desk: TaskDesk): void {
+    this.#homes.set(worker, desk)
+    desk.enter(worker.agent)
+  }
+
+  async #work(what: "done" | "fail" | "extend" | "claim", worker: TestWorker): Promise<void> {
+    const home = this.#homes.get(worker)
+    const told = worker.tasks.at(-1)
+    const task = told?.task ?? this.asked[0]
+    if (home === undefined || task === undefined) return
+    if (what === "claim") {
+      worker.send(await home.claim(worker.agent, this.asked[0] ?? task))
+    } else if (what === "extend") {
+      await home.extend(worker.agent, task)
+      const untilTs = this.room.clock.now() + leaseMs
+      this.#holds.set(task, { worker, attempt: told?.attempt ?? 0, untilTs })
+    } else {
+      await (what === "done"
+        ? home.done(worker.agent, task, "done")
+        : home.fail(worker.agent, task, undefined))
+      this.#holds.delete(task)
+    }
+  }
+
+  /** Reads what came since the last look. */
+  check(): void {
+    for (const worker of this.workers) {
+      for (const told of worker.inbox.slice(this.#read.get(worker) ?? 0)) {
+        if (told.type !== "TASK") continue
+        const { task, attempt } = told
+        expect(task.startsWith(worker.id.slice(1)), "nobody works for itself").toBe(false)
+        const claim = `${task} ${attempt}`
+        expect(this.#givenTo.get(claim) ?? worker.id, "one claim, one worker").toBe(worker.id)
+        this.#givenTo.set(claim, worker.id)
+        const before = this.#holds.get(task)
+        if (before !== undefined && before.attempt !== attempt) {
+          expect(before.untilTs, "the lease before it is over").toBeLessThanOrEqual(told.ts)
+        }
+        if (before?.attempt === attempt) continue
+        this.#holds.set(task, { worker, attempt, untilTs: told.ts + told.lease_ms })
+      }
+      this.#read.set(worker, worker.inbox.length)
+    }
+  }
+
+  /** Everybody comes and does what is there to do, each role in turn. */
+  async finish(): Promise<void> {
+    for (let round = 0; round < 4 * this.asked.length + 4; round++) {
+      for (const [who, worker] of this.workers.entries()) {
+        await this.take({ do: "say", who, status: "idle", role: roles[round % 2] ?? "" })
+        if (this.#homes.get(worker) === undefined) await this.take({ do: "come", who, desk: who % 2 })
+      }
+      for (const worker of this.workers) {
+        for (const id of new Set(worker.taskIds)) {
+          await this.#homes
+            .get(worker)
+            ?.done(worker.agent, id, "done")
+            .catch(() => undefined)
+        }
+        await this.room.settle()
+        this.check()
+      }
+      if (round % 4 === 3) await this.take({ do: "wait", ms: leaseMs })
+    }
+  }
+
+  /** Ids that were answered, or of which the asker heard that they failed. */
+  get ends(): string[] {
+    const answered = [...this.room.answers.values()].map(({ in_reply_to }) => in_reply_to)
+    const failed = this.room.news.filter(({ news }) => news.state === "failed").map(({ news }) => news.msg_id)
+    return [...answered, ...failed].sort()
+  }
+}
+
+it("every task comes to exactly one end, never with two workers and never with its asker, whatever happens", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
+      const run = new Run(await TaskRoom.open({ desks: 2 }))
+      for (const next of steps) await run.take(next)
+      await run.finish()
+      expect(run.ends).toEqual([...run.asked].sort())
+    }),
+    { numRuns: 40 },
+  )
+}, 120_000)
