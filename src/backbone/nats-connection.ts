@@ -1,0 +1,275 @@
+import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from "@nats-io/jetstream"
+import { type ConnectionOptions, connect, errors, type NatsConnection } from "@nats-io/transport-node"
+import type { Clock, Timer } from "../base/clock.js"
+import { ChatError } from "../protocol/errors.js"
+import { Listeners } from "./listeners.js"
+import type { NatsAddress } from "./nats.js"
+
+/** Longest any operation takes; a single request to NATS gives up before. */
+const operationMs = 5_000
+const requestMs = 4_000
+/** How often JetStream is asked to take something, to know that it can. */
+const probeMs = 2_000
+/** A cut network is noticed after at most (maxPingsOut + 1) of these. */
+const pingMs = 2_000
+const maxPingsOut = 2
+const redialMs = 250
+
+/** What a connection is made of. */
+export interface NatsLinkOptions {
+  readonly address: NatsAddress
+  readonly space: string
+  readonly clock: Clock
+  readonly log: (line: string) => void
+  readonly connectTimeoutMs: number
+}
+
+/**
+ * One connection to NATS: it comes back by itself, knows whether JetStream can be reached, and bounds what is
+ * asked of it in time.
+ */
+export class NatsLink {
+  readonly nc: NatsConnection
+  readonly js: JetStreamClient
+  readonly jsm: JetStreamManager
+  readonly space: string
+  readonly clock: Clock
+  readonly log: (line: string) => void
+  readonly #where: string
+  readonly #reach = new Listeners<boolean>()
+  readonly #reconnects = new Listeners<undefined>()
+  readonly #waiting = new Set<(error: ChatError) => void>()
+  readonly #restorers: (() => Promise<unknown>)[] = []
+  #isConnected = true
+  #answers = true
+  #isClosed = false
+  #isProbing = false
+  #probe: () => Promise<unknown> = () => Promise.resolve()
+  #timer: Timer | undefined
+
+  private constructor(nc: NatsConnection, jsm: JetStreamManager, options: NatsLinkOptions) {
+    this.nc = nc
+    this.js = jetstream(nc, { timeout: requestMs })
+    this.jsm = jsm
+    this.space = options.space
+    this.clock = options.clock
+    this.log = options.log
+    this.#where = options.address.where
+    void this.#followStatus()
+  }
+
+  /** @throws {ChatError} UNREACHABLE */
+  static async open(options: NatsLinkOptions): Promise<NatsLink> {
+    const nc = await connectOnce(options)
+    try {
+      return new NatsLink(nc, await jetstreamManager(nc, { timeout: requestMs, checkAPI: false }), options)
+    } catch (error) {
+      await nc.close()
+      throw unreachable(options.address.where, error)
+    }
+  }
+
+  get isReachable(): boolean {
+    return this.#isConnected && this.#answers && !this.#isClosed
+  }
+
+  /** Whether this connection is one of a cluster's, which can keep several copies. */
+  get isClustered(): boolean {
+    return this.nc.info?.cluster !== undefined
+  }
+
+  onReach(listener: (isReachable: boolean) => void): void {
+    this.#reach.add(listener)
+  }
+
+  /** Calls `listener` whenever the connection was lost and stands again. */
+  onReconnect(listener: () => void): () => void {
+    return this.#reconnects.add(listener)
+  }
+
+  /** Has `restore` called each time JetStream answers again, before anybody is told so. */
+  onRestore(restore: () => Promise<unknown>): void {
+    this.#restorers.push(restore)
+  }
+
+  /** Asks JetStream every 2 s from now on whether it takes something: `probe` must write. */
+  startProbing(probe: () => Promise<unknown>): void {
+    this.#probe = probe
+    this.#scheduleProbe()
+  }
+
+  /**
+   * Does `operation` within 5 s.
+   * @throws {ChatError} what the operation throws as such; UNAVAILABLE for everything else, at once while
+   * the store is out of reach
+   */
+  async run<T>(operation: () => Promise<T>): Promise<T> {
+    if (!this.isReachable) throw unavailable()
+    try {
+      return await this.within(operation)
+    } catch (error) {
+      if (error instanceof ChatError && error.code !== "UNAVAILABLE") throw error
+      this.#lose(error)
+      throw error instanceof ChatError ? error : unavailable(error)
+    }
+  }
+
+  /** The same without asking whether the store is in reach, and with the errors as they come. */
+  within<T>(operation: () => Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      const giveUp = (error: ChatError): void => {
+        this.#waiting.delete(giveUp)
+        timer.cancel()
+        reject(error)
+      }
+      const timer = this.clock.setTimer(() => giveUp(unavailable("no answer in time")), operationMs)
+      this.#waiting.add(giveUp)
+      operation()
+        .finally(() => {
+          this.#waiting.delete(giveUp)
+          timer.cancel()
+        })
+        .then(resolve, reject)
+    })
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#timer?.cancel()
+    this.#giveUpWaiting("this relay closes its store")
+    await Promise.race([this.nc.flush().catch(() => {}), this.#after(1_000)])
+    await Promise.race([this.nc.close().catch(() => {}), this.#after(1_000)])
+  }
+
+  #after(ms: number): Promise<void> {
+    return new Promise((resolve) => void this.clock.setTimer(resolve, ms, { unref: true }))
+  }
+
+  async #followStatus(): Promise<void> {
+    try {
+      for await (const status of this.nc.status()) {
+        if (status.type === "disconnect") this.#disconnected()
+        if (status.type === "reconnect") this.#reconnected()
+      }
+    } catch (error) {
+      this.log(`nats: ${toText(error)}`)
+    }
+  }
+
+  #disconnected(): void {
+    if (!this.#isConnected || this.#isClosed) return
+    this.#change(() => {
+      this.#isConnected = false
+      this.#answers = false
+    }, "the connection is lost")
+    this.#giveUpWaiting("the connection is lost")
+  }
+
+  #reconnected(): void {
+    if (this.#isClosed) return
+    this.#isConnected = true
+    this.#reconnects.tell(undefined)
+    void this.#probeNow()
+  }
+
+  #lose(error: unknown): void {
+    if (this.#isClosed) return
+    this.#change(() => {
+      this.#answers = false
+    }, toText(error))
+  }
+
+  #giveUpWaiting(reason: string): void {
+    for (const giveUp of [...this.#waiting]) giveUp(unavailable(reason))
+  }
+
+  #change(act: () => void, reason: string): void {
+    const was = this.isReachable
+    act()
+    if (this.isReachable === was) return
+    const state = was ? `out of reach (${reason})` : "reached again"
+    this.log(`nats: ${this.#where} is ${state}`)
+    this.#reach.tell(!was)
+  }
+
+  #scheduleProbe(): void {
+    this.#timer?.cancel()
+    if (this.#isClosed) return
+    this.#timer = this.clock.setTimer(() => void this.#probeNow(), probeMs, { unref: true })
+  }
+
+  async #probeNow(): Promise<void> {
+    if (this.#isProbing) return
+    this.#isProbing = true
+    try {
+      if (this.#isConnected) await this.#ask()
+    } catch (error) {
+      this.#lose(error)
+    } finally {
+      this.#isProbing = false
+      this.#scheduleProbe()
+    }
+  }
+
+  async #ask(): Promise<void> {
+    const hadAnswers = this.#answers
+    if (!hadAnswers) for (const restore of this.#restorers) await this.within(restore)
+    await this.within(this.#probe)
+    // What was lost while it was asked is asked for again.
+    if (hadAnswers || !this.#isConnected || this.#isClosed) return
+    this.#change(() => {
+      this.#answers = true
+    }, "")
+  }
+}
+
+async function connectOnce({ address, connectTimeoutMs }: NatsLinkOptions): Promise<NatsConnection> {
+  const options: ConnectionOptions = {
+    servers: [...address.servers],
+    name: "agentchat relay",
+    timeout: connectTimeoutMs,
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: redialMs,
+    reconnectJitter: redialMs,
+    pingInterval: pingMs,
+    maxPingOut: maxPingsOut,
+    // Credentials that are refused today may be accepted tomorrow, without a restart of every relay.
+    ignoreAuthErrorAbort: true,
+    noAsyncTraces: true,
+    ...(address.isEncrypted ? { tls: {} } : {}),
+    ...(address.user === undefined ? {} : { user: address.user }),
+    ...(address.password === undefined ? {} : { pass: address.password }),
+    ...(address.token === undefined ? {} : { token: address.token }),
+  }
+  try {
+    return await connect(options)
+  } catch (error) {
+    throw unreachable(address.where, error)
+  }
+}
+
+/** The error of a NATS that does not answer at first. */
+export function unreachable(where: string, cause: unknown): ChatError {
+  const isRefused = cause instanceof errors.AuthorizationError
+  return new ChatError(
+    "UNREACHABLE",
+    isRefused ? `NATS at ${where} refuses the credentials` : `no NATS answers at ${where}`,
+    { cause },
+  )
+}
+
+/** The error of an operation that NATS does not answer now. */
+export function unavailable(cause?: unknown): ChatError {
+  return new ChatError("UNAVAILABLE", "the store cannot be reached now", {
+    retryAfterMs: probeMs,
+    ...(cause === undefined ? {} : { cause }),
+  })
+}
+
+/** What an error says, in bounded length. */
+export function toText(error: unknown): string {
+  const cause = error instanceof ChatError && error.code === "UNAVAILABLE" ? error.cause : error
+  const text = cause instanceof Error ? cause.message : typeof cause === "string" ? cause : "no answer"
+  return text.slice(0, 200)
+}

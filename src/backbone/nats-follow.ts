@@ -1,0 +1,186 @@
+import { AckPolicy } from "@nats-io/jetstream"
+import { createInbox, type Msg, nanos, nuid, type Subscription } from "@nats-io/transport-node"
+import type { Timer } from "../base/clock.js"
+import { type NatsLink, toText } from "./nats-connection.js"
+import { type Delivery, toDelivery } from "./nats-delivery.js"
+import { startAt } from "./nats-stream.js"
+
+/** NATS says at least this often that there is nothing new. */
+const heartbeatMs = 2_000
+/** So much silence means that the consumer is gone. */
+const silenceMs = 7_000
+const retryMs = 500
+/** NATS forgets a consumer whose reader is gone after this. */
+const inactiveMs = 10_000
+
+/** What is followed, and who is told. */
+export interface Followed {
+  readonly stream: string
+  readonly filter: string
+  /**
+   * Asked at each beginning, the first and those after a gap: the number to go on from, or undefined for the
+   * newest message of each subject.
+   */
+  begin(): Promise<number | undefined>
+  /** Told every message in order; after a new beginning possibly some that were told before. Must not throw. */
+  tell(message: Delivery): void
+  /** What stood in the stream at the beginning has been told. */
+  caughtUp?(): void
+}
+
+/**
+ * Tells the messages of a stream as they come, without a gap, whatever becomes of the connection and the server:
+ * each delivery is numbered, and at a missing number, a silence or a new connection it begins anew.
+ */
+export class NatsFollow {
+  readonly #link: NatsLink
+  readonly #followed: Followed
+  readonly #offReconnect: () => void
+  #generation = 0
+  #sub: Subscription | undefined
+  #delivered = 0
+  #target: number | undefined
+  #lastHeardMs = 0
+  #timer: Timer | undefined
+  #isClosed = false
+
+  private constructor(link: NatsLink, followed: Followed) {
+    this.#link = link
+    this.#followed = followed
+    this.#offReconnect = link.onReconnect(() => void this.#again())
+  }
+
+  /** Resolves when every later message will be told. Rejects as the requests to NATS do. */
+  static async open(link: NatsLink, followed: Followed): Promise<NatsFollow> {
+    const follow = new NatsFollow(link, followed)
+    try {
+      await follow.#begin()
+    } catch (error) {
+      follow.close()
+      throw error
+    }
+    follow.#watch(heartbeatMs)
+    return follow
+  }
+
+  /** Nothing is told afterwards. */
+  close(): void {
+    this.#isClosed = true
+    this.#generation++
+    this.#offReconnect()
+    this.#timer?.cancel()
+    this.#sub?.unsubscribe()
+  }
+
+  /** Begins anew; at a failure again and again, until it succeeds or is closed. */
+  async #again(): Promise<void> {
+    if (this.#isClosed) return
+    try {
+      await this.#link.within(() => this.#begin())
+      this.#watch(heartbeatMs)
+    } catch (error) {
+      if (this.#link.isReachable) {
+        this.#link.log(`nats: ${this.#followed.stream} cannot be followed now (${toText(error)})`)
+      }
+      this.#watch(retryMs)
+    }
+  }
+
+  #watch(delayMs: number): void {
+    this.#timer?.cancel()
+    if (this.#isClosed) return
+    this.#timer = this.#link.clock.setTimer(() => this.#look(), delayMs, { unref: true })
+  }
+
+  #look(): void {
+    const isSilent = this.#link.clock.monotonic() - this.#lastHeardMs > silenceMs
+    if (this.#sub === undefined || isSilent) void this.#again()
+    else this.#watch(heartbeatMs)
+  }
+
+  async #begin(): Promise<void> {
+    const generation = ++this.#generation
+    this.#sub?.unsubscribe()
+    this.#sub = undefined
+    const from = await this.#followed.begin()
+    if (generation !== this.#generation) return
+    this.#delivered = 0
+    this.#target = undefined
+    const inbox = createInbox()
+    const sub = this.#link.nc.subscribe(inbox, {
+      callback: (error, message) => {
+        if (generation !== this.#generation) return
+        if (error === null) this.#take(message)
+        else this.#gap()
+      },
+    })
+    this.#sub = sub
+    try {
+      await this.#create(generation, inbox, from)
+    } catch (error) {
+      sub.unsubscribe()
+      if (generation === this.#generation) this.#sub = undefined
+      throw error
+    }
+  }
+
+  async #create(generation: number, inbox: string, from: number | undefined): Promise<void> {
+    const info = await this.#link.jsm.consumers.add(this.#followed.stream, {
+      name: nuid.next(),
+      deliver_subject: inbox,
+      filter_subject: this.#followed.filter,
+      ack_policy: AckPolicy.None,
+      max_deliver: 1,
+      idle_heartbeat: nanos(heartbeatMs),
+      flow_control: true,
+      inactive_threshold: nanos(inactiveMs),
+      mem_storage: true,
+      num_replicas: 1,
+      ...startAt(from),
+    })
+    if (generation !== this.#generation) return
+    this.#lastHeardMs = this.#link.clock.monotonic()
+    this.#target = info.delivered.consumer_seq + info.num_pending
+    this.#checkCaughtUp()
+  }
+
+  #take(message: Msg): void {
+    this.#lastHeardMs = this.#link.clock.monotonic()
+    const delivery = toDelivery(message)
+    if (delivery === undefined) {
+      this.#takeStatus(message)
+      return
+    }
+    if (delivery.place !== this.#delivered + 1) {
+      this.#gap()
+      return
+    }
+    this.#delivered++
+    this.#followed.tell(delivery)
+    this.#checkCaughtUp()
+  }
+
+  #takeStatus(message: Msg): void {
+    if (message.headers?.code !== 100) {
+      this.#gap()
+      return
+    }
+    // A request for flow control wants to be answered; a heartbeat may name who is to be woken.
+    if (message.reply) message.respond()
+    const stalled = message.headers.get("Nats-Consumer-Stalled")
+    if (stalled) this.#link.nc.publish(stalled)
+    const last = message.headers.get("Nats-Last-Consumer")
+    if (last && Number(last) !== this.#delivered) this.#gap()
+  }
+
+  #checkCaughtUp(): void {
+    if (this.#target === undefined || this.#delivered < this.#target) return
+    this.#target = undefined
+    this.#followed.caughtUp?.()
+  }
+
+  #gap(): void {
+    this.#generation++
+    void this.#again()
+  }
+}

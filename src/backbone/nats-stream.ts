@@ -1,0 +1,188 @@
+import {
+  AckPolicy,
+  DeliverPolicy,
+  JetStreamApiError,
+  type StreamConfig,
+  type StreamInfo,
+} from "@nats-io/jetstream"
+import { createInbox, type Msg, nanos, nuid } from "@nats-io/transport-node"
+import { type NatsLink, toText, unavailable } from "./nats-connection.js"
+import { type Delivery, toDelivery } from "./nats-delivery.js"
+
+/** Codes of JetStream's own error table. */
+export const natsCodes = {
+  noPeers: 10_005,
+  insufficient: 10_023,
+  streamExists: 10_058,
+  streamNotFound: 10_059,
+  wrongRevision: 10_071,
+  noReplicas: 10_074,
+  storeFailed: 10_077,
+} as const
+
+/** Copies kept where NATS has several nodes. */
+const wantedReplicas = 3
+/** An ephemeral consumer nobody asks any more is gone after this. */
+const idleConsumerMs = 10_000
+/** Longest a fetch takes. */
+const fetchMs = 4_500
+
+/** A stream as it is wanted; what is not named is left to NATS. */
+type WantedStream = Partial<StreamConfig> & { readonly name: string }
+
+/** Whether `error` is JetStream's answer with that code. */
+export function isAnswer(error: unknown, ...codes: number[]): error is JetStreamApiError {
+  return error instanceof JetStreamApiError && codes.includes(error.code)
+}
+
+/**
+ * Makes a stream, or brings the one there is into the wanted form as far as NATS allows. In a cluster it has three
+ * copies where three nodes can take them.
+ * @returns whether it had to be made
+ */
+export async function ensureStream(link: NatsLink, wanted: WantedStream): Promise<{ isNew: boolean }> {
+  const found = await findStream(link, wanted.name)
+  if (found !== undefined) {
+    await adapt(link, found, wanted)
+    return { isNew: false }
+  }
+  try {
+    await addStream(link, wanted)
+    return { isNew: true }
+  } catch (error) {
+    // Another relay was faster, with another form.
+    if (isAnswer(error, natsCodes.streamExists)) return { isNew: false }
+    throw error
+  }
+}
+
+async function findStream(link: NatsLink, name: string): Promise<StreamInfo | undefined> {
+  try {
+    return await link.jsm.streams.info(name)
+  } catch (error) {
+    if (isAnswer(error, natsCodes.streamNotFound)) return undefined
+    throw error
+  }
+}
+
+async function addStream(link: NatsLink, wanted: WantedStream): Promise<void> {
+  if (link.isClustered) {
+    try {
+      await link.jsm.streams.add({ ...wanted, num_replicas: wantedReplicas })
+      return
+    } catch (error) {
+      if (!isAnswer(error, natsCodes.noPeers, natsCodes.insufficient, natsCodes.noReplicas)) throw error
+      link.log(`nats: ${wanted.name} has one copy only (${toText(error)})`)
+    }
+  }
+  await link.jsm.streams.add({ ...wanted, num_replicas: 1 })
+}
+
+async function adapt(link: NatsLink, found: StreamInfo, wanted: WantedStream): Promise<void> {
+  const is = found.config as Record<string, unknown>
+  const changes = Object.entries(wanted).filter(([name, value]) => !isSame(is[name], value))
+  if (link.isClustered && found.config.num_replicas < wantedReplicas) {
+    changes.push(["num_replicas", wantedReplicas])
+  }
+  if (changes.length === 0) return
+  try {
+    await link.jsm.streams.update(wanted.name, Object.fromEntries(changes))
+  } catch (error) {
+    if (!(error instanceof JetStreamApiError)) throw error
+    const names = changes.map(([name]) => name).join(", ")
+    link.log(`nats: ${wanted.name} stays as it is, not as wished in ${names} (${toText(error)})`)
+  }
+}
+
+function isSame(is: unknown, wanted: unknown): boolean {
+  // NATS leaves out what is false or zero.
+  return JSON.stringify(is ?? false) === JSON.stringify(wanted ?? false) || (!is && !wanted)
+}
+
+/** Which messages of a stream: of one subject from a number on, or the newest of each subject. */
+interface Selection {
+  readonly stream: string
+  readonly filter: string
+  /** First number that counts; absent: the newest of each subject. */
+  readonly from?: number
+}
+
+/** Messages that wait to be fetched; give it to {@link fetch} or {@link forget}. */
+export interface Pull extends Selection {
+  readonly consumer: string
+  /** How many there are. */
+  readonly pending: number
+}
+
+/** Finds out how many messages a selection has, ready to fetch them. */
+export async function select(link: NatsLink, selection: Selection): Promise<Pull> {
+  const { stream, filter, from } = selection
+  const info = await link.jsm.consumers.add(stream, {
+    name: nuid.next(),
+    filter_subject: filter,
+    ack_policy: AckPolicy.None,
+    inactive_threshold: nanos(idleConsumerMs),
+    mem_storage: true,
+    num_replicas: 1,
+    ...startAt(from),
+  })
+  return { ...selection, consumer: info.name, pending: info.num_pending }
+}
+
+/** Where a consumer starts. */
+export function startAt(from: number | undefined): {
+  deliver_policy: DeliverPolicy
+  opt_start_seq?: number
+} {
+  if (from === undefined) return { deliver_policy: DeliverPolicy.LastPerSubject }
+  return { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: Math.max(1, from) }
+}
+
+/** Lets NATS forget a selection; it does so by itself a while later. */
+export function forget(link: NatsLink, { stream, consumer }: Pull): void {
+  link.jsm.consumers.delete(stream, consumer).catch(() => {})
+}
+
+/** The first `limit` messages of a selection, which is used up by it. */
+export function fetch(link: NatsLink, pull: Pull, limit: number): Promise<Delivery[]> {
+  const batch = Math.min(limit, pull.pending)
+  if (batch <= 0) {
+    forget(link, pull)
+    return Promise.resolve([])
+  }
+  const messages: Delivery[] = []
+  const inbox = createInbox()
+  return new Promise<Delivery[]>((resolve, reject) => {
+    const end = (error?: Error): void => {
+      timer.cancel()
+      sub.unsubscribe()
+      forget(link, pull)
+      if (error === undefined) resolve(messages)
+      else reject(error)
+    }
+    const take = (error: Error | null, message: Msg): void => {
+      if (error !== null) {
+        end(unavailable(error))
+        return
+      }
+      const code = message.headers?.code ?? 0
+      // 404 and 408: there were fewer than there seemed to be.
+      const isAll = code === 404 || code === 408
+      if (code >= 400) {
+        end(isAll ? undefined : unavailable(message.headers?.description))
+        return
+      }
+      const delivery = toDelivery(message)
+      if (delivery === undefined) return
+      messages.push(delivery)
+      if (messages.length === batch) end()
+    }
+    const timer = link.clock.setTimer(() => end(unavailable("messages stayed out")), fetchMs)
+    const sub = link.nc.subscribe(inbox, { callback: take })
+    link.nc.publish(
+      `$JS.API.CONSUMER.MSG.NEXT.${pull.stream}.${pull.consumer}`,
+      JSON.stringify({ batch, no_wait: true }),
+      { reply: inbox },
+    )
+  })
+}

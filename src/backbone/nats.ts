@@ -1,0 +1,95 @@
+import type { Clock } from "../base/clock.js"
+import { ChatError } from "../protocol/errors.js"
+import type { Backbone } from "./backbone.js"
+
+const defaultSpace = "agentchat"
+const defaultPort = 4222
+const defaultConnectTimeoutMs = 10_000
+const spaceForm = /^[A-Za-z0-9_-]{1,32}$/
+
+/** Where a NATS is, who keeps what there, and how this relay tells what happens. */
+export interface NatsOptions {
+  /** `nats://[user:password@|token@]host[:port][,host[:port]…]`; `tls://` for an encrypted connection. */
+  readonly servers: string
+  /** Prefix of every stream and bucket, so that several chats can share one NATS; `agentchat` by default. */
+  readonly space?: string
+  readonly clock: Clock
+  /** Told when the store is lost, found again, or not as wished; never with credentials. */
+  readonly log: (line: string) => void
+  /** Milliseconds until a connection and the first answer of JetStream must stand. */
+  readonly connectTimeoutMs?: number
+}
+
+/** Who to connect to; `where` may be shown to anybody. */
+export interface NatsAddress {
+  readonly servers: readonly string[]
+  readonly where: string
+  readonly isEncrypted: boolean
+  readonly user?: string
+  readonly password?: string
+  readonly token?: string
+}
+
+/**
+ * An engine that keeps everything in NATS JetStream (server 2.9 or newer), shared by every relay that names the
+ * same servers and space. It reconnects for ever; while NATS or the quorum of its nodes is away, everything
+ * rejects with UNAVAILABLE at once, and no call takes longer than 5 s.
+ * @throws {ChatError} USAGE for an address or space of another form; UNREACHABLE when nothing answers in time
+ */
+export async function openNatsBackbone(options: NatsOptions): Promise<Backbone> {
+  const space = options.space ?? defaultSpace
+  if (!spaceForm.test(space)) {
+    throw new ChatError("USAGE", "the name of a space is 1–32 letters, digits, _ or -")
+  }
+  const address = parseNatsAddress(options.servers)
+  // The client library is loaded by those who use it.
+  const { connectNatsBackbone } = await import("./nats-backbone.js")
+  return connectNatsBackbone({
+    address,
+    space,
+    clock: options.clock,
+    log: options.log,
+    connectTimeoutMs: options.connectTimeoutMs ?? defaultConnectTimeoutMs,
+  })
+}
+
+/**
+ * Reads an address; credentials may stand before the first host, percent-encoded.
+ * @throws {ChatError} USAGE, without repeating what may be a password
+ */
+export function parseNatsAddress(text: string): NatsAddress {
+  const form = /^(nats|tls):\/\/(?:([^@/?#]+)@)?([^@/?#]+)\/?$/.exec(text)
+  if (form === null) throw badAddress()
+  const [, scheme, credentials, hosts = ""] = form
+  const servers = hosts.split(",").map(toHostAndPort)
+  return {
+    servers,
+    where: servers.join(", "),
+    isEncrypted: scheme === "tls",
+    ...(credentials === undefined ? {} : toCredentials(credentials)),
+  }
+}
+
+function toHostAndPort(host: string): string {
+  const form = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?$/.exec(host)
+  const port = Number(form?.[2] ?? defaultPort)
+  if (form?.[1] === undefined || port < 1 || port > 65_535) throw badAddress()
+  return `${form[1]}:${port}`
+}
+
+function toCredentials(text: string): { user: string; password: string } | { token: string } {
+  const colon = text.indexOf(":")
+  try {
+    if (colon < 0) return { token: decodeURIComponent(text) }
+    return {
+      user: decodeURIComponent(text.slice(0, colon)),
+      password: decodeURIComponent(text.slice(colon + 1)),
+    }
+  } catch {
+    throw badAddress()
+  }
+}
+
+function badAddress(): ChatError {
+  return new ChatError("USAGE", "the address of NATS is nats://[user:password@]host[:port][,host[:port]…]")
+}

@@ -1,0 +1,208 @@
+import { type ChildProcess, spawn } from "node:child_process"
+import { once } from "node:events"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { connect, createServer, type Server, type Socket } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { until } from "./condition.js"
+
+const host = "127.0.0.1"
+const startMs = 30_000
+const clusterTries = 3
+
+/** How a server is to be started; a port is chosen where none is given. */
+interface NatsServerOptions {
+  readonly port?: number
+  /** Further lines of its configuration file. */
+  readonly config?: string
+}
+
+/** A real nats-server with JetStream, with a store of its own that outlives `stop` and `kill`. */
+export class NatsServer {
+  readonly port: number
+  readonly #dir = mkdtempSync(join(tmpdir(), "agentchat-nats-"))
+  #child: ChildProcess | undefined
+  #output = ""
+
+  private constructor(port: number, config: string) {
+    this.port = port
+    const lines = [
+      `listen: "${host}:${port}"`,
+      `jetstream { store_dir: ${JSON.stringify(join(this.#dir, "store"))} }`,
+      config,
+    ]
+    writeFileSync(this.#configFile, `${lines.join("\n")}\n`)
+  }
+
+  /** Resolves once it takes connections; {@link dispose} is the caller's duty. */
+  static async start(options: NatsServerOptions = {}): Promise<NatsServer> {
+    const server = new NatsServer(options.port ?? (await freePort()), options.config ?? "")
+    try {
+      await server.startAgain()
+    } catch (error) {
+      await server.dispose()
+      throw error
+    }
+    return server
+  }
+
+  get url(): string {
+    return `nats://${host}:${this.port}`
+  }
+
+  /** Starts it on the port and the store it had. */
+  async startAgain(): Promise<void> {
+    const child = spawn("nats-server", ["-c", this.#configFile], { stdio: ["ignore", "ignore", "pipe"] })
+    this.#child = child
+    this.#output = ""
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      this.#output = (this.#output + text).slice(-20_000)
+    })
+    const isReady = (): boolean => {
+      if (child.exitCode !== null) throw new Error(`nats-server ended:\n${this.#output}`)
+      return this.#output.includes("Server is ready")
+    }
+    await until("nats-server is ready", isReady, startMs)
+  }
+
+  /** Ends it in order. */
+  async stop(): Promise<void> {
+    await this.#end("SIGTERM")
+  }
+
+  /** Ends it with `kill -9`. */
+  async kill(): Promise<void> {
+    await this.#end("SIGKILL")
+  }
+
+  /** Ends it and removes its store. */
+  async dispose(): Promise<void> {
+    await this.kill()
+    rmSync(this.#dir, { recursive: true, force: true })
+  }
+
+  get #configFile(): string {
+    return join(this.#dir, "nats.conf")
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
+    const child = this.#child
+    this.#child = undefined
+    if (child?.exitCode !== null || child.signalCode !== null) return
+    const ended = once(child, "exit")
+    child.kill(signal)
+    await ended
+  }
+}
+
+/** Several servers that are one JetStream; the caller disposes of each. */
+export async function startNatsCluster(size: number): Promise<NatsServer[]> {
+  for (let tries = 1; ; tries++) {
+    // Another process may take a port between finding and using it.
+    const ports = await Promise.all(Array.from({ length: size * 2 }, freePort))
+    const routes = ports.slice(size).map((port) => `"nats://${host}:${port}"`)
+    const started = await Promise.allSettled(
+      Array.from({ length: size }, (_, i) =>
+        NatsServer.start({
+          port: ports[i] ?? 0,
+          config: `server_name: node${i}
+cluster { name: agentchat, listen: "${host}:${ports[size + i]}", routes: [${routes.join(", ")}] }`,
+        }),
+      ),
+    )
+    const servers = started.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []))
+    if (servers.length === size) return servers
+    await Promise.all(servers.map((server) => server.dispose()))
+    if (tries === clusterTries) throw new Error("the nodes of the cluster do not start")
+  }
+}
+
+/** A network to a server that can be cut: nothing passes and nobody is told. */
+export class CuttableNetwork {
+  readonly #server: Server
+  readonly #targetPort: number
+  readonly #sockets = new Set<Socket>()
+  #waiting: Socket[] = []
+  #isCut = false
+
+  private constructor(targetPort: number) {
+    this.#targetPort = targetPort
+    this.#server = createServer((socket) => this.#accept(socket))
+  }
+
+  static async to({ port }: NatsServer): Promise<CuttableNetwork> {
+    const network = new CuttableNetwork(port)
+    network.#server.listen(0, host)
+    await once(network.#server, "listening")
+    return network
+  }
+
+  get url(): string {
+    return `nats://${host}:${portOf(this.#server)}`
+  }
+
+  /** Holds back every byte, of connections that stand and of new ones. */
+  cut(): void {
+    this.#isCut = true
+    for (const socket of this.#sockets) socket.pause()
+  }
+
+  /** Lets everything pass that was held back. */
+  heal(): void {
+    this.#isCut = false
+    for (const socket of this.#sockets) socket.resume()
+    for (const socket of this.#waiting.splice(0)) this.#join(socket)
+  }
+
+  /** Breaks every connection; new ones are possible. */
+  breakAll(): void {
+    for (const socket of this.#sockets) socket.destroy()
+  }
+
+  async close(): Promise<void> {
+    this.breakAll()
+    this.#server.close()
+    await once(this.#server, "close")
+  }
+
+  #accept(socket: Socket): void {
+    this.#keep(socket)
+    if (this.#isCut) this.#waiting.push(socket)
+    else this.#join(socket)
+  }
+
+  #keep(socket: Socket): void {
+    this.#sockets.add(socket)
+    socket.on("error", () => {})
+    socket.on("close", () => this.#sockets.delete(socket))
+  }
+
+  #join(socket: Socket): void {
+    if (socket.destroyed) return
+    const target = connect(this.#targetPort, host)
+    this.#keep(target)
+    for (const [from, to] of [
+      [socket, target],
+      [target, socket],
+    ] as const) {
+      from.on("data", (bytes) => void to.write(bytes))
+      from.on("close", () => to.destroy())
+    }
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer()
+  server.listen(0, host)
+  await once(server, "listening")
+  const port = portOf(server)
+  server.close()
+  await once(server, "close")
+  return port
+}
+
+function portOf(server: Server): number {
+  const address = server.address()
+  if (address === null || typeof address === "string") throw new Error("the server does not listen")
+  return address.port
+}
