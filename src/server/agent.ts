@@ -46,6 +46,8 @@ export class Agent implements RosterFacts {
   seenTs: number
   readTs: number | undefined
   answeredTs: number | undefined
+  /** {@link RosterRecord.epoch} */
+  epoch = ""
   /** Looks in a row at which the session had said nothing. */
   quietLooks = 0
   readonly #time: AgentTime

@@ -42,7 +42,8 @@ export function enterChannel(
   if (channel.history !== undefined) return new Passage(house, session, channel).enter(entry)
   session.channels.add(channel)
   channel.join(agent)
-  answer(session, channel, entry)
+  house.keeper.changed(session)
+  answer(house, session, channel, entry)
   const texts = channel.replay(entry.since, house.options.limits.bufferSize)
   const earliestTs = entry.since === undefined ? replayFrom(house, channel) : -Infinity
   for (const text of texts) {
@@ -69,12 +70,12 @@ class Passage {
     const channel = this.#channel
     await this.#house.channels.know(channel)
     if (channel.members.has(agent)) {
-      answer(this.#session, channel, entry)
+      answer(this.#house, this.#session, channel, entry)
       return
     }
     const resumeAt = await this.#findPlace(entry.since)
     this.#session.channels.add(channel)
-    answer(this.#session, channel, entry)
+    answer(this.#house, this.#session, channel, entry)
     let at = resumeAt ?? channel.seq
     if (resumeAt === undefined) at = await this.#replay(at)
     await this.#catchUp(at, entry.since !== undefined && !channel.isDurable)
@@ -137,8 +138,9 @@ function replayFrom({ channels, options }: House, channel: Channel): number {
   return window === undefined ? -Infinity : options.clock.now() - durationMs(window)
 }
 
-function answer(session: Session, channel: Channel, { re, pattern }: Entry): void {
+function answer(house: House, session: Session, channel: Channel, { re, pattern }: Entry): void {
   const { agent } = session
+  const { clock, limits } = house.options
   // Whoever is still reading what it missed is no member yet.
   const present = channel.members.has(agent) ? channel.members : new Set([...channel.members, agent])
   const agents: AgentId[] = []
@@ -160,7 +162,7 @@ function answer(session: Session, channel: Channel, { re, pattern }: Entry): voi
     channel: name,
     agents,
     roster,
-    count: present.size,
+    count: present.size + house.roster.countElsewhere(name),
     seq,
     invite_only: isInviteOnly,
     ...(isDurable && { durable: true }),

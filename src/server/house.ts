@@ -136,7 +136,7 @@ export class House {
           const { house } = opened
           if (house !== undefined) house.#publish(channel, formatStored(entry))
         },
-        hasMembersElsewhere: ({ name }) => (house?.roster.countElsewhere(name) ?? 0) > 0,
+        hasMembersElsewhere: ({ name }) => (opened.house?.roster.countElsewhere(name) ?? 0) > 0,
         log,
       },
     })
@@ -149,7 +149,8 @@ export class House {
         log,
       },
     )
-    opened.house = new House(options, backbone, tick, { hub, bus, mail, bookmarks, channels, tasks })
+    const house = new House(options, backbone, tick, { hub, bus, mail, bookmarks, channels, tasks })
+    opened.house = house
     await house.keeper.start(backbone)
     return house
   }

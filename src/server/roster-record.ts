@@ -1,3 +1,4 @@
+import * as v from "valibot"
 import type { AgentCard, PresenceState } from "../protocol/client-messages.js"
 import type { AgentId, Nick } from "../protocol/names.js"
 import type { RosterEntry } from "../protocol/server-messages.js"
@@ -27,6 +28,8 @@ export interface RosterRecord extends RosterFacts {
   readonly epoch: string
   /** Names of the channels it is in. */
   readonly channels: readonly string[]
+  /** What its relay last wrote, of an agent that is shown offline because that relay is silent; never written. */
+  readonly saidBefore?: RosterRecord
 }
 
 /** What stays in the roster of an agent whose session has ended. */
@@ -34,6 +37,61 @@ export function recordDeparture(agent: RosterFacts, epoch: string, now: number):
   const { id, name, role, seenTs, readTs, answeredTs, card } = agent
   const facts = { id, name, role, seenTs, readTs, answeredTs, card }
   return { ...facts, status: "offline", since: now, relay: null, epoch, channels: [] }
+}
+
+const row = v.object({
+  v: v.literal(1),
+  name: v.string(),
+  status: v.picklist(["idle", "working", "waiting", "away", "offline"]),
+  activity: v.optional(v.string()),
+  role: v.optional(v.string()),
+  since: v.number(),
+  card: v.optional(v.record(v.string(), v.unknown())),
+  relay: v.nullable(v.string()),
+  epoch: v.string(),
+  channels: v.array(v.string()),
+  seen_ts: v.number(),
+  read_ts: v.optional(v.number()),
+  answered_ts: v.optional(v.number()),
+})
+
+/** A record as a row of the table of agents, whose key is the id without its mark. */
+export function formatRecord(record: RosterRecord): string {
+  const { id: _, saidBefore: __, seenTs, readTs, answeredTs, ...others } = record
+  return JSON.stringify({ v: 1, ...others, seen_ts: seenTs, read_ts: readTs, answered_ts: answeredTs })
+}
+
+/** @returns undefined for a row that another version wrote */
+export function parseRecord(key: string, text: string): RosterRecord | undefined {
+  const parsed = v.safeParse(row, parseJson(text))
+  if (!parsed.success) return undefined
+  const {
+    v: _,
+    name,
+    card,
+    seen_ts: seenTs,
+    read_ts: readTs,
+    answered_ts: answeredTs,
+    ...others
+  } = parsed.output
+  const id = `@${key}` as AgentId
+  return {
+    ...others,
+    id,
+    name: name as Nick,
+    card: card as AgentCard | undefined,
+    seenTs,
+    readTs,
+    answeredTs,
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
 }
 
 /** How facts are shown. */

@@ -13,6 +13,10 @@ export class Roster {
   readonly #records = new Map<AgentId, RosterRecord>()
   /** Their ids by name in lower case. */
   readonly #byName = new Map<string, Set<AgentId>>()
+  /** Their ids by channel. */
+  readonly #byChannel = new Map<string, Set<AgentId>>()
+  /** When each other relay was last known to be there. */
+  readonly #relaySeen = new Map<string, number>()
 
   constructor(hub: Hub) {
     this.#hub = hub
@@ -25,12 +29,11 @@ export class Roster {
 
   /** Takes note of an agent that is not connected here. */
   keep(record: RosterRecord): void {
-    this.forget(record.id)
-    this.#records.set(record.id, record)
-    const key = record.name.toLowerCase()
-    const ids = this.#byName.get(key)
-    if (ids === undefined) this.#byName.set(key, new Set([record.id]))
-    else ids.add(record.id)
+    const { id, name, channels } = record
+    this.forget(id)
+    this.#records.set(id, record)
+    addTo(this.#byName, name.toLowerCase(), id)
+    for (const channel of channels) addTo(this.#byChannel, channel, id)
   }
 
   /** @returns what was known */
@@ -38,16 +41,52 @@ export class Roster {
     const record = this.#records.get(id)
     if (record === undefined) return undefined
     this.#records.delete(id)
-    const key = record.name.toLowerCase()
-    const ids = this.#byName.get(key)
-    ids?.delete(id)
-    if (ids?.size === 0) this.#byName.delete(key)
+    takeFrom(this.#byName, record.name.toLowerCase(), id)
+    for (const channel of record.channels) takeFrom(this.#byChannel, channel, id)
     return record
+  }
+
+  /** Notes that another relay, and so everybody it does not call silent, was there at `ts`. */
+  noteRelay(relay: string, ts: number): void {
+    this.#relaySeen.set(relay, ts)
+  }
+
+  /** Forgets a relay that is gone. */
+  forgetRelay(relay: string): void {
+    this.#relaySeen.delete(relay)
+  }
+
+  /** Everybody connected to `relay`, which is not this one. */
+  connectedTo(relay: string): RosterRecord[] {
+    return [...this.#records.values()].filter((record) => record.relay === relay)
+  }
+
+  /** Members of a channel that are connected to other relays. */
+  membersElsewhere(channel: string): RosterRecord[] {
+    const records: RosterRecord[] = []
+    for (const id of this.#byChannel.get(channel) ?? []) {
+      const record = this.#records.get(id)
+      if (record !== undefined) records.push(this.#refresh(record))
+    }
+    return records
+  }
+
+  /** How many {@link membersElsewhere} there are. */
+  countElsewhere(channel: string): number {
+    return this.#byChannel.get(channel)?.size ?? 0
+  }
+
+  /** Whether `id` is one of {@link membersElsewhere}. */
+  isElsewhereIn(channel: string, id: AgentId): boolean {
+    return this.#byChannel.get(channel)?.has(id) === true
   }
 
   /** An agent connected here, or the record of one that is not. */
   find(id: string): RosterFacts | undefined {
-    return this.#hub.find(id)?.agent ?? this.#records.get(id as AgentId)
+    const agent = this.#hub.find(id)?.agent
+    if (agent !== undefined) return agent
+    const record = this.#records.get(id as AgentId)
+    return record === undefined ? undefined : this.#refresh(record)
   }
 
   /** Ids of those who bear `name` now and have a session somewhere; case is ignored. */
@@ -79,12 +118,19 @@ export class Roster {
   /** Everybody with a session, here or elsewhere. */
   *live(): Iterable<RosterFacts> {
     for (const { agent } of this.#hub.sessions()) yield agent
-    for (const record of this.#records.values()) if (isLive(record)) yield record
+    for (const record of this.#records.values()) if (isLive(record)) yield this.#refresh(record)
   }
 
   /** Those who are away, the one that left last first. */
   away(): RosterFacts[] {
     return [...this.#records.values()].filter(isAway).reverse()
+  }
+
+  /** Its relay vouches for an agent that is not shown offline; a record alone is as old as its last change. */
+  #refresh(record: RosterRecord): RosterRecord {
+    const { relay, status, seenTs } = record
+    const relayTs = relay === null || status === "offline" ? undefined : this.#relaySeen.get(relay)
+    return relayTs === undefined || relayTs <= seenTs ? record : { ...record, seenTs: relayTs }
   }
 }
 
@@ -109,6 +155,18 @@ export function formatEntries(agents: readonly RosterFacts[], showing: Showing):
     if (showing.withCard === true && card !== undefined && left > 0) left -= JSON.stringify(card).length
     return formatEntry(facts, { ...showing, withCard: showing.withCard === true && left > 0 })
   })
+}
+
+function addTo(index: Map<string, Set<AgentId>>, key: string, id: AgentId): void {
+  const ids = index.get(key)
+  if (ids === undefined) index.set(key, new Set([id]))
+  else ids.add(id)
+}
+
+function takeFrom(index: Map<string, Set<AgentId>>, key: string, id: AgentId): void {
+  const ids = index.get(key)
+  ids?.delete(id)
+  if (ids?.size === 0) index.delete(key)
 }
 
 function isLive({ relay }: RosterRecord): boolean {

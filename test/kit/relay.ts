@@ -1,10 +1,12 @@
 import { onTestFinished } from "vitest"
+import type { Backbone } from "../../src/backbone/backbone.js"
 import { signChallenge } from "../../src/identity/auth-proof.js"
 import { formatDidKey } from "../../src/identity/keys.js"
 import type { KeyPair } from "../../src/identity/signer.js"
-import type { Limits } from "../../src/protocol/limits.js"
+import { defaultLimits, type Limits } from "../../src/protocol/limits.js"
 import type { ServerMessage } from "../../src/protocol/server-messages.js"
-import { type Relay, type RelayOptions, startRelay } from "../../src/server/relay.js"
+import { House } from "../../src/server/house.js"
+import { Relay, type RelayOptions, startRelay } from "../../src/server/relay.js"
 import { FakeClock } from "./fake-clock.js"
 import { Wire } from "./wire.js"
 
@@ -40,6 +42,23 @@ export class TestRelay {
       ...options,
       limits,
     })
+    const started = new TestRelay(relay, clock, log)
+    onTestFinished(() => started.stop())
+    return started
+  }
+
+  /** Starts one on an engine that others may share, and on a clock they may share too. */
+  static async startOn(engine: Backbone, clock: FakeClock): Promise<TestRelay> {
+    const log: string[] = []
+    const host = "127.0.0.1"
+    const options = { port: 0, host, clock, log: (line: string) => void log.push(line) }
+    const limits = { ...defaultLimits, ...unlimited }
+    const house = await House.open(
+      { ...options, name: "agentchat", limits, isCompat: false, logMessages: false },
+      engine,
+    )
+    const relay = new Relay(options, limits, house)
+    await relay.listen()
     const started = new TestRelay(relay, clock, log)
     onTestFinished(() => started.stop())
     return started

@@ -6,6 +6,7 @@ import { closeCodes, protocolVersion } from "../../protocol/limits.js"
 import type { AgentId } from "../../protocol/names.js"
 import { Agent } from "../agent.js"
 import { Challenge } from "../challenge.js"
+import { displace } from "../displacement.js"
 import type { House } from "../house.js"
 import type { Session } from "../session.js"
 
@@ -75,26 +76,18 @@ function admit(
   re: string | undefined,
 ): void {
   const { name, pubkey } = message
-  displace(house, id)
+  const old = house.hub.find(id)
+  if (old !== undefined) displace(old, house.options.clock, house.options.log)
   const memory = pubkey === undefined ? house.makeMemory() : house.residents.enter(id)
   const { clock, limits } = house.options
   const agent = new Agent(id, name, memory, session.outgoing, { clock, staleMs: limits.staleMs })
-  agent.introduce(message, house.roster.forget(id))
+  agent.introduce(message, house.keeper.claim(agent))
   session.admit(agent)
   house.hub.add(session)
+  house.keeper.changed(session)
   house.options.log(`came: ${id} ${name} from ${session.remoteAddress}`)
   welcome(house, session, re)
   house.arrive(session)
-}
-
-/** A proven identity that connects again wins: its old connection may be a dead one nobody noticed. */
-function displace(house: House, id: AgentId): void {
-  const old = house.hub.find(id)
-  if (old === undefined) return
-  const reason = "this identity connected elsewhere"
-  house.options.log(`displaced: ${id} at ${old.remoteAddress}`)
-  old.send({ type: "SESSION_DISPLACED", reason, ts: house.options.clock.now() })
-  old.close(closeCodes.displaced, `SESSION_DISPLACED: ${reason}`)
 }
 
 function welcome(house: House, session: Session, re: string | undefined): void {

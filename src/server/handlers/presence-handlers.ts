@@ -27,6 +27,8 @@ export function presenceHandlers(
       const { agent } = session
       const ts = clock.now()
       if (agent.say(status, activity, role)) tellPresence(house.tick, session.channels, agent, ts)
+      house.keeper.changed(session)
+      house.tasks.note(agent)
       session.send({ type: "ACK", ts, state: "done" }, id)
     },
 
@@ -55,7 +57,8 @@ function listAgents(
     return { list: onlineOf(house, shown), roster: formatEntries(shown, { ...showing, withCard: true }) }
   }
   if (channel === undefined) return listRoster(roster, rosterEntries, showing)
-  const members = [...house.channels.find(channel, session.agent.id).members]
+  const { name, members: here } = house.channels.find(channel, session.agent.id)
+  const members: RosterFacts[] = [...here, ...roster.membersElsewhere(name)]
   const list = members.map((member) => member.id)
   return { list, roster: formatEntries(members.slice(0, rosterEntries), showing) }
 }

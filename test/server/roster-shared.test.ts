@@ -1,0 +1,167 @@
+import { describe, expect, it } from "vitest"
+import { generateKeyPair } from "../../src/identity/signer.js"
+import type { RosterEntry, ServerMessage } from "../../src/protocol/server-messages.js"
+import { FakeClock } from "../kit/fake-clock.js"
+import { type TestAgent, TestRelay } from "../kit/relay.js"
+import { type EngineAccess, SharedEngine } from "../kit/shared-engine.js"
+
+interface Cluster {
+  readonly clock: FakeClock
+  readonly east: TestRelay
+  readonly west: TestRelay
+  readonly westAccess: EngineAccess
+  readonly shared: SharedEngine
+}
+
+async function startTwo(): Promise<Cluster> {
+  const clock = new FakeClock()
+  const shared = await SharedEngine.open(clock)
+  const westAccess = shared.access()
+  const east = await TestRelay.startOn(shared.access(), clock)
+  const west = await TestRelay.startOn(westAccess, clock)
+  return { clock, east, west, westAccess, shared }
+}
+
+/** Lets what is gathered before it is told be told, and each of `living` give a sign of life. */
+async function pass(clock: FakeClock, ms: number, ...living: TestAgent[]): Promise<ServerMessage[]> {
+  const told: ServerMessage[] = []
+  for (let passed = 0; passed < ms; passed += 100) {
+    clock.advance(100)
+    for (const { wire } of living) told.push(...(await wire.settle()))
+  }
+  for (const { wire } of living) told.push(...(await wire.settle()))
+  return told
+}
+
+/** The same in steps of the relays' looks. */
+async function look(clock: FakeClock, count: number, ...living: TestAgent[]): Promise<ServerMessage[]> {
+  const told: ServerMessage[] = []
+  for (let i = 0; i < count; i++) {
+    clock.advance(2_000)
+    for (const { wire } of living) told.push(...(await wire.settle()), ...(await wire.settle()))
+  }
+  return told
+}
+
+async function rosterOf({ wire }: TestAgent, filter: object = {}): Promise<readonly RosterEntry[]> {
+  const answer = await wire.ask({ type: "LIST_AGENTS", ...filter })
+  if (answer.type !== "AGENTS") throw new Error(JSON.stringify(answer))
+  return answer.roster
+}
+
+describe("two relays that share a backbone", () => {
+  it("know each other's agents, tell who comes and goes, and what they do", async () => {
+    const { clock, east, west } = await startTwo()
+    const bob = await east.enter("bob", "#general")
+    const eve = await west.enter("eve", "#general")
+    expect(await pass(clock, 300, bob)).toMatchObject([{ type: "AGENT_JOINED", agent: eve.id, name: "eve" }])
+    expect(await rosterOf(bob)).toMatchObject([{ id: bob.id }, { id: eve.id, status: "idle" }])
+    expect(await rosterOf(eve, { channel: "#general" })).toMatchObject([{ id: eve.id }, { id: bob.id }])
+    expect(await rosterOf(eve, { agent: "@bob" })).toMatchObject([{ id: bob.id }])
+    const ann = await west.enter("ann")
+    expect(await ann.wire.ask({ type: "JOIN", channel: "#general" })).toMatchObject({
+      agents: expect.arrayContaining([ann.id, bob.id, eve.id]),
+      count: 3,
+    })
+    expect(await ann.wire.ask({ type: "LIST_CHANNELS" })).toMatchObject({
+      list: expect.arrayContaining([expect.objectContaining({ name: "#general", agents: 3 })]),
+    })
+    await pass(clock, 300, bob, eve)
+    await eve.wire.ask({ type: "SET_PRESENCE", status: "working", activity: "tests", role: "tester" })
+    expect(await pass(clock, 300, bob)).toMatchObject([
+      { type: "PRESENCE_CHANGED", agent: eve.id, status: "working", activity: "tests", role: "tester" },
+    ])
+    eve.wire.socket.destroy()
+    await expect.poll(() => west.log.some((line) => line.startsWith("left:"))).toBe(true)
+    expect(await pass(clock, 300, bob)).toMatchObject([{ type: "AGENT_LEFT", agent: eve.id }])
+    expect((await rosterOf(bob)).map(({ id }) => id).sort()).toEqual([bob.id, ann.id].sort())
+  })
+
+  it("row 27: find a name wherever it is borne", async () => {
+    const { clock, east, west } = await startTwo()
+    const bob = await east.enter("bob")
+    const eve = await west.enter("eve")
+    const second = await west.enter("Bob")
+    await pass(clock, 200, bob, eve)
+    expect(await bob.wire.ask({ type: "LIST_AGENTS", agent: "@bob" })).toMatchObject({
+      code: "AMBIGUOUS_NAME",
+      candidates: [bob.id, second.id],
+    })
+    expect(await bob.wire.ask({ type: "LIST_AGENTS", agent: "@eve" })).toMatchObject({ list: [eve.id] })
+  })
+
+  it("give an identity to the session that began last, also if a clock is behind", async () => {
+    const { clock, east, west } = await startTwo()
+    const keys = generateKeyPair()
+    const watcher = await east.enter("eve", "#general")
+    clock.advance(100)
+    const first = await east.enterAs(keys, "bob", "#general")
+    await pass(clock, 300, watcher)
+    const second = await west.enterAs(keys, "bob", "#general")
+    clock.advance(100)
+    expect(await first.wire.next("SESSION_DISPLACED")).toMatchObject({ reason: expect.any(String) })
+    expect(await first.wire.ended()).toMatchObject({ code: 4001 })
+    await pass(clock, 300, watcher, second)
+    expect(await rosterOf(watcher)).toMatchObject([{ id: watcher.id }, { id: first.id, status: "idle" }])
+    const third = await east.enterAs(keys, "bob")
+    clock.advance(100)
+    expect(await second.wire.ended()).toMatchObject({ code: 4001 })
+    await pass(clock, 300, watcher, third)
+    expect(await rosterOf(third)).toMatchObject([{ id: watcher.id }, { id: third.id, status: "idle" }])
+  })
+
+  it("row 22: show those of a relay that fell silent offline, then gone, and all of them when it is back", async () => {
+    const { clock, east, west, westAccess } = await startTwo()
+    const bob = await east.enter("bob", "#general")
+    const eve = await west.enter("eve", "#general")
+    const ann = await west.enterAs(generateKeyPair(), "ann", "#general")
+    await pass(clock, 300, bob)
+    await eve.wire.ask({ type: "SET_PRESENCE", status: "away" })
+    await pass(clock, 300, bob)
+    await look(clock, 1, bob, eve, ann)
+    westAccess.setReachable(false)
+    const told = await look(clock, 3, bob, eve, ann)
+    const ofBob = (id: string) => told.filter((message) => "agent" in message && message.agent === id)
+    expect(ofBob(eve.id)).toMatchObject([{ type: "PRESENCE_CHANGED", status: "offline" }])
+    expect(await rosterOf(bob)).toMatchObject([{ id: bob.id }, { status: "offline" }, { status: "offline" }])
+    // Cut off, it keeps what it knew.
+    expect(await rosterOf(eve, { agent: "@bob" })).toMatchObject([{ status: "idle" }])
+    westAccess.setReachable(true)
+    expect(await look(clock, 2, bob, eve, ann)).toContainEqual(
+      expect.objectContaining({ type: "PRESENCE_CHANGED", agent: eve.id, status: "away" }),
+    )
+    westAccess.setReachable(false)
+    await look(clock, 31, bob, eve, ann)
+    await pass(clock, 300, bob)
+    expect(await rosterOf(bob)).toMatchObject([{ id: bob.id }, { id: ann.id, status: "offline" }])
+    expect(await rosterOf(bob, { channel: "#general" })).toMatchObject([{ id: bob.id }])
+    westAccess.setReachable(true)
+    await look(clock, 2, bob, eve, ann)
+    await pass(clock, 2_000, bob, eve, ann)
+    expect((await rosterOf(bob, { channel: "#general" })).map(({ name }) => name).sort()).toEqual([
+      "ann",
+      "bob",
+      "eve",
+    ])
+  })
+
+  it("row 22: show those of a relay that is stopped offline at once", async () => {
+    const { clock, east, west } = await startTwo()
+    const bob = await east.enter("bob", "#general")
+    const ann = await west.enterAs(generateKeyPair(), "ann", "#general")
+    await pass(clock, 300, bob)
+    await west.stop()
+    expect(await pass(clock, 200, bob)).toMatchObject([{ type: "AGENT_LEFT", agent: ann.id }])
+    expect(await rosterOf(bob)).toMatchObject([{ id: bob.id }, { id: ann.id, status: "offline" }])
+  })
+
+  it("remember who is away when they start again", async () => {
+    const { clock, west, shared } = await startTwo()
+    const ann = await west.enterAs(generateKeyPair(), "ann")
+    await pass(clock, 200, ann)
+    await west.stop()
+    const again = await TestRelay.startOn(shared.access(), clock)
+    const bob = await again.enter("bob")
+    expect(await rosterOf(bob, { agent: "@ann" })).toMatchObject([{ id: ann.id, status: "offline" }])
+  })
+})
