@@ -32,6 +32,11 @@ export const commandTable = {
     summary: "run a relay",
     load: async () => (await import("./commands/serve.js")).serve,
   },
+  store: {
+    group: "start",
+    summary: "verify, compact or export what a relay keeps on disk",
+    load: async () => (await import("./commands/store.js")).store,
+  },
   daemon: {
     group: "start",
     summary: "run a daemon, or see, list and stop daemons",

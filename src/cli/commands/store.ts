@@ -1,0 +1,70 @@
+import { resolve } from "node:path"
+import { compactStore, exportStore, verifyStore } from "../../backbone/store.js"
+import { formatForTerminal } from "../../base/visible-text.js"
+import { defineCommand, required } from "../command.js"
+import type { Context } from "../context.js"
+import { choice, someText } from "../values.js"
+
+const actions = ["verify", "compact", "export"] as const
+
+/** Exit status of `verify` when the store is not whole. */
+const damagedStatus = 9
+
+/** Lines after which an export waits for its reader. */
+const exportedAtOnce = 200
+
+export const store = defineCommand({
+  args: {
+    action: required(actions.join(", "), choice(actions), actions),
+    dir: required("the directory given to serve --data", someText, "directory"),
+  },
+  options: {},
+  takesUrl: false,
+  examples: [
+    "agentchat store verify ./relay-data",
+    "agentchat store compact ./relay-data",
+    "agentchat store export ./relay-data > relay-data.jsonl",
+  ],
+  notes: [
+    "verify reads everything and ends with 0 when the store is whole, 9 when it is damaged; compact gives",
+    "back free room; export prints one JSON object per message and record. Stop the relay first: a store",
+    "that a relay holds is refused with 10.",
+  ],
+  async run(context, { args: { action, dir } }) {
+    const path = resolve(context.system.cwd, dir)
+    switch (action) {
+      case "verify":
+        return await verify(context, path)
+      case "compact":
+        return await compact(context, path)
+      case "export":
+        return await exportLines(context, path)
+    }
+  },
+})
+
+async function verify({ io, config }: Context, dir: string): Promise<number> {
+  const { isWhole, logs, entries, rows, faults } = await verifyStore(dir)
+  if (config.json) io.json({ ok: isWhole, logs, entries, rows, faults })
+  else {
+    for (const fault of faults) io.out(formatForTerminal(fault))
+    io.out(`${isWhole ? "whole" : "damaged"}: ${logs} logs, ${entries} entries, ${rows} rows`)
+  }
+  return isWhole ? 0 : damagedStatus
+}
+
+async function compact({ io, config }: Context, dir: string): Promise<number> {
+  const { before, after } = await compactStore(dir)
+  if (config.json) io.json({ ok: true, bytes_before: before, bytes_after: after })
+  else io.out(`${before} bytes before, ${after} bytes now`)
+  return 0
+}
+
+async function exportLines({ io }: Context, dir: string): Promise<number> {
+  let lines = 0
+  for await (const line of exportStore(dir)) {
+    io.json(line)
+    if (++lines % exportedAtOnce === 0) await io.flush()
+  }
+  return 0
+}
