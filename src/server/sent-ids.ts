@@ -63,12 +63,17 @@ export class SentIds {
   }
 
   /** Keeps the receipt as soon as there is one; without one the id is free again. */
-  async settle(id: string, receipt: Promise<Receipt>): Promise<Receipt> {
-    this.#pending.set(id, receipt)
+  settle(id: string, receipt: Promise<Receipt>): Promise<Receipt> {
+    const settled = this.#keep(id, receipt)
+    this.#pending.set(id, settled)
+    return settled
+  }
+
+  async #keep(id: string, receipt: Promise<Receipt>): Promise<Receipt> {
     try {
-      const settled = await receipt
-      this.remember(id, settled)
-      return settled
+      const kept = await receipt
+      this.remember(id, kept)
+      return kept
     } finally {
       this.#pending.delete(id)
     }
