@@ -1,0 +1,322 @@
+import fc from "fast-check"
+import { describe, expect, test } from "vitest"
+import type { Backbone, Table } from "../../src/backbone/backbone.js"
+import { openMemoryBackbone } from "../../src/backbone/memory.js"
+import { Queue, type QueueEvents } from "../../src/backbone/queue.js"
+import { ChatError } from "../../src/protocol/errors.js"
+import { until } from "../kit/condition.js"
+import { FakeClock } from "../kit/fake-clock.js"
+
+const leaseMs = 60_000
+const deaf: QueueEvents = { onAvailable: () => {} }
+
+async function openTable(clock: FakeClock): Promise<Table> {
+  const backbone: Backbone = await openMemoryBackbone({ clock })
+  return await backbone.table("task")
+}
+
+/** Lets everything that was started and needs no timer come to its end. */
+async function settle(): Promise<void> {
+  for (let i = 0; i < 20; i++) await Promise.resolve()
+}
+
+/** What a worker of the model holds. */
+interface Claim {
+  readonly worker: string
+  untilMs: number
+}
+
+/** What should be so, in plain maps. */
+class Model {
+  readonly waiting = new Set<string>()
+  readonly claims = new Map<string, Claim>()
+  readonly done = new Set<string>()
+
+  expire(nowMs: number): string[] {
+    const expired = [...this.claims].filter(([, { untilMs }]) => untilMs <= nowMs).map(([id]) => id)
+    for (const id of expired) this.release(id)
+    return expired
+  }
+
+  release(id: string): void {
+    this.claims.delete(id)
+    this.waiting.add(id)
+  }
+}
+
+type Act =
+  | { readonly kind: "push"; readonly id: number }
+  | {
+      readonly kind: "claim" | "done" | "giveBack" | "extend"
+      readonly queue: number
+      readonly worker: number
+    }
+  | { readonly kind: "remove"; readonly id: number }
+  | { readonly kind: "pass"; readonly ms: number }
+
+const acts: fc.Arbitrary<Act> = fc.oneof(
+  fc.record({ kind: fc.constant("push" as const), id: fc.nat(11) }),
+  fc.record({
+    kind: fc.constantFrom(
+      "claim" as const,
+      "claim" as const,
+      "done" as const,
+      "giveBack" as const,
+      "extend" as const,
+    ),
+    queue: fc.nat(1),
+    worker: fc.nat(3),
+  }),
+  fc.record({ kind: fc.constant("remove" as const), id: fc.nat(11) }),
+  fc.record({ kind: fc.constant("pass" as const), ms: fc.constantFrom(1, leaseMs / 2, leaseMs) }),
+)
+
+/** Two relays over one table, and the model beside them. */
+class Room {
+  readonly model = new Model()
+  readonly clock = new FakeClock()
+  readonly released: string[] = []
+  #queues: readonly Queue[] = []
+  #pushes = 0
+
+  async open(): Promise<void> {
+    const table = await openTable(this.clock)
+    const onReleased = (task: { id: string }, worker: string): void =>
+      void this.released.push(`${task.id} ${worker}`)
+    this.#queues = [
+      await Queue.open(table, { clock: this.clock, leaseMs }, { ...deaf, onReleased }),
+      await Queue.open(table, { clock: this.clock, leaseMs }, deaf),
+    ]
+  }
+
+  act(act: Act): Promise<void> {
+    switch (act.kind) {
+      case "push":
+        return this.#push(`task-${act.id}`)
+      case "remove":
+        return this.#remove(`task-${act.id}`)
+      case "pass":
+        return this.#pass(act.ms)
+      default:
+        return this.#work(act.kind, act.queue, `worker-${act.worker}`)
+    }
+  }
+
+  /** Both relays see what the model says. */
+  check(): void {
+    for (const queue of this.#queues) {
+      expect(
+        queue
+          .waiting("coder")
+          .map(({ id }) => id)
+          .sort(),
+      ).toEqual([...this.model.waiting].sort())
+      const claimed = queue.claimed("coder").map(({ id, worker }) => `${id} ${worker}`)
+      expect(claimed.sort()).toEqual(
+        [...this.model.claims].map(([id, { worker }]) => `${id} ${worker}`).sort(),
+      )
+      for (const id of this.model.done) expect(queue.find(id)).toBeUndefined()
+    }
+  }
+
+  close(): void {
+    for (const queue of this.#queues) queue.close()
+  }
+
+  #queue(index: number): Queue {
+    const queue = this.#queues[index]
+    if (queue === undefined) throw new Error("no such queue")
+    return queue
+  }
+
+  async #push(id: string): Promise<void> {
+    const { waiting, claims, done } = this.model
+    const isNew = !waiting.has(id) && !claims.has(id) && !done.has(id)
+    expect(await this.#queue(this.#pushes++ % 2).push("coder", id, id)).toBe(isNew)
+    if (isNew) waiting.add(id)
+  }
+
+  async #remove(id: string): Promise<void> {
+    const stands = this.model.waiting.delete(id) || this.model.claims.delete(id)
+    expect((await this.#queue(0).remove(id))?.id).toBe(stands ? id : undefined)
+    if (stands) this.model.done.add(id)
+  }
+
+  async #pass(ms: number): Promise<void> {
+    this.released.length = 0
+    const held = new Map([...this.model.claims].map(([id, { worker }]) => [id, worker]))
+    this.clock.advance(ms)
+    await settle()
+    const expired = this.model.expire(this.clock.now())
+    expect(this.released.sort()).toEqual(expired.map((id) => `${id} ${held.get(id) ?? ""}`).sort())
+  }
+
+  async #work(kind: "claim" | "done" | "giveBack" | "extend", index: number, worker: string): Promise<void> {
+    const queue = this.#queue(index)
+    const { claims, waiting, done } = this.model
+    const untilMs = this.clock.now() + leaseMs
+    if (kind === "claim") {
+      const oldest = queue.waiting("coder")[0]?.id
+      const task = await queue.claim("coder", worker)
+      expect(task?.id).toBe(oldest)
+      expect(task === undefined).toBe(waiting.size === 0)
+      if (task === undefined) return
+      expect(waiting.delete(task.id)).toBe(true)
+      claims.set(task.id, { worker, untilMs })
+      return
+    }
+    for (const [id, claim] of [...claims]) {
+      const isOwn = claim.worker === worker
+      const result = await queue[kind](id, worker)
+      expect(result !== undefined && result !== false).toBe(isOwn)
+      if (!isOwn) continue
+      if (kind === "extend") claim.untilMs = untilMs
+      else if (kind === "giveBack") this.model.release(id)
+      else if (claims.delete(id)) done.add(id)
+    }
+  }
+}
+
+test("no task is lost, held by two at once, or back after its end; a lease that ends returns it once", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(acts, { maxLength: 60 }), async (list) => {
+      const room = new Room()
+      await room.open()
+      try {
+        for (const act of list) {
+          await room.act(act)
+          room.check()
+        }
+      } finally {
+        room.close()
+      }
+    }),
+    { numRuns: 150 },
+  )
+})
+
+test("many workers of two relays who claim at once share out every task once", async () => {
+  const clock = new FakeClock()
+  const table = await openTable(clock)
+  const queues = [
+    await Queue.open(table, { clock, leaseMs }, deaf),
+    await Queue.open(table, { clock, leaseMs }, deaf),
+  ]
+  for (let i = 0; i < 30; i++) await queues[0]?.push("coder", `task-${i}`, "x")
+  const claims = await Promise.all(
+    Array.from({ length: 40 }, async (_, i) => await queues[i % 2]?.claim("coder", `worker-${i}`)),
+  )
+  const ids = claims.flatMap((task) => (task === undefined ? [] : [task.id]))
+  expect(ids).toHaveLength(30)
+  expect(new Set(ids).size).toBe(30)
+})
+
+describe("a queue", () => {
+  test("hands out by the time of the push, whoever pushed and whatever came back", async () => {
+    const clock = new FakeClock()
+    const queue = await Queue.open(await openTable(clock), { clock, leaseMs }, deaf)
+    for (const id of ["c", "a", "b"]) {
+      await queue.push("coder", id, "x")
+      clock.advance(1)
+    }
+    await queue.push("coder", "z", "x")
+    await queue.push("coder", "y", "x")
+    expect(queue.waiting("coder").map(({ id }) => id)).toEqual(["c", "a", "b", "y", "z"])
+    await queue.claim("coder", "w")
+    await queue.claim("coder", "w")
+    await queue.giveBack("c", "w")
+    expect(queue.waiting("coder").map(({ id }) => id)).toEqual(["c", "b", "y", "z"])
+    expect(queue.claimed("coder").map(({ id, attempt }) => [id, attempt])).toEqual([["a", 1]])
+    expect(await queue.claim("writer", "w")).toBeUndefined()
+    expect(await queue.claim("writer", "w", "b")).toBeUndefined()
+    expect((await queue.claim("coder", "w", "z"))?.id).toBe("z")
+  })
+
+  test("remembers the end of a task for an hour, and then forgets it", async () => {
+    const clock = new FakeClock()
+    const table = await openTable(clock)
+    const queue = await Queue.open(table, { clock, leaseMs }, deaf)
+    await queue.push("coder", "a", "x")
+    await queue.claim("coder", "w")
+    await queue.done("a", "w")
+    clock.advance(3_500_000)
+    await settle()
+    expect(await queue.push("coder", "a", "x")).toBe(false)
+    clock.advance(1_000_000)
+    await settle()
+    expect(await table.rows()).toEqual([])
+    expect(clock.pending.filter((ms) => ms <= leaseMs)).toEqual([])
+    expect(await queue.push("coder", "a", "x")).toBe(true)
+  })
+
+  test("lets a lease that ended while no relay ran end when one opens", async () => {
+    const clock = new FakeClock()
+    const table = await openTable(clock)
+    const before = await Queue.open(table, { clock, leaseMs }, deaf)
+    for (const id of ["a", "b"]) await before.push("coder", id, "x")
+    await before.claim("coder", "w")
+    clock.advance(leaseMs / 2)
+    await before.claim("coder", "w")
+    before.close()
+    clock.advance(leaseMs / 2)
+    const available: string[] = []
+    const onAvailable = (topic: string): void => void available.push(topic)
+    const after = await Queue.open(table, { clock, leaseMs }, { onAvailable })
+    expect(available).toEqual([])
+    clock.advance(0)
+    await settle()
+    expect(after.waiting("coder").map(({ id }) => id)).toEqual(["a"])
+    expect(available).toEqual(["coder"])
+    clock.advance(leaseMs / 2)
+    await settle()
+    expect(after.waiting("coder").map(({ id }) => id)).toEqual(["a", "b"])
+  })
+
+  test("ignores rows that are no tasks", async () => {
+    const clock = new FakeClock()
+    const table = await openTable(clock)
+    for (const [i, value] of ["", "null", "7", "{}", '{"id":"a","topic":1}', '["a"]'].entries()) {
+      await table.put(`row${i}`, value)
+    }
+    const queue = await Queue.open(table, { clock, leaseMs }, deaf)
+    expect(await queue.claim("coder", "w")).toBeUndefined()
+    expect(queue.find("a")).toBeUndefined()
+  })
+
+  test("lets a lease end later when the table was away, and tells who was passed over", async () => {
+    const clock = new FakeClock()
+    const table = await openTable(clock)
+    let isAway = false
+    const flaky: Table = {
+      get: (key) => table.get(key),
+      rows: () => table.rows(),
+      delete: (key, expected) => table.delete(key, expected),
+      watch: (listener) => table.watch(listener),
+      put: async (key, value, expected) => {
+        if (isAway) throw new ChatError("UNAVAILABLE", "away")
+        return await table.put(key, value, expected)
+      },
+    }
+    const available: string[] = []
+    const onAvailable = (topic: string): void => void available.push(topic)
+    const queue = await Queue.open(flaky, { clock, leaseMs }, { onAvailable })
+    await queue.push("coder", "a", "x")
+    isAway = true
+    const [first, second] = [queue.claim("coder", "v"), queue.claim("coder", "w")]
+    await expect(first).rejects.toMatchObject({ code: "UNAVAILABLE" })
+    expect(await second).toBeUndefined()
+    expect(available).toEqual(["coder", "coder"])
+    isAway = false
+    await queue.claim("coder", "v")
+    isAway = true
+    clock.advance(leaseMs)
+    await settle()
+    expect(queue.waiting("coder")).toEqual([])
+    isAway = false
+    await until("the lease ends", async () => {
+      clock.advance(1_000)
+      await settle()
+      return queue.waiting("coder").length === 1
+    })
+  })
+})
