@@ -1,5 +1,5 @@
 import { setImmediate } from "node:timers/promises"
-import type { Backbone } from "../../src/backbone/backbone.js"
+import type { Backbone, Table } from "../../src/backbone/backbone.js"
 import { openMemoryBackbone } from "../../src/backbone/memory.js"
 import type { ClientMessage } from "../../src/protocol/client-messages.js"
 import { defaultLimits, type Limits } from "../../src/protocol/limits.js"
@@ -12,6 +12,8 @@ import { FakeClock } from "./fake-clock.js"
 
 /** Turns of the event loop in which everything that was begun is over: a few per step of the longest chain. */
 const turns = 6
+/** The same where the store takes its time. */
+const slowTurns = 40
 
 /** Somebody with a key, as a desk sees it. */
 export class TestWorker {
@@ -58,29 +60,34 @@ export class TaskRoom {
   readonly log: string[] = []
   /** Thrown instead of taking an answer. */
   answerFault: Error | undefined
+  readonly #turns: number
   #messages = 0
 
-  private constructor(clock: FakeClock, desks: TaskDesk[]) {
+  private constructor(clock: FakeClock, desks: TaskDesk[], turns: number) {
     this.clock = clock
     this.desks = desks
+    this.#turns = turns
   }
 
   static async open(
     options: {
       readonly desks?: number
       readonly limits?: Partial<Limits>
-      readonly backbone?: Pick<Backbone, "table">
-      readonly clock?: FakeClock
+      /** What each desk sees of the store takes a while, a different one for each. */
+      readonly isSlow?: boolean
+      /** Changes what a desk sees of the store. */
+      readonly table?: (table: Table) => Table
     } = {},
   ): Promise<TaskRoom> {
-    const clock = options.clock ?? new FakeClock()
-    const backbone = options.backbone ?? (await openMemoryBackbone({ clock }))
+    const { isSlow = false, table = (shared: Table): Table => shared } = options
+    const clock = new FakeClock()
+    const backbone = await openMemoryBackbone({ clock })
     const desks: TaskDesk[] = []
-    const room = new TaskRoom(clock, desks)
+    const room = new TaskRoom(clock, desks, isSlow ? slowTurns : turns)
     const limits = { ...defaultLimits, ...options.limits }
     for (let i = 0; i < (options.desks ?? 1); i++) {
       const desk = await TaskDesk.open(
-        backbone,
+        await viewOf(backbone, (shared) => (isSlow ? slowTable(table(shared), i + 1) : table(shared))),
         { limits, clock },
         {
           answer: (author, answer, id) => room.#takeAnswer(author.id, answer, id),
@@ -118,7 +125,7 @@ export class TaskRoom {
 
   /** Everything that was begun is over. */
   async settle(): Promise<void> {
-    for (let i = 0; i < turns; i++) await setImmediate()
+    for (let i = 0; i < this.#turns; i++) await setImmediate()
   }
 
   async advance(ms: number): Promise<void> {
@@ -141,4 +148,32 @@ export class TaskRoom {
 /** A message to a role. */
 export function requestFor(role: string, content: string): ClientMessage<"MSG"> {
   return { type: "MSG", to: `+${role}` as RoleRef, content }
+}
+
+async function viewOf(backbone: Backbone, change: (table: Table) => Table): Promise<Pick<Backbone, "table">> {
+  const table = change(await backbone.table("task"))
+  return { table: () => Promise.resolve(table) }
+}
+
+/** The same table over a line on which everything takes a few turns, each way, in order. */
+function slowTable(table: Table, delay: number): Table {
+  const pass = async () => {
+    for (let i = 0; i < delay; i++) await setImmediate()
+  }
+  async function slowly<T>(act: () => Promise<T>): Promise<T> {
+    await pass()
+    const value = await act()
+    await pass()
+    return value
+  }
+  return {
+    get: (key) => slowly(() => table.get(key)),
+    put: (key, value, expected) => slowly(() => table.put(key, value, expected)),
+    delete: (key, expected) => slowly(() => table.delete(key, expected)),
+    rows: () => slowly(() => table.rows()),
+    watch: (listener) =>
+      table.watch((change) => {
+        void pass().then(() => listener(change))
+      }),
+  }
 }
