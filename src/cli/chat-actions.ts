@@ -1,3 +1,4 @@
+import type { PresenceState } from "../protocol/client-messages.js"
 import { ChatError } from "../protocol/errors.js"
 import {
   type AgentRef,
@@ -16,10 +17,15 @@ export type ChatAction =
   | { readonly kind: "who"; readonly channel: Channel | undefined }
   | { readonly kind: "dm"; readonly to: AgentRef; readonly text: string }
   | { readonly kind: "nick"; readonly name: Nick }
+  | { readonly kind: "presence"; readonly status: PresenceState; readonly activity: string }
   | { readonly kind: "help" }
   | { readonly kind: "quit" }
 
 type Read = (first: string, others: string) => ChatAction
+
+const presence =
+  (status: PresenceState): Read =>
+  (first, others) => ({ kind: "presence", status, activity: `${first} ${others}`.trim() })
 
 const readers: Readonly<Record<string, Read>> = {
   join: (channel) => ({ kind: "join", channel: parseChannel(channel) }),
@@ -27,6 +33,10 @@ const readers: Readonly<Record<string, Read>> = {
   who: (channel) => ({ kind: "who", channel: optionalChannel(channel) }),
   dm: (agent, text) => ({ kind: "dm", to: parseAgentRef(agent), text }),
   nick: (name) => ({ kind: "nick", name: parseNick(name) }),
+  working: presence("working"),
+  waiting: presence("waiting"),
+  idle: presence("idle"),
+  away: presence("away"),
   help: () => ({ kind: "help" }),
   quit: () => ({ kind: "quit" }),
 }
@@ -39,6 +49,7 @@ export const chatHelp = [
   "/who            who is here; or /who #channel",
   "/dm @agent text say it to one agent; without text, talk there from now on",
   "/nick NAME      be called NAME (a new session)",
+  "/working TEXT   tell others what you do; also /waiting /idle /away",
   "//text          say a text that starts with /",
   "/quit           leave; so does Ctrl-D",
 ] as const

@@ -1,8 +1,9 @@
 import { type Clock, delay } from "../base/clock.js"
 import { formatForTerminal } from "../base/visible-text.js"
 import type { AgentChatClient } from "../client/agent-chat-client.js"
+import type { PresenceState } from "../protocol/client-messages.js"
 import { ChatError } from "../protocol/errors.js"
-import type { Address, Channel, Nick } from "../protocol/names.js"
+import type { Address, AgentRef, Channel, Nick } from "../protocol/names.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 import { type ChatAction, chatHelp, parseChatLine } from "./chat-actions.js"
 import { formatMessage } from "./message-text.js"
@@ -67,7 +68,7 @@ export class Chat {
       if (!this.#isNew(message.msg_id)) return
       for (const line of this.#linesOf(message)) view.print(line)
     })
-    for (const event of ["agent_joined", "agent_left", "presence", "invite"] as const) {
+    for (const event of ["agent_joined", "agent_left", "presence", "invite", "channel_changed"] as const) {
       client.on(event, (message: ServerMessage) =>
         view.print(formatMessage({ ...message }, this.#options.paint)),
       )
@@ -107,14 +108,25 @@ export class Chat {
       case "who":
         return this.#who(action.channel ?? this.#channelOrRefuse())
       case "dm":
-        if (action.text !== "") return this.#say(action.to, action.text)
-        this.#moveTo(action.to as string as Address)
-        return
+        return this.#turnTo(action.to, action.text)
       case "nick":
         return this.#rename(action.name)
+      case "presence":
+        return this.#tell(action.status, action.activity)
       case "help":
         for (const line of chatHelp) this.#options.view.print(line)
     }
+  }
+
+  async #tell(status: PresenceState, activity: string): Promise<void> {
+    await this.#client.setPresence(status, activity === "" ? undefined : activity)
+    this.#note(`you are ${status}`)
+  }
+
+  /** Without a text, what is typed from now on goes there. */
+  async #turnTo(agent: AgentRef, text: string): Promise<void> {
+    if (text !== "") await this.#say(agent, text)
+    else this.#moveTo(agent)
   }
 
   /** Sends, and waits its turn when the relay says "too fast": a person's line is not lost to that. */

@@ -16,6 +16,8 @@ export interface DaemonChoice {
   readonly identity?: string | undefined
   readonly channels?: readonly Channel[] | undefined
   readonly role?: string | undefined
+  /** A file. */
+  readonly card?: string | undefined
   readonly nick?: Nick | undefined
   readonly ephemeral: boolean
   readonly echo: boolean
@@ -24,13 +26,14 @@ export interface DaemonChoice {
 
 /**
  * The order for a daemon, complete: it may be carried out by a process in another directory.
- * @throws {ChatError} USAGE for an address or options that do not go together; NOT_FOUND; BAD_IDENTITY
+ * @throws {ChatError} USAGE for an address or options that do not go together; NOT_FOUND; BAD_IDENTITY;
+ * what is wrong with the card
  */
-export function daemonRequest(
+export async function daemonRequest(
   { config, system }: Context,
   choice: DaemonChoice,
   url: string | undefined,
-): DaemonStart {
+): Promise<DaemonStart> {
   const { name = defaultInstance, role, channels, ephemeral, echo, compat } = choice
   if (ephemeral && choice.identity !== undefined) {
     throw new ChatError("USAGE", "--ephemeral: has no identity; leave out --identity")
@@ -40,6 +43,10 @@ export function daemonRequest(
   const identity = choice.identity === undefined ? undefined : resolve(system.cwd, choice.identity)
   const identityFile = identity ?? instancePathsOf(config, name).identity
   const known = !ephemeral && existsSync(identityFile) ? inspectIdentity(identityFile).name : undefined
+  const card =
+    choice.card === undefined
+      ? undefined
+      : await (await import("./card-file.js")).readCard(resolve(system.cwd, choice.card))
   return {
     name,
     server,
@@ -47,6 +54,6 @@ export function daemonRequest(
     ephemeral,
     echo,
     compat,
-    ...present({ identity, channels, role }),
+    ...present({ identity, channels, role, card }),
   }
 }

@@ -26,7 +26,7 @@ export async function runInBackground(
   choice: DaemonChoice & { readonly isolate: boolean },
   url: string | undefined,
 ): Promise<number> {
-  const start = daemonRequest(context, choice, url)
+  const start = await daemonRequest(context, choice, url)
   const status = await startInBackground(context, start, choice.isolate)
   printStarted(context, start, status)
   return 0
@@ -56,7 +56,7 @@ export async function runInForeground(
   url: string | undefined,
 ): Promise<number> {
   const { config, clock, system } = context
-  const start = daemonRequest(context, choice, url)
+  const start = await daemonRequest(context, choice, url)
   const interruption = system.interruption()
   const { pid, uid, runtimeDir, random } = system
   const root = rootPaths(config.home)

@@ -5,6 +5,15 @@ import type { ServerMessage } from "../protocol/server-messages.js"
 import type { Context } from "./context.js"
 import { Outcome } from "./outcome.js"
 
+const heardEvents = [
+  "message",
+  "agent_joined",
+  "agent_left",
+  "presence",
+  "invite",
+  "channel_changed",
+] as const
+
 /** When to stop listening; without bounds, never. */
 export interface ListenerBounds {
   readonly messages: number | undefined
@@ -22,7 +31,7 @@ export class Listener {
   constructor(client: AgentChatClient, bounds: ListenerBounds, print: (message: ServerMessage) => void) {
     this.#print = print
     this.#bounds = bounds
-    for (const event of ["message", "agent_joined", "agent_left", "presence", "invite"] as const) {
+    for (const event of heardEvents) {
       client.on(event, (message: ServerMessage) => this.#take(message))
     }
     client.on("disconnect", (error) => this.#outcome.end(error))

@@ -6,7 +6,7 @@ type Members = Readonly<Record<string, unknown>>
 type Describe = (members: Members, paint: Paint) => string
 
 const describers: Readonly<Record<string, Describe>> = {
-  MSG: (message, paint) => `${headOf(message, paint)}: ${plain(message["content"])}`,
+  MSG: (message, paint) => `${headOf(message, paint)}: ${plain(message["content"])}${besides(message)}`,
   AGENT_JOINED: (event, paint) => comeAndGo(event, paint, "joined"),
   AGENT_LEFT: (event, paint) => comeAndGo(event, paint, "left"),
   INVITE: (invite, paint) =>
@@ -15,6 +15,22 @@ const describers: Readonly<Record<string, Describe>> = {
     const activity = event["activity"] === undefined ? "" : `: ${plain(event["activity"])}`
     return `${who(event["name"], event["agent"], paint)} is ${plain(event["status"])}${activity}`
   },
+  JOINED: (line, paint) => {
+    const settings = (line["settings"] ?? {}) as Members
+    return `you are in ${place(line["channel"], paint)}${textsOf(settings)}`
+  },
+  CHANNEL_CHANGED: (event, paint) => {
+    const settings = (event["settings"] ?? {}) as Members
+    return `${place(event["channel"], paint)} tells newcomers${textsOf(settings)}`
+  },
+  TASK: (task, paint) => {
+    const { role, name, from, content, attempt } = task
+    const again = typeof attempt === "number" && attempt > 1 ? ` (try ${attempt})` : ""
+    return `${paint.bold("task")} ${plain(task["task"])} for +${plain(role)}${again}, of ${who(name, from, paint)}: ${plain(content)}`
+  },
+  TASK_LOST: (line, paint) =>
+    paint.warning(`task ${plain(line["task"])} is not yours any more: ${plain(line["reason"])}`),
+  PENDING: (answer) => `${plain(answer["count"])} waiting for ${plain(answer["target"])}`,
   REJECTED: (line, paint) => {
     const mend = line["mend"] === undefined ? "" : ` (${plain(line["mend"])})`
     return paint.warning(`rejected ${plain(line["id"])}: ${plain(line["reason"])}${mend}`)
@@ -35,6 +51,19 @@ export function formatMessage(members: Members, paint: Paint): string {
   const text = describe?.(members, paint) ?? formatForTerminal(JSON.stringify(members))
   const number = typeof seq === "number" ? `${seq} ` : ""
   return `${paint.dim(`${number}${formatTime(ts)}`)} ${text}`
+}
+
+/** Data beside the text is for programs; a person learns that it is there. */
+function besides({ parts }: Members): string {
+  return Array.isArray(parts) && parts.length > 0 ? ` (+${parts.length} in parts)` : ""
+}
+
+/** What a channel says of itself, as far as anything is said. */
+function textsOf({ description, instructions, replay, window }: Members): string {
+  const texts = [description, instructions].filter((text) => typeof text === "string" && text !== "")
+  if (typeof replay === "boolean") texts.push(`replay ${replay ? "on" : "off"}`)
+  if (typeof window === "string" && window !== "") texts.push(`window ${window}`)
+  return texts.length === 0 ? "" : `: ${texts.map(plain).join("; ")}`
 }
 
 /** `#general bob @id`, what stands before the text of a message. */

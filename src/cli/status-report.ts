@@ -1,5 +1,6 @@
 import { formatForTerminal } from "../base/visible-text.js"
 import { daemonStatus } from "../daemon/daemon-control.js"
+import type { SaidPresence } from "../daemon/daemon-memory.js"
 import { rootPaths } from "../daemon/instance-paths.js"
 import type { DaemonStatus, Problem } from "../daemon/status-file.js"
 import { ChatError } from "../protocol/errors.js"
@@ -42,17 +43,28 @@ function notRunning(name: InstanceName, status: DaemonStatus | undefined): ChatE
 function describe({ config }: Context, name: InstanceName, status: DaemonStatus | undefined): string[] {
   if (status === undefined) return [`daemon    ${name}, starting`]
   const { nick, agent_id, server, state, since, reason, pid, channels, inbox, outbox, problems } = status
+  // Not told by a daemon that an earlier version of this program has started.
+  const told: Partial<Pick<DaemonStatus, "patterns" | "presence" | "tasks">> = status
+  const { patterns = [], presence = null, tasks = [] } = told
+  const places = [...channels, ...patterns]
   const paths = rootPaths(config.home).instance(name)
   const why = reason === null ? "" : `: ${reason.message}`
   return [
     `daemon    ${name}, process ${pid}`,
     `agent     ${agent_id ?? "no id yet"}, called ${nick}`,
     `relay     ${server}, ${state} since ${formatTime(since)}${why}`,
-    `channels  ${channels.length === 0 ? "none" : channels.join(" ")}`,
+    `channels  ${places.length === 0 ? "none" : places.join(" ")}`,
+    ...(presence === null ? [] : [`presence  ${describePresence(presence)}`]),
+    ...(tasks.length === 0 ? [] : [`tasks     ${tasks.join(" ")}`]),
     `inbox     ${shownPath(config, paths.inbox)}, newest line ${inbox.seq}`,
     `outbox    ${shownPath(config, paths.outbox)}, ${outbox.pending} waiting`,
     ...problems.map(describeProblem),
   ]
+}
+
+function describePresence({ status, activity, role }: SaidPresence): string {
+  const doing = activity === undefined ? status : `${status}: ${activity}`
+  return role === undefined ? doing : `${doing} (${role})`
 }
 
 function describeProblem({ where, code, message, hint }: Problem): string {

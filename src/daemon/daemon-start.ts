@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs"
+import type { AgentCard } from "../protocol/client-messages.js"
 import { ChatError } from "../protocol/errors.js"
 import { defaultChannels } from "../protocol/limits.js"
 import { type Channel, parseInstanceName, parseNick, parseSubscription } from "../protocol/names.js"
@@ -17,6 +18,7 @@ export interface DaemonStart {
   /** Names and patterns. */
   readonly channels?: readonly string[]
   readonly role?: string
+  readonly card?: AgentCard
   readonly compat: boolean
   readonly echo: boolean
 }
@@ -41,6 +43,7 @@ export async function prepareStart(root: RootPaths, start: DaemonStart): Promise
     ...(identity === undefined ? {} : { identity }),
     ...(channels === undefined ? {} : { channels }),
     ...(start.role === undefined ? {} : { role: start.role }),
+    ...(start.card === undefined ? {} : { card: start.card }),
   }
 }
 

@@ -1,7 +1,8 @@
 import { mkdirSync } from "node:fs"
 import type { Clock } from "../base/clock.js"
-import type { Connection } from "../client/connection.js"
+import type { Connection, ConnectOptions } from "../client/connection.js"
 import type { Identity } from "../identity/identity-file.js"
+import type { AgentCard } from "../protocol/client-messages.js"
 import { ChatError } from "../protocol/errors.js"
 import type { Channel, ChannelPattern, InstanceName, Nick } from "../protocol/names.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
@@ -12,7 +13,6 @@ import { DaemonLog } from "./daemon-log.js"
 import { DaemonMemory } from "./daemon-memory.js"
 import { HeldTasks } from "./held-tasks.js"
 import { Inbox } from "./inbox.js"
-import { readDirectId, readSeq } from "./inbox-line.js"
 import type { InstancePaths } from "./instance-paths.js"
 import { Ladder } from "./ladder.js"
 import { LineOutcomes } from "./line-outcomes.js"
@@ -28,7 +28,7 @@ import { StatusBoard } from "./status-board.js"
 import { UnreadMail } from "./unread-mail.js"
 
 /** How one daemon is run. */
-export interface DaemonOptions {
+export interface DaemonOptions extends Pick<ConnectOptions, "role" | "card"> {
   readonly name: InstanceName
   /** WebSocket URL of the relay. */
   readonly server: string
@@ -38,7 +38,6 @@ export interface DaemonOptions {
   /** Channels and patterns of them to be in; absent: those of the last run, else the default ones. */
   readonly channels?: readonly (Channel | ChannelPattern)[]
   readonly defaultChannels: readonly Channel[]
-  readonly role?: string
   readonly compat: boolean
   /** Whether own messages also stand in the inbox, marked `"self": true`. */
   readonly echo: boolean
@@ -193,8 +192,7 @@ export class Daemon {
         confirm(batch, { bookmarks: this.#bookmarks, unread: this.#unread }, this.#link.connection)
       },
       onRecalled: (_id, line) => {
-        const direct = readDirectId(line)
-        if (direct !== undefined) this.#unread.recall(readSeq(line) ?? 0, direct)
+        this.#unread.recall(line)
       },
       log: (line) => {
         this.#log.write(line)
@@ -226,7 +224,7 @@ export class Daemon {
   }
 
   #makeLink(clock: Clock): RelayLink {
-    const { server, nick, identity, role, compat } = this.#options
+    const { server, nick, identity, role, card, compat } = this.#options
     const options = {
       url: server,
       name: nick,
@@ -234,6 +232,7 @@ export class Daemon {
       clock,
       ...(identity === undefined ? {} : { identity }),
       ...(role === undefined ? {} : { role }),
+      ...(card === undefined ? {} : { card }),
     }
     const events = {
       onOnline: (connection: Connection) => void this.#online(connection),

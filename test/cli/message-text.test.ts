@@ -13,6 +13,11 @@ const types = [
   "PRESENCE_CHANGED",
   "REJECTED",
   "NOTICE",
+  "JOINED",
+  "CHANNEL_CHANGED",
+  "TASK",
+  "TASK_LOST",
+  "PENDING",
   "CHANNELS",
   "AGENTS",
   "INBOX_ROTATED",
@@ -35,6 +40,41 @@ describe("a message as a person sees it", () => {
     expect(formatMessage({ ...message, replay: true }, plain)).toContain(" (earlier) #general bob")
     expect(formatMessage({ ...message, to: "@bbbbbbbb" }, plain)).toContain(" to you: bob @aaaaaaaa: hi")
     expect(formatMessage({ ...message, to: "@bbbbbbbb", self: true }, plain)).toContain("(own) @bbbbbbbb bob")
+  })
+
+  it("names a task, who asked, and the try", () => {
+    const task = {
+      type: "TASK",
+      task: "a.1",
+      role: "reviewer",
+      from: "@aaaaaaaa",
+      name: "ann",
+      content: "look",
+      ts: 0,
+    }
+    expect(formatMessage(task, plain)).toMatch(/ task a\.1 for \+reviewer, of ann @aaaaaaaa: look$/)
+    expect(formatMessage({ ...task, attempt: 2 }, plain)).toContain("+reviewer (try 2), of ann")
+    expect(formatMessage({ type: "TASK_LOST", task: "a.1", reason: "late", ts: 0 }, plain)).toContain(
+      "task a.1 is not yours any more: late",
+    )
+  })
+
+  it("tells what a channel says of itself, and that there is data beside a text", () => {
+    const settings = { description: "patches", replay: false, window: "24h" }
+    const changed = { type: "CHANNEL_CHANGED", channel: "#review", settings, ts: 0 }
+    expect(formatMessage(changed, plain)).toContain(
+      "#review tells newcomers: patches; replay off; window 24h",
+    )
+    const entered = { type: "JOINED", channel: "#review", settings: { instructions: "be brief" } }
+    expect(formatMessage(entered, plain)).toContain("you are in #review: be brief")
+    const message = {
+      type: "MSG",
+      from: "@aaaaaaaa",
+      to: "#general",
+      content: "hi",
+      parts: [{ kind: "data" }],
+    }
+    expect(formatMessage(message, plain)).toContain(": hi (+1 in parts)")
   })
 
   it.each(types)("of type %s is one line without controls, whatever it holds", (type) => {

@@ -16,6 +16,12 @@ export const daemon = defineCommand({
     ephemeral: flag("no identity: an id for each session, and no mail while offline"),
     nick: value("NAME", "what it calls itself on the relay; its name unless given", nick),
     role: value("ROLE", "what kind of work it does", role),
+    card: value(
+      "FILE",
+      "what it tells of itself, as JSON: description, tags, skills, meta",
+      someText,
+      "file",
+    ),
     echo: flag('own messages stand in the inbox too, marked "self": true'),
     server: value("URL", "relay to use; the same as URL", someText),
     compat: flag("also accept a relay of the first AgentChat"),
@@ -28,7 +34,7 @@ export const daemon = defineCommand({
   examples: [
     "agentchat daemon --background",
     "agentchat daemon wss://chat.example.org:6667 --name alice --background",
-    "agentchat daemon --channels '#general' '#review' --role reviewer",
+    "agentchat daemon --channels '#general' '#review' --role reviewer --card card.json",
     "agentchat daemon --stop --name alice",
   ],
   async run(context, { options, url }) {

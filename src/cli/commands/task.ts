@@ -80,7 +80,7 @@ async function claim(context: Context, choice: SpeakChoice, id: string): Promise
     io.json({ ok: true, task, role, from, name, content, parts, lease_ms, attempt })
     return 0
   }
-  io.talk(`claimed ${task}, of ${name} ${from}; yours for ${lease_ms / 1000} s at a time`)
+  io.talk(`claimed ${task}, of ${name} ${from}; yours for ${Math.round(lease_ms / 1_000)} s at a time`)
   for (const line of content.split(/\r?\n/)) io.out(formatForTerminal(line.replaceAll("\t", "  ")))
   return 0
 }

@@ -65,7 +65,7 @@ async function ensureDaemon(
   const { pid } = root.instance(defaultInstance)
   const holder = () => readHolder(pid, context.clock.now())?.process
   if (holder() !== undefined) return undefined
-  const request = daemonRequest(context, { ephemeral: false, echo: false, compat: false }, url)
+  const request = await daemonRequest(context, { ephemeral: false, echo: false, compat: false }, url)
   try {
     await startInBackground(context, request, false)
     return holder()
