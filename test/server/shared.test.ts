@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest"
 import { generateKeyPair } from "../../src/identity/signer.js"
 import type { ServerMessage } from "../../src/protocol/server-messages.js"
+import { until } from "../kit/condition.js"
 import { LastingEngine } from "../kit/engine.js"
 import { type TestAgent, TestRelay } from "../kit/relay.js"
 
@@ -19,6 +20,14 @@ async function twoRelays() {
 async function post({ wire }: TestAgent, to: string, ...contents: readonly string[]): Promise<void> {
   for (const content of contents)
     expect(await wire.ask({ type: "MSG", to, content })).toMatchObject({ type: "ACK" })
+}
+
+/** Lets each relay tell the others who is connected to it, which it gathers for a moment. */
+async function spread(...relays: readonly TestRelay[]): Promise<void> {
+  for (let round = 0; round < 2; round++) {
+    for (const { clock } of relays) clock.advance(200)
+    await new Promise((resolve) => setImmediate(resolve))
+  }
 }
 
 async function heard({ wire }: TestAgent): Promise<ServerMessage<"MSG">[]> {
@@ -74,6 +83,7 @@ describe("two relays over one engine", () => {
     const { east, west } = await twoRelays()
     const ann = await east.enterAs(keys.ann, "ann")
     const bob = await west.enterAs(keys.bob, "bob")
+    await spread(east, west)
     const ack = (await ann.wire.ask({ type: "MSG", to: bob.id, content: "1" })) as ServerMessage<"ACK">
     expect(ack).toMatchObject({ to: bob.id })
     const message = await bob.wire.next("MSG")
@@ -95,6 +105,8 @@ describe("two relays over one engine", () => {
     const { east, west } = await twoRelays()
     const bob = await west.enterAs(keys.bob, "bob")
     bob.wire.socket.destroy()
+    await until("the relay notices", () => west.log.some((line) => line.startsWith("left: ")))
+    await spread(east, west)
     const ann = await east.enterAs(keys.ann, "ann")
     await post(ann, bob.id, "1", "2")
     const again = await east.enterAs(keys.bob, "bob")
@@ -110,9 +122,11 @@ describe("two relays over one engine", () => {
     const { east, west } = await twoRelays()
     const old = await east.enterAs(keys.ann, "ann", "#general")
     const young = await west.enterAs(keys.ann, "ann", "#general")
+    await spread(east, west)
     await old.wire.ended()
     expect(old.wire.closing?.code).toBe(4001)
     const bob = await east.enterAs(keys.bob, "bob")
+    await spread(east, west)
     await post(bob, young.id, "1")
     expect(contentsOf(await heard(young))).toEqual(["1"])
   })
@@ -121,13 +135,18 @@ describe("two relays over one engine", () => {
     const { east, west } = await twoRelays()
     const bob = await west.enterAs(keys.bob, "bob", "#general")
     const ann = await east.enterAs(keys.ann, "ann", "#general")
+    await spread(east, west)
     expect(await bob.wire.next("AGENT_JOINED")).toMatchObject({ agent: ann.id })
     const listed = (await bob.wire.ask({ type: "LIST_AGENTS" })) as ServerMessage<"AGENTS">
     expect(listed.list).toEqual(expect.arrayContaining([ann.id, bob.id]))
     expect(await bob.wire.ask({ type: "MSG", to: "@ann", content: "hi" })).toMatchObject({ to: ann.id })
     ann.wire.say({ type: "SET_PRESENCE", status: "working", activity: "tests" })
+    await ann.wire.settle()
+    await spread(east, west)
     expect(await bob.wire.next("PRESENCE_CHANGED")).toMatchObject({ agent: ann.id, status: "working" })
     ann.wire.socket.destroy()
+    await until("the relay notices", () => east.log.some((line) => line.startsWith("left: ")))
+    await spread(east, west)
     expect(await bob.wire.next("AGENT_LEFT")).toMatchObject({ agent: ann.id })
   })
 })

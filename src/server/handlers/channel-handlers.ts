@@ -9,6 +9,7 @@ import {
   persistentIdPattern,
 } from "../../protocol/names.js"
 import { resolveAgent } from "../address.js"
+import type { Agent } from "../agent.js"
 import type { Channel } from "../channel.js"
 import { mergeSettings } from "../channel-record.js"
 import { enterChannel } from "../entrance.js"
@@ -51,21 +52,7 @@ export function channelHandlers(house: House): Pick<ClientHandlers<Session>, Cha
     },
 
     async SET_CHANNEL(session, message) {
-      const { agent } = session
-      const change = pickSettings(message)
-      if (!persistentIdPattern.test(agent.id)) {
-        throw new ChatError("IDENTITY_REQUIRED", "SET_CHANNEL: only who has proven a key changes a channel")
-      }
-      if (message.channel === "*") {
-        const { replay, window } = change
-        await channels.store.setDefaults(mergeSettings(channels.store.defaults, { replay, window }))
-      } else {
-        await channels.change(channels.findJoined(message.channel, agent), (record) => ({
-          ...record,
-          settings: mergeSettings(record.settings, change),
-          by: agent.id,
-        }))
-      }
+      await setChannel(house, session.agent, message)
       session.send({ type: "ACK", ts: clock.now(), state: "done" }, message.id)
     },
 
@@ -95,6 +82,23 @@ export function channelHandlers(house: House): Pick<ClientHandlers<Session>, Cha
       session.send({ type: "CHANNELS", list, ...told }, message.id)
     },
   }
+}
+
+async function setChannel({ channels }: House, agent: Agent, message: ClientMessage<"SET_CHANNEL">) {
+  const change = pickSettings(message)
+  if (!agent.isPersistent) {
+    throw new ChatError("IDENTITY_REQUIRED", "SET_CHANNEL: only who has proven a key changes a channel")
+  }
+  if (message.channel === "*") {
+    const { replay, window } = change
+    await channels.store.setDefaults(mergeSettings(channels.store.defaults, { replay, window }))
+    return
+  }
+  await channels.change(channels.findJoined(message.channel, agent), (record) => ({
+    ...record,
+    settings: mergeSettings(record.settings, change),
+    by: agent.id,
+  }))
 }
 
 type Settings = Pick<ClientMessage<"SET_CHANNEL">, "description" | "instructions" | "replay" | "window">
