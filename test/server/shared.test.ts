@@ -121,6 +121,7 @@ describe("two relays over one engine", () => {
   it("take over an identity from each other", async () => {
     const { east, west } = await twoRelays()
     const old = await east.enterAs(keys.ann, "ann", "#general")
+    await spread(east, west)
     const young = await west.enterAs(keys.ann, "ann", "#general")
     await spread(east, west)
     await old.wire.ended()
