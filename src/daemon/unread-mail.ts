@@ -1,6 +1,7 @@
 import { statSync } from "node:fs"
 import type { Connection } from "../client/connection.js"
 import type { DaemonMemory } from "./daemon-memory.js"
+import { readDirectId, readSeq } from "./inbox-line.js"
 import { listCursors } from "./reader-cursor.js"
 
 /** Direct messages and tasks whose retrieval is still to be told; of older ones it never is. */
@@ -40,8 +41,10 @@ export class UnreadMail {
   }
 
   /** A line found in the inbox again; those that were told of are not told again. */
-  recall(seq: number, id: string): void {
-    if (seq > this.#memory.retrieved) this.add(seq, id)
+  recall(line: Buffer): void {
+    const seq = readSeq(line) ?? 0
+    const id = seq > this.#memory.retrieved ? readDirectId(line) : undefined
+    if (id !== undefined) this.add(seq, id)
   }
 
   /** A direct message or task is on disk, as the line `seq`. A reader may have been faster than the disk. */

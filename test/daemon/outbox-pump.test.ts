@@ -192,4 +192,52 @@ describe("the outbox pump", () => {
     expect(pump.answer({ type: "PONG", ts: 1 })).toBe(false)
     expect(pump.answer(ack("unknown"))).toBe(false)
   })
+
+  it("keeps a line that the relay cannot store, tries it again, and says why until it goes", () => {
+    const { clock, pump, write, session, ids, rejected, settled, hindered } = pumpOf()
+    pump.attach(session)
+    write("a")
+    const down = { type: "ERROR", re: "a", code: "UNAVAILABLE", message: "no store" } as const
+    pump.answer(down)
+    clock.advance(1_000)
+    pump.answer(down)
+    clock.advance(1_000)
+    expect([ids(), rejected, settled]).toEqual([["a", "a", "a"], [], []])
+    pump.answer(ack("a"))
+    expect([hindered, settled.length]).toEqual([["UNAVAILABLE", "UNAVAILABLE", undefined], 1])
+    write("b")
+    pump.answer({ ...down, re: "b" })
+    pump.detach()
+    expect(hindered.slice(3)).toEqual(["UNAVAILABLE", undefined])
+  })
+
+  it("tells whom a name meant, and what a question was answered by", () => {
+    const { pump, write, session, acks } = pumpOf()
+    pump.attach(session)
+    const to = "@bbbbbbbbbbbbbbbb"
+    write("m", { type: "MSG", to: "@bob", content: "x" })
+    pump.answer({ type: "ACK", re: "m", msg_id: "me.m", ts: 7, state: "accepted", to })
+    write("k", { type: "MSG", to, content: "x" })
+    pump.answer({ type: "ACK", re: "k", msg_id: "me.k", ts: 7, state: "accepted" })
+    write("t", { type: "MSG", to: "+reviewer", content: "x" })
+    pump.answer({ type: "ACK", re: "t", msg_id: "me.t", ts: 7, state: "accepted", recipients: 0 })
+    write("p", { type: "PENDING" })
+    pump.answer({ type: "PENDING", re: "p", target: to, count: 1, ids: ["x.1"] })
+    write("c", { type: "CLAIM", task: "b.1" })
+    const task = { task: "b.1", role: "r", from: to, name: "bob", content: "do", lease_ms: 6, attempt: 1 }
+    pump.answer({ type: "TASK", re: "c", ...task, ts: 9 })
+    write("l", { type: "LIST_CHANNELS" })
+    pump.answer({ type: "CHANNELS", re: "l", list: [], defaults: { replay: false } })
+    write("s", { type: "SET_PRESENCE", status: "idle" })
+    pump.answer({ type: "ACK", re: "s", ts: 7, state: "done" })
+    expect(acks.map(({ evidence }) => evidence)).toEqual([
+      { to },
+      { to },
+      { recipients: 0, to: "+reviewer" },
+      { target: to, count: 1, ids: ["x.1"] },
+      task,
+      { list: [], defaults: { replay: false } },
+      undefined,
+    ])
+  })
 })

@@ -1,0 +1,67 @@
+import { type ChildProcess, spawn, spawnSync } from "node:child_process"
+import { once } from "node:events"
+import { existsSync, readFileSync } from "node:fs"
+import { join } from "node:path"
+import { describe, expect, it, onTestFinished } from "vitest"
+import { compiled } from "../kit/compiled.js"
+import { until } from "../kit/condition.js"
+import { InboxRoom, range } from "../kit/inbox-room.js"
+
+/** More than a pipe that nobody reads takes, so that the reader stops in the middle of taking. */
+const big = "x".repeat(4_000)
+const count = 60
+
+describe("a reader killed between taking and acknowledging", { timeout: 120_000 }, () => {
+  const program = compiled("bin/agentchat.ts")
+
+  /** `agentchat inbox --reader me` on the inbox of the room. */
+  const args = (room: InboxRoom, ...more: string[]) => {
+    const home = join(room.paths.dir, "../..")
+    return [program, "inbox", "--reader", "me", "--name", "a", "--json", "--home", home, ...more]
+  }
+  const take = (room: InboxRoom) => {
+    const { status, stdout, stderr } = spawnSync(process.execPath, args(room), { encoding: "utf8" })
+    if (status !== 0) throw new Error(`exit ${String(status)}: ${stderr}`)
+    const lines = stdout.split("\n").filter((line) => line !== "")
+    return lines.map((line) => (JSON.parse(line) as { n: number }).n)
+  }
+  const kill = async (child: ChildProcess) => {
+    const ended = once(child, "exit")
+    child.kill("SIGKILL")
+    await ended
+  }
+  const cursorOf = ({ paths }: InboxRoom) => join(paths.cursors, "me.json")
+
+  it("row 34: gets the lines again that it did not acknowledge, and none that it did", async () => {
+    const room = new InboxRoom()
+    const inbox = room.open()
+    room.send(inbox, 2)
+    await until("the lines", () => room.durable.length === 2)
+    expect(take(room)).toEqual([1, 2])
+    room.send(inbox, count, big)
+    await until("more lines", () => room.durable.length === 2 + count)
+    const child = spawn(process.execPath, args(room), { stdio: ["ignore", "pipe", "inherit"] })
+    onTestFinished(() => void child.kill("SIGKILL"))
+    // It printed the first of them, and cannot print the last while nobody takes more out of the pipe.
+    await once(child.stdout, "readable")
+    expect(String(child.stdout.read(8))).toContain("seq")
+    await kill(child)
+    expect(readFileSync(cursorOf(room), "utf8")).toBe('{"v":1,"seq":2}\n')
+    expect(take(room)).toEqual(range(3, 2 + count))
+    expect(take(room)).toEqual([])
+  })
+
+  it("row 34: also one that follows", async () => {
+    const room = new InboxRoom()
+    const inbox = room.open()
+    room.send(inbox, count, big)
+    await until("the lines", () => room.durable.length === count)
+    const child = spawn(process.execPath, args(room, "--follow"), { stdio: ["ignore", "pipe", "inherit"] })
+    onTestFinished(() => void child.kill("SIGKILL"))
+    await once(child.stdout, "readable")
+    await kill(child)
+    expect(existsSync(cursorOf(room))).toBe(false)
+    expect(take(room)).toEqual(range(1, count))
+    expect(take(room)).toEqual([])
+  })
+})

@@ -1,0 +1,109 @@
+import { appendFileSync, existsSync, readFileSync } from "node:fs"
+import { onTestFinished } from "vitest"
+import { Daemon, type DaemonOptions } from "../../src/daemon/daemon.js"
+import { type InstancePaths, rootPaths } from "../../src/daemon/instance-paths.js"
+import type { DaemonStatus } from "../../src/daemon/status-file.js"
+import type { Identity } from "../../src/identity/identity-file.js"
+import { type Channel, parseInstanceName, parseNick } from "../../src/protocol/names.js"
+import { until } from "./condition.js"
+import { FakeClock } from "./fake-clock.js"
+import type { FakeRelay } from "./fake-relay.js"
+import { newIdentity } from "./identity.js"
+import { temporaryDirectory } from "./temporary.js"
+
+type Line = Readonly<Record<string, unknown>>
+
+/** One daemon's directory, and the daemons that run on it one after the other. */
+export class DaemonRoom {
+  readonly paths: InstancePaths = rootPaths(temporaryDirectory()).instance(parseInstanceName("a"))
+  readonly clock: FakeClock
+  readonly identity: Identity = newIdentity()
+  #daemon: Daemon | undefined
+
+  constructor(clock = new FakeClock()) {
+    this.clock = clock
+  }
+
+  /** Own agent id. */
+  get self(): string {
+    return this.identity.agentId
+  }
+
+  /** Starts a daemon on `relay`; it is stopped when the test ends, or the next one starts. */
+  async start(relay: FakeRelay, options: Partial<DaemonOptions> = {}): Promise<void> {
+    await this.stop()
+    const daemon = new Daemon(
+      this.paths,
+      {
+        name: this.paths.name,
+        server: relay.url,
+        nick: parseNick("bob"),
+        identity: this.identity,
+        defaultChannels: ["#general" as Channel],
+        compat: false,
+        echo: false,
+        ...options,
+      },
+      { clock: this.clock, random: () => 0.5, pid: 1, onStopped: () => {} },
+    )
+    this.#daemon = daemon
+    onTestFinished(() => daemon.stop())
+    daemon.start()
+  }
+
+  async stop(): Promise<void> {
+    await this.#daemon?.stop()
+    this.#daemon = undefined
+  }
+
+  /** What the host does once a second. */
+  sweep(): void {
+    this.#daemon?.sweep()
+  }
+
+  /** Appends a line to the outbox. */
+  write(line: Line): void {
+    appendFileSync(this.paths.outbox, `${JSON.stringify(line)}\n`)
+    this.sweep()
+  }
+
+  get inbox(): Line[] {
+    return readLines(this.paths.inbox)
+  }
+
+  get acks(): Line[] {
+    return readLines(this.paths.acks)
+  }
+
+  get status(): DaemonStatus {
+    return JSON.parse(readFileSync(this.paths.status, "utf8")) as DaemonStatus
+  }
+
+  get log(): string {
+    return readFileSync(this.paths.log, "utf8")
+  }
+
+  /** Lines of the inbox of this type, once there are `count`. */
+  lines(type: string, count = 1): Promise<Line[]> {
+    return until(`${count} lines ${type}`, () => {
+      const found = this.inbox.filter((line) => line["type"] === type)
+      return found.length >= count && found
+    })
+  }
+
+  /** Lines of acks.jsonl with this state, once there are `count`. */
+  rungs(state: string, count = 1): Promise<Line[]> {
+    return until(`${count} acks ${state}`, () => {
+      const found = this.acks.filter((line) => line["state"] === state)
+      return found.length >= count && found
+    })
+  }
+}
+
+function readLines(path: string): Line[] {
+  if (!existsSync(path)) return []
+  return readFileSync(path, "utf8")
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => JSON.parse(line) as Line)
+}
