@@ -71,7 +71,8 @@ export class RosterKeeper {
       return
     }
     this.#relays = await RosterRelays.open(backbone, this.relay, clock, limits, {
-      onBeat: (relay) => roster.noteRelay(relay, clock.now()),
+      // Its relay calls an agent silent after that time, and not before.
+      onBeat: (relay) => roster.noteRelay(relay, clock.now() - limits.silenceMs),
       onSilence: (relay) => this.#showAgain(relay),
       onGone: (relay) => this.#endRelay(relay),
       log,
@@ -84,12 +85,9 @@ export class RosterKeeper {
    * @returns what was known of it
    */
   claim(agent: Agent): RosterRecord | undefined {
-    const { roster, clock } = this.#options
-    const known = roster.forget(agent.id)
+    const known = this.#options.roster.forget(agent.id)
     this.#tellMoves(known, undefined)
-    // Over the one before, also if that was made by a relay whose clock is ahead.
-    const afterMs = known === undefined ? 0 : timeOf(known.epoch) + 1
-    agent.epoch = makeEpoch(Math.max(clock.now(), afterMs))
+    agent.epoch = this.#epochAfter(known)
     return known
   }
 
@@ -152,10 +150,12 @@ export class RosterKeeper {
 
   /** A row of somebody who is connected here: ours, or one that another relay wrote. */
   #contest(session: Session, record: RosterRecord | undefined): void {
-    const { id, epoch } = session.agent
-    const isOurs = record?.relay === this.relay
-    if (isOurs) return
+    const { agent } = session
+    const { id, epoch } = agent
+    if (record?.relay === this.relay) return
     if (record === undefined || record.relay === null || record.epoch < epoch) {
+      // A later session of it may have come and gone elsewhere; this one outlived it.
+      if (record !== undefined && record.epoch > epoch) agent.epoch = this.#epochAfter(record)
       this.changed(session)
       return
     }
@@ -164,26 +164,35 @@ export class RosterKeeper {
     this.#apply(id, record)
   }
 
+  /** Takes over what a row says of somebody who is not connected here; what is older than known is not news. */
   #apply(id: AgentId, record: RosterRecord | undefined): void {
-    const { roster, events } = this.#options
+    const { roster } = this.#options
     const known = roster.recall(id)
-    if (record === undefined || (record.relay === null && !persistentIdPattern.test(id))) {
-      roster.forget(id)
-      this.#tellMoves(known, undefined)
+    if (record !== undefined && known !== undefined && record.epoch < known.epoch) return
+    if (record !== undefined && record.relay !== null) {
+      this.#meet(known, record, record.relay)
       return
     }
-    if (known !== undefined && record.epoch < known.epoch) return
-    if (record.relay === null) {
-      this.#learn(record)
-      this.#tellMoves(known, undefined)
-      return
-    }
-    this.#relays?.mention(record.relay)
-    const shown = this.#isSilent(record) ? asSilent(record, this.#options.clock.now()) : record
+    roster.forget(id)
+    if (record !== undefined && persistentIdPattern.test(id)) this.#learn(record)
+    this.#tellMoves(known, undefined)
+  }
+
+  /** Somebody is connected to another relay. */
+  #meet(known: RosterRecord | undefined, record: RosterRecord, relay: string): void {
+    const { roster, events, clock } = this.#options
+    this.#relays?.mention(relay)
+    const shown = this.#isSilent(record) ? asSilent(record, clock.now()) : record
     roster.keep(shown)
     this.#tellMoves(known, shown)
     const wasLive = (known?.relay ?? null) !== null
     if (wasLive && isShownOtherwise(known, shown)) events.onShown(shown)
+  }
+
+  /** An epoch over that of `known`, also if that was made by a relay whose clock is ahead. */
+  #epochAfter(known: RosterRecord | undefined): string {
+    const { clock } = this.#options
+    return makeEpoch(Math.max(clock.now(), known === undefined ? 0 : timeOf(known.epoch) + 1))
   }
 
   #learn(record: RosterRecord): void {

@@ -89,15 +89,14 @@ export class Roster {
     return record === undefined ? undefined : this.#refresh(record)
   }
 
-  /** Ids of those who bear `name` now and have a session somewhere; case is ignored. */
+  /** Ids of those who bear `name` and are not shown offline; case is ignored. */
   liveNamed(name: string): AgentId[] {
-    const here = this.#hub.named(name).map(({ agent }) => agent.id)
-    return [...here, ...this.#recordsNamed(name, isLive)]
+    return this.#named(name, isShownLive)
   }
 
-  /** Ids of those who bore `name` when they were last here and are away. */
+  /** Ids of those who bear `name`, or bore it when they were last here, and are shown offline. */
   awayNamed(name: string): AgentId[] {
-    return this.#recordsNamed(name, isAway)
+    return this.#named(name, isShownOffline)
   }
 
   /** Every name that is borne by somebody with a session, in lower case. */
@@ -106,8 +105,9 @@ export class Roster {
     for (const record of this.#records.values()) if (isLive(record)) yield record.name.toLowerCase()
   }
 
-  #recordsNamed(name: string, fits: (record: RosterRecord) => boolean): AgentId[] {
+  #named(name: string, fits: (facts: RosterFacts) => boolean): AgentId[] {
     const ids: AgentId[] = []
+    for (const { agent } of this.#hub.named(name)) if (fits(agent)) ids.push(agent.id)
     for (const id of this.#byName.get(name.toLowerCase()) ?? []) {
       const record = this.#records.get(id)
       if (record !== undefined && fits(record)) ids.push(id)
@@ -134,14 +134,15 @@ export class Roster {
   }
 }
 
-/** A whole roster: who has a session first, then who is away; at most `count` entries. */
+/** A whole roster: who is online first, then who is silent, then who is away; at most `count` entries. */
 export function listRoster(roster: Roster, count: number, showing: Showing): RosterList {
-  const live = [...roster.live()]
-  const shown = live.length < count ? [...live, ...roster.away()] : live
+  const connected = [...roster.live()]
+  const live = connected.filter(isShownLive)
+  const shown = live.length < count ? [...live, ...connected.filter(isShownOffline), ...roster.away()] : live
   return { list: live.map(({ id }) => id), roster: formatEntries(shown.slice(0, count), showing) }
 }
 
-/** Ids of those who have a session, and what is shown. */
+/** Ids of those who are not shown offline, and what is shown of everybody. */
 interface RosterList {
   readonly list: readonly AgentId[]
   readonly roster: readonly RosterEntry[]
@@ -167,6 +168,14 @@ function takeFrom(index: Map<string, Set<AgentId>>, key: string, id: AgentId): v
   const ids = index.get(key)
   ids?.delete(id)
   if (ids?.size === 0) index.delete(key)
+}
+
+function isShownLive({ status }: RosterFacts): boolean {
+  return status !== "offline"
+}
+
+function isShownOffline({ status }: RosterFacts): boolean {
+  return status === "offline"
 }
 
 function isLive({ relay }: RosterRecord): boolean {

@@ -75,6 +75,28 @@ describe("a heartbeat", () => {
     expect(await statusOf(eve, bob.id)).toMatchObject({ status: "waiting", since })
   })
 
+  it("row 27: that does not come leaves the name to whoever bears it and is alive", async () => {
+    const house = await TestRelay.start()
+    const ghost = await house.enter("bob", "#general")
+    const eve = await house.enter("eve", "#general")
+    const bob = await house.enter("bob")
+    await look(house, 1, eve, bob)
+    expect(await eve.wire.ask({ type: "LIST_AGENTS", agent: "@bob" })).toMatchObject({
+      code: "AMBIGUOUS_NAME",
+    })
+    freeze(ghost)
+    await look(house, 3, eve, bob)
+    expect(await eve.wire.ask({ type: "LIST_AGENTS", agent: "@bob" })).toMatchObject({ list: [bob.id] })
+    expect(await eve.wire.ask({ type: "LIST_AGENTS" })).toMatchObject({
+      list: [eve.id, bob.id],
+      roster: [{ id: eve.id }, { id: bob.id }, { id: ghost.id, status: "offline" }],
+    })
+    bob.wire.socket.destroy()
+    await expect
+      .poll(() => eve.wire.ask({ type: "LIST_AGENTS", agent: "@bob" }))
+      .toMatchObject({ list: [], roster: [{ id: ghost.id, status: "offline" }] })
+  })
+
   it("that does not come for a minute ends the session", async () => {
     const house = await TestRelay.start()
     const bob = await house.enter("bob", "#general")

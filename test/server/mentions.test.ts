@@ -5,6 +5,7 @@ import type { AgentId, AgentRef, Nick } from "../../src/protocol/names.js"
 import { Hub } from "../../src/server/hub.js"
 import { resolveMentions } from "../../src/server/mentions.js"
 import { Roster } from "../../src/server/roster.js"
+import { TestRelay } from "../kit/relay.js"
 
 /** A roster of agents connected elsewhere, so that no session is needed: `name`, or `name=id`. */
 function rosterOf(...agents: readonly string[]): Roster {
@@ -155,5 +156,26 @@ describe("the field mentions", () => {
       "@0123456789abcdef",
       "@bob",
     ])
+  })
+})
+
+describe("a message that mentions", () => {
+  it("row 39: tells its readers ids, and reaches nobody when a name of the field is nobody's", async () => {
+    const house = await TestRelay.start()
+    const bob = await house.enter("Bob", "#general")
+    const eve = await house.enter("eve", "#general")
+    await bob.wire.settle()
+    const say = (fields: object) => eve.wire.ask({ type: "MSG", to: "#general", content: "hi", ...fields })
+    expect(await say({ mentions: ["@bob", "@nobody"] })).toMatchObject({
+      type: "ERROR",
+      code: "AGENT_NOT_FOUND",
+    })
+    expect((await bob.wire.settle()).filter(({ type }) => type === "MSG")).toEqual([])
+    expect(await say({ mentions: ["@BOB", "@bob"] })).toMatchObject({ type: "ACK" })
+    expect(await bob.wire.next("MSG")).toMatchObject({ mentions: [bob.id] })
+    await say({ content: "see @noble/ed25519, @bob" })
+    expect(await bob.wire.next("MSG")).toMatchObject({ mentions: [bob.id] })
+    await say({ mentions: [] })
+    expect(await bob.wire.next("MSG")).not.toHaveProperty("mentions")
   })
 })

@@ -54,16 +54,12 @@ function listAgents(
   if (ref !== undefined) {
     const facts = roster.find(resolveAgent(ref, roster, "agent"))
     const shown = facts === undefined ? [] : [facts]
-    return { list: onlineOf(house, shown), roster: formatEntries(shown, { ...showing, withCard: true }) }
+    const online = shown.filter(({ status }) => status !== "offline")
+    return { list: online.map(({ id }) => id), roster: formatEntries(shown, { ...showing, withCard: true }) }
   }
   if (channel === undefined) return listRoster(roster, rosterEntries, showing)
   const { name, members: here } = house.channels.find(channel, session.agent.id)
   const members: RosterFacts[] = [...here, ...roster.membersElsewhere(name)]
   const list = members.map((member) => member.id)
   return { list, roster: formatEntries(members.slice(0, rosterEntries), showing) }
-}
-
-function onlineOf({ hub, roster }: House, shown: readonly RosterFacts[]): AgentId[] {
-  const ids = shown.map(({ id }) => id)
-  return ids.filter((id) => hub.find(id) !== undefined || (roster.recall(id)?.relay ?? null) !== null)
 }
