@@ -18,6 +18,7 @@ export async function connectNatsBackbone(options: NatsLinkOptions): Promise<Bac
   const link = await NatsLink.open(options)
   for (;;) {
     try {
+      link.hope()
       return await begin(link)
     } catch (error) {
       // A cluster that has just started answers when its nodes have found each other.

@@ -37,7 +37,7 @@ export class NatsLink {
   readonly log: (line: string) => void
   readonly #where: string
   readonly #reach = new Listeners<boolean>()
-  readonly #reconnects = new Listeners<undefined>()
+  readonly #reconnects = new Listeners<true>()
   readonly #waiting = new Set<(error: ChatError) => void>()
   readonly #restorers: (() => Promise<unknown>)[] = []
   #isConnected = true
@@ -90,6 +90,11 @@ export class NatsLink {
   /** Has `restore` called each time JetStream answers again, before anybody is told so. */
   onRestore(restore: () => Promise<unknown>): void {
     this.#restorers.push(restore)
+  }
+
+  /** Takes JetStream to be there, as long as nothing else is known; for the time before it is probed. */
+  hope(): void {
+    this.#answers = true
   }
 
   /** Asks JetStream every 2 s from now on whether it takes something: `probe` must write. */
@@ -151,6 +156,7 @@ export class NatsLink {
       for await (const status of this.nc.status()) {
         if (status.type === "disconnect") this.#disconnected()
         if (status.type === "reconnect") this.#reconnected()
+        if (status.type === "staleConnection") breakOff(this.nc)
       }
     } catch (error) {
       this.log(`nats: ${toText(error)}`)
@@ -169,7 +175,7 @@ export class NatsLink {
   #reconnected(): void {
     if (this.#isClosed) return
     this.#isConnected = true
-    this.#reconnects.tell(undefined)
+    this.#reconnects.tell(true)
     void this.#probeNow()
   }
 
@@ -247,6 +253,15 @@ async function connectOnce({ address, connectTimeoutMs }: NatsLinkOptions): Prom
   } catch (error) {
     throw unreachable(address.where, error)
   }
+}
+
+/**
+ * Ends a connection whose other end is silent. The library, before it connects anew, waits until its last bytes are
+ * written, which takes a quarter of an hour when they are many and nobody takes them; it has no other way.
+ */
+function breakOff(nc: NatsConnection): void {
+  const { protocol } = nc as { protocol?: { transport?: { socket?: { destroy?: () => void } } } }
+  protocol?.transport?.socket?.destroy?.()
 }
 
 /** The error of a NATS that does not answer at first. */

@@ -5,7 +5,8 @@ import {
   type StreamConfig,
   type StreamInfo,
 } from "@nats-io/jetstream"
-import { createInbox, type Msg, nanos, nuid } from "@nats-io/transport-node"
+import { createInbox, type Msg, nanos, nuid, type Subscription } from "@nats-io/transport-node"
+import type { Timer } from "../base/clock.js"
 import { type NatsLink, toText, unavailable } from "./nats-connection.js"
 import { type Delivery, toDelivery } from "./nats-delivery.js"
 
@@ -24,8 +25,10 @@ export const natsCodes = {
 const wantedReplicas = 3
 /** An ephemeral consumer nobody asks any more is gone after this. */
 const idleConsumerMs = 10_000
-/** Longest a fetch takes. */
-const fetchMs = 4_500
+/** So much silence during a fetch makes one look whether there is anything left. */
+const fetchLookMs = 250
+/** A fetch that takes longer is given up. */
+const maxLooks = 20
 
 /** A stream as it is wanted; what is not named is left to NATS. */
 type WantedStream = Partial<StreamConfig> & { readonly name: string }
@@ -144,45 +147,87 @@ export function forget(link: NatsLink, { stream, consumer }: Pull): void {
 }
 
 /** The first `limit` messages of a selection, which is used up by it. */
-export function fetch(link: NatsLink, pull: Pull, limit: number): Promise<Delivery[]> {
+export async function fetch(link: NatsLink, pull: Pull, limit: number): Promise<Delivery[]> {
   const batch = Math.min(limit, pull.pending)
-  if (batch <= 0) {
+  try {
+    return batch > 0 ? await new Fetch(link, pull, batch).done : []
+  } finally {
     forget(link, pull)
-    return Promise.resolve([])
   }
-  const messages: Delivery[] = []
-  const inbox = createInbox()
-  return new Promise<Delivery[]>((resolve, reject) => {
-    const end = (error?: Error): void => {
-      timer.cancel()
-      sub.unsubscribe()
-      forget(link, pull)
-      if (error === undefined) resolve(messages)
-      else reject(error)
-    }
-    const take = (error: Error | null, message: Msg): void => {
-      if (error !== null) {
-        end(unavailable(error))
-        return
-      }
-      const code = message.headers?.code ?? 0
-      // 404 and 408: there were fewer than there seemed to be.
-      const isAll = code === 404 || code === 408
-      if (code >= 400) {
-        end(isAll ? undefined : unavailable(message.headers?.description))
-        return
-      }
-      const delivery = toDelivery(message)
-      if (delivery === undefined) return
-      messages.push(delivery)
-      if (messages.length === batch) end()
-    }
-    const timer = link.clock.setTimer(() => end(unavailable("messages stayed out")), fetchMs)
-    const sub = link.nc.subscribe(inbox, { callback: take })
+}
+
+/** One request for messages. */
+class Fetch {
+  readonly done: Promise<Delivery[]>
+  readonly #link: NatsLink
+  readonly #pull: Pull
+  readonly #batch: number
+  readonly #messages: Delivery[] = []
+  readonly #sub: Subscription
+  #timer: Timer
+  #sinceLook = 0
+  #looks = 0
+  #isDone = false
+  #settle: (error?: Error) => void = () => {}
+
+  constructor(link: NatsLink, pull: Pull, batch: number) {
+    this.#link = link
+    this.#pull = pull
+    this.#batch = batch
+    this.done = new Promise((resolve, reject) => {
+      this.#settle = (error) => (error === undefined ? resolve(this.#messages) : reject(error))
+    })
+    const inbox = createInbox()
+    this.#timer = this.#lookLater()
+    this.#sub = link.nc.subscribe(inbox, {
+      callback: (error, message) => (error === null ? this.#take(message) : this.#end(unavailable(error))),
+    })
     link.nc.publish(
       `$JS.API.CONSUMER.MSG.NEXT.${pull.stream}.${pull.consumer}`,
       JSON.stringify({ batch, no_wait: true }),
       { reply: inbox },
     )
-  })
+  }
+
+  #take(message: Msg): void {
+    const delivery = toDelivery(message)
+    if (delivery === undefined) {
+      const code = message.headers?.code ?? 0
+      // 404 and 408: there were fewer than there seemed to be.
+      if (code === 404 || code === 408) this.#end()
+      else if (code >= 400) this.#end(unavailable(message.headers?.description))
+      return
+    }
+    this.#messages.push(delivery)
+    if (this.#messages.length === this.#batch) this.#end()
+  }
+
+  #end(error?: Error): void {
+    this.#isDone = true
+    this.#timer.cancel()
+    this.#sub.unsubscribe()
+    this.#settle(error)
+  }
+
+  #lookLater(): Timer {
+    this.#sinceLook = this.#messages.length
+    return this.#link.clock.setTimer(() => void this.#look(), fetchLookMs)
+  }
+
+  /** NATS does not answer for messages that vanished since they were counted: asks whether any are left. */
+  async #look(): Promise<void> {
+    try {
+      if (++this.#looks > maxLooks) throw new Error("messages stayed out")
+      if (this.#messages.length === this.#sinceLook) {
+        const info = await this.#link.jsm.consumers.info(this.#pull.stream, this.#pull.consumer)
+        if (info.num_pending === 0 && info.delivered.consumer_seq <= this.#messages.length) {
+          this.#end()
+          return
+        }
+      }
+      if (!this.#isDone) this.#timer = this.#lookLater()
+    } catch (error) {
+      this.#end(unavailable(error))
+    }
+  }
 }

@@ -58,7 +58,7 @@ export async function openNatsBackbone(options: NatsOptions): Promise<Backbone> 
  * @throws {ChatError} USAGE, without repeating what may be a password
  */
 export function parseNatsAddress(text: string): NatsAddress {
-  const form = /^(nats|tls):\/\/(?:([^@/?#]+)@)?([^@/?#]+)\/?$/.exec(text)
+  const form = /^(nats|tls):\/\/(?:([^@/?#,]+)@)?([^@/?#]+)\/?$/.exec(text)
   if (form === null) throw badAddress()
   const [, scheme, credentials, hosts = ""] = form
   const servers = hosts.split(",").map(toHostAndPort)

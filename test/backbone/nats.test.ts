@@ -30,6 +30,11 @@ async function startServer(config = ""): Promise<NatsServer> {
   return server
 }
 
+/** The same of two relays. */
+async function both<T>(backbones: readonly [Backbone, Backbone], of: (backbone: Backbone) => Promise<T>) {
+  return Promise.all([of(backbones[0]), of(backbones[1])])
+}
+
 /** Appends until it is answered, as a sender does. */
 async function insist(logs: Logs, key: string, id: string): Promise<number> {
   return until(
@@ -78,41 +83,37 @@ describe.runIf(isPresent)("nats", { timeout: testMs }, () => {
 
   test("relays share the id, the logs and the tables of a space, and nothing with another space", async () => {
     const space = newSpace()
-    const [one, two, other] = await Promise.all([
-      open(server.url, space),
-      open(server.url, space),
-      open(server.url, newSpace()),
-    ])
+    const [one, two] = await Promise.all([open(server.url, space), open(server.url, space)])
+    const other = await open(server.url, newSpace())
     expect(two.id).toBe(one.id)
     expect(other.id).not.toBe(one.id)
     expect([one.kind, one.isShared]).toEqual(["nats", true])
-    const [ofOne, ofTwo, ofOther] = await Promise.all(
-      [one, two, other].map((backbone) => backbone.logs("channel", plenty)),
-    )
-    const heard = await hear(ofTwo as Logs)
-    await ofOne?.append("a", "id", "1")
-    expect((await ofTwo?.append("a", "id", "1"))?.isDuplicate).toBe(true)
-    await ofTwo?.append("a", "id2", "2")
+    const [ofOne, ofTwo] = await both([one, two], (backbone) => backbone.logs("channel", plenty))
+    const ofOther = await other.logs("channel", plenty)
+    const heard = await hear(ofTwo)
+    await ofOne.append("a", "id", "1")
+    expect((await ofTwo.append("a", "id", "1")).isDuplicate).toBe(true)
+    await ofTwo.append("a", "id2", "2")
     await until("both are told", () => heard.length >= 2, patienceMs)
-    expect(heard).toEqual(await ofOne?.read("a", 0, 10))
-    expect(await ofOther?.keys()).toEqual([])
-    const tables = await Promise.all([one, two].map((backbone) => backbone.table("agent")))
-    await tables[0]?.put("alice", "here")
-    expect((await tables[1]?.get("alice"))?.value).toBe("here")
+    expect(heard).toEqual(await ofOne.read("a", 0, 10))
+    expect(await ofOther.keys()).toEqual([])
+    const tables = await both([one, two], (backbone) => backbone.table("agent"))
+    await tables[0].put("alice", "here")
+    expect((await tables[1].get("alice"))?.value).toBe("here")
   })
 
   test("of two relays that take over one row, one does", async () => {
     const space = newSpace()
     const backbones = await Promise.all([open(server.url, space), open(server.url, space)])
-    const [one, two] = await Promise.all(backbones.map((backbone) => backbone.table("agent")))
-    let revision = (await one?.put("alice", "0", 0)) ?? 0
+    const [one, two] = await both(backbones, (backbone) => backbone.table("agent"))
+    let revision = (await one.put("alice", "0", 0)) ?? 0
     for (let round = 0; round < 20; round++) {
-      const written = await Promise.all([one, two].map((table) => table?.put("alice", "x", revision)))
+      const written = await Promise.all([one.put("alice", "x", revision), two.put("alice", "x", revision)])
       const won = written.filter((result) => result !== undefined)
       expect(won).toHaveLength(1)
       revision = won[0] ?? 0
     }
-    const deleted = await Promise.all([one, two].map((table) => table?.delete("alice", revision)))
+    const deleted = await Promise.all([one.delete("alice", revision), two.delete("alice", revision)])
     expect(deleted.filter(Boolean)).toHaveLength(1)
   })
 
@@ -120,15 +121,17 @@ describe.runIf(isPresent)("nats", { timeout: testMs }, () => {
     const space = newSpace()
     const backbones = await Promise.all([open(server.url, space), open(server.url, space)])
     const keeping = { maxEntries: 0, atBound: "drop-oldest", on: "memory" } as const
-    const [one, two] = await Promise.all(backbones.map((backbone) => backbone.logs("channel", keeping)))
-    const heard = await hear(two as Logs)
-    const appended = [await one?.append("a", "id é", "1"), await two?.append("a", "id2", "2")]
-    await two?.append("a", "id é", "1")
-    await one?.append("end", "end", "end")
+    const [one, two] = await both(backbones, (backbone) => backbone.logs("channel", keeping))
+    const heard = await hear(two)
+    const first = await one.append("a", "id é", "1")
+    await until("the first is told", () => heard.length > 0, patienceMs)
+    const second = await two.append("a", "id2", "2")
+    await two.append("a", "id é", "1")
+    await one.append("end", "end", "end")
     await until("the last is told", () => heard.some(({ key }) => key === "end"), patienceMs)
     expect(heard.map(({ value }) => value)).toEqual(["1", "2", "end"])
-    expect(heard[0]?.seq).toBe(appended[0]?.seq)
-    expect(appended[1]?.seq).toBeGreaterThan(appended[0]?.seq ?? Infinity)
+    expect(heard.slice(0, 2).map(({ seq }) => seq)).toEqual([first.seq, second.seq])
+    expect(second.seq).toBeGreaterThan(first.seq)
   })
 
   test("the newest entries of a key are found wherever they stand among others", async () => {
@@ -271,29 +274,29 @@ describe.runIf(isPresent)("nats that goes and comes", { timeout: testMs }, () =>
     onTestFinished(() => network.close())
     const space = newSpace()
     const [near, far] = await Promise.all([open(server.url, space), open(network.url, space)])
-    const [nearLogs, farLogs] = await Promise.all([near, far].map((one) => one.logs("channel", plenty)))
-    const [nearTable, farTable] = await Promise.all([near, far].map((one) => one.table("agent")))
-    const [heard, reach] = [await hear(farLogs as Logs), reachOf(far)]
-    await nearTable?.put("stays", "1")
-    await nearTable?.put("goes", "1")
-    await nearTable?.put("changes", "1")
+    const [nearLogs, farLogs] = await both([near, far], (one) => one.logs("channel", plenty))
+    const [nearTable, farTable] = await both([near, far], (one) => one.table("agent"))
+    const [heard, reach] = [await hear(farLogs), reachOf(far)]
+    await nearTable.put("stays", "1")
+    await nearTable.put("goes", "1")
+    await nearTable.put("changes", "1")
     const changes: RowChange[] = []
-    await farTable?.watch((change) => void changes.push(change))
+    await farTable.watch((change) => void changes.push(change))
     expect(changes).toHaveLength(3)
-    await farLogs?.append("a", "1", "1")
+    await farLogs.append("a", "1", "1")
     network.cut()
-    await expect(farLogs?.append("a", "2", "2")).rejects.toMatchObject({ code: "UNAVAILABLE" })
+    await expect(farLogs.append("a", "2", "2")).rejects.toMatchObject({ code: "UNAVAILABLE" })
     expect(far.isReachable).toBe(false)
-    await nearLogs?.append("a", "3", "3")
-    await nearTable?.put("changes", "2")
-    await nearTable?.delete("goes")
-    await expect(farTable?.get("stays")).rejects.toMatchObject({ code: "UNAVAILABLE" })
+    await nearLogs.append("a", "3", "3")
+    await nearTable.put("changes", "2")
+    await nearTable.delete("goes")
+    await expect(farTable.get("stays")).rejects.toMatchObject({ code: "UNAVAILABLE" })
     network.heal()
-    await insist(farLogs as Logs, "a", "2")
-    await insist(farLogs as Logs, "a", "4")
+    await insist(farLogs, "a", "2")
+    await insist(farLogs, "a", "4")
     await until("the last is told", () => heard.some(({ value }) => value === "4"), patienceMs)
     await until("the rows are told", () => changes.length >= 5, patienceMs)
-    expect(heard).toEqual(await nearLogs?.read("a", 0, 10))
+    expect(heard).toEqual(await nearLogs.read("a", 0, 10))
     expect(heard.map(({ value }) => value).sort()).toEqual(["1", "2", "3", "4"])
     const later = changes.slice(3).map(({ key, value }) => [key, value])
     expect(later).toHaveLength(2)
@@ -306,9 +309,38 @@ describe.runIf(isPresent)("nats that goes and comes", { timeout: testMs }, () =>
     expect([reach[0], reach.at(-1)]).toEqual([false, true])
   })
 
+  test("a network that is cut while much is on its way is given up for another way", async () => {
+    const server = await startServer()
+    const networks = [await CuttableNetwork.to(server), await CuttableNetwork.to(server)]
+    onTestFinished(async () => {
+      await Promise.all(networks.map((network) => network.close()))
+    })
+    const backbone = await open(
+      networks
+        .map(({ url }) => url)
+        .join(",")
+        .replace(",nats://", ","),
+      newSpace(),
+    )
+    const logs = await backbone.logs("channel", plenty)
+    const heard = await hear(logs)
+    const used = networks.filter(({ connections }) => connections > 0)
+    expect(used).toHaveLength(1)
+    used[0]?.cut()
+    const much = "x".repeat(512 * 1024)
+    const lost = await Promise.allSettled(
+      Array.from({ length: 64 }, (_, i) => logs.append("much", `much-${i}`, much)),
+    )
+    expect(lost.every(({ status }) => status === "rejected")).toBe(true)
+    await insist(logs, "a", "after")
+    await until("it is told", () => heard.some(({ value }) => value === "after"), patienceMs)
+  })
+
   test("a node of three that is killed takes no answered entry along", async () => {
     const servers = await startNatsCluster(3)
-    onTestFinished(() => Promise.all(servers.map((server) => server.dispose())), patienceMs)
+    onTestFinished(async () => {
+      await Promise.all(servers.map((server) => server.dispose()))
+    }, patienceMs)
     const all = servers.map(({ port }) => `127.0.0.1:${port}`).join(",")
     const backbone = await openNatsBackbone({
       servers: `nats://${all}`,
@@ -335,5 +367,14 @@ describe.runIf(isPresent)("nats that goes and comes", { timeout: testMs }, () =>
     for (const { seq, value } of entries) expect(answered.get(value)).toBe(seq)
     await until("all are told", () => heard.length >= 200, 60_000)
     expect(heard.map(({ seq }) => seq)).toEqual(entries.map(({ seq }) => seq))
+
+    // One of three cannot decide anything.
+    await servers[2]?.kill()
+    await until("that is told", () => !backbone.isReachable, patienceMs)
+    await expect(logs.append("a", "alone", "alone")).rejects.toMatchObject({ code: "UNAVAILABLE" })
+    await servers[1]?.startAgain()
+    await insist(logs, "a", "together")
+    expect(backbone.isReachable).toBe(true)
+    await until("it is told", () => heard.some(({ value }) => value === "together"), 60_000)
   })
 })

@@ -122,6 +122,7 @@ export class CuttableNetwork {
   readonly #server: Server
   readonly #targetPort: number
   readonly #sockets = new Set<Socket>()
+  readonly #inbound = new Set<Socket>()
   #waiting: Socket[] = []
   #isCut = false
 
@@ -139,6 +140,11 @@ export class CuttableNetwork {
 
   get url(): string {
     return `nats://${host}:${portOf(this.#server)}`
+  }
+
+  /** Connections that stand or wait. */
+  get connections(): number {
+    return this.#inbound.size
   }
 
   /** Holds back every byte, of connections that stand and of new ones. */
@@ -167,6 +173,8 @@ export class CuttableNetwork {
 
   #accept(socket: Socket): void {
     this.#keep(socket)
+    this.#inbound.add(socket)
+    socket.on("close", () => this.#inbound.delete(socket))
     if (this.#isCut) this.#waiting.push(socket)
     else this.#join(socket)
   }
