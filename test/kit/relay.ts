@@ -1,12 +1,10 @@
 import { onTestFinished } from "vitest"
-import type { Backbone } from "../../src/backbone/backbone.js"
 import { signChallenge } from "../../src/identity/auth-proof.js"
 import { formatDidKey } from "../../src/identity/keys.js"
 import type { KeyPair } from "../../src/identity/signer.js"
-import { defaultLimits, type Limits } from "../../src/protocol/limits.js"
+import type { Limits } from "../../src/protocol/limits.js"
 import type { ServerMessage } from "../../src/protocol/server-messages.js"
-import { House } from "../../src/server/house.js"
-import { Relay, type RelayOptions, startRelay } from "../../src/server/relay.js"
+import { type Relay, type RelayOptions, startRelay } from "../../src/server/relay.js"
 import { FakeClock } from "./fake-clock.js"
 import { Wire } from "./wire.js"
 
@@ -15,6 +13,12 @@ const unlimited = { ratePerSecond: 1e9, requestsPerSecond: 1e9, requestBurst: 1e
 
 /** Milliseconds after which a stopping relay has cut everybody. */
 const stopMs = 10_000
+
+/** How one is started; several may share a clock. */
+interface TestRelayOptions extends Partial<Omit<RelayOptions, "clock">> {
+  readonly limits?: Partial<Limits>
+  readonly clock?: FakeClock
+}
 
 /** A relay whose time stands still, and those who connect to it. */
 export class TestRelay {
@@ -29,36 +33,19 @@ export class TestRelay {
   }
 
   /** Starts one on a free port, without rate limits unless asked for; it ends with the test. */
-  static async start(options: Partial<RelayOptions> & { limits?: Partial<Limits> } = {}): Promise<TestRelay> {
-    const clock = new FakeClock()
+  static async start(options: TestRelayOptions = {}): Promise<TestRelay> {
+    const { clock = new FakeClock() } = options
     const log: string[] = []
     const limits = { ...unlimited, ...options.limits }
     const host = "127.0.0.1"
     const relay = await startRelay({
       port: 0,
       host,
-      clock,
       log: (line) => log.push(line),
       ...options,
+      clock,
       limits,
     })
-    const started = new TestRelay(relay, clock, log)
-    onTestFinished(() => started.stop())
-    return started
-  }
-
-  /** Starts one on an engine that others may share, and on a clock they may share too. */
-  static async startOn(engine: Backbone, clock: FakeClock): Promise<TestRelay> {
-    const log: string[] = []
-    const host = "127.0.0.1"
-    const options = { port: 0, host, clock, log: (line: string) => void log.push(line) }
-    const limits = { ...defaultLimits, ...unlimited }
-    const house = await House.open(
-      { ...options, name: "agentchat", limits, isCompat: false, logMessages: false },
-      engine,
-    )
-    const relay = new Relay(options, limits, house)
-    await relay.listen()
     const started = new TestRelay(relay, clock, log)
     onTestFinished(() => started.stop())
     return started

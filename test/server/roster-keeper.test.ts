@@ -12,8 +12,8 @@ import { Roster } from "../../src/server/roster.js"
 import { RosterKeeper } from "../../src/server/roster-keeper.js"
 import { SentIds } from "../../src/server/sent-ids.js"
 import type { Session } from "../../src/server/session.js"
+import { LastingEngine, type LentEngine } from "../kit/engine.js"
 import { FakeClock } from "../kit/fake-clock.js"
-import { type EngineAccess, SharedEngine } from "../kit/shared-engine.js"
 
 const limits = { ...defaultLimits, identities: 1_000 }
 const ids = ["@00000000000000a1", "@00000000000000a2", "@00000000000000a3", "@abcdefgh"] as AgentId[]
@@ -23,11 +23,11 @@ class Station {
   readonly hub = new Hub()
   readonly roster = new Roster(this.hub)
   readonly keeper: RosterKeeper
-  readonly access: EngineAccess
+  readonly access: LentEngine
   readonly elsewhere = new Map<string, Set<AgentId>>()
   readonly #clock: FakeClock
 
-  private constructor(access: EngineAccess, clock: FakeClock) {
+  private constructor(access: LentEngine, clock: FakeClock) {
     this.access = access
     this.#clock = clock
     this.keeper = new RosterKeeper({
@@ -50,7 +50,7 @@ class Station {
     })
   }
 
-  static async start(access: EngineAccess, clock: FakeClock): Promise<Station> {
+  static async start(access: LentEngine, clock: FakeClock): Promise<Station> {
     const station = new Station(access, clock)
     await station.keeper.start(access)
     return station
@@ -133,9 +133,9 @@ describe("rosters that share a backbone", () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
         const clock = new FakeClock()
-        const shared = await SharedEngine.open(clock)
+        const engine = await LastingEngine.make({ isShared: true })
         const stations: Station[] = []
-        for (let i = 0; i < 3; i++) stations.push(await Station.start(shared.access(), clock))
+        for (let i = 0; i < 3; i++) stations.push(await Station.start(engine.lend(), clock))
         owner = stations[0]?.keeper.relay ?? ""
         for (const step of steps) {
           const station = stations[step.at]

@@ -1,25 +1,26 @@
 import { describe, expect, it } from "vitest"
+import { formatDidKey } from "../../src/identity/keys.js"
 import { generateKeyPair } from "../../src/identity/signer.js"
 import type { RosterEntry, ServerMessage } from "../../src/protocol/server-messages.js"
+import { LastingEngine, type LentEngine } from "../kit/engine.js"
 import { FakeClock } from "../kit/fake-clock.js"
-import { type TestAgent, TestRelay } from "../kit/relay.js"
-import { type EngineAccess, SharedEngine } from "../kit/shared-engine.js"
+import { prove, type TestAgent, TestRelay } from "../kit/relay.js"
 
 interface Cluster {
   readonly clock: FakeClock
   readonly east: TestRelay
   readonly west: TestRelay
-  readonly westAccess: EngineAccess
-  readonly shared: SharedEngine
+  readonly westAccess: LentEngine
+  readonly engine: LastingEngine
 }
 
 async function startTwo(): Promise<Cluster> {
   const clock = new FakeClock()
-  const shared = await SharedEngine.open(clock)
-  const westAccess = shared.access()
-  const east = await TestRelay.startOn(shared.access(), clock)
-  const west = await TestRelay.startOn(westAccess, clock)
-  return { clock, east, west, westAccess, shared }
+  const engine = await LastingEngine.make({ isShared: true })
+  const westAccess = engine.lend()
+  const east = await TestRelay.start({ backbone: engine.lend(), clock })
+  const west = await TestRelay.start({ backbone: westAccess, clock })
+  return { clock, east, west, westAccess, engine }
 }
 
 /** Lets what is gathered before it is told be told, and each of `living` give a sign of life. */
@@ -156,12 +157,45 @@ describe("two relays that share a backbone", () => {
   })
 
   it("remember who is away when they start again", async () => {
-    const { clock, west, shared } = await startTwo()
+    const { clock, west, engine } = await startTwo()
     const ann = await west.enterAs(generateKeyPair(), "ann")
     await pass(clock, 200, ann)
     await west.stop()
-    const again = await TestRelay.startOn(shared.access(), clock)
+    const again = await TestRelay.start({ backbone: engine.lend(), clock })
     const bob = await again.enter("bob")
     expect(await rosterOf(bob, { agent: "@ann" })).toMatchObject([{ id: ann.id, status: "offline" }])
+  })
+})
+
+describe("a relay that keeps its roster on disk", () => {
+  it("row 26: knows who is away, with role and card, after it was killed", async () => {
+    const engine = await LastingEngine.make()
+    const first = await TestRelay.start({ backbone: engine.lend() })
+    const wire = await first.connect()
+    const keys = generateKeyPair()
+    wire.say({
+      type: "IDENTIFY",
+      name: "ann",
+      pubkey: formatDidKey(keys.publicKey),
+      role: "builder",
+      card: { description: "x" },
+    })
+    wire.say(prove(await wire.next("CHALLENGE"), keys))
+    const { agent_id } = await wire.next("WELCOME")
+    const eve = await first.enter("eve")
+    first.clock.advance(100)
+    await eve.wire.settle()
+    // Nobody said good-bye: the second begins with what the first had written while it ran.
+    const second = await TestRelay.start({ backbone: engine.lend() })
+    const bob = await second.enter("bob")
+    expect(await rosterOf(bob)).toMatchObject([
+      { id: bob.id },
+      { id: agent_id, status: "offline", role: "builder" },
+    ])
+    expect(await rosterOf(bob, { agent: "@ann" })).toMatchObject([{ card: { description: "x" } }])
+    expect(await bob.wire.ask({ type: "MSG", to: "@ann", content: "hi" })).toMatchObject({
+      type: "ACK",
+      to: agent_id,
+    })
   })
 })
