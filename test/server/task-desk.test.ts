@@ -65,6 +65,67 @@ describe("a task", () => {
     expect(room.answers.size).toBe(30)
   })
 
+  it("row 9: is given to one worker when several relays offer it at once", async () => {
+    const room = await TaskRoom.open({ desks: 3, isSlow: true })
+    const workers = room.desks.map((desk, i) => {
+      const worker = new TestWorker(i + 1, "reviewer")
+      desk.enter(worker.agent)
+      return worker
+    })
+    const asked: string[] = []
+    for (const desk of room.desks) {
+      asked.push(await room.ask(new TestWorker(0), "reviewer", "look", desk))
+      await room.settle()
+    }
+    expect(workers.flatMap(({ taskIds }) => taskIds).sort()).toEqual(asked)
+  })
+
+  it("goes to the worker that another relay forestalled with the one before", async () => {
+    const room = await TaskRoom.open({ desks: 2, isSlow: true })
+    const ann = new TestWorker(0)
+    const asked = [await room.ask(ann, "reviewer"), await room.ask(ann, "reviewer")]
+    await room.settle()
+    const workers = room.desks.map((desk, i) => {
+      const worker = new TestWorker(i + 1, "reviewer")
+      desk.enter(worker.agent)
+      return worker
+    })
+    await room.settle()
+    expect(workers.map(({ taskIds }) => taskIds.length)).toEqual([1, 1])
+    expect(workers.flatMap(({ taskIds }) => taskIds).sort()).toEqual(asked)
+  })
+
+  it("goes on waiting while the store is away, and is given out when that is back", async () => {
+    let isAway = false
+    const room = await TaskRoom.open({
+      table: (shared) => ({
+        get: (key) => shared.get(key),
+        delete: (key, expected) => shared.delete(key, expected),
+        rows: () => shared.rows(),
+        watch: (listener) => shared.watch(listener),
+        put: (key, value, expected) =>
+          isAway ? Promise.reject(new ChatError("UNAVAILABLE", "away")) : shared.put(key, value, expected),
+      }),
+    })
+    const ann = new TestWorker(1)
+    const bob = new TestWorker(2, "reviewer")
+    const id = await room.ask(ann, "reviewer")
+    isAway = true
+    room.desk.enter(bob.agent)
+    await room.advance(10_000)
+    expect(bob.taskIds).toEqual([])
+    expect(await refusalOf(room.ask(ann, "reviewer"))).toBe("UNAVAILABLE")
+    isAway = false
+    await room.advance(10_000)
+    expect(bob.taskIds).toEqual([id])
+    isAway = true
+    expect(await refusalOf(room.desk.done(bob.agent, id, "fine"))).toBe("UNAVAILABLE")
+    isAway = false
+    await room.desk.done(bob.agent, id, "fine")
+    expect(room.answers.size).toBe(1)
+    expect(room.log.length).toBeLessThan(12)
+  })
+
   it("goes to those who have been idle longest, in turn", async () => {
     const room = await TaskRoom.open()
     const ann = new TestWorker(0)
