@@ -37,7 +37,7 @@ interface Asked {
 export class StoreLink {
   readonly id: string
   readonly #worker: Worker
-  readonly #exited: Promise<unknown>
+  readonly #exited: Promise<void>
   readonly #onReach = new Listeners<boolean>()
   /** Not sent yet. */
   #waiting: Asked[] = []
@@ -50,7 +50,7 @@ export class StoreLink {
   #fault = ""
   #onIdle: (() => void) | undefined
 
-  private constructor(worker: Worker, exited: Promise<unknown>, id: string) {
+  private constructor(worker: Worker, exited: Promise<void>, id: string) {
     this.#worker = worker
     this.#exited = exited
     this.id = id
@@ -67,9 +67,7 @@ export class StoreLink {
    */
   static async open(order: StoreOrder, program: string): Promise<StoreLink> {
     const worker = new Worker(program, { workerData: order })
-    const exited = once(worker, "exit")
-    // A thread that fails to start is told by `once` below.
-    exited.catch(() => {})
+    const exited = new Promise<void>((resolve) => void worker.once("exit", () => resolve()))
     const [reply] = (await once(worker, "message")) as [StoreReply]
     if (reply.kind === "opened") return new StoreLink(worker, exited, reply.id)
     await exited

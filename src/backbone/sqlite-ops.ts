@@ -83,7 +83,7 @@ export interface StoreResults {
 }
 
 /** Names of operations. */
-export type StoreOpName = StoreOp["op"]
+type StoreOpName = StoreOp["op"]
 
 const reading: ReadonlySet<StoreOpName> = new Set([
   "pass",
