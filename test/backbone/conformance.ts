@@ -43,7 +43,7 @@ function describeReopening(start: Start): void {
     expect((await logsAgain.read("a", 0, 10)).map(({ value }) => value)).toEqual(["1", "2"])
     expect((await logsAgain.append("a", "id-2", "2")).isDuplicate).toBe(true)
     expect((await logsAgain.append("a", "id-3", "3")).seq).toBeGreaterThan(second.seq)
-    expect((await logsAgain.stat("b")).last).toBe(dropped.seq)
+    expect((await logsAgain.stat("b")).last).toBeGreaterThanOrEqual(dropped.seq)
     expect((await logsAgain.append("b", "id-2", "2")).seq).toBeGreaterThan(dropped.seq)
     expect(await tableAgain.rows()).toEqual([{ key: "row", value: "1", revision }])
     const next = await tableAgain.put("gone", "2", 0)
