@@ -14,8 +14,7 @@ const isText = (value: unknown) => typeof value === "string"
 const isAgent = (value: unknown) => typeof value === "string" && agentRefPattern.test(value)
 const isChannel = (value: unknown) => typeof value === "string" && channelPattern.test(value)
 const isSubscription = (value: unknown) => typeof value === "string" && subscriptionPattern.test(value)
-const isWaitedFor = (value: unknown) =>
-  isAgent(value) || (isText(value) && roleRefPattern.test(value))
+const isWaitedFor = (value: unknown) => isAgent(value) || (isText(value) && roleRefPattern.test(value))
 const isObject = (value: unknown) => typeof value === "object" && value !== null && !Array.isArray(value)
 const isAddress = (value: unknown) => typeof value === "string" && addressPattern.test(value)
 const isTime = (value: unknown) => typeof value === "number" && Number.isFinite(value)
@@ -183,7 +182,7 @@ const fieldKinds = {
     ts: "time",
   },
   INVITE: { channel: "channel", from: "agent", name: "text", ts: "time" },
-  DELIVERY: { msg_id: "text", state: "rung", by: "agent", ts: "time", reason: "text?" },
+  DELIVERY: { msg_id: "text", state: "rung", by: "waitedFor", ts: "time", reason: "text?" },
   SESSION_DISPLACED: { reason: "text", ts: "time" },
   ERROR: {
     re: "text?",

@@ -271,7 +271,7 @@ export class Daemon {
     const failures = await this.#memberships.enterAll(connection, only)
     if (this.#link.connection !== connection) return
     const later = [...failures].filter(([, error]) => passing.has(error.code))
-    this.#unentered = new Set(later.map(([name]) => name))
+    this.#unentered = new Set([...this.#unentered, ...later.map(([name]) => name)])
     this.#status.setProblem("channels", later[0]?.[1])
     for (const [name, error] of failures) {
       if (!this.#unentered.has(name)) this.#news.notice(error.code, `cannot join ${name}: ${error.message}`)
@@ -325,7 +325,7 @@ export class Daemon {
         this.#memberships.entered(message, this.#link.connection?.welcome.limits.buffer ?? 0)
         break
       case "LEFT":
-        this.#left(message.channel)
+        this.#left(message)
         break
       case "DELIVERY":
         this.#ladder.delivered(message, self)
@@ -346,8 +346,10 @@ export class Daemon {
   }
 
   /** A pattern takes along what it alone brought; the relay is told of each, as each was entered by its name. */
-  #left(name: string): void {
-    for (const channel of this.#memberships.left(name)) {
+  #left({ channel: name, re }: ServerMessage<"LEFT">): void {
+    const isKept = re === undefined && this.#memberships.isKept(name)
+    if (isKept) this.#unentered = new Set([...this.#unentered, name])
+    for (const channel of isKept ? [] : this.#memberships.left(name)) {
       this.#link.connection?.request({ type: "LEAVE", channel }).catch((error: unknown) => {
         if (!(error instanceof ChatError)) throw error
         this.#log.write(`leave: ${channel} ${error.code}`)

@@ -5,6 +5,8 @@ import type { DaemonMemory, LeasedTask } from "./daemon-memory.js"
 
 /** A lease is renewed when this part of it is over. */
 const renewAt = 1 / 3
+/** Milliseconds between two renewals at least: of a lease that was nearly over when it was told, only the rest is known. */
+const leastMs = 300
 /** Milliseconds until a renewal that could not be carried out is tried again. */
 const retryMs = 2_000
 /** Tasks that are over and still known, so that their end is told once. */
@@ -58,10 +60,11 @@ export class HeldTasks {
     this.#timer = undefined
   }
 
-  /** The relay gave us a task. */
-  hold({ task, lease_ms }: LeasedTask): void {
+  /** The relay gave us a task, or told again that we have it, and what is left of the lease. */
+  hold({ task, lease_ms: leftMs }: LeasedTask): void {
+    const lease_ms = Math.max(1, leftMs, this.#held.get(task)?.lease_ms ?? 0)
     this.#over.delete(task)
-    this.#held.set(task, { task, lease_ms, dueMs: this.#clock.monotonic() + lease_ms * renewAt })
+    this.#held.set(task, { task, lease_ms, dueMs: this.#clock.monotonic() + leftMs * renewAt })
     this.#save()
     this.#schedule()
   }
@@ -104,7 +107,7 @@ export class HeldTasks {
     const nowMs = this.#clock.monotonic()
     for (const held of this.#held.values()) {
       if (held.dueMs > nowMs) continue
-      held.dueMs = nowMs + held.lease_ms * renewAt
+      held.dueMs = nowMs + Math.max(leastMs, held.lease_ms * renewAt)
       void this.#renew(held)
     }
     this.#schedule()

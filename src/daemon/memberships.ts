@@ -61,6 +61,12 @@ export class Memberships {
     }
   }
 
+  /** Whether a channel was asked for by its name and fits a pattern, too: leaving the pattern must not end it. */
+  isKept(channel: string): boolean {
+    const fits = this.patterns.some((pattern) => matchesChannel(pattern, channel as Channel))
+    return fits && this.#channels.has(channel as Channel) && !this.#bookmarks.isBrought(channel)
+  }
+
   /**
    * The relay said LEFT.
    * @returns channels to leave as well, which nobody asked for by name

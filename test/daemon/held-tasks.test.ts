@@ -63,6 +63,20 @@ describe("a held task", () => {
     expect(extended).toEqual(["a.1", "a.2"])
   })
 
+  it("is renewed by its whole lease after it was told of again, with little left", () => {
+    const { clock, extended, tasks, session } = tasksOf()
+    tasks.attach(session)
+    tasks.hold({ task: "a.1", lease_ms: 60_000 })
+    tasks.hold({ task: "a.1", lease_ms: 0 })
+    clock.advance(19_999)
+    expect(extended).toEqual(["a.1"])
+    clock.advance(1)
+    expect(extended).toEqual(["a.1", "a.1"])
+    tasks.hold({ task: "a.2", lease_ms: 0 })
+    clock.advance(900)
+    expect(extended.filter((task) => task === "a.2")).toHaveLength(4)
+  })
+
   it("is no longer renewed once it is over, and its end is told once", () => {
     const { clock, extended, tasks, session } = tasksOf()
     tasks.attach(session)

@@ -120,13 +120,13 @@ describe("the delivery ladder", () => {
     deliver("t", "claimed", bob)
     answer("t", mallory)
     answer("t", bob)
-    deliver("t", "failed", bob)
+    deliver("t", "failed", "+reviewer")
     expect(rungs()).toEqual([
       "t accepted",
       `t claimed ${mallory}`,
       `t claimed ${bob}`,
       `t answered ${bob}`,
-      `t failed ${bob}`,
+      "t failed +reviewer",
     ])
     expect(logged).toHaveLength(1)
   })

@@ -7,7 +7,6 @@ import type { Identity } from "../../src/identity/identity-file.js"
 import { type Channel, parseInstanceName, parseNick } from "../../src/protocol/names.js"
 import { until } from "./condition.js"
 import { FakeClock } from "./fake-clock.js"
-import type { FakeRelay } from "./fake-relay.js"
 import { newIdentity } from "./identity.js"
 import { temporaryDirectory } from "./temporary.js"
 
@@ -30,7 +29,7 @@ export class DaemonRoom {
   }
 
   /** Starts a daemon on `relay`; it is stopped when the test ends, or the next one starts. */
-  async start(relay: FakeRelay, options: Partial<DaemonOptions> = {}): Promise<void> {
+  async start(relay: { readonly url: string }, options: Partial<DaemonOptions> = {}): Promise<void> {
     await this.stop()
     const daemon = new Daemon(
       this.paths,

@@ -1,0 +1,108 @@
+import { describe, expect, it } from "vitest"
+import { ReaderCursor } from "../../src/daemon/reader-cursor.js"
+import { until } from "../kit/condition.js"
+import { DaemonRoom } from "../kit/daemon-room.js"
+import { TestRelay } from "../kit/relay.js"
+
+async function startRelay() {
+  const relay = await TestRelay.start()
+  return { relay, url: `ws://127.0.0.1:${relay.relay.port}` }
+}
+
+async function join(
+  server: { readonly url: string },
+  room = new DaemonRoom(),
+  nick = "bob",
+): Promise<DaemonRoom> {
+  await room.start(server, { nick: nick as never })
+  await until("online", () => room.status.connected)
+  return room
+}
+
+/** Sweeps until something holds. */
+async function swept(what: string, rooms: readonly DaemonRoom[], holds: () => boolean): Promise<void> {
+  await until(
+    what,
+    () => {
+      for (const room of rooms) room.sweep()
+      return holds()
+    },
+    30_000,
+  )
+}
+
+describe("daemons on a relay", { timeout: 90_000 }, () => {
+  it("see a message climb from accepted to answered", async () => {
+    const server = await startRelay()
+    const alice = await join(server, undefined, "alice")
+    const bob = await join(server)
+    alice.write({ to: "@bob", content: "hi", id: "m1" })
+    await alice.rungs("mirrored")
+    expect(alice.acks.map(({ state }) => state)).toEqual(["accepted", "mirrored"])
+    const [line] = await bob.lines("MSG")
+    ReaderCursor.open(bob.paths, "me").confirm(Number(line?.["seq"]))
+    await swept("retrieved", [bob], () => alice.acks.some(({ state }) => state === "retrieved"))
+    bob.write({ to: alice.self, content: "yes", in_reply_to: line?.["msg_id"] })
+    await alice.rungs("answered")
+    const all = alice.acks
+    expect(all.map(({ state, by }) => [state, by])).toEqual([
+      ["accepted", undefined],
+      ["mirrored", bob.self],
+      ["retrieved", bob.self],
+      ["answered", bob.self],
+    ])
+    expect(new Set(all.map(({ line_sha256 }) => line_sha256)).size).toBe(1)
+  })
+
+  it("give a task to a worker, and the asker its answer", async () => {
+    const server = await startRelay()
+    const alice = await join(server, undefined, "alice")
+    const bob = await join(server)
+    bob.write({ type: "SET_PRESENCE", status: "idle", role: "coder" })
+    await until("presence", () => bob.status.presence?.role === "coder")
+    alice.write({ to: "+coder", content: "build it", id: "t1" })
+    const [task] = await bob.lines("TASK")
+    expect(task).toMatchObject({ role: "coder", from: alice.self, content: "build it", attempt: 1 })
+    bob.write({ type: "SET_PRESENCE", status: "working" })
+    await until(
+      "the task is held",
+      () => bob.status.tasks.length === 1 && bob.status.presence?.status === "working",
+    )
+    bob.write({ type: "DONE", task: task?.["task"], content: "built" })
+    expect(await alice.lines("MSG")).toMatchObject([{ from: bob.self, content: "built" }])
+    await alice.rungs("answered")
+    expect(alice.acks.map(({ state }) => state).filter((state) => state !== "mirrored")).toEqual([
+      "accepted",
+      "claimed",
+      "answered",
+    ])
+    await swept("the end of the task", [bob], () => bob.status.tasks.length === 0)
+  })
+
+  it("enter by a pattern what fits, and keep what was asked for by name when they leave it", async () => {
+    const server = await startRelay()
+    const bob = await join(server)
+    bob.write({ type: "CREATE_CHANNEL", channel: "#team.mine" })
+    bob.write({ type: "JOIN", channel: "#team.>" })
+    await swept("the pattern", [bob], () => bob.status.patterns.length === 1)
+    const alice = await join(server, undefined, "alice")
+    alice.write({ type: "CREATE_CHANNEL", channel: "#team.new", instructions: "be brief" })
+    await swept("the new channel", [bob], () => bob.status.channels.includes("#team.new"))
+    expect(await bob.lines("JOINED")).toMatchObject([{ channel: "#team.new", pattern: "#team.>" }])
+    alice.write({ to: "#team.new", content: "one" })
+    alice.write({ to: "#team.mine", content: "two" })
+    await bob.lines("MSG", 2)
+    bob.write({ type: "LEAVE", channel: "#team.>" })
+    await swept("the end of it", [bob], () => bob.status.patterns.length === 0)
+    expect(bob.status.channels).toEqual(["#general", "#team.mine"])
+    bob.sweep()
+    bob.write({ type: "PING", id: "p" })
+    await until("the answer", () => bob.acks.some(({ id }) => id === "p"))
+    alice.write({ to: "#team.new", content: "three" })
+    alice.write({ to: "#team.mine", content: "four" })
+    const heard = await bob.lines("MSG", 3)
+    expect(heard.map(({ content }) => content)).toEqual(["one", "two", "four"])
+    await join(server, bob)
+    expect(bob.status.channels).toEqual(["#general", "#team.mine"])
+  })
+})
