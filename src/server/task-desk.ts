@@ -26,7 +26,7 @@ export interface Answer {
 }
 
 /** What a desk needs of its house. */
-export interface TaskPorts {
+interface TaskPorts {
   /**
    * Sends a direct message as if its author had sent it; one of an id that was sent before is not sent again.
    * @throws {ChatError} AGENT_NOT_FOUND when nobody can get it any more; MAILBOX_FULL, UNAVAILABLE

@@ -13,7 +13,7 @@ import type { Workers } from "./workers.js"
 const retryMs = 1_000
 
 /** What offers are made of. */
-export interface TaskOffersOptions {
+interface TaskOffersOptions {
   readonly queue: Queue
   readonly workers: Workers<Agent>
   readonly holders: LastHolders

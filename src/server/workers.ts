@@ -8,7 +8,7 @@ export interface Worker {
 }
 
 /** Who must not, or should not, get a task. */
-export interface Unfit {
+interface Unfit {
   /** Who asked: never its own worker. */
   readonly asker: AgentId
   /** Who had it last and did not finish it: only if there is nobody else. */

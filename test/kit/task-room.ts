@@ -146,7 +146,7 @@ export class TaskRoom {
 }
 
 /** A message to a role. */
-export function requestFor(role: string, content: string): ClientMessage<"MSG"> {
+function requestFor(role: string, content: string): ClientMessage<"MSG"> {
   return { type: "MSG", to: `+${role}` as RoleRef, content }
 }
 
