@@ -22,7 +22,8 @@ const namedPart: Parse<Part> = (text, label) => {
   }
   const members = readJson(json, label)
   if (typeof members === "object" && members !== null && !Array.isArray(members)) {
-    return { ...members, kind }
+    const { kind: _kind, ...others } = members as Readonly<Record<string, unknown>>
+    return { kind, ...others }
   }
   throw new ChatError("USAGE", `${label}: what follows ${kind}= must be a JSON object`)
 }

@@ -13,7 +13,7 @@ describe("the parts of a message", () => {
       }),
     )
     expect(part.read(['com.example.diff={"b":1,"a":{"c":[2]}}'], "--part")).toEqual([
-      { b: 1, a: { c: [2] }, kind: "com.example.diff" },
+      { kind: "com.example.diff", b: 1, a: { c: [2] } },
     ])
   })
 
