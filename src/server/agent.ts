@@ -3,7 +3,6 @@ import type { Gcra } from "../guards/gcra.js"
 import type { AgentCard, PresenceState } from "../protocol/client-messages.js"
 import { type AgentId, type Nick, persistentIdPattern } from "../protocol/names.js"
 import type { RosterEntry, ServerMessage } from "../protocol/server-messages.js"
-import type { Mailbox } from "./mailbox.js"
 import { formatSender } from "./message-text.js"
 import type { Outgoing } from "./outgoing.js"
 import { payloadOf } from "./payload.js"
@@ -14,6 +13,14 @@ import type { SentIds } from "./sent-ids.js"
 export interface AgentMemory {
   readonly meter: Gcra
   readonly sent: SentIds
+}
+
+/** Direct messages on their way to an agent. */
+interface AgentMailbox {
+  /** Takes note of what is safely on its disk. */
+  confirm(messageIds: readonly string[]): void
+  /** Its session ended. */
+  close(): void
 }
 
 /** What an agent needs to tell how old its news is. */
@@ -38,7 +45,7 @@ export class Agent implements RosterFacts {
   /** How every MSG of this agent begins. */
   readonly sender: string
   /** Only a persistent identity has one: nobody else could prove that the mail is theirs. */
-  mailbox: Mailbox | undefined
+  mailbox: AgentMailbox | undefined
   activity: string | undefined
   role: string | undefined
   card: AgentCard | undefined

@@ -20,7 +20,7 @@ const epochDigits = 15
 const signsMs = 20_000
 
 /** What happens to agents that are not connected here. */
-export interface KeeperEvents {
+interface KeeperEvents {
   /** One came into a channel, or left it. */
   onMoved(movement: "joined" | "left", record: RosterRecord, channel: string): void
   /** One is shown otherwise than before. */
