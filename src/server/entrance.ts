@@ -1,12 +1,16 @@
 import type { LogEntry } from "../backbone/backbone.js"
+import type { Clock } from "../base/clock.js"
+import type { Limits } from "../protocol/limits.js"
 import type { AgentId } from "../protocol/names.js"
 import { persistentIdPattern } from "../protocol/names.js"
 import type { RosterEntry, ServerMessage } from "../protocol/server-messages.js"
+import type { Bookmarks } from "./bookmarks.js"
 import type { Channel } from "./channel.js"
+import type { ChannelDirectory } from "./channel-directory.js"
 import { durationMs } from "./channel-record.js"
-import type { House } from "./house.js"
 import { formatReplay, formatStored, isWrittenBy, tsOf } from "./message-text.js"
 import { payloadOf } from "./payload.js"
+import type { Roster } from "./roster.js"
 import { formatEntry } from "./roster-record.js"
 import type { Session } from "./session.js"
 
@@ -16,6 +20,15 @@ const joinedIds = 1_000
 const joinedRoster = 50
 /** Bytes on the way to a newcomer, beyond which the next page of history waits. */
 const aheadBytes = 1024 * 1024
+
+/** What of a house one passes on the way in. */
+export interface Lobby {
+  readonly options: { readonly clock: Clock; readonly limits: Limits }
+  readonly channels: ChannelDirectory
+  readonly bookmarks: Bookmarks
+  readonly roster: Roster
+  readonly keeper: { changed(session: Session): void }
+}
 
 /** How somebody comes in. */
 export interface Entry {
@@ -33,7 +46,7 @@ export interface Entry {
  * @returns a promise where the channel's messages are kept outside of this relay's memory
  */
 export function enterChannel(
-  house: House,
+  house: Lobby,
   session: Session,
   channel: Channel,
   entry: Entry,
@@ -55,11 +68,11 @@ export function enterChannel(
 
 /** The way into a channel whose messages are kept by an engine. */
 class Passage {
-  readonly #house: House
+  readonly #house: Lobby
   readonly #session: Session
   readonly #channel: Channel
 
-  constructor(house: House, session: Session, channel: Channel) {
+  constructor(house: Lobby, session: Session, channel: Channel) {
     this.#house = house
     this.#session = session
     this.#channel = channel
@@ -132,13 +145,13 @@ class Passage {
 }
 
 /** The earliest time from which a newcomer is shown what was said: Infinity for nothing at all. */
-function replayFrom({ channels, options }: House, channel: Channel): number {
+function replayFrom({ channels, options }: Lobby, channel: Channel): number {
   const { replay = true, window } = { ...channels.store.defaults, ...channel.settings }
   if (!replay) return Infinity
   return window === undefined ? -Infinity : options.clock.now() - durationMs(window)
 }
 
-function answer(house: House, session: Session, channel: Channel, { re, pattern }: Entry): void {
+function answer(house: Lobby, session: Session, channel: Channel, { re, pattern }: Entry): void {
   const { agent } = session
   const { clock, limits } = house.options
   // Whoever is still reading what it missed is no member yet.
