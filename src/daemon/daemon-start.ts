@@ -3,7 +3,7 @@ import type { AgentCard } from "../protocol/client-messages.js"
 import { ChatError } from "../protocol/errors.js"
 import { defaultChannels } from "../protocol/limits.js"
 import { type Channel, parseInstanceName, parseNick, parseSubscription } from "../protocol/names.js"
-import type { DaemonOptions } from "./daemon.js"
+import type { DaemonOptions } from "./daemon-options.js"
 import { ensureHome } from "./home.js"
 import type { RootPaths } from "./instance-paths.js"
 

@@ -1,15 +1,15 @@
 import { mkdirSync } from "node:fs"
 import type { Clock } from "../base/clock.js"
-import type { Connection, ConnectOptions } from "../client/connection.js"
-import type { Identity } from "../identity/identity-file.js"
+import type { Connection } from "../client/connection.js"
 import { ChatError } from "../protocol/errors.js"
-import type { Channel, ChannelPattern, InstanceName, Nick } from "../protocol/names.js"
+import type { Channel, ChannelPattern } from "../protocol/names.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 import { AckLog } from "./acks.js"
 import { Bookmarks } from "./bookmarks.js"
 import { confirm, type Mark, markOf } from "./confirmations.js"
 import { DaemonLog } from "./daemon-log.js"
 import { DaemonMemory } from "./daemon-memory.js"
+import type { DaemonHost, DaemonOptions } from "./daemon-options.js"
 import { HeldTasks } from "./held-tasks.js"
 import { Inbox } from "./inbox.js"
 import type { InstancePaths } from "./instance-paths.js"
@@ -25,31 +25,6 @@ import { OwnPresence } from "./own-presence.js"
 import { RelayLink } from "./relay-link.js"
 import { StatusBoard } from "./status-board.js"
 import { UnreadMail } from "./unread-mail.js"
-
-/** How one daemon is run. */
-export interface DaemonOptions extends Pick<ConnectOptions, "role" | "card"> {
-  readonly name: InstanceName
-  /** WebSocket URL of the relay. */
-  readonly server: string
-  readonly nick: Nick
-  /** Absent for an ephemeral daemon. */
-  readonly identity?: Identity
-  /** Channels and patterns of them to be in; absent: those of the last run, else the default ones. */
-  readonly channels?: readonly (Channel | ChannelPattern)[]
-  readonly defaultChannels: readonly Channel[]
-  readonly compat: boolean
-  /** Whether own messages also stand in the inbox, marked `"self": true`. */
-  readonly echo: boolean
-}
-
-/** What a daemon borrows from the process that hosts it. */
-export interface DaemonHost {
-  readonly clock: Clock
-  readonly random: () => number
-  readonly pid: number
-  /** The daemon stopped by itself. */
-  onStopped(name: InstanceName, reason: ChatError | undefined): void
-}
 
 /** Refusals of a channel that later tries may not meet. */
 const passing: ReadonlySet<string> = new Set(["UNAVAILABLE", "TIMEOUT", "RATE_LIMITED", "SHUTTING_DOWN"])
@@ -129,7 +104,7 @@ export class Daemon {
     this.#pump = new OutboxPump(this.#outbox, this.#acks, clock, {
       onAnswered: (line, answer) => {
         this.#outcomes.answered(line, answer)
-        if (line.frame.type === "SET_PRESENCE") this.#publish()
+        if (line.frame.type === "SET_PRESENCE") this.#keep()
       },
       onRejected: (line, error) => {
         this.#outcomes.rejected(line, error)
@@ -266,7 +241,6 @@ export class Daemon {
     this.#status.flush()
   }
 
-  /** @param only - these channels instead of all */
   async #enter(connection: Connection, only?: ReadonlySet<string>): Promise<void> {
     const failures = await this.#memberships.enterAll(connection, only)
     if (this.#link.connection !== connection) return
@@ -335,6 +309,7 @@ export class Daemon {
         break
       case "TASK":
         this.#tasks.hold(message)
+        this.#keep()
         break
       case "TASK_LOST":
         if (this.#tasks.end(message.task)) {
@@ -362,6 +337,12 @@ export class Daemon {
       ...(msgId === undefined ? {} : { msgId }),
       ...(mark === undefined ? {} : { mark }),
     })
+  }
+
+  /** What an agent said and what it was given must outlast a crash that comes right after. */
+  #keep(): void {
+    this.#save()
+    this.#publish()
   }
 
   #save(): void {

@@ -1,6 +1,7 @@
 import { appendFileSync, existsSync, readFileSync } from "node:fs"
 import { onTestFinished } from "vitest"
-import { Daemon, type DaemonOptions } from "../../src/daemon/daemon.js"
+import { Daemon } from "../../src/daemon/daemon.js"
+import type { DaemonOptions } from "../../src/daemon/daemon-options.js"
 import { type InstancePaths, rootPaths } from "../../src/daemon/instance-paths.js"
 import type { DaemonStatus } from "../../src/daemon/status-file.js"
 import type { Identity } from "../../src/identity/identity-file.js"
