@@ -30,6 +30,9 @@ import { frameOfMessage, receiptOf, type SendOptions, type SendReceipt } from ".
 import { parseServerUrl } from "./server-url.js"
 import { SessionKeeper } from "./session-keeper.js"
 
+/** Ids in one RECEIVED; the protocol takes no more. */
+const acknowledgedAtOnce = 1_000
+
 /**
  * An agent's connection to a relay.
  *
@@ -273,9 +276,13 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
     if (this.#identity === undefined || !to.startsWith("@")) return
     if (this.#received.push(id) > 1) return
     queueMicrotask(() => {
-      const ids = this.#received
+      const received = this.#received
       this.#received = []
-      this.#keeper.connection?.send({ type: "RECEIVED", ids })
+      // Who listened has read it: both rungs at once.
+      for (let start = 0; start < received.length; start += acknowledgedAtOnce) {
+        const ids = received.slice(start, start + acknowledgedAtOnce)
+        this.#keeper.connection?.send({ type: "RECEIVED", ids, retrieved: ids })
+      }
     })
   }
 

@@ -342,7 +342,9 @@ describe("direct messages to an identity", () => {
     expect(session.frames.some(({ type }) => type === "RECEIVED")).toBe(false)
     const ids: string[] = []
     client.on("message", ({ msg_id: id }) => ids.push(id))
-    expect(await session.heard("RECEIVED")).toEqual([{ type: "RECEIVED", ids: ["1", "3"] }])
+    expect(await session.heard("RECEIVED")).toEqual([
+      { type: "RECEIVED", ids: ["1", "3"], retrieved: ["1", "3"] },
+    ])
     expect(ids).toEqual(["1", "2", "3"])
   })
 
