@@ -44,23 +44,24 @@ export class NatsFollow {
   #timer: Timer | undefined
   #isClosed = false
 
-  private constructor(link: NatsLink, followed: Followed) {
+  constructor(link: NatsLink, followed: Followed) {
     this.#link = link
     this.#followed = followed
     this.#offReconnect = link.onReconnect(() => void this.#again())
   }
 
-  /** Resolves when every later message will be told. Rejects as the requests to NATS do. */
-  static async open(link: NatsLink, followed: Followed): Promise<NatsFollow> {
-    const follow = new NatsFollow(link, followed)
+  /**
+   * Resolves when every later message will be told; closed when that fails.
+   * @throws {ChatError} UNAVAILABLE
+   */
+  async open(): Promise<void> {
     try {
-      await follow.#begin()
+      await this.#link.run(() => this.#begin())
     } catch (error) {
-      follow.close()
+      this.close()
       throw error
     }
-    follow.#watch(heartbeatMs)
-    return follow
+    this.#watch(heartbeatMs)
   }
 
   /** Nothing is told afterwards. */

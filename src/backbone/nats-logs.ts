@@ -5,7 +5,7 @@ import { ChatError } from "../protocol/errors.js"
 import type { Appended, Keeping, LogEntry, LogStat, Logs, Subscription } from "./backbone.js"
 import { checkEntryId, checkKey } from "./key.js"
 import { Listeners } from "./listeners.js"
-import type { NatsLink } from "./nats-connection.js"
+import { type NatsLink, toText } from "./nats-connection.js"
 import type { Delivery } from "./nats-delivery.js"
 import { NatsFollow } from "./nats-follow.js"
 import { ensureStream, fetch, forget, isAnswer, natsCodes, type Pull, select } from "./nats-stream.js"
@@ -119,7 +119,7 @@ export class NatsLogs implements Logs {
   }
 
   async subscribe(listener: (entry: LogEntry) => void): Promise<Subscription> {
-    this.#following ??= this.#link.run(() => this.#follow())
+    this.#following ??= this.#follow()
     const following = this.#following
     try {
       await following
@@ -223,9 +223,9 @@ export class NatsLogs implements Logs {
     return Number(message?.header.get(takenHeader) ?? 0)
   }
 
-  #follow(): Promise<NatsFollow> {
+  async #follow(): Promise<NatsFollow> {
     let last: number | undefined
-    return NatsFollow.open(this.#link, {
+    const follow = new NatsFollow(this.#link, {
       stream: this.#stream,
       filter: `${this.#prefix}>`,
       begin: async () => {
@@ -243,6 +243,8 @@ export class NatsLogs implements Logs {
         this.#tell(this.#toEntry(message))
       },
     })
+    await follow.open()
+    return follow
   }
 
   #tell(entry: LogEntry): void {
@@ -250,7 +252,7 @@ export class NatsLogs implements Logs {
       this.#listeners.tell(entry)
     } catch (error) {
       // An error here would end the connection's reader.
-      this.#link.log(`nats: a listener of ${this.#stream} failed: ${String(error)}`)
+      this.#link.log(`nats: a listener of ${this.#stream} failed: ${toText(error)}`)
     }
   }
 }

@@ -3,7 +3,7 @@ import type { Appended, LogEntry, LogStat, Logs, Subscription } from "./backbone
 import { checkEntryId, checkKey } from "./key.js"
 import { Listeners } from "./listeners.js"
 import { MemoryIds } from "./memory-ids.js"
-import type { NatsLink } from "./nats-connection.js"
+import { type NatsLink, toText } from "./nats-connection.js"
 import { checkSize } from "./nats-logs.js"
 
 const idHeader = "Agentchat-Id"
@@ -129,7 +129,7 @@ export class NatsPassing implements Logs {
     try {
       this.#listeners.tell(entry)
     } catch (error) {
-      this.#link.log(`nats: a listener of ${this.#prefix} failed: ${String(error)}`)
+      this.#link.log(`nats: a listener of ${this.#prefix} failed: ${toText(error)}`)
     }
   }
 }

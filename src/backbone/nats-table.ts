@@ -4,7 +4,7 @@ import { headers, nanos } from "@nats-io/transport-node"
 import type { Timer } from "../base/clock.js"
 import type { Row, RowChange, Subscription, Table } from "./backbone.js"
 import { checkKey } from "./key.js"
-import type { NatsLink } from "./nats-connection.js"
+import { type NatsLink, toText } from "./nats-connection.js"
 import type { Delivery } from "./nats-delivery.js"
 import { NatsFollow } from "./nats-follow.js"
 import { checkSize } from "./nats-logs.js"
@@ -52,15 +52,15 @@ export class NatsTable implements Table {
       await ensureBucket(link, bucket)
       // Only the leader knows what was written last.
       const kv = await new Kvm(link.js).open(bucket, { allow_direct: false })
-      link.onRestore(async () => {
-        const { isNew } = await ensureBucket(link, bucket)
-        if (isNew) link.log(`nats: the bucket ${bucket} was gone; it begins empty`)
-      })
       const table = new NatsTable(link, bucket, kv)
       // What earlier relays left behind.
       for (const { key, value, revision } of await table.#select()) {
         if (value === undefined) table.#remember(key, revision)
       }
+      link.onRestore(async () => {
+        const { isNew } = await ensureBucket(link, bucket)
+        if (isNew) link.log(`nats: the bucket ${bucket} was gone; it begins empty`)
+      })
       table.#sweepLater()
       return table
     })
@@ -107,35 +107,30 @@ export class NatsTable implements Table {
     })
   }
 
-  watch(listener: (change: RowChange) => void): Promise<Subscription> {
-    return this.#link.run(async () => {
-      const watch = new TableWatch((change) => {
-        try {
-          listener(change)
-        } catch (error) {
-          // An error here would end the connection's reader.
-          this.#link.log(`nats: a watcher of ${this.#bucket} failed: ${String(error)}`)
-        }
-      })
-      const follow = await NatsFollow.open(this.#link, {
-        stream: `KV_${this.#bucket}`,
-        filter: this.#subject(">"),
-        begin: async () => {
-          const { created } = await this.#link.jsm.streams.info(`KV_${this.#bucket}`)
-          watch.begin(created)
-          return undefined
-        },
-        tell: (message) => watch.take(this.#toChange(message)),
-        caughtUp: () => watch.caughtUp(),
-      })
-      this.#follows.add(follow)
-      await watch.isReady
-      return () => {
-        watch.end()
-        follow.close()
-        this.#follows.delete(follow)
+  async watch(listener: (change: RowChange) => void): Promise<Subscription> {
+    const watch = new TableWatch((change) => {
+      try {
+        listener(change)
+      } catch (error) {
+        // An error here would end the connection's reader.
+        this.#link.log(`nats: a watcher of ${this.#bucket} failed: ${toText(error)}`)
       }
     })
+    const follow = this.#follow(watch)
+    const end = (): void => {
+      watch.end()
+      follow.close()
+      this.#follows.delete(follow)
+    }
+    this.#follows.add(follow)
+    try {
+      await follow.open()
+      await this.#link.run(() => watch.isReady)
+    } catch (error) {
+      end()
+      throw error
+    }
+    return end
   }
 
   /** Writes something of no meaning, to know whether NATS takes it. */
@@ -164,6 +159,20 @@ export class NatsTable implements Table {
       if (created !== undefined) return created
     }
     return undefined
+  }
+
+  #follow(watch: TableWatch): NatsFollow {
+    return new NatsFollow(this.#link, {
+      stream: `KV_${this.#bucket}`,
+      filter: this.#subject(">"),
+      begin: async () => {
+        const { created } = await this.#link.jsm.streams.info(`KV_${this.#bucket}`)
+        watch.begin(created)
+        return undefined
+      },
+      tell: (message) => watch.take(this.#toChange(message)),
+      caughtUp: () => watch.caughtUp(),
+    })
   }
 
   async #select(): Promise<RowChange[]> {
