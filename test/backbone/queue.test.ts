@@ -252,7 +252,14 @@ test("workers of two relays that are slow to hear never hold or end a task toget
         held.map(async ({ task, worker }) => ended.push((await queues[0]?.done(task?.id ?? "", worker))?.id)),
       )
       clock.advance(leaseMs)
-      const again = await all((queue, worker) => queue.claim("coder", `${worker} again`))
+      const again = await all(async (queue, worker) => {
+        for (let tries = 0; tries < 10; tries++) {
+          const task = await queue.claim("coder", `${worker} again`)
+          if (task !== undefined) return task
+          await scheduler.schedule(Promise.resolve())
+        }
+        return undefined
+      })
       await scheduler.waitFor(finished)
       await scheduler.waitIdle()
       const done = ended.filter((id) => id !== undefined)
