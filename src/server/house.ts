@@ -25,7 +25,7 @@ import { Heartbeat } from "./heartbeat.js"
 import { Hub } from "./hub.js"
 import { MailRoom } from "./mail-room.js"
 import { authorOf, formatMessage, formatStored } from "./message-text.js"
-import { tellPresence } from "./neighbours.js"
+import { tellElsewhere, tellPresence } from "./neighbours.js"
 import { type Payload, payloadOf, textOf } from "./payload.js"
 import { Residents } from "./residents.js"
 import { Roster } from "./roster.js"
@@ -287,10 +287,7 @@ export class House {
       ...{ roster, hub, clock, limits, log },
       events: {
         onMoved: (movement, record, name) => channels.get(name)?.noteElsewhere(movement, record),
-        onShown: (record) => {
-          const shared = record.channels.flatMap((name) => channels.get(name) ?? [])
-          tellPresence(this.tick, shared, record, clock.now())
-        },
+        onShown: (records) => tellElsewhere(this.tick, (name) => channels.get(name), records, clock.now()),
         onAway: (id) => this.residents.learn(id),
         onDisplaced: (session) => displace(session, clock, log),
       },

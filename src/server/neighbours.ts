@@ -2,7 +2,7 @@ import type { ServerMessage } from "../protocol/server-messages.js"
 import type { Agent } from "./agent.js"
 import type { FlushTick } from "./flush-tick.js"
 import { payloadOf } from "./payload.js"
-import type { RosterFacts } from "./roster-record.js"
+import type { RosterFacts, RosterRecord } from "./roster-record.js"
 import { Run } from "./run.js"
 
 /** A channel, as far as one's neighbours in it matter. */
@@ -24,6 +24,52 @@ export function tellPresence(
   if (neighbours.size === 0) return
   const run = new Run(tick.jot(payloadOf(JSON.stringify(presenceOf(facts, ts)))))
   for (const { outgoing } of neighbours) outgoing.push(run)
+}
+
+/**
+ * Tells everybody in one of these channels what agents that are connected to another relay do now. Those in the
+ * same channels are told of together: a relay that is gone costs each member a few messages' worth of work.
+ */
+export function tellElsewhere(
+  tick: FlushTick,
+  find: (channel: string) => Company | undefined,
+  records: readonly RosterRecord[],
+  ts: number,
+): void {
+  for (const alike of groupByChannels(records)) {
+    const members = new Set<Agent>()
+    for (const channel of alike[0]?.channels ?? []) {
+      for (const member of find(channel)?.members ?? []) members.add(member)
+    }
+    if (members.size > 0) tellAll(tick, members, alike, ts)
+  }
+}
+
+/** Queues all of it in as few runs as may be. */
+function tellAll(
+  tick: FlushTick,
+  members: Iterable<Agent>,
+  records: readonly RosterRecord[],
+  ts: number,
+): void {
+  let run: Run | undefined
+  for (const record of records) {
+    const page = tick.jot(payloadOf(JSON.stringify(presenceOf(record, ts))))
+    if (run?.extend(page) === true) continue
+    run = new Run(page)
+    for (const { outgoing } of members) outgoing.push(run)
+  }
+}
+
+function groupByChannels(records: readonly RosterRecord[]): Iterable<RosterRecord[]> {
+  const groups = new Map<string, RosterRecord[]>()
+  for (const record of records) {
+    const key = record.channels.join()
+    const alike = groups.get(key)
+    if (alike === undefined) groups.set(key, [record])
+    else alike.push(record)
+  }
+  return groups.values()
 }
 
 function presenceOf({ id, name, status, activity, role }: RosterFacts, ts: number): ServerMessage {

@@ -23,8 +23,8 @@ const signsMs = 20_000
 interface KeeperEvents {
   /** One came into a channel, or left it. */
   onMoved(movement: "joined" | "left", record: RosterRecord, channel: string): void
-  /** One is shown otherwise than before. */
-  onShown(record: RosterRecord): void
+  /** They are shown otherwise than before. */
+  onShown(records: readonly RosterRecord[]): void
   /** There is a persistent one that is away. */
   onAway(id: AgentId): void
   /** The identity of a session connected to another relay, later. */
@@ -186,7 +186,7 @@ export class RosterKeeper {
     roster.keep(shown)
     this.#tellMoves(known, shown)
     const wasLive = (known?.relay ?? null) !== null
-    if (wasLive && isShownOtherwise(known, shown)) events.onShown(shown)
+    if (wasLive && isShownOtherwise(known, shown)) events.onShown([shown])
   }
 
   /** An epoch over that of `known`, also if that was made by a relay whose clock is ahead. */
@@ -213,12 +213,14 @@ export class RosterKeeper {
   /** A relay fell silent, or is back: those connected to it are shown so. */
   #showAgain(relay: string): void {
     const { roster, events, clock } = this.#options
+    const news: RosterRecord[] = []
     for (const record of roster.connectedTo(relay)) {
       const shown = this.#isSilent(record) ? asSilent(record, clock.now()) : (record.saidBefore ?? record)
       if (shown === record) continue
       roster.keep(shown)
-      events.onShown(shown)
+      news.push(shown)
     }
+    if (news.length > 0) events.onShown(news)
   }
 
   /** A relay is gone, and everybody connected to it. */
