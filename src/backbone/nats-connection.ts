@@ -3,7 +3,7 @@ import { type ConnectionOptions, connect, errors, type NatsConnection } from "@n
 import type { Clock, Timer } from "../base/clock.js"
 import { ChatError } from "../protocol/errors.js"
 import { Listeners } from "./listeners.js"
-import type { NatsAddress } from "./nats.js"
+import type { NatsAddress } from "./nats-address.js"
 
 /** Longest any operation takes; a single request to NATS gives up before. */
 const operationMs = 5_000

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest"
-import { openNatsBackbone, parseNatsAddress } from "../../src/backbone/nats.js"
+import { openNatsBackbone } from "../../src/backbone/nats.js"
+import { parseNatsAddress } from "../../src/backbone/nats-address.js"
 import { systemClock } from "../../src/base/clock.js"
 
 test.each([
