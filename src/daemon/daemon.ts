@@ -70,7 +70,7 @@ export class Daemon {
       if (line !== undefined) this.#mirror({ line })
     })
     this.#memory = DaemonMemory.open(paths.memory)
-    this.#presence = new OwnPresence(this.#memory, clock, log)
+    this.#presence = new OwnPresence(this.#memory, clock, log, options.role)
     this.#tasks = new HeldTasks(this.#memory, clock, {
       isWorking: () => this.#presence.isWorking,
       onLost: (task, reason) => {

@@ -12,16 +12,19 @@ export class OwnPresence {
   readonly #memory: DaemonMemory
   readonly #log: (line: string) => void
 
-  constructor(memory: DaemonMemory, clock: Clock, log: (line: string) => void) {
+  /** @param asked - the role this run was started with; it counts more than one said in an earlier run */
+  constructor(memory: DaemonMemory, clock: Clock, log: (line: string) => void, asked?: string) {
     this.#memory = memory
     this.#log = log
     const { presence } = memory
-    if (presence?.status !== "working" || clock.now() - presence.since <= believedMs) return
-    // Whoever was at work then is likely not the process that runs now.
-    const { role } = presence
-    memory.note({
-      presence: { status: "idle", ...(role === undefined ? {} : { role }), since: clock.now() },
-    })
+    if (presence === undefined) return
+    // Whoever was at work long ago is likely not the process that runs now.
+    const isOver = presence.status === "working" && clock.now() - presence.since > believedMs
+    const role = asked ?? presence.role
+    const said = isOver ? ({ status: "idle", since: clock.now() } as const) : presence
+    if (isOver || role !== presence.role) {
+      memory.note({ presence: { ...said, ...(role === undefined ? {} : { role }) } })
+    }
   }
 
   get said(): SaidPresence | undefined {

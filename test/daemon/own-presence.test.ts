@@ -10,12 +10,12 @@ import { temporaryDirectory } from "../kit/temporary.js"
 
 const ten = 600_000
 
-function restarted(presence: SaidPresence | undefined, clock = new FakeClock()) {
+function restarted(presence: SaidPresence | undefined, clock = new FakeClock(), role?: string) {
   const path = join(temporaryDirectory(), "memory.json")
   const before = DaemonMemory.open(path)
   before.note({ presence })
   before.save()
-  return { clock, path, said: new OwnPresence(DaemonMemory.open(path), clock, () => {}) }
+  return { clock, path, said: new OwnPresence(DaemonMemory.open(path), clock, () => {}, role) }
 }
 
 async function repeated(presence: OwnPresence): Promise<ClientFrame[]> {
@@ -49,6 +49,7 @@ describe("what an agent said that it does", () => {
       role: "coder",
       since: now,
     })
+    expect(restarted(fresh, new FakeClock(), "reviewer").said.said).toEqual({ ...fresh, role: "reviewer" })
     const away = { status: "away", since: 1 } as const
     expect(restarted(away).said.said).toEqual(away)
   })

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest"
+import { Backoff } from "../../src/client/backoff.js"
 import { linkSteps, RelayLink } from "../../src/daemon/relay-link.js"
 import type { ChatError } from "../../src/protocol/errors.js"
 import { until } from "../kit/condition.js"
@@ -30,6 +31,12 @@ async function link(options: FakeRelayOptions & { url?: string } = {}) {
   return { relay, clock, told, reasons, link: made }
 }
 
+/** What a link waits whose chances are all even. */
+function waits(count: number): number[] {
+  const backoff = new Backoff()
+  return Array.from({ length: count }, () => backoff.next(() => 0.5))
+}
+
 describe("a daemon's session", () => {
   it("names every legal step, and none out of stopped but stopping again", () => {
     expect(linkSteps).toMatchObject({ connecting: { opened: "online" }, waiting: { retry: "connecting" } })
@@ -38,13 +45,13 @@ describe("a daemon's session", () => {
 
   it("comes back after each loss, later and later, for ever", async () => {
     const { relay, clock, told } = await link({ answers: { IDENTIFY: () => undefined } })
-    for (const [round, waitMs] of [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000].entries()) {
+    for (const [round, waitMs] of waits(12).entries()) {
       const session = await relay.session(round)
       session.socket.terminate()
       await until(`wait ${round}`, () => told.at(-1) === `waiting ${waitMs}` && told.length === round + 1)
       clock.advance(waitMs)
     }
-    await relay.session(8)
+    await relay.session(12)
   })
 
   it("gives up a relay that accepts and never answers, and tries again", async () => {
@@ -59,7 +66,7 @@ describe("a daemon's session", () => {
 
   it("waits longer and longer for a relay that drops it right after the welcome", async () => {
     const { relay, clock, told } = await link()
-    for (const [round, waitMs] of [500, 1_000, 2_000].entries()) {
+    for (const [round, waitMs] of waits(8).entries()) {
       await until("online", () => told.filter((word) => word === "online").length === round + 1)
       ;(await relay.session(round)).socket.terminate()
       await until("the wait", () => told.at(-1) === `waiting ${waitMs}`)
