@@ -1,26 +1,44 @@
+import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { Backoff } from "../../src/client/backoff.js"
 
-const bounds = (backoff: Backoff, tries: number) =>
-  Array.from({ length: tries }, () => backoff.next(() => 1 - Number.EPSILON))
+const longest = () => 1 - Number.EPSILON
+
+const waits = (backoff: Backoff, tries: number, random = longest) =>
+  Array.from({ length: tries }, () => backoff.next(random))
 
 describe("Backoff", () => {
-  it("doubles its bound from 1 s to 60 s and stays there for ever", () => {
-    const expected = [1, 2, 4, 8, 16, 32, 60, 60, 60].map((seconds) => seconds * 1000 - 1)
-    expect(bounds(new Backoff(), 9)).toEqual(expected)
+  it("grows its bound from 1 s to 60 s and stays there for ever", () => {
+    const all = waits(new Backoff(), 40)
+    expect(all[0]).toBe(999)
+    expect(all).toEqual(all.toSorted((a, b) => a - b))
+    expect(all.slice(-5)).toEqual([59_999, 59_999, 59_999, 59_999, 59_999])
   })
 
-  it("jitters over the whole range, down to no wait", () => {
+  it("row 74: never waits longer than 1 s or half of what it has waited", () => {
+    fc.assert(
+      fc.property(fc.array(fc.double({ min: 0, max: 0.999, noNaN: true }), { maxLength: 50 }), (chances) => {
+        const backoff = new Backoff()
+        let waitedMs = 0
+        for (const chance of chances) {
+          const waitMs = backoff.next(() => chance)
+          expect(waitMs).toBeLessThanOrEqual(Math.max(1_000, waitedMs / 2))
+          waitedMs += Math.max(waitMs, 250)
+        }
+      }),
+    )
+  })
+
+  it("grows also when chance has it wait for nothing", () => {
     const backoff = new Backoff()
-    expect(backoff.next(() => 0)).toBe(0)
-    expect(backoff.next(() => 0.5)).toBe(1_000)
-    expect(backoff.next(() => 0.25)).toBe(1_000)
+    expect(waits(backoff, 100, () => 0)).toEqual(Array.from({ length: 100 }, () => 0))
+    expect(backoff.next(longest)).toBeGreaterThan(10_000)
   })
 
   it("begins small again after a success", () => {
     const backoff = new Backoff()
-    bounds(backoff, 5)
+    waits(backoff, 20)
     backoff.reset()
-    expect(bounds(backoff, 1)).toEqual([999])
+    expect(waits(backoff, 1)).toEqual([999])
   })
 })

@@ -1,5 +1,6 @@
 import { once } from "node:events"
 import { describe, expect, it, onTestFinished } from "vitest"
+import { Backoff } from "../../src/client/backoff.js"
 import { AgentChatClient, type AgentChatClientOptions, type ChatError } from "../../src/index.js"
 import { until } from "../kit/condition.js"
 import { FakeClock } from "../kit/fake-clock.js"
@@ -93,7 +94,10 @@ describe("a client that reconnects", () => {
     const { port } = relay
     await relay.stop()
     await until("the loss", () => told.length === 1)
-    for (const waitMs of [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]) {
+    const backoff = new Backoff()
+    let waitMs = 0
+    while (waitMs < 30_000) {
+      waitMs = backoff.next(() => 0.5)
       const before = told.length
       expect(clock.pending).toEqual([waitMs])
       clock.advance(waitMs)
