@@ -1,4 +1,5 @@
 import type { ServerMessage, ServerType } from "../protocol/server-messages.js"
+import { commandIdPrefix } from "./command-id.js"
 import { taskLineId } from "./inbox-line.js"
 
 /** A line for the inbox, before it has its `seq`. */
@@ -9,9 +10,6 @@ export interface MirroredLine {
 }
 
 const reasonLength = 500
-
-/** Begins the id of a line that a command wrote: it reads its answer in acks.jsonl, so the agent need not. */
-export const commandIdPrefix = "cli-"
 
 /** Messages that an agent reads as they are. */
 const newsTypes: ReadonlySet<ServerType> = new Set([
