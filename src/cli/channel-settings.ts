@@ -1,7 +1,7 @@
 /** What a channel tells newcomers: the options that set it, and how it is shown. */
 import { formatForTerminal } from "../base/visible-text.js"
-import { descriptionLength, durationPattern, instructionsLength } from "../protocol/client-messages.js"
 import { ChatError } from "../protocol/errors.js"
+import { descriptionLength, durationPattern, instructionsLength } from "../protocol/limits.js"
 import type { ChannelSettings } from "../protocol/server-messages.js"
 import { type Parse, value } from "./command.js"
 import { present } from "./present.js"

@@ -1,4 +1,5 @@
 import * as v from "valibot"
+import { descriptionLength, durationPattern, instructionsLength } from "./limits.js"
 import {
   type Address,
   type AgentRef,
@@ -114,11 +115,6 @@ const part = v.variant(
   "must be text, data, or a reverse-DNS name of your own such as com.example.diff",
 )
 
-/** Longest of these texts, in characters; a longer one is refused, never cut. */
-export const descriptionLength = 200
-export const instructionsLength = 2_000
-/** A length of time: a whole number of seconds, minutes, hours or days. */
-export const durationPattern = /^[1-9][0-9]{0,5}[smhd]$/
 const channelSettings = {
   description: v.optional(shortText(descriptionLength)),
   instructions: v.optional(shortText(instructionsLength)),

@@ -79,5 +79,11 @@ export const defaultServer = `ws://127.0.0.1:${defaultPort}`
 /** Channels every relay has and every daemon joins. */
 export const defaultChannels = ["#general", "#agents", "#skills"] as const
 
+/** Longest description and instructions of a channel, in characters; a longer one is refused, never cut. */
+export const descriptionLength = 200
+export const instructionsLength = 2_000
+/** A length of time: a whole number of seconds, minutes, hours or days. */
+export const durationPattern = /^[1-9][0-9]{0,5}[smhd]$/
+
 /** WebSocket close codes beyond RFC 6455. */
 export const closeCodes = { displaced: 4001, slowReader: 4002, handshakeTimeout: 4003 } as const
