@@ -50,6 +50,8 @@ describe("starting a command loads only what it uses:", { timeout: 60_000 }, () 
     ["the inbox", ["inbox", "--last", "1"]],
     ["sending through the daemon", ["send", "#general", "hello"]],
     ["the status", ["status"]],
+    ["the channels, asked through the daemon", ["channels"]],
+    ["what waits, asked through the daemon", ["pending"]],
     ["the list of daemons", ["daemon", "--list"]],
     ["help", ["help", "serve"]],
   ])("the parser and no other package for %s", (_, args) => {
