@@ -1,7 +1,8 @@
 // One message to many: how many deliveries a second, and how long one takes.
 import { withCleanup } from "./kit/children.mjs"
+import { natsVersion } from "./kit/nats-server.mjs"
 import { median, spread } from "./kit/statistics.mjs"
-import { flood, measureLatency, natsVersion, openArena } from "./load/arena.mjs"
+import { flood, measureLatency, openArena } from "./load/arena.mjs"
 
 /** @typedef {import("./load/arena.mjs").ArenaOptions} ArenaOptions */
 /** @typedef {import("./load/arena.mjs").System} System */

@@ -11,6 +11,10 @@ import { maskedFrame, openWebSocket } from "./web-socket.mjs"
 export class Agent {
   /** The connection; `scanner.onText = undefined` makes it count and nothing else. */
   stream
+  /** Its address, once it is known. */
+  id = ""
+  /** Called with each text that answers nothing. @type {(text: string) => void} */
+  onNews = () => {}
   /** @type {Map<string, Waiting>} */
   #waiting = new Map()
   #asked = 0
@@ -18,7 +22,7 @@ export class Agent {
   /** @param {import("./web-socket.mjs").WebSocketStream} stream */
   constructor(stream) {
     this.stream = stream
-    stream.scanner.onText = (text) => this.#receive(JSON.parse(text))
+    stream.scanner.onText = (text) => this.#receive(text)
     stream.socket.once("close", () => this.#fail(new Error("the relay closed the connection")))
   }
 
@@ -26,12 +30,30 @@ export class Agent {
    * @param {number} port
    * @param {string} name
    * @param {KeyPair} [keyPair] - without one the identity is ephemeral
+   * @param {(text: string) => void} [onNews] - called from the first text on
    */
-  static async open(port, name, keyPair) {
+  static async open(port, name, keyPair, onNews) {
     const agent = new Agent(await openWebSocket(port, "/"))
-    if (keyPair === undefined) await agent.ask({ type: "IDENTIFY", name })
-    else await agent.#prove(name, keyPair)
+    if (onNews !== undefined) agent.onNews = onNews
+    const welcome = await (keyPair === undefined
+      ? agent.ask({ type: "IDENTIFY", name })
+      : agent.#prove(name, keyPair))
+    if (welcome.type === "WELCOME") agent.id = welcome.agent_id
     return agent
+  }
+
+  /** Sends a frame. @param {ClientFrame & { id?: string }} frame */
+  send(frame) {
+    this.stream.socket.write(maskedFrame(Buffer.from(JSON.stringify(frame))).bytes)
+  }
+
+  /** Ends the connection without a word. @returns {Promise<void>} */
+  close() {
+    const { socket } = this.stream
+    return new Promise((resolve) => {
+      socket.once("close", () => resolve())
+      socket.destroy()
+    })
   }
 
   /**
@@ -41,7 +63,7 @@ export class Agent {
    */
   ask(frame) {
     const id = `ask-${++this.#asked}`
-    this.stream.socket.write(maskedFrame(Buffer.from(JSON.stringify({ ...frame, id }))).bytes)
+    this.send({ ...frame, id })
     return new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject }))
   }
 
@@ -52,13 +74,17 @@ export class Agent {
     if (challenge.type !== "CHALLENGE") throw new Error(`CHALLENGE expected, not ${challenge.type}`)
     const iat = Math.floor(Date.now() / 1000)
     const sig = signChallenge({ ...challenge, iat }, keyPair)
-    await this.ask({ type: "VERIFY_IDENTITY", challenge_id: challenge.challenge_id, sig, iat })
+    return this.ask({ type: "VERIFY_IDENTITY", challenge_id: challenge.challenge_id, sig, iat })
   }
 
-  /** @param {unknown} message */
-  #receive(message) {
-    const answer = /** @type {Answer} */ (message)
-    if (answer.re === undefined) return
+  /** @param {string} text */
+  #receive(text) {
+    // Of the many that are no answer most need no look inside.
+    const answer = text.startsWith('{"type":"MSG"') ? undefined : /** @type {Answer} */ (JSON.parse(text))
+    if (answer?.re === undefined || !this.#waiting.has(answer.re)) {
+      this.onNews(text)
+      return
+    }
     const waiting = this.#waiting.get(answer.re)
     this.#waiting.delete(answer.re)
     if (answer.type === "ERROR") waiting?.reject(new Error(`${answer.code}: ${answer.message}`))

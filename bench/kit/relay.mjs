@@ -8,10 +8,12 @@ const limitsLifted = ["--rate", "100000000/s", "--burst", "1000000"]
 /**
  * Starts a relay that lets everybody send as fast as they can.
  * @param {import("./children.mjs").Defer} defer - told how to end it
+ * @param {{ args?: readonly string[], nodeArgs?: readonly string[] }} [options]
  */
-export async function startRelay(defer) {
+export async function startRelay(defer, { args = [], nodeArgs = [] } = {}) {
   const port = await findFreePort()
-  const relay = startProgram("node", [program, "serve", "--port", String(port), ...limitsLifted])
+  const serve = [program, "serve", "--port", String(port), ...limitsLifted, ...args]
+  const relay = startProgram("node", [...nodeArgs, ...serve])
   defer(relay.end)
   await waitForPort(port, relay)
   return { port, pid: relay.pid, url: `ws://127.0.0.1:${port}` }

@@ -1,7 +1,7 @@
 // One server with its publisher and its subscribers: three processes, ready to be driven.
-import { spawnSync } from "node:child_process"
-import { startHelper, startProgram } from "../kit/children.mjs"
-import { findFreePort, startRelay, waitForPort } from "../kit/relay.mjs"
+import { startHelper } from "../kit/children.mjs"
+import { startNats } from "../kit/nats-server.mjs"
+import { startRelay } from "../kit/relay.mjs"
 
 /** @typedef {import("../kit/children.mjs").Defer} Defer */
 /** @typedef {import("../bare/broadcast.mjs").BroadcastApi} BroadcastApi */
@@ -27,9 +27,6 @@ import { findFreePort, startRelay, waitForPort } from "../kit/relay.mjs"
 const windowDeliveries = 200_000
 const windowMessages = { most: 4_096, least: 256 }
 const windowBytes = 2 * 2 ** 20
-
-/** Version of the nats-server on this machine, `undefined` without one. */
-export const natsVersion = /v[\d.]+/.exec(String(spawnSync("nats-server", ["--version"]).stdout))?.[0]
 
 /** @param {ArenaOptions} options @param {Defer} defer */
 export async function openArena({ system, subscribers, contentBytes, ...options }, defer) {
@@ -92,13 +89,4 @@ async function startServer(system, defer) {
   /** @type {import("../kit/children.mjs").Helper<BroadcastApi>} */
   const server = startHelper(new URL("../bare/broadcast.mjs", import.meta.url), defer)
   return { pid: server.pid, port: await server.ask("open", { mode: system }) }
-}
-
-/** @param {Defer} defer */
-async function startNats(defer) {
-  const port = await findFreePort()
-  const server = startProgram("nats-server", ["--addr", "127.0.0.1", "--port", String(port)])
-  defer(server.end)
-  await waitForPort(port, server)
-  return { pid: server.pid, port }
 }

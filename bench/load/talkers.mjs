@@ -1,0 +1,184 @@
+// The process of agents that say something in a channel and of those that hear it. Everybody who hears checks that
+// it is told everything once, in order; a figure of a relay that loses something would mean nothing.
+import { Agent } from "../kit/agent.mjs"
+import { answer } from "../kit/children.mjs"
+import { sharedNowMs, sleep, waitUntil } from "../kit/clock.mjs"
+import { quantile } from "../kit/statistics.mjs"
+
+/** @typedef {typeof api} TalkersApi */
+
+/**
+ * @typedef {object} TalkersOptions
+ * @property {readonly number[]} ports - of the relays, over which both kinds are spread in turn
+ * @property {number} senders
+ * @property {number} members
+ * @property {boolean} isDurable
+ */
+
+/** @typedef {{ agent: Agent, port: number, sent: number, acked: number }} Sender */
+/** @typedef {{ port: number, heard: number, last: Map<string, number> }} Member - `last` of each author's messages */
+/** @typedef {{ p50: number, p99: number }} Latency - in milliseconds */
+
+const channel = "#bench"
+const content = "x".repeat(100)
+const patienceMs = 30_000
+const form = /"msg_id":"([^".]+)\.(\d+)"/
+
+/** @type {Sender[]} */
+const senders = []
+/** @type {Member[]} */
+const members = []
+let fault = ""
+let textBytes = 0
+/** Called when an acknowledgement or a message came. */
+let onProgress = () => {}
+/** Called with each member that heard something. @type {(member: Member) => void} */
+let onHeard = () => {}
+
+const api = {
+  /** @param {TalkersOptions} options */
+  async open({ ports, isDurable, ...counts }) {
+    const portOf = (/** @type {number} */ index) => ports[index % ports.length] ?? 0
+    for (let index = 0; index < counts.members; index++) {
+      const member = { port: portOf(index), heard: 0, last: new Map() }
+      const agent = await Agent.open(member.port, `member-${index}`, undefined, (text) => hear(member, text))
+      if (index === 0) await agent.ask({ type: "CREATE_CHANNEL", channel, durable: isDurable })
+      else await join(agent)
+      members.push(member)
+    }
+    for (let index = 0; index < counts.senders; index++) {
+      const agent = await Agent.open(portOf(index), `sender-${index}`)
+      const sender = { agent, port: portOf(index), sent: 0, acked: 0 }
+      agent.onNews = (text) => takeAck(sender, text)
+      senders.push(sender)
+    }
+    await sleep(500)
+  },
+  /** Says as much as the relays take. @param {{ ms: number, inFlight: number }} bounds - of all senders together */
+  async flood({ ms, inFlight }) {
+    const before = sum(senders.map(({ sent }) => sent))
+    const startMs = sharedNowMs()
+    const share = Math.ceil(inFlight / senders.length)
+    await settled(() => {
+      if (sharedNowMs() - startMs >= ms) return
+      for (const sender of senders) while (sender.sent - sender.acked < share) say(sender)
+    })
+    const count = sum(senders.map(({ sent }) => sent)) - before
+    return { perSecond: count / ((sharedNowMs() - startMs) / 1_000), count, textBytes }
+  },
+  /**
+   * Says one thing at a time.
+   * @param {{ count: number, pauseMs: number }} paced
+   * @returns the time to members at the sender's relay and to those at another
+   */
+  async latency({ count, pauseMs }) {
+    /** @type {number[]} */
+    const near = []
+    /** @type {number[]} */
+    const far = []
+    for (let i = 0; i < count; i++) {
+      const sender = senders[i % senders.length]
+      if (sender === undefined) break
+      const startMs = sharedNowMs()
+      onHeard = ({ port }) => (port === sender.port ? near : far).push(sharedNowMs() - startMs)
+      say(sender)
+      await settled(() => {})
+      await sleep(pauseMs)
+    }
+    onHeard = () => {}
+    return { near: toLatency(near), far: far.length === 0 ? undefined : toLatency(far) }
+  },
+}
+answer(api)
+
+/** A relay hears a little later of a channel that another one made. @param {Agent} agent */
+async function join(agent) {
+  await waitUntil("the channel to be known", async () => {
+    try {
+      await agent.ask({ type: "JOIN", channel })
+      return true
+    } catch (error) {
+      if (String(error).includes("CHANNEL_NOT_FOUND")) return false
+      throw error
+    }
+  })
+}
+
+/** @param {Sender} sender */
+function say(sender) {
+  sender.agent.send({ type: "MSG", id: String(++sender.sent), to: channel, content })
+}
+
+/** @param {Sender} sender @param {string} text */
+function takeAck(sender, text) {
+  if (text.startsWith('{"type":"ACK"')) sender.acked++
+  else if (text.startsWith('{"type":"ERROR"')) fault ||= text
+  onProgress()
+}
+
+/** @param {Member} member @param {string} text */
+function hear(member, text) {
+  if (!text.startsWith('{"type":"MSG"')) return
+  const [, author = "", number = ""] = form.exec(text) ?? []
+  const last = member.last.get(author) ?? 0
+  if (Number(number) !== last + 1) fault ||= `message ${number} came after ${last}`
+  member.last.set(author, Number(number))
+  member.heard++
+  textBytes = text.length
+  onHeard(member)
+  onProgress()
+}
+
+/**
+ * Calls `act` whenever something came, until everything that was said was acknowledged and heard.
+ * @param {() => void} act
+ */
+async function settled(act) {
+  const sent = () => sum(senders.map((sender) => sender.sent))
+  let isLate = false
+  const impatience = setTimeout(() => {
+    isLate = true
+    onProgress()
+  }, patienceMs)
+  try {
+    await /** @type {Promise<void>} */ (
+      new Promise((resolve, reject) => {
+        let isDue = false
+        const look = () => {
+          isDue = false
+          if (fault !== "") reject(new Error(fault))
+          act()
+          const isDone =
+            senders.every((sender) => sender.acked === sender.sent) &&
+            members.every(({ heard }) => heard === sent())
+          if (isDone) resolve()
+          else if (isLate) reject(new Error(`after ${patienceMs / 1_000} s ${tell()}`))
+        }
+        // Once for all sockets that are read in this turn of the event loop.
+        onProgress = () => {
+          if (!isDue) setImmediate(look)
+          isDue = true
+        }
+        onProgress()
+      })
+    )
+  } finally {
+    clearTimeout(impatience)
+    onProgress = () => {}
+  }
+}
+
+function tell() {
+  const told = senders.map(({ sent, acked }) => `${acked} of ${sent} acknowledged`)
+  return `${told.join(", ")}; heard: ${members.map(({ heard }) => heard).join(", ")}`
+}
+
+/** @param {readonly number[]} latencies @returns {Latency} */
+function toLatency(latencies) {
+  return { p50: quantile(latencies, 0.5), p99: quantile(latencies, 0.99) }
+}
+
+/** @param {readonly number[]} values */
+function sum(values) {
+  return values.reduce((total, value) => total + value, 0)
+}
