@@ -1,5 +1,6 @@
 import type { LogEntry } from "../backbone/backbone.js"
 import type { Clock } from "../base/clock.js"
+import { ChatError } from "../protocol/errors.js"
 import type { Limits } from "../protocol/limits.js"
 import type { AgentId } from "../protocol/names.js"
 import { persistentIdPattern } from "../protocol/names.js"
@@ -7,6 +8,7 @@ import type { RosterEntry, ServerMessage } from "../protocol/server-messages.js"
 import type { Bookmarks } from "./bookmarks.js"
 import type { Channel } from "./channel.js"
 import type { ChannelDirectory } from "./channel-directory.js"
+import type { ChannelHistory } from "./channel-history.js"
 import { durationMs } from "./channel-record.js"
 import { formatReplay, formatStored, isWrittenBy, tsOf } from "./message-text.js"
 import { payloadOf } from "./payload.js"
@@ -18,6 +20,8 @@ import type { Session } from "./session.js"
 const joinedIds = 1_000
 /** Entries listed in JOINED: a newcomer of a large channel asks LIST_AGENTS for the rest. */
 const joinedRoster = 50
+/** Milliseconds after which a store that could not be reached is asked again. */
+const retryMs = 1_000
 /** Bytes on the way to a newcomer, beyond which the next page of history waits. */
 const aheadBytes = 1024 * 1024
 
@@ -52,7 +56,15 @@ export function enterChannel(
   entry: Entry,
 ): Promise<void> | undefined {
   const { agent } = session
-  if (channel.history !== undefined) return new Passage(house, session, channel).enter(entry)
+  const isIn = session.channels.has(channel)
+  if (entry.pattern === undefined) session.brought.delete(channel)
+  else if (!isIn) session.brought.add(channel)
+  if (channel.history !== undefined) {
+    // A second way in, by name or by pattern, must not show everything again.
+    if (!isIn) return new Passage(house, session, channel).enter(entry)
+    answer(house, session, channel, entry)
+    return undefined
+  }
   session.channels.add(channel)
   channel.join(agent)
   house.keeper.changed(session)
@@ -79,18 +91,19 @@ class Passage {
   }
 
   async enter(entry: Entry): Promise<void> {
-    const { agent } = this.#session
+    const { channels } = this.#session
     const channel = this.#channel
-    await this.#house.channels.know(channel)
-    if (channel.members.has(agent)) {
-      answer(this.#house, this.#session, channel, entry)
-      return
+    channels.add(channel)
+    let resumeAt: number | undefined
+    try {
+      await this.#house.channels.know(channel)
+      resumeAt = await this.#findPlace(entry.since)
+    } catch (error) {
+      channels.delete(channel)
+      throw error
     }
-    const resumeAt = await this.#findPlace(entry.since)
-    this.#session.channels.add(channel)
     answer(this.#house, this.#session, channel, entry)
-    let at = resumeAt ?? channel.seq
-    if (resumeAt === undefined) at = await this.#replay(at)
+    const at = resumeAt ?? (await this.#replay(channel.seq))
     await this.#catchUp(at, entry.since !== undefined && !channel.isDurable)
   }
 
@@ -111,7 +124,7 @@ class Passage {
   async #replay(seq: number): Promise<number> {
     const earliestTs = replayFrom(this.#house, this.#channel)
     const count = earliestTs === Infinity ? 0 : this.#house.options.limits.bufferSize
-    const page = (await this.#channel.history?.last(count)) ?? []
+    const page = await this.#read((history) => history.last(count))
     const told = page.filter((message) => message.seq <= this.#channel.seq)
     for (const message of told) if (message.ts >= earliestTs) this.#show(message, true)
     return told.at(-1)?.seq ?? seq
@@ -127,7 +140,7 @@ class Passage {
     let at = seq
     while (at < channel.seq && this.#session.isReady) {
       await outgoing.whenBelow(aheadBytes)
-      const page = (await channel.history?.after(at)) ?? []
+      const page = await this.#read((history) => history.after(at))
       const told = page.filter((message) => message.seq <= channel.seq)
       for (const message of told) this.#show(message, isReplay)
       at = told.at(-1)?.seq ?? channel.seq
@@ -135,6 +148,21 @@ class Passage {
     if (!this.#session.isReady) return
     channel.join(agent)
     this.#house.keeper.changed(this.#session)
+  }
+
+  /** Once JOINED is said there is no way back: what cannot be read now is read as soon as it can be. */
+  async #read(ask: (history: ChannelHistory) => Promise<LogEntry[]>): Promise<LogEntry[]> {
+    const { history } = this.#channel
+    while (history !== undefined && this.#session.isReady) {
+      try {
+        return await ask(history)
+      } catch (error) {
+        if (!(error instanceof ChatError)) throw error
+        const { clock } = this.#house.options
+        await new Promise<void>((resolve) => clock.setTimer(resolve, retryMs))
+      }
+    }
+    return []
   }
 
   #show(message: LogEntry, isReplay: boolean): void {

@@ -9,6 +9,7 @@ import { Mailbox, mailKey, messageIdOf } from "./mailbox.js"
 
 /** What waits for an identity. */
 export interface WaitingMail {
+  /** Beyond a thousand, with news of what became of the identity's own messages. */
   readonly count: number
   /** Of messages the asker may know of, at most {@link listedIds}. */
   readonly ids: readonly string[]
@@ -24,6 +25,7 @@ export interface MailEvents {
 
 /** Ids told of at once. */
 const listedIds = 100
+/** Messages looked at to find them. */
 const pageEntries = 1_000
 
 /** Direct messages to persistent identities: each waits in the log of its recipient until that has it on disk. */
@@ -118,30 +120,22 @@ export class MailRoom {
     for (const mailbox of this.#mailboxes.values()) mailbox.readOn()
   }
 
-  /** What waits for `id`, as `asker` may know it: all ids of its own mail, of another's those it wrote. */
+  /** What waits for `id`, as `asker` may know it: of its own mail all ids, of another's those it wrote. */
   async waitingFor(id: AgentId, asker: AgentId): Promise<WaitingMail> {
-    const ids: string[] = []
-    let count = 0
-    let oldestTs: number | undefined
-    for await (const { ts, value } of this.#entries(mailKey(id))) {
+    const key = mailKey(id)
+    // One page: somebody who asks again and again must not have a whole mailbox read each time.
+    const page = await this.#logs.read(key, 0, pageEntries)
+    const messages = page.flatMap(({ ts, value }) => {
       const messageId = messageIdOf(value)
-      if (messageId === undefined) continue
-      count++
-      oldestTs ??= ts
-      const mayKnow = id === asker || messageId.startsWith(`${asker.slice(1)}.`)
-      if (mayKnow && ids.length < listedIds) ids.push(messageId)
-    }
-    return { count, ids, oldestTs }
-  }
-
-  async *#entries(key: string): AsyncIterable<LogEntry> {
-    for (let after = 0; ; ) {
-      const page = await this.#logs.read(key, after, pageEntries)
-      yield* page
-      const last = page.at(-1)
-      if (last === undefined) return
-      after = last.seq
-    }
+      return messageId === undefined ? [] : [{ ts, messageId }]
+    })
+    const isWhole = page.length < pageEntries
+    const count = isWhole ? messages.length : (await this.#logs.stat(key)).count
+    const known = messages.filter(
+      ({ messageId }) => id === asker || messageId.startsWith(`${asker.slice(1)}.`),
+    )
+    const ids = known.slice(0, listedIds).map(({ messageId }) => messageId)
+    return { count, ids, oldestTs: messages[0]?.ts }
   }
 
   #take(entry: LogEntry): void {

@@ -39,6 +39,8 @@ export class Session implements InletOwner, OutgoingOwner {
   readonly outgoing: Outgoing
   /** What its agent has joined. */
   readonly channels = new Set<Channel>()
+  /** Those of them that it did not ask for by name. */
+  readonly brought = new Set<Channel>()
   /** Patterns whose channels it is brought into. */
   readonly patterns = new Set<ChannelPattern>()
   /** Requests other than messages. */

@@ -208,6 +208,21 @@ describe("a durable channel", () => {
     expect(await join(eve, "#p")).toMatchObject({ code: "CHANNEL_NOT_FOUND" })
   })
 
+  it("shows what was missed once its store can be reached again", async () => {
+    const { lasting, house: first, ann } = await durableRoom()
+    await post(ann, "#d", "1")
+    await first.stop()
+    const lent = lasting.lend()
+    const house = await TestRelay.start({ backbone: lent })
+    const bob = await house.enterAs(keys.bob, "bob")
+    lent.setReachable(false)
+    expect(await join(bob, "#d")).toMatchObject({ code: "UNAVAILABLE" })
+    expect(await bob.wire.ask({ type: "MSG", to: "#d", content: "x" })).toMatchObject({ code: "UNAVAILABLE" })
+    lent.setReachable(true)
+    expect(await join(bob, "#d")).toMatchObject({ type: "JOINED" })
+    expect(contentsOf(await heard(bob))).toEqual(["1"])
+  })
+
   it("keeps the order of what somebody says while somebody joins", async () => {
     const { house, ann } = await durableRoom()
     for (let round = 0; round < 5; round++) {
@@ -319,6 +334,17 @@ describe("a pattern", () => {
     expect(await bob.wire.next("LEFT")).toMatchObject({ channel: "#team.open" })
     await post(ann, "#team.open", "3")
     expect(await heard(bob)).toEqual([])
+  })
+
+  it("takes nothing with it that was asked for by name", async () => {
+    const house = await TestRelay.start()
+    const ann = await house.enterAs(keys.ann, "ann")
+    for (const channel of ["#team.a", "#team.b"]) await ann.wire.ask({ type: "CREATE_CHANNEL", channel })
+    const bob = await house.enter("bob", "#team.a")
+    await join(bob, "#team.*")
+    await bob.wire.ask({ type: "LEAVE", channel: "#team.*" })
+    for (const channel of ["#team.a", "#team.b"]) await post(ann, channel, channel)
+    expect(contentsOf(await heard(bob))).toEqual(["#team.a"])
   })
 
   it("row 29: is no reason to be in a channel twice", async () => {

@@ -126,13 +126,13 @@ async function enterPattern(
   }
 }
 
-/** Leaves every channel that fits and no other pattern of the session brings. */
+/** Leaves every channel that this pattern alone has brought. */
 async function leavePattern(house: House, session: Session, pattern: ChannelPattern): Promise<void> {
   if (!session.patterns.has(pattern)) {
     throw new ChatError("NOT_IN_CHANNEL", `channel: ${pattern} was not joined`)
   }
   house.unsubscribe(session, pattern)
-  for (const channel of session.channels) {
+  for (const channel of session.brought) {
     if (!matchesChannel(pattern, channel.name) || isBrought(session, channel.name)) continue
     await leave(house, session, channel)
     session.send({ type: "LEFT", channel: channel.name })
@@ -147,6 +147,7 @@ async function leave(house: House, session: Session, channel: Channel): Promise<
   const { agent } = session
   if (channel.isDurable) await house.bookmarks.leave(agent.id, channel.name)
   session.channels.delete(channel)
+  session.brought.delete(channel)
   house.channels.leave(channel, agent)
   house.keeper.changed(session)
 }
