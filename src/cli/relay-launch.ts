@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import { closeSync, openSync } from "node:fs"
 import { get } from "node:http"
+import { join } from "node:path"
 import type { RootPaths } from "../daemon/instance-paths.js"
 import { describeProcess, type ProcessRecord } from "../daemon/process-record.js"
 import { ChatError } from "../protocol/errors.js"
@@ -17,6 +18,7 @@ const largestHealthBytes = 64 * 1024
 
 /**
  * Makes sure that a relay answers on `port` of this machine.
+ * @param isDurable - whether one that has to be started keeps what it is told on disk, in `relay-data`
  * @returns the process, when one had to be started
  * @throws {ChatError} ALREADY_RUNNING when something else holds the port; FILE_FAILED when it did not start
  */
@@ -24,6 +26,7 @@ export async function ensureRelay(
   context: Context,
   root: RootPaths,
   port: number,
+  isDurable: boolean,
 ): Promise<ProcessRecord | undefined> {
   const occupant = await whoAnswers(port)
   if (occupant === "agentchat") return undefined
@@ -32,7 +35,8 @@ export async function ensureRelay(
       hint: `choose another one: agentchat up --port ${port < 65_535 ? port + 1 : 6667}`,
     })
   }
-  const child = spawnRelay(context, root, port)
+  const data = isDurable ? ["--data", join(root.root, "relay-data")] : []
+  const child = spawnRelay(context, root, ["--port", String(port), ...data])
   if (await announces(child, context)) return describeProcess(child.pid ?? 0)
   // Two `up` at once: the other one's relay has the port.
   if ((await whoAnswers(port)) === "agentchat") return undefined
@@ -41,9 +45,9 @@ export async function ensureRelay(
   })
 }
 
-function spawnRelay({ system }: Context, root: RootPaths, port: number): ChildProcess {
+function spawnRelay({ system }: Context, root: RootPaths, options: readonly string[]): ChildProcess {
   const log = openSync(root.relayLog, "a", 0o600)
-  const child = spawn(system.nodePath, [system.scriptPath, "serve", "--port", String(port)], {
+  const child = spawn(system.nodePath, [system.scriptPath, "serve", ...options], {
     detached: true,
     stdio: ["ignore", "pipe", log],
   })

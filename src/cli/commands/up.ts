@@ -6,7 +6,7 @@ import type { ProcessRecord } from "../../daemon/process-record.js"
 import { readStatus } from "../../daemon/status-file.js"
 import { ChatError } from "../../protocol/errors.js"
 import { defaultPort } from "../../protocol/limits.js"
-import { defineCommand, value } from "../command.js"
+import { defineCommand, flag, value } from "../command.js"
 import { defaultHome } from "../config.js"
 import type { Context } from "../context.js"
 import { daemonRequest } from "../daemon-request.js"
@@ -24,11 +24,14 @@ const settleMs = 5_000
 
 export const up = defineCommand({
   args: {},
-  options: { port: value("PORT", `port of the relay; ${defaultPort} unless given`, wholeNumber(1, 65_535)) },
+  options: {
+    port: value("PORT", `port of the relay; ${defaultPort} unless given`, wholeNumber(1, 65_535)),
+    durable: flag("the relay keeps channels, mail and tasks on disk, below this directory"),
+  },
   takesUrl: false,
-  examples: ["agentchat up", "agentchat up --port 7000", "agentchat up --json"],
+  examples: ["agentchat up", "agentchat up --port 7000", "agentchat up --durable", "agentchat up --json"],
   notes: [
-    "A relay on 127.0.0.1, in memory, and the daemon `default` of this directory, both in the background.",
+    "A relay on 127.0.0.1, in memory unless --durable, and the daemon `default` of this directory, both in the background.",
     "What runs already is used as it is. `agentchat down` ends what this started.",
   ],
   async run(context, { options }) {
@@ -38,7 +41,7 @@ export const up = defineCommand({
     const url = `ws://127.0.0.1:${port}`
     refuseOtherRelay(root, url, clock.now())
     ensureHome(root)
-    const relay = await ensureRelay(context, root, port)
+    const relay = await ensureRelay(context, root, port, options.durable)
     if (relay !== undefined) recordLaunch(root.relay, { relay })
     const daemon = await ensureDaemon(context, root, url)
     if (daemon !== undefined) recordLaunch(root.relay, { daemon })
