@@ -96,24 +96,22 @@ const card = v.object({
 /** An {@link card} as it is told to others. */
 export type AgentCard = v.InferOutput<typeof card>
 
-/** A part of a message beside its text: JSON data, or data of a kind whose name its makers own (reverse DNS). */
-const part = v.variant(
-  "kind",
-  [
-    v.object({ kind: v.literal("text"), text: v.string("must be a string") }),
-    v.object({ kind: v.literal("data"), data: v.unknown() }),
-    v.looseObject({
-      kind: v.pipe(
-        v.string(),
-        v.regex(
-          /^[a-z0-9-]+(?:\.[a-z0-9-]+)+$/,
-          "must be text, data, or a reverse-DNS name of your own such as com.example.diff",
-        ),
-      ),
-    }),
-  ],
-  "must be text, data, or a reverse-DNS name of your own such as com.example.diff",
+/** Names of kinds that their makers own. */
+const ownKind = /^[a-z0-9-]+(?:\.[a-z0-9-]+)+$/
+
+/** A part of a message beside its text, kept as it was written: whoever made the kind knows what is in it. */
+const part = v.custom<Readonly<Record<string, unknown>>>(
+  isPart,
+  'must be {"kind":"text","text":…}, {"kind":"data","data":…}, or of a kind with a reverse-DNS name such as com.example.diff',
 )
+
+function isPart(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false
+  const { kind, text } = value as { kind?: unknown; text?: unknown }
+  if (kind === "text") return typeof text === "string"
+  if (kind === "data") return Object.hasOwn(value, "data")
+  return typeof kind === "string" && kind.length <= 128 && ownKind.test(kind)
+}
 
 const channelSettings = {
   description: v.optional(shortText(descriptionLength)),

@@ -56,6 +56,30 @@ describe("client messages", () => {
   })
 
   it.each([
+    [{ kind: "text", text: "t" }],
+    [{ kind: "data", data: { b: [1, { c: null }], a: "é" } }],
+    [{ kind: "data", data: null }],
+    [{ z: 1, kind: "com.example.diff", a: [] }],
+  ])("row 15: keeps the part %j to the byte", (part) => {
+    const frame = JSON.stringify({ type: "MSG", to: "#a", content: "", parts: [part] })
+    const { message } = parseClientMessage(frame) as { message: object }
+    expect(JSON.stringify((message as { parts: object[] }).parts[0])).toBe(JSON.stringify(part))
+  })
+
+  it.each([{ kind: "diff" }, { kind: "text" }, { kind: "data" }, {}, null, "x", { kind: "Com.Example" }])(
+    "row 15: refuses the part %j by its place",
+    (part) => {
+      const frame = JSON.stringify({
+        type: "MSG",
+        to: "#a",
+        content: "",
+        parts: [{ kind: "data", data: 1 }, part],
+      })
+      expect(refusal(frame)).toMatch(/^MSG\.parts\.1: must be /)
+    },
+  )
+
+  it.each([
     ["[]", "frame: must be a JSON object"],
     ["nonsense", /^frame: /],
     ['{"type":"MSG","type":"PING"}', "type: duplicate key"],

@@ -34,7 +34,13 @@ function agentAt(tick: FlushTick, name: string) {
   const owner = { isWritable: true, onOverflow: () => {} }
   const memory = { meter: new Gcra({ ratePerSecond: 1, burst: 1 }), sent: new SentIds(1), mailbox: undefined }
   const outgoing = new Outgoing(socket.socket, owner, tick, 1_000_000)
-  return { socket, agent: new Agent(`@${name}` as AgentId, name as Nick, memory, outgoing, { clock: new FakeClock(), staleMs: 1 }) }
+  return {
+    socket,
+    agent: new Agent(`@${name}` as AgentId, name as Nick, memory, outgoing, {
+      clock: new FakeClock(),
+      staleMs: 1,
+    }),
+  }
 }
 
 const step = fc.record({
