@@ -76,6 +76,7 @@ export class SqlStore {
       }
       this.#sql.exec("begin")
       const answers = ops.map((op) => this.#answer(op))
+      this.#logs.settle()
       this.#sql.exec("commit")
       return { answers }
     } catch (error) {
@@ -90,6 +91,7 @@ export class SqlStore {
   #undo(ops: readonly StoreOp[], error: unknown): { answers: StoreAnswer[]; fault: string } {
     const fault = describeFault(error, this.#path)
     const failure: StoreFailure = { code: "UNAVAILABLE", message: fault }
+    this.#logs.forget()
     if (this.#sql.isInTransaction) this.#sql.exec("rollback")
     const answers = ops.map((op): StoreAnswer => {
       if (!isReading(op)) return { ok: false, failure }
@@ -115,14 +117,6 @@ export class SqlStore {
     switch (op.op) {
       case "append":
         return this.#logs.append(op)
-      case "read":
-        return this.#logs.read(op)
-      case "last":
-        return this.#logs.last(op)
-      case "stat":
-        return this.#logs.stat(op)
-      case "keys":
-        return this.#logs.keys(op)
       case "get":
         return this.#tables.get(op)
       case "put":
@@ -131,6 +125,22 @@ export class SqlStore {
         return this.#tables.delete(op)
       case "rows":
         return this.#tables.rows(op)
+      default:
+        this.#logs.settle()
+        return this.#look(op)
+    }
+  }
+
+  #look(op: StoreOp): StoreResults[StoreOp["op"]] {
+    switch (op.op) {
+      case "read":
+        return this.#logs.read(op)
+      case "last":
+        return this.#logs.last(op)
+      case "stat":
+        return this.#logs.stat(op)
+      case "keys":
+        return this.#logs.keys(op)
       default:
         return this.#care(op)
     }
