@@ -23,7 +23,7 @@ export function resolveAgent(ref: AgentRef, roster: Roster, field = "to"): Agent
     throw new ChatError("AGENT_NOT_FOUND", `${field}: ${ref} is neither online nor known to this relay`, {
       candidates: persistentIdPattern.test(ref)
         ? []
-        : closestNames(name, roster.liveNames()).map((close) => `@${close}`),
+        : closestNames(name, roster.names()).map((close) => `@${close}`),
     })
   }
   if (others.length > 0) {

@@ -99,10 +99,10 @@ export class Roster {
     return this.#named(name, isShownOffline)
   }
 
-  /** Every name that is borne by somebody with a session, in lower case. */
-  *liveNames(): Iterable<string> {
+  /** Every name that somebody bears, or bore when it was last here, in lower case: first of those connected here. */
+  *names(): Iterable<string> {
     yield* this.#hub.names()
-    for (const record of this.#records.values()) if (isLive(record)) yield record.name.toLowerCase()
+    for (const name of this.#byName.keys()) if (this.#hub.named(name).length === 0) yield name
   }
 
   #named(name: string, fits: (facts: RosterFacts) => boolean): AgentId[] {

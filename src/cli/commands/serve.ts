@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs"
 import { resolve } from "node:path"
 import { ChatError } from "../../protocol/errors.js"
 import { defaultLimits, defaultPort } from "../../protocol/limits.js"
+import { readBackboneAddress } from "../backbone-address.js"
 import { defineCommand, flag, value } from "../command.js"
 import { present } from "../present.js"
 import { programVersion } from "../program-version.js"
@@ -37,7 +38,7 @@ export const serve = defineCommand({
     ),
     backbone: value(
       "URL",
-      "keep them in the NATS JetStream at nats://HOST:PORT; relays there are one",
+      "keep them in the NATS JetStream at nats://HOST:PORT, or as @FILE says; relays there are one",
       someText,
     ),
     lease: value("S", `a worker has a task for S seconds at a time; ${leaseS} unless given`, seconds),
@@ -53,6 +54,7 @@ export const serve = defineCommand({
     "agentchat serve --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem",
     "agentchat serve --data ./relay-data --retain-age 7d",
     "agentchat serve --backbone nats://127.0.0.1:4222",
+    "agentchat serve --backbone @nats-url",
   ],
   notes: [
     "Without --data or --backbone everything is in memory, nothing on disk, and a restart is a clean slate.",
@@ -83,7 +85,7 @@ export const serve = defineCommand({
         name: options.name,
         tls,
         data: data === undefined ? undefined : resolve(system.cwd, data),
-        backbone,
+        backbone: backbone === undefined ? undefined : readBackboneAddress(backbone, system.cwd),
       }),
       clock,
       version: programVersion(),
