@@ -59,7 +59,8 @@ export class SentIds {
 
   /** The receipt to come of an id that was used and is not settled. */
   findPending(id: string): Promise<Receipt> | undefined {
-    return this.#pending.get(id)
+    // Without a store there are none, and to look for a text costs its hash.
+    return this.#pending.size === 0 ? undefined : this.#pending.get(id)
   }
 
   /** Keeps the receipt as soon as there is one; without one the id is free again. */

@@ -39,10 +39,11 @@ export function messageHandlers(house: House): Pick<ClientHandlers<Session>, "MS
         return
       }
       const outcome = take(house, agent, message, messageId)
-      agent.noteSaid(clock.now())
       if (outcome instanceof Promise) {
+        agent.noteSaid(clock.now())
         whenSettled(session, message, messageId, sent.settle(messageId, outcome), false)
       } else {
+        agent.noteSaid(outcome.ts)
         sent.remember(messageId, outcome)
         acknowledge(agent, message, messageId, outcome, false)
       }
