@@ -1,5 +1,11 @@
 import { createHash } from "node:crypto"
-import { DiscardPolicy, JetStreamApiError, RetentionPolicy, StorageType } from "@nats-io/jetstream"
+import {
+  DiscardPolicy,
+  type JetStreamApiError,
+  PubHeaders,
+  RetentionPolicy,
+  StorageType,
+} from "@nats-io/jetstream"
 import { headers, nanos } from "@nats-io/transport-node"
 import { ChatError } from "../protocol/errors.js"
 import type { Appended, Keeping, LogEntry, LogStat, Logs, Subscription } from "./backbone.js"
@@ -8,6 +14,7 @@ import { Listeners } from "./listeners.js"
 import { type NatsLink, toText } from "./nats-connection.js"
 import type { Delivery } from "./nats-delivery.js"
 import { NatsFollow } from "./nats-follow.js"
+import { NatsPublisher } from "./nats-publisher.js"
 import { ensureStream, fetch, forget, isAnswer, natsCodes, type Pull, select } from "./nats-stream.js"
 
 /** When the relay took an entry; the acknowledgement of NATS does not tell when NATS did. */
@@ -25,6 +32,7 @@ export class NatsLogs implements Logs {
   readonly #stream: string
   readonly #prefix: string
   readonly #keeping: Keeping
+  readonly #publisher: NatsPublisher
   readonly #listeners = new Listeners<LogEntry>()
   #following: Promise<NatsFollow> | undefined
 
@@ -33,6 +41,7 @@ export class NatsLogs implements Logs {
     this.#stream = `${link.space}_log_${name.replaceAll(".", "_")}`
     this.#prefix = `${link.space}.log.${name}.`
     this.#keeping = keeping
+    this.#publisher = new NatsPublisher(link, (refusal) => (isFull(refusal) ? mailboxFull() : refusal))
   }
 
   /** Opens a family; the stream is made when there is none, now or after NATS lost it. */
@@ -53,20 +62,12 @@ export class NatsLogs implements Logs {
     const data = Buffer.from(value)
     checkSize(this.#link, data)
     const ts = this.#link.clock.now()
-    const taken = headers()
-    taken.set(takenHeader, String(ts))
-    const ack = await this.#link.run(async () => {
-      try {
-        return await this.#link.js.publish(subject, data, {
-          msgID: `${key}:${toHeaderText(id)}`,
-          headers: taken,
-          expect: { streamName: this.#stream },
-        })
-      } catch (error) {
-        throw isFull(error) ? mailboxFull() : error
-      }
-    })
-    if (!ack.duplicate) return { seq: ack.seq, ts, isDuplicate: false }
+    const about = headers()
+    about.set(PubHeaders.MsgIdHdr, `${key}:${toHeaderText(id)}`)
+    about.set(PubHeaders.ExpectedStreamHdr, this.#stream)
+    about.set(takenHeader, String(ts))
+    const ack = await this.#publisher.publish(subject, data, about)
+    if (ack.duplicate !== true) return { seq: ack.seq, ts, isDuplicate: false }
     return { seq: ack.seq, ts: await this.#tsOf(ack.seq), isDuplicate: true }
   }
 
@@ -272,12 +273,8 @@ function guess(low: Place, high: Place, count: number): number {
   return isNearer ? even : Math.floor((low.from + high.from) / 2)
 }
 
-function isFull(error: unknown): boolean {
-  return (
-    error instanceof JetStreamApiError &&
-    isAnswer(error, natsCodes.storeFailed) &&
-    error.message.includes("per subject")
-  )
+function isFull(refusal: JetStreamApiError): boolean {
+  return isAnswer(refusal, natsCodes.storeFailed) && refusal.message.includes("per subject")
 }
 
 function mailboxFull(): ChatError {
