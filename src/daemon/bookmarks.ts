@@ -1,8 +1,6 @@
-import { readFileSync } from "node:fs"
-import { writeFileAtomic } from "../base/atomic-file.js"
 import type { ChatError } from "../protocol/errors.js"
 import { isChannelPattern } from "../protocol/names.js"
-import { asFileProblem } from "./file-problem.js"
+import { readStateFile, writeStateFile } from "./state-file.js"
 
 /** A place in one channel of one relay. */
 export interface Bookmark {
@@ -54,7 +52,7 @@ export class Bookmarks {
    * @param server - address of the relay; at another address only the names of the channels count
    */
   static open(path: string, server: string): Bookmarks {
-    const stored = parseBookmarks(readIfThere(path))
+    const stored = parseBookmarks(readStateFile(path))
     const isElsewhere = stored.server !== server
     return new Bookmarks(path, server, isElsewhere ? { ...stored, places: newcomer(stored.places) } : stored)
   }
@@ -160,30 +158,15 @@ export class Bookmarks {
     if (this.#isSaved) return undefined
     const channels = Object.fromEntries(this.#places)
     const inviteOnly = [...this.#inviteOnly]
-    const stored = {
-      v: 1,
+    const problem = writeStateFile(this.#path, {
       server: this.#server,
       server_id: this.#serverId,
       channels,
       invite_only: inviteOnly,
       patterns: Object.fromEntries([...this.#patterns].map(([pattern, brought]) => [pattern, [...brought]])),
-    }
-    try {
-      writeFileAtomic(this.#path, `${JSON.stringify(stored)}\n`)
-    } catch (error) {
-      return asFileProblem(error, this.#path)
-    }
-    this.#isSaved = true
-    return undefined
-  }
-}
-
-function readIfThere(path: string): string {
-  try {
-    return readFileSync(path, "utf8")
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return ""
-    throw asFileProblem(error, path)
+    })
+    this.#isSaved = problem === undefined
+    return problem
   }
 }
 
@@ -191,9 +174,9 @@ function newcomer(places: Places): Places {
   return new Map([...places.keys()].map((channel) => [channel, null]))
 }
 
-function parseBookmarks(text: string): Stored {
+function parseBookmarks(state: Readonly<Record<string, unknown>>): Stored {
   const places: Places = new Map()
-  const { server, server_id: serverId, channels, invite_only: inviteOnly, patterns } = parseObject(text)
+  const { server, server_id: serverId, channels, invite_only: inviteOnly, patterns } = state
   if (typeof channels === "object" && channels !== null) {
     for (const [channel, seq] of Object.entries(channels)) {
       places.set(channel, Number.isSafeInteger(seq) ? (seq as number) : null)
@@ -219,13 +202,4 @@ function parsePatterns(value: unknown): Patterns {
 
 function namesIn(value: unknown): string[] {
   return Array.isArray(value) ? value.filter((name) => typeof name === "string") : []
-}
-
-function parseObject(text: string): Readonly<Record<string, unknown>> {
-  try {
-    const value: unknown = JSON.parse(text)
-    return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {}
-  } catch {
-    return {}
-  }
 }

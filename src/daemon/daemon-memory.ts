@@ -1,7 +1,5 @@
-import { readFileSync } from "node:fs"
-import { writeFileAtomic } from "../base/atomic-file.js"
 import type { ChatError } from "../protocol/errors.js"
-import { asFileProblem } from "./file-problem.js"
+import { readStateFile, writeStateFile } from "./state-file.js"
 
 /** What an agent last said that it does. */
 export interface SaidPresence {
@@ -25,8 +23,6 @@ interface Remembered {
   readonly retrieved: number
 }
 
-const nothing: Remembered = { presence: undefined, tasks: [], retrieved: 0 }
-
 /**
  * The little a daemon must still know after a restart, in memory.json. It may lag by a second: then the
  * relay is told something twice. One that is missing or damaged is as good as a first start.
@@ -42,7 +38,7 @@ export class DaemonMemory {
   }
 
   static open(path: string): DaemonMemory {
-    return new DaemonMemory(path, parseMemory(readIfThere(path)))
+    return new DaemonMemory(path, parseMemory(readStateFile(path)))
   }
 
   get presence(): SaidPresence | undefined {
@@ -66,35 +62,17 @@ export class DaemonMemory {
   /** Writes what changed; call it once a second and at the end. @returns why it could not, to be tried again */
   save(): ChatError | undefined {
     if (this.#isSaved) return undefined
-    try {
-      writeFileAtomic(this.#path, `${JSON.stringify({ v: 1, ...this.#now })}\n`)
-    } catch (error) {
-      return asFileProblem(error, this.#path)
-    }
-    this.#isSaved = true
-    return undefined
+    const problem = writeStateFile(this.#path, this.#now)
+    this.#isSaved = problem === undefined
+    return problem
   }
 }
 
-function readIfThere(path: string): string {
-  try {
-    return readFileSync(path, "utf8")
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return ""
-    throw asFileProblem(error, path)
-  }
-}
-
-function parseMemory(text: string): Remembered {
-  try {
-    const { presence, tasks, retrieved } = JSON.parse(text) as Record<string, unknown>
-    return {
-      presence: isPresence(presence) ? presence : undefined,
-      tasks: Array.isArray(tasks) ? tasks.filter(isTask) : [],
-      retrieved: Number.isSafeInteger(retrieved) ? Math.max(0, retrieved as number) : 0,
-    }
-  } catch {
-    return nothing
+function parseMemory({ presence, tasks, retrieved }: Readonly<Record<string, unknown>>): Remembered {
+  return {
+    presence: isPresence(presence) ? presence : undefined,
+    tasks: Array.isArray(tasks) ? tasks.filter(isTask) : [],
+    retrieved: Number.isSafeInteger(retrieved) ? Math.max(0, retrieved as number) : 0,
   }
 }
 
