@@ -58,7 +58,7 @@ export async function run() {
     ],
     notes: [
       `a channel that is not durable; nats-server ${natsVersion}, one node`,
-      "a message counts when it was acknowledged and every member has it, each once and in order, which is checked",
+      "a message counts when it was acknowledged and every member has it: everybody counts, two at each relay check that each comes once and in order",
       "senders and members are spread evenly over the relays; all share this machine's processors with the server and with those who measure",
     ],
   }

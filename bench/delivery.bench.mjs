@@ -96,7 +96,7 @@ export async function run() {
       },
     ],
     notes: [
-      "a message counts when it was acknowledged and every member has it, each once and in order, which is checked",
+      "a message counts when it was acknowledged and every member has it: everybody counts, two at each relay check that each comes once and in order",
       "SQL alone: the driver and the settings of the relay (write-ahead log, synchronous), one table, one insert for a message, which is as long as what the relay keeps",
       "agentchat also keeps the ids of messages, so that one sent twice is one",
       `JetStream alone: the library, stream and ids of the relay, a store on the same disk; nats-server ${natsVersion} itself writes to the disk later`,

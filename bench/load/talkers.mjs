@@ -1,5 +1,6 @@
-// The process of agents that say something in a channel and of those that hear it. Everybody who hears checks that
-// it is told everything once, in order; a figure of a relay that loses something would mean nothing.
+// The process of agents that say something in a channel and of those that hear it. Everybody who hears counts, and two
+// at each relay read: that they are told everything once, in order. A figure of a relay that loses something would
+// mean nothing.
 import { Agent } from "../kit/agent.mjs"
 import { answer } from "../kit/children.mjs"
 import { sharedNowMs, sleep, waitUntil } from "../kit/clock.mjs"
@@ -16,10 +17,12 @@ import { quantile } from "../kit/statistics.mjs"
  */
 
 /** @typedef {{ agent: Agent, port: number, sent: number, acked: number }} Sender */
-/** @typedef {{ port: number, heard: number, last: Map<string, number> }} Member - `last` of each author's messages */
+/** @typedef {{ port: number, agent: Agent, heard: number }} Member */
 /** @typedef {{ p50: number, p99: number }} Latency - in milliseconds */
 
 const channel = "#bench"
+const readersEach = 2
+const quietMs = 300
 const content = "x".repeat(100)
 const patienceMs = 30_000
 const form = /"msg_id":"([^".]+)\.(\d+)"/
@@ -40,11 +43,11 @@ const api = {
   async open({ ports, isDurable, ...counts }) {
     const portOf = (/** @type {number} */ index) => ports[index % ports.length] ?? 0
     for (let index = 0; index < counts.members; index++) {
-      const member = { port: portOf(index), heard: 0, last: new Map() }
-      const agent = await Agent.open(member.port, `member-${index}`, undefined, (text) => hear(member, text))
+      const port = portOf(index)
+      const agent = await Agent.open(port, `member-${index}`)
       if (index === 0) await agent.ask({ type: "CREATE_CHANNEL", channel, durable: isDurable })
       else await join(agent)
-      members.push(member)
+      members.push({ port, agent, heard: 0 })
     }
     for (let index = 0; index < counts.senders; index++) {
       const agent = await Agent.open(portOf(index), `sender-${index}`)
@@ -52,7 +55,11 @@ const api = {
       agent.onNews = (text) => takeAck(sender, text)
       senders.push(sender)
     }
-    await sleep(500)
+    await untilQuiet()
+    for (const [index, member] of members.entries()) {
+      if (index < readersEach * ports.length) readAll(member)
+      else countAll(member)
+    }
   },
   /** Says as much as the relays take. @param {{ ms: number, inFlight: number }} bounds - of all senders together */
   async flood({ ms, inFlight }) {
@@ -116,17 +123,45 @@ function takeAck(sender, text) {
   onProgress()
 }
 
-/** @param {Member} member @param {string} text */
-function hear(member, text) {
-  if (!text.startsWith('{"type":"MSG"')) return
-  const [, author = "", number = ""] = form.exec(text) ?? []
-  const last = member.last.get(author) ?? 0
-  if (Number(number) !== last + 1) fault ||= `message ${number} came after ${last}`
-  member.last.set(author, Number(number))
-  member.heard++
-  textBytes = text.length
-  onHeard(member)
-  onProgress()
+/** What a relay tells of who else came in may come a little late. */
+async function untilQuiet() {
+  const texts = () => sum(members.map(({ agent }) => agent.stream.scanner.messages))
+  for (let seen = -1; seen !== texts(); ) {
+    seen = texts()
+    await sleep(quietMs)
+  }
+}
+
+/** @param {Member} member */
+function readAll(member) {
+  /** The newest of each author. @type {Map<string, number>} */
+  const newest = new Map()
+  member.agent.onNews = (text) => {
+    if (!text.startsWith('{"type":"MSG"')) return
+    const [, author = "", number = ""] = form.exec(text) ?? []
+    const last = newest.get(author) ?? 0
+    if (Number(number) !== last + 1) fault ||= `message ${number} came after ${last}`
+    newest.set(author, Number(number))
+    textBytes = text.length
+    member.heard++
+    onHeard(member)
+    onProgress()
+  }
+}
+
+/** From now on nothing is told but messages. @param {Member} member */
+function countAll(member) {
+  const { stream } = member.agent
+  const { onBytes, scanner } = stream
+  const before = scanner.messages
+  scanner.onText = undefined
+  stream.onBytes = (chunk, length) => {
+    onBytes(chunk, length)
+    if (scanner.messages - before === member.heard) return
+    member.heard = scanner.messages - before
+    onHeard(member)
+    onProgress()
+  }
 }
 
 /**
