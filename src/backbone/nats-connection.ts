@@ -138,17 +138,18 @@ export class NatsLink {
     })
   }
 
+  /** Resolves after `ms`. */
+  pause(ms: number): Promise<void> {
+    return new Promise((resolve) => void this.clock.setTimer(resolve, ms, { unref: true }))
+  }
+
   async close(): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#timer?.cancel()
     this.#giveUpWaiting("this relay closes its store")
-    await Promise.race([this.nc.flush().catch(() => {}), this.#after(1_000)])
-    await Promise.race([this.nc.close().catch(() => {}), this.#after(1_000)])
-  }
-
-  #after(ms: number): Promise<void> {
-    return new Promise((resolve) => void this.clock.setTimer(resolve, ms, { unref: true }))
+    await Promise.race([this.nc.flush().catch(() => {}), this.pause(1_000)])
+    await Promise.race([this.nc.close().catch(() => {}), this.pause(1_000)])
   }
 
   async #followStatus(): Promise<void> {

@@ -11,7 +11,7 @@ import { ChatError } from "../protocol/errors.js"
 import type { Appended, Keeping, LogEntry, LogStat, Logs, Subscription } from "./backbone.js"
 import { checkEntryId, checkKey } from "./key.js"
 import { Listeners } from "./listeners.js"
-import { type NatsLink, toText } from "./nats-connection.js"
+import { type NatsLink, toText, unavailable } from "./nats-connection.js"
 import type { Delivery } from "./nats-delivery.js"
 import { NatsFollow } from "./nats-follow.js"
 import { NatsPublisher } from "./nats-publisher.js"
@@ -23,6 +23,9 @@ const duplicateWindowMs = 3_600_000
 /** A request may bring this many entries more than were asked for, to save another look for the right place. */
 const spareEntries = 64
 const maxLooks = 12
+/** Pause before a node that was behind is asked again. */
+const lagMs = 100
+const maxLags = 40
 /** Headers and subject of an entry, at most. */
 const overheadBytes = 2_048
 
@@ -75,8 +78,11 @@ export class NatsLogs implements Logs {
     const filter = this.#subject(key)
     if (limit <= 0) return []
     return this.#link.run(async () => {
-      const pull = await select(this.#link, { stream: this.#stream, filter, from: after + 1 })
-      return this.#fetch(pull, limit)
+      const newest = await this.#newest(filter)
+      if (newest <= after) return []
+      return this.#complete(filter, limit, newest, async () =>
+        this.#fetch(await this.#select(filter, after + 1), limit),
+      )
     })
   }
 
@@ -84,9 +90,13 @@ export class NatsLogs implements Logs {
     const filter = this.#subject(key)
     if (count <= 0) return []
     return this.#link.run(async () => {
-      const pull = await this.#selectLast(filter, count)
-      const entries = await this.#fetch(pull, pull.pending)
-      return entries.slice(-count)
+      const newest = await this.#newest(filter)
+      if (newest === 0) return []
+      return this.#complete(filter, Infinity, newest, async () => {
+        const pull = await this.#selectLast(filter, count)
+        const entries = await this.#fetch(pull, pull.pending)
+        return entries.slice(-count)
+      })
     })
   }
 
@@ -171,8 +181,33 @@ export class NatsLogs implements Logs {
     const count = info.state.subjects?.[subject] ?? 0
     const { first_seq: first, last_seq: last } = info.state
     if (count === 0) return { first, last, newest: 0, count }
+    return { first, last, newest: await this.#newest(subject), count }
+  }
+
+  /** The number of the newest entry of a subject, as the leader of the stream knows it; 0 without any. */
+  async #newest(subject: string): Promise<number> {
     const newest = await this.#link.jsm.streams.getMessage(this.#stream, { last_by_subj: subject })
-    return { first, last, newest: newest?.seq ?? 0, count }
+    return newest?.seq ?? 0
+  }
+
+  /**
+   * Reads until it has `limit` entries or comes as far as `newest`. Any node of a cluster may answer a read, and one
+   * that is behind does not know it; another try is another node's, or finds it further.
+   */
+  async #complete(
+    filter: string,
+    limit: number,
+    newest: number,
+    read: () => Promise<LogEntry[]>,
+  ): Promise<LogEntry[]> {
+    for (let tries = 0, goal = newest; tries < maxLags; tries++) {
+      const entries = await read()
+      if (entries.length >= limit || (entries.at(-1)?.seq ?? 0) >= goal) return entries
+      await this.#link.pause(lagMs)
+      // What was removed meanwhile is not waited for.
+      goal = Math.min(goal, await this.#newest(filter))
+    }
+    throw unavailable("a node of NATS stays behind")
   }
 
   /**

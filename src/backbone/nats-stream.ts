@@ -19,6 +19,7 @@ export const natsCodes = {
   wrongRevision: 10_071,
   noReplicas: 10_074,
   storeFailed: 10_077,
+  sameIdUnderWay: 10_158,
 } as const
 
 /** Copies kept where NATS has several nodes. */

@@ -78,7 +78,7 @@ export class NatsTable implements Table {
     return this.#link.run(() => {
       if (expected === undefined) return this.#kv.put(key, data)
       if (expected === 0) return this.#create(key, data)
-      return asExpected(this.#kv.put(key, data, { previousSeq: expected }))
+      return this.#replace(key, data, expected)
     })
   }
 
@@ -90,10 +90,12 @@ export class NatsTable implements Table {
       if (expected !== undefined && row.revision !== expected) return false
       const mark = headers()
       mark.set(operationHeader, "DEL")
-      const expect = expected === undefined ? {} : { lastSubjectSequence: expected }
-      const ack = await asExpected(this.#link.js.publish(this.#subject(key), "", { headers: mark, expect }))
-      if (ack === undefined) return false
-      this.#remember(key, ack.seq)
+      const revision =
+        expected === undefined
+          ? (await this.#link.js.publish(this.#subject(key), "", { headers: mark })).seq
+          : await this.#replace(key, Buffer.alloc(0), expected, mark)
+      if (revision === undefined) return false
+      this.#remember(key, revision)
       return true
     })
   }
@@ -155,10 +157,35 @@ export class NatsTable implements Table {
     for (let tries = 0; tries < createTries; tries++) {
       const entry = await this.#kv.get(key)
       if (entry !== null && !isMark(entry)) return undefined
-      const created = await asExpected(this.#kv.put(key, data, { previousSeq: entry?.revision ?? 0 }))
+      const created =
+        entry === null
+          ? await asExpected(this.#kv.put(key, data, { previousSeq: 0 }))
+          : await this.#replace(key, data, entry.revision)
       if (created !== undefined) return created
     }
     return undefined
+  }
+
+  /**
+   * Writes over a row of that revision, which is not 0. The nodes of a cluster compare revisions before they agree on
+   * the order of what is written, so several writers may pass at once (NATS 2.9). What they cannot do is write
+   * under the same id: that is compared afterwards.
+   * @returns undefined when the row was at another revision, or another writer was first
+   */
+  async #replace(
+    key: string,
+    data: Buffer,
+    expected: number,
+    about = headers(),
+  ): Promise<number | undefined> {
+    const ack = await asExpected(
+      this.#link.js.publish(this.#subject(key), data, {
+        headers: about,
+        expect: { lastSubjectSequence: expected },
+        msgID: `${key}@${expected}`,
+      }),
+    )
+    return ack?.duplicate === true ? undefined : ack?.seq
   }
 
   #follow(watch: TableWatch): NatsFollow {
@@ -240,7 +267,7 @@ async function asExpected<T>(write: Promise<T>): Promise<T | undefined> {
   try {
     return await write
   } catch (error) {
-    if (isAnswer(error, natsCodes.wrongRevision)) return undefined
+    if (isAnswer(error, natsCodes.wrongRevision, natsCodes.sameIdUnderWay)) return undefined
     throw error
   }
 }

@@ -95,8 +95,11 @@ export class NatsServer {
   }
 }
 
-/** Several servers that are one JetStream; the caller disposes of each. */
-export async function startNatsCluster(size: number): Promise<NatsServer[]> {
+/**
+ * Several servers that are one JetStream; the caller disposes of each.
+ * @param routing - further settings of the cluster
+ */
+export async function startNatsCluster(size: number, routing = ""): Promise<NatsServer[]> {
   for (let tries = 1; ; tries++) {
     // Another process may take a port between finding and using it.
     const ports = await Promise.all(Array.from({ length: size * 2 }, freePort))
@@ -106,7 +109,9 @@ export async function startNatsCluster(size: number): Promise<NatsServer[]> {
         NatsServer.start({
           port: ports[i] ?? 0,
           config: `server_name: node${i}
-cluster { name: agentchat, listen: "${host}:${ports[size + i]}", routes: [${routes.join(", ")}] }`,
+cluster { name: agentchat, listen: "${host}:${ports[size + i]}", routes: [${routes.join(", ")}]
+  ${routing}
+}`,
         }),
       ),
     )
