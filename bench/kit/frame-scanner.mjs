@@ -67,7 +67,8 @@ export class FrameScanner {
 
   #finish() {
     if (this.#opcode === textOpcode) this.messages++
-    if (this.#parts.length === 0) return
+    // A ping may well be empty; a text that nobody listens to has left no parts.
+    if (this.#parts.length === 0 && this.#opcode !== pingOpcode) return
     const payload = Buffer.concat(this.#parts)
     this.#parts = []
     if (this.#opcode === textOpcode) this.onText?.(payload.toString())
