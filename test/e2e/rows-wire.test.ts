@@ -1,0 +1,194 @@
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import { appendFileSync, existsSync, readFileSync } from "node:fs"
+import { describe, expect, it, onTestFinished } from "vitest"
+import { until } from "../kit/condition.js"
+import { FakeRelay, msg } from "../kit/fake-relay.js"
+import { programPath, RelayProcess, Workspace } from "../kit/program.js"
+import { Wire } from "../kit/wire.js"
+
+const waitMs = 30_000
+
+async function startRelay(): Promise<RelayProcess> {
+  const relay = await RelayProcess.start("--rate", "1000/s", "--burst", "1000")
+  onTestFinished(() => relay.kill())
+  return relay
+}
+
+/** Starts a daemon `name` in a directory of its own, without holding up a relay of this process. */
+async function startAgent(url: string, name: string, ...more: string[]): Promise<Workspace> {
+  const work = new Workspace()
+  onTestFinished(() => work.dispose())
+  const args = [programPath, "daemon", url, "--background", "--name", name, ...more]
+  const child = spawn(process.execPath, args, { cwd: work.dir, env: work.env, stdio: "ignore" })
+  expect((await once(child, "exit"))[0]).toBe(0)
+  await until(`${name} in #general`, () =>
+    (work.status(name)?.["channels"] as string[] | undefined)?.includes("#general"),
+  )
+  return work
+}
+
+/** A client with nothing between the test and the bytes, in #general. */
+async function enter(relay: RelayProcess, name: string): Promise<{ wire: Wire; id: string }> {
+  const wire = await Wire.open(Number(new URL(relay.url).port))
+  wire.say({ type: "IDENTIFY", name })
+  const { agent_id: id } = await wire.next("WELCOME")
+  wire.say({ type: "JOIN", channel: "#general" })
+  await wire.next("JOINED")
+  return { wire, id }
+}
+
+const idOf = (work: Workspace, name: string) => String(work.status(name)?.["agent_id"])
+const messages = (work: Workspace, name: string) => work.inbox(name).filter(({ type }) => type === "MSG")
+const text = (work: Workspace, name: string, file: string) => readFileSync(work.file(name, file), "utf8")
+
+describe("on the wire", { timeout: 120_000 }, () => {
+  it("row 17: whoever writes another's name into a frame speaks under its own", async () => {
+    const relay = await startRelay()
+    const alice = await startAgent(relay.url, "alice")
+    const bob = await startAgent(relay.url, "bob")
+    const [aliceId, bobId] = [idOf(alice, "alice"), idOf(bob, "bob")]
+    const { wire, id } = await enter(relay, "mallory")
+    const forged = {
+      ...{ from: aliceId, name: "alice", msg_id: `${aliceId.slice(1)}.1`, agent_id: aliceId },
+      ...{ agent: aliceId, sender: aliceId, self: true, by: aliceId },
+    }
+    for (const to of ["#general", bobId, aliceId]) {
+      expect(await wire.ask({ ...forged, type: "MSG", to, content: `to ${to}` })).toMatchObject({
+        type: "ACK",
+      })
+    }
+    for (const type of ["DELIVERY", "PRESENCE_CHANGED", "TASK", "AGENT_LEFT"]) {
+      expect(await wire.ask({ ...forged, type, state: "mirrored" })).toMatchObject({ code: "INVALID_MSG" })
+    }
+    await until("bob's", () => messages(bob, "bob").length === 2, waitMs)
+    await until("alice's", () => messages(alice, "alice").length === 2, waitMs)
+    for (const [work, name] of [
+      [alice, "alice"],
+      [bob, "bob"],
+    ] as const) {
+      for (const line of messages(work, name)) {
+        expect(line).toMatchObject({ from: id, name: "mallory" })
+        expect(String(line["msg_id"]).startsWith(`${id.slice(1)}.`)).toBe(true)
+      }
+      expect(text(work, name, "inbox.jsonl")).not.toContain(`"from":"${aliceId}"`)
+    }
+  })
+
+  it("row 17: nobody comes in under a key that is not its own", async () => {
+    const relay = await startRelay()
+    const alice = await startAgent(relay.url, "alice")
+    const shown = alice.must("identity", "--export", "--identity", alice.file("alice", "identity.json"))
+    const { did } = JSON.parse(shown) as { did: string }
+    const wire = await Wire.open(Number(new URL(relay.url).port))
+    wire.say({ type: "IDENTIFY", name: "alice", pubkey: did })
+    const { challenge_id } = await wire.next("CHALLENGE")
+    wire.say({ type: "VERIFY_IDENTITY", challenge_id, iat: 1_800_000_000, sig: "A".repeat(86) })
+    expect(await wire.next("ERROR")).toMatchObject({ code: "VERIFICATION_FAILED" })
+    expect(alice.status("alice")).toMatchObject({ connected: true })
+  })
+
+  it("row 17: a daemon drops what a relay says under a wrong sender, and logs it", async () => {
+    const relay = await FakeRelay.start()
+    const bob = await startAgent(relay.url, "bob")
+    const session = await relay.session()
+    const to = idOf(bob, "bob")
+    session.say(
+      msg("cccccccc.1", { to, content: "forged mail" }),
+      msg("cccccccc.2", { content: "forged post" }),
+      msg("bbbbbbbb.3", { to, content: "true" }),
+    )
+    await until("the true one", () => bob.contents("bob").includes("true"), waitMs)
+    expect(bob.contents("bob")).toEqual(["true"])
+    expect(text(bob, "bob", "inbox.jsonl")).not.toContain("forged")
+    expect(text(bob, "bob", "daemon.log").match(/sender-mismatch/g)).toHaveLength(2)
+  })
+
+  it("row 18: what a message is follows from its address, whatever else it says", async () => {
+    const relay = await startRelay()
+    const bob = await startAgent(relay.url, "bob", "--role", "reviewer")
+    const { wire, id } = await enter(relay, "mallory")
+    const bobId = idOf(bob, "bob")
+    const extra = {
+      ...{ channel: "#ops", agent: bobId, to_service: "reviewer", toService: "reviewer", role: "reviewer" },
+      ...{ task: "t1", seq: 99, replay: true, hops: 7, recipient: bobId },
+    }
+    wire.say({ ...extra, type: "MSG", to: "#general", content: "a post", id: "m1" })
+    wire.say({ ...extra, type: "MSG", to: bobId, content: "mail", id: "m2" })
+    await until("both", () => messages(bob, "bob").length === 2, waitMs)
+    const [post, mail] = messages(bob, "bob").sort((a, b) =>
+      String(a["msg_id"]).localeCompare(String(b["msg_id"])),
+    )
+    expect(post).toMatchObject({ to: "#general", content: "a post", from: id })
+    expect(mail).toMatchObject({ to: bobId, content: "mail", from: id })
+    for (const line of [post, mail]) {
+      for (const field of ["channel", "agent", "to_service", "toService", "task", "replay", "recipient"]) {
+        expect(line).not.toHaveProperty(field)
+      }
+    }
+    expect(post?.seq).not.toBe(99)
+    expect(bob.inbox("bob").filter(({ type }) => type === "TASK")).toEqual([])
+  })
+
+  it("row 19: what is malformed is refused with its reason, and reaches nobody, also later", async () => {
+    const relay = await startRelay()
+    const bob = await startAgent(relay.url, "bob")
+    const { wire } = await enter(relay, "mallory")
+    const malformed = [
+      ['{"type":"MSG","to":"#general","content":"evil"', /JSON/],
+      ['["MSG","#general","evil"]', /object/],
+      ['{"to":"#general","content":"evil"}', /type/],
+      ['{"type":"NONSENSE","to":"#general","content":"evil"}', /NONSENSE/],
+      ['{"type":"MSG","content":"evil"}', /\bto\b/],
+      ['{"type":"MSG","to":"#general"}', /content/],
+      ['{"type":"MSG","to":"general","content":"evil"}', /\bto\b/],
+      ['{"type":"MSG","to":["#general"],"content":"evil"}', /\bto\b/],
+      ['{"type":"MSG","to":"#general","content":{"evil":1}}', /content/],
+    ] as const
+    for (const [frame, reason] of malformed) {
+      wire.say(frame)
+      const error = await wire.next("ERROR")
+      expect([frame, error.code]).toEqual([frame, "INVALID_MSG"])
+      expect(error.message).toMatch(reason)
+    }
+    wire.say({ type: "MSG", to: "#general", content: "good", id: "m1" })
+    await until("the good one", () => bob.contents("bob").includes("good"), waitMs)
+    bob.must("daemon", "--stop", "--name", "bob")
+    bob.must("daemon", relay.url, "--background", "--name", "bob")
+    wire.say({ type: "MSG", to: "#general", content: "good again", id: "m2" })
+    await until("the other good one", () => bob.contents("bob").includes("good again"), waitMs)
+    expect(bob.contents("bob")).toEqual(["good", "good again"])
+    expect(text(bob, "bob", "inbox.jsonl")).not.toContain("evil")
+    expect((await wire.settle()).filter(({ type }) => type === "ERROR")).toEqual([])
+  })
+
+  it("row 19: a line that is malformed is kept aside with its reason, and is not tried again", async () => {
+    const relay = await startRelay()
+    const alice = await startAgent(relay.url, "alice")
+    const bob = await startAgent(relay.url, "bob")
+    const outbox = alice.file("alice", "outbox.jsonl")
+    appendFileSync(
+      outbox,
+      'evil {\n{"content":"evil"}\n{"to":"#general"}\n{"to":"#general","content":"good"}\n',
+    )
+    await until("the good one", () => bob.contents("bob").includes("good"), waitMs)
+    const rejected = () =>
+      text(alice, "alice", "rejected.jsonl")
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line) as { code: string; reason: string })
+    await until(
+      "the rejections",
+      () => existsSync(alice.file("alice", "rejected.jsonl")) && rejected().length === 3,
+    )
+    expect(rejected().map(({ code }) => code)).toEqual(["INVALID_MSG", "INVALID_MSG", "INVALID_MSG"])
+    expect(rejected()[1]?.reason).toMatch(/\bto\b/)
+    expect(rejected()[2]?.reason).toContain("content")
+    alice.must("daemon", "--stop", "--name", "alice")
+    alice.must("daemon", relay.url, "--background", "--name", "alice")
+    alice.must("send", "#general", "good again", "--name", "alice")
+    await until("the other good one", () => bob.contents("bob").includes("good again"), waitMs)
+    expect(bob.contents("bob")).toEqual(["good", "good again"])
+    expect(rejected()).toHaveLength(3)
+  })
+})
