@@ -10,8 +10,9 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     // Real processes and signals are under test; threads would share both.
     pool: "forks",
-    testTimeout: 20_000,
-    hookTimeout: 20_000,
+    // Tests wait for conditions, not for time: the limits are for machines that do much else.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     restoreMocks: true,
     unstubEnvs: true,
   },

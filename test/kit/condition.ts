@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises"
 export async function until<T>(
   what: string,
   probe: () => T | undefined | false | Promise<T | undefined | false>,
-  timeoutMs = 15_000,
+  timeoutMs = 45_000,
 ): Promise<T> {
   const deadline = performance.now() + timeoutMs
   for (;;) {

@@ -16,7 +16,7 @@ export interface Closing {
   readonly reason: string
 }
 
-const waitMs = 15_000
+const waitMs = 45_000
 const textOpcode = 1
 const closeOpcode = 8
 const pingOpcode = 9
