@@ -1,7 +1,7 @@
 import type { Clock, Timer } from "../base/clock.js"
 import type { Connection } from "../client/connection.js"
 import { Gcra } from "../guards/gcra.js"
-import { ChatError, isErrorCode } from "../protocol/errors.js"
+import { ChatError, type ErrorCode, isErrorCode } from "../protocol/errors.js"
 import { persistentIdPattern } from "../protocol/names.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 import type { AckLog } from "./acks.js"
@@ -14,6 +14,9 @@ const windowLines = 256
 const windowBytes = 1024 * 1024
 /** Share of the relay's rate that is used, so that jitter on the way does not break its limit. */
 const rateShare = 0.98
+/** How long others may still be on their way to a relay that forgot everybody: as long as it was away, and this. */
+const returnMs = 5_000
+const againMs = 1_000
 
 /** Where lines come from. */
 type LineSource = Pick<Outbox, "take" | "release" | "rejectLine">
@@ -46,6 +49,9 @@ export class OutboxPump {
   #pace = new Gcra({ ratePerSecond: 1, burst: 1 })
   #timer: Timer | undefined
   #isHindered = false
+  #serverId: string | undefined
+  #lostMs = 0
+  #gatheringUntilMs = 0
 
   constructor(outbox: LineSource, acks: Pick<AckLog, "append">, clock: Clock, events: PumpEvents) {
     this.#outbox = outbox
@@ -56,7 +62,13 @@ export class OutboxPump {
 
   /** A session is ready for lines. */
   attach(connection: Session): void {
-    const { rate_per_s, burst } = connection.welcome.limits
+    const { server_id, limits } = connection.welcome
+    const { rate_per_s, burst } = limits
+    const nowMs = this.#clock.monotonic()
+    if (this.#serverId !== undefined && this.#serverId !== server_id) {
+      this.#gatheringUntilMs = nowMs + (nowMs - this.#lostMs) + returnMs
+    }
+    this.#serverId = server_id
     this.#connection = connection
     this.#pace = new Gcra({ ratePerSecond: rate_per_s * rateShare, burst: Math.max(1, burst) })
     this.pump()
@@ -64,6 +76,7 @@ export class OutboxPump {
 
   /** The session is gone: whatever was not answered will be sent again, with the same ids. */
   detach(): void {
+    if (this.#connection !== undefined) this.#lostMs = this.#clock.monotonic()
     this.#connection = undefined
     this.#clearHindrance()
     this.#timer?.cancel()
@@ -137,14 +150,21 @@ export class OutboxPump {
       ...(message.hint === undefined ? {} : { hint: message.hint }),
       ...(message.candidates === undefined ? {} : { candidates: message.candidates }),
     })
-    if (code === "RATE_LIMITED" || code === "SHUTTING_DOWN" || code === "UNAVAILABLE") {
+    if (this.#isPassing(code)) {
       if (code === "UNAVAILABLE") this.#hinder(error)
       this.#refused.push(line)
-      this.#pause(message.retry_after_ms ?? 1_000)
+      this.#pause(message.retry_after_ms ?? againMs)
       return
     }
     this.#outbox.rejectLine(line, error)
     this.#events.onRejected(line, error)
+  }
+
+  /** Whether the same line may be taken later. */
+  #isPassing(code: ErrorCode): boolean {
+    // A relay that began anew knows only who came back before us: whom we wrote to may come right after.
+    if (code === "AGENT_NOT_FOUND") return this.#clock.monotonic() < this.#gatheringUntilMs
+    return code === "RATE_LIMITED" || code === "SHUTTING_DOWN" || code === "UNAVAILABLE"
   }
 
   #hinder(error: ChatError): void {

@@ -211,6 +211,34 @@ describe("the outbox pump", () => {
     expect(hindered.slice(3)).toEqual(["UNAVAILABLE", undefined])
   })
 
+  it("row 74: waits for those who come back to a relay that forgot everybody, and no longer", () => {
+    const { clock, pump, write, session, ids, rejected, settled } = pumpOf()
+    const unknown = { type: "ERROR", re: "a", code: "AGENT_NOT_FOUND", message: "to: not known" } as const
+    const anew = { ...session, welcome: { ...session.welcome, server_id: "relay-2" } }
+    pump.attach(session)
+    pump.detach()
+    clock.advance(2_000)
+    pump.attach(session)
+    write("x")
+    pump.answer({ ...unknown, re: "x" })
+    expect(rejected).toEqual(["x"])
+    pump.detach()
+    clock.advance(2_000)
+    pump.attach(anew)
+    write("a")
+    write("b")
+    pump.answer(unknown)
+    pump.answer(ack("b"))
+    clock.advance(1_000)
+    expect([ids(), rejected]).toEqual([["x", "a", "b", "a"], ["x"]])
+    pump.answer(ack("a"))
+    expect(settled).toHaveLength(3)
+    clock.advance(6_000)
+    write("c")
+    pump.answer({ ...unknown, re: "c" })
+    expect(rejected).toEqual(["x", "c"])
+  })
+
   it("tells whom a name meant, and what a question was answered by", () => {
     const { pump, write, session, acks } = pumpOf()
     pump.attach(session)
