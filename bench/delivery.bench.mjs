@@ -24,7 +24,7 @@ const settings = [
 ]
 const inFlight = 500
 const rounds = 3
-const floodMs = 500
+const floodMs = 400
 const single = { count: 300, pauseMs: 3 }
 const queued = 10_000
 /** What one mailbox of a relay in memory holds. */
@@ -32,6 +32,7 @@ const queuedInMemory = 1_000
 const writing = {
   bareSingle: "SQL alone, a transaction each",
   bareGrouped: "SQL alone, grouped like agentchat",
+  bareIds: "the same, and their ids",
   sql: "agentchat serve --data",
   bareJetStream: `JetStream alone, ${inFlight} in flight`,
   nats: "agentchat serve --backbone",
@@ -98,7 +99,7 @@ export async function run() {
     notes: [
       "a message counts when it was acknowledged and every member has it: everybody counts, two at each relay check that each comes once and in order",
       "SQL alone: the driver and the settings of the relay (write-ahead log, synchronous), one table, one insert for a message, which is as long as what the relay keeps",
-      "agentchat also keeps the ids of messages, so that one sent twice is one",
+      "their ids: by which a message that is sent twice is known to be one, as agentchat and JetStream know it",
       `JetStream alone: the library, stream and ids of the relay, a store on the same disk; nats-server ${natsVersion} itself writes to the disk later`,
       "echo: a bare WebSocket server sends the frame back; the direct message goes two such ways",
     ],
@@ -118,13 +119,22 @@ async function compareWrites(setting, defer) {
   const bareSql = await openSql(defer)
   const jetStream = await openJetStream(defer)
   /** @type {Writes} */
-  const found = { bareSingle: [], bareGrouped: [], sql: [], bareJetStream: [], nats: [], groups: [] }
+  const found = {
+    bareSingle: [],
+    bareGrouped: [],
+    bareIds: [],
+    sql: [],
+    bareJetStream: [],
+    nats: [],
+    groups: [],
+  }
   for (let round = -1; round < rounds; round++) {
     await sql.takeBatches()
     const { perSecond, textBytes: bytes } = await sqlTalkers.ask("flood", { ms: floodMs, inFlight })
     const { batches, appends } = await sql.takeBatches()
     const group = Math.max(1, Math.round(appends / batches))
     const grouped = await bareSql.ask("insert", { ms: floodMs, group, bytes })
+    const withIds = await bareSql.ask("insert", { ms: floodMs, group, bytes, hasIds: true })
     const singly = await bareSql.ask("insert", { ms: floodMs, group: 1, bytes })
     const shared = await natsTalkers.ask("flood", { ms: floodMs, inFlight })
     const published = await jetStream.ask("publish", { ms: floodMs, inFlight, bytes })
@@ -132,6 +142,7 @@ async function compareWrites(setting, defer) {
     if (round < 0) continue
     found.sql.push(perSecond / 1_000)
     found.bareGrouped.push(grouped / 1_000)
+    found.bareIds.push(withIds / 1_000)
     found.bareSingle.push(singly / 1_000)
     found.nats.push(shared.perSecond / 1_000)
     found.bareJetStream.push(published / 1_000)
@@ -152,6 +163,7 @@ function writeRows(columns) {
     ["messages in one group", ...columns.map(({ groups }) => spread(groups, 0))],
     ["--data / SQL, a transaction each", ...ratio("sql", "bareSingle")],
     ["--data / SQL, grouped", ...ratio("sql", "bareGrouped")],
+    ["--data / SQL, grouped, with ids", ...ratio("sql", "bareIds")],
     ["--backbone / JetStream", ...ratio("nats", "bareJetStream")],
   ]
 }

@@ -17,7 +17,10 @@ const Driver = /** @type {new (path: string) => Database} */ (createRequire(impo
 /** @type {Database} */
 let database
 /** @type {ReturnType<Database["prepare"]>} */
-let statement
+let intoLines
+/** @type {ReturnType<Database["prepare"]>} */
+let intoIds
+let inserted = 0
 
 const api = {
   /** @param {{ directory: string }} request */
@@ -27,15 +30,20 @@ const api = {
     database.prepare("pragma journal_mode = wal").all()
     database.exec("pragma synchronous = full")
     database.exec("create table line (seq integer primary key, value text not null)")
-    statement = database.prepare("insert into line (value) values (?)")
+    database.exec("create table seen (id text primary key, seq integer not null)")
+    intoLines = database.prepare("insert into line (value) values (?)")
+    intoIds = database.prepare("insert into seen (id, seq) values (?, ?) on conflict do nothing")
   },
-  /** Inserts for that long, so many in each transaction. @param {{ ms: number, group: number, bytes: number }} request */
-  insert({ ms, group, bytes }) {
+  /**
+   * Inserts for that long, so many in each transaction.
+   * @param {{ ms: number, group: number, bytes: number, hasIds?: boolean }} request - whether a line sent twice is one
+   */
+  insert({ ms, group, bytes, hasIds = false }) {
     const value = "x".repeat(bytes)
     const startMs = performance.now()
     let count = 0
     while (performance.now() - startMs < ms) {
-      insert(value, group)
+      insert(value, group, hasIds)
       count += group
     }
     return count / ((performance.now() - startMs) / 1_000)
@@ -45,7 +53,7 @@ const api = {
     const value = "x".repeat(bytes)
     const latencies = Array.from({ length: count }, () => {
       const startMs = performance.now()
-      insert(value, 1)
+      insert(value, 1, false)
       return performance.now() - startMs
     })
     return { p50: quantile(latencies, 0.5), p99: quantile(latencies, 0.99) }
@@ -53,9 +61,13 @@ const api = {
 }
 answer(api)
 
-/** @param {string} value @param {number} group */
-function insert(value, group) {
+/** @param {string} value @param {number} group @param {boolean} hasIds */
+function insert(value, group, hasIds) {
   database.exec("begin")
-  for (let i = 0; i < group; i++) statement.run(value)
+  for (let i = 0; i < group; i++) {
+    inserted++
+    if (hasIds) intoIds.run(`sender.${inserted}`, inserted)
+    intoLines.run(value)
+  }
   database.exec("commit")
 }
