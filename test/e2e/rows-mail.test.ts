@@ -115,7 +115,7 @@ describe("mail", { timeout: 120_000 }, () => {
       "the outage",
       () => {
         for (const [work, name] of agents) expect(isConnected(work, name)).toBe(false)
-        return performance.now() - killed > (isKept ? downMs : 3_000)
+        return performance.now() - killed > (isKept ? downMs : 1_000)
       },
       waitMs,
     )
