@@ -1,17 +1,14 @@
-import { AckPolicy } from "@nats-io/jetstream"
-import { createInbox, type Msg, nanos, nuid, type Subscription } from "@nats-io/transport-node"
+import { createInbox, type Msg, nanos, type Subscription } from "@nats-io/transport-node"
 import type { Timer } from "../base/clock.js"
 import { type NatsLink, toText } from "./nats-connection.js"
 import { type Delivery, toDelivery } from "./nats-delivery.js"
-import { startAt } from "./nats-stream.js"
+import { addConsumer, isAtLeader, maxPlaces, startAt } from "./nats-stream.js"
 
 /** NATS says at least this often that there is nothing new. */
 const heartbeatMs = 2_000
 /** So much silence means that the consumer is gone. */
 const silenceMs = 7_000
 const retryMs = 500
-/** NATS forgets a consumer whose reader is gone after this. */
-const inactiveMs = 10_000
 
 /** What is followed, and who is told. */
 export interface Followed {
@@ -40,6 +37,8 @@ export class NatsFollow {
   #sub: Subscription | undefined
   #delivered = 0
   #target: number | undefined
+  /** What comes before it is known whether the consumer is at the right place. */
+  #held: Msg[] | undefined
   #lastHeardMs = 0
   #timer: Timer | undefined
   #isClosed = false
@@ -99,7 +98,7 @@ export class NatsFollow {
     else this.#watch(heartbeatMs)
   }
 
-  async #begin(): Promise<void> {
+  async #begin(place = 1): Promise<void> {
     const generation = ++this.#generation
     this.#sub?.unsubscribe()
     this.#sub = undefined
@@ -107,17 +106,20 @@ export class NatsFollow {
     if (generation !== this.#generation) return
     this.#delivered = 0
     this.#target = undefined
+    this.#held = []
     const inbox = createInbox()
     const sub = this.#link.nc.subscribe(inbox, {
       callback: (error, message) => {
         if (generation !== this.#generation) return
-        if (error === null) this.#take(message)
-        else this.#gap()
+        if (error !== null) this.#gap()
+        else if (this.#held === undefined) this.#take(message)
+        else this.#held.push(message)
       },
     })
     this.#sub = sub
     try {
-      await this.#create(generation, inbox, from)
+      const isWellPlaced = await this.#create(generation, inbox, from, place)
+      if (!isWellPlaced && generation === this.#generation) await this.#begin(place + 1)
     } catch (error) {
       sub.unsubscribe()
       if (generation === this.#generation) this.#sub = undefined
@@ -125,24 +127,30 @@ export class NatsFollow {
     }
   }
 
-  async #create(generation: number, inbox: string, from: number | undefined): Promise<void> {
-    const info = await this.#link.jsm.consumers.add(this.#followed.stream, {
-      name: nuid.next(),
+  /** @returns false when the consumer should be at another place, and may be tried again */
+  async #create(
+    generation: number,
+    inbox: string,
+    from: number | undefined,
+    place: number,
+  ): Promise<boolean> {
+    const info = await addConsumer(this.#link, this.#followed.stream, {
       deliver_subject: inbox,
       filter_subject: this.#followed.filter,
-      ack_policy: AckPolicy.None,
       max_deliver: 1,
       idle_heartbeat: nanos(heartbeatMs),
       flow_control: true,
-      inactive_threshold: nanos(inactiveMs),
-      mem_storage: true,
-      num_replicas: 1,
       ...startAt(from),
     })
-    if (generation !== this.#generation) return
+    const isWellPlaced = place >= maxPlaces || (await isAtLeader(this.#link, info))
+    if (generation !== this.#generation || !isWellPlaced) return isWellPlaced
     this.#lastHeardMs = this.#link.clock.monotonic()
     this.#target = info.delivered.consumer_seq + info.num_pending
     this.#checkCaughtUp()
+    const held = this.#held ?? []
+    this.#held = undefined
+    for (const message of held) if (generation === this.#generation) this.#take(message)
+    return true
   }
 
   #take(message: Msg): void {

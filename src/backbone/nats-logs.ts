@@ -15,7 +15,16 @@ import { type NatsLink, toText, unavailable } from "./nats-connection.js"
 import type { Delivery } from "./nats-delivery.js"
 import { NatsFollow } from "./nats-follow.js"
 import { NatsPublisher } from "./nats-publisher.js"
-import { ensureStream, fetch, forget, isAnswer, natsCodes, type Pull, select } from "./nats-stream.js"
+import {
+  ensureStream,
+  fetch,
+  forget,
+  isAnswer,
+  natsCodes,
+  type Pull,
+  removeMessage,
+  select,
+} from "./nats-stream.js"
 
 /** When the relay took an entry; the acknowledgement of NATS does not tell when NATS did. */
 const takenHeader = "Agentchat-Ts"
@@ -26,6 +35,8 @@ const maxLooks = 12
 /** Pause before a node that was behind is asked again. */
 const lagMs = 100
 const maxLags = 40
+/** Entries removed one by one, yet not one after the other. */
+const removalsAtOnce = 64
 /** Headers and subject of an entry, at most. */
 const overheadBytes = 2_048
 
@@ -113,8 +124,20 @@ export class NatsLogs implements Logs {
 
   async trim(key: string, seq: number): Promise<void> {
     const filter = this.#subject(key)
-    if (seq < 1) return
-    await this.#link.run(() => this.#link.jsm.streams.purge(this.#stream, { filter, seq: seq + 1 }))
+    // Not `purge` up to a number: that of NATS 2.9 takes what is written meanwhile, too.
+    const removals: Promise<void>[] = []
+    try {
+      for (let from = 1; ; ) {
+        const next = await this.#next(filter, from)
+        if (next === undefined || next > seq) break
+        removals.push(this.#link.run(() => removeMessage(this.#link, this.#stream, next)))
+        if (removals.length === removalsAtOnce) await Promise.all(removals.splice(0))
+        from = next + 1
+      }
+    } finally {
+      await Promise.allSettled(removals)
+    }
+    await Promise.all(removals)
   }
 
   async drop(key: string): Promise<void> {
@@ -182,6 +205,14 @@ export class NatsLogs implements Logs {
     const { first_seq: first, last_seq: last } = info.state
     if (count === 0) return { first, last, newest: 0, count }
     return { first, last, newest: await this.#newest(subject), count }
+  }
+
+  /** The number of the first entry of a subject from a number on, as the leader of the stream knows it. */
+  async #next(subject: string, from: number): Promise<number | undefined> {
+    // Taken by NATS 2.9 and not known to the types of the library.
+    const request = { seq: from, next_by_subj: subject }
+    const next = await this.#link.run(() => this.#link.jsm.streams.getMessage(this.#stream, request))
+    return next?.seq
   }
 
   /** The number of the newest entry of a subject, as the leader of the stream knows it; 0 without any. */

@@ -1,5 +1,7 @@
 import {
   AckPolicy,
+  type ConsumerConfig,
+  type ConsumerInfo,
   DeliverPolicy,
   JetStreamApiError,
   type StreamConfig,
@@ -13,7 +15,10 @@ import { type Delivery, toDelivery } from "./nats-delivery.js"
 /** Codes of JetStream's own error table. */
 export const natsCodes = {
   noPeers: 10_005,
+  noMessage: 10_037,
   insufficient: 10_023,
+  noSequence: 10_043,
+  notDeleted: 10_057,
   streamExists: 10_058,
   streamNotFound: 10_059,
   wrongRevision: 10_071,
@@ -30,6 +35,8 @@ const idleConsumerMs = 10_000
 const fetchLookMs = 250
 /** A fetch that takes longer is given up. */
 const maxLooks = 20
+/** Places a consumer is tried at until it is at the leader. */
+export const maxPlaces = 12
 
 /** A stream as it is wanted; what is not named is left to NATS. */
 type WantedStream = Partial<StreamConfig> & { readonly name: string }
@@ -103,6 +110,15 @@ function isSame(is: unknown, wanted: unknown): boolean {
   return JSON.stringify(is ?? false) === JSON.stringify(wanted ?? false) || (!is && !wanted)
 }
 
+/** Removes one message, unless that is done already. */
+export async function removeMessage(link: NatsLink, stream: string, seq: number): Promise<void> {
+  try {
+    await link.jsm.streams.deleteMessage(stream, seq, false)
+  } catch (error) {
+    if (!isAnswer(error, natsCodes.noMessage, natsCodes.noSequence, natsCodes.notDeleted)) throw error
+  }
+}
+
 /** Which messages of a stream: of one subject from a number on, or the newest of each subject. */
 interface Selection {
   readonly stream: string
@@ -121,16 +137,38 @@ export interface Pull extends Selection {
 /** Finds out how many messages a selection has, ready to fetch them. */
 export async function select(link: NatsLink, selection: Selection): Promise<Pull> {
   const { stream, filter, from } = selection
-  const info = await link.jsm.consumers.add(stream, {
+  for (let tries = 1; ; tries++) {
+    const info = await addConsumer(link, stream, { filter_subject: filter, ...startAt(from) })
+    const pull = { ...selection, consumer: info.name, pending: info.num_pending }
+    if (tries === maxPlaces || (await isAtLeader(link, info))) return pull
+    forget(link, pull)
+  }
+}
+
+/** Adds a consumer that does not outlive its reader, wherever NATS puts it. */
+export function addConsumer(
+  link: NatsLink,
+  stream: string,
+  config: Partial<ConsumerConfig>,
+): Promise<ConsumerInfo> {
+  return link.jsm.consumers.add(stream, {
     name: nuid.next(),
-    filter_subject: filter,
     ack_policy: AckPolicy.None,
     inactive_threshold: nanos(idleConsumerMs),
     mem_storage: true,
     num_replicas: 1,
-    ...startAt(from),
+    ...config,
   })
-  return { ...selection, consumer: info.name, pending: info.num_pending }
+}
+
+/**
+ * Whether a consumer reads what the leader of its stream has. Another node may be behind, and one of NATS 2.9 that was
+ * killed lacks for good what it was about to write, without a word.
+ */
+export async function isAtLeader(link: NatsLink, { stream_name, cluster }: ConsumerInfo): Promise<boolean> {
+  if (cluster?.leader === undefined) return true
+  const { cluster: ofStream } = await link.jsm.streams.info(stream_name)
+  return cluster.leader === ofStream?.leader
 }
 
 /** Where a consumer starts. */

@@ -8,7 +8,7 @@ import { type NatsLink, toText } from "./nats-connection.js"
 import type { Delivery } from "./nats-delivery.js"
 import { NatsFollow } from "./nats-follow.js"
 import { checkSize } from "./nats-logs.js"
-import { ensureStream, fetch, isAnswer, natsCodes, select } from "./nats-stream.js"
+import { ensureStream, fetch, isAnswer, natsCodes, removeMessage, select } from "./nats-stream.js"
 import { TableWatch } from "./nats-watch.js"
 
 const operationHeader = "KV-Operation"
@@ -230,10 +230,9 @@ export class NatsTable implements Table {
     const nowMs = this.#link.clock.monotonic()
     const due = this.#marks.filter(({ dueMs }) => dueMs <= nowMs).slice(0, sweepBatch)
     try {
-      for (const { key, revision } of due) {
-        // Up to the mark and no further: a row that was written since stays.
-        const upTo = { filter: this.#subject(key), seq: revision + 1 }
-        await this.#link.run(() => this.#link.jsm.streams.purge(`KV_${this.#bucket}`, upTo))
+      for (const { revision } of due) {
+        // The mark alone: a row that was written since stays.
+        await this.#link.run(() => removeMessage(this.#link, `KV_${this.#bucket}`, revision))
         this.#marks.shift()
       }
     } catch {
