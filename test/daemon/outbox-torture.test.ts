@@ -129,7 +129,8 @@ function expectFewRepeats(ids: readonly string[]): void {
   const distinct: string[] = []
   for (const id of ids) {
     const at = lastAt.get(id)
-    if (at !== undefined) expect(distinct.length - at).toBeLessThanOrEqual(2 * hurried.windowLines)
+    // Each generation of the file has its own cursor, and here there is a new one every few hundred lines.
+    if (at !== undefined) expect(distinct.length - at).toBeLessThanOrEqual(4 * hurried.windowLines)
     else distinct.push(id)
     lastAt.set(id, distinct.length)
   }
