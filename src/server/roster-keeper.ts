@@ -91,7 +91,13 @@ export class RosterKeeper {
     return known
   }
 
-  /** A session began, or its agent is shown otherwise, or it came into a channel or left one. */
+  /** A session began: told without delay, so that its name means it also after a crash, and on other relays. */
+  began(session: Session): void {
+    this.changed(session)
+    this.#store?.hurry()
+  }
+
+  /** An agent is shown otherwise, or it came into a channel or left one. */
   changed(session: Session): void {
     const { agent } = session
     if (this.#store === undefined || (this.#relays === undefined && !agent.isPersistent)) return

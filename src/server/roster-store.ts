@@ -26,6 +26,7 @@ export class RosterStore {
   readonly #writing = new Map<AgentId, Promise<void>>()
   #timer: Timer | undefined
   #isFailing = false
+  #isHurried = false
 
   constructor(table: Table, clock: Clock, log: (line: string) => void) {
     this.#table = table
@@ -58,6 +59,16 @@ export class RosterStore {
   /** Has a row deleted, soon. */
   remove(id: AgentId): void {
     this.#wish(id, null)
+  }
+
+  /** Writes what was gathered at the end of this turn, unless the store has failed. */
+  hurry(): void {
+    if (this.#isFailing || this.#isHurried) return
+    this.#isHurried = true
+    queueMicrotask(() => {
+      this.#isHurried = false
+      this.#writeMore()
+    })
   }
 
   /** Writes all that was gathered, once; what fails now stays unwritten. */

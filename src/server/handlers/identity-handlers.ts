@@ -84,7 +84,7 @@ function admit(
   agent.introduce(message, house.keeper.claim(agent))
   session.admit(agent)
   house.hub.add(session)
-  house.keeper.changed(session)
+  house.keeper.began(session)
   house.options.log(`came: ${id} ${name} from ${session.remoteAddress}`)
   welcome(house, session, re)
   house.arrive(session)
