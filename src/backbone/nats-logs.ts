@@ -125,17 +125,19 @@ export class NatsLogs implements Logs {
   async trim(key: string, seq: number): Promise<void> {
     const filter = this.#subject(key)
     // Not `purge` up to a number: that of NATS 2.9 takes what is written meanwhile, too.
-    const removals: Promise<void>[] = []
-    try {
-      for (let from = 1; ; ) {
-        const next = await this.#next(filter, from)
-        if (next === undefined || next > seq) break
-        removals.push(this.#link.run(() => removeMessage(this.#link, this.#stream, next)))
-        if (removals.length === removalsAtOnce) await Promise.all(removals.splice(0))
-        from = next + 1
+    let removals: Promise<void>[] = []
+    for (let from = 1; ; ) {
+      const next = await this.#next(filter, from)
+      if (next === undefined || next > seq) break
+      const removal = this.#link.run(() => removeMessage(this.#link, this.#stream, next))
+      // It is waited for later, and may fail before.
+      removal.catch(() => {})
+      removals.push(removal)
+      if (removals.length === removalsAtOnce) {
+        await Promise.all(removals)
+        removals = []
       }
-    } finally {
-      await Promise.allSettled(removals)
+      from = next + 1
     }
     await Promise.all(removals)
   }
