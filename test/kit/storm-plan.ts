@@ -8,7 +8,7 @@ export interface StormLine {
   readonly serial: number
 }
 
-export type FaultKind = "relay" | "daemons" | "node" | "cut" | "blink"
+type FaultKind = "relay" | "daemons" | "node" | "cut" | "blink"
 
 /** Something that breaks when so many lines were accepted, and is mended so many lines later. */
 export interface Fault {
