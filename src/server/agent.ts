@@ -3,6 +3,7 @@ import type { Gcra } from "../guards/gcra.js"
 import type { AgentCard, PresenceState } from "../protocol/client-messages.js"
 import { type AgentId, type Nick, persistentIdPattern } from "../protocol/names.js"
 import type { RosterEntry, ServerMessage } from "../protocol/server-messages.js"
+import type { Lane } from "./lane.js"
 import { formatSender } from "./message-text.js"
 import type { Outgoing } from "./outgoing.js"
 import { payloadOf } from "./payload.js"
@@ -13,6 +14,8 @@ import type { SentIds } from "./sent-ids.js"
 export interface AgentMemory {
   readonly meter: Gcra
   readonly sent: SentIds
+  /** The way to a store. */
+  readonly lane: Lane
 }
 
 /** Direct messages on their way to an agent. */

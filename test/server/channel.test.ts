@@ -6,6 +6,7 @@ import { Agent } from "../../src/server/agent.js"
 import { Budget } from "../../src/server/budget.js"
 import { Channel } from "../../src/server/channel.js"
 import { FlushTick } from "../../src/server/flush-tick.js"
+import { Lane } from "../../src/server/lane.js"
 import { Outgoing } from "../../src/server/outgoing.js"
 import { payloadOf } from "../../src/server/payload.js"
 import { SentIds } from "../../src/server/sent-ids.js"
@@ -32,7 +33,11 @@ function channelNamed(name: string, tick: FlushTick): Channel {
 function agentAt(tick: FlushTick, name: string) {
   const socket = new FakeSocket()
   const owner = { isWritable: true, onOverflow: () => {} }
-  const memory = { meter: new Gcra({ ratePerSecond: 1, burst: 1 }), sent: new SentIds(1), mailbox: undefined }
+  const memory = {
+    meter: new Gcra({ ratePerSecond: 1, burst: 1 }),
+    sent: new SentIds(1),
+    lane: new Lane(new FakeClock()),
+  }
   const outgoing = new Outgoing(socket.socket, owner, tick, 1_000_000)
   return {
     socket,

@@ -6,6 +6,7 @@ import { type AgentId, type Nick, parseChannel } from "../../src/protocol/names.
 import type { ServerMessage } from "../../src/protocol/server-messages.js"
 import { Agent } from "../../src/server/agent.js"
 import { FlushTick } from "../../src/server/flush-tick.js"
+import { Lane } from "../../src/server/lane.js"
 import { Outgoing } from "../../src/server/outgoing.js"
 import { PresenceWindow } from "../../src/server/presence.js"
 import { SentIds } from "../../src/server/sent-ids.js"
@@ -105,7 +106,11 @@ describe("comings and goings", () => {
 function agentNamed(name: string): Agent {
   const socket = new Socket()
   const owner = { isWritable: false, onOverflow: () => {} }
-  const memory = { meter: new Gcra({ ratePerSecond: 1, burst: 1 }), sent: new SentIds(1) }
+  const memory = {
+    meter: new Gcra({ ratePerSecond: 1, burst: 1 }),
+    sent: new SentIds(1),
+    lane: new Lane(new FakeClock()),
+  }
   const outgoing = new Outgoing(socket, owner, new FlushTick(), 1)
   return new Agent(`@${name}` as AgentId, name as Nick, memory, outgoing, {
     clock: new FakeClock(),

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest"
 import { Gcra } from "../../src/guards/gcra.js"
 import type { AgentId } from "../../src/protocol/names.js"
+import { Lane } from "../../src/server/lane.js"
 import { Residents } from "../../src/server/residents.js"
 import { SentIds } from "../../src/server/sent-ids.js"
 import { FakeClock } from "../kit/fake-clock.js"
@@ -13,6 +14,7 @@ function residents(maxCount = 100) {
   const makeMemory = () => ({
     meter: new Gcra({ ratePerSecond: 1, burst: 1 }),
     sent: new SentIds(10),
+    lane: new Lane(new FakeClock()),
   })
   const forgotten: AgentId[] = []
   const known = new Residents(clock, maxCount, makeMemory, (gone) => forgotten.push(gone))

@@ -7,6 +7,7 @@ import type { AgentId, Nick } from "../../src/protocol/names.js"
 import { Agent } from "../../src/server/agent.js"
 import { FlushTick } from "../../src/server/flush-tick.js"
 import { Hub } from "../../src/server/hub.js"
+import { Lane } from "../../src/server/lane.js"
 import { Outgoing } from "../../src/server/outgoing.js"
 import { Roster } from "../../src/server/roster.js"
 import { RosterKeeper } from "../../src/server/roster-keeper.js"
@@ -59,7 +60,11 @@ class Station {
   enter(id: AgentId, ...channels: string[]): void {
     this.leave(id)
     const owner = { isWritable: false, onOverflow: () => {} }
-    const memory = { meter: new Gcra({ ratePerSecond: 1, burst: 1 }), sent: new SentIds(1) }
+    const memory = {
+      meter: new Gcra({ ratePerSecond: 1, burst: 1 }),
+      sent: new SentIds(1),
+      lane: new Lane(new FakeClock()),
+    }
     const outgoing = new Outgoing(new Socket(), owner, new FlushTick(), 1)
     const time = { clock: this.#clock, staleMs: 1 }
     const agent = new Agent(id, `n${id.slice(-2)}` as Nick, memory, outgoing, time)

@@ -136,11 +136,10 @@ function post(house: House, agent: Agent, message: Message, messageId: string): 
     return settled
   }
   const text = textOf(formatMessage(agent.sender, channel.name, marked, messageId, receipt))
-  return channel.history.append(messageId, text).then(({ seq, isDuplicate }) => ({
-    ...receipt,
-    seq,
-    ...(isDuplicate && { isRepeated: true }),
-  }))
+  const { history } = channel
+  return agent.memory.lane
+    .run(() => history.append(messageId, text))
+    .then(({ seq, isDuplicate }) => ({ ...receipt, seq, ...(isDuplicate && { isRepeated: true }) }))
 }
 
 /** Sends something to one agent: live, and if it has a key also into its mail until it confirms. */
@@ -160,8 +159,8 @@ function write(house: House, agent: Agent, message: Message, messageId: string):
     house.hand(to, payloadOf(text))
     return receipt
   }
-  return house.mail
-    .post(to, messageId, text)
+  return agent.memory.lane
+    .run(() => house.mail.post(to, messageId, text))
     .then(({ isDuplicate }) => ({ ...receipt, ...(isDuplicate && { isRepeated: true }) }))
 }
 
