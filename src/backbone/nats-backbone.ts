@@ -32,7 +32,7 @@ export async function connectNatsBackbone(options: NatsLinkOptions): Promise<Bac
 }
 
 async function begin(link: NatsLink): Promise<Backbone> {
-  const own = await link.within(() => NatsTable.open(link, ownTable))
+  const own = await NatsTable.open(link, ownTable)
   const id = await link.within(() => findId(own))
   return new NatsBackbone(link, own, id)
 }

@@ -8,6 +8,9 @@ import type { NatsAddress } from "./nats-address.js"
 /** Longest any operation takes; a single request to NATS gives up before. */
 const operationMs = 5_000
 const requestMs = 4_000
+/** The same for what is asked again soon: of several that make one stream at once, NATS leaves some without an answer. */
+const quickMs = 1_500
+const insistMs = 250
 /** How often JetStream is asked to take something, to know that it can. */
 const probeMs = 2_000
 /** A cut network is noticed after at most (maxPingsOut + 1) of these. */
@@ -32,10 +35,13 @@ export class NatsLink {
   readonly nc: NatsConnection
   readonly js: JetStreamClient
   readonly jsm: JetStreamManager
+  /** The same, sooner giving up; for what is tried again. */
+  readonly quickJsm: JetStreamManager
   readonly space: string
   readonly clock: Clock
   readonly log: (line: string) => void
   readonly #where: string
+  readonly #connectTimeoutMs: number
   readonly #reach = new Listeners<boolean>()
   readonly #reconnects = new Listeners<true>()
   readonly #waiting = new Set<(error: ChatError) => void>()
@@ -47,14 +53,17 @@ export class NatsLink {
   #probe: () => Promise<unknown> = () => Promise.resolve()
   #timer: Timer | undefined
 
-  private constructor(nc: NatsConnection, jsm: JetStreamManager, options: NatsLinkOptions) {
+  private constructor(nc: NatsConnection, managers: readonly JetStreamManager[], options: NatsLinkOptions) {
+    const [jsm, quickJsm] = managers as [JetStreamManager, JetStreamManager]
     this.nc = nc
     this.js = jetstream(nc, { timeout: requestMs })
     this.jsm = jsm
+    this.quickJsm = quickJsm
     this.space = options.space
     this.clock = options.clock
     this.log = options.log
     this.#where = options.address.where
+    this.#connectTimeoutMs = options.connectTimeoutMs
     void this.#followStatus()
   }
 
@@ -62,7 +71,8 @@ export class NatsLink {
   static async open(options: NatsLinkOptions): Promise<NatsLink> {
     const nc = await connectOnce(options)
     try {
-      return new NatsLink(nc, await jetstreamManager(nc, { timeout: requestMs, checkAPI: false }), options)
+      const manager = (timeout: number) => jetstreamManager(nc, { timeout, checkAPI: false })
+      return new NatsLink(nc, await Promise.all([manager(requestMs), manager(quickMs)]), options)
     } catch (error) {
       await nc.close()
       throw unreachable(options.address.where, error)
@@ -136,6 +146,30 @@ export class NatsLink {
         })
         .then(resolve, reject)
     })
+  }
+
+  /**
+   * Does `operation`, which must bear being done twice, again and again until it succeeds, as long as a connection
+   * may take at first. What fails meanwhile does not count as a loss.
+   * @param what - what is to be had by it, for the error
+   * @throws {ChatError} what the operation throws as such; UNAVAILABLE for everything else, at once while there
+   * is no connection
+   */
+  async insist<T>(what: string, operation: () => Promise<T>): Promise<T> {
+    const untilMs = this.clock.monotonic() + this.#connectTimeoutMs
+    for (;;) {
+      if (!this.#isConnected || this.#isClosed) throw unavailable()
+      try {
+        return await this.within(operation)
+      } catch (error) {
+        if (error instanceof ChatError && error.code !== "UNAVAILABLE") throw error
+        if (this.clock.monotonic() + insistMs > untilMs) {
+          const reason = toText(error)
+          throw unavailable(error, `NATS at ${this.#where} does not open ${what} (${reason})`)
+        }
+        await this.pause(insistMs)
+      }
+    }
   }
 
   /** Resolves after `ms`. */
@@ -276,8 +310,8 @@ export function unreachable(where: string, cause: unknown): ChatError {
 }
 
 /** The error of an operation that NATS does not answer now. */
-export function unavailable(cause?: unknown): ChatError {
-  return new ChatError("UNAVAILABLE", "the store cannot be reached now", {
+export function unavailable(cause?: unknown, message = "the store cannot be reached now"): ChatError {
+  return new ChatError("UNAVAILABLE", message, {
     retryAfterMs: probeMs,
     ...(cause === undefined ? {} : { cause }),
   })

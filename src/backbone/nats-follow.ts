@@ -55,7 +55,7 @@ export class NatsFollow {
    */
   async open(): Promise<void> {
     try {
-      await this.#link.run(() => this.#begin())
+      await this.#link.insist(this.#followed.stream, () => this.#begin())
     } catch (error) {
       this.close()
       throw error

@@ -62,7 +62,7 @@ export class NatsLogs implements Logs {
   static async open(link: NatsLink, name: string, keeping: Keeping): Promise<NatsLogs> {
     checkKey(name)
     const logs = new NatsLogs(link, name, keeping)
-    await link.run(() => logs.#ensure())
+    await link.insist(logs.#stream, () => logs.#ensure())
     link.onRestore(async () => {
       const { isNew } = await logs.#ensure()
       if (isNew) link.log(`nats: ${logs.#stream} was gone; it begins anew`)

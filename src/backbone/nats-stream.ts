@@ -48,45 +48,49 @@ export function isAnswer(error: unknown, ...codes: number[]): error is JetStream
 
 /**
  * Makes a stream, or brings the one there is into the wanted form as far as NATS allows. In a cluster it has three
- * copies where three nodes can take them.
+ * copies where three nodes can take them. Without an answer it may stand all the same: the next try finds it.
  * @returns whether it had to be made
  */
 export async function ensureStream(link: NatsLink, wanted: WantedStream): Promise<{ isNew: boolean }> {
   const found = await findStream(link, wanted.name)
-  if (found !== undefined) {
-    await adapt(link, found, wanted)
-    return { isNew: false }
-  }
-  try {
-    await addStream(link, wanted)
-    return { isNew: true }
-  } catch (error) {
-    // Another relay was faster, with another form.
-    if (isAnswer(error, natsCodes.streamExists)) return { isNew: false }
-    throw error
-  }
+  const isNew = found === undefined && (await addStream(link, wanted))
+  if (found !== undefined) await adapt(link, found, wanted)
+  // In a cluster a stream is there before it has a leader, and until then what is asked of it stays unanswered.
+  if (link.isClustered) await link.quickJsm.streams.getMessage(wanted.name, { seq: 1 })
+  return { isNew }
 }
 
 async function findStream(link: NatsLink, name: string): Promise<StreamInfo | undefined> {
   try {
-    return await link.jsm.streams.info(name)
+    return await link.quickJsm.streams.info(name)
   } catch (error) {
     if (isAnswer(error, natsCodes.streamNotFound)) return undefined
     throw error
   }
 }
 
-async function addStream(link: NatsLink, wanted: WantedStream): Promise<void> {
+/** @returns false when another relay was faster, with another form */
+async function addStream(link: NatsLink, wanted: WantedStream): Promise<boolean> {
+  try {
+    await addCopies(link, wanted)
+    return true
+  } catch (error) {
+    if (isAnswer(error, natsCodes.streamExists)) return false
+    throw error
+  }
+}
+
+async function addCopies(link: NatsLink, wanted: WantedStream): Promise<void> {
   if (link.isClustered) {
     try {
-      await link.jsm.streams.add({ ...wanted, num_replicas: wantedReplicas })
+      await link.quickJsm.streams.add({ ...wanted, num_replicas: wantedReplicas })
       return
     } catch (error) {
       if (!isAnswer(error, natsCodes.noPeers, natsCodes.insufficient, natsCodes.noReplicas)) throw error
       link.log(`nats: ${wanted.name} has one copy only (${toText(error)})`)
     }
   }
-  await link.jsm.streams.add({ ...wanted, num_replicas: 1 })
+  await link.quickJsm.streams.add({ ...wanted, num_replicas: 1 })
 }
 
 async function adapt(link: NatsLink, found: StreamInfo, wanted: WantedStream): Promise<void> {
@@ -97,7 +101,7 @@ async function adapt(link: NatsLink, found: StreamInfo, wanted: WantedStream): P
   }
   if (changes.length === 0) return
   try {
-    await link.jsm.streams.update(wanted.name, Object.fromEntries(changes))
+    await link.quickJsm.streams.update(wanted.name, Object.fromEntries(changes))
   } catch (error) {
     if (!(error instanceof JetStreamApiError)) throw error
     const names = changes.map(([name]) => name).join(", ")

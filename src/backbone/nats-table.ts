@@ -48,22 +48,23 @@ export class NatsTable implements Table {
   static async open(link: NatsLink, name: string): Promise<NatsTable> {
     checkKey(name)
     const bucket = `${link.space}_${name.replaceAll(".", "_")}`
-    return link.run(async () => {
+    const [table, earlier] = await link.insist(bucket, async () => {
       await ensureBucket(link, bucket)
       // Only the leader knows what was written last.
       const kv = await new Kvm(link.js).open(bucket, { allow_direct: false })
-      const table = new NatsTable(link, bucket, kv)
-      // What earlier relays left behind.
-      for (const { key, value, revision } of await table.#select()) {
-        if (value === undefined) table.#remember(key, revision)
-      }
-      link.onRestore(async () => {
-        const { isNew } = await ensureBucket(link, bucket)
-        if (isNew) link.log(`nats: the bucket ${bucket} was gone; it begins empty`)
-      })
-      table.#sweepLater()
-      return table
+      const made = new NatsTable(link, bucket, kv)
+      return [made, await made.#select()] as const
     })
+    // What earlier relays left behind.
+    for (const { key, value, revision } of earlier) {
+      if (value === undefined) table.#remember(key, revision)
+    }
+    link.onRestore(async () => {
+      const { isNew } = await ensureBucket(link, bucket)
+      if (isNew) link.log(`nats: the bucket ${bucket} was gone; it begins empty`)
+    })
+    table.#sweepLater()
+    return table
   }
 
   async get(key: string): Promise<Row | undefined> {

@@ -16,14 +16,15 @@ export interface NatsOptions {
   readonly clock: Clock
   /** Told when the store is lost, found again, or not as wished; never with credentials. */
   readonly log: (line: string) => void
-  /** Milliseconds until a connection and the first answer of JetStream must stand. */
+  /** Milliseconds until a connection and the first answer of JetStream must stand; also until one thing is opened. */
   readonly connectTimeoutMs?: number
 }
 
 /**
  * An engine that keeps everything in NATS JetStream (server 2.9 or newer), shared by every relay that names the
  * same servers and space. It reconnects for ever; while NATS or the quorum of its nodes is away, everything
- * rejects with UNAVAILABLE at once, and no call takes longer than 5 s.
+ * rejects with UNAVAILABLE at once, and no call takes longer than 5 s, but that opening a family or a table and
+ * beginning to listen try again for as long as the first connection may take.
  * @throws {ChatError} USAGE for an address or space of another form; UNREACHABLE when nothing answers in time
  */
 export async function openNatsBackbone(options: NatsOptions): Promise<Backbone> {

@@ -1,13 +1,47 @@
-import { beforeAll, describe, expect, it } from "vitest"
+import { beforeAll, describe, expect, it, onTestFinished } from "vitest"
 import type { Backbone } from "../../src/backbone/backbone.js"
 import { openNatsBackbone } from "../../src/backbone/nats.js"
 import { systemClock } from "../../src/base/clock.js"
 import { until } from "../kit/condition.js"
 import { type NatsServer, startNatsCluster } from "../kit/nats.js"
-import { patienceMs } from "./conformance-kit.js"
+import { patienceMs, plenty } from "./conformance-kit.js"
 import { isPresent, newSpace, testMs } from "./nats-kit.js"
 
 const rounds = 100
+
+describe.runIf(isPresent)("relays that begin at once", { timeout: testMs }, () => {
+  it("make what none of them finds, and each opens and follows all of it", async () => {
+    const nodes = await startNatsCluster(3)
+    onTestFinished(async () => {
+      await Promise.all(nodes.map((node) => node.dispose()))
+    }, patienceMs)
+    const relays = await Promise.all(
+      nodes.map(({ url }) =>
+        openNatsBackbone({ servers: url, clock: systemClock, log: () => {}, connectTimeoutMs: 60_000 }),
+      ),
+    )
+    onTestFinished(async () => {
+      await Promise.all(relays.map((relay) => relay.close()))
+    }, patienceMs)
+    expect(new Set(relays.map(({ id }) => id)).size).toBe(1)
+    const heard: string[] = []
+    const changed: string[] = []
+    const opened = await Promise.all(
+      relays.map(async (relay) => {
+        const [logs, table] = await Promise.all([relay.logs("channel", plenty), relay.table("agent")])
+        await logs.subscribe(({ value }) => void heard.push(value))
+        await table.watch(({ key }) => void changed.push(key))
+        const more = ["a", "b", "c"].map((name) => Promise.all([relay.logs(name, plenty), relay.table(name)]))
+        await Promise.all(more)
+        return { logs, table }
+      }),
+    )
+    await opened[0]?.logs.append("a", "id", "told")
+    await opened[1]?.table.put("told", "")
+    await until("all are told", () => heard.length >= 3 && changed.length >= 3, patienceMs)
+    expect([...heard, ...changed]).toEqual(Array.from({ length: 6 }, () => "told"))
+  })
+})
 
 describe.runIf(isPresent)("relays at different nodes of one NATS", { timeout: testMs }, () => {
   let nodes: NatsServer[] = []
@@ -26,12 +60,8 @@ describe.runIf(isPresent)("relays at different nodes of one NATS", { timeout: te
     }
   }, testMs)
 
-  /** One after the other: of several that make a stream at once, NATS 2.9 leaves some without an answer. */
-  const openEach = async <T>(open: (relay: Backbone) => Promise<T>): Promise<T[]> => {
-    const opened: T[] = []
-    for (const relay of relays) opened.push(await open(relay))
-    return opened
-  }
+  /** The same of every relay at once. */
+  const openEach = <T>(open: (relay: Backbone) => Promise<T>): Promise<T[]> => Promise.all(relays.map(open))
 
   it("change a row one after the other, however many try it at once", async () => {
     const tables = await openEach((relay) => relay.table("race"))
