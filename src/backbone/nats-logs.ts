@@ -15,16 +15,8 @@ import { type NatsLink, toText, unavailable } from "./nats-connection.js"
 import type { Delivery } from "./nats-delivery.js"
 import { NatsFollow } from "./nats-follow.js"
 import { NatsPublisher } from "./nats-publisher.js"
-import {
-  ensureStream,
-  fetch,
-  forget,
-  isAnswer,
-  natsCodes,
-  type Pull,
-  removeMessage,
-  select,
-} from "./nats-stream.js"
+import { NatsRemoval } from "./nats-removal.js"
+import { ensureStream, fetch, forget, isAnswer, natsCodes, type Pull, select } from "./nats-stream.js"
 
 /** When the relay took an entry; the acknowledgement of NATS does not tell when NATS did. */
 const takenHeader = "Agentchat-Ts"
@@ -35,8 +27,6 @@ const maxLooks = 12
 /** Pause before a node that was behind is asked again. */
 const lagMs = 100
 const maxLags = 40
-/** Entries removed one by one, yet not one after the other. */
-const removalsAtOnce = 64
 /** Headers and subject of an entry, at most. */
 const overheadBytes = 2_048
 
@@ -47,6 +37,7 @@ export class NatsLogs implements Logs {
   readonly #prefix: string
   readonly #keeping: Keeping
   readonly #publisher: NatsPublisher
+  readonly #removal: NatsRemoval
   readonly #listeners = new Listeners<LogEntry>()
   #following: Promise<NatsFollow> | undefined
 
@@ -55,6 +46,7 @@ export class NatsLogs implements Logs {
     this.#stream = `${link.space}_log_${name.replaceAll(".", "_")}`
     this.#prefix = `${link.space}.log.${name}.`
     this.#keeping = keeping
+    this.#removal = new NatsRemoval(link, this.#stream)
     this.#publisher = new NatsPublisher(link, (refusal) => (isFull(refusal) ? mailboxFull() : refusal))
   }
 
@@ -123,23 +115,7 @@ export class NatsLogs implements Logs {
   }
 
   async trim(key: string, seq: number): Promise<void> {
-    const filter = this.#subject(key)
-    // Not `purge` up to a number: that of NATS 2.9 takes what is written meanwhile, too.
-    let removals: Promise<void>[] = []
-    for (let from = 1; ; ) {
-      const next = await this.#next(filter, from)
-      if (next === undefined || next > seq) break
-      const removal = this.#link.run(() => removeMessage(this.#link, this.#stream, next))
-      // It is waited for later, and may fail before.
-      removal.catch(() => {})
-      removals.push(removal)
-      if (removals.length === removalsAtOnce) {
-        await Promise.all(removals)
-        removals = []
-      }
-      from = next + 1
-    }
-    await Promise.all(removals)
+    await this.#removal.upTo(this.#subject(key), seq)
   }
 
   async drop(key: string): Promise<void> {
@@ -207,14 +183,6 @@ export class NatsLogs implements Logs {
     const { first_seq: first, last_seq: last } = info.state
     if (count === 0) return { first, last, newest: 0, count }
     return { first, last, newest: await this.#newest(subject), count }
-  }
-
-  /** The number of the first entry of a subject from a number on, as the leader of the stream knows it. */
-  async #next(subject: string, from: number): Promise<number | undefined> {
-    // Taken by NATS 2.9 and not known to the types of the library.
-    const request = { seq: from, next_by_subj: subject }
-    const next = await this.#link.run(() => this.#link.jsm.streams.getMessage(this.#stream, request))
-    return next?.seq
   }
 
   /** The number of the newest entry of a subject, as the leader of the stream knows it; 0 without any. */

@@ -129,6 +129,8 @@ interface Selection {
   readonly filter: string
   /** First number that counts; absent: the newest of each subject. */
   readonly from?: number
+  /** Without what they say. */
+  readonly headersOnly?: boolean
 }
 
 /** Messages that wait to be fetched; give it to {@link fetch} or {@link forget}. */
@@ -140,9 +142,10 @@ export interface Pull extends Selection {
 
 /** Finds out how many messages a selection has, ready to fetch them. */
 export async function select(link: NatsLink, selection: Selection): Promise<Pull> {
-  const { stream, filter, from } = selection
+  const { stream, filter, from, headersOnly = false } = selection
+  const config = { filter_subject: filter, headers_only: headersOnly, ...startAt(from) }
   for (let tries = 1; ; tries++) {
-    const info = await addConsumer(link, stream, { filter_subject: filter, ...startAt(from) })
+    const info = await addConsumer(link, stream, config)
     const pull = { ...selection, consumer: info.name, pending: info.num_pending }
     if (tries === maxPlaces || (await isAtLeader(link, info))) return pull
     forget(link, pull)

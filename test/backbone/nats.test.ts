@@ -120,6 +120,23 @@ describe.runIf(isPresent)("nats", { timeout: testMs }, () => {
     }
   })
 
+  test("of many entries the older ones are cleared, and nothing else, also of what comes meanwhile", async () => {
+    const backbone = await open(server.url, newSpace())
+    const logs = await backbone.logs("inbox", { ...plenty, maxEntries: 10_000 })
+    const append = (id: string) => logs.append(id.startsWith("b") ? "b" : "a", id, id)
+    const ids = Array.from({ length: 2_400 }, (_, i) => `${i % 3 === 0 ? "b" : "a"}${i}`)
+    const appended = await Promise.all(ids.map(append))
+    const end = appended[2_000]?.seq ?? 0
+    const trims = ["a", "b", "a"].map((key) => logs.trim(key, end))
+    const later = await Promise.all(
+      Array.from({ length: 100 }, (_, i) => append(`${"ab"[i % 2]}-later-${i}`)),
+    )
+    await Promise.all(trims)
+    const left = [...(await logs.read("a", 0, 10_000)), ...(await logs.read("b", 0, 10_000))]
+    const wanted = [...appended, ...later].map(({ seq }) => seq).filter((seq) => seq > end)
+    expect(left.map(({ seq }) => seq).sort((x, y) => x - y)).toEqual(wanted.sort((x, y) => x - y))
+  })
+
   test("what is larger than NATS takes is refused, and the connection stands", async () => {
     const backbone = await open(server.url, newSpace())
     const logs = await backbone.logs("channel", plenty)
