@@ -17,6 +17,8 @@ const probeMs = 2_000
 const pingMs = 2_000
 const maxPingsOut = 2
 const redialMs = 250
+/** A node that is silent is given up for the next one after this. */
+const dialMs = 4_000
 
 /** What a connection is made of. */
 export interface NatsLinkOptions {
@@ -269,7 +271,7 @@ async function connectOnce({ address, connectTimeoutMs }: NatsLinkOptions): Prom
   const options: ConnectionOptions = {
     servers: [...address.servers],
     name: "agentchat relay",
-    timeout: connectTimeoutMs,
+    timeout: Math.min(connectTimeoutMs, dialMs),
     maxReconnectAttempts: -1,
     reconnectTimeWait: redialMs,
     reconnectJitter: redialMs,
