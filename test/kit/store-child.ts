@@ -1,4 +1,4 @@
-import { writeSync } from "node:fs"
+import process from "node:process"
 import { openSqliteBackbone } from "../../src/backbone/sqlite.js"
 import { systemClock } from "../../src/base/clock.js"
 
@@ -21,7 +21,7 @@ function append(n: number): void {
   // Below and above a page.
   const value = `${n} ${"x".repeat(n % 41 === 0 ? 50_000 : (n * 53) % 700)}`
   const kept = Promise.all([logs.append(key, `id-${n}`, value), table.put(key, String(n))])
-  void kept.then(() => writeSync(1, `${n}\n`))
+  void kept.then(() => process.stdout.write(`${n}\n`))
 }
 
 function appendSome(): void {
