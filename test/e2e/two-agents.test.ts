@@ -55,7 +55,7 @@ describe("two agents with nothing but a shell", () => {
     )
   })
 
-  it("do not hear themselves", async () => {
+  it("row 20: do not hear themselves", async () => {
     appendFileSync(alice.file("alice", "outbox.jsonl"), '{"to":"#general","content":"my own words"}\n')
     await until("bob hears", () => bob.contents("bob").includes("my own words"))
     expect(alice.contents("alice")).not.toContain("my own words")
