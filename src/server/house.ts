@@ -4,13 +4,7 @@ import type { Clock } from "../base/clock.js"
 import { Gcra } from "../guards/gcra.js"
 import { ChatError } from "../protocol/errors.js"
 import type { Limits } from "../protocol/limits.js"
-import {
-  type AgentId,
-  type AgentRef,
-  type ChannelPattern,
-  matchesChannel,
-  persistentIdPattern,
-} from "../protocol/names.js"
+import { type AgentId, type AgentRef, type ChannelPattern, persistentIdPattern } from "../protocol/names.js"
 import type { DeliveryState, ServerMessage } from "../protocol/server-messages.js"
 import type { Agent, AgentMemory } from "./agent.js"
 import { Bookmarks } from "./bookmarks.js"
@@ -27,6 +21,7 @@ import { Lane } from "./lane.js"
 import { MailRoom } from "./mail-room.js"
 import { authorOf, formatMessage, formatStored } from "./message-text.js"
 import { tellElsewhere, tellPresence } from "./neighbours.js"
+import { PatternIndex } from "./pattern-index.js"
 import { type Payload, payloadOf, textOf } from "./payload.js"
 import { Residents } from "./residents.js"
 import { Roster } from "./roster.js"
@@ -75,8 +70,7 @@ export class House {
   readonly channels: ChannelDirectory
   readonly tasks: TaskDesk
   readonly #bus: Bus
-  /** Sessions that want every channel of a pattern, also those to come. */
-  readonly #patterns = new Map<ChannelPattern, Set<Session>>()
+  readonly patterns = new PatternIndex()
   readonly #bootNonce = randomBytes(bootNonceBytes).toString("hex")
   #unnamedFrames = 0
 
@@ -197,7 +191,7 @@ export class House {
     if (agent === undefined) return
     for (const channel of session.channels) this.channels.abandon(channel, agent)
     session.channels.clear()
-    for (const pattern of session.patterns) this.unsubscribe(session, pattern)
+    this.patterns.drop(session)
     this.hub.remove(session)
     this.tasks.leave(agent)
     if (agent.isPersistent) {
@@ -263,21 +257,6 @@ export class House {
     else this.hand(to, payloadOf(text))
   }
 
-  /** Has `session` brought into every channel that fits, from now on. */
-  subscribe(session: Session, pattern: ChannelPattern): void {
-    session.patterns.add(pattern)
-    const sessions = this.#patterns.get(pattern)
-    if (sessions === undefined) this.#patterns.set(pattern, new Set([session]))
-    else sessions.add(session)
-  }
-
-  unsubscribe(session: Session, pattern: ChannelPattern): void {
-    session.patterns.delete(pattern)
-    const sessions = this.#patterns.get(pattern)
-    sessions?.delete(session)
-    if (sessions?.size === 0) this.#patterns.delete(pattern)
-  }
-
   /** What was said in a channel with a history goes to everybody in it but its author. */
   #publish(channel: Channel, text: string): void {
     channel.publish(this.hub.find(authorOf(text))?.agent, payloadOf(text))
@@ -298,11 +277,8 @@ export class House {
   }
 
   #bringIn(channel: Channel): void {
-    for (const [pattern, sessions] of this.#patterns) {
-      if (!matchesChannel(pattern, channel.name)) continue
-      for (const session of sessions) {
-        if (channel.isVisibleTo(session.agent.id)) this.#enter(session, channel, pattern)
-      }
+    for (const [session, pattern] of this.patterns.wanting(channel.name)) {
+      if (channel.isVisibleTo(session.agent.id)) this.#enter(session, channel, pattern)
     }
   }
 

@@ -117,7 +117,7 @@ async function enterPattern(
   if (session.patterns.size >= maxPatterns && !session.patterns.has(pattern)) {
     throw new ChatError("LIMIT_REACHED", `channel: at most ${maxPatterns} patterns`)
   }
-  house.subscribe(session, pattern)
+  house.patterns.add(session, pattern)
   const none = { agents: [], roster: [], count: 0, seq: 0, invite_only: false }
   session.send({ type: "JOINED", channel: pattern, ...none, pattern }, re)
   for (const channel of house.channels.visibleTo(session.agent.id)) {
@@ -131,7 +131,7 @@ async function leavePattern(house: House, session: Session, pattern: ChannelPatt
   if (!session.patterns.has(pattern)) {
     throw new ChatError("NOT_IN_CHANNEL", `channel: ${pattern} was not joined`)
   }
-  house.unsubscribe(session, pattern)
+  house.patterns.remove(session, pattern)
   for (const channel of session.brought) {
     if (!matchesChannel(pattern, channel.name) || isBrought(session, channel.name)) continue
     await leave(house, session, channel)
