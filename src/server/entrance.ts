@@ -72,8 +72,9 @@ export function enterChannel(
   const texts = channel.replay(entry.since, house.options.limits.bufferSize)
   const earliestTs = entry.since === undefined ? replayFrom(house, channel) : -Infinity
   for (const text of texts) {
-    if (!isWrittenBy(agent.id, text) && tsOf(text) >= earliestTs)
-      session.outgoing.send(payloadOf(formatReplay(text)))
+    // The time is looked for only where it decides: a member that returns may have ten thousand texts to come.
+    const isShown = earliestTs === -Infinity || tsOf(text) >= earliestTs
+    if (isShown && !isWrittenBy(agent.id, text)) session.outgoing.send(payloadOf(formatReplay(text)))
   }
   return undefined
 }
