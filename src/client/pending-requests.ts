@@ -20,6 +20,12 @@ export const answerTypes = {
   EXTEND: "ACK",
   DONE: "ACK",
   FAIL: "ACK",
+  PROPOSAL: "PROPOSAL",
+  ACCEPT: "ACCEPT",
+  REJECT: "REJECT",
+  COMPLETE: "COMPLETE",
+  DISPUTE: "DISPUTE",
+  LIST_PROPOSALS: "PROPOSALS",
   PING: "PONG",
 } as const satisfies Partial<Record<ClientType, ServerType>>
 

@@ -5,7 +5,12 @@ import {
   roleRefPattern,
   subscriptionPattern,
 } from "../protocol/names.js"
-import { deliveryStates, type ServerBodies, type ServerType } from "../protocol/server-messages.js"
+import {
+  dealStates,
+  deliveryStates,
+  type ServerBodies,
+  type ServerType,
+} from "../protocol/server-messages.js"
 
 /** Longest wait a relay may ask for, in milliseconds. */
 const maxWaitMs = 86_400_000
@@ -38,10 +43,11 @@ const flatChecks = {
   agents: listOf(isAgent),
   acked: (value: unknown) => value === "accepted" || value === "done",
   rung: (value: unknown) => (deliveryStates as readonly unknown[]).includes(value),
+  dealState: (value: unknown) => (dealStates as readonly unknown[]).includes(value),
   subscription: isSubscription,
   waitedFor: isWaitedFor,
   object: isObject,
-  parts: listOf(isObject),
+  objects: listOf(isObject),
 } as const satisfies Record<string, Check>
 
 const settingsKinds = {
@@ -68,6 +74,7 @@ const checks = {
       answered_ts: "time?",
       stale: "flag?",
       card: "object?",
+      did: "text?",
     }),
   ),
   channels: listOf(
@@ -79,6 +86,7 @@ const checks = {
       settings: "object?",
     }),
   ),
+  proposals: listOf(objectOf({ id: "text", state: "dealState", statements: "objects", names: "object" })),
   limits: objectOf({ frame_bytes: "count", rate_per_s: "time", burst: "count", buffer: "count" }),
 } as const
 
@@ -90,6 +98,22 @@ type FieldKinds<Body> = {
 }
 
 const comeAndGo = { channel: "channel", agent: "agent", name: "text", ts: "time", agents: "people?" } as const
+
+/** What every relayed statement has; whether it proves anything is for who signs and verifies to say. */
+const statement = {
+  re: "text?",
+  msg_id: "text",
+  name: "text",
+  state: "dealState",
+  v: "count",
+  id: "text",
+  from: "text",
+  to: "text",
+  ts: "time",
+  aud: "text",
+  sig: "text",
+} as const
+const answer = { ...statement, proposal_id: "text", prev: "text" } as const
 
 /**
  * What each field of a server message must be. Hand-written instead of a schema library: a one-shot
@@ -125,7 +149,7 @@ const fieldKinds = {
     name: "text",
     to: "address",
     content: "text",
-    parts: "parts?",
+    parts: "objects?",
     ts: "time",
     msg_id: "text",
     hops: "count",
@@ -156,7 +180,7 @@ const fieldKinds = {
     from: "agent",
     name: "text",
     content: "text",
-    parts: "parts?",
+    parts: "objects?",
     lease_ms: "wait",
     attempt: "count",
     ts: "time",
@@ -183,6 +207,21 @@ const fieldKinds = {
   },
   INVITE: { channel: "channel", from: "agent", name: "text", ts: "time" },
   DELIVERY: { msg_id: "text", state: "rung", by: "waitedFor", ts: "time", reason: "text?" },
+  PROPOSAL: {
+    ...statement,
+    task: "text",
+    amount: "text?",
+    currency: "text?",
+    payment_code: "text?",
+    terms: "text?",
+    expires: "count",
+    dispute_window: "count",
+  },
+  ACCEPT: { ...answer, payment_code: "text?" },
+  REJECT: { ...answer, reason: "text?" },
+  COMPLETE: { ...answer, proof: "text?" },
+  DISPUTE: { ...answer, reason: "text", fault: "text?" },
+  PROPOSALS: { re: "text?", list: "proposals", more: "flag?" },
   SESSION_DISPLACED: { reason: "text", ts: "time" },
   ERROR: {
     re: "text?",

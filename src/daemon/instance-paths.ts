@@ -6,6 +6,8 @@ export interface RootPaths {
   readonly root: string
   readonly gitignore: string
   readonly identity: string
+  readonly receipts: string
+  readonly ratings: string
   readonly daemons: string
   readonly host: string
   readonly hostLog: string
@@ -22,6 +24,7 @@ export interface InstancePaths {
   readonly segments: string
   readonly bookmarks: string
   readonly memory: string
+  readonly proposals: string
   readonly outbox: string
   readonly outboxDrop: string
   readonly outboxTaken: string
@@ -43,6 +46,8 @@ export function rootPaths(root: string): RootPaths {
     root: at(),
     gitignore: at(".gitignore"),
     identity: at("identity.json"),
+    receipts: at("receipts.jsonl"),
+    ratings: at("ratings.json"),
     daemons: at("daemons"),
     host: at("host.json"),
     hostLog: at("host.log"),
@@ -61,6 +66,7 @@ function instancePaths(dir: string, name: InstanceName, rootIdentity: string): I
     segments: at("inbox"),
     bookmarks: at("bookmarks.json"),
     memory: at("memory.json"),
+    proposals: at("proposals.jsonl"),
     outbox: at("outbox.jsonl"),
     outboxDrop: at("outbox.d"),
     outboxTaken: at("outbox.taken"),

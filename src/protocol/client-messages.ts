@@ -14,6 +14,7 @@ import {
   roleRefPattern,
   subscriptionPattern,
 } from "./names.js"
+import { proposalIdSchema, statementBodies } from "./statements.js"
 
 const nick = v.pipe(
   v.string(),
@@ -264,6 +265,43 @@ export const clientMessages = {
     answer: "ACK",
     summary: "gives a task back, for the next worker",
     body: v.object({ task, reason: v.optional(shortText(500)) }),
+  },
+  PROPOSAL: {
+    needs: "session",
+    answer: "PROPOSAL",
+    summary: "offers or asks for work, signed",
+    body: v.object(statementBodies.PROPOSAL),
+  },
+  ACCEPT: {
+    needs: "session",
+    answer: "ACCEPT",
+    summary: "takes a proposal, signed",
+    body: v.object(statementBodies.ACCEPT),
+  },
+  REJECT: {
+    needs: "session",
+    answer: "REJECT",
+    summary: "turns a proposal down, signed",
+    body: v.object(statementBodies.REJECT),
+  },
+  COMPLETE: {
+    needs: "session",
+    answer: "COMPLETE",
+    summary: "says that an accepted proposal is carried out, signed",
+    body: v.object(statementBodies.COMPLETE),
+  },
+  DISPUTE: {
+    needs: "session",
+    answer: "DISPUTE",
+    summary: "says that it is not, or not as agreed, signed",
+    body: v.object(statementBodies.DISPUTE),
+  },
+  LIST_PROPOSALS: {
+    needs: "session",
+    answer: "PROPOSALS",
+    summary:
+      "lists one's own proposals, oldest change first: one of them, or those that changed since a time",
+    body: v.object({ proposal: v.optional(proposalIdSchema), since: v.optional(count) }),
   },
   PING: { needs: "nothing", answer: "PONG", summary: "asks for a sign of life", body: v.object({}) },
 } as const satisfies Record<

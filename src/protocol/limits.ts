@@ -67,6 +67,15 @@ export const defaultLimits = {
   leaseMs: 60_000,
   /** Times a task is given to a worker; after that it is given up. */
   taskAttempts: 5,
+  /** Proposals a relay keeps, and those of them that one agent made. */
+  proposals: 100_000,
+  agentProposals: 1_000,
+  /** Milliseconds by which the time of a statement may differ from the relay's clock. */
+  statementSkewMs: 300_000,
+  /** Milliseconds for which a relay keeps a proposal after nothing can be said in it any more. */
+  closedProposalMs: 86_400_000,
+  /** Milliseconds for which it keeps one that was accepted and never ended. */
+  openProposalMs: 365 * 86_400_000,
 } as const
 
 /** {@link defaultLimits} with an operator's changes. */

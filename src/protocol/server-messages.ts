@@ -1,4 +1,6 @@
 import type { AgentCard } from "./client-messages.js"
+import type { Statement } from "./statements.js"
+import type { Verb } from "./verbs.js"
 
 /** An agent as JOINED and AGENTS list it. Times are milliseconds since the Unix epoch. */
 export interface RosterEntry {
@@ -19,6 +21,8 @@ export interface RosterEntry {
   /** It says `working`, and has neither read, said nor changed anything for two minutes. */
   readonly stale?: boolean
   readonly card?: AgentCard
+  /** did:key of a persistent identity, where one agent is asked for: `id` is its fingerprint. */
+  readonly did?: string
 }
 
 /** What a channel tells a newcomer; absent where nobody said anything. */
@@ -59,6 +63,34 @@ export interface ChannelEntry {
 export const deliveryStates = ["mirrored", "retrieved", "claimed", "failed"] as const
 /** One of {@link deliveryStates}. */
 export type DeliveryState = (typeof deliveryStates)[number]
+
+/** States of a deal; which step leads where stands in `doc/protocol.md`. */
+export const dealStates = ["pending", "accepted", "rejected", "expired", "completed", "disputed"] as const
+/** One of {@link dealStates}. */
+export type DealState = (typeof dealStates)[number]
+
+/** A deal as PROPOSALS lists it. */
+export interface ProposalEntry {
+  readonly id: string
+  readonly state: DealState
+  /** Its signed statements, each the answer to the one before. */
+  readonly statements: readonly Statement[]
+  /** What its parties were called when they last said something in it, by agent id. */
+  readonly names: Readonly<Record<string, string>>
+}
+
+/** A signed statement on its way to both parties: its own members, and these. */
+interface Relayed {
+  re?: string
+  /** What the relay confirms it by. */
+  msg_id: string
+  /** What `from` calls itself. */
+  name: string
+  /** Of the deal, after this statement. */
+  state: DealState
+}
+
+type RelayedStatement<V extends Verb> = Relayed & Omit<Statement<V>, "type">
 
 /** Fields of each message a relay sends; `ts` is milliseconds since the Unix epoch, `re` the id of the frame answered. */
 export interface ServerBodies {
@@ -163,6 +195,13 @@ export interface ServerBodies {
   }
   INVITE: { channel: string; from: string; name: string; ts: number }
   DELIVERY: { msg_id: string; state: DeliveryState; by: string; ts: number; reason?: string }
+  PROPOSAL: RelayedStatement<"PROPOSAL">
+  ACCEPT: RelayedStatement<"ACCEPT">
+  REJECT: RelayedStatement<"REJECT">
+  COMPLETE: RelayedStatement<"COMPLETE">
+  DISPUTE: RelayedStatement<"DISPUTE">
+  /** With `more`, ask again from the last statement's time on. */
+  PROPOSALS: { re?: string; list: readonly ProposalEntry[]; more?: boolean }
   SESSION_DISPLACED: { reason: string; ts: number }
   ERROR: {
     re?: string
@@ -194,6 +233,12 @@ export const serverMessages = {
   PRESENCE_CHANGED: "somebody who shares a channel does something else now",
   INVITE: "you may join an invite-only channel",
   DELIVERY: "a rung of the delivery ladder was reached",
+  PROPOSAL: "somebody offers or asks for work",
+  ACCEPT: "a proposal is taken",
+  REJECT: "a proposal is turned down",
+  COMPLETE: "a deal is carried out, says one of the two",
+  DISPUTE: "a deal is not carried out as agreed, says one of the two",
+  PROPOSALS: "your proposals, with all that was signed",
   SESSION_DISPLACED: "your identity connected elsewhere; this session ends",
   ERROR: "your request was refused",
   PONG: "a sign of life",

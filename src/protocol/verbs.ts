@@ -1,0 +1,14 @@
+/** The five acts of a deal between two agents. */
+export const verbs = ["PROPOSAL", "ACCEPT", "REJECT", "COMPLETE", "DISPUTE"] as const
+/** One of {@link verbs}. */
+export type Verb = (typeof verbs)[number]
+
+/** Whom a dispute holds to be at fault, as seen by who writes it. */
+export const faults = ["self", "other", "mutual"] as const
+/** One of {@link faults}. */
+export type Fault = (typeof faults)[number]
+
+/** Whether `text` is one of {@link verbs}. */
+export function isVerb(text: string): text is Verb {
+  return (verbs as readonly string[]).includes(text)
+}
