@@ -1,3 +1,4 @@
+import { dealRules } from "../../src/proposals/deal-rules.js"
 import { clientMessages } from "../../src/protocol/client-messages.js"
 import { errorSpecs } from "../../src/protocol/errors.js"
 import { closeCodes, defaultLimits } from "../../src/protocol/limits.js"
@@ -21,6 +22,20 @@ export const docTables: Record<string, () => string> = {
     table(
       ["type", "what it says"],
       Object.entries(serverMessages).map(([type, summary]) => [code(type), summary]),
+    ),
+  "deal-rules": () =>
+    table(
+      ["state", "act", "by", "leads to", "within"],
+      [
+        ...dealRules.map(({ state, verb, by, next, until }) => [
+          code(state),
+          code(verb),
+          by,
+          code(next),
+          until === undefined ? "–" : code(until),
+        ]),
+        [code("pending"), "–", "the clock", code("expired"), `after ${code("expires")}`],
+      ],
     ),
   errors: () =>
     table(
