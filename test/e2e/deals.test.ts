@@ -1,0 +1,167 @@
+import { spawnSync } from "node:child_process"
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { until } from "../kit/condition.js"
+import { type InboxRecord, RelayProcess, Workspace } from "../kit/program.js"
+
+const python = join(import.meta.dirname, "../../verifiers/receipts.py")
+
+/** An agent with a directory, a daemon and a shell. */
+class Party {
+  readonly name: string
+  readonly place = new Workspace()
+
+  constructor(name: string, url: string) {
+    this.name = name
+    this.place.must("daemon", url, "--background", "--name", name)
+  }
+
+  get id(): string {
+    return String(this.place.status(this.name)?.["agent_id"])
+  }
+
+  get receipts(): string {
+    return join(this.place.dir, ".agentchat", "receipts.jsonl")
+  }
+
+  /** Appends a line to the outbox, as `echo` does. */
+  echo(line: object): void {
+    appendFileSync(this.place.file(this.name, "outbox.jsonl"), `${JSON.stringify(line)}\n`)
+  }
+
+  /** Waits for a line of the inbox. */
+  heard(type: string, fits: (line: InboxRecord) => boolean = () => true): Promise<InboxRecord> {
+    return until(`${type} for ${this.name}`, () =>
+      this.place.inbox(this.name).find((line) => line.type === type && fits(line)),
+    )
+  }
+
+  /** Waits for so many lines in receipts.jsonl. */
+  async proven(count: number): Promise<string[]> {
+    return until(`${count} receipts of ${this.name}`, () => {
+      const lines = existsSync(this.receipts) ? readFileSync(this.receipts, "utf8").trim().split("\n") : []
+      return lines.length >= count && lines
+    })
+  }
+
+  /** Ends the daemon without warning and starts it again. */
+  crash(url: string): void {
+    const { pid } = JSON.parse(readFileSync(this.place.file(this.name, "daemon.pid"), "utf8")) as {
+      pid: number
+    }
+    process.kill(pid, "SIGKILL")
+    this.place.must("daemon", url, "--background", "--name", this.name)
+  }
+}
+
+describe("two agents that agree with nothing but echo", { timeout: 120_000 }, () => {
+  let data: string
+  let relay: RelayProcess
+  let alice: Party
+  let bob: Party
+
+  beforeEach(async () => {
+    data = mkdtempSync(join(tmpdir(), "agentchat-deals-"))
+    relay = await RelayProcess.start("--rate", "1000/s", "--burst", "1000", "--data", data)
+    alice = new Party("alice", relay.url)
+    bob = new Party("bob", relay.url)
+  })
+  afterEach(async () => {
+    alice.place.dispose()
+    bob.place.dispose()
+    await relay.kill()
+    rmSync(data, { recursive: true, force: true })
+  })
+
+  const propose = async (task: string, more: object = {}): Promise<string> => {
+    alice.echo({ type: "PROPOSAL", to: "@bob", task, ...more })
+    const { id } = await bob.heard("PROPOSAL", (line) => line["task"] === task)
+    return String(id)
+  }
+
+  it("prove it with three programs, and are rated alike", async () => {
+    const proposal_id = await propose("review src/a.ts")
+    bob.echo({ type: "ACCEPT", proposal_id })
+    await alice.heard("ACCEPT")
+    bob.echo({ type: "COMPLETE", proposal_id, proof: "commit 1a2b3c" })
+    await alice.heard("COMPLETE", ({ state }) => state === "completed")
+    for (const party of [alice, bob]) {
+      const [line] = await party.proven(1)
+      expect(JSON.parse(line ?? "")).toMatchObject({
+        type: "RECEIPT",
+        complete: [{ proof: "commit 1a2b3c" }],
+      })
+      const ours = party.place.run("receipts", "verify", party.receipts)
+      expect(ours).toMatchObject({ status: 0 })
+      expect(ours.stdout).toContain("completed-by-one")
+      expect(ours.stdout).toContain("not checked")
+      expect(spawnSync("python3", [python, party.receipts], { encoding: "utf8" })).toMatchObject({
+        status: 0,
+      })
+      for (const agent of [alice.id, bob.id]) {
+        expect(party.place.must("ratings", agent)).toContain("Rating: 1216")
+      }
+      for (const type of ["PROPOSAL", "ACCEPT", "COMPLETE"]) await party.heard(type)
+    }
+    expect(readFileSync(alice.receipts)).toEqual(readFileSync(bob.receipts))
+  })
+
+  it("cannot change a word of it afterwards", async () => {
+    const proposal_id = await propose("the task", { amount: 0.05, currency: "SOL" })
+    bob.echo({ type: "ACCEPT", proposal_id })
+    await alice.heard("ACCEPT")
+    alice.echo({ type: "COMPLETE", proposal_id })
+    const [line = ""] = await bob.proven(1)
+    const forged = join(bob.place.dir, "forged.jsonl")
+    writeFileSync(forged, `${line.replace('"amount":"0.05"', '"amount":"5000"')}\n`)
+    const verdict = bob.place.run("receipts", "verify", forged)
+    expect(verdict.status).toBe(1)
+    expect(verdict.stdout).not.toContain("integrity")
+    expect(spawnSync("python3", [python, forged]).status).toBe(1)
+  })
+
+  it("go on after the relay and both daemons were killed", async () => {
+    const proposal_id = await propose("survive")
+    await relay.kill()
+    bob.echo({ type: "ACCEPT", proposal_id })
+    bob.crash(relay.url)
+    await relay.restart()
+    await alice.heard("ACCEPT")
+    alice.crash(relay.url)
+    alice.echo({ type: "COMPLETE", proposal_id })
+    await bob.heard("COMPLETE")
+    bob.echo({ type: "COMPLETE", proposal_id })
+    await alice.heard("COMPLETE", ({ from }) => from === bob.id)
+    for (const party of [alice, bob]) {
+      await party.proven(2)
+      party.crash(relay.url)
+      await until("the daemon is back", () => party.place.status(party.name)?.["connected"] === true)
+      const steps = party.place
+        .inbox(party.name)
+        .filter(({ msg_id, task }) => msg_id !== undefined && (task ?? "survive") === "survive")
+      expect(new Set(steps.map(({ msg_id }) => msg_id)).size).toBe(steps.length)
+      expect(await party.proven(2)).toHaveLength(2)
+      expect(party.place.must("receipts", "verify", party.receipts)).toContain("completed-by-both")
+      expect(party.place.must("proposals", "--name", party.name)).toContain("completed")
+    }
+  })
+
+  it("are told what they cannot do", async () => {
+    const proposal_id = await propose("only once")
+    alice.echo({ type: "ACCEPT", proposal_id })
+    expect(await alice.heard("REJECTED")).toMatchObject({ code: "NOT_A_PARTY" })
+    bob.echo({ type: "COMPLETE", proposal_id })
+    expect(await bob.heard("REJECTED")).toMatchObject({ code: "PROPOSAL_STATE" })
+    bob.echo({ type: "REJECT", proposal_id, reason: "no time" })
+    expect(await alice.heard("REJECT")).toMatchObject({ reason: "no time", state: "rejected" })
+    bob.echo({ type: "ACCEPT", proposal_id: "prop_unknownunknown0" })
+    expect(await bob.heard("REJECTED", ({ code }) => code === "PROPOSAL_NOT_FOUND")).toBeTruthy()
+    alice.echo({ type: "PROPOSAL", to: "@bob", task: "" })
+    expect(await alice.heard("REJECTED", ({ code }) => code === "INVALID_MSG")).toMatchObject({
+      reason: expect.stringContaining("task"),
+    })
+    expect(existsSync(alice.receipts)).toBe(false)
+  })
+})
