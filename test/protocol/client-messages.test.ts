@@ -10,6 +10,16 @@ function refusal(text: string): string {
   return result.refused.error.message
 }
 
+const signed = {
+  v: 1,
+  from: "did:key:z6MkqtSVSVdNZT6DEm9JtdspNbaW2VkgkzAR9YkhhUZzR7vo",
+  to: "did:key:z6MkfUWmkhRfHPg3Yg6HyjJ3WGMiQ8LvZCwx3X2f7V7eaBCk",
+  ts: 1_800_000_000_000,
+  aud: "s1",
+  sig: "a..b",
+} as const
+const answer = { ...signed, proposal_id: "prop_k3v5abcd", prev: "a".repeat(43) } as const
+
 /** One whole example of every message there is. */
 const examples = {
   IDENTIFY: { name: "bob", pubkey: "did:key:z6Mk", role: "reviewer", card: { skills: [] } },
@@ -41,6 +51,21 @@ const examples = {
   EXTEND: { task: "x.1" },
   DONE: { task: "x.1", content: "done" },
   FAIL: { task: "x.1", reason: "no" },
+  PROPOSAL: {
+    ...signed,
+    task: "review src",
+    currency: "SOL",
+    payment_code: "PM8T",
+    terms: "two days",
+    amount: "0.05",
+    expires: 300,
+    dispute_window: 604_800,
+  },
+  ACCEPT: { ...answer, payment_code: "PM8T" },
+  REJECT: { ...answer, reason: "no time" },
+  COMPLETE: { ...answer, proof: "tx:5abc" },
+  DISPUTE: { ...answer, reason: "never came", fault: "other" },
+  LIST_PROPOSALS: { proposal: "prop_k3v5abcd", since: 1 },
   PING: {},
 } as const satisfies Record<keyof typeof clientMessages, object>
 
@@ -51,7 +76,7 @@ describe("client messages", () => {
   })
 
   it.each(Object.entries(examples))("%s drops unknown fields", (type, fields) => {
-    const result = parseClientMessage(JSON.stringify({ type, ...fields, from: "@forged", extra: 1 }))
+    const result = parseClientMessage(JSON.stringify({ from: "@forged", extra: 1, type, ...fields }))
     expect(result).toEqual({ message: { type, ...fields } })
   })
 
@@ -96,6 +121,12 @@ describe("client messages", () => {
     ['{"type":"JOIN","channel":"#a","since":1.5}', "JOIN.since: must be a whole number"],
     ['{"type":"SET_PRESENCE","status":"offline"}', /^SET_PRESENCE.status: must be one of idle/],
     ['{"type":"RECEIVED","up_to":{"x":1}}', /^RECEIVED.up_to/],
+    [
+      '{"type":"LIST_PROPOSALS","proposal":"p 1"}',
+      "LIST_PROPOSALS.proposal: must be 8-64 letters, digits, _ or -",
+    ],
+    ['{"type":"ACCEPT","v":2}', "ACCEPT.v: must be 1"],
+    ['{"type":"PROPOSAL","v":1,"from":"@bob"}', "PROPOSAL.from: must be a did:key"],
   ])("%s is refused by name", (text, message) => {
     expect(refusal(text)).toMatch(message)
   })
