@@ -10,6 +10,7 @@ import { confirm, type Mark, markOf } from "./confirmations.js"
 import { DaemonLog } from "./daemon-log.js"
 import { DaemonMemory } from "./daemon-memory.js"
 import type { DaemonHost, DaemonOptions } from "./daemon-options.js"
+import { Entrance } from "./entrance.js"
 import { HeldTasks } from "./held-tasks.js"
 import { Inbox } from "./inbox.js"
 import type { InstancePaths } from "./instance-paths.js"
@@ -25,9 +26,6 @@ import { OwnPresence } from "./own-presence.js"
 import { RelayLink } from "./relay-link.js"
 import { StatusBoard } from "./status-board.js"
 import { UnreadMail } from "./unread-mail.js"
-
-/** Refusals of a channel that later tries may not meet. */
-const passing: ReadonlySet<string> = new Set(["UNAVAILABLE", "TIMEOUT", "RATE_LIMITED", "SHUTTING_DOWN"])
 
 /** One identity's connection mirrored to files. */
 export class Daemon {
@@ -49,8 +47,7 @@ export class Daemon {
   readonly #unread: UnreadMail
   readonly #ladder: Ladder
   readonly #cursorProblems: OutboxProblems
-  /** Channels and patterns that this session could not enter yet. */
-  #unentered: ReadonlySet<string> = new Set()
+  readonly #entrance: Entrance
   readonly #outcomes: LineOutcomes
 
   /** Opens every file. The pid file must be held by the caller. */
@@ -84,6 +81,7 @@ export class Daemon {
     })
     this.#inbox = this.#openInbox(paths, clock)
     this.#news = new News(this.#inbox, this.#log, clock)
+    this.#entrance = this.#makeEntrance(log)
     this.#outbox = this.#openOutbox(paths, clock)
     this.#acks = AckLog.open(paths.acks, (problem) => {
       this.#status.setProblem("acks", problem)
@@ -143,7 +141,7 @@ export class Daemon {
     this.#lookAtReaders()
     this.#save()
     this.#pump.pump()
-    this.#enterRest()
+    this.#entrance.enterRest()
     this.#publish()
   }
 
@@ -177,6 +175,19 @@ export class Daemon {
       onPressure: (full) => {
         if (full) this.#link.connection?.pause()
         else this.#link.connection?.resume()
+      },
+    })
+  }
+
+  #makeEntrance(log: (line: string) => void): Entrance {
+    return new Entrance(this.#memberships, {
+      log,
+      onEntered: (later) => {
+        this.#status.setProblem("channels", later)
+        this.#save()
+      },
+      onRefused: (name, error) => {
+        this.#news.notice(error.code, `cannot join ${name}: ${error.message}`)
       },
     })
   }
@@ -234,39 +245,18 @@ export class Daemon {
     void this.#presence.repeat(connection)
     this.#tasks.attach(connection)
     this.#unread.attach(connection)
-    await this.#enter(connection)
+    await this.#entrance.attach(connection)
     if (this.#link.connection !== connection) return
     this.#pump.attach(connection)
     this.#publish()
     this.#status.flush()
   }
 
-  async #enter(connection: Connection, only?: ReadonlySet<string>): Promise<void> {
-    const failures = await this.#memberships.enterAll(connection, only)
-    if (this.#link.connection !== connection) return
-    const later = [...failures].filter(([, error]) => passing.has(error.code))
-    this.#unentered = new Set([...this.#unentered, ...later.map(([name]) => name)])
-    this.#status.setProblem("channels", later[0]?.[1])
-    for (const [name, error] of failures) {
-      if (!this.#unentered.has(name)) this.#news.notice(error.code, `cannot join ${name}: ${error.message}`)
-    }
-    this.#save()
-  }
-
-  /** Tries the channels again that the relay could not let us into for now. */
-  #enterRest(): void {
-    const { connection } = this.#link
-    if (connection === undefined || this.#unentered.size === 0) return
-    const rest = this.#unentered
-    this.#unentered = new Set()
-    void this.#enter(connection, rest)
-  }
-
   #offline(reason: ChatError | undefined): void {
     this.#pump.detach()
     this.#tasks.detach()
     this.#unread.detach()
-    this.#unentered = new Set()
+    this.#entrance.detach()
     this.#status.setProblem("channels", undefined)
     this.#status.setReason(reason)
     this.#publish()
@@ -299,7 +289,7 @@ export class Daemon {
         this.#memberships.entered(message, this.#link.connection?.welcome.limits.buffer ?? 0)
         break
       case "LEFT":
-        this.#left(message)
+        this.#entrance.left(message)
         break
       case "DELIVERY":
         this.#ladder.delivered(message, self)
@@ -317,18 +307,6 @@ export class Daemon {
         }
         break
       default:
-    }
-  }
-
-  /** A pattern takes along what it alone brought; the relay is told of each, as each was entered by its name. */
-  #left({ channel: name, re }: ServerMessage<"LEFT">): void {
-    const isKept = re === undefined && this.#memberships.isKept(name)
-    if (isKept) this.#unentered = new Set([...this.#unentered, name])
-    for (const channel of isKept ? [] : this.#memberships.left(name)) {
-      this.#link.connection?.request({ type: "LEAVE", channel }).catch((error: unknown) => {
-        if (!(error instanceof ChatError)) throw error
-        this.#log.write(`leave: ${channel} ${error.code}`)
-      })
     }
   }
 
