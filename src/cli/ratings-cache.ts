@@ -1,0 +1,252 @@
+/**
+ * ratings.json: one JSON object on three lines, so that a question about ratings reads the first two and no more.
+ *
+ * ```
+ * {"v":1,"sum":"…","source":{…},…,          sum: SHA-256 of what follows it on this line and the next
+ * "ratings":[[did, agent id, rating, transactions, ts], …],
+ * "facts":{…}}                              what the receipts say; source.facts_sum is its SHA-256
+ * ```
+ */
+import { createHash } from "node:crypto"
+import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs"
+import { writeFileAtomic } from "../base/atomic-file.js"
+import type { DealRecord, Outcome } from "../ratings/deal-record.js"
+import type { FilePlace } from "./file-lines.js"
+
+/** An agent that has a rated deal. */
+export interface RatedAgent {
+  readonly did: string
+  readonly agentId: string
+  readonly rating: number
+  readonly transactions: number
+  /** Of its last rated deal; milliseconds since the Unix epoch. */
+  readonly updatedTs: number
+}
+
+/** What most questions are answered from. */
+export interface RatingsDigest {
+  /** The highest rating first. */
+  readonly agents: readonly RatedAgent[]
+  /** Deals by how they ended. */
+  readonly deals: Readonly<Record<Outcome, number>>
+  readonly refused: RefusedLines
+}
+
+/** Lines that do not count. */
+export interface RefusedLines {
+  readonly count: number
+  /** Numbers of the first few. */
+  readonly first: readonly number[]
+  /** Whether the file ends within a line. */
+  readonly hasTail: boolean
+}
+
+/** What valid receipts say; whole enough to go on from when there are more of them. */
+export interface ReceiptFacts {
+  /** Agent ids by did:key. */
+  readonly agentIds: Map<string, string>
+  /** When keys ended, by did:key; milliseconds since the Unix epoch. */
+  readonly keyEnds: Map<string, number>
+  /** By the hash of the last statement. */
+  readonly records: Map<string, DealRecord>
+  refused: RefusedLines
+}
+
+/** Which part of which file was read. */
+export interface RatingsSource {
+  readonly place: FilePlace
+  /** SHA-256 of the bytes up to that place, in hex. */
+  readonly sha256: string
+  /** See {@link stampOf}. */
+  readonly stamp: string
+}
+
+interface Head {
+  readonly source: RatingsSource
+  readonly deals: RatingsDigest["deals"]
+  readonly refused: RefusedLines
+  readonly ratings_bytes: number
+  readonly facts_bytes: number
+  readonly facts_sum: string
+}
+
+type RatingRow = readonly [did: string, agentId: string, rating: number, transactions: number, ts: number]
+
+const version = 1
+const firstRead = 64 * 1024
+const newline = 0x0a
+const opening = (sum: string) => `{"v":${version},"sum":"${sum}",`
+const openingPattern = new RegExp(`^${opening("([0-9a-f]{64})").replace("{", "\\{")}`)
+
+/** Changes whenever the file does; undefined while there is none. */
+export function stampOf(path: string): string | undefined {
+  const stat = statSync(path, { bigint: true, throwIfNoEntry: false })
+  return stat === undefined ? undefined : [stat.ino, stat.size, stat.mtimeNs, stat.ctimeNs].join("-")
+}
+
+/** What ratings.json says, if it was made from the receipts as they are now. */
+export function readFreshDigest(path: string, receipts: string): RatingsDigest | undefined {
+  const stamp = stampOf(receipts)
+  const cached = stamp === undefined ? undefined : readCache(path, false)
+  return cached?.source.stamp === stamp ? cached?.digest : undefined
+}
+
+/** All that ratings.json says; undefined when there is none, or it is damaged or of another version. */
+export function readFacts(path: string): { source: RatingsSource; facts: ReceiptFacts } | undefined {
+  const cached = readCache(path, true)
+  if (cached?.facts === undefined) return undefined
+  return { source: cached.source, facts: parseFacts(cached.facts, cached.digest.refused) }
+}
+
+/** Replaces ratings.json. */
+export function writeCache(
+  path: string,
+  source: RatingsSource,
+  digest: RatingsDigest,
+  facts: ReceiptFacts,
+): void {
+  const factsLine = Buffer.from(`"facts":${formatFacts(facts)}}\n`)
+  const rows = digest.agents.map((agent): RatingRow => {
+    const { did, agentId, rating, transactions, updatedTs } = agent
+    return [did, agentId, rating, transactions, updatedTs]
+  })
+  const ratingsLine = `"ratings":${JSON.stringify(rows)},\n`
+  const head: Head = {
+    source,
+    deals: digest.deals,
+    refused: digest.refused,
+    ratings_bytes: Buffer.byteLength(ratingsLine),
+    facts_bytes: factsLine.length,
+    facts_sum: sumOf(factsLine),
+  }
+  const told = `${JSON.stringify(head).slice(1, -1)},\n${ratingsLine}`
+  writeFileAtomic(path, Buffer.concat([Buffer.from(opening(sumOf(told)) + told), factsLine]))
+}
+
+function readCache(path: string, isWhole: boolean) {
+  try {
+    const fd = openSync(path, "r")
+    try {
+      return parseCache(fd, isWhole)
+    } finally {
+      closeSync(fd)
+    }
+  } catch {
+    // What it holds can be found out again.
+    return undefined
+  }
+}
+
+function parseCache(fd: number, isWhole: boolean) {
+  const start = readAt(fd, 0, firstRead)
+  const headBytes = start.indexOf(newline) + 1
+  const headLine = start.toString("latin1", 0, headBytes)
+  const [begin = "", sum] = openingPattern.exec(headLine) ?? []
+  if (sum === undefined) return undefined
+  const head = JSON.parse(`${headLine.slice(0, -2)}}`) as Head
+  const toldBytes = headBytes + head.ratings_bytes
+  if (fstatSync(fd).size !== toldBytes + head.facts_bytes) return undefined
+  const told = toldBytes <= start.length ? start.subarray(0, toldBytes) : readAt(fd, 0, toldBytes)
+  if (sumOf(told.subarray(begin.length)) !== sum) return undefined
+  const { ratings } = JSON.parse(`{${told.toString("utf8", headBytes, toldBytes - 2)}}`) as {
+    ratings: RatingRow[]
+  }
+  const facts = isWhole ? readAt(fd, toldBytes, head.facts_bytes) : undefined
+  if (facts !== undefined && sumOf(facts) !== head.facts_sum) return undefined
+  const agents = ratings.map(([did, agentId, rating, transactions, updatedTs]) => {
+    return { did, agentId, rating, transactions, updatedTs }
+  })
+  return { source: head.source, digest: { agents, deals: head.deals, refused: head.refused }, facts }
+}
+
+function readAt(fd: number, offset: number, bytes: number): Buffer {
+  const buffer = Buffer.allocUnsafe(bytes)
+  let read = 0
+  while (read < bytes) {
+    const more = readSync(fd, buffer, read, bytes - read, offset + read)
+    if (more === 0) break
+    read += more
+  }
+  return buffer.subarray(0, read)
+}
+
+interface FactsDocument {
+  readonly agents: readonly (readonly [did: string, agentId: string])[]
+  readonly key_ends: readonly (readonly [did: string, ts: number])[]
+  /** See {@link rowOf}. */
+  readonly deals: readonly DealRow[]
+}
+
+/** A record in which agents are places in a list, so that a hundred thousand of them stay small. */
+type DealRow = readonly [
+  proposal: string,
+  head: string,
+  steps: number,
+  id: string,
+  proposer: number,
+  recipient: number,
+  proposerTs: number,
+  recipientTs: number,
+  amount: string | null,
+  outcome: Outcome,
+  ts: number,
+]
+
+function formatFacts({ agentIds, keyEnds, records }: ReceiptFacts): string {
+  // Sorted: the same receipts in another order are the same facts.
+  const agents = [...agentIds].sort(byFirst)
+  const indexes = new Map(agents.map(([did], index) => [did, index]))
+  const indexOf = (did: string) => indexes.get(did) ?? -1
+  const deals = [...records.values()]
+    .sort((a, b) => (a.head < b.head ? -1 : 1))
+    .map((record): DealRow => {
+      const { proposal, head, steps, id, parties, signedTs, amount, outcome, ts } = record
+      const [proposer, recipient] = parties
+      return [
+        proposal,
+        head,
+        steps,
+        id,
+        indexOf(proposer),
+        indexOf(recipient),
+        ...signedTs,
+        amount ?? null,
+        outcome,
+        ts,
+      ]
+    })
+  const document: FactsDocument = { agents, key_ends: [...keyEnds].sort(byFirst), deals }
+  return JSON.stringify(document)
+}
+
+function parseFacts(line: Buffer, refused: RefusedLines): ReceiptFacts {
+  const { agents, key_ends, deals } = (JSON.parse(`{${line.toString("utf8")}`) as { facts: FactsDocument })
+    .facts
+  const didOf = (index: number) => agents[index]?.[0] ?? ""
+  const records = deals.map((row): [string, DealRecord] => {
+    const [proposal, head, steps, id, proposer, recipient, proposerTs, recipientTs, amount, outcome, ts] = row
+    return [
+      head,
+      {
+        proposal,
+        head,
+        steps,
+        id,
+        parties: [didOf(proposer), didOf(recipient)],
+        signedTs: [proposerTs, recipientTs],
+        amount: amount ?? undefined,
+        outcome,
+        ts,
+      },
+    ]
+  })
+  return { agentIds: new Map(agents), keyEnds: new Map(key_ends), records: new Map(records), refused }
+}
+
+function byFirst([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number {
+  return a < b ? -1 : 1
+}
+
+function sumOf(data: string | Uint8Array): string {
+  return createHash("sha256").update(data).digest("hex")
+}
