@@ -16,7 +16,7 @@ const headerMembers = "alg,kid,typ"
  * @throws {ChatError} INVALID_MSG when the statement has no canonical form
  */
 export function signDetached(statement: object, keyPair: KeyPair, typ: string): string {
-  const header = encode(canonicalize({ alg: "EdDSA", kid: formatDidKey(keyPair.publicKey), typ }))
+  const header = formatHeader(formatDidKey(keyPair.publicKey), typ)
   const signature = sign(signingInput(header, statement), keyPair)
   return `${header}..${formatBase64Url(signature)}`
 }
@@ -38,6 +38,11 @@ export function verifyDetached(jws: string, statement: object, typ: string): Pub
   if (signature === undefined) throw failed("signature is not base64url")
   if (!verify(signature, signingInput(header, statement), key)) throw failed("does not fit the statement")
   return key
+}
+
+/** The one header {@link signDetached} writes for a key. @param did - did:key */
+export function formatHeader(did: string, typ: string): string {
+  return encode(canonicalize({ alg: "EdDSA", kid: did, typ }))
 }
 
 /** Returns the key a header names; refuses every member, algorithm and type we do not write ourselves. */

@@ -1,5 +1,5 @@
 import { ChatError } from "../protocol/errors.js"
-import { signDetached, verifyDetached } from "./detached-jws.js"
+import { formatHeader, signDetached, verifyDetached } from "./detached-jws.js"
 import { formatDidKey } from "./keys.js"
 import type { KeyPair } from "./signer.js"
 
@@ -71,5 +71,8 @@ export function verifyRevocation({ sig, ...statement }: Revocation): void {
 function requireSigner(sig: string, statement: object, typ: string, did: string): void {
   if (formatDidKey(verifyDetached(sig, statement, typ)) !== did) {
     throw new ChatError("VERIFICATION_FAILED", `signature: not made by ${did}`)
+  }
+  if (!sig.startsWith(`${formatHeader(did, typ)}..`)) {
+    throw new ChatError("VERIFICATION_FAILED", "signature: header is not canonical JSON")
   }
 }

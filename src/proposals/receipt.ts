@@ -50,7 +50,9 @@ export function formatReceipt(receipt: Receipt): string {
  */
 export function parseReceipt(text: string): Receipt {
   try {
-    return readReceipt(parseStrictJson(text))
+    const receipt = readReceipt(parseStrictJson(text))
+    requirePlainTokens(text)
+    return receipt
   } catch (error) {
     if (error instanceof JsonError)
       throw invalid(`${error.path === "" ? "the line" : error.path}: ${error.message}`)
@@ -78,6 +80,21 @@ export function readReceipt(value: unknown): Receipt {
     accept: readOne(value["accept"], "accept", "ACCEPT"),
     complete,
     ...(dispute === undefined ? {} : { dispute }),
+  }
+}
+
+const strings = /"[^"\\]*(?:\\.[^"\\]*)*"/g
+const escapes = /\\(?:u.{4}|.)/g
+
+/**
+ * No letter of a receipt can be another and the receipt still say the same: numbers are written as whole ones, and
+ * escapes in lower case.
+ */
+function requirePlainTokens(text: string): void {
+  const besideStrings = text.replace(strings, "")
+  if (/[-.]|[0-9][eE]/.test(besideStrings)) throw invalid("a number must be written as a whole one")
+  if (text.match(escapes)?.some((escape) => /^\\u.*[A-F]/.test(escape)) === true) {
+    throw invalid("an escape must be written in lower case")
   }
 }
 

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto"
 import * as v from "valibot"
 import { formatBase64Url } from "../identity/base64.js"
 import { canonicalize } from "../identity/canonical-json.js"
-import { signDetached, verifyDetached } from "../identity/detached-jws.js"
+import { formatHeader, signDetached, verifyDetached } from "../identity/detached-jws.js"
 import { agentIdOf, formatDidKey, parsePublicKey } from "../identity/keys.js"
 import type { KeyPair } from "../identity/signer.js"
 import { ChatError } from "../protocol/errors.js"
@@ -40,6 +40,11 @@ export function readStatement(value: unknown): Statement {
     const [issue] = parsed.issues
     throw new ChatError("INVALID_MSG", `${type}.${v.getDotPath(issue) ?? "statement"}: ${problemOf(issue)}`)
   }
+  // valibot takes what every object inherits, such as "constructor", for a member it knows.
+  const known = schemas[type].entries
+  if (Object.keys(value as object).some((name) => !Object.hasOwn(known, name))) {
+    throw new ChatError("INVALID_MSG", `${type}: holds a member that is not one of it`)
+  }
   const statement = parsed.output
   if (statement.from === statement.to) throw new ChatError("INVALID_MSG", `${type}.to: is oneself`)
   if (canonicalize(statement).length > maxCharacters) {
@@ -68,9 +73,14 @@ export function signStatement(unsigned: Unsigned, keyPair: KeyPair): Statement {
  */
 export function verifyStatement(statement: Statement): void {
   const { sig, ...body } = statement
-  const signer = formatDidKey(verifyDetached(sig, body, typOf(statement.type)))
+  const typ = typOf(statement.type)
+  const signer = formatDidKey(verifyDetached(sig, body, typ))
   if (signer !== statement.from) {
     throw new ChatError("VERIFICATION_FAILED", `${statement.type}: signed by another key than its from`)
+  }
+  // Header and statement have one spelling each, so a checker can compare texts.
+  if (!sig.startsWith(`${formatHeader(signer, typ)}..`)) {
+    throw new ChatError("VERIFICATION_FAILED", `${statement.type}.sig: its header is not canonical JSON`)
   }
   try {
     parsePublicKey(statement.to)
