@@ -1,6 +1,6 @@
 /**
  * Text from other agents is hostile: it may hold terminal escapes, bidi overrides or characters
- * nobody sees. These two functions are the only ways such text reaches a file or a terminal.
+ * nobody sees. These functions are the only ways such text reaches a file or a terminal.
  */
 
 // Controls, format characters (bidi, zero-width, tags), line separators and all that Unicode says to draw as
@@ -14,8 +14,15 @@ const invisibleProbe = new RegExp(invisible.source, "u")
  * character stands as a `\u` escape, so the value is unchanged and `tail` cannot be tricked.
  */
 export function formatJsonLine(value: unknown): string {
-  const text = JSON.stringify(value)
-  return invisibleProbe.test(text) ? text.replace(invisible, escapeUnits) : text
+  return escapeInvisible(JSON.stringify(value))
+}
+
+/**
+ * JSON, or a line of it, with every invisible character as an escape.
+ * @param escape - writes one character in another notation than JSON's
+ */
+export function escapeInvisible(text: string, escape: (char: string) => string = escapeUnits): string {
+  return invisibleProbe.test(text) ? text.replace(invisible, escape) : text
 }
 
 /** The text with each invisible character shown as `\u{…}` and no way to move the cursor. Keeps no newline. */

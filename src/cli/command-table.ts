@@ -11,6 +11,7 @@ interface CommandEntry {
 export const groups = {
   start: "Start and stop",
   talk: "Talk",
+  deal: "Agree and prove",
   look: "Look around",
   self: "Yourself and your shell",
 } as const
@@ -71,6 +72,11 @@ export const commandTable = {
     group: "talk",
     summary: "see, take, end or give back work for a role",
     load: async () => (await import("./commands/task.js")).task,
+  },
+  receipts: {
+    group: "deal",
+    summary: "list, sum up, export or verify what proves deals",
+    load: async () => (await import("./commands/receipts.js")).receipts,
   },
   status: {
     group: "look",

@@ -1,0 +1,41 @@
+import { existsSync } from "node:fs"
+import { rootPaths } from "../daemon/instance-paths.js"
+import { ChatError } from "../protocol/errors.js"
+import type { AgentId, InstanceName } from "../protocol/names.js"
+import type { Config } from "./config.js"
+
+/** Who is asking: values of `--identity` and `--name`. */
+export interface OwnChoice {
+  readonly identity: string | undefined
+  readonly name: InstanceName | undefined
+}
+
+/** Whether somebody in particular was named. */
+export function isNamed({ identity, name }: OwnChoice): boolean {
+  return identity !== undefined || name !== undefined
+}
+
+/**
+ * The file of one's own identity: the one that is named, that of the daemon that is named, that of the home.
+ * @throws {ChatError} USAGE when two are named
+ */
+export function ownIdentityFile(config: Config, { identity, name }: OwnChoice): string {
+  if (identity !== undefined && name !== undefined) {
+    throw new ChatError("USAGE", "--name: --identity names one already", { hint: "leave out one of them" })
+  }
+  const root = rootPaths(config.home)
+  return identity ?? (name === undefined ? root : root.instance(name)).identity
+}
+
+/**
+ * Ids that are one's own, also those of earlier keys; none when the home has no identity and nobody is named.
+ * @throws {ChatError} USAGE; NOT_FOUND or BAD_IDENTITY for a file that was named
+ */
+export async function ownIds(config: Config, choice: OwnChoice): Promise<ReadonlySet<AgentId>> {
+  const path = ownIdentityFile(config, choice)
+  if (!isNamed(choice) && !existsSync(path)) return new Set()
+  const { inspectIdentity } = await import("../identity/identity-file.js")
+  const { agentIdOfDid } = await import("../proposals/statement.js")
+  const { agent_id, rotations } = inspectIdentity(path)
+  return new Set([agent_id, ...rotations.map(({ from }) => agentIdOfDid(from))])
+}

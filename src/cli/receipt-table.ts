@@ -1,0 +1,25 @@
+import type { ReceiptFacts } from "./receipt-facts.js"
+import { shortTask } from "./receipt-verify.js"
+import { formatTable } from "./table.js"
+
+/** One row for each receipt, headings first; safe for a terminal. */
+export function formatReceiptTable(receipts: readonly ReceiptFacts[]): string[] {
+  if (receipts.length === 0) return []
+  return formatTable(
+    ["ENDED", "PROPOSAL", "FROM", "TO", "STATE", "AMOUNT", "TASK"],
+    receipts.map((facts) => [
+      facts.ended,
+      facts.proposal_id,
+      facts.from,
+      facts.to,
+      stateOf(facts),
+      [facts.amount, facts.currency].filter((part) => part !== undefined).join(" ") || "–",
+      shortTask(facts.task),
+    ]),
+  )
+}
+
+function stateOf({ state, completed_by }: ReceiptFacts): string {
+  if (state === "disputed") return "disputed"
+  return completed_by.length === 2 ? "completed by both" : "completed by one"
+}
