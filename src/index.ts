@@ -1,16 +1,21 @@
 export { AgentChatClient } from "./client/agent-chat-client.js"
 export type { AgentChatClientEvents } from "./client/client-events.js"
 export type { AgentChatClientOptions, CreateOptions } from "./client/client-options.js"
+export type { DealEvent, DisputeOptions, Offer, Proposal, ProposalQuery } from "./client/deal-event.js"
 export type { SendOptions, SendReceipt } from "./client/send-receipt.js"
 export type { Identity } from "./identity/identity-file.js"
+export type { Receipt } from "./proposals/receipt.js"
 export type { AgentCard } from "./protocol/client-messages.js"
 export { ChatError, type ErrorCode, type ErrorDetails, errorSpecs, isErrorCode } from "./protocol/errors.js"
 export type { AgentId } from "./protocol/names.js"
 export type {
   ChannelEntry,
   ChannelSettings,
+  DealState,
   RosterEntry,
   ServerMessage,
   ServerType,
   WelcomeLimits,
 } from "./protocol/server-messages.js"
+export type { Statement } from "./protocol/statements.js"
+export type { Fault, Verb } from "./protocol/verbs.js"

@@ -1,7 +1,7 @@
 import { randomInt } from "node:crypto"
 import { EventEmitter } from "node:events"
 import { type Clock, systemClock } from "../base/clock.js"
-import type { Identity } from "../identity/identity-file.js"
+import type { Receipt } from "../proposals/receipt.js"
 import type { ClientFrame } from "../protocol/client-messages.js"
 import { ChatError } from "../protocol/errors.js"
 import {
@@ -19,19 +19,21 @@ import type {
   ServerMessage,
   ServerType,
 } from "../protocol/server-messages.js"
+import { isVerb, type Verb } from "../protocol/verbs.js"
 import type { AgentChatClientEvents } from "./client-events.js"
 import type { AgentChatClientOptions, CreateOptions } from "./client-options.js"
+import { Confirmations } from "./confirmations.js"
 import type { Connection, ConnectOptions } from "./connection.js"
+import type { DealEvent, DisputeOptions, Offer, Proposal, ProposalQuery } from "./deal-event.js"
+import { DealGate } from "./deal-gate.js"
 import { JoinedChannels } from "./joined-channels.js"
 import { MessageHold } from "./message-hold.js"
+import { OwnIdentity } from "./own-identity.js"
 import type { AnswerTo, RequestFrame } from "./pending-requests.js"
 import { errorOfMessage, isFarewell } from "./relay-error.js"
 import { frameOfMessage, receiptOf, type SendOptions, type SendReceipt } from "./send-receipt.js"
 import { parseServerUrl } from "./server-url.js"
 import { SessionKeeper } from "./session-keeper.js"
-
-/** Ids in one RECEIVED; the protocol takes no more. */
-const acknowledgedAtOnce = 1_000
 
 /**
  * An agent's connection to a relay.
@@ -42,13 +44,16 @@ const acknowledgedAtOnce = 1_000
  */
 export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
   readonly #clock: Clock
-  readonly #identity: string | Identity | undefined
+  readonly #self: OwnIdentity
   readonly #options: Omit<AgentChatClientOptions, "identity">
   readonly #keeper: SessionKeeper
   readonly #channels = new JoinedChannels()
   readonly #hold = new MessageHold((message) => this.#emitMessage(message))
-  /** Direct messages that listeners have had, to be acknowledged in one frame. */
-  #received: string[] = []
+  /** Direct mail that listeners have had; who listened has read it: both rungs at once. */
+  readonly #confirmations = new Confirmations((ids) => {
+    this.#keeper.connection?.send({ type: "RECEIVED", ids, retrieved: ids })
+  })
+  readonly #deals: DealGate
 
   /** @throws {ChatError} USAGE or INVALID_NAME for an address or a name that cannot be right */
   constructor(options: AgentChatClientOptions) {
@@ -56,7 +61,7 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
     parseServerUrl(options.server)
     parseNick(options.name)
     const { identity, ...others } = options
-    this.#identity = identity
+    this.#self = new OwnIdentity(identity)
     this.#options = others
     this.#clock = options.clock ?? systemClock
     this.#keeper = new SessionKeeper(
@@ -73,6 +78,15 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
       },
     )
     onNewListener(this, "message", () => this.#hold.release())
+    this.#deals = new DealGate({
+      clock: this.#clock,
+      emitter: this,
+      identity: () => this.#self.require(),
+      serverId: () => this.#requireConnection("proposals").welcome.server_id,
+      request: (frame) => this.#request(frame),
+      report: (error) => this.#report(error),
+      confirm: (id) => this.#confirmations.add(id),
+    })
   }
 
   /** The id others see, once connected. */
@@ -102,6 +116,7 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
   /** Ends the session in order; no event follows. */
   async disconnect(): Promise<void> {
     this.#channels.clear()
+    this.#deals.end(new ChatError("UNREACHABLE", "client: disconnected"))
     await this.#keeper.close()
   }
 
@@ -221,6 +236,41 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
     })
   }
 
+  /** Proposes something to an agent with a key, signed. */
+  async propose(to: string, offer: Offer): Promise<DealEvent<"PROPOSAL">> {
+    return this.#deals.act((deals) => deals.propose(to, offer))
+  }
+
+  /** Takes a proposal. */
+  async accept(id: string, paymentCode?: string): Promise<DealEvent<"ACCEPT">> {
+    return this.#deals.act((deals) => deals.accept(id, paymentCode))
+  }
+
+  /** Turns a proposal down. */
+  async reject(id: string, reason?: string): Promise<DealEvent<"REJECT">> {
+    return this.#deals.act((deals) => deals.reject(id, reason))
+  }
+
+  /** Says that a deal is carried out. One's own proposal that nobody has answered yet is waited for while it can be. */
+  async complete(id: string, proof?: string): Promise<DealEvent<"COMPLETE">> {
+    return this.#deals.complete(id, proof)
+  }
+
+  /** Says that a deal is not carried out, or not as agreed. */
+  async dispute(id: string, reason: string, options: DisputeOptions = {}): Promise<DealEvent<"DISPUTE">> {
+    return this.#deals.act((deals) => deals.dispute(id, reason, options))
+  }
+
+  /** One's own proposals, made and received, as far as the relay still has them. */
+  async proposals(query: ProposalQuery = {}): Promise<readonly Proposal[]> {
+    return this.#deals.act((deals) => deals.proposals(query))
+  }
+
+  /** What proves a deal to anybody. @throws {ChatError} PROPOSAL_NOT_FOUND; PROPOSAL_STATE while there is nothing to prove */
+  async receipt(id: string): Promise<Receipt> {
+    return this.#deals.act((deals) => deals.receipt(id))
+  }
+
   /** @returns milliseconds to the relay and back */
   async ping(): Promise<number> {
     const startMs = this.#clock.monotonic()
@@ -230,17 +280,18 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
 
   async #connectOptions(): Promise<ConnectOptions> {
     const options = { ...this.#options, url: this.#options.server, clock: this.#clock }
-    const identity = this.#identity
-    if (identity === undefined) return options
-    if (typeof identity !== "string") return { ...options, identity }
-    const { readIdentity } = await import("../identity/identity-file.js")
-    return { ...options, identity: readIdentity(identity) }
+    const identity = await this.#self.load()
+    return identity === undefined ? options : { ...options, identity }
   }
 
   async #request<F extends RequestFrame>(frame: F): Promise<AnswerTo<F>> {
+    return this.#requireConnection(frame.type).request(frame)
+  }
+
+  #requireConnection(what: string): Connection {
     const { connection } = this.#keeper
-    if (connection === undefined) throw new ChatError("UNREACHABLE", `${frame.type}: not connected`)
-    return connection.request(frame)
+    if (connection === undefined) throw new ChatError("UNREACHABLE", `${what}: not connected`)
+    return connection
   }
 
   #entered(joined: ServerMessage<"JOINED">): ServerMessage<"JOINED"> {
@@ -257,6 +308,7 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
   #take(message: ServerMessage): void {
     if (message.type === "ERROR") this.#report(errorOfMessage(message))
     else if (message.type === "JOINED" || message.type === "LEFT") this.#move(message)
+    else if (isStatement(message)) this.#deals.push(message)
     else if (message.type !== "MSG") passOn(this, message)
     else {
       this.#channels.saw(message)
@@ -273,21 +325,14 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
 
   /** A relay keeps direct messages to a persistent identity until it hears that they arrived. */
   #acknowledge({ to, msg_id: id }: ServerMessage<"MSG">): void {
-    if (this.#identity === undefined || !to.startsWith("@")) return
-    if (this.#received.push(id) > 1) return
-    queueMicrotask(() => {
-      const received = this.#received
-      this.#received = []
-      // Who listened has read it: both rungs at once.
-      for (let start = 0; start < received.length; start += acknowledgedAtOnce) {
-        const ids = received.slice(start, start + acknowledgedAtOnce)
-        this.#keeper.connection?.send({ type: "RECEIVED", ids, retrieved: ids })
-      }
-    })
+    if (this.#self.isPersistent && to.startsWith("@")) this.#confirmations.add(id)
   }
 
   #lose(error: ChatError, willReconnect: boolean): void {
-    if (!willReconnect) this.#channels.clear()
+    if (!willReconnect) {
+      this.#channels.clear()
+      this.#deals.end(error)
+    }
     if (error.code === "SESSION_DISPLACED") this.emit("displaced", error)
     this.emit("disconnect", error, willReconnect)
   }
@@ -314,6 +359,10 @@ const eventNames: Partial<Record<ServerType, keyof AgentChatClientEvents>> = {
   TASK: "task",
   TASK_LOST: "task_lost",
   CHANNEL_CHANGED: "channel_changed",
+}
+
+function isStatement(message: ServerMessage): message is ServerMessage<Verb> {
+  return isVerb(message.type)
 }
 
 function passOn(emitter: EventEmitter, message: ServerMessage): void {

@@ -1,5 +1,6 @@
 import type { ChatError } from "../protocol/errors.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
+import type { DealEvent } from "./deal-event.js"
 
 /** What a client tells its listeners. */
 export interface AgentChatClientEvents {
@@ -18,6 +19,16 @@ export interface AgentChatClientEvents {
   channel_changed: [event: ServerMessage<"CHANNEL_CHANGED">]
   /** A message of this client reached a rung: `mirrored`, `retrieved`; for a task `claimed`, `failed`. */
   delivery: [event: ServerMessage<"DELIVERY">]
+  /** Another agent proposes something: answer it with `accept` or `reject`. Verified, as the four below. */
+  proposal: [event: DealEvent<"PROPOSAL">]
+  /** The other party took one's own proposal. */
+  accept: [event: DealEvent<"ACCEPT">]
+  /** The other party turned it down. */
+  reject: [event: DealEvent<"REJECT">]
+  /** The other party says that a deal is carried out. */
+  complete: [event: DealEvent<"COMPLETE">]
+  /** The other party says that it is not, or not as agreed. */
+  dispute: [event: DealEvent<"DISPUTE">]
   /** The same identity connected elsewhere; `disconnect` follows, and no reconnect. */
   displaced: [error: ChatError]
   /** The session, or a try to get it back, ended without being asked to. */

@@ -1,9 +1,8 @@
 import type { ServerMessage } from "../protocol/server-messages.js"
+import { RecentIds } from "./recent-ids.js"
 
 /** Messages kept for a listener that is yet to come. */
 const maxHeld = 1_000
-/** Ids remembered to recognise a message delivered twice. */
-const maxDelivered = 2_000
 
 /**
  * Keeps messages until somebody listens, so that `await join(…)` followed by `on("message", …)` misses
@@ -11,7 +10,7 @@ const maxDelivered = 2_000
  */
 export class MessageHold {
   readonly #held: ServerMessage<"MSG">[] = []
-  readonly #delivered = new Set<string>()
+  readonly #delivered = new RecentIds()
   readonly #deliver: (message: ServerMessage<"MSG">) => boolean
 
   /** @param deliver - returns false when nobody listens */
@@ -35,18 +34,9 @@ export class MessageHold {
     for (let message = this.#held[0]; message !== undefined; message = this.#held[0]) {
       if (!this.hasDelivered(message.msg_id)) {
         if (!this.#deliver(message)) return
-        this.#remember(message.msg_id)
+        this.#delivered.add(message.msg_id)
       }
       this.#held.shift()
-    }
-  }
-
-  #remember(id: string): void {
-    this.#delivered.add(id)
-    if (this.#delivered.size <= maxDelivered) return
-    for (const oldest of this.#delivered) {
-      this.#delivered.delete(oldest)
-      return
     }
   }
 }

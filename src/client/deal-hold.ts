@@ -1,0 +1,43 @@
+import type { DealEvent } from "./deal-event.js"
+import { RecentIds } from "./recent-ids.js"
+
+/** Steps kept for a listener that is yet to come. */
+const maxHeld = 1_000
+
+/** Keeps steps of deals until somebody listens to their kind. Beyond the bound the oldest are let go. */
+export class DealHold {
+  #held: DealEvent[] = []
+  readonly #delivered = new RecentIds()
+  readonly #deliver: (event: DealEvent) => boolean
+
+  /** @param deliver - returns false when nobody listens */
+  constructor(deliver: (event: DealEvent) => boolean) {
+    this.#deliver = deliver
+  }
+
+  /** Whether listeners have had the step. */
+  hasDelivered(messageId: string): boolean {
+    return this.#delivered.has(messageId)
+  }
+
+  push(event: DealEvent): void {
+    const waits = this.#held.some(({ type }) => type === event.type)
+    if (!waits && this.#tell(event)) return
+    this.#held.push(event)
+    if (this.#held.length > maxHeld) this.#held.shift()
+  }
+
+  /** Passes on what somebody listens to by now, oldest first. */
+  release(): void {
+    const held = this.#held
+    this.#held = []
+    this.#held = [...held.filter((event) => !this.#tell(event)), ...this.#held]
+  }
+
+  #tell(event: DealEvent): boolean {
+    if (this.hasDelivered(event.msg_id)) return true
+    if (!this.#deliver(event)) return false
+    this.#delivered.add(event.msg_id)
+    return true
+  }
+}
