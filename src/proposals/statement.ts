@@ -35,15 +35,11 @@ export function readStatement(value: unknown): Statement {
   if (typeof type !== "string" || !isVerb(type)) {
     throw new ChatError("INVALID_MSG", `statement: type must be one of ${verbs.join(", ")}`)
   }
+  requireKnownMembers(value as object, type)
   const parsed = v.safeParse(schemas[type], value, { abortEarly: true })
   if (!parsed.success) {
     const [issue] = parsed.issues
     throw new ChatError("INVALID_MSG", `${type}.${v.getDotPath(issue) ?? "statement"}: ${problemOf(issue)}`)
-  }
-  // valibot takes what every object inherits, such as "constructor", for a member it knows.
-  const known = schemas[type].entries
-  if (Object.keys(value as object).some((name) => !Object.hasOwn(known, name))) {
-    throw new ChatError("INVALID_MSG", `${type}: holds a member that is not one of it`)
   }
   const statement = parsed.output
   if (statement.from === statement.to) throw new ChatError("INVALID_MSG", `${type}.to: is oneself`)
@@ -51,6 +47,14 @@ export function readStatement(value: unknown): Statement {
     throw new ChatError("INVALID_MSG", `${type}: longer than ${maxCharacters} characters`)
   }
   return statement
+}
+
+/** valibot takes what every object inherits, such as "constructor", for a member it knows, and quotes any other. */
+function requireKnownMembers(value: object, type: Verb): void {
+  const unknown = Object.keys(value).find((name) => !Object.hasOwn(schemas[type].entries, name))
+  if (unknown === undefined) return
+  const name = /^[A-Za-z0-9_]{1,32}$/.test(unknown) ? `.${unknown}` : ""
+  throw new ChatError("INVALID_MSG", `${type}${name}: is not a member of it`)
 }
 
 /** The type in a statement's signature: no signature over one act fits another. */
@@ -105,8 +109,6 @@ function definedMembers(members: object): Record<string, unknown> {
 
 /** Never quotes what a stranger wrote. */
 function problemOf(issue: v.BaseIssue<unknown>): string {
-  if (issue.type === "strict_object")
-    return issue.expected === "never" ? "is not a member of it" : "is missing"
   if (issue.input === undefined) return "is missing"
   return issue.message.startsWith("Invalid ")
     ? `must be ${issue.expected ?? "of another form"}`
