@@ -18,7 +18,7 @@ export function outlineCommands(): Promise<CommandOutline[]> {
       const own = Object.entries(command.options).map(([flag, option]) => ({
         flag,
         summary: option.summary,
-        offer: option.kind === "flag" ? undefined : option.offer,
+        offer: option.kind === "flag" || option.kind === "flagOr" ? undefined : option.offer,
       }))
       const [first] = Object.values(command.args)
       return { name, summary, options: [...own, ...everywhere], argument: first?.offer ?? "nothing" }

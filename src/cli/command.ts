@@ -11,7 +11,7 @@ export type Parse<T> = (text: string, label: string) => T
 
 /** One option, and the type of its value. */
 export interface Option<T> {
-  readonly kind: "flag" | "value" | "list" | "repeated"
+  readonly kind: "flag" | "value" | "flagOr" | "list" | "repeated"
   readonly placeholder: string
   readonly summary: string
   readonly offer: Offer
@@ -91,6 +91,26 @@ export function value<T>(
     read(texts, label) {
       const text = texts?.at(-1)
       return text === undefined ? undefined : parse(text, label)
+    },
+  }
+}
+
+/** A flag that may have a value: `absent` is what it means without one; undefined when it is not there. */
+export function flagOr<T>(
+  placeholder: string,
+  summary: string,
+  absent: T,
+  parse: Parse<T>,
+): Option<T | undefined> {
+  return {
+    kind: "flagOr",
+    placeholder,
+    summary,
+    offer: "nothing",
+    read(texts, label) {
+      const text = texts?.at(-1)
+      if (text !== undefined) return parse(text, label)
+      return texts === undefined ? undefined : absent
     },
   }
 }

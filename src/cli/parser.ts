@@ -86,6 +86,7 @@ function wordOf(name: string, { kind }: Positional<unknown>): string {
 
 function flagsOf(key: string, { kind, placeholder }: Option<unknown>): string {
   if (kind === "flag") return `--${key}`
+  if (kind === "flagOr") return `--${key} [${placeholder}]`
   return kind === "list" ? `--${key} <${placeholder}...>` : `--${key} <${placeholder}>`
 }
 

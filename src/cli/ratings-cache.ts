@@ -42,7 +42,7 @@ export interface RefusedLines {
 }
 
 /** What valid receipts say; whole enough to go on from when there are more of them. */
-export interface ReceiptFacts {
+export interface RatingFacts {
   /** Agent ids by did:key. */
   readonly agentIds: Map<string, string>
   /** When keys ended, by did:key; milliseconds since the Unix epoch. */
@@ -92,7 +92,7 @@ export function readFreshDigest(path: string, receipts: string): RatingsDigest |
 }
 
 /** All that ratings.json says; undefined when there is none, or it is damaged or of another version. */
-export function readFacts(path: string): { source: RatingsSource; facts: ReceiptFacts } | undefined {
+export function readFacts(path: string): { source: RatingsSource; facts: RatingFacts } | undefined {
   const cached = readCache(path, true)
   if (cached?.facts === undefined) return undefined
   return { source: cached.source, facts: parseFacts(cached.facts, cached.digest.refused) }
@@ -103,7 +103,7 @@ export function writeCache(
   path: string,
   source: RatingsSource,
   digest: RatingsDigest,
-  facts: ReceiptFacts,
+  facts: RatingFacts,
 ): void {
   const factsLine = Buffer.from(`"facts":${formatFacts(facts)}}\n`)
   const rows = digest.agents.map((agent): RatingRow => {
@@ -192,7 +192,7 @@ type DealRow = readonly [
   ts: number,
 ]
 
-function formatFacts({ agentIds, keyEnds, records }: ReceiptFacts): string {
+function formatFacts({ agentIds, keyEnds, records }: RatingFacts): string {
   // Sorted: the same receipts in another order are the same facts.
   const agents = [...agentIds].sort(byFirst)
   const indexes = new Map(agents.map(([did], index) => [did, index]))
@@ -219,7 +219,7 @@ function formatFacts({ agentIds, keyEnds, records }: ReceiptFacts): string {
   return JSON.stringify(document)
 }
 
-function parseFacts(line: Buffer, refused: RefusedLines): ReceiptFacts {
+function parseFacts(line: Buffer, refused: RefusedLines): RatingFacts {
   const { agents, key_ends, deals } = (JSON.parse(`{${line.toString("utf8")}`) as { facts: FactsDocument })
     .facts
   const didOf = (index: number) => agents[index]?.[0] ?? ""

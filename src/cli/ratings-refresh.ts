@@ -8,28 +8,31 @@ import { foldRatings } from "../ratings/fold.js"
 import { type FilePlace, readFileChunks, readFileLines } from "./file-lines.js"
 import {
   type RatedAgent,
+  type RatingFacts,
   type RatingsDigest,
   type RatingsSource,
-  type ReceiptFacts,
+  type RefusedLines,
   readFacts,
   stampOf,
   writeCache,
 } from "./ratings-cache.js"
+import { byRating } from "./ratings-view.js"
 import { type Entry, readEntry } from "./receipt-entry.js"
 import { readEntries } from "./receipt-source.js"
 
 /** What came out of receipts. */
 export interface Rated {
   readonly digest: RatingsDigest
-  readonly facts: ReceiptFacts
+  readonly facts: RatingFacts
 }
 
 /** Line numbers of refused lines that are kept. */
 const refusedKept = 5
+const noRefused: RefusedLines = { count: 0, first: [], hasTail: false }
 
 /** Facts, and the part of the receipts they were taken from. */
 interface Progress {
-  readonly facts: ReceiptFacts
+  readonly facts: RatingFacts
   readonly place: FilePlace
   /** Over the bytes up to `place`. */
   readonly hash: Hash
@@ -66,11 +69,20 @@ export function refreshRatings(
   return rated
 }
 
-/** Rates what files of receipts say together. @throws {ChatError} NOT_FOUND */
-export function rateFiles(paths: readonly string[]): Rated {
+/**
+ * Rates what files of receipts say together.
+ * @param onRefused - told which lines of a file do not count
+ * @throws {ChatError} NOT_FOUND
+ */
+export function rateFiles(
+  paths: readonly string[],
+  onRefused: (path: string, refused: RefusedLines) => void,
+): Rated {
   const facts = noFacts()
   for (const path of paths) {
     for (const { line, entry } of readEntries(path)) if (!takeEntry(entry, facts)) refuse(line, facts)
+    onRefused(path, facts.refused)
+    facts.refused = noRefused
   }
   return rate(facts)
 }
@@ -79,20 +91,19 @@ function begin(): Progress {
   return { facts: noFacts(), place: { offset: 0, lines: 0 }, hash: createHash("sha256") }
 }
 
-function noFacts(): ReceiptFacts {
-  const refused = { count: 0, first: [], hasTail: false }
-  return { agentIds: new Map(), keyEnds: new Map(), records: new Map(), refused }
+function noFacts(): RatingFacts {
+  return { agentIds: new Map(), keyEnds: new Map(), records: new Map(), refused: noRefused }
 }
 
 /** Undefined when the file no longer begins with what was read. */
-function resume(path: string, { place, sha256 }: RatingsSource, facts: ReceiptFacts): Progress | undefined {
+function resume(path: string, { place, sha256 }: RatingsSource, facts: RatingFacts): Progress | undefined {
   const hash = createHash("sha256")
   for (const chunk of readFileChunks(path, 0, place.offset)) hash.update(chunk)
   return hash.copy().digest("hex") === sha256 ? { facts, place, hash } : undefined
 }
 
 /** Adds what whole lines say from a place on. @returns the place after the last of them */
-function readReceipts(path: string, from: FilePlace, facts: ReceiptFacts): FilePlace {
+function readReceipts(path: string, from: FilePlace, facts: RatingFacts): FilePlace {
   let place = from
   let hasTail = false
   for (const { number, text, isWhole, after } of readFileLines(path, from)) {
@@ -106,14 +117,14 @@ function readReceipts(path: string, from: FilePlace, facts: ReceiptFacts): FileP
   return place
 }
 
-function refuse(number: number, facts: ReceiptFacts): void {
+function refuse(number: number, facts: RatingFacts): void {
   const { count, first } = facts.refused
   const kept = first.length < refusedKept ? [...first, number] : first
   facts.refused = { ...facts.refused, count: count + 1, first: kept }
 }
 
 /** @returns whether it is a receipt, or a statement about a key, in which everything holds */
-function takeEntry(entry: Entry, facts: ReceiptFacts): boolean {
+function takeEntry(entry: Entry, facts: RatingFacts): boolean {
   if (entry.kind === "key") {
     const { from, ts } = entry.statement
     facts.keyEnds.set(from, Math.min(ts, facts.keyEnds.get(from) ?? ts))
@@ -130,7 +141,7 @@ function takeEntry(entry: Entry, facts: ReceiptFacts): boolean {
   return true
 }
 
-function rate(facts: ReceiptFacts): Rated {
+function rate(facts: RatingFacts): Rated {
   const history = historyOf(facts.records.values(), facts.keyEnds)
   const deals = { completed: 0, unresolved: 0, proposer: 0, recipient: 0, mutual: 0 }
   for (const { outcome } of history) deals[outcome] += 1
@@ -138,8 +149,4 @@ function rate(facts: ReceiptFacts): Rated {
     return { did, agentId: facts.agentIds.get(did) ?? "", ...standing }
   })
   return { digest: { agents: agents.sort(byRating), deals, refused: facts.refused }, facts }
-}
-
-function byRating(a: RatedAgent, b: RatedAgent): number {
-  return b.rating - a.rating || b.transactions - a.transactions || (a.did < b.did ? -1 : 1)
 }
