@@ -2,14 +2,13 @@
 import { readFileSync } from "node:fs"
 import * as v from "valibot"
 import { parseStrictJson } from "../base/strict-json.js"
-import type { Revocation, Rotation } from "../identity/succession.js"
 import type { Receipt } from "../proposals/receipt.js"
 import { type KeyStatement, verifyKeyStatement } from "../proposals/verdict.js"
 import { ChatError } from "../protocol/errors.js"
 
 const text = v.pipe(v.string(), v.maxLength(1_024))
 const time = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
-const rotation: v.GenericSchema<unknown, Rotation> = v.strictObject({
+const rotation = v.strictObject({
   v: v.literal(1),
   type: v.literal("ROTATION"),
   from: text,
@@ -17,7 +16,7 @@ const rotation: v.GenericSchema<unknown, Rotation> = v.strictObject({
   ts: time,
   sigs: v.strictTuple([text, text]),
 })
-const revocation: v.GenericSchema<unknown, Revocation> = v.strictObject({
+const revocation = v.strictObject({
   v: v.literal(1),
   type: v.literal("REVOCATION"),
   from: text,
@@ -40,11 +39,14 @@ const publicIdentity = v.object({
  */
 export function readKeyStatement(value: object): KeyStatement {
   const schema = "type" in value && value.type === "ROTATION" ? rotation : revocation
+  // What every object inherits, such as "constructor", passes for a known member.
+  const unknown = Object.keys(value).find((name) => !Object.hasOwn(schema.entries, name))
   const parsed = v.safeParse(schema, value, { abortEarly: true })
-  if (!parsed.success) {
-    const member = v.getDotPath(parsed.issues[0])
-    const where = member === null ? "" : `.${member}`
-    throw new ChatError("VERIFICATION_FAILED", `key statement${where}: is not of its form`)
+  if (!parsed.success || unknown !== undefined) {
+    throw new ChatError(
+      "VERIFICATION_FAILED",
+      "key statement: is not of the form of a ROTATION or REVOCATION",
+    )
   }
   verifyKeyStatement(parsed.output)
   return parsed.output

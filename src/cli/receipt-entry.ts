@@ -1,5 +1,5 @@
 import { JsonError, parseStrictJson } from "../base/strict-json.js"
-import { type Receipt, readReceipt } from "../proposals/receipt.js"
+import { parseReceipt, type Receipt, readReceipt } from "../proposals/receipt.js"
 import type { KeyStatement } from "../proposals/verdict.js"
 import { ChatError } from "../protocol/errors.js"
 import { isEnvelope, openEnvelope } from "./in-toto.js"
@@ -17,7 +17,7 @@ export type Entry =
 export function readEntry(text: string | undefined): Entry {
   if (text === undefined) return { kind: "invalid", problem: "is not UTF-8, or longer than 1 MiB" }
   try {
-    return entryOf(parseStrictJson(text))
+    return entryOf(parseStrictJson(text), text)
   } catch (error) {
     if (!(error instanceof JsonError)) throw error
     if (!text.trimStart().startsWith("{")) return { kind: "unknown", problem: "is not a receipt" }
@@ -26,20 +26,25 @@ export function readEntry(text: string | undefined): Entry {
   }
 }
 
-/** Reads a value that was parsed strictly. */
-export function entryOf(value: unknown): Entry {
+/**
+ * Reads a value that was parsed strictly.
+ * @param text - all that it was parsed from, if that was one line: a receipt has one spelling there
+ */
+export function entryOf(value: unknown, text?: string): Entry {
   if (typeof value !== "object" || value === null) return { kind: "unknown", problem: "is not a receipt" }
-  const { type, v } = value as Partial<Record<string, unknown>>
-  const isKey = type === "ROTATION" || type === "REVOCATION"
-  if (!isEnvelope(value)) {
-    if (type !== "RECEIPT" && !isKey) return { kind: "unknown", problem: "type: is not RECEIPT" }
-    if (v !== 1) return { kind: "unknown", problem: "v: is a version that is not known here" }
-  }
   try {
-    if (isKey) return { kind: "key", statement: readKeyStatement(value) }
-    return { kind: "receipt", receipt: isEnvelope(value) ? openEnvelope(value) : readReceipt(value) }
+    return isEnvelope(value) ? { kind: "receipt", receipt: openEnvelope(value) } : bareEntryOf(value, text)
   } catch (error) {
     if (error instanceof ChatError) return { kind: "invalid", problem: error.message }
     throw error
   }
+}
+
+function bareEntryOf(value: object, text: string | undefined): Entry {
+  const { type, v } = value as Partial<Record<string, unknown>>
+  const isKey = type === "ROTATION" || type === "REVOCATION"
+  if (type !== "RECEIPT" && !isKey) return { kind: "unknown", problem: "type: is not RECEIPT" }
+  if (v !== 1) return { kind: "unknown", problem: "v: is a version that is not known here" }
+  if (isKey) return { kind: "key", statement: readKeyStatement(value) }
+  return { kind: "receipt", receipt: text === undefined ? readReceipt(value) : parseReceipt(text) }
 }
