@@ -41,9 +41,14 @@ export function newsOf(
   }
 }
 
-/** The id by which a relay confirms a statement: like that of a message, its sender's id and its own. */
-export function statementMessageId({ from, id }: Statement): string {
-  return `${agentIdOfDid(from).slice(1)}.${id}`
+/**
+ * The id by which a relay confirms a statement: its sender's id, the deal and the act, such as
+ * `0123456789abcdef.prop_k3v5…/ACCEPT`. Nobody takes a step twice in a deal, and no message's id has a slash, so
+ * whoever signs cannot choose an id that makes a step look like something the other party has already.
+ */
+export function statementMessageId(statement: Statement): string {
+  const deal = statement.type === "PROPOSAL" ? statement.id : statement.proposal_id
+  return `${agentIdOfDid(statement.from).slice(1)}.${deal}/${statement.type}`
 }
 
 /** The statement a relay's message carries. Nothing is verified. */

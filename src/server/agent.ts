@@ -37,6 +37,8 @@ export interface AgentTime {
 interface Introduction {
   readonly role?: string | undefined
   readonly card?: AgentCard | undefined
+  /** did:key of the key it proved. */
+  readonly did?: string | undefined
 }
 
 /** Somebody who is online and said, or proved, who it is. */
@@ -52,6 +54,7 @@ export class Agent implements RosterFacts {
   activity: string | undefined
   role: string | undefined
   card: AgentCard | undefined
+  did: string | undefined
   /** When the session's last bytes were seen. */
   seenTs: number
   readTs: number | undefined
@@ -77,9 +80,10 @@ export class Agent implements RosterFacts {
   }
 
   /** Says who it is; of what it does not say, that stays which was last known. */
-  introduce({ role, card }: Introduction, known: RosterFacts | undefined): void {
+  introduce({ role, card, did }: Introduction, known: RosterFacts | undefined): void {
     this.role = role ?? known?.role
     this.card = card ?? known?.card
+    this.did = did
     this.readTs = known?.readTs
     this.answeredTs = known?.answeredTs
   }

@@ -5,6 +5,7 @@ import { channelHandlers } from "./handlers/channel-handlers.js"
 import { identityHandlers } from "./handlers/identity-handlers.js"
 import { messageHandlers } from "./handlers/message-handlers.js"
 import { presenceHandlers } from "./handlers/presence-handlers.js"
+import { proposalHandlers } from "./handlers/proposal-handlers.js"
 import { taskHandlers } from "./handlers/task-handlers.js"
 import type { House } from "./house.js"
 import type { Session } from "./session.js"
@@ -22,6 +23,7 @@ export function makeDispatch(house: House): Dispatch {
     ...messageHandlers(house),
     ...presenceHandlers(house),
     ...taskHandlers(house),
+    ...proposalHandlers(house),
   }
   const { clock, isCompat } = house.options
   const reading = { nullIsAbsent: isCompat }
@@ -85,11 +87,14 @@ function refuse(session: Session, error: unknown, re: string | undefined): void 
   session.refuse(error, re)
 }
 
-/** Messages count against their sender, everything else against the session; RECEIVED follows what was sent. */
+/**
+ * Messages and proposals count against their sender, everything else against the session; RECEIVED follows what
+ * was sent.
+ */
 function checkRate(session: Session, message: ClientMessage, nowMs: number): void {
   const { type } = message
   if (type === "RECEIVED" && message.retrieved === undefined) return
-  const meter = type === "MSG" ? session.agent.memory.meter : session.requests
+  const meter = type === "MSG" || type === "PROPOSAL" ? session.agent.memory.meter : session.requests
   const passage = meter.take(nowMs)
   if (passage.ok) return
   throw new ChatError("RATE_LIMITED", `${type}: too fast; wait ${passage.retryAfterMs} ms`, {

@@ -12,6 +12,7 @@ import { Bus } from "./bus.js"
 import type { Channel } from "./channel.js"
 import { ChannelDirectory } from "./channel-directory.js"
 import { ChannelStore } from "./channel-store.js"
+import { DealDesk } from "./deal-desk.js"
 import { displace } from "./displacement.js"
 import { enterChannel } from "./entrance.js"
 import { FlushTick } from "./flush-tick.js"
@@ -53,6 +54,7 @@ interface Rooms {
   readonly bookmarks: Bookmarks
   readonly channels: ChannelDirectory
   readonly tasks: TaskDesk
+  readonly deals: DealDesk
 }
 
 /** Everything the handlers share: who is here, what is said where, and the rules of the house. */
@@ -69,6 +71,7 @@ export class House {
   readonly bookmarks: Bookmarks
   readonly channels: ChannelDirectory
   readonly tasks: TaskDesk
+  readonly deals: DealDesk
   readonly #bus: Bus
   readonly patterns = new PatternIndex()
   readonly #bootNonce = randomBytes(bootNonceBytes).toString("hex")
@@ -86,6 +89,7 @@ export class House {
     this.bookmarks = rooms.bookmarks
     this.channels = rooms.channels
     this.tasks = rooms.tasks
+    this.deals = rooms.deals
     this.residents = new Residents(
       clock,
       limits.identities,
@@ -144,7 +148,16 @@ export class House {
         log,
       },
     )
-    const house = new House(options, backbone, tick, { hub, bus, mail, bookmarks, channels, tasks })
+    const deals = await DealDesk.open(
+      backbone,
+      { limits, clock },
+      {
+        knows: (id) => opened.house?.roster.find(id) !== undefined,
+        post: (to, id, text) => mail.post(to, id, text),
+        log,
+      },
+    )
+    const house = new House(options, backbone, tick, { hub, bus, mail, bookmarks, channels, tasks, deals })
     opened.house = house
     await house.keeper.start(backbone)
     return house
@@ -153,6 +166,7 @@ export class House {
   /** Everything that was promised is safe afterwards. */
   async close(): Promise<void> {
     this.tasks.close()
+    this.deals.close()
     await this.keeper.close()
     await this.bookmarks.save()
     await this.backbone.close()
@@ -226,6 +240,8 @@ export class House {
   /** Tells the author of a message which rung it reached, now or when it is back. */
   tellAuthor(messageId: string, state: DeliveryState, by: AgentId, reason?: string): void {
     const author = `@${messageId.slice(0, messageId.indexOf("."))}` as AgentId
+    // A party's own copy of what it signed is not delivered to anybody.
+    if (author === by && messageId.includes("/")) return
     const ts = this.options.clock.now()
     const news: ServerMessage<"DELIVERY"> = {
       type: "DELIVERY",

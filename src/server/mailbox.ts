@@ -1,6 +1,7 @@
 import type { LogEntry, Logs } from "../backbone/backbone.js"
 import { ChatError } from "../protocol/errors.js"
 import type { AgentId } from "../protocol/names.js"
+import { verbs } from "../protocol/verbs.js"
 import type { Agent } from "./agent.js"
 import { payloadOf } from "./payload.js"
 
@@ -158,7 +159,10 @@ export function mailKey(id: AgentId): string {
   return id.slice(1)
 }
 
-/** The id of a message to be confirmed; news of a delivery is not. */
+/** The id of a message or statement to be confirmed; news of a delivery is not. */
 export function messageIdOf(value: string): string | undefined {
-  return /^\{"type":"MSG",.*?"msg_id":"([^"]+)"/s.exec(value)?.[1]
+  return confirmed.exec(value)?.[1]
 }
+
+/** What a stranger wrote stands before the id of a message, escaped, and behind that of a statement. */
+const confirmed = new RegExp(`^\\{"type":"(?:MSG",.*?|(?:${verbs.join("|")})",)"msg_id":"([^"]+)"`, "s")

@@ -250,7 +250,7 @@ export class RosterKeeper {
 
 /** Somebody who is connected here, as others are to know it. */
 function recordOf({ agent, channels }: Session, relay: string): RosterRecord {
-  const { id, name, status, activity, role, since, seenTs, readTs, answeredTs, card, epoch } = agent
+  const { id, name, status, activity, role, since, seenTs, readTs, answeredTs, card, did, epoch } = agent
   const names = Array.from(channels, (channel) => channel.name)
   return {
     id,
@@ -263,6 +263,7 @@ function recordOf({ agent, channels }: Session, relay: string): RosterRecord {
     readTs,
     answeredTs,
     card,
+    did,
     relay,
     epoch,
     channels: names,

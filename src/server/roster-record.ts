@@ -18,6 +18,8 @@ export interface RosterFacts {
   readonly readTs?: number | undefined
   readonly answeredTs?: number | undefined
   readonly card?: AgentCard | undefined
+  /** did:key of a persistent identity. */
+  readonly did?: string | undefined
 }
 
 /** An agent that is not connected to this relay: it is away, or connected to another one. */
@@ -34,8 +36,8 @@ export interface RosterRecord extends RosterFacts {
 
 /** What stays in the roster of an agent whose session has ended. */
 export function recordDeparture(agent: RosterFacts, epoch: string, now: number): RosterRecord {
-  const { id, name, role, seenTs, readTs, answeredTs, card } = agent
-  const facts = { id, name, role, seenTs, readTs, answeredTs, card }
+  const { id, name, role, seenTs, readTs, answeredTs, card, did } = agent
+  const facts = { id, name, role, seenTs, readTs, answeredTs, card, did }
   return { ...facts, status: "offline", since: now, relay: null, epoch, channels: [] }
 }
 
@@ -47,6 +49,7 @@ const row = v.object({
   role: v.optional(v.string()),
   since: v.number(),
   card: v.optional(v.record(v.string(), v.unknown())),
+  did: v.optional(v.string()),
   relay: v.nullable(v.string()),
   epoch: v.string(),
   channels: v.array(v.string()),
@@ -100,11 +103,12 @@ export interface Showing {
   /** {@link Limits.staleMs} */
   readonly staleMs: number
   readonly withCard?: boolean
+  readonly withKey?: boolean
 }
 
 /** The same as JOINED and AGENTS list it. */
-export function formatEntry(facts: RosterFacts, { now, staleMs, withCard = false }: Showing): RosterEntry {
-  const { id, name, status, activity, role, since, seenTs, readTs, answeredTs, card } = facts
+export function formatEntry(facts: RosterFacts, showing: Showing): RosterEntry {
+  const { id, name, status, activity, role, since, seenTs, readTs, answeredTs } = facts
   const moved = Math.max(since, readTs ?? 0, answeredTs ?? 0)
   return {
     id,
@@ -116,7 +120,8 @@ export function formatEntry(facts: RosterFacts, { now, staleMs, withCard = false
     seen_ts: seenTs,
     ...(readTs !== undefined && { read_ts: readTs }),
     ...(answeredTs !== undefined && { answered_ts: answeredTs }),
-    ...(status === "working" && now - moved > staleMs && { stale: true }),
-    ...(withCard && card !== undefined && { card }),
+    ...(status === "working" && showing.now - moved > showing.staleMs && { stale: true }),
+    ...(showing.withCard === true && facts.card !== undefined && { card: facts.card }),
+    ...(showing.withKey === true && facts.did !== undefined && { did: facts.did }),
   }
 }

@@ -82,8 +82,13 @@ export class Wire {
 
   /** Sends a frame and gives the message that answers it, whatever its type. */
   async ask(frame: object): Promise<ServerMessage> {
-    const id = `ask-${++this.#pings}`
-    this.say({ ...frame, id })
+    return this.answerTo({ ...frame, id: `ask-${++this.#pings}` })
+  }
+
+  /** The same for a frame that has an id of its own. */
+  async answerTo(frame: object & { readonly id?: string }): Promise<ServerMessage> {
+    const { id } = frame
+    this.say(frame)
     return this.#wait(`the answer to ${JSON.stringify(frame).slice(0, 60)}`, () => {
       const index = this.#unread.findIndex((message) => "re" in message && message.re === id)
       return index < 0 ? undefined : this.#unread.splice(index, 1)[0]

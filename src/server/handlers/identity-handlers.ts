@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto"
-import { agentIdOf, parsePublicKey } from "../../identity/keys.js"
+import { agentIdOf, formatDidKey, type PublicKey, parsePublicKey } from "../../identity/keys.js"
 import type { ClientHandlers, ClientMessage } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
 import { closeCodes, protocolVersion } from "../../protocol/limits.js"
@@ -31,7 +31,7 @@ export function identityHandlers(
         throw new ChatError("INVALID_MSG", `card: must be at most ${cardLength} characters of JSON`)
       }
       if (message.pubkey === undefined) {
-        admit(house, session, ephemeralId(house), message, message.id)
+        admit(house, session, undefined, message, message.id)
         return
       }
       const claim = { message, publicKey: parsePublicKey(message.pubkey) }
@@ -63,7 +63,7 @@ export function identityHandlers(
       const { claim } = challenge
       session.confirmsMail = message.sig !== undefined
       if (message.sig === undefined) log(`compat: ${claim.message.name} used the older handshake`)
-      admit(house, session, agentIdOf(claim.publicKey), claim.message, message.id)
+      admit(house, session, claim.publicKey, claim.message, message.id)
     },
   }
 }
@@ -71,17 +71,19 @@ export function identityHandlers(
 function admit(
   house: House,
   session: Session,
-  id: AgentId,
+  publicKey: PublicKey | undefined,
   message: ClientMessage<"IDENTIFY">,
   re: string | undefined,
 ): void {
-  const { name, pubkey } = message
+  const { name, role, card } = message
+  const did = publicKey === undefined ? undefined : formatDidKey(publicKey)
+  const id = publicKey === undefined ? ephemeralId(house) : agentIdOf(publicKey)
   const old = house.hub.find(id)
   if (old !== undefined) displace(old, house.options.clock, house.options.log)
-  const memory = pubkey === undefined ? house.makeMemory() : house.residents.enter(id)
+  const memory = publicKey === undefined ? house.makeMemory() : house.residents.enter(id)
   const { clock, limits } = house.options
   const agent = new Agent(id, name, memory, session.outgoing, { clock, staleMs: limits.staleMs })
-  agent.introduce(message, house.keeper.claim(agent))
+  agent.introduce({ role, card, did }, house.keeper.claim(agent))
   session.admit(agent)
   house.hub.add(session)
   house.keeper.began(session)

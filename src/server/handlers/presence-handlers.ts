@@ -55,7 +55,8 @@ function listAgents(
     const facts = roster.find(resolveAgent(ref, roster, "agent"))
     const shown = facts === undefined ? [] : [facts]
     const online = shown.filter(({ status }) => status !== "offline")
-    return { list: online.map(({ id }) => id), roster: formatEntries(shown, { ...showing, withCard: true }) }
+    const whole = { ...showing, withCard: true, withKey: true }
+    return { list: online.map(({ id }) => id), roster: formatEntries(shown, whole) }
   }
   if (channel === undefined) return listRoster(roster, rosterEntries, showing)
   const { name, members: here } = house.channels.find(channel, session.agent.id)
