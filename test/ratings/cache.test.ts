@@ -1,0 +1,229 @@
+import { mkdirSync, rmSync, statSync, utimesSync } from "node:fs"
+import { afterEach, describe, expect, it, vi } from "vitest"
+import { signRevocation } from "../../src/identity/succession.js"
+import * as verdict from "../../src/proposals/verdict.js"
+import { startTs } from "../kit/deals.js"
+import { CommandRoom } from "./command-room.js"
+import { agent, completed, dealBetween, lineOf } from "./receipts.js"
+
+vi.mock("../../src/proposals/verdict.js", { spy: true })
+const judged = vi.mocked(verdict.judgeReceipt)
+
+const [ann, bob, cat] = [agent(11), agent(12), agent(13)]
+const lines = [
+  completed(ann, bob, 1),
+  completed(bob, cat, 2, { amount: "50", currency: "USDC" }),
+  completed(cat, ann, 3),
+]
+const later = completed(ann, bob, 9)
+
+/** A room with receipts that were rated once; and what came out. */
+async function ratedRoom(text = lines.join("")) {
+  const room = new CommandRoom()
+  room.write("receipts.jsonl", text)
+  const document = await room.export()
+  judged.mockClear()
+  return { room, document, cache: room.read("ratings.json") }
+}
+
+/** What the same receipts come to where nothing was ever cached. */
+async function afresh(text: string): Promise<string> {
+  const room = new CommandRoom()
+  room.write("receipts.jsonl", text)
+  const document = await room.export()
+  judged.mockClear()
+  return document
+}
+
+afterEach(() => judged.mockClear())
+
+describe("ratings.json", () => {
+  it("is its owner's alone, and answers without a look at a receipt", async () => {
+    const { room, document } = await ratedRoom()
+    expect(statSync(room.path("ratings.json")).mode & 0o777).toBe(0o600)
+    expect(await room.export()).toBe(document)
+    expect((await room.ratings("--leaderboard")).out).toContain(ann.id)
+    expect(judged).not.toHaveBeenCalled()
+  })
+
+  it("can be deleted: the same is computed, and the same bytes written", async () => {
+    const { room, document, cache } = await ratedRoom()
+    room.remove("ratings.json")
+    expect(await room.export()).toBe(document)
+    expect(room.read("ratings.json")).toBe(cache)
+  })
+
+  it("is written anew byte for byte by --recalculate, which looks at every receipt", async () => {
+    const { room, cache } = await ratedRoom()
+    const { out } = await room.ratings("--recalculate")
+    expect(out).toContain("  Deals: 3\n")
+    expect(judged).toHaveBeenCalledTimes(3)
+    expect(room.read("ratings.json")).toBe(cache)
+  })
+
+  it("has what was added to the receipts, and only that is verified", async () => {
+    const { room } = await ratedRoom()
+    room.append("receipts.jsonl", later)
+    expect(await room.export()).toBe(await afresh(lines.join("") + later))
+    room.append("receipts.jsonl", completed(bob, ann, 4))
+    await room.export()
+    expect(judged).toHaveBeenCalledTimes(1)
+    const grown = room.read("ratings.json")
+    await room.ratings("--recalculate")
+    expect(room.read("ratings.json")).toBe(grown)
+  })
+
+  it("takes receipts older than those it has in their place in time", async () => {
+    const { room } = await ratedRoom(later)
+    room.append("receipts.jsonl", lines.join(""))
+    expect(await room.export()).toBe(await afresh(lines.join("") + later))
+  })
+
+  it("is not believed when the receipts shrink", async () => {
+    const { room } = await ratedRoom()
+    room.write("receipts.jsonl", lines.slice(1).join(""))
+    expect(await room.export()).toBe(await afresh(lines.slice(1).join("")))
+    room.write("receipts.jsonl", lines.slice(1, 2).join(""))
+    expect(await room.export()).toBe(await afresh(lines[1] ?? ""))
+  })
+
+  it("is not believed when receipts change behind its back, be their size and time the same", async () => {
+    const { room } = await ratedRoom()
+    const { atime, mtime, size } = statSync(room.path("receipts.jsonl"))
+    const [first = "", ...others] = lines
+    room.write("receipts.jsonl", first.replace("echo hello", "echo hullo") + others.join(""))
+    utimesSync(room.path("receipts.jsonl"), atime, mtime)
+    expect(statSync(room.path("receipts.jsonl")).size).toBe(size)
+    const { out, talk } = await room.ratings("--export")
+    expect(judged).toHaveBeenCalledTimes(3)
+    expect(talk).toMatch(/receipts\.jsonl: line 1 prove.* not count/)
+    expect(out).toBe(await afresh(others.join("")))
+  })
+
+  it("is not used without receipts", async () => {
+    const { room } = await ratedRoom()
+    room.remove("receipts.jsonl")
+    expect(JSON.parse(await room.export())).toEqual({ v: 1, ratings: [] })
+  })
+
+  it.each<[string, (text: string) => string]>([
+    ["empty", () => ""],
+    ["garbage", () => "garbage\n"],
+    ["of an older version", (text) => text.replace('{"v":1', '{"v":0')],
+    ["cut off", (text) => text.slice(0, -20)],
+    ["longer than it was", (text) => `${text}x`],
+    ["changed in a rating", (text) => text.replace(/,1(\d{3}),/, ",2$1,")],
+    ["changed in what it was made of", (text) => text.replace('"stamp":"', '"stamp":"1')],
+    ["changed in its sum", (text) => text.replace(/"sum":"./, '"sum":"g')],
+    ["without an end of its first line", (text) => text.replaceAll("\n", " ")],
+  ])("is made again when it is %s", async (_, damage) => {
+    const { room, document, cache } = await ratedRoom()
+    expect(damage(cache)).not.toBe(cache)
+    room.write("ratings.json", damage(cache))
+    expect(await room.export()).toBe(document)
+    expect(judged).toHaveBeenCalledTimes(3)
+    expect(room.read("ratings.json")).toBe(cache)
+  })
+
+  it("is made again when its facts are damaged, as soon as they are needed", async () => {
+    const { room, cache } = await ratedRoom()
+    const at = cache.lastIndexOf('"completed"')
+    room.write("ratings.json", `${cache.slice(0, at)}"somewhere"${cache.slice(at + 11)}`)
+    const { out } = await room.ratings(ann.id, "--explain")
+    expect(judged).toHaveBeenCalledTimes(3)
+    expect(out).toContain("completed")
+    expect(out).not.toContain("somewhere")
+  })
+
+  it("leaves a line alone that is still being written, and says so", async () => {
+    const { room, document } = await ratedRoom()
+    room.append("receipts.jsonl", later.slice(0, 100))
+    const torn = await room.ratings("--export")
+    expect(torn.out).toBe(document)
+    expect(torn.talk).toContain("last line is not whole")
+    expect((await room.ratings("--export")).talk).toContain("last line is not whole")
+    room.append("receipts.jsonl", later.slice(100))
+    expect(await room.ratings("--export")).toMatchObject({
+      out: await afresh(lines.join("") + later),
+      talk: "",
+    })
+  })
+
+  it("that cannot be written is said, and the answer is there", async () => {
+    const { room, document } = await ratedRoom()
+    rmSync(room.path("ratings.json"))
+    mkdirSync(room.path("ratings.json"))
+    const { status, out, talk } = await room.ratings("--export")
+    expect({ status, out }).toEqual({ status: 0, out: document })
+    expect(talk).toMatch(/ratings\.json: cannot be written \(E\w+\)/)
+  })
+})
+
+describe("what counts", () => {
+  it.each<[string, string]>([
+    ["changed in its amount", (lines[1] ?? "").replace('"50"', '"51"')],
+    ["signed by another key", (lines[1] ?? "").replaceAll(bob.did, ann.did)],
+    ["without its COMPLETE", JSON.stringify({ ...JSON.parse(lines[1] ?? ""), complete: [] })],
+    ["no JSON", "{"],
+    ["no receipt", '{"type":"MSG"}'],
+  ])("is not a receipt that is %s, nor does the count of refused lines get lost", async (_, forged) => {
+    const room = new CommandRoom()
+    room.write("receipts.jsonl", `${lines[0]}${forged.trimEnd()}\n\n${lines[2]}`)
+    for (let turn = 0; turn < 2; turn++) {
+      const { out, talk } = await room.ratings("--export")
+      expect(out).toBe(await afresh(`${lines[0]}${lines[2]}`))
+      expect(talk).toContain("line 2 ")
+    }
+  })
+
+  it("are the first numbers of many refused lines", async () => {
+    const room = new CommandRoom()
+    room.write("receipts.jsonl", "x\n".repeat(9))
+    room.append("receipts.jsonl", lines.join(""))
+    expect((await room.ratings("--stats")).talk).toContain("lines 1, 2, 3, 4, 5 and 4 more prove nothing")
+  })
+
+  it("is a deal once, as the longest of its receipts tells it", async () => {
+    const steps = [["COMPLETE", bob]] as const
+    const early = dealBetween(ann, bob, 1, steps)
+    const disputed = dealBetween(ann, bob, 1, [
+      ...steps,
+      ["DISPUTE", ann],
+      ["DISPUTE", bob, { fault: "self" }],
+    ])
+    const agreed = dealBetween(ann, bob, 1, [
+      ...steps,
+      ["DISPUTE", ann, { fault: "other" }],
+      ["DISPUTE", bob, { fault: "self" }],
+    ])
+    const ratingsOf = async (...deals: Parameters<typeof lineOf>[0][]) => {
+      const text = await afresh(deals.map(lineOf).join(""))
+      const { ratings } = JSON.parse(text) as { ratings: { agent_id: string; rating: number }[] }
+      return Object.fromEntries(ratings.map(({ agent_id, rating }) => [agent_id, rating]))
+    }
+    expect(await ratingsOf(early, early)).toEqual({ [ann.id]: 1216, [bob.id]: 1216 })
+    expect(await ratingsOf(early, disputed)).toEqual({})
+    expect(await ratingsOf(agreed, early)).toEqual({ [ann.id]: 1216, [bob.id]: 1184 })
+  })
+
+  it("is nothing a key signed after its end, when that is among the receipts", async () => {
+    const revocation = `${JSON.stringify(signRevocation(cat, startTs + 150_000))}\n`
+    const { room } = await ratedRoom()
+    room.append("receipts.jsonl", revocation)
+    expect(await room.ratings("--export")).toMatchObject({
+      out: await afresh(lines.slice(0, 2).join("")),
+      talk: "",
+    })
+  })
+
+  it("is the same from two files in either order", async () => {
+    const room = new CommandRoom()
+    room.write("one.jsonl", `${lines[2]}${lines[0]}`)
+    room.write("other.jsonl", (lines[1] ?? "") + (lines[0] ?? "").trimEnd())
+    const [one, other] = [room.path("one.jsonl"), room.path("other.jsonl")]
+    const expected = await afresh(lines.join(""))
+    expect(await room.export("--receipts", one, "--receipts", other)).toBe(expected)
+    expect(await room.export("--receipts", other, "--receipts", one)).toBe(expected)
+    expect(room.has("ratings.json")).toBe(false)
+  })
+})

@@ -1,0 +1,84 @@
+import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { PassThrough } from "node:stream"
+import { runProgram } from "../../src/cli/program.js"
+import { FakeClock } from "../kit/fake-clock.js"
+import { temporaryDirectory } from "../kit/temporary.js"
+
+/** What a command printed, and its exit status. */
+export interface Answer {
+  readonly status: number
+  readonly out: string
+  readonly talk: string
+}
+
+/** A directory in which `agentchat ratings` is called, in this process. */
+export class CommandRoom {
+  readonly dir = temporaryDirectory()
+  readonly home = join(this.dir, ".agentchat")
+
+  constructor() {
+    mkdirSync(this.home, { mode: 0o700 })
+  }
+
+  path(name: string): string {
+    return join(this.home, name)
+  }
+
+  write(name: string, text: string): void {
+    writeFileSync(this.path(name), text)
+  }
+
+  append(name: string, text: string): void {
+    appendFileSync(this.path(name), text)
+  }
+
+  read(name: string): string {
+    return readFileSync(this.path(name), "utf8")
+  }
+
+  remove(name: string): void {
+    rmSync(this.path(name), { force: true })
+  }
+
+  has(name: string): boolean {
+    return existsSync(this.path(name))
+  }
+
+  async ratings(...args: string[]): Promise<Answer> {
+    let out = ""
+    let talk = ""
+    const io = {
+      out: (line: string) => void (out += `${line}\n`),
+      json: (value: unknown) => void (out += `${JSON.stringify(value)}\n`),
+      talk: (line: string) => void (talk += `${line}\n`),
+      flush: () => Promise.resolve(),
+      input: new PassThrough(),
+      output: new PassThrough(),
+      isOutputTerminal: false,
+      isInputTerminal: false,
+      hasColor: false,
+    }
+    const system = {
+      pid: 1,
+      uid: 1,
+      nodePath: "",
+      scriptPath: "",
+      runtimeDir: this.dir,
+      searchPath: "",
+      cwd: this.dir,
+      random: () => 0,
+      kill: () => {},
+      interruption: () => new AbortController().signal,
+    }
+    const status = await runProgram(["ratings", ...args], { io, system, clock: new FakeClock(), env: {} })
+    return { status, out, talk }
+  }
+
+  /** The document of `--export`. */
+  async export(...args: string[]): Promise<string> {
+    const { status, out, talk } = await this.ratings("--export", ...args)
+    if (status !== 0) throw new Error(talk)
+    return out
+  }
+}

@@ -1,0 +1,36 @@
+import { historyOf } from "../../src/ratings/deal-history.js"
+import type { DealRecord } from "../../src/ratings/deal-record.js"
+import { type FoldOptions, foldRatings } from "../../src/ratings/fold.js"
+
+/** A record of a deal between two letters; the nth, unless told, is made and ends n seconds after the epoch. */
+export function record(
+  proposer: string,
+  recipient: string,
+  n: number,
+  changes: Partial<DealRecord> = {},
+): DealRecord {
+  const ts = n * 1_000
+  return {
+    proposal: `p${n}`,
+    head: `h${n}`,
+    steps: 3,
+    id: `prop_${n}`,
+    parties: [proposer, recipient],
+    signedTs: [ts, ts],
+    amount: undefined,
+    outcome: "completed",
+    ts,
+    ...changes,
+  }
+}
+
+/** Ratings after these, by letter. */
+export function ratingsAfter(records: readonly DealRecord[], options?: FoldOptions): Record<string, number> {
+  const standings = foldRatings(historyOf(records), options)
+  return Object.fromEntries(Array.from(standings, ([did, { rating }]) => [did, rating]))
+}
+
+/** So many deals of `agent`, each with somebody new. */
+export function strangers(agent: string, count: number, from = 1): DealRecord[] {
+  return Array.from({ length: count }, (_, i) => record(agent, `${agent}-${from + i}`, from + i))
+}
