@@ -1,0 +1,354 @@
+import { describe, expect, it } from "vitest"
+import { agentIdOf } from "../../src/identity/keys.js"
+import { AgentChatClient } from "../../src/index.js"
+import type { Deal } from "../../src/proposals/deal.js"
+import { advanceDeal, openDeal } from "../../src/proposals/deal.js"
+import { readStatement, verifyStatement } from "../../src/proposals/statement.js"
+import type { ClientFrame } from "../../src/protocol/client-messages.js"
+import type { Statement } from "../../src/protocol/statements.js"
+import type { Verb } from "../../src/protocol/verbs.js"
+import { until } from "../kit/condition.js"
+import { alice, aliceDid, answer, bob, bobDid, carol, carolDid, dealAfter, propose } from "../kit/deals.js"
+import { FakeRelay, type FakeRelayOptions } from "../kit/fake-relay.js"
+import { enter, knowing, relayed } from "./deal-room.js"
+
+const aliceId = agentIdOf(alice.publicKey)
+const carolId = agentIdOf(carol.publicKey)
+const entry = { id: aliceId, name: "alice", status: "idle", did: aliceDid }
+
+type Answers = NonNullable<FakeRelayOptions["answers"]>
+
+/** A relay that says this of agents. */
+function naming(...roster: readonly object[]): Answers {
+  return { LIST_AGENTS: ({ id: re }) => ({ type: "AGENTS", re, list: [], roster }) }
+}
+
+/** A relay that takes whatever is signed. */
+const taking: Answers = Object.fromEntries(
+  ["PROPOSAL", "ACCEPT", "REJECT", "COMPLETE", "DISPUTE"].map((verb) => [
+    verb,
+    (frame: Statement) => relayed(frame, { re: frame.id, name: "bob" }),
+  ]),
+)
+
+/** A proposal of Bob to Alice, and what followed. */
+function made(...steps: Parameters<typeof dealAfter>[0]): Deal {
+  return dealAfter(steps, propose({ to: aliceDid }, bob))
+}
+
+function refusing(code: string, retryAfterMs?: number) {
+  return ({ id: re }: { id?: string }) => ({
+    type: "ERROR",
+    re,
+    code,
+    message: "no",
+    ...(retryAfterMs === undefined ? {} : { retry_after_ms: retryAfterMs }),
+  })
+}
+
+const statementsIn = (frames: readonly ClientFrame[], verb: Verb) =>
+  frames.filter(({ type }) => type === verb).map((frame) => readStatement(frame))
+
+describe("propose", () => {
+  it("signs for the key whose hash is the agent's id, and says what came of it", async () => {
+    const { client, session, events } = await enter({ ...naming(entry), ...taking })
+    const offer = { task: "echo", amount: 0.05, currency: "SOL", payment_code: "PM8T", expires: 300 }
+    const proposal = await client.propose("@alice", offer)
+    expect(proposal).toMatchObject({ type: "PROPOSAL", to: aliceId, state: "pending", task: "echo" })
+    const [statement] = statementsIn(session.frames, "PROPOSAL") as [Statement<"PROPOSAL">]
+    verifyStatement(statement)
+    expect(statement).toMatchObject({
+      ...offer,
+      amount: "0.05",
+      from: bobDid,
+      to: aliceDid,
+      aud: "relay-1",
+      id: proposal.id,
+      dispute_window: 604_800,
+    })
+    expect(events).toEqual([])
+  })
+
+  it("is one proposal when it is called again with the same id, and another without", async () => {
+    const { client } = await enter({ ...naming(entry), ...taking })
+    const ids = []
+    for (const id of ["a", "a", undefined, undefined]) {
+      ids.push((await client.propose("@alice", { task: "echo", ...(id && { id }) })).id)
+    }
+    expect(ids[1]).toBe(ids[0])
+    expect(new Set(ids).size).toBe(3)
+  })
+
+  it.each<[string, string, object[], string]>([
+    ["has swapped the key", "@alice", [{ ...entry, did: carolDid }], "VERIFICATION_FAILED"],
+    ["names no key that can be", "@alice", [{ ...entry, did: "did:key:zNo" }], "VERIFICATION_FAILED"],
+    [
+      "names another agent than was asked for",
+      aliceId,
+      [{ ...entry, id: carolId, did: carolDid }],
+      "AGENT_NOT_FOUND",
+    ],
+    [
+      "calls another agent by that id",
+      aliceId,
+      [{ ...entry, id: carolId, name: aliceId.slice(1), did: carolDid }],
+      "AGENT_NOT_FOUND",
+    ],
+    ["knows nobody of that name", "@alice", [], "AGENT_NOT_FOUND"],
+    [
+      "knows no key of that agent",
+      "@alice",
+      [{ id: "@bbbbbbbb", name: "alice", status: "idle" }],
+      "IDENTITY_REQUIRED",
+    ],
+  ])("is not said when the relay %s", async (_what, to, roster, code) => {
+    const { client, session } = await enter({ ...naming(...roster), ...taking })
+    await expect(client.propose(to, { task: "echo" })).rejects.toMatchObject({ code })
+    expect(session.frames.some(({ type }) => type === "PROPOSAL")).toBe(false)
+  })
+
+  it.each([
+    [{ task: "" }, "PROPOSAL.task: must not be empty"],
+    [{ task: "x", amount: -1 }, "amount: must be a decimal number"],
+    [{ task: "x", expires: 0 }, "PROPOSAL.expires: must be at least 1"],
+    [{ task: "x", prise: 1 }, /^PROPOSAL.prise: is not a member of it/],
+  ])("refuses %j without asking for a signature", async (offer, message) => {
+    const { client, session } = await enter({ ...naming(entry), ...taking })
+    await expect(client.propose("@alice", offer)).rejects.toMatchObject({
+      code: "INVALID_MSG",
+      message: expect.stringMatching(message),
+    })
+    expect(session.frames.some(({ type }) => type === "PROPOSAL")).toBe(false)
+  })
+
+  it("does not take another statement for the answer", async () => {
+    const other = propose({ id: "prop_0009", to: aliceDid }, bob)
+    const { client } = await enter({
+      ...naming(entry),
+      PROPOSAL: ({ id: re }) => relayed(other, { re }),
+    })
+    await expect(client.propose("@alice", { task: "x" })).rejects.toMatchObject({
+      code: "VERIFICATION_FAILED",
+    })
+  })
+
+  it("needs an identity, and tells how to get one", async () => {
+    const relay = await FakeRelay.start()
+    const client = new AgentChatClient({ server: relay.url, name: "bob" })
+    await client.connect()
+    for (const call of [
+      () => client.propose("@alice", { task: "x" }),
+      () => client.accept("prop_0001"),
+      () => client.complete("prop_0001"),
+      () => client.proposals(),
+      () => client.receipt("prop_0001"),
+    ]) {
+      await expect(call()).rejects.toMatchObject({
+        code: "IDENTITY_REQUIRED",
+        hint: expect.stringContaining("agentchat identity --generate"),
+      })
+    }
+    await client.disconnect()
+  })
+
+  it("rejects while there is no session", async () => {
+    const { client } = await enter()
+    await client.disconnect()
+    await expect(client.propose("@alice", { task: "x" })).rejects.toMatchObject({ code: "UNREACHABLE" })
+  })
+})
+
+describe("an answer", () => {
+  it("follows the relay's chain when the deal is not known, and is chained to its last statement", async () => {
+    const deal = dealAfter([])
+    const { client, session } = await enter({ ...knowing(deal), ...taking })
+    expect(await client.accept(deal.id, "my-code")).toMatchObject({
+      type: "ACCEPT",
+      proposal_id: deal.id,
+      state: "accepted",
+      payment_code: "my-code",
+    })
+    const [accept] = statementsIn(session.frames, "ACCEPT") as [Statement]
+    verifyStatement(accept)
+    expect(advanceDeal(deal, accept).state).toBe("accepted")
+  })
+
+  it("needs no question when the deal is known", async () => {
+    const { client, session, events } = await enter(taking)
+    session.say(relayed(propose()))
+    await until("the proposal", () => events.length === 1)
+    expect(await client.reject("prop_0001", "no time")).toMatchObject({
+      state: "rejected",
+      reason: "no time",
+    })
+    expect(session.frames.some(({ type }) => type === "LIST_PROPOSALS")).toBe(false)
+  })
+
+  it("is signed anew when the other party said something first", async () => {
+    let deal = dealAfter([["ACCEPT", bob]])
+    let isStale = true
+    const { client, session, clock } = await enter({
+      ...taking,
+      LIST_PROPOSALS: (frame, to) => knowing(deal).LIST_PROPOSALS?.(frame, to),
+      COMPLETE: (frame) => {
+        if (!isStale) return relayed(frame as Statement, { re: frame.id })
+        isStale = false
+        deal = advanceDeal(deal, answer(deal, "COMPLETE", alice))
+        return refusing("STATEMENT_STALE", 250)(frame)
+      },
+    })
+    const completing = client.complete(deal.id, "tx:1")
+    await session.heard("COMPLETE")
+    await until("the wait", () => clock.pending.includes(250))
+    clock.advance(250)
+    expect(await completing).toMatchObject({ state: "completed", proof: "tx:1" })
+    const [first, second] = statementsIn(session.frames, "COMPLETE") as [Statement, Statement]
+    expect(second.id).toBe(first.id)
+    expect(advanceDeal(deal, second).chain).toHaveLength(4)
+  })
+
+  it("gives up when that happens again and again", async () => {
+    const deal = dealAfter([["ACCEPT", bob]])
+    const { client, session } = await enter({ ...knowing(deal), COMPLETE: refusing("STATEMENT_STALE") })
+    await expect(client.complete(deal.id)).rejects.toMatchObject({ code: "STATEMENT_STALE" })
+    expect(statementsIn(session.frames, "COMPLETE")).toHaveLength(3)
+  })
+
+  it("looks again before it says that a step does not follow", async () => {
+    const later = dealAfter([["ACCEPT", bob]])
+    const { client, session, events } = await enter({ ...knowing(later), ...taking })
+    session.say(relayed(propose()))
+    await until("the proposal", () => events.length === 1)
+    expect(await client.dispute("prop_0001", "nothing came", { fault: "other" })).toMatchObject({
+      state: "disputed",
+      fault: "other",
+    })
+    await expect(client.accept("prop_0001")).rejects.toMatchObject({ code: "PROPOSAL_STATE" })
+    expect(session.frames.some(({ type }) => type === "ACCEPT")).toBe(false)
+  })
+
+  it("is refused before it is sent when it is the other party's, too late, or to nothing", async () => {
+    const own = made()
+    const { client, clock } = await enter({
+      ...knowing(own, dealAfter([], propose({ id: "prop_0002", expires: 1 }))),
+      ...taking,
+    })
+    await expect(client.accept(own.id)).rejects.toMatchObject({ code: "NOT_A_PARTY" })
+    await expect(client.accept("prop_0009")).rejects.toMatchObject({ code: "PROPOSAL_NOT_FOUND" })
+    clock.advance(1_001)
+    await expect(client.accept("prop_0002")).rejects.toMatchObject({ code: "PROPOSAL_EXPIRED" })
+  })
+})
+
+describe("complete", () => {
+  it("of what oneself proposed waits for the other party to accept", async () => {
+    const { client, session, events } = await enter({ ...knowing(made()), ...taking })
+    const completing = client.complete("prop_0001", "tx:1")
+    await session.heard("LIST_PROPOSALS", 2)
+    await client.ping()
+    expect(session.frames.some(({ type }) => type === "COMPLETE")).toBe(false)
+    session.say(relayed(answer(made(), "ACCEPT", alice)))
+    expect(await completing).toMatchObject({ type: "COMPLETE", state: "completed", proof: "tx:1" })
+    expect(events).toMatchObject([{ type: "ACCEPT" }])
+  })
+
+  it("rejects when the other party rejects, or the session ends", async () => {
+    const { client, session } = await enter({ ...knowing(made()), ...taking })
+    const completing = client.complete("prop_0001")
+    await session.heard("LIST_PROPOSALS", 2)
+    session.say(relayed(answer(made(), "REJECT", alice)))
+    await expect(completing).rejects.toMatchObject({ code: "PROPOSAL_STATE" })
+    const other = await enter({ ...knowing(made()), ...taking })
+    const cut = other.client.complete("prop_0001")
+    await other.session.heard("LIST_PROPOSALS", 2)
+    await other.client.ping()
+    const refused = expect(cut).rejects.toMatchObject({ code: "UNREACHABLE" })
+    await other.client.disconnect()
+    await refused
+  })
+
+  it("rejects when the time to accept is over, and asks the relay before it says so", async () => {
+    const short = dealAfter([], propose({ to: aliceDid, expires: 1 }, bob))
+    const { client, session, clock } = await enter({ ...knowing(short), ...taking })
+    const completing = client.complete("prop_0001")
+    completing.catch(() => {})
+    await until("the wait", () => clock.pending.includes(1_001))
+    const asked = (await session.heard("LIST_PROPOSALS")).length
+    clock.advance(1_001)
+    await expect(completing).rejects.toMatchObject({ code: "PROPOSAL_EXPIRED" })
+    expect((await session.heard("LIST_PROPOSALS")).length).toBeGreaterThan(asked)
+  })
+
+  it("of what another proposed does not wait", async () => {
+    const { client } = await enter({ ...knowing(dealAfter([])), ...taking })
+    await expect(client.complete("prop_0001")).rejects.toMatchObject({ code: "PROPOSAL_STATE" })
+  })
+})
+
+describe("proposals", () => {
+  it("lists what was verified, as it stands now, and all that followed", async () => {
+    const done = made(["ACCEPT", alice], ["COMPLETE", bob])
+    const open = dealAfter([], propose({ id: "prop_0002", expires: 1 }))
+    const { client, clock } = await enter(knowing(done, open))
+    expect(await client.proposals()).toMatchObject([
+      {
+        id: "prop_0001",
+        state: "completed",
+        task: "echo hello",
+        steps: [{ type: "ACCEPT", state: "accepted" }, { type: "COMPLETE" }],
+      },
+      { id: "prop_0002", state: "pending", from: aliceId, steps: [] },
+    ])
+    clock.advance(1_001)
+    expect(await client.proposals({ id: "prop_0002" })).toMatchObject([{ state: "expired" }])
+    await expect(client.proposals({ id: "prop_0009" })).rejects.toMatchObject({ code: "PROPOSAL_NOT_FOUND" })
+  })
+
+  it("reads on while there is more, and stops at a relay that repeats itself", async () => {
+    const deals = [1, 2, 3].map((n) => openDeal(propose({ id: `prop_000${n}`, ts: propose().ts + n })))
+    const { client, session } = await enter({
+      LIST_PROPOSALS: ({ id: re, since = 0 }) => {
+        const list = deals.filter(({ chain: [{ ts }] }) => ts >= since).slice(0, 2)
+        const entries = list.map(({ id, state, chain }) => ({ id, state, statements: chain, names: {} }))
+        return { type: "PROPOSALS", re, list: entries, more: true }
+      },
+    })
+    expect((await client.proposals()).map(({ id }) => id)).toEqual(["prop_0001", "prop_0002", "prop_0003"])
+    expect((await session.heard("LIST_PROPOSALS")).length).toBeLessThan(6)
+  })
+
+  it("rejects when one of them is forged", async () => {
+    const deal = dealAfter([])
+    const forged = { ...deal, chain: [{ ...deal.chain[0], task: "more" }] as const }
+    const { client } = await enter(knowing(forged))
+    await expect(client.proposals()).rejects.toMatchObject({ code: "VERIFICATION_FAILED" })
+  })
+})
+
+describe("receipt", () => {
+  it("is the signed chain, once somebody has completed it", async () => {
+    const done = made(["ACCEPT", alice], ["COMPLETE", bob])
+    const { client } = await enter(knowing(done, dealAfter([], propose({ id: "prop_0002", expires: 1 }))))
+    const [proposal, accept, complete] = done.chain
+    expect(await client.receipt("prop_0001")).toEqual({
+      v: 1,
+      type: "RECEIPT",
+      proposal,
+      accept,
+      complete: [complete],
+    })
+    await expect(client.receipt("prop_0002")).rejects.toMatchObject({ code: "PROPOSAL_STATE" })
+    await expect(client.receipt("prop_0009")).rejects.toMatchObject({ code: "PROPOSAL_NOT_FOUND" })
+  })
+
+  it("is there after the relay has forgotten the deal", async () => {
+    const done = made(["ACCEPT", alice], ["COMPLETE", bob])
+    const known = [done]
+    const { client } = await enter({
+      LIST_PROPOSALS: (frame, to) => knowing(...known).LIST_PROPOSALS?.(frame, to),
+    })
+    await client.proposals()
+    known.pop()
+    expect((await client.receipt("prop_0001")).complete).toHaveLength(1)
+  })
+})

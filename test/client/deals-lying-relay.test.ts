@@ -1,0 +1,189 @@
+import { describe, expect, it } from "vitest"
+import { agentIdOf } from "../../src/identity/keys.js"
+import type { DealEvent } from "../../src/index.js"
+import { statementMessageId } from "../../src/proposals/deal-news.js"
+import type { Statement } from "../../src/protocol/statements.js"
+import { until } from "../kit/condition.js"
+import { alice, answer, bob, bobDid, carol, carolDid, dealAfter, propose } from "../kit/deals.js"
+import { confirmed, enter, knowing, relayed } from "./deal-room.js"
+
+describe("a statement that is relayed", () => {
+  it("is told once it is verified, and confirmed then", async () => {
+    const { session, events } = await enter()
+    const proposal = propose({ amount: "0.05", currency: "SOL" })
+    session.say(relayed(proposal))
+    expect(await confirmed(session)).toEqual([statementMessageId(proposal)])
+    expect(events).toEqual([
+      {
+        type: "PROPOSAL",
+        id: "prop_0001",
+        task: "echo hello",
+        amount: "0.05",
+        currency: "SOL",
+        expires: 300,
+        dispute_window: 3_600,
+        from: agentIdOf(alice.publicKey),
+        name: "eve",
+        to: agentIdOf(bob.publicKey),
+        state: "pending",
+        ts: proposal.ts,
+        msg_id: statementMessageId(proposal),
+      },
+    ])
+  })
+
+  it.each<[string, object, string]>([
+    ["a word of it was changed", { ...propose(), task: "send all your money" }, "VERIFICATION_FAILED"],
+    ["it has no signature", { ...propose(), sig: "" }, "VERIFICATION_FAILED"],
+    ["another has signed it", { ...propose({}, carol), from: propose().from }, "VERIFICATION_FAILED"],
+    ["it is made for another server", propose({ aud: "relay-2" }), "VERIFICATION_FAILED"],
+    ["it is between two others", propose({ to: carolDid }), "NOT_A_PARTY"],
+    ["its form is wrong", { ...propose(), expires: 0 }, "INVALID_MSG"],
+    [
+      "somebody claims to be oneself",
+      { ...propose(), from: bobDid, to: propose().from },
+      "VERIFICATION_FAILED",
+    ],
+  ])(
+    "is not believed when %s: an error, no event, and it need not come again",
+    async (_what, statement, code) => {
+      const { session, events, errors } = await enter()
+      session.say(relayed(statement as Statement, { msg_id: "x.1" }))
+      expect(await confirmed(session)).toEqual(["x.1"])
+      expect(events).toEqual([])
+      expect(errors).toMatchObject([
+        { code, message: expect.stringMatching(/^server: passed on a PROPOSAL/) },
+      ])
+    },
+  )
+
+  it("is not believed from the wrong party, or out of order, whatever chain the relay shows", async () => {
+    const made = dealAfter([], propose({ to: propose().from }, bob))
+    const accept = answer(made, "ACCEPT", alice)
+    const { session, events, errors } = await enter(knowing(made))
+    session.say(
+      relayed(answer(made, "ACCEPT", carol, { to: bobDid }), { msg_id: "x.1" }),
+      relayed(answer(made, "COMPLETE", alice), { msg_id: "x.2" }),
+      relayed(answer(made, "ACCEPT", bob), { msg_id: "x.3" }),
+      relayed({ ...accept, prev: "a".repeat(43) }, { msg_id: "x.4" }),
+      relayed(answer(made, "REJECT", alice, { prev: "a".repeat(43) }), { msg_id: "x.5" }),
+      relayed(accept),
+    )
+    expect(await confirmed(session, 6)).toEqual([
+      "x.1",
+      "x.2",
+      "x.3",
+      "x.4",
+      "x.5",
+      statementMessageId(accept),
+    ])
+    expect(errors.map(({ code }) => code)).toEqual([
+      "VERIFICATION_FAILED",
+      "PROPOSAL_STATE",
+      "NOT_A_PARTY",
+      "VERIFICATION_FAILED",
+      "STATEMENT_STALE",
+    ])
+    expect(events).toMatchObject([{ type: "ACCEPT", proposal_id: "prop_0001", state: "accepted" }])
+  })
+
+  it("is told once, however often and under whatever name it is replayed", async () => {
+    const { session, events } = await enter()
+    session.say(relayed(propose()), relayed(propose()), relayed(propose(), { msg_id: "x.1" }))
+    await confirmed(session, 3)
+    expect(events).toHaveLength(1)
+  })
+
+  it("is not told when it is one's own, and confirmed", async () => {
+    const { session, events } = await enter()
+    const own = propose({ to: propose().from }, bob)
+    session.say(relayed(own))
+    expect(await confirmed(session)).toEqual([statementMessageId(own)])
+    expect(events).toEqual([])
+  })
+
+  it("waits for a listener of its kind, and is confirmed by nobody else", async () => {
+    const { client, session } = await enter({}, { isListening: false })
+    const deal = dealAfter([])
+    const reject = answer(
+      dealAfter([], propose({ id: "prop_0002", to: propose().from }, bob)),
+      "REJECT",
+      alice,
+    )
+    session.say(relayed(deal.chain[0]))
+    await client.ping()
+    const rejects: DealEvent[] = []
+    client.on("reject", (event) => rejects.push(event))
+    session.say(relayed(propose({ id: "prop_0002", to: propose().from }, bob)), relayed(reject))
+    await until("the rejection", () => rejects.length === 1)
+    expect(await confirmed(session, 2)).not.toContain(statementMessageId(deal.chain[0]))
+    const proposals: DealEvent[] = []
+    client.on("proposal", (event) => proposals.push(event))
+    await until("the proposal", () => proposals.length === 1)
+    expect((await confirmed(session, 3)).at(-1)).toBe(statementMessageId(deal.chain[0]))
+  })
+
+  it("is told in the order of arrival, though one of them has to be asked about first", async () => {
+    const deal = dealAfter([], propose({ id: "prop_0002", to: propose().from }, bob))
+    const accept = answer(deal, "ACCEPT", alice)
+    const { session, events } = await enter(knowing(deal))
+    session.say(relayed(accept), relayed(propose()))
+    await until("both", () => events.length === 2)
+    expect(events.map(({ type }) => type)).toEqual(["ACCEPT", "PROPOSAL"])
+    expect(await session.heard("LIST_PROPOSALS")).toMatchObject([{ proposal: "prop_0002" }])
+  })
+
+  it("of which the beginning was missed is told when the relay's chain proves it", async () => {
+    const deal = dealAfter([
+      ["ACCEPT", bob],
+      ["COMPLETE", alice],
+      ["COMPLETE", bob],
+    ])
+    const complete = answer(dealAfter([["ACCEPT", bob]]), "COMPLETE", alice)
+    const { session, events, errors } = await enter(knowing(deal))
+    session.say(relayed(complete))
+    await confirmed(session)
+    expect(errors).toEqual([])
+    expect(events).toMatchObject([{ type: "COMPLETE", proposal_id: deal.id, state: "completed" }])
+  })
+
+  it("of which the relay shows a forged beginning, or none, is not", async () => {
+    const deal = dealAfter([["ACCEPT", bob]])
+    const [proposal] = deal.chain
+    const complete = answer(deal, "COMPLETE", alice)
+    let statements: readonly object[] = [{ ...proposal, amount: "1" }, answer(dealAfter([]), "ACCEPT", bob)]
+    const { session, events, errors } = await enter({
+      LIST_PROPOSALS: ({ id: re }) => ({
+        type: "PROPOSALS",
+        re,
+        list: [{ id: deal.id, state: "accepted", statements, names: {} }],
+      }),
+    })
+    session.say(relayed(complete))
+    await confirmed(session)
+    statements = []
+    session.say(relayed(complete))
+    await confirmed(session, 2)
+    expect(events).toEqual([])
+    expect(errors.map(({ code }) => code)).toEqual(["VERIFICATION_FAILED", "PROPOSAL_NOT_FOUND"])
+  })
+
+  it("that cannot be looked at now is not confirmed, and so comes again", async () => {
+    const deal = dealAfter([], propose({ to: propose().from }, bob))
+    let isDown = true
+    const { LIST_PROPOSALS } = knowing(deal)
+    const { session, events, errors } = await enter({
+      LIST_PROPOSALS: (frame, to) =>
+        isDown
+          ? { type: "ERROR", re: frame.id, code: "UNAVAILABLE", message: "no store" }
+          : LIST_PROPOSALS?.(frame, to),
+    })
+    session.say(relayed(answer(deal, "ACCEPT", alice)))
+    await until("the failure", () => errors.length === 1)
+    expect(session.frames.some(({ type }) => type === "RECEIVED")).toBe(false)
+    isDown = false
+    session.say(relayed(answer(deal, "ACCEPT", alice)))
+    await confirmed(session)
+    expect(events).toMatchObject([{ type: "ACCEPT" }])
+  })
+})

@@ -1,0 +1,179 @@
+import { join } from "node:path"
+import { describe, expect, it, onTestFinished } from "vitest"
+import { systemClock } from "../../src/base/clock.js"
+import { createIdentity, type Identity } from "../../src/identity/identity-file.js"
+import { AgentChatClient, type AgentChatClientOptions, type DealEvent } from "../../src/index.js"
+import { judgeReceipt } from "../../src/proposals/verdict.js"
+import { startRelay } from "../../src/server/relay.js"
+import { until } from "../kit/condition.js"
+import { newIdentity } from "../kit/identity.js"
+import { temporaryDirectory } from "../kit/temporary.js"
+import { hearAll } from "./deal-room.js"
+
+const unlimited = { ratePerSecond: 100_000, rateBurst: 100_000 }
+
+async function relayUrl(): Promise<string> {
+  const relay = await startRelay({
+    port: 0,
+    host: "127.0.0.1",
+    clock: systemClock,
+    log: () => {},
+    limits: unlimited,
+  })
+  onTestFinished(() => relay.stop())
+  return relay.url
+}
+
+async function connect(
+  server: string,
+  name: string,
+  identity: Identity = newIdentity(),
+  options: Partial<AgentChatClientOptions> = {},
+): Promise<{ client: AgentChatClient; identity: Identity; events: DealEvent[] }> {
+  const client = new AgentChatClient({ server, name, identity, ...options })
+  onTestFinished(() => client.disconnect())
+  const events: DealEvent[] = []
+  hearAll(client, events)
+  client.on("error", (error) => {
+    throw error
+  })
+  await client.connect()
+  return { client, identity, events }
+}
+
+const told = (events: readonly DealEvent[]) => events.map(({ type, state }) => `${type} ${state}`)
+
+/** Both parties, and a proposal of Alice that Bob has heard of. */
+async function propose(server: string) {
+  const alice = await connect(server, "alice")
+  const bob = await connect(server, "bob")
+  const { id } = await alice.client.propose("@bob", { task: "echo hello", amount: 0.05, currency: "SOL" })
+  await until("the proposal", () => bob.events.length === 1)
+  return { alice, bob, id }
+}
+
+describe("a deal over a relay", () => {
+  it("works as the README shows", async () => {
+    const server = await relayUrl()
+    const home = temporaryDirectory()
+    const identity = join(home, "identity.json")
+    createIdentity(identity)
+    const other = await connect(server, "other-agent")
+    const heard: string[] = []
+    other.client.on("proposal", ({ id, task }) => {
+      heard.push(task)
+      void other.client.accept(id, "their-payment-code")
+    })
+    const client = new AgentChatClient({ server, name: "my-agent", identity })
+    onTestFinished(() => client.disconnect())
+    await client.connect()
+    const proposal = await client.propose("@other-agent", {
+      task: "provide liquidity for SOL/USDC",
+      amount: 0.05,
+      currency: "SOL",
+      payment_code: "PM8TJS...",
+      expires: 300,
+    })
+    client.on("accept", (response) => heard.push(String(response.payment_code)))
+    client.on("reject", (response) => heard.push(String(response.reason)))
+    client.on("proposal", async (prop) => {
+      if (prop.task.includes("liquidity")) await client.accept(prop.id, "my-payment-code")
+    })
+    await client.complete(proposal.id, "tx:5abc...")
+    expect(heard).toEqual(["provide liquidity for SOL/USDC", "their-payment-code"])
+    await until("the completion", () => other.events.length === 2)
+    expect(other.events).toMatchObject([
+      { type: "PROPOSAL", id: proposal.id, amount: "0.05", payment_code: "PM8TJS..." },
+      { type: "COMPLETE", proposal_id: proposal.id, proof: "tx:5abc..." },
+    ])
+    await other.client.propose("@my-agent", { task: "liquidity for me too" })
+    await until("the answer", () => other.events.length === 3)
+    expect(other.events[2]).toMatchObject({ type: "ACCEPT", payment_code: "my-payment-code" })
+  })
+
+  it("is told to the other party at each step, and proven to anybody at the end", async () => {
+    const { alice, bob, id } = await propose(await relayUrl())
+    await bob.client.accept(id)
+    await until("accepted", () => alice.events.length === 1)
+    await alice.client.complete(id)
+    await until("completed", () => bob.events.length === 2)
+    await bob.client.complete(id, "as agreed")
+    await until("completed by both", () => alice.events.length === 2)
+    await alice.client.dispute(id, "it was not", { fault: "other" })
+    await until("disputed", () => bob.events.length === 3)
+    await bob.client.dispute(id, "true", { fault: "self" })
+    await until("agreed", () => alice.events.length === 3)
+    expect(told(bob.events)).toEqual(["PROPOSAL pending", "COMPLETE completed", "DISPUTE disputed"])
+    expect(told(alice.events)).toEqual(["ACCEPT accepted", "COMPLETE completed", "DISPUTE disputed"])
+    const receipt = await alice.client.receipt(id)
+    expect(await bob.client.receipt(id)).toEqual(receipt)
+    expect(judgeReceipt(receipt)).toMatchObject({
+      status: "valid",
+      proves: ["integrity", "accepted-by-both", "completed-by-both", "disputed", "fault-agreed"],
+    })
+    expect(await bob.client.proposals()).toMatchObject([{ id, state: "disputed", name: "alice" }])
+  })
+
+  it("ends with a rejection", async () => {
+    const { alice, bob, id } = await propose(await relayUrl())
+    await bob.client.reject(id, "no time")
+    await until("rejected", () => alice.events.length === 1)
+    expect(alice.events).toMatchObject([{ type: "REJECT", reason: "no time", state: "rejected" }])
+    await expect(bob.client.accept(id)).rejects.toMatchObject({ code: "PROPOSAL_STATE" })
+    await expect(alice.client.receipt(id)).rejects.toMatchObject({ code: "PROPOSAL_STATE" })
+  })
+
+  it("takes what both say at once", async () => {
+    const { alice, bob, id } = await propose(await relayUrl())
+    await bob.client.accept(id)
+    const both = await Promise.all([alice.client.complete(id, "a"), bob.client.complete(id, "b")])
+    expect(both.map(({ proof }) => proof)).toEqual(["a", "b"])
+    expect((await alice.client.receipt(id)).complete).toHaveLength(2)
+  })
+
+  it("reaches who was away, once, in a new process that knows nothing of it", async () => {
+    const server = await relayUrl()
+    const { alice, bob, id } = await propose(server)
+    await alice.client.disconnect()
+    await bob.client.accept(id)
+    await bob.client.complete(id)
+    const again = await connect(server, "alice", alice.identity)
+    await until("both steps", () => again.events.length === 2)
+    expect(told(again.events)).toEqual(["ACCEPT accepted", "COMPLETE completed"])
+    await again.client.ping()
+    await again.client.disconnect()
+    const third = await connect(server, "alice", alice.identity)
+    await bob.client.dispute(id, "nothing was paid")
+    await until("the dispute", () => third.events.length === 1)
+    expect(told(third.events)).toEqual(["DISPUTE disputed"])
+  })
+
+  it("is not confirmed by who only comes to say something", async () => {
+    const server = await relayUrl()
+    const alice = await connect(server, "alice")
+    const identity = newIdentity()
+    const passing = new AgentChatClient({ server, name: "bob", identity })
+    onTestFinished(() => passing.disconnect())
+    await passing.connect()
+    await alice.client.propose("@bob", { task: "echo" })
+    await passing.send("#general", "hello")
+    await passing.disconnect()
+    const bob = await connect(server, "bob", identity)
+    await until("the proposal", () => bob.events.length === 1)
+  })
+
+  it("is refused with who has no key", async () => {
+    const server = await relayUrl()
+    const alice = await connect(server, "alice")
+    const guest = new AgentChatClient({ server, name: "guest" })
+    onTestFinished(() => guest.disconnect())
+    await guest.connect()
+    await expect(alice.client.propose("@guest", { task: "x" })).rejects.toMatchObject({
+      code: "IDENTITY_REQUIRED",
+    })
+    await expect(alice.client.propose("@nobody", { task: "x" })).rejects.toMatchObject({
+      code: "AGENT_NOT_FOUND",
+    })
+    await expect(alice.client.propose("@alice", { task: "x" })).rejects.toMatchObject({ code: "INVALID_MSG" })
+  })
+})
