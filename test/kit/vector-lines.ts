@@ -1,0 +1,40 @@
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
+import type { KeyVector, ReceiptVector } from "./receipt-vector-list.js"
+
+/** Where test/vectors/receipts.json stands. */
+export const receiptVectorsPath = join(import.meta.dirname, "../vectors/receipts.json")
+
+/** A vector with its line worked out. */
+export interface LineVector {
+  readonly why: string
+  readonly bytes: Buffer
+  readonly keys: readonly string[]
+  readonly verdict: ReceiptVector["verdict"]
+  readonly proves: readonly string[]
+}
+
+interface VectorFile {
+  readonly receipts: readonly ReceiptVector[]
+  readonly keys: readonly KeyVector[]
+}
+
+/** The vectors as they stand on disk: for whoever checks lines. */
+export function readReceiptVectors(): { receipts: LineVector[]; keys: readonly KeyVector[] } {
+  const file = JSON.parse(readFileSync(receiptVectorsPath, "utf8")) as VectorFile
+  const receipts = file.receipts.map((vector) => {
+    const { why, verdict, keys = [], proves = [] } = vector
+    return { why, verdict, keys, proves, bytes: bytesOf(vector, file.receipts) }
+  })
+  return { receipts, keys: file.keys }
+}
+
+function bytesOf({ why, line, base64, of, edit }: ReceiptVector, all: readonly ReceiptVector[]): Buffer {
+  if (base64 !== undefined) return Buffer.from(base64, "base64")
+  if (edit === undefined) return Buffer.from(line ?? "")
+  const [old, text] = edit
+  const before = all.find((vector) => vector.why === of)?.line ?? ""
+  const at = before.indexOf(old)
+  if (at < 0 || at !== before.lastIndexOf(old)) throw new Error(`${why}: ${old} must stand once in it`)
+  return Buffer.from(before.slice(0, at) + text + before.slice(at + old.length))
+}
