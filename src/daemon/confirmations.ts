@@ -5,7 +5,7 @@ import type { SafeBatch } from "./inbox-commit.js"
 import type { UnreadMail } from "./unread-mail.js"
 
 /** What the inbox hands back once the line of a message is on disk. */
-export type Mark = { readonly direct: string } | Bookmark
+export type Mark = { readonly direct: string; readonly isOwn?: boolean } | Bookmark
 
 /** @returns what to confirm when the message is on disk; undefined when nothing is */
 export function markOf(message: ServerMessage, serverId: string): Mark | undefined {
@@ -27,7 +27,8 @@ export function confirm(
     const seq = seqs[index]
     if ("direct" in mark) {
       ids.push(mark.direct)
-      if (seq !== undefined) unread.add(seq, mark.direct)
+      // What one said oneself is nothing to be read.
+      if (seq !== undefined && mark.isOwn !== true) unread.add(seq, mark.direct)
     } else if (mark.seq >= (places.get(mark.channel)?.seq ?? 0)) places.set(mark.channel, mark)
   }
   bookmarks.advance([...places.values()])

@@ -21,6 +21,8 @@ interface Remembered {
   readonly tasks: readonly LeasedTask[]
   /** `seq` up to which the relay was told that a reader has the inbox. */
   readonly retrieved: number
+  /** Number of the statement up to which the inbox has the steps of deals. */
+  readonly told: number
 }
 
 /**
@@ -53,6 +55,10 @@ export class DaemonMemory {
     return this.#now.retrieved
   }
 
+  get told(): number {
+    return this.#now.told
+  }
+
   /** Takes over what changed; {@link save} writes it. */
   note(change: Partial<Remembered>): void {
     this.#now = { ...this.#now, ...change }
@@ -68,12 +74,17 @@ export class DaemonMemory {
   }
 }
 
-function parseMemory({ presence, tasks, retrieved }: Readonly<Record<string, unknown>>): Remembered {
+function parseMemory({ presence, tasks, retrieved, told }: Readonly<Record<string, unknown>>): Remembered {
   return {
     presence: isPresence(presence) ? presence : undefined,
     tasks: Array.isArray(tasks) ? tasks.filter(isTask) : [],
-    retrieved: Number.isSafeInteger(retrieved) ? Math.max(0, retrieved as number) : 0,
+    retrieved: countIn(retrieved),
+    told: countIn(told),
   }
+}
+
+function countIn(value: unknown): number {
+  return Number.isSafeInteger(value) ? Math.max(0, value as number) : 0
 }
 
 function isPresence(value: unknown): value is SaidPresence {

@@ -4,12 +4,14 @@ import type { Connection } from "../client/connection.js"
 import { ChatError } from "../protocol/errors.js"
 import type { Channel, ChannelPattern } from "../protocol/names.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
+import { isVerb, type Verb } from "../protocol/verbs.js"
 import { AckLog } from "./acks.js"
 import { Bookmarks } from "./bookmarks.js"
 import { confirm, type Mark, markOf } from "./confirmations.js"
 import { DaemonLog } from "./daemon-log.js"
 import { DaemonMemory } from "./daemon-memory.js"
 import type { DaemonHost, DaemonOptions } from "./daemon-options.js"
+import { Deals, refuseDraft } from "./deals.js"
 import { Entrance } from "./entrance.js"
 import { HeldTasks } from "./held-tasks.js"
 import { Inbox } from "./inbox.js"
@@ -48,6 +50,8 @@ export class Daemon {
   readonly #ladder: Ladder
   readonly #cursorProblems: OutboxProblems
   readonly #entrance: Entrance
+  /** Absent for an ephemeral daemon. */
+  readonly #deals: Deals | undefined
   readonly #outcomes: LineOutcomes
 
   /** Opens every file. The pid file must be held by the caller. */
@@ -110,8 +114,11 @@ export class Daemon {
       onHindered: (error) => {
         this.#status.setProblem("relay", error)
       },
+      sign: (draft, key) => this.#deals?.sign(draft, key) ?? refuseDraft(),
+      onStale: (proposalId) => this.#deals?.distrust(proposalId),
     })
     this.#link = this.#makeLink(clock)
+    this.#deals = this.#openDeals(paths, clock, log)
   }
 
   /** Connects, and keeps connected until {@link stop}. */
@@ -125,6 +132,7 @@ export class Daemon {
   async stop(): Promise<void> {
     this.#lookAtReaders()
     await this.#link.stop()
+    this.#deals?.close()
     await this.#inbox.close()
     this.#outbox.close()
     this.#acks.flush()
@@ -138,6 +146,7 @@ export class Daemon {
     this.#inbox.tick()
     this.#outbox.sweep()
     this.#acks.flush()
+    this.#deals?.tick()
     this.#lookAtReaders()
     this.#save()
     this.#pump.pump()
@@ -161,6 +170,7 @@ export class Daemon {
       paths,
       clock,
       onDurable: (batch) => {
+        this.#deals?.onDurable(batch.msgIds)
         confirm(batch, { bookmarks: this.#bookmarks, unread: this.#unread }, this.#link.connection)
       },
       onRecalled: (_id, line) => {
@@ -175,6 +185,30 @@ export class Daemon {
       onPressure: (full) => {
         if (full) this.#link.connection?.pause()
         else this.#link.connection?.resume()
+      },
+    })
+  }
+
+  #openDeals(paths: InstancePaths, clock: Clock, log: (line: string) => void): Deals | undefined {
+    const { identity, compat } = this.#options
+    if (identity === undefined || compat) return undefined
+    const options = { paths, identity, clock, memory: this.#memory }
+    return new Deals(options, {
+      log,
+      mirror: (line, mark) => {
+        this.#mirror(line, mark)
+      },
+      confirm: (id) => {
+        this.#link.connection?.send({ type: "RECEIVED", ids: [id] })
+      },
+      onProblem: (problem) => {
+        this.#status.setProblem("proposals", problem)
+      },
+      onTaken: (message) => {
+        this.#pump.answer(message)
+      },
+      onAnswerRefused: (re, { code, message }) => {
+        this.#pump.answer({ type: "ERROR", re, code, message })
       },
     })
   }
@@ -245,6 +279,7 @@ export class Daemon {
     void this.#presence.repeat(connection)
     this.#tasks.attach(connection)
     this.#unread.attach(connection)
+    this.#deals?.attach(connection)
     await this.#entrance.attach(connection)
     if (this.#link.connection !== connection) return
     this.#pump.attach(connection)
@@ -256,6 +291,7 @@ export class Daemon {
     this.#pump.detach()
     this.#tasks.detach()
     this.#unread.detach()
+    this.#deals?.detach()
     this.#entrance.detach()
     this.#status.setProblem("channels", undefined)
     this.#status.setReason(reason)
@@ -264,6 +300,10 @@ export class Daemon {
   }
 
   #receive(message: ServerMessage): void {
+    if (isVerb(message.type)) {
+      this.#deals?.receive(message as ServerMessage<Verb>)
+      return
+    }
     if (this.#isForged(message)) return
     this.#note(message)
     const answered = this.#pump.answer(message)

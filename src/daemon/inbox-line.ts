@@ -1,4 +1,5 @@
 import { formatJsonLine } from "../base/visible-text.js"
+import { isVerb, type Verb } from "../protocol/verbs.js"
 
 /** A line for the inbox, before it has its `seq`. */
 export type InboxLine = Readonly<Record<string, unknown>> & { readonly type: string }
@@ -64,18 +65,34 @@ const space = 0x20
 const closeBrace = 0x7d
 const msgIdKey = Buffer.from('"msg_id":"')
 /** Types whose lines are known by a `msg_id` that no text or object of others stands before. */
-const typesWithId = new Set(["MSG", "REJECTED"])
+const typesWithId = new Set(["MSG", "REJECTED", "NOTICE"])
 
 /** What a line is known by when it comes twice, from its bytes; undefined for a line that never does. */
 export function readLineId(line: Buffer): string | undefined {
   const type = /^\{"seq":\d+,"type":"([A-Z_]+)"/.exec(line.toString("latin1", 0, 64))?.[1] ?? ""
   if (type === "TASK") return readTaskId(line)
+  if (isVerb(type)) return readStepId(line, type)
   return typesWithId.has(type) ? readMsgId(line) : undefined
 }
 
 /** What a line that hands out a task is known by: the same task may come again, as another attempt. */
 export function taskLineId(task: string, attempt: number): string {
   return `task ${task} ${attempt}`
+}
+
+/**
+ * What a step of a deal is known by: each party can take each only once. Ids that its author chose play no part, so
+ * that none can be made to look like another.
+ */
+export function stepLineId(type: Verb, proposal: string, from: string): string {
+  return `${type} ${proposal} ${from}`
+}
+
+function readStepId(line: Buffer, type: Verb): string | undefined {
+  const { id, proposal_id: proposal = id, from } = parseLine(line)
+  return typeof proposal === "string" && typeof from === "string"
+    ? stepLineId(type, proposal, from)
+    : undefined
 }
 
 function readTaskId(line: Buffer): string | undefined {
@@ -92,12 +109,13 @@ function readMsgId(line: Buffer): string | undefined {
   return end < 0 ? undefined : line.toString("utf8", start, end)
 }
 
-/** The id of a line that is for this agent alone, a direct message or a task; undefined for any other. */
+/** The id of a line that is for this agent alone: a direct message, a step of a deal, a task; undefined for any other. */
 export function readDirectId(line: Buffer): string | undefined {
   if (!line.includes('"to":"@') && !line.includes('"type":"TASK"')) return undefined
   const { type, to, self, msg_id: msgId, task } = parseLine(line)
   if (type === "TASK") return typeof task === "string" ? task : undefined
-  const isDirect = type === "MSG" && self !== true && typeof to === "string" && to.startsWith("@")
+  const isMail = type === "MSG" || (typeof type === "string" && isVerb(type))
+  const isDirect = isMail && self !== true && typeof to === "string" && to.startsWith("@")
   return isDirect && typeof msgId === "string" ? msgId : undefined
 }
 

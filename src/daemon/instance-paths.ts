@@ -37,6 +37,8 @@ export interface InstancePaths {
   readonly pid: string
   readonly cursors: string
   readonly identity: string
+  /** Shared with the other daemons of the directory. */
+  readonly receipts: string
 }
 
 /** @param root - the `.agentchat` directory itself, absolute or relative to the working directory */
@@ -53,11 +55,11 @@ export function rootPaths(root: string): RootPaths {
     hostLog: at("host.log"),
     relay: at("relay.json"),
     relayLog: at("relay.log"),
-    instance: (name) => instancePaths(at("daemons", name), name, at("identity.json")),
+    instance: (name) => instancePaths(at("daemons", name), name, at),
   }
 }
 
-function instancePaths(dir: string, name: InstanceName, rootIdentity: string): InstancePaths {
+function instancePaths(dir: string, name: InstanceName, atRoot: (file: string) => string): InstancePaths {
   const at = (...parts: string[]) => resolve(dir, ...parts)
   return {
     name,
@@ -78,6 +80,7 @@ function instancePaths(dir: string, name: InstanceName, rootIdentity: string): I
     log: at("daemon.log"),
     pid: at("daemon.pid"),
     cursors: at("cursors"),
-    identity: name === "default" ? rootIdentity : at("identity.json"),
+    identity: name === "default" ? atRoot("identity.json") : at("identity.json"),
+    receipts: atRoot("receipts.jsonl"),
   }
 }

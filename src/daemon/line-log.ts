@@ -2,12 +2,15 @@ import {
   closeSync,
   constants,
   fstatSync,
+  fsyncSync,
   ftruncateSync,
   openSync,
   readSync,
   renameSync,
   writeSync,
 } from "node:fs"
+import { dirname } from "node:path"
+import { syncDirectory } from "../base/atomic-file.js"
 import { isFileError } from "./outbox-problems.js"
 
 const newline = 0x0a
@@ -20,12 +23,17 @@ const searchBytes = 64 * 1024
 export class LineLog {
   readonly #path: string
   readonly #older: { path: string; atBytes: number } | undefined
+  readonly #isDurable: boolean
   #mayBeTorn = true
 
-  /** @param older - where the file goes once it has `atBytes`; without it, it grows for ever */
-  constructor(path: string, older?: { path: string; atBytes: number }) {
+  /**
+   * @param older - where the file goes once it has `atBytes`; without it, it grows for ever
+   * @param isDurable - whether what was appended also survives a power cut
+   */
+  constructor(path: string, older?: { path: string; atBytes: number }, isDurable = false) {
     this.#path = path
     this.#older = older
+    this.#isDurable = isDurable
   }
 
   /**
@@ -61,6 +69,7 @@ export class LineLog {
     if (this.#mayBeTorn) {
       try {
         dropTornLine(fd)
+        if (this.#isDurable) syncDirectory(dirname(this.#path))
         this.#mayBeTorn = false
       } catch (error) {
         closeSync(fd)
@@ -74,6 +83,7 @@ export class LineLog {
     const { size } = fstatSync(fd)
     try {
       for (let written = 0; written < bytes.length; ) written += writeSync(fd, bytes, written)
+      if (this.#isDurable) fsyncSync(fd)
     } catch (error) {
       this.#mayBeTorn = true
       ftruncateSync(fd, size)
@@ -83,7 +93,8 @@ export class LineLog {
   }
 }
 
-function dropTornLine(fd: number): void {
+/** Takes away what stands after the last newline. */
+export function dropTornLine(fd: number): void {
   const { size } = fstatSync(fd)
   const bytes = Buffer.alloc(searchBytes)
   for (let end = size; end > 0; ) {

@@ -1,6 +1,8 @@
+import { agentIdOfDid } from "../proposals/statement.js"
 import type { ClientMessage } from "../protocol/client-messages.js"
 import type { ChatError } from "../protocol/errors.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
+import { isVerb, type Verb } from "../protocol/verbs.js"
 import type { HeldTasks } from "./held-tasks.js"
 import type { Ladder } from "./ladder.js"
 import { echoLine, type MirroredLine } from "./mirror.js"
@@ -39,6 +41,7 @@ export class LineOutcomes {
   /** The relay carried a line out. */
   answered(line: OutboxLine, answer: ServerMessage): void {
     const { frame } = line
+    if (isVerb(answer.type)) this.#said(line, answer as ServerMessage<Verb>)
     if (answer.type !== "ACK") return
     const { tasks, presence } = this.#concerned
     if (frame.type === "MSG") this.#accepted(line, frame, answer)
@@ -53,8 +56,14 @@ export class LineOutcomes {
   rejected(line: OutboxLine, error: ChatError): void {
     const { frame } = line
     const isOver = error.code === "LEASE_LOST" || error.code === "TASK_NOT_FOUND"
-    if (isOver && "task" in frame && frame.type !== "CLAIM") this.#concerned.tasks.end(frame.task)
+    const isHeld = frame.type === "EXTEND" || frame.type === "DONE" || frame.type === "FAIL"
+    if (isOver && isHeld) this.#concerned.tasks.end(frame.task)
     this.#concerned.news.rejected(line, error)
+  }
+
+  /** A statement climbs like a message. */
+  #said({ id, sha256 }: OutboxLine, { msg_id: msgId, to }: ServerMessage<Verb>): void {
+    this.#concerned.ladder.accepted({ id, msgId, sha256, to: agentIdOfDid(to) })
   }
 
   #accepted(

@@ -4,11 +4,14 @@ import type { ClientMessage, ClientType } from "../protocol/client-messages.js"
 import { ChatError } from "../protocol/errors.js"
 import { frameIdPattern } from "../protocol/names.js"
 import { validateClientMessage } from "../protocol/parse-client-message.js"
+import type { Draft } from "../protocol/statements.js"
+import { isVerb, type Verb, verbs } from "../protocol/verbs.js"
+import { readDraft } from "./draft-line.js"
 import { findJsonFault, shellExample } from "./line-fault.js"
 import { closestName, mendField } from "./line-hint.js"
 
-/** What a user may say through the outbox; the rest of the protocol is the daemon's own business. */
-export const outboxTypes = [
+/** What is sent as it was written. */
+const plainTypes = [
   "MSG",
   "JOIN",
   "LEAVE",
@@ -24,10 +27,18 @@ export const outboxTypes = [
   "LIST_CHANNELS",
   "LIST_AGENTS",
   "PING",
-] as const satisfies readonly ClientType[]
+] as const satisfies readonly Exclude<ClientType, Verb>[]
 
-/** A validated message of {@link outboxTypes}. */
-export type OutboxFrame = ClientMessage<(typeof outboxTypes)[number]>
+/** What a user may say through the outbox; the rest of the protocol is the daemon's own business. */
+export const outboxTypes = [...plainTypes, ...verbs] as const
+
+/** A validated message of {@link outboxTypes}; a {@link Draft} is signed before it is sent. */
+export type OutboxFrame = ClientMessage<(typeof plainTypes)[number]> | Draft
+
+/** Whether a frame has to be signed before it is sent. */
+export function isDraft(frame: OutboxFrame): frame is Draft {
+  return isVerb(frame.type)
+}
 
 /** A line that is no message: what is wrong with it, and its own `id` when that much could be read. */
 export interface BadLine {
@@ -59,12 +70,29 @@ function readMessage(value: Readonly<Record<string, unknown>>): { frame: OutboxF
   const typed = Object.hasOwn(value, "type") ? value : { ...value, type: "MSG" }
   const type = typed["type"]
   if (typeof type === "string" && !isOutboxType(type)) return badType(value, type)
+  if (typeof type === "string" && isVerb(type)) return readDraftLine(type, value)
   const parsed = validateClientMessage(typed)
   if ("message" in parsed) return { frame: parsed.message as OutboxFrame }
   const { error, id } = parsed.refused
   const [, field, reason] = /^(?:[A-Z_]+\.)?([a-z_]+)(?:[.[].*)?: (.*)$/s.exec(error.message) ?? []
   if (field === undefined) return bad(error.message, undefined, id)
   return bad(describeField(value, field, reason ?? ""), mendField(value, field), id)
+}
+
+function readDraftLine(
+  type: Verb,
+  value: Readonly<Record<string, unknown>>,
+): { frame: OutboxFrame } | { bad: BadLine } {
+  const id = ownId(value)
+  if (Object.hasOwn(value, "id") && id === undefined) {
+    return bad("id: must be 1-64 of A-Z a-z 0-9 . _ : ~ -", undefined)
+  }
+  try {
+    return { frame: readDraft(type, value) }
+  } catch (error) {
+    if (error instanceof ChatError) return { bad: { error, id } }
+    throw error
+  }
 }
 
 function describeField(value: Readonly<Record<string, unknown>>, field: string, reason: string): string {

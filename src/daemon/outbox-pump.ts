@@ -1,12 +1,16 @@
 import type { Clock, Timer } from "../base/clock.js"
 import type { Connection } from "../client/connection.js"
 import { Gcra } from "../guards/gcra.js"
+import { agentIdOfDid } from "../proposals/statement.js"
 import { ChatError, type ErrorCode, isErrorCode } from "../protocol/errors.js"
 import { persistentIdPattern } from "../protocol/names.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
+import type { Draft } from "../protocol/statements.js"
+import { isVerb, type Verb } from "../protocol/verbs.js"
 import type { AckLog } from "./acks.js"
+import type { Signed } from "./deal-signer.js"
 import type { Outbox, OutboxLine } from "./outbox.js"
-import type { OutboxFrame } from "./outbox-line.js"
+import { isDraft, type OutboxFrame } from "./outbox-line.js"
 
 /** Lines sent and not yet answered. Bounds what a crash makes us send again. */
 const windowLines = 256
@@ -17,6 +21,18 @@ const rateShare = 0.98
 /** How long others may still be on their way to a relay that forgot everybody: as long as it was away, and this. */
 const returnMs = 5_000
 const againMs = 1_000
+/** Times a draft is signed anew because the other party was faster: each of them can say only so much in a deal. */
+const mostSignings = 8
+
+/** What keeps a line from being taken, or a draft from being signed, only for now. */
+const passing: ReadonlySet<ErrorCode> = new Set([
+  "RATE_LIMITED",
+  "SHUTTING_DOWN",
+  "UNAVAILABLE",
+  "UNREACHABLE",
+  "TIMEOUT",
+  "FILE_FAILED",
+])
 
 /** Where lines come from. */
 type LineSource = Pick<Outbox, "take" | "release" | "rejectLine">
@@ -31,6 +47,16 @@ export interface PumpEvents {
   onRejected(line: OutboxLine, error: ChatError): void
   /** The relay cannot take lines now; they stay and are tried again. Undefined once it takes one. */
   onHindered(error: ChatError | undefined): void
+  /** Makes a statement of a draft. @throws {ChatError} as the relay would refuse it, or because it cannot be signed now */
+  sign(draft: Draft, key: string): Promise<Signed>
+  /** The other party of a deal said something first: the next answer is to follow from that. */
+  onStale(proposalId: string): void
+}
+
+/** A line on its way, and the id by which its answer is known. */
+interface Sent {
+  readonly line: OutboxLine
+  readonly wireId: string
 }
 
 /** Sends outbox lines in order at the pace the relay allows, and settles each once it is answered. */
@@ -40,11 +66,16 @@ export class OutboxPump {
   readonly #clock: Clock
   readonly #events: PumpEvents
   /** Sent, not yet answered, in the order they were sent. Two may bear one id: their writer's choice. */
-  readonly #inFlight: OutboxLine[] = []
+  readonly #inFlight: Sent[] = []
   /** Refused as too fast: these go first, in the order they were refused. */
   readonly #refused: OutboxLine[] = []
-  /** Taken from the outbox and held by the pace. */
+  /** Taken from the outbox and held by the pace, or by a draft before it. */
   #held: OutboxLine | undefined
+  /** A draft from when it is to be signed until it is answered: the next one may follow from it. */
+  #draft: OutboxLine | undefined
+  #isSigning = false
+  /** How often the relay found an answer stale, by the place of its line. */
+  readonly #stale = new Map<string, number>()
   #connection: Session | undefined
   #pace = new Gcra({ ratePerSecond: 1, burst: 1 })
   #timer: Timer | undefined
@@ -84,25 +115,57 @@ export class OutboxPump {
     this.#inFlight.length = 0
     this.#refused.length = 0
     this.#held = undefined
+    this.#draft = undefined
+    this.#isSigning = false
     this.#outbox.release()
   }
 
   /** Sends what may be sent now. */
   pump(): void {
     const connection = this.#connection
-    if (connection === undefined || this.#timer !== undefined) return
+    if (connection === undefined || this.#timer !== undefined || this.#isSigning) return
     while (this.#inFlight.length < windowLines && connection.bufferedBytes < windowBytes) {
       const line = this.#next()
       if (line === undefined) return
+      const isNext = this.#draft === undefined || !isDraft(line.frame)
+      if (!isNext) {
+        this.#held = line
+        return
+      }
       const waitMs = this.#paceMs(line)
       if (waitMs > 0) {
         this.#held = line
         this.#pause(waitMs)
         return
       }
-      this.#inFlight.push(line)
+      if (isDraft(line.frame)) {
+        void this.#sign(line, line.frame, connection)
+        return
+      }
+      this.#inFlight.push({ line, wireId: line.id })
       connection.send({ ...line.frame, id: line.id })
     }
+  }
+
+  /** What comes after it waits: lines go out in order. */
+  async #sign(line: OutboxLine, draft: Draft, connection: Session): Promise<void> {
+    this.#draft = line
+    this.#isSigning = true
+    const outcome = await this.#events.sign(draft, line.id).catch((error: unknown) => {
+      if (error instanceof ChatError) return error
+      throw error
+    })
+    // Of another session by now: the line was released, and is taken again.
+    if (this.#connection !== connection) return
+    this.#isSigning = false
+    if (outcome instanceof ChatError) this.#turnDown(line, outcome)
+    else if (outcome.isSaid) this.#accept(line, answerOf(outcome))
+    else {
+      const { statement } = outcome
+      this.#inFlight.push({ line, wireId: statement.id })
+      connection.send(statement)
+    }
+    this.pump()
   }
 
   #next(): OutboxLine | undefined {
@@ -118,8 +181,8 @@ export class OutboxPump {
   answer(message: ServerMessage): boolean {
     const re = "re" in message ? message.re : undefined
     // Answers come in order, so this finds the first.
-    const index = re === undefined ? -1 : this.#inFlight.findIndex((line) => line.id === re)
-    const line = this.#inFlight.splice(index, index < 0 ? 0 : 1)[0]
+    const index = re === undefined ? -1 : this.#inFlight.findIndex(({ wireId }) => wireId === re)
+    const line = this.#inFlight.splice(index, index < 0 ? 0 : 1)[0]?.line
     if (line === undefined) return false
     if (message.type === "ERROR") this.#refuse(line, message)
     else this.#accept(line, message)
@@ -129,9 +192,10 @@ export class OutboxPump {
 
   #accept(line: OutboxLine, message: ServerMessage): void {
     const ts = "ts" in message ? message.ts : this.#clock.now()
-    const msgId = message.type === "ACK" ? message.msg_id : undefined
+    const msgId = "msg_id" in message ? message.msg_id : undefined
     const evidence = evidenceOf(message, line)
     this.#clearHindrance()
+    this.#forget(line)
     this.#acks.append({
       line_sha256: line.sha256,
       id: line.id,
@@ -147,24 +211,45 @@ export class OutboxPump {
   #refuse(line: OutboxLine, message: ServerMessage<"ERROR">): void {
     const code = isErrorCode(message.code) ? message.code : "UNSUPPORTED"
     const error = new ChatError(code, message.message, {
+      ...(message.retry_after_ms === undefined ? {} : { retryAfterMs: message.retry_after_ms }),
       ...(message.hint === undefined ? {} : { hint: message.hint }),
       ...(message.candidates === undefined ? {} : { candidates: message.candidates }),
     })
-    if (this.#isPassing(code)) {
-      if (code === "UNAVAILABLE") this.#hinder(error)
+    this.#turnDown(line, error)
+  }
+
+  #turnDown(line: OutboxLine, error: ChatError): void {
+    if (this.#isPassing(error.code) || this.#isStale(line, error.code)) {
+      if (error.code === "UNAVAILABLE") this.#hinder(error)
+      if (this.#draft === line) this.#draft = undefined
       this.#refused.push(line)
-      this.#pause(message.retry_after_ms ?? againMs)
+      this.#pause(error.retryAfterMs ?? againMs)
       return
     }
+    this.#forget(line)
     this.#outbox.rejectLine(line, error)
     this.#events.onRejected(line, error)
+  }
+
+  #forget(line: OutboxLine): void {
+    if (this.#draft === line) this.#draft = undefined
+    this.#stale.delete(line.at)
+  }
+
+  /** Whether the line is to be signed anew, after what the other party said first. */
+  #isStale({ at, frame }: OutboxLine, code: ErrorCode): boolean {
+    if (code !== "STATEMENT_STALE" || !("proposal_id" in frame)) return false
+    const times = (this.#stale.get(at) ?? 0) + 1
+    this.#stale.set(at, times)
+    this.#events.onStale(frame.proposal_id)
+    return times < mostSignings
   }
 
   /** Whether the same line may be taken later. */
   #isPassing(code: ErrorCode): boolean {
     // A relay that began anew knows only who came back before us: whom we wrote to may come right after.
     if (code === "AGENT_NOT_FOUND") return this.#clock.monotonic() < this.#gatheringUntilMs
-    return code === "RATE_LIMITED" || code === "SHUTTING_DOWN" || code === "UNAVAILABLE"
+    return passing.has(code)
   }
 
   #hinder(error: ChatError): void {
@@ -179,7 +264,7 @@ export class OutboxPump {
   }
 
   #paceMs(line: OutboxLine): number {
-    if (line.frame.type !== "MSG") return 0
+    if (line.frame.type !== "MSG" && line.frame.type !== "PROPOSAL") return 0
     const taken = this.#pace.take(this.#clock.monotonic())
     return taken.ok ? 0 : Math.max(1, taken.retryAfterMs)
   }
@@ -193,11 +278,23 @@ export class OutboxPump {
   }
 }
 
+/** What a relay says of a statement that it has. */
+function answerOf({ statement, state, msgId }: Signed): ServerMessage<Verb> {
+  return { ...statement, msg_id: msgId, name: "", state }
+}
+
+/** Which deal a statement is of, what became of it, and who the other party is. */
+function evidenceOfStatement(message: ServerMessage<Verb>): Readonly<Record<string, unknown>> {
+  const proposalId = message.type === "PROPOSAL" ? message.id : message.proposal_id
+  return { proposal_id: proposalId, state: message.state, to: agentIdOfDid(message.to) }
+}
+
 /** What an answer tells beside that it came. */
 function evidenceOf(
   message: ServerMessage,
   { frame }: OutboxLine,
 ): Readonly<Record<string, unknown>> | undefined {
+  if (isVerb(message.type)) return evidenceOfStatement(message as ServerMessage<Verb>)
   switch (message.type) {
     case "ACK":
       return evidenceOfAck(message, frame)

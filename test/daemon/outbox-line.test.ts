@@ -40,8 +40,17 @@ describe("an outbox line", () => {
     expect(accepted('\ufeff{"to":"#a","content":"x"}')).toBeDefined()
   })
 
+  const drafts: Readonly<Record<string, object>> = {
+    PROPOSAL: { to: "@b", task: "x" },
+    ACCEPT: { proposal_id: "prop_12345678" },
+    REJECT: { proposal_id: "prop_12345678" },
+    COMPLETE: { proposal_id: "prop_12345678" },
+    DISPUTE: { proposal_id: "prop_12345678", reason: "x" },
+  }
+
   it.each(outboxTypes)("may be a %s", (type) => {
-    const fields = { task: "b.1", to: "#a", content: "x", channel: "#a", agent: "@b", status: "idle" }
+    const message = { task: "b.1", to: "#a", content: "x", channel: "#a", agent: "@b", status: "idle" }
+    const fields = drafts[type] ?? message
     expect(accepted(JSON.stringify({ type, ...fields }))).toMatchObject({ type })
   })
 

@@ -40,6 +40,8 @@ function pumpOf(limits: object = { rate_per_s: 1_000_000, burst: 1_000_000 }) {
     onAnswered: () => {},
     onRejected: () => {},
     onHindered: (error) => hindered.push(error?.code),
+    sign: () => Promise.reject(new Error("nothing here is signed")),
+    onStale: () => {},
   })
   const write = (id: string, frame: ClientFrame = { type: "MSG", to: "#general", content: id }) => {
     const at = `${waiting.length}:${id}:${taken.length}`

@@ -141,6 +141,7 @@ function goodAnswers(serverId: string): Answers {
       list: [{ name: "#general", agents: 2, invite_only: false }],
     }),
     LIST_AGENTS: ({ id }) => ({ type: "AGENTS", re: id, list: ["@bbbbbbbb"], roster: [eve] }),
+    LIST_PROPOSALS: ({ id }) => ({ type: "PROPOSALS", re: id, list: [] }),
     PING: ({ id }) => ({ type: "PONG", re: id, ts }),
     INVITE: ({ id }) => ({ type: "ACK", re: id, ts, state: "done" }),
     SET_PRESENCE: ({ id }) => ({ type: "ACK", re: id, ts, state: "done" }),
