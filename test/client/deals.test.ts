@@ -1,4 +1,6 @@
+import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import { pathToFileURL } from "node:url"
 import { describe, expect, it, onTestFinished } from "vitest"
 import { systemClock } from "../../src/base/clock.js"
 import { createIdentity, type Identity } from "../../src/identity/identity-file.js"
@@ -41,6 +43,34 @@ async function connect(
   return { client, identity, events }
 }
 
+/** Runs the example of the document against a relay; its client is gone when the test ends. */
+async function runExample(server: string): Promise<{ identity: Identity; printed: string[] }> {
+  const document = readFileSync(join(import.meta.dirname, "../../doc/library.md"), "utf8")
+  const example = [...document.matchAll(/```js\n(.*?)```/gs)].find(([text]) => text.includes("propose("))?.[1]
+  if (example === undefined) throw new Error("doc/library.md has no example of a proposal")
+  const home = temporaryDirectory()
+  const path = join(home, "identity.json")
+  const identity = createIdentity(path)
+  const body = example
+    .replace(/^import .*$/m, "")
+    .replace("ws://127.0.0.1:6667", server)
+    .replace("./.agentchat/identity.json", path)
+  const file = join(home, "example.mjs")
+  writeFileSync(file, `export async function example(AgentChatClient, console) {\n${body}\n}\n`)
+  const { example: run } = (await import(pathToFileURL(file).href)) as {
+    example: (client: typeof AgentChatClient, console: object) => Promise<void>
+  }
+  class Client extends AgentChatClient {
+    constructor(options: AgentChatClientOptions) {
+      super(options)
+      onTestFinished(() => this.disconnect())
+    }
+  }
+  const printed: string[] = []
+  await run(Client, { log: (...words: string[]) => printed.push(words.join(" ")) })
+  return { identity, printed }
+}
+
 const told = (events: readonly DealEvent[]) => events.map(({ type, state }) => `${type} ${state}`)
 
 /** Both parties, and a proposal of Alice that Bob has heard of. */
@@ -53,42 +83,25 @@ async function propose(server: string) {
 }
 
 describe("a deal over a relay", () => {
-  it("works as the README shows", async () => {
+  it("works as doc/library.md shows, word for word", async () => {
     const server = await relayUrl()
-    const home = temporaryDirectory()
-    const identity = join(home, "identity.json")
-    createIdentity(identity)
     const other = await connect(server, "other-agent")
-    const heard: string[] = []
-    other.client.on("proposal", ({ id, task }) => {
-      heard.push(task)
-      void other.client.accept(id, "their-payment-code")
-    })
-    const client = new AgentChatClient({ server, name: "my-agent", identity })
-    onTestFinished(() => client.disconnect())
-    await client.connect()
-    const proposal = await client.propose("@other-agent", {
-      task: "provide liquidity for SOL/USDC",
-      amount: 0.05,
-      currency: "SOL",
-      payment_code: "PM8TJS...",
-      expires: 300,
-    })
-    client.on("accept", (response) => heard.push(String(response.payment_code)))
-    client.on("reject", (response) => heard.push(String(response.reason)))
-    client.on("proposal", async (prop) => {
-      if (prop.task.includes("liquidity")) await client.accept(prop.id, "my-payment-code")
-    })
-    await client.complete(proposal.id, "tx:5abc...")
-    expect(heard).toEqual(["provide liquidity for SOL/USDC", "their-payment-code"])
+    other.client.on("proposal", ({ id }) => void other.client.accept(id, "their-payment-code"))
+    const { identity, printed } = await runExample(server)
     await until("the completion", () => other.events.length === 2)
+    const [{ id } = { id: "" }] = other.events as DealEvent<"PROPOSAL">[]
     expect(other.events).toMatchObject([
-      { type: "PROPOSAL", id: proposal.id, amount: "0.05", payment_code: "PM8TJS..." },
-      { type: "COMPLETE", proposal_id: proposal.id, proof: "tx:5abc..." },
+      { type: "PROPOSAL", name: "my-agent", amount: "0.05", payment_code: "PM8TJS...", expires: 300 },
+      { type: "COMPLETE", proposal_id: id, proof: "tx:5abc...", state: "completed" },
     ])
-    await other.client.propose("@my-agent", { task: "liquidity for me too" })
+    expect(printed).toEqual([`Proposal sent: ${id}`, "Proposal accepted! their-payment-code"])
+    const mine = await other.client.propose(identity.agentId, { task: "liquidity for me too" })
     await until("the answer", () => other.events.length === 3)
-    expect(other.events[2]).toMatchObject({ type: "ACCEPT", payment_code: "my-payment-code" })
+    expect(other.events[2]).toMatchObject({
+      type: "ACCEPT",
+      proposal_id: mine.id,
+      payment_code: "my-payment-code",
+    })
   })
 
   it("is told to the other party at each step, and proven to anybody at the end", async () => {
