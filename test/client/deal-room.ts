@@ -2,7 +2,12 @@ import { onTestFinished } from "vitest"
 import type { Identity } from "../../src/identity/identity-file.js"
 import { agentIdOf, formatDidKey } from "../../src/identity/keys.js"
 import type { KeyPair } from "../../src/identity/signer.js"
-import { AgentChatClient, type ChatError, type DealEvent } from "../../src/index.js"
+import {
+  AgentChatClient,
+  type AgentChatClientOptions,
+  type ChatError,
+  type DealEvent,
+} from "../../src/index.js"
 import type { Deal } from "../../src/proposals/deal.js"
 import { statementMessageId } from "../../src/proposals/deal-news.js"
 import type { Statement } from "../../src/protocol/statements.js"
@@ -13,7 +18,7 @@ import { FakeClock } from "../kit/fake-clock.js"
 import { FakeRelay, type FakeRelayOptions, type FakeSession } from "../kit/fake-relay.js"
 
 /** A key pair as an identity. */
-export function identityOf(keyPair: KeyPair): Identity {
+function identityOf(keyPair: KeyPair): Identity {
   const did = formatDidKey(keyPair.publicKey)
   return { agentId: agentIdOf(keyPair.publicKey), did, keyPair, createdTs: 0, rotations: [] }
 }
@@ -21,6 +26,7 @@ export function identityOf(keyPair: KeyPair): Identity {
 /** A client, and what it was told. */
 interface Room {
   readonly client: AgentChatClient
+  readonly relay: FakeRelay
   readonly session: FakeSession
   readonly clock: FakeClock
   /** What listeners heard, in order. */
@@ -31,18 +37,24 @@ interface Room {
 /** Bob, as a client of a relay that says what it likes. */
 export async function enter(
   answers: FakeRelayOptions["answers"] = {},
-  { as = bob, isListening = true }: { as?: KeyPair; isListening?: boolean } = {},
+  { isListening = true, ...options }: Partial<AgentChatClientOptions> & { isListening?: boolean } = {},
 ): Promise<Room> {
-  const relay = await FakeRelay.start({ answers: { LIST_PROPOSALS: () => undefined, ...answers } })
+  const relay = await FakeRelay.start({ answers })
   const clock = new FakeClock()
-  const client = new AgentChatClient({ server: relay.url, name: "bob", identity: identityOf(as), clock })
+  const client = new AgentChatClient({
+    server: relay.url,
+    name: "bob",
+    identity: identityOf(bob),
+    clock,
+    ...options,
+  })
   onTestFinished(() => client.disconnect())
   const events: DealEvent[] = []
   const errors: ChatError[] = []
   if (isListening) hearAll(client, events)
   client.on("error", (error) => errors.push(error))
   await client.connect()
-  return { client, session: await relay.session(), clock, events, errors }
+  return { client, relay, session: await relay.session(), clock, events, errors }
 }
 
 /** Writes down every step the client tells. */

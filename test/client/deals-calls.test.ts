@@ -267,6 +267,24 @@ describe("complete", () => {
     await refused
   })
 
+  it("goes on waiting in the next session", async () => {
+    const { client, relay, session, clock } = await enter(
+      { ...knowing(made()), ...taking },
+      { reconnect: true, random: () => 0 },
+    )
+    const completing = client.complete("prop_0001")
+    await session.heard("LIST_PROPOSALS", 2)
+    await client.ping()
+    session.socket.terminate()
+    await until("the loss", () => !client.isConnected)
+    clock.advance(0)
+    const next = await relay.session(1)
+    await until("the return", () => client.isConnected)
+    next.say(relayed(answer(made(), "ACCEPT", alice)))
+    expect(await completing).toMatchObject({ state: "completed" })
+    expect(statementsIn(next.frames, "COMPLETE")).toHaveLength(1)
+  })
+
   it("rejects when the time to accept is over, and asks the relay before it says so", async () => {
     const short = dealAfter([], propose({ to: aliceDid, expires: 1 }, bob))
     const { client, session, clock } = await enter({ ...knowing(short), ...taking })

@@ -186,4 +186,31 @@ describe("a statement that is relayed", () => {
     await confirmed(session)
     expect(events).toMatchObject([{ type: "ACCEPT" }])
   })
+
+  it("waits while the relay says that it was asked too often", async () => {
+    const deal = dealAfter([], propose({ to: propose().from }, bob))
+    let refusals = 0
+    const { session, events, clock } = await enter({
+      LIST_PROPOSALS: (frame, to) =>
+        refusals++ === 0
+          ? { type: "ERROR", re: frame.id, code: "RATE_LIMITED", message: "slow", retry_after_ms: 400 }
+          : knowing(deal).LIST_PROPOSALS?.(frame, to),
+    })
+    session.say(relayed(answer(deal, "ACCEPT", alice)))
+    await until("the wait", () => clock.pending.includes(400))
+    expect(events).toEqual([])
+    clock.advance(400)
+    await until("the acceptance", () => events.length === 1)
+  })
+
+  it("is not told once the client has left", async () => {
+    const deal = dealAfter([], propose({ to: propose().from }, bob))
+    const { client, session, events, errors } = await enter({ LIST_PROPOSALS: () => undefined })
+    session.say(relayed(answer(deal, "ACCEPT", alice)), relayed(propose({ id: "prop_0002" })))
+    await session.heard("LIST_PROPOSALS")
+    await client.disconnect()
+    await client.connect()
+    await client.ping()
+    expect([events, errors]).toEqual([[], []])
+  })
 })
