@@ -73,10 +73,45 @@ export const commandTable = {
     summary: "see, take, end or give back work for a role",
     load: async () => (await import("./commands/task.js")).task,
   },
+  propose: {
+    group: "deal",
+    summary: "propose work to an agent, signed",
+    load: async () => (await import("./commands/propose.js")).propose,
+  },
+  accept: {
+    group: "deal",
+    summary: "accept a proposal",
+    load: async () => (await import("./commands/accept.js")).accept,
+  },
+  reject: {
+    group: "deal",
+    summary: "turn a proposal down",
+    load: async () => (await import("./commands/reject.js")).reject,
+  },
+  complete: {
+    group: "deal",
+    summary: "say that a deal is carried out",
+    load: async () => (await import("./commands/complete.js")).complete,
+  },
+  dispute: {
+    group: "deal",
+    summary: "say that a deal is not carried out as agreed",
+    load: async () => (await import("./commands/dispute.js")).dispute,
+  },
+  proposals: {
+    group: "deal",
+    summary: "see your proposals and their states",
+    load: async () => (await import("./commands/proposals.js")).proposals,
+  },
   receipts: {
     group: "deal",
     summary: "list, sum up, export or verify what proves deals",
     load: async () => (await import("./commands/receipts.js")).receipts,
+  },
+  ratings: {
+    group: "deal",
+    summary: "tell what receipts make of an agent, or of all",
+    load: async () => (await import("./commands/ratings.js")).ratings,
   },
   status: {
     group: "look",

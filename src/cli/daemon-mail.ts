@@ -8,6 +8,7 @@ import { readStatus } from "../daemon/status-file.js"
 import type { ClientFrame } from "../protocol/client-messages.js"
 import { ChatError, isErrorCode } from "../protocol/errors.js"
 import { defaultLimits } from "../protocol/limits.js"
+import type { Draft } from "../protocol/statements.js"
 import { watchDirectory } from "./directory-watch.js"
 import { LineTail } from "./line-tail.js"
 
@@ -27,7 +28,7 @@ export class DaemonMail {
    * Puts `frame` into the outbox.
    * @throws {ChatError} INVALID_MSG when it is too large; FILE_FAILED
    */
-  constructor(paths: InstancePaths, frame: ClientFrame, clock: Clock) {
+  constructor(paths: InstancePaths, frame: ClientFrame | Draft, clock: Clock) {
     this.#paths = paths
     this.#clock = clock
     this.#tails = [paths.acks, paths.rejected].map((path) => new LineTail(path))
@@ -65,7 +66,7 @@ export class DaemonMail {
  */
 export async function askDaemon(
   paths: InstancePaths,
-  frame: ClientFrame,
+  frame: ClientFrame | Draft,
   { clock, timeoutMs }: { clock: Clock; timeoutMs: number },
 ): Promise<Members> {
   const mail = new DaemonMail(paths, frame, clock)

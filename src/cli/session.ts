@@ -1,5 +1,6 @@
 import type { AgentChatClient } from "../client/agent-chat-client.js"
 import type { Connection, ConnectionEvents } from "../client/connection.js"
+import type { Identity } from "../identity/identity-file.js"
 import { ChatError } from "../protocol/errors.js"
 import type { Nick } from "../protocol/names.js"
 import { flag, value } from "./command.js"
@@ -39,14 +40,14 @@ const deaf: ConnectionEvents = { onMessage: () => {}, onClose: () => {} }
 export async function withSession<T>(
   context: Context,
   choice: SessionChoice,
-  ask: (connection: Connection) => Promise<T>,
+  ask: (connection: Connection, identity: Identity | undefined) => Promise<T>,
   unasked: ConnectionEvents = deaf,
 ): Promise<T> {
   const { Connection } = await import("../client/connection.js")
   const { server: url, ...who } = await whoSpeaks(context, choice)
   const connection = await explained(Connection.open({ url, ...who }, unasked))
   try {
-    return await ask(connection)
+    return await ask(connection, who.identity)
   } finally {
     await connection.close()
   }

@@ -44,8 +44,8 @@ export interface Spoken {
   readonly answer: Readonly<Record<string, unknown>>
 }
 
-/** Milliseconds an answer may take. */
-const answerMs = 10_000
+/** Milliseconds an answer may take, unless told. */
+export const answerMs = 10_000
 
 /**
  * Says `frame` and waits for its answer. Without a URL, an identity or a name of one's own, a running daemon
@@ -133,11 +133,7 @@ export function chooseDaemon(
   { url, options }: VoiceChoice,
 ): InstancePaths | undefined {
   const { name } = options
-  const ownVoice = nameOwnVoice(url, options)
-  if (ownVoice !== undefined) {
-    if (name === undefined) return undefined
-    throw new ChatError("USAGE", `--name: a daemon speaks as itself to its own relay; leave out ${ownVoice}`)
-  }
+  if (hasOwnVoice({ url, options })) return undefined
   const paths = instancePathsOf(config, name)
   const holder = readHolder(paths.pid, clock.now())
   if (name !== undefined && holder === undefined) {
@@ -148,6 +144,16 @@ export function chooseDaemon(
   if (holder === undefined) return undefined
   const isItsRelay = config.server === undefined || isSameServer(config.server, holder.server ?? "")
   return isItsRelay || name !== undefined ? paths : undefined
+}
+
+/**
+ * Whether the command line asks for a session of one's own.
+ * @throws {ChatError} USAGE when it names a daemon too
+ */
+export function hasOwnVoice({ url, options }: VoiceChoice): boolean {
+  const ownVoice = nameOwnVoice(url, options)
+  if (ownVoice === undefined || options.name === undefined) return ownVoice !== undefined
+  throw new ChatError("USAGE", `--name: a daemon speaks as itself to its own relay; leave out ${ownVoice}`)
 }
 
 /** What on the command line asks for a session of one's own. */

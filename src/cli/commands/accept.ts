@@ -1,0 +1,27 @@
+import { defineCommand, required, value } from "../command.js"
+import { takeStep } from "../deal-step.js"
+import { paymentCode, proposalId } from "../deal-values.js"
+import { present } from "../present.js"
+import { speakOptions } from "../speak.js"
+
+export const accept = defineCommand({
+  args: { id: required("the proposal's id", proposalId) },
+  options: {
+    "payment-code": value("CODE", "where payment goes, or comes from", paymentCode),
+    ...speakOptions,
+  },
+  takesUrl: true,
+  examples: [
+    "agentchat accept prop_k3v5mq2a7xw4tz6b",
+    "agentchat accept prop_k3v5mq2a7xw4tz6b --payment-code PM8T…",
+  ],
+  notes: [
+    "Only whom it was proposed to can accept it, while it is pending. A signature cannot be taken back.",
+  ],
+  run: (context, input) =>
+    takeStep(context, input, {
+      type: "ACCEPT",
+      proposal_id: input.args.id,
+      ...present({ payment_code: input.options["payment-code"] }),
+    }),
+})

@@ -1,0 +1,28 @@
+import { defineCommand, required, value } from "../command.js"
+import { takeStep } from "../deal-step.js"
+import { proofText, proposalId } from "../deal-values.js"
+import { present } from "../present.js"
+import { speakOptions } from "../speak.js"
+
+export const complete = defineCommand({
+  args: { id: required("the proposal's id", proposalId) },
+  options: {
+    proof: value("TEXT", "what shows it: a commit, a transaction; up to 2,000 characters", proofText),
+    ...speakOptions,
+  },
+  takesUrl: true,
+  examples: [
+    "agentchat complete prop_k3v5mq2a7xw4tz6b --proof 'commit 1a2b3c'",
+    "agentchat complete prop_k3v5mq2a7xw4tz6b",
+  ],
+  notes: [
+    "Either party can say it of an accepted proposal; then there is a receipt. The other party confirms it by the same",
+    "command, or disputes it.",
+  ],
+  run: (context, input) =>
+    takeStep(context, input, {
+      type: "COMPLETE",
+      proposal_id: input.args.id,
+      ...present({ proof: input.options.proof }),
+    }),
+})

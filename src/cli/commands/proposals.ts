@@ -1,0 +1,84 @@
+import { ChatError } from "../../protocol/errors.js"
+import { dealStates } from "../../protocol/server-messages.js"
+import { defineCommand, optional, value } from "../command.js"
+import type { Context } from "../context.js"
+import { proposalId } from "../deal-values.js"
+import { instancePathsOf } from "../instance-choice.js"
+import type { ProposalView } from "../proposal-view.js"
+import { hasOwnVoice, type SpeakChoice, speakOptions } from "../speak.js"
+import { closeChoice } from "../values.js"
+
+export const proposals = defineCommand({
+  args: { id: optional("one of them, with all that was said in it", proposalId) },
+  options: {
+    state: value(
+      "STATE",
+      `only those that are ${dealStates.join(", ")}`,
+      closeChoice(dealStates),
+      dealStates,
+    ),
+    ...speakOptions,
+  },
+  takesUrl: true,
+  examples: [
+    "agentchat proposals",
+    "agentchat proposals --state pending",
+    "agentchat proposals prop_k3v5mq2a7xw4tz6b --json",
+  ],
+  notes: [
+    "Those of this directory's daemon (--name chooses which), out of its proposals.jsonl, also when it does not run;",
+    "with URL or --identity those that the relay keeps for that identity.",
+  ],
+  async run(context, { args: { id }, options, url }) {
+    const { io, config } = context
+    const all = await readViews(context, { options, url }, id)
+    if (id !== undefined) return showOne(context, id, all)
+    const list = all.filter(({ state }) => options.state === undefined || state === options.state)
+    if (config.json) io.json({ ok: true, list })
+    else {
+      const { formatProposalTable } = await import("../proposal-text.js")
+      for (const line of formatProposalTable(list)) io.out(line)
+      if (list.length === 0) io.talk(`no ${options.state === undefined ? "" : `${options.state} `}proposals`)
+    }
+    return 0
+  },
+})
+
+async function showOne({ io, config }: Context, id: string, all: readonly ProposalView[]): Promise<number> {
+  const found = all.find((view) => view.id === id)
+  if (found === undefined) {
+    throw new ChatError("PROPOSAL_NOT_FOUND", `ID: ${id} is none of your proposals`, {
+      hint: "see: agentchat proposals",
+    })
+  }
+  if (config.json) io.json({ ok: true, proposal: found })
+  else for (const line of (await import("../proposal-text.js")).formatProposal(found)) io.out(line)
+  return 0
+}
+
+/** @throws {ChatError} NOT_FOUND when `--name` is no daemon of this directory; what the relay refuses */
+async function readViews(
+  context: Context,
+  choice: SpeakChoice,
+  id: string | undefined,
+): Promise<ProposalView[]> {
+  const { viewOf, viewOfDeal } = await import("../proposal-view.js")
+  if (hasOwnVoice(choice)) {
+    const { withCommitments } = await import("../deal-act.js")
+    const listed = await withCommitments(context, choice, (commitments) =>
+      commitments.proposals(id === undefined ? {} : { id }),
+    )
+    return listed.map(viewOf)
+  }
+  const { name } = choice.options
+  const { dir, proposals: path } = instancePathsOf(context.config, name)
+  const { existsSync } = await import("node:fs")
+  if (name !== undefined && !existsSync(dir)) {
+    throw new ChatError("NOT_FOUND", `--name: ${name} is no daemon of this directory`, {
+      hint: "see: agentchat daemon --list",
+    })
+  }
+  const { readDealLog } = await import("../../daemon/deal-log.js")
+  const now = context.clock.now()
+  return readDealLog(path).map(({ deal, names }) => viewOfDeal(deal, names, now))
+}

@@ -1,0 +1,64 @@
+import { resolve } from "node:path"
+import { formatForTerminal } from "../../base/visible-text.js"
+import type { Draft } from "../../protocol/statements.js"
+import { defineCommand, required, value } from "../command.js"
+import type { Context } from "../context.js"
+import { amountText, currencyName, paymentCode, taskText, timeSpan } from "../deal-values.js"
+import { present } from "../present.js"
+import { speakOptions } from "../speak.js"
+import { agentRef, someText } from "../values.js"
+
+export const propose = defineCommand({
+  args: {
+    agent: required("whom: @name or @id of an agent with an identity", agentRef),
+    task: required("what is to be done; - reads it from standard input", someText),
+  },
+  options: {
+    amount: value("N", "what it is worth: a decimal number, signed as it is written", amountText),
+    currency: value("NAME", "in what: SOL, USDC, EUR, …", currencyName),
+    "payment-code": value("CODE", "where payment goes, or comes from", paymentCode),
+    expires: value("T", "until when it can be accepted: 300 (seconds), 5m, 24h; 7d unless given", timeSpan),
+    terms: value("FILE", "a text file with what else is agreed; part of what is signed", someText, "file"),
+    "dispute-window": value("T", "how long it can be disputed once completed; 7d unless given", timeSpan),
+    ...speakOptions,
+  },
+  takesUrl: true,
+  examples: [
+    "agentchat propose @bob 'review src/a.ts'",
+    "agentchat propose @bob 'review src/a.ts' --amount 0.05 --currency SOL --expires 1h",
+    "agentchat propose @361d642d60ecf1bb 'translate the README' --terms terms.txt --json",
+  ],
+  notes: [
+    "Prints the id of the proposal. It is signed: once accepted, both can prove it to anybody. No payment is made.",
+    "Without URL, a running daemon of this directory signs and sends it; else --identity must say who does.",
+  ],
+  async run(context, input) {
+    const { io, config, system } = context
+    const { "payment-code": payment_code, "dispute-window": dispute_window, ...options } = input.options
+    const { amount, currency, expires } = options
+    const task = await readTask(input.args.task, io)
+    const terms =
+      options.terms === undefined ? undefined : await readTerms(resolve(system.cwd, options.terms))
+    const draft: Draft<"PROPOSAL"> = {
+      type: "PROPOSAL",
+      to: input.args.agent,
+      task,
+      ...present({ amount, currency, payment_code, terms, expires, dispute_window }),
+    }
+    const { act } = await import("../deal-act.js")
+    const acted = await act(context, input, draft)
+    if (config.json) io.json({ ok: true, ...acted })
+    else io.out(formatForTerminal(acted.proposal_id))
+    return 0
+  },
+})
+
+async function readTask(text: string, { input }: Context["io"]): Promise<string> {
+  const task = text === "-" ? await (await import("../input-text.js")).readText(input) : text
+  return taskText(task, "TASK")
+}
+
+async function readTerms(path: string): Promise<string | undefined> {
+  const { readTermsFile } = await import("../terms-file.js")
+  return readTermsFile(path)
+}

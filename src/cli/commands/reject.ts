@@ -1,0 +1,19 @@
+import { defineCommand, required, value } from "../command.js"
+import { takeStep } from "../deal-step.js"
+import { proposalId, rejectReason } from "../deal-values.js"
+import { present } from "../present.js"
+import { speakOptions } from "../speak.js"
+
+export const reject = defineCommand({
+  args: { id: required("the proposal's id", proposalId) },
+  options: { reason: value("TEXT", "why, up to 500 characters", rejectReason), ...speakOptions },
+  takesUrl: true,
+  examples: ["agentchat reject prop_k3v5mq2a7xw4tz6b --reason 'no time'"],
+  notes: ["Only whom it was proposed to can reject it, while it is pending."],
+  run: (context, input) =>
+    takeStep(context, input, {
+      type: "REJECT",
+      proposal_id: input.args.id,
+      ...present({ reason: input.options.reason }),
+    }),
+})

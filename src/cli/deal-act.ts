@@ -1,0 +1,104 @@
+import type { Commitments } from "../client/commitments.js"
+import type { DealEvent } from "../client/deal-event.js"
+import type { InstancePaths } from "../daemon/instance-paths.js"
+import { ChatError } from "../protocol/errors.js"
+import type { DealState } from "../protocol/server-messages.js"
+import type { Draft } from "../protocol/statements.js"
+import type { Context } from "./context.js"
+import { withSession } from "./session.js"
+import { answerMs, chooseDaemon, type SpeakChoice } from "./speak.js"
+
+/** A step that was taken. */
+export interface Acted {
+  readonly via: "daemon" | "relay"
+  readonly proposal_id: string
+  /** Of the deal, after it. */
+  readonly state: DealState
+  /** Id of the other party. */
+  readonly to: string
+  readonly msg_id: string
+}
+
+/**
+ * Takes a step in a deal: this directory's daemon signs it, or the identity that is named.
+ * @throws {ChatError} IDENTITY_REQUIRED without one; what the relay, or the rules, refuse; TIMEOUT; UNREACHABLE;
+ * NOT_FOUND when `--name` does not run
+ */
+export async function act(context: Context, choice: SpeakChoice, draft: Draft): Promise<Acted> {
+  const paths = chooseDaemon(context, choice)
+  if (paths !== undefined) return actThroughDaemon(context, choice, { paths, draft })
+  return withCommitments(context, choice, async (commitments) => {
+    const event = await say(commitments, draft)
+    const { state, to, msg_id } = event
+    return {
+      via: "relay",
+      proposal_id: event.type === "PROPOSAL" ? event.id : event.proposal_id,
+      state,
+      to,
+      msg_id,
+    }
+  })
+}
+
+/**
+ * Makes deals on a session of its own.
+ * @throws {ChatError} IDENTITY_REQUIRED without `--identity`
+ */
+export async function withCommitments<T>(
+  context: Context,
+  choice: SpeakChoice,
+  use: (commitments: Commitments) => Promise<T>,
+): Promise<T> {
+  if (choice.options.identity === undefined) throw withoutIdentity()
+  const timeoutMs = choice.options.timeout ?? answerMs
+  return withSession(context, choice, async (connection, identity) => {
+    if (identity === undefined) throw withoutIdentity()
+    const { Commitments } = await import("../client/commitments.js")
+    return use(
+      new Commitments({
+        identity,
+        clock: context.clock,
+        serverId: () => connection.welcome.server_id,
+        request: (frame) => connection.request(frame, timeoutMs),
+      }),
+    )
+  })
+}
+
+async function actThroughDaemon(
+  { clock }: Context,
+  { options }: SpeakChoice,
+  { paths, draft }: { paths: InstancePaths; draft: Draft },
+): Promise<Acted> {
+  const { askDaemon } = await import("./daemon-mail.js")
+  const line = await askDaemon(paths, draft, { clock, timeoutMs: options.timeout ?? answerMs })
+  const { proposal_id, state, to } = line["evidence"] as Pick<Acted, "proposal_id" | "state" | "to">
+  return { via: "daemon", proposal_id, state, to, msg_id: String(line["msg_id"]) }
+}
+
+function say(commitments: Commitments, draft: Draft): Promise<DealEvent> {
+  switch (draft.type) {
+    case "PROPOSAL": {
+      const { type: _type, to, ...offer } = draft
+      return commitments.propose(to, offer)
+    }
+    case "ACCEPT":
+      return commitments.accept(draft.proposal_id, draft.payment_code)
+    case "REJECT":
+      return commitments.reject(draft.proposal_id, draft.reason)
+    case "COMPLETE":
+      return commitments.complete(draft.proposal_id, draft.proof)
+    case "DISPUTE":
+      return commitments.dispute(
+        draft.proposal_id,
+        draft.reason,
+        draft.fault === undefined ? {} : { fault: draft.fault },
+      )
+  }
+}
+
+function withoutIdentity(): ChatError {
+  return new ChatError("IDENTITY_REQUIRED", "a deal is signed, and no identity is there to sign it", {
+    hint: "run a daemon, which has one (agentchat daemon --background), or say --identity FILE (agentchat identity --generate)",
+  })
+}
