@@ -121,7 +121,13 @@ export function formatEntry(facts: RosterFacts, showing: Showing): RosterEntry {
     ...(readTs !== undefined && { read_ts: readTs }),
     ...(answeredTs !== undefined && { answered_ts: answeredTs }),
     ...(status === "working" && showing.now - moved > showing.staleMs && { stale: true }),
-    ...(showing.withCard === true && facts.card !== undefined && { card: facts.card }),
-    ...(showing.withKey === true && facts.did !== undefined && { did: facts.did }),
+    ...detailsOf(facts, showing),
+  }
+}
+
+function detailsOf({ card, did }: RosterFacts, { withCard = false, withKey = false }: Showing) {
+  return {
+    ...(withCard && card !== undefined && { card }),
+    ...(withKey && did !== undefined && { did }),
   }
 }

@@ -2,12 +2,12 @@ import { formatDidKey } from "../../src/identity/keys.js"
 import { generateKeyPair, type KeyPair } from "../../src/identity/signer.js"
 import type { Deal } from "../../src/proposals/deal.js"
 import { type AnswerDraft, signAnswer, signProposal, statementId } from "../../src/proposals/draft.js"
-import { hashStatement, signStatement, type Unsigned } from "../../src/proposals/statement.js"
+import { hashStatement, signStatement } from "../../src/proposals/statement.js"
 import type { AgentRef } from "../../src/protocol/names.js"
-import type { ServerMessage } from "../../src/protocol/server-messages.js"
+import type { ProposalEntry, ServerMessage } from "../../src/protocol/server-messages.js"
 import type { Draft, Statement } from "../../src/protocol/statements.js"
 import type { Verb } from "../../src/protocol/verbs.js"
-import type { TestAgent, TestRelay } from "./relay.js"
+import { type TestAgent, TestRelay } from "./relay.js"
 
 /** Somebody with a key, and what it signs. */
 export class Signer {
@@ -39,7 +39,7 @@ export class Signer {
   }
 
   /** A statement that answers the last one of a chain, legal or not. */
-  force(chain: readonly Statement[], type: Verb, more: Partial<Statement> & object): Statement {
+  force(chain: readonly Statement[], type: Verb, more: Readonly<Record<string, unknown>>): Statement {
     const [proposal, last] = [chain[0], chain.at(-1)]
     if (proposal === undefined || last === undefined) throw new Error("an empty chain")
     const unsigned = {
@@ -55,6 +55,12 @@ export class Signer {
     return signStatement(unsigned, this.keyPair)
   }
 
+  /** The same statement with other members, signed anew. */
+  resign(statement: Statement, changes: Readonly<Record<string, unknown>>): Statement {
+    const { sig: _, ...body } = statement
+    return signStatement({ ...body, ...changes }, this.keyPair)
+  }
+
   /** An id that was not used. */
   nextId(type: Verb): string {
     return statementId(type, this.did, String(this.#count++))
@@ -66,6 +72,9 @@ export function stepsIn(messages: readonly ServerMessage[]): ServerMessage<Verb>
   const types: readonly string[] = ["PROPOSAL", "ACCEPT", "REJECT", "COMPLETE", "DISPUTE"]
   return messages.filter((message): message is ServerMessage<Verb> => types.includes(message.type))
 }
+
+/** A chain of statements that begins with a proposal. */
+export type Chain = readonly [Statement<"PROPOSAL">, ...Statement[]]
 
 /** A connection of somebody with a key. */
 export interface Party extends TestAgent {
@@ -86,4 +95,74 @@ export async function enterParty(house: TestRelay, name: string, signer = new Si
     told: async () => stepsIn(await wire.settle()).filter(({ re }) => re === undefined),
     say: (statement) => wire.answerTo(statement),
   }
+}
+
+/** Who says what. */
+export type Step = readonly [by: "ann" | "bob", type: Verb]
+
+/** Two who know each other, on one relay. */
+export class DealRoom {
+  readonly house: TestRelay
+  readonly ann: Party
+  readonly bob: Party
+
+  private constructor(house: TestRelay, ann: Party, bob: Party) {
+    this.house = house
+    this.ann = ann
+    this.bob = bob
+  }
+
+  static async open(options: Parameters<typeof TestRelay.start>[0] = {}): Promise<DealRoom> {
+    const house = await TestRelay.start(options)
+    return new DealRoom(house, await enterParty(house, "ann"), await enterParty(house, "bob"))
+  }
+
+  get now(): number {
+    return this.house.clock.now()
+  }
+
+  get aud(): string {
+    return this.house.relay.serverId
+  }
+
+  /** A proposal of ann to bob, signed now. */
+  proposal(draft: Partial<Draft<"PROPOSAL">> = {}): Statement<"PROPOSAL"> {
+    return this.ann.signer.propose(this.bob.signer, { aud: this.aud, now: this.now, ...draft })
+  }
+
+  /** An answer to the last statement of a chain, signed now, legal or not. */
+  answer(
+    by: Party,
+    chain: readonly Statement[],
+    type: Verb,
+    more: Readonly<Record<string, unknown>> = {},
+  ): Statement {
+    return by.signer.force(chain, type, { ts: this.now, ...more })
+  }
+
+  /** Has these said, which must be legal, after a proposal. @returns the whole chain */
+  async make(...steps: readonly Step[]): Promise<Chain> {
+    const proposal = this.proposal()
+    let chain: Chain = [proposal]
+    await must(this.ann, proposal)
+    for (const [by, type] of steps) {
+      const statement = this.answer(this[by], chain, type)
+      await must(this[by], statement)
+      chain = [...chain, statement]
+    }
+    await this.ann.told()
+    await this.bob.told()
+    return chain
+  }
+
+  /** What the relay has of a deal. */
+  async stored(id: string): Promise<ProposalEntry | undefined> {
+    const answer = await this.ann.wire.ask({ type: "LIST_PROPOSALS", proposal: id })
+    return answer.type === "PROPOSALS" ? answer.list[0] : undefined
+  }
+}
+
+async function must(party: Party, statement: Statement): Promise<void> {
+  const answer = await party.say(statement)
+  if (answer.type !== statement.type) throw new Error(JSON.stringify(answer))
 }

@@ -86,8 +86,8 @@ export class Wire {
   }
 
   /** The same for a frame that has an id of its own. */
-  async answerTo(frame: object & { readonly id?: string }): Promise<ServerMessage> {
-    const { id } = frame
+  async answerTo(frame: object): Promise<ServerMessage> {
+    const { id } = frame as { readonly id?: string }
     this.say(frame)
     return this.#wait(`the answer to ${JSON.stringify(frame).slice(0, 60)}`, () => {
       const index = this.#unread.findIndex((message) => "re" in message && message.re === id)
