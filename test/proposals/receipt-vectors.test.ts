@@ -49,7 +49,8 @@ function judge(bytes: Buffer, keyLines: readonly string[]): Judgement {
   return judgeReceipt(entry.receipt, keyLines.map(readKey))
 }
 
-function judgeKey(line: string): "valid" | "invalid" {
+function judgeKey(line: string): Judgement["status"] {
+  if (readEntry(line).kind === "unknown") return "undecided"
   try {
     verifyKeyStatement(readKey(line))
     return "valid"

@@ -1,0 +1,172 @@
+import { createHash } from "node:crypto"
+import { readFileSync, writeFileSync } from "node:fs"
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
+import { join } from "node:path"
+import { pathToFileURL } from "node:url"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { Browser } from "../kit/browser.js"
+import { hasProgram } from "../kit/requires.js"
+import { temporaryDirectory } from "../kit/temporary.js"
+import { readReceiptVectors } from "../kit/vector-lines.js"
+
+const pagePath = join(import.meta.dirname, "../../verifiers/verify.html")
+const { receipts, keys } = readReceiptVectors()
+
+function hashesOf(html: string): { script: string; style: string } {
+  const hash = (element: string) => {
+    const text = new RegExp(`<${element}>([^]*)</${element}>`).exec(html)?.[1] ?? ""
+    return `sha256-${createHash("sha256").update(text).digest("base64")}`
+  }
+  return { script: hash("script"), style: hash("style") }
+}
+
+describe("verify.html as a file", () => {
+  it("lets its own script and style run, and nothing else; UPDATE_VECTORS=1 writes their hashes anew", () => {
+    const html = readFileSync(pagePath, "utf8")
+    const { script, style } = hashesOf(html)
+    const policy = `default-src 'none'; script-src '${script}'; style-src '${style}'; base-uri 'none'; form-action 'none'`
+    if (process.env["UPDATE_VECTORS"] !== undefined) {
+      writeFileSync(pagePath, html.replace(/default-src 'none'[^"]*/, policy))
+    }
+    expect(readFileSync(pagePath, "utf8")).toContain(`content="${policy}"`)
+  })
+
+  it("never makes markup or code of a text", () => {
+    const html = readFileSync(pagePath, "utf8")
+    expect(html).not.toMatch(
+      /innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b|new Function|\bimport\(/,
+    )
+    expect(html).not.toMatch(/https?:|\bfetch\b|XMLHttp|WebSocket|sendBeacon|<(?:img|link|iframe|a)\b/)
+  })
+})
+
+describe.runIf(hasProgram("chromium"))("verify.html in Chromium", () => {
+  let browser: Browser
+  beforeAll(async () => {
+    browser = await Browser.start()
+    await browser.visit(pathToFileURL(pagePath).href)
+  })
+  afterAll(() => browser.close())
+
+  /** What the page says of pasted text. */
+  async function paste(text: string, keyLines: readonly string[] = []): Promise<Shown> {
+    await forget()
+    return (await browser.evaluate(`(async () => {
+      document.querySelector("#text").value = ${JSON.stringify(text)}
+      document.querySelector("#keys").value = ${JSON.stringify(keyLines.join("\n"))}
+      document.querySelector("#check").click()
+      ${seen}
+    })()`)) as Shown
+  }
+
+  /** What the page says of a file: its very bytes. */
+  async function choose(bytes: Uint8Array): Promise<Shown> {
+    await forget()
+    const path = join(temporaryDirectory(), "receipts.jsonl")
+    writeFileSync(path, bytes)
+    await browser.chooseFile("#file", path)
+    return (await browser.evaluate(`(async () => { ${seen} })()`)) as Shown
+  }
+
+  async function forget(): Promise<void> {
+    await browser.evaluate(`document.querySelector("#total").textContent = ""`)
+  }
+
+  it.each(receipts)("$verdict: $why", async ({ bytes, keys: keyLines, verdict, proves }) => {
+    const lines = keyLines.map((line) => `\n${line}`).join("")
+    const shown = await choose(Buffer.concat([bytes, Buffer.from(lines)]))
+    expect(shown.cards[0]?.status, JSON.stringify(shown.cards[0])).toBe(verdict)
+    expect(shown.cards.slice(1).map(({ status }) => status)).toEqual(keyLines.map(() => "valid"))
+    if (verdict === "valid") expect(shown.cards[0]?.rows["proven"]).toBe(proves.join(", "))
+    else expect(shown.cards[0]?.rows).toEqual({ because: expect.stringMatching(/\S/) as string })
+  })
+
+  it.each(keys)("$verdict: $why", async ({ line, verdict }) => {
+    expect((await choose(Buffer.from(line))).cards.map(({ status }) => status)).toEqual([verdict])
+  })
+
+  it("checks what is pasted, with statements about keys beside it", async () => {
+    const revoked = receipts.find(({ why }) => why === "the key was revoked before its last word")
+    const text = revoked?.bytes.toString() ?? ""
+    const bare = await paste(`\n${text}\n\n`)
+    expect(bare).toMatchObject({ total: "1 valid, 0 invalid, 0 undecided.", cards: [{ status: "valid" }] })
+    expect(bare.cards[0]?.rows["not checked"]).toContain("revocation: no statement about these keys")
+    const told = await paste(text, revoked?.keys)
+    expect(told).toMatchObject({ total: "0 valid, 1 invalid, 0 undecided.", cards: [{ status: "invalid" }] })
+  })
+
+  it("finds a forged statement about a key, and does not follow it", async () => {
+    const [line] = receipts
+    const forged = keys.find(({ why }) => why === "a revocation by another key")?.line ?? ""
+    const shown = await paste(line?.bytes.toString() ?? "", [forged])
+    expect(shown.cards.map(({ status }) => status)).toEqual(["undecided", "valid"])
+  })
+
+  it("shows a stranger's text as text", async () => {
+    const hostile = receipts.find(({ why }) => why.startsWith("every optional member"))
+    const shown = await paste(hostile?.bytes.toString() ?? "")
+    expect(shown.cards[0]?.rows["task"]).toContain('Say "hello" & <b>bye</b> 😀')
+    expect(await browser.evaluate(`document.querySelectorAll("b, img, a").length`)).toBe(0)
+  })
+
+  it("says so when there is nothing to check", async () => {
+    expect(await paste(" \n ")).toEqual({ total: "There is no receipt in it.", cards: [] })
+  })
+
+  it("checks the items of one JSON list", async () => {
+    const [first, second] = receipts
+    const shown = await paste(`[\n  ${String(first?.bytes)},\n  ${String(second?.bytes)}\n]`)
+    expect(shown.total).toBe("2 valid, 0 invalid, 0 undecided.")
+  })
+
+  it("cannot decide in a browser that has no Ed25519", async () => {
+    const script = `crypto.subtle.verify = () => Promise.reject(new Error("unknown"))`
+    await browser.evaluate(script)
+    const text = receipts[0]?.bytes.toString() ?? ""
+    const shown = await paste(text)
+    expect(shown.cards).toEqual([
+      { status: "undecided", rows: { because: "this browser cannot check Ed25519 signatures" } },
+    ])
+    await browser.evaluate("crypto.subtle.verify = () => Promise.resolve(true)")
+    expect((await paste(text)).cards[0]?.status).toBe("undecided")
+    await browser.visit(pathToFileURL(pagePath).href)
+    expect((await paste(text)).cards[0]?.status).toBe("valid")
+  })
+
+  it("asks nobody for anything, and may not", async () => {
+    const own = pathToFileURL(pagePath).href
+    expect(browser.requests.filter((url) => url !== own && url !== "about:blank")).toEqual([])
+    expect(browser.complaints).toEqual([])
+    let heard = 0
+    const server = createServer((_request, response) => {
+      heard++
+      response.end()
+    })
+    await new Promise<void>((done) => server.listen(0, "127.0.0.1", done))
+    const { port } = server.address() as AddressInfo
+    const outcome = await browser.evaluate(
+      `fetch("http://127.0.0.1:${port}/").then(() => "sent", () => "refused")`,
+    )
+    await new Promise((done) => server.close(done))
+    expect({ outcome, heard }).toEqual({ outcome: "refused", heard: 0 })
+  })
+})
+
+interface Shown {
+  readonly total: string
+  readonly cards: readonly { readonly status: string; readonly rows: Readonly<Record<string, string>> }[]
+}
+
+/** Waits until the page has said what came out, and reads it as a reader would. */
+const seen = `
+  const total = document.querySelector("#total")
+  while (total.textContent === "" || total.textContent === "Checking…") await new Promise(requestAnimationFrame)
+  const cards = Array.from(document.querySelectorAll("article"), (card) => {
+    const rows = {}
+    for (const name of card.querySelectorAll("dt")) {
+      rows[name.textContent] = [rows[name.textContent], name.nextSibling.textContent].filter(Boolean).join("; ")
+    }
+    return { status: card.className, rows }
+  })
+  return { total: total.textContent, cards }`

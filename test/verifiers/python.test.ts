@@ -1,0 +1,184 @@
+import { spawnSync } from "node:child_process"
+import { writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { describe, expect, it } from "vitest"
+import { hasProgram } from "../kit/requires.js"
+import { temporaryDirectory } from "../kit/temporary.js"
+import { readReceiptVectors } from "../kit/vector-lines.js"
+import ed25519 from "../vectors/ed25519.json" with { type: "json" }
+import refused from "../vectors/refused-keys.json" with { type: "json" }
+
+const folder = join(import.meta.dirname, "../../verifiers")
+const { receipts, keys } = readReceiptVectors()
+const oneLine = receipts[0]?.bytes.toString() ?? ""
+const tampered = oneLine.replace("echo hello", "echo hellO")
+
+/** Runs the file as a user would. */
+function run(args: readonly string[], input: string | Uint8Array = "") {
+  const { status, stdout, stderr } = spawnSync("python3", [join(folder, "receipts.py"), ...args], {
+    input,
+    encoding: "utf8",
+    timeout: 60_000,
+  })
+  return { status, stdout, stderr }
+}
+
+/** Runs a program that imports the file and answers one JSON text. */
+function ask(program: string, input: unknown): unknown {
+  const { stdout, stderr } = spawnSync("python3", ["-c", program], {
+    input: JSON.stringify(input),
+    encoding: "utf8",
+    env: { ...process.env, PYTHONPATH: folder, PYTHONDONTWRITEBYTECODE: "1" },
+    timeout: 60_000,
+  })
+  expect(stderr).toBe("")
+  return JSON.parse(stdout)
+}
+
+/** Judges many files at once, for one start of Python takes longer than a hundred of them. */
+const judgeAll = `
+import base64, json, sys
+import receipts
+answers = []
+for file in json.load(sys.stdin):
+    lines = [receipts.Line("file", at + 1, base64.b64decode(text)) for at, text in enumerate(file)]
+    receipts.judge(lines, [])
+    answers.append([receipts.as_record(line) for line in lines])
+print(json.dumps(answers))
+`
+const verifyAll = `
+import json, sys
+import receipts
+print(json.dumps([receipts.ed25519_verify(*map(bytes.fromhex, vector)) for vector in json.load(sys.stdin)]))
+`
+
+interface Answer {
+  readonly status: string
+  readonly problem?: string
+  readonly proves?: readonly string[]
+}
+
+const base64 = (text: string | Uint8Array) => Buffer.from(text as string).toString("base64")
+
+describe.runIf(hasProgram("python3"))("receipts.py", () => {
+  it("agrees with every shared vector", () => {
+    const files = receipts.map(({ bytes, keys: lines }) => [base64(bytes), ...lines.map(base64)])
+    const answers = ask(judgeAll, files) as Answer[][]
+    const told = answers.map(([first], index) => {
+      return [receipts[index]?.why, first?.status, first?.proves ?? []]
+    })
+    expect(told).toEqual(receipts.map(({ why, verdict, proves }) => [why, verdict, proves]))
+    for (const { problem } of answers.flat()) expect(problem ?? "none").toMatch(/^[ -~]+$/)
+  })
+
+  it("agrees with every statement about a key", () => {
+    const answers = ask(
+      judgeAll,
+      keys.map(({ line }) => [base64(line)]),
+    ) as Answer[][]
+    expect(answers.map(([answer], index) => [keys[index]?.why, answer?.status])).toEqual(
+      keys.map(({ why, verdict }) => [why, verdict]),
+    )
+  })
+
+  it("verifies as RFC 8032 section 7.1 says, and refuses what is changed", () => {
+    const vectors = ed25519.vectors.map(({ publicKey, message, signature }) => [
+      publicKey,
+      message,
+      signature,
+    ])
+    expect(ask(verifyAll, vectors)).toEqual(vectors.map(() => true))
+    const changed = vectors.map(([key, message, signature]) => [key, `${String(message)}00`, signature])
+    expect(ask(verifyAll, changed)).toEqual(vectors.map(() => false))
+  })
+
+  it("refuses weak keys and keys in another encoding", () => {
+    const signature = `01${"00".repeat(63)}`
+    const answers = ask(
+      verifyAll,
+      refused.keys.map(({ hex }) => [hex, "", signature]),
+    )
+    expect(answers).toEqual(refused.keys.map(() => false))
+  })
+
+  it("tells what a valid receipt proves and what was not looked at, and exits 0", () => {
+    const path = join(temporaryDirectory(), "receipts.jsonl")
+    writeFileSync(path, `${oneLine}\n`)
+    expect(run([path])).toEqual({
+      status: 0,
+      stderr: "",
+      stdout: `${path}:1: valid
+  deal: prop_0001 of 2027-01-15
+  between: @34750f98bd59fcfc and @6a3803d5f059902a
+  task: "echo hello"
+  proven: integrity, accepted-by-both, completed-by-one
+  not checked: time: each statement says its own, and nobody else vouches for it
+  not checked: revocation: no statement about these keys was given
+`,
+    })
+  })
+
+  it("says what is wrong with each line, and exits 1 for one of many", () => {
+    const { status, stdout } = run(["-"], `${oneLine}\n\n${tampered}\r\n${oneLine}`)
+    expect(status).toBe(1)
+    expect(stdout.split("\n").filter((line) => line.startsWith("stdin"))).toEqual([
+      "stdin:1: valid",
+      "stdin:3: INVALID: accept.prev: is not the hash of the statement before",
+      "stdin:4: valid",
+    ])
+  })
+
+  it("exits 2 when it cannot decide", () => {
+    const version2 = oneLine.replace(/"v":1\}$/, '"v":2}')
+    for (const input of ["", "\n \n", "hello", keys[0]?.line ?? "", `${oneLine}\n${version2}`]) {
+      expect(run(["-"], input).status).toBe(2)
+    }
+    expect(run([join(temporaryDirectory(), "none")])).toMatchObject({ status: 2, stdout: "" })
+    expect(run([]).status).toBe(2)
+    expect(run(["-"], `${tampered}\n${version2}`).status).toBe(1)
+  })
+
+  it("heeds statements about keys, in the file, beside it, and as an identity is exported", () => {
+    const revoked = receipts.find(({ why }) => why === "the key was revoked before its last word")
+    const [, statement = ""] = revoked?.keys ?? []
+    expect(run(["-"], `${oneLine}\n${statement}\n`).status).toBe(1)
+    expect(run(["-"], `${statement}\n${oneLine}\n`).status).toBe(1)
+    const path = join(temporaryDirectory(), "keys.json")
+    const identity = { did: "x", created_ts: 1, rotations: [], revocation: JSON.parse(statement) as unknown }
+    for (const text of [statement, JSON.stringify(identity), JSON.stringify(identity, undefined, 2)]) {
+      writeFileSync(path, text)
+      expect(run(["-", "--keys", path], oneLine).stdout).toContain("its key was revoked before it was signed")
+    }
+    writeFileSync(path, keys.find(({ why }) => why === "a revocation by another key")?.line ?? "")
+    expect(run(["-", "--keys", path], oneLine)).toMatchObject({ status: 2, stdout: "" })
+  })
+
+  it("reads a JSON list over many lines", () => {
+    const list = JSON.stringify([JSON.parse(oneLine), JSON.parse(oneLine)], undefined, 2)
+    expect(run(["-", "--json"], list).stdout.trim().split("\n")).toHaveLength(2)
+    expect(run(["-"], list).status).toBe(0)
+    expect(run(["-"], list.slice(0, -1)).status).toBe(2)
+  })
+
+  it("shows a stranger's text on one line that no terminal obeys", () => {
+    const hostile = receipts.find(({ why }) => why.startsWith("every optional member"))
+    const { status, stdout } = run(["-"], hostile?.bytes)
+    expect(status).toBe(0)
+    expect(stdout).toMatch(/^[\n -~]+$/)
+    expect(stdout.split("\n")).toHaveLength(8)
+  })
+
+  it("never takes a line with one byte changed", () => {
+    const bytes = Buffer.from(oneLine)
+    // Every fifth byte: all of them are tried with the program itself.
+    const places = Array.from(bytes.keys()).filter((at) => at % 5 === 0)
+    const files = places.map((at) => {
+      const changed = Buffer.from(bytes)
+      changed.writeUInt8(bytes.readUInt8(at) ^ ([1, 2, 0x20, 0x80][at % 4] ?? 1), at)
+      return [changed.toString("base64")]
+    })
+    const statuses = (ask(judgeAll, files) as Answer[][]).map(([answer]) => answer?.status)
+    expect(statuses).toHaveLength(places.length)
+    expect(statuses).not.toContain("valid")
+  })
+})
