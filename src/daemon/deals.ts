@@ -56,8 +56,9 @@ export class Deals {
   readonly #records: DealRecords
   readonly #signer: DealSigner
   #session: Session | undefined
-  /** What came is taken in the order in which it came, also where the relay has to be asked for more. */
-  #work: Promise<void> = Promise.resolve()
+  /** Came while the relay was asked for what was missed before it. */
+  readonly #waiting: ServerMessage<Verb>[] = []
+  #isAsking = false
   #synced: Promise<void> = Promise.resolve()
   #notices = 0
 
@@ -87,6 +88,7 @@ export class Deals {
   /** The session is gone. */
   detach(): void {
     this.#session = undefined
+    this.#waiting.length = 0
   }
 
   /** The daemon's look once a second: tries again what the disk refused. */
@@ -106,9 +108,8 @@ export class Deals {
 
   /** A relay passed a statement on, perhaps in answer to ours. */
   receive(message: ServerMessage<Verb>): void {
-    const session = this.#session
-    if (session === undefined) return
-    this.#work = this.#work.then(() => this.#take(message, session))
+    this.#waiting.push(message)
+    this.#takeNext()
   }
 
   /** Makes a statement of a draft. @param key - the id of its line @throws {ChatError} as {@link DealSigner.sign} */
@@ -124,25 +125,65 @@ export class Deals {
     this.#signer.distrust(proposalId)
   }
 
-  async #take(message: ServerMessage<Verb>, session: Session): Promise<void> {
-    if (this.#session !== session) return
+  /** Takes what came in the order in which it came. */
+  #takeNext(): void {
+    while (!this.#isAsking && this.#session !== undefined) {
+      const message = this.#waiting.shift()
+      if (message === undefined) return
+      this.#take(message, this.#session)
+    }
+  }
+
+  #take(message: ServerMessage<Verb>, session: Session): void {
     try {
       const statement = this.#read(message)
-      const step = await this.#advance(statement, session)
-      // Of another session by now: it will be delivered again.
-      if (this.#session !== session) return
-      this.#records.add({
-        ...step,
-        name: message.name.slice(0, longestName),
-        confirms: message.msg_id,
-        onSafe: () => this.#events.onTaken({ ...message, state: step.deal.state }),
-      })
+      try {
+        this.#record(message, this.#believe(statement, session))
+      } catch (error) {
+        if (!(error instanceof ChatError) || !gaps.has(error.code) || statement.type === "PROPOSAL")
+          throw error
+        void this.#takeLater(message, statement, error, session)
+      }
     } catch (error) {
       if (!(error instanceof ChatError)) throw error
-      if (this.#session !== session || error instanceof NotNow) return
-      this.#refuse(statementIn(message), error, message.msg_id)
-      if (message.re !== undefined) this.#events.onAnswerRefused(message.re, error)
+      this.#refuseMessage(message, error)
     }
+  }
+
+  /** Something was missed before this statement, or it is a lie: the relay is asked for the whole chain. */
+  async #takeLater(
+    message: ServerMessage<Verb>,
+    statement: Exclude<Statement, { type: "PROPOSAL" }>,
+    reason: ChatError,
+    session: Session,
+  ): Promise<void> {
+    this.#isAsking = true
+    try {
+      await this.#fetch(statement.proposal_id, session)
+      if (this.#session === session) this.#record(message, this.#believe(statement, session))
+    } catch (error) {
+      if (!(error instanceof ChatError)) throw error
+      // Where the relay could not be asked the statement is not confirmed, and so comes again.
+      const isLater = errorSpecs[error.code].retry && error.code !== "STATEMENT_STALE"
+      if (this.#session === session && !isLater) this.#refuseMessage(message, reason)
+    } finally {
+      this.#isAsking = false
+    }
+    this.#takeNext()
+  }
+
+  #record(message: ServerMessage<Verb>, step: Omit<Step, "name">): void {
+    this.#records.add({
+      ...step,
+      name: message.name.slice(0, longestName),
+      confirms: message.msg_id,
+      onSafe: () => this.#events.onTaken({ ...message, state: step.deal.state }),
+    })
+  }
+
+  #refuseMessage(message: ServerMessage<Verb>, error: ChatError): void {
+    this.#refuse(statementIn(message), error, message.msg_id)
+    if (message.re !== undefined) this.#events.onAnswerRefused(message.re, error)
   }
 
   #read(message: ServerMessage<Verb>): Statement {
@@ -154,25 +195,6 @@ export class Deals {
       throw new ChatError("VERIFICATION_FAILED", `${statement.type}.re: answers another statement`)
     }
     return statement
-  }
-
-  async #advance(statement: Statement, session: Session): Promise<Omit<Step, "name">> {
-    try {
-      return this.#believe(statement, session)
-    } catch (error) {
-      if (!(error instanceof ChatError) || !gaps.has(error.code) || statement.type === "PROPOSAL") throw error
-      await this.#fetchMissed(statement.proposal_id, session, error)
-      return this.#believe(statement, session)
-    }
-  }
-
-  async #fetchMissed(proposalId: string, session: Session, reason: ChatError): Promise<void> {
-    try {
-      await this.#fetch(proposalId, session)
-    } catch (error) {
-      if (!(error instanceof ChatError)) throw error
-      throw errorSpecs[error.code].retry ? new NotNow(error) : reason
-    }
   }
 
   #believe(statement: Statement, { welcome }: Session): Omit<Step, "name"> {
@@ -260,11 +282,4 @@ export function refuseDraft(): Promise<never> {
     hint: "start the daemon without --ephemeral and without --compat",
   })
   return Promise.reject(error)
-}
-
-/** The relay could not be asked: the statement is not confirmed, and so comes again. */
-class NotNow extends ChatError {
-  constructor(cause: ChatError) {
-    super(cause.code, cause.message, { cause })
-  }
 }

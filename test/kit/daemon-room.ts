@@ -15,13 +15,15 @@ type Line = Readonly<Record<string, unknown>>
 
 /** One daemon's directory, and the daemons that run on it one after the other. */
 export class DaemonRoom {
-  readonly paths: InstancePaths = rootPaths(temporaryDirectory()).instance(parseInstanceName("a"))
+  readonly paths: InstancePaths
   readonly clock: FakeClock
   readonly identity: Identity = newIdentity()
   #daemon: Daemon | undefined
 
-  constructor(clock = new FakeClock()) {
+  /** @param place - the `.agentchat` directory, and the daemon's name in it */
+  constructor(clock = new FakeClock(), { root = temporaryDirectory(), name = "a" } = {}) {
     this.clock = clock
+    this.paths = rootPaths(root).instance(parseInstanceName(name))
   }
 
   /** Own agent id. */
@@ -73,6 +75,12 @@ export class DaemonRoom {
 
   get acks(): Line[] {
     return readLines(this.paths.acks)
+  }
+
+  /** Lines of the directory's receipts.jsonl. */
+  get receipts(): string[] {
+    if (!existsSync(this.paths.receipts)) return []
+    return readFileSync(this.paths.receipts, "utf8").split("\n").slice(0, -1)
   }
 
   get status(): DaemonStatus {
