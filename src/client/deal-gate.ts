@@ -142,17 +142,20 @@ export class DealGate {
       })
   }
 
-  async #read({ message, aud }: Arrival, ends: number): Promise<void> {
+  async #read(arrival: Arrival, ends: number): Promise<void> {
+    const { message } = arrival
+    let event: DealEvent | undefined
     try {
-      const event = await this.#verify({ message, aud })
-      if (this.#ends !== ends) return
-      if (event === undefined || this.#hold.hasDelivered(event.msg_id)) this.#host.confirm(message.msg_id)
-      else this.#hold.push(event)
-      this.#wakeWaiters()
+      event = await this.#verify(arrival)
     } catch (error) {
       if (!(error instanceof ChatError)) throw error
       if (this.#ends === ends) this.#refuse(message, error)
+      return
     }
+    if (this.#ends !== ends) return
+    this.#wakeWaiters()
+    if (event === undefined || this.#hold.hasDelivered(event.msg_id)) this.#host.confirm(message.msg_id)
+    else this.#hold.push(event)
   }
 
   async #verify({ message, aud }: Arrival): Promise<DealEvent | undefined> {

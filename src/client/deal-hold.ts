@@ -6,7 +6,7 @@ const maxHeld = 1_000
 
 /** Keeps steps of deals until somebody listens to their kind. Beyond the bound the oldest are let go. */
 export class DealHold {
-  #held: DealEvent[] = []
+  readonly #held: DealEvent[] = []
   readonly #delivered = new RecentIds()
   readonly #deliver: (event: DealEvent) => boolean
 
@@ -29,9 +29,11 @@ export class DealHold {
 
   /** Passes on what somebody listens to by now, oldest first. */
   release(): void {
-    const held = this.#held
-    this.#held = []
-    this.#held = [...held.filter((event) => !this.#tell(event)), ...this.#held]
+    let waiting = 0
+    for (let event = this.#held[waiting]; event !== undefined; event = this.#held[waiting]) {
+      if (this.#tell(event)) this.#held.splice(waiting, 1)
+      else waiting++
+    }
   }
 
   #tell(event: DealEvent): boolean {
