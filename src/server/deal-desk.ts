@@ -29,6 +29,9 @@ const maxTries = 20
 /** Characters of rows in one answer, beyond which no more are added. */
 const pageCharacters = 256 * 1024
 
+/** An agent, as far as a desk looks at it. */
+type Signatory = Pick<Agent, "id" | "did" | "name" | "noteSaid">
+
 /** What a desk needs of its house. */
 interface DealPorts {
   /** Whether the relay knows an agent, online or not. */
@@ -113,7 +116,7 @@ export class DealDesk {
    * RATE_LIMITED, MAILBOX_FULL, PROPOSAL_NOT_FOUND, PROPOSAL_STATE, PROPOSAL_EXPIRED, NOT_A_PARTY,
    * STATEMENT_STALE; after UNAVAILABLE it may or may not stand: send it again
    */
-  async say(agent: Agent, frame: { readonly type: Verb }): Promise<ServerMessage<Verb>> {
+  async say(agent: Signatory, frame: { readonly type: Verb }): Promise<ServerMessage<Verb>> {
     const { did } = agent
     if (did === undefined) {
       throw new ChatError("IDENTITY_REQUIRED", `${frame.type}: who has no key cannot sign`, {
@@ -129,7 +132,7 @@ export class DealDesk {
    * Deals of an agent, oldest change first.
    * @throws {ChatError} PROPOSAL_NOT_FOUND, UNAVAILABLE
    */
-  async list(agent: Agent, { proposal, since = 0 }: Wanted): Promise<Proposals> {
+  async list(agent: Signatory, { proposal, since = 0 }: Wanted): Promise<Proposals> {
     if (proposal !== undefined) {
       const [, record] = await this.#read(proposal)
       if (record === undefined || !isParty(record.deal, agent)) throw notFound("proposal", proposal)
@@ -145,7 +148,7 @@ export class DealDesk {
     throw tooBusy("LIST_PROPOSALS")
   }
 
-  async #take(agent: Agent, statement: Statement, id: string): Promise<ServerMessage<Verb>> {
+  async #take(agent: Signatory, statement: Statement, id: string): Promise<ServerMessage<Verb>> {
     for (let tries = 0; tries < maxTries; tries++) {
       const [expected, record] = await this.#read(id)
       const known = record === undefined ? undefined : findAct(record.deal, statement)
@@ -167,7 +170,7 @@ export class DealDesk {
   }
 
   /** The deal with a statement that is not known yet. @throws {ChatError} when it cannot be said now */
-  #next(agent: Agent, statement: Statement, record: DealRecord | undefined): DealRecord {
+  #next(agent: Signatory, statement: Statement, record: DealRecord | undefined): DealRecord {
     const now = this.#clock.now()
     checkSkew(statement, now, this.#limits)
     if (statement.type !== "PROPOSAL" && (record === undefined || !isParty(record.deal, agent))) {
@@ -252,7 +255,7 @@ function relayed({ deal, names }: DealRecord, statement: Statement): ServerMessa
   return { type, msg_id: statementMessageId(statement), name, state, ...said } as ServerMessage<Verb>
 }
 
-function isParty(deal: Deal, { did }: Agent): boolean {
+function isParty(deal: Deal, { did }: Signatory): boolean {
   return partiesOf(deal).some((party) => party === did)
 }
 

@@ -5,9 +5,9 @@ import { DealRoom, enterParty, type Party, stepsIn } from "../kit/deal-room.js"
 import { LastingEngine } from "../kit/engine.js"
 import { TestRelay } from "../kit/relay.js"
 
-async function leave(room: DealRoom, party: Party): Promise<void> {
+async function leave({ house }: Pick<DealRoom, "house">, party: Party): Promise<void> {
   party.wire.socket.destroy()
-  await until("the relay notices", () => room.house.log.some((line) => line.startsWith(`left: ${party.id}`)))
+  await until("the relay notices", () => house.log.some((line) => line.startsWith(`left: ${party.id}`)))
 }
 
 async function pendingFor({ wire }: Party): Promise<readonly string[]> {
@@ -34,7 +34,7 @@ describe("a step in a deal", () => {
     expect(await ann.wire.next("DELIVERY")).toMatchObject({ msg_id: msgId, state: "mirrored", by: bob.id })
     expect(await pendingFor(third)).toEqual([])
     await third.wire.settle()
-    await leave({ house } as DealRoom, third)
+    await leave(room, third)
     expect(await (await enterParty(house, "bob", bob.signer)).told()).toEqual([])
   })
 

@@ -1,0 +1,202 @@
+import fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import type { Table } from "../../src/backbone/backbone.js"
+import { openMemoryBackbone } from "../../src/backbone/memory.js"
+import { dealOf } from "../../src/proposals/deal.js"
+import { agentIdOfDid } from "../../src/proposals/statement.js"
+import { ChatError } from "../../src/protocol/errors.js"
+import { defaultLimits } from "../../src/protocol/limits.js"
+import type { Nick } from "../../src/protocol/names.js"
+import { dealStates } from "../../src/protocol/server-messages.js"
+import type { Statement } from "../../src/protocol/statements.js"
+import { type Verb, verbs } from "../../src/protocol/verbs.js"
+import { DealDesk } from "../../src/server/deal-desk.js"
+import { Signer } from "../kit/deal-room.js"
+import { FakeClock } from "../kit/fake-clock.js"
+
+const [ann, bob, eve] = [new Signer(), new Signer(), new Signer()]
+const people = { ann, bob, eve }
+type Who = keyof typeof people
+const expires = 100
+const window = 200
+
+const agentOf = (signer: Signer) => ({
+  id: agentIdOfDid(signer.did),
+  did: signer.did,
+  name: "n" as Nick,
+  noteSaid: () => {},
+})
+
+/** The table of legal steps once more, in other words: who may say what, and what the deal is then. */
+class Model {
+  state: (typeof dealStates)[number] = "pending"
+  readonly #said = new Set<string>()
+  #completedMs = Infinity
+
+  /** @returns whether it is legal at a time, in milliseconds since the proposal; then it is said */
+  say(by: Who, verb: Verb, ms: number): boolean {
+    const next = this.#next(by, verb, ms)
+    if (next === undefined) return false
+    if (verb === "COMPLETE") this.#completedMs = Math.min(this.#completedMs, ms)
+    this.state = next
+    this.#said.add(`${by} ${verb}`)
+    return true
+  }
+
+  #next(by: Who, verb: Verb, ms: number): Model["state"] | undefined {
+    const isFirst = !this.#said.has(`${by} ${verb}`)
+    if (by === "eve") return undefined
+    switch (`${this.state} ${verb}`) {
+      case "pending ACCEPT":
+        return by === "bob" && ms <= expires * 1_000 ? "accepted" : undefined
+      case "pending REJECT":
+        return by === "bob" && ms <= expires * 1_000 ? "rejected" : undefined
+      case "accepted COMPLETE":
+        return "completed"
+      case "completed COMPLETE":
+        return isFirst ? "completed" : undefined
+      case "accepted DISPUTE":
+        return "disputed"
+      case "completed DISPUTE":
+        return ms <= this.#completedMs + window * 1_000 ? "disputed" : undefined
+      case "disputed DISPUTE":
+        return isFirst ? "disputed" : undefined
+      default:
+        return undefined
+    }
+  }
+}
+
+/** Two relays' desks over one table, and a deal that ann proposed to bob. */
+class Run {
+  readonly clock = new FakeClock()
+  readonly #desks: DealDesk[] = []
+  readonly #table: Table
+  readonly chain: Statement[] = []
+  /** Ids of what was posted, with whom to. */
+  readonly mail = new Set<string>()
+
+  private constructor(table: Table) {
+    this.#table = table
+  }
+
+  static async open(): Promise<Run> {
+    const clock = new FakeClock()
+    const backbone = await openMemoryBackbone({ clock })
+    const run = new Run(await backbone.table("proposal"))
+    for (let i = 0; i < 2; i++) {
+      const ports = {
+        knows: () => true,
+        post: async (to: string, id: string) => void run.mail.add(`${to} ${id}`),
+        log: () => {},
+      }
+      run.#desks.push(await DealDesk.open(backbone, { limits: defaultLimits, clock: run.clock }, ports))
+    }
+    const proposal = ann.propose(bob, {
+      ...{ aud: backbone.id, now: run.clock.now() },
+      ...{ expires, dispute_window: window },
+    })
+    expect(await run.say(ann, proposal, 0)).toBe("PROPOSAL")
+    run.chain.push(proposal)
+    return run
+  }
+
+  /** @returns the type of the answer, or the code of the refusal */
+  async say(by: Signer, statement: Statement, desk: number): Promise<string> {
+    try {
+      return (await this.#desks[desk]?.say(agentOf(by), statement))?.type ?? ""
+    } catch (error) {
+      if (error instanceof ChatError) return error.code
+      throw error
+    }
+  }
+
+  /** The next statement of the chain, legal or not. */
+  sign(by: Signer, verb: Verb): Statement {
+    const ts = this.clock.now()
+    const [proposal] = this.chain
+    if (verb !== "PROPOSAL") return by.force(this.chain, verb, { ts })
+    if (proposal === undefined) throw new Error("no proposal")
+    return by.resign(proposal, { ts, task: "other work", to: (by === bob ? ann : bob).did })
+  }
+
+  async stored(): Promise<readonly Statement[]> {
+    const [row] = await this.#table.rows()
+    return (JSON.parse(row?.value ?? "{}") as { statements: Statement[] }).statements
+  }
+
+  close(): void {
+    for (const desk of this.#desks) desk.close()
+  }
+}
+
+const step = fc.record({
+  by: fc.constantFrom<Who>("ann", "bob", "bob", "eve"),
+  verb: fc.constantFrom(...verbs),
+  desk: fc.nat(1),
+  waitMs: fc.constantFrom(0, 0, 1, 1_000, 60_000, 150_000),
+})
+
+describe("the desk of deals", () => {
+  it("agrees with a table written anew, whatever two parties and a stranger say", async () => {
+    const met = new Set<string>()
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 14 }), async (steps) => {
+        const run = await Run.open()
+        const model = new Model()
+        const startMs = run.clock.now()
+        for (const { by, verb, desk, waitMs } of steps) {
+          run.clock.advance(waitMs)
+          const statement = run.sign(people[by], verb)
+          const mail = run.mail.size
+          const before = model.state
+          const isLegal = model.say(by, verb, run.clock.now() - startMs)
+          const said = await run.say(people[by], statement, desk)
+          met.add(`${before} ${verb} ${isLegal}`)
+          expect(said === verb, `${by}: ${verb} while ${before}, answered ${said}`).toBe(isLegal)
+          if (isLegal) run.chain.push(statement)
+          expect(await run.stored()).toEqual(run.chain)
+          expect(run.mail.size - mail).toBe(isLegal ? 2 : 0)
+        }
+        expect(dealOf(run.chain).state).toBe(model.state)
+        run.close()
+      }),
+      { numRuns: 400 },
+    )
+    // Every pair of state and act was tried, and each legal one was taken too.
+    for (const state of dealStates.filter((name) => name !== "expired")) {
+      for (const verb of verbs)
+        expect([...met].some((pair) => pair.startsWith(`${state} ${verb} `))).toBe(true)
+    }
+    expect([...met].filter((pair) => pair.endsWith(" true"))).toHaveLength(7)
+  }, 120_000)
+
+  it("keeps one chain, each link signed and legal, when everybody speaks at once", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.array(step, { minLength: 1, maxLength: 4 }), { maxLength: 6 }),
+        async (rounds) => {
+          const run = await Run.open()
+          for (const round of rounds) {
+            const statements = round.map(({ by, verb }) => run.sign(people[by], verb))
+            const said = await Promise.all(
+              statements.map((statement, i) => {
+                const { by = "eve", desk = 0 } = round[i] ?? {}
+                return run.say(people[by], statement, desk)
+              }),
+            )
+            const stored = await run.stored()
+            const taken = statements.filter((statement, i) => said[i] === statement.type)
+            expect(taken.length, said.join()).toBeLessThanOrEqual(1)
+            expect(stored).toEqual([...run.chain, ...taken])
+            expect(dealOf(stored).chain).toHaveLength(stored.length)
+            run.chain.push(...taken)
+          }
+          expect(run.mail.size).toBe(2 * run.chain.length)
+          run.close()
+        },
+      ),
+      { numRuns: 200 },
+    )
+  }, 120_000)
+})
