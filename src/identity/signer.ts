@@ -70,8 +70,18 @@ export function sign(message: Uint8Array, keyPair: KeyPair): Uint8Array {
  */
 export function verify(signature: Uint8Array, message: Uint8Array, publicKey: PublicKey): boolean {
   if (signature.length !== signatureBytes) return false
+  return cryptoVerify(null, message, openSslKey(publicKey), signature)
+}
+
+/** OpenSSL takes as long to read a key as to check a signature by it; whoever parses a did:key again gets the same object. */
+const openSslKeys = new WeakMap<PublicKey, KeyObject>()
+
+function openSslKey(publicKey: PublicKey): KeyObject {
+  const known = openSslKeys.get(publicKey)
+  if (known !== undefined) return known
   const key = createPublicKey({ key: Buffer.concat([spkiHead, publicKey]), format: "der", type: "spki" })
-  return cryptoVerify(null, message, key, signature)
+  openSslKeys.set(publicKey, key)
+  return key
 }
 
 function keyPairFromPrivate(privateKey: KeyObject): KeyPair {
