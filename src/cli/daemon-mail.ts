@@ -89,7 +89,8 @@ function readRung(text: string, id: string): Members[] {
   const line = JSON.parse(text) as Members
   if (line["id"] !== id) return []
   if (typeof line["code"] === "string") throw refusal(line["code"], line)
-  return [{ ...line, ...(line["evidence"] as Members | undefined) }]
+  // A deal has a state too.
+  return [{ ...line, ...(line["evidence"] as Members | undefined), state: line["state"] }]
 }
 
 function appendLine(path: string, line: string): void {
