@@ -39,7 +39,7 @@ export function summarize(receipts: readonly ReceiptFacts[], own: ReadonlySet<Ag
 }
 
 /** Whom a deal was made with; both parties when neither is oneself. */
-export function othersIn({ from, to }: ReceiptFacts, own: ReadonlySet<AgentId>): AgentId[] {
+function othersIn({ from, to }: ReceiptFacts, own: ReadonlySet<AgentId>): AgentId[] {
   return [from, to].filter((id) => !own.has(id))
 }
 

@@ -9,9 +9,9 @@ async function helpOf(...argv: string[]): Promise<string[]> {
 }
 
 describe("the overview", () => {
-  it("names every command with its summary, in less than 40 lines", async () => {
+  it("names every command with its summary, in less than 50 lines", async () => {
     const lines = await helpOf("--help")
-    expect(lines.length).toBeLessThan(40)
+    expect(lines.length).toBeLessThan(50)
     for (const name of commandNames) {
       expect(
         lines.filter((line) => line.startsWith(`  ${name} `) && line.endsWith(commandTable[name].summary)),

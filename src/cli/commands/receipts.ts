@@ -39,7 +39,7 @@ export const receipts = defineCommand({
     "agentchat receipts summary",
     "agentchat receipts verify ./.agentchat/receipts.jsonl",
     "agentchat receipts export --format yaml > receipts.yaml",
-    "agentchat receipts verify - --keys bob.public.json < receipts.jsonl",
+    "cat *.jsonl | agentchat receipts verify - --keys bob.public.json",
   ],
   notes: [
     "verify needs no relay and no network. It ends with 0 when all is valid, 1 when something is not, 2 when it",

@@ -8,7 +8,10 @@ export const reject = defineCommand({
   args: { id: required("the proposal's id", proposalId) },
   options: { reason: value("TEXT", "why, up to 500 characters", rejectReason), ...speakOptions },
   takesUrl: true,
-  examples: ["agentchat reject prop_k3v5mq2a7xw4tz6b --reason 'no time'"],
+  examples: [
+    "agentchat reject prop_k3v5mq2a7xw4tz6b --reason 'no time'",
+    "agentchat reject prop_k3v5mq2a7xw4tz6b --identity bob.json",
+  ],
   notes: ["Only whom it was proposed to can reject it, while it is pending."],
   run: (context, input) =>
     takeStep(context, input, {
