@@ -34,7 +34,7 @@ const unknownKeys = "revocation: no statement about these keys was given"
 /**
  * Checks a receipt with nothing but itself: every signature, that each statement answers the one before, and that
  * each step was legal, for its party and in time.
- * @param keys - rotations and revocations to honour; they have been read, and are verified here
+ * @param keys - rotations and revocations to honour, each checked by {@link verifyKeyStatement} before
  */
 export function judgeReceipt(receipt: Receipt, keys: readonly KeyStatement[] = []): Verdict {
   try {

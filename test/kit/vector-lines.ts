@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
-import type { KeyVector, ReceiptVector } from "./receipt-vector-list.js"
+import type { KeyVector, ReceiptVector } from "./receipt-vector-deals.js"
 
 /** Where test/vectors/receipts.json stands. */
 export const receiptVectorsPath = join(import.meta.dirname, "../vectors/receipts.json")
