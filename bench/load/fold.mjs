@@ -1,0 +1,38 @@
+// Folds what ratings.json holds, in a process of its own whose memory can be looked at.
+import process from "node:process"
+import { importBuilt } from "../kit/built.mjs"
+import { answer } from "../kit/children.mjs"
+
+/** @typedef {{ path: string }} FoldOrder */
+/** @typedef {{ deals: number, agents: number, ms: number, mebibytesBefore: number, mebibytes: number }} FoldResult */
+
+const api = {
+  /** @param {FoldOrder} order @returns {Promise<FoldResult>} */
+  async fold({ path }) {
+    const { readFacts } = /** @type {typeof import("../../src/cli/ratings-cache.js")} */ (
+      await importBuilt("cli/ratings-cache.js")
+    )
+    const { historyOf } = /** @type {typeof import("../../src/ratings/deal-history.js")} */ (
+      await importBuilt("ratings/deal-history.js")
+    )
+    const { foldRatings } = /** @type {typeof import("../../src/ratings/fold.js")} */ (
+      await importBuilt("ratings/fold.js")
+    )
+    const mebibytesBefore = peakMebibytes()
+    const read = readFacts(path)
+    if (read === undefined) throw new Error(`${path} holds no facts`)
+    const records = [...read.facts.records.values()]
+    const startMs = performance.now()
+    const standings = foldRatings(historyOf(records))
+    const ms = performance.now() - startMs
+    return { deals: records.length, agents: standings.size, ms, mebibytesBefore, mebibytes: peakMebibytes() }
+  },
+}
+
+/** @typedef {typeof api} FoldApi */
+
+answer(api)
+
+function peakMebibytes() {
+  return process.resourceUsage().maxRSS / 1_024
+}
