@@ -139,18 +139,16 @@ export class DealRecords {
   }
 
   #makeUp(deals: readonly LoggedDeal[]): void {
-    this.#owed = deals.flatMap(({ deal }) => receiptOf(deal) ?? [])
     const steps = deals.flatMap(({ entries }) => {
       const chain = entries.map(({ statement }) => statement)
-      return entries.map(({ n, name, statement }, index) => ({ n, name, statement, chain, index }))
-    })
-    this.#untold = steps
-      .filter(({ n }) => n > this.#memory.told)
-      .sort((a, b) => a.n - b.n)
-      .map(({ n, name, statement, chain, index }) => {
-        const deal = dealOf(chain.slice(0, index + 1))
-        return { n, step: { statement, deal, name, isNew: true } }
+      return entries.map(({ n, name, statement }, index) => {
+        const step = { statement, deal: dealOf(chain.slice(0, index + 1)), name, isNew: true }
+        return { n, step }
       })
+    })
+    steps.sort((a, b) => a.n - b.n)
+    this.#owed = steps.flatMap(({ step }) => receiptOf(step.deal) ?? [])
+    this.#untold = steps.filter(({ n }) => n > this.#memory.told)
   }
 
   #save(): boolean {

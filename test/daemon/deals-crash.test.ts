@@ -1,0 +1,180 @@
+import { readFileSync, rmSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { describe, expect, it } from "vitest"
+import { readDealLog } from "../../src/daemon/deal-log.js"
+import { readInbox } from "../../src/daemon/inbox-reader.js"
+import type { Deal } from "../../src/proposals/deal.js"
+import { advanceDeal, openDeal } from "../../src/proposals/deal.js"
+import { statementMessageId } from "../../src/proposals/deal-news.js"
+import type { Statement } from "../../src/protocol/statements.js"
+import { until } from "../kit/condition.js"
+import { DaemonRoom } from "../kit/daemon-room.js"
+import { alice, answer, aud, propose } from "../kit/deals.js"
+import { FakeRelay, type FakeSession } from "../kit/fake-relay.js"
+import { isRoot, SmallDisk } from "../kit/file-system.js"
+
+/** A relay that has not heard that anything arrived, and so passes all of a deal on to each session. */
+async function arrange(room: DaemonRoom, terms?: string): Promise<{ relay: FakeRelay; deal: Deal }> {
+  let deal = openDeal(propose({ to: room.identity.did, terms }))
+  deal = advanceDeal(deal, answer(deal, "ACCEPT", room.identity.keyPair))
+  deal = advanceDeal(deal, answer(deal, "COMPLETE", alice))
+  deal = advanceDeal(deal, answer(deal, "COMPLETE", room.identity.keyPair))
+  const relay = await FakeRelay.start({ serverId: aud })
+  return { relay, deal }
+}
+
+function mail({ chain }: Deal): object[] {
+  const statements: readonly Statement[] = chain
+  return statements.map((statement) => ({
+    ...statement,
+    msg_id: statementMessageId(statement),
+    name: "alice",
+    state: "pending",
+  }))
+}
+
+const received = (session: FakeSession | undefined) =>
+  new Set(session?.frames.flatMap((frame) => (frame.type === "RECEIVED" ? (frame.ids ?? []) : [])))
+
+async function deliver(room: DaemonRoom, relay: FakeRelay, deal: Deal): Promise<void> {
+  const index = relay.sessions.length
+  await room.start(relay)
+  await until("online", () => room.status.connected)
+  const session = await relay.session(index)
+  session.say(...mail(deal))
+  await until("all is confirmed", () => {
+    // The inbox gives its readers time before it mends a line that was cut off.
+    room.clock.advance(500)
+    room.sweep()
+    return received(session).size === deal.chain.length
+  })
+  await room.stop()
+}
+
+/** What must stand there in the end, however often the daemon died. */
+function found(room: DaemonRoom): object {
+  return {
+    steps: [...readInbox(room.paths, { sinceSeq: 0 })]
+      .map(({ fields }) => fields)
+      .filter(({ type }) => type !== "INBOX_ROTATED")
+      .map(({ type, state }) => `${String(type)} ${String(state)}`),
+    receipts: room.receipts,
+    statements: readFileSync(room.paths.proposals, "utf8")
+      .trimEnd()
+      .split("\n")
+      .map((line) => (JSON.parse(line) as { statement: Statement }).statement.id),
+  }
+}
+
+const head = (text: string, lines: number, torn: boolean) => {
+  const all = text.split("\n")
+  const kept = all
+    .slice(0, lines)
+    .map((line) => `${line}\n`)
+    .join("")
+  return torn ? kept + (all[lines] ?? "").slice(0, 40) : kept
+}
+
+describe("a daemon that dies between two writes of a deal", { timeout: 120_000 }, () => {
+  it.each([false, true])("loses and doubles nothing (a line cut off: %s)", async (torn) => {
+    const room = new DaemonRoom()
+    const { relay, deal } = await arrange(room)
+    await deliver(room, relay, deal)
+    const whole = found(room)
+    expect(whole).toMatchObject({ receipts: [expect.any(String), expect.any(String)] })
+    const { proposals, receipts, inbox, memory } = room.paths
+    const texts = [proposals, receipts, inbox].map((path) => readFileSync(path, "utf8"))
+    const [said = "", proven = "", told = ""] = texts
+    let tried = 0
+    for (let p = 0; p <= 4; p++) {
+      for (let r = 0; r <= Math.max(0, p - 2); r++) {
+        for (let i = 0; i <= p; i++) {
+          writeFileSync(proposals, head(said, p, torn))
+          writeFileSync(receipts, head(proven, r, torn))
+          writeFileSync(inbox, head(told, i, torn))
+          rmSync(room.paths.segments, { recursive: true, force: true })
+          // It is written once a second, and so may know less than the inbox has.
+          writeFileSync(memory, JSON.stringify({ v: 1, told: tried % 2 === 0 ? i : 0 }))
+          await deliver(room, relay, deal)
+          expect(found(room), `${p} statements, ${r} receipts, ${i} lines`).toEqual(whole)
+          tried++
+        }
+      }
+    }
+    expect(tried).toBe(29)
+  })
+
+  it("makes up for what no relay tells it again", async () => {
+    const room = new DaemonRoom()
+    const { relay, deal } = await arrange(room)
+    await deliver(room, relay, deal)
+    const whole = found(room)
+    const told = readFileSync(room.paths.inbox, "utf8")
+    writeFileSync(room.paths.receipts, "")
+    writeFileSync(room.paths.inbox, head(told, 1, false))
+    writeFileSync(room.paths.memory, JSON.stringify({ v: 1, told: 1 }))
+    await room.start(relay)
+    await room.lines("COMPLETE", 2)
+    await room.stop()
+    expect(found(room)).toEqual(whole)
+  })
+
+  it("passes over lines that an editor spoiled, and takes them from the relay again", async () => {
+    const room = new DaemonRoom()
+    const { relay, deal } = await arrange(room)
+    await deliver(room, relay, deal)
+    const lines = readFileSync(room.paths.proposals, "utf8").split("\n")
+    writeFileSync(
+      room.paths.proposals,
+      [lines[0], "nonsense", '{"n":7,"name":"x","statement":{}}', lines[2], ""].join("\n"),
+    )
+    expect(readDealLog(room.paths.proposals)[0]?.deal).toMatchObject({ state: "pending" })
+    await deliver(room, relay, deal)
+    expect(readDealLog(room.paths.proposals)[0]?.deal).toMatchObject({
+      state: "completed",
+      chain: { length: 4 },
+    })
+    expect(room.inbox.filter(({ type }) => type === "NOTICE")).toEqual([])
+  })
+})
+
+describe.runIf(isRoot())("a deal on a full disk", { timeout: 60_000 }, () => {
+  it("waits, says so, and is put down once there is room", async () => {
+    const disk = new SmallDisk(1024 * 1024)
+    const room = new DaemonRoom(undefined, { root: disk.path })
+    const { relay, deal } = await arrange(room, "x".repeat(10_000))
+    await room.start(relay)
+    await until("online", () => room.status.connected)
+    const session = await relay.session()
+    // Room for status.json, and none for the proposal.
+    const spare = join(disk.path, "spare")
+    writeFileSync(spare, Buffer.alloc(8_192))
+    disk.fill()
+    rmSync(spare)
+    session.say(...mail(deal))
+    await until("the daemon says so", () => {
+      room.sweep()
+      return room.status.problems.some(({ where }) => where === "proposals")
+    })
+    expect(room.status.problems).toContainEqual(
+      expect.objectContaining({
+        message: "proposals.jsonl: cannot be written (ENOSPC: no space left on device)",
+        hint: "free some space; the daemon goes on by itself",
+      }),
+    )
+    expect(received(session).size).toBe(0)
+    expect(room.inbox).toEqual([])
+    disk.free()
+    await until("all is confirmed", () => {
+      room.sweep()
+      return received(session).size === deal.chain.length
+    })
+    await until("the problems are gone", () => {
+      room.sweep()
+      return room.status.problems.length === 0
+    })
+    expect(room.receipts).toHaveLength(2)
+    expect(readDealLog(room.paths.proposals)[0]?.deal.chain).toHaveLength(4)
+    expect(room.inbox.map(({ type }) => type)).toEqual(["PROPOSAL", "ACCEPT", "COMPLETE", "COMPLETE"])
+  })
+})

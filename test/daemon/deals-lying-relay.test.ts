@@ -1,0 +1,225 @@
+import { describe, expect, it } from "vitest"
+import { readDealLog } from "../../src/daemon/deal-log.js"
+import type { Deal } from "../../src/proposals/deal.js"
+import { advanceDeal, openDeal } from "../../src/proposals/deal.js"
+import { statementMessageId } from "../../src/proposals/deal-news.js"
+import type { ProposalEntry } from "../../src/protocol/server-messages.js"
+import type { Statement } from "../../src/protocol/statements.js"
+import { until } from "../kit/condition.js"
+import { DaemonRoom } from "../kit/daemon-room.js"
+import { alice, aliceDid, answer, aud, carol, carolDid, propose } from "../kit/deals.js"
+import { FakeRelay, type FakeSession } from "../kit/fake-relay.js"
+import { newIdentity } from "../kit/identity.js"
+
+/** A statement as a relay passes it on. */
+function passOn(statement: Statement, changes: object = {}): object {
+  return { ...statement, msg_id: statementMessageId(statement), name: "alice", state: "pending", ...changes }
+}
+
+/** A daemon of Bob's at a relay that says what it likes, and lists these chains. */
+async function arrange(chains: () => readonly (readonly Statement[])[] = () => []) {
+  const room = new DaemonRoom()
+  const relay = await FakeRelay.start({
+    serverId: aud,
+    answers: {
+      LIST_PROPOSALS: ({ id, proposal }) => {
+        const entries = chains().map(
+          (statements): ProposalEntry => ({
+            id: statements[0]?.id ?? "",
+            state: "pending",
+            statements,
+            names: {},
+          }),
+        )
+        const list = entries.filter((entry) => proposal === undefined || entry.id === proposal)
+        return { type: "PROPOSALS", re: id, list }
+      },
+    },
+  })
+  await room.start(relay)
+  await until("online", () => room.status.connected)
+  return { room, relay, session: await relay.session() }
+}
+
+const to = (room: DaemonRoom) => room.identity.did
+const received = (session: FakeSession) =>
+  session.frames.flatMap((frame) => (frame.type === "RECEIVED" ? (frame.ids ?? []) : []))
+const notices = (room: DaemonRoom) => room.inbox.filter(({ type }) => type === "NOTICE")
+const dealIn = (room: DaemonRoom): Deal | undefined => readDealLog(room.paths.proposals)[0]?.deal
+
+/** Lets a relay pass something on, and waits until the daemon has confirmed it. */
+async function pass(session: FakeSession, message: object): Promise<void> {
+  const { msg_id } = message as { msg_id: string }
+  const before = received(session).filter((id) => id === msg_id).length
+  session.say(message)
+  await until("it is confirmed", () => received(session).filter((id) => id === msg_id).length > before)
+}
+
+const swapped = "did:key:z6MktwupdmLXVVqTzCw4i46r4uGyosGXRnR3XjN4Zq7oMMsw"
+
+describe("a relay that lies", { timeout: 60_000 }, () => {
+  it.each<[string, (proposal: Statement<"PROPOSAL">, me: string) => Statement, RegExp]>([
+    ["tampers with a task", (proposal) => ({ ...proposal, task: "pay me" }), /sig|signature/],
+    [
+      "swaps the key of its author",
+      (proposal) => ({ ...proposal, from: swapped }),
+      /does not fit|another key/,
+    ],
+    ["passes on what is for another relay", (_, me) => propose({ to: me, aud: "relay-2" }), /another server/],
+    ["passes on what is between two others", () => propose({ to: carolDid }), /between two others/],
+    [
+      "passes on a proposal that was over long ago",
+      (_, me) => propose({ to: me, ts: 1_000 }),
+      /over long ago/,
+    ],
+  ])("%s: nothing changes, and one NOTICE says so", async (_name, lie, reason) => {
+    const { room, session } = await arrange()
+    const lied = lie(propose({ to: to(room) }), to(room))
+    for (let i = 0; i < 2; i++) await pass(session, passOn(lied))
+    expect(notices(room)).toMatchObject([{ message: expect.stringMatching(reason) }])
+    expect(dealIn(room)).toBeUndefined()
+    expect(room.inbox.some(({ type }) => type === "PROPOSAL")).toBe(false)
+    expect(room.log).toContain("statement refused")
+  })
+
+  it.each<[string, (deal: Deal, me: DaemonRoom) => Statement]>([
+    ["an answer by who is no party", (deal) => answer(deal, "COMPLETE", carol)],
+    ["an acceptance by who proposed", (deal) => answer(deal, "ACCEPT", alice)],
+    ["a completion before the acceptance", (deal) => answer(deal, "COMPLETE", alice)],
+    [
+      "an answer to another statement",
+      (deal, me) => answer(deal, "ACCEPT", me.identity.keyPair, { prev: "A".repeat(43) }),
+    ],
+    [
+      "an answer made for another relay",
+      (deal, me) => answer(deal, "ACCEPT", me.identity.keyPair, { aud: "relay-2" }),
+    ],
+    [
+      "an answer to a proposal nobody knows",
+      (deal) =>
+        answer({ ...deal, chain: [propose({ id: "prop_0002", to: deal.chain[0].to })] }, "COMPLETE", alice),
+    ],
+  ])("passes on %s: the deal stays as it was", async (_name, lie) => {
+    const { room, session } = await arrange()
+    const proposal = propose({ to: to(room) })
+    await pass(session, passOn(proposal))
+    const lied = lie(openDeal(proposal), room)
+    await pass(session, passOn(lied))
+    await pass(session, passOn(lied))
+    expect(notices(room)).toHaveLength(1)
+    expect(dealIn(room)).toMatchObject({ state: "pending", chain: [{ id: proposal.id }] })
+    expect(room.receipts).toEqual([])
+  })
+
+  it("replays all of a deal: nothing is doubled, also after a restart", async () => {
+    const { room, relay, session } = await arrange()
+    let deal = openDeal(propose({ to: to(room) }))
+    deal = advanceDeal(deal, answer(deal, "ACCEPT", room.identity.keyPair))
+    deal = advanceDeal(deal, answer(deal, "COMPLETE", alice))
+    const replay = async (to: FakeSession) => {
+      for (const statement of deal.chain) await pass(to, passOn(statement))
+    }
+    await replay(session)
+    await replay(session)
+    for (const index of [1, 2]) {
+      await room.start(relay)
+      await until("online", () => room.status.connected)
+      await replay(await relay.session(index))
+      room.sweep()
+    }
+    const steps = room.inbox.map(({ type }) => type).filter((type) => type !== "NOTICE")
+    expect(steps).toEqual(["PROPOSAL", "ACCEPT", "COMPLETE"])
+    expect(notices(room)).toEqual([])
+    expect(room.receipts).toHaveLength(1)
+    expect(dealIn(room)?.chain).toHaveLength(3)
+  })
+
+  it("kept the acceptance back: the chain is asked for, and taken as a whole", async () => {
+    let chain: readonly Statement[] = []
+    const { room, session } = await arrange(() => [chain])
+    const proposal = propose({ to: to(room) })
+    let deal = openDeal(proposal)
+    await pass(session, passOn(proposal))
+    deal = advanceDeal(deal, answer(deal, "ACCEPT", room.identity.keyPair))
+    deal = advanceDeal(deal, answer(deal, "COMPLETE", alice))
+    chain = deal.chain
+    const last = deal.chain.at(-1) ?? proposal
+    await pass(session, passOn(last))
+    expect(room.inbox.map(({ type, state }) => `${String(type)} ${String(state)}`)).toEqual([
+      "PROPOSAL pending",
+      "ACCEPT accepted",
+      "COMPLETE completed",
+    ])
+    expect(notices(room)).toEqual([])
+  })
+
+  it("lists a chain with a forged end: what is true of it is taken", async () => {
+    let chain: readonly Statement[] = []
+    const { room, relay } = await arrange(() => [chain])
+    const proposal = propose({ to: to(room) })
+    const deal = openDeal(proposal)
+    const accept = answer(deal, "ACCEPT", room.identity.keyPair)
+    chain = [proposal, { ...accept, payment_code: "mine" } as Statement]
+    await room.start(relay)
+    await room.lines("NOTICE")
+    await room.lines("PROPOSAL")
+    expect(dealIn(room)?.state).toBe("pending")
+    await room.start(relay)
+    await (await relay.session(2)).heard("LIST_PROPOSALS")
+    await until("online", () => room.status.connected)
+    expect(notices(room)).toHaveLength(1)
+  })
+
+  it("names another key for an agent: nothing is signed", async () => {
+    const mallory = newIdentity()
+    const victim = newIdentity()
+    const room = new DaemonRoom()
+    const relay = await FakeRelay.start({
+      serverId: aud,
+      answers: {
+        LIST_AGENTS: ({ id, agent }) => ({
+          type: "AGENTS",
+          re: id,
+          list: [],
+          roster: [
+            agent === "@carol"
+              ? { id: victim.agentId, name: "carol", status: "idle", did: mallory.did }
+              : { id: mallory.agentId, name: "carol", status: "idle", did: mallory.did },
+          ],
+        }),
+      },
+    })
+    await room.start(relay)
+    for (const target of ["@carol", victim.agentId]) {
+      room.write({ type: "PROPOSAL", to: target, task: "x", id: target.slice(1) })
+      await until("the refusal", () =>
+        room.inbox.some(({ id, code }) => id === target.slice(1) && code === "VERIFICATION_FAILED"),
+      )
+    }
+    const session = await relay.session()
+    expect(session.frames.some(({ type }) => type === "PROPOSAL")).toBe(false)
+    expect(aliceDid).not.toBe(mallory.did)
+  })
+
+  it("answers a statement with another one: the line is refused, and says why", async () => {
+    const bob = newIdentity()
+    const room = new DaemonRoom()
+    const relay = await FakeRelay.start({
+      serverId: aud,
+      answers: {
+        LIST_AGENTS: ({ id }) => ({
+          type: "AGENTS",
+          re: id,
+          list: [],
+          roster: [{ id: bob.agentId, name: "bob", status: "idle", did: bob.did }],
+        }),
+        PROPOSAL: (frame) => passOn({ ...frame, task: "all my money" } as Statement, { re: frame.id }),
+      },
+    })
+    await room.start(relay)
+    room.write({ type: "PROPOSAL", to: "@bob", task: "x", id: "p" })
+    expect(await room.lines("REJECTED")).toMatchObject([{ id: "p", code: "VERIFICATION_FAILED" }])
+    expect(room.acks).toEqual([])
+    expect(dealIn(room)).toBeUndefined()
+  })
+})

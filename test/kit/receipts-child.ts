@@ -1,0 +1,11 @@
+import { readFileSync } from "node:fs"
+import { setTimeout as sleep } from "node:timers/promises"
+import { ReceiptsFile } from "../../src/daemon/receipts-file.js"
+import { parseReceipt } from "../../src/proposals/receipt.js"
+
+// Appends each receipt of a file to another, one by one, as a daemon would.
+const [path = "", input = ""] = process.argv.slice(2)
+const file = new ReceiptsFile(path)
+for (const line of readFileSync(input, "utf8").split("\n").slice(0, -1)) {
+  while (!file.append([parseReceipt(line)])) await sleep(2)
+}
