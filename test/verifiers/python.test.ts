@@ -7,6 +7,7 @@ import { temporaryDirectory } from "../kit/temporary.js"
 import { readReceiptVectors } from "../kit/vector-lines.js"
 import ed25519 from "../vectors/ed25519.json" with { type: "json" }
 import refused from "../vectors/refused-keys.json" with { type: "json" }
+import wycheproof from "../vectors/wycheproof-ed25519.json" with { type: "json" }
 
 const folder = join(import.meta.dirname, "../../verifiers")
 const { receipts, keys } = readReceiptVectors()
@@ -90,6 +91,15 @@ describe.runIf(hasProgram("python3"))("receipts.py", () => {
     expect(ask(verifyAll, vectors)).toEqual(vectors.map(() => true))
     const changed = vectors.map(([key, message, signature]) => [key, `${String(message)}00`, signature])
     expect(ask(verifyAll, changed)).toEqual(vectors.map(() => false))
+  })
+
+  it("verifies as Wycheproof says", () => {
+    const vectors = wycheproof.vectors.map(({ publicKey, message, signature }) => [
+      publicKey,
+      message,
+      signature,
+    ])
+    expect(ask(verifyAll, vectors)).toEqual(wycheproof.vectors.map(({ valid }) => valid))
   })
 
   it("refuses weak keys and keys in another encoding", () => {
