@@ -53,7 +53,9 @@ function describeStep({ at, from, name, reason, proof, payment_code, fault }: Pr
     ["reason", reason],
     ["proof", proof],
     ["fault", fault],
-  ].flatMap(([label, text]) => (text === undefined ? [] : [`${String(label)}: ${text}`]))
+  ].flatMap(([label, text]) =>
+    text === undefined ? [] : [`${String(label)}: ${text.replaceAll("\n", "\n    ")}`],
+  )
   return [`${at} by ${from} ${name}`, ...said].join("\n")
 }
 
