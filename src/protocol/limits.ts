@@ -69,7 +69,9 @@ export const defaultLimits = {
   taskAttempts: 5,
   /** Proposals a relay keeps, and those of them that one agent made. */
   proposals: 100_000,
-  agentProposals: 1_000,
+  agentProposals: 10_000,
+  /** Characters of all of them, as the store holds them. */
+  proposalCharacters: 256 * 1024 * 1024,
   /** Milliseconds by which the time of a statement may differ from the relay's clock. */
   statementSkewMs: 300_000,
   /** Milliseconds for which a relay keeps a proposal after nothing can be said in it any more. */

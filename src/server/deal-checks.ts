@@ -11,8 +11,6 @@ import type { DealIndex } from "./deal-index.js"
 const overtakenMs = 250
 /** Milliseconds after which who found no room may try again. */
 const noRoomMs = 60_000
-/** Characters of all rows: large proposals would otherwise fill the memory long before their number does. */
-const mostCharacters = 256 * 1024 * 1024
 /** Deals of one agent that may change within one millisecond: all of them have to go into one answer. */
 const mostAtOnce = 64
 const proposalId = /^[A-Za-z0-9_-]{8,64}$/
@@ -96,9 +94,10 @@ export function checkSkew({ type, ts }: Statement, now: number, { statementSkewM
 }
 
 /** @throws {ChatError} LIMIT_REACHED when there is no room for one more deal of this proposer */
-export function checkRoom(index: DealIndex, proposer: AgentId, { proposals, agentProposals }: Limits): void {
+export function checkRoom(index: DealIndex, proposer: AgentId, limits: Limits): void {
+  const { proposals, agentProposals, proposalCharacters } = limits
   const details = { retryAfterMs: noRoomMs }
-  if (index.size >= proposals || index.characters >= mostCharacters) {
+  if (index.size >= proposals || index.characters >= proposalCharacters) {
     throw new ChatError("LIMIT_REACHED", "PROPOSAL: this relay keeps no more proposals", details)
   }
   if (index.countMadeBy(proposer) >= agentProposals) {

@@ -5,8 +5,14 @@ import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { until } from "../kit/condition.js"
 import { type InboxRecord, RelayProcess, Workspace } from "../kit/program.js"
+import { hasProgram } from "../kit/requires.js"
 
-const python = join(import.meta.dirname, "../../verifiers/receipts.py")
+const hasPython = hasProgram("python3")
+
+/** Exit status of the verifier in Python. */
+function verifiedByPython(path: string): number | null {
+  return spawnSync("python3", [join(import.meta.dirname, "../../verifiers/receipts.py"), path]).status
+}
 
 /** An agent with a directory, a daemon and a shell. */
 class Party {
@@ -97,9 +103,7 @@ describe("two agents that agree with nothing but echo", { timeout: 120_000 }, ()
       expect(ours).toMatchObject({ status: 0 })
       expect(ours.stdout).toContain("completed-by-one")
       expect(ours.stdout).toContain("not checked")
-      expect(spawnSync("python3", [python, party.receipts], { encoding: "utf8" })).toMatchObject({
-        status: 0,
-      })
+      if (hasPython) expect(verifiedByPython(party.receipts)).toBe(0)
       for (const agent of [alice.id, bob.id]) {
         expect(party.place.must("ratings", agent)).toContain("Rating: 1216")
       }
@@ -119,7 +123,7 @@ describe("two agents that agree with nothing but echo", { timeout: 120_000 }, ()
     const verdict = bob.place.run("receipts", "verify", forged)
     expect(verdict.status).toBe(1)
     expect(verdict.stdout).not.toContain("integrity")
-    expect(spawnSync("python3", [python, forged]).status).toBe(1)
+    if (hasPython) expect(verifiedByPython(forged)).toBe(1)
   })
 
   it("go on after the relay and both daemons were killed", async () => {

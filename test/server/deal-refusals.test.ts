@@ -257,6 +257,15 @@ describe("a proposal is refused", () => {
     expect(await room.stored(first.id)).toBeUndefined()
     expect(await bob.say(back())).toMatchObject({ type: "PROPOSAL" })
   })
+
+  it("beyond the room for all of them together", async () => {
+    const room = await DealRoom.open({ limits: { proposalCharacters: 500 } })
+    await room.make()
+    expect(await room.ann.say(room.proposal())).toMatchObject({
+      code: "LIMIT_REACHED",
+      message: expect.stringContaining("no more proposals"),
+    })
+  })
 })
 
 describe("a step that was taken", () => {
