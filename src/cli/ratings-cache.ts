@@ -70,6 +70,13 @@ interface Head {
   readonly facts_sum: string
 }
 
+/** What there is without receipts. */
+const nothing: RatingsDigest = {
+  agents: [],
+  deals: { completed: 0, unresolved: 0, proposer: 0, recipient: 0, mutual: 0 },
+  refused: { count: 0, first: [], hasTail: false },
+}
+
 type RatingRow = readonly [did: string, agentId: string, rating: number, transactions: number, ts: number]
 
 const version = 1
@@ -87,8 +94,9 @@ export function stampOf(path: string): string | undefined {
 /** What ratings.json says, if it was made from the receipts as they are now. */
 export function readFreshDigest(path: string, receipts: string): RatingsDigest | undefined {
   const stamp = stampOf(receipts)
-  const cached = stamp === undefined ? undefined : readCache(path, false)
-  return cached?.source.stamp === stamp ? cached?.digest : undefined
+  if (stamp === undefined) return nothing
+  const cached = readCache(path, false)
+  return cached?.source.stamp === stamp ? cached.digest : undefined
 }
 
 /** All that ratings.json says; undefined when there is none, or it is damaged or of another version. */

@@ -1,4 +1,4 @@
-import type { DealRecord, Outcome } from "./deal-record.js"
+import type { DealRecord } from "./deal-record.js"
 import {
   expectedScore,
   gainOf,
@@ -48,13 +48,6 @@ interface Player {
   updatedTs: number
 }
 
-/** One party's side of a deal that is being rated. */
-interface Side {
-  readonly self: Player
-  readonly other: Player
-  readonly isAtFault: boolean
-}
-
 /** More than there will be players: two indexes make one number. */
 const mostPlayers = 2 ** 26
 
@@ -83,14 +76,13 @@ export function foldRatings(
       Math.min(proposer.index, recipient.index) * mostPlayers + Math.max(proposer.index, recipient.index)
     const nth = (counts.get(pair) ?? 0) + 1
     counts.set(pair, nth)
-    const sides: readonly Side[] = [
-      { self: proposer, other: recipient, isAtFault: isAtFault(deal.outcome, "proposer") },
-      { self: recipient, other: proposer, isAtFault: isAtFault(deal.outcome, "recipient") },
-    ]
     // Both from the ratings before the deal.
-    const moves = sides.map((side) => moveOf(deal, side, nth, options.trustIn))
-    for (const [index, move] of moves.entries()) settle(sides[index]?.self, move)
-    if (options.onMove !== undefined) for (const move of moves) options.onMove(move)
+    const proposed = moveOf(deal, proposer, recipient, nth, options.trustIn)
+    const answered = moveOf(deal, recipient, proposer, nth, options.trustIn)
+    settle(proposer, proposed)
+    settle(recipient, answered)
+    options.onMove?.(proposed)
+    options.onMove?.(answered)
   }
   return new Map(
     Array.from(players.values(), ({ did, rating, transactions, updatedTs }) => [
@@ -101,34 +93,48 @@ export function foldRatings(
 }
 
 /** Whether a deal counts: a dispute without an agreed fault takes the completion back, and is nothing itself. */
-export function isRated({ outcome }: DealRecord): boolean {
+function isRated({ outcome }: DealRecord): boolean {
   return outcome !== "unresolved"
 }
 
-function isAtFault(outcome: Outcome, role: "proposer" | "recipient"): boolean {
-  return outcome === role || outcome === "mutual"
-}
-
+/** Without copies of objects: this runs twice for every receipt there is. */
 function moveOf(
   deal: DealRecord,
-  { self, other, isAtFault: isLoser }: Side,
+  self: Player,
+  other: Player,
   nth: number,
   trustIn: FoldOptions["trustIn"],
 ): Move {
-  const stake: Stake = {
+  const before = self.rating
+  const trust = trustIn?.(other.did)
+  const move = {
+    deal,
+    agent: self.did,
+    counterparty: other.did,
+    before,
+    after: before,
+    trust,
     k: kFactor(self.transactions),
     weight: taskWeight(deal.amount),
-    expected: expectedScore(self.rating, other.rating),
+    expected: expectedScore(before, other.rating),
     nth,
   }
-  const trust = trustIn?.(other.did)
-  const gain = () => (trust === undefined ? gainOf(stake) : trustedGainOf(stake, trust))
-  const after = Math.max(leastRating, self.rating + (isLoser ? -lossOf(stake) : gain()))
-  return { ...stake, deal, agent: self.did, counterparty: other.did, before: self.rating, after, trust }
+  const change = changeBy(move, isAtFault(deal, self.did))
+  move.after = Math.max(leastRating, before + change)
+  return move
 }
 
-function settle(player: Player | undefined, { after, deal }: Move): void {
-  if (player === undefined) return
+function changeBy(move: Move, isLoser: boolean): number {
+  if (isLoser) return -lossOf(move)
+  return move.trust === undefined ? gainOf(move) : trustedGainOf(move, move.trust)
+}
+
+function isAtFault({ outcome, parties }: DealRecord, did: string): boolean {
+  if (outcome === "completed") return false
+  return outcome === "mutual" || parties[outcome === "proposer" ? 0 : 1] === did
+}
+
+function settle(player: Player, { after, deal }: Move): void {
   player.rating = after
   player.transactions += 1
   player.updatedTs = deal.ts
