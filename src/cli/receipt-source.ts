@@ -56,7 +56,7 @@ export function addKeysAmongReceipts(ring: KeyRing, path: string): void {
 
 /**
  * Puts what comes on standard input into a file, for as long as `use` runs: it is read more than once.
- * @throws {ChatError} FILE_FAILED when there is no room for it
+ * @throws {ChatError} NOT_FOUND when it cannot be read, or there is no room for it
  */
 export async function withInputFile<T>(input: Readable, use: (path: string) => Promise<T>): Promise<T> {
   let dir: string | undefined
@@ -66,7 +66,8 @@ export async function withInputFile<T>(input: Readable, use: (path: string) => P
       await pipeline(input, createWriteStream(join(dir, "input"), { mode: 0o600 }))
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
-      throw new ChatError("FILE_FAILED", `standard input: cannot be kept (${String(code)})`, { cause: error })
+      // Not FILE_FAILED: its exit status is that of an invalid receipt.
+      throw new ChatError("NOT_FOUND", `standard input: cannot be kept (${String(code)})`, { cause: error })
     }
     return await use(join(dir, "input"))
   } finally {
