@@ -48,7 +48,7 @@ export function signAnything(
 }
 
 /** `prev` of whoever answers a statement. */
-export function hashOf(statement: Members): string {
+function hashOf(statement: Members): string {
   return createHash("sha256").update(canonicalize(statement)).digest("base64url")
 }
 
