@@ -13,7 +13,18 @@ const mayKnow = {
   backbone: ["protocol", "base"],
   server: ["proposals", "backbone", "guards", "identity", "protocol", "base"],
   daemon: ["client", "proposals", "guards", "identity", "protocol", "base"],
-  cli: ["daemon", "client", "server", "ratings", "proposals", "backbone", "guards", "identity", "protocol", "base"],
+  cli: [
+    "daemon",
+    "client",
+    "server",
+    "ratings",
+    "proposals",
+    "backbone",
+    "guards",
+    "identity",
+    "protocol",
+    "base",
+  ],
 }
 
 /** Rooms that compute and never act: no module of Node's, not even through another room. */
