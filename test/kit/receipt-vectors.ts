@@ -69,7 +69,7 @@ export function signChain(all: readonly Said[]): Members[] {
       id: before === undefined ? "prop_0001" : `step_${chain.length}`,
       from: didOf(by),
       to: didOf(by === alice ? bob : alice),
-      ts: before === undefined ? t0 : Number(before["ts"]) + 1_000,
+      ts: typeof before?.["ts"] === "number" ? before["ts"] + 1_000 : t0,
       aud: "relay-1",
       ...answers,
       ...usualMembers[type],
