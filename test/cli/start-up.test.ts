@@ -1,31 +1,6 @@
-import { spawnSync } from "node:child_process"
-import { readdirSync, readFileSync } from "node:fs"
-import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { programPath, RelayProcess, Workspace } from "../kit/program.js"
-import { temporaryDirectory } from "../kit/temporary.js"
-
-/** Files that Node loads to run a command: what a start costs, told the same on every machine. */
-function loadedFiles(workspace: Workspace, ...args: string[]): string[] {
-  const dir = temporaryDirectory()
-  const { status, stderr } = spawnSync(process.execPath, [programPath, ...args], {
-    cwd: workspace.dir,
-    env: { ...workspace.env, NODE_V8_COVERAGE: dir },
-    encoding: "utf8",
-  })
-  if (status !== 0) throw new Error(`agentchat ${args.join(" ")}: exit ${String(status)} ${stderr}`)
-  return readdirSync(dir).flatMap((name) => {
-    const report = JSON.parse(readFileSync(join(dir, name), "utf8")) as { result: { url: string }[] }
-    return report.result.map(({ url }) => url).filter((url) => url.startsWith("file:"))
-  })
-}
-
-/** Packages of node_modules among them. */
-function packagesOf(files: readonly string[]): string[] {
-  return [
-    ...new Set(files.flatMap((url) => /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(url)?.[1] ?? [])),
-  ].sort()
-}
+import { loadedFiles, packagesOf } from "../kit/loaded-files.js"
+import { RelayProcess, Workspace } from "../kit/program.js"
 
 describe("starting a command loads only what it uses:", { timeout: 60_000 }, () => {
   let relay: RelayProcess
