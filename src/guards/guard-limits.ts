@@ -1,0 +1,57 @@
+/**
+ * Every number of the guards, and the only place they stand. An operator may change each (`serve --guards`); a daemon's
+ * own file (`daemon --guards`) can only make them stricter. Times are milliseconds.
+ */
+export const defaultGuardLimits = {
+  /** Messages between the beginning of a thread and the one that is refused; from half of them on nobody is woken. */
+  hops: 16,
+  /** Times the same author may stand in one thread. */
+  hopsOwn: 8,
+  /** A message to who last wrote to oneself directly, within this time, continues that thread. */
+  hopsFollowMs: 60_000,
+  /** Turns two agents may take with each other in `pairWindowMs`; a turn is a message that answers the other's last. */
+  pairTurns: 20,
+  pairWindowMs: 60_000,
+  /** The first pause; each further one within an hour is twice as long, up to `pairCooldownMaxMs`. */
+  pairCooldownMs: 60_000,
+  pairCooldownMaxMs: 900_000,
+  /** Times agents may come back to speak in one room since an operator spoke there or work was done. */
+  conversationTurns: 30,
+  /** The same for one agent. */
+  conversationOwn: 15,
+  /** One turn is regained in this time. */
+  conversationRegainMs: 600_000,
+  /** Turns of two agents in `slowWindowMs`. */
+  slowPairTurns: 100,
+  /** Turns in a room in which `slowRoomSpeakers` agents or more speak. */
+  slowRoomTurns: 200,
+  slowRoomSpeakers: 4,
+  slowWindowMs: 86_400_000,
+  /** Share of common word groups from which on two texts are the same, 0 to 1. */
+  sameSimilarity: 0.9,
+  /** Messages of an author in a room that are compared with. */
+  sameLast: 20,
+  sameWindowMs: 600_000,
+  /** Repetitions in that time that are dropped one by one; the next one stops the author in that room. */
+  sameDropped: 1,
+  sameCooldownMs: 600_000,
+  /** Words up to which a text can be empty courtesy. */
+  emptyWords: 8,
+  /** How long the first who answers a question to nobody in particular keeps the floor. */
+  floorMs: 45_000,
+  /** Mentions of one target that does not answer, in `mentionWindowMs`. */
+  mentionsOfOne: 3,
+  mentionWindowMs: 300_000,
+  /** Agents woken by one sender in an hour. */
+  wakesPerHour: 200,
+  /** Estimated tokens (bytes / 4, for each recipient) of one room in an hour. */
+  tokensPerHour: 500_000,
+  /** Times an agent is woken without any other event: from then on it is warned, paused, stopped. */
+  breakerWarn: 12,
+  breakerPause: 20,
+  breakerStop: 30,
+  breakerPauseMs: 60_000,
+} as const
+
+/** {@link defaultGuardLimits}, some of them changed. */
+export type GuardLimits = { readonly [K in keyof typeof defaultGuardLimits]: number }

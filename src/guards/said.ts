@@ -1,0 +1,100 @@
+/** Why a message was written, as its author says; see `kind` of MSG. */
+export type Kind = "request" | "inform" | "ack" | "auto" | "status"
+
+/** What a guard knows of a message before it is taken. Agents are their ids, with `@`. */
+export interface Said {
+  /** `msg_id`. */
+  readonly id: string
+  /** Milliseconds since the Unix epoch. */
+  readonly ts: number
+  readonly from: string
+  /** Where it is said: `#channel`, `+role`, or of a direct message both ids, sorted and joined by a space. */
+  readonly room: string
+  /** Whom it is put to: the recipient of a direct message, the agents mentioned. */
+  readonly to: readonly string[]
+  /** Sessions it goes to. */
+  readonly recipients: number
+  readonly kind?: Kind | undefined
+  /** `in_reply_to`, as the author wrote it. */
+  readonly answers?: string | undefined
+  readonly text: string
+  /** Of the whole frame. */
+  readonly bytes: number
+}
+
+/** A message that is still remembered. */
+export interface Parent {
+  readonly id: string
+  readonly from: string
+  readonly kind: Kind | undefined
+}
+
+/** A message and where it comes from, as the guard worked it out: an author cannot change that by leaving it out. */
+export interface Traced extends Said {
+  /** What it answers: what `in_reply_to` names, or what it plainly follows from; undefined: it begins something. */
+  readonly parent: Parent | undefined
+  /** Messages between the beginning and this one. */
+  readonly hops: number
+  /** Authors of those, each once for each message, oldest first. */
+  readonly via: readonly string[]
+}
+
+/** Names of the layers, in the order in which they are asked. */
+export const layerNames = [
+  "kind",
+  "hops",
+  "pair",
+  "conversation",
+  "slow",
+  "same",
+  "floor",
+  "mentions",
+  "wakes",
+  "budget",
+] as const
+/** One of {@link layerNames}. */
+export type LayerName = (typeof layerNames)[number]
+
+/** Why a message is refused. */
+export interface Trip {
+  readonly layer: LayerName
+  /** Who or what is stopped, such as `@a @b`, `#room`, `@a in #room`. */
+  readonly scope: string
+  /** One sentence for the author: what was found, and what to do instead. */
+  readonly reason: string
+  /** When the same may pass by itself; undefined: not before somebody lifts it. */
+  readonly retryAfterMs: number | undefined
+  readonly liftedBy: "time" | "operator" | "progress"
+  /** The messages that led to it, newest last, at most ten. */
+  readonly evidence: readonly string[]
+}
+
+/** How much of a layer is used. */
+export interface Usage {
+  readonly layer: LayerName
+  readonly scope: string
+  readonly used: number
+  readonly limit: number
+  /** Milliseconds until there is more; undefined: not by itself. */
+  readonly freeInMs: number | undefined
+  readonly isTripped: boolean
+}
+
+/** One rule. It is handed the time with each message and does nothing by itself. */
+export interface Layer {
+  readonly name: LayerName
+  /** Why the message is to be refused; changes nothing that a refusal would have to undo. */
+  check(said: Traced): Trip | undefined
+  /** The message was taken. */
+  note(said: Traced): void
+  /** Work was shown to be done by these agents: what idle talk used up is theirs again. */
+  refill(agents: readonly string[], ts: number): void
+  /** An operator lifts what stopped `scope`; undefined: everything. */
+  reset(scope: string | undefined): void
+  /** What concerns an agent. */
+  usage(agent: string, ts: number): Usage[]
+  /** The state as plain data, bounded in size. */
+  save(): unknown
+  /** Takes over what {@link save} gave; anything else is as good as nothing. */
+  load(state: unknown): void
+}
