@@ -26,6 +26,9 @@ export const answerTypes = {
   COMPLETE: "COMPLETE",
   DISPUTE: "DISPUTE",
   LIST_PROPOSALS: "PROPOSALS",
+  FORECAST: "FORECAST",
+  LIST_GUARDS: "GUARDS",
+  RESET_GUARD: "ACK",
   PING: "PONG",
 } as const satisfies Partial<Record<ClientType, ServerType>>
 

@@ -127,6 +127,16 @@ const channelSettings = {
 }
 const task = messageId
 
+/** What is said, and to whom. */
+const message = {
+  to: address,
+  content: v.string("must be a string"),
+  parts: v.optional(v.pipe(v.array(part), v.maxLength(32, "must have at most 32 members"))),
+  in_reply_to: v.optional(messageId),
+  kind: v.optional(v.picklist(messageKinds, `must be one of ${messageKinds.join(", ")}`)),
+  mentions: v.optional(v.pipe(v.array(agentRef), v.maxLength(32, "must name at most 32 agents"))),
+}
+
 /**
  * Every message a client may send. `needs` is checked once, before dispatch:
  * nothing, or a session that said who it is. Add a row and the compiler names each place left to write.
@@ -172,15 +182,28 @@ export const clientMessages = {
     answer: "ACK",
     summary: "sends text to a channel, an agent, or one free worker of a role",
     body: v.object({
-      to: address,
-      content: v.string("must be a string"),
-      parts: v.optional(v.pipe(v.array(part), v.maxLength(32, "must have at most 32 members"))),
-      in_reply_to: v.optional(messageId),
-      kind: v.optional(v.picklist(messageKinds, `must be one of ${messageKinds.join(", ")}`)),
-      mentions: v.optional(v.pipe(v.array(agentRef), v.maxLength(32, "must name at most 32 agents"))),
+      ...message,
       ts: v.optional(v.number()),
       sig: v.optional(shortText(1024)),
     }),
+  },
+  FORECAST: {
+    needs: "session",
+    answer: "FORECAST",
+    summary: "asks what a message would do: who would be woken, what is left; nothing is sent",
+    body: v.object(message),
+  },
+  LIST_GUARDS: {
+    needs: "session",
+    answer: "GUARDS",
+    summary: "tells what the guards have counted of oneself, or for an operator of another agent",
+    body: v.object({ agent: v.optional(agentRef) }),
+  },
+  RESET_GUARD: {
+    needs: "session",
+    answer: "ACK",
+    summary: "lifts what a guard stopped; an operator's to do",
+    body: v.object({ scope: v.optional(shortText(200)) }),
   },
   LIST_CHANNELS: {
     needs: "session",

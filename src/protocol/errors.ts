@@ -1,3 +1,5 @@
+import type { GuardFacts } from "./server-messages.js"
+
 /**
  * Every error there is: on the wire (`ERROR.code`), in files, in the library and as an exit status.
  * `exit` is the command line's status, `retry` says whether the same request may succeed later,
@@ -50,6 +52,18 @@ export const errorSpecs = {
     wire: true,
     summary: "the other party said something first; sign an answer to that",
   },
+  GUARDED: {
+    exit: 7,
+    retry: false,
+    wire: true,
+    summary: "a guard stopped it: names the layer, the scope, what led to it and who may lift it",
+  },
+  OPERATOR_REQUIRED: {
+    exit: 5,
+    retry: false,
+    wire: true,
+    summary: "only an operator of the relay may do this",
+  },
   UNAVAILABLE: {
     exit: 8,
     retry: true,
@@ -93,6 +107,8 @@ export interface ErrorDetails extends ErrorOptions {
   readonly candidates?: readonly string[]
   /** One sentence telling how to mend it. */
   readonly hint?: string
+  /** Of GUARDED: what stopped it. */
+  readonly guard?: GuardFacts
 }
 
 /** The only error that crosses a room's boundary. Anything else that reaches the top is a bug. */
@@ -102,6 +118,7 @@ export class ChatError extends Error {
   readonly retryAfterMs: number | undefined
   readonly candidates: readonly string[] | undefined
   readonly hint: string | undefined
+  readonly guard: GuardFacts | undefined
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details)
@@ -109,6 +126,7 @@ export class ChatError extends Error {
     this.retryAfterMs = details.retryAfterMs
     this.candidates = details.candidates
     this.hint = details.hint
+    this.guard = details.guard
   }
 
   /** Exit status of a command that ends with this error. */

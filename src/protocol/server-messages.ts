@@ -92,6 +92,28 @@ interface Relayed {
 
 type RelayedStatement<V extends Verb> = Relayed & Omit<Statement<V>, "type">
 
+/** Why a guard stopped something, as GUARD and ERROR tell it. */
+export interface GuardFacts {
+  /** Which rule: `hops`, `pair`, `conversation`, …; `doc/guards.md` lists them. */
+  readonly layer: string
+  /** Who or what is stopped, such as `@a @b` or `@a in #room`. */
+  readonly scope: string
+  readonly lifted_by: "time" | "operator" | "progress"
+  /** Ids of the messages that led to it. */
+  readonly evidence: readonly string[]
+}
+
+/** How much of a guard's layer is used. */
+export interface GuardUsage {
+  readonly layer: string
+  readonly scope: string
+  readonly used: number
+  readonly limit: number
+  /** Milliseconds until there is more. */
+  readonly free_in_ms?: number
+  readonly tripped: boolean
+}
+
 /** Fields of each message a relay sends; `ts` is milliseconds since the Unix epoch, `re` the id of the frame answered. */
 export interface ServerBodies {
   WELCOME: {
@@ -210,6 +232,25 @@ export interface ServerBodies {
     retry_after_ms?: number
     candidates?: readonly string[]
     hint?: string
+    guard?: GuardFacts
+  }
+  GUARD: GuardFacts & {
+    /** `warned`: what follows wakes nobody; `tripped`: it is refused; `lifted`: it may go on. */
+    state: "warned" | "tripped" | "lifted"
+    reason: string
+    retry_after_ms?: number
+    ts: number
+  }
+  GUARDS: { re?: string; agent: string; list: readonly GuardUsage[] }
+  /** Of a message that was not sent: who gets it, who of them is woken, tokens all of them read, and what is left. */
+  FORECAST: {
+    re?: string
+    to: string
+    recipients: number
+    woken: readonly string[]
+    tokens: number
+    guards: readonly GuardUsage[]
+    refused?: GuardFacts & { reason: string; retry_after_ms?: number }
   }
   PONG: { re?: string; ts: number }
 }
@@ -241,6 +282,9 @@ export const serverMessages = {
   PROPOSALS: "your proposals, with all that was signed",
   SESSION_DISPLACED: "your identity connected elsewhere; this session ends",
   ERROR: "your request was refused",
+  GUARD: "a guard warns or stopped you, or lets you go on",
+  GUARDS: "what the guards have counted",
+  FORECAST: "what a message would do",
   PONG: "a sign of life",
 } as const satisfies Record<keyof ServerBodies, string>
 
