@@ -1,4 +1,4 @@
-import type { GuardFacts } from "./server-messages.js"
+import type { GuardFacts } from "./guard-facts.js"
 
 /**
  * Every error there is: on the wire (`ERROR.code`), in files, in the library and as an exit status.
