@@ -37,6 +37,16 @@ export interface Traced extends Said {
   readonly hops: number
   /** Authors of those, each once for each message, oldest first. */
   readonly via: readonly string[]
+  /** `kind`, or `ack` where the text is nothing but courtesy. */
+  readonly kind: Kind | undefined
+  /** The text is nothing but courtesy, and its author called it something else. */
+  readonly isCourtesy: boolean
+  /** Agents whose last word to the author this one answers: it is a turn of each such pair. */
+  readonly turnsWith: readonly string[]
+  /** The author comes back to speak in the room after others who came back too. */
+  readonly isReturn: boolean
+  /** The author speaks in the room without regard to the others, as a feed does. */
+  readonly isFeed: boolean
 }
 
 /** Names of the layers, in the order in which they are asked. */
@@ -69,6 +79,13 @@ export interface Trip {
   readonly evidence: readonly string[]
 }
 
+/** Why what follows will be refused before long. */
+export interface Warning {
+  readonly layer: LayerName
+  readonly scope: string
+  readonly reason: string
+}
+
 /** How much of a layer is used. */
 export interface Usage {
   readonly layer: LayerName
@@ -83,12 +100,16 @@ export interface Usage {
 /** One rule. It is handed the time with each message and does nothing by itself. */
 export interface Layer {
   readonly name: LayerName
-  /** Why the message is to be refused; changes nothing that a refusal would have to undo. */
+  /** Why the message is to be refused; changes nothing. */
   check(said: Traced): Trip | undefined
-  /** The message was taken. */
-  note(said: Traced): void
+  /** The message was taken. Gives a warning when it is the one that makes it necessary. */
+  note(said: Traced): Warning | undefined
+  /** The message was refused for `trip`, which this layer gave. */
+  refuse?(said: Traced, trip: Trip): void
   /** Work was shown to be done by these agents: what idle talk used up is theirs again. */
-  refill(agents: readonly string[], ts: number): void
+  refill?(agents: readonly string[], ts: number): void
+  /** An operator spoke in `room`. */
+  spoke?(room: string, ts: number): void
   /** An operator lifts what stopped `scope`; undefined: everything. */
   reset(scope: string | undefined): void
   /** What concerns an agent. */

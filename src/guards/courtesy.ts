@@ -1,0 +1,4 @@
+/** Placeholder. */
+export function isCourtesy(text: string): boolean {
+  return text === "thanks"
+}

@@ -1,0 +1,121 @@
+import { isCourtesy } from "./courtesy.js"
+import type { GuardLimits } from "./guard-limits.js"
+import { makeLayers } from "./layers/make-layers.js"
+import { Lineage } from "./lineage.js"
+import { isPlain } from "./plain.js"
+import { RoomTurns } from "./room-turns.js"
+import type { Layer, Said, Traced, Trip, Usage, Warning } from "./said.js"
+
+/** What {@link Guard.save} gives: plain JSON, at most 1 MiB of it. */
+export interface GuardState {
+  readonly v: 1
+  readonly lineage: unknown
+  readonly rooms: unknown
+  readonly layers: Readonly<Record<string, unknown>>
+}
+
+/** Entries of {@link Guard.usage} at most. */
+const usageLength = 50
+
+/**
+ * The guards of a relay: whether a message may be taken. For each message: {@link trace}, {@link check}, then either
+ * {@link note} or {@link refuse}. A forecast is the first two alone, they change nothing. Messages of operators, presence,
+ * receipts and the steps of a deal are not brought here.
+ */
+export class Guard {
+  readonly #lineage: Lineage
+  readonly #rooms: RoomTurns
+  readonly #layers: readonly Layer[]
+
+  constructor(limits: GuardLimits) {
+    this.#lineage = new Lineage(limits)
+    this.#rooms = new RoomTurns(limits)
+    this.#layers = makeLayers(limits)
+  }
+
+  /** Takes over a state that {@link save} gave; anything else is as good as none. */
+  static load(limits: GuardLimits, state: unknown): Guard {
+    const guard = new Guard(limits)
+    if (!isPlain(state) || state["v"] !== 1) return guard
+    guard.#lineage.load(state["lineage"])
+    guard.#rooms.load(state["rooms"])
+    const layers = isPlain(state["layers"]) ? state["layers"] : {}
+    for (const layer of guard.#layers) layer.load(layers[layer.name])
+    return guard
+  }
+
+  /** Works out where a message comes from. `kind` of the result is what it is passed on with. */
+  trace(said: Said): Traced {
+    const courtesy =
+      said.kind !== "ack" && said.kind !== "auto" && said.kind !== "status" && isCourtesy(said.text)
+    return {
+      ...said,
+      kind: courtesy ? "ack" : said.kind,
+      isCourtesy: courtesy,
+      ...this.#lineage.trace(said),
+      ...this.#rooms.trace(said),
+    }
+  }
+
+  /** Why it is to be refused; undefined: it may be taken. */
+  check(traced: Traced): Trip | undefined {
+    for (const layer of this.#layers) {
+      const trip = layer.check(traced)
+      if (trip !== undefined) return trip
+    }
+    return undefined
+  }
+
+  /** It was taken. Gives what its author, and whom else the scope names, should know; each once. */
+  note(traced: Traced): Warning[] {
+    this.#lineage.note(traced)
+    this.#rooms.note(traced)
+    return this.#layers.flatMap((layer) => layer.note(traced) ?? [])
+  }
+
+  /** It was refused, and the author is told so. */
+  refuse(traced: Traced, trip: Trip): void {
+    this.#layers.find(({ name }) => name === trip.layer)?.refuse?.(traced, trip)
+  }
+
+  /** A task is DONE, a deal COMPLETE: these agents have worked, and may talk on. */
+  refill(agents: readonly string[], ts: number): void {
+    this.#lineage.refill(agents)
+    for (const layer of this.#layers) layer.refill?.(agents, ts)
+  }
+
+  /** An operator spoke in `room` (see {@link Said.room}): the conversation begins anew. */
+  spoke(room: string, ts: number): void {
+    this.#lineage.spoke(room)
+    this.#rooms.spoke(room)
+    for (const layer of this.#layers) layer.spoke?.(room, ts)
+  }
+
+  /**
+   * An operator lifts what was stopped.
+   * @param scope - of a trip, or any agent or room: all that names it; undefined: everything
+   */
+  reset(scope: string | undefined): void {
+    this.#lineage.reset(scope)
+    this.#rooms.reset(scope)
+    for (const layer of this.#layers) layer.reset(scope)
+  }
+
+  /** What the layers have counted of an agent: what is stopped first, then what is used most; at most 50. */
+  usage(agent: string, ts: number): Usage[] {
+    return this.#layers
+      .flatMap((layer) => layer.usage(agent, ts))
+      .sort((a, b) => Number(b.isTripped) - Number(a.isTripped) || b.used / b.limit - a.used / a.limit)
+      .slice(0, usageLength)
+  }
+
+  /** The state as plain JSON of at most 1 MiB; what was said longest ago is left out first. */
+  save(): GuardState {
+    return {
+      v: 1,
+      lineage: this.#lineage.save(),
+      rooms: this.#rooms.save(),
+      layers: Object.fromEntries(this.#layers.map((layer) => [layer.name, layer.save()])),
+    }
+  }
+}

@@ -1,0 +1,155 @@
+import type { GuardLimits } from "./guard-limits.js"
+import { isNumber, isPlain, isTexts } from "./plain.js"
+import { Recent } from "./recent.js"
+import type { Kind, Parent, Said, Traced } from "./said.js"
+import { isUnder } from "./scopes.js"
+
+/** What {@link Lineage.trace} adds to a message. */
+type Origin = Pick<Traced, "parent" | "hops" | "via" | "turnsWith">
+
+/** A message that was taken. */
+interface Memory {
+  readonly from: string
+  readonly kind?: Kind | undefined
+  readonly hops: number
+  readonly via: readonly string[]
+  readonly room: string
+  /** Number of the message among all that were taken. */
+  readonly seq: number
+}
+
+/** The last message one agent put to another. */
+interface Word {
+  readonly id: string
+  readonly ts: number
+  readonly seq: number
+}
+
+/**
+ * Where messages come from: what each answers, and how many stand before it. A message answers what `in_reply_to` names,
+ * and what its author was told last by whom it writes to, if that was just now; the longer of the two chains counts, so
+ * that nothing is won by leaving the reference out or by naming the beginning again.
+ */
+export class Lineage {
+  readonly #followMs: number
+  readonly #messages = new Recent<Memory>(8_192, 250_000)
+  /** By `from to`. */
+  readonly #words = new Recent<Word>(16_384, 100_000)
+  /** By agent or room: messages up to this number have no past any more. */
+  readonly #fresh = new Recent<number>(2_048, 40_000)
+  #seq = 0
+  #allFresh = 0
+
+  constructor(limits: GuardLimits) {
+    this.#followMs = limits.hopsFollowMs
+  }
+
+  trace(said: Said): Origin {
+    const named = this.#find(said.answers)
+    const targets = targetsOf(said, named)
+    const followed = targets.flatMap((target) => this.#followed(said, target) ?? [])
+    let parent = named
+    let line = lineOf(named, this.#isFresh(named, said))
+    for (const candidate of followed) {
+      const next = lineOf(candidate, this.#isFresh(candidate, said))
+      if (parent !== undefined && next.hops <= line.hops) continue
+      if (named === undefined) parent = candidate
+      line = next
+    }
+    return { parent, ...line, turnsWith: targets.filter((target) => this.#answers(said.from, target)) }
+  }
+
+  note(said: Traced): void {
+    const seq = ++this.#seq
+    const { from, kind, hops, via, room } = said
+    this.#messages.set(said.id, { from, kind, hops, via, room, seq })
+    for (const target of targetsOf(said, this.#find(said.answers)))
+      this.#words.set(`${from} ${target}`, { id: said.id, ts: said.ts, seq })
+  }
+
+  refill(agents: readonly string[]): void {
+    for (const agent of agents) this.#fresh.set(agent, this.#seq)
+  }
+
+  spoke(room: string): void {
+    this.#fresh.set(room, this.#seq)
+  }
+
+  reset(scope: string | undefined): void {
+    if (scope === undefined) this.#allFresh = this.#seq
+    else for (const name of scope.split(" ")) this.#fresh.set(name, this.#seq)
+    for (const [pair] of this.#words.entries()) if (isUnder(pair, scope)) this.#words.delete(pair)
+  }
+
+  save(): unknown {
+    return {
+      seq: this.#seq,
+      allFresh: this.#allFresh,
+      messages: this.#messages.save(),
+      words: this.#words.save(),
+      fresh: this.#fresh.save(),
+    }
+  }
+
+  load(state: unknown): void {
+    if (!isPlain(state) || !isNumber(state["seq"])) return
+    this.#seq = state["seq"]
+    this.#allFresh = isNumber(state["allFresh"]) ? state["allFresh"] : 0
+    this.#messages.load(state["messages"], isMemory)
+    this.#words.load(state["words"], isWord)
+    this.#fresh.load(state["fresh"], isNumber)
+  }
+
+  #find(id: string | undefined): (Memory & Parent) | undefined {
+    const memory = id === undefined ? undefined : this.#messages.get(id)
+    return id === undefined || memory === undefined ? undefined : { id, kind: undefined, ...memory }
+  }
+
+  /** What `target` told the author just now. */
+  #followed(said: Said, target: string): (Memory & Parent) | undefined {
+    const word = this.#words.get(`${target} ${said.from}`)
+    return word === undefined || said.ts - word.ts >= this.#followMs ? undefined : this.#find(word.id)
+  }
+
+  /** Whether the last word between the two is the target's. */
+  #answers(from: string, target: string): boolean {
+    const theirs = this.#words.get(`${target} ${from}`)
+    return theirs !== undefined && theirs.seq > (this.#words.get(`${from} ${target}`)?.seq ?? 0)
+  }
+
+  #isFresh(parent: Memory | undefined, said: Said): boolean {
+    if (parent === undefined || parent.seq <= this.#allFresh) return true
+    return [parent.from, said.from, parent.room].some((name) => parent.seq <= (this.#fresh.get(name) ?? 0))
+  }
+}
+
+/** Whom a message is for. */
+function targetsOf(said: Said, named: Parent | undefined): string[] {
+  const targets = new Set(said.to)
+  if (named !== undefined) targets.add(named.from)
+  targets.delete(said.from)
+  return [...targets]
+}
+
+function lineOf(parent: Memory | undefined, isFresh: boolean): Pick<Origin, "hops" | "via"> {
+  if (parent === undefined) return { hops: 0, via: [] }
+  // Work was done since, or an operator spoke: the thread goes on, its count begins anew.
+  if (isFresh) return { hops: 1, via: [parent.from] }
+  return { hops: parent.hops + 1, via: [...parent.via, parent.from] }
+}
+
+function isMemory(value: unknown): value is Memory {
+  return (
+    isPlain(value) &&
+    typeof value["from"] === "string" &&
+    (value["kind"] === undefined || typeof value["kind"] === "string") &&
+    isNumber(value["hops"]) &&
+    isTexts(value["via"]) &&
+    typeof value["room"] === "string" &&
+    isNumber(value["seq"])
+  )
+}
+
+function isWord(value: unknown): value is Word {
+  return isPlain(value) && typeof value["id"] === "string" && isNumber(value["ts"]) && isNumber(value["seq"])
+}
