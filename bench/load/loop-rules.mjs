@@ -1,0 +1,60 @@
+// What may stand between agents: the rule of the first AgentChat, and the guards, one or all.
+
+/** @typedef {import("./loop-world.mjs").Rule} Rule */
+/** @typedef {import("../../src/guards/guard.js").Guard} Guard */
+/** @typedef {import("../../src/guards/guard-limits.js").GuardLimits} GuardLimits */
+/** @typedef {import("../../src/guards/said.js").LayerName} LayerName */
+/** @typedef {typeof import("../../src/guards/guard.js").Guard} GuardClass */
+
+/** Everything passes. @returns {Rule} */
+export function noRule() {
+  const nothing = () => {}
+  return { take: ({ kind }) => ({ ok: true, kind }), spoke: nothing, done: nothing, restart: nothing }
+}
+
+/** One message a second of each agent, and nothing else. @returns {Rule} */
+export function seedRule() {
+  /** @type {Map<string, number>} */
+  const freeAt = new Map()
+  return {
+    ...noRule(),
+    take({ from, ts, kind }) {
+      const free = freeAt.get(from) ?? 0
+      if (ts < free) return { ok: false, layer: "rate", retryAfterMs: free - ts }
+      freeAt.set(from, ts + 1_000)
+      return { ok: true, kind }
+    },
+    // It forgot.
+    restart: () => freeAt.clear(),
+  }
+}
+
+/**
+ * The guards, used as a relay uses them.
+ * @param {GuardClass} Guard - of the source or of what was built
+ * @param {GuardLimits} limits
+ * @param {readonly LayerName[]} [only] - these layers; all
+ * @returns {Rule}
+ */
+export function guardRule(Guard, limits, only) {
+  let guard = new Guard(limits, only)
+  return {
+    take(said) {
+      const traced = guard.trace(said)
+      const trip = guard.check(traced)
+      if (trip !== undefined) {
+        guard.refuse(traced, trip)
+        return { ok: false, layer: trip.layer, retryAfterMs: trip.retryAfterMs }
+      }
+      guard.note(traced)
+      return { ok: true, kind: traced.kind }
+    },
+    spoke: (room, ts) => guard.spoke(room, ts),
+    done: (agents, ts) => guard.refill(agents, ts),
+    restart() {
+      /** @type {unknown} */
+      const saved = JSON.parse(JSON.stringify(guard.save()))
+      guard = Guard.load(limits, saved, only)
+    },
+  }
+}

@@ -1,0 +1,252 @@
+// Agents that react to what they hear, on a clock that only they move. The same seed, the same night.
+
+/** @typedef {import("../../src/guards/said.js").Said} Said */
+/** @typedef {import("../../src/guards/said.js").Kind} Kind */
+/** @typedef {Readonly<{ ok: true, kind: Kind | undefined } | { ok: false, layer: string, retryAfterMs: number | undefined }>} Verdict */
+
+/**
+ * What decides whether a message is taken, as a relay does.
+ * @typedef {object} Rule
+ * @property {(said: Said) => Verdict} take
+ * @property {(room: string, ts: number) => void} spoke - an operator said something there
+ * @property {(agents: readonly string[], ts: number) => void} done - their work is done
+ * @property {() => void} restart - the relay ends and begins anew, with what it had saved
+ */
+
+/**
+ * @typedef {object} Draft
+ * @property {string} to - `#channel`, `+role` or `@agent`
+ * @property {string} text
+ * @property {readonly string[]} [mentions]
+ * @property {string} [answers] - as in_reply_to
+ * @property {Kind | undefined} [kind]
+ */
+
+/** @typedef {Said & { readonly target: string }} Heard - target: `to` of the draft */
+/** @typedef {(heard: Heard) => void} Ear */
+/** @typedef {{ ear: Ear, isOperator: boolean, isBystander: boolean, waiting: number }} Agent */
+/** @typedef {{ from: string, layer: string, ts: number, text: string, isBystander: boolean }} Refusal */
+
+/** What every agent of a world does when it is refused: comes back once when it may, or again and again. */
+/** @typedef {"polite" | "stubborn"} Manner */
+
+/** The beginning of every night, a time like any other. */
+const startTs = 1_800_000_000_000
+/** Of a frame beside its text. */
+const frameBytes = 160
+const stubbornMs = 15_000
+/** Messages a stubborn agent keeps trying at once. */
+const stubbornMost = 3
+
+/** Numbers from 0 to 1, the same for the same seed. @param {number} seed */
+export function chance(seed) {
+  let state = (seed * 2_654_435_761 + 1) >>> 0
+  // Numerical Recipes' generator; its high bits are random enough.
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
+    return state / 2 ** 32
+  }
+}
+
+/** A room full of agents, and the rule that stands between them. */
+export class World {
+  /** Messages that were taken, those of bystanders and operators left out. */
+  messages = 0
+  /** Estimated tokens of those, for everybody they went to. */
+  tokens = 0
+  /** Messages of bystanders and operators that were taken. */
+  others = 0
+  /** Milliseconds since the beginning, of the last that was taken. */
+  lastMs = 0
+  /** Of what was said first, not of what was tried again. @type {Refusal[]} */
+  refusals = []
+  nowMs = 0
+  #order = 0
+  /** @type {{ ms: number, order: number, act: () => void }[]} */
+  #heap = []
+  /** @type {Map<string, Agent>} */
+  #agents = new Map()
+  /** @type {Map<string, Set<string>>} */
+  #rooms = new Map()
+  #said = 0
+  #rule
+  #manner
+  random
+
+  /** @param {{ rule: Rule, manner?: Manner, seed?: number }} options */
+  constructor({ rule, manner = "polite", seed = 1 }) {
+    this.#rule = rule
+    this.#manner = manner
+    this.random = chance(seed)
+  }
+
+  /**
+   * @param {string} id @param {Ear} [ear] @param {{ rooms?: readonly string[], isOperator?: boolean, isBystander?: boolean }} [options]
+   */
+  add(id, ear = () => {}, { rooms = [], isOperator = false, isBystander = false } = {}) {
+    this.#agents.set(id, { ear, isOperator, isBystander, waiting: 0 })
+    for (const room of rooms) this.join(room, id)
+    return id
+  }
+
+  /** @param {string} room @param {string} id */
+  join(room, id) {
+    this.#rooms.set(room, (this.#rooms.get(room) ?? new Set()).add(id))
+  }
+
+  /** A delay between two, in milliseconds. @param {number} leastS @param {number} mostS */
+  between(leastS, mostS) {
+    return Math.round((leastS + this.random() * (mostS - leastS)) * 1_000)
+  }
+
+  /** @param {number} n - a whole number below it */
+  below(n) {
+    return Math.floor(this.random() * n)
+  }
+
+  /** @param {number} delayMs @param {() => void} act */
+  after(delayMs, act) {
+    push(this.#heap, { ms: this.nowMs + Math.max(0, delayMs), order: this.#order++, act })
+  }
+
+  /** @param {string} from @param {Draft} draft @param {number} [delayMs] */
+  say(from, draft, delayMs = 0) {
+    this.after(delayMs, () => this.#attempt(from, draft, 0))
+  }
+
+  /** Work of these agents is done. @param {readonly string[]} agents */
+  done(agents) {
+    this.#rule.done(agents, startTs + this.nowMs)
+  }
+
+  restart() {
+    this.#rule.restart()
+  }
+
+  /** Runs until nothing is left to happen, the time is up, or so much was said that nobody will stop it. */
+  run(/** @type {number} */ untilMs, mostMessages = Number.POSITIVE_INFINITY) {
+    while (this.messages < mostMessages) {
+      const next = pop(this.#heap)
+      if (next === undefined || next.ms > untilMs) return
+      this.nowMs = next.ms
+      next.act()
+    }
+  }
+
+  /** @param {string} from @param {Draft} draft @param {number} tries - before this one */
+  #attempt(from, draft, tries) {
+    const agent = this.#agentOf(from)
+    const said = this.#saidOf(from, draft)
+    if (agent.isOperator) this.#rule.spoke(said.room, said.ts)
+    /** @type {Verdict} */
+    const verdict = agent.isOperator ? { ok: true, kind: said.kind } : this.#rule.take(said)
+    if (verdict.ok) {
+      if (tries > 1) agent.waiting -= 1
+      this.#deliver(agent, { ...said, kind: verdict.kind, target: draft.to })
+      return
+    }
+    if (tries === 0) this.#keepRefusal(from, draft, verdict.layer, agent)
+    this.#comeBack(agent, from, draft, tries, verdict)
+  }
+
+  /** @param {string} from @param {Draft} draft @param {string} layer @param {Agent} agent */
+  #keepRefusal(from, draft, layer, { isBystander }) {
+    this.refusals.push({ from, layer, ts: this.nowMs, text: draft.text.slice(0, 80), isBystander })
+  }
+
+  /** @param {Agent} agent @param {string} from @param {Draft} draft @param {number} tries @param {{ layer: string, retryAfterMs: number | undefined }} verdict */
+  #comeBack(agent, from, draft, tries, { layer, retryAfterMs }) {
+    if (this.#manner === "stubborn" && !agent.isBystander) {
+      if (tries === 0 && agent.waiting >= stubbornMost) return
+      if (tries === 0) agent.waiting += 1
+      this.after(stubbornMs, () => this.#attempt(from, draft, 2))
+      return
+    }
+    if (tries > 0 || retryAfterMs === undefined) return
+    const before = this.#said
+    this.after(retryAfterMs, () => {
+      // Who is told that another has the floor, and has heard the answer since, has nothing to add.
+      if (layer !== "floor" || this.#said === before) this.#attempt(from, draft, 1)
+    })
+  }
+
+  /** @param {Agent} author @param {Heard} heard */
+  #deliver({ isOperator, isBystander }, heard) {
+    this.#said += 1
+    if (isOperator || isBystander) this.others += 1
+    else {
+      this.messages += 1
+      this.tokens += Math.ceil(heard.bytes / 4) * heard.recipients
+      this.lastMs = this.nowMs
+    }
+    for (const id of this.#hearers(heard.from, heard.target)) this.#agentOf(id).ear(heard)
+  }
+
+  /** @param {string} from @param {string} target */
+  #hearers(from, target) {
+    if (target.startsWith("@")) return [target]
+    return [...(this.#rooms.get(target) ?? [])].filter((id) => id !== from)
+  }
+
+  /** @param {string} from @param {Draft} draft @returns {Said} */
+  #saidOf(from, { to, text, mentions = [], answers, kind }) {
+    const isDirect = to.startsWith("@")
+    this.#order += 1
+    return {
+      id: `${from.slice(1)}.${this.#order}`,
+      ts: startTs + this.nowMs,
+      from,
+      room: isDirect ? [from, to].sort().join(" ") : to,
+      to: isDirect ? [to] : mentions,
+      recipients: this.#hearers(from, to).length,
+      kind,
+      answers,
+      text,
+      bytes: Buffer.byteLength(text) + frameBytes,
+    }
+  }
+
+  /** @param {string} id */
+  #agentOf(id) {
+    const agent = this.#agents.get(id)
+    if (agent === undefined) throw new Error(`nobody is ${id}`)
+    return agent
+  }
+}
+
+/** @typedef {{ ms: number, order: number, act: () => void }} Event */
+
+/** @param {Event} a @param {Event} b */
+const isBefore = (a, b) => a.ms < b.ms || (a.ms === b.ms && a.order < b.order)
+
+/** @param {Event[]} heap @param {Event} event */
+function push(heap, event) {
+  let at = heap.push(event) - 1
+  while (at > 0) {
+    const parent = (at - 1) >> 1
+    const above = /** @type {Event} */ (heap[parent])
+    if (isBefore(above, event)) break
+    heap[at] = above
+    at = parent
+  }
+  heap[at] = event
+}
+
+/** @param {Event[]} heap @returns {Event | undefined} */
+function pop(heap) {
+  const first = heap[0]
+  const last = heap.pop()
+  if (first === undefined || last === undefined || heap.length === 0) return first
+  let at = 0
+  for (;;) {
+    let child = 2 * at + 1
+    const [left, right] = [heap[child], heap[child + 1]]
+    if (left !== undefined && right !== undefined && isBefore(right, left)) child += 1
+    const below = heap[child]
+    if (below === undefined || isBefore(last, below)) break
+    heap[at] = below
+    at = child
+  }
+  heap[at] = last
+  return first
+}
