@@ -359,6 +359,7 @@ const eventNames: Partial<Record<ServerType, keyof AgentChatClientEvents>> = {
   TASK: "task",
   TASK_LOST: "task_lost",
   CHANNEL_CHANGED: "channel_changed",
+  GUARD: "guard",
 }
 
 function isStatement(message: ServerMessage): message is ServerMessage<Verb> {

@@ -19,6 +19,8 @@ export interface AgentChatClientEvents {
   channel_changed: [event: ServerMessage<"CHANNEL_CHANGED">]
   /** A message of this client reached a rung: `mirrored`, `retrieved`; for a task `claimed`, `failed`. */
   delivery: [event: ServerMessage<"DELIVERY">]
+  /** A guard of the relay warns or stopped this client, or lets it go on. */
+  guard: [event: ServerMessage<"GUARD">]
   /** Another agent proposes something: answer it with `accept` or `reject`. Verified, as the four below. */
   proposal: [event: DealEvent<"PROPOSAL">]
   /** The other party took one's own proposal. */

@@ -1,5 +1,6 @@
 import { formatForTerminal } from "../base/visible-text.js"
 import { ChatError, type ErrorCode, isErrorCode } from "../protocol/errors.js"
+import type { GuardFacts } from "../protocol/guard-facts.js"
 import { closeCodes } from "../protocol/limits.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 
@@ -7,6 +8,8 @@ import type { ServerMessage } from "../protocol/server-messages.js"
 const maxText = 300
 const maxCandidates = 20
 const maxCandidateText = 70
+const maxEvidence = 10
+const maxIdText = 130
 
 /** What RFC 6455 calls an end without a close frame. */
 const lostCode = 1006
@@ -25,14 +28,25 @@ export function isFarewell(error: ChatError): boolean {
 
 /** The error a relay's ERROR stands for. A code this version does not know becomes UNSUPPORTED and stays in the message. */
 export function errorOfMessage(message: ServerMessage<"ERROR">): ChatError {
-  const { code, retry_after_ms: retryAfterMs, candidates, hint } = message
+  const { code, retry_after_ms: retryAfterMs, candidates, hint, guard } = message
   const isKnown = isErrorCode(code)
   const text = quoteRelay(isKnown ? message.message : `${code}: ${message.message}`)
   return new ChatError(isKnown ? code : "UNSUPPORTED", text, {
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     ...(candidates === undefined ? {} : { candidates: quoteCandidates(candidates) }),
     ...(hint === undefined ? {} : { hint: quoteRelay(hint) }),
+    ...(guard === undefined ? {} : { guard: quoteGuard(guard) }),
   })
+}
+
+/** A guard's facts as a relay told them, short and harmless. */
+export function quoteGuard({ layer, scope, lifted_by, evidence }: GuardFacts): GuardFacts {
+  return {
+    layer: formatForTerminal(layer.slice(0, maxCandidateText)),
+    scope: quoteRelay(scope),
+    lifted_by,
+    evidence: evidence.slice(-maxEvidence).map((id) => formatForTerminal(id.slice(0, maxIdText))),
+  }
 }
 
 /** The error a WebSocket close stands for. @param code - of RFC 6455 §7.4 or of ours */

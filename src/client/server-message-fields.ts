@@ -100,6 +100,14 @@ const checks = {
       tripped: "flag",
     }),
   ),
+  refusal: objectOf({
+    layer: "text",
+    scope: "text",
+    lifted_by: "lifter",
+    evidence: "texts",
+    reason: "text",
+    retry_after_ms: "wait?",
+  }),
   limits: objectOf({ frame_bytes: "count", rate_per_s: "time", burst: "count", buffer: "count" }),
 } as const
 
@@ -263,7 +271,7 @@ const fieldKinds = {
     woken: "agents",
     tokens: "count",
     guards: "usages",
-    refused: "object?",
+    refused: "refusal?",
   },
   PONG: { re: "text?", ts: "time" },
 } as const satisfies { [T in keyof ServerBodies]: FieldKinds<ServerBodies[T]> }

@@ -20,6 +20,22 @@ describe("errorOfMessage", () => {
     })
   })
 
+  it("keeps what a guard tells, bounded and harmless", () => {
+    const guard = { layer: "pair", scope: "@a @b", lifted_by: "time", evidence: ["a.1"] } as const
+    expect(errorOfMessage(error({ code: "GUARDED", guard }))).toMatchObject({
+      code: "GUARDED",
+      exit: 7,
+      guard,
+    })
+    const flood = "\u001b[2J".repeat(100_000)
+    const evidence = Array.from({ length: 1000 }, () => flood)
+    const hostile = { layer: flood, scope: flood, lifted_by: "time", evidence } as const
+    const kept = errorOfMessage(error({ code: "GUARDED", guard: hostile })).guard
+    expect(kept?.evidence).toHaveLength(10)
+    expect(JSON.stringify(kept).length).toBeLessThan(10_000)
+    expect(JSON.stringify(kept)).not.toContain("\\u001b")
+  })
+
   it("turns a code of a later version into UNSUPPORTED and names it", () => {
     expect(errorOfMessage(error({ code: "TOO_LATE" }))).toMatchObject({
       code: "UNSUPPORTED",
