@@ -254,6 +254,18 @@ function helpDesk(world) {
   }
 }
 
+/** Six weigh a design for an hour: everybody says what it thinks about four times, to all or to one. @param {World} world */
+function designTalk(world) {
+  const ids = ["@a", "@b", "@c", "@d", "@e", "@f"]
+  for (const id of ids) world.add(id, () => {}, { rooms: [room] })
+  for (let ms = 0, n = 0; ms < hour; ms += world.between(60, 240), n += 1) {
+    const id = ids[(n + world.below(3)) % 6] ?? ""
+    const other = ids[world.below(6)] ?? ""
+    const mentions = other !== id && world.below(3) === 0 ? [other] : []
+    world.say(id, { to: room, text: `${talk(world)}${world.below(4) === 0 ? "?" : ""}`, mentions }, ms)
+  }
+}
+
 /** @type {readonly Trace[]} */
 export const honestWork = [
   { name: "pair debugging, direct", hours: 2, begin: pairDebugging({ isDirect: true, refers: true }) },
@@ -269,6 +281,7 @@ export const honestWork = [
   { name: "400 review comments, in a room", hours: 3, begin: review({ to: room }) },
   { name: "400 review comments, direct", hours: 3, begin: review({ to: "@author", kind: "inform" }) },
   { name: "a person and five agents", hours: 2, begin: operatorHour },
+  { name: "six weigh a design", hours: 2, begin: designTalk },
   { name: "60 tasks for a role", hours: 2, begin: roleTasks },
   { name: "talk with work done", hours: 4, begin: talkAndWork },
   { name: "assembly line of tasks", hours: 3, begin: assemblyLine },

@@ -27,16 +27,32 @@ const room = "#room"
  *   answer: (heard: Heard) => Omit<Draft, "text"> | undefined }} how - times: messages of each answer
  */
 function answerer(world, id, { rooms = [], leastS, mostS, answer, speech = talk, times = 1 }) {
+  let isBusy = false
+  /** @type {Heard | undefined} */
+  let meanwhile
+  const hear = (/** @type {Heard} */ heard) => {
+    const draft = answer(heard)
+    if (draft === undefined) return
+    let delayMs = world.between(leastS, mostS)
+    for (let n = 0; n < times; n += 1) {
+      world.say(id, { ...draft, text: speech(world, heard) }, delayMs)
+      delayMs += world.between(2, 6)
+    }
+    if (times === 1) return
+    // What comes while it speaks gets one answer, afterwards.
+    isBusy = true
+    world.after(delayMs, () => {
+      isBusy = false
+      const last = meanwhile
+      meanwhile = undefined
+      if (last !== undefined) hear(last)
+    })
+  }
   return world.add(
     id,
     (heard) => {
-      const draft = answer(heard)
-      if (draft === undefined) return
-      let delayMs = world.between(leastS, mostS)
-      for (let n = 0; n < times; n += 1) {
-        world.say(id, { ...draft, text: speech(world, heard) }, delayMs)
-        delayMs += world.between(2, 6)
-      }
+      if (isBusy) meanwhile = heard
+      else hear(heard)
     },
     { rooms },
   )
@@ -64,13 +80,7 @@ function directPair({ refers, ...how }) {
       ...(refers && { answers: heard.id }),
     })
     answerer(world, "@a", { ...how, answer })
-    // One answer for each burst is enough to keep it going.
-    const every = how.times ?? 1
-    let heardByB = 0
-    answerer(world, "@b", {
-      ...how,
-      answer: (heard) => (heardByB++ % every === 0 ? answer(heard) : undefined),
-    })
+    answerer(world, "@b", { ...how, answer })
     world.say("@a", { to: "@b", text: talk(world) })
   }
 }
