@@ -1,0 +1,143 @@
+import type { GuardLimits } from "./guard-limits.js"
+import { isNumber, isPlain, isTexts } from "./plain.js"
+
+/** The numbers a breaker goes by. */
+export type BreakerLimits = Pick<
+  GuardLimits,
+  "breakerWarn" | "breakerPause" | "breakerStop" | "breakerPauseMs" | "conversationRegainMs"
+>
+
+/** What a breaker came to. `until` is there while it is paused. */
+export type BreakerStep =
+  | { readonly state: "warned"; readonly used: number }
+  | { readonly state: "paused"; readonly used: number; readonly until: number }
+  | { readonly state: "stopped"; readonly used: number }
+
+/** What {@link Breaker.save} gives: plain JSON. */
+export interface BreakerState {
+  readonly used: number
+  readonly ts: number
+  readonly until: number
+  readonly isStopped: boolean
+  readonly wakers: readonly string[]
+  readonly evidence: readonly string[]
+}
+
+const most = { wakers: 200, evidence: 10 } as const
+
+/**
+ * Counts how often an agent was woken by somebody who woke it before, and did nothing but answer: no task ended, no
+ * step of a deal, no commit. Answers to many agents, one each, do not count, nor does what nobody woke it for. One is
+ * forgotten in `conversationRegainMs`. From `breakerWarn` on it warns, from `breakerPause` on each further answer
+ * waits, from `breakerStop` on none is said before {@link reset}.
+ */
+export class Breaker {
+  readonly #limits: BreakerLimits
+  #used = 0
+  #ts = 0
+  #until = 0
+  #isStopped = false
+  /** It was woken, and has not answered yet. */
+  #isWoken = false
+  #wakers: string[] = []
+  #evidence: string[] = []
+
+  constructor(limits: BreakerLimits) {
+    this.#limits = limits
+  }
+
+  /** Takes over what {@link save} gave; anything else is as good as nothing. */
+  static load(limits: BreakerLimits, state: unknown): Breaker {
+    const breaker = new Breaker(limits)
+    if (isState(state)) breaker.#take(state)
+    return breaker
+  }
+
+  /** Ids of the messages it was woken by, newest last, at most ten. */
+  get evidence(): readonly string[] {
+    return this.#evidence
+  }
+
+  /** A line came that is put to this agent. @param id - of the message */
+  woken(by: string, id: string): void {
+    if (!this.#wakers.includes(by)) {
+      this.#wakers = [...this.#wakers, by].slice(-most.wakers)
+      return
+    }
+    this.#isWoken = true
+    this.#evidence = [...this.#evidence, id].slice(-most.evidence)
+  }
+
+  /** The agent said something. @returns what it came to by that, when that is new */
+  said(ts: number): BreakerStep | undefined {
+    if (!this.#isWoken) return undefined
+    this.#isWoken = false
+    this.#used = this.used(ts) + 1
+    this.#ts = ts
+    const used = Math.floor(this.#used)
+    const { breakerWarn, breakerPause, breakerStop, breakerPauseMs } = this.#limits
+    if (used >= breakerStop) {
+      this.#isStopped = true
+      return { state: "stopped", used }
+    }
+    if (used >= breakerPause) {
+      this.#until = ts + breakerPauseMs
+      return { state: "paused", used, until: this.#until }
+    }
+    return used === breakerWarn ? { state: "warned", used } : undefined
+  }
+
+  /** What keeps the agent from saying anything now. */
+  holds(ts: number): BreakerStep | undefined {
+    const used = Math.floor(this.used(ts))
+    if (this.#isStopped) return { state: "stopped", used }
+    return ts < this.#until ? { state: "paused", used, until: this.#until } : undefined
+  }
+
+  /** How much is used, with the fraction that is not forgotten yet. */
+  used(ts: number): number {
+    return Math.max(0, this.#used - Math.max(0, ts - this.#ts) / this.#limits.conversationRegainMs)
+  }
+
+  /** Something was done. A stop stays: that is not the agent's to lift. */
+  worked(): void {
+    if (!this.#isStopped) this.reset()
+  }
+
+  /** A person lifts it. */
+  reset(): void {
+    this.#take({ used: 0, ts: 0, until: 0, isStopped: false, wakers: [], evidence: [] })
+    this.#isWoken = false
+  }
+
+  save(): BreakerState {
+    return {
+      used: this.#used,
+      ts: this.#ts,
+      until: this.#until,
+      isStopped: this.#isStopped,
+      wakers: this.#wakers,
+      evidence: this.#evidence,
+    }
+  }
+
+  #take({ used, ts, until, isStopped, wakers, evidence }: BreakerState): void {
+    this.#used = used
+    this.#ts = ts
+    this.#until = until
+    this.#isStopped = isStopped
+    this.#wakers = wakers.slice(-most.wakers)
+    this.#evidence = evidence.slice(-most.evidence)
+  }
+}
+
+function isState(value: unknown): value is BreakerState {
+  if (!isPlain(value)) return false
+  const { used, ts, until, isStopped, wakers, evidence } = value
+  return (
+    [used, ts, until].every((number) => isNumber(number) && number >= 0) &&
+    typeof isStopped === "boolean" &&
+    isTexts(wakers) &&
+    isTexts(evidence)
+  )
+}
