@@ -1,9 +1,11 @@
 import { connect, createServer } from "node:net"
+import { fileURLToPath } from "node:url"
 import { program } from "./built.mjs"
 import { startProgram } from "./children.mjs"
 import { waitUntil } from "./clock.mjs"
 
-const limitsLifted = ["--rate", "100000000/s", "--burst", "1000000"]
+const guardsLifted = fileURLToPath(new URL("../../test/kit/lifted-guards.yaml", import.meta.url))
+const limitsLifted = ["--rate", "100000000/s", "--burst", "1000000", "--guards", guardsLifted]
 
 /**
  * Starts a relay that lets everybody send as fast as they can.

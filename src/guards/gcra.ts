@@ -43,4 +43,11 @@ export class Gcra {
     this.#levelAtMs = nowMs
     return passed
   }
+
+  /** How much is used up now, and after how many milliseconds nothing is any more; changes nothing. */
+  usage(nowMs: number): { readonly used: number; readonly freeInMs: number | undefined } {
+    const level = Math.max(0, this.#level - (nowMs - this.#levelAtMs) * this.#cellsPerMs)
+    const used = Math.ceil(level - roundingCells)
+    return { used, freeInMs: used > 0 ? Math.ceil(level / this.#cellsPerMs) : undefined }
+  }
 }

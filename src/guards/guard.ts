@@ -4,7 +4,7 @@ import { makeLayers } from "./layers/make-layers.js"
 import { Lineage } from "./lineage.js"
 import { isPlain } from "./plain.js"
 import { RoomTurns } from "./room-turns.js"
-import type { Layer, Said, Traced, Trip, Usage, Warning } from "./said.js"
+import type { Layer, LayerName, Parent, Said, Traced, Trip, Usage, Warning } from "./said.js"
 
 /** What {@link Guard.save} gives: plain JSON, at most 1 MiB of it. */
 export interface GuardState {
@@ -12,6 +12,11 @@ export interface GuardState {
   readonly lineage: unknown
   readonly rooms: unknown
   readonly layers: Readonly<Record<string, unknown>>
+}
+
+/** What is called automatic already stays what it is, and "OK" is an answer where something was asked. */
+function canBeCourtesy({ kind }: Said, parent: Parent | undefined): boolean {
+  return (kind === undefined || kind === "inform" || kind === "request") && parent?.asks !== true
 }
 
 /** Entries of {@link Guard.usage} at most. */
@@ -23,19 +28,22 @@ const usageLength = 50
  * receipts and the steps of a deal are not brought here.
  */
 export class Guard {
+  readonly #limits: GuardLimits
   readonly #lineage: Lineage
   readonly #rooms: RoomTurns
   readonly #layers: readonly Layer[]
 
-  constructor(limits: GuardLimits) {
+  /** @param only - these layers; all of them when absent */
+  constructor(limits: GuardLimits, only?: readonly LayerName[]) {
+    this.#limits = limits
     this.#lineage = new Lineage(limits)
     this.#rooms = new RoomTurns(limits)
-    this.#layers = makeLayers(limits)
+    this.#layers = makeLayers(limits).filter(({ name }) => only?.includes(name) ?? true)
   }
 
   /** Takes over a state that {@link save} gave; anything else is as good as none. */
-  static load(limits: GuardLimits, state: unknown): Guard {
-    const guard = new Guard(limits)
+  static load(limits: GuardLimits, state: unknown, only?: readonly LayerName[]): Guard {
+    const guard = new Guard(limits, only)
     if (!isPlain(state) || state["v"] !== 1) return guard
     guard.#lineage.load(state["lineage"])
     guard.#rooms.load(state["rooms"])
@@ -44,17 +52,17 @@ export class Guard {
     return guard
   }
 
+  /** What a message was passed on with, if it was taken and is remembered: it may come again. */
+  find(id: string): Pick<Traced, "hops" | "kind"> | undefined {
+    return this.#lineage.find(id)
+  }
+
   /** Works out where a message comes from. `kind` of the result is what it is passed on with. */
   trace(said: Said): Traced {
-    const courtesy =
-      said.kind !== "ack" && said.kind !== "auto" && said.kind !== "status" && isCourtesy(said.text)
-    return {
-      ...said,
-      kind: courtesy ? "ack" : said.kind,
-      isCourtesy: courtesy,
-      ...this.#lineage.trace(said),
-      ...this.#rooms.trace(said),
-    }
+    const origin = this.#lineage.trace(said)
+    const isEmpty = canBeCourtesy(said, origin.parent) && isCourtesy(said.text, this.#limits.emptyWords)
+    const traced = { ...said, ...origin, kind: isEmpty ? "ack" : said.kind, isCourtesy: isEmpty } as const
+    return { ...traced, ...this.#rooms.trace(traced) }
   }
 
   /** Why it is to be refused; undefined: it may be taken. */

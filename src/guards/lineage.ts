@@ -5,15 +5,18 @@ import type { Kind, Parent, Said, Traced } from "./said.js"
 import { isUnder } from "./scopes.js"
 
 /** What {@link Lineage.trace} adds to a message. */
-type Origin = Pick<Traced, "parent" | "hops" | "via" | "turnsWith">
+type Origin = Pick<Traced, "parent" | "hops" | "via" | "trail" | "turnsWith">
 
 /** A message that was taken. */
 interface Memory {
   readonly from: string
   readonly kind?: Kind | undefined
+  readonly asks: boolean
   readonly hops: number
   readonly via: readonly string[]
   readonly room: string
+  /** What it answered. */
+  readonly up?: string | undefined
   /** Number of the message among all that were taken. */
   readonly seq: number
 }
@@ -24,6 +27,10 @@ interface Word {
   readonly ts: number
   readonly seq: number
 }
+
+const trailLength = 10
+/** Authors remembered of a thread; more than any thread may have, unless an operator lets it. */
+const viaLength = 32
 
 /**
  * Where messages come from: what each answers, and how many stand before it. A message answers what `in_reply_to` names,
@@ -56,15 +63,22 @@ export class Lineage {
       if (named === undefined) parent = candidate
       line = next
     }
-    return { parent, ...line, turnsWith: targets.filter((target) => this.#answers(said.from, target)) }
+    const turnsWith = targets.filter((target) => this.#answers(said.from, target))
+    return { parent, ...line, trail: this.#trailTo(parent), turnsWith }
+  }
+
+  /** What a message was passed on with, if it was taken and is remembered. */
+  find(id: string): Pick<Traced, "hops" | "kind"> | undefined {
+    const memory = this.#messages.get(id)
+    return memory && { hops: memory.hops, kind: memory.kind }
   }
 
   note(said: Traced): void {
     const seq = ++this.#seq
-    const { from, kind, hops, via, room } = said
-    this.#messages.set(said.id, { from, kind, hops, via, room, seq })
+    const { id, from, kind, hops, via, room, parent } = said
+    this.#messages.set(id, { from, kind, asks: asks(said), hops, via, room, seq, up: parent?.id })
     for (const target of targetsOf(said, this.#find(said.answers)))
-      this.#words.set(`${from} ${target}`, { id: said.id, ts: said.ts, seq })
+      this.#words.set(`${from} ${target}`, { id, ts: said.ts, seq })
   }
 
   refill(agents: readonly string[]): void {
@@ -105,6 +119,16 @@ export class Lineage {
     return id === undefined || memory === undefined ? undefined : { id, kind: undefined, ...memory }
   }
 
+  #trailTo(parent: Parent | undefined): string[] {
+    const trail: string[] = []
+    let id = parent?.id
+    while (id !== undefined && trail.length < trailLength) {
+      trail.unshift(id)
+      id = this.#messages.get(id)?.up
+    }
+    return trail
+  }
+
   /** What `target` told the author just now. */
   #followed(said: Said, target: string): (Memory & Parent) | undefined {
     const word = this.#words.get(`${target} ${said.from}`)
@@ -123,6 +147,10 @@ export class Lineage {
   }
 }
 
+function asks({ kind, text }: Said): boolean {
+  return kind === "request" || text.slice(-1_000).includes("?")
+}
+
 /** Whom a message is for. */
 function targetsOf(said: Said, named: Parent | undefined): string[] {
   const targets = new Set(said.to)
@@ -135,7 +163,7 @@ function lineOf(parent: Memory | undefined, isFresh: boolean): Pick<Origin, "hop
   if (parent === undefined) return { hops: 0, via: [] }
   // Work was done since, or an operator spoke: the thread goes on, its count begins anew.
   if (isFresh) return { hops: 1, via: [parent.from] }
-  return { hops: parent.hops + 1, via: [...parent.via, parent.from] }
+  return { hops: parent.hops + 1, via: [...parent.via, parent.from].slice(-viaLength) }
 }
 
 function isMemory(value: unknown): value is Memory {
@@ -143,9 +171,11 @@ function isMemory(value: unknown): value is Memory {
     isPlain(value) &&
     typeof value["from"] === "string" &&
     (value["kind"] === undefined || typeof value["kind"] === "string") &&
+    typeof value["asks"] === "boolean" &&
     isNumber(value["hops"]) &&
     isTexts(value["via"]) &&
     typeof value["room"] === "string" &&
+    (value["up"] === undefined || typeof value["up"] === "string") &&
     isNumber(value["seq"])
   )
 }

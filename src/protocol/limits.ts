@@ -33,6 +33,8 @@ export const defaultLimits = {
   ratePerSecond: 1,
   /** Messages one agent may send at once after a pause. */
   rateBurst: 10,
+  /** Bytes of a frame that count as much as a message of its own. */
+  rateBytes: 2_048,
   /** Milliseconds a connection may take to identify itself. */
   handshakeMs: 10_000,
   /** Milliseconds a challenge may be answered. */
@@ -45,6 +47,18 @@ export const defaultLimits = {
   requestBurst: 200,
   /** Connections held at once. */
   sessions: 10_000,
+  /** Those of one address, unless it is this machine's own. */
+  addressSessions: 1_000,
+  /** Frames and bytes one connection may send before it has identified itself. */
+  strangerFrames: 32,
+  strangerBytes: 64 * 1024,
+  /** Frames per second from one address before they belong to anybody, and at once after a pause. */
+  strangerFramesPerSecond: 1_000,
+  strangerFrameBurst: 20_000,
+  /** Bytes of messages that have not wholly arrived, of all connections together. */
+  intakeTotalBytes: 256 * 1024 * 1024,
+  /** Bytes queued for all sessions that do not read. */
+  queueTotalBytes: 512 * 1024 * 1024,
   /** Persistent identities remembered after they left. */
   identities: 10_000,
   /** Bytes kept for all channels together. */

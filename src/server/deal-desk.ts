@@ -41,6 +41,8 @@ interface DealPorts {
    * @throws {ChatError} MAILBOX_FULL, UNAVAILABLE
    */
   post(to: AgentId, id: string, text: string): Promise<unknown>
+  /** Work was completed, as one of the two says. */
+  onCompleted(agents: readonly AgentId[]): void
   readonly log: (line: string) => void
 }
 
@@ -161,6 +163,7 @@ export class DealDesk {
       const revision = await this.#write(id, next, expected)
       if (revision === undefined) continue
       agent.noteSaid(this.#clock.now())
+      if (statement.type === "COMPLETE") this.#ports.onCompleted([agent.id, agentIdOfDid(statement.to)])
       const told = relayed(next, statement)
       const isTold = await this.#post(told)
       if (!isTold && record === undefined && (await this.#takeBack(id, revision))) throw fullError()

@@ -1,7 +1,10 @@
 import { type ClientHandlers, type ClientMessage, clientMessages } from "../protocol/client-messages.js"
 import { ChatError } from "../protocol/errors.js"
+import type { Limits } from "../protocol/limits.js"
 import { parseClientMessage } from "../protocol/parse-client-message.js"
+import type { Gate } from "./gate.js"
 import { channelHandlers } from "./handlers/channel-handlers.js"
+import { guardHandlers } from "./handlers/guard-handlers.js"
 import { identityHandlers } from "./handlers/identity-handlers.js"
 import { messageHandlers } from "./handlers/message-handlers.js"
 import { presenceHandlers } from "./handlers/presence-handlers.js"
@@ -16,7 +19,7 @@ export type Dispatch = (session: Session, text: string) => void
 type Handle = (session: Session, message: ClientMessage) => void | Promise<void>
 
 /** The way in: every refusal is an ERROR to the sender, and the session goes on. */
-export function makeDispatch(house: House): Dispatch {
+export function makeDispatch(house: House, gate: Gate): Dispatch {
   const handlers: ClientHandlers<Session> = {
     ...identityHandlers(house),
     ...channelHandlers(house),
@@ -24,13 +27,15 @@ export function makeDispatch(house: House): Dispatch {
     ...presenceHandlers(house),
     ...taskHandlers(house),
     ...proposalHandlers(house),
+    ...guardHandlers(house),
   }
-  const { clock, isCompat } = house.options
+  const { clock, isCompat, limits } = house.options
   const reading = { nullIsAbsent: isCompat }
   /** Texts of sessions whose last message is still being handled. */
   const queues = new Map<Session, string[]>()
 
   function handle(session: Session, text: string): void | Promise<void> {
+    if (!session.isReady && !isHeard(session, gate)) return
     const parsed = parseClientMessage(text, reading)
     if ("refused" in parsed) {
       session.refuse(parsed.refused.error, parsed.refused.id)
@@ -42,7 +47,7 @@ export function makeDispatch(house: House): Dispatch {
       if (clientMessages[type].needs === "session" && !session.isReady) {
         throw new ChatError("AUTH_REQUIRED", `${type}: IDENTIFY comes first`)
       }
-      checkRate(session, message, clock.monotonic())
+      checkRate(session, message, clock.monotonic(), costOf(text, limits))
       // The row fits the message; TypeScript cannot follow a pair through an index.
       return (handlers[type] as Handle)(session, message)?.catch((error: unknown) => {
         refuse(session, error, message.id)
@@ -82,6 +87,21 @@ export function makeDispatch(house: House): Dispatch {
   }
 }
 
+/** Whether a frame of somebody who has not said who it is, is read at all. */
+function isHeard(session: Session, gate: Gate): boolean {
+  if (!session.hearStranger()) return false
+  const passage = gate.hear(session.remoteAddress)
+  if (passage.ok) return true
+  const { retryAfterMs } = passage
+  session.refuse(new ChatError("RATE_LIMITED", "frame: too many from your address", { retryAfterMs }))
+  return false
+}
+
+/** In messages; a frame of any length passes after a pause. */
+function costOf({ length }: string, { rateBytes, rateBurst }: Limits): number {
+  return Math.min(1 + Math.floor(length / rateBytes), rateBurst)
+}
+
 function refuse(session: Session, error: unknown, re: string | undefined): void {
   if (!(error instanceof ChatError)) throw error
   session.refuse(error, re)
@@ -91,11 +111,11 @@ function refuse(session: Session, error: unknown, re: string | undefined): void 
  * Messages and proposals count against their sender, everything else against the session; RECEIVED follows what
  * was sent.
  */
-function checkRate(session: Session, message: ClientMessage, nowMs: number): void {
+function checkRate(session: Session, message: ClientMessage, nowMs: number, cost: number): void {
   const { type } = message
   if (type === "RECEIVED" && message.retrieved === undefined) return
-  const meter = type === "MSG" || type === "PROPOSAL" ? session.agent.memory.meter : session.requests
-  const passage = meter.take(nowMs)
+  const isMessage = type === "MSG" || type === "PROPOSAL"
+  const passage = isMessage ? session.agent.memory.meter.take(nowMs, cost) : session.requests.take(nowMs)
   if (passage.ok) return
   throw new ChatError("RATE_LIMITED", `${type}: too fast; wait ${passage.retryAfterMs} ms`, {
     retryAfterMs: passage.retryAfterMs,

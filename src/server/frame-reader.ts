@@ -11,12 +11,16 @@ export interface FrameSink {
   onOther(bytes: Buffer): void
 }
 
+/** What the library keeps of each piece beside its bytes. */
+const pieceOverheadBytes = 128
+
 /** FIN and opcode 1: a text message that is not fragmented (RFC 6455 §5.2). */
 const wholeText = 0x81
 const maskBit = 0x80
 /** Opcodes from here on are control frames, which may stand between fragments. */
 const firstControlOpcode = 8
 const closeOpcode = 8
+const continuationOpcode = 0
 
 /**
  * Reads what nearly every client sends nearly always, whole text messages that arrive in one piece, straight
@@ -41,6 +45,8 @@ export class FrameReader {
    * loop, so until then it gets everything else as well.
    */
   #isYielding = false
+  /** Given to the library since the message began that is not whole yet. */
+  #heldBytes = 0
   /** Of the frame that {@link readHeader} saw last. */
   #payloadStart = 0
   #payloadBytes = 0
@@ -49,6 +55,11 @@ export class FrameReader {
   constructor(sink: FrameSink, maxTextBytes: number) {
     this.#sink = sink
     this.#maxTextBytes = maxTextBytes
+  }
+
+  /** What the library keeps of a message that has not wholly arrived. */
+  get heldBytes(): number {
+    return this.#otherBytes === 0 && !this.#isFragmented ? 0 : this.#heldBytes
   }
 
   /** Takes the next bytes of the connection; they are unmasked in place. */
@@ -120,6 +131,7 @@ export class FrameReader {
     const end = Math.min(bytes.length, offset + this.#otherBytes)
     if (end > offset) {
       this.#otherBytes -= end - offset
+      this.#heldBytes += end - offset + pieceOverheadBytes
       this.#sink.onOther(bytes.subarray(offset, end))
     }
     return end
@@ -127,6 +139,7 @@ export class FrameReader {
 
   #noteOpcode(first: number): void {
     const opcode = first & 0x0f
+    if (opcode !== continuationOpcode && opcode < firstControlOpcode) this.#heldBytes = 0
     if (opcode < firstControlOpcode) this.#isFragmented = first < 0x80
     else if (opcode === closeOpcode) this.#isOver = true
   }

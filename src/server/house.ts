@@ -2,9 +2,16 @@ import { randomBytes } from "node:crypto"
 import type { Backbone } from "../backbone/backbone.js"
 import type { Clock } from "../base/clock.js"
 import { Gcra } from "../guards/gcra.js"
+import type { GuardLimits } from "../guards/guard-limits.js"
 import { ChatError } from "../protocol/errors.js"
 import type { Limits } from "../protocol/limits.js"
-import { type AgentId, type AgentRef, type ChannelPattern, persistentIdPattern } from "../protocol/names.js"
+import {
+  type AgentId,
+  type AgentRef,
+  type Channel as ChannelName,
+  type ChannelPattern,
+  persistentIdPattern,
+} from "../protocol/names.js"
 import type { DeliveryState, ServerMessage } from "../protocol/server-messages.js"
 import type { Agent, AgentMemory } from "./agent.js"
 import { Bookmarks } from "./bookmarks.js"
@@ -16,12 +23,15 @@ import { DealDesk } from "./deal-desk.js"
 import { displace } from "./displacement.js"
 import { enterChannel } from "./entrance.js"
 import { FlushTick } from "./flush-tick.js"
+import { GuardDesk } from "./guard-desk.js"
 import { Heartbeat } from "./heartbeat.js"
 import { Hub } from "./hub.js"
 import { Lane } from "./lane.js"
 import { MailRoom } from "./mail-room.js"
 import { authorOf, formatMessage, formatStored } from "./message-text.js"
 import { tellElsewhere, tellPresence } from "./neighbours.js"
+import type { Operators } from "./operators.js"
+import { overheard } from "./overheard.js"
 import { PatternIndex } from "./pattern-index.js"
 import { type Payload, payloadOf, textOf } from "./payload.js"
 import { Residents } from "./residents.js"
@@ -36,6 +46,8 @@ export interface HouseOptions {
   /** What the relay calls itself. */
   readonly name: string
   readonly limits: Limits
+  readonly guards: GuardLimits
+  readonly operators: Operators
   /** Take the first AgentChat's handshake too. */
   readonly isCompat: boolean
   /** Write what is said to the log; never without being asked. */
@@ -55,6 +67,7 @@ interface Rooms {
   readonly channels: ChannelDirectory
   readonly tasks: TaskDesk
   readonly deals: DealDesk
+  readonly guards: GuardDesk
 }
 
 /** Everything the handlers share: who is here, what is said where, and the rules of the house. */
@@ -72,6 +85,7 @@ export class House {
   readonly channels: ChannelDirectory
   readonly tasks: TaskDesk
   readonly deals: DealDesk
+  readonly guards: GuardDesk
   readonly #bus: Bus
   readonly patterns = new PatternIndex()
   readonly #bootNonce = randomBytes(bootNonceBytes).toString("hex")
@@ -90,6 +104,7 @@ export class House {
     this.channels = rooms.channels
     this.tasks = rooms.tasks
     this.deals = rooms.deals
+    this.guards = rooms.guards
     this.residents = new Residents(
       clock,
       limits.identities,
@@ -114,8 +129,15 @@ export class House {
     const opened: { house?: House } = {}
     const mail = await MailRoom.open(backbone, limits, {
       onMirrored: (messageId, by) => opened.house?.tellAuthor(messageId, "mirrored", by),
+      onPosted: (text) => opened.house?.overhear(text),
       log,
     })
+    const { guards: numbers, operators } = options
+    const guards = await GuardDesk.open(
+      backbone,
+      { guards: numbers, operators, clock },
+      { tell: (to, news) => opened.house?.tellGuard(to, news), log },
+    )
     const bookmarks = await Bookmarks.open(backbone, clock, log)
     const channels = await ChannelDirectory.open({
       limits,
@@ -133,7 +155,9 @@ export class House {
         },
         onSaid: (channel, entry) => {
           const { house } = opened
-          if (house !== undefined) house.#publish(channel, formatStored(entry))
+          if (house === undefined) return
+          house.overhear(entry.value)
+          house.#publish(channel, formatStored(entry))
         },
         hasMembersElsewhere: ({ name }) => (opened.house?.roster.countElsewhere(name) ?? 0) > 0,
         log,
@@ -145,6 +169,7 @@ export class House {
       {
         answer: async (author, answer, messageId) => opened.house?.answer(author, answer, messageId),
         notify: (to, news) => opened.house?.notify(to, news),
+        onDone: (agents) => guards.refill(agents),
         log,
       },
     )
@@ -154,10 +179,13 @@ export class House {
       {
         knows: (id) => opened.house?.roster.find(id) !== undefined,
         post: (to, id, text) => mail.post(to, id, text),
+        onCompleted: (agents) => guards.refill(agents),
         log,
       },
     )
-    const house = new House(options, backbone, tick, { hub, bus, mail, bookmarks, channels, tasks, deals })
+    const house = new House(options, backbone, tick, {
+      ...{ hub, bus, mail, bookmarks, channels, tasks, deals, guards },
+    })
     opened.house = house
     await house.keeper.start(backbone)
     return house
@@ -167,6 +195,7 @@ export class House {
   async close(): Promise<void> {
     this.tasks.close()
     this.deals.close()
+    await this.guards.close()
     await this.keeper.close()
     await this.bookmarks.save()
     await this.backbone.close()
@@ -261,6 +290,21 @@ export class House {
     if (session !== undefined) session.agent.send(news)
     else if (status === "offline") this.mail.postNews(to, news)
     else if (status !== undefined) this.#bus.send(to, JSON.stringify(news))
+  }
+
+  /** Tells an agent that is online, or a channel, what a guard did. */
+  tellGuard(to: string, news: ServerMessage<"GUARD">): void {
+    const channel = to.startsWith("#") ? this.channels.get(to) : undefined
+    if (channel !== undefined) channel.deliver(news, channel.members)
+    else if (this.roster.find(to) !== undefined)
+      this.hand(to as AgentId, payloadOf(JSON.stringify(news)))
+  }
+
+  /** Another relay of the same store let something pass: the guards of this one count it too. */
+  overhear(text: string): void {
+    if (!this.backbone.isShared) return
+    const saying = overheard(text, (name) => this.channels.get(name))
+    if (saying !== undefined) this.guards.overhear(saying)
   }
 
   /** Sends what a worker found out, as a message of its own. @throws {ChatError} MAILBOX_FULL, UNAVAILABLE */

@@ -20,13 +20,24 @@ export function createHttpFront(
 ): Server {
   const answer = (request: IncomingMessage, response: ServerResponse) =>
     answerRequest(request, response, health)
-  const options = { headersTimeout: headersTimeoutMs, requestTimeout: headersTimeoutMs }
-  if (tls === undefined) return createServer(options, answer)
+  const options = {
+    headersTimeout: headersTimeoutMs,
+    requestTimeout: headersTimeoutMs,
+    connectionsCheckingInterval: headersTimeoutMs,
+  }
+  if (tls === undefined) return impatient(createServer(options, answer), headersTimeoutMs)
   try {
-    return createTlsServer({ ...options, ...tls }, answer)
+    const server = createTlsServer({ ...options, ...tls, handshakeTimeout: headersTimeoutMs }, answer)
+    return impatient(server, headersTimeoutMs)
   } catch (error) {
     throw new ChatError("USAGE", "tls: the certificate or its key cannot be used", { cause: error })
   }
+}
+
+/** Somebody who connects and says nothing at all is cut too. */
+function impatient(server: Server, idleMs: number): Server {
+  server.timeout = idleMs
+  return server
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { Socket } from "node:net"
 import type { WebSocket } from "../base/websocket.js"
+import type { Budget } from "./budget.js"
 import { FrameReader, type FrameSink } from "./frame-reader.js"
 
 /** Whom the messages of a connection are for. */
@@ -8,8 +9,12 @@ export interface InletOwner {
   readonly isReadable: boolean
   /** Takes one message, as the text it came as. */
   onText(text: string): void
+  /** Most bytes of a message that is kept until the rest of it arrives. */
+  readonly maxHeldBytes: number
   /** Takes note of one that is not read; `problem` says why. */
   onUnread(problem: string): void
+  /** More than {@link maxHeldBytes}, or than the relay has room for, would have to be kept. */
+  onFlood(): void
 }
 
 /**
@@ -20,20 +25,28 @@ export class Inlet implements FrameSink {
   readonly #owner: InletOwner
   readonly #socket: Socket
   readonly #toLibrary: (this: Socket, bytes: Buffer) => void
+  readonly #budget: Budget
+  #heldBytes = 0
 
   /**
    * @param socket - the one under `webSocket`, before it has read anything
    * @param maxBytes - of a message that is read
+   * @param budget - for what has not wholly arrived, of all connections
    */
-  constructor(webSocket: WebSocket, socket: Socket, owner: InletOwner, maxBytes: number) {
+  constructor(webSocket: WebSocket, socket: Socket, owner: InletOwner, maxBytes: number, budget: Budget) {
     this.#owner = owner
     this.#socket = socket
+    this.#budget = budget
     const [toLibrary, ...others] = socket.listeners("data") as ((this: Socket, bytes: Buffer) => void)[]
     if (toLibrary === undefined || others.length > 0) throw new Error("inlet: the socket has other readers")
     this.#toLibrary = toLibrary
     const reader = new FrameReader(this, maxBytes)
     socket.removeListener("data", toLibrary)
-    socket.on("data", (chunk: Buffer) => reader.read(chunk))
+    socket.on("data", (chunk: Buffer) => {
+      reader.read(chunk)
+      this.#hold(reader.heldBytes)
+    })
+    socket.on("close", () => this.#hold(0))
     webSocket.on("message", (data: Buffer, isBinary: boolean) => {
       if (!owner.isReadable) return
       if (isBinary) owner.onUnread("is binary; send text")
@@ -41,6 +54,17 @@ export class Inlet implements FrameSink {
         owner.onUnread(`has ${data.length} bytes; at most ${maxBytes} are read`)
       else owner.onText(data.toString())
     })
+  }
+
+  #hold(bytes: number): void {
+    const more = bytes - this.#heldBytes
+    if (more === 0) return
+    if (more > 0 && (bytes > this.#owner.maxHeldBytes || !this.#budget.fits(more))) {
+      this.#owner.onFlood()
+      return
+    }
+    this.#budget.take(more)
+    this.#heldBytes = bytes
   }
 
   get isOpen(): boolean {

@@ -20,6 +20,8 @@ export interface WaitingMail {
 export interface MailEvents {
   /** `by` has a message on disk; its author is to hear of it. */
   onMirrored(messageId: string, by: AgentId): void
+  /** A message or news was kept for somebody, by whichever relay. */
+  onPosted(text: string): void
   readonly log: (line: string) => void
 }
 
@@ -139,6 +141,7 @@ export class MailRoom {
   }
 
   #take(entry: LogEntry): void {
+    this.#events.onPosted(entry.value)
     this.#mailboxes.get(entry.key)?.take(entry)
   }
 

@@ -1,4 +1,5 @@
 import type { Socket } from "node:net"
+import type { Budget } from "./budget.js"
 import type { Flushable, FlushTick } from "./flush-tick.js"
 import type { Payload } from "./payload.js"
 import { Run } from "./run.js"
@@ -28,6 +29,7 @@ export class Outgoing implements Flushable {
   readonly #owner: OutgoingOwner
   readonly #tick: FlushTick
   readonly #maxBytes: number
+  readonly #budget: Budget | undefined
   #runs: Run[] = none
   #own: Run | undefined
   #ownBytes = 0
@@ -36,11 +38,13 @@ export class Outgoing implements Flushable {
   #isEnded = false
   #waiters: (() => void)[] = []
 
-  constructor(socket: Socket, owner: OutgoingOwner, tick: FlushTick, maxBytes: number) {
+  /** @param budget - for what waits for all sessions together */
+  constructor(socket: Socket, owner: OutgoingOwner, tick: FlushTick, maxBytes: number, budget?: Budget) {
     this.#socket = socket
     this.#owner = owner
     this.#tick = tick
     this.#maxBytes = maxBytes
+    this.#budget = budget
   }
 
   /** Bytes that wait because the reader does not read, in this queue and in the socket. */
@@ -107,8 +111,9 @@ export class Outgoing implements Flushable {
       this.#socket.write(frames)
       return
     }
-    this.#park(frames)
-    if (this.waitingBytes > this.#maxBytes) this.#overflow()
+    const fits = this.#budget?.fits(frames.length + bufferOverheadBytes) ?? true
+    if (fits) this.#park(frames)
+    if (!fits || this.waitingBytes > this.#maxBytes) this.#overflow()
   }
 
   /** Hands all that waits to the socket and takes nothing more: the close frame comes next. */
@@ -136,6 +141,7 @@ export class Outgoing implements Flushable {
     }
     this.#backlog.push(detach(frames))
     this.#backlogBytes += frames.length + bufferOverheadBytes
+    this.#budget?.take(frames.length + bufferOverheadBytes)
   }
 
   #awaitDrain(): void {
@@ -156,6 +162,7 @@ export class Outgoing implements Flushable {
     }
     this.#socket.uncork()
     this.#backlogBytes -= bytes + taken * bufferOverheadBytes
+    this.#budget?.give(bytes + taken * bufferOverheadBytes)
     if (taken === backlog.length) this.#backlog = undefined
     else {
       backlog.splice(0, taken)
@@ -171,6 +178,7 @@ export class Outgoing implements Flushable {
 
   #forget(): void {
     this.#backlog = undefined
+    this.#budget?.give(this.#backlogBytes)
     this.#backlogBytes = 0
     this.#wake()
   }

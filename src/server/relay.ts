@@ -5,12 +5,16 @@ import type { Backbone } from "../backbone/backbone.js"
 import { openMemoryBackbone } from "../backbone/memory.js"
 import type { Clock, Timer } from "../base/clock.js"
 import { type WebSocket, WebSocketServer } from "../base/websocket.js"
+import { defaultGuardLimits, type GuardLimits } from "../guards/guard-limits.js"
 import { ChatError } from "../protocol/errors.js"
 import { defaultLimits, type Limits } from "../protocol/limits.js"
+import { Budget } from "./budget.js"
 import { type Dispatch, makeDispatch } from "./dispatch.js"
+import { Gate } from "./gate.js"
 import { House } from "./house.js"
 import { createHttpFront, isForeignPage, listen, type TlsFiles } from "./http-front.js"
-import { Session } from "./session.js"
+import { Operators } from "./operators.js"
+import { Session, type SessionBudgets } from "./session.js"
 
 /** How a relay is started. */
 export interface RelayOptions {
@@ -24,6 +28,10 @@ export interface RelayOptions {
   /** Write what is said to the log. */
   readonly logMessages?: boolean
   readonly limits?: Partial<Limits>
+  /** Numbers of the guards that differ from the defaults. */
+  readonly guards?: Partial<GuardLimits>
+  /** Keys (did:key) and ids of those whom no guard stops, and who lift what one has stopped. */
+  readonly operators?: readonly string[]
   /** Take the first AgentChat's handshake too. */
   readonly compat?: boolean
   readonly tls?: TlsFiles
@@ -40,6 +48,8 @@ export interface RelayOptions {
 const stopMs = 3_000
 /** RFC 6455 §7.4.1: going away. */
 const goingAway = 1001
+/** Connections beyond those of sessions: of who asks for /health, or is told that there is no room. */
+const spareConnections = 1_000
 /** A frame up to this many times the limit is refused politely; a larger one ends the connection (1009). */
 const cutFactor = 4
 
@@ -51,9 +61,12 @@ const cutFactor = 4
 export async function startRelay(options: RelayOptions): Promise<Relay> {
   const { clock, log, name = "agentchat", compat = false, logMessages = false } = options
   const limits = limitsOf(options)
+  const guards = { ...defaultGuardLimits, ...options.guards }
+  const operators = Operators.of(options.operators ?? [])
   const backbone = await openBackbone(options)
+  const rules = { limits, guards, operators, isCompat: compat, logMessages }
   try {
-    const house = await House.open({ name, limits, isCompat: compat, logMessages, clock, log }, backbone)
+    const house = await House.open({ name, ...rules, clock, log }, backbone)
     const relay = new Relay(options, limits, house)
     await relay.listen()
     return relay
@@ -88,17 +101,24 @@ export class Relay {
   readonly #dispatch: Dispatch
   readonly #server: Server
   readonly #webSockets: WebSocketServer
+  readonly #gate: Gate
+  readonly #budgets: SessionBudgets
   readonly #startedMs: number
   #port = 0
   #probe: Timer | undefined
   #stopped: Promise<void> | undefined
 
   constructor(options: RelayOptions, limits: Limits, house: House) {
-    const { clock } = options
+    const { clock, log } = options
     this.#options = options
     this.#limits = limits
     this.#house = house
-    this.#dispatch = makeDispatch(house)
+    this.#gate = new Gate(limits, clock, log)
+    this.#budgets = {
+      intake: new Budget(limits.intakeTotalBytes),
+      queues: new Budget(limits.queueTotalBytes),
+    }
+    this.#dispatch = makeDispatch(house, this.#gate)
     this.#startedMs = clock.monotonic()
     this.#server = createHttpFront(() => this.health(), options.tls, this.#limits.handshakeMs)
     this.#webSockets = new WebSocketServer({
@@ -141,6 +161,8 @@ export class Relay {
   /** Called once, by {@link startRelay}. */
   async listen(): Promise<void> {
     const { port, host, log, compat } = this.#options
+    this.#server.maxConnections = this.#limits.sessions + spareConnections
+    this.#server.on("connection", (socket: Socket) => this.#meet(socket))
     this.#port = await listen(this.#server, port, host)
     this.#server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) =>
       this.#upgrade(request, socket, head),
@@ -182,9 +204,18 @@ export class Relay {
     this.#server.closeAllConnections()
   }
 
+  /** Counts a connection from its first packet to its last, whatever comes of it. */
+  #meet(socket: Socket): void {
+    const { remoteAddress } = socket
+    this.#gate.enter(remoteAddress)
+    socket.once("close", () => this.#gate.leave(remoteAddress))
+  }
+
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     if (isForeignPage(request)) refuseUpgrade(socket, "403 Forbidden")
-    else if (this.#webSockets.clients.size >= this.#limits.sessions) {
+    else if (this.#gate.isCrowded(request.socket.remoteAddress)) {
+      refuseUpgrade(socket, "429 Too Many Requests")
+    } else if (this.#webSockets.clients.size >= this.#limits.sessions) {
       refuseUpgrade(socket, "503 Service Unavailable")
     } else {
       this.#webSockets.handleUpgrade(request, socket, head, (webSocket) =>
@@ -199,6 +230,7 @@ export class Relay {
       socket,
       tick: this.#house.tick,
       limits: this.#limits,
+      budgets: this.#budgets,
       clock: this.#options.clock,
       onText: this.#dispatch,
       onEnd: (ended) => this.#house.depart(ended),

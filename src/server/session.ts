@@ -7,6 +7,7 @@ import { closeCodes, type Limits } from "../protocol/limits.js"
 import type { ChannelPattern } from "../protocol/names.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 import type { Agent } from "./agent.js"
+import type { Budget } from "./budget.js"
 import type { Challenge } from "./challenge.js"
 import type { Channel } from "./channel.js"
 import type { FlushTick } from "./flush-tick.js"
@@ -17,8 +18,20 @@ import { nextSessionState, type SessionEvent, type SessionState } from "./sessio
 
 /** WebSocket.OPEN; the constant itself would load the library here. */
 const openState = 1
+/** RFC 6455 §7.4.1: the endpoint has received something that violates its policy. */
+const policyViolation = 1008
+/** What a message may take that has not wholly arrived, in frames: the library cuts those that are longer. */
+const heldFrames = 4
 /** Milliseconds a peer may take to read what is left and to answer a close frame. */
 const closeMs = 5_000
+
+/** What all sessions share. */
+export interface SessionBudgets {
+  /** Bytes of messages that have not wholly arrived. */
+  readonly intake: Budget
+  /** Bytes that wait for peers that do not read. */
+  readonly queues: Budget
+}
 
 /** What a session is made of. */
 export interface SessionOptions {
@@ -27,6 +40,7 @@ export interface SessionOptions {
   readonly socket: Socket
   readonly tick: FlushTick
   readonly limits: Limits
+  readonly budgets: SessionBudgets
   readonly clock: Clock
   /** Takes each message of the peer, as JSON, until the session is closed. */
   readonly onText: (session: Session, text: string) => void
@@ -52,20 +66,23 @@ export class Session implements InletOwner, OutgoingOwner {
   readonly #webSocket: WebSocket
   readonly #socket: Socket
   readonly #clock: Clock
+  readonly #limits: Limits
   readonly #onText: (session: Session, text: string) => void
   readonly #onEnd: (session: Session) => void
   #state: SessionState = "connecting"
   #agent: Agent | undefined
   #deadline: Timer | undefined
   #bytesSeen = 0
+  #strangerFrames = 0
 
-  constructor({ webSocket, socket, tick, limits, clock, onText, onEnd }: SessionOptions) {
+  constructor({ webSocket, socket, tick, limits, budgets, clock, onText, onEnd }: SessionOptions) {
+    this.#limits = limits
     this.#webSocket = webSocket
     this.#socket = socket
     this.#clock = clock
     this.#onText = onText
     this.#onEnd = onEnd
-    this.outgoing = new Outgoing(socket, this, tick, limits.sessionQueueBytes)
+    this.outgoing = new Outgoing(socket, this, tick, limits.sessionQueueBytes, budgets.queues)
     this.requests = new Gcra({ ratePerSecond: limits.requestsPerSecond, burst: limits.requestBurst })
     this.#deadline = clock.setTimer(() => this.#giveUp(limits.handshakeMs), limits.handshakeMs, {
       unref: true,
@@ -73,7 +90,7 @@ export class Session implements InletOwner, OutgoingOwner {
     webSocket.on("close", () => this.#gone())
     // The library closes a connection that breaks RFC 6455 by itself; it only must not go unheard.
     webSocket.on("error", () => {})
-    new Inlet(webSocket, socket, this, limits.frameBytes)
+    new Inlet(webSocket, socket, this, limits.frameBytes, budgets.intake)
   }
 
   get state(): SessionState {
@@ -133,7 +150,7 @@ export class Session implements InletOwner, OutgoingOwner {
 
   /** Answers a frame with ERROR. */
   refuse(error: ChatError, re?: string): void {
-    const { code, message, retryAfterMs, candidates = [], hint } = error
+    const { code, message, retryAfterMs, candidates = [], hint, guard } = error
     const body = {
       type: "ERROR",
       code,
@@ -141,6 +158,7 @@ export class Session implements InletOwner, OutgoingOwner {
       ...(retryAfterMs !== undefined && { retry_after_ms: retryAfterMs }),
       ...(candidates.length > 0 && { candidates }),
       ...(hint !== undefined && { hint }),
+      ...(guard !== undefined && { guard }),
     } as const
     this.send(body, re)
   }
@@ -164,6 +182,31 @@ export class Session implements InletOwner, OutgoingOwner {
 
   onUnread(problem: string): void {
     this.refuse(new ChatError("INVALID_MSG", `frame: ${problem}`))
+  }
+
+  /** {@inheritDoc InletOwner.maxHeldBytes} */
+  get maxHeldBytes(): number {
+    const { strangerBytes, frameBytes } = this.#limits
+    // As much as one read off the network may bring beyond what the library refuses by itself.
+    return this.#agent === undefined ? strangerBytes : heldFrames * frameBytes + strangerBytes
+  }
+
+  /** What has come of a message is dropped with the connection. */
+  onFlood(): void {
+    if (this.isReadable) {
+      this.refuse(new ChatError("LIMIT_REACHED", "frame: too much of it has come without its end"))
+      this.close(policyViolation, "LIMIT_REACHED")
+    }
+    // What the library keeps is only free once it is over.
+    setImmediate(() => this.terminate())
+  }
+
+  /** Counts a frame of somebody who has not said who it is. @returns whether it may be read */
+  hearStranger(): boolean {
+    if (++this.#strangerFrames <= this.#limits.strangerFrames) return true
+    this.refuse(new ChatError("LIMIT_REACHED", "frame: too many before IDENTIFY"))
+    this.close(policyViolation, "LIMIT_REACHED")
+    return false
   }
 
   /** The peer does not read and is too far behind. */

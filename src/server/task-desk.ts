@@ -33,6 +33,8 @@ interface TaskPorts {
    */
   answer(author: Agent, answer: Answer, messageId: string): Promise<unknown>
   readonly notify: Notify
+  /** A task was done: by whom, and for whom. */
+  onDone(agents: readonly AgentId[]): void
   readonly log: (line: string) => void
 }
 
@@ -206,6 +208,7 @@ export class TaskDesk {
       await this.#answer(agent, id, content)
       const isEnded = (await this.#queue.done(id, agent.id)) !== undefined
       if (!isEnded && this.#queue.endedBy(id) !== agent.id) throw this.#refusal(id)
+      if (isEnded) this.#ports.onDone([agent.id, askerOf(id)])
     })
   }
 

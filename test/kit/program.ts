@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
+import { liftedGuardsPath } from "./guards.js"
 
 /** The built program, as a user runs it. */
 export const programPath = join(import.meta.dirname, "../../dist/bin/agentchat.js")
@@ -115,8 +116,10 @@ export class RelayProcess {
     this.#args = args
   }
 
+  /** Starts one whose guards stop nobody, unless `args` name others; with `--guards /dev/null` they are as they come. */
   static async start(...args: string[]): Promise<RelayProcess> {
-    const relay = new RelayProcess(args)
+    const guards = args.includes("--guards") ? [] : ["--guards", liftedGuardsPath]
+    const relay = new RelayProcess([...guards, ...args])
     await relay.restart()
     return relay
   }

@@ -6,6 +6,7 @@ import type { Limits } from "../../src/protocol/limits.js"
 import type { ServerMessage } from "../../src/protocol/server-messages.js"
 import { type Relay, type RelayOptions, startRelay } from "../../src/server/relay.js"
 import { FakeClock } from "./fake-clock.js"
+import { liftedGuards } from "./guards.js"
 import { Wire } from "./wire.js"
 
 /** Rates at which no test is ever too fast. */
@@ -32,7 +33,7 @@ export class TestRelay {
     this.log = log
   }
 
-  /** Starts one on a free port, without rate limits unless asked for; it ends with the test. */
+  /** Starts one on a free port, without rate limits and guards unless asked for; it ends with the test. */
   static async start(options: TestRelayOptions = {}): Promise<TestRelay> {
     const { clock = new FakeClock() } = options
     const log: string[] = []
@@ -42,6 +43,7 @@ export class TestRelay {
       port: 0,
       host,
       log: (line) => log.push(line),
+      guards: liftedGuards,
       ...options,
       clock,
       limits,

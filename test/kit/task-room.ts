@@ -92,6 +92,7 @@ export class TaskRoom {
         {
           answer: (author, answer, id) => room.#takeAnswer(author.id, answer, id),
           notify: (to, news) => room.news.push({ to, news }),
+          onDone: () => {},
           log: (line) => room.log.push(line),
         },
       )

@@ -4,6 +4,7 @@ import { ChatError } from "../../protocol/errors.js"
 import { defaultLimits, defaultPort } from "../../protocol/limits.js"
 import { readBackboneAddress } from "../backbone-address.js"
 import { defineCommand, flag, value } from "../command.js"
+import { readGuardFile, readOperatorsFile } from "../guard-file.js"
 import { present } from "../present.js"
 import { programVersion } from "../program-version.js"
 import { duration, nick, port, rate, seconds, someText, wholeNumber } from "../values.js"
@@ -46,6 +47,13 @@ export const serve = defineCommand({
     "retain-age": value("TIME", "how long they are kept: 30d unless given; 90s, 10m, 24h", duration),
     "tls-cert": value("FILE", "certificate in PEM, for wss://; with --tls-key", someText, "file"),
     "tls-key": value("FILE", "its private key in PEM", someText, "file"),
+    guards: value("FILE", "numbers of the guards that differ from the defaults, in YAML", someText, "file"),
+    operators: value(
+      "FILE",
+      "keys whom no guard stops and who lift what one stopped, a did:key or @id a line",
+      someText,
+      "file",
+    ),
     compat: flag("also let in clients of the first AgentChat"),
   },
   takesUrl: false,
@@ -55,6 +63,7 @@ export const serve = defineCommand({
     "agentchat serve --data ./relay-data --retain-age 7d",
     "agentchat serve --backbone nats://127.0.0.1:4222",
     "agentchat serve --backbone @nats-url",
+    "agentchat serve --guards guards.yaml --operators operators.txt",
   ],
   notes: [
     "Without --data or --backbone everything is in memory, nothing on disk, and a restart is a clean slate.",
@@ -66,6 +75,7 @@ export const serve = defineCommand({
       throw new ChatError("USAGE", "--backbone: not together with --data; what is kept has one place")
     }
     const tls = readTls(options["tls-cert"], options["tls-key"])
+    const { guards, operators } = await readRules(options, system.cwd)
     const { startRelay } = await import("../../server/relay.js")
     const interruption = system.interruption()
     const relay = await startRelay({
@@ -84,6 +94,8 @@ export const serve = defineCommand({
       ...present({
         name: options.name,
         tls,
+        guards,
+        operators,
         data: data === undefined ? undefined : resolve(system.cwd, data),
         backbone: backbone === undefined ? undefined : readBackboneAddress(backbone, system.cwd),
       }),
@@ -99,6 +111,22 @@ export const serve = defineCommand({
     return 0
   },
 })
+
+/** What the operator's files say of the guards. */
+async function readRules(
+  { guards, operators }: { readonly guards: string | undefined; readonly operators: string | undefined },
+  cwd: string,
+) {
+  if (operators === undefined && guards === undefined) return {}
+  const { Operators } = await import("../../server/operators.js")
+  return {
+    guards: guards === undefined ? undefined : await readGuardFile(resolve(cwd, guards), "--guards"),
+    operators:
+      operators === undefined
+        ? undefined
+        : readOperatorsFile(resolve(cwd, operators), (name) => Operators.of([name])),
+  }
+}
 
 function readTls(cert: string | undefined, key: string | undefined) {
   if (cert === undefined && key === undefined) return undefined

@@ -1,18 +1,12 @@
 import { formatJsonLine } from "../../base/visible-text.js"
 import type { ClientHandlers, ClientMessage } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
-import {
-  type AgentId,
-  type AgentRef,
-  type Channel as ChannelName,
-  persistentIdPattern,
-  roleRefPattern,
-} from "../../protocol/names.js"
+import { type AgentId, type AgentRef, persistentIdPattern, roleRefPattern } from "../../protocol/names.js"
 import { resolveAgent } from "../address.js"
-import type { Agent, AgentMemory } from "../agent.js"
+import type { Agent } from "../agent.js"
+import { aimAt, sayingOf } from "../aim.js"
 import type { Channel } from "../channel.js"
 import type { House } from "../house.js"
-import { resolveMentions } from "../mentions.js"
 import { formatAck, formatMessage } from "../message-text.js"
 import { payloadOf, textOf } from "../payload.js"
 import type { Receipt } from "../sent-ids.js"
@@ -75,11 +69,24 @@ export function messageHandlers(house: House): Pick<ClientHandlers<Session>, "MS
   }
 }
 
+/** A message that the guards let pass, with what they worked out. */
+interface Aimed {
+  readonly message: Message
+  readonly messageId: string
+  readonly recipients: number
+  readonly hops: number
+}
+
 /** Sends a message where its address says. @returns a promise where that depends on a store */
 function take(house: House, agent: Agent, message: Message, messageId: string): Receipt | Promise<Receipt> {
-  if (message.to.startsWith("#")) return post(house, agent, message, messageId)
-  if (message.to.startsWith("+")) return house.tasks.push(agent, message, messageId)
-  return write(house, agent, message, messageId)
+  const aim = aimAt(house, agent, message)
+  const { hops, kind } = house.guards.admit(sayingOf(aim, agent, messageId))
+  const { channel, to, recipients } = aim
+  const passed = kind === aim.message.kind ? aim.message : { ...aim.message, kind }
+  const aimed = { message: passed, messageId, recipients, hops }
+  if (channel !== undefined) return post(house, agent, aimed, channel)
+  if (to !== undefined) return write(house, agent, aimed, to)
+  return house.tasks.push(agent, passed, messageId)
 }
 
 /** Joined, not a template: that would be a view of the whole frame and keep it for as long as the id. */
@@ -116,26 +123,15 @@ function whenSettled(
 }
 
 /** Says something in a channel. */
-function post(house: House, agent: Agent, message: Message, messageId: string): Receipt | Promise<Receipt> {
-  const channel = house.channels.find(message.to as ChannelName, agent.id)
-  const isMember = channel.members.has(agent)
-  if (channel.isInviteOnly && !isMember) {
-    throw new ChatError("NOT_IN_CHANNEL", `to: join ${channel.name} first`)
-  }
-  const marked = mark(house, message, (id) => isMemberOf(house, id, channel))
-  const receipt = {
-    ts: house.options.clock.now(),
-    seq: undefined,
-    recipients: house.recipientsOf(channel, agent),
-    isMember,
-    hops: hopsOf(house, message),
-  }
+function post(house: House, agent: Agent, aimed: Aimed, channel: Channel): Receipt | Promise<Receipt> {
+  const { message, messageId } = aimed
+  const receipt = receiptOf(house, aimed, channel.members.has(agent))
   if (channel.history === undefined) {
     const settled = { ...receipt, seq: channel.claimSeq() }
-    channel.publish(agent, formatMessage(agent.sender, channel.name, marked, messageId, settled))
+    channel.publish(agent, formatMessage(agent.sender, channel.name, message, messageId, settled))
     return settled
   }
-  const text = textOf(formatMessage(agent.sender, channel.name, marked, messageId, receipt))
+  const text = textOf(formatMessage(agent.sender, channel.name, message, messageId, receipt))
   const { history } = channel
   return agent.memory.lane
     .run(() => history.append(messageId, text))
@@ -143,18 +139,10 @@ function post(house: House, agent: Agent, message: Message, messageId: string): 
 }
 
 /** Sends something to one agent: live, and if it has a key also into its mail until it confirms. */
-function write(house: House, agent: Agent, message: Message, messageId: string): Receipt | Promise<Receipt> {
-  const to = resolveAgent(message.to as AgentRef, house.roster)
-  const marked = mark(house, message, (id) => id === to)
-  const receipt = {
-    ts: house.options.clock.now(),
-    seq: undefined,
-    recipients: (house.roster.find(to)?.status ?? "offline") === "offline" ? 0 : 1,
-    to,
-    isMember: true,
-    hops: hopsOf(house, message),
-  }
-  const text = textOf(formatMessage(agent.sender, to, marked, messageId, receipt))
+function write(house: House, agent: Agent, aimed: Aimed, to: AgentId): Receipt | Promise<Receipt> {
+  const { message, messageId } = aimed
+  const receipt = { ...receiptOf(house, aimed, true), to }
+  const text = textOf(formatMessage(agent.sender, to, message, messageId, receipt))
   if (!persistentIdPattern.test(to)) {
     house.hand(to, payloadOf(text))
     return receipt
@@ -164,25 +152,6 @@ function write(house: House, agent: Agent, message: Message, messageId: string):
     .then(({ isDuplicate }) => ({ ...receipt, ...(isDuplicate && { isRepeated: true }) }))
 }
 
-/** The message with everybody it means by id; a name nobody bears refuses all of it. */
-function mark({ roster }: House, message: Message, has: (id: AgentId) => boolean): Message {
-  const mentions = resolveMentions(message, { has }, roster)
-  if (mentions === undefined && message.mentions === undefined) return message
-  // An agent id is an address of the same form as a name.
-  return { ...message, mentions: mentions as AgentRef[] | undefined }
-}
-
-function isMemberOf({ hub, roster }: House, id: AgentId, channel: Channel): boolean {
-  const agent = hub.find(id)?.agent
-  return agent === undefined ? roster.isElsewhereIn(channel.name, id) : channel.members.has(agent)
-}
-
-/** One more than the message that is answered; 1 when that is not remembered. */
-function hopsOf({ hub, residents }: House, { in_reply_to: answered }: Message): number {
-  if (answered === undefined) return 0
-  const dot = answered.indexOf(".")
-  if (dot < 0) return 1
-  const author = `@${answered.slice(0, dot)}` as AgentId
-  const memory: AgentMemory | undefined = hub.find(author)?.agent.memory ?? residents.memoryOf(author)
-  return 1 + (memory?.sent.find(answered)?.hops ?? 0)
+function receiptOf(house: House, { recipients, hops }: Aimed, isMember: boolean): Receipt {
+  return { ts: house.options.clock.now(), seq: undefined, recipients, isMember, hops }
 }

@@ -1,0 +1,157 @@
+import { readFileSync } from "node:fs"
+import type { Node, YAMLMap } from "yaml"
+import { closestNames } from "../base/closest-names.js"
+import { defaultGuardLimits, type GuardLimits } from "../guards/guard-limits.js"
+import { ChatError } from "../protocol/errors.js"
+
+const largestBytes = 64 * 1024
+const shownCharacters = 40
+
+type GuardName = keyof GuardLimits
+
+const names = Object.keys(defaultGuardLimits) as GuardName[]
+/** Where nothing at all is as good as never. */
+const mayBeZero: ReadonlySet<string> = new Set<GuardName>([
+  "emptyWords",
+  "floorMs",
+  "hopsFollowMs",
+  "sameDropped",
+  "sameWindowMs",
+])
+/** Pairs of which the first must not be above the second. */
+const ordered = [
+  ["pairCooldownMs", "pairCooldownMaxMs"],
+  ["breakerWarn", "breakerPause"],
+  ["breakerPause", "breakerStop"],
+] as const satisfies readonly (readonly [GuardName, GuardName])[]
+
+/**
+ * Reads numbers of the guards from YAML: one `name: number` a line, names as {@link defaultGuardLimits} has them. An
+ * empty file changes nothing.
+ * @param label - the flag that named the file
+ * @throws {ChatError} NOT_FOUND, FILE_FAILED; USAGE naming the line, the name, the reason and the mend
+ */
+export async function readGuardFile(path: string, label: string): Promise<Partial<GuardLimits>> {
+  const text = readText(path, label)
+  const { isMap, isScalar, LineCounter, parseDocument } = await import("yaml")
+  const lines = new LineCounter()
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true })
+  const lineOf = (offset: number | undefined) => lines.linePos(offset ?? 0).line
+  const at = (offset: number | undefined) => `${label}: ${path}: line ${lineOf(offset)}`
+  const [broken] = document.errors
+  if (broken !== undefined) {
+    throw new ChatError("USAGE", `${at(broken.pos[0])}: ${broken.message.split("\n", 1)[0]}`, {
+      hint: example,
+    })
+  }
+  const contents = document.contents as Node | null
+  if (contents === null || (isScalar(contents) && contents.value === null)) return {}
+  if (!isMap(contents)) {
+    throw new ChatError("USAGE", `${at(contents.range?.[0])}: must be names and numbers`, { hint: example })
+  }
+  const limits: Partial<Record<GuardName, number>> = {}
+  for (const { key, value } of (contents as YAMLMap<Node, Node | null>).items) {
+    const name = isScalar(key) ? key.value : undefined
+    const where = at(key.range?.[0])
+    if (!isGuardName(name)) throw unknownName(where, String(name))
+    limits[name] = readNumber(name, isScalar(value) ? value.value : undefined, where)
+  }
+  checkOrder(limits, `${label}: ${path}`)
+  return limits
+}
+
+const example = "write one name and one number a line, such as pairTurns: 40"
+
+function isGuardName(name: unknown): name is GuardName {
+  return names.some((known) => known === name)
+}
+
+function unknownName(where: string, name: string): ChatError {
+  const candidates = closestNames(name, names)
+  const [closest] = candidates
+  const hint =
+    closest === undefined
+      ? `the names are: ${names.join(", ")}`
+      : `write ${closest}: ${defaultGuardLimits[closest as GuardName]}`
+  const shown = JSON.stringify(name.slice(0, shownCharacters))
+  return new ChatError("USAGE", `${where}: ${shown} is no number of the guards`, { candidates, hint })
+}
+
+function readNumber(name: GuardName, value: unknown, where: string): number {
+  const isShare = name === "sameSimilarity"
+  const least = mayBeZero.has(name) ? 0 : 1
+  const isAllowed = (number: number) =>
+    isShare ? number > 0 && number <= 1 : Number.isSafeInteger(number) && number >= least
+  if (typeof value === "number" && isAllowed(value)) return value
+  const range = isShare ? "a number above 0, up to 1" : `a whole number, ${least} or more`
+  const unit = name.endsWith("Ms") ? ", in milliseconds" : ""
+  throw new ChatError("USAGE", `${where}: ${name}: ${show(value)} is not ${range}${unit}`, {
+    hint: `write it like ${name}: ${defaultGuardLimits[name]}, or leave the line out`,
+  })
+}
+
+function show(value: unknown): string {
+  if (value === undefined) return "what stands there"
+  return typeof value === "number" ? String(value) : JSON.stringify(value).slice(0, shownCharacters)
+}
+
+function checkOrder(limits: Partial<GuardLimits>, where: string): void {
+  const all = { ...defaultGuardLimits, ...limits }
+  for (const [lower, upper] of ordered) {
+    if (all[lower] <= all[upper]) continue
+    throw new ChatError("USAGE", `${where}: ${lower}: ${all[lower]} is above ${upper}, ${all[upper]}`, {
+      hint: `write ${upper}: ${all[lower]} too`,
+    })
+  }
+}
+
+function readText(path: string, label: string): string {
+  const bytes = readBytes(path, label)
+  if (bytes.length > largestBytes) {
+    throw new ChatError(
+      "USAGE",
+      `${label}: ${path}: has ${bytes.length} bytes; at most ${largestBytes} are read`,
+    )
+  }
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes)
+  } catch (error) {
+    throw new ChatError("USAGE", `${label}: ${path}: is not UTF-8 text`, { cause: error })
+  }
+}
+
+function readBytes(path: string, label: string): Buffer {
+  try {
+    return readFileSync(path)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    const name = code === "ENOENT" ? "NOT_FOUND" : "FILE_FAILED"
+    throw new ChatError(name, `${label}: ${path} cannot be read (${String(code)})`, { cause: error })
+  }
+}
+
+/**
+ * Reads who operates a relay: one did:key or id of a key a line; what follows a `#` is a remark.
+ * @param check - throws for a line that names nobody who can prove it
+ * @throws {ChatError} NOT_FOUND, FILE_FAILED; USAGE naming the line, the reason and the mend
+ */
+export function readOperatorsFile(path: string, check: (name: string) => unknown): string[] {
+  const label = "--operators"
+  const found: string[] = []
+  for (const [index, line] of readText(path, label).split(/\r?\n/).entries()) {
+    const name = line.replace(/#.*$/, "").trim()
+    if (name === "") continue
+    try {
+      check(name)
+    } catch (error) {
+      if (!(error instanceof ChatError)) throw error
+      const shown = JSON.stringify(name.slice(0, shownCharacters))
+      throw new ChatError("USAGE", `${label}: ${path}: line ${index + 1}: ${shown}: ${error.message}`, {
+        hint: "write the did:key that agentchat identity --show prints, or its @id",
+        cause: error,
+      })
+    }
+    found.push(name)
+  }
+  return found
+}

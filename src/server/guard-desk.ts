@@ -1,0 +1,267 @@
+import type { Backbone } from "../backbone/backbone.js"
+import type { Clock } from "../base/clock.js"
+import { Guard } from "../guards/guard.js"
+import type { GuardLimits } from "../guards/guard-limits.js"
+import type { Kind, Said, Traced, Trip, Usage, Warning } from "../guards/said.js"
+import { isUnder } from "../guards/scopes.js"
+import { ChatError } from "../protocol/errors.js"
+import type { GuardFacts, GuardUsage } from "../protocol/guard-facts.js"
+import type { ServerMessage } from "../protocol/server-messages.js"
+import { GuardStore } from "./guard-store.js"
+import type { Operators } from "./operators.js"
+
+/** Stops and warnings that are remembered, so that each is told once. */
+const toldScopes = 2_048
+/** Milliseconds after which the same warning is told again. */
+const warnAgainMs = 600_000
+
+/** What a desk needs of its house. */
+interface GuardPorts {
+  /** Tells an agent that is online, or everybody in a channel. */
+  tell(to: string, news: ServerMessage<"GUARD">): void
+  readonly log: (line: string) => void
+}
+
+/** What a desk goes by. */
+interface GuardDeskOptions {
+  readonly guards: GuardLimits
+  readonly operators: Operators
+  readonly clock: Clock
+}
+
+/** A message as it is put to the guards. */
+export type Saying = Omit<Said, "ts">
+
+/** What a message carries as the guards worked it out. */
+export interface Origin {
+  readonly hops: number
+  readonly kind: Kind | undefined
+}
+
+/** What would become of a message. */
+interface Outlook extends Origin {
+  readonly refused: (GuardFacts & { reason: string; retry_after_ms?: number }) | undefined
+}
+
+/** What somebody was told of a scope. */
+interface Told {
+  readonly scope: string
+  readonly facts: GuardFacts
+  readonly reason: string
+  readonly isTrip: boolean
+  untilTs: number
+}
+
+/** The guards of a relay: what they stop is neither kept nor sent, and everybody concerned hears of it once. */
+export class GuardDesk {
+  readonly #guard: Guard
+  readonly #store: GuardStore
+  readonly #options: GuardDeskOptions
+  readonly #ports: GuardPorts
+  /** By layer and scope, the oldest first. */
+  readonly #told = new Map<string, Told>()
+
+  private constructor(store: GuardStore, options: GuardDeskOptions, ports: GuardPorts) {
+    this.#store = store
+    this.#guard = Guard.load(options.guards, store.state)
+    this.#options = options
+    this.#ports = ports
+  }
+
+  /** Goes on where the last relay of the same store ended. @throws {ChatError} UNAVAILABLE */
+  static async open(backbone: Backbone, options: GuardDeskOptions, ports: GuardPorts): Promise<GuardDesk> {
+    const opened: { desk?: GuardDesk } = {}
+    const store = await GuardStore.open(backbone, {
+      clock: options.clock,
+      log: ports.log,
+      onReset: (scope) => {
+        const { desk } = opened
+        if (desk !== undefined) desk.#lift(scope)
+      },
+    })
+    const desk = new GuardDesk(store, options, ports)
+    opened.desk = desk
+    return desk
+  }
+
+  /** What was counted is kept. */
+  async close(): Promise<void> {
+    await this.#store.close()
+  }
+
+  /** Whether an agent is an operator of this relay. */
+  isOperator(id: string): boolean {
+    return this.#options.operators.has(id)
+  }
+
+  /**
+   * Asks for a message, before anything of it is kept or sent, and counts it. One that was counted already, whose
+   * author did not hear what became of it, passes as it did then.
+   * @throws {ChatError} GUARDED
+   */
+  admit(saying: Saying): Origin {
+    if (this.isOperator(saying.from)) return this.#spoke(saying)
+    const known = this.#guard.find(saying.id)
+    if (known !== undefined) return originOf(saying, known)
+    const traced = this.#trace(saying)
+    const trip = this.#guard.check(traced)
+    if (trip !== undefined) throw this.#refuse(traced, trip)
+    this.#note(traced)
+    return originOf(saying, traced)
+  }
+
+  /** What {@link admit} would do; does nothing. */
+  forecast(saying: Saying): Outlook {
+    if (this.isOperator(saying.from)) return { hops: 0, kind: saying.kind, refused: undefined }
+    const traced = this.#trace(saying)
+    const trip = this.#guard.check(traced)
+    const refused = trip && {
+      ...factsOf(trip),
+      reason: trip.reason,
+      ...(trip.retryAfterMs !== undefined && { retry_after_ms: trip.retryAfterMs }),
+    }
+    return { ...originOf(saying, traced), refused }
+  }
+
+  /** Whether a message wakes whom it is put to. */
+  wakes({ kind, hops }: Origin): boolean {
+    return kind !== "ack" && kind !== "auto" && kind !== "status" && hops < this.#options.guards.hops / 2
+  }
+
+  /** Counts what another relay of the same store let pass. */
+  overhear(saying: Saying): void {
+    if (this.#guard.find(saying.id) !== undefined) return
+    if (this.isOperator(saying.from)) this.#spoke(saying)
+    else this.#note(this.#trace(saying))
+  }
+
+  /** These agents have worked: what idle talk used up is theirs again. */
+  refill(agents: readonly string[]): void {
+    this.#guard.refill(agents, this.#options.clock.now())
+    for (const [key, { facts, isTrip }] of this.#told) {
+      if (isTrip && facts.lifted_by === "progress") this.#told.delete(key)
+    }
+    this.#touch()
+  }
+
+  /** What was counted of an agent. */
+  usage(agent: string): GuardUsage[] {
+    return this.#guard.usage(agent, this.#options.clock.now()).map(formatUsage)
+  }
+
+  /**
+   * Lifts what was stopped, here and at every relay of the same store.
+   * @param by - who does it, an operator
+   * @param resetId - names this act among all
+   * @throws {ChatError} UNAVAILABLE
+   */
+  async reset(by: string, resetId: string, scope: string | undefined): Promise<void> {
+    this.#ports.log(`guard: ${scope ?? "everything"} lifted by ${by}`)
+    this.#lift(scope)
+    await this.#store.tellReset(resetId, scope)
+  }
+
+  #trace(saying: Saying): Traced {
+    return this.#guard.trace({ ...saying, ts: this.#options.clock.now() })
+  }
+
+  #spoke({ room, kind }: Saying): Origin {
+    this.#guard.spoke(room, this.#options.clock.now())
+    this.#touch()
+    return { hops: 0, kind }
+  }
+
+  #note(traced: Traced): void {
+    for (const warning of this.#guard.note(traced)) this.#warn(warning, traced)
+    this.#touch()
+  }
+
+  #refuse(traced: Traced, trip: Trip): ChatError {
+    this.#guard.refuse(traced, trip)
+    this.#touch()
+    const { reason, retryAfterMs } = trip
+    const guard = factsOf(trip)
+    const untilTs = retryAfterMs === undefined ? Infinity : traced.ts + retryAfterMs
+    const told = this.#remember({ scope: trip.scope, facts: guard, reason, isTrip: true, untilTs }, traced.ts)
+    if (told) {
+      this.#ports.log(`guard: ${trip.layer}: ${trip.scope} stopped: ${reason}`)
+      this.#tell(trip.scope, {
+        ...{ type: "GUARD", state: "tripped", ...guard, reason },
+        ...(retryAfterMs !== undefined && { retry_after_ms: retryAfterMs }),
+        ts: traced.ts,
+      })
+    }
+    const details = { hint: hintOf(trip), guard, ...(retryAfterMs !== undefined && { retryAfterMs }) }
+    return new ChatError("GUARDED", reason, details)
+  }
+
+  #warn({ layer, scope, reason }: Warning, { id, ts }: Traced): void {
+    const facts: GuardFacts = { layer, scope, lifted_by: "time", evidence: [id] }
+    if (!this.#remember({ scope, facts, reason, isTrip: false, untilTs: ts + warnAgainMs }, ts)) return
+    this.#tell(scope, { type: "GUARD", state: "warned", ...facts, reason, ts })
+  }
+
+  /** @returns whether it is news */
+  #remember(told: Told, ts: number): boolean {
+    const key = `${told.isTrip ? "!" : "?"}${told.facts.layer} ${told.scope}`
+    const before = this.#told.get(key)
+    this.#told.delete(key)
+    this.#told.set(key, told)
+    const [oldest] = this.#told.keys()
+    if (this.#told.size > toldScopes && oldest !== undefined) this.#told.delete(oldest)
+    return before === undefined || before.untilTs <= ts
+  }
+
+  #lift(scope: string | undefined): void {
+    this.#guard.reset(scope)
+    this.#touch()
+    const ts = this.#options.clock.now()
+    for (const [key, { scope: stopped, facts, isTrip, untilTs }] of this.#told) {
+      if (!isUnder(stopped, scope)) continue
+      this.#told.delete(key)
+      if (!isTrip || untilTs <= ts) continue
+      this.#tell(stopped, {
+        ...{ type: "GUARD", state: "lifted", ...facts },
+        reason: "an operator has lifted it",
+        ts,
+      })
+    }
+  }
+
+  /** A scope names the agents it stops, or else the channel. */
+  #tell(scope: string, news: ServerMessage<"GUARD">): void {
+    const words = scope.split(" ")
+    const agents = words.filter((word) => word.startsWith("@"))
+    const rooms = words.filter((word) => word.startsWith("#"))
+    for (const to of agents.length > 0 ? agents : rooms) this.#ports.tell(to, news)
+  }
+
+  #touch(): void {
+    this.#store.touch(() => this.#guard.save())
+  }
+}
+
+/** An answer is never the beginning of a chain, also where the message it answers is not remembered. */
+function originOf({ answers }: Saying, { hops, kind }: Origin): Origin {
+  return { hops: answers === undefined ? hops : Math.max(1, hops), kind }
+}
+
+function factsOf({ layer, scope, liftedBy, evidence }: Trip): GuardFacts {
+  return { layer, scope, lifted_by: liftedBy, evidence }
+}
+
+function formatUsage({ layer, scope, used, limit, freeInMs, isTripped }: Usage): GuardUsage {
+  const free = freeInMs === undefined ? {} : { free_in_ms: freeInMs }
+  return { layer, scope, used, limit, ...free, tripped: isTripped }
+}
+
+function hintOf({ liftedBy, retryAfterMs, scope }: Trip): string {
+  const wait = retryAfterMs === undefined ? "" : ` for ${Math.ceil(retryAfterMs / 1_000)} s`
+  if (liftedBy === "operator") {
+    return `stop, do not answer; an operator of the relay lifts it: agentchat guard --reset '${scope}'`
+  }
+  if (liftedBy === "progress") {
+    return `do not send it again${wait}; finish work (a task done, a proposal completed) or let an operator speak`
+  }
+  return `do not send it again${wait}; go on with your work, and say only what is new`
+}

@@ -1,0 +1,87 @@
+import type { ClientHandlers } from "../../protocol/client-messages.js"
+import { ChatError } from "../../protocol/errors.js"
+import type { GuardUsage } from "../../protocol/guard-facts.js"
+import type { AgentId, AgentRef } from "../../protocol/names.js"
+import { resolveAgent } from "../address.js"
+import { aimAt, sayingOf } from "../aim.js"
+import type { House } from "../house.js"
+import type { Session } from "../session.js"
+
+type GuardMessage = "FORECAST" | "LIST_GUARDS" | "RESET_GUARD"
+
+/** Agents named at once in a forecast; `recipients` tells how many there are. */
+const wokenIds = 100
+const bytesPerToken = 4
+
+/** What the guards have counted, and who lifts what they stopped. */
+export function guardHandlers(house: House): Pick<ClientHandlers<Session>, GuardMessage> {
+  const { guards } = house
+  const { clock } = house.options
+  return {
+    FORECAST(session, { id, ...message }) {
+      const { agent } = session
+      const aim = aimAt(house, agent, { ...message, type: "MSG" })
+      const saying = sayingOf(aim, agent, `${agent.id.slice(1)}.${id ?? ""}`)
+      const { refused, ...origin } = guards.forecast(saying)
+      const woken = refused === undefined && guards.wakes(origin) ? aim.awake(wokenIds) : []
+      const answer = {
+        type: "FORECAST",
+        to: aim.address,
+        recipients: aim.recipients,
+        woken,
+        tokens: Math.ceil(saying.bytes / bytesPerToken) * saying.recipients,
+        guards: usageOf(house, agent.id),
+        ...(refused !== undefined && { refused }),
+      } as const
+      session.send(answer, id)
+    },
+
+    LIST_GUARDS(session, { id, agent: ref }) {
+      const own = session.agent.id
+      const agent = ref === undefined ? own : resolveAgent(ref, house.roster, "agent")
+      if (agent !== own && !guards.isOperator(own)) throw notOperator("LIST_GUARDS")
+      session.send({ type: "GUARDS", agent, list: usageOf(house, agent) }, id)
+    },
+
+    async RESET_GUARD(session, { id, scope }) {
+      const { agent } = session
+      if (!guards.isOperator(agent.id)) throw notOperator("RESET_GUARD")
+      await guards.reset(agent.id, house.nextFrameId(), scope && resolveScope(house, scope))
+      session.send({ type: "ACK", ts: clock.now(), state: "done" }, id)
+    },
+  }
+}
+
+/** The layers, and before them the rate, which is asked first. */
+function usageOf(house: House, id: AgentId): GuardUsage[] {
+  const { hub, residents, options, guards } = house
+  const meter = (hub.find(id)?.agent.memory ?? residents.memoryOf(id))?.meter
+  const list = guards.usage(id)
+  if (meter === undefined) return list
+  const { used, freeInMs } = meter.usage(options.clock.monotonic())
+  const { rateBurst: limit } = options.limits
+  const rate = { layer: "rate", scope: id, used, limit, tripped: used >= limit }
+  return [{ ...rate, ...(freeInMs !== undefined && { free_in_ms: freeInMs }) }, ...list]
+}
+
+/** Names as a person writes them, by id and in the order of the guards. */
+function resolveScope({ roster }: House, scope: string): string {
+  const words = scope.split(" ").filter((word) => word !== "")
+  return words.map((word) => (word.startsWith("@") ? resolveKnown(word as AgentRef, roster) : word)).join(" ")
+}
+
+/** Whom the relay has forgotten may still be stopped. */
+function resolveKnown(ref: AgentRef, roster: House["roster"]): string {
+  try {
+    return resolveAgent(ref, roster, "scope")
+  } catch (error) {
+    if (error instanceof ChatError && error.code === "AGENT_NOT_FOUND") return ref
+    throw error
+  }
+}
+
+function notOperator(type: GuardMessage): ChatError {
+  return new ChatError("OPERATOR_REQUIRED", `${type}: only an operator of this relay may do this`, {
+    hint: "whoever runs the relay names its operators: agentchat serve --operators FILE",
+  })
+}

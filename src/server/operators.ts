@@ -1,0 +1,30 @@
+import { agentIdOf, parsePublicKey } from "../identity/keys.js"
+import { ChatError } from "../protocol/errors.js"
+import { type AgentId, persistentIdPattern } from "../protocol/names.js"
+
+/** Those who run a relay: no guard stops them, and they lift what a guard has stopped. */
+export class Operators {
+  readonly #ids: ReadonlySet<AgentId>
+
+  private constructor(ids: ReadonlySet<AgentId>) {
+    this.#ids = ids
+  }
+
+  /**
+   * @param names - public keys (did:key), or ids of agents that have a key
+   * @throws {ChatError} INVALID_MSG for one that is neither: a name, or an id without a key, can be anybody's
+   */
+  static of(names: readonly string[]): Operators {
+    return new Operators(new Set(names.map(idOf)))
+  }
+
+  has(id: string): boolean {
+    return this.#ids.has(id as AgentId)
+  }
+}
+
+function idOf(name: string): AgentId {
+  if (!name.startsWith("@")) return agentIdOf(parsePublicKey(name))
+  if (persistentIdPattern.test(name)) return name as AgentId
+  throw new ChatError("INVALID_MSG", "operator: must be a did:key, or the id of a key: @ and 16 hex digits")
+}
