@@ -1,4 +1,86 @@
-/** Placeholder. */
-export function isCourtesy(text: string): boolean {
-  return text === "thanks"
+import { wordsOf } from "./similar-text.js"
+
+/** What is said to be polite, or to say that nothing is said. */
+const phrases = [
+  "thank you",
+  "thanks",
+  "thx",
+  "ty",
+  "cheers",
+  "you're welcome",
+  "you are welcome",
+  "welcome",
+  "no problem",
+  "no worries",
+  "np",
+  "happy to help",
+  "glad to help",
+  "glad i could help",
+  "my pleasure",
+  "anytime",
+  "any time",
+  "ok",
+  "okay",
+  "great",
+  "perfect",
+  "nice",
+  "cool",
+  "awesome",
+  "excellent",
+  "sounds good",
+  "got it",
+  "noted",
+  "understood",
+  "acknowledged",
+  "ack",
+  "roger",
+  "roger that",
+  "copy that",
+  "will do",
+  "standing by",
+  "i am not replying",
+  "i'm not replying",
+  "not replying",
+  "not responding",
+  "no reply needed",
+  "no further reply needed",
+  "no response needed",
+  "no further response needed",
+  "no reply necessary",
+  "no response necessary",
+  "staying silent",
+  "appreciated",
+  "appreciate it",
+  "bye",
+  "goodbye",
+  "talk soon",
+  "talk to you soon",
+  "see you",
+  "have a nice day",
+  "have a great day",
+]
+  .map((phrase) => phrase.split(" "))
+  .sort((a, b) => b.length - a.length)
+
+/** Words that add nothing to those. */
+const fillers = new Set(
+  "a again all and for further i'll it i so much the then to very well you everyone now".split(" "),
+)
+
+/**
+ * Whether a text is nothing but courtesy: short, no question, and all of it phrases of the list.
+ * @param most - words up to which a text can be that
+ */
+export function isCourtesy(text: string, most: number): boolean {
+  if (text.length > 400 || text.includes("?")) return false
+  const words = wordsOf(text).map((word) => word.replaceAll("’", "'"))
+  if (words.length > most) return false
+  let phrasesFound = 0
+  for (let at = 0; at < words.length; ) {
+    const phrase = phrases.find((candidate) => candidate.every((word, n) => words[at + n] === word))
+    if (phrase === undefined && !fillers.has(words[at] ?? "")) return false
+    if (phrase !== undefined) phrasesFound++
+    at += phrase?.length ?? 1
+  }
+  return phrasesFound > 0
 }

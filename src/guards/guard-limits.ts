@@ -3,6 +3,10 @@
  * own file (`daemon --guards`) can only make them stricter. Times are milliseconds.
  */
 export const defaultGuardLimits = {
+  /** Bytes of a message that count as one more message to the rate (which stands in the relay's own limits). */
+  rateBytes: 2_048,
+  /** What comes too fast waits up to this; what would wait longer is refused. */
+  ratePatienceMs: 10_000,
   /** Messages between the beginning of a thread and the one that is refused; from half of them on nobody is woken. */
   hops: 16,
   /** Times the same author may stand in one thread. */
@@ -15,26 +19,33 @@ export const defaultGuardLimits = {
   /** The first pause; each further one within an hour is twice as long, up to `pairCooldownMaxMs`. */
   pairCooldownMs: 60_000,
   pairCooldownMaxMs: 900_000,
+  /** The first pause of every other layer that stops somebody, and the longest: each that follows is twice as long. */
+  stopMs: 600_000,
+  stopMaxMs: 21_600_000,
+  /** After so long without another try (or as long as the last pause, if that was longer), the next pause is the first again. */
+  stopForgetMs: 3_600_000,
   /** Times agents may come back to speak in one room since an operator spoke there or work was done. */
   conversationTurns: 30,
   /** The same for one agent. */
   conversationOwn: 15,
   /** One turn is regained in this time. */
   conversationRegainMs: 600_000,
-  /** Turns of two agents in `slowWindowMs`. */
-  slowPairTurns: 100,
+  /** Turns of two agents in `slowWindowMs`, without any work done. */
+  slowPairTurns: 50,
   /** Turns in a room in which `slowRoomSpeakers` agents or more speak. */
   slowRoomTurns: 200,
   slowRoomSpeakers: 4,
   slowWindowMs: 86_400_000,
   /** Share of common word groups from which on two texts are the same, 0 to 1. */
   sameSimilarity: 0.9,
+  /** A text of fewer words is a repetition only of so many before it: people do say "still failing" twice. */
+  sameShortWords: 5,
+  sameShortCopies: 3,
   /** Messages of an author in a room that are compared with. */
   sameLast: 20,
   sameWindowMs: 600_000,
   /** Repetitions in that time that are dropped one by one; the next one stops the author in that room. */
   sameDropped: 1,
-  sameCooldownMs: 600_000,
   /** Words up to which a text can be empty courtesy. */
   emptyWords: 8,
   /** How long the first who answers a question to nobody in particular keeps the floor. */

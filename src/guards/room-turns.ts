@@ -5,7 +5,7 @@ import type { Said, Traced } from "./said.js"
 import { isUnder } from "./scopes.js"
 
 /** What {@link RoomTurns.trace} adds to a message. */
-type Standing = Pick<Traced, "isReturn" | "isFeed">
+type Standing = Pick<Traced, "returns" | "isFeed">
 
 /** agent, number of its first and last message here, time of the last, messages, and those after one of its own */
 type Speaker = readonly [id: string, first: number, last: number, ts: number, said: number, alone: number]
@@ -39,25 +39,23 @@ export class RoomTurns {
   }
 
   trace(said: Said): Standing {
-    const speakers = this.#present(said)
+    const speakers = isPlainStatus(said) ? [] : this.#present(said)
     const me = speakers.find(([id]) => id === said.from)
-    if (me === undefined) return { isReturn: false, isFeed: false }
+    if (me === undefined) return { returns: 0, isFeed: false }
     const isFeed = isFeeding(me) && said.answers === undefined && said.to.length === 0
     const last = me[2]
-    const isReturn =
-      !isFeed &&
-      (speakers.some(
-        (other) => other[0] !== said.from && other[1] < last && last < other[2] && !isFeeding(other),
-      ) ||
-        (isDirect(said.room) && this.#cameBack(said, last)))
-    return { isReturn, isFeed }
+    const cameAround = isDirect(said.room) && this.#cameBack(said, last)
+    const hasReturned = speakers.some(
+      (other) => other[0] !== said.from && other[1] < last && last < other[2] && !isFeeding(other),
+    )
+    const returns = hasReturned ? 1 : cameAround ? 2 : 0
+    return { returns: isFeed ? 0 : returns, isFeed }
   }
 
   note(said: Traced): void {
     const seq = ++this.#seq
     for (const target of said.to) this.#tell(said.from, target, seq)
-    // A status in a channel is put to nobody; who speaks after it does not answer it.
-    if (said.kind === "status" && !isDirect(said.room)) return
+    if (isPlainStatus(said)) return
     const answered = new Set(said.to).add(said.parent?.from ?? "")
     const newest = Math.max(0, ...(this.#rooms.get(said.room) ?? []).map((speaker) => speaker[2]))
     const speakers = this.#present(said).map((speaker) =>
@@ -107,6 +105,11 @@ export class RoomTurns {
     const heard = this.#heard.get(said.from) ?? []
     return said.to.some((target) => heard.some(([id, seq]) => id === target && seq > last))
   }
+}
+
+/** Whether it only says how things stand, to nobody: no answer, and none to who speaks after it. */
+function isPlainStatus({ kind, to, answers }: Said): boolean {
+  return kind === "status" && to.length === 0 && answers === undefined
 }
 
 /** Whether a room is that of direct messages of two agents. */

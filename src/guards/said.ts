@@ -27,6 +27,8 @@ export interface Parent {
   readonly id: string
   readonly from: string
   readonly kind: Kind | undefined
+  /** It asks something: whatever answers it is no mere courtesy. */
+  readonly asks: boolean
 }
 
 /** A message and where it comes from, as the guard worked it out: an author cannot change that by leaving it out. */
@@ -37,14 +39,16 @@ export interface Traced extends Said {
   readonly hops: number
   /** Authors of those, each once for each message, oldest first. */
   readonly via: readonly string[]
+  /** Ids of what led to it, newest last, at most ten. */
+  readonly trail: readonly string[]
   /** `kind`, or `ack` where the text is nothing but courtesy. */
   readonly kind: Kind | undefined
   /** The text is nothing but courtesy, and its author called it something else. */
   readonly isCourtesy: boolean
   /** Agents whose last word to the author this one answers: it is a turn of each such pair. */
   readonly turnsWith: readonly string[]
-  /** The author comes back to speak in the room after others who came back too. */
-  readonly isReturn: boolean
+  /** The author comes back to speak in the room after others who came back too: 1; after its own words came back: 2. */
+  readonly returns: number
   /** The author speaks in the room without regard to the others, as a feed does. */
   readonly isFeed: boolean
 }

@@ -1,0 +1,53 @@
+import type { GuardLimits } from "../guard-limits.js"
+import { isNumber } from "../plain.js"
+import { Recent } from "../recent.js"
+import type { Traced, Usage } from "../said.js"
+import { isUnder, pairOf } from "../scopes.js"
+import { type Count, pausesOf, StoppingLayer } from "./stopping-layer.js"
+
+/** Threads that go on and on: each answer is one hop more, until work is done or an operator speaks. */
+export class HopsLayer extends StoppingLayer<number> {
+  readonly name = "hops"
+  protected readonly liftedBy = "progress"
+
+  constructor(limits: GuardLimits) {
+    super(limits, { ...pausesOf(limits), firstMs: limits.hopsFollowMs }, new Recent<number>(4_096, 30_000))
+  }
+
+  refill(agents: readonly string[]): void {
+    for (const agent of agents) this.reset(agent)
+  }
+
+  protected count(said: Traced): Count[] {
+    const { parent, from, hops, via } = said
+    const targets = new Set(said.to)
+    if (parent !== undefined) targets.add(parent.from)
+    targets.delete(from)
+    const own = via.filter((author) => author === from).length
+    const isDeep = hops >= this.limits.hops || own >= this.limits.hopsOwn
+    return [...targets].map((target) => ({
+      scope: pairOf(from, target),
+      used: target !== parent?.from ? 0 : isDeep ? this.limits.hops : Math.min(hops, this.limits.hops) - 1,
+      cost: target === parent?.from ? 1 : 0,
+      limit: this.limits.hops,
+      reason: `${hops} messages answered one another and no work was done: finish something, or let it rest`,
+      evidence: said.trail,
+    }))
+  }
+
+  protected take({ from, parent, hops }: Traced): void {
+    if (parent !== undefined && hops > 0 && parent.from !== from)
+      this.kept.set(pairOf(from, parent.from), hops)
+  }
+
+  protected usedBy(agent: string): Omit<Usage, "layer" | "isTripped">[] {
+    return this.kept
+      .entries()
+      .filter(([pair]) => isUnder(pair, agent))
+      .map(([scope, used]) => ({ scope, used, limit: this.limits.hops, freeInMs: undefined }))
+  }
+
+  protected isKept(value: unknown): value is number {
+    return isNumber(value)
+  }
+}

@@ -1,0 +1,148 @@
+import type { GuardLimits } from "../guard-limits.js"
+import { isNumber, isNumbers, isPlain } from "../plain.js"
+import { Recent } from "../recent.js"
+import type { Layer, Traced, Trip, Usage } from "../said.js"
+import { isUnder } from "../scopes.js"
+import { type Sketch, similarity, sketchOf } from "../similar-text.js"
+import { Stops } from "../stops.js"
+import { pausesOf } from "./stopping-layer.js"
+
+/** A text that was taken. */
+interface Taken extends Sketch {
+  readonly id: string
+  readonly ts: number
+}
+
+/** Of one author in one room. */
+interface History {
+  readonly texts: readonly Taken[]
+  /** When repetitions were dropped. */
+  readonly drops: readonly number[]
+}
+
+/** Who says again and again what was said: first the repetition is dropped, then its author is stopped in that room. */
+export class SameLayer implements Layer {
+  readonly name = "same" as const
+  readonly #limits: GuardLimits
+  readonly #histories = new Recent<History>(2_048, 130_000)
+  readonly #stops: Stops
+
+  constructor(limits: GuardLimits) {
+    this.#limits = limits
+    this.#stops = new Stops(pausesOf(limits))
+  }
+
+  check(said: Traced): Trip | undefined {
+    const scope = scopeOf(said)
+    const stoppedMs = this.#stops.leftMs(scope, said.ts)
+    const copies = this.#copiesOf(said)
+    if (stoppedMs === 0 && copies.length === 0) return undefined
+    const isLast = this.#drops(scope, said.ts).length >= this.#limits.sameDropped
+    const nextMs = isLast
+      ? this.#stops.nextMs(scope, said.ts)
+      : (copies[0]?.ts ?? said.ts) + this.#limits.sameWindowMs - said.ts
+    return {
+      layer: this.name,
+      scope,
+      reason:
+        stoppedMs > 0 || isLast
+          ? "you said the same here again and again: say something new, or nothing, when the time is over"
+          : "you said this here just now; it was dropped, and the next repetition stops you here for a while",
+      retryAfterMs: stoppedMs > 0 ? stoppedMs : nextMs,
+      liftedBy: "time",
+      evidence: copies.map(({ id }) => id).slice(-10),
+    }
+  }
+
+  note(said: Traced): undefined {
+    if (said.kind === "ack") return
+    const scope = scopeOf(said)
+    const history = this.#histories.get(scope)
+    const texts = [...(history?.texts ?? []), { id: said.id, ts: said.ts, ...sketchOf(said.text) }]
+    this.#histories.set(scope, {
+      texts: texts.slice(-this.#limits.sameLast),
+      drops: this.#drops(scope, said.ts),
+    })
+  }
+
+  refuse(said: Traced): void {
+    const scope = scopeOf(said)
+    if (this.#stops.leftMs(scope, said.ts) > 0) return
+    const drops = this.#drops(scope, said.ts)
+    if (drops.length >= this.#limits.sameDropped) this.#stops.stop(scope, said.ts)
+    else {
+      const texts = this.#histories.get(scope)?.texts ?? []
+      this.#histories.set(scope, { texts, drops: [...drops, said.ts] })
+    }
+  }
+
+  reset(scope: string | undefined): void {
+    this.#stops.reset(scope)
+    for (const [key] of this.#histories.entries()) if (isUnder(key, scope)) this.#histories.delete(key)
+  }
+
+  usage(agent: string, ts: number): Usage[] {
+    const { sameDropped: limit, sameWindowMs } = this.#limits
+    return this.#histories
+      .entries()
+      .filter(([scope]) => isUnder(scope, agent))
+      .map(([scope]) => {
+        const drops = this.#drops(scope, ts)
+        const leftMs = this.#stops.leftMs(scope, ts)
+        const freeInMs = leftMs > 0 ? leftMs : (drops[0] ?? ts) + sameWindowMs - ts
+        return { layer: this.name, scope, used: drops.length, limit, freeInMs, isTripped: leftMs > 0 }
+      })
+      .filter(({ used, isTripped }) => used > 0 || isTripped)
+  }
+
+  save(): unknown {
+    return { stops: this.#stops.save(), histories: this.#histories.save() }
+  }
+
+  load(state: unknown): void {
+    if (!isPlain(state)) return
+    this.#stops.load(state["stops"])
+    this.#histories.load(state["histories"], isHistory)
+  }
+
+  /** What the author said of the same here, once that is too often. */
+  #copiesOf(said: Traced): Taken[] {
+    if (said.kind === "ack") return []
+    const texts = this.#histories.get(scopeOf(said))?.texts ?? []
+    if (texts.length === 0) return []
+    const sketch = sketchOf(said.text)
+    const least = said.kind === "status" ? 1 : this.#limits.sameSimilarity
+    const copies = texts.filter(
+      (text) => said.ts - text.ts < this.#limits.sameWindowMs && similarity(text, sketch) >= least,
+    )
+    const allowed = sketch.words < this.#limits.sameShortWords ? this.#limits.sameShortCopies : 1
+    return copies.length >= allowed ? copies : []
+  }
+
+  #drops(scope: string, ts: number): number[] {
+    const drops = this.#histories.get(scope)?.drops ?? []
+    return drops.filter((drop) => ts - drop < this.#limits.sameWindowMs)
+  }
+}
+
+function scopeOf({ from, room }: Traced): string {
+  return `${from} in ${room}`
+}
+
+function isHistory(value: unknown): value is History {
+  return (
+    isPlain(value) &&
+    Array.isArray(value["texts"]) &&
+    value["texts"].every(isTaken) &&
+    isNumbers(value["drops"])
+  )
+}
+
+function isTaken(value: unknown): value is Taken {
+  return (
+    isPlain(value) &&
+    typeof value["id"] === "string" &&
+    typeof value["bits"] === "string" &&
+    [value["ts"], value["hash"], value["words"]].every(isNumber)
+  )
+}

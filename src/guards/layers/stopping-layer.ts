@@ -1,0 +1,126 @@
+import type { GuardLimits } from "../guard-limits.js"
+import { isPlain } from "../plain.js"
+import { Recent } from "../recent.js"
+import type { Layer, LayerName, Traced, Trip, Usage, Warning } from "../said.js"
+import { isUnder } from "../scopes.js"
+import { type Pauses, Stops } from "../stops.js"
+
+/** What a message would be counted as. */
+export interface Count {
+  /** Who or what would be stopped. */
+  readonly scope: string
+  /** Before the message. */
+  readonly used: number
+  /** What it adds; 0: it is refused if the scope is stopped, and counts for nothing. */
+  readonly cost: number
+  readonly limit: number
+  /** One sentence: what was found, and what to do instead. */
+  readonly reason: string
+  /** The messages counted, newest last. */
+  readonly evidence: readonly string[]
+}
+
+/** Messages that are named as having led to a stop. */
+const evidenceLength = 10
+
+/** The pauses of layers that have none of their own. */
+export function pausesOf(limits: GuardLimits): Pauses {
+  return { firstMs: limits.stopMs, maxMs: limits.stopMaxMs, forgetMs: limits.stopForgetMs }
+}
+
+/** The newest of the messages that are counted, and one more. */
+export function withEvidence(ids: readonly string[], id: string): string[] {
+  return [...ids, id].slice(-evidenceLength)
+}
+
+/** A layer that counts, and stops a scope for a while when the count is over its limit. `V` is kept for each scope. */
+export abstract class StoppingLayer<V> implements Layer {
+  abstract readonly name: LayerName
+  protected abstract readonly liftedBy: Trip["liftedBy"]
+  /** Share of the limit from which on it warns. */
+  protected readonly warnShare: number = 0.5
+  protected readonly limits: GuardLimits
+  protected readonly stops: Stops
+  protected readonly kept: Recent<V>
+
+  constructor(limits: GuardLimits, pauses: Pauses, kept: Recent<V>) {
+    this.limits = limits
+    this.stops = new Stops(pauses)
+    this.kept = kept
+  }
+
+  check(said: Traced): Trip | undefined {
+    for (const count of this.count(said)) {
+      const leftMs = this.stops.leftMs(count.scope, said.ts)
+      const isOver = count.cost > 0 && count.used + count.cost > count.limit + rounding
+      // After a pause one passes, whatever has been counted.
+      if (leftMs === 0 && (!isOver || this.stops.isRemembered(count.scope, said.ts))) continue
+      return {
+        layer: this.name,
+        scope: count.scope,
+        reason: count.reason,
+        retryAfterMs: leftMs > 0 ? leftMs : this.stops.nextMs(count.scope, said.ts),
+        liftedBy: this.liftedBy,
+        evidence: count.evidence.slice(-evidenceLength),
+      }
+    }
+    return undefined
+  }
+
+  note(said: Traced): Warning | undefined {
+    let warning: Warning | undefined
+    for (const { scope, used, cost, limit } of this.count(said)) {
+      if (this.stops.isRemembered(scope, said.ts)) this.stops.stop(scope, said.ts)
+      const warnAt = limit * this.warnShare
+      if (used < warnAt && used + cost >= warnAt)
+        warning = { layer: this.name, scope, reason: `${Math.round(used + cost)} of ${limit} are used` }
+    }
+    this.take(said)
+    return warning
+  }
+
+  refuse(said: Traced, trip: Trip): void {
+    this.stops.stop(trip.scope, said.ts)
+  }
+
+  reset(scope: string | undefined): void {
+    this.stops.reset(scope)
+    for (const [key] of this.kept.entries()) if (isUnder(key, scope)) this.kept.delete(key)
+  }
+
+  usage(agent: string, ts: number): Usage[] {
+    const stopped = this.stops.list(agent, ts)
+    const used = this.usedBy(agent, ts).filter((usage) => stopped.every(({ scope }) => scope !== usage.scope))
+    return [
+      ...stopped.map(({ scope, leftMs }) => ({
+        layer: this.name,
+        scope,
+        used: 1,
+        limit: 1,
+        freeInMs: leftMs,
+        isTripped: true,
+      })),
+      ...used.map((usage) => ({ layer: this.name, isTripped: false, ...usage })),
+    ]
+  }
+
+  save(): unknown {
+    return { stops: this.stops.save(), kept: this.kept.save() }
+  }
+
+  load(state: unknown): void {
+    if (!isPlain(state)) return
+    this.stops.load(state["stops"])
+    this.kept.load(state["kept"], (value) => this.isKept(value))
+  }
+
+  /** What the message is counted as, each of its scopes. */
+  protected abstract count(said: Traced): readonly Count[]
+  /** Counts it. */
+  protected abstract take(said: Traced): void
+  protected abstract usedBy(agent: string, ts: number): Omit<Usage, "layer" | "isTripped">[]
+  protected abstract isKept(value: unknown): value is V
+}
+
+/** Fractions lost while a count drains. */
+const rounding = 1e-6

@@ -1,0 +1,83 @@
+import type { GuardLimits } from "../guard-limits.js"
+import { isNumber, isPlain, isTexts } from "../plain.js"
+import { Recent } from "../recent.js"
+import type { Traced, Usage } from "../said.js"
+import { type Count, pausesOf, StoppingLayer, withEvidence } from "./stopping-layer.js"
+
+/** What one sender used of its hour. */
+interface Wakes {
+  readonly ts: number
+  readonly used: number
+  readonly ids: readonly string[]
+}
+
+const hourMs = 3_600_000
+/** An agent that was woken is awake this long, if it says nothing before. */
+const awakeMs = 60_000
+
+/** Agents woken by one sender: who is awake already because of it is not woken again by the next line. */
+export class WakesLayer extends StoppingLayer<Wakes> {
+  readonly name = "wakes"
+  protected readonly liftedBy = "time"
+  protected override readonly warnShare = 0.8
+  /** By `sender target`: when it was last woken so. */
+  readonly #woken = new Recent<number>(16_384, 50_000)
+
+  constructor(limits: GuardLimits) {
+    super(limits, pausesOf(limits), new Recent<Wakes>(4_096, 50_000))
+  }
+
+  override save(): unknown {
+    return { base: super.save(), woken: this.#woken.save() }
+  }
+
+  override load(state: unknown): void {
+    if (!isPlain(state)) return
+    super.load(state["base"])
+    this.#woken.load(state["woken"], isNumber)
+  }
+
+  protected count(said: Traced): Count[] {
+    const cost = this.#wokenBy(said).length
+    if (cost === 0) return []
+    const limit = this.limits.wakesPerHour
+    const { used, ids } = this.#at(said.from, said.ts)
+    const reason = `you woke others ${Math.round(used)} times within an hour, ${limit} times you may: write to fewer, or less often`
+    return [{ scope: said.from, used, cost, limit, reason, evidence: ids }]
+  }
+
+  protected take(said: Traced): void {
+    // Who has spoken may have gone to sleep again.
+    for (const target of said.to) this.#woken.delete(`${target} ${said.from}`)
+    const woken = this.#wokenBy(said)
+    if (woken.length === 0) return
+    const { used, ids } = this.#at(said.from, said.ts)
+    this.kept.set(said.from, { ts: said.ts, used: used + woken.length, ids: withEvidence(ids, said.id) })
+    for (const target of woken) this.#woken.set(`${said.from} ${target}`, said.ts)
+  }
+
+  protected usedBy(agent: string, ts: number): Omit<Usage, "layer" | "isTripped">[] {
+    const used = Math.ceil(this.#at(agent, ts).used)
+    const limit = this.limits.wakesPerHour
+    return used === 0 ? [] : [{ scope: agent, used, limit, freeInMs: Math.ceil(hourMs / limit) }]
+  }
+
+  protected isKept(value: unknown): value is Wakes {
+    return isPlain(value) && isNumber(value["ts"]) && isNumber(value["used"]) && isTexts(value["ids"])
+  }
+
+  #wokenBy(said: Traced): string[] {
+    if (said.kind !== undefined && said.kind !== "request") return []
+    return [...new Set(said.to)].filter((target) => {
+      const wokenAt = this.#woken.get(`${said.from} ${target}`)
+      return target !== said.from && (wokenAt === undefined || said.ts - wokenAt >= awakeMs)
+    })
+  }
+
+  #at(sender: string, ts: number): Wakes {
+    const wakes = this.kept.get(sender)
+    if (wakes === undefined) return { ts, used: 0, ids: [] }
+    const drained = (Math.max(0, ts - wakes.ts) * this.limits.wakesPerHour) / hourMs
+    return { ...wakes, ts: Math.max(ts, wakes.ts), used: Math.max(0, wakes.used - drained) }
+  }
+}
