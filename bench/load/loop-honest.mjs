@@ -12,10 +12,10 @@ const room = "#room"
 
 /**
  * Two work on one fault for an hour: one says what it found, in a message or three, the other tries something and
- * answers. After a few answers something new begins.
- * @param {{ isDirect: boolean, refers: boolean }} how
+ * answers. After a few answers something new begins, or it is all one thread.
+ * @param {{ isDirect: boolean, refers: boolean, isOneThread?: boolean }} how
  */
-function pairDebugging({ isDirect, refers }) {
+function pairDebugging({ isDirect, refers, isOneThread = false }) {
   return (/** @type {World} */ world) => {
     /** @param {string} id @param {string} other */
     const join = (id, other) => {
@@ -24,7 +24,8 @@ function pairDebugging({ isDirect, refers }) {
         ({ id: heard, from, text }) => {
           if (from !== other || !text.endsWith("?") || world.nowMs > hour) return
           // It runs something first.
-          speak(id, other, world.between(40, 200), world.below(4) === 0 ? undefined : heard)
+          const isNew = world.below(4) === 0 && !isOneThread
+          speak(id, other, world.between(40, 200), isNew ? undefined : heard)
         },
         { rooms: [room] },
       )
@@ -269,6 +270,11 @@ function designTalk(world) {
 /** @type {readonly Trace[]} */
 export const honestWork = [
   { name: "pair debugging, direct", hours: 2, begin: pairDebugging({ isDirect: true, refers: true }) },
+  {
+    name: "pair debugging, one thread",
+    hours: 2,
+    begin: pairDebugging({ isDirect: true, refers: true, isOneThread: true }),
+  },
   { name: "pair debugging, in a room", hours: 2, begin: pairDebugging({ isDirect: false, refers: false }) },
   { name: "CI feed, 5/min, as status", hours: 4, begin: feed("status") },
   { name: "CI feed, 5/min, of no kind", hours: 4, begin: feed(undefined) },
