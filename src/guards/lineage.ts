@@ -5,15 +5,18 @@ import type { Kind, Parent, Said, Traced } from "./said.js"
 import { isUnder } from "./scopes.js"
 
 /** What {@link Lineage.trace} adds to a message. */
-type Origin = Pick<Traced, "parent" | "hops" | "via" | "trail" | "turnsWith">
+type Origin = Pick<Traced, "parent" | "hops" | "chain" | "via" | "trail" | "turnsWith">
+
+type Line = Pick<Traced, "chain" | "via">
 
 /** A message that was taken. */
 interface Memory {
   readonly from: string
   readonly kind?: Kind | undefined
   readonly asks: boolean
-  readonly hops: number
+  readonly chain: number
   readonly via: readonly string[]
+  readonly ts: number
   readonly room: string
   /** What it answered. */
   readonly up?: string | undefined
@@ -28,6 +31,8 @@ interface Word {
   readonly seq: number
 }
 
+/** Fractions lost when a chain fades. */
+const rounding = 1e-6
 const trailLength = 10
 /** Authors remembered of a thread; more than any thread may have, unless an operator lets it. */
 const viaLength = 32
@@ -39,6 +44,7 @@ const viaLength = 32
  */
 export class Lineage {
   readonly #followMs: number
+  readonly #fadeMs: number
   readonly #messages = new Recent<Memory>(8_192, 250_000)
   /** By `from to`. */
   readonly #words = new Recent<Word>(16_384, 100_000)
@@ -49,6 +55,7 @@ export class Lineage {
 
   constructor(limits: GuardLimits) {
     this.#followMs = limits.hopsFollowMs
+    this.#fadeMs = limits.hopsFadeMs
   }
 
   trace(said: Said): Origin {
@@ -56,29 +63,30 @@ export class Lineage {
     const targets = targetsOf(said, named)
     const followed = targets.flatMap((target) => this.#followed(said, target) ?? [])
     let parent = named
-    let line = lineOf(named, this.#isFresh(named, said))
+    let line = this.#lineOf(named, said)
     for (const candidate of followed) {
-      const next = lineOf(candidate, this.#isFresh(candidate, said))
-      if (parent !== undefined && next.hops <= line.hops) continue
+      const next = this.#lineOf(candidate, said)
+      if (parent !== undefined && next.chain <= line.chain) continue
       if (named === undefined) parent = candidate
       line = next
     }
     const turnsWith = targets.filter((target) => this.#answers(said.from, target))
-    return { parent, ...line, trail: this.#trailTo(parent), turnsWith }
+    const { chain, via } = line
+    return { parent, hops: Math.floor(chain + rounding), chain, via, trail: this.#trailTo(parent), turnsWith }
   }
 
   /** What a message was passed on with, if it was taken and is remembered. */
   find(id: string): Pick<Traced, "hops" | "kind"> | undefined {
     const memory = this.#messages.get(id)
-    return memory && { hops: memory.hops, kind: memory.kind }
+    return memory && { hops: Math.floor(memory.chain + rounding), kind: memory.kind }
   }
 
   note(said: Traced): void {
     const seq = ++this.#seq
-    const { id, from, kind, hops, via, room, parent } = said
-    this.#messages.set(id, { from, kind, asks: asks(said), hops, via, room, seq, up: parent?.id })
+    const { id, ts, from, kind, chain, via, room, parent } = said
+    this.#messages.set(id, { from, kind, asks: asks(said), chain, via, ts, room, seq, up: parent?.id })
     for (const target of targetsOf(said, this.#find(said.answers)))
-      this.#words.set(`${from} ${target}`, { id, ts: said.ts, seq })
+      this.#words.set(`${from} ${target}`, { id, ts, seq })
   }
 
   refill(agents: readonly string[]): void {
@@ -141,6 +149,15 @@ export class Lineage {
     return theirs !== undefined && theirs.seq > (this.#words.get(`${from} ${target}`)?.seq ?? 0)
   }
 
+  #lineOf(parent: Memory | undefined, said: Said): Line {
+    if (parent === undefined) return { chain: 0, via: [] }
+    // Work was done since, or an operator spoke: the thread goes on, its count begins anew.
+    if (this.#isFresh(parent, said)) return { chain: 1, via: [parent.from] }
+    const chain = Math.max(0, parent.chain - Math.max(0, said.ts - parent.ts) / this.#fadeMs) + 1
+    const authors = [...parent.via, parent.from]
+    return { chain, via: authors.slice(-Math.min(Math.floor(chain + rounding), viaLength)) }
+  }
+
   #isFresh(parent: Memory | undefined, said: Said): boolean {
     if (parent === undefined || parent.seq <= this.#allFresh) return true
     return [parent.from, said.from, parent.room].some((name) => parent.seq <= (this.#fresh.get(name) ?? 0))
@@ -159,20 +176,14 @@ function targetsOf(said: Said, named: Parent | undefined): string[] {
   return [...targets]
 }
 
-function lineOf(parent: Memory | undefined, isFresh: boolean): Pick<Origin, "hops" | "via"> {
-  if (parent === undefined) return { hops: 0, via: [] }
-  // Work was done since, or an operator spoke: the thread goes on, its count begins anew.
-  if (isFresh) return { hops: 1, via: [parent.from] }
-  return { hops: parent.hops + 1, via: [...parent.via, parent.from].slice(-viaLength) }
-}
-
 function isMemory(value: unknown): value is Memory {
   return (
     isPlain(value) &&
     typeof value["from"] === "string" &&
     (value["kind"] === undefined || typeof value["kind"] === "string") &&
     typeof value["asks"] === "boolean" &&
-    isNumber(value["hops"]) &&
+    isNumber(value["chain"]) &&
+    isNumber(value["ts"]) &&
     isTexts(value["via"]) &&
     typeof value["room"] === "string" &&
     (value["up"] === undefined || typeof value["up"] === "string") &&

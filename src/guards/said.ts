@@ -35,8 +35,10 @@ export interface Parent {
 export interface Traced extends Said {
   /** What it answers: what `in_reply_to` names, or what it plainly follows from; undefined: it begins something. */
   readonly parent: Parent | undefined
-  /** Messages between the beginning and this one. */
+  /** Messages between the beginning and this one, less those that time has taken off. */
   readonly hops: number
+  /** The same, exactly. */
+  readonly chain: number
   /** Authors of those, each once for each message, oldest first. */
   readonly via: readonly string[]
   /** Ids of what led to it, newest last, at most ten. */

@@ -44,6 +44,9 @@ export function counted(count: SharedCount, agent: string, cost: number, id: str
   }
 }
 
+/** Who has used nothing yet is let in, among however many. */
+const leastHeavy = 2
+
 /**
  * Whether `agent` took its share, or more, of what is nearly used up: who speaks now and then in a room in which others
  * go round in circles is none of those.
@@ -51,7 +54,7 @@ export function counted(count: SharedCount, agent: string, cost: number, id: str
 export function isHeavy(count: SharedCount, agent: string, cost: number, limit: number): boolean {
   const own = ownOf(count, agent)
   const speakers = count.own.length + (own === 0 ? 1 : 0)
-  return own > 0 && own + cost > limit / speakers
+  return own + cost >= Math.max(limit / speakers, leastHeavy)
 }
 
 /**

@@ -9,8 +9,10 @@ export interface Sketch {
 
 /** Words in a group. */
 const groupWords = 5
-/** Words of a text that are looked at, so that the longest costs milliseconds. */
-const wordsRead = 2_000
+/** Characters whose words are looked at, so that the longest text costs a millisecond. */
+const charactersRead = 16_384
+/** Groups of a text that are compared; of more, some are chosen by what they are. */
+const groupsCompared = 256
 const bitCount = 128
 
 /** Words of a text in lower case, without what stands between them. */
@@ -25,13 +27,15 @@ export function wordsOf(text: string): string[] {
 
 /** The sketch of a text: b-bit minwise hashing (Li and König, 2010), one bit of each of 128 minima. */
 export function sketchOf(text: string): Sketch {
-  const all = wordsOf(text)
-  const words = all.slice(0, wordsRead)
+  const words = wordsOf(text.slice(0, charactersRead))
   // A text without any word is compared as it stands.
-  const hash = words.length === 0 ? hashOf(text.slice(0, 8_000)) : hashOf(all.join(" "))
+  const hash = hashOf(words.length === 0 ? text : words.join(" ") + text.slice(charactersRead))
+  const groups = Math.max(1, words.length - groupWords + 1)
+  const oneOf = 2 ** Math.max(0, Math.floor(Math.log2(groups / groupsCompared)))
   const minima = new Uint32Array(bitCount).fill(0xffffffff)
-  for (let first = 0; first === 0 || first + groupWords <= words.length; first++) {
+  for (let first = 0; first < groups; first++) {
     const group = hashOf(words.slice(first, first + groupWords).join(" ")) % 0x100000000
+    if (group % oneOf !== 0) continue
     for (let n = 0; n < bitCount; n++) {
       const value = mix(group ^ Math.imul(n + 1, 0x9e3779b1))
       if (value < (minima[n] ?? 0)) minima[n] = value
@@ -42,7 +46,7 @@ export function sketchOf(text: string): Sketch {
     const digit = [0, 1, 2, 3].reduce((sum, bit) => sum * 2 + ((minima[n + bit] ?? 0) & 1), 0)
     bits += digit.toString(16)
   }
-  return { hash, bits, words: all.length }
+  return { hash, bits, words: words.length }
 }
 
 /** How similar two texts are: the share of groups of five words they have in common, 0 to 1, to within about 0.05. */

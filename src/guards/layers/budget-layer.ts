@@ -30,24 +30,23 @@ export class BudgetLayer extends StoppingLayer<SharedCount> {
   }
 
   protected count(said: Traced): Count[] {
-    const count = drained(this.kept.get(said.room), said.ts, this.#drain)
+    const count = this.#at(said.room, said.ts)
     const cost = tokensOf(said)
     const limit = this.limits.tokensPerHour
-    const isAlone = count.own.every(([agent]) => agent === said.from)
-    if (!isAlone && !isHeavy(count, said.from, cost, limit)) return []
+    if (!isHeavy(count, said.from, cost, limit)) return []
     const { used, ids } = count
     const reason = `about ${Math.round(used + cost)} tokens are read here in an hour, ${limit} may be: write less, or to fewer`
     return [{ scope: said.room, used, cost, limit, reason, evidence: ids }]
   }
 
   protected take(said: Traced): void {
-    const count = drained(this.kept.get(said.room), said.ts, this.#drain)
+    const count = this.#at(said.room, said.ts)
     this.kept.set(said.room, counted(count, said.from, tokensOf(said), said.id))
   }
 
   protected usedBy(agent: string, ts: number): Omit<Usage, "layer" | "isTripped">[] {
-    return this.kept.entries().flatMap(([scope, kept]) => {
-      const count = drained(kept, ts, this.#drain)
+    return this.kept.entries().flatMap(([scope]) => {
+      const count = this.#at(scope, ts)
       if (ownOf(count, agent) === 0) return []
       const used = Math.ceil(count.used)
       return [
@@ -58,6 +57,12 @@ export class BudgetLayer extends StoppingLayer<SharedCount> {
 
   protected isKept(value: unknown): value is SharedCount {
     return isSharedCount(value)
+  }
+
+  /** What was read drains with time, but not while somebody is stopped and still tries. */
+  #at(room: string, ts: number): SharedCount {
+    const drain = this.stops.isRemembered(room, ts) ? { used: 0, own: 0 } : this.#drain
+    return drained(this.kept.get(room), ts, drain)
   }
 }
 
