@@ -23,6 +23,8 @@ interface Remembered {
   readonly retrieved: number
   /** Number of the statement up to which the inbox has the steps of deals. */
   readonly told: number
+  /** State of the daemon's own breaker, as it saved it. */
+  readonly breaker: unknown
 }
 
 /**
@@ -59,6 +61,10 @@ export class DaemonMemory {
     return this.#now.told
   }
 
+  get breaker(): unknown {
+    return this.#now.breaker
+  }
+
   /** Takes over what changed; {@link save} writes it. */
   note(change: Partial<Remembered>): void {
     this.#now = { ...this.#now, ...change }
@@ -74,12 +80,14 @@ export class DaemonMemory {
   }
 }
 
-function parseMemory({ presence, tasks, retrieved, told }: Readonly<Record<string, unknown>>): Remembered {
+function parseMemory(found: Readonly<Record<string, unknown>>): Remembered {
+  const { presence, tasks, retrieved, told, breaker } = found
   return {
     presence: isPresence(presence) ? presence : undefined,
     tasks: Array.isArray(tasks) ? tasks.filter(isTask) : [],
     retrieved: countIn(retrieved),
     told: countIn(told),
+    breaker,
   }
 }
 

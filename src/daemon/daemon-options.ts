@@ -1,5 +1,6 @@
 import type { Clock } from "../base/clock.js"
 import type { ConnectOptions } from "../client/connection.js"
+import type { BreakerLimits } from "../guards/breaker.js"
 import type { Identity } from "../identity/identity-file.js"
 import type { ChatError } from "../protocol/errors.js"
 import type { Channel, ChannelPattern, InstanceName, Nick } from "../protocol/names.js"
@@ -18,6 +19,22 @@ export interface DaemonOptions extends Pick<ConnectOptions, "role" | "card"> {
   readonly compat: boolean
   /** Whether own messages also stand in the inbox, marked `"self": true`. */
   readonly echo: boolean
+  /** Numbers of its own breaker that are stricter than the default ones. */
+  readonly guards?: Partial<BreakerLimits>
+}
+
+/** How its session is opened. */
+export function sessionOf(options: DaemonOptions, clock: Clock): ConnectOptions {
+  const { server, nick, identity, role, card, compat } = options
+  return {
+    url: server,
+    name: nick,
+    compat,
+    clock,
+    ...(identity === undefined ? {} : { identity }),
+    ...(role === undefined ? {} : { role }),
+    ...(card === undefined ? {} : { card }),
+  }
 }
 
 /** What a daemon borrows from the process that hosts it. */

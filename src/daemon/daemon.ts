@@ -8,9 +8,10 @@ import { isVerb, type Verb } from "../protocol/verbs.js"
 import { AckLog } from "./acks.js"
 import { Bookmarks } from "./bookmarks.js"
 import { confirm, type Mark, markOf } from "./confirmations.js"
+import { type DaemonGuards, makeGuards } from "./daemon-guards.js"
 import { DaemonLog } from "./daemon-log.js"
 import { DaemonMemory } from "./daemon-memory.js"
-import type { DaemonHost, DaemonOptions } from "./daemon-options.js"
+import { type DaemonHost, type DaemonOptions, sessionOf } from "./daemon-options.js"
 import { Deals, refuseDraft } from "./deals.js"
 import { Entrance } from "./entrance.js"
 import { HeldTasks } from "./held-tasks.js"
@@ -19,13 +20,14 @@ import type { InstancePaths } from "./instance-paths.js"
 import { Ladder } from "./ladder.js"
 import { LineOutcomes } from "./line-outcomes.js"
 import { Memberships } from "./memberships.js"
-import { isFromSender, lostTaskLine, type MirroredLine, mirrorLine, welcomeLine } from "./mirror.js"
+import { lostTaskLine, type MirroredLine, mirrorLine, welcomeLine } from "./mirror.js"
 import { News } from "./news.js"
 import { Outbox } from "./outbox.js"
 import { OutboxProblems } from "./outbox-problems.js"
 import { OutboxPump } from "./outbox-pump.js"
 import { OwnPresence } from "./own-presence.js"
 import { RelayLink } from "./relay-link.js"
+import { RelayNews } from "./relay-news.js"
 import { StatusBoard } from "./status-board.js"
 import { UnreadMail } from "./unread-mail.js"
 
@@ -52,7 +54,9 @@ export class Daemon {
   readonly #entrance: Entrance
   /** Absent for an ephemeral daemon. */
   readonly #deals: Deals | undefined
+  readonly #guards: DaemonGuards
   readonly #outcomes: LineOutcomes
+  readonly #relayNews: RelayNews
 
   /** Opens every file. The pid file must be held by the caller. */
   constructor(paths: InstancePaths, options: DaemonOptions, host: DaemonHost) {
@@ -91,11 +95,20 @@ export class Daemon {
       this.#status.setProblem("acks", problem)
     })
     this.#ladder = new Ladder(this.#acks, log)
+    this.#guards = makeGuards({
+      ...{ paths, clock, memory: this.#memory, limits: options.guards, log },
+      self: () => this.agentId ?? "",
+      mirror: (line) => {
+        this.#mirror(line)
+      },
+    })
+    this.#relayNews = this.#makeRelayNews(log)
     this.#outcomes = new LineOutcomes({
       ladder: this.#ladder,
       news: this.#news,
       tasks: this.#tasks,
       presence: this.#presence,
+      ...this.#guards,
       self: () => this.agentId ?? "",
       ...(options.echo && {
         echo: (line) => {
@@ -103,20 +116,7 @@ export class Daemon {
         },
       }),
     })
-    this.#pump = new OutboxPump(this.#outbox, this.#acks, clock, {
-      onAnswered: (line, answer) => {
-        this.#outcomes.answered(line, answer)
-        if (line.frame.type === "SET_PRESENCE") this.#keep()
-      },
-      onRejected: (line, error) => {
-        this.#outcomes.rejected(line, error)
-      },
-      onHindered: (error) => {
-        this.#status.setProblem("relay", error)
-      },
-      sign: (draft, key) => this.#deals?.sign(draft, key) ?? refuseDraft(),
-      onStale: (proposalId) => this.#deals?.distrust(proposalId),
-    })
+    this.#pump = this.#makePump(clock)
     this.#link = this.#makeLink(clock)
     this.#deals = this.#openDeals(paths, clock, log)
   }
@@ -152,6 +152,13 @@ export class Daemon {
     this.#pump.pump()
     this.#entrance.enterRest()
     this.#publish()
+  }
+
+  /** A person lets its own breaker go on counting from nothing. */
+  resetBreaker(): void {
+    this.#guards.breaker.reset()
+    this.#keep()
+    this.#pump.pump()
   }
 
   /** The daemon's address, once it has one. */
@@ -213,6 +220,44 @@ export class Daemon {
     })
   }
 
+  #makePump(clock: Clock): OutboxPump {
+    return new OutboxPump(this.#outbox, this.#acks, clock, {
+      onAnswered: (line, answer) => {
+        this.#outcomes.answered(line, answer)
+        if (line.frame.type === "SET_PRESENCE") this.#keep()
+      },
+      onRejected: (line, error) => {
+        this.#outcomes.rejected(line, error)
+      },
+      onHindered: (error) => {
+        this.#status.setProblem("relay", error)
+      },
+      guard: () => this.#guards.breaker.verdict(),
+      sign: (draft, key) => this.#deals?.sign(draft, key) ?? refuseDraft(),
+      onStale: (proposalId) => this.#deals?.distrust(proposalId),
+    })
+  }
+
+  #makeRelayNews(log: (line: string) => void): RelayNews {
+    return new RelayNews({
+      memberships: this.#memberships,
+      entrance: this.#entrance,
+      ladder: this.#ladder,
+      tasks: this.#tasks,
+      ...this.#guards,
+      isCompat: this.#options.compat,
+      log,
+      self: () => this.agentId ?? "",
+      buffer: () => this.#link.connection?.welcome.limits.buffer ?? 0,
+      onTask: () => {
+        this.#keep()
+      },
+      onTaskLost: ({ task, reason, ts }) => {
+        this.#mirror({ line: lostTaskLine(task, reason, ts) })
+      },
+    })
+  }
+
   #makeEntrance(log: (line: string) => void): Entrance {
     return new Entrance(this.#memberships, {
       log,
@@ -243,16 +288,6 @@ export class Daemon {
   }
 
   #makeLink(clock: Clock): RelayLink {
-    const { server, nick, identity, role, card, compat } = this.#options
-    const options = {
-      url: server,
-      name: nick,
-      compat,
-      clock,
-      ...(identity === undefined ? {} : { identity }),
-      ...(role === undefined ? {} : { role }),
-      ...(card === undefined ? {} : { card }),
-    }
     const events = {
       onOnline: (connection: Connection) => void this.#online(connection),
       onMessage: (message: ServerMessage) => {
@@ -268,7 +303,7 @@ export class Daemon {
         if (reason !== undefined) this.#host.onStopped(this.#options.name, reason)
       },
     }
-    return new RelayLink(options, events, this.#host.random)
+    return new RelayLink(sessionOf(this.#options, clock), events, this.#host.random)
   }
 
   async #online(connection: Connection): Promise<void> {
@@ -304,50 +339,14 @@ export class Daemon {
       this.#deals?.receive(message as ServerMessage<Verb>)
       return
     }
-    if (this.#isForged(message)) return
-    this.#note(message)
+    if (this.#relayNews.isForged(message)) return
+    this.#relayNews.take(message)
     const answered = this.#pump.answer(message)
     const mirrored = mirrorLine(message, this.agentId ?? "")
     const serverId = this.#link.connection?.welcome.server_id ?? ""
     if (mirrored !== undefined) this.#mirror(mirrored, markOf(message, serverId))
     else if (!answered && message.type === "ERROR")
       this.#log.write(`relay: ${message.code} ${message.message}`)
-  }
-
-  #isForged(message: ServerMessage): boolean {
-    if (message.type !== "MSG" || this.#options.compat || isFromSender(message)) return false
-    const { from, msg_id } = message
-    this.#log.write(`sender-mismatch: dropped message ${msg_id.slice(0, 130)} that says it is from ${from}`)
-    return true
-  }
-
-  /** What a message means for the daemon itself. */
-  #note(message: ServerMessage): void {
-    const self = this.agentId ?? ""
-    switch (message.type) {
-      case "JOINED":
-        this.#memberships.entered(message, this.#link.connection?.welcome.limits.buffer ?? 0)
-        break
-      case "LEFT":
-        this.#entrance.left(message)
-        break
-      case "DELIVERY":
-        this.#ladder.delivered(message, self)
-        break
-      case "MSG":
-        if (message.from !== self) this.#ladder.replied(message, self)
-        break
-      case "TASK":
-        this.#tasks.hold(message)
-        this.#keep()
-        break
-      case "TASK_LOST":
-        if (this.#tasks.end(message.task)) {
-          this.#mirror({ line: lostTaskLine(message.task, message.reason, message.ts) })
-        }
-        break
-      default:
-    }
   }
 
   #mirror({ line, msgId }: MirroredLine, mark?: Mark): void {
@@ -391,6 +390,8 @@ export class Daemon {
       patterns: this.#memberships.patterns,
       presence: this.#presence.said ?? null,
       tasks: this.#tasks.ids,
+      guards: this.#guards.stops.list,
+      breaker: this.#guards.breaker.usage,
       outbox: { pending: this.#outbox.pending },
       inbox: { seq: this.#inbox.lastSeq, lines: this.#inbox.lines, held_bytes: this.#inbox.heldBytes },
     })

@@ -65,7 +65,7 @@ const space = 0x20
 const closeBrace = 0x7d
 const msgIdKey = Buffer.from('"msg_id":"')
 /** Types whose lines are known by a `msg_id` that no text or object of others stands before. */
-const typesWithId = new Set(["MSG", "REJECTED", "NOTICE"])
+const typesWithId = new Set(["MSG", "REJECTED", "NOTICE", "GUARD"])
 
 /** What a line is known by when it comes twice, from its bytes; undefined for a line that never does. */
 export function readLineId(line: Buffer): string | undefined {

@@ -3,12 +3,14 @@ import type { ClientMessage } from "../protocol/client-messages.js"
 import type { ChatError } from "../protocol/errors.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 import { isVerb, type Verb } from "../protocol/verbs.js"
+import type { GuardStops } from "./guard-stops.js"
 import type { HeldTasks } from "./held-tasks.js"
 import type { Ladder } from "./ladder.js"
 import { echoLine, type MirroredLine } from "./mirror.js"
 import type { News } from "./news.js"
 import type { OutboxLine } from "./outbox.js"
 import { addresseeOf } from "./outbox-pump.js"
+import type { OwnBreaker } from "./own-breaker.js"
 import type { OwnPresence } from "./own-presence.js"
 
 /** Whom the outcome of a line concerns. */
@@ -17,6 +19,8 @@ export interface Concerned {
   readonly news: News
   readonly tasks: HeldTasks
   readonly presence: OwnPresence
+  readonly stops: GuardStops
+  readonly breaker: OwnBreaker
   /** Shows an own message in the inbox; absent unless that is wanted. */
   readonly echo?: (line: MirroredLine) => void
   /** Own agent id. */
@@ -43,9 +47,10 @@ export class LineOutcomes {
     const { frame } = line
     if (isVerb(answer.type)) this.#said(line, answer as ServerMessage<Verb>)
     if (answer.type !== "ACK") return
-    const { tasks, presence } = this.#concerned
+    const { tasks, presence, breaker } = this.#concerned
     if (frame.type === "MSG") this.#accepted(line, frame, answer)
     if (frame.type === "DONE" || frame.type === "FAIL") tasks.end(frame.task)
+    if (frame.type === "DONE") breaker.worked()
     if (frame.type === "SET_PRESENCE") {
       presence.say(frame, answer.ts)
       tasks.onPresence()
@@ -58,12 +63,14 @@ export class LineOutcomes {
     const isOver = error.code === "LEASE_LOST" || error.code === "TASK_NOT_FOUND"
     const isHeld = frame.type === "EXTEND" || frame.type === "DONE" || frame.type === "FAIL"
     if (isOver && isHeld) this.#concerned.tasks.end(frame.task)
-    this.#concerned.news.rejected(line, error)
+    if (error.guard === undefined) this.#concerned.news.rejected(line, error)
+    else this.#concerned.stops.refused(line, error)
   }
 
   /** A statement climbs like a message. */
-  #said({ id, sha256 }: OutboxLine, { msg_id: msgId, to }: ServerMessage<Verb>): void {
+  #said({ id, sha256, frame }: OutboxLine, { msg_id: msgId, to }: ServerMessage<Verb>): void {
     this.#concerned.ladder.accepted({ id, msgId, sha256, to: agentIdOfDid(to) })
+    if (frame.type === "ACCEPT" || frame.type === "COMPLETE") this.#concerned.breaker.worked()
   }
 
   #accepted(
@@ -71,9 +78,11 @@ export class LineOutcomes {
     { to, content }: ClientMessage<"MSG">,
     answer: ServerMessage<"ACK">,
   ): void {
-    const { ladder, news, echo, self } = this.#concerned
+    const { ladder, news, echo, self, stops, breaker } = this.#concerned
+    breaker.said()
     const { msg_id: msgId, member, ts } = answer
     const addressee = addresseeOf(to, answer)
+    if (addressee !== undefined) stops.spoke(self(), addressee)
     if (msgId !== undefined && addressee !== undefined) {
       ladder.accepted({ id, msgId, sha256, to: addressee })
     }

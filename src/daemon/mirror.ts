@@ -19,6 +19,9 @@ const newsTypes: ReadonlySet<ServerType> = new Set([
   "INVITE",
 ])
 
+/** Answers to what an agent asked in its outbox. */
+const answerTypes: ReadonlySet<ServerType> = new Set(["CHANNELS", "AGENTS", "PENDING", "GUARDS", "FORECAST"])
+
 /**
  * What of a relay's message an agent shall read. Kept short: every field costs a reader's context.
  * @param self - the daemon's own agent id; its own replayed messages are not mirrored
@@ -34,11 +37,8 @@ export function mirrorLine(message: ServerMessage, self: string): MirroredLine |
       return isForCommand(message)
         ? undefined
         : { line: taskLine(message), msgId: taskLineId(message.task, message.attempt) }
-    case "CHANNELS":
-    case "AGENTS":
-    case "PENDING":
-      return message.re === undefined || isForCommand(message) ? undefined : { line: message }
     default:
+      if (answerTypes.has(message.type)) return isOwnAnswer(message) ? { line: message } : undefined
       return newsTypes.has(message.type) ? { line: message } : undefined
   }
 }
@@ -108,6 +108,10 @@ function taskLine(message: ServerMessage<"TASK">): MirroredLine["line"] {
     attempt,
     ts,
   }
+}
+
+function isOwnAnswer(message: ServerMessage): boolean {
+  return "re" in message && message.re !== undefined && !isForCommand(message)
 }
 
 function isForCommand({ re }: { readonly re?: string }): boolean {

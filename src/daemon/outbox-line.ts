@@ -26,6 +26,9 @@ const plainTypes = [
   "PENDING",
   "LIST_CHANNELS",
   "LIST_AGENTS",
+  "FORECAST",
+  "LIST_GUARDS",
+  "RESET_GUARD",
   "PING",
 ] as const satisfies readonly Exclude<ClientType, Verb>[]
 

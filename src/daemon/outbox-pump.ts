@@ -1,5 +1,6 @@
 import type { Clock, Timer } from "../base/clock.js"
 import type { Connection } from "../client/connection.js"
+import { quoteGuard } from "../client/relay-error.js"
 import { Gcra } from "../guards/gcra.js"
 import { agentIdOfDid } from "../proposals/statement.js"
 import { ChatError, type ErrorCode, isErrorCode } from "../protocol/errors.js"
@@ -49,6 +50,8 @@ export interface PumpEvents {
   onHindered(error: ChatError | undefined): void
   /** Makes a statement of a draft. @throws {ChatError} as the relay would refuse it, or because it cannot be signed now */
   sign(draft: Draft, key: string): Promise<Signed>
+  /** Whether a message may go out, waits, or is refused by the daemon's own guard. */
+  guard(line: OutboxLine): "go" | "wait" | ChatError
   /** The other party of a deal said something first: the next answer is to follow from that. */
   onStale(proposalId: string): void
 }
@@ -71,6 +74,8 @@ export class OutboxPump {
   readonly #refused: OutboxLine[] = []
   /** Taken from the outbox and held by the pace, or by a draft before it. */
   #held: OutboxLine | undefined
+  /** Messages that the daemon's own guard lets wait, in order; what is no message passes them by. */
+  readonly #waiting: OutboxLine[] = []
   /** A draft from when it is to be signed until it is answered: the next one may follow from it. */
   #draft: OutboxLine | undefined
   #isSigning = false
@@ -114,6 +119,7 @@ export class OutboxPump {
     this.#timer = undefined
     this.#inFlight.length = 0
     this.#refused.length = 0
+    this.#waiting.length = 0
     this.#held = undefined
     this.#draft = undefined
     this.#isSigning = false
@@ -124,9 +130,13 @@ export class OutboxPump {
   pump(): void {
     const connection = this.#connection
     if (connection === undefined || this.#timer !== undefined || this.#isSigning) return
-    while (this.#inFlight.length < windowLines && connection.bufferedBytes < windowBytes) {
+    while (
+      this.#inFlight.length + this.#waiting.length < windowLines &&
+      connection.bufferedBytes < windowBytes
+    ) {
       const line = this.#next()
       if (line === undefined) return
+      if (this.#isKept(line)) continue
       const isNext = this.#draft === undefined || !isDraft(line.frame)
       if (!isNext) {
         this.#held = line
@@ -169,9 +179,26 @@ export class OutboxPump {
   }
 
   #next(): OutboxLine | undefined {
-    const held = this.#refused.length > 0 ? undefined : this.#held
-    if (held !== undefined) this.#held = undefined
-    return this.#refused.shift() ?? held ?? this.#outbox.take(1)[0]
+    const first = this.#refused.shift() ?? this.#nextWaiting()
+    if (first !== undefined) return first
+    const held = this.#held
+    this.#held = undefined
+    return held ?? this.#outbox.take(1)[0]
+  }
+
+  #nextWaiting(): OutboxLine | undefined {
+    const [line] = this.#waiting
+    if (line === undefined || this.#events.guard(line) === "wait") return undefined
+    return this.#waiting.shift()
+  }
+
+  /** Whether the daemon's own guard keeps the line from going out. */
+  #isKept(line: OutboxLine): boolean {
+    if (line.frame.type !== "MSG") return false
+    const verdict = this.#events.guard(line)
+    if (verdict === "wait") this.#waiting.push(line)
+    else if (verdict !== "go") this.#turnDown(line, verdict)
+    return verdict !== "go"
   }
 
   /**
@@ -214,6 +241,7 @@ export class OutboxPump {
       ...(message.retry_after_ms === undefined ? {} : { retryAfterMs: message.retry_after_ms }),
       ...(message.hint === undefined ? {} : { hint: message.hint }),
       ...(message.candidates === undefined ? {} : { candidates: message.candidates }),
+      ...(message.guard === undefined ? {} : { guard: quoteGuard(message.guard) }),
     })
     this.#turnDown(line, error)
   }
@@ -306,7 +334,9 @@ function evidenceOf(
       const { count, seq, durable, settings } = message
       return present({ count, seq, durable, settings })
     }
-    case "PENDING": {
+    case "PENDING":
+    case "GUARDS":
+    case "FORECAST": {
       const { type: _type, re: _re, ...evidence } = message
       return evidence
     }

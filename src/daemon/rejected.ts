@@ -73,6 +73,8 @@ export class RejectedLog {
       reason: error.message,
       ...(error.hint === undefined ? {} : { mend: error.hint }),
       ...(error.candidates === undefined ? {} : { candidates: error.candidates }),
+      ...(error.retryAfterMs === undefined ? {} : { retry_after_ms: error.retryAfterMs }),
+      ...(error.guard === undefined ? {} : { guard: error.guard }),
       ts: this.#clock.now(),
     }
     return `${formatJsonLine(entry)}\n`

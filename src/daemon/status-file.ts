@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs"
 import { writeFileAtomic } from "../base/atomic-file.js"
+import type { GuardFacts, GuardUsage } from "../protocol/guard-facts.js"
 import type { SaidPresence } from "./daemon-memory.js"
 
 /** Where a daemon's session stands. */
@@ -14,6 +15,14 @@ export interface Problem {
   readonly hint?: string
   /** Milliseconds since the Unix epoch. */
   readonly since: number
+}
+
+/** Something that a guard has stopped. Times are milliseconds since the Unix epoch. */
+export interface GuardStop extends Omit<GuardFacts, "evidence"> {
+  readonly reason: string
+  readonly since: number
+  /** When it ends by itself; absent: not before somebody lifts it. */
+  readonly until?: number
 }
 
 /** The content of status.json. Times are milliseconds since the Unix epoch. */
@@ -44,6 +53,10 @@ export interface DaemonStatus {
   readonly presence: SaidPresence | null
   /** Ids of the tasks it holds a lease of. */
   readonly tasks: readonly string[]
+  /** What guards have stopped, oldest first: those of the relay, and the daemon's own breaker. */
+  readonly guards: readonly GuardStop[]
+  /** What the daemon's own breaker has counted. */
+  readonly breaker: GuardUsage
   readonly outbox: { readonly pending: number }
   readonly inbox: { readonly seq: number; readonly lines: number; readonly held_bytes: number }
   readonly problems: readonly Problem[]

@@ -41,6 +41,7 @@ function pumpOf(limits: object = { rate_per_s: 1_000_000, burst: 1_000_000 }) {
     onRejected: () => {},
     onHindered: (error) => hindered.push(error?.code),
     sign: () => Promise.reject(new Error("nothing here is signed")),
+    guard: () => "go",
     onStale: () => {},
   })
   const write = (id: string, frame: ClientFrame = { type: "MSG", to: "#general", content: id }) => {
