@@ -4,6 +4,8 @@ import { type ClientMessage, type ClientType, clientMessages, isClientType } fro
 import { ChatError } from "./errors.js"
 import { type Address, addressPattern, frameIdPattern } from "./names.js"
 
+/** Of a stranger's text, in an error. */
+const shownCharacters = 200
 const frameIdRule = "must be 1-64 of A-Z a-z 0-9 . _ : ~ -"
 
 /** A refused frame: the error, and the frame's own `id` when that much could be read. */
@@ -33,7 +35,8 @@ export function parseClientMessage(
     value = parseStrictJson(text)
   } catch (error) {
     if (!(error instanceof JsonError)) throw error
-    return refuse(undefined, `${error.path === "" ? "frame" : error.path}: ${error.message}`)
+    const where = error.path === "" ? "frame" : error.path.slice(0, shownCharacters)
+    return refuse(undefined, `${where}: ${error.message.slice(0, shownCharacters)}`)
   }
   return validateClientMessage(options.nullIsAbsent === true ? dropNulls(value) : value)
 }

@@ -5,13 +5,7 @@ import { Gcra } from "../guards/gcra.js"
 import type { GuardLimits } from "../guards/guard-limits.js"
 import { ChatError } from "../protocol/errors.js"
 import type { Limits } from "../protocol/limits.js"
-import {
-  type AgentId,
-  type AgentRef,
-  type Channel as ChannelName,
-  type ChannelPattern,
-  persistentIdPattern,
-} from "../protocol/names.js"
+import { type AgentId, type AgentRef, type ChannelPattern, persistentIdPattern } from "../protocol/names.js"
 import type { DeliveryState, ServerMessage } from "../protocol/server-messages.js"
 import type { Agent, AgentMemory } from "./agent.js"
 import { Bookmarks } from "./bookmarks.js"
@@ -296,8 +290,7 @@ export class House {
   tellGuard(to: string, news: ServerMessage<"GUARD">): void {
     const channel = to.startsWith("#") ? this.channels.get(to) : undefined
     if (channel !== undefined) channel.deliver(news, channel.members)
-    else if (this.roster.find(to) !== undefined)
-      this.hand(to as AgentId, payloadOf(JSON.stringify(news)))
+    else if (this.roster.find(to) !== undefined) this.hand(to as AgentId, payloadOf(JSON.stringify(news)))
   }
 
   /** Another relay of the same store let something pass: the guards of this one count it too. */
