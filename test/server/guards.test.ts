@@ -93,7 +93,7 @@ describe("two who answer each other", () => {
         code: "GUARDED",
       })
     }
-    const scope = refusal.type === "ERROR" ? refusal.guard?.scope : undefined
+    const scope = refusal.guard?.scope
     const tripped = (await toldOf(by)).filter(({ state }) => state === "tripped")
     expect(tripped.filter((told) => told.scope === scope)).toHaveLength(1)
     expect((await eve.wire.settle()).filter(({ type }) => type === "GUARD")).toEqual([])
@@ -107,7 +107,7 @@ describe("two who answer each other", () => {
       expect(await speak(house, eve, { content: textOf(100 + turn) })).toMatchObject({ type: "ACK" })
     }
     expect(
-      await speak(house, eve, { to: `@${"ann"}`, content: "are you there, and what do you need from me" }),
+      await speak(house, eve, { to: "@ann", content: "are you there, and what do you need from me" }),
     ).toMatchObject({
       type: "ACK",
     })
@@ -119,7 +119,7 @@ describe("two who answer each other", () => {
     const { house, ann, bob } = await threeInARoom({ operators })
     const boss = await house.enterAs(operator, "boss", "#general")
     const { refusal, by } = await loop(house, [ann, bob])
-    const scope = refusal.type === "ERROR" ? refusal.guard?.scope : undefined
+    const scope = refusal.guard?.scope
     for (const { wire } of [ann, bob]) {
       expect(await wire.ask({ type: "RESET_GUARD" })).toMatchObject({ code: "OPERATOR_REQUIRED" })
       expect(await wire.ask({ type: "RESET_GUARD", scope })).toMatchObject({ code: "OPERATOR_REQUIRED" })
