@@ -7,6 +7,11 @@ export interface Rate {
 /** Whether something may pass now, and if not, after how many milliseconds it may. */
 export type Passage = { readonly ok: true } | { readonly ok: false; readonly retryAfterMs: number }
 
+/** Whether something may pass, after how long a wait, and if not, after how many milliseconds it may without one. */
+export type Admission =
+  | { readonly ok: true; readonly waitMs: number }
+  | { readonly ok: false; readonly retryAfterMs: number }
+
 const passed: Passage = { ok: true }
 
 /** Fractions of a cell lost to rounding stay below this; without it the last of a burst is refused. */
@@ -50,4 +55,30 @@ export class Gcra {
     const used = Math.ceil(level - roundingCells)
     return { used, freeInMs: used > 0 ? Math.ceil(level / this.#cellsPerMs) : undefined }
   }
+
+  /**
+   * Lets something wait its turn: it passes after `waitMs`, and what comes after it waits behind it. Refused, and
+   * nothing taken, if that would be longer than `patienceMs`. What costs more than the burst passes too, once the meter
+   * is empty; it keeps the next waiting for longer.
+   * @param nowMs - as for {@link take}
+   */
+  admit(nowMs: number, cost: number, patienceMs: number): Admission {
+    const level = this.level(nowMs)
+    const excess = level + Math.min(cost, this.#burst) - this.#burst
+    const waitMs = excess > roundingCells ? Math.ceil((excess - roundingCells / 2) / this.#cellsPerMs) : 0
+    if (waitMs > patienceMs) return { ok: false, retryAfterMs: waitMs }
+    this.#level = level + cost
+    this.#levelAtMs = nowMs
+    return { ok: true, waitMs }
+  }
+
+  /** What is taken at `nowMs` and has not drained, in cells. */
+  level(nowMs: number): number {
+    return Math.max(0, this.#level - (nowMs - this.#levelAtMs) * this.#cellsPerMs)
+  }
+}
+
+/** Cells a message costs: itself, and what it is long. */
+export function messageCost(bytes: number, bytesPerCell: number): number {
+  return 1 + bytes / bytesPerCell
 }

@@ -22,7 +22,7 @@ export const defaultGuardLimits = {
   pairCooldownMs: 60_000,
   pairCooldownMaxMs: 900_000,
   /** The first pause of every other layer that stops somebody, and the longest: each that follows is twice as long. */
-  stopMs: 600_000,
+  stopMs: 900_000,
   stopMaxMs: 21_600_000,
   /** After so long without another try (or as long as the last pause, if that was longer), the next pause is the first again. */
   stopForgetMs: 3_600_000,

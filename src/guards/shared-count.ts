@@ -46,6 +46,8 @@ export function counted(count: SharedCount, agent: string, cost: number, id: str
 
 /** Who has used nothing yet is let in, among however many. */
 const leastHeavy = 2
+/** Of an equal share: who took so much is no bystander. */
+const heavyShare = 0.75
 
 /**
  * Whether `agent` took its share, or more, of what is nearly used up: who speaks now and then in a room in which others
@@ -54,7 +56,7 @@ const leastHeavy = 2
 export function isHeavy(count: SharedCount, agent: string, cost: number, limit: number): boolean {
   const own = ownOf(count, agent)
   const speakers = count.own.length + (own === 0 ? 1 : 0)
-  return own + cost >= Math.max(limit / speakers, leastHeavy)
+  return own + cost >= Math.max((heavyShare * limit) / speakers, leastHeavy)
 }
 
 /**
