@@ -13,10 +13,10 @@ import { World } from "./load/loop-world.mjs"
 
 const hour = 3_600_000
 /** What is said more often than this is not stopped. */
-const mostMessages = 5_000
+const mostMessages = 2_000
 const goal = 60
 /** Nights of other dice that the sentence about all of them is made of. */
-const seeds = 20
+const seeds = 4
 
 /** @returns {Promise<import("./kit/report.mjs").Report>} */
 export async function run() {
@@ -47,7 +47,7 @@ export async function run() {
         columns: [...columns, "stubborn", "stopped by"],
         rows: caught.map(({ name, free, worlds, stubborn, by }) => [
           name,
-          ...worlds.map((world) => countCell(world, free)),
+          ...worlds.map((world, n) => countCell(world, n === 0 ? undefined : free)),
           countCell(stubborn, free),
           by,
         ]),
@@ -57,7 +57,7 @@ export async function run() {
         columns: [...columns, "stubborn"],
         rows: caught.map(({ name, free, worlds, stubborn }) => [
           name,
-          ...[...worlds, stubborn].map((world) => tokenCell(world, free)),
+          ...[...worlds, stubborn].map((world, n) => tokenCell(world, n === 0 ? undefined : free)),
         ]),
       },
       {
@@ -72,7 +72,7 @@ export async function run() {
     ],
     notes: [
       otherDice(all),
-      `each loop is watched for 12 hours of its own clock, or until ${mostMessages} messages; agents hear everything that is taken, and answer it whatever its kind`,
+      `each loop is watched for 12 hours of its own clock (two of them for 3 and 24), or until ${mostMessages} messages; agents hear everything that is taken and answer it, whatever its kind`,
       "who is refused tries once again when it may; the stubborn one tries the same every 15 s for ever",
       "1/s is the first AgentChat's only rule; a layer alone is with the lineage and the kinds, which all of them read",
       "in a room with a loop somebody else says something every ten minutes for two hours: not counted, and not refused",
@@ -105,16 +105,21 @@ function play(trace, rule, manner = "polite", seed = 1) {
   return world
 }
 
-/** @param {World} world @param {World} free - without any rule */
+/** @param {World} world @param {World} [free] - without any rule; absent: the count, even where it is the same */
 function countCell(world, free) {
-  if (world.messages >= 0.95 * free.messages) return isEndless(world) ? `${mostMessages}+` : "–"
-  return world.messages
+  if (isNoHelp(world, free)) return "–"
+  return isEndless(world) ? `${mostMessages}+` : world.messages
 }
 
-/** @param {World} world @param {World} free */
+/** @param {World} world @param {World} [free] */
 function tokenCell(world, free) {
-  if (world.messages >= 0.95 * free.messages && !isEndless(world)) return "–"
-  return (world.tokens / 1_000).toFixed(world.tokens < 10_000 ? 1 : 0)
+  if (isNoHelp(world, free)) return "–"
+  return (world.tokens / 1_000).toFixed(world.tokens < 10_000 ? 1 : 0) + (isEndless(world) ? "+" : "")
+}
+
+/** @param {World} world @param {World | undefined} free */
+function isNoHelp(world, free) {
+  return free !== undefined && world.messages >= 0.95 * free.messages
 }
 
 /** @param {World} world */
