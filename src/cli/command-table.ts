@@ -118,6 +118,11 @@ export const commandTable = {
     summary: "tell how this directory's daemon is",
     load: async () => (await import("./commands/status.js")).status,
   },
+  guard: {
+    group: "look",
+    summary: "see what the guards count, release what they kept, lift them",
+    load: async () => (await import("./commands/guard.js")).guard,
+  },
   presence: {
     group: "look",
     summary: "say what you are doing",

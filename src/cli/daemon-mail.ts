@@ -7,6 +7,7 @@ import type { InstancePaths } from "../daemon/instance-paths.js"
 import { readStatus } from "../daemon/status-file.js"
 import type { ClientFrame } from "../protocol/client-messages.js"
 import { ChatError, isErrorCode } from "../protocol/errors.js"
+import type { GuardFacts } from "../protocol/guard-facts.js"
 import { defaultLimits } from "../protocol/limits.js"
 import type { Draft } from "../protocol/statements.js"
 import { watchDirectory } from "./directory-watch.js"
@@ -21,14 +22,21 @@ type Members = Readonly<Record<string, unknown>>
 export class DaemonMail {
   readonly #paths: InstancePaths
   readonly #clock: Clock
-  readonly #id = `${commandIdPrefix}${randomBytes(9).toString("base64url")}`
+  readonly #id: string
   readonly #tails: readonly LineTail[]
 
   /**
    * Puts `frame` into the outbox.
+   * @param id - of its own, when it was said before: then it stays one message
    * @throws {ChatError} INVALID_MSG when it is too large; FILE_FAILED
    */
-  constructor(paths: InstancePaths, frame: ClientFrame | Draft, clock: Clock) {
+  constructor(
+    paths: InstancePaths,
+    frame: ClientFrame | Draft,
+    clock: Clock,
+    id = `${commandIdPrefix}${randomBytes(9).toString("base64url")}`,
+  ) {
+    this.#id = id
     this.#paths = paths
     this.#clock = clock
     this.#tails = [paths.acks, paths.rejected].map((path) => new LineTail(path))
@@ -67,9 +75,9 @@ export class DaemonMail {
 export async function askDaemon(
   paths: InstancePaths,
   frame: ClientFrame | Draft,
-  { clock, timeoutMs }: { clock: Clock; timeoutMs: number },
+  { clock, timeoutMs, id }: { clock: Clock; timeoutMs: number; id?: string },
 ): Promise<Members> {
-  const mail = new DaemonMail(paths, frame, clock)
+  const mail = new DaemonMail(paths, frame, clock, id)
   try {
     const answer = await mail.until(timeoutMs, () => mail.read().find(isAccepted))
     if (answer === undefined) throw mail.queued(timeoutMs)
@@ -118,9 +126,11 @@ function appendLine(path: string, line: string): void {
 }
 
 function refusal(code: string, line: Members): ChatError {
-  const { reason, mend, candidates } = line
+  const { reason, mend, candidates, retry_after_ms: retryAfterMs, guard } = line
   return new ChatError(isErrorCode(code) ? code : "UNSUPPORTED", typeof reason === "string" ? reason : code, {
     ...(typeof mend === "string" ? { hint: mend } : {}),
+    ...(typeof retryAfterMs === "number" ? { retryAfterMs } : {}),
+    ...(typeof guard === "object" && guard !== null ? { guard: guard as GuardFacts } : {}),
     ...(Array.isArray(candidates) ? { candidates: candidates.map(String) } : {}),
   })
 }

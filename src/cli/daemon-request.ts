@@ -18,6 +18,8 @@ export interface DaemonChoice {
   readonly role?: string | undefined
   /** A file. */
   readonly card?: string | undefined
+  /** A file. */
+  readonly guards?: string | undefined
   readonly nick?: Nick | undefined
   readonly ephemeral: boolean
   readonly echo: boolean
@@ -47,6 +49,10 @@ export async function daemonRequest(
     choice.card === undefined
       ? undefined
       : await (await import("./card-file.js")).readCard(resolve(system.cwd, choice.card))
+  const guards =
+    choice.guards === undefined
+      ? undefined
+      : await (await import("./breaker-file.js")).readBreakerFile(resolve(system.cwd, choice.guards))
   return {
     name,
     server,
@@ -54,6 +60,6 @@ export async function daemonRequest(
     ephemeral,
     echo,
     compat,
-    ...present({ identity, channels, role, card }),
+    ...present({ identity, channels, role, card, guards }),
   }
 }

@@ -1,4 +1,5 @@
 import type { ChatError } from "../protocol/errors.js"
+import type { GuardFacts } from "../protocol/guard-facts.js"
 import type { Io } from "./context.js"
 import { present } from "./present.js"
 
@@ -13,6 +14,7 @@ export interface FailureDocument {
     readonly retry_after_ms?: number
     readonly candidates?: readonly string[]
     readonly hint?: string
+    readonly guard?: GuardFacts
   }
 }
 
@@ -22,25 +24,36 @@ export interface FailureDocument {
  * @returns the exit status
  */
 export function reportFailure(io: Io, error: ChatError, json: boolean): number {
-  const { candidates, hint, retryAfterMs } = error
+  const { candidates, hint, retryAfterMs, guard } = error
   if (json) io.json(failureDocument(error))
   io.talk(error.message)
+  if (guard !== undefined) {
+    io.talk(`stopped by the guard ${guard.layer}: ${guard.scope}; ${liftedBy[guard.lifted_by]}`)
+    if (guard.evidence.length > 0) io.talk(`what led to it: ${guard.evidence.join(" ")}`)
+  }
   if (candidates !== undefined && candidates.length > 0) io.talk(`did you mean ${candidates.join(" or ")}?`)
   if (retryAfterMs !== undefined) io.talk(`try again in ${(retryAfterMs / 1000).toFixed(1)} s`)
   if (hint !== undefined) io.talk(hint)
   return error.exit
 }
 
+/** Who may lift a guard. */
+export const liftedBy: Readonly<Record<GuardFacts["lifted_by"], string>> = {
+  time: "it passes by itself",
+  operator: "an operator has to lift it",
+  progress: "finished work lifts it, or an operator",
+}
+
 /** The document of an error. */
 export function failureDocument(error: ChatError): FailureDocument {
-  const { code, message, exit, retryAfterMs, candidates, hint } = error
+  const { code, message, exit, retryAfterMs, candidates, hint, guard } = error
   return {
     ok: false,
     error: {
       code,
       message,
       exit,
-      ...present({ retry_after_ms: retryAfterMs, candidates, hint }),
+      ...present({ retry_after_ms: retryAfterMs, candidates, hint, guard }),
     },
   }
 }

@@ -1,12 +1,12 @@
 /** Options that say more of a message than its text. */
 import { JsonError, parseStrictJson } from "../base/strict-json.js"
-import type { ClientFrame } from "../protocol/client-messages.js"
+import { type ClientFrame, messageKinds } from "../protocol/client-messages.js"
 import { ChatError } from "../protocol/errors.js"
 import type { Address, AgentRef } from "../protocol/names.js"
 import { type Parse, repeated, value } from "./command.js"
 import type { Context } from "./context.js"
 import { present } from "./present.js"
-import { agentRef, someText } from "./values.js"
+import { agentRef, closeChoice, someText } from "./values.js"
 
 type Part = NonNullable<ClientFrame<"MSG">["parts"]>[number]
 
@@ -31,6 +31,12 @@ const namedPart: Parse<Part> = (text, label) => {
 /** Options of every command that sends a message. */
 export const messageOptions = {
   "reply-to": value("MSG_ID", "the message this answers", someText),
+  kind: value(
+    "KIND",
+    `why you write it: ${messageKinds.join(", ")}; ack, auto and status wake nobody`,
+    closeChoice(messageKinds),
+    messageKinds,
+  ),
   mention: repeated("@AGENT", "call its attention; may stand several times", agentRef),
   data: repeated("JSON", "data beside the text; may stand several times", dataPart),
   part: repeated("KIND=JSON", "an object of a kind of your own, such as com.example.diff", namedPart),
@@ -39,6 +45,7 @@ export const messageOptions = {
 /** Values of {@link messageOptions}. */
 interface MessageChoice {
   readonly "reply-to": string | undefined
+  readonly kind: (typeof messageKinds)[number] | undefined
   readonly mention: readonly AgentRef[] | undefined
   readonly data: readonly Part[] | undefined
   readonly part: readonly Part[] | undefined
@@ -49,7 +56,7 @@ export async function messageFrame(
   { io }: Context,
   to: Address,
   text: string,
-  { "reply-to": in_reply_to, mention, data = [], part = [] }: MessageChoice,
+  { "reply-to": in_reply_to, kind, mention, data = [], part = [] }: MessageChoice,
 ): Promise<ClientFrame<"MSG"> & { readonly to: Address }> {
   const content = text === "-" ? await (await import("./input-text.js")).readText(io.input) : text
   const parts = [...data, ...part]
@@ -57,7 +64,7 @@ export async function messageFrame(
     type: "MSG",
     to,
     content,
-    ...present({ in_reply_to, mentions: mention && [...mention] }),
+    ...present({ in_reply_to, kind, mentions: mention && [...mention] }),
     ...(parts.length === 0 ? {} : { parts }),
   }
 }

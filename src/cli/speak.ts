@@ -76,6 +76,17 @@ export async function speakAsDaemon(
   { name, timeout }: { readonly name: InstanceName | undefined; readonly timeout: number | undefined },
   frame: RequestFrame,
 ): Promise<Spoken["answer"]> {
+  const paths = requireDaemon(context, name)
+  requireConnected(paths)
+  const { askDaemon } = await import("./daemon-mail.js")
+  return askDaemon(paths, frame, { clock: context.clock, timeoutMs: timeout ?? answerMs })
+}
+
+/**
+ * A daemon of this directory that runs.
+ * @throws {ChatError} USAGE when none does; NOT_FOUND when `--name` does not
+ */
+export function requireDaemon(context: Context, name: InstanceName | undefined): InstancePaths {
   const options = { identity: undefined, nick: undefined, compat: false, name }
   const paths = chooseDaemon(context, { url: undefined, options })
   if (paths === undefined) {
@@ -83,9 +94,7 @@ export async function speakAsDaemon(
       hint: "start one: agentchat daemon --background, or with a relay of its own: agentchat up",
     })
   }
-  requireConnected(paths)
-  const { askDaemon } = await import("./daemon-mail.js")
-  return askDaemon(paths, frame, { clock: context.clock, timeoutMs: timeout ?? answerMs })
+  return paths
 }
 
 /** Enters the channel in question first, when that is what is missing: a new session is in none. */
@@ -106,7 +115,8 @@ export async function requestAsMember(
 }
 
 function channelOf(frame: RequestFrame): string | undefined {
-  if (frame.type === "MSG") return frame.to.startsWith("#") ? frame.to : undefined
+  if (frame.type === "MSG" || frame.type === "FORECAST")
+    return frame.to.startsWith("#") ? frame.to : undefined
   return "channel" in frame && frame.channel !== "*" ? frame.channel : undefined
 }
 

@@ -2,11 +2,11 @@ import { formatForTerminal } from "../base/visible-text.js"
 import { daemonStatus } from "../daemon/daemon-control.js"
 import type { SaidPresence } from "../daemon/daemon-memory.js"
 import { rootPaths } from "../daemon/instance-paths.js"
-import type { DaemonStatus, Problem } from "../daemon/status-file.js"
+import type { DaemonStatus, GuardStop, Problem } from "../daemon/status-file.js"
 import { ChatError } from "../protocol/errors.js"
 import type { InstanceName } from "../protocol/names.js"
 import type { Context } from "./context.js"
-import { failureDocument, reportFailure } from "./failure.js"
+import { failureDocument, liftedBy, reportFailure } from "./failure.js"
 import { defaultInstance } from "./instance-choice.js"
 import { formatTime } from "./message-text.js"
 import { shownPath } from "./shown-path.js"
@@ -44,8 +44,8 @@ function describe({ config }: Context, name: InstanceName, status: DaemonStatus 
   if (status === undefined) return [`daemon    ${name}, starting`]
   const { nick, agent_id, server, state, since, reason, pid, channels, inbox, outbox, problems } = status
   // Not told by a daemon that an earlier version of this program has started.
-  const told: Partial<Pick<DaemonStatus, "patterns" | "presence" | "tasks">> = status
-  const { patterns = [], presence = null, tasks = [] } = told
+  const told: Partial<Pick<DaemonStatus, "patterns" | "presence" | "tasks" | "guards">> = status
+  const { patterns = [], presence = null, tasks = [], guards = [] } = told
   const places = [...channels, ...patterns]
   const paths = rootPaths(config.home).instance(name)
   const why = reason === null ? "" : `: ${reason.message}`
@@ -59,12 +59,19 @@ function describe({ config }: Context, name: InstanceName, status: DaemonStatus 
     `inbox     ${shownPath(config, paths.inbox)}, newest line ${inbox.seq}`,
     `outbox    ${shownPath(config, paths.outbox)}, ${outbox.pending} waiting`,
     ...problems.map(describeProblem),
+    ...guards.map(describeStop),
   ]
 }
 
 function describePresence({ status, activity, role }: SaidPresence): string {
   const doing = activity === undefined ? status : `${status}: ${activity}`
   return role === undefined ? doing : `${doing} (${role})`
+}
+
+/** Something that a guard has stopped, in a line. */
+export function describeStop({ layer, scope, reason, lifted_by, until }: GuardStop): string {
+  const end = until === undefined ? liftedBy[lifted_by] : `until ${formatTime(until)}`
+  return `guard     ${layer}: ${scope} is stopped: ${reason}; ${end}`
 }
 
 function describeProblem({ where, code, message, hint }: Problem): string {

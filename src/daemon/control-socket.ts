@@ -9,6 +9,7 @@ import type { DaemonStart } from "./daemon-start.js"
 export type ControlRequest =
   | { readonly op: "start"; readonly start: DaemonStart }
   | { readonly op: "stop"; readonly name: string }
+  | { readonly op: "reset-guard"; readonly name: string }
 
 /** Its answer: nothing to tell, or why not. */
 export type ControlReply =

@@ -75,6 +75,15 @@ export async function stopDaemon(root: RootPaths, name: InstanceName, clock: Clo
   await askControl(holder.socket, { op: "stop", name }, answerMs)
 }
 
+/** Lets a daemon's own breaker begin anew. @throws {ChatError} NOT_FOUND when it does not run */
+export async function resetDaemonGuard(root: RootPaths, name: InstanceName, clock: Clock): Promise<void> {
+  const holder = readHolder(root.instance(name).pid, clock.now())
+  if (holder === undefined) {
+    throw new ChatError("NOT_FOUND", `daemon ${name} does not run`, { hint: "see: agentchat daemon --list" })
+  }
+  await askControl(holder.socket, { op: "reset-guard", name }, answerMs)
+}
+
 /** Stops every daemon of the directory. @returns the names that were stopped */
 export async function stopAllDaemons(root: RootPaths, clock: Clock): Promise<string[]> {
   const running = listDaemons(root, clock.now()).filter((entry) => entry.running)

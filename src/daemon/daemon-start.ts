@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs"
+import type { BreakerLimits } from "../guards/breaker.js"
 import type { AgentCard } from "../protocol/client-messages.js"
 import { ChatError } from "../protocol/errors.js"
 import { defaultChannels } from "../protocol/limits.js"
@@ -21,6 +22,8 @@ export interface DaemonStart {
   readonly card?: AgentCard
   readonly compat: boolean
   readonly echo: boolean
+  /** Stricter numbers of its own breaker. */
+  readonly guards?: Partial<BreakerLimits>
 }
 
 /**
@@ -43,6 +46,7 @@ export async function prepareStart(root: RootPaths, start: DaemonStart): Promise
     ...(identity === undefined ? {} : { identity }),
     ...(channels === undefined ? {} : { channels }),
     ...(start.role === undefined ? {} : { role: start.role }),
+    ...(start.guards === undefined ? {} : { guards: start.guards }),
     ...(start.card === undefined ? {} : { card: start.card }),
   }
 }

@@ -44,9 +44,11 @@ export async function openHostProcess(surroundings: HostSurroundings): Promise<H
     end = resolve
   })
   const host = new Host({ root, clock, random, process: self, socket, onEmpty: end })
-  const server = await serveControl(socket, (request: ControlRequest) =>
-    request.op === "start" ? host.start(request.start) : host.stop(request.name),
-  )
+  const server = await serveControl(socket, async (request: ControlRequest) => {
+    if (request.op === "start") await host.start(request.start)
+    else if (request.op === "stop") await host.stop(request.name)
+    else host.resetGuard(request.name)
+  })
   const close = async () => {
     if (shared) releasePidFile(root.host, self)
     await Promise.race([new Promise((resolve) => server.close(resolve)), delay(clock, lastAnswerMs)])

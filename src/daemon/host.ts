@@ -92,6 +92,13 @@ export class Host {
     await this.#remove(name as InstanceName, undefined)
   }
 
+  /** Lets a daemon's own breaker begin anew. @throws {ChatError} NOT_FOUND */
+  resetGuard(name: string): void {
+    const daemon = this.#daemons.get(name as InstanceName)
+    if (daemon === undefined) throw new ChatError("NOT_FOUND", `no daemon ${name} runs here`)
+    daemon.resetBreaker()
+  }
+
   /** Stops all of them. */
   async stopAll(): Promise<void> {
     await Promise.all([...this.#daemons.keys()].map((name) => this.#remove(name, undefined)))

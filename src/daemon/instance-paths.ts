@@ -32,6 +32,7 @@ export interface InstancePaths {
   readonly acks: string
   readonly rejected: string
   readonly rejectedDir: string
+  readonly released: string
   readonly status: string
   readonly log: string
   readonly pid: string
@@ -76,6 +77,7 @@ function instancePaths(dir: string, name: InstanceName, atRoot: (file: string) =
     acks: at("acks.jsonl"),
     rejected: at("rejected.jsonl"),
     rejectedDir: at("rejected.d"),
+    released: at("released.jsonl"),
     status: at("status.json"),
     log: at("daemon.log"),
     pid: at("daemon.pid"),

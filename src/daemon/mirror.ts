@@ -111,7 +111,7 @@ function taskLine(message: ServerMessage<"TASK">): MirroredLine["line"] {
 }
 
 function isOwnAnswer(message: ServerMessage): boolean {
-  return "re" in message && message.re !== undefined && !isForCommand(message)
+  return "re" in message && !isForCommand(message)
 }
 
 function isForCommand({ re }: { readonly re?: string }): boolean {

@@ -1,3 +1,4 @@
+import { guardLayers, numbersOf } from "../../src/cli/guard-layers.js"
 import { dealRules } from "../../src/proposals/deal-rules.js"
 import { clientMessages } from "../../src/protocol/client-messages.js"
 import { errorSpecs } from "../../src/protocol/errors.js"
@@ -52,6 +53,18 @@ export const docTables: Record<string, () => string> = {
     table(
       ["limit", "default"],
       Object.entries(defaultLimits).map(([name, value]) => [code(name), String(value)]),
+    ),
+  guards: () =>
+    table(
+      ["guard", "what it counts", "lifted by", "what to do"],
+      Object.entries(guardLayers).map(([name, { counts, lift, act }]) => [code(name), counts, lift, act]),
+    ),
+  "guard-limits": () =>
+    table(
+      ["guard", "numbers"],
+      Object.entries(guardLayers)
+        .filter(([, { numbers }]) => numbers.length > 0)
+        .map(([name, layer]) => [code(name), numbersOf(layer)]),
     ),
   "close-codes": () =>
     table(

@@ -22,6 +22,7 @@ export const daemon = defineCommand({
       someText,
       "file",
     ),
+    guards: value("FILE", "stricter numbers of its own breaker, as YAML", someText, "file"),
     echo: flag('own messages stand in the inbox too, marked "self": true'),
     server: value("URL", "relay to use; the same as URL", someText),
     compat: flag("also accept a relay of the first AgentChat"),

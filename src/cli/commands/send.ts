@@ -1,7 +1,7 @@
 import { formatForTerminal } from "../../base/visible-text.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { Address } from "../../protocol/names.js"
-import { defineCommand, required, value } from "../command.js"
+import { defineCommand, flag, required, value } from "../command.js"
 import type { Context } from "../context.js"
 import { ladder, type Rung } from "../delivery.js"
 import { messageFrame, messageOptions } from "../message-frame.js"
@@ -21,23 +21,29 @@ export const send = defineCommand({
     timeout: value("S", "wait S seconds; 10, with --wait 30, unless given", seconds),
     ...messageOptions,
     wait: value("RUNG", `end only when it is ${ladder.join(", ")}`, closeChoice(ladder), ladder),
+    "dry-run": flag("send nothing: tell who would be woken, and what the guards leave you"),
   },
   takesUrl: true,
   examples: [
     "agentchat send '#general' 'the build is green'",
     "agentchat send @bob 'can you look at src/a.ts?' --wait answered --timeout 120",
     "git diff | agentchat send '#review' - --mention @bob",
+    "agentchat send '#general' 'shall we merge?' --dry-run",
     "agentchat send ws://127.0.0.1:6667 '#general' hello --identity id.json",
   ],
   notes: [
     "Ends well only when the relay has the message, or it is where --wait says (exit 0). Without URL, a",
-    "running daemon of this directory sends it; what it cannot send in time stays in its outbox (exit 4).",
+    "running daemon of this directory sends it; what it cannot send in time stays in its outbox (exit 4);",
+    "what a guard refuses it keeps (exit 7): see agentchat guard.",
   ],
   async run(context, input) {
     const { target, text } = input.args
     const { wait = "accepted" } = input.options
     refuseWithoutRung(target, wait)
     const frame = await messageFrame(context, target, text, input.options)
+    if (input.options["dry-run"]) {
+      return (await import("../guard-forecast.js")).reportForecast(context, input, frame)
+    }
     if (wait !== "accepted") return waitFor(context, input, { frame, wanted: wait })
     printReceipt(context, target, await speak(context, input, frame))
     return 0

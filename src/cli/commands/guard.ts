@@ -1,0 +1,89 @@
+import { ChatError } from "../../protocol/errors.js"
+import { defineCommand, flag, flagOr, optional, value } from "../command.js"
+import { speakOptions } from "../speak.js"
+import { choice, closeChoice, someText } from "../values.js"
+
+const verbs = ["status", "explain", "release", "reset"] as const
+type Verb = (typeof verbs)[number]
+const people = ["operator", "person"] as const
+
+export const guard = defineCommand({
+  args: {
+    verb: optional(`${verbs.join(", ")}; status unless given`, closeChoice(verbs), verbs),
+    what: optional("release: the line's id; reset: what a guard has stopped, as it names it", someText),
+  },
+  options: {
+    status: flag("what is used and left of each guard, what they stopped, which lines they kept"),
+    explain: flag("what each guard counts, its numbers, who lifts it, what to do"),
+    release: value("ID", "send a kept line again", someText),
+    all: flag("with release: every kept line"),
+    drop: flag("with release: send it not, and keep it no longer"),
+    reset: flagOr(
+      "SCOPE",
+      "lift a guard: of the relay as its operator, else this daemon's own",
+      "",
+      someText,
+    ),
+    by: value(
+      "WHO",
+      "operator: of the relay; person: at this terminal, for the daemon's own",
+      choice(people),
+      people,
+    ),
+    ...speakOptions,
+  },
+  takesUrl: true,
+  examples: [
+    "agentchat guard",
+    "agentchat guard release ID",
+    "agentchat guard release --all --drop",
+    "agentchat guard reset '#general' --by operator --identity operator.json",
+    "agentchat guard --reset",
+  ],
+  notes: [
+    "A line that a guard refused is kept in rejected.jsonl: release sends it again under the same id, or drops it.",
+    "The daemon's own breaker asks on the terminal: a hurdle for an agent with a shell, not a proof.",
+  ],
+  async run(context, input) {
+    const { options, args } = input
+    const verb = chooseVerb(args.verb, options)
+    if (verb !== "release" && (options.all || options.drop)) {
+      throw new ChatError("USAGE", `--${options.all ? "all" : "drop"}: only with release`)
+    }
+    switch (verb) {
+      case "status":
+        return (await import("../guard-report.js")).reportGuards(context, input)
+      case "explain":
+        return (await import("../guard-report.js")).explainGuards(context)
+      case "release": {
+        const id = args.what ?? options.release
+        if ((id === undefined) !== options.all) throw new ChatError("USAGE", "release: wants an ID or --all")
+        const { releaseLines } = await import("../guard-release.js")
+        const { name, drop: isDrop, timeout: timeoutMs } = options
+        return releaseLines(context, { name, id, isDrop, timeoutMs })
+      }
+      case "reset": {
+        const scope = args.what ?? (options.reset === "" ? undefined : options.reset)
+        const { resetOwnBreaker, resetRelayGuards } = await import("../guard-reset.js")
+        const { by = scope === undefined ? "person" : "operator" } = options
+        if (by === "operator") return resetRelayGuards(context, input, scope)
+        if (scope !== undefined)
+          throw new ChatError("USAGE", `--by: ${by}: the daemon's own breaker has no SCOPE`)
+        return resetOwnBreaker(context, options.name)
+      }
+    }
+  },
+})
+
+function chooseVerb(
+  verb: Verb | undefined,
+  flags: Readonly<Record<"status" | "explain", boolean>> &
+    Readonly<Record<"release" | "reset", string | undefined>>,
+): Verb {
+  const chosen = verbs.filter((name) => flags[name] !== false && flags[name] !== undefined)
+  const [first = verb, second = verb] = chosen
+  if (second !== undefined && first !== second) {
+    throw new ChatError("USAGE", `--${String(first)}: not together with ${second}`)
+  }
+  return first ?? "status"
+}

@@ -1,0 +1,72 @@
+/** `guard reset`. */
+import { randomInt } from "node:crypto"
+import { closeSync, openSync, readSync, writeSync } from "node:fs"
+import { resetDaemonGuard } from "../daemon/daemon-control.js"
+import { rootPaths } from "../daemon/instance-paths.js"
+import { ChatError } from "../protocol/errors.js"
+import type { InstanceName } from "../protocol/names.js"
+import type { Context } from "./context.js"
+import { defaultInstance } from "./instance-choice.js"
+import { present } from "./present.js"
+import { requireDaemon, type SpeakChoice, speak } from "./speak.js"
+
+const answerBytes = 256
+
+/** Lifts what a relay's guards have stopped. @throws {ChatError} OPERATOR_REQUIRED */
+export async function resetRelayGuards(
+  context: Context,
+  choice: SpeakChoice,
+  scope: string | undefined,
+): Promise<number> {
+  const { io, config } = context
+  await speak(context, choice, { type: "RESET_GUARD", ...present({ scope }) })
+  if (config.json) io.json({ ok: true, lifted: scope ?? null })
+  else io.out(`lifted ${scope ?? "everything"}`)
+  return 0
+}
+
+/**
+ * Lets the daemon's own breaker begin anew, when a person at the terminal says so. An agent that has a terminal of
+ * its own can say it too: this is a hurdle, and no proof.
+ * @throws {ChatError} OPERATOR_REQUIRED without a terminal, or without the word; NOT_FOUND
+ */
+export async function resetOwnBreaker(
+  context: Context,
+  name: InstanceName = defaultInstance,
+): Promise<number> {
+  const { io, config, clock } = context
+  requireDaemon(context, name)
+  askPerson(name)
+  await resetDaemonGuard(rootPaths(config.home), name, clock)
+  if (config.json) io.json({ ok: true, reset: name })
+  else io.out(`daemon ${name} goes on`)
+  return 0
+}
+
+function askPerson(name: InstanceName): void {
+  const word = String(randomInt(1_000, 10_000))
+  let tty: number
+  try {
+    tty = openSync("/dev/tty", "r+")
+  } catch (error) {
+    throw new ChatError(
+      "OPERATOR_REQUIRED",
+      "--reset: a person at a terminal has to say so, and there is none",
+      {
+        hint: "your user runs it in a terminal: agentchat guard --reset",
+        cause: error,
+      },
+    )
+  }
+  try {
+    writeSync(
+      tty,
+      `Daemon ${name} stopped its agent, which did nothing but answer.\nTo let it go on, type ${word}: `,
+    )
+    const bytes = Buffer.alloc(answerBytes)
+    if (bytes.toString("utf8", 0, readSync(tty, bytes)).trim() === word) return
+  } finally {
+    closeSync(tty)
+  }
+  throw new ChatError("OPERATOR_REQUIRED", "--reset: that was another word; nothing was changed")
+}
