@@ -56,7 +56,7 @@ export const defaultLimits = {
   strangerFramesPerSecond: 1_000,
   strangerFrameBurst: 20_000,
   /** Bytes of messages that have not wholly arrived, of all connections together. */
-  intakeTotalBytes: 256 * 1024 * 1024,
+  intakeTotalBytes: 128 * 1024 * 1024,
   /** Bytes queued for all sessions that do not read. */
   queueTotalBytes: 512 * 1024 * 1024,
   /** Persistent identities remembered after they left. */

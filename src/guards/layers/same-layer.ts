@@ -55,7 +55,7 @@ export class SameLayer implements Layer {
   }
 
   note(said: Traced): undefined {
-    if (said.kind === "ack") return
+    if (said.kind === "ack" || this.#limits.sameWindowMs === 0) return
     const scope = scopeOf(said)
     const history = this.#histories.get(scope)
     const texts = [...(history?.texts ?? []), { id: said.id, ts: said.ts, ...sketchOf(said.text) }]
@@ -111,10 +111,11 @@ export class SameLayer implements Layer {
     const texts = this.#histories.get(scopeOf(said))?.texts ?? []
     if (texts.length === 0) return []
     const sketch = sketchOf(said.text)
-    const least = said.kind === "status" ? 1 : this.#limits.sameSimilarity
-    const copies = texts.filter(
-      (text) => said.ts - text.ts < this.#limits.sameWindowMs && similarity(text, sketch) >= least,
-    )
+    const isCopy = (text: Taken) =>
+      said.kind === "status"
+        ? text.hash === sketch.hash
+        : similarity(text, sketch) >= this.#limits.sameSimilarity
+    const copies = texts.filter((text) => said.ts - text.ts < this.#limits.sameWindowMs && isCopy(text))
     const allowed = sketch.words < this.#limits.sameShortWords ? this.#limits.sameShortCopies : 1
     return copies.length >= allowed ? copies : []
   }
