@@ -11,8 +11,8 @@ export const defaultGuardLimits = {
   hops: 16,
   /** Times the same author may stand in one thread. */
   hopsOwn: 8,
-  /** A thread loses one message of its count in this time: slow ones are for the layers that count days. */
-  hopsFadeMs: 120_000,
+  /** A thread loses one message of its count in this time of silence beyond `hopsFollowMs`; slow loops are counted elsewhere. */
+  hopsFadeMs: 60_000,
   /** A message to who last wrote to oneself directly, within this time, continues that thread. */
   hopsFollowMs: 60_000,
   /** Turns two agents may take with each other in `pairWindowMs`; a turn is a message that answers the other's last. */

@@ -153,7 +153,8 @@ export class Lineage {
     if (parent === undefined) return { chain: 0, via: [] }
     // Work was done since, or an operator spoke: the thread goes on, its count begins anew.
     if (this.#isFresh(parent, said)) return { chain: 1, via: [parent.from] }
-    const chain = Math.max(0, parent.chain - Math.max(0, said.ts - parent.ts) / this.#fadeMs) + 1
+    const chain =
+      Math.max(0, parent.chain - Math.max(0, said.ts - parent.ts - this.#followMs) / this.#fadeMs) + 1
     const authors = [...parent.via, parent.from]
     return { chain, via: authors.slice(-Math.min(Math.floor(chain + rounding), viaLength)) }
   }

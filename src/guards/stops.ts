@@ -50,6 +50,11 @@ export class Stops {
     this.#stops.set(scope, { untilMs: ts + pauseMs, pauseMs })
   }
 
+  /** Lets `scope` go, and nothing else. */
+  lift(scope: string): void {
+    this.#stops.delete(scope)
+  }
+
   /** Lets go what falls under `scope`. */
   reset(scope: string | undefined): void {
     for (const [key] of this.#stops.entries()) if (isUnder(key, scope)) this.#stops.delete(key)

@@ -25,10 +25,12 @@ export class HopsLayer extends StoppingLayer<number> {
     targets.delete(from)
     const own = via.filter((author) => author === from).length
     const isDeep = hops >= this.limits.hops || own >= this.limits.hopsOwn
+    // Who answers itself goes on with whom it writes to.
+    const goesOn = (target: string) => target === parent?.from || parent?.from === from
     return [...targets].map((target) => ({
       scope: pairOf(from, target),
-      used: target !== parent?.from ? 0 : isDeep ? this.limits.hops : Math.min(hops, this.limits.hops) - 1,
-      cost: target === parent?.from ? 1 : 0,
+      used: !goesOn(target) ? 0 : isDeep ? this.limits.hops : Math.min(hops, this.limits.hops) - 1,
+      cost: goesOn(target) ? 1 : 0,
       limit: this.limits.hops,
       reason: `${hops} messages answered one another and no work was done: finish something, or let it rest`,
       evidence: said.trail,

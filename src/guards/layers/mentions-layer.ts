@@ -43,6 +43,7 @@ export class MentionsLayer extends StoppingLayer<Mentions> {
         limit: this.limits.mentionsOfOne,
         reason: `${target} was called ${this.limits.mentionsOfOne} times and has not answered: go on without, or ask somebody else`,
         evidence: this.kept.get(scope)?.ids ?? [],
+        isLifted: this.#spokeAt(target, said.room) > (this.kept.get(scope)?.times.at(-1) ?? Number.MAX_VALUE),
       }
     })
   }
@@ -55,12 +56,6 @@ export class MentionsLayer extends StoppingLayer<Mentions> {
     }
     if (!said.room.startsWith("#")) return
     this.#spoke.set(`${said.from} in ${said.room}`, said.ts)
-    // It has answered: whoever called it may call again.
-    for (const caller of said.turnsWith) {
-      const scope = scopeOf(caller, said.from, said.room)
-      this.kept.delete(scope)
-      this.stops.reset(scope)
-    }
   }
 
   protected usedBy(agent: string, ts: number): Omit<Usage, "layer" | "isTripped">[] {
@@ -85,10 +80,14 @@ export class MentionsLayer extends StoppingLayer<Mentions> {
     return [...new Set(said.to)].filter((target) => target !== said.from)
   }
 
+  #spokeAt(agent: string, room: string): number {
+    return this.#spoke.get(`${agent} in ${room}`) ?? Number.NEGATIVE_INFINITY
+  }
+
   /** Mentions that the target has not answered by anything it said there. */
   #recent(scope: string, { ts, room }: Traced): number[] {
     const target = scope.split(" ")[2] ?? ""
-    const answeredAt = this.#spoke.get(`${target} in ${room}`) ?? Number.NEGATIVE_INFINITY
+    const answeredAt = this.#spokeAt(target, room)
     return (this.kept.get(scope)?.times ?? []).filter(
       (time) => time > answeredAt && ts - time < this.limits.mentionWindowMs,
     )

@@ -18,6 +18,8 @@ export interface Count {
   readonly reason: string
   /** The messages counted, newest last. */
   readonly evidence: readonly string[]
+  /** What the scope was stopped for is over. */
+  readonly isLifted?: boolean
 }
 
 /** Messages that are named as having led to a stop. */
@@ -51,10 +53,9 @@ export abstract class StoppingLayer<V> implements Layer {
 
   check(said: Traced): Trip | undefined {
     for (const count of this.count(said)) {
-      const leftMs = this.stops.leftMs(count.scope, said.ts)
-      const isOver = count.cost > 0 && count.used + count.cost > count.limit + rounding
+      const leftMs = count.isLifted === true ? 0 : this.stops.leftMs(count.scope, said.ts)
       // After a pause one passes, whatever has been counted.
-      if (leftMs === 0 && (!isOver || this.stops.isRemembered(count.scope, said.ts))) continue
+      if (leftMs === 0 && (!isOver(count) || this.stops.isRemembered(count.scope, said.ts))) continue
       return {
         layer: this.name,
         scope: count.scope,
@@ -69,7 +70,8 @@ export abstract class StoppingLayer<V> implements Layer {
 
   note(said: Traced): Warning | undefined {
     let warning: Warning | undefined
-    for (const { scope, used, cost, limit } of this.count(said)) {
+    for (const { scope, used, cost, limit, isLifted } of this.count(said)) {
+      if (isLifted === true) this.stops.lift(scope)
       if (this.stops.isRemembered(scope, said.ts)) this.stops.stop(scope, said.ts)
       const warnAt = limit * this.warnShare
       if (used < warnAt && used + cost >= warnAt)
@@ -81,6 +83,8 @@ export abstract class StoppingLayer<V> implements Layer {
 
   refuse(said: Traced, trip: Trip): void {
     this.stops.stop(trip.scope, said.ts)
+    // Whatever else it is too much for is stopped at the same time, so that the pauses end together.
+    for (const count of this.count(said)) if (isOver(count)) this.stops.stop(count.scope, said.ts)
   }
 
   reset(scope: string | undefined): void {
@@ -124,3 +128,7 @@ export abstract class StoppingLayer<V> implements Layer {
 
 /** Fractions lost while a count drains. */
 const rounding = 1e-6
+
+function isOver({ used, cost, limit }: Count): boolean {
+  return cost > 0 && used + cost > limit + rounding
+}

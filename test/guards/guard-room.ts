@@ -1,0 +1,43 @@
+import { Guard } from "../../src/guards/guard.js"
+import { defaultGuardLimits, type GuardLimits } from "../../src/guards/guard-limits.js"
+import type { LayerName, Said, Trip, Warning } from "../../src/guards/said.js"
+
+/** What a test says of a message; the rest is filled in. */
+export type Draft = Partial<Said> & { readonly from: string; readonly at: number }
+
+/** A guard and a relay that asks it, with no clock but the times of the messages. */
+export class GuardRoom {
+  readonly limits: GuardLimits
+  readonly #only: readonly LayerName[] | undefined
+  warnings: Warning[] = []
+  guard: Guard
+  #count = 0
+
+  constructor(only?: readonly LayerName[], limits: Partial<GuardLimits> = {}) {
+    this.limits = { ...defaultGuardLimits, ...limits }
+    this.#only = only
+    this.guard = new Guard(this.limits, only)
+  }
+
+  /** Says something in `#room`, or where the draft says; gives why it was refused. */
+  say({ at, ...draft }: Draft): Trip | undefined {
+    const said = this.said({ at, ...draft })
+    const traced = this.guard.trace(said)
+    const trip = this.guard.check(traced)
+    if (trip === undefined) this.warnings.push(...this.guard.note(traced))
+    else this.guard.refuse(traced, trip)
+    return trip
+  }
+
+  said({ at, ...draft }: Draft): Said {
+    const n = ++this.#count
+    const text = draft.text ?? `number ${n} says something that nobody has ever said, ${n * 7919} times`
+    const [other] = draft.to ?? []
+    const room = draft.room ?? (other === undefined ? "#room" : [draft.from, other].sort().join(" "))
+    return { id: `m${n}`, to: [], recipients: 1, bytes: 100 + text.length, ...draft, ts: at, room, text }
+  }
+
+  restart(): void {
+    this.guard = Guard.load(this.limits, JSON.parse(JSON.stringify(this.guard.save())), this.#only)
+  }
+}
