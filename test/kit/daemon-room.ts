@@ -63,6 +63,11 @@ export class DaemonRoom {
     this.#daemon?.sweep()
   }
 
+  /** What a person at the terminal does. */
+  resetBreaker(): void {
+    this.#daemon?.resetBreaker()
+  }
+
   /** Appends a line to the outbox. */
   write(line: Line): void {
     appendFileSync(this.paths.outbox, `${JSON.stringify(line)}\n`)
