@@ -32,10 +32,11 @@ export interface DaemonChoice {
  * what is wrong with the card
  */
 export async function daemonRequest(
-  { config, system }: Context,
+  context: Context,
   choice: DaemonChoice,
   url: string | undefined,
 ): Promise<DaemonStart> {
+  const { config, system } = context
   const { name = defaultInstance, role, channels, ephemeral, echo, compat } = choice
   if (ephemeral && choice.identity !== undefined) {
     throw new ChatError("USAGE", "--ephemeral: has no identity; leave out --identity")
@@ -49,10 +50,7 @@ export async function daemonRequest(
     choice.card === undefined
       ? undefined
       : await (await import("./card-file.js")).readCard(resolve(system.cwd, choice.card))
-  const guards =
-    choice.guards === undefined
-      ? undefined
-      : await (await import("./breaker-file.js")).readBreakerFile(resolve(system.cwd, choice.guards))
+  const guards = await readGuards(context, choice.guards)
   return {
     name,
     server,
@@ -62,4 +60,10 @@ export async function daemonRequest(
     compat,
     ...present({ identity, channels, role, card, guards }),
   }
+}
+
+async function readGuards({ system }: Context, path: string | undefined): Promise<DaemonStart["guards"]> {
+  if (path === undefined) return undefined
+  const { readBreakerFile } = await import("./breaker-file.js")
+  return readBreakerFile(resolve(system.cwd, path))
 }

@@ -1,14 +1,14 @@
 /** `guard --status` and `--explain`. */
 import { formatForTerminal } from "../base/visible-text.js"
 import { readHolder } from "../daemon/instance-claim.js"
-import { readStatus } from "../daemon/status-file.js"
+import { type GuardStop, readStatus } from "../daemon/status-file.js"
 import { ChatError } from "../protocol/errors.js"
 import type { GuardUsage } from "../protocol/guard-facts.js"
-import type { Context } from "./context.js"
+import type { Context, Io } from "./context.js"
 import { guardLayers, numbersOf } from "./guard-layers.js"
 import { formatUsages } from "./guard-table.js"
 import { instancePathsOf } from "./instance-choice.js"
-import { readKeptLines } from "./kept-lines.js"
+import { type KeptLine, readKeptLines } from "./kept-lines.js"
 import { hasOwnVoice, type SpeakChoice, speak } from "./speak.js"
 import { describeStop } from "./status-report.js"
 
@@ -26,8 +26,18 @@ export async function reportGuards(context: Context, choice: SpeakChoice): Promi
   const kept = paths === undefined ? [] : readKeptLines(paths)
   if (config.json) {
     io.json({ ok: true, list: usages, stopped: stops, kept, ...(problem && { relay: problem.message }) })
-    return 0
-  }
+  } else print(io, { usages, stops, kept, problem })
+  return 0
+}
+
+interface Report {
+  readonly usages: readonly GuardUsage[]
+  readonly stops: readonly GuardStop[]
+  readonly kept: readonly KeptLine[]
+  readonly problem: ChatError | undefined
+}
+
+function print(io: Io, { usages, stops, kept, problem }: Report): void {
   for (const line of formatUsages(usages)) io.out(line)
   for (const stop of stops) io.out(formatForTerminal(describeStop(stop)))
   for (const { id, reason, line = "" } of kept) {
@@ -36,7 +46,6 @@ export async function reportGuards(context: Context, choice: SpeakChoice): Promi
   if (problem !== undefined) io.talk(`the relay's guards are not known: ${problem.message}`)
   if (kept.length > 0)
     io.talk("send them again or drop them: agentchat guard release ID, or --all, with --drop")
-  return 0
 }
 
 /** Prints what each guard counts, its number, who lifts it and what to do. */
@@ -46,7 +55,7 @@ export function explainGuards({ io, config }: Context): number {
     return 0
   }
   for (const [name, layer] of Object.entries(guardLayers)) {
-    io.out(`${name}`)
+    io.out(name)
     io.out(`  counts  ${layer.counts}`)
     if (layer.numbers.length > 0) io.out(`  numbers ${numbersOf(layer)}`)
     io.out(`  lifted  by ${layer.lift}`)

@@ -64,7 +64,7 @@ function readLines(path: string): Readonly<Record<string, unknown>>[] {
     .flatMap((text) => {
       try {
         const value: unknown = text === "" ? undefined : JSON.parse(text)
-        return typeof value === "object" && value !== null ? [value as Record<string, unknown>] : []
+        return typeof value === "object" && value !== null ? [{ ...value }] : []
       } catch {
         return []
       }

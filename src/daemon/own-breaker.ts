@@ -62,7 +62,7 @@ export class OwnBreaker {
     return {
       layer: "breaker",
       scope: this.#ports.self(),
-      used: Math.floor(this.#breaker.used(now)),
+      used: Math.ceil(this.#breaker.used(now)),
       limit: this.#limits.breakerStop,
       tripped: this.#breaker.holds(now) !== undefined,
     }

@@ -74,7 +74,7 @@ export class Breaker {
     this.#isWoken = false
     this.#used = this.used(ts) + 1
     this.#ts = ts
-    const used = Math.floor(this.#used)
+    const used = Math.ceil(this.#used)
     const { breakerWarn, breakerPause, breakerStop, breakerPauseMs } = this.#limits
     if (used >= breakerStop) {
       this.#isStopped = true
@@ -89,7 +89,7 @@ export class Breaker {
 
   /** What keeps the agent from saying anything now. */
   holds(ts: number): BreakerStep | undefined {
-    const used = Math.floor(this.used(ts))
+    const used = Math.ceil(this.used(ts))
     if (this.#isStopped) return { state: "stopped", used }
     return ts < this.#until ? { state: "paused", used, until: this.#until } : undefined
   }

@@ -11,7 +11,7 @@ async function running(refuses: boolean, guards = {}) {
   const refusal = { type: "ERROR", code: "GUARDED", message: "20 turns in a minute", guard }
   const relay = await FakeRelay.start({
     answers: {
-      MSG: ({ id }, { key: _key }) =>
+      MSG: ({ id }) =>
         refuses
           ? { ...refusal, re: id }
           : {

@@ -29,7 +29,7 @@ describe("two shells that answer every line", { timeout: 240_000 }, () => {
   const shells: ChildProcess[] = []
   let relay: RelayProcess
 
-  const place = (name: string) => places.get(name) as Workspace
+  const place = (name: string) => places.get(name) ?? new Workspace()
   const stops = (name: string) => (place(name).status(name)?.["guards"] ?? []) as Stop[]
   const said = (name: string) =>
     place(name)

@@ -1,6 +1,7 @@
 import { ChatError } from "../../protocol/errors.js"
 import { defineCommand, flag, flagOr, optional, value } from "../command.js"
-import { speakOptions } from "../speak.js"
+import type { Context } from "../context.js"
+import { type SpeakChoice, speakOptions } from "../speak.js"
 import { choice, closeChoice, someText } from "../values.js"
 
 const verbs = ["status", "explain", "release", "reset"] as const
@@ -47,33 +48,47 @@ export const guard = defineCommand({
   async run(context, input) {
     const { options, args } = input
     const verb = chooseVerb(args.verb, options)
-    if (verb !== "release" && (options.all || options.drop)) {
-      throw new ChatError("USAGE", `--${options.all ? "all" : "drop"}: only with release`)
-    }
+    refuseWithoutRelease(verb, options)
     switch (verb) {
       case "status":
         return (await import("../guard-report.js")).reportGuards(context, input)
       case "explain":
         return (await import("../guard-report.js")).explainGuards(context)
       case "release": {
-        const id = args.what ?? options.release
-        if ((id === undefined) !== options.all) throw new ChatError("USAGE", "release: wants an ID or --all")
         const { releaseLines } = await import("../guard-release.js")
         const { name, drop: isDrop, timeout: timeoutMs } = options
+        const id = readId(args.what ?? options.release, options.all)
         return releaseLines(context, { name, id, isDrop, timeoutMs })
       }
       case "reset": {
         const scope = args.what ?? (options.reset === "" ? undefined : options.reset)
-        const { resetOwnBreaker, resetRelayGuards } = await import("../guard-reset.js")
-        const { by = scope === undefined ? "person" : "operator" } = options
-        if (by === "operator") return resetRelayGuards(context, input, scope)
-        if (scope !== undefined)
-          throw new ChatError("USAGE", `--by: ${by}: the daemon's own breaker has no SCOPE`)
-        return resetOwnBreaker(context, options.name)
+        return reset(context, input, scope, options.by)
       }
     }
   },
 })
+
+async function reset(
+  context: Context,
+  choice: SpeakChoice,
+  scope: string | undefined,
+  by: (typeof people)[number] = scope === undefined ? "person" : "operator",
+): Promise<number> {
+  const { resetOwnBreaker, resetRelayGuards } = await import("../guard-reset.js")
+  if (by === "operator") return resetRelayGuards(context, choice, scope)
+  if (scope !== undefined) throw new ChatError("USAGE", `--by: ${by}: the daemon's own breaker has no SCOPE`)
+  return resetOwnBreaker(context, choice.options.name)
+}
+
+function refuseWithoutRelease(verb: Verb, { all, drop }: { all: boolean; drop: boolean }): void {
+  if (verb === "release" || (!all && !drop)) return
+  throw new ChatError("USAGE", `--${all ? "all" : "drop"}: only with release`)
+}
+
+function readId(id: string | undefined, isAll: boolean): string | undefined {
+  if ((id === undefined) === isAll) return id
+  throw new ChatError("USAGE", "release: wants an ID or --all")
+}
 
 function chooseVerb(
   verb: Verb | undefined,
