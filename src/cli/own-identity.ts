@@ -1,5 +1,5 @@
-import { existsSync } from "node:fs"
-import { rootPaths } from "../daemon/instance-paths.js"
+import { existsSync, readdirSync } from "node:fs"
+import { type RootPaths, rootPaths } from "../daemon/instance-paths.js"
 import { ChatError } from "../protocol/errors.js"
 import type { AgentId, InstanceName } from "../protocol/names.js"
 import type { Config } from "./config.js"
@@ -25,6 +25,12 @@ export function ownIdentityFile(config: Config, { identity, name }: OwnChoice): 
   }
   const root = rootPaths(config.home)
   return identity ?? (name === undefined ? root : root.instance(name)).identity
+}
+
+/** Where identities of a home stand: its own, and those of its daemons by name. Not every file is there. */
+export function identityFiles(root: RootPaths): string[] {
+  const names = existsSync(root.daemons) ? readdirSync(root.daemons).sort() : []
+  return [...new Set([root.identity, ...names.map((name) => root.instance(name as InstanceName).identity)])]
 }
 
 /**

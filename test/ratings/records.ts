@@ -1,6 +1,6 @@
-import { historyOf } from "../../src/ratings/deal-history.js"
-import type { DealRecord } from "../../src/ratings/deal-record.js"
 import { type FoldOptions, foldRatings } from "../../src/ratings/fold.js"
+import type { DealRecord } from "../../src/ratings/history.js"
+import { historyOf } from "../../src/ratings/history.js"
 
 /** A record of a deal between two letters; the nth, unless told, is made and ends n seconds after the epoch. */
 export function record(
