@@ -16,6 +16,7 @@ import argparse
 import base64
 import hashlib
 import json
+import os
 import re
 import sys
 from datetime import datetime, timezone
@@ -456,7 +457,9 @@ class Line:
             else:
                 self.refuse("is not a receipt", "undecided")
         else:
-            if self.kind is None:
+            if isinstance(self.value, dict) and "payloadType" in self.value:
+                self.refuse("is an envelope, which `agentchat receipts verify` opens", "undecided")
+            elif self.kind is None:
                 self.refuse("is neither a receipt nor a statement about a key", "undecided")
             elif self.value.get("v") != 1:
                 self.refuse("v: is a version that is not known here", "undecided")
@@ -471,15 +474,16 @@ class Line:
 
 
 def read_lines(source):
-    """The lines of a file, or the items of a file that is one JSON list."""
+    """The lines of a file, or what is in a file that is one JSON document over several lines."""
     if source == "-":
         data = sys.stdin.buffer.read()
     else:
         with open(source, "rb") as file:
             data = file.read()
-    if data.lstrip().startswith(b"["):
+    if re.match(rb"\s*(\[|\{[ \t\r]*\n)", data):
         try:
             items = parse_json(data.decode("utf-8"))
+            items = items if isinstance(items, list) else [items]
             return [Line(source, at + 1, canonical(item).encode()) for at, item in enumerate(items)], data
         except (UnicodeDecodeError, Invalid):
             return [Line(source, 1, b"[")], data
@@ -557,7 +561,8 @@ def main(arguments=None):
         lines, _ = read_lines(options.file)
         key_lines = [line for source in options.keys for line in read_key_lines(source)]
     except OSError as error:
-        print("cannot decide: a file cannot be read (%s)" % (error.strerror or "error"), file=sys.stderr)
+        name = shown(str(error.filename))[1:-1] if error.filename else "the input"
+        print("cannot decide: %s cannot be read (%s)" % (name, error.strerror or "error"), file=sys.stderr)
         return 2
     judge(lines, key_lines)
     for line in key_lines:
@@ -575,4 +580,11 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        status = main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read it went away before all was said: that is no verdict, and nothing more can be printed.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 2
+    sys.exit(status)

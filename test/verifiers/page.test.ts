@@ -120,6 +120,21 @@ describe.runIf(hasProgram("chromium"))("verify.html in Chromium", () => {
     expect(shown.total).toBe("2 valid, 0 invalid, 0 undecided.")
   })
 
+  it("checks a receipt that somebody wrote over many lines, and says who opens an envelope", async () => {
+    const pretty = JSON.stringify(JSON.parse(String(receipts[0]?.bytes)), undefined, 2)
+    expect((await paste(pretty)).total).toBe("1 valid, 0 invalid, 0 undecided.")
+    expect((await paste(pretty.slice(0, -1))).cards).toEqual([
+      { status: "undecided", rows: { because: "is not a receipt" } },
+    ])
+    const envelope = '{"payloadType":"application/vnd.in-toto+json","payload":"","signatures":[]}'
+    expect((await paste(envelope)).cards).toEqual([
+      {
+        status: "undecided",
+        rows: { because: "is an envelope, which `agentchat receipts verify` opens" },
+      },
+    ])
+  })
+
   it("cannot decide in a browser that has no Ed25519", async () => {
     const script = `crypto.subtle.verify = () => Promise.reject(new Error("unknown"))`
     await browser.evaluate(script)
