@@ -453,7 +453,8 @@ class Line:
             self.refuse("is not UTF-8")
         except Invalid as problem:
             if data.lstrip(b" \t\r\n\xef\xbb\xbf").startswith(b"{"):
-                self.refuse(str(problem))
+                has_mark = data.startswith(b"\xef\xbb\xbf")
+                self.refuse("begins with a byte order mark" if has_mark else str(problem))
             else:
                 self.refuse("is not a receipt", "undecided")
         else:
