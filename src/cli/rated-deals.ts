@@ -1,7 +1,7 @@
 import { agentIdOfDid } from "../proposals/statement.js"
 import { startRating } from "../ratings/elo.js"
 import { type FoldOptions, foldRatings, type Move } from "../ratings/fold.js"
-import { type DealRecord, historyOf } from "../ratings/history.js"
+import { type DealRecord, historyOf, isAfterEnd } from "../ratings/history.js"
 import { type KeyEnd, Lineage } from "../ratings/lineage.js"
 import { trustFrom } from "../ratings/trust.js"
 import type { OtherKey, RatedAgent, RatingFacts, RatingsDigest } from "./ratings-cache.js"
@@ -64,7 +64,7 @@ export class RatedDeals {
     })
   }
 
-  #digest({ refused }: RatingFacts): RatingsDigest {
+  #digest({ records, refused }: RatingFacts): RatingsDigest {
     const deals = { completed: 0, unresolved: 0, proposer: 0, recipient: 0, mutual: 0 }
     for (const { outcome } of this.#history) deals[outcome] += 1
     const standings = foldRatings(this.#history)
@@ -83,6 +83,7 @@ export class RatedDeals {
         count: contradicted.length,
         first: contradicted.slice(0, namedAtMost).map((did) => this.idOf(did)),
       },
+      belated: Array.from(records.values()).filter((record) => isAfterEnd(record, this.#lineage)).length,
       refused,
     }
   }

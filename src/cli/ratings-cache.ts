@@ -39,6 +39,8 @@ export interface RatingsDigest {
   readonly others: readonly OtherKey[]
   /** Agent ids of keys whose hand-overs contradict each other; the first few. */
   readonly contradicted: { readonly count: number; readonly first: readonly string[] }
+  /** Receipts that a key signed after its end. */
+  readonly belated: number
   /** Deals by how they ended. */
   readonly deals: Readonly<Record<Outcome, number>>
   readonly refused: RefusedLines
@@ -92,6 +94,7 @@ interface Head {
   readonly source: RatingsSource
   readonly deals: RatingsDigest["deals"]
   readonly contradicted: RatingsDigest["contradicted"]
+  readonly belated: number
   readonly refused: RefusedLines
   readonly ratings_bytes: number
   readonly facts_bytes: number
@@ -103,6 +106,7 @@ const nothing: RatingsDigest = {
   agents: [],
   others: [],
   contradicted: { count: 0, first: [] },
+  belated: 0,
   deals: { completed: 0, unresolved: 0, proposer: 0, recipient: 0, mutual: 0 },
   refused: { count: 0, first: [], hasTail: false },
 }
@@ -172,6 +176,7 @@ export function writeCache(
     source,
     deals: digest.deals,
     contradicted: digest.contradicted,
+    belated: digest.belated,
     refused: digest.refused,
     ratings_bytes: Buffer.byteLength(ratingsLine),
     facts_bytes: factsLine.length,
@@ -217,12 +222,12 @@ interface Rows {
   readonly others: readonly OtherRow[]
 }
 
-function digestOf({ deals, contradicted, refused }: Head, rows: Rows): RatingsDigest {
+function digestOf({ deals, contradicted, belated, refused }: Head, rows: Rows): RatingsDigest {
   const agents = rows.ratings.map(([did, agentId, rating, transactions, updatedTs]) => {
     return { did, agentId, rating, transactions, updatedTs }
   })
   const others = rows.others.map(([did, agentId, newest]) => ({ did, agentId, newest }))
-  return { agents, others, deals, contradicted, refused }
+  return { agents, others, deals, contradicted, belated, refused }
 }
 
 function readAt(fd: number, offset: number, bytes: number): Buffer {

@@ -67,7 +67,8 @@ export function historyOf(records: Iterable<DealRecord>, lineage: Lineage = new 
     .sort(byTime)
 }
 
-function isAfterEnd({ parties, signedTs }: DealRecord, lineage: Lineage): boolean {
+/** Whether a party signed when its key had ended. */
+export function isAfterEnd({ parties, signedTs }: DealRecord, lineage: Lineage): boolean {
   return signedTs[0] >= lineage.endOf(parties[0]) || signedTs[1] >= lineage.endOf(parties[1])
 }
 

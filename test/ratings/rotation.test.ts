@@ -143,7 +143,11 @@ describe("ratings over a rotation", () => {
 
   it("do not believe what the old key signs at or after it", async () => {
     const room = roomWith(...early, line(rotation), completed(ann, cat, 5), completed(cat, ann, 8))
-    expect((await room.ratings("--stats")).out).toContain("  Deals: 2\n")
+    for (let turn = 0; turn < 2; turn++) {
+      const { out, talk } = await room.ratings("--stats")
+      expect(out).toContain("  Deals: 2\n")
+      expect(talk).toBe("not counted, as a key signed after its end: 2 of the receipts\n")
+    }
   })
 
   it("do not count a deal between two keys of one agent", async () => {

@@ -136,7 +136,7 @@ async function rate(context: Context, choice: Choice): Promise<Rated> {
   if (choice.receipts === undefined) {
     tellRefused(context, shownPath(config, files.receipts), rated.digest.refused)
   }
-  tellContradicted(context, rated.digest)
+  tellKeys(context, rated.digest)
   return rated
 }
 
@@ -184,7 +184,8 @@ function tellUnwritten({ io, config }: Context, { ratings: path }: RatingsFiles)
   }
 }
 
-function tellContradicted({ io }: Context, { contradicted: { count, first } }: RatingsDigest): void {
+function tellKeys({ io }: Context, { contradicted: { count, first }, belated }: RatingsDigest): void {
+  if (belated > 0) io.talk(`not counted, as a key signed after its end: ${belated} of the receipts`)
   if (count === 0) return
   const more = count > first.length ? ` and ${count - first.length} more` : ""
   io.talk(`${first.join(", ")}${more}: rotated to several keys; none of these is followed`)
