@@ -1,3 +1,4 @@
+import { canonicalize } from "../identity/canonical-json.js"
 import { ChatError } from "../protocol/errors.js"
 import type { DealState } from "../protocol/server-messages.js"
 import type { Statement } from "../protocol/statements.js"
@@ -71,9 +72,15 @@ export function disputableUntil({ chain }: Deal): number | undefined {
   return completed === undefined ? undefined : completed.ts + chain[0].dispute_window * 1_000
 }
 
-/** Whether the deal holds this very statement. */
-export function hasStatement(deal: Deal, { id, sig }: Statement): boolean {
-  return deal.chain.some((known) => known.id === id && known.sig === sig)
+/** Whether the deal holds this very statement, to the last letter: a known signature proves nothing about other words. */
+export function hasStatement(deal: Deal, statement: Statement): boolean {
+  const { id, sig } = statement
+  return deal.chain.some(
+    (known) =>
+      known.id === id &&
+      known.sig === sig &&
+      (known === statement || canonicalize(known) === canonicalize(statement)),
+  )
 }
 
 /** Statements of one verb, in order. */
