@@ -540,8 +540,10 @@ def describe(line):
         "  deal: %s of %s" % (proposal["id"], day),
         "  between: %s and %s" % (agent_id(proposal["from"]), agent_id(proposal["to"])),
         "  task: " + shown(proposal["task"]),
-        "  proven: " + ", ".join(line.proves),
     ]
+    if "amount" in proposal:
+        rows.append("  amount: " + " ".join([proposal["amount"], *filter(None, [proposal.get("currency")])]))
+    rows.append("  proven: " + ", ".join(line.proves))
     return "\n".join(rows + ["  not checked: " + what for what in line.unchecked])
 
 
