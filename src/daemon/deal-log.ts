@@ -100,7 +100,8 @@ function lastChanceOf(deal: Deal): number {
 function rewrite(path: string, deals: readonly LoggedDeal[]): void {
   const entries = deals.flatMap((deal) => deal.entries).sort((a, b) => a.n - b.n)
   try {
-    writeFileAtomic(path, entries.map(formatEntry).join(""), { durable: true })
+    const lines = entries.map((entry) => Buffer.from(formatEntry(entry)))
+    writeFileAtomic(path, Buffer.concat(lines), { durable: true })
   } catch (error) {
     asFileProblem(error, path)
   }
