@@ -418,8 +418,9 @@ def check_receipt(receipt, ends):
                 what = "replaced" if end["type"] == "ROTATION" else "revoked"
                 raise Invalid("%s: its key was %s before it was signed" % (where, what))
     unchecked = ["time: each statement says its own, and nobody else vouches for it"]
-    if not any(end["from"] in (proposal["from"], proposal["to"]) for end in ends):
-        unchecked.append("revocation: no statement about these keys was given")
+    for did in (proposal["from"], proposal["to"]):
+        if not any(end["from"] == did for end in ends):
+            unchecked.append("revocation: no statement about the key of %s was given" % agent_id(did))
     return proofs_of(receipt), unchecked
 
 

@@ -3,9 +3,8 @@ import { readFileSync } from "node:fs"
 import { rootPaths } from "../daemon/instance-paths.js"
 import { ChatError } from "../protocol/errors.js"
 import { type AgentRef, type InstanceName, persistentIdPattern } from "../protocol/names.js"
-import type { Config } from "./config.js"
 import type { Context } from "./context.js"
-import { type OwnChoice, ownIdentityFile } from "./own-identity.js"
+import { isNamed, type OwnChoice, ownIdentityFile } from "./own-identity.js"
 import type { RatingsDigest } from "./ratings-cache.js"
 
 /** An agent as receipts know it; without a `did` when they do not. */
@@ -23,17 +22,24 @@ const shortIdPattern = /^@[0-9a-f]{6,15}$/
  * @throws {ChatError} USAGE, NOT_FOUND or BAD_IDENTITY
  */
 export async function findSelf(
-  config: Config,
+  context: Context,
   choice: OwnChoice,
   digest: RatingsDigest,
 ): Promise<KnownAgent> {
-  const path = ownIdentityFile(config, choice)
+  const path = ownIdentityFile(context.config, choice)
   const { did } = peekIdentity(path)
   const known = did === undefined ? undefined : new KeyDirectory(digest).agentOf(did)
   if (known !== undefined) return known
   const { inspectIdentity } = await import("../identity/identity-file.js")
-  const { agent_id, ...own } = inspectIdentity(path)
-  return { agentId: agent_id, did: own.did }
+  try {
+    const { agent_id, ...own } = inspectIdentity(path)
+    return { agentId: agent_id, did: own.did }
+  } catch (error) {
+    if (!(error instanceof ChatError) || error.code !== "NOT_FOUND" || isNamed(choice)) throw error
+    const { otherDaemonsHint } = await import("./other-daemons.js")
+    const hint = otherDaemonsHint(context, "all")
+    throw hint === undefined ? error : new ChatError(error.code, error.message, { cause: error, hint })
+  }
 }
 
 /**

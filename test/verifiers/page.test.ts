@@ -91,7 +91,7 @@ describe.runIf(hasProgram("chromium"))("verify.html in Chromium", () => {
     const text = revoked?.bytes.toString() ?? ""
     const bare = await paste(`\n${text}\n\n`)
     expect(bare).toMatchObject({ total: "1 valid, 0 invalid, 0 undecided.", cards: [{ status: "valid" }] })
-    expect(bare.cards[0]?.rows["not checked"]).toContain("revocation: no statement about these keys")
+    expect(bare.cards[0]?.rows["not checked"]).toContain("revocation: no statement about the key of @")
     const told = await paste(text, revoked?.keys)
     expect(told).toMatchObject({ total: "0 valid, 1 invalid, 0 undecided.", cards: [{ status: "invalid" }] })
   })

@@ -123,7 +123,8 @@ describe.runIf(hasProgram("python3"))("receipts.py", () => {
   task: "echo hello"
   proven: integrity, accepted-by-both, completed-by-one
   not checked: time: each statement says its own, and nobody else vouches for it
-  not checked: revocation: no statement about these keys was given
+  not checked: revocation: no statement about the key of @34750f98bd59fcfc was given
+  not checked: revocation: no statement about the key of @6a3803d5f059902a was given
 `,
     })
   })
@@ -206,7 +207,7 @@ describe.runIf(hasProgram("python3"))("receipts.py", () => {
     const { status, stdout } = run(["-"], hostile?.bytes)
     expect(status).toBe(0)
     expect(stdout).toMatch(/^[\n -~]+$/)
-    expect(stdout.split("\n")).toHaveLength(9)
+    expect(stdout.split("\n")).toHaveLength(10)
     expect(stdout).toContain("\n  amount: 0.050 SOL\n")
   })
 

@@ -247,7 +247,7 @@ async function showOne(context: Context, choice: Choice, rated: Viewed): Promise
   const { digest, deals, agents, named } = rated
   const isOwn = choice.agent === undefined
   const wanted = await (choice.agent === undefined
-    ? findSelf(config, choice, digest)
+    ? findSelf(context, choice, digest)
     : findAgent(context, choice.agent, digest))
   const agent = agents.find(({ did }) => did === wanted.did) ?? view.unrated(wanted.agentId, wanted.did)
   const document = { ok: true, ...view.ratingDocument(agent) }
