@@ -138,11 +138,8 @@ describe("judgeReceipt", () => {
 
   it("says what it did not look at", () => {
     const bare = judgeReceipt(receipt)
-    expect(bare).toMatchObject({
-      unchecked: [/^time: /, /^revocation: .*key of @/, /^revocation: .*key of @/].map((text) =>
-        expect.stringMatching(text),
-      ),
-    })
+    const unknownKey = expect.stringMatching(/^revocation: .*key of @/)
+    expect(bare).toMatchObject({ unchecked: [expect.stringMatching(/^time: /), unknownKey, unknownKey] })
     const told = judgeReceipt(receipt, [signRevocation(bob, last + 1)])
     expect(told).toMatchObject({ status: "valid", unchecked: { length: 2 } })
     const both = judgeReceipt(receipt, [signRevocation(alice, last + 1), signRevocation(bob, last + 1)])
