@@ -2,7 +2,7 @@
 import { importBuilt } from "./kit/built.mjs"
 import { backgroundActs, honestName, recordOf, scenarios } from "./load/reputation.mjs"
 
-/** @typedef {import("../src/ratings/deal-record.js").DealRecord} DealRecord */
+/** @typedef {import("../src/ratings/history.js").DealRecord} DealRecord */
 /** @typedef {(history: readonly DealRecord[]) => { rating: (agent: string) => number, trust?: (agent: string) => number }} Rule */
 
 const startRating = 1_200

@@ -16,6 +16,7 @@ import argparse
 import base64
 import hashlib
 import json
+import os
 import re
 import sys
 from datetime import datetime, timezone
@@ -417,8 +418,9 @@ def check_receipt(receipt, ends):
                 what = "replaced" if end["type"] == "ROTATION" else "revoked"
                 raise Invalid("%s: its key was %s before it was signed" % (where, what))
     unchecked = ["time: each statement says its own, and nobody else vouches for it"]
-    if not any(end["from"] in (proposal["from"], proposal["to"]) for end in ends):
-        unchecked.append("revocation: no statement about these keys was given")
+    for did in (proposal["from"], proposal["to"]):
+        if not any(end["from"] == did for end in ends):
+            unchecked.append("revocation: no statement about the key of %s was given" % agent_id(did))
     return proofs_of(receipt), unchecked
 
 
@@ -452,11 +454,14 @@ class Line:
             self.refuse("is not UTF-8")
         except Invalid as problem:
             if data.lstrip(b" \t\r\n\xef\xbb\xbf").startswith(b"{"):
-                self.refuse(str(problem))
+                has_mark = data.startswith(b"\xef\xbb\xbf")
+                self.refuse("begins with a byte order mark" if has_mark else str(problem))
             else:
                 self.refuse("is not a receipt", "undecided")
         else:
-            if self.kind is None:
+            if isinstance(self.value, dict) and "payloadType" in self.value:
+                self.refuse("is an envelope, which `agentchat receipts verify` opens", "undecided")
+            elif self.kind is None:
                 self.refuse("is neither a receipt nor a statement about a key", "undecided")
             elif self.value.get("v") != 1:
                 self.refuse("v: is a version that is not known here", "undecided")
@@ -471,15 +476,16 @@ class Line:
 
 
 def read_lines(source):
-    """The lines of a file, or the items of a file that is one JSON list."""
+    """The lines of a file, or what is in a file that is one JSON document over several lines."""
     if source == "-":
         data = sys.stdin.buffer.read()
     else:
         with open(source, "rb") as file:
             data = file.read()
-    if data.lstrip().startswith(b"["):
+    if re.match(rb"\s*(\[|\{[ \t\r]*\n)", data):
         try:
             items = parse_json(data.decode("utf-8"))
+            items = items if isinstance(items, list) else [items]
             return [Line(source, at + 1, canonical(item).encode()) for at, item in enumerate(items)], data
         except (UnicodeDecodeError, Invalid):
             return [Line(source, 1, b"[")], data
@@ -535,8 +541,10 @@ def describe(line):
         "  deal: %s of %s" % (proposal["id"], day),
         "  between: %s and %s" % (agent_id(proposal["from"]), agent_id(proposal["to"])),
         "  task: " + shown(proposal["task"]),
-        "  proven: " + ", ".join(line.proves),
     ]
+    if "amount" in proposal:
+        rows.append("  amount: " + " ".join([proposal["amount"], *filter(None, [proposal.get("currency")])]))
+    rows.append("  proven: " + ", ".join(line.proves))
     return "\n".join(rows + ["  not checked: " + what for what in line.unchecked])
 
 
@@ -557,7 +565,8 @@ def main(arguments=None):
         lines, _ = read_lines(options.file)
         key_lines = [line for source in options.keys for line in read_key_lines(source)]
     except OSError as error:
-        print("cannot decide: a file cannot be read (%s)" % (error.strerror or "error"), file=sys.stderr)
+        name = shown(str(error.filename))[1:-1] if error.filename else "the input"
+        print("cannot decide: %s cannot be read (%s)" % (name, error.strerror or "error"), file=sys.stderr)
         return 2
     judge(lines, key_lines)
     for line in key_lines:
@@ -575,4 +584,11 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        status = main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read it went away before all was said: that is no verdict, and nothing more can be printed.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 2
+    sys.exit(status)

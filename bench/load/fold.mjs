@@ -12,8 +12,8 @@ const api = {
     const { readFacts } = /** @type {typeof import("../../src/cli/ratings-cache.js")} */ (
       await importBuilt("cli/ratings-cache.js")
     )
-    const { historyOf } = /** @type {typeof import("../../src/ratings/deal-history.js")} */ (
-      await importBuilt("ratings/deal-history.js")
+    const { historyOf } = /** @type {typeof import("../../src/ratings/history.js")} */ (
+      await importBuilt("ratings/history.js")
     )
     const { foldRatings } = /** @type {typeof import("../../src/ratings/fold.js")} */ (
       await importBuilt("ratings/fold.js")

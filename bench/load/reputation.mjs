@@ -1,6 +1,6 @@
 // A small world of agents, and those who want a better rating than they deserve. Nothing in it is left to chance.
 
-/** @typedef {import("../../src/ratings/deal-record.js").DealRecord} DealRecord */
+/** @typedef {import("../../src/ratings/history.js").DealRecord} DealRecord */
 /** @typedef {{ a: string, b: string, amount: number, outcome?: DealRecord["outcome"] }} Act - a deal between a and b */
 
 /**

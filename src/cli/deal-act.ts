@@ -6,7 +6,7 @@ import type { DealState } from "../protocol/server-messages.js"
 import type { Draft } from "../protocol/statements.js"
 import type { Context } from "./context.js"
 import { withSession } from "./session.js"
-import { answerMs, chooseDaemon, type SpeakChoice } from "./speak.js"
+import { answerMs, chooseDaemon, hasOwnVoice, type SpeakChoice } from "./speak.js"
 
 /** A step that was taken. */
 export interface Acted {
@@ -49,10 +49,10 @@ export async function withCommitments<T>(
   choice: SpeakChoice,
   use: (commitments: Commitments) => Promise<T>,
 ): Promise<T> {
-  if (choice.options.identity === undefined) throw withoutIdentity()
+  if (choice.options.identity === undefined) throw await withoutIdentity(context, choice)
   const timeoutMs = choice.options.timeout ?? answerMs
   return withSession(context, choice, async (connection, identity) => {
-    if (identity === undefined) throw withoutIdentity()
+    if (identity === undefined) throw await withoutIdentity(context, choice)
     const { Commitments } = await import("../client/commitments.js")
     return use(
       new Commitments({
@@ -97,8 +97,12 @@ function say(commitments: Commitments, draft: Draft): Promise<DealEvent> {
   }
 }
 
-function withoutIdentity(): ChatError {
+async function withoutIdentity(context: Context, choice: SpeakChoice): Promise<ChatError> {
+  const { otherDaemonsHint } = await import("./other-daemons.js")
+  const others = hasOwnVoice(choice) ? undefined : otherDaemonsHint(context, "running")
   return new ChatError("IDENTITY_REQUIRED", "a deal is signed, and no identity is there to sign it", {
-    hint: "run a daemon, which has one (agentchat daemon --background), or say --identity FILE (agentchat identity --generate)",
+    hint:
+      others ??
+      "run a daemon, which has one (agentchat daemon --background), or say --identity FILE (agentchat identity --generate)",
   })
 }

@@ -1,7 +1,8 @@
 /** What keys said of their own end, for whoever checks what they signed. */
-import { readFileSync } from "node:fs"
+import { existsSync, readFileSync } from "node:fs"
 import * as v from "valibot"
 import { parseStrictJson } from "../base/strict-json.js"
+import { inspectIdentity } from "../identity/identity-file.js"
 import type { Receipt } from "../proposals/receipt.js"
 import { type KeyStatement, verifyKeyStatement } from "../proposals/verdict.js"
 import { ChatError } from "../protocol/errors.js"
@@ -62,10 +63,29 @@ export class KeyRing {
     else known.push(statement)
   }
 
+  get size(): number {
+    return this.#byKey.size
+  }
+
+  values(): readonly KeyStatement[] {
+    return [...this.#byKey.values()].flat()
+  }
+
   /** What is known about the keys of a receipt's two parties. */
   of({ proposal: { from, to } }: Receipt): readonly KeyStatement[] {
     return [...(this.#byKey.get(from) ?? []), ...(this.#byKey.get(to) ?? [])]
   }
+}
+
+/**
+ * Reads what the identity in a file says of its own keys; nothing when there is no such file.
+ * @throws {ChatError} BAD_IDENTITY; VERIFICATION_FAILED
+ */
+export function addIdentityKeys(ring: KeyRing, path: string): void {
+  if (!existsSync(path)) return
+  const { rotations, revocation } = inspectIdentity(path)
+  const said = [...rotations, ...(revocation === undefined ? [] : [revocation])]
+  for (const statement of said.map(readKeyStatement)) ring.add(statement)
 }
 
 const largestBytes = 64 * 1024 * 1024

@@ -40,7 +40,7 @@ export function buildProgram(): Parser {
 /** The parser of one command. Its positional arguments are checked by {@link readPositionals}. */
 export function buildParser(name: string, command: Command, summary: string): Parser {
   const parser = bare(`agentchat ${name}`)
-    .description([summary, ...(command.notes ?? [])].join("\n"))
+    .description([summary, (command.notes ?? []).join(" ")].join("\n").trimEnd())
     .usage(usageOf(command))
     .argument("[args...]")
     .helpOption("-h, --help", "print this help")

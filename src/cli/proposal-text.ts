@@ -26,7 +26,7 @@ export function formatProposal(view: ProposalView): string[] {
   const rows: (readonly [string, string | undefined])[] = [
     ["proposal", view.id],
     ["state", view.state],
-    ["from", `${from} ${from_name}`],
+    ["from", `${from} ${formatForTerminal(from_name)}`],
     ["to", to],
     ["task", view.task],
     ["amount", priceOf(view)],
@@ -56,7 +56,8 @@ function describeStep({ at, from, name, reason, proof, payment_code, fault }: Pr
   ].flatMap(([label, text]) =>
     text === undefined ? [] : [`${String(label)}: ${text.replaceAll("\n", "\n    ")}`],
   )
-  return [`${at} by ${from} ${name}`, ...said].join("\n")
+  // A name stands on one line: what follows are headings of ours.
+  return [`${at} by ${from} ${formatForTerminal(name)}`, ...said].join("\n")
 }
 
 function priceOf({ amount, currency }: ProposalView): string | undefined {

@@ -2,15 +2,16 @@
  * ratings.json: one JSON object on three lines, so that a question about ratings reads the first two and no more.
  *
  * ```
- * {"v":1,"sum":"…","source":{…},…,          sum: SHA-256 of what follows it on this line and the next
- * "ratings":[[did, agent id, rating, transactions, ts], …],
+ * {"v":2,"sum":"…","source":{…},…,          sum: SHA-256 of what follows it on this line and the next
+ * "ratings":[[did, agent id, rating, transactions, ts], …],"others":[[did, agent id, newest did], …],
  * "facts":{…}}                              what the receipts say; source.facts_sum is its SHA-256
  * ```
  */
 import { createHash } from "node:crypto"
 import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs"
 import { writeFileAtomic } from "../base/atomic-file.js"
-import type { DealRecord, Outcome } from "../ratings/deal-record.js"
+import type { DealRecord, Outcome } from "../ratings/history.js"
+import type { KeyEnd } from "../ratings/lineage.js"
 import type { FilePlace } from "./file-lines.js"
 
 /** An agent that has a rated deal. */
@@ -23,10 +24,23 @@ export interface RatedAgent {
   readonly updatedTs: number
 }
 
+/** A key that is not that of a rated agent: it was replaced, or no deal of it counts. */
+export interface OtherKey {
+  readonly did: string
+  readonly agentId: string
+  /** did:key that the agent has now. */
+  readonly newest: string
+}
+
 /** What most questions are answered from. */
 export interface RatingsDigest {
   /** The highest rating first. */
   readonly agents: readonly RatedAgent[]
+  readonly others: readonly OtherKey[]
+  /** Agent ids of keys whose hand-overs contradict each other; the first few. */
+  readonly contradicted: { readonly count: number; readonly first: readonly string[] }
+  /** Receipts that a key signed after its end. */
+  readonly belated: number
   /** Deals by how they ended. */
   readonly deals: Readonly<Record<Outcome, number>>
   readonly refused: RefusedLines
@@ -45,25 +59,42 @@ export interface RefusedLines {
 export interface RatingFacts {
   /** Agent ids by did:key. */
   readonly agentIds: Map<string, string>
-  /** When keys ended, by did:key; milliseconds since the Unix epoch. */
-  readonly keyEnds: Map<string, number>
+  /** By {@link nameOfEnd}. */
+  readonly keyEnds: Map<string, KeyEnd>
   /** By the hash of the last statement. */
   readonly records: Map<string, DealRecord>
   refused: RefusedLines
 }
 
-/** Which part of which file was read. */
+/** What ratings.json was made from. */
 export interface RatingsSource {
+  /** Up to where the receipts were read. */
   readonly place: FilePlace
   /** SHA-256 of the bytes up to that place, in hex. */
   readonly sha256: string
-  /** See {@link stampOf}. */
-  readonly stamp: string
+  /** Of the receipts, and of the identities whose statements about keys were heeded. */
+  readonly stamps: Stamps
+}
+
+/** See {@link stampsOf}. */
+export interface Stamps {
+  readonly receipts: string
+  readonly identities: string
+}
+
+/** Paths of ratings.json, and of what it is made from. */
+export interface RatingsFiles {
+  readonly ratings: string
+  readonly receipts: string
+  /** In an order that stays. */
+  readonly identities: readonly string[]
 }
 
 interface Head {
   readonly source: RatingsSource
   readonly deals: RatingsDigest["deals"]
+  readonly contradicted: RatingsDigest["contradicted"]
+  readonly belated: number
   readonly refused: RefusedLines
   readonly ratings_bytes: number
   readonly facts_bytes: number
@@ -73,30 +104,51 @@ interface Head {
 /** What there is without receipts. */
 const nothing: RatingsDigest = {
   agents: [],
+  others: [],
+  contradicted: { count: 0, first: [] },
+  belated: 0,
   deals: { completed: 0, unresolved: 0, proposer: 0, recipient: 0, mutual: 0 },
   refused: { count: 0, first: [], hasTail: false },
 }
 
 type RatingRow = readonly [did: string, agentId: string, rating: number, transactions: number, ts: number]
+type OtherRow = readonly [did: string, agentId: string, newest: string]
 
-const version = 1
+const version = 2
 const firstRead = 64 * 1024
 const newline = 0x0a
 const opening = (sum: string) => `{"v":${version},"sum":"${sum}",`
 const openingPattern = new RegExp(`^${opening("([0-9a-f]{64})").replace("{", "\\{")}`)
 
-/** Changes whenever the file does; undefined while there is none. */
-export function stampOf(path: string): string | undefined {
-  const stat = statSync(path, { bigint: true, throwIfNoEntry: false })
-  return stat === undefined ? undefined : [stat.ino, stat.size, stat.mtimeNs, stat.ctimeNs].join("-")
+/** Changes whenever one of the files does; undefined while there are no receipts. */
+export function stampsOf({ receipts, identities }: RatingsFiles): Stamps | undefined {
+  const stamp = stampOf(receipts)
+  if (stamp === "") return undefined
+  return { receipts: stamp, identities: sumOf(identities.map(stampOf).join()) }
 }
 
-/** What ratings.json says, if it was made from the receipts as they are now. */
-export function readFreshDigest(path: string, receipts: string): RatingsDigest | undefined {
-  const stamp = stampOf(receipts)
-  if (stamp === undefined) return nothing
-  const cached = readCache(path, false)
-  return cached?.source.stamp === stamp ? cached.digest : undefined
+/** Whether nothing has changed. */
+export function isSame(a: Stamps, b: Stamps | undefined): boolean {
+  return a.receipts === b?.receipts && a.identities === b.identities
+}
+
+/** Empty while there is no such file. */
+function stampOf(path: string): string {
+  const stat = statSync(path, { bigint: true, throwIfNoEntry: false })
+  return stat === undefined ? "" : [stat.ino, stat.size, stat.mtimeNs, stat.ctimeNs].join("-")
+}
+
+/** What ratings.json says, if it was made from the other files as they are now. */
+export function readFreshDigest(files: RatingsFiles): RatingsDigest | undefined {
+  const stamps = stampsOf(files)
+  if (stamps === undefined) return nothing
+  const cached = readCache(files.ratings, false)
+  return cached !== undefined && isSame(stamps, cached.source.stamps) ? cached.digest : undefined
+}
+
+/** Two ends of one name differ only in time. */
+export function nameOfEnd({ key, successor = "" }: KeyEnd): string {
+  return `${key} ${successor}`
 }
 
 /** All that ratings.json says; undefined when there is none, or it is damaged or of another version. */
@@ -118,10 +170,13 @@ export function writeCache(
     const { did, agentId, rating, transactions, updatedTs } = agent
     return [did, agentId, rating, transactions, updatedTs]
   })
-  const ratingsLine = `"ratings":${JSON.stringify(rows)},\n`
+  const others = digest.others.map(({ did, agentId, newest }): OtherRow => [did, agentId, newest])
+  const ratingsLine = `"ratings":${JSON.stringify(rows)},"others":${JSON.stringify(others)},\n`
   const head: Head = {
     source,
     deals: digest.deals,
+    contradicted: digest.contradicted,
+    belated: digest.belated,
     refused: digest.refused,
     ratings_bytes: Buffer.byteLength(ratingsLine),
     facts_bytes: factsLine.length,
@@ -156,15 +211,23 @@ function parseCache(fd: number, isWhole: boolean) {
   if (fstatSync(fd).size !== toldBytes + head.facts_bytes) return undefined
   const told = toldBytes <= start.length ? start.subarray(0, toldBytes) : readAt(fd, 0, toldBytes)
   if (sumOf(told.subarray(begin.length)) !== sum) return undefined
-  const { ratings } = JSON.parse(`{${told.toString("utf8", headBytes, toldBytes - 2)}}`) as {
-    ratings: RatingRow[]
-  }
+  const rows = JSON.parse(`{${told.toString("utf8", headBytes, toldBytes - 2)}}`) as Rows
   const facts = isWhole ? readAt(fd, toldBytes, head.facts_bytes) : undefined
   if (facts !== undefined && sumOf(facts) !== head.facts_sum) return undefined
-  const agents = ratings.map(([did, agentId, rating, transactions, updatedTs]) => {
+  return { source: head.source, digest: digestOf(head, rows), facts }
+}
+
+interface Rows {
+  readonly ratings: readonly RatingRow[]
+  readonly others: readonly OtherRow[]
+}
+
+function digestOf({ deals, contradicted, belated, refused }: Head, rows: Rows): RatingsDigest {
+  const agents = rows.ratings.map(([did, agentId, rating, transactions, updatedTs]) => {
     return { did, agentId, rating, transactions, updatedTs }
   })
-  return { source: head.source, digest: { agents, deals: head.deals, refused: head.refused }, facts }
+  const others = rows.others.map(([did, agentId, newest]) => ({ did, agentId, newest }))
+  return { agents, others, deals, contradicted, belated, refused }
 }
 
 function readAt(fd: number, offset: number, bytes: number): Buffer {
@@ -180,7 +243,7 @@ function readAt(fd: number, offset: number, bytes: number): Buffer {
 
 interface FactsDocument {
   readonly agents: readonly (readonly [did: string, agentId: string])[]
-  readonly key_ends: readonly (readonly [did: string, ts: number])[]
+  readonly key_ends: readonly (readonly [did: string, ts: number, successor?: string])[]
   /** See {@link rowOf}. */
   readonly deals: readonly DealRow[]
 }
@@ -223,7 +286,10 @@ function formatFacts({ agentIds, keyEnds, records }: RatingFacts): string {
         ts,
       ]
     })
-  const document: FactsDocument = { agents, key_ends: [...keyEnds].sort(byFirst), deals }
+  const key_ends = [...keyEnds].sort(byFirst).map(([, { key, successor, ts }]) => {
+    return successor === undefined ? ([key, ts] as const) : ([key, ts, successor] as const)
+  })
+  const document: FactsDocument = { agents, key_ends, deals }
   return JSON.stringify(document)
 }
 
@@ -248,7 +314,11 @@ function parseFacts(line: Buffer, refused: RefusedLines): RatingFacts {
       },
     ]
   })
-  return { agentIds: new Map(agents), keyEnds: new Map(key_ends), records: new Map(records), refused }
+  const keyEnds = key_ends.map(([key, ts, successor]): [string, KeyEnd] => {
+    const end = { key, successor, ts }
+    return [nameOfEnd(end), end]
+  })
+  return { agentIds: new Map(agents), keyEnds: new Map(keyEnds), records: new Map(records), refused }
 }
 
 function byFirst([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number {

@@ -1,30 +1,25 @@
 /** Reads receipts that are new, or all of them, and rates. The slow half of `ratings`: loaded when it is needed. */
 import { createHash, type Hash } from "node:crypto"
 import { agentIdOfDid } from "../proposals/statement.js"
-import { judgeReceipt } from "../proposals/verdict.js"
-import { historyOf } from "../ratings/deal-history.js"
-import { recordOf } from "../ratings/deal-record.js"
-import { foldRatings } from "../ratings/fold.js"
+import { judgeReceipt, type KeyStatement } from "../proposals/verdict.js"
+import { recordOf } from "../ratings/history.js"
+import type { KeyEnd } from "../ratings/lineage.js"
 import { type FilePlace, readFileChunks, readFileLines } from "./file-lines.js"
+import type { KeyRing } from "./key-statements.js"
+import { RatedDeals } from "./rated-deals.js"
 import {
-  type RatedAgent,
+  isSame,
+  nameOfEnd,
   type RatingFacts,
-  type RatingsDigest,
+  type RatingsFiles,
   type RatingsSource,
   type RefusedLines,
   readFacts,
-  stampOf,
+  stampsOf,
   writeCache,
 } from "./ratings-cache.js"
-import { byRating } from "./ratings-view.js"
 import { type Entry, readEntry } from "./receipt-entry.js"
 import { readEntries } from "./receipt-source.js"
-
-/** What came out of receipts. */
-export interface Rated {
-  readonly digest: RatingsDigest
-  readonly facts: RatingFacts
-}
 
 /** Line numbers of refused lines that are kept. */
 const refusedKept = 5
@@ -38,53 +33,61 @@ interface Progress {
   readonly hash: Hash
 }
 
+/** What to heed besides the receipts. */
+export interface RefreshOptions {
+  /** What the identities in `files` say about keys. */
+  readonly own: KeyRing
+  /** What else is said about keys; none of ratings.json's business. */
+  readonly given: KeyRing
+  /** Believe nothing of ratings.json. */
+  readonly anew: boolean
+  /** Told why ratings.json could not be written, which hurts nobody. */
+  readonly onProblem: (error: unknown) => void
+}
+
 /**
  * Brings ratings.json up to date with receipts.jsonl: only lines that are new are verified, and all when what stood
  * before them is not what was read.
- * @param files - paths of both
- * @param anew - believe nothing of ratings.json
- * @param onProblem - told why ratings.json could not be written, which hurts nobody
  * @throws {ChatError} FILE_FAILED when the receipts cannot be read
  */
-export function refreshRatings(
-  files: { readonly receipts: string; readonly ratings: string },
-  anew: boolean,
-  onProblem: (error: unknown) => void,
-): Rated {
-  const { receipts, ratings } = files
-  const stamp = stampOf(receipts)
-  if (stamp === undefined) return rate(noFacts())
-  const cached = anew ? undefined : readFacts(ratings)
-  if (cached?.source.stamp === stamp) return rate(cached.facts)
-  const known = cached === undefined ? undefined : resume(receipts, cached.source, cached.facts)
-  const { facts, place: from, hash } = known ?? begin()
+export function refreshRatings(files: RatingsFiles, options: RefreshOptions): RatedDeals {
+  const { own, given, anew, onProblem } = options
+  const stamps = stampsOf(files)
+  const known = anew ? undefined : readFacts(files.ratings)
+  if (stamps === undefined) return rate(noFacts(), own, given)
+  if (known !== undefined && isSame(stamps, known.source.stamps)) return rate(known.facts, own, given)
+  const { receipts } = files
+  const resumed = known === undefined ? undefined : resume(receipts, known.source, known.facts)
+  const { facts, place: from, hash } = resumed ?? begin()
   const place = readReceipts(receipts, from, facts)
   for (const chunk of readFileChunks(receipts, from.offset, place.offset)) hash.update(chunk)
-  const rated = rate(facts)
+  const rated = rate(facts, own)
   try {
-    writeCache(ratings, { place, sha256: hash.digest("hex"), stamp }, rated.digest, facts)
+    writeCache(files.ratings, { place, sha256: hash.digest("hex"), stamps }, rated.digest, facts)
   } catch (error) {
     onProblem(error)
   }
-  return rated
+  return given.size === 0 ? rated : rate(facts, own, given)
 }
 
 /**
  * Rates what files of receipts say together.
+ * @param rings - statements about keys
  * @param onRefused - told which lines of a file do not count
  * @throws {ChatError} NOT_FOUND
  */
 export function rateFiles(
   paths: readonly string[],
+  rings: readonly KeyRing[],
   onRefused: (path: string, refused: RefusedLines) => void,
-): Rated {
+): RatedDeals {
   const facts = noFacts()
   for (const path of paths) {
     for (const { line, entry } of readEntries(path)) if (!takeEntry(entry, facts)) refuse(line, facts)
     onRefused(path, facts.refused)
     facts.refused = noRefused
   }
-  return rate(facts)
+  return rate(facts, ...rings)
 }
 
 function begin(): Progress {
@@ -126,27 +129,38 @@ function refuse(number: number, facts: RatingFacts): void {
 /** @returns whether it is a receipt, or a statement about a key, in which everything holds */
 function takeEntry(entry: Entry, facts: RatingFacts): boolean {
   if (entry.kind === "key") {
-    const { from, ts } = entry.statement
-    facts.keyEnds.set(from, Math.min(ts, facts.keyEnds.get(from) ?? ts))
+    takeEnd(endOf(entry.statement), facts)
     return true
   }
   if (entry.kind !== "receipt") return false
   const verdict = judgeReceipt(entry.receipt)
   if (verdict.status !== "valid") return false
   const record = recordOf(verdict.deal)
-  for (const did of record.parties) {
-    if (!facts.agentIds.has(did)) facts.agentIds.set(did, agentIdOfDid(did))
-  }
+  for (const did of record.parties) takeKey(did, facts)
   facts.records.set(record.head, record)
   return true
 }
 
-function rate(facts: RatingFacts): Rated {
-  const history = historyOf(facts.records.values(), facts.keyEnds)
-  const deals = { completed: 0, unresolved: 0, proposer: 0, recipient: 0, mutual: 0 }
-  for (const { outcome } of history) deals[outcome] += 1
-  const agents = Array.from(foldRatings(history), ([did, standing]): RatedAgent => {
-    return { did, agentId: facts.agentIds.get(did) ?? "", ...standing }
-  })
-  return { digest: { agents: agents.sort(byRating), deals, refused: facts.refused }, facts }
+function takeEnd(end: KeyEnd, facts: RatingFacts): void {
+  const name = nameOfEnd(end)
+  const known = facts.keyEnds.get(name)
+  if (known === undefined || end.ts < known.ts) facts.keyEnds.set(name, end)
+  takeKey(end.key, facts)
+  if (end.successor !== undefined) takeKey(end.successor, facts)
+}
+
+function takeKey(did: string, { agentIds }: RatingFacts): void {
+  if (!agentIds.has(did)) agentIds.set(did, agentIdOfDid(did))
+}
+
+function endOf(statement: KeyStatement): KeyEnd {
+  const { from: key, ts } = statement
+  return { key, successor: statement.type === "ROTATION" ? statement.to : undefined, ts }
+}
+
+function rate(facts: RatingFacts, ...rings: readonly KeyRing[]): RatedDeals {
+  return new RatedDeals(
+    facts,
+    rings.flatMap((ring) => ring.values().map(endOf)),
+  )
 }

@@ -1,7 +1,11 @@
 /** How ratings read: in words, and as JSON. */
+import { formatForTerminal } from "../base/visible-text.js"
 import { kFactor, startRating } from "../ratings/elo.js"
+import type { Move } from "../ratings/fold.js"
+import type { DealRecord } from "../ratings/history.js"
 import { isoTime } from "./iso-time.js"
 import type { RatedAgent, RatingsDigest } from "./ratings-cache.js"
+import { formatTable } from "./table.js"
 
 /** An agent, and how far it is trusted if it was asked for by whom. */
 export interface ViewedAgent extends RatedAgent {
@@ -106,11 +110,83 @@ export function formatStatistics(statistics: RatingStatistics): string[] {
 }
 
 /** @param trust - 0 to 1 */
-export function formatTrust(trust: number): string {
+function formatTrust(trust: number): string {
   return trust.toFixed(2)
 }
 
 /** A millionth says nothing any more. */
-export function roundTrust(trust: number): number {
+function roundTrust(trust: number): number {
   return Math.round(trust * 1e6) / 1e6
+}
+
+/** What a deal did to an agent; of one that is not rated, `move` is undefined. */
+export interface Explanation {
+  readonly deal: DealRecord
+  readonly counterparty: string
+  readonly move: Move | undefined
+}
+
+/** A table of the deals. @param idOf - agent id of a did:key */
+export function formatExplanations(
+  explanations: readonly Explanation[],
+  idOf: (did: string) => string,
+): string[] {
+  if (explanations.length === 0) return ["No receipt tells of this agent."]
+  const rows = explanations.map((explanation) => {
+    const { deal, counterparty, move } = explanation
+    const change = move === undefined ? "" : signed(move.after - move.before)
+    const rating = move === undefined ? "" : `${move.before} → ${move.after}`
+    const id = formatForTerminal(deal.id)
+    return [
+      isoTime(deal.ts),
+      change,
+      rating,
+      idOf(counterparty),
+      outcomeOf(explanation),
+      id,
+      madeOf(explanation),
+    ]
+  })
+  return formatTable(["WHEN", "CHANGE", "RATING", "WITH", "OUTCOME", "PROPOSAL", "MADE OF"], rows)
+}
+
+/** The same as JSON. */
+export function explanationDocuments(explanations: readonly Explanation[], idOf: (did: string) => string) {
+  return explanations.map((explanation) => {
+    const { deal, counterparty, move } = explanation
+    return {
+      proposal_id: deal.id,
+      proposal: deal.proposal,
+      with: idOf(counterparty),
+      outcome: outcomeOf(explanation),
+      ts: deal.ts,
+      change: move === undefined ? 0 : move.after - move.before,
+      ...(move === undefined ? {} : detailsOf(move)),
+    }
+  })
+}
+
+function detailsOf({ before, after, k, weight, expected, nth, trust }: NonNullable<Explanation["move"]>) {
+  const made = { before, after, k, weight, expected, nth_of_pair: nth }
+  return trust === undefined ? made : { ...made, trust: roundTrust(trust) }
+}
+
+function outcomeOf({ deal: { outcome, parties }, counterparty }: Explanation): string {
+  if (outcome === "completed") return "completed"
+  if (outcome === "unresolved" || outcome === "mutual") return `disputed, ${outcome}`
+  const atFault = parties[outcome === "proposer" ? 0 : 1]
+  return atFault === counterparty ? "disputed, other at fault" : "disputed, at fault"
+}
+
+function madeOf({ move }: Explanation): string {
+  if (move === undefined) return "no fault agreed on: counts nothing"
+  const { k, weight, expected, nth, trust } = move
+  const parts = [`K ${k}`, `weight ${weight.toFixed(2)}`, `expected ${expected.toFixed(2)}`]
+  if (nth > 1) parts.push(`deal ${nth} of the pair`)
+  if (trust !== undefined) parts.push(`trust ${formatTrust(trust)}`)
+  return parts.join(", ")
+}
+
+function signed(change: number): string {
+  return change < 0 ? String(change) : `+${change}`
 }

@@ -21,6 +21,9 @@ export function readEntry(text: string | undefined): Entry {
   } catch (error) {
     if (!(error instanceof JsonError)) throw error
     if (!text.trimStart().startsWith("{")) return { kind: "unknown", problem: "is not a receipt" }
+    if (text.startsWith("\uFEFF")) {
+      return { kind: "invalid", problem: "begins with a byte order mark, which JSON does not have" }
+    }
     const where = error.path === "" ? "" : `${error.path.slice(0, 60)}: `
     return { kind: "invalid", problem: `${where}is not JSON that every reader reads alike` }
   }

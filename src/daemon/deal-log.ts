@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs"
+import { closeSync, openSync, readSync } from "node:fs"
 import { writeFileAtomic } from "../base/atomic-file.js"
 import { formatJsonLine } from "../base/visible-text.js"
 import { advanceDeal, type Deal, disputableUntil, expiryOf, openDeal } from "../proposals/deal.js"
@@ -9,9 +9,12 @@ import type { AgentId } from "../protocol/names.js"
 import type { Statement } from "../protocol/statements.js"
 import { asFileProblem } from "./file-problem.js"
 import { LineLog } from "./line-log.js"
+import { LineSplitter } from "./line-splitter.js"
 
 /** Milliseconds a deal is kept for after nothing can be said in it any more. */
 const keptMs = 30 * 86_400_000
+/** No statement is that long. */
+const maxLineBytes = 1024 * 1024
 
 /** A statement of a deal as proposals.jsonl holds it. */
 export interface DealEntry {
@@ -97,7 +100,8 @@ function lastChanceOf(deal: Deal): number {
 function rewrite(path: string, deals: readonly LoggedDeal[]): void {
   const entries = deals.flatMap((deal) => deal.entries).sort((a, b) => a.n - b.n)
   try {
-    writeFileAtomic(path, entries.map(formatEntry).join(""), { durable: true })
+    const lines = entries.map((entry) => Buffer.from(formatEntry(entry)))
+    writeFileAtomic(path, Buffer.concat(lines), { durable: true })
   } catch (error) {
     asFileProblem(error, path)
   }
@@ -117,16 +121,28 @@ function follow(deal: Deal | undefined, statement: Statement): Deal | undefined 
   }
 }
 
+/** Line by line: what strangers propose may be more than one string can hold. What follows the last newline is no line. */
 function readEntries(path: string): DealEntry[] {
-  let text: string
+  const entries: DealEntry[] = []
+  const sink = {
+    onLine: (line: Buffer) => void entries.push(...parseEntry(line.toString())),
+    onOversize: () => {},
+    hasRoom: () => true,
+  }
+  let fd: number | undefined
   try {
-    text = readFileSync(path, "utf8")
+    const file = (fd = openSync(path, "r"))
+    const readAt = (buffer: Uint8Array, position: number) =>
+      readSync(file, buffer, 0, buffer.length, position)
+    const splitter = new LineSplitter(readAt, 0, maxLineBytes)
+    while (splitter.step(sink) === "more");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return []
     throw asFileProblem(error, path)
+  } finally {
+    if (fd !== undefined) closeSync(fd)
   }
-  // What follows the last newline is no line.
-  return text.split("\n").slice(0, -1).flatMap(parseEntry)
+  return entries
 }
 
 function parseEntry(line: string): DealEntry[] {

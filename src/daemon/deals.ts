@@ -50,6 +50,7 @@ export interface DealOptions {
  * not be believed leaves the deal as it is, and one line in the inbox.
  */
 export class Deals {
+  readonly #self: string
   readonly #clock: Clock
   readonly #events: DealEvents
   readonly #book: DealBook
@@ -64,6 +65,7 @@ export class Deals {
 
   /** @throws {ChatError} FILE_FAILED when proposals.jsonl cannot be read */
   constructor({ paths, identity, clock, memory }: DealOptions, events: DealEvents) {
+    this.#self = identity.did
     this.#clock = clock
     this.#events = events
     this.#book = new DealBook(identity.keyPair.publicKey)
@@ -165,7 +167,10 @@ export class Deals {
       if (!(error instanceof ChatError)) throw error
       // Where the relay could not be asked the statement is not confirmed, and so comes again.
       const isLater = errorSpecs[error.code].retry && error.code !== "STATEMENT_STALE"
-      if (this.#session === session && !isLater) this.#refuseMessage(message, reason)
+      if (this.#session !== session) return
+      if (!isLater) this.#refuseMessage(message, reason)
+      // A line that waits for this answer is said again; others wait behind it.
+      else if (message.re !== undefined) this.#events.onAnswerRefused(message.re, error)
     } finally {
       this.#isAsking = false
     }
@@ -191,7 +196,9 @@ export class Deals {
     if (message.msg_id !== statementMessageId(statement)) {
       throw new ChatError("VERIFICATION_FAILED", `${statement.type}.msg_id: is not that of its author`)
     }
-    if (message.re !== undefined && message.re !== statement.id) {
+    // Whoever else signs chooses the id of what it says, and could so pass for the relay's answer to a line.
+    const isAnswer = message.re === statement.id && statement.from === this.#self
+    if (message.re !== undefined && !isAnswer) {
       throw new ChatError("VERIFICATION_FAILED", `${statement.type}.re: answers another statement`)
     }
     return statement
@@ -236,7 +243,13 @@ export class Deals {
       .list()
       .filter(({ chain: [proposal] }) => proposal.aud === welcome.server_id)
       .map(({ chain }) => chain.at(-1)?.ts ?? 0)
-    return times.length === 0 ? undefined : Math.max(0, times.reduce((a, b) => Math.max(a, b)) - overlapMs)
+    if (times.length === 0) return undefined
+    // A time that is yet to come, should somebody have said one, would hide all that happens until then.
+    const newest = Math.min(
+      times.reduce((a, b) => Math.max(a, b)),
+      this.#clock.now(),
+    )
+    return Math.max(0, newest - overlapMs)
   }
 
   /** Takes a chain as far as it can be believed. @returns when its last statement was made */

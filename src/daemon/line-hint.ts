@@ -24,9 +24,18 @@ export function mendField(value: Readonly<Record<string, unknown>>, field: strin
   return undefined
 }
 
+/** Commands whose outbox type is called otherwise. */
+const typesOfCommands: ReadonlyMap<string, string> = new Map([
+  ["PROPOSE", "PROPOSAL"],
+  ["SEND", "MSG"],
+  ["PRESENCE", "SET_PRESENCE"],
+  ["CREATE", "CREATE_CHANNEL"],
+])
+
 /** `wanted` in capitals, or the one it is a slip of; for a `type` nobody knows. */
 export function closestName(wanted: string, names: readonly string[]): string | undefined {
-  const upper = wanted.toUpperCase().replaceAll(/[- ]/g, "_")
+  const written = wanted.toUpperCase().replaceAll(/[- ]/g, "_")
+  const upper = typesOfCommands.get(written) ?? written
   return names.find((name) => name === upper) ?? names.find((name) => isOneSlipAway(upper, name))
 }
 

@@ -212,6 +212,7 @@ export class OutboxPump {
     const line = this.#inFlight.splice(index, index < 0 ? 0 : 1)[0]?.line
     if (line === undefined) return false
     if (message.type === "ERROR") this.#refuse(line, message)
+    else if (isDraft(line.frame) !== isVerb(message.type)) this.#turnDown(line, wrongAnswer(message))
     else this.#accept(line, message)
     this.pump()
     return true
@@ -304,6 +305,14 @@ export class OutboxPump {
       this.pump()
     }, ms)
   }
+}
+
+/** Only a statement proves that a relay has it; and it is the answer to nothing else. */
+function wrongAnswer({ type }: ServerMessage): ChatError {
+  return new ChatError(
+    "VERIFICATION_FAILED",
+    `server: answered with ${type}, which answers nothing like this`,
+  )
 }
 
 /** What a relay says of a statement that it has. */

@@ -1,3 +1,4 @@
+import { canonicalize } from "../identity/canonical-json.js"
 import { ChatError } from "../protocol/errors.js"
 import type { DealState } from "../protocol/server-messages.js"
 import type { Statement } from "../protocol/statements.js"
@@ -31,7 +32,7 @@ export function advanceDeal(deal: Deal, statement: Statement): Deal {
   const { type } = statement
   if (type === "PROPOSAL") throw new ChatError("PROPOSAL_STATE", `PROPOSAL.id: ${deal.id} is open already`)
   requireSameDeal(deal, statement)
-  const rule = ruleFor(deal.state, type)
+  const rule = ruleFor(deal, type)
   requireMover(deal, statement, rule)
   requireInTime(deal, statement, rule)
   if (statement.prev !== deal.head) {
@@ -71,9 +72,15 @@ export function disputableUntil({ chain }: Deal): number | undefined {
   return completed === undefined ? undefined : completed.ts + chain[0].dispute_window * 1_000
 }
 
-/** Whether the deal holds this very statement. */
-export function hasStatement(deal: Deal, { id, sig }: Statement): boolean {
-  return deal.chain.some((known) => known.id === id && known.sig === sig)
+/** Whether the deal holds this very statement, to the last letter: a known signature proves nothing about other words. */
+export function hasStatement(deal: Deal, statement: Statement): boolean {
+  const { id, sig } = statement
+  return deal.chain.some(
+    (known) =>
+      known.id === id &&
+      known.sig === sig &&
+      (known === statement || canonicalize(known) === canonicalize(statement)),
+  )
 }
 
 /** Statements of one verb, in order. */
@@ -115,10 +122,13 @@ function foreign(type: Verb, field: string, problem: string): ChatError {
   return new ChatError("VERIFICATION_FAILED", `${type}.${field}: ${problem}`)
 }
 
-function ruleFor(state: DealState, verb: Verb): DealRule {
+function ruleFor({ state, chain }: Deal, verb: Verb): DealRule {
   const rule = findRule(state, verb)
   if (rule !== undefined) return rule
-  const legal = legalVerbs(state)
+  // What both have said cannot follow any more.
+  const legal = legalVerbs(state).filter(
+    (legalVerb) => chain.filter(({ type }) => type === legalVerb).length < 2,
+  )
   const hint =
     legal.length === 0 ? "nothing more can be said in it" : `what can follow is ${legal.join(" or ")}`
   throw new ChatError("PROPOSAL_STATE", `${verb}: the proposal is ${state}`, { hint })

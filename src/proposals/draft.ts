@@ -26,6 +26,8 @@ const idPrefixes = {
   COMPLETE: "comp",
   DISPUTE: "disp",
 } as const
+/** Milliseconds by which another's clock may be ahead of one's own. */
+const mostAheadMs = 600_000
 const base32 = "abcdefghijklmnopqrstuvwxyz234567"
 const idLength = 16
 
@@ -60,7 +62,8 @@ export function signProposal(
 /**
  * Signs an answer to the last statement of a deal.
  * @returns the statement, and the deal with it
- * @throws {ChatError} PROPOSAL_STATE, PROPOSAL_EXPIRED or NOT_A_PARTY when it cannot be said now; INVALID_MSG
+ * @throws {ChatError} PROPOSAL_STATE, PROPOSAL_EXPIRED or NOT_A_PARTY when it cannot be said now; INVALID_MSG, also
+ * when what it answers is dated in the future: the answer would have to be as well
  */
 export function signAnswer(
   deal: Deal,
@@ -73,6 +76,15 @@ export function signAnswer(
     throw new ChatError("NOT_A_PARTY", `${draft.type}: ${deal.id} is between two others`)
   }
   const lastTs = deal.chain.at(-1)?.ts ?? 0
+  if (lastTs > now + mostAheadMs) {
+    throw new ChatError(
+      "INVALID_MSG",
+      `${draft.type}: the last statement of ${deal.id} is dated in the future`,
+      {
+        hint: "one of the two clocks is wrong",
+      },
+    )
+  }
   const unsigned = {
     ...draft,
     id,

@@ -1,9 +1,9 @@
 import { type Revocation, type Rotation, verifyRevocation, verifyRotation } from "../identity/succession.js"
 import { ChatError } from "../protocol/errors.js"
 import type { Statement } from "../protocol/statements.js"
-import { agreedFault, type Deal, statementsOf } from "./deal.js"
+import { agreedFault, type Deal, partiesOf, statementsOf } from "./deal.js"
 import { dealOfReceipt, type Receipt } from "./receipt.js"
-import { verifyStatement } from "./statement.js"
+import { agentIdOfDid, verifyStatement } from "./statement.js"
 
 /** What a receipt can prove, in the order in which it is told. */
 export type Proof =
@@ -29,7 +29,6 @@ export type Verdict =
 export type KeyStatement = Rotation | Revocation
 
 const selfDeclared = "time: each statement says its own, and nobody else vouches for it"
-const unknownKeys = "revocation: no statement about these keys was given"
 
 /**
  * Checks a receipt with nothing but itself: every signature, that each statement answers the one before, and that
@@ -43,13 +42,11 @@ export function judgeReceipt(receipt: Receipt, keys: readonly KeyStatement[] = [
       verifyStatement(statement)
       requireLivingKey(statement, keys)
     }
-    const isCovered = keys.some(({ from }) => deal.chain.some((statement) => statement.from === from))
-    return {
-      status: "valid",
-      deal,
-      proves: proofsOf(deal),
-      unchecked: isCovered ? [selfDeclared] : [selfDeclared, unknownKeys],
-    }
+    const strangers = partiesOf(deal).filter((did) => !keys.some(({ from }) => from === did))
+    const unasked = strangers.map(
+      (did) => `revocation: no statement about the key of ${agentIdOfDid(did)} was given`,
+    )
+    return { status: "valid", deal, proves: proofsOf(deal), unchecked: [selfDeclared, ...unasked] }
   } catch (error) {
     if (error instanceof ChatError) return { status: "invalid", problem: error.message }
     throw error

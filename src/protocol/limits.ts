@@ -92,6 +92,8 @@ export const defaultLimits = {
   closedProposalMs: 86_400_000,
   /** Milliseconds for which it keeps one that was accepted and never ended. */
   openProposalMs: 365 * 86_400_000,
+  /** Longest time in which a proposal can be answered, or a deal be disputed: so long a place may be taken. */
+  proposalTermMs: 90 * 86_400_000,
 } as const
 
 /** {@link defaultLimits} with an operator's changes. */

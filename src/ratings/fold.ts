@@ -1,4 +1,3 @@
-import type { DealRecord } from "./deal-record.js"
 import {
   expectedScore,
   gainOf,
@@ -10,6 +9,7 @@ import {
   taskWeight,
   trustedGainOf,
 } from "./elo.js"
+import type { DealRecord } from "./history.js"
 
 /** Where an agent stands. */
 export interface Standing {

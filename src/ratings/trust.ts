@@ -1,4 +1,4 @@
-import type { DealRecord } from "./deal-record.js"
+import type { DealRecord } from "./history.js"
 
 /** The share of trust that is handed on; the rest begins again at who was named. */
 const handedOn = 0.85

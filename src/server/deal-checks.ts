@@ -33,8 +33,18 @@ export function readOwnStatement(frame: object, did: string, aud: string): State
   return statement
 }
 
-/** The deal a proposal opens. @throws {ChatError} PROPOSAL_EXPIRED when it cannot be answered even now */
-export function openDealNow(proposal: Statement<"PROPOSAL">, now: number): Deal {
+/**
+ * The deal a proposal opens.
+ * @throws {ChatError} PROPOSAL_EXPIRED when it cannot be answered even now; INVALID_MSG when it would stand for too long
+ */
+export function openDealNow(proposal: Statement<"PROPOSAL">, now: number, { proposalTermMs }: Limits): Deal {
+  for (const member of ["expires", "dispute_window"] as const) {
+    if (proposal[member] * 1_000 <= proposalTermMs) continue
+    throw new ChatError(
+      "INVALID_MSG",
+      `PROPOSAL.${member}: must be at most ${proposalTermMs / 1_000} s on this relay`,
+    )
+  }
   const deal = openDeal(proposal)
   if (now <= expiryOf(deal)) return deal
   throw new ChatError("PROPOSAL_EXPIRED", "PROPOSAL.expires: the time to answer it is over already")

@@ -185,7 +185,7 @@ export class DealDesk {
     }
     const deal =
       record === undefined
-        ? openDealNow(statement as Statement<"PROPOSAL">, now)
+        ? openDealNow(statement as Statement<"PROPOSAL">, now, this.#limits)
         : advanceDealNow(record.deal, statement, now)
     if (record === undefined) checkRoom(this.#index, agent.id, this.#limits)
     checkMoment(this.#index, [agent.id, other], statement)

@@ -37,6 +37,22 @@ describe.each(commandNames)("help of %s", (name) => {
     for (const example of examples) expect(example).toContain(`agentchat ${name}`)
   })
 
+  it("explains in one paragraph, whose lines are as long as they can be", async () => {
+    const lines = await helpOf(name, "--help")
+    const [, summary = "", ...rest] = lines
+      .slice(lines.findIndex((line) => line.startsWith("Usage:")))
+      .filter(Boolean)
+    const notes = rest.slice(
+      0,
+      rest.findIndex((line) => /^(Arguments|Options):/.test(line)),
+    )
+    expect(summary).not.toBe("")
+    for (const [index, line] of notes.slice(0, -1).entries()) {
+      const [next = ""] = (notes[index + 1] ?? "").split(" ")
+      expect(`${line} ${next}`.length).toBeGreaterThan(100)
+    }
+  })
+
   it("names every option, and those of all commands", async () => {
     const text = (await helpOf("help", name)).join("\n")
     const { options } = await commandTable[name].load()

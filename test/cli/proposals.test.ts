@@ -82,7 +82,11 @@ describe("a deal as it is told", () => {
       { type: "DISPUTE", proposal_id: deal.id, reason: "a\nfault: other" },
       startTs + 5_000,
     )
-    const view = viewOfDeal(disputed, new Map([[proposer, "x\nstate  y"]]), startTs)
+    const names = new Map([
+      [proposer, "x\nstate  y"],
+      [agentIdOfDid(deal.chain[0].to), "x\npayment: mine"],
+    ])
+    const view = viewOfDeal(disputed, names, startTs)
     const lines = formatProposal(view)
     expect(lines.filter((line) => line.startsWith("state"))).toEqual(["state       disputed"])
     expect(lines.filter((line) => /^ {12}\w+: /.test(line))).toEqual([" ".repeat(12) + "reason: a"])

@@ -94,6 +94,21 @@ describe("a statement that is relayed", () => {
     expect(events).toHaveLength(1)
   })
 
+  it("is not believed with other words under a signature that is known", async () => {
+    const deal = dealAfter([])
+    const [proposal] = deal.chain
+    const { client, session, events, errors } = await enter(knowing(deal))
+    await client.proposals({ id: deal.id })
+    session.say(relayed({ ...proposal, task: "echo hello", payment_code: "mallory" }))
+    await confirmed(session)
+    expect(events).toEqual([])
+    expect(errors).toHaveLength(1)
+    session.say(relayed(proposal))
+    await confirmed(session, 2)
+    expect(events).toMatchObject([{ type: "PROPOSAL", task: "echo hello" }])
+    expect(events[0]).not.toHaveProperty("payment_code")
+  })
+
   it("is not told when it is one's own, and confirmed", async () => {
     const { session, events } = await enter()
     const own = propose({ to: propose().from }, bob)

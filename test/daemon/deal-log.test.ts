@@ -1,4 +1,5 @@
-import { readFileSync, writeFileSync } from "node:fs"
+import { constants } from "node:buffer"
+import { appendFileSync, readFileSync, truncateSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
 import { DealLog, isOver, readDealLog } from "../../src/daemon/deal-log.js"
@@ -40,6 +41,17 @@ describe("proposals.jsonl", () => {
   it("is empty where there is none, and cannot be opened where a directory stands", () => {
     expect(readDealLog(place())).toEqual([])
     expect(() => readDealLog(temporaryDirectory())).toThrow(expect.objectContaining({ code: "FILE_FAILED" }))
+  })
+
+  it("is read though it is larger than any string, and holds a line that is nobody's", () => {
+    const path = place()
+    const { log } = DealLog.open(path, 0, startTs)
+    log.append(said(dealAfter("prop_0001")))
+    const size = constants.MAX_STRING_LENGTH + 1
+    truncateSync(path, size)
+    appendFileSync(path, "\n")
+    DealLog.open(path, 1, startTs).log.append(said(dealAfter("prop_0002", "ACCEPT")))
+    expect(ids(path)).toEqual(["prop_0001", "prop_0002"])
   })
 
   it("never gives a number twice, also when what had it is gone", () => {

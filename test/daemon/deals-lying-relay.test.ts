@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest"
 import { readDealLog } from "../../src/daemon/deal-log.js"
+import { agentIdOf } from "../../src/identity/keys.js"
 import type { Deal } from "../../src/proposals/deal.js"
 import { advanceDeal, openDeal } from "../../src/proposals/deal.js"
 import { statementMessageId } from "../../src/proposals/deal-news.js"
@@ -54,6 +55,13 @@ async function pass(session: FakeSession, message: object): Promise<void> {
   session.say(message)
   await until("it is confirmed", () => received(session).filter((id) => id === msg_id).length > before)
 }
+
+const rosterOf = ({ agentId, did }: { agentId: string; did: string }, re: string | undefined) => ({
+  type: "AGENTS",
+  re,
+  list: [],
+  roster: [{ id: agentId, name: "bob", status: "idle", did }],
+})
 
 const swapped = "did:key:z6MktwupdmLXVVqTzCw4i46r4uGyosGXRnR3XjN4Zq7oMMsw"
 
@@ -221,5 +229,96 @@ describe("a relay that lies", { timeout: 60_000 }, () => {
     expect(await room.lines("REJECTED")).toMatchObject([{ id: "p", code: "VERIFICATION_FAILED" }])
     expect(room.acks).toEqual([])
     expect(dealIn(room)).toBeUndefined()
+  })
+
+  it("answers a statement with what proves nothing: the line is refused", async () => {
+    const bob = newIdentity()
+    const room = new DaemonRoom()
+    const relay = await FakeRelay.start({
+      serverId: aud,
+      answers: {
+        LIST_AGENTS: ({ id }) => rosterOf(bob, id),
+        PROPOSAL: ({ id }) => ({ type: "PONG", re: id, ts: 1 }),
+      },
+    })
+    await room.start(relay)
+    room.write({ type: "PROPOSAL", to: "@bob", task: "x", id: "p" })
+    expect(await room.lines("REJECTED")).toMatchObject([{ id: "p", code: "VERIFICATION_FAILED" }])
+    expect(room.acks).toEqual([])
+  })
+
+  it("answers a line with what the other party signed under its id: the line is refused", async () => {
+    const { publicKey } = alice
+    const room = new DaemonRoom()
+    const relay = await FakeRelay.start({
+      serverId: aud,
+      answers: {
+        LIST_AGENTS: ({ id }) => rosterOf({ agentId: agentIdOf(publicKey), did: aliceDid }, id),
+        PROPOSAL: ({ id }) => passOn(propose({ id, to: room.identity.did }), { re: id }),
+      },
+    })
+    await room.start(relay)
+    room.write({ type: "PROPOSAL", to: "@bob", task: "x", id: "p" })
+    expect(await room.lines("REJECTED")).toMatchObject([{ id: "p", code: "VERIFICATION_FAILED" }])
+    expect(room.acks).toEqual([])
+  })
+
+  it("answers with a step whose past cannot be asked for now: the line is said again, and settled", async () => {
+    const room = new DaemonRoom()
+    const proposal = propose({ to: room.identity.did })
+    let deal = openDeal(proposal)
+    let lists = 0
+    const relay = await FakeRelay.start({
+      serverId: aud,
+      answers: {
+        LIST_PROPOSALS: ({ id }) => {
+          // The first is asked for at the start, the second when the answer does not fit.
+          if (++lists === 2) return { type: "ERROR", re: id, code: "UNAVAILABLE", message: "no store" }
+          const list = [{ id: proposal.id, state: "pending", statements: deal.chain, names: {} }]
+          return { type: "PROPOSALS", re: id, list }
+        },
+        COMPLETE: (frame) => {
+          if (deal.chain.length === 2) {
+            const { sig: _, from: __, ...said } = frame
+            const theirs = answer(deal, "COMPLETE", alice)
+            deal = advanceDeal(deal, theirs)
+            const own = answer(deal, "COMPLETE", room.identity.keyPair, {
+              ...said,
+              prev: deal.head,
+              ts: theirs.ts,
+            })
+            deal = advanceDeal(deal, own)
+          }
+          return passOn(deal.chain.at(-1) ?? proposal, { re: frame.id })
+        },
+      },
+    })
+    deal = advanceDeal(deal, answer(deal, "ACCEPT", room.identity.keyPair))
+    await room.start(relay)
+    room.write({ type: "COMPLETE", proposal_id: proposal.id, id: "c" })
+    await until("the ack", () => {
+      room.clock.advance(100)
+      room.sweep()
+      return room.acks.length > 0
+    })
+    expect(room.acks).toMatchObject([{ id: "c", state: "accepted" }])
+    expect(dealIn(room)?.chain).toHaveLength(4)
+  })
+
+  it("passed on a step of a far future: what happens now is asked for all the same", async () => {
+    const { room, relay, session } = await arrange()
+    await pass(session, passOn(propose({ to: to(room), ts: Number.MAX_SAFE_INTEGER })))
+    await room.start(relay)
+    const [{ since } = {}] = await (await relay.session(1)).heard("LIST_PROPOSALS")
+    expect(since).toBeLessThan(Number.MAX_SAFE_INTEGER / 2)
+  })
+
+  it("passes on other words under a signature that is known: they are refused", async () => {
+    const { room, session } = await arrange()
+    const proposal = propose({ to: to(room) })
+    await pass(session, passOn(proposal))
+    await pass(session, passOn({ ...proposal, payment_code: "mallory" }))
+    expect(notices(room)).toHaveLength(1)
+    expect(dealIn(room)?.chain).toEqual([proposal])
   })
 })

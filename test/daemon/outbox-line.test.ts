@@ -66,6 +66,10 @@ describe("an outbox line", () => {
     ["LEAVES", "LEAVE"],
     ["MGS", "MSG"],
     ["set-presence", "SET_PRESENCE"],
+    ["propose", "PROPOSAL"],
+    ["send", "MSG"],
+    ["presence", "SET_PRESENCE"],
+    ["create", "CREATE_CHANNEL"],
   ])("of type %s is told %s", (type, close) => {
     expect(refused(JSON.stringify({ type, channel: "#a", id: "k" }))).toMatchObject({
       hint: `did you mean "${close}"?`,

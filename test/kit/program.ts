@@ -97,10 +97,30 @@ export class Workspace {
   }
 }
 
+/** Runs a command without stopping this process. */
+export async function agentchat(
+  workspace: Workspace,
+  ...args: string[]
+): Promise<{ status: number; stdout: string }> {
+  const child = spawn(process.execPath, [programPath, ...args], {
+    cwd: workspace.dir,
+    env: workspace.env,
+    stdio: ["ignore", "pipe", "ignore"],
+  })
+  let stdout = ""
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    stdout += text
+  })
+  await once(child, "close")
+  return { status: child.exitCode ?? -1, stdout }
+}
+
 function readJsonLines(path: string): InboxRecord[] {
   if (!existsSync(path)) return []
   const text = readFileSync(path, "utf8")
+  // A process that was killed may have left a piece of a line.
   return text
+    .slice(0, text.lastIndexOf("\n") + 1)
     .split("\n")
     .filter((line) => line !== "")
     .map((line) => JSON.parse(line) as InboxRecord)

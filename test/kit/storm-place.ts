@@ -1,11 +1,9 @@
-import { spawn } from "node:child_process"
-import { once } from "node:events"
 import { existsSync, readFileSync } from "node:fs"
 import { jetstreamManager } from "@nats-io/jetstream"
 import { connect } from "@nats-io/transport-node"
 import { until } from "./condition.js"
 import { CuttableNetwork, type NatsServer, startNatsCluster } from "./nats.js"
-import { programPath, RelayProcess, Workspace } from "./program.js"
+import { agentchat, RelayProcess, Workspace } from "./program.js"
 import { type Fault, nodeCount, relayCount } from "./storm-plan.js"
 
 /** Nothing takes longer on any machine that is of use. */
@@ -152,24 +150,6 @@ export class StormPlace {
       await connection.close()
     }
   }
-}
-
-/** Runs a command without stopping this process, through which the relays' networks go. */
-export async function agentchat(
-  workspace: Workspace,
-  ...args: string[]
-): Promise<{ status: number; stdout: string }> {
-  const child = spawn(process.execPath, [programPath, ...args], {
-    cwd: workspace.dir,
-    env: workspace.env,
-    stdio: ["ignore", "pipe", "ignore"],
-  })
-  let stdout = ""
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    stdout += text
-  })
-  await once(child, "close")
-  return { status: child.exitCode ?? -1, stdout }
 }
 
 function startRelay(backbone: string): Promise<RelayProcess> {

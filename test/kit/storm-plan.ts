@@ -48,7 +48,7 @@ const nobody = "@0123456789abcdef"
 const faultKinds: readonly FaultKind[] = ["relay", "daemons", "node", "cut", "blink"]
 
 /** A stream of numbers from 0 to 1 that its seed decides (mulberry32). */
-function randomOf(seed: number): () => number {
+export function randomOf(seed: number): () => number {
   let state = seed >>> 0
   return () => {
     state = (state + 0x6d2b79f5) >>> 0

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import { until } from "./condition.js"
+import { agentchat } from "./program.js"
 import { type Ending, StormAgent } from "./storm-agent.js"
-import { agentchat, patienceMs, type Resident, StormPlace } from "./storm-place.js"
+import { patienceMs, type Resident, StormPlace } from "./storm-place.js"
 import {
   durableChannel,
   type Fault,

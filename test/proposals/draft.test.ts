@@ -132,6 +132,12 @@ describe("signAnswer", () => {
     expect(() => signAnswer(deal, said, { keyPair, id: "a1", now })).toThrow(code(expected))
   })
 
+  it("does not sign a time far ahead because the other party did", () => {
+    const signAt = (now: number) => signAnswer(deal, accept, { keyPair: bob, id: "a1", now })
+    expect(signAt(startTs - 600_000).statement.ts).toBe(startTs)
+    expect(() => signAt(startTs - 600_001)).toThrow(code("INVALID_MSG"))
+  })
+
   it("does not answer another deal than it was written for", () => {
     const other = { ...accept, proposal_id: "prop_0002" }
     expect(() => signAnswer(deal, other, { keyPair: bob, id: "a1", now: startTs })).toThrow(

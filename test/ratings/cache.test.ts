@@ -109,11 +109,11 @@ describe("ratings.json", () => {
   it.each<[string, (text: string) => string]>([
     ["empty", () => ""],
     ["garbage", () => "garbage\n"],
-    ["of an older version", (text) => text.replace('{"v":1', '{"v":0')],
+    ["of an older version", (text) => text.replace('{"v":2', '{"v":1')],
     ["cut off", (text) => text.slice(0, -20)],
     ["longer than it was", (text) => `${text}x`],
     ["changed in a rating", (text) => text.replace(/,1(\d{3}),/, ",2$1,")],
-    ["changed in what it was made of", (text) => text.replace('"stamp":"', '"stamp":"1')],
+    ["changed in what it was made of", (text) => text.replace('"receipts":"', '"receipts":"1')],
     ["changed in its sum", (text) => text.replace(/"sum":"./, '"sum":"g')],
     ["without an end of its first line", (text) => text.replaceAll("\n", " ")],
   ])("is made again when it is %s", async (_, damage) => {
@@ -212,7 +212,7 @@ describe("what counts", () => {
     room.append("receipts.jsonl", revocation)
     expect(await room.ratings("--export")).toMatchObject({
       out: await afresh(lines.slice(0, 2).join("")),
-      talk: "",
+      talk: "not counted, as a key signed after its end: 1 of the receipts\n",
     })
   })
 

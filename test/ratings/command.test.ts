@@ -3,6 +3,7 @@ import { dirname, join } from "node:path"
 import { describe, expect, it } from "vitest"
 import { formatJsonLine } from "../../src/base/visible-text.js"
 import { createIdentity } from "../../src/identity/identity-file.js"
+import type { Nick } from "../../src/protocol/names.js"
 import { startTs } from "../kit/deals.js"
 import { CommandRoom } from "./command-room.js"
 import { agent, completed, dealBetween, lineOf } from "./receipts.js"
@@ -30,6 +31,15 @@ function roomOfOne(place = "identity.json") {
   const { keyPair, agentId, did } = createIdentity(room.path(place))
   room.write("receipts.jsonl", completed(keyPair, ann, 1))
   return { room, agentId, did }
+}
+
+/** Writes what a daemon keeps of a proposal of Ann to Bob that was accepted. @param names - by did:key */
+function log(room: CommandRoom, daemon: string, names: Readonly<Record<string, string>>): void {
+  const entries = dealBetween(ann, bob, 1, []).chain.map((statement, i) => {
+    return formatJsonLine({ n: i + 1, name: names[statement.from], statement })
+  })
+  mkdirSync(room.path(join("daemons", daemon)), { recursive: true })
+  room.write(join("daemons", daemon, "proposals.jsonl"), `${entries.join("\n")}\n`)
 }
 
 const isoOf = (minutes: number, seconds: number) =>
@@ -86,16 +96,40 @@ describe("agentchat ratings", () => {
     expect(await room.ratings("@nobody")).toMatchObject({ status: 3 })
   })
 
-  it("finds an agent by what it called itself in a deal of ours", async () => {
+  it("finds an agent by what it called itself in a deal of any daemon here", async () => {
     const room = roomWith()
-    mkdirSync(room.path("daemons/default"), { recursive: true })
-    const statements = dealBetween(ann, bob, 1, []).chain
-    const entries = statements.map((statement, i) => {
-      return formatJsonLine({ n: i + 1, name: statement.from === bob.did ? "robert" : "ann", statement })
-    })
-    room.write(join("daemons", "default", "proposals.jsonl"), `${entries.join("\n")}\n`)
-    expect((await room.ratings("@robert")).out).toContain(`Rating (${bob.id}):`)
+    log(room, "default", { [ann.did]: "ann", [bob.did]: "robert" })
+    log(room, "other", { [ann.did]: "ann", [bob.did]: "bobby" })
+    for (const ref of ["@robert", "@bobby"]) {
+      expect((await room.ratings(ref)).out).toContain(`Rating (${bob.id}):\n  Rating: 1216`)
+    }
     expect((await room.ratings("@alice")).status).toBe(3)
+  })
+
+  it("finds one that has no receipt yet, and tells apart several of one name", async () => {
+    const room = roomWith(completed(ann, cat, 2))
+    log(room, "default", { [ann.did]: "twin", [bob.did]: "bob" })
+    expect((await room.ratings("@bob")).out).toContain(`Rating (${bob.id}):\n  Rating: 1200`)
+    log(room, "other", { [ann.did]: "ann", [bob.did]: "twin" })
+    const { status, out } = await room.ratings("@twin", "--json")
+    expect(status).not.toBe(0)
+    expect(out).toContain(ann.id)
+    expect(out).toContain(bob.id)
+  })
+
+  it("finds its own daemons by their names and by what they call themselves", async () => {
+    const { room, agentId } = roomOfOne("daemons/worker/identity.json")
+    const other = createIdentity(room.path("identity.json"), { nick: "reviewer" as Nick })
+    mkdirSync(room.path("daemons/default"))
+    expect((await room.ratings("@worker")).out).toContain(`Rating (${agentId}):\n  Rating: 1216`)
+    expect((await room.ratings("@reviewer")).out).toContain(`Rating (${other.agentId}):\n  Rating: 1200`)
+  })
+
+  it("finds who has only a deal that counts nothing, before the answer is cached and after", async () => {
+    const room = roomWith(lineOf(dealBetween(ann, dan, 7, [["DISPUTE", ann]])))
+    const cold = await room.ratings(dan.id.slice(0, 9))
+    expect(cold.out).toContain(`Rating (${dan.id}):\n  Rating: 1200`)
+    expect(await room.ratings(dan.id.slice(0, 9))).toEqual(cold)
   })
 
   it("lists the highest", async () => {

@@ -1,8 +1,9 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { historyOf } from "../../src/ratings/deal-history.js"
-import type { Outcome } from "../../src/ratings/deal-record.js"
 import { foldRatings, type Move } from "../../src/ratings/fold.js"
+import type { Outcome } from "../../src/ratings/history.js"
+import { historyOf } from "../../src/ratings/history.js"
+import { Lineage } from "../../src/ratings/lineage.js"
 import { ratingsAfter, record, strangers } from "./records.js"
 
 const outcomes: readonly Outcome[] = ["completed", "unresolved", "proposer", "recipient", "mutual"]
@@ -20,6 +21,8 @@ const anyRecord = fc
     const head = [a, b, n, version, ...Object.values(changes)].join()
     return record(a, b, n, { ...changes, proposal: `${a}${b}${n}`, head, steps: version })
   })
+
+const endOf = (key: string, ts: number) => new Lineage([{ key, successor: undefined, ts }])
 
 describe("a fold over deals", () => {
   it("gives two fresh agents 1216 each after one completion without an amount", () => {
@@ -133,9 +136,9 @@ describe("the history of deals", () => {
       signedTs: [9_000, 1_000],
       outcome: "unresolved",
     })
-    expect(historyOf([completed, disputed], new Map([["a", 9_000]]))).toEqual([completed])
-    expect(historyOf([completed, disputed], new Map([["a", 9_001]]))).toEqual([disputed])
-    expect(historyOf([completed, disputed], new Map([["b", 1_000]]))).toEqual([])
+    expect(historyOf([completed, disputed], endOf("a", 9_000))).toEqual([completed])
+    expect(historyOf([completed, disputed], endOf("a", 9_001))).toEqual([disputed])
+    expect(historyOf([completed, disputed], endOf("b", 1_000))).toEqual([])
   })
 
   it("is the same for any order of the receipts and any split into two files", () => {

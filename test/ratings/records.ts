@@ -1,6 +1,7 @@
-import { historyOf } from "../../src/ratings/deal-history.js"
-import type { DealRecord } from "../../src/ratings/deal-record.js"
 import { type FoldOptions, foldRatings } from "../../src/ratings/fold.js"
+import type { DealRecord } from "../../src/ratings/history.js"
+import { historyOf } from "../../src/ratings/history.js"
+import type { Lineage } from "../../src/ratings/lineage.js"
 
 /** A record of a deal between two letters; the nth, unless told, is made and ends n seconds after the epoch. */
 export function record(
@@ -25,8 +26,12 @@ export function record(
 }
 
 /** Ratings after these, by letter. */
-export function ratingsAfter(records: readonly DealRecord[], options?: FoldOptions): Record<string, number> {
-  const standings = foldRatings(historyOf(records), options)
+export function ratingsAfter(
+  records: readonly DealRecord[],
+  options?: FoldOptions,
+  lineage?: Lineage,
+): Record<string, number> {
+  const standings = foldRatings(historyOf(records, lineage), options)
   return Object.fromEntries(Array.from(standings, ([did, { rating }]) => [did, rating]))
 }
 

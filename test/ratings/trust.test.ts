@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest"
-import { historyOf } from "../../src/ratings/deal-history.js"
-import type { DealRecord } from "../../src/ratings/deal-record.js"
+import type { DealRecord } from "../../src/ratings/history.js"
+import { historyOf } from "../../src/ratings/history.js"
 import { trustFrom } from "../../src/ratings/trust.js"
 import { ratingsAfter, record } from "./records.js"
 

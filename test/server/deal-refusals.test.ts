@@ -197,6 +197,18 @@ describe("a proposal is refused", () => {
     expect(JSON.stringify(asked)).not.toContain("did")
   })
 
+  it("that would stand for longer than this relay keeps one", async () => {
+    const room = await DealRoom.open({ limits: { proposalTermMs: 1_000_000 } })
+    const longest = { expires: 1_000, dispute_window: 1_000 }
+    for (const member of ["expires", "dispute_window"]) {
+      expect(await room.ann.say(room.proposal({ ...longest, [member]: 1_001 }))).toMatchObject({
+        code: "INVALID_MSG",
+        message: `PROPOSAL.${member}: must be at most 1000 s on this relay`,
+      })
+    }
+    expect(await room.ann.say(room.proposal(longest))).toMatchObject({ type: "PROPOSAL" })
+  })
+
   it("whose id is another deal's, or says something else than before", async () => {
     const room = await DealRoom.open()
     const chain = await room.make()

@@ -91,7 +91,7 @@ describe.runIf(hasProgram("chromium"))("verify.html in Chromium", () => {
     const text = revoked?.bytes.toString() ?? ""
     const bare = await paste(`\n${text}\n\n`)
     expect(bare).toMatchObject({ total: "1 valid, 0 invalid, 0 undecided.", cards: [{ status: "valid" }] })
-    expect(bare.cards[0]?.rows["not checked"]).toContain("revocation: no statement about these keys")
+    expect(bare.cards[0]?.rows["not checked"]).toContain("revocation: no statement about the key of @")
     const told = await paste(text, revoked?.keys)
     expect(told).toMatchObject({ total: "0 valid, 1 invalid, 0 undecided.", cards: [{ status: "invalid" }] })
   })
@@ -118,6 +118,21 @@ describe.runIf(hasProgram("chromium"))("verify.html in Chromium", () => {
     const [first, second] = receipts
     const shown = await paste(`[\n  ${String(first?.bytes)},\n  ${String(second?.bytes)}\n]`)
     expect(shown.total).toBe("2 valid, 0 invalid, 0 undecided.")
+  })
+
+  it("checks a receipt that somebody wrote over many lines, and says who opens an envelope", async () => {
+    const pretty = JSON.stringify(JSON.parse(String(receipts[0]?.bytes)), undefined, 2)
+    expect((await paste(pretty)).total).toBe("1 valid, 0 invalid, 0 undecided.")
+    expect((await paste(pretty.slice(0, -1))).cards).toEqual([
+      { status: "undecided", rows: { because: "is not a receipt" } },
+    ])
+    const envelope = '{"payloadType":"application/vnd.in-toto+json","payload":"","signatures":[]}'
+    expect((await paste(envelope)).cards).toEqual([
+      {
+        status: "undecided",
+        rows: { because: "is an envelope, which `agentchat receipts verify` opens" },
+      },
+    ])
   })
 
   it("cannot decide in a browser that has no Ed25519", async () => {

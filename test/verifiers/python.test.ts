@@ -123,7 +123,8 @@ describe.runIf(hasProgram("python3"))("receipts.py", () => {
   task: "echo hello"
   proven: integrity, accepted-by-both, completed-by-one
   not checked: time: each statement says its own, and nobody else vouches for it
-  not checked: revocation: no statement about these keys was given
+  not checked: revocation: no statement about the key of @34750f98bd59fcfc was given
+  not checked: revocation: no statement about the key of @6a3803d5f059902a was given
 `,
     })
   })
@@ -170,12 +171,44 @@ describe.runIf(hasProgram("python3"))("receipts.py", () => {
     expect(run(["-"], list.slice(0, -1)).status).toBe(2)
   })
 
+  it("reads a receipt that somebody wrote over many lines, and a cut one is undecided", () => {
+    const pretty = JSON.stringify(JSON.parse(oneLine), undefined, 2)
+    expect(run(["-"], `\n${pretty}\n`)).toMatchObject({
+      status: 0,
+      stdout: expect.stringMatching(/^stdin:1: valid\n/) as string,
+    })
+    expect(run(["-"], pretty.replace("echo hello", "echo hellO")).status).toBe(1)
+    expect(run(["-"], pretty.slice(0, -1)).status).toBe(2)
+    expect(run(["-"], `${pretty}\n${pretty}`).status).toBe(2)
+  })
+
+  it("says who opens an envelope, and which file cannot be read", () => {
+    const envelope = '{"payloadType":"application/vnd.in-toto+json","payload":"","signatures":[]}'
+    expect(run(["-"], envelope)).toMatchObject({
+      status: 2,
+      stdout: "stdin:1: cannot decide: is an envelope, which `agentchat receipts verify` opens\n",
+    })
+    const folder = temporaryDirectory()
+    expect(run([folder]).stderr).toBe(`cannot decide: ${folder} cannot be read (Is a directory)\n`)
+  })
+
+  it("calls nothing invalid because its reader went away", () => {
+    const path = join(temporaryDirectory(), "many.jsonl")
+    // Far more is to be said of it than a pipe holds.
+    writeFileSync(path, "hello\n".repeat(20_000))
+    const program = `set -o pipefail; python3 "$0" "$1" | head -n 1 > /dev/null`
+    const script = join(folder, "receipts.py")
+    const { status, stderr } = spawnSync("bash", ["-c", program, script, path], { encoding: "utf8" })
+    expect({ status, stderr }).toEqual({ status: 2, stderr: "" })
+  })
+
   it("shows a stranger's text on one line that no terminal obeys", () => {
     const hostile = receipts.find(({ why }) => why.startsWith("every optional member"))
     const { status, stdout } = run(["-"], hostile?.bytes)
     expect(status).toBe(0)
     expect(stdout).toMatch(/^[\n -~]+$/)
-    expect(stdout.split("\n")).toHaveLength(8)
+    expect(stdout.split("\n")).toHaveLength(10)
+    expect(stdout).toContain("\n  amount: 0.050 SOL\n")
   })
 
   it("never takes a line with one byte changed", () => {

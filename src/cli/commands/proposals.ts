@@ -32,23 +32,40 @@ export const proposals = defineCommand({
   async run(context, { args: { id }, options, url }) {
     const { io, config } = context
     const all = await readViews(context, { options, url }, id)
-    if (id !== undefined) return showOne(context, id, all)
+    if (id !== undefined) return showOne(context, { options, url }, { id, all })
     const list = all.filter(({ state }) => options.state === undefined || state === options.state)
     if (config.json) io.json({ ok: true, list })
     else {
       const { formatProposalTable } = await import("../proposal-text.js")
       for (const line of formatProposalTable(list)) io.out(line)
-      if (list.length === 0) io.talk(`no ${options.state === undefined ? "" : `${options.state} `}proposals`)
+      if (list.length === 0) {
+        const { state } = options
+        io.talk(`no ${state === undefined ? "" : `${state} `}proposals`)
+        const hint = await whoseElse(context, { options, url })
+        if (hint !== undefined) io.talk(hint)
+      }
     }
     return 0
   },
 })
 
-async function showOne({ io, config }: Context, id: string, all: readonly ProposalView[]): Promise<number> {
+/** Who nothing is known of may be another than who was meant. */
+async function whoseElse(context: Context, choice: SpeakChoice): Promise<string | undefined> {
+  if (choice.options.name !== undefined || hasOwnVoice(choice)) return undefined
+  const { otherDaemonsHint } = await import("../other-daemons.js")
+  return otherDaemonsHint(context, "all")
+}
+
+async function showOne(
+  context: Context,
+  choice: SpeakChoice,
+  { id, all }: { readonly id: string; readonly all: readonly ProposalView[] },
+): Promise<number> {
+  const { io, config } = context
   const found = all.find((view) => view.id === id)
   if (found === undefined) {
     throw new ChatError("PROPOSAL_NOT_FOUND", `ID: ${id} is none of your proposals`, {
-      hint: "see: agentchat proposals",
+      hint: (await whoseElse(context, choice)) ?? "see: agentchat proposals",
     })
   }
   if (config.json) io.json({ ok: true, proposal: found })
@@ -64,6 +81,11 @@ async function readViews(
 ): Promise<ProposalView[]> {
   const { viewOf, viewOfDeal } = await import("../proposal-view.js")
   if (hasOwnVoice(choice)) {
+    if (choice.options.identity === undefined) {
+      throw new ChatError("IDENTITY_REQUIRED", "a relay tells an identity its deals, and none is named", {
+        hint: "say --identity FILE, or leave out what asks for a session of its own: this directory's daemon knows its deals",
+      })
+    }
     const { withCommitments } = await import("../deal-act.js")
     const listed = await withCommitments(context, choice, (commitments) =>
       commitments.proposals(id === undefined ? {} : { id }),

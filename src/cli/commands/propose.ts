@@ -1,5 +1,6 @@
 import { resolve } from "node:path"
 import { formatForTerminal } from "../../base/visible-text.js"
+import { ChatError } from "../../protocol/errors.js"
 import type { Draft } from "../../protocol/statements.js"
 import { defineCommand, required, value } from "../command.js"
 import type { Context } from "../context.js"
@@ -55,7 +56,12 @@ export const propose = defineCommand({
 
 async function readTask(text: string, { input }: Context["io"]): Promise<string> {
   const task = text === "-" ? await (await import("../input-text.js")).readText(input) : text
-  return taskText(task, "TASK")
+  try {
+    return taskText(task, "TASK")
+  } catch (error) {
+    if (!(error instanceof ChatError) || task.length <= 2_000) throw error
+    throw new ChatError("USAGE", error.message, { hint: "put what is longer into a file: --terms FILE" })
+  }
 }
 
 async function readTerms(path: string): Promise<string | undefined> {

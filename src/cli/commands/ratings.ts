@@ -4,10 +4,16 @@ import { ChatError } from "../../protocol/errors.js"
 import type { AgentRef, InstanceName } from "../../protocol/names.js"
 import { defineCommand, flag, flagOr, optional, type Parse, repeated, value } from "../command.js"
 import type { Context } from "../context.js"
-import { isNamed } from "../own-identity.js"
-import { type RatingFacts, type RatingsDigest, type RefusedLines, readFreshDigest } from "../ratings-cache.js"
+import { identityFiles, isNamed } from "../own-identity.js"
+import type { RatedDeals } from "../rated-deals.js"
+import { findAgent, findSelf, peekIdentity } from "../ratings-agent.js"
+import {
+  type RatingsDigest,
+  type RatingsFiles,
+  type RefusedLines,
+  readFreshDigest,
+} from "../ratings-cache.js"
 import * as view from "../ratings-view.js"
-import { findAgent, findSelf, type KnownAgent } from "../ratings-who.js"
 import { shownPath } from "../shown-path.js"
 import { agentRef, instanceName, someText, wholeNumber } from "../values.js"
 
@@ -33,6 +39,7 @@ export const ratings = defineCommand({
       "rate the receipts in FILE instead of your own; may stand several times",
       someText,
     ),
+    keys: repeated("FILE", "heed the rotations and revocations in FILE; see identity --export", someText),
     identity: value("FILE", "yours is the identity in FILE", someText, "file"),
     name: value("NAME", "yours is the identity of the daemon NAME", instanceName, "daemon"),
   },
@@ -42,17 +49,19 @@ export const ratings = defineCommand({
     "agentchat ratings @361d642d60ecf1bb --explain",
     "agentchat ratings --leaderboard 20 --trusting @361d642d60ecf1bb",
     "agentchat ratings --export > ratings.json",
+    "agentchat ratings @361d642d60ecf1bb --keys bob.public.json",
   ],
   notes: [
     "Computed from ./.agentchat/receipts.jsonl and nothing else; ratings.json beside it is a cache. A receipt that",
-    "does not verify does not count. Sock puppets can raise each other's plain rating; --trusting is what it is",
+    "does not verify does not count. A rating follows its agent to a new key, where the rotation is known: from the",
+    "receipts, --keys, or the identities of this directory. Sock puppets can raise each other's plain rating; --trusting is what it is",
     "worth to somebody who trusts a few: a gain counts as far as trust reaches the counterparty over deals.",
   ],
   async run(context, { args: { agent }, options }) {
     const choice: Choice = { ...options, agent, view: chooseView(options, agent) }
     const rated = await rate(context, choice)
     const named = await findNamed(context, choice, rated)
-    const agents = await viewedBy(named, rated)
+    const agents = viewedBy(named, rated)
     if (choice.view === "one") await showOne(context, choice, { ...rated, agents, named })
     else showAll(context, choice, agents, rated.digest)
     return 0
@@ -69,6 +78,7 @@ interface Flags {
   readonly trusting: readonly AgentRef[] | undefined
   readonly recalculate: boolean
   readonly receipts: readonly string[] | undefined
+  readonly keys: readonly string[] | undefined
   readonly identity: string | undefined
   readonly name: InstanceName | undefined
 }
@@ -78,10 +88,10 @@ interface Choice extends Flags {
   readonly view: View
 }
 
-/** What there is to look at; `facts` only where the digest does not tell enough. */
+/** What there is to look at; `deals` only where the digest does not tell enough. */
 interface Rated {
   readonly digest: RatingsDigest
-  readonly facts?: RatingFacts
+  readonly deals?: RatedDeals
 }
 
 function chooseView(flags: Flags, agent: AgentRef | undefined): View {
@@ -109,29 +119,76 @@ function chooseView(flags: Flags, agent: AgentRef | undefined): View {
 
 /** The quick way: a question about ratings alone is answered from the cache, and verifies nothing. */
 async function rate(context: Context, choice: Choice): Promise<Rated> {
-  const { config, system } = context
-  if (choice.receipts !== undefined) {
-    const { rateFiles } = await import("../ratings-refresh.js")
-    const paths = choice.receipts.map((path) => resolve(system.cwd, path))
-    return rateFiles(paths, (path, refused) => tellRefused(context, path, refused))
+  const { config } = context
+  const root = rootPaths(config.home)
+  const { ratings: path, receipts } = root
+  const files: RatingsFiles = { ratings: path, receipts, identities: identityFiles(root) }
+  const identity = choice.identity === undefined ? undefined : resolve(context.system.cwd, choice.identity)
+  const needsDeals =
+    choice.explain ||
+    choice.recalculate ||
+    choice.trusting !== undefined ||
+    choice.receipts !== undefined ||
+    choice.keys !== undefined ||
+    (identity !== undefined && !files.identities.includes(identity) && peekIdentity(identity).isRotated)
+  const digest = needsDeals ? undefined : readFreshDigest(files)
+  const rated = digest === undefined ? await rateAnew(context, choice, files, identity) : { digest }
+  if (choice.receipts === undefined) {
+    tellRefused(context, shownPath(config, files.receipts), rated.digest.refused)
   }
-  const files = rootPaths(config.home)
-  const needsFacts = choice.explain || choice.trusting !== undefined
-  const digest = needsFacts || choice.recalculate ? undefined : readFreshDigest(files.ratings, files.receipts)
-  const rated = digest === undefined ? await refresh(context, choice.recalculate) : { digest }
-  tellRefused(context, shownPath(config, files.receipts), rated.digest.refused)
+  tellKeys(context, rated.digest)
   return rated
 }
 
-async function refresh({ io, config }: Context, anew: boolean): Promise<Rated> {
-  const { refreshRatings } = await import("../ratings-refresh.js")
-  const files = rootPaths(config.home)
-  return refreshRatings(files, anew, (error) => {
+async function rateAnew(
+  context: Context,
+  choice: Choice,
+  files: RatingsFiles,
+  identity: string | undefined,
+): Promise<Required<Rated>> {
+  const { io, system } = context
+  const { addIdentityKeys, addKeysFile, KeyRing } = await import("../key-statements.js")
+  const { rateFiles, refreshRatings } = await import("../ratings-refresh.js")
+  const own = new KeyRing()
+  for (const path of files.identities) {
+    try {
+      addIdentityKeys(own, path)
+    } catch (error) {
+      if (!(error instanceof ChatError)) throw error
+      io.talk(`its rotations are not heeded: ${error.message}`)
+    }
+  }
+  const given = new KeyRing()
+  for (const path of choice.keys ?? []) addKeysFile(given, resolve(system.cwd, path))
+  if (identity !== undefined && !files.identities.includes(identity)) addIdentityKeys(given, identity)
+  const deals =
+    choice.receipts === undefined
+      ? refreshRatings(files, {
+          own,
+          given,
+          anew: choice.recalculate,
+          onProblem: tellUnwritten(context, files),
+        })
+      : rateFiles(
+          choice.receipts.map((path) => resolve(system.cwd, path)),
+          [own, given],
+          (path, refused) => tellRefused(context, path, refused),
+        )
+  return { digest: deals.digest, deals }
+}
+
+function tellUnwritten({ io, config }: Context, { ratings: path }: RatingsFiles): (error: unknown) => void {
+  return (error) => {
     const { code, message } = error as NodeJS.ErrnoException
-    io.talk(
-      `${shownPath(config, files.ratings)}: cannot be written (${code ?? message}); nothing else is wrong`,
-    )
-  })
+    io.talk(`${shownPath(config, path)}: cannot be written (${code ?? message}); nothing else is wrong`)
+  }
+}
+
+function tellKeys({ io }: Context, { contradicted: { count, first }, belated }: RatingsDigest): void {
+  if (belated > 0) io.talk(`not counted, as a key signed after its end: ${belated} of the receipts`)
+  if (count === 0) return
+  const more = count > first.length ? ` and ${count - first.length} more` : ""
+  io.talk(`${first.join(", ")}${more}: rotated to several keys; none of these is followed`)
 }
 
 function tellRefused({ io }: Context, path: string, { count, first, hasTail }: RefusedLines): void {
@@ -143,18 +200,20 @@ function tellRefused({ io }: Context, path: string, { count, first, hasTail }: R
 }
 
 /** did:key of those who are trusted. */
-async function findNamed(context: Context, { trusting }: Choice, { facts }: Rated) {
-  if (trusting === undefined || facts === undefined) return undefined
-  const found = await Promise.all(trusting.map((ref) => findAgent(context, ref, facts.agentIds)))
+async function findNamed(context: Context, { trusting }: Choice, { digest }: Rated) {
+  if (trusting === undefined) return undefined
+  const found = await Promise.all(trusting.map((ref) => findAgent(context, ref, digest)))
   return found.map(({ did, agentId }) => {
     if (did !== undefined) return did
     throw new ChatError("NOT_FOUND", `--trusting: ${agentId} is in none of these receipts`)
   })
 }
 
-async function viewedBy(named: readonly string[] | undefined, { digest, facts }: Rated) {
-  if (named === undefined || facts === undefined) return digest.agents
-  return (await import("../ratings-insight.js")).trustedAgents(facts, named)
+function viewedBy(
+  named: readonly string[] | undefined,
+  { digest, deals }: Rated,
+): readonly view.ViewedAgent[] {
+  return named === undefined || deals === undefined ? digest.agents : deals.trustedAgents(named)
 }
 
 function showAll(
@@ -183,29 +242,24 @@ interface Viewed extends Rated {
   readonly named: readonly string[] | undefined
 }
 
-async function showOne(context: Context, choice: Choice, { agents, facts, named }: Viewed): Promise<void> {
+async function showOne(context: Context, choice: Choice, rated: Viewed): Promise<void> {
   const { io, config } = context
-  const ids = facts?.agentIds ?? new Map(agents.map(({ did, agentId }) => [did, agentId]))
-  const wanted: KnownAgent =
-    choice.agent === undefined
-      ? await findSelf(config, choice, (did) => ids.get(did))
-      : await findAgent(context, choice.agent, ids)
+  const { digest, deals, agents, named } = rated
+  const isOwn = choice.agent === undefined
+  const wanted = await (choice.agent === undefined
+    ? findSelf(context, choice, digest)
+    : findAgent(context, choice.agent, digest))
   const agent = agents.find(({ did }) => did === wanted.did) ?? view.unrated(wanted.agentId, wanted.did)
   const document = { ok: true, ...view.ratingDocument(agent) }
-  if (!choice.explain || facts === undefined) {
-    if (config.json) io.json(document)
-    else for (const line of view.formatRating(agent, choice.agent === undefined)) io.out(line)
-    return
-  }
-  const { explain } = await import("../ratings-insight.js")
-  const { explanationDocuments, formatExplanations } = await import("../ratings-explanation.js")
-  const idOf = (did: string) => ids.get(did) ?? ""
-  const explanations = explain(facts, wanted.did, named)
+  const explanations = choice.explain ? deals?.explain(wanted.did, named) : undefined
+  const idOf = (did: string) => deals?.idOf(did) ?? ""
   if (config.json) {
-    io.json({ ...document, deals: explanationDocuments(explanations, idOf) })
+    const more = explanations === undefined ? {} : { deals: view.explanationDocuments(explanations, idOf) }
+    io.json({ ...document, ...more })
     return
   }
-  for (const line of view.formatRating(agent, choice.agent === undefined)) io.out(line)
+  for (const line of view.formatRating(agent, isOwn)) io.out(line)
+  if (explanations === undefined) return
   io.out("")
-  for (const line of formatExplanations(explanations, idOf)) io.out(line)
+  for (const line of view.formatExplanations(explanations, idOf)) io.out(line)
 }

@@ -1,0 +1,131 @@
+import { type ChildProcess, spawn } from "node:child_process"
+import { once } from "node:events"
+import { existsSync, mkdtempSync, rmSync, utimesSync, watch } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
+import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { isVerb } from "../../src/protocol/verbs.js"
+import { until } from "../kit/condition.js"
+import { DealParty } from "../kit/deal-party.js"
+import { dealFaults, dealsOf, relayFaults } from "../kit/deal-verdict.js"
+import { programPath, RelayProcess, Workspace } from "../kit/program.js"
+import { randomOf } from "../kit/storm-plan.js"
+
+/** `DEAL_KILLS=7 npx vitest run test/e2e/deal-kills.test.ts` kills at other moments. */
+const random = randomOf(Number(process.env["DEAL_KILLS"] ?? 1))
+const rounds = 10
+const dealsOfRound = 4
+/** Within so many milliseconds of the first change of proposals.jsonl the process dies. */
+const graceMs = 6
+
+describe("a daemon that is killed while it puts the steps of deals down", () => {
+  let data: string
+  let relay: RelayProcess
+  let ann: DealParty
+  let ben: DealParty
+  let victim: ChildProcess | undefined
+  /** Kills that fell between two writes: a statement stood in proposals.jsonl, and not yet in the inbox. */
+  let between = 0
+
+  beforeEach(async () => {
+    data = mkdtempSync(join(tmpdir(), "agentchat-deal-kills-"))
+    relay = await RelayProcess.start("--rate", "1000/s", "--burst", "1000", "--data", data)
+    ann = new DealParty("ann", new Workspace())
+    ben = new DealParty("ben", new Workspace())
+    ann.place.must("daemon", relay.url, "--background", "--name", "ann")
+  })
+  afterEach(async () => {
+    victim?.kill("SIGKILL")
+    ann.place.dispose()
+    ben.place.dispose()
+    await relay.kill()
+    rmSync(data, { recursive: true, force: true })
+  })
+
+  /** Starts the daemon as a process of ours. @returns resolves when it is on the relay */
+  const start = async (): Promise<void> => {
+    const child = spawn(process.execPath, [programPath, "daemon", relay.url, "--name", "ben"], {
+      cwd: ben.place.dir,
+      env: ben.place.env,
+      stdio: ["ignore", "pipe", "ignore"],
+    })
+    victim = child
+    let text = ""
+    child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
+      text += chunk
+    })
+    await until("the daemon is on the relay", () => text.includes("daemon ben: on") || child.killed)
+  }
+
+  /** Kills the daemon soon after it begins to put something down. Call it before there is anything to put down. */
+  const killSoon = async (): Promise<void> => {
+    const delayMs = random() * graceMs
+    await new Promise<void>((resolve) => {
+      const watcher = watch(ben.place.file("ben", ""), (_event, file) => {
+        if (file !== "proposals.jsonl") return
+        watcher.close()
+        resolve()
+      })
+    })
+    // A timer is not that exact, and the moments between two writes are short.
+    if (delayMs > 1) await sleep(delayMs)
+    victim?.kill("SIGKILL")
+    if (victim?.exitCode === null && victim.signalCode === null) await once(victim, "exit")
+    // The lock of a process that died with it counts for nothing after a while: let that be over.
+    const lock = join(ben.place.dir, ".agentchat", "receipts.jsonl.lock")
+    if (existsSync(lock)) utimesSync(lock, 0, 0)
+    const said = [...dealsOf(ben).values()].reduce((sum, { chain }) => sum + chain.length, 0)
+    const told = ben.place.inbox("ben").filter(({ type }) => isVerb(type)).length
+    if (told < said) between++
+  }
+
+  it("loses nothing and doubles nothing", { timeout: 240_000 }, async () => {
+    const tasks = Array.from({ length: rounds * dealsOfRound }, (_, index) => `k${index}`)
+    await start()
+    ann.say(...tasks.map((task) => ({ id: task, type: "PROPOSAL", to: "@ben", task })))
+    const ids = await until("ben knows all proposals", () => {
+      const heard = tasks.flatMap((task) => ben.heardOf(task)?.id ?? [])
+      return heard.length === tasks.length && heard
+    })
+    ben.say(...ids.map((id) => ({ id: `accept-${id}`, type: "ACCEPT", proposal_id: id })))
+    const reach = (length: number) => () =>
+      [ann, ben].every((party) => tasks.every((task) => party.heardOf(task)?.length === length))
+    await until("all are accepted", reach(2))
+
+    for (let round = 0; round < rounds; round++) {
+      const some = ids.slice(round * dealsOfRound, (round + 1) * dealsOfRound)
+      const say = (party: DealParty) =>
+        party.say(...some.map((id) => ({ id: `${party.name}-${id}`, type: "COMPLETE", proposal_id: id })))
+      const killed = killSoon()
+      if (round % 2 === 0) {
+        // It is told of these while it runs.
+        say(ann)
+        say(ben)
+        await killed
+      } else {
+        // It hears of these when it comes back, and goes on with its own.
+        say(ann)
+        await until("the relay has them", () => some.every((id) => ann.endOf(`ann-${id}`) !== undefined))
+        say(ben)
+        await Promise.all([start(), killed])
+        await start()
+      }
+    }
+    // Else this would prove nothing.
+    expect(between).toBeGreaterThan(0)
+    await until("all are completed by both", reach(4))
+    const ends = () =>
+      ids.flatMap((id) =>
+        [ann, ben].flatMap((party) => {
+          const { accepted, codes } = party.endOf(`${party.name}-${id}`) ?? { accepted: 0, codes: [] }
+          const isRight = accepted === 1 && codes.length === 0
+          return isRight ? [] : [`${party.name}-${id}: accepted ${accepted} times, ${String(codes)}`]
+        }),
+      )
+    const look = () => [...ends(), ...dealFaults([ann.place, ben.place], [ann, ben])]
+    await until("all is written", () => look().length === 0).catch(() => {})
+    expect(look()).toEqual([])
+    expect([...(await relayFaults(relay.url, ann)), ...(await relayFaults(relay.url, ben))]).toEqual([])
+  })
+})

@@ -1,0 +1,148 @@
+import fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { historyOf } from "../../src/ratings/history.js"
+import { type KeyEnd, Lineage } from "../../src/ratings/lineage.js"
+import { trustFrom } from "../../src/ratings/trust.js"
+import { ratingsAfter, record } from "./records.js"
+
+/** `key` hands over to `successor`, or is revoked. */
+function end(key: string, successor: string | undefined, ts: number): KeyEnd {
+  return { key, successor, ts }
+}
+
+const letters = ["a", "b", "c", "d", "e"] as const
+const anyEnd = fc.record({
+  key: fc.constantFrom(...letters),
+  successor: fc.constantFrom(undefined, ...letters),
+  ts: fc.nat(6),
+})
+const anyRecords = fc
+  .array(
+    fc.record({
+      pair: fc.uniqueArray(fc.constantFrom(...letters), { minLength: 2, maxLength: 2 }),
+      ts: fc.nat(6),
+    }),
+    { maxLength: 30 },
+  )
+  .map((deals) =>
+    deals.map(({ pair: [a = "", b = ""], ts }, n) => record(a, b, n, { signedTs: [ts, ts], ts })),
+  )
+
+describe("the line of a key", () => {
+  it("is itself without a word about it, and lasts for ever", () => {
+    const lineage = new Lineage()
+    expect(lineage.newestOf("a")).toBe("a")
+    expect(lineage.endOf("a")).toBe(Number.POSITIVE_INFINITY)
+  })
+
+  it.each<[string, readonly KeyEnd[], Record<string, string>]>([
+    ["a hand-over", [end("a", "b", 5)], { a: "b" }],
+    ["one told twice", [end("a", "b", 5), end("a", "b", 7)], { a: "b" }],
+    ["several in a row", [end("a", "b", 1), end("b", "c", 2), end("c", "d", 3)], { a: "d", b: "d", c: "d" }],
+    ["two that lead to one key", [end("a", "c", 1), end("b", "c", 2)], { a: "c", b: "c" }],
+    ["a revocation", [end("a", undefined, 5)], {}],
+    ["a hand-over, and a revocation later", [end("a", "b", 5), end("a", undefined, 6)], { a: "b" }],
+    ["a revocation, and a hand-over later", [end("a", undefined, 5), end("a", "b", 6)], {}],
+    ["both at once", [end("a", undefined, 5), end("a", "b", 5)], {}],
+    ["a successor that was revoked later", [end("a", "b", 5), end("b", undefined, 6)], { a: "b" }],
+    ["a successor that had ended already", [end("a", "b", 5), end("b", "c", 4)], { b: "c" }],
+    [
+      "hand-overs that contradict each other",
+      [end("a", "b", 1), end("a", "c", 2), end("c", "d", 3)],
+      { c: "d" },
+    ],
+    ["the same, one of them repeated", [end("a", "b", 1), end("a", "c", 2), end("a", "b", 3)], {}],
+    ["a hand-over to itself", [end("a", "a", 1)], {}],
+    ["a circle, which somebody must have closed too late", [end("a", "b", 1), end("b", "a", 2)], { a: "b" }],
+    ["a circle at one time", [end("a", "b", 1), end("b", "c", 1), end("c", "a", 1)], {}],
+  ])("of %s", (_, ends, expected) => {
+    for (const given of [ends, [...ends].reverse()]) {
+      expect(Object.fromEntries(new Lineage(given).replaced)).toEqual(expected)
+    }
+  })
+
+  it("ends with the first word about it, be it followed or not", () => {
+    const ends = [end("a", "b", 5), end("a", "c", 3), end("a", undefined, 9)]
+    expect(new Lineage(ends).endOf("a")).toBe(3)
+    expect(new Lineage(ends).contradicted).toEqual(["a"])
+  })
+
+  it("ends in a key that was not replaced, whatever is said and in whatever order", () => {
+    fc.assert(
+      fc.property(
+        fc
+          .array(anyEnd, { maxLength: 12 })
+          .chain((ends) =>
+            fc.tuple(fc.constant(ends), fc.shuffledSubarray(ends, { minLength: ends.length })),
+          ),
+        ([ends, shuffled]) => {
+          const [one, other] = [new Lineage(ends), new Lineage(shuffled)]
+          expect(new Map([...other.replaced].sort())).toEqual(new Map([...one.replaced].sort()))
+          expect(other.contradicted).toEqual(one.contradicted)
+          for (const newest of one.replaced.values()) expect(one.newestOf(newest)).toBe(newest)
+        },
+      ),
+    )
+  })
+
+  it("is found for many keys in a row", () => {
+    const ends = Array.from({ length: 20_000 }, (_, n) => end(`k${n}`, `k${n + 1}`, n))
+    expect(new Lineage(ends).newestOf("k0")).toBe("k20000")
+  })
+})
+
+describe("a rating over a hand-over", () => {
+  it("is that of the newest key, as if there had been no other", () => {
+    const lineage = new Lineage([end("a", "A", 10_000)])
+    const rotated = [record("a", "b", 1), record("c", "a", 2), record("A", "b", 11)]
+    const plain = [record("A", "b", 1), record("c", "A", 2), record("A", "b", 11)]
+    expect(ratingsAfter(rotated, {}, lineage)).toEqual(ratingsAfter(plain))
+    expect(Object.keys(ratingsAfter(rotated, {}, lineage)).sort()).toEqual(["A", "b", "c"])
+  })
+
+  it("counts a pair on: the first deal of the new key with somebody known is no first deal", () => {
+    const lineage = new Lineage([end("a", "A", 10_000)])
+    const records = [record("a", "b", 1), record("A", "b", 11)]
+    expect(ratingsAfter(records, {}, lineage)["b"]).toBe(1220)
+    expect(ratingsAfter(records)["b"]).toBeGreaterThan(1230)
+  })
+
+  it("leaves out what the old key signed at or after it", () => {
+    const lineage = new Lineage([end("a", "A", 2_000)])
+    expect(ratingsAfter([record("a", "b", 1), record("a", "c", 2)], {}, lineage)).toEqual({
+      A: 1216,
+      b: 1216,
+    })
+  })
+
+  it("does not count a deal between two keys of one agent", () => {
+    const records = [record("a", "A", 1), record("a", "b", 2)]
+    const lineage = new Lineage([end("a", "A", 10_000)])
+    expect(historyOf(records, lineage)).toHaveLength(1)
+    expect(ratingsAfter(records, {}, lineage)).toEqual({ A: 1216, b: 1216 })
+    expect(historyOf(records, new Lineage([end("a", "M", 9_000), end("A", "M", 9_000)]))).toHaveLength(1)
+  })
+
+  it("takes trust along", () => {
+    const records = [record("me", "a", 1), record("a", "x", 2)]
+    const trustIn = trustFrom(["me"], historyOf(records, new Lineage([end("a", "A", 10_000)])))
+    const before = trustFrom(["me"], historyOf(records))
+    expect([trustIn("A"), trustIn("x"), trustIn("a")]).toEqual([before("a"), before("x"), 0])
+  })
+
+  it("is the same for any order of receipts and of what is said of keys", () => {
+    const shuffled = <T>(items: readonly T[]) => fc.shuffledSubarray([...items], { minLength: items.length })
+    const anything = fc
+      .tuple(anyRecords, fc.array(anyEnd, { maxLength: 8 }))
+      .chain(([records, ends]) =>
+        fc.tuple(fc.constant(records), fc.constant(ends), shuffled(records), shuffled(ends)),
+      )
+    fc.assert(
+      fc.property(anything, ([records, ends, otherRecords, otherEnds]) => {
+        expect(ratingsAfter(otherRecords, {}, new Lineage(otherEnds))).toEqual(
+          ratingsAfter(records, {}, new Lineage(ends)),
+        )
+      }),
+    )
+  })
+})

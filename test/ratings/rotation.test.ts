@@ -1,0 +1,214 @@
+import { mkdirSync } from "node:fs"
+import { dirname } from "node:path"
+import { describe, expect, it } from "vitest"
+import { systemClock } from "../../src/base/clock.js"
+import { createIdentity, inspectIdentity, rotateIdentity } from "../../src/identity/identity-file.js"
+import type { KeyPair } from "../../src/identity/signer.js"
+import { type Rotation, signRevocation, signRotation } from "../../src/identity/succession.js"
+import { startTs } from "../kit/deals.js"
+import { CommandRoom } from "./command-room.js"
+import { agent, completed } from "./receipts.js"
+
+const [ann, bob, cat, newAnn, newestAnn] = [agent(41), agent(42), agent(43), agent(44), agent(45)]
+const minute = 60_000
+const at = (minutes: number) => startTs + minutes * minute
+
+/** Ann's key hands over to the next one five minutes after the start. */
+const rotation = signRotation(ann, newAnn, at(5))
+const early = [completed(ann, bob, 1), completed(ann, cat, 2)]
+const late = completed(newAnn, bob, 9)
+
+function line(statement: object): string {
+  return `${JSON.stringify(statement)}\n`
+}
+
+function roomWith(...lines: readonly string[]): CommandRoom {
+  const room = new CommandRoom()
+  room.write("receipts.jsonl", lines.join(""))
+  return room
+}
+
+/** Agent ids and ratings, as `--export` has them. */
+async function ratingsIn(room: CommandRoom, ...args: string[]): Promise<Record<string, number>> {
+  const { ratings } = JSON.parse(await room.export(...args)) as {
+    ratings: { agent_id: string; rating: number }[]
+  }
+  return Object.fromEntries(ratings.map(({ agent_id, rating }) => [agent_id, rating]))
+}
+
+/** What is right when Ann's rotation is known: as if the new key had made all deals. */
+async function expectedRatings() {
+  return ratingsIn(roomWith(completed(newAnn, bob, 1), completed(newAnn, cat, 2), late))
+}
+
+/** Has an identity there, and rotates its key after its first deal. */
+function rotatedIdentity(room: CommandRoom, place: string) {
+  const path = room.path(place)
+  mkdirSync(dirname(path), { recursive: true })
+  const old = createIdentity(path)
+  return {
+    path,
+    old,
+    rotate: () => rotateIdentity(path, { clock: { ...systemClock, now: () => at(5) } }),
+  }
+}
+
+describe("ratings over a rotation", () => {
+  it.each<[string, readonly string[]]>([
+    ["after the receipts", [...early, late, line(rotation)]],
+    ["before them", [line(rotation), late, ...early]],
+    ["among them, twice", [...early, line(rotation), late, line(rotation)]],
+  ])("follow one that stands %s", async (_, lines) => {
+    const room = roomWith(...lines)
+    const expected = await expectedRatings()
+    expect(await ratingsIn(room)).toEqual(expected)
+    const cache = room.read("ratings.json")
+    await room.ratings("--recalculate")
+    expect(room.read("ratings.json")).toBe(cache)
+    for (const ref of [ann.id, newAnn.id, ann.id.slice(0, 10)]) {
+      const { out } = await room.ratings(ref)
+      expect(out).toContain(`Rating (${newAnn.id}):\n  Rating: ${String(expected[newAnn.id])}\n`)
+      expect(out).toContain("Transactions: 3")
+    }
+  })
+
+  it("follow one that comes later, to the same bytes as one that was always there", async () => {
+    const room = roomWith(...early, late)
+    expect(Object.keys(await ratingsIn(room))).toContain(ann.id)
+    room.append("receipts.jsonl", line(rotation))
+    expect(await ratingsIn(room)).toEqual(await expectedRatings())
+    const cache = room.read("ratings.json")
+    room.remove("ratings.json")
+    await room.export()
+    expect(room.read("ratings.json")).toBe(cache)
+  })
+
+  it("follow one of --keys, and only there", async () => {
+    const room = roomWith(...early, late)
+    const before = await ratingsIn(room)
+    const cache = room.read("ratings.json")
+    room.write("keys.jsonl", line(rotation))
+    expect(await ratingsIn(room, "--keys", room.path("keys.jsonl"))).toEqual(await expectedRatings())
+    expect(room.read("ratings.json")).toBe(cache)
+    expect(await ratingsIn(room)).toEqual(before)
+    const files = ["--receipts", room.path("receipts.jsonl"), "--keys", room.path("keys.jsonl")]
+    expect(await ratingsIn(room, ...files)).toEqual(await expectedRatings())
+    expect(await room.ratings("--keys", room.path("receipts.jsonl"))).toMatchObject({ status: 2 })
+    expect(await room.ratings("--keys", "nowhere")).toMatchObject({ status: 3 })
+  })
+
+  it.each(["identity.json", "daemons/ann/identity.json"])(
+    "follow those of an own identity in %s as soon as they are there",
+    async (place) => {
+      const room = new CommandRoom()
+      const { old, rotate } = rotatedIdentity(room, place)
+      room.write("receipts.jsonl", completed(old.keyPair, bob, 1) + completed(old.keyPair, cat, 2))
+      const named = place === "identity.json" ? [] : ["--name", "ann"]
+      expect((await room.ratings(...named)).out).toContain(`Your rating (${old.agentId}):`)
+      const { agentId } = rotate()
+      for (let turn = 0; turn < 2; turn++) {
+        const { out } = await room.ratings(...named)
+        expect(out).toMatch(new RegExp(`^Your rating \\(${agentId}\\):\n {2}Rating: 12\\d\\d\n.*: 2\n`))
+      }
+      expect((await room.ratings(old.agentId)).out).toContain(`Rating (${agentId}):`)
+      const cache = room.read("ratings.json")
+      await room.ratings("--recalculate")
+      expect(room.read("ratings.json")).toBe(cache)
+    },
+  )
+
+  it("follow those of an identity in any file that is named", async () => {
+    const room = new CommandRoom()
+    const { path, old, rotate } = rotatedIdentity(room, "elsewhere/ann.json")
+    room.write("receipts.jsonl", completed(old.keyPair, bob, 1))
+    const { agentId } = rotate()
+    expect((await room.ratings("--identity", path)).out).toContain(`(${agentId}):\n  Rating: 1216\n`)
+    expect((await room.ratings(agentId)).out).toContain("Rating: 1200")
+    room.write("public.json", line(inspectIdentity(path)))
+    const { out } = await room.ratings(agentId, "--keys", room.path("public.json"))
+    expect(out).toContain(`(${agentId}):\n  Rating: 1216\n`)
+  })
+
+  it("follow several in a row, and explain with the newest ids", async () => {
+    const second = signRotation(newAnn, newestAnn, at(6))
+    const room = roomWith(...early, line(second), line(rotation))
+    for (const key of [ann, newAnn, newestAnn]) {
+      expect((await room.ratings(key.id)).out).toContain(`Rating (${newestAnn.id}):`)
+    }
+    const { out } = await room.ratings(bob.id, "--explain", "--json")
+    expect(JSON.parse(out)).toMatchObject({ deals: [{ with: newestAnn.id, change: 16 }] })
+    const trusting = await room.ratings(bob.id, "--trusting", ann.id, "--json")
+    expect(JSON.parse(trusting.out)).toMatchObject({ rating: 1216 })
+  })
+
+  it("do not believe what the old key signs at or after it", async () => {
+    const room = roomWith(...early, line(rotation), completed(ann, cat, 5), completed(cat, ann, 8))
+    for (let turn = 0; turn < 2; turn++) {
+      const { out, talk } = await room.ratings("--stats")
+      expect(out).toContain("  Deals: 2\n")
+      expect(talk).toBe("not counted, as a key signed after its end: 2 of the receipts\n")
+    }
+  })
+
+  it("do not count a deal between two keys of one agent", async () => {
+    const room = roomWith(completed(ann, newAnn, 1), completed(newAnn, ann, 2))
+    expect(Object.keys(await ratingsIn(room))).toHaveLength(2)
+    room.append("receipts.jsonl", line(rotation))
+    expect(await ratingsIn(room)).toEqual({})
+    expect((await room.ratings(ann.id)).out).toContain(`Rating (${newAnn.id}):\n  Rating: 1200`)
+  })
+
+  it("follow neither of two that contradict each other, and say so each time", async () => {
+    const other = signRotation(ann, newestAnn, at(6))
+    const keys = [line(rotation), line(other)]
+    for (const order of [keys, [...keys].reverse()]) {
+      const room = roomWith(...order, ...early)
+      for (let turn = 0; turn < 2; turn++) {
+        const { out, talk } = await room.ratings("--export")
+        expect(out).toContain(ann.id)
+        expect(out).not.toContain(newAnn.id)
+        expect(talk).toBe(`${ann.id}: rotated to several keys; none of these is followed\n`)
+      }
+    }
+  })
+
+  it("come to an end on a circle", async () => {
+    const back = signRotation(newAnn, ann, at(6))
+    const room = roomWith(...early, line(rotation), line(back))
+    expect(Object.keys(await ratingsIn(room))).toContain(newAnn.id)
+    expect((await room.ratings(ann.id)).out).toContain(`Rating (${newAnn.id}):`)
+  })
+
+  it("do not follow one after a revocation", async () => {
+    const room = roomWith(...early, line(rotation), line(signRevocation(ann, at(4))))
+    expect(Object.keys(await ratingsIn(room))).toContain(ann.id)
+  })
+
+  it.each<[string, (rotation: Rotation, mallory: KeyPair) => object]>([
+    ["another successor", (said) => ({ ...said, to: newestAnn.did })],
+    ["another time", (said) => ({ ...said, ts: said.ts - 1 })],
+    ["the old key's word alone", (said) => ({ ...said, sigs: [said.sigs[0], said.sigs[0]] })],
+    ["the new key's word alone", (said) => ({ ...said, sigs: [said.sigs[1], said.sigs[1]] })],
+    [
+      "a stranger's word for the old key's",
+      (said, mallory) => ({ ...signRotation(mallory, newAnn, said.ts), from: said.from }),
+    ],
+  ])("do not believe a rotation with %s", async (_, forge) => {
+    const forged = line(forge(rotation, bob))
+    const room = roomWith(...early, forged)
+    const { out, talk } = await room.ratings("--export")
+    expect(out).toBe(await roomWith(...early).export())
+    expect(talk).toContain("line 3 ")
+    room.write("keys.jsonl", forged)
+    expect(await room.ratings("--stats", "--keys", room.path("keys.jsonl"))).toMatchObject({ status: 2 })
+  })
+
+  it("leave the statements of a damaged identity aside, and say which file it is", async () => {
+    const room = roomWith(...early)
+    mkdirSync(room.path("daemons/eve"), { recursive: true })
+    room.write("daemons/eve/identity.json", "{")
+    const { status, talk } = await room.ratings("--stats")
+    expect(status).toBe(0)
+    expect(talk).toContain("daemons/eve/identity.json")
+  })
+})
