@@ -52,9 +52,9 @@ export class Guard {
     return guard
   }
 
-  /** What a message was passed on with, if it was taken and is remembered: it may come again. */
-  find(id: string): Pick<Traced, "hops" | "kind"> | undefined {
-    return this.#lineage.find(id)
+  /** What a message was passed on with, if it was taken in that room and is remembered: it may come there again. */
+  find(id: string, room: string): Pick<Traced, "hops" | "kind"> | undefined {
+    return this.#lineage.find(id, room)
   }
 
   /** Works out where a message comes from. `kind` of the result is what it is passed on with. */

@@ -75,10 +75,13 @@ export class Lineage {
     return { parent, hops: Math.floor(chain + rounding), chain, via, trail: this.#trailTo(parent), turnsWith }
   }
 
-  /** What a message was passed on with, if it was taken and is remembered. */
-  find(id: string): Pick<Traced, "hops" | "kind"> | undefined {
+  /** What a message was passed on with, if it was taken in that room and is remembered. */
+  find(id: string, room: string): Pick<Traced, "hops" | "kind"> | undefined {
     const memory = this.#messages.get(id)
-    return memory && { hops: Math.floor(memory.chain + rounding), kind: memory.kind }
+    // An id that was taken elsewhere and could not be delivered there is no pass for here.
+    return memory?.room !== room
+      ? undefined
+      : { hops: Math.floor(memory.chain + rounding), kind: memory.kind }
   }
 
   note(said: Traced): void {

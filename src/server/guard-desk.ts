@@ -101,7 +101,7 @@ export class GuardDesk {
    */
   admit(saying: Saying): Origin {
     if (this.isOperator(saying.from)) return this.#spoke(saying)
-    const known = this.#guard.find(saying.id)
+    const known = this.#guard.find(saying.id, saying.room)
     if (known !== undefined) return originOf(saying, known)
     const traced = this.#trace(saying)
     const trip = this.#guard.check(traced)
@@ -130,7 +130,7 @@ export class GuardDesk {
 
   /** Counts what another relay of the same store let pass. */
   overhear(saying: Saying): void {
-    if (this.#guard.find(saying.id) !== undefined) return
+    if (this.#guard.find(saying.id, saying.room) !== undefined) return
     if (this.isOperator(saying.from)) this.#spoke(saying)
     else this.#note(this.#trace(saying))
   }

@@ -1,6 +1,7 @@
 import type { Backbone, Table } from "../backbone/backbone.js"
 import type { Clock, Timer } from "../base/clock.js"
 import type { GuardState } from "../guards/guard.js"
+import { isPlain } from "../guards/plain.js"
 import { ChatError } from "../protocol/errors.js"
 
 /** Milliseconds between two writes, and for each character of the state: what is large is written less often. */
@@ -107,8 +108,8 @@ export class GuardStore {
     let isNew = false
     await this.#table.watch(({ key, value }) => {
       if (key !== resetKey || value === undefined || !isNew) return
-      const { id, scope } = JSON.parse(value) as Reset
-      if (!this.#resets.delete(id)) this.#options.onReset(scope)
+      const reset = readPart(value)
+      if (isReset(reset) && !this.#resets.delete(reset.id)) this.#options.onReset(reset.scope)
     })
     isNew = true
   }
@@ -118,6 +119,13 @@ async function readState(table: Table): Promise<unknown> {
   const rows = new Map((await table.rows()).map(({ key, value }) => [key, value]))
   const entries = parts.map((part) => [part, readPart(rows.get(part))])
   return { v: 1, ...(Object.fromEntries(entries) as object) }
+}
+
+/** What is none must not lift everything. */
+function isReset(value: unknown): value is Reset {
+  if (!isPlain(value)) return false
+  const { id, scope } = value
+  return typeof id === "string" && (scope === undefined || typeof scope === "string")
 }
 
 /** What cannot be read is as good as nothing: it was counted for minutes, or a day. */
