@@ -1,7 +1,8 @@
 /** Options that say more of a message than its text. */
 import { JsonError, parseStrictJson } from "../base/strict-json.js"
-import { type ClientFrame, messageKinds } from "../protocol/client-messages.js"
+import type { ClientFrame } from "../protocol/client-messages.js"
 import { ChatError } from "../protocol/errors.js"
+import { type Kind, messageKinds } from "../protocol/message-kinds.js"
 import type { Address, AgentRef } from "../protocol/names.js"
 import { type Parse, repeated, value } from "./command.js"
 import type { Context } from "./context.js"
@@ -45,7 +46,7 @@ export const messageOptions = {
 /** Values of {@link messageOptions}. */
 interface MessageChoice {
   readonly "reply-to": string | undefined
-  readonly kind: (typeof messageKinds)[number] | undefined
+  readonly kind: Kind | undefined
   readonly mention: readonly AgentRef[] | undefined
   readonly data: readonly Part[] | undefined
   readonly part: readonly Part[] | undefined

@@ -4,6 +4,7 @@ import type { Clock } from "../base/clock.js"
 import { Breaker, type BreakerLimits, type BreakerStep } from "../guards/breaker.js"
 import { ChatError } from "../protocol/errors.js"
 import type { GuardFacts, GuardUsage } from "../protocol/guard-facts.js"
+import { isQuiet } from "../protocol/message-kinds.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 import type { DaemonMemory } from "./daemon-memory.js"
 import type { GuardStops } from "./guard-stops.js"
@@ -19,9 +20,6 @@ export interface BreakerPorts {
   tell(line: Readonly<Record<string, unknown>> & { readonly type: string }): void
   readonly log: (line: string) => void
 }
-
-/** Kinds that nobody is to be woken by. */
-const quietKinds: ReadonlySet<string> = new Set(["ack", "auto", "status"])
 
 /** A relay has none of that name. */
 const ownGuard = { layer: "breaker", scope: "" } as const
@@ -70,9 +68,9 @@ export class OwnBreaker {
 
   /** A message came. It wakes the agent when it is put to it. */
   heard(message: ServerMessage<"MSG">): void {
-    const { from, to, msg_id: id, kind = "", mentions = [], in_reply_to: answered = "", replay } = message
+    const { from, to, msg_id: id, kind, mentions = [], in_reply_to: answered = "", replay } = message
     const self = this.#ports.self()
-    if (from === self || replay === true || quietKinds.has(kind)) return
+    if (from === self || replay === true || isQuiet(kind)) return
     const isPut = to === self || mentions.includes(self) || answered.startsWith(`${self.slice(1)}.`)
     if (isPut) this.#breaker.woken(from, id)
   }

@@ -1,7 +1,8 @@
+import type { Kind } from "../protocol/message-kinds.js"
 import type { GuardLimits } from "./guard-limits.js"
 import { isNumber, isPlain, isTexts } from "./plain.js"
 import { Recent } from "./recent.js"
-import type { Kind, Parent, Said, Traced } from "./said.js"
+import type { Parent, Said, Traced } from "./said.js"
 import { isUnder } from "./scopes.js"
 
 /** What {@link Lineage.trace} adds to a message. */
@@ -52,6 +53,7 @@ export class Lineage {
   readonly #fresh = new Recent<number>(2_048, 40_000)
   #seq = 0
   #allFresh = 0
+  #lastTs = 0
 
   constructor(limits: GuardLimits) {
     this.#followMs = limits.hopsFollowMs
@@ -84,8 +86,14 @@ export class Lineage {
       : { hops: Math.floor(memory.chain + rounding), kind: memory.kind }
   }
 
+  /** When the last message was taken; 0: none was. */
+  get lastTs(): number {
+    return this.#lastTs
+  }
+
   note(said: Traced): void {
     const seq = ++this.#seq
+    this.#lastTs = said.ts
     const { id, ts, from, kind, chain, via, room, parent } = said
     this.#messages.set(id, { from, kind, asks: asks(said), chain, via, ts, room, seq, up: parent?.id })
     for (const target of targetsOf(said, this.#find(said.answers)))
@@ -110,6 +118,7 @@ export class Lineage {
     return {
       seq: this.#seq,
       allFresh: this.#allFresh,
+      ts: this.#lastTs,
       messages: this.#messages.save(),
       words: this.#words.save(),
       fresh: this.#fresh.save(),
@@ -120,6 +129,7 @@ export class Lineage {
     if (!isPlain(state) || !isNumber(state["seq"])) return
     this.#seq = state["seq"]
     this.#allFresh = isNumber(state["allFresh"]) ? state["allFresh"] : 0
+    this.#lastTs = isNumber(state["ts"]) ? state["ts"] : 0
     this.#messages.load(state["messages"], isMemory)
     this.#words.load(state["words"], isWord)
     this.#fresh.load(state["fresh"], isNumber)

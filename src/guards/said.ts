@@ -1,5 +1,4 @@
-/** Why a message was written, as its author says; see `kind` of MSG. */
-export type Kind = "request" | "inform" | "ack" | "auto" | "status"
+import type { Kind } from "../protocol/message-kinds.js"
 
 /** What a guard knows of a message before it is taken. Agents are their ids, with `@`. */
 export interface Said {

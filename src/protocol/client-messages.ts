@@ -1,5 +1,6 @@
 import * as v from "valibot"
 import { descriptionLength, durationPattern, instructionsLength } from "./limits.js"
+import { messageKinds } from "./message-kinds.js"
 import {
   type Address,
   type AgentRef,
@@ -63,8 +64,6 @@ const messageId = shortText(130)
 const presenceStates = ["idle", "working", "waiting", "away"] as const
 /** One of {@link presenceStates}. */
 export type PresenceState = (typeof presenceStates)[number]
-/** Why a message was written; `ack` and `auto` are never to be answered automatically (RFC 3834). */
-export const messageKinds = ["request", "inform", "ack", "auto", "status"] as const
 
 const tag = shortText(64)
 /** What an agent tells of itself; the shape of skills is that of an A2A AgentCard (A2A 0.3 §5.5). */

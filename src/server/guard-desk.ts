@@ -2,13 +2,15 @@ import type { Backbone } from "../backbone/backbone.js"
 import type { Clock } from "../base/clock.js"
 import { Guard } from "../guards/guard.js"
 import type { GuardLimits } from "../guards/guard-limits.js"
-import type { Kind, Said, Traced, Trip, Usage, Warning } from "../guards/said.js"
+import type { Said, Traced, Trip, Usage, Warning } from "../guards/said.js"
 import { isUnder } from "../guards/scopes.js"
 import { ChatError } from "../protocol/errors.js"
 import type { GuardFacts, GuardUsage } from "../protocol/guard-facts.js"
+import { isQuiet, type Kind } from "../protocol/message-kinds.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 import { GuardStore } from "./guard-store.js"
 import type { Operators } from "./operators.js"
+import { SteadyTime } from "./steady-time.js"
 
 /** Stops and warnings that are remembered, so that each is told once. */
 const toldScopes = 2_048
@@ -56,14 +58,19 @@ interface Told {
 export class GuardDesk {
   readonly #guard: Guard
   readonly #store: GuardStore
+  readonly #time: SteadyTime
   readonly #options: GuardDeskOptions
   readonly #ports: GuardPorts
   /** By layer and scope, the oldest first. */
   readonly #told = new Map<string, Told>()
 
   private constructor(store: GuardStore, options: GuardDeskOptions, ports: GuardPorts) {
+    const { guards, clock } = options
     this.#store = store
-    this.#guard = Guard.load(options.guards, store.state)
+    const guard = Guard.load(guards, store.state)
+    const isCredible = SteadyTime.isCredible(clock, guard.lastTs)
+    this.#guard = isCredible ? guard : new Guard(guards)
+    this.#time = new SteadyTime(clock, this.#guard.lastTs)
     this.#options = options
     this.#ports = ports
   }
@@ -125,7 +132,7 @@ export class GuardDesk {
 
   /** Whether a message wakes whom it is put to. */
   wakes({ kind, hops }: Origin): boolean {
-    return kind !== "ack" && kind !== "auto" && kind !== "status" && hops < this.#options.guards.hops / 2
+    return !isQuiet(kind) && hops < this.#options.guards.hops / 2
   }
 
   /** Counts what another relay of the same store let pass. */
@@ -137,7 +144,7 @@ export class GuardDesk {
 
   /** These agents have worked: what idle talk used up is theirs again. */
   refill(agents: readonly string[]): void {
-    this.#guard.refill(agents, this.#options.clock.now())
+    this.#guard.refill(agents, this.#time.now())
     for (const [key, { facts, isTrip }] of this.#told) {
       if (isTrip && facts.lifted_by === "progress") this.#told.delete(key)
     }
@@ -146,7 +153,7 @@ export class GuardDesk {
 
   /** What was counted of an agent. */
   usage(agent: string): GuardUsage[] {
-    return this.#guard.usage(agent, this.#options.clock.now()).map(formatUsage)
+    return this.#guard.usage(agent, this.#time.now()).map(formatUsage)
   }
 
   /**
@@ -162,11 +169,11 @@ export class GuardDesk {
   }
 
   #trace(saying: Saying): Traced {
-    return this.#guard.trace({ ...saying, ts: this.#options.clock.now() })
+    return this.#guard.trace({ ...saying, ts: this.#time.now() })
   }
 
   #spoke({ room, kind }: Saying): Origin {
-    this.#guard.spoke(room, this.#options.clock.now())
+    this.#guard.spoke(room, this.#time.now())
     this.#touch()
     return { hops: 0, kind }
   }
@@ -188,7 +195,7 @@ export class GuardDesk {
       this.#tell(trip.scope, {
         ...{ type: "GUARD", state: "tripped", ...guard, reason },
         ...(retryAfterMs !== undefined && { retry_after_ms: retryAfterMs }),
-        ts: traced.ts,
+        ts: this.#options.clock.now(),
       })
     }
     const details = { hint: hintOf(trip), guard, ...(retryAfterMs !== undefined && { retryAfterMs }) }
@@ -198,7 +205,7 @@ export class GuardDesk {
   #warn({ layer, scope, reason }: Warning, { id, ts }: Traced): void {
     const facts: GuardFacts = { layer, scope, lifted_by: "time", evidence: [id] }
     if (!this.#remember({ scope, facts, reason, isTrip: false, untilTs: ts + warnAgainMs }, ts)) return
-    this.#tell(scope, { type: "GUARD", state: "warned", ...facts, reason, ts })
+    this.#tell(scope, { type: "GUARD", state: "warned", ...facts, reason, ts: this.#options.clock.now() })
   }
 
   /** @returns whether it is news */
@@ -215,7 +222,7 @@ export class GuardDesk {
   #lift(scope: string | undefined): void {
     this.#guard.reset(scope)
     this.#touch()
-    const ts = this.#options.clock.now()
+    const ts = this.#time.now()
     for (const [key, { scope: stopped, facts, isTrip, untilTs }] of this.#told) {
       if (!isUnder(stopped, scope)) continue
       this.#told.delete(key)
@@ -223,7 +230,7 @@ export class GuardDesk {
       this.#tell(stopped, {
         ...{ type: "GUARD", state: "lifted", ...facts },
         reason: "an operator has lifted it",
-        ts,
+        ts: this.#options.clock.now(),
       })
     }
   }

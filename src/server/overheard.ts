@@ -1,5 +1,5 @@
-import type { Kind } from "../guards/said.js"
 import { pairOf } from "../guards/scopes.js"
+import type { Kind } from "../protocol/message-kinds.js"
 import type { AgentId, Channel as ChannelName } from "../protocol/names.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 import type { Channel } from "./channel.js"

@@ -1,4 +1,5 @@
-import type { Kind, Layer, Traced, Trip, Usage } from "../said.js"
+import type { Kind } from "../../protocol/message-kinds.js"
+import type { Layer, Traced, Trip, Usage } from "../said.js"
 
 const automatic: readonly (Kind | undefined)[] = ["ack", "auto"]
 
