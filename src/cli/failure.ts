@@ -28,13 +28,18 @@ export function reportFailure(io: Io, error: ChatError, json: boolean): number {
   if (json) io.json(failureDocument(error))
   io.talk(error.message)
   if (guard !== undefined) {
-    io.talk(`stopped by the guard ${guard.layer}: ${guard.scope}; ${liftedBy[guard.lifted_by]}`)
+    const end = retryAfterMs === undefined ? "" : `; over in ${formatWait(retryAfterMs)}`
+    io.talk(`stopped by the guard ${guard.layer}: ${guard.scope}; ${liftedBy[guard.lifted_by]}${end}`)
     if (guard.evidence.length > 0) io.talk(`what led to it: ${guard.evidence.join(" ")}`)
   }
   if (candidates !== undefined && candidates.length > 0) io.talk(`did you mean ${candidates.join(" or ")}?`)
-  if (retryAfterMs !== undefined) io.talk(`try again in ${(retryAfterMs / 1000).toFixed(1)} s`)
+  if (retryAfterMs !== undefined && guard === undefined) io.talk(`try again in ${formatWait(retryAfterMs)}`)
   if (hint !== undefined) io.talk(hint)
   return error.exit
+}
+
+function formatWait(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`
 }
 
 /** Who may lift a guard. */

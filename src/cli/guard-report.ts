@@ -13,8 +13,14 @@ import { hasOwnVoice, type SpeakChoice, speak } from "./speak.js"
 import { describeStop } from "./status-report.js"
 
 const shownText = 60
+/** Lines that are shown, the newest: a loop may have left thousands. */
+const shownLines = 10
 
-/** Prints what is used and left of each guard, what they stopped, and the lines they kept. @returns 0 */
+/**
+ * Prints what is used and left of each guard, what they stopped, and the newest of the lines they kept.
+ * @returns 0
+ * @throws {ChatError} why the relay cannot be asked, when nothing else is known either
+ */
 export async function reportGuards(context: Context, choice: SpeakChoice): Promise<number> {
   const { io, config, clock } = context
   const paths = hasOwnVoice(choice) ? undefined : instancePathsOf(config, choice.options.name)
@@ -23,10 +29,19 @@ export async function reportGuards(context: Context, choice: SpeakChoice): Promi
   const { list, problem } = await listGuards(context, choice)
   const { guards: stops = [], breaker } = { ...status }
   const usages = breaker === undefined ? list : [...list, breaker]
-  const kept = paths === undefined ? [] : readKeptLines(paths)
+  const lines = paths === undefined ? [] : readKeptLines(paths)
+  if (problem !== undefined && usages.length + stops.length + lines.length === 0) throw problem
+  const kept = lines.slice(-shownLines)
+  const counted = { kept, kept_lines: lines.length }
   if (config.json) {
-    io.json({ ok: true, list: usages, stopped: stops, kept, ...(problem && { relay: problem.message }) })
-  } else print(io, { usages, stops, kept, problem })
+    io.json({
+      ok: true,
+      list: usages,
+      stopped: stops,
+      ...counted,
+      ...(problem && { relay: problem.message }),
+    })
+  } else print(io, { usages, stops, kept, keptLines: lines.length, problem })
   return 0
 }
 
@@ -34,14 +49,17 @@ interface Report {
   readonly usages: readonly GuardUsage[]
   readonly stops: readonly GuardStop[]
   readonly kept: readonly KeptLine[]
+  /** How many there are, also those that are not shown. */
+  readonly keptLines: number
   readonly problem: ChatError | undefined
 }
 
-function print(io: Io, { usages, stops, kept, problem }: Report): void {
+function print(io: Io, { usages, stops, kept, keptLines, problem }: Report): void {
   for (const line of formatUsages(usages)) io.out(line)
   for (const stop of stops) io.out(formatForTerminal(describeStop(stop)))
-  for (const { id, reason, line = "" } of kept) {
-    io.out(formatForTerminal(`kept      ${id}: ${line.slice(0, shownText)}; ${reason}`))
+  if (keptLines > kept.length) io.out(`kept      ${keptLines - kept.length} lines before these`)
+  for (const { id, guard, line = "" } of kept) {
+    io.out(formatForTerminal(`kept      ${id}: ${guard.layer}: ${line.slice(0, shownText)}`))
   }
   if (problem !== undefined) io.talk(`the relay's guards are not known: ${problem.message}`)
   if (kept.length > 0)

@@ -1,8 +1,10 @@
 /** `guard reset`. */
 import { randomInt } from "node:crypto"
 import { closeSync, openSync, readSync, writeSync } from "node:fs"
+import { formatForTerminal } from "../base/visible-text.js"
 import { resetDaemonGuard } from "../daemon/daemon-control.js"
-import { rootPaths } from "../daemon/instance-paths.js"
+import { type InstancePaths, rootPaths } from "../daemon/instance-paths.js"
+import { readStatus } from "../daemon/status-file.js"
 import { ChatError } from "../protocol/errors.js"
 import type { InstanceName } from "../protocol/names.js"
 import type { Context } from "./context.js"
@@ -21,7 +23,7 @@ export async function resetRelayGuards(
   const { io, config } = context
   await speak(context, choice, { type: "RESET_GUARD", ...present({ scope }) })
   if (config.json) io.json({ ok: true, lifted: scope ?? null })
-  else io.out(`lifted ${scope ?? "everything"}`)
+  else io.out(`lifted ${formatForTerminal(scope ?? "everything")}`)
   return 0
 }
 
@@ -35,15 +37,21 @@ export async function resetOwnBreaker(
   name: InstanceName = defaultInstance,
 ): Promise<number> {
   const { io, config, clock } = context
-  requireDaemon(context, name)
-  askPerson(name)
+  askPerson(name, whatIs(requireDaemon(context, name)))
   await resetDaemonGuard(rootPaths(config.home), name, clock)
   if (config.json) io.json({ ok: true, reset: name })
-  else io.out(`daemon ${name} goes on`)
+  else io.out(`daemon ${name} counts anew`)
   return 0
 }
 
-function askPerson(name: InstanceName): void {
+/** What a person is to decide about. */
+function whatIs({ status }: InstancePaths): string {
+  const { used = 0, limit = 0, tripped = false } = readStatus(status)?.breaker ?? {}
+  const count = `did nothing but answer, ${used} times of ${limit}`
+  return tripped ? `has stopped its agent, which ${count}` : `lets its agent speak, which ${count}`
+}
+
+function askPerson(name: InstanceName, what: string): void {
   const word = String(randomInt(1_000, 10_000))
   let tty: number
   try {
@@ -53,16 +61,13 @@ function askPerson(name: InstanceName): void {
       "OPERATOR_REQUIRED",
       "--reset: a person at a terminal has to say so, and there is none",
       {
-        hint: "your user runs it in a terminal: agentchat guard --reset",
+        hint: `your user runs it in a terminal: agentchat guard --reset --name ${name}`,
         cause: error,
       },
     )
   }
   try {
-    writeSync(
-      tty,
-      `Daemon ${name} stopped its agent, which did nothing but answer.\nTo let it go on, type ${word}: `,
-    )
+    writeSync(tty, `Daemon ${name} ${what}.\nTo let it begin to count anew, type ${word}: `)
     const bytes = Buffer.alloc(answerBytes)
     if (bytes.toString("utf8", 0, readSync(tty, bytes)).trim() === word) return
   } finally {

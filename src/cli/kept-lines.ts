@@ -18,14 +18,25 @@ export interface KeptLine {
   readonly file?: string
 }
 
-/** The lines of a daemon that a guard has stopped and nobody has released or dropped, oldest first. */
+/**
+ * The lines of a daemon that a guard has stopped and nobody has released or dropped, in the order in which they were
+ * first stopped: one that was released and refused again keeps its place.
+ */
 export function readKeptLines(paths: InstancePaths): KeptLine[] {
   const over = new Set(readLines(paths.released).flatMap(({ at }) => (typeof at === "string" ? [at] : [])))
-  return readLines(paths.rejected).flatMap((entry) => {
-    const { code, at, guard } = entry
-    const isKept = code === "GUARDED" && typeof at === "string" && typeof guard === "object" && !over.has(at)
-    return isKept ? [entry as unknown as KeptLine] : []
+  const places = new Map<string, number>()
+  const kept = readLines(paths.rejected).flatMap((entry) => {
+    if (!isKept(entry)) return []
+    if (!places.has(entry.id)) places.set(entry.id, places.size)
+    return over.has(entry.at) ? [] : [entry]
   })
+  return kept.sort((a, b) => (places.get(a.id) ?? 0) - (places.get(b.id) ?? 0))
+}
+
+function isKept(entry: unknown): entry is KeptLine {
+  const { code, at, id, guard } = entry as Readonly<Record<string, unknown>>
+  const isNamed = typeof at === "string" && typeof id === "string"
+  return code === "GUARDED" && isNamed && typeof guard === "object" && guard !== null
 }
 
 /** Notes that a line is kept no longer. @throws {ChatError} FILE_FAILED */

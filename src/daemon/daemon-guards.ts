@@ -32,7 +32,7 @@ export function makeGuards({ paths, limits, mirror, ...ports }: GuardPorts): Dae
     ports.log(`guard: ${[line["layer"], line["state"], line["scope"], line["reason"]].join(" ")}`)
     mirror({ line, ...(msgId === undefined ? {} : { msgId }) })
   }
-  const stops = new GuardStops(ports.clock, tell)
+  const stops = new GuardStops({ ...ports, tell })
   const numbers = { ...defaultGuardLimits, ...limits }
   const breaker = new OwnBreaker(numbers, workingDirectoryOf(paths.dir), { ...ports, stops, tell })
   return { stops, breaker }

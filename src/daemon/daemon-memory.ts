@@ -25,6 +25,8 @@ interface Remembered {
   readonly told: number
   /** State of the daemon's own breaker, as it saved it. */
   readonly breaker: unknown
+  /** What the relay's guards have stopped, as they were saved. */
+  readonly stops: unknown
 }
 
 /**
@@ -65,6 +67,10 @@ export class DaemonMemory {
     return this.#now.breaker
   }
 
+  get stops(): unknown {
+    return this.#now.stops
+  }
+
   /** Takes over what changed; {@link save} writes it. */
   note(change: Partial<Remembered>): void {
     this.#now = { ...this.#now, ...change }
@@ -81,13 +87,14 @@ export class DaemonMemory {
 }
 
 function parseMemory(found: Readonly<Record<string, unknown>>): Remembered {
-  const { presence, tasks, retrieved, told, breaker } = found
+  const { presence, tasks, retrieved, told, breaker, stops } = found
   return {
     presence: isPresence(presence) ? presence : undefined,
     tasks: Array.isArray(tasks) ? tasks.filter(isTask) : [],
     retrieved: countIn(retrieved),
     told: countIn(told),
     breaker,
+    stops,
   }
 }
 

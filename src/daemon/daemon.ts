@@ -311,6 +311,7 @@ export class Daemon {
     this.#log.write(`online: ${welcome.agent_id} on ${welcome.server} (${welcome.server_id})`)
     this.#status.setReason(undefined)
     this.#outcomes.restart()
+    this.#guards.stops.attach(welcome.server_id)
     void this.#presence.repeat(connection)
     this.#tasks.attach(connection)
     this.#unread.attach(connection)

@@ -75,14 +75,14 @@ export class LineOutcomes {
 
   #accepted(
     { id, sha256 }: OutboxLine,
-    { to, content }: ClientMessage<"MSG">,
+    { to, content, kind }: ClientMessage<"MSG">,
     answer: ServerMessage<"ACK">,
   ): void {
     const { ladder, news, echo, self, stops, breaker } = this.#concerned
     breaker.said()
     const { msg_id: msgId, member, ts } = answer
     const addressee = addresseeOf(to, answer)
-    if (addressee !== undefined) stops.spoke(self(), addressee)
+    if (addressee !== undefined) stops.spoke(self(), addressee, kind)
     if (msgId !== undefined && addressee !== undefined) {
       ladder.accepted({ id, msgId, sha256, to: addressee })
     }

@@ -48,7 +48,7 @@ export const guard = defineCommand({
   async run(context, input) {
     const { options, args } = input
     const verb = chooseVerb(args.verb, options)
-    refuseWithoutRelease(verb, options)
+    refuseElsewhere(verb, args.what, options)
     switch (verb) {
       case "status":
         return (await import("../guard-report.js")).reportGuards(context, input)
@@ -80,9 +80,20 @@ async function reset(
   return resetOwnBreaker(context, choice.options.name)
 }
 
-function refuseWithoutRelease(verb: Verb, { all, drop }: { all: boolean; drop: boolean }): void {
-  if (verb === "release" || (!all && !drop)) return
-  throw new ChatError("USAGE", `--${all ? "all" : "drop"}: only with release`)
+/** What only one of the verbs heeds. */
+function refuseElsewhere(
+  verb: Verb,
+  what: string | undefined,
+  { all, drop, by }: { all: boolean; drop: boolean; by: string | undefined },
+): void {
+  if (verb !== "release" && (all || drop)) {
+    throw new ChatError("USAGE", `--${all ? "all" : "drop"}: only with release`)
+  }
+  if (verb !== "reset" && by !== undefined) throw new ChatError("USAGE", "--by: only with reset")
+  if (verb === "release" || verb === "reset" || what === undefined) return
+  throw new ChatError("USAGE", `guard ${verb}: takes nothing after it`, {
+    hint: "agentchat guard --name NAME",
+  })
 }
 
 function readId(id: string | undefined, isAll: boolean): string | undefined {
