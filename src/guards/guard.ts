@@ -52,6 +52,11 @@ export class Guard {
     return guard
   }
 
+  /** When the last message was taken or refused; 0: none was. */
+  get lastTs(): number {
+    return this.#lineage.lastTs
+  }
+
   /** What a message was passed on with, if it was taken in that room and is remembered: it may come there again. */
   find(id: string, room: string): Pick<Traced, "hops" | "kind"> | undefined {
     return this.#lineage.find(id, room)
@@ -83,6 +88,7 @@ export class Guard {
 
   /** It was refused, and the author is told so. */
   refuse(traced: Traced, trip: Trip): void {
+    this.#lineage.refuse(traced)
     this.#layers.find(({ name }) => name === trip.layer)?.refuse?.(traced, trip)
   }
 

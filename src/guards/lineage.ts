@@ -86,9 +86,14 @@ export class Lineage {
       : { hops: Math.floor(memory.chain + rounding), kind: memory.kind }
   }
 
-  /** When the last message was taken; 0: none was. */
+  /** When the last message was taken or refused; 0: none was. */
   get lastTs(): number {
     return this.#lastTs
+  }
+
+  /** Nothing is taken of a message that is refused, but time has gone on. */
+  refuse({ ts }: Said): void {
+    this.#lastTs = ts
   }
 
   note(said: Traced): void {

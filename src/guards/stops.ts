@@ -28,13 +28,20 @@ export class Stops {
 
   /** Milliseconds for which `scope` is still stopped; 0: it is not. */
   leftMs(scope: string, ts: number): number {
-    return Math.max(0, (this.#stops.get(scope)?.untilMs ?? 0) - ts)
+    const stop = this.#stops.get(scope)
+    const leftMs = stop === undefined ? 0 : Math.max(0, stop.untilMs - ts)
+    // No pause is longer than it was when it began: the time is none.
+    return leftMs > (stop?.pauseMs ?? 0) ? 0 : leftMs
   }
 
   /** Whether `scope` is or was stopped, and has not been quiet long enough since. */
   isRemembered(scope: string, ts: number): boolean {
     const stop = this.#stops.get(scope)
-    return stop !== undefined && ts < stop.untilMs + Math.max(stop.pauseMs, this.#pauses.forgetMs)
+    return (
+      stop !== undefined &&
+      stop.untilMs - ts <= stop.pauseMs &&
+      ts < stop.untilMs + Math.max(stop.pauseMs, this.#pauses.forgetMs)
+    )
   }
 
   /** How long `scope` would be stopped. */
@@ -73,7 +80,10 @@ export class Stops {
   }
 
   load(state: unknown): void {
-    this.#stops.load(state, isStop)
+    const { maxMs, firstMs } = this.#pauses
+    const isOurs = (value: unknown): value is Stop =>
+      isStop(value) && value.pauseMs <= Math.max(maxMs, firstMs)
+    this.#stops.load(state, isOurs)
   }
 }
 
