@@ -1,4 +1,4 @@
-import { wordsOf } from "./similar-text.js"
+import { wordsOf } from "./words.js"
 
 /** What is said to be polite, or to say that nothing is said. */
 const phrases = [

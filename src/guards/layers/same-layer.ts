@@ -3,14 +3,16 @@ import { isNumber, isNumbers, isPlain } from "../plain.js"
 import { Recent } from "../recent.js"
 import type { Layer, Traced, Trip, Usage } from "../said.js"
 import { isUnder } from "../scopes.js"
-import { type Sketch, similarity, sketchOf } from "../similar-text.js"
+import { Sketch, sketchOf } from "../similar-text.js"
 import { Stops } from "../stops.js"
+import { Strangers } from "../strangers.js"
 import { pausesOf } from "./stopping-layer.js"
 
 /** A text that was taken. */
-interface Taken extends Sketch {
+interface Taken {
   readonly id: string
   readonly ts: number
+  readonly sketch: Sketch
 }
 
 /** Of one author in one room. */
@@ -20,23 +22,33 @@ interface History {
   readonly drops: readonly number[]
 }
 
+/** As it is saved. */
+interface SavedHistory {
+  readonly texts: readonly unknown[]
+  readonly drops: readonly number[]
+}
+
+const historiesKept = 2_048
+
 /** Who says again and again what was said: first the repetition is dropped, then its author is stopped in that room. */
 export class SameLayer implements Layer {
   readonly name = "same" as const
   readonly #limits: GuardLimits
-  readonly #histories = new Recent<History>(2_048, 130_000)
+  readonly #histories = new Recent<History>(historiesKept, 120_000)
   readonly #stops: Stops
+  readonly #strangers: Strangers
 
   constructor(limits: GuardLimits) {
     this.#limits = limits
     this.#stops = new Stops(pausesOf(limits))
+    this.#strangers = new Strangers(limits)
   }
 
   check(said: Traced): Trip | undefined {
     const scope = scopeOf(said)
     const stoppedMs = this.#stops.leftMs(scope, said.ts)
     const copies = this.#copiesOf(said)
-    if (stoppedMs === 0 && copies.length === 0) return undefined
+    if (stoppedMs === 0 && copies.length === 0) return this.#checkStranger(said)
     const isLast = this.#drops(scope, said.ts).length >= this.#limits.sameDropped
     const nextMs = isLast
       ? this.#stops.nextMs(scope, said.ts)
@@ -58,7 +70,8 @@ export class SameLayer implements Layer {
     if (said.kind === "ack" || this.#limits.sameWindowMs === 0) return
     const scope = scopeOf(said)
     const history = this.#histories.get(scope)
-    const texts = [...(history?.texts ?? []), { id: said.id, ts: said.ts, ...sketchOf(said.text) }]
+    this.#strangers.note(said, history === undefined)
+    const texts = [...(history?.texts ?? []), { id: said.id, ts: said.ts, sketch: sketchOf(said.text) }]
     this.#histories.set(scope, {
       texts: texts.slice(-this.#limits.sameLast),
       drops: this.#drops(scope, said.ts),
@@ -68,6 +81,8 @@ export class SameLayer implements Layer {
   refuse(said: Traced): void {
     const scope = scopeOf(said)
     if (this.#stops.leftMs(scope, said.ts) > 0) return
+    // Nobody repeats what it has not said: it is what others said before it.
+    if (this.#histories.get(scope) === undefined) return this.#strangers.refuse(said)
     const drops = this.#drops(scope, said.ts)
     if (drops.length >= this.#limits.sameDropped) this.#stops.stop(scope, said.ts)
     else {
@@ -78,6 +93,7 @@ export class SameLayer implements Layer {
 
   reset(scope: string | undefined): void {
     this.#stops.reset(scope)
+    this.#strangers.reset(scope)
     for (const [key] of this.#histories.entries()) if (isUnder(key, scope)) this.#histories.delete(key)
   }
 
@@ -96,13 +112,37 @@ export class SameLayer implements Layer {
   }
 
   save(): unknown {
-    return { stops: this.#stops.save(), histories: this.#histories.save() }
+    return {
+      stops: this.#stops.save(),
+      strangers: this.#strangers.save(),
+      histories: this.#histories.save(),
+    }
   }
 
   load(state: unknown): void {
     if (!isPlain(state)) return
     this.#stops.load(state["stops"])
-    this.#histories.load(state["histories"], isHistory)
+    this.#strangers.load(state["strangers"])
+    const saved = new Recent<SavedHistory>(historiesKept, 0)
+    saved.load(state["histories"], isSavedHistory)
+    for (const [scope, { texts, drops }] of saved.entries())
+      this.#histories.set(scope, { texts: texts.flatMap(readTaken), drops })
+  }
+
+  #checkStranger(said: Traced): Trip | undefined {
+    const scope = scopeOf(said)
+    const found = this.#strangers.check(said, this.#histories.get(scope) === undefined)
+    return (
+      found && {
+        layer: this.name,
+        scope,
+        reason:
+          "agents without a key came in here one after another and said exactly this: if it is one that starts again and again, stop it",
+        retryAfterMs: found.leftMs,
+        liftedBy: "time",
+        evidence: found.ids,
+      }
+    )
   }
 
   /** What the author said of the same here, once that is too often. */
@@ -113,8 +153,8 @@ export class SameLayer implements Layer {
     const sketch = sketchOf(said.text)
     const isCopy = (text: Taken) =>
       said.kind === "status"
-        ? text.hash === sketch.hash
-        : similarity(text, sketch) >= this.#limits.sameSimilarity
+        ? text.sketch.hash === sketch.hash
+        : text.sketch.isLike(sketch, this.#limits.sameSimilarity)
     const copies = texts.filter((text) => said.ts - text.ts < this.#limits.sameWindowMs && isCopy(text))
     const allowed = sketch.words < this.#limits.sameShortWords ? this.#limits.sameShortCopies : 1
     return copies.length >= allowed ? copies : []
@@ -130,20 +170,13 @@ function scopeOf({ from, room }: Traced): string {
   return `${from} in ${room}`
 }
 
-function isHistory(value: unknown): value is History {
-  return (
-    isPlain(value) &&
-    Array.isArray(value["texts"]) &&
-    value["texts"].every(isTaken) &&
-    isNumbers(value["drops"])
-  )
+function isSavedHistory(value: unknown): value is SavedHistory {
+  return isPlain(value) && Array.isArray(value["texts"]) && isNumbers(value["drops"])
 }
 
-function isTaken(value: unknown): value is Taken {
-  return (
-    isPlain(value) &&
-    typeof value["id"] === "string" &&
-    typeof value["bits"] === "string" &&
-    [value["ts"], value["hash"], value["words"]].every(isNumber)
-  )
+function readTaken(value: unknown): Taken[] {
+  if (!isPlain(value)) return []
+  const { id, ts } = value
+  const sketch = Sketch.load(value["sketch"])
+  return typeof id === "string" && isNumber(ts) && sketch !== undefined ? [{ id, ts, sketch }] : []
 }
