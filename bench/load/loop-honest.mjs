@@ -267,6 +267,25 @@ function designTalk(world) {
   }
 }
 
+/**
+ * Workers without a key start at once, all from the same script, and say the same; then each does its work and tells.
+ * @param {{ count: number, first: readonly string[] }} how
+ */
+function fleet({ count, first }) {
+  return (/** @type {World} */ world) => {
+    world.add("@lead", () => {}, { rooms: [room] })
+    for (let n = 0; n < count; n += 1) {
+      const id = world.add(`@worker-${n}`, () => {}, { rooms: [room] })
+      let ms = world.between(0, 120)
+      for (const text of first) {
+        world.say(id, { to: room, text }, ms)
+        ms += world.between(300, 900)
+      }
+      world.say(id, { to: room, text: `${sentence(world, 10)}: all done.` }, ms)
+    }
+  }
+}
+
 /** @type {readonly Trace[]} */
 export const honestWork = [
   { name: "pair debugging, direct", hours: 2, begin: pairDebugging({ isDirect: true, refers: true }) },
@@ -291,5 +310,14 @@ export const honestWork = [
   { name: "60 tasks for a role", hours: 2, begin: roleTasks },
   { name: "talk with work done", hours: 4, begin: talkAndWork },
   { name: "assembly line of tasks", hours: 3, begin: assemblyLine },
+  { name: "ten workers: ready", hours: 1, begin: fleet({ count: 10, first: ["ready", "tests pass"] }) },
+  {
+    name: "20 workers: the same sentence",
+    hours: 1,
+    begin: fleet({
+      count: 20,
+      first: ["starting the nightly build of main", "the nightly build of main is ready"],
+    }),
+  },
   { name: "help desk for 20", hours: 2, begin: helpDesk },
 ]

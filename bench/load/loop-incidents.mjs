@@ -203,6 +203,29 @@ function crashRestart(world) {
   bystander(world)
 }
 
+/**
+ * It has no key: each time it begins anew it is somebody else, and says the same, to the same.
+ * @param {{ to: string, leastS: number, mostS: number }} how
+ */
+function crashAsAnother({ to, leastS, mostS }) {
+  return (/** @type {World} */ world) => {
+    world.add("@host", () => {}, { rooms: [room] })
+    let times = 0
+    const live = () => {
+      const id = world.add(`@builder-${times}`, () => {}, { rooms: [room] })
+      world.say(id, {
+        to,
+        text: "Hello, this is the builder agent. I have just started and I am ready for work.",
+      })
+      times += 1
+      world.after(1_000, () => world.end(id))
+      world.after(world.between(leastS, mostS), live)
+    }
+    live()
+    bystander(world)
+  }
+}
+
 /** The same result again and again, as one that does not see its own message does. @param {World} world */
 function duplicates(world) {
   world.add("@host", () => {}, { rooms: [room] })
@@ -355,6 +378,18 @@ export const incidents = [
   { name: "reply mentions its author", hours: night, expected: ["hops", "pair"], begin: replyMention },
   { name: "pile-on of six", hours: night, expected: ["floor", "conversation"], begin: pileOn },
   { name: "crash and restart", hours: night, expected: ["same"], begin: crashRestart },
+  {
+    name: "crash, restart as another, in a room",
+    hours: night,
+    expected: ["same"],
+    begin: crashAsAnother({ to: room, leastS: 5, mostS: 40 }),
+  },
+  {
+    name: "crash, restart as another, direct, 5 min",
+    hours: night,
+    expected: ["same"],
+    begin: crashAsAnother({ to: "@host", leastS: 240, mostS: 420 }),
+  },
   { name: "80 copies", hours: night, expected: ["same"], begin: duplicates },
   { name: "80 copies but for a number", hours: night, expected: ["same"], begin: nearDuplicates },
   { name: "nags one who is silent", hours: night, expected: ["mentions"], begin: nagging },

@@ -89,6 +89,12 @@ export class World {
     return id
   }
 
+  /** It dies: it neither hears nor tries anything any more. @param {string} id */
+  end(id) {
+    this.#agents.delete(id)
+    for (const members of this.#rooms.values()) members.delete(id)
+  }
+
   /** @param {string} room @param {string} id */
   join(room, id) {
     this.#rooms.set(room, (this.#rooms.get(room) ?? new Set()).add(id))
@@ -135,7 +141,8 @@ export class World {
 
   /** @param {string} from @param {Draft} draft @param {number} tries - before this one */
   #attempt(from, draft, tries) {
-    const agent = this.#agentOf(from)
+    const agent = this.#agents.get(from)
+    if (agent === undefined) return
     const said = this.#saidOf(from, draft)
     if (agent.isOperator) this.#rule.spoke(said.room, said.ts)
     /** @type {Verdict} */
