@@ -1,49 +1,87 @@
 import type { ChildProcess } from "node:child_process"
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { until } from "../kit/condition.js"
 import { RelayProcess, Workspace } from "../kit/program.js"
 
-/** Answers every line of its inbox, as a thoughtless agent does. */
+/** Answers every line of its inbox, as a thoughtless agent does: messages, and what it is told of guards. */
 const answering = (name: string) => `
   d=.agentchat/daemons/${name}; seq=0; i=0
-  while sleep 0.1; do
+  while sleep 0.05; do
     now=$(wc -l < $d/inbox.jsonl); [ "$now" -gt "$seq" ] || continue
     while [ "$seq" -lt "$now" ]; do seq=$((seq+1)); i=$((i+1))
       printf '{"to":"#general","content":"answer %s of ${name}"}\\n' $i >> $d/outbox.jsonl
     done
   done
 `
+/** Tells what it does, whatever the others say; notes each line that is refused to it. */
+const talking = `
+  i=0
+  while sleep 0.3; do i=$((i+1))
+    printf '{"to":"#general","content":"c has reviewed file %s of the parser"}\\n' $i >> .agentchat/daemons/c/outbox.jsonl
+  done
+`
+const loops = ["a", "b"] as const
+const patienceMs = 120_000
 
 interface Stop {
   readonly layer: string
   readonly scope: string
   readonly reason: string
+  readonly until?: number
 }
 
-describe("two shells that answer every line", { timeout: 240_000 }, () => {
+describe("two shells that answer every line", { timeout: 400_000 }, () => {
   const home = mkdtempSync(join(tmpdir(), "agentchat-guard-"))
+  const operator = new Workspace(home)
   const places = new Map<string, Workspace>()
   const shells: ChildProcess[] = []
   let relay: RelayProcess
 
   const place = (name: string) => places.get(name) ?? new Workspace()
   const stops = (name: string) => (place(name).status(name)?.["guards"] ?? []) as Stop[]
-  const said = (name: string) =>
+  const isStopped = (name: string) => stops(name).length > 0
+  const told = (name: string) =>
     place(name)
+      .inbox(name)
+      .filter(({ type }) => type === "GUARD")
+  const verdict = (name: string) => told(name).findLast(({ state }) => state !== "warned")?.["state"]
+  const linesOf = (name: string, file: string) => {
+    const path = place(name).file(name, file)
+    return existsSync(path) ? readFileSync(path, "utf8").split("\n").slice(0, -1) : []
+  }
+  /** What `name` said, as somebody else heard it. */
+  const said = (name: string) =>
+    place("c")
       .contents("c")
       .filter((text) => text.endsWith(` of ${name}`)).length
+  const talked = () => linesOf("c", "acks.jsonl").filter((line) => line.includes('"accepted"')).length
+
+  /** The loops try on, and nothing of it is taken, while c is heard. */
+  async function expectQuiet(): Promise<void> {
+    const refused = loops.map((name) => linesOf(name, "rejected.jsonl").length)
+    const heard = loops.map(said)
+    const before = talked()
+    await until("c goes on", () => talked() > before + 3, patienceMs)
+    await until(
+      "both try on",
+      () => loops.every((name, index) => linesOf(name, "rejected.jsonl").length > (refused[index] ?? 0)),
+      patienceMs,
+    )
+    expect(loops.map(said)).toEqual(heard)
+    expect(linesOf("c", "rejected.jsonl")).toEqual([])
+    expect(stops("c")).toEqual([])
+  }
 
   beforeEach(async () => {
-    const operator = new Workspace(home)
     operator.must("identity", "--generate", "--identity", "op.json", "--nick", "op")
     const [did = ""] = /did:key:\w+/.exec(operator.must("identity", "--show", "--identity", "op.json")) ?? []
     writeFileSync(join(home, "operators"), `${did}\n`)
-    const operators = ["--operators", join(home, "operators")]
-    relay = await RelayProcess.start("--guards", "/dev/null", "--rate", "10/s", ...operators)
-    for (const name of ["a", "b", "c"]) {
+    const kept = ["--operators", join(home, "operators"), "--data", join(home, "data")]
+    relay = await RelayProcess.start("--guards", "/dev/null", "--rate", "10/s", ...kept)
+    for (const name of [...loops, "c"]) {
       const workspace = new Workspace()
       workspace.must("daemon", relay.url, "--background", "--name", name)
       places.set(name, workspace)
@@ -57,27 +95,57 @@ describe("two shells that answer every line", { timeout: 240_000 }, () => {
     rmSync(home, { recursive: true, force: true })
   })
 
-  it("are stopped by nobody, know why, and go on when an operator says so", async () => {
-    for (const name of ["a", "b"]) shells.push(place(name).sh(answering(name)))
-    place("c").must("send", "#general", "is anybody here?", "--name", "c")
-    await until("both are stopped", () => stops("a").length > 0 && stops("b").length > 0, 120_000)
-    for (const name of ["a", "b"]) {
+  it("are stopped by nobody, know why, let others talk, and go on when an operator says so", async () => {
+    for (const name of loops) shells.push(place(name).sh(answering(name)))
+    shells.push(place("c").sh(talking))
+    await until("both are stopped", () => loops.every(isStopped), patienceMs)
+    for (const name of loops) {
       expect(stops(name)[0]?.reason).not.toBe("")
-      expect(
-        place(name)
-          .inbox(name)
-          .filter((line) => line.type === "GUARD" && line["state"] === "tripped"),
-      ).not.toEqual([])
-      expect(place(name).run("status", "--name", name).stdout).toContain("is stopped")
+      expect(place(name).run("status", "--name", name).stdout).toMatch(
+        /^guard +\w+: .* is stopped: .*; until /m,
+      )
+      const tripped = told(name).filter(({ state }) => state === "tripped")
+      const scopes = tripped.map(({ layer, scope }) => `${String(layer)} ${String(scope)}`)
+      expect(tripped.length).toBe(new Set(scopes).size)
+      for (const { evidence, retry_after_ms: wait, lifted_by: by, mend } of tripped) {
+        expect((evidence as string[]).length).toBeGreaterThan(0)
+        expect([Number(wait) > 0, by, String(mend)]).toEqual([
+          true,
+          "progress",
+          expect.stringMatching(/finish/),
+        ])
+      }
     }
-    const before = said("a") + said("b")
-    place("c").must("send", "#general", "i go on", "--name", "c")
-    expect(said("a") + said("b")).toBeLessThan(before + 3)
+    expect(told("c").filter(({ state }) => state === "tripped")).toEqual([])
+    await expectQuiet()
+
     const refused = place("a").run("send", "#general", "me too, please", "--name", "a")
     expect(refused.status).toBe(7)
-    for (const shell of shells.splice(0)) shell.kill("SIGKILL")
-    const url = relay.url
-    new Workspace(home).must("guard", "reset", "--server", url, "--by", "operator", "--identity", "op.json")
-    expect(place("a").run("send", "#general", "thank you all for the review", "--name", "a").status).toBe(0)
+    expect(refused.stderr).toMatch(/stopped by the guard \w+: .*; finished work lifts it, or an operator/)
+    const own = place("a").run("guard", "reset", "#general", "--by", "operator", "--name", "a", "--json")
+    expect([own.status, own.stdout]).toEqual([5, expect.stringContaining("OPERATOR_REQUIRED")])
+    await expectQuiet()
+
+    await relay.kill()
+    await relay.restart()
+    const back = talked()
+    await until("c is back", () => talked() > back, patienceMs)
+    await expectQuiet()
+
+    const before = loops.map(said)
+    operator.must("guard", "reset", "--server", relay.url, "--by", "operator", "--identity", "op.json")
+    await until(
+      "both go on",
+      () => loops.every((name, index) => said(name) >= (before[index] ?? 0) + 3),
+      patienceMs,
+    )
+    for (const name of loops) expect(told(name).map(({ state }) => state)).toContain("lifted")
+    await until(
+      "both are stopped again",
+      () => loops.every((name) => verdict(name) === "tripped"),
+      patienceMs,
+    )
+    await expectQuiet()
+    expect(said("a") + said("b")).toBeLessThan(250)
   })
 })
