@@ -61,7 +61,7 @@ export class Lineage {
   }
 
   trace(said: Said): Origin {
-    const named = this.#find(said.answers)
+    const named = this.#named(said)
     const targets = targetsOf(said, named)
     const followed = targets.flatMap((target) => this.#followed(said, target) ?? [])
     let parent = named
@@ -74,7 +74,7 @@ export class Lineage {
     }
     const turnsWith = targets.filter((target) => this.#answers(said.from, target))
     const { chain, via } = line
-    return { parent, hops: Math.floor(chain + rounding), chain, via, trail: this.#trailTo(parent), turnsWith }
+    return { parent, hops: Math.floor(chain + rounding), chain, via, trail: this.#trailTo(parent, said.from), turnsWith }
   }
 
   /** What a message was passed on with, if it was taken in that room and is remembered. */
@@ -101,7 +101,7 @@ export class Lineage {
     this.#lastTs = said.ts
     const { id, ts, from, kind, chain, via, room, parent } = said
     this.#messages.set(id, { from, kind, asks: asks(said), chain, via, ts, room, seq, up: parent?.id })
-    for (const target of targetsOf(said, this.#find(said.answers)))
+    for (const target of targetsOf(said, this.#named(said)))
       this.#words.set(`${from} ${target}`, { id, ts, seq })
   }
 
@@ -145,12 +145,20 @@ export class Lineage {
     return id === undefined || memory === undefined ? undefined : { id, kind: undefined, ...memory }
   }
 
-  #trailTo(parent: Parent | undefined): string[] {
+  /** What `in_reply_to` names. Direct messages of others are nobody's to answer: no stranger learns of them by guessing. */
+  #named({ answers, from }: Said): (Memory & Parent) | undefined {
+    const memory = this.#find(answers)
+    return memory !== undefined && isOpenTo(memory.room, from) ? memory : undefined
+  }
+
+  #trailTo(parent: Parent | undefined, reader: string): string[] {
     const trail: string[] = []
     let id = parent?.id
     while (id !== undefined && trail.length < trailLength) {
+      const memory = this.#messages.get(id)
+      if (memory !== undefined && !isOpenTo(memory.room, reader)) break
       trail.unshift(id)
-      id = this.#messages.get(id)?.up
+      id = memory?.up
     }
     return trail
   }
@@ -181,6 +189,11 @@ export class Lineage {
     if (parent === undefined || parent.seq <= this.#allFresh) return true
     return [parent.from, said.from, parent.room].some((name) => parent.seq <= (this.#fresh.get(name) ?? 0))
   }
+}
+
+/** Direct messages are between two; the rest is the relay's to keep apart. */
+function isOpenTo(room: string, agent: string): boolean {
+  return !room.includes(" ") || isUnder(room, agent)
 }
 
 function asks({ kind, text }: Said): boolean {

@@ -74,3 +74,90 @@ describe("what stands in the store", () => {
     })
   })
 })
+
+describe("a stranger", () => {
+  async function withSecret(options: Parameters<typeof TestRelay.start>[0] = {}) {
+    const room = await twoWithKeys(options)
+    const { house, ann, bob } = room
+    const eve = await house.enterAs(generateKeyPair(), "eve", "#general")
+    await ann.wire.ask({ type: "CREATE_CHANNEL", channel: "#secret", invite_only: true })
+    await ann.wire.ask({ type: "INVITE", channel: "#secret", agent: bob.id })
+    await bob.wire.ask({ type: "JOIN", channel: "#secret" })
+    return { ...room, eve }
+  }
+
+  it("does not learn of an invite-only channel by what the guards count", async () => {
+    const { ann, bob, eve } = await withSecret()
+    const question = { type: "MSG", to: "#secret", content: "does anybody know why the build is red?" }
+    expect(await ann.wire.ask(question)).toMatchObject({ type: "ACK" })
+    const answer = { type: "MSG", to: "#secret", content: "it is the parser, since the change of noon" }
+    expect(await bob.wire.ask(answer)).toMatchObject({ type: "ACK" })
+    const asked = [
+      { type: "LIST_GUARDS" },
+      { type: "FORECAST", to: "#general", content: "does anybody know?" },
+      { type: "FORECAST", to: "#secret", content: "does anybody know?" },
+      { type: "FORECAST", to: "#general", content: "@ann @bob look", mentions: [ann.id] },
+    ]
+    for (const frame of asked) {
+      const told = JSON.stringify(await eve.wire.ask(frame))
+      expect(told.replace(/CHANNEL_NOT_FOUND.*/, "")).not.toContain("#secret")
+    }
+    const seen = JSON.stringify(await bob.wire.ask({ type: "LIST_GUARDS" }))
+    expect(seen).toContain("#secret")
+  })
+
+  it("does not learn of direct messages by naming them", async () => {
+    const { ann, bob, eve } = await withSecret()
+    const said = { type: "MSG", id: "m1", to: bob.id, content: "the words of a direct message", kind: "ack" }
+    expect(await ann.wire.answerTo(said)).toMatchObject({ type: "ACK" })
+    const in_reply_to = `${ann.id.slice(1)}.m1`
+    const probe = { type: "FORECAST", to: "#general", content: "ok, thanks", in_reply_to }
+    const guess = { ...probe, in_reply_to: `${ann.id.slice(1)}.m2` }
+    const [right, wrong] = [await eve.wire.ask(probe), await eve.wire.ask(guess)]
+    expect({ ...right, re: "" }).toEqual({ ...wrong, re: "" })
+    const own = await bob.wire.ask({ ...probe, to: ann.id })
+    expect(own).toMatchObject({ refused: { layer: "kind" } })
+  })
+
+  it("is not shown the ids of direct messages that led to a stop", async () => {
+    const { house, ann, bob, eve } = await withSecret({ guards: { hops: 3 } })
+    const ids: string[] = []
+    const chain = [
+      [ann, bob],
+      [bob, ann],
+      [ann, eve],
+      [eve, ann],
+    ] as const
+    for (const [by, to] of chain) {
+      house.clock.advance(1_000)
+      const in_reply_to = ids.at(-1)
+      const frame = {
+        type: "MSG",
+        to: to.id,
+        content: textOf(ids.length),
+        ...(in_reply_to && { in_reply_to }),
+      }
+      const said = await by.wire.ask(frame)
+      if (said.type === "ERROR") {
+        expect(said.guard).toMatchObject({ layer: "hops" })
+        const shown = new Set(said.guard?.evidence)
+        expect(ids.slice(0, 2).filter((id) => shown.has(id))).toEqual([])
+        expect(shown).toContain(ids[2])
+        return
+      }
+      if (said.type === "ACK") ids.push(said.msg_id ?? "")
+    }
+    throw new Error("nobody was stopped")
+  })
+
+  it("cannot keep the relay busy by asking what is counted", async () => {
+    const { eve } = await withSecret({ limits: { requestsPerSecond: 50, requestBurst: 200 } })
+    const answers: string[] = []
+    for (let i = 0; i < 20; i++) {
+      const frames = [{ type: "LIST_GUARDS" }, { type: "FORECAST", to: "#general", content: "x" }]
+      for (const frame of frames) answers.push((await eve.wire.ask(frame)).type)
+    }
+    expect(answers.filter((type) => type !== "ERROR").length).toBeLessThan(15)
+    expect(answers[0]).toBe("GUARDS")
+  })
+})

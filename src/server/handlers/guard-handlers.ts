@@ -12,14 +12,25 @@ type GuardMessage = "FORECAST" | "LIST_GUARDS" | "RESET_GUARD"
 /** Agents named at once in a forecast; `recipients` tells how many there are. */
 const wokenIds = 100
 const bytesPerToken = 4
+/** Requests that one look at the counts stands for: it goes through whatever the guards remember of anybody. */
+const looksCost = 20
 
 /** What the guards have counted, and who lifts what they stopped. */
 export function guardHandlers(house: House): Pick<ClientHandlers<Session>, GuardMessage> {
   const { guards } = house
   const { clock } = house.options
+  /** @throws {ChatError} RATE_LIMITED */
+  function charge(session: Session, type: GuardMessage): void {
+    const passage = session.requests.take(clock.monotonic(), looksCost - 1)
+    if (passage.ok) return
+    const { retryAfterMs } = passage
+    throw new ChatError("RATE_LIMITED", `${type}: too fast; wait ${retryAfterMs} ms`, { retryAfterMs })
+  }
+
   return {
     FORECAST(session, { id, ...message }) {
       const { agent } = session
+      charge(session, "FORECAST")
       const aim = aimAt(house, agent, { ...message, type: "MSG" })
       const saying = sayingOf(aim, agent, `${agent.id.slice(1)}.${id ?? ""}`)
       const { refused, ...origin } = guards.forecast(saying)
@@ -30,7 +41,7 @@ export function guardHandlers(house: House): Pick<ClientHandlers<Session>, Guard
         recipients: aim.recipients,
         woken,
         tokens: Math.ceil(saying.bytes / bytesPerToken) * saying.recipients,
-        guards: usageOf(house, agent.id),
+        guards: usageOf(house, agent.id, agent.id),
         ...(refused !== undefined && { refused }),
       } as const
       session.send(answer, id)
@@ -40,7 +51,8 @@ export function guardHandlers(house: House): Pick<ClientHandlers<Session>, Guard
       const own = session.agent.id
       const agent = ref === undefined ? own : resolveAgent(ref, house.roster, "agent")
       if (agent !== own && !guards.isOperator(own)) throw notOperator("LIST_GUARDS")
-      session.send({ type: "GUARDS", agent, list: usageOf(house, agent) }, id)
+      charge(session, "LIST_GUARDS")
+      session.send({ type: "GUARDS", agent, list: usageOf(house, agent, own) }, id)
     },
 
     async RESET_GUARD(session, { id, scope }) {
@@ -52,16 +64,24 @@ export function guardHandlers(house: House): Pick<ClientHandlers<Session>, Guard
   }
 }
 
-/** The layers, and before them the rate, which is asked first. */
-function usageOf(house: House, id: AgentId): GuardUsage[] {
+/**
+ * The layers, and before them the rate, which is asked first.
+ * @param reader - who is told: nothing of rooms that it may not know of
+ */
+function usageOf(house: House, id: AgentId, reader: AgentId): GuardUsage[] {
   const { hub, residents, options, guards } = house
   const meter = (hub.find(id)?.agent.memory ?? residents.memoryOf(id))?.meter
-  const list = guards.usage(id)
+  const list = guards.usage(id).filter(({ scope }) => mayKnow(house, scope, reader))
   if (meter === undefined) return list
   const { used, freeInMs } = meter.usage(options.clock.monotonic())
   const { rateBurst: limit } = options.limits
   const rate = { layer: "rate", scope: id, used, limit, tripped: used >= limit }
   return [{ ...rate, ...(freeInMs !== undefined && { free_in_ms: freeInMs }) }, ...list]
+}
+
+function mayKnow({ channels, guards }: House, scope: string, reader: AgentId): boolean {
+  const rooms = scope.split(" ").filter((word) => word.startsWith("#"))
+  return guards.isOperator(reader) || rooms.every((room) => channels.get(room)?.isVisibleTo(reader) === true)
 }
 
 /** Names as a person writes them, by id and in the order of the guards. */
