@@ -24,6 +24,8 @@ const passingLayer = "kind"
 /** Passes where other kinds are stopped. */
 const exemptKind = "status"
 
+/** Where refused lines are. */
+const whereKept = "what is refused is kept: agentchat guard"
 /** What an agent can do about what it is told. */
 const mends = {
   warned:
@@ -105,7 +107,7 @@ export class GuardStops {
     if (facts.layer === ownLayer) return
     const { state, retry_after_ms: retryAfterMs, ts } = message
     const reason = message.reason.slice(0, reasonLength)
-    const mend = mends[state === "tripped" ? facts.lifted_by : state]
+    const mend = state === "tripped" ? `${mends[facts.lifted_by]}; ${whereKept}` : mends[state]
     const line = { type: "GUARD", state, ...facts, reason, ...wait(retryAfterMs), mend, ts }
     if (state === "warned" || (state === "lifted" && this.lift(facts))) this.#tell(line)
     if (state === "tripped" && this.#isStopped(facts, reason, retryAfterMs)) this.#tell(line)
@@ -124,7 +126,7 @@ export class GuardStops {
   /** A line was refused; it is kept in rejected.jsonl. */
   refused({ at, id, sha256 }: RefusedLine, { guard, message, retryAfterMs, hint }: ChatError): void {
     if (guard === undefined || !this.stop(guard, message, retryAfterMs)) return
-    const mend = `${hint ?? mends[guard.lifted_by]}; the line is kept: agentchat guard`
+    const mend = `${hint ?? mends[guard.lifted_by]}; ${whereKept}`
     const facts = { ...guard, reason: message, ...wait(retryAfterMs), id, line_sha256: sha256, mend }
     const ts = this.#ports.clock.now()
     this.#tell({ type: "GUARD", state: "tripped", ...facts, ts, msg_id: at }, at)
