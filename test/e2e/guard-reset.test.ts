@@ -1,0 +1,108 @@
+import { spawnSync } from "node:child_process"
+import { writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { until } from "../kit/condition.js"
+import { programPath, RelayProcess, Workspace } from "../kit/program.js"
+import { hasProgram } from "../kit/requires.js"
+
+/** Runs a program at a terminal of its own, and types the number that it shows, or another one. */
+const atTerminal = `
+import os, pty, re, sys
+pid, fd = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[2], sys.argv[2:])
+out, typed = b"", False
+while True:
+    try:
+        chunk = os.read(fd, 4096)
+    except OSError:
+        break
+    if not chunk:
+        break
+    out += chunk
+    shown = re.search(rb"type (\\d+): ", out)
+    if shown and not typed:
+        typed = True
+        os.write(fd, (shown.group(1) if sys.argv[1] == "right" else b"1") + b"\\n")
+sys.stdout.buffer.write(out)
+sys.exit(os.waitpid(pid, 0)[1] >> 8)
+`
+
+describe.runIf(hasProgram("python3"))("a daemon that stopped its own agent", { timeout: 120_000 }, () => {
+  const a = new Workspace()
+  const b = new Workspace()
+  let relay: RelayProcess
+
+  const startA = () => {
+    const strict = join(a.dir, "strict.yaml")
+    writeFileSync(strict, "breakerWarn: 1\nbreakerPause: 3\nbreakerStop: 3\n")
+    a.must("daemon", relay.url, "--background", "--name", "a", "--guards", strict)
+  }
+  const standing = () => JSON.stringify(a.status("a")?.["guards"] ?? [])
+  /** `agentchat guard --reset` by a person who types the right number, or not. */
+  const resetAt = (number: "right" | "wrong") => {
+    const args = ["-c", atTerminal, number, process.execPath, programPath, "guard", "--reset", "--name", "a"]
+    const { status, stdout } = spawnSync("python3", args, { cwd: a.dir, env: a.env, encoding: "utf8" })
+    return { status, stdout }
+  }
+
+  beforeAll(async () => {
+    relay = await RelayProcess.start("--rate", "100/s", "--burst", "100")
+    startA()
+    b.must("daemon", relay.url, "--background", "--name", "b")
+    for (const turn of ["one", "two", "three", "four"]) {
+      b.must("send", "@a", `question ${turn}?`, "--name", "b")
+      await until("it came", () => a.contents("a").includes(`question ${turn}?`))
+      a.must("send", "@b", `answer ${turn}`, "--name", "a")
+    }
+    await until("it is stopped", () => standing().includes("breaker"))
+  }, 120_000)
+
+  afterAll(async () => {
+    a.dispose()
+    b.dispose()
+    await relay.kill()
+  })
+
+  it("says so to the agent, once, and to whom it may ask", () => {
+    const told = a.inbox("a").filter(({ type }) => type === "GUARD")
+    expect(told.map(({ state, layer }) => [state, layer])).toEqual([
+      ["warned", "breaker"],
+      ["tripped", "breaker"],
+    ])
+    expect(told[1]?.["mend"]).toContain("agentchat guard --reset")
+    const refused = a.run("send", "@b", "one more", "--name", "a")
+    expect([refused.status, refused.stderr]).toEqual([7, expect.stringContaining("guard breaker")])
+    expect(a.run("guard", "--name", "a").stdout).toMatch(/^breaker +@\w+ +3 +0 +stopped$/m)
+    expect(a.inbox("a").filter(({ type }) => type === "GUARD")).toHaveLength(2)
+  })
+
+  it("is not lifted without a terminal, by a wrong number, by an operator's word, or by a restart", () => {
+    // A session of its own has no terminal, also where these tests run at one.
+    const alone = "import os, sys; os.setsid(); os.execv(sys.argv[1], sys.argv[1:])"
+    const args = ["-c", alone, process.execPath, programPath, "guard", "--reset", "--name", "a"]
+    const blind = spawnSync("python3", args, { cwd: a.dir, env: a.env, encoding: "utf8" })
+    expect([blind.status, blind.stderr]).toEqual([5, expect.stringContaining("a person at a terminal")])
+    expect(resetAt("wrong")).toEqual({ status: 5, stdout: expect.stringContaining("nothing was changed") })
+    expect(a.run("guard", "reset", "--by", "operator", "--name", "a").status).toBe(5)
+    a.must("daemon", "--stop", "--name", "a")
+    expect(resetAt("right").status).toBe(3)
+    startA()
+    expect(standing()).toContain("breaker")
+    expect(a.run("send", "@b", "once more", "--name", "a").status).toBe(7)
+  })
+
+  it("lets it go on when a person at the terminal types the number it shows", async () => {
+    const { status, stdout } = resetAt("right")
+    expect(stdout).toMatch(
+      /Daemon a has stopped its agent.* 3 times of 3\.\r?\nTo let it begin to count anew/,
+    )
+    expect(status).toBe(0)
+    await until("it is told", () => a.inbox("a").some(({ state }) => state === "lifted"))
+    a.must("guard", "release", "--all", "--name", "a")
+    await until("kept lines came", () => b.contents("b").includes("once more"))
+    expect(b.contents("b").slice(-2)).toEqual(["one more", "once more"])
+    expect(a.run("guard", "--name", "a").stdout).toMatch(/^breaker +@\w+ +0 +3 *$/m)
+  })
+})
