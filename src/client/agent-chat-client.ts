@@ -39,8 +39,9 @@ import { SessionKeeper } from "./session-keeper.js"
  * An agent's connection to a relay.
  *
  * Every method rejects with a {@link ChatError}: INVALID_NAME before anything is sent, the relay's own code,
- * TIMEOUT when no answer came within 10 s, UNREACHABLE when there is no session. Nothing is held back or sent
- * again in silence: over the relay's rate `send` rejects with RATE_LIMITED and `retryAfterMs`.
+ * TIMEOUT when no answer came within 10 s, UNREACHABLE when there is no session. Nothing is held back here or sent
+ * again in silence: over its rate the relay delays what `send` sends by up to 5 s, and calls after that wait behind it;
+ * what would wait longer rejects with RATE_LIMITED and `retryAfterMs`.
  */
 export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
   readonly #clock: Clock

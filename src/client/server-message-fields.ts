@@ -108,7 +108,13 @@ const checks = {
     reason: "text",
     retry_after_ms: "wait?",
   }),
-  limits: objectOf({ frame_bytes: "count", rate_per_s: "time", burst: "count", buffer: "count" }),
+  limits: objectOf({
+    frame_bytes: "count",
+    rate_per_s: "time",
+    burst: "count",
+    rate_bytes: "count?",
+    buffer: "count",
+  }),
 } as const
 
 type Kind = keyof typeof checks

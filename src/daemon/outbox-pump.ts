@@ -1,7 +1,6 @@
 import type { Clock, Timer } from "../base/clock.js"
 import type { Connection } from "../client/connection.js"
 import { quoteGuard } from "../client/relay-error.js"
-import { Gcra } from "../guards/gcra.js"
 import { agentIdOfDid } from "../proposals/statement.js"
 import { ChatError, type ErrorCode, isErrorCode } from "../protocol/errors.js"
 import { persistentIdPattern } from "../protocol/names.js"
@@ -12,13 +11,12 @@ import type { AckLog } from "./acks.js"
 import type { Signed } from "./deal-signer.js"
 import type { Outbox, OutboxLine } from "./outbox.js"
 import { isDraft, type OutboxFrame } from "./outbox-line.js"
+import { Pace } from "./pace.js"
 
 /** Lines sent and not yet answered. Bounds what a crash makes us send again. */
 const windowLines = 256
 /** Bytes handed to the socket and not yet gone, above which no more are added. */
 const windowBytes = 1024 * 1024
-/** Share of the relay's rate that is used, so that jitter on the way does not break its limit. */
-const rateShare = 0.98
 /** How long others may still be on their way to a relay that forgot everybody: as long as it was away, and this. */
 const returnMs = 5_000
 const againMs = 1_000
@@ -82,7 +80,8 @@ export class OutboxPump {
   /** How often the relay found an answer stale, by the place of its line. */
   readonly #stale = new Map<string, number>()
   #connection: Session | undefined
-  #pace = new Gcra({ ratePerSecond: 1, burst: 1 })
+  /** Kept over lost sessions: the relay remembers as well what was said. */
+  #pace: Pace | undefined
   #timer: Timer | undefined
   #isHindered = false
   #serverId: string | undefined
@@ -99,14 +98,13 @@ export class OutboxPump {
   /** A session is ready for lines. */
   attach(connection: Session): void {
     const { server_id, limits } = connection.welcome
-    const { rate_per_s, burst } = limits
     const nowMs = this.#clock.monotonic()
     if (this.#serverId !== undefined && this.#serverId !== server_id) {
       this.#gatheringUntilMs = nowMs + (nowMs - this.#lostMs) + returnMs
     }
+    if (this.#serverId !== server_id || this.#pace?.isOf(limits) !== true) this.#pace = new Pace(limits)
     this.#serverId = server_id
     this.#connection = connection
-    this.#pace = new Gcra({ ratePerSecond: rate_per_s * rateShare, burst: Math.max(1, burst) })
     this.pump()
   }
 
@@ -172,6 +170,7 @@ export class OutboxPump {
     else if (outcome.isSaid) this.#accept(line, answerOf(outcome))
     else {
       const { statement } = outcome
+      if (isPaced(draft)) this.#pace?.add(draft, statement, this.#clock.monotonic())
       this.#inFlight.push({ line, wireId: statement.id })
       connection.send(statement)
     }
@@ -292,10 +291,9 @@ export class OutboxPump {
     this.#events.onHindered(undefined)
   }
 
-  #paceMs(line: OutboxLine): number {
-    if (line.frame.type !== "MSG" && line.frame.type !== "PROPOSAL") return 0
-    const taken = this.#pace.take(this.#clock.monotonic())
-    return taken.ok ? 0 : Math.max(1, taken.retryAfterMs)
+  #paceMs({ frame, id }: OutboxLine): number {
+    if (!isPaced(frame)) return 0
+    return this.#pace?.waitMs({ ...frame, id }, this.#clock.monotonic()) ?? 0
   }
 
   #pause(ms: number): void {
@@ -305,6 +303,11 @@ export class OutboxPump {
       this.pump()
     }, ms)
   }
+}
+
+/** Whether it counts against the relay's rate. */
+function isPaced({ type }: OutboxFrame): boolean {
+  return type === "MSG" || type === "PROPOSAL"
 }
 
 /** Only a statement proves that a relay has it; and it is the answer to nothing else. */

@@ -13,6 +13,7 @@ export type Admission =
   | { readonly ok: false; readonly retryAfterMs: number }
 
 const passed: Passage = { ok: true }
+const admittedAtOnce: Admission = { ok: true, waitMs: 0 }
 
 /** Fractions of a cell lost to rounding stay below this; without it the last of a burst is refused. */
 const roundingCells = 1e-6
@@ -49,11 +50,15 @@ export class Gcra {
     return passed
   }
 
-  /** How much is used up now, and after how many milliseconds nothing is any more; changes nothing. */
-  usage(nowMs: number): { readonly used: number; readonly freeInMs: number | undefined } {
-    const level = Math.max(0, this.#level - (nowMs - this.#levelAtMs) * this.#cellsPerMs)
-    const used = Math.ceil(level - roundingCells)
-    return { used, freeInMs: used > 0 ? Math.ceil(level / this.#cellsPerMs) : undefined }
+  /**
+   * How much of the burst is used up now, how long the next cell would wait, and after how many milliseconds nothing is
+   * used any more; changes nothing.
+   */
+  usage(nowMs: number): { readonly used: number; readonly nextInMs: number; readonly freeInMs?: number } {
+    const level = this.#drainedTo(nowMs)
+    const used = Math.min(Math.max(0, Math.ceil(level - roundingCells)), this.#burst)
+    const nextInMs = this.#waitMs(level + 1)
+    return used > 0 ? { used, nextInMs, freeInMs: Math.ceil(level / this.#cellsPerMs) } : { used, nextInMs }
   }
 
   /**
@@ -63,22 +68,32 @@ export class Gcra {
    * @param nowMs - as for {@link take}
    */
   admit(nowMs: number, cost: number, patienceMs: number): Admission {
-    const level = this.level(nowMs)
-    const excess = level + Math.min(cost, this.#burst) - this.#burst
-    const waitMs = excess > roundingCells ? Math.ceil((excess - roundingCells / 2) / this.#cellsPerMs) : 0
+    const level = this.#drainedTo(nowMs)
+    const waitMs = this.#waitMs(level + Math.min(cost, this.#burst))
     if (waitMs > patienceMs) return { ok: false, retryAfterMs: waitMs }
     this.#level = level + cost
     this.#levelAtMs = nowMs
-    return { ok: true, waitMs }
+    return waitMs === 0 ? admittedAtOnce : { ok: true, waitMs }
+  }
+
+  /** Takes back what was admitted, and did not pass after all. */
+  giveBack(cost: number): void {
+    this.#level = Math.max(0, this.#level - cost)
+  }
+
+  /** Until a level is no more than the burst. */
+  #waitMs(level: number): number {
+    const excess = level - this.#burst
+    return excess > roundingCells ? Math.ceil((excess - roundingCells / 2) / this.#cellsPerMs) : 0
   }
 
   /** What is taken at `nowMs` and has not drained, in cells. */
-  level(nowMs: number): number {
+  #drainedTo(nowMs: number): number {
     return Math.max(0, this.#level - (nowMs - this.#levelAtMs) * this.#cellsPerMs)
   }
 }
 
-/** Cells a message costs: itself, and what it is long. */
+/** Cells a message costs: itself, and one more for every `bytesPerCell` of it. */
 export function messageCost(bytes: number, bytesPerCell: number): number {
-  return 1 + bytes / bytesPerCell
+  return 1 + Math.floor(bytes / bytesPerCell)
 }

@@ -3,10 +3,13 @@
  * own file (`daemon --guards`) can only make them stricter. Times are milliseconds.
  */
 export const defaultGuardLimits = {
-  /** Bytes of a message that count as one more message to the rate (which stands in the relay's own limits). */
+  /** Bytes of a frame that count as one more message to the rate (which is `serve --rate` and `--burst`). */
   rateBytes: 2_048,
-  /** What comes too fast waits up to this; what would wait longer is refused. */
-  ratePatienceMs: 10_000,
+  /**
+   * A message that comes too fast waits up to this; what would wait longer is refused. Half of the 10 s after which a
+   * client gives an answer up: the other half is the store's.
+   */
+  ratePatienceMs: 5_000,
   /** Messages between the beginning of a thread and the one that is refused; from half of them on nobody is woken. */
   hops: 16,
   /** Times the same author may stand in one thread. */

@@ -33,8 +33,11 @@ export const defaultLimits = {
   ratePerSecond: 1,
   /** Messages one agent may send at once after a pause. */
   rateBurst: 10,
-  /** Bytes of a frame that count as much as a message of its own. */
-  rateBytes: 2_048,
+  /** Frames of one session that wait because its agent is too fast, and their bytes. */
+  delayedFrames: 1_024,
+  delayedBytes: 1024 * 1024,
+  /** Bytes of them of all sessions together. */
+  delayedTotalBytes: 64 * 1024 * 1024,
   /** Milliseconds a connection may take to identify itself. */
   handshakeMs: 10_000,
   /** Milliseconds a challenge may be answered. */

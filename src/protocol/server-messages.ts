@@ -44,6 +44,8 @@ export interface WelcomeLimits {
   readonly rate_per_s: number
   /** Messages at once after a pause. */
   readonly burst: number
+  /** Bytes of a frame that count as one more message; absent: a message counts once, however long it is. */
+  readonly rate_bytes?: number
   /** Messages replayed to a newcomer. */
   readonly buffer: number
 }

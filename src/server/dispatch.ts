@@ -1,6 +1,5 @@
 import { type ClientHandlers, type ClientMessage, clientMessages } from "../protocol/client-messages.js"
 import { ChatError } from "../protocol/errors.js"
-import type { Limits } from "../protocol/limits.js"
 import { parseClientMessage } from "../protocol/parse-client-message.js"
 import type { Gate } from "./gate.js"
 import { channelHandlers } from "./handlers/channel-handlers.js"
@@ -12,6 +11,7 @@ import { proposalHandlers } from "./handlers/proposal-handlers.js"
 import { taskHandlers } from "./handlers/task-handlers.js"
 import type { House } from "./house.js"
 import type { Session } from "./session.js"
+import { Turnstile } from "./turnstile.js"
 
 /** Takes one text of a session: reads it, checks what it needs and the rate, and has it handled. */
 export type Dispatch = (session: Session, text: string) => void
@@ -20,19 +20,15 @@ type Handle = (session: Session, message: ClientMessage) => void | Promise<void>
 
 /** The way in: every refusal is an ERROR to the sender, and the session goes on. */
 export function makeDispatch(house: House, gate: Gate): Dispatch {
-  const handlers: ClientHandlers<Session> = {
-    ...identityHandlers(house),
-    ...channelHandlers(house),
-    ...messageHandlers(house),
-    ...presenceHandlers(house),
-    ...taskHandlers(house),
-    ...proposalHandlers(house),
-    ...guardHandlers(house),
-  }
-  const { clock, isCompat, limits } = house.options
-  const reading = { nullIsAbsent: isCompat }
+  const carryOut = makeCarryOut(house)
+  const reading = { nullIsAbsent: house.options.isCompat }
   /** Texts of sessions whose last message is still being handled. */
   const queues = new Map<Session, string[]>()
+  const turnstile = new Turnstile(house.options, (session, message) => {
+    const handled = carryOut(session, message)
+    if (handled !== undefined) attend(session, handled, [])
+    return handled
+  })
 
   function handle(session: Session, text: string): void | Promise<void> {
     if (!session.isReady && !isHeard(session, gate)) return
@@ -42,19 +38,16 @@ export function makeDispatch(house: House, gate: Gate): Dispatch {
       return
     }
     const { message } = parsed
-    const { type } = message
     try {
-      if (clientMessages[type].needs === "session" && !session.isReady) {
-        throw new ChatError("AUTH_REQUIRED", `${type}: IDENTIFY comes first`)
+      if (clientMessages[message.type].needs === "session" && !session.isReady) {
+        throw new ChatError("AUTH_REQUIRED", `${message.type}: IDENTIFY comes first`)
       }
-      checkRate(session, message, clock.monotonic(), costOf(text, limits))
-      // The row fits the message; TypeScript cannot follow a pair through an index.
-      return (handlers[type] as Handle)(session, message)?.catch((error: unknown) => {
-        refuse(session, error, message.id)
-      })
+      if (!turnstile.enter(session, message, text)) return
     } catch (error) {
       refuse(session, error, message.id)
+      return
     }
+    return carryOut(session, message)
   }
 
   /** Handles texts in order until one takes longer, then the rest after that. */
@@ -63,27 +56,51 @@ export function makeDispatch(house: House, gate: Gate): Dispatch {
       if (!session.isReadable) break
       const handled = handle(session, text)
       if (handled === undefined) continue
-      queues.set(session, texts)
-      session.read(false)
-      void handled.then(() => work(session, texts))
+      attend(session, handled, texts)
       return
     }
     queues.delete(session)
     session.read(true)
   }
 
-  return (session, text) => {
-    const queue = queues.get(session)
-    if (queue !== undefined) {
-      queue.push(text)
-      return
-    }
-    const handled = handle(session, text)
-    if (handled === undefined) return
-    const texts: string[] = []
+  /** What comes in the meantime, and `texts` before it, is handled after that. */
+  function attend(session: Session, handled: Promise<void>, texts: string[]): void {
     queues.set(session, texts)
     session.read(false)
     void handled.then(() => work(session, texts))
+  }
+
+  return (session, text) => {
+    const texts = queues.get(session)
+    if (texts !== undefined) {
+      texts.push(text)
+      return
+    }
+    const handled = handle(session, text)
+    if (handled !== undefined) attend(session, handled, [])
+  }
+}
+
+/** Has a frame handled that may be; what then refuses it is an ERROR too. */
+function makeCarryOut(house: House): Handle {
+  const handlers: ClientHandlers<Session> = {
+    ...identityHandlers(house),
+    ...channelHandlers(house),
+    ...messageHandlers(house),
+    ...presenceHandlers(house),
+    ...taskHandlers(house),
+    ...proposalHandlers(house),
+    ...guardHandlers(house),
+  }
+  return (session, message): void | Promise<void> => {
+    try {
+      // The row fits the message; TypeScript cannot follow a pair through an index.
+      return (handlers[message.type] as Handle)(session, message)?.catch((error: unknown) => {
+        refuse(session, error, message.id)
+      })
+    } catch (error) {
+      refuse(session, error, message.id)
+    }
   }
 }
 
@@ -97,27 +114,7 @@ function isHeard(session: Session, gate: Gate): boolean {
   return false
 }
 
-/** In messages; a frame of any length passes after a pause. */
-function costOf({ length }: string, { rateBytes, rateBurst }: Limits): number {
-  return Math.min(1 + Math.floor(length / rateBytes), rateBurst)
-}
-
 function refuse(session: Session, error: unknown, re: string | undefined): void {
   if (!(error instanceof ChatError)) throw error
   session.refuse(error, re)
-}
-
-/**
- * Messages and proposals count against their sender, everything else against the session; RECEIVED follows what
- * was sent.
- */
-function checkRate(session: Session, message: ClientMessage, nowMs: number, cost: number): void {
-  const { type } = message
-  if (type === "RECEIVED" && message.retrieved === undefined) return
-  const isMessage = type === "MSG" || type === "PROPOSAL"
-  const passage = isMessage ? session.agent.memory.meter.take(nowMs, cost) : session.requests.take(nowMs)
-  if (passage.ok) return
-  throw new ChatError("RATE_LIMITED", `${type}: too fast; wait ${passage.retryAfterMs} ms`, {
-    retryAfterMs: passage.retryAfterMs,
-  })
 }

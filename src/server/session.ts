@@ -10,6 +10,7 @@ import type { Agent } from "./agent.js"
 import type { Budget } from "./budget.js"
 import type { Challenge } from "./challenge.js"
 import type { Channel } from "./channel.js"
+import type { DelayLine } from "./delay-line.js"
 import type { FlushTick } from "./flush-tick.js"
 import { Inlet, type InletOwner } from "./inlet.js"
 import { Outgoing, type OutgoingOwner } from "./outgoing.js"
@@ -61,6 +62,8 @@ export class Session implements InletOwner, OutgoingOwner {
   readonly requests: Gcra
   /** The question that is open in state `challenged`. */
   challenge: Challenge | undefined
+  /** What its agent said too fast, and what it said since; made when that first happens. */
+  delayed: DelayLine | undefined
   /** Whether the peer says RECEIVED; the first AgentChat did not, and what it was sent counts as received. */
   confirmsMail = true
   readonly #webSocket: WebSocket
@@ -245,6 +248,7 @@ export class Session implements InletOwner, OutgoingOwner {
     this.#webSocket.close(code, reason)
     this.#deadline?.cancel()
     this.#deadline = this.#clock.setTimer(() => this.terminate(), closeMs, { unref: true })
+    this.delayed?.drop()
     this.#onEnd(this)
   }
 
@@ -253,6 +257,7 @@ export class Session implements InletOwner, OutgoingOwner {
     this.#step("end")
     this.#deadline?.cancel()
     this.outgoing.drop()
+    this.delayed?.drop()
     if (!wasClosing) this.#onEnd(this)
   }
 

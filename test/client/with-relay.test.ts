@@ -83,7 +83,7 @@ describe("a client with a relay", () => {
   })
 
   it("learns of the rate limit and when to try again", async () => {
-    const client = await connect(await relayUrl({ limits: { ratePerSecond: 1, rateBurst: 2 } }))
+    const client = await connect(await relayUrl({ limits: { ratePerSecond: 0.1, rateBurst: 2 } }))
     await client.send("#general", "1")
     await client.send("#general", "2")
     const refused = client.send("#general", "3")

@@ -126,6 +126,54 @@ describe("the outbox pump", () => {
     expect(ids()).toEqual(Array.from({ length: 30 }, (_, i) => `m${i}`))
   })
 
+  it("counts long lines as the relay does, and lets one of any length out once nothing is used up", () => {
+    const { clock, pump, write, session, ids } = pumpOf({ rate_per_s: 1, burst: 4, rate_bytes: 1_000 })
+    pump.attach(session)
+    const long = (content: string): ClientFrame => ({ type: "MSG", to: "#general", content })
+    write("three", long("x".repeat(2_000)))
+    write("one")
+    write("nine", long("ü".repeat(4_000)))
+    write("last")
+    expect(ids()).toEqual(["three", "one"])
+    clock.advance(4_000)
+    expect(ids()).toHaveLength(2)
+    clock.advance(1_000)
+    expect(ids()).toHaveLength(3)
+    clock.advance(5_000)
+    expect(ids()).toHaveLength(3)
+    clock.advance(2_000)
+    expect(ids()).toEqual(["three", "one", "nine", "last"])
+  })
+
+  it("does not begin anew with a session: the relay does not either", () => {
+    const { clock, pump, write, session, ids } = pumpOf({ rate_per_s: 1, burst: 2 })
+    pump.attach(session)
+    for (const id of ["a", "b"]) write(id)
+    pump.answer(ack("a"))
+    pump.answer(ack("b"))
+    pump.detach()
+    pump.attach(session)
+    write("c")
+    expect(ids()).toEqual(["a", "b"])
+    clock.advance(1_100)
+    expect(ids()).toEqual(["a", "b", "c"])
+  })
+
+  it("begins anew with a relay that counts otherwise, or is another", () => {
+    for (const other of [{ rate_per_s: 2 }, { server_id: "relay-2" }]) {
+      const { pump, write, session, ids } = pumpOf({ rate_per_s: 1, burst: 1 })
+      pump.attach(session)
+      write("a")
+      write("b")
+      pump.answer(ack("a"))
+      pump.detach()
+      const { welcome: before } = session
+      const limits = { ...before.limits, ...other }
+      pump.attach({ ...session, welcome: { ...before, ...other, limits } })
+      expect(ids()).toEqual(["a", "b"])
+    }
+  })
+
   it("does not count what is no message", () => {
     const { pump, write, session, ids } = pumpOf({ rate_per_s: 1, burst: 1 })
     pump.attach(session)

@@ -1,6 +1,6 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { Gcra } from "../../src/guards/gcra.js"
+import { Gcra, messageCost } from "../../src/guards/gcra.js"
 
 const rate = fc.record({
   ratePerSecond: fc.double({ min: 0.1, max: 1e6, noNaN: true }),
@@ -79,5 +79,41 @@ describe("Gcra", () => {
         }
       }),
     )
+  })
+})
+
+describe("Gcra.admit", () => {
+  it("lets something wait its turn, and what comes after it wait behind it", () => {
+    const meter = new Gcra({ ratePerSecond: 1, burst: 2 })
+    const waits = Array.from({ length: 6 }, () => meter.admit(0, 1, 3000))
+    expect(waits.slice(0, 5)).toEqual([0, 0, 1000, 2000, 3000].map((waitMs) => ({ ok: true, waitMs })))
+    expect(waits[5]).toEqual({ ok: false, retryAfterMs: 4000 })
+  })
+
+  it("lets what costs more than the burst pass once nothing is used up, and the next wait for all of it", () => {
+    const meter = new Gcra({ ratePerSecond: 1, burst: 10 })
+    expect(meter.admit(0, 1, 0)).toEqual({ ok: true, waitMs: 0 })
+    expect(meter.admit(0, 50, 0)).toEqual({ ok: false, retryAfterMs: 1000 })
+    expect(meter.admit(1000, 50, 0)).toEqual({ ok: true, waitMs: 0 })
+    expect(meter.admit(1000, 1, 0)).toEqual({ ok: false, retryAfterMs: 41_000 })
+  })
+
+  it("has forgotten what was given back", () => {
+    const meter = new Gcra({ ratePerSecond: 1, burst: 2 })
+    for (let i = 0; i < 4; i++) meter.admit(0, 1, 5000)
+    meter.giveBack(2)
+    expect(meter.admit(0, 1, 5000)).toEqual({ ok: true, waitMs: 1000 })
+  })
+
+  it("says how much of the burst is used up, however much waits", () => {
+    const meter = new Gcra({ ratePerSecond: 1, burst: 2 })
+    for (let i = 0; i < 4; i++) meter.admit(0, 1, 5000)
+    expect(meter.usage(0)).toEqual({ used: 2, nextInMs: 3000, freeInMs: 4000 })
+    expect(meter.usage(3000)).toEqual({ used: 1, nextInMs: 0, freeInMs: 1000 })
+    expect(meter.usage(4000)).toEqual({ used: 0, nextInMs: 0 })
+  })
+
+  it("counts a message once, and once more for every so many bytes", () => {
+    expect([0, 2047, 2048, 4096].map((bytes) => messageCost(bytes, 2048))).toEqual([1, 1, 2, 3])
   })
 })

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest"
 import { dealOf, statementsOf } from "../../src/proposals/deal.js"
 import type { Verb } from "../../src/protocol/verbs.js"
 import { type Chain, DealRoom, enterParty, Signer, type Step, stepsIn } from "../kit/deal-room.js"
+import { liftedGuards } from "../kit/guards.js"
 
 /** That nobody was told anything, and the deal stands as it stood. */
 async function expectUntouched(room: DealRoom, chain: Chain): Promise<void> {
@@ -235,7 +236,10 @@ describe("a proposal is refused", () => {
   })
 
   it("that comes too fast, while answers do not count as messages", async () => {
-    const room = await DealRoom.open({ limits: { ratePerSecond: 1, rateBurst: 3 } })
+    const room = await DealRoom.open({
+      limits: { ratePerSecond: 1, rateBurst: 3 },
+      guards: { ...liftedGuards, ratePatienceMs: 999 },
+    })
     const chain = await room.make(["bob", "ACCEPT"], ["bob", "COMPLETE"])
     expect(await room.ann.say(room.proposal())).toMatchObject({ type: "PROPOSAL" })
     expect(await room.ann.wire.ask({ type: "MSG", to: room.bob.id, content: "x" })).toMatchObject({

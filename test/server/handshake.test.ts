@@ -22,7 +22,7 @@ describe("IDENTIFY", () => {
       server: "test",
       server_id: house.relay.serverId,
       protocol: 1,
-      limits: { frame_bytes: 262_144, rate_per_s: 2, burst: 7, buffer: 20 },
+      limits: { frame_bytes: 262_144, rate_per_s: 2, burst: 7, rate_bytes: 2_048, buffer: 20 },
       ts: house.clock.now(),
     })
   })
@@ -268,10 +268,12 @@ describe("takeover", () => {
     const first = await house.enterAs(keyPair, "bob")
     for (let i = 0; i < 2; i++) await first.wire.ask({ type: "MSG", to: "#general", content: "x" })
     const second = await house.enterAs(keyPair, "bob")
-    expect(await second.wire.ask({ type: "MSG", to: "#general", content: "x" })).toMatchObject({
-      code: "RATE_LIMITED",
-      retry_after_ms: 1000,
-    })
+    second.wire.say({ type: "MSG", to: "#general", content: "x", id: "third" })
+    expect(await second.wire.settle()).toEqual([])
+    house.clock.advance(999)
+    expect(await second.wire.settle()).toEqual([])
+    house.clock.advance(1)
+    expect(await second.wire.next("ACK")).toMatchObject({ re: "third" })
   })
 
   it("is not told to the channel when the new session joins at once", async () => {

@@ -73,9 +73,9 @@ function usageOf(house: House, id: AgentId, reader: AgentId): GuardUsage[] {
   const meter = (hub.find(id)?.agent.memory ?? residents.memoryOf(id))?.meter
   const list = guards.usage(id).filter(({ scope }) => mayKnow(house, scope, reader))
   if (meter === undefined) return list
-  const { used, freeInMs } = meter.usage(options.clock.monotonic())
+  const { used, freeInMs, nextInMs } = meter.usage(options.clock.monotonic())
   const { rateBurst: limit } = options.limits
-  const rate = { layer: "rate", scope: id, used, limit, tripped: used >= limit }
+  const rate = { layer: "rate", scope: id, used, limit, tripped: nextInMs > options.guards.ratePatienceMs }
   return [{ ...rate, ...(freeInMs !== undefined && { free_in_ms: freeInMs }) }, ...list]
 }
 

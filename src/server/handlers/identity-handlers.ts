@@ -93,7 +93,7 @@ function admit(
 }
 
 function welcome(house: House, session: Session, re: string | undefined): void {
-  const { limits, clock, name } = house.options
+  const { limits, guards, clock, name } = house.options
   const { agent } = session
   const message = {
     type: "WELCOME",
@@ -106,6 +106,7 @@ function welcome(house: House, session: Session, re: string | undefined): void {
       frame_bytes: limits.frameBytes,
       rate_per_s: limits.ratePerSecond,
       burst: limits.rateBurst,
+      rate_bytes: guards.rateBytes,
       buffer: limits.bufferSize,
     },
     ts: clock.now(),
