@@ -1,4 +1,4 @@
-import { wordsOf } from "./words.js"
+import { readWords, type Words } from "./words.js"
 
 /** What is said to be polite, or to say that nothing is said. */
 const phrases = [
@@ -67,14 +67,22 @@ const fillers = new Set(
   "a again all and for further i'll it i so much the then to very well you everyone now".split(" "),
 )
 
+/** What all that is courtesy begins with. */
+const firstWords = new Set([...fillers, ...phrases.map(([first = ""]) => first)])
+
 /**
  * Whether a text is nothing but courtesy: short, no question, and all of it phrases of the list.
  * @param most - words up to which a text can be that
  */
 export function isCourtesy(text: string, most: number): boolean {
   if (text.length > 400 || text.includes("?")) return false
-  const words = wordsOf(text).map((word) => word.replaceAll("’", "'"))
-  if (words.length > most) return false
+  const read = readWords(text)
+  if (read.count > most || read.count === 0 || !firstWords.has(wordOf(read, 0))) return false
+  return isPhrases(Array.from({ length: read.count }, (_, n) => wordOf(read, n)))
+}
+
+/** Whether it is all phrases of the list, at least one. */
+function isPhrases(words: readonly string[]): boolean {
   let phrasesFound = 0
   for (let at = 0; at < words.length; ) {
     const phrase = phrases.find((candidate) => candidate.every((word, n) => words[at + n] === word))
@@ -83,4 +91,8 @@ export function isCourtesy(text: string, most: number): boolean {
     at += phrase?.length ?? 1
   }
   return phrasesFound > 0
+}
+
+function wordOf({ codes, starts }: Words, n: number): string {
+  return String.fromCharCode(...codes.subarray(starts[n], (starts[n + 1] ?? 1) - 1)).replaceAll("’", "'")
 }

@@ -3,7 +3,7 @@ import type { GuardLimits } from "./guard-limits.js"
 import { isNumber, isPlain, isTexts } from "./plain.js"
 import { Recent } from "./recent.js"
 import type { Parent, Said, Traced } from "./said.js"
-import { isUnder } from "./scopes.js"
+import { isUnder, othersThan } from "./scopes.js"
 
 /** What {@link Lineage.trace} adds to a message. */
 type Origin = Pick<Traced, "parent" | "hops" | "chain" | "via" | "trail" | "turnsWith">
@@ -31,6 +31,9 @@ interface Word {
   readonly ts: number
   readonly seq: number
 }
+
+const noLine: Line = { chain: 0, via: [] }
+const noTrail = (): string[] => []
 
 /** Fractions lost when a chain fades. */
 const rounding = 1e-6
@@ -62,19 +65,25 @@ export class Lineage {
 
   trace(said: Said): Origin {
     const named = this.#named(said)
-    const targets = targetsOf(said, named)
-    const followed = targets.flatMap((target) => this.#followed(said, target) ?? [])
     let parent = named
     let line = this.#lineOf(named, said)
-    for (const candidate of followed) {
+    const turnsWith: string[] = []
+    for (const target of targetsOf(said, named)) {
+      const theirs = this.#words.get(`${target} ${said.from}`)
+      if (theirs === undefined) continue
+      // The last word between the two is the target's.
+      if (theirs.seq > (this.#words.get(`${said.from} ${target}`)?.seq ?? 0)) turnsWith.push(target)
+      // What it told the author just now.
+      const candidate = said.ts - theirs.ts >= this.#followMs ? undefined : this.#find(theirs.id)
+      if (candidate === undefined) continue
       const next = this.#lineOf(candidate, said)
       if (parent !== undefined && next.chain <= line.chain) continue
       if (named === undefined) parent = candidate
       line = next
     }
-    const turnsWith = targets.filter((target) => this.#answers(said.from, target))
     const { chain, via } = line
-    return { parent, hops: Math.floor(chain + rounding), chain, via, trail: this.#trailTo(parent, said.from), turnsWith }
+    const trail = parent === undefined ? noTrail : this.#trailTo.bind(this, parent.id, said.from)
+    return { parent, hops: Math.floor(chain + rounding), chain, via, trail, turnsWith }
   }
 
   /** What a message was passed on with, if it was taken in that room and is remembered. */
@@ -142,7 +151,9 @@ export class Lineage {
 
   #find(id: string | undefined): (Memory & Parent) | undefined {
     const memory = id === undefined ? undefined : this.#messages.get(id)
-    return id === undefined || memory === undefined ? undefined : { id, kind: undefined, ...memory }
+    if (id === undefined || memory === undefined) return undefined
+    const { from, kind, asks, chain, via, ts, room, up, seq } = memory
+    return { id, from, kind, asks, chain, via, ts, room, up, seq }
   }
 
   /** What `in_reply_to` names. Direct messages of others are nobody's to answer: no stranger learns of them by guessing. */
@@ -151,9 +162,9 @@ export class Lineage {
     return memory !== undefined && isOpenTo(memory.room, from) ? memory : undefined
   }
 
-  #trailTo(parent: Parent | undefined, reader: string): string[] {
+  #trailTo(parent: string, reader: string): string[] {
     const trail: string[] = []
-    let id = parent?.id
+    let id: string | undefined = parent
     while (id !== undefined && trail.length < trailLength) {
       const memory = this.#messages.get(id)
       if (memory !== undefined && !isOpenTo(memory.room, reader)) break
@@ -163,20 +174,8 @@ export class Lineage {
     return trail
   }
 
-  /** What `target` told the author just now. */
-  #followed(said: Said, target: string): (Memory & Parent) | undefined {
-    const word = this.#words.get(`${target} ${said.from}`)
-    return word === undefined || said.ts - word.ts >= this.#followMs ? undefined : this.#find(word.id)
-  }
-
-  /** Whether the last word between the two is the target's. */
-  #answers(from: string, target: string): boolean {
-    const theirs = this.#words.get(`${target} ${from}`)
-    return theirs !== undefined && theirs.seq > (this.#words.get(`${from} ${target}`)?.seq ?? 0)
-  }
-
   #lineOf(parent: Memory | undefined, said: Said): Line {
-    if (parent === undefined) return { chain: 0, via: [] }
+    if (parent === undefined) return noLine
     // Work was done since, or an operator spoke: the thread goes on, its count begins anew.
     if (this.#isFresh(parent, said)) return { chain: 1, via: [parent.from] }
     const chain =
@@ -187,6 +186,7 @@ export class Lineage {
 
   #isFresh(parent: Memory | undefined, said: Said): boolean {
     if (parent === undefined || parent.seq <= this.#allFresh) return true
+    if (this.#fresh.size === 0) return false
     return [parent.from, said.from, parent.room].some((name) => parent.seq <= (this.#fresh.get(name) ?? 0))
   }
 }
@@ -201,11 +201,8 @@ function asks({ kind, text }: Said): boolean {
 }
 
 /** Whom a message is for. */
-function targetsOf(said: Said, named: Parent | undefined): string[] {
-  const targets = new Set(said.to)
-  if (named !== undefined) targets.add(named.from)
-  targets.delete(said.from)
-  return [...targets]
+function targetsOf(said: Said, named: Pick<Memory, "from"> | undefined): readonly string[] {
+  return othersThan(said.from, said.to, named === undefined ? [] : [named.from])
 }
 
 function isMemory(value: unknown): value is Memory {

@@ -39,7 +39,7 @@ export class Recent<V> {
   }
 
   get(key: string): V | undefined {
-    return this.#nodes.get(key)?.value
+    return this.#newest === undefined ? undefined : this.#nodes.get(key)?.value
   }
 
   /** Keeps `value`, as the newest. */

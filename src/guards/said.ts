@@ -40,8 +40,8 @@ export interface Traced extends Said {
   readonly chain: number
   /** Authors of those, each once for each message, oldest first. */
   readonly via: readonly string[]
-  /** Ids of what led to it, newest last, at most ten. */
-  readonly trail: readonly string[]
+  /** Ids of what led to it, newest last, at most ten; looked up when they are asked for. */
+  readonly trail: () => readonly string[]
   /** `kind`, or `ack` where the text is nothing but courtesy. */
   readonly kind: Kind | undefined
   /** The text is nothing but courtesy, and its author called it something else. */

@@ -26,6 +26,11 @@ export class Stops {
     this.#pauses = pauses
   }
 
+  /** Another number after each change. */
+  get version(): number {
+    return this.#stops.version
+  }
+
   /** Milliseconds for which `scope` is still stopped; 0: it is not. */
   leftMs(scope: string, ts: number): number {
     const stop = this.#stops.get(scope)

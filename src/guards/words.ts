@@ -22,21 +22,15 @@ const ascii = Uint8Array.from({ length: 128 }, (_, code) => {
 // What is read into: each text is done with before the next one is read.
 let codes = new Uint16Array(32_768)
 let starts = new Uint32Array(16_385)
+/** Several ask for the same text, one after the other. */
+let last: (Words & { readonly text: string }) | undefined
 
 /** Reads the words of a text, in form NFKC. The result holds until the next call. */
 export function readWords(text: string): Words {
-  const count = readAscii(text)
-  if (count !== undefined) return { codes, count, starts }
-  const other = readAny(text.normalize("NFKC").toLowerCase())
-  return { codes, count: other, starts }
-}
-
-/** Words of a text, in form NFKC and lower case, without what stands between them. */
-export function wordsOf(text: string): string[] {
-  const words = readWords(text)
-  return Array.from({ length: words.count }, (_, n) =>
-    String.fromCharCode(...words.codes.subarray(words.starts[n], (words.starts[n + 1] ?? 1) - 1)),
-  )
+  if (last?.text === text) return last
+  const count = readAscii(text) ?? readAny(text.normalize("NFKC").toLowerCase())
+  last = { text, codes, count, starts }
+  return last
 }
 
 /** @returns how many words; undefined: there is something beyond ASCII in it */

@@ -35,7 +35,8 @@ export class BudgetLayer extends StoppingLayer<SharedCount> {
     const limit = this.limits.tokensPerHour
     if (!isHeavy(count, said.from, cost, limit)) return []
     const { used, ids } = count
-    const reason = `about ${Math.round(used + cost)} tokens are read here in an hour, ${limit} may be: write less, or to fewer`
+    const reason = () =>
+      `about ${Math.round(used + cost)} tokens are read here in an hour, ${limit} may be: write less, or to fewer`
     return [{ scope: said.room, used, cost, limit, reason, evidence: ids }]
   }
 

@@ -2,7 +2,7 @@ import type { GuardLimits } from "../guard-limits.js"
 import { isNumber } from "../plain.js"
 import { Recent } from "../recent.js"
 import type { Traced, Usage } from "../said.js"
-import { isUnder, pairOf } from "../scopes.js"
+import { isUnder, othersThan, pairOf } from "../scopes.js"
 import { type Count, pausesOf, StoppingLayer } from "./stopping-layer.js"
 
 /** Threads that go on and on: each answer is one hop more, until work is done or an operator speaks. */
@@ -20,19 +20,19 @@ export class HopsLayer extends StoppingLayer<number> {
 
   protected count(said: Traced): Count[] {
     const { parent, from, hops, via } = said
-    const targets = new Set(said.to)
-    if (parent !== undefined) targets.add(parent.from)
-    targets.delete(from)
+    const targets = othersThan(from, said.to, parent === undefined ? [] : [parent.from])
+    if (targets.length === 0) return []
     const own = via.filter((author) => author === from).length
     const isDeep = hops >= this.limits.hops || own >= this.limits.hopsOwn
     // Who answers itself goes on with whom it writes to.
     const goesOn = (target: string) => target === parent?.from || parent?.from === from
-    return [...targets].map((target) => ({
+    return targets.map((target) => ({
       scope: pairOf(from, target),
       used: !goesOn(target) ? 0 : isDeep ? this.limits.hops : Math.min(hops, this.limits.hops) - 1,
       cost: goesOn(target) ? 1 : 0,
       limit: this.limits.hops,
-      reason: `${hops} messages answered one another and no work was done: finish something, or let it rest`,
+      reason: () =>
+        `${hops} messages answered one another and no work was done: finish something, or let it rest`,
       evidence: said.trail,
     }))
   }

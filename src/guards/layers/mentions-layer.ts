@@ -2,7 +2,7 @@ import type { GuardLimits } from "../guard-limits.js"
 import { isNumber, isNumbers, isPlain, isTexts } from "../plain.js"
 import { Recent } from "../recent.js"
 import type { Traced, Usage } from "../said.js"
-import { isUnder } from "../scopes.js"
+import { isUnder, othersThan } from "../scopes.js"
 import { type Count, pausesOf, StoppingLayer, withEvidence } from "./stopping-layer.js"
 
 /** Mentions of one agent by another, oldest first. */
@@ -41,7 +41,8 @@ export class MentionsLayer extends StoppingLayer<Mentions> {
         used: this.#recent(scope, said).length,
         cost: 1,
         limit: this.limits.mentionsOfOne,
-        reason: `${target} was called ${this.limits.mentionsOfOne} times and has not answered: go on without, or ask somebody else`,
+        reason: () =>
+          `${target} was called ${this.limits.mentionsOfOne} times and has not answered: go on without, or ask somebody else`,
         evidence: this.kept.get(scope)?.ids ?? [],
         isLifted: this.#spokeAt(target, said.room) > (this.kept.get(scope)?.times.at(-1) ?? Number.MAX_VALUE),
       }
@@ -74,10 +75,10 @@ export class MentionsLayer extends StoppingLayer<Mentions> {
     return isPlain(value) && isNumbers(value["times"]) && isTexts(value["ids"])
   }
 
-  #mentioned(said: Traced): string[] {
+  #mentioned(said: Traced): readonly string[] {
     // What wakes nobody, and a direct message, is no call by name.
     if (!said.room.startsWith("#") || said.kind === "status" || said.kind === "ack") return []
-    return [...new Set(said.to)].filter((target) => target !== said.from)
+    return othersThan(said.from, said.to, [])
   }
 
   #spokeAt(agent: string, room: string): number {

@@ -2,7 +2,7 @@ import type { GuardLimits } from "../guard-limits.js"
 import { isNumbers, isPlain, isTexts } from "../plain.js"
 import { Recent } from "../recent.js"
 import type { Traced, Usage } from "../said.js"
-import { isUnder, pairOf } from "../scopes.js"
+import { isUnder, othersThan, pairOf } from "../scopes.js"
 import { type Count, pausesOf, StoppingLayer, withEvidence } from "./stopping-layer.js"
 
 /** Turns of two agents, oldest first. */
@@ -22,16 +22,15 @@ export class PairLayer extends StoppingLayer<Turns> {
   }
 
   protected count(said: Traced): Count[] {
-    const targets = new Set([...said.to, ...said.turnsWith])
-    targets.delete(said.from)
-    return [...targets].map((target) => {
+    return othersThan(said.from, said.to, said.turnsWith).map((target) => {
       const scope = pairOf(said.from, target)
       return {
         scope,
         used: this.#recent(scope, said.ts).length,
         cost: said.turnsWith.includes(target) ? 1 : 0,
         limit: this.limits.pairTurns,
-        reason: `you two answered each other ${this.limits.pairTurns} times in ${this.limits.pairWindowMs / 1000} s: wait, then write once and with something new`,
+        reason: () =>
+          `you two answered each other ${this.limits.pairTurns} times in ${this.limits.pairWindowMs / 1000} s: wait, then write once and with something new`,
         evidence: this.kept.get(scope)?.ids ?? [],
       }
     })

@@ -14,10 +14,10 @@ export interface Count {
   /** What it adds; 0: it is refused if the scope is stopped, and counts for nothing. */
   readonly cost: number
   readonly limit: number
-  /** One sentence: what was found, and what to do instead. */
-  readonly reason: string
+  /** One sentence: what was found, and what to do instead. Asked for only when it is told. */
+  readonly reason: string | (() => string)
   /** The messages counted, newest last. */
-  readonly evidence: readonly string[]
+  readonly evidence: readonly string[] | (() => readonly string[])
   /** What the scope was stopped for is over. */
   readonly isLifted?: boolean
 }
@@ -44,6 +44,8 @@ export abstract class StoppingLayer<V> implements Layer {
   protected readonly limits: GuardLimits
   protected readonly stops: Stops
   protected readonly kept: Recent<V>
+  /** What is counted when a message is asked for is what is counted when it is taken, which is right afterwards. */
+  #checked: { readonly said: Traced; readonly counts: readonly Count[]; readonly changes: number } | undefined
 
   constructor(limits: GuardLimits, pauses: Pauses, kept: Recent<V>) {
     this.limits = limits
@@ -51,18 +53,26 @@ export abstract class StoppingLayer<V> implements Layer {
     this.kept = kept
   }
 
+  get #changes(): number {
+    return this.kept.version + this.stops.version
+  }
+
   check(said: Traced): Trip | undefined {
-    for (const count of this.count(said)) {
+    const counts = this.count(said)
+    this.#checked = { said, counts, changes: this.#changes }
+    for (const count of counts) {
       const leftMs = count.isLifted === true ? 0 : this.stops.leftMs(count.scope, said.ts)
       // After a pause one passes, whatever has been counted.
       if (leftMs === 0 && (!isOver(count) || this.stops.isRemembered(count.scope, said.ts))) continue
       return {
         layer: this.name,
         scope: count.scope,
-        reason: count.reason,
+        reason: typeof count.reason === "string" ? count.reason : count.reason(),
         retryAfterMs: leftMs > 0 ? leftMs : this.stops.nextMs(count.scope, said.ts),
         liftedBy: this.liftedBy,
-        evidence: count.evidence.slice(-evidenceLength),
+        evidence: (typeof count.evidence === "function" ? count.evidence() : count.evidence).slice(
+          -evidenceLength,
+        ),
       }
     }
     return undefined
@@ -70,7 +80,10 @@ export abstract class StoppingLayer<V> implements Layer {
 
   note(said: Traced): Warning | undefined {
     let warning: Warning | undefined
-    for (const { scope, used, cost, limit, isLifted } of this.count(said)) {
+    const checked = this.#checked
+    this.#checked = undefined
+    const isFresh = checked?.said === said && checked.changes === this.#changes
+    for (const { scope, used, cost, limit, isLifted } of isFresh ? checked.counts : this.count(said)) {
       if (isLifted === true) this.stops.lift(scope)
       if (this.stops.isRemembered(scope, said.ts)) this.stops.stop(scope, said.ts)
       const warnAt = limit * this.warnShare

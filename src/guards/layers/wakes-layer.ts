@@ -2,6 +2,7 @@ import type { GuardLimits } from "../guard-limits.js"
 import { isNumber, isPlain, isTexts } from "../plain.js"
 import { Recent } from "../recent.js"
 import type { Traced, Usage } from "../said.js"
+import { othersThan } from "../scopes.js"
 import { type Count, pausesOf, StoppingLayer, withEvidence } from "./stopping-layer.js"
 
 /** What one sender used of its hour. */
@@ -42,7 +43,8 @@ export class WakesLayer extends StoppingLayer<Wakes> {
     if (cost === 0) return []
     const limit = this.limits.wakesPerHour
     const { used, ids } = this.#at(said.from, said.ts)
-    const reason = `you woke others ${Math.round(used)} times within an hour, ${limit} times you may: write to fewer, or less often`
+    const reason = () =>
+      `you woke others ${Math.round(used)} times within an hour, ${limit} times you may: write to fewer, or less often`
     return [{ scope: said.from, used, cost, limit, reason, evidence: ids }]
   }
 
@@ -68,9 +70,9 @@ export class WakesLayer extends StoppingLayer<Wakes> {
 
   #wokenBy(said: Traced): string[] {
     if (said.kind !== undefined && said.kind !== "request") return []
-    return [...new Set(said.to)].filter((target) => {
+    return othersThan(said.from, said.to, []).filter((target) => {
       const wokenAt = this.#woken.get(`${said.from} ${target}`)
-      return target !== said.from && (wokenAt === undefined || said.ts - wokenAt >= awakeMs)
+      return wokenAt === undefined || said.ts - wokenAt >= awakeMs
     })
   }
 
