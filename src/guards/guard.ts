@@ -4,7 +4,18 @@ import { makeLayers } from "./layers/make-layers.js"
 import { Lineage } from "./lineage.js"
 import { isPlain } from "./plain.js"
 import { RoomTurns } from "./room-turns.js"
-import type { Layer, LayerName, Parent, Said, Traced, Trip, Usage, Warning } from "./said.js"
+import {
+  type Layer,
+  type LayerName,
+  layerNames,
+  type Parent,
+  type Said,
+  type Traced,
+  type Trip,
+  type Usage,
+  type Warning,
+} from "./said.js"
+import { formatSaved } from "./saved-list.js"
 
 /** What {@link Guard.save} gives: plain JSON, at most 1 MiB of it. */
 export interface GuardState {
@@ -18,6 +29,9 @@ export interface GuardState {
 function canBeCourtesy({ kind }: Said, parent: Parent | undefined): boolean {
   return (kind === undefined || kind === "inform" || kind === "request") && parent?.asks !== true
 }
+
+/** Of the parts that are layers. */
+const layerPrefix = "layer."
 
 /** Entries of {@link Guard.usage} at most. */
 const usageLength = 50
@@ -150,6 +164,30 @@ export class Guard {
       .flatMap((layer) => layer.usage(agent, ts))
       .sort((a, b) => Number(b.isTripped) - Number(a.isTripped) || b.used / b.limit - a.used / a.limit)
       .slice(0, usageLength)
+  }
+
+  /**
+   * What {@link save} gives in parts, each with what makes it, as JSON: a part takes a few milliseconds, and what is
+   * counted between two of them is in one and not in the other. {@link joinParts} puts them together.
+   */
+  get parts(): ReadonlyMap<string, () => string> {
+    const parts = new Map([
+      ["lineage", () => formatSaved(this.#lineage.save())],
+      ["rooms", () => formatSaved(this.#rooms.save())],
+    ])
+    for (const layer of this.#layers) parts.set(layerPrefix + layer.name, () => formatSaved(layer.save()))
+    return parts
+  }
+
+  /** The state of which these are the parts, parsed; those of which nothing is known are left out. */
+  static joinParts(parts: ReadonlyMap<string, unknown>): GuardState {
+    const layers = layerNames.map((name) => [name, parts.get(layerPrefix + name)] as const)
+    return {
+      v: 1,
+      lineage: parts.get("lineage"),
+      rooms: parts.get("rooms"),
+      layers: Object.fromEntries(layers),
+    }
   }
 
   /** The state as plain JSON of at most 1 MiB; what was said longest ago is left out first. */

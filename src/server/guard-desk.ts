@@ -58,6 +58,7 @@ interface Told {
 export class GuardDesk {
   readonly #guard: Guard
   readonly #store: GuardStore
+  readonly #parts: ReadonlyMap<string, () => string>
   readonly #time: SteadyTime
   readonly #options: GuardDeskOptions
   readonly #ports: GuardPorts
@@ -70,6 +71,7 @@ export class GuardDesk {
     const guard = Guard.load(guards, store.state)
     const isCredible = SteadyTime.isCredible(clock, guard.lastTs)
     this.#guard = isCredible ? guard : new Guard(guards)
+    this.#parts = this.#guard.parts
     this.#time = new SteadyTime(clock, this.#guard.lastTs)
     this.#options = options
     this.#ports = ports
@@ -244,7 +246,7 @@ export class GuardDesk {
   }
 
   #touch(): void {
-    this.#store.touch(() => this.#guard.save())
+    this.#store.touch(this.#parts)
   }
 }
 

@@ -1,14 +1,15 @@
 import type { Backbone, Table } from "../backbone/backbone.js"
 import type { Clock, Timer } from "../base/clock.js"
-import type { GuardState } from "../guards/guard.js"
+import { Guard } from "../guards/guard.js"
 import { isPlain } from "../guards/plain.js"
 import { ChatError } from "../protocol/errors.js"
 
-/** Milliseconds between two writes, and for each character of the state: what is large is written less often. */
+/**
+ * Milliseconds between two writes, and characters of the state for each: what is large is written less often. A crash
+ * forgives what was counted since the last write: 1 s of it, or 2 s where the state is as large as it gets.
+ */
 const writeMs = 1_000
-const charactersPerMs = 64
-/** Rows of the state, each of them less than a store takes at once. */
-const parts = ["lineage", "rooms", "layers"] as const
+const charactersPerMs = 512
 /** Row that tells other relays what an operator lifted. */
 const resetKey = "reset"
 
@@ -34,7 +35,10 @@ export class GuardStore {
   readonly #resets = new Set<string>()
   /** The state as it was read at the start; undefined: there was none. */
   readonly state: unknown
-  #save: (() => GuardState) | undefined
+  #parts: ReadonlyMap<string, () => string> = new Map()
+  /** Something was counted since the last write began. */
+  #isTouched = false
+  #writing: Promise<void> | undefined
   #timer: Timer | undefined
   #written = new Map<string, string>()
   #isFailing = false
@@ -56,10 +60,11 @@ export class GuardStore {
     return store
   }
 
-  /** Something was counted: it is written soon. @param save - gives the state when it is */
-  touch(save: () => GuardState): void {
-    this.#save = save
-    if (!this.#isKept || this.#timer !== undefined) return
+  /** Something was counted: it is written soon. @param parts - rows of the state, each with what makes it then */
+  touch(parts: ReadonlyMap<string, () => string>): void {
+    this.#parts = parts
+    this.#isTouched = true
+    if (!this.#isKept || this.#timer !== undefined || this.#writing !== undefined) return
     const { clock } = this.#options
     const waitMs = Math.max(0, this.#nextMs - clock.monotonic(), writeMs)
     this.#timer = clock.setTimer(() => void this.#write(), waitMs, { unref: true })
@@ -74,24 +79,37 @@ export class GuardStore {
 
   /** What was counted up to now is kept. */
   async close(): Promise<void> {
-    if (this.#timer === undefined) return
-    this.#timer.cancel()
-    await this.#write()
+    this.#timer?.cancel()
+    await this.#writing
+    if (this.#isKept && this.#isTouched) await this.#write()
+    this.#timer?.cancel()
   }
 
   async #write(): Promise<void> {
-    const { clock, log } = this.#options
     this.#timer = undefined
-    const state = this.#save?.()
-    if (state === undefined) return
+    this.#writing = this.#writeParts()
+    try {
+      await this.#writing
+    } finally {
+      this.#writing = undefined
+    }
+    if (this.#isTouched) this.touch(this.#parts)
+  }
+
+  async #writeParts(): Promise<void> {
+    const { clock, log } = this.#options
+    this.#isTouched = false
     try {
       let characters = 0
-      for (const part of parts) {
-        const value = JSON.stringify(state[part])
-        if (this.#written.get(part) === value) continue
-        await this.#table.put(part, value)
-        this.#written.set(part, value)
-        characters += value.length
+      for (const [key, make] of this.#parts) {
+        const value = make()
+        if (this.#written.get(key) !== value) {
+          await this.#table.put(key, value)
+          this.#written.set(key, value)
+          characters += value.length
+        }
+        // All parts at once would keep everybody waiting.
+        await new Promise((resolve) => setImmediate(resolve))
       }
       this.#nextMs = clock.monotonic() + characters / charactersPerMs
       this.#isFailing = false
@@ -99,7 +117,7 @@ export class GuardStore {
       if (!(error instanceof ChatError)) throw error
       if (!this.#isFailing) log(`what the guards counted is not kept now: ${error.message}`)
       this.#isFailing = true
-      if (this.#save !== undefined) this.touch(this.#save)
+      this.#isTouched = true
     }
   }
 
@@ -116,9 +134,8 @@ export class GuardStore {
 }
 
 async function readState(table: Table): Promise<unknown> {
-  const rows = new Map((await table.rows()).map(({ key, value }) => [key, value]))
-  const entries = parts.map((part) => [part, readPart(rows.get(part))])
-  return { v: 1, ...(Object.fromEntries(entries) as object) }
+  const rows = await table.rows()
+  return Guard.joinParts(new Map(rows.map(({ key, value }) => [key, readPart(value)])))
 }
 
 /** What is none must not lift everything. */
@@ -129,9 +146,9 @@ function isReset(value: unknown): value is Reset {
 }
 
 /** What cannot be read is as good as nothing: it was counted for minutes, or a day. */
-function readPart(text: string | undefined): unknown {
+function readPart(text: string): unknown {
   try {
-    return text === undefined ? undefined : (JSON.parse(text) as unknown)
+    return JSON.parse(text) as unknown
   } catch {
     return undefined
   }

@@ -157,7 +157,8 @@ describe("a state that somebody changed", () => {
     const later = systemClock.now() + 10_000 * hourMs
     await table.put("lineage", JSON.stringify({ ...(lineage as object), ts: later }))
     await table.put("rooms", JSON.stringify(rooms))
-    await table.put("layers", JSON.stringify(layers))
+    for (const [name, layer] of Object.entries(layers as object))
+      await table.put(`layer.${name}`, JSON.stringify(layer ?? null))
     const house = await TestRelay.start({ guards: {}, backbone: engine.lend() })
     const ann = await house.enterAs(generateKeyPair(), "ann")
     const bob = await house.enterAs(generateKeyPair(), "bob")
