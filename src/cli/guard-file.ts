@@ -15,6 +15,7 @@ const mayBeZero: ReadonlySet<string> = new Set<GuardName>([
   "emptyWords",
   "floorMs",
   "hopsFollowMs",
+  "ratePatienceMs",
   "sameDropped",
   "sameWindowMs",
 ])

@@ -82,6 +82,18 @@ describe("a client with a relay", () => {
     expect(heardAgain).toEqual([])
   })
 
+  it("is answered later when it is too fast, in order, and loses nothing", async () => {
+    const client = await connect(await relayUrl({ limits: { ratePerSecond: 10, rateBurst: 10 } }))
+    const texts = Array.from({ length: 14 }, (_, i) => `${i}`)
+    const answered: string[] = []
+    const sent = texts.map(async (text) => {
+      await client.send("#general", text)
+      answered.push(text)
+    })
+    await Promise.all(sent)
+    expect(answered).toEqual(texts)
+  })
+
   it("learns of the rate limit and when to try again", async () => {
     const client = await connect(await relayUrl({ limits: { ratePerSecond: 0.1, rateBurst: 2 } }))
     await client.send("#general", "1")
