@@ -15,6 +15,8 @@ const shownStops = 20
 const tellAgainMs = 3_600_000
 /** Milliseconds in which what is over at once is not told twice: the relay tells of it beside its answer. */
 const leastQuietMs = 5_000
+/** Milliseconds after a warning in which no other is told. */
+const warnAgainMs = 60_000
 const reasonLength = 300
 
 /** The daemon's own guard: no relay speaks for it. */
@@ -72,6 +74,7 @@ export class GuardStops {
   readonly #ports: StopPorts
   readonly #stops: Map<string, Kept>
   #serverId: string | undefined
+  #warnedMs = -Infinity
 
   constructor(ports: StopPorts) {
     this.#ports = ports
@@ -109,8 +112,21 @@ export class GuardStops {
     const reason = message.reason.slice(0, reasonLength)
     const mend = state === "tripped" ? `${mends[facts.lifted_by]}; ${whereKept}` : mends[state]
     const line = { type: "GUARD", state, ...facts, reason, ...wait(retryAfterMs), mend, ts }
-    if (state === "warned" || (state === "lifted" && this.lift(facts))) this.#tell(line)
-    if (state === "tripped" && this.#isStopped(facts, reason, retryAfterMs)) this.#tell(line)
+    const isNews = {
+      warned: () => this.#isWarned(facts),
+      tripped: () => this.#isStopped(facts, reason, retryAfterMs),
+      lifted: () => this.lift(facts),
+    }
+    if (isNews[state]()) this.#ports.tell(line)
+  }
+
+  /** Several guards come to warn of the same talk: one line is enough of them. */
+  #isWarned({ scope }: GuardFacts): boolean {
+    const now = this.#ports.clock.now()
+    const isMine = subjectsOf(scope).some((name) => name.startsWith("#") || name === this.#ports.self())
+    if (!isMine || now < this.#warnedMs + warnAgainMs) return false
+    this.#warnedMs = now
+    return true
   }
 
   /**
@@ -120,7 +136,7 @@ export class GuardStops {
   #isStopped(facts: GuardFacts, reason: string, retryAfterMs: number | undefined): boolean {
     const key = keyOf(facts)
     if (this.#stops.get(key)?.isOver === true) this.#stops.delete(key)
-    return facts.scope.split(" ").includes(this.#ports.self()) && this.stop(facts, reason, retryAfterMs)
+    return subjectsOf(facts.scope).includes(this.#ports.self()) && this.stop(facts, reason, retryAfterMs)
   }
 
   /** A line was refused; it is kept in rejected.jsonl. */
@@ -129,7 +145,7 @@ export class GuardStops {
     const mend = `${hint ?? mends[guard.lifted_by]}; ${whereKept}`
     const facts = { ...guard, reason: message, ...wait(retryAfterMs), id, line_sha256: sha256, mend }
     const ts = this.#ports.clock.now()
-    this.#tell({ type: "GUARD", state: "tripped", ...facts, ts, msg_id: at }, at)
+    this.#ports.tell({ type: "GUARD", state: "tripped", ...facts, ts, msg_id: at }, at)
   }
 
   /**
@@ -184,10 +200,6 @@ export class GuardStops {
     }
   }
 
-  #tell(line: Line, msgId?: string): void {
-    this.#ports.tell(line, msgId)
-  }
-
   /** The daemon's own guard keeps its state itself. */
   #keep(): void {
     const stops = [...this.#stops].filter(([, { stop }]) => stop.layer !== ownLayer)
@@ -215,6 +227,11 @@ function isKept(value: unknown): value is Kept {
     isNumber(value["quietUntil"]) &&
     typeof value["isOver"] === "boolean"
   )
+}
+
+/** Whom a guard stops: of `@a in #room` and `@a to @b` it is `@a`, of `@a @b` both. */
+function subjectsOf(scope: string): string[] {
+  return (scope.split(/ (?:in|to) /, 1)[0] ?? "").split(" ")
 }
 
 function keyOf({ layer, scope }: Pick<GuardFacts, "layer" | "scope">): string {

@@ -109,8 +109,31 @@ describe("what a guard has stopped", () => {
     session.say({ ...said, state: "tripped" }, { ...said, state: "lifted" }, { ...own, state: "tripped" })
     expect(await desk.lines("GUARD")).toMatchObject([{ state: "tripped", scope: own.scope }])
     expect(guardLines(desk)[0]?.["mend"]).toContain("finish work")
-    session.say({ ...said, state: "warned" })
-    expect(await desk.lines("GUARD", 2)).toMatchObject([{}, { state: "warned", scope: "#general" }])
+    const mentions = { ...said, layer: "mentions", state: "tripped" }
+    session.say(
+      { ...mentions, scope: `@bbbbbbbb to ${desk.self} in #general` },
+      { ...mentions, scope: `@bbbbbbbb in @bbbbbbbb ${desk.self}` },
+      { ...mentions, scope: `@bbbbbbbb ${desk.self}` },
+    )
+    expect((await desk.lines("GUARD", 2))[1]).toMatchObject({ scope: `@bbbbbbbb ${desk.self}` })
+  })
+
+  it("is warned of by one line, not by one of each guard, and not for others", async () => {
+    const { desk, session } = await stopped()
+    const warned = { type: "GUARD", state: "warned", ...room, reason: "8 of 16 are used", ts }
+    session.say(
+      { ...warned, layer: "conversation", scope: `@bbbbbbbb in #general` },
+      { ...warned, layer: "hops", scope: `@bbbbbbbb ${desk.self}` },
+      { ...warned, layer: "pair", scope: `@bbbbbbbb ${desk.self}` },
+      { ...warned, layer: "conversation", scope: "#general" },
+      { ...warned, layer: "conversation", state: "tripped", scope: `${desk.self} in #general` },
+    )
+    const lines = await desk.lines("GUARD", 2)
+    expect(lines.map(({ state, layer }) => [state, layer])).toEqual([
+      ["warned", "hops"],
+      ["tripped", "conversation"],
+    ])
+    expect(lines[0]?.["mend"]).toContain("finish something")
   })
 
   it("ends with its time, and an answer to an automatic answer is no stop that stands", async () => {
