@@ -15,7 +15,7 @@ export class KindLayer implements Layer {
       scope: `${from} to ${parent.from}`,
       reason: `an ${kind ?? "ack"} does not answer an ${parent.kind ?? "ack"}: nothing is left to say, or say it as a request`,
       retryAfterMs: undefined,
-      liftedBy: "operator",
+      liftedBy: "time",
       evidence: [parent.id],
     }
   }
