@@ -43,6 +43,8 @@ export const guardLayers: Readonly<Record<"rate" | LayerName | "breaker", LayerT
       "conversationTurns",
       "conversationOwn",
       "conversationRegainMs",
+      "refills",
+      "refillMs",
       "stopMs",
       "stopMaxMs",
       "stopForgetMs",

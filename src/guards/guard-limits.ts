@@ -35,6 +35,9 @@ export const defaultGuardLimits = {
   conversationOwn: 15,
   /** One turn is regained in this time. */
   conversationRegainMs: 600_000,
+  /** Times work that is done gives an agent back what it used; one more in each `refillMs`. */
+  refills: 6,
+  refillMs: 600_000,
   /** Turns of two agents in `slowWindowMs`, without any work done. */
   slowPairTurns: 50,
   /** Turns in a room in which `slowRoomSpeakers` agents or more speak. */

@@ -3,6 +3,7 @@ import type { GuardLimits } from "./guard-limits.js"
 import { makeLayers } from "./layers/make-layers.js"
 import { Lineage } from "./lineage.js"
 import { isPlain } from "./plain.js"
+import { Refills } from "./refills.js"
 import { RoomTurns } from "./room-turns.js"
 import {
   type Layer,
@@ -45,6 +46,7 @@ export class Guard {
   readonly #limits: GuardLimits
   readonly #lineage: Lineage
   readonly #rooms: RoomTurns
+  readonly #refills: Refills
   readonly #layers: readonly Layer[]
 
   /** @param only - these layers; all of them when absent */
@@ -52,6 +54,7 @@ export class Guard {
     this.#limits = limits
     this.#lineage = new Lineage(limits)
     this.#rooms = new RoomTurns(limits)
+    this.#refills = new Refills(limits)
     this.#layers = makeLayers(limits).filter(({ name }) => only?.includes(name) ?? true)
   }
 
@@ -62,6 +65,7 @@ export class Guard {
     guard.#lineage.load(state["lineage"])
     guard.#rooms.load(state["rooms"])
     const layers = isPlain(state["layers"]) ? state["layers"] : {}
+    if (isPlain(state["rooms"])) guard.#refills.load(state["rooms"]["refills"])
     for (const layer of guard.#layers) layer.load(layers[layer.name])
     return guard
   }
@@ -135,10 +139,16 @@ export class Guard {
     this.#layers.find(({ name }) => name === trip.layer)?.refuse?.(traced, trip)
   }
 
-  /** A task is DONE, a deal COMPLETE: these agents have worked, and may talk on. */
-  refill(agents: readonly string[], ts: number): void {
-    this.#lineage.refill(agents)
-    for (const layer of this.#layers) layer.refill?.(agents, ts)
+  /**
+   * A task is DONE, a deal COMPLETE: these agents have worked, and may talk on.
+   * @returns those of them who had that not too often before
+   */
+  refill(agents: readonly string[], ts: number): readonly string[] {
+    const due = this.#refills.take(agents, ts)
+    if (due.length === 0) return due
+    this.#lineage.refill(due)
+    for (const layer of this.#layers) layer.refill?.(due, ts)
+    return due
   }
 
   /** An operator spoke in `room` (see {@link Said.room}): the conversation begins anew. */
@@ -155,6 +165,7 @@ export class Guard {
   reset(scope: string | undefined): void {
     this.#lineage.reset(scope)
     this.#rooms.reset(scope)
+    this.#refills.reset(scope)
     for (const layer of this.#layers) layer.reset(scope)
   }
 
@@ -167,15 +178,19 @@ export class Guard {
   }
 
   /**
-   * What {@link save} gives in parts, each with what makes it, as JSON: a part takes a few milliseconds, and what is
-   * counted between two of them is in one and not in the other. {@link joinParts} puts them together.
+   * What {@link save} gives in parts, each with what makes it, as JSON: that takes a few milliseconds, and what is
+   * counted between two of them is in one and not in the other. One that takes longer gives undefined, and goes on when
+   * it is called again. {@link joinParts} puts them together.
    */
-  get parts(): ReadonlyMap<string, () => string> {
-    const parts = new Map([
+  get parts(): ReadonlyMap<string, () => string | undefined> {
+    const parts = new Map<string, () => string | undefined>([
       ["lineage", () => formatSaved(this.#lineage.save())],
-      ["rooms", () => formatSaved(this.#rooms.save())],
+      ["rooms", () => formatSaved(this.#saveRooms())],
     ])
-    for (const layer of this.#layers) parts.set(layerPrefix + layer.name, () => formatSaved(layer.save()))
+    for (const layer of this.#layers) {
+      const make = () => (layer.prepare?.() === false ? undefined : formatSaved(layer.save()))
+      parts.set(layerPrefix + layer.name, make)
+    }
     return parts
   }
 
@@ -195,8 +210,12 @@ export class Guard {
     return {
       v: 1,
       lineage: this.#lineage.save(),
-      rooms: this.#rooms.save(),
+      rooms: this.#saveRooms(),
       layers: Object.fromEntries(this.#layers.map((layer) => [layer.name, layer.save()])),
     }
+  }
+
+  #saveRooms(): unknown {
+    return { ...(this.#rooms.save() as object), refills: this.#refills.save() }
   }
 }

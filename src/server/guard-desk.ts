@@ -58,7 +58,7 @@ interface Told {
 export class GuardDesk {
   readonly #guard: Guard
   readonly #store: GuardStore
-  readonly #parts: ReadonlyMap<string, () => string>
+  readonly #parts: Guard["parts"]
   readonly #time: SteadyTime
   readonly #options: GuardDeskOptions
   readonly #ports: GuardPorts
@@ -146,9 +146,10 @@ export class GuardDesk {
 
   /** These agents have worked: what idle talk used up is theirs again. */
   refill(agents: readonly string[]): void {
-    this.#guard.refill(agents, this.#time.now())
-    for (const [key, { facts, isTrip }] of this.#told) {
-      if (isTrip && facts.lifted_by === "progress") this.#told.delete(key)
+    const due = this.#guard.refill(agents, this.#time.now())
+    for (const [key, { scope, facts, isTrip }] of this.#told) {
+      const isTheirs = due.length > 0 && (!scope.includes("@") || due.some((agent) => isUnder(scope, agent)))
+      if (isTrip && isTheirs && facts.lifted_by === "progress") this.#told.delete(key)
     }
     this.#touch()
   }
@@ -237,9 +238,9 @@ export class GuardDesk {
     }
   }
 
-  /** A scope names the agents it stops, or else the channel. */
+  /** A scope names the agents it stops, then where or towards whom; or else the channel. */
   #tell(scope: string, news: ServerMessage<"GUARD">): void {
-    const words = scope.split(" ")
+    const words = (scope.split(/ (?:in|to) /, 1)[0] ?? "").split(" ")
     const agents = words.filter((word) => word.startsWith("@"))
     const rooms = words.filter((word) => word.startsWith("#"))
     for (const to of agents.length > 0 ? agents : rooms) this.#ports.tell(to, news)

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest"
 import { generateKeyPair } from "../../src/identity/signer.js"
 import type { ServerMessage } from "../../src/protocol/server-messages.js"
+import { DealRoom } from "../kit/deal-room.js"
 import { LastingEngine } from "../kit/engine.js"
 import { type TestAgent, TestRelay } from "../kit/relay.js"
 
@@ -54,6 +55,26 @@ describe("two who want to go on", () => {
       return by.wire.answerTo({ ...message, to: other.id })
     })
     expect(refusal).toMatchObject({ code: "GUARDED" })
+  })
+})
+
+describe("two who make a deal about nothing every few messages", () => {
+  it("are stopped all the same", async () => {
+    const room = await DealRoom.open({ guards: {} })
+    const { house, ann, bob } = room
+    const most = 250
+    const { refusal, turns } = await alternate(
+      house,
+      [ann, bob],
+      async ({ turn, by, other }) => {
+        if (turn % 8 === 7) await room.make(["bob", "ACCEPT"], ["bob", "COMPLETE"])
+        house.clock.advance(2_000)
+        return by.wire.ask({ type: "MSG", to: other.id, content: textOf(turn) })
+      },
+      most,
+    )
+    expect(turns).toBeLessThan(most)
+    expect(refusal).toMatchObject({ code: "GUARDED", guard: { lifted_by: "progress" } })
   })
 })
 
