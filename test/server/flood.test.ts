@@ -1,5 +1,6 @@
 import { connect, type Socket } from "node:net"
 import { describe, expect, it, onTestFinished } from "vitest"
+import { type ClientType, clientMessages } from "../../src/protocol/client-messages.js"
 import { defaultLimits } from "../../src/protocol/limits.js"
 import { Gate } from "../../src/server/gate.js"
 import { until } from "../kit/condition.js"
@@ -89,6 +90,48 @@ describe("an error", () => {
       expect(JSON.stringify(error).length).toBeLessThan(1_000)
     }
   })
+})
+
+describe("every message there is", () => {
+  const long = "A".repeat(200_000)
+  const values = [
+    long,
+    [long],
+    { [long]: long },
+    `@${long}`,
+    `#${long}`,
+    `\u0000\u001b[2J${"\u202e".repeat(20_000)}`,
+  ]
+  /** What makes a frame whole, so that the one field at fault is looked at. */
+  const rest = {
+    to: "#general",
+    content: "x",
+    channel: "#general",
+    task: "0123456789abcdef.1",
+    status: "idle",
+  }
+
+  it.each(Object.keys(clientMessages) as ClientType[])(
+    "%s, is answered shortly, whatever is in its fields",
+    async (type) => {
+      const house = await TestRelay.start({ limits: { strangerFrames: 1_000, strangerBytes: 1024 * 1024 } })
+      const { wire } = await house.enter("ann", "#general")
+      const stranger = await house.connect()
+      for (const field of [...Object.keys(clientMessages[type].body.entries), long.slice(0, 100_000)]) {
+        for (const value of values) {
+          for (const asked of [wire, stranger]) {
+            if (type === "IDENTIFY" && asked === stranger && field === long.slice(0, 100_000)) continue
+            const frame = { type, ...rest, [field]: value }
+            if (JSON.stringify(frame).length > 256 * 1024) continue
+            asked.say(frame)
+            for (const answer of await asked.settle()) {
+              expect(JSON.stringify(answer).length).toBeLessThan(4 * 1024)
+            }
+          }
+        }
+      }
+    },
+  )
 })
 
 describe("many hostile connections", () => {
