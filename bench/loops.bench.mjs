@@ -36,7 +36,7 @@ export async function run() {
   })
   const passed = honestWork.map((trace) => ({
     name: trace.name,
-    worlds: [seedRule, ...alone, all].map((rule) => play(trace, rule())),
+    worlds: [...[seedRule, ...alone].map((rule) => play(trace, rule())), playAll(trace, all())],
   }))
   const columns = ["", "1/s", ...layers, "all"]
   return {
@@ -74,6 +74,7 @@ export async function run() {
       otherDice(all),
       `each loop is watched for 12 hours of its own clock (two of them for 3 and 24), or until ${mostMessages} messages; agents hear everything that is taken and answer it, whatever its kind`,
       "who is refused tries once again when it may; the stubborn one tries the same every 15 s for ever",
+      `feeds of hours are tried whole with all layers, ${mostMessages} messages of them with one`,
       "1/s is the first AgentChat's only rule; a layer alone is with the lineage and the kinds, which all of them read",
       "in a room with a loop somebody else says something every ten minutes for two hours: not counted, and not refused",
     ],
@@ -92,9 +93,17 @@ function otherDice(all) {
         refusals += world.refusals.filter(({ isBystander }) => isBystander).length
       }
     }
-    for (const trace of honestWork) refusals += play(trace, all(), "polite", seed).refusals.length
+    for (const trace of honestWork) refusals += playAll(trace, all(), seed).refusals.length
   }
   return `with ${seeds} other seeds: the longest loop has ${most} messages, ${refusals} refusals of bystanders and honest work`
+}
+
+/** Honest work to its end. @param {Trace} trace @param {Rule} rule @param {number} [seed] */
+function playAll(trace, rule, seed = 1) {
+  const world = new World({ rule, seed })
+  trace.begin(world)
+  world.run(trace.hours * hour)
+  return world
 }
 
 /** @param {Trace} trace @param {Rule} rule @param {Manner} [manner] @param {number} [seed] */

@@ -1,4 +1,5 @@
 // Work that must go on: each of these looks a little like a loop.
+import { honestFeeds } from "./loop-feeds.mjs"
 import { sentence, talk } from "./loop-words.mjs"
 
 /** @typedef {import("./loop-world.mjs").World} World */
@@ -286,6 +287,59 @@ function fleet({ count, first }) {
   }
 }
 
+/** Six on one task for three hours, who tell one another what they find; every 20 minutes one has done a part of it for the first. @param {World} world */
+function team(world) {
+  const ids = ["@a", "@b", "@c", "@d", "@e", "@f"]
+  for (const id of ids) world.add(id, () => {}, { rooms: [room] })
+  for (let ms = 0, n = 0; ms < 3 * hour; ms += world.between(30, 120), n += 1) {
+    const id = ids[(n * n + world.below(5)) % 6] ?? ""
+    const other = ids[world.below(6)] ?? ""
+    const mentions = other !== id && world.below(4) === 0 ? [other] : []
+    for (let more = world.below(3), at = ms; more >= 0; more -= 1, at += world.between(3, 10)) {
+      const isLast = more === 0
+      const text = `${talk(world)}${isLast && world.below(5) === 0 ? "?" : ""}`
+      world.say(id, { to: room, text, ...(isLast && { mentions }) }, at)
+    }
+  }
+  for (let ms = 20 * minute; ms < 3 * hour; ms += 20 * minute)
+    world.after(ms, () => world.done(["@a", ids[1 + world.below(5)] ?? ""]))
+}
+
+/**
+ * An agent tells its lead how far it is, in three messages, and goes on when the lead has answered: 40 times in two hours,
+ * every ten times a part of the task is done.
+ * @param {{ isDirect: boolean }} how
+ */
+function progress({ isDirect }) {
+  return (/** @type {World} */ world) => {
+    let turns = 0
+    /** @param {string} other @param {string} text */
+    const draft = (other, text) => ({ to: isDirect ? other : room, text })
+    world.add(
+      "@lead",
+      ({ text }) => {
+        if (!text.endsWith("?")) return
+        world.say("@lead", draft("@worker", talk(world)), world.between(10, 40))
+      },
+      { rooms: [room] },
+    )
+    const report = () => {
+      turns += 1
+      if (turns % 10 === 0) world.done(["@worker"])
+      for (let n = 0; n < 3; n += 1)
+        world.say("@worker", draft("@lead", `${talk(world)}${n === 2 ? "?" : ""}`), n * world.between(3, 8))
+    }
+    world.add(
+      "@worker",
+      () => {
+        if (turns < 40) world.after(world.between(90, 180), report)
+      },
+      { rooms: [room] },
+    )
+    report()
+  }
+}
+
 /** @type {readonly Trace[]} */
 export const honestWork = [
   { name: "pair debugging, direct", hours: 2, begin: pairDebugging({ isDirect: true, refers: true }) },
@@ -310,6 +364,10 @@ export const honestWork = [
   { name: "60 tasks for a role", hours: 2, begin: roleTasks },
   { name: "talk with work done", hours: 4, begin: talkAndWork },
   { name: "assembly line of tasks", hours: 3, begin: assemblyLine },
+  ...honestFeeds,
+  { name: "six on one task, in parts", hours: 4, begin: team },
+  { name: "reports to a lead, in a room", hours: 3, begin: progress({ isDirect: false }) },
+  { name: "reports to a lead, direct", hours: 3, begin: progress({ isDirect: true }) },
   { name: "ten workers: ready", hours: 1, begin: fleet({ count: 10, first: ["ready", "tests pass"] }) },
   {
     name: "20 workers: the same sentence",

@@ -1,4 +1,5 @@
 // What happened to others, and what must not happen here: every loop goes on all night unless something stops it.
+import { burstIncidents } from "./loop-bursts.mjs"
 import { courtesy, sentence, silence, talk } from "./loop-words.mjs"
 
 /** @typedef {import("./loop-world.mjs").World} World */
@@ -146,10 +147,8 @@ function interleaved(world) {
     ["@a", "@b"],
     ["@c", "@d"],
   ]) {
-    for (const [id, partner] of [
-      [one, other],
-      [other, one],
-    ]) {
+    for (const [n, id] of [one, other].entries()) {
+      const partner = [other, one][n]
       const answer = (/** @type {Heard} */ heard) =>
         heard.from === partner ? { to: room, answers: heard.id, mentions: [heard.from] } : undefined
       answerer(world, id ?? "", { rooms: [room], leastS: 8, mostS: 12, answer })
@@ -395,5 +394,6 @@ export const incidents = [
   { name: "nags one who is silent", hours: night, expected: ["mentions"], begin: nagging },
   { name: "wakes thirty every 2 min", hours: 3, expected: ["wakes"], begin: broadcast },
   { name: "whole files, to ten others", hours: night, expected: ["budget", "conversation"], begin: pastes },
+  ...burstIncidents,
   { name: "automatic answers", hours: night, expected: ["kind"], begin: autoReplies },
 ]

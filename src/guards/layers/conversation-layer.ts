@@ -54,7 +54,8 @@ export class ConversationLayer extends StoppingLayer<SharedCount> {
   }
 
   protected count({ room, from, ts, returns, kind, to, answers }: Traced): Count[] {
-    if (kind === "status" && to.length === 0 && answers === undefined) return []
+    // A status passes also where others are stopped, as long as it answers nothing.
+    if (kind === "status" && to.length === 0 && answers === undefined && returns === 0) return []
     const count = this.#at(room, ts)
     const own = ownOf(count, from)
     const { conversationTurns, conversationOwn } = this.limits
@@ -69,7 +70,8 @@ export class ConversationLayer extends StoppingLayer<SharedCount> {
     return counts
   }
 
-  protected take({ room, from, ts, returns, id }: Traced): void {
+  protected take({ room, from, ts, returns, id, isFeed, kind }: Traced): void {
+    if (isFeed && kind !== "status") this.#forgive(room, from, ts)
     if (returns > 0) this.kept.set(room, counted(this.#at(room, ts), from, returns, id))
   }
 
@@ -100,13 +102,26 @@ export class ConversationLayer extends StoppingLayer<SharedCount> {
     return isSharedCount(value)
   }
 
+  /** Who turns out to be a feed, before anybody is stopped, never came back to speak. */
+  #forgive(room: string, agent: string, ts: number): void {
+    const count = this.#at(room, ts)
+    const mine = ownOf(count, agent)
+    if (mine === 0 || this.#isStuck(room, ts)) return
+    const own = count.own.filter(([id]) => id !== agent)
+    this.kept.set(room, { ...count, own, used: Math.max(0, count.used - mine) })
+  }
+
   /** Time gives back what was used, but not to a room in which somebody was stopped and still tries. */
   #at(room: string, ts: number): SharedCount {
     const count = this.kept.get(room)
-    const isStuck =
-      this.stops.isRemembered(room, ts) ||
-      count?.own.some(([agent]) => this.stops.isRemembered(scopeOf(agent, room), ts)) === true
-    return drained(count, ts, isStuck ? { used: 0, own: 0 } : this.#drain)
+    const drain = this.#isStuck(room, ts) ? { used: 0, own: 0 } : this.#drain
+    return drained(count, ts, drain)
+  }
+
+  #isStuck(room: string, ts: number): boolean {
+    if (this.stops.isRemembered(room, ts)) return true
+    const own = this.kept.get(room)?.own ?? []
+    return own.some(([agent]) => this.stops.isRemembered(scopeOf(agent, room), ts))
   }
 }
 
