@@ -8,6 +8,9 @@ import { Budget } from "./budget.js"
 import { type Delayed, DelayLine } from "./delay-line.js"
 import type { Session } from "./session.js"
 
+/** A UTF-16 code unit takes at most so many bytes in UTF-8. */
+const bytesPerUnit = 3
+
 /** What a turnstile goes by. */
 interface TurnstileOptions {
   readonly clock: Clock
@@ -56,7 +59,9 @@ export class Turnstile {
   #weigh(session: Session, message: ClientMessage, text: string, isBehind: boolean): boolean {
     const { clock, guards } = this.#options
     const { meter } = session.agent.memory
-    const bytes = Buffer.byteLength(text)
+    const mostBytes = text.length * bytesPerUnit
+    // Counting bytes takes longer than all the rest here; what is short costs the same whatever it is made of.
+    const bytes = mostBytes < guards.rateBytes ? mostBytes : Buffer.byteLength(text)
     const cells = messageCost(bytes, guards.rateBytes)
     const admission = meter.admit(clock.monotonic(), cells, guards.ratePatienceMs)
     if (!admission.ok) throw tooFast(message.type, admission.retryAfterMs)

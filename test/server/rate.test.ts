@@ -175,9 +175,11 @@ describe("what waits", () => {
     const bob = await house.enter("bob")
     bob.wire.say(say("a"), say("b"), say("c"))
     await bob.wire.settle()
-    await house.stop()
-    expect(house.clock.pending).toEqual([])
+    const stopped = house.relay.stop()
+    expect(house.clock.pending).not.toContain(1_000)
     await bob.wire.ended()
+    house.clock.advance(3_000)
+    await stopped
     expect(bob.wire.frames.filter(({ payload }) => payload.includes('"re":"c"'))).toEqual([])
   })
 
