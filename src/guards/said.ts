@@ -119,6 +119,8 @@ export interface Layer {
   reset(scope: string | undefined): void
   /** What concerns an agent. */
   usage(agent: string, ts: number): Usage[]
+  /** Does some of what {@link save} would have to, a millisecond of it. Gives whether that was all. */
+  prepare?(): boolean
   /** The state as plain data, bounded in size. */
   save(): unknown
   /** Takes over what {@link save} gave; anything else is as good as nothing. */

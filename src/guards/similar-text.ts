@@ -69,6 +69,11 @@ export class Sketch implements Digest {
     return [this.hash, this.words, this.bits]
   }
 
+  /** Whether all of {@link bits} is worked out. */
+  get isWhole(): boolean {
+    return this.#groups === ""
+  }
+
   /** 128 bits, 32 hexadecimal digits: the share that two texts have in common tells how similar they are. */
   get bits(): string {
     if (this.#groups === "") return this.#bits

@@ -35,7 +35,7 @@ export class GuardStore {
   readonly #resets = new Set<string>()
   /** The state as it was read at the start; undefined: there was none. */
   readonly state: unknown
-  #parts: ReadonlyMap<string, () => string> = new Map()
+  #parts: Guard["parts"] = new Map()
   /** Something was counted since the last write began. */
   #isTouched = false
   #writing: Promise<void> | undefined
@@ -61,7 +61,7 @@ export class GuardStore {
   }
 
   /** Something was counted: it is written soon. @param parts - rows of the state, each with what makes it then */
-  touch(parts: ReadonlyMap<string, () => string>): void {
+  touch(parts: Guard["parts"]): void {
     this.#parts = parts
     this.#isTouched = true
     if (!this.#isKept || this.#timer !== undefined || this.#writing !== undefined) return
@@ -102,14 +102,15 @@ export class GuardStore {
     try {
       let characters = 0
       for (const [key, make] of this.#parts) {
-        const value = make()
+        let value = make()
+        for (; value === undefined; value = make()) await nextTick()
         if (this.#written.get(key) !== value) {
           await this.#table.put(key, value)
           this.#written.set(key, value)
           characters += value.length
         }
         // All parts at once would keep everybody waiting.
-        await new Promise((resolve) => setImmediate(resolve))
+        await nextTick()
       }
       this.#nextMs = clock.monotonic() + characters / charactersPerMs
       this.#isFailing = false
@@ -152,4 +153,9 @@ function readPart(text: string): unknown {
   } catch {
     return undefined
   }
+}
+
+/** Lets everything else that waits go first. */
+function nextTick(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
 }

@@ -29,12 +29,16 @@ interface SavedHistory {
 }
 
 const historiesKept = 2_048
+/** Characters of the histories that are saved, and of each sketch in them, at least. */
+const historiesSaved = 120_000
+const sketchSaved = 80
+const preparedAtOnce = 150
 
 /** Who says again and again what was said: first the repetition is dropped, then its author is stopped in that room. */
 export class SameLayer implements Layer {
   readonly name = "same" as const
   readonly #limits: GuardLimits
-  readonly #histories = new Recent<History>(historiesKept, 120_000)
+  readonly #histories = new Recent<History>(historiesKept, historiesSaved)
   readonly #stops: Stops
   readonly #strangers: Strangers
 
@@ -109,6 +113,21 @@ export class SameLayer implements Layer {
         return { layer: this.name, scope, used: drops.length, limit, freeInMs, isTripped: leftMs > 0 }
       })
       .filter(({ used, isTripped }) => used > 0 || isTripped)
+  }
+
+  /** The sketches that will be saved are made whole. */
+  prepare(): boolean {
+    let [made, room] = [0, historiesSaved]
+    for (const [scope, { texts }] of this.#histories.entries().reverse()) {
+      room -= scope.length
+      for (const { id, sketch } of texts) {
+        room -= id.length + sketchSaved
+        if (sketch.isWhole || sketch.bits === "") continue
+        if (++made === preparedAtOnce) return false
+      }
+      if (room < 0) break
+    }
+    return true
   }
 
   save(): unknown {
