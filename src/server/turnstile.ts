@@ -52,21 +52,20 @@ export class Turnstile {
     if (isMessage && !(isBehind && delayed.has(message))) return this.#weigh(session, message, text, isBehind)
     this.#count(session, message)
     if (!isBehind || type === "PING" || type === "RECEIVED") return true
-    this.#delay(session, { message, bytes: Buffer.byteLength(text), cells: 0 }, 0)
+    this.#delay(session, { message, bytes: Buffer.byteLength(text), cells: 0 })
     return false
   }
 
   #weigh(session: Session, message: ClientMessage, text: string, isBehind: boolean): boolean {
     const { clock, guards } = this.#options
     const { meter } = session.agent.memory
-    const mostBytes = text.length * bytesPerUnit
     // Counting bytes takes longer than all the rest here; what is short costs the same whatever it is made of.
-    const bytes = mostBytes < guards.rateBytes ? mostBytes : Buffer.byteLength(text)
-    const cells = messageCost(bytes, guards.rateBytes)
+    const isShort = text.length * bytesPerUnit < guards.rateBytes
+    const cells = isShort ? 1 : messageCost(Buffer.byteLength(text), guards.rateBytes)
     const admission = meter.admit(clock.monotonic(), cells, guards.ratePatienceMs)
     if (!admission.ok) throw tooFast(message.type, admission.retryAfterMs)
     if (admission.waitMs === 0 && !isBehind) return true
-    this.#delay(session, { message, bytes, cells }, admission.waitMs)
+    this.#delay(session, { message, bytes: Buffer.byteLength(text), cells }, admission.waitMs)
     return false
   }
 
@@ -77,7 +76,7 @@ export class Turnstile {
     if (!passage.ok) throw tooFast(message.type, passage.retryAfterMs)
   }
 
-  #delay(session: Session, frame: Delayed, waitMs: number): void {
+  #delay(session: Session, frame: Delayed, waitMs = 0): void {
     const { clock, limits } = this.#options
     const { meter } = session.agent.memory
     session.delayed ??= new DelayLine({
