@@ -11,6 +11,8 @@ const isWord = 1
 const isNone = 2
 
 const inWord = /[\p{L}\p{N}\p{M}'’]/u
+/** What nobody sees: put between letters, it would make another text of the same words. */
+const unseen = /\p{Default_Ignorable_Code_Point}+/gu
 /** What is known of each code; 0: nobody has asked yet. */
 const kinds = new Uint8Array(0x10000)
 /** Of ASCII: the code in lower case where it is part of a word, or else 0. */
@@ -28,7 +30,7 @@ let last: (Words & { readonly text: string }) | undefined
 /** Reads the words of a text, in form NFKC. The result holds until the next call. */
 export function readWords(text: string): Words {
   if (last?.text === text) return last
-  const count = readAscii(text) ?? readAny(text.normalize("NFKC").toLowerCase())
+  const count = readAscii(text) ?? readAny(text.replace(unseen, "").normalize("NFKC").toLowerCase())
   last = { text, codes, count, starts }
   return last
 }

@@ -58,6 +58,28 @@ describe("two who want to go on", () => {
   })
 })
 
+describe("one who says the same again", () => {
+  const unseen = ["\u200b", "\u00ad", "\u2060", "\ufeff", "\u{e0061}", "\ufe0f", "\u202e"]
+
+  it.each(unseen)("with %j between its letters, says the same", async (mark) => {
+    const { ann, bob } = await twoWithKeys()
+    const text = "please look at the parser again because the test is still failing for me"
+    const codes: unknown[] = []
+    for (const every of [3, 4, 5, 7]) {
+      const content = text.replace(/./g, (letter, n: number) =>
+        n % every === 1 ? `${letter}${mark}` : letter,
+      )
+      const said = await ann.wire.ask({ type: "MSG", to: bob.id, content })
+      codes.push(said.type === "ERROR" ? said.guard?.layer : said.type)
+    }
+    expect(codes).toEqual(["ACK", "same", "same", "same"])
+    await ann.wire.ask({ type: "MSG", to: "#general", content: `th${mark}ank you` })
+    await bob.wire.settle()
+    await bob.wire.ask({ type: "MSG", to: ann.id, content: `th${mark}anks` })
+    expect(await ann.wire.next("MSG")).toMatchObject({ kind: "ack" })
+  })
+})
+
 describe("two who make a deal about nothing every few messages", () => {
   it("are stopped all the same", async () => {
     const room = await DealRoom.open({ guards: {} })
