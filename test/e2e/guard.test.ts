@@ -16,10 +16,10 @@ const answering = (name: string) => `
     done
   done
 `
-/** Tells what it does, whatever the others say; notes each line that is refused to it. */
+/** Tells what it does, whatever the others say. */
 const talking = `
   i=0
-  while sleep 0.3; do i=$((i+1))
+  while sleep 1; do i=$((i+1))
     printf '{"to":"#general","content":"c has reviewed file %s of the parser"}\\n' $i >> .agentchat/daemons/c/outbox.jsonl
   done
 `
