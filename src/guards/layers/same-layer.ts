@@ -86,7 +86,10 @@ export class SameLayer implements Layer {
     const scope = scopeOf(said)
     if (this.#stops.leftMs(scope, said.ts) > 0) return
     // Nobody repeats what it has not said: it is what others said before it.
-    if (this.#histories.get(scope) === undefined) return this.#strangers.refuse(said)
+    if (this.#histories.get(scope) === undefined) {
+      this.#strangers.refuse(said)
+      return
+    }
     const drops = this.#drops(scope, said.ts)
     if (drops.length >= this.#limits.sameDropped) this.#stops.stop(scope, said.ts)
     else {
