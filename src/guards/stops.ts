@@ -26,6 +26,11 @@ export class Stops {
     this.#pauses = pauses
   }
 
+  /** Nothing is stopped, nor was not long ago. */
+  get isEmpty(): boolean {
+    return this.#stops.size === 0
+  }
+
   /** Another number after each change. */
   get version(): number {
     return this.#stops.version

@@ -119,6 +119,7 @@ export class ConversationLayer extends StoppingLayer<SharedCount> {
   }
 
   #isStuck(room: string, ts: number): boolean {
+    if (this.stops.isEmpty) return false
     if (this.stops.isRemembered(room, ts)) return true
     const own = this.kept.get(room)?.own ?? []
     return own.some(([agent]) => this.stops.isRemembered(scopeOf(agent, room), ts))
