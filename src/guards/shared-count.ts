@@ -48,6 +48,8 @@ export function counted(count: SharedCount, agent: string, cost: number, id: str
 const leastHeavy = 2
 /** Of an equal share: who took so much is no bystander. */
 const heavyShare = 0.75
+/** Of what the one who took most took: nobody is stopped for what two others use up. */
+const heavyBeside = 0.5
 
 /**
  * Whether `agent` took its share, or more, of what is nearly used up: who speaks now and then in a room in which others
@@ -56,7 +58,8 @@ const heavyShare = 0.75
 export function isHeavy(count: SharedCount, agent: string, cost: number, limit: number): boolean {
   const own = ownOf(count, agent)
   const speakers = count.own.length + (own === 0 ? 1 : 0)
-  return own + cost >= Math.max((heavyShare * limit) / speakers, leastHeavy)
+  const most = count.own.reduce((max, [, used]) => Math.max(max, used), 0)
+  return own + cost >= Math.max((heavyShare * limit) / speakers, leastHeavy, heavyBeside * most)
 }
 
 /**
