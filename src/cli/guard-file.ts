@@ -13,11 +13,18 @@ const names = Object.keys(defaultGuardLimits) as GuardName[]
 /** Where nothing at all is as good as never. */
 const mayBeZero: ReadonlySet<string> = new Set<GuardName>([
   "emptyWords",
+  "feedCredit",
   "floorMs",
   "hopsFollowMs",
   "ratePatienceMs",
   "sameDropped",
   "sameWindowMs",
+])
+/** What is a part of a whole. */
+const shares: ReadonlySet<string> = new Set<GuardName>([
+  "conversationBeside",
+  "conversationShare",
+  "sameSimilarity",
 ])
 /** Pairs of which the first must not be above the second. */
 const ordered = [
@@ -79,7 +86,7 @@ function unknownName(where: string, name: string): ChatError {
 }
 
 function readNumber(name: GuardName, value: unknown, where: string): number {
-  const isShare = name === "sameSimilarity"
+  const isShare = shares.has(name)
   const least = mayBeZero.has(name) ? 0 : 1
   const isAllowed = (number: number) =>
     isShare ? number > 0 && number <= 1 : Number.isSafeInteger(number) && number >= least

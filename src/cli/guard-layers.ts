@@ -13,7 +13,8 @@ interface LayerText {
 /** Every guard in the order in which they are asked; `rate` before them is the relay's pace, `breaker` the daemon's own. */
 export const guardLayers: Readonly<Record<"rate" | LayerName | "breaker", LayerText>> = {
   rate: {
-    counts: "messages a second of one agent; long ones count as several",
+    counts:
+      "messages a second of one agent; long ones count as several; what comes too fast waits a little, then is refused",
     numbers: ["rateBytes", "ratePatienceMs"],
     lift: "time",
     act: "nothing: the daemon waits for you",
@@ -43,6 +44,11 @@ export const guardLayers: Readonly<Record<"rate" | LayerName | "breaker", LayerT
       "conversationTurns",
       "conversationOwn",
       "conversationRegainMs",
+      "conversationShare",
+      "conversationBeside",
+      "feedGapMs",
+      "feedCredit",
+      "statusGapMs",
       "refills",
       "refillMs",
       "stopMs",
@@ -59,7 +65,8 @@ export const guardLayers: Readonly<Record<"rate" | LayerName | "breaker", LayerT
     act: "you are in a slow loop: stop answering",
   },
   same: {
-    counts: "texts of one author that say nearly the same",
+    counts:
+      "texts of one author that say nearly the same, and the same first words of agents without a key, again and again",
     numbers: [
       "sameSimilarity",
       "sameLast",

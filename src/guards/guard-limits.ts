@@ -35,6 +35,16 @@ export const defaultGuardLimits = {
   conversationOwn: 15,
   /** One turn is regained in this time. */
   conversationRegainMs: 600_000,
+  /** Where turns or tokens are used up, only who took so much of an equal share of them is stopped, 0 to 1. */
+  conversationShare: 0.75,
+  /** And only who took so much of what the one who took most did, 0 to 1. */
+  conversationBeside: 0.5,
+  /** Of two who speak oftener than this, each on average, neither is a feed. */
+  feedGapMs: 7_000,
+  /** Statuses are counted as turns where two agents say them oftener than this. */
+  statusGapMs: 10_000,
+  /** Messages after others that are no turns, for each long silence an agent breaks after itself; at most four times as many. */
+  feedCredit: 24,
   /** Times work that is done gives an agent back what it used; one more in each `refillMs`. */
   refills: 6,
   refillMs: 600_000,

@@ -33,15 +33,10 @@ interface Speaker {
 const speakersKept = 64
 /** Agents whose words are followed on their way to one agent. */
 const heardKept = 16
-/** Who breaks the silence after itself may speak so often after others without coming back, and so often at most. */
-const feedCredit = 24
-const feedCreditMost = 96
+/** Silences broken that are worth something at once. */
+const feedCredits = 4
 /** What breaks a silence is not said at once. */
 const silenceLeastMs = 500
-/** Who speaks oftener than this is no feed beside another that does. */
-const feedGapMs = 7_000
-/** Statuses are looked at only of who says them oftener than this. */
-const statusGapMs = 10_000
 /** Messages by which is told how often an agent speaks, runs by which how soon it answers. */
 const gapSpan = 24
 const lagSpan = 8
@@ -66,6 +61,7 @@ export class RoomTurns {
   readonly #idleMs: number
   readonly #quickMs: number
   readonly #dayMs: number
+  readonly #limits: GuardLimits
   /** By room: what was said there but for plain statuses; by room and a mark: all. */
   readonly #rooms = new Recent<readonly Speaker[]>(2_048, 130_000)
   /** By agent: whose words have come to it, each with the number of its message. */
@@ -77,6 +73,7 @@ export class RoomTurns {
     this.#idleMs = 2 * limits.conversationRegainMs
     this.#quickMs = limits.hopsFollowMs / 2
     this.#dayMs = limits.slowWindowMs
+    this.#limits = limits
   }
 
   trace(said: Said): Standing {
@@ -84,8 +81,9 @@ export class RoomTurns {
     const speakers = this.#present(isStatus ? withStatuses(said.room) : said.room, said.ts)
     const me = speakers.find(({ id }) => id === said.from)
     if (me === undefined) return { returns: 0, isFeed: false }
-    if (isStatus) return { returns: isStatusLoop(me, speakers) ? 1 : 0, isFeed: true }
-    const isFeed = isFeeding(me, speakers, said.ts) && said.answers === undefined && said.to.length === 0
+    if (isStatus) return { returns: isStatusLoop(me, speakers, this.#limits) ? 1 : 0, isFeed: true }
+    const isFeed =
+      isFeeding(me, speakers, said.ts, this.#limits) && said.answers === undefined && said.to.length === 0
     if (isFeed) return { returns: 0, isFeed }
     const cameAround = isDirect(said.room) && this.#cameBack(said, me.last)
     const returns = this.#returns(me, speakers, said)
@@ -123,7 +121,7 @@ export class RoomTurns {
   /** 1 if the author comes back with this message. */
   #returns(me: Speaker, speakers: readonly Speaker[], { from, ts }: Said): number {
     const others = speakers.filter(
-      (other) => other.id !== from && other.first < me.last && !isFeeding(other, speakers, ts),
+      (other) => other.id !== from && other.first < me.last && !isFeeding(other, speakers, ts, this.#limits),
     )
     if (others.some(({ last }) => me.last < last)) return 1
     return others.length > 0 && me.isQuick && me.owed > 0 ? 1 : 0
@@ -135,8 +133,9 @@ export class RoomTurns {
     const me = speakers.find(({ id }) => id === said.from)
     const silenceMs = newest === undefined ? Number.POSITIVE_INFINITY : Math.max(0, said.ts - newest.ts)
     const answered = new Set(said.to).add(said.parent?.from ?? "")
-    const mayEarn = me === undefined || !isRacing(me, speakers, said.ts)
-    const isOwed = me === undefined || !isFeeding(me, speakers, said.ts)
+    const mayEarn = me === undefined || !isRacing(me, speakers, said.ts, this.#limits)
+    const isOwed = me === undefined || !isFeeding(me, speakers, said.ts, this.#limits)
+    const { feedCredit } = this.#limits
     const others = speakers
       .filter(({ id }) => id !== said.from)
       .slice(1 - speakersKept)
@@ -149,7 +148,7 @@ export class RoomTurns {
       })
     this.#rooms.set(key, [
       ...others,
-      spoken(me, said, { seq, silenceMs, isOn: me === newest, mayEarn, quickMs: this.#quickMs }),
+      spoken(me, said, { seq, silenceMs, isOn: me === newest, mayEarn, quickMs: this.#quickMs, feedCredit }),
     ])
   }
 
@@ -191,24 +190,31 @@ function withStatuses(room: string): string {
 }
 
 /** Whether it says statuses as often as somebody else does, and never by itself. */
-function isStatusLoop(me: Speaker, speakers: readonly Speaker[]): boolean {
+function isStatusLoop(
+  me: Speaker,
+  speakers: readonly Speaker[],
+  { statusGapMs, feedGapMs }: GuardLimits,
+): boolean {
   const loops = ({ gap, gaps, credit }: Speaker) =>
     gaps > 0 && gap < statusGapMs && (gap < feedGapMs || credit === 0)
   return loops(me) && speakers.some((other) => other !== me && loops(other))
 }
 
 /** Whether it speaks without regard to others. */
-function isFeeding(speaker: Speaker, speakers: readonly Speaker[], ts: number): boolean {
-  return speaker.credit > 0 && !isRacing(speaker, speakers, ts)
+function isFeeding(speaker: Speaker, speakers: readonly Speaker[], ts: number, limits: GuardLimits): boolean {
+  return speaker.credit > 0 && !isRacing(speaker, speakers, ts, limits)
 }
 
 /** Whether it and another speak faster than anybody reads. */
-function isRacing(speaker: Speaker, speakers: readonly Speaker[], ts: number): boolean {
-  return isFast(speaker, ts) && speakers.some((other) => other.id !== speaker.id && isFast(other, ts))
-}
-
-function isFast({ gap, gaps, ts: last }: Speaker, ts: number): boolean {
-  return gaps > 0 && gap < feedGapMs && ts - last < 2 * feedGapMs
+function isRacing(
+  speaker: Speaker,
+  speakers: readonly Speaker[],
+  ts: number,
+  { feedGapMs }: GuardLimits,
+): boolean {
+  const isFast = ({ gap, gaps, ts: last }: Speaker) =>
+    gaps > 0 && gap < feedGapMs && ts - last < 2 * feedGapMs
+  return isFast(speaker) && speakers.some((other) => other.id !== speaker.id && isFast(other))
 }
 
 /** What of a message matters to its author. */
@@ -221,12 +227,13 @@ interface Utterance {
   /** Whether silence tells anything. */
   readonly mayEarn: boolean
   readonly quickMs: number
+  readonly feedCredit: number
 }
 
 function spoken(
   me: Speaker | undefined,
   said: Said,
-  { seq, silenceMs, isOn, mayEarn, quickMs }: Utterance,
+  { seq, silenceMs, isOn, mayEarn, quickMs, feedCredit }: Utterance,
 ): Speaker {
   const isQuick = silenceMs < quickMs
   if (me === undefined) {
@@ -241,7 +248,7 @@ function spoken(
     return { ...next, isQuick, lag, lags, credit: Math.max(0, me.credit - 1) }
   }
   const isAlone = mayEarn && me.lags > 0 && silenceMs >= Math.max(silenceLeastMs, me.lag)
-  return isAlone ? { ...next, credit: Math.min(me.credit + feedCredit, feedCreditMost) } : next
+  return isAlone ? { ...next, credit: Math.min(me.credit + feedCredit, feedCredits * feedCredit) } : next
 }
 
 /** What is usual, and of how many, with one more. */

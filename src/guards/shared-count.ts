@@ -1,3 +1,4 @@
+import type { GuardLimits } from "./guard-limits.js"
 import { isNumber, isPlain, isTexts } from "./plain.js"
 
 /** What agents used up together, and each of them; it drains with time. */
@@ -46,20 +47,21 @@ export function counted(count: SharedCount, agent: string, cost: number, id: str
 
 /** Who has used nothing yet is let in, among however many. */
 const leastHeavy = 2
-/** Of an equal share: who took so much is no bystander. */
-const heavyShare = 0.75
-/** Of what the one who took most took: nobody is stopped for what two others use up. */
-const heavyBeside = 0.5
 
 /**
  * Whether `agent` took its share, or more, of what is nearly used up: who speaks now and then in a room in which others
  * go round in circles is none of those.
  */
-export function isHeavy(count: SharedCount, agent: string, cost: number, limit: number): boolean {
+export function isHeavy(
+  count: SharedCount,
+  agent: string,
+  { cost, limit }: { readonly cost: number; readonly limit: number },
+  { conversationShare, conversationBeside }: GuardLimits,
+): boolean {
   const own = ownOf(count, agent)
   const speakers = count.own.length + (own === 0 ? 1 : 0)
   const most = count.own.reduce((max, [, used]) => Math.max(max, used), 0)
-  return own + cost >= Math.max((heavyShare * limit) / speakers, leastHeavy, heavyBeside * most)
+  return own + cost >= Math.max((conversationShare * limit) / speakers, leastHeavy, conversationBeside * most)
 }
 
 /**

@@ -62,6 +62,7 @@ describe("a file of guards", () => {
       "60000",
     ],
     ["sameSimilarity: 2", "line 1", "sameSimilarity: 2 is not a number above 0, up to 1", "sameSimilarity: "],
+    ["conversationShare: 0", "line 1", "conversationShare: 0 is not a number above 0", "conversationShare: "],
     ["- a\n- b", "line 1", "must be names and numbers", "pairTurns: 40"],
     ["seven", "line 1", "must be names and numbers", "pairTurns: 40"],
     ["hops: 1\nhops: 2", "line 2", "unique", "pairTurns: 40"],

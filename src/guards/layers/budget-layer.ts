@@ -33,7 +33,7 @@ export class BudgetLayer extends StoppingLayer<SharedCount> {
     const count = this.#at(said.room, said.ts)
     const cost = tokensOf(said)
     const limit = this.limits.tokensPerHour
-    if (!isHeavy(count, said.from, cost, limit)) return []
+    if (!isHeavy(count, said.from, { cost, limit }, this.limits)) return []
     const { used, ids } = count
     const reason = () =>
       `about ${Math.round(used + cost)} tokens are read here in an hour, ${limit} may be: write less, or to fewer`

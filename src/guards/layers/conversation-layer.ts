@@ -65,7 +65,7 @@ export class ConversationLayer extends StoppingLayer<SharedCount> {
       evidence: count.ids,
     }
     const counts = [{ ...common, scope: scopeOf(from, room), used: own, limit: conversationOwn }]
-    if (isHeavy(count, from, returns, conversationTurns))
+    if (isHeavy(count, from, { cost: returns, limit: conversationTurns }, this.limits))
       counts.push({ ...common, scope: room, used: count.used, limit: conversationTurns })
     return counts
   }
