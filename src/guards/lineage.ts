@@ -3,7 +3,7 @@ import type { GuardLimits } from "./guard-limits.js"
 import { isNumber, isPlain, isTexts } from "./plain.js"
 import { Recent } from "./recent.js"
 import type { Parent, Said, Traced } from "./said.js"
-import { isUnder, othersThan } from "./scopes.js"
+import { isUnder, othersThan, towards } from "./scopes.js"
 
 /** What {@link Lineage.trace} adds to a message. */
 type Origin = Pick<Traced, "parent" | "hops" | "chain" | "via" | "trail" | "turnsWith">
@@ -69,10 +69,10 @@ export class Lineage {
     let line = this.#lineOf(named, said)
     const turnsWith: string[] = []
     for (const target of targetsOf(said, named)) {
-      const theirs = this.#words.get(`${target} ${said.from}`)
+      const theirs = this.#words.get(towards(target, said.from))
       if (theirs === undefined) continue
       // The last word between the two is the target's.
-      if (theirs.seq > (this.#words.get(`${said.from} ${target}`)?.seq ?? 0)) turnsWith.push(target)
+      if (theirs.seq > (this.#words.get(towards(said.from, target))?.seq ?? 0)) turnsWith.push(target)
       // What it told the author just now.
       const candidate = said.ts - theirs.ts >= this.#followMs ? undefined : this.#find(theirs.id)
       if (candidate === undefined) continue
@@ -111,7 +111,7 @@ export class Lineage {
     const { id, ts, from, kind, chain, via, room, parent } = said
     this.#messages.set(id, { from, kind, asks: asks(said), chain, via, ts, room, seq, up: parent?.id })
     for (const target of targetsOf(said, this.#named(said)))
-      this.#words.set(`${from} ${target}`, { id, ts, seq })
+      this.#words.set(towards(from, target), { id, ts, seq })
   }
 
   refill(agents: readonly string[]): void {

@@ -4,13 +4,18 @@ import { SavedList } from "./saved-list.js"
 interface Node<V> {
   readonly key: string
   value: V
+  /** As JSON, once that was made; "" after each change. */
+  text: string
   older: Node<V>
   newer: Node<V>
 }
 
+/** Characters of JSON that are made at once: a millisecond's work. */
+const preparedAtOnce = 16_000
+
 /**
- * What was touched last, by key: a map that forgets its oldest entries instead of growing. Values are plain JSON and
- * are replaced, never changed.
+ * What was touched last, by key: a map that forgets its oldest entries instead of growing. Values are what JSON can say;
+ * who changes one sets it again.
  */
 export class Recent<V> {
   // The order is kept beside the map: a map alone gets slow where its oldest entry is deleted again and again.
@@ -38,8 +43,28 @@ export class Recent<V> {
     return this.#version
   }
 
+  get newest(): V | undefined {
+    return this.#newest?.value
+  }
+
+  get oldest(): V | undefined {
+    return this.#newest?.newer.value
+  }
+
   get(key: string): V | undefined {
     return this.#newest === undefined ? undefined : this.#nodes.get(key)?.value
+  }
+
+  /** The newest value for which that holds. */
+  find(test: (value: V) => boolean): V | undefined {
+    const newest = this.#newest
+    if (newest === undefined) return undefined
+    let node = newest
+    do {
+      if (test(node.value)) return node.value
+      node = node.older
+    } while (node !== newest)
+    return undefined
   }
 
   /** Keeps `value`, as the newest. */
@@ -48,13 +73,14 @@ export class Recent<V> {
     const known = this.#nodes.get(key)
     if (known !== undefined) {
       known.value = value
+      known.text = ""
       if (known === this.#newest) return
       unlink(known)
       this.#link(known)
       return
     }
     // It is its own neighbour until it is linked.
-    const node = { key, value } as Node<V>
+    const node = { key, value, text: "" } as Node<V>
     node.older = node
     node.newer = node
     this.#nodes.set(key, node)
@@ -82,30 +108,58 @@ export class Recent<V> {
     return entries
   }
 
+  /** Does some of what {@link save} would have to, a millisecond of it. Gives whether that was all. */
+  prepare(): boolean {
+    return this.#texts(preparedAtOnce) !== undefined
+  }
+
   /** The entries as JSON, oldest first; as many of the newest as there is room for. */
   save(): SavedList {
-    const texts: string[] = []
-    let room = this.#saved
-    let node = this.#newest
-    while (node !== undefined) {
-      const text = JSON.stringify([node.key, node.value])
-      room -= text.length + 1
-      if (room < 0) break
-      texts.push(text)
-      node = node.older === this.#newest ? undefined : node.older
-    }
-    return new SavedList(texts.reverse())
+    return new SavedList((this.#texts(Number.POSITIVE_INFINITY) ?? []).reverse())
   }
 
   /** Takes over what {@link save} gave, of it what `isValue` knows. */
   load(state: unknown, isValue: (value: unknown) => value is V): void {
+    this.read(state, (value) => (isValue(value) ? value : undefined))
+  }
+
+  /** Takes over what {@link save} gave, as `make` makes it; undefined: nothing of it. */
+  read(state: unknown, make: (value: unknown, key: string) => V | undefined): void {
     const list = state instanceof SavedList ? state.toJSON() : state
     if (!Array.isArray(list)) return
     for (const entry of list as unknown[]) {
       if (!Array.isArray(entry)) continue
-      const [key, value] = entry as unknown[]
-      if (typeof key === "string" && isValue(value)) this.set(key, value)
+      const [key, saved] = entry as unknown[]
+      const value = typeof key === "string" ? make(saved, key) : undefined
+      if (typeof key === "string" && value !== undefined) this.set(key, value)
     }
+  }
+
+  /**
+   * What is saved, newest first. What was made before and has not changed is not made again.
+   * @param most - characters that may be made; undefined is given when they do not suffice
+   */
+  #texts(most: number): string[] | undefined {
+    const texts: string[] = []
+    let [room, left] = [this.#saved, most]
+    let node = this.#newest
+    while (node !== undefined && room > 0) {
+      if (node.text === "") {
+        if (left <= 0) return undefined
+        node.text = JSON.stringify([node.key, node.value])
+        left -= node.text.length
+      }
+      room -= node.text.length + 1
+      if (room < 0) break
+      texts.push(node.text)
+      node = node.older === this.#newest ? undefined : node.older
+    }
+    // What has no place any more is not remembered as text either.
+    while (node !== undefined && node.text !== "") {
+      node.text = ""
+      node = node.older === this.#newest ? undefined : node.older
+    }
+    return texts
   }
 
   /** Puts a node that stands alone behind the newest. */

@@ -7,7 +7,28 @@ export function isUnder(key: string, scope: string | undefined): boolean {
 
 /** Two agents, whichever speaks: the scope of a pair, and the room of their direct messages. */
 export function pairOf(a: string, b: string): string {
-  return a < b ? `${a} ${b}` : `${b} ${a}`
+  return a < b ? towards(a, b) : towards(b, a)
+}
+
+/** An agent in a room. */
+export const authorIn = joined(" in ")
+/** One agent towards another. */
+export const towards = joined(" ")
+
+/**
+ * Makes keys of two names. Each layer asks for the same ones, one after the other, and whatever looks a text up for the
+ * first time has to go over all of it: the last ones are kept.
+ */
+function joined(between: string): (a: string, b: string) => string {
+  let newest = { a: "", b: "", key: between }
+  let older = newest
+  return (a, b) => {
+    if (newest.a === a && newest.b === b) return newest.key
+    const found = older.a === a && older.b === b ? older : { a, b, key: a + between + b }
+    older = newest
+    newest = found
+    return found.key
+  }
 }
 
 const nobody: readonly string[] = []

@@ -1,15 +1,7 @@
 import type { GuardLimits } from "../guard-limits.js"
 import { Recent } from "../recent.js"
 import type { Traced, Usage } from "../said.js"
-import {
-  counted,
-  type Drain,
-  drained,
-  isHeavy,
-  isSharedCount,
-  ownOf,
-  type SharedCount,
-} from "../shared-count.js"
+import { type Drain, type Moment, noDrain, SharedCount } from "../shared-count.js"
 import { type Count, pausesOf, StoppingLayer } from "./stopping-layer.js"
 
 /** What everybody in a room has to read, in tokens as far as bytes tell. */
@@ -30,40 +22,44 @@ export class BudgetLayer extends StoppingLayer<SharedCount> {
   }
 
   protected count(said: Traced): Count[] {
-    const count = this.#at(said.room, said.ts)
+    const count = this.#countOf(said)
+    const moment = this.#momentOf(said.room, said.ts)
     const cost = tokensOf(said)
     const limit = this.limits.tokensPerHour
-    if (!isHeavy(count, said.from, { cost, limit }, this.limits)) return []
-    const { used, ids } = count
+    if (!count.isHeavy(said.from, moment, { cost, limit }, this.limits)) return []
+    const used = count.usedAt(moment)
     const reason = () =>
       `about ${Math.round(used + cost)} tokens are read here in an hour, ${limit} may be: write less, or to fewer`
-    return [{ scope: said.room, used, cost, limit, reason, evidence: ids }]
+    return [{ scope: said.room, used, cost, limit, reason, evidence: count.ids }]
   }
 
   protected take(said: Traced): void {
-    const count = this.#at(said.room, said.ts)
-    this.kept.set(said.room, counted(count, said.from, tokensOf(said), said.id))
+    const count = this.#countOf(said)
+    count.add(said.from, tokensOf(said), said.id, this.#momentOf(said.room, said.ts))
+    this.kept.set(said.room, count)
   }
 
   protected usedBy(agent: string, ts: number): Omit<Usage, "layer" | "isTripped">[] {
-    return this.kept.entries().flatMap(([scope]) => {
-      const count = this.#at(scope, ts)
-      if (ownOf(count, agent) === 0) return []
-      const used = Math.ceil(count.used)
-      return [
-        { scope, used, limit: this.limits.tokensPerHour, freeInMs: Math.ceil(count.used / this.#drain.used) },
-      ]
+    const limit = this.limits.tokensPerHour
+    return this.kept.entries().flatMap(([scope, count]) => {
+      const moment = this.#momentOf(scope, ts)
+      if (count.ownAt(agent, moment) === 0) return []
+      const used = count.usedAt(moment)
+      return [{ scope, used: Math.ceil(used), limit, freeInMs: Math.ceil(used / this.#drain.used) }]
     })
   }
 
-  protected isKept(value: unknown): value is SharedCount {
-    return isSharedCount(value)
+  protected read(value: unknown): SharedCount | undefined {
+    return SharedCount.load(value)
+  }
+
+  #countOf({ room, ts }: Traced): SharedCount {
+    return this.kept.get(room) ?? new SharedCount(ts)
   }
 
   /** What was read drains with time, but not while somebody is stopped and still tries. */
-  #at(room: string, ts: number): SharedCount {
-    const drain = this.stops.isRemembered(room, ts) ? { used: 0, own: 0 } : this.#drain
-    return drained(this.kept.get(room), ts, drain)
+  #momentOf(room: string, ts: number): Moment {
+    return { ts, drain: this.stops.isRemembered(room, ts) ? noDrain : this.#drain }
   }
 }
 

@@ -2,7 +2,7 @@ import type { GuardLimits } from "../guard-limits.js"
 import { isNumber, isPlain } from "../plain.js"
 import { Recent } from "../recent.js"
 import type { Layer, Traced, Trip, Usage } from "../said.js"
-import { isUnder } from "../scopes.js"
+import { authorIn, isUnder } from "../scopes.js"
 
 /** A question to nobody in particular, in a channel. */
 interface Question {
@@ -62,7 +62,7 @@ export class FloorLayer implements Layer {
     if (isOpenQuestion(said)) questions.push({ id, asker: from, ts, untilMs: ts + this.#floorMs })
     if (questions.length === 0) this.#questions.delete(room)
     else this.#questions.set(room, questions.slice(-questionsKept))
-    this.#spoke.set(`${from} in ${room}`, ts)
+    this.#spoke.set(authorIn(from, room), ts)
   }
 
   spoke(room: string): void {
@@ -107,7 +107,7 @@ export class FloorLayer implements Layer {
     const question = open.at(-1)
     if (question === undefined || said.to.some((target) => target !== question.asker)) return undefined
     if (question.holder === said.from) return question
-    const spoke = this.#spoke.get(`${said.from} in ${said.room}`)
+    const spoke = this.#spoke.get(authorIn(said.from, said.room))
     return spoke !== undefined && said.ts - spoke < this.#activeMs ? undefined : question
   }
 }

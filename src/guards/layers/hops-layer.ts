@@ -49,7 +49,7 @@ export class HopsLayer extends StoppingLayer<number> {
       .map(([scope, used]) => ({ scope, used, limit: this.limits.hops, freeInMs: undefined }))
   }
 
-  protected isKept(value: unknown): value is number {
-    return isNumber(value)
+  protected read(value: unknown): number | undefined {
+    return isNumber(value) ? value : undefined
   }
 }

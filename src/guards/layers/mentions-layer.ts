@@ -2,7 +2,7 @@ import type { GuardLimits } from "../guard-limits.js"
 import { isNumber, isNumbers, isPlain, isTexts } from "../plain.js"
 import { Recent } from "../recent.js"
 import type { Traced, Usage } from "../said.js"
-import { isUnder, othersThan } from "../scopes.js"
+import { authorIn, isUnder, othersThan } from "../scopes.js"
 import { type Count, pausesOf, StoppingLayer, withEvidence } from "./stopping-layer.js"
 
 /** Mentions of one agent by another, oldest first. */
@@ -56,7 +56,7 @@ export class MentionsLayer extends StoppingLayer<Mentions> {
       this.kept.set(scope, { times, ids: withEvidence(this.kept.get(scope)?.ids ?? [], said.id) })
     }
     if (!said.room.startsWith("#")) return
-    this.#spoke.set(`${said.from} in ${said.room}`, said.ts)
+    this.#spoke.set(authorIn(said.from, said.room), said.ts)
   }
 
   protected usedBy(agent: string, ts: number): Omit<Usage, "layer" | "isTripped">[] {
@@ -71,8 +71,8 @@ export class MentionsLayer extends StoppingLayer<Mentions> {
       .filter(({ used }) => used > 0)
   }
 
-  protected isKept(value: unknown): value is Mentions {
-    return isPlain(value) && isNumbers(value["times"]) && isTexts(value["ids"])
+  protected read(value: unknown): Mentions | undefined {
+    return isMentions(value) ? value : undefined
   }
 
   #mentioned(said: Traced): readonly string[] {
@@ -82,7 +82,7 @@ export class MentionsLayer extends StoppingLayer<Mentions> {
   }
 
   #spokeAt(agent: string, room: string): number {
-    return this.#spoke.get(`${agent} in ${room}`) ?? Number.NEGATIVE_INFINITY
+    return this.#spoke.get(authorIn(agent, room)) ?? Number.NEGATIVE_INFINITY
   }
 
   /** Mentions that the target has not answered by anything it said there. */
@@ -97,4 +97,8 @@ export class MentionsLayer extends StoppingLayer<Mentions> {
 
 function scopeOf(from: string, target: string, room: string): string {
   return `${from} to ${target} in ${room}`
+}
+
+function isMentions(value: unknown): value is Mentions {
+  return isPlain(value) && isNumbers(value["times"]) && isTexts(value["ids"])
 }

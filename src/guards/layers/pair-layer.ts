@@ -3,13 +3,15 @@ import { isNumbers, isPlain, isTexts } from "../plain.js"
 import { Recent } from "../recent.js"
 import type { Traced, Usage } from "../said.js"
 import { isUnder, othersThan, pairOf } from "../scopes.js"
-import { type Count, pausesOf, StoppingLayer, withEvidence } from "./stopping-layer.js"
+import { type Count, nothingCounted, pausesOf, StoppingLayer, withEvidence } from "./stopping-layer.js"
 
 /** Turns of two agents, oldest first. */
 interface Turns {
-  readonly times: readonly number[]
-  readonly ids: readonly string[]
+  readonly times: number[]
+  ids: string[]
 }
+
+const noTimes: number[] = []
 
 /** Two agents that answer each other faster than anybody thinks, wherever they do. */
 export class PairLayer extends StoppingLayer<Turns> {
@@ -21,8 +23,10 @@ export class PairLayer extends StoppingLayer<Turns> {
     super(limits, pauses, new Recent<Turns>(4_096, 60_000))
   }
 
-  protected count(said: Traced): Count[] {
-    return othersThan(said.from, said.to, said.turnsWith).map((target) => {
+  protected count(said: Traced): readonly Count[] {
+    const targets = othersThan(said.from, said.to, said.turnsWith)
+    if (targets.length === 0) return nothingCounted
+    return targets.map((target) => {
       const scope = pairOf(said.from, target)
       return {
         scope,
@@ -31,7 +35,7 @@ export class PairLayer extends StoppingLayer<Turns> {
         limit: this.limits.pairTurns,
         reason: () =>
           `you two answered each other ${this.limits.pairTurns} times in ${this.limits.pairWindowMs / 1000} s: wait, then write once and with something new`,
-        evidence: this.kept.get(scope)?.ids ?? [],
+        evidence: () => this.kept.get(scope)?.ids ?? [],
       }
     })
   }
@@ -39,8 +43,12 @@ export class PairLayer extends StoppingLayer<Turns> {
   protected take(said: Traced): void {
     for (const target of said.turnsWith) {
       const scope = pairOf(said.from, target)
-      const times = [...this.#recent(scope, said.ts), said.ts].slice(-this.limits.pairTurns)
-      this.kept.set(scope, { times, ids: withEvidence(this.kept.get(scope)?.ids ?? [], said.id) })
+      this.#recent(scope, said.ts)
+      const turns = this.kept.get(scope) ?? { times: [], ids: [] }
+      turns.times.push(said.ts)
+      if (turns.times.length > this.limits.pairTurns) turns.times.shift()
+      turns.ids = withEvidence(turns.ids, said.id)
+      this.kept.set(scope, turns)
     }
   }
 
@@ -55,11 +63,16 @@ export class PairLayer extends StoppingLayer<Turns> {
       })
   }
 
-  protected isKept(value: unknown): value is Turns {
-    return isPlain(value) && isNumbers(value["times"]) && isTexts(value["ids"])
+  protected read(value: unknown): Turns | undefined {
+    if (!isPlain(value)) return undefined
+    const { times, ids } = value
+    return isNumbers(times) && isTexts(ids) ? { times, ids } : undefined
   }
 
-  #recent(scope: string, ts: number): number[] {
-    return (this.kept.get(scope)?.times ?? []).filter((time) => ts - time < this.limits.pairWindowMs)
+  /** Those of the last while; what is older is forgotten. */
+  #recent(scope: string, ts: number): readonly number[] {
+    const times = this.kept.get(scope)?.times ?? noTimes
+    while (times.length > 0 && ts - (times[0] ?? ts) >= this.limits.pairWindowMs) times.shift()
+    return times
   }
 }

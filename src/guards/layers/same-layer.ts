@@ -2,7 +2,7 @@ import type { GuardLimits } from "../guard-limits.js"
 import { isNumber, isNumbers, isPlain } from "../plain.js"
 import { Recent } from "../recent.js"
 import type { Layer, Traced, Trip, Usage } from "../said.js"
-import { isUnder } from "../scopes.js"
+import { authorIn, isUnder } from "../scopes.js"
 import { Sketch, sketchOf } from "../similar-text.js"
 import { Stops } from "../stops.js"
 import { Strangers } from "../strangers.js"
@@ -189,7 +189,7 @@ export class SameLayer implements Layer {
 }
 
 function scopeOf({ from, room }: Traced): string {
-  return `${from} in ${room}`
+  return authorIn(from, room)
 }
 
 function isSavedHistory(value: unknown): value is SavedHistory {

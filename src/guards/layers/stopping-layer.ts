@@ -22,6 +22,9 @@ export interface Count {
   readonly isLifted?: boolean
 }
 
+/** Of what does not count. */
+export const nothingCounted: readonly Count[] = []
+
 /** Messages that are named as having led to a stop. */
 const evidenceLength = 10
 
@@ -32,7 +35,7 @@ export function pausesOf(limits: GuardLimits): Pauses {
 
 /** The newest of the messages that are counted, and one more. */
 export function withEvidence(ids: readonly string[], id: string): string[] {
-  return [...ids, id].slice(-evidenceLength)
+  return [...(ids.length < evidenceLength ? ids : ids.slice(1 - evidenceLength)), id]
 }
 
 /** A layer that counts, and stops a scope for a while when the count is over its limit. `V` is kept for each scope. */
@@ -121,6 +124,10 @@ export abstract class StoppingLayer<V> implements Layer {
     ]
   }
 
+  prepare(): boolean {
+    return this.kept.prepare()
+  }
+
   save(): unknown {
     return { stops: this.stops.save(), kept: this.kept.save() }
   }
@@ -128,7 +135,7 @@ export abstract class StoppingLayer<V> implements Layer {
   load(state: unknown): void {
     if (!isPlain(state)) return
     this.stops.load(state["stops"])
-    this.kept.load(state["kept"], (value) => this.isKept(value))
+    this.kept.read(state["kept"], (value) => this.read(value))
   }
 
   /** What the message is counted as, each of its scopes. */
@@ -136,7 +143,8 @@ export abstract class StoppingLayer<V> implements Layer {
   /** Counts it. */
   protected abstract take(said: Traced): void
   protected abstract usedBy(agent: string, ts: number): Omit<Usage, "layer" | "isTripped">[]
-  protected abstract isKept(value: unknown): value is V
+  /** A value as it was saved; undefined: it is none. */
+  protected abstract read(value: unknown): V | undefined
 }
 
 /** Fractions lost while a count drains. */

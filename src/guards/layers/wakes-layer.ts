@@ -2,7 +2,7 @@ import type { GuardLimits } from "../guard-limits.js"
 import { isNumber, isPlain, isTexts } from "../plain.js"
 import { Recent } from "../recent.js"
 import type { Traced, Usage } from "../said.js"
-import { othersThan } from "../scopes.js"
+import { othersThan, towards } from "../scopes.js"
 import { type Count, pausesOf, StoppingLayer, withEvidence } from "./stopping-layer.js"
 
 /** What one sender used of its hour. */
@@ -50,12 +50,12 @@ export class WakesLayer extends StoppingLayer<Wakes> {
 
   protected take(said: Traced): void {
     // Who has spoken may have gone to sleep again.
-    for (const target of said.to) this.#woken.delete(`${target} ${said.from}`)
+    for (const target of said.to) this.#woken.delete(towards(target, said.from))
     const woken = this.#wokenBy(said)
     if (woken.length === 0) return
     const { used, ids } = this.#at(said.from, said.ts)
     this.kept.set(said.from, { ts: said.ts, used: used + woken.length, ids: withEvidence(ids, said.id) })
-    for (const target of woken) this.#woken.set(`${said.from} ${target}`, said.ts)
+    for (const target of woken) this.#woken.set(towards(said.from, target), said.ts)
   }
 
   protected usedBy(agent: string, ts: number): Omit<Usage, "layer" | "isTripped">[] {
@@ -64,14 +64,14 @@ export class WakesLayer extends StoppingLayer<Wakes> {
     return used === 0 ? [] : [{ scope: agent, used, limit, freeInMs: Math.ceil(hourMs / limit) }]
   }
 
-  protected isKept(value: unknown): value is Wakes {
-    return isPlain(value) && isNumber(value["ts"]) && isNumber(value["used"]) && isTexts(value["ids"])
+  protected read(value: unknown): Wakes | undefined {
+    return isWakes(value) ? value : undefined
   }
 
   #wokenBy(said: Traced): string[] {
     if (said.kind !== undefined && said.kind !== "request") return []
     return othersThan(said.from, said.to, []).filter((target) => {
-      const wokenAt = this.#woken.get(`${said.from} ${target}`)
+      const wokenAt = this.#woken.get(towards(said.from, target))
       return wokenAt === undefined || said.ts - wokenAt >= awakeMs
     })
   }
@@ -82,4 +82,8 @@ export class WakesLayer extends StoppingLayer<Wakes> {
     const drained = (Math.max(0, ts - wakes.ts) * this.limits.wakesPerHour) / hourMs
     return { ...wakes, ts: Math.max(ts, wakes.ts), used: Math.max(0, wakes.used - drained) }
   }
+}
+
+function isWakes(value: unknown): value is Wakes {
+  return isPlain(value) && isNumber(value["ts"]) && isNumber(value["used"]) && isTexts(value["ids"])
 }
