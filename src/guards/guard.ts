@@ -34,6 +34,9 @@ function canBeCourtesy({ kind }: Said, parent: Parent | undefined): boolean {
 /** Of the parts that are layers. */
 const layerPrefix = "layer."
 
+/** Steps in which a part is saved at most, however much is counted in between. */
+const stepsMost = 32
+
 /** Entries of {@link Guard.usage} at most. */
 const usageLength = 50
 
@@ -184,13 +187,10 @@ export class Guard {
    */
   get parts(): ReadonlyMap<string, () => string | undefined> {
     const parts = new Map<string, () => string | undefined>([
-      ["lineage", () => formatSaved(this.#lineage.save())],
-      ["rooms", () => formatSaved(this.#saveRooms())],
+      ["lineage", inSteps(this.#lineage)],
+      ["rooms", inSteps({ prepare: () => this.#rooms.prepare(), save: () => this.#saveRooms() })],
     ])
-    for (const layer of this.#layers) {
-      const make = () => (layer.prepare?.() === false ? undefined : formatSaved(layer.save()))
-      parts.set(layerPrefix + layer.name, make)
-    }
+    for (const layer of this.#layers) parts.set(layerPrefix + layer.name, inSteps(layer))
     return parts
   }
 
@@ -217,5 +217,16 @@ export class Guard {
 
   #saveRooms(): unknown {
     return { ...(this.#rooms.save() as object), refills: this.#refills.save() }
+  }
+}
+
+/** Makes the JSON of a part, a millisecond's work at each call; undefined: it is not done yet. */
+function inSteps(part: Pick<Layer, "prepare" | "save">): () => string | undefined {
+  let steps = 0
+  return () => {
+    steps++
+    if (steps < stepsMost && part.prepare?.() === false) return undefined
+    steps = 0
+    return formatSaved(part.save())
   }
 }

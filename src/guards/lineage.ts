@@ -128,6 +128,11 @@ export class Lineage {
     for (const [pair] of this.#words.entries()) if (isUnder(pair, scope)) this.#words.delete(pair)
   }
 
+  /** Does some of what {@link save} would have to. Gives whether that was all. */
+  prepare(): boolean {
+    return this.#messages.prepare() && this.#words.prepare()
+  }
+
   save(): unknown {
     return {
       seq: this.#seq,

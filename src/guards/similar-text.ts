@@ -1,4 +1,4 @@
-import { isNumber } from "./plain.js"
+import { isNumber, isNumbers } from "./plain.js"
 import { readWords, type Words } from "./words.js"
 
 /** What tells whether a text is the same as another, word for word. */
@@ -10,22 +10,19 @@ interface Digest {
 
 /** Words in a group. */
 const groupWords = 5
-/** Characters whose words are looked at, so that the longest text costs a millisecond. */
+/** Characters whose words are looked at; what comes after them is hashed as it stands. */
 const charactersRead = 16_384
 /** Groups of a text that are compared; of more, some are chosen by what they are. */
-const groupsCompared = 256
-/** Of a sketch, hexadecimal. */
-const digits = 32
-const bitsPerDigit = 4
-const hexDigits = "0123456789abcdef"
-/** Digits that tell nearly every two texts apart if they are not similar. */
-const firstDigits = 8
-/** Of so many groups, the hashes are kept until the other digits are asked for. */
+const groupsCompared = 128
+/** Parts of a sketch. The first alone tells nearly every two texts apart if they are not similar. */
+const parts = 4
+const bitsOfPart = 32
+/** Of so many groups, the hashes are kept until the other parts are asked for. */
 const groupsKept = 48
 
-/** Hashes of the groups that are compared; a text is done with before the next one comes. */
-const chosen = new Uint32Array(charactersRead)
-const chosenSigned = new Int32Array(chosen.buffer)
+/** Hashes of the words, then of the groups that are compared; a text is done with before the next one comes. */
+const wordHashes = new Int32Array(charactersRead)
+const chosen = new Int32Array(8 * groupsCompared)
 const chosenHalves = new Uint16Array(chosen.buffer)
 
 /** What is asked for once is asked for again: by each who looks at a message, before it is taken and when it is. */
@@ -38,61 +35,63 @@ let last: { readonly text: string; readonly sketch: Sketch } | undefined
 export class Sketch implements Digest {
   readonly hash: number
   readonly words: number
-  /** What the other digits are made of, two characters for each group; "": there are none left. */
+  readonly #first: number
+  /** The other parts; undefined: they were not asked for. */
+  #others: readonly number[] | undefined
+  /** What the other parts are made of, two characters for each group. */
   #groups = ""
-  #bits: string
 
-  private constructor({ hash, words }: Digest, bits: string) {
+  private constructor({ hash, words }: Digest, first: number, others?: readonly number[]) {
     this.hash = hash
     this.words = words
-    this.#bits = bits
+    this.#first = first
+    this.#others = others
   }
 
   static of(text: string): Sketch {
     const words = readWords(text.slice(0, charactersRead))
+    const digest = hashWords(words, text)
     const groups = chooseGroups(words)
-    const isShort = groups <= groupsKept
-    const sketch = new Sketch(digest(text, words), digitsOf(groups, 0, isShort ? firstDigits : digits))
-    if (isShort) sketch.#groups = String.fromCharCode(...chosenHalves.subarray(0, 2 * groups))
+    if (groups > groupsKept) return new Sketch(digest, partOf(groups, 0), othersOf(groups))
+    const sketch = new Sketch(digest, partOf(groups, 0))
+    sketch.#groups = String.fromCharCode(...chosenHalves.subarray(0, 2 * groups))
     return sketch
   }
 
   /** Takes over what {@link toJSON} gave. */
   static load(state: unknown): Sketch | undefined {
-    const [hash, words, bits] = Array.isArray(state) ? (state as unknown[]) : []
-    return isNumber(hash) && isNumber(words) && typeof bits === "string"
-      ? new Sketch({ hash, words }, bits)
-      : undefined
+    const [hash, words, ...saved] = Array.isArray(state) ? (state as unknown[]) : []
+    if (!isNumber(hash) || !isNumber(words) || !isNumbers(saved) || saved.length !== parts) return undefined
+    const [first = 0, ...others] = saved
+    return new Sketch({ hash, words }, first, others)
   }
 
   toJSON(): unknown {
-    return [this.hash, this.words, this.bits]
-  }
-
-  /** Whether all of {@link bits} is worked out. */
-  get isWhole(): boolean {
-    return this.#groups === ""
-  }
-
-  /** 128 bits, 32 hexadecimal digits: the share that two texts have in common tells how similar they are. */
-  get bits(): string {
-    if (this.#groups === "") return this.#bits
-    for (let i = 0; i < this.#groups.length; i++) chosenHalves[i] = this.#groups.charCodeAt(i)
-    this.#bits += digitsOf(this.#groups.length / 2, firstDigits, digits)
-    this.#groups = ""
-    return this.#bits
+    return [this.hash, this.words, this.#first, ...this.#rest()]
   }
 
   /** How similar the texts are: the share of groups of five words they have in common, 0 to 1, to within about 0.05. */
   similarity(other: Sketch): number {
-    return this.hash === other.hash ? 1 : shareOf(differing(this.bits, other.bits, digits))
+    if (this.hash === other.hash) return 1
+    const theirs = other.#rest()
+    let bits = differing(this.#first, other.#first)
+    for (const [n, part] of this.#rest().entries()) bits += differing(part, theirs[n] ?? 0)
+    return shareOf(bits)
   }
 
   /** Whether {@link similarity} is at least `least`; looks only at as much as tells. */
   isLike(other: Sketch, least: number): boolean {
-    if (this.hash !== other.hash && shareOf(differing(this.#bits, other.#bits, firstDigits)) < least)
-      return false
-    return this.similarity(other) >= least
+    if (this.hash === other.hash) return true
+    return shareOf(differing(this.#first, other.#first)) >= least && this.similarity(other) >= least
+  }
+
+  #rest(): readonly number[] {
+    if (this.#others !== undefined) return this.#others
+    const groups = this.#groups.length / 2
+    for (let i = 0; i < this.#groups.length; i++) chosenHalves[i] = this.#groups.charCodeAt(i)
+    this.#groups = ""
+    this.#others = othersOf(groups)
+    return this.#others
   }
 }
 
@@ -109,89 +108,102 @@ export function digestOf(text: string): Digest {
 
 /** The share that is common to two texts, at most, if their sketches differ in so many bits. */
 function shareOf(bits: number): number {
-  return Math.max(0, 1 - (2 * bits) / (digits * bitsPerDigit))
+  return Math.max(0, 1 - (2 * bits) / (parts * bitsOfPart))
 }
 
-/** In how many of their bits two sketches differ, of the first `count` digits. */
-function differing(a: string, b: string, count: number): number {
-  let found = 0
-  for (let at = 0; at < count; at++) {
-    let x = valueOf(a.charCodeAt(at)) ^ valueOf(b.charCodeAt(at))
-    for (; x !== 0; x &= x - 1) found++
+/** In how many bits two parts differ. */
+function differing(a: number, b: number): number {
+  let x = a ^ b
+  x -= (x >>> 1) & 0x55555555
+  x = (x & 0x33333333) + ((x >>> 2) & 0x33333333)
+  return Math.imul((x + (x >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24
+}
+
+/**
+ * Hashes each word, and all of them and what follows to a number of 53 bits, as cyrb53 does; not against those who look
+ * for collisions, who may as well write new text.
+ */
+function hashWords({ codes, count, starts }: Words, text: string): Digest {
+  let all = 0xdeadbeef | 0
+  let more = 0x41c6ce57
+  for (let word = 0; word < count; word++) {
+    let a = 0xdeadbeef | 0
+    let b = 0x41c6ce57
+    const end = (starts[word + 1] ?? 1) - 1
+    for (let i = starts[word] ?? 0; i < end; i++) {
+      const code = codes[i] ?? 0
+      a = Math.imul(a ^ code, 2_654_435_761)
+      b = Math.imul(b ^ code, 1_597_334_677)
+    }
+    a ^= a >>> 15
+    wordHashes[word] = a ^ (b >>> 13)
+    all = Math.imul(((all << 13) | (all >>> 19)) ^ a, 2_654_435_761)
+    more = Math.imul(((more << 13) | (more >>> 19)) ^ b, 1_597_334_677)
   }
-  return found
-}
-
-/** Value of a hexadecimal digit. */
-function valueOf(code: number): number {
-  return code < 58 ? code - 48 : code - 87
-}
-
-function digest(text: string, { codes, count, starts }: Words): Digest {
   // A text without any word is compared as it stands.
-  if (count === 0) return { hash: hashOf(codes, 0, 0, text), words: 0 }
-  return { hash: hashOf(codes, 0, (starts[count] ?? 1) - 1, text.slice(charactersRead)), words: count }
+  for (let i = count === 0 ? 0 : charactersRead; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    all = Math.imul(all ^ code, 2_654_435_761)
+    more = Math.imul(more ^ code, 1_597_334_677)
+  }
+  return { hash: joinHash(all, more), words: count }
 }
 
-/** Hashes the groups that are compared. @returns how many of `chosen` */
-function chooseGroups({ codes, count, starts }: Words): number {
-  const groups = Math.max(1, count - groupWords + 1)
-  const oneOf = 2 ** Math.max(0, Math.floor(Math.log2(groups / groupsCompared)))
-  let found = 0
+function joinHash(first: number, second: number): number {
+  let [a, b] = [first, second]
+  a = Math.imul(a ^ (a >>> 16), 2_246_822_507) ^ Math.imul(b ^ (b >>> 13), 3_266_489_909)
+  b = Math.imul(b ^ (b >>> 16), 2_246_822_507) ^ Math.imul(a ^ (a >>> 13), 3_266_489_909)
+  return 4_294_967_296 * (2_097_151 & b) + (a >>> 0)
+}
+
+/** What a word counts more than the next one of its group, and the first more than the last. */
+const factor = 0x9e3779b1
+const factorOfFirst = Math.imul(Math.imul(factor, factor), Math.imul(factor, factor))
+
+/** Hashes the groups that are compared, each from the one before. @returns how many of `chosen` */
+function chooseGroups({ count }: Words): number {
+  const words = Math.min(count, wordHashes.length)
+  const groups = Math.max(1, words - groupWords + 1)
+  const rest = 2 ** Math.max(0, Math.floor(Math.log2(groups / groupsCompared))) - 1
+  let group = 0
+  for (let word = 0; word < Math.min(words, groupWords - 1); word++)
+    group = (Math.imul(group, factor) + (wordHashes[word] ?? 0)) | 0
+  let [found, hash] = [0, 0]
   for (let first = 0; first < groups; first++) {
-    const end = (starts[Math.min(count, first + groupWords)] ?? 1) - 1
-    const group = hashOf(codes, starts[first] ?? 0, end, "") >>> 0
-    if ((group & (oneOf - 1)) === 0) chosen[found++] = group
+    const newest = first + groupWords - 1
+    if (newest < words) group = (Math.imul(group, factor) + (wordHashes[newest] ?? 0)) | 0
+    hash = Math.imul(group ^ (group >>> 16), 0x85ebca6b)
+    hash ^= hash >>> 13
+    if ((hash & rest) === 0 && found < chosen.length) chosen[found++] = hash
+    group = (group - Math.imul(wordHashes[first] ?? 0, factorOfFirst)) | 0
   }
+  // Of a text that repeats itself, none may be chosen.
+  if (found === 0) chosen[found++] = hash
   return found
 }
 
-/** Some digits of a sketch. @param groups - how many of `chosen` */
-function digitsOf(groups: number, from: number, to: number): string {
-  let text = ""
-  for (let digit = from; digit < to; digit++) {
-    let value = 0
-    for (let n = 0; n < bitsPerDigit; n++)
-      value = (value << 1) | (leastOf(groups, digit * bitsPerDigit + n) & 1)
-    text += hexDigits.charAt(value)
-  }
-  return text
+function othersOf(groups: number): readonly number[] {
+  return [partOf(groups, 1), partOf(groups, 2), partOf(groups, 3)]
+}
+
+/** A part of a sketch. @param groups - how many of `chosen` */
+function partOf(groups: number, part: number): number {
+  let bits = 0
+  for (let n = 0; n < bitsOfPart; n++) bits = (bits << 1) | (leastOf(groups, part * bitsOfPart + n) & 1)
+  return bits
 }
 
 /** The minimum of the groups' hashes, mixed in the `n`th way. */
 function leastOf(groups: number, n: number): number {
   const salt = Math.imul(n + 1, 0x9e3779b1)
-  // Compared as signed numbers, which is faster, in the order of unsigned ones.
   let least = 0x7fffffff
   for (let i = 0; i < groups; i++) {
-    let h = (chosenSigned[i] ?? 0) ^ salt
+    let h = (chosen[i] ?? 0) ^ salt
     // The end of MurmurHash3.
     h = Math.imul(h ^ (h >>> 16), 0x85ebca6b)
     h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35)
-    h ^= (h >>> 16) ^ 0x80000000
+    h ^= h >>> 16
     if (h < least) least = h
   }
   return least
-}
-
-/**
- * A number of 53 bits for codes and the text after them (cyrb53); not against those who look for collisions, who may as
- * well write new text.
- */
-function hashOf(codes: Uint16Array, from: number, to: number, text: string): number {
-  let a = 0xdeadbeef | 0
-  let b = 0x41c6ce57
-  for (let i = from; i < to; i++) {
-    const code = codes[i] ?? 0
-    a = Math.imul(a ^ code, 2_654_435_761)
-    b = Math.imul(b ^ code, 1_597_334_677)
-  }
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i)
-    a = Math.imul(a ^ code, 2_654_435_761)
-    b = Math.imul(b ^ code, 1_597_334_677)
-  }
-  a = Math.imul(a ^ (a >>> 16), 2_246_822_507) ^ Math.imul(b ^ (b >>> 13), 3_266_489_909)
-  b = Math.imul(b ^ (b >>> 16), 2_246_822_507) ^ Math.imul(a ^ (a >>> 13), 3_266_489_909)
-  return 4_294_967_296 * (2_097_151 & b) + (a >>> 0)
 }

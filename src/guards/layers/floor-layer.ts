@@ -84,6 +84,10 @@ export class FloorLayer implements Layer {
     })
   }
 
+  prepare(): boolean {
+    return this.#questions.prepare() && this.#spoke.prepare()
+  }
+
   save(): unknown {
     return { questions: this.#questions.save(), spoke: this.#spoke.save() }
   }

@@ -23,6 +23,10 @@ export class MentionsLayer extends StoppingLayer<Mentions> {
     super(limits, pauses, new Recent<Mentions>(4_096, 50_000))
   }
 
+  override prepare(): boolean {
+    return super.prepare() && this.#spoke.prepare()
+  }
+
   override save(): unknown {
     return { base: super.save(), spoke: this.#spoke.save() }
   }

@@ -22,23 +22,11 @@ interface History {
   readonly drops: readonly number[]
 }
 
-/** As it is saved. */
-interface SavedHistory {
-  readonly texts: readonly unknown[]
-  readonly drops: readonly number[]
-}
-
-const historiesKept = 2_048
-/** Characters of the histories that are saved, and of each sketch in them, at least. */
-const historiesSaved = 120_000
-const sketchSaved = 80
-const preparedAtOnce = 150
-
 /** Who says again and again what was said: first the repetition is dropped, then its author is stopped in that room. */
 export class SameLayer implements Layer {
   readonly name = "same" as const
   readonly #limits: GuardLimits
-  readonly #histories = new Recent<History>(historiesKept, historiesSaved)
+  readonly #histories = new Recent<History>(2_048, 120_000)
   readonly #stops: Stops
   readonly #strangers: Strangers
 
@@ -118,19 +106,8 @@ export class SameLayer implements Layer {
       .filter(({ used, isTripped }) => used > 0 || isTripped)
   }
 
-  /** The sketches that will be saved are made whole. */
   prepare(): boolean {
-    let [made, room] = [0, historiesSaved]
-    for (const [scope, { texts }] of this.#histories.entries().reverse()) {
-      room -= scope.length
-      for (const { id, sketch } of texts) {
-        room -= id.length + sketchSaved
-        if (sketch.isWhole || sketch.bits === "") continue
-        if (++made === preparedAtOnce) return false
-      }
-      if (room < 0) break
-    }
-    return true
+    return this.#histories.prepare()
   }
 
   save(): unknown {
@@ -145,10 +122,7 @@ export class SameLayer implements Layer {
     if (!isPlain(state)) return
     this.#stops.load(state["stops"])
     this.#strangers.load(state["strangers"])
-    const saved = new Recent<SavedHistory>(historiesKept, 0)
-    saved.load(state["histories"], isSavedHistory)
-    for (const [scope, { texts, drops }] of saved.entries())
-      this.#histories.set(scope, { texts: texts.flatMap(readTaken), drops })
+    this.#histories.read(state["histories"], readHistory)
   }
 
   #checkStranger(said: Traced): Trip | undefined {
@@ -192,8 +166,10 @@ function scopeOf({ from, room }: Traced): string {
   return authorIn(from, room)
 }
 
-function isSavedHistory(value: unknown): value is SavedHistory {
-  return isPlain(value) && Array.isArray(value["texts"]) && isNumbers(value["drops"])
+function readHistory(value: unknown): History | undefined {
+  if (!isPlain(value)) return undefined
+  const { texts, drops } = value
+  return Array.isArray(texts) && isNumbers(drops) ? { texts: texts.flatMap(readTaken), drops } : undefined
 }
 
 function readTaken(value: unknown): Taken[] {

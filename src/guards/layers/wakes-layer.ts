@@ -28,6 +28,10 @@ export class WakesLayer extends StoppingLayer<Wakes> {
     super(limits, pausesOf(limits), new Recent<Wakes>(4_096, 50_000))
   }
 
+  override prepare(): boolean {
+    return super.prepare() && this.#woken.prepare()
+  }
+
   override save(): unknown {
     return { base: super.save(), woken: this.#woken.save() }
   }
