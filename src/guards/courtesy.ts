@@ -93,6 +93,6 @@ function isPhrases(words: readonly string[]): boolean {
   return phrasesFound > 0
 }
 
-function wordOf({ codes, starts }: Words, n: number): string {
-  return String.fromCharCode(...codes.subarray(starts[n], (starts[n + 1] ?? 1) - 1)).replaceAll("’", "'")
+function wordOf({ text, starts, ends }: Words, n: number): string {
+  return text.slice(starts[n], ends[n]).toLowerCase().replaceAll("’", "'")
 }

@@ -29,7 +29,7 @@ export class Heard {
       if (next === undefined) break
       if (next === own) b++
       else c++
-      if (next[0] !== target && heard.every(([id]) => id !== next[0])) heard.push(next)
+      if (next[0] !== target && !isAmong(heard, next[0])) heard.push(next)
     }
     this.#words.set(target, heard)
   }
@@ -37,7 +37,7 @@ export class Heard {
   /** Whether what one of `targets` said after the message `seq` has come to `agent`. */
   hasFrom(targets: readonly string[], agent: string, seq: number): boolean {
     const heard = this.#words.get(agent) ?? nothing
-    return targets.some((target) => heard.some(([id, at]) => id === target && at > seq))
+    return heard.length > 0 && targets.some((target) => heard.some(([id, at]) => id === target && at > seq))
   }
 
   prepare(): boolean {
@@ -51,6 +51,11 @@ export class Heard {
   load(state: unknown): void {
     this.#words.load(state, isHeard)
   }
+}
+
+function isAmong(words: readonly Word[], agent: string): boolean {
+  for (const [id] of words) if (id === agent) return true
+  return false
 }
 
 function isHeard(value: unknown): value is Word[] {

@@ -20,8 +20,7 @@ const bitsOfPart = 32
 /** Of so many groups, the hashes are kept until the other parts are asked for. */
 const groupsKept = 48
 
-/** Hashes of the words, then of the groups that are compared; a text is done with before the next one comes. */
-const wordHashes = new Int32Array(charactersRead)
+/** Hashes of the groups that are compared; a text is done with before the next one comes. */
 const chosen = new Int32Array(8 * groupsCompared)
 const chosenHalves = new Uint16Array(chosen.buffer)
 
@@ -35,7 +34,8 @@ let last: { readonly text: string; readonly sketch: Sketch } | undefined
 export class Sketch implements Digest {
   readonly hash: number
   readonly words: number
-  readonly #first: number
+  /** Of the same text the same, of a similar one nearly. */
+  readonly first: number
   /** The other parts; undefined: they were not asked for. */
   #others: readonly number[] | undefined
   /** What the other parts are made of, two characters for each group. */
@@ -44,16 +44,16 @@ export class Sketch implements Digest {
   private constructor({ hash, words }: Digest, first: number, others?: readonly number[]) {
     this.hash = hash
     this.words = words
-    this.#first = first
+    this.first = first
     this.#others = others
   }
 
   static of(text: string): Sketch {
     const words = readWords(text.slice(0, charactersRead))
-    const digest = hashWords(words, text)
     const groups = chooseGroups(words)
-    if (groups > groupsKept) return new Sketch(digest, partOf(groups, 0), othersOf(groups))
-    const sketch = new Sketch(digest, partOf(groups, 0))
+    const isLong = groups > groupsKept
+    const sketch = new Sketch(digest(words, text), partOf(groups, 0), isLong ? othersOf(groups) : undefined)
+    if (isLong) return sketch
     sketch.#groups = String.fromCharCode(...chosenHalves.subarray(0, 2 * groups))
     return sketch
   }
@@ -67,22 +67,16 @@ export class Sketch implements Digest {
   }
 
   toJSON(): unknown {
-    return [this.hash, this.words, this.#first, ...this.#rest()]
+    return [this.hash, this.words, this.first, ...this.#rest()]
   }
 
   /** How similar the texts are: the share of groups of five words they have in common, 0 to 1, to within about 0.05. */
   similarity(other: Sketch): number {
     if (this.hash === other.hash) return 1
     const theirs = other.#rest()
-    let bits = differing(this.#first, other.#first)
+    let bits = differing(this.first, other.first)
     for (const [n, part] of this.#rest().entries()) bits += differing(part, theirs[n] ?? 0)
     return shareOf(bits)
-  }
-
-  /** Whether {@link similarity} is at least `least`; looks only at as much as tells. */
-  isLike(other: Sketch, least: number): boolean {
-    if (this.hash === other.hash) return true
-    return shareOf(differing(this.#first, other.#first)) >= least && this.similarity(other) >= least
   }
 
   #rest(): readonly number[] {
@@ -93,6 +87,11 @@ export class Sketch implements Digest {
     this.#others = othersOf(groups)
     return this.#others
   }
+}
+
+/** Whether the {@link Sketch.first} of two texts tells that they are not so similar. */
+export function isOther(a: number, b: number, least: number): boolean {
+  return shareOf(differing(a, b)) < least
 }
 
 /** The sketch of a text. */
@@ -120,40 +119,26 @@ function differing(a: number, b: number): number {
 }
 
 /**
- * Hashes each word, and all of them and what follows to a number of 53 bits, as cyrb53 does; not against those who look
- * for collisions, who may as well write new text.
+ * Hashes all words and what follows to a number of 53 bits, as cyrb53 does; not against those who look for collisions, who
+ * may as well write new text.
  */
-function hashWords({ codes, count, starts }: Words, text: string): Digest {
-  let all = 0xdeadbeef | 0
-  let more = 0x41c6ce57
+function digest({ count, hashes }: Words, text: string): Digest {
+  let a = 0xdeadbeef | 0
+  let b = 0x41c6ce57
   for (let word = 0; word < count; word++) {
-    let a = 0xdeadbeef | 0
-    let b = 0x41c6ce57
-    const end = (starts[word + 1] ?? 1) - 1
-    for (let i = starts[word] ?? 0; i < end; i++) {
-      const code = codes[i] ?? 0
-      a = Math.imul(a ^ code, 2_654_435_761)
-      b = Math.imul(b ^ code, 1_597_334_677)
-    }
-    a ^= a >>> 15
-    wordHashes[word] = a ^ (b >>> 13)
-    all = Math.imul(((all << 13) | (all >>> 19)) ^ a, 2_654_435_761)
-    more = Math.imul(((more << 13) | (more >>> 19)) ^ b, 1_597_334_677)
+    const hash = hashes[word] ?? 0
+    a = Math.imul(((a << 13) | (a >>> 19)) ^ hash, 2_654_435_761)
+    b = Math.imul(((b << 13) | (b >>> 19)) ^ hash, 1_597_334_677)
   }
   // A text without any word is compared as it stands.
   for (let i = count === 0 ? 0 : charactersRead; i < text.length; i++) {
     const code = text.charCodeAt(i)
-    all = Math.imul(all ^ code, 2_654_435_761)
-    more = Math.imul(more ^ code, 1_597_334_677)
+    a = Math.imul(a ^ code, 2_654_435_761)
+    b = Math.imul(b ^ code, 1_597_334_677)
   }
-  return { hash: joinHash(all, more), words: count }
-}
-
-function joinHash(first: number, second: number): number {
-  let [a, b] = [first, second]
   a = Math.imul(a ^ (a >>> 16), 2_246_822_507) ^ Math.imul(b ^ (b >>> 13), 3_266_489_909)
   b = Math.imul(b ^ (b >>> 16), 2_246_822_507) ^ Math.imul(a ^ (a >>> 13), 3_266_489_909)
-  return 4_294_967_296 * (2_097_151 & b) + (a >>> 0)
+  return { hash: 4_294_967_296 * (2_097_151 & b) + (a >>> 0), words: count }
 }
 
 /** What a word counts more than the next one of its group, and the first more than the last. */
@@ -161,21 +146,20 @@ const factor = 0x9e3779b1
 const factorOfFirst = Math.imul(Math.imul(factor, factor), Math.imul(factor, factor))
 
 /** Hashes the groups that are compared, each from the one before. @returns how many of `chosen` */
-function chooseGroups({ count }: Words): number {
-  const words = Math.min(count, wordHashes.length)
-  const groups = Math.max(1, words - groupWords + 1)
+function chooseGroups({ count, hashes }: Words): number {
+  const groups = Math.max(1, count - groupWords + 1)
   const rest = 2 ** Math.max(0, Math.floor(Math.log2(groups / groupsCompared))) - 1
   let group = 0
-  for (let word = 0; word < Math.min(words, groupWords - 1); word++)
-    group = (Math.imul(group, factor) + (wordHashes[word] ?? 0)) | 0
+  for (let word = 0; word < Math.min(count, groupWords - 1); word++)
+    group = (Math.imul(group, factor) + (hashes[word] ?? 0)) | 0
   let [found, hash] = [0, 0]
   for (let first = 0; first < groups; first++) {
     const newest = first + groupWords - 1
-    if (newest < words) group = (Math.imul(group, factor) + (wordHashes[newest] ?? 0)) | 0
+    if (newest < count) group = (Math.imul(group, factor) + (hashes[newest] ?? 0)) | 0
     hash = Math.imul(group ^ (group >>> 16), 0x85ebca6b)
     hash ^= hash >>> 13
     if ((hash & rest) === 0 && found < chosen.length) chosen[found++] = hash
-    group = (group - Math.imul(wordHashes[first] ?? 0, factorOfFirst)) | 0
+    group = (group - Math.imul(hashes[first] ?? 0, factorOfFirst)) | 0
   }
   // Of a text that repeats itself, none may be chosen.
   if (found === 0) chosen[found++] = hash

@@ -2,7 +2,7 @@ import type { GuardLimits } from "../guard-limits.js"
 import { Recent } from "../recent.js"
 import type { Traced, Usage } from "../said.js"
 import { type Drain, type Moment, noDrain, SharedCount } from "../shared-count.js"
-import { type Count, pausesOf, StoppingLayer } from "./stopping-layer.js"
+import { type Count, nothingCounted, pausesOf, StoppingLayer } from "./stopping-layer.js"
 
 /** What everybody in a room has to read, in tokens as far as bytes tell. */
 export class BudgetLayer extends StoppingLayer<SharedCount> {
@@ -21,13 +21,14 @@ export class BudgetLayer extends StoppingLayer<SharedCount> {
     this.reset(room)
   }
 
-  protected count(said: Traced): Count[] {
+  protected count(said: Traced): readonly Count[] {
     const count = this.#countOf(said)
     const moment = this.#momentOf(said.room, said.ts)
     const cost = tokensOf(said)
     const limit = this.limits.tokensPerHour
-    if (!count.isHeavy(said.from, moment, { cost, limit }, this.limits)) return []
     const used = count.usedAt(moment)
+    if (this.isQuiet(used, cost, limit)) return nothingCounted
+    if (!count.isHeavy(said.from, moment, { cost, limit }, this.limits)) return nothingCounted
     const reason = () =>
       `about ${Math.round(used + cost)} tokens are read here in an hour, ${limit} may be: write less, or to fewer`
     return [{ scope: said.room, used, cost, limit, reason, evidence: count.ids }]

@@ -45,17 +45,18 @@ export class ConversationLayer extends StoppingLayer<SharedCount> {
     const count = this.kept.get(room) ?? new SharedCount(ts)
     const moment = this.#momentOf(room, ts)
     const used = count.usedAt(moment)
-    const { conversationTurns, conversationOwn } = this.limits
-    const common = {
-      cost: returns,
-      reason: () =>
-        `${Math.round(used)} times somebody came back to speak here and no work was done: finish something, or let an operator decide`,
-      evidence: count.ids,
-    }
     const own = count.ownAt(from, moment)
-    const counts = [{ ...common, scope: authorIn(from, room), used: own, limit: conversationOwn }]
+    const { conversationTurns, conversationOwn } = this.limits
+    const counts: Count[] = []
+    const add = (scope: string, mine: number, limit: number) => {
+      const reason = () =>
+        `${Math.round(used)} times somebody came back to speak here and no work was done: finish something, or let an operator decide`
+      counts.push({ scope, used: mine, cost: returns, limit, reason, evidence: count.ids })
+    }
+    if (!this.isQuiet(own, returns, conversationOwn)) add(authorIn(from, room), own, conversationOwn)
+    if (this.isQuiet(used, returns, conversationTurns)) return counts
     if (count.isHeavy(from, moment, { cost: returns, limit: conversationTurns }, this.limits))
-      counts.push({ ...common, scope: room, used, limit: conversationTurns })
+      add(room, used, conversationTurns)
     return counts
   }
 

@@ -3,7 +3,7 @@ import { isNumber } from "../plain.js"
 import { Recent } from "../recent.js"
 import type { Traced, Usage } from "../said.js"
 import { isUnder, othersThan, pairOf } from "../scopes.js"
-import { type Count, pausesOf, StoppingLayer } from "./stopping-layer.js"
+import { type Count, nothingCounted, pausesOf, StoppingLayer } from "./stopping-layer.js"
 
 /** Threads that go on and on: each answer is one hop more, until work is done or an operator speaks. */
 export class HopsLayer extends StoppingLayer<number> {
@@ -18,12 +18,13 @@ export class HopsLayer extends StoppingLayer<number> {
     for (const agent of agents) this.reset(agent)
   }
 
-  protected count(said: Traced): Count[] {
+  protected count(said: Traced): readonly Count[] {
     const { parent, from, hops, via } = said
     const targets = othersThan(from, said.to, parent === undefined ? [] : [parent.from])
-    if (targets.length === 0) return []
+    if (targets.length === 0) return nothingCounted
     const own = via.filter((author) => author === from).length
     const isDeep = hops >= this.limits.hops || own >= this.limits.hopsOwn
+    if (!isDeep && this.isQuiet(hops - 1, 1, this.limits.hops)) return nothingCounted
     // Who answers itself goes on with whom it writes to.
     const goesOn = (target: string) => target === parent?.from || parent?.from === from
     return targets.map((target) => ({

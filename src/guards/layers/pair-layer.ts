@@ -3,7 +3,7 @@ import { isNumbers, isPlain, isTexts } from "../plain.js"
 import { Recent } from "../recent.js"
 import type { Traced, Usage } from "../said.js"
 import { isUnder, othersThan, pairOf } from "../scopes.js"
-import { type Count, nothingCounted, pausesOf, StoppingLayer, withEvidence } from "./stopping-layer.js"
+import { type Count, pausesOf, StoppingLayer, withEvidence } from "./stopping-layer.js"
 
 /** Turns of two agents, oldest first. */
 interface Turns {
@@ -25,19 +25,23 @@ export class PairLayer extends StoppingLayer<Turns> {
 
   protected count(said: Traced): readonly Count[] {
     const targets = othersThan(said.from, said.to, said.turnsWith)
-    if (targets.length === 0) return nothingCounted
-    return targets.map((target) => {
+    const limit = this.limits.pairTurns
+    const counts: Count[] = []
+    for (const target of targets) {
       const scope = pairOf(said.from, target)
-      return {
+      const used = this.#recent(scope, said.ts).length
+      if (this.isQuiet(used, 1, limit)) continue
+      counts.push({
         scope,
-        used: this.#recent(scope, said.ts).length,
+        used,
         cost: said.turnsWith.includes(target) ? 1 : 0,
-        limit: this.limits.pairTurns,
+        limit,
         reason: () =>
-          `you two answered each other ${this.limits.pairTurns} times in ${this.limits.pairWindowMs / 1000} s: wait, then write once and with something new`,
+          `you two answered each other ${limit} times in ${this.limits.pairWindowMs / 1000} s: wait, then write once and with something new`,
         evidence: () => this.kept.get(scope)?.ids ?? [],
-      }
-    })
+      })
+    }
+    return counts
   }
 
   protected take(said: Traced): void {

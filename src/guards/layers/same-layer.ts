@@ -1,26 +1,15 @@
 import type { GuardLimits } from "../guard-limits.js"
-import { isNumber, isNumbers, isPlain } from "../plain.js"
+import { History, wordForWord } from "../history.js"
+import { isPlain } from "../plain.js"
 import { Recent } from "../recent.js"
 import type { Layer, Traced, Trip, Usage } from "../said.js"
 import { authorIn, isUnder } from "../scopes.js"
-import { Sketch, sketchOf } from "../similar-text.js"
+import { sketchOf } from "../similar-text.js"
 import { Stops } from "../stops.js"
 import { Strangers } from "../strangers.js"
 import { pausesOf } from "./stopping-layer.js"
 
-/** A text that was taken. */
-interface Taken {
-  readonly id: string
-  readonly ts: number
-  readonly sketch: Sketch
-}
-
-/** Of one author in one room. */
-interface History {
-  readonly texts: readonly Taken[]
-  /** When repetitions were dropped. */
-  readonly drops: readonly number[]
-}
+const noCopies: ReturnType<History["copiesOf"]> = []
 
 /** Who says again and again what was said: first the repetition is dropped, then its author is stopped in that room. */
 export class SameLayer implements Layer {
@@ -61,28 +50,28 @@ export class SameLayer implements Layer {
   note(said: Traced): undefined {
     if (said.kind === "ack" || this.#limits.sameWindowMs === 0) return
     const scope = scopeOf(said)
-    const history = this.#histories.get(scope)
-    this.#strangers.note(said, history === undefined)
-    const texts = [...(history?.texts ?? []), { id: said.id, ts: said.ts, sketch: sketchOf(said.text) }]
-    this.#histories.set(scope, {
-      texts: texts.slice(-this.#limits.sameLast),
-      drops: this.#drops(scope, said.ts),
-    })
+    const known = this.#histories.get(scope)
+    this.#strangers.note(said, known === undefined)
+    const history = known ?? new History()
+    history.add(said.id, said.ts, sketchOf(said.text), this.#limits.sameLast)
+    history.drops = this.#drops(scope, said.ts)
+    this.#histories.set(scope, history)
   }
 
   refuse(said: Traced): void {
     const scope = scopeOf(said)
     if (this.#stops.leftMs(scope, said.ts) > 0) return
+    const history = this.#histories.get(scope)
     // Nobody repeats what it has not said: it is what others said before it.
-    if (this.#histories.get(scope) === undefined) {
+    if (history === undefined) {
       this.#strangers.refuse(said)
       return
     }
     const drops = this.#drops(scope, said.ts)
     if (drops.length >= this.#limits.sameDropped) this.#stops.stop(scope, said.ts)
     else {
-      const texts = this.#histories.get(scope)?.texts ?? []
-      this.#histories.set(scope, { texts, drops: [...drops, said.ts] })
+      history.drops = [...drops, said.ts]
+      this.#histories.set(scope, history)
     }
   }
 
@@ -122,7 +111,7 @@ export class SameLayer implements Layer {
     if (!isPlain(state)) return
     this.#stops.load(state["stops"])
     this.#strangers.load(state["strangers"])
-    this.#histories.read(state["histories"], readHistory)
+    this.#histories.read(state["histories"], (value) => History.load(value))
   }
 
   #checkStranger(said: Traced): Trip | undefined {
@@ -142,39 +131,22 @@ export class SameLayer implements Layer {
   }
 
   /** What the author said of the same here, once that is too often. */
-  #copiesOf(said: Traced): Taken[] {
-    if (said.kind === "ack") return []
-    const texts = this.#histories.get(scopeOf(said))?.texts ?? []
-    if (texts.length === 0) return []
+  #copiesOf(said: Traced): ReturnType<History["copiesOf"]> {
+    const history = said.kind === "ack" ? undefined : this.#histories.get(scopeOf(said))
+    if (history === undefined) return noCopies
+    const { sameSimilarity, sameWindowMs, sameShortWords, sameShortCopies } = this.#limits
     const sketch = sketchOf(said.text)
-    const isCopy = (text: Taken) =>
-      said.kind === "status"
-        ? text.sketch.hash === sketch.hash
-        : text.sketch.isLike(sketch, this.#limits.sameSimilarity)
-    const copies = texts.filter((text) => said.ts - text.ts < this.#limits.sameWindowMs && isCopy(text))
-    const allowed = sketch.words < this.#limits.sameShortWords ? this.#limits.sameShortCopies : 1
-    return copies.length >= allowed ? copies : []
+    const least = said.kind === "status" ? wordForWord : sameSimilarity
+    const copies = history.copiesOf(sketch, said.ts - sameWindowMs, least)
+    return copies.length >= (sketch.words < sameShortWords ? sameShortCopies : 1) ? copies : noCopies
   }
 
-  #drops(scope: string, ts: number): number[] {
+  #drops(scope: string, ts: number): readonly number[] {
     const drops = this.#histories.get(scope)?.drops ?? []
-    return drops.filter((drop) => ts - drop < this.#limits.sameWindowMs)
+    return drops.length === 0 ? drops : drops.filter((drop) => ts - drop < this.#limits.sameWindowMs)
   }
 }
 
 function scopeOf({ from, room }: Traced): string {
   return authorIn(from, room)
-}
-
-function readHistory(value: unknown): History | undefined {
-  if (!isPlain(value)) return undefined
-  const { texts, drops } = value
-  return Array.isArray(texts) && isNumbers(drops) ? { texts: texts.flatMap(readTaken), drops } : undefined
-}
-
-function readTaken(value: unknown): Taken[] {
-  if (!isPlain(value)) return []
-  const { id, ts } = value
-  const sketch = Sketch.load(value["sketch"])
-  return typeof id === "string" && isNumber(ts) && sketch !== undefined ? [{ id, ts, sketch }] : []
 }

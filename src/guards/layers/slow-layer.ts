@@ -33,17 +33,19 @@ export class SlowLayer extends StoppingLayer<Day> {
 
   protected count(said: Traced): readonly Count[] {
     const { slowPairTurns, slowRoomTurns, slowRoomSpeakers } = this.limits
-    const counts = othersThan(said.from, said.to, said.turnsWith).map((target) => {
+    const counts: Count[] = []
+    for (const target of othersThan(said.from, said.to, said.turnsWith)) {
       const cost = said.turnsWith.includes(target) ? 1 : 0
-      return this.#countOf(pairOf(said.from, target), said, { cost, limit: slowPairTurns })
-    })
+      this.#count(pairOf(said.from, target), said, { cost, limit: slowPairTurns }, counts)
+    }
     if (said.room.includes(" ")) return counts
     const day = this.kept.get(said.room)
     const own = day?.ownOf(said.from) ?? 0
     if (day === undefined || day.speakers < slowRoomSpeakers || own === 0) return counts
     if (own + 1 < day.turnsOfSpeakers / day.speakers) return counts
     const cost = said.returns > 0 ? 1 : 0
-    return [...counts, this.#countOf(said.room, said, { cost, limit: slowRoomTurns })]
+    this.#count(said.room, said, { cost, limit: slowRoomTurns }, counts)
+    return counts
   }
 
   protected take(said: Traced): void {
@@ -68,17 +70,24 @@ export class SlowLayer extends StoppingLayer<Day> {
     return Day.load(value)
   }
 
-  #countOf(scope: string, said: Traced, { cost, limit }: Pick<Count, "cost" | "limit">): Count {
+  #count(
+    scope: string,
+    { ts }: Traced,
+    { cost, limit }: Pick<Count, "cost" | "limit">,
+    counts: Count[],
+  ): void {
     const day = this.kept.get(scope)
-    return {
+    const used = day?.turnsSince(this.#oldestPart(ts)) ?? 0
+    if (this.isQuiet(used, cost, limit)) return
+    counts.push({
       scope,
-      used: day?.turnsSince(this.#oldestPart(said.ts)) ?? 0,
+      used,
       cost,
       limit,
       reason: () =>
         `${limit} turns in a day and no work was done: finish something, or let an operator decide`,
       evidence: day?.ids ?? [],
-    }
+    })
   }
 
   #partOf(ts: number): number {

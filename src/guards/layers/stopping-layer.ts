@@ -138,7 +138,12 @@ export abstract class StoppingLayer<V> implements Layer {
     this.kept.read(state["kept"], (value) => this.read(value))
   }
 
-  /** What the message is counted as, each of its scopes. */
+  /** Whether a count has nothing to say: nobody is stopped, and a warning is far. */
+  protected isQuiet(used: number, cost: number, limit: number): boolean {
+    return this.stops.isEmpty && used + cost < limit * this.warnShare
+  }
+
+  /** What the message is counted as, each of its scopes; those that have nothing to say may be left out. */
   protected abstract count(said: Traced): readonly Count[]
   /** Counts it. */
   protected abstract take(said: Traced): void
