@@ -1,17 +1,20 @@
-import { isNumber } from "./plain.js"
+import { isNumbers, isPlain, isTexts } from "./plain.js"
 import { Recent } from "./recent.js"
 
-/** The last message of an agent that somebody has heard of. */
-type Word = readonly [id: string, seq: number]
+/** Agents whose words have come to one, the newest first, and the number of the last message of each. */
+interface Words {
+  readonly ids: string[]
+  readonly seqs: number[]
+}
 
 /** Agents whose words are followed on their way to one agent. */
 const heardKept = 16
-const nothing: readonly Word[] = []
+const nothing: Words = { ids: [], seqs: [] }
 
 /** Whose words have come to whom, by whatever way. */
 export class Heard {
-  /** By agent, the newest first. */
-  readonly #words = new Recent<readonly Word[]>(4_096, 60_000)
+  /** By agent. */
+  readonly #words = new Recent<Words>(4_096, 60_000)
 
   /**
    * What was said to `from` before goes with its words to `target`.
@@ -19,27 +22,18 @@ export class Heard {
    */
   tell(from: string, target: string, seq: number): void {
     if (from === target) return
-    const before = this.#words.get(target) ?? nothing
-    const brought = this.#words.get(from) ?? nothing
-    const heard: Word[] = [[from, seq]]
-    let [b, c] = [0, 0]
-    while (heard.length < heardKept) {
-      const [own, other] = [before[b], brought[c]]
-      const next = (own?.[1] ?? 0) >= (other?.[1] ?? 0) ? own : other
-      if (next === undefined) break
-      if (next === own) b++
-      else c++
-      if (next[0] !== target && !isAmong(heard, next[0])) heard.push(next)
-    }
-    this.#words.set(target, heard)
+    const words = { ids: [from], seqs: [seq] }
+    merge(words, this.#words.get(target) ?? nothing, this.#words.get(from) ?? nothing, target)
+    this.#words.set(target, words)
   }
 
   /** Whether what one of `targets` said after the message `seq` has come to `agent`. */
   hasFrom(targets: readonly string[], agent: string, seq: number): boolean {
-    const heard = this.#words.get(agent) ?? nothing
-    return heard.length > 0 && targets.some((target) => heard.some(([id, at]) => id === target && at > seq))
+    const { ids, seqs } = this.#words.get(agent) ?? nothing
+    return targets.some((target) => (seqs[ids.indexOf(target)] ?? 0) > seq)
   }
 
+  /** Does some of what {@link save} would have to. Gives whether that was all. */
   prepare(): boolean {
     return this.#words.prepare()
   }
@@ -49,21 +43,25 @@ export class Heard {
   }
 
   load(state: unknown): void {
-    this.#words.load(state, isHeard)
+    this.#words.load(state, isWords)
   }
 }
 
-function isAmong(words: readonly Word[], agent: string): boolean {
-  for (const [id] of words) if (id === agent) return true
-  return false
+/** Adds the newest of two, each agent once, but for one. */
+function merge(into: Words, a: Words, b: Words, without: string): void {
+  let [i, j] = [0, 0]
+  while (into.ids.length < heardKept && i + j < a.ids.length + b.ids.length) {
+    const isFirst = (a.seqs[i] ?? 0) >= (b.seqs[j] ?? 0)
+    const seq = isFirst ? a.seqs[i] : b.seqs[j]
+    const id = isFirst ? a.ids[i++] : b.ids[j++]
+    if (id === undefined || seq === undefined || id === without || into.ids.includes(id)) continue
+    into.ids.push(id)
+    into.seqs.push(seq)
+  }
 }
 
-function isHeard(value: unknown): value is Word[] {
-  return Array.isArray(value) && value.every(isWord)
-}
-
-function isWord(value: unknown): boolean {
-  if (!Array.isArray(value) || value.length !== 2) return false
-  const [id, seq] = value as unknown[]
-  return typeof id === "string" && isNumber(seq)
+function isWords(value: unknown): value is Words {
+  if (!isPlain(value)) return false
+  const { ids, seqs } = value
+  return isTexts(ids) && isNumbers(seqs) && ids.length === seqs.length
 }

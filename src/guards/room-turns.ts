@@ -4,7 +4,7 @@ import { isNumber } from "./plain.js"
 import { Recent } from "./recent.js"
 import type { Said, Traced } from "./said.js"
 import { isUnder } from "./scopes.js"
-import { Talk } from "./talk.js"
+import { type Speaker, Talk } from "./talk.js"
 
 /** What {@link RoomTurns.trace} adds to a message. */
 type Standing = Pick<Traced, "returns" | "isFeed">
@@ -46,10 +46,7 @@ export class RoomTurns {
     if (talk === undefined || me === undefined) return stranger
     if (isStatus) return { returns: talk.isStatusLoop(me) ? 1 : 0, isFeed: true }
     const isFeed = said.answers === undefined && said.to.length === 0 && talk.isFeeding(me, said.ts)
-    if (isFeed) return { returns: 0, isFeed }
-    if (talk.isReturn(me, said.ts)) return { returns: 1, isFeed }
-    const cameBack = isDirect(said.room) && this.#heard.hasFrom(said.to, said.from, me.last)
-    return { returns: cameBack ? 2 : 0, isFeed }
+    return { returns: isFeed ? 0 : this.#returns(said, me, talk), isFeed }
   }
 
   note(said: Traced): void {
@@ -84,6 +81,11 @@ export class RoomTurns {
     this.#seq = seq
     this.#rooms.read(rooms, (value, name) => this.#makeRoom(name, value))
     this.#heard.load(heard)
+  }
+
+  #returns(said: Said, me: Speaker, talk: Talk): number {
+    if (talk.isReturn(me, said.ts)) return 1
+    return isDirect(said.room) && this.#heard.hasFrom(said.to, said.from, me.last) ? 2 : 0
   }
 
   #makeRoom(name: string, state?: unknown): Room {

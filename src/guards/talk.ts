@@ -95,22 +95,15 @@ export class Talk {
   /** @param seq - number of the message among all */
   note(said: Traced, seq: number): void {
     const me = this.find(said.from, said.ts)
-    const { newest } = this.#speakers
-    const silenceMs = newest === undefined ? Number.POSITIVE_INFINITY : Math.max(0, said.ts - newest.ts)
-    const mayEarn = me !== undefined && me === newest && !this.#isRacing(me, said.ts)
+    const before = this.#before(said, me)
     const isOwed = me === undefined || !this.isFeeding(me, said.ts)
-    // When somebody speaks after a run, what was not answered in it never is.
-    if (newest !== undefined && newest !== me && silenceMs >= overlapMs) this.#owe(newest, 0)
-    for (const id of othersThan(said.from, said.to, said.parent === undefined ? [] : [said.parent.from])) {
-      const other = this.#speakers.get(id)
-      if (other !== undefined) other.credit = Math.max(0, other.credit - this.#limits.feedCredit / 2)
-    }
+    this.#answer(said, before)
     const owed = me === undefined ? 0 : Math.max(0, this.#owedBy(me) - 1)
     if (isOwed) this.#owing++
     const speaker = me ?? newSpeaker(said, seq)
     this.#owe(speaker, owed)
-    if (me === undefined || me !== newest) speaker.isQuick = silenceMs < this.#limits.hopsFollowMs / 2
-    if (me !== undefined) this.#tellHabits(me, said.ts, { silenceMs, isOn: me === newest, mayEarn })
+    if (!before.isOn) speaker.isQuick = before.silenceMs < this.#limits.hopsFollowMs / 2
+    if (me !== undefined) this.#tellHabits(me, said.ts, before)
     speaker.last = seq
     speaker.ts = Math.max(speaker.ts, said.ts)
     this.#speakers.set(said.from, speaker)
@@ -122,6 +115,27 @@ export class Talk {
       const { first, last, ts, credit, lag, gap, gaps, lags, isQuick } = speaker
       return [id, first, last, ts, credit, lag, gap, gaps, lags, this.#owedBy(speaker), isQuick ? 1 : 0]
     })
+  }
+
+  #before({ ts }: Traced, me: Speaker | undefined): Before {
+    const { newest } = this.#speakers
+    const isOn = me !== undefined && me === newest
+    return {
+      silenceMs: newest === undefined ? Number.POSITIVE_INFINITY : Math.max(0, ts - newest.ts),
+      isOn,
+      mayEarn: isOn && !this.#isRacing(me, ts),
+    }
+  }
+
+  /** What the message changes for others. */
+  #answer(said: Traced, { silenceMs, isOn }: Before): void {
+    const { newest } = this.#speakers
+    // When somebody speaks after a run, what was not answered in it never is.
+    if (newest !== undefined && !isOn && silenceMs >= overlapMs) this.#owe(newest, 0)
+    for (const id of othersThan(said.from, said.to, said.parent === undefined ? [] : [said.parent.from])) {
+      const other = this.#speakers.get(id)
+      if (other !== undefined) other.credit = Math.max(0, other.credit - this.#limits.feedCredit / 2)
+    }
   }
 
   #forget(ts: number): void {
@@ -149,7 +163,7 @@ export class Talk {
   }
 
   /** How often it speaks, how soon after others, and whether it does so by itself. */
-  #tellHabits(me: Speaker, ts: number, { silenceMs, isOn, mayEarn }: Silence): void {
+  #tellHabits(me: Speaker, ts: number, { silenceMs, isOn, mayEarn }: Before): void {
     const gap = Math.max(0, ts - me.ts)
     if (gap < pauseMs) {
       me.gaps = Math.min(me.gaps + 1, gapSpan)
@@ -169,7 +183,7 @@ export class Talk {
 }
 
 /** What was before a message. */
-interface Silence {
+interface Before {
   /** Milliseconds since anybody spoke. */
   readonly silenceMs: number
   /** The author spoke last. */
@@ -177,6 +191,9 @@ interface Silence {
   /** Whether silence tells anything. */
   readonly mayEarn: boolean
 }
+
+/** Of a speaker, as they are saved. */
+type Numbers = [number, number, number, number, number, number, number, number, number, number]
 
 function newSpeaker({ from, ts }: Traced, seq: number): Speaker {
   const nothing = { credit: 0, lag: 0, lags: 0, gap: 0, gaps: 0, owed: 0, owedSince: 0 }
@@ -187,7 +204,6 @@ function readSpeaker(row: unknown): Speaker[] {
   if (!Array.isArray(row)) return []
   const [id, ...numbers] = row as unknown[]
   if (typeof id !== "string" || numbers.length !== 10 || !numbers.every(isNumber)) return []
-  const [first = 0, last = 0, ts = 0, credit = 0, lag = 0, gap = 0, gaps = 0, lags = 0, owed = 0, quick = 0] =
-    numbers
+  const [first, last, ts, credit, lag, gap, gaps, lags, owed, quick] = numbers as Numbers
   return [{ id, first, last, ts, credit, lag, gap, gaps, lags, owed, owedSince: 0, isQuick: quick === 1 }]
 }
