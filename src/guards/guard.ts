@@ -35,7 +35,7 @@ function canBeCourtesy({ kind }: Said, parent: Parent | undefined): boolean {
 const layerPrefix = "layer."
 
 /** Steps in which a part is saved at most, however much is counted in between. */
-const stepsMost = 32
+const stepsMost = 64
 
 /** Entries of {@link Guard.usage} at most. */
 const usageLength = 50

@@ -108,9 +108,9 @@ export class Recent<V> {
     return entries
   }
 
-  /** Does some of what {@link save} would have to, a millisecond of it. Gives whether that was all. */
-  prepare(): boolean {
-    return this.#texts(preparedAtOnce) !== undefined
+  /** Does some of what {@link save} would have to, a millisecond of it. Gives whether that was all. @param characters - of JSON */
+  prepare(characters = preparedAtOnce): boolean {
+    return this.#texts(characters) !== undefined
   }
 
   /** The entries as JSON, oldest first; as many of the newest as there is room for. */

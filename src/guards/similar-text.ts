@@ -24,6 +24,15 @@ const groupsKept = 48
 const chosen = new Int32Array(8 * groupsCompared)
 const chosenHalves = new Uint16Array(chosen.buffer)
 
+/** What the hashes are multiplied by for each minimum: odd, and at random. */
+const multipliers = Int32Array.from({ length: parts * bitsOfPart }, (_, n) => {
+  // The end of MurmurHash3.
+  let h = Math.imul(n + 1, 0x9e3779b1)
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b)
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35)
+  return (h ^ (h >>> 16)) | 1
+})
+
 /** What is asked for once is asked for again: by each who looks at a message, before it is taken and when it is. */
 let last: { readonly text: string; readonly sketch: Sketch } | undefined
 
@@ -177,16 +186,13 @@ function partOf(groups: number, part: number): number {
   return bits
 }
 
-/** The minimum of the groups' hashes, mixed in the `n`th way. */
+/** The minimum of the groups' hashes, multiplied in the `n`th way. */
 function leastOf(groups: number, n: number): number {
-  const salt = Math.imul(n + 1, 0x9e3779b1)
+  const multiplier = multipliers[n] ?? 1
   let least = 0x7fffffff
   for (let i = 0; i < groups; i++) {
-    let h = (chosen[i] ?? 0) ^ salt
-    // The end of MurmurHash3.
-    h = Math.imul(h ^ (h >>> 16), 0x85ebca6b)
-    h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35)
-    h ^= h >>> 16
+    let h = Math.imul(chosen[i] ?? 0, multiplier)
+    h ^= h >>> 15
     if (h < least) least = h
   }
   return least

@@ -9,6 +9,9 @@ import { Stops } from "../stops.js"
 import { Strangers } from "../strangers.js"
 import { pausesOf } from "./stopping-layer.js"
 
+/** Characters of histories that are made at once; each sketch in them has to be made whole. */
+const preparedAtOnce = 4_000
+
 const noCopies: ReturnType<History["copiesOf"]> = []
 
 /** Who says again and again what was said: first the repetition is dropped, then its author is stopped in that room. */
@@ -96,7 +99,7 @@ export class SameLayer implements Layer {
   }
 
   prepare(): boolean {
-    return this.#histories.prepare()
+    return this.#histories.prepare(preparedAtOnce)
   }
 
   save(): unknown {
