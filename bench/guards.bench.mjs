@@ -9,7 +9,8 @@ import { agentName, messagesAmong, settings } from "./load/sayings.mjs"
 /** @typedef {import("../src/guards/said.js").Said} Said */
 
 const rounds = 9
-const goalMicroseconds = 15
+const goalMicroseconds = 20
+const goalAmongManyMicroseconds = 30
 
 /** @returns {Promise<import("./kit/report.mjs").Report>} */
 export async function run() {
@@ -19,7 +20,7 @@ export async function run() {
   const parts = saves(makeGuard())
   const memory = [10_000, 100_000].map((agents) => remembered(agents, makeGuard()))
   return {
-    goal: `an ordinary message costs at most ${goalMicroseconds} µs, one of 16 KiB at most 10 ns a byte, and no pause is over 5 ms`,
+    goal: `an ordinary message costs at most ${goalMicroseconds} µs, among 1,000 agents ${goalAmongManyMicroseconds} µs, one of 16 KiB at most 10 ns a byte, and no pause is over 5 ms`,
     tables: [
       {
         caption: "Processor time of the guards for a message: trace, check, note",
@@ -45,7 +46,7 @@ export async function run() {
     notes: [
       `median of ${rounds} rounds in turn (least–most); process.cpuUsage, so that other work on the machine counts less`,
       "reading and writing: parseClientMessage of the frame, formatMessage and the acknowledgement, in the same rounds",
-      "limits so high that nothing is refused: what is counted is counted all the same",
+      "limits so high that nobody is stopped or warned: everything is counted, and what is far from its limit is not looked at again",
     ],
   }
 }

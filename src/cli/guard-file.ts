@@ -29,6 +29,7 @@ const shares: ReadonlySet<string> = new Set<GuardName>([
 /** Pairs of which the first must not be above the second. */
 const ordered = [
   ["pairCooldownMs", "pairCooldownMaxMs"],
+  ["stopMs", "stopMaxMs"],
   ["breakerWarn", "breakerPause"],
   ["breakerPause", "breakerStop"],
 ] as const satisfies readonly (readonly [GuardName, GuardName])[]
@@ -48,9 +49,9 @@ export async function readGuardFile(path: string, label: string): Promise<Partia
   const at = (offset: number | undefined) => `${label}: ${path}: line ${lineOf(offset)}`
   const [broken] = document.errors
   if (broken !== undefined) {
-    throw new ChatError("USAGE", `${at(broken.pos[0])}: ${broken.message.split("\n", 1)[0]}`, {
-      hint: example,
-    })
+    const what =
+      broken.code === "MULTIPLE_DOCS" ? "a second document begins" : broken.message.split("\n", 1)[0]
+    throw new ChatError("USAGE", `${at(broken.pos[0])}: ${what}`, { hint: example })
   }
   const contents = document.contents as Node | null
   if (contents === null || (isScalar(contents) && contents.value === null)) return {}

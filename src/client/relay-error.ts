@@ -1,6 +1,6 @@
 import { formatForTerminal } from "../base/visible-text.js"
 import { ChatError, type ErrorCode, isErrorCode } from "../protocol/errors.js"
-import type { GuardFacts } from "../protocol/guard-facts.js"
+import { daemonLayer, type GuardFacts } from "../protocol/guard-facts.js"
 import { closeCodes } from "../protocol/limits.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 
@@ -39,10 +39,10 @@ export function errorOfMessage(message: ServerMessage<"ERROR">): ChatError {
   })
 }
 
-/** A guard's facts as a relay told them, short and harmless. */
+/** A guard's facts as a relay told them, short and harmless, and never those of the daemon's own guard. */
 export function quoteGuard({ layer, scope, lifted_by, evidence }: GuardFacts): GuardFacts {
   return {
-    layer: formatForTerminal(layer.slice(0, maxCandidateText)),
+    layer: layer === daemonLayer ? "?" : formatForTerminal(layer.slice(0, maxCandidateText)),
     scope: quoteRelay(scope),
     lifted_by,
     evidence: evidence.slice(-maxEvidence).map((id) => formatForTerminal(id.slice(0, maxIdText))),

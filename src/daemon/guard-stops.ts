@@ -2,7 +2,7 @@ import type { Clock } from "../base/clock.js"
 import { quoteGuard } from "../client/relay-error.js"
 import { isNumber, isPlain } from "../guards/plain.js"
 import type { ChatError } from "../protocol/errors.js"
-import type { GuardFacts } from "../protocol/guard-facts.js"
+import { daemonLayer, type GuardFacts } from "../protocol/guard-facts.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 import type { DaemonMemory } from "./daemon-memory.js"
 import type { GuardStop } from "./status-file.js"
@@ -19,8 +19,6 @@ const leastQuietMs = 5_000
 const warnAgainMs = 60_000
 const reasonLength = 300
 
-/** The daemon's own guard: no relay speaks for it. */
-const ownLayer = "breaker"
 /** Refuses an answer for what it answers: whatever else is said may pass. */
 const passingLayer = "kind"
 /** Passes where other kinds are stopped. */
@@ -98,7 +96,7 @@ export class GuardStops {
   /** A session began: another relay, or one that forgot everything, has stopped nothing yet. */
   attach(serverId: string): void {
     if (this.#serverId !== undefined && this.#serverId !== serverId) {
-      for (const [key, { stop }] of this.#stops) if (stop.layer !== ownLayer) this.#stops.delete(key)
+      for (const [key, { stop }] of this.#stops) if (stop.layer !== daemonLayer) this.#stops.delete(key)
     }
     this.#serverId = serverId
     this.#keep()
@@ -106,8 +104,8 @@ export class GuardStops {
 
   /** The relay tells of a guard. */
   heard(message: ServerMessage<"GUARD">): void {
+    if (message.layer === daemonLayer) return
     const facts = quoteGuard(message)
-    if (facts.layer === ownLayer) return
     const { state, retry_after_ms: retryAfterMs, ts } = message
     const reason = message.reason.slice(0, reasonLength)
     const mend = state === "tripped" ? `${mends[facts.lifted_by]}; ${whereKept}` : mends[state]
@@ -194,7 +192,7 @@ export class GuardStops {
     const names = new Set([self, addressee, "in"])
     for (const [key, kept] of this.#stops) {
       const { layer, scope } = kept.stop
-      if (kept.isOver || layer === ownLayer || !scope.split(" ").every((name) => names.has(name))) continue
+      if (kept.isOver || layer === daemonLayer || !scope.split(" ").every((name) => names.has(name))) continue
       this.#stops.set(key, { ...kept, isOver: true })
       this.#keep()
     }
@@ -202,7 +200,7 @@ export class GuardStops {
 
   /** The daemon's own guard keeps its state itself. */
   #keep(): void {
-    const stops = [...this.#stops].filter(([, { stop }]) => stop.layer !== ownLayer)
+    const stops = [...this.#stops].filter(([, { stop }]) => stop.layer !== daemonLayer)
     this.#ports.memory.note({ stops: { server_id: this.#serverId, stops } })
   }
 }
@@ -235,7 +233,7 @@ function subjectsOf(scope: string): string[] {
 }
 
 function keyOf({ layer, scope }: Pick<GuardFacts, "layer" | "scope">): string {
-  return layer === ownLayer ? layer : `${layer} ${scope}`
+  return layer === daemonLayer ? layer : `${layer} ${scope}`
 }
 
 function wait(retryAfterMs: number | undefined): { retry_after_ms?: number } {

@@ -1,8 +1,8 @@
 import type { Clock, Timer } from "../base/clock.js"
 import type { Connection } from "../client/connection.js"
-import { quoteGuard } from "../client/relay-error.js"
+import { errorOfMessage } from "../client/relay-error.js"
 import { agentIdOfDid } from "../proposals/statement.js"
-import { ChatError, type ErrorCode, isErrorCode } from "../protocol/errors.js"
+import { ChatError, type ErrorCode } from "../protocol/errors.js"
 import { persistentIdPattern } from "../protocol/names.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 import type { Draft } from "../protocol/statements.js"
@@ -236,14 +236,7 @@ export class OutboxPump {
   }
 
   #refuse(line: OutboxLine, message: ServerMessage<"ERROR">): void {
-    const code = isErrorCode(message.code) ? message.code : "UNSUPPORTED"
-    const error = new ChatError(code, message.message, {
-      ...(message.retry_after_ms === undefined ? {} : { retryAfterMs: message.retry_after_ms }),
-      ...(message.hint === undefined ? {} : { hint: message.hint }),
-      ...(message.candidates === undefined ? {} : { candidates: message.candidates }),
-      ...(message.guard === undefined ? {} : { guard: quoteGuard(message.guard) }),
-    })
-    this.#turnDown(line, error)
+    this.#turnDown(line, errorOfMessage(message))
   }
 
   #turnDown(line: OutboxLine, error: ChatError): void {

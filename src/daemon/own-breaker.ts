@@ -3,7 +3,7 @@ import { dirname, join } from "node:path"
 import type { Clock } from "../base/clock.js"
 import { Breaker, type BreakerLimits, type BreakerStep } from "../guards/breaker.js"
 import { ChatError } from "../protocol/errors.js"
-import type { GuardFacts, GuardUsage } from "../protocol/guard-facts.js"
+import { daemonLayer, type GuardFacts, type GuardUsage } from "../protocol/guard-facts.js"
 import { isQuiet } from "../protocol/message-kinds.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 import type { DaemonMemory } from "./daemon-memory.js"
@@ -22,7 +22,7 @@ export interface BreakerPorts {
 }
 
 /** A relay has none of that name. */
-const ownGuard = { layer: "breaker", scope: "" } as const
+const ownGuard = { layer: daemonLayer, scope: "" } as const
 
 const mends = {
   warned:
@@ -58,7 +58,7 @@ export class OwnBreaker {
   get usage(): GuardUsage {
     const now = this.#ports.clock.now()
     return {
-      layer: "breaker",
+      layer: daemonLayer,
       scope: this.#ports.self(),
       used: Math.ceil(this.#breaker.used(now)),
       limit: this.#limits.breakerStop,
@@ -142,7 +142,7 @@ export class OwnBreaker {
 
   #facts({ state }: BreakerStep): GuardFacts {
     const lifted_by = state === "stopped" ? "operator" : "time"
-    return { layer: "breaker", scope: this.#ports.self(), lifted_by, evidence: this.#breaker.evidence }
+    return { layer: daemonLayer, scope: this.#ports.self(), lifted_by, evidence: this.#breaker.evidence }
   }
 
   #lastCommitMs(): number {

@@ -1,3 +1,6 @@
+/** The guard that a daemon keeps of its own agent: no relay speaks for it. */
+export const daemonLayer = "breaker"
+
 /** Why a guard stopped something, as GUARD and ERROR tell it. */
 export interface GuardFacts {
   /** Which rule: `hops`, `pair`, `conversation`, …; `doc/guards.md` lists them. */

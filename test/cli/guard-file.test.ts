@@ -67,6 +67,8 @@ describe("a file of guards", () => {
     ["seven", "line 1", "must be names and numbers", "pairTurns: 40"],
     ["hops: 1\nhops: 2", "line 2", "unique", "pairTurns: 40"],
     ["hops: 1\n  b: [", "line 1", "", "pairTurns: 40"],
+    ["hops: 1\n---\nhops: 2", "line 2", "a second document begins", "pairTurns: 40"],
+    ["stopMaxMs: 1000", "", "stopMs: 900000 is above stopMaxMs, 1000", "stopMaxMs: 900000"],
     ["breakerWarn: 25", "", "breakerWarn: 25 is above breakerPause, 20", "breakerPause: 25"],
   ])("%j is refused, with the line, the reason and the mend", async (text, line, reason, mend) => {
     const error = await refusalOf(text)

@@ -34,6 +34,8 @@ describe("errorOfMessage", () => {
     expect(kept?.evidence).toHaveLength(10)
     expect(JSON.stringify(kept).length).toBeLessThan(10_000)
     expect(JSON.stringify(kept)).not.toContain("\\u001b")
+    const forged = errorOfMessage(error({ code: "GUARDED", guard: { ...guard, layer: "breaker" } }))
+    expect(forged.guard?.layer).toBe("?")
   })
 
   it("turns a code of a later version into UNSUPPORTED and names it", () => {

@@ -130,6 +130,11 @@ describe("two who answer each other", () => {
     const seen = await boss.wire.ask({ type: "LIST_GUARDS", agent: by.id })
     expect(seen).toMatchObject({ type: "GUARDS", agent: by.id })
     await toldOf(by)
+    for (const nothing of ["garbage", " ", "#general  in"]) {
+      const refused = await boss.wire.ask({ type: "RESET_GUARD", scope: nothing })
+      expect(refused).toMatchObject({ type: "ERROR", message: expect.stringContaining("scope: ") })
+    }
+    expect(await speak(house, by, { content: textOf(499) })).toMatchObject({ code: "GUARDED" })
     expect(await boss.wire.ask({ type: "RESET_GUARD", scope })).toMatchObject({ type: "ACK", state: "done" })
     expect(await toldOf(by)).toMatchObject([{ state: "lifted", scope, reason: expect.any(String) }])
     expect(await boss.wire.ask({ type: "RESET_GUARD" })).toMatchObject({ type: "ACK" })

@@ -12,6 +12,7 @@ type GuardMessage = "FORECAST" | "LIST_GUARDS" | "RESET_GUARD"
 /** Agents named at once in a forecast; `recipients` tells how many there are. */
 const wokenIds = 100
 const bytesPerToken = 4
+const shownCharacters = 40
 /** Requests that one look at the counts stands for: it goes through whatever the guards remember of anybody. */
 const looksCost = 20
 
@@ -86,8 +87,19 @@ function mayKnow({ channels, guards }: House, scope: string, reader: AgentId): b
 
 /** Names as a person writes them, by id and in the order of the guards. */
 function resolveScope({ roster }: House, scope: string): string {
-  const words = scope.split(" ").filter((word) => word !== "")
-  return words.map((word) => (word.startsWith("@") ? resolveKnown(word as AgentRef, roster) : word)).join(" ")
+  const words = scope.split(" ")
+  const resolved = words.map((word) => {
+    if (word.startsWith("@")) return resolveKnown(word as AgentRef, roster)
+    if (/^[#+]/.test(word) || word === "in") return word
+    throw new ChatError(
+      "INVALID_MSG",
+      `scope: ${JSON.stringify(word.slice(0, shownCharacters))} is nothing a guard stops`,
+      {
+        hint: "write it as the guard named it: #channel, +role, @agent, '@a @b' or '@a in #channel'",
+      },
+    )
+  })
+  return resolved.join(" ")
 }
 
 /** Whom the relay has forgotten may still be stopped. */
