@@ -55,9 +55,10 @@ function readAscii(text: string): number | undefined {
   // Bytes are read faster than characters.
   if (bytes.length < 3 * text.length) bytes = Buffer.alloc(3 * text.length)
   if (bytes.write(text) > text.length) return undefined
+  const from = bytes
   let [start, count, hash] = [-1, 0, seed]
   for (let i = 0; i < text.length; i++) {
-    const letter = ascii[bytes[i] ?? 0] ?? 0
+    const letter = ascii[from[i] ?? 0] ?? 0
     if (letter !== 0) {
       if (start < 0) start = i
       hash = Math.imul(hash ^ letter, factor)
