@@ -49,9 +49,7 @@ export async function readGuardFile(path: string, label: string): Promise<Partia
   const at = (offset: number | undefined) => `${label}: ${path}: line ${lineOf(offset)}`
   const [broken] = document.errors
   if (broken !== undefined) {
-    const what =
-      broken.code === "MULTIPLE_DOCS" ? "a second document begins" : broken.message.split("\n", 1)[0]
-    throw new ChatError("USAGE", `${at(broken.pos[0])}: ${what}`, { hint: example })
+    throw new ChatError("USAGE", `${at(broken.pos[0])}: ${problemOf(broken)}`, { hint: example })
   }
   const contents = document.contents as Node | null
   if (contents === null || (isScalar(contents) && contents.value === null)) return {}
@@ -67,6 +65,11 @@ export async function readGuardFile(path: string, label: string): Promise<Partia
   }
   checkOrder(limits, `${label}: ${path}`)
   return limits
+}
+
+/** The library's own words name its functions where there is a second document. */
+function problemOf({ code, message }: { readonly code: string; readonly message: string }): string {
+  return code === "MULTIPLE_DOCS" ? "a second document begins" : (message.split("\n", 1)[0] ?? code)
 }
 
 const example = "write one name and one number a line, such as pairTurns: 40"
