@@ -79,6 +79,26 @@ describe("a guard", () => {
     )
   })
 
+  it("is saved in parts and steps, and goes on in between", () => {
+    const room = new GuardRoom()
+    const say = (n: number) => room.say({ at: n * 700, from: `@agent${n % 300}`, room: `#room${n % 90}` })
+    for (let n = 0; n < 4_000; n++) say(n)
+    const rows = new Map<string, unknown>()
+    let steps = 0
+    for (const [name, make] of room.guard.parts) {
+      let text = make()
+      for (; text === undefined; text = make()) say(4_000 + steps++)
+      rows.set(name, JSON.parse(text))
+    }
+    expect(steps).toBeGreaterThan(10)
+    // What was said meanwhile is in one part and not in the other; the rest is all there.
+    const saved = JSON.stringify(room.guard.save()).length
+    expect(JSON.stringify(Guard.joinParts(rows)).length / saved).toBeCloseTo(1, 1)
+    const again = Guard.load(room.limits, Guard.joinParts(rows))
+    expect(again.find("m3000", "#room29")).toEqual(room.guard.find("m3000", "#room29"))
+    expect(again.find("m3000", "#room29")).toBeDefined()
+  })
+
   it("changes nothing by a forecast", () => {
     fc.assert(
       fc.property(story, (steps) => {
