@@ -108,10 +108,12 @@ export class Guard {
       isCourtesy: isEmpty,
       returns: 0,
       isFeed: false,
+      goesOn: false,
     }
-    const { returns, isFeed } = this.#rooms.trace(traced)
+    const { returns, isFeed, goesOn } = this.#rooms.trace(traced)
     traced.returns = returns
     traced.isFeed = isFeed
+    traced.goesOn = goesOn
     return traced
   }
 

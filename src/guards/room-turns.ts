@@ -7,7 +7,7 @@ import { isUnder } from "./scopes.js"
 import { type Speaker, Talk } from "./talk.js"
 
 /** What {@link RoomTurns.trace} adds to a message. */
-type Standing = Pick<Traced, "returns" | "isFeed">
+type Standing = Pick<Traced, "returns" | "isFeed" | "goesOn">
 
 /** What was said in a room. */
 interface Room {
@@ -17,7 +17,7 @@ interface Room {
   readonly all: Talk | undefined
 }
 
-const stranger: Standing = { returns: 0, isFeed: false }
+const stranger: Standing = { returns: 0, isFeed: false, goesOn: false }
 
 /**
  * Who comes back to speak. A message is a return if its author and somebody else have each spoken before, and the other
@@ -44,9 +44,10 @@ export class RoomTurns {
     const talk = isStatus ? room?.all : room?.talk
     const me = talk?.find(said.from, said.ts)
     if (talk === undefined || me === undefined) return stranger
-    if (isStatus) return { returns: talk.isStatusLoop(me) ? 1 : 0, isFeed: true }
+    const goesOn = talk.newest === me
+    if (isStatus) return { returns: talk.isStatusLoop(me) ? 1 : 0, isFeed: true, goesOn }
     const isFeed = said.answers === undefined && said.to.length === 0 && talk.isFeeding(me, said.ts)
-    return { returns: isFeed ? 0 : this.#returns(said, me, talk), isFeed }
+    return { returns: isFeed ? 0 : this.#returns(said, me, talk), isFeed, goesOn }
   }
 
   note(said: Traced): void {

@@ -95,6 +95,12 @@ export class SharedCount {
     return own + cost >= Math.max((conversationShare * limit) / speakers, conversationBeside * most)
   }
 
+  /** Whether `agent` took little beside the one who took most. */
+  isLight(agent: string, moment: Moment, { conversationBeside }: GuardLimits): boolean {
+    const most = [...this.#own.keys()].reduce((max, id) => Math.max(max, this.ownAt(id, moment)), 0)
+    return this.ownAt(agent, moment) < conversationBeside * most
+  }
+
   /** Counts something more, of `agent`, for the message `id`. */
   add(agent: string, cost: number, id: string, moment: Moment): void {
     this.#settle(moment)

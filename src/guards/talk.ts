@@ -64,6 +64,11 @@ export class Talk {
     return talk
   }
 
+  /** Who spoke last. */
+  get newest(): Speaker | undefined {
+    return this.#speakers.newest
+  }
+
   /** Who spoke here not too long ago. */
   find(id: string, ts: number): Speaker | undefined {
     this.#forget(ts)

@@ -39,11 +39,13 @@ export class ConversationLayer extends StoppingLayer<SharedCount> {
     for (const [room, count] of this.kept.entries()) if (count.remove(scope)) this.kept.set(room, count)
   }
 
-  protected count({ room, from, ts, returns, kind, to, answers }: Traced): Count[] {
+  protected count(said: Traced): Count[] {
+    const { room, from, ts, kind, to, answers } = said
     // A status passes also where others are stopped, as long as it answers nothing.
-    if (kind === "status" && to.length === 0 && answers === undefined && returns === 0) return []
+    if (kind === "status" && to.length === 0 && answers === undefined && said.returns === 0) return []
     const count = this.kept.get(room) ?? new SharedCount(ts)
     const moment = this.#momentOf(room, ts)
+    const returns = this.#costOf(said, count, moment)
     const used = count.usedAt(moment)
     const own = count.ownAt(from, moment)
     const { conversationTurns, conversationOwn } = this.limits
@@ -60,11 +62,15 @@ export class ConversationLayer extends StoppingLayer<SharedCount> {
     return counts
   }
 
-  protected take({ room, from, ts, returns, id, isFeed, kind }: Traced): void {
+  protected take(said: Traced): void {
+    const { room, from, ts, id, isFeed, kind } = said
     if (isFeed && kind !== "status") this.#forgive(room, from, ts)
-    if (returns === 0) return
+    if (said.returns === 0) return
     const count = this.kept.get(room) ?? new SharedCount(ts)
-    count.add(from, returns, id, this.#momentOf(room, ts))
+    const moment = this.#momentOf(room, ts)
+    const returns = this.#costOf(said, count, moment)
+    if (returns === 0) return
+    count.add(from, returns, id, moment)
     this.kept.set(room, count)
   }
 
@@ -89,6 +95,12 @@ export class ConversationLayer extends StoppingLayer<SharedCount> {
 
   protected read(value: unknown): SharedCount | undefined {
     return SharedCount.load(value)
+  }
+
+  /** Where somebody is stopped, who took little and goes on talking alone answers nobody any more. */
+  #costOf({ from, returns, goesOn }: Traced, count: SharedCount, moment: Moment): number {
+    if (!goesOn || returns === 0 || moment.drain !== noDrain) return returns
+    return count.isLight(from, moment, this.limits) ? 0 : returns
   }
 
   /** Who turns out to be a feed, before anybody is stopped, never came back to speak. */
