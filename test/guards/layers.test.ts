@@ -151,6 +151,21 @@ describe("conversation", () => {
       expect(room.say({ at: taken * 5_000 + n * 60_000, from: "@bystander" })).toBeUndefined()
   })
 
+  it("does not stop who goes on talking alone where others are stopped, and takes that for no answer", () => {
+    const room = new GuardRoom(["conversation"])
+    const stopped = new Set<string>()
+    for (let n = 0; n < 60; n++) {
+      const from = n % 2 === 0 ? "@a" : "@b"
+      if (n === 15) expect(room.say({ at: n * 60, from: "@c" })).toBeUndefined()
+      if (room.say({ at: n * 60 + 1, from }) !== undefined) stopped.add(from)
+    }
+    expect([...stopped].sort()).toEqual(["@a", "@b"])
+    for (let n = 0; n < 600; n++) {
+      expect(room.say({ at: 4_000 + n * 1_000, from: "@c" })).toBeUndefined()
+      expect(room.say({ at: 4_500 + n * 1_000, from: "@a" })).toBeDefined()
+    }
+  })
+
   it.each([
     ["work", (room: GuardRoom) => room.guard.refill(["@a", "@b"], 200_000)],
     ["half of them working", (room: GuardRoom) => room.guard.refill(["@a"], 200_000)],
