@@ -44,7 +44,7 @@ export class RoomTurns {
     const talk = isStatus ? room?.all : room?.talk
     const me = talk?.find(said.from, said.ts)
     if (talk === undefined || me === undefined) return stranger
-    const goesOn = talk.newest === me
+    const goesOn = talk.isAlone(me, said.ts)
     if (isStatus) return { returns: talk.isStatusLoop(me) ? 1 : 0, isFeed: true, goesOn }
     const isFeed = said.answers === undefined && said.to.length === 0 && talk.isFeeding(me, said.ts)
     return { returns: isFeed ? 0 : this.#returns(said, me, talk), isFeed, goesOn }

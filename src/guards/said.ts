@@ -50,7 +50,7 @@ export interface Traced extends Said {
   readonly turnsWith: readonly string[]
   /** The author comes back to speak in the room after others who came back too: 1; after its own words came back: 2. */
   readonly returns: number
-  /** Nobody else has spoken in the room since the author did. */
+  /** Nobody else has spoken in the room since the author did, and it did not so just now. */
   readonly goesOn: boolean
   /** The author speaks in the room without regard to the others, as a feed does. */
   readonly isFeed: boolean

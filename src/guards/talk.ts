@@ -64,9 +64,9 @@ export class Talk {
     return talk
   }
 
-  /** Who spoke last. */
-  get newest(): Speaker | undefined {
-    return this.#speakers.newest
+  /** Whether nobody else spoke since it did, which was not just now. */
+  isAlone(me: Speaker, ts: number): boolean {
+    return this.#speakers.newest === me && ts - me.ts >= silenceLeastMs
   }
 
   /** Who spoke here not too long ago. */
