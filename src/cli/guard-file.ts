@@ -1,10 +1,9 @@
-import { readFileSync } from "node:fs"
 import type { Node, YAMLMap } from "yaml"
 import { closestNames } from "../base/closest-names.js"
 import { defaultGuardLimits, type GuardLimits } from "../guards/guard-limits.js"
 import { ChatError } from "../protocol/errors.js"
+import { readSmallText } from "./named-file.js"
 
-const largestBytes = 64 * 1024
 const shownCharacters = 40
 
 type GuardName = keyof GuardLimits
@@ -41,7 +40,7 @@ const ordered = [
  * @throws {ChatError} NOT_FOUND, FILE_FAILED; USAGE naming the line, the name, the reason and the mend
  */
 export async function readGuardFile(path: string, label: string): Promise<Partial<GuardLimits>> {
-  const text = readText(path, label)
+  const text = readSmallText(path, label)
   const { isMap, isScalar, LineCounter, parseDocument } = await import("yaml")
   const lines = new LineCounter()
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true })
@@ -115,55 +114,4 @@ function checkOrder(limits: Partial<GuardLimits>, where: string): void {
       hint: `write ${upper}: ${all[lower]} too`,
     })
   }
-}
-
-function readText(path: string, label: string): string {
-  const bytes = readBytes(path, label)
-  if (bytes.length > largestBytes) {
-    throw new ChatError(
-      "USAGE",
-      `${label}: ${path}: has ${bytes.length} bytes; at most ${largestBytes} are read`,
-    )
-  }
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes)
-  } catch (error) {
-    throw new ChatError("USAGE", `${label}: ${path}: is not UTF-8 text`, { cause: error })
-  }
-}
-
-function readBytes(path: string, label: string): Buffer {
-  try {
-    return readFileSync(path)
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    const name = code === "ENOENT" ? "NOT_FOUND" : "FILE_FAILED"
-    throw new ChatError(name, `${label}: ${path} cannot be read (${String(code)})`, { cause: error })
-  }
-}
-
-/**
- * Reads who operates a relay: one did:key or id of a key a line; what follows a `#` is a remark.
- * @param check - throws for a line that names nobody who can prove it
- * @throws {ChatError} NOT_FOUND, FILE_FAILED; USAGE naming the line, the reason and the mend
- */
-export function readOperatorsFile(path: string, check: (name: string) => unknown): string[] {
-  const label = "--operators"
-  const found: string[] = []
-  for (const [index, line] of readText(path, label).split(/\r?\n/).entries()) {
-    const name = line.replace(/#.*$/, "").trim()
-    if (name === "") continue
-    try {
-      check(name)
-    } catch (error) {
-      if (!(error instanceof ChatError)) throw error
-      const shown = JSON.stringify(name.slice(0, shownCharacters))
-      throw new ChatError("USAGE", `${label}: ${path}: line ${index + 1}: ${shown}: ${error.message}`, {
-        hint: "write the did:key that agentchat identity --show prints, or its @id",
-        cause: error,
-      })
-    }
-    found.push(name)
-  }
-  return found
 }

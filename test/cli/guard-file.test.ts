@@ -1,12 +1,9 @@
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
-import { readGuardFile, readOperatorsFile } from "../../src/cli/guard-file.js"
+import { readGuardFile } from "../../src/cli/guard-file.js"
 import { defaultGuardLimits } from "../../src/guards/guard-limits.js"
-import { formatDidKey } from "../../src/identity/keys.js"
-import { generateKeyPair } from "../../src/identity/signer.js"
 import { ChatError } from "../../src/protocol/errors.js"
-import { Operators } from "../../src/server/operators.js"
 import { liftedGuards } from "../kit/guards.js"
 import { temporaryDirectory } from "../kit/temporary.js"
 
@@ -92,22 +89,5 @@ describe("a file of guards", () => {
   it("cannot be made to grow by what it refers to", async () => {
     const layers = Array.from({ length: 9 }, (_, i) => `a${i + 1}: &a${i + 1} [${`*a${i},`.repeat(9)}]`)
     expect(await refusalOf(["a0: &a0 [x]", ...layers].join("\n"))).toMatchObject({ code: "USAGE" })
-  })
-})
-
-describe("a file of operators", () => {
-  it("names keys and their ids, with remarks", () => {
-    const did = formatDidKey(generateKeyPair().publicKey)
-    const text = `# us\n${did}  # ann\n\r\n@0123456789abcdef\n`
-    const names = readOperatorsFile(fileOf(text), (name) => Operators.of([name]))
-    expect(names).toEqual([did, "@0123456789abcdef"])
-    const operators = Operators.of(names)
-    expect(operators.has("@0123456789abcdef")).toBe(true)
-    expect(operators.has("@0123456789abcdee")).toBe(false)
-  })
-
-  it.each(["@ann", "@abcdefgh", "ann", "did:key:z6Mk", "*"])("%j names nobody who can prove it", (name) => {
-    const read = () => readOperatorsFile(fileOf(`# first\n${name}\n`), (line) => Operators.of([line]))
-    expect(read).toThrow(`line 2: ${JSON.stringify(name)}`)
   })
 })

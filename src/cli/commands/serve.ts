@@ -1,10 +1,11 @@
-import { readFileSync } from "node:fs"
 import { resolve } from "node:path"
 import { ChatError } from "../../protocol/errors.js"
 import { defaultLimits, defaultPort } from "../../protocol/limits.js"
 import { readBackboneAddress } from "../backbone-address.js"
 import { defineCommand, flag, value } from "../command.js"
-import { readGuardFile, readOperatorsFile } from "../guard-file.js"
+import { readGuardFile } from "../guard-file.js"
+import { readNamedFile } from "../named-file.js"
+import { readOperatorsFile } from "../operators-file.js"
 import { present } from "../present.js"
 import { programVersion } from "../program-version.js"
 import { duration, nick, port, rate, seconds, someText, wholeNumber } from "../values.js"
@@ -136,22 +137,9 @@ function readTls(cert: string | undefined, key: string | undefined) {
       `--tls-${cert === undefined ? "cert" : "key"}: is missing; give both or neither`,
     )
   }
-  return { cert: readPem(cert, "--tls-cert"), key: readPem(key, "--tls-key") }
-}
-
-function readPem(path: string, label: string): string {
-  try {
-    return readFileSync(path, "utf8")
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    const isAbsent = code === "ENOENT"
-    throw new ChatError(
-      isAbsent ? "NOT_FOUND" : "FILE_FAILED",
-      `${label}: ${path} cannot be read (${String(code)})`,
-      {
-        cause: error,
-      },
-    )
+  return {
+    cert: readNamedFile(cert, "--tls-cert").toString("utf8"),
+    key: readNamedFile(key, "--tls-key").toString("utf8"),
   }
 }
 
