@@ -46,8 +46,8 @@ export function sayingOf(
   agent: Agent,
   id: string,
 ): Saying {
-  const { content, parts = [], in_reply_to, kind } = message
-  const text = parts.length === 0 ? content : `${content}\n${JSON.stringify(parts)}`
+  const { in_reply_to, kind } = message
+  const text = saidIn(message)
   return {
     id,
     from: agent.id,
@@ -60,6 +60,17 @@ export function sayingOf(
     text,
     bytes: Buffer.byteLength(text),
   }
+}
+
+/** All that its readers have to read. */
+export function saidIn({
+  content,
+  parts = [],
+}: {
+  readonly content: string
+  readonly parts?: readonly unknown[] | undefined
+}): string {
+  return parts.length === 0 ? content : `${content}\n${JSON.stringify(parts)}`
 }
 
 function aimAtChannel(house: House, agent: Agent, message: Message): Aim {

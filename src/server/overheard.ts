@@ -2,6 +2,7 @@ import { pairOf } from "../guards/scopes.js"
 import type { Kind } from "../protocol/message-kinds.js"
 import type { AgentId, Channel as ChannelName } from "../protocol/names.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
+import { saidIn } from "./aim.js"
 import type { Channel } from "./channel.js"
 import type { Saying } from "./guard-desk.js"
 import { answerIdOf } from "./task-text.js"
@@ -19,11 +20,11 @@ export function overheard(
 ): Saying | undefined {
   if (!text.startsWith(messageStart)) return undefined
   const message = JSON.parse(text) as ServerMessage<"MSG">
-  const { msg_id: id, from, to, content, parts = [], in_reply_to: answers, mentions = [] } = message
+  const { msg_id: id, from, to, in_reply_to: answers, mentions = [] } = message
   const kind = message.kind as Kind | undefined
   if (answers !== undefined && id === answerIdOf(from as AgentId, answers)) return undefined
   const channel = to.startsWith("#") ? channelOf(to as ChannelName) : undefined
-  const said = parts.length === 0 ? content : `${content}\n${JSON.stringify(parts)}`
+  const said = saidIn(message)
   return {
     ...{ id, from, kind, answers, text: said },
     room: to.startsWith("#") ? to : pairOf(from, to),
