@@ -40,12 +40,10 @@ export class Gcra {
    * @param cost - at most the burst; more never passes
    */
   take(nowMs: number, cost = 1): Passage {
-    const drained = (nowMs - this.#levelAtMs) * this.#cellsPerMs
-    const level = drained < this.#level ? this.#level - drained : 0
-    const excess = level + cost - this.#burst
-    if (excess > roundingCells)
-      return { ok: false, retryAfterMs: Math.ceil((excess - roundingCells / 2) / this.#cellsPerMs) }
-    this.#level = level + cost
+    const level = this.#drainedTo(nowMs) + cost
+    const waitMs = this.#waitMs(level)
+    if (waitMs > 0) return { ok: false, retryAfterMs: waitMs }
+    this.#level = level
     this.#levelAtMs = nowMs
     return passed
   }
