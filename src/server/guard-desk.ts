@@ -40,9 +40,12 @@ export interface Origin {
   readonly kind: Kind | undefined
 }
 
+/** Why a message is refused, as the wire has it. */
+type Refusal = NonNullable<ServerMessage<"FORECAST">["refused"]>
+
 /** What would become of a message. */
 interface Outlook extends Origin {
-  readonly refused: (GuardFacts & { reason: string; retry_after_ms?: number }) | undefined
+  readonly refused: Refusal | undefined
 }
 
 /** What somebody was told of a scope. */
@@ -124,12 +127,7 @@ export class GuardDesk {
     if (this.isOperator(saying.from)) return { hops: 0, kind: saying.kind, refused: undefined }
     const traced = this.#trace(saying)
     const trip = this.#guard.check(traced)
-    const refused = trip && {
-      ...factsOf(trip),
-      reason: trip.reason,
-      ...(trip.retryAfterMs !== undefined && { retry_after_ms: trip.retryAfterMs }),
-    }
-    return { ...originOf(saying, traced), refused }
+    return { ...originOf(saying, traced), refused: trip && refusalOf(trip) }
   }
 
   /** Whether a message wakes whom it is put to. */
@@ -196,8 +194,7 @@ export class GuardDesk {
     if (told) {
       this.#ports.log(`guard: ${trip.layer}: ${trip.scope} stopped: ${reason}`)
       this.#tell(trip.scope, {
-        ...{ type: "GUARD", state: "tripped", ...guard, reason },
-        ...(retryAfterMs !== undefined && { retry_after_ms: retryAfterMs }),
+        ...{ type: "GUARD", state: "tripped", ...refusalOf(trip) },
         ts: this.#options.clock.now(),
       })
     }
@@ -258,6 +255,11 @@ function originOf({ answers }: Saying, { hops, kind }: Origin): Origin {
 
 function factsOf({ layer, scope, liftedBy, evidence }: Trip): GuardFacts {
   return { layer, scope, lifted_by: liftedBy, evidence }
+}
+
+function refusalOf(trip: Trip): Refusal {
+  const { reason, retryAfterMs } = trip
+  return { ...factsOf(trip), reason, ...(retryAfterMs !== undefined && { retry_after_ms: retryAfterMs }) }
 }
 
 function formatUsage({ layer, scope, used, limit, freeInMs, isTripped }: Usage): GuardUsage {
