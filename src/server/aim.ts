@@ -8,6 +8,7 @@ import type { Channel } from "./channel.js"
 import type { Saying } from "./guard-desk.js"
 import type { House } from "./house.js"
 import { resolveMentions } from "./mentions.js"
+import { saidIn } from "./said-text.js"
 
 type Message = ClientMessage<"MSG">
 
@@ -60,17 +61,6 @@ export function sayingOf(
     text,
     bytes: Buffer.byteLength(text),
   }
-}
-
-/** All that its readers have to read. */
-export function saidIn({
-  content,
-  parts = [],
-}: {
-  readonly content: string
-  readonly parts?: readonly unknown[] | undefined
-}): string {
-  return parts.length === 0 ? content : `${content}\n${JSON.stringify(parts)}`
 }
 
 function aimAtChannel(house: House, agent: Agent, message: Message): Aim {

@@ -2,9 +2,9 @@ import { pairOf } from "../guards/scopes.js"
 import type { Kind } from "../protocol/message-kinds.js"
 import type { AgentId, Channel as ChannelName } from "../protocol/names.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
-import { saidIn } from "./aim.js"
 import type { Channel } from "./channel.js"
 import type { Saying } from "./guard-desk.js"
+import { saidIn } from "./said-text.js"
 import { answerIdOf } from "./task-text.js"
 
 const messageStart = '{"type":"MSG",'
