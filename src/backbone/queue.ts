@@ -24,6 +24,8 @@ export interface QueueEvents {
   /**
    * Nobody has this task any more: its lease ended, it was given back, done or removed, by whichever relay.
    * `task` is as it was while `worker` had it; {@link Queue.find} tells what became of it (undefined: it ended).
+   * A claim that another relay gave and that ended before it was heard of here is not told: what
+   * {@link Table.watch} tells as one is one.
    */
   onReleased?(task: QueuedTask, worker: string): void
 }
@@ -220,12 +222,19 @@ export class Queue {
     fits: (task: QueuedTask) => boolean,
     act: (held: Held, task: QueuedTask) => Promise<number | undefined>,
   ): Promise<QueuedTask | undefined> {
+    let isLookedUp = false
     for (;;) {
       const held = await this.#find(rowKey(id))
       const task = held?.task
-      if (held === undefined || task === undefined || !fits(task)) return undefined
-      if ((await act(held, task)) !== undefined) return task
+      if (held === undefined) return undefined
+      if (task !== undefined && fits(task)) {
+        if ((await act(held, task)) !== undefined) return task
+      } else if (task === undefined || isLookedUp) {
+        return undefined
+      }
+      // What is known may be older than what another relay did a moment ago.
       await this.#refresh(held)
+      isLookedUp = true
     }
   }
 

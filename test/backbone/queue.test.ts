@@ -1,6 +1,6 @@
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
-import type { Backbone, Table } from "../../src/backbone/backbone.js"
+import type { Backbone, RowChange, Table } from "../../src/backbone/backbone.js"
 import { openMemoryBackbone } from "../../src/backbone/memory.js"
 import { Queue, type QueueEvents } from "../../src/backbone/queue.js"
 import { ChatError } from "../../src/protocol/errors.js"
@@ -281,6 +281,24 @@ test("workers of two relays that are slow to hear never hold or end a task toget
   )
 })
 
+/** The table as a relay sees it that hears, when told to, of no more than what stands then. */
+function lateTable(table: Table): { table: Table; tell: () => void } {
+  const unheard = new Map<string, RowChange>()
+  let listener: (change: RowChange) => void = () => {}
+  const watch: Table["watch"] = (listen) => {
+    listener = listen
+    return table.watch((change) => void unheard.set(change.key, change))
+  }
+  const tell = (): void => {
+    for (const change of unheard.values()) listener(change)
+    unheard.clear()
+  }
+  const get: Table["get"] = (key) => table.get(key)
+  const put: Table["put"] = (key, value, expected) => table.put(key, value, expected)
+  const remove: Table["delete"] = (key, expected) => table.delete(key, expected)
+  return { table: { get, put, delete: remove, rows: () => table.rows(), watch }, tell }
+}
+
 describe("a queue", () => {
   test("hands out by the time of the push, whoever pushed and whatever came back", async () => {
     const clock = new FakeClock()
@@ -388,5 +406,43 @@ describe("a queue", () => {
       await settle()
       return queue.waiting("coder").length === 1
     })
+  })
+
+  test("knows what stands after changes that were told as one, and who had its own claims", async () => {
+    const clock = new FakeClock()
+    const table = await openTable(clock)
+    const { table: late, tell } = lateTable(table)
+    const released: string[] = []
+    const onReleased = ({ id }: { id: string }, worker: string): void => void released.push(`${id} ${worker}`)
+    const queue = await Queue.open(late, { clock, leaseMs }, { onAvailable: () => {}, onReleased })
+    const other = await Queue.open(table, { clock, leaseMs }, deaf)
+    await other.push("coder", "a", "x")
+    tell()
+    await other.claim("coder", "v")
+    await other.giveBack("a", "v")
+    tell()
+    expect(queue.find("a")).toMatchObject({ attempt: 1 })
+    expect(released).toEqual([])
+    expect(await queue.claim("coder", "w")).toMatchObject({ id: "a", attempt: 2 })
+    await other.giveBack("a", "w")
+    await other.claim("coder", "u")
+    await other.done("a", "u")
+    tell()
+    expect(queue.find("a")).toBeUndefined()
+    expect(queue.endedBy("a")).toBe("u")
+    expect(released).toEqual(["a w"])
+  })
+
+  test("ends for a worker what another relay gave it a moment ago", async () => {
+    const clock = new FakeClock()
+    const table = await openTable(clock)
+    const { table: late, tell } = lateTable(table)
+    const queue = await Queue.open(late, { clock, leaseMs }, deaf)
+    const other = await Queue.open(table, { clock, leaseMs }, deaf)
+    await other.push("coder", "a", "x")
+    tell()
+    await other.claim("coder", "w")
+    expect(queue.find("a")).toMatchObject({ attempt: 0 })
+    expect((await queue.done("a", "w"))?.id).toBe("a")
   })
 })
