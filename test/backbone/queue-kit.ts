@@ -1,0 +1,17 @@
+import type { Table } from "../../src/backbone/backbone.js"
+import { openMemoryBackbone } from "../../src/backbone/memory.js"
+import type { QueueEvents } from "../../src/backbone/queue.js"
+import type { FakeClock } from "../kit/fake-clock.js"
+
+export const leaseMs = 60_000
+export const deaf: QueueEvents = { onAvailable: () => {} }
+
+export async function openTable(clock: FakeClock): Promise<Table> {
+  const backbone = await openMemoryBackbone({ clock })
+  return await backbone.table("task")
+}
+
+/** Lets everything that was started and needs no timer come to its end. */
+export async function settle(): Promise<void> {
+  for (let i = 0; i < 20; i++) await Promise.resolve()
+}
