@@ -1,13 +1,12 @@
 import type { Clock, Timer } from "../base/clock.js"
 import type { Connection } from "../client/connection.js"
 import { errorOfMessage } from "../client/relay-error.js"
-import { agentIdOfDid } from "../proposals/statement.js"
 import { ChatError, type ErrorCode } from "../protocol/errors.js"
-import { persistentIdPattern } from "../protocol/names.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 import type { Draft } from "../protocol/statements.js"
 import { isVerb, type Verb } from "../protocol/verbs.js"
 import type { AckLog } from "./acks.js"
+import { evidenceOf } from "./answer-evidence.js"
 import type { Signed } from "./deal-signer.js"
 import type { Outbox, OutboxLine } from "./outbox.js"
 import { isDraft, type OutboxFrame } from "./outbox-line.js"
@@ -210,7 +209,7 @@ export class OutboxPump {
     const index = re === undefined ? -1 : this.#inFlight.findIndex(({ wireId }) => wireId === re)
     const line = this.#inFlight.splice(index, index < 0 ? 0 : 1)[0]?.line
     if (line === undefined) return false
-    if (message.type === "ERROR") this.#refuse(line, message)
+    if (message.type === "ERROR") this.#turnDown(line, errorOfMessage(message))
     else if (isDraft(line.frame) !== isVerb(message.type)) this.#turnDown(line, wrongAnswer(message))
     else this.#accept(line, message)
     this.pump()
@@ -220,7 +219,7 @@ export class OutboxPump {
   #accept(line: OutboxLine, message: ServerMessage): void {
     const ts = "ts" in message ? message.ts : this.#clock.now()
     const msgId = "msg_id" in message ? message.msg_id : undefined
-    const evidence = evidenceOf(message, line)
+    const evidence = evidenceOf(message, line.frame)
     this.#clearHindrance()
     this.#forget(line)
     this.#acks.append({
@@ -233,10 +232,6 @@ export class OutboxPump {
     })
     this.#events.onAnswered(line, message)
     line.settle()
-  }
-
-  #refuse(line: OutboxLine, message: ServerMessage<"ERROR">): void {
-    this.#turnDown(line, errorOfMessage(message))
   }
 
   #turnDown(line: OutboxLine, error: ChatError): void {
@@ -314,65 +309,4 @@ function wrongAnswer({ type }: ServerMessage): ChatError {
 /** What a relay says of a statement that it has. */
 function answerOf({ statement, state, msgId }: Signed): ServerMessage<Verb> {
   return { ...statement, msg_id: msgId, name: "", state }
-}
-
-/** Which deal a statement is of, what became of it, and who the other party is. */
-function evidenceOfStatement(message: ServerMessage<Verb>): Readonly<Record<string, unknown>> {
-  const proposalId = message.type === "PROPOSAL" ? message.id : message.proposal_id
-  return { proposal_id: proposalId, state: message.state, to: agentIdOfDid(message.to) }
-}
-
-/** What an answer tells beside that it came. */
-function evidenceOf(
-  message: ServerMessage,
-  { frame }: OutboxLine,
-): Readonly<Record<string, unknown>> | undefined {
-  if (isVerb(message.type)) return evidenceOfStatement(message as ServerMessage<Verb>)
-  switch (message.type) {
-    case "ACK":
-      return evidenceOfAck(message, frame)
-    case "CHANNELS":
-      return present({ list: message.list, defaults: message.defaults })
-    case "AGENTS":
-      return { list: message.list, roster: message.roster }
-    case "JOINED": {
-      const { count, seq, durable, settings } = message
-      return present({ count, seq, durable, settings })
-    }
-    case "PENDING":
-    case "GUARDS":
-    case "FORECAST": {
-      const { type: _type, re: _re, ...evidence } = message
-      return evidence
-    }
-    case "TASK": {
-      const { type: _type, re: _re, ts: _ts, ...evidence } = message
-      return evidence
-    }
-    default:
-      return undefined
-  }
-}
-
-function evidenceOfAck(
-  answer: ServerMessage<"ACK">,
-  frame: OutboxFrame,
-): Readonly<Record<string, unknown>> | undefined {
-  const { seq, recipients } = answer
-  const to = frame.type === "MSG" && !frame.to.startsWith("#") ? addresseeOf(frame.to, answer) : undefined
-  const evidence = present({ seq, recipients, to })
-  return Object.keys(evidence).length === 0 ? undefined : evidence
-}
-
-function present(fields: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
-}
-
-/**
- * Whom a message was for: the `#channel`, the `+role`, or the agent that a name meant.
- * @returns undefined when the relay does not say who bears the name
- */
-export function addresseeOf(to: string, { to: resolved }: ServerMessage<"ACK">): string | undefined {
-  if (!to.startsWith("@")) return to
-  return resolved ?? (persistentIdPattern.test(to) ? to : undefined)
 }

@@ -289,34 +289,4 @@ describe("the outbox pump", () => {
     pump.answer({ ...unknown, re: "c" })
     expect(rejected).toEqual(["x", "c"])
   })
-
-  it("tells whom a name meant, and what a question was answered by", () => {
-    const { pump, write, session, acks } = pumpOf()
-    pump.attach(session)
-    const to = "@bbbbbbbbbbbbbbbb"
-    write("m", { type: "MSG", to: "@bob", content: "x" })
-    pump.answer({ type: "ACK", re: "m", msg_id: "me.m", ts: 7, state: "accepted", to })
-    write("k", { type: "MSG", to, content: "x" })
-    pump.answer({ type: "ACK", re: "k", msg_id: "me.k", ts: 7, state: "accepted" })
-    write("t", { type: "MSG", to: "+reviewer", content: "x" })
-    pump.answer({ type: "ACK", re: "t", msg_id: "me.t", ts: 7, state: "accepted", recipients: 0 })
-    write("p", { type: "PENDING" })
-    pump.answer({ type: "PENDING", re: "p", target: to, count: 1, ids: ["x.1"] })
-    write("c", { type: "CLAIM", task: "b.1" })
-    const task = { task: "b.1", role: "r", from: to, name: "bob", content: "do", lease_ms: 6, attempt: 1 }
-    pump.answer({ type: "TASK", re: "c", ...task, ts: 9 })
-    write("l", { type: "LIST_CHANNELS" })
-    pump.answer({ type: "CHANNELS", re: "l", list: [], defaults: { replay: false } })
-    write("s", { type: "SET_PRESENCE", status: "idle" })
-    pump.answer({ type: "ACK", re: "s", ts: 7, state: "done" })
-    expect(acks.map(({ evidence }) => evidence)).toEqual([
-      { to },
-      { to },
-      { recipients: 0, to: "+reviewer" },
-      { target: to, count: 1, ids: ["x.1"] },
-      task,
-      { list: [], defaults: { replay: false } },
-      undefined,
-    ])
-  })
 })
