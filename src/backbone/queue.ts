@@ -1,15 +1,11 @@
-import type { Clock, Timer } from "../base/clock.js"
+import type { Clock } from "../base/clock.js"
 import type { RowChange, Subscription, Table } from "./backbone.js"
+import { QueueEnds } from "./queue-ends.js"
+import { QueueLeases } from "./queue-leases.js"
 import { type QueuedTask, readRow, rowKey, writeEnd, writeTask } from "./queue-row.js"
 import { type QueueSize, QueueTasks } from "./queue-tasks.js"
 
 export type { QueuedTask } from "./queue-row.js"
-
-/** How long the end of a task is remembered, so that a sender that tries again does not have it done twice. */
-const endKeptMs = 3_600_000
-
-/** Ends remembered at most; the oldest are forgotten first. */
-const endsKept = 10_000
 
 /** Pause before the end of a lease is tried again when the table could not be reached. */
 const retryMs = 1_000
@@ -17,15 +13,18 @@ const retryMs = 1_000
 /** What a queue tells; called from the cache, so a look into the queue agrees with what is told. */
 export interface QueueEvents {
   /**
-   * A task of this topic waits: it is new, was given back, or its lease ended. Tasks that wait when the queue is
-   * opened are not told: look at {@link Queue.waiting}.
+   * This task waits: it is new, was given back, or its lease ended. Tasks that wait when the queue is opened are not
+   * told: look at {@link Queue.waiting}.
    */
-  onAvailable(topic: string): void
+  onAvailable(task: QueuedTask): void
+  /**
+   * A worker has this task by a claim that was not given here, or of which it was not known here whether it stands.
+   * One that ended before it was heard of is not told, here or below: what {@link Table.watch} tells as one is one.
+   */
+  onClaimed?(task: QueuedTask, worker: string): void
   /**
    * Nobody has this task any more: its lease ended, it was given back, done or removed, by whichever relay.
    * `task` is as it was while `worker` had it; {@link Queue.find} tells what became of it (undefined: it ended).
-   * A claim that another relay gave and that ended before it was heard of here is not told: what
-   * {@link Table.watch} tells as one is one.
    */
   onReleased?(task: QueuedTask, worker: string): void
 }
@@ -36,7 +35,6 @@ interface Held {
   readonly revision: number
   /** Undefined once it ended. */
   readonly task: QueuedTask | undefined
-  readonly endedTs: number
   readonly endedBy: string | undefined
 }
 
@@ -55,13 +53,11 @@ export class Queue {
   readonly #events: QueueEvents
   readonly #held = new Map<string, Held>()
   readonly #tasks = new QueueTasks()
-  readonly #leases = new Map<string, Timer>()
-  /** Ends by key, oldest first as far as they were heard of in order. */
-  readonly #ends = new Map<string, number>()
-  /** Keys of which a claim is under way here. */
-  readonly #claiming = new Set<string>()
+  readonly #leases: QueueLeases
+  readonly #ends: QueueEnds
+  /** What is being written here: the table may tell it before it answers. */
+  readonly #writing = new Set<string>()
   #endWatch: Subscription = () => {}
-  #sweep: Timer | undefined
   #isOpen = false
   #isClosed = false
 
@@ -70,6 +66,8 @@ export class Queue {
     this.#clock = options.clock
     this.#leaseMs = options.leaseMs
     this.#events = events
+    this.#leases = new QueueLeases(options.clock, (key) => void this.#endLease(key))
+    this.#ends = new QueueEnds(options.clock, (key) => this.#deleteEnd(key))
   }
 
   /**
@@ -94,51 +92,47 @@ export class Queue {
    */
   async push(topic: string, id: string, value: string): Promise<boolean> {
     const task: QueuedTask = { id, topic, value, attempt: 0, pushedTs: this.#clock.now() }
-    return (await this.#write(rowKey(id), task, 0)) !== undefined
+    return await this.#put(rowKey(id), writeTask(task), 0)
   }
 
   /**
-   * Gives the oldest waiting task of a topic, or the one named, to a worker for one lease.
-   * @returns undefined when nothing waits, or the one named does not wait under this topic
+   * Gives a task that waits under this topic to a worker for one lease.
+   * @returns the task as it is now, or undefined when it does not wait, or not under this topic
    */
-  async claim(topic: string, worker: string, id?: string): Promise<QueuedTask | undefined> {
-    if (id !== undefined) return await this.#claimNamed(topic, worker, id)
-    for (;;) {
-      const next = this.#tasks.waiting(topic).find((task) => !this.#claiming.has(rowKey(task.id)))
-      const held = next === undefined ? undefined : this.#held.get(rowKey(next.id))
-      if (next === undefined || held === undefined) return undefined
-      const claimed = await this.#tryClaim(held, next, worker)
-      if (claimed !== undefined) return claimed
-    }
+  async claim(topic: string, worker: string, id: string): Promise<QueuedTask | undefined> {
+    const leaseUntil = this.#leaseEnd
+    const waits = (task: QueuedTask) => task.topic === topic && task.worker === undefined
+    const claimed = (task: QueuedTask) => ({ ...task, attempt: task.attempt + 1, worker, leaseUntil })
+    const before = await this.#change(id, waits, (task) => writeTask(claimed(task)))
+    return before && claimed(before)
   }
 
   /** Begins the lease anew. @returns false when the task is not this worker's, or no longer. */
   async extend(id: string, worker: string): Promise<boolean> {
-    const extended = await this.#changeOwn(id, worker, (held, task) =>
-      this.#write(held.key, { ...task, leaseUntil: this.#clock.now() + this.#leaseMs }, held.revision),
-    )
-    return extended !== undefined
+    const leaseUntil = this.#leaseEnd
+    const before = await this.#change(id, ownedBy(worker), (task) => writeTask({ ...task, leaseUntil }))
+    return before !== undefined
   }
 
   /** Ends the worker's task. @returns the task, or undefined when it is not this worker's, or no longer. */
   async done(id: string, worker: string): Promise<QueuedTask | undefined> {
-    return await this.#changeOwn(id, worker, (held) => this.#end(held, id, worker))
+    return await this.#change(id, ownedBy(worker), () => writeEnd(id, this.#clock.now(), worker))
   }
 
   /** Lets the worker's task wait again. @returns the task as it was, or undefined as {@link done}. */
   async giveBack(id: string, worker: string): Promise<QueuedTask | undefined> {
-    return await this.#changeOwn(id, worker, (held, task) =>
-      this.#write(held.key, unclaimed(task), held.revision),
-    )
+    return await this.#change(id, ownedBy(worker), (task) => writeTask(unclaimed(task)))
   }
 
-  /** Ends a task, whoever has it. @returns the task as it was, or undefined when none of that id stands. */
+  /** Ends a task that nobody has. @returns the task as it was, or undefined when it does not wait. */
   async remove(id: string): Promise<QueuedTask | undefined> {
-    return await this.#change(
-      id,
-      () => true,
-      (held) => this.#end(held, id),
-    )
+    const waits = (task: QueuedTask) => task.worker === undefined
+    return await this.#change(id, waits, () => writeEnd(id, this.#clock.now()))
+  }
+
+  /** Whether a task of that id stands or ended within the last hour; asks the store if nothing is known of it. */
+  async knows(id: string): Promise<boolean> {
+    return (await this.#find(rowKey(id))) !== undefined
   }
 
   /** Tasks nobody has, oldest first. */
@@ -154,6 +148,11 @@ export class Queue {
   /** The task of that id, if it is known to stand. */
   find(id: string): QueuedTask | undefined {
     return this.#held.get(rowKey(id))?.task
+  }
+
+  /** The same, asking the store for what is not known yet. */
+  async seek(id: string): Promise<QueuedTask | undefined> {
+    return (await this.#find(rowKey(id)))?.task
   }
 
   /** Tasks a worker has, of any topic, oldest first. */
@@ -174,62 +173,32 @@ export class Queue {
   close(): void {
     this.#isClosed = true
     this.#endWatch()
-    this.#sweep?.cancel()
-    for (const lease of this.#leases.values()) lease.cancel()
-    this.#leases.clear()
+    this.#ends.close()
+    this.#leases.close()
   }
 
-  async #claimNamed(topic: string, worker: string, id: string): Promise<QueuedTask | undefined> {
-    for (;;) {
-      const held = await this.#find(rowKey(id))
-      const task = held?.task
-      if (held === undefined || task?.topic !== topic || task.worker !== undefined) return undefined
-      const claimed = await this.#tryClaim(held, task, worker)
-      if (claimed !== undefined) return claimed
-    }
+  get #leaseEnd(): number {
+    return this.#clock.now() + this.#leaseMs
   }
 
-  /** @returns undefined when another was faster; the cache then knows more than before */
-  async #tryClaim(held: Held, task: QueuedTask, worker: string): Promise<QueuedTask | undefined> {
-    const leaseUntil = this.#clock.now() + this.#leaseMs
-    const claimed = { ...task, attempt: task.attempt + 1, worker, leaseUntil }
-    this.#claiming.add(held.key)
-    try {
-      if ((await this.#write(held.key, claimed, held.revision)) !== undefined) return claimed
-      await this.#refresh(held)
-    } catch (error) {
-      // Whoever passed this task over while it was being claimed must look again.
-      this.#claiming.delete(held.key)
-      if (!this.#isClosed && this.find(task.id)?.worker === undefined) this.#events.onAvailable(task.topic)
-      throw error
-    } finally {
-      this.#claiming.delete(held.key)
-    }
-    return undefined
-  }
-
-  async #changeOwn(
-    id: string,
-    worker: string,
-    act: (held: Held, task: QueuedTask) => Promise<number | undefined>,
-  ): Promise<QueuedTask | undefined> {
-    return await this.#change(id, (task) => task.worker === worker, act)
-  }
-
-  /** Changes a task that `fits`, anew as long as others change it meanwhile. */
+  /**
+   * Writes a task that `fits` anew, again as long as others change it meanwhile.
+   * @param next - the row it is to have
+   * @returns the task as it was, or undefined when it does not fit, also not by what the table says
+   */
   async #change(
     id: string,
     fits: (task: QueuedTask) => boolean,
-    act: (held: Held, task: QueuedTask) => Promise<number | undefined>,
+    next: (task: QueuedTask) => string,
   ): Promise<QueuedTask | undefined> {
     let isLookedUp = false
     for (;;) {
       const held = await this.#find(rowKey(id))
       const task = held?.task
-      if (held === undefined) return undefined
-      if (task !== undefined && fits(task)) {
-        if ((await act(held, task)) !== undefined) return task
-      } else if (task === undefined || isLookedUp) {
+      if (held === undefined || task === undefined) return undefined
+      if (fits(task)) {
+        if (await this.#put(held.key, next(task), held.revision)) return task
+      } else if (isLookedUp) {
         return undefined
       }
       // What is known may be older than what another relay did a moment ago.
@@ -254,18 +223,16 @@ export class Queue {
     else if (this.#held.get(held.key) === held) this.#forget(held)
   }
 
-  async #write(key: string, task: QueuedTask, expected: number): Promise<number | undefined> {
-    const value = writeTask(task)
-    const revision = await this.#table.put(key, value, expected)
-    if (revision !== undefined) this.#take({ key, value, revision })
-    return revision
-  }
-
-  async #end(held: Held, id: string, worker?: string): Promise<number | undefined> {
-    const value = writeEnd(id, this.#clock.now(), worker)
-    const revision = await this.#table.put(held.key, value, held.revision)
-    if (revision !== undefined) this.#take({ key: held.key, value, revision })
-    return revision
+  /** @returns false when the row is not as expected */
+  async #put(key: string, value: string, expected: number): Promise<boolean> {
+    this.#writing.add(value)
+    try {
+      const revision = await this.#table.put(key, value, expected)
+      if (revision !== undefined) this.#take({ key, value, revision })
+      return revision !== undefined
+    } finally {
+      this.#writing.delete(value)
+    }
   }
 
   #onChange(change: RowChange): void {
@@ -279,84 +246,66 @@ export class Queue {
     const before = this.#held.get(key)
     const row = readRow(value)
     if (this.#isClosed || row === undefined || (before?.revision ?? -1) >= revision) return
-    const { task } = row
-    const held = { key, revision, task, endedTs: row.endedTs ?? 0, endedBy: row.endedBy }
-    this.#held.set(key, held)
+    const { task, endedTs = 0, endedBy } = row
+    this.#held.set(key, { key, revision, task, endedBy })
     if (before?.task !== undefined) this.#tasks.remove(before.task)
     if (task !== undefined) this.#tasks.add(task)
-    else this.#rememberEnd(held)
-    this.#setLease(held)
-    this.#tell(before?.task, task)
+    else this.#ends.remember(key, endedTs)
+    this.#setLease(key, task)
+    this.#tell(before?.task, task, this.#writing.has(value))
   }
 
-  #forget(held: Held): void {
-    this.#held.delete(held.key)
-    this.#ends.delete(held.key)
-    if (held.task !== undefined) this.#tasks.remove(held.task)
-    this.#setLease({ ...held, task: undefined })
-    this.#tell(held.task, undefined)
+  #forget({ key, task }: Held): void {
+    this.#held.delete(key)
+    this.#ends.forget(key)
+    if (task !== undefined) this.#tasks.remove(task)
+    this.#leases.drop(key)
+    this.#tell(task, undefined, false)
   }
 
-  #tell(before: QueuedTask | undefined, after: QueuedTask | undefined): void {
+  #tell(before: QueuedTask | undefined, after: QueuedTask | undefined, isOwn: boolean): void {
     if (!this.#isOpen || this.#isClosed) return
-    if (before?.worker !== undefined && !isSameClaim(before, after)) {
-      this.#events.onReleased?.(before, before.worker)
+    const isSame = isSameClaim(before, after)
+    if (before?.worker !== undefined && !isSame) this.#events.onReleased?.(before, before.worker)
+    if (after === undefined) return
+    if (after.worker === undefined) this.#events.onAvailable(after)
+    else if (!isSame && !isOwn) this.#events.onClaimed?.(after, after.worker)
+  }
+
+  #setLease(key: string, task: QueuedTask | undefined): void {
+    if (task?.leaseUntil === undefined) {
+      this.#leases.drop(key)
+      return
     }
-    if (after !== undefined && after.worker === undefined) this.#events.onAvailable(after.topic)
-  }
-
-  #setLease({ key, task }: Held): void {
-    this.#leases.get(key)?.cancel()
-    this.#leases.delete(key)
-    if (task?.leaseUntil === undefined) return
     const leftMs = this.#isOpen ? this.#leaseMs : task.leaseUntil - this.#clock.now()
-    this.#endLeaseAfter(key, Math.min(this.#leaseMs, Math.max(0, leftMs)))
-  }
-
-  #endLeaseAfter(key: string, ms: number): void {
-    if (this.#isClosed) return
-    const timer = this.#clock.setTimer(() => void this.#endLease(key), ms, { unref: true })
-    this.#leases.set(key, timer)
+    this.#leases.begin(key, Math.min(this.#leaseMs, Math.max(0, leftMs)))
   }
 
   async #endLease(key: string): Promise<void> {
-    this.#leases.delete(key)
     const held = this.#held.get(key)
-    if (this.#isClosed || held?.task?.worker === undefined) return
+    if (held?.task?.worker === undefined) return
     try {
-      const isEnded = (await this.#write(key, unclaimed(held.task), held.revision)) !== undefined
+      const isEnded = await this.#put(key, writeTask(unclaimed(held.task)), held.revision)
       if (!isEnded) await this.#refresh(held)
     } catch {
       // The table is away; the lease still has to end when it is back, unless something newer was heard.
-      if (this.#held.get(key) === held) this.#endLeaseAfter(key, retryMs)
+      if (this.#held.get(key) === held) this.#leases.begin(key, retryMs)
     }
   }
 
-  #rememberEnd(held: Held): void {
-    this.#ends.set(held.key, held.endedTs)
-    this.#sweep ??= this.#clock.setTimer(() => this.#sweepEnds(), endKeptMs / 10, { unref: true })
-  }
-
-  #sweepEnds(): void {
-    this.#sweep = undefined
-    if (this.#isClosed) return
-    const eldestMs = this.#clock.now() - endKeptMs
-    const byAge = [...this.#ends].sort(([, a], [, b]) => a - b)
-    const surplus = byAge.length - endsKept
-    for (const [index, [key, endedTs]] of byAge.entries()) {
-      const held = this.#held.get(key)
-      if (index >= surplus && endedTs >= eldestMs) break
-      // A refusal means that it changed, or cannot be reached: then another round does it.
-      if (held !== undefined) this.#table.delete(key, held.revision).catch(() => {})
-    }
-    if (this.#ends.size > 0) {
-      this.#sweep = this.#clock.setTimer(() => this.#sweepEnds(), endKeptMs / 10, { unref: true })
-    }
+  #deleteEnd(key: string): void {
+    const held = this.#held.get(key)
+    // A refusal means that it changed, or cannot be reached: then another round does it.
+    if (held !== undefined) this.#table.delete(key, held.revision).catch(() => {})
   }
 }
 
-function isSameClaim(before: QueuedTask, after: QueuedTask | undefined): boolean {
-  return before.worker === after?.worker && before.attempt === after?.attempt
+function isSameClaim(a: QueuedTask | undefined, b: QueuedTask | undefined): boolean {
+  return a?.worker === b?.worker && a?.attempt === b?.attempt
+}
+
+function ownedBy(worker: string): (task: QueuedTask) => boolean {
+  return (task) => task.worker === worker
 }
 
 function unclaimed({ worker: _worker, leaseUntil: _leaseUntil, ...task }: QueuedTask): QueuedTask {

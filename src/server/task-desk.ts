@@ -28,8 +28,9 @@ export interface Answer {
 /** What a desk needs of its house. */
 interface TaskPorts {
   /**
-   * Sends a direct message as if its author had sent it; one of an id that was sent before is not sent again.
-   * @throws {ChatError} AGENT_NOT_FOUND when nobody can get it any more; MAILBOX_FULL, UNAVAILABLE
+   * Sends a direct message as if its author had sent it; one of an id that was sent before is not sent again, and
+   * what nobody can get any more is lost.
+   * @throws {ChatError} MAILBOX_FULL, UNAVAILABLE
    */
   answer(author: Agent, answer: Answer, messageId: string): Promise<unknown>
   readonly notify: Notify
@@ -92,8 +93,11 @@ export class TaskDesk {
     const table = await backbone.table("task")
     const desks: TaskDesk[] = []
     const events = {
-      onAvailable: (topic: string) => {
-        for (const desk of desks) desk.#offers.look(topic)
+      onAvailable: (task: QueuedTask) => {
+        for (const desk of desks) desk.#offers.take(task)
+      },
+      onClaimed: (task: QueuedTask, worker: string) => {
+        for (const desk of desks) desk.#tellOver(task, worker as AgentId)
       },
       onReleased: (task: QueuedTask, worker: string) => {
         for (const desk of desks) desk.#takeBack(task, worker as AgentId)
@@ -143,7 +147,8 @@ export class TaskDesk {
     const topic = topicOf(message.to.slice(1))
     const { content, parts } = message
     const value = writeRequest({ name: agent.name, content, parts })
-    if (this.#queue.find(messageId) === undefined) this.#checkRoom(topic, value)
+    const refusal = this.#roomRefusal(topic, value)
+    if (refusal !== undefined && !(await this.#queue.knows(messageId))) throw refusal
     const isNew = await this.#queue.push(topic, messageId, value)
     return {
       ts: this.#clock.now(),
@@ -177,18 +182,25 @@ export class TaskDesk {
       throw new ChatError("IDENTITY_REQUIRED", "CLAIM: only a persistent identity is given work")
     }
     if (askerOf(id) === agent.id) throw new ChatError("TASK_NOT_FOUND", "task: nobody works for itself")
-    const task = this.#queue.find(id)
+    const task = await this.#queue.seek(id)
     if (task === undefined) throw this.#refusal(id)
     if (task.worker === agent.id) return this.#news.format(task)
     const free = this.#workers.reserve(agent.id)
     try {
       const claimed = await this.#queue.claim(task.topic, agent.id, id)
-      if (claimed === undefined) throw this.#refusal(id)
+      if (claimed === undefined) return this.#tellAgain(agent, id)
       this.#news.tellClaimed(claimed, agent.id)
       return this.#news.format(claimed)
     } finally {
       free()
     }
+  }
+
+  /** TASK of what another relay gave this worker already. @throws {ChatError} TASK_NOT_FOUND, LEASE_LOST */
+  #tellAgain({ id: worker }: Agent, id: string): ServerMessage<"TASK"> {
+    const task = this.#queue.find(id)
+    if (task?.worker !== worker) throw this.#refusal(id)
+    return this.#news.format(task)
   }
 
   /** @throws {ChatError} TASK_NOT_FOUND, LEASE_LOST, UNAVAILABLE */
@@ -201,11 +213,13 @@ export class TaskDesk {
    * @throws {ChatError} TASK_NOT_FOUND, LEASE_LOST; MAILBOX_FULL and UNAVAILABLE leave the task with the worker
    */
   async done(agent: Agent, id: string, content: string): Promise<void> {
-    if (this.#queue.endedBy(id) === agent.id) return
     await this.#once(agent.id, id, async () => {
       // Asks the store whether the task is still the worker's, and makes time to send the answer.
-      if (!(await this.#queue.extend(id, agent.id))) throw this.#refusal(id)
-      await this.#answer(agent, id, content)
+      const isOwn = await this.#queue.extend(id, agent.id)
+      if (this.#queue.endedBy(id) === agent.id) return
+      if (!isOwn) throw this.#refusal(id)
+      const answer = { to: askerOf(id), content, in_reply_to: id, kind: "inform" } as const
+      await this.#ports.answer(agent, answer, answerIdOf(agent.id, id))
       const isEnded = (await this.#queue.done(id, agent.id)) !== undefined
       if (!isEnded && this.#queue.endedBy(id) !== agent.id) throw this.#refusal(id)
       if (isEnded) this.#ports.onDone([agent.id, askerOf(id)])
@@ -246,16 +260,6 @@ export class TaskDesk {
     }
   }
 
-  async #answer(agent: Agent, id: string, content: string): Promise<void> {
-    const answer = { to: askerOf(id), content, in_reply_to: id, kind: "inform" } as const
-    try {
-      await this.#ports.answer(agent, answer, answerIdOf(agent.id, id))
-    } catch (error) {
-      // Somebody without a key who left does not come back: there is nobody to wait for.
-      if (!(error instanceof ChatError) || error.code !== "AGENT_NOT_FOUND") throw error
-    }
-  }
-
   /** Whether a task has a worker, or will have one of this relay's at once. */
   #isAtHand(topic: string, id: string, asker: AgentId): boolean {
     const task = this.#queue.find(id)
@@ -265,16 +269,18 @@ export class TaskDesk {
     return place < this.#workers.countFree(topic, asker)
   }
 
-  #checkRoom(topic: string, value: string): void {
+  /** Why one more task for this role is too much; undefined: it is not. */
+  #roomRefusal(topic: string, value: string): ChatError | undefined {
     const { tasks, taskCharacters, roleTasks, leaseMs } = this.#limits
     const { size } = this.#queue
     const details = { retryAfterMs: leaseMs }
     if (size.tasks >= tasks || size.characters + value.length > taskCharacters) {
-      throw new ChatError("LIMIT_REACHED", "to: this relay holds no more tasks", details)
+      return new ChatError("LIMIT_REACHED", "to: this relay holds no more tasks", details)
     }
     if (this.#queue.waiting(topic).length >= roleTasks) {
-      throw new ChatError("LIMIT_REACHED", `to: ${roleTasks} tasks wait for this role already`, details)
+      return new ChatError("LIMIT_REACHED", `to: ${roleTasks} tasks wait for this role already`, details)
     }
+    return undefined
   }
 
   #refusal(id: string): ChatError {
@@ -284,12 +290,17 @@ export class TaskDesk {
     return new ChatError("LEASE_LOST", `task: ${what}`)
   }
 
+  /** Somebody was given a task where it was before it came here. */
+  #tellOver(task: QueuedTask, worker: AgentId): void {
+    const agent = this.#workers.find(worker)
+    if (agent !== undefined) this.#news.tellWorker(agent, task)
+  }
+
   /** A worker does not have a task any more, whatever the reason. */
   #takeBack({ id }: QueuedTask, worker: AgentId): void {
     const now = this.#queue.find(id)
     if (now === undefined) this.#holders.forget(id)
     else this.#holders.note(id, worker)
-    if (now !== undefined && now.worker === undefined) this.#offers.takeBack(now)
     this.#workers.noteRelease(worker)
     const topic = this.#workers.topicFor(worker)
     if (topic !== undefined) this.#offers.look(topic)

@@ -58,8 +58,8 @@ export class TaskOffers {
     })
   }
 
-  /** A task waits again. */
-  takeBack({ id, topic, attempt }: QueuedTask): void {
+  /** A task waits, for the first time or again. */
+  take({ id, topic, attempt }: QueuedTask): void {
     if (attempt >= this.#its.limits.taskAttempts) this.#spent.add(id)
     this.look(topic)
   }

@@ -4,6 +4,7 @@ import { Queue } from "../../src/backbone/queue.js"
 import { until } from "../kit/condition.js"
 import { FakeClock } from "../kit/fake-clock.js"
 import { patienceMs, type Start } from "./conformance-kit.js"
+import { claimOldest } from "./queue-kit.js"
 
 export function describeTables(start: Start): void {
   test("rows are written only as expected", async () => {
@@ -130,7 +131,7 @@ export function describeQueues(start: Start): void {
       table,
       { clock, leaseMs: 60_000 },
       {
-        onAvailable: (topic) => void available.push(topic),
+        onAvailable: ({ topic }) => void available.push(topic),
         onReleased: ({ id }, worker) => void released.push(`${id} ${worker}`),
       },
     )
@@ -140,7 +141,7 @@ export function describeQueues(start: Start): void {
     expect(await queue.push("coder", id, "work")).toBe(false)
     await until("it waits", () => other.waiting("coder").length === 1, patienceMs)
     expect(available).toContain("coder")
-    const claims = await Promise.all([queue.claim("coder", "a"), other.claim("coder", "b")])
+    const claims = await Promise.all([claimOldest(queue, "coder", "a"), claimOldest(other, "coder", "b")])
     expect(claims.filter((task) => task !== undefined)).toHaveLength(1)
     const worker = claims[0] === undefined ? "b" : "a"
     const stranger = worker === "a" ? "b" : "a"
@@ -155,7 +156,7 @@ export function describeQueues(start: Start): void {
     clock.advance(60_000)
     await until("it waits again", () => queue.waiting("coder").length === 1, patienceMs)
     await until("it waits again", () => other.waiting("coder").length === 1, patienceMs)
-    expect((await other.claim("coder", "d"))?.attempt).toBe(3)
+    expect((await claimOldest(other, "coder", "d"))?.attempt).toBe(3)
     await until("both know who has it", () => isHeldIn([queue, other], id, "d"), patienceMs)
     expect((await other.done(id, "d"))?.value).toBe("work")
     expect(await queue.claim("coder", "e", id)).toBeUndefined()

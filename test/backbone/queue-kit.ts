@@ -1,6 +1,6 @@
 import type { Table } from "../../src/backbone/backbone.js"
 import { openMemoryBackbone } from "../../src/backbone/memory.js"
-import type { QueueEvents } from "../../src/backbone/queue.js"
+import type { Queue, QueuedTask, QueueEvents } from "../../src/backbone/queue.js"
 import type { FakeClock } from "../kit/fake-clock.js"
 
 export const leaseMs = 60_000
@@ -14,4 +14,17 @@ export async function openTable(clock: FakeClock): Promise<Table> {
 /** Lets everything that was started and needs no timer come to its end. */
 export async function settle(): Promise<void> {
   for (let i = 0; i < 20; i++) await Promise.resolve()
+}
+
+/** Claims the oldest task of a topic that nobody is faster to claim. */
+export async function claimOldest(
+  queue: Queue,
+  topic: string,
+  worker: string,
+): Promise<QueuedTask | undefined> {
+  for (const { id } of queue.waiting(topic)) {
+    const task = await queue.claim(topic, worker, id)
+    if (task !== undefined) return task
+  }
+  return undefined
 }

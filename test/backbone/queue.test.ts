@@ -1,28 +1,11 @@
 import { describe, expect, test } from "vitest"
-import type { RowChange, Table } from "../../src/backbone/backbone.js"
+import type { Table } from "../../src/backbone/backbone.js"
 import { Queue } from "../../src/backbone/queue.js"
 import { ChatError } from "../../src/protocol/errors.js"
 import { until } from "../kit/condition.js"
 import { FakeClock } from "../kit/fake-clock.js"
-import { deaf, leaseMs, openTable, settle } from "./queue-kit.js"
-
-/** The table as a relay sees it that hears, when told to, of no more than what stands then. */
-function lateTable(table: Table): { table: Table; tell: () => void } {
-  const unheard = new Map<string, RowChange>()
-  let listener: (change: RowChange) => void = () => {}
-  const watch: Table["watch"] = (listen) => {
-    listener = listen
-    return table.watch((change) => void unheard.set(change.key, change))
-  }
-  const tell = (): void => {
-    for (const change of unheard.values()) listener(change)
-    unheard.clear()
-  }
-  const get: Table["get"] = (key) => table.get(key)
-  const put: Table["put"] = (key, value, expected) => table.put(key, value, expected)
-  const remove: Table["delete"] = (key, expected) => table.delete(key, expected)
-  return { table: { get, put, delete: remove, rows: () => table.rows(), watch }, tell }
-}
+import { lateTable } from "../kit/late-table.js"
+import { claimOldest, deaf, leaseMs, openTable, settle } from "./queue-kit.js"
 
 describe("a queue", () => {
   test("hands out by the time of the push, whoever pushed and whatever came back", async () => {
@@ -35,12 +18,12 @@ describe("a queue", () => {
     await queue.push("coder", "z", "x")
     await queue.push("coder", "y", "x")
     expect(queue.waiting("coder").map(({ id }) => id)).toEqual(["c", "a", "b", "y", "z"])
-    await queue.claim("coder", "w")
-    await queue.claim("coder", "w")
+    await claimOldest(queue, "coder", "w")
+    await claimOldest(queue, "coder", "w")
     await queue.giveBack("c", "w")
     expect(queue.waiting("coder").map(({ id }) => id)).toEqual(["c", "b", "y", "z"])
     expect(queue.claimed("coder").map(({ id, attempt }) => [id, attempt])).toEqual([["a", 1]])
-    expect(await queue.claim("writer", "w")).toBeUndefined()
+    expect(await claimOldest(queue, "writer", "w")).toBeUndefined()
     expect(await queue.claim("writer", "w", "b")).toBeUndefined()
     expect((await queue.claim("coder", "w", "z"))?.id).toBe("z")
   })
@@ -50,7 +33,7 @@ describe("a queue", () => {
     const table = await openTable(clock)
     const queue = await Queue.open(table, { clock, leaseMs }, deaf)
     await queue.push("coder", "a", "x")
-    await queue.claim("coder", "w")
+    await claimOldest(queue, "coder", "w")
     await queue.done("a", "w")
     clock.advance(3_500_000)
     await settle()
@@ -67,13 +50,13 @@ describe("a queue", () => {
     const table = await openTable(clock)
     const before = await Queue.open(table, { clock, leaseMs }, deaf)
     for (const id of ["a", "b"]) await before.push("coder", id, "x")
-    await before.claim("coder", "w")
+    await claimOldest(before, "coder", "w")
     clock.advance(leaseMs / 2)
-    await before.claim("coder", "w")
+    await claimOldest(before, "coder", "w")
     before.close()
     clock.advance(leaseMs / 2)
     const available: string[] = []
-    const onAvailable = (topic: string): void => void available.push(topic)
+    const onAvailable = ({ topic }: { topic: string }): void => void available.push(topic)
     const after = await Queue.open(table, { clock, leaseMs }, { onAvailable })
     expect(available).toEqual([])
     clock.advance(0)
@@ -92,11 +75,11 @@ describe("a queue", () => {
       await table.put(`row${i}`, value)
     }
     const queue = await Queue.open(table, { clock, leaseMs }, deaf)
-    expect(await queue.claim("coder", "w")).toBeUndefined()
+    expect(await claimOldest(queue, "coder", "w")).toBeUndefined()
     expect(queue.find("a")).toBeUndefined()
   })
 
-  test("lets a lease end later when the table was away, and tells who was passed over", async () => {
+  test("lets a lease end later when the table was away", async () => {
     const clock = new FakeClock()
     const table = await openTable(clock)
     let isAway = false
@@ -110,17 +93,12 @@ describe("a queue", () => {
         return await table.put(key, value, expected)
       },
     }
-    const available: string[] = []
-    const onAvailable = (topic: string): void => void available.push(topic)
-    const queue = await Queue.open(flaky, { clock, leaseMs }, { onAvailable })
+    const queue = await Queue.open(flaky, { clock, leaseMs }, deaf)
     await queue.push("coder", "a", "x")
     isAway = true
-    const [first, second] = [queue.claim("coder", "v"), queue.claim("coder", "w")]
-    await expect(first).rejects.toMatchObject({ code: "UNAVAILABLE" })
-    expect(await second).toBeUndefined()
-    expect(available).toEqual(["coder", "coder"])
+    await expect(queue.claim("coder", "v", "a")).rejects.toMatchObject({ code: "UNAVAILABLE" })
     isAway = false
-    await queue.claim("coder", "v")
+    await claimOldest(queue, "coder", "v")
     isAway = true
     clock.advance(leaseMs)
     await settle()
@@ -136,23 +114,23 @@ describe("a queue", () => {
   test("knows what stands after changes that were told as one, and who had its own claims", async () => {
     const clock = new FakeClock()
     const table = await openTable(clock)
-    const { table: late, tell } = lateTable(table)
+    const view = lateTable(table)
     const released: string[] = []
     const onReleased = ({ id }: { id: string }, worker: string): void => void released.push(`${id} ${worker}`)
-    const queue = await Queue.open(late, { clock, leaseMs }, { onAvailable: () => {}, onReleased })
+    const queue = await Queue.open(view.table, { clock, leaseMs }, { onAvailable: () => {}, onReleased })
     const other = await Queue.open(table, { clock, leaseMs }, deaf)
     await other.push("coder", "a", "x")
-    tell()
-    await other.claim("coder", "v")
+    view.tell()
+    await claimOldest(other, "coder", "v")
     await other.giveBack("a", "v")
-    tell()
+    view.tell()
     expect(queue.find("a")).toMatchObject({ attempt: 1 })
     expect(released).toEqual([])
-    expect(await queue.claim("coder", "w")).toMatchObject({ id: "a", attempt: 2 })
+    expect(await claimOldest(queue, "coder", "w")).toMatchObject({ id: "a", attempt: 2 })
     await other.giveBack("a", "w")
-    await other.claim("coder", "u")
+    await claimOldest(other, "coder", "u")
     await other.done("a", "u")
-    tell()
+    view.tell()
     expect(queue.find("a")).toBeUndefined()
     expect(queue.endedBy("a")).toBe("u")
     expect(released).toEqual(["a w"])
@@ -161,13 +139,86 @@ describe("a queue", () => {
   test("ends for a worker what another relay gave it a moment ago", async () => {
     const clock = new FakeClock()
     const table = await openTable(clock)
-    const { table: late, tell } = lateTable(table)
-    const queue = await Queue.open(late, { clock, leaseMs }, deaf)
+    const view = lateTable(table)
+    const queue = await Queue.open(view.table, { clock, leaseMs }, deaf)
     const other = await Queue.open(table, { clock, leaseMs }, deaf)
     await other.push("coder", "a", "x")
-    tell()
-    await other.claim("coder", "w")
+    view.tell()
+    await claimOldest(other, "coder", "w")
     expect(queue.find("a")).toMatchObject({ attempt: 0 })
     expect((await queue.done("a", "w"))?.id).toBe("a")
+  })
+
+  test("gives a worker what another relay was given back a moment ago, and nobody what is held", async () => {
+    const clock = new FakeClock()
+    const table = await openTable(clock)
+    const view = lateTable(table)
+    const queue = await Queue.open(view.table, { clock, leaseMs }, deaf)
+    const other = await Queue.open(table, { clock, leaseMs }, deaf)
+    for (const id of ["a", "b"]) {
+      await other.push("coder", id, "x")
+      await other.claim("coder", "v", id)
+    }
+    view.tell()
+    await other.giveBack("a", "v")
+    expect(await queue.claim("coder", "w", "a")).toMatchObject({ worker: "w", attempt: 2 })
+    expect(await queue.claim("coder", "w", "b")).toBeUndefined()
+    expect(await queue.remove("b")).toBeUndefined()
+    expect(queue.find("b")).toMatchObject({ worker: "v" })
+  })
+
+  test("tells the claims it did not give, each once", async () => {
+    const clock = new FakeClock()
+    const table = await openTable(clock)
+    const claimed: string[] = []
+    const onClaimed = ({ id }: { id: string }, worker: string): void => void claimed.push(`${id} ${worker}`)
+    const queue = await Queue.open(table, { clock, leaseMs }, { ...deaf, onClaimed })
+    const other = await Queue.open(table, { clock, leaseMs }, deaf)
+    for (const id of ["a", "b"]) await queue.push("coder", id, "x")
+    await queue.claim("coder", "v", "a")
+    await queue.extend("a", "v")
+    expect(claimed).toEqual([])
+    await other.claim("coder", "w", "b")
+    await other.extend("b", "w")
+    await other.giveBack("b", "w")
+    expect(claimed).toEqual(["b w"])
+    await other.claim("coder", "w", "b")
+    expect(claimed).toEqual(["b w", "b w"])
+  })
+
+  test("tells of a claim of its own of which the table did not say whether it stands", async () => {
+    const clock = new FakeClock()
+    const table = await openTable(clock)
+    const view = lateTable(table)
+    const silent: Table = {
+      ...view.table,
+      put: async (key, value, expected) => {
+        await table.put(key, value, expected)
+        throw new ChatError("UNAVAILABLE", "no answer in time")
+      },
+    }
+    const claimed: string[] = []
+    const onClaimed = ({ id }: { id: string }, worker: string): void => void claimed.push(`${id} ${worker}`)
+    const queue = await Queue.open(silent, { clock, leaseMs }, { ...deaf, onClaimed })
+    const other = await Queue.open(table, { clock, leaseMs }, deaf)
+    await other.push("coder", "a", "x")
+    view.tell()
+    await expect(queue.claim("coder", "w", "a")).rejects.toMatchObject({ code: "UNAVAILABLE" })
+    view.tell()
+    expect(claimed).toEqual(["a w"])
+  })
+
+  test("knows of what it has not heard of, whether it stands or has ended", async () => {
+    const clock = new FakeClock()
+    const table = await openTable(clock)
+    const queue = await Queue.open(lateTable(table).table, { clock, leaseMs }, deaf)
+    const other = await Queue.open(table, { clock, leaseMs }, deaf)
+    for (const id of ["stands", "ended"]) await other.push("coder", id, "x")
+    await other.remove("ended")
+    expect(queue.find("stands")).toBeUndefined()
+    expect((await queue.seek("stands"))?.id).toBe("stands")
+    expect(await queue.seek("ended")).toBeUndefined()
+    expect(await queue.knows("ended")).toBe(true)
+    expect(await queue.knows("never")).toBe(false)
   })
 })

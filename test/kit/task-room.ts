@@ -124,6 +124,11 @@ export class TaskRoom {
     return { id, receipt: await desk.push(asker.agent, requestFor(role, content), id) }
   }
 
+  /** What {@link ask} sends, to be sent again. */
+  request(role: string): ClientMessage<"MSG"> {
+    return requestFor(role, "look at this")
+  }
+
   /** Everything that was begun is over. */
   async settle(): Promise<void> {
     for (let i = 0; i < this.#turns; i++) await setImmediate()

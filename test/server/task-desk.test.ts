@@ -349,17 +349,6 @@ describe("DONE", () => {
     await room.desk.done(bob.agent, id, "fine")
     expect(room.answers.size).toBe(1)
   })
-
-  it("ends the task of somebody who cannot come back", async () => {
-    const room = await TaskRoom.open()
-    const bob = new TestWorker(2, "reviewer")
-    room.desk.enter(bob.agent)
-    const id = await room.ask(new TestWorker(1), "reviewer")
-    await room.settle()
-    room.answerFault = new ChatError("AGENT_NOT_FOUND", "gone")
-    await room.desk.done(bob.agent, id, "fine")
-    expect(room.desk.pending("reviewer").claimed).toBe(0)
-  })
 })
 
 describe("CLAIM", () => {
