@@ -8,6 +8,7 @@ import type { AgentId } from "../protocol/names.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 import type { Agent } from "./agent.js"
 import type { Receipt } from "./sent-ids.js"
+import { TaskEndings } from "./task-endings.js"
 import { LastHolders } from "./task-holders.js"
 import { type Notify, TaskNews } from "./task-news.js"
 import { TaskOffers } from "./task-offers.js"
@@ -47,12 +48,6 @@ interface WaitingTasks {
   readonly claimed: number
 }
 
-/** What a worker does with its task right now. */
-interface Ending {
-  readonly worker: AgentId
-  readonly end: Promise<void>
-}
-
 /** Work for a role: a task waits until one worker is free, which then has it for one lease. */
 export class TaskDesk {
   readonly #queue: Queue
@@ -63,8 +58,7 @@ export class TaskDesk {
   readonly #holders: LastHolders
   readonly #news: TaskNews
   readonly #offers: TaskOffers
-  /** By task. */
-  readonly #endings = new Map<string, Ending>()
+  readonly #endings = new TaskEndings()
 
   private constructor(queue: Queue, { limits, clock }: { limits: Limits; clock: Clock }, ports: TaskPorts) {
     this.#queue = queue
@@ -196,13 +190,6 @@ export class TaskDesk {
     }
   }
 
-  /** TASK of what another relay gave this worker already. @throws {ChatError} TASK_NOT_FOUND, LEASE_LOST */
-  #tellAgain({ id: worker }: Agent, id: string): ServerMessage<"TASK"> {
-    const task = this.#queue.find(id)
-    if (task?.worker !== worker) throw this.#refusal(id)
-    return this.#news.format(task)
-  }
-
   /** @throws {ChatError} TASK_NOT_FOUND, LEASE_LOST, UNAVAILABLE */
   async extend(agent: Agent, id: string): Promise<void> {
     if (!(await this.#queue.extend(id, agent.id))) throw this.#refusal(id)
@@ -213,7 +200,7 @@ export class TaskDesk {
    * @throws {ChatError} TASK_NOT_FOUND, LEASE_LOST; MAILBOX_FULL and UNAVAILABLE leave the task with the worker
    */
   async done(agent: Agent, id: string, content: string): Promise<void> {
-    await this.#once(agent.id, id, async () => {
+    await this.#endings.once(id, agent.id, async () => {
       // Asks the store whether the task is still the worker's, and makes time to send the answer.
       const isOwn = await this.#queue.extend(id, agent.id)
       if (this.#queue.endedBy(id) === agent.id) return
@@ -234,7 +221,7 @@ export class TaskDesk {
     const last = this.#holders.find(id)
     const isRepeated = last?.worker === agent.id && last.hasFailed
     if (isRepeated && this.#queue.find(id)?.worker !== agent.id) return
-    await this.#once(agent.id, id, async () => {
+    await this.#endings.once(id, agent.id, async () => {
       const over = this.#holders.noteFailing(id, agent.id, reason)
       try {
         if ((await this.#queue.giveBack(id, agent.id)) === undefined) throw this.#refusal(id)
@@ -242,22 +229,6 @@ export class TaskDesk {
         over()
       }
     })
-  }
-
-  /** A worker that says the same twice at once, on a new connection perhaps, gets the first one's answer. */
-  async #once(worker: AgentId, id: string, act: () => Promise<void>): Promise<void> {
-    const earlier = this.#endings.get(id)
-    if (earlier?.worker === worker) {
-      await earlier.end
-      return
-    }
-    const ending = { worker, end: act() }
-    this.#endings.set(id, ending)
-    try {
-      await ending.end
-    } finally {
-      if (this.#endings.get(id) === ending) this.#endings.delete(id)
-    }
   }
 
   /** Whether a task has a worker, or will have one of this relay's at once. */
@@ -283,6 +254,13 @@ export class TaskDesk {
     return undefined
   }
 
+  /** TASK of what another relay gave this worker already. @throws {ChatError} TASK_NOT_FOUND, LEASE_LOST */
+  #tellAgain({ id: worker }: Agent, id: string): ServerMessage<"TASK"> {
+    const task = this.#queue.find(id)
+    if (task?.worker !== worker) throw this.#refusal(id)
+    return this.#news.format(task)
+  }
+
   #refusal(id: string): ChatError {
     const task = this.#queue.find(id)
     if (task === undefined) return new ChatError("TASK_NOT_FOUND", "task: none of that id stands")
@@ -304,7 +282,7 @@ export class TaskDesk {
     this.#workers.noteRelease(worker)
     const topic = this.#workers.topicFor(worker)
     if (topic !== undefined) this.#offers.look(topic)
-    const isOwnWill = this.#endings.get(id)?.worker === worker || this.#queue.endedBy(id) === worker
+    const isOwnWill = this.#endings.has(id, worker) || this.#queue.endedBy(id) === worker
     const agent = this.#workers.find(worker)
     if (isOwnWill || agent === undefined) return
     this.#news.tellLost(agent, id, now === undefined ? "the task is ended" : "the lease ended")
