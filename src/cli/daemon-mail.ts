@@ -30,12 +30,7 @@ export class DaemonMail {
    * @param id - of its own, when it was said before: then it stays one message
    * @throws {ChatError} INVALID_MSG when it is too large; FILE_FAILED
    */
-  constructor(
-    paths: InstancePaths,
-    frame: ClientFrame | Draft,
-    clock: Clock,
-    id = `${commandIdPrefix}${randomBytes(9).toString("base64url")}`,
-  ) {
+  constructor(paths: InstancePaths, frame: ClientFrame | Draft, clock: Clock, id = newLineId()) {
     this.#id = id
     this.#paths = paths
     this.#clock = clock
@@ -85,6 +80,11 @@ export async function askDaemon(
   } finally {
     mail.close()
   }
+}
+
+/** An id for a line that a command writes. */
+export function newLineId(): string {
+  return `${commandIdPrefix}${randomBytes(9).toString("base64url")}`
 }
 
 function isAccepted(line: Members): boolean {

@@ -1,5 +1,6 @@
 import type { Commitments } from "../client/commitments.js"
 import type { DealEvent } from "../client/deal-event.js"
+import type { RequestFrame } from "../client/pending-requests.js"
 import type { InstancePaths } from "../daemon/instance-paths.js"
 import { ChatError } from "../protocol/errors.js"
 import type { DealState } from "../protocol/server-messages.js"
@@ -7,6 +8,7 @@ import type { Draft } from "../protocol/statements.js"
 import type { Context } from "./context.js"
 import { withSession } from "./session.js"
 import { answerMs, chooseDaemon, hasOwnVoice, type SpeakChoice } from "./speak.js"
+import type { UnansweredStep } from "./unanswered-step.js"
 
 /** A step that was taken. */
 export interface Acted {
@@ -21,33 +23,30 @@ export interface Acted {
 
 /**
  * Takes a step in a deal: this directory's daemon signs it, or the identity that is named.
- * @throws {ChatError} IDENTITY_REQUIRED without one; what the relay, or the rules, refuse; TIMEOUT; UNREACHABLE;
- * NOT_FOUND when `--name` does not run
+ * @throws {ChatError} IDENTITY_REQUIRED without one; what the relay, or the rules, refuse; TIMEOUT or UNREACHABLE
+ * before it was said; NOT_FOUND when `--name` does not run
  */
-export async function act(context: Context, choice: SpeakChoice, draft: Draft): Promise<Acted> {
+export async function act(
+  context: Context,
+  choice: SpeakChoice,
+  draft: Draft,
+): Promise<Acted | UnansweredStep> {
   const paths = chooseDaemon(context, choice)
-  if (paths !== undefined) return actThroughDaemon(context, choice, { paths, draft })
-  return withCommitments(context, choice, async (commitments) => {
-    const event = await say(commitments, draft)
-    const { state, to, msg_id } = event
-    return {
-      via: "relay",
-      proposal_id: event.type === "PROPOSAL" ? event.id : event.proposal_id,
-      state,
-      to,
-      msg_id,
-    }
-  })
+  return paths === undefined
+    ? actOnSession(context, choice, draft)
+    : actThroughDaemon(context, choice, { paths, draft })
 }
 
 /**
  * Makes deals on a session of its own.
+ * @param onSend - is told of each frame before it goes to the relay
  * @throws {ChatError} IDENTITY_REQUIRED without `--identity`
  */
 export async function withCommitments<T>(
   context: Context,
   choice: SpeakChoice,
   use: (commitments: Commitments) => Promise<T>,
+  onSend: (frame: RequestFrame) => void = () => {},
 ): Promise<T> {
   if (choice.options.identity === undefined) throw await withoutIdentity(context, choice)
   const timeoutMs = choice.options.timeout ?? answerMs
@@ -59,21 +58,62 @@ export async function withCommitments<T>(
         identity,
         clock: context.clock,
         serverId: () => connection.welcome.server_id,
-        request: (frame) => connection.request(frame, timeoutMs),
+        request: (frame) => {
+          onSend(frame)
+          return connection.request(frame, timeoutMs)
+        },
       }),
     )
   })
 }
 
 async function actThroughDaemon(
-  { clock }: Context,
+  context: Context,
   { options }: SpeakChoice,
   { paths, draft }: { paths: InstancePaths; draft: Draft },
-): Promise<Acted> {
-  const { askDaemon } = await import("./daemon-mail.js")
-  const line = await askDaemon(paths, draft, { clock, timeoutMs: options.timeout ?? answerMs })
-  const { proposal_id, state, to } = line["evidence"] as Pick<Acted, "proposal_id" | "state" | "to">
-  return { via: "daemon", proposal_id, state, to, msg_id: String(line["msg_id"]) }
+): Promise<Acted | UnansweredStep> {
+  const { askDaemon, newLineId } = await import("./daemon-mail.js")
+  const { clock } = context
+  const lineId = newLineId()
+  try {
+    const line = await askDaemon(paths, draft, { clock, timeoutMs: options.timeout ?? answerMs, id: lineId })
+    const { proposal_id, state, to } = line["evidence"] as Pick<Acted, "proposal_id" | "state" | "to">
+    return { via: "daemon", proposal_id, state, to, msg_id: String(line["msg_id"]) }
+  } catch (error) {
+    if (!(error instanceof ChatError) || error.code !== "TIMEOUT") throw error
+    const { queuedStep } = await import("./unanswered-step.js")
+    return queuedStep(context, { paths, draft, lineId }, error)
+  }
+}
+
+async function actOnSession(
+  context: Context,
+  choice: SpeakChoice,
+  draft: Draft,
+): Promise<Acted | UnansweredStep> {
+  let sentId: string | undefined
+  const noteSent = (frame: RequestFrame) => {
+    if (frame.type === draft.type) sentId = draft.type === "PROPOSAL" ? frame.id : draft.proposal_id
+  }
+  try {
+    return await withCommitments(
+      context,
+      choice,
+      async (commitments) => actedOn(await say(commitments, draft)),
+      noteSent,
+    )
+  } catch (error) {
+    const isLost = error instanceof ChatError && (error.code === "TIMEOUT" || error.code === "UNREACHABLE")
+    if (!isLost || sentId === undefined) throw error
+    const { sentStep } = await import("./unanswered-step.js")
+    return sentStep(choice, { draft, proposalId: sentId }, error)
+  }
+}
+
+function actedOn(event: DealEvent): Acted {
+  const { state, to, msg_id } = event
+  const proposal_id = event.type === "PROPOSAL" ? event.id : event.proposal_id
+  return { via: "relay", proposal_id, state, to, msg_id }
 }
 
 function say(commitments: Commitments, draft: Draft): Promise<DealEvent> {

@@ -2,8 +2,8 @@ import { mkdirSync, rmSync, statSync, utimesSync } from "node:fs"
 import { afterEach, describe, expect, it, vi } from "vitest"
 import { signRevocation } from "../../src/identity/succession.js"
 import * as verdict from "../../src/proposals/verdict.js"
+import { CommandRoom } from "../kit/command-room.js"
 import { startTs } from "../kit/deals.js"
-import { CommandRoom } from "./command-room.js"
 import { agent, completed, dealBetween, lineOf } from "./receipts.js"
 
 vi.mock("../../src/proposals/verdict.js", { spy: true })

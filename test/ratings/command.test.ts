@@ -4,8 +4,8 @@ import { describe, expect, it } from "vitest"
 import { formatJsonLine } from "../../src/base/visible-text.js"
 import { createIdentity } from "../../src/identity/identity-file.js"
 import type { Nick } from "../../src/protocol/names.js"
+import { CommandRoom } from "../kit/command-room.js"
 import { startTs } from "../kit/deals.js"
-import { CommandRoom } from "./command-room.js"
 import { agent, completed, dealBetween, lineOf } from "./receipts.js"
 
 const [ann, bob, cat, dan] = [agent(21), agent(22), agent(23), agent(24)]

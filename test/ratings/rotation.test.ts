@@ -5,8 +5,8 @@ import { systemClock } from "../../src/base/clock.js"
 import { createIdentity, inspectIdentity, rotateIdentity } from "../../src/identity/identity-file.js"
 import type { KeyPair } from "../../src/identity/signer.js"
 import { type Rotation, signRevocation, signRotation } from "../../src/identity/succession.js"
+import { CommandRoom } from "../kit/command-room.js"
 import { startTs } from "../kit/deals.js"
-import { CommandRoom } from "./command-room.js"
 import { agent, completed } from "./receipts.js"
 
 const [ann, bob, cat, newAnn, newestAnn] = [agent(41), agent(42), agent(43), agent(44), agent(45)]

@@ -1,9 +1,8 @@
 import { resolve } from "node:path"
-import { formatForTerminal } from "../../base/visible-text.js"
 import { ChatError } from "../../protocol/errors.js"
-import type { Draft } from "../../protocol/statements.js"
 import { defineCommand, required, value } from "../command.js"
 import type { Context } from "../context.js"
+import { takeStep } from "../deal-step.js"
 import { amountText, currencyName, paymentCode, taskText, timeSpan } from "../deal-values.js"
 import { present } from "../present.js"
 import { speakOptions } from "../speak.js"
@@ -34,23 +33,18 @@ export const propose = defineCommand({
     "Without URL, a running daemon of this directory signs and sends it; else --identity must say who does.",
   ],
   async run(context, input) {
-    const { io, config, system } = context
+    const { io, system } = context
     const { "payment-code": payment_code, "dispute-window": dispute_window, ...options } = input.options
     const { amount, currency, expires } = options
     const task = await readTask(input.args.task, io)
     const terms =
       options.terms === undefined ? undefined : await readTerms(resolve(system.cwd, options.terms))
-    const draft: Draft<"PROPOSAL"> = {
+    return takeStep(context, input, {
       type: "PROPOSAL",
       to: input.args.agent,
       task,
       ...present({ amount, currency, payment_code, terms, expires, dispute_window }),
-    }
-    const { act } = await import("../deal-act.js")
-    const acted = await act(context, input, draft)
-    if (config.json) io.json({ ok: true, ...acted })
-    else io.out(formatForTerminal(acted.proposal_id))
-    return 0
+    })
   },
 })
 

@@ -1,9 +1,10 @@
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { PassThrough } from "node:stream"
+import type { Clock } from "../../src/base/clock.js"
 import { runProgram } from "../../src/cli/program.js"
-import { FakeClock } from "../kit/fake-clock.js"
-import { temporaryDirectory } from "../kit/temporary.js"
+import { FakeClock } from "./fake-clock.js"
+import { temporaryDirectory } from "./temporary.js"
 
 /** What a command printed, and its exit status. */
 export interface Answer {
@@ -12,7 +13,7 @@ export interface Answer {
   readonly talk: string
 }
 
-/** A directory in which `agentchat ratings` is called, in this process. */
+/** A directory in which commands are called, in this process. */
 export class CommandRoom {
   readonly dir = temporaryDirectory()
   readonly home = join(this.dir, ".agentchat")
@@ -45,7 +46,11 @@ export class CommandRoom {
     return existsSync(this.path(name))
   }
 
-  async ratings(...args: string[]): Promise<Answer> {
+  ratings(...args: string[]): Promise<Answer> {
+    return this.run(["ratings", ...args])
+  }
+
+  async run(args: readonly string[], { clock = new FakeClock() }: { clock?: Clock } = {}): Promise<Answer> {
     let out = ""
     let talk = ""
     const io = {
@@ -71,7 +76,7 @@ export class CommandRoom {
       kill: () => {},
       interruption: () => new AbortController().signal,
     }
-    const status = await runProgram(["ratings", ...args], { io, system, clock: new FakeClock(), env: {} })
+    const status = await runProgram(args, { io, system, clock, env: {} })
     return { status, out, talk }
   }
 
