@@ -137,10 +137,14 @@ export class Bookmarks {
     this.#isSaved = false
   }
 
-  /** Moves places forward. Call it with what is safely in the inbox; marks of another relay are too late to count. */
+  /**
+   * Moves places forward. Call it with what is safely in the inbox; marks of another relay, and of a channel that was
+   * left meanwhile, are too late to count.
+   */
   advance(marks: readonly Bookmark[]): void {
     for (const { serverId, channel, seq } of marks) {
-      if (serverId !== this.#serverId || seq <= (this.#places.get(channel) ?? -1)) continue
+      const place = this.#places.get(channel)
+      if (serverId !== this.#serverId || place === undefined || seq <= (place ?? -1)) continue
       this.#places.set(channel, seq)
       this.#isSaved = false
     }

@@ -24,6 +24,7 @@ describe("Bookmarks", () => {
     const { path, bookmarks } = setUp()
     bookmarks.reset("s1")
     bookmarks.enter("#quiet", 5)
+    for (const channel of ["#a", "#b"]) bookmarks.enter(channel, 0)
     bookmarks.advance([at("s1", "#a", 3), at("s1", "#b", 9), at("s1", "#a", 4)])
     expect(bookmarks.save()).toBeUndefined()
     const again = Bookmarks.open(path, server)
@@ -37,6 +38,7 @@ describe("Bookmarks", () => {
   it("begin at the beginning of what a restarted relay has", () => {
     const { bookmarks } = setUp()
     bookmarks.reset("s1")
+    bookmarks.enter("#a", 0)
     bookmarks.advance([at("s1", "#a", 3)])
     expect(bookmarks.since("s2", "#a")).toBe(0)
     bookmarks.reset("s2")
@@ -61,12 +63,23 @@ describe("Bookmarks", () => {
   it("never go back, and know the place before the first message", () => {
     const { bookmarks } = setUp()
     bookmarks.reset("s1")
-    bookmarks.advance([at("s1", "#a", 0)])
+    bookmarks.enter("#a", 0)
     expect(bookmarks.since("s1", "#a")).toBe(0)
     bookmarks.advance([at("s1", "#a", 7), at("s1", "#a", 2)])
     bookmarks.enter("#a", 1)
     bookmarks.reset("s1")
     expect(bookmarks.since("s1", "#a")).toBe(7)
+  })
+
+  it("do not come back to a channel that was left while its last message was on its way to the disk", () => {
+    const { path, bookmarks } = setUp()
+    bookmarks.reset("s1")
+    bookmarks.enter("#a", 3)
+    bookmarks.forget("#a")
+    bookmarks.advance([at("s1", "#a", 4)])
+    expect(bookmarks.channels).toEqual([])
+    bookmarks.save()
+    expect(Bookmarks.open(path, server).channels).toEqual([])
   })
 
   it("forget a channel that was left", () => {
