@@ -4,6 +4,7 @@ import type { BreakerLimits } from "../guards/breaker.js"
 import type { Identity } from "../identity/identity-file.js"
 import type { ChatError } from "../protocol/errors.js"
 import type { Channel, ChannelPattern, InstanceName, Nick } from "../protocol/names.js"
+import type { Bookmarks } from "./bookmarks.js"
 
 /** How one daemon is run. */
 export interface DaemonOptions extends Pick<ConnectOptions, "role" | "card"> {
@@ -21,6 +22,15 @@ export interface DaemonOptions extends Pick<ConnectOptions, "role" | "card"> {
   readonly echo: boolean
   /** Numbers of its own breaker that are stricter than the default ones. */
   readonly guards?: Partial<BreakerLimits>
+}
+
+/** The channels and patterns a run begins with. */
+export function wantedChannels(
+  { channels, defaultChannels }: Pick<DaemonOptions, "channels" | "defaultChannels">,
+  last: Pick<Bookmarks, "channels" | "patterns">,
+): readonly (Channel | ChannelPattern)[] {
+  const remembered = [...last.channels, ...last.patterns] as (Channel | ChannelPattern)[]
+  return channels ?? (remembered.length > 0 ? remembered : defaultChannels)
 }
 
 /** How its session is opened. */

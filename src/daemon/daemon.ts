@@ -1,17 +1,16 @@
 import { mkdirSync } from "node:fs"
-import type { Clock } from "../base/clock.js"
 import type { Connection } from "../client/connection.js"
-import { ChatError } from "../protocol/errors.js"
-import type { Channel, ChannelPattern } from "../protocol/names.js"
+import type { ChatError } from "../protocol/errors.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 import { isVerb, type Verb } from "../protocol/verbs.js"
 import { AckLog } from "./acks.js"
 import { Bookmarks } from "./bookmarks.js"
 import { confirm, type Mark, markOf } from "./confirmations.js"
+import { factsOf } from "./daemon-facts.js"
 import { type DaemonGuards, makeGuards } from "./daemon-guards.js"
 import { DaemonLog } from "./daemon-log.js"
 import { DaemonMemory } from "./daemon-memory.js"
-import { type DaemonHost, type DaemonOptions, sessionOf } from "./daemon-options.js"
+import { type DaemonHost, type DaemonOptions, sessionOf, wantedChannels } from "./daemon-options.js"
 import { Deals, refuseDraft } from "./deals.js"
 import { Entrance } from "./entrance.js"
 import { HeldTasks } from "./held-tasks.js"
@@ -33,92 +32,85 @@ import { UnreadMail } from "./unread-mail.js"
 
 /** One identity's connection mirrored to files. */
 export class Daemon {
+  readonly #paths: InstancePaths
   readonly #options: DaemonOptions
   readonly #host: DaemonHost
-  readonly #inbox: Inbox
-  readonly #outbox: Outbox
-  readonly #pump: OutboxPump
-  readonly #acks: AckLog
-  readonly #bookmarks: Bookmarks
-  readonly #memberships: Memberships
-  readonly #link: RelayLink
   readonly #log: DaemonLog
-  readonly #news: News
   readonly #status: StatusBoard
+  readonly #bookmarks: Bookmarks
   readonly #memory: DaemonMemory
+  readonly #memberships: Memberships
   readonly #presence: OwnPresence
   readonly #tasks: HeldTasks
   readonly #unread: UnreadMail
-  readonly #ladder: Ladder
   readonly #cursorProblems: OutboxProblems
+  readonly #inbox: Inbox
+  readonly #news: News
   readonly #entrance: Entrance
+  readonly #outbox: Outbox
+  readonly #acks: AckLog
+  readonly #ladder: Ladder
+  readonly #guards: DaemonGuards
+  readonly #relayNews: RelayNews
+  readonly #outcomes: LineOutcomes
+  readonly #pump: OutboxPump
+  readonly #link: RelayLink
   /** Absent for an ephemeral daemon. */
   readonly #deals: Deals | undefined
-  readonly #guards: DaemonGuards
-  readonly #outcomes: LineOutcomes
-  readonly #relayNews: RelayNews
 
   /** Opens every file. The pid file must be held by the caller. */
   constructor(paths: InstancePaths, options: DaemonOptions, host: DaemonHost) {
     mkdirSync(paths.dir, { recursive: true, mode: 0o700 })
+    this.#paths = paths
     this.#options = options
     this.#host = host
     const { clock } = host
     this.#log = new DaemonLog(paths.log, clock)
     this.#status = new StatusBoard(paths.status, clock, this.#log)
-    const log = (line: string) => {
-      this.#log.write(line)
-    }
+    const log = (line: string) => this.#log.write(line)
+    const self = () => this.agentId ?? ""
+    const mirror = (line: MirroredLine, mark?: Mark) => this.#mirror(line, mark)
     this.#bookmarks = Bookmarks.open(paths.bookmarks, options.server)
-    this.#memberships = new Memberships(this.#bookmarks, this.#wantedChannels(), (joined) => {
-      const line = welcomeLine(joined)
-      if (line !== undefined) this.#mirror({ line })
-    })
     this.#memory = DaemonMemory.open(paths.memory)
+    this.#memberships = new Memberships(
+      this.#bookmarks,
+      wantedChannels(options, this.#bookmarks),
+      (joined) => {
+        const line = welcomeLine(joined)
+        if (line !== undefined) mirror({ line })
+      },
+    )
     this.#presence = new OwnPresence(this.#memory, clock, log, options.role)
     this.#tasks = new HeldTasks(this.#memory, clock, {
       isWorking: () => this.#presence.isWorking,
       onLost: (task, reason) => {
-        this.#log.write(`task lost: ${task}: ${reason}`)
-        this.#mirror({ line: lostTaskLine(task, reason, clock.now()) })
+        log(`task lost: ${task}: ${reason}`)
+        mirror({ line: lostTaskLine(task, reason, clock.now()) })
       },
     })
     this.#unread = new UnreadMail(paths.cursors, this.#memory, () => clock.monotonic())
-    this.#cursorProblems = new OutboxProblems((problem) => {
-      this.#status.setProblem("cursors", problem)
-    })
-    this.#inbox = this.#openInbox(paths, clock)
+    this.#cursorProblems = new OutboxProblems(this.#status.reporter("cursors"))
+    this.#inbox = this.#openInbox(log)
     this.#news = new News(this.#inbox, this.#log, clock)
     this.#entrance = this.#makeEntrance(log)
-    this.#outbox = this.#openOutbox(paths, clock)
-    this.#acks = AckLog.open(paths.acks, (problem) => {
-      this.#status.setProblem("acks", problem)
-    })
+    this.#outbox = this.#openOutbox()
+    this.#acks = AckLog.open(paths.acks, this.#status.reporter("acks"))
     this.#ladder = new Ladder(this.#acks, log)
-    this.#guards = makeGuards({
-      ...{ paths, clock, memory: this.#memory, limits: options.guards, log },
-      self: () => this.agentId ?? "",
-      mirror: (line) => {
-        this.#mirror(line)
-      },
-    })
-    this.#relayNews = this.#makeRelayNews(log)
+    const { guards: limits } = options
+    this.#guards = makeGuards({ paths, clock, memory: this.#memory, limits, log, self, mirror })
+    this.#relayNews = this.#makeRelayNews(log, self)
     this.#outcomes = new LineOutcomes({
       ladder: this.#ladder,
       news: this.#news,
       tasks: this.#tasks,
       presence: this.#presence,
       ...this.#guards,
-      self: () => this.agentId ?? "",
-      ...(options.echo && {
-        echo: (line) => {
-          this.#mirror(line)
-        },
-      }),
+      self,
+      ...(options.echo && { echo: mirror }),
     })
-    this.#pump = this.#makePump(clock)
-    this.#link = this.#makeLink(clock)
-    this.#deals = this.#openDeals(paths, clock, log)
+    this.#pump = this.#makePump()
+    this.#link = this.#makeLink()
+    this.#deals = this.#openDeals(log, mirror)
   }
 
   /** Connects, and keeps connected until {@link stop}. */
@@ -166,95 +158,28 @@ export class Daemon {
     return this.#options.identity?.agentId ?? this.#link.connection?.welcome.agent_id
   }
 
-  #wantedChannels(): readonly (Channel | ChannelPattern)[] {
-    const { channels, defaultChannels } = this.#options
-    const remembered = [...this.#bookmarks.channels, ...this.#bookmarks.patterns] as Channel[]
-    return channels ?? (remembered.length > 0 ? remembered : defaultChannels)
-  }
-
-  #openInbox(paths: InstancePaths, clock: Clock): Inbox {
+  #openInbox(log: (line: string) => void): Inbox {
     return Inbox.open({
-      paths,
-      clock,
+      paths: this.#paths,
+      clock: this.#host.clock,
+      log,
       onDurable: (batch) => {
         this.#deals?.onDurable(batch.msgIds)
         confirm(batch, { bookmarks: this.#bookmarks, unread: this.#unread }, this.#link.connection)
       },
-      onRecalled: (_id, line) => {
-        this.#unread.recall(line)
-      },
-      log: (line) => {
-        this.#log.write(line)
-      },
-      onProblem: (problem) => {
-        this.#status.setProblem("inbox", problem)
-      },
-      onPressure: (full) => {
-        if (full) this.#link.connection?.pause()
-        else this.#link.connection?.resume()
-      },
+      onRecalled: (_id, line) => this.#unread.recall(line),
+      onProblem: this.#status.reporter("inbox"),
+      onPressure: (isFull) => this.#link.throttle(isFull),
     })
   }
 
-  #openDeals(paths: InstancePaths, clock: Clock, log: (line: string) => void): Deals | undefined {
-    const { identity, compat } = this.#options
-    if (identity === undefined || compat) return undefined
-    const options = { paths, identity, clock, memory: this.#memory }
-    return new Deals(options, {
-      log,
-      mirror: (line, mark) => {
-        this.#mirror(line, mark)
-      },
-      confirm: (id) => {
-        this.#link.connection?.send({ type: "RECEIVED", ids: [id] })
-      },
-      onProblem: (problem) => {
-        this.#status.setProblem("proposals", problem)
-      },
-      onTaken: (message) => {
-        this.#pump.answer(message)
-      },
-      onAnswerRefused: (re, { code, message }) => {
-        this.#pump.answer({ type: "ERROR", re, code, message })
-      },
-    })
-  }
-
-  #makePump(clock: Clock): OutboxPump {
-    return new OutboxPump(this.#outbox, this.#acks, clock, {
-      onAnswered: (line, answer) => {
-        this.#outcomes.answered(line, answer)
-        if (line.frame.type === "SET_PRESENCE") this.#keep()
-      },
-      onRejected: (line, error) => {
-        this.#outcomes.rejected(line, error)
-      },
-      onHindered: (error) => {
-        this.#status.setProblem("relay", error)
-      },
-      guard: () => this.#guards.breaker.verdict(),
-      sign: (draft, key) => this.#deals?.sign(draft, key) ?? refuseDraft(),
-      onStale: (proposalId) => this.#deals?.distrust(proposalId),
-    })
-  }
-
-  #makeRelayNews(log: (line: string) => void): RelayNews {
-    return new RelayNews({
-      memberships: this.#memberships,
-      entrance: this.#entrance,
-      ladder: this.#ladder,
-      tasks: this.#tasks,
-      ...this.#guards,
-      isCompat: this.#options.compat,
-      log,
-      self: () => this.agentId ?? "",
-      buffer: () => this.#link.connection?.welcome.limits.buffer ?? 0,
-      onTask: () => {
-        this.#keep()
-      },
-      onTaskLost: ({ task, reason, ts }) => {
-        this.#mirror({ line: lostTaskLine(task, reason, ts) })
-      },
+  #openOutbox(): Outbox {
+    return Outbox.open({
+      paths: this.#paths,
+      clock: this.#host.clock,
+      onProblem: this.#status.reporter("outbox"),
+      onLines: () => this.#pump.pump(),
+      reject: (rejection) => this.#news.refused(rejection),
     })
   }
 
@@ -265,45 +190,77 @@ export class Daemon {
         this.#status.setProblem("channels", later)
         this.#save()
       },
-      onRefused: (name, error) => {
-        this.#news.notice(error.code, `cannot join ${name}: ${error.message}`)
-      },
+      onRefused: (name, error) => this.#news.notice(error.code, `cannot join ${name}: ${error.message}`),
     })
   }
 
-  #openOutbox(paths: InstancePaths, clock: Clock): Outbox {
-    return Outbox.open({
-      paths,
-      clock,
-      onProblem: (problem) => {
-        this.#status.setProblem("outbox", problem)
-      },
-      onLines: () => {
-        this.#pump.pump()
-      },
-      reject: (rejection) => {
-        this.#news.refused(rejection)
-      },
+  #makeRelayNews(log: (line: string) => void, self: () => string): RelayNews {
+    return new RelayNews({
+      memberships: this.#memberships,
+      entrance: this.#entrance,
+      ladder: this.#ladder,
+      tasks: this.#tasks,
+      ...this.#guards,
+      isCompat: this.#options.compat,
+      log,
+      self,
+      buffer: () => this.#link.connection?.welcome.limits.buffer ?? 0,
+      onTask: () => this.#keep(),
+      onTaskLost: ({ task, reason, ts }) => this.#mirror({ line: lostTaskLine(task, reason, ts) }),
     })
   }
 
-  #makeLink(clock: Clock): RelayLink {
-    const events = {
-      onOnline: (connection: Connection) => void this.#online(connection),
-      onMessage: (message: ServerMessage) => {
-        this.#receive(message)
+  #makePump(): OutboxPump {
+    return new OutboxPump(this.#outbox, this.#acks, this.#host.clock, {
+      onAnswered: (line, answer) => {
+        this.#outcomes.answered(line, answer)
+        if (line.frame.type === "SET_PRESENCE") this.#keep()
       },
-      onWaiting: (reason: ChatError, retryInMs: number) => {
-        this.#log.write(`waiting: ${reason.code} ${reason.message}; next try in ${Math.round(retryInMs)} ms`)
-        this.#offline(reason)
+      onRejected: (line, error) => this.#outcomes.rejected(line, error),
+      onHindered: this.#status.reporter("relay"),
+      guard: () => this.#guards.breaker.verdict(),
+      sign: (draft, key) => this.#deals?.sign(draft, key) ?? refuseDraft(),
+      onStale: (proposalId) => this.#deals?.distrust(proposalId),
+    })
+  }
+
+  #makeLink(): RelayLink {
+    const { clock, random } = this.#host
+    return new RelayLink(
+      sessionOf(this.#options, clock),
+      {
+        onOnline: (connection) => void this.#online(connection),
+        onMessage: (message) => this.#receive(message),
+        onWaiting: (reason, retryInMs) => {
+          const wait = `next try in ${Math.round(retryInMs)} ms`
+          this.#log.write(`waiting: ${reason.code} ${reason.message}; ${wait}`)
+          this.#offline(reason)
+        },
+        onStopped: (reason) => {
+          this.#log.write(reason === undefined ? "stop: as asked" : `stop: ${reason.code} ${reason.message}`)
+          this.#offline(reason)
+          if (reason !== undefined) this.#host.onStopped(this.#options.name, reason)
+        },
       },
-      onStopped: (reason: ChatError | undefined) => {
-        this.#log.write(reason === undefined ? "stop: as asked" : `stop: ${reason.code} ${reason.message}`)
-        this.#offline(reason)
-        if (reason !== undefined) this.#host.onStopped(this.#options.name, reason)
-      },
-    }
-    return new RelayLink(sessionOf(this.#options, clock), events, this.#host.random)
+      random,
+    )
+  }
+
+  #openDeals(
+    log: (line: string) => void,
+    mirror: (line: MirroredLine, mark: Mark | undefined) => void,
+  ): Deals | undefined {
+    const { identity, compat } = this.#options
+    if (identity === undefined || compat) return undefined
+    const options = { paths: this.#paths, identity, clock: this.#host.clock, memory: this.#memory }
+    return new Deals(options, {
+      log,
+      mirror,
+      confirm: (id) => this.#link.connection?.send({ type: "RECEIVED", ids: [id] }),
+      onProblem: this.#status.reporter("proposals"),
+      onTaken: (message) => this.#pump.answer(message),
+      onAnswerRefused: (re, { code, message }) => this.#pump.answer({ type: "ERROR", re, code, message }),
+    })
   }
 
   async #online(connection: Connection): Promise<void> {
@@ -351,10 +308,7 @@ export class Daemon {
   }
 
   #mirror({ line, msgId }: MirroredLine, mark?: Mark): void {
-    this.#inbox.append(line, {
-      ...(msgId === undefined ? {} : { msgId }),
-      ...(mark === undefined ? {} : { mark }),
-    })
+    this.#inbox.append(line, { msgId, mark })
   }
 
   /** What an agent said and what it was given must outlast a crash that comes right after. */
@@ -369,32 +323,22 @@ export class Daemon {
   }
 
   #lookAtReaders(): void {
-    this.#cursorProblems.attempt("cursors", "read", () => {
-      this.#unread.look()
-    })
+    this.#cursorProblems.attempt("cursors", "read", () => this.#unread.look())
   }
 
   #publish(): void {
     const { name, nick, server } = this.#options
-    const connection = this.#link.connection
-    this.#status.publish({
-      name,
-      nick,
-      agent_id: this.agentId ?? null,
-      server,
-      server_id: connection?.welcome.server_id ?? null,
-      state: this.#link.state,
-      connected: connection !== undefined,
-      pid: this.#host.pid,
-      channels: this.#memberships.channels,
-      durable: this.#memberships.durable,
-      patterns: this.#memberships.patterns,
-      presence: this.#presence.said ?? null,
-      tasks: this.#tasks.ids,
-      guards: this.#guards.stops.list,
-      breaker: this.#guards.breaker.usage,
-      outbox: { pending: this.#outbox.pending },
-      inbox: { seq: this.#inbox.lastSeq, lines: this.#inbox.lines, held_bytes: this.#inbox.heldBytes },
-    })
+    this.#status.publish(
+      factsOf({
+        ...{ name, nick, server, pid: this.#host.pid, agentId: this.agentId },
+        link: this.#link,
+        memberships: this.#memberships,
+        presence: this.#presence,
+        tasks: this.#tasks,
+        ...this.#guards,
+        outbox: this.#outbox,
+        inbox: this.#inbox,
+      }),
+    )
   }
 }

@@ -23,7 +23,7 @@ export interface InboxOptions extends AlertEvents {
 /** What belongs to a line and does not stand in it. */
 export interface AppendOptions {
   /** A line with a known one is a double and not written. */
-  readonly msgId?: string
+  readonly msgId?: string | undefined
   /** Handed back by {@link InboxOptions.onDurable}. */
   readonly mark?: unknown
 }

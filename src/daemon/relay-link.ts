@@ -39,6 +39,7 @@ export class RelayLink {
   #connection: Connection | undefined
   #timer: Timer | undefined
   #onlineSinceMs = 0
+  #isThrottled = false
 
   constructor(options: ConnectOptions, events: LinkEvents, random: () => number) {
     this.#options = options
@@ -59,6 +60,13 @@ export class RelayLink {
   /** Opens the first session. Call once. */
   start(): void {
     void this.#connect()
+  }
+
+  /** Whether the relay is to be kept waiting, in this session and in those to come, until told otherwise. */
+  throttle(isThrottled: boolean): void {
+    this.#isThrottled = isThrottled
+    if (isThrottled) this.#connection?.pause()
+    else this.#connection?.resume()
   }
 
   /** Ends the session and every further try. */
@@ -86,6 +94,7 @@ export class RelayLink {
       this.#step("opened")
       this.#connection = connection
       this.#onlineSinceMs = this.#clock.monotonic()
+      if (this.#isThrottled) connection.pause()
       this.#events.onOnline(connection)
     } catch (error) {
       if (!(error instanceof ChatError)) throw error

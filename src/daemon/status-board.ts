@@ -1,9 +1,8 @@
 import type { Clock } from "../base/clock.js"
 import type { ChatError } from "../protocol/errors.js"
+import type { DaemonFacts } from "./daemon-facts.js"
 import type { DaemonLog } from "./daemon-log.js"
-import { type DaemonStatus, type Problem, writeStatus } from "./status-file.js"
-
-type Facts = Omit<DaemonStatus, "v" | "reason" | "started" | "updated" | "since" | "problems">
+import { type Problem, writeStatus } from "./status-file.js"
 
 /** Keeps status.json true: written when something changed, never because time passed. */
 export class StatusBoard {
@@ -12,7 +11,7 @@ export class StatusBoard {
   readonly #log: DaemonLog
   readonly #started: number
   readonly #problems = new Map<string, Problem>()
-  #facts: Facts | undefined
+  #facts: DaemonFacts | undefined
   #reason: ChatError | undefined
   #since: number
   #written = ""
@@ -26,7 +25,7 @@ export class StatusBoard {
   }
 
   /** Takes the daemon's present facts; they reach the file at once when they differ from the last ones. */
-  publish(facts: Facts): void {
+  publish(facts: DaemonFacts): void {
     if (facts.state !== this.#facts?.state) this.#since = this.#clock.now()
     this.#facts = facts
     this.flush()
@@ -54,6 +53,11 @@ export class StatusBoard {
       })
     }
     this.flush()
+  }
+
+  /** {@link setProblem} for one part. */
+  reporter(where: string): (error: ChatError | undefined) => void {
+    return (error) => this.setProblem(where, error)
   }
 
   /** Writes what differs from the file. A disk that refuses is tried again at the next call. */

@@ -107,6 +107,28 @@ describe("a daemon's session", () => {
     expect(relay.sessions).toHaveLength(1)
   })
 
+  it("is not read while too much waits here, nor is the one after it", async () => {
+    const { relay, clock, told, link: held } = await link()
+    await until("online", () => told.includes("online"))
+    held.throttle(true)
+    ;(await relay.session()).socket.terminate()
+    await until("the wait", () => told.includes("waiting 500"))
+    clock.advance(500)
+    const { socket } = await relay.session(1)
+    await until("online again", () => told.at(-1) === "online")
+    const control = await link({ url: relay.url })
+    const other = await relay.session(2)
+    await until("the control online", () => control.told.includes("online"))
+    const news = JSON.stringify({ type: "TASK_LOST", task: "t", reason: "x".repeat(100_000), ts: 1 })
+    for (let i = 0; i < 300; i++) socket.send(news)
+    for (let i = 0; i < 300; i++) other.socket.send(news)
+    const heard = (words: readonly string[]) => words.filter((word) => word === "TASK_LOST").length
+    await until("one who reads to have read", () => heard(control.told) === 300)
+    expect(heard(told)).toBeLessThan(100)
+    held.throttle(false)
+    await until("all of it", () => heard(told) === 300)
+  })
+
   it("stops when asked, in every state", async () => {
     const online = await link()
     await until("online", () => online.told.includes("online"))
