@@ -67,8 +67,13 @@ export class OutboxPump {
   readonly #events: PumpEvents
   /** Sent, not yet answered, in the order they were sent. Two may bear one id: their writer's choice. */
   readonly #inFlight: Sent[] = []
-  /** Refused as too fast: these go first, in the order they were refused. */
+  /** Refused only for now: these go first, in the order in which they were taken. */
   readonly #refused: OutboxLine[] = []
+  /** The number of each line among those that were taken: refusals come in another order. */
+  readonly #places = new WeakMap<OutboxLine, number>()
+  /** On their way before a line that was refused: they may be refused as well, and would then go before it. */
+  readonly #doubtful = new Set<OutboxLine>()
+  #taken = 0
   /** Taken from the outbox and held by the pace, or by a draft before it. */
   #held: OutboxLine | undefined
   /** Messages that the daemon's own guard lets wait, in order; what is no message passes them by. */
@@ -116,6 +121,7 @@ export class OutboxPump {
     this.#timer = undefined
     this.#inFlight.length = 0
     this.#refused.length = 0
+    this.#doubtful.clear()
     this.#waiting.length = 0
     this.#held = undefined
     this.#draft = undefined
@@ -126,7 +132,7 @@ export class OutboxPump {
   /** Sends what may be sent now. */
   pump(): void {
     const connection = this.#connection
-    if (connection === undefined || this.#timer !== undefined || this.#isSigning) return
+    if (connection === undefined || this.#isWaiting) return
     while (
       this.#inFlight.length + this.#waiting.length < windowLines &&
       connection.bufferedBytes < windowBytes
@@ -152,6 +158,10 @@ export class OutboxPump {
       this.#inFlight.push({ line, wireId: line.id })
       connection.send({ ...line.frame, id: line.id })
     }
+  }
+
+  get #isWaiting(): boolean {
+    return this.#timer !== undefined || this.#isSigning || this.#doubtful.size > 0
   }
 
   /** What comes after it waits: lines go out in order. */
@@ -181,7 +191,17 @@ export class OutboxPump {
     if (first !== undefined) return first
     const held = this.#held
     this.#held = undefined
-    return held ?? this.#outbox.take(1)[0]
+    return held ?? this.#take()
+  }
+
+  #take(): OutboxLine | undefined {
+    const [line] = this.#outbox.take(1)
+    if (line !== undefined) this.#places.set(line, this.#taken++)
+    return line
+  }
+
+  #placeOf(line: OutboxLine): number {
+    return this.#places.get(line) ?? 0
   }
 
   #nextWaiting(): OutboxLine | undefined {
@@ -209,6 +229,7 @@ export class OutboxPump {
     const index = re === undefined ? -1 : this.#inFlight.findIndex(({ wireId }) => wireId === re)
     const line = this.#inFlight.splice(index, index < 0 ? 0 : 1)[0]?.line
     if (line === undefined) return false
+    this.#doubtful.delete(line)
     if (message.type === "ERROR") this.#turnDown(line, errorOfMessage(message))
     else if (isDraft(line.frame) !== isVerb(message.type)) this.#turnDown(line, wrongAnswer(message))
     else this.#accept(line, message)
@@ -238,13 +259,21 @@ export class OutboxPump {
     if (this.#isPassing(error.code) || this.#isStale(line, error.code)) {
       if (error.code === "UNAVAILABLE") this.#hinder(error)
       if (this.#draft === line) this.#draft = undefined
-      this.#refused.push(line)
+      this.#putBack(line)
       this.#pause(error.retryAfterMs ?? againMs)
       return
     }
     this.#forget(line)
     this.#outbox.rejectLine(line, error)
     this.#events.onRejected(line, error)
+  }
+
+  /** Has a line go out again, in its place. */
+  #putBack(line: OutboxLine): void {
+    const place = this.#placeOf(line)
+    this.#refused.push(line)
+    this.#refused.sort((a, b) => this.#placeOf(a) - this.#placeOf(b))
+    for (const { line: other } of this.#inFlight) if (this.#placeOf(other) < place) this.#doubtful.add(other)
   }
 
   #forget(line: OutboxLine): void {

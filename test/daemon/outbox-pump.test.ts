@@ -197,6 +197,31 @@ describe("the outbox pump", () => {
     expect([rejected, settled.length]).toEqual([[], 1])
   })
 
+  it("sends what was refused again in the order of the lines, whichever refusal came first", () => {
+    const { clock, pump, write, session, ids } = pumpOf()
+    pump.attach(session)
+    for (const id of ["a", "b", "c", "d"]) write(id)
+    for (const id of ["d", "a", "c"]) pump.answer(tooFast(id))
+    pump.answer(ack("b"))
+    write("e")
+    clock.advance(500)
+    expect(ids()).toEqual(["a", "b", "c", "d", "a", "c", "d", "e"])
+  })
+
+  it("sends nothing past a line that may yet be refused, once one behind it was", () => {
+    const { clock, pump, write, session, ids } = pumpOf()
+    pump.attach(session)
+    for (const id of ["a", "b", "c"]) write(id)
+    pump.answer(tooFast("b"))
+    pump.answer(ack("c"))
+    clock.advance(500)
+    write("d")
+    expect(ids()).toEqual(["a", "b", "c"])
+    pump.answer(tooFast("a"))
+    clock.advance(500)
+    expect(ids()).toEqual(["a", "b", "c", "a", "b", "d"])
+  })
+
   it("puts what is refused for good where it can be seen, and goes on", () => {
     const { pump, write, session, rejected, settled } = pumpOf()
     pump.attach(session)
