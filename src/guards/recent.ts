@@ -12,6 +12,8 @@ interface Node<V> {
 
 /** Characters of JSON that are made at once: a millisecond's work. */
 const preparedAtOnce = 16_000
+/** So few entries are looked through, one after the other. */
+const fewEntries = 4
 
 /**
  * What was touched last, by key: a map that forgets its oldest entries instead of growing. Values are what JSON can say;
@@ -19,10 +21,15 @@ const preparedAtOnce = 16_000
  */
 export class Recent<V> {
   // The order is kept beside the map: a map alone gets slow where its oldest entry is deleted again and again.
-  readonly #nodes = new Map<string, Node<V>>()
+  /** Absent until there are more than a few: most rooms are of two. */
+  #nodes: Map<string, Node<V>> | undefined
   readonly #count: number
   readonly #saved: number
+  #size = 0
   #newest: Node<V> | undefined
+  /** What was asked for last, and what was found: it is asked for to check a message, and again to note it. */
+  #asked = ""
+  #found: Node<V> | undefined
   #version = 0
 
   /**
@@ -35,7 +42,7 @@ export class Recent<V> {
   }
 
   get size(): number {
-    return this.#nodes.size
+    return this.#size
   }
 
   /** Another number after each change. */
@@ -52,7 +59,7 @@ export class Recent<V> {
   }
 
   get(key: string): V | undefined {
-    return this.#newest === undefined ? undefined : this.#nodes.get(key)?.value
+    return this.#nodeOf(key)?.value
   }
 
   /** The newest value for which that holds. */
@@ -70,7 +77,7 @@ export class Recent<V> {
   /** Keeps `value`, as the newest. */
   set(key: string, value: V): void {
     this.#version++
-    const known = this.#nodes.get(key)
+    const known = this.#nodeOf(key)
     if (known !== undefined) {
       known.value = value
       known.text = ""
@@ -83,29 +90,22 @@ export class Recent<V> {
     const node = { key, value, text: "" } as Node<V>
     node.older = node
     node.newer = node
-    this.#nodes.set(key, node)
+    this.#found = node
+    this.#nodes?.set(key, node)
     this.#link(node)
-    if (this.#nodes.size > this.#count) this.delete(node.newer.key)
+    this.#size++
+    if (this.#size > this.#count) this.#remove(node.newer)
+    else if (this.#size > fewEntries) this.#nodes ??= new Map(this.#all().map((each) => [each.key, each]))
   }
 
   delete(key: string): void {
-    const node = this.#nodes.get(key)
-    if (node === undefined) return
-    this.#version++
-    this.#nodes.delete(key)
-    if (node === this.#newest) this.#newest = node.older === node ? undefined : node.older
-    unlink(node)
+    const node = this.#nodeOf(key)
+    if (node !== undefined) this.#remove(node)
   }
 
   /** Every entry, oldest first. */
   entries(): [string, V][] {
-    const entries: [string, V][] = []
-    let node = this.#newest?.newer
-    while (node !== undefined) {
-      entries.push([node.key, node.value])
-      node = node === this.#newest ? undefined : node.newer
-    }
-    return entries
+    return this.#all().map(({ key, value }) => [key, value])
   }
 
   /** Does some of what {@link save} would have to, a millisecond of it. Gives whether that was all. @param characters - of JSON */
@@ -160,6 +160,41 @@ export class Recent<V> {
       node = node.older === this.#newest ? undefined : node.older
     }
     return texts
+  }
+
+  #nodeOf(key: string): Node<V> | undefined {
+    if (key === this.#asked) return this.#found
+    this.#asked = key
+    this.#found = this.#nodes === undefined ? this.#seek(key) : this.#nodes.get(key)
+    return this.#found
+  }
+
+  /** Looks through all of them. */
+  #seek(key: string): Node<V> | undefined {
+    let node = this.#newest
+    for (let n = 0; node !== undefined && n < this.#size; n++, node = node.older)
+      if (node.key === key) return node
+    return undefined
+  }
+
+  /** Oldest first. */
+  #all(): Node<V>[] {
+    const nodes: Node<V>[] = []
+    let node = this.#newest
+    for (let n = 0; node !== undefined && n < this.#size; n++) {
+      node = node.newer
+      nodes.push(node)
+    }
+    return nodes
+  }
+
+  #remove(node: Node<V>): void {
+    this.#version++
+    this.#size--
+    if (node === this.#found) this.#found = undefined
+    this.#nodes?.delete(node.key)
+    if (node === this.#newest) this.#newest = node.older === node ? undefined : node.older
+    unlink(node)
   }
 
   /** Puts a node that stands alone behind the newest. */

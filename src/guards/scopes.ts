@@ -39,10 +39,15 @@ export function othersThan(
   first: readonly string[],
   second: readonly string[],
 ): readonly string[] {
-  if (first.length + second.length === 0) return nobody
-  if (first.length === 1 && second.length === 0 && first[0] !== self) return first
-  const others = new Set(first)
-  for (const agent of second) others.add(agent)
-  others.delete(self)
-  return [...others]
+  const [only] = first
+  if (only === undefined && second.length === 0) return nobody
+  // Nearly always it is the one it is written to.
+  if (first.length === 1 && only !== self && second.every((agent) => agent === only)) return first
+  const others: string[] = []
+  const add = (agent: string) => {
+    if (agent !== self && !others.includes(agent)) others.push(agent)
+  }
+  first.forEach(add)
+  second.forEach(add)
+  return others
 }

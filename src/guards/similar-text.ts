@@ -22,7 +22,8 @@ const groupsKept = 48
 
 /** Hashes of the groups that are compared; a text is done with before the next one comes. */
 const chosen = new Int32Array(8 * groupsCompared)
-const chosenHalves = new Uint16Array(chosen.buffer)
+/** The same as text, two characters for each group: what a text costs to keep. */
+const chosenBytes = Buffer.from(chosen.buffer)
 
 /** What the hashes are multiplied by for each minimum: odd, and at random. */
 const multipliers = Int32Array.from({ length: parts * bitsOfPart }, (_, n) => {
@@ -63,7 +64,7 @@ export class Sketch implements Digest {
     const isLong = groups > groupsKept
     const sketch = new Sketch(digest(words, text), partOf(groups, 0), isLong ? othersOf(groups) : undefined)
     if (isLong) return sketch
-    sketch.#groups = String.fromCharCode(...chosenHalves.subarray(0, 2 * groups))
+    sketch.#groups = chosenBytes.toString("utf16le", 0, 4 * groups)
     return sketch
   }
 
@@ -91,7 +92,7 @@ export class Sketch implements Digest {
   #rest(): readonly number[] {
     if (this.#others !== undefined) return this.#others
     const groups = this.#groups.length / 2
-    for (let i = 0; i < this.#groups.length; i++) chosenHalves[i] = this.#groups.charCodeAt(i)
+    chosenBytes.write(this.#groups, "utf16le")
     this.#groups = ""
     this.#others = othersOf(groups)
     return this.#others

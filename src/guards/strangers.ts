@@ -25,6 +25,8 @@ export class Strangers {
   readonly #stops: Stops
   /** By room, or agent for direct messages, and digest of the text. */
   readonly #echoes = new Recent<Echo>(1_024, 60_000)
+  /** The last message looked at: it is checked, then noted. */
+  #keyed: { readonly said: Traced; readonly key: string | undefined } | undefined
 
   constructor(limits: GuardLimits) {
     this.#limits = limits
@@ -75,8 +77,14 @@ export class Strangers {
     this.#echoes.load(state["echoes"], isEcho)
   }
 
-  #keyOf({ from, to, room, text, kind }: Traced, isFirst: boolean): string | undefined {
-    if (!isFirst || kind === "ack" || persistentIdPattern.test(from)) return undefined
+  #keyOf(said: Traced, isFirst: boolean): string | undefined {
+    if (!isFirst) return undefined
+    if (this.#keyed?.said !== said) this.#keyed = { said, key: this.#makeKey(said) }
+    return this.#keyed.key
+  }
+
+  #makeKey({ from, to, room, text, kind }: Traced): string | undefined {
+    if (kind === "ack" || persistentIdPattern.test(from)) return undefined
     const { hash, words } = digestOf(text)
     // Each of them has direct messages of its own with the same agent.
     const where = room.includes(" ") ? (to[0] ?? room) : room
