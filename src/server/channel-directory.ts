@@ -8,8 +8,9 @@ import type { Agent } from "./agent.js"
 import { Budget } from "./budget.js"
 import { Channel } from "./channel.js"
 import type { ChannelRecord } from "./channel-record.js"
-import type { ChannelStore } from "./channel-store.js"
+import type { ChannelChange, ChannelStore } from "./channel-store.js"
 import type { FlushTick } from "./flush-tick.js"
+import { RowVersions } from "./row-versions.js"
 
 /**
  * Milliseconds a channel stays when its last member's connection ended: whoever reconnects finds its
@@ -21,7 +22,7 @@ const lingerMs = 60_000
 export interface DirectoryEvents {
   /** There is a channel that was not there before. */
   onOpened(channel: Channel): void
-  /** What a channel tells newcomers was changed by another relay. */
+  /** What a channel tells newcomers was changed, by whichever relay. */
   onChanged(channel: Channel): void
   /** Something was said in a channel that has a history. */
   onSaid(channel: Channel, entry: LogEntry): void
@@ -55,6 +56,7 @@ export class ChannelDirectory {
   readonly #creating = new Set<ChannelName>()
   /** Channels with a history whose newest number is known, or being asked for. */
   readonly #known = new Map<Channel, Promise<void>>()
+  readonly #versions = new RowVersions()
   /** Over every sequence number of a channel that is gone, so that no bookmark points past a new one's end. */
   #seqFloor = 0
 
@@ -73,7 +75,7 @@ export class ChannelDirectory {
   static async open(options: DirectoryOptions): Promise<ChannelDirectory> {
     const directory = new ChannelDirectory(options)
     for (const name of defaultChannels) directory.#openPermanent(parseChannel(name))
-    await options.store.watch((name, record) => directory.#hear(name, record))
+    await options.store.watch((change) => directory.#hear(change))
     await options.store.subscribe((name, entry) => directory.#take(name, entry))
     await Promise.all(Array.from(directory.#channels.values(), (channel) => directory.know(channel)))
     return directory
@@ -93,13 +95,19 @@ export class ChannelDirectory {
     return visible.sort((a, b) => (a.name < b.name ? -1 : 1))
   }
 
+  /** The channel of that name, if this relay knows of it and `id` may. */
+  peek(name: ChannelName, id: AgentId): Channel | undefined {
+    const channel = this.#channels.get(name)
+    return channel?.isVisibleTo(id) === true ? channel : undefined
+  }
+
   /**
-   * The channel of that name, if `id` may know of it.
+   * The same for somebody who takes it to be there.
    * @throws {ChatError} CHANNEL_NOT_FOUND with names `id` may have meant
    */
   find(name: ChannelName, id: AgentId): Channel {
-    const channel = this.#channels.get(name)
-    if (channel?.isVisibleTo(id) === true) return channel
+    const channel = this.peek(name, id)
+    if (channel !== undefined) return channel
     throw new ChatError("CHANNEL_NOT_FOUND", `channel: there is no ${name} here`, {
       candidates: closestNames(
         name,
@@ -107,6 +115,16 @@ export class ChannelDirectory {
       ),
       hint: "CREATE_CHANNEL makes it",
     })
+  }
+
+  /**
+   * The same also of what another relay did a moment ago: it may have made the channel, or let `id` in.
+   * @throws {ChatError} UNAVAILABLE beside CHANNEL_NOT_FOUND
+   */
+  async seek(name: ChannelName, id: AgentId): Promise<Channel> {
+    const row = await this.store.read(name)
+    if (row !== undefined) this.#note(row)
+    return this.find(name, id)
   }
 
   /**
@@ -121,7 +139,11 @@ export class ChannelDirectory {
 
   /** @throws {ChatError} CHANNEL_EXISTS, LIMIT_REACHED, UNSUPPORTED, UNAVAILABLE */
   async create(name: ChannelName, record: ChannelRecord): Promise<Channel> {
-    if (this.#channels.has(name) || this.#creating.has(name)) throw existsError(name)
+    const known = this.#channels.get(name)
+    // Of one that stands empty it may not be known yet that it ended.
+    const stands =
+      known !== undefined && (known.isPermanent || known.members.size > 0 || !this.store.isShared)
+    if (stands || this.#creating.has(name)) throw existsError(name)
     if (this.#channels.size >= this.#limits.channels) {
       throw new ChatError("LIMIT_REACHED", `channel: this relay holds ${this.#limits.channels} at most`)
     }
@@ -132,11 +154,12 @@ export class ChannelDirectory {
     }
     this.#creating.add(name)
     try {
-      if (!(await this.store.create(name, record))) throw existsError(name)
+      const revision = await this.store.create(name, record)
+      if (revision === undefined) throw existsError(name)
+      if (revision > 0) this.#note({ name, record, revision })
     } finally {
       this.#creating.delete(name)
     }
-    // It may have been heard of in the meantime, as one of ours.
     const channel = this.#channels.get(name) ?? this.#open(name, record, false)
     await this.know(channel)
     return channel
@@ -160,7 +183,9 @@ export class ChannelDirectory {
 
   /** Changes what a channel is to everybody. */
   async change(channel: Channel, change: (record: ChannelRecord) => ChannelRecord): Promise<void> {
-    channel.update(await this.store.change(channel.name, channel.record, change))
+    const changed = await this.store.change(channel.name, channel.record, change)
+    if (changed.revision > 0) this.#note(changed)
+    else channel.update(changed.record)
   }
 
   /** Takes `agent` out because it asked for it. */
@@ -203,17 +228,41 @@ export class ChannelDirectory {
   }
 
   /** A row of the store was written or deleted, by this relay or another. */
-  #hear(name: ChannelName, record: ChannelRecord | undefined): void {
+  #hear({ name, record, revision }: ChannelChange): void {
+    if (this.#versions.hear({ key: name, revision }, record === undefined)) this.#apply(name, record)
+  }
+
+  /** A row was written or read here. */
+  #note({ name, record, revision }: ChannelChange): void {
+    if (this.#versions.note({ key: name, revision })) this.#apply(name, record)
+  }
+
+  #apply(name: ChannelName, record: ChannelRecord | undefined): void {
     const channel = this.#channels.get(name)
     if (record === undefined) {
-      if (channel?.members.size === 0 && !channel.isPermanent) this.#forget(channel)
+      if (channel !== undefined && !channel.isPermanent) this.#end(channel)
     } else if (channel === undefined) {
+      this.#open(name, record, false)
+    } else if (channel.isDurable !== record.isDurable && channel.members.size === 0) {
+      // It ended and was made anew, which was told as one.
+      this.#forget(channel)
       this.#open(name, record, false)
     } else {
       const isNews = JSON.stringify(channel.settings) !== JSON.stringify(record.settings)
       channel.update(record)
       if (isNews) this.#events.onChanged(channel)
     }
+  }
+
+  /** Another relay found nobody in a channel, as far as it knew. */
+  #end(channel: Channel): void {
+    if (channel.members.size === 0) this.#forget(channel)
+    else this.#attempt(channel, "it is not kept now", this.#putBack(channel))
+  }
+
+  async #putBack({ name, record }: Channel): Promise<void> {
+    const revision = await this.store.create(name, record)
+    if (revision !== undefined) this.#note({ name, record, revision })
   }
 
   #take(name: ChannelName, entry: LogEntry): void {
@@ -229,9 +278,14 @@ export class ChannelDirectory {
       return
     if (this.#events.hasMembersElsewhere(channel)) return
     this.#forget(channel)
-    Promise.all([this.store.remove(channel.name), channel.history?.drop()]).catch((error: unknown) => {
+    const removed = Promise.all([this.store.remove(channel.name), channel.history?.drop()])
+    this.#attempt(channel, "nobody is left, but it cannot be removed now", removed)
+  }
+
+  #attempt({ name }: Channel, failure: string, work: Promise<unknown>): void {
+    work.catch((error: unknown) => {
       if (!(error instanceof ChatError)) throw error
-      this.#events.log(`${channel.name}: nobody is left, but it cannot be removed now: ${error.message}`)
+      this.#events.log(`${name}: ${failure}: ${error.message}`)
     })
   }
 

@@ -1,4 +1,4 @@
-import type { Backbone, LogEntry, Logs, Table } from "../backbone/backbone.js"
+import type { Backbone, LogEntry, Logs, RowChange, Table } from "../backbone/backbone.js"
 import { ChatError } from "../protocol/errors.js"
 import type { Limits } from "../protocol/limits.js"
 import { type Channel as ChannelName, channelPattern } from "../protocol/names.js"
@@ -6,8 +6,13 @@ import type { ChannelSettings } from "../protocol/server-messages.js"
 import { ChannelHistory, historyKey } from "./channel-history.js"
 import { type ChannelRecord, formatChannelRecord, parseChannelRecord } from "./channel-record.js"
 
-/** Told of every channel that is kept, and of each change, by whichever relay. */
-export type ChannelWatcher = (name: ChannelName, record: ChannelRecord | undefined) => void
+/** What the row of a channel says; without a record it is gone. */
+export interface ChannelChange {
+  readonly name: ChannelName
+  readonly record: ChannelRecord | undefined
+  /** As of the row, see {@link Row.revision}; 0: it needs none. */
+  readonly revision: number
+}
 
 /** Row of the relay's own defaults in the table of settings. */
 const defaultsKey = "channels"
@@ -22,6 +27,7 @@ export class ChannelStore {
   readonly #durable: Logs | undefined
   readonly #live: Logs | undefined
   #defaults: ChannelSettings = {}
+  #defaultsRevision = 0
 
   private constructor(
     backbone: Backbone,
@@ -53,9 +59,8 @@ export class ChannelStore {
         })
       : undefined
     const store = new ChannelStore(backbone, { records, settings }, { durable, live })
-    await settings.watch(({ key, value }) => {
-      if (key === defaultsKey)
-        store.#defaults = value === undefined ? {} : (JSON.parse(value) as ChannelSettings)
+    await settings.watch((change) => {
+      if (change.key === defaultsKey) store.#takeDefaults(change)
     })
     return store
   }
@@ -65,9 +70,17 @@ export class ChannelStore {
     return this.#defaults
   }
 
-  async setDefaults(defaults: ChannelSettings): Promise<void> {
-    await this.#settings.put(defaultsKey, JSON.stringify(defaults))
-    this.#defaults = defaults
+  /** @throws {ChatError} UNAVAILABLE */
+  async changeDefaults(change: (defaults: ChannelSettings) => ChannelSettings): Promise<void> {
+    for (let tries = 0; tries < maxTries; tries++) {
+      const row = await this.#settings.get(defaultsKey)
+      const value = JSON.stringify(change(row === undefined ? {} : parseSettings(row.value)))
+      const revision = await this.#settings.put(defaultsKey, value, row?.revision ?? 0)
+      if (revision === undefined) continue
+      if (revision > this.#defaultsRevision) this.#takeDefaults({ value, revision })
+      return
+    }
+    throw tooBusy("the defaults")
   }
 
   /** Whether a durable channel can be had at all. */
@@ -75,14 +88,26 @@ export class ChannelStore {
     return this.#durable !== undefined
   }
 
-  /** Calls `watcher` with all there is, then with every change. */
-  async watch(watcher: ChannelWatcher): Promise<void> {
-    await this.#records.watch(({ key, value }) => {
-      const name = `#${key}`
+  /** Whether other relays make and change channels too. */
+  get isShared(): boolean {
+    return this.#backbone.isShared
+  }
+
+  /** Calls `watcher` with every channel that is kept, then with every change, by whichever relay. */
+  async watch(watcher: (change: ChannelChange) => void): Promise<void> {
+    await this.#records.watch(({ key, value, revision }) => {
+      const name = `#${key}` as ChannelName
       if (!channelPattern.test(name)) return
       const record = value === undefined ? undefined : parseChannelRecord(value)
-      if (value === undefined || record !== undefined) watcher(name as ChannelName, record)
+      if (value === undefined || record !== undefined) watcher({ name, record, revision })
     })
+  }
+
+  /** What stands of a channel now, where that may be more than what {@link watch} has told. */
+  async read(name: ChannelName): Promise<ChannelChange | undefined> {
+    const row = this.isShared ? await this.#records.get(historyKey(name)) : undefined
+    const record = row && parseChannelRecord(row.value)
+    return row && record && { name, record, revision: row.revision }
   }
 
   /** Calls `listener` with everything that is said from now on in channels that have a history. */
@@ -98,27 +123,30 @@ export class ChannelStore {
     return logs === undefined ? undefined : new ChannelHistory(logs, name)
   }
 
-  /** @returns false when there is a channel of that name already */
-  async create(name: ChannelName, record: ChannelRecord): Promise<boolean> {
-    if (!this.#isKept(record)) return true
-    return (await this.#records.put(historyKey(name), formatChannelRecord(record), 0)) !== undefined
+  /** @returns the revision of its row, 0 where it needs none; undefined: there is a channel of that name already */
+  async create(name: ChannelName, record: ChannelRecord): Promise<number | undefined> {
+    if (!this.#isKept(record)) return 0
+    return await this.#records.put(historyKey(name), formatChannelRecord(record), 0)
   }
 
-  /** @param current - what it is where no row tells */
+  /**
+   * @param current - what it is where no row tells
+   * @throws {ChatError} UNAVAILABLE
+   */
   async change(
     name: ChannelName,
     current: ChannelRecord,
     change: (record: ChannelRecord) => ChannelRecord,
-  ): Promise<ChannelRecord> {
+  ): Promise<ChannelChange & { readonly record: ChannelRecord }> {
     const key = historyKey(name)
     for (let tries = 0; tries < maxTries; tries++) {
       const row = await this.#records.get(key)
-      const changed = change((row && parseChannelRecord(row.value)) ?? current)
-      if (row === undefined && !this.#isKept(changed)) return changed
-      if ((await this.#records.put(key, formatChannelRecord(changed), row?.revision ?? 0)) !== undefined)
-        return changed
+      const record = change((row && parseChannelRecord(row.value)) ?? current)
+      if (row === undefined && !this.#isKept(record)) return { name, record, revision: 0 }
+      const revision = await this.#records.put(key, formatChannelRecord(record), row?.revision ?? 0)
+      if (revision !== undefined) return { name, record, revision }
     }
-    throw new ChatError("UNAVAILABLE", `channel: too many change ${name} at once`, { retryAfterMs: 1_000 })
+    throw tooBusy(name)
   }
 
   async remove(name: ChannelName): Promise<void> {
@@ -127,6 +155,19 @@ export class ChannelStore {
 
   /** A channel that lives and ends with this relay's memory needs no row. */
   #isKept({ isDurable, settings }: ChannelRecord): boolean {
-    return isDurable || this.#backbone.isShared || Object.keys(settings).length > 0
+    return isDurable || this.isShared || Object.keys(settings).length > 0
   }
+
+  #takeDefaults({ value, revision }: Pick<RowChange, "value" | "revision">): void {
+    this.#defaults = value === undefined ? {} : parseSettings(value)
+    this.#defaultsRevision = revision
+  }
+}
+
+function parseSettings(text: string): ChannelSettings {
+  return JSON.parse(text) as ChannelSettings
+}
+
+function tooBusy(what: string): ChatError {
+  return new ChatError("UNAVAILABLE", `channel: too many change ${what} at once`, { retryAfterMs: 1_000 })
 }

@@ -1,4 +1,4 @@
-import type { Backbone, Logs, Table } from "../../src/backbone/backbone.js"
+import type { Backbone, Logs, RowChange, Table } from "../../src/backbone/backbone.js"
 import { openMemoryBackbone } from "../../src/backbone/memory.js"
 import { ChatError } from "../../src/protocol/errors.js"
 import { FakeClock } from "./fake-clock.js"
@@ -33,6 +33,9 @@ export class LentEngine implements Backbone {
   readonly #reachListeners: ((isReachable: boolean) => void)[] = []
   /** What was not told while it was cut off. */
   #missed: (() => void)[] = []
+  #isLate = false
+  /** What was not told of tables while it was late, by row. */
+  readonly #unheard = new Map<string, () => void>()
 
   constructor(memory: Backbone, isShared: boolean) {
     this.kind = isShared ? "nats" : "sqlite"
@@ -49,6 +52,22 @@ export class LentEngine implements Backbone {
     const missed = this.#missed
     this.#missed = []
     for (const tell of missed) tell()
+  }
+
+  /**
+   * Has it hear nothing of what is written to tables, by itself or others, or of all that at last: what befell a row
+   * in the meantime is told as one change. Everything else goes on.
+   */
+  setLate(isLate: boolean): void {
+    this.#isLate = isLate
+    if (!isLate) for (const tell of this.takeUnheard()) tell()
+  }
+
+  /** What it has not heard of up to now, to be told by whoever calls this. */
+  takeUnheard(): (() => void)[] {
+    const unheard = [...this.#unheard.values()]
+    this.#unheard.clear()
+    return unheard
   }
 
   async logs(...options: Parameters<Backbone["logs"]>): Promise<Logs> {
@@ -72,7 +91,7 @@ export class LentEngine implements Backbone {
       put: (key, value, expected) => this.#reach(() => table.put(key, value, expected)),
       delete: (key, expected) => this.#reach(() => table.delete(key, expected)),
       rows: () => this.#reach(() => table.rows()),
-      watch: (listener) => table.watch(this.#holdBack(listener)),
+      watch: (listener) => table.watch(this.#delay(name, this.#holdBack(listener))),
     }
   }
 
@@ -87,6 +106,13 @@ export class LentEngine implements Backbone {
   async #reach<T>(act: () => Promise<T>): Promise<T> {
     if (!this.isReachable) throw new ChatError("UNAVAILABLE", "cut off")
     return act()
+  }
+
+  #delay(table: string, listener: (change: RowChange) => void): (change: RowChange) => void {
+    return (change) => {
+      if (this.#isLate) this.#unheard.set(`${table} ${change.key}`, () => listener(change))
+      else listener(change)
+    }
   }
 
   #holdBack<T>(listener: (news: T) => void): (news: T) => void {

@@ -8,12 +8,14 @@ import {
   matchesChannel,
   persistentIdPattern,
 } from "../../protocol/names.js"
+import type { ServerMessage } from "../../protocol/server-messages.js"
 import { resolveAgent } from "../address.js"
 import type { Agent } from "../agent.js"
 import type { Channel } from "../channel.js"
 import { mergeSettings } from "../channel-record.js"
 import { enterChannel } from "../entrance.js"
 import type { House } from "../house.js"
+import { payloadOf } from "../payload.js"
 import type { Session } from "../session.js"
 
 /** Agents one channel may have invited. */
@@ -30,7 +32,10 @@ export function channelHandlers(house: House): Pick<ClientHandlers<Session>, Cha
   return {
     JOIN(session, { id: re, channel: wanted, since }) {
       if (isChannelPattern(wanted)) return enterPattern(house, session, wanted, re)
-      return enterChannel(house, session, channels.find(wanted, session.agent.id), { since, re })
+      const enter = (channel: Channel) => enterChannel(house, session, channel, { since, re })
+      const { id } = session.agent
+      const channel = channels.peek(wanted, id)
+      return channel === undefined ? channels.seek(wanted, id).then(enter) : enter(channel)
     },
 
     async LEAVE(session, { id: re, channel: wanted }) {
@@ -68,7 +73,8 @@ export function channelHandlers(house: House): Pick<ClientHandlers<Session>, Cha
       }))
       const ts = clock.now()
       const { id: from, name } = session.agent
-      house.hub.find(invited)?.send({ type: "INVITE", channel: channel.name, from, name, ts })
+      const news: ServerMessage<"INVITE"> = { type: "INVITE", channel: channel.name, from, name, ts }
+      house.hand(invited, payloadOf(JSON.stringify(news)))
       session.send({ type: "ACK", ts, state: "done" }, message.id)
     },
 
@@ -91,7 +97,7 @@ async function setChannel({ channels }: House, agent: Agent, message: ClientMess
   }
   if (message.channel === "*") {
     const { replay, window } = change
-    await channels.store.setDefaults(mergeSettings(channels.store.defaults, { replay, window }))
+    await channels.store.changeDefaults((defaults) => mergeSettings(defaults, { replay, window }))
     return
   }
   await channels.change(channels.findJoined(message.channel, agent), (record) => ({
