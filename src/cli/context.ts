@@ -17,6 +17,8 @@ export interface Io {
   readonly output: Writable
   /** Whether a person reads standard output. */
   readonly isOutputTerminal: boolean
+  /** Columns of the terminal that shows standard output; undefined when none does. */
+  readonly columns: number | undefined
   /** Whether a person writes standard input. */
   readonly isInputTerminal: boolean
   /** Whether standard output is to be coloured (FORCE_COLOR, NO_COLOR, TERM, terminal). */

@@ -54,6 +54,10 @@ function processIo(): Io {
     get isOutputTerminal() {
       return isatty(1)
     },
+    get columns() {
+      // 0 of a terminal that does not know.
+      return isatty(1) ? process.stdout.columns || undefined : undefined
+    },
     get isInputTerminal() {
       return isatty(0)
     },

@@ -3,11 +3,11 @@ import type { ProposalView } from "./proposal-view.js"
 import { shortTask } from "./receipt-verify.js"
 import { formatTable } from "./table.js"
 
-/** One row for each proposal, headings first; safe for a terminal. */
-export function formatProposalTable(views: readonly ProposalView[]): string[] {
+/** One row for each proposal, headings first; safe for a terminal. @param columns - as for {@link formatTable} */
+export function formatProposalTable(views: readonly ProposalView[], columns?: number): string[] {
   if (views.length === 0) return []
   return formatTable(
-    ["PROPOSAL", "STATE", "FROM", "TO", "AMOUNT", "CHANGED", "TASK"],
+    ["PROPOSAL", "STATE", "FROM", "TO", "AMOUNT", "CHANGED", { text: "TASK" }],
     views.map((view) => [
       view.id,
       view.state,
@@ -17,6 +17,7 @@ export function formatProposalTable(views: readonly ProposalView[]): string[] {
       view.steps.at(-1)?.at ?? view.proposed,
       shortTask(view.task),
     ]),
+    columns,
   )
 }
 

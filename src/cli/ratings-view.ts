@@ -126,10 +126,15 @@ export interface Explanation {
   readonly move: Move | undefined
 }
 
-/** A table of the deals. @param idOf - agent id of a did:key */
+/**
+ * A table of the deals.
+ * @param idOf - agent id of a did:key
+ * @param columns - as for {@link formatTable}
+ */
 export function formatExplanations(
   explanations: readonly Explanation[],
   idOf: (did: string) => string,
+  columns?: number,
 ): string[] {
   if (explanations.length === 0) return ["No receipt tells of this agent."]
   const rows = explanations.map((explanation) => {
@@ -147,7 +152,8 @@ export function formatExplanations(
       madeOf(explanation),
     ]
   })
-  return formatTable(["WHEN", "CHANGE", "RATING", "WITH", "OUTCOME", "PROPOSAL", "MADE OF"], rows)
+  const headings = ["WHEN", "CHANGE", "RATING", "WITH", "OUTCOME", "PROPOSAL", { text: "MADE OF" }]
+  return formatTable(headings, rows, columns)
 }
 
 /** The same as JSON. */

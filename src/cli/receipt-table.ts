@@ -2,11 +2,11 @@ import type { ReceiptFacts } from "./receipt-facts.js"
 import { shortTask } from "./receipt-verify.js"
 import { formatTable } from "./table.js"
 
-/** One row for each receipt, headings first; safe for a terminal. */
-export function formatReceiptTable(receipts: readonly ReceiptFacts[]): string[] {
+/** One row for each receipt, headings first; safe for a terminal. @param columns - as for {@link formatTable} */
+export function formatReceiptTable(receipts: readonly ReceiptFacts[], columns?: number): string[] {
   if (receipts.length === 0) return []
   return formatTable(
-    ["ENDED", "PROPOSAL", "FROM", "TO", "STATE", "AMOUNT", "TASK"],
+    ["ENDED", "PROPOSAL", "FROM", "TO", "STATE", "AMOUNT", { text: "TASK" }],
     receipts.map((facts) => [
       facts.ended,
       facts.proposal_id,
@@ -16,6 +16,7 @@ export function formatReceiptTable(receipts: readonly ReceiptFacts[]): string[] 
       [facts.amount, facts.currency].filter((part) => part !== undefined).join(" ") || "–",
       shortTask(facts.task),
     ]),
+    columns,
   )
 }
 

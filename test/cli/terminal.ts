@@ -5,15 +5,26 @@ import { join } from "node:path"
 import { onTestFinished } from "vitest"
 import { until } from "../kit/condition.js"
 
-/** A terminal of 100 columns and 24 rows with one program in it, on a tmux server of its own. */
+/** A terminal of 24 rows with one program in it, on a tmux server of its own. */
 export class Terminal {
   readonly #dir = mkdtempSync(join(tmpdir(), "agentchat-tty-"))
 
   /** @param command - a line of shell */
-  constructor(command: string, env: Readonly<Record<string, string>> = {}) {
+  constructor(command: string, env: Readonly<Record<string, string>> = {}, columns = 100) {
     onTestFinished(() => this.#end())
     const variables = Object.entries(env).flatMap(([name, value]) => ["-e", `${name}=${value}`])
-    this.#tmux("-f", "/dev/null", "new-session", "-d", "-x", "100", "-y", "24", ...variables, command)
+    this.#tmux(
+      "-f",
+      "/dev/null",
+      "new-session",
+      "-d",
+      "-x",
+      String(columns),
+      "-y",
+      "24",
+      ...variables,
+      command,
+    )
     // Else the last screen goes away with the program.
     this.#tmux("set-option", "-g", "remain-on-exit", "on")
   }

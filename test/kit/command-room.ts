@@ -50,7 +50,11 @@ export class CommandRoom {
     return this.run(["ratings", ...args])
   }
 
-  async run(args: readonly string[], { clock = new FakeClock() }: { clock?: Clock } = {}): Promise<Answer> {
+  /** @param options.columns - of the terminal that shows its output; there is none unless given */
+  async run(
+    args: readonly string[],
+    { clock = new FakeClock(), columns }: { clock?: Clock; columns?: number } = {},
+  ): Promise<Answer> {
     let out = ""
     let talk = ""
     const io = {
@@ -60,7 +64,8 @@ export class CommandRoom {
       flush: () => Promise.resolve(),
       input: new PassThrough(),
       output: new PassThrough(),
-      isOutputTerminal: false,
+      isOutputTerminal: columns !== undefined,
+      columns,
       isInputTerminal: false,
       hasColor: false,
     }

@@ -10,7 +10,17 @@ import { speak, speakOptions } from "../speak.js"
 import { formatTable } from "../table.js"
 import { agentRef, channel } from "../values.js"
 
-const headings = ["AGENT", "NAME", "STATUS", "ROLE", "SINCE", "DAEMON", "READ", "ANSWERED", "ACTIVITY"]
+const headings = [
+  "AGENT",
+  "NAME",
+  "STATUS",
+  "ROLE",
+  "SINCE",
+  "DAEMON",
+  "READ",
+  "ANSWERED",
+  { text: "ACTIVITY" },
+]
 
 export const agents = defineCommand({
   args: { channel: optional("who is in this channel; without it, who is known to the relay", channel) },
@@ -84,6 +94,7 @@ function showRoster(
   for (const line of formatTable(
     headings,
     sorted.map((entry) => rowOf(entry, nowMs)),
+    io.columns,
   )) {
     io.out(line)
   }

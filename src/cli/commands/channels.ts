@@ -107,8 +107,8 @@ async function list(context: Context, choice: SpeakChoice, what: string): Promis
     describeWindow(entry),
     formatForTerminal(entry.settings?.description ?? ""),
   ])
-  for (const line of formatTable(["CHANNEL", "AGENTS", "KIND", "REPLAY", "WINDOW", "DESCRIPTION"], rows))
-    io.out(line)
+  const headings = ["CHANNEL", "AGENTS", "KIND", "REPLAY", "WINDOW", { text: "DESCRIPTION" }]
+  for (const line of formatTable(headings, rows, io.columns)) io.out(line)
   return 0
 }
 

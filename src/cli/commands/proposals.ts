@@ -37,7 +37,7 @@ export const proposals = defineCommand({
     if (config.json) io.json({ ok: true, list })
     else {
       const { formatProposalTable } = await import("../proposal-text.js")
-      for (const line of formatProposalTable(list)) io.out(line)
+      for (const line of formatProposalTable(list, io.columns)) io.out(line)
       if (list.length === 0) {
         const { state } = options
         io.talk(`no ${state === undefined ? "" : `${state} `}proposals`)

@@ -261,5 +261,5 @@ async function showOne(context: Context, choice: Choice, rated: Viewed): Promise
   for (const line of view.formatRating(agent, isOwn)) io.out(line)
   if (explanations === undefined) return
   io.out("")
-  for (const line of view.formatExplanations(explanations, idOf)) io.out(line)
+  for (const line of view.formatExplanations(explanations, idOf, io.columns)) io.out(line)
 }

@@ -128,7 +128,11 @@ async function list({ io, config }: Context, collected: readonly Collected[]): P
     return 0
   }
   const { formatReceiptTable } = await import("../receipt-table.js")
-  for (const line of formatReceiptTable(collected.map(({ facts }) => facts))) io.out(line)
+  for (const line of formatReceiptTable(
+    collected.map(({ facts }) => facts),
+    io.columns,
+  ))
+    io.out(line)
   return 0
 }
 
