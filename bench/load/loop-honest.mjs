@@ -1,4 +1,5 @@
 // Work that must go on: each of these looks a little like a loop.
+import { honestDeals } from "./loop-deals.mjs"
 import { honestFeeds } from "./loop-feeds.mjs"
 import { sentence, talk } from "./loop-words.mjs"
 
@@ -378,4 +379,5 @@ export const honestWork = [
     }),
   },
   { name: "help desk for 20", hours: 2, begin: helpDesk },
+  ...honestDeals,
 ]

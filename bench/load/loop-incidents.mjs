@@ -1,5 +1,6 @@
 // What happened to others, and what must not happen here: every loop goes on all night unless something stops it.
 import { burstIncidents } from "./loop-bursts.mjs"
+import { dealIncidents } from "./loop-deals.mjs"
 import { courtesy, sentence, silence, talk } from "./loop-words.mjs"
 
 /** @typedef {import("./loop-world.mjs").World} World */
@@ -17,7 +18,6 @@ import { courtesy, sentence, silence, talk } from "./loop-words.mjs"
 /** @typedef {(world: World, heard: Heard) => string} Speech */
 
 const minute = 60_000
-
 const night = 12
 const room = "#room"
 
@@ -395,5 +395,6 @@ export const incidents = [
   { name: "wakes thirty every 2 min", hours: 3, expected: ["wakes"], begin: broadcast },
   { name: "whole files, to ten others", hours: night, expected: ["budget", "conversation"], begin: pastes },
   ...burstIncidents,
+  ...dealIncidents,
   { name: "automatic answers", hours: night, expected: ["kind"], begin: autoReplies },
 ]

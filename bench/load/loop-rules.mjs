@@ -9,7 +9,13 @@
 /** Everything passes. @returns {Rule} */
 export function noRule() {
   const nothing = () => {}
-  return { take: ({ kind }) => ({ ok: true, kind }), spoke: nothing, done: nothing, restart: nothing }
+  return {
+    take: ({ kind }) => ({ ok: true, kind }),
+    step: nothing,
+    spoke: nothing,
+    done: nothing,
+    restart: nothing,
+  }
 }
 
 /** One message a second of each agent, and nothing else. @returns {Rule} */
@@ -40,6 +46,7 @@ export function guardRule(Guard, limits, only) {
   let guard = new Guard(limits, only)
   return {
     take(said) {
+      if (said.deal !== undefined) return propose(guard, { ...said, deal: said.deal })
       const traced = guard.trace(said)
       const trip = guard.check(traced)
       if (trip !== undefined) {
@@ -49,6 +56,9 @@ export function guardRule(Guard, limits, only) {
       guard.note(traced)
       return { ok: true, kind: traced.kind }
     },
+    step({ verb, ...step }, ts) {
+      if (verb !== "ACCEPT") guard.deals?.noteStep({ ...step, verb }, ts)
+    },
     spoke: (room, ts) => guard.spoke(room, ts),
     done: (agents, ts) => guard.refill(agents, ts),
     restart() {
@@ -57,4 +67,15 @@ export function guardRule(Guard, limits, only) {
       guard = Guard.load(limits, saved, only)
     },
   }
+}
+
+/** @param {Guard} guard @param {import("../../src/guards/said.js").Said & { deal: string }} said @returns {import("./loop-world.mjs").Verdict} */
+function propose({ deals }, { id, deal, from, to: [to = ""], ts }) {
+  const trip = deals?.checkProposal({ from, to }, ts)
+  if (trip !== undefined) {
+    deals?.refuseProposal({ from, to }, ts)
+    return { ok: false, layer: trip.layer, retryAfterMs: trip.retryAfterMs }
+  }
+  deals?.noteStep({ id, verb: "PROPOSAL", deal, from, to }, ts)
+  return { ok: true, kind: undefined }
 }

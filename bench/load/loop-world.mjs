@@ -7,7 +7,9 @@
 /**
  * What decides whether a message is taken, as a relay does.
  * @typedef {object} Rule
- * @property {(said: Said) => Verdict} take
+ * @property {(said: Said & { readonly deal?: string | undefined }) => Verdict} take - `deal`: it is a proposal, of that id
+ * @property {(step: { id: string, verb: Answer, deal: string, from: string, to: string }, ts: number) => void} step - an
+ *   answer in a deal, which always passes
  * @property {(room: string, ts: number) => void} spoke - an operator said something there
  * @property {(agents: readonly string[], ts: number) => void} done - their work is done
  * @property {() => void} restart - the relay ends and begins anew, with what it had saved
@@ -20,9 +22,14 @@
  * @property {readonly string[]} [mentions]
  * @property {string} [answers] - as in_reply_to
  * @property {Kind | undefined} [kind]
+ * @property {boolean} [isProposal] - of a deal with `to`, an agent
  */
 
-/** @typedef {Said & { readonly target: string }} Heard - target: `to` of the draft */
+/** @typedef {"ACCEPT" | "REJECT" | "COMPLETE"} Answer */
+/**
+ * What comes to an agent. `target` is `to` of the draft; of a step of a deal there is the deal, and what is said in it.
+ * @typedef {Said & { readonly target: string, readonly deal?: string | undefined, readonly verb?: "PROPOSAL" | Answer | undefined }} Heard
+ */
 /** @typedef {(heard: Heard) => void} Ear */
 /** @typedef {{ ear: Ear, isOperator: boolean, isBystander: boolean, waiting: number }} Agent */
 /** @typedef {{ from: string, layer: string, ts: number, text: string, isBystander: boolean }} Refusal */
@@ -120,6 +127,19 @@ export class World {
     this.after(delayMs, () => this.#attempt(from, draft, 0))
   }
 
+  /** A proposal that somebody heard is answered. @param {string} from @param {Heard} heard @param {Answer} verb @param {number} [delayMs] */
+  answer(from, heard, verb, delayMs = 0) {
+    this.after(delayMs, () => {
+      const said = this.#saidOf(from, { to: heard.from, text: verb })
+      const { deal } = heard
+      const agent = this.#agents.get(from)
+      if (deal === undefined || agent === undefined) throw new Error(`${from} answers no deal`)
+      this.#rule.step({ id: said.id, verb, deal, from, to: heard.from }, said.ts)
+      this.#deliver(agent, { ...said, target: heard.from, deal, verb })
+      if (verb === "COMPLETE") this.done([from, heard.from])
+    })
+  }
+
   /** Work of these agents is done. @param {readonly string[]} agents */
   done(agents) {
     this.#rule.done(agents, startTs + this.nowMs)
@@ -143,13 +163,15 @@ export class World {
   #attempt(from, draft, tries) {
     const agent = this.#agents.get(from)
     if (agent === undefined) return
-    const said = this.#saidOf(from, draft)
+    const plain = this.#saidOf(from, draft)
+    const said = draft.isProposal === true ? { ...plain, deal: plain.id } : plain
     if (agent.isOperator) this.#rule.spoke(said.room, said.ts)
     /** @type {Verdict} */
     const verdict = agent.isOperator ? { ok: true, kind: said.kind } : this.#rule.take(said)
     if (verdict.ok) {
       if (tries > 1) agent.waiting -= 1
-      this.#deliver(agent, { ...said, kind: verdict.kind, target: draft.to })
+      const verb = draft.isProposal === true ? "PROPOSAL" : undefined
+      this.#deliver(agent, { ...said, kind: verdict.kind, target: draft.to, verb })
       return
     }
     if (tries === 0) this.#keepRefusal(from, draft, verdict.layer, agent)

@@ -102,6 +102,13 @@ export const guardLayers: Readonly<Record<"rate" | LayerName | "breaker", LayerT
     lift: "time",
     act: "put long text into a file and send its path",
   },
+  deals: {
+    counts:
+      "proposals between two agents that came to nothing in a day; one that is rejected counts twice, one whose deal is completed not at all",
+    numbers: ["dealTurns"],
+    lift: "finished work, time or an operator",
+    act: "finish a deal, or settle in a message what the next one is to be",
+  },
   breaker: {
     counts:
       "times an agent was woken by one that woke it before, and did nothing but answer; counted by its daemon",

@@ -75,6 +75,14 @@ export class Day {
     if (this.#ids.length > idsKept) this.#ids.shift()
   }
 
+  /** One of the turns counted last was none. */
+  takeBack(): void {
+    const newest = this.#parts.at(-1)
+    if (newest === undefined) return
+    newest[1] = Math.max(0, newest[1] - 1)
+    if (newest[1] === 0) this.#parts.pop()
+  }
+
   /** Takes back the share of the turns that was an agent's. Gives whether it had any. */
   remove(agent: string): boolean {
     const own = this.#speakers.get(agent)

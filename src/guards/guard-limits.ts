@@ -54,6 +54,8 @@ export const defaultGuardLimits = {
   slowRoomTurns: 200,
   slowRoomSpeakers: 4,
   slowWindowMs: 86_400_000,
+  /** Proposals of two agents that came to nothing in `slowWindowMs`; one that is rejected counts twice. */
+  dealTurns: 40,
   /** Share of common word groups from which on two texts are the same, 0 to 1. */
   sameSimilarity: 0.9,
   /** A text of fewer words is a repetition only of so many before it: people do say "still failing" twice. */

@@ -1,5 +1,6 @@
 import { isCourtesy } from "./courtesy.js"
 import type { GuardLimits } from "./guard-limits.js"
+import { DealsLayer } from "./layers/deals-layer.js"
 import { makeLayers } from "./layers/make-layers.js"
 import { Lineage } from "./lineage.js"
 import { isPlain } from "./plain.js"
@@ -43,7 +44,7 @@ const usageLength = 50
 /**
  * The guards of a relay: whether a message may be taken. For each message: {@link trace}, {@link check}, then either
  * {@link note} or {@link refuse}. A forecast is the first two alone, they change nothing. Messages of operators, presence,
- * receipts and the steps of a deal are not brought here.
+ * receipts and the steps of a deal are not brought here; proposals are, to {@link deals}.
  */
 export class Guard {
   readonly #limits: GuardLimits
@@ -51,6 +52,8 @@ export class Guard {
   readonly #rooms: RoomTurns
   readonly #refills: Refills
   readonly #layers: readonly Layer[]
+  /** Proposals, which wake as messages do; absent where that layer is left out. */
+  readonly deals: DealsLayer | undefined
 
   /** @param only - these layers; all of them when absent */
   constructor(limits: GuardLimits, only?: readonly LayerName[]) {
@@ -59,6 +62,7 @@ export class Guard {
     this.#rooms = new RoomTurns(limits)
     this.#refills = new Refills(limits)
     this.#layers = makeLayers(limits).filter(({ name }) => only?.includes(name) ?? true)
+    this.deals = this.#layers.find((layer) => layer instanceof DealsLayer)
   }
 
   /** Takes over a state that {@link save} gave; anything else is as good as none. */
@@ -73,9 +77,9 @@ export class Guard {
     return guard
   }
 
-  /** When the last message was taken or refused; 0: none was. */
+  /** When the last message was taken or refused, or a step of a deal was counted; 0: none was. */
   get lastTs(): number {
-    return this.#lineage.lastTs
+    return Math.max(this.#lineage.lastTs, this.deals?.lastTs ?? 0)
   }
 
   /** What a message was passed on with, if it was taken in that room and is remembered: it may come there again. */

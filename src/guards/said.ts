@@ -68,6 +68,7 @@ export const layerNames = [
   "mentions",
   "wakes",
   "budget",
+  "deals",
 ] as const
 /** One of {@link layerNames}. */
 export type LayerName = (typeof layerNames)[number]

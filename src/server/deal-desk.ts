@@ -21,7 +21,9 @@ import {
 } from "./deal-checks.js"
 import { DealIndex } from "./deal-index.js"
 import { type DealEntry, type DealRecord, formatDealRecord, parseDealRecord } from "./deal-record.js"
+import { stepOf } from "./deal-steps.js"
 import { DealSweep } from "./deal-sweep.js"
+import type { GuardDesk } from "./guard-desk.js"
 import { Turns } from "./turns.js"
 
 /** Tries to change, or to read, rows that others change at the same time. */
@@ -41,8 +43,7 @@ interface DealPorts {
    * @throws {ChatError} MAILBOX_FULL, UNAVAILABLE
    */
   post(to: AgentId, id: string, text: string): Promise<unknown>
-  /** Work was completed, as one of the two says. */
-  onCompleted(agents: readonly AgentId[]): void
+  readonly guards: Pick<GuardDesk, "admitProposal" | "noteStep" | "refill">
   readonly log: (line: string) => void
 }
 
@@ -115,7 +116,7 @@ export class DealDesk {
    * Takes a statement, keeps it, and tells both parties. One that is known changes nothing and is told again.
    * @returns what both parties are told
    * @throws {ChatError} IDENTITY_REQUIRED, INVALID_MSG, VERIFICATION_FAILED, AGENT_NOT_FOUND, LIMIT_REACHED,
-   * RATE_LIMITED, MAILBOX_FULL, PROPOSAL_NOT_FOUND, PROPOSAL_STATE, PROPOSAL_EXPIRED, NOT_A_PARTY,
+   * RATE_LIMITED, GUARDED, MAILBOX_FULL, PROPOSAL_NOT_FOUND, PROPOSAL_STATE, PROPOSAL_EXPIRED, NOT_A_PARTY,
    * STATEMENT_STALE; after UNAVAILABLE it may or may not stand: send it again
    */
   async say(agent: Signatory, frame: { readonly type: Verb }): Promise<ServerMessage<Verb>> {
@@ -163,8 +164,11 @@ export class DealDesk {
       const revision = await this.#write(id, next, expected)
       if (revision === undefined) continue
       agent.noteSaid(this.#clock.now())
-      if (statement.type === "COMPLETE") this.#ports.onCompleted([agent.id, agentIdOfDid(statement.to)])
       const told = relayed(next, statement)
+      const step = stepOf(statement, told.msg_id)
+      const { guards } = this.#ports
+      if (step !== undefined) guards.noteStep(step)
+      if (statement.type === "COMPLETE") guards.refill([agent.id, agentIdOfDid(statement.to)])
       const isTold = await this.#post(told)
       if (!isTold && record === undefined && (await this.#takeBack(id, revision))) throw fullError()
       return told
@@ -189,6 +193,7 @@ export class DealDesk {
         : advanceDealNow(record.deal, statement, now)
     if (record === undefined) checkRoom(this.#index, agent.id, this.#limits)
     checkMoment(this.#index, [agent.id, other], statement)
+    if (record === undefined) this.#ports.guards.admitProposal({ from: agent.id, to: other })
     return { deal, names: { ...record?.names, [agent.id]: agent.name } }
   }
 

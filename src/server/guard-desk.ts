@@ -2,6 +2,7 @@ import type { Backbone } from "../backbone/backbone.js"
 import type { Clock } from "../base/clock.js"
 import { Guard } from "../guards/guard.js"
 import type { GuardLimits } from "../guards/guard-limits.js"
+import type { DealStep } from "../guards/layers/deals-layer.js"
 import type { Said, Traced, Trip, Usage, Warning } from "../guards/said.js"
 import { isUnder } from "../guards/scopes.js"
 import { ChatError } from "../protocol/errors.js"
@@ -142,6 +143,32 @@ export class GuardDesk {
     else this.#note(this.#trace(saying))
   }
 
+  /** Asks for a proposal, before anything of it is kept or sent. @throws {ChatError} GUARDED */
+  admitProposal(proposal: Pick<DealStep, "from" | "to">): void {
+    if (this.isOperator(proposal.from)) return
+    const ts = this.#time.now()
+    const trip = this.#guard.deals?.checkProposal(proposal, ts)
+    if (trip === undefined) return
+    this.#guard.deals?.refuseProposal(proposal, ts)
+    throw this.#refused(trip, ts)
+  }
+
+  /** Counts a step of a deal that another relay of the same store took. */
+  overhearStep(step: DealStep): void {
+    if (this.#guard.deals?.knows(step) !== false) return
+    this.noteStep(step)
+    if (step.verb === "COMPLETE") this.refill([step.from, step.to])
+  }
+
+  /** A step of a deal was taken. */
+  noteStep(step: DealStep): void {
+    if (step.verb === "PROPOSAL" && this.isOperator(step.from)) return
+    const ts = this.#time.now()
+    const warning = this.#guard.deals?.noteStep(step, ts)
+    if (warning !== undefined) this.#warn(warning, { id: step.id, ts })
+    this.#touch()
+  }
+
   /** These agents have worked: what idle talk used up is theirs again. */
   refill(agents: readonly string[]): void {
     const due = this.#guard.refill(agents, this.#time.now())
@@ -186,11 +213,16 @@ export class GuardDesk {
 
   #refuse(traced: Traced, trip: Trip): ChatError {
     this.#guard.refuse(traced, trip)
+    return this.#refused(trip, traced.ts)
+  }
+
+  /** Tells of a stop, if that is news. */
+  #refused(trip: Trip, ts: number): ChatError {
     this.#touch()
     const { reason, retryAfterMs } = trip
     const guard = factsOf(trip)
-    const untilTs = retryAfterMs === undefined ? Infinity : traced.ts + retryAfterMs
-    const told = this.#remember({ scope: trip.scope, facts: guard, reason, isTrip: true, untilTs }, traced.ts)
+    const untilTs = retryAfterMs === undefined ? Infinity : ts + retryAfterMs
+    const told = this.#remember({ scope: trip.scope, facts: guard, reason, isTrip: true, untilTs }, ts)
     if (told) {
       this.#ports.log(`guard: ${trip.layer}: ${trip.scope} stopped: ${reason}`)
       this.#tell(trip.scope, {
@@ -202,7 +234,7 @@ export class GuardDesk {
     return new ChatError("GUARDED", reason, details)
   }
 
-  #warn({ layer, scope, reason }: Warning, { id, ts }: Traced): void {
+  #warn({ layer, scope, reason }: Warning, { id, ts }: Pick<Traced, "id" | "ts">): void {
     const facts: GuardFacts = { layer, scope, lifted_by: "time", evidence: [id] }
     if (!this.#remember({ scope, facts, reason, isTrip: false, untilTs: ts + warnAgainMs }, ts)) return
     this.#tell(scope, { type: "GUARD", state: "warned", ...facts, reason, ts: this.#options.clock.now() })

@@ -14,6 +14,7 @@ import type { Channel } from "./channel.js"
 import { ChannelDirectory } from "./channel-directory.js"
 import { ChannelStore } from "./channel-store.js"
 import { DealDesk } from "./deal-desk.js"
+import { overheardStep } from "./deal-steps.js"
 import { displace } from "./displacement.js"
 import { enterChannel } from "./entrance.js"
 import { FlushTick } from "./flush-tick.js"
@@ -173,7 +174,7 @@ export class House {
       {
         knows: (id) => opened.house?.roster.find(id) !== undefined,
         post: (to, id, text) => mail.post(to, id, text),
-        onCompleted: (agents) => guards.refill(agents),
+        guards,
         log,
       },
     )
@@ -297,7 +298,12 @@ export class House {
   overhear(text: string): void {
     if (!this.backbone.isShared) return
     const saying = overheard(text, (name) => this.channels.get(name))
-    if (saying !== undefined) this.guards.overhear(saying)
+    if (saying !== undefined) {
+      this.guards.overhear(saying)
+      return
+    }
+    const step = overheardStep(text)
+    if (step !== undefined) this.guards.overhearStep(step)
   }
 
   /** Sends what a worker found out, as a message of its own. @throws {ChatError} MAILBOX_FULL, UNAVAILABLE */

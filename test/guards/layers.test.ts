@@ -359,6 +359,7 @@ it("names every layer in the order in which it is asked", () => {
     "mentions",
     "wakes",
     "budget",
+    "deals",
   ]
   expect(Object.keys(room.guard.save().layers)).toEqual(names)
 })

@@ -82,7 +82,7 @@ class Run {
       const ports = {
         knows: () => true,
         post: (to: string, id: string) => Promise.resolve(run.mail.add(`${to} ${id}`)),
-        onCompleted: () => {},
+        guards: { admitProposal: () => {}, noteStep: () => {}, refill: () => {} },
         log: () => {},
       }
       run.#desks.push(await DealDesk.open(backbone, { limits: defaultLimits, clock: run.clock }, ports))

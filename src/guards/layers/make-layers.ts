@@ -2,6 +2,7 @@ import type { GuardLimits } from "../guard-limits.js"
 import type { Layer } from "../said.js"
 import { BudgetLayer } from "./budget-layer.js"
 import { ConversationLayer } from "./conversation-layer.js"
+import { DealsLayer } from "./deals-layer.js"
 import { FloorLayer } from "./floor-layer.js"
 import { HopsLayer } from "./hops-layer.js"
 import { KindLayer } from "./kind-layer.js"
@@ -24,5 +25,6 @@ export function makeLayers(limits: GuardLimits): Layer[] {
     new MentionsLayer(limits),
     new WakesLayer(limits),
     new BudgetLayer(limits),
+    new DealsLayer(limits),
   ]
 }

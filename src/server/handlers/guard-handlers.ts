@@ -90,12 +90,12 @@ function resolveScope({ roster }: House, scope: string): string {
   const words = scope.split(" ")
   const resolved = words.map((word) => {
     if (word.startsWith("@")) return resolveKnown(word as AgentRef, roster)
-    if (/^[#+]/.test(word) || word === "in") return word
+    if (/^[#+]/.test(word) || word === "in" || word === "to") return word
     throw new ChatError(
       "INVALID_MSG",
       `scope: ${JSON.stringify(word.slice(0, shownCharacters))} is nothing a guard stops`,
       {
-        hint: "write it as the guard named it: #channel, +role, @agent, '@a @b' or '@a in #channel'",
+        hint: "write it as the guard named it: #channel, +role, @agent, '@a @b', '@a to @b' or '@a in #channel'",
       },
     )
   })
