@@ -17,20 +17,17 @@ import type {
   ChannelSettings,
   RosterEntry,
   ServerMessage,
-  ServerType,
 } from "../protocol/server-messages.js"
-import { isVerb, type Verb } from "../protocol/verbs.js"
 import type { AgentChatClientEvents } from "./client-events.js"
 import type { AgentChatClientOptions, CreateOptions } from "./client-options.js"
 import { Confirmations } from "./confirmations.js"
 import type { Connection, ConnectOptions } from "./connection.js"
 import type { DealEvent, DisputeOptions, Offer, Proposal, ProposalQuery } from "./deal-event.js"
 import { DealGate } from "./deal-gate.js"
+import { Incoming } from "./incoming.js"
 import { JoinedChannels } from "./joined-channels.js"
-import { MessageHold } from "./message-hold.js"
 import { OwnIdentity } from "./own-identity.js"
 import type { AnswerTo, RequestFrame } from "./pending-requests.js"
-import { errorOfMessage, isFarewell } from "./relay-error.js"
 import { frameOfMessage, receiptOf, type SendOptions, type SendReceipt } from "./send-receipt.js"
 import { parseServerUrl } from "./server-url.js"
 import { SessionKeeper } from "./session-keeper.js"
@@ -49,12 +46,12 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
   readonly #options: Omit<AgentChatClientOptions, "identity">
   readonly #keeper: SessionKeeper
   readonly #channels = new JoinedChannels()
-  readonly #hold = new MessageHold((message) => this.#emitMessage(message))
   /** Direct mail that listeners have had; who listened has read it: both rungs at once. */
   readonly #confirmations = new Confirmations((ids) => {
     this.#keeper.connection?.send({ type: "RECEIVED", ids, retrieved: ids })
   })
   readonly #deals: DealGate
+  readonly #incoming: Incoming
 
   /** @throws {ChatError} USAGE or INVALID_NAME for an address or a name that cannot be right */
   constructor(options: AgentChatClientOptions) {
@@ -73,20 +70,26 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
         connectOptions: () => this.#connectOptions(),
       },
       {
-        onMessage: (message) => this.#take(message),
+        onMessage: (message) => this.#incoming.take(message),
         onLost: (error, willReconnect) => this.#lose(error, willReconnect),
         onBack: (connection) => void this.#enterAgain(connection),
       },
     )
-    onNewListener(this, "message", () => this.#hold.release())
     this.#deals = new DealGate({
       clock: this.#clock,
       emitter: this,
       identity: () => this.#self.require(),
       serverId: () => this.#requireConnection("proposals").welcome.server_id,
       request: (frame) => this.#request(frame),
-      report: (error) => this.#report(error),
+      report: (error) => this.#incoming.report(error),
       confirm: (id) => this.#confirmations.add(id),
+    })
+    this.#incoming = new Incoming(this, {
+      channels: this.#channels,
+      serverId: () => this.#serverId,
+      deals: this.#deals,
+      self: this.#self,
+      confirmations: this.#confirmations,
     })
   }
 
@@ -295,38 +298,13 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
     return connection
   }
 
+  get #serverId(): string {
+    return this.#keeper.connection?.welcome.server_id ?? ""
+  }
+
   #entered(joined: ServerMessage<"JOINED">): ServerMessage<"JOINED"> {
-    this.#channels.entered(joined, this.#keeper.connection?.welcome.server_id ?? "")
+    this.#channels.entered(joined, this.#serverId)
     return joined
-  }
-
-  /** A pattern brings channels, and lets them go, without being asked again. */
-  #move(message: ServerMessage<"JOINED" | "LEFT">): void {
-    if (message.type === "LEFT") this.#channels.left(message.channel)
-    else if (message.pattern !== undefined) this.#entered(message)
-  }
-
-  #take(message: ServerMessage): void {
-    if (message.type === "ERROR") this.#report(errorOfMessage(message))
-    else if (message.type === "JOINED" || message.type === "LEFT") this.#move(message)
-    else if (isStatement(message)) this.#deals.push(message)
-    else if (message.type !== "MSG") passOn(this, message)
-    else {
-      this.#channels.saw(message)
-      if (this.#hold.hasDelivered(message.msg_id)) this.#acknowledge(message)
-      else this.#hold.push(message)
-    }
-  }
-
-  #emitMessage(message: ServerMessage<"MSG">): boolean {
-    if (!this.emit("message", message)) return false
-    this.#acknowledge(message)
-    return true
-  }
-
-  /** A relay keeps direct messages to a persistent identity until it hears that they arrived. */
-  #acknowledge({ to, msg_id: id }: ServerMessage<"MSG">): void {
-    if (this.#self.isPersistent && to.startsWith("@")) this.#confirmations.add(id)
   }
 
   #lose(error: ChatError, willReconnect: boolean): void {
@@ -341,40 +319,7 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
   async #enterAgain(connection: Connection): Promise<void> {
     const failures = await this.#channels.enterAgain(connection)
     if (this.#keeper.connection !== connection) return
-    for (const failure of failures) this.#report(failure)
+    for (const failure of failures) this.#incoming.report(failure)
     this.emit("reconnect", connection.welcome)
   }
-
-  #report(error: ChatError): void {
-    if (!isFarewell(error) && this.listenerCount("error") > 0) this.emit("error", error)
-  }
-}
-
-/** Messages that become events as they are; others answer a call, or are the connection's own. */
-const eventNames: Partial<Record<ServerType, keyof AgentChatClientEvents>> = {
-  AGENT_JOINED: "agent_joined",
-  AGENT_LEFT: "agent_left",
-  PRESENCE_CHANGED: "presence",
-  INVITE: "invite",
-  DELIVERY: "delivery",
-  TASK: "task",
-  TASK_LOST: "task_lost",
-  CHANNEL_CHANGED: "channel_changed",
-  GUARD: "guard",
-}
-
-function isStatement(message: ServerMessage): message is ServerMessage<Verb> {
-  return isVerb(message.type)
-}
-
-function passOn(emitter: EventEmitter, message: ServerMessage): void {
-  const name = eventNames[message.type]
-  if (name !== undefined) emitter.emit(name, message)
-}
-
-/** Calls `then` after a listener of `event` was added. */
-function onNewListener(emitter: EventEmitter, event: string, then: () => void): void {
-  emitter.on("newListener", (added) => {
-    if (added === event) queueMicrotask(then)
-  })
 }

@@ -1,124 +1,6 @@
-import {
-  addressPattern,
-  agentRefPattern,
-  channelPattern,
-  roleRefPattern,
-  subscriptionPattern,
-} from "../protocol/names.js"
-import {
-  dealStates,
-  deliveryStates,
-  type ServerBodies,
-  type ServerType,
-} from "../protocol/server-messages.js"
+import type { ServerBodies, ServerType } from "../protocol/server-messages.js"
+import { type Check, checkOf, type Kind } from "./field-kinds.js"
 
-/** Longest wait a relay may ask for, in milliseconds. */
-const maxWaitMs = 86_400_000
-
-const isText = (value: unknown) => typeof value === "string"
-const isAgent = (value: unknown) => typeof value === "string" && agentRefPattern.test(value)
-const isChannel = (value: unknown) => typeof value === "string" && channelPattern.test(value)
-const isSubscription = (value: unknown) => typeof value === "string" && subscriptionPattern.test(value)
-const isWaitedFor = (value: unknown) => isAgent(value) || (isText(value) && roleRefPattern.test(value))
-const isObject = (value: unknown) => typeof value === "object" && value !== null && !Array.isArray(value)
-const isAddress = (value: unknown) => typeof value === "string" && addressPattern.test(value)
-const isTime = (value: unknown) => typeof value === "number" && Number.isFinite(value)
-const isFlag = (value: unknown) => typeof value === "boolean"
-const isCount = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0
-const isWait = (value: unknown) => typeof value === "number" && value >= 0 && value <= maxWaitMs
-
-type Check = (value: unknown) => boolean
-const listOf = (check: Check) => (value: unknown) => Array.isArray(value) && value.every(check)
-
-const flatChecks = {
-  text: isText,
-  agent: isAgent,
-  channel: isChannel,
-  address: isAddress,
-  time: isTime,
-  count: isCount,
-  wait: isWait,
-  flag: isFlag,
-  texts: listOf(isText),
-  agents: listOf(isAgent),
-  acked: (value: unknown) => value === "accepted" || value === "done",
-  rung: (value: unknown) => (deliveryStates as readonly unknown[]).includes(value),
-  dealState: (value: unknown) => (dealStates as readonly unknown[]).includes(value),
-  lifter: (value: unknown) => ["time", "operator", "progress"].includes(value as string),
-  guardState: (value: unknown) => ["warned", "tripped", "lifted"].includes(value as string),
-  subscription: isSubscription,
-  waitedFor: isWaitedFor,
-  object: isObject,
-  objects: listOf(isObject),
-} as const satisfies Record<string, Check>
-
-const settingsKinds = {
-  description: "text?",
-  instructions: "text?",
-  replay: "flag?",
-  window: "text?",
-} as const
-
-const checks = {
-  ...flatChecks,
-  people: listOf(objectOf({ id: "agent", name: "text" })),
-  settings: objectOf(settingsKinds),
-  roster: listOf(
-    objectOf({
-      id: "agent",
-      name: "text",
-      status: "text",
-      activity: "text?",
-      role: "text?",
-      since: "time?",
-      seen_ts: "time?",
-      read_ts: "time?",
-      answered_ts: "time?",
-      stale: "flag?",
-      card: "object?",
-      did: "text?",
-    }),
-  ),
-  channels: listOf(
-    objectOf({
-      name: "channel",
-      agents: "count",
-      invite_only: "flag",
-      durable: "flag?",
-      settings: "object?",
-    }),
-  ),
-  proposals: listOf(objectOf({ id: "text", state: "dealState", statements: "objects", names: "object" })),
-  guard: objectOf({ layer: "text", scope: "text", lifted_by: "lifter", evidence: "texts" }),
-  usages: listOf(
-    objectOf({
-      layer: "text",
-      scope: "text",
-      used: "time",
-      limit: "time",
-      free_in_ms: "wait?",
-      tripped: "flag",
-    }),
-  ),
-  refusal: objectOf({
-    layer: "text",
-    scope: "text",
-    lifted_by: "lifter",
-    evidence: "texts",
-    reason: "text",
-    retry_after_ms: "wait?",
-  }),
-  limits: objectOf({
-    frame_bytes: "count",
-    rate_per_s: "time",
-    burst: "count",
-    rate_bytes: "count?",
-    buffer: "count",
-  }),
-} as const
-
-type Kind = keyof typeof checks
-type FlatKind = keyof typeof flatChecks
 /** A field's kind, with `?` when it may be absent. */
 type FieldKinds<Body> = {
   readonly [K in keyof Body]-?: object extends Pick<Body, K> ? `${Kind}?` : Kind
@@ -288,32 +170,12 @@ export interface Field {
   readonly check: Check
 }
 
-/** The fields of each server message. */
+/** The fields of each server message. Every kind is looked up once, as a relay's messages come by the ten thousand. */
 export const serverMessageFields: Readonly<Record<ServerType, readonly Field[]>> = mapValues(
   fieldKinds,
-  (kinds) => compile(checks, kinds),
+  (kinds: Readonly<Record<string, Kind | `${Kind}?`>>) =>
+    Object.entries(kinds).map(([name, kind]) => ({ name, check: checkOf(kind) })),
 )
-
-/** Checks an object whose members are all flat. */
-function objectOf(kinds: Readonly<Record<string, FlatKind | `${FlatKind}?`>>): Check {
-  const fields = compile(flatChecks, kinds)
-  return (value) =>
-    typeof value === "object" &&
-    value !== null &&
-    fields.every(({ name, check }) => check((value as Record<string, unknown>)[name]))
-}
-
-/** Looks every kind up once, as a relay's messages come by the ten thousand. */
-function compile<K extends string>(
-  table: Readonly<Record<K, Check>>,
-  kinds: Readonly<Record<string, K | `${K}?`>>,
-): Field[] {
-  return Object.entries(kinds).map(([name, kind]) => {
-    if (!kind.endsWith("?")) return { name, check: table[kind as K] }
-    const check = table[kind.slice(0, -1) as K]
-    return { name, check: (value) => value === undefined || check(value) }
-  })
-}
 
 function mapValues<K extends string, A, B>(
   table: Readonly<Record<K, A>>,
