@@ -1,8 +1,8 @@
 import type { Backbone, Table } from "../backbone/backbone.js"
 import type { Clock, Timer } from "../base/clock.js"
 import { Guard } from "../guards/guard.js"
-import { isPlain } from "../guards/plain.js"
 import { ChatError } from "../protocol/errors.js"
+import { GuardResets } from "./guard-resets.js"
 
 /**
  * Milliseconds between two writes, and characters of the state for each: what is large is written less often. A crash
@@ -10,14 +10,6 @@ import { ChatError } from "../protocol/errors.js"
  */
 const writeMs = 1_000
 const charactersPerMs = 512
-/** Row that tells other relays what an operator lifted. */
-const resetKey = "reset"
-
-/** What an operator lifted, as relays tell each other. */
-interface Reset {
-  readonly id: string
-  readonly scope?: string
-}
 
 /** What a store needs. */
 interface GuardStoreOptions {
@@ -32,7 +24,8 @@ export class GuardStore {
   readonly #table: Table
   readonly #options: GuardStoreOptions
   readonly #isKept: boolean
-  readonly #resets = new Set<string>()
+  /** Only where other relays share the store. */
+  #resets: GuardResets | undefined
   /** The state as it was read at the start; undefined: there was none. */
   readonly state: unknown
   #parts: Guard["parts"] = new Map()
@@ -56,7 +49,7 @@ export class GuardStore {
     const table = await backbone.table("guard")
     const isKept = backbone.kind !== "memory"
     const store = new GuardStore(table, isKept, isKept ? await readState(table) : undefined, options)
-    if (backbone.isShared) await store.#listen()
+    if (backbone.isShared) store.#resets = await GuardResets.open(table, options.onReset)
     return store
   }
 
@@ -72,9 +65,7 @@ export class GuardStore {
 
   /** Tells the other relays that an operator has lifted something. @throws {ChatError} UNAVAILABLE */
   async tellReset(id: string, scope: string | undefined): Promise<void> {
-    this.#resets.add(id)
-    const reset: Reset = { id, ...(scope !== undefined && { scope }) }
-    await this.#table.put(resetKey, JSON.stringify(reset))
+    await this.#resets?.tell(id, scope)
   }
 
   /** What was counted up to now is kept. */
@@ -121,29 +112,11 @@ export class GuardStore {
       this.#isTouched = true
     }
   }
-
-  /** What was lifted before this relay started is no news. */
-  async #listen(): Promise<void> {
-    let isNew = false
-    await this.#table.watch(({ key, value }) => {
-      if (key !== resetKey || value === undefined || !isNew) return
-      const reset = readPart(value)
-      if (isReset(reset) && !this.#resets.delete(reset.id)) this.#options.onReset(reset.scope)
-    })
-    isNew = true
-  }
 }
 
 async function readState(table: Table): Promise<unknown> {
   const rows = await table.rows()
   return Guard.joinParts(new Map(rows.map(({ key, value }) => [key, readPart(value)])))
-}
-
-/** What is none must not lift everything. */
-function isReset(value: unknown): value is Reset {
-  if (!isPlain(value)) return false
-  const { id, scope } = value
-  return typeof id === "string" && (scope === undefined || typeof scope === "string")
 }
 
 /** What cannot be read is as good as nothing: it was counted for minutes, or a day. */
