@@ -13,6 +13,8 @@ export interface QueuedTask {
   readonly worker?: string
   /** When the claim ends unless it is extended, by the clock of the relay that gave it. */
   readonly leaseUntil?: number
+  /** What the worker found out; it is still to be told, and the task to be ended. */
+  readonly answer?: string
 }
 
 /** What a row of a queue's table says: a task that stands, or the memory of one that ended. */
@@ -49,7 +51,7 @@ export function readRow(text: string): QueueRow | undefined {
   } catch {
     return undefined
   }
-  const { id, endedTs, endedBy, topic, value, attempt, pushedTs, worker, leaseUntil } = row
+  const { id, endedTs, endedBy, topic, value, attempt, pushedTs, worker, leaseUntil, answer } = row
   if (typeof id !== "string") return undefined
   if (typeof endedTs === "number") {
     return { id, task: undefined, endedTs, ...(typeof endedBy === "string" && { endedBy }) }
@@ -58,5 +60,6 @@ export function readRow(text: string): QueueRow | undefined {
   if (typeof attempt !== "number" || typeof pushedTs !== "number") return undefined
   const waiting = { id, topic, value, attempt, pushedTs }
   if (typeof worker !== "string" || typeof leaseUntil !== "number") return { id, task: waiting }
-  return { id, task: { ...waiting, worker, leaseUntil } }
+  const claimed = { ...waiting, worker, leaseUntil }
+  return { id, task: typeof answer === "string" ? { ...claimed, answer } : claimed }
 }

@@ -7,7 +7,7 @@ import { type QueueSize, QueueTasks } from "./queue-tasks.js"
 
 export type { QueuedTask } from "./queue-row.js"
 
-/** Pause before the end of a lease is tried again when the table could not be reached. */
+/** Pause before the end of a lease is tried again: the table could not be reached, or an answer not be told. */
 const retryMs = 1_000
 
 /** What a queue tells; called from the cache, so a look into the queue agrees with what is told. */
@@ -27,7 +27,15 @@ export interface QueueEvents {
    * `task` is as it was while `worker` had it; {@link Queue.find} tells what became of it (undefined: it ended).
    */
   onReleased?(task: QueuedTask, worker: string): void
+  /**
+   * The lease of a task that is answered ended: whoever was to tell the answer and to end the task did not. Told
+   * every second until it is ended, or its answer withdrawn.
+   */
+  onOverdue?(task: AnsweredTask): void
 }
+
+/** A task with an answer. */
+export type AnsweredTask = QueuedTask & Required<Pick<QueuedTask, "worker" | "answer">>
 
 /** A row as it was last heard of. */
 interface Held {
@@ -114,14 +122,35 @@ export class Queue {
     return before !== undefined
   }
 
+  /**
+   * Keeps what the worker found out, and begins its lease anew. From now on nobody else is given the task, whatever
+   * becomes of this process: see {@link QueueEvents.onOverdue}.
+   * @returns the task with its answer, the first one it was given; undefined as {@link done}
+   */
+  async answer(id: string, worker: string, answer: string): Promise<AnsweredTask | undefined> {
+    const leaseUntil = this.#leaseEnd
+    const answered = (task: QueuedTask) => ({ answer, ...task, worker, leaseUntil })
+    const before = await this.#change(id, ownedBy(worker), (task) => writeTask(answered(task)))
+    return before && answered(before)
+  }
+
+  /** Takes back an answer that cannot be told: the task is the worker's as before. */
+  async withdraw(id: string, worker: string): Promise<void> {
+    await this.#change(id, ownedBy(worker), ({ answer: _answer, ...task }) => writeTask(task))
+  }
+
   /** Ends the worker's task. @returns the task, or undefined when it is not this worker's, or no longer. */
   async done(id: string, worker: string): Promise<QueuedTask | undefined> {
     return await this.#change(id, ownedBy(worker), () => writeEnd(id, this.#clock.now(), worker))
   }
 
-  /** Lets the worker's task wait again. @returns the task as it was, or undefined as {@link done}. */
+  /**
+   * Lets the worker's task wait again.
+   * @returns the task as it was, or undefined as {@link done}, and when it is answered
+   */
   async giveBack(id: string, worker: string): Promise<QueuedTask | undefined> {
-    return await this.#change(id, ownedBy(worker), (task) => writeTask(unclaimed(task)))
+    const fits = (task: QueuedTask) => task.worker === worker && !isAnswered(task)
+    return await this.#change(id, fits, (task) => writeTask(unclaimed(task)))
   }
 
   /** Ends a task that nobody has. @returns the task as it was, or undefined when it does not wait. */
@@ -284,6 +313,11 @@ export class Queue {
   async #endLease(key: string): Promise<void> {
     const held = this.#held.get(key)
     if (held?.task?.worker === undefined) return
+    if (isAnswered(held.task)) {
+      this.#leases.begin(key, retryMs)
+      this.#events.onOverdue?.(held.task)
+      return
+    }
     try {
       const isEnded = await this.#put(key, writeTask(unclaimed(held.task)), held.revision)
       if (!isEnded) await this.#refresh(held)
@@ -306,6 +340,10 @@ function isSameClaim(a: QueuedTask | undefined, b: QueuedTask | undefined): bool
 
 function ownedBy(worker: string): (task: QueuedTask) => boolean {
   return (task) => task.worker === worker
+}
+
+function isAnswered(task: QueuedTask): task is AnsweredTask {
+  return task.worker !== undefined && task.answer !== undefined
 }
 
 function unclaimed({ worker: _worker, leaseUntil: _leaseUntil, ...task }: QueuedTask): QueuedTask {

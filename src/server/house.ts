@@ -35,6 +35,7 @@ import { RosterKeeper } from "./roster-keeper.js"
 import { SentIds } from "./sent-ids.js"
 import type { Session } from "./session.js"
 import { type Answer, TaskDesk } from "./task-desk.js"
+import { askerOf } from "./task-text.js"
 
 /** What an operator decides. */
 export interface HouseOptions {
@@ -162,10 +163,10 @@ export class House {
       backbone,
       { limits, clock },
       {
-        answer: async (author, answer, messageId) => opened.house?.answer(author, answer, messageId),
+        answer: async (task, text) => opened.house?.answer(task, text),
         notify: (to, news) => opened.house?.notify(to, news),
         onDone: (agents) => guards.refill(agents),
-        log,
+        ...{ writeAnswer, log },
       },
     )
     const deals = await DealDesk.open(
@@ -306,13 +307,11 @@ export class House {
     if (step !== undefined) this.guards.overhearStep(step)
   }
 
-  /** Sends what a worker found out, as a message of its own. @throws {ChatError} MAILBOX_FULL, UNAVAILABLE */
-  async answer(author: Agent, { to, ...message }: Answer, messageId: string): Promise<void> {
-    const frame = { type: "MSG", to: to as string as AgentRef, ...message } as const
-    const receipt = { ts: this.options.clock.now(), seq: undefined, recipients: 0, isMember: true, hops: 1 }
-    const text = textOf(formatMessage(author.sender, to, frame, messageId, receipt))
-    // Named by the task, not by the worker: should two of them have had it, one answers.
-    if (persistentIdPattern.test(to)) await this.mail.post(to, `done/${message.in_reply_to}`, text)
+  /** Sends what a worker found out to who asked for the task. @throws {ChatError} MAILBOX_FULL, UNAVAILABLE */
+  async answer(task: string, text: string): Promise<void> {
+    const to = askerOf(task)
+    // Named by the task: whoever sends it, and however often, it is one.
+    if (persistentIdPattern.test(to)) await this.mail.post(to, `done/${task}`, text)
     else this.hand(to, payloadOf(text))
   }
 
@@ -354,4 +353,11 @@ export class House {
     const ts = this.options.clock.now()
     channel.deliver({ type: "CHANNEL_CHANGED", channel: channel.name, by, settings, ts }, channel.members)
   }
+}
+
+/** What a worker found out, as a message of its own. */
+function writeAnswer(author: Agent, { to, ...message }: Answer, messageId: string, ts: number): string {
+  const frame = { type: "MSG", to: to as string as AgentRef, ...message } as const
+  const receipt = { ts, seq: undefined, recipients: 0, isMember: true, hops: 1 }
+  return textOf(formatMessage(author.sender, to, frame, messageId, receipt))
 }

@@ -1,10 +1,10 @@
 import type { Backbone } from "../backbone/backbone.js"
-import { Queue, type QueuedTask } from "../backbone/queue.js"
+import { type AnsweredTask, Queue, type QueuedTask } from "../backbone/queue.js"
 import type { Clock } from "../base/clock.js"
 import type { ClientMessage } from "../protocol/client-messages.js"
 import { ChatError } from "../protocol/errors.js"
 import type { Limits } from "../protocol/limits.js"
-import type { AgentId } from "../protocol/names.js"
+import { type AgentId, persistentIdPattern } from "../protocol/names.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 import type { Agent } from "./agent.js"
 import type { Receipt } from "./sent-ids.js"
@@ -28,12 +28,14 @@ export interface Answer {
 
 /** What a desk needs of its house. */
 interface TaskPorts {
+  /** What who asked is to read. */
+  writeAnswer(author: Agent, answer: Answer, messageId: string, ts: number): string
   /**
-   * Sends a direct message as if its author had sent it; one of an id that was sent before is not sent again, and
-   * what nobody can get any more is lost.
+   * Sends it to who asked; a task that was answered before is not answered again, and what nobody can get any more
+   * is lost.
    * @throws {ChatError} MAILBOX_FULL, UNAVAILABLE
    */
-  answer(author: Agent, answer: Answer, messageId: string): Promise<unknown>
+  answer(task: string, text: string): Promise<unknown>
   readonly notify: Notify
   /** A task was done: by whom, and for whom. */
   onDone(agents: readonly AgentId[]): void
@@ -95,6 +97,9 @@ export class TaskDesk {
       },
       onReleased: (task: QueuedTask, worker: string) => {
         for (const desk of desks) desk.#takeBack(task, worker as AgentId)
+      },
+      onOverdue: (task: AnsweredTask) => {
+        for (const desk of desks) void desk.#makeUpFor(task)
       },
     }
     const queue = await Queue.open(table, { clock, leaseMs: limits.leaseMs }, events)
@@ -201,16 +206,50 @@ export class TaskDesk {
    */
   async done(agent: Agent, id: string, content: string): Promise<void> {
     await this.#endings.once(id, agent.id, async () => {
-      // Asks the store whether the task is still the worker's, and makes time to send the answer.
-      const isOwn = await this.#queue.extend(id, agent.id)
-      if (this.#queue.endedBy(id) === agent.id) return
-      if (!isOwn) throw this.#refusal(id)
       const answer = { to: askerOf(id), content, in_reply_to: id, kind: "inform" } as const
-      await this.#ports.answer(agent, answer, answerIdOf(agent.id, id))
-      const isEnded = (await this.#queue.done(id, agent.id)) !== undefined
-      if (!isEnded && this.#queue.endedBy(id) !== agent.id) throw this.#refusal(id)
-      if (isEnded) this.#ports.onDone([agent.id, askerOf(id)])
+      const ts = this.#clock.now()
+      const text = this.#ports.writeAnswer(agent, answer, answerIdOf(agent.id, id), ts)
+      // It stands before it is sent: should this relay end in between, another one sends it.
+      const answered = await this.#queue.answer(id, agent.id, text)
+      if (this.#queue.endedBy(id) === agent.id) return
+      if (answered === undefined) throw this.#refusal(id)
+      await this.#finish(answered)
+      if (this.#queue.endedBy(id) !== agent.id) throw this.#refusal(id)
     })
+  }
+
+  /**
+   * Sends what a worker found out, and ends its task.
+   * @throws {ChatError} MAILBOX_FULL, after which it is as if nothing had been found out; UNAVAILABLE
+   */
+  async #finish({ id, worker, answer }: AnsweredTask): Promise<void> {
+    try {
+      await this.#ports.answer(id, answer)
+    } catch (error) {
+      if (error instanceof ChatError && error.code === "MAILBOX_FULL") await this.#queue.withdraw(id, worker)
+      throw error
+    }
+    await this.#end(id, worker)
+  }
+
+  /** @returns whether it was this relay that ended it */
+  async #end(id: string, worker: string): Promise<boolean> {
+    const isEnded = (await this.#queue.done(id, worker)) !== undefined
+    if (isEnded) this.#ports.onDone([worker as AgentId, askerOf(id)])
+    return isEnded
+  }
+
+  /** The relay that was to send an answer is gone, or cannot reach the store. All others come to know at once. */
+  async #makeUpFor(task: AnsweredTask): Promise<void> {
+    const { id, worker, answer } = task
+    try {
+      if (persistentIdPattern.test(askerOf(id))) await this.#finish(task)
+      // A mailbox takes an answer once; who has none would get one of each relay.
+      else if (await this.#end(id, worker)) await this.#ports.answer(id, answer)
+    } catch (error) {
+      if (!(error instanceof ChatError)) throw error
+      this.#ports.log(`an answer for ${askerOf(task.id)} waits: ${error.code}`)
+    }
   }
 
   /**
@@ -264,7 +303,8 @@ export class TaskDesk {
   #refusal(id: string): ChatError {
     const task = this.#queue.find(id)
     if (task === undefined) return new ChatError("TASK_NOT_FOUND", "task: none of that id stands")
-    const what = task.worker === undefined ? "it waits for a worker" : `held by another, ${task.worker}`
+    const how = task.answer === undefined ? "held by another" : "it is answered by"
+    const what = task.worker === undefined ? "it waits for a worker" : `${how}, ${task.worker}`
     return new ChatError("LEASE_LOST", `task: ${what}`)
   }
 

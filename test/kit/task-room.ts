@@ -54,7 +54,9 @@ export class TestWorker {
 export class TaskRoom {
   readonly clock: FakeClock
   readonly desks: readonly TaskDesk[]
-  /** By message id: a mailbox takes each once. */
+  /** The task of each answer, also of those a mailbox had. */
+  readonly answersSent: string[] = []
+  /** By task: a mailbox takes the answer to each once. */
   readonly answers = new Map<string, Answer & { readonly from: AgentId }>()
   readonly news: { readonly to: AgentId; readonly news: ServerMessage<"DELIVERY"> }[] = []
   readonly log: string[] = []
@@ -90,7 +92,8 @@ export class TaskRoom {
         await viewOf(backbone, (shared) => (isSlow ? slowTable(table(shared), i + 1) : table(shared))),
         { limits, clock },
         {
-          answer: (author, answer, id) => room.#takeAnswer(author.id, answer, id),
+          writeAnswer: (author, answer) => JSON.stringify({ from: author.id, ...answer }),
+          answer: (task, text) => room.#takeAnswer(task, text),
           notify: (to, news) => room.news.push({ to, news }),
           onDone: () => {},
           log: (line) => room.log.push(line),
@@ -144,9 +147,12 @@ export class TaskRoom {
     return this.news.filter(({ news }) => news.msg_id === id).map(({ news }) => news.state)
   }
 
-  #takeAnswer(from: AgentId, answer: Answer, id: string): Promise<void> {
+  #takeAnswer(task: string, text: string): Promise<void> {
     if (this.answerFault !== undefined) return Promise.reject(this.answerFault)
-    if (!this.answers.has(id)) this.answers.set(id, { ...answer, from })
+    this.answersSent.push(task)
+    if (!this.answers.has(task)) {
+      this.answers.set(task, JSON.parse(text) as Answer & { readonly from: AgentId })
+    }
     return Promise.resolve()
   }
 }

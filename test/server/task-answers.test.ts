@@ -1,0 +1,127 @@
+import { describe, expect, it } from "vitest"
+import type { Table } from "../../src/backbone/backbone.js"
+import { ChatError } from "../../src/protocol/errors.js"
+import type { AgentId } from "../../src/protocol/names.js"
+import type { TaskDesk } from "../../src/server/task-desk.js"
+import { TaskRoom, TestWorker } from "../kit/task-room.js"
+
+const leaseMs = 60_000
+const [ann, bob, eve] = [
+  new TestWorker(1),
+  () => new TestWorker(2, "reviewer"),
+  () => new TestWorker(3, "reviewer"),
+]
+
+/** The table of a relay that never comes to write down that a task ended. */
+function endless(table: Table): Table {
+  const put: Table["put"] = async (key, value, expected) => {
+    if (value.includes("endedTs")) throw new ChatError("UNAVAILABLE", "away")
+    return await table.put(key, value, expected)
+  }
+  return {
+    ...{ put, get: (key) => table.get(key), delete: (key, expected) => table.delete(key, expected) },
+    ...{ rows: () => table.rows(), watch: (listener) => table.watch(listener) },
+  }
+}
+
+/** Relays, of which the first is killed when it should end the task that Bob has; Eve is at the second. */
+async function twoRelays(desks = 2) {
+  let opened = 0
+  const room = await TaskRoom.open({
+    desks,
+    table: (shared) => (opened++ === 0 ? endless(shared) : shared),
+  })
+  const [east, west] = room.desks as [TaskDesk, TaskDesk]
+  const worker = bob()
+  east.enter(worker.agent)
+  const id = await room.ask(ann, "reviewer")
+  await room.settle()
+  const other = eve()
+  west.enter(other.agent)
+  const done = (desk: TaskDesk) => desk.done(worker.agent, id, "fine")
+  return { room, east, west, id, done, other }
+}
+
+describe("a task whose worker said DONE to a relay that was killed then", () => {
+  it("is nobody else's, is answered once by that worker, and ended by another relay", async () => {
+    const { room, east, west, id, done, other } = await twoRelays()
+    await expect(done(east)).rejects.toMatchObject({ code: "UNAVAILABLE" })
+    east.close()
+    await room.advance(leaseMs)
+    expect(other.taskIds).toEqual([])
+    expect([...room.answers.values()]).toMatchObject([{ from: bob().id, content: "fine" }])
+    expect(west.pending("reviewer")).toEqual({ count: 0, ids: [], claimed: 0 })
+    await done(west)
+    expect(room.answers.size).toBe(1)
+    await expect(west.done(other.agent, id, "better")).rejects.toMatchObject({ code: "TASK_NOT_FOUND" })
+  })
+
+  it("is answered though the relay had not begun to", async () => {
+    const { room, east, west, done, other } = await twoRelays()
+    room.answerFault = new ChatError("UNAVAILABLE", "away")
+    await expect(done(east)).rejects.toMatchObject({ code: "UNAVAILABLE" })
+    east.close()
+    await room.advance(leaseMs)
+    expect(room.log).toEqual([`an answer for ${ann.id} waits: UNAVAILABLE`])
+    expect(west.pending("reviewer").claimed).toBe(1)
+    room.answerFault = undefined
+    await room.advance(1_000)
+    expect([...room.answers.values()]).toMatchObject([{ from: bob().id, content: "fine" }])
+    expect(west.pending("reviewer").claimed).toBe(0)
+    expect(other.taskIds).toEqual([])
+  })
+
+  it("waits for another worker, a lease later, when who asked takes no mail", async () => {
+    const { room, east, west, id, done, other } = await twoRelays()
+    room.answerFault = new ChatError("UNAVAILABLE", "away")
+    await expect(done(east)).rejects.toMatchObject({ code: "UNAVAILABLE" })
+    east.close()
+    room.answerFault = new ChatError("MAILBOX_FULL", "full")
+    await room.advance(leaseMs)
+    expect(other.taskIds).toEqual([])
+    await room.advance(leaseMs)
+    expect(other.taskIds).toEqual([id])
+    room.answerFault = undefined
+    await west.done(other.agent, id, "better")
+    expect([...room.answers.values()]).toMatchObject([{ from: other.id, content: "better" }])
+  })
+
+  it("is told to somebody without a key by one of the others alone", async () => {
+    const { room, east } = await twoRelays(3)
+    const guest = Object.assign(new TestWorker(9), { id: "@00000009" as AgentId })
+    const id = await room.ask(guest, "reviewer")
+    await east.claim(bob().agent, id)
+    room.answerFault = new ChatError("UNAVAILABLE", "away")
+    await expect(east.done(bob().agent, id, "fine")).rejects.toMatchObject({ code: "UNAVAILABLE" })
+    east.close()
+    room.answerFault = undefined
+    await room.advance(leaseMs)
+    expect(room.answersSent.filter((task) => task === id)).toHaveLength(1)
+  })
+
+  it("cannot be given back by that worker any more", async () => {
+    const { room, east, west, id, done } = await twoRelays()
+    room.answerFault = new ChatError("UNAVAILABLE", "away")
+    await expect(done(east)).rejects.toMatchObject({ code: "UNAVAILABLE" })
+    const failed = west.fail(bob().agent, id, "too hard")
+    await expect(failed).rejects.toMatchObject({
+      code: "LEASE_LOST",
+      message: expect.stringMatching(/answered/),
+    })
+  })
+})
+
+describe("DONE", () => {
+  it("is as if it was not said when who asked takes no mail", async () => {
+    const room = await TaskRoom.open()
+    const worker = bob()
+    room.desk.enter(worker.agent)
+    const id = await room.ask(ann, "reviewer")
+    await room.settle()
+    room.answerFault = new ChatError("MAILBOX_FULL", "full")
+    await expect(room.desk.done(worker.agent, id, "fine")).rejects.toMatchObject({ code: "MAILBOX_FULL" })
+    await room.desk.fail(worker.agent, id, "no room")
+    await room.settle()
+    expect(worker.tasks.map(({ attempt }) => attempt)).toEqual([1, 2])
+  })
+})
