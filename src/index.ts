@@ -5,7 +5,7 @@ export type { DealEvent, DisputeOptions, Offer, Proposal, ProposalQuery } from "
 export type { SendOptions, SendReceipt } from "./client/send-receipt.js"
 export type { Identity } from "./identity/identity-file.js"
 export type { Receipt } from "./proposals/receipt.js"
-export type { AgentCard } from "./protocol/client-messages.js"
+export type { AgentCard } from "./protocol/agent-card.js"
 export { ChatError, type ErrorCode, type ErrorDetails, errorSpecs, isErrorCode } from "./protocol/errors.js"
 export type { AgentId } from "./protocol/names.js"
 export type {

@@ -1,5 +1,5 @@
 import { JsonError, parseStrictJson } from "../base/strict-json.js"
-import type { AgentCard } from "../protocol/client-messages.js"
+import type { AgentCard } from "../protocol/agent-card.js"
 import { ChatError } from "../protocol/errors.js"
 import { readSmallFile } from "./named-file.js"
 

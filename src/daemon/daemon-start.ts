@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs"
 import type { BreakerLimits } from "../guards/breaker.js"
-import type { AgentCard } from "../protocol/client-messages.js"
+import type { AgentCard } from "../protocol/agent-card.js"
 import { ChatError } from "../protocol/errors.js"
 import { defaultChannels } from "../protocol/limits.js"
 import { type Channel, parseInstanceName, parseNick, parseSubscription } from "../protocol/names.js"

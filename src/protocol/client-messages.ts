@@ -1,117 +1,27 @@
 import * as v from "valibot"
+import { card } from "./agent-card.js"
 import { descriptionLength, durationPattern, instructionsLength } from "./limits.js"
-import { messageKinds } from "./message-kinds.js"
 import {
-  type Address,
-  type AgentRef,
-  addressPattern,
-  agentRefPattern,
-  type Channel,
-  type ChannelPattern,
-  channelPattern,
-  type Nick,
-  nickPattern,
-  type RoleRef,
-  roleRefPattern,
-  subscriptionPattern,
-} from "./names.js"
+  address,
+  agentRef,
+  channel,
+  count,
+  listOf,
+  messageId,
+  nick,
+  role,
+  shortText,
+  subscription,
+  waitingFor,
+} from "./message-fields.js"
+import { messageKinds } from "./message-kinds.js"
+import { part } from "./message-part.js"
 import { proposalIdSchema, statementBodies } from "./statements.js"
-
-const nick = v.pipe(
-  v.string(),
-  v.regex(nickPattern, "must be 1-64 letters, digits, . _ - and not look like an agent id"),
-  v.transform((text) => text as Nick),
-)
-const channel = v.pipe(
-  v.string(),
-  v.regex(channelPattern, "must be # and 1-64 letters, digits, _ - with single dots"),
-  v.transform((text) => text as Channel),
-)
-const agentRef = v.pipe(
-  v.string(),
-  v.regex(agentRefPattern, "must be @ and a name or an agent id"),
-  v.transform((text) => text as AgentRef),
-)
-const address = v.pipe(
-  v.string(),
-  v.regex(addressPattern, "must be a #channel, an @agent or a +role"),
-  v.transform((text) => text as Address),
-)
-const subscription = v.pipe(
-  v.string(),
-  v.regex(subscriptionPattern, "must be a #channel, or a pattern with * for one level or a last >"),
-  v.transform((text) => text as Channel | ChannelPattern),
-)
-const waitingFor = v.pipe(
-  v.string(),
-  v.regex(new RegExp(`${agentRefPattern.source}|${roleRefPattern.source}`), "must be an @agent or a +role"),
-  v.transform((text) => text as AgentRef | RoleRef),
-)
-const shortText = (characters: number) =>
-  v.pipe(v.string(), v.maxLength(characters, `must be at most ${characters} characters`))
-const role = v.pipe(
-  v.string(),
-  v.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, "must be 1-64 letters, digits, . _ -"),
-)
-const count = v.pipe(
-  v.number("must be a number"),
-  v.safeInteger("must be a whole number"),
-  v.minValue(0, "must not be negative"),
-)
-const messageId = shortText(130)
 
 /** Presence an agent may claim for itself; `offline` is the relay's to say. */
 const presenceStates = ["idle", "working", "waiting", "away"] as const
 /** One of {@link presenceStates}. */
 export type PresenceState = (typeof presenceStates)[number]
-
-const tag = shortText(64)
-/** What an agent tells of itself; the shape of skills is that of an A2A AgentCard (A2A 0.3 §5.5). */
-const card = v.object({
-  kind: v.optional(v.picklist(["agent", "endpoint"], "must be agent or endpoint")),
-  description: v.optional(shortText(500)),
-  version: v.optional(shortText(64)),
-  url: v.optional(shortText(500)),
-  tags: v.optional(v.pipe(v.array(tag), v.maxLength(32, "must have at most 32 members"))),
-  skills: v.optional(
-    v.pipe(
-      v.array(
-        v.object({
-          id: tag,
-          name: shortText(128),
-          description: v.optional(shortText(500)),
-          tags: v.optional(v.pipe(v.array(tag), v.maxLength(32, "must have at most 32 members"))),
-        }),
-      ),
-      v.maxLength(32, "must have at most 32 members"),
-    ),
-  ),
-  meta: v.optional(
-    v.pipe(
-      v.record(shortText(64), v.unknown(), "must be an object"),
-      v.check((meta) => JSON.stringify(meta).length <= 4096, "must be at most 4096 characters of JSON"),
-    ),
-  ),
-})
-/** An {@link card} as it is told to others. */
-export type AgentCard = v.InferOutput<typeof card>
-
-/** Names of kinds that their makers own. */
-const ownKind = /^[a-z0-9-]+(?:\.[a-z0-9-]+)+$/
-
-/** A part of a message beside its text, kept as it was written: whoever made the kind knows what is in it. */
-const part = v.custom<Readonly<Record<string, unknown>>>(
-  isPart,
-  'must be {"kind":"text","text":…}, {"kind":"data","data":…}, or of a kind with a reverse-DNS name such as com.example.diff',
-)
-
-function isPart(value: unknown): boolean {
-  if (typeof value !== "object" || value === null) return false
-  const { kind, text } = value as { kind?: unknown; text?: unknown }
-  if (kind === "text") return typeof text === "string"
-  if (kind === "data") return Object.hasOwn(value, "data")
-  return typeof kind === "string" && kind.length <= 128 && ownKind.test(kind)
-}
 
 const channelSettings = {
   description: v.optional(shortText(descriptionLength)),
@@ -124,13 +34,12 @@ const channelSettings = {
     ),
   ),
 }
-const task = messageId
 
 /** What is said, and to whom. */
 const message = {
   to: address,
   content: v.string("must be a string"),
-  parts: v.optional(v.pipe(v.array(part), v.maxLength(32, "must have at most 32 members"))),
+  parts: v.optional(listOf(part)),
   in_reply_to: v.optional(messageId),
   kind: v.optional(v.picklist(messageKinds, `must be one of ${messageKinds.join(", ")}`)),
   mentions: v.optional(v.pipe(v.array(agentRef), v.maxLength(32, "must name at most 32 agents"))),
@@ -269,24 +178,29 @@ export const clientMessages = {
     summary: "tells what waits for oneself, for another agent, or for a role",
     body: v.object({ target: v.optional(waitingFor) }),
   },
-  CLAIM: { needs: "session", answer: "TASK", summary: "takes a task that waits", body: v.object({ task }) },
+  CLAIM: {
+    needs: "session",
+    answer: "TASK",
+    summary: "takes a task that waits",
+    body: v.object({ task: messageId }),
+  },
   EXTEND: {
     needs: "session",
     answer: "ACK",
     summary: "renews the lease of a task one works on",
-    body: v.object({ task }),
+    body: v.object({ task: messageId }),
   },
   DONE: {
     needs: "session",
     answer: "ACK",
     summary: "ends a task; the text is sent to who asked",
-    body: v.object({ task, content: v.optional(v.string("must be a string")) }),
+    body: v.object({ task: messageId, content: v.optional(v.string("must be a string")) }),
   },
   FAIL: {
     needs: "session",
     answer: "ACK",
     summary: "gives a task back, for the next worker",
-    body: v.object({ task, reason: v.optional(shortText(500)) }),
+    body: v.object({ task: messageId, reason: v.optional(shortText(500)) }),
   },
   PROPOSAL: {
     needs: "session",

@@ -1,4 +1,4 @@
-import type { AgentCard } from "./client-messages.js"
+import type { AgentCard } from "./agent-card.js"
 import type { GuardFacts, GuardUsage } from "./guard-facts.js"
 import type { Statement } from "./statements.js"
 import type { Verb } from "./verbs.js"

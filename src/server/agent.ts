@@ -1,6 +1,7 @@
 import type { Clock } from "../base/clock.js"
 import type { Gcra } from "../guards/gcra.js"
-import type { AgentCard, PresenceState } from "../protocol/client-messages.js"
+import type { AgentCard } from "../protocol/agent-card.js"
+import type { PresenceState } from "../protocol/client-messages.js"
 import { type AgentId, type Nick, persistentIdPattern } from "../protocol/names.js"
 import type { RosterEntry, ServerMessage } from "../protocol/server-messages.js"
 import type { Lane } from "./lane.js"

@@ -1,5 +1,6 @@
 import * as v from "valibot"
-import type { AgentCard, PresenceState } from "../protocol/client-messages.js"
+import type { AgentCard } from "../protocol/agent-card.js"
+import type { PresenceState } from "../protocol/client-messages.js"
 import type { AgentId, Nick } from "../protocol/names.js"
 import type { RosterEntry } from "../protocol/server-messages.js"
 
