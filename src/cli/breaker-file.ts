@@ -9,6 +9,7 @@ const numbers = {
   breakerPause: false,
   breakerStop: false,
   breakerPauseMs: true,
+  breakerRejected: false,
   conversationRegainMs: true,
 } as const satisfies Record<keyof BreakerLimits, boolean>
 

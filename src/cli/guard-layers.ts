@@ -111,10 +111,10 @@ export const guardLayers: Readonly<Record<"rate" | LayerName | "breaker", LayerT
   },
   breaker: {
     counts:
-      "times an agent was woken by one that woke it before, and did nothing but answer; counted by its daemon",
-    numbers: ["breakerWarn", "breakerPause", "breakerStop", "breakerPauseMs"],
+      "times an agent was woken by one that woke it before, and did nothing but answer; lines refused one after the other; counted by its daemon",
+    numbers: ["breakerWarn", "breakerPause", "breakerStop", "breakerPauseMs", "breakerRejected"],
     lift: "a person on the machine; a task done, a deal's step or a commit before it stops",
-    act: "do the work, or ask your user",
+    act: "do the work, or ask your user; of refused lines: read `rejected.jsonl`",
   },
 }
 

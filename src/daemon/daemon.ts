@@ -179,7 +179,7 @@ export class Daemon {
       clock: this.#host.clock,
       onProblem: this.#status.reporter("outbox"),
       onLines: () => this.#pump.pump(),
-      reject: (rejection) => this.#news.refused(rejection),
+      reject: (rejection) => this.#outcomes.refused(rejection),
     })
   }
 

@@ -39,8 +39,11 @@ const mends = {
 
 type Line = Readonly<Record<string, unknown>> & { readonly type: string }
 
-/** What a daemon needs to know of a line that a guard refused. */
-interface RefusedLine {
+/** What the daemon's own guard stops beside its agent: that lines which are refused are told of. */
+export const outboxScope = "outbox"
+
+/** What a daemon needs to know of a line that was refused. */
+export interface RefusedLine {
   readonly at: string
   readonly id: string
   readonly sha256: string
@@ -233,7 +236,7 @@ function subjectsOf(scope: string): string[] {
 }
 
 function keyOf({ layer, scope }: Pick<GuardFacts, "layer" | "scope">): string {
-  return layer === daemonLayer ? layer : `${layer} ${scope}`
+  return layer === daemonLayer && scope !== outboxScope ? layer : `${layer} ${scope}`
 }
 
 function wait(retryAfterMs: number | undefined): { retry_after_ms?: number } {

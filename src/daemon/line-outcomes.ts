@@ -9,7 +9,7 @@ import type { HeldTasks } from "./held-tasks.js"
 import type { Ladder } from "./ladder.js"
 import { echoLine, type MirroredLine } from "./mirror.js"
 import type { News } from "./news.js"
-import type { OutboxLine } from "./outbox.js"
+import type { OutboxLine, Rejection } from "./outbox.js"
 import type { OwnBreaker } from "./own-breaker.js"
 import type { OwnPresence } from "./own-presence.js"
 
@@ -45,6 +45,7 @@ export class LineOutcomes {
   /** The relay carried a line out. */
   answered(line: OutboxLine, answer: ServerMessage): void {
     const { frame } = line
+    this.#concerned.breaker.accepted()
     if (isVerb(answer.type)) this.#said(line, answer as ServerMessage<Verb>)
     if (answer.type !== "ACK") return
     const { tasks, presence, breaker } = this.#concerned
@@ -63,8 +64,14 @@ export class LineOutcomes {
     const isOver = error.code === "LEASE_LOST" || error.code === "TASK_NOT_FOUND"
     const isHeld = frame.type === "EXTEND" || frame.type === "DONE" || frame.type === "FAIL"
     if (isOver && isHeld) this.#concerned.tasks.end(frame.task)
-    if (error.guard === undefined) this.#concerned.news.rejected(line, error)
-    else this.#concerned.stops.refused(line, error)
+    if (error.guard !== undefined) this.#concerned.stops.refused(line, error)
+    else if (this.#concerned.breaker.rejected(line, error)) this.#concerned.news.rejected(line, error)
+  }
+
+  /** A line was nothing that could be sent. */
+  refused(rejection: Rejection): void {
+    const { breaker, news } = this.#concerned
+    if (breaker.rejected(rejection, rejection.error)) news.refused(rejection)
   }
 
   /** A statement climbs like a message. */

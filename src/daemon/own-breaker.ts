@@ -7,7 +7,7 @@ import { daemonLayer, type GuardFacts, type GuardUsage } from "../protocol/guard
 import { isQuiet } from "../protocol/message-kinds.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 import type { DaemonMemory } from "./daemon-memory.js"
-import type { GuardStops } from "./guard-stops.js"
+import { type GuardStops, outboxScope, type RefusedLine } from "./guard-stops.js"
 
 /** What a breaker needs of its daemon. */
 export interface BreakerPorts {
@@ -17,12 +17,15 @@ export interface BreakerPorts {
   /** Own agent id. */
   readonly self: () => string
   /** Puts a line into the inbox. */
-  tell(line: Readonly<Record<string, unknown>> & { readonly type: string }): void
+  tell(line: Readonly<Record<string, unknown>> & { readonly type: string }, msgId?: string): void
   readonly log: (line: string) => void
 }
 
 /** A relay has none of that name. */
 const ownGuard = { layer: daemonLayer, scope: "" } as const
+/** Lines that are refused, one after the other. */
+const rejections = { layer: daemonLayer, scope: outboxScope } as const
+const silence = { lifted_by: "progress", evidence: [] } as const
 
 const mends = {
   warned:
@@ -30,6 +33,8 @@ const mends = {
   paused: "do not send it again: it waits, and goes out by itself",
   stopped:
     "stop, do not answer; the line is kept; a person on this machine lifts it: agentchat guard --reset",
+  silent:
+    "write no more of these: rejected.jsonl has each of them, with a reason and a mend; you are told of single lines again once one is accepted",
 } as const
 
 /**
@@ -52,6 +57,7 @@ export class OwnBreaker {
     this.#commitMs = this.#lastCommitMs()
     const held = this.#breaker.holds(ports.clock.now())
     if (held !== undefined) this.#stop(held)
+    if (this.#breaker.isSilent) this.#stopTelling()
   }
 
   /** What it has counted. */
@@ -90,6 +96,29 @@ export class OwnBreaker {
     if (state === "warned" || this.#stop(step)) this.#tellOf(step)
   }
 
+  /** The relay carried a line of the agent out. */
+  accepted(): void {
+    if (!this.#breaker.accepted()) return
+    this.#ports.stops.lift(rejections)
+    this.#keep()
+  }
+
+  /**
+   * A line was refused for good, and stands in rejected.jsonl.
+   * @returns whether the inbox is to have a line about it: an agent that answers each such line with another that is
+   * refused would be kept going by them
+   */
+  rejected({ at, id, sha256 }: RefusedLine, { code, message }: ChatError): boolean {
+    const isTold = this.#breaker.rejected()
+    this.#keep()
+    if (isTold || !this.#stopTelling()) return isTold
+    const reason = `${rejectedReason(this.#limits)}; the last: ${code}: ${message}`
+    const facts = { ...rejections, ...silence, reason, id, line_sha256: sha256, mend: mends.silent }
+    const ts = this.#ports.clock.now()
+    this.#ports.tell({ type: "GUARD", state: "tripped", ...facts, ts, msg_id: at }, at)
+    return false
+  }
+
   /** A task was ended, a deal went a step on. */
   worked(): void {
     this.#breaker.worked()
@@ -110,6 +139,7 @@ export class OwnBreaker {
     const wasHeld = this.#breaker.holds(this.#ports.clock.now())
     this.#breaker.reset()
     this.#lift()
+    this.#ports.stops.lift(rejections)
     this.#keep()
     this.#ports.log("guard: breaker reset")
     if (wasHeld === undefined) return
@@ -134,6 +164,11 @@ export class OwnBreaker {
     const retryAfterMs = step.state === "paused" ? step.until - this.#ports.clock.now() : undefined
     if (step.state === "stopped") this.#lift()
     return this.#ports.stops.stop(this.#facts(step), reasonOf(step), retryAfterMs)
+  }
+
+  /** @returns whether it is news */
+  #stopTelling(): boolean {
+    return this.#ports.stops.stop({ ...rejections, ...silence }, rejectedReason(this.#limits), undefined)
   }
 
   #lift(): void {
@@ -161,4 +196,8 @@ export function workingDirectoryOf(dir: string): string {
 
 function reasonOf({ used }: BreakerStep): string {
   return `woken ${used} times by agents that had woken it before, and nothing done but answer`
+}
+
+function rejectedReason({ breakerRejected }: BreakerLimits): string {
+  return `more than ${breakerRejected} lines were refused one after the other, and none accepted`
 }

@@ -4,7 +4,12 @@ import { isNumber, isPlain, isTexts } from "./plain.js"
 /** The numbers a breaker goes by. */
 export type BreakerLimits = Pick<
   GuardLimits,
-  "breakerWarn" | "breakerPause" | "breakerStop" | "breakerPauseMs" | "conversationRegainMs"
+  | "breakerWarn"
+  | "breakerPause"
+  | "breakerStop"
+  | "breakerPauseMs"
+  | "breakerRejected"
+  | "conversationRegainMs"
 >
 
 /** What a breaker came to. `until` is there while it is paused. */
@@ -21,8 +26,11 @@ export interface BreakerState {
   readonly isStopped: boolean
   readonly wakers: readonly string[]
   readonly evidence: readonly string[]
+  /** Absent in what an earlier version saved. */
+  readonly rejected?: number
 }
 
+const nothing: BreakerState = { used: 0, ts: 0, until: 0, isStopped: false, wakers: [], evidence: [] }
 const most = { wakers: 200, evidence: 10 } as const
 
 /**
@@ -30,6 +38,8 @@ const most = { wakers: 200, evidence: 10 } as const
  * step of a deal, no commit. Answers to many agents, one each, do not count, nor does what nobody woke it for. One is
  * forgotten in `conversationRegainMs`. From `breakerWarn` on it warns, from `breakerPause` on each further answer
  * waits, from `breakerStop` on none is said before {@link reset}.
+ * Beside that it counts lines that were refused one after the other: whoever answers the news of that with the next
+ * such line goes on for ever, with nobody else in it. After `breakerRejected` of them no more is told of each.
  */
 export class Breaker {
   readonly #limits: BreakerLimits
@@ -41,6 +51,7 @@ export class Breaker {
   #isWoken = false
   #wakers: string[] = []
   #evidence: string[] = []
+  #rejected = 0
 
   constructor(limits: BreakerLimits) {
     this.#limits = limits
@@ -101,13 +112,31 @@ export class Breaker {
 
   /** Something was done. A stop stays: that is not the agent's to lift. */
   worked(): void {
-    if (!this.#isStopped) this.reset()
+    if (!this.#isStopped) this.#forget()
   }
 
   /** A person lifts it. */
   reset(): void {
-    this.#take({ used: 0, ts: 0, until: 0, isStopped: false, wakers: [], evidence: [] })
-    this.#isWoken = false
+    this.#forget()
+    this.#rejected = 0
+  }
+
+  /** A line was refused for good. @returns whether the agent should be told of it */
+  rejected(): boolean {
+    this.#rejected = Math.min(this.#rejected + 1, this.#limits.breakerRejected + 1)
+    return !this.isSilent
+  }
+
+  /** A line was taken. @returns whether that changes anything */
+  accepted(): boolean {
+    const isChange = this.#rejected > 0
+    this.#rejected = 0
+    return isChange
+  }
+
+  /** So many lines were refused one after the other that no more is told of each. */
+  get isSilent(): boolean {
+    return this.#rejected > this.#limits.breakerRejected
   }
 
   save(): BreakerState {
@@ -118,24 +147,31 @@ export class Breaker {
       isStopped: this.#isStopped,
       wakers: this.#wakers,
       evidence: this.#evidence,
+      rejected: this.#rejected,
     }
   }
 
-  #take({ used, ts, until, isStopped, wakers, evidence }: BreakerState): void {
+  #forget(): void {
+    this.#take({ ...nothing, rejected: this.#rejected })
+    this.#isWoken = false
+  }
+
+  #take({ used, ts, until, isStopped, wakers, evidence, rejected = 0 }: BreakerState): void {
     this.#used = used
     this.#ts = ts
     this.#until = until
     this.#isStopped = isStopped
     this.#wakers = wakers.slice(-most.wakers)
     this.#evidence = evidence.slice(-most.evidence)
+    this.#rejected = rejected
   }
 }
 
 function isState(value: unknown): value is BreakerState {
   if (!isPlain(value)) return false
-  const { used, ts, until, isStopped, wakers, evidence } = value
+  const { used, ts, until, isStopped, wakers, evidence, rejected = 0 } = value
   return (
-    [used, ts, until].every((number) => isNumber(number) && number >= 0) &&
+    [used, ts, until, rejected].every((number) => isNumber(number) && number >= 0) &&
     typeof isStopped === "boolean" &&
     isTexts(wakers) &&
     isTexts(evidence)

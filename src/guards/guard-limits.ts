@@ -82,6 +82,8 @@ export const defaultGuardLimits = {
   breakerPause: 20,
   breakerStop: 30,
   breakerPauseMs: 60_000,
+  /** Lines refused one after the other of which an agent is told each; of what follows it is told once. */
+  breakerRejected: 20,
 } as const
 
 /** {@link defaultGuardLimits}, some of them changed. */

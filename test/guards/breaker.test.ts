@@ -36,4 +36,22 @@ describe("a breaker", () => {
     expect(breaker.used(7_000 + limits.conversationRegainMs)).toBe(0)
     expect(Breaker.load(limits, { used: "x" }).used(0)).toBe(0)
   })
+
+  it("tells of so many lines refused one after the other, and of no more until one is taken", () => {
+    const breaker = new Breaker(limits)
+    const told = () => Array.from({ length: 50 }, () => breaker.rejected()).filter((isTold) => isTold).length
+    expect(told()).toBe(limits.breakerRejected)
+    expect(told()).toBe(0)
+    const saved = JSON.parse(JSON.stringify(breaker.save())) as object
+    expect(Breaker.load(limits, saved).isSilent).toBe(true)
+    expect(Breaker.load(limits, { ...saved, rejected: undefined }).isSilent).toBe(false)
+    expect(Breaker.load(limits, { ...saved, rejected: "x" }).isSilent).toBe(false)
+    // Work that is done elsewhere is no line that was taken.
+    breaker.worked()
+    expect(breaker.isSilent).toBe(true)
+    expect([breaker.accepted(), breaker.accepted()]).toEqual([true, false])
+    expect(told()).toBe(limits.breakerRejected)
+    breaker.reset()
+    expect(told()).toBe(limits.breakerRejected)
+  })
 })
