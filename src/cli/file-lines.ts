@@ -22,6 +22,9 @@ export interface FileLine {
   readonly after: FilePlace
 }
 
+/** A path, or the descriptor of an open file, which stays open. */
+export type ReadableFile = string | number
+
 const chunkBytes = 1024 * 1024
 /** More than the largest receipt; a longer line is passed over without keeping it. */
 const maxLineBytes = 1024 * 1024
@@ -33,7 +36,7 @@ const newline = 0x0a
  * @throws {ChatError} NOT_FOUND when there is no such file, FILE_FAILED when it cannot be read
  */
 export function* readFileLines(
-  path: string,
+  file: ReadableFile,
   from: FilePlace = { offset: 0, lines: 0 },
 ): Generator<FileLine, void, undefined> {
   let { offset, lines } = from
@@ -48,7 +51,7 @@ export function* readFileLines(
     startedBytes = 0
     return { number: lines, text, isWhole, after: { offset, lines } }
   }
-  for (const chunk of readFileChunks(path, offset)) {
+  for (const chunk of readFileChunks(file, offset)) {
     let start = 0
     for (let end = chunk.indexOf(newline); end >= 0; end = chunk.indexOf(newline, start)) {
       yield take(chunk.subarray(start, end), true)
@@ -67,22 +70,22 @@ export function* readFileLines(
  * @throws {ChatError} as {@link readFileLines}
  */
 export function* readFileChunks(
-  path: string,
+  file: ReadableFile,
   from: number,
   end = Number.POSITIVE_INFINITY,
 ): Generator<Buffer, void, undefined> {
-  const fd = attempt(path, () => openSync(path, "r"))
+  const fd = typeof file === "number" ? file : attempt(file, () => openSync(file, "r"))
   try {
     const buffer = Buffer.allocUnsafe(Math.min(chunkBytes, end - from))
     for (let offset = from; offset < end; ) {
       const wanted = Math.min(buffer.length, end - offset)
-      const read = attempt(path, () => readSync(fd, buffer, 0, wanted, offset))
+      const read = attempt(file, () => readSync(fd, buffer, 0, wanted, offset))
       if (read === 0) return
       offset += read
       yield buffer.subarray(0, read)
     }
   } finally {
-    closeSync(fd)
+    if (fd !== file) closeSync(fd)
   }
 }
 
@@ -91,11 +94,12 @@ function textOf(started: readonly Buffer[], end: Buffer): string | undefined {
   return isUtf8(bytes) ? bytes.toString("utf8") : undefined
 }
 
-function attempt<T>(path: string, act: () => T): T {
+function attempt<T>(file: ReadableFile, act: () => T): T {
   try {
     return act()
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
+    const path = typeof file === "number" ? `file ${file}` : file
     if (code === "ENOENT" || code === "ENOTDIR") throw new ChatError("NOT_FOUND", `${path}: no such file`)
     throw new ChatError("FILE_FAILED", `${path}: cannot be read (${String(code)})`, { cause: error })
   }

@@ -1,8 +1,11 @@
 import { existsSync } from "node:fs"
+import { rootPaths } from "../daemon/instance-paths.js"
 import { dealOfReceipt, type Receipt } from "../proposals/receipt.js"
 import { ReceiptSet } from "../proposals/receipt-set.js"
 import { judgeReceipt } from "../proposals/verdict.js"
+import type { Config } from "./config.js"
 import type { Context } from "./context.js"
+import type { ReadableFile } from "./file-lines.js"
 import type { KeyRing } from "./key-statements.js"
 import { endOf, factsOf, type ReceiptFacts } from "./receipt-facts.js"
 import { addKeysAmongReceipts, readEntries } from "./receipt-source.js"
@@ -25,14 +28,14 @@ const judgedAtOnce = 64
  */
 export async function collectReceipts(
   { io }: Context,
-  path: string,
+  file: ReadableFile,
   { keys, wants, label }: { keys: KeyRing; wants: (facts: ReceiptFacts) => boolean; label: string },
 ): Promise<Collected[]> {
-  addKeysAmongReceipts(keys, path)
+  addKeysAmongReceipts(keys, file)
   const set = new ReceiptSet()
   let leftOut = 0
   let judged = 0
-  for (const { line, entry } of readEntries(path)) {
+  for (const { line, entry } of readEntries(file)) {
     if (entry.kind === "key") continue
     const problem = entry.kind === "receipt" ? problemOf(entry.receipt, keys) : entry.problem
     if (problem === undefined && entry.kind === "receipt") set.add(entry.receipt)
@@ -50,8 +53,8 @@ export async function collectReceipts(
 }
 
 /** Whether a home has any receipts yet. */
-export function hasReceipts(path: string): boolean {
-  return existsSync(path)
+export function hasReceipts({ home }: Config): boolean {
+  return existsSync(rootPaths(home).receipts)
 }
 
 function problemOf(receipt: Receipt, keys: KeyRing): string | undefined {

@@ -1,6 +1,7 @@
 import { formatForTerminal } from "../base/visible-text.js"
 import { judgeReceipt, type Proof } from "../proposals/verdict.js"
 import type { Context } from "./context.js"
+import type { ReadableFile } from "./file-lines.js"
 import type { KeyRing } from "./key-statements.js"
 import type { Entry } from "./receipt-entry.js"
 import { factsOf, type ReceiptFacts } from "./receipt-facts.js"
@@ -26,11 +27,15 @@ const saidAtOnce = 64
  * @returns 0 when there is one and all are valid, 1 when one is invalid, else 2
  * @throws {ChatError} NOT_FOUND
  */
-export async function verifyReceipts({ io, config }: Context, path: string, keys: KeyRing): Promise<number> {
-  addKeysAmongReceipts(keys, path)
+export async function verifyReceipts(
+  { io, config }: Context,
+  file: ReadableFile,
+  keys: KeyRing,
+): Promise<number> {
+  addKeysAmongReceipts(keys, file)
   const counts = { valid: 0, invalid: 0, undecided: 0 }
   const findings: Finding[] = []
-  for (const { line, entry } of readEntries(path)) {
+  for (const { line, entry } of readEntries(file)) {
     const finding = judge(line, entry, keys)
     if (finding === undefined) continue
     if (config.json) findings.push(finding)

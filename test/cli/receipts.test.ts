@@ -11,7 +11,7 @@ import { isoTime } from "../../src/cli/iso-time.js"
 import { KeyRing, readKeyStatement } from "../../src/cli/key-statements.js"
 import { collectReceipts } from "../../src/cli/receipt-collection.js"
 import { exportReceipts } from "../../src/cli/receipt-export.js"
-import { readEntries, withInputFile } from "../../src/cli/receipt-source.js"
+import { withInputFile } from "../../src/cli/receipt-source.js"
 import { formatSummary, summarize } from "../../src/cli/receipt-summary.js"
 import { verifyReceipts } from "../../src/cli/receipt-verify.js"
 import { agentIdOf } from "../../src/identity/keys.js"
@@ -44,7 +44,7 @@ function fileOf(...lines: readonly (string | Receipt | object)[]): string {
   return path
 }
 
-async function verdictOn(path: string, keys = new KeyRing()) {
+async function verdictOn(path: string | number, keys = new KeyRing()) {
   const { out, talk, context } = printer()
   const status = await verifyReceipts(context, path, keys)
   return { status, out: out.join("\n"), talk }
@@ -257,15 +257,13 @@ describe("verification of receipts", () => {
     })
   })
 
-  it("reads what comes on standard input, and leaves nothing behind", async () => {
+  it("reads what comes on standard input, as lines and as a document", async () => {
     const text = formatReceipt(new Pair().receipt())
-    let kept = ""
-    const status = await withInputFile(Readable.from([text.slice(0, 50), text.slice(50)]), async (path) => {
-      kept = path
-      return (await verdictOn(path)).status
-    })
-    expect(status).toBe(0)
-    expect(() => [...readEntries(kept)]).toThrow("no such file")
+    const pretty = JSON.stringify(JSON.parse(text), undefined, 2)
+    for (const said of [text, pretty, `[${text}]`]) {
+      const input = Readable.from([said.slice(0, 50), said.slice(50)])
+      expect(await withInputFile(input, async (file) => (await verdictOn(file)).status)).toBe(0)
+    }
   })
 })
 

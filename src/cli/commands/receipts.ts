@@ -4,6 +4,7 @@ import { ChatError } from "../../protocol/errors.js"
 import type { InstanceName } from "../../protocol/names.js"
 import { defineCommand, optional, repeated, required, value } from "../command.js"
 import type { Context } from "../context.js"
+import type { ReadableFile } from "../file-lines.js"
 import { addKeysFile, KeyRing } from "../key-statements.js"
 import { isNamed, ownIdentityFile, ownIds } from "../own-identity.js"
 import { type Collected, collectReceipts, hasReceipts } from "../receipt-collection.js"
@@ -50,16 +51,17 @@ export const receipts = defineCommand({
     refuseElsewhere(action, options, context.config.json)
     const keys = new KeyRing()
     for (const path of options.keys ?? []) addKeysFile(keys, resolve(context.system.cwd, path))
-    if (file !== "-")
-      return await act(context, action, { ...options, keys, path: pathOf(context, file), file })
+    const choice = { ...options, keys, file }
+    if (file !== "-") return await act(context, action, { ...choice, source: pathOf(context, file) })
     const { withInputFile } = await import("../receipt-source.js")
-    return withInputFile(context.io.input, (path) => act(context, action, { ...options, keys, path, file }))
+    return withInputFile(context.io.input, (source) => act(context, action, { ...choice, source }))
   },
 })
 
 interface Choice {
   readonly file: string | undefined
-  readonly path: string
+  /** Where they are read from. */
+  readonly source: ReadableFile
   readonly keys: KeyRing
   readonly format: ExportFormat | undefined
   readonly name: InstanceName | undefined
@@ -68,7 +70,7 @@ interface Choice {
 
 function refuseElsewhere(
   action: Action,
-  options: Omit<Choice, "file" | "path" | "keys">,
+  options: Omit<Choice, "file" | "source" | "keys">,
   json: boolean,
 ): void {
   if (options.format !== undefined && action !== "export")
@@ -93,15 +95,15 @@ function pathOf({ config, system }: Context, file: string | undefined): string {
 async function act(context: Context, action: Action, choice: Choice): Promise<number> {
   if (action === "verify") {
     const { verifyReceipts } = await import("../receipt-verify.js")
-    return verifyReceipts(context, choice.path, choice.keys)
+    return verifyReceipts(context, choice.source, choice.keys)
   }
   const own = await ownIds(context.config, choice)
   const isOwn = ({ facts }: Pick<Collected, "facts">) => own.has(facts.from) || own.has(facts.to)
   const wants = (facts: Collected["facts"]) => !isNamed(choice) || isOwn({ facts })
-  const isNew = choice.file === undefined && !hasReceipts(choice.path)
+  const isNew = choice.file === undefined && !hasReceipts(context.config)
   const collected = isNew
     ? []
-    : await collectReceipts(context, choice.path, {
+    : await collectReceipts(context, choice.source, {
         keys: choice.keys,
         wants,
         label: labelOf(context, choice),
@@ -117,8 +119,8 @@ async function act(context: Context, action: Action, choice: Choice): Promise<nu
   }
 }
 
-function labelOf({ config }: Context, { file, path }: Choice): string {
-  if (file === undefined) return shownPath(config, path)
+function labelOf({ config }: Context, { file }: Choice): string {
+  if (file === undefined) return shownPath(config, rootPaths(config.home).receipts)
   return file === "-" ? "standard input" : file
 }
 
