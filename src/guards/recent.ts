@@ -2,7 +2,7 @@ import { SavedList } from "./saved-list.js"
 
 /** An entry, in a ring from the oldest to the newest. */
 interface Node<V> {
-  readonly key: string
+  key: string
   value: V
   /** As JSON, once that was made; "" after each change. */
   text: string
@@ -86,16 +86,12 @@ export class Recent<V> {
       this.#link(known)
       return
     }
-    // It is its own neighbour until it is linked.
-    const node = { key, value, text: "" } as Node<V>
-    node.older = node
-    node.newer = node
+    const node = this.#place(key, value)
     this.#found = node
     this.#nodes?.set(key, node)
     this.#link(node)
     this.#size++
-    if (this.#size > this.#count) this.#remove(node.newer)
-    else if (this.#size > fewEntries) this.#nodes ??= new Map(this.#all().map((each) => [each.key, each]))
+    if (this.#size > fewEntries) this.#nodes ??= new Map(this.#all().map((each) => [each.key, each]))
   }
 
   delete(key: string): void {
@@ -186,6 +182,20 @@ export class Recent<V> {
       nodes.push(node)
     }
     return nodes
+  }
+
+  /** A node that stands alone: the oldest one's, where there is room for no more, so that nothing is left to collect. */
+  #place(key: string, value: V): Node<V> {
+    const oldest = this.#size < this.#count ? undefined : this.#newest?.newer
+    if (oldest !== undefined) this.#remove(oldest)
+    const node = oldest ?? ({ key, value, text: "" } as Node<V>)
+    node.key = key
+    node.value = value
+    node.text = ""
+    // It is its own neighbour until it is linked.
+    node.older = node
+    node.newer = node
+    return node
   }
 
   #remove(node: Node<V>): void {

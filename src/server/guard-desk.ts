@@ -196,8 +196,10 @@ export class GuardDesk {
     await this.#store.tellReset(resetId, scope)
   }
 
-  #trace(saying: Saying): Traced {
-    return this.#guard.trace({ ...saying, ts: this.#time.now() })
+  #trace({ id, from, room, to, recipients, kind, answers, text, bytes }: Saying): Traced {
+    // Member by member: to spread them costs as much as all the rest.
+    const ts = this.#time.now()
+    return this.#guard.trace({ id, ts, from, room, to, recipients, kind, answers, text, bytes })
   }
 
   #spoke({ room, kind }: Saying): Origin {

@@ -3,7 +3,7 @@ import { Recent } from "../recent.js"
 import type { Traced, Usage } from "../said.js"
 import { authorIn } from "../scopes.js"
 import { type Drain, type Moment, noDrain, SharedCount } from "../shared-count.js"
-import { type Count, pausesOf, StoppingLayer } from "./stopping-layer.js"
+import { type Count, nothingCounted, pausesOf, StoppingLayer } from "./stopping-layer.js"
 
 /**
  * Talk in a room in which nothing is done: each return costs a turn, of the room and of the author. Who took its share of
@@ -39,24 +39,28 @@ export class ConversationLayer extends StoppingLayer<SharedCount> {
     for (const [room, count] of this.kept.entries()) if (count.remove(scope)) this.kept.set(room, count)
   }
 
-  protected count(said: Traced): Count[] {
+  protected count(said: Traced): readonly Count[] {
     const { room, from, ts, kind, to, answers } = said
     // A status passes also where others are stopped, as long as it answers nothing.
-    if (kind === "status" && to.length === 0 && answers === undefined && said.returns === 0) return []
+    if (kind === "status" && to.length === 0 && answers === undefined && said.returns === 0)
+      return nothingCounted
     const count = this.kept.get(room) ?? new SharedCount(ts)
     const moment = this.#momentOf(room, ts)
     const returns = this.#costOf(said, count, moment)
     const used = count.usedAt(moment)
     const own = count.ownAt(from, moment)
     const { conversationTurns, conversationOwn } = this.limits
+    const isRoomQuiet = this.isQuiet(used, returns, conversationTurns)
+    const isOwnQuiet = this.isQuiet(own, returns, conversationOwn)
+    if (isRoomQuiet && isOwnQuiet) return nothingCounted
     const counts: Count[] = []
     const add = (scope: string, mine: number, limit: number) => {
       const reason = () =>
         `${Math.round(used)} times somebody came back to speak here and no work was done: finish something, or let an operator decide`
       counts.push({ scope, used: mine, cost: returns, limit, reason, evidence: count.ids })
     }
-    if (!this.isQuiet(own, returns, conversationOwn)) add(authorIn(from, room), own, conversationOwn)
-    if (this.isQuiet(used, returns, conversationTurns)) return counts
+    if (!isOwnQuiet) add(authorIn(from, room), own, conversationOwn)
+    if (isRoomQuiet) return counts
     if (count.isHeavy(from, moment, { cost: returns, limit: conversationTurns }, this.limits))
       add(room, used, conversationTurns)
     return counts

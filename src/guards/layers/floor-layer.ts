@@ -17,6 +17,7 @@ interface Question {
 
 /** Questions open at once in a room that are told apart. */
 const questionsKept = 4
+const noQuestions: readonly Question[] = []
 
 /**
  * Not everybody answers at once: who answers a question to nobody in particular first has the floor for a while, in which
@@ -54,12 +55,12 @@ export class FloorLayer implements Layer {
     const { id, from, room, ts } = said
     if (!room.startsWith("#")) return
     const answered = this.#answered(said)
-    let questions = this.#open(room, ts).filter(({ asker }) => asker !== from)
+    let questions = this.#openTo(from, room, ts)
     if (answered !== undefined && answered.holder === undefined) {
       const held = { ...answered, holder: from, answer: id, untilMs: ts + this.#floorMs }
       questions = questions.map((question) => (question.id === answered.id ? held : question))
     }
-    if (isOpenQuestion(said)) questions.push({ id, asker: from, ts, untilMs: ts + this.#floorMs })
+    if (isOpenQuestion(said)) questions = [...questions, { id, asker: from, ts, untilMs: ts + this.#floorMs }]
     if (questions.length === 0) this.#questions.delete(room)
     else this.#questions.set(room, questions.slice(-questionsKept))
     this.#spoke.set(authorIn(from, room), ts)
@@ -75,9 +76,7 @@ export class FloorLayer implements Layer {
 
   usage(agent: string, ts: number): Usage[] {
     return this.#questions.entries().flatMap(([scope]) => {
-      const held = this.#open(scope, ts).filter(
-        ({ holder, asker }) => holder !== undefined && asker !== agent,
-      )
+      const held = this.#openTo(agent, scope, ts).filter(({ holder }) => holder !== undefined)
       const freeInMs = Math.max(0, ...held.map(({ untilMs }) => untilMs - ts))
       const isTripped = held.some(({ holder }) => holder !== agent)
       return held.length === 0 ? [] : [{ layer: this.name, scope, used: 1, limit: 1, freeInMs, isTripped }]
@@ -98,14 +97,17 @@ export class FloorLayer implements Layer {
     this.#spoke.load(state["spoke"], isNumber)
   }
 
-  #open(room: string, ts: number): Question[] {
-    return (this.#questions.get(room) ?? []).filter(({ untilMs }) => ts < untilMs)
+  /** The open questions of others. */
+  #openTo(agent: string, room: string, ts: number): readonly Question[] {
+    const questions = this.#questions.get(room)
+    return questions?.filter(({ untilMs, asker }) => ts < untilMs && asker !== agent) ?? noQuestions
   }
 
   /** The open question that a message answers. */
   #answered(said: Traced): Question | undefined {
     if (said.kind === "status" || said.kind === "ack" || said.isFeed) return undefined
-    const open = this.#open(said.room, said.ts).filter(({ asker }) => asker !== said.from)
+    const open = this.#openTo(said.from, said.room, said.ts)
+    if (open.length === 0) return undefined
     const named = open.find(({ id }) => id === said.answers)
     if (named !== undefined || said.answers !== undefined) return named
     const question = open.at(-1)
@@ -123,6 +125,7 @@ function isOpenQuestion({ text, to, answers, kind, room }: Traced): boolean {
   if (!room.startsWith("#") || to.length > 0 || answers !== undefined) return false
   if (kind !== undefined && kind !== "request") return false
   const end = text.slice(-1_000).trimEnd()
+  if (!end.includes("?")) return false
   return /\?["'”’)\]*_]*$/u.test(end) && (forOne.test(end) || !forAll.test(end))
 }
 

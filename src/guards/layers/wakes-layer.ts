@@ -3,7 +3,7 @@ import { isNumber, isPlain, isTexts } from "../plain.js"
 import { Recent } from "../recent.js"
 import type { Traced, Usage } from "../said.js"
 import { othersThan, towards } from "../scopes.js"
-import { type Count, pausesOf, StoppingLayer, withEvidence } from "./stopping-layer.js"
+import { type Count, nothingCounted, pausesOf, StoppingLayer, withEvidence } from "./stopping-layer.js"
 
 /** What one sender used of its hour. */
 interface Wakes {
@@ -12,6 +12,7 @@ interface Wakes {
   readonly ids: readonly string[]
 }
 
+const nobody: readonly string[] = []
 const hourMs = 3_600_000
 /** An agent that was woken is awake this long, if it says nothing before. */
 const awakeMs = 60_000
@@ -42,9 +43,9 @@ export class WakesLayer extends StoppingLayer<Wakes> {
     this.#woken.load(state["woken"], isNumber)
   }
 
-  protected count(said: Traced): Count[] {
+  protected count(said: Traced): readonly Count[] {
     const cost = this.#wokenBy(said).length
-    if (cost === 0) return []
+    if (cost === 0) return nothingCounted
     const limit = this.limits.wakesPerHour
     const { used, ids } = this.#at(said.from, said.ts)
     const reason = () =>
@@ -72,8 +73,8 @@ export class WakesLayer extends StoppingLayer<Wakes> {
     return isWakes(value) ? value : undefined
   }
 
-  #wokenBy(said: Traced): string[] {
-    if (said.kind !== undefined && said.kind !== "request") return []
+  #wokenBy(said: Traced): readonly string[] {
+    if (said.to.length === 0 || (said.kind !== undefined && said.kind !== "request")) return nobody
     return othersThan(said.from, said.to, []).filter((target) => {
       const wokenAt = this.#woken.get(towards(said.from, target))
       return wokenAt === undefined || said.ts - wokenAt >= awakeMs
