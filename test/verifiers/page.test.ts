@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { Pair, proofOf, startTs } from "../cli/receipt-maker.js"
 import { Browser } from "../kit/browser.js"
 import { hasProgram } from "../kit/requires.js"
 import { temporaryDirectory } from "../kit/temporary.js"
@@ -108,6 +109,39 @@ describe.runIf(hasProgram("chromium"))("verify.html in Chromium", () => {
     const shown = await paste(hostile?.bytes.toString() ?? "")
     expect(shown.cards[0]?.rows["task"]).toContain('Say "hello" & <b>bye</b> 😀')
     expect(await browser.evaluate(`document.querySelectorAll("b, img, a").length`)).toBe(0)
+  })
+
+  it("shows terms, times and reasons, none of which can hide or pass for the page's own", async () => {
+    const pair = new Pair()
+    const terms = `<img src=x onerror=alert(1)>\n\tno \u202eyadnus\u202c\u200b ${"x".repeat(3_000)}${"\n".repeat(500)}`
+    const offer = { task: "a\u0007b", terms, payment_code: "PM1", expires: 3_600, dispute_window: 7_200 }
+    const accepted = pair.accepted(offer)
+    const id = { proposal_id: accepted.id }
+    const at = (s: number) => startTs + s * 1_000
+    const completed = pair.say(accepted, pair.recipient, { type: "COMPLETE", ...id, proof: "tx 1" }, at(2))
+    const dispute = { type: "DISPUTE", ...id, reason: "\u2066late\u2069", fault: "other" } as const
+    const disputed = pair.say(completed, pair.proposer, dispute, at(3))
+    const { rows = {} } = (await paste(JSON.stringify(proofOf(disputed)))).cards[0] ?? {}
+    expect(rows).toMatchObject({
+      task: "a\\u{7}b",
+      payment: "PM1",
+      "accept by": "2026-01-15T11:00:00.000Z",
+      "dispute by": "2026-01-15T12:00:02.000Z",
+      accepted: "2026-01-15T10:00:01.000Z by the recipient",
+      completed: "2026-01-15T10:00:02.000Z by the recipient",
+      proof: "tx 1",
+      disputed: "2026-01-15T10:00:03.000Z by the proposer",
+      reason: "\\u{2066}late\\u{2069}",
+      fault: "other, as who disputes sees it",
+    })
+    const head = "<img src=x onerror=alert(1)>\n\tno \\u{202e}yadnus\\u{202c}\\u{200b} "
+    expect(rows["terms"]).toBe(`${head}${"x".repeat(3_000)}${"\n".repeat(500)}`)
+    expect(
+      await browser.evaluate(
+        `Math.max(...Array.from(document.querySelectorAll("dd"), (row) => row.clientHeight))`,
+      ),
+    ).toBeLessThan(300)
+    expect(await browser.evaluate(`document.querySelectorAll("article img, article script").length`)).toBe(0)
   })
 
   it("says so when there is nothing to check", async () => {
