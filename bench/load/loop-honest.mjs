@@ -1,6 +1,7 @@
 // Work that must go on: each of these looks a little like a loop.
 import { honestDeals } from "./loop-deals.mjs"
 import { honestFeeds } from "./loop-feeds.mjs"
+import { honestTellers } from "./loop-restarts.mjs"
 import { sentence, talk } from "./loop-words.mjs"
 
 /** @typedef {import("./loop-world.mjs").World} World */
@@ -380,4 +381,5 @@ export const honestWork = [
   },
   { name: "help desk for 20", hours: 2, begin: helpDesk },
   ...honestDeals,
+  ...honestTellers,
 ]

@@ -1,6 +1,7 @@
 // What happened to others, and what must not happen here: every loop goes on all night unless something stops it.
 import { burstIncidents } from "./loop-bursts.mjs"
 import { dealIncidents } from "./loop-deals.mjs"
+import { restartIncidents } from "./loop-restarts.mjs"
 import { courtesy, sentence, silence, talk } from "./loop-words.mjs"
 
 /** @typedef {import("./loop-world.mjs").World} World */
@@ -17,9 +18,7 @@ import { courtesy, sentence, silence, talk } from "./loop-words.mjs"
 
 /** @typedef {(world: World, heard: Heard) => string} Speech */
 
-const minute = 60_000
-const night = 12
-const room = "#room"
+const [minute, night, room] = [60_000, 12, "#room"]
 
 /**
  * An agent that answers every message it hears from those it listens to.
@@ -396,5 +395,6 @@ export const incidents = [
   { name: "whole files, to ten others", hours: night, expected: ["budget", "conversation"], begin: pastes },
   ...burstIncidents,
   ...dealIncidents,
+  ...restartIncidents,
   { name: "automatic answers", hours: night, expected: ["kind"], begin: autoReplies },
 ]
