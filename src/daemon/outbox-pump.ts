@@ -8,6 +8,7 @@ import { isVerb, type Verb } from "../protocol/verbs.js"
 import type { AckLog } from "./acks.js"
 import { evidenceOf } from "./answer-evidence.js"
 import type { Signed } from "./deal-signer.js"
+import { LineTurns } from "./line-turns.js"
 import type { Outbox, OutboxLine } from "./outbox.js"
 import { isDraft, type OutboxFrame } from "./outbox-line.js"
 import { Pace } from "./pace.js"
@@ -65,19 +66,9 @@ export class OutboxPump {
   readonly #acks: Pick<AckLog, "append">
   readonly #clock: Clock
   readonly #events: PumpEvents
+  readonly #turns: LineTurns
   /** Sent, not yet answered, in the order they were sent. Two may bear one id: their writer's choice. */
   readonly #inFlight: Sent[] = []
-  /** Refused only for now: these go first, in the order in which they were taken. */
-  readonly #refused: OutboxLine[] = []
-  /** The number of each line among those that were taken: refusals come in another order. */
-  readonly #places = new WeakMap<OutboxLine, number>()
-  /** On their way before a line that was refused: they may be refused as well, and would then go before it. */
-  readonly #doubtful = new Set<OutboxLine>()
-  #taken = 0
-  /** Taken from the outbox and held by the pace, or by a draft before it. */
-  #held: OutboxLine | undefined
-  /** Messages that the daemon's own guard lets wait, in order; what is no message passes them by. */
-  readonly #waiting: OutboxLine[] = []
   /** A draft from when it is to be signed until it is answered: the next one may follow from it. */
   #draft: OutboxLine | undefined
   #isSigning = false
@@ -97,6 +88,7 @@ export class OutboxPump {
     this.#acks = acks
     this.#clock = clock
     this.#events = events
+    this.#turns = new LineTurns(outbox, (line) => events.guard(line) === "wait")
   }
 
   /** A session is ready for lines. */
@@ -120,10 +112,7 @@ export class OutboxPump {
     this.#timer?.cancel()
     this.#timer = undefined
     this.#inFlight.length = 0
-    this.#refused.length = 0
-    this.#doubtful.clear()
-    this.#waiting.length = 0
-    this.#held = undefined
+    this.#turns.clear()
     this.#draft = undefined
     this.#isSigning = false
     this.#outbox.release()
@@ -134,20 +123,19 @@ export class OutboxPump {
     const connection = this.#connection
     if (connection === undefined || this.#isWaiting) return
     while (
-      this.#inFlight.length + this.#waiting.length < windowLines &&
+      this.#inFlight.length + this.#turns.waiting < windowLines &&
       connection.bufferedBytes < windowBytes
     ) {
-      const line = this.#next()
+      const line = this.#turns.next()
       if (line === undefined) return
       if (this.#isKept(line)) continue
-      const isNext = this.#draft === undefined || !isDraft(line.frame)
-      if (!isNext) {
-        this.#held = line
+      if (this.#draft !== undefined && isDraft(line.frame)) {
+        this.#turns.hold(line)
         return
       }
       const waitMs = this.#paceMs(line)
       if (waitMs > 0) {
-        this.#held = line
+        this.#turns.hold(line)
         this.#pause(waitMs)
         return
       }
@@ -161,7 +149,7 @@ export class OutboxPump {
   }
 
   get #isWaiting(): boolean {
-    return this.#timer !== undefined || this.#isSigning || this.#doubtful.size > 0
+    return this.#timer !== undefined || this.#isSigning || this.#turns.isUndecided
   }
 
   /** What comes after it waits: lines go out in order. */
@@ -186,35 +174,11 @@ export class OutboxPump {
     this.pump()
   }
 
-  #next(): OutboxLine | undefined {
-    const first = this.#refused.shift() ?? this.#nextWaiting()
-    if (first !== undefined) return first
-    const held = this.#held
-    this.#held = undefined
-    return held ?? this.#take()
-  }
-
-  #take(): OutboxLine | undefined {
-    const [line] = this.#outbox.take(1)
-    if (line !== undefined) this.#places.set(line, this.#taken++)
-    return line
-  }
-
-  #placeOf(line: OutboxLine): number {
-    return this.#places.get(line) ?? 0
-  }
-
-  #nextWaiting(): OutboxLine | undefined {
-    const [line] = this.#waiting
-    if (line === undefined || this.#events.guard(line) === "wait") return undefined
-    return this.#waiting.shift()
-  }
-
   /** Whether the daemon's own guard keeps the line from going out. */
   #isKept(line: OutboxLine): boolean {
     if (line.frame.type !== "MSG") return false
     const verdict = this.#events.guard(line)
-    if (verdict === "wait") this.#waiting.push(line)
+    if (verdict === "wait") this.#turns.wait(line)
     else if (verdict !== "go") this.#turnDown(line, verdict)
     return verdict !== "go"
   }
@@ -229,7 +193,7 @@ export class OutboxPump {
     const index = re === undefined ? -1 : this.#inFlight.findIndex(({ wireId }) => wireId === re)
     const line = this.#inFlight.splice(index, index < 0 ? 0 : 1)[0]?.line
     if (line === undefined) return false
-    this.#doubtful.delete(line)
+    this.#turns.answered(line)
     if (message.type === "ERROR") this.#turnDown(line, errorOfMessage(message))
     else if (isDraft(line.frame) !== isVerb(message.type)) this.#turnDown(line, wrongAnswer(message))
     else this.#accept(line, message)
@@ -259,21 +223,14 @@ export class OutboxPump {
     if (this.#isPassing(error.code) || this.#isStale(line, error.code)) {
       if (error.code === "UNAVAILABLE") this.#hinder(error)
       if (this.#draft === line) this.#draft = undefined
-      this.#putBack(line)
+      const onTheirWay = this.#inFlight.map((sent) => sent.line)
+      this.#turns.repeat(line, onTheirWay)
       this.#pause(error.retryAfterMs ?? againMs)
       return
     }
     this.#forget(line)
     this.#outbox.rejectLine(line, error)
     this.#events.onRejected(line, error)
-  }
-
-  /** Has a line go out again, in its place. */
-  #putBack(line: OutboxLine): void {
-    const place = this.#placeOf(line)
-    this.#refused.push(line)
-    this.#refused.sort((a, b) => this.#placeOf(a) - this.#placeOf(b))
-    for (const { line: other } of this.#inFlight) if (this.#placeOf(other) < place) this.#doubtful.add(other)
   }
 
   #forget(line: OutboxLine): void {

@@ -182,7 +182,7 @@ export class OwnBreaker {
 
   #lastCommitMs(): number {
     try {
-      return statSync(this.#commits).mtimeMs
+      return statSync(this.#commits, { throwIfNoEntry: false })?.mtimeMs ?? 0
     } catch {
       return 0
     }
