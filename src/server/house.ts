@@ -1,18 +1,19 @@
 import { randomBytes } from "node:crypto"
-import type { Backbone } from "../backbone/backbone.js"
+import type { Backbone, LogEntry } from "../backbone/backbone.js"
 import type { Clock } from "../base/clock.js"
 import { Gcra } from "../guards/gcra.js"
 import type { GuardLimits } from "../guards/guard-limits.js"
 import { ChatError } from "../protocol/errors.js"
 import type { Limits } from "../protocol/limits.js"
-import { type AgentId, type AgentRef, type ChannelPattern, persistentIdPattern } from "../protocol/names.js"
-import type { DeliveryState, ServerMessage } from "../protocol/server-messages.js"
+import type { AgentId, AgentRef, ChannelPattern } from "../protocol/names.js"
+import type { ServerMessage } from "../protocol/server-messages.js"
 import type { Agent, AgentMemory } from "./agent.js"
 import { Bookmarks } from "./bookmarks.js"
 import { Bus } from "./bus.js"
 import type { Channel } from "./channel.js"
 import { ChannelDirectory } from "./channel-directory.js"
 import { ChannelStore } from "./channel-store.js"
+import { Courier } from "./courier.js"
 import { DealDesk } from "./deal-desk.js"
 import { overheardStep } from "./deal-steps.js"
 import { displace } from "./displacement.js"
@@ -28,14 +29,13 @@ import { tellElsewhere, tellPresence } from "./neighbours.js"
 import type { Operators } from "./operators.js"
 import { overheard } from "./overheard.js"
 import { PatternIndex } from "./pattern-index.js"
-import { type Payload, payloadOf, textOf } from "./payload.js"
+import { payloadOf, textOf } from "./payload.js"
 import { Residents } from "./residents.js"
 import { Roster } from "./roster.js"
 import { RosterKeeper } from "./roster-keeper.js"
 import { SentIds } from "./sent-ids.js"
 import type { Session } from "./session.js"
 import { type Answer, TaskDesk } from "./task-desk.js"
-import { askerOf } from "./task-text.js"
 
 /** What an operator decides. */
 export interface HouseOptions {
@@ -57,8 +57,9 @@ const bootNonceBytes = 4
 /** What a house is made of beside those who are in it. */
 interface Rooms {
   readonly hub: Hub
-  readonly bus: Bus
+  readonly roster: Roster
   readonly mail: MailRoom
+  readonly courier: Courier
   readonly bookmarks: Bookmarks
   readonly channels: ChannelDirectory
   readonly tasks: TaskDesk
@@ -77,12 +78,12 @@ export class House {
   readonly heartbeat: Heartbeat
   readonly residents: Residents
   readonly mail: MailRoom
+  readonly courier: Courier
   readonly bookmarks: Bookmarks
   readonly channels: ChannelDirectory
   readonly tasks: TaskDesk
   readonly deals: DealDesk
   readonly guards: GuardDesk
-  readonly #bus: Bus
   readonly patterns = new PatternIndex()
   readonly #bootNonce = randomBytes(bootNonceBytes).toString("hex")
   #unnamedFrames = 0
@@ -93,9 +94,9 @@ export class House {
     this.backbone = backbone
     this.tick = tick
     this.hub = rooms.hub
-    this.roster = new Roster(rooms.hub)
-    this.#bus = rooms.bus
+    this.roster = rooms.roster
     this.mail = rooms.mail
+    this.courier = rooms.courier
     this.bookmarks = rooms.bookmarks
     this.channels = rooms.channels
     this.tasks = rooms.tasks
@@ -120,19 +121,21 @@ export class House {
     const { limits, clock, log } = options
     const tick = new FlushTick()
     const hub = new Hub()
+    const roster = new Roster(hub)
     const bus = await Bus.open(backbone, hub, log)
-    // Nothing happens before somebody is in, which is after this.
-    const opened: { house?: House } = {}
+    // What other relays do until it is made is taken in with the rooms, and concerns nobody here.
+    const made: House[] = []
+    const inHouse = (act: (house: House) => void) => made.forEach(act)
     const mail = await MailRoom.open(backbone, limits, {
-      onMirrored: (messageId, by) => opened.house?.tellAuthor(messageId, "mirrored", by),
-      onPosted: (text) => opened.house?.overhear(text),
+      onPosted: (text) => inHouse((house) => house.#overhear(text)),
       log,
     })
+    const courier = new Courier({ hub, roster, bus, mail, clock })
     const { guards: numbers, operators } = options
     const guards = await GuardDesk.open(
       backbone,
       { guards: numbers, operators, clock },
-      { tell: (to, news) => opened.house?.tellGuard(to, news), log },
+      { tell: (to, news) => inHouse((house) => house.#tellGuard(to, news)), log },
     )
     const bookmarks = await Bookmarks.open(backbone, clock, log)
     const channels = await ChannelDirectory.open({
@@ -141,21 +144,10 @@ export class House {
       tick,
       store: await ChannelStore.open(backbone, limits),
       events: {
-        onOpened: (channel) => {
-          const { house } = opened
-          if (house !== undefined) house.#bringIn(channel)
-        },
-        onChanged: (channel) => {
-          const { house } = opened
-          if (house !== undefined) house.#tellChange(channel)
-        },
-        onSaid: (channel, entry) => {
-          const { house } = opened
-          if (house === undefined) return
-          house.overhear(entry.value)
-          house.#publish(channel, formatStored(entry))
-        },
-        hasMembersElsewhere: ({ name }) => (opened.house?.roster.countElsewhere(name) ?? 0) > 0,
+        onOpened: (channel) => inHouse((house) => house.#bringIn(channel)),
+        onChanged: (channel) => tellChange(channel, clock.now()),
+        onSaid: (channel, entry) => inHouse((house) => house.#publish(channel, entry)),
+        hasMembersElsewhere: ({ name }) => roster.countElsewhere(name) > 0,
         log,
       },
     })
@@ -163,8 +155,8 @@ export class House {
       backbone,
       { limits, clock },
       {
-        answer: async (task, text) => opened.house?.answer(task, text),
-        notify: (to, news) => opened.house?.notify(to, news),
+        answer: (task, text) => courier.answer(task, text),
+        notify: (to, news) => courier.notify(to, news),
         onDone: (agents) => guards.refill(agents),
         ...{ writeAnswer, log },
       },
@@ -173,16 +165,16 @@ export class House {
       backbone,
       { limits, clock },
       {
-        knows: (id) => opened.house?.roster.find(id) !== undefined,
+        knows: (id) => roster.find(id) !== undefined,
         post: (to, id, text) => mail.post(to, id, text),
         guards,
         log,
       },
     )
     const house = new House(options, backbone, tick, {
-      ...{ hub, bus, mail, bookmarks, channels, tasks, deals, guards },
+      ...{ hub, roster, mail, courier, bookmarks, channels, tasks, deals, guards },
     })
-    opened.house = house
+    made.push(house)
     await house.keeper.start(backbone)
     return house
   }
@@ -220,7 +212,9 @@ export class House {
   /** Somebody said who it is: from now on it gets what is for it. */
   arrive(session: Session): void {
     const { agent } = session
-    if (agent.isPersistent) this.mail.open(agent, session.confirmsMail)
+    if (agent.isPersistent) {
+      this.mail.open(agent, session.confirmsMail, (id) => this.courier.tellAuthor(id, "mirrored", agent.id))
+    }
     this.tasks.enter(agent)
   }
 
@@ -255,48 +249,17 @@ export class House {
     this.tasks.note(agent)
   }
 
-  /** Hands a message to somebody who has no mail: now or never. */
-  hand(to: AgentId, payload: Payload): void {
-    const session = this.hub.find(to)
-    if (session === undefined) this.#bus.send(to, textOf(payload))
-    else session.outgoing.send(payload)
-  }
-
-  /** Tells the author of a message which rung it reached, now or when it is back. */
-  tellAuthor(messageId: string, state: DeliveryState, by: AgentId, reason?: string): void {
-    const author = `@${messageId.slice(0, messageId.indexOf("."))}` as AgentId
-    // A party's own copy of what it signed is not delivered to anybody.
-    if (author === by && messageId.includes("/")) return
-    const ts = this.options.clock.now()
-    const news: ServerMessage<"DELIVERY"> = {
-      type: "DELIVERY",
-      msg_id: messageId,
-      state,
-      by,
-      ts,
-      ...(reason !== undefined && { reason }),
-    }
-    this.notify(author, news)
-  }
-
-  /** Tells an agent what became of a message of its own, now or when it is back. */
-  notify(to: AgentId, news: ServerMessage<"DELIVERY">): void {
-    const session = this.hub.find(to)
-    const status = this.roster.find(to)?.status
-    if (session !== undefined) session.agent.send(news)
-    else if (status === "offline") this.mail.postNews(to, news)
-    else if (status !== undefined) this.#bus.send(to, JSON.stringify(news))
-  }
-
   /** Tells an agent that is online, or a channel, what a guard did. */
-  tellGuard(to: string, news: ServerMessage<"GUARD">): void {
+  #tellGuard(to: string, news: ServerMessage<"GUARD">): void {
     const channel = to.startsWith("#") ? this.channels.get(to) : undefined
     if (channel !== undefined) channel.deliver(news, channel.members)
-    else if (this.roster.find(to) !== undefined) this.hand(to as AgentId, payloadOf(JSON.stringify(news)))
+    else if (this.roster.find(to) !== undefined) {
+      this.courier.hand(to as AgentId, payloadOf(JSON.stringify(news)))
+    }
   }
 
   /** Another relay of the same store let something pass: the guards of this one count it too. */
-  overhear(text: string): void {
+  #overhear(text: string): void {
     if (!this.backbone.isShared) return
     const saying = overheard(text, (name) => this.channels.get(name))
     if (saying !== undefined) {
@@ -307,16 +270,10 @@ export class House {
     if (step !== undefined) this.guards.overhearStep(step)
   }
 
-  /** Sends what a worker found out to who asked for the task. @throws {ChatError} MAILBOX_FULL, UNAVAILABLE */
-  async answer(task: string, text: string): Promise<void> {
-    const to = askerOf(task)
-    // Named by the task: whoever sends it, and however often, it is one.
-    if (persistentIdPattern.test(to)) await this.mail.post(to, `done/${task}`, text)
-    else this.hand(to, payloadOf(text))
-  }
-
   /** What was said in a channel with a history goes to everybody in it but its author. */
-  #publish(channel: Channel, text: string): void {
+  #publish(channel: Channel, entry: LogEntry): void {
+    this.#overhear(entry.value)
+    const text = formatStored(entry)
     channel.publish(this.hub.find(authorOf(text))?.agent, payloadOf(text))
   }
 
@@ -346,13 +303,12 @@ export class House {
       session.refuse(error)
     })
   }
+}
 
-  #tellChange(channel: Channel): void {
-    const { by, settings } = channel.record
-    if (by === undefined) return
-    const ts = this.options.clock.now()
-    channel.deliver({ type: "CHANNEL_CHANGED", channel: channel.name, by, settings, ts }, channel.members)
-  }
+function tellChange(channel: Channel, ts: number): void {
+  const { by, settings } = channel.record
+  if (by === undefined) return
+  channel.deliver({ type: "CHANNEL_CHANGED", channel: channel.name, by, settings, ts }, channel.members)
 }
 
 /** What a worker found out, as a message of its own. */

@@ -18,8 +18,6 @@ export interface WaitingMail {
 
 /** What a mail room tells the house. */
 export interface MailEvents {
-  /** `by` has a message on disk; its author is to hear of it. */
-  onMirrored(messageId: string, by: AgentId): void
   /** A message or news was kept for somebody, by whichever relay. */
   onPosted(text: string): void
   readonly log: (line: string) => void
@@ -88,8 +86,12 @@ export class MailRoom {
     })
   }
 
-  /** Sends `agent`, who came online, what waits. */
-  open(agent: Agent, confirms: boolean): void {
+  /**
+   * Sends `agent`, who came online, what waits.
+   * @param confirms - whether it says what it has
+   * @param onMirrored - told of each message that it says it has on disk
+   */
+  open(agent: Agent, confirms: boolean, onMirrored: (messageId: string) => void): void {
     const key = mailKey(agent.id)
     const mailbox = new Mailbox({
       agent,
@@ -100,7 +102,7 @@ export class MailRoom {
           this.#budget?.give(bytes)
           this.#confirmed(key, seq)
         },
-        onMirrored: (messageId) => this.#events.onMirrored(messageId, agent.id),
+        onMirrored,
         onFailed: (error) => this.#events.log(`mail of ${agent.id} cannot be read now: ${error.message}`),
       },
     })

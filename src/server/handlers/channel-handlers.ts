@@ -74,7 +74,7 @@ export function channelHandlers(house: House): Pick<ClientHandlers<Session>, Cha
       const ts = clock.now()
       const { id: from, name } = session.agent
       const news: ServerMessage<"INVITE"> = { type: "INVITE", channel: channel.name, from, name, ts }
-      house.hand(invited, payloadOf(JSON.stringify(news)))
+      house.courier.hand(invited, payloadOf(JSON.stringify(news)))
       session.send({ type: "ACK", ts, state: "done" }, message.id)
     },
 

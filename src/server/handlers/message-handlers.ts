@@ -53,7 +53,7 @@ export function messageHandlers(house: House): Pick<ClientHandlers<Session>, "MS
       }
       if (retrieved === undefined) return
       agent.noteRead(clock.now())
-      for (const id of retrieved) house.tellAuthor(id, "retrieved", agent.id)
+      for (const id of retrieved) house.courier.tellAuthor(id, "retrieved", agent.id)
     },
 
     async PENDING(session, { id, target = session.agent.id }) {
@@ -144,7 +144,7 @@ function write(house: House, agent: Agent, aimed: Aimed, to: AgentId): Receipt |
   const receipt = { ...receiptOf(house, aimed, true), to }
   const text = textOf(formatMessage(agent.sender, to, message, messageId, receipt))
   if (!persistentIdPattern.test(to)) {
-    house.hand(to, payloadOf(text))
+    house.courier.hand(to, payloadOf(text))
     return receipt
   }
   return agent.memory.lane
