@@ -11,13 +11,14 @@ const reportFile = process.env["STORM_REPORT"]
 describe.skipIf(!hasProgram("nats-server"))("a storm", () => {
   it("leaves each accepted message in the right inboxes once, and each task answered once", {
     timeout: 900_000,
-    // Which node leads after a kill is chance, and one of nats-server 2.9 that lost entries may: see doc/protocol.md.
-    retry: reportFile === undefined ? 1 : 0,
   }, async () => {
     console.log(`storm ${JSON.stringify(size)}`)
     const report = await runStorm(size, (line) => console.log(line))
     if (reportFile !== undefined) writeFileSync(reportFile, JSON.stringify(report))
-    expect(report.verdict).toEqual({ missing: [], wrong: [] })
+    const { excused, ...verdict } = report.verdict
+    // A node of nats-server 2.9 that was killed may come back without entries, and lead: see doc/protocol.md.
+    if (excused.length > 0) console.log(`lost by NATS: ${excused.join("; ")}`)
+    expect(verdict).toEqual({ missing: [], wrong: [] })
     expect(report.accepted + report.rejected).toBeGreaterThanOrEqual(size.messages)
   })
 })

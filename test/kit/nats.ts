@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { connect, createServer, type Server, type Socket } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { until } from "./condition.js"
+import type { NatsWitness } from "./nats-witness.js"
 
 const host = "127.0.0.1"
 const startMs = 30_000
@@ -20,7 +21,8 @@ interface NatsServerOptions {
 /** A real nats-server with JetStream, with a store of its own that outlives `stop` and `kill`. */
 export class NatsServer {
   readonly port: number
-  readonly #dir = mkdtempSync(join(tmpdir(), "agentchat-nats-"))
+  /** Everything it keeps, and `server.log`. */
+  readonly dir = mkdtempSync(join(tmpdir(), "agentchat-nats-"))
   #child: ChildProcess | undefined
   #output = ""
 
@@ -28,7 +30,7 @@ export class NatsServer {
     this.port = port
     const lines = [
       `listen: "${host}:${port}"`,
-      `jetstream { store_dir: ${JSON.stringify(join(this.#dir, "store"))} }`,
+      `jetstream { store_dir: ${JSON.stringify(join(this.dir, "store"))} }`,
       config,
     ]
     writeFileSync(this.#configFile, `${lines.join("\n")}\n`)
@@ -57,6 +59,7 @@ export class NatsServer {
     this.#output = ""
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       this.#output = (this.#output + text).slice(-20_000)
+      appendFileSync(join(this.dir, "server.log"), text)
     })
     const isReady = (): boolean => {
       if (child.exitCode !== null) throw new Error(`nats-server ended:\n${this.#output}`)
@@ -78,11 +81,11 @@ export class NatsServer {
   /** Ends it and removes its store. */
   async dispose(): Promise<void> {
     await this.kill()
-    rmSync(this.#dir, { recursive: true, force: true })
+    rmSync(this.dir, { recursive: true, force: true })
   }
 
   get #configFile(): string {
-    return join(this.#dir, "nats.conf")
+    return join(this.dir, "nats.conf")
   }
 
   async #end(signal: NodeJS.Signals): Promise<void> {
@@ -126,18 +129,24 @@ cluster { name: agentchat, listen: "${host}:${ports[size + i]}", routes: [${rout
 export class CuttableNetwork {
   readonly #server: Server
   readonly #targetPort: number
+  readonly #overhear: (() => ReturnType<NatsWitness["overhear"]>) | undefined
   readonly #sockets = new Set<Socket>()
   readonly #inbound = new Set<Socket>()
   #waiting: Socket[] = []
   #isCut = false
 
-  private constructor(targetPort: number) {
+  private constructor(targetPort: number, overhear: (() => ReturnType<NatsWitness["overhear"]>) | undefined) {
     this.#targetPort = targetPort
+    this.#overhear = overhear
     this.#server = createServer((socket) => this.#accept(socket))
   }
 
-  static async to({ port }: NatsServer): Promise<CuttableNetwork> {
-    const network = new CuttableNetwork(port)
+  /** @param overhear - is asked who is to be told what passes, for each connection */
+  static async to(
+    { port }: NatsServer,
+    overhear?: () => ReturnType<NatsWitness["overhear"]>,
+  ): Promise<CuttableNetwork> {
+    const network = new CuttableNetwork(port, overhear)
     network.#server.listen(0, host)
     await once(network.#server, "listening")
     return network
@@ -194,11 +203,15 @@ export class CuttableNetwork {
     if (socket.destroyed) return
     const target = connect(this.#targetPort, host)
     this.#keep(target)
-    for (const [from, to] of [
-      [socket, target],
-      [target, socket],
+    const witness = this.#overhear?.()
+    for (const [from, to, hear] of [
+      [socket, target, (bytes: Buffer) => witness?.toServer(bytes)],
+      [target, socket, (bytes: Buffer) => witness?.toClient(bytes)],
     ] as const) {
-      from.on("data", (bytes) => void to.write(bytes))
+      from.on("data", (bytes: Buffer) => {
+        hear(bytes)
+        to.write(bytes)
+      })
       from.on("close", () => to.destroy())
     }
   }

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
@@ -131,15 +131,23 @@ export class RelayProcess {
   #child: ChildProcess | undefined
   #port = 0
   readonly #args: readonly string[]
+  readonly #logFile: string | undefined
 
-  private constructor(args: readonly string[]) {
+  private constructor(args: readonly string[], logFile?: string) {
     this.#args = args
+    this.#logFile = logFile
   }
 
   /** Starts one whose guards stop nobody, unless `args` name others; with `--guards /dev/null` they are as they come. */
   static async start(...args: string[]): Promise<RelayProcess> {
-    const guards = args.includes("--guards") ? [] : ["--guards", liftedGuardsPath]
-    const relay = new RelayProcess([...guards, ...args])
+    const relay = new RelayProcess(withGuards(args))
+    await relay.restart()
+    return relay
+  }
+
+  /** The same, with what it logs in a file, over restarts. */
+  static async startLogging(logFile: string, ...args: string[]): Promise<RelayProcess> {
+    const relay = new RelayProcess(withGuards(args), logFile)
     await relay.restart()
     return relay
   }
@@ -155,8 +163,11 @@ export class RelayProcess {
   /** Starts it again on the same port. */
   async restart(): Promise<void> {
     const args = [programPath, "serve", "--port", String(this.#port), ...this.#args]
-    const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] })
+    const stderr = this.#logFile === undefined ? "inherit" : openSync(this.#logFile, "a")
+    const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", stderr] })
     this.#child = child
+    if (typeof stderr === "number") closeSync(stderr)
+    if (child.stdout === null) throw new Error("the relay has no stdout")
     for await (const line of createInterface({ input: child.stdout })) {
       const port = /ws:\/\/[^\s]+:(\d+)/.exec(line)?.[1]
       if (port === undefined) continue
@@ -173,4 +184,8 @@ export class RelayProcess {
     child.kill(signal)
     await once(child, "exit")
   }
+}
+
+function withGuards(args: readonly string[]): string[] {
+  return args.includes("--guards") ? [...args] : ["--guards", liftedGuardsPath, ...args]
 }

@@ -1,8 +1,11 @@
-import { existsSync, readFileSync } from "node:fs"
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { jetstreamManager } from "@nats-io/jetstream"
 import { connect } from "@nats-io/transport-node"
 import { until } from "./condition.js"
 import { CuttableNetwork, type NatsServer, startNatsCluster } from "./nats.js"
+import { type Loss, NatsWitness } from "./nats-witness.js"
 import { agentchat, RelayProcess, Workspace } from "./program.js"
 import { type Fault, nodeCount, relayCount } from "./storm-plan.js"
 
@@ -25,6 +28,9 @@ export class StormPlace {
   /** By relay, then by node. */
   readonly #networks: CuttableNetwork[][] = []
   readonly #relays: RelayProcess[] = []
+  readonly #witness = new NatsWitness()
+  /** What each relay logged. */
+  readonly #logs = mkdtempSync(join(tmpdir(), "agentchat-storm-logs-"))
 
   private constructor(nodes: readonly NatsServer[], processes: number) {
     this.#nodes = nodes
@@ -75,20 +81,47 @@ export class StormPlace {
     else if (workspace !== undefined) await this.settle(workspace, residents[target] ?? [])
   }
 
+  /** What NATS lost of messages and tasks. Nobody may write any more. */
+  async findLosses(): Promise<Loss[]> {
+    await this.#whole()
+    return this.#witness.findLosses(this.#nodes[0]?.url ?? "", /^(?:agentchat_log_.*|KV_agentchat_task)$/)
+  }
+
+  /** Copies everything there is, and ends all relays for it. @returns where to */
+  async keep(): Promise<string> {
+    const directory = mkdtempSync(join(tmpdir(), "agentchat-storm-"))
+    await Promise.all(this.#relays.map((relay) => relay.kill()))
+    cpSync(this.#logs, join(directory, "relays"), { recursive: true })
+    writeFileSync(join(directory, "wire.log"), this.#witness.log.map((line) => `${line}\n`).join(""))
+    const options = { recursive: true, filter: (path: string) => !path.endsWith(".sock") }
+    this.workspaces.forEach(({ dir }, index) => {
+      cpSync(dir, join(directory, `workspace${index}`), options)
+    })
+    this.#nodes.forEach(({ dir }, index) => {
+      cpSync(dir, join(directory, `node${index}`), options)
+    })
+    return directory
+  }
+
   async dispose(): Promise<void> {
     await Promise.all(this.workspaces.map((workspace) => agentchat(workspace, "daemon", "--stop-all")))
     await Promise.all(this.#relays.map((relay) => relay.kill()))
     for (const workspace of this.workspaces) workspace.dispose()
     await Promise.all(this.#networks.flat().map((network) => network.close()))
     await Promise.all(this.#nodes.map((node) => node.dispose()))
+    rmSync(this.#logs, { recursive: true, force: true })
   }
 
   async #startRelays(): Promise<void> {
     for (let relay = 0; relay < relayCount; relay++) {
-      const networks = await Promise.all(this.#nodes.map((node) => CuttableNetwork.to(node)))
+      const networks = await Promise.all(
+        this.#nodes.map((node, index) =>
+          CuttableNetwork.to(node, () => this.#witness.overhear(`relay${relay} at node${index}`)),
+        ),
+      )
       this.#networks.push(networks)
       const hosts = networks.map(({ url }) => url.replace("nats://", "")).join(",")
-      this.#relays.push(await startRelay(`nats://${hosts}`))
+      this.#relays.push(await startRelay(`nats://${hosts}`, join(this.#logs, `relay${relay}.log`)))
     }
     await this.#whole()
   }
@@ -152,8 +185,9 @@ export class StormPlace {
   }
 }
 
-function startRelay(backbone: string): Promise<RelayProcess> {
-  return RelayProcess.start(
+function startRelay(backbone: string, logFile: string): Promise<RelayProcess> {
+  return RelayProcess.startLogging(
+    logFile,
     ...["--backbone", backbone, "--lease", String(leaseS), "--rate", "100000/s", "--burst", "100000"],
   )
 }

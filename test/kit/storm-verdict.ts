@@ -1,3 +1,4 @@
+import type { Loss } from "./nats-witness.js"
 import type { Evidence, Rung } from "./storm-agent.js"
 import { durableChannel, isRefused, openChannel, type StormLine } from "./storm-plan.js"
 
@@ -7,6 +8,8 @@ export interface Verdict {
   readonly missing: readonly string[]
   /** What no waiting mends: doubled, misplaced, out of order, not meant. */
   readonly wrong: readonly string[]
+  /** What would be one of these, but that NATS lost the very entry it stood in. */
+  readonly excused: readonly string[]
 }
 
 type InboxRecord = Evidence["inbox"][number]
@@ -18,26 +21,45 @@ interface Accepted {
   readonly line: StormLine
 }
 
-/** Compares what was written with what was acknowledged and what arrived. */
-export function judgeStorm(agents: readonly Evidence[]): Verdict {
-  return new Court(agents).judge()
+/**
+ * Compares what was written with what was acknowledged and what arrived.
+ * @param losses - what NATS had acknowledged, and lost
+ */
+export function judgeStorm(agents: readonly Evidence[], losses: readonly Loss[] = []): Verdict {
+  return new Court(agents, losses).judge()
 }
 
 class Court {
   readonly #agents: readonly Evidence[]
   readonly #missing: string[] = []
   readonly #wrong: string[] = []
+  readonly #excused: string[] = []
+  /** `log/message` of each entry, and `task/message` of each task, that NATS lost. */
+  readonly #lost: ReadonlySet<string>
   readonly #accepted = new Map<string, Accepted>()
 
-  constructor(agents: readonly Evidence[]) {
+  constructor(agents: readonly Evidence[], losses: readonly Loss[]) {
     this.#agents = agents
+    this.#lost = new Set(losses.map(nameOfLoss))
   }
 
   judge(): Verdict {
     for (const agent of this.#agents) this.#judgeOutcomes(agent)
     for (const agent of this.#agents) this.#judgeInbox(agent)
     this.#judgeTasks()
-    return { missing: this.#missing, wrong: this.#wrong }
+    return { missing: this.#missing, wrong: this.#wrong, excused: this.#excused }
+  }
+
+  /** @param entries - what of it would be excused if NATS lost it */
+  #miss(what: string, entries: readonly string[]): void {
+    if (entries.some((entry) => this.#lost.has(entry))) this.#excused.push(what)
+    else this.#missing.push(what)
+  }
+
+  /** The same of what should not be; only the row of a task can have that effect. */
+  #condemnTask(what: string, task: string): void {
+    if (this.#lost.has(`task/${task}`)) this.#excused.push(what)
+    else this.#wrong.push(what)
   }
 
   /** Every line has one outcome, and the one it should have. */
@@ -83,7 +105,9 @@ class Court {
     const arrived = groupBy(messages, ({ msg_id }) => String(msg_id))
     for (const message of this.#accepted.values()) {
       if (isFor(message, reader) && !arrived.has(message.msgId)) {
-        this.#missing.push(`${message.line.id} to ${message.line.to} in the inbox of ${reader.name}`)
+        const { msgId, line } = message
+        const log = line.to.startsWith("#") ? line.to.slice(1) : reader.id.slice(1)
+        this.#miss(`${line.id} to ${line.to} in the inbox of ${reader.name}`, [`${log}/${msgId}`])
       }
     }
     for (const [msgId, copies] of arrived) {
@@ -123,8 +147,8 @@ class Court {
       offers,
       ({ offer }) => `${String(offer["task"])}/${String(offer["attempt"])}`,
     )) {
-      if (group.length > 1)
-        this.#wrong.push(`${id} was given to ${group.map(({ worker }) => worker.name).join(", ")}`)
+      const names = group.map(({ worker }) => worker.name).join(", ")
+      if (group.length > 1) this.#condemnTask(`${id} was given to ${names}`, String(group[0]?.offer["task"]))
     }
     for (const { worker, offer } of offers) this.#judgeOffer(worker, String(offer["task"]))
     const answers = this.#agents.flatMap((asker) =>
@@ -135,8 +159,9 @@ class Court {
       if (!line.to.startsWith("+")) continue
       const found = byTask.get(msgId) ?? []
       byTask.delete(msgId)
-      if (found.length === 0) this.#missing.push(`the answer to ${line.id} for ${author.name}`)
-      if (found.length > 1) this.#wrong.push(`${line.id} has ${found.length} answers`)
+      const entries = [`${author.id.slice(1)}/done/${msgId}`, `task/${msgId}`]
+      if (found.length === 0) this.#miss(`the answer to ${line.id} for ${author.name}`, entries)
+      if (found.length > 1) this.#condemnTask(`${line.id} has ${found.length} answers`, msgId)
       for (const { asker, answer } of found) this.#judgeAnswer(asker === author, msgId, answer)
     }
     for (const task of byTask.keys()) this.#wrong.push(`an answer to ${task}, which is no accepted task`)
@@ -160,13 +185,19 @@ class Court {
       ),
     )
     if (enders.length === 0) this.#missing.push(`the accepted end of ${task}`)
-    if (enders.length > 1)
-      this.#wrong.push(`${task} was ended by ${enders.map(({ name }) => name).join(", ")}`)
+    const names = enders.map(({ name }) => name).join(", ")
+    if (enders.length > 1) this.#condemnTask(`${task} was ended by ${names}`, task)
     const [ender] = enders
     if (ender === undefined) return
     const isIts = ender.endings.some((end) => end.task === task && end.content === content)
-    if (ender.id !== from || !isIts) this.#wrong.push(`the answer to ${task} is not its worker's`)
+    if (ender.id !== from || !isIts) this.#condemnTask(`the answer to ${task} is not its worker's`, task)
   }
+}
+
+/** A log's entries are known to NATS as `log:message`; the row of a task says its id itself. */
+function nameOfLoss({ stream, id, text }: Loss): string {
+  if (!stream.startsWith("KV_")) return id.replace(":", "/")
+  return `task/${/^\{"id":"([^"]+)"/.exec(text)?.[1] ?? ""}`
 }
 
 function isFor({ author, line }: Accepted, reader: Evidence): boolean {

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import { until } from "./condition.js"
+import type { Loss } from "./nats-witness.js"
 import { agentchat } from "./program.js"
 import { type Ending, StormAgent } from "./storm-agent.js"
 import { patienceMs, type Resident, StormPlace } from "./storm-place.js"
@@ -38,10 +39,19 @@ export async function runStorm(size: StormSize, log: (line: string) => void): Pr
   const plan = planStorm(size)
   const place = await StormPlace.open(plan.processes)
   try {
-    return await new Storm(plan, place, log).run()
+    const report = await new Storm(plan, place, log).run()
+    if (isBad(report)) log(`all there is to know of it is kept in ${await place.keep()}`)
+    return report
+  } catch (error) {
+    log(`all there is to know of it is kept in ${await place.keep()}`)
+    throw error
   } finally {
     await place.dispose()
   }
+}
+
+function isBad({ verdict }: StormReport): boolean {
+  return verdict.missing.length + verdict.wrong.length + verdict.excused.length > 0
 }
 
 class Storm {
@@ -84,7 +94,11 @@ class Storm {
     await this.#rage()
     await Promise.all(this.#mending)
     await this.#calmDown()
-    return this.#report((performance.now() - startMs) / 1_000)
+    const seconds = (performance.now() - startMs) / 1_000
+    const losses = await this.#place.findLosses()
+    for (const { stream, seq, subject, id } of losses)
+      this.#note(`NATS lost ${stream} ${seq}: ${subject} ${id}`)
+    return this.#report(seconds, losses)
   }
 
   /** Everybody is here, knows everybody, and is in both channels. */
@@ -206,11 +220,11 @@ class Storm {
     return judgeStorm(this.#agents.map((agent) => agent.gather()))
   }
 
-  #report(seconds: number): StormReport {
+  #report(seconds: number, losses: readonly Loss[]): StormReport {
     const evidence = this.#agents.map((agent) => agent.gather())
     const messages = evidence.flatMap(({ inbox }) => inbox.filter(({ type }) => type === "MSG"))
     return {
-      verdict: judgeStorm(evidence),
+      verdict: judgeStorm(evidence, losses),
       accepted: this.#plan.scripts.flat().length - evidence.flatMap(({ rejected }) => rejected).length,
       rejected: evidence.flatMap(({ rejected }) => rejected).length,
       delivered: messages.length,

@@ -1,0 +1,55 @@
+import { jetstream, jetstreamManager } from "@nats-io/jetstream"
+import { connect, headers } from "@nats-io/transport-node"
+import { describe, expect, it, onTestFinished } from "vitest"
+import { CuttableNetwork, NatsServer } from "../kit/nats.js"
+import { NatsWitness } from "../kit/nats-witness.js"
+import { hasProgram } from "../kit/requires.js"
+
+/** A NATS, a way to it that is overheard, and one that is not. */
+async function overheard() {
+  const server = await NatsServer.start()
+  const witness = new NatsWitness()
+  const network = await CuttableNetwork.to(server, () => witness.overhear("it"))
+  const [open, secret] = [await connect({ servers: network.url }), await connect({ servers: server.url })]
+  onTestFinished(async () => {
+    await Promise.all([open.close(), secret.close()])
+    await network.close()
+    await server.dispose()
+  })
+  const [manager, secretly] = [await jetstreamManager(open), await jetstreamManager(secret)]
+  const config = { name: "log", subjects: ["agentchat.log.>"] }
+  await secretly.streams.add(config)
+  const write = async (id: string) => {
+    const about = headers()
+    about.set("Nats-Msg-Id", id)
+    return (await jetstream(open).publish("agentchat.log.x", `of ${id}`, { headers: about })).seq
+  }
+  const losses = async () => (await witness.findLosses(server.url, /^log$/)).map(({ id }) => id)
+  return { manager, secretly, config, write, losses, witness }
+}
+
+describe.skipIf(!hasProgram("nats-server"))("who overhears NATS", () => {
+  it("names what was acknowledged and is gone, but for what was to be removed", async () => {
+    const { manager, secretly, write, losses, witness } = await overheard()
+    const [a, b] = [await write("a"), await write("b")]
+    await write("c")
+    await write("c")
+    expect(await losses()).toEqual([])
+    await manager.streams.deleteMessage("log", a)
+    await secretly.streams.deleteMessage("log", b)
+    expect(await losses()).toEqual(["b"])
+    expect(witness.log.filter((line) => line.includes("writes"))).toHaveLength(4)
+  })
+
+  it("names what stood under a number that was given away again, also once that is removed", async () => {
+    const { manager, secretly, config, write, losses } = await overheard()
+    await write("a")
+    await write("b")
+    await secretly.streams.delete("log")
+    await secretly.streams.add(config)
+    const c = await write("c")
+    expect(await losses()).toEqual(["a", "b"])
+    await manager.streams.deleteMessage("log", c)
+    expect(await losses()).toEqual(["a", "b"])
+  })
+})
