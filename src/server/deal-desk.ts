@@ -36,8 +36,8 @@ type Signatory = Pick<Agent, "id" | "did" | "name" | "noteSaid">
 
 /** What a desk needs of its house. */
 interface DealPorts {
-  /** Whether the relay knows an agent, online or not. */
-  knows(id: AgentId): boolean
+  /** Whether the relay, or another one of the same store, knows an agent, online or not. @throws {ChatError} UNAVAILABLE */
+  knows(id: AgentId): boolean | Promise<boolean>
   /**
    * Keeps a message for an agent until that has it; one of an id that was kept before is not kept again.
    * @throws {ChatError} MAILBOX_FULL, UNAVAILABLE
@@ -160,7 +160,7 @@ export class DealDesk {
         await this.#post(told)
         return told
       }
-      const next = this.#next(agent, statement, record)
+      const next = await this.#next(agent, statement, record)
       const revision = await this.#write(id, next, expected)
       if (revision === undefined) continue
       agent.noteSaid(this.#clock.now())
@@ -177,14 +177,14 @@ export class DealDesk {
   }
 
   /** The deal with a statement that is not known yet. @throws {ChatError} when it cannot be said now */
-  #next(agent: Signatory, statement: Statement, record: DealRecord | undefined): DealRecord {
+  async #next(agent: Signatory, statement: Statement, record: DealRecord | undefined): Promise<DealRecord> {
     const now = this.#clock.now()
     checkSkew(statement, now, this.#limits)
     if (statement.type !== "PROPOSAL" && (record === undefined || !isParty(record.deal, agent))) {
       throw notFound(`${statement.type}.proposal_id`, statement.proposal_id)
     }
     const other = agentIdOfDid(statement.to)
-    if (record === undefined && !this.#ports.knows(other)) {
+    if (record === undefined && !(await this.#ports.knows(other))) {
       throw new ChatError("AGENT_NOT_FOUND", `${statement.type}.to: ${other} is not known to this relay`)
     }
     const deal =

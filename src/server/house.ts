@@ -165,7 +165,7 @@ export class House {
       backbone,
       { limits, clock },
       {
-        knows: (id) => roster.find(id) !== undefined,
+        knows: (id) => made[0]?.keeper.knows(id) ?? false,
         post: (to, id, text) => mail.post(to, id, text),
         guards,
         log,

@@ -128,6 +128,15 @@ export class RosterKeeper {
     this.#store?.remove(id)
   }
 
+  /**
+   * Whether there is an agent of this id, here, away or on another relay; asks the store for one not heard of yet.
+   * @throws {ChatError} UNAVAILABLE
+   */
+  async knows(id: AgentId): Promise<boolean> {
+    if (this.#options.roster.find(id) !== undefined) return true
+    return this.#relays !== undefined && (await this.#store?.find(id)) !== undefined
+  }
+
   /** Looks after the other relays, and tells them what is not told at once; call every {@link Limits.probeMs}. */
   look(): void {
     if (this.#relays === undefined) return

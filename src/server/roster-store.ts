@@ -44,6 +44,12 @@ export class RosterStore {
     return records
   }
 
+  /** The record of one agent as it stands now. @throws {ChatError} UNAVAILABLE */
+  async find(id: AgentId): Promise<RosterRecord | undefined> {
+    const row = await this.#table.get(id.slice(1))
+    return row && parseRecord(row.key, row.value)
+  }
+
   /** Tells every record, resolves, and then tells every change; undefined: the row is gone, or unreadable. */
   watch(listener: (id: AgentId, record: RosterRecord | undefined) => void): Promise<Subscription> {
     return this.#table.watch(({ key, value }) => {
