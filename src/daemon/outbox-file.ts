@@ -26,6 +26,11 @@ export interface Inode {
   readonly ino: bigint
 }
 
+/** Whether both are the same file, whatever its names. */
+export function isSame(a: Inode, b: Inode): boolean {
+  return a.ino === b.ino && a.dev === b.dev
+}
+
 /** Why a read ended: nothing more is written, more may be, there is no room, or other bytes stand there now. */
 export type ReadEnd = "end" | "more" | "full" | "replaced"
 

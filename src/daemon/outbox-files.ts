@@ -1,29 +1,10 @@
-import {
-  type BigIntStats,
-  closeSync,
-  constants,
-  fstatSync,
-  linkSync,
-  lstatSync,
-  openSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-} from "node:fs"
-import { join } from "node:path"
+import { type BigIntStats, closeSync, constants, fstatSync, lstatSync, openSync } from "node:fs"
 import { ChatError } from "../protocol/errors.js"
 import type { InstancePaths } from "./instance-paths.js"
-import { makeDirectory } from "./outbox-directory.js"
-import { type FileEvents, type Inode, OutboxFile } from "./outbox-file.js"
-import {
-  type GenerationMark,
-  holdsMark,
-  isGeneration,
-  isInodeOf,
-  newGeneration,
-} from "./outbox-generation.js"
+import { type FileEvents, type Inode, isSame, OutboxFile } from "./outbox-file.js"
+import { type GenerationMark, holdsMark, isInodeOf, newGeneration } from "./outbox-generation.js"
 import type { OutboxLimits } from "./outbox-limits.js"
-import { isFileError } from "./outbox-problems.js"
+import { TakenNames } from "./taken-names.js"
 
 // Not through a symbolic link, and not waiting for the writer of a pipe.
 const readFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
@@ -42,7 +23,8 @@ const readFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLO
  * back as another file. Where a file system has no hard links, the cursor tells the generation instead.
  */
 export class OutboxFiles {
-  readonly #paths: InstancePaths
+  readonly #path: string
+  readonly #names: TakenNames
   readonly #limits: OutboxLimits
   readonly #nowMs: () => number
   readonly #events: FileEvents
@@ -52,7 +34,8 @@ export class OutboxFiles {
   #live: OutboxFile | undefined
 
   constructor(paths: InstancePaths, limits: OutboxLimits, nowMs: () => number, events: FileEvents) {
-    this.#paths = paths
+    this.#path = paths.outbox
+    this.#names = new TakenNames(paths)
     this.#limits = limits
     this.#nowMs = nowMs
     this.#events = events
@@ -75,20 +58,20 @@ export class OutboxFiles {
 
   /** A name by which a file can be watched. */
   nameOf(file: OutboxFile): string {
-    return file.isNamed ? this.#takenPath(file.generation) : this.#paths.outbox
+    return file.isNamed ? this.#names.pathOf(file.generation) : this.#path
   }
 
   /** Finds again what an earlier process had taken. @throws what the file system refuses; may be repeated */
   restore(marks: Map<string, GenerationMark>): void {
     this.close()
     this.#marks = marks
-    makeDirectory(this.#paths.outboxTaken)
-    for (const generation of this.#listTaken(".out")) {
+    this.#names.makeDirectory()
+    for (const generation of this.#names.list(".out")) {
       const mark = marks.get(generation)
-      this.#putAside(generation, (stats) => mark === undefined || isInodeOf(stats, mark))
+      this.#names.finish(generation, (stats) => mark === undefined || isInodeOf(stats, mark))
     }
     const bornNs = new Map<OutboxFile, number>()
-    for (const generation of this.#listTaken(".jsonl")) {
+    for (const generation of this.#names.list(".jsonl")) {
       const file = this.#open(generation)
       if (file !== undefined) bornNs.set(file, Number(fstatSync(file.fd, { bigint: true }).birthtimeNs))
     }
@@ -105,7 +88,7 @@ export class OutboxFiles {
     if (known === undefined) this.#live = this.#adopt()
     else {
       this.#live = known
-      if (stats.nlink === 1n) known.isNamed = this.#link(known.generation)
+      if (stats.nlink === 1n) known.isNamed = this.#names.give(known.generation)
     }
   }
 
@@ -113,9 +96,9 @@ export class OutboxFiles {
   clear(): void {
     const live = this.#live
     if (live === undefined) return
-    renameSync(this.#paths.outbox, this.#takenPath(live.generation, ".out"))
+    this.#names.setAside(live.generation)
     this.#live = undefined
-    const other = this.#putAside(live.generation, (stats) => isSame(stats, live.inode))
+    const other = this.#names.finish(live.generation, (stats) => isSame(stats, live.inode))
     if (other !== undefined) this.#open(other)
     live.isNamed ||= other === undefined
     this.checkLive()
@@ -123,7 +106,7 @@ export class OutboxFiles {
 
   /** Forgets a file that nobody will append to any more. */
   drop(file: OutboxFile): void {
-    if (file.isNamed) rmSync(this.#takenPath(file.generation), { force: true })
+    if (file.isNamed) this.#names.remove(file.generation)
     this.#files = this.#files.filter((other) => other !== file)
     file.close()
   }
@@ -131,7 +114,7 @@ export class OutboxFiles {
   /** Begins a new generation of a file that was emptied in place. The old one still has the lines it read. */
   beginAnew(lost: OutboxFile): void {
     const generation = newGeneration()
-    const isNamed = lost.isNamed && this.#rename(lost.generation, generation)
+    const isNamed = lost.isNamed && this.#names.change(lost.generation, generation)
     const place = { generation, inode: lost.inode, fd: lost.giveFile(), start: 0, isNamed, isSaved: false }
     const file = this.#make(place)
     if (this.#live === lost) this.#live = file
@@ -146,14 +129,12 @@ export class OutboxFiles {
 
   #lookOrMake(): BigIntStats {
     this.#live = undefined
-    let stats = lstatSync(this.#paths.outbox, { bigint: true, throwIfNoEntry: false })
+    let stats = lstatSync(this.#path, { bigint: true, throwIfNoEntry: false })
     if (stats === undefined) {
-      makeDirectory(this.#paths.outboxTaken)
+      this.#names.makeDirectory()
       // A writer's `>>` may be faster; then it is the writer's file.
-      closeSync(
-        openSync(this.#paths.outbox, constants.O_CREAT | constants.O_RDONLY | constants.O_NOFOLLOW, 0o600),
-      )
-      stats = lstatSync(this.#paths.outbox, { bigint: true })
+      closeSync(openSync(this.#path, constants.O_CREAT | constants.O_RDONLY | constants.O_NOFOLLOW, 0o600))
+      stats = lstatSync(this.#path, { bigint: true })
     }
     if (!stats.isFile()) throw notPlain(stats)
     return stats
@@ -163,22 +144,22 @@ export class OutboxFiles {
   #adopt(): OutboxFile {
     const generation = newGeneration()
     // The name comes first: on an overlay file system it is what makes the inode ours.
-    if (!this.#link(generation)) return this.#take(undefined, this.#paths.outbox)
+    if (!this.#names.give(generation)) return this.#take(undefined, this.#path)
     try {
-      return this.#take(generation, this.#takenPath(generation))
+      return this.#take(generation, this.#names.pathOf(generation))
     } catch (error) {
-      rmSync(this.#takenPath(generation), { force: true })
+      this.#names.remove(generation)
       throw error
     }
   }
 
   /** Opens what stands under its second name; undefined for anything but a plain file. */
   #open(generation: string): OutboxFile | undefined {
-    const stats = lstatSync(this.#takenPath(generation), { bigint: true })
+    const stats = lstatSync(this.#names.pathOf(generation), { bigint: true })
     if (this.#find(stats) === undefined) {
-      return stats.isFile() ? this.#take(generation, this.#takenPath(generation)) : undefined
+      return stats.isFile() ? this.#take(generation, this.#names.pathOf(generation)) : undefined
     }
-    rmSync(this.#takenPath(generation))
+    this.#names.remove(generation)
     return undefined
   }
 
@@ -190,7 +171,7 @@ export class OutboxFiles {
       if (!stats.isFile()) throw notPlain(stats)
       const place = this.#identify(named, stats, fd)
       const isNamed =
-        named !== undefined && (named === place.generation || this.#rename(named, place.generation))
+        named !== undefined && (named === place.generation || this.#names.change(named, place.generation))
       this.#marks.delete(place.generation)
       const file = this.#make({ ...place, inode: { dev: stats.dev, ino: stats.ino }, fd, isNamed })
       this.#files.push(file)
@@ -220,61 +201,8 @@ export class OutboxFiles {
     return new OutboxFile(place, this.#limits, this.#nowMs(), this.#events)
   }
 
-  /**
-   * Ends a clearing: what was renamed away keeps, or gets, its second name.
-   * @returns the generation of what somebody else had put at `outbox.jsonl` in that very moment
-   */
-  #putAside(generation: string, isOurs: (stats: BigIntStats) => boolean): string | undefined {
-    const aside = this.#takenPath(generation, ".out")
-    const moved = lstatSync(aside, { bigint: true })
-    const named = lstatSync(this.#takenPath(generation), { bigint: true, throwIfNoEntry: false })
-    if (named !== undefined && isSame(moved, named)) rmSync(aside)
-    else {
-      const other = named === undefined && isOurs(moved) ? generation : newGeneration()
-      renameSync(aside, this.#takenPath(other))
-      if (other !== generation) return other
-    }
-    return undefined
-  }
-
-  #listTaken(extension: TakenExtension): string[] {
-    return readdirSync(this.#paths.outboxTaken)
-      .filter((name) => name.endsWith(extension))
-      .map((name) => name.slice(0, -extension.length))
-      .filter(isGeneration)
-  }
-
-  #link(generation: string): boolean {
-    return tryTo(() => linkSync(this.#paths.outbox, this.#takenPath(generation)))
-  }
-
-  #rename(from: string, to: string): boolean {
-    return tryTo(() => renameSync(this.#takenPath(from), this.#takenPath(to)))
-  }
-
   #find(inode: Inode): OutboxFile | undefined {
     return this.#files.find((file) => !file.isLost && isSame(file.inode, inode))
-  }
-
-  #takenPath(generation: string, extension: TakenExtension = ".jsonl"): string {
-    return join(this.#paths.outboxTaken, generation + extension)
-  }
-}
-
-type TakenExtension = ".jsonl" | ".out"
-
-function isSame(a: Inode, b: Inode): boolean {
-  return a.ino === b.ino && a.dev === b.dev
-}
-
-/** For what is an improvement where it works. */
-function tryTo(work: () => void): boolean {
-  try {
-    work()
-    return true
-  } catch (error) {
-    if (isFileError(error)) return false
-    throw error
   }
 }
 
