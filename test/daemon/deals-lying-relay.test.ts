@@ -263,6 +263,28 @@ describe("a relay that lies", { timeout: 60_000 }, () => {
     expect(room.acks).toEqual([])
   })
 
+  it("answers a line with what was signed for another line: the line is refused", async () => {
+    const bob = newIdentity()
+    const room = new DaemonRoom()
+    const said: Statement[] = []
+    const relay = await FakeRelay.start({
+      serverId: aud,
+      answers: {
+        LIST_AGENTS: ({ id }) => rosterOf(bob, id),
+        PROPOSAL: (frame) => {
+          said.push(frame as Statement)
+          return passOn(said[0] as Statement, { re: frame.id })
+        },
+      },
+    })
+    await room.start(relay)
+    room.write({ type: "PROPOSAL", to: "@bob", task: "x", id: "p" })
+    await until("the first is accepted", () => room.acks.length === 1)
+    room.write({ type: "PROPOSAL", to: "@bob", task: "y", id: "q" })
+    expect(await room.lines("REJECTED")).toMatchObject([{ id: "q", code: "VERIFICATION_FAILED" }])
+    expect(room.acks).toMatchObject([{ id: "p" }])
+  })
+
   it("answers with a step whose past cannot be asked for now: the line is said again, and settled", async () => {
     const room = new DaemonRoom()
     const proposal = propose({ to: room.identity.did })
