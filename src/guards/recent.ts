@@ -54,10 +54,6 @@ export class Recent<V> {
     return this.#newest?.value
   }
 
-  get oldest(): V | undefined {
-    return this.#newest?.newer.value
-  }
-
   get(key: string): V | undefined {
     return this.#nodeOf(key)?.value
   }
@@ -97,6 +93,11 @@ export class Recent<V> {
   delete(key: string): void {
     const node = this.#nodeOf(key)
     if (node !== undefined) this.#remove(node)
+  }
+
+  /** Forgets the oldest entries, as long as that holds of their values. */
+  forgetWhile(test: (value: V) => boolean): void {
+    while (this.#newest !== undefined && test(this.#newest.newer.value)) this.#remove(this.#newest.newer)
   }
 
   /** Every entry, oldest first. */

@@ -17,8 +17,8 @@ const groupsCompared = 128
 /** Parts of a sketch. The first alone tells nearly every two texts apart if they are not similar. */
 const parts = 4
 const bitsOfPart = 32
-/** Of so many groups, the hashes are kept until the other parts are asked for. */
-const groupsKept = 48
+/** Of so many groups, 1 KiB, the hashes are kept until the other parts are asked for, which is seldom. */
+const groupsKept = 256
 
 /** Hashes of the groups that are compared; a text is done with before the next one comes. */
 const chosen = new Int32Array(8 * groupsCompared)

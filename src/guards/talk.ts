@@ -71,7 +71,7 @@ export class Talk {
 
   /** Who spoke here not too long ago. */
   find(id: string, ts: number): Speaker | undefined {
-    this.#forget(ts)
+    this.#speakers.forgetWhile((speaker) => ts - speaker.ts > this.#idleMs)
     return this.#speakers.get(id)
   }
 
@@ -140,13 +140,6 @@ export class Talk {
     for (const id of othersThan(said.from, said.to, said.parent === undefined ? [] : [said.parent.from])) {
       const other = this.#speakers.get(id)
       if (other !== undefined) other.credit = Math.max(0, other.credit - this.#limits.feedCredit / 2)
-    }
-  }
-
-  #forget(ts: number): void {
-    for (let { oldest } = this.#speakers; oldest !== undefined; oldest = this.#speakers.oldest) {
-      if (ts - oldest.ts <= this.#idleMs) return
-      this.#speakers.delete(oldest.id)
     }
   }
 

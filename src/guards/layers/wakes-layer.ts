@@ -54,6 +54,7 @@ export class WakesLayer extends StoppingLayer<Wakes> {
   }
 
   protected take(said: Traced): void {
+    this.#woken.forgetWhile((wokenAt) => said.ts - wokenAt >= awakeMs)
     // Who has spoken may have gone to sleep again.
     for (const target of said.to) this.#woken.delete(towards(target, said.from))
     const woken = this.#wokenBy(said)
