@@ -4,6 +4,7 @@ import type { Clock } from "../base/clock.js"
 import type { Limits } from "../protocol/limits.js"
 import { type AgentId, persistentIdPattern } from "../protocol/names.js"
 import type { Agent } from "./agent.js"
+import { epochAfter } from "./epoch.js"
 import type { Hub } from "./hub.js"
 import type { Roster } from "./roster.js"
 import { type RosterRecord, recordDeparture } from "./roster-record.js"
@@ -11,11 +12,8 @@ import { RosterRelays } from "./roster-relays.js"
 import { RosterStore } from "./roster-store.js"
 import type { Session } from "./session.js"
 
-/** Bytes of randomness in the name of a relay, and of an epoch. */
+/** Bytes of randomness in the name of a relay. */
 const relayIdBytes = 9
-const epochBytes = 4
-/** Digits of the time in an epoch: enough for texts to stand in the order of their times. */
-const epochDigits = 15
 /** Milliseconds between two writes of what only says when an agent last read or said something. */
 const signsMs = 20_000
 
@@ -87,7 +85,7 @@ export class RosterKeeper {
   claim(agent: Agent): RosterRecord | undefined {
     const known = this.#options.roster.forget(agent.id)
     this.#tellMoves(known, undefined)
-    agent.epoch = this.#epochAfter(known)
+    agent.epoch = epochAfter(this.#options.clock.now(), known?.epoch)
     return known
   }
 
@@ -170,7 +168,8 @@ export class RosterKeeper {
     if (record?.relay === this.relay) return
     if (record === undefined || record.relay === null || record.epoch < epoch) {
       // A later session of it may have come and gone elsewhere; this one outlived it.
-      if (record !== undefined && record.epoch > epoch) agent.epoch = this.#epochAfter(record)
+      if (record !== undefined && record.epoch > epoch)
+        agent.epoch = epochAfter(this.#options.clock.now(), record.epoch)
       this.changed(session)
       return
     }
@@ -202,12 +201,6 @@ export class RosterKeeper {
     this.#tellMoves(known, shown)
     const wasLive = (known?.relay ?? null) !== null
     if (wasLive && isShownOtherwise(known, shown)) events.onShown([shown])
-  }
-
-  /** An epoch over that of `known`, also if that was made by a relay whose clock is ahead. */
-  #epochAfter(known: RosterRecord | undefined): string {
-    const { clock } = this.#options
-    return makeEpoch(Math.max(clock.now(), known === undefined ? 0 : timeOf(known.epoch) + 1))
   }
 
   #learn(record: RosterRecord): void {
@@ -300,12 +293,4 @@ function channelsOnlyOf(one: RosterRecord, other: RosterRecord | undefined): rea
 
 function isShownOtherwise(a: RosterRecord | undefined, b: RosterRecord): boolean {
   return a?.status !== b.status || a.activity !== b.activity || a.role !== b.role
-}
-
-function makeEpoch(ms: number): string {
-  return `${String(ms).padStart(epochDigits, "0")}-${randomBytes(epochBytes).toString("hex")}`
-}
-
-function timeOf(epoch: string): number {
-  return Number(epoch.slice(0, epochDigits))
 }
