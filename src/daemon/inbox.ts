@@ -40,17 +40,13 @@ export class Inbox {
     this.#pace = new InboxPace(limits, this.#clock.monotonic())
     this.#retention = new InboxRetention(options.paths.segments, limits, this.#clock, options.log)
     this.#alerts = new InboxAlerts(options)
-    this.#alarm = new InboxAlarm(this.#clock, () => {
-      this.#wake()
-    })
+    this.#alarm = new InboxAlarm(this.#clock, () => this.#wake())
     this.#writer = new InboxWriter(options.paths, {
       onSafe: (batch) => {
         this.#options.onDurable(batch)
         this.#weigh()
       },
-      onFailed: (error) => {
-        this.#distrust(error)
-      },
+      onFailed: (error) => this.#distrust(error),
     })
     this.#resume(found)
     this.#adopt(found)

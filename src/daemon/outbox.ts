@@ -71,30 +71,20 @@ export class Outbox {
     this.#options = options
     this.#limits = { ...defaultOutboxLimits, ...options.limits }
     const limits = this.#limits
-    this.#problems = new OutboxProblems((problem) => {
-      options.onProblem(problem)
-    })
-    const onSettled = () => {
-      this.#onSettled()
-    }
-    this.#rejections = new OutboxRejections(new RejectedLog(paths, clock), this.#problems, (rejection) => {
-      options.reject(rejection)
-    })
+    this.#problems = new OutboxProblems((problem) => options.onProblem(problem))
+    const onSettled = () => this.#onSettled()
+    this.#rejections = new OutboxRejections(new RejectedLog(paths, clock), this.#problems, (rejection) =>
+      options.reject(rejection),
+    )
     const nowMs = () => clock.monotonic()
     this.#files = new OutboxFiles(paths, limits, nowMs, {
-      onRefused: (file, refused) => {
-        this.#onRefused(file, refused)
-      },
+      onRefused: (file, refused) => this.#onRefused(file, refused),
       onSettled,
     })
     this.#reader = new OutboxReader(this.#files, this.#problems, nowMs)
     this.#drop = new OutboxDrop({ paths, clock, limits }, this.#problems, {
-      onRefused: (line, rejection) => {
-        this.#rejections.add(line, rejection)
-      },
-      onOversize: (line, error, fd) => {
-        this.#rejections.addOversize(line, error, fd)
-      },
+      onRefused: (line, rejection) => this.#rejections.add(line, rejection),
+      onOversize: (line, error, fd) => this.#rejections.addOversize(line, error, fd),
       onSettled,
     })
     this.#cursor = new OutboxCursor(
@@ -102,9 +92,7 @@ export class Outbox {
       this.#problems,
       {
         mark: () => this.#files.kept.map((file) => file.mark()),
-        onSaved: () => {
-          this.#onSaved()
-        },
+        onSaved: () => this.#onSaved(),
       },
     )
     this.#upkeep = new OutboxUpkeep(paths, this.#files, limits, this.#problems)
@@ -181,9 +169,7 @@ export class Outbox {
   }
 
   #checkLive(): void {
-    this.#problems.attempt("outbox.jsonl", "read", () => {
-      this.#files.checkLive()
-    })
+    this.#problems.attempt("outbox.jsonl", "read", () => this.#files.checkLive())
     if (this.#files.kept.every((file) => file.isRecorded)) return
     this.#cursor.touch(false)
     this.#cursor.save()
@@ -270,9 +256,7 @@ export class Outbox {
 
   #watchAll(): void {
     const { outboxDrop } = this.#options.paths
-    const onActivity = () => {
-      this.#onActivity()
-    }
+    const onActivity = () => this.#onActivity()
     const files = this.#files.kept.map((file) => ({
       path: this.#files.nameOf(file),
       identity: String(file.inode.ino),
