@@ -1,5 +1,5 @@
 import { JsonError, parseStrictJson } from "../base/strict-json.js"
-import { parseReceipt, type Receipt, readReceipt } from "../proposals/receipt.js"
+import { type Receipt, readReceipt } from "../proposals/receipt.js"
 import type { KeyStatement } from "../proposals/verdict.js"
 import { ChatError } from "../protocol/errors.js"
 import { isEnvelope, openEnvelope } from "./in-toto.js"
@@ -49,5 +49,5 @@ function bareEntryOf(value: object, text: string | undefined): Entry {
   if (type !== "RECEIPT" && !isKey) return { kind: "unknown", problem: "type: is not RECEIPT" }
   if (v !== 1) return { kind: "unknown", problem: "v: is a version that is not known here" }
   if (isKey) return { kind: "key", statement: readKeyStatement(value) }
-  return { kind: "receipt", receipt: text === undefined ? readReceipt(value) : parseReceipt(text) }
+  return { kind: "receipt", receipt: readReceipt(value, text) }
 }

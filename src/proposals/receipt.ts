@@ -50,9 +50,7 @@ export function formatReceipt(receipt: Receipt): string {
  */
 export function parseReceipt(text: string): Receipt {
   try {
-    const receipt = readReceipt(parseStrictJson(text))
-    requirePlainTokens(text)
-    return receipt
+    return readReceipt(parseStrictJson(text), text)
   } catch (error) {
     if (error instanceof JsonError)
       throw invalid(`${error.path === "" ? "the line" : error.path}: ${error.message}`)
@@ -60,8 +58,11 @@ export function parseReceipt(text: string): Receipt {
   }
 }
 
-/** {@link parseReceipt} for a value that was parsed strictly. */
-export function readReceipt(value: unknown): Receipt {
+/**
+ * {@link parseReceipt} for a value that was parsed strictly.
+ * @param text - the line it was parsed from, which has one spelling; none for what stood over several lines
+ */
+export function readReceipt(value: unknown, text?: string): Receipt {
   if (!isRecord(value)) throw invalid("is not a JSON object")
   if (value["type"] !== "RECEIPT") throw invalid("type: must be RECEIPT")
   if (value["v"] !== 1) throw invalid("v: must be 1")
@@ -73,14 +74,10 @@ export function readReceipt(value: unknown): Receipt {
   if (dispute?.length === 0) throw invalid("dispute: must not be empty")
   if (complete.length + (dispute?.length ?? 0) === 0)
     throw invalid("complete: must not be empty without a dispute")
-  return {
-    v: 1,
-    type: "RECEIPT",
-    proposal: readOne(value["proposal"], "proposal", "PROPOSAL"),
-    accept: readOne(value["accept"], "accept", "ACCEPT"),
-    complete,
-    ...(dispute === undefined ? {} : { dispute }),
-  }
+  const proposal = readOne(value["proposal"], "proposal", "PROPOSAL")
+  const accept = readOne(value["accept"], "accept", "ACCEPT")
+  if (text !== undefined) requirePlainTokens(text)
+  return { v: 1, type: "RECEIPT", proposal, accept, complete, ...(dispute === undefined ? {} : { dispute }) }
 }
 
 const strings = /"[^"\\]*(?:\\.[^"\\]*)*"/g
