@@ -1,5 +1,16 @@
+import {
+  type ConnectionOptions as ConnectionOptionsOfTls,
+  checkServerIdentity,
+  type PeerCertificate,
+} from "node:tls"
 import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from "@nats-io/jetstream"
-import { type ConnectionOptions, connect, errors, type NatsConnection } from "@nats-io/transport-node"
+import {
+  type ConnectionOptions,
+  connect,
+  errors,
+  type NatsConnection,
+  type TlsOptions,
+} from "@nats-io/transport-node"
 import type { Clock, Timer } from "../base/clock.js"
 import { ChatError } from "../protocol/errors.js"
 import { Listeners } from "./listeners.js"
@@ -280,7 +291,7 @@ async function connectOnce({ address, connectTimeoutMs }: NatsLinkOptions): Prom
     // Credentials that are refused today may be accepted tomorrow, without a restart of every relay.
     ignoreAuthErrorAbort: true,
     noAsyncTraces: true,
-    ...(address.isEncrypted ? { tls: {} } : {}),
+    ...(address.isEncrypted ? { tls: encryption(address) } : {}),
     ...(address.user === undefined ? {} : { user: address.user }),
     ...(address.password === undefined ? {} : { pass: address.password }),
     ...(address.token === undefined ? {} : { token: address.token }),
@@ -290,6 +301,23 @@ async function connectOnce({ address, connectTimeoutMs }: NatsLinkOptions): Prom
   } catch (error) {
     throw unreachable(address.where, error)
   }
+}
+
+/**
+ * Has a node's certificate name one of the hosts of the address. The library by itself compares that of a node which
+ * is addressed by number with `localhost`.
+ */
+function encryption({ servers }: NatsAddress): TlsOptions {
+  const hosts = servers.map((server) => server.replace(/:\d+$/, "").replace(/^\[|\]$/g, ""))
+  const refusalOf = (certificate: PeerCertificate) => {
+    const refusals = hosts.map((host) => checkServerIdentity(host, certificate))
+    return refusals.includes(undefined) ? undefined : refusals[0]
+  }
+  // Passed on to Node.js as it is.
+  const options: ConnectionOptionsOfTls = {
+    checkServerIdentity: (_host, certificate) => refusalOf(certificate),
+  }
+  return options as TlsOptions
 }
 
 /**

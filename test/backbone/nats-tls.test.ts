@@ -1,0 +1,57 @@
+import { spawn, spawnSync } from "node:child_process"
+import { once } from "node:events"
+import { join } from "node:path"
+import { createInterface } from "node:readline"
+import { describe, expect, it, onTestFinished } from "vitest"
+import { NatsServer } from "../kit/nats.js"
+import { programPath } from "../kit/program.js"
+import { hasProgram } from "../kit/requires.js"
+import { temporaryDirectory } from "../kit/temporary.js"
+
+/** Makes an authority nobody knows, and a certificate of its own for 127.0.0.1. */
+function makeCertificate() {
+  const dir = temporaryDirectory()
+  const [key, certificate] = [join(dir, "key.pem"), join(dir, "certificate.pem")]
+  const made = spawnSync("openssl", [
+    ...["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"],
+    ...["-subj", "/CN=nats", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
+  ])
+  expect(made.status, String(made.stderr)).toBe(0)
+  return { key, certificate }
+}
+
+/** Starts a relay. @returns whether it came to listen, and what it said */
+async function serve(
+  backbone: string,
+  trusted: string | undefined,
+): Promise<{ listens: boolean; said: string }> {
+  const { NODE_EXTRA_CA_CERTS: _own, ...environment } = process.env
+  const child = spawn(process.execPath, [programPath, "serve", "--port", "0", "--backbone", backbone], {
+    env: { ...environment, ...(trusted !== undefined && { NODE_EXTRA_CA_CERTS: trusted }) },
+    stdio: ["ignore", "pipe", "pipe"],
+  })
+  onTestFinished(() => void child.kill("SIGKILL"))
+  let said = ""
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    said += text
+  })
+  for await (const line of createInterface({ input: child.stdout })) {
+    if (/ws:\/\/\S+:\d+/.test(line)) return { listens: true, said }
+  }
+  if (child.exitCode === null && child.signalCode === null) await once(child, "exit")
+  return { listens: false, said }
+}
+
+describe.skipIf(!hasProgram("nats-server") || !hasProgram("openssl"))("a relay over tls:// to NATS", () => {
+  it("trusts the authority of NODE_EXTRA_CA_CERTS, and nobody else's", async () => {
+    const { key, certificate } = makeCertificate()
+    const config = `tls { cert_file: ${JSON.stringify(certificate)}, key_file: ${JSON.stringify(key)} }`
+    const server = await NatsServer.start({ config })
+    onTestFinished(() => server.dispose())
+    const url = server.url.replace("nats://", "tls://")
+    expect(await serve(url, certificate)).toMatchObject({ listens: true })
+    const refused = await serve(url, undefined)
+    expect(refused.listens).toBe(false)
+    expect(refused.said).toContain(`no NATS answers at 127.0.0.1:${server.port}`)
+  })
+})
