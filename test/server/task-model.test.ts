@@ -37,6 +37,7 @@ const hurried = fc.record({ step, isHurried: fc.boolean() })
 interface Hold {
   readonly worker: TestWorker
   readonly attempt: number
+  readonly sinceTs: number
   readonly untilTs: number
 }
 
@@ -47,6 +48,8 @@ class Run {
   readonly room: TaskRoom
   readonly #homes = new Map<TestWorker, TaskDesk>()
   readonly #holds = new Map<string, Hold>()
+  /** When a worker last ended a task or gave it back, by task and worker. */
+  readonly #freed = new Map<string, number>()
   readonly #givenTo = new Map<string, string>()
   readonly #begun: Promise<void>[] = []
   readonly #read = new Map<TestWorker, number>()
@@ -103,13 +106,14 @@ class Run {
       worker.send(await home.claim(worker.agent, this.asked[0] ?? task))
     } else if (what === "extend") {
       await home.extend(worker.agent, task)
-      const untilTs = this.room.clock.now() + leaseMs
-      this.#holds.set(task, { worker, attempt: told?.attempt ?? 0, untilTs })
+      const sinceTs = this.room.clock.now()
+      this.#holds.set(task, { worker, attempt: told?.attempt ?? 0, sinceTs, untilTs: sinceTs + leaseMs })
     } else {
       await (what === "done"
         ? home.done(worker.agent, task, "done")
         : home.fail(worker.agent, task, undefined))
       this.#holds.delete(task)
+      this.#freed.set(`${task} ${worker.id}`, this.room.clock.now())
     }
   }
 
@@ -126,13 +130,18 @@ class Run {
         if (this.#givenTo.has(claim)) continue
         this.#givenTo.set(claim, worker.id)
         const before = this.#holds.get(task)
-        if (before !== undefined) {
+        if (before !== undefined && !this.#isFreed(task, before)) {
           expect(before.untilTs, "the lease before it is over").toBeLessThanOrEqual(told.ts)
         }
-        this.#holds.set(task, { worker, attempt, untilTs: told.ts + told.lease_ms })
+        this.#holds.set(task, { worker, attempt, sinceTs: told.ts, untilTs: told.ts + told.lease_ms })
       }
       this.#read.set(worker, worker.inbox.length)
     }
+  }
+
+  /** Whether its worker gave it up since it was told of it, or in that very moment: then either may be read first. */
+  #isFreed(task: string, { worker, sinceTs }: Hold): boolean {
+    return (this.#freed.get(`${task} ${worker.id}`) ?? 0) >= sinceTs
   }
 
   /** Everybody comes and does what is there to do, each role in turn. */
