@@ -4,7 +4,8 @@ import { type FoldOptions, foldRatings, type Move } from "../ratings/fold.js"
 import { type DealRecord, historyOf, isAfterEnd } from "../ratings/history.js"
 import { type KeyEnd, Lineage } from "../ratings/lineage.js"
 import { trustFrom } from "../ratings/trust.js"
-import type { OtherKey, RatedAgent, RatingFacts, RatingsDigest } from "./ratings-cache.js"
+import type { RatingFacts } from "./rating-facts.js"
+import type { OtherKey, RatedAgent, RatingsDigest } from "./ratings-cache.js"
 import { byRating, type Explanation, type ViewedAgent } from "./ratings-view.js"
 
 /** Contradicted keys that are named. */

@@ -10,9 +10,15 @@
 import { createHash } from "node:crypto"
 import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs"
 import { writeFileAtomic } from "../base/atomic-file.js"
-import type { DealRecord, Outcome } from "../ratings/history.js"
-import type { KeyEnd } from "../ratings/lineage.js"
+import type { Outcome } from "../ratings/history.js"
 import type { FilePlace } from "./file-lines.js"
+import {
+  type FactsDocument,
+  formatFacts,
+  type RatingFacts,
+  type RefusedLines,
+  readFactsDocument,
+} from "./rating-facts.js"
 
 /** An agent that has a rated deal. */
 export interface RatedAgent {
@@ -44,26 +50,6 @@ export interface RatingsDigest {
   /** Deals by how they ended. */
   readonly deals: Readonly<Record<Outcome, number>>
   readonly refused: RefusedLines
-}
-
-/** Lines that do not count. */
-export interface RefusedLines {
-  readonly count: number
-  /** Numbers of the first few. */
-  readonly first: readonly number[]
-  /** Whether the file ends within a line. */
-  readonly hasTail: boolean
-}
-
-/** What valid receipts say; whole enough to go on from when there are more of them. */
-export interface RatingFacts {
-  /** Agent ids by did:key. */
-  readonly agentIds: Map<string, string>
-  /** By {@link nameOfEnd}. */
-  readonly keyEnds: Map<string, KeyEnd>
-  /** By the hash of the last statement. */
-  readonly records: Map<string, DealRecord>
-  refused: RefusedLines
 }
 
 /** What ratings.json was made from. */
@@ -144,11 +130,6 @@ export function readFreshDigest(files: RatingsFiles): RatingsDigest | undefined 
   if (stamps === undefined) return nothing
   const cached = readCache(files.ratings, false)
   return cached !== undefined && isSame(stamps, cached.source.stamps) ? cached.digest : undefined
-}
-
-/** Two ends of one name differ only in time. */
-export function nameOfEnd({ key, successor = "" }: KeyEnd): string {
-  return `${key} ${successor}`
 }
 
 /** All that ratings.json says; undefined when there is none, or it is damaged or of another version. */
@@ -241,88 +222,9 @@ function readAt(fd: number, offset: number, bytes: number): Buffer {
   return buffer.subarray(0, read)
 }
 
-interface FactsDocument {
-  readonly agents: readonly (readonly [did: string, agentId: string])[]
-  readonly key_ends: readonly (readonly [did: string, ts: number, successor?: string])[]
-  /** See {@link rowOf}. */
-  readonly deals: readonly DealRow[]
-}
-
-/** A record in which agents are places in a list, so that a hundred thousand of them stay small. */
-type DealRow = readonly [
-  proposal: string,
-  head: string,
-  steps: number,
-  id: string,
-  proposer: number,
-  recipient: number,
-  proposerTs: number,
-  recipientTs: number,
-  amount: string | null,
-  outcome: Outcome,
-  ts: number,
-]
-
-function formatFacts({ agentIds, keyEnds, records }: RatingFacts): string {
-  // Sorted: the same receipts in another order are the same facts.
-  const agents = [...agentIds].sort(byFirst)
-  const indexes = new Map(agents.map(([did], index) => [did, index]))
-  const indexOf = (did: string) => indexes.get(did) ?? -1
-  const deals = [...records.values()]
-    .sort((a, b) => (a.head < b.head ? -1 : 1))
-    .map((record): DealRow => {
-      const { proposal, head, steps, id, parties, signedTs, amount, outcome, ts } = record
-      const [proposer, recipient] = parties
-      return [
-        proposal,
-        head,
-        steps,
-        id,
-        indexOf(proposer),
-        indexOf(recipient),
-        ...signedTs,
-        amount ?? null,
-        outcome,
-        ts,
-      ]
-    })
-  const key_ends = [...keyEnds].sort(byFirst).map(([, { key, successor, ts }]) => {
-    return successor === undefined ? ([key, ts] as const) : ([key, ts, successor] as const)
-  })
-  const document: FactsDocument = { agents, key_ends, deals }
-  return JSON.stringify(document)
-}
-
 function parseFacts(line: Buffer, refused: RefusedLines): RatingFacts {
-  const { agents, key_ends, deals } = (JSON.parse(`{${line.toString("utf8")}`) as { facts: FactsDocument })
-    .facts
-  const didOf = (index: number) => agents[index]?.[0] ?? ""
-  const records = deals.map((row): [string, DealRecord] => {
-    const [proposal, head, steps, id, proposer, recipient, proposerTs, recipientTs, amount, outcome, ts] = row
-    return [
-      head,
-      {
-        proposal,
-        head,
-        steps,
-        id,
-        parties: [didOf(proposer), didOf(recipient)],
-        signedTs: [proposerTs, recipientTs],
-        amount: amount ?? undefined,
-        outcome,
-        ts,
-      },
-    ]
-  })
-  const keyEnds = key_ends.map(([key, ts, successor]): [string, KeyEnd] => {
-    const end = { key, successor, ts }
-    return [nameOfEnd(end), end]
-  })
-  return { agentIds: new Map(agents), keyEnds: new Map(keyEnds), records: new Map(records), refused }
-}
-
-function byFirst([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number {
-  return a < b ? -1 : 1
+  const { facts } = JSON.parse(`{${line.toString("utf8")}`) as { facts: FactsDocument }
+  return readFactsDocument(facts, refused)
 }
 
 function sumOf(data: string | Uint8Array): string {

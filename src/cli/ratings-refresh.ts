@@ -7,13 +7,11 @@ import type { KeyEnd } from "../ratings/lineage.js"
 import { type FilePlace, readFileChunks, readFileLines } from "./file-lines.js"
 import type { KeyRing } from "./key-statements.js"
 import { RatedDeals } from "./rated-deals.js"
+import { nameOfEnd, type RatingFacts, type RefusedLines } from "./rating-facts.js"
 import {
   isSame,
-  nameOfEnd,
-  type RatingFacts,
   type RatingsFiles,
   type RatingsSource,
-  type RefusedLines,
   readFacts,
   stampsOf,
   writeCache,

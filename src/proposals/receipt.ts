@@ -71,13 +71,17 @@ export function readReceipt(value: unknown, text?: string): Receipt {
   const complete = readList(value["complete"], "complete", "COMPLETE")
   const dispute =
     value["dispute"] === undefined ? undefined : readList(value["dispute"], "dispute", "DISPUTE")
-  if (dispute?.length === 0) throw invalid("dispute: must not be empty")
-  if (complete.length + (dispute?.length ?? 0) === 0)
-    throw invalid("complete: must not be empty without a dispute")
+  requireEnd(complete, dispute)
   const proposal = readOne(value["proposal"], "proposal", "PROPOSAL")
   const accept = readOne(value["accept"], "accept", "ACCEPT")
   if (text !== undefined) requirePlainTokens(text)
   return { v: 1, type: "RECEIPT", proposal, accept, complete, ...(dispute === undefined ? {} : { dispute }) }
+}
+
+function requireEnd(complete: readonly Statement[], dispute: readonly Statement[] | undefined): void {
+  if (dispute?.length === 0) throw invalid("dispute: must not be empty")
+  if (complete.length + (dispute?.length ?? 0) === 0)
+    throw invalid("complete: must not be empty without a dispute")
 }
 
 const strings = /"[^"\\]*(?:\\.[^"\\]*)*"/g

@@ -6,13 +6,9 @@ import { defineCommand, flag, flagOr, optional, type Parse, repeated, value } fr
 import type { Context } from "../context.js"
 import { identityFiles, isNamed } from "../own-identity.js"
 import type { RatedDeals } from "../rated-deals.js"
+import type { RefusedLines } from "../rating-facts.js"
 import { findAgent, findSelf, peekIdentity } from "../ratings-agent.js"
-import {
-  type RatingsDigest,
-  type RatingsFiles,
-  type RefusedLines,
-  readFreshDigest,
-} from "../ratings-cache.js"
+import { type RatingsDigest, type RatingsFiles, readFreshDigest } from "../ratings-cache.js"
 import * as view from "../ratings-view.js"
 import { shownPath } from "../shown-path.js"
 import { agentRef, instanceName, someText, wholeNumber } from "../values.js"
