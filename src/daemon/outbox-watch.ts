@@ -1,5 +1,4 @@
-import { type FSWatcher, lstatSync, watch } from "node:fs"
-import { basename } from "node:path"
+import type { FSWatcher } from "chokidar"
 import { ChatError } from "../protocol/errors.js"
 import { isFileError, type OutboxProblems } from "./outbox-problems.js"
 
@@ -11,16 +10,14 @@ export interface Watched {
   onActivity(name: string | undefined): void
 }
 
-/** One thing that is watched, or about to be. */
 interface Watch {
   watcher: FSWatcher | undefined
   isClosed: boolean
 }
 
 /**
- * Tells of changes at once, and of what it watches once more when the watch stands: lines written before are read then.
- * The system's own events are passed on as they come. A library that looks what each of them means costs a reader more
- * time than the line it comes for; whoever is told here looks anyhow. What stands behind a symbolic link is not watched.
+ * Tells of changes at once. Only chokidar's `raw` events are used: its `change` events wait for a stat and at
+ * most one comes in 50 ms. One watcher per path, because a path taken out of a shared one is remembered for ever.
  */
 export class OutboxWatch {
   readonly #problems: OutboxProblems
@@ -30,14 +27,14 @@ export class OutboxWatch {
     this.#problems = problems
   }
 
-  /** Watches exactly these from now on. What is not there is not watched; a later call may find it. */
+  /** Watches exactly these from now on. */
   set(wanted: readonly Watched[]): void {
     const byKey = new Map(wanted.map((watched) => [`${watched.identity} ${watched.path}`, watched]))
     for (const [key, watch] of this.#watches) {
       if (!byKey.has(key)) this.#end(key, watch)
     }
     for (const [key, watched] of byKey) {
-      if (!this.#watches.has(key)) this.#begin(key, watched)
+      if (!this.#watches.has(key)) void this.#begin(key, watched)
     }
   }
 
@@ -45,58 +42,42 @@ export class OutboxWatch {
     for (const [key, watch] of this.#watches) this.#end(key, watch)
   }
 
-  #begin(key: string, watched: Watched): void {
-    const watching: Watch = { watcher: undefined, isClosed: false }
-    this.#watches.set(key, watching)
-    try {
-      this.#start(key, watched, watching)
-    } catch (error) {
-      this.#fail(key, watching, error)
-    }
-  }
-
-  #start(key: string, watched: Watched, watching: Watch): void {
+  async #begin(key: string, watched: Watched): Promise<void> {
+    const watch: Watch = { watcher: undefined, isClosed: false }
+    this.#watches.set(key, watch)
     const { path } = watched
-    const found = lstatSync(path, { throwIfNoEntry: false })
-    if (found === undefined || found.isSymbolicLink()) {
-      this.#end(key, watching)
-      return
-    }
-    const watcher = watch(path)
-    watching.watcher = watcher
-    watcher.on("change", (event, entry: unknown) => {
-      if (watching.isClosed) return
-      // Not every system tells a name.
-      const name = typeof entry === "string" ? entry : undefined
-      const isItself = name === basename(path)
-      // It was moved, or it is gone: then nothing more would come of it, also if its number comes back.
-      if (isItself && event === "rename") this.#renew(key, watched, watching)
-      watched.onActivity(isItself ? undefined : name)
+    // Loaded late: nothing but a running daemon needs it.
+    const { watch: watchPath } = await import("chokidar")
+    if (watch.isClosed) return
+    const watcher = watchPath(path, {
+      atomic: false,
+      followSymlinks: false,
+      depth: 0,
+      ignored: (other) => other !== path,
     })
-    watcher.on("error", (error) => this.#fail(key, watching, error))
-    this.#problems.clear("outbox", "watched")
-    // Not now: whoever asks for a watch is not done yet.
-    setImmediate(() => {
-      if (!watching.isClosed) watched.onActivity(undefined)
+    watch.watcher = watcher
+    watcher.on("raw", (_event, name) => {
+      if (!watch.isClosed) watched.onActivity(name === path ? undefined : name)
     })
+    // Lines written before the watch stood are read now.
+    watcher.on("ready", () => {
+      this.#problems.clear("outbox", "watched")
+      if (!watch.isClosed) watched.onActivity(undefined)
+    })
+    watcher.on("unlink", () => this.#end(key, watch))
+    watcher.on("unlinkDir", () => this.#end(key, watch))
+    watcher.on("error", (error) => this.#fail(key, watch, error))
   }
 
-  #renew(key: string, watched: Watched, watching: Watch): void {
-    this.#end(key, watching)
-    this.#begin(key, watched)
+  #end(key: string, watch: Watch): void {
+    watch.isClosed = true
+    void watch.watcher?.close()
+    if (this.#watches.get(key) === watch) this.#watches.delete(key)
   }
 
-  #end(key: string, watching: Watch): void {
-    watching.isClosed = true
-    watching.watcher?.close()
-    if (this.#watches.get(key) === watching) this.#watches.delete(key)
-  }
-
-  #fail(key: string, watching: Watch, error: unknown): void {
-    this.#end(key, watching)
+  #fail(key: string, watch: Watch, error: unknown): void {
+    this.#end(key, watch)
     if (!isFileError(error)) throw error
-    // Gone in the moment between the look and the watch.
-    if (error.code === "ENOENT") return
     const hint = "raise fs.inotify.max_user_watches and fs.inotify.max_user_instances"
     const message = `outbox: changes are noticed once a second only (${error.message})`
     this.#problems.set("outbox", "watched", new ChatError("FILE_FAILED", message, { hint, cause: error }))
