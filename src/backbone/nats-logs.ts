@@ -14,6 +14,7 @@ import { Listeners } from "./listeners.js"
 import { type NatsLink, toText, unavailable } from "./nats-connection.js"
 import type { Delivery } from "./nats-delivery.js"
 import { NatsFollow } from "./nats-follow.js"
+import { NatsNumbers } from "./nats-numbers.js"
 import { NatsPublisher } from "./nats-publisher.js"
 import { NatsRemoval } from "./nats-removal.js"
 import { ensureStream, fetch, forget, isAnswer, natsCodes, type Pull, select } from "./nats-stream.js"
@@ -38,6 +39,7 @@ export class NatsLogs implements Logs {
   readonly #keeping: Keeping
   readonly #publisher: NatsPublisher
   readonly #removal: NatsRemoval
+  readonly #numbers: NatsNumbers
   readonly #listeners = new Listeners<LogEntry>()
   #following: Promise<NatsFollow> | undefined
 
@@ -46,6 +48,7 @@ export class NatsLogs implements Logs {
     this.#stream = `${link.space}_log_${name.replaceAll(".", "_")}`
     this.#prefix = `${link.space}.log.${name}.`
     this.#keeping = keeping
+    this.#numbers = new NatsNumbers(keeping.on)
     this.#removal = new NatsRemoval(link, this.#stream)
     this.#publisher = new NatsPublisher(link, (refusal) => (isFull(refusal) ? mailboxFull() : refusal))
   }
@@ -73,8 +76,9 @@ export class NatsLogs implements Logs {
     about.set(PubHeaders.ExpectedStreamHdr, this.#stream)
     about.set(takenHeader, String(ts))
     const ack = await this.#publisher.publish(subject, data, about)
-    if (ack.duplicate !== true) return { seq: ack.seq, ts, isDuplicate: false }
-    return { seq: ack.seq, ts: await this.#tsOf(ack.seq), isDuplicate: true }
+    const seq = this.#numbers.toLog(ack.seq)
+    if (ack.duplicate !== true) return { seq, ts, isDuplicate: false }
+    return { seq, ts: await this.#tsOf(ack.seq), isDuplicate: true }
   }
 
   async read(key: string, after: number, limit: number): Promise<LogEntry[]> {
@@ -82,10 +86,12 @@ export class NatsLogs implements Logs {
     if (limit <= 0) return []
     return this.#link.run(async () => {
       const newest = await this.#newest(filter)
-      if (newest <= after) return []
-      return this.#complete(filter, limit, newest, async () =>
-        this.#fetch(await this.#select(filter, after + 1), limit),
+      const place = this.#numbers.toStream(after)
+      if (newest <= place) return []
+      const messages = await this.#complete(filter, limit, newest, async () =>
+        fetch(this.#link, await this.#select(filter, place + 1), limit),
       )
+      return messages.map((message) => this.#toEntry(message))
     })
   }
 
@@ -95,11 +101,11 @@ export class NatsLogs implements Logs {
     return this.#link.run(async () => {
       const newest = await this.#newest(filter)
       if (newest === 0) return []
-      return this.#complete(filter, Infinity, newest, async () => {
+      const messages = await this.#complete(filter, Infinity, newest, async () => {
         const pull = await this.#selectLast(filter, count)
-        const entries = await this.#fetch(pull, pull.pending)
-        return entries.slice(-count)
+        return (await fetch(this.#link, pull, pull.pending)).slice(-count)
       })
+      return messages.map((message) => this.#toEntry(message))
     })
   }
 
@@ -107,15 +113,15 @@ export class NatsLogs implements Logs {
     const subject = this.#subject(key)
     return this.#link.run(async () => {
       const { last, newest, count } = await this.#look(subject)
-      if (newest === 0) return { first: last + 1, last, count: 0 }
-      const pull = await select(this.#link, { stream: this.#stream, filter: subject, from: 1 })
-      const [oldest] = await this.#fetch(pull, 1)
-      return { first: oldest?.seq ?? newest + 1, last: newest, count }
+      if (newest === 0) return this.#toStat({ first: last + 1, last, count: 0 })
+      const pull = await this.#select(subject, 1)
+      const [oldest] = await fetch(this.#link, pull, 1)
+      return this.#toStat({ first: oldest?.seq ?? newest + 1, last: newest, count })
     })
   }
 
   async trim(key: string, seq: number): Promise<void> {
-    await this.#removal.upTo(this.#subject(key), seq)
+    await this.#removal.upTo(this.#subject(key), this.#numbers.toStream(seq))
   }
 
   async drop(key: string): Promise<void> {
@@ -150,10 +156,10 @@ export class NatsLogs implements Logs {
     )
   }
 
-  #ensure(): Promise<{ isNew: boolean }> {
+  async #ensure(): Promise<{ isNew: boolean }> {
     const { maxEntries, maxAgeMs = 0, atBound, on } = this.#keeping
     const refuses = atBound === "refuse-new"
-    return ensureStream(this.#link, {
+    const ensured = await ensureStream(this.#link, {
       name: this.#stream,
       subjects: [`${this.#prefix}>`],
       retention: RetentionPolicy.Limits,
@@ -165,6 +171,9 @@ export class NatsLogs implements Logs {
       duplicate_window: nanos(maxAgeMs === 0 ? duplicateWindowMs : Math.min(duplicateWindowMs, maxAgeMs)),
       allow_direct: true,
     })
+    const { created } = await this.#link.quickJsm.streams.info(this.#stream)
+    this.#numbers.begin(created)
+    return ensured
   }
 
   #subject(key: string): string {
@@ -199,11 +208,11 @@ export class NatsLogs implements Logs {
     filter: string,
     limit: number,
     newest: number,
-    read: () => Promise<LogEntry[]>,
-  ): Promise<LogEntry[]> {
+    read: () => Promise<Delivery[]>,
+  ): Promise<Delivery[]> {
     for (let tries = 0, goal = newest; tries < maxLags; tries++) {
-      const entries = await read()
-      if (entries.length >= limit || (entries.at(-1)?.seq ?? 0) >= goal) return entries
+      const messages = await read()
+      if (messages.length >= limit || (messages.at(-1)?.seq ?? 0) >= goal) return messages
       await this.#link.pause(lagMs)
       // What was removed meanwhile is not waited for.
       goal = Math.min(goal, await this.#newest(filter))
@@ -240,19 +249,18 @@ export class NatsLogs implements Logs {
     return select(this.#link, { stream: this.#stream, filter, from })
   }
 
-  async #fetch(pull: Pull, limit: number): Promise<LogEntry[]> {
-    const messages = await fetch(this.#link, pull, limit)
-    return messages.map((message) => this.#toEntry(message))
-  }
-
   #toEntry(message: Delivery): LogEntry {
     const taken = Number(message.headers?.get(takenHeader))
     return {
       key: message.subject.slice(this.#prefix.length),
-      seq: message.seq,
+      seq: this.#numbers.toLog(message.seq),
       ts: taken > 0 ? taken : message.ts,
       value: message.text(),
     }
+  }
+
+  #toStat({ first, last, count }: LogStat): LogStat {
+    return { first: this.#numbers.toLog(first), last: this.#numbers.toLog(last), count }
   }
 
   async #tsOf(seq: number): Promise<number> {
@@ -261,22 +269,24 @@ export class NatsLogs implements Logs {
   }
 
   async #follow(): Promise<NatsFollow> {
-    let last: number | undefined
+    let life: { readonly created: string; last: number } | undefined
     const follow = new NatsFollow(this.#link, {
       stream: this.#stream,
       filter: `${this.#prefix}>`,
       begin: async () => {
-        const { state } = await this.#link.jsm.streams.info(this.#stream)
-        if (last !== undefined && state.last_seq < last) {
+        const { created, state } = await this.#link.jsm.streams.info(this.#stream)
+        this.#numbers.begin(created)
+        if (life === undefined) {
+          life = { created, last: state.last_seq }
+        } else if (life.created !== created) {
           this.#link.log(`nats: ${this.#stream} lost what it kept; all that it has now is new`)
-          last = 0
+          life = { created, last: 0 }
         }
-        last ??= state.last_seq
-        return last + 1
+        return life.last + 1
       },
       tell: (message) => {
-        if (last !== undefined && message.seq <= last) return
-        last = message.seq
+        if (life === undefined || message.seq <= life.last) return
+        life.last = message.seq
         this.#tell(this.#toEntry(message))
       },
     })

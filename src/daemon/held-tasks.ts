@@ -96,7 +96,8 @@ export class HeldTasks {
     this.#timer?.cancel()
     this.#timer = undefined
     if (this.#connection === undefined || this.#held.size === 0 || !this.#events.isWorking()) return
-    const firstMs = Math.min(...[...this.#held.values()].map(({ dueMs }) => dueMs))
+    let firstMs = Infinity
+    for (const { dueMs } of this.#held.values()) firstMs = Math.min(firstMs, dueMs)
     const waitMs = Math.max(0, firstMs - this.#clock.monotonic())
     this.#timer = this.#clock.setTimer(() => {
       this.#renewDue()

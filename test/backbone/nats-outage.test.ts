@@ -57,6 +57,16 @@ describe.runIf(isPresent)("nats that goes and comes", { timeout: testMs }, () =>
     await until("the new one is told", () => heard.length >= 4, patienceMs)
     expect(heard.map(({ value }) => value)).toEqual(["1", "2", "3", "4"])
     expect(lines.join("\n")).toMatch(/begins anew/)
+    // Who knows the old ones goes on behind them: no number comes twice, and none is lower than one before.
+    const numbers = heard.map(({ seq }) => seq)
+    expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b))
+    const [, , third, fourth] = numbers
+    expect(await logs.read("a", third ?? 0, 10)).toMatchObject([{ seq: fourth, value: "4" }])
+    expect(await logs.stat("a")).toEqual({ first: fourth, last: fourth, count: 1 })
+    await logs.trim("a", third ?? 0)
+    expect(await logs.last("a", 10)).toMatchObject([{ seq: fourth, value: "4" }])
+    await logs.trim("a", fourth ?? 0)
+    expect(await logs.last("a", 10)).toEqual([])
   })
 
   test("a network that is cut and heals: told, refused meanwhile, nothing lost or doubled", async () => {

@@ -1,36 +1,14 @@
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest"
-import { systemClock } from "../../src/base/clock.js"
-import { formatDidKey } from "../../src/identity/keys.js"
-import { generateKeyPair, type KeyPair } from "../../src/identity/signer.js"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { generateKeyPair } from "../../src/identity/signer.js"
 import type { RosterEntry } from "../../src/protocol/server-messages.js"
-import { type Relay, startRelay } from "../../src/server/relay.js"
 import { until } from "../kit/condition.js"
 import { NatsServer } from "../kit/nats.js"
-import { prove } from "../kit/relay.js"
+import { enter, startOn } from "../kit/nats-relays.js"
 import { hasProgram } from "../kit/requires.js"
-import { Wire } from "../kit/wire.js"
+import type { Wire } from "../kit/wire.js"
 
 const waitMs = 30_000
 const testMs = 120_000
-
-async function start(servers: string): Promise<Relay> {
-  const relay = await startRelay({
-    port: 0,
-    host: "127.0.0.1",
-    backbone: servers,
-    clock: systemClock,
-    log: () => {},
-  })
-  onTestFinished(() => relay.stop())
-  return relay
-}
-
-async function enter(relay: Relay, keys: KeyPair, name: string): Promise<{ wire: Wire; id: string }> {
-  const wire = await Wire.open(relay.port)
-  wire.say({ type: "IDENTIFY", name, pubkey: formatDidKey(keys.publicKey) })
-  wire.say(prove(await wire.next("CHALLENGE"), keys))
-  return { wire, id: (await wire.next("WELCOME")).agent_id }
-}
 
 async function find(wire: Wire, ref: string): Promise<RosterEntry | undefined> {
   const answer = await wire.ask({ type: "LIST_AGENTS", agent: ref })
@@ -45,8 +23,8 @@ describe.runIf(hasProgram("nats-server"))("rosters of relays on one NATS", { tim
   afterAll(() => server.dispose())
 
   it("are one roster, in which an identity is connected once, also after NATS was restarted", async () => {
-    const east = await start(server.url)
-    const west = await start(server.url)
+    const east = await startOn(server.url)
+    const west = await startOn(server.url)
     const keys = generateKeyPair()
     const bob = await enter(east, generateKeyPair(), "bob")
     const first = await enter(west, keys, "ann")
