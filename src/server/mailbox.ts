@@ -84,11 +84,7 @@ export class Mailbox {
 
   /** Sends what waits, as far as the window allows. */
   readOn(): void {
-    if (this.#isReading || this.#isClosed) return
-    this.#isReading = true
-    void this.#read().finally(() => {
-      this.#isReading = false
-    })
+    if (!this.#isReading && !this.#isClosed) void this.#read()
   }
 
   /** The session ended: what was not confirmed stays in the log. */
@@ -101,8 +97,9 @@ export class Mailbox {
   }
 
   async #read(): Promise<void> {
+    this.#isReading = true
+    this.#hasMore = true
     try {
-      this.#hasMore = true
       while (this.#hasMore && !this.#isFull) {
         // An entry that is told while the page is read sets this again.
         this.#hasMore = false
@@ -115,6 +112,9 @@ export class Mailbox {
       this.#hasMore = true
       if (!(error instanceof ChatError)) throw error
       this.#events.onFailed(error)
+    } finally {
+      // Not a moment later: what is told from here on waits for no other reading.
+      this.#isReading = false
     }
   }
 
