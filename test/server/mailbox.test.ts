@@ -12,7 +12,7 @@ function makeLogs(entry: LogEntry, turn: number, tell: () => void): Pick<Logs, "
   const kept: LogEntry[] = []
   let pages = 0
   const add = async (): Promise<void> => {
-    for (let i = 0; i < turn; i++) await undefined
+    for (let i = 0; i < turn; i++) await Promise.resolve()
     kept.push(entry)
     tell()
   }
@@ -38,7 +38,7 @@ it.each(Array.from({ length: turns }, (_, turn) => [turn]))(
       events: { onConfirmedTo: () => {}, onMirrored: () => {}, onFailed: () => {} },
     })
     mailbox.readOn()
-    for (let i = 0; i < 3 * turns; i++) await undefined
+    for (let i = 0; i < 3 * turns; i++) await Promise.resolve()
     expect(sent).toEqual(["{}"])
   },
 )
