@@ -272,8 +272,9 @@ describe("a relay that lies", { timeout: 60_000 }, () => {
       answers: {
         LIST_AGENTS: ({ id }) => rosterOf(bob, id),
         PROPOSAL: (frame) => {
-          said.push(frame as Statement)
-          return passOn(said[0] as Statement, { re: frame.id })
+          const statement = frame as Statement
+          said.push(statement)
+          return passOn(said[0] ?? statement, { re: frame.id })
         },
       },
     })
