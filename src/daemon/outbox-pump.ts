@@ -122,10 +122,7 @@ export class OutboxPump {
   pump(): void {
     const connection = this.#connection
     if (connection === undefined || this.#isWaiting) return
-    while (
-      this.#inFlight.length + this.#turns.waiting < windowLines &&
-      connection.bufferedBytes < windowBytes
-    ) {
+    while (this.#inFlight.length < windowLines && connection.bufferedBytes < windowBytes) {
       const line = this.#turns.next()
       if (line === undefined) return
       if (this.#isKept(line)) continue

@@ -32,9 +32,18 @@ describe("whose turn it is", () => {
     const { turns, open, next } = turnsOf("abc")
     turns.wait(given(turns))
     turns.wait(given(turns))
-    expect([turns.waiting, next(), next()]).toEqual([2, "c", undefined])
+    expect([next(), next()]).toEqual(["c", undefined])
     open()
-    expect([next(), next(), turns.waiting]).toEqual(["a", "b", 0])
+    expect([next(), next()]).toEqual(["a", "b"])
+  })
+
+  it("is nobody's behind 256 that wait for the guard", () => {
+    const { turns, open, next } = turnsOf("x".repeat(256) + "y")
+    for (let n = 0; n < 256; n++) turns.wait(given(turns))
+    expect(next()).toBeUndefined()
+    open()
+    for (let n = 0; n < 256; n++) expect(next()).toBe("x")
+    expect(next()).toBe("y")
   })
 
   it("goes to what is sent again in the order of the outbox, in whatever order it came back", () => {
@@ -50,6 +59,27 @@ describe("whose turn it is", () => {
     expect([next(), next(), next()]).toEqual(["a", "c", "d"])
   })
 
+  it("goes to every line that was held, in the order of the outbox", () => {
+    const { turns, next } = turnsOf("abcd")
+    const [a, b, c] = [given(turns), given(turns), given(turns)]
+    turns.hold(c)
+    turns.repeat(a, [b])
+    turns.hold(given(turns))
+    turns.answered(b)
+    turns.repeat(b, [])
+    expect([next(), next(), next(), next(), next()]).toEqual(["a", "b", "c", "d", undefined])
+  })
+
+  it("goes to what the guard lets go before whatever is behind it", () => {
+    const { turns, open, next } = turnsOf("abcd")
+    const [a, b, c] = [given(turns), given(turns), given(turns)]
+    turns.repeat(a, [])
+    turns.wait(b)
+    turns.hold(c)
+    open()
+    expect([next(), next(), next(), next()]).toEqual(["a", "b", "c", "d"])
+  })
+
   it("does not wait for what was sent after the line that goes again", () => {
     const { turns } = turnsOf("ab")
     const [a, b] = [given(turns), given(turns)]
@@ -58,12 +88,13 @@ describe("whose turn it is", () => {
   })
 
   it("is forgotten with the session: only what the outbox hands out again counts", () => {
-    const { turns, next } = turnsOf("abcd")
+    const { turns, open, next } = turnsOf("abcd")
     const [a, b, c] = [given(turns), given(turns), given(turns)]
     turns.repeat(b, [a])
     turns.wait(a)
     turns.hold(c)
+    open()
     turns.clear()
-    expect([turns.waiting, turns.isUndecided, next()]).toEqual([0, false, "d"])
+    expect([turns.isUndecided, next()]).toEqual([false, "d"])
   })
 })

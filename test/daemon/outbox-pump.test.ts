@@ -1,9 +1,13 @@
 import { describe, expect, it } from "vitest"
 import type { Ack } from "../../src/daemon/acks.js"
+import type { Signed } from "../../src/daemon/deal-signer.js"
 import type { OutboxLine } from "../../src/daemon/outbox.js"
-import { OutboxPump } from "../../src/daemon/outbox-pump.js"
+import { OutboxPump, type PumpEvents } from "../../src/daemon/outbox-pump.js"
 import type { ClientFrame } from "../../src/protocol/client-messages.js"
+import type { AgentRef } from "../../src/protocol/names.js"
 import type { ServerMessage } from "../../src/protocol/server-messages.js"
+import type { Draft } from "../../src/protocol/statements.js"
+import { until } from "../kit/condition.js"
 import { FakeClock } from "../kit/fake-clock.js"
 import { welcome } from "../kit/fake-relay.js"
 
@@ -12,8 +16,13 @@ interface Sent {
   readonly id: string
 }
 
+const unsigned: PumpEvents["sign"] = () => Promise.reject(new Error("nothing here is signed"))
+
 /** A pump between a list of lines and a list of sent frames. */
-function pumpOf(limits: object = { rate_per_s: 1_000_000, burst: 1_000_000 }) {
+function pumpOf(
+  limits: object = { rate_per_s: 1_000_000, burst: 1_000_000 },
+  { sign = unsigned, guard = () => "go" }: Partial<Pick<PumpEvents, "sign" | "guard">> = {},
+) {
   const clock = new FakeClock()
   const waiting: OutboxLine[] = []
   const taken: OutboxLine[] = []
@@ -40,11 +49,11 @@ function pumpOf(limits: object = { rate_per_s: 1_000_000, burst: 1_000_000 }) {
     onAnswered: () => {},
     onRejected: () => {},
     onHindered: (error) => hindered.push(error?.code),
-    sign: () => Promise.reject(new Error("nothing here is signed")),
-    guard: () => "go",
+    sign,
+    guard,
     onStale: () => {},
   })
-  const write = (id: string, frame: ClientFrame = { type: "MSG", to: "#general", content: id }) => {
+  const write = (id: string, frame: ClientFrame | Draft = { type: "MSG", to: "#general", content: id }) => {
     const at = `${waiting.length}:${id}:${taken.length}`
     waiting.push({ at, id, sha256: `sha-${id}`, frame, settle: () => void settled.push(at) } as OutboxLine)
     pump.pump()
@@ -220,6 +229,37 @@ describe("the outbox pump", () => {
     pump.answer(tooFast("a"))
     clock.advance(500)
     expect(ids()).toEqual(["a", "b", "c", "a", "b", "d"])
+  })
+
+  it("loses no draft that waits for the one before it while that keeps to the pace", async () => {
+    const sign = (_draft: Draft, key: string) =>
+      Promise.resolve({ statement: { id: key }, isSaid: false } as Signed)
+    const { clock, pump, write, session, ids } = pumpOf({ rate_per_s: 1, burst: 1 }, { sign })
+    const sent = async (count: number) => await until(`${count} are sent`, () => ids().length === count)
+    pump.attach(session)
+    write("first", { type: "PROPOSAL", to: "@bob" as AgentRef, task: "one" })
+    await sent(1)
+    write("second", { type: "REJECT", proposal_id: "prop_2" })
+    pump.answer(tooFast("first"))
+    clock.advance(500)
+    expect(ids()).toEqual(["first"])
+    clock.advance(1_000)
+    await sent(2)
+    pump.answer({ type: "ERROR", re: "first", code: "AGENT_NOT_FOUND", message: "nobody" })
+    await sent(3)
+    expect(ids()).toEqual(["first", "first", "second"])
+  })
+
+  it("sends all that its own guard let wait, however many there are", () => {
+    let verdict: "go" | "wait" = "wait"
+    const { pump, write, session, ids } = pumpOf(undefined, { guard: () => verdict })
+    pump.attach(session)
+    for (let i = 0; i < 300; i++) write(`m${i}`)
+    expect(ids()).toEqual([])
+    verdict = "go"
+    pump.pump()
+    for (let i = 0; i < 300; i++) pump.answer(ack(`m${i}`))
+    expect(ids()).toEqual(Array.from({ length: 300 }, (_, i) => `m${i}`))
   })
 
   it("puts what is refused for good where it can be seen, and goes on", () => {
