@@ -24,7 +24,7 @@ export interface ReleaseChoice {
 export async function releaseLines(context: Context, choice: ReleaseChoice): Promise<number> {
   const { io, config, clock } = context
   const { name, id, isDrop } = choice
-  const paths = isDrop ? instancePathsOf(config, name) : requireDaemon(context, name)
+  const paths = isDrop ? instancePathsOf(config, name) : await requireDaemon(context, name)
   const lines = readKeptLines(paths).filter((line) => id === undefined || line.id === id)
   if (id !== undefined && lines.length === 0) {
     throw new ChatError("NOT_FOUND", `ID: no line ${JSON.stringify(id.slice(0, 80))} is kept`, {

@@ -9,6 +9,7 @@ import { guardLayers, numbersOf } from "./guard-layers.js"
 import { formatUsages } from "./guard-table.js"
 import { instancePathsOf } from "./instance-choice.js"
 import { type KeptLine, readKeptLines } from "./kept-lines.js"
+import { otherDaemonsHint } from "./other-daemons.js"
 import { hasOwnVoice, type SpeakChoice, speak } from "./speak.js"
 import { describeStop } from "./status-report.js"
 
@@ -41,7 +42,10 @@ export async function reportGuards(context: Context, choice: SpeakChoice): Promi
       ...counted,
       ...(problem && { relay: problem.message }),
     })
-  } else print(io, { usages, stops, kept, keptLines: lines.length, problem })
+    return 0
+  }
+  print(io, { usages, stops, kept, keptLines: lines.length, problem })
+  if (!isRunning) sayWhoElse(context, choice)
   return 0
 }
 
@@ -80,6 +84,13 @@ export function explainGuards({ io, config }: Context): number {
     io.out(`  do      ${layer.act}`)
   }
   return 0
+}
+
+/** Who named no daemon, and has none called default, sees what is counted of a session that was just opened. */
+function sayWhoElse(context: Context, choice: SpeakChoice): void {
+  if (choice.options.name !== undefined || hasOwnVoice(choice)) return
+  const others = otherDaemonsHint(context, "running")
+  if (others !== undefined) context.io.talk(others)
 }
 
 async function listGuards(

@@ -37,7 +37,7 @@ export async function resetOwnBreaker(
   name: InstanceName = defaultInstance,
 ): Promise<number> {
   const { io, config, clock } = context
-  askPerson(name, whatIs(requireDaemon(context, name)))
+  askPerson(name, whatIs(await requireDaemon(context, name)))
   await resetDaemonGuard(rootPaths(config.home), name, clock)
   if (config.json) io.json({ ok: true, reset: name })
   else io.out(`daemon ${name} counts anew`)

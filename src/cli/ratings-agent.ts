@@ -58,7 +58,7 @@ export async function findAgent(context: Context, ref: AgentRef, digest: Ratings
   const [first] = found.values()
   if (first === undefined) {
     throw new ChatError("NOT_FOUND", `${ref}: no agent of these receipts is called so`, {
-      hint: "give its id; this shows it: agentchat agents",
+      hint: "give its id, or 6 digits of it and more; this shows it: agentchat agents",
     })
   }
   if (found.size === 1) return first

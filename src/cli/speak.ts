@@ -76,7 +76,7 @@ export async function speakAsDaemon(
   { name, timeout }: { readonly name: InstanceName | undefined; readonly timeout: number | undefined },
   frame: RequestFrame,
 ): Promise<Spoken["answer"]> {
-  const paths = requireDaemon(context, name)
+  const paths = await requireDaemon(context, name)
   requireConnected(paths)
   const { askDaemon } = await import("./daemon-mail.js")
   return askDaemon(paths, frame, { clock: context.clock, timeoutMs: timeout ?? answerMs })
@@ -86,15 +86,19 @@ export async function speakAsDaemon(
  * A daemon of this directory that runs.
  * @throws {ChatError} USAGE when none does; NOT_FOUND when `--name` does not
  */
-export function requireDaemon(context: Context, name: InstanceName | undefined): InstancePaths {
+export async function requireDaemon(
+  context: Context,
+  name: InstanceName | undefined,
+): Promise<InstancePaths> {
   const options = { identity: undefined, nick: undefined, compat: false, name }
   const paths = chooseDaemon(context, { url: undefined, options })
-  if (paths === undefined) {
-    throw new ChatError("USAGE", "no daemon of this directory runs, and this needs a session that lasts", {
-      hint: "start one: agentchat daemon --background, or with a relay of its own: agentchat up",
-    })
-  }
-  return paths
+  if (paths !== undefined) return paths
+  const { otherDaemonsHint } = await import("./other-daemons.js")
+  const hint = otherDaemonsHint(context, "running")
+  const which = hint === undefined ? "no daemon of this directory runs" : "daemon default does not run"
+  throw new ChatError("USAGE", `${which}, and this needs a session that lasts`, {
+    hint: hint ?? "start one: agentchat daemon --background, or with a relay of its own: agentchat up",
+  })
 }
 
 /** Enters the channel in question first, when that is what is missing: a new session is in none. */

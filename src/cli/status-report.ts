@@ -9,6 +9,7 @@ import type { Context } from "./context.js"
 import { failureDocument, liftedBy, reportFailure } from "./failure.js"
 import { defaultInstance } from "./instance-choice.js"
 import { formatTime } from "./message-text.js"
+import { otherDaemonsHint } from "./other-daemons.js"
 import { shownPath } from "./shown-path.js"
 
 /**
@@ -19,7 +20,7 @@ export function reportStatus(context: Context, name: InstanceName = defaultInsta
   const { io, config, clock } = context
   const { status, running } = daemonStatus(rootPaths(config.home), name, clock.now())
   if (!running) {
-    const error = notRunning(name, status)
+    const error = notRunning(context, name, status)
     if (!config.json) return reportFailure(io, error, false)
     io.json({ ...status, name, connected: false, running, ...failureDocument(error) })
     return error.exit
@@ -32,11 +33,13 @@ export function reportStatus(context: Context, name: InstanceName = defaultInsta
   return 0
 }
 
-function notRunning(name: InstanceName, status: DaemonStatus | undefined): ChatError {
+function notRunning(context: Context, name: InstanceName, status: DaemonStatus | undefined): ChatError {
   const reason = status?.reason === undefined || status.reason === null ? "" : `: ${status.reason.message}`
   const flag = name === defaultInstance ? "" : ` --name ${name}`
+  const others = name === defaultInstance ? otherDaemonsHint(context, "running") : undefined
   return new ChatError("NOT_FOUND", `daemon ${name} does not run${reason}`, {
-    hint: `start it: agentchat daemon --background${flag}, or with a relay of its own: agentchat up`,
+    hint:
+      others ?? `start it: agentchat daemon --background${flag}, or with a relay of its own: agentchat up`,
   })
 }
 

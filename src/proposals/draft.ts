@@ -53,7 +53,8 @@ export function signProposal(
   { to, aud }: { readonly to: string; readonly aud: string },
   { keyPair, id, now }: Signing,
 ): Statement<"PROPOSAL"> {
-  if (to === formatDidKey(keyPair.publicKey)) throw new ChatError("INVALID_MSG", "to: is oneself")
+  if (to === formatDidKey(keyPair.publicKey))
+    throw new ChatError("INVALID_MSG", "to: that is yourself: a deal has two parties")
   const { expires = defaultSeconds, dispute_window = defaultSeconds, amount, ...offer } = draft
   const terms = { expires, dispute_window, amount: amount === undefined ? undefined : formatAmount(amount) }
   return signStatement({ ...offer, ...terms, id, to, aud, ts: now }, keyPair) as Statement<"PROPOSAL">

@@ -91,14 +91,17 @@ export function parseInstanceName(text: string): InstanceName {
 export function parseAddress(text: string): Address {
   if (text.startsWith("#")) return parseChannel(text)
   if (roleRefPattern.test(text)) return text as RoleRef
-  return parseAgentRef(text, `${excerpt(text)} is neither a #channel nor an @agent nor a +role`)
+  if (agentRefPattern.test(text)) return text as AgentRef
+  const message = `to: ${excerpt(text)} is neither a #channel nor an @agent nor a +role`
+  const isBare = agentRefPattern.test(`@${text}`)
+  throw new ChatError("INVALID_NAME", message, isBare ? { hint: `did you mean #${text} or @${text}?` } : {})
 }
 
 /** @throws {ChatError} INVALID_NAME when `text` is not `@` and a name or id. */
-export function parseAgentRef(text: string, message?: string): AgentRef {
+export function parseAgentRef(text: string): AgentRef {
   if (agentRefPattern.test(text)) return text as AgentRef
-  if (message !== undefined) throw new ChatError("INVALID_NAME", `to: ${message}`)
-  throw invalid("agent", text, "@ and a name or an agent id")
+  const hint = agentRefPattern.test(`@${text}`) ? `did you mean @${text}?` : undefined
+  throw invalid("agent", text, "@ and a name or an agent id", hint)
 }
 
 function invalid(field: string, text: string, rule: string, hint?: string): ChatError {

@@ -223,7 +223,7 @@ describe("daemons on a relay", { timeout: 60_000 }, () => {
     })
     expect(await refused(alice, { type: "PROPOSAL", to: "@alice", task: "x" })).toMatchObject({
       code: "INVALID_MSG",
-      reason: "to: is oneself",
+      reason: "to: that is yourself: a deal has two parties",
     })
     await say(bob, { type: "REJECT", proposal_id: id })
     expect(await refused(bob, { type: "ACCEPT", proposal_id: id })).toMatchObject({ code: "PROPOSAL_STATE" })

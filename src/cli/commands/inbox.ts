@@ -2,8 +2,9 @@ import { existsSync } from "node:fs"
 import { type InboxEntry, readInbox } from "../../daemon/inbox-reader.js"
 import type { InstancePaths } from "../../daemon/instance-paths.js"
 import { ChatError } from "../../protocol/errors.js"
+import type { InstanceName } from "../../protocol/names.js"
 import { defineCommand, flag, value } from "../command.js"
-import { interruptedStatus } from "../context.js"
+import { type Context, interruptedStatus } from "../context.js"
 import { instancePathsOf } from "../instance-choice.js"
 import { formatMessage } from "../message-text.js"
 import { makePaint } from "../paint.js"
@@ -29,9 +30,10 @@ export const inbox = defineCommand({
     "agentchat inbox --since 120 --last 50 --name alice",
   ],
   notes: ["Text for people; --json prints the lines as they stand in the file, for programs."],
-  async run({ io, config, system, clock }, { options }) {
+  async run(context, { options }) {
+    const { io, config, system, clock } = context
     const { last, since, follow } = options
-    const paths = existingInbox(instancePathsOf(config, options.name))
+    const paths = await existingInbox(context, options.name)
     if (since !== undefined && options.reader !== undefined) {
       throw new ChatError("USAGE", "--since: not together with --reader, which knows where it is")
     }
@@ -80,9 +82,14 @@ function* selectLines(
   for (const entry of readInbox(paths, range, onDamaged)) if (entry.seq > (after ?? 0)) yield entry
 }
 
-function existingInbox(paths: InstancePaths): InstancePaths {
+async function existingInbox(context: Context, name: InstanceName | undefined): Promise<InstancePaths> {
+  const paths = instancePathsOf(context.config, name)
   if (existsSync(paths.dir)) return paths
+  const { otherDaemonsHint } = await import("../other-daemons.js")
+  const flag = name === undefined ? "" : ` --name ${name}`
   throw new ChatError("NOT_FOUND", `daemon ${paths.name} was never started here`, {
-    hint: "start it: agentchat daemon --background, or with a relay of its own: agentchat up",
+    hint:
+      otherDaemonsHint(context, "all") ??
+      `start it: agentchat daemon --background${flag}, or with a relay of its own: agentchat up`,
   })
 }

@@ -21,7 +21,10 @@ const agentRefs: Parse<readonly AgentRef[]> = (text, label) =>
 
 export const ratings = defineCommand({
   args: {
-    agent: optional("whose rating: an id or its beginning, or a name of your deals; your own", agentRef),
+    agent: optional(
+      "whose rating: an id or 6 and more digits of it, or a name of your deals; your own",
+      agentRef,
+    ),
   },
   options: {
     leaderboard: flagOr("N", "the N highest; 10 unless told", defaultLeaders, wholeNumber(1, mostLeaders)),
