@@ -23,9 +23,13 @@ const receiptStart = '{"accept":'
 
 /**
  * Everything in a file, a line at a time. A file that holds one JSON document over several lines is read at once.
+ * @param isPassedOver - lines that need not be read
  * @throws {ChatError} NOT_FOUND when it is not there or cannot be read
  */
-export function* readEntries(file: ReadableFile): Generator<PlacedEntry, void, undefined> {
+export function* readEntries(
+  file: ReadableFile,
+  isPassedOver: (line: string) => boolean = () => false,
+): Generator<PlacedEntry, void, undefined> {
   let isFirst = true
   for (const { number, text } of linesOf(file)) {
     if (text?.trim() === "") continue
@@ -34,7 +38,7 @@ export function* readEntries(file: ReadableFile): Generator<PlacedEntry, void, u
       return
     }
     isFirst = false
-    yield { line: number, entry: readEntry(text) }
+    if (text === undefined || !isPassedOver(text)) yield { line: number, entry: readEntry(text) }
   }
 }
 
@@ -43,13 +47,7 @@ export function* readEntries(file: ReadableFile): Generator<PlacedEntry, void, u
  * @throws {ChatError} as {@link readEntries}
  */
 export function addKeysAmongReceipts(ring: KeyRing, file: ReadableFile): void {
-  for (const { text } of linesOf(file)) {
-    if (text === undefined || text.startsWith(receiptStart)) continue
-    if (/^\s*(\[|\{\s*$)/.test(text)) {
-      for (const { entry } of documentEntries(file)) if (entry.kind === "key") ring.add(entry.statement)
-      return
-    }
-    const entry = readEntry(text)
+  for (const { entry } of readEntries(file, (line) => line.startsWith(receiptStart))) {
     if (entry.kind === "key") ring.add(entry.statement)
   }
 }

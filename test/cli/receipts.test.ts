@@ -234,6 +234,14 @@ describe("verification of receipts", () => {
     expect(() => readKeyStatement({ ...late, reason: "other" })).toThrow()
   })
 
+  it.each(["[", "{", '{"type":'])("heeds the end of a key also behind a damaged line: %s", async (line) => {
+    const pair = new Pair()
+    const end = signRevocation(pair.recipient, startTs + 30_000)
+    const { out } = await verdictOn(fileOf(pair.receipt(), line, end))
+    expect(out).toContain("line 1: invalid: ")
+    expect(out).toContain("revoked at 2026-01-15T10:00:30.000Z")
+  })
+
   it("lets no text of a stranger reach the terminal as it is", async () => {
     const { out } = await verdictOn(fileOf(new Pair().receipt({ task: "a\u001b[2J\nline 2: valid: \u202e" })))
     expect(out).toContain("a\\u{1b}[2J line 2: valid: \\u{202e}")
