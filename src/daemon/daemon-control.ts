@@ -160,7 +160,7 @@ async function spawnHost(
   start: DaemonStart,
   { shared, nodePath }: { shared: boolean; nodePath: string },
 ): Promise<void> {
-  const log = openSync(root.hostLog, "a", 0o600)
+  const log = openLog(root.hostLog)
   const child = spawn(nodePath, [fileURLToPath(new URL("./host-main.js", import.meta.url))], {
     detached: true,
     stdio: ["pipe", log, log, "pipe"],
@@ -179,5 +179,14 @@ async function spawnHost(
   } finally {
     answers.destroy()
     child.unref()
+  }
+}
+
+function openLog(path: string): number {
+  try {
+    return openSync(path, "a", 0o600)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    throw new ChatError("FILE_FAILED", `${path}: cannot be written (${String(code)})`, { cause: error })
   }
 }

@@ -77,7 +77,7 @@ function openSecretFile(path: string): number {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === "ENOENT" || code === "ENOTDIR") {
-      const hint = "agentchat identity --generate"
+      const hint = "make one: agentchat identity --generate"
       throw new ChatError("NOT_FOUND", `${path}: no such identity file`, { hint })
     }
     throw refuseIdentity(

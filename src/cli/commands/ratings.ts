@@ -154,7 +154,7 @@ async function rateAnew(
       addIdentityKeys(own, path)
     } catch (error) {
       if (!(error instanceof ChatError)) throw error
-      io.talk(`its rotations are not heeded: ${error.message}`)
+      io.talk(`${error.message}; rotations told there are not heeded`)
     }
   }
   const given = new KeyRing()
