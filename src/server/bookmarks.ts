@@ -11,6 +11,14 @@ export interface Place {
   readonly at: number
 }
 
+/** What bookmarks need of their house. */
+interface BookmarkPorts {
+  readonly clock: Clock
+  /** Whether an agent is online here. */
+  isHere(id: AgentId): boolean
+  readonly log: (line: string) => void
+}
+
 type Places = Readonly<Record<string, Place>>
 
 /** An agent's row as it was read or written last. */
@@ -31,22 +39,20 @@ const maxTries = 20
  */
 export class Bookmarks {
   readonly #table: Table
-  readonly #clock: Clock
-  readonly #log: (line: string) => void
+  readonly #ports: BookmarkPorts
   /** Of those who are online here. */
   readonly #rows = new Map<AgentId, Row>()
   /** How far they came since, in the channels in which they did. */
   readonly #progress = new Map<AgentId, Places>()
   #timer: Timer | undefined
 
-  private constructor(table: Table, clock: Clock, log: (line: string) => void) {
+  private constructor(table: Table, ports: BookmarkPorts) {
     this.#table = table
-    this.#clock = clock
-    this.#log = log
+    this.#ports = ports
   }
 
-  static async open(backbone: Backbone, clock: Clock, log: (line: string) => void): Promise<Bookmarks> {
-    return new Bookmarks(await backbone.table("bookmark"), clock, log)
+  static async open(backbone: Backbone, ports: BookmarkPorts): Promise<Bookmarks> {
+    return new Bookmarks(await backbone.table("bookmark"), ports)
   }
 
   /** @returns undefined for somebody who is no member yet */
@@ -72,7 +78,7 @@ export class Bookmarks {
     const place = further(this.#rows.get(id)?.places ?? {}, known)[channel]
     if (place === undefined || seq <= place.at) return
     this.#progress.set(id, { ...known, [channel]: { from: place.from, at: seq } })
-    this.#timer ??= this.#clock.setTimer(() => void this.save(), gatherMs, { unref: true })
+    this.#timer ??= this.#ports.clock.setTimer(() => void this.save(), gatherMs, { unref: true })
   }
 
   /** `id` is gone from this relay. */
@@ -91,7 +97,8 @@ export class Bookmarks {
 
   async #load(id: AgentId): Promise<Row> {
     const row = this.#rows.get(id) ?? (await this.#read(id))
-    if (!this.#rows.has(id)) this.#rows.set(id, row)
+    // Who left while it was read may be changed by another relay from now on.
+    if (!this.#rows.has(id) && this.#ports.isHere(id)) this.#rows.set(id, row)
     return row
   }
 
@@ -100,7 +107,7 @@ export class Bookmarks {
       await Promise.all(ids.map((id) => this.#saveProgress(id, row)))
     } catch (error) {
       if (!(error instanceof ChatError)) throw error
-      this.#log(`bookmarks are not saved: ${error.message}`)
+      this.#ports.log(`bookmarks are not saved: ${error.message}`)
     }
   }
 

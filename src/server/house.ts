@@ -137,7 +137,10 @@ export class House {
       { guards: numbers, operators, clock },
       { tell: (to, news) => inHouse((house) => house.#tellGuard(to, news)), log },
     )
-    const bookmarks = await Bookmarks.open(backbone, clock, log)
+    const bookmarks = await Bookmarks.open(backbone, {
+      isHere: (id) => hub.find(id) !== undefined,
+      ...{ clock, log },
+    })
     const channels = await ChannelDirectory.open({
       limits,
       clock,

@@ -12,12 +12,19 @@ const [a, b] = ["#a" as Channel, "#b" as Channel]
 async function relays(count: number) {
   const clock = new FakeClock()
   const backbone = await openMemoryBackbone({ clock })
-  const open = () => Bookmarks.open(backbone, clock, () => {})
+  const gone = new Set<Bookmarks>()
+  const open = async () => {
+    const made: Bookmarks = await Bookmarks.open(backbone, {
+      isHere: () => !gone.has(made),
+      ...{ clock, log: () => {} },
+    })
+    return made
+  }
   const bookmarks: Bookmarks[] = []
   for (let i = 0; i < count; i++) bookmarks.push(await open())
   const [east, west] = bookmarks
   if (east === undefined) throw new Error("at least one")
-  return { clock, east, west: west ?? east, open, table: await backbone.table("bookmark") }
+  return { clock, gone, east, west: west ?? east, open, table: await backbone.table("bookmark") }
 }
 
 async function stored(table: Table): Promise<unknown> {
@@ -65,6 +72,16 @@ describe("bookmarks", () => {
     west.advance(bob, b, 8)
     await west.save()
     expect(await stored(table)).toEqual({ "#a": { from: 0, at: 5 }, "#b": { from: 7, at: 8 } })
+  })
+
+  it("are read anew when somebody comes back who left while they were looked up", async () => {
+    const { gone, east, west } = await relays(2)
+    const looked = east.find(bob, a)
+    gone.add(east)
+    await Promise.all([looked, east.forget(bob)])
+    await west.enter(bob, a, 3)
+    gone.delete(east)
+    expect(await east.find(bob, a)).toEqual({ from: 3, at: 3 })
   })
 
   it("do not bring back what somebody left, or entered anew, where it is now", async () => {
