@@ -148,8 +148,11 @@ export class NatsLogs implements Logs {
       duplicate_window: nanos(maxAgeMs === 0 ? duplicateWindowMs : Math.min(duplicateWindowMs, maxAgeMs)),
       allow_direct: true,
     })
-    const { created } = await this.#link.quickJsm.streams.info(this.#stream)
+    const { streams } = this.#link.quickJsm
+    const { created, state } = await streams.info(this.#stream)
     this.#numbers.begin(created)
+    const seq = state.last_seq === 0 ? this.#numbers.afterLoss(this.#link.clock.now()) : undefined
+    if (seq !== undefined) await streams.purge(this.#stream, { seq })
     return ensured
   }
 

@@ -69,6 +69,39 @@ describe.runIf(isPresent)("nats that goes and comes", { timeout: testMs }, () =>
     expect(await logs.last("a", 10)).toEqual([])
   })
 
+  test("a family in memory counts on though every node of a cluster was restarted", async () => {
+    const servers = await startNatsCluster(3)
+    onTestFinished(async () => {
+      await Promise.all(servers.map((server) => server.dispose()))
+    }, patienceMs)
+    let laterMs = 0
+    const clock = { ...systemClock, now: () => systemClock.now() + laterMs }
+    const follow = async () => {
+      const backbone = await openNatsBackbone({
+        servers: `nats://${servers.map(({ port }) => `127.0.0.1:${port}`).join(",")}`,
+        ...{ clock, log: () => {}, connectTimeoutMs: 60_000 },
+      })
+      onTestFinished(() => backbone.close(), patienceMs)
+      const logs = await backbone.logs("channel", { ...plenty, on: "memory" })
+      return { logs, heard: await hear(logs) }
+    }
+    const relays = await Promise.all([follow(), follow()])
+    const [{ logs: near }, { logs: far }] = relays
+    for (const id of ["1", "2", "3"]) await insist(near, "a", id)
+    for (const { heard } of relays) await until("three are told", () => heard.length === 3, patienceMs)
+    await Promise.all(servers.map((server) => server.kill()))
+    laterMs = 120_000
+    await Promise.all(servers.map((server) => server.startAgain()))
+    const after = [await insist(far, "a", "4"), await insist(near, "a", "5")]
+    for (const { heard } of relays) {
+      await until("the new ones are told", () => heard.length >= 5, patienceMs)
+      expect(heard.map(({ value }) => value)).toEqual(["1", "2", "3", "4", "5"])
+      expect(heard.slice(3).map(({ seq }) => seq)).toEqual(after)
+      const numbers = heard.map(({ seq }) => seq)
+      expect(numbers).toEqual([...numbers].sort((a, b) => a - b))
+    }
+  })
+
   test("a network that is cut and heals: told, refused meanwhile, nothing lost or doubled", async () => {
     const server = await startServer()
     const network = await CuttableNetwork.to(server)
