@@ -303,8 +303,8 @@ export class TaskDesk {
   #refusal(id: string): ChatError {
     const task = this.#queue.find(id)
     if (task === undefined) return new ChatError("TASK_NOT_FOUND", "task: none of that id stands")
-    const how = task.answer === undefined ? "held by another" : "it is answered by"
-    const what = task.worker === undefined ? "it waits for a worker" : `${how}, ${task.worker}`
+    const how = task.answer === undefined ? "held by another," : "answered by"
+    const what = task.worker === undefined ? "it waits for a worker" : `${how} ${task.worker}`
     return new ChatError("LEASE_LOST", `task: ${what}`)
   }
 
