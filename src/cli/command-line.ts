@@ -2,7 +2,7 @@ import { ChatError } from "../protocol/errors.js"
 import type { Command, Input } from "./command.js"
 import { type CommandName, commandTable, isCommandName } from "./command-table.js"
 import type { GlobalFlags } from "./config.js"
-import { buildParser, buildProgram, parse, usageOf } from "./parser.js"
+import { buildParser, buildProgram, type Columns, parse, usageOf } from "./parser.js"
 
 /** What the command line asks for. */
 export type Request =
@@ -19,27 +19,28 @@ const noFlags: GlobalFlags = { json: false, home: undefined }
 
 /**
  * Reads the arguments after the program's name.
+ * @param columns - of the terminal, which help is to fit
  * @throws {ChatError} USAGE or INVALID_NAME, naming what is wrong and what may have been meant
  */
-export async function readCommandLine(argv: readonly string[]): Promise<Request> {
+export async function readCommandLine(argv: readonly string[], columns: Columns): Promise<Request> {
   const [first = "", ...others] = argv
-  if (isCommandName(first)) return readCommand(first, others, noFlags)
-  if (first === "help" && others.length > 0) return readHelp(others)
+  if (isCommandName(first)) return readCommand(first, others, noFlags, columns)
+  if (first === "help" && others.length > 0) return readHelp(others, columns)
   const program = buildProgram()
   const { operands, unknown } = program.parseOptions([...argv])
   const { version, ...flags } = program.opts<Partial<GlobalFlags> & { version?: true }>()
   if (version === true) return { kind: "version", flags: { ...noFlags, ...flags } }
   const [name = ""] = operands
-  if (isCommandName(name)) return readCommand(name, unknown, { ...noFlags, ...flags })
+  if (isCommandName(name)) return readCommand(name, unknown, { ...noFlags, ...flags }, columns)
   const isEmpty = operands.length === 0 && unknown.length === 0
-  const { help } = isEmpty ? {} : parse(program, first === "help" ? ["--help"] : argv)
+  const { help } = isEmpty ? {} : parse(program, first === "help" ? ["--help"] : argv, columns)
   if (help !== undefined) return { kind: "help", text: help }
   throw new ChatError("USAGE", "no command is given", { hint: "see: agentchat --help" })
 }
 
-async function readHelp([name = ""]: readonly string[]): Promise<Request> {
-  if (isCommandName(name)) return readCommand(name, ["--help"], noFlags)
-  parse(buildProgram(), [name])
+async function readHelp([name = ""]: readonly string[], columns: Columns): Promise<Request> {
+  if (isCommandName(name)) return readCommand(name, ["--help"], noFlags, columns)
+  parse(buildProgram(), [name], columns)
   throw new ChatError("USAGE", `unknown command "${name}"`, { hint: "see: agentchat --help" })
 }
 
@@ -47,11 +48,12 @@ async function readCommand(
   name: CommandName,
   argv: readonly string[],
   before: GlobalFlags,
+  columns: Columns,
 ): Promise<Request> {
   const { load, summary } = commandTable[name]
   const command: Command = await load()
   const parser = buildParser(name, command, summary)
-  const { help } = parse(parser, argv)
+  const { help } = parse(parser, argv, columns)
   if (help !== undefined) return { kind: "help", text: help }
   const written = writtenOptions(
     parser.options.map((option) => option.attributeName()),

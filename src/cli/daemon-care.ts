@@ -19,7 +19,7 @@ export function listAll({ io, config, clock }: Context): number {
         formatForTerminal,
       ),
     )
-    for (const line of formatTable(["NAME", "STATE", "PID", "AGENT", "RELAY"], rows)) io.out(line)
+    for (const line of formatTable(["NAME", "STATE", "PID", "AGENT", "RELAY"], rows, io.columns)) io.out(line)
   }
   return 0
 }

@@ -31,7 +31,7 @@ export async function reportForecast(
   io.out(`to      ${formatForTerminal(to)}, ${recipients} there`)
   io.out(`wakes   ${formatForTerminal(`${woken.length}${names}`)}`)
   io.out(`tokens  about ${tokens}, all readers together`)
-  for (const line of formatUsages(guards)) io.out(line)
+  for (const line of formatUsages(guards, io.columns)) io.out(line)
   if (refused === undefined) {
     io.talk("nothing was sent")
     return 0

@@ -59,11 +59,15 @@ interface Report {
 }
 
 function print(io: Io, { usages, stops, kept, keptLines, problem }: Report): void {
-  for (const line of formatUsages(usages)) io.out(line)
+  for (const line of formatUsages(usages, io.columns)) io.out(line)
   for (const stop of stops) io.out(formatForTerminal(describeStop(stop)))
   if (keptLines > kept.length) io.out(`kept      ${keptLines - kept.length} lines before these`)
   for (const { id, guard, line = "" } of kept) {
-    io.out(formatForTerminal(`kept      ${id}: ${guard.layer}: ${line.slice(0, shownText)}`))
+    io.out(
+      formatForTerminal(
+        `kept      ${id}: ${guard.layer}: ${line.slice(0, shownText)}${line.length > shownText ? "…" : ""}`,
+      ),
+    )
   }
   if (problem !== undefined) io.talk(`the relay's guards are not known: ${problem.message}`)
   if (kept.length > 0)

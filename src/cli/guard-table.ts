@@ -2,8 +2,8 @@ import { formatForTerminal } from "../base/visible-text.js"
 import type { GuardUsage } from "../protocol/guard-facts.js"
 import { formatTable } from "./table.js"
 
-/** What is used and left of each guard, as a table. */
-export function formatUsages(list: readonly GuardUsage[]): string[] {
+/** What is used and left of each guard, as a table. @param columns - as for {@link formatTable} */
+export function formatUsages(list: readonly GuardUsage[], columns?: number): string[] {
   const rows = list.map(({ layer, scope, used, limit, free_in_ms: freeMs, tripped }) => [
     formatForTerminal(layer),
     formatForTerminal(scope),
@@ -12,5 +12,7 @@ export function formatUsages(list: readonly GuardUsage[]): string[] {
     freeMs === undefined ? "" : `${Math.ceil(freeMs / 1_000)} s`,
     tripped ? "stopped" : "",
   ])
-  return rows.length === 0 ? [] : formatTable(["GUARD", "SCOPE", "USED", "LEFT", "MORE IN", ""], rows)
+  return rows.length === 0
+    ? []
+    : formatTable(["GUARD", "SCOPE", "USED", "LEFT", "MORE IN", ""], rows, columns)
 }

@@ -14,7 +14,11 @@ const globalOptions = {
 } as const
 
 const urlSummary = "ws:// or wss:// address of a relay; also --server"
-const columns = 100
+/** Columns of help, on a terminal that has as many. */
+const mostColumns = 100
+
+/** Asked only when help is printed. */
+export type Columns = () => number | undefined
 
 /** The program itself: global flags, and every command as a name with its summary. */
 export function buildProgram(): Parser {
@@ -24,7 +28,6 @@ export function buildProgram(): Parser {
     .enablePositionalOptions()
     .helpCommand(false)
     .configureHelp({
-      helpWidth: columns,
       subcommandTerm: (command) => command.name(),
       formatHelp: withoutGaps,
     })
@@ -44,7 +47,7 @@ export function buildParser(name: string, command: Command, summary: string): Pa
     .usage(usageOf(command))
     .argument("[args...]")
     .helpOption("-h, --help", "print this help")
-    .configureHelp({ helpWidth: columns, visibleArguments: () => describeArguments(command) })
+    .configureHelp({ visibleArguments: () => describeArguments(command) })
   for (const [key, option] of Object.entries(command.options)) {
     const flags = new commander.Option(flagsOf(key, option), option.summary)
     parser.addOption(option.kind === "repeated" ? flags.argParser(collect) : flags)
@@ -56,12 +59,21 @@ export function buildParser(name: string, command: Command, summary: string): Pa
 
 /**
  * Parses, and gives back what commander would print instead of ending.
+ * @param columns - of the terminal, when there is one
  * @returns the text of the help when that was asked for
  * @throws {ChatError} USAGE
  */
-export function parse(parser: Parser, argv: readonly string[]): { help: string | undefined } {
+export function parse(
+  parser: Parser,
+  argv: readonly string[],
+  columns: Columns,
+): { help: string | undefined } {
   let printed = ""
-  parser.configureOutput({ writeOut: (text) => (printed += text), writeErr: () => {} })
+  parser.configureOutput({
+    writeOut: (text) => (printed += text),
+    writeErr: () => {},
+    getOutHelpWidth: () => Math.min(columns() ?? mostColumns, mostColumns),
+  })
   try {
     parser.parse(argv, { from: "user" })
   } catch (error) {

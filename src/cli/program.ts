@@ -15,7 +15,7 @@ export type Surroundings = Omit<Context, "config" | "outline"> & { readonly env:
 export async function runProgram(argv: readonly string[], surroundings: Surroundings): Promise<number> {
   let json = argv.includes("--json")
   try {
-    const request = await readCommandLine(argv)
+    const request = await readCommandLine(argv, () => surroundings.io.columns)
     const { io, env, system, clock } = surroundings
     if (request.kind === "help") {
       io.out(request.text.trimEnd())

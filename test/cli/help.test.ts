@@ -3,7 +3,11 @@ import { readCommandLine } from "../../src/cli/command-line.js"
 import { commandNames, commandTable } from "../../src/cli/command-table.js"
 
 async function helpOf(...argv: string[]): Promise<string[]> {
-  const request = await readCommandLine(argv)
+  return helpOn(undefined, argv)
+}
+
+async function helpOn(columns: number | undefined, argv: string[]): Promise<string[]> {
+  const request = await readCommandLine(argv, () => columns)
   if (request.kind !== "help") throw new Error(`${argv.join(" ")} is no request for help`)
   return request.text.trimEnd().split("\n")
 }
@@ -37,6 +41,12 @@ describe.each(commandNames)("help of %s", (name) => {
     for (const example of examples) expect(example).toContain(`agentchat ${name}`)
   })
 
+  it("breaks no word of what it explains where a terminal is narrower", async () => {
+    const lines = await helpOn(80, [name, "--help"])
+    const explained = lines.slice(0, lines.indexOf("Examples:")).filter((line) => !line.startsWith("Usage:"))
+    expect(Math.max(...explained.map((line) => line.length))).toBeLessThanOrEqual(80)
+  })
+
   it("explains in one paragraph, whose lines are as long as they can be", async () => {
     const lines = await helpOf(name, "--help")
     const [, summary = "", ...rest] = lines
@@ -64,7 +74,7 @@ describe.each(commandNames)("help of %s", (name) => {
     for (const example of examples) {
       const command = /agentchat (.*?)(?: >| \|\||$)/.exec(example)?.[1] ?? ""
       const words = [...command.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, bare]) => quoted ?? bare ?? "")
-      expect(await readCommandLine(words)).toMatchObject({ kind: "run" })
+      expect(await readCommandLine(words, () => undefined)).toMatchObject({ kind: "run" })
     }
   })
 })

@@ -29,18 +29,27 @@ describe("formatTable", () => {
     expect(formatTable(headings, rows, 100)[1]).toContain("  too long to be read by anybody")
   })
 
-  it("takes as few rows as it can where one is not enough", () => {
-    expect(widest(formatTable(headings, rows, 46))).toBe(2 * 46)
-    expect(widest(formatTable(headings, rows, 47))).toBe(47)
+  it("takes as few rows as it can where one is not enough, and breaks none within a column", () => {
     expect(formatTable(headings, rows, 47)[1]).toBe(`${id}  read al…  @bob  too lon…`)
-    expect(formatTable(headings, rows, 1)).toEqual(formatTable(headings, rows, 47))
+    expect(formatTable(headings, rows, 46)).toEqual([
+      `ID${" ".repeat(21)}TASK${" ".repeat(15)}WHO`,
+      "  REASON",
+      `${id}  read all of src …  @bob`,
+      "  too long to be read by anybody",
+      `prop_2${" ".repeat(17)}short${" ".repeat(14)}@ann`,
+    ])
+    expect(formatTable(headings, rows, 1)).toEqual([
+      ...["ID", "  TASK", "  WHO", "  REASON"],
+      ...[id, "  read al…", "  @bob", "  too lon…"],
+      ...["prop_2", "  short", "  @ann"],
+    ])
   })
 
   it("counts what a terminal draws twice as wide, and what it draws over another", () => {
     const [, line = ""] = formatTable([{ text: "T" }, "ID"], [["漢字漢字漢字漢字", "x"]], 14)
     expect(line).toBe("漢字漢字…   x")
     const marked = "e\u0301".repeat(8)
-    expect(formatTable([{ text: "T" }, "ID"], [[marked, "x"]], 11)[1]).toBe(`${marked}  x`)
+    expect(formatTable([{ text: "T" }, "ID"], [[marked, "x"]], 12)[1]).toBe(`${marked}  x`)
     expect(
       formatTable(
         ["T", "ID"],
