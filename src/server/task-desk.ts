@@ -60,7 +60,8 @@ export class TaskDesk {
   readonly #holders: LastHolders
   readonly #news: TaskNews
   readonly #offers: TaskOffers
-  readonly #endings = new TaskEndings()
+  readonly #doing = new TaskEndings()
+  readonly #failing = new TaskEndings()
 
   private constructor(queue: Queue, { limits, clock }: { limits: Limits; clock: Clock }, ports: TaskPorts) {
     this.#queue = queue
@@ -205,7 +206,7 @@ export class TaskDesk {
    * @throws {ChatError} TASK_NOT_FOUND, LEASE_LOST; MAILBOX_FULL and UNAVAILABLE leave the task with the worker
    */
   async done(agent: Agent, id: string, content: string): Promise<void> {
-    await this.#endings.once(id, agent.id, async () => {
+    await this.#doing.once(id, agent.id, async () => {
       const answer = { to: askerOf(id), content, in_reply_to: id, kind: "inform" } as const
       const ts = this.#clock.now()
       const text = this.#ports.writeAnswer(agent, answer, answerIdOf(agent.id, id), ts)
@@ -260,7 +261,7 @@ export class TaskDesk {
     const last = this.#holders.find(id)
     const isRepeated = last?.worker === agent.id && last.hasFailed
     if (isRepeated && this.#queue.find(id)?.worker !== agent.id) return
-    await this.#endings.once(id, agent.id, async () => {
+    await this.#failing.once(id, agent.id, async () => {
       const over = this.#holders.noteFailing(id, agent.id, reason)
       try {
         if ((await this.#queue.giveBack(id, agent.id)) === undefined) throw this.#refusal(id)
@@ -322,9 +323,9 @@ export class TaskDesk {
     this.#workers.noteRelease(worker)
     const topic = this.#workers.topicFor(worker)
     if (topic !== undefined) this.#offers.look(topic)
-    const isOwnWill = this.#endings.has(id, worker) || this.#queue.endedBy(id) === worker
+    const isEnding = this.#doing.has(id, worker) || this.#failing.has(id, worker)
     const agent = this.#workers.find(worker)
-    if (isOwnWill || agent === undefined) return
+    if (isEnding || this.#queue.endedBy(id) === worker || agent === undefined) return
     this.#news.tellLost(agent, id, now === undefined ? "the task is ended" : "the lease ended")
   }
 }

@@ -7,7 +7,7 @@ interface Ending {
 }
 
 /**
- * Tasks that their workers are ending or giving back right now. A worker that says so twice at once, on a new
+ * Tasks that their workers are ending, or giving back, right now. A worker that says so twice at once, on a new
  * connection perhaps, gets the first one's answer.
  */
 export class TaskEndings {

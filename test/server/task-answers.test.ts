@@ -112,6 +112,19 @@ describe("a task whose worker said DONE to a relay that was killed then", () => 
 })
 
 describe("DONE", () => {
+  it("is not taken for the FAIL that its worker said a moment before", async () => {
+    const room = await TaskRoom.open({ isSlow: true })
+    const worker = bob()
+    room.desk.enter(worker.agent)
+    const id = await room.ask(ann, "reviewer")
+    await room.settle()
+    room.desk.enter(eve().agent)
+    const failing = room.desk.fail(worker.agent, id, "too hard")
+    await expect(room.desk.done(worker.agent, id, "fine")).rejects.toMatchObject({ code: "LEASE_LOST" })
+    await failing
+    expect(room.answers.size).toBe(0)
+  })
+
   it("is as if it was not said when who asked takes no mail", async () => {
     const room = await TaskRoom.open()
     const worker = bob()
