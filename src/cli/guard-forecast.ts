@@ -28,7 +28,8 @@ export async function reportForecast(
     return refused === undefined ? 0 : 7
   }
   const names = woken.length === 0 ? "" : `: ${woken.join(" ")}`
-  io.out(`to      ${formatForTerminal(to)}, ${recipients} there`)
+  const readers = to.startsWith("+") ? "one free worker of it" : `${recipients} there`
+  io.out(`to      ${formatForTerminal(to)}, ${readers}`)
   io.out(`wakes   ${formatForTerminal(`${woken.length}${names}`)}`)
   io.out(`tokens  about ${tokens}, all readers together`)
   for (const line of formatUsages(guards, io.columns)) io.out(line)

@@ -29,7 +29,18 @@ export async function runProgram(argv: readonly string[], surroundings: Surround
     const { version } = await import("./commands/version.js")
     return await version.run(context, { args: {}, options: {}, url: undefined })
   } catch (error) {
-    if (!(error instanceof ChatError)) throw error
-    return reportFailure(surroundings.io, error, json)
+    const failure = error instanceof ChatError ? error : fileFailure(error)
+    if (failure === undefined) throw error
+    return reportFailure(surroundings.io, failure, json)
   }
+}
+
+/** What a person can mend, wherever it came up; anything else is a fault of ours, and shows where. */
+const refusals = new Set(["EACCES", "EDQUOT", "EMFILE", "ENOSPC", "ENOTDIR", "EPERM", "EROFS"])
+
+function fileFailure(error: unknown): ChatError | undefined {
+  if (!(error instanceof Error)) return undefined
+  const { code = "", path, syscall = "open" } = error as NodeJS.ErrnoException
+  if (path === undefined || !refusals.has(code)) return undefined
+  return new ChatError("FILE_FAILED", `${path}: cannot be used (${syscall}: ${code})`, { cause: error })
 }
