@@ -2,6 +2,7 @@ import { setImmediate } from "node:timers/promises"
 import type { Backbone, Table } from "../../src/backbone/backbone.js"
 import { openMemoryBackbone } from "../../src/backbone/memory.js"
 import type { ClientMessage } from "../../src/protocol/client-messages.js"
+import { ChatError } from "../../src/protocol/errors.js"
 import { defaultLimits, type Limits } from "../../src/protocol/limits.js"
 import type { AgentId, Nick, RoleRef } from "../../src/protocol/names.js"
 import type { ServerMessage } from "../../src/protocol/server-messages.js"
@@ -148,7 +149,10 @@ export class TaskRoom {
   }
 
   #takeAnswer(task: string, text: string): Promise<void> {
-    if (this.answerFault !== undefined) return Promise.reject(this.answerFault)
+    const fault = this.answerFault
+    // What a mailbox has it takes again, however full it is.
+    const isHad = fault instanceof ChatError && fault.code === "MAILBOX_FULL" && this.answers.has(task)
+    if (fault !== undefined && !isHad) return Promise.reject(fault)
     this.answersSent.push(task)
     if (!this.answers.has(task)) {
       this.answers.set(task, JSON.parse(text) as Answer & { readonly from: AgentId })

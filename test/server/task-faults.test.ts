@@ -1,0 +1,142 @@
+import fc from "fast-check"
+import { expect, it } from "vitest"
+import type { Table } from "../../src/backbone/backbone.js"
+import { ChatError } from "../../src/protocol/errors.js"
+import type { TaskDesk } from "../../src/server/task-desk.js"
+import { TaskRoom, TestWorker } from "../kit/task-room.js"
+
+const leaseMs = 60_000
+const ann = new TestWorker(1)
+const away = () => new ChatError("UNAVAILABLE", "away")
+
+/** What becomes of a call of the store: it answers, it is not reached, or it did it and its answer is lost. */
+const fates = fc.array(fc.constantFrom("well", "well", "well", "before", "after"), {
+  minLength: 1,
+  maxLength: 60,
+})
+const mail = fc.constantFrom(undefined, undefined, away(), new ChatError("MAILBOX_FULL", "full"))
+interface Step {
+  readonly who: number
+  readonly act: "done" | "fail" | "extend" | "move" | "mail" | "wait"
+  /** Of a task that the worker was not given. */
+  readonly isForeign: boolean
+  readonly mail: ChatError | undefined
+  readonly ms: number
+  /** Whether to go on before what the step begins is over. */
+  readonly isHurried: boolean
+}
+
+const step: fc.Arbitrary<Step> = fc.record({
+  who: fc.nat(2),
+  act: fc.constantFrom<Step["act"][]>("done", "done", "fail", "extend", "move", "mail", "wait"),
+  isForeign: fc.integer({ min: 0, max: 4 }).map((n) => n === 0),
+  mail,
+  ms: fc.constantFrom(1, 1_000, 20_000, 61_000),
+  isHurried: fc.boolean(),
+})
+
+/** A table over a line that loses some of what passes over it. */
+function faulty(table: Table, nextFate: () => string): Table {
+  const lossy = async <T>(act: () => Promise<T>): Promise<T> => {
+    const fate = nextFate()
+    if (fate === "before") throw away()
+    const value = await act()
+    if (fate === "after") throw away()
+    return value
+  }
+  return {
+    get: (key) => lossy(() => table.get(key)),
+    put: (key, value, expected) => lossy(() => table.put(key, value, expected)),
+    delete: (key, expected) => lossy(() => table.delete(key, expected)),
+    rows: () => table.rows(),
+    watch: (listener) => table.watch(listener),
+  }
+}
+
+async function ended(promise: Promise<unknown>): Promise<boolean> {
+  try {
+    await promise
+    return true
+  } catch (error) {
+    if (!(error instanceof ChatError)) throw error
+    return false
+  }
+}
+
+/** Everybody of a run, and which DONE was taken. */
+class Run {
+  readonly room: TaskRoom
+  readonly #workers = [2, 3, 4].map((digit) => new TestWorker(digit, "reviewer"))
+  readonly #homes = new Map<TestWorker, TaskDesk>()
+  readonly #asked: string[] = []
+  readonly #taken: [task: string, worker: string][] = []
+  readonly #begun: Promise<unknown>[] = []
+
+  constructor(room: TaskRoom) {
+    this.room = room
+    for (const worker of this.#workers) this.#enter(worker, room.desk)
+  }
+
+  async ask(): Promise<void> {
+    await ended(this.room.ask(ann, "reviewer").then((id) => this.#asked.push(id)))
+  }
+
+  async take({ who, act, isForeign, mail, ms, isHurried }: Step): Promise<void> {
+    const worker = this.#workers[who] ?? ann
+    const task = (isForeign ? undefined : worker.taskIds.at(-1)) ?? this.#asked[0] ?? "0.m0"
+    if (act === "wait") this.room.clock.advance(ms)
+    else if (act === "mail") this.room.answerFault = mail
+    else if (act === "move") this.#move(worker)
+    else this.#begun.push(this.#work(act, worker, task))
+    if (!isHurried) await this.room.settle()
+  }
+
+  /** Everything is well again, and every lease ends. */
+  async finish(): Promise<void> {
+    this.room.answerFault = undefined
+    for (let n = 0; n < 5; n++) await this.room.advance(1_000)
+    await Promise.all(this.#begun)
+    for (let n = 0; n < 3; n++) await this.room.advance(leaseMs)
+    for (const [task, worker] of this.#taken) {
+      expect(this.room.answers.get(task)?.from).toBe(worker)
+      for (const desk of this.room.desks) expect(desk.pending("reviewer").ids).not.toContain(task)
+    }
+    for (const desk of this.room.desks) desk.close()
+  }
+
+  async #work(act: "done" | "fail" | "extend", worker: TestWorker, task: string): Promise<void> {
+    const { agent, id } = worker
+    const home = this.#homes.get(worker) ?? this.room.desk
+    if (act === "fail") await ended(home.fail(agent, task, "too hard"))
+    else if (act === "extend") await ended(home.extend(agent, task))
+    else if (await ended(home.done(agent, task, "fine"))) this.#taken.push([task, id])
+  }
+
+  #move(worker: TestWorker): void {
+    const home = this.#homes.get(worker)
+    home?.leave(worker.agent)
+    this.#enter(worker, this.room.desks.find((desk) => desk !== home) ?? this.room.desk)
+  }
+
+  #enter(worker: TestWorker, desk: TaskDesk): void {
+    this.#homes.set(worker, desk)
+    desk.enter(worker.agent)
+  }
+}
+
+it("a DONE that was taken is the answer, whatever the store and the mailbox refused before and after", async () => {
+  await fc.assert(
+    fc.asyncProperty(fates, fc.array(step, { maxLength: 40 }), async (fate, steps) => {
+      let calls = 0
+      let isWell = false
+      const nextFate = () => (isWell ? "well" : (fate[calls++ % fate.length] ?? "well"))
+      const table = (shared: Table) => faulty(shared, nextFate)
+      const run = new Run(await TaskRoom.open({ desks: 2, isSlow: true, table }))
+      for (let n = 0; n < 3; n++) await run.ask()
+      for (const step of steps) await run.take(step)
+      isWell = true
+      await run.finish()
+    }),
+    { numRuns: 60 },
+  )
+})
