@@ -229,7 +229,7 @@ export class ChannelDirectory {
 
   /** A row of the store was written or deleted, by this relay or another. */
   #hear({ name, record, revision }: ChannelChange): void {
-    if (this.#versions.hear({ key: name, revision }, record === undefined)) this.#apply(name, record)
+    if (this.#versions.hear({ key: name, revision })) this.#apply(name, record)
   }
 
   /** A row was written or read here. */

@@ -1,4 +1,5 @@
 import type { Row } from "../backbone/backbone.js"
+import { Recent } from "../guards/recent.js"
 
 /** Revisions of one row. */
 interface Version {
@@ -8,6 +9,8 @@ interface Version {
   readonly own: number
 }
 
+/** Rows that are remembered, also those that are gone: what was read before may come after the news of that. */
+const rowsKept = 8_192
 const unheardOf: Version = { heard: 0, own: 0 }
 
 /**
@@ -15,15 +18,14 @@ const unheardOf: Version = { heard: 0, own: 0 }
  * is older than that, or tell first what one wrote oneself.
  */
 export class RowVersions {
-  readonly #versions = new Map<string, Version>()
+  readonly #versions = new Recent<Version>(rowsKept, 0)
 
   /** Takes note of what the watch told: a row was written, or is gone. @returns whether it is news */
-  hear({ key, revision }: Pick<Row, "key" | "revision">, isGone: boolean): boolean {
+  hear({ key, revision }: Pick<Row, "key" | "revision">): boolean {
     const { heard, own } = this.#versions.get(key) ?? unheardOf
     // What is older than all that was heard is of a table that was lost and begins anew.
     if (heard < revision && revision < own) return false
-    if (isGone) this.#versions.delete(key)
-    else this.#versions.set(key, { heard: revision, own: 0 })
+    this.#versions.set(key, { heard: revision, own: 0 })
     return true
   }
 

@@ -7,25 +7,33 @@ const key = "a"
 describe("versions of rows", () => {
   it("takes for news what is heard, but not what is older than what was written here", () => {
     const versions = new RowVersions()
-    expect(versions.hear({ key, revision: 1 }, false)).toBe(true)
+    expect(versions.hear({ key, revision: 1 })).toBe(true)
     expect(versions.note({ key, revision: 4 })).toBe(true)
-    expect(versions.hear({ key, revision: 2 }, false)).toBe(false)
-    expect(versions.hear({ key, revision: 3 }, true)).toBe(false)
-    expect(versions.hear({ key, revision: 5 }, false)).toBe(true)
+    expect(versions.hear({ key, revision: 2 })).toBe(false)
+    expect(versions.hear({ key, revision: 3 })).toBe(false)
+    expect(versions.hear({ key, revision: 5 })).toBe(true)
   })
 
   it("does not take for news what was written here and heard before that was answered", () => {
     const versions = new RowVersions()
-    expect(versions.hear({ key, revision: 2 }, false)).toBe(true)
+    expect(versions.hear({ key, revision: 2 })).toBe(true)
     expect(versions.note({ key, revision: 2 })).toBe(false)
     expect(versions.note({ key, revision: 1 })).toBe(false)
   })
 
+  it("does not take for news what was read before the row was gone", () => {
+    const versions = new RowVersions()
+    versions.hear({ key, revision: 1 })
+    expect(versions.hear({ key, revision: 3 })).toBe(true)
+    expect(versions.note({ key, revision: 2 })).toBe(false)
+    expect(versions.note({ key, revision: 4 })).toBe(true)
+  })
+
   it("follows a table that was lost and begins anew", () => {
     const versions = new RowVersions()
-    versions.hear({ key, revision: 50 }, false)
+    versions.hear({ key, revision: 50 })
     versions.note({ key, revision: 60 })
-    expect(versions.hear({ key, revision: 1 }, false)).toBe(true)
+    expect(versions.hear({ key, revision: 1 })).toBe(true)
     expect(versions.note({ key, revision: 2 })).toBe(true)
   })
 
@@ -38,7 +46,7 @@ describe("versions of rows", () => {
         const unheard: number[] = []
         const hearSome = (count: number) => {
           for (const revision of unheard.splice(0, count)) {
-            if (versions.hear({ key, revision }, false)) shown = revision
+            if (versions.hear({ key, revision })) shown = revision
           }
         }
         for (const [index, { isOwn, isTold }] of writes.entries()) {
