@@ -19,6 +19,8 @@ const windowLines = 256
 const windowBytes = 1024 * 1024
 /** How long others may still be on their way to a relay that forgot everybody: as long as it was away, and this. */
 const returnMs = 5_000
+/** Nobody waits longer than that between two tries. */
+const longestReturnMs = 60_000
 const againMs = 1_000
 /** Times a draft is signed anew because the other party was faster: each of them can say only so much in a deal. */
 const mostSignings = 8
@@ -96,7 +98,7 @@ export class OutboxPump {
     const { server_id, limits } = connection.welcome
     const nowMs = this.#clock.monotonic()
     if (this.#serverId !== undefined && this.#serverId !== server_id) {
-      this.#gatheringUntilMs = nowMs + (nowMs - this.#lostMs) + returnMs
+      this.#gatheringUntilMs = nowMs + Math.min(nowMs - this.#lostMs, longestReturnMs) + returnMs
     }
     if (this.#serverId !== server_id || this.#pace?.isOf(limits) !== true) this.#pace = new Pace(limits)
     this.#serverId = server_id
@@ -218,13 +220,14 @@ export class OutboxPump {
 
   #turnDown(line: OutboxLine, error: ChatError): void {
     if (this.#isPassing(error.code) || this.#isStale(line, error.code)) {
-      if (error.code === "UNAVAILABLE") this.#hinder(error)
+      if (error.code === "UNAVAILABLE" || error.code === "AGENT_NOT_FOUND") this.#hinder(error)
       if (this.#draft === line) this.#draft = undefined
       const onTheirWay = this.#inFlight.map((sent) => sent.line)
       this.#turns.repeat(line, onTheirWay)
       this.#pause(error.retryAfterMs ?? againMs)
       return
     }
+    this.#clearHindrance()
     this.#forget(line)
     this.#outbox.rejectLine(line, error)
     this.#events.onRejected(line, error)

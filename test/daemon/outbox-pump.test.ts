@@ -354,4 +354,20 @@ describe("the outbox pump", () => {
     pump.answer({ ...unknown, re: "c" })
     expect(rejected).toEqual(["x", "c"])
   })
+
+  it("waits no longer after a night than anybody waits between two tries, and tells what for", () => {
+    const { clock, pump, write, session, rejected, hindered } = pumpOf()
+    const unknown = { type: "ERROR", re: "a", code: "AGENT_NOT_FOUND", message: "to: not known" } as const
+    pump.attach(session)
+    pump.detach()
+    clock.advance(8 * 3_600_000)
+    pump.attach({ ...session, welcome: { ...session.welcome, server_id: "relay-2" } })
+    clock.advance(64_000)
+    write("a")
+    pump.answer(unknown)
+    expect([rejected, hindered]).toEqual([[], ["AGENT_NOT_FOUND"]])
+    clock.advance(1_000)
+    pump.answer(unknown)
+    expect([rejected, hindered]).toEqual([["a"], ["AGENT_NOT_FOUND", undefined]])
+  })
 })
