@@ -137,7 +137,8 @@ function refusal(code: string, line: Members): ChatError {
 
 function queued(paths: InstancePaths, timeoutMs: number): ChatError {
   const status = readStatus(paths.status)
-  const reason = status?.reason === null || status === undefined ? "" : `: ${status.reason.message}`
+  const why = status?.reason ?? status?.problems.find(({ where }) => where === "relay")
+  const reason = why === undefined ? "" : `: ${why.message}`
   const message = `queued, and not accepted within ${timeoutMs / 1000} s${reason}`
   return new ChatError("TIMEOUT", message, {
     hint: `do not send it again: the daemon will; see: agentchat status --name ${paths.name}`,
