@@ -38,6 +38,10 @@ export class NatsLogs implements Logs {
   readonly #numbers: NatsNumbers
   readonly #listeners = new Listeners<LogEntry>()
   #following: Promise<NatsFollow> | undefined
+  /** The stream that is followed, and the number of the newest entry that was told. */
+  #life: { readonly created: string; last: number } | undefined
+  /** When the stream was made of which an entry was told last. */
+  #usedLife: string | undefined
 
   private constructor(link: NatsLink, name: string, keeping: Keeping) {
     this.#link = link
@@ -151,7 +155,8 @@ export class NatsLogs implements Logs {
     const { streams } = this.#link.quickJsm
     const { created, state } = await streams.info(this.#stream)
     this.#numbers.begin(created)
-    const seq = state.last_seq === 0 ? this.#numbers.afterLoss(this.#link.clock.now()) : undefined
+    if (state.last_seq > 0) return ensured
+    const seq = this.#numbers.afterLoss(this.#link.clock.now(), this.#usedLife === created)
     if (seq !== undefined) await streams.purge(this.#stream, { seq })
     return ensured
   }
@@ -177,24 +182,23 @@ export class NatsLogs implements Logs {
   }
 
   async #follow(): Promise<NatsFollow> {
-    let life: { readonly created: string; last: number } | undefined
     const follow = new NatsFollow(this.#link, {
       stream: this.#stream,
       filter: `${this.#prefix}>`,
       begin: async () => {
         const { created, state } = await this.#link.jsm.streams.info(this.#stream)
         this.#numbers.begin(created)
-        if (life === undefined) {
-          life = { created, last: state.last_seq }
-        } else if (life.created !== created) {
-          this.#link.log(`nats: ${this.#stream} lost what it kept; all that it has now is new`)
-          life = { created, last: 0 }
-        }
-        return life.last + 1
+        const isLost =
+          this.#life !== undefined && (this.#life.created !== created || state.last_seq < this.#life.last)
+        if (isLost) this.#link.log(`nats: ${this.#stream} lost what it kept; all that it has now is new`)
+        if (isLost) this.#life = { created, last: 0 }
+        this.#life ??= { created, last: state.last_seq }
+        return this.#life.last + 1
       },
       tell: (message) => {
-        if (life === undefined || message.seq <= life.last) return
-        life.last = message.seq
+        if (this.#life === undefined || message.seq <= this.#life.last) return
+        this.#life.last = message.seq
+        this.#usedLife = this.#life.created
         this.#tell(this.#toEntry(message))
       },
     })

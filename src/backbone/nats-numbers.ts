@@ -31,11 +31,12 @@ export class NatsNumbers {
   /**
    * Where a stream that has never had an entry, as far as NATS knows, is to go on.
    * @param ts - now, milliseconds since the Unix epoch
+   * @param hadEntries - whether NATS has told of one
    * @returns undefined where it is simply new
    */
-  afterLoss(ts: number): number | undefined {
+  afterLoss(ts: number, hadEntries: boolean): number | undefined {
     const ageMs = ts - this.#createdMs
-    return this.#isInMemory && ageMs > lostMs ? ageMs * perMs : undefined
+    return this.#isInMemory && (hadEntries || ageMs > lostMs) ? ageMs * perMs : undefined
   }
 
   /** The number in the log of what has this number in the stream. */
