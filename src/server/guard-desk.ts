@@ -12,9 +12,8 @@ import type { ServerMessage } from "../protocol/server-messages.js"
 import { GuardStore } from "./guard-store.js"
 import type { Operators } from "./operators.js"
 import { SteadyTime } from "./steady-time.js"
+import { type Told, ToldStops } from "./told-stops.js"
 
-/** Stops and warnings that are remembered, so that each is told once. */
-const toldScopes = 2_048
 /** Milliseconds after which the same warning is told again. */
 const warnAgainMs = 600_000
 
@@ -49,15 +48,6 @@ interface Outlook extends Origin {
   readonly refused: Refusal | undefined
 }
 
-/** What somebody was told of a scope. */
-interface Told {
-  readonly scope: string
-  readonly facts: GuardFacts
-  readonly reason: string
-  readonly isTrip: boolean
-  untilTs: number
-}
-
 /** The guards of a relay: what they stop is neither kept nor sent, and everybody concerned hears of it once. */
 export class GuardDesk {
   readonly #guard: Guard
@@ -66,8 +56,7 @@ export class GuardDesk {
   readonly #time: SteadyTime
   readonly #options: GuardDeskOptions
   readonly #ports: GuardPorts
-  /** By layer and scope, the oldest first. */
-  readonly #told = new Map<string, Told>()
+  readonly #told = new ToldStops()
 
   private constructor(store: GuardStore, options: GuardDeskOptions, ports: GuardPorts) {
     const { guards, clock } = options
@@ -171,10 +160,15 @@ export class GuardDesk {
 
   /** These agents have worked: what idle talk used up is theirs again. */
   refill(agents: readonly string[]): void {
-    const due = this.#guard.refill(agents, this.#time.now())
-    for (const [key, { scope, facts, isTrip }] of this.#told) {
-      const isTheirs = due.length > 0 && (!scope.includes("@") || due.some((agent) => isUnder(scope, agent)))
-      if (isTrip && isTheirs && facts.lifted_by === "progress") this.#told.delete(key)
+    const ts = this.#time.now()
+    const due = this.#guard.refill(agents, ts)
+    const isTheirs = ({ scope, facts, isTrip }: Told) =>
+      isTrip &&
+      facts.lifted_by === "progress" &&
+      due.length > 0 &&
+      (!scope.includes("@") || due.some((agent) => isUnder(scope, agent)))
+    for (const told of this.#told.forget(isTheirs, ts)) {
+      if (!this.#isStopped(told, due, ts)) this.#tellLifted(told, "work was finished")
     }
     this.#touch()
   }
@@ -224,7 +218,7 @@ export class GuardDesk {
     const { reason, retryAfterMs } = trip
     const guard = factsOf(trip)
     const untilTs = retryAfterMs === undefined ? Infinity : ts + retryAfterMs
-    const told = this.#remember({ scope: trip.scope, facts: guard, reason, isTrip: true, untilTs }, ts)
+    const told = this.#told.take({ scope: trip.scope, facts: guard, reason, isTrip: true, untilTs }, ts)
     if (told) {
       this.#ports.log(`guard: ${trip.layer}: ${trip.scope} stopped: ${reason}`)
       this.#tell(trip.scope, {
@@ -238,35 +232,25 @@ export class GuardDesk {
 
   #warn({ layer, scope, reason }: Warning, { id, ts }: Pick<Traced, "id" | "ts">): void {
     const facts: GuardFacts = { layer, scope, lifted_by: "time", evidence: [id] }
-    if (!this.#remember({ scope, facts, reason, isTrip: false, untilTs: ts + warnAgainMs }, ts)) return
+    if (!this.#told.take({ scope, facts, reason, isTrip: false, untilTs: ts + warnAgainMs }, ts)) return
     this.#tell(scope, { type: "GUARD", state: "warned", ...facts, reason, ts: this.#options.clock.now() })
-  }
-
-  /** @returns whether it is news */
-  #remember(told: Told, ts: number): boolean {
-    const key = `${told.isTrip ? "!" : "?"}${told.facts.layer} ${told.scope}`
-    const before = this.#told.get(key)
-    this.#told.delete(key)
-    this.#told.set(key, told)
-    const [oldest] = this.#told.keys()
-    if (this.#told.size > toldScopes && oldest !== undefined) this.#told.delete(oldest)
-    return before === undefined || before.untilTs <= ts
   }
 
   #lift(scope: string | undefined): void {
     this.#guard.reset(scope)
     this.#touch()
-    const ts = this.#time.now()
-    for (const [key, { scope: stopped, facts, isTrip, untilTs }] of this.#told) {
-      if (!isUnder(stopped, scope)) continue
-      this.#told.delete(key)
-      if (!isTrip || untilTs <= ts) continue
-      this.#tell(stopped, {
-        ...{ type: "GUARD", state: "lifted", ...facts },
-        reason: "an operator has lifted it",
-        ts: this.#options.clock.now(),
-      })
-    }
+    const lifted = this.#told.forget((told) => isUnder(told.scope, scope), this.#time.now())
+    for (const told of lifted) this.#tellLifted(told, "an operator has lifted it")
+  }
+
+  /** Whether one of these agents is still stopped there. */
+  #isStopped({ scope, facts }: Told, agents: readonly string[], ts: number): boolean {
+    const usages = agents.flatMap((agent) => this.#guard.usage(agent, ts))
+    return usages.some((usage) => usage.isTripped && usage.layer === facts.layer && usage.scope === scope)
+  }
+
+  #tellLifted({ scope, facts }: Told, reason: string): void {
+    this.#tell(scope, { type: "GUARD", state: "lifted", ...facts, reason, ts: this.#options.clock.now() })
   }
 
   /** A scope names the agents it stops, then where or towards whom; or else the channel. */

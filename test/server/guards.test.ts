@@ -134,6 +134,12 @@ describe("two who answer each other", () => {
       const refused = await boss.wire.ask({ type: "RESET_GUARD", scope: nothing })
       expect(refused).toMatchObject({ type: "ERROR", message: expect.stringContaining("scope: ") })
     }
+    for (const [nobody, code] of [
+      ["#nosuch", "CHANNEL_NOT_FOUND"],
+      ["@nosuch in #general", "AGENT_NOT_FOUND"],
+    ] as const) {
+      expect(await boss.wire.ask({ type: "RESET_GUARD", scope: nobody })).toMatchObject({ code })
+    }
     expect(await boss.wire.ask({ type: "RESET_GUARD", scope })).toMatchObject({ type: "ACK", state: "done" })
     expect(await toldOf(by)).toMatchObject([{ state: "lifted", scope, reason: expect.any(String) }])
     expect(await boss.wire.ask({ type: "RESET_GUARD" })).toMatchObject({ type: "ACK" })
@@ -166,7 +172,10 @@ describe("what is no talk", () => {
     expect(refusal).toMatchObject({ guard: { layer: "conversation", lifted_by: "progress" } })
     await room.make(["bob", "ACCEPT"])
     expect(await speak(house, by, { to: other.id, content: textOf(700) })).toMatchObject({ code: "GUARDED" })
-    await room.make(["bob", "ACCEPT"], ["bob", "COMPLETE"])
+    const chain = await room.make(["bob", "ACCEPT"])
+    await bob.say(room.answer(bob, chain, "COMPLETE"))
+    const facts = { layer: "conversation", scope: refusal.guard?.scope }
+    expect(await toldOf(by)).toMatchObject([{ state: "lifted", ...facts, reason: "work was finished" }])
     expect(await speak(house, by, { to: other.id, content: textOf(701) })).toMatchObject({ type: "ACK" })
   })
 

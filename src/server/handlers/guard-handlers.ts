@@ -1,7 +1,7 @@
 import type { ClientHandlers } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { GuardUsage } from "../../protocol/guard-facts.js"
-import type { AgentId, AgentRef } from "../../protocol/names.js"
+import { type AgentId, type AgentRef, type Channel, persistentIdPattern } from "../../protocol/names.js"
 import { resolveAgent } from "../address.js"
 import { aimAt, sayingOf } from "../aim.js"
 import type { House } from "../house.js"
@@ -59,7 +59,7 @@ export function guardHandlers(house: House): Pick<ClientHandlers<Session>, Guard
     async RESET_GUARD(session, { id, scope }) {
       const { agent } = session
       if (!guards.isOperator(agent.id)) throw notOperator("RESET_GUARD")
-      await guards.reset(agent.id, house.nextFrameId(), scope && resolveScope(house, scope))
+      await guards.reset(agent.id, house.nextFrameId(), scope && resolveScope(house, agent.id, scope))
       session.send({ type: "ACK", ts: clock.now(), state: "done" }, id)
     },
   }
@@ -86,10 +86,13 @@ function mayKnow({ channels, guards }: House, scope: string, reader: AgentId): b
 }
 
 /** Names as a person writes them, by id and in the order of the guards. */
-function resolveScope({ roster }: House, scope: string): string {
+function resolveScope({ roster, channels }: House, by: AgentId, scope: string): string {
   const words = scope.split(" ")
   const resolved = words.map((word) => {
     if (word.startsWith("@")) return resolveKnown(word as AgentRef, roster)
+    // An operator lifts also what was stopped in a channel that it may not see.
+    if (word.startsWith("#") && channels.get(word) === undefined)
+      return channels.find(word as Channel, by).name
     if (/^[#+]/.test(word) || word === "in" || word === "to") return word
     throw new ChatError(
       "INVALID_MSG",
@@ -107,7 +110,8 @@ function resolveKnown(ref: AgentRef, roster: House["roster"]): string {
   try {
     return resolveAgent(ref, roster, "scope")
   } catch (error) {
-    if (error instanceof ChatError && error.code === "AGENT_NOT_FOUND") return ref
+    const isForgotten = error instanceof ChatError && error.code === "AGENT_NOT_FOUND"
+    if (isForgotten && persistentIdPattern.test(ref)) return ref
     throw error
   }
 }
