@@ -83,6 +83,8 @@ export class OwnBreaker {
 
   /** The relay took a message of the agent. */
   said(): void {
+    // Work is asked for only when it matters: a look at a file for each line takes longer than all the rest.
+    if (!this.#breaker.isWoken) return
     const commitMs = this.#lastCommitMs()
     if (commitMs !== this.#commitMs) {
       this.#commitMs = commitMs

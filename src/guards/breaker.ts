@@ -79,6 +79,11 @@ export class Breaker {
     this.#evidence = [...this.#evidence, id].slice(-most.evidence)
   }
 
+  /** Whether what the agent says next is an answer that counts. */
+  get isWoken(): boolean {
+    return this.#isWoken
+  }
+
   /** The agent said something. @returns what it came to by that, when that is new */
   said(ts: number): BreakerStep | undefined {
     if (!this.#isWoken) return undefined
