@@ -1,5 +1,7 @@
-import { readFileSync } from "node:fs"
+import { mkdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
 import { describe, expect, it } from "vitest"
+import { workingDirectoryOf } from "../../src/daemon/own-breaker.js"
 import { until } from "../kit/condition.js"
 import { DaemonRoom } from "../kit/daemon-room.js"
 import { FakeRelay, msg } from "../kit/fake-relay.js"
@@ -77,5 +79,25 @@ describe("a daemon whose agent is stopped by a guard", () => {
     room.resetBreaker()
     room.write({ to: "@bbbbbbbb", content: "on again" })
     await room.rungs("accepted", 5)
+  })
+
+  it("lets an agent go on that commits what it does", async () => {
+    const { room, session } = await running(false, { breakerWarn: 3, breakerPause: 4, breakerStop: 4 })
+    const logs = join(workingDirectoryOf(room.paths.dir), ".git", "logs")
+    mkdirSync(logs, { recursive: true })
+    for (let turn = 0; turn < 8; turn++) {
+      session.say(msg(`bbbbbbbb.${turn}`, { to: room.self }))
+      await room.lines("MSG", turn + 1)
+      // The time of a file may be as coarse as a tick of the system's clock.
+      if (turn % 2 === 0) {
+        writeFileSync(join(logs, "HEAD"), "")
+        utimesSync(join(logs, "HEAD"), turn + 1, turn + 1)
+      }
+      room.write({ to: "@bbbbbbbb", content: `answer ${turn}` })
+      await room.rungs("accepted", turn + 1)
+    }
+    room.sweep()
+    expect(room.status.breaker).toMatchObject({ tripped: false })
+    expect(room.status.guards).toEqual([])
   })
 })
