@@ -5,6 +5,7 @@ import type { InstancePaths } from "../daemon/instance-paths.js"
 import { ChatError } from "../protocol/errors.js"
 import type { DealState } from "../protocol/server-messages.js"
 import type { Draft } from "../protocol/statements.js"
+import { proposalIdOf } from "../protocol/verbs.js"
 import type { Context } from "./context.js"
 import { withSession } from "./session.js"
 import { answerMs, chooseDaemon, hasOwnVoice, type SpeakChoice } from "./speak.js"
@@ -112,7 +113,7 @@ async function actOnSession(
 
 function actedOn(event: DealEvent): Acted {
   const { state, to, msg_id } = event
-  const proposal_id = event.type === "PROPOSAL" ? event.id : event.proposal_id
+  const proposal_id = proposalIdOf(event)
   return { via: "relay", proposal_id, state, to, msg_id }
 }
 

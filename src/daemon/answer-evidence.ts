@@ -1,7 +1,7 @@
 import { agentIdOfDid } from "../proposals/statement.js"
 import { persistentIdPattern } from "../protocol/names.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
-import { isVerb, type Verb } from "../protocol/verbs.js"
+import { isVerb, proposalIdOf, type Verb } from "../protocol/verbs.js"
 import type { OutboxFrame } from "./outbox-line.js"
 
 /** What an answer tells beside that it came, named as in the protocol. */
@@ -50,7 +50,7 @@ export function addresseeOf(to: string, { to: resolved }: ServerMessage<"ACK">):
 
 /** Which deal a statement is of, what became of it, and who the other party is. */
 function evidenceOfStatement(statement: ServerMessage<Verb>): Evidence {
-  const proposalId = statement.type === "PROPOSAL" ? statement.id : statement.proposal_id
+  const proposalId = proposalIdOf(statement)
   return { proposal_id: proposalId, state: statement.state, to: agentIdOfDid(statement.to) }
 }
 

@@ -7,6 +7,7 @@ import { ChatError } from "../protocol/errors.js"
 import { defaultLimits } from "../protocol/limits.js"
 import type { AgentId } from "../protocol/names.js"
 import type { Statement } from "../protocol/statements.js"
+import { proposalIdOf } from "../protocol/verbs.js"
 import { asFileProblem } from "./file-problem.js"
 import { LineLog } from "./line-log.js"
 import { LineSplitter } from "./line-splitter.js"
@@ -42,7 +43,7 @@ export function readDealLog(path: string): LoggedDeal[] {
   const deals = new Map<string, LoggedDeal>()
   for (const entry of readEntries(path)) {
     const { statement, name } = entry
-    const id = statement.type === "PROPOSAL" ? statement.id : statement.proposal_id
+    const id = proposalIdOf(statement)
     const known = deals.get(id)
     const deal = follow(known?.deal, statement)
     if (deal === undefined) continue

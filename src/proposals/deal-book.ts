@@ -1,6 +1,7 @@
 import { formatDidKey, type PublicKey } from "../identity/keys.js"
 import { ChatError } from "../protocol/errors.js"
 import type { Statement } from "../protocol/statements.js"
+import { proposalIdOf } from "../protocol/verbs.js"
 import { advanceDeal, type Deal, dealOf, hasStatement, openDeal } from "./deal.js"
 import { verifyStatement } from "./statement.js"
 
@@ -36,7 +37,7 @@ export class DealBook {
    * NOT_A_PARTY, PROPOSAL_EXPIRED, STATEMENT_STALE, INVALID_MSG for one that must not be believed
    */
   take(statement: Statement, aud: string): Taken {
-    const id = statement.type === "PROPOSAL" ? statement.id : statement.proposal_id
+    const id = proposalIdOf(statement)
     const known = this.#deals.get(id)
     if (known !== undefined && hasStatement(known, statement)) return { deal: known, isNew: false }
     this.#requireMine(statement)

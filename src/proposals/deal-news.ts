@@ -1,7 +1,7 @@
 import type { AgentId } from "../protocol/names.js"
 import type { DealState, ServerMessage } from "../protocol/server-messages.js"
 import type { Statement } from "../protocol/statements.js"
-import type { Verb } from "../protocol/verbs.js"
+import { proposalIdOf, type Verb } from "../protocol/verbs.js"
 import { agentIdOfDid } from "./statement.js"
 
 /**
@@ -47,7 +47,7 @@ export function newsOf(
  * whoever signs cannot choose an id that makes a step look like something the other party has already.
  */
 export function statementMessageId(statement: Statement): string {
-  const deal = statement.type === "PROPOSAL" ? statement.id : statement.proposal_id
+  const deal = proposalIdOf(statement)
   return `${agentIdOfDid(statement.from).slice(1)}.${deal}/${statement.type}`
 }
 

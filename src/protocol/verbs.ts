@@ -12,3 +12,12 @@ export type Fault = (typeof faults)[number]
 export function isVerb(text: string): text is Verb {
   return (verbs as readonly string[]).includes(text)
 }
+
+/** Id of the proposal that a statement makes or answers. */
+export function proposalIdOf(
+  statement:
+    | { readonly type: "PROPOSAL"; readonly id: string }
+    | { readonly type: Exclude<Verb, "PROPOSAL">; readonly proposal_id: string },
+): string {
+  return statement.type === "PROPOSAL" ? statement.id : statement.proposal_id
+}

@@ -8,7 +8,7 @@ import type { Limits } from "../protocol/limits.js"
 import type { AgentId } from "../protocol/names.js"
 import type { ProposalEntry, ServerMessage } from "../protocol/server-messages.js"
 import type { Statement } from "../protocol/statements.js"
-import type { Verb } from "../protocol/verbs.js"
+import { proposalIdOf, type Verb } from "../protocol/verbs.js"
 import type { Agent } from "./agent.js"
 import {
   advanceDealNow,
@@ -127,7 +127,7 @@ export class DealDesk {
       })
     }
     const statement = readOwnStatement(frame, did, this.#aud)
-    const id = statement.type === "PROPOSAL" ? statement.id : statement.proposal_id
+    const id = proposalIdOf(statement)
     return this.#turns.take(id, () => this.#take(agent, statement, id))
   }
 

@@ -2,7 +2,7 @@ import type { DealStep } from "../guards/layers/deals-layer.js"
 import { agentIdOfDid } from "../proposals/statement.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 import type { Statement } from "../protocol/statements.js"
-import type { Verb } from "../protocol/verbs.js"
+import { proposalIdOf, type Verb } from "../protocol/verbs.js"
 
 const start = /^\{"type":"(?:PROPOSAL|REJECT|COMPLETE)",/
 
@@ -10,7 +10,7 @@ const start = /^\{"type":"(?:PROPOSAL|REJECT|COMPLETE)",/
 export function stepOf(statement: Statement, id: string): DealStep | undefined {
   const { type: verb } = statement
   if (verb !== "PROPOSAL" && verb !== "REJECT" && verb !== "COMPLETE") return undefined
-  const deal = verb === "PROPOSAL" ? statement.id : statement.proposal_id
+  const deal = proposalIdOf(statement)
   return { id, verb, deal, from: agentIdOfDid(statement.from), to: agentIdOfDid(statement.to) }
 }
 
