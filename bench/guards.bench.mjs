@@ -8,7 +8,7 @@ import { median, spread } from "./kit/statistics.mjs"
 import { agentName, messagesAmong, settings } from "./load/sayings.mjs"
 
 /** @typedef {import("../src/guards/guard.js").Guard} Guard */
-/** @typedef {import("../src/guards/said.js").Said} Said */
+/** @typedef {import("../src/guards/guard-message.js").Said} Said */
 
 const rounds = 9
 const goalMicroseconds = 20
@@ -165,8 +165,8 @@ async function loadRelay() {
   const { Guard } = /** @type {typeof import("../src/guards/guard.js")} */ (
     await importBuilt("guards/guard.js")
   )
-  const { defaultGuardLimits } = /** @type {typeof import("../src/guards/guard-limits.js")} */ (
-    await importBuilt("guards/guard-limits.js")
+  const { defaultGuardLimits } = /** @type {typeof import("../src/guards/limits.js")} */ (
+    await importBuilt("guards/limits.js")
   )
   const { parseClientMessage } = /** @type {typeof import("../src/protocol/parse-client-message.js")} */ (
     await importBuilt("protocol/parse-client-message.js")

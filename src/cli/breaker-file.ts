@@ -1,5 +1,5 @@
 import { type BreakerLimits } from "../guards/breaker.js"
-import { defaultGuardLimits } from "../guards/guard-limits.js"
+import { defaultGuardLimits } from "../guards/limits.js"
 import { ChatError } from "../protocol/errors.js"
 import { readGuardFile } from "./guard-file.js"
 

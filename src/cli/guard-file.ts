@@ -1,6 +1,6 @@
 import type { Node, YAMLMap } from "yaml"
 import { closestNames } from "../base/closest-names.js"
-import { defaultGuardLimits, type GuardLimits } from "../guards/guard-limits.js"
+import { defaultGuardLimits, type GuardLimits } from "../guards/limits.js"
 import { ChatError } from "../protocol/errors.js"
 import { readSmallText } from "./named-file.js"
 

@@ -1,5 +1,5 @@
-import { defaultGuardLimits, type GuardLimits } from "../guards/guard-limits.js"
-import type { LayerName } from "../guards/said.js"
+import type { LayerName } from "../guards/guard-message.js"
+import { defaultGuardLimits, type GuardLimits } from "../guards/limits.js"
 
 /** What a guard looks at, for people and agents. */
 interface LayerText {

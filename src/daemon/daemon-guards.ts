@@ -1,6 +1,6 @@
 import type { Clock } from "../base/clock.js"
 import type { BreakerLimits } from "../guards/breaker.js"
-import { defaultGuardLimits } from "../guards/guard-limits.js"
+import { defaultGuardLimits } from "../guards/limits.js"
 import type { DaemonMemory } from "./daemon-memory.js"
 import { GuardStops } from "./guard-stops.js"
 import type { InstancePaths } from "./instance-paths.js"

@@ -1,4 +1,4 @@
-import type { GuardLimits } from "./guard-limits.js"
+import type { GuardLimits } from "./limits.js"
 import { isNumber, isPlain, isTexts } from "./plain.js"
 
 /** The numbers a breaker goes by. */

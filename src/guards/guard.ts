@@ -1,11 +1,3 @@
-import { isCourtesy } from "./courtesy.js"
-import type { GuardLimits } from "./guard-limits.js"
-import { DealsLayer } from "./layers/deals-layer.js"
-import { makeLayers } from "./layers/make-layers.js"
-import { Lineage } from "./lineage.js"
-import { isPlain } from "./plain.js"
-import { Refills } from "./refills.js"
-import { RoomTurns } from "./room-turns.js"
 import {
   type Layer,
   type LayerName,
@@ -16,8 +8,16 @@ import {
   type Trip,
   type Usage,
   type Warning,
-} from "./said.js"
+} from "./guard-message.js"
+import type { GuardLimits } from "./limits.js"
+import { isPlain } from "./plain.js"
+import { isCourtesy } from "./pleasantries.js"
+import { RoomTurns } from "./room-turns.js"
+import { DealsLayer } from "./rules/deals.js"
+import { makeLayers } from "./rules/make-rules.js"
 import { formatSaved } from "./saved-list.js"
+import { Lineage } from "./thread-tracker.js"
+import { Refills } from "./work-credits.js"
 
 /** What {@link Guard.save} gives: plain JSON, at most 1 MiB of it. */
 export interface GuardState {

@@ -1,10 +1,10 @@
-import type { GuardLimits } from "./guard-limits.js"
-import { Heard } from "./heard.js"
+import { Recent } from "../base/lru-map.js"
+import type { Said, Traced } from "./guard-message.js"
+import type { GuardLimits } from "./limits.js"
 import { isNumber } from "./plain.js"
-import { Recent } from "./recent.js"
-import type { Said, Traced } from "./said.js"
+import { Heard } from "./read-state.js"
 import { isUnder } from "./scopes.js"
-import { type Speaker, Talk } from "./talk.js"
+import { type Speaker, Talk } from "./speaker-statistics.js"
 
 /** What {@link RoomTurns.trace} adds to a message. */
 type Standing = Pick<Traced, "returns" | "isFeed" | "goesOn">

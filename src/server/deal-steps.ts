@@ -1,4 +1,4 @@
-import type { DealStep } from "../guards/layers/deals-layer.js"
+import type { DealStep } from "../guards/rules/deals.js"
 import { agentIdOfDid } from "../proposals/statement.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 import type { Statement } from "../protocol/statements.js"

@@ -1,5 +1,5 @@
 import type { Row } from "../backbone/backbone.js"
-import { Recent } from "../guards/recent.js"
+import { Recent } from "../base/lru-map.js"
 
 /** Revisions of one row. */
 interface Version {

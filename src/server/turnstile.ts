@@ -1,6 +1,6 @@
 import type { Clock } from "../base/clock.js"
 import { messageCost } from "../guards/gcra.js"
-import type { GuardLimits } from "../guards/guard-limits.js"
+import type { GuardLimits } from "../guards/limits.js"
 import type { ClientMessage, ClientType } from "../protocol/client-messages.js"
 import { ChatError } from "../protocol/errors.js"
 import type { Limits } from "../protocol/limits.js"

@@ -2,7 +2,7 @@ import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { Pace } from "../../src/daemon/pace.js"
 import { Gcra, messageCost } from "../../src/guards/gcra.js"
-import { defaultGuardLimits } from "../../src/guards/guard-limits.js"
+import { defaultGuardLimits } from "../../src/guards/limits.js"
 
 const { rateBytes, ratePatienceMs } = defaultGuardLimits
 

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from "node:fs"
 import { describe, expect, it } from "vitest"
-import { defaultGuardLimits } from "../../src/guards/guard-limits.js"
+import { defaultGuardLimits } from "../../src/guards/limits.js"
 import { until } from "../kit/condition.js"
 import { DaemonRoom } from "../kit/daemon-room.js"
 import { FakeRelay } from "../kit/fake-relay.js"

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest"
 import { Breaker } from "../../src/guards/breaker.js"
-import { defaultGuardLimits } from "../../src/guards/guard-limits.js"
+import { defaultGuardLimits } from "../../src/guards/limits.js"
 
 const limits = { ...defaultGuardLimits, breakerWarn: 2, breakerPause: 3, breakerStop: 5 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest"
-import { defaultGuardLimits } from "../../src/guards/guard-limits.js"
-import { type DealStep, DealsLayer } from "../../src/guards/layers/deals-layer.js"
+import { defaultGuardLimits } from "../../src/guards/limits.js"
+import { type DealStep, DealsLayer } from "../../src/guards/rules/deals.js"
 
 const { dealTurns, slowWindowMs, stopMs } = defaultGuardLimits
 const minute = 60_000

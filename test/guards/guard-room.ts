@@ -1,6 +1,6 @@
 import { Guard } from "../../src/guards/guard.js"
-import { defaultGuardLimits, type GuardLimits } from "../../src/guards/guard-limits.js"
-import type { LayerName, Said, Trip, Warning } from "../../src/guards/said.js"
+import type { LayerName, Said, Trip, Warning } from "../../src/guards/guard-message.js"
+import { defaultGuardLimits, type GuardLimits } from "../../src/guards/limits.js"
 
 /** What a test says of a message; the rest is filled in. */
 export type Draft = Partial<Said> & { readonly from: string; readonly at: number }

@@ -1,7 +1,7 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { Guard } from "../../src/guards/guard.js"
-import { defaultGuardLimits } from "../../src/guards/guard-limits.js"
+import { defaultGuardLimits } from "../../src/guards/limits.js"
 import { type Draft, GuardRoom } from "./guard-room.js"
 
 const agents = ["@a", "@b", "@c", "@d"]

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import type { LayerName, Trip } from "../../src/guards/said.js"
+import type { LayerName, Trip } from "../../src/guards/guard-message.js"
 import { type Draft, GuardRoom } from "./guard-room.js"
 
 const hour = 3_600_000

@@ -4,7 +4,7 @@ import { incidents, type Trace } from "../../bench/load/loop-incidents.mjs"
 import { guardRule, noRule, seedRule } from "../../bench/load/loop-rules.mjs"
 import { type Manner, type Rule, World } from "../../bench/load/loop-world.mjs"
 import { Guard } from "../../src/guards/guard.js"
-import { defaultGuardLimits } from "../../src/guards/guard-limits.js"
+import { defaultGuardLimits } from "../../src/guards/limits.js"
 
 const hour = 3_600_000
 /** A loop that says more is not stopped. */

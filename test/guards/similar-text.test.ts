@@ -1,6 +1,6 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { isCourtesy } from "../../src/guards/courtesy.js"
+import { isCourtesy } from "../../src/guards/pleasantries.js"
 import { sketchOf } from "../../src/guards/similar-text.js"
 
 const words = (count: number, from = 0) => Array.from({ length: count }, (_, n) => `word${n + from}`)

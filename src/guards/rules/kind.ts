@@ -1,5 +1,5 @@
 import type { Kind } from "../../protocol/message-kinds.js"
-import type { Layer, Traced, Trip, Usage } from "../said.js"
+import type { Layer, Traced, Trip, Usage } from "../guard-message.js"
 
 const automatic: readonly (Kind | undefined)[] = ["ack", "auto"]
 

@@ -1,11 +1,11 @@
-import { Day } from "../day.js"
-import type { GuardLimits } from "../guard-limits.js"
+import { Recent } from "../../base/lru-map.js"
+import { Stops } from "../cooldowns.js"
+import { Day } from "../daily-turns.js"
+import type { Layer, Trip, Usage, Warning } from "../guard-message.js"
+import type { GuardLimits } from "../limits.js"
 import { isNumber, isPlain } from "../plain.js"
-import { Recent } from "../recent.js"
-import type { Layer, Trip, Usage, Warning } from "../said.js"
 import { isUnder } from "../scopes.js"
-import { Stops } from "../stops.js"
-import { pausesOf } from "./stopping-layer.js"
+import { pausesOf } from "./stopping-rule.js"
 
 /** A step of a deal, as far as it is counted. Agents are their ids, with `@`. */
 export interface DealStep {

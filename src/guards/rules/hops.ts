@@ -1,9 +1,9 @@
-import type { GuardLimits } from "../guard-limits.js"
+import { Recent } from "../../base/lru-map.js"
+import type { Traced, Usage } from "../guard-message.js"
+import type { GuardLimits } from "../limits.js"
 import { isNumber } from "../plain.js"
-import { Recent } from "../recent.js"
-import type { Traced, Usage } from "../said.js"
 import { isUnder, othersThan, pairOf } from "../scopes.js"
-import { type Count, nothingCounted, pausesOf, StoppingLayer } from "./stopping-layer.js"
+import { type Count, nothingCounted, pausesOf, StoppingLayer } from "./stopping-rule.js"
 
 /** Threads that go on and on: each answer is one hop more, until work is done or an operator speaks. */
 export class HopsLayer extends StoppingLayer<number> {

@@ -1,6 +1,6 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { Recent } from "../../src/guards/recent.js"
+import { Recent } from "../../src/base/lru-map.js"
 
 const count = 7
 const keys = fc.constantFrom("", "a", "b", "ab", "a b", "c", "d", "e", "f", "g", "h")

@@ -1,5 +1,5 @@
+import { Recent } from "../base/lru-map.js"
 import { isNumbers, isPlain, isTexts } from "./plain.js"
-import { Recent } from "./recent.js"
 
 /** Agents whose words have come to one, the newest first, and the number of the last message of each. */
 interface Words {

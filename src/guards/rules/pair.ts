@@ -1,9 +1,9 @@
-import type { GuardLimits } from "../guard-limits.js"
+import { Recent } from "../../base/lru-map.js"
+import type { Traced, Usage } from "../guard-message.js"
+import type { GuardLimits } from "../limits.js"
 import { isNumbers, isPlain, isTexts } from "../plain.js"
-import { Recent } from "../recent.js"
-import type { Traced, Usage } from "../said.js"
 import { isUnder, othersThan, pairOf } from "../scopes.js"
-import { type Count, pausesOf, StoppingLayer, withEvidence } from "./stopping-layer.js"
+import { type Count, pausesOf, StoppingLayer, withEvidence } from "./stopping-rule.js"
 
 /** Turns of two agents, oldest first. */
 interface Turns {

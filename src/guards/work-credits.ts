@@ -1,6 +1,6 @@
-import type { GuardLimits } from "./guard-limits.js"
+import { Recent } from "../base/lru-map.js"
+import type { GuardLimits } from "./limits.js"
 import { isNumber } from "./plain.js"
-import { Recent } from "./recent.js"
 import { isUnder } from "./scopes.js"
 
 /** How often an agent was refilled, less what time has taken off, and when that was counted. */

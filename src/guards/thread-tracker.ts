@@ -1,8 +1,8 @@
+import { Recent } from "../base/lru-map.js"
 import type { Kind } from "../protocol/message-kinds.js"
-import type { GuardLimits } from "./guard-limits.js"
+import type { Parent, Said, Traced } from "./guard-message.js"
+import type { GuardLimits } from "./limits.js"
 import { isNumber, isPlain, isTexts } from "./plain.js"
-import { Recent } from "./recent.js"
-import type { Parent, Said, Traced } from "./said.js"
 import { isUnder, othersThan, towards } from "./scopes.js"
 
 /** What {@link Lineage.trace} adds to a message. */

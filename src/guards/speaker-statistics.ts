@@ -1,7 +1,7 @@
-import type { GuardLimits } from "./guard-limits.js"
+import { Recent } from "../base/lru-map.js"
+import type { Traced } from "./guard-message.js"
+import type { GuardLimits } from "./limits.js"
 import { isNumber } from "./plain.js"
-import { Recent } from "./recent.js"
-import type { Traced } from "./said.js"
 import { othersThan } from "./scopes.js"
 
 /** What is known of an agent in a room. */

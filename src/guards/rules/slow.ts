@@ -1,9 +1,9 @@
-import { Day } from "../day.js"
-import type { GuardLimits } from "../guard-limits.js"
-import { Recent } from "../recent.js"
-import type { Traced, Usage } from "../said.js"
+import { Recent } from "../../base/lru-map.js"
+import { Day } from "../daily-turns.js"
+import type { Traced, Usage } from "../guard-message.js"
+import type { GuardLimits } from "../limits.js"
 import { isUnder, othersThan, pairOf } from "../scopes.js"
-import { type Count, pausesOf, StoppingLayer } from "./stopping-layer.js"
+import { type Count, pausesOf, StoppingLayer } from "./stopping-rule.js"
 
 /** Parts of the window that are counted apart. */
 const partsOfWindow = 24

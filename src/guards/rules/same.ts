@@ -1,13 +1,13 @@
-import type { GuardLimits } from "../guard-limits.js"
+import { Recent } from "../../base/lru-map.js"
+import { Strangers } from "../anonymous-repeats.js"
+import { Stops } from "../cooldowns.js"
+import type { Layer, Traced, Trip, Usage } from "../guard-message.js"
 import { History, wordForWord } from "../history.js"
+import type { GuardLimits } from "../limits.js"
 import { isPlain } from "../plain.js"
-import { Recent } from "../recent.js"
-import type { Layer, Traced, Trip, Usage } from "../said.js"
 import { authorIn, isUnder } from "../scopes.js"
 import { sketchOf } from "../similar-text.js"
-import { Stops } from "../stops.js"
-import { Strangers } from "../strangers.js"
-import { pausesOf } from "./stopping-layer.js"
+import { pausesOf } from "./stopping-rule.js"
 
 /** Characters of histories that are made at once; each sketch in them has to be made whole. */
 const preparedAtOnce = 4_000

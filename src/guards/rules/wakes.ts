@@ -1,9 +1,9 @@
-import type { GuardLimits } from "../guard-limits.js"
+import { Recent } from "../../base/lru-map.js"
+import type { Traced, Usage } from "../guard-message.js"
+import type { GuardLimits } from "../limits.js"
 import { isNumber, isPlain, isTexts } from "../plain.js"
-import { Recent } from "../recent.js"
-import type { Traced, Usage } from "../said.js"
 import { othersThan, towards } from "../scopes.js"
-import { type Count, nothingCounted, pausesOf, StoppingLayer, withEvidence } from "./stopping-layer.js"
+import { type Count, nothingCounted, pausesOf, StoppingLayer, withEvidence } from "./stopping-rule.js"
 
 /** What one sender used of its hour. */
 interface Wakes {

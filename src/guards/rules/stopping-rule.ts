@@ -1,9 +1,9 @@
-import type { GuardLimits } from "../guard-limits.js"
+import { Recent } from "../../base/lru-map.js"
+import { type Pauses, Stops } from "../cooldowns.js"
+import type { Layer, LayerName, Traced, Trip, Usage, Warning } from "../guard-message.js"
+import type { GuardLimits } from "../limits.js"
 import { isPlain } from "../plain.js"
-import { Recent } from "../recent.js"
-import type { Layer, LayerName, Traced, Trip, Usage, Warning } from "../said.js"
 import { isUnder } from "../scopes.js"
-import { type Pauses, Stops } from "../stops.js"
 
 /** What a message would be counted as. */
 export interface Count {

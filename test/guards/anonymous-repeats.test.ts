@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import { defaultGuardLimits } from "../../src/guards/guard-limits.js"
+import { defaultGuardLimits } from "../../src/guards/limits.js"
 import { type Draft, GuardRoom } from "./guard-room.js"
 
 const { sameLast, sameWindowMs, stopMs } = defaultGuardLimits

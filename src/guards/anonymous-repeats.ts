@@ -1,12 +1,12 @@
+import { Recent } from "../base/lru-map.js"
 import { persistentIdPattern } from "../protocol/names.js"
-import type { GuardLimits } from "./guard-limits.js"
-import { pausesOf } from "./layers/stopping-layer.js"
+import { Stops } from "./cooldowns.js"
+import type { Traced } from "./guard-message.js"
+import type { GuardLimits } from "./limits.js"
 import { isNumber, isPlain, isTexts } from "./plain.js"
-import { Recent } from "./recent.js"
-import type { Traced } from "./said.js"
+import { pausesOf } from "./rules/stopping-rule.js"
 import { isUnder } from "./scopes.js"
 import { digestOf } from "./similar-text.js"
-import { Stops } from "./stops.js"
 
 /** How often a text was the first that somebody said, each time not long after the last. */
 interface Echo {

@@ -1,8 +1,8 @@
-import type { GuardLimits } from "../guard-limits.js"
-import { Recent } from "../recent.js"
-import type { Traced, Usage } from "../said.js"
+import { Recent } from "../../base/lru-map.js"
+import type { Traced, Usage } from "../guard-message.js"
+import type { GuardLimits } from "../limits.js"
 import { type Drain, type Moment, noDrain, SharedCount } from "../shared-count.js"
-import { type Count, nothingCounted, pausesOf, StoppingLayer } from "./stopping-layer.js"
+import { type Count, nothingCounted, pausesOf, StoppingLayer } from "./stopping-rule.js"
 
 /** What everybody in a room has to read, in tokens as far as bytes tell. */
 export class BudgetLayer extends StoppingLayer<SharedCount> {

@@ -1,9 +1,9 @@
-import type { GuardLimits } from "../guard-limits.js"
+import { Recent } from "../../base/lru-map.js"
+import type { Traced, Usage } from "../guard-message.js"
+import type { GuardLimits } from "../limits.js"
 import { isNumber, isNumbers, isPlain, isTexts } from "../plain.js"
-import { Recent } from "../recent.js"
-import type { Traced, Usage } from "../said.js"
 import { authorIn, isUnder, othersThan } from "../scopes.js"
-import { type Count, pausesOf, StoppingLayer, withEvidence } from "./stopping-layer.js"
+import { type Count, pausesOf, StoppingLayer, withEvidence } from "./stopping-rule.js"
 
 /** Mentions of one agent by another, oldest first. */
 interface Mentions {

@@ -1,9 +1,9 @@
-import type { GuardLimits } from "../guard-limits.js"
-import { Recent } from "../recent.js"
-import type { Traced, Usage } from "../said.js"
+import { Recent } from "../../base/lru-map.js"
+import type { Traced, Usage } from "../guard-message.js"
+import type { GuardLimits } from "../limits.js"
 import { authorIn } from "../scopes.js"
 import { type Drain, type Moment, noDrain, SharedCount } from "../shared-count.js"
-import { type Count, nothingCounted, pausesOf, StoppingLayer } from "./stopping-layer.js"
+import { type Count, nothingCounted, pausesOf, StoppingLayer } from "./stopping-rule.js"
 
 /**
  * Talk in a room in which nothing is done: each return costs a turn, of the room and of the author. Who took its share of

@@ -1,7 +1,7 @@
-import type { GuardLimits } from "../guard-limits.js"
+import { Recent } from "../../base/lru-map.js"
+import type { Layer, Traced, Trip, Usage } from "../guard-message.js"
+import type { GuardLimits } from "../limits.js"
 import { isNumber, isPlain } from "../plain.js"
-import { Recent } from "../recent.js"
-import type { Layer, Traced, Trip, Usage } from "../said.js"
 import { authorIn, isUnder } from "../scopes.js"
 
 /** A question to nobody in particular, in a channel. */

@@ -1,5 +1,5 @@
+import { Recent } from "../base/lru-map.js"
 import { isNumber, isPlain } from "./plain.js"
-import { Recent } from "./recent.js"
 import { isUnder } from "./scopes.js"
 
 /** How long stops last, in milliseconds. */

@@ -1,4 +1,4 @@
-import { SavedList } from "./saved-list.js"
+import { SavedList } from "../guards/saved-list.js"
 
 /** An entry, in a ring from the oldest to the newest. */
 interface Node<V> {
