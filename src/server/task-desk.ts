@@ -1,5 +1,5 @@
 import type { Backbone } from "../backbone/backbone.js"
-import { type AnsweredTask, Queue, type QueuedTask } from "../backbone/queue.js"
+import { type AnsweredTask, Queue, type QueuedTask } from "../backbone/queue/queue.js"
 import type { Clock } from "../base/clock.js"
 import type { ClientMessage } from "../protocol/client-messages.js"
 import { ChatError } from "../protocol/errors.js"

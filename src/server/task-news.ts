@@ -1,4 +1,4 @@
-import type { QueuedTask } from "../backbone/queue.js"
+import type { QueuedTask } from "../backbone/queue/queue.js"
 import type { Clock } from "../base/clock.js"
 import type { AgentId } from "../protocol/names.js"
 import type { ServerMessage } from "../protocol/server-messages.js"

@@ -1,4 +1,4 @@
-import type { Queue, QueuedTask } from "../backbone/queue.js"
+import type { Queue, QueuedTask } from "../backbone/queue/queue.js"
 import type { Clock, Timer } from "../base/clock.js"
 import { ChatError } from "../protocol/errors.js"
 import type { Limits } from "../protocol/limits.js"

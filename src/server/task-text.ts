@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto"
-import type { QueuedTask } from "../backbone/queue.js"
+import type { QueuedTask } from "../backbone/queue/queue.js"
 import type { AgentId, Nick } from "../protocol/names.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest"
 import type { RowChange, Table } from "../../src/backbone/backbone.js"
-import { Queue } from "../../src/backbone/queue.js"
+import { Queue } from "../../src/backbone/queue/queue.js"
 import { until } from "../kit/condition.js"
 import { FakeClock } from "../kit/fake-clock.js"
 import { patienceMs, type Start } from "./conformance-kit.js"

@@ -1,6 +1,6 @@
 import { describe, expect, onTestFinished, test } from "vitest"
 import type { RowChange } from "../../src/backbone/backbone.js"
-import { openNatsBackbone } from "../../src/backbone/nats.js"
+import { openNatsBackbone } from "../../src/backbone/nats/nats.js"
 import { systemClock } from "../../src/base/clock.js"
 import { until } from "../kit/condition.js"
 import { CuttableNetwork, startNatsCluster } from "../kit/nats.js"

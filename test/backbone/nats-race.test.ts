@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it, onTestFinished } from "vitest"
 import type { Backbone } from "../../src/backbone/backbone.js"
-import { openNatsBackbone } from "../../src/backbone/nats.js"
+import { openNatsBackbone } from "../../src/backbone/nats/nats.js"
 import { systemClock } from "../../src/base/clock.js"
 import { until } from "../kit/condition.js"
 import { type NatsServer, startNatsCluster } from "../kit/nats.js"

@@ -1,6 +1,6 @@
 import type { Table } from "../../src/backbone/backbone.js"
-import { openMemoryBackbone } from "../../src/backbone/memory.js"
-import type { Queue, QueuedTask, QueueEvents } from "../../src/backbone/queue.js"
+import { openMemoryBackbone } from "../../src/backbone/memory/memory.js"
+import type { Queue, QueuedTask, QueueEvents } from "../../src/backbone/queue/queue.js"
 import type { FakeClock } from "../kit/fake-clock.js"
 
 export const leaseMs = 60_000

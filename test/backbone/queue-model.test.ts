@@ -1,7 +1,7 @@
 import fc from "fast-check"
 import { expect, test } from "vitest"
 import type { Table } from "../../src/backbone/backbone.js"
-import { Queue } from "../../src/backbone/queue.js"
+import { Queue } from "../../src/backbone/queue/queue.js"
 import { FakeClock } from "../kit/fake-clock.js"
 import { claimOldest, deaf, leaseMs, openTable, settle } from "./queue-kit.js"
 

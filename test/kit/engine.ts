@@ -1,5 +1,5 @@
 import type { Backbone, Logs, RowChange, Table } from "../../src/backbone/backbone.js"
-import { openMemoryBackbone } from "../../src/backbone/memory.js"
+import { openMemoryBackbone } from "../../src/backbone/memory/memory.js"
 import { ChatError } from "../../src/protocol/errors.js"
 import { FakeClock } from "./fake-clock.js"
 

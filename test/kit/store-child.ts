@@ -1,5 +1,5 @@
 import process from "node:process"
-import { openSqliteBackbone } from "../../src/backbone/sqlite.js"
+import { openSqliteBackbone } from "../../src/backbone/sql/sqlite.js"
 import { systemClock } from "../../src/base/clock.js"
 
 /*

@@ -1,0 +1,243 @@
+import { ChatError } from "../../protocol/errors.js"
+import type { Appended, Keeping, LogEntry, LogStat } from "../backbone.js"
+import type { StoreOp } from "./operations.js"
+import { fromSql, type Sql, type SqlValue, toSql } from "./sql.js"
+
+type Op<Name extends StoreOp["op"]> = Extract<StoreOp, { op: Name }>
+
+interface Log {
+  readonly id: number
+  last: number
+  count: number
+  bytes: number
+  /** When its oldest entry was taken; undefined when that has to be looked up. */
+  oldestTs: number | undefined
+  /** How it is kept, when something was to be appended since it was last settled. */
+  keeping: Keeping | undefined
+}
+
+/** Ids of entries remembered at most; the oldest are forgotten first. */
+const idsKept = 4_000_000
+
+/** Entries that are too old, or too many bytes, are looked for in portions of this many. */
+const dropPortion = 100
+
+/**
+ * The logs of a store; called within a transaction. What appending changes beside the entries themselves is written
+ * once for all entries of a log: {@link settle} before anything else is done, and before the transaction ends.
+ */
+export class SqlLogs {
+  readonly #sql: Sql
+  /** Those this transaction had to do with. */
+  readonly #open = new Map<string, Log>()
+
+  constructor(sql: Sql) {
+    this.#sql = sql
+  }
+
+  append({ family, key, id, value, ts, keeping }: Op<"append">): Appended {
+    const log = this.#find(family, key) ?? this.#make(family, key)
+    log.keeping = keeping
+    if (keeping.maxAgeMs !== undefined) this.#dropOld(log, ts - keeping.maxAgeMs)
+    const bytes = Buffer.byteLength(value)
+    if (refuses(keeping, log, bytes)) {
+      const known = this.#seen(log, id)
+      if (known !== undefined) return known
+      throw new ChatError("MAILBOX_FULL", "as much waits there as is kept")
+    }
+    const sql = "insert into seen (log, id, seq, ts) values (?, ?, ?, ?) on conflict do nothing"
+    if (this.#sql.run(sql, log.id, toSql(id), log.last + 1, ts) === 0) {
+      const known = this.#seen(log, id)
+      if (known !== undefined) return known
+    }
+    log.last++
+    if (keeping.maxEntries > 0) this.#insert(log, ts, value, bytes)
+    return { seq: log.last, ts, isDuplicate: false }
+  }
+
+  /** Brings what was appended to within its bounds, and writes how the logs stand. */
+  settle(): void {
+    for (const log of this.#open.values()) {
+      if (log.keeping === undefined) continue
+      this.#dropSurplus(log, log.keeping)
+      this.#save(log)
+    }
+    this.forget()
+  }
+
+  /** What was not settled is undone. */
+  forget(): void {
+    this.#open.clear()
+  }
+
+  read({ family, key, after, limit, eldestMs }: Op<"read">): LogEntry[] {
+    const rows = this.#sql.all(
+      `select e.seq, e.ts, e.value from entry e join log l on l.id = e.log
+       where l.family = ? and l.key = ? and e.seq > ? and e.ts > ? order by e.seq limit ?`,
+      family,
+      key,
+      after,
+      eldestMs,
+      Math.max(0, Math.min(limit, Number.MAX_SAFE_INTEGER)),
+    )
+    return rows.map((row) => toEntry(key, row))
+  }
+
+  last({ family, key, count, eldestMs }: Op<"last">): LogEntry[] {
+    const rows = this.#sql.all(
+      `select e.seq, e.ts, e.value from entry e join log l on l.id = e.log
+       where l.family = ? and l.key = ? and e.ts > ? order by e.seq desc limit ?`,
+      family,
+      key,
+      eldestMs,
+      Math.max(0, Math.min(count, Number.MAX_SAFE_INTEGER)),
+    )
+    return rows.reverse().map((row) => toEntry(key, row))
+  }
+
+  stat({ family, key, eldestMs }: Op<"stat">): LogStat {
+    const log = this.#find(family, key)
+    if (log === undefined) return { first: 1, last: 0, count: 0 }
+    const [first, count] = this.#sql.one(
+      "select min(seq), count(*) from entry where log = ? and ts > ?",
+      log.id,
+      eldestMs,
+    ) ?? [null, 0]
+    return { first: Number(first ?? log.last + 1), last: log.last, count: Number(count) }
+  }
+
+  trim({ family, key, seq }: Op<"trim">): void {
+    const log = this.#find(family, key)
+    if (log === undefined) return
+    const [count, bytes] = this.#sql.one(
+      "select count(*), coalesce(sum(bytes), 0) from entry where log = ? and seq <= ?",
+      log.id,
+      seq,
+    ) ?? [0, 0]
+    if (Number(count) === 0) return
+    this.#sql.run("delete from entry where log = ? and seq <= ?", log.id, seq)
+    log.count -= Number(count)
+    log.bytes -= Number(bytes)
+    log.oldestTs = undefined
+    this.#save(log)
+  }
+
+  keys({ family, eldestMs }: Op<"keys">): string[] {
+    const rows = this.#sql.all(
+      `select key from log where family = ? and count > 0
+       and exists (select 1 from entry where log = log.id and ts > ?)`,
+      family,
+      eldestMs,
+    )
+    return rows.map(([key]) => String(key))
+  }
+
+  sweep({ idsBeforeMs }: Op<"sweep">): void {
+    this.#sql.run("delete from seen where ts < ?", idsBeforeMs)
+    this.#sql.run("delete from seen where n <= (select max(n) from seen) - ?", idsKept)
+  }
+
+  expire({ family, eldestMs }: Op<"expire">): void {
+    for (const [key] of this.#sql.all("select key from log where family = ? and count > 0", family)) {
+      const log = this.#find(family, String(key))
+      if (log === undefined) continue
+      const before = log.count
+      this.#dropOld(log, eldestMs)
+      if (log.count !== before) this.#save(log)
+    }
+  }
+
+  #find(family: string, key: string): Log | undefined {
+    const name = `${family} ${key}`
+    const open = this.#open.get(name)
+    if (open !== undefined) return open
+    const sql = "select id, last, count, bytes from log where family = ? and key = ?"
+    const row = this.#sql.one(sql, family, key)
+    if (row === undefined) return undefined
+    const [id, last, count, bytes] = row.map(Number) as [number, number, number, number]
+    const log = { id, last, count, bytes, oldestTs: undefined, keeping: undefined }
+    this.#open.set(name, log)
+    return log
+  }
+
+  #make(family: string, key: string): Log {
+    this.#sql.run("insert into log (family, key, last, count, bytes) values (?, ?, 0, 0, 0)", family, key)
+    const id = this.#sql.number("select last_insert_rowid()")
+    const log = { id, last: 0, count: 0, bytes: 0, oldestTs: undefined, keeping: undefined }
+    this.#open.set(`${family} ${key}`, log)
+    return log
+  }
+
+  #save(log: Log): void {
+    const sql = "update log set last = ?, count = ?, bytes = ? where id = ?"
+    this.#sql.run(sql, log.last, log.count, log.bytes, log.id)
+  }
+
+  #seen(log: Log, id: string): Appended | undefined {
+    const row = this.#sql.one("select seq, ts from seen where log = ? and id = ?", log.id, toSql(id))
+    return row && { seq: Number(row[0]), ts: Number(row[1]), isDuplicate: true }
+  }
+
+  #insert(log: Log, ts: number, value: string, bytes: number): void {
+    const sql = "insert into entry (log, seq, ts, bytes, value) values (?, ?, ?, ?, ?)"
+    this.#sql.run(sql, log.id, log.last, ts, bytes, toSql(value))
+    if (log.count === 0) log.oldestTs = ts
+    log.count++
+    log.bytes += bytes
+  }
+
+  #dropSurplus(log: Log, { maxEntries, maxBytes = Infinity }: Keeping): void {
+    if (log.count > maxEntries) {
+      const [upTo, bytes] = this.#sql.one(
+        `select max(seq), sum(bytes) from
+         (select seq, bytes from entry where log = ? order by seq limit ?)`,
+        log.id,
+        log.count - maxEntries,
+      ) ?? [0, 0]
+      this.#drop(log, Number(upTo), log.count - maxEntries, Number(bytes))
+    }
+    if (log.bytes > maxBytes) this.#dropWhile(log, () => log.bytes > maxBytes)
+  }
+
+  /** Drops entries that were taken then or before. */
+  #dropOld(log: Log, eldestMs: number): void {
+    if (log.count === 0) return
+    log.oldestTs ??= this.#sql.number("select ts from entry where log = ? order by seq limit 1", log.id)
+    if (log.oldestTs <= eldestMs) this.#dropWhile(log, (ts) => ts <= eldestMs)
+  }
+
+  /** Drops the oldest entry as long as `isSurplus` says so. */
+  #dropWhile(log: Log, isSurplus: (ts: number) => boolean): void {
+    for (;;) {
+      const sql = "select seq, ts, bytes from entry where log = ? order by seq limit ?"
+      const oldest = this.#sql.all(sql, log.id, dropPortion)
+      let upTo = 0
+      for (const [seq, ts, bytes] of oldest) {
+        if (!isSurplus(Number(ts))) break
+        upTo = Number(seq)
+        log.count--
+        log.bytes -= Number(bytes)
+      }
+      if (upTo === 0) return
+      this.#drop(log, upTo, 0, 0)
+      if (oldest.length < dropPortion || upTo !== Number(oldest.at(-1)?.[0])) return
+    }
+  }
+
+  #drop(log: Log, upTo: number, count: number, bytes: number): void {
+    this.#sql.run("delete from entry where log = ? and seq <= ?", log.id, upTo)
+    log.count -= count
+    log.bytes -= bytes
+    log.oldestTs = undefined
+  }
+}
+
+/** Whether there is no room for so many bytes more, and nothing is dropped to make some. */
+function refuses({ atBound, maxEntries, maxBytes = Infinity }: Keeping, log: Log, bytes: number): boolean {
+  if (atBound !== "refuse-new" || maxEntries === 0) return false
+  return log.count >= maxEntries || log.bytes + bytes > maxBytes
+}
+
+function toEntry(key: string, [seq, ts, value]: readonly SqlValue[]): LogEntry {
+  return { key, seq: Number(seq), ts: Number(ts), value: fromSql(value) }
+}

@@ -1,0 +1,33 @@
+/**
+ * Entry of the thread that holds a store: opens it, says so, and answers batches in their order until it is told to
+ * close. When the thread has ended, the file is free.
+ */
+import { parentPort, workerData } from "node:worker_threads"
+import { ChatError } from "../../protocol/errors.js"
+import type { StoreFailure, StoreOrder, StoreReply, StoreRequest } from "./operations.js"
+import { SqlStore, toFailure } from "./sql-store.js"
+
+const port = parentPort
+
+if (port !== null) {
+  const reply = (message: StoreReply): void => port.postMessage(message)
+  try {
+    const store = new SqlStore(workerData as StoreOrder)
+    port.on("message", (request: StoreRequest) => {
+      if (request.kind === "batch") reply({ kind: "answers", ...store.apply(request.ops) })
+      else {
+        store.close()
+        port.close()
+      }
+    })
+    reply({ kind: "opened", id: store.id })
+  } catch (error) {
+    reply({ kind: "failed", failure: failureOf(error) })
+    port.close()
+  }
+}
+
+function failureOf(error: unknown): StoreFailure {
+  if (error instanceof ChatError) return toFailure(error)
+  return { code: "FILE_FAILED", message: `the store cannot be opened: ${String(error)}` }
+}

@@ -1,0 +1,40 @@
+import { expect, test } from "vitest"
+import { openMemoryBackbone } from "../../../src/backbone/memory/memory.js"
+import { FakeClock } from "../../kit/fake-clock.js"
+import { describeBackbone } from "../conformance.js"
+
+describeBackbone("memory", async () => {
+  const clock = new FakeClock()
+  const backbone = await openMemoryBackbone({ clock })
+  return { backbone, pass: (ms) => clock.advance(ms), cleanup: () => backbone.close() }
+})
+
+const keeping = { maxEntries: 10, atBound: "drop-oldest", on: "memory" } as const
+
+test("each is another chat", async () => {
+  const clock = new FakeClock()
+  const [one, two] = [await openMemoryBackbone({ clock }), await openMemoryBackbone({ clock })]
+  expect(one.id).not.toBe(two.id)
+  expect([one.kind, one.isShared]).toEqual(["memory", false])
+})
+
+test("listeners are told during the append", async () => {
+  const logs = await (await openMemoryBackbone({ clock: new FakeClock() })).logs("channel", keeping)
+  const told: string[] = []
+  await logs.subscribe(({ value }) => void told.push(value))
+  const appended = logs.append("a", "id", "1")
+  expect(told).toEqual(["1"])
+  await appended
+})
+
+test("an id is known for an hour, and forgotten later", async () => {
+  const clock = new FakeClock()
+  const logs = await (await openMemoryBackbone({ clock })).logs("channel", keeping)
+  await logs.append("a", "id", "1")
+  clock.advance(3_600_000)
+  await logs.append("a", "other", "2")
+  expect((await logs.append("a", "id", "1")).isDuplicate).toBe(true)
+  clock.advance(1)
+  await logs.append("a", "another", "3")
+  expect((await logs.append("a", "id", "1")).isDuplicate).toBe(false)
+})

@@ -1,0 +1,224 @@
+import { describe, expect, test } from "vitest"
+import type { Table } from "../../../src/backbone/backbone.js"
+import { Queue } from "../../../src/backbone/queue/queue.js"
+import { ChatError } from "../../../src/protocol/errors.js"
+import { until } from "../../kit/condition.js"
+import { FakeClock } from "../../kit/fake-clock.js"
+import { lateTable } from "../../kit/late-table.js"
+import { claimOldest, deaf, leaseMs, openTable, settle } from "../queue-kit.js"
+
+describe("a queue", () => {
+  test("hands out by the time of the push, whoever pushed and whatever came back", async () => {
+    const clock = new FakeClock()
+    const queue = await Queue.open(await openTable(clock), { clock, leaseMs }, deaf)
+    for (const id of ["c", "a", "b"]) {
+      await queue.push("coder", id, "x")
+      clock.advance(1)
+    }
+    await queue.push("coder", "z", "x")
+    await queue.push("coder", "y", "x")
+    expect(queue.waiting("coder").map(({ id }) => id)).toEqual(["c", "a", "b", "y", "z"])
+    await claimOldest(queue, "coder", "w")
+    await claimOldest(queue, "coder", "w")
+    await queue.giveBack("c", "w")
+    expect(queue.waiting("coder").map(({ id }) => id)).toEqual(["c", "b", "y", "z"])
+    expect(queue.claimed("coder").map(({ id, attempt }) => [id, attempt])).toEqual([["a", 1]])
+    expect(await claimOldest(queue, "writer", "w")).toBeUndefined()
+    expect(await queue.claim("writer", "w", "b")).toBeUndefined()
+    expect((await queue.claim("coder", "w", "z"))?.id).toBe("z")
+  })
+
+  test("remembers the end of a task for an hour, and then forgets it", async () => {
+    const clock = new FakeClock()
+    const table = await openTable(clock)
+    const queue = await Queue.open(table, { clock, leaseMs }, deaf)
+    await queue.push("coder", "a", "x")
+    await claimOldest(queue, "coder", "w")
+    await queue.done("a", "w")
+    clock.advance(3_500_000)
+    await settle()
+    expect(await queue.push("coder", "a", "x")).toBe(false)
+    clock.advance(1_000_000)
+    await settle()
+    expect(await table.rows()).toEqual([])
+    expect(clock.pending.filter((ms) => ms <= leaseMs)).toEqual([])
+    expect(await queue.push("coder", "a", "x")).toBe(true)
+  })
+
+  test("lets a lease that ended while no relay ran end when one opens", async () => {
+    const clock = new FakeClock()
+    const table = await openTable(clock)
+    const before = await Queue.open(table, { clock, leaseMs }, deaf)
+    for (const id of ["a", "b"]) await before.push("coder", id, "x")
+    await claimOldest(before, "coder", "w")
+    clock.advance(leaseMs / 2)
+    await claimOldest(before, "coder", "w")
+    before.close()
+    clock.advance(leaseMs / 2)
+    const available: string[] = []
+    const onAvailable = ({ topic }: { topic: string }): void => void available.push(topic)
+    const after = await Queue.open(table, { clock, leaseMs }, { onAvailable })
+    expect(available).toEqual([])
+    clock.advance(0)
+    await settle()
+    expect(after.waiting("coder").map(({ id }) => id)).toEqual(["a"])
+    expect(available).toEqual(["coder"])
+    clock.advance(leaseMs / 2)
+    await settle()
+    expect(after.waiting("coder").map(({ id }) => id)).toEqual(["a", "b"])
+  })
+
+  test("ignores rows that are no tasks", async () => {
+    const clock = new FakeClock()
+    const table = await openTable(clock)
+    for (const [i, value] of ["", "null", "7", "{}", '{"id":"a","topic":1}', '["a"]'].entries()) {
+      await table.put(`row${i}`, value)
+    }
+    const queue = await Queue.open(table, { clock, leaseMs }, deaf)
+    expect(await claimOldest(queue, "coder", "w")).toBeUndefined()
+    expect(queue.find("a")).toBeUndefined()
+  })
+
+  test("lets a lease end later when the table was away", async () => {
+    const clock = new FakeClock()
+    const table = await openTable(clock)
+    let isAway = false
+    const flaky: Table = {
+      get: (key) => table.get(key),
+      rows: () => table.rows(),
+      delete: (key, expected) => table.delete(key, expected),
+      watch: (listener) => table.watch(listener),
+      put: async (key, value, expected) => {
+        if (isAway) throw new ChatError("UNAVAILABLE", "away")
+        return await table.put(key, value, expected)
+      },
+    }
+    const queue = await Queue.open(flaky, { clock, leaseMs }, deaf)
+    await queue.push("coder", "a", "x")
+    isAway = true
+    await expect(queue.claim("coder", "v", "a")).rejects.toMatchObject({ code: "UNAVAILABLE" })
+    isAway = false
+    await claimOldest(queue, "coder", "v")
+    isAway = true
+    clock.advance(leaseMs)
+    await settle()
+    expect(queue.waiting("coder")).toEqual([])
+    isAway = false
+    await until("the lease ends", async () => {
+      clock.advance(1_000)
+      await settle()
+      return queue.waiting("coder").length === 1
+    })
+  })
+
+  test("knows what stands after changes that were told as one, and who had its own claims", async () => {
+    const clock = new FakeClock()
+    const table = await openTable(clock)
+    const view = lateTable(table)
+    const released: string[] = []
+    const onReleased = ({ id }: { id: string }, worker: string): void => void released.push(`${id} ${worker}`)
+    const queue = await Queue.open(view.table, { clock, leaseMs }, { onAvailable: () => {}, onReleased })
+    const other = await Queue.open(table, { clock, leaseMs }, deaf)
+    await other.push("coder", "a", "x")
+    view.tell()
+    await claimOldest(other, "coder", "v")
+    await other.giveBack("a", "v")
+    view.tell()
+    expect(queue.find("a")).toMatchObject({ attempt: 1 })
+    expect(released).toEqual([])
+    expect(await claimOldest(queue, "coder", "w")).toMatchObject({ id: "a", attempt: 2 })
+    await other.giveBack("a", "w")
+    await claimOldest(other, "coder", "u")
+    await other.done("a", "u")
+    view.tell()
+    expect(queue.find("a")).toBeUndefined()
+    expect(queue.endedBy("a")).toBe("u")
+    expect(released).toEqual(["a w"])
+  })
+
+  test("ends for a worker what another relay gave it a moment ago", async () => {
+    const clock = new FakeClock()
+    const table = await openTable(clock)
+    const view = lateTable(table)
+    const queue = await Queue.open(view.table, { clock, leaseMs }, deaf)
+    const other = await Queue.open(table, { clock, leaseMs }, deaf)
+    await other.push("coder", "a", "x")
+    view.tell()
+    await claimOldest(other, "coder", "w")
+    expect(queue.find("a")).toMatchObject({ attempt: 0 })
+    expect((await queue.done("a", "w"))?.id).toBe("a")
+  })
+
+  test("gives a worker what another relay was given back a moment ago, and nobody what is held", async () => {
+    const clock = new FakeClock()
+    const table = await openTable(clock)
+    const view = lateTable(table)
+    const queue = await Queue.open(view.table, { clock, leaseMs }, deaf)
+    const other = await Queue.open(table, { clock, leaseMs }, deaf)
+    for (const id of ["a", "b"]) {
+      await other.push("coder", id, "x")
+      await other.claim("coder", "v", id)
+    }
+    view.tell()
+    await other.giveBack("a", "v")
+    expect(await queue.claim("coder", "w", "a")).toMatchObject({ worker: "w", attempt: 2 })
+    expect(await queue.claim("coder", "w", "b")).toBeUndefined()
+    expect(await queue.remove("b")).toBeUndefined()
+    expect(queue.find("b")).toMatchObject({ worker: "v" })
+  })
+
+  test("tells the claims it did not give, each once", async () => {
+    const clock = new FakeClock()
+    const table = await openTable(clock)
+    const claimed: string[] = []
+    const onClaimed = ({ id }: { id: string }, worker: string): void => void claimed.push(`${id} ${worker}`)
+    const queue = await Queue.open(table, { clock, leaseMs }, { ...deaf, onClaimed })
+    const other = await Queue.open(table, { clock, leaseMs }, deaf)
+    for (const id of ["a", "b"]) await queue.push("coder", id, "x")
+    await queue.claim("coder", "v", "a")
+    await queue.extend("a", "v")
+    expect(claimed).toEqual([])
+    await other.claim("coder", "w", "b")
+    await other.extend("b", "w")
+    await other.giveBack("b", "w")
+    expect(claimed).toEqual(["b w"])
+    await other.claim("coder", "w", "b")
+    expect(claimed).toEqual(["b w", "b w"])
+  })
+
+  test("tells of a claim of its own of which the table did not say whether it stands", async () => {
+    const clock = new FakeClock()
+    const table = await openTable(clock)
+    const view = lateTable(table)
+    const silent: Table = {
+      ...view.table,
+      put: async (key, value, expected) => {
+        await table.put(key, value, expected)
+        throw new ChatError("UNAVAILABLE", "no answer in time")
+      },
+    }
+    const claimed: string[] = []
+    const onClaimed = ({ id }: { id: string }, worker: string): void => void claimed.push(`${id} ${worker}`)
+    const queue = await Queue.open(silent, { clock, leaseMs }, { ...deaf, onClaimed })
+    const other = await Queue.open(table, { clock, leaseMs }, deaf)
+    await other.push("coder", "a", "x")
+    view.tell()
+    await expect(queue.claim("coder", "w", "a")).rejects.toMatchObject({ code: "UNAVAILABLE" })
+    view.tell()
+    expect(claimed).toEqual(["a w"])
+  })
+
+  test("knows of what it has not heard of, whether it stands or has ended", async () => {
+    const clock = new FakeClock()
+    const table = await openTable(clock)
+    const queue = await Queue.open(lateTable(table).table, { clock, leaseMs }, deaf)
+    const other = await Queue.open(table, { clock, leaseMs }, deaf)
+    for (const id of ["stands", "ended"]) await other.push("coder", id, "x")
+    await other.remove("ended")
+    expect(queue.find("stands")).toBeUndefined()
+    expect((await queue.seek("stands"))?.id).toBe("stands")
+    expect(await queue.seek("ended")).toBeUndefined()
+    expect(await queue.knows("ended")).toBe(true)
+    expect(await queue.knows("never")).toBe(false)
+  })
+})
