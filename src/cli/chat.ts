@@ -1,6 +1,6 @@
 import { type Clock, delay } from "../base/clock.js"
 import { formatForTerminal } from "../base/visible-text.js"
-import type { AgentChatClient } from "../client/agent-chat-client.js"
+import type { AgentChatClient } from "../client/client.js"
 import type { PresenceState } from "../protocol/client-messages.js"
 import { ChatError } from "../protocol/errors.js"
 import type { Address, AgentRef, Channel, Nick } from "../protocol/names.js"

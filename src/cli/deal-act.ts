@@ -1,6 +1,6 @@
-import type { Commitments } from "../client/commitments.js"
-import type { DealEvent } from "../client/deal-event.js"
-import type { RequestFrame } from "../client/pending-requests.js"
+import type { Commitments } from "../client/deals/commitments.js"
+import type { DealEvent } from "../client/deals/deal-event.js"
+import type { RequestFrame } from "../client/pending.js"
 import type { InstancePaths } from "../daemon/instance-paths.js"
 import { ChatError } from "../protocol/errors.js"
 import type { DealState } from "../protocol/server-messages.js"
@@ -53,7 +53,7 @@ export async function withCommitments<T>(
   const timeoutMs = choice.options.timeout ?? answerMs
   return withSession(context, choice, async (connection, identity) => {
     if (identity === undefined) throw await withoutIdentity(context, choice)
-    const { Commitments } = await import("../client/commitments.js")
+    const { Commitments } = await import("../client/deals/commitments.js")
     return use(
       new Commitments({
         identity,

@@ -1,5 +1,5 @@
 import type { Timer } from "../base/clock.js"
-import type { AgentChatClient } from "../client/agent-chat-client.js"
+import type { AgentChatClient } from "../client/client.js"
 import { ChatError } from "../protocol/errors.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 import type { Context } from "./context.js"

@@ -1,4 +1,4 @@
-import type { AgentChatClient } from "../client/agent-chat-client.js"
+import type { AgentChatClient } from "../client/client.js"
 import type { Connection, ConnectionEvents } from "../client/connection.js"
 import type { Identity } from "../identity/identity-file.js"
 import { ChatError } from "../protocol/errors.js"
@@ -59,7 +59,7 @@ export async function makeClient(
   choice: SessionChoice,
   { reconnect }: { reconnect: boolean },
 ): Promise<AgentChatClient> {
-  const { AgentChatClient } = await import("../client/agent-chat-client.js")
+  const { AgentChatClient } = await import("../client/client.js")
   return new AgentChatClient({
     ...(await whoSpeaks(context, choice)),
     reconnect,

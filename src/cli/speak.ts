@@ -1,5 +1,5 @@
 import type { Connection } from "../client/connection.js"
-import type { AnswerTo, RequestFrame } from "../client/pending-requests.js"
+import type { AnswerTo, RequestFrame } from "../client/pending.js"
 import { readHolder } from "../daemon/instance-claim.js"
 import type { InstancePaths } from "../daemon/instance-paths.js"
 import { readStatus } from "../daemon/status-file.js"

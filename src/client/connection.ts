@@ -5,11 +5,11 @@ import { defaultLimits } from "../protocol/limits.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 import { FrameSocket } from "./frame-socket.js"
 import { type HandshakeOptions, type Session, shakeHands } from "./handshake.js"
-import { Inlet } from "./inlet.js"
-import { OlderRelay } from "./older-relay.js"
+import { OlderRelay } from "./legacy/older-relay.js"
 import { parseMembers, parseServerMessage } from "./parse-server-message.js"
-import { type AnswerTo, PendingRequests, type RequestFrame } from "./pending-requests.js"
+import { type AnswerTo, PendingRequests, type RequestFrame } from "./pending.js"
 import { formatServer, parseServerUrl } from "./server-url.js"
+import { Inlet } from "./socket-reader.js"
 
 /** How to open a session. */
 export interface ConnectOptions extends HandshakeOptions {

@@ -4,10 +4,15 @@ import type { ClientFrame } from "../protocol/client-messages.js"
 import { ChatError } from "../protocol/errors.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 import type { FrameSocket } from "./frame-socket.js"
-import type { Inlet } from "./inlet.js"
-import { answerOlderChallenge, isOlderChallenge, isOlderWelcome, olderWelcome } from "./older-handshake.js"
+import {
+  answerOlderChallenge,
+  isOlderChallenge,
+  isOlderWelcome,
+  olderWelcome,
+} from "./legacy/older-handshake.js"
 import { checkServerMessage, type Members, parseMembers } from "./parse-server-message.js"
 import { errorOfMessage } from "./relay-error.js"
+import type { Inlet } from "./socket-reader.js"
 
 /** Who connects. */
 export interface HandshakeOptions {

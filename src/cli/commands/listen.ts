@@ -1,4 +1,4 @@
-import type { AgentChatClient } from "../../client/agent-chat-client.js"
+import type { AgentChatClient } from "../../client/client.js"
 import { defaultChannels } from "../../protocol/limits.js"
 import { type Channel, parseChannel } from "../../protocol/names.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"

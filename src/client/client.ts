@@ -18,19 +18,19 @@ import type {
   RosterEntry,
   ServerMessage,
 } from "../protocol/server-messages.js"
-import type { AgentChatClientEvents } from "./client-events.js"
-import type { AgentChatClientOptions, CreateOptions } from "./client-options.js"
 import { Confirmations } from "./confirmations.js"
 import type { Connection, ConnectOptions } from "./connection.js"
-import type { DealEvent, DisputeOptions, Offer, Proposal, ProposalQuery } from "./deal-event.js"
-import { DealGate } from "./deal-gate.js"
+import type { DealEvent, DisputeOptions, Offer, Proposal, ProposalQuery } from "./deals/deal-event.js"
+import { DealGate } from "./deals/deal-gate.js"
+import type { AgentChatClientEvents } from "./events.js"
 import { Incoming } from "./incoming.js"
 import { JoinedChannels } from "./joined-channels.js"
+import type { AgentChatClientOptions, CreateOptions } from "./options.js"
 import { OwnIdentity } from "./own-identity.js"
-import type { AnswerTo, RequestFrame } from "./pending-requests.js"
-import { frameOfMessage, receiptOf, type SendOptions, type SendReceipt } from "./send-receipt.js"
+import type { AnswerTo, RequestFrame } from "./pending.js"
+import { frameOfMessage, receiptOf, type SendOptions, type SendReceipt } from "./send-ack.js"
 import { parseServerUrl } from "./server-url.js"
-import { SessionKeeper } from "./session-keeper.js"
+import { SessionKeeper } from "./session.js"
 
 /**
  * An agent's connection to a relay.

@@ -1,9 +1,9 @@
-import { type Deal, hasStatement } from "../proposals/deal.js"
-import { DealBook } from "../proposals/deal-book.js"
-import { readStatement } from "../proposals/statement.js"
-import { ChatError, type ErrorCode } from "../protocol/errors.js"
-import type { ProposalEntry } from "../protocol/server-messages.js"
-import type { Statement } from "../protocol/statements.js"
+import { type Deal, hasStatement } from "../../proposals/deal.js"
+import { DealBook } from "../../proposals/deal-book.js"
+import { readStatement } from "../../proposals/statement.js"
+import { ChatError, type ErrorCode } from "../../protocol/errors.js"
+import type { ProposalEntry } from "../../protocol/server-messages.js"
+import type { Statement } from "../../protocol/statements.js"
 import type { DealRelay } from "./deal-relay.js"
 
 /** Deals remembered; those not looked at for longest are asked for again. */

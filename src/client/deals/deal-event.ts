@@ -1,6 +1,6 @@
-import type { DealNews } from "../proposals/deal-news.js"
-import type { Draft, Statement } from "../protocol/statements.js"
-import type { Fault, Verb } from "../protocol/verbs.js"
+import type { DealNews } from "../../proposals/deal-news.js"
+import type { Draft, Statement } from "../../protocol/statements.js"
+import type { Fault, Verb } from "../../protocol/verbs.js"
 
 /** Members of a statement that only prove it, or that {@link DealNews} holds in another form. */
 type Unsaid<V extends Verb> =

@@ -1,15 +1,21 @@
 import { randomBytes } from "node:crypto"
-import { delay } from "../base/clock.js"
-import { type Deal, dealOf, expiryOf, partiesOf, stateAt } from "../proposals/deal.js"
-import { newsOf, statementIn, statementMessageId } from "../proposals/deal-news.js"
-import { type AnswerDraft, type Signing, signAnswer, signProposal, statementId } from "../proposals/draft.js"
-import { type Receipt, receiptOf } from "../proposals/receipt.js"
-import { agentIdOfDid, readStatement } from "../proposals/statement.js"
-import { ChatError } from "../protocol/errors.js"
-import { type AgentRef, parseAgentRef, persistentIdPattern } from "../protocol/names.js"
-import type { DealState, RosterEntry, ServerMessage } from "../protocol/server-messages.js"
-import type { Statement } from "../protocol/statements.js"
-import type { Verb } from "../protocol/verbs.js"
+import { delay } from "../../base/clock.js"
+import { type Deal, dealOf, expiryOf, partiesOf, stateAt } from "../../proposals/deal.js"
+import { newsOf, statementIn, statementMessageId } from "../../proposals/deal-news.js"
+import {
+  type AnswerDraft,
+  type Signing,
+  signAnswer,
+  signProposal,
+  statementId,
+} from "../../proposals/draft.js"
+import { type Receipt, receiptOf } from "../../proposals/receipt.js"
+import { agentIdOfDid, readStatement } from "../../proposals/statement.js"
+import { ChatError } from "../../protocol/errors.js"
+import { type AgentRef, parseAgentRef, persistentIdPattern } from "../../protocol/names.js"
+import type { DealState, RosterEntry, ServerMessage } from "../../protocol/server-messages.js"
+import type { Statement } from "../../protocol/statements.js"
+import type { Verb } from "../../protocol/verbs.js"
 import { DealChains } from "./deal-chains.js"
 import type { DealEvent, DisputeOptions, Offer, Proposal, ProposalQuery } from "./deal-event.js"
 import type { DealRelay } from "./deal-relay.js"

@@ -1,5 +1,5 @@
+import { RecentIds } from "../recent-ids.js"
 import type { DealEvent } from "./deal-event.js"
-import { RecentIds } from "./recent-ids.js"
 
 /** Steps kept for a listener that is yet to come. */
 const maxHeld = 1_000

@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto"
-import type { Clock } from "../base/clock.js"
-import type { ClientFrame } from "../protocol/client-messages.js"
-import type { ServerMessage } from "../protocol/server-messages.js"
-import { checkServerMessage, type Members } from "./parse-server-message.js"
-import { answerTypes } from "./pending-requests.js"
+import type { Clock } from "../../base/clock.js"
+import type { ClientFrame } from "../../protocol/client-messages.js"
+import type { ServerMessage } from "../../protocol/server-messages.js"
+import { checkServerMessage, type Members } from "../parse-server-message.js"
+import { answerTypes } from "../pending.js"
 
 /** How the translation reaches both sides. */
 export interface OlderRelayHost {

@@ -1,6 +1,6 @@
-import type { Clock } from "../base/clock.js"
-import type { Identity } from "../identity/identity-file.js"
-import type { AnswerTo, RequestFrame } from "./pending-requests.js"
+import type { Clock } from "../../base/clock.js"
+import type { Identity } from "../../identity/identity-file.js"
+import type { AnswerTo, RequestFrame } from "../pending.js"
 
 /** The relay as someone sees it who makes deals there. */
 export interface DealRelay {

@@ -1,6 +1,6 @@
 import type { ChatError } from "../protocol/errors.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
-import type { DealEvent } from "./deal-event.js"
+import type { DealEvent } from "./deals/deal-event.js"
 
 /** What a client tells its listeners. */
 export interface AgentChatClientEvents {
