@@ -31,7 +31,12 @@ const mayKnow = {
 const pureRooms = ["protocol", "guards"]
 
 /** Where processes begin and where the package is entered; everything else must be reached from here. */
-const entries = ["bin/agentchat.ts", "src/index.ts", "src/daemon/host-main.ts", "src/backbone/sql/worker.ts"]
+const entries = [
+  "bin/agentchat.ts",
+  "src/index.ts",
+  "src/daemon/process/host-main.ts",
+  "src/backbone/sql/worker.ts",
+]
 
 const anyOf = (/** @type {readonly string[]} */ names) => `(${names.join("|").replaceAll(".", "\\.")})`
 const inRooms = (/** @type {readonly string[]} */ names) => `^src/${anyOf(names)}/`

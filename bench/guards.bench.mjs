@@ -171,11 +171,12 @@ async function loadRelay() {
   const { parseClientMessage } = /** @type {typeof import("../src/protocol/parse-client-message.js")} */ (
     await importBuilt("protocol/parse-client-message.js")
   )
-  const { formatMessage, formatAck } = /** @type {typeof import("../src/server/message-text.js")} */ (
-    await importBuilt("server/message-text.js")
-  )
-  const { textOf } = /** @type {typeof import("../src/server/payload.js")} */ (
-    await importBuilt("server/payload.js")
+  const { formatMessage, formatAck } =
+    /** @type {typeof import("../src/server/delivery/message-json.js")} */ (
+      await importBuilt("server/delivery/message-json.js")
+    )
+  const { textOf } = /** @type {typeof import("../src/server/wire/payload.js")} */ (
+    await importBuilt("server/wire/payload.js")
   )
   const counts = /Turns|Own|OfOne|PerHour|^hops$/
   const limits = /** @type {typeof defaultGuardLimits} */ (

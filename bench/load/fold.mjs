@@ -9,8 +9,8 @@ import { answer } from "../kit/children.mjs"
 const api = {
   /** @param {FoldOrder} order @returns {Promise<FoldResult>} */
   async fold({ path }) {
-    const { readFacts } = /** @type {typeof import("../../src/cli/ratings-cache.js")} */ (
-      await importBuilt("cli/ratings-cache.js")
+    const { readFacts } = /** @type {typeof import("../../src/cli/ratings/ratings-cache.js")} */ (
+      await importBuilt("cli/ratings/ratings-cache.js")
     )
     const { historyOf } = /** @type {typeof import("../../src/ratings/history.js")} */ (
       await importBuilt("ratings/history.js")

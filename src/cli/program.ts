@@ -2,7 +2,7 @@ import { ChatError } from "../protocol/errors.js"
 import { readCommandLine } from "./command-line.js"
 import { type Environment, mergeConfig } from "./config.js"
 import type { Context } from "./context.js"
-import { reportFailure } from "./failure.js"
+import { reportFailure } from "./output/failure.js"
 
 /** The process as the command line sees it. */
 export type Surroundings = Omit<Context, "config" | "outline"> & { readonly env: Environment }

@@ -8,13 +8,13 @@ import { type WebSocket, WebSocketServer } from "../base/websocket.js"
 import { defaultGuardLimits, type GuardLimits } from "../guards/limits.js"
 import { ChatError } from "../protocol/errors.js"
 import { defaultLimits, type Limits } from "../protocol/limits.js"
-import { Budget } from "./budget.js"
 import { type Dispatch, makeDispatch } from "./dispatch.js"
-import { Gate } from "./gate.js"
-import { House } from "./house.js"
-import { createHttpFront, isForeignPage, listen, type TlsFiles } from "./http-front.js"
+import { createHttpFront, isForeignPage, listen, type TlsFiles } from "./http.js"
 import { Operators } from "./operators.js"
-import { Session, type SessionBudgets } from "./session.js"
+import { House } from "./relay-state.js"
+import { Budget } from "./sessions/byte-budget.js"
+import { Gate } from "./sessions/ip-limiter.js"
+import { Session, type SessionBudgets } from "./sessions/session.js"
 
 /** How a relay is started. */
 export interface RelayOptions {

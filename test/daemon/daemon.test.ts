@@ -1,6 +1,6 @@
 import { writeFileSync } from "node:fs"
 import { describe, expect, it } from "vitest"
-import { ReaderCursor } from "../../src/daemon/reader-cursor.js"
+import { ReaderCursor } from "../../src/daemon/inbox/reader-cursor.js"
 import type { Channel } from "../../src/protocol/names.js"
 import { until } from "../kit/condition.js"
 import { DaemonRoom } from "../kit/daemon-room.js"

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import { readDealLog } from "../../src/daemon/deal-log.js"
+import { readDealLog } from "../../src/daemon/deals/proposals-file.js"
 import { agentIdOf } from "../../src/identity/keys.js"
 import type { Deal } from "../../src/proposals/deal.js"
 import { advanceDeal, openDeal } from "../../src/proposals/deal.js"

@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
-import { workingDirectoryOf } from "../../src/daemon/own-breaker.js"
+import { workingDirectoryOf } from "../../src/daemon/guards/circuit-breaker.js"
 import { until } from "../kit/condition.js"
 import { DaemonRoom } from "../kit/daemon-room.js"
 import { FakeRelay, msg } from "../kit/fake-relay.js"

@@ -1,7 +1,7 @@
 import { appendFileSync, closeSync, openSync, renameSync, rmSync, writeSync } from "node:fs"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import type { OutboxLine } from "../../src/daemon/outbox.js"
+import type { OutboxLine } from "../../src/daemon/outbox/outbox.js"
 import { contents, message, OutboxHarness } from "../kit/outbox-harness.js"
 
 /** What agents, users, the daemon and fate may do to an outbox, one after the other. */

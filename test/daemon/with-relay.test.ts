@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import { ReaderCursor } from "../../src/daemon/reader-cursor.js"
+import { ReaderCursor } from "../../src/daemon/inbox/reader-cursor.js"
 import { until } from "../kit/condition.js"
 import { DaemonRoom } from "../kit/daemon-room.js"
 import { TestRelay } from "../kit/relay.js"

@@ -1,4 +1,4 @@
-import { guardLayers, numbersOf } from "../../src/cli/guard-layers.js"
+import { guardLayers, numbersOf } from "../../src/cli/guards/guard-rules.js"
 import { dealRules } from "../../src/proposals/deal-rules.js"
 import { clientMessages } from "../../src/protocol/client-messages.js"
 import { errorSpecs } from "../../src/protocol/errors.js"

@@ -1,7 +1,7 @@
 import { writeSync } from "node:fs"
 import { systemClock } from "../../src/base/clock.js"
-import { Inbox } from "../../src/daemon/inbox.js"
-import { rootPaths } from "../../src/daemon/instance-paths.js"
+import { rootPaths } from "../../src/daemon/files/paths.js"
+import { Inbox } from "../../src/daemon/inbox/inbox.js"
 import { parseInstanceName } from "../../src/protocol/names.js"
 
 /*

@@ -8,8 +8,8 @@ const distUrl = pathToFileURL(join(import.meta.dirname, "../../dist/src/")).href
 const program = `
 import { openSync, writeSync } from "node:fs"
 import { systemClock } from "${distUrl}base/clock.js"
-import { rootPaths } from "${distUrl}daemon/instance-paths.js"
-import { Outbox } from "${distUrl}daemon/outbox.js"
+import { rootPaths } from "${distUrl}daemon/files/paths.js"
+import { Outbox } from "${distUrl}daemon/outbox/outbox.js"
 const [root, sink, limits] = process.argv.slice(1)
 const fd = openSync(sink, "a")
 const outbox = Outbox.open({

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
-import { ReceiptsFile } from "../../src/daemon/receipts-file.js"
+import { ReceiptsFile } from "../../src/daemon/deals/receipts-file.js"
 import { parseReceipt } from "../../src/proposals/receipt.js"
 
 // Appends each receipt of a file to another, one by one, as a daemon would.

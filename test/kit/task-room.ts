@@ -6,9 +6,9 @@ import { ChatError } from "../../src/protocol/errors.js"
 import { defaultLimits, type Limits } from "../../src/protocol/limits.js"
 import type { AgentId, Nick, RoleRef } from "../../src/protocol/names.js"
 import type { ServerMessage } from "../../src/protocol/server-messages.js"
-import type { Agent } from "../../src/server/agent.js"
-import type { Receipt } from "../../src/server/sent-ids.js"
-import { type Answer, TaskDesk } from "../../src/server/task-desk.js"
+import type { Agent } from "../../src/server/sessions/agent.js"
+import type { Receipt } from "../../src/server/sessions/sent-ids.js"
+import { type Answer, TaskDesk } from "../../src/server/tasks/task-service.js"
 import { FakeClock } from "./fake-clock.js"
 
 /** Turns of the event loop in which everything that was begun is over: a few per step of the longest chain. */

@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
-import { readFileLines } from "../../src/cli/file-lines.js"
+import { readFileLines } from "../../src/cli/input/file-lines.js"
 import { temporaryDirectory } from "../kit/temporary.js"
 
 function fileOf(content: string | Uint8Array): string {

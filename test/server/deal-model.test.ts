@@ -10,7 +10,7 @@ import type { Nick } from "../../src/protocol/names.js"
 import { dealStates } from "../../src/protocol/server-messages.js"
 import type { Statement } from "../../src/protocol/statements.js"
 import { type Verb, verbs } from "../../src/protocol/verbs.js"
-import { DealDesk } from "../../src/server/deal-desk.js"
+import { DealDesk } from "../../src/server/deals/deal-service.js"
 import { Signer } from "../kit/deal-room.js"
 import { FakeClock } from "../kit/fake-clock.js"
 

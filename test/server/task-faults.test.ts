@@ -2,7 +2,7 @@ import fc from "fast-check"
 import { expect, it } from "vitest"
 import type { Table } from "../../src/backbone/backbone.js"
 import { ChatError } from "../../src/protocol/errors.js"
-import type { TaskDesk } from "../../src/server/task-desk.js"
+import type { TaskDesk } from "../../src/server/tasks/task-service.js"
 import { TaskRoom, TestWorker } from "../kit/task-room.js"
 
 const leaseMs = 60_000

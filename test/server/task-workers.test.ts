@@ -1,7 +1,7 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import type { AgentId } from "../../src/protocol/names.js"
-import { type Worker, Workers } from "../../src/server/workers.js"
+import { type Worker, Workers } from "../../src/server/tasks/workers.js"
 
 const asker = "@asker" as AgentId
 

@@ -1,8 +1,8 @@
 import { defineCommand, required, value } from "../command.js"
-import { takeStep } from "../deal-step.js"
-import { paymentCode, proposalId } from "../deal-values.js"
-import { present } from "../present.js"
-import { speakOptions } from "../speak.js"
+import { takeStep } from "../deals/deal-step.js"
+import { paymentCode, proposalId } from "../deals/deal-values.js"
+import { present } from "../output/omit-undefined.js"
+import { speakOptions } from "../relay/relay-request.js"
 
 export const accept = defineCommand({
   args: { id: required("the proposal's id", proposalId) },

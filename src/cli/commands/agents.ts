@@ -1,14 +1,14 @@
 import { formatForTerminal } from "../../base/visible-text.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { RosterEntry } from "../../protocol/server-messages.js"
-import { formatAge } from "../age.js"
-import { a2aCard, describeCard, entryWithCard } from "../agent-card.js"
 import { defineCommand, flag, optional, value } from "../command.js"
 import type { Context } from "../context.js"
-import { present } from "../present.js"
-import { speak, speakOptions } from "../speak.js"
-import { formatTable } from "../table.js"
-import { agentRef, channel } from "../values.js"
+import { a2aCard, describeCard, entryWithCard } from "../input/agent-card.js"
+import { agentRef, channel } from "../input/values.js"
+import { formatAge } from "../output/age.js"
+import { present } from "../output/omit-undefined.js"
+import { formatTable } from "../output/table.js"
+import { speak, speakOptions } from "../relay/relay-request.js"
 
 const headings = [
   "AGENT",

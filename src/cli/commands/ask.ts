@@ -1,9 +1,9 @@
 import { defineCommand, required, value } from "../command.js"
-import { reportDelivery } from "../delivery-report.js"
-import { runErrand } from "../delivery-wait.js"
-import { messageFrame, messageOptions } from "../message-frame.js"
-import { speakOptions } from "../speak.js"
-import { anyText, seconds, worker } from "../values.js"
+import { runErrand } from "../daemon/delivery-wait.js"
+import { messageFrame, messageOptions } from "../input/message-frame.js"
+import { anyText, seconds, worker } from "../input/values.js"
+import { reportDelivery } from "../output/delivery-report.js"
+import { speakOptions } from "../relay/relay-request.js"
 
 /** Milliseconds an answer may take. */
 const answerMs = 120_000

@@ -3,6 +3,8 @@ import { formatForTerminal } from "../../base/visible-text.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { Channel } from "../../protocol/names.js"
 import type { ChannelEntry, ChannelSettings } from "../../protocol/server-messages.js"
+import { defineCommand, optional } from "../command.js"
+import type { Context } from "../context.js"
 import {
   describeReplay,
   describeWindow,
@@ -10,12 +12,10 @@ import {
   replayOptions,
   settingsOf,
   textOptions,
-} from "../channel-settings.js"
-import { defineCommand, optional } from "../command.js"
-import type { Context } from "../context.js"
-import { type SpeakChoice, speak, speakOptions } from "../speak.js"
-import { formatTable } from "../table.js"
-import { channel, closeChoice } from "../values.js"
+} from "../input/channel-settings.js"
+import { channel, closeChoice } from "../input/values.js"
+import { formatTable } from "../output/table.js"
+import { type SpeakChoice, speak, speakOptions } from "../relay/relay-request.js"
 
 const verbs = ["list", "show", "set", "default"] as const
 

@@ -1,6 +1,6 @@
 import { defineCommand, required } from "../command.js"
 import type { CommandOutline } from "../completion/outline.js"
-import { choice } from "../values.js"
+import { choice } from "../input/values.js"
 
 const shells = ["bash", "zsh", "fish"] as const
 

@@ -1,12 +1,12 @@
 import { defaultChannels } from "../../protocol/limits.js"
 import { type Nick, parseChannel } from "../../protocol/names.js"
-import { Chat } from "../chat.js"
-import { ChatScreen } from "../chat-screen.js"
+import { Chat } from "../chat/chat.js"
+import { ChatScreen } from "../chat/chat-screen.js"
 import { defineCommand, list } from "../command.js"
-import { Outcome } from "../outcome.js"
-import { makePaint } from "../paint.js"
-import { explained, makeClient, sessionOptions } from "../session.js"
-import { channel } from "../values.js"
+import { Outcome } from "../exit-status.js"
+import { channel } from "../input/values.js"
+import { makePaint } from "../output/colors.js"
+import { explained, makeClient, sessionOptions } from "../relay/session.js"
 
 export const connect = defineCommand({
   args: {},

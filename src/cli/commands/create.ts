@@ -1,7 +1,7 @@
-import { settingsOf, textOptions } from "../channel-settings.js"
 import { defineCommand, flag, required } from "../command.js"
-import { speak, speakOptions } from "../speak.js"
-import { channel } from "../values.js"
+import { settingsOf, textOptions } from "../input/channel-settings.js"
+import { channel } from "../input/values.js"
+import { speak, speakOptions } from "../relay/relay-request.js"
 
 export const create = defineCommand({
   args: { channel: required("the new channel", channel) },

@@ -1,6 +1,6 @@
 import { ChatError } from "../../protocol/errors.js"
 import { defineCommand, flag, list, value } from "../command.js"
-import { channel, instanceName, nick, role, someText } from "../values.js"
+import { channel, instanceName, nick, role, someText } from "../input/values.js"
 
 const modes = ["background", "status", "list", "stop", "stop-all"] as const
 type Mode = (typeof modes)[number] | "foreground"
@@ -44,17 +44,17 @@ export const daemon = defineCommand({
       throw new ChatError("USAGE", "--isolate: only with --background")
     switch (mode) {
       case "status":
-        return (await import("../status-report.js")).reportStatus(context, options.name)
+        return (await import("../output/status-report.js")).reportStatus(context, options.name)
       case "list":
-        return (await import("../daemon-care.js")).listAll(context)
+        return (await import("../daemon/care.js")).listAll(context)
       case "stop":
-        return (await import("../daemon-care.js")).stopOne(context, options.name)
+        return (await import("../daemon/care.js")).stopOne(context, options.name)
       case "stop-all":
-        return (await import("../daemon-care.js")).stopAll(context)
+        return (await import("../daemon/care.js")).stopAll(context)
       case "background":
-        return (await import("../daemon-runs.js")).runInBackground(context, options, url)
+        return (await import("../daemon/runs.js")).runInBackground(context, options, url)
       case "foreground":
-        return (await import("../daemon-runs.js")).runInForeground(context, options, url)
+        return (await import("../daemon/runs.js")).runInForeground(context, options, url)
     }
   },
 })

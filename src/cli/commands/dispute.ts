@@ -1,11 +1,11 @@
 import { ChatError } from "../../protocol/errors.js"
 import { faults } from "../../protocol/verbs.js"
 import { defineCommand, required, value } from "../command.js"
-import { takeStep } from "../deal-step.js"
-import { disputeReason, proposalId } from "../deal-values.js"
-import { present } from "../present.js"
-import { speakOptions } from "../speak.js"
-import { closeChoice } from "../values.js"
+import { takeStep } from "../deals/deal-step.js"
+import { disputeReason, proposalId } from "../deals/deal-values.js"
+import { closeChoice } from "../input/values.js"
+import { present } from "../output/omit-undefined.js"
+import { speakOptions } from "../relay/relay-request.js"
 
 export const dispute = defineCommand({
   args: { id: required("the proposal's id", proposalId) },

@@ -1,13 +1,13 @@
 import { delay } from "../../base/clock.js"
-import { stopDaemon } from "../../daemon/daemon-control.js"
-import { readHolder } from "../../daemon/instance-claim.js"
-import { rootPaths } from "../../daemon/instance-paths.js"
-import { type ProcessRecord, processState } from "../../daemon/process-record.js"
+import { rootPaths } from "../../daemon/files/paths.js"
+import { stopDaemon } from "../../daemon/process/control.js"
+import { readHolder } from "../../daemon/process/pid-file.js"
+import { type ProcessRecord, processState } from "../../daemon/process/process-record.js"
 import { ChatError } from "../../protocol/errors.js"
 import { defineCommand } from "../command.js"
 import type { Context } from "../context.js"
-import { defaultInstance } from "../instance-choice.js"
-import { isSameProcess, readLaunch, writeLaunch } from "../launch-record.js"
+import { defaultInstance } from "../input/instance-choice.js"
+import { isSameProcess, readLaunch, writeLaunch } from "../relay/launch-record.js"
 
 /** Milliseconds a relay may take to say good-bye to its clients. */
 const stopMs = 10_000

@@ -1,8 +1,8 @@
 import { ChatError } from "../../protocol/errors.js"
 import { defineCommand, flag, flagOr, optional, value } from "../command.js"
 import type { Context } from "../context.js"
-import { type SpeakChoice, speakOptions } from "../speak.js"
-import { choice, closeChoice, someText } from "../values.js"
+import { choice, closeChoice, someText } from "../input/values.js"
+import { type SpeakChoice, speakOptions } from "../relay/relay-request.js"
 
 const verbs = ["status", "explain", "release", "reset"] as const
 type Verb = (typeof verbs)[number]
@@ -51,11 +51,11 @@ export const guard = defineCommand({
     refuseElsewhere(verb, args.what, options)
     switch (verb) {
       case "status":
-        return (await import("../guard-report.js")).reportGuards(context, input)
+        return (await import("../guards/guard-report.js")).reportGuards(context, input)
       case "explain":
-        return (await import("../guard-report.js")).explainGuards(context)
+        return (await import("../guards/guard-report.js")).explainGuards(context)
       case "release": {
-        const { releaseLines } = await import("../guard-release.js")
+        const { releaseLines } = await import("../guards/guard-release.js")
         const { name, drop: isDrop, timeout: timeoutMs } = options
         const id = readId(args.what ?? options.release, options.all)
         return releaseLines(context, { name, id, isDrop, timeoutMs })
@@ -74,7 +74,7 @@ async function reset(
   scope: string | undefined,
   by: (typeof people)[number] = scope === undefined ? "person" : "operator",
 ): Promise<number> {
-  const { resetOwnBreaker, resetRelayGuards } = await import("../guard-reset.js")
+  const { resetOwnBreaker, resetRelayGuards } = await import("../guards/guard-reset.js")
   if (by === "operator") return resetRelayGuards(context, choice, scope)
   if (scope !== undefined) throw new ChatError("USAGE", `--by: ${by}: the daemon's own breaker has no SCOPE`)
   return resetOwnBreaker(context, choice.options.name)

@@ -1,12 +1,12 @@
 import { resolve } from "node:path"
 import { formatForTerminal } from "../../base/visible-text.js"
-import { ensureHome } from "../../daemon/home.js"
-import { rootPaths } from "../../daemon/instance-paths.js"
+import { ensureHome } from "../../daemon/files/home.js"
+import { rootPaths } from "../../daemon/files/paths.js"
 import type { PublicIdentity } from "../../identity/identity-file.js"
 import { ChatError } from "../../protocol/errors.js"
 import { defineCommand, flag, value } from "../command.js"
-import { present } from "../present.js"
-import { anyText, instanceName, nick, someText } from "../values.js"
+import { anyText, instanceName, nick, someText } from "../input/values.js"
+import { present } from "../output/omit-undefined.js"
 
 const actions = ["generate", "show", "export", "rotate", "revoke"] as const
 type Action = (typeof actions)[number]

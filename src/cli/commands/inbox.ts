@@ -1,14 +1,14 @@
 import { existsSync } from "node:fs"
-import { type InboxEntry, readInbox } from "../../daemon/inbox-reader.js"
-import type { InstancePaths } from "../../daemon/instance-paths.js"
+import type { InstancePaths } from "../../daemon/files/paths.js"
+import { type InboxEntry, readInbox } from "../../daemon/inbox/reader.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { InstanceName } from "../../protocol/names.js"
 import { defineCommand, flag, value } from "../command.js"
 import { type Context, interruptedStatus } from "../context.js"
-import { instancePathsOf } from "../instance-choice.js"
-import { formatMessage } from "../message-text.js"
-import { makePaint } from "../paint.js"
-import { instanceName, nick, wholeNumber } from "../values.js"
+import { instancePathsOf } from "../input/instance-choice.js"
+import { instanceName, nick, wholeNumber } from "../input/values.js"
+import { makePaint } from "../output/colors.js"
+import { formatMessage } from "../output/message-text.js"
 
 /** Lines shown when nothing else is said: enough to see what goes on, few enough for an agent's context. */
 const defaultLast = 20
@@ -57,7 +57,7 @@ export const inbox = defineCommand({
     }
     await confirm(seq)
     if (signal === undefined) return 0
-    const { followInbox } = await import("../../daemon/inbox-follow.js")
+    const { followInbox } = await import("../../daemon/inbox/follow.js")
     for await (const entry of followInbox(paths, seq, { clock, signal, onDamaged })) {
       print(entry)
       await confirm(entry.seq)
@@ -67,7 +67,7 @@ export const inbox = defineCommand({
 })
 
 async function openCursor(paths: InstancePaths, reader: string) {
-  const { ReaderCursor } = await import("../../daemon/reader-cursor.js")
+  const { ReaderCursor } = await import("../../daemon/inbox/reader-cursor.js")
   return ReaderCursor.open(paths, reader)
 }
 
@@ -85,7 +85,7 @@ function* selectLines(
 async function existingInbox(context: Context, name: InstanceName | undefined): Promise<InstancePaths> {
   const paths = instancePathsOf(context.config, name)
   if (existsSync(paths.dir)) return paths
-  const { otherDaemonsHint } = await import("../other-daemons.js")
+  const { otherDaemonsHint } = await import("../daemon/other-daemons.js")
   const flag = name === undefined ? "" : ` --name ${name}`
   throw new ChatError("NOT_FOUND", `daemon ${paths.name} was never started here`, {
     hint:

@@ -1,6 +1,6 @@
 import { defineCommand, required } from "../command.js"
-import { speak, speakOptions } from "../speak.js"
-import { agentRef, channel } from "../values.js"
+import { agentRef, channel } from "../input/values.js"
+import { speak, speakOptions } from "../relay/relay-request.js"
 
 export const invite = defineCommand({
   args: {

@@ -1,7 +1,7 @@
 import { isChannelPattern } from "../../protocol/names.js"
 import { defineCommand, required } from "../command.js"
-import { daemonOptions, speakAsDaemon } from "../speak.js"
-import { subscription } from "../values.js"
+import { subscription } from "../input/values.js"
+import { daemonOptions, speakAsDaemon } from "../relay/relay-request.js"
 
 export const leave = defineCommand({
   args: { channel: required("a #channel, or a pattern that was joined", subscription) },

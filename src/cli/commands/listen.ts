@@ -3,11 +3,11 @@ import { defaultChannels } from "../../protocol/limits.js"
 import { type Channel, parseChannel } from "../../protocol/names.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import { defineCommand, rest, value } from "../command.js"
-import { Listener } from "../listener.js"
-import { formatMessage } from "../message-text.js"
-import { makePaint } from "../paint.js"
-import { explained, makeClient, sessionOptions } from "../session.js"
-import { channel, choice, seconds, wholeNumber } from "../values.js"
+import { channel, choice, seconds, wholeNumber } from "../input/values.js"
+import { makePaint } from "../output/colors.js"
+import { formatMessage } from "../output/message-text.js"
+import { Listener } from "../relay/listener.js"
+import { explained, makeClient, sessionOptions } from "../relay/session.js"
 
 const formats = ["json", "text"] as const
 

@@ -1,10 +1,10 @@
 import { formatForTerminal } from "../../base/visible-text.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
-import { formatAge } from "../age.js"
 import { defineCommand, optional } from "../command.js"
-import { present } from "../present.js"
-import { speak, speakOptions } from "../speak.js"
-import { worker } from "../values.js"
+import { worker } from "../input/values.js"
+import { formatAge } from "../output/age.js"
+import { present } from "../output/omit-undefined.js"
+import { speak, speakOptions } from "../relay/relay-request.js"
 
 export const pending = defineCommand({
   args: { target: optional("@agent or +role; without it, yourself", worker) },

@@ -1,8 +1,8 @@
 import type { PresenceState } from "../../protocol/client-messages.js"
 import { defineCommand, optional, required, value } from "../command.js"
-import { present } from "../present.js"
-import { daemonOptions, speakAsDaemon } from "../speak.js"
-import { closeChoice, role, textUpTo } from "../values.js"
+import { closeChoice, role, textUpTo } from "../input/values.js"
+import { present } from "../output/omit-undefined.js"
+import { daemonOptions, speakAsDaemon } from "../relay/relay-request.js"
 
 const states = ["idle", "working", "waiting", "away"] as const satisfies readonly PresenceState[]
 

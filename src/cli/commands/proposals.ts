@@ -2,11 +2,11 @@ import { ChatError } from "../../protocol/errors.js"
 import { dealStates } from "../../protocol/server-messages.js"
 import { defineCommand, optional, value } from "../command.js"
 import type { Context } from "../context.js"
-import { proposalId } from "../deal-values.js"
-import { instancePathsOf } from "../instance-choice.js"
-import type { ProposalView } from "../proposal-view.js"
-import { hasOwnVoice, type SpeakChoice, speakOptions } from "../speak.js"
-import { closeChoice } from "../values.js"
+import { proposalId } from "../deals/deal-values.js"
+import type { ProposalView } from "../deals/proposal-view.js"
+import { instancePathsOf } from "../input/instance-choice.js"
+import { closeChoice } from "../input/values.js"
+import { hasOwnVoice, type SpeakChoice, speakOptions } from "../relay/relay-request.js"
 
 export const proposals = defineCommand({
   args: { id: optional("one of them, with all that was said in it", proposalId) },
@@ -36,7 +36,7 @@ export const proposals = defineCommand({
     const list = all.filter(({ state }) => options.state === undefined || state === options.state)
     if (config.json) io.json({ ok: true, list })
     else {
-      const { formatProposalTable } = await import("../proposal-text.js")
+      const { formatProposalTable } = await import("../deals/proposal-text.js")
       for (const line of formatProposalTable(list, io.columns)) io.out(line)
       if (list.length === 0) {
         const { state } = options
@@ -52,7 +52,7 @@ export const proposals = defineCommand({
 /** Who nothing is known of may be another than who was meant. */
 async function whoseElse(context: Context, choice: SpeakChoice): Promise<string | undefined> {
   if (choice.options.name !== undefined || hasOwnVoice(choice)) return undefined
-  const { otherDaemonsHint } = await import("../other-daemons.js")
+  const { otherDaemonsHint } = await import("../daemon/other-daemons.js")
   return otherDaemonsHint(context, "all")
 }
 
@@ -69,7 +69,7 @@ async function showOne(
     })
   }
   if (config.json) io.json({ ok: true, proposal: found })
-  else for (const line of (await import("../proposal-text.js")).formatProposal(found)) io.out(line)
+  else for (const line of (await import("../deals/proposal-text.js")).formatProposal(found)) io.out(line)
   return 0
 }
 
@@ -79,14 +79,14 @@ async function readViews(
   choice: SpeakChoice,
   id: string | undefined,
 ): Promise<ProposalView[]> {
-  const { viewOf, viewOfDeal } = await import("../proposal-view.js")
+  const { viewOf, viewOfDeal } = await import("../deals/proposal-view.js")
   if (hasOwnVoice(choice)) {
     if (choice.options.identity === undefined) {
       throw new ChatError("IDENTITY_REQUIRED", "a relay tells an identity its deals, and none is named", {
         hint: "say --identity FILE, or leave out what asks for a session of its own: this directory's daemon knows its deals",
       })
     }
-    const { withCommitments } = await import("../deal-act.js")
+    const { withCommitments } = await import("../deals/deal-act.js")
     const listed = await withCommitments(context, choice, (commitments) =>
       commitments.proposals(id === undefined ? {} : { id }),
     )
@@ -100,7 +100,7 @@ async function readViews(
       hint: "see: agentchat daemon --list",
     })
   }
-  const { readDealLog } = await import("../../daemon/deal-log.js")
+  const { readDealLog } = await import("../../daemon/deals/proposals-file.js")
   const now = context.clock.now()
   return readDealLog(path).map(({ deal, names }) => viewOfDeal(deal, names, now))
 }

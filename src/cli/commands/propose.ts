@@ -2,11 +2,11 @@ import { resolve } from "node:path"
 import { ChatError } from "../../protocol/errors.js"
 import { defineCommand, required, value } from "../command.js"
 import type { Context } from "../context.js"
-import { takeStep } from "../deal-step.js"
-import { amountText, currencyName, paymentCode, taskText, timeSpan } from "../deal-values.js"
-import { present } from "../present.js"
-import { speakOptions } from "../speak.js"
-import { agentRef, someText } from "../values.js"
+import { takeStep } from "../deals/deal-step.js"
+import { amountText, currencyName, paymentCode, taskText, timeSpan } from "../deals/deal-values.js"
+import { agentRef, someText } from "../input/values.js"
+import { present } from "../output/omit-undefined.js"
+import { speakOptions } from "../relay/relay-request.js"
 
 export const propose = defineCommand({
   args: {
@@ -49,7 +49,7 @@ export const propose = defineCommand({
 })
 
 async function readTask(text: string, { input }: Context["io"]): Promise<string> {
-  const task = text === "-" ? await (await import("../input-text.js")).readText(input) : text
+  const task = text === "-" ? await (await import("../input/input-text.js")).readText(input) : text
   try {
     return taskText(task, "TASK")
   } catch (error) {
@@ -59,6 +59,6 @@ async function readTask(text: string, { input }: Context["io"]): Promise<string>
 }
 
 async function readTerms(path: string): Promise<string | undefined> {
-  const { readTermsFile } = await import("../terms-file.js")
+  const { readTermsFile } = await import("../input/terms-file.js")
   return readTermsFile(path)
 }

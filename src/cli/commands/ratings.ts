@@ -1,17 +1,17 @@
 import { resolve } from "node:path"
-import { rootPaths } from "../../daemon/instance-paths.js"
+import { rootPaths } from "../../daemon/files/paths.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { AgentRef, InstanceName } from "../../protocol/names.js"
 import { defineCommand, flag, flagOr, optional, type Parse, repeated, value } from "../command.js"
 import type { Context } from "../context.js"
-import { identityFiles, isNamed } from "../own-identity.js"
-import type { RatedDeals } from "../rated-deals.js"
-import type { RefusedLines } from "../rating-facts.js"
-import { findAgent, findSelf, peekIdentity } from "../ratings-agent.js"
-import { type RatingsDigest, type RatingsFiles, readFreshDigest } from "../ratings-cache.js"
-import * as view from "../ratings-view.js"
-import { shownPath } from "../shown-path.js"
-import { agentRef, instanceName, someText, wholeNumber } from "../values.js"
+import { agentRef, instanceName, someText, wholeNumber } from "../input/values.js"
+import { shownPath } from "../output/shown-path.js"
+import type { RatedDeals } from "../ratings/rated-deals.js"
+import type { RefusedLines } from "../ratings/rating-facts.js"
+import { findAgent, findSelf, peekIdentity } from "../ratings/ratings-agent.js"
+import { type RatingsDigest, type RatingsFiles, readFreshDigest } from "../ratings/ratings-cache.js"
+import * as view from "../ratings/ratings-view.js"
+import { identityFiles, isNamed } from "../relay/own-identity.js"
 
 const defaultLeaders = 10
 const mostLeaders = 100_000
@@ -146,8 +146,8 @@ async function rateAnew(
   identity: string | undefined,
 ): Promise<Required<Rated>> {
   const { io, system } = context
-  const { addIdentityKeys, addKeysFile, KeyRing } = await import("../key-statements.js")
-  const { rateFiles, refreshRatings } = await import("../ratings-refresh.js")
+  const { addIdentityKeys, addKeysFile, KeyRing } = await import("../receipts/key-statements.js")
+  const { rateFiles, refreshRatings } = await import("../ratings/ratings-refresh.js")
   const own = new KeyRing()
   for (const path of files.identities) {
     try {

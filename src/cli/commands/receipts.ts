@@ -1,16 +1,16 @@
 import { resolve } from "node:path"
-import { rootPaths } from "../../daemon/instance-paths.js"
+import { rootPaths } from "../../daemon/files/paths.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { InstanceName } from "../../protocol/names.js"
 import { defineCommand, optional, repeated, required, value } from "../command.js"
 import type { Context } from "../context.js"
-import type { ReadableFile } from "../file-lines.js"
-import { addKeysFile, KeyRing } from "../key-statements.js"
-import { isNamed, ownIdentityFile, ownIds } from "../own-identity.js"
-import { type Collected, collectReceipts, hasReceipts } from "../receipt-collection.js"
-import { type ExportFormat, exportFormats } from "../receipt-export.js"
-import { shownPath } from "../shown-path.js"
-import { closeChoice, instanceName, someText } from "../values.js"
+import type { ReadableFile } from "../input/file-lines.js"
+import { closeChoice, instanceName, someText } from "../input/values.js"
+import { shownPath } from "../output/shown-path.js"
+import { addKeysFile, KeyRing } from "../receipts/key-statements.js"
+import { type Collected, collectReceipts, hasReceipts } from "../receipts/receipt-collection.js"
+import { type ExportFormat, exportFormats } from "../receipts/receipt-export.js"
+import { isNamed, ownIdentityFile, ownIds } from "../relay/own-identity.js"
 
 const actions = ["list", "summary", "export", "verify"] as const
 type Action = (typeof actions)[number]
@@ -53,7 +53,7 @@ export const receipts = defineCommand({
     for (const path of options.keys ?? []) addKeysFile(keys, resolve(context.system.cwd, path))
     const choice = { ...options, keys, file }
     if (file !== "-") return await act(context, action, { ...choice, source: pathOf(context, file) })
-    const { withInputFile } = await import("../receipt-source.js")
+    const { withInputFile } = await import("../receipts/receipt-source.js")
     return withInputFile(context.io.input, (source) => act(context, action, { ...choice, source }))
   },
 })
@@ -94,7 +94,7 @@ function pathOf({ config, system }: Context, file: string | undefined): string {
 
 async function act(context: Context, action: Action, choice: Choice): Promise<number> {
   if (action === "verify") {
-    const { verifyReceipts } = await import("../receipt-verify.js")
+    const { verifyReceipts } = await import("../receipts/receipt-verify.js")
     return verifyReceipts(context, choice.source, choice.keys)
   }
   const own = await ownIds(context.config, choice)
@@ -129,7 +129,7 @@ async function list({ io, config }: Context, collected: readonly Collected[]): P
     io.json({ ok: true, list: collected.map(({ facts }) => facts) })
     return 0
   }
-  const { formatReceiptTable } = await import("../receipt-table.js")
+  const { formatReceiptTable } = await import("../receipts/receipt-table.js")
   for (const line of formatReceiptTable(
     collected.map(({ facts }) => facts),
     io.columns,
@@ -143,7 +143,7 @@ async function summary(
   collected: readonly Collected[],
   own: Awaited<ReturnType<typeof ownIds>>,
 ): Promise<number> {
-  const { formatSummary, summarize } = await import("../receipt-summary.js")
+  const { formatSummary, summarize } = await import("../receipts/receipt-summary.js")
   const summed = summarize(
     collected.map(({ facts }) => facts),
     own,
@@ -154,7 +154,7 @@ async function summary(
 }
 
 async function exportAll(context: Context, collected: readonly Collected[], choice: Choice): Promise<number> {
-  const { exportReceipts } = await import("../receipt-export.js")
+  const { exportReceipts } = await import("../receipts/receipt-export.js")
   const all = collected.map(({ receipt }) => receipt)
   const { format = "json" } = choice
   if (format !== "in-toto") await exportReceipts(context, all, { format })

@@ -3,10 +3,10 @@ import { ChatError } from "../../protocol/errors.js"
 import type { Address } from "../../protocol/names.js"
 import { defineCommand, flag, required, value } from "../command.js"
 import type { Context } from "../context.js"
-import { ladder, type Rung } from "../delivery.js"
-import { messageFrame, messageOptions } from "../message-frame.js"
-import { type SpeakChoice, type Spoken, speak, speakOptions } from "../speak.js"
-import { address, anyText, closeChoice, seconds } from "../values.js"
+import { ladder, type Rung } from "../daemon/delivery.js"
+import { messageFrame, messageOptions } from "../input/message-frame.js"
+import { address, anyText, closeChoice, seconds } from "../input/values.js"
+import { type SpeakChoice, type Spoken, speak, speakOptions } from "../relay/relay-request.js"
 
 /** Milliseconds a rung above `accepted` may take. */
 const rungMs = 30_000
@@ -42,7 +42,7 @@ export const send = defineCommand({
     refuseWithoutRung(target, wait)
     const frame = await messageFrame(context, target, text, input.options)
     if (input.options["dry-run"]) {
-      return (await import("../guard-forecast.js")).reportForecast(context, input, frame)
+      return (await import("../guards/guard-forecast.js")).reportForecast(context, input, frame)
     }
     if (wait !== "accepted") return waitFor(context, input, { frame, wanted: wait })
     printReceipt(context, target, await speak(context, input, frame))
@@ -57,8 +57,8 @@ async function waitFor(
 ): Promise<number> {
   const timeoutMs = choice.options.timeout ?? rungMs
   const [{ runErrand }, { reportDelivery }] = await Promise.all([
-    import("../delivery-wait.js"),
-    import("../delivery-report.js"),
+    import("../daemon/delivery-wait.js"),
+    import("../output/delivery-report.js"),
   ])
   return runErrand(context, choice, { frame, wanted, timeoutMs }, (result) =>
     reportDelivery(context, { to: frame.to, timeoutMs }, result),

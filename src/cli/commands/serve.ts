@@ -1,14 +1,14 @@
 import { resolve } from "node:path"
 import { ChatError } from "../../protocol/errors.js"
 import { defaultLimits, defaultPort } from "../../protocol/limits.js"
-import { readBackboneAddress } from "../backbone-address.js"
 import { defineCommand, flag, value } from "../command.js"
-import { readGuardFile } from "../guard-file.js"
-import { readNamedFile } from "../named-file.js"
-import { readOperatorsFile } from "../operators-file.js"
-import { present } from "../present.js"
+import { readBackboneAddress } from "../input/backbone-address.js"
+import { readGuardFile } from "../input/guard-file.js"
+import { readNamedFile } from "../input/named-file.js"
+import { readOperatorsFile } from "../input/operators-file.js"
+import { duration, nick, port, rate, seconds, someText, wholeNumber } from "../input/values.js"
+import { present } from "../output/omit-undefined.js"
 import { programVersion } from "../program-version.js"
-import { duration, nick, port, rate, seconds, someText, wholeNumber } from "../values.js"
 
 const { retainedMessages: largestBuffer, durableMessages } = defaultLimits
 const leaseS = defaultLimits.leaseMs / 1_000

@@ -1,6 +1,6 @@
 import { defineCommand, value } from "../command.js"
-import { reportStatus } from "../status-report.js"
-import { instanceName } from "../values.js"
+import { instanceName } from "../input/values.js"
+import { reportStatus } from "../output/status-report.js"
 
 export const status = defineCommand({
   args: {},

@@ -3,7 +3,7 @@ import { compactStore, exportStore, verifyStore } from "../../backbone/sql/maint
 import { formatForTerminal } from "../../base/visible-text.js"
 import { defineCommand, required } from "../command.js"
 import type { Context } from "../context.js"
-import { choice, someText } from "../values.js"
+import { choice, someText } from "../input/values.js"
 
 const actions = ["verify", "compact", "export"] as const
 

@@ -2,12 +2,12 @@ import { formatForTerminal } from "../../base/visible-text.js"
 import { ChatError } from "../../protocol/errors.js"
 import { roleRefPattern } from "../../protocol/names.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
-import { formatAge } from "../age.js"
 import { defineCommand, optional, required } from "../command.js"
 import type { Context } from "../context.js"
-import { present } from "../present.js"
-import { type SpeakChoice, speak, speakOptions } from "../speak.js"
-import { anyText, closeChoice, someText } from "../values.js"
+import { anyText, closeChoice, someText } from "../input/values.js"
+import { formatAge } from "../output/age.js"
+import { present } from "../output/omit-undefined.js"
+import { type SpeakChoice, speak, speakOptions } from "../relay/relay-request.js"
 
 const verbs = ["list", "claim", "done", "fail", "extend"] as const
 
@@ -42,7 +42,7 @@ export const task = defineCommand({
         return claim(context, input, id)
       case "done": {
         const content =
-          text === "-" ? await (await import("../input-text.js")).readText(context.io.input) : text
+          text === "-" ? await (await import("../input/input-text.js")).readText(context.io.input) : text
         return end(context, input, { type: "DONE", task: id, ...present({ content }) })
       }
       case "fail":

@@ -1,0 +1,83 @@
+/** Lines that a guard has stopped: they stand in rejected.jsonl until they are released or dropped. */
+import { appendFileSync, existsSync, readFileSync } from "node:fs"
+import { join } from "node:path"
+import type { InstancePaths } from "../../daemon/files/paths.js"
+import { ChatError } from "../../protocol/errors.js"
+import type { GuardFacts } from "../../protocol/guard-facts.js"
+
+/** A line that is kept. */
+export interface KeptLine {
+  /** Where it stood in the outbox: unlike `id`, no other line has it. */
+  readonly at: string
+  readonly id: string
+  readonly reason: string
+  readonly ts: number
+  readonly guard: GuardFacts
+  /** The line itself, or the file in the daemon's directory that holds it. */
+  readonly line?: string
+  readonly file?: string
+}
+
+/**
+ * The lines of a daemon that a guard has stopped and nobody has released or dropped, in the order in which they were
+ * first stopped: one that was released and refused again keeps its place.
+ */
+export function readKeptLines(paths: InstancePaths): KeptLine[] {
+  const over = new Set(readLines(paths.released).flatMap(({ at }) => (typeof at === "string" ? [at] : [])))
+  const places = new Map<string, number>()
+  const kept = readLines(paths.rejected).flatMap((entry) => {
+    if (!isKept(entry)) return []
+    if (!places.has(entry.id)) places.set(entry.id, places.size)
+    return over.has(entry.at) ? [] : [entry]
+  })
+  return kept.sort((a, b) => (places.get(a.id) ?? 0) - (places.get(b.id) ?? 0))
+}
+
+function isKept(entry: unknown): entry is KeptLine {
+  const { code, at, id, guard } = entry as Readonly<Record<string, unknown>>
+  const isNamed = typeof at === "string" && typeof id === "string"
+  return code === "GUARDED" && isNamed && typeof guard === "object" && guard !== null
+}
+
+/** Notes that a line is kept no longer. @throws {ChatError} FILE_FAILED */
+export function noteReleased(
+  paths: InstancePaths,
+  { at, id }: KeptLine,
+  state: "released" | "dropped",
+  ts: number,
+): void {
+  try {
+    appendFileSync(paths.released, `${JSON.stringify({ at, id, state, ts })}\n`, { mode: 0o600 })
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    throw new ChatError("FILE_FAILED", `${paths.released}: cannot be written (${String(code)})`, {
+      cause: error,
+    })
+  }
+}
+
+/** The message that a kept line holds. @throws {ChatError} NOT_FOUND when its file is gone */
+export function frameOf(
+  paths: InstancePaths,
+  { line, file = "", id }: KeptLine,
+): Readonly<Record<string, unknown>> {
+  try {
+    return JSON.parse(line ?? readFileSync(join(paths.dir, file), "utf8")) as Record<string, unknown>
+  } catch (error) {
+    throw new ChatError("NOT_FOUND", `${id}: the line cannot be read again`, { cause: error })
+  }
+}
+
+function readLines(path: string): Readonly<Record<string, unknown>>[] {
+  if (!existsSync(path)) return []
+  return readFileSync(path, "utf8")
+    .split("\n")
+    .flatMap((text) => {
+      try {
+        const value: unknown = text === "" ? undefined : JSON.parse(text)
+        return typeof value === "object" && value !== null ? [{ ...value }] : []
+      } catch {
+        return []
+      }
+    })
+}

@@ -1,0 +1,46 @@
+/** Readers of what the command line says about a deal; the bounds are those of the protocol. */
+import * as v from "valibot"
+import { ChatError } from "../../protocol/errors.js"
+import { draftBodies, proposalIdSchema } from "../../protocol/statements.js"
+import type { Parse } from "../command.js"
+import { duration } from "../input/values.js"
+
+const { task, amount, currency, payment_code, expires, terms } = draftBodies.PROPOSAL
+
+/** The id of a proposal. */
+export const proposalId: Parse<string> = (text, label) => {
+  if (v.is(proposalIdSchema, text)) return text
+  throw new ChatError("USAGE", `${label}: is not the id of a proposal`, {
+    hint: "it looks like prop_k3v5…; see: agentchat proposals",
+  })
+}
+
+export const taskText = member(task)
+export const termsText = member(terms)
+/** A decimal number, as text: no reader rounds it. */
+export const amountText: Parse<string> = (text, label) => {
+  member(amount)(text, label)
+  return text
+}
+export const currencyName = member(currency)
+export const paymentCode = member(payment_code)
+export const rejectReason = member(draftBodies.REJECT.reason)
+export const proofText = member(draftBodies.COMPLETE.proof)
+export const disputeReason = member(draftBodies.DISPUTE.reason)
+
+/** A length of time as seconds (`300`) or with a unit (`5m`, `7d`); read as seconds. */
+export const timeSpan: Parse<number> = (text, label) => {
+  const seconds = /^\d{1,12}$/.test(text) ? Number(text) : duration(text, label) / 1_000
+  return checked(expires.wrapped, seconds, label)
+}
+
+function member<T>(schema: v.GenericSchema<unknown, T>): Parse<T> {
+  return (text, label) => checked(schema, text, label)
+}
+
+/** @throws {ChatError} USAGE, naming the label */
+function checked<T>(schema: v.GenericSchema<unknown, T>, value: string | number, label: string): T {
+  const parsed = v.safeParse(schema, value, { abortEarly: true })
+  if (parsed.success) return parsed.output
+  throw new ChatError("USAGE", `${label}: ${parsed.issues[0].message}`)
+}

@@ -1,0 +1,137 @@
+/** Readers of what stands on the command line: strict, and every refusal names the flag. */
+import { closestNames } from "../../base/closest-names.js"
+import { ChatError } from "../../protocol/errors.js"
+import {
+  type Address,
+  type AgentRef,
+  type Channel,
+  type ChannelPattern,
+  type InstanceName,
+  type Nick,
+  parseAddress,
+  parseAgentRef,
+  parseChannel,
+  parseInstanceName,
+  parseNick,
+  parseSubscription,
+  type RoleRef,
+  roleRefPattern,
+} from "../../protocol/names.js"
+import type { Parse } from "../command.js"
+import { present } from "../output/omit-undefined.js"
+
+/** Any text, also an empty one. */
+export const anyText: Parse<string> = (text) => text
+
+/** A text that is not empty, such as a path. */
+export const someText: Parse<string> = (text, label) => {
+  if (text === "") throw usage(label, "must not be empty")
+  return text
+}
+
+/** A text of at most so many characters. */
+export function textUpTo(characters: number): Parse<string> {
+  return (text, label) => {
+    if (text.length <= characters) return text
+    throw usage(label, `has ${text.length} characters; at most ${characters} are allowed`)
+  }
+}
+
+/** A whole number from `min` to `max`, in plain digits. */
+export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER): Parse<number> {
+  const range = max === Number.MAX_SAFE_INTEGER ? `${min} or more` : `from ${min} to ${max}`
+  return (text, label) => {
+    const number = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN
+    if (number >= min && number <= max) return number
+    throw usage(label, `${quote(text)} is not a whole number, ${range}`)
+  }
+}
+
+/** A TCP port; 0 lets the system choose. */
+export const port: Parse<number> = wholeNumber(0, 65_535)
+
+/** Seconds above 0, also parts of one; read as milliseconds. */
+export const seconds: Parse<number> = (text, label) => {
+  const number = /^\d{1,9}(\.\d{1,3})?$/.test(text) ? Number(text) : Number.NaN
+  if (number > 0) return Math.round(number * 1_000)
+  throw usage(label, `${quote(text)} is not a number of seconds above 0`)
+}
+
+const msOfUnit = new Map([
+  ["s", 1_000],
+  ["m", 60_000],
+  ["h", 3_600_000],
+  ["d", 86_400_000],
+])
+
+/** A length of time such as `90s`, `10m`, `24h` or `7d`; read as milliseconds. */
+export const duration: Parse<number> = (text, label) => {
+  const [, digits = "", unit = ""] = /^([1-9]\d{0,5})([smhd])$/.exec(text) ?? []
+  const ms = Number(digits) * (msOfUnit.get(unit) ?? Number.NaN)
+  if (ms > 0) return ms
+  throw usage(label, `${quote(text)} is not a time like 90s, 10m, 24h or 7d`)
+}
+
+const secondsOfUnit = new Map([
+  ["s", 1],
+  ["min", 60],
+  ["h", 3_600],
+])
+
+/** Messages per unit of time, such as `1/s`, `30/min` or `100/h`; read as messages per second. */
+export const rate: Parse<number> = (text, label) => {
+  const [, digits = "", unit = ""] = /^(\d{1,9}(?:\.\d{1,3})?)\/(s|min|h)$/.exec(text) ?? []
+  const perSecond = Number(digits) / (secondsOfUnit.get(unit) ?? Number.NaN)
+  if (perSecond > 0) return perSecond
+  throw usage(label, `${quote(text)} is not a rate like 1/s, 30/min or 100/h`)
+}
+
+/** One of a few words. */
+export function choice<const Words extends readonly string[]>(words: Words): Parse<Words[number]> {
+  return (text, label) => {
+    if (words.includes(text)) return text
+    throw usage(label, `${quote(text)} is not one of ${words.join(", ")}`)
+  }
+}
+
+/** {@link choice}, and the nearest word for a slip of the finger. */
+export function closeChoice<const Words extends readonly string[]>(words: Words): Parse<Words[number]> {
+  return (text, label) => {
+    if (words.includes(text)) return text
+    const candidates = closestNames(text, words)
+    throw new ChatError("USAGE", `${label}: ${quote(text)} is not one of ${words.join(", ")}`, { candidates })
+  }
+}
+
+export const address: Parse<Address> = (text, label) => named(label, () => parseAddress(text))
+export const subscription: Parse<Channel | ChannelPattern> = (text, label) =>
+  named(label, () => parseSubscription(text))
+/** An agent, or a role: whom work can be put to. */
+export const worker: Parse<AgentRef | RoleRef> = (text, label) =>
+  roleRefPattern.test(text) ? (text as RoleRef) : agentRef(text, label)
+export const channel: Parse<Channel> = (text, label) => named(label, () => parseChannel(text))
+export const agentRef: Parse<AgentRef> = (text, label) => named(label, () => parseAgentRef(text))
+export const instanceName: Parse<InstanceName> = (text, label) => named(label, () => parseInstanceName(text))
+export const nick: Parse<Nick> = (text, label) => named(label, () => parseNick(text))
+
+/** Role names have the form of names. */
+export const role: Parse<string> = (text, label) => nick(text, label)
+
+/** Puts the place on the command line before what is wrong with the name. */
+function named<T>(label: string, parse: () => T): T {
+  try {
+    return parse()
+  } catch (error) {
+    if (!(error instanceof ChatError)) throw error
+    const message = `${label}: ${error.message.replace(/^[a-z]+: /, "")}`
+    throw new ChatError(error.code, message, present({ hint: error.hint }))
+  }
+}
+
+function usage(label: string, problem: string): ChatError {
+  return new ChatError("USAGE", `${label}: ${problem}`)
+}
+
+function quote(text: string): string {
+  return JSON.stringify(text.length > 40 ? `${text.slice(0, 37)}...` : text)
+}

@@ -1,0 +1,88 @@
+import { resolve } from "node:path"
+import type { InstanceName } from "../../protocol/names.js"
+
+/** Every file of one `.agentchat` directory; `doc/files.md` says who writes which. */
+export interface RootPaths {
+  readonly root: string
+  readonly gitignore: string
+  readonly identity: string
+  readonly receipts: string
+  readonly ratings: string
+  readonly daemons: string
+  readonly host: string
+  readonly hostLog: string
+  readonly relay: string
+  readonly relayLog: string
+  instance(name: InstanceName): InstancePaths
+}
+
+/** Every file of one daemon. */
+export interface InstancePaths {
+  readonly name: InstanceName
+  readonly dir: string
+  readonly inbox: string
+  readonly segments: string
+  readonly bookmarks: string
+  readonly memory: string
+  readonly proposals: string
+  readonly outbox: string
+  readonly outboxDrop: string
+  readonly outboxTaken: string
+  readonly outboxCursor: string
+  readonly acks: string
+  readonly rejected: string
+  readonly rejectedDir: string
+  readonly released: string
+  readonly status: string
+  readonly log: string
+  readonly pid: string
+  readonly cursors: string
+  readonly identity: string
+  /** Shared with the other daemons of the directory. */
+  readonly receipts: string
+}
+
+/** @param root - the `.agentchat` directory itself, absolute or relative to the working directory */
+export function rootPaths(root: string): RootPaths {
+  const at = (...parts: string[]) => resolve(root, ...parts)
+  return {
+    root: at(),
+    gitignore: at(".gitignore"),
+    identity: at("identity.json"),
+    receipts: at("receipts.jsonl"),
+    ratings: at("ratings.json"),
+    daemons: at("daemons"),
+    host: at("host.json"),
+    hostLog: at("host.log"),
+    relay: at("relay.json"),
+    relayLog: at("relay.log"),
+    instance: (name) => instancePaths(at("daemons", name), name, at),
+  }
+}
+
+function instancePaths(dir: string, name: InstanceName, atRoot: (file: string) => string): InstancePaths {
+  const at = (...parts: string[]) => resolve(dir, ...parts)
+  return {
+    name,
+    dir,
+    inbox: at("inbox.jsonl"),
+    segments: at("inbox"),
+    bookmarks: at("bookmarks.json"),
+    memory: at("memory.json"),
+    proposals: at("proposals.jsonl"),
+    outbox: at("outbox.jsonl"),
+    outboxDrop: at("outbox.d"),
+    outboxTaken: at("outbox.taken"),
+    outboxCursor: at("outbox.cursor.json"),
+    acks: at("acks.jsonl"),
+    rejected: at("rejected.jsonl"),
+    rejectedDir: at("rejected.d"),
+    released: at("released.jsonl"),
+    status: at("status.json"),
+    log: at("daemon.log"),
+    pid: at("daemon.pid"),
+    cursors: at("cursors"),
+    identity: name === "default" ? atRoot("identity.json") : at("identity.json"),
+    receipts: atRoot("receipts.jsonl"),
+  }
+}

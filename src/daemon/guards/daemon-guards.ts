@@ -1,0 +1,39 @@
+import type { Clock } from "../../base/clock.js"
+import type { BreakerLimits } from "../../guards/breaker.js"
+import { defaultGuardLimits } from "../../guards/limits.js"
+import type { InstancePaths } from "../files/paths.js"
+import type { MirroredLine } from "../inbox/message-to-line.js"
+import type { DaemonMemory } from "../session/daemon-memory.js"
+import { GuardStops } from "./active-stops.js"
+import { OwnBreaker, workingDirectoryOf } from "./circuit-breaker.js"
+
+/** What the guards of a daemon need of it. */
+interface GuardPorts {
+  readonly paths: InstancePaths
+  readonly clock: Clock
+  readonly memory: DaemonMemory
+  /** Numbers of its own breaker that are not the default ones. */
+  readonly limits: Partial<BreakerLimits> | undefined
+  readonly log: (line: string) => void
+  /** Own agent id. */
+  readonly self: () => string
+  /** Puts a line into the inbox. */
+  readonly mirror: (line: MirroredLine) => void
+}
+
+/** What a daemon knows of the relay's guards, and its own one. */
+export interface DaemonGuards {
+  readonly stops: GuardStops
+  readonly breaker: OwnBreaker
+}
+
+export function makeGuards({ paths, limits, mirror, ...ports }: GuardPorts): DaemonGuards {
+  const tell = (line: MirroredLine["line"], msgId?: string) => {
+    ports.log(`guard: ${[line["layer"], line["state"], line["scope"], line["reason"]].join(" ")}`)
+    mirror({ line, ...(msgId === undefined ? {} : { msgId }) })
+  }
+  const stops = new GuardStops({ ...ports, tell })
+  const numbers = { ...defaultGuardLimits, ...limits }
+  const breaker = new OwnBreaker(numbers, workingDirectoryOf(paths.dir), { ...ports, stops, tell })
+  return { stops, breaker }
+}

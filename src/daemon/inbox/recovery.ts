@@ -1,0 +1,155 @@
+import { closeSync, fstatSync, openSync, statSync } from "node:fs"
+import { ChatError } from "../../protocol/errors.js"
+import type { InstancePaths } from "../files/paths.js"
+import { looksWhole, readLineId, readSeq } from "./line.js"
+import { furthestCursor } from "./reader-cursor.js"
+import { scanLines } from "./scan.js"
+import { listSegments, type Segment } from "./segment.js"
+
+/** Hears of a line that is in the inbox: what it is known by, and its bytes, only valid during the call. */
+export type OnRecalled = (id: string, line: Buffer) => void
+
+export type InboxPaths = Pick<InstancePaths, "dir" | "inbox" | "segments" | "cursors">
+
+/** What the files tell of an inbox. */
+export interface Recovered {
+  /** Whole lines of inbox.jsonl. */
+  readonly lines: number
+  /** `seq` of the first of them; of the next line when there is none. */
+  readonly firstSeq: number
+  /** The last `seq` given to a line, sealed or not. */
+  readonly lastSeq: number
+  /** Size of inbox.jsonl, and what of it is a line that a crash cut off. */
+  readonly bytes: number
+  readonly partialBytes: number
+  /** Whether its lines are sealed already: a crash came before it was emptied. */
+  readonly isSealed: boolean
+  /** Numbers, from 1, of lines that are not the inbox's own or were damaged. */
+  readonly damaged: readonly number[]
+  /** The newest segment, and its size. */
+  readonly segment: { readonly path: string; readonly bytes: number } | undefined
+}
+
+// A further jump is not ours: somebody wrote a line of their own.
+const farthestJump = 1_000_000
+
+/**
+ * Reads the place of an inbox from its files. Changes nothing.
+ * @param remember - called with each line of inbox.jsonl that has an id
+ * @throws {ChatError} FILE_FAILED when inbox.jsonl is not a file; system errors as they come
+ */
+export function recoverInbox(paths: InboxPaths, remember: OnRecalled = () => {}): Recovered {
+  const newest = listSegments(paths.segments).at(-1)
+  const sealed = newest?.last ?? 0
+  const live = readLive(paths.inbox, sealed, remember)
+  const isEmpty = live.lines === 0
+  return {
+    ...live,
+    firstSeq: isEmpty ? sealed + 1 : live.firstSeq,
+    lastSeq: isEmpty ? Math.max(sealed, furthestCursor(paths.cursors)) : Math.max(sealed, live.lastSeq),
+    isSealed: !isEmpty && sealed >= live.lastSeq,
+    segment: newest === undefined ? undefined : { path: newest.path, bytes: statSync(newest.path).size },
+  }
+}
+
+/** Calls `remember` with about the newest `lines` sealed lines that have an id, oldest first. */
+export function recallSealed(paths: InboxPaths, lines: number, remember: OnRecalled): void {
+  const newest: Segment[] = []
+  let count = 0
+  for (const segment of listSegments(paths.segments).reverse()) {
+    if (count >= lines) break
+    newest.unshift(segment)
+    count += segment.last - segment.first + 1
+  }
+  for (const { path } of newest) {
+    withFile(path, (fd) => {
+      for (const line of scanLines(fd)) rememberLine(line, remember)
+    })
+  }
+}
+
+/** What a person should know of what was found; nothing when all is well. */
+export function describeDamage({ partialBytes, damaged }: Recovered): string[] {
+  const told: string[] = []
+  if (partialBytes > 0) told.push(`inbox.jsonl ends in a line cut off after ${partialBytes} bytes`)
+  const [first] = damaged
+  if (first !== undefined) {
+    told.push(`inbox.jsonl: ${damaged.length} damaged lines are kept as they are, the first is line ${first}`)
+  }
+  return told
+}
+
+type Live = Omit<Recovered, "isSealed" | "segment">
+
+function readLive(path: string, sealed: number, remember: OnRecalled): Live {
+  const found = statSync(path, { throwIfNoEntry: false })
+  if (found === undefined) {
+    return { lines: 0, firstSeq: 0, lastSeq: 0, bytes: 0, partialBytes: 0, damaged: [] }
+  }
+  if (!found.isFile()) throw new ChatError("FILE_FAILED", `${path}: not a regular file`)
+  return withFile(path, (fd) => {
+    const count = new SeqCount(sealed)
+    const scan = scanLines(fd)
+    let step = scan.next()
+    for (; step.done !== true; step = scan.next()) {
+      count.add(step.value)
+      rememberLine(step.value, remember)
+    }
+    const { lines, firstSeq, lastSeq, damaged } = count
+    const bytes = Math.max(fstatSync(fd).size, step.value)
+    return { lines, firstSeq, lastSeq, damaged, bytes, partialBytes: bytes - step.value }
+  })
+}
+
+/** Counts lines and gives a damaged one the number it must have had. */
+class SeqCount {
+  lines = 0
+  readonly damaged: number[] = []
+  readonly #before: number
+  #first: number | undefined
+  #last = 0
+  #sinceLast = 0
+
+  constructor(before: number) {
+    this.#before = before
+  }
+
+  get firstSeq(): number {
+    return this.#first ?? this.#before + 1
+  }
+
+  get lastSeq(): number {
+    return (this.#first === undefined ? this.#before : this.#last) + this.#sinceLast
+  }
+
+  add(line: Buffer): void {
+    this.lines++
+    const seq = looksWhole(line) ? readSeq(line) : undefined
+    if (seq === undefined || !this.#follows(seq)) {
+      this.damaged.push(this.lines)
+      this.#sinceLast++
+      return
+    }
+    this.#first ??= Math.max(1, seq - this.#sinceLast)
+    this.#last = seq
+    this.#sinceLast = 0
+  }
+
+  #follows(seq: number): boolean {
+    return this.#first === undefined || (seq > this.#last && seq <= this.#last + farthestJump)
+  }
+}
+
+function rememberLine(line: Buffer, remember: OnRecalled): void {
+  const id = readLineId(line)
+  if (id !== undefined) remember(id, line)
+}
+
+function withFile<T>(path: string, use: (fd: number) => T): T {
+  const fd = openSync(path, "r")
+  try {
+    return use(fd)
+  } finally {
+    closeSync(fd)
+  }
+}

@@ -1,0 +1,94 @@
+import * as v from "valibot"
+import { ChatError } from "../../protocol/errors.js"
+import { type Draft, draftBodies } from "../../protocol/statements.js"
+import type { Verb } from "../../protocol/verbs.js"
+import { closestName, mendField } from "./line-hint.js"
+
+const schemas = {
+  PROPOSAL: v.strictObject(draftBodies.PROPOSAL),
+  ACCEPT: v.strictObject(draftBodies.ACCEPT),
+  REJECT: v.strictObject(draftBodies.REJECT),
+  COMPLETE: v.strictObject(draftBodies.COMPLETE),
+  DISPUTE: v.strictObject(draftBodies.DISPUTE),
+} satisfies Record<Verb, v.GenericSchema>
+
+/** What only who signs knows. */
+const added: ReadonlySet<string> = new Set(["v", "from", "ts", "aud", "prev", "sig"])
+
+const examples: Readonly<Record<Verb, string>> = {
+  PROPOSAL: `echo '{"type":"PROPOSAL","to":"@bob","task":"review a.ts"}' >> outbox.jsonl`,
+  ACCEPT: `echo '{"type":"ACCEPT","proposal_id":"prop_…"}' >> outbox.jsonl`,
+  REJECT: `echo '{"type":"REJECT","proposal_id":"prop_…"}' >> outbox.jsonl`,
+  COMPLETE: `echo '{"type":"COMPLETE","proposal_id":"prop_…"}' >> outbox.jsonl`,
+  DISPUTE: `echo '{"type":"DISPUTE","proposal_id":"prop_…","reason":"not done"}' >> outbox.jsonl`,
+}
+
+/** What is easily written instead. */
+const otherNames: Readonly<Record<string, readonly string[]>> = {
+  to: ["agent", "recipient", "target"],
+  task: ["content", "text", "description"],
+  proposal_id: ["proposal", "prop_id", "id"],
+}
+
+const hints: Readonly<Record<string, string>> = {
+  amount: 'write it as text: "amount":"0.05"',
+  expires: 'write seconds: "expires":300',
+  dispute_window: 'write seconds: "dispute_window":86400',
+  fault: 'write "self", "other" or "mutual", or leave it out',
+  proposal_id: "copy it from the id of the PROPOSAL line in your inbox",
+}
+
+/**
+ * Reads a line as the draft of a statement. A member that is not of it is refused, not dropped: what is signed
+ * must be what was meant.
+ * @throws {ChatError} INVALID_MSG, whose message names the field and whose hint is a mend
+ */
+export function readDraft(type: Verb, value: Readonly<Record<string, unknown>>): Draft {
+  const { type: _type, id, ...body } = value
+  const parsed = v.safeParse(schemas[type], body, { abortEarly: true })
+  if (parsed.success) {
+    const draft = { ...parsed.output, type } as Draft
+    return typeof id === "string" ? { ...draft, id } : draft
+  }
+  const [issue] = parsed.issues
+  const field = v.getDotPath(issue) ?? type
+  const hint = mendOf(type, value, field)
+  throw new ChatError(
+    "INVALID_MSG",
+    `${field.slice(0, 70)}: ${problemOf(issue)}`,
+    hint === undefined ? {} : { hint },
+  )
+}
+
+function mendOf(type: Verb, value: Readonly<Record<string, unknown>>, field: string): string | undefined {
+  const names = Object.keys(draftBodies[type])
+  if (value[field] === undefined) {
+    const other = otherNames[field]?.find((name) => typeof value[name] === "string")
+    return other === undefined ? examples[type] : `call it "${field}" instead of "${other}"`
+  }
+  if (!names.includes(field)) return mendUnknown(names, field)
+  if (field === "to") return mendField({ agent: value["to"] }, "agent")
+  return hints[field]
+}
+
+function mendUnknown(names: readonly string[], field: string): string {
+  if (added.has(field)) return "leave it out: the daemon adds it, and signs"
+  const close = closestName(
+    field,
+    names.map((name) => name.toUpperCase()),
+  )
+  if (close !== undefined) return `did you mean "${close.toLowerCase()}"?`
+  const other = names.find((name) => otherNames[name]?.includes(field) === true)
+  return other === undefined
+    ? `leave it out; it may have ${names.join(", ")}`
+    : `call it "${other}" instead of "${field}"`
+}
+
+/** Valibot quotes what it was given; that stays out of messages. */
+function problemOf(issue: v.BaseIssue<unknown>): string {
+  if (issue.type === "strict_object" && issue.expected === "never") return "is not a member of it"
+  if (issue.input === undefined) return "is missing"
+  return issue.message.startsWith("Invalid ")
+    ? `must be ${issue.expected ?? "of another form"}`
+    : issue.message
+}

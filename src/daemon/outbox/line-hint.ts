@@ -1,0 +1,68 @@
+import { defaultChannels } from "../../protocol/limits.js"
+import { agentRefPattern, channelPattern } from "../../protocol/names.js"
+import { shellExample } from "./line-fault.js"
+
+/** Names other chat tools use for what is called `to` and `content` here. */
+const otherNames: Readonly<Record<string, readonly string[]>> = {
+  to: ["channel", "target", "recipient", "room", "dest"],
+  content: ["text", "message", "msg", "body"],
+}
+
+/**
+ * How to mend a line that is JSON but no message.
+ * @param field - the field at fault, without the type before it
+ * @returns one sentence, or undefined when the error says enough
+ */
+export function mendField(value: Readonly<Record<string, unknown>>, field: string): string | undefined {
+  const given = value[field]
+  if (given === undefined) return mendMissing(value, field)
+  if (typeof given !== "string")
+    return field === "content" ? 'put it in double quotes: "content":"…"' : undefined
+  if (field === "to") return mendMark(given, ["#", "@"])
+  if (field === "channel") return mendMark(given, ["#"])
+  if (field === "agent") return mendMark(given, ["@"])
+  return undefined
+}
+
+/** Commands whose outbox type is called otherwise. */
+const typesOfCommands: ReadonlyMap<string, string> = new Map([
+  ["PROPOSE", "PROPOSAL"],
+  ["SEND", "MSG"],
+  ["PRESENCE", "SET_PRESENCE"],
+  ["CREATE", "CREATE_CHANNEL"],
+])
+
+/** `wanted` in capitals, or the one it is a slip of; for a `type` nobody knows. */
+export function closestName(wanted: string, names: readonly string[]): string | undefined {
+  const written = wanted.toUpperCase().replaceAll(/[- ]/g, "_")
+  const upper = typesOfCommands.get(written) ?? written
+  return names.find((name) => name === upper) ?? names.find((name) => isOneSlipAway(upper, name))
+}
+
+function mendMissing(value: Readonly<Record<string, unknown>>, field: string): string | undefined {
+  const other = otherNames[field]?.find((name) => typeof value[name] === "string")
+  if (other !== undefined) return `call it "${field}" instead of "${other}"`
+  return field === "to" || field === "content" ? shellExample : undefined
+}
+
+function mendMark(text: string, marks: readonly ("#" | "@")[]): string | undefined {
+  const bare = text.replace(/^[#@]+/, "")
+  const isKnownChannel = (defaultChannels as readonly string[]).includes(`#${bare}`)
+  const possible = marks
+    .filter((mark) => mark === "#" || !isKnownChannel)
+    .map((mark) => mark + bare)
+    .filter((name) => channelPattern.test(name) || agentRefPattern.test(name))
+  if (possible.length === 0) return undefined
+  return `did you mean ${possible.map((name) => JSON.stringify(name)).join(" or ")}?`
+}
+
+/** One character more, less or other, or two neighbours swapped: what is left between equal ends. */
+function isOneSlipAway(a: string, b: string): boolean {
+  let start = 0
+  while (start < Math.min(a.length, b.length) && a[start] === b[start]) start++
+  let end = 0
+  while (end < Math.min(a.length, b.length) - start && a.at(-1 - end) === b.at(-1 - end)) end++
+  const [restA, restB] = [a.slice(start, a.length - end), b.slice(start, b.length - end)]
+  if (restA.length <= 1 && restB.length <= 1) return true
+  return restA.length === 2 && restA === restB.slice(1) + restB.slice(0, 1)
+}

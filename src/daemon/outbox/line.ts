@@ -1,0 +1,147 @@
+import { isUtf8 } from "node:buffer"
+import { JsonError, parseStrictJson } from "../../base/strict-json.js"
+import type { ClientMessage, ClientType } from "../../protocol/client-messages.js"
+import { ChatError } from "../../protocol/errors.js"
+import { frameIdPattern } from "../../protocol/names.js"
+import { validateClientMessage } from "../../protocol/parse-client-message.js"
+import type { Draft } from "../../protocol/statements.js"
+import { isVerb, type Verb, verbs } from "../../protocol/verbs.js"
+import { readDraft } from "./draft-line.js"
+import { findJsonFault, shellExample } from "./line-fault.js"
+import { closestName, mendField } from "./line-hint.js"
+
+/** What is sent as it was written. */
+const plainTypes = [
+  "MSG",
+  "JOIN",
+  "LEAVE",
+  "CREATE_CHANNEL",
+  "SET_CHANNEL",
+  "INVITE",
+  "SET_PRESENCE",
+  "CLAIM",
+  "EXTEND",
+  "DONE",
+  "FAIL",
+  "PENDING",
+  "LIST_CHANNELS",
+  "LIST_AGENTS",
+  "FORECAST",
+  "LIST_GUARDS",
+  "RESET_GUARD",
+  "PING",
+] as const satisfies readonly Exclude<ClientType, Verb>[]
+
+/** What a user may say through the outbox; the rest of the protocol is the daemon's own business. */
+export const outboxTypes = [...plainTypes, ...verbs] as const
+
+/** A validated message of {@link outboxTypes}; a {@link Draft} is signed before it is sent. */
+export type OutboxFrame = ClientMessage<(typeof plainTypes)[number]> | Draft
+
+/** Whether a frame has to be signed before it is sent. */
+export function isDraft(frame: OutboxFrame): frame is Draft {
+  return isVerb(frame.type)
+}
+
+/** A line that is no message: what is wrong with it, and its own `id` when that much could be read. */
+export interface BadLine {
+  readonly error: ChatError
+  readonly id: string | undefined
+}
+
+/**
+ * Reads one line, without its newline, as a message. `type` defaults to MSG.
+ * @returns the frame, or an INVALID_MSG whose message names the field and whose hint is a mend
+ */
+export function readOutboxLine(line: Uint8Array): { frame: OutboxFrame } | { bad: BadLine } {
+  if (!isUtf8(line)) {
+    return bad("the line is not valid UTF-8", "write it as UTF-8 (iconv -f latin1 -t utf-8)")
+  }
+  const text = withoutByteOrderMark(Buffer.from(line.buffer, line.byteOffset, line.length).toString("utf8"))
+  let value: unknown
+  try {
+    value = parseStrictJson(text)
+  } catch (error) {
+    if (!(error instanceof JsonError)) throw error
+    return badJson(text, error)
+  }
+  if (!isRecord(value)) return bad("the line is not a JSON object", `write ${shellExample}`)
+  return readMessage(value)
+}
+
+function readMessage(value: Readonly<Record<string, unknown>>): { frame: OutboxFrame } | { bad: BadLine } {
+  const typed = Object.hasOwn(value, "type") ? value : { ...value, type: "MSG" }
+  const type = typed["type"]
+  if (typeof type === "string" && !isOutboxType(type)) return badType(value, type)
+  if (typeof type === "string" && isVerb(type)) return readDraftLine(type, value)
+  const parsed = validateClientMessage(typed)
+  if ("message" in parsed) return { frame: parsed.message as OutboxFrame }
+  const { error, id } = parsed.refused
+  const [, field, reason] = /^(?:[A-Z_]+\.)?([a-z_]+)(?:[.[].*)?: (.*)$/s.exec(error.message) ?? []
+  if (field === undefined) return bad(error.message, undefined, id)
+  return bad(describeField(value, field, reason ?? ""), mendField(value, field), id)
+}
+
+function readDraftLine(
+  type: Verb,
+  value: Readonly<Record<string, unknown>>,
+): { frame: OutboxFrame } | { bad: BadLine } {
+  const id = ownId(value)
+  if (Object.hasOwn(value, "id") && id === undefined) {
+    return bad("id: must be 1-64 of A-Z a-z 0-9 . _ : ~ -", undefined)
+  }
+  try {
+    return { frame: readDraft(type, value) }
+  } catch (error) {
+    if (error instanceof ChatError) return { bad: { error, id } }
+    throw error
+  }
+}
+
+function describeField(value: Readonly<Record<string, unknown>>, field: string, reason: string): string {
+  const given = value[field]
+  if (field !== "to" || typeof given !== "string") return `${field}: ${reason}`
+  return `to: ${JSON.stringify(excerpt(given))} is neither a #channel nor an @agent nor a +role`
+}
+
+function badType(value: Readonly<Record<string, unknown>>, type: string): { bad: BadLine } {
+  const close = closestName(type, outboxTypes)
+  const hint =
+    close === undefined ? `use one of ${outboxTypes.join(", ")}` : `did you mean ${JSON.stringify(close)}?`
+  return bad(`type: ${JSON.stringify(excerpt(type))} cannot be said in the outbox`, hint, ownId(value))
+}
+
+function badJson(text: string, error: JsonError): { bad: BadLine } {
+  const fault = findJsonFault(text)
+  if (fault !== undefined) return bad(`column ${fault.column}: ${fault.reason}`, fault.hint)
+  return bad(
+    error.path === "" ? `the line is ${error.message}` : `${error.path}: ${error.message}`,
+    undefined,
+  )
+}
+
+function bad(message: string, hint: string | undefined, id?: string): { bad: BadLine } {
+  return { bad: { error: new ChatError("INVALID_MSG", message, hint === undefined ? {} : { hint }), id } }
+}
+
+function ownId(value: Readonly<Record<string, unknown>>): string | undefined {
+  const id = value["id"]
+  return typeof id === "string" && frameIdPattern.test(id) ? id : undefined
+}
+
+function isOutboxType(type: string): boolean {
+  return (outboxTypes as readonly string[]).includes(type)
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value)
+}
+
+/** Some editors put one at the beginning of a file. */
+function withoutByteOrderMark(text: string): string {
+  return text.startsWith("\ufeff") ? text.slice(1) : text
+}
+
+function excerpt(text: string): string {
+  return text.length > 70 ? `${text.slice(0, 67)}...` : text
+}

@@ -1,0 +1,192 @@
+import { spawn } from "node:child_process"
+import { closeSync, openSync, readdirSync } from "node:fs"
+import type { Socket } from "node:net"
+import { fileURLToPath } from "node:url"
+import { type Clock, delay } from "../../base/clock.js"
+import { ChatError } from "../../protocol/errors.js"
+import { type InstanceName, nickPattern } from "../../protocol/names.js"
+import { ensureHome } from "../files/home.js"
+import type { RootPaths } from "../files/paths.js"
+import { type DaemonStatus, readStatus } from "../status.js"
+import { askControl, readLine, throwReply } from "./control-socket.js"
+import { readHolder } from "./pid-file.js"
+import type { DaemonStart } from "./start.js"
+
+/** Milliseconds a host process may take to start or to answer. */
+const answerMs = 10_000
+
+/** One row of `daemon --list`. */
+export interface DaemonListEntry {
+  readonly name: string
+  readonly running: boolean
+  readonly pid: number | null
+  readonly agent_id: string | null
+  readonly server: string | null
+}
+
+/**
+ * Starts a daemon in the background: in the process that already hosts this directory's daemons,
+ * unless `isolate`, else in a new one.
+ * @param options - `nodePath` is the Node program that runs a new process
+ * @throws {ChatError} ALREADY_RUNNING, or why it could not start
+ */
+export async function startDaemon(
+  root: RootPaths,
+  start: DaemonStart,
+  options: { clock: Clock; isolate: boolean; nodePath: string },
+): Promise<void> {
+  ensureHome(root)
+  refuseRunning(root, start.name as InstanceName, options.clock.now())
+  if (!options.isolate && (await joinHost(root, start, options.clock.now()))) return
+  try {
+    await spawnHost(root, start, { shared: !options.isolate, nodePath: options.nodePath })
+  } catch (error) {
+    // Two first starts at once: the other process became the host a moment before ours.
+    const lost = error instanceof ChatError && error.code === "ALREADY_RUNNING" && !options.isolate
+    if (!lost || !(await joinHost(root, start, options.clock.now()))) throw error
+  }
+}
+
+/**
+ * Waits until a started daemon is on its relay, or tells that it is not yet.
+ * @returns the status as it stands when it is online, stopped, waiting, or the time is over
+ */
+export async function settledStatus(
+  root: RootPaths,
+  name: InstanceName,
+  options: { clock: Clock; timeoutMs: number },
+): Promise<DaemonStatus | undefined> {
+  const { clock, timeoutMs } = options
+  const deadline = clock.monotonic() + timeoutMs
+  for (;;) {
+    const status = readStatus(root.instance(name).status)
+    if (status !== undefined && status.state !== "connecting") return status
+    if (clock.monotonic() >= deadline) return status
+    await delay(clock, 20)
+  }
+}
+
+/** Stops one daemon and leaves the others of its process. @throws {ChatError} NOT_FOUND when it does not run */
+export async function stopDaemon(root: RootPaths, name: InstanceName, clock: Clock): Promise<void> {
+  const holder = readHolder(root.instance(name).pid, clock.now())
+  if (holder === undefined) {
+    throw new ChatError("NOT_FOUND", `daemon ${name} does not run`, { hint: "see: agentchat daemon --list" })
+  }
+  await askControl(holder.socket, { op: "stop", name }, answerMs)
+}
+
+/** Lets a daemon's own breaker begin anew. @throws {ChatError} NOT_FOUND when it does not run */
+export async function resetDaemonGuard(root: RootPaths, name: InstanceName, clock: Clock): Promise<void> {
+  const holder = readHolder(root.instance(name).pid, clock.now())
+  if (holder === undefined) {
+    throw new ChatError("NOT_FOUND", `daemon ${name} does not run`, { hint: "see: agentchat daemon --list" })
+  }
+  await askControl(holder.socket, { op: "reset-guard", name }, answerMs)
+}
+
+/** Stops every daemon of the directory. @returns the names that were stopped */
+export async function stopAllDaemons(root: RootPaths, clock: Clock): Promise<string[]> {
+  const running = listDaemons(root, clock.now()).filter((entry) => entry.running)
+  for (const { name } of running) await stopDaemon(root, name as InstanceName, clock)
+  return running.map(({ name }) => name)
+}
+
+/** Every daemon that has a directory here, running or not, by name. */
+export function listDaemons(root: RootPaths, nowMs: number): DaemonListEntry[] {
+  return instanceNames(root).map((name) => {
+    const paths = root.instance(name)
+    const holder = readHolder(paths.pid, nowMs)
+    const status = readStatus(paths.status)
+    return {
+      name,
+      running: holder !== undefined,
+      pid: holder?.process.pid ?? null,
+      agent_id: holder?.agentId ?? status?.agent_id ?? null,
+      server: holder?.server ?? status?.server ?? null,
+    }
+  })
+}
+
+/** What a daemon last said of itself, corrected by whether its process lives. */
+export function daemonStatus(
+  root: RootPaths,
+  name: InstanceName,
+  nowMs: number,
+): { status: DaemonStatus | undefined; running: boolean } {
+  const paths = root.instance(name)
+  const running = readHolder(paths.pid, nowMs) !== undefined
+  const status = readStatus(paths.status)
+  if (status === undefined || running) return { status, running }
+  const crashed =
+    status.state === "stopped" ? status.reason : { code: "NOT_FOUND", message: "its process is gone" }
+  return { status: { ...status, state: "stopped", connected: false, reason: crashed }, running }
+}
+
+function refuseRunning(root: RootPaths, name: InstanceName, nowMs: number): void {
+  const holder = readHolder(root.instance(name).pid, nowMs)
+  if (holder === undefined) return
+  throw new ChatError("ALREADY_RUNNING", `daemon ${name} runs already in process ${holder.process.pid}`, {
+    hint: `agentchat daemon --stop --name ${name}`,
+  })
+}
+
+function instanceNames(root: RootPaths): InstanceName[] {
+  try {
+    return readdirSync(root.daemons, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory() && nickPattern.test(entry.name))
+      .map((entry) => entry.name as InstanceName)
+      .sort()
+  } catch {
+    return []
+  }
+}
+
+/** @returns false when no process hosts this directory, or it is just ending */
+async function joinHost(root: RootPaths, start: DaemonStart, nowMs: number): Promise<boolean> {
+  const host = readHolder(root.host, nowMs)
+  if (host === undefined) return false
+  try {
+    await askControl(host.socket, { op: "start", start }, answerMs)
+    return true
+  } catch (error) {
+    if (error instanceof ChatError && error.code === "UNREACHABLE") return false
+    throw error
+  }
+}
+
+/** Starts a host process with its first daemon and waits for the one line it answers with. */
+async function spawnHost(
+  root: RootPaths,
+  start: DaemonStart,
+  { shared, nodePath }: { shared: boolean; nodePath: string },
+): Promise<void> {
+  const log = openLog(root.hostLog)
+  const child = spawn(nodePath, [fileURLToPath(new URL("./host-main.js", import.meta.url))], {
+    detached: true,
+    stdio: ["pipe", log, log, "pipe"],
+  })
+  closeSync(log)
+  const answers = child.stdio[3] as Socket
+  child.stdin?.end(JSON.stringify({ root: root.root, shared, start }))
+  try {
+    throwReply(await readLine(answers))
+  } catch (error) {
+    if (error instanceof ChatError) throw error
+    throw new ChatError("FILE_FAILED", "the daemon process did not start", {
+      cause: error,
+      hint: `see ${root.hostLog}`,
+    })
+  } finally {
+    answers.destroy()
+    child.unref()
+  }
+}
+
+function openLog(path: string): number {
+  try {
+    return openSync(path, "a", 0o600)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    throw new ChatError("FILE_FAILED", `${path}: cannot be written (${String(code)})`, { cause: error })
+  }
+}

@@ -1,0 +1,52 @@
+/**
+ * Entry of the background process. It reads one order on standard input, answers one line on descriptor 3 once
+ * the daemon runs (or cannot), and from then on takes orders on its control socket.
+ */
+import { closeSync, readFileSync, writeSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { systemClock } from "../../base/clock.js"
+import { rootPaths } from "../files/paths.js"
+import { type ControlReply, replyOf } from "./control-socket.js"
+import { openHostProcess } from "./host-process.js"
+import type { DaemonStart } from "./start.js"
+
+/** What a host process is started with. */
+interface Order {
+  readonly root: string
+  readonly shared: boolean
+  readonly start: DaemonStart
+}
+
+async function main(): Promise<number> {
+  const order = JSON.parse(readFileSync(0, "utf8")) as Order
+  const { host, ended, close } = await openHostProcess({
+    root: rootPaths(order.root),
+    shared: order.shared,
+    clock: systemClock,
+    random: () => Math.random(),
+    pid: process.pid,
+    uid: process.getuid?.() ?? 0,
+    runtimeDir: process.env["XDG_RUNTIME_DIR"] ?? tmpdir(),
+  })
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => void host.stopAll())
+  process.on("SIGHUP", () => undefined)
+  const failure = await host.start(order.start).then(() => undefined, replyOf)
+  reply(failure ?? { ok: true })
+  // Another daemon may have joined while ours failed; then this process is still needed.
+  const exit = failure !== undefined && host.size === 0 ? 1 : ((await ended)?.exit ?? 0)
+  await close()
+  return exit
+}
+
+function reply(value: ControlReply): void {
+  writeSync(3, `${JSON.stringify(value)}\n`)
+  closeSync(3)
+}
+
+main().then(
+  (exit) => process.exit(exit),
+  (error: unknown) => {
+    reply(replyOf(error))
+    process.exit(1)
+  },
+)

@@ -1,0 +1,36 @@
+import { randomBytes } from "node:crypto"
+import type { Backbone, Logs } from "../../backbone/backbone.js"
+import { ChatError } from "../../protocol/errors.js"
+import type { AgentId } from "../../protocol/names.js"
+import type { Hub } from "../sessions/session-registry.js"
+import { payloadOf } from "../wire/payload.js"
+
+const idBytes = 9
+
+/** Carries what nobody keeps to an agent that is connected to another relay of the same store. */
+export class Bus {
+  readonly #logs: Logs | undefined
+  readonly #log: (line: string) => void
+  readonly #prefix = randomBytes(idBytes).toString("base64url")
+  #count = 0
+
+  private constructor(logs: Logs | undefined, log: (line: string) => void) {
+    this.#logs = logs
+    this.#log = log
+  }
+
+  static async open(backbone: Backbone, hub: Hub, log: (line: string) => void): Promise<Bus> {
+    if (!backbone.isShared) return new Bus(undefined, log)
+    const logs = await backbone.logs("bus", { maxEntries: 0, atBound: "drop-oldest", on: "memory" })
+    await logs.subscribe(({ key, value }) => hub.find(`@${key}`)?.outgoing.send(payloadOf(value)))
+    return new Bus(logs, log)
+  }
+
+  /** Sends `to`, wherever it is connected, a message; it may be lost. */
+  send(to: AgentId, text: string): void {
+    this.#logs?.append(to.slice(1), `${this.#prefix}${this.#count++}`, text).catch((error: unknown) => {
+      if (!(error instanceof ChatError)) throw error
+      this.#log(`a message for ${to} on another relay is lost: ${error.code}`)
+    })
+  }
+}

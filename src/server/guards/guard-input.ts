@@ -1,0 +1,35 @@
+import { pairOf } from "../../guards/scopes.js"
+import type { Kind } from "../../protocol/message-kinds.js"
+import type { AgentId, Channel as ChannelName } from "../../protocol/names.js"
+import type { ServerMessage } from "../../protocol/server-messages.js"
+import type { Channel } from "../channels/channel.js"
+import { answerIdOf } from "../tasks/task-json.js"
+import type { Saying } from "./guard-service.js"
+import { saidIn } from "./message-text.js"
+
+const messageStart = '{"type":"MSG",'
+
+/**
+ * A message that a relay let pass, as the guards look at it; undefined for anything else. The answer to a task is
+ * nothing that was said.
+ * @param text - made by formatMessage
+ */
+export function overheard(
+  text: string,
+  channelOf: (name: ChannelName) => Channel | undefined,
+): Saying | undefined {
+  if (!text.startsWith(messageStart)) return undefined
+  const message = JSON.parse(text) as ServerMessage<"MSG">
+  const { msg_id: id, from, to, in_reply_to: answers, mentions = [] } = message
+  const kind = message.kind as Kind | undefined
+  if (answers !== undefined && id === answerIdOf(from as AgentId, answers)) return undefined
+  const channel = to.startsWith("#") ? channelOf(to as ChannelName) : undefined
+  const said = saidIn(message)
+  return {
+    ...{ id, from, kind, answers, text: said },
+    room: to.startsWith("#") ? to : pairOf(from, to),
+    to: to.startsWith("#") ? mentions : [to],
+    recipients: channel?.members.size ?? 1,
+    bytes: Buffer.byteLength(said),
+  }
+}

@@ -1,0 +1,322 @@
+import { randomBytes } from "node:crypto"
+import type { Backbone, LogEntry } from "../backbone/backbone.js"
+import type { Clock } from "../base/clock.js"
+import { Gcra } from "../guards/gcra.js"
+import type { GuardLimits } from "../guards/limits.js"
+import { ChatError } from "../protocol/errors.js"
+import type { Limits } from "../protocol/limits.js"
+import type { AgentId, AgentRef, ChannelPattern } from "../protocol/names.js"
+import type { ServerMessage } from "../protocol/server-messages.js"
+import { Bookmarks } from "./channels/bookmarks.js"
+import type { Channel } from "./channels/channel.js"
+import { ChannelDirectory } from "./channels/directory.js"
+import { enterChannel } from "./channels/join-channel.js"
+import { PatternIndex } from "./channels/patterns.js"
+import { ChannelStore } from "./channels/store.js"
+import { DealDesk } from "./deals/deal-service.js"
+import { overheardStep } from "./deals/deal-steps.js"
+import { Courier } from "./delivery/direct-delivery.js"
+import { MailRoom } from "./delivery/mailboxes.js"
+import { authorOf, formatMessage, formatStored } from "./delivery/message-json.js"
+import { Bus } from "./delivery/relay-bus.js"
+import { overheard } from "./guards/guard-input.js"
+import { GuardDesk } from "./guards/guard-service.js"
+import type { Operators } from "./operators.js"
+import { Residents } from "./roster/known-agents.js"
+import { tellElsewhere, tellPresence } from "./roster/presence-broadcast.js"
+import { Roster } from "./roster/roster.js"
+import { RosterKeeper } from "./roster/roster-sync.js"
+import type { Agent, AgentMemory } from "./sessions/agent.js"
+import { displace } from "./sessions/displacement.js"
+import { Heartbeat } from "./sessions/heartbeat.js"
+import { SentIds } from "./sessions/sent-ids.js"
+import type { Session } from "./sessions/session.js"
+import { Hub } from "./sessions/session-registry.js"
+import { Lane } from "./sessions/write-sequencer.js"
+import { type Answer, TaskDesk } from "./tasks/task-service.js"
+import { payloadOf, textOf } from "./wire/payload.js"
+import { FlushTick } from "./wire/write-scheduler.js"
+
+/** What an operator decides. */
+export interface HouseOptions {
+  /** What the relay calls itself. */
+  readonly name: string
+  readonly limits: Limits
+  readonly guards: GuardLimits
+  readonly operators: Operators
+  /** Take the first AgentChat's handshake too. */
+  readonly isCompat: boolean
+  /** Write what is said to the log; never without being asked. */
+  readonly logMessages: boolean
+  readonly clock: Clock
+  readonly log: (line: string) => void
+}
+
+const bootNonceBytes = 4
+
+/** What a house is made of beside those who are in it. */
+interface Rooms {
+  readonly hub: Hub
+  readonly roster: Roster
+  readonly mail: MailRoom
+  readonly courier: Courier
+  readonly bookmarks: Bookmarks
+  readonly channels: ChannelDirectory
+  readonly tasks: TaskDesk
+  readonly deals: DealDesk
+  readonly guards: GuardDesk
+}
+
+/** Everything the handlers share: who is here, what is said where, and the rules of the house. */
+export class House {
+  readonly options: HouseOptions
+  readonly backbone: Backbone
+  readonly tick: FlushTick
+  readonly hub: Hub
+  readonly roster: Roster
+  readonly keeper: RosterKeeper
+  readonly heartbeat: Heartbeat
+  readonly residents: Residents
+  readonly mail: MailRoom
+  readonly courier: Courier
+  readonly bookmarks: Bookmarks
+  readonly channels: ChannelDirectory
+  readonly tasks: TaskDesk
+  readonly deals: DealDesk
+  readonly guards: GuardDesk
+  readonly patterns = new PatternIndex()
+  readonly #bootNonce = randomBytes(bootNonceBytes).toString("hex")
+  #unnamedFrames = 0
+
+  private constructor(options: HouseOptions, backbone: Backbone, tick: FlushTick, rooms: Rooms) {
+    const { limits, clock, log } = options
+    this.options = options
+    this.backbone = backbone
+    this.tick = tick
+    this.hub = rooms.hub
+    this.roster = rooms.roster
+    this.mail = rooms.mail
+    this.courier = rooms.courier
+    this.bookmarks = rooms.bookmarks
+    this.channels = rooms.channels
+    this.tasks = rooms.tasks
+    this.deals = rooms.deals
+    this.guards = rooms.guards
+    this.residents = new Residents(
+      clock,
+      limits.identities,
+      () => this.makeMemory(),
+      (id) => this.keeper.forget(id),
+    )
+    this.keeper = this.#makeKeeper()
+    this.heartbeat = new Heartbeat(this.hub, clock, limits, { onShown: (session) => this.show(session) })
+    backbone.onReach((isReachable) => {
+      log(isReachable ? "store: can be reached again" : "store: cannot be reached")
+      if (isReachable) this.mail.readOn()
+    })
+  }
+
+  /** Takes in what the engine keeps. @throws {ChatError} UNAVAILABLE */
+  static async open(options: HouseOptions, backbone: Backbone): Promise<House> {
+    const { limits, clock, log } = options
+    const tick = new FlushTick()
+    const hub = new Hub()
+    const roster = new Roster(hub)
+    const bus = await Bus.open(backbone, hub, log)
+    // What other relays do until it is made is taken in with the rooms, and concerns nobody here.
+    const made: House[] = []
+    const inHouse = (act: (house: House) => void) => made.forEach(act)
+    const mail = await MailRoom.open(backbone, limits, {
+      onPosted: (text) => inHouse((house) => house.#overhear(text)),
+      log,
+    })
+    const courier = new Courier({ hub, roster, bus, mail, clock })
+    const { guards: numbers, operators } = options
+    const guards = await GuardDesk.open(
+      backbone,
+      { guards: numbers, operators, clock },
+      { tell: (to, news) => inHouse((house) => house.#tellGuard(to, news)), log },
+    )
+    const bookmarks = await Bookmarks.open(backbone, {
+      isHere: (id) => hub.find(id) !== undefined,
+      ...{ clock, log },
+    })
+    const channels = await ChannelDirectory.open({
+      limits,
+      clock,
+      tick,
+      store: await ChannelStore.open(backbone, limits),
+      events: {
+        onOpened: (channel) => inHouse((house) => house.#bringIn(channel)),
+        onChanged: (channel) => tellChange(channel, clock.now()),
+        onSaid: (channel, entry) => inHouse((house) => house.#publish(channel, entry)),
+        hasMembersElsewhere: ({ name }) => roster.countElsewhere(name) > 0,
+        log,
+      },
+    })
+    const tasks = await TaskDesk.open(
+      backbone,
+      { limits, clock },
+      {
+        answer: (task, text) => courier.answer(task, text),
+        notify: (to, news) => courier.notify(to, news),
+        onDone: (agents) => guards.refill(agents),
+        ...{ writeAnswer, log },
+      },
+    )
+    const deals = await DealDesk.open(
+      backbone,
+      { limits, clock },
+      {
+        knows: (id) => made[0]?.keeper.knows(id) ?? false,
+        post: (to, id, text) => mail.post(to, id, text),
+        guards,
+        log,
+      },
+    )
+    const house = new House(options, backbone, tick, {
+      ...{ hub, roster, mail, courier, bookmarks, channels, tasks, deals, guards },
+    })
+    made.push(house)
+    await house.keeper.start(backbone)
+    return house
+  }
+
+  /** Everything that was promised is safe afterwards. */
+  async close(): Promise<void> {
+    this.tasks.close()
+    this.deals.close()
+    await this.guards.close()
+    await this.keeper.close()
+    await this.bookmarks.save()
+    await this.backbone.close()
+  }
+
+  /** Names what is kept, and so the chat: proofs and numbers mean nothing to another. */
+  get serverId(): string {
+    return this.backbone.id
+  }
+
+  /** The memory of somebody who is not remembered. */
+  makeMemory(): AgentMemory {
+    const { ratePerSecond, rateBurst, rememberedIds } = this.options.limits
+    return {
+      meter: new Gcra({ ratePerSecond, burst: rateBurst }),
+      sent: new SentIds(rememberedIds),
+      lane: new Lane(this.options.clock),
+    }
+  }
+
+  /** An id for a message whose frame has none; no sender can have used it in an earlier boot. */
+  nextFrameId(): string {
+    return `~${this.#bootNonce}${(this.#unnamedFrames++).toString(36)}`
+  }
+
+  /** Somebody said who it is: from now on it gets what is for it. */
+  arrive(session: Session): void {
+    const { agent } = session
+    if (agent.isPersistent) {
+      this.mail.open(agent, session.confirmsMail, (id) => this.courier.tellAuthor(id, "mirrored", agent.id))
+    }
+    this.tasks.enter(agent)
+  }
+
+  /** Takes a session out of everything it was in. */
+  depart(session: Session): void {
+    const agent = session.admitted
+    if (agent === undefined) return
+    for (const channel of session.channels) this.channels.abandon(channel, agent)
+    session.channels.clear()
+    this.patterns.drop(session)
+    this.hub.remove(session)
+    this.tasks.leave(agent)
+    if (agent.isPersistent) {
+      this.mail.close(agent)
+      void this.bookmarks.forget(agent.id)
+      this.residents.leave(agent.id)
+    }
+    this.keeper.departed(agent)
+    this.options.log(`left: ${agent.id} ${agent.name}`)
+  }
+
+  /** Sessions a message of `author` in `channel` goes to. */
+  recipientsOf(channel: Channel, author: Agent): number {
+    return channel.recipientsOf(author) + this.roster.countElsewhere(channel.name)
+  }
+
+  /** Tells everybody who shares a channel what the agent of `session` does now. */
+  show(session: Session): void {
+    const { agent, channels } = session
+    tellPresence(this.tick, channels, agent, this.options.clock.now())
+    this.keeper.changed(session)
+    this.tasks.note(agent)
+  }
+
+  /** Tells an agent that is online, or a channel, what a guard did. */
+  #tellGuard(to: string, news: ServerMessage<"GUARD">): void {
+    const channel = to.startsWith("#") ? this.channels.get(to) : undefined
+    if (channel !== undefined) channel.deliver(news, channel.members)
+    else if (this.roster.find(to) !== undefined) {
+      this.courier.hand(to as AgentId, payloadOf(JSON.stringify(news)))
+    }
+  }
+
+  /** Another relay of the same store let something pass: the guards of this one count it too. */
+  #overhear(text: string): void {
+    if (!this.backbone.isShared) return
+    const saying = overheard(text, (name) => this.channels.get(name))
+    if (saying !== undefined) {
+      this.guards.overhear(saying)
+      return
+    }
+    const step = overheardStep(text)
+    if (step !== undefined) this.guards.overhearStep(step)
+  }
+
+  /** What was said in a channel with a history goes to everybody in it but its author. */
+  #publish(channel: Channel, entry: LogEntry): void {
+    this.#overhear(entry.value)
+    const text = formatStored(entry)
+    channel.publish(this.hub.find(authorOf(text))?.agent, payloadOf(text))
+  }
+
+  #makeKeeper(): RosterKeeper {
+    const { roster, hub, channels } = this
+    const { clock, limits, log } = this.options
+    return new RosterKeeper({
+      ...{ roster, hub, clock, limits, log },
+      events: {
+        onMoved: (movement, record, name) => channels.get(name)?.noteElsewhere(movement, record),
+        onShown: (records) => tellElsewhere(this.tick, (name) => channels.get(name), records, clock.now()),
+        onAway: (id) => this.residents.learn(id),
+        onDisplaced: (session) => displace(session, clock, log),
+      },
+    })
+  }
+
+  #bringIn(channel: Channel): void {
+    for (const [session, pattern] of this.patterns.wanting(channel.name)) {
+      if (channel.isVisibleTo(session.agent.id)) this.#enter(session, channel, pattern)
+    }
+  }
+
+  #enter(session: Session, channel: Channel, pattern: ChannelPattern): void {
+    enterChannel(this, session, channel, { pattern })?.catch((error: unknown) => {
+      if (!(error instanceof ChatError)) throw error
+      session.refuse(error)
+    })
+  }
+}
+
+function tellChange(channel: Channel, ts: number): void {
+  const { by, settings } = channel.record
+  if (by === undefined) return
+  channel.deliver({ type: "CHANNEL_CHANGED", channel: channel.name, by, settings, ts }, channel.members)
+}
+
+/** What a worker found out, as a message of its own. */
+function writeAnswer(author: Agent, { to, ...message }: Answer, messageId: string, ts: number): string {
+  const frame = { type: "MSG", to: to as string as AgentRef, ...message } as const
+  const receipt = { ts, seq: undefined, recipients: 0, isMember: true, hops: 1 }
+  return textOf(formatMessage(author.sender, to, frame, messageId, receipt))
+}

@@ -1,0 +1,58 @@
+import { randomBytes } from "node:crypto"
+import { verifyChallenge, verifyCompatChallenge } from "../../identity/auth-proof.js"
+import type { PublicKey } from "../../identity/keys.js"
+import type { ClientMessage } from "../../protocol/client-messages.js"
+import { ChatError } from "../../protocol/errors.js"
+
+const idBytes = 16
+const nonceBytes = 32
+
+/** What IDENTIFY claimed, until it is proven. */
+export interface Claim {
+  readonly message: ClientMessage<"IDENTIFY">
+  readonly publicKey: PublicKey
+}
+
+/** One question to one connection about one key; it is put once, and any answer uses it up. */
+export class Challenge {
+  readonly id = randomBytes(idBytes).toString("base64url")
+  readonly nonce = randomBytes(nonceBytes).toString("base64url")
+  readonly claim: Claim
+  readonly #audience: string
+  readonly #expiresAtMs: number
+
+  /**
+   * @param audience - the relay's id, so that an answer is good for no other relay
+   * @param expiresAtMs - monotonic
+   */
+  constructor(claim: Claim, audience: string, expiresAtMs: number) {
+    this.claim = claim
+    this.#audience = audience
+    this.#expiresAtMs = expiresAtMs
+  }
+
+  /**
+   * @param isCompat - whether the proof of the first AgentChat, which names no audience, is taken too
+   * @throws {ChatError} VERIFICATION_FAILED unless `answer` proves the claimed key to this relay now;
+   * HANDSHAKE_TIMEOUT when it came too late, INVALID_MSG when it holds no proof
+   */
+  check(answer: ClientMessage<"VERIFY_IDENTITY">, nowMs: number, isCompat: boolean): void {
+    const { challenge_id, sig, iat, signature, timestamp } = answer
+    if (challenge_id !== this.id) {
+      throw new ChatError(
+        "VERIFICATION_FAILED",
+        "VERIFY_IDENTITY.challenge_id: was not given to this connection",
+      )
+    }
+    if (nowMs > this.#expiresAtMs) throw new ChatError("HANDSHAKE_TIMEOUT", "the challenge has expired")
+    const { publicKey } = this.claim
+    const { nonce } = this
+    if (sig !== undefined && iat !== undefined) {
+      verifyChallenge(sig, { aud: this.#audience, challenge_id, nonce, iat }, publicKey)
+    } else if (isCompat && signature !== undefined && timestamp !== undefined) {
+      verifyCompatChallenge(signature, { challenge_id, nonce, timestamp }, publicKey)
+    } else {
+      throw new ChatError("INVALID_MSG", "VERIFY_IDENTITY: sig and iat are needed")
+    }
+  }
+}

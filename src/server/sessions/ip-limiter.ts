@@ -1,0 +1,109 @@
+import type { Clock } from "../../base/clock.js"
+import { Gcra, type Passage } from "../../guards/gcra.js"
+import type { Limits } from "../../protocol/limits.js"
+
+/** Addresses without a connection that are remembered for the frames they sent. */
+const absentAddresses = 4_096
+/** Milliseconds between two lines of the log about the same address. */
+const logMs = 60_000
+
+/** What is known of one address. */
+interface Visitor {
+  connections: number
+  readonly meter: Gcra
+  loggedMs: number
+}
+
+/**
+ * How much a stranger may take before it said who it is, counted by where it comes from. This machine's own
+ * addresses may hold any number of connections: a thousand agents in one place are nothing unusual.
+ */
+export class Gate {
+  readonly #limits: Limits
+  readonly #clock: Clock
+  readonly #log: (line: string) => void
+  readonly #present = new Map<string, Visitor>()
+  /** Those without a connection; who left last stands last. */
+  readonly #absent = new Map<string, Visitor>()
+
+  constructor(limits: Limits, clock: Clock, log: (line: string) => void) {
+    this.#limits = limits
+    this.#clock = clock
+    this.#log = log
+  }
+
+  /** Takes note of a connection; {@link leave} is to be called once for each. */
+  enter(address: string | undefined): void {
+    this.#find(originOf(address)).connections++
+  }
+
+  /** The connection is gone. */
+  leave(address: string | undefined): void {
+    const origin = originOf(address)
+    const visitor = this.#present.get(origin)
+    if (visitor === undefined || --visitor.connections > 0) return
+    this.#present.delete(origin)
+    this.#absent.set(origin, visitor)
+    const [oldest] = this.#absent.keys()
+    if (this.#absent.size > absentAddresses && oldest !== undefined) this.#absent.delete(oldest)
+  }
+
+  /** Whether an address holds more connections than one may. */
+  isCrowded(address: string | undefined): boolean {
+    const origin = originOf(address)
+    if (origin === "loopback") return false
+    const visitor = this.#present.get(origin)
+    if (visitor === undefined || visitor.connections <= this.#limits.addressSessions) return false
+    this.#tell(origin, visitor, `${visitor.connections} connections, more than one address may have`)
+    return true
+  }
+
+  /** Asks whether a frame of somebody unknown is read. */
+  hear(address: string | undefined): Passage {
+    const origin = originOf(address)
+    const visitor = this.#find(origin)
+    const passage = visitor.meter.take(this.#clock.monotonic())
+    if (!passage.ok) this.#tell(origin, visitor, "too many frames without an identity")
+    return passage
+  }
+
+  #find(origin: string): Visitor {
+    const known = this.#present.get(origin) ?? this.#absent.get(origin)
+    const { strangerFramesPerSecond: ratePerSecond, strangerFrameBurst: burst } = this.#limits
+    const visitor = known ?? {
+      connections: 0,
+      meter: new Gcra({ ratePerSecond, burst }),
+      loggedMs: -Infinity,
+    }
+    this.#absent.delete(origin)
+    this.#present.set(origin, visitor)
+    return visitor
+  }
+
+  #tell(origin: string, visitor: Visitor, what: string): void {
+    const nowMs = this.#clock.monotonic()
+    if (nowMs - visitor.loggedMs < logMs) return
+    visitor.loggedMs = nowMs
+    this.#log(`flood: ${origin}: ${what}`)
+  }
+}
+
+/** Somebody who has IPv6 has 2^64 addresses: their first half counts as one. */
+function originOf(address: string | undefined): string {
+  if (address === undefined) return "?"
+  const plain = address.startsWith("::ffff:") ? address.slice("::ffff:".length) : address
+  if (plain === "::1" || plain.startsWith("127.")) return "loopback"
+  return plain.includes(":") ? networkOf(plain) : plain
+}
+
+const groupsOfNetwork = 4
+const groups = 8
+
+function networkOf(address: string): string {
+  const [head = "", tail] = address.split("%", 1)[0]?.split("::") ?? []
+  const first = head === "" ? [] : head.split(":")
+  const last = tail === undefined || tail === "" ? [] : tail.split(":")
+  const zeros = tail === undefined ? 0 : Math.max(0, groups - first.length - last.length)
+  const all = [...first, ...new Array<string>(zeros).fill("0"), ...last]
+  return `${all.slice(0, groupsOfNetwork).join(":")}::/64`
+}

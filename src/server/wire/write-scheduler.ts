@@ -1,0 +1,66 @@
+import type { Run } from "./frame-batch.js"
+import { FramePage } from "./frame-buffer.js"
+import { frameBytes } from "./frame-encoder.js"
+import type { Payload } from "./payload.js"
+
+const pageBytes = 64 * 1024
+
+/** Something with runs to write at the end of the tick. */
+export interface Flushable {
+  /** Hands over what is queued; called once per tick. */
+  takeRuns(): readonly Run[]
+  /** Sends `frames`, which other recipients may share: never to be changed. */
+  write(frames: Buffer): void
+}
+
+/**
+ * The one flush of a relay: everything queued while a round of sockets was read goes out when the round is
+ * over, with one write per session. Sessions that queued the same runs share one concatenated Buffer.
+ */
+export class FlushTick {
+  /** Where messages stand that nobody keeps: answers, presence, direct messages. */
+  #page = new FramePage(pageBytes)
+  #dirty: Flushable[] = []
+  #sharedRuns: readonly Run[] = []
+  #sharedFrames: Buffer | undefined
+
+  /** Has `flushable` flushed at the end of this tick. */
+  add(flushable: Flushable): void {
+    if (this.#dirty.length === 0) setImmediate(() => this.#flush())
+    this.#dirty.push(flushable)
+  }
+
+  /** Writes one message that nobody keeps, and says on which page it stands as the last. */
+  jot(payload: Payload): FramePage {
+    if (!this.#page.append(payload)) {
+      this.#page = new FramePage(Math.max(pageBytes, frameBytes(payload.bytes)))
+      this.#page.append(payload)
+    }
+    return this.#page
+  }
+
+  #flush(): void {
+    const dirty = this.#dirty
+    this.#dirty = []
+    for (const flushable of dirty) {
+      const runs = flushable.takeRuns()
+      if (runs.length > 0) flushable.write(this.#join(runs))
+    }
+    this.#sharedRuns = []
+    this.#sharedFrames = undefined
+  }
+
+  #join(runs: readonly Run[]): Buffer {
+    const [first] = runs
+    if (first !== undefined && runs.length === 1) return first.frames
+    if (this.#sharedFrames === undefined || !isSameList(runs, this.#sharedRuns)) {
+      this.#sharedRuns = runs
+      this.#sharedFrames = Buffer.concat(runs.map((run) => run.frames))
+    }
+    return this.#sharedFrames
+  }
+}
+
+function isSameList(a: readonly Run[], b: readonly Run[]): boolean {
+  return a.length === b.length && a.every((run, i) => run === b[i])
+}

@@ -1,0 +1,36 @@
+import { describe, expect, it } from "vitest"
+import { chatHelp, parseChatLine } from "../../../src/cli/chat/chat-actions.js"
+import { ChatError } from "../../../src/protocol/errors.js"
+
+describe("a line at the prompt", () => {
+  it.each([
+    ["hello there", { kind: "say", text: "hello there" }],
+    ["//not a command", { kind: "say", text: "/not a command" }],
+    ["/join #general", { kind: "join", channel: "#general" }],
+    ["/leave", { kind: "leave", channel: undefined }],
+    ["/leave  #a.b ", { kind: "leave", channel: "#a.b" }],
+    ["/who #a", { kind: "who", channel: "#a" }],
+    ["/dm @bob  two words", { kind: "dm", to: "@bob", text: "two words" }],
+    ["/dm @bob", { kind: "dm", to: "@bob", text: "" }],
+    ["/nick anna", { kind: "nick", name: "anna" }],
+    ["/help", { kind: "help" }],
+    ["/quit", { kind: "quit" }],
+    ["  ", undefined],
+    ["", undefined],
+  ])("%j is understood", (line, action) => {
+    expect(parseChatLine(line)).toEqual(action)
+  })
+
+  it.each(["/jion #general", "/", "/constructor", "/join general", "/join", "/dm bob hi", "/nick ../x"])(
+    "%j is refused with a reason",
+    (line) => {
+      expect(() => parseChatLine(line)).toThrow(ChatError)
+    },
+  )
+
+  it("has a help that names every command", () => {
+    for (const word of ["/join", "/leave", "/who", "/dm", "/nick", "/quit", "//"]) {
+      expect(chatHelp.some((line) => line.startsWith(word))).toBe(true)
+    }
+  })
+})

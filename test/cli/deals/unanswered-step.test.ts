@@ -1,0 +1,73 @@
+import { join } from "node:path"
+import { describe, expect, it } from "vitest"
+import { createIdentity } from "../../../src/identity/identity-file.js"
+import type { ClientFrame } from "../../../src/protocol/client-messages.js"
+import { CommandRoom } from "../../kit/command-room.js"
+import { FakeClock } from "../../kit/fake-clock.js"
+import { FakeRelay, type FakeSession } from "../../kit/fake-relay.js"
+import { newIdentity } from "../../kit/identity.js"
+
+describe("a step that a relay does not answer", () => {
+  /** A room whose relay does `answer` when a proposal comes; whatever else it does not answer, it never will. */
+  async function roomWith(answer: (session: FakeSession, clock: FakeClock) => void, knowsBob = true) {
+    const { agentId: id, did } = newIdentity()
+    const roster = [{ id, name: "bob", status: "idle", did }]
+    const heard: ClientFrame<"PROPOSAL">[] = []
+    const clock = new FakeClock()
+    const relay = await FakeRelay.start({
+      answers: {
+        LIST_AGENTS: ({ id: re }) => {
+          if (knowsBob) return { type: "AGENTS", re, list: [id], roster }
+          clock.advance(300)
+          return undefined
+        },
+        PROPOSAL: (frame, session) => {
+          heard.push(frame)
+          answer(session, clock)
+          return undefined
+        },
+      },
+    })
+    const room = new CommandRoom()
+    const identity = join(room.dir, "o'r.json")
+    createIdentity(identity)
+    const command = ["propose", relay.url, "@bob", "work", "--identity", identity, "--timeout", "0.3"]
+    const run = (...args: string[]) => room.run([...command, ...args], { clock })
+    return { relay, identity, run, heard }
+  }
+
+  it("is named, with where to look before it is said again", async () => {
+    const { relay, identity, run, heard } = await roomWith((_, clock) => clock.advance(300))
+    const { status, out, talk } = await run("--json")
+    const id = heard[0]?.id ?? ""
+    expect(id).toMatch(/^prop_/)
+    expect(status).toBe(4)
+    expect(JSON.parse(out)).toMatchObject({
+      ok: false,
+      proposal_id: id,
+      via: "relay",
+      error: { code: "TIMEOUT", exit: 4 },
+    })
+    expect(talk).toContain(`${id}: PROPOSAL was sent, and then: `)
+    expect(talk).toContain(
+      `look: agentchat proposals ${relay.url} ${id} --identity '${identity.replace("'", "'\\''")}'; say`,
+    )
+  })
+
+  it("is named too when the relay hangs up", async () => {
+    const { run, heard } = await roomWith(({ socket }) => socket.terminate())
+    const { status, out, talk } = await run()
+    expect({ status, out }).toEqual({ status: 8, out: "" })
+    expect(talk).toContain(`agentchat proposals`)
+    expect(talk).toContain(heard[0]?.id)
+  })
+
+  it("is no step before it was sent", async () => {
+    const { run, heard } = await roomWith(() => {}, false)
+    const { status, out, talk } = await run("--json")
+    expect(status).toBe(4)
+    expect(JSON.parse(out)).not.toHaveProperty("proposal_id")
+    expect(talk).not.toContain("prop_")
+    expect(heard).toEqual([])
+  })
+})

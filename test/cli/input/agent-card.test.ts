@@ -1,0 +1,54 @@
+import { describe, expect, it } from "vitest"
+import { a2aCard, describeCard, entryWithCard } from "../../../src/cli/input/agent-card.js"
+
+const plain = { id: "@bbbbbbbbbbbbbbbb", name: "bob", status: "idle" }
+const full = {
+  ...plain,
+  role: "reviewer",
+  card: {
+    kind: "agent" as const,
+    description: "reads patches\u001b[2J",
+    version: "2.1",
+    url: "https://example.org/bob",
+    tags: ["typescript"],
+    skills: [{ id: "review", name: "Review" }],
+    meta: { model: "m1", deep: { a: [1] } },
+  },
+}
+
+describe("a card", () => {
+  it("row 25: has id, name, kind, role, description, tags, skills and meta as the agent gave them", () => {
+    const { description, tags, meta } = full.card
+    const facts = { id: plain.id, name: "bob", kind: "agent", role: "reviewer", description, tags, meta }
+    expect(entryWithCard(full)).toEqual({ ...plain, ...facts, skills: full.card.skills })
+    expect(a2aCard(full)).toMatchObject({
+      ...facts,
+      version: "2.1",
+      url: "https://example.org/bob",
+      skills: [{ id: "review", name: "Review", description: "", tags: [] }],
+    })
+  })
+
+  it("has every field that A2A wants, also of an agent that told nothing", () => {
+    expect(a2aCard(plain)).toEqual({
+      id: plain.id,
+      name: "bob",
+      kind: "agent",
+      role: null,
+      description: "",
+      version: "0.0.0",
+      capabilities: {},
+      defaultInputModes: ["text/plain", "application/json"],
+      defaultOutputModes: ["text/plain", "application/json"],
+      tags: [],
+      skills: [],
+      meta: {},
+    })
+  })
+
+  it("shows nothing of the agent's that a terminal obeys", () => {
+    const text = describeCard(full).join("\n")
+    expect(text).toContain("says     reads patches\\u{1b}[2J")
+    expect(text).not.toContain("\u001b")
+  })
+})

@@ -1,0 +1,93 @@
+import { writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { describe, expect, it } from "vitest"
+import { readGuardFile } from "../../../src/cli/input/guard-file.js"
+import { defaultGuardLimits } from "../../../src/guards/limits.js"
+import { ChatError } from "../../../src/protocol/errors.js"
+import { liftedGuards } from "../../kit/guards.js"
+import { temporaryDirectory } from "../../kit/temporary.js"
+
+function fileOf(text: string | Buffer): string {
+  const path = join(temporaryDirectory(), "guards.yaml")
+  writeFileSync(path, text)
+  return path
+}
+
+async function refusalOf(text: string | Buffer): Promise<ChatError> {
+  try {
+    await readGuardFile(fileOf(text), "--guards")
+  } catch (error) {
+    if (error instanceof ChatError) return error
+    throw error
+  }
+  throw new Error(`taken: ${text.toString()}`)
+}
+
+describe("a file of guards", () => {
+  it("changes the numbers it names", async () => {
+    const text = "# two bots work here\npairTurns: 40\nfloorMs: 0\nsameSimilarity: 0.95\n"
+    expect(await readGuardFile(fileOf(text), "--guards")).toEqual({
+      pairTurns: 40,
+      floorMs: 0,
+      sameSimilarity: 0.95,
+    })
+    for (const empty of ["", "\n", "# nothing\n", "---\n", "{}"]) {
+      expect(await readGuardFile(fileOf(empty), "--guards")).toEqual({})
+    }
+  })
+
+  it("may name every number there is", async () => {
+    const text = Object.entries(defaultGuardLimits).map(([name, number]) => `${name}: ${number}\n`)
+    expect(await readGuardFile(fileOf(text.join("")), "--guards")).toEqual(defaultGuardLimits)
+    expect(Object.keys(liftedGuards).length).toBeGreaterThan(10)
+  })
+
+  it.each([
+    ["hops: 20\npairTurn: 40", "line 2", '"pairTurn" is no number of the guards', "pairTurns: "],
+    ["pairTurns: forty", "line 1", 'pairTurns: "forty" is not a whole number, 1 or more', "pairTurns: "],
+    ["pairTurns: 0", "line 1", "pairTurns: 0 is not a whole number, 1 or more", "pairTurns: "],
+    ["pairTurns: -1", "line 1", "pairTurns: -1 is not", "pairTurns: "],
+    ["pairTurns: 1.5", "line 1", "pairTurns: 1.5 is not", "pairTurns: "],
+    ["pairTurns: .inf", "line 1", "pairTurns: Infinity is not", "pairTurns: "],
+    ["pairTurns: .nan", "line 1", "pairTurns: NaN is not", "pairTurns: "],
+    ["pairTurns:", "line 1", "pairTurns: null is not", "pairTurns: "],
+    ["pairTurns: [1]", "line 1", "pairTurns: what stands there is not", "pairTurns: "],
+    [
+      "\npairWindowMs: 60s",
+      "line 2",
+      'pairWindowMs: "60s" is not a whole number, 1 or more, in milliseconds',
+      "60000",
+    ],
+    ["sameSimilarity: 2", "line 1", "sameSimilarity: 2 is not a number above 0, up to 1", "sameSimilarity: "],
+    ["conversationShare: 0", "line 1", "conversationShare: 0 is not a number above 0", "conversationShare: "],
+    ["- a\n- b", "line 1", "must be names and numbers", "pairTurns: 40"],
+    ["seven", "line 1", "must be names and numbers", "pairTurns: 40"],
+    ["hops: 1\nhops: 2", "line 2", "unique", "pairTurns: 40"],
+    ["hops: 1\n  b: [", "line 1", "", "pairTurns: 40"],
+    ["hops: 1\n---\nhops: 2", "line 2", "a second document begins", "pairTurns: 40"],
+    ["stopMaxMs: 1000", "", "stopMs: 900000 is above stopMaxMs, 1000", "stopMaxMs: 900000"],
+    ["breakerWarn: 25", "", "breakerWarn: 25 is above breakerPause, 20", "breakerPause: 25"],
+  ])("%j is refused, with the line, the reason and the mend", async (text, line, reason, mend) => {
+    const error = await refusalOf(text)
+    expect(error).toMatchObject({ code: "USAGE" })
+    expect(error.message).toContain("--guards: ")
+    expect(error.message).toContain(line)
+    expect(error.message).toContain(reason)
+    expect(error.hint).toContain(mend)
+    expect(error.message).not.toContain("\n")
+  })
+
+  it("is refused when it cannot be one", async () => {
+    expect(await refusalOf(Buffer.from([0xff, 0xfe, 0x00]))).toMatchObject({ code: "USAGE" })
+    expect(await refusalOf(`# ${"x".repeat(70_000)}`)).toMatchObject({ code: "USAGE" })
+    expect((await refusalOf(`${"x".repeat(10_000)}: 1`)).message.length).toBeLessThan(400)
+    await expect(readGuardFile("/nowhere/at/all.yaml", "--guards")).rejects.toMatchObject({
+      code: "NOT_FOUND",
+    })
+  })
+
+  it("cannot be made to grow by what it refers to", async () => {
+    const layers = Array.from({ length: 9 }, (_, i) => `a${i + 1}: &a${i + 1} [${`*a${i},`.repeat(9)}]`)
+    expect(await refusalOf(["a0: &a0 [x]", ...layers].join("\n"))).toMatchObject({ code: "USAGE" })
+  })
+})

@@ -1,0 +1,87 @@
+import { describe, expect, it } from "vitest"
+import { channel, choice, port, rate, seconds, someText, wholeNumber } from "../../../src/cli/input/values.js"
+import { ChatError } from "../../../src/protocol/errors.js"
+
+function refusal(read: () => unknown): ChatError {
+  try {
+    read()
+  } catch (error) {
+    if (error instanceof ChatError) return error
+    throw error
+  }
+  throw new Error("was taken")
+}
+
+describe("a number on the command line", () => {
+  it("is read in plain digits only", () => {
+    expect(wholeNumber(1)("42", "--last")).toBe(42)
+    for (const text of [
+      "",
+      "x",
+      "1e3",
+      "0x10",
+      "-1",
+      "+1",
+      "1.0",
+      " 1",
+      "1 ",
+      "99999999999999999",
+      "NaN",
+      "Infinity",
+    ]) {
+      expect(refusal(() => wholeNumber(0)(text, "--last"))).toMatchObject({ code: "USAGE" })
+    }
+  })
+
+  it("keeps to its range, and the refusal names the flag and the range", () => {
+    expect(refusal(() => wholeNumber(1)("0", "--last")).message).toBe(
+      '--last: "0" is not a whole number, 1 or more',
+    )
+    expect(refusal(() => port("65536", "--port")).message).toContain("from 0 to 65535")
+  })
+})
+
+describe("seconds", () => {
+  it("become milliseconds", () => {
+    expect(seconds("2", "--timeout")).toBe(2_000)
+    expect(seconds("0.25", "--timeout")).toBe(250)
+  })
+
+  it("are above zero", () => {
+    for (const text of ["0", "0.000", "-1", "x", "1s", ".5"]) {
+      expect(refusal(() => seconds(text, "--timeout")).message).toContain("--timeout")
+    }
+  })
+})
+
+describe("a rate", () => {
+  it("is messages per second, minute or hour", () => {
+    expect(rate("1/s", "--rate")).toBe(1)
+    expect(rate("100000/s", "--rate")).toBe(100_000)
+    expect(rate("30/min", "--rate")).toBe(0.5)
+    expect(rate("0.5/h", "--rate")).toBeCloseTo(0.5 / 3_600)
+  })
+
+  it("is nothing else", () => {
+    for (const text of ["1", "1/", "1/d", "0/s", "/s", "1/constructor", "-1/s", "1/s "]) {
+      expect(refusal(() => rate(text, "--rate")).code).toBe("USAGE")
+    }
+  })
+})
+
+describe("a text", () => {
+  it("is refused under the name of its place", () => {
+    expect(refusal(() => someText("", "--identity")).message).toBe("--identity: must not be empty")
+    expect(refusal(() => choice(["a", "b"])("c", "--format")).message).toBe(
+      '--format: "c" is not one of a, b',
+    )
+    expect(refusal(() => channel("general", "CHANNEL"))).toMatchObject({
+      code: "INVALID_NAME",
+      hint: expect.stringContaining('"#general"'),
+    })
+  })
+
+  it("is repeated only in part", () => {
+    expect(refusal(() => port("9".repeat(1_000), "--port")).message.length).toBeLessThan(120)
+  })
+})

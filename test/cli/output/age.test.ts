@@ -1,0 +1,20 @@
+import { expect, it } from "vitest"
+import { formatAge } from "../../../src/cli/output/age.js"
+
+it.each([
+  [0, "now"],
+  [999, "now"],
+  [-5_000, "now"],
+  [1_000, "1 s ago"],
+  [59_999, "59 s ago"],
+  [60_000, "1 min ago"],
+  [3_600_000, "1 h ago"],
+  [50 * 3_600_000, "2 d ago"],
+])("%i milliseconds are %s", (ageMs, text) => {
+  const nowMs = 1_800_000_000_000
+  expect(formatAge(nowMs - ageMs, nowMs)).toBe(text)
+})
+
+it("tells of what never was", () => {
+  expect(formatAge(undefined, 1)).toBe("–")
+})

@@ -1,0 +1,46 @@
+import { spawnSync } from "node:child_process"
+import { symlinkSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import type { System } from "../../../src/cli/context.js"
+import { ownInvocation, shellWord } from "../../../src/cli/output/shell-words.js"
+import { temporaryDirectory } from "../../kit/temporary.js"
+
+describe("a word for a shell", () => {
+  it("is left alone when nothing in it is special", () => {
+    expect(shellWord(".agentchat/daemons/a-b_c/inbox.jsonl")).toBe(".agentchat/daemons/a-b_c/inbox.jsonl")
+  })
+
+  it("gives back the text in a real shell", () => {
+    const text = fc.string({ unit: "grapheme-ascii", minLength: 1 })
+    fc.assert(
+      fc.property(fc.array(text, { minLength: 1, maxLength: 8 }), (words) => {
+        const script = `printf '%s\\n' ${words.map(shellWord).join(" ")}`
+        expect(spawnSync("sh", ["-c", script], { encoding: "utf8" }).stdout).toBe(`${words.join("\n")}\n`)
+      }),
+      { numRuns: 20 },
+    )
+  })
+})
+
+describe("the way to call the program", () => {
+  const at = (scriptPath: string, cwd: string, searchPath: string) =>
+    ownInvocation({ scriptPath, cwd, searchPath } as System)
+
+  it("is its name where the PATH leads to this very file", () => {
+    const dir = temporaryDirectory()
+    const script = join(dir, "program.js")
+    writeFileSync(script, "", { mode: 0o755 })
+    symlinkSync(script, join(dir, "agentchat"))
+    expect(at(script, "/", `/nowhere:${dir}`)).toBe("agentchat")
+    expect(at(join(dir, "agentchat"), "/", dir)).toBe("agentchat")
+  })
+
+  it("is node and the file elsewhere, from the working directory", () => {
+    const dir = temporaryDirectory()
+    writeFileSync(join(dir, "agentchat"), "", { mode: 0o755 })
+    expect(at("/opt/clone/dist/bin/agentchat.js", "/opt/clone", dir)).toBe("node dist/bin/agentchat.js")
+    expect(at("/opt/my clone/x.js", "/opt", "")).toBe("node 'my clone/x.js'")
+  })
+})

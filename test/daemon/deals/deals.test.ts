@@ -1,0 +1,248 @@
+import { readFileSync } from "node:fs"
+import { describe, expect, it } from "vitest"
+import { readDealLog } from "../../../src/daemon/deals/proposals-file.js"
+import { parseReceipt } from "../../../src/proposals/receipt.js"
+import { judgeReceipt } from "../../../src/proposals/verdict.js"
+import { until } from "../../kit/condition.js"
+import { DaemonRoom } from "../../kit/daemon-room.js"
+import { FakeClock } from "../../kit/fake-clock.js"
+import { TestRelay } from "../../kit/relay.js"
+import { temporaryDirectory } from "../../kit/temporary.js"
+
+interface Server {
+  readonly url: string
+  readonly clock: FakeClock
+}
+
+async function startServer(): Promise<Server> {
+  const relay = await TestRelay.start()
+  return { url: `ws://127.0.0.1:${relay.relay.port}`, clock: relay.clock }
+}
+
+async function join(server: Server, nick: string, room = new DaemonRoom()): Promise<DaemonRoom> {
+  await room.start(server, { nick: nick as never })
+  await until("online", () => room.status.connected)
+  return room
+}
+
+/** Says a line and waits for its ack. */
+async function say(room: DaemonRoom, line: object): Promise<Record<string, unknown>> {
+  const id = `line-${room.acks.length + room.inbox.length}`
+  room.write({ ...line, id })
+  return until(`the ack of ${JSON.stringify(line)}`, () => {
+    room.sweep()
+    const refused = room.inbox.find((each) => each["type"] === "REJECTED" && each["id"] === id)
+    if (refused !== undefined) throw new Error(JSON.stringify(refused))
+    return room.acks.find((ack) => ack["id"] === id && ack["state"] === "accepted")
+  })
+}
+
+/** Says a line that is refused. @returns the REJECTED line of the inbox */
+async function refused(room: DaemonRoom, line: object): Promise<Record<string, unknown>> {
+  const id = `line-${room.acks.length + room.inbox.length}`
+  room.write({ ...line, id })
+  return until(`the refusal of ${JSON.stringify(line)}`, () => {
+    room.sweep()
+    return room.inbox.find((each) => each["type"] === "REJECTED" && each["id"] === id)
+  })
+}
+
+const verdicts = (room: DaemonRoom) => room.receipts.map((line) => judgeReceipt(parseReceipt(line)))
+const stepsIn = (room: DaemonRoom) =>
+  room.inbox
+    .filter(({ type }) => ["PROPOSAL", "ACCEPT", "REJECT", "COMPLETE", "DISPUTE"].includes(String(type)))
+    .map(({ type, state, self }) => `${String(type)} ${String(state)}${self === true ? " self" : ""}`)
+
+async function proposed(alice: DaemonRoom, bob: DaemonRoom): Promise<string> {
+  await say(alice, { type: "PROPOSAL", to: "@bob", task: "echo hello", amount: 0.05, currency: "SOL" })
+  const [line] = await bob.lines("PROPOSAL")
+  return String(line?.["id"])
+}
+
+describe("daemons on a relay", { timeout: 60_000 }, () => {
+  it("make, accept and complete a proposal by lines alone, and each has a receipt", async () => {
+    const server = await startServer()
+    const alice = await join(server, "alice")
+    const bob = await join(server, "bob")
+    const ack = await say(alice, { type: "PROPOSAL", to: "@bob", task: "x", amount: 0.05, currency: "SOL" })
+    const [proposal] = await bob.lines("PROPOSAL")
+    const id = String(proposal?.["id"])
+    expect(proposal).toMatchObject({
+      from: alice.self,
+      name: "alice",
+      to: bob.self,
+      state: "pending",
+      task: "x",
+      amount: "0.05",
+      currency: "SOL",
+      expires: 604_800,
+    })
+    expect(proposal).not.toHaveProperty("sig")
+    expect(ack).toMatchObject({
+      msg_id: proposal?.["msg_id"],
+      evidence: { proposal_id: id, state: "pending", to: bob.self },
+    })
+    await say(bob, { type: "ACCEPT", proposal_id: id, payment_code: "code" })
+    await alice.lines("ACCEPT")
+    await say(alice, { type: "COMPLETE", proposal_id: id, proof: "done" })
+    await bob.lines("COMPLETE")
+    for (const room of [alice, bob]) {
+      await until("the receipt", () => room.receipts.length === 1)
+      expect(verdicts(room)).toMatchObject([
+        { status: "valid", proves: ["integrity", "accepted-by-both", "completed-by-one"] },
+      ])
+    }
+    await say(bob, { type: "COMPLETE", proposal_id: id })
+    await alice.lines("COMPLETE", 2)
+    await until("the second receipts", () => alice.receipts.length + bob.receipts.length === 4)
+    expect(alice.receipts).toEqual(bob.receipts)
+    expect(verdicts(bob)[1]).toMatchObject({ proves: expect.arrayContaining(["completed-by-both"]) })
+    expect(stepsIn(alice)).toEqual([
+      "PROPOSAL pending self",
+      "ACCEPT accepted",
+      "COMPLETE completed self",
+      "COMPLETE completed",
+    ])
+    expect(stepsIn(bob)).toEqual([
+      "PROPOSAL pending",
+      "ACCEPT accepted self",
+      "COMPLETE completed",
+      "COMPLETE completed self",
+    ])
+    const [logged] = readDealLog(bob.paths.proposals)
+    expect(logged?.deal).toMatchObject({ id, state: "completed" })
+    expect(new Set(logged?.names.values())).toEqual(new Set(["alice", "bob"]))
+  })
+
+  it("say several steps at once, in order, between other lines", async () => {
+    const server = await startServer()
+    const alice = await join(server, "alice")
+    const bob = await join(server, "bob")
+    const id = await proposed(alice, bob)
+    bob.write({ type: "ACCEPT", proposal_id: id })
+    bob.write({ to: "@alice", content: "on it" })
+    bob.write({ type: "COMPLETE", proposal_id: id })
+    bob.write({ to: "@alice", content: "there" })
+    await alice.lines("MSG", 2)
+    await alice.lines("COMPLETE")
+    const order = alice.inbox.map(({ type, content }) => content ?? type)
+    expect(order.filter((each) => !["AGENT_JOINED", "PROPOSAL"].includes(String(each)))).toEqual([
+      "ACCEPT",
+      "on it",
+      "COMPLETE",
+      "there",
+    ])
+  })
+
+  it("reject, and dispute by agreement", async () => {
+    const server = await startServer()
+    const alice = await join(server, "alice")
+    const bob = await join(server, "bob")
+    const first = await proposed(alice, bob)
+    await say(bob, { type: "REJECT", proposal_id: first, reason: "no time" })
+    expect(await alice.lines("REJECT")).toMatchObject([{ state: "rejected", reason: "no time" }])
+    const ack = await say(alice, { type: "PROPOSAL", to: bob.self, task: "again" })
+    const { proposal_id: second } = ack["evidence"] as { proposal_id: string }
+    await until("the proposal", () => bob.inbox.some(({ id }) => id === second))
+    await say(bob, { type: "ACCEPT", proposal_id: second })
+    await alice.lines("ACCEPT")
+    await say(alice, { type: "DISPUTE", proposal_id: second, reason: "not done", fault: "other" })
+    await bob.lines("DISPUTE")
+    await say(bob, { type: "DISPUTE", proposal_id: second, reason: "true", fault: "self" })
+    await until("both receipts", () => alice.receipts.length === 2)
+    expect(verdicts(alice)[1]).toMatchObject({ proves: expect.arrayContaining(["fault-agreed"]) })
+  })
+
+  it("see a statement climb like a message", async () => {
+    const server = await startServer()
+    const alice = await join(server, "alice")
+    const bob = await join(server, "bob")
+    await proposed(alice, bob)
+    const [rung] = await alice.rungs("mirrored")
+    expect(rung).toMatchObject({ by: bob.self, state: "mirrored" })
+    expect(alice.log).not.toContain("mismatch")
+    expect(bob.log).not.toContain("mismatch")
+  })
+
+  it("catch up with what was said while they were away, once", async () => {
+    const server = await startServer()
+    const alice = await join(server, "alice")
+    const bob = await join(server, "bob")
+    const id = await proposed(alice, bob)
+    await alice.stop()
+    await say(bob, { type: "ACCEPT", proposal_id: id })
+    await say(bob, { type: "COMPLETE", proposal_id: id })
+    await join(server, "alice", alice)
+    await alice.lines("COMPLETE")
+    await until("the receipt", () => alice.receipts.length === 1)
+    await join(server, "alice", alice)
+    await say(alice, { type: "COMPLETE", proposal_id: id })
+    expect(stepsIn(alice)).toEqual([
+      "PROPOSAL pending self",
+      "ACCEPT accepted",
+      "COMPLETE completed",
+      "COMPLETE completed self",
+    ])
+    expect(readFileSync(alice.paths.proposals, "utf8").split("\n")).toHaveLength(5)
+  })
+
+  it("of one directory write one receipt of one deal", async () => {
+    const server = await startServer()
+    const root = temporaryDirectory()
+    const alice = await join(server, "alice", new DaemonRoom(new FakeClock(), { root, name: "a" }))
+    const bob = await join(server, "bob", new DaemonRoom(new FakeClock(), { root, name: "b" }))
+    const id = await proposed(alice, bob)
+    await say(bob, { type: "ACCEPT", proposal_id: id })
+    await say(bob, { type: "COMPLETE", proposal_id: id })
+    await alice.lines("COMPLETE")
+    await alice.stop()
+    await bob.stop()
+    expect(alice.receipts).toHaveLength(1)
+    await join(server, "alice", alice)
+    await join(server, "bob", bob)
+    await alice.stop()
+    expect(bob.receipts).toHaveLength(1)
+  })
+
+  it("say why a step is not possible", async () => {
+    const server = await startServer()
+    const alice = await join(server, "alice")
+    const bob = await join(server, "bob")
+    const id = await proposed(alice, bob)
+    expect(await refused(alice, { type: "ACCEPT", proposal_id: id })).toMatchObject({ code: "NOT_A_PARTY" })
+    expect(await refused(bob, { type: "COMPLETE", proposal_id: id })).toMatchObject({
+      code: "PROPOSAL_STATE",
+      reason: "COMPLETE: the proposal is pending",
+      mend: "what can follow is ACCEPT or REJECT",
+    })
+    expect(await refused(bob, { type: "ACCEPT", proposal_id: "prop_unknown1" })).toMatchObject({
+      code: "PROPOSAL_NOT_FOUND",
+    })
+    expect(await refused(alice, { type: "PROPOSAL", to: "@nobody", task: "x" })).toMatchObject({
+      code: "AGENT_NOT_FOUND",
+    })
+    expect(await refused(alice, { type: "PROPOSAL", to: "@alice", task: "x" })).toMatchObject({
+      code: "INVALID_MSG",
+      reason: "to: that is yourself: a deal has two parties",
+    })
+    await say(bob, { type: "REJECT", proposal_id: id })
+    expect(await refused(bob, { type: "ACCEPT", proposal_id: id })).toMatchObject({ code: "PROPOSAL_STATE" })
+    expect(stepsIn(bob)).toEqual(["PROPOSAL pending", "REJECT rejected self"])
+  })
+
+  it("refuse to agree to anything without an identity", async () => {
+    const server = await startServer()
+    const alice = await join(server, "alice")
+    const room = new DaemonRoom()
+    await room.start(server, { nick: "eve" as never, identity: undefined as never })
+    await until("online", () => room.status.connected)
+    expect(await refused(room, { type: "PROPOSAL", to: "@alice", task: "x" })).toMatchObject({
+      code: "IDENTITY_REQUIRED",
+      mend: expect.stringContaining("--ephemeral"),
+    })
+    expect(await refused(alice, { type: "PROPOSAL", to: "@eve", task: "x" })).toMatchObject({
+      code: "IDENTITY_REQUIRED",
+      reason: "to: @eve has no key, and so cannot agree to anything",
+    })
+  })
+})

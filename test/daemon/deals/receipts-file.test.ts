@@ -1,0 +1,131 @@
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs"
+import { join } from "node:path"
+import { describe, expect, it } from "vitest"
+import { ReceiptsFile } from "../../../src/daemon/deals/receipts-file.js"
+import { advanceDeal, openDeal } from "../../../src/proposals/deal.js"
+import { formatReceipt, parseReceipt, type Receipt, receiptOf } from "../../../src/proposals/receipt.js"
+import { compiled } from "../../kit/compiled.js"
+import { alice, answer, bob, propose } from "../../kit/deals.js"
+import { isRoot, SmallDisk } from "../../kit/file-system.js"
+import { temporaryDirectory } from "../../kit/temporary.js"
+
+/** The receipt of the `n`-th deal. */
+function receipt(n: number, task = "x"): Receipt {
+  let deal = openDeal(propose({ id: `prop_${String(n).padStart(4, "0")}`, task }))
+  deal = advanceDeal(deal, answer(deal, "ACCEPT", bob))
+  deal = advanceDeal(deal, answer(deal, "COMPLETE", alice))
+  const found = receiptOf(deal)
+  if (found === undefined) throw new Error("no receipt")
+  return found
+}
+
+const place = () => join(temporaryDirectory(), "receipts.jsonl")
+const linesOf = (path: string) => readFileSync(path, "utf8").split("\n").slice(0, -1)
+
+describe("receipts.jsonl", () => {
+  it("has each receipt once, whoever appends it and however often", () => {
+    const path = place()
+    const [one, other] = [new ReceiptsFile(path), new ReceiptsFile(path)]
+    expect(one.append([receipt(1), receipt(1)])).toBe(true)
+    expect(other.append([receipt(1), receipt(2)])).toBe(true)
+    expect(one.append([receipt(2), receipt(3)])).toBe(true)
+    expect(new ReceiptsFile(path).append([receipt(1), receipt(2), receipt(3)])).toBe(true)
+    expect(linesOf(path)).toEqual([1, 2, 3].map((n) => formatReceipt(receipt(n))))
+    expect(existsSync(`${path}.lock`)).toBe(false)
+  })
+
+  it("is mended where a crash cut a line off, and the line written anew", () => {
+    const path = place()
+    const line = formatReceipt(receipt(2))
+    for (const cut of [1, 40, line.length]) {
+      writeFileSync(path, `${formatReceipt(receipt(1))}\n${line.slice(0, cut)}`)
+      expect(new ReceiptsFile(path).append([receipt(2)])).toBe(true)
+      expect(linesOf(path)).toEqual([formatReceipt(receipt(1)), line])
+    }
+  })
+
+  it("knows its lines across the chunks in which it is read, also with characters of several bytes", () => {
+    const path = place()
+    const long = Array.from({ length: 400 }, (_, n) => receipt(n, `${"é".repeat(1_900)}${n}`))
+    expect(new ReceiptsFile(path).append(long)).toBe(true)
+    const { size } = { size: readFileSync(path).length }
+    expect(size).toBeGreaterThan(1024 * 1024)
+    expect(new ReceiptsFile(path).append(long)).toBe(true)
+    expect(readFileSync(path).length).toBe(size)
+  })
+
+  it("begins anew where somebody deleted or shortened it", () => {
+    const path = place()
+    const file = new ReceiptsFile(path)
+    file.append([receipt(1), receipt(2)])
+    rmSync(path)
+    file.append([receipt(1)])
+    expect(linesOf(path)).toHaveLength(1)
+    writeFileSync(path, "")
+    file.append([receipt(1)])
+    expect(linesOf(path)).toHaveLength(1)
+  })
+
+  it("keeps what others put there", () => {
+    const path = place()
+    appendFileSync(path, "nonsense\n")
+    new ReceiptsFile(path).append([receipt(1)])
+    expect(linesOf(path)).toEqual(["nonsense", formatReceipt(receipt(1))])
+  })
+
+  it("is left alone while another process writes, but not for one that died", () => {
+    const path = place()
+    mkdirSync(`${path}.lock`)
+    const file = new ReceiptsFile(path)
+    expect(file.append([receipt(1)])).toBe(false)
+    expect(existsSync(path)).toBe(false)
+    const longAgo = Date.now() / 1_000 - 60
+    utimesSync(`${path}.lock`, longAgo, longAgo)
+    expect(file.append([receipt(1)])).toBe(true)
+    expect(linesOf(path)).toHaveLength(1)
+  })
+
+  it("has each receipt once and whole when processes append the same ones at once and are killed", {
+    timeout: 60_000,
+  }, async () => {
+    const path = place()
+    const program = compiled("test/kit/receipts-child.ts")
+    const input = `${path}.input`
+    const all = Array.from({ length: 60 }, (_, n) => formatReceipt(receipt(n)))
+    writeFileSync(input, `${all.join("\n")}\n`)
+    const run = () => spawn(process.execPath, [program, path, input], { stdio: "inherit" })
+    const killed = run()
+    const writers = [run(), run(), run()]
+    setTimeout(() => killed.kill("SIGKILL"), 120)
+    const codes = await Promise.all(writers.map((child) => once(child, "close")))
+    expect(codes.map(([code]) => code as unknown)).toEqual([0, 0, 0])
+    expect(linesOf(path).toSorted()).toEqual(all.toSorted())
+    for (const line of linesOf(path)) parseReceipt(line)
+  })
+})
+
+describe.runIf(isRoot())("receipts.jsonl on a full disk", () => {
+  it("is as it was, and takes the same receipt once there is room", () => {
+    const disk = new SmallDisk(256 * 1024)
+    const path = join(disk.path, "receipts.jsonl")
+    const file = new ReceiptsFile(path)
+    file.append([receipt(1)])
+    disk.fill()
+    const many = Array.from({ length: 20 }, (_, n) => receipt(n + 2))
+    expect(() => file.append(many)).toThrow(/ENOSPC/)
+    expect(linesOf(path)).toHaveLength(1)
+    disk.free()
+    expect(file.append(many)).toBe(true)
+    expect(linesOf(path)).toHaveLength(21)
+  })
+})

@@ -1,0 +1,70 @@
+import { describe, expect, it } from "vitest"
+import { addresseeOf, evidenceOf } from "../../../src/daemon/delivery/answer-evidence.js"
+import type { OutboxFrame } from "../../../src/daemon/outbox/line.js"
+import type { ServerMessage } from "../../../src/protocol/server-messages.js"
+import { newIdentity } from "../../kit/identity.js"
+
+const id = "@bbbbbbbbbbbbbbbb"
+const ack = (fields: object = {}): ServerMessage<"ACK"> => ({
+  type: "ACK",
+  re: "line",
+  ts: 7,
+  state: "accepted",
+  ...fields,
+})
+const said = (to: string) => ({ type: "MSG", to, content: "x" }) as OutboxFrame
+
+describe("the evidence of an answer", () => {
+  it.each([
+    ["a post", said("#general"), ack({ seq: 3, recipients: 2 }), { seq: 3, recipients: 2 }],
+    ["a name that the relay resolved", said("@bob"), ack({ to: id }), { to: id }],
+    ["an id", said(id), ack(), { to: id }],
+    ["a name that nobody resolved", said("@bob"), ack(), undefined],
+    ["a role", said("+reviewer"), ack({ recipients: 0 }), { recipients: 0, to: "+reviewer" }],
+    ["what needs no more words", { type: "SET_PRESENCE", status: "idle" }, ack(), undefined],
+  ] as [string, OutboxFrame, ServerMessage<"ACK">, object | undefined][])(
+    "of %s is what became of it and whom it was for",
+    (_what, frame, answer, evidence) => {
+      expect(evidenceOf(answer, frame)).toEqual(evidence)
+    },
+  )
+
+  it("of a question is what was answered, without whose answer it is and without what is not there", () => {
+    const task = { task: "b.1", role: "r", from: id, name: "bob", content: "do", lease_ms: 6, attempt: 1 }
+    const pending = { target: id, count: 1, ids: ["x.1"] }
+    expect(evidenceOf({ type: "TASK", re: "c", ...task, ts: 9 }, { type: "CLAIM", task: "b.1" })).toEqual(
+      task,
+    )
+    expect(evidenceOf({ type: "PENDING", re: "p", ...pending }, { type: "PENDING" })).toEqual(pending)
+    const channels = evidenceOf({ type: "CHANNELS", re: "l", list: [] }, { type: "LIST_CHANNELS" })
+    expect(Object.keys(channels ?? {})).toEqual(["list"])
+    const joined = { agents: [id], roster: [], count: 1, seq: 4, invite_only: false } as const
+    const join = { type: "JOIN", channel: "#a" } as OutboxFrame
+    expect(evidenceOf({ type: "JOINED", re: "j", channel: "#a", ...joined }, join)).toEqual({
+      count: 1,
+      seq: 4,
+    })
+    expect(evidenceOf({ type: "PONG", re: "g", ts: 1 }, { type: "PING" })).toBeUndefined()
+  })
+
+  it("of a statement names its deal, what became of the deal, and the other party", () => {
+    const { did, agentId } = newIdentity()
+    const step = { id: "st_1", to: did, state: "accepted" }
+    const about = (type: string, fields: object = {}) =>
+      evidenceOf({ type, ...step, ...fields } as unknown as ServerMessage, { type } as OutboxFrame)
+    expect(about("PROPOSAL")).toEqual({ proposal_id: "st_1", state: "accepted", to: agentId })
+    const accepted = { proposal_id: "prop_1", state: "accepted", to: agentId }
+    expect(about("ACCEPT", { proposal_id: "prop_1" })).toEqual(accepted)
+  })
+})
+
+describe("whom a message was for", () => {
+  it("is what was written, unless that was a name: then only the relay knows", () => {
+    expect(["#general", "+reviewer", id].map((to) => addresseeOf(to, ack()))).toEqual([
+      "#general",
+      "+reviewer",
+      id,
+    ])
+    expect([addresseeOf("@bob", ack({ to: id })), addresseeOf("@bob", ack())]).toEqual([id, undefined])
+  })
+})

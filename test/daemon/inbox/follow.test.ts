@@ -1,0 +1,93 @@
+import { rmSync } from "node:fs"
+import { setTimeout as sleep } from "node:timers/promises"
+import { describe, expect, it, onTestFinished } from "vitest"
+import { systemClock } from "../../../src/base/clock.js"
+import { followInbox } from "../../../src/daemon/inbox/follow.js"
+import { until } from "../../kit/condition.js"
+import { InboxRoom, range } from "../../kit/inbox-room.js"
+
+const quick = { lines: 20, graceMs: 60, busyMs: 150 }
+
+/** Follows the inbox of a room and collects what comes. */
+function follow(room: InboxRoom, afterSeq: number) {
+  const stop = new AbortController()
+  const seen: number[] = []
+  const damaged: string[] = []
+  const run = async () => {
+    const options = {
+      clock: systemClock,
+      signal: stop.signal,
+      onDamaged: (text: string) => damaged.push(text),
+    }
+    for await (const { seq } of followInbox(room.paths, afterSeq, options)) seen.push(seq)
+  }
+  const ended = run()
+  onTestFinished(async () => {
+    stop.abort()
+    await ended
+  })
+  return { seen, damaged, stop, ended }
+}
+
+describe("followInbox", () => {
+  it("begins after the line it was told, and gives each new one at once", async () => {
+    const room = new InboxRoom()
+    const inbox = room.open()
+    room.send(inbox, 5)
+    await until("they are written", () => inbox.lastSeq === 5)
+    const { seen } = follow(room, 3)
+    await until("the rest", () => seen.length === 2)
+    room.send(inbox, 1)
+    await until("the new line", () => seen.length === 3)
+    expect(seen).toEqual([4, 5, 6])
+  })
+
+  it("gives every line once while the file is rotated again and again", async () => {
+    const room = new InboxRoom()
+    const inbox = room.open(quick)
+    const { seen } = follow(room, 0)
+    for (let i = 0; i < 60; i++) {
+      room.send(inbox, 1 + ((i * 7) % 15), "x".repeat((i * 61) % 500))
+      await sleep(i % 6 === 5 ? 90 : 5)
+    }
+    await until("all is written", () => inbox.heldBytes === 0 && room.durable.length > 0)
+    await until("all is seen", () => seen.at(-1) === inbox.lastSeq)
+    expect(seen).toEqual(range(1, inbox.lastSeq))
+    expect(room.segments.length).toBeGreaterThan(4)
+  })
+
+  it("waits for an inbox that is not there yet", async () => {
+    const room = new InboxRoom()
+    const { seen } = follow(room, 0)
+    await sleep(50)
+    room.send(room.open(), 3)
+    await until("its lines", () => seen.length === 3)
+  })
+
+  it("goes on when the file was deleted and the daemon restarted", async () => {
+    const room = new InboxRoom()
+    const first = room.open()
+    const { seen } = follow(room, 0)
+    room.send(first, 3)
+    await until("the first lines", () => seen.length === 3)
+    rmSync(room.paths.inbox)
+    room.send(first, 2)
+    await until("the lines after", () => seen.length === 6)
+    await first.close()
+    room.send(room.open(), 2)
+    await until("the lines of the next one", () => seen.length === 8)
+    expect(seen).toEqual(range(1, 8))
+  })
+
+  it("ends when it is told to, asleep or not", async () => {
+    const room = new InboxRoom()
+    room.send(room.open(), 3)
+    const { seen, stop, ended } = follow(room, 0)
+    await until("the lines", () => seen.length === 3)
+    stop.abort()
+    await ended
+    const late = follow(room, 0)
+    late.stop.abort()
+    await late.ended
+  })
+})

@@ -1,0 +1,98 @@
+import { describe, expect, it } from "vitest"
+import { formatBody, formatNumbered, readDirectId, readLineId } from "../../../src/daemon/inbox/line.js"
+import { lostTaskLine, mirrorLine, welcomeLine } from "../../../src/daemon/inbox/message-to-line.js"
+import type { ServerMessage } from "../../../src/protocol/server-messages.js"
+
+const self = "@aaaaaaaaaaaaaaaa"
+const from = "@bbbbbbbbbbbbbbbb"
+const message: ServerMessage<"MSG"> = {
+  type: "MSG",
+  from,
+  name: "bob",
+  to: self,
+  content: "hi",
+  ts: 1,
+  msg_id: "bbbbbbbbbbbbbbbb.1",
+  hops: 0,
+}
+const task: ServerMessage<"TASK"> = {
+  type: "TASK",
+  task: "bbbbbbbbbbbbbbbb.2",
+  role: "coder",
+  from,
+  name: "bob",
+  content: "do it",
+  lease_ms: 60_000,
+  attempt: 1,
+  ts: 2,
+}
+const bytesOf = (from: ServerMessage) => {
+  const line = mirrorLine(from, self)?.line
+  if (line === undefined) throw new Error("not mirrored")
+  return Buffer.from(formatNumbered(7, [formatBody(line)], 0).trimEnd())
+}
+
+describe("a mirrored line", () => {
+  it("carries parts along, and is never known by an id that stands in them", () => {
+    const parts = [{ kind: "data", data: { msg_id: "evil.1", to: "@x" } }]
+    expect(mirrorLine({ ...message, parts }, self)?.line).toMatchObject({ parts })
+    expect(readLineId(bytesOf({ ...message, parts }))).toBe(message.msg_id)
+    expect(readLineId(bytesOf({ ...task, parts }))).toBe("task bbbbbbbbbbbbbbbb.2 1")
+    const card = { meta: { msg_id: "evil.2" } }
+    const roster = [{ id: from, name: "bob", status: "idle", card }]
+    expect(readLineId(bytesOf({ type: "AGENTS", re: "mine", list: [from], roster }))).toBeUndefined()
+  })
+
+  it("of a task holds what its worker needs, and is a double of the same attempt only", () => {
+    const first = mirrorLine(task, self)
+    expect(first).toEqual({ line: task, msgId: "task bbbbbbbbbbbbbbbb.2 1" })
+    expect(mirrorLine({ ...task, attempt: 2 }, self)?.msgId).not.toBe(first?.msgId)
+    expect(mirrorLine({ ...task, re: "cli-1" }, self)).toBeUndefined()
+    expect(mirrorLine({ ...task, re: "mine" }, self)?.line).not.toHaveProperty("re")
+  })
+
+  it("is known as direct when it is for this agent alone", () => {
+    expect(readDirectId(bytesOf(message))).toBe(message.msg_id)
+    expect(readDirectId(bytesOf(task))).toBe(task.task)
+    expect(readDirectId(bytesOf({ ...message, to: "#general", content: '"to":"@x"' }))).toBeUndefined()
+    expect(readDirectId(Buffer.from('{"seq":1,"type":"MSG","to":"@'))).toBeUndefined()
+  })
+
+  it("shows what one wrote to oneself, and not what one posted", () => {
+    expect(mirrorLine({ ...message, from: self }, self)).toBeDefined()
+    expect(mirrorLine({ ...message, from: self, to: "#general", replay: true }, self)).toBeUndefined()
+  })
+
+  it("tells what waits to an agent that asked, and not to a command, which prints it", () => {
+    const pending: ServerMessage = { type: "PENDING", re: "mine", target: self, count: 0, ids: [] }
+    expect(mirrorLine(pending, self)?.line).toEqual(pending)
+    expect(mirrorLine({ ...pending, re: "cli-1" }, self)).toBeUndefined()
+    const changed: ServerMessage = { type: "CHANNEL_CHANGED", channel: "#a", by: from, settings: {}, ts: 1 }
+    expect(mirrorLine(changed, self)?.line).toEqual(changed)
+  })
+
+  it("welcomes to a channel only where somebody wrote what it is for", () => {
+    const joined: ServerMessage<"JOINED"> = {
+      type: "JOINED",
+      channel: "#a",
+      agents: [],
+      roster: [],
+      count: 0,
+      seq: 0,
+      invite_only: false,
+    }
+    expect(welcomeLine(joined)).toBeUndefined()
+    expect(welcomeLine({ ...joined, settings: { replay: false, description: "" } })).toBeUndefined()
+    const settings = { instructions: "be brief" }
+    expect(welcomeLine({ ...joined, pattern: "#>", settings })).toEqual({
+      type: "JOINED",
+      channel: "#a",
+      pattern: "#>",
+      settings,
+    })
+  })
+
+  it("of a lost task is short, whatever the reason", () => {
+    expect(String(lostTaskLine("b.1", "x".repeat(9_000), 1)["reason"])).toHaveLength(500)
+  })
+})

@@ -1,0 +1,65 @@
+import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { describe, expect, it } from "vitest"
+import { furthestCursor, ReaderCursor } from "../../../src/daemon/inbox/reader-cursor.js"
+import { InboxRoom } from "../../kit/inbox-room.js"
+
+describe("ReaderCursor", () => {
+  it("begins before the first line and comes back where it was", () => {
+    const { paths } = new InboxRoom()
+    const cursor = ReaderCursor.open(paths, "hook")
+    expect(cursor.seq).toBe(0)
+    cursor.confirm(12)
+    expect(cursor.seq).toBe(12)
+    expect(ReaderCursor.open(paths, "hook").seq).toBe(12)
+    expect(ReaderCursor.open(paths, "other").seq).toBe(0)
+    expect(readFileSync(join(paths.cursors, "hook.json"), "utf8")).toBe('{"v":1,"seq":12}\n')
+    expect(statSync(cursor.path).mode & 0o777).toBe(0o600)
+  })
+
+  it("never goes back, also when two read under one name", () => {
+    const { paths } = new InboxRoom()
+    const fast = ReaderCursor.open(paths, "hook")
+    const slow = ReaderCursor.open(paths, "hook")
+    fast.confirm(100)
+    slow.confirm(50)
+    expect(slow.seq).toBe(100)
+    expect(ReaderCursor.open(paths, "hook").seq).toBe(100)
+  })
+
+  it.each(["../x", "a/b", "", ".", "..", ".hidden", "a".repeat(65), "a b", "a\0"])(
+    "refuses a name that must not become a path: %j",
+    (name) => {
+      expect(() => ReaderCursor.open(new InboxRoom().paths, name)).toThrow(
+        expect.objectContaining({ code: "INVALID_NAME" }),
+      )
+    },
+  )
+
+  it.each(["", "{", "7", "null", '{"seq":-1}', '{"seq":"7"}'])("refuses a file that is none: %j", (text) => {
+    const { paths } = new InboxRoom()
+    mkdirSync(paths.cursors, { recursive: true })
+    writeFileSync(join(paths.cursors, "hook.json"), text)
+    expect(() => ReaderCursor.open(paths, "hook")).toThrow(expect.objectContaining({ code: "FILE_FAILED" }))
+  })
+
+  it("says when it cannot be written", () => {
+    const { paths } = new InboxRoom()
+    const cursor = ReaderCursor.open(paths, "hook")
+    mkdirSync(paths.dir, { recursive: true })
+    writeFileSync(paths.cursors, "not a directory")
+    expect(() => {
+      cursor.confirm(1)
+    }).toThrow(expect.objectContaining({ code: "FILE_FAILED" }))
+  })
+})
+
+describe("furthestCursor", () => {
+  it("is 0 without readers, and the highest of all with them", () => {
+    const { paths } = new InboxRoom()
+    expect(furthestCursor(paths.cursors)).toBe(0)
+    ReaderCursor.open(paths, "a").confirm(3)
+    ReaderCursor.open(paths, "b").confirm(9)
+    expect(furthestCursor(paths.cursors)).toBe(9)
+  })
+})

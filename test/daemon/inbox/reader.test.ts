@@ -1,0 +1,125 @@
+import { mkdirSync, rmSync, truncateSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { setImmediate as turn } from "node:timers/promises"
+import { describe, expect, it } from "vitest"
+import { type InboxRange, readInbox } from "../../../src/daemon/inbox/reader.js"
+import { formatSegmentName } from "../../../src/daemon/inbox/segment.js"
+import { until } from "../../kit/condition.js"
+import { InboxRoom, range } from "../../kit/inbox-room.js"
+
+const quick = { lines: 10, graceMs: 30, busyMs: 60 }
+
+function seqs(room: InboxRoom, wanted: InboxRange): number[] {
+  return [...readInbox(room.paths, wanted)].map(({ seq }) => seq)
+}
+
+/** An inbox of two segments, 1-12 and 13-24 with its first line, and a file of 25-30. */
+async function threeParts(): Promise<InboxRoom> {
+  const room = new InboxRoom()
+  const inbox = room.open(quick)
+  room.send(inbox, 12)
+  await until("a rotation", () => inbox.lines === 1)
+  room.send(inbox, 11)
+  await until("a second one", () => room.segments.length === 2 && inbox.lines === 1)
+  room.send(inbox, 5)
+  await inbox.close()
+  return room
+}
+
+describe("readInbox", () => {
+  it("finds nothing where there is no inbox", () => {
+    expect(seqs(new InboxRoom(), { last: 10 })).toEqual([])
+    expect(seqs(new InboxRoom(), { sinceSeq: 0 })).toEqual([])
+  })
+
+  it("gives the lines since any one, across the segments", async () => {
+    const room = await threeParts()
+    for (let since = 0; since <= 32; since++) {
+      expect(seqs(room, { sinceSeq: since })).toEqual(range(since + 1, 30))
+    }
+  })
+
+  it("gives the last so many, across the segments", async () => {
+    const room = await threeParts()
+    for (const last of [0, 1, 5, 6, 7, 17, 18, 19, 29, 30, 31, 1_000]) {
+      expect(seqs(room, { last })).toEqual(range(Math.max(1, 31 - last), 30))
+    }
+  })
+
+  it("gives each line as text and as fields", () => {
+    const room = new InboxRoom()
+    mkdirSync(room.paths.dir, { recursive: true })
+    writeFileSync(room.paths.inbox, '{"seq":1,"type":"MSG","content":"\\u001b[2J \u00e9"}   \n')
+    expect([...readInbox(room.paths, { last: 1 })]).toEqual([
+      {
+        seq: 1,
+        text: '{"seq":1,"type":"MSG","content":"\\u001b[2J \u00e9"}',
+        fields: { seq: 1, type: "MSG", content: "\u001b[2J \u00e9" },
+      },
+    ])
+  })
+
+  it("leaves a half line for the next time", async () => {
+    const room = await threeParts()
+    truncateSync(room.paths.inbox, room.text.length - 1)
+    expect(seqs(room, { sinceSeq: 20 })).toEqual(range(21, 29))
+    expect(seqs(room, { last: 2 })).toEqual([28, 29])
+  })
+
+  it("reports a damaged line and reads on", async () => {
+    const room = await threeParts()
+    writeFileSync(room.paths.inbox, room.text.replace('{"seq":27,', '{"seq":27}'))
+    const damaged: string[] = []
+    const seen = [...readInbox(room.paths, { sinceSeq: 24 }, (text) => damaged.push(text))]
+    expect(seen.map(({ seq }) => seq)).toEqual([25, 26, 28, 29, 30])
+    expect(damaged).toHaveLength(1)
+    expect(damaged[0]).toContain('{"seq":27}')
+  })
+
+  it("goes on after a segment that retention removed", async () => {
+    const room = await threeParts()
+    rmSync(join(room.paths.segments, formatSegmentName(1, 12)))
+    expect(seqs(room, { sinceSeq: 3 })).toEqual(range(13, 30))
+  })
+
+  it("gives each line once to a consumer so slow that the file is rotated meanwhile", async () => {
+    const room = new InboxRoom()
+    const inbox = room.open(quick)
+    room.send(inbox, 8)
+    await turn()
+    const seen: number[] = []
+    for (const { seq } of readInbox(room.paths, { sinceSeq: 0 })) {
+      seen.push(seq)
+      if (seq % 3 !== 0 || seq > 60) continue
+      const before = room.segments.length
+      room.send(inbox, 11)
+      await until("a rotation", () => room.segments.length > before && inbox.heldBytes === 0)
+      // And the file grows again, over the place where the consumer stopped.
+      room.send(inbox, 8, "x".repeat(seq * 10))
+      await turn()
+    }
+    await until("all is written", () => inbox.heldBytes === 0)
+    expect(seen).toEqual(range(1, seen.length))
+    expect(seen.length).toBeGreaterThan(60)
+    expect(room.segments.length).toBeGreaterThan(10)
+  })
+
+  it("does not mistake a line read in the middle for a damaged one", async () => {
+    const room = new InboxRoom()
+    const inbox = room.open(quick)
+    // The block that is read first ends inside a line.
+    room.send(inbox, 9, "x".repeat(20_000))
+    await turn()
+    const damaged: string[] = []
+    const reading = readInbox(room.paths, { sinceSeq: 0 }, (text) => damaged.push(text))
+    const first = reading.next()
+    const seen = first.done === true ? [] : [first.value.seq]
+    room.send(inbox, 2)
+    await until("a rotation", () => inbox.lines === 1)
+    room.send(inbox, 8, "y".repeat(10_000))
+    await until("the file is larger again", () => inbox.lines === 9)
+    for (const { seq } of reading) seen.push(seq)
+    expect(seen).toEqual(range(1, 20))
+    expect(damaged).toEqual([])
+  })
+})

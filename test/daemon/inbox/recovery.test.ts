@@ -1,0 +1,122 @@
+import { mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { recallSealed, recoverInbox } from "../../../src/daemon/inbox/recovery.js"
+import { formatSegmentName } from "../../../src/daemon/inbox/segment.js"
+import { until } from "../../kit/condition.js"
+import { InboxRoom, range } from "../../kit/inbox-room.js"
+
+/** A room whose files are written by hand: segments as `[first, last]`, and the text of inbox.jsonl. */
+function roomOf(segments: readonly (readonly [number, number])[], text?: string): InboxRoom {
+  const room = new InboxRoom()
+  mkdirSync(room.paths.segments, { recursive: true })
+  for (const [first, last] of segments) {
+    writeFileSync(join(room.paths.segments, formatSegmentName(first, last)), linesOf(first, last))
+  }
+  if (text !== undefined) writeFileSync(room.paths.inbox, text)
+  return room
+}
+
+function linesOf(first: number, last: number): string {
+  return range(first, last)
+    .map((seq) => `{"seq":${seq},"type":"MSG","n":${seq},"msg_id":"x.${seq}"}\n`)
+    .join("")
+}
+
+describe("recoverInbox", () => {
+  it("begins at 1 where there is nothing", () => {
+    expect(recoverInbox(new InboxRoom().paths)).toMatchObject({ lines: 0, firstSeq: 1, lastSeq: 0 })
+  })
+
+  it("goes on after the file", () => {
+    const { paths } = roomOf([[1, 4]], linesOf(5, 9))
+    expect(recoverInbox(paths)).toMatchObject({ lines: 5, firstSeq: 5, lastSeq: 9, isSealed: false })
+  })
+
+  it("goes on after the segments when the file is missing or empty", () => {
+    const segments = [
+      [1, 4],
+      [5, 9],
+    ] as const
+    expect(recoverInbox(roomOf(segments).paths)).toMatchObject({ lines: 0, firstSeq: 10, lastSeq: 9 })
+    expect(recoverInbox(roomOf(segments, "").paths)).toMatchObject({ lines: 0, firstSeq: 10, lastSeq: 9 })
+  })
+
+  it("goes on after the furthest reader when the files were deleted", () => {
+    const { paths } = roomOf([[1, 4]])
+    mkdirSync(paths.cursors)
+    writeFileSync(join(paths.cursors, "a.json"), '{"v":1,"seq":70}')
+    writeFileSync(join(paths.cursors, "b.json"), '{"v":1,"seq":12}')
+    writeFileSync(join(paths.cursors, "c.json"), "nonsense")
+    expect(recoverInbox(paths)).toMatchObject({ lastSeq: 70 })
+  })
+
+  it("knows that the lines of the file are sealed already", () => {
+    expect(recoverInbox(roomOf([[1, 9]], linesOf(1, 9)).paths)).toMatchObject({ isSealed: true, lastSeq: 9 })
+    expect(recoverInbox(roomOf([[1, 9]], linesOf(5, 7)).paths)).toMatchObject({ isSealed: true, lastSeq: 9 })
+  })
+
+  it("counts a damaged line as the one that must have stood there", () => {
+    const damaged = roomOf([[1, 3]], `\0\0\0\n${linesOf(5, 6)}garbage\n${linesOf(8, 8)}{"seq":9,"type":"MS\n`)
+    expect(recoverInbox(damaged.paths)).toMatchObject({
+      lines: 6,
+      firstSeq: 4,
+      lastSeq: 9,
+      damaged: [1, 4, 6],
+    })
+  })
+
+  it("does not let a line somebody else wrote move the numbers", () => {
+    const foreign = roomOf([], `${linesOf(1, 3)}{"seq":8000000000000000,"type":"MSG"}\n`)
+    expect(recoverInbox(foreign.paths)).toMatchObject({ lastSeq: 4, damaged: [4] })
+  })
+
+  it("refuses what is no file", () => {
+    const room = new InboxRoom()
+    mkdirSync(room.paths.inbox, { recursive: true })
+    expect(() => recoverInbox(room.paths)).toThrow("not a regular file")
+    expect(() => room.open()).toThrow(expect.objectContaining({ code: "FILE_FAILED" }))
+  })
+})
+
+describe("recallSealed", () => {
+  it("remembers the ids of the newest segments, oldest first", () => {
+    const { paths } = roomOf([
+      [1, 4],
+      [5, 8],
+      [9, 12],
+    ])
+    const ids: string[] = []
+    recallSealed(paths, 5, (id) => ids.push(id))
+    expect(ids).toEqual(range(5, 12).map((seq) => `x.${seq}`))
+  })
+})
+
+describe("an inbox cut off anywhere", () => {
+  it("keeps every whole line, numbers on, and takes the lost ones again", { timeout: 60_000 }, async () => {
+    const whole = new InboxRoom()
+    const inbox = whole.open()
+    whole.send(inbox, 4, "a, \u00e9, \u4e2d, \u{1f600}")
+    whole.send(inbox, 4, "x".repeat(900))
+    await inbox.close()
+    const bytes = readFileSync(whole.paths.inbox)
+    await fc.assert(
+      fc.asyncProperty(fc.nat(bytes.length), async (length) => {
+        const room = roomOf([])
+        writeFileSync(room.paths.inbox, bytes)
+        truncateSync(room.paths.inbox, length)
+        const kept = bytes.subarray(0, length).toString().split("\n").length - 1
+        const again = room.open({ graceMs: 1 })
+        // All eight are delivered again.
+        room.send(again, 8)
+        await until("all are confirmed", () => room.durable.length === 8)
+        await again.close()
+        expect(room.messages).toEqual(range(1, 8))
+        expect(room.lines.map(({ seq }) => seq)).toEqual(range(1, again.lastSeq))
+        expect(room.segments.length).toBe(kept > 0 && bytes[length - 1] !== 0x0a ? 1 : 0)
+      }),
+      { numRuns: 60, examples: [[0], [1], [bytes.length], [bytes.length - 1]] },
+    )
+  })
+})

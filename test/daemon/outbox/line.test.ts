@@ -1,0 +1,185 @@
+import fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { outboxTypes, readOutboxLine } from "../../../src/daemon/outbox/line.js"
+import { findJsonFault } from "../../../src/daemon/outbox/line-fault.js"
+
+const read = (line: string | Uint8Array) =>
+  readOutboxLine(typeof line === "string" ? Buffer.from(line) : line)
+const accepted = (line: string | Uint8Array) => {
+  const result = read(line)
+  return "frame" in result ? result.frame : undefined
+}
+const refused = (line: string | Uint8Array) => {
+  const result = read(line)
+  if ("frame" in result) throw new Error(`accepted: ${String(line)}`)
+  const { message, hint, code } = result.bad.error
+  return { message, hint, code, id: result.bad.id }
+}
+
+describe("an outbox line", () => {
+  it("is a MSG unless it says otherwise", () => {
+    expect(accepted('{"to":"#general","content":"hi"}')).toEqual({
+      type: "MSG",
+      to: "#general",
+      content: "hi",
+    })
+    expect(accepted('{"type":"JOIN","channel":"#a.b"}')).toEqual({ type: "JOIN", channel: "#a.b" })
+  })
+
+  it("keeps its own id and drops fields nobody knows", () => {
+    expect(accepted('{"to":"@bob","content":"","id":"job-7","colour":"red"}')).toEqual({
+      type: "MSG",
+      to: "@bob",
+      content: "",
+      id: "job-7",
+    })
+  })
+
+  it("may end in a carriage return, stand between spaces or begin with a byte order mark", () => {
+    expect(accepted('  {"to":"#a","content":"x"}\t\r')).toBeDefined()
+    expect(accepted('\ufeff{"to":"#a","content":"x"}')).toBeDefined()
+  })
+
+  const drafts: Readonly<Record<string, object>> = {
+    PROPOSAL: { to: "@b", task: "x" },
+    ACCEPT: { proposal_id: "prop_12345678" },
+    REJECT: { proposal_id: "prop_12345678" },
+    COMPLETE: { proposal_id: "prop_12345678" },
+    DISPUTE: { proposal_id: "prop_12345678", reason: "x" },
+  }
+
+  it.each(outboxTypes)("may be a %s", (type) => {
+    const message = { task: "b.1", to: "#a", content: "x", channel: "#a", agent: "@b", status: "idle" }
+    const fields = drafts[type] ?? message
+    expect(accepted(JSON.stringify({ type, ...fields }))).toMatchObject({ type })
+  })
+
+  it.each(["IDENTIFY", "VERIFY_IDENTITY", "RECEIVED", "toString", "__proto__"])("may not be %s", (type) => {
+    expect(refused(JSON.stringify({ type, name: "x", channel: "#a" })).message).toBe(
+      `type: "${type}" cannot be said in the outbox`,
+    )
+  })
+
+  it.each([
+    ["join", "JOIN"],
+    ["JION", "JOIN"],
+    ["LEAVES", "LEAVE"],
+    ["MGS", "MSG"],
+    ["set-presence", "SET_PRESENCE"],
+    ["propose", "PROPOSAL"],
+    ["send", "MSG"],
+    ["presence", "SET_PRESENCE"],
+    ["create", "CREATE_CHANNEL"],
+  ])("of type %s is told %s", (type, close) => {
+    expect(refused(JSON.stringify({ type, channel: "#a", id: "k" }))).toMatchObject({
+      hint: `did you mean "${close}"?`,
+      id: "k",
+    })
+  })
+})
+
+describe("a bad outbox line", () => {
+  it.each([
+    [
+      '{"to":"general","content":"x"}',
+      'to: "general" is neither a #channel nor an @agent',
+      'did you mean "#general"?',
+    ],
+    [
+      '{"to":"bob","content":"x"}',
+      'to: "bob" is neither a #channel nor an @agent',
+      'did you mean "#bob" or "@bob"?',
+    ],
+    ['{"type":"JOIN","channel":"dev"}', "channel: must be a #channel, or a pattern", 'did you mean "#dev"?'],
+    ['{"type":"INVITE","channel":"#dev","agent":"#bob"}', "agent: must be @", 'did you mean "@bob"?'],
+    ['{"to":"#a","text":"x"}', "content: is missing", 'call it "content" instead of "text"'],
+    ['{"channel":"#a","content":"x"}', "to: is missing", 'call it "to" instead of "channel"'],
+    ["{}", "to: is missing", "echo '{"],
+    ['{"to":"#a","content":7}', "content: must be a string", 'put it in double quotes: "content":"…"'],
+    ['{"to":"#a","content":{"a":1}}', "content: must be a string", "put it in double quotes"],
+    ['{"type":7}', "type: must be a string", undefined],
+    ['{"to":"#a","content":"x","id":""}', "id: must be 1-64", undefined],
+    ['{"to":"#a","to":"#b","content":"x"}', "to: duplicate key", undefined],
+    ['{"to":"#a","content":"\\ud800"}', "content: lone surrogate", undefined],
+    ["[1]", "the line is not a JSON object", "echo '{"],
+    ['"hello"', "the line is not a JSON object", "echo '{"],
+    [`{"a":${"[".repeat(40)}${"]".repeat(40)}}`, "the line is nested deeper than 16", undefined],
+  ])("%s is told what is wrong", (line, message, hint) => {
+    const answer = refused(line)
+    expect(answer.code).toBe("INVALID_MSG")
+    expect(answer.message).toContain(message)
+    if (hint === undefined) expect(answer.hint).toBeUndefined()
+    else expect(answer.hint).toContain(hint)
+  })
+
+  it.each([
+    ["hello", 'column 1: "h" where a value should be', "a line holds one whole object"],
+    ["{to:#general}", 'column 2: "t" where a name in "double quotes"', "the whole line single ones"],
+    ["{'to':'#a'}", `column 2: "'" where a name`, "double quotes"],
+    ['{"to":“#a”}', 'column 7: "“" where a value should be', "double quotes"],
+    ['{"to":"#a","content":"hi\\!"}', 'column 25: a backslash before "!"', "a ! needs none"],
+    ['{"to":"#a","content":"a\tb"}', "column 24: the control U+0009 inside a text", "write a tab as \\t"],
+    ['{"to":"#a","content":"a\0b"}', "column 24: a NUL byte inside a text", "controls as \\u00XX"],
+    [
+      '{"to":"#a","content":"first',
+      "column 28: the line ends inside a text",
+      "write a line break inside a text as \\n",
+    ],
+    ['{"to":"#a",}', "column 12: a comma stands before the end", "remove the last comma"],
+    [
+      '{"to":"#a"} {"to":"#b"}',
+      "column 13: something follows the end of the object",
+      "write one object per line",
+    ],
+    ['{"to":"#a"', 'column 11: the line ends where "," or "}" should be', "a line holds one whole object"],
+    ['{"to" "#a"}', 'column 7: "\\"" where ":" should be', "double quotes"],
+    ['{"😀":1,"to":x}', 'column 13: "x" where a value should be', "double quotes"],
+    ["\0\0\0", "column 1: a NUL byte where a value should be", "one whole object"],
+    ['{"a":01}', 'column 7: "1" where "," or "}" should be', "double quotes"],
+  ])("%j is told the column", (line, message, hint) => {
+    expect(refused(line).message).toContain(message)
+    expect(refused(line).hint).toContain(hint)
+  })
+
+  it("in another encoding is told so", () => {
+    expect(refused(Buffer.from('{"to":"#a","content":"\xe4"}', "latin1"))).toMatchObject({
+      message: "the line is not valid UTF-8",
+      hint: "write it as UTF-8 (iconv -f latin1 -t utf-8)",
+    })
+  })
+
+  it("is never quoted back at length", () => {
+    const long = "x".repeat(10_000)
+    expect(refused(JSON.stringify({ to: long, content: "" })).message.length).toBeLessThan(160)
+    expect(refused(JSON.stringify({ type: long })).message.length).toBeLessThan(160)
+  })
+})
+
+describe("findJsonFault", () => {
+  it("finds a fault exactly where JSON.parse refuses", () => {
+    const pieces = fc.constantFrom(
+      ...Array.from("{}[]\",:\\ \t01.eE+-truefalsn'\0\ud83d\ude00"),
+      '"a"',
+      "null",
+      "\\u00e9",
+      "\\n",
+    )
+    fc.assert(
+      fc.property(fc.array(pieces, { maxLength: 14 }), (parts) => {
+        const text = parts.join("")
+        let isJson = true
+        try {
+          JSON.parse(text)
+        } catch {
+          isJson = false
+        }
+        expect(findJsonFault(text) === undefined).toBe(isJson)
+      }),
+      { numRuns: 5_000 },
+    )
+  })
+
+  it("does not overflow the stack on deep nesting", () => {
+    expect(findJsonFault("[".repeat(200_000))).toBeUndefined()
+  })
+})

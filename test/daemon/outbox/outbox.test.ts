@@ -1,0 +1,177 @@
+import { createHash } from "node:crypto"
+import { statSync } from "node:fs"
+import { describe, expect, it } from "vitest"
+import { contents, message, OutboxHarness } from "../../kit/outbox-harness.js"
+
+const sha256 = (text: string) => createHash("sha256").update(text).digest("hex")
+
+describe("an outbox", () => {
+  it("makes itself a directory and an empty file nobody else may read", () => {
+    const harness = new OutboxHarness()
+    harness.sweep()
+    const { size, mode } = statSync(harness.paths.outbox)
+    expect([size, mode & 0o777]).toEqual([0, 0o600])
+    expect(statSync(harness.paths.outboxDrop).mode & 0o777).toBe(0o700)
+    expect(harness.problems).toEqual([])
+  })
+
+  it("hands out each line once, in order, under a name of its own", () => {
+    const harness = new OutboxHarness()
+    harness.sweep()
+    harness.say("one", "two", "three")
+    const lines = harness.take()
+    expect(contents(lines)).toEqual(["one", "two", "three"])
+    expect(new Set(lines.map(({ id }) => id)).size).toBe(3)
+    expect(lines[0]?.sha256).toBe(sha256(message("one")))
+    expect(harness.take()).toEqual([])
+    expect(harness.outbox.pending).toBe(3)
+    for (const line of lines) line.settle()
+    expect(harness.outbox.pending).toBe(0)
+  })
+
+  it("hands out what was written before it was opened", () => {
+    const harness = new OutboxHarness()
+    harness.say("early")
+    expect(contents(harness.take())).toEqual(["early"])
+  })
+
+  it("takes a line's own id", () => {
+    const harness = new OutboxHarness()
+    harness.append(`${message("x", { id: "job-7" })}\n`)
+    expect(harness.take()[0]).toMatchObject({ id: "job-7" })
+  })
+
+  it("hands out no more than asked for", () => {
+    const harness = new OutboxHarness()
+    harness.say("a", "b", "c")
+    expect(contents(harness.take(2))).toEqual(["a", "b"])
+    expect(contents(harness.outbox.take(2))).toEqual(["c"])
+  })
+
+  it("leaves a line alone until its newline is written, at any byte", () => {
+    const harness = new OutboxHarness()
+    const line = Buffer.from(`${message("käse 😀")}\n`)
+    harness.sweep()
+    for (const byte of line.subarray(0, -1)) {
+      harness.append(Buffer.from([byte]))
+      expect(harness.take()).toEqual([])
+    }
+    harness.sweep(60_000)
+    harness.append("\n")
+    expect(contents(harness.take())).toEqual(["käse 😀"])
+    expect(harness.entries).toEqual([])
+  })
+
+  it("skips blank lines and takes CRLF for a line ending", () => {
+    const harness = new OutboxHarness()
+    harness.append(`\n  \t\r\n\r\n${message("x")}\r\n\n`)
+    const lines = harness.take()
+    expect(contents(lines)).toEqual(["x"])
+    expect(lines[0]?.sha256).toBe(sha256(message("x")))
+    expect(harness.entries).toEqual([])
+  })
+
+  it("hands out again, in order and under the same names, what was not settled when the connection was lost", () => {
+    const harness = new OutboxHarness()
+    harness.say("a", "b", "c", "d", "e")
+    const lines = harness.take(4)
+    lines[1]?.settle()
+    harness.outbox.release()
+    lines[2]?.settle()
+    const again = harness.take()
+    expect(contents(again)).toEqual(["a", "d", "e"])
+    expect(again[0]?.id).toBe(lines[0]?.id)
+  })
+
+  it("tells at once of a line, without a sweep", async () => {
+    const harness = new OutboxHarness()
+    harness.sweep()
+    const told = new Promise<void>((resolve) => {
+      harness.onLines = resolve
+    })
+    harness.say("now")
+    await told
+    expect(contents(harness.outbox.take(10))).toEqual(["now"])
+  })
+
+  it("reads no further than its bounds while nobody takes", () => {
+    const harness = new OutboxHarness({ limits: { readAheadBytes: 1_000 } })
+    harness.say(...Array.from({ length: 500 }, (_, i) => `line ${i}`))
+    harness.sweep()
+    expect(harness.outbox.pending).toBeLessThan(40)
+    expect(contents(harness.take())).toEqual(Array.from({ length: 500 }, (_, i) => `line ${i}`))
+  })
+
+  it("gives every source its turn", () => {
+    const harness = new OutboxHarness()
+    harness.sweep()
+    harness.say(...Array.from({ length: 300 }, () => "flood"))
+    harness.drop("one.json", message("dropped"))
+    const lines = contents(harness.take())
+    expect(lines).toHaveLength(301)
+    expect(lines.indexOf("dropped")).toBeLessThan(70)
+  })
+})
+
+describe("an outbox over restarts", () => {
+  it("hands out again what was not settled, under the same names, and nothing that was", () => {
+    const harness = new OutboxHarness()
+    harness.say("a", "b", "c")
+    const lines = harness.take()
+    lines[0]?.settle()
+    lines[2]?.settle()
+    harness.close()
+    harness.say("d")
+    const again = harness.take()
+    // The second is not settled, so the cursor stands before it.
+    expect(contents(again)).toEqual(["b", "c", "d"])
+    expect(again.slice(0, 2).map(({ id }) => id)).toEqual([lines[1]?.id, lines[2]?.id])
+  })
+
+  it("uses the same names after a crash before anything was saved", () => {
+    const harness = new OutboxHarness()
+    harness.say("a", "b")
+    const ids = harness.settle().map(({ id }) => id)
+    harness.crash()
+    const again = harness.settle()
+    expect(contents(again)).toEqual(["a", "b"])
+    expect(again.map(({ id }) => id)).toEqual(ids)
+    harness.sweep(50)
+    harness.crash()
+    expect(harness.take()).toEqual([])
+  })
+
+  it("saves progress within 50 ms", () => {
+    const harness = new OutboxHarness()
+    harness.say("a", "b")
+    harness.settle()
+    harness.clock.advance(50)
+    harness.crash()
+    expect(harness.take()).toEqual([])
+  })
+
+  it("pauses when more lines are settled than a crash may repeat, and goes on when they are saved", async () => {
+    const harness = new OutboxHarness({ limits: { windowLines: 10 } })
+    harness.say(...Array.from({ length: 25 }, (_, i) => `${i}`))
+    const first = harness.take()
+    expect(first).toHaveLength(10)
+    for (const line of first.slice(1)) line.settle()
+    harness.sweep()
+    // The first one holds the cursor back.
+    expect(harness.take()).toHaveLength(0)
+    first[0]?.settle()
+    harness.clock.advance(50)
+    const told = harness.calls
+    await expect.poll(() => harness.calls).toBeGreaterThan(told)
+    expect(contents(harness.take())).toEqual(Array.from({ length: 10 }, (_, i) => `${i + 10}`))
+  })
+
+  it("begins at the first line when the cursor file is damaged, under the same names", () => {
+    const harness = new OutboxHarness()
+    harness.say("a")
+    const [line] = harness.settle()
+    harness.close()
+    harness.append("{ damaged", harness.paths.outboxCursor)
+    expect(harness.take().map(({ id }) => id)).toEqual([line?.id])
+  })
+})

@@ -1,0 +1,65 @@
+import fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { Pace } from "../../../src/daemon/outbox/rate-pacer.js"
+import { Gcra, messageCost } from "../../../src/guards/gcra.js"
+import { defaultGuardLimits } from "../../../src/guards/limits.js"
+
+const { rateBytes, ratePatienceMs } = defaultGuardLimits
+
+const limitsOf = (rate_per_s: number, burst: number) => ({
+  ...{ frame_bytes: 262_144, rate_per_s, burst, rate_bytes: rateBytes, buffer: 20 },
+})
+
+describe("the daemon's pace", () => {
+  it("is never refused by a relay, however long the lines are and however the network bunches them", () => {
+    const lines = fc.array(
+      fc.record({
+        /** Until its writer has the next. */
+        gapMs: fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 5_000 })),
+        characters: fc.oneof(fc.integer({ min: 0, max: 500 }), fc.integer({ min: 0, max: 80_000 })),
+        jitterMs: fc.integer({ min: 0, max: 3_000 }),
+      }),
+      { minLength: 1, maxLength: 150 },
+    )
+    const rates = fc.record({
+      rate: fc.constantFrom(0.5, 1, 2, 10),
+      burst: fc.integer({ min: 10, max: 20 }),
+    })
+    fc.assert(
+      fc.property(rates, lines, ({ rate, burst }, list) => {
+        const pace = new Pace(limitsOf(rate, burst))
+        const meter = new Gcra({ ratePerSecond: rate, burst })
+        let nowMs = 0
+        let arrivalMs = 0
+        for (const { gapMs, characters, jitterMs } of list) {
+          nowMs += gapMs
+          const frame = { type: "MSG", to: "#a", content: "ü".repeat(characters), id: "x" }
+          for (let ms = pace.waitMs(frame, nowMs); ms > 0; ms = pace.waitMs(frame, nowMs)) nowMs += ms
+          arrivalMs = Math.max(arrivalMs, nowMs + jitterMs)
+          const cost = messageCost(Buffer.byteLength(JSON.stringify(frame)), rateBytes)
+          expect(meter.admit(arrivalMs, cost, ratePatienceMs).ok).toBe(true)
+        }
+      }),
+    )
+  })
+
+  it("counts what a signature adds to a draft", () => {
+    const pace = new Pace(limitsOf(1, 10))
+    const draft = { type: "PROPOSAL", task: "x".repeat(2_000) }
+    for (let i = 0; i < 5; i++) {
+      expect(pace.waitMs(draft, 0)).toBe(0)
+      pace.add(draft, { ...draft, sig: "x".repeat(86) }, 0)
+    }
+    expect(pace.waitMs(draft, 0)).toBeGreaterThan(0)
+  })
+
+  it("counts each line once where the relay does not tell more, or nothing that makes sense", () => {
+    for (const rate_bytes of [undefined, 0]) {
+      const { rate_bytes: _told, ...older } = limitsOf(1, 3)
+      const pace = new Pace(rate_bytes === undefined ? older : { ...older, rate_bytes })
+      const long = { content: "x".repeat(100_000) }
+      expect([0, 0, 0].map((nowMs) => pace.waitMs(long, nowMs))).toEqual([0, 0, 0])
+      expect(pace.waitMs(long, 0)).toBeGreaterThan(0)
+    }
+  })
+})

@@ -1,0 +1,76 @@
+import { once } from "node:events"
+import { mkdirSync, mkdtempSync, statSync, symlinkSync } from "node:fs"
+import { connect, type Server } from "node:net"
+import { tmpdir } from "node:os"
+import { dirname, join } from "node:path"
+import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import {
+  askControl,
+  type ControlRequest,
+  controlSocketPath,
+  serveControl,
+} from "../../../src/daemon/process/control-socket.js"
+import { ChatError } from "../../../src/protocol/errors.js"
+
+describe("the control socket", () => {
+  const uid = process.getuid?.() ?? 0
+  let runtimeDir: string
+  let server: Server | undefined
+  beforeEach(() => {
+    runtimeDir = mkdtempSync(join(tmpdir(), "agentchat-run-"))
+  })
+  afterEach(() => server?.close())
+
+  it("carries a request and the reply to it", async () => {
+    const seen: ControlRequest[] = []
+    const path = controlSocketPath(runtimeDir, uid, "/some/root", process.pid)
+    server = await serveControl(path, (request) => {
+      seen.push(request)
+      return Promise.resolve()
+    })
+    await askControl(path, { op: "stop", name: "a" }, 1_000)
+    expect(seen).toEqual([{ op: "stop", name: "a" }])
+  })
+
+  it("brings an error across with code and hint", async () => {
+    const path = controlSocketPath(runtimeDir, uid, "/some/root", process.pid)
+    server = await serveControl(path, () =>
+      Promise.reject(new ChatError("NOT_FOUND", "no a", { hint: "look" })),
+    )
+    await expect(askControl(path, { op: "stop", name: "a" }, 1_000)).rejects.toMatchObject({
+      code: "NOT_FOUND",
+      message: "no a",
+      hint: "look",
+    })
+  })
+
+  it("outlives a stranger's nonsense", async () => {
+    const path = controlSocketPath(runtimeDir, uid, "/some/root", process.pid)
+    server = await serveControl(path, () => Promise.resolve())
+    const socket = connect(path)
+    socket.end("nonsense\n")
+    const [reply] = (await once(socket, "data")) as [Buffer]
+    expect(JSON.parse(reply.toString())).toMatchObject({ ok: false })
+    await askControl(path, { op: "stop", name: "a" }, 1_000)
+  })
+
+  it("that nobody answers is UNREACHABLE", async () => {
+    const path = controlSocketPath(runtimeDir, uid, "/nobody", 1)
+    await expect(askControl(path, { op: "stop", name: "a" }, 200)).rejects.toMatchObject({
+      code: "UNREACHABLE",
+    })
+  })
+
+  it("stands in a private directory and fits the 104 bytes a path may have", () => {
+    const path = controlSocketPath(runtimeDir, uid, `/very/${"long/".repeat(200)}root`, 4_194_304)
+    expect(statSync(dirname(path)).mode & 0o777).toBe(0o700)
+    expect(path.length - runtimeDir.length).toBeLessThan(60)
+  })
+
+  it("is not put into a directory that is a link or somebody else's", () => {
+    mkdirSync(join(runtimeDir, "target"))
+    symlinkSync(join(runtimeDir, "target"), join(runtimeDir, "agentchat-77"))
+    expect(() => controlSocketPath(runtimeDir, 77, "/r", 1)).toThrow("belongs to somebody else")
+    expect(() => controlSocketPath(runtimeDir, uid + 1, "/r", 1)).toThrow("belongs to somebody else")
+  })
+})

@@ -1,0 +1,135 @@
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { describe, expect, it } from "vitest"
+import { Bookmarks } from "../../../src/daemon/session/bookmarks.js"
+import { temporaryDirectory } from "../../kit/temporary.js"
+
+const at = (serverId: string, channel: string, seq: number) => ({ serverId, channel, seq })
+const server = "ws://127.0.0.1:6667"
+
+function setUp() {
+  const dir = temporaryDirectory()
+  const path = join(dir, "bookmarks.json")
+  return { dir, path, bookmarks: Bookmarks.open(path, server) }
+}
+
+describe("Bookmarks", () => {
+  it("know no place at first", () => {
+    const { bookmarks } = setUp()
+    expect(bookmarks.channels).toEqual([])
+    expect(bookmarks.since("s1", "#a")).toBeUndefined()
+  })
+
+  it("keep channels and places over a restart", () => {
+    const { path, bookmarks } = setUp()
+    bookmarks.reset("s1")
+    bookmarks.enter("#quiet", 5)
+    for (const channel of ["#a", "#b"]) bookmarks.enter(channel, 0)
+    bookmarks.advance([at("s1", "#a", 3), at("s1", "#b", 9), at("s1", "#a", 4)])
+    expect(bookmarks.save()).toBeUndefined()
+    const again = Bookmarks.open(path, server)
+    expect(again.channels).toEqual(["#quiet", "#a", "#b"])
+    expect(again.since("s1", "#quiet")).toBe(5)
+    expect(again.since("s1", "#a")).toBe(4)
+    expect(again.since("s1", "#b")).toBe(9)
+    expect(again.since("s1", "#c")).toBeUndefined()
+  })
+
+  it("begin at the beginning of what a restarted relay has", () => {
+    const { bookmarks } = setUp()
+    bookmarks.reset("s1")
+    bookmarks.enter("#a", 0)
+    bookmarks.advance([at("s1", "#a", 3)])
+    expect(bookmarks.since("s2", "#a")).toBe(0)
+    bookmarks.reset("s2")
+    expect(bookmarks.since("s2", "#a")).toBe(0)
+    // What the inbox had from before is confirmed late, and counts for nothing.
+    bookmarks.advance([at("s1", "#a", 4)])
+    expect(bookmarks.since("s2", "#a")).toBe(0)
+    bookmarks.advance([at("s2", "#a", 1)])
+    expect(bookmarks.since("s2", "#a")).toBe(1)
+  })
+
+  it("keep only the channels when the relay is another one", () => {
+    const { path, bookmarks } = setUp()
+    bookmarks.reset("s1")
+    bookmarks.enter("#a", 3)
+    bookmarks.save()
+    const elsewhere = Bookmarks.open(path, "ws://elsewhere:6667")
+    expect(elsewhere.channels).toEqual(["#a"])
+    expect(elsewhere.since("s1", "#a")).toBeUndefined()
+  })
+
+  it("never go back, and know the place before the first message", () => {
+    const { bookmarks } = setUp()
+    bookmarks.reset("s1")
+    bookmarks.enter("#a", 0)
+    expect(bookmarks.since("s1", "#a")).toBe(0)
+    bookmarks.advance([at("s1", "#a", 7), at("s1", "#a", 2)])
+    bookmarks.enter("#a", 1)
+    bookmarks.reset("s1")
+    expect(bookmarks.since("s1", "#a")).toBe(7)
+  })
+
+  it("do not come back to a channel that was left while its last message was on its way to the disk", () => {
+    const { path, bookmarks } = setUp()
+    bookmarks.reset("s1")
+    bookmarks.enter("#a", 3)
+    bookmarks.forget("#a")
+    bookmarks.advance([at("s1", "#a", 4)])
+    expect(bookmarks.channels).toEqual([])
+    bookmarks.save()
+    expect(Bookmarks.open(path, server).channels).toEqual([])
+  })
+
+  it("forget a channel that was left", () => {
+    const { path, bookmarks } = setUp()
+    bookmarks.enter("#a", 2)
+    bookmarks.save()
+    bookmarks.forget("#a")
+    bookmarks.save()
+    expect(Bookmarks.open(path, server).channels).toEqual([])
+  })
+
+  it("know over a restart which channels are invite-only", () => {
+    const { path, bookmarks } = setUp()
+    bookmarks.enter("#den", 0, { isInviteOnly: true })
+    bookmarks.enter("#open", 0)
+    bookmarks.save()
+    const again = Bookmarks.open(path, server)
+    expect(again.isInviteOnly("#den")).toBe(true)
+    expect(again.isInviteOnly("#open")).toBe(false)
+    again.forget("#den")
+    expect(again.isInviteOnly("#den")).toBe(false)
+  })
+
+  it("write only what changed", () => {
+    const { dir, path, bookmarks } = setUp()
+    bookmarks.save()
+    expect(readdirSync(dir)).toEqual([])
+    bookmarks.enter("#a", 2)
+    bookmarks.save()
+    rmSync(path)
+    bookmarks.save()
+    expect(readdirSync(dir)).toEqual([])
+  })
+
+  it("tell what keeps them from being written, and write it later", () => {
+    const { dir, bookmarks, path } = setUp()
+    rmSync(dir, { recursive: true })
+    bookmarks.enter("#a", 2)
+    expect(bookmarks.save()).toMatchObject({ code: "FILE_FAILED" })
+    mkdirSync(dir)
+    expect(bookmarks.save()).toBeUndefined()
+    expect(JSON.parse(readFileSync(path, "utf8"))).toMatchObject({ channels: { "#a": 2 } })
+  })
+
+  it.each(["", "{", "null", "[]", '{"v":1}', '{"server_id":1,"channels":{}}'])(
+    "take a damaged file for none: %j",
+    (text) => {
+      const { path } = setUp()
+      writeFileSync(path, text)
+      expect(Bookmarks.open(path, server).channels).toEqual([])
+    },
+  )
+})

@@ -1,0 +1,131 @@
+import fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { Gcra } from "../../../src/guards/gcra.js"
+import { type AgentId, type Nick, parseChannel } from "../../../src/protocol/names.js"
+import { Channel } from "../../../src/server/channels/channel.js"
+import { Agent } from "../../../src/server/sessions/agent.js"
+import { Budget } from "../../../src/server/sessions/byte-budget.js"
+import { SentIds } from "../../../src/server/sessions/sent-ids.js"
+import { Lane } from "../../../src/server/sessions/write-sequencer.js"
+import { payloadOf } from "../../../src/server/wire/payload.js"
+import { Outgoing } from "../../../src/server/wire/send-queue.js"
+import { FlushTick } from "../../../src/server/wire/write-scheduler.js"
+import { FakeClock } from "../../kit/fake-clock.js"
+import { FakeSocket } from "../../kit/fake-socket.js"
+
+const agents = 3
+
+function channelNamed(name: string, tick: FlushTick): Channel {
+  const limits = { retainedMessages: 50, retainedBytes: 2_000 }
+  const budget = new Budget(1_000_000)
+  const options = {
+    record: { isInviteOnly: false, isDurable: false, settings: {}, invited: [] },
+    isPermanent: false,
+    seq: 0,
+    limits,
+    budget,
+    clock: new FakeClock(),
+    tick,
+  }
+  return new Channel({ name: parseChannel(name), ...options })
+}
+
+function agentAt(tick: FlushTick, name: string) {
+  const socket = new FakeSocket()
+  const owner = { isWritable: true, onOverflow: () => {} }
+  const memory = {
+    meter: new Gcra({ ratePerSecond: 1, burst: 1 }),
+    sent: new SentIds(1),
+    lane: new Lane(new FakeClock()),
+  }
+  const outgoing = new Outgoing(socket.socket, owner, tick, 1_000_000)
+  return {
+    socket,
+    agent: new Agent(`@${name}` as AgentId, name as Nick, memory, outgoing, {
+      clock: new FakeClock(),
+      staleMs: 1,
+    }),
+  }
+}
+
+const step = fc.record({
+  kind: fc.constantFrom("post", "post", "post", "post", "answer", "move", "stall", "drain", "flush"),
+  who: fc.integer({ min: 0, max: agents - 1 }),
+  where: fc.integer({ min: 0, max: 1 }),
+})
+
+/** Agents in two channels, and what each of them must have read in the end. */
+class Model {
+  readonly #tick = new FlushTick()
+  readonly #channels = [channelNamed("#a", this.#tick), channelNamed("#b", this.#tick)]
+  readonly #people = Array.from({ length: agents }, (_, i) => ({
+    ...agentAt(this.#tick, `n${i}`),
+    expected: [] as string[],
+  }))
+  #count = 0
+
+  async take({ kind, who, where }: { kind: string; who: number; where: number }): Promise<void> {
+    const [channel, person] = [this.#channels[where], this.#people[who]]
+    if (channel === undefined || person === undefined) throw new Error("no such channel or agent")
+    const { agent, socket } = person
+    if (kind === "post") this.#post(channel, agent)
+    else if (kind === "answer") {
+      const text = `answer ${++this.#count}`
+      agent.outgoing.send(payloadOf(text))
+      person.expected.push(text)
+    } else if (kind === "move") {
+      if (channel.members.has(agent)) channel.leave(agent)
+      else channel.join(agent)
+    } else if (kind === "stall") socket.stall()
+    else if (kind === "drain") socket.drain()
+    else await new Promise((resolve) => setImmediate(resolve))
+  }
+
+  async finish(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve))
+    const isPresence = (text: string) => text.includes('"AGENT_')
+    for (const { socket, expected } of this.#people) {
+      socket.drain()
+      expect(socket.texts.filter((text) => !isPresence(text))).toEqual(expected)
+    }
+  }
+
+  #post(channel: Channel, author: Agent): void {
+    const text = `${channel.name} ${channel.claimSeq()} ${"x".repeat(++this.#count)}`
+    channel.publish(author, payloadOf(text))
+    for (const { agent, expected } of this.#people) {
+      if (agent !== author && channel.members.has(agent)) expected.push(text)
+    }
+  }
+}
+
+describe("a channel", () => {
+  it("gives every member exactly what the others said while it was in, in the order it was said", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 80 }), async (steps) => {
+        const model = new Model()
+        for (const each of steps) await model.take(each)
+        await model.finish()
+      }),
+      { numRuns: 1000 },
+    )
+  })
+
+  it("writes a burst to all its members as the same bytes, which are those it keeps", async () => {
+    const tick = new FlushTick()
+    const channel = channelNamed("#a", tick)
+    const author = agentAt(tick, "author")
+    const readers = Array.from({ length: 3 }, (_, i) => agentAt(tick, `n${i}`))
+    const say = (content: string) => {
+      channel.claimSeq()
+      channel.publish(author.agent, payloadOf(content))
+      return new Promise((resolve) => setImmediate(resolve))
+    }
+    for (const { agent } of readers) channel.join(agent)
+    await say("first, with the news of who joined")
+    await Promise.all(["1", "2", "3"].map(say))
+    const [first, ...others] = readers.map(({ socket }) => socket.written.at(-1))
+    for (const written of others) expect(written).toBe(first)
+    expect([...channel.replay(1, 0)]).toEqual(["1", "2", "3"])
+  })
+})

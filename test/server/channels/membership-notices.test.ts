@@ -1,0 +1,254 @@
+import { Socket } from "node:net"
+import fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { Gcra } from "../../../src/guards/gcra.js"
+import { type AgentId, type Nick, parseChannel } from "../../../src/protocol/names.js"
+import type { ServerMessage } from "../../../src/protocol/server-messages.js"
+import { PresenceWindow } from "../../../src/server/channels/membership-notices.js"
+import { Agent } from "../../../src/server/sessions/agent.js"
+import { SentIds } from "../../../src/server/sessions/sent-ids.js"
+import { Lane } from "../../../src/server/sessions/write-sequencer.js"
+import { Outgoing } from "../../../src/server/wire/send-queue.js"
+import { FlushTick } from "../../../src/server/wire/write-scheduler.js"
+import { FakeClock } from "../../kit/fake-clock.js"
+import { TestRelay } from "../../kit/relay.js"
+
+describe("comings and goings", () => {
+  it("are told after 100 ms, gathered, to those who were there", async () => {
+    const house = await TestRelay.start()
+    const bob = await house.enter("bob", "#general")
+    const eve = await house.enter("eve", "#general")
+    const ann = await house.enter("ann", "#general")
+    expect(await bob.wire.settle()).toEqual([])
+    house.clock.advance(100)
+    expect(await bob.wire.settle()).toEqual([
+      {
+        type: "AGENT_JOINED",
+        channel: "#general",
+        agent: eve.id,
+        name: "eve",
+        ts: house.clock.now(),
+        agents: [
+          { id: eve.id, name: "eve" },
+          { id: ann.id, name: "ann" },
+        ],
+      },
+    ])
+  })
+
+  it("are told to a newcomer as far as JOINED did not say them", async () => {
+    const house = await TestRelay.start()
+    const bob = await house.enter("bob", "#general")
+    const eve = await house.enter("eve", "#general")
+    const ann = await house.enter("ann", "#general")
+    await bob.wire.ask({ type: "LEAVE", channel: "#general" })
+    house.clock.advance(100)
+    expect(await eve.wire.settle()).toMatchObject([
+      { type: "AGENT_JOINED", agent: ann.id },
+      { type: "AGENT_LEFT", agent: bob.id },
+    ])
+    expect(await ann.wire.settle()).toMatchObject([{ type: "AGENT_LEFT", agent: bob.id, name: "bob" }])
+  })
+
+  it("cancel out within one window", async () => {
+    const house = await TestRelay.start()
+    const bob = await house.enter("bob", "#general")
+    const eve = await house.enter("eve", "#general")
+    await eve.wire.ask({ type: "LEAVE", channel: "#general" })
+    house.clock.advance(100)
+    expect(await bob.wire.settle()).toEqual([])
+  })
+
+  it("are told before a message of the channel, so that nobody speaks who is not there", async () => {
+    const house = await TestRelay.start()
+    const bob = await house.enter("bob", "#general")
+    const eve = await house.enter("eve", "#general")
+    await eve.wire.ask({ type: "MSG", to: "#general", content: "hi" })
+    expect(await bob.wire.settle()).toMatchObject([
+      { type: "AGENT_JOINED", agent: eve.id },
+      { type: "MSG", from: eve.id },
+    ])
+    house.clock.advance(100)
+    expect(await bob.wire.settle()).toEqual([])
+  })
+
+  it("tell of a connection that was lost", async () => {
+    const house = await TestRelay.start()
+    const bob = await house.enter("bob", "#general")
+    const eve = await house.enter("eve", "#general")
+    house.clock.advance(100)
+    await bob.wire.next("AGENT_JOINED")
+    eve.wire.socket.destroy()
+    await expect.poll(() => house.log.some((line) => line.startsWith("left:"))).toBe(true)
+    house.clock.advance(100)
+    expect(await bob.wire.next("AGENT_LEFT")).toMatchObject({
+      agent: eve.id,
+      name: "eve",
+      channel: "#general",
+    })
+  })
+
+  it("of a crowd are a few messages for each", async () => {
+    const house = await TestRelay.start()
+    const bob = await house.enter("bob", "#general")
+    const crowd = await Promise.all(
+      Array.from({ length: 150 }, (_, i) => house.enter(`agent-${i}`, "#general")),
+    )
+    house.clock.advance(100)
+    const told = (await bob.wire.settle()).flatMap((message) =>
+      message.type === "AGENT_JOINED" ? [message.agents?.map(({ id }) => id) ?? [message.agent]] : [],
+    )
+    expect(told.length).toBeLessThan(5)
+    expect(told.flat().sort()).toEqual(crowd.map(({ id }) => id).sort())
+  })
+})
+
+function agentNamed(name: string): Agent {
+  const socket = new Socket()
+  const owner = { isWritable: false, onOverflow: () => {} }
+  const memory = {
+    meter: new Gcra({ ratePerSecond: 1, burst: 1 }),
+    sent: new SentIds(1),
+    lane: new Lane(new FakeClock()),
+  }
+  const outgoing = new Outgoing(socket, owner, new FlushTick(), 1)
+  return new Agent(`@${name}` as AgentId, name as Nick, memory, outgoing, {
+    clock: new FakeClock(),
+    staleMs: 1,
+  })
+}
+
+describe("a presence window", () => {
+  /** Agents by number; each keeps who it believes to be there, from JOINED and from what it is told. */
+  interface Move {
+    readonly who: number
+    readonly then: "go on" | "flush"
+  }
+  const move: fc.Arbitrary<Move> = fc.record({
+    who: fc.integer({ min: 0, max: 5 }),
+    then: fc.constantFrom("go on", "go on", "flush"),
+  })
+
+  it("leaves every member with the true list of members, whoever came and went", () => {
+    fc.assert(
+      fc.property(fc.array(move, { maxLength: 60 }), (moves) => {
+        const agents = Array.from({ length: 6 }, (_, i) => agentNamed(`n${i}`))
+        const members = new Set<Agent>()
+        const beliefs = new Map<Agent, Set<string>>()
+        const deliver = (message: ServerMessage, recipients: Iterable<Agent>) => {
+          const {
+            type,
+            agent,
+            name,
+            agents: many,
+          } = message as {
+            type: string
+            agent: string
+            name: string
+            agents?: { id: string; name: string }[]
+          }
+          for (const recipient of recipients) {
+            for (const { id } of many ?? [{ id: agent, name }]) {
+              const belief = beliefs.get(recipient)
+              if (type === "AGENT_LEFT") expect(belief?.delete(id)).toBe(true)
+              else expect(belief?.size).toBeLessThan(belief?.add(id).size ?? 0)
+              expect(id).not.toBe(recipient.id)
+            }
+          }
+        }
+        const window = new PresenceWindow(parseChannel("#x"), { members, deliver }, new FakeClock())
+        for (const { who, then } of moves) {
+          const agent = agents[who]
+          if (agent === undefined) continue
+          if (members.delete(agent)) window.note("left", agent)
+          else {
+            members.add(agent)
+            beliefs.set(agent, new Set([...members].map(({ id }) => id)))
+            window.note("joined", agent)
+          }
+          if (then === "flush") window.flush()
+        }
+        window.flush()
+        const truth = [...members].map(({ id }) => id).sort()
+        for (const member of members) expect([...(beliefs.get(member) ?? [])].sort()).toEqual(truth)
+      }),
+      { numRuns: 500 },
+    )
+  })
+})
+
+describe("SET_PRESENCE", () => {
+  it("is told once to everybody who shares a channel, and stands in the roster", async () => {
+    const house = await TestRelay.start()
+    const bob = await house.enter("bob", "#general", "#agents")
+    const eve = await house.enter("eve", "#general", "#agents")
+    const ann = await house.enter("ann", "#skills")
+    house.clock.advance(100)
+    await eve.wire.settle()
+    const presence = { status: "working", activity: "tests", role: "builder" }
+    expect(await bob.wire.ask({ type: "SET_PRESENCE", ...presence })).toMatchObject({
+      type: "ACK",
+      state: "done",
+    })
+    expect(await eve.wire.settle()).toEqual([
+      { type: "PRESENCE_CHANGED", agent: bob.id, name: "bob", ts: house.clock.now(), ...presence },
+    ])
+    expect(await ann.wire.settle()).toEqual([])
+    expect(await eve.wire.ask({ type: "LIST_AGENTS", channel: "#general" })).toMatchObject({
+      roster: [{ id: bob.id, name: "bob", ...presence }, { id: eve.id }],
+    })
+  })
+
+  it("keeps the role and drops the activity that is not said again", async () => {
+    const house = await TestRelay.start()
+    const wire = await house.connect()
+    await wire.ask({ type: "IDENTIFY", name: "bob", role: "reviewer" })
+    await wire.ask({ type: "SET_PRESENCE", status: "working", activity: "x" })
+    await wire.ask({ type: "SET_PRESENCE", status: "idle" })
+    const { roster } = (await wire.ask({ type: "LIST_AGENTS" })) as { roster: readonly object[] } & Awaited<
+      ReturnType<typeof wire.ask>
+    >
+    expect(roster).toMatchObject([{ status: "idle", role: "reviewer" }])
+    expect(roster[0]).not.toHaveProperty("activity")
+  })
+
+  it.each(["idle", "working", "waiting", "away"])("row 23: shows %s with its activity", async (status) => {
+    const house = await TestRelay.start()
+    const bob = await house.enter("bob", "#general")
+    const eve = await house.enter("eve", "#general")
+    await bob.wire.ask({ type: "SET_PRESENCE", status, activity: "x" })
+    expect(await eve.wire.next("PRESENCE_CHANGED")).toMatchObject({ agent: bob.id, status, activity: "x" })
+  })
+
+  it("tells nobody what is as it was, but counts from now", async () => {
+    const house = await TestRelay.start()
+    const bob = await house.enter("bob", "#general")
+    const eve = await house.enter("eve", "#general")
+    const presence = { type: "SET_PRESENCE", status: "working", activity: "tests", role: "builder" }
+    await bob.wire.ask(presence)
+    await eve.wire.settle()
+    house.clock.advance(100)
+    await bob.wire.ask({ ...presence, role: undefined })
+    expect(await eve.wire.settle()).toEqual([])
+    expect(await eve.wire.ask({ type: "LIST_AGENTS", agent: "@bob" })).toMatchObject({
+      roster: [{ status: "working", role: "builder", since: house.clock.now() }],
+    })
+  })
+
+  it("row 24: changes only who says it, whatever else the frame names", async () => {
+    const house = await TestRelay.start()
+    const bob = await house.enter("bob", "#general")
+    const eve = await house.enter("eve", "#general")
+    const forged = { agent: bob.id, id: bob.id.slice(1), from: bob.id, name: "bob" }
+    await eve.wire.ask({ ...forged, type: "SET_PRESENCE", status: "away", activity: "forged" })
+    expect(await bob.wire.ask({ type: "LIST_AGENTS" })).toMatchObject({
+      roster: [
+        { id: bob.id, status: "idle" },
+        { id: eve.id, name: "eve", status: "away", activity: "forged" },
+      ],
+    })
+    expect(await eve.wire.ask({ type: "SET_PRESENCE", status: "offline" })).toMatchObject({
+      code: "INVALID_MSG",
+    })
+  })
+})

@@ -1,0 +1,71 @@
+import fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { ChannelLog } from "../../../src/server/channels/replay-buffer.js"
+import { Budget } from "../../../src/server/sessions/byte-budget.js"
+import { payloadOf } from "../../../src/server/wire/payload.js"
+
+const kibibyte = 1024
+const ample = { retainedMessages: 10_000, retainedBytes: 4 * kibibyte * kibibyte }
+
+function fill(log: ChannelLog, count: number, bytes = 100, first = 1) {
+  for (let seq = first; seq < first + count; seq++) log.append(seq, payloadOf(`${seq}`.padEnd(bytes)))
+}
+
+const seqs = (texts: Iterable<string>) => Array.from(texts, Number)
+
+describe("ChannelLog", () => {
+  it("gives the newest messages, and those after a number", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 300 }), fc.integer({ min: 0, max: 350 }), (count, asked) => {
+        const log = new ChannelLog(ample, new Budget(ample.retainedBytes))
+        fill(log, count)
+        const all = Array.from({ length: count }, (_, i) => i + 1)
+        expect(seqs(log.last(asked))).toEqual(all.slice(Math.max(0, count - asked)))
+        expect(seqs(log.after(asked))).toEqual(all.slice(asked))
+      }),
+    )
+  })
+
+  it("keeps any text", () => {
+    fc.assert(
+      fc.property(fc.array(fc.string({ unit: "binary", maxLength: 300 }), { maxLength: 60 }), (texts) => {
+        const wellFormed = texts.map((text) => text.toWellFormed())
+        const log = new ChannelLog(ample, new Budget(ample.retainedBytes))
+        for (const [i, text] of wellFormed.entries()) log.append(i + 1, payloadOf(text))
+        expect([...log.after(0)]).toEqual(wellFormed)
+      }),
+    )
+  })
+
+  it("keeps about as many messages as it may, the newest", () => {
+    const log = new ChannelLog({ ...ample, retainedMessages: 1000 }, new Budget(ample.retainedBytes))
+    fill(log, 10_000)
+    const kept = seqs(log.after(0))
+    expect(kept.at(-1)).toBe(10_000)
+    expect(kept.length).toBeGreaterThan(500)
+    expect(kept.length).toBeLessThan(3000)
+  })
+
+  it("keeps no more bytes than it may, except the newest message", () => {
+    const budget = new Budget(ample.retainedBytes)
+    const log = new ChannelLog({ ...ample, retainedBytes: 64 * kibibyte }, budget)
+    fill(log, 5000)
+    expect(seqs(log.after(0)).length).toBeLessThan(700)
+    log.append(5001, payloadOf("5001".padEnd(200 * kibibyte)))
+    expect(seqs(log.after(0))).toEqual([5001])
+    log.append(5002, payloadOf("5002"))
+    expect(seqs(log.last(1))).toEqual([5002])
+  })
+
+  it("pays for its growth itself when all logs together are at their bound", () => {
+    const budget = new Budget(300 * kibibyte)
+    const [quiet, loud] = [new ChannelLog(ample, budget), new ChannelLog(ample, budget)]
+    fill(quiet, 100)
+    fill(loud, 20_000)
+    expect(seqs(quiet.last(1000))).toHaveLength(100)
+    expect(seqs(loud.after(0)).length).toBeLessThan(3000)
+    loud.clear()
+    expect(budget.fits(250 * kibibyte)).toBe(true)
+    expect(seqs(loud.last(5))).toEqual([])
+  })
+})

@@ -1,0 +1,181 @@
+import fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { ChatError } from "../../../src/protocol/errors.js"
+import type { AgentId, AgentRef, Nick } from "../../../src/protocol/names.js"
+import { resolveMentions } from "../../../src/server/delivery/mentions.js"
+import { Roster } from "../../../src/server/roster/roster.js"
+import { Hub } from "../../../src/server/sessions/session-registry.js"
+import { TestRelay } from "../../kit/relay.js"
+
+/** A roster of agents connected elsewhere, so that no session is needed: `name`, or `name=id`. */
+function rosterOf(...agents: readonly string[]): Roster {
+  const roster = new Roster(new Hub())
+  for (const agent of agents) {
+    const [name = "", id = name] = agent.split("=")
+    const relay = "elsewhere"
+    const facts = {
+      id: `@${id}` as AgentId,
+      name: name as Nick,
+      status: "idle",
+      since: 1,
+      seenTs: 1,
+    } as const
+    roster.keep({ ...facts, relay, epoch: "1", channels: [] })
+  }
+  return roster
+}
+
+const everybody = { has: (id: AgentId) => roster.find(id) !== undefined }
+const roster = rosterOf("bob", "eve=0123456789abcdef", "Ann", "dot.name", "end_", "twin=t1", "twin=t2")
+
+function mentioned(content: string): string[] {
+  return resolveMentions({ content }, everybody, roster) ?? []
+}
+
+describe("an @word in a text", () => {
+  it.each([
+    ["@bob look", ["@bob"]],
+    ["look, @bob.", ["@bob"]],
+    ["(@bob) @BOB: @bob!", ["@bob"]],
+    ["@bob... @Eve?", ["@bob", "@0123456789abcdef"]],
+    ["@0123456789abcdef and @0123456789ABCDEF", ["@0123456789abcdef"]],
+    ["@dot.name, @dot.name.", ["@dot.name"]],
+    ["@end_ @end_.", ["@end_"]],
+    ["\u{1F44B}@bob", ["@bob"]],
+    ["**@ann**", ["@Ann"]],
+    ["@bob\u2019s", ["@bob"]],
+  ])("is a mention: %s", (content, ids) => {
+    expect(mentioned(content)).toEqual(ids)
+  })
+
+  it.each([
+    "@noble/ed25519",
+    "@bob/ed25519",
+    "me@example.org",
+    "me@bob",
+    "@media (max-width: 3em)",
+    "@bob@example.org",
+    "@@bob",
+    "/@bob",
+    ".@bob",
+    "-@bob",
+    "é@bob",
+    "\u{1D400}@bob",
+    "@bobé",
+    "@bob.word",
+    "@bob-x",
+    "@twin",
+    "@",
+    "@ bob",
+    "@-bob",
+    `@${"b".repeat(65)}`,
+    `@bob${".".repeat(100)}x`,
+  ])("is just text: %s", (content) => {
+    expect(mentioned(content)).toEqual([])
+  })
+
+  it("means only who is in the room", () => {
+    const room = { has: (id: AgentId) => id === "@t2" }
+    expect(resolveMentions({ content: "@bob @twin" }, room, roster)).toEqual(["@t2"])
+  })
+
+  it("costs little, whatever the text is", () => {
+    const pieces = [
+      "@bob",
+      "@bob ",
+      "@",
+      "@a",
+      "@twin.",
+      "@bob-",
+      ".-_",
+      "@b......",
+      "\u{1F44B}@bob\u{1D400}",
+    ]
+    for (const piece of pieces) {
+      const content = piece.repeat(Math.ceil((256 * 1024) / piece.length))
+      expect(mentioned(content).length).toBeLessThanOrEqual(2)
+    }
+  })
+
+  it("is one of an agent in the room, and stands in the text, for every text", () => {
+    const piece = fc.constantFrom(
+      "@",
+      "bob",
+      "Ann",
+      ".",
+      "-",
+      "/",
+      " ",
+      "é",
+      "\u{1F44B}",
+      "dot.name",
+      "twin",
+      "x",
+    )
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 40 }), (pieces) => {
+        const content = pieces.join("")
+        const ids = mentioned(content)
+        expect(new Set(ids).size).toBe(ids.length)
+        for (const id of ids) {
+          const name = roster.find(id)?.name ?? ""
+          expect(content.toLowerCase()).toContain(`@${name.toLowerCase()}`)
+        }
+      }),
+    )
+  })
+})
+
+describe("the field mentions", () => {
+  const resolve = (...mentions: string[]) =>
+    resolveMentions({ content: "hi", mentions: mentions as AgentRef[] }, everybody, roster)
+
+  function refusalOf(...mentions: string[]): ChatError {
+    try {
+      resolve(...mentions)
+    } catch (error) {
+      if (error instanceof ChatError) return error
+    }
+    throw new Error("nothing was refused")
+  }
+
+  it("row 39: becomes ids, each once; an empty one is left out", () => {
+    expect(resolve("@bob", "@BOB", "@EVE", "@0123456789abcdef")).toEqual(["@bob", "@0123456789abcdef"])
+    expect(resolve()).toBeUndefined()
+  })
+
+  it("row 39: refuses the whole message for one name that nobody or several bear", () => {
+    expect(refusalOf("@bob", "@bbo")).toMatchObject({ code: "AGENT_NOT_FOUND", candidates: ["@bob"] })
+    expect(refusalOf("@bob", "@bbo").message).toMatch(/^mentions: /)
+    expect(refusalOf("@twin")).toMatchObject({ code: "AMBIGUOUS_NAME", candidates: ["@t1", "@t2"] })
+  })
+
+  it("goes before what the text says", () => {
+    const mentions = ["@eve" as AgentRef]
+    expect(resolveMentions({ content: "@bob", mentions }, everybody, roster)).toEqual([
+      "@0123456789abcdef",
+      "@bob",
+    ])
+  })
+})
+
+describe("a message that mentions", () => {
+  it("row 39: tells its readers ids, and reaches nobody when a name of the field is nobody's", async () => {
+    const house = await TestRelay.start()
+    const bob = await house.enter("Bob", "#general")
+    const eve = await house.enter("eve", "#general")
+    await bob.wire.settle()
+    const say = (fields: object) => eve.wire.ask({ type: "MSG", to: "#general", content: "hi", ...fields })
+    expect(await say({ mentions: ["@bob", "@nobody"] })).toMatchObject({
+      type: "ERROR",
+      code: "AGENT_NOT_FOUND",
+    })
+    expect((await bob.wire.settle()).filter(({ type }) => type === "MSG")).toEqual([])
+    expect(await say({ mentions: ["@BOB", "@bob"] })).toMatchObject({ type: "ACK" })
+    expect(await bob.wire.next("MSG")).toMatchObject({ mentions: [bob.id] })
+    await say({ content: "see @noble/ed25519, @bob" })
+    expect(await bob.wire.next("MSG")).toMatchObject({ mentions: [bob.id] })
+    await say({ mentions: [] })
+    expect(await bob.wire.next("MSG")).not.toHaveProperty("mentions")
+  })
+})

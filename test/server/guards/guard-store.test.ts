@@ -1,0 +1,53 @@
+import { expect, it } from "vitest"
+import type { Backbone, Table } from "../../../src/backbone/backbone.js"
+import { openMemoryBackbone } from "../../../src/backbone/memory/memory.js"
+import { GuardStore } from "../../../src/server/guards/guard-store.js"
+import { FakeClock } from "../../kit/fake-clock.js"
+import { lateTable } from "../../kit/late-table.js"
+
+/** One relay's store of guards over a table that others share, and what it was told to lift. */
+async function open(table: Table) {
+  const lifted: (string | undefined)[] = []
+  const backbone = {
+    kind: "nats",
+    isShared: true,
+    table: () => Promise.resolve(table),
+  } as unknown as Backbone
+  const store = await GuardStore.open(backbone, {
+    clock: new FakeClock(),
+    log: () => {},
+    onReset: (scope) => void lifted.push(scope),
+  })
+  return { store, lifted }
+}
+
+it("tells of everything that was lifted, in order and once, also of what is heard late and as one", async () => {
+  const memory = await openMemoryBackbone({ clock: new FakeClock() })
+  const table = await memory.table("guard")
+  const before = await open(table)
+  await before.store.tellReset("r0", "#before")
+  const view = lateTable(table)
+  const [east, west] = [await open(table), await open(view.table)]
+  await east.store.tellReset("r1", "#a")
+  await before.store.tellReset("r2", "@b")
+  await east.store.tellReset("r3", undefined)
+  view.tell()
+  expect(west.lifted).toEqual(["#a", "@b", undefined])
+  expect(east.lifted).toEqual(["@b"])
+  await west.store.tellReset("r4", "#w")
+  view.tell()
+  expect(west.lifted).toEqual(["#a", "@b", undefined])
+  expect(before.lifted).toEqual(["#a", undefined, "#w"])
+})
+
+it("reads what a relay wrote that tells of the last one only", async () => {
+  const memory = await openMemoryBackbone({ clock: new FakeClock() })
+  const table = await memory.table("guard")
+  const { store, lifted } = await open(table)
+  await table.put("reset", JSON.stringify({ id: "old", scope: "#a" }))
+  await table.put("reset", JSON.stringify({ id: "bad", scope: "#b", earlier: [7, { id: 1 }, null] }))
+  await table.put("reset", JSON.stringify({ id: "worse", scope: "#c", earlier: "x" }))
+  expect(lifted).toEqual(["#a", "#b", "#c"])
+  await store.tellReset("own", "#d")
+  expect(JSON.parse((await table.get("reset"))?.value ?? "")).toMatchObject({ id: "own", scope: "#d" })
+})

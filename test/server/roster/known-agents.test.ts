@@ -1,0 +1,62 @@
+import { describe, expect, it } from "vitest"
+import { Gcra } from "../../../src/guards/gcra.js"
+import type { AgentId } from "../../../src/protocol/names.js"
+import { Residents } from "../../../src/server/roster/known-agents.js"
+import { SentIds } from "../../../src/server/sessions/sent-ids.js"
+import { Lane } from "../../../src/server/sessions/write-sequencer.js"
+import { FakeClock } from "../../kit/fake-clock.js"
+
+const id = (n: number) => `@${n.toString(16).padStart(16, "0")}` as AgentId
+const receipt = { ts: 1, seq: 1, recipients: 1, isMember: true, hops: 0 }
+
+function residents(maxCount = 100) {
+  const clock = new FakeClock()
+  const makeMemory = () => ({
+    meter: new Gcra({ ratePerSecond: 1, burst: 1 }),
+    sent: new SentIds(10),
+    lane: new Lane(new FakeClock()),
+  })
+  const forgotten: AgentId[] = []
+  const known = new Residents(clock, maxCount, makeMemory, (gone) => forgotten.push(gone))
+  return { clock, known, forgotten }
+}
+
+describe("Residents", () => {
+  it("gives an identity its memory back", () => {
+    const { known } = residents()
+    const memory = known.enter(id(1))
+    known.leave(id(1))
+    expect(known.enter(id(1))).toBe(memory)
+    expect(known.memoryOf(id(2))).toBeUndefined()
+  })
+
+  it("forgets the one that is away the longest when there are too many", () => {
+    const { known, forgotten } = residents(2)
+    for (const n of [1, 2]) known.enter(id(n))
+    for (const n of [1, 2]) known.leave(id(n))
+    known.enter(id(3))
+    expect([1, 2, 3].map((n) => known.memoryOf(id(n)) !== undefined)).toEqual([false, true, true])
+    expect(forgotten).toEqual([id(1)])
+  })
+
+  it("forgets message ids of those who are away for long, or of too many", () => {
+    const { known, clock } = residents(5000)
+    const first = known.enter(id(0))
+    first.sent.remember("m1", receipt)
+    known.leave(id(0))
+    for (let n = 1; n < 1024; n++) {
+      known.enter(id(n)).sent.remember("m1", receipt)
+      known.leave(id(n))
+    }
+    expect(first.sent.find("m1")).toBe(receipt)
+    known.enter(id(2000))
+    known.leave(id(2000))
+    expect(first.sent.find("m1")).toBeUndefined()
+    const second = known.memoryOf(id(1))
+    expect(second?.sent.find("m1")).toBe(receipt)
+    clock.advance(16 * 60_000)
+    known.enter(id(2001))
+    known.leave(id(2001))
+    expect(second?.sent.find("m1")).toBeUndefined()
+  })
+})

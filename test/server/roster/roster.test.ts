@@ -1,0 +1,160 @@
+import { describe, expect, it } from "vitest"
+import { formatDidKey } from "../../../src/identity/keys.js"
+import { generateKeyPair, type KeyPair } from "../../../src/identity/signer.js"
+import type { RosterEntry } from "../../../src/protocol/server-messages.js"
+import { prove, TestRelay } from "../../kit/relay.js"
+import type { Wire } from "../../kit/wire.js"
+
+interface Listing {
+  readonly list: readonly string[]
+  readonly roster: readonly RosterEntry[]
+}
+
+async function list(wire: Wire, filter: object = {}): Promise<Listing> {
+  const answer = await wire.ask({ type: "LIST_AGENTS", ...filter })
+  if (answer.type !== "AGENTS") throw new Error(JSON.stringify(answer))
+  return answer
+}
+
+async function comeAs(house: TestRelay, keyPair: KeyPair, fields: object): Promise<Wire> {
+  const wire = await house.connect()
+  wire.say({ type: "IDENTIFY", pubkey: formatDidKey(keyPair.publicKey), ...fields })
+  wire.say(prove(await wire.next("CHALLENGE"), keyPair))
+  await wire.next("WELCOME")
+  return wire
+}
+
+async function go(house: TestRelay, wire: Wire): Promise<void> {
+  const before = house.log.filter((line) => line.startsWith("left:")).length
+  wire.socket.destroy()
+  await expect.poll(() => house.log.filter((line) => line.startsWith("left:")).length).toBe(before + 1)
+}
+
+const card = {
+  kind: "agent",
+  description: "reads code",
+  version: "1.0",
+  url: "https://example.org/reviewer",
+  tags: ["review"],
+  skills: [{ id: "ts", name: "TypeScript", description: "all of it", tags: ["code"] }],
+  meta: { team: "core", size: 3 },
+} as const
+
+describe("LIST_AGENTS", () => {
+  it("row 25: tells an agent's card as it was given, when it is asked for", async () => {
+    const house = await TestRelay.start()
+    const bob = await comeAs(house, generateKeyPair(), { name: "bob", role: "reviewer", card })
+    const eve = await house.enter("eve", "#general")
+    const shown = { name: "bob", role: "reviewer", status: "idle", card }
+    expect((await list(eve.wire, { agent: "@BOB" })).roster).toMatchObject([shown])
+    expect((await list(eve.wire, { cards: true })).roster).toMatchObject([shown, { id: eve.id }])
+    expect((await list(eve.wire)).roster[0]).not.toHaveProperty("card")
+    await bob.ask({ type: "JOIN", channel: "#general" })
+    expect((await list(eve.wire, { channel: "#general", cards: true })).roster[1]).toMatchObject(shown)
+    const joined = await (await house.enter("ann")).wire.ask({ type: "JOIN", channel: "#general" })
+    expect(JSON.stringify(joined)).not.toContain("reads code")
+  })
+
+  it("refuses a card that is too long", async () => {
+    const house = await TestRelay.start()
+    const wire = await house.connect()
+    const skills = Array.from({ length: 32 }, (_, i) => ({
+      id: `s${i}`,
+      name: "n",
+      description: "d".repeat(500),
+    }))
+    const long = { skills, meta: { text: "x".repeat(4000) } }
+    expect(await wire.ask({ type: "IDENTIFY", name: "bob", card: long })).toMatchObject({
+      type: "ERROR",
+      code: "INVALID_MSG",
+    })
+    expect(await wire.ask({ type: "IDENTIFY", name: "bob" })).toMatchObject({ type: "WELCOME" })
+  })
+
+  it("leaves out cards that would make an answer too long, but nobody", async () => {
+    const house = await TestRelay.start()
+    const skills = Array.from({ length: 24 }, (_, i) => ({
+      id: `s${i}`,
+      name: "n",
+      description: "d".repeat(500),
+    }))
+    for (let i = 0; i < 100; i++) {
+      await (await house.connect()).ask({ type: "IDENTIFY", name: `agent-${i}`, card: { skills } })
+    }
+    const eve = await house.enter("eve")
+    const { roster } = await list(eve.wire, { cards: true })
+    expect(roster).toHaveLength(101)
+    expect(JSON.stringify(roster).length).toBeLessThan(1.2 * 1024 * 1024)
+    expect(roster.filter((entry) => entry.card !== undefined).length).toBeGreaterThan(50)
+  })
+
+  it("row 26: tells somebody who comes last who was there, and who went", async () => {
+    const house = await TestRelay.start()
+    const keys = generateKeyPair()
+    const bob = await comeAs(house, keys, { name: "bob", role: "builder", card })
+    const ann = await house.enter("ann", "#general")
+    house.clock.advance(1_000)
+    await go(house, bob)
+    const leftTs = house.clock.now()
+    house.clock.advance(1_000)
+    const joe = await house.enter("joe", "#general")
+    const { list: ids, roster } = await list(joe.wire)
+    expect(ids).toEqual([ann.id, joe.id])
+    expect(roster).toMatchObject([
+      { id: ann.id, name: "ann", status: "idle" },
+      { id: joe.id },
+      { name: "bob", status: "offline", role: "builder", since: leftTs },
+    ])
+    expect((await list(joe.wire, { agent: "@bob" })).list).toEqual([])
+    expect((await list(joe.wire, { agent: "@bob" })).roster).toMatchObject([{ status: "offline", card }])
+  })
+
+  it("does not remember those who could not prove to be the same", async () => {
+    const house = await TestRelay.start()
+    const bob = await house.enter("bob")
+    const eve = await house.enter("eve")
+    await go(house, bob.wire)
+    expect((await list(eve.wire)).roster).toMatchObject([{ id: eve.id }])
+    expect(await eve.wire.ask({ type: "LIST_AGENTS", agent: "@bob" })).toMatchObject({
+      code: "AGENT_NOT_FOUND",
+    })
+  })
+
+  it("keeps role and card of an identity that returns, unless it says otherwise", async () => {
+    const house = await TestRelay.start()
+    const keys = generateKeyPair()
+    await go(house, await comeAs(house, keys, { name: "bob", role: "builder", card }))
+    const again = await comeAs(house, keys, { name: "rob" })
+    const { roster } = await list(again, { agent: "@rob" })
+    expect(roster).toMatchObject([{ name: "rob", role: "builder", status: "idle", card }])
+    expect(await again.ask({ type: "LIST_AGENTS", agent: "@bob" })).toMatchObject({ code: "AGENT_NOT_FOUND" })
+    await comeAs(house, keys, { name: "rob", role: "tester", card: { description: "new" } })
+    const eve = await house.enter("eve")
+    expect((await list(eve.wire, { agent: "@rob" })).roster).toMatchObject([
+      { role: "tester", card: { description: "new" } },
+    ])
+  })
+})
+
+describe("names", () => {
+  it("row 27: an exact id wins, one live bearer wins over those away, several are told apart by id", async () => {
+    const house = await TestRelay.start()
+    const eve = await house.enter("eve")
+    await go(house, await comeAs(house, generateKeyPair(), { name: "bob" }))
+    await go(house, await comeAs(house, generateKeyPair(), { name: "bob" }))
+    const say = (to: string) => eve.wire.ask({ type: "MSG", to, content: "hi" })
+    const away = await say("@bob")
+    expect(away).toMatchObject({ type: "ERROR", code: "AMBIGUOUS_NAME" })
+    const live = await house.enter("Bob")
+    expect(await say("@bob")).toMatchObject({ type: "ACK", recipients: 1 })
+    expect((await live.wire.next("MSG")).content).toBe("hi")
+    const second = await house.enterAs(generateKeyPair(), "bob")
+    const both = await say("@bob")
+    expect(both).toMatchObject({ code: "AMBIGUOUS_NAME", candidates: [live.id, second.id] })
+    expect(await say(second.id)).toMatchObject({ type: "ACK", recipients: 1 })
+    expect(await eve.wire.ask({ type: "LIST_AGENTS", agent: "@nobdy" })).toMatchObject({
+      code: "AGENT_NOT_FOUND",
+      message: expect.stringMatching(/^agent: /),
+    })
+  })
+})

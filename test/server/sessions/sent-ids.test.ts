@@ -1,0 +1,33 @@
+import { describe, expect, it } from "vitest"
+import { type Receipt, SentIds } from "../../../src/server/sessions/sent-ids.js"
+
+const receiptOf = (seq: number): Receipt => ({ ts: 1, seq, recipients: 1, isMember: true, hops: 0 })
+
+describe("SentIds", () => {
+  it("remembers at least as many as it should, and not many more", () => {
+    const ids = new SentIds(100)
+    for (let i = 0; i < 1000; i++) ids.remember(`${i}`, receiptOf(i))
+    for (let i = 900; i < 1000; i++) expect(ids.find(`${i}`)?.seq).toBe(i)
+    expect(ids.find("799")).toBeUndefined()
+  })
+
+  it("does not take one id for another, whatever their hashes", () => {
+    // So many that about ten pairs share a hash of 31 bits.
+    const count = 200_000
+    const ids = new SentIds(count)
+    for (let i = 0; i < count; i += 2) ids.remember(`@id.${i}`, receiptOf(i))
+    let wrong = 0
+    for (let i = 0; i < count; i++) {
+      if (ids.find(`@id.${i}`)?.seq !== (i % 2 === 0 ? i : undefined)) wrong++
+    }
+    expect(wrong).toBe(0)
+  })
+
+  it("forgets everything when it is told to", () => {
+    const ids = new SentIds(10)
+    for (let i = 0; i < 15; i++) ids.remember(`${i}`, receiptOf(i))
+    ids.clear()
+    expect(ids.find("14")).toBeUndefined()
+    expect(ids.find("1")).toBeUndefined()
+  })
+})

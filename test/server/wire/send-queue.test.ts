@@ -1,0 +1,155 @@
+import { describe, expect, it } from "vitest"
+import { Run } from "../../../src/server/wire/frame-batch.js"
+import { payloadOf } from "../../../src/server/wire/payload.js"
+import { Outgoing } from "../../../src/server/wire/send-queue.js"
+import { FlushTick } from "../../../src/server/wire/write-scheduler.js"
+import { FakeSocket } from "../../kit/fake-socket.js"
+
+function session(tick: FlushTick, maxBytes = 1_000_000) {
+  const socket = new FakeSocket()
+  const owner = {
+    isWritable: true,
+    overflows: 0,
+    onOverflow: () => {
+      owner.overflows++
+    },
+  }
+  const outgoing = new Outgoing(socket.socket, owner, tick, maxBytes)
+  return { socket, owner, outgoing }
+}
+
+/** Messages as those queue them that go to several sessions. */
+function runOf(tick: FlushTick, ...texts: readonly [string, ...string[]]): Run {
+  const [first, ...others] = texts
+  const run = new Run(tick.jot(payloadOf(first)))
+  for (const text of others) run.extend(tick.jot(payloadOf(text)))
+  return run
+}
+
+const flushed = () => new Promise((resolve) => setImmediate(resolve))
+
+describe("Outgoing", () => {
+  it("writes once a tick, everything in order", async () => {
+    const tick = new FlushTick()
+    const { socket, outgoing } = session(tick)
+    outgoing.send(payloadOf("1"))
+    outgoing.push(runOf(tick, "2", "3"))
+    outgoing.send(payloadOf("4"))
+    outgoing.send(payloadOf("5"))
+    expect(socket.written).toHaveLength(0)
+    await flushed()
+    expect(socket.written).toHaveLength(1)
+    expect(socket.texts).toEqual(["1", "2", "3", "4", "5"])
+    outgoing.send(payloadOf("6"))
+    await flushed()
+    expect(socket.texts.at(-1)).toBe("6")
+  })
+
+  it("writes the very same bytes to everybody who queued the same", async () => {
+    const tick = new FlushTick()
+    const [a, b, c] = [session(tick), session(tick), session(tick)]
+    const [first, second] = [runOf(tick, "1"), runOf(tick, "2")]
+    for (const { outgoing } of [a, b, c]) outgoing.push(first)
+    for (const { outgoing } of [a, b]) outgoing.push(second)
+    await flushed()
+    expect(a.socket.written[0]).toBe(b.socket.written[0])
+    expect(a.socket.texts).toEqual(["1", "2"])
+    expect(c.socket.written[0]).toBe(first.frames)
+  })
+
+  it("seals a run that something is queued after, so that nothing overtakes", () => {
+    const tick = new FlushTick()
+    const { outgoing } = session(tick)
+    const run = runOf(tick, "1")
+    outgoing.push(run)
+    expect(run.extend(tick.jot(payloadOf("2")))).toBe(true)
+    outgoing.push(runOf(tick, "3"))
+    expect(run.extend(tick.jot(payloadOf("4")))).toBe(false)
+  })
+
+  it("keeps what a stalled reader does not take, and goes on in order when it drains", async () => {
+    const { socket, outgoing } = session(new FlushTick())
+    outgoing.send(payloadOf("1"))
+    await flushed()
+    socket.stall()
+    for (const text of ["2", "3"]) {
+      outgoing.send(payloadOf(text))
+      await flushed()
+    }
+    expect(socket.texts).toEqual(["1"])
+    expect(outgoing.waitingBytes).toBeGreaterThan(0)
+    socket.drain()
+    expect(socket.texts).toEqual(["1", "2", "3"])
+    expect(outgoing.waitingBytes).toBe(0)
+    outgoing.send(payloadOf("4"))
+    await flushed()
+    expect(socket.texts).toEqual(["1", "2", "3", "4"])
+  })
+
+  it("hands a long backlog over in portions, as what a socket holds cannot be taken back", async () => {
+    const { socket, outgoing } = session(new FlushTick(), 16_000_000)
+    socket.stall()
+    const texts = Array.from({ length: 40 }, (_, i) => `${i}`.padEnd(100_000, "."))
+    for (const text of texts) {
+      outgoing.send(payloadOf(text))
+      await flushed()
+    }
+    let drains = 0
+    for (; socket.texts.length < texts.length; drains++) socket.drain()
+    expect(drains).toBeGreaterThan(2)
+    expect(socket.texts).toEqual(texts)
+  })
+
+  it("drops everything and says so once when the reader is too far behind", async () => {
+    const tick = new FlushTick()
+    const { socket, owner, outgoing } = session(tick, 10_000)
+    socket.stall()
+    for (let i = 0; i < 20; i++) {
+      outgoing.push(runOf(tick, "x".repeat(1000)))
+      await flushed()
+    }
+    expect(owner.overflows).toBe(1)
+    expect(socket.written).toHaveLength(0)
+    socket.drain()
+    outgoing.send(payloadOf("late"))
+    await flushed()
+    expect(socket.written).toHaveLength(0)
+  })
+
+  it("is cut in the middle of a tick by answers nobody reads", () => {
+    const { owner, outgoing } = session(new FlushTick(), 10_000)
+    for (let i = 0; i < 1000; i++) outgoing.send(payloadOf("x".repeat(1000)))
+    expect(owner.overflows).toBe(1)
+  })
+
+  it("does not keep a whole slab of memory for a few bytes", async () => {
+    const { socket, outgoing } = session(new FlushTick())
+    socket.stall()
+    outgoing.send(payloadOf("small"))
+    await flushed()
+    socket.drain()
+    expect(socket.written[0]?.buffer.byteLength).toBe(socket.written[0]?.length)
+  })
+
+  it("hands everything over at its end, and nothing after it", async () => {
+    const { socket, outgoing } = session(new FlushTick())
+    socket.stall()
+    outgoing.send(payloadOf("1"))
+    await flushed()
+    outgoing.send(payloadOf("2"))
+    outgoing.end()
+    outgoing.send(payloadOf("3"))
+    await flushed()
+    socket.drain()
+    expect(socket.texts).toEqual(["1", "2"])
+  })
+
+  it("writes nothing once the connection is closing", async () => {
+    const { socket, owner, outgoing } = session(new FlushTick())
+    outgoing.send(payloadOf("1"))
+    owner.isWritable = false
+    await flushed()
+    outgoing.end()
+    expect(socket.written).toHaveLength(0)
+  })
+})
