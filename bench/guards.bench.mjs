@@ -8,7 +8,7 @@ import { median, spread } from "./kit/statistics.mjs"
 import { agentName, messagesAmong, settings } from "./load/sayings.mjs"
 
 /** @typedef {import("../src/guards/guard.js").Guard} Guard */
-/** @typedef {import("../src/guards/guard-message.js").Said} Said */
+/** @typedef {import("../src/guards/guard-message.js").GuardMessage} Said */
 
 const rounds = 9
 const goalMicroseconds = 20

@@ -9,7 +9,7 @@ import { World } from "./load/loop-world.mjs"
 /** @typedef {import("./load/loop-world.mjs").Rule} Rule */
 /** @typedef {import("./load/loop-world.mjs").Manner} Manner */
 /** @typedef {import("./load/loop-incidents.mjs").Trace} Trace */
-/** @typedef {import("../src/guards/guard-message.js").LayerName} LayerName */
+/** @typedef {import("../src/guards/guard-message.js").RuleName} LayerName */
 
 const hour = 3_600_000
 /** What is said more often than this is not stopped. */
@@ -143,7 +143,7 @@ async function loadGuards() {
   const { defaultGuardLimits: limits } = /** @type {typeof import("../src/guards/limits.js")} */ (
     await importBuilt("guards/limits.js")
   )
-  const { layerNames: layers } = /** @type {typeof import("../src/guards/guard-message.js")} */ (
+  const { ruleNames: layers } = /** @type {typeof import("../src/guards/guard-message.js")} */ (
     await importBuilt("guards/guard-message.js")
   )
   return { Guard, limits, layers }

@@ -13,15 +13,15 @@ export function say(text) {
 }
 
 /**
- * Says what is wrong and how to mend it, then ends the process.
+ * Says what is wrong and how to fix it, then ends the process.
  * @param {string} problem
- * @param {string} mend
+ * @param {string} hint
  * @param {number} [status] - exit status
  * @returns {never}
  */
-export function fail(problem, mend, status = 1) {
+export function fail(problem, hint, status = 1) {
   say(problem)
-  say(`to mend it: ${mend}`)
+  say(`to fix it: ${hint}`)
   process.exit(status)
 }
 

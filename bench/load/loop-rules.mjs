@@ -3,7 +3,7 @@
 /** @typedef {import("./loop-world.mjs").Rule} Rule */
 /** @typedef {import("../../src/guards/guard.js").Guard} Guard */
 /** @typedef {import("../../src/guards/limits.js").GuardLimits} GuardLimits */
-/** @typedef {import("../../src/guards/guard-message.js").LayerName} LayerName */
+/** @typedef {import("../../src/guards/guard-message.js").RuleName} LayerName */
 /** @typedef {typeof import("../../src/guards/guard.js").Guard} GuardClass */
 
 /** Everything passes. @returns {Rule} */
@@ -69,7 +69,7 @@ export function guardRule(Guard, limits, only) {
   }
 }
 
-/** @param {Guard} guard @param {import("../../src/guards/guard-message.js").Said & { deal: string }} said @returns {import("./loop-world.mjs").Verdict} */
+/** @param {Guard} guard @param {import("../../src/guards/guard-message.js").GuardMessage & { deal: string }} said @returns {import("./loop-world.mjs").Verdict} */
 function propose({ deals }, { id, deal, from, to: [to = ""], ts }) {
   const trip = deals?.checkProposal({ from, to }, ts)
   if (trip !== undefined) {

@@ -1,6 +1,6 @@
 // Agents that react to what they hear, on a clock that only they move. The same seed, the same night.
 
-/** @typedef {import("../../src/guards/guard-message.js").Said} Said */
+/** @typedef {import("../../src/guards/guard-message.js").GuardMessage} Said */
 /** @typedef {import("../../src/protocol/message-kinds.js").Kind} Kind */
 /** @typedef {Readonly<{ ok: true, kind: Kind | undefined } | { ok: false, layer: string, retryAfterMs: number | undefined }>} Verdict */
 

@@ -1,7 +1,7 @@
 // Messages as a relay puts them to its guards: the same every time, no two of them alike.
 import { chance } from "./loop-world.mjs"
 
-/** @typedef {import("../../src/guards/guard-message.js").Said} Said */
+/** @typedef {import("../../src/guards/guard-message.js").GuardMessage} Said */
 
 /**
  * @typedef {object} Setting

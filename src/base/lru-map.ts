@@ -1,4 +1,4 @@
-import { SavedList } from "../guards/saved-list.js"
+import { SavedList } from "./saved-list.js"
 
 /** An entry, in a ring from the oldest to the newest. */
 interface Node<V> {
@@ -19,7 +19,7 @@ const fewEntries = 4
  * What was touched last, by key: a map that forgets its oldest entries instead of growing. Values are what JSON can say;
  * who changes one sets it again.
  */
-export class Recent<V> {
+export class LruMap<V> {
   // The order is kept beside the map: a map alone gets slow where its oldest entry is deleted again and again.
   /** Absent until there are more than a few: most rooms are of two. */
   #nodes: Map<string, Node<V>> | undefined

@@ -35,7 +35,7 @@ export async function runProgram(argv: readonly string[], surroundings: Surround
   }
 }
 
-/** What a person can mend, wherever it came up; anything else is a fault of ours, and shows where. */
+/** What a person can fix, wherever it came up; anything else is a fault of ours, and shows where. */
 const refusals = new Set(["EACCES", "EDQUOT", "EMFILE", "ENOSPC", "ENOTDIR", "EPERM", "EROFS"])
 
 function fileFailure(error: unknown): ChatError | undefined {

@@ -28,9 +28,9 @@ import { JoinedChannels } from "./joined-channels.js"
 import type { AgentChatClientOptions, CreateOptions } from "./options.js"
 import { OwnIdentity } from "./own-identity.js"
 import type { AnswerTo, RequestFrame } from "./pending.js"
-import { frameOfMessage, receiptOf, type SendOptions, type SendReceipt } from "./send-ack.js"
+import { ackOf, frameOfMessage, type SendAck, type SendOptions } from "./send-ack.js"
 import { parseServerUrl } from "./server-url.js"
-import { SessionKeeper } from "./session.js"
+import { ClientSession } from "./session.js"
 
 /**
  * An agent's connection to a relay.
@@ -44,7 +44,7 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
   readonly #clock: Clock
   readonly #self: OwnIdentity
   readonly #options: Omit<AgentChatClientOptions, "identity">
-  readonly #keeper: SessionKeeper
+  readonly #keeper: ClientSession
   readonly #channels = new JoinedChannels()
   /** Direct mail that listeners have had; who listened has read it: both rungs at once. */
   readonly #confirmations = new Confirmations((ids) => {
@@ -62,7 +62,7 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
     this.#self = new OwnIdentity(identity)
     this.#options = others
     this.#clock = options.clock ?? systemClock
-    this.#keeper = new SessionKeeper(
+    this.#keeper = new ClientSession(
       {
         clock: this.#clock,
         random: options.random ?? (() => randomInt(2 ** 32) / 2 ** 32),
@@ -148,12 +148,12 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
   }
 
   /** Sends text to a `#channel`, an `@agent`, or one free worker of a `+role`. @returns proof that the relay has it */
-  async send(to: string, content: string, options: SendOptions = {}): Promise<SendReceipt> {
-    return receiptOf(await this.#request(frameOfMessage(parseAddress(to), content, options)))
+  async send(to: string, content: string, options: SendOptions = {}): Promise<SendAck> {
+    return ackOf(await this.#request(frameOfMessage(parseAddress(to), content, options)))
   }
 
   /** Sends text to one agent: `@id`, or `@name` if one agent alone bears it. */
-  async dm(agent: string, content: string, options: SendOptions = {}): Promise<SendReceipt> {
+  async dm(agent: string, content: string, options: SendOptions = {}): Promise<SendAck> {
     return this.send(parseAgentRef(agent), content, options)
   }
 

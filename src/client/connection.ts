@@ -9,7 +9,7 @@ import { OlderRelay } from "./legacy/older-relay.js"
 import { parseMembers, parseServerMessage } from "./parse-server-message.js"
 import { type AnswerTo, PendingRequests, type RequestFrame } from "./pending.js"
 import { formatServer, parseServerUrl } from "./server-url.js"
-import { Inlet } from "./socket-reader.js"
+import { SocketReader } from "./socket-reader.js"
 
 /** How to open a session. */
 export interface ConnectOptions extends HandshakeOptions {
@@ -49,7 +49,7 @@ export class Connection {
   static async open(options: ConnectOptions, events: ConnectionEvents): Promise<Connection> {
     const { clock, handshakeMs = defaultLimits.handshakeMs } = options
     const url = parseServerUrl(options.url)
-    const inlet = new Inlet()
+    const inlet = new SocketReader()
     const socket = new FrameSocket(url, clock, {
       onText: (text) => inlet.push(text),
       onClose: (error) => inlet.fail(error),
@@ -72,7 +72,7 @@ export class Connection {
 
   private constructor(
     socket: FrameSocket,
-    inlet: Inlet,
+    inlet: SocketReader,
     session: Session,
     { clock }: ConnectOptions,
     events: ConnectionEvents,

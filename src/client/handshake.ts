@@ -12,7 +12,7 @@ import {
 } from "./legacy/older-handshake.js"
 import { checkServerMessage, type Members, parseMembers } from "./parse-server-message.js"
 import { errorOfMessage } from "./relay-error.js"
-import type { Inlet } from "./socket-reader.js"
+import type { SocketReader } from "./socket-reader.js"
 
 /** Who connects. */
 export interface HandshakeOptions {
@@ -44,7 +44,7 @@ const maxFrames = 64
  */
 export async function shakeHands(
   socket: FrameSocket,
-  inlet: Inlet,
+  inlet: SocketReader,
   options: HandshakeOptions,
 ): Promise<Session> {
   const say = (frame: ClientFrame) => {

@@ -15,7 +15,7 @@ export interface SendOptions {
 }
 
 /** The relay has the message. */
-export interface SendReceipt {
+export interface SendAck {
   /** The message's id, as every reader sees it in `msg_id`. */
   readonly id: string
   /** When the relay took it, milliseconds since the Unix epoch. */
@@ -48,7 +48,7 @@ export function frameOfMessage(to: string, content: string, options: SendOptions
 }
 
 /** What an ACK says of a message. */
-export function receiptOf(ack: ServerMessage<"ACK">): SendReceipt {
+export function ackOf(ack: ServerMessage<"ACK">): SendAck {
   return {
     id: ack.msg_id ?? "",
     ts: ack.ts,

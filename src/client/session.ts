@@ -8,7 +8,7 @@ import { Connection, type ConnectOptions } from "./connection.js"
 const settledMs = 10_000
 
 /** What a keeper tells its owner. */
-export interface SessionKeeperEvents {
+export interface ClientSessionEvents {
   onMessage(message: ServerMessage): void
   /** The session, or a try to get it back, ended. */
   onLost(error: ChatError, willRetry: boolean): void
@@ -17,20 +17,20 @@ export interface SessionKeeperEvents {
 }
 
 /** How a keeper opens sessions. */
-export interface SessionKeeperOptions {
+export interface ClientSessionOptions {
   readonly clock: Clock
   /** Uniform in [0, 1). */
   readonly random: () => number
-  /** Whether a lost session is tried again, for ever, unless the error is one that trying again cannot mend. */
+  /** Whether a lost session is tried again, for ever, unless the error is one that trying again cannot fix. */
   readonly reconnect: boolean
   /** Called for each session. */
   connectOptions(): Promise<ConnectOptions>
 }
 
 /** Holds at most one session, and gets it back when asked to. */
-export class SessionKeeper {
-  readonly #options: SessionKeeperOptions
-  readonly #events: SessionKeeperEvents
+export class ClientSession {
+  readonly #options: ClientSessionOptions
+  readonly #events: ClientSessionEvents
   readonly #backoff = new Backoff()
   #connection: Connection | undefined
   #opening: Promise<Connection> | undefined
@@ -41,7 +41,7 @@ export class SessionKeeper {
   /** Rises with each close, so that an attempt under way knows it is no longer wanted. */
   #closes = 0
 
-  constructor(options: SessionKeeperOptions, events: SessionKeeperEvents) {
+  constructor(options: ClientSessionOptions, events: ClientSessionEvents) {
     this.#options = options
     this.#events = events
   }

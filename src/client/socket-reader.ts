@@ -1,7 +1,7 @@
 import type { ChatError } from "../protocol/errors.js"
 
 /** Where frames go once the handshake is over. */
-export interface InletSink {
+export interface SocketReaderSink {
   onText(text: string): void
   onClose(error: ChatError): void
 }
@@ -11,10 +11,10 @@ export interface InletSink {
  * are passed on as they come. What arrives in between, in the same packet as WELCOME, waits: whoever opened
  * the connection has its turn first, and nothing is lost or overtaken.
  */
-export class Inlet {
+export class SocketReader {
   readonly #texts: string[] = []
   #error: ChatError | undefined
-  #sink: InletSink | undefined
+  #sink: SocketReaderSink | undefined
   #waiter: { resolve(text: string): void; reject(error: ChatError): void } | undefined
 
   push(text: string): void {
@@ -44,7 +44,7 @@ export class Inlet {
   }
 
   /** Passes everything on from the next turn of the event loop. */
-  start(sink: InletSink): void {
+  start(sink: SocketReaderSink): void {
     setImmediate(() => {
       for (const text of this.#texts.splice(0)) sink.onText(text)
       this.#sink = sink

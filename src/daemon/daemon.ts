@@ -5,10 +5,10 @@ import type { ServerMessage } from "../protocol/server-messages.js"
 import { isVerb, type Verb } from "../protocol/verbs.js"
 import { Deals, refuseDraft } from "./deals/deals.js"
 import { AckLog } from "./delivery/acks.js"
-import { Ladder } from "./delivery/delivery-status.js"
+import { DeliveryStatus } from "./delivery/delivery-status.js"
 import { LineOutcomes } from "./delivery/line-outcomes.js"
 import { DaemonLog } from "./files/daemon-log.js"
-import type { InstancePaths } from "./files/paths.js"
+import type { DaemonPaths } from "./files/paths.js"
 import { type DaemonGuards, makeGuards } from "./guards/daemon-guards.js"
 import { News } from "./guards/news.js"
 import { Inbox } from "./inbox/inbox.js"
@@ -16,57 +16,57 @@ import { lostTaskLine, type MirroredLine, mirrorLine, welcomeLine } from "./inbo
 import { type DaemonHost, type DaemonOptions, sessionOf, wantedChannels } from "./options.js"
 import { Outbox } from "./outbox/outbox.js"
 import { OutboxProblems } from "./outbox/problems.js"
-import { OutboxPump } from "./outbox/sender.js"
+import { OutboxSender } from "./outbox/sender.js"
 import { Bookmarks } from "./session/bookmarks.js"
 import { confirm, type Mark, markOf } from "./session/confirmations.js"
 import { DaemonMemory } from "./session/daemon-memory.js"
-import { HeldTasks } from "./session/leased-tasks.js"
+import { LeasedTasks } from "./session/leased-tasks.js"
 import { Memberships } from "./session/memberships.js"
-import { OwnPresence } from "./session/presence.js"
-import { UnreadMail } from "./session/read-receipts.js"
+import { Presence } from "./session/presence.js"
+import { ReadReceipts } from "./session/read-receipts.js"
 import { Entrance } from "./session/rejoin-channels.js"
 import { RelayNews } from "./session/relay-events.js"
-import { RelayLink } from "./session/relay-session.js"
+import { RelaySession } from "./session/relay-session.js"
 import { factsOf } from "./status-facts.js"
-import { StatusBoard } from "./status-writer.js"
+import { StatusWriter } from "./status-writer.js"
 
 /** One identity's connection mirrored to files. */
 export class Daemon {
-  readonly #paths: InstancePaths
+  readonly #paths: DaemonPaths
   readonly #options: DaemonOptions
   readonly #host: DaemonHost
   readonly #log: DaemonLog
-  readonly #status: StatusBoard
+  readonly #status: StatusWriter
   readonly #bookmarks: Bookmarks
   readonly #memory: DaemonMemory
   readonly #memberships: Memberships
-  readonly #presence: OwnPresence
-  readonly #tasks: HeldTasks
-  readonly #unread: UnreadMail
+  readonly #presence: Presence
+  readonly #tasks: LeasedTasks
+  readonly #unread: ReadReceipts
   readonly #cursorProblems: OutboxProblems
   readonly #inbox: Inbox
   readonly #news: News
   readonly #entrance: Entrance
   readonly #outbox: Outbox
   readonly #acks: AckLog
-  readonly #ladder: Ladder
+  readonly #ladder: DeliveryStatus
   readonly #guards: DaemonGuards
   readonly #relayNews: RelayNews
   readonly #outcomes: LineOutcomes
-  readonly #pump: OutboxPump
-  readonly #link: RelayLink
+  readonly #pump: OutboxSender
+  readonly #link: RelaySession
   /** Absent for an ephemeral daemon. */
   readonly #deals: Deals | undefined
 
   /** Opens every file. The pid file must be held by the caller. */
-  constructor(paths: InstancePaths, options: DaemonOptions, host: DaemonHost) {
+  constructor(paths: DaemonPaths, options: DaemonOptions, host: DaemonHost) {
     mkdirSync(paths.dir, { recursive: true, mode: 0o700 })
     this.#paths = paths
     this.#options = options
     this.#host = host
     const { clock } = host
     this.#log = new DaemonLog(paths.log, clock)
-    this.#status = new StatusBoard(paths.status, clock, this.#log)
+    this.#status = new StatusWriter(paths.status, clock, this.#log)
     const log = (line: string) => this.#log.write(line)
     const self = () => this.agentId ?? ""
     const mirror = (line: MirroredLine, mark?: Mark) => this.#mirror(line, mark)
@@ -80,22 +80,22 @@ export class Daemon {
         if (line !== undefined) mirror({ line })
       },
     )
-    this.#presence = new OwnPresence(this.#memory, clock, log, options.role)
-    this.#tasks = new HeldTasks(this.#memory, clock, {
+    this.#presence = new Presence(this.#memory, clock, log, options.role)
+    this.#tasks = new LeasedTasks(this.#memory, clock, {
       isWorking: () => this.#presence.isWorking,
       onLost: (task, reason) => {
         log(`task lost: ${task}: ${reason}`)
         mirror({ line: lostTaskLine(task, reason, clock.now()) })
       },
     })
-    this.#unread = new UnreadMail(paths.cursors, this.#memory, () => clock.monotonic())
+    this.#unread = new ReadReceipts(paths.cursors, this.#memory, () => clock.monotonic())
     this.#cursorProblems = new OutboxProblems(this.#status.reporter("cursors"))
     this.#inbox = this.#openInbox(log)
     this.#news = new News(this.#inbox, this.#log, clock)
     this.#entrance = this.#makeEntrance(log)
     this.#outbox = this.#openOutbox()
     this.#acks = AckLog.open(paths.acks, this.#status.reporter("acks"))
-    this.#ladder = new Ladder(this.#acks, log)
+    this.#ladder = new DeliveryStatus(this.#acks, log)
     const { guards: limits } = options
     this.#guards = makeGuards({ paths, clock, memory: this.#memory, limits, log, self, mirror })
     this.#relayNews = this.#makeRelayNews(log, self)
@@ -210,8 +210,8 @@ export class Daemon {
     })
   }
 
-  #makePump(): OutboxPump {
-    return new OutboxPump(this.#outbox, this.#acks, this.#host.clock, {
+  #makePump(): OutboxSender {
+    return new OutboxSender(this.#outbox, this.#acks, this.#host.clock, {
       onAnswered: (line, answer) => {
         this.#outcomes.answered(line, answer)
         if (line.frame.type === "SET_PRESENCE") this.#keep()
@@ -224,9 +224,9 @@ export class Daemon {
     })
   }
 
-  #makeLink(): RelayLink {
+  #makeLink(): RelaySession {
     const { clock, random } = this.#host
-    return new RelayLink(
+    return new RelaySession(
       sessionOf(this.#options, clock),
       {
         onOnline: (connection) => void this.#online(connection),

@@ -1,10 +1,10 @@
 import type { DaemonGuards } from "./guards/daemon-guards.js"
 import type { Inbox } from "./inbox/inbox.js"
 import type { Outbox } from "./outbox/outbox.js"
-import type { HeldTasks } from "./session/leased-tasks.js"
+import type { LeasedTasks } from "./session/leased-tasks.js"
 import type { Memberships } from "./session/memberships.js"
-import type { OwnPresence } from "./session/presence.js"
-import type { RelayLink } from "./session/relay-session.js"
+import type { Presence } from "./session/presence.js"
+import type { RelaySession } from "./session/relay-session.js"
 import type { DaemonStatus } from "./status.js"
 
 /** What status.json tells of a daemon's parts; the rest is what the board itself remembers. */
@@ -13,10 +13,10 @@ export type DaemonFacts = Omit<DaemonStatus, "v" | "reason" | "started" | "updat
 /** Whom a status is of, and the parts that know. */
 interface Reported extends DaemonGuards, Pick<DaemonStatus, "name" | "nick" | "server" | "pid"> {
   readonly agentId: string | undefined
-  readonly link: Pick<RelayLink, "state" | "connection">
+  readonly link: Pick<RelaySession, "state" | "connection">
   readonly memberships: Pick<Memberships, "channels" | "durable" | "patterns">
-  readonly presence: Pick<OwnPresence, "said">
-  readonly tasks: Pick<HeldTasks, "ids">
+  readonly presence: Pick<Presence, "said">
+  readonly tasks: Pick<LeasedTasks, "ids">
   readonly outbox: Pick<Outbox, "pending">
   readonly inbox: Pick<Inbox, "lastSeq" | "lines" | "heldBytes">
 }

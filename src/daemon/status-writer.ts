@@ -5,7 +5,7 @@ import { type Problem, writeStatus } from "./status.js"
 import type { DaemonFacts } from "./status-facts.js"
 
 /** Keeps status.json true: written when something changed, never because time passed. */
-export class StatusBoard {
+export class StatusWriter {
   readonly #path: string
   readonly #clock: Clock
   readonly #log: DaemonLog
@@ -40,7 +40,7 @@ export class StatusBoard {
   setProblem(where: string, error: ChatError | undefined): void {
     const known = this.#problems.get(where)
     if (error === undefined) {
-      if (this.#problems.delete(where)) this.#log.write(`mended: ${where}`)
+      if (this.#problems.delete(where)) this.#log.write(`fixed: ${where}`)
     } else if (known?.message !== error.message) {
       const { code, message, hint } = error
       this.#log.write(`problem: ${where}: ${code} ${message}`)

@@ -6,7 +6,7 @@ import type { SaidPresence } from "./session/daemon-memory.js"
 /** Where a daemon's session stands. */
 export type SessionState = "connecting" | "online" | "waiting" | "stopped"
 
-/** Something that keeps a daemon from its work; gone from the list once it is mended. */
+/** Something that keeps a daemon from its work; gone from the list once it is fixed. */
 export interface Problem {
   /** Which part: `inbox`, `outbox`, `relay`, … */
   readonly where: string

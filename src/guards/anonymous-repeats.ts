@@ -1,9 +1,9 @@
-import { Recent } from "../base/lru-map.js"
+import { LruMap } from "../base/lru-map.js"
+import { isNumber, isPlain, isTexts } from "../base/plain.js"
 import { persistentIdPattern } from "../protocol/names.js"
-import { Stops } from "./cooldowns.js"
+import { Cooldowns } from "./cooldowns.js"
 import type { Traced } from "./guard-message.js"
 import type { GuardLimits } from "./limits.js"
-import { isNumber, isPlain, isTexts } from "./plain.js"
 import { pausesOf } from "./rules/stopping-rule.js"
 import { isUnder } from "./scopes.js"
 import { digestOf } from "./similar-text.js"
@@ -20,17 +20,17 @@ interface Echo {
  * crashes and starts again under another id. A fleet of `sameLast` that starts at once is none, and what is said in less
  * than `sameShortWords` words is never counted.
  */
-export class Strangers {
+export class AnonymousRepeats {
   readonly #limits: GuardLimits
-  readonly #stops: Stops
+  readonly #stops: Cooldowns
   /** By room, or agent for direct messages, and digest of the text. */
-  readonly #echoes = new Recent<Echo>(1_024, 60_000)
+  readonly #echoes = new LruMap<Echo>(1_024, 60_000)
   /** The last message looked at: it is checked, then noted. */
   #keyed: { readonly said: Traced; readonly key: string | undefined } | undefined
 
   constructor(limits: GuardLimits) {
     this.#limits = limits
-    this.#stops = new Stops(pausesOf(limits))
+    this.#stops = new Cooldowns(pausesOf(limits))
   }
 
   /**

@@ -1,5 +1,5 @@
+import { isNumber, isPlain, isTexts } from "../base/plain.js"
 import type { GuardLimits } from "./limits.js"
-import { isNumber, isPlain, isTexts } from "./plain.js"
 
 /** The numbers a breaker goes by. */
 export type BreakerLimits = Pick<

@@ -1,5 +1,5 @@
-import { Recent } from "../base/lru-map.js"
-import { isNumber, isPlain } from "./plain.js"
+import { LruMap } from "../base/lru-map.js"
+import { isNumber, isPlain } from "../base/plain.js"
 import { isUnder } from "./scopes.js"
 
 /** How long stops last, in milliseconds. */
@@ -18,9 +18,9 @@ interface Stop {
  * What is stopped, and until when. After a pause one try passes and begins the next pause, twice as long, unless all was
  * quiet for a while: a loop that waits its time out gets a handful of messages through in a night.
  */
-export class Stops {
+export class Cooldowns {
   readonly #pauses: Pauses
-  readonly #stops = new Recent<Stop>(4_096, 30_000)
+  readonly #stops = new LruMap<Stop>(4_096, 30_000)
 
   constructor(pauses: Pauses) {
     this.#pauses = pauses

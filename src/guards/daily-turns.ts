@@ -1,4 +1,4 @@
-import { isNumber, isPlain, isTexts } from "./plain.js"
+import { isNumber, isPlain, isTexts } from "../base/plain.js"
 
 /** Speakers told apart in a room. */
 const speakersKept = 64
@@ -6,7 +6,7 @@ const speakersKept = 64
 const idsKept = 10
 
 /** Turns in parts of a day, of two agents or in a room. */
-export class Day {
+export class DailyTurns {
   /** Each part and the turns in it, oldest first. */
   #parts: [part: number, turns: number][] = []
   #ids: string[] = []
@@ -15,11 +15,11 @@ export class Day {
   #turnsOfSpeakers = 0
 
   /** Takes over what {@link toJSON} gave. */
-  static load(state: unknown): Day | undefined {
+  static load(state: unknown): DailyTurns | undefined {
     if (!isPlain(state)) return undefined
     const { parts, ids, speakers } = state
     if (!isRows(parts, isNumber) || !isRows(speakers, isText) || !isTexts(ids)) return undefined
-    const day = new Day()
+    const day = new DailyTurns()
     day.#parts = parts
     day.#ids = ids
     for (const [agent, turns] of speakers) day.#setSpeaker(agent, turns)

@@ -1,7 +1,7 @@
 import type { Kind } from "../protocol/message-kinds.js"
 
 /** What a guard knows of a message before it is taken. Agents are their ids, with `@`. */
-export interface Said {
+export interface GuardMessage {
   /** `msg_id`. */
   readonly id: string
   /** Milliseconds since the Unix epoch. */
@@ -31,7 +31,7 @@ export interface Parent {
 }
 
 /** A message and where it comes from, as the guard worked it out: an author cannot change that by leaving it out. */
-export interface Traced extends Said {
+export interface Traced extends GuardMessage {
   /** What it answers: what `in_reply_to` names, or what it plainly follows from; undefined: it begins something. */
   readonly parent: Parent | undefined
   /** Messages between the beginning and this one, less those that time has taken off. */
@@ -57,7 +57,7 @@ export interface Traced extends Said {
 }
 
 /** Names of the layers, in the order in which they are asked. */
-export const layerNames = [
+export const ruleNames = [
   "kind",
   "hops",
   "pair",
@@ -70,12 +70,12 @@ export const layerNames = [
   "budget",
   "deals",
 ] as const
-/** One of {@link layerNames}. */
-export type LayerName = (typeof layerNames)[number]
+/** One of {@link ruleNames}. */
+export type RuleName = (typeof ruleNames)[number]
 
 /** Why a message is refused. */
 export interface Trip {
-  readonly layer: LayerName
+  readonly layer: RuleName
   /** Who or what is stopped, such as `@a @b`, `#room`, `@a in #room`. */
   readonly scope: string
   /** One sentence for the author: what was found, and what to do instead. */
@@ -89,14 +89,14 @@ export interface Trip {
 
 /** Why what follows will be refused before long. */
 export interface Warning {
-  readonly layer: LayerName
+  readonly layer: RuleName
   readonly scope: string
   readonly reason: string
 }
 
 /** How much of a layer is used. */
 export interface Usage {
-  readonly layer: LayerName
+  readonly layer: RuleName
   readonly scope: string
   readonly used: number
   readonly limit: number
@@ -106,8 +106,8 @@ export interface Usage {
 }
 
 /** One rule. It is handed the time with each message and does nothing by itself. */
-export interface Layer {
-  readonly name: LayerName
+export interface Rule {
+  readonly name: RuleName
   /** Why the message is to be refused; changes nothing. */
   check(said: Traced): Trip | undefined
   /** The message was taken. Gives a warning when it is the one that makes it necessary. */

@@ -1,23 +1,23 @@
+import { isPlain } from "../base/plain.js"
+import { formatSaved } from "../base/saved-list.js"
 import {
-  type Layer,
-  type LayerName,
-  layerNames,
+  type GuardMessage,
   type Parent,
-  type Said,
+  type Rule,
+  type RuleName,
+  ruleNames,
   type Traced,
   type Trip,
   type Usage,
   type Warning,
 } from "./guard-message.js"
 import type { GuardLimits } from "./limits.js"
-import { isPlain } from "./plain.js"
-import { isCourtesy } from "./pleasantries.js"
+import { isPleasantry } from "./pleasantries.js"
 import { RoomTurns } from "./room-turns.js"
-import { DealsLayer } from "./rules/deals.js"
-import { makeLayers } from "./rules/make-rules.js"
-import { formatSaved } from "./saved-list.js"
-import { Lineage } from "./thread-tracker.js"
-import { Refills } from "./work-credits.js"
+import { DealsRule } from "./rules/deals.js"
+import { makeRules } from "./rules/make-rules.js"
+import { ThreadTracker } from "./thread-tracker.js"
+import { WorkCredits } from "./work-credits.js"
 
 /** What {@link Guard.save} gives: plain JSON, at most 1 MiB of it. */
 export interface GuardState {
@@ -28,7 +28,7 @@ export interface GuardState {
 }
 
 /** What is called automatic already stays what it is, and "OK" is an answer where something was asked. */
-function canBeCourtesy({ kind }: Said, parent: Parent | undefined): boolean {
+function canBeCourtesy({ kind }: GuardMessage, parent: Parent | undefined): boolean {
   return (kind === undefined || kind === "inform" || kind === "request") && parent?.asks !== true
 }
 
@@ -48,25 +48,25 @@ const usageLength = 50
  */
 export class Guard {
   readonly #limits: GuardLimits
-  readonly #lineage: Lineage
+  readonly #lineage: ThreadTracker
   readonly #rooms: RoomTurns
-  readonly #refills: Refills
-  readonly #layers: readonly Layer[]
+  readonly #refills: WorkCredits
+  readonly #layers: readonly Rule[]
   /** Proposals, which wake as messages do; absent where that layer is left out. */
-  readonly deals: DealsLayer | undefined
+  readonly deals: DealsRule | undefined
 
   /** @param only - these layers; all of them when absent */
-  constructor(limits: GuardLimits, only?: readonly LayerName[]) {
+  constructor(limits: GuardLimits, only?: readonly RuleName[]) {
     this.#limits = limits
-    this.#lineage = new Lineage(limits)
+    this.#lineage = new ThreadTracker(limits)
     this.#rooms = new RoomTurns(limits)
-    this.#refills = new Refills(limits)
-    this.#layers = makeLayers(limits).filter(({ name }) => only?.includes(name) ?? true)
-    this.deals = this.#layers.find((layer) => layer instanceof DealsLayer)
+    this.#refills = new WorkCredits(limits)
+    this.#layers = makeRules(limits).filter(({ name }) => only?.includes(name) ?? true)
+    this.deals = this.#layers.find((layer) => layer instanceof DealsRule)
   }
 
   /** Takes over a state that {@link save} gave; anything else is as good as none. */
-  static load(limits: GuardLimits, state: unknown, only?: readonly LayerName[]): Guard {
+  static load(limits: GuardLimits, state: unknown, only?: readonly RuleName[]): Guard {
     const guard = new Guard(limits, only)
     if (!isPlain(state) || state["v"] !== 1) return guard
     guard.#lineage.load(state["lineage"])
@@ -88,9 +88,9 @@ export class Guard {
   }
 
   /** Works out where a message comes from. `kind` of the result is what it is passed on with. */
-  trace(said: Said): Traced {
+  trace(said: GuardMessage): Traced {
     const origin = this.#lineage.trace(said)
-    const isEmpty = canBeCourtesy(said, origin.parent) && isCourtesy(said.text, this.#limits.emptyWords)
+    const isEmpty = canBeCourtesy(said, origin.parent) && isPleasantry(said.text, this.#limits.emptyWords)
     // Member by member: to spread them costs as much as all the rest.
     const traced = {
       id: said.id,
@@ -160,7 +160,7 @@ export class Guard {
     return due
   }
 
-  /** An operator spoke in `room` (see {@link Said.room}): the conversation begins anew. */
+  /** An operator spoke in `room` (see {@link GuardMessage.room}): the conversation begins anew. */
   spoke(room: string, ts: number): void {
     this.#lineage.spoke(room)
     this.#rooms.spoke(room)
@@ -202,7 +202,7 @@ export class Guard {
 
   /** The state of which these are the parts, parsed; those of which nothing is known are left out. */
   static joinParts(parts: ReadonlyMap<string, unknown>): GuardState {
-    const layers = layerNames.map((name) => [name, parts.get(layerPrefix + name)] as const)
+    const layers = ruleNames.map((name) => [name, parts.get(layerPrefix + name)] as const)
     return {
       v: 1,
       lineage: parts.get("lineage"),
@@ -227,7 +227,7 @@ export class Guard {
 }
 
 /** Makes the JSON of a part, a millisecond's work at each call; undefined: it is not done yet. */
-function inSteps(part: Pick<Layer, "prepare" | "save">): () => string | undefined {
+function inSteps(part: Pick<Rule, "prepare" | "save">): () => string | undefined {
   let steps = 0
   return () => {
     steps++

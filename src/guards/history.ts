@@ -1,4 +1,4 @@
-import { isNumber, isNumbers, isPlain } from "./plain.js"
+import { isNumber, isNumbers, isPlain } from "../base/plain.js"
 import { isOther, Sketch } from "./similar-text.js"
 
 /** A text that was taken. */

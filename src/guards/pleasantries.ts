@@ -74,7 +74,7 @@ const firstWords = new Set([...fillers, ...phrases.map(([first = ""]) => first)]
  * Whether a text is nothing but courtesy: short, no question, and all of it phrases of the list.
  * @param most - words up to which a text can be that
  */
-export function isCourtesy(text: string, most: number): boolean {
+export function isPleasantry(text: string, most: number): boolean {
   if (text.length > 400 || text.includes("?")) return false
   const read = readWords(text)
   if (read.count > most || read.count === 0 || !firstWords.has(wordOf(read, 0))) return false

@@ -1,10 +1,10 @@
-import { Recent } from "../base/lru-map.js"
-import type { Said, Traced } from "./guard-message.js"
+import { LruMap } from "../base/lru-map.js"
+import { isNumber } from "../base/plain.js"
+import type { GuardMessage, Traced } from "./guard-message.js"
 import type { GuardLimits } from "./limits.js"
-import { isNumber } from "./plain.js"
-import { Heard } from "./read-state.js"
+import { ReadState } from "./read-state.js"
 import { isUnder } from "./scopes.js"
-import { type Speaker, Talk } from "./speaker-statistics.js"
+import { type Speaker, SpeakerStatistics } from "./speaker-statistics.js"
 
 /** What {@link RoomTurns.trace} adds to a message. */
 type Standing = Pick<Traced, "returns" | "isFeed" | "goesOn">
@@ -12,9 +12,9 @@ type Standing = Pick<Traced, "returns" | "isFeed" | "goesOn">
 /** What was said in a room. */
 interface Room {
   /** But for plain statuses. */
-  readonly talk: Talk
+  readonly talk: SpeakerStatistics
   /** Statuses as well; of a room of two there is none. */
-  readonly all: Talk | undefined
+  readonly all: SpeakerStatistics | undefined
 }
 
 const stranger: Standing = { returns: 0, isFeed: false, goesOn: false }
@@ -30,15 +30,15 @@ const stranger: Standing = { returns: 0, isFeed: false, goesOn: false }
  */
 export class RoomTurns {
   readonly #limits: GuardLimits
-  readonly #rooms = new Recent<Room>(2_048, 130_000)
-  readonly #heard = new Heard()
+  readonly #rooms = new LruMap<Room>(2_048, 130_000)
+  readonly #heard = new ReadState()
   #seq = 0
 
   constructor(limits: GuardLimits) {
     this.#limits = limits
   }
 
-  trace(said: Said): Standing {
+  trace(said: GuardMessage): Standing {
     const room = this.#rooms.get(said.room)
     const isStatus = isPlainStatus(said)
     const talk = isStatus ? room?.all : room?.talk
@@ -84,7 +84,7 @@ export class RoomTurns {
     this.#heard.load(heard)
   }
 
-  #returns(said: Said, me: Speaker, talk: Talk): number {
+  #returns(said: GuardMessage, me: Speaker, talk: SpeakerStatistics): number {
     if (talk.isReturn(me, said.ts)) return 1
     return isDirect(said.room) && this.#heard.hasFrom(said.to, said.from, me.last) ? 2 : 0
   }
@@ -94,14 +94,14 @@ export class RoomTurns {
     const { conversationRegainMs, slowWindowMs } = this.#limits
     return {
       // By then the budget has regained what such a return would cost.
-      talk: Talk.load(this.#limits, 2 * conversationRegainMs, talk),
-      all: isDirect(name) ? undefined : Talk.load(this.#limits, slowWindowMs, all),
+      talk: SpeakerStatistics.load(this.#limits, 2 * conversationRegainMs, talk),
+      all: isDirect(name) ? undefined : SpeakerStatistics.load(this.#limits, slowWindowMs, all),
     }
   }
 }
 
 /** Whether it only says how things stand, to nobody: no answer, and none to who speaks after it. */
-function isPlainStatus({ kind, to, answers }: Said): boolean {
+function isPlainStatus({ kind, to, answers }: GuardMessage): boolean {
   return kind === "status" && to.length === 0 && answers === undefined
 }
 

@@ -1,5 +1,5 @@
+import { isNumber, isPlain, isTexts } from "../base/plain.js"
 import type { GuardLimits } from "./limits.js"
-import { isNumber, isPlain, isTexts } from "./plain.js"
 
 /** How fast a count drains: units in a millisecond. */
 export interface Drain {

@@ -1,4 +1,4 @@
-import { isNumber, isNumbers } from "./plain.js"
+import { isNumber, isNumbers } from "../base/plain.js"
 import { readWords, type Words } from "./words.js"
 
 /** What tells whether a text is the same as another, word for word. */

@@ -1,7 +1,7 @@
-import { Recent } from "../base/lru-map.js"
+import { LruMap } from "../base/lru-map.js"
+import { isNumber } from "../base/plain.js"
 import type { Traced } from "./guard-message.js"
 import type { GuardLimits } from "./limits.js"
-import { isNumber } from "./plain.js"
 import { othersThan } from "./scopes.js"
 
 /** What is known of an agent in a room. */
@@ -43,10 +43,10 @@ const overlapMs = 5_000
 const owedMost = 32
 
 /** Who has spoken in a room, and how: soon after others, again after itself, how often. */
-export class Talk {
+export class SpeakerStatistics {
   readonly #limits: GuardLimits
   readonly #idleMs: number
-  readonly #speakers = new Recent<Speaker>(speakersKept, 0)
+  readonly #speakers = new LruMap<Speaker>(speakersKept, 0)
   /** Messages that all but their authors may answer, counted here and not at each of them. */
   #owing = 0
 
@@ -57,8 +57,8 @@ export class Talk {
   }
 
   /** Takes over what {@link toJSON} gave. */
-  static load(limits: GuardLimits, idleMs: number, state: unknown): Talk {
-    const talk = new Talk(limits, idleMs)
+  static load(limits: GuardLimits, idleMs: number, state: unknown): SpeakerStatistics {
+    const talk = new SpeakerStatistics(limits, idleMs)
     const rows = Array.isArray(state) ? (state as unknown[]) : []
     for (const speaker of rows.flatMap(readSpeaker)) talk.#speakers.set(speaker.id, speaker)
     return talk

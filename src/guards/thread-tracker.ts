@@ -1,11 +1,11 @@
-import { Recent } from "../base/lru-map.js"
+import { LruMap } from "../base/lru-map.js"
+import { isNumber, isPlain, isTexts } from "../base/plain.js"
 import type { Kind } from "../protocol/message-kinds.js"
-import type { Parent, Said, Traced } from "./guard-message.js"
+import type { GuardMessage, Parent, Traced } from "./guard-message.js"
 import type { GuardLimits } from "./limits.js"
-import { isNumber, isPlain, isTexts } from "./plain.js"
 import { isUnder, othersThan, towards } from "./scopes.js"
 
-/** What {@link Lineage.trace} adds to a message. */
+/** What {@link ThreadTracker.trace} adds to a message. */
 type Origin = Pick<Traced, "parent" | "hops" | "chain" | "via" | "trail" | "turnsWith">
 
 type Line = Pick<Traced, "chain" | "via">
@@ -46,14 +46,14 @@ const viaLength = 32
  * and what its author was told last by whom it writes to, if that was just now; the longer of the two chains counts, so
  * that nothing is won by leaving the reference out or by naming the beginning again.
  */
-export class Lineage {
+export class ThreadTracker {
   readonly #followMs: number
   readonly #fadeMs: number
-  readonly #messages = new Recent<Memory>(8_192, 250_000)
+  readonly #messages = new LruMap<Memory>(8_192, 250_000)
   /** By `from to`. */
-  readonly #words = new Recent<Word>(16_384, 100_000)
+  readonly #words = new LruMap<Word>(16_384, 100_000)
   /** By agent or room: messages up to this number have no past any more. */
-  readonly #fresh = new Recent<number>(2_048, 40_000)
+  readonly #fresh = new LruMap<number>(2_048, 40_000)
   #seq = 0
   #allFresh = 0
   #lastTs = 0
@@ -63,7 +63,7 @@ export class Lineage {
     this.#fadeMs = limits.hopsFadeMs
   }
 
-  trace(said: Said): Origin {
+  trace(said: GuardMessage): Origin {
     const named = this.#named(said)
     let parent = named
     let line = this.#lineOf(named, said)
@@ -101,7 +101,7 @@ export class Lineage {
   }
 
   /** Nothing is taken of a message that is refused, but time has gone on. */
-  refuse({ ts }: Said): void {
+  refuse({ ts }: GuardMessage): void {
     this.#lastTs = ts
   }
 
@@ -162,7 +162,7 @@ export class Lineage {
   }
 
   /** What `in_reply_to` names. Direct messages of others are nobody's to answer: no stranger learns of them by guessing. */
-  #named({ answers, from }: Said): (Memory & Parent) | undefined {
+  #named({ answers, from }: GuardMessage): (Memory & Parent) | undefined {
     const memory = this.#find(answers)
     return memory !== undefined && isOpenTo(memory.room, from) ? memory : undefined
   }
@@ -179,7 +179,7 @@ export class Lineage {
     return trail
   }
 
-  #lineOf(parent: Memory | undefined, said: Said): Line {
+  #lineOf(parent: Memory | undefined, said: GuardMessage): Line {
     if (parent === undefined) return noLine
     // Work was done since, or an operator spoke: the thread goes on, its count begins anew.
     if (this.#isFresh(parent, said)) return { chain: 1, via: [parent.from] }
@@ -189,7 +189,7 @@ export class Lineage {
     return { chain, via: authors.slice(-Math.min(Math.floor(chain + rounding), viaLength)) }
   }
 
-  #isFresh(parent: Memory | undefined, said: Said): boolean {
+  #isFresh(parent: Memory | undefined, said: GuardMessage): boolean {
     if (parent === undefined || parent.seq <= this.#allFresh) return true
     if (this.#fresh.size === 0) return false
     return [parent.from, said.from, parent.room].some((name) => parent.seq <= (this.#fresh.get(name) ?? 0))
@@ -201,12 +201,12 @@ function isOpenTo(room: string, agent: string): boolean {
   return !room.includes(" ") || isUnder(room, agent)
 }
 
-function asks({ kind, text }: Said): boolean {
+function asks({ kind, text }: GuardMessage): boolean {
   return kind === "request" || text.slice(-1_000).includes("?")
 }
 
 /** Whom a message is for. */
-function targetsOf(said: Said, named: Pick<Memory, "from"> | undefined): readonly string[] {
+function targetsOf(said: GuardMessage, named: Pick<Memory, "from"> | undefined): readonly string[] {
   return othersThan(said.from, said.to, named === undefined ? [] : [named.from])
 }
 

@@ -1,6 +1,6 @@
-import { Recent } from "../base/lru-map.js"
+import { LruMap } from "../base/lru-map.js"
+import { isNumber } from "../base/plain.js"
 import type { GuardLimits } from "./limits.js"
-import { isNumber } from "./plain.js"
 import { isUnder } from "./scopes.js"
 
 /** How often an agent was refilled, less what time has taken off, and when that was counted. */
@@ -10,10 +10,10 @@ type Level = readonly [refills: number, ts: number]
  * Who may have given back what talk used up. Work that is done does that, but a deal about nothing is made in three
  * statements: whoever has had it `refills` times has it again only every `refillMs`.
  */
-export class Refills {
+export class WorkCredits {
   readonly #most: number
   readonly #everyMs: number
-  readonly #levels = new Recent<Level>(4_096, 20_000)
+  readonly #levels = new LruMap<Level>(4_096, 20_000)
 
   constructor({ refills, refillMs }: GuardLimits) {
     this.#most = refills

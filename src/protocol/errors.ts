@@ -105,7 +105,7 @@ export interface ErrorDetails extends ErrorOptions {
   readonly retryAfterMs?: number
   /** Names or ids the caller may have meant. */
   readonly candidates?: readonly string[]
-  /** One sentence telling how to mend it. */
+  /** One sentence telling how to fix it. */
   readonly hint?: string
   /** Of GUARDED: what stopped it. */
   readonly guard?: GuardFacts

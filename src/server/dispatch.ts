@@ -8,9 +8,9 @@ import { messageHandlers } from "./handlers/messages.js"
 import { presenceHandlers } from "./handlers/presence.js"
 import { proposalHandlers } from "./handlers/proposals.js"
 import { taskHandlers } from "./handlers/tasks.js"
-import type { House } from "./relay-state.js"
-import type { Gate } from "./sessions/ip-limiter.js"
-import { Turnstile } from "./sessions/rate-limiter.js"
+import type { RelayState } from "./relay-state.js"
+import type { IpLimiter } from "./sessions/ip-limiter.js"
+import { RateLimiter } from "./sessions/rate-limiter.js"
 import type { Session } from "./sessions/session.js"
 
 /** Takes one text of a session: reads it, checks what it needs and the rate, and has it handled. */
@@ -19,12 +19,12 @@ export type Dispatch = (session: Session, text: string) => void
 type Handle = (session: Session, message: ClientMessage) => void | Promise<void>
 
 /** The way in: every refusal is an ERROR to the sender, and the session goes on. */
-export function makeDispatch(house: House, gate: Gate): Dispatch {
+export function makeDispatch(house: RelayState, gate: IpLimiter): Dispatch {
   const carryOut = makeCarryOut(house)
   const reading = { nullIsAbsent: house.options.isCompat }
   /** Texts of sessions whose last message is still being handled. */
   const queues = new Map<Session, string[]>()
-  const turnstile = new Turnstile(house.options, (session, message) => {
+  const turnstile = new RateLimiter(house.options, (session, message) => {
     const handled = carryOut(session, message)
     if (handled !== undefined) attend(session, handled, [])
     return handled
@@ -82,7 +82,7 @@ export function makeDispatch(house: House, gate: Gate): Dispatch {
 }
 
 /** Has a frame handled that may be; what then refuses it is an ERROR too. */
-function makeCarryOut(house: House): Handle {
+function makeCarryOut(house: RelayState): Handle {
   const handlers: ClientHandlers<Session> = {
     ...identityHandlers(house),
     ...channelHandlers(house),
@@ -105,7 +105,7 @@ function makeCarryOut(house: House): Handle {
 }
 
 /** Whether a frame of somebody who has not said who it is, is read at all. */
-function isHeard(session: Session, gate: Gate): boolean {
+function isHeard(session: Session, gate: IpLimiter): boolean {
   if (!session.hearStranger()) return false
   const passage = gate.hear(session.remoteAddress)
   if (passage.ok) return true

@@ -10,35 +10,35 @@ import type { ServerMessage } from "../protocol/server-messages.js"
 import { Bookmarks } from "./channels/bookmarks.js"
 import type { Channel } from "./channels/channel.js"
 import { ChannelDirectory } from "./channels/directory.js"
-import { enterChannel } from "./channels/join-channel.js"
-import { PatternIndex } from "./channels/patterns.js"
+import { joinChannel } from "./channels/join-channel.js"
+import { ChannelPatterns } from "./channels/patterns.js"
 import { ChannelStore } from "./channels/store.js"
-import { DealDesk } from "./deals/deal-service.js"
+import { DealService } from "./deals/deal-service.js"
 import { overheardStep } from "./deals/deal-steps.js"
-import { Courier } from "./delivery/direct-delivery.js"
-import { MailRoom } from "./delivery/mailboxes.js"
+import { DirectDelivery } from "./delivery/direct-delivery.js"
+import { Mailboxes } from "./delivery/mailboxes.js"
 import { authorOf, formatMessage, formatStored } from "./delivery/message-json.js"
-import { Bus } from "./delivery/relay-bus.js"
-import { overheard } from "./guards/guard-input.js"
-import { GuardDesk } from "./guards/guard-service.js"
+import { RelayBus } from "./delivery/relay-bus.js"
+import { replicatedInput } from "./guards/guard-input.js"
+import { GuardService } from "./guards/guard-service.js"
 import type { Operators } from "./operators.js"
-import { Residents } from "./roster/known-agents.js"
-import { tellElsewhere, tellPresence } from "./roster/presence-broadcast.js"
+import { KnownAgents } from "./roster/known-agents.js"
+import { broadcastPresence, broadcastRemotePresence } from "./roster/presence-broadcast.js"
 import { Roster } from "./roster/roster.js"
-import { RosterKeeper } from "./roster/roster-sync.js"
+import { RosterSync } from "./roster/roster-sync.js"
 import type { Agent, AgentMemory } from "./sessions/agent.js"
 import { displace } from "./sessions/displacement.js"
 import { Heartbeat } from "./sessions/heartbeat.js"
 import { SentIds } from "./sessions/sent-ids.js"
 import type { Session } from "./sessions/session.js"
-import { Hub } from "./sessions/session-registry.js"
-import { Lane } from "./sessions/write-sequencer.js"
-import { type Answer, TaskDesk } from "./tasks/task-service.js"
+import { SessionRegistry } from "./sessions/session-registry.js"
+import { WriteSequencer } from "./sessions/write-sequencer.js"
+import { type Answer, TaskService } from "./tasks/task-service.js"
 import { payloadOf, textOf } from "./wire/payload.js"
-import { FlushTick } from "./wire/write-scheduler.js"
+import { WriteScheduler } from "./wire/write-scheduler.js"
 
 /** What an operator decides. */
-export interface HouseOptions {
+export interface RelayStateOptions {
   /** What the relay calls itself. */
   readonly name: string
   readonly limits: Limits
@@ -56,39 +56,39 @@ const bootNonceBytes = 4
 
 /** What a house is made of beside those who are in it. */
 interface Rooms {
-  readonly hub: Hub
+  readonly hub: SessionRegistry
   readonly roster: Roster
-  readonly mail: MailRoom
-  readonly courier: Courier
+  readonly mail: Mailboxes
+  readonly courier: DirectDelivery
   readonly bookmarks: Bookmarks
   readonly channels: ChannelDirectory
-  readonly tasks: TaskDesk
-  readonly deals: DealDesk
-  readonly guards: GuardDesk
+  readonly tasks: TaskService
+  readonly deals: DealService
+  readonly guards: GuardService
 }
 
 /** Everything the handlers share: who is here, what is said where, and the rules of the house. */
-export class House {
-  readonly options: HouseOptions
+export class RelayState {
+  readonly options: RelayStateOptions
   readonly backbone: Backbone
-  readonly tick: FlushTick
-  readonly hub: Hub
+  readonly tick: WriteScheduler
+  readonly hub: SessionRegistry
   readonly roster: Roster
-  readonly keeper: RosterKeeper
+  readonly keeper: RosterSync
   readonly heartbeat: Heartbeat
-  readonly residents: Residents
-  readonly mail: MailRoom
-  readonly courier: Courier
+  readonly residents: KnownAgents
+  readonly mail: Mailboxes
+  readonly courier: DirectDelivery
   readonly bookmarks: Bookmarks
   readonly channels: ChannelDirectory
-  readonly tasks: TaskDesk
-  readonly deals: DealDesk
-  readonly guards: GuardDesk
-  readonly patterns = new PatternIndex()
+  readonly tasks: TaskService
+  readonly deals: DealService
+  readonly guards: GuardService
+  readonly patterns = new ChannelPatterns()
   readonly #bootNonce = randomBytes(bootNonceBytes).toString("hex")
   #unnamedFrames = 0
 
-  private constructor(options: HouseOptions, backbone: Backbone, tick: FlushTick, rooms: Rooms) {
+  private constructor(options: RelayStateOptions, backbone: Backbone, tick: WriteScheduler, rooms: Rooms) {
     const { limits, clock, log } = options
     this.options = options
     this.backbone = backbone
@@ -102,7 +102,7 @@ export class House {
     this.tasks = rooms.tasks
     this.deals = rooms.deals
     this.guards = rooms.guards
-    this.residents = new Residents(
+    this.residents = new KnownAgents(
       clock,
       limits.identities,
       () => this.makeMemory(),
@@ -117,22 +117,22 @@ export class House {
   }
 
   /** Takes in what the engine keeps. @throws {ChatError} UNAVAILABLE */
-  static async open(options: HouseOptions, backbone: Backbone): Promise<House> {
+  static async open(options: RelayStateOptions, backbone: Backbone): Promise<RelayState> {
     const { limits, clock, log } = options
-    const tick = new FlushTick()
-    const hub = new Hub()
+    const tick = new WriteScheduler()
+    const hub = new SessionRegistry()
     const roster = new Roster(hub)
-    const bus = await Bus.open(backbone, hub, log)
+    const bus = await RelayBus.open(backbone, hub, log)
     // What other relays do until it is made is taken in with the rooms, and concerns nobody here.
-    const made: House[] = []
-    const inHouse = (act: (house: House) => void) => made.forEach(act)
-    const mail = await MailRoom.open(backbone, limits, {
+    const made: RelayState[] = []
+    const inHouse = (act: (house: RelayState) => void) => made.forEach(act)
+    const mail = await Mailboxes.open(backbone, limits, {
       onPosted: (text) => inHouse((house) => house.#overhear(text)),
       log,
     })
-    const courier = new Courier({ hub, roster, bus, mail, clock })
+    const courier = new DirectDelivery({ hub, roster, bus, mail, clock })
     const { guards: numbers, operators } = options
-    const guards = await GuardDesk.open(
+    const guards = await GuardService.open(
       backbone,
       { guards: numbers, operators, clock },
       { tell: (to, news) => inHouse((house) => house.#tellGuard(to, news)), log },
@@ -154,7 +154,7 @@ export class House {
         log,
       },
     })
-    const tasks = await TaskDesk.open(
+    const tasks = await TaskService.open(
       backbone,
       { limits, clock },
       {
@@ -164,7 +164,7 @@ export class House {
         ...{ writeAnswer, log },
       },
     )
-    const deals = await DealDesk.open(
+    const deals = await DealService.open(
       backbone,
       { limits, clock },
       {
@@ -174,7 +174,7 @@ export class House {
         log,
       },
     )
-    const house = new House(options, backbone, tick, {
+    const house = new RelayState(options, backbone, tick, {
       ...{ hub, roster, mail, courier, bookmarks, channels, tasks, deals, guards },
     })
     made.push(house)
@@ -203,7 +203,7 @@ export class House {
     return {
       meter: new Gcra({ ratePerSecond, burst: rateBurst }),
       sent: new SentIds(rememberedIds),
-      lane: new Lane(this.options.clock),
+      lane: new WriteSequencer(this.options.clock),
     }
   }
 
@@ -247,7 +247,7 @@ export class House {
   /** Tells everybody who shares a channel what the agent of `session` does now. */
   show(session: Session): void {
     const { agent, channels } = session
-    tellPresence(this.tick, channels, agent, this.options.clock.now())
+    broadcastPresence(this.tick, channels, agent, this.options.clock.now())
     this.keeper.changed(session)
     this.tasks.note(agent)
   }
@@ -264,7 +264,7 @@ export class House {
   /** Another relay of the same store let something pass: the guards of this one count it too. */
   #overhear(text: string): void {
     if (!this.backbone.isShared) return
-    const saying = overheard(text, (name) => this.channels.get(name))
+    const saying = replicatedInput(text, (name) => this.channels.get(name))
     if (saying !== undefined) {
       this.guards.overhear(saying)
       return
@@ -280,14 +280,15 @@ export class House {
     channel.publish(this.hub.find(authorOf(text))?.agent, payloadOf(text))
   }
 
-  #makeKeeper(): RosterKeeper {
+  #makeKeeper(): RosterSync {
     const { roster, hub, channels } = this
     const { clock, limits, log } = this.options
-    return new RosterKeeper({
+    return new RosterSync({
       ...{ roster, hub, clock, limits, log },
       events: {
         onMoved: (movement, record, name) => channels.get(name)?.noteElsewhere(movement, record),
-        onShown: (records) => tellElsewhere(this.tick, (name) => channels.get(name), records, clock.now()),
+        onShown: (records) =>
+          broadcastRemotePresence(this.tick, (name) => channels.get(name), records, clock.now()),
         onAway: (id) => this.residents.learn(id),
         onDisplaced: (session) => displace(session, clock, log),
       },
@@ -301,7 +302,7 @@ export class House {
   }
 
   #enter(session: Session, channel: Channel, pattern: ChannelPattern): void {
-    enterChannel(this, session, channel, { pattern })?.catch((error: unknown) => {
+    joinChannel(this, session, channel, { pattern })?.catch((error: unknown) => {
       if (!(error instanceof ChatError)) throw error
       session.refuse(error)
     })

@@ -11,9 +11,9 @@ import { defaultLimits, type Limits } from "../protocol/limits.js"
 import { type Dispatch, makeDispatch } from "./dispatch.js"
 import { createHttpFront, isForeignPage, listen, type TlsFiles } from "./http.js"
 import { Operators } from "./operators.js"
-import { House } from "./relay-state.js"
-import { Budget } from "./sessions/byte-budget.js"
-import { Gate } from "./sessions/ip-limiter.js"
+import { RelayState } from "./relay-state.js"
+import { ByteBudget } from "./sessions/byte-budget.js"
+import { IpLimiter } from "./sessions/ip-limiter.js"
 import { Session, type SessionBudgets } from "./sessions/session.js"
 
 /** How a relay is started. */
@@ -66,7 +66,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const backbone = await openBackbone(options)
   const rules = { limits, guards, operators, isCompat: compat, logMessages }
   try {
-    const house = await House.open({ name, ...rules, clock, log }, backbone)
+    const house = await RelayState.open({ name, ...rules, clock, log }, backbone)
     const relay = new Relay(options, limits, house)
     await relay.listen()
     return relay
@@ -97,26 +97,26 @@ async function openBackbone({ clock, log, data, backbone: servers }: RelayOption
 export class Relay {
   readonly #options: RelayOptions
   readonly #limits: Limits
-  readonly #house: House
+  readonly #house: RelayState
   readonly #dispatch: Dispatch
   readonly #server: Server
   readonly #webSockets: WebSocketServer
-  readonly #gate: Gate
+  readonly #gate: IpLimiter
   readonly #budgets: SessionBudgets
   readonly #startedMs: number
   #port = 0
   #probe: Timer | undefined
   #stopped: Promise<void> | undefined
 
-  constructor(options: RelayOptions, limits: Limits, house: House) {
+  constructor(options: RelayOptions, limits: Limits, house: RelayState) {
     const { clock, log } = options
     this.#options = options
     this.#limits = limits
     this.#house = house
-    this.#gate = new Gate(limits, clock, log)
+    this.#gate = new IpLimiter(limits, clock, log)
     this.#budgets = {
-      intake: new Budget(limits.intakeTotalBytes),
-      queues: new Budget(limits.queueTotalBytes),
+      intake: new ByteBudget(limits.intakeTotalBytes),
+      queues: new ByteBudget(limits.queueTotalBytes),
     }
     this.#dispatch = makeDispatch(house, this.#gate)
     this.#startedMs = clock.monotonic()

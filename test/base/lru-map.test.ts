@@ -1,6 +1,6 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { Recent } from "../../src/base/lru-map.js"
+import { LruMap } from "../../src/base/lru-map.js"
 
 const count = 7
 const keys = fc.constantFrom("", "a", "b", "ab", "a b", "c", "d", "e", "f", "g", "h")
@@ -17,7 +17,7 @@ describe("what was touched last", () => {
   it("is what a plain list would keep, whatever is looked up, set and forgotten", () => {
     fc.assert(
       fc.property(fc.array(steps, { maxLength: 60 }), (all) => {
-        const recent = new Recent<number>(count, 1_000)
+        const recent = new LruMap<number>(count, 1_000)
         let list: (readonly [string, number])[] = []
         for (const step of all) {
           if (step.act === "get") {
@@ -45,7 +45,7 @@ describe("what was touched last", () => {
   })
 
   it("finds the newest for which something holds", () => {
-    const recent = new Recent<number>(count, 0)
+    const recent = new LruMap<number>(count, 0)
     for (const [n, key] of ["a", "b", "c", "d", "e", "f"].entries()) recent.set(key, n)
     recent.set("b", 10)
     expect(recent.find((value) => value % 2 === 0)).toBe(10)

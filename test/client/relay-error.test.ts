@@ -9,7 +9,7 @@ const error = (fields: object = {}) => ({
 })
 
 describe("errorOfMessage", () => {
-  it("keeps the code and what helps to mend it", () => {
+  it("keeps the code and what helps to fix it", () => {
     const details = { retry_after_ms: 250, candidates: ["@bob"], hint: "wait" }
     expect(errorOfMessage(error(details))).toMatchObject({
       code: "RATE_LIMITED",

@@ -43,7 +43,7 @@ async function deliver(room: DaemonRoom, relay: FakeRelay, deal: Deal): Promise<
   const session = await relay.session(index)
   session.say(...mail(deal))
   await until("all is confirmed", () => {
-    // The inbox gives its readers time before it mends a line that was cut off.
+    // The inbox gives its readers time before it hints a line that was cut off.
     room.clock.advance(500)
     room.sweep()
     return received(session).size === deal.chain.length

@@ -125,7 +125,7 @@ describe("clearing the outbox", () => {
       {
         line: '{"to":"#general","content":"hal',
         reason: "the line has no newline, and nobody has the file open",
-        mend: "append the whole line again, with a newline at its end",
+        hint: "append the whole line again, with a newline at its end",
       },
     ])
   })

@@ -20,7 +20,7 @@ async function settleUntilRejected(harness: OutboxHarness, count: number): Promi
 }
 
 describe("a line that cannot be sent", () => {
-  it("stands in rejected.jsonl with the reason and a mend, and the next one goes on", () => {
+  it("stands in rejected.jsonl with the reason and a hint, and the next one goes on", () => {
     const harness = new OutboxHarness()
     harness.say("before")
     harness.append('{"to":"general","content":"x","id":"mine"}\n')
@@ -35,7 +35,7 @@ describe("a line that cannot be sent", () => {
         line,
         code: "INVALID_MSG",
         reason: 'to: "general" is neither a #channel nor an @agent nor a +role',
-        mend: 'did you mean "#general"?',
+        hint: 'did you mean "#general"?',
         ts: expect.any(Number),
       },
     ])

@@ -60,7 +60,7 @@ describe("an agent that answers what is refused with what is refused", () => {
       reason: expect.stringMatching(
         /^more than 20 lines were refused .*; the last: (INVALID_MSG|AGENT_NOT_FOUND): to: /,
       ),
-      mend: expect.stringContaining("rejected.jsonl"),
+      hint: expect.stringContaining("rejected.jsonl"),
       line_sha256: expect.any(String),
     })
     expect(room.status.guards).toMatchObject([{ layer: "breaker", scope: "outbox" }])

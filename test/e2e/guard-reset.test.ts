@@ -71,7 +71,7 @@ describe.runIf(hasProgram("python3"))("a daemon that stopped its own agent", { t
       ["warned", "breaker"],
       ["tripped", "breaker"],
     ])
-    expect(told[1]?.["mend"]).toContain("agentchat guard --reset")
+    expect(told[1]?.["hint"]).toContain("agentchat guard --reset")
     const refused = a.run("send", "@b", "one more", "--name", "a")
     expect([refused.status, refused.stderr]).toEqual([7, expect.stringContaining("guard breaker")])
     expect(a.run("guard", "--name", "a").stdout).toMatch(/^breaker +@\w+ +3 +0 +stopped$/m)

@@ -107,9 +107,9 @@ describe("two shells that answer every line", { timeout: 400_000 }, () => {
       const tripped = told(name).filter(({ state }) => state === "tripped")
       const scopes = tripped.map(({ layer, scope }) => `${String(layer)} ${String(scope)}`)
       expect(tripped.length).toBe(new Set(scopes).size)
-      for (const { evidence, retry_after_ms: wait, lifted_by: by, mend } of tripped) {
+      for (const { evidence, retry_after_ms: wait, lifted_by: by, hint } of tripped) {
         expect((evidence as string[]).length).toBeGreaterThan(0)
-        expect([Number(wait) > 0, by, String(mend)]).toEqual([
+        expect([Number(wait) > 0, by, String(hint)]).toEqual([
           true,
           "progress",
           expect.stringMatching(/finish/),

@@ -161,7 +161,7 @@ describe("daemon processes", { timeout: 60_000 }, () => {
 
 describe("a disk that refuses", { timeout: 60_000 }, () => {
   it.runIf(process.platform === "linux" && process.getuid?.() === 0)(
-    "is told of, loses nothing, and is forgotten once it is mended",
+    "is told of, loses nothing, and is forgotten once it is fixed",
     async () => {
       const relay = await RelayProcess.start("--rate", "10000/s", "--burst", "10000")
       const sender = new Workspace()

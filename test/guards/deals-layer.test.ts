@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest"
 import { defaultGuardLimits } from "../../src/guards/limits.js"
-import { type DealStep, DealsLayer } from "../../src/guards/rules/deals.js"
+import { type DealStep, DealsRule } from "../../src/guards/rules/deals.js"
 
 const { dealTurns, slowWindowMs, stopMs } = defaultGuardLimits
 const minute = 60_000
@@ -8,7 +8,7 @@ const start = 1_800_000_000_000
 
 /** A layer and the deals that are made under it, one step a minute. */
 class Desk {
-  layer = new DealsLayer(defaultGuardLimits)
+  layer = new DealsRule(defaultGuardLimits)
   ts = start
   warnings: string[] = []
   #deals = 0
@@ -124,7 +124,7 @@ describe("deals", () => {
     desk.answer(first, "REJECT")
     for (let n = 3; n < dealTurns; n++) desk.propose()
     const saved: unknown = JSON.parse(JSON.stringify(desk.layer.save()))
-    desk.layer = new DealsLayer(defaultGuardLimits)
+    desk.layer = new DealsRule(defaultGuardLimits)
     desk.layer.load(saved)
     desk.answer(first, "REJECT")
     expect(desk.layer.usage("@b", desk.ts)).toMatchObject([

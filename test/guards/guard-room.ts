@@ -1,19 +1,19 @@
 import { Guard } from "../../src/guards/guard.js"
-import type { LayerName, Said, Trip, Warning } from "../../src/guards/guard-message.js"
+import type { GuardMessage, RuleName, Trip, Warning } from "../../src/guards/guard-message.js"
 import { defaultGuardLimits, type GuardLimits } from "../../src/guards/limits.js"
 
 /** What a test says of a message; the rest is filled in. */
-export type Draft = Partial<Said> & { readonly from: string; readonly at: number }
+export type Draft = Partial<GuardMessage> & { readonly from: string; readonly at: number }
 
 /** A guard and a relay that asks it, with no clock but the times of the messages. */
 export class GuardRoom {
   readonly limits: GuardLimits
-  readonly #only: readonly LayerName[] | undefined
+  readonly #only: readonly RuleName[] | undefined
   warnings: Warning[] = []
   guard: Guard
   #count = 0
 
-  constructor(only?: readonly LayerName[], limits: Partial<GuardLimits> = {}) {
+  constructor(only?: readonly RuleName[], limits: Partial<GuardLimits> = {}) {
     this.limits = { ...defaultGuardLimits, ...limits }
     this.#only = only
     this.guard = new Guard(this.limits, only)
@@ -29,7 +29,7 @@ export class GuardRoom {
     return trip
   }
 
-  said({ at, ...draft }: Draft): Said {
+  said({ at, ...draft }: Draft): GuardMessage {
     const n = ++this.#count
     const text = draft.text ?? `number ${n} says something that nobody has ever said, ${n * 7919} times`
     const [other] = draft.to ?? []

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import type { LayerName, Trip } from "../../src/guards/guard-message.js"
+import type { RuleName, Trip } from "../../src/guards/guard-message.js"
 import { type Draft, GuardRoom } from "./guard-room.js"
 
 const hour = 3_600_000
@@ -348,7 +348,7 @@ describe("budget", () => {
 
 it("names every layer in the order in which it is asked", () => {
   const room = new GuardRoom()
-  const names: LayerName[] = [
+  const names: RuleName[] = [
     "kind",
     "hops",
     "pair",

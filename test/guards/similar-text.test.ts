@@ -1,6 +1,6 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { isCourtesy } from "../../src/guards/pleasantries.js"
+import { isPleasantry } from "../../src/guards/pleasantries.js"
 import { sketchOf } from "../../src/guards/similar-text.js"
 
 const words = (count: number, from = 0) => Array.from({ length: count }, (_, n) => `word${n + from}`)
@@ -36,7 +36,7 @@ describe("courtesy", () => {
     "No further reply needed.",
     "I am not replying.",
   ])("is %s", (text) => {
-    expect(isCourtesy(text, 8)).toBe(true)
+    expect(isPleasantry(text, 8)).toBe(true)
   })
 
   it.each([
@@ -49,6 +49,6 @@ describe("courtesy", () => {
     "not in this release",
     "thanks ".repeat(9),
   ])("is not %s", (text) => {
-    expect(isCourtesy(text, 8)).toBe(false)
+    expect(isPleasantry(text, 8)).toBe(false)
   })
 })

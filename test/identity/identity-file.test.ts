@@ -80,7 +80,7 @@ describe("createIdentity", () => {
 
 describe("readIdentity", () => {
   it.each([0o640, 0o604, 0o660, 0o644, 0o601])(
-    "refuses a secret with mode %o and says how to mend it",
+    "refuses a secret with mode %o and says how to fix it",
     (bits) => {
       const path = join(temporaryDirectory(), "my identity.json")
       createIdentity(path)

@@ -1,7 +1,7 @@
 import { appendFileSync, existsSync, readFileSync } from "node:fs"
 import { onTestFinished } from "vitest"
 import { Daemon } from "../../src/daemon/daemon.js"
-import { type InstancePaths, rootPaths } from "../../src/daemon/files/paths.js"
+import { type DaemonPaths, rootPaths } from "../../src/daemon/files/paths.js"
 import type { DaemonOptions } from "../../src/daemon/options.js"
 import type { DaemonStatus } from "../../src/daemon/status.js"
 import type { Identity } from "../../src/identity/identity-file.js"
@@ -15,7 +15,7 @@ type Line = Readonly<Record<string, unknown>>
 
 /** One daemon's directory, and the daemons that run on it one after the other. */
 export class DaemonRoom {
-  readonly paths: InstancePaths
+  readonly paths: DaemonPaths
   readonly clock: FakeClock
   readonly identity: Identity = newIdentity()
   #daemon: Daemon | undefined

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { onTestFinished } from "vitest"
 import { systemClock } from "../../src/base/clock.js"
-import { type InstancePaths, rootPaths } from "../../src/daemon/files/paths.js"
+import { type DaemonPaths, rootPaths } from "../../src/daemon/files/paths.js"
 import { Inbox } from "../../src/daemon/inbox/inbox.js"
 import type { InboxLimits } from "../../src/daemon/inbox/limits.js"
 import type { ChatError } from "../../src/protocol/errors.js"
@@ -19,7 +19,7 @@ export interface SeenLine {
 
 /** A daemon's directory with an inbox that can be opened, closed and looked at. */
 export class InboxRoom {
-  readonly paths: InstancePaths
+  readonly paths: DaemonPaths
   readonly durable: string[] = []
   readonly marks: unknown[] = []
   readonly problems: (ChatError | undefined)[] = []

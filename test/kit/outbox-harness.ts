@@ -12,7 +12,7 @@ import {
 import { join } from "node:path"
 import { onTestFinished } from "vitest"
 import type { Clock } from "../../src/base/clock.js"
-import { type InstancePaths, rootPaths } from "../../src/daemon/files/paths.js"
+import { type DaemonPaths, rootPaths } from "../../src/daemon/files/paths.js"
 import type { OutboxLimits } from "../../src/daemon/outbox/limits.js"
 import { Outbox, type OutboxLine, type Rejection } from "../../src/daemon/outbox/outbox.js"
 import type { ChatError } from "../../src/protocol/errors.js"
@@ -29,12 +29,12 @@ export interface RejectedEntry {
   readonly file?: string
   readonly code: string
   readonly reason: string
-  readonly mend?: string
+  readonly hint?: string
 }
 
 /** One instance directory and the outboxes that are opened on it, one after the other. */
 export class OutboxHarness {
-  readonly paths: InstancePaths
+  readonly paths: DaemonPaths
   readonly clock = new FakeClock(Date.now())
   readonly limits: Partial<OutboxLimits>
   /** Everything onProblem told, in order. */

@@ -71,7 +71,7 @@ export class StormPlace {
   }
 
   /** @param residents - by workspace */
-  async mend({ kind, target }: Fault, residents: readonly (readonly Resident[])[]): Promise<void> {
+  async fix({ kind, target }: Fault, residents: readonly (readonly Resident[])[]): Promise<void> {
     const workspace = this.workspaces[target]
     if (kind === "relay") await this.#restart(this.#relays[target])
     else if (kind === "node") {

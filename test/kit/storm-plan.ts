@@ -10,7 +10,7 @@ export interface StormLine {
 
 type FaultKind = "relay" | "daemons" | "node" | "cut" | "blink"
 
-/** Something that breaks when so many lines were accepted, and is mended so many lines later. */
+/** Something that breaks when so many lines were accepted, and is fixed so many lines later. */
 export interface Fault {
   readonly kind: FaultKind
   /** Which relay, workspace or node. */

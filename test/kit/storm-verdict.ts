@@ -6,7 +6,7 @@ import { durableChannel, isRefused, openChannel, type StormLine } from "./storm-
 export interface Verdict {
   /** What should stand somewhere and does not, yet. */
   readonly missing: readonly string[]
-  /** What no waiting mends: doubled, misplaced, out of order, not meant. */
+  /** What no waiting hints: doubled, misplaced, out of order, not meant. */
   readonly wrong: readonly string[]
   /** What would be one of these, but that NATS lost the very entry it stood in. */
   readonly excused: readonly string[]

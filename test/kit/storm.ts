@@ -19,7 +19,7 @@ import { judgeStorm, type Verdict } from "./storm-verdict.js"
 /** Lines of one agent that wait for an outcome at once. */
 const windowLines = 8
 const stepMs = 20
-/** So long without a line settled, and what is broken is mended: nobody is left who could go on. */
+/** So long without a line settled, and what is broken is fixed: nobody is left who could go on. */
 const stallMs = 4_000
 
 /** What a storm was like. */
@@ -34,7 +34,7 @@ export interface StormReport {
   readonly seconds: number
 }
 
-/** Runs a storm to its end and tells what the files say. @param log - told what breaks, and what is mended */
+/** Runs a storm to its end and tells what the files say. @param log - told what breaks, and what is fixed */
 export async function runStorm(size: StormSize, log: (line: string) => void): Promise<StormReport> {
   const plan = planStorm(size)
   const place = await StormPlace.open(plan.processes)
@@ -66,7 +66,7 @@ class Storm {
   /** Broken, or not yet whole again. */
   readonly #busy = new Set<Fault>()
   readonly #history: string[] = []
-  readonly #mending: Promise<void>[] = []
+  readonly #fixing: Promise<void>[] = []
   #failure: Error | undefined
 
   constructor(plan: StormPlan, place: StormPlace, log: (line: string) => void) {
@@ -92,7 +92,7 @@ class Storm {
     await this.#gatherCrew()
     const startMs = performance.now()
     await this.#rage()
-    await Promise.all(this.#mending)
+    await Promise.all(this.#fixing)
     await this.#calmDown()
     const seconds = (performance.now() - startMs) / 1_000
     const losses = await this.#place.findLosses()
@@ -132,7 +132,7 @@ class Storm {
     }
   }
 
-  /** Everybody writes and works, while things break and are mended as the lines are settled. */
+  /** Everybody writes and works, while things break and are fixed as the lines are settled. */
   async #rage(): Promise<void> {
     const faults = [...this.#plan.faults]
     let settled = 0
@@ -145,7 +145,7 @@ class Storm {
       const isStalled = performance.now() - movedMs > stallMs
       if (performance.now() - movedMs > patienceMs) throw new Error(`nothing moves after ${settled} lines`)
       await this.#breakNext(faults, settled)
-      for (const fault of this.#broken) if (isStalled || settled >= fault.at + fault.lasts) this.#mend(fault)
+      for (const fault of this.#broken) if (isStalled || settled >= fault.at + fault.lasts) this.#fix(fault)
       if (this.#failure !== undefined) throw this.#failure
       await sleep(stepMs)
     }
@@ -169,18 +169,18 @@ class Storm {
     )
   }
 
-  #mend(fault: Fault): void {
+  #fix(fault: Fault): void {
     this.#broken.delete(fault)
-    const mended = this.#place.mend(fault, this.#residents).then(
+    const fixed = this.#place.fix(fault, this.#residents).then(
       () => {
         this.#busy.delete(fault)
-        this.#note(`${fault.kind} ${fault.target} is mended`)
+        this.#note(`${fault.kind} ${fault.target} is fixed`)
       },
       (error: unknown) => {
         this.#failure ??= error instanceof Error ? error : new Error(String(error))
       },
     )
-    this.#mending.push(mended)
+    this.#fixing.push(fixed)
   }
 
   /** Waits until nothing is missing, nothing waits any more, and a last word of everybody has come round. */

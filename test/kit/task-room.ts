@@ -7,8 +7,8 @@ import { defaultLimits, type Limits } from "../../src/protocol/limits.js"
 import type { AgentId, Nick, RoleRef } from "../../src/protocol/names.js"
 import type { ServerMessage } from "../../src/protocol/server-messages.js"
 import type { Agent } from "../../src/server/sessions/agent.js"
-import type { Receipt } from "../../src/server/sessions/sent-ids.js"
-import { type Answer, TaskDesk } from "../../src/server/tasks/task-service.js"
+import type { SentAck } from "../../src/server/sessions/sent-ids.js"
+import { type Answer, TaskService } from "../../src/server/tasks/task-service.js"
 import { FakeClock } from "./fake-clock.js"
 
 /** Turns of the event loop in which everything that was begun is over: a few per step of the longest chain. */
@@ -54,7 +54,7 @@ export class TestWorker {
 /** Desks of several relays over one store, and what their houses were asked to do. */
 export class TaskRoom {
   readonly clock: FakeClock
-  readonly desks: readonly TaskDesk[]
+  readonly desks: readonly TaskService[]
   /** The task of each answer, also of those a mailbox had. */
   readonly answersSent: string[] = []
   /** By task: a mailbox takes the answer to each once. */
@@ -66,7 +66,7 @@ export class TaskRoom {
   readonly #turns: number
   #messages = 0
 
-  private constructor(clock: FakeClock, desks: TaskDesk[], turns: number) {
+  private constructor(clock: FakeClock, desks: TaskService[], turns: number) {
     this.clock = clock
     this.desks = desks
     this.#turns = turns
@@ -85,11 +85,11 @@ export class TaskRoom {
     const { isSlow = false, table = (shared: Table): Table => shared } = options
     const clock = new FakeClock()
     const backbone = await openMemoryBackbone({ clock })
-    const desks: TaskDesk[] = []
+    const desks: TaskService[] = []
     const room = new TaskRoom(clock, desks, isSlow ? slowTurns : turns)
     const limits = { ...defaultLimits, ...options.limits }
     for (let i = 0; i < (options.desks ?? 1); i++) {
-      const desk = await TaskDesk.open(
+      const desk = await TaskService.open(
         await viewOf(backbone, (shared) => (isSlow ? slowTable(table(shared), i + 1) : table(shared))),
         { limits, clock },
         {
@@ -106,7 +106,7 @@ export class TaskRoom {
   }
 
   /** The one desk of a room with one. */
-  get desk(): TaskDesk {
+  get desk(): TaskService {
     const [desk] = this.desks
     if (desk === undefined) throw new Error("a room has at least one desk")
     return desk
@@ -123,7 +123,7 @@ export class TaskRoom {
     role: string,
     content = "look at this",
     desk = this.desk,
-  ): Promise<{ id: string; receipt: Receipt }> {
+  ): Promise<{ id: string; receipt: SentAck }> {
     const id = `${asker.id.slice(1)}.m${this.#messages++}`
     return { id, receipt: await desk.push(asker.agent, requestFor(role, content), id) }
   }

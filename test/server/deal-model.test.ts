@@ -10,7 +10,7 @@ import type { Nick } from "../../src/protocol/names.js"
 import { dealStates } from "../../src/protocol/server-messages.js"
 import type { Statement } from "../../src/protocol/statements.js"
 import { type Verb, verbs } from "../../src/protocol/verbs.js"
-import { DealDesk } from "../../src/server/deals/deal-service.js"
+import { DealService } from "../../src/server/deals/deal-service.js"
 import { Signer } from "../kit/deal-room.js"
 import { FakeClock } from "../kit/fake-clock.js"
 
@@ -64,7 +64,7 @@ class Model {
 /** Two relays' desks over one table, and a deal that ann proposed to bob. */
 class Run {
   readonly clock = new FakeClock()
-  readonly #desks: DealDesk[] = []
+  readonly #desks: DealService[] = []
   readonly #table: Table
   readonly chain: Statement[] = []
   /** Ids of what was posted, with whom to. */
@@ -85,7 +85,7 @@ class Run {
         guards: { admitProposal: () => {}, noteStep: () => {}, refill: () => {} },
         log: () => {},
       }
-      run.#desks.push(await DealDesk.open(backbone, { limits: defaultLimits, clock: run.clock }, ports))
+      run.#desks.push(await DealService.open(backbone, { limits: defaultLimits, clock: run.clock }, ports))
     }
     const proposal = ann.propose(bob, {
       ...{ aud: backbone.id, now: run.clock.now() },

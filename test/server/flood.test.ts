@@ -2,7 +2,7 @@ import { connect, type Socket } from "node:net"
 import { describe, expect, it, onTestFinished } from "vitest"
 import { type ClientType, clientMessages } from "../../src/protocol/client-messages.js"
 import { defaultLimits } from "../../src/protocol/limits.js"
-import { Gate } from "../../src/server/sessions/ip-limiter.js"
+import { IpLimiter } from "../../src/server/sessions/ip-limiter.js"
 import { until } from "../kit/condition.js"
 import { FakeClock } from "../kit/fake-clock.js"
 import { reachableBytes } from "../kit/memory.js"
@@ -202,7 +202,11 @@ describe("the gate", () => {
   const gateOf = (limits = {}) => {
     const log: string[] = []
     const clock = new FakeClock()
-    return { gate: new Gate({ ...defaultLimits, ...limits }, clock, (line) => log.push(line)), clock, log }
+    return {
+      gate: new IpLimiter({ ...defaultLimits, ...limits }, clock, (line) => log.push(line)),
+      clock,
+      log,
+    }
   }
 
   it("counts the connections of each address, and not those of this machine", () => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest"
 import type { Table } from "../../src/backbone/backbone.js"
 import { ChatError } from "../../src/protocol/errors.js"
 import type { AgentId } from "../../src/protocol/names.js"
-import type { TaskDesk } from "../../src/server/tasks/task-service.js"
+import type { TaskService } from "../../src/server/tasks/task-service.js"
 import { TaskRoom, TestWorker } from "../kit/task-room.js"
 
 const leaseMs = 60_000
@@ -31,14 +31,14 @@ async function twoRelays(desks = 2) {
     desks,
     table: (shared) => (opened++ === 0 ? endless(shared) : shared),
   })
-  const [east, west] = room.desks as [TaskDesk, TaskDesk]
+  const [east, west] = room.desks as [TaskService, TaskService]
   const worker = bob()
   east.enter(worker.agent)
   const id = await room.ask(ann, "reviewer")
   await room.settle()
   const other = eve()
   west.enter(other.agent)
-  const done = (desk: TaskDesk) => desk.done(worker.agent, id, "fine")
+  const done = (desk: TaskService) => desk.done(worker.agent, id, "fine")
   return { room, east, west, id, done, other }
 }
 

@@ -2,7 +2,7 @@ import fc from "fast-check"
 import { expect, it } from "vitest"
 import type { Table } from "../../src/backbone/backbone.js"
 import { ChatError } from "../../src/protocol/errors.js"
-import type { TaskDesk } from "../../src/server/tasks/task-service.js"
+import type { TaskService } from "../../src/server/tasks/task-service.js"
 import { TaskRoom, TestWorker } from "../kit/task-room.js"
 
 const leaseMs = 60_000
@@ -67,7 +67,7 @@ async function ended(promise: Promise<unknown>): Promise<boolean> {
 class Run {
   readonly room: TaskRoom
   readonly #workers = [2, 3, 4].map((digit) => new TestWorker(digit, "reviewer"))
-  readonly #homes = new Map<TestWorker, TaskDesk>()
+  readonly #homes = new Map<TestWorker, TaskService>()
   readonly #asked: string[] = []
   readonly #taken: [task: string, worker: string][] = []
   readonly #begun: Promise<unknown>[] = []
@@ -118,7 +118,7 @@ class Run {
     this.#enter(worker, this.room.desks.find((desk) => desk !== home) ?? this.room.desk)
   }
 
-  #enter(worker: TestWorker, desk: TaskDesk): void {
+  #enter(worker: TestWorker, desk: TaskService): void {
     this.#homes.set(worker, desk)
     desk.enter(worker.agent)
   }

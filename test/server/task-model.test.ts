@@ -1,7 +1,7 @@
 import fc from "fast-check"
 import { expect, it } from "vitest"
 import { ChatError } from "../../src/protocol/errors.js"
-import type { TaskDesk } from "../../src/server/tasks/task-service.js"
+import type { TaskService } from "../../src/server/tasks/task-service.js"
 import { TaskRoom, TestWorker } from "../kit/task-room.js"
 
 const leaseMs = 60_000
@@ -46,7 +46,7 @@ class Run {
   readonly workers = [1, 2, 3, 4].map((digit) => new TestWorker(digit, roles[digit % 2]))
   readonly asked: string[] = []
   readonly room: TaskRoom
-  readonly #homes = new Map<TestWorker, TaskDesk>()
+  readonly #homes = new Map<TestWorker, TaskService>()
   readonly #holds = new Map<string, Hold>()
   /** When a worker last ended a task or gave it back, by task and worker. */
   readonly #freed = new Map<string, number>()
@@ -92,7 +92,7 @@ class Run {
     }
   }
 
-  #enter(worker: TestWorker, desk: TaskDesk): void {
+  #enter(worker: TestWorker, desk: TaskService): void {
     this.#homes.set(worker, desk)
     desk.enter(worker.agent)
   }

@@ -15,7 +15,7 @@ const rememberedIds = 50_000
 const numbersPerMs = 1_000
 
 /** A family of logs of which nothing is kept: entries pass from relay to relay through NATS itself. */
-export class NatsPassing implements Logs {
+export class NatsCoreLogs implements Logs {
   readonly #link: NatsLink
   readonly #prefix: string
   readonly #listeners = new Listeners<LogEntry>()
@@ -32,9 +32,9 @@ export class NatsPassing implements Logs {
     this.#told = new MemoryIds(link.clock, rememberedIds)
   }
 
-  static async open(link: NatsLink, name: string): Promise<NatsPassing> {
+  static async open(link: NatsLink, name: string): Promise<NatsCoreLogs> {
     checkKey(name)
-    const passing = new NatsPassing(link, name)
+    const passing = new NatsCoreLogs(link, name)
     await link.run(async () => {
       passing.#sub = link.nc.subscribe(`${passing.#prefix}>`, {
         callback: (error, message) => {

@@ -22,7 +22,7 @@ export interface Standing {
  * Reads what stands in a stream, one subject at a time, at least as far as the leader of the stream knows it. Errors of
  * NATS come as they are.
  */
-export class NatsReading {
+export class NatsLogReader {
   readonly #link: NatsLink
   readonly #stream: string
 

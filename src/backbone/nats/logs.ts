@@ -14,10 +14,10 @@ import { Listeners } from "../listeners.js"
 import { type NatsLink, toText } from "./connection.js"
 import type { Delivery } from "./delivery.js"
 import { NatsFollow } from "./follow.js"
-import { NatsReading } from "./log-reader.js"
+import { NatsLogReader } from "./log-reader.js"
 import { NatsPublisher } from "./publisher.js"
 import { NatsRemoval } from "./removal.js"
-import { NatsNumbers } from "./sequence.js"
+import { NatsSequence } from "./sequence.js"
 import { ensureStream, isAnswer, natsCodes } from "./stream.js"
 
 /** When the relay took an entry; the acknowledgement of NATS does not tell when NATS did. */
@@ -34,8 +34,8 @@ export class NatsLogs implements Logs {
   readonly #keeping: Keeping
   readonly #publisher: NatsPublisher
   readonly #removal: NatsRemoval
-  readonly #reading: NatsReading
-  readonly #numbers: NatsNumbers
+  readonly #reading: NatsLogReader
+  readonly #numbers: NatsSequence
   readonly #listeners = new Listeners<LogEntry>()
   #following: Promise<NatsFollow> | undefined
   /** The stream that is followed, and the number of the newest entry that was told. */
@@ -48,8 +48,8 @@ export class NatsLogs implements Logs {
     this.#stream = `${link.space}_log_${name.replaceAll(".", "_")}`
     this.#prefix = `${link.space}.log.${name}.`
     this.#keeping = keeping
-    this.#reading = new NatsReading(link, this.#stream)
-    this.#numbers = new NatsNumbers(keeping.on)
+    this.#reading = new NatsLogReader(link, this.#stream)
+    this.#numbers = new NatsSequence(keeping.on)
     this.#removal = new NatsRemoval(link, this.#stream)
     this.#publisher = new NatsPublisher(link, (refusal) => (isFull(refusal) ? mailboxFull() : refusal))
   }

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto"
 import { ChatError } from "../../protocol/errors.js"
 import type { Backbone, Keeping, Logs, Table } from "../backbone.js"
 import { NatsLink, type NatsLinkOptions, toText } from "./connection.js"
-import { NatsPassing } from "./core-logs.js"
+import { NatsCoreLogs } from "./core-logs.js"
 import { unreachable } from "./dial.js"
 import { NatsLogs } from "./logs.js"
 import { NatsTable } from "./table.js"
@@ -54,7 +54,7 @@ class NatsBackbone implements Backbone {
   readonly id: string
   readonly #link: NatsLink
   readonly #own: NatsTable
-  readonly #logs = new Map<string, Promise<NatsLogs | NatsPassing>>()
+  readonly #logs = new Map<string, Promise<NatsLogs | NatsCoreLogs>>()
   readonly #tables = new Map<string, Promise<NatsTable>>()
 
   constructor(link: NatsLink, own: NatsTable, id: string) {
@@ -70,7 +70,7 @@ class NatsBackbone implements Backbone {
 
   logs(name: string, keeping: Keeping): Promise<Logs> {
     return opened(this.#logs, name, () =>
-      keeping.maxEntries > 0 ? NatsLogs.open(this.#link, name, keeping) : NatsPassing.open(this.#link, name),
+      keeping.maxEntries > 0 ? NatsLogs.open(this.#link, name, keeping) : NatsCoreLogs.open(this.#link, name),
     )
   }
 

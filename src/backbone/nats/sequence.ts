@@ -12,7 +12,7 @@ const lostMs = 60_000
  * integers until 2311. A cluster that was restarted as a whole has the stream empty and says that it was made when it was
  * made at first: there it is the stream that has to go on at the time.
  */
-export class NatsNumbers {
+export class NatsSequence {
   readonly #isInMemory: boolean
   #base = 0
   #createdMs = 0

@@ -1,14 +1,14 @@
 import { defineCommand, required, value } from "../command.js"
 import { takeStep } from "../deals/deal-step.js"
 import { paymentCode, proposalId } from "../deals/deal-values.js"
-import { present } from "../output/omit-undefined.js"
-import { speakOptions } from "../relay/relay-request.js"
+import { omitUndefined } from "../output/omit-undefined.js"
+import { requestOptions } from "../relay/relay-request.js"
 
 export const accept = defineCommand({
   args: { id: required("the proposal's id", proposalId) },
   options: {
     "payment-code": value("CODE", "where payment goes, or comes from", paymentCode),
-    ...speakOptions,
+    ...requestOptions,
   },
   takesUrl: true,
   examples: [
@@ -22,6 +22,6 @@ export const accept = defineCommand({
     takeStep(context, input, {
       type: "ACCEPT",
       proposal_id: input.args.id,
-      ...present({ payment_code: input.options["payment-code"] }),
+      ...omitUndefined({ payment_code: input.options["payment-code"] }),
     }),
 })

@@ -6,9 +6,9 @@ import type { Context } from "../context.js"
 import { a2aCard, describeCard, entryWithCard } from "../input/agent-card.js"
 import { agentRef, channel } from "../input/values.js"
 import { formatAge } from "../output/age.js"
-import { present } from "../output/omit-undefined.js"
+import { omitUndefined } from "../output/omit-undefined.js"
 import { formatTable } from "../output/table.js"
-import { speak, speakOptions } from "../relay/relay-request.js"
+import { relayRequest, requestOptions } from "../relay/relay-request.js"
 
 const headings = [
   "AGENT",
@@ -25,7 +25,7 @@ const headings = [
 export const agents = defineCommand({
   args: { channel: optional("who is in this channel; without it, who is known to the relay", channel) },
   options: {
-    ...speakOptions,
+    ...requestOptions,
     card: value("@AGENT", "the card of one agent: what it is and can do", agentRef),
     cards: flag("with --json: the fields of each one's card too"),
   },
@@ -49,9 +49,9 @@ export const agents = defineCommand({
     const withCards = cards || card !== undefined
     const frame = {
       type: "LIST_AGENTS" as const,
-      ...present({ channel: room, agent: card, cards: withCards || undefined }),
+      ...omitUndefined({ channel: room, agent: card, cards: withCards || undefined }),
     }
-    const { answer, self } = await speak(context, input, frame)
+    const { answer, self } = await relayRequest(context, input, frame)
     const roster = answer["roster"] as readonly RosterEntry[]
     if (card !== undefined) return showCard(context, card, roster)
     const isOther = (id: string) => id !== self

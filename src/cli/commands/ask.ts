@@ -3,12 +3,12 @@ import { runErrand } from "../daemon/delivery-wait.js"
 import { messageFrame, messageOptions } from "../input/message-frame.js"
 import { anyText, seconds, worker } from "../input/values.js"
 import { reportDelivery } from "../output/delivery-report.js"
-import { speakOptions } from "../relay/relay-request.js"
+import { requestOptions } from "../relay/relay-request.js"
 
 /** Milliseconds an answer may take. */
 const answerMs = 120_000
 
-const { timeout: _timeout, ...voiceOptions } = speakOptions
+const { timeout: _timeout, ...voiceOptions } = requestOptions
 
 export const ask = defineCommand({
   args: {

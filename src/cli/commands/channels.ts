@@ -15,7 +15,7 @@ import {
 } from "../input/channel-settings.js"
 import { channel, closeChoice } from "../input/values.js"
 import { formatTable } from "../output/table.js"
-import { type SpeakChoice, speak, speakOptions } from "../relay/relay-request.js"
+import { type RequestOptions, relayRequest, requestOptions } from "../relay/relay-request.js"
 
 const verbs = ["list", "show", "set", "default"] as const
 
@@ -24,7 +24,7 @@ export const channels = defineCommand({
     verb: optional(`${verbs.join(", ")}; list unless given`, closeChoice(verbs), verbs),
     channel: optional("the channel to show or set", channel),
   },
-  options: { ...speakOptions, ...textOptions, ...replayOptions },
+  options: { ...requestOptions, ...textOptions, ...replayOptions },
   takesUrl: true,
   examples: [
     "agentchat channels",
@@ -77,15 +77,15 @@ interface Directory {
   readonly defaults: ChannelSettings
 }
 
-async function readDirectory(context: Context, choice: SpeakChoice): Promise<Directory> {
-  const { answer } = await speak(context, choice, { type: "LIST_CHANNELS" })
+async function readDirectory(context: Context, choice: RequestOptions): Promise<Directory> {
+  const { answer } = await relayRequest(context, choice, { type: "LIST_CHANNELS" })
   return {
     entries: answer["list"] as readonly ChannelEntry[],
     defaults: answer["defaults"] ?? {},
   }
 }
 
-async function list(context: Context, choice: SpeakChoice, what: string): Promise<number> {
+async function list(context: Context, choice: RequestOptions, what: string): Promise<number> {
   const { io, config } = context
   const { entries, defaults } = await readDirectory(context, choice)
   const { replay, window } = effectiveReplay(defaults)
@@ -112,7 +112,7 @@ async function list(context: Context, choice: SpeakChoice, what: string): Promis
   return 0
 }
 
-async function show(context: Context, choice: SpeakChoice, name: Channel): Promise<number> {
+async function show(context: Context, choice: RequestOptions, name: Channel): Promise<number> {
   const { io, config } = context
   const { entries, defaults } = await readDirectory(context, choice)
   const entry = entries.find((one) => one.name === name)
@@ -141,12 +141,12 @@ async function show(context: Context, choice: SpeakChoice, name: Channel): Promi
 
 async function set(
   context: Context,
-  choice: SpeakChoice,
+  choice: RequestOptions,
   name: Channel | "*",
   settings: Partial<ChannelSettings>,
 ): Promise<number> {
   const { io, config } = context
-  const { via } = await speak(context, choice, { type: "SET_CHANNEL", channel: name, ...settings })
+  const { via } = await relayRequest(context, choice, { type: "SET_CHANNEL", channel: name, ...settings })
   if (config.json) io.json({ ok: true, channel: name, set: settings, via })
   else
     io.out(

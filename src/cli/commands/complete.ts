@@ -1,14 +1,14 @@
 import { defineCommand, required, value } from "../command.js"
 import { takeStep } from "../deals/deal-step.js"
 import { proofText, proposalId } from "../deals/deal-values.js"
-import { present } from "../output/omit-undefined.js"
-import { speakOptions } from "../relay/relay-request.js"
+import { omitUndefined } from "../output/omit-undefined.js"
+import { requestOptions } from "../relay/relay-request.js"
 
 export const complete = defineCommand({
   args: { id: required("the proposal's id", proposalId) },
   options: {
     proof: value("TEXT", "what shows it: a commit, a transaction; up to 2,000 characters", proofText),
-    ...speakOptions,
+    ...requestOptions,
   },
   takesUrl: true,
   examples: [
@@ -23,6 +23,6 @@ export const complete = defineCommand({
     takeStep(context, input, {
       type: "COMPLETE",
       proposal_id: input.args.id,
-      ...present({ proof: input.options.proof }),
+      ...omitUndefined({ proof: input.options.proof }),
     }),
 })

@@ -1,12 +1,12 @@
 import { defineCommand, flag, required } from "../command.js"
 import { settingsOf, textOptions } from "../input/channel-settings.js"
 import { channel } from "../input/values.js"
-import { speak, speakOptions } from "../relay/relay-request.js"
+import { relayRequest, requestOptions } from "../relay/relay-request.js"
 
 export const create = defineCommand({
   args: { channel: required("the new channel", channel) },
   options: {
-    ...speakOptions,
+    ...requestOptions,
     private: flag("invite-only: others do not even see it"),
     durable: flag("kept on disk: every member goes on where it stopped (relay with --data or --backbone)"),
     ...textOptions,
@@ -22,7 +22,7 @@ export const create = defineCommand({
     const { io, config } = context
     const { channel: name } = input.args
     const { private: inviteOnly, durable } = input.options
-    const { via } = await speak(context, input, {
+    const { via } = await relayRequest(context, input, {
       type: "CREATE_CHANNEL",
       channel: name,
       invite_only: inviteOnly,

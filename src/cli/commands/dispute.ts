@@ -4,15 +4,15 @@ import { defineCommand, required, value } from "../command.js"
 import { takeStep } from "../deals/deal-step.js"
 import { disputeReason, proposalId } from "../deals/deal-values.js"
 import { closeChoice } from "../input/values.js"
-import { present } from "../output/omit-undefined.js"
-import { speakOptions } from "../relay/relay-request.js"
+import { omitUndefined } from "../output/omit-undefined.js"
+import { requestOptions } from "../relay/relay-request.js"
 
 export const dispute = defineCommand({
   args: { id: required("the proposal's id", proposalId) },
   options: {
     reason: value("TEXT", "what is wrong, up to 500 characters; it must be said", disputeReason),
     fault: value("WHOSE", `${faults.join(", ")}, as you see it`, closeChoice(faults), faults),
-    ...speakOptions,
+    ...requestOptions,
   },
   takesUrl: true,
   examples: [
@@ -34,7 +34,7 @@ export const dispute = defineCommand({
       type: "DISPUTE",
       proposal_id: input.args.id,
       reason,
-      ...present({ fault }),
+      ...omitUndefined({ fault }),
     })
   },
 })

@@ -2,7 +2,7 @@ import { ChatError } from "../../protocol/errors.js"
 import { defineCommand, flag, flagOr, optional, value } from "../command.js"
 import type { Context } from "../context.js"
 import { choice, closeChoice, someText } from "../input/values.js"
-import { type SpeakChoice, speakOptions } from "../relay/relay-request.js"
+import { type RequestOptions, requestOptions } from "../relay/relay-request.js"
 
 const verbs = ["status", "explain", "release", "reset"] as const
 type Verb = (typeof verbs)[number]
@@ -31,7 +31,7 @@ export const guard = defineCommand({
       choice(people),
       people,
     ),
-    ...speakOptions,
+    ...requestOptions,
   },
   takesUrl: true,
   examples: [
@@ -70,7 +70,7 @@ export const guard = defineCommand({
 
 async function reset(
   context: Context,
-  choice: SpeakChoice,
+  choice: RequestOptions,
   scope: string | undefined,
   by: (typeof people)[number] = scope === undefined ? "person" : "operator",
 ): Promise<number> {

@@ -6,7 +6,7 @@ import type { PublicIdentity } from "../../identity/identity-file.js"
 import { ChatError } from "../../protocol/errors.js"
 import { defineCommand, flag, value } from "../command.js"
 import { anyText, instanceName, nick, someText } from "../input/values.js"
-import { present } from "../output/omit-undefined.js"
+import { omitUndefined } from "../output/omit-undefined.js"
 
 const actions = ["generate", "show", "export", "rotate", "revoke"] as const
 type Action = (typeof actions)[number]
@@ -39,7 +39,7 @@ export const identity = defineCommand({
       options.identity ?? (options.name === undefined ? root : root.instance(options.name)).identity
     // A key inside the home directory must never be committed.
     if (action === "generate" && resolve(system.cwd, path).startsWith(root.root)) ensureHome(root)
-    const shown = await act(action, path, present({ nick: options.nick, reason: options.reason }))
+    const shown = await act(action, path, omitUndefined({ nick: options.nick, reason: options.reason }))
     if (action === "export") io.json(shown)
     else if (config.json) io.json({ ok: true, file: path, ...shown })
     else for (const line of describe(shown, path)) io.out(line)

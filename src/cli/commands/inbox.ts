@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs"
-import type { InstancePaths } from "../../daemon/files/paths.js"
+import type { DaemonPaths } from "../../daemon/files/paths.js"
 import { type InboxEntry, readInbox } from "../../daemon/inbox/reader.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { InstanceName } from "../../protocol/names.js"
@@ -66,13 +66,13 @@ export const inbox = defineCommand({
   },
 })
 
-async function openCursor(paths: InstancePaths, reader: string) {
+async function openCursor(paths: DaemonPaths, reader: string) {
   const { ReaderCursor } = await import("../../daemon/inbox/reader-cursor.js")
   return ReaderCursor.open(paths, reader)
 }
 
 function* selectLines(
-  paths: InstancePaths,
+  paths: DaemonPaths,
   after: number | undefined,
   last: number | undefined,
   onDamaged: (text: string) => void,
@@ -82,7 +82,7 @@ function* selectLines(
   for (const entry of readInbox(paths, range, onDamaged)) if (entry.seq > (after ?? 0)) yield entry
 }
 
-async function existingInbox(context: Context, name: InstanceName | undefined): Promise<InstancePaths> {
+async function existingInbox(context: Context, name: InstanceName | undefined): Promise<DaemonPaths> {
   const paths = instancePathsOf(context.config, name)
   if (existsSync(paths.dir)) return paths
   const { otherDaemonsHint } = await import("../daemon/other-daemons.js")

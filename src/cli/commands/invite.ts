@@ -1,13 +1,13 @@
 import { defineCommand, required } from "../command.js"
 import { agentRef, channel } from "../input/values.js"
-import { speak, speakOptions } from "../relay/relay-request.js"
+import { relayRequest, requestOptions } from "../relay/relay-request.js"
 
 export const invite = defineCommand({
   args: {
     channel: required("a channel you are in", channel),
     agent: required("who may come in: @name or @id", agentRef),
   },
-  options: speakOptions,
+  options: requestOptions,
   takesUrl: true,
   examples: ["agentchat invite '#secret' @bob", "agentchat invite '#secret' @7f3a9c0e1b2d4f56 --name alice"],
   notes: [
@@ -17,7 +17,7 @@ export const invite = defineCommand({
   async run(context, input) {
     const { io, config } = context
     const { channel: name, agent } = input.args
-    const { via } = await speak(context, input, { type: "INVITE", channel: name, agent })
+    const { via } = await relayRequest(context, input, { type: "INVITE", channel: name, agent })
     if (config.json) io.json({ ok: true, channel: name, agent, via })
     else io.out(`invited ${agent} to ${name}`)
     return 0

@@ -1,7 +1,7 @@
 import { isChannelPattern } from "../../protocol/names.js"
 import { defineCommand, required } from "../command.js"
 import { subscription } from "../input/values.js"
-import { daemonOptions, speakAsDaemon } from "../relay/relay-request.js"
+import { daemonOptions, requestAsDaemon } from "../relay/relay-request.js"
 
 export const join = defineCommand({
   args: {
@@ -17,7 +17,7 @@ export const join = defineCommand({
   async run(context, { args, options }) {
     const { io, config } = context
     const { channel } = args
-    await speakAsDaemon(context, options, { type: "JOIN", channel })
+    await requestAsDaemon(context, options, { type: "JOIN", channel })
     if (config.json) io.json({ ok: true, channel, pattern: isChannelPattern(channel) })
     else io.out(`joined ${channel}`)
     return 0

@@ -1,7 +1,7 @@
 import { isChannelPattern } from "../../protocol/names.js"
 import { defineCommand, required } from "../command.js"
 import { subscription } from "../input/values.js"
-import { daemonOptions, speakAsDaemon } from "../relay/relay-request.js"
+import { daemonOptions, requestAsDaemon } from "../relay/relay-request.js"
 
 export const leave = defineCommand({
   args: { channel: required("a #channel, or a pattern that was joined", subscription) },
@@ -12,7 +12,7 @@ export const leave = defineCommand({
   async run(context, { args, options }) {
     const { io, config } = context
     const { channel } = args
-    await speakAsDaemon(context, options, { type: "LEAVE", channel })
+    await requestAsDaemon(context, options, { type: "LEAVE", channel })
     if (config.json) io.json({ ok: true, channel, pattern: isChannelPattern(channel) })
     else io.out(`left ${channel}`)
     return 0

@@ -3,12 +3,12 @@ import type { ServerMessage } from "../../protocol/server-messages.js"
 import { defineCommand, optional } from "../command.js"
 import { worker } from "../input/values.js"
 import { formatAge } from "../output/age.js"
-import { present } from "../output/omit-undefined.js"
-import { speak, speakOptions } from "../relay/relay-request.js"
+import { omitUndefined } from "../output/omit-undefined.js"
+import { relayRequest, requestOptions } from "../relay/relay-request.js"
 
 export const pending = defineCommand({
   args: { target: optional("@agent or +role; without it, yourself", worker) },
-  options: speakOptions,
+  options: requestOptions,
   takesUrl: true,
   examples: ["agentchat pending", "agentchat pending @bob", "agentchat pending +reviewer --json"],
   notes: [
@@ -17,7 +17,7 @@ export const pending = defineCommand({
   ],
   async run(context, input) {
     const { io, config, clock } = context
-    const { answer } = await speak(context, input, { type: "PENDING", ...present(input.args) })
+    const { answer } = await relayRequest(context, input, { type: "PENDING", ...omitUndefined(input.args) })
     const { target, count, ids, oldest_ts, claimed } = answer as unknown as ServerMessage<"PENDING">
     if (config.json) {
       io.json({ ok: true, target, count, ids, oldest_ts, claimed })

@@ -1,8 +1,8 @@
 import type { PresenceState } from "../../protocol/client-messages.js"
 import { defineCommand, optional, required, value } from "../command.js"
 import { closeChoice, role, textUpTo } from "../input/values.js"
-import { present } from "../output/omit-undefined.js"
-import { daemonOptions, speakAsDaemon } from "../relay/relay-request.js"
+import { omitUndefined } from "../output/omit-undefined.js"
+import { daemonOptions, requestAsDaemon } from "../relay/relay-request.js"
 
 const states = ["idle", "working", "waiting", "away"] as const satisfies readonly PresenceState[]
 
@@ -24,8 +24,12 @@ export const presence = defineCommand({
   async run(context, { args, options }) {
     const { io, config } = context
     const { status, activity } = args
-    const frame = { type: "SET_PRESENCE", status, ...present({ activity, role: options.role }) } as const
-    await speakAsDaemon(context, options, frame)
+    const frame = {
+      type: "SET_PRESENCE",
+      status,
+      ...omitUndefined({ activity, role: options.role }),
+    } as const
+    await requestAsDaemon(context, options, frame)
     if (config.json) io.json({ ok: true, status, activity, role: options.role })
     else io.out(`you are ${status}`)
     return 0

@@ -6,7 +6,7 @@ import { proposalId } from "../deals/deal-values.js"
 import type { ProposalView } from "../deals/proposal-view.js"
 import { instancePathsOf } from "../input/instance-choice.js"
 import { closeChoice } from "../input/values.js"
-import { hasOwnVoice, type SpeakChoice, speakOptions } from "../relay/relay-request.js"
+import { hasOwnIdentity, type RequestOptions, requestOptions } from "../relay/relay-request.js"
 
 export const proposals = defineCommand({
   args: { id: optional("one of them, with all that was said in it", proposalId) },
@@ -17,7 +17,7 @@ export const proposals = defineCommand({
       closeChoice(dealStates),
       dealStates,
     ),
-    ...speakOptions,
+    ...requestOptions,
   },
   takesUrl: true,
   examples: [
@@ -50,15 +50,15 @@ export const proposals = defineCommand({
 })
 
 /** Who nothing is known of may be another than who was meant. */
-async function whoseElse(context: Context, choice: SpeakChoice): Promise<string | undefined> {
-  if (choice.options.name !== undefined || hasOwnVoice(choice)) return undefined
+async function whoseElse(context: Context, choice: RequestOptions): Promise<string | undefined> {
+  if (choice.options.name !== undefined || hasOwnIdentity(choice)) return undefined
   const { otherDaemonsHint } = await import("../daemon/other-daemons.js")
   return otherDaemonsHint(context, "all")
 }
 
 async function showOne(
   context: Context,
-  choice: SpeakChoice,
+  choice: RequestOptions,
   { id, all }: { readonly id: string; readonly all: readonly ProposalView[] },
 ): Promise<number> {
   const { io, config } = context
@@ -76,11 +76,11 @@ async function showOne(
 /** @throws {ChatError} NOT_FOUND when `--name` is no daemon of this directory; what the relay refuses */
 async function readViews(
   context: Context,
-  choice: SpeakChoice,
+  choice: RequestOptions,
   id: string | undefined,
 ): Promise<ProposalView[]> {
   const { viewOf, viewOfDeal } = await import("../deals/proposal-view.js")
-  if (hasOwnVoice(choice)) {
+  if (hasOwnIdentity(choice)) {
     if (choice.options.identity === undefined) {
       throw new ChatError("IDENTITY_REQUIRED", "a relay tells an identity its deals, and none is named", {
         hint: "say --identity FILE, or leave out what asks for a session of its own: this directory's daemon knows its deals",

@@ -5,8 +5,8 @@ import type { Context } from "../context.js"
 import { takeStep } from "../deals/deal-step.js"
 import { amountText, currencyName, paymentCode, taskText, timeSpan } from "../deals/deal-values.js"
 import { agentRef, someText } from "../input/values.js"
-import { present } from "../output/omit-undefined.js"
-import { speakOptions } from "../relay/relay-request.js"
+import { omitUndefined } from "../output/omit-undefined.js"
+import { requestOptions } from "../relay/relay-request.js"
 
 export const propose = defineCommand({
   args: {
@@ -20,7 +20,7 @@ export const propose = defineCommand({
     expires: value("T", "until when it can be accepted: 300 (seconds), 5m, 24h; 7d unless given", timeSpan),
     terms: value("FILE", "a text file with what else is agreed; part of what is signed", someText, "file"),
     "dispute-window": value("T", "how long it can be disputed once completed; 7d unless given", timeSpan),
-    ...speakOptions,
+    ...requestOptions,
   },
   takesUrl: true,
   examples: [
@@ -43,7 +43,7 @@ export const propose = defineCommand({
       type: "PROPOSAL",
       to: input.args.agent,
       task,
-      ...present({ amount, currency, payment_code, terms, expires, dispute_window }),
+      ...omitUndefined({ amount, currency, payment_code, terms, expires, dispute_window }),
     })
   },
 })

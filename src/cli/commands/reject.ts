@@ -1,12 +1,12 @@
 import { defineCommand, required, value } from "../command.js"
 import { takeStep } from "../deals/deal-step.js"
 import { proposalId, rejectReason } from "../deals/deal-values.js"
-import { present } from "../output/omit-undefined.js"
-import { speakOptions } from "../relay/relay-request.js"
+import { omitUndefined } from "../output/omit-undefined.js"
+import { requestOptions } from "../relay/relay-request.js"
 
 export const reject = defineCommand({
   args: { id: required("the proposal's id", proposalId) },
-  options: { reason: value("TEXT", "why, up to 500 characters", rejectReason), ...speakOptions },
+  options: { reason: value("TEXT", "why, up to 500 characters", rejectReason), ...requestOptions },
   takesUrl: true,
   examples: [
     "agentchat reject prop_k3v5mq2a7xw4tz6b --reason 'no time'",
@@ -17,6 +17,6 @@ export const reject = defineCommand({
     takeStep(context, input, {
       type: "REJECT",
       proposal_id: input.args.id,
-      ...present({ reason: input.options.reason }),
+      ...omitUndefined({ reason: input.options.reason }),
     }),
 })

@@ -6,7 +6,12 @@ import type { Context } from "../context.js"
 import { ladder, type Rung } from "../daemon/delivery.js"
 import { messageFrame, messageOptions } from "../input/message-frame.js"
 import { address, anyText, closeChoice, seconds } from "../input/values.js"
-import { type SpeakChoice, type Spoken, speak, speakOptions } from "../relay/relay-request.js"
+import {
+  type RelayAnswer,
+  type RequestOptions,
+  relayRequest,
+  requestOptions,
+} from "../relay/relay-request.js"
 
 /** Milliseconds a rung above `accepted` may take. */
 const rungMs = 30_000
@@ -17,7 +22,7 @@ export const send = defineCommand({
     text: required("what to say; - reads it from standard input", anyText),
   },
   options: {
-    ...speakOptions,
+    ...requestOptions,
     timeout: value("S", "wait S seconds; 10, with --wait 30, unless given", seconds),
     ...messageOptions,
     wait: value("RUNG", `end only when it is ${ladder.join(", ")}`, closeChoice(ladder), ladder),
@@ -45,14 +50,14 @@ export const send = defineCommand({
       return (await import("../guards/guard-forecast.js")).reportForecast(context, input, frame)
     }
     if (wait !== "accepted") return waitFor(context, input, { frame, wanted: wait })
-    printReceipt(context, target, await speak(context, input, frame))
+    printReceipt(context, target, await relayRequest(context, input, frame))
     return 0
   },
 })
 
 async function waitFor(
   context: Context,
-  choice: SpeakChoice,
+  choice: RequestOptions,
   { frame, wanted }: { frame: Awaited<ReturnType<typeof messageFrame>>; wanted: Rung },
 ): Promise<number> {
   const timeoutMs = choice.options.timeout ?? rungMs
@@ -73,7 +78,7 @@ function refuseWithoutRung(target: Address, rung: Rung): void {
   })
 }
 
-function printReceipt({ io, config }: Context, to: Address, { via, answer }: Spoken): void {
+function printReceipt({ io, config }: Context, to: Address, { via, answer }: RelayAnswer): void {
   const { msg_id, ts, seq, recipients } = answer
   if (config.json) {
     io.json({ ok: true, state: "accepted", to, msg_id, ts, seq, recipients, via })

@@ -7,7 +7,7 @@ import { readGuardFile } from "../input/guard-file.js"
 import { readNamedFile } from "../input/named-file.js"
 import { readOperatorsFile } from "../input/operators-file.js"
 import { duration, nick, port, rate, seconds, someText, wholeNumber } from "../input/values.js"
-import { present } from "../output/omit-undefined.js"
+import { omitUndefined } from "../output/omit-undefined.js"
 import { programVersion } from "../program-version.js"
 
 const { retainedMessages: largestBuffer, durableMessages } = defaultLimits
@@ -84,7 +84,7 @@ export const serve = defineCommand({
       host: options.host ?? "127.0.0.1",
       logMessages: options["log-messages"],
       compat: options.compat,
-      limits: present({
+      limits: omitUndefined({
         bufferSize: options["buffer-size"],
         ratePerSecond: options.rate,
         rateBurst: options.burst,
@@ -92,7 +92,7 @@ export const serve = defineCommand({
         durableMessages: options.retain,
         durableMs: options["retain-age"],
       }),
-      ...present({
+      ...omitUndefined({
         name: options.name,
         tls,
         guards,

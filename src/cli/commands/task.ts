@@ -6,8 +6,8 @@ import { defineCommand, optional, required } from "../command.js"
 import type { Context } from "../context.js"
 import { anyText, closeChoice, someText } from "../input/values.js"
 import { formatAge } from "../output/age.js"
-import { present } from "../output/omit-undefined.js"
-import { type SpeakChoice, speak, speakOptions } from "../relay/relay-request.js"
+import { omitUndefined } from "../output/omit-undefined.js"
+import { type RequestOptions, relayRequest, requestOptions } from "../relay/relay-request.js"
 
 const verbs = ["list", "claim", "done", "fail", "extend"] as const
 
@@ -17,7 +17,7 @@ export const task = defineCommand({
     task: required("the task's id; for list: the +role", someText),
     text: optional("done: the answer, - reads it from standard input; fail: the reason", anyText),
   },
-  options: speakOptions,
+  options: requestOptions,
   takesUrl: true,
   examples: [
     "agentchat task list +reviewer",
@@ -43,24 +43,24 @@ export const task = defineCommand({
       case "done": {
         const content =
           text === "-" ? await (await import("../input/input-text.js")).readText(context.io.input) : text
-        return end(context, input, { type: "DONE", task: id, ...present({ content }) })
+        return end(context, input, { type: "DONE", task: id, ...omitUndefined({ content }) })
       }
       case "fail":
-        return end(context, input, { type: "FAIL", task: id, ...present({ reason: text }) })
+        return end(context, input, { type: "FAIL", task: id, ...omitUndefined({ reason: text }) })
       case "extend":
         return end(context, input, { type: "EXTEND", task: id })
     }
   },
 })
 
-async function list(context: Context, choice: SpeakChoice, role: string): Promise<number> {
+async function list(context: Context, choice: RequestOptions, role: string): Promise<number> {
   const { io, config, clock } = context
   if (!roleRefPattern.test(role)) {
     throw new ChatError("USAGE", "TASK: list wants a +role", {
       hint: "such as: agentchat task list +reviewer",
     })
   }
-  const { answer } = await speak(context, choice, { type: "PENDING", target: role })
+  const { answer } = await relayRequest(context, choice, { type: "PENDING", target: role })
   const { target, count, ids, oldest_ts, claimed = 0 } = answer as unknown as ServerMessage<"PENDING">
   if (config.json) io.json({ ok: true, role: target, waiting: count, ids, oldest_ts, claimed })
   else {
@@ -71,9 +71,9 @@ async function list(context: Context, choice: SpeakChoice, role: string): Promis
   return 0
 }
 
-async function claim(context: Context, choice: SpeakChoice, id: string): Promise<number> {
+async function claim(context: Context, choice: RequestOptions, id: string): Promise<number> {
   const { io, config } = context
-  const { answer } = await speak(context, choice, { type: "CLAIM", task: id })
+  const { answer } = await relayRequest(context, choice, { type: "CLAIM", task: id })
   const { task, role, from, name, content, parts, lease_ms, attempt } =
     answer as unknown as ServerMessage<"TASK">
   if (config.json) {
@@ -89,11 +89,11 @@ const words = { DONE: "done", FAIL: "given back", EXTEND: "extended" } as const
 
 async function end(
   context: Context,
-  choice: SpeakChoice,
+  choice: RequestOptions,
   frame: { type: keyof typeof words; task: string },
 ): Promise<number> {
   const { io, config } = context
-  const { via } = await speak(context, choice, frame)
+  const { via } = await relayRequest(context, choice, frame)
   if (config.json) io.json({ ok: true, task: frame.task, state: words[frame.type], via })
   else io.out(`${words[frame.type]} ${formatForTerminal(frame.task)}`)
   return 0

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto"
 import { closeSync, openSync, writeSync } from "node:fs"
 import type { Clock } from "../../base/clock.js"
 import { commandIdPrefix } from "../../daemon/delivery/command-id.js"
-import type { InstancePaths } from "../../daemon/files/paths.js"
+import type { DaemonPaths } from "../../daemon/files/paths.js"
 import { readStatus } from "../../daemon/status.js"
 import type { ClientFrame } from "../../protocol/client-messages.js"
 import { ChatError, isErrorCode } from "../../protocol/errors.js"
@@ -20,7 +20,7 @@ type Members = Readonly<Record<string, unknown>>
 
 /** A line in a daemon's outbox, and what the daemon's files tell of it. */
 export class DaemonMail {
-  readonly #paths: InstancePaths
+  readonly #paths: DaemonPaths
   readonly #clock: Clock
   readonly #id: string
   readonly #tails: readonly LineTail[]
@@ -30,7 +30,7 @@ export class DaemonMail {
    * @param id - of its own, when it was said before: then it stays one message
    * @throws {ChatError} INVALID_MSG when it is too large; FILE_FAILED
    */
-  constructor(paths: InstancePaths, frame: ClientFrame | Draft, clock: Clock, id = newLineId()) {
+  constructor(paths: DaemonPaths, frame: ClientFrame | Draft, clock: Clock, id = newLineId()) {
     this.#id = id
     this.#paths = paths
     this.#clock = clock
@@ -68,7 +68,7 @@ export class DaemonMail {
  * INVALID_MSG when it is too large; FILE_FAILED
  */
 export async function askDaemon(
-  paths: InstancePaths,
+  paths: DaemonPaths,
   frame: ClientFrame | Draft,
   { clock, timeoutMs, id }: { clock: Clock; timeoutMs: number; id?: string },
 ): Promise<Members> {
@@ -126,16 +126,16 @@ function appendLine(path: string, line: string): void {
 }
 
 function refusal(code: string, line: Members): ChatError {
-  const { reason, mend, candidates, retry_after_ms: retryAfterMs, guard } = line
+  const { reason, hint, candidates, retry_after_ms: retryAfterMs, guard } = line
   return new ChatError(isErrorCode(code) ? code : "UNSUPPORTED", typeof reason === "string" ? reason : code, {
-    ...(typeof mend === "string" ? { hint: mend } : {}),
+    ...(typeof hint === "string" ? { hint: hint } : {}),
     ...(typeof retryAfterMs === "number" ? { retryAfterMs } : {}),
     ...(typeof guard === "object" && guard !== null ? { guard: guard as GuardFacts } : {}),
     ...(Array.isArray(candidates) ? { candidates: candidates.map(String) } : {}),
   })
 }
 
-function queued(paths: InstancePaths, timeoutMs: number): ChatError {
+function queued(paths: DaemonPaths, timeoutMs: number): ChatError {
   const status = readStatus(paths.status)
   const why = status?.reason ?? status?.problems.find(({ where }) => where === "relay")
   const reason = why === undefined ? "" : `: ${why.message}`

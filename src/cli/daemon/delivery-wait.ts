@@ -1,11 +1,11 @@
 /** Sends a message and stays until it is where its sender wants it: by a daemon's files, or on a session. */
-import type { InstancePaths } from "../../daemon/files/paths.js"
+import type { DaemonPaths } from "../../daemon/files/paths.js"
 import type { ClientFrame } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { Address } from "../../protocol/names.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Context } from "../context.js"
-import { chooseDaemon, requestAsMember, type VoiceChoice } from "../relay/relay-request.js"
+import { chooseDaemon, requestAsMember, type SenderChoice } from "../relay/relay-request.js"
 import { withSession } from "../relay/session.js"
 import { Delivery, type Rung } from "./delivery.js"
 
@@ -30,7 +30,7 @@ export interface ErrandResult {
  */
 export async function runErrand<T>(
   context: Context,
-  choice: VoiceChoice,
+  choice: SenderChoice,
   errand: Errand,
   report: (result: ErrandResult) => T,
 ): Promise<T> {
@@ -41,7 +41,7 @@ export async function runErrand<T>(
 
 async function runByDaemon(
   { clock }: Context,
-  paths: InstancePaths,
+  paths: DaemonPaths,
   { frame, wanted, timeoutMs }: Errand,
 ): Promise<Delivery> {
   const { DaemonMail } = await import("./daemon-mail.js")
@@ -62,7 +62,7 @@ async function runByDaemon(
 }
 
 /** @returns gives the lines that came since the last call */
-async function inboxNews(paths: InstancePaths): Promise<() => Readonly<Record<string, unknown>>[]> {
+async function inboxNews(paths: DaemonPaths): Promise<() => Readonly<Record<string, unknown>>[]> {
   const { readInbox } = await import("../../daemon/inbox/reader.js")
   let seq = 0
   for (const entry of readInbox(paths, { last: 1 })) seq = entry.seq
@@ -78,7 +78,7 @@ async function inboxNews(paths: InstancePaths): Promise<() => Readonly<Record<st
 
 async function runBySession<T>(
   context: Context,
-  choice: VoiceChoice,
+  choice: SenderChoice,
   { frame, wanted, timeoutMs }: Errand,
   report: (result: ErrandResult) => T,
 ): Promise<T> {

@@ -1,7 +1,7 @@
 /** Lines that a guard has stopped: they stand in rejected.jsonl until they are released or dropped. */
 import { appendFileSync, existsSync, readFileSync } from "node:fs"
 import { join } from "node:path"
-import type { InstancePaths } from "../../daemon/files/paths.js"
+import type { DaemonPaths } from "../../daemon/files/paths.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { GuardFacts } from "../../protocol/guard-facts.js"
 
@@ -22,7 +22,7 @@ export interface KeptLine {
  * The lines of a daemon that a guard has stopped and nobody has released or dropped, in the order in which they were
  * first stopped: one that was released and refused again keeps its place.
  */
-export function readKeptLines(paths: InstancePaths): KeptLine[] {
+export function readKeptLines(paths: DaemonPaths): KeptLine[] {
   const over = new Set(readLines(paths.released).flatMap(({ at }) => (typeof at === "string" ? [at] : [])))
   const places = new Map<string, number>()
   const kept = readLines(paths.rejected).flatMap((entry) => {
@@ -41,7 +41,7 @@ function isKept(entry: unknown): entry is KeptLine {
 
 /** Notes that a line is kept no longer. @throws {ChatError} FILE_FAILED */
 export function noteReleased(
-  paths: InstancePaths,
+  paths: DaemonPaths,
   { at, id }: KeptLine,
   state: "released" | "dropped",
   ts: number,
@@ -58,7 +58,7 @@ export function noteReleased(
 
 /** The message that a kept line holds. @throws {ChatError} NOT_FOUND when its file is gone */
 export function frameOf(
-  paths: InstancePaths,
+  paths: DaemonPaths,
   { line, file = "", id }: KeptLine,
 ): Readonly<Record<string, unknown>> {
   try {

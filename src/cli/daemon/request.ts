@@ -7,7 +7,7 @@ import { ChatError } from "../../protocol/errors.js"
 import type { Channel, InstanceName, Nick } from "../../protocol/names.js"
 import type { Context } from "../context.js"
 import { defaultInstance, defaultNick, instancePathsOf } from "../input/instance-choice.js"
-import { present } from "../output/omit-undefined.js"
+import { omitUndefined } from "../output/omit-undefined.js"
 import { chooseServer } from "../relay/server-choice.js"
 
 /** What the command line says about a daemon to start. */
@@ -58,7 +58,7 @@ export async function daemonRequest(
     ephemeral,
     echo,
     compat,
-    ...present({ identity, channels, role, card, guards }),
+    ...omitUndefined({ identity, channels, role, card, guards }),
   }
 }
 

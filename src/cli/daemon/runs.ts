@@ -1,6 +1,6 @@
 /** `daemon` itself: in the background or in this very process. */
 import { mkdirSync } from "node:fs"
-import { type InstancePaths, rootPaths } from "../../daemon/files/paths.js"
+import { type DaemonPaths, rootPaths } from "../../daemon/files/paths.js"
 import { settledStatus, startDaemon } from "../../daemon/process/control.js"
 import { openHostProcess } from "../../daemon/process/host-process.js"
 import type { DaemonStart } from "../../daemon/process/start.js"
@@ -78,7 +78,7 @@ export async function runInForeground(
 }
 
 /** Says on standard error what the daemon writes to its log from now on. @returns shows the last of it, and ends */
-function showLog({ io }: Context, { dir, log }: InstancePaths): () => void {
+function showLog({ io }: Context, { dir, log }: DaemonPaths): () => void {
   mkdirSync(dir, { recursive: true, mode: 0o700 })
   const tail = new LineTail(log)
   const show = () => {

@@ -1,13 +1,13 @@
 import type { Commitments } from "../../client/deals/commitments.js"
 import type { DealEvent } from "../../client/deals/deal-event.js"
 import type { RequestFrame } from "../../client/pending.js"
-import type { InstancePaths } from "../../daemon/files/paths.js"
+import type { DaemonPaths } from "../../daemon/files/paths.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { DealState } from "../../protocol/server-messages.js"
 import type { Draft } from "../../protocol/statements.js"
 import { proposalIdOf } from "../../protocol/verbs.js"
 import type { Context } from "../context.js"
-import { answerMs, chooseDaemon, hasOwnVoice, type SpeakChoice } from "../relay/relay-request.js"
+import { answerMs, chooseDaemon, hasOwnIdentity, type RequestOptions } from "../relay/relay-request.js"
 import { withSession } from "../relay/session.js"
 import type { UnansweredStep } from "./unanswered-step.js"
 
@@ -29,7 +29,7 @@ export interface Acted {
  */
 export async function act(
   context: Context,
-  choice: SpeakChoice,
+  choice: RequestOptions,
   draft: Draft,
 ): Promise<Acted | UnansweredStep> {
   const paths = chooseDaemon(context, choice)
@@ -45,7 +45,7 @@ export async function act(
  */
 export async function withCommitments<T>(
   context: Context,
-  choice: SpeakChoice,
+  choice: RequestOptions,
   use: (commitments: Commitments) => Promise<T>,
   onSend: (frame: RequestFrame) => void = () => {},
 ): Promise<T> {
@@ -70,8 +70,8 @@ export async function withCommitments<T>(
 
 async function actThroughDaemon(
   context: Context,
-  { options }: SpeakChoice,
-  { paths, draft }: { paths: InstancePaths; draft: Draft },
+  { options }: RequestOptions,
+  { paths, draft }: { paths: DaemonPaths; draft: Draft },
 ): Promise<Acted | UnansweredStep> {
   const { askDaemon, newLineId } = await import("../daemon/daemon-mail.js")
   const { clock } = context
@@ -89,7 +89,7 @@ async function actThroughDaemon(
 
 async function actOnSession(
   context: Context,
-  choice: SpeakChoice,
+  choice: RequestOptions,
   draft: Draft,
 ): Promise<Acted | UnansweredStep> {
   let sentId: string | undefined
@@ -138,9 +138,9 @@ function say(commitments: Commitments, draft: Draft): Promise<DealEvent> {
   }
 }
 
-async function withoutIdentity(context: Context, choice: SpeakChoice): Promise<ChatError> {
+async function withoutIdentity(context: Context, choice: RequestOptions): Promise<ChatError> {
   const { otherDaemonsHint } = await import("../daemon/other-daemons.js")
-  const others = hasOwnVoice(choice) ? undefined : otherDaemonsHint(context, "running")
+  const others = hasOwnIdentity(choice) ? undefined : otherDaemonsHint(context, "running")
   return new ChatError("IDENTITY_REQUIRED", "a deal is signed, and no identity is there to sign it", {
     hint:
       others ??

@@ -1,14 +1,14 @@
 import { formatForTerminal } from "../../base/visible-text.js"
 import type { Draft } from "../../protocol/statements.js"
 import type { Context } from "../context.js"
-import type { SpeakChoice } from "../relay/relay-request.js"
+import type { RequestOptions } from "../relay/relay-request.js"
 
 /**
  * Takes a step in a deal and tells the deal's state after it; of a proposal, its id. One that nobody answered in time
  * is told with what to do next.
  * @returns the exit status
  */
-export async function takeStep(context: Context, choice: SpeakChoice, draft: Draft): Promise<number> {
+export async function takeStep(context: Context, choice: RequestOptions, draft: Draft): Promise<number> {
   const { act } = await import("./deal-act.js")
   const { io, config } = context
   const acted = await act(context, choice, draft)

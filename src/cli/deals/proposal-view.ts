@@ -6,7 +6,7 @@ import type { AgentId } from "../../protocol/names.js"
 import type { DealState } from "../../protocol/server-messages.js"
 import type { Statement } from "../../protocol/statements.js"
 import { isoTime } from "../output/iso-time.js"
-import { present } from "../output/omit-undefined.js"
+import { omitUndefined } from "../output/omit-undefined.js"
 
 /** A deal as `proposals` tells it. Times are ISO 8601. */
 export interface ProposalView {
@@ -89,7 +89,7 @@ export function viewOf(proposal: Told): ProposalView {
     from_name: name,
     to,
     task,
-    ...present({ amount, currency, payment_code, terms }),
+    ...omitUndefined({ amount, currency, payment_code, terms }),
     proposed: isoTime(ts),
     expires: isoTime(ts + proposal.expires * 1_000),
     ...(state === "completed" && end !== undefined ? { disputable_until: isoTime(end) } : {}),

@@ -1,14 +1,14 @@
 /** A step in a deal that was said, and of which nobody told in time whether it was taken. */
-import { type InstancePaths, rootPaths } from "../../daemon/files/paths.js"
+import { type DaemonPaths, rootPaths } from "../../daemon/files/paths.js"
 import { readStatus } from "../../daemon/status.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { Draft } from "../../protocol/statements.js"
 import type { Context } from "../context.js"
 import { failureDocument, reportFailure } from "../output/failure.js"
-import { present } from "../output/omit-undefined.js"
+import { omitUndefined } from "../output/omit-undefined.js"
 import { shellWord } from "../output/shell-words.js"
 import { identityFiles } from "../relay/own-identity.js"
-import type { SpeakChoice } from "../relay/relay-request.js"
+import type { RequestOptions } from "../relay/relay-request.js"
 
 /** What is known of it. */
 export interface UnansweredStep {
@@ -22,7 +22,7 @@ export interface UnansweredStep {
 /** Tells of it: the proposal's id, and what to do next. @returns the exit status */
 export function reportUnanswered({ io, config }: Context, step: UnansweredStep): number {
   const { via, proposalId: proposal_id, error } = step
-  if (config.json) io.json({ ...present({ proposal_id, via }), ...failureDocument(error) })
+  if (config.json) io.json({ ...omitUndefined({ proposal_id, via }), ...failureDocument(error) })
   return reportFailure(io, error, false)
 }
 
@@ -32,7 +32,7 @@ export function reportUnanswered({ io, config }: Context, step: UnansweredStep):
  */
 export async function queuedStep(
   { config }: Context,
-  { paths, draft, lineId }: { paths: InstancePaths; draft: Draft; lineId: string },
+  { paths, draft, lineId }: { paths: DaemonPaths; draft: Draft; lineId: string },
   cause: ChatError,
 ): Promise<UnansweredStep> {
   const proposalId =
@@ -50,7 +50,7 @@ export async function queuedStep(
 
 /** The step went to a relay, which may have taken it. */
 export function sentStep(
-  { url, options }: SpeakChoice,
+  { url, options }: RequestOptions,
   { draft, proposalId }: { draft: Draft; proposalId: string },
   cause: ChatError,
 ): UnansweredStep {
@@ -68,7 +68,7 @@ export function sentStep(
 }
 
 /** The id the daemon will give it: of its key and the line. Undefined when its identity does not stand in the home. */
-async function proposalIdOf(home: string, paths: InstancePaths, lineId: string): Promise<string | undefined> {
+async function proposalIdOf(home: string, paths: DaemonPaths, lineId: string): Promise<string | undefined> {
   const agentId = readStatus(paths.status)?.agent_id
   const [{ inspectIdentity }, { statementId }] = await Promise.all([
     import("../../identity/identity-file.js"),

@@ -5,8 +5,8 @@ import { ChatError } from "../../protocol/errors.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Context } from "../context.js"
 import { reportFailure } from "../output/failure.js"
-import { present } from "../output/omit-undefined.js"
-import { type SpeakChoice, speak } from "../relay/relay-request.js"
+import { omitUndefined } from "../output/omit-undefined.js"
+import { type RequestOptions, relayRequest } from "../relay/relay-request.js"
 import { formatUsages } from "./guard-table.js"
 
 /**
@@ -16,12 +16,12 @@ import { formatUsages } from "./guard-table.js"
  */
 export async function reportForecast(
   context: Context,
-  choice: SpeakChoice,
+  choice: RequestOptions,
   message: ClientFrame<"MSG">,
 ): Promise<number> {
   const { io, config } = context
   const { id: _id, ts: _ts, sig: _sig, ...said } = message
-  const { via, answer } = await speak(context, choice, { ...said, type: "FORECAST" })
+  const { via, answer } = await relayRequest(context, choice, { ...said, type: "FORECAST" })
   const { to, recipients, woken, tokens, guards, refused } = answer as unknown as ServerMessage<"FORECAST">
   if (config.json) {
     io.json({ ok: refused === undefined, sent: false, to, recipients, woken, tokens, guards, refused, via })
@@ -40,7 +40,7 @@ export async function reportForecast(
   const { reason, retry_after_ms: retryAfterMs, ...guard } = refused
   return reportFailure(
     io,
-    new ChatError("GUARDED", `would be refused: ${reason}`, present({ retryAfterMs, guard })),
+    new ChatError("GUARDED", `would be refused: ${reason}`, omitUndefined({ retryAfterMs, guard })),
     false,
   )
 }

@@ -9,7 +9,7 @@ import { type KeptLine, readKeptLines } from "../daemon/kept-lines.js"
 import { otherDaemonsHint } from "../daemon/other-daemons.js"
 import { instancePathsOf } from "../input/instance-choice.js"
 import { describeStop } from "../output/status-report.js"
-import { hasOwnVoice, type SpeakChoice, speak } from "../relay/relay-request.js"
+import { hasOwnIdentity, type RequestOptions, relayRequest } from "../relay/relay-request.js"
 import { guardLayers, numbersOf } from "./guard-rules.js"
 import { formatUsages } from "./guard-table.js"
 
@@ -22,9 +22,9 @@ const shownLines = 10
  * @returns 0
  * @throws {ChatError} why the relay cannot be asked, when nothing else is known either
  */
-export async function reportGuards(context: Context, choice: SpeakChoice): Promise<number> {
+export async function reportGuards(context: Context, choice: RequestOptions): Promise<number> {
   const { io, config, clock } = context
-  const paths = hasOwnVoice(choice) ? undefined : instancePathsOf(config, choice.options.name)
+  const paths = hasOwnIdentity(choice) ? undefined : instancePathsOf(config, choice.options.name)
   const isRunning = paths !== undefined && readHolder(paths.pid, clock.now()) !== undefined
   const status = isRunning ? readStatus(paths.status) : undefined
   const { list, problem } = await listGuards(context, choice)
@@ -91,21 +91,21 @@ export function explainGuards({ io, config }: Context): number {
 }
 
 /** Who named no daemon, and has none called default, sees what is counted of a session that was just opened. */
-function sayWhoElse(context: Context, choice: SpeakChoice): void {
-  if (choice.options.name !== undefined || hasOwnVoice(choice)) return
+function sayWhoElse(context: Context, choice: RequestOptions): void {
+  if (choice.options.name !== undefined || hasOwnIdentity(choice)) return
   const others = otherDaemonsHint(context, "running")
   if (others !== undefined) context.io.talk(others)
 }
 
 async function listGuards(
   context: Context,
-  choice: SpeakChoice,
+  choice: RequestOptions,
 ): Promise<{ list: readonly GuardUsage[]; problem?: ChatError }> {
   try {
-    const { answer } = await speak(context, choice, { type: "LIST_GUARDS" })
+    const { answer } = await relayRequest(context, choice, { type: "LIST_GUARDS" })
     return { list: answer["list"] as readonly GuardUsage[] }
   } catch (error) {
-    if (!(error instanceof ChatError) || hasOwnVoice(choice)) throw error
+    if (!(error instanceof ChatError) || hasOwnIdentity(choice)) throw error
     return { list: [], problem: error }
   }
 }

@@ -2,26 +2,26 @@
 import { randomInt } from "node:crypto"
 import { closeSync, openSync, readSync, writeSync } from "node:fs"
 import { formatForTerminal } from "../../base/visible-text.js"
-import { type InstancePaths, rootPaths } from "../../daemon/files/paths.js"
+import { type DaemonPaths, rootPaths } from "../../daemon/files/paths.js"
 import { resetDaemonGuard } from "../../daemon/process/control.js"
 import { readStatus } from "../../daemon/status.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { InstanceName } from "../../protocol/names.js"
 import type { Context } from "../context.js"
 import { defaultInstance } from "../input/instance-choice.js"
-import { present } from "../output/omit-undefined.js"
-import { requireDaemon, type SpeakChoice, speak } from "../relay/relay-request.js"
+import { omitUndefined } from "../output/omit-undefined.js"
+import { type RequestOptions, relayRequest, requireDaemon } from "../relay/relay-request.js"
 
 const answerBytes = 256
 
 /** Lifts what a relay's guards have stopped. @throws {ChatError} OPERATOR_REQUIRED */
 export async function resetRelayGuards(
   context: Context,
-  choice: SpeakChoice,
+  choice: RequestOptions,
   scope: string | undefined,
 ): Promise<number> {
   const { io, config } = context
-  await speak(context, choice, { type: "RESET_GUARD", ...present({ scope }) })
+  await relayRequest(context, choice, { type: "RESET_GUARD", ...omitUndefined({ scope }) })
   if (config.json) io.json({ ok: true, lifted: scope ?? null })
   else io.out(`lifted ${formatForTerminal(scope ?? "everything")}`)
   return 0
@@ -45,7 +45,7 @@ export async function resetOwnBreaker(
 }
 
 /** What a person is to decide about. */
-function whatIs({ status }: InstancePaths): string {
+function whatIs({ status }: DaemonPaths): string {
   const { used = 0, limit = 0, tripped = false } = readStatus(status)?.breaker ?? {}
   const count = `did nothing but answer, ${used} times of ${limit}`
   return tripped ? `has stopped its agent, which ${count}` : `lets its agent speak, which ${count}`

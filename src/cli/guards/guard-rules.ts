@@ -1,4 +1,4 @@
-import type { LayerName } from "../../guards/guard-message.js"
+import type { RuleName } from "../../guards/guard-message.js"
 import { defaultGuardLimits, type GuardLimits } from "../../guards/limits.js"
 
 /** What a guard looks at, for people and agents. */
@@ -11,7 +11,7 @@ interface LayerText {
 }
 
 /** Every guard in the order in which they are asked; `rate` before them is the relay's pace, `breaker` the daemon's own. */
-export const guardLayers: Readonly<Record<"rate" | LayerName | "breaker", LayerText>> = {
+export const guardLayers: Readonly<Record<"rate" | RuleName | "breaker", LayerText>> = {
   rate: {
     counts:
       "messages a second of one agent; long ones count as several; what comes too fast waits a little, then is refused",

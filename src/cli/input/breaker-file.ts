@@ -15,7 +15,7 @@ const numbers = {
 
 /**
  * Reads numbers of a daemon's own breaker: whoever starts a daemon may make it stricter, nothing else.
- * @throws {ChatError} NOT_FOUND, FILE_FAILED; USAGE naming the name, the reason and the mend
+ * @throws {ChatError} NOT_FOUND, FILE_FAILED; USAGE naming the name, the reason and the hint
  */
 export async function readBreakerFile(path: string): Promise<Partial<BreakerLimits>> {
   const limits = await readGuardFile(path, "--guards")

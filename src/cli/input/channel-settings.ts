@@ -4,7 +4,7 @@ import { ChatError } from "../../protocol/errors.js"
 import { descriptionLength, durationPattern, instructionsLength } from "../../protocol/limits.js"
 import type { ChannelSettings } from "../../protocol/server-messages.js"
 import { type Parse, value } from "../command.js"
-import { present } from "../output/omit-undefined.js"
+import { omitUndefined } from "../output/omit-undefined.js"
 import { closeChoice, textUpTo } from "./values.js"
 
 const switches = ["on", "off"] as const
@@ -54,7 +54,7 @@ export function settingsOf({
   replay,
   window,
 }: SettingsChoice): Partial<ChannelSettings> {
-  return present({
+  return omitUndefined({
     description,
     instructions,
     replay: replay === undefined ? undefined : replay === "on",

@@ -37,7 +37,7 @@ const ordered = [
  * Reads numbers of the guards from YAML: one `name: number` a line, names as {@link defaultGuardLimits} has them. An
  * empty file changes nothing.
  * @param label - the flag that named the file
- * @throws {ChatError} NOT_FOUND, FILE_FAILED; USAGE naming the line, the name, the reason and the mend
+ * @throws {ChatError} NOT_FOUND, FILE_FAILED; USAGE naming the line, the name, the reason and the hint
  */
 export async function readGuardFile(path: string, label: string): Promise<Partial<GuardLimits>> {
   const text = readSmallText(path, label)

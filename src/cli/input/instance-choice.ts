@@ -1,5 +1,5 @@
 import { basename, dirname } from "node:path"
-import { type InstancePaths, rootPaths } from "../../daemon/files/paths.js"
+import { type DaemonPaths, rootPaths } from "../../daemon/files/paths.js"
 import { type InstanceName, type Nick, nickPattern } from "../../protocol/names.js"
 import type { Config } from "../config.js"
 
@@ -7,7 +7,7 @@ import type { Config } from "../config.js"
 export const defaultInstance = "default" as InstanceName
 
 /** Files of the daemon `name` in this directory. */
-export function instancePathsOf(config: Config, name: InstanceName = defaultInstance): InstancePaths {
+export function instancePathsOf(config: Config, name: InstanceName = defaultInstance): DaemonPaths {
   return rootPaths(config.home).instance(name)
 }
 

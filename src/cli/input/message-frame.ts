@@ -6,7 +6,7 @@ import { type Kind, messageKinds } from "../../protocol/message-kinds.js"
 import type { Address, AgentRef } from "../../protocol/names.js"
 import { type Parse, repeated, value } from "../command.js"
 import type { Context } from "../context.js"
-import { present } from "../output/omit-undefined.js"
+import { omitUndefined } from "../output/omit-undefined.js"
 import { agentRef, closeChoice, someText } from "./values.js"
 
 type Part = NonNullable<ClientFrame<"MSG">["parts"]>[number]
@@ -65,7 +65,7 @@ export async function messageFrame(
     type: "MSG",
     to,
     content,
-    ...present({ in_reply_to, kind, mentions: mention && [...mention] }),
+    ...omitUndefined({ in_reply_to, kind, mentions: mention && [...mention] }),
     ...(parts.length === 0 ? {} : { parts }),
   }
 }

@@ -6,7 +6,7 @@ const shownCharacters = 40
 /**
  * Reads who operates a relay: one did:key or id of a key a line; what follows a `#` is a remark.
  * @param check - throws for a line that names nobody who can prove it
- * @throws {ChatError} NOT_FOUND, FILE_FAILED; USAGE naming the line, the reason and the mend
+ * @throws {ChatError} NOT_FOUND, FILE_FAILED; USAGE naming the line, the reason and the hint
  */
 export function readOperatorsFile(path: string, check: (name: string) => unknown): string[] {
   const label = "--operators"

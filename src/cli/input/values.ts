@@ -18,7 +18,7 @@ import {
   roleRefPattern,
 } from "../../protocol/names.js"
 import type { Parse } from "../command.js"
-import { present } from "../output/omit-undefined.js"
+import { omitUndefined } from "../output/omit-undefined.js"
 
 /** Any text, also an empty one. */
 export const anyText: Parse<string> = (text) => text
@@ -124,7 +124,7 @@ function named<T>(label: string, parse: () => T): T {
   } catch (error) {
     if (!(error instanceof ChatError)) throw error
     const message = `${label}: ${error.message.replace(/^[a-z]+: /, "")}`
-    throw new ChatError(error.code, message, present({ hint: error.hint }))
+    throw new ChatError(error.code, message, omitUndefined({ hint: error.hint }))
   }
 }
 

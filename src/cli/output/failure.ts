@@ -1,7 +1,7 @@
 import type { ChatError } from "../../protocol/errors.js"
 import type { GuardFacts } from "../../protocol/guard-facts.js"
 import type { Io } from "../context.js"
-import { present } from "./omit-undefined.js"
+import { omitUndefined } from "./omit-undefined.js"
 
 /** An error as `--json` prints it. */
 export interface FailureDocument {
@@ -19,7 +19,7 @@ export interface FailureDocument {
 }
 
 /**
- * Says on standard error what went wrong and how to mend it; with `json` the same stands on standard output as
+ * Says on standard error what went wrong and how to fix it; with `json` the same stands on standard output as
  * one object, so that a program that reads it gets a document either way.
  * @returns the exit status
  */
@@ -58,7 +58,7 @@ export function failureDocument(error: ChatError): FailureDocument {
       code,
       message,
       exit,
-      ...present({ retry_after_ms: retryAfterMs, candidates, hint, guard }),
+      ...omitUndefined({ retry_after_ms: retryAfterMs, candidates, hint, guard }),
     },
   }
 }

@@ -32,8 +32,8 @@ const describers: Readonly<Record<string, Describe>> = {
     paint.warning(`task ${plain(line["task"])} is not yours any more: ${plain(line["reason"])}`),
   PENDING: (answer) => `${plain(answer["count"])} waiting for ${plain(answer["target"])}`,
   REJECTED: (line, paint) => {
-    const mend = line["mend"] === undefined ? "" : ` (${plain(line["mend"])})`
-    return paint.warning(`rejected ${plain(line["id"])}: ${plain(line["reason"])}${mend}`)
+    const hint = line["hint"] === undefined ? "" : ` (${plain(line["hint"])})`
+    return paint.warning(`rejected ${plain(line["id"])}: ${plain(line["reason"])}${hint}`)
   },
   NOTICE: (line, paint) => paint.warning(`notice: ${plain(line["message"])}`),
   CHANNELS: (answer) => `channels: ${namesIn(answer["list"])}`,

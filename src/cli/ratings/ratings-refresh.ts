@@ -108,7 +108,7 @@ function readReceipts(path: string, from: FilePlace, facts: RatingFacts): FilePl
   let place = from
   let hasTail = false
   for (const { number, text, isWhole, after } of readFileLines(path, from)) {
-    // Whoever writes the last line is not done, or will mend it.
+    // Whoever writes the last line is not done, or will fix it.
     hasTail = !isWhole
     if (hasTail) break
     place = after

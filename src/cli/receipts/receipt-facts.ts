@@ -2,7 +2,7 @@ import { type Deal, statementsOf } from "../../proposals/deal.js"
 import { agentIdOfDid } from "../../proposals/statement.js"
 import type { AgentId } from "../../protocol/names.js"
 import { isoTime } from "../output/iso-time.js"
-import { present } from "../output/omit-undefined.js"
+import { omitUndefined } from "../output/omit-undefined.js"
 
 /** What a receipt that was found valid says. Times are ISO 8601. */
 export interface ReceiptFacts {
@@ -31,7 +31,7 @@ export function factsOf(deal: Deal): ReceiptFacts {
     from: agentIdOfDid(from),
     to: agentIdOfDid(to),
     task,
-    ...present({ amount, currency }),
+    ...omitUndefined({ amount, currency }),
     state: deal.state === "disputed" ? "disputed" : "completed",
     completed_by: completions.map((statement) => agentIdOfDid(statement.from)),
     proposed: isoTime(ts),

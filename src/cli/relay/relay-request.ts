@@ -1,6 +1,6 @@
 import type { Connection } from "../../client/connection.js"
 import type { AnswerTo, RequestFrame } from "../../client/pending.js"
-import type { InstancePaths } from "../../daemon/files/paths.js"
+import type { DaemonPaths } from "../../daemon/files/paths.js"
 import { readHolder } from "../../daemon/process/pid-file.js"
 import { readStatus } from "../../daemon/status.js"
 import { ChatError } from "../../protocol/errors.js"
@@ -13,7 +13,7 @@ import { isSameServer } from "./server-choice.js"
 import { type SessionChoice, sessionOptions, withSession } from "./session.js"
 
 /** Options of commands that say one thing: through this directory's daemon, or on a session of their own. */
-export const speakOptions = {
+export const requestOptions = {
   ...sessionOptions,
   name: value("NAME", "speak through the daemon NAME", instanceName, "daemon"),
   timeout: value("S", "wait S seconds for the answer; 10 unless given", seconds),
@@ -22,21 +22,21 @@ export const speakOptions = {
 /** Options of commands that only a daemon can carry out: what they say lasts no longer than the session. */
 export const daemonOptions = {
   name: value("NAME", "the daemon NAME instead of default", instanceName, "daemon"),
-  timeout: speakOptions.timeout,
+  timeout: requestOptions.timeout,
 }
 
-/** Whose voice it is: values of {@link speakOptions} without the time to wait. */
-export interface VoiceChoice extends SessionChoice {
+/** Whose voice it is: values of {@link requestOptions} without the time to wait. */
+export interface SenderChoice extends SessionChoice {
   readonly options: SessionChoice["options"] & { readonly name: InstanceName | undefined }
 }
 
-/** Values of {@link speakOptions}. */
-export interface SpeakChoice extends VoiceChoice {
-  readonly options: VoiceChoice["options"] & { readonly timeout: number | undefined }
+/** Values of {@link requestOptions}. */
+export interface RequestOptions extends SenderChoice {
+  readonly options: SenderChoice["options"] & { readonly timeout: number | undefined }
 }
 
 /** What was answered, whichever way it came. */
-export interface Spoken {
+export interface RelayAnswer {
   readonly via: "daemon" | "relay"
   /** Who asked: the daemon leaves it out. */
   readonly self: string | undefined
@@ -52,7 +52,11 @@ export const answerMs = 10_000
  * of this directory is the one who speaks; `AGENTCHAT_SERVER` must not name another relay than its own.
  * @throws {ChatError} what the relay refuses; TIMEOUT; UNREACHABLE; NOT_FOUND when `--name` does not run
  */
-export async function speak(context: Context, choice: SpeakChoice, frame: RequestFrame): Promise<Spoken> {
+export async function relayRequest(
+  context: Context,
+  choice: RequestOptions,
+  frame: RequestFrame,
+): Promise<RelayAnswer> {
   const timeoutMs = choice.options.timeout ?? answerMs
   const paths = chooseDaemon(context, choice)
   if (paths !== undefined) {
@@ -71,11 +75,11 @@ export async function speak(context: Context, choice: SpeakChoice, frame: Reques
  * Says `frame` through a running daemon and waits for its answer.
  * @throws {ChatError} USAGE when none runs; NOT_FOUND when `--name` does not; what the relay refuses; TIMEOUT
  */
-export async function speakAsDaemon(
+export async function requestAsDaemon(
   context: Context,
   { name, timeout }: { readonly name: InstanceName | undefined; readonly timeout: number | undefined },
   frame: RequestFrame,
-): Promise<Spoken["answer"]> {
+): Promise<RelayAnswer["answer"]> {
   const paths = await requireDaemon(context, name)
   requireConnected(paths)
   const { askDaemon } = await import("../daemon/daemon-mail.js")
@@ -86,10 +90,7 @@ export async function speakAsDaemon(
  * A daemon of this directory that runs.
  * @throws {ChatError} USAGE when none does; NOT_FOUND when `--name` does not
  */
-export async function requireDaemon(
-  context: Context,
-  name: InstanceName | undefined,
-): Promise<InstancePaths> {
+export async function requireDaemon(context: Context, name: InstanceName | undefined): Promise<DaemonPaths> {
   const options = { identity: undefined, nick: undefined, compat: false, name }
   const paths = chooseDaemon(context, { url: undefined, options })
   if (paths !== undefined) return paths
@@ -125,7 +126,7 @@ function channelOf(frame: RequestFrame): string | undefined {
 }
 
 /** A message waits in the outbox; whoever asks a question waits in vain. */
-function requireConnected({ status, name }: InstancePaths): void {
+function requireConnected({ status, name }: DaemonPaths): void {
   const { connected = true, reason } = readStatus(status) ?? {}
   if (connected) return
   throw new ChatError(
@@ -144,10 +145,10 @@ function requireConnected({ status, name }: InstancePaths): void {
  */
 export function chooseDaemon(
   { config, clock }: Context,
-  { url, options }: VoiceChoice,
-): InstancePaths | undefined {
+  { url, options }: SenderChoice,
+): DaemonPaths | undefined {
   const { name } = options
-  if (hasOwnVoice({ url, options })) return undefined
+  if (hasOwnIdentity({ url, options })) return undefined
   const paths = instancePathsOf(config, name)
   const holder = readHolder(paths.pid, clock.now())
   if (name !== undefined && holder === undefined) {
@@ -164,14 +165,14 @@ export function chooseDaemon(
  * Whether the command line asks for a session of one's own.
  * @throws {ChatError} USAGE when it names a daemon too
  */
-export function hasOwnVoice({ url, options }: VoiceChoice): boolean {
+export function hasOwnIdentity({ url, options }: SenderChoice): boolean {
   const ownVoice = nameOwnVoice(url, options)
   if (ownVoice === undefined || options.name === undefined) return ownVoice !== undefined
   throw new ChatError("USAGE", `--name: a daemon speaks as itself to its own relay; leave out ${ownVoice}`)
 }
 
 /** What on the command line asks for a session of one's own. */
-function nameOwnVoice(url: string | undefined, options: VoiceChoice["options"]): string | undefined {
+function nameOwnVoice(url: string | undefined, options: SenderChoice["options"]): string | undefined {
   if (url !== undefined) return "URL"
   if (options.identity !== undefined) return "--identity"
   if (options.nick !== undefined) return "--nick"

@@ -7,7 +7,7 @@ import { flag, value } from "../command.js"
 import type { Context } from "../context.js"
 import { defaultNick } from "../input/instance-choice.js"
 import { nick, someText } from "../input/values.js"
-import { present } from "../output/omit-undefined.js"
+import { omitUndefined } from "../output/omit-undefined.js"
 import { chooseServer } from "./server-choice.js"
 
 /** Options of every command that speaks with a relay itself. */
@@ -88,6 +88,6 @@ async function whoSpeaks({ config, clock }: Context, { url, options }: SessionCh
     name: options.nick ?? identity?.nick ?? defaultNick(config),
     clock,
     compat: options.compat,
-    ...present({ identity }),
+    ...omitUndefined({ identity }),
   }
 }

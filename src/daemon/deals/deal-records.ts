@@ -4,13 +4,13 @@ import { newsOf, statementMessageId } from "../../proposals/deal-news.js"
 import { type Receipt, receiptOf } from "../../proposals/receipt.js"
 import type { ChatError } from "../../protocol/errors.js"
 import type { Statement } from "../../protocol/statements.js"
-import type { InstancePaths } from "../files/paths.js"
+import type { DaemonPaths } from "../files/paths.js"
 import { stepLineId } from "../inbox/line.js"
 import type { MirroredLine } from "../inbox/message-to-line.js"
 import { OutboxProblems } from "../outbox/problems.js"
 import type { Mark } from "../session/confirmations.js"
 import type { DaemonMemory } from "../session/daemon-memory.js"
-import { DealLog, type LoggedDeal } from "./proposals-file.js"
+import { type LoggedDeal, ProposalsFile } from "./proposals-file.js"
 import { ReceiptsFile } from "./receipts-file.js"
 
 /** Milliseconds after which receipts.jsonl is tried again when another process was just writing to it. */
@@ -49,7 +49,7 @@ export class DealRecords {
   readonly #clock: Clock
   readonly #memory: DaemonMemory
   readonly #events: RecordEvents
-  readonly #log: DealLog
+  readonly #log: ProposalsFile
   readonly #receipts: ReceiptsFile
   readonly #problems: OutboxProblems
   #unsaved: Step[] = []
@@ -66,12 +66,12 @@ export class DealRecords {
    * @throws {ChatError} FILE_FAILED when proposals.jsonl cannot be read
    */
   static open(
-    paths: Pick<InstancePaths, "proposals" | "receipts">,
+    paths: Pick<DaemonPaths, "proposals" | "receipts">,
     self: string,
     { clock, memory }: { readonly clock: Clock; readonly memory: DaemonMemory },
     events: RecordEvents,
   ): { records: DealRecords; deals: readonly LoggedDeal[] } {
-    const { log, deals } = DealLog.open(paths.proposals, memory.told, clock.now())
+    const { log, deals } = ProposalsFile.open(paths.proposals, memory.told, clock.now())
     const files = { log, receipts: new ReceiptsFile(paths.receipts) }
     const records = new DealRecords(self, { clock, memory }, files, events)
     records.#makeUp(deals)
@@ -81,7 +81,7 @@ export class DealRecords {
   private constructor(
     self: string,
     { clock, memory }: { readonly clock: Clock; readonly memory: DaemonMemory },
-    { log, receipts }: { readonly log: DealLog; readonly receipts: ReceiptsFile },
+    { log, receipts }: { readonly log: ProposalsFile; readonly receipts: ReceiptsFile },
     events: RecordEvents,
   ) {
     this.#self = self

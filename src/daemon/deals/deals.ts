@@ -10,7 +10,7 @@ import { ChatError, errorSpecs } from "../../protocol/errors.js"
 import type { ProposalEntry, ServerMessage } from "../../protocol/server-messages.js"
 import type { Draft, Statement } from "../../protocol/statements.js"
 import type { Verb } from "../../protocol/verbs.js"
-import type { InstancePaths } from "../files/paths.js"
+import type { DaemonPaths } from "../files/paths.js"
 import type { DaemonMemory } from "../session/daemon-memory.js"
 import { DealRecords, type RecordEvents, type Step } from "./deal-records.js"
 import { DealSigner, type Signed } from "./deal-signer.js"
@@ -39,7 +39,7 @@ export interface DealEvents extends RecordEvents {
 
 /** What the deals of an agent are made of. */
 export interface DealOptions {
-  readonly paths: Pick<InstancePaths, "proposals" | "receipts">
+  readonly paths: Pick<DaemonPaths, "proposals" | "receipts">
   readonly identity: Identity
   readonly clock: Clock
   readonly memory: DaemonMemory

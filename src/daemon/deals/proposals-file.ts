@@ -59,7 +59,7 @@ export function isOver(deal: Deal, now: number): boolean {
 }
 
 /** proposals.jsonl: every statement of a daemon's deals, each on disk before anybody is told of it. */
-export class DealLog {
+export class ProposalsFile {
   readonly #log: LineLog
   #lastNumber: number
 
@@ -73,13 +73,17 @@ export class DealLog {
    * @param floor - numbers up to this one were given before
    * @throws {ChatError} FILE_FAILED when the file is there and cannot be read
    */
-  static open(path: string, floor: number, now: number): { log: DealLog; deals: readonly LoggedDeal[] } {
+  static open(
+    path: string,
+    floor: number,
+    now: number,
+  ): { log: ProposalsFile; deals: readonly LoggedDeal[] } {
     const found = readDealLog(path)
     const numbers = found.flatMap(({ entries }) => entries.map(({ n }) => n))
     const last = numbers.reduce((a, b) => Math.max(a, b), floor)
     const deals = found.filter(({ deal }) => !isOver(deal, now))
     if (deals.length < found.length) rewrite(path, deals)
-    return { log: new DealLog(path, last), deals }
+    return { log: new ProposalsFile(path, last), deals }
   }
 
   /** @throws what the file system refuses; then nothing was appended */

@@ -13,7 +13,7 @@ import { dirname } from "node:path"
 import { syncDirectory } from "../../base/atomic-file.js"
 import { formatReceipt, type Receipt } from "../../proposals/receipt.js"
 import { dropTornLine } from "../files/line-log.js"
-import { InboxDoubles } from "../inbox/dedup.js"
+import { Dedup } from "../inbox/dedup.js"
 
 /** Milliseconds after which the lock of a process that died with it counts for nothing. */
 const staleMs = 10_000
@@ -27,7 +27,7 @@ const newline = 0x0a
 export class ReceiptsFile {
   readonly #path: string
   /** The lines up to {@link #readTo}; a keyed hash of each. */
-  #known = new InboxDoubles(Number.POSITIVE_INFINITY)
+  #known = new Dedup(Number.POSITIVE_INFINITY)
   #readTo = 0
   #inode = ""
 
@@ -95,7 +95,7 @@ export class ReceiptsFile {
     const { dev, ino, size } = fstatSync(fd)
     const inode = `${dev} ${ino}`
     if (inode !== this.#inode || size < this.#readTo) {
-      this.#known = new InboxDoubles(Number.POSITIVE_INFINITY)
+      this.#known = new Dedup(Number.POSITIVE_INFINITY)
       this.#readTo = 0
       this.#inode = inode
     }

@@ -1,6 +1,6 @@
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Ack, AckLog } from "./acks.js"
-import { reach, SentMail, type SentMessage } from "./sent-messages.js"
+import { reach, type SentMessage, SentMessages } from "./sent-messages.js"
 
 /** Messages of which something was heard before the relay's own answer, and how much of each is kept. */
 const earlyMessages = 256
@@ -16,10 +16,10 @@ type Verdict = "reached" | "too early" | "mismatch" | "no rung"
  * The rungs above `accepted`. Each is believed only of whom the message was for, as the relay named it when it
  * accepted the message: nobody else can claim to have it, to have read it or to have answered it.
  */
-export class Ladder {
+export class DeliveryStatus {
   readonly #acks: Pick<AckLog, "append" | "readAll">
   readonly #log: (line: string) => void
-  #sent: SentMail | undefined
+  #sent: SentMessages | undefined
   /** Where several relays are one, a rung may come before the answer that says who can reach it. */
   readonly #early = new Map<string, Word[]>()
 
@@ -47,9 +47,9 @@ export class Ladder {
     this.#hear(in_reply_to, { type, from, msg_id, ts }, self)
   }
 
-  get #remembered(): SentMail {
+  get #remembered(): SentMessages {
     if (this.#sent !== undefined) return this.#sent
-    this.#sent = new SentMail()
+    this.#sent = new SentMessages()
     for (const ack of this.#acks.readAll()) this.#sent.recall(ack)
     return this.#sent
   }

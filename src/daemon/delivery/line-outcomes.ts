@@ -3,24 +3,24 @@ import type { ClientMessage } from "../../protocol/client-messages.js"
 import type { ChatError } from "../../protocol/errors.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import { isVerb, type Verb } from "../../protocol/verbs.js"
-import type { GuardStops } from "../guards/active-stops.js"
-import type { OwnBreaker } from "../guards/circuit-breaker.js"
+import type { ActiveStops } from "../guards/active-stops.js"
+import type { CircuitBreaker } from "../guards/circuit-breaker.js"
 import type { News } from "../guards/news.js"
 import { echoLine, type MirroredLine } from "../inbox/message-to-line.js"
 import type { OutboxLine, Rejection } from "../outbox/outbox.js"
-import type { HeldTasks } from "../session/leased-tasks.js"
-import type { OwnPresence } from "../session/presence.js"
+import type { LeasedTasks } from "../session/leased-tasks.js"
+import type { Presence } from "../session/presence.js"
 import { addresseeOf } from "./answer-evidence.js"
-import type { Ladder } from "./delivery-status.js"
+import type { DeliveryStatus } from "./delivery-status.js"
 
 /** Whom the outcome of a line concerns. */
 export interface Concerned {
-  readonly ladder: Ladder
+  readonly ladder: DeliveryStatus
   readonly news: News
-  readonly tasks: HeldTasks
-  readonly presence: OwnPresence
-  readonly stops: GuardStops
-  readonly breaker: OwnBreaker
+  readonly tasks: LeasedTasks
+  readonly presence: Presence
+  readonly stops: ActiveStops
+  readonly breaker: CircuitBreaker
   /** Shows an own message in the inbox; absent unless that is wanted. */
   readonly echo?: (line: MirroredLine) => void
   /** Own agent id. */

@@ -20,7 +20,7 @@ const rememberedMail = 10_000
 const rememberedPosts = 1_000
 
 /** The newest messages that may still climb: direct ones and tasks, and beside them posts to channels. */
-export class SentMail {
+export class SentMessages {
   readonly #mail = new Map<string, SentMessage>()
   readonly #posts = new Map<string, SentMessage>()
 

@@ -1,7 +1,7 @@
 import { basename } from "node:path"
 import { ChatError } from "../../protocol/errors.js"
 
-const resumes = "nothing is lost; it goes on by itself once this is mended"
+const resumes = "nothing is lost; it goes on by itself once this is fixed"
 
 const reasons: Readonly<Record<string, string>> = {
   ENOSPC: "no space left on the disk",

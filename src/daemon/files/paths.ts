@@ -13,11 +13,11 @@ export interface RootPaths {
   readonly hostLog: string
   readonly relay: string
   readonly relayLog: string
-  instance(name: InstanceName): InstancePaths
+  instance(name: InstanceName): DaemonPaths
 }
 
 /** Every file of one daemon. */
-export interface InstancePaths {
+export interface DaemonPaths {
   readonly name: InstanceName
   readonly dir: string
   readonly inbox: string
@@ -60,7 +60,7 @@ export function rootPaths(root: string): RootPaths {
   }
 }
 
-function instancePaths(dir: string, name: InstanceName, atRoot: (file: string) => string): InstancePaths {
+function instancePaths(dir: string, name: InstanceName, atRoot: (file: string) => string): DaemonPaths {
   const at = (...parts: string[]) => resolve(dir, ...parts)
   return {
     name,

@@ -1,6 +1,6 @@
 import type { Clock } from "../../base/clock.js"
+import { isNumber, isPlain } from "../../base/plain.js"
 import { quoteGuard } from "../../client/relay-error.js"
-import { isNumber, isPlain } from "../../guards/plain.js"
 import type { ChatError } from "../../protocol/errors.js"
 import { daemonLayer, type GuardFacts } from "../../protocol/guard-facts.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
@@ -27,7 +27,7 @@ const exemptKind = "status"
 /** Where refused lines are. */
 const whereKept = "what is refused is kept: agentchat guard"
 /** What an agent can do about what it is told. */
-const mends = {
+const hints = {
   warned:
     "what you go on to say here will be refused before long: finish something, and then say once what came of it",
   lifted: "go on; what was kept meanwhile: agentchat guard release --all, or with --drop",
@@ -71,7 +71,7 @@ interface StopPorts {
  * What guards have stopped, and has not been lifted; it outlasts a restart. An agent that answers every line of its inbox
  * would be kept going by the lines that tell it to stop: so each stop is one line, not one for every line it refuses.
  */
-export class GuardStops {
+export class ActiveStops {
   readonly #ports: StopPorts
   readonly #stops: Map<string, Kept>
   #serverId: string | undefined
@@ -111,8 +111,8 @@ export class GuardStops {
     const facts = quoteGuard(message)
     const { state, retry_after_ms: retryAfterMs, ts } = message
     const reason = message.reason.slice(0, reasonLength)
-    const mend = state === "tripped" ? `${mends[facts.lifted_by]}; ${whereKept}` : mends[state]
-    const line = { type: "GUARD", state, ...facts, reason, ...wait(retryAfterMs), mend, ts }
+    const hint = state === "tripped" ? `${hints[facts.lifted_by]}; ${whereKept}` : hints[state]
+    const line = { type: "GUARD", state, ...facts, reason, ...wait(retryAfterMs), hint, ts }
     const isNews = {
       warned: () => this.#isWarned(facts),
       tripped: () => this.#isStopped(facts, reason, retryAfterMs),
@@ -141,10 +141,10 @@ export class GuardStops {
   }
 
   /** A line was refused; it is kept in rejected.jsonl. */
-  refused({ at, id, sha256 }: RefusedLine, { guard, message, retryAfterMs, hint }: ChatError): void {
+  refused({ at, id, sha256 }: RefusedLine, { guard, message, retryAfterMs, hint: next }: ChatError): void {
     if (guard === undefined || !this.stop(guard, message, retryAfterMs)) return
-    const mend = `${hint ?? mends[guard.lifted_by]}; ${whereKept}`
-    const facts = { ...guard, reason: message, ...wait(retryAfterMs), id, line_sha256: sha256, mend }
+    const hint = `${next ?? hints[guard.lifted_by]}; ${whereKept}`
+    const facts = { ...guard, reason: message, ...wait(retryAfterMs), id, line_sha256: sha256, hint }
     const ts = this.#ports.clock.now()
     this.#ports.tell({ type: "GUARD", state: "tripped", ...facts, ts, msg_id: at }, at)
   }

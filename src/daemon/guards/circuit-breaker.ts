@@ -7,13 +7,13 @@ import { daemonLayer, type GuardFacts, type GuardUsage } from "../../protocol/gu
 import { isQuiet } from "../../protocol/message-kinds.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { DaemonMemory } from "../session/daemon-memory.js"
-import { type GuardStops, outboxScope, type RefusedLine } from "./active-stops.js"
+import { type ActiveStops, outboxScope, type RefusedLine } from "./active-stops.js"
 
 /** What a breaker needs of its daemon. */
 export interface BreakerPorts {
   readonly clock: Clock
   readonly memory: DaemonMemory
-  readonly stops: GuardStops
+  readonly stops: ActiveStops
   /** Own agent id. */
   readonly self: () => string
   /** Puts a line into the inbox. */
@@ -27,21 +27,21 @@ const ownGuard = { layer: daemonLayer, scope: "" } as const
 const rejections = { layer: daemonLayer, scope: outboxScope } as const
 const silence = { lifted_by: "progress", evidence: [] } as const
 
-const mends = {
+const hints = {
   warned:
     "finish what you were asked for before you answer again; a task done, a deal or a commit counts as work",
   paused: "do not send it again: it waits, and goes out by itself",
   stopped:
     "stop, do not answer; the line is kept; a person on this machine lifts it: agentchat guard --reset",
   silent:
-    "write no more of these: rejected.jsonl has each of them, with a reason and a mend; you are told of single lines again once one is accepted",
+    "write no more of these: rejected.jsonl has each of them, with a reason and a hint; you are told of single lines again once one is accepted",
 } as const
 
 /**
  * The daemon's own guard: whether its agent does anything but answer. It counts in the same way whatever the relay
  * does, and outlasts a restart.
  */
-export class OwnBreaker {
+export class CircuitBreaker {
   readonly #ports: BreakerPorts
   readonly #limits: BreakerLimits
   readonly #breaker: Breaker
@@ -115,7 +115,7 @@ export class OwnBreaker {
     this.#keep()
     if (isTold || !this.#stopTelling()) return isTold
     const reason = `${rejectedReason(this.#limits)}; the last: ${code}: ${message}`
-    const facts = { ...rejections, ...silence, reason, id, line_sha256: sha256, mend: mends.silent }
+    const facts = { ...rejections, ...silence, reason, id, line_sha256: sha256, hint: hints.silent }
     const ts = this.#ports.clock.now()
     this.#ports.tell({ type: "GUARD", state: "tripped", ...facts, ts, msg_id: at }, at)
     return false
@@ -133,7 +133,7 @@ export class OwnBreaker {
     const held = this.#breaker.holds(this.#ports.clock.now())
     if (held === undefined) return "go"
     if (held.state !== "stopped") return "wait"
-    return new ChatError("GUARDED", reasonOf(held), { guard: this.#facts(held), hint: mends.stopped })
+    return new ChatError("GUARDED", reasonOf(held), { guard: this.#facts(held), hint: hints.stopped })
   }
 
   /** A person lifts it. */
@@ -158,7 +158,7 @@ export class OwnBreaker {
     const state = step.state === "warned" ? "warned" : "tripped"
     const wait = step.state === "paused" ? { retry_after_ms: step.until - now } : {}
     const line = { type: "GUARD", state, ...this.#facts(step), reason: reasonOf(step), ...wait }
-    this.#ports.tell({ ...line, mend: mends[step.state], ts: now })
+    this.#ports.tell({ ...line, hint: hints[step.state], ts: now })
   }
 
   /** @returns whether it is news */

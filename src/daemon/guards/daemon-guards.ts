@@ -1,15 +1,15 @@
 import type { Clock } from "../../base/clock.js"
 import type { BreakerLimits } from "../../guards/breaker.js"
 import { defaultGuardLimits } from "../../guards/limits.js"
-import type { InstancePaths } from "../files/paths.js"
+import type { DaemonPaths } from "../files/paths.js"
 import type { MirroredLine } from "../inbox/message-to-line.js"
 import type { DaemonMemory } from "../session/daemon-memory.js"
-import { GuardStops } from "./active-stops.js"
-import { OwnBreaker, workingDirectoryOf } from "./circuit-breaker.js"
+import { ActiveStops } from "./active-stops.js"
+import { CircuitBreaker, workingDirectoryOf } from "./circuit-breaker.js"
 
 /** What the guards of a daemon need of it. */
 interface GuardPorts {
-  readonly paths: InstancePaths
+  readonly paths: DaemonPaths
   readonly clock: Clock
   readonly memory: DaemonMemory
   /** Numbers of its own breaker that are not the default ones. */
@@ -23,8 +23,8 @@ interface GuardPorts {
 
 /** What a daemon knows of the relay's guards, and its own one. */
 export interface DaemonGuards {
-  readonly stops: GuardStops
-  readonly breaker: OwnBreaker
+  readonly stops: ActiveStops
+  readonly breaker: CircuitBreaker
 }
 
 export function makeGuards({ paths, limits, mirror, ...ports }: GuardPorts): DaemonGuards {
@@ -32,8 +32,8 @@ export function makeGuards({ paths, limits, mirror, ...ports }: GuardPorts): Dae
     ports.log(`guard: ${[line["layer"], line["state"], line["scope"], line["reason"]].join(" ")}`)
     mirror({ line, ...(msgId === undefined ? {} : { msgId }) })
   }
-  const stops = new GuardStops({ ...ports, tell })
+  const stops = new ActiveStops({ ...ports, tell })
   const numbers = { ...defaultGuardLimits, ...limits }
-  const breaker = new OwnBreaker(numbers, workingDirectoryOf(paths.dir), { ...ports, stops, tell })
+  const breaker = new CircuitBreaker(numbers, workingDirectoryOf(paths.dir), { ...ports, stops, tell })
   return { stops, breaker }
 }

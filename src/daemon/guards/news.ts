@@ -26,11 +26,11 @@ export class News {
     this.#reject(at, id, sha256, error)
   }
 
-  /** Something an agent should know. @param channel - the one to join, where that mends it */
+  /** Something an agent should know. @param channel - the one to join, where that hints it */
   notice(code: string, message: string, channel?: string): void {
     this.#log.write(`notice: ${message}`)
-    const mend = channel === undefined ? {} : { mend: JSON.stringify({ type: "JOIN", channel }) }
-    this.#inbox.append({ type: "NOTICE", code, message, ...mend, ts: this.#clock.now() })
+    const hint = channel === undefined ? {} : { hint: JSON.stringify({ type: "JOIN", channel }) }
+    this.#inbox.append({ type: "NOTICE", code, message, ...hint, ts: this.#clock.now() })
   }
 
   #reject(at: string, id: string, sha256: string, error: ChatError): void {
@@ -42,7 +42,7 @@ export class News {
       line_sha256: sha256,
       code,
       reason: message,
-      ...(hint === undefined ? {} : { mend: hint }),
+      ...(hint === undefined ? {} : { hint: hint }),
       ...(candidates === undefined ? {} : { candidates }),
       ts: this.#clock.now(),
       // A crash may make us find the same bad line again: known by its place, it is told once.

@@ -6,7 +6,7 @@ type Kind = (typeof kinds)[number]
 
 /** Who hears of an inbox's troubles. */
 export interface AlertEvents {
-  /** The gravest trouble there is now; undefined when the last one is mended. */
+  /** The gravest trouble there is now; undefined when the last one is fixed. */
   onProblem(problem: ChatError | undefined): void
   /** Whether no more lines should be received for now. */
   onPressure(full: boolean): void

@@ -10,7 +10,7 @@ const maxFill = 0.75
  * strings, and nothing to delete one by one. The key keeps a sender from choosing an id that hides
  * somebody else's message; by chance one in 10^14 messages would be taken for a double.
  */
-export class InboxDoubles {
+export class Dedup {
   readonly #key = randomBytes(16).toString("latin1")
   readonly #perGeneration: number
   #newer = new HashTable()

@@ -3,13 +3,13 @@ import { type Clock, delay } from "../../base/clock.js"
 import { asFileProblem } from "../files/file-problem.js"
 import { InboxAlarm } from "./alarm.js"
 import { InboxAlerts } from "./alerts.js"
-import { InboxDoubles } from "./dedup.js"
+import { Dedup } from "./dedup.js"
 import { defaultInboxLimits, type InboxLimits } from "./limits.js"
 import { formatBody, type InboxLine } from "./line.js"
 import type { AppendOptions, InboxOptions } from "./options.js"
 import { describeDamage, type Recovered, recallSealed, recoverInbox } from "./recovery.js"
 import { InboxRetention } from "./retention.js"
-import { InboxPace } from "./rotation-policy.js"
+import { RotationPolicy } from "./rotation-policy.js"
 import { type InboxEvent, type InboxState, stepInbox } from "./state.js"
 import { InboxWriter } from "./writer.js"
 
@@ -21,9 +21,9 @@ export class Inbox {
   readonly #options: InboxOptions
   readonly #limits: InboxLimits
   readonly #clock: Clock
-  readonly #doubles: InboxDoubles
+  readonly #doubles: Dedup
   readonly #writer: InboxWriter
-  readonly #pace: InboxPace
+  readonly #pace: RotationPolicy
   readonly #alerts: InboxAlerts
   readonly #alarm: InboxAlarm
   readonly #retention: InboxRetention
@@ -32,12 +32,12 @@ export class Inbox {
   #isClosing = false
   #rotation: Promise<void> | undefined
 
-  private constructor(options: InboxOptions, limits: InboxLimits, found: Recovered, doubles: InboxDoubles) {
+  private constructor(options: InboxOptions, limits: InboxLimits, found: Recovered, doubles: Dedup) {
     this.#options = options
     this.#limits = limits
     this.#clock = options.clock
     this.#doubles = doubles
-    this.#pace = new InboxPace(limits, this.#clock.monotonic())
+    this.#pace = new RotationPolicy(limits, this.#clock.monotonic())
     this.#retention = new InboxRetention(options.paths.segments, limits, this.#clock, options.log)
     this.#alerts = new InboxAlerts(options)
     this.#alarm = new InboxAlarm(this.#clock, () => this.#wake())
@@ -60,7 +60,7 @@ export class Inbox {
    */
   static open(options: InboxOptions): Inbox {
     const limits = { ...defaultInboxLimits, ...options.limits }
-    const doubles = new InboxDoubles(limits.rememberedIds)
+    const doubles = new Dedup(limits.rememberedIds)
     const remember = (id: string, line: Buffer) => {
       doubles.add(id)
       options.onRecalled?.(id, line)

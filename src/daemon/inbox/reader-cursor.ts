@@ -4,7 +4,7 @@ import { writeFileAtomic } from "../../base/atomic-file.js"
 import { ChatError } from "../../protocol/errors.js"
 import { parseNick } from "../../protocol/names.js"
 import { asFileProblem } from "../files/file-problem.js"
-import type { InstancePaths } from "../files/paths.js"
+import type { DaemonPaths } from "../files/paths.js"
 
 const suffix = ".json"
 
@@ -22,7 +22,7 @@ export class ReaderCursor {
    * @param reader - chosen by whoever reads, of the form of a nick
    * @throws {ChatError} INVALID_NAME for a name that is not allowed; FILE_FAILED for a file that is no cursor
    */
-  static open(paths: Pick<InstancePaths, "cursors">, reader: string): ReaderCursor {
+  static open(paths: Pick<DaemonPaths, "cursors">, reader: string): ReaderCursor {
     const path = join(paths.cursors, `${parseNick(reader)}${suffix}`)
     return new ReaderCursor(path, readCursor(path))
   }

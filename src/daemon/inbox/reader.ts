@@ -1,5 +1,5 @@
 import { closeSync, fstatSync, openSync } from "node:fs"
-import type { InstancePaths } from "../files/paths.js"
+import type { DaemonPaths } from "../files/paths.js"
 import { readSeq } from "./line.js"
 import { lastSeqOf, offsetAfter, scanLines } from "./scan.js"
 import { lastSealedSeq, listSegments } from "./segment.js"
@@ -15,7 +15,7 @@ export interface InboxEntry {
 /** Where to begin: so many lines before the end, or after a line. */
 export type InboxRange = { readonly last: number } | { readonly sinceSeq: number }
 
-export type InboxFiles = Pick<InstancePaths, "inbox" | "segments">
+export type InboxFiles = Pick<DaemonPaths, "inbox" | "segments">
 
 type OnDamaged = (text: string) => void
 

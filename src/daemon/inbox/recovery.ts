@@ -1,6 +1,6 @@
 import { closeSync, fstatSync, openSync, statSync } from "node:fs"
 import { ChatError } from "../../protocol/errors.js"
-import type { InstancePaths } from "../files/paths.js"
+import type { DaemonPaths } from "../files/paths.js"
 import { looksWhole, readLineId, readSeq } from "./line.js"
 import { furthestCursor } from "./reader-cursor.js"
 import { scanLines } from "./scan.js"
@@ -9,7 +9,7 @@ import { listSegments, type Segment } from "./segment.js"
 /** Hears of a line that is in the inbox: what it is known by, and its bytes, only valid during the call. */
 export type OnRecalled = (id: string, line: Buffer) => void
 
-export type InboxPaths = Pick<InstancePaths, "dir" | "inbox" | "segments" | "cursors">
+export type InboxPaths = Pick<DaemonPaths, "dir" | "inbox" | "segments" | "cursors">
 
 /** What the files tell of an inbox. */
 export interface Recovered {

@@ -27,7 +27,7 @@ const none = { act: "none" } as const
  * So it gets `graceMs` to read the last line before, and `graceMs` to see the small file after.
  * All times are monotonic milliseconds.
  */
-export class InboxPace {
+export class RotationPolicy {
   readonly #limits: InboxLimits
   #lastWriteMs: number
   #fullSinceMs: number | undefined

@@ -2,7 +2,7 @@ import * as v from "valibot"
 import { ChatError } from "../../protocol/errors.js"
 import { type Draft, draftBodies } from "../../protocol/statements.js"
 import type { Verb } from "../../protocol/verbs.js"
-import { closestName, mendField } from "./line-hint.js"
+import { closestName, hintForField } from "./line-hint.js"
 
 const schemas = {
   PROPOSAL: v.strictObject(draftBodies.PROPOSAL),
@@ -41,7 +41,7 @@ const hints: Readonly<Record<string, string>> = {
 /**
  * Reads a line as the draft of a statement. A member that is not of it is refused, not dropped: what is signed
  * must be what was meant.
- * @throws {ChatError} INVALID_MSG, whose message names the field and whose hint is a mend
+ * @throws {ChatError} INVALID_MSG, whose message names the field and whose hint is a hint
  */
 export function readDraft(type: Verb, value: Readonly<Record<string, unknown>>): Draft {
   const { type: _type, id, ...body } = value
@@ -52,7 +52,7 @@ export function readDraft(type: Verb, value: Readonly<Record<string, unknown>>):
   }
   const [issue] = parsed.issues
   const field = v.getDotPath(issue) ?? type
-  const hint = mendOf(type, value, field)
+  const hint = hintOf(type, value, field)
   throw new ChatError(
     "INVALID_MSG",
     `${field.slice(0, 70)}: ${problemOf(issue)}`,
@@ -60,18 +60,18 @@ export function readDraft(type: Verb, value: Readonly<Record<string, unknown>>):
   )
 }
 
-function mendOf(type: Verb, value: Readonly<Record<string, unknown>>, field: string): string | undefined {
+function hintOf(type: Verb, value: Readonly<Record<string, unknown>>, field: string): string | undefined {
   const names = Object.keys(draftBodies[type])
   if (value[field] === undefined) {
     const other = otherNames[field]?.find((name) => typeof value[name] === "string")
     return other === undefined ? examples[type] : `call it "${field}" instead of "${other}"`
   }
-  if (!names.includes(field)) return mendUnknown(names, field)
-  if (field === "to") return mendField({ agent: value["to"] }, "agent")
+  if (!names.includes(field)) return hintForUnknown(names, field)
+  if (field === "to") return hintForField({ agent: value["to"] }, "agent")
   return hints[field]
 }
 
-function mendUnknown(names: readonly string[], field: string): string {
+function hintForUnknown(names: readonly string[], field: string): string {
   if (added.has(field)) return "leave it out: the daemon adds it, and signs"
   const close = closestName(
     field,

@@ -5,7 +5,7 @@ export interface JsonFault {
   /** Counted in characters, from 1. */
   readonly column: number
   readonly reason: string
-  /** One sentence telling how to mend it. */
+  /** One sentence telling how to fix it. */
   readonly hint: string
 }
 

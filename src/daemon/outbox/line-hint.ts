@@ -9,18 +9,18 @@ const otherNames: Readonly<Record<string, readonly string[]>> = {
 }
 
 /**
- * How to mend a line that is JSON but no message.
+ * How to fix a line that is JSON but no message.
  * @param field - the field at fault, without the type before it
  * @returns one sentence, or undefined when the error says enough
  */
-export function mendField(value: Readonly<Record<string, unknown>>, field: string): string | undefined {
+export function hintForField(value: Readonly<Record<string, unknown>>, field: string): string | undefined {
   const given = value[field]
-  if (given === undefined) return mendMissing(value, field)
+  if (given === undefined) return hintForMissing(value, field)
   if (typeof given !== "string")
     return field === "content" ? 'put it in double quotes: "content":"…"' : undefined
-  if (field === "to") return mendMark(given, ["#", "@"])
-  if (field === "channel") return mendMark(given, ["#"])
-  if (field === "agent") return mendMark(given, ["@"])
+  if (field === "to") return hintForMark(given, ["#", "@"])
+  if (field === "channel") return hintForMark(given, ["#"])
+  if (field === "agent") return hintForMark(given, ["@"])
   return undefined
 }
 
@@ -39,13 +39,13 @@ export function closestName(wanted: string, names: readonly string[]): string | 
   return names.find((name) => name === upper) ?? names.find((name) => isOneSlipAway(upper, name))
 }
 
-function mendMissing(value: Readonly<Record<string, unknown>>, field: string): string | undefined {
+function hintForMissing(value: Readonly<Record<string, unknown>>, field: string): string | undefined {
   const other = otherNames[field]?.find((name) => typeof value[name] === "string")
   if (other !== undefined) return `call it "${field}" instead of "${other}"`
   return field === "to" || field === "content" ? shellExample : undefined
 }
 
-function mendMark(text: string, marks: readonly ("#" | "@")[]): string | undefined {
+function hintForMark(text: string, marks: readonly ("#" | "@")[]): string | undefined {
   const bare = text.replace(/^[#@]+/, "")
   const isKnownChannel = (defaultChannels as readonly string[]).includes(`#${bare}`)
   const possible = marks

@@ -8,7 +8,7 @@ import type { Draft } from "../../protocol/statements.js"
 import { isVerb, type Verb, verbs } from "../../protocol/verbs.js"
 import { readDraft } from "./draft-line.js"
 import { findJsonFault, shellExample } from "./line-fault.js"
-import { closestName, mendField } from "./line-hint.js"
+import { closestName, hintForField } from "./line-hint.js"
 
 /** What is sent as it was written. */
 const plainTypes = [
@@ -51,7 +51,7 @@ export interface BadLine {
 
 /**
  * Reads one line, without its newline, as a message. `type` defaults to MSG.
- * @returns the frame, or an INVALID_MSG whose message names the field and whose hint is a mend
+ * @returns the frame, or an INVALID_MSG whose message names the field and whose hint is a hint
  */
 export function readOutboxLine(line: Uint8Array): { frame: OutboxFrame } | { bad: BadLine } {
   if (!isUtf8(line)) {
@@ -79,7 +79,7 @@ function readMessage(value: Readonly<Record<string, unknown>>): { frame: OutboxF
   const { error, id } = parsed.refused
   const [, field, reason] = /^(?:[A-Z_]+\.)?([a-z_]+)(?:[.[].*)?: (.*)$/s.exec(error.message) ?? []
   if (field === undefined) return bad(error.message, undefined, id)
-  return bad(describeField(value, field, reason ?? ""), mendField(value, field), id)
+  return bad(describeField(value, field, reason ?? ""), hintForField(value, field), id)
 }
 
 function readDraftLine(

@@ -2,7 +2,7 @@ import { hash } from "node:crypto"
 import { basename } from "node:path"
 import type { Clock } from "../../base/clock.js"
 import type { ChatError } from "../../protocol/errors.js"
-import type { InstancePaths } from "../files/paths.js"
+import type { DaemonPaths } from "../files/paths.js"
 import { OutboxCursor } from "./files/cursor.js"
 import { OutboxDrop } from "./files/drop-directory.js"
 import type { OutboxFile, RefusedLine } from "./files/outbox-file.js"
@@ -21,7 +21,7 @@ export type { Rejection } from "./rejected.js"
 
 /** How an outbox is opened. */
 export interface OutboxOptions {
-  readonly paths: InstancePaths
+  readonly paths: DaemonPaths
   readonly clock: Clock
   readonly limits?: Partial<OutboxLimits>
   /** Told when something of the file system is in the way, when that changes, and with undefined when it is gone. */

@@ -1,6 +1,6 @@
 import { ChatError } from "../../protocol/errors.js"
 
-const mends: Readonly<Record<string, string>> = {
+const hints: Readonly<Record<string, string>> = {
   ENOSPC: "free some space; the daemon goes on by itself",
   EDQUOT: "free some of your quota; the daemon goes on by itself",
   EROFS: "make the file system writable again; the daemon goes on by itself",
@@ -67,7 +67,7 @@ function fileFailed(
   cause: NodeJS.ErrnoException & { code: string },
 ): ChatError {
   const [reason = cause.code] = cause.message.split(",")
-  const hint = mends[cause.code]
+  const hint = hints[cause.code]
   const details = hint === undefined ? { cause } : { cause, hint }
   return new ChatError("FILE_FAILED", `${place}: cannot be ${doing} (${reason})`, details)
 }

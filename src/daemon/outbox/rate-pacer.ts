@@ -5,7 +5,7 @@ import type { WelcomeLimits } from "../../protocol/server-messages.js"
 const rateShare = 0.98
 
 /** The rate of a relay, counted as the relay counts it. */
-export class Pace {
+export class RatePacer {
   readonly #limits: WelcomeLimits
   readonly #meter: Gcra
   readonly #bytesPerCell: number

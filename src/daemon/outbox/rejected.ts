@@ -6,7 +6,7 @@ import type { Clock } from "../../base/clock.js"
 import { formatJsonLine } from "../../base/visible-text.js"
 import type { ChatError } from "../../protocol/errors.js"
 import { LineLog } from "../files/line-log.js"
-import type { InstancePaths } from "../files/paths.js"
+import type { DaemonPaths } from "../files/paths.js"
 import { makeDirectory } from "./files/directory.js"
 
 /** A line that will not be sent. */
@@ -27,12 +27,12 @@ const rememberedLines = 2048
 
 /** rejected.jsonl and rejected.d/: each line that could not be sent, once, also over crashes. */
 export class RejectedLog {
-  readonly #paths: InstancePaths
+  readonly #paths: DaemonPaths
   readonly #clock: Clock
   readonly #log: LineLog
   #remembered: Set<string> | undefined
 
-  constructor(paths: InstancePaths, clock: Clock) {
+  constructor(paths: DaemonPaths, clock: Clock) {
     this.#paths = paths
     this.#clock = clock
     this.#log = new LineLog(paths.rejected)
@@ -71,7 +71,7 @@ export class RejectedLog {
       ...kept,
       code: error.code,
       reason: error.message,
-      ...(error.hint === undefined ? {} : { mend: error.hint }),
+      ...(error.hint === undefined ? {} : { hint: error.hint }),
       ...(error.candidates === undefined ? {} : { candidates: error.candidates }),
       ...(error.retryAfterMs === undefined ? {} : { retry_after_ms: error.retryAfterMs }),
       ...(error.guard === undefined ? {} : { guard: error.guard }),

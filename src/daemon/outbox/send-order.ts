@@ -7,7 +7,7 @@ const mostWaiting = 256
  * Whose turn it is to be sent: lines that were taken and are not on their way, and behind them the outbox. They go out
  * in the order in which they were taken, also again. Only messages that wait for the daemon's own guard are passed by.
  */
-export class LineTurns {
+export class SendOrder {
   readonly #outbox: Pick<Outbox, "take">
   readonly #mustWait: (line: OutboxLine) => boolean
   /** Held, or refused only for now. */

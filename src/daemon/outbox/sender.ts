@@ -10,8 +10,8 @@ import type { AckLog } from "../delivery/acks.js"
 import { evidenceOf } from "../delivery/answer-evidence.js"
 import { isDraft, type OutboxFrame } from "./line.js"
 import type { Outbox, OutboxLine } from "./outbox.js"
-import { Pace } from "./rate-pacer.js"
-import { LineTurns } from "./send-order.js"
+import { RatePacer } from "./rate-pacer.js"
+import { SendOrder } from "./send-order.js"
 
 /** Lines sent and not yet answered. Bounds what a crash makes us send again. */
 const windowLines = 256
@@ -63,12 +63,12 @@ interface Sent {
 }
 
 /** Sends outbox lines in order at the pace the relay allows, and settles each once it is answered. */
-export class OutboxPump {
+export class OutboxSender {
   readonly #outbox: LineSource
   readonly #acks: Pick<AckLog, "append">
   readonly #clock: Clock
   readonly #events: PumpEvents
-  readonly #turns: LineTurns
+  readonly #turns: SendOrder
   /** Sent, not yet answered, in the order they were sent. Two may bear one id: their writer's choice. */
   readonly #inFlight: Sent[] = []
   /** A draft from when it is to be signed until it is answered: the next one may follow from it. */
@@ -78,7 +78,7 @@ export class OutboxPump {
   readonly #stale = new Map<string, number>()
   #connection: Session | undefined
   /** Kept over lost sessions: the relay remembers as well what was said. */
-  #pace: Pace | undefined
+  #pace: RatePacer | undefined
   #timer: Timer | undefined
   #isHindered = false
   #serverId: string | undefined
@@ -90,7 +90,7 @@ export class OutboxPump {
     this.#acks = acks
     this.#clock = clock
     this.#events = events
-    this.#turns = new LineTurns(outbox, (line) => events.guard(line) === "wait")
+    this.#turns = new SendOrder(outbox, (line) => events.guard(line) === "wait")
   }
 
   /** A session is ready for lines. */
@@ -100,7 +100,7 @@ export class OutboxPump {
     if (this.#serverId !== undefined && this.#serverId !== server_id) {
       this.#gatheringUntilMs = nowMs + Math.min(nowMs - this.#lostMs, longestReturnMs) + returnMs
     }
-    if (this.#serverId !== server_id || this.#pace?.isOf(limits) !== true) this.#pace = new Pace(limits)
+    if (this.#serverId !== server_id || this.#pace?.isOf(limits) !== true) this.#pace = new RatePacer(limits)
     this.#serverId = server_id
     this.#connection = connection
     this.pump()

@@ -2,7 +2,7 @@ import type { Connection } from "../../client/connection.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { SafeBatch } from "../inbox/group-commit.js"
 import type { Bookmark, Bookmarks } from "./bookmarks.js"
-import type { UnreadMail } from "./read-receipts.js"
+import type { ReadReceipts } from "./read-receipts.js"
 
 /** What the inbox hands back once the line of a message is on disk. */
 export type Mark = { readonly direct: string; readonly isOwn?: boolean } | Bookmark
@@ -18,7 +18,7 @@ export function markOf(message: ServerMessage, serverId: string): Mark | undefin
 /** Tells the relay what is safely on disk, keeps the place in each channel, and what a reader is to take. */
 export function confirm(
   { marks, seqs }: Pick<SafeBatch, "marks" | "seqs">,
-  { bookmarks, unread }: { bookmarks: Bookmarks; unread: Pick<UnreadMail, "add"> },
+  { bookmarks, unread }: { bookmarks: Bookmarks; unread: Pick<ReadReceipts, "add"> },
   session: Connection | undefined,
 ): void {
   const ids: string[] = []

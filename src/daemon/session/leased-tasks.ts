@@ -26,7 +26,7 @@ export interface TaskEvents {
 }
 
 /** The tasks this agent has a lease of. Renews each for as long as the agent says it works. */
-export class HeldTasks {
+export class LeasedTasks {
   readonly #memory: DaemonMemory
   readonly #clock: Clock
   readonly #events: TaskEvents

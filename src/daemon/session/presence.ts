@@ -8,7 +8,7 @@ import type { DaemonMemory, SaidPresence } from "./daemon-memory.js"
 const believedMs = 600_000
 
 /** What the agent last said that it does; said again for it on every new session. */
-export class OwnPresence {
+export class Presence {
   readonly #memory: DaemonMemory
   readonly #log: (line: string) => void
 

@@ -20,7 +20,7 @@ interface Told {
  * Tells the relay what a reader took. Only named readers count: they say how far they are in
  * `cursors/`, and `tail -f` says nothing to anybody.
  */
-export class UnreadMail {
+export class ReadReceipts {
   readonly #dir: string
   readonly #memory: DaemonMemory
   readonly #monotonic: () => number

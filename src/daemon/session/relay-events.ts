@@ -1,9 +1,9 @@
 import type { ServerMessage } from "../../protocol/server-messages.js"
-import type { Ladder } from "../delivery/delivery-status.js"
-import type { GuardStops } from "../guards/active-stops.js"
-import type { OwnBreaker } from "../guards/circuit-breaker.js"
+import type { DeliveryStatus } from "../delivery/delivery-status.js"
+import type { ActiveStops } from "../guards/active-stops.js"
+import type { CircuitBreaker } from "../guards/circuit-breaker.js"
 import { isFromSender } from "../inbox/message-to-line.js"
-import type { HeldTasks } from "./leased-tasks.js"
+import type { LeasedTasks } from "./leased-tasks.js"
 import type { Memberships } from "./memberships.js"
 import type { Entrance } from "./rejoin-channels.js"
 
@@ -11,10 +11,10 @@ import type { Entrance } from "./rejoin-channels.js"
 export interface Concerned {
   readonly memberships: Memberships
   readonly entrance: Entrance
-  readonly ladder: Ladder
-  readonly tasks: HeldTasks
-  readonly stops: GuardStops
-  readonly breaker: OwnBreaker
+  readonly ladder: DeliveryStatus
+  readonly tasks: LeasedTasks
+  readonly stops: ActiveStops
+  readonly breaker: CircuitBreaker
   readonly isCompat: boolean
   readonly log: (line: string) => void
   /** Own agent id. */

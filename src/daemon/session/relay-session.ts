@@ -29,7 +29,7 @@ export interface LinkEvents {
 }
 
 /** Keeps one session to a relay for ever: reconnects with full-jitter back-off until told to stop. */
-export class RelayLink {
+export class RelaySession {
   readonly #options: ConnectOptions
   readonly #events: LinkEvents
   readonly #clock: Clock
@@ -104,7 +104,7 @@ export class RelayLink {
 
   #fail(error: ChatError): void {
     this.#connection = undefined
-    // What trying again cannot mend ends the daemon, with the reason in its status, instead of in a fight.
+    // What trying again cannot fix ends the daemon, with the reason in its status, instead of in a fight.
     if (!errorSpecs[error.code].retry) {
       this.#end(error, "refused")
       return

@@ -1,18 +1,18 @@
-import { Recent } from "../../base/lru-map.js"
+import { LruMap } from "../../base/lru-map.js"
 import type { Traced, Usage } from "../guard-message.js"
 import type { GuardLimits } from "../limits.js"
 import { type Drain, type Moment, noDrain, SharedCount } from "../shared-count.js"
-import { type Count, nothingCounted, pausesOf, StoppingLayer } from "./stopping-rule.js"
+import { type Count, nothingCounted, pausesOf, StoppingRule } from "./stopping-rule.js"
 
 /** What everybody in a room has to read, in tokens as far as bytes tell. */
-export class BudgetLayer extends StoppingLayer<SharedCount> {
+export class BudgetRule extends StoppingRule<SharedCount> {
   readonly name = "budget"
   protected readonly liftedBy = "operator"
   protected override readonly warnShare = 0.8
   readonly #drain: Drain
 
   constructor(limits: GuardLimits) {
-    super(limits, pausesOf(limits), new Recent<SharedCount>(1_024, 50_000))
+    super(limits, pausesOf(limits), new LruMap<SharedCount>(1_024, 50_000))
     const perMs = limits.tokensPerHour / 3_600_000
     this.#drain = { used: perMs, own: perMs }
   }

@@ -1,21 +1,21 @@
-import { Recent } from "../../base/lru-map.js"
+import { LruMap } from "../../base/lru-map.js"
 import type { Traced, Usage } from "../guard-message.js"
 import type { GuardLimits } from "../limits.js"
 import { authorIn } from "../scopes.js"
 import { type Drain, type Moment, noDrain, SharedCount } from "../shared-count.js"
-import { type Count, nothingCounted, pausesOf, StoppingLayer } from "./stopping-rule.js"
+import { type Count, nothingCounted, pausesOf, StoppingRule } from "./stopping-rule.js"
 
 /**
  * Talk in a room in which nothing is done: each return costs a turn, of the room and of the author. Who took its share of
  * a room that is used up is stopped; who only drops in is not.
  */
-export class ConversationLayer extends StoppingLayer<SharedCount> {
+export class ConversationRule extends StoppingRule<SharedCount> {
   readonly name = "conversation"
   protected readonly liftedBy = "progress"
   readonly #drain: Drain
 
   constructor(limits: GuardLimits) {
-    super(limits, pausesOf(limits), new Recent<SharedCount>(1_024, 90_000))
+    super(limits, pausesOf(limits), new LruMap<SharedCount>(1_024, 90_000))
     const perMs = 1 / limits.conversationRegainMs
     this.#drain = { used: perMs, own: (perMs * limits.conversationOwn) / limits.conversationTurns }
   }

@@ -1,9 +1,9 @@
-import { Recent } from "../../base/lru-map.js"
-import { Stops } from "../cooldowns.js"
-import { Day } from "../daily-turns.js"
-import type { Layer, Trip, Usage, Warning } from "../guard-message.js"
+import { LruMap } from "../../base/lru-map.js"
+import { isNumber, isPlain } from "../../base/plain.js"
+import { Cooldowns } from "../cooldowns.js"
+import { DailyTurns } from "../daily-turns.js"
+import type { Rule, Trip, Usage, Warning } from "../guard-message.js"
 import type { GuardLimits } from "../limits.js"
-import { isNumber, isPlain } from "../plain.js"
 import { isUnder } from "../scopes.js"
 import { pausesOf } from "./stopping-rule.js"
 
@@ -28,20 +28,20 @@ const stepsKept = 2_048
  * is rejected. One whose deal is completed was none. Who took less of the turns than the other is not stopped. Messages
  * are nothing to it, and of the steps of deals it refuses proposals alone.
  */
-export class DealsLayer implements Layer {
+export class DealsRule implements Rule {
   readonly name = "deals"
   readonly #limits: GuardLimits
-  readonly #stops: Stops
+  readonly #stops: Cooldowns
   /** By `@a to @b`. */
-  readonly #days = new Recent<Day>(4_096, 60_000)
+  readonly #days = new LruMap<DailyTurns>(4_096, 60_000)
   /** By deal and verb. */
-  readonly #steps = new Recent<1>(stepsKept, 20_000)
+  readonly #steps = new LruMap<1>(stepsKept, 20_000)
 
   #lastTs = 0
 
   constructor(limits: GuardLimits) {
     this.#limits = limits
-    this.#stops = new Stops(pausesOf(limits))
+    this.#stops = new Cooldowns(pausesOf(limits))
   }
 
   /** When the last step was counted; 0: none was. */
@@ -98,7 +98,7 @@ export class DealsLayer implements Layer {
     const [author, other] = verb === "PROPOSAL" ? [from, to] : [to, from]
     const scope = scopeOf(author, other)
     if (verb === "PROPOSAL") this.#stopAgain([scope, scopeOf(other, author)], ts)
-    const day = this.#days.get(scope) ?? new Day()
+    const day = this.#days.get(scope) ?? new DailyTurns()
     day.add(id, { oldest: this.#oldestPart(ts), part: this.#partOf(ts) })
     this.#days.set(scope, day)
     const used = this.#usedBetween(author, other, ts)
@@ -143,7 +143,7 @@ export class DealsLayer implements Layer {
     if (!isPlain(state)) return
     this.#lastTs = isNumber(state["ts"]) ? state["ts"] : 0
     this.#stops.load(state["stops"])
-    this.#days.read(state["days"], (value) => Day.load(value))
+    this.#days.read(state["days"], (value) => DailyTurns.load(value))
     this.#steps.load(state["steps"], (value): value is 1 => value === 1)
   }
 

@@ -1,7 +1,7 @@
-import { Recent } from "../../base/lru-map.js"
-import type { Layer, Traced, Trip, Usage } from "../guard-message.js"
+import { LruMap } from "../../base/lru-map.js"
+import { isNumber, isPlain } from "../../base/plain.js"
+import type { Rule, Traced, Trip, Usage } from "../guard-message.js"
 import type { GuardLimits } from "../limits.js"
-import { isNumber, isPlain } from "../plain.js"
 import { authorIn, isUnder } from "../scopes.js"
 
 /** A question to nobody in particular, in a channel. */
@@ -24,13 +24,13 @@ const noQuestions: readonly Question[] = []
  * the others read the answer. A question to all of them is for all, a status needs no floor, and who is in the
  * conversation anyhow may speak.
  */
-export class FloorLayer implements Layer {
+export class FloorRule implements Rule {
   readonly name = "floor"
   readonly #floorMs: number
   readonly #activeMs: number
-  readonly #questions = new Recent<readonly Question[]>(1_024, 40_000)
+  readonly #questions = new LruMap<readonly Question[]>(1_024, 40_000)
   /** By `agent in room`: when it last spoke. */
-  readonly #spoke = new Recent<number>(8_192, 50_000)
+  readonly #spoke = new LruMap<number>(8_192, 50_000)
 
   constructor(limits: GuardLimits) {
     this.#floorMs = limits.floorMs

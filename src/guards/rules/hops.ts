@@ -1,17 +1,17 @@
-import { Recent } from "../../base/lru-map.js"
+import { LruMap } from "../../base/lru-map.js"
+import { isNumber } from "../../base/plain.js"
 import type { Traced, Usage } from "../guard-message.js"
 import type { GuardLimits } from "../limits.js"
-import { isNumber } from "../plain.js"
 import { isUnder, othersThan, pairOf } from "../scopes.js"
-import { type Count, nothingCounted, pausesOf, StoppingLayer } from "./stopping-rule.js"
+import { type Count, nothingCounted, pausesOf, StoppingRule } from "./stopping-rule.js"
 
 /** Threads that go on and on: each answer is one hop more, until work is done or an operator speaks. */
-export class HopsLayer extends StoppingLayer<number> {
+export class HopsRule extends StoppingRule<number> {
   readonly name = "hops"
   protected readonly liftedBy = "progress"
 
   constructor(limits: GuardLimits) {
-    super(limits, { ...pausesOf(limits), firstMs: limits.hopsFollowMs }, new Recent<number>(4_096, 30_000))
+    super(limits, { ...pausesOf(limits), firstMs: limits.hopsFollowMs }, new LruMap<number>(4_096, 30_000))
   }
 
   refill(agents: readonly string[]): void {

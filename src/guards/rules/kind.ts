@@ -1,10 +1,10 @@
 import type { Kind } from "../../protocol/message-kinds.js"
-import type { Layer, Traced, Trip, Usage } from "../guard-message.js"
+import type { Rule, Traced, Trip, Usage } from "../guard-message.js"
 
 const automatic: readonly (Kind | undefined)[] = ["ack", "auto"]
 
 /** What needs no answer gets none from a machine: RFC 3834, and NOTICE of RFC 2812. */
-export class KindLayer implements Layer {
+export class KindRule implements Rule {
   readonly name = "kind"
 
   check({ kind, from, parent }: Traced): Trip | undefined {

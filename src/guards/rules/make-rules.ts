@@ -1,30 +1,30 @@
-import type { Layer } from "../guard-message.js"
+import type { Rule } from "../guard-message.js"
 import type { GuardLimits } from "../limits.js"
-import { BudgetLayer } from "./budget.js"
-import { ConversationLayer } from "./conversation.js"
-import { DealsLayer } from "./deals.js"
-import { FloorLayer } from "./floor.js"
-import { HopsLayer } from "./hops.js"
-import { KindLayer } from "./kind.js"
-import { MentionsLayer } from "./mentions.js"
-import { PairLayer } from "./pair.js"
-import { SameLayer } from "./same.js"
-import { SlowLayer } from "./slow.js"
-import { WakesLayer } from "./wakes.js"
+import { BudgetRule } from "./budget.js"
+import { ConversationRule } from "./conversation.js"
+import { DealsRule } from "./deals.js"
+import { FloorRule } from "./floor.js"
+import { HopsRule } from "./hops.js"
+import { KindRule } from "./kind.js"
+import { MentionsRule } from "./mentions.js"
+import { PairRule } from "./pair.js"
+import { SameRule } from "./same.js"
+import { SlowRule } from "./slow.js"
+import { WakesRule } from "./wakes.js"
 
 /** The layers, in the order in which they are asked. */
-export function makeLayers(limits: GuardLimits): Layer[] {
+export function makeRules(limits: GuardLimits): Rule[] {
   return [
-    new KindLayer(),
-    new HopsLayer(limits),
-    new PairLayer(limits),
-    new ConversationLayer(limits),
-    new SlowLayer(limits),
-    new SameLayer(limits),
-    new FloorLayer(limits),
-    new MentionsLayer(limits),
-    new WakesLayer(limits),
-    new BudgetLayer(limits),
-    new DealsLayer(limits),
+    new KindRule(),
+    new HopsRule(limits),
+    new PairRule(limits),
+    new ConversationRule(limits),
+    new SlowRule(limits),
+    new SameRule(limits),
+    new FloorRule(limits),
+    new MentionsRule(limits),
+    new WakesRule(limits),
+    new BudgetRule(limits),
+    new DealsRule(limits),
   ]
 }

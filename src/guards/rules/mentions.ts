@@ -1,9 +1,9 @@
-import { Recent } from "../../base/lru-map.js"
+import { LruMap } from "../../base/lru-map.js"
+import { isNumber, isNumbers, isPlain, isTexts } from "../../base/plain.js"
 import type { Traced, Usage } from "../guard-message.js"
 import type { GuardLimits } from "../limits.js"
-import { isNumber, isNumbers, isPlain, isTexts } from "../plain.js"
 import { authorIn, isUnder, othersThan } from "../scopes.js"
-import { type Count, pausesOf, StoppingLayer, withEvidence } from "./stopping-rule.js"
+import { type Count, pausesOf, StoppingRule, withEvidence } from "./stopping-rule.js"
 
 /** Mentions of one agent by another, oldest first. */
 interface Mentions {
@@ -12,15 +12,15 @@ interface Mentions {
 }
 
 /** Who is called by name and does not answer, is not called on and on. */
-export class MentionsLayer extends StoppingLayer<Mentions> {
+export class MentionsRule extends StoppingRule<Mentions> {
   readonly name = "mentions"
   protected readonly liftedBy = "time"
   /** By `agent in room`: when it last spoke. */
-  readonly #spoke = new Recent<number>(8_192, 40_000)
+  readonly #spoke = new LruMap<number>(8_192, 40_000)
 
   constructor(limits: GuardLimits) {
     const pauses = { ...pausesOf(limits), firstMs: limits.mentionWindowMs }
-    super(limits, pauses, new Recent<Mentions>(4_096, 50_000))
+    super(limits, pauses, new LruMap<Mentions>(4_096, 50_000))
   }
 
   override prepare(): boolean {

@@ -1,9 +1,9 @@
-import { Recent } from "../../base/lru-map.js"
+import { LruMap } from "../../base/lru-map.js"
+import { isNumbers, isPlain, isTexts } from "../../base/plain.js"
 import type { Traced, Usage } from "../guard-message.js"
 import type { GuardLimits } from "../limits.js"
-import { isNumbers, isPlain, isTexts } from "../plain.js"
 import { isUnder, othersThan, pairOf } from "../scopes.js"
-import { type Count, pausesOf, StoppingLayer, withEvidence } from "./stopping-rule.js"
+import { type Count, pausesOf, StoppingRule, withEvidence } from "./stopping-rule.js"
 
 /** Turns of two agents, oldest first. */
 interface Turns {
@@ -14,13 +14,13 @@ interface Turns {
 const noTimes: number[] = []
 
 /** Two agents that answer each other faster than anybody thinks, wherever they do. */
-export class PairLayer extends StoppingLayer<Turns> {
+export class PairRule extends StoppingRule<Turns> {
   readonly name = "pair"
   protected readonly liftedBy = "time"
 
   constructor(limits: GuardLimits) {
     const pauses = { ...pausesOf(limits), firstMs: limits.pairCooldownMs, maxMs: limits.pairCooldownMaxMs }
-    super(limits, pauses, new Recent<Turns>(4_096, 60_000))
+    super(limits, pauses, new LruMap<Turns>(4_096, 60_000))
   }
 
   protected count(said: Traced): readonly Count[] {

@@ -1,10 +1,10 @@
-import { Recent } from "../../base/lru-map.js"
-import { Strangers } from "../anonymous-repeats.js"
-import { Stops } from "../cooldowns.js"
-import type { Layer, Traced, Trip, Usage } from "../guard-message.js"
+import { LruMap } from "../../base/lru-map.js"
+import { isPlain } from "../../base/plain.js"
+import { AnonymousRepeats } from "../anonymous-repeats.js"
+import { Cooldowns } from "../cooldowns.js"
+import type { Rule, Traced, Trip, Usage } from "../guard-message.js"
 import { History, wordForWord } from "../history.js"
 import type { GuardLimits } from "../limits.js"
-import { isPlain } from "../plain.js"
 import { authorIn, isUnder } from "../scopes.js"
 import { sketchOf } from "../similar-text.js"
 import { pausesOf } from "./stopping-rule.js"
@@ -15,17 +15,17 @@ const preparedAtOnce = 4_000
 const noCopies: ReturnType<History["copiesOf"]> = []
 
 /** Who says again and again what was said: first the repetition is dropped, then its author is stopped in that room. */
-export class SameLayer implements Layer {
+export class SameRule implements Rule {
   readonly name = "same" as const
   readonly #limits: GuardLimits
-  readonly #histories = new Recent<History>(2_048, 120_000)
-  readonly #stops: Stops
-  readonly #strangers: Strangers
+  readonly #histories = new LruMap<History>(2_048, 120_000)
+  readonly #stops: Cooldowns
+  readonly #strangers: AnonymousRepeats
 
   constructor(limits: GuardLimits) {
     this.#limits = limits
-    this.#stops = new Stops(pausesOf(limits))
-    this.#strangers = new Strangers(limits)
+    this.#stops = new Cooldowns(pausesOf(limits))
+    this.#strangers = new AnonymousRepeats(limits)
   }
 
   check(said: Traced): Trip | undefined {

@@ -1,20 +1,20 @@
-import { Recent } from "../../base/lru-map.js"
-import { Day } from "../daily-turns.js"
+import { LruMap } from "../../base/lru-map.js"
+import { DailyTurns } from "../daily-turns.js"
 import type { Traced, Usage } from "../guard-message.js"
 import type { GuardLimits } from "../limits.js"
 import { isUnder, othersThan, pairOf } from "../scopes.js"
-import { type Count, pausesOf, StoppingLayer } from "./stopping-rule.js"
+import { type Count, pausesOf, StoppingRule } from "./stopping-rule.js"
 
 /** Parts of the window that are counted apart. */
 const partsOfWindow = 24
 
 /** Loops so slow that no other layer sees them: what a pair and a room of several may say to each other in a day. */
-export class SlowLayer extends StoppingLayer<Day> {
+export class SlowRule extends StoppingRule<DailyTurns> {
   readonly name = "slow"
   protected readonly liftedBy = "progress"
 
   constructor(limits: GuardLimits) {
-    super(limits, pausesOf(limits), new Recent<Day>(4_096, 90_000))
+    super(limits, pausesOf(limits), new LruMap<DailyTurns>(4_096, 90_000))
   }
 
   refill(agents: readonly string[]): void {
@@ -66,8 +66,8 @@ export class SlowLayer extends StoppingLayer<Day> {
       .filter(({ used }) => used > 0)
   }
 
-  protected read(value: unknown): Day | undefined {
-    return Day.load(value)
+  protected read(value: unknown): DailyTurns | undefined {
+    return DailyTurns.load(value)
   }
 
   #count(
@@ -101,7 +101,7 @@ export class SlowLayer extends StoppingLayer<Day> {
 
   /** @param speaker - of a room */
   #add(scope: string, { id, ts }: Traced, speaker?: string): void {
-    const day = this.kept.get(scope) ?? new Day()
+    const day = this.kept.get(scope) ?? new DailyTurns()
     day.add(id, { oldest: this.#oldestPart(ts), part: this.#partOf(ts) }, speaker)
     this.kept.set(scope, day)
   }

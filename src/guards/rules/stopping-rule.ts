@@ -1,8 +1,8 @@
-import { Recent } from "../../base/lru-map.js"
-import { type Pauses, Stops } from "../cooldowns.js"
-import type { Layer, LayerName, Traced, Trip, Usage, Warning } from "../guard-message.js"
+import { LruMap } from "../../base/lru-map.js"
+import { isPlain } from "../../base/plain.js"
+import { Cooldowns, type Pauses } from "../cooldowns.js"
+import type { Rule, RuleName, Traced, Trip, Usage, Warning } from "../guard-message.js"
 import type { GuardLimits } from "../limits.js"
-import { isPlain } from "../plain.js"
 import { isUnder } from "../scopes.js"
 
 /** What a message would be counted as. */
@@ -39,20 +39,20 @@ export function withEvidence(ids: readonly string[], id: string): string[] {
 }
 
 /** A layer that counts, and stops a scope for a while when the count is over its limit. `V` is kept for each scope. */
-export abstract class StoppingLayer<V> implements Layer {
-  abstract readonly name: LayerName
+export abstract class StoppingRule<V> implements Rule {
+  abstract readonly name: RuleName
   protected abstract readonly liftedBy: Trip["liftedBy"]
   /** Share of the limit from which on it warns. */
   protected readonly warnShare: number = 0.5
   protected readonly limits: GuardLimits
-  protected readonly stops: Stops
-  protected readonly kept: Recent<V>
+  protected readonly stops: Cooldowns
+  protected readonly kept: LruMap<V>
   /** What is counted when a message is asked for is what is counted when it is taken, which is right afterwards. */
   #checked: { readonly said: Traced; readonly counts: readonly Count[]; readonly changes: number } | undefined
 
-  constructor(limits: GuardLimits, pauses: Pauses, kept: Recent<V>) {
+  constructor(limits: GuardLimits, pauses: Pauses, kept: LruMap<V>) {
     this.limits = limits
-    this.stops = new Stops(pauses)
+    this.stops = new Cooldowns(pauses)
     this.kept = kept
   }
 

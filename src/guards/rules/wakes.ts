@@ -1,9 +1,9 @@
-import { Recent } from "../../base/lru-map.js"
+import { LruMap } from "../../base/lru-map.js"
+import { isNumber, isPlain, isTexts } from "../../base/plain.js"
 import type { Traced, Usage } from "../guard-message.js"
 import type { GuardLimits } from "../limits.js"
-import { isNumber, isPlain, isTexts } from "../plain.js"
 import { othersThan, towards } from "../scopes.js"
-import { type Count, nothingCounted, pausesOf, StoppingLayer, withEvidence } from "./stopping-rule.js"
+import { type Count, nothingCounted, pausesOf, StoppingRule, withEvidence } from "./stopping-rule.js"
 
 /** What one sender used of its hour. */
 interface Wakes {
@@ -18,15 +18,15 @@ const hourMs = 3_600_000
 const awakeMs = 60_000
 
 /** Agents woken by one sender: who is awake already because of it is not woken again by the next line. */
-export class WakesLayer extends StoppingLayer<Wakes> {
+export class WakesRule extends StoppingRule<Wakes> {
   readonly name = "wakes"
   protected readonly liftedBy = "time"
   protected override readonly warnShare = 0.8
   /** By `sender target`: when it was last woken so. */
-  readonly #woken = new Recent<number>(16_384, 50_000)
+  readonly #woken = new LruMap<number>(16_384, 50_000)
 
   constructor(limits: GuardLimits) {
-    super(limits, pausesOf(limits), new Recent<Wakes>(4_096, 50_000))
+    super(limits, pausesOf(limits), new LruMap<Wakes>(4_096, 50_000))
   }
 
   override prepare(): boolean {

@@ -2,15 +2,15 @@ import type { Clock } from "../../base/clock.js"
 import type { AgentId, Channel as ChannelName } from "../../protocol/names.js"
 import type { ChannelEntry, ChannelSettings, ServerMessage } from "../../protocol/server-messages.js"
 import type { Agent } from "../sessions/agent.js"
-import type { Budget } from "../sessions/byte-budget.js"
-import { Run } from "../wire/frame-batch.js"
-import type { FramePage } from "../wire/frame-buffer.js"
+import type { ByteBudget } from "../sessions/byte-budget.js"
+import { FrameBatch } from "../wire/frame-batch.js"
+import type { FrameBuffer } from "../wire/frame-buffer.js"
 import { type Payload, payloadOf } from "../wire/payload.js"
-import type { FlushTick } from "../wire/write-scheduler.js"
+import type { WriteScheduler } from "../wire/write-scheduler.js"
 import type { ChannelHistory } from "./history.js"
-import { PresenceWindow } from "./membership-notices.js"
+import { MembershipNotices } from "./membership-notices.js"
 import type { ChannelRecord } from "./record.js"
-import { ChannelLog, type LogLimits } from "./replay-buffer.js"
+import { ReplayBuffer, type ReplayLimits } from "./replay-buffer.js"
 
 /** How a channel is made. */
 export interface ChannelOptions {
@@ -22,10 +22,10 @@ export interface ChannelOptions {
   readonly seq: number
   /** Where messages are kept; absent: as frames in memory. */
   readonly history?: ChannelHistory
-  readonly limits: LogLimits
-  readonly budget: Budget
+  readonly limits: ReplayLimits
+  readonly budget: ByteBudget
   readonly clock: Clock
-  readonly tick: FlushTick
+  readonly tick: WriteScheduler
 }
 
 /** A room: who is in it, who may come in, and what was said last. */
@@ -34,15 +34,15 @@ export class Channel {
   readonly isPermanent: boolean
   /** Absent: messages are kept as frames in memory, and everything about them is done at once. */
   readonly history: ChannelHistory | undefined
-  readonly #log: ChannelLog
-  readonly #presence: PresenceWindow
-  readonly #tick: FlushTick
+  readonly #log: ReplayBuffer
+  readonly #presence: MembershipNotices
+  readonly #tick: WriteScheduler
   /** In the order they came. */
   readonly #members = new Set<Agent>()
   #record: ChannelRecord
   #invited: Set<string>
   #seq: number
-  #run: Run | undefined
+  #run: FrameBatch | undefined
   #runAuthor: Agent | undefined
 
   constructor(options: ChannelOptions) {
@@ -53,8 +53,8 @@ export class Channel {
     this.#invited = new Set(options.record.invited)
     this.#tick = options.tick
     this.#seq = options.seq
-    this.#log = new ChannelLog(options.limits, options.budget)
-    this.#presence = new PresenceWindow(options.name, this, options.clock)
+    this.#log = new ReplayBuffer(options.limits, options.budget)
+    this.#presence = new MembershipNotices(options.name, this, options.clock)
   }
 
   get members(): ReadonlySet<Agent> {
@@ -162,7 +162,7 @@ export class Channel {
 
   /** Queues one message for some of the members. */
   deliver(message: ServerMessage, recipients: Iterable<Agent>): void {
-    const run = new Run(this.#tick.jot(payloadOf(JSON.stringify(message))))
+    const run = new FrameBatch(this.#tick.jot(payloadOf(JSON.stringify(message))))
     for (const { outgoing } of recipients) outgoing.push(run)
   }
 
@@ -177,8 +177,8 @@ export class Channel {
   }
 
   /** Begins a run with the last message of `page`. */
-  #startRun(page: FramePage, author: Agent | undefined): void {
-    const run = new Run(page)
+  #startRun(page: FrameBuffer, author: Agent | undefined): void {
+    const run = new FrameBatch(page)
     for (const member of this.#members) {
       if (member !== author) member.outgoing.push(run)
     }

@@ -5,8 +5,8 @@ import { ChatError } from "../../protocol/errors.js"
 import { defaultChannels, type Limits } from "../../protocol/limits.js"
 import { type AgentId, type Channel as ChannelName, parseChannel } from "../../protocol/names.js"
 import type { Agent } from "../sessions/agent.js"
-import { Budget } from "../sessions/byte-budget.js"
-import type { FlushTick } from "../wire/write-scheduler.js"
+import { ByteBudget } from "../sessions/byte-budget.js"
+import type { WriteScheduler } from "../wire/write-scheduler.js"
 import { Channel } from "./channel.js"
 import type { ChannelRecord } from "./record.js"
 import { RowVersions } from "./row-versions.js"
@@ -36,7 +36,7 @@ export interface DirectoryEvents {
 export interface DirectoryOptions {
   readonly limits: Limits
   readonly clock: Clock
-  readonly tick: FlushTick
+  readonly tick: WriteScheduler
   readonly store: ChannelStore
   readonly events: DirectoryEvents
 }
@@ -47,8 +47,8 @@ const plainRecord: ChannelRecord = { isInviteOnly: false, isDurable: false, sett
 export class ChannelDirectory {
   readonly #limits: Limits
   readonly #clock: Clock
-  readonly #tick: FlushTick
-  readonly #budget: Budget
+  readonly #tick: WriteScheduler
+  readonly #budget: ByteBudget
   readonly #events: DirectoryEvents
   readonly #channels = new Map<ChannelName, Channel>()
   readonly #lingering = new Map<Channel, Timer>()
@@ -68,7 +68,7 @@ export class ChannelDirectory {
     this.#tick = tick
     this.#events = events
     this.store = store
-    this.#budget = new Budget(limits.retainedTotalBytes)
+    this.#budget = new ByteBudget(limits.retainedTotalBytes)
   }
 
   /** Takes in every channel that is kept, and the default ones. */

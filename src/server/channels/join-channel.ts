@@ -49,7 +49,7 @@ export interface Entry {
  * order. A second time nothing happens but the answer.
  * @returns a promise where the channel's messages are kept outside of this relay's memory
  */
-export function enterChannel(
+export function joinChannel(
   house: Lobby,
   session: Session,
   channel: Channel,

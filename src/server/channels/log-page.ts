@@ -1,9 +1,9 @@
-import { FramePage } from "../wire/frame-buffer.js"
+import { FrameBuffer } from "../wire/frame-buffer.js"
 import { readFrame } from "../wire/frame-encoder.js"
 import type { Payload } from "../wire/payload.js"
 
 /** A page of a channel's log: it keeps what the members were sent, and finds each message of it again. */
-export class LogPage extends FramePage {
+export class LogPage extends FrameBuffer {
   /** Sequence number of the first message. */
   readonly firstSeq: number
   /** Where each message's frame ends. */

@@ -25,7 +25,7 @@ const windowMs = 100
 const windowSteps = 256
 
 /** Where a window's news goes. */
-export interface PresenceAudience {
+export interface NoticeAudience {
   readonly members: ReadonlySet<Agent>
   /** Queues one message for `recipients`. */
   deliver(message: ServerMessage, recipients: Iterable<Agent>): void
@@ -36,14 +36,14 @@ export interface PresenceAudience {
  * messages for each member, not a thousand. Somebody who came in the meantime is told only what JOINED did
  * not say yet; who comes and goes, or goes and comes back, within one window is not mentioned at all.
  */
-export class PresenceWindow {
+export class MembershipNotices {
   readonly #channel: Channel
-  readonly #audience: PresenceAudience
+  readonly #audience: NoticeAudience
   readonly #clock: Clock
   #steps: Step[] = []
   #timer: Timer | undefined
 
-  constructor(channel: Channel, audience: PresenceAudience, clock: Clock) {
+  constructor(channel: Channel, audience: NoticeAudience, clock: Clock) {
     this.#channel = channel
     this.#audience = audience
     this.#clock = clock

@@ -2,7 +2,7 @@ import { type Channel as ChannelName, type ChannelPattern, matchesChannel } from
 import type { Session } from "../sessions/session.js"
 
 /** Who wants every channel of a pattern, also those to come. */
-export class PatternIndex {
+export class ChannelPatterns {
   readonly #sessions = new Map<ChannelPattern, Set<Session>>()
 
   add(session: Session, pattern: ChannelPattern): void {

@@ -1,10 +1,10 @@
-import type { Budget } from "../sessions/byte-budget.js"
+import type { ByteBudget } from "../sessions/byte-budget.js"
 import { frameBytes } from "../wire/frame-encoder.js"
 import type { Payload } from "../wire/payload.js"
 import { LogPage } from "./log-page.js"
 
 /** Bounds of one channel's log. */
-export interface LogLimits {
+export interface ReplayLimits {
   readonly retainedMessages: number
   readonly retainedBytes: number
 }
@@ -19,14 +19,14 @@ const largestShare = 4
  * The newest messages of a channel, whose sequence numbers rise by one. Beyond the log's own bounds, and when
  * all logs together exceed the budget, the log that grows drops its oldest page: a page is the grain of both.
  */
-export class ChannelLog {
-  readonly #limits: LogLimits
-  readonly #budget: Budget
+export class ReplayBuffer {
+  readonly #limits: ReplayLimits
+  readonly #budget: ByteBudget
   #pages: LogPage[] = []
   #count = 0
   #bytes = 0
 
-  constructor(limits: LogLimits, budget: Budget) {
+  constructor(limits: ReplayLimits, budget: ByteBudget) {
     this.#limits = limits
     this.#budget = budget
   }

@@ -1,5 +1,5 @@
 import type { Row } from "../../backbone/backbone.js"
-import { Recent } from "../../base/lru-map.js"
+import { LruMap } from "../../base/lru-map.js"
 
 /** Revisions of one row. */
 interface Version {
@@ -18,7 +18,7 @@ const unheardOf: Version = { heard: 0, own: 0 }
  * is older than that, or tell first what one wrote oneself.
  */
 export class RowVersions {
-  readonly #versions = new Recent<Version>(rowsKept, 0)
+  readonly #versions = new LruMap<Version>(rowsKept, 0)
 
   /** Takes note of what the watch told: a row was written, or is gone. @returns whether it is news */
   hear({ key, revision }: Pick<Row, "key" | "revision">): boolean {

@@ -18,7 +18,7 @@ interface SweepOptions {
 }
 
 /** Takes deals away that ended, or in which nothing is said any more. */
-export class DealSweep {
+export class DealExpiry {
   readonly #options: SweepOptions
   #timer: Timer | undefined
   #isClosed = false

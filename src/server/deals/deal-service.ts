@@ -9,9 +9,9 @@ import type { AgentId } from "../../protocol/names.js"
 import type { ProposalEntry, ServerMessage } from "../../protocol/server-messages.js"
 import type { Statement } from "../../protocol/statements.js"
 import { proposalIdOf, type Verb } from "../../protocol/verbs.js"
-import type { GuardDesk } from "../guards/guard-service.js"
+import type { GuardService } from "../guards/guard-service.js"
 import type { Agent } from "../sessions/agent.js"
-import { DealSweep } from "./deal-expiry.js"
+import { DealExpiry } from "./deal-expiry.js"
 import { DealIndex } from "./deal-index.js"
 import { type DealEntry, type DealRecord, formatDealRecord, parseDealRecord } from "./deal-record.js"
 import { stepOf } from "./deal-steps.js"
@@ -24,7 +24,7 @@ import {
   openDealNow,
   readOwnStatement,
 } from "./deal-validation.js"
-import { Turns } from "./keyed-mutex.js"
+import { KeyedMutex } from "./keyed-mutex.js"
 
 /** Tries to change, or to read, rows that others change at the same time. */
 const maxTries = 20
@@ -43,7 +43,7 @@ interface DealPorts {
    * @throws {ChatError} MAILBOX_FULL, UNAVAILABLE
    */
   post(to: AgentId, id: string, text: string): Promise<unknown>
-  readonly guards: Pick<GuardDesk, "admitProposal" | "noteStep" | "refill">
+  readonly guards: Pick<GuardService, "admitProposal" | "noteStep" | "refill">
   readonly log: (line: string) => void
 }
 
@@ -67,17 +67,17 @@ interface DeskOptions {
  * Deals: takes each statement that is signed by its sender and follows from the last one, keeps it, and has both
  * parties told. Only compare-and-set decides what comes first, so any number of relays may share the table.
  */
-export class DealDesk {
+export class DealService {
   readonly #table: Table
   readonly #aud: string
   readonly #limits: Limits
   readonly #clock: Clock
   readonly #ports: DealPorts
   readonly #index: DealIndex
-  readonly #sweep: DealSweep
+  readonly #sweep: DealExpiry
   readonly #endWatch: Subscription
   /** Parties are told of the steps of a deal in order. */
-  readonly #turns = new Turns()
+  readonly #turns = new KeyedMutex()
 
   private constructor(
     { table, index, endWatch, aud }: { table: Table; index: DealIndex; endWatch: Subscription; aud: string },
@@ -91,7 +91,7 @@ export class DealDesk {
     this.#limits = limits
     this.#clock = clock
     this.#ports = ports
-    this.#sweep = new DealSweep({ table, index, clock, limits, log: ports.log })
+    this.#sweep = new DealExpiry({ table, index, clock, limits, log: ports.log })
   }
 
   /** Takes in what the engine keeps. @throws {ChatError} UNAVAILABLE */
@@ -99,11 +99,11 @@ export class DealDesk {
     backbone: Pick<Backbone, "table" | "id">,
     options: DeskOptions,
     ports: DealPorts,
-  ): Promise<DealDesk> {
+  ): Promise<DealService> {
     const table = await backbone.table("proposal")
     const index = new DealIndex()
     const endWatch = await table.watch((change) => index.take(change))
-    return new DealDesk({ table, index, endWatch, aud: backbone.id }, options, ports)
+    return new DealService({ table, index, endWatch, aud: backbone.id }, options, ports)
   }
 
   /** Takes nothing away any more; what stands stands. */

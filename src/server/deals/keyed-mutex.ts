@@ -1,5 +1,5 @@
 /** Has what concerns one thing done one after the other, and what concerns several side by side. */
-export class Turns {
+export class KeyedMutex {
   /** The last of each thing. */
   readonly #last = new Map<string, Promise<unknown>>()
 

@@ -2,18 +2,18 @@ import type { Clock } from "../../base/clock.js"
 import { type AgentId, persistentIdPattern } from "../../protocol/names.js"
 import type { DeliveryState, ServerMessage } from "../../protocol/server-messages.js"
 import type { Roster } from "../roster/roster.js"
-import type { Hub } from "../sessions/session-registry.js"
+import type { SessionRegistry } from "../sessions/session-registry.js"
 import { askerOf } from "../tasks/task-json.js"
 import { type Payload, payloadOf, textOf } from "../wire/payload.js"
-import type { MailRoom } from "./mailboxes.js"
-import type { Bus } from "./relay-bus.js"
+import type { Mailboxes } from "./mailboxes.js"
+import type { RelayBus } from "./relay-bus.js"
 
 /** Where a courier looks for agents, and what it leaves things with. */
-interface CourierOptions {
-  readonly hub: Hub
+interface DirectDeliveryOptions {
+  readonly hub: SessionRegistry
   readonly roster: Pick<Roster, "find">
-  readonly bus: Pick<Bus, "send">
-  readonly mail: Pick<MailRoom, "post" | "postNews">
+  readonly bus: Pick<RelayBus, "send">
+  readonly mail: Pick<Mailboxes, "post" | "postNews">
   readonly clock: Clock
 }
 
@@ -21,10 +21,10 @@ interface CourierOptions {
  * Brings single agents what is for them, wherever they are connected. Whom this relay does not know may have come to
  * another one a moment ago.
  */
-export class Courier {
-  readonly #its: CourierOptions
+export class DirectDelivery {
+  readonly #its: DirectDeliveryOptions
 
-  constructor(options: CourierOptions) {
+  constructor(options: DirectDeliveryOptions) {
     this.#its = options
   }
 

@@ -4,7 +4,7 @@ import type { Limits } from "../../protocol/limits.js"
 import { type AgentId, persistentIdPattern } from "../../protocol/names.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Agent } from "../sessions/agent.js"
-import { Budget } from "../sessions/byte-budget.js"
+import { ByteBudget } from "../sessions/byte-budget.js"
 import { Mailbox, mailKey, messageIdOf } from "./mailbox.js"
 
 /** What waits for an identity. */
@@ -29,21 +29,21 @@ const listedIds = 100
 const pageEntries = 1_000
 
 /** Direct messages to persistent identities: each waits in the log of its recipient until that has it on disk. */
-export class MailRoom {
+export class Mailboxes {
   readonly #logs: Logs
   readonly #events: MailEvents
   /** Only where what waits takes this process's memory. */
-  readonly #budget: Budget | undefined
+  readonly #budget: ByteBudget | undefined
   readonly #mailboxes = new Map<string, Mailbox>()
   readonly #trims = new Trims((key, seq) => this.#logs.trim(key, seq))
 
-  private constructor(logs: Logs, budget: Budget | undefined, events: MailEvents) {
+  private constructor(logs: Logs, budget: ByteBudget | undefined, events: MailEvents) {
     this.#logs = logs
     this.#budget = budget
     this.#events = events
   }
 
-  static async open(backbone: Backbone, limits: Limits, events: MailEvents): Promise<MailRoom> {
+  static async open(backbone: Backbone, limits: Limits, events: MailEvents): Promise<Mailboxes> {
     const isInMemory = backbone.kind === "memory"
     const keeping: Keeping = {
       maxEntries: isInMemory ? limits.mailboxMessages : limits.storedMailMessages,
@@ -52,7 +52,7 @@ export class MailRoom {
       on: "disk",
     }
     const logs = await backbone.logs("inbox", keeping)
-    const room = new MailRoom(logs, isInMemory ? new Budget(limits.mailTotalBytes) : undefined, events)
+    const room = new Mailboxes(logs, isInMemory ? new ByteBudget(limits.mailTotalBytes) : undefined, events)
     await logs.subscribe((entry) => room.#take(entry))
     return room
   }

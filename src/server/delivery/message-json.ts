@@ -1,7 +1,7 @@
 import type { LogEntry } from "../../backbone/backbone.js"
 import type { ClientMessage } from "../../protocol/client-messages.js"
 import type { AgentId, Nick } from "../../protocol/names.js"
-import type { Receipt } from "../sessions/sent-ids.js"
+import type { SentAck } from "../sessions/sent-ids.js"
 import { asciiPayload, type Payload, payloadOf } from "../wire/payload.js"
 
 // The two messages written for every message read. Ids, names and addresses are validated forms that need
@@ -22,7 +22,7 @@ export function formatMessage(
   to: string,
   message: ClientMessage<"MSG">,
   messageId: string,
-  receipt: Receipt,
+  receipt: SentAck,
 ): Payload {
   const { ts, seq, hops } = receipt
   const { content } = message
@@ -81,7 +81,7 @@ export function formatReplay(message: string): string {
 export function formatAck(
   re: string | undefined,
   messageId: string,
-  receipt: Receipt,
+  receipt: SentAck,
   isDuplicate: boolean,
 ): Payload {
   const { ts, seq, recipients, to, isMember } = receipt

@@ -2,13 +2,13 @@ import { randomBytes } from "node:crypto"
 import type { Backbone, Logs } from "../../backbone/backbone.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { AgentId } from "../../protocol/names.js"
-import type { Hub } from "../sessions/session-registry.js"
+import type { SessionRegistry } from "../sessions/session-registry.js"
 import { payloadOf } from "../wire/payload.js"
 
 const idBytes = 9
 
 /** Carries what nobody keeps to an agent that is connected to another relay of the same store. */
-export class Bus {
+export class RelayBus {
   readonly #logs: Logs | undefined
   readonly #log: (line: string) => void
   readonly #prefix = randomBytes(idBytes).toString("base64url")
@@ -19,11 +19,15 @@ export class Bus {
     this.#log = log
   }
 
-  static async open(backbone: Backbone, hub: Hub, log: (line: string) => void): Promise<Bus> {
-    if (!backbone.isShared) return new Bus(undefined, log)
+  static async open(
+    backbone: Backbone,
+    hub: SessionRegistry,
+    log: (line: string) => void,
+  ): Promise<RelayBus> {
+    if (!backbone.isShared) return new RelayBus(undefined, log)
     const logs = await backbone.logs("bus", { maxEntries: 0, atBound: "drop-oldest", on: "memory" })
     await logs.subscribe(({ key, value }) => hub.find(`@${key}`)?.outgoing.send(payloadOf(value)))
-    return new Bus(logs, log)
+    return new RelayBus(logs, log)
   }
 
   /** Sends `to`, wherever it is connected, a message; it may be lost. */

@@ -3,9 +3,9 @@ import type { ClientMessage } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { AgentId, AgentRef, Channel as ChannelName } from "../../protocol/names.js"
 import type { Channel } from "../channels/channel.js"
-import type { Saying } from "../guards/guard-service.js"
-import { saidIn } from "../guards/message-text.js"
-import type { House } from "../relay-state.js"
+import type { GuardInput } from "../guards/guard-service.js"
+import { readableText } from "../guards/message-text.js"
+import type { RelayState } from "../relay-state.js"
 import type { Agent } from "../sessions/agent.js"
 import { resolveAgent } from "./agent-lookup.js"
 import { resolveMentions } from "./mentions.js"
@@ -13,7 +13,7 @@ import { resolveMentions } from "./mentions.js"
 type Message = ClientMessage<"MSG">
 
 /** Where a message goes, once its address and everybody it means are found. */
-export interface Aim {
+export interface Route {
   /** With ids in the place of names. */
   readonly message: Message
   /** The address resolved: a channel, an agent's id, a role. */
@@ -33,22 +33,22 @@ export interface Aim {
 }
 
 /** @throws {ChatError} CHANNEL_NOT_FOUND, NOT_IN_CHANNEL, AGENT_NOT_FOUND, AMBIGUOUS_NAME */
-export function aimAt(house: House, agent: Agent, message: Message): Aim {
+export function findRoute(house: RelayState, agent: Agent, message: Message): Route {
   const { to } = message
-  if (to.startsWith("#")) return aimAtChannel(house, agent, message)
-  if (!to.startsWith("+")) return aimAtAgent(house, agent, message)
+  if (to.startsWith("#")) return routeToChannel(house, agent, message)
+  if (!to.startsWith("+")) return routeToAgent(house, agent, message)
   const address = to.toLowerCase()
   return { message, address, room: address, meant: [], recipients: 1, awake: () => [] }
 }
 
 /** The same as the guards look at it. */
-export function sayingOf(
-  { message, room, meant, recipients, channel }: Aim,
+export function guardInputOf(
+  { message, room, meant, recipients, channel }: Route,
   agent: Agent,
   id: string,
-): Saying {
+): GuardInput {
   const { in_reply_to, kind } = message
-  const text = saidIn(message)
+  const text = readableText(message)
   return {
     id,
     from: agent.id,
@@ -63,7 +63,7 @@ export function sayingOf(
   }
 }
 
-function aimAtChannel(house: House, agent: Agent, message: Message): Aim {
+function routeToChannel(house: RelayState, agent: Agent, message: Message): Route {
   const channel = house.channels.find(message.to as ChannelName, agent.id)
   if (channel.isInviteOnly && !channel.members.has(agent)) {
     throw new ChatError("NOT_IN_CHANNEL", `to: join ${channel.name} first`)
@@ -81,7 +81,7 @@ function aimAtChannel(house: House, agent: Agent, message: Message): Aim {
   }
 }
 
-function aimAtAgent(house: House, agent: Agent, message: Message): Aim {
+function routeToAgent(house: RelayState, agent: Agent, message: Message): Route {
   const to = resolveAgent(message.to as AgentRef, house.roster)
   const recipients = (house.roster.find(to)?.status ?? "offline") === "offline" ? 0 : 1
   return {
@@ -100,14 +100,14 @@ function othersIn({ members }: Channel, agent: Agent): AgentId[] {
 }
 
 /** The message with everybody it means by id; a name nobody bears refuses all of it. */
-function mark({ roster }: House, message: Message, has: (id: AgentId) => boolean): Message {
+function mark({ roster }: RelayState, message: Message, has: (id: AgentId) => boolean): Message {
   const mentions = resolveMentions(message, { has }, roster)
   if (mentions === undefined && message.mentions === undefined) return message
   // An agent id is an address of the same form as a name.
   return { ...message, mentions: mentions as AgentRef[] | undefined }
 }
 
-function isMemberOf({ hub, roster }: House, id: AgentId, channel: Channel): boolean {
+function isMemberOf({ hub, roster }: RelayState, id: AgentId, channel: Channel): boolean {
   const agent = hub.find(id)?.agent
   return agent === undefined ? roster.isElsewhereIn(channel.name, id) : channel.members.has(agent)
 }

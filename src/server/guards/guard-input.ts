@@ -4,8 +4,8 @@ import type { AgentId, Channel as ChannelName } from "../../protocol/names.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Channel } from "../channels/channel.js"
 import { answerIdOf } from "../tasks/task-json.js"
-import type { Saying } from "./guard-service.js"
-import { saidIn } from "./message-text.js"
+import type { GuardInput } from "./guard-service.js"
+import { readableText } from "./message-text.js"
 
 const messageStart = '{"type":"MSG",'
 
@@ -14,17 +14,17 @@ const messageStart = '{"type":"MSG",'
  * nothing that was said.
  * @param text - made by formatMessage
  */
-export function overheard(
+export function replicatedInput(
   text: string,
   channelOf: (name: ChannelName) => Channel | undefined,
-): Saying | undefined {
+): GuardInput | undefined {
   if (!text.startsWith(messageStart)) return undefined
   const message = JSON.parse(text) as ServerMessage<"MSG">
   const { msg_id: id, from, to, in_reply_to: answers, mentions = [] } = message
   const kind = message.kind as Kind | undefined
   if (answers !== undefined && id === answerIdOf(from as AgentId, answers)) return undefined
   const channel = to.startsWith("#") ? channelOf(to as ChannelName) : undefined
-  const said = saidIn(message)
+  const said = readableText(message)
   return {
     ...{ id, from, kind, answers, text: said },
     room: to.startsWith("#") ? to : pairOf(from, to),

@@ -1,5 +1,5 @@
 import type { Table } from "../../backbone/backbone.js"
-import { isPlain } from "../../guards/plain.js"
+import { isPlain } from "../../base/plain.js"
 import { ChatError } from "../../protocol/errors.js"
 
 /** The row all relays read. */

@@ -1,7 +1,7 @@
 import type { Backbone } from "../../backbone/backbone.js"
 import type { Clock } from "../../base/clock.js"
 import { Guard } from "../../guards/guard.js"
-import type { Said, Traced, Trip, Usage, Warning } from "../../guards/guard-message.js"
+import type { GuardMessage, Traced, Trip, Usage, Warning } from "../../guards/guard-message.js"
 import type { GuardLimits } from "../../guards/limits.js"
 import type { DealStep } from "../../guards/rules/deals.js"
 import { isUnder } from "../../guards/scopes.js"
@@ -12,7 +12,7 @@ import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Operators } from "../operators.js"
 import { GuardStore } from "./guard-store.js"
 import { SteadyTime } from "./steady-time.js"
-import { type Told, ToldStops } from "./stop-notices.js"
+import { StopNotices, type Told } from "./stop-notices.js"
 
 /** Milliseconds after which the same warning is told again. */
 const warnAgainMs = 600_000
@@ -32,7 +32,7 @@ interface GuardDeskOptions {
 }
 
 /** A message as it is put to the guards. */
-export type Saying = Omit<Said, "ts">
+export type GuardInput = Omit<GuardMessage, "ts">
 
 /** What a message carries as the guards worked it out. */
 export interface Origin {
@@ -49,14 +49,14 @@ interface Outlook extends Origin {
 }
 
 /** The guards of a relay: what they stop is neither kept nor sent, and everybody concerned hears of it once. */
-export class GuardDesk {
+export class GuardService {
   readonly #guard: Guard
   readonly #store: GuardStore
   readonly #parts: Guard["parts"]
   readonly #time: SteadyTime
   readonly #options: GuardDeskOptions
   readonly #ports: GuardPorts
-  readonly #told = new ToldStops()
+  readonly #told = new StopNotices()
 
   private constructor(store: GuardStore, options: GuardDeskOptions, ports: GuardPorts) {
     const { guards, clock } = options
@@ -71,8 +71,8 @@ export class GuardDesk {
   }
 
   /** Goes on where the last relay of the same store ended. @throws {ChatError} UNAVAILABLE */
-  static async open(backbone: Backbone, options: GuardDeskOptions, ports: GuardPorts): Promise<GuardDesk> {
-    const opened: { desk?: GuardDesk } = {}
+  static async open(backbone: Backbone, options: GuardDeskOptions, ports: GuardPorts): Promise<GuardService> {
+    const opened: { desk?: GuardService } = {}
     const store = await GuardStore.open(backbone, {
       clock: options.clock,
       log: ports.log,
@@ -81,7 +81,7 @@ export class GuardDesk {
         if (desk !== undefined) desk.#lift(scope)
       },
     })
-    const desk = new GuardDesk(store, options, ports)
+    const desk = new GuardService(store, options, ports)
     opened.desk = desk
     return desk
   }
@@ -101,7 +101,7 @@ export class GuardDesk {
    * author did not hear what became of it, passes as it did then.
    * @throws {ChatError} GUARDED
    */
-  admit(saying: Saying): Origin {
+  admit(saying: GuardInput): Origin {
     if (this.isOperator(saying.from)) return this.#spoke(saying)
     const known = this.#guard.find(saying.id, saying.room)
     if (known !== undefined) return originOf(saying, known)
@@ -113,7 +113,7 @@ export class GuardDesk {
   }
 
   /** What {@link admit} would do; does nothing. */
-  forecast(saying: Saying): Outlook {
+  forecast(saying: GuardInput): Outlook {
     if (this.isOperator(saying.from)) return { hops: 0, kind: saying.kind, refused: undefined }
     const traced = this.#trace(saying)
     const trip = this.#guard.check(traced)
@@ -126,7 +126,7 @@ export class GuardDesk {
   }
 
   /** Counts what another relay of the same store let pass. */
-  overhear(saying: Saying): void {
+  overhear(saying: GuardInput): void {
     if (this.#guard.find(saying.id, saying.room) !== undefined) return
     if (this.isOperator(saying.from)) this.#spoke(saying)
     else this.#note(this.#trace(saying))
@@ -190,13 +190,13 @@ export class GuardDesk {
     await this.#store.tellReset(resetId, scope)
   }
 
-  #trace({ id, from, room, to, recipients, kind, answers, text, bytes }: Saying): Traced {
+  #trace({ id, from, room, to, recipients, kind, answers, text, bytes }: GuardInput): Traced {
     // Member by member: to spread them costs as much as all the rest.
     const ts = this.#time.now()
     return this.#guard.trace({ id, ts, from, room, to, recipients, kind, answers, text, bytes })
   }
 
-  #spoke({ room, kind }: Saying): Origin {
+  #spoke({ room, kind }: GuardInput): Origin {
     this.#guard.spoke(room, this.#time.now())
     this.#touch()
     return { hops: 0, kind }
@@ -267,7 +267,7 @@ export class GuardDesk {
 }
 
 /** An answer is never the beginning of a chain, also where the message it answers is not remembered. */
-function originOf({ answers }: Saying, { hops, kind }: Origin): Origin {
+function originOf({ answers }: GuardInput, { hops, kind }: Origin): Origin {
   return { hops: answers === undefined ? hops : Math.max(1, hops), kind }
 }
 

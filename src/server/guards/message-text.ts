@@ -1,5 +1,5 @@
 /** All that its readers have to read. */
-export function saidIn({
+export function readableText({
   content,
   parts = [],
 }: {

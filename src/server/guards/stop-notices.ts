@@ -15,7 +15,7 @@ export interface Told {
 }
 
 /** The stops and warnings that were told, so that each is told once. */
-export class ToldStops {
+export class StopNotices {
   readonly #byKey = new Map<string, Told>()
 
   /** Takes note of one that is told now. @returns whether it is news */

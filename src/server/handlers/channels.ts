@@ -10,10 +10,10 @@ import {
 } from "../../protocol/names.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Channel } from "../channels/channel.js"
-import { enterChannel } from "../channels/join-channel.js"
+import { joinChannel } from "../channels/join-channel.js"
 import { mergeSettings } from "../channels/record.js"
 import { resolveAgent } from "../delivery/agent-lookup.js"
-import type { House } from "../relay-state.js"
+import type { RelayState } from "../relay-state.js"
 import type { Agent } from "../sessions/agent.js"
 import type { Session } from "../sessions/session.js"
 import { payloadOf } from "../wire/payload.js"
@@ -26,13 +26,13 @@ const maxPatterns = 100
 type ChannelMessage = "JOIN" | "LEAVE" | "CREATE_CHANNEL" | "SET_CHANNEL" | "INVITE" | "LIST_CHANNELS"
 
 /** Coming into channels and going out of them. */
-export function channelHandlers(house: House): Pick<ClientHandlers<Session>, ChannelMessage> {
+export function channelHandlers(house: RelayState): Pick<ClientHandlers<Session>, ChannelMessage> {
   const { channels } = house
   const { clock } = house.options
   return {
     JOIN(session, { id: re, channel: wanted, since }) {
       if (isChannelPattern(wanted)) return enterPattern(house, session, wanted, re)
-      const enter = (channel: Channel) => enterChannel(house, session, channel, { since, re })
+      const enter = (channel: Channel) => joinChannel(house, session, channel, { since, re })
       const { id } = session.agent
       const channel = channels.peek(wanted, id)
       return channel === undefined ? channels.seek(wanted, id).then(enter) : enter(channel)
@@ -53,7 +53,7 @@ export function channelHandlers(house: House): Pick<ClientHandlers<Session>, Cha
         by: agent.id,
         invited: [agent.id],
       })
-      await enterChannel(house, session, channel, { re: message.id })
+      await joinChannel(house, session, channel, { re: message.id })
     },
 
     async SET_CHANNEL(session, message) {
@@ -90,7 +90,7 @@ export function channelHandlers(house: House): Pick<ClientHandlers<Session>, Cha
   }
 }
 
-async function setChannel({ channels }: House, agent: Agent, message: ClientMessage<"SET_CHANNEL">) {
+async function setChannel({ channels }: RelayState, agent: Agent, message: ClientMessage<"SET_CHANNEL">) {
   const change = pickSettings(message)
   if (!agent.isPersistent) {
     throw new ChatError("IDENTITY_REQUIRED", "SET_CHANNEL: only who has proven a key changes a channel")
@@ -115,7 +115,7 @@ function pickSettings({ description, instructions, replay, window }: Settings) {
 
 /** Enters every channel that fits, and has the session brought into those to come. */
 async function enterPattern(
-  house: House,
+  house: RelayState,
   session: Session,
   pattern: ChannelPattern,
   re: string | undefined,
@@ -128,12 +128,12 @@ async function enterPattern(
   session.send({ type: "JOINED", channel: pattern, ...none, pattern }, re)
   for (const channel of house.channels.visibleTo(session.agent.id)) {
     if (!matchesChannel(pattern, channel.name) || session.channels.has(channel)) continue
-    await enterChannel(house, session, channel, { pattern })
+    await joinChannel(house, session, channel, { pattern })
   }
 }
 
 /** Leaves every channel that this pattern alone has brought. */
-async function leavePattern(house: House, session: Session, pattern: ChannelPattern): Promise<void> {
+async function leavePattern(house: RelayState, session: Session, pattern: ChannelPattern): Promise<void> {
   if (!session.patterns.has(pattern)) {
     throw new ChatError("NOT_IN_CHANNEL", `channel: ${pattern} was not joined`)
   }
@@ -149,7 +149,7 @@ function isBrought({ patterns }: Session, name: ChannelName): boolean {
   return [...patterns].some((pattern) => matchesChannel(pattern, name))
 }
 
-async function leave(house: House, session: Session, channel: Channel): Promise<void> {
+async function leave(house: RelayState, session: Session, channel: Channel): Promise<void> {
   const { agent } = session
   if (channel.isDurable) await house.bookmarks.leave(agent.id, channel.name)
   session.channels.delete(channel)
@@ -159,6 +159,6 @@ async function leave(house: House, session: Session, channel: Channel): Promise<
 }
 
 /** A key's id may be invited before its holder was ever here. */
-function whomToInvite({ roster }: House, { agent }: ClientMessage<"INVITE">): AgentId {
+function whomToInvite({ roster }: RelayState, { agent }: ClientMessage<"INVITE">): AgentId {
   return persistentIdPattern.test(agent) ? (agent as string as AgentId) : resolveAgent(agent, roster, "agent")
 }

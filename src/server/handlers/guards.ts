@@ -3,8 +3,8 @@ import { ChatError } from "../../protocol/errors.js"
 import type { GuardUsage } from "../../protocol/guard-facts.js"
 import { type AgentId, type AgentRef, type Channel, persistentIdPattern } from "../../protocol/names.js"
 import { resolveAgent } from "../delivery/agent-lookup.js"
-import { aimAt, sayingOf } from "../delivery/route.js"
-import type { House } from "../relay-state.js"
+import { findRoute, guardInputOf } from "../delivery/route.js"
+import type { RelayState } from "../relay-state.js"
 import type { Session } from "../sessions/session.js"
 
 type GuardMessage = "FORECAST" | "LIST_GUARDS" | "RESET_GUARD"
@@ -17,7 +17,7 @@ const shownCharacters = 40
 const looksCost = 20
 
 /** What the guards have counted, and who lifts what they stopped. */
-export function guardHandlers(house: House): Pick<ClientHandlers<Session>, GuardMessage> {
+export function guardHandlers(house: RelayState): Pick<ClientHandlers<Session>, GuardMessage> {
   const { guards } = house
   const { clock } = house.options
   /** @throws {ChatError} RATE_LIMITED */
@@ -32,8 +32,8 @@ export function guardHandlers(house: House): Pick<ClientHandlers<Session>, Guard
     FORECAST(session, { id, ...message }) {
       const { agent } = session
       charge(session, "FORECAST")
-      const aim = aimAt(house, agent, { ...message, type: "MSG" })
-      const saying = sayingOf(aim, agent, `${agent.id.slice(1)}.${id ?? ""}`)
+      const aim = findRoute(house, agent, { ...message, type: "MSG" })
+      const saying = guardInputOf(aim, agent, `${agent.id.slice(1)}.${id ?? ""}`)
       const { refused, ...origin } = guards.forecast(saying)
       const woken = refused === undefined && guards.wakes(origin) ? aim.awake(wokenIds) : []
       const answer = {
@@ -69,7 +69,7 @@ export function guardHandlers(house: House): Pick<ClientHandlers<Session>, Guard
  * The layers, and before them the rate, which is asked first.
  * @param reader - who is told: nothing of rooms that it may not know of
  */
-function usageOf(house: House, id: AgentId, reader: AgentId): GuardUsage[] {
+function usageOf(house: RelayState, id: AgentId, reader: AgentId): GuardUsage[] {
   const { hub, residents, options, guards } = house
   const meter = (hub.find(id)?.agent.memory ?? residents.memoryOf(id))?.meter
   const list = guards.usage(id).filter(({ scope }) => mayKnow(house, scope, reader))
@@ -80,13 +80,13 @@ function usageOf(house: House, id: AgentId, reader: AgentId): GuardUsage[] {
   return [{ ...rate, ...(freeInMs !== undefined && { free_in_ms: freeInMs }) }, ...list]
 }
 
-function mayKnow({ channels, guards }: House, scope: string, reader: AgentId): boolean {
+function mayKnow({ channels, guards }: RelayState, scope: string, reader: AgentId): boolean {
   const rooms = scope.split(" ").filter((word) => word.startsWith("#"))
   return guards.isOperator(reader) || rooms.every((room) => channels.get(room)?.isVisibleTo(reader) === true)
 }
 
 /** Names as a person writes them, by id and in the order of the guards. */
-function resolveScope({ roster, channels }: House, by: AgentId, scope: string): string {
+function resolveScope({ roster, channels }: RelayState, by: AgentId, scope: string): string {
   const words = scope.split(" ")
   const resolved = words.map((word) => {
     if (word.startsWith("@")) return resolveKnown(word as AgentRef, roster)
@@ -106,7 +106,7 @@ function resolveScope({ roster, channels }: House, by: AgentId, scope: string): 
 }
 
 /** Whom the relay has forgotten may still be stopped. */
-function resolveKnown(ref: AgentRef, roster: House["roster"]): string {
+function resolveKnown(ref: AgentRef, roster: RelayState["roster"]): string {
   try {
     return resolveAgent(ref, roster, "scope")
   } catch (error) {

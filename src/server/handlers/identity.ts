@@ -4,7 +4,7 @@ import type { ClientHandlers, ClientMessage } from "../../protocol/client-messag
 import { ChatError } from "../../protocol/errors.js"
 import { closeCodes, protocolVersion } from "../../protocol/limits.js"
 import type { AgentId } from "../../protocol/names.js"
-import type { House } from "../relay-state.js"
+import type { RelayState } from "../relay-state.js"
 import { Agent } from "../sessions/agent.js"
 import { Challenge } from "../sessions/challenge.js"
 import { displace } from "../sessions/displacement.js"
@@ -19,7 +19,7 @@ const cardLength = 16 * 1024
 
 /** Who connects, and whether it is true. */
 export function identityHandlers(
-  house: House,
+  house: RelayState,
 ): Pick<ClientHandlers<Session>, "IDENTIFY" | "VERIFY_IDENTITY"> {
   const { limits, clock, isCompat, log } = house.options
   return {
@@ -69,7 +69,7 @@ export function identityHandlers(
 }
 
 function admit(
-  house: House,
+  house: RelayState,
   session: Session,
   publicKey: PublicKey | undefined,
   message: ClientMessage<"IDENTIFY">,
@@ -92,7 +92,7 @@ function admit(
   house.arrive(session)
 }
 
-function welcome(house: House, session: Session, re: string | undefined): void {
+function welcome(house: RelayState, session: Session, re: string | undefined): void {
   const { limits, guards, clock, name } = house.options
   const { agent } = session
   const message = {
@@ -114,7 +114,7 @@ function welcome(house: House, session: Session, re: string | undefined): void {
   session.send(message, re)
 }
 
-function ephemeralId({ hub }: House): AgentId {
+function ephemeralId({ hub }: RelayState): AgentId {
   for (;;) {
     let id = "@"
     for (const byte of randomBytes(ephemeralIdLength)) id += base32.charAt(byte & 31)

@@ -5,17 +5,19 @@ import { type AgentId, type AgentRef, persistentIdPattern, roleRefPattern } from
 import type { Channel } from "../channels/channel.js"
 import { resolveAgent } from "../delivery/agent-lookup.js"
 import { formatAck, formatMessage } from "../delivery/message-json.js"
-import { aimAt, sayingOf } from "../delivery/route.js"
-import type { House } from "../relay-state.js"
+import { findRoute, guardInputOf } from "../delivery/route.js"
+import type { RelayState } from "../relay-state.js"
 import type { Agent } from "../sessions/agent.js"
-import type { Receipt } from "../sessions/sent-ids.js"
+import type { SentAck } from "../sessions/sent-ids.js"
 import type { Session } from "../sessions/session.js"
 import { payloadOf, textOf } from "../wire/payload.js"
 
 type Message = ClientMessage<"MSG">
 
 /** What is said, what has arrived, and what waits. */
-export function messageHandlers(house: House): Pick<ClientHandlers<Session>, "MSG" | "RECEIVED" | "PENDING"> {
+export function messageHandlers(
+  house: RelayState,
+): Pick<ClientHandlers<Session>, "MSG" | "RECEIVED" | "PENDING"> {
   const { clock, log, logMessages } = house.options
   return {
     MSG(session, message) {
@@ -78,9 +80,14 @@ interface Aimed {
 }
 
 /** Sends a message where its address says. @returns a promise where that depends on a store */
-function take(house: House, agent: Agent, message: Message, messageId: string): Receipt | Promise<Receipt> {
-  const aim = aimAt(house, agent, message)
-  const { hops, kind } = house.guards.admit(sayingOf(aim, agent, messageId))
+function take(
+  house: RelayState,
+  agent: Agent,
+  message: Message,
+  messageId: string,
+): SentAck | Promise<SentAck> {
+  const aim = findRoute(house, agent, message)
+  const { hops, kind } = house.guards.admit(guardInputOf(aim, agent, messageId))
   const { channel, to, recipients } = aim
   const passed = kind === aim.message.kind ? aim.message : { ...aim.message, kind }
   const aimed = { message: passed, messageId, recipients, hops }
@@ -98,7 +105,7 @@ function acknowledge(
   agent: Agent,
   { id }: Message,
   messageId: string,
-  receipt: Receipt,
+  receipt: SentAck,
   isDuplicate: boolean,
 ) {
   agent.outgoing.send(formatAck(id, messageId, receipt, isDuplicate))
@@ -109,7 +116,7 @@ function whenSettled(
   session: Session,
   message: Message,
   messageId: string,
-  receipt: Promise<Receipt>,
+  receipt: Promise<SentAck>,
   isDuplicate: boolean,
 ): void {
   receipt.then(
@@ -123,7 +130,7 @@ function whenSettled(
 }
 
 /** Says something in a channel. */
-function post(house: House, agent: Agent, aimed: Aimed, channel: Channel): Receipt | Promise<Receipt> {
+function post(house: RelayState, agent: Agent, aimed: Aimed, channel: Channel): SentAck | Promise<SentAck> {
   const { message, messageId } = aimed
   const receipt = receiptOf(house, aimed, channel.members.has(agent))
   if (channel.history === undefined) {
@@ -139,7 +146,7 @@ function post(house: House, agent: Agent, aimed: Aimed, channel: Channel): Recei
 }
 
 /** Sends something to one agent: live, and if it has a key also into its mail until it confirms. */
-function write(house: House, agent: Agent, aimed: Aimed, to: AgentId): Receipt | Promise<Receipt> {
+function write(house: RelayState, agent: Agent, aimed: Aimed, to: AgentId): SentAck | Promise<SentAck> {
   const { message, messageId } = aimed
   const receipt = { ...receiptOf(house, aimed, true), to }
   const text = textOf(formatMessage(agent.sender, to, message, messageId, receipt))
@@ -152,6 +159,6 @@ function write(house: House, agent: Agent, aimed: Aimed, to: AgentId): Receipt |
     .then(({ isDuplicate }) => ({ ...receipt, ...(isDuplicate && { isRepeated: true }) }))
 }
 
-function receiptOf(house: House, { recipients, hops }: Aimed, isMember: boolean): Receipt {
+function receiptOf(house: RelayState, { recipients, hops }: Aimed, isMember: boolean): SentAck {
   return { ts: house.options.clock.now(), seq: undefined, recipients, isMember, hops }
 }

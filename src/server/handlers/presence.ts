@@ -2,8 +2,8 @@ import type { ClientHandlers, ClientMessage } from "../../protocol/client-messag
 import type { AgentId } from "../../protocol/names.js"
 import type { RosterEntry } from "../../protocol/server-messages.js"
 import { resolveAgent } from "../delivery/agent-lookup.js"
-import type { House } from "../relay-state.js"
-import { tellPresence } from "../roster/presence-broadcast.js"
+import type { RelayState } from "../relay-state.js"
+import { broadcastPresence } from "../roster/presence-broadcast.js"
 import { formatEntries, listRoster } from "../roster/roster.js"
 import type { RosterFacts } from "../roster/roster-record.js"
 import type { Session } from "../sessions/session.js"
@@ -13,7 +13,7 @@ const rosterEntries = 1_000
 
 /** Who is there, and what they do. */
 export function presenceHandlers(
-  house: House,
+  house: RelayState,
 ): Pick<ClientHandlers<Session>, "LIST_AGENTS" | "SET_PRESENCE" | "PING"> {
   const { clock } = house.options
   return {
@@ -26,7 +26,7 @@ export function presenceHandlers(
     SET_PRESENCE(session, { id, status, activity, role }) {
       const { agent } = session
       const ts = clock.now()
-      if (agent.say(status, activity, role)) tellPresence(house.tick, session.channels, agent, ts)
+      if (agent.say(status, activity, role)) broadcastPresence(house.tick, session.channels, agent, ts)
       house.keeper.changed(session)
       house.tasks.note(agent)
       session.send({ type: "ACK", ts, state: "done" }, id)
@@ -44,7 +44,7 @@ interface Listed {
 }
 
 function listAgents(
-  house: House,
+  house: RelayState,
   session: Session,
   { agent: ref, channel, cards = false }: ClientMessage<"LIST_AGENTS">,
 ): Listed {

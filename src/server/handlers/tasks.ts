@@ -1,11 +1,11 @@
 import type { ClientHandlers } from "../../protocol/client-messages.js"
-import type { House } from "../relay-state.js"
+import type { RelayState } from "../relay-state.js"
 import type { Session } from "../sessions/session.js"
 
 type TaskMessage = "CLAIM" | "EXTEND" | "DONE" | "FAIL"
 
 /** Work for a role, as its workers see it. */
-export function taskHandlers(house: House): Pick<ClientHandlers<Session>, TaskMessage> {
+export function taskHandlers(house: RelayState): Pick<ClientHandlers<Session>, TaskMessage> {
   const { tasks } = house
   const confirm = (session: Session, re: string | undefined) => {
     session.send({ type: "ACK", ts: house.options.clock.now(), state: "done" }, re)

@@ -3,7 +3,7 @@ import type { AgentId } from "../../protocol/names.js"
 import type { AgentMemory } from "../sessions/agent.js"
 
 /** A persistent identity this relay has met. */
-interface Resident {
+interface KnownAgent {
   readonly memory: AgentMemory
   isOnline: boolean
 }
@@ -14,13 +14,13 @@ const keepIdsMs = 15 * 60_000
 const keepIdsOf = 1_024
 
 /** What the relay remembers of persistent identities while they are away, bounded in number and time. */
-export class Residents {
+export class KnownAgents {
   readonly #clock: Clock
   readonly #maxCount: number
   readonly #makeMemory: () => AgentMemory
   readonly #onForgotten: (id: AgentId) => void
   /** The one that came last stands last. */
-  readonly #residents = new Map<AgentId, Resident>()
+  readonly #residents = new Map<AgentId, KnownAgent>()
   /** When each absent identity left whose ids are still kept, the earliest first. */
   readonly #departures = new Map<AgentId, number>()
 

@@ -28,7 +28,7 @@ interface Peer {
  * The relays that share a backbone: each writes its row again and again, and one whose row does not change is
  * silent, whatever its clock says.
  */
-export class RosterRelays {
+export class PeerRelays {
   readonly #table: Table
   readonly #backbone: Backbone
   readonly #self: string
@@ -67,8 +67,8 @@ export class RosterRelays {
     clock: Clock,
     limits: Limits,
     events: RelayEvents,
-  ): Promise<RosterRelays> {
-    const relays = new RosterRelays(await backbone.table("relay"), backbone, self, clock, limits, events)
+  ): Promise<PeerRelays> {
+    const relays = new PeerRelays(await backbone.table("relay"), backbone, self, clock, limits, events)
     await relays.#table.watch(({ key, value }) => relays.#hear(key, value !== undefined))
     await relays.#beat()
     return relays

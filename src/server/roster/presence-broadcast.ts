@@ -1,8 +1,8 @@
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Agent } from "../sessions/agent.js"
-import { Run } from "../wire/frame-batch.js"
+import { FrameBatch } from "../wire/frame-batch.js"
 import { payloadOf } from "../wire/payload.js"
-import type { FlushTick } from "../wire/write-scheduler.js"
+import type { WriteScheduler } from "../wire/write-scheduler.js"
 import type { RosterFacts, RosterRecord } from "./roster-record.js"
 
 /** A channel, as far as one's neighbours in it matter. */
@@ -11,8 +11,8 @@ interface Company {
 }
 
 /** Tells everybody who shares one of `channels` with `facts.id` what that agent does now, once each. */
-export function tellPresence(
-  tick: FlushTick,
+export function broadcastPresence(
+  tick: WriteScheduler,
   channels: Iterable<Company>,
   facts: RosterFacts,
   ts: number,
@@ -22,7 +22,7 @@ export function tellPresence(
     for (const member of members) if (member.id !== facts.id) neighbours.add(member)
   }
   if (neighbours.size === 0) return
-  const run = new Run(tick.jot(payloadOf(JSON.stringify(presenceOf(facts, ts)))))
+  const run = new FrameBatch(tick.jot(payloadOf(JSON.stringify(presenceOf(facts, ts)))))
   for (const { outgoing } of neighbours) outgoing.push(run)
 }
 
@@ -30,8 +30,8 @@ export function tellPresence(
  * Tells everybody in one of these channels what agents that are connected to another relay do now. Those in the
  * same channels are told of together: a relay that is gone costs each member a few messages' worth of work.
  */
-export function tellElsewhere(
-  tick: FlushTick,
+export function broadcastRemotePresence(
+  tick: WriteScheduler,
   find: (channel: string) => Company | undefined,
   records: readonly RosterRecord[],
   ts: number,
@@ -47,16 +47,16 @@ export function tellElsewhere(
 
 /** Queues all of it in as few runs as may be. */
 function tellAll(
-  tick: FlushTick,
+  tick: WriteScheduler,
   members: Iterable<Agent>,
   records: readonly RosterRecord[],
   ts: number,
 ): void {
-  let run: Run | undefined
+  let run: FrameBatch | undefined
   for (const record of records) {
     const page = tick.jot(payloadOf(JSON.stringify(presenceOf(record, ts))))
     if (run?.extend(page) === true) continue
-    run = new Run(page)
+    run = new FrameBatch(page)
     for (const { outgoing } of members) outgoing.push(run)
   }
 }

@@ -5,9 +5,9 @@ import type { Limits } from "../../protocol/limits.js"
 import { type AgentId, persistentIdPattern } from "../../protocol/names.js"
 import type { Agent } from "../sessions/agent.js"
 import type { Session } from "../sessions/session.js"
-import type { Hub } from "../sessions/session-registry.js"
+import type { SessionRegistry } from "../sessions/session-registry.js"
 import { epochAfter } from "./epoch.js"
-import { RosterRelays } from "./peer-relays.js"
+import { PeerRelays } from "./peer-relays.js"
 import type { Roster } from "./roster.js"
 import { type RosterRecord, recordDeparture } from "./roster-record.js"
 import { RosterStore } from "./roster-store.js"
@@ -30,9 +30,9 @@ interface KeeperEvents {
 }
 
 /** What a keeper is made of. */
-export interface KeeperOptions {
+export interface RosterSyncOptions {
   readonly roster: Roster
-  readonly hub: Hub
+  readonly hub: SessionRegistry
   readonly clock: Clock
   readonly limits: Limits
   readonly log: (line: string) => void
@@ -43,18 +43,18 @@ export interface KeeperOptions {
  * Keeps the roster: what becomes of those connected here is written where it lasts and where other relays
  * read it, and what those write is taken over. Of two sessions of one identity the later one, by its epoch, wins.
  */
-export class RosterKeeper {
+export class RosterSync {
   /** What this relay is called among those that share its backbone. */
   readonly relay = randomBytes(relayIdBytes).toString("hex")
-  readonly #options: KeeperOptions
+  readonly #options: RosterSyncOptions
   #store: RosterStore | undefined
-  #relays: RosterRelays | undefined
+  #relays: PeerRelays | undefined
   /** Sessions whose identity is now somebody else's to tell of. */
   readonly #yielded = new Set<AgentId>()
   /** When the row of each agent connected here was last handed over; only where others read it. */
   readonly #told = new Map<AgentId, number>()
 
-  constructor(options: KeeperOptions) {
+  constructor(options: RosterSyncOptions) {
     this.#options = options
   }
 
@@ -68,7 +68,7 @@ export class RosterKeeper {
       for (const record of await store.records()) this.#learn(asAway(record))
       return
     }
-    this.#relays = await RosterRelays.open(backbone, this.relay, clock, limits, {
+    this.#relays = await PeerRelays.open(backbone, this.relay, clock, limits, {
       // Its relay calls an agent silent after that time, and not before.
       onBeat: (relay) => roster.noteRelay(relay, clock.now() - limits.silenceMs),
       onSilence: (relay) => this.#showAgain(relay),

@@ -1,6 +1,6 @@
 import type { AgentId } from "../../protocol/names.js"
 import type { RosterEntry } from "../../protocol/server-messages.js"
-import type { Hub } from "../sessions/session-registry.js"
+import type { SessionRegistry } from "../sessions/session-registry.js"
 import { formatEntry, type RosterFacts, type RosterRecord, type Showing } from "./roster-record.js"
 
 /** Characters of the cards in one answer. */
@@ -8,7 +8,7 @@ const cardsLength = 1024 * 1024
 
 /** Everybody this relay knows: those connected to it, to another relay, and persistent ones that are away. */
 export class Roster {
-  readonly #hub: Hub
+  readonly #hub: SessionRegistry
   /** All but those connected here, the one whose record changed last standing last. */
   readonly #records = new Map<AgentId, RosterRecord>()
   /** Their ids by name in lower case. */
@@ -18,7 +18,7 @@ export class Roster {
   /** When each other relay was last known to be there. */
   readonly #relaySeen = new Map<string, number>()
 
-  constructor(hub: Hub) {
+  constructor(hub: SessionRegistry) {
     this.#hub = hub
   }
 

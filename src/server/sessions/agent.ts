@@ -7,16 +7,16 @@ import type { RosterEntry, ServerMessage } from "../../protocol/server-messages.
 import { formatSender } from "../delivery/message-json.js"
 import { formatEntry, type RosterFacts } from "../roster/roster-record.js"
 import { payloadOf } from "../wire/payload.js"
-import type { Outgoing } from "../wire/send-queue.js"
+import type { SendQueue } from "../wire/send-queue.js"
 import type { SentIds } from "./sent-ids.js"
-import type { Lane } from "./write-sequencer.js"
+import type { WriteSequencer } from "./write-sequencer.js"
 
 /** What a relay remembers of an agent; of a persistent one beyond its session, so a reconnect resets nothing. */
 export interface AgentMemory {
   readonly meter: Gcra
   readonly sent: SentIds
   /** The way to a store. */
-  readonly lane: Lane
+  readonly lane: WriteSequencer
 }
 
 /** Direct messages on their way to an agent. */
@@ -47,7 +47,7 @@ export class Agent implements RosterFacts {
   readonly id: AgentId
   readonly name: Nick
   readonly memory: AgentMemory
-  readonly outgoing: Outgoing
+  readonly outgoing: SendQueue
   /** How every MSG of this agent begins. */
   readonly sender: string
   /** Only a persistent identity has one: nobody else could prove that the mail is theirs. */
@@ -69,7 +69,7 @@ export class Agent implements RosterFacts {
   #saidTs: number
   #silentTs: number | undefined
 
-  constructor(id: AgentId, name: Nick, memory: AgentMemory, outgoing: Outgoing, time: AgentTime) {
+  constructor(id: AgentId, name: Nick, memory: AgentMemory, outgoing: SendQueue, time: AgentTime) {
     this.id = id
     this.name = name
     this.memory = memory

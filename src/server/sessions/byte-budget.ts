@@ -1,5 +1,5 @@
 /** Bytes that several owners share, so that many small bounds do not add up to no bound. */
-export class Budget {
+export class ByteBudget {
   readonly #maxBytes: number
   #usedBytes = 0
 

@@ -2,7 +2,7 @@ import type { Clock, Timer } from "../../base/clock.js"
 import type { Gcra } from "../../guards/gcra.js"
 import type { ClientMessage } from "../../protocol/client-messages.js"
 import type { Limits } from "../../protocol/limits.js"
-import type { Budget } from "./byte-budget.js"
+import type { ByteBudget } from "./byte-budget.js"
 
 /** A frame that is not handled at once. */
 export interface Delayed {
@@ -24,7 +24,7 @@ interface DelayLineOptions {
   /** Of the agent whose session it is. */
   readonly meter: Gcra
   /** For what waits in all lines. */
-  readonly budget: Budget
+  readonly budget: ByteBudget
   /** Handles a frame; the next one waits for that. */
   readonly pass: (message: ClientMessage) => void | Promise<void>
 }

@@ -1,7 +1,7 @@
 import type { Clock } from "../../base/clock.js"
 import type { Limits } from "../../protocol/limits.js"
 import type { Session } from "./session.js"
-import type { Hub } from "./session-registry.js"
+import type { SessionRegistry } from "./session-registry.js"
 
 /** Milliseconds of silence after which a session is ended: until then its connection may recover. */
 const endMs = 60_000
@@ -17,14 +17,14 @@ export interface HeartbeatEvents {
  * nothing since the last look is pinged; one that said nothing for long is shown offline, and ended much later.
  */
 export class Heartbeat {
-  readonly #hub: Hub
+  readonly #hub: SessionRegistry
   readonly #clock: Clock
   readonly #events: HeartbeatEvents
   /** Looks, not time: a relay that was itself stopped for a while has not heard anybody. */
   readonly #silentLooks: number
   readonly #endLooks: number
 
-  constructor(hub: Hub, clock: Clock, limits: Limits, events: HeartbeatEvents) {
+  constructor(hub: SessionRegistry, clock: Clock, limits: Limits, events: HeartbeatEvents) {
     this.#hub = hub
     this.#clock = clock
     this.#events = events

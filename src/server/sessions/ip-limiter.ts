@@ -18,7 +18,7 @@ interface Visitor {
  * How much a stranger may take before it said who it is, counted by where it comes from. This machine's own
  * addresses may hold any number of connections: a thousand agents in one place are nothing unusual.
  */
-export class Gate {
+export class IpLimiter {
   readonly #limits: Limits
   readonly #clock: Clock
   readonly #log: (line: string) => void

@@ -4,7 +4,7 @@ import type { GuardLimits } from "../../guards/limits.js"
 import type { ClientMessage, ClientType } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { Limits } from "../../protocol/limits.js"
-import { Budget } from "./byte-budget.js"
+import { ByteBudget } from "./byte-budget.js"
 import { type Delayed, DelayLine } from "./delay-line.js"
 import type { Session } from "./session.js"
 
@@ -26,16 +26,16 @@ type Pass = (session: Session, message: ClientMessage) => void | Promise<void>
  * sender and wait for the rate; everything else counts against the session, and waits only to keep the order. PING and
  * RECEIVED wait for nothing.
  */
-export class Turnstile {
+export class RateLimiter {
   readonly #options: TurnstileOptions
   readonly #pass: Pass
   /** For what waits, of all sessions. */
-  readonly #budget: Budget
+  readonly #budget: ByteBudget
 
   constructor(options: TurnstileOptions, pass: Pass) {
     this.#options = options
     this.#pass = pass
-    this.#budget = new Budget(options.limits.delayedTotalBytes)
+    this.#budget = new ByteBudget(options.limits.delayedTotalBytes)
   }
 
   /**

@@ -1,5 +1,5 @@
 /** What became of a message, kept so that the same id sent again gets the same answer. */
-export interface Receipt {
+export interface SentAck {
   readonly ts: number
   /** Place in its channel; absent for a direct message. */
   readonly seq: number | undefined
@@ -17,7 +17,7 @@ export interface Receipt {
 
 interface Entry {
   readonly id: string
-  readonly receipt: Receipt
+  readonly receipt: SentAck
   /** Another id of the same hash. */
   readonly next: Entry | undefined
 }
@@ -31,7 +31,7 @@ interface Entry {
 export class SentIds {
   readonly #count: number
   /** Of messages whose receipt depends on a store that has not answered. */
-  readonly #pending = new Map<string, Promise<Receipt>>()
+  readonly #pending = new Map<string, Promise<SentAck>>()
   #young = new Map<number, Entry>()
   #old: ReadonlyMap<number, Entry> | undefined
   #size = 0
@@ -40,13 +40,13 @@ export class SentIds {
     this.#count = count
   }
 
-  find(id: string): Receipt | undefined {
+  find(id: string): SentAck | undefined {
     const hash = hashOf(id)
     return findIn(this.#young.get(hash), id) ?? findIn(this.#old?.get(hash), id)
   }
 
   /** Keeps the receipt of an id that {@link find} does not know. */
-  remember(id: string, receipt: Receipt): void {
+  remember(id: string, receipt: SentAck): void {
     if (this.#size >= this.#count) {
       this.#old = this.#young
       this.#young = new Map()
@@ -58,19 +58,19 @@ export class SentIds {
   }
 
   /** The receipt to come of an id that was used and is not settled. */
-  findPending(id: string): Promise<Receipt> | undefined {
+  findPending(id: string): Promise<SentAck> | undefined {
     // Without a store there are none, and to look for a text costs its hash.
     return this.#pending.size === 0 ? undefined : this.#pending.get(id)
   }
 
   /** Keeps the receipt as soon as there is one; without one the id is free again. */
-  settle(id: string, receipt: Promise<Receipt>): Promise<Receipt> {
+  settle(id: string, receipt: Promise<SentAck>): Promise<SentAck> {
     const settled = this.#keep(id, receipt)
     this.#pending.set(id, settled)
     return settled
   }
 
-  async #keep(id: string, receipt: Promise<Receipt>): Promise<Receipt> {
+  async #keep(id: string, receipt: Promise<SentAck>): Promise<SentAck> {
     try {
       const kept = await receipt
       this.remember(id, kept)
@@ -87,7 +87,7 @@ export class SentIds {
   }
 }
 
-function findIn(first: Entry | undefined, id: string): Receipt | undefined {
+function findIn(first: Entry | undefined, id: string): SentAck | undefined {
   for (let entry = first; entry !== undefined; entry = entry.next) {
     if (entry.id === id) return entry.receipt
   }

@@ -2,7 +2,7 @@ import type { AgentId } from "../../protocol/names.js"
 import type { Session } from "./session.js"
 
 /** Who is online. */
-export class Hub {
+export class SessionRegistry {
   readonly #byId = new Map<AgentId, Session>()
   /** By name in lower case; names are not unique. */
   readonly #byName = new Map<string, Session[]>()

@@ -8,11 +8,11 @@ import type { ChannelPattern } from "../../protocol/names.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Channel } from "../channels/channel.js"
 import { payloadOf } from "../wire/payload.js"
-import { Outgoing, type OutgoingOwner } from "../wire/send-queue.js"
-import { Inlet, type InletOwner } from "../wire/socket-reader.js"
-import type { FlushTick } from "../wire/write-scheduler.js"
+import { SendQueue, type SendQueueOwner } from "../wire/send-queue.js"
+import { SocketReader, type SocketReaderOwner } from "../wire/socket-reader.js"
+import type { WriteScheduler } from "../wire/write-scheduler.js"
 import type { Agent } from "./agent.js"
-import type { Budget } from "./byte-budget.js"
+import type { ByteBudget } from "./byte-budget.js"
 import type { Challenge } from "./challenge.js"
 import type { DelayLine } from "./delay-line.js"
 import { nextSessionState, type SessionEvent, type SessionState } from "./session-state.js"
@@ -29,9 +29,9 @@ const closeMs = 5_000
 /** What all sessions share. */
 export interface SessionBudgets {
   /** Bytes of messages that have not wholly arrived. */
-  readonly intake: Budget
+  readonly intake: ByteBudget
   /** Bytes that wait for peers that do not read. */
-  readonly queues: Budget
+  readonly queues: ByteBudget
 }
 
 /** What a session is made of. */
@@ -39,7 +39,7 @@ export interface SessionOptions {
   readonly webSocket: WebSocket
   /** The socket under `webSocket`. */
   readonly socket: Socket
-  readonly tick: FlushTick
+  readonly tick: WriteScheduler
   readonly limits: Limits
   readonly budgets: SessionBudgets
   readonly clock: Clock
@@ -50,8 +50,8 @@ export interface SessionOptions {
 }
 
 /** One connection, from the upgrade to its end. */
-export class Session implements InletOwner, OutgoingOwner {
-  readonly outgoing: Outgoing
+export class Session implements SocketReaderOwner, SendQueueOwner {
+  readonly outgoing: SendQueue
   /** What its agent has joined. */
   readonly channels = new Set<Channel>()
   /** Those of them that it did not ask for by name. */
@@ -85,7 +85,7 @@ export class Session implements InletOwner, OutgoingOwner {
     this.#clock = clock
     this.#onText = onText
     this.#onEnd = onEnd
-    this.outgoing = new Outgoing(socket, this, tick, limits.sessionQueueBytes, budgets.queues)
+    this.outgoing = new SendQueue(socket, this, tick, limits.sessionQueueBytes, budgets.queues)
     this.requests = new Gcra({ ratePerSecond: limits.requestsPerSecond, burst: limits.requestBurst })
     this.#deadline = clock.setTimer(() => this.#giveUp(limits.handshakeMs), limits.handshakeMs, {
       unref: true,
@@ -93,7 +93,7 @@ export class Session implements InletOwner, OutgoingOwner {
     webSocket.on("close", () => this.#gone())
     // The library closes a connection that breaks RFC 6455 by itself; it only must not go unheard.
     webSocket.on("error", () => {})
-    new Inlet(webSocket, socket, this, limits.frameBytes, budgets.intake)
+    new SocketReader(webSocket, socket, this, limits.frameBytes, budgets.intake)
   }
 
   get state(): SessionState {

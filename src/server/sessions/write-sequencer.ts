@@ -19,7 +19,7 @@ interface Held {
  * the store answers; when it stalls the next ones wait, and when one fails those behind it fail as well,
  * in order. Otherwise a later message could be kept while an earlier one is sent again behind it.
  */
-export class Lane {
+export class WriteSequencer {
   readonly #clock: Clock
   /** When each message on its way to the store went out, oldest first. */
   readonly #inFlight = new Set<{ readonly startedMs: number }>()

@@ -6,18 +6,18 @@ import type { AgentId } from "../../protocol/names.js"
 import type { Agent } from "../sessions/agent.js"
 import type { LastHolders } from "./last-holders.js"
 import { askerOf } from "./task-json.js"
-import type { TaskNews } from "./task-notices.js"
+import type { TaskNotices } from "./task-notices.js"
 import type { Workers } from "./workers.js"
 
 /** Pause after the store could not be reached. */
 const retryMs = 1_000
 
 /** What offers are made of. */
-interface TaskOffersOptions {
+interface TaskAssignerOptions {
   readonly queue: Queue
   readonly workers: Workers<Agent>
   readonly holders: LastHolders
-  readonly news: TaskNews
+  readonly news: TaskNotices
   readonly clock: Clock
   readonly limits: Limits
   readonly log: (line: string) => void
@@ -27,8 +27,8 @@ interface TaskOffersOptions {
  * Brings tasks that wait to this relay's workers that are free. Other relays over the same store do the same for
  * theirs; the queue decides who gets a task.
  */
-export class TaskOffers {
-  readonly #its: TaskOffersOptions
+export class TaskAssigner {
+  readonly #its: TaskAssignerOptions
   /** Tasks that are being claimed for a worker of this relay, or given up. */
   readonly #busy = new Set<string>()
   /** Tasks to be given up. */
@@ -39,7 +39,7 @@ export class TaskOffers {
   readonly #resting = new Map<string, Timer>()
   #isClosed = false
 
-  constructor(options: TaskOffersOptions) {
+  constructor(options: TaskAssignerOptions) {
     this.#its = options
   }
 

@@ -10,7 +10,7 @@ import { askerOf, formatTask } from "./task-json.js"
 export type Notify = (to: AgentId, news: ServerMessage<"DELIVERY">) => void
 
 /** What workers and askers hear of tasks. */
-export class TaskNews {
+export class TaskNotices {
   readonly #clock: Clock
   readonly #leaseMs: number
   readonly #notify: Notify

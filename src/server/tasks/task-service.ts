@@ -7,12 +7,12 @@ import type { Limits } from "../../protocol/limits.js"
 import { type AgentId, persistentIdPattern } from "../../protocol/names.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Agent } from "../sessions/agent.js"
-import type { Receipt } from "../sessions/sent-ids.js"
+import type { SentAck } from "../sessions/sent-ids.js"
 import { LastHolders } from "./last-holders.js"
-import { TaskOffers } from "./task-assigner.js"
+import { TaskAssigner } from "./task-assigner.js"
 import { TaskEndings } from "./task-endings.js"
 import { answerIdOf, askerOf, writeRequest } from "./task-json.js"
-import { type Notify, TaskNews } from "./task-notices.js"
+import { type Notify, TaskNotices } from "./task-notices.js"
 import { topicOf, Workers } from "./workers.js"
 
 /** Ids told of at once. */
@@ -51,15 +51,15 @@ interface WaitingTasks {
 }
 
 /** Work for a role: a task waits until one worker is free, which then has it for one lease. */
-export class TaskDesk {
+export class TaskService {
   readonly #queue: Queue
   readonly #limits: Limits
   readonly #clock: Clock
   readonly #ports: TaskPorts
   readonly #workers: Workers<Agent>
   readonly #holders: LastHolders
-  readonly #news: TaskNews
-  readonly #offers: TaskOffers
+  readonly #news: TaskNotices
+  readonly #offers: TaskAssigner
   readonly #doing = new TaskEndings()
   readonly #failing = new TaskEndings()
 
@@ -70,11 +70,11 @@ export class TaskDesk {
     this.#ports = ports
     const workers = new Workers<Agent>((id) => queue.heldBy(id).length > 0)
     const holders = new LastHolders(limits.tasks)
-    const news = new TaskNews(clock, limits.leaseMs, ports.notify)
+    const news = new TaskNotices(clock, limits.leaseMs, ports.notify)
     this.#workers = workers
     this.#holders = holders
     this.#news = news
-    this.#offers = new TaskOffers({ queue, workers, holders, news, clock, limits, log: ports.log })
+    this.#offers = new TaskAssigner({ queue, workers, holders, news, clock, limits, log: ports.log })
   }
 
   /**
@@ -85,10 +85,10 @@ export class TaskDesk {
     backbone: Pick<Backbone, "table">,
     options: { limits: Limits; clock: Clock },
     ports: TaskPorts,
-  ): Promise<TaskDesk> {
+  ): Promise<TaskService> {
     const { clock, limits } = options
     const table = await backbone.table("task")
-    const desks: TaskDesk[] = []
+    const desks: TaskService[] = []
     const events = {
       onAvailable: (task: QueuedTask) => {
         for (const desk of desks) desk.#offers.take(task)
@@ -104,7 +104,7 @@ export class TaskDesk {
       },
     }
     const queue = await Queue.open(table, { clock, leaseMs: limits.leaseMs }, events)
-    const desk = new TaskDesk(queue, options, ports)
+    const desk = new TaskService(queue, options, ports)
     desks.push(desk)
     return desk
   }
@@ -143,7 +143,7 @@ export class TaskDesk {
    * Takes a message to a role.
    * @throws {ChatError} LIMIT_REACHED, UNAVAILABLE
    */
-  async push(agent: Agent, message: ClientMessage<"MSG">, messageId: string): Promise<Receipt> {
+  async push(agent: Agent, message: ClientMessage<"MSG">, messageId: string): Promise<SentAck> {
     const topic = topicOf(message.to.slice(1))
     const { content, parts } = message
     const value = writeRequest({ name: agent.name, content, parts })

@@ -1,4 +1,4 @@
-import type { FramePage } from "./frame-buffer.js"
+import type { FrameBuffer } from "./frame-buffer.js"
 
 /**
  * Consecutive messages for the same recipients, in a row on one page. Every recipient queues the same Run, so
@@ -6,15 +6,15 @@ import type { FramePage } from "./frame-buffer.js"
  * A run grows only while it is the last thing queued for each of its recipients: whatever is queued after
  * it seals it, so no recipient ever sees two messages in another order than the relay took them.
  */
-export class Run {
-  readonly #page: FramePage
+export class FrameBatch {
+  readonly #page: FrameBuffer
   readonly #start: number
   #end: number
   #isSealed = false
   #frames: Buffer | undefined
 
   /** Begins with the last message of `page`. */
-  constructor(page: FramePage) {
+  constructor(page: FrameBuffer) {
     this.#page = page
     this.#start = page.lastStart
     this.#end = page.usedBytes
@@ -26,7 +26,7 @@ export class Run {
   }
 
   /** Takes in the last message of `page`, if the run is not sealed and that message follows its own. */
-  extend(page: FramePage): boolean {
+  extend(page: FrameBuffer): boolean {
     if (this.#isSealed || page !== this.#page || page.lastStart !== this.#end) return false
     this.#end = page.usedBytes
     return true

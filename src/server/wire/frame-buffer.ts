@@ -5,7 +5,7 @@ import type { Payload } from "./payload.js"
  * Messages in a row, as the frames in which they go out. A message is written once, outside of the JavaScript
  * heap, and everybody it goes to is sent the same bytes.
  */
-export class FramePage {
+export class FrameBuffer {
   readonly #bytes: Buffer
   #lastStart = 0
   #usedBytes = 0

@@ -29,7 +29,7 @@ const continuationOpcode = 0
  * long ones and every violation of RFC 6455 go to the WebSocket library byte for byte, frame for frame, in
  * their place in the stream.
  */
-export class FrameReader {
+export class FrameDecoder {
   readonly #sink: FrameSink
   readonly #maxTextBytes: number
   /** The beginning of a header that was cut in two. */

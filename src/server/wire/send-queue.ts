@@ -1,11 +1,11 @@
 import type { Socket } from "node:net"
-import type { Budget } from "../sessions/byte-budget.js"
-import { Run } from "./frame-batch.js"
+import type { ByteBudget } from "../sessions/byte-budget.js"
+import { FrameBatch } from "./frame-batch.js"
 import type { Payload } from "./payload.js"
-import type { Flushable, FlushTick } from "./write-scheduler.js"
+import type { Flushable, WriteScheduler } from "./write-scheduler.js"
 
 /** What a queue needs to know of the session it belongs to. */
-export interface OutgoingOwner {
+export interface SendQueueOwner {
   /** Whether frames may still be written: not once a close frame was sent or is due. */
   readonly isWritable: boolean
   /** The reader is further behind than `maxBytes`; the queue is empty and takes nothing more. */
@@ -17,21 +17,21 @@ const drainBytes = 1024 * 1024
 /** What keeping one Buffer costs beside its bytes. */
 const bufferOverheadBytes = 256
 
-const none: Run[] = []
+const none: FrameBatch[] = []
 
 /**
  * Everything on its way to one session. Frames are written to the raw socket, whole, between which the
  * WebSocket library may write its own control frames. While the socket does not drain they wait here, where
  * they can still be dropped; beyond `maxBytes` the reader is cut so that it costs nobody else memory or time.
  */
-export class Outgoing implements Flushable {
+export class SendQueue implements Flushable {
   readonly #socket: Socket
-  readonly #owner: OutgoingOwner
-  readonly #tick: FlushTick
+  readonly #owner: SendQueueOwner
+  readonly #tick: WriteScheduler
   readonly #maxBytes: number
-  readonly #budget: Budget | undefined
-  #runs: Run[] = none
-  #own: Run | undefined
+  readonly #budget: ByteBudget | undefined
+  #runs: FrameBatch[] = none
+  #own: FrameBatch | undefined
   #ownBytes = 0
   #backlog: Buffer[] | undefined
   #backlogBytes = 0
@@ -39,7 +39,13 @@ export class Outgoing implements Flushable {
   #waiters: (() => void)[] = []
 
   /** @param budget - for what waits for all sessions together */
-  constructor(socket: Socket, owner: OutgoingOwner, tick: FlushTick, maxBytes: number, budget?: Budget) {
+  constructor(
+    socket: Socket,
+    owner: SendQueueOwner,
+    tick: WriteScheduler,
+    maxBytes: number,
+    budget?: ByteBudget,
+  ) {
     this.#socket = socket
     this.#owner = owner
     this.#tick = tick
@@ -76,7 +82,7 @@ export class Outgoing implements Flushable {
     if (this.#isEnded) return
     const page = this.#tick.jot(payload)
     if (this.#own?.extend(page) !== true) {
-      const own = new Run(page)
+      const own = new FrameBatch(page)
       this.push(own)
       this.#own = own
     }
@@ -85,7 +91,7 @@ export class Outgoing implements Flushable {
   }
 
   /** Queues a run that others may queue as well. */
-  push(run: Run): void {
+  push(run: FrameBatch): void {
     if (this.#isEnded) return
     const last = this.#runs.at(-1)
     if (last === undefined) {
@@ -97,7 +103,7 @@ export class Outgoing implements Flushable {
     }
   }
 
-  takeRuns(): readonly Run[] {
+  takeRuns(): readonly FrameBatch[] {
     const runs = this.#runs
     this.#runs = none
     this.#own = undefined

@@ -1,10 +1,10 @@
 import type { Socket } from "node:net"
 import type { WebSocket } from "../../base/websocket.js"
-import type { Budget } from "../sessions/byte-budget.js"
-import { FrameReader, type FrameSink } from "./frame-decoder.js"
+import type { ByteBudget } from "../sessions/byte-budget.js"
+import { FrameDecoder, type FrameSink } from "./frame-decoder.js"
 
 /** Whom the messages of a connection are for. */
-export interface InletOwner {
+export interface SocketReaderOwner {
   /** Whether messages are still taken. */
   readonly isReadable: boolean
   /** Takes one message, as the text it came as. */
@@ -21,11 +21,11 @@ export interface InletOwner {
  * Everything a peer says, in order, whichever of two readers read it: plain text frames our own, all else the
  * WebSocket library, to which the socket's bytes would go by themselves.
  */
-export class Inlet implements FrameSink {
-  readonly #owner: InletOwner
+export class SocketReader implements FrameSink {
+  readonly #owner: SocketReaderOwner
   readonly #socket: Socket
   readonly #toLibrary: (this: Socket, bytes: Buffer) => void
-  readonly #budget: Budget
+  readonly #budget: ByteBudget
   #heldBytes = 0
 
   /**
@@ -33,14 +33,20 @@ export class Inlet implements FrameSink {
    * @param maxBytes - of a message that is read
    * @param budget - for what has not wholly arrived, of all connections
    */
-  constructor(webSocket: WebSocket, socket: Socket, owner: InletOwner, maxBytes: number, budget: Budget) {
+  constructor(
+    webSocket: WebSocket,
+    socket: Socket,
+    owner: SocketReaderOwner,
+    maxBytes: number,
+    budget: ByteBudget,
+  ) {
     this.#owner = owner
     this.#socket = socket
     this.#budget = budget
     const [toLibrary, ...others] = socket.listeners("data") as ((this: Socket, bytes: Buffer) => void)[]
     if (toLibrary === undefined || others.length > 0) throw new Error("inlet: the socket has other readers")
     this.#toLibrary = toLibrary
-    const reader = new FrameReader(this, maxBytes)
+    const reader = new FrameDecoder(this, maxBytes)
     socket.removeListener("data", toLibrary)
     socket.on("data", (chunk: Buffer) => {
       reader.read(chunk)

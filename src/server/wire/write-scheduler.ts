@@ -1,5 +1,5 @@
-import type { Run } from "./frame-batch.js"
-import { FramePage } from "./frame-buffer.js"
+import type { FrameBatch } from "./frame-batch.js"
+import { FrameBuffer } from "./frame-buffer.js"
 import { frameBytes } from "./frame-encoder.js"
 import type { Payload } from "./payload.js"
 
@@ -8,7 +8,7 @@ const pageBytes = 64 * 1024
 /** Something with runs to write at the end of the tick. */
 export interface Flushable {
   /** Hands over what is queued; called once per tick. */
-  takeRuns(): readonly Run[]
+  takeRuns(): readonly FrameBatch[]
   /** Sends `frames`, which other recipients may share: never to be changed. */
   write(frames: Buffer): void
 }
@@ -17,11 +17,11 @@ export interface Flushable {
  * The one flush of a relay: everything queued while a round of sockets was read goes out when the round is
  * over, with one write per session. Sessions that queued the same runs share one concatenated Buffer.
  */
-export class FlushTick {
+export class WriteScheduler {
   /** Where messages stand that nobody keeps: answers, presence, direct messages. */
-  #page = new FramePage(pageBytes)
+  #page = new FrameBuffer(pageBytes)
   #dirty: Flushable[] = []
-  #sharedRuns: readonly Run[] = []
+  #sharedRuns: readonly FrameBatch[] = []
   #sharedFrames: Buffer | undefined
 
   /** Has `flushable` flushed at the end of this tick. */
@@ -31,9 +31,9 @@ export class FlushTick {
   }
 
   /** Writes one message that nobody keeps, and says on which page it stands as the last. */
-  jot(payload: Payload): FramePage {
+  jot(payload: Payload): FrameBuffer {
     if (!this.#page.append(payload)) {
-      this.#page = new FramePage(Math.max(pageBytes, frameBytes(payload.bytes)))
+      this.#page = new FrameBuffer(Math.max(pageBytes, frameBytes(payload.bytes)))
       this.#page.append(payload)
     }
     return this.#page
@@ -50,7 +50,7 @@ export class FlushTick {
     this.#sharedFrames = undefined
   }
 
-  #join(runs: readonly Run[]): Buffer {
+  #join(runs: readonly FrameBatch[]): Buffer {
     const [first] = runs
     if (first !== undefined && runs.length === 1) return first.frames
     if (this.#sharedFrames === undefined || !isSameList(runs, this.#sharedRuns)) {
@@ -61,6 +61,6 @@ export class FlushTick {
   }
 }
 
-function isSameList(a: readonly Run[], b: readonly Run[]): boolean {
+function isSameList(a: readonly FrameBatch[], b: readonly FrameBatch[]): boolean {
   return a.length === b.length && a.every((run, i) => run === b[i])
 }

@@ -67,13 +67,13 @@ describe("a file of guards", () => {
     ["hops: 1\n---\nhops: 2", "line 2", "a second document begins", "pairTurns: 40"],
     ["stopMaxMs: 1000", "", "stopMs: 900000 is above stopMaxMs, 1000", "stopMaxMs: 900000"],
     ["breakerWarn: 25", "", "breakerWarn: 25 is above breakerPause, 20", "breakerPause: 25"],
-  ])("%j is refused, with the line, the reason and the mend", async (text, line, reason, mend) => {
+  ])("%j is refused, with the line, the reason and the hint", async (text, line, reason, hint) => {
     const error = await refusalOf(text)
     expect(error).toMatchObject({ code: "USAGE" })
     expect(error.message).toContain("--guards: ")
     expect(error.message).toContain(line)
     expect(error.message).toContain(reason)
-    expect(error.hint).toContain(mend)
+    expect(error.hint).toContain(hint)
     expect(error.message).not.toContain("\n")
   })
 

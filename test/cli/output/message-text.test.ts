@@ -89,7 +89,7 @@ describe("a message as a person sees it", () => {
       "activity",
       "reason",
       "id",
-      "mend",
+      "hint",
     ]
     const members = Object.fromEntries(fields.map((field) => [field, hostile]))
     const text = formatMessage({ ...members, type, list: [hostile, { name: hostile }] }, plain)

@@ -213,7 +213,7 @@ describe("daemons on a relay", { timeout: 60_000 }, () => {
     expect(await refused(bob, { type: "COMPLETE", proposal_id: id })).toMatchObject({
       code: "PROPOSAL_STATE",
       reason: "COMPLETE: the proposal is pending",
-      mend: "what can follow is ACCEPT or REJECT",
+      hint: "what can follow is ACCEPT or REJECT",
     })
     expect(await refused(bob, { type: "ACCEPT", proposal_id: "prop_unknown1" })).toMatchObject({
       code: "PROPOSAL_NOT_FOUND",
@@ -238,7 +238,7 @@ describe("daemons on a relay", { timeout: 60_000 }, () => {
     await until("online", () => room.status.connected)
     expect(await refused(room, { type: "PROPOSAL", to: "@alice", task: "x" })).toMatchObject({
       code: "IDENTITY_REQUIRED",
-      mend: expect.stringContaining("--ephemeral"),
+      hint: expect.stringContaining("--ephemeral"),
     })
     expect(await refused(alice, { type: "PROPOSAL", to: "@eve", task: "x" })).toMatchObject({
       code: "IDENTITY_REQUIRED",

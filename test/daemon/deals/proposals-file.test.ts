@@ -2,7 +2,7 @@ import { constants } from "node:buffer"
 import { appendFileSync, readFileSync, truncateSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
-import { DealLog, isOver, readDealLog } from "../../../src/daemon/deals/proposals-file.js"
+import { isOver, ProposalsFile, readDealLog } from "../../../src/daemon/deals/proposals-file.js"
 import { advanceDeal, type Deal, openDeal } from "../../../src/proposals/deal.js"
 import type { Verb } from "../../../src/protocol/verbs.js"
 import { alice, answer, bob, propose, startTs } from "../../kit/deals.js"
@@ -25,7 +25,7 @@ const ids = (path: string) => readDealLog(path).map(({ deal }) => deal.id)
 describe("proposals.jsonl", () => {
   it("gives back the deals in the order in which they were opened, with names", () => {
     const path = place()
-    const { log } = DealLog.open(path, 0, startTs)
+    const { log } = ProposalsFile.open(path, 0, startTs)
     const [first, second] = [dealAfter("prop_0001", "ACCEPT"), dealAfter("prop_0002")]
     log.append(said(first).slice(0, 1))
     log.append([{ name: "bob\u202e", statement: second.chain[0] }])
@@ -45,19 +45,19 @@ describe("proposals.jsonl", () => {
 
   it("is read though it is larger than any string, and holds a line that is nobody's", () => {
     const path = place()
-    const { log } = DealLog.open(path, 0, startTs)
+    const { log } = ProposalsFile.open(path, 0, startTs)
     log.append(said(dealAfter("prop_0001")))
     const size = constants.MAX_STRING_LENGTH + 1
     truncateSync(path, size)
     appendFileSync(path, "\n")
-    DealLog.open(path, 1, startTs).log.append(said(dealAfter("prop_0002", "ACCEPT")))
+    ProposalsFile.open(path, 1, startTs).log.append(said(dealAfter("prop_0002", "ACCEPT")))
     expect(ids(path)).toEqual(["prop_0001", "prop_0002"])
   })
 
   it("never gives a number twice, also when what had it is gone", () => {
     const path = place()
-    DealLog.open(path, 0, startTs).log.append(said(dealAfter("prop_0001", "REJECT")))
-    const { log, deals } = DealLog.open(path, 2, startTs + 400 * day)
+    ProposalsFile.open(path, 0, startTs).log.append(said(dealAfter("prop_0001", "REJECT")))
+    const { log, deals } = ProposalsFile.open(path, 2, startTs + 400 * day)
     expect(deals).toEqual([])
     expect(readFileSync(path, "utf8")).toBe("")
     expect(log.append(said(dealAfter("prop_0002"))).map(({ n }) => n)).toEqual([3])
@@ -65,9 +65,9 @@ describe("proposals.jsonl", () => {
 
   it("drops the piece of a line before the next one", () => {
     const path = place()
-    DealLog.open(path, 0, startTs).log.append(said(dealAfter("prop_0001")))
+    ProposalsFile.open(path, 0, startTs).log.append(said(dealAfter("prop_0001")))
     writeFileSync(path, `${readFileSync(path, "utf8")}{"n":2,"name":"x","statem`)
-    const { log } = DealLog.open(path, 0, startTs)
+    const { log } = ProposalsFile.open(path, 0, startTs)
     log.append(said(dealAfter("prop_0002")))
     expect(ids(path)).toEqual(["prop_0001", "prop_0002"])
   })

@@ -44,7 +44,7 @@ describe("receipts.jsonl", () => {
     expect(existsSync(`${path}.lock`)).toBe(false)
   })
 
-  it("is mended where a crash cut a line off, and the line written anew", () => {
+  it("is fixed where a crash cut a line off, and the line written anew", () => {
     const path = place()
     const line = formatReceipt(receipt(2))
     for (const cut of [1, 40, line.length]) {

@@ -2,7 +2,7 @@ import { appendFileSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
 import { type Ack, AckLog } from "../../../src/daemon/delivery/acks.js"
-import { Ladder } from "../../../src/daemon/delivery/delivery-status.js"
+import { DeliveryStatus } from "../../../src/daemon/delivery/delivery-status.js"
 import type { DeliveryState, ServerMessage } from "../../../src/protocol/server-messages.js"
 import { temporaryDirectory } from "../../kit/temporary.js"
 
@@ -34,7 +34,7 @@ const reply = (id: string, from: string): ServerMessage<"MSG"> => ({
 function ladderOn(path = join(temporaryDirectory(), "acks.jsonl")) {
   const acks = AckLog.open(path)
   const logged: string[] = []
-  const ladder = new Ladder(acks, (line) => logged.push(line))
+  const ladder = new DeliveryStatus(acks, (line) => logged.push(line))
   return {
     path,
     logged,

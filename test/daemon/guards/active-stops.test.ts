@@ -49,7 +49,7 @@ describe("what a guard has stopped", () => {
     const { desk, refuse } = await stopped()
     for (const id of ["m1", "m2", "m3"]) await refuse(id)
     expect(await desk.lines("GUARD")).toMatchObject([{ state: "tripped", ...room, id: "m1", reason }])
-    expect(guardLines(desk)[0]?.["mend"]).toContain("what is refused is kept")
+    expect(guardLines(desk)[0]?.["hint"]).toContain("what is refused is kept")
     expect(guardLines(desk)[0]).toMatchObject({ retry_after_ms: hour })
   })
 
@@ -77,7 +77,7 @@ describe("what a guard has stopped", () => {
     relay.sessions[1]?.say(said, said)
     const lines = await desk.lines("GUARD", 2)
     expect(lines.map(({ state }) => state)).toEqual(["tripped", "lifted"])
-    expect(lines[1]?.["mend"]).toContain("guard release --all")
+    expect(lines[1]?.["hint"]).toContain("guard release --all")
     expect(standing(desk)).toEqual([])
   })
 
@@ -108,7 +108,7 @@ describe("what a guard has stopped", () => {
     const own = { ...said, scope: `${desk.self} in #general` }
     session.say({ ...said, state: "tripped" }, { ...said, state: "lifted" }, { ...own, state: "tripped" })
     expect(await desk.lines("GUARD")).toMatchObject([{ state: "tripped", scope: own.scope }])
-    expect(guardLines(desk)[0]?.["mend"]).toContain("finish work")
+    expect(guardLines(desk)[0]?.["hint"]).toContain("finish work")
     const mentions = { ...said, layer: "mentions", state: "tripped" }
     session.say(
       { ...mentions, scope: `@bbbbbbbb to ${desk.self} in #general` },
@@ -133,7 +133,7 @@ describe("what a guard has stopped", () => {
       ["warned", "hops"],
       ["tripped", "conversation"],
     ])
-    expect(lines[0]?.["mend"]).toContain("finish something")
+    expect(lines[0]?.["hint"]).toContain("finish something")
   })
 
   it("ends with its time, and an answer to an automatic answer is no stop that stands", async () => {

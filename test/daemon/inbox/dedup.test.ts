@@ -1,10 +1,10 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { InboxDoubles } from "../../../src/daemon/inbox/dedup.js"
+import { Dedup } from "../../../src/daemon/inbox/dedup.js"
 
 describe("InboxDoubles", () => {
   it("knows an id that was added, and only that", () => {
-    const doubles = new InboxDoubles(10)
+    const doubles = new Dedup(10)
     expect(doubles.add("a.1")).toBe(true)
     expect(doubles.add("a.1")).toBe(false)
     expect(doubles.has("a.1")).toBe(true)
@@ -14,7 +14,7 @@ describe("InboxDoubles", () => {
   it("agrees with a set as long as nothing is forgotten", () => {
     fc.assert(
       fc.property(fc.array(fc.string({ maxLength: 8 }), { maxLength: 2_000 }), (ids) => {
-        const doubles = new InboxDoubles(10_000)
+        const doubles = new Dedup(10_000)
         const set = new Set<string>()
         for (const id of ids) {
           expect(doubles.add(id)).toBe(!set.has(id))
@@ -25,7 +25,7 @@ describe("InboxDoubles", () => {
   })
 
   it("remembers at least the newest ones and forgets old ones", () => {
-    const doubles = new InboxDoubles(1_000)
+    const doubles = new Dedup(1_000)
     for (let i = 0; i < 10_000; i++) expect(doubles.add(`a.${i}`)).toBe(true)
     for (let i = 9_000; i < 10_000; i++) expect(doubles.has(`a.${i}`)).toBe(true)
     expect(doubles.has("a.7000")).toBe(false)

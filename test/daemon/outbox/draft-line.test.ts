@@ -83,7 +83,7 @@ describe("a draft in the outbox", () => {
       'write "self", "other" or "mutual", or leave it out',
     ],
     [{ type: "ACEPT", ...answer }, 'type: "ACEPT" cannot be said in the outbox', 'did you mean "ACCEPT"?'],
-  ])("%j is told what is wrong, and how to mend it", (line, message, hint) => {
+  ])("%j is told what is wrong, and how to fix it", (line, message, hint) => {
     expect(refused(line)).toMatchObject({ code: "INVALID_MSG", message, hint })
   })
 

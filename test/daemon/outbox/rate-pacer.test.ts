@@ -1,6 +1,6 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { Pace } from "../../../src/daemon/outbox/rate-pacer.js"
+import { RatePacer } from "../../../src/daemon/outbox/rate-pacer.js"
 import { Gcra, messageCost } from "../../../src/guards/gcra.js"
 import { defaultGuardLimits } from "../../../src/guards/limits.js"
 
@@ -27,7 +27,7 @@ describe("the daemon's pace", () => {
     })
     fc.assert(
       fc.property(rates, lines, ({ rate, burst }, list) => {
-        const pace = new Pace(limitsOf(rate, burst))
+        const pace = new RatePacer(limitsOf(rate, burst))
         const meter = new Gcra({ ratePerSecond: rate, burst })
         let nowMs = 0
         let arrivalMs = 0
@@ -44,7 +44,7 @@ describe("the daemon's pace", () => {
   })
 
   it("counts what a signature adds to a draft", () => {
-    const pace = new Pace(limitsOf(1, 10))
+    const pace = new RatePacer(limitsOf(1, 10))
     const draft = { type: "PROPOSAL", task: "x".repeat(2_000) }
     for (let i = 0; i < 5; i++) {
       expect(pace.waitMs(draft, 0)).toBe(0)
@@ -56,7 +56,7 @@ describe("the daemon's pace", () => {
   it("counts each line once where the relay does not tell more, or nothing that makes sense", () => {
     for (const rate_bytes of [undefined, 0]) {
       const { rate_bytes: _told, ...older } = limitsOf(1, 3)
-      const pace = new Pace(rate_bytes === undefined ? older : { ...older, rate_bytes })
+      const pace = new RatePacer(rate_bytes === undefined ? older : { ...older, rate_bytes })
       const long = { content: "x".repeat(100_000) }
       expect([0, 0, 0].map((nowMs) => pace.waitMs(long, nowMs))).toEqual([0, 0, 0])
       expect(pace.waitMs(long, 0)).toBeGreaterThan(0)

@@ -1,16 +1,16 @@
 import { describe, expect, it } from "vitest"
 import type { OutboxLine } from "../../../src/daemon/outbox/outbox.js"
-import { LineTurns } from "../../../src/daemon/outbox/send-order.js"
+import { SendOrder } from "../../../src/daemon/outbox/send-order.js"
 
 /** Turns of an outbox with a line for each letter; the guard keeps back what waits until it is opened. */
 function turnsOf(letters: string) {
   const lines = letters.split("").map((id) => ({ id }) as OutboxLine)
   let isShut = true
-  const turns = new LineTurns({ take: () => lines.splice(0, 1) }, () => isShut)
+  const turns = new SendOrder({ take: () => lines.splice(0, 1) }, () => isShut)
   return { turns, open: () => (isShut = false), next: () => turns.next()?.id }
 }
 
-function given(turns: LineTurns): OutboxLine {
+function given(turns: SendOrder): OutboxLine {
   const line = turns.next()
   if (line === undefined) throw new Error("it is nobody's turn")
   return line

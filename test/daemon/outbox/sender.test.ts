@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest"
 import type { Signed } from "../../../src/daemon/deals/deal-signer.js"
 import type { Ack } from "../../../src/daemon/delivery/acks.js"
 import type { OutboxLine } from "../../../src/daemon/outbox/outbox.js"
-import { OutboxPump, type PumpEvents } from "../../../src/daemon/outbox/sender.js"
+import { OutboxSender, type PumpEvents } from "../../../src/daemon/outbox/sender.js"
 import type { ClientFrame } from "../../../src/protocol/client-messages.js"
 import type { AgentRef } from "../../../src/protocol/names.js"
 import type { ServerMessage } from "../../../src/protocol/server-messages.js"
@@ -45,7 +45,7 @@ function pumpOf(
       line.settle()
     },
   }
-  const pump = new OutboxPump(outbox, { append: (ack: Ack) => void acks.push(ack) }, clock, {
+  const pump = new OutboxSender(outbox, { append: (ack: Ack) => void acks.push(ack) }, clock, {
     onAnswered: () => {},
     onRejected: () => {},
     onHindered: (error) => hindered.push(error?.code),

@@ -1,13 +1,13 @@
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
 import { DaemonMemory } from "../../../src/daemon/session/daemon-memory.js"
-import { HeldTasks } from "../../../src/daemon/session/leased-tasks.js"
+import { LeasedTasks } from "../../../src/daemon/session/leased-tasks.js"
 import type { ClientFrame } from "../../../src/protocol/client-messages.js"
 import { ChatError, type ErrorCode } from "../../../src/protocol/errors.js"
 import { FakeClock } from "../../kit/fake-clock.js"
 import { temporaryDirectory } from "../../kit/temporary.js"
 
-type Request = Parameters<HeldTasks["attach"]>[0]
+type Request = Parameters<LeasedTasks["attach"]>[0]
 
 function tasksOf(path = join(temporaryDirectory(), "memory.json")) {
   const clock = new FakeClock()
@@ -15,7 +15,7 @@ function tasksOf(path = join(temporaryDirectory(), "memory.json")) {
   const extended: string[] = []
   const lost: string[] = []
   const state = { isWorking: true, refusal: undefined as ErrorCode | undefined }
-  const tasks = new HeldTasks(memory, clock, {
+  const tasks = new LeasedTasks(memory, clock, {
     isWorking: () => state.isWorking,
     onLost: (task) => lost.push(task),
   })

@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
 import { DaemonMemory, type SaidPresence } from "../../../src/daemon/session/daemon-memory.js"
-import { OwnPresence } from "../../../src/daemon/session/presence.js"
+import { Presence } from "../../../src/daemon/session/presence.js"
 import type { ClientFrame } from "../../../src/protocol/client-messages.js"
 import { ChatError } from "../../../src/protocol/errors.js"
 import { FakeClock } from "../../kit/fake-clock.js"
@@ -15,10 +15,10 @@ function restarted(presence: SaidPresence | undefined, clock = new FakeClock(), 
   const before = DaemonMemory.open(path)
   before.note({ presence })
   before.save()
-  return { clock, path, said: new OwnPresence(DaemonMemory.open(path), clock, () => {}, role) }
+  return { clock, path, said: new Presence(DaemonMemory.open(path), clock, () => {}, role) }
 }
 
-async function repeated(presence: OwnPresence): Promise<ClientFrame[]> {
+async function repeated(presence: Presence): Promise<ClientFrame[]> {
   const sent: ClientFrame[] = []
   const request = (frame: ClientFrame) => {
     sent.push(frame)

@@ -2,7 +2,7 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs"
 import { describe, expect, it } from "vitest"
 import { ReaderCursor } from "../../../src/daemon/inbox/reader-cursor.js"
 import { DaemonMemory } from "../../../src/daemon/session/daemon-memory.js"
-import { UnreadMail } from "../../../src/daemon/session/read-receipts.js"
+import { ReadReceipts } from "../../../src/daemon/session/read-receipts.js"
 import type { ClientFrame } from "../../../src/protocol/client-messages.js"
 import { FakeClock } from "../../kit/fake-clock.js"
 import { InboxRoom } from "../../kit/inbox-room.js"
@@ -15,7 +15,7 @@ function mailOf(room = new InboxRoom()) {
   mkdirSync(paths.dir, { recursive: true })
   const clock = new FakeClock()
   const memory = DaemonMemory.open(paths.memory)
-  const unread = new UnreadMail(paths.cursors, memory, () => clock.monotonic())
+  const unread = new ReadReceipts(paths.cursors, memory, () => clock.monotonic())
   const sent: ClientFrame[] = []
   const session = { send: (frame: ClientFrame) => void sent.push(frame) }
   return {

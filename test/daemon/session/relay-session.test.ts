@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest"
 import { Backoff } from "../../../src/client/backoff.js"
-import { linkSteps, RelayLink } from "../../../src/daemon/session/relay-session.js"
+import { linkSteps, RelaySession } from "../../../src/daemon/session/relay-session.js"
 import type { ChatError } from "../../../src/protocol/errors.js"
 import { until } from "../../kit/condition.js"
 import { FakeClock } from "../../kit/fake-clock.js"
@@ -11,7 +11,7 @@ async function link(options: FakeRelayOptions & { url?: string } = {}) {
   const clock = new FakeClock()
   const told: string[] = []
   const reasons: (ChatError | undefined)[] = []
-  const made = new RelayLink(
+  const made = new RelaySession(
     { url: options.url ?? relay.url, name: "bob", clock },
     {
       onOnline: () => told.push("online"),

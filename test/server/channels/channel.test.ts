@@ -4,20 +4,20 @@ import { Gcra } from "../../../src/guards/gcra.js"
 import { type AgentId, type Nick, parseChannel } from "../../../src/protocol/names.js"
 import { Channel } from "../../../src/server/channels/channel.js"
 import { Agent } from "../../../src/server/sessions/agent.js"
-import { Budget } from "../../../src/server/sessions/byte-budget.js"
+import { ByteBudget } from "../../../src/server/sessions/byte-budget.js"
 import { SentIds } from "../../../src/server/sessions/sent-ids.js"
-import { Lane } from "../../../src/server/sessions/write-sequencer.js"
+import { WriteSequencer } from "../../../src/server/sessions/write-sequencer.js"
 import { payloadOf } from "../../../src/server/wire/payload.js"
-import { Outgoing } from "../../../src/server/wire/send-queue.js"
-import { FlushTick } from "../../../src/server/wire/write-scheduler.js"
+import { SendQueue } from "../../../src/server/wire/send-queue.js"
+import { WriteScheduler } from "../../../src/server/wire/write-scheduler.js"
 import { FakeClock } from "../../kit/fake-clock.js"
 import { FakeSocket } from "../../kit/fake-socket.js"
 
 const agents = 3
 
-function channelNamed(name: string, tick: FlushTick): Channel {
+function channelNamed(name: string, tick: WriteScheduler): Channel {
   const limits = { retainedMessages: 50, retainedBytes: 2_000 }
-  const budget = new Budget(1_000_000)
+  const budget = new ByteBudget(1_000_000)
   const options = {
     record: { isInviteOnly: false, isDurable: false, settings: {}, invited: [] },
     isPermanent: false,
@@ -30,15 +30,15 @@ function channelNamed(name: string, tick: FlushTick): Channel {
   return new Channel({ name: parseChannel(name), ...options })
 }
 
-function agentAt(tick: FlushTick, name: string) {
+function agentAt(tick: WriteScheduler, name: string) {
   const socket = new FakeSocket()
   const owner = { isWritable: true, onOverflow: () => {} }
   const memory = {
     meter: new Gcra({ ratePerSecond: 1, burst: 1 }),
     sent: new SentIds(1),
-    lane: new Lane(new FakeClock()),
+    lane: new WriteSequencer(new FakeClock()),
   }
-  const outgoing = new Outgoing(socket.socket, owner, tick, 1_000_000)
+  const outgoing = new SendQueue(socket.socket, owner, tick, 1_000_000)
   return {
     socket,
     agent: new Agent(`@${name}` as AgentId, name as Nick, memory, outgoing, {
@@ -56,7 +56,7 @@ const step = fc.record({
 
 /** Agents in two channels, and what each of them must have read in the end. */
 class Model {
-  readonly #tick = new FlushTick()
+  readonly #tick = new WriteScheduler()
   readonly #channels = [channelNamed("#a", this.#tick), channelNamed("#b", this.#tick)]
   readonly #people = Array.from({ length: agents }, (_, i) => ({
     ...agentAt(this.#tick, `n${i}`),
@@ -112,7 +112,7 @@ describe("a channel", () => {
   })
 
   it("writes a burst to all its members as the same bytes, which are those it keeps", async () => {
-    const tick = new FlushTick()
+    const tick = new WriteScheduler()
     const channel = channelNamed("#a", tick)
     const author = agentAt(tick, "author")
     const readers = Array.from({ length: 3 }, (_, i) => agentAt(tick, `n${i}`))

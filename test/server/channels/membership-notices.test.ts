@@ -4,12 +4,12 @@ import { describe, expect, it } from "vitest"
 import { Gcra } from "../../../src/guards/gcra.js"
 import { type AgentId, type Nick, parseChannel } from "../../../src/protocol/names.js"
 import type { ServerMessage } from "../../../src/protocol/server-messages.js"
-import { PresenceWindow } from "../../../src/server/channels/membership-notices.js"
+import { MembershipNotices } from "../../../src/server/channels/membership-notices.js"
 import { Agent } from "../../../src/server/sessions/agent.js"
 import { SentIds } from "../../../src/server/sessions/sent-ids.js"
-import { Lane } from "../../../src/server/sessions/write-sequencer.js"
-import { Outgoing } from "../../../src/server/wire/send-queue.js"
-import { FlushTick } from "../../../src/server/wire/write-scheduler.js"
+import { WriteSequencer } from "../../../src/server/sessions/write-sequencer.js"
+import { SendQueue } from "../../../src/server/wire/send-queue.js"
+import { WriteScheduler } from "../../../src/server/wire/write-scheduler.js"
 import { FakeClock } from "../../kit/fake-clock.js"
 import { TestRelay } from "../../kit/relay.js"
 
@@ -109,9 +109,9 @@ function agentNamed(name: string): Agent {
   const memory = {
     meter: new Gcra({ ratePerSecond: 1, burst: 1 }),
     sent: new SentIds(1),
-    lane: new Lane(new FakeClock()),
+    lane: new WriteSequencer(new FakeClock()),
   }
-  const outgoing = new Outgoing(socket, owner, new FlushTick(), 1)
+  const outgoing = new SendQueue(socket, owner, new WriteScheduler(), 1)
   return new Agent(`@${name}` as AgentId, name as Nick, memory, outgoing, {
     clock: new FakeClock(),
     staleMs: 1,
@@ -156,7 +156,7 @@ describe("a presence window", () => {
             }
           }
         }
-        const window = new PresenceWindow(parseChannel("#x"), { members, deliver }, new FakeClock())
+        const window = new MembershipNotices(parseChannel("#x"), { members, deliver }, new FakeClock())
         for (const { who, then } of moves) {
           const agent = agents[who]
           if (agent === undefined) continue

@@ -1,13 +1,13 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { ChannelLog } from "../../../src/server/channels/replay-buffer.js"
-import { Budget } from "../../../src/server/sessions/byte-budget.js"
+import { ReplayBuffer } from "../../../src/server/channels/replay-buffer.js"
+import { ByteBudget } from "../../../src/server/sessions/byte-budget.js"
 import { payloadOf } from "../../../src/server/wire/payload.js"
 
 const kibibyte = 1024
 const ample = { retainedMessages: 10_000, retainedBytes: 4 * kibibyte * kibibyte }
 
-function fill(log: ChannelLog, count: number, bytes = 100, first = 1) {
+function fill(log: ReplayBuffer, count: number, bytes = 100, first = 1) {
   for (let seq = first; seq < first + count; seq++) log.append(seq, payloadOf(`${seq}`.padEnd(bytes)))
 }
 
@@ -17,7 +17,7 @@ describe("ChannelLog", () => {
   it("gives the newest messages, and those after a number", () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 300 }), fc.integer({ min: 0, max: 350 }), (count, asked) => {
-        const log = new ChannelLog(ample, new Budget(ample.retainedBytes))
+        const log = new ReplayBuffer(ample, new ByteBudget(ample.retainedBytes))
         fill(log, count)
         const all = Array.from({ length: count }, (_, i) => i + 1)
         expect(seqs(log.last(asked))).toEqual(all.slice(Math.max(0, count - asked)))
@@ -30,7 +30,7 @@ describe("ChannelLog", () => {
     fc.assert(
       fc.property(fc.array(fc.string({ unit: "binary", maxLength: 300 }), { maxLength: 60 }), (texts) => {
         const wellFormed = texts.map((text) => text.toWellFormed())
-        const log = new ChannelLog(ample, new Budget(ample.retainedBytes))
+        const log = new ReplayBuffer(ample, new ByteBudget(ample.retainedBytes))
         for (const [i, text] of wellFormed.entries()) log.append(i + 1, payloadOf(text))
         expect([...log.after(0)]).toEqual(wellFormed)
       }),
@@ -38,7 +38,7 @@ describe("ChannelLog", () => {
   })
 
   it("keeps about as many messages as it may, the newest", () => {
-    const log = new ChannelLog({ ...ample, retainedMessages: 1000 }, new Budget(ample.retainedBytes))
+    const log = new ReplayBuffer({ ...ample, retainedMessages: 1000 }, new ByteBudget(ample.retainedBytes))
     fill(log, 10_000)
     const kept = seqs(log.after(0))
     expect(kept.at(-1)).toBe(10_000)
@@ -47,8 +47,8 @@ describe("ChannelLog", () => {
   })
 
   it("keeps no more bytes than it may, except the newest message", () => {
-    const budget = new Budget(ample.retainedBytes)
-    const log = new ChannelLog({ ...ample, retainedBytes: 64 * kibibyte }, budget)
+    const budget = new ByteBudget(ample.retainedBytes)
+    const log = new ReplayBuffer({ ...ample, retainedBytes: 64 * kibibyte }, budget)
     fill(log, 5000)
     expect(seqs(log.after(0)).length).toBeLessThan(700)
     log.append(5001, payloadOf("5001".padEnd(200 * kibibyte)))
@@ -58,8 +58,8 @@ describe("ChannelLog", () => {
   })
 
   it("pays for its growth itself when all logs together are at their bound", () => {
-    const budget = new Budget(300 * kibibyte)
-    const [quiet, loud] = [new ChannelLog(ample, budget), new ChannelLog(ample, budget)]
+    const budget = new ByteBudget(300 * kibibyte)
+    const [quiet, loud] = [new ReplayBuffer(ample, budget), new ReplayBuffer(ample, budget)]
     fill(quiet, 100)
     fill(loud, 20_000)
     expect(seqs(quiet.last(1000))).toHaveLength(100)

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest"
 import type { AgentId } from "../../../src/protocol/names.js"
-import { Courier } from "../../../src/server/delivery/direct-delivery.js"
+import { DirectDelivery } from "../../../src/server/delivery/direct-delivery.js"
 import type { Roster } from "../../../src/server/roster/roster.js"
-import type { Hub } from "../../../src/server/sessions/session-registry.js"
+import type { SessionRegistry } from "../../../src/server/sessions/session-registry.js"
 import { payloadOf } from "../../../src/server/wire/payload.js"
 import { FakeClock } from "../../kit/fake-clock.js"
 
@@ -20,8 +20,8 @@ function room() {
     [away, "offline"],
   ])
   const session = { outgoing: { send: () => void brought.push(`session ${here}`) } }
-  const courier = new Courier({
-    hub: { find: (id: string) => (id === here ? session : undefined) } as unknown as Hub,
+  const courier = new DirectDelivery({
+    hub: { find: (id: string) => (id === here ? session : undefined) } as unknown as SessionRegistry,
     roster: {
       find: (id) => {
         const status = statuses.get(id)

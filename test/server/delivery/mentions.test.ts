@@ -4,12 +4,12 @@ import { ChatError } from "../../../src/protocol/errors.js"
 import type { AgentId, AgentRef, Nick } from "../../../src/protocol/names.js"
 import { resolveMentions } from "../../../src/server/delivery/mentions.js"
 import { Roster } from "../../../src/server/roster/roster.js"
-import { Hub } from "../../../src/server/sessions/session-registry.js"
+import { SessionRegistry } from "../../../src/server/sessions/session-registry.js"
 import { TestRelay } from "../../kit/relay.js"
 
 /** A roster of agents connected elsewhere, so that no session is needed: `name`, or `name=id`. */
 function rosterOf(...agents: readonly string[]): Roster {
-  const roster = new Roster(new Hub())
+  const roster = new Roster(new SessionRegistry())
   for (const agent of agents) {
     const [name = "", id = name] = agent.split("=")
     const relay = "elsewhere"

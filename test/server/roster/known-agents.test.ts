@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest"
 import { Gcra } from "../../../src/guards/gcra.js"
 import type { AgentId } from "../../../src/protocol/names.js"
-import { Residents } from "../../../src/server/roster/known-agents.js"
+import { KnownAgents } from "../../../src/server/roster/known-agents.js"
 import { SentIds } from "../../../src/server/sessions/sent-ids.js"
-import { Lane } from "../../../src/server/sessions/write-sequencer.js"
+import { WriteSequencer } from "../../../src/server/sessions/write-sequencer.js"
 import { FakeClock } from "../../kit/fake-clock.js"
 
 const id = (n: number) => `@${n.toString(16).padStart(16, "0")}` as AgentId
@@ -14,10 +14,10 @@ function residents(maxCount = 100) {
   const makeMemory = () => ({
     meter: new Gcra({ ratePerSecond: 1, burst: 1 }),
     sent: new SentIds(10),
-    lane: new Lane(new FakeClock()),
+    lane: new WriteSequencer(new FakeClock()),
   })
   const forgotten: AgentId[] = []
-  const known = new Residents(clock, maxCount, makeMemory, (gone) => forgotten.push(gone))
+  const known = new KnownAgents(clock, maxCount, makeMemory, (gone) => forgotten.push(gone))
   return { clock, known, forgotten }
 }
 

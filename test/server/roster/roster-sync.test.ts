@@ -5,14 +5,14 @@ import { Gcra } from "../../../src/guards/gcra.js"
 import { defaultLimits } from "../../../src/protocol/limits.js"
 import type { AgentId, Nick } from "../../../src/protocol/names.js"
 import { Roster } from "../../../src/server/roster/roster.js"
-import { RosterKeeper } from "../../../src/server/roster/roster-sync.js"
+import { RosterSync } from "../../../src/server/roster/roster-sync.js"
 import { Agent } from "../../../src/server/sessions/agent.js"
 import { SentIds } from "../../../src/server/sessions/sent-ids.js"
 import type { Session } from "../../../src/server/sessions/session.js"
-import { Hub } from "../../../src/server/sessions/session-registry.js"
-import { Lane } from "../../../src/server/sessions/write-sequencer.js"
-import { Outgoing } from "../../../src/server/wire/send-queue.js"
-import { FlushTick } from "../../../src/server/wire/write-scheduler.js"
+import { SessionRegistry } from "../../../src/server/sessions/session-registry.js"
+import { WriteSequencer } from "../../../src/server/sessions/write-sequencer.js"
+import { SendQueue } from "../../../src/server/wire/send-queue.js"
+import { WriteScheduler } from "../../../src/server/wire/write-scheduler.js"
 import { LastingEngine, type LentEngine } from "../../kit/engine.js"
 import { FakeClock } from "../../kit/fake-clock.js"
 
@@ -21,9 +21,9 @@ const ids = ["@00000000000000a1", "@00000000000000a2", "@00000000000000a3", "@ab
 
 /** One relay's roster without its sockets; it believes of each channel what it is told of those elsewhere. */
 class Station {
-  readonly hub = new Hub()
+  readonly hub = new SessionRegistry()
   readonly roster = new Roster(this.hub)
-  readonly keeper: RosterKeeper
+  readonly keeper: RosterSync
   readonly access: LentEngine
   readonly elsewhere = new Map<string, Set<AgentId>>()
   readonly #clock: FakeClock
@@ -31,7 +31,7 @@ class Station {
   private constructor(access: LentEngine, clock: FakeClock) {
     this.access = access
     this.#clock = clock
-    this.keeper = new RosterKeeper({
+    this.keeper = new RosterSync({
       roster: this.roster,
       hub: this.hub,
       clock,
@@ -63,9 +63,9 @@ class Station {
     const memory = {
       meter: new Gcra({ ratePerSecond: 1, burst: 1 }),
       sent: new SentIds(1),
-      lane: new Lane(new FakeClock()),
+      lane: new WriteSequencer(new FakeClock()),
     }
-    const outgoing = new Outgoing(new Socket(), owner, new FlushTick(), 1)
+    const outgoing = new SendQueue(new Socket(), owner, new WriteScheduler(), 1)
     const time = { clock: this.#clock, staleMs: 1 }
     const agent = new Agent(id, `n${id.slice(-2)}` as Nick, memory, outgoing, time)
     agent.introduce({}, this.keeper.claim(agent))

@@ -2,7 +2,7 @@ import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { Gcra, messageCost } from "../../../src/guards/gcra.js"
 import type { ClientMessage } from "../../../src/protocol/client-messages.js"
-import { Budget } from "../../../src/server/sessions/byte-budget.js"
+import { ByteBudget } from "../../../src/server/sessions/byte-budget.js"
 import { DelayLine } from "../../../src/server/sessions/delay-line.js"
 import { FakeClock } from "../../kit/fake-clock.js"
 
@@ -13,7 +13,7 @@ const request = (id: string) => ({ type: "LEAVE", channel: "#a", id }) as Client
 function lineOf({ delayedFrames = 100, delayedBytes = 1e6, totalBytes = 1e6 } = {}) {
   const clock = new FakeClock()
   const meter = new Gcra({ ratePerSecond: 1, burst: 1 })
-  const budget = new Budget(totalBytes)
+  const budget = new ByteBudget(totalBytes)
   const passed: (string | undefined)[] = []
   const held = new Map<string, Promise<void>>()
   const line = new DelayLine({
@@ -160,7 +160,7 @@ function play(
     passed.push({ index, cost: costs[index] ?? 0, atMs: clock.monotonic() })
   }
   const limits = { delayedFrames: 1e9, delayedBytes: 1e12 }
-  const line = new DelayLine({ ...{ clock, meter, limits, pass }, budget: new Budget(1e12) })
+  const line = new DelayLine({ ...{ clock, meter, limits, pass }, budget: new ByteBudget(1e12) })
   const cameMs: number[] = []
   const refused: number[] = []
   for (const [index, { gapMs, bytes }] of list.entries()) {

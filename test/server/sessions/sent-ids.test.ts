@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest"
-import { type Receipt, SentIds } from "../../../src/server/sessions/sent-ids.js"
+import { type SentAck, SentIds } from "../../../src/server/sessions/sent-ids.js"
 
-const receiptOf = (seq: number): Receipt => ({ ts: 1, seq, recipients: 1, isMember: true, hops: 0 })
+const receiptOf = (seq: number): SentAck => ({ ts: 1, seq, recipients: 1, isMember: true, hops: 0 })
 
 describe("SentIds", () => {
   it("remembers at least as many as it should, and not many more", () => {

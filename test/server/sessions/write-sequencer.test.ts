@@ -1,7 +1,7 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { ChatError } from "../../../src/protocol/errors.js"
-import { Lane } from "../../../src/server/sessions/write-sequencer.js"
+import { WriteSequencer } from "../../../src/server/sessions/write-sequencer.js"
 import { FakeClock } from "../../kit/fake-clock.js"
 
 const lost = () => new ChatError("UNAVAILABLE", "lost")
@@ -10,7 +10,7 @@ const settled = () => new Promise((resolve) => setImmediate(() => setImmediate(r
 /** A store whose answers are given by hand. */
 function room() {
   const clock = new FakeClock()
-  const lane = new Lane(clock)
+  const lane = new WriteSequencer(clock)
   const asked: { name: string; answer: (isKept: boolean) => void }[] = []
   const told: string[] = []
   const send = (name: string) => {
@@ -67,7 +67,7 @@ describe("Lane", () => {
 
   it("goes on after what is refused for its own sake", async () => {
     const clock = new FakeClock()
-    const lane = new Lane(clock)
+    const lane = new WriteSequencer(clock)
     const full = new ChatError("MAILBOX_FULL", "full")
     await expect(lane.run(() => Promise.reject(full))).rejects.toBe(full)
     await expect(lane.run(() => Promise.resolve("kept"))).resolves.toBe("kept")

@@ -2,7 +2,7 @@ import { createRequire } from "node:module"
 import type { Writable } from "node:stream"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { FrameReader } from "../../../src/server/wire/frame-decoder.js"
+import { FrameDecoder } from "../../../src/server/wire/frame-decoder.js"
 import { maskedFrame } from "../../kit/wire.js"
 
 interface ReceiverOptions {
@@ -47,7 +47,7 @@ function both(events: string[]): { read(chunk: Buffer): void; readonly ours: str
     },
     onOther: (bytes: Buffer) => void receiver.write(Buffer.from(bytes)),
   }
-  const reader = new FrameReader(sink, maxTextBytes)
+  const reader = new FrameDecoder(sink, maxTextBytes)
   return { ours, read: (chunk) => reader.read(chunk) }
 }
 

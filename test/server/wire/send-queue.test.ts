@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest"
-import { Run } from "../../../src/server/wire/frame-batch.js"
+import { FrameBatch } from "../../../src/server/wire/frame-batch.js"
 import { payloadOf } from "../../../src/server/wire/payload.js"
-import { Outgoing } from "../../../src/server/wire/send-queue.js"
-import { FlushTick } from "../../../src/server/wire/write-scheduler.js"
+import { SendQueue } from "../../../src/server/wire/send-queue.js"
+import { WriteScheduler } from "../../../src/server/wire/write-scheduler.js"
 import { FakeSocket } from "../../kit/fake-socket.js"
 
-function session(tick: FlushTick, maxBytes = 1_000_000) {
+function session(tick: WriteScheduler, maxBytes = 1_000_000) {
   const socket = new FakeSocket()
   const owner = {
     isWritable: true,
@@ -14,14 +14,14 @@ function session(tick: FlushTick, maxBytes = 1_000_000) {
       owner.overflows++
     },
   }
-  const outgoing = new Outgoing(socket.socket, owner, tick, maxBytes)
+  const outgoing = new SendQueue(socket.socket, owner, tick, maxBytes)
   return { socket, owner, outgoing }
 }
 
 /** Messages as those queue them that go to several sessions. */
-function runOf(tick: FlushTick, ...texts: readonly [string, ...string[]]): Run {
+function runOf(tick: WriteScheduler, ...texts: readonly [string, ...string[]]): FrameBatch {
   const [first, ...others] = texts
-  const run = new Run(tick.jot(payloadOf(first)))
+  const run = new FrameBatch(tick.jot(payloadOf(first)))
   for (const text of others) run.extend(tick.jot(payloadOf(text)))
   return run
 }
@@ -30,7 +30,7 @@ const flushed = () => new Promise((resolve) => setImmediate(resolve))
 
 describe("Outgoing", () => {
   it("writes once a tick, everything in order", async () => {
-    const tick = new FlushTick()
+    const tick = new WriteScheduler()
     const { socket, outgoing } = session(tick)
     outgoing.send(payloadOf("1"))
     outgoing.push(runOf(tick, "2", "3"))
@@ -46,7 +46,7 @@ describe("Outgoing", () => {
   })
 
   it("writes the very same bytes to everybody who queued the same", async () => {
-    const tick = new FlushTick()
+    const tick = new WriteScheduler()
     const [a, b, c] = [session(tick), session(tick), session(tick)]
     const [first, second] = [runOf(tick, "1"), runOf(tick, "2")]
     for (const { outgoing } of [a, b, c]) outgoing.push(first)
@@ -58,7 +58,7 @@ describe("Outgoing", () => {
   })
 
   it("seals a run that something is queued after, so that nothing overtakes", () => {
-    const tick = new FlushTick()
+    const tick = new WriteScheduler()
     const { outgoing } = session(tick)
     const run = runOf(tick, "1")
     outgoing.push(run)
@@ -68,7 +68,7 @@ describe("Outgoing", () => {
   })
 
   it("keeps what a stalled reader does not take, and goes on in order when it drains", async () => {
-    const { socket, outgoing } = session(new FlushTick())
+    const { socket, outgoing } = session(new WriteScheduler())
     outgoing.send(payloadOf("1"))
     await flushed()
     socket.stall()
@@ -87,7 +87,7 @@ describe("Outgoing", () => {
   })
 
   it("hands a long backlog over in portions, as what a socket holds cannot be taken back", async () => {
-    const { socket, outgoing } = session(new FlushTick(), 16_000_000)
+    const { socket, outgoing } = session(new WriteScheduler(), 16_000_000)
     socket.stall()
     const texts = Array.from({ length: 40 }, (_, i) => `${i}`.padEnd(100_000, "."))
     for (const text of texts) {
@@ -101,7 +101,7 @@ describe("Outgoing", () => {
   })
 
   it("drops everything and says so once when the reader is too far behind", async () => {
-    const tick = new FlushTick()
+    const tick = new WriteScheduler()
     const { socket, owner, outgoing } = session(tick, 10_000)
     socket.stall()
     for (let i = 0; i < 20; i++) {
@@ -117,13 +117,13 @@ describe("Outgoing", () => {
   })
 
   it("is cut in the middle of a tick by answers nobody reads", () => {
-    const { owner, outgoing } = session(new FlushTick(), 10_000)
+    const { owner, outgoing } = session(new WriteScheduler(), 10_000)
     for (let i = 0; i < 1000; i++) outgoing.send(payloadOf("x".repeat(1000)))
     expect(owner.overflows).toBe(1)
   })
 
   it("does not keep a whole slab of memory for a few bytes", async () => {
-    const { socket, outgoing } = session(new FlushTick())
+    const { socket, outgoing } = session(new WriteScheduler())
     socket.stall()
     outgoing.send(payloadOf("small"))
     await flushed()
@@ -132,7 +132,7 @@ describe("Outgoing", () => {
   })
 
   it("hands everything over at its end, and nothing after it", async () => {
-    const { socket, outgoing } = session(new FlushTick())
+    const { socket, outgoing } = session(new WriteScheduler())
     socket.stall()
     outgoing.send(payloadOf("1"))
     await flushed()
@@ -145,7 +145,7 @@ describe("Outgoing", () => {
   })
 
   it("writes nothing once the connection is closing", async () => {
-    const { socket, owner, outgoing } = session(new FlushTick())
+    const { socket, owner, outgoing } = session(new WriteScheduler())
     outgoing.send(payloadOf("1"))
     owner.isWritable = false
     await flushed()

@@ -15,7 +15,7 @@ import {
 import { join } from "node:path"
 import type { Clock } from "../../../base/clock.js"
 import { ChatError } from "../../../protocol/errors.js"
-import type { InstancePaths } from "../../files/paths.js"
+import type { DaemonPaths } from "../../files/paths.js"
 import type { OutboxLimits } from "../limits.js"
 import { readOutboxLine } from "../line.js"
 import { type LineOwner, LineQueue, QueuedLine, SendableLine } from "../line-queue.js"
@@ -43,7 +43,7 @@ const readFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLO
  * its id outlives a crash and its old name is free for the next one; it is removed once settled.
  */
 export class OutboxDrop implements LineOwner {
-  readonly #paths: InstancePaths
+  readonly #paths: DaemonPaths
   readonly #clock: Clock
   readonly #limits: OutboxLimits
   readonly #problems: OutboxProblems
@@ -61,7 +61,7 @@ export class OutboxDrop implements LineOwner {
   #listedMs: number | undefined
 
   constructor(
-    place: { paths: InstancePaths; clock: Clock; limits: OutboxLimits },
+    place: { paths: DaemonPaths; clock: Clock; limits: OutboxLimits },
     problems: OutboxProblems,
     events: DropEvents,
   ) {
@@ -228,8 +228,8 @@ export class OutboxDrop implements LineOwner {
     this.#queue.push(line)
     this.#large.set(at, fd)
     const message = `the file has ${size} bytes, a message at most ${this.#limits.lineBytes}`
-    const mend = "send it in parts, or put it in a file and send its name"
-    this.#events.onOversize(line, new ChatError("INVALID_MSG", message, { hint: mend }), fd)
+    const hint = "send it in parts, or put it in a file and send its name"
+    this.#events.onOversize(line, new ChatError("INVALID_MSG", message, { hint: hint }), fd)
   }
 
   #refuse(at: string, id: string, content: Buffer, error: ChatError): void {

@@ -1,6 +1,6 @@
 import { type BigIntStats, closeSync, constants, fstatSync, lstatSync, openSync } from "node:fs"
 import { ChatError } from "../../../protocol/errors.js"
-import type { InstancePaths } from "../../files/paths.js"
+import type { DaemonPaths } from "../../files/paths.js"
 import type { OutboxLimits } from "../limits.js"
 import { type GenerationMark, holdsMark, isInodeOf, newGeneration } from "./generation.js"
 import { type FileEvents, type Inode, isSame, OutboxFile } from "./outbox-file.js"
@@ -33,7 +33,7 @@ export class OutboxFiles {
   #files: OutboxFile[] = []
   #live: OutboxFile | undefined
 
-  constructor(paths: InstancePaths, limits: OutboxLimits, nowMs: () => number, events: FileEvents) {
+  constructor(paths: DaemonPaths, limits: OutboxLimits, nowMs: () => number, events: FileEvents) {
     this.#path = paths.outbox
     this.#names = new TakenNames(paths)
     this.#limits = limits

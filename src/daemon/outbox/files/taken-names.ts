@@ -1,6 +1,6 @@
 import { type BigIntStats, linkSync, lstatSync, readdirSync, renameSync, rmSync } from "node:fs"
 import { join } from "node:path"
-import type { InstancePaths } from "../../files/paths.js"
+import type { DaemonPaths } from "../../files/paths.js"
 import { isFileError } from "../problems.js"
 import { makeDirectory } from "./directory.js"
 import { isGeneration, newGeneration } from "./generation.js"
@@ -16,7 +16,7 @@ export class TakenNames {
   readonly #outbox: string
   readonly #dir: string
 
-  constructor({ outbox, outboxTaken }: Pick<InstancePaths, "outbox" | "outboxTaken">) {
+  constructor({ outbox, outboxTaken }: Pick<DaemonPaths, "outbox" | "outboxTaken">) {
     this.#outbox = outbox
     this.#dir = outboxTaken
   }

@@ -1,5 +1,5 @@
 import { basename } from "node:path"
-import type { InstancePaths } from "../../files/paths.js"
+import type { DaemonPaths } from "../../files/paths.js"
 import type { OutboxLimits } from "../limits.js"
 import type { OutboxProblems } from "../problems.js"
 import { findHeld, type HolderSight, holderSight } from "./holders.js"
@@ -8,7 +8,7 @@ import type { OutboxFiles } from "./outbox-files.js"
 
 /** Clears the outbox once it is sent, and drops cleared files once nobody can append to them. */
 export class OutboxUpkeep {
-  readonly #paths: InstancePaths
+  readonly #paths: DaemonPaths
   readonly #files: OutboxFiles
   readonly #limits: OutboxLimits
   readonly #problems: OutboxProblems
@@ -17,7 +17,7 @@ export class OutboxUpkeep {
   readonly #askAgainMs = new Map<OutboxFile, number>()
   #isLooking = false
 
-  constructor(paths: InstancePaths, files: OutboxFiles, limits: OutboxLimits, problems: OutboxProblems) {
+  constructor(paths: DaemonPaths, files: OutboxFiles, limits: OutboxLimits, problems: OutboxProblems) {
     this.#paths = paths
     this.#files = files
     this.#limits = limits

@@ -91,7 +91,7 @@ describe("a file renamed into outbox.d", () => {
     expect(contents(harness.settle())).toEqual(["fine"])
     const [entry] = harness.entries
     expect(entry).toMatchObject({
-      mend: 'did you mean "#general"?',
+      hint: 'did you mean "#general"?',
       file: expect.stringMatching(/^rejected\.d\/d-/),
     })
     if (entry !== undefined) expect(harness.kept(entry).toString()).toBe('{"to":"general","content":"x"}')
