@@ -48,7 +48,7 @@ export default defineConfig(
       "@typescript-eslint/no-empty-function": ["error", { allow: ["arrowFunctions"] }],
       complexity: ["error", 12],
       eqeqeq: "error",
-      "max-lines": ["error", 400],
+      "max-lines": ["error", 600],
       "max-lines-per-function": ["error", 70],
       "no-empty": "error",
       "no-fallthrough": "error",
