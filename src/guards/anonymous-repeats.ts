@@ -1,10 +1,10 @@
-import { LruMap } from "../base/lru-map.js"
 import { isNumber, isPlain, isTexts } from "../base/plain.js"
 import { persistentIdPattern } from "../protocol/names.js"
 import { Cooldowns } from "./cooldowns.js"
 import type { Traced } from "./guard-message.js"
 import type { GuardLimits } from "./limits.js"
 import { pausesOf } from "./rules/stopping-rule.js"
+import { SavedMap } from "./saved-map.js"
 import { isUnder } from "./scopes.js"
 import { digestOf } from "./similar-text.js"
 
@@ -24,7 +24,7 @@ export class AnonymousRepeats {
   readonly #limits: GuardLimits
   readonly #stops: Cooldowns
   /** By room, or agent for direct messages, and digest of the text. */
-  readonly #echoes = new LruMap<Echo>(1_024, 60_000)
+  readonly #echoes = new SavedMap<Echo>(1_024, 60_000)
   /** The last message looked at: it is checked, then noted. */
   #keyed: { readonly said: Traced; readonly key: string | undefined } | undefined
 

@@ -1,5 +1,5 @@
-import { LruMap } from "../base/lru-map.js"
 import { isNumber, isPlain } from "../base/plain.js"
+import { SavedMap } from "./saved-map.js"
 import { isUnder } from "./scopes.js"
 
 /** How long stops last, in milliseconds. */
@@ -20,7 +20,7 @@ interface Stop {
  */
 export class Cooldowns {
   readonly #pauses: Pauses
-  readonly #stops = new LruMap<Stop>(4_096, 30_000)
+  readonly #stops = new SavedMap<Stop>(4_096, 30_000)
 
   constructor(pauses: Pauses) {
     this.#pauses = pauses

@@ -1,5 +1,4 @@
 import { isPlain } from "../base/plain.js"
-import { formatSaved } from "../base/saved-list.js"
 import {
   type GuardMessage,
   type Parent,
@@ -16,6 +15,7 @@ import { isPleasantry } from "./pleasantries.js"
 import { RoomTurns } from "./room-turns.js"
 import { DealsRule } from "./rules/deals.js"
 import { makeRules } from "./rules/make-rules.js"
+import { formatSaved } from "./saved-map.js"
 import { ThreadTracker } from "./thread-tracker.js"
 import { WorkCredits } from "./work-credits.js"
 

@@ -1,5 +1,5 @@
-import { LruMap } from "../base/lru-map.js"
 import { isNumbers, isPlain, isTexts } from "../base/plain.js"
+import { SavedMap } from "./saved-map.js"
 
 /** Agents whose words have come to one, the newest first, and the number of the last message of each. */
 interface Words {
@@ -14,7 +14,7 @@ const nothing: Words = { ids: [], seqs: [] }
 /** Whose words have come to whom, by whatever way. */
 export class ReadState {
   /** By agent. */
-  readonly #words = new LruMap<Words>(4_096, 60_000)
+  readonly #words = new SavedMap<Words>(4_096, 60_000)
 
   /**
    * What was said to `from` before goes with its words to `target`.

@@ -1,8 +1,8 @@
-import { LruMap } from "../base/lru-map.js"
 import { isNumber } from "../base/plain.js"
 import type { GuardMessage, Traced } from "./guard-message.js"
 import type { GuardLimits } from "./limits.js"
 import { ReadState } from "./read-state.js"
+import { SavedMap } from "./saved-map.js"
 import { isUnder } from "./scopes.js"
 import { type Speaker, SpeakerStatistics } from "./speaker-statistics.js"
 
@@ -30,7 +30,7 @@ const stranger: Standing = { returns: 0, isFeed: false, goesOn: false }
  */
 export class RoomTurns {
   readonly #limits: GuardLimits
-  readonly #rooms = new LruMap<Room>(2_048, 130_000)
+  readonly #rooms = new SavedMap<Room>(2_048, 130_000)
   readonly #heard = new ReadState()
   #seq = 0
 

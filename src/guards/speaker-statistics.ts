@@ -1,7 +1,7 @@
-import { LruMap } from "../base/lru-map.js"
 import { isNumber } from "../base/plain.js"
 import type { Traced } from "./guard-message.js"
 import type { GuardLimits } from "./limits.js"
+import { SavedMap } from "./saved-map.js"
 import { othersThan } from "./scopes.js"
 
 /** What is known of an agent in a room. */
@@ -46,7 +46,7 @@ const owedMost = 32
 export class SpeakerStatistics {
   readonly #limits: GuardLimits
   readonly #idleMs: number
-  readonly #speakers = new LruMap<Speaker>(speakersKept, 0)
+  readonly #speakers = new SavedMap<Speaker>(speakersKept, 0)
   /** Messages that all but their authors may answer, counted here and not at each of them. */
   #owing = 0
 

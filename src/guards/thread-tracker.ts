@@ -1,8 +1,8 @@
-import { LruMap } from "../base/lru-map.js"
 import { isNumber, isPlain, isTexts } from "../base/plain.js"
 import type { Kind } from "../protocol/message-kinds.js"
 import type { GuardMessage, Parent, Traced } from "./guard-message.js"
 import type { GuardLimits } from "./limits.js"
+import { SavedMap } from "./saved-map.js"
 import { isUnder, othersThan, towards } from "./scopes.js"
 
 /** What {@link ThreadTracker.trace} adds to a message. */
@@ -49,11 +49,11 @@ const viaLength = 32
 export class ThreadTracker {
   readonly #followMs: number
   readonly #fadeMs: number
-  readonly #messages = new LruMap<Memory>(8_192, 250_000)
+  readonly #messages = new SavedMap<Memory>(8_192, 250_000)
   /** By `from to`. */
-  readonly #words = new LruMap<Word>(16_384, 100_000)
+  readonly #words = new SavedMap<Word>(16_384, 100_000)
   /** By agent or room: messages up to this number have no past any more. */
-  readonly #fresh = new LruMap<number>(2_048, 40_000)
+  readonly #fresh = new SavedMap<number>(2_048, 40_000)
   #seq = 0
   #allFresh = 0
   #lastTs = 0

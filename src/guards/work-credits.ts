@@ -1,6 +1,6 @@
-import { LruMap } from "../base/lru-map.js"
 import { isNumber } from "../base/plain.js"
 import type { GuardLimits } from "./limits.js"
+import { SavedMap } from "./saved-map.js"
 import { isUnder } from "./scopes.js"
 
 /** How often an agent was refilled, less what time has taken off, and when that was counted. */
@@ -13,7 +13,7 @@ type Level = readonly [refills: number, ts: number]
 export class WorkCredits {
   readonly #most: number
   readonly #everyMs: number
-  readonly #levels = new LruMap<Level>(4_096, 20_000)
+  readonly #levels = new SavedMap<Level>(4_096, 20_000)
 
   constructor({ refills, refillMs }: GuardLimits) {
     this.#most = refills

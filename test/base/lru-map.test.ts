@@ -2,54 +2,67 @@ import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { LruMap } from "../../src/base/lru-map.js"
 
-const count = 7
+const bound = 7
 const keys = fc.constantFrom("", "a", "b", "ab", "a b", "c", "d", "e", "f", "g", "h")
 
-/** What may be done to one: the same to a list that is as simple as can be, the oldest first. */
 const steps = fc.oneof(
-  fc.record({ act: fc.constant("set"), key: keys, value: fc.nat(20) }),
-  fc.record({ act: fc.constant("get"), key: keys }),
-  fc.record({ act: fc.constant("delete"), key: keys }),
-  fc.record({ act: fc.constant("forget"), below: fc.nat(20) }),
+  fc.record({ step: fc.constant("set"), key: keys, value: fc.nat(20) }),
+  fc.record({ step: fc.constant("get"), key: keys }),
+  fc.record({ step: fc.constant("peek"), key: keys }),
+  fc.record({ step: fc.constant("delete"), key: keys }),
 )
 
-describe("what was touched last", () => {
-  it("is what a plain list would keep, whatever is looked up, set and forgotten", () => {
+describe("LruMap", () => {
+  it("holds what a plain list of the most recently used entries holds", () => {
     fc.assert(
       fc.property(fc.array(steps, { maxLength: 60 }), (all) => {
-        const recent = new LruMap<number>(count, 1_000)
-        let list: (readonly [string, number])[] = []
-        for (const step of all) {
-          if (step.act === "get") {
-            expect(recent.get(step.key)).toBe(list.find(([key]) => key === step.key)?.[1])
-          } else if (step.act === "delete") {
-            recent.delete(step.key)
-            list = list.filter(([key]) => key !== step.key)
-          } else if (step.act === "forget") {
-            recent.forgetWhile((value) => value < step.below)
-            while (list[0] !== undefined && list[0][1] < step.below) list.shift()
+        const evicted: [string, number][] = []
+        const map = new LruMap<string, number>(bound, (key, value) => evicted.push([key, value]))
+        let list: [string, number][] = []
+        const expectedEvictions: [string, number][] = []
+        for (const { step, key, ...rest } of all) {
+          const known = list.find(([each]) => each === key)
+          const others = list.filter(([each]) => each !== key)
+          if (step === "get") {
+            expect(map.get(key)).toBe(known?.[1])
+            if (known !== undefined) list = [...others, known]
+          } else if (step === "peek") {
+            expect(map.peek(key)).toBe(known?.[1])
+            expect(map.has(key)).toBe(known !== undefined)
+          } else if (step === "delete") {
+            expect(map.delete(key)).toBe(known !== undefined)
+            list = others
           } else {
-            const { key, value } = step
-            recent.set(key, value)
-            list = [...list.filter(([each]) => each !== key), [key, value] as const].slice(-count)
+            const value = (rest as { value: number }).value
+            map.set(key, value)
+            list = [...others, [key, value]]
+            if (list.length > bound) expectedEvictions.push(...list.splice(0, 1))
           }
-          expect(recent.entries()).toEqual(list)
-          expect(recent.size).toBe(list.length)
-          expect(recent.newest).toBe(list.at(-1)?.[1])
+          expect([...map]).toEqual(list)
+          expect(map.size).toBe(list.length)
         }
-        for (const [key, value] of list) expect(recent.get(key)).toBe(value)
-        expect(JSON.parse(JSON.stringify(recent.save()))).toEqual(list)
+        expect(evicted).toEqual(expectedEvictions)
       }),
       { numRuns: 300 },
     )
   })
 
-  it("finds the newest for which something holds", () => {
-    const recent = new LruMap<number>(count, 0)
-    for (const [n, key] of ["a", "b", "c", "d", "e", "f"].entries()) recent.set(key, n)
-    recent.set("b", 10)
-    expect(recent.find((value) => value % 2 === 0)).toBe(10)
-    expect(recent.find((value) => value < 4)).toBe(3)
-    expect(recent.find((value) => value > 10)).toBeUndefined()
+  it("allows deleting the current entry while iterating", () => {
+    const map = new LruMap<string, number>(bound)
+    for (const [n, key] of ["a", "b", "c", "d"].entries()) map.set(key, n)
+    for (const [key, n] of map) if (n % 2 === 0) map.delete(key)
+    expect([...map]).toEqual([
+      ["b", 1],
+      ["d", 3],
+    ])
+  })
+
+  it("is empty after clear", () => {
+    const map = new LruMap<string, number>(bound)
+    map.set("a", 1)
+    map.clear()
+    expect([map.size, map.get("a"), ...map]).toEqual([0, undefined])
+    map.set("b", 2)
+    expect([...map]).toEqual([["b", 2]])
   })
 })

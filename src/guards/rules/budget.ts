@@ -1,6 +1,6 @@
-import { LruMap } from "../../base/lru-map.js"
 import type { Traced, Usage } from "../guard-message.js"
 import type { GuardLimits } from "../limits.js"
+import { SavedMap } from "../saved-map.js"
 import { type Drain, type Moment, noDrain, SharedCount } from "../shared-count.js"
 import { type Count, nothingCounted, pausesOf, StoppingRule } from "./stopping-rule.js"
 
@@ -12,7 +12,7 @@ export class BudgetRule extends StoppingRule<SharedCount> {
   readonly #drain: Drain
 
   constructor(limits: GuardLimits) {
-    super(limits, pausesOf(limits), new LruMap<SharedCount>(1_024, 50_000))
+    super(limits, pausesOf(limits), new SavedMap<SharedCount>(1_024, 50_000))
     const perMs = limits.tokensPerHour / 3_600_000
     this.#drain = { used: perMs, own: perMs }
   }

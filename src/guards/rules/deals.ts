@@ -1,9 +1,9 @@
-import { LruMap } from "../../base/lru-map.js"
 import { isNumber, isPlain } from "../../base/plain.js"
 import { Cooldowns } from "../cooldowns.js"
 import { DailyTurns } from "../daily-turns.js"
 import type { Rule, Trip, Usage, Warning } from "../guard-message.js"
 import type { GuardLimits } from "../limits.js"
+import { SavedMap } from "../saved-map.js"
 import { isUnder } from "../scopes.js"
 import { pausesOf } from "./stopping-rule.js"
 
@@ -33,9 +33,9 @@ export class DealsRule implements Rule {
   readonly #limits: GuardLimits
   readonly #stops: Cooldowns
   /** By `@a to @b`. */
-  readonly #days = new LruMap<DailyTurns>(4_096, 60_000)
+  readonly #days = new SavedMap<DailyTurns>(4_096, 60_000)
   /** By deal and verb. */
-  readonly #steps = new LruMap<1>(stepsKept, 20_000)
+  readonly #steps = new SavedMap<1>(stepsKept, 20_000)
 
   #lastTs = 0
 

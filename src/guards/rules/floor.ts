@@ -1,7 +1,7 @@
-import { LruMap } from "../../base/lru-map.js"
 import { isNumber, isPlain } from "../../base/plain.js"
 import type { Rule, Traced, Trip, Usage } from "../guard-message.js"
 import type { GuardLimits } from "../limits.js"
+import { SavedMap } from "../saved-map.js"
 import { authorIn, isUnder } from "../scopes.js"
 
 /** A question to nobody in particular, in a channel. */
@@ -28,9 +28,9 @@ export class FloorRule implements Rule {
   readonly name = "floor"
   readonly #floorMs: number
   readonly #activeMs: number
-  readonly #questions = new LruMap<readonly Question[]>(1_024, 40_000)
+  readonly #questions = new SavedMap<readonly Question[]>(1_024, 40_000)
   /** By `agent in room`: when it last spoke. */
-  readonly #spoke = new LruMap<number>(8_192, 50_000)
+  readonly #spoke = new SavedMap<number>(8_192, 50_000)
 
   constructor(limits: GuardLimits) {
     this.#floorMs = limits.floorMs

@@ -1,7 +1,7 @@
-import { LruMap } from "../../base/lru-map.js"
 import { isNumber } from "../../base/plain.js"
 import type { Traced, Usage } from "../guard-message.js"
 import type { GuardLimits } from "../limits.js"
+import { SavedMap } from "../saved-map.js"
 import { isUnder, othersThan, pairOf } from "../scopes.js"
 import { type Count, nothingCounted, pausesOf, StoppingRule } from "./stopping-rule.js"
 
@@ -11,7 +11,7 @@ export class HopsRule extends StoppingRule<number> {
   protected readonly liftedBy = "progress"
 
   constructor(limits: GuardLimits) {
-    super(limits, { ...pausesOf(limits), firstMs: limits.hopsFollowMs }, new LruMap<number>(4_096, 30_000))
+    super(limits, { ...pausesOf(limits), firstMs: limits.hopsFollowMs }, new SavedMap<number>(4_096, 30_000))
   }
 
   refill(agents: readonly string[]): void {

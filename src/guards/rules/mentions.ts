@@ -1,7 +1,7 @@
-import { LruMap } from "../../base/lru-map.js"
 import { isNumber, isNumbers, isPlain, isTexts } from "../../base/plain.js"
 import type { Traced, Usage } from "../guard-message.js"
 import type { GuardLimits } from "../limits.js"
+import { SavedMap } from "../saved-map.js"
 import { authorIn, isUnder, othersThan } from "../scopes.js"
 import { type Count, pausesOf, StoppingRule, withEvidence } from "./stopping-rule.js"
 
@@ -16,11 +16,11 @@ export class MentionsRule extends StoppingRule<Mentions> {
   readonly name = "mentions"
   protected readonly liftedBy = "time"
   /** By `agent in room`: when it last spoke. */
-  readonly #spoke = new LruMap<number>(8_192, 40_000)
+  readonly #spoke = new SavedMap<number>(8_192, 40_000)
 
   constructor(limits: GuardLimits) {
     const pauses = { ...pausesOf(limits), firstMs: limits.mentionWindowMs }
-    super(limits, pauses, new LruMap<Mentions>(4_096, 50_000))
+    super(limits, pauses, new SavedMap<Mentions>(4_096, 50_000))
   }
 
   override prepare(): boolean {

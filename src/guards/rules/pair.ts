@@ -1,7 +1,7 @@
-import { LruMap } from "../../base/lru-map.js"
 import { isNumbers, isPlain, isTexts } from "../../base/plain.js"
 import type { Traced, Usage } from "../guard-message.js"
 import type { GuardLimits } from "../limits.js"
+import { SavedMap } from "../saved-map.js"
 import { isUnder, othersThan, pairOf } from "../scopes.js"
 import { type Count, pausesOf, StoppingRule, withEvidence } from "./stopping-rule.js"
 
@@ -20,7 +20,7 @@ export class PairRule extends StoppingRule<Turns> {
 
   constructor(limits: GuardLimits) {
     const pauses = { ...pausesOf(limits), firstMs: limits.pairCooldownMs, maxMs: limits.pairCooldownMaxMs }
-    super(limits, pauses, new LruMap<Turns>(4_096, 60_000))
+    super(limits, pauses, new SavedMap<Turns>(4_096, 60_000))
   }
 
   protected count(said: Traced): readonly Count[] {

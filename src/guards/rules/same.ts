@@ -1,10 +1,10 @@
-import { LruMap } from "../../base/lru-map.js"
 import { isPlain } from "../../base/plain.js"
 import { AnonymousRepeats } from "../anonymous-repeats.js"
 import { Cooldowns } from "../cooldowns.js"
 import type { Rule, Traced, Trip, Usage } from "../guard-message.js"
 import { History, wordForWord } from "../history.js"
 import type { GuardLimits } from "../limits.js"
+import { SavedMap } from "../saved-map.js"
 import { authorIn, isUnder } from "../scopes.js"
 import { sketchOf } from "../similar-text.js"
 import { pausesOf } from "./stopping-rule.js"
@@ -18,7 +18,7 @@ const noCopies: ReturnType<History["copiesOf"]> = []
 export class SameRule implements Rule {
   readonly name = "same" as const
   readonly #limits: GuardLimits
-  readonly #histories = new LruMap<History>(2_048, 120_000)
+  readonly #histories = new SavedMap<History>(2_048, 120_000)
   readonly #stops: Cooldowns
   readonly #strangers: AnonymousRepeats
 

@@ -1,7 +1,7 @@
-import { LruMap } from "../../base/lru-map.js"
 import { DailyTurns } from "../daily-turns.js"
 import type { Traced, Usage } from "../guard-message.js"
 import type { GuardLimits } from "../limits.js"
+import { SavedMap } from "../saved-map.js"
 import { isUnder, othersThan, pairOf } from "../scopes.js"
 import { type Count, pausesOf, StoppingRule } from "./stopping-rule.js"
 
@@ -14,7 +14,7 @@ export class SlowRule extends StoppingRule<DailyTurns> {
   protected readonly liftedBy = "progress"
 
   constructor(limits: GuardLimits) {
-    super(limits, pausesOf(limits), new LruMap<DailyTurns>(4_096, 90_000))
+    super(limits, pausesOf(limits), new SavedMap<DailyTurns>(4_096, 90_000))
   }
 
   refill(agents: readonly string[]): void {

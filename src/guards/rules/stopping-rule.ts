@@ -1,8 +1,8 @@
-import { LruMap } from "../../base/lru-map.js"
 import { isPlain } from "../../base/plain.js"
 import { Cooldowns, type Pauses } from "../cooldowns.js"
 import type { Rule, RuleName, Traced, Trip, Usage, Warning } from "../guard-message.js"
 import type { GuardLimits } from "../limits.js"
+import { SavedMap } from "../saved-map.js"
 import { isUnder } from "../scopes.js"
 
 /** What a message would be counted as. */
@@ -46,11 +46,11 @@ export abstract class StoppingRule<V> implements Rule {
   protected readonly warnShare: number = 0.5
   protected readonly limits: GuardLimits
   protected readonly stops: Cooldowns
-  protected readonly kept: LruMap<V>
+  protected readonly kept: SavedMap<V>
   /** What is counted when a message is asked for is what is counted when it is taken, which is right afterwards. */
   #checked: { readonly said: Traced; readonly counts: readonly Count[]; readonly changes: number } | undefined
 
-  constructor(limits: GuardLimits, pauses: Pauses, kept: LruMap<V>) {
+  constructor(limits: GuardLimits, pauses: Pauses, kept: SavedMap<V>) {
     this.limits = limits
     this.stops = new Cooldowns(pauses)
     this.kept = kept

@@ -1,7 +1,7 @@
-import { LruMap } from "../../base/lru-map.js"
 import { isNumber, isPlain, isTexts } from "../../base/plain.js"
 import type { Traced, Usage } from "../guard-message.js"
 import type { GuardLimits } from "../limits.js"
+import { SavedMap } from "../saved-map.js"
 import { othersThan, towards } from "../scopes.js"
 import { type Count, nothingCounted, pausesOf, StoppingRule, withEvidence } from "./stopping-rule.js"
 
@@ -23,10 +23,10 @@ export class WakesRule extends StoppingRule<Wakes> {
   protected readonly liftedBy = "time"
   protected override readonly warnShare = 0.8
   /** By `sender target`: when it was last woken so. */
-  readonly #woken = new LruMap<number>(16_384, 50_000)
+  readonly #woken = new SavedMap<number>(16_384, 50_000)
 
   constructor(limits: GuardLimits) {
-    super(limits, pausesOf(limits), new LruMap<Wakes>(4_096, 50_000))
+    super(limits, pausesOf(limits), new SavedMap<Wakes>(4_096, 50_000))
   }
 
   override prepare(): boolean {

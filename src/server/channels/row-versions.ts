@@ -18,11 +18,11 @@ const unheardOf: Version = { heard: 0, own: 0 }
  * is older than that, or tell first what one wrote oneself.
  */
 export class RowVersions {
-  readonly #versions = new LruMap<Version>(rowsKept, 0)
+  readonly #versions = new LruMap<string, Version>(rowsKept)
 
   /** Takes note of what the watch told: a row was written, or is gone. @returns whether it is news */
   hear({ key, revision }: Pick<Row, "key" | "revision">): boolean {
-    const { heard, own } = this.#versions.get(key) ?? unheardOf
+    const { heard, own } = this.#versions.peek(key) ?? unheardOf
     // What is older than all that was heard is of a table that was lost and begins anew.
     if (heard < revision && revision < own) return false
     this.#versions.set(key, { heard: revision, own: 0 })
@@ -31,7 +31,7 @@ export class RowVersions {
 
   /** Takes note of what was written or read here. @returns whether it is news */
   note({ key, revision }: Pick<Row, "key" | "revision">): boolean {
-    const { heard, own } = this.#versions.get(key) ?? unheardOf
+    const { heard, own } = this.#versions.peek(key) ?? unheardOf
     if (revision <= Math.max(heard, own)) return false
     this.#versions.set(key, { heard, own: revision })
     return true
