@@ -1,8 +1,10 @@
+import { LruMap } from "../base/lru-map.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
-import { RecentIds } from "./recent-ids.js"
 
 /** Messages kept for a listener that is yet to come. */
 const maxHeld = 1_000
+/** Ids of delivered messages kept to recognise one that arrives again. */
+const rememberedIds = 2_000
 
 /**
  * Keeps messages until somebody listens, so that `await join(…)` followed by `on("message", …)` misses
@@ -10,7 +12,7 @@ const maxHeld = 1_000
  */
 export class MessageHold {
   readonly #held: ServerMessage<"MSG">[] = []
-  readonly #delivered = new RecentIds()
+  readonly #delivered = new LruMap<string, true>(rememberedIds)
   readonly #deliver: (message: ServerMessage<"MSG">) => boolean
 
   /** @param deliver - returns false when nobody listens */
@@ -34,7 +36,7 @@ export class MessageHold {
     for (let message = this.#held[0]; message !== undefined; message = this.#held[0]) {
       if (!this.hasDelivered(message.msg_id)) {
         if (!this.#deliver(message)) return
-        this.#delivered.add(message.msg_id)
+        this.#delivered.set(message.msg_id, true)
       }
       this.#held.shift()
     }

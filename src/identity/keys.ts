@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto"
 import { Point } from "@noble/ed25519"
+import { LruMap } from "../base/lru-map.js"
 import { ChatError } from "../protocol/errors.js"
 import type { AgentId } from "../protocol/names.js"
 import { formatBase58, parseBase58 } from "./base58.js"
@@ -17,9 +18,11 @@ const didPrefix = "did:key:z"
 const spkiHead = "MCowBQYDK2VwAyEA"
 const pem = /^-----BEGIN PUBLIC KEY-----\r?\n([A-Za-z0-9+/=\r\n]+)-----END PUBLIC KEY-----\s*$/
 
-/** Texts of did:key that were read lately, the oldest first. */
-const readLately = new Map<string, PublicKey>()
-const mostRemembered = 4_096
+/**
+ * Keys by their did:key text. Checking that a key is a point of the curve takes longer than checking a signature
+ * by it, and few keys sign much.
+ */
+const recentKeys = new LruMap<string, PublicKey>(4_096)
 
 /**
  * Reads a public key as did:key, as base64 (standard or URL alphabet) of its 32 bytes, or as SPKI PEM.
@@ -27,22 +30,15 @@ const mostRemembered = 4_096
  * under such a key one signature fits many messages
  */
 export function parsePublicKey(text: string): PublicKey {
-  const known = readLately.get(text)
+  const known = recentKeys.get(text)
   if (known !== undefined) return known
   const bytes = decodeKeyText(text)
   if (bytes?.length !== keyBytes) {
     throw invalid("must be an Ed25519 key as did:key, base64 of 32 bytes, or SPKI PEM")
   }
   const key = checkPublicKey(bytes)
-  if (text.startsWith(didPrefix)) remember(text, key)
+  if (text.startsWith(didPrefix)) recentKeys.set(text, key)
   return key
-}
-
-/** To check that a key is a point of the curve takes longer than to check a signature by it, and few keys sign much. */
-function remember(did: string, key: PublicKey): void {
-  const [oldest] = readLately.keys()
-  if (readLately.size >= mostRemembered && oldest !== undefined) readLately.delete(oldest)
-  readLately.set(did, key)
 }
 
 /** @throws {ChatError} INVALID_MSG when the 32 bytes are no canonical point, or one of small order */

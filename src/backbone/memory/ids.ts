@@ -1,4 +1,5 @@
 import type { Clock } from "../../base/clock.js"
+import { LruMap } from "../../base/lru-map.js"
 
 /** Milliseconds an id is remembered at least, as far as the bound allows. */
 const keptMs = 3_600_000
@@ -12,25 +13,23 @@ interface Known {
 /** Ids of entries that were appended, to know the same entry when it comes again. */
 export class MemoryIds {
   readonly #clock: Clock
-  readonly #max: number
-  /** Oldest first. */
-  readonly #known = new Map<string, Known>()
+  readonly #known: LruMap<string, Known>
 
   /** @param max - ids remembered at most; the oldest are forgotten first */
   constructor(clock: Clock, max: number) {
     this.#clock = clock
-    this.#max = max
+    this.#known = new LruMap(max)
   }
 
   find(id: string): Known | undefined {
-    return this.#known.get(id)
+    return this.#known.peek(id)
   }
 
   add(id: string, seq: number, ts: number): void {
     this.#known.set(id, { seq, ts })
     const eldestMs = this.#clock.now() - keptMs
     for (const [oldest, known] of this.#known) {
-      if (this.#known.size <= this.#max && known.ts >= eldestMs) break
+      if (known.ts >= eldestMs) break
       this.#known.delete(oldest)
     }
   }

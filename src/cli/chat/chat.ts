@@ -1,4 +1,5 @@
 import { type Clock, delay } from "../../base/clock.js"
+import { LruMap } from "../../base/lru-map.js"
 import { formatForTerminal } from "../../base/visible-text.js"
 import type { AgentChatClient } from "../../client/client.js"
 import type { PresenceState } from "../../protocol/client-messages.js"
@@ -36,7 +37,7 @@ export class Chat {
   #client: AgentChatClient
   #place: Address | undefined
   /** Messages shown or sent lately: a new session replays what was there before. */
-  readonly #known = new Set<string>()
+  readonly #known = new LruMap<string, true>(rememberedIds)
 
   /** @param client - not connected yet */
   constructor(client: AgentChatClient, options: ChatOptions) {
@@ -188,11 +189,7 @@ export class Chat {
   /** Remembers the id. */
   #isNew(id: string): boolean {
     if (this.#known.has(id)) return false
-    this.#known.add(id)
-    for (const oldest of this.#known) {
-      if (this.#known.size <= rememberedIds) break
-      this.#known.delete(oldest)
-    }
+    this.#known.set(id, true)
     return true
   }
 

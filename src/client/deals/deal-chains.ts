@@ -1,3 +1,4 @@
+import { LruMap } from "../../base/lru-map.js"
 import { type Deal, hasStatement } from "../../proposals/deal.js"
 import { DealBook } from "../../proposals/deal-book.js"
 import { readStatement } from "../../proposals/statement.js"
@@ -23,8 +24,9 @@ interface Listed {
 export class DealChains {
   readonly #relay: DealRelay
   readonly #book: DealBook
-  /** Ids of deals, the one that was not looked at for longest first. */
-  readonly #ids = new Set<string>()
+  readonly #ids = new LruMap<string, true>(maxDeals, (id) => {
+    this.#book.drop(id)
+  })
 
   constructor(relay: DealRelay) {
     this.#relay = relay
@@ -66,7 +68,7 @@ export class DealChains {
   /** Takes one's own statement as the relay recorded it. @throws {ChatError} as {@link DealBook.take} */
   take(statement: Statement, aud: string): Deal {
     const { deal } = this.#book.take(statement, aud)
-    this.#remember(deal.id)
+    this.#ids.set(deal.id, true)
     return deal
   }
 
@@ -95,18 +97,7 @@ export class DealChains {
     this.#book.takeChain(statements.map(readStatement), aud)
     const deal = this.#book.get(id)
     if (deal === undefined) return []
-    this.#remember(id)
+    this.#ids.set(id, true)
     return [{ deal, names }]
-  }
-
-  #remember(id: string): void {
-    this.#ids.delete(id)
-    this.#ids.add(id)
-    if (this.#ids.size <= maxDeals) return
-    for (const oldest of this.#ids) {
-      this.#ids.delete(oldest)
-      this.#book.drop(oldest)
-      return
-    }
   }
 }

@@ -1,13 +1,15 @@
-import { RecentIds } from "../recent-ids.js"
+import { LruMap } from "../../base/lru-map.js"
 import type { DealEvent } from "./deal-event.js"
 
 /** Steps kept for a listener that is yet to come. */
 const maxHeld = 1_000
+/** Ids of delivered messages kept to recognise one that arrives again. */
+const rememberedIds = 2_000
 
 /** Keeps steps of deals until somebody listens to their kind. Beyond the bound the oldest are let go. */
 export class DealHold {
   readonly #held: DealEvent[] = []
-  readonly #delivered = new RecentIds()
+  readonly #delivered = new LruMap<string, true>(rememberedIds)
   readonly #deliver: (event: DealEvent) => boolean
 
   /** @param deliver - returns false when nobody listens */
@@ -39,7 +41,7 @@ export class DealHold {
   #tell(event: DealEvent): boolean {
     if (this.hasDelivered(event.msg_id)) return true
     if (!this.#deliver(event)) return false
-    this.#delivered.add(event.msg_id)
+    this.#delivered.set(event.msg_id, true)
     return true
   }
 }

@@ -1,3 +1,4 @@
+import { LruMap } from "../../base/lru-map.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Ack, AckLog } from "./acks.js"
 import { reach, type SentMessage, SentMessages } from "./sent-messages.js"
@@ -21,7 +22,7 @@ export class DeliveryStatus {
   readonly #log: (line: string) => void
   #sent: SentMessages | undefined
   /** Where several relays are one, a rung may come before the answer that says who can reach it. */
-  readonly #early = new Map<string, Word[]>()
+  readonly #early = new LruMap<string, Word[]>(earlyMessages)
 
   /** @param log - told of each rung that was claimed by somebody else */
   constructor(acks: Pick<AckLog, "append" | "readAll">, log: (line: string) => void) {
@@ -75,11 +76,6 @@ export class DeliveryStatus {
     const words = this.#early.get(msgId) ?? []
     if (words.length < earlyEach) words.push(word)
     this.#early.set(msgId, words)
-    if (this.#early.size <= earlyMessages) return
-    for (const oldest of this.#early.keys()) {
-      this.#early.delete(oldest)
-      break
-    }
   }
 
   #judge(message: SentMessage, word: Word): Verdict {

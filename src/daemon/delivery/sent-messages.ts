@@ -1,3 +1,4 @@
+import { LruMap } from "../../base/lru-map.js"
 import type { Ack } from "./acks.js"
 
 /** What one's own daemon knows of a message that the relay accepted. */
@@ -21,27 +22,20 @@ const rememberedPosts = 1_000
 
 /** The newest messages that may still climb: direct ones and tasks, and beside them posts to channels. */
 export class SentMessages {
-  readonly #mail = new Map<string, SentMessage>()
-  readonly #posts = new Map<string, SentMessage>()
+  readonly #mail = new LruMap<string, SentMessage>(rememberedMail)
+  readonly #posts = new LruMap<string, SentMessage>(rememberedPosts)
 
   find(msgId: string): SentMessage | undefined {
-    return this.#mail.get(msgId) ?? this.#posts.get(msgId)
+    return this.#mail.peek(msgId) ?? this.#posts.peek(msgId)
   }
 
   /** Remembers an accepted message. @returns it, with the rungs it has when it was known */
   add(message: Omit<SentMessage, "reached">): SentMessage {
     const known = this.find(message.msgId)
     if (known !== undefined) return known
-    const isPost = message.to.startsWith("#")
-    const kept = isPost ? this.#posts : this.#mail
+    const kept = message.to.startsWith("#") ? this.#posts : this.#mail
     const added = { ...message, reached: new Set<string>() }
     kept.set(message.msgId, added)
-    if (kept.size > (isPost ? rememberedPosts : rememberedMail)) {
-      for (const oldest of kept.keys()) {
-        kept.delete(oldest)
-        break
-      }
-    }
     return added
   }
 

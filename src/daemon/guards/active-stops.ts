@@ -1,4 +1,5 @@
 import type { Clock } from "../../base/clock.js"
+import { LruMap } from "../../base/lru-map.js"
 import { isNumber, isPlain } from "../../base/plain.js"
 import { quoteGuard } from "../../client/relay-error.js"
 import type { ChatError } from "../../protocol/errors.js"
@@ -73,7 +74,7 @@ interface StopPorts {
  */
 export class ActiveStops {
   readonly #ports: StopPorts
-  readonly #stops: Map<string, Kept>
+  readonly #stops = new LruMap<string, Kept>(mostStops)
   #serverId: string | undefined
   #warnedMs = -Infinity
 
@@ -81,7 +82,7 @@ export class ActiveStops {
     this.#ports = ports
     const { serverId, stops } = parseStops(ports.memory.stops)
     this.#serverId = serverId
-    this.#stops = new Map(stops)
+    for (const [key, kept] of stops) this.#stops.set(key, kept)
   }
 
   /** What stands now, oldest first. */
@@ -136,7 +137,7 @@ export class ActiveStops {
    */
   #isStopped(facts: GuardFacts, reason: string, retryAfterMs: number | undefined): boolean {
     const key = keyOf(facts)
-    if (this.#stops.get(key)?.isOver === true) this.#stops.delete(key)
+    if (this.#stops.peek(key)?.isOver === true) this.#stops.delete(key)
     return subjectsOf(facts.scope).includes(this.#ports.self()) && this.stop(facts, reason, retryAfterMs)
   }
 
@@ -157,21 +158,18 @@ export class ActiveStops {
   stop(facts: GuardFacts, reason: string, retryAfterMs: number | undefined): boolean {
     const key = keyOf(facts)
     const now = this.#ports.clock.now()
-    const before = this.#stops.get(key)
+    const before = this.#stops.peek(key)
     const isNews = before === undefined || before.quietUntil <= now
     const until = retryAfterMs === undefined ? undefined : now + retryAfterMs
     const since = isNews ? now : before.stop.since
     const { layer, scope, lifted_by } = facts
     const stop = { layer, scope, lifted_by, reason, since, ...(until === undefined ? {} : { until }) }
     const newQuiet = until === undefined ? now + tellAgainMs : Math.max(until, now + leastQuietMs)
-    this.#stops.delete(key)
     this.#stops.set(key, {
       stop,
       quietUntil: isNews ? newQuiet : before.quietUntil,
       isOver: layer === passingLayer,
     })
-    const [oldest] = this.#stops.keys()
-    if (this.#stops.size > mostStops && oldest !== undefined) this.#stops.delete(oldest)
     this.#keep()
     return isNews
   }
@@ -179,7 +177,7 @@ export class ActiveStops {
   /** It may go on. @returns whether it was stopped */
   lift(facts: Pick<GuardFacts, "layer" | "scope">): boolean {
     const key = keyOf(facts)
-    const before = this.#stops.get(key)
+    const before = this.#stops.peek(key)
     this.#stops.delete(key)
     this.#keep()
     return before?.isOver === false

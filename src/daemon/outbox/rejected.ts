@@ -3,6 +3,7 @@ import { existsSync, renameSync } from "node:fs"
 import { basename, join } from "node:path"
 import { writeFileAtomic } from "../../base/atomic-file.js"
 import type { Clock } from "../../base/clock.js"
+import { LruMap } from "../../base/lru-map.js"
 import { formatJsonLine } from "../../base/visible-text.js"
 import type { ChatError } from "../../protocol/errors.js"
 import { LineLog } from "../files/line-log.js"
@@ -30,7 +31,7 @@ export class RejectedLog {
   readonly #paths: DaemonPaths
   readonly #clock: Clock
   readonly #log: LineLog
-  #remembered: Set<string> | undefined
+  #remembered: LruMap<string, true> | undefined
 
   constructor(paths: DaemonPaths, clock: Clock) {
     this.#paths = paths
@@ -57,7 +58,7 @@ export class RejectedLog {
     if (!this.#remembered.has(at)) {
       const file = join(basename(this.#paths.rejectedDir), basename(path))
       this.#log.append(this.#format(rejection, isInline ? { line: body.toString() } : { file }))
-      this.#remember(this.#remembered, at)
+      this.#remembered.set(at, true)
     }
     // Moved last: after a crash before this, the file is found where it was, and recognised.
     if (typeof body === "string" && existsSync(body)) renameSync(body, path)
@@ -80,14 +81,11 @@ export class RejectedLog {
     return `${formatJsonLine(entry)}\n`
   }
 
-  #recall(): Set<string> {
-    return new Set(this.#log.readNewest(recallBytes).slice(-rememberedLines).flatMap(readPlace))
-  }
-
-  #remember(remembered: Set<string>, at: string): void {
-    remembered.add(at)
-    const [oldest] = remembered
-    if (remembered.size > rememberedLines && oldest !== undefined) remembered.delete(oldest)
+  #recall(): LruMap<string, true> {
+    const remembered = new LruMap<string, true>(rememberedLines)
+    for (const at of this.#log.readNewest(recallBytes).slice(-rememberedLines).flatMap(readPlace))
+      remembered.set(at, true)
+    return remembered
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Clock, Timer } from "../../base/clock.js"
+import { LruMap } from "../../base/lru-map.js"
 import type { Connection } from "../../client/connection.js"
 import { ChatError, errorSpecs } from "../../protocol/errors.js"
 import type { DaemonMemory, LeasedTask } from "./daemon-memory.js"
@@ -31,7 +32,7 @@ export class LeasedTasks {
   readonly #clock: Clock
   readonly #events: TaskEvents
   readonly #held = new Map<string, HeldTask>()
-  readonly #over = new Set<string>()
+  readonly #over = new LruMap<string, true>(rememberedEnds)
   #connection: Pick<Connection, "request"> | undefined
   #timer: Timer | undefined
 
@@ -74,11 +75,7 @@ export class LeasedTasks {
     const isHeld = this.#held.delete(task)
     if (isHeld) this.#save()
     if (this.#over.has(task)) return false
-    this.#over.add(task)
-    for (const oldest of this.#over) {
-      if (this.#over.size <= rememberedEnds) break
-      this.#over.delete(oldest)
-    }
+    this.#over.set(task, true)
     return true
   }
 

@@ -1,4 +1,5 @@
 import { statSync } from "node:fs"
+import { LruMap } from "../../base/lru-map.js"
 import type { Connection } from "../../client/connection.js"
 import { readDirectId, readSeq } from "../inbox/line.js"
 import { listCursors } from "../inbox/reader-cursor.js"
@@ -25,7 +26,7 @@ export class ReadReceipts {
   readonly #memory: DaemonMemory
   readonly #monotonic: () => number
   /** Ids by the number of their line, in the order of the inbox. */
-  readonly #waiting = new Map<number, string>()
+  readonly #waiting = new LruMap<number, string>(rememberedMail)
   #told: Told[] = []
   #cursors: ReadonlyMap<string, number> | undefined
   #changed = ""
@@ -51,11 +52,6 @@ export class ReadReceipts {
   add(seq: number, id: string): void {
     this.#waiting.set(seq, id)
     if (seq <= this.#memory.retrieved) this.#isMoved = true
-    if (this.#waiting.size <= rememberedMail) return
-    for (const oldest of this.#waiting.keys()) {
-      this.#waiting.delete(oldest)
-      break
-    }
   }
 
   /** A session is there to tell. */

@@ -1,3 +1,4 @@
+import { LruMap } from "../../base/lru-map.js"
 import type { GuardFacts } from "../../protocol/guard-facts.js"
 
 /** Stops and warnings that are remembered; the oldest are forgotten first. */
@@ -16,16 +17,13 @@ export interface Told {
 
 /** The stops and warnings that were told, so that each is told once. */
 export class StopNotices {
-  readonly #byKey = new Map<string, Told>()
+  readonly #byKey = new LruMap<string, Told>(toldScopes)
 
   /** Takes note of one that is told now. @returns whether it is news */
   take(told: Told, ts: number): boolean {
     const key = `${told.isTrip ? "!" : "?"}${told.facts.layer} ${told.scope}`
-    const before = this.#byKey.get(key)
-    this.#byKey.delete(key)
+    const before = this.#byKey.peek(key)
     this.#byKey.set(key, told)
-    const [oldest] = this.#byKey.keys()
-    if (this.#byKey.size > toldScopes && oldest !== undefined) this.#byKey.delete(oldest)
     return before === undefined || before.untilTs <= ts
   }
 

@@ -1,4 +1,5 @@
 import type { Clock } from "../../base/clock.js"
+import { LruMap } from "../../base/lru-map.js"
 import { Gcra, type Passage } from "../../guards/gcra.js"
 import type { Limits } from "../../protocol/limits.js"
 
@@ -23,8 +24,8 @@ export class IpLimiter {
   readonly #clock: Clock
   readonly #log: (line: string) => void
   readonly #present = new Map<string, Visitor>()
-  /** Those without a connection; who left last stands last. */
-  readonly #absent = new Map<string, Visitor>()
+  /** Addresses without a connection. */
+  readonly #absent = new LruMap<string, Visitor>(absentAddresses)
 
   constructor(limits: Limits, clock: Clock, log: (line: string) => void) {
     this.#limits = limits
@@ -44,8 +45,6 @@ export class IpLimiter {
     if (visitor === undefined || --visitor.connections > 0) return
     this.#present.delete(origin)
     this.#absent.set(origin, visitor)
-    const [oldest] = this.#absent.keys()
-    if (this.#absent.size > absentAddresses && oldest !== undefined) this.#absent.delete(oldest)
   }
 
   /** Whether an address holds more connections than one may. */

@@ -1,3 +1,4 @@
+import { LruMap } from "../../base/lru-map.js"
 import type { AgentId } from "../../protocol/names.js"
 
 /** Who had a task and did not finish it. */
@@ -10,17 +11,16 @@ export interface LastHolder {
 
 /** Who had each task last, as far as this relay saw it; bounded, so the oldest are forgotten. */
 export class LastHolders {
-  readonly #maxCount: number
-  readonly #byTask = new Map<string, LastHolder>()
+  readonly #byTask: LruMap<string, LastHolder>
   /** Of tasks that are being given back right now. */
   readonly #failing = new Map<string, LastHolder>()
 
   constructor(maxCount: number) {
-    this.#maxCount = maxCount
+    this.#byTask = new LruMap(maxCount)
   }
 
   find(task: string): LastHolder | undefined {
-    return this.#byTask.get(task)
+    return this.#byTask.peek(task)
   }
 
   /** A worker is about to give a task back. @returns a function to call when that is over */
@@ -36,12 +36,7 @@ export class LastHolders {
   note(task: string, worker: AgentId): void {
     const failing = this.#failing.get(task)
     const holder = failing?.worker === worker ? failing : { worker, hasFailed: false, reason: undefined }
-    this.#byTask.delete(task)
     this.#byTask.set(task, holder)
-    for (const oldest of this.#byTask.keys()) {
-      if (this.#byTask.size <= this.#maxCount) break
-      this.#byTask.delete(oldest)
-    }
   }
 
   forget(task: string): void {
