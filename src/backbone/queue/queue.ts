@@ -1,5 +1,6 @@
 import type { Clock } from "../../base/clock.js"
-import type { RowChange, Subscription, Table } from "../backbone.js"
+import type { Row, RowChange, Subscription, Table } from "../backbone.js"
+import { updateRow } from "../update-row.js"
 import { QueueEnds } from "./ends.js"
 import { QueueLeases } from "./leases.js"
 import { type QueuedTask, readRow, rowKey, writeEnd, writeTask } from "./row.js"
@@ -100,7 +101,7 @@ export class Queue {
    */
   async push(topic: string, id: string, value: string): Promise<boolean> {
     const task: QueuedTask = { id, topic, value, attempt: 0, pushedTs: this.#clock.now() }
-    return await this.#put(rowKey(id), writeTask(task), 0)
+    return (await this.#put(rowKey(id), writeTask(task), 0)) !== undefined
   }
 
   /**
@@ -211,54 +212,61 @@ export class Queue {
   }
 
   /**
-   * Writes a task that `fits` anew, again as long as others change it meanwhile.
-   * @param next - the row it is to have
-   * @returns the task as it was, or undefined when it does not fit, also not by what the table says
+   * Changes a task that `fits`.
+   * @param next - the new value of its row
+   * @returns the task as it was, or undefined when it does not fit, by what the table says
    */
   async #change(
     id: string,
     fits: (task: QueuedTask) => boolean,
     next: (task: QueuedTask) => string,
   ): Promise<QueuedTask | undefined> {
-    let isLookedUp = false
-    for (;;) {
-      const held = await this.#find(rowKey(id))
-      const task = held?.task
-      if (held === undefined || task === undefined) return undefined
-      if (fits(task)) {
-        if (await this.#put(held.key, next(task), held.revision)) return task
-      } else if (isLookedUp) {
-        return undefined
-      }
-      // What is known may be older than what another relay did a moment ago.
-      await this.#refresh(held)
-      isLookedUp = true
+    const key = rowKey(id)
+    const held = this.#held.get(key)
+    if (held !== undefined && held.task === undefined) return undefined
+    if (held?.task !== undefined && fits(held.task)) {
+      if (await this.#put(key, next(held.task), held.revision)) return held.task
     }
+    // The cache may lag behind other relays: the row itself decides.
+    const table = {
+      get: (_key: string) => this.#refresh(key),
+      put: (_key: string, value: string, expected = 0) => this.#put(key, value, expected),
+      delete: () => Promise.resolve(false),
+    }
+    const { result } = await updateRow(
+      table,
+      key,
+      (row) => {
+        const task = row && readRow(row.value)?.task
+        return task !== undefined && fits(task) ? { result: task, value: next(task) } : { result: undefined }
+      },
+      { what: "task" },
+    )
+    return result
   }
 
-  /** The row as it is known, or as the table has it when it is not known yet. */
+  /** The row as it is cached, or as the table has it when it is not. */
   async #find(key: string): Promise<Held | undefined> {
-    const held = this.#held.get(key)
-    if (held !== undefined) return held
-    const row = await this.#table.get(key)
-    if (row !== undefined) this.#take(row)
+    if (!this.#held.has(key)) await this.#refresh(key)
     return this.#held.get(key)
   }
 
-  /** Reads a row again that was not as expected. */
-  async #refresh(held: Held): Promise<void> {
-    const row = await this.#table.get(held.key)
+  /** Reads a row from the table into the cache. */
+  async #refresh(key: string): Promise<Row | undefined> {
+    const held = this.#held.get(key)
+    const row = await this.#table.get(key)
     if (row !== undefined) this.#take(row)
-    else if (this.#held.get(held.key) === held) this.#forget(held)
+    else if (held !== undefined && this.#held.get(key) === held) this.#forget(held)
+    return row
   }
 
-  /** @returns false when the row is not as expected */
-  async #put(key: string, value: string, expected: number): Promise<boolean> {
+  /** @returns the new revision, or undefined when the row is not as expected */
+  async #put(key: string, value: string, expected: number): Promise<number | undefined> {
     this.#writing.add(value)
     try {
       const revision = await this.#table.put(key, value, expected)
       if (revision !== undefined) this.#take({ key, value, revision })
-      return revision !== undefined
+      return revision
     } finally {
       this.#writing.delete(value)
     }
@@ -319,8 +327,8 @@ export class Queue {
       return
     }
     try {
-      const isEnded = await this.#put(key, writeTask(unclaimed(held.task)), held.revision)
-      if (!isEnded) await this.#refresh(held)
+      const revision = await this.#put(key, writeTask(unclaimed(held.task)), held.revision)
+      if (revision === undefined) await this.#refresh(key)
     } catch {
       // The table is away; the lease still has to end when it is back, unless something newer was heard.
       if (this.#held.get(key) === held) this.#leases.begin(key, retryMs)

@@ -1,4 +1,5 @@
 import type { Backbone, Table } from "../../backbone/backbone.js"
+import { updateRow } from "../../backbone/update-row.js"
 import type { Clock, Timer } from "../../base/clock.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { AgentId, Channel as ChannelName } from "../../protocol/names.js"
@@ -30,8 +31,6 @@ interface Row {
 
 /** Milliseconds for which progress is gathered before it is written. */
 const gatherMs = 1_000
-/** Tries to change a row that the relay an agent has left changes at the same time. */
-const maxTries = 20
 
 /**
  * Where each persistent member stands in each durable channel it is in. Membership begins when it joins and
@@ -117,32 +116,29 @@ export class Bookmarks {
     if (progress !== undefined) await this.#change(id, (places) => further(places, progress), row)
   }
 
-  /** Changes a row, anew as long as another relay changes it meanwhile. @throws {ChatError} UNAVAILABLE */
+  /** Changes a row. @throws {ChatError} UNAVAILABLE */
   async #change(id: AgentId, change: (places: Places) => Places, known = this.#rows.get(id)): Promise<void> {
-    let row = known ?? (await this.#read(id))
-    for (let tries = 0; tries < maxTries; tries++) {
-      const places = change(row.places)
-      const revision = places === row.places ? row.revision : await this.#write(id, places, row.revision)
-      if (revision !== undefined) {
-        if (this.#rows.has(id)) this.#rows.set(id, { places, revision })
-        return
-      }
-      row = await this.#read(id)
-    }
-    throw new ChatError("UNAVAILABLE", "channel: too much changes at once", { retryAfterMs: 1_000 })
+    const { result: places, revision } = await updateRow(
+      this.#table,
+      keyOf(id),
+      (row) => {
+        const before = row === undefined ? {} : (JSON.parse(row.value) as Places)
+        const after = change(before)
+        if (after === before) return { result: after }
+        return { result: after, value: Object.keys(after).length > 0 ? JSON.stringify(after) : null }
+      },
+      {
+        what: "bookmarks",
+        known: known && { value: JSON.stringify(known.places), revision: known.revision },
+      },
+    )
+    if (this.#rows.has(id)) this.#rows.set(id, { places, revision })
   }
 
   async #read(id: AgentId): Promise<Row> {
     const row = await this.#table.get(keyOf(id))
     if (row === undefined) return { places: {}, revision: 0 }
     return { places: JSON.parse(row.value) as Places, revision: row.revision }
-  }
-
-  /** @returns the new revision, or undefined when the row was not as expected */
-  async #write(id: AgentId, places: Places, expected: number): Promise<number | undefined> {
-    if (Object.keys(places).length > 0)
-      return await this.#table.put(keyOf(id), JSON.stringify(places), expected)
-    return (await this.#table.delete(keyOf(id), expected)) ? 0 : undefined
   }
 }
 

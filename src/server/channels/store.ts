@@ -1,5 +1,5 @@
 import type { Backbone, LogEntry, Logs, RowChange, Table } from "../../backbone/backbone.js"
-import { ChatError } from "../../protocol/errors.js"
+import { updateRow } from "../../backbone/update-row.js"
 import type { Limits } from "../../protocol/limits.js"
 import { type Channel as ChannelName, channelPattern } from "../../protocol/names.js"
 import type { ChannelSettings } from "../../protocol/server-messages.js"
@@ -16,8 +16,6 @@ export interface ChannelChange {
 
 /** Row of the relay's own defaults in the table of settings. */
 const defaultsKey = "channels"
-/** Tries to change a row that others change at the same time. */
-const maxTries = 20
 
 /** What is kept of channels: their records, and what is said in those that are durable or shared. */
 export class ChannelStore {
@@ -72,15 +70,16 @@ export class ChannelStore {
 
   /** @throws {ChatError} UNAVAILABLE */
   async changeDefaults(change: (defaults: ChannelSettings) => ChannelSettings): Promise<void> {
-    for (let tries = 0; tries < maxTries; tries++) {
-      const row = await this.#settings.get(defaultsKey)
-      const value = JSON.stringify(change(row === undefined ? {} : parseSettings(row.value)))
-      const revision = await this.#settings.put(defaultsKey, value, row?.revision ?? 0)
-      if (revision === undefined) continue
-      if (revision > this.#defaultsRevision) this.#takeDefaults({ value, revision })
-      return
-    }
-    throw tooBusy("the defaults")
+    const { result: value, revision } = await updateRow(
+      this.#settings,
+      defaultsKey,
+      (row) => {
+        const next = JSON.stringify(change(row === undefined ? {} : parseSettings(row.value)))
+        return { result: next, value: next }
+      },
+      { what: "channel defaults" },
+    )
+    if (revision > this.#defaultsRevision) this.#takeDefaults({ value, revision })
   }
 
   /** Whether a durable channel can be had at all. */
@@ -138,15 +137,17 @@ export class ChannelStore {
     current: ChannelRecord,
     change: (record: ChannelRecord) => ChannelRecord,
   ): Promise<ChannelChange & { readonly record: ChannelRecord }> {
-    const key = historyKey(name)
-    for (let tries = 0; tries < maxTries; tries++) {
-      const row = await this.#records.get(key)
-      const record = change((row && parseChannelRecord(row.value)) ?? current)
-      if (row === undefined && !this.#isKept(record)) return { name, record, revision: 0 }
-      const revision = await this.#records.put(key, formatChannelRecord(record), row?.revision ?? 0)
-      if (revision !== undefined) return { name, record, revision }
-    }
-    throw tooBusy(name)
+    const { result: record, revision } = await updateRow(
+      this.#records,
+      historyKey(name),
+      (row) => {
+        const next = change((row && parseChannelRecord(row.value)) ?? current)
+        const isRowless = row === undefined && !this.#isKept(next)
+        return { result: next, value: isRowless ? undefined : formatChannelRecord(next) }
+      },
+      { what: `channel ${name}` },
+    )
+    return { name, record, revision }
   }
 
   async remove(name: ChannelName): Promise<void> {
@@ -166,8 +167,4 @@ export class ChannelStore {
 
 function parseSettings(text: string): ChannelSettings {
   return JSON.parse(text) as ChannelSettings
-}
-
-function tooBusy(what: string): ChatError {
-  return new ChatError("UNAVAILABLE", `channel: too many change ${what} at once`, { retryAfterMs: 1_000 })
 }

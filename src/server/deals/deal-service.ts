@@ -1,4 +1,5 @@
 import type { Backbone, Subscription, Table } from "../../backbone/backbone.js"
+import { tooManyChanges, updateRow } from "../../backbone/update-row.js"
 import type { Clock } from "../../base/clock.js"
 import { type Deal, dealOf, partiesOf, stateAt } from "../../proposals/deal.js"
 import { statementMessageId } from "../../proposals/deal-news.js"
@@ -26,7 +27,7 @@ import {
 } from "./deal-validation.js"
 import { KeyedMutex } from "./keyed-mutex.js"
 
-/** Tries to change, or to read, rows that others change at the same time. */
+/** Attempts to read a page of deals while others change them. */
 const maxTries = 20
 /** Characters of rows in one answer, beyond which no more are added. */
 const pageCharacters = 256 * 1024
@@ -148,32 +149,41 @@ export class DealService {
       const list = records.map((record) => this.#format(record))
       return { type: "PROPOSALS", list, ...(more && { more }) }
     }
-    throw tooBusy("LIST_PROPOSALS")
+    throw tooManyChanges("LIST_PROPOSALS")
   }
 
   async #take(agent: Signatory, statement: Statement, id: string): Promise<ServerMessage<Verb>> {
-    for (let tries = 0; tries < maxTries; tries++) {
-      const [expected, record] = await this.#read(id)
-      const known = record === undefined ? undefined : findAct(record.deal, statement)
-      if (record !== undefined && known !== undefined) {
-        const told = relayed(record, known)
-        await this.#post(told)
-        return told
-      }
-      const next = await this.#next(agent, statement, record)
-      const revision = await this.#write(id, next, expected)
-      if (revision === undefined) continue
-      agent.noteSaid(this.#clock.now())
-      const told = relayed(next, statement)
-      const step = stepOf(statement, told.msg_id)
-      const { guards } = this.#ports
-      if (step !== undefined) guards.noteStep(step)
-      if (statement.type === "COMPLETE") guards.refill([agent.id, agentIdOfDid(statement.to)])
-      const isTold = await this.#post(told)
-      if (!isTold && record === undefined && (await this.#takeBack(id, revision))) throw fullError()
+    const { result, revision } = await updateRow(
+      this.#table,
+      id,
+      async (row) => {
+        if (row !== undefined) this.#index.take({ key: id, ...row })
+        const before = row && parseDealRecord(row.value)
+        const known = before === undefined ? undefined : findAct(before.deal, statement)
+        if (before !== undefined && known !== undefined) {
+          return { result: { record: before, known, isFirst: false, value: "" } }
+        }
+        const record = await this.#next(agent, statement, before)
+        const value = formatDealRecord(record)
+        return { result: { record, known, isFirst: before === undefined, value }, value }
+      },
+      { what: statement.type },
+    )
+    const { record, known, isFirst, value } = result
+    const told = relayed(record, known ?? statement)
+    if (known !== undefined) {
+      await this.#post(told)
       return told
     }
-    throw tooBusy(statement.type)
+    this.#index.take({ key: id, value, revision })
+    agent.noteSaid(this.#clock.now())
+    const step = stepOf(statement, told.msg_id)
+    const { guards } = this.#ports
+    if (step !== undefined) guards.noteStep(step)
+    if (statement.type === "COMPLETE") guards.refill([agent.id, agentIdOfDid(statement.to)])
+    const isTold = await this.#post(told)
+    if (!isTold && isFirst && (await this.#takeBack(id, revision))) throw fullError()
+    return told
   }
 
   /** The deal with a statement that is not known yet. @throws {ChatError} when it cannot be said now */
@@ -210,13 +220,6 @@ export class DealService {
     const [found, record] = await this.#read(id)
     if (found === 0) this.#index.take({ key: id, value: undefined, revision })
     return found === revision ? record : undefined
-  }
-
-  async #write(id: string, record: DealRecord, expected: number): Promise<number | undefined> {
-    const value = formatDealRecord(record)
-    const revision = await this.#table.put(id, value, expected)
-    if (revision !== undefined) this.#index.take({ key: id, value, revision })
-    return revision
   }
 
   /**
@@ -287,8 +290,4 @@ function fullError(): ChatError {
   return new ChatError("MAILBOX_FULL", "PROPOSAL.to: the recipient has not fetched its waiting messages", {
     retryAfterMs: 60_000,
   })
-}
-
-function tooBusy(what: string): ChatError {
-  return new ChatError("UNAVAILABLE", `${what}: too much changes at once`, { retryAfterMs: 1_000 })
 }

@@ -1,13 +1,11 @@
 import type { Table } from "../../backbone/backbone.js"
+import { type KnownRow, updateRow } from "../../backbone/update-row.js"
 import { isPlain } from "../../base/plain.js"
-import { ChatError } from "../../protocol/errors.js"
 
 /** The row all relays read. */
 const key = "reset"
 /** Acts that the row tells of beside the last one: a relay may hear of it late, and of several changes as one. */
 const earlierKept = 32
-/** Tries to change a row that others change at the same time. */
-const maxTries = 20
 
 /** What an operator lifted. */
 interface Reset {
@@ -49,13 +47,12 @@ export class GuardResets {
   /** Tells the other relays that this one lifted something. @throws {ChatError} UNAVAILABLE */
   async tell(id: string, scope: string | undefined): Promise<void> {
     this.#own.add(id)
-    for (let tries = 0; tries < maxTries; tries++) {
-      const row = await this.#table.get(key)
+    const add = (row: KnownRow | undefined) => {
       const earlier = row === undefined ? [] : readResets(row.value).slice(0, earlierKept)
       const value = JSON.stringify({ id, ...(scope !== undefined && { scope }), earlier })
-      if ((await this.#table.put(key, value, row?.revision ?? 0)) !== undefined) return
+      return { result: undefined, value }
     }
-    throw new ChatError("UNAVAILABLE", "scope: too much is lifted at once", { retryAfterMs: 1_000 })
+    await updateRow(this.#table, key, add, { what: "scope" })
   }
 
   /** @returns what was not known, the earliest first */
