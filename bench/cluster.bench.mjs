@@ -1,4 +1,4 @@
-// Two relays that are one chat over one NATS, beside one relay over the same: what it costs to go across.
+// Measures two relays on one NATS server against one relay on the same server: the cost of crossing relays.
 import { startHelper, withCleanup } from "./kit/children.mjs"
 import { natsVersion, startNats } from "./kit/nats-server.mjs"
 import { cpuSeconds, requireProcFiles } from "./kit/proc-files.mjs"
@@ -81,7 +81,7 @@ function measure(relayCount) {
     const relayCpu = () => relays.reduce((sum, { pid }) => sum + cpuSeconds(pid), 0)
     const before = { relays: relayCpu(), nats: cpuSeconds(nats.pid) }
     const { perSecond, count } = await talkers.ask("flood", { ms: floodMs, inFlight })
-    // Seconds for so many are milliseconds for a thousand as many.
+    // Seconds per message count equal milliseconds per thousand messages.
     const relayMs = ((relayCpu() - before.relays) / count) * 1e6
     const natsMs = ((cpuSeconds(nats.pid) - before.nats) / count) * 1e6
     return { rate: perSecond / 1_000, relayMs, natsMs, ...(await talkers.ask("latency", single)) }

@@ -1,4 +1,4 @@
-// How long a command takes from nothing, beside a Node.js that does nothing.
+// Measures how long a command takes as a whole process, against an empty Node.js process.
 import { spawnSync } from "node:child_process"
 import process from "node:process"
 import { program } from "./kit/built.mjs"

@@ -1,4 +1,4 @@
-// What is kept: how fast a relay takes messages it must not lose, beside the engine alone that keeps them.
+// Measures how fast a relay accepts messages that it must not lose, against its storage engine alone.
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import process from "node:process"
@@ -27,7 +27,7 @@ const rounds = 3
 const floodMs = 400
 const single = { count: 300, pauseMs: 3 }
 const queued = 10_000
-/** What one mailbox of a relay in memory holds. */
+/** Messages that one mailbox of an in-memory relay holds. */
 const queuedInMemory = 1_000
 const writing = {
   bareSingle: "SQL alone, a transaction each",
@@ -107,7 +107,7 @@ export async function run() {
 }
 
 /**
- * Everybody in turn, round after round, so that what else the machine does meets all of them.
+ * Measures all systems in turn, round after round, so that other load on the machine affects all of them.
  * @param {Setting} setting
  * @param {Defer} defer
  */
@@ -138,7 +138,7 @@ async function compareWrites(setting, defer) {
     const singly = await bareSql.ask("insert", { ms: floodMs, group: 1, bytes })
     const shared = await natsTalkers.ask("flood", { ms: floodMs, inFlight })
     const published = await jetStream.ask("publish", { ms: floodMs, inFlight, bytes })
-    // The first round is for the compilers.
+    // The first round warms up the JIT compilers.
     if (round < 0) continue
     found.sql.push(perSecond / 1_000)
     found.bareGrouped.push(grouped / 1_000)
@@ -188,11 +188,11 @@ async function measureLetters(engine, defer) {
   return { trip, echo, alone, count, keptSeconds, back }
 }
 
-/** One message by the engine alone. @param {Engine} engine @param {Defer} defer @returns {Promise<Latency | undefined>} */
+/** Keeps one message with the engine alone. @param {Engine} engine @param {Defer} defer @returns {Promise<Latency | undefined>} */
 async function measureAlone(engine, defer) {
   if (engine === "memory") return undefined
   const paced = { count: single.count, bytes: 250 }
-  // The first time is for the compilers.
+  // The first run warms up the JIT compilers.
   if (engine === "sql") {
     const sql = await openSql(defer)
     await sql.ask("latency", paced)
@@ -237,7 +237,7 @@ async function openRelay(engine, defer) {
     args: await toArguments(engine, directory, defer),
     nodeArgs: engine === "sql" ? ["--import", counter.href] : [],
   })
-  /** What went to the store since the last time. @returns {Promise<Batches>} */
+  /** Returns the batches written to the store since the last call. @returns {Promise<Batches>} */
   const takeBatches = async () => {
     const before = readText(countsFile)
     process.kill(relay.pid, "SIGUSR2")

@@ -1,4 +1,4 @@
-// One message to many: how many deliveries a second, and how long one takes.
+// Measures fan-out: deliveries per second, and the latency of one delivery.
 import { withCleanup } from "./kit/children.mjs"
 import { natsVersion } from "./kit/nats-server.mjs"
 import { median, spread } from "./kit/statistics.mjs"
@@ -68,7 +68,7 @@ export async function run() {
 }
 
 /**
- * Everybody in turn, round after round, so that what else the machine does meets all of them.
+ * Measures all systems in turn, round after round, so that other load on the machine affects all of them.
  * @param {Omit<ArenaOptions, "system" | "contentBytes">} options
  */
 function compareThroughput(options) {

@@ -1,4 +1,4 @@
-// Many agents come into one channel: everybody is to know of everybody, which is quadratic if done plainly.
+// Measures many agents joining one channel: everybody learns about everybody, which is quadratic if done naively.
 import { startHelper, withCleanup } from "./kit/children.mjs"
 import { cpuSeconds, requireProcFiles } from "./kit/proc-files.mjs"
 import { startRelay } from "./kit/relay.mjs"

@@ -1,4 +1,4 @@
-// Receipts: verified one by one beside the bare signature checks in them, a hundred thousand rated, and asked about.
+// Measures receipts: verification against the bare signature checks in them, rating a hundred thousand of them, and queries.
 import { spawnSync } from "node:child_process"
 import { createPublicKey, verify } from "node:crypto"
 import { appendFileSync, mkdirSync, readFileSync, statSync } from "node:fs"
@@ -115,7 +115,7 @@ async function measureVerifying(receiptLine) {
   ]
 }
 
-/** What OpenSSL is asked for these receipts. @param {readonly string[]} lines */
+/** Runs the signature checks of these receipts with OpenSSL alone. @param {readonly string[]} lines */
 async function bareChecks(lines) {
   const { canonicalize } = /** @type {typeof import("../src/identity/canonical-json.js")} */ (
     await importBuilt("identity/canonical-json.js")

@@ -1,4 +1,4 @@
-// What attacks on a rating gain, beside honest work: by plain Elo, by ours, and in the eyes of who trusts three agents.
+// Measures what attacks on a rating gain compared with honest work: with plain Elo, with our rules, and as seen by an agent that trusts three others.
 import { importBuilt } from "./kit/built.mjs"
 import { backgroundActs, honestName, recordOf, scenarios } from "./load/reputation.mjs"
 
@@ -46,7 +46,7 @@ export async function run() {
       "every fake deal is signed by both of its parties, as a receipt must be; each attacker but the cheats has one real deal, its first",
       "work is deals, and a fake one costs nothing but two signatures: what honest work costs is not in these figures",
       "a cluster buys a rating by ours too: a number for all can tell how often somebody dealt, not with whom; that is what --trusting is for",
-      "who never admits a fault loses nothing: the deal does not count, and stands in --explain as unresolved",
+      "an agent that never admits a fault loses nothing: the deal does not count, and --explain shows it as unresolved",
     ],
   }
 }
@@ -79,7 +79,7 @@ async function loadRules() {
 }
 
 /**
- * The rule of the first AgentChat.
+ * The rating rule of the first AgentChat.
  * @param {readonly DealRecord[]} history
  * @param {typeof import("../src/ratings/elo.js")} elo
  */

@@ -1,4 +1,4 @@
-// One reader stalls while much is published: what does it cost the relay, and is it cut off?
+// Measures a stalled reader in a busy channel: what it costs the relay, and whether the relay disconnects it.
 import { withCleanup } from "./kit/children.mjs"
 import { requireProcFiles, residentKib } from "./kit/proc-files.mjs"
 import { median } from "./kit/statistics.mjs"

@@ -1,4 +1,4 @@
-// The storm of test/e2e/storm.test.ts at full length: what is asked of it stands there, and exists once.
+// Runs the storm of test/e2e/storm.test.ts at full length; the test holds the requirements.
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { readFileSync } from "node:fs"

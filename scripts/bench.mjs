@@ -1,5 +1,5 @@
-// `npm run bench [-- NAMES…]`: builds, runs the benchmarks (all, or the named), prints what they find and
-// writes it into bench/RESULTS.md, each benchmark's section with the machine and commit it was measured on.
+// `npm run bench [-- NAMES…]`: builds, runs all benchmarks or the named ones, prints the results and writes them to
+// bench/RESULTS.md, each section with the machine and commit it was measured on.
 import { execFileSync } from "node:child_process"
 import { readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { cpus, totalmem, type } from "node:os"
@@ -38,7 +38,7 @@ for (const name of named.length === 0 ? known : named) {
     console.log(`\n${section}\n`)
     writeSection(name, section)
   } catch (error) {
-    // Its figures stay as they were; the others are still worth having.
+    // Keep its old figures; the other benchmarks are still useful.
     console.error(error)
     process.exitCode = 1
   }
@@ -51,7 +51,7 @@ async function measure(name) {
   return /** @type {Benchmark} */ (module).run()
 }
 
-/** What a reader must know to judge the figures. @param {string} name */
+/** Describes the machine, versions and commit of the figures. @param {string} name */
 function conditions(name) {
   const processors = cpus()
   const memory = `${Math.round(totalmem() / 2 ** 30)} GiB`
@@ -60,7 +60,7 @@ function conditions(name) {
   return `${machine}; Node.js ${process.versions.node}; commit ${commit()}; ${date}; \`npm run bench -- ${name}\``
 }
 
-/** The commit, marked when the files differ from it. */
+/** Returns the commit, marked if the working tree differs from it. */
 function commit() {
   const git = (/** @type {string[]} */ ...args) =>
     execFileSync("git", args, { cwd: root, encoding: "utf8" }).trim()
@@ -72,7 +72,7 @@ function commit() {
   }
 }
 
-/** Replaces one section and leaves the others. @param {string} name @param {string} section */
+/** Replaces one section of RESULTS.md. @param {string} name @param {string} section */
 function writeSection(name, section) {
   const sections = readSections()
   sections.set(name, section)
@@ -86,7 +86,7 @@ function readSections() {
   try {
     text = readFileSync(results, "utf8")
   } catch {
-    // The first run makes it.
+    // The first run creates it.
   }
   const parts = text.split(/^## /m).slice(1)
   return new Map(

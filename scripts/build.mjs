@@ -1,4 +1,4 @@
-// Compiles bin/ and src/ into dist/. With --if-stale: only when they changed since the last build.
+// Compiles bin/ and src/ into dist/; with --if-stale only if they changed since the last build.
 // The new dist/ replaces the old one by rename, so a failed build leaves the old one in place and a
 // program that is running from it never finds it half empty.
 import { createHash } from "node:crypto"
@@ -14,7 +14,7 @@ const stampName = ".stamp"
 const stamp = hashSources()
 if (!process.argv.includes("--if-stale") || stamp !== readStamp()) build()
 
-/** What dist/ is made from, by content: a checkout touches every file and changes few. */
+/** Hashes the inputs of dist/ by content, because a checkout changes the times of all files. */
 function hashSources() {
   const hash = createHash("sha256")
   const configs = ["package-lock.json", "tsconfig.build.json", "tsconfig.json"]

@@ -1,6 +1,6 @@
-// `npm test`: the whole gate, one step after the other; the first that fails ends it.
-// `npm test -- --only types,lint` runs some of the steps. The last line holds the totals of the tests;
-// a failure outside them counts as one failed test, so that line never looks better than the gate was.
+// `npm test`: runs the steps of the gate in order and stops at the first failure.
+// `npm test -- --only types,lint` runs some of the steps. The last line shows the test totals; a failure of another
+// step counts as one failed test, so that the line never looks better than the gate.
 import { rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -79,7 +79,7 @@ function runStep(name, [program = "", ...args]) {
   return isGood
 }
 
-/** Takes the totals from vitest's JSON report, which is absent when vitest itself broke down. */
+/** Reads the totals from vitest's JSON report, which is missing if vitest crashed. */
 function readTotals() {
   const found = /** @type {Report | undefined} */ (readJson(report))
   if (found === undefined) return

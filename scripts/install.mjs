@@ -1,5 +1,5 @@
-// Installs the dependencies, unless node_modules already holds what package-lock.json asks for.
-// Contents are compared, not times: a checkout touches every file.
+// Installs the dependencies unless node_modules already matches package-lock.json. It compares contents, not times,
+// because a checkout changes the times of all files.
 import { isDeepStrictEqual } from "node:util"
 import { readJson } from "./project.mjs"
 import { fail, requireNode, run, say } from "./run.mjs"
@@ -17,7 +17,7 @@ if (!isInstalled()) install()
 function isInstalled() {
   const manifest = /** @type {Manifest | undefined} */ (readJson("package.json"))
   const wanted = /** @type {Lock | undefined} */ (readJson("package-lock.json"))
-  // npm writes this file last, so an interrupted install does not have it.
+  // npm writes this file last, so it is missing after an interrupted install.
   const present = /** @type {Lock | undefined} */ (readJson("node_modules/.package-lock.json"))
   if (manifest === undefined || wanted === undefined || present === undefined) return false
   const { "": project, ...packages } = wanted.packages

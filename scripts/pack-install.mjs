@@ -6,19 +6,19 @@ import { readJson, root } from "./project.mjs"
 /** @typedef {{ packages: Record<string, { dev?: boolean, devOptional?: boolean }> }} Lock */
 
 /**
- * Packs the project as it would be published. dist/ must be built.
+ * Packs the project as for publishing. dist/ must be built.
  * @param {string} folder - where the tarball goes
  * @returns {string} path of the tarball
  */
 export function pack(folder) {
-  // The gate has just built dist/; `prepack` would build it again.
+  // The gate has just built dist/; skip `prepack`.
   const args = ["pack", "--ignore-scripts", "--silent", "--pack-destination", folder]
   return join(folder, execFileSync("npm", args, { cwd: root, encoding: "utf8" }).trim())
 }
 
 /**
- * Installs a tarball of the project. The packages it depends on are taken from our own node_modules:
- * no network is needed, and the versions are the tested ones.
+ * Installs a tarball of the project with its dependencies from our own node_modules, so that it needs no network and
+ * uses the tested versions.
  * @param {string} tarball
  * @param {string} folder - an empty one
  */
@@ -33,7 +33,7 @@ export function install(tarball, folder) {
   execFileSync("npm", ["install", "--prefer-offline", "--install-links", ...quiet], { cwd: folder })
 }
 
-/** Names of the packages that a user of ours gets; one nested in another comes with that one. */
+/** Returns the names of the packages that a user installs; a nested package comes with its parent. */
 function shippedPackages() {
   const lock = /** @type {Lock} */ (readJson("package-lock.json"))
   const shipped = Object.entries(lock.packages).filter(

@@ -1,4 +1,4 @@
-// Uses the packed package as a stranger would: installed into an empty folder, with nothing of ours in reach.
+// Uses the packed package as a new user would: installed into an empty folder, without access to this checkout.
 import { execFileSync, spawn } from "node:child_process"
 import { once } from "node:events"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -13,7 +13,7 @@ import { formatMessage } from "publint/utils"
 import { install, pack } from "./pack-install.mjs"
 import { readJson, root } from "./project.mjs"
 
-/** Ends whatever a check still runs, far above what any of them takes. */
+/** Milliseconds after which a check is killed; far above what any of them needs. */
 const deadlineMs = 30_000
 
 const { version } = /** @type {{ version: string }} */ (readJson("package.json"))
@@ -60,7 +60,7 @@ function importLibrary() {
   expectText(execFileSync(process.execPath, args, { cwd: folder, env, encoding: "utf8" }), "function")
 }
 
-/** Compiles a strict program that uses the library, in the presence of Node's types and no others. */
+/** Compiles a strict program that uses the library, with Node's types and no others. */
 function checkTypes() {
   const lines = [
     'import { AgentChatClient } from "agentchat"',
@@ -81,7 +81,7 @@ async function carryLine() {
     const url = `ws://127.0.0.1:${port}`
     const text = "one line through the packed program"
     const listener = start("listen", url, "#general")
-    // Whichever comes first: a listener that joins after the line was sent gets it replayed.
+    // The order does not matter: a listener that joins after the send gets the line by replay.
     agentchat("send", url, "#general", text)
     await printText(listener, text)
     relay.kill("SIGTERM")

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs"
 import { resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 
-/** The project's own folder: scripts work in it, wherever they are called from. */
+/** The project's root folder; scripts run in it wherever they are called from. */
 export const root = fileURLToPath(new URL("..", import.meta.url))
 
 /**

@@ -4,7 +4,7 @@ import { delimiter, join } from "node:path"
 import process from "node:process"
 import { root } from "./project.mjs"
 
-/** Oldest Node.js that runs the program; `engines` in package.json says the same. */
+/** Oldest supported Node.js, the same as `engines` in package.json. */
 const oldestNode = { major: 20, minor: 19 }
 
 /** @param {string} text - one line of progress or failure; stdout stays free for data */
@@ -13,7 +13,7 @@ export function say(text) {
 }
 
 /**
- * Says what is wrong and how to fix it, then ends the process.
+ * Prints a problem and its fix, then exits.
  * @param {string} problem
  * @param {string} hint
  * @param {number} [status] - exit status
@@ -25,7 +25,7 @@ export function fail(problem, hint, status = 1) {
   process.exit(status)
 }
 
-/** Ends the process when this Node.js is too old, before something newer fails less plainly. */
+/** Exits if this Node.js is too old, before newer syntax fails with a confusing error. */
 export function requireNode() {
   const [major = 0, minor = 0] = process.versions.node.split(".").map(Number)
   if (major > oldestNode.major || (major === oldestNode.major && minor >= oldestNode.minor)) return
@@ -34,7 +34,7 @@ export function requireNode() {
 }
 
 /**
- * Runs a program to its end in the project's folder, where installed tools go by their bare names.
+ * Runs a program to completion in the project's folder, with node_modules/.bin on the PATH.
  * @param {string} program
  * @param {readonly string[]} args
  * @param {{ quiet?: boolean }} [options] - `quiet` sends its stdout to our stderr

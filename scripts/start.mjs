@@ -1,4 +1,4 @@
-// `npm start`: from a fresh clone to a running relay and daemon. Further arguments go to `agentchat up`.
+// `npm start`: takes a fresh clone to a running relay and daemon. Other arguments go to `agentchat up`.
 import { join } from "node:path"
 import process from "node:process"
 import { root } from "./project.mjs"

@@ -1,4 +1,4 @@
-// The least a broadcast over WebSocket costs in Node.js: what comes in at /pub is sent to all of /sub.
+// Baseline: the cheapest WebSocket broadcast in Node.js. Messages received at /pub go to all clients of /sub.
 import { WebSocketServer } from "ws"
 import { answer } from "../kit/children.mjs"
 
@@ -8,20 +8,20 @@ import { answer } from "../kit/children.mjs"
 
 /** @type {Set<Subscriber>} */
 const subscribers = new Set()
-/** Frames that go out at the end of this turn of the event loop. @type {Buffer[]} */
+/** Frames to send at the end of this event loop turn. @type {Buffer[]} */
 let turn = []
 
 const modes = {
-  /** What most servers do: one send for each subscriber. @param {Buffer} data */
+  /** Calls send once per subscriber, as most servers do. @param {Buffer} data */
   loop: (data) => {
     for (const { ws } of subscribers) ws.send(data, { binary: false })
   },
-  /** One frame of a message for all; a socket gets those of a turn in one system call. @param {Buffer} data */
+  /** Shares one frame among all subscribers; a socket gets all frames of a turn in one system call. @param {Buffer} data */
   frame: (data) => {
     if (turn.length === 0) setImmediate(writeFrames)
     turn.push(textFrame(data))
   },
-  /** Also one buffer of a turn for all, which only works where everybody gets the same. @param {Buffer} data */
+  /** Shares one buffer per turn among all subscribers, which works only if all of them get the same messages. @param {Buffer} data */
   turn: (data) => {
     if (turn.length === 0) setImmediate(writeTurn)
     turn.push(textFrame(data))
@@ -61,7 +61,7 @@ function writeTurn() {
   turn = []
 }
 
-/** An unmasked text frame. @param {Buffer} payload */
+/** Builds an unmasked text frame. @param {Buffer} payload */
 function textFrame(payload) {
   const size = payload.length
   const head = size < 126 ? Buffer.from([0x81, size]) : Buffer.from([0x81, 126, size >> 8, size & 0xff])

@@ -1,4 +1,4 @@
-// The least a question and its answer cost over WebSocket: what comes in goes back.
+// Baseline: a WebSocket echo server, the cheapest request and response.
 import { WebSocketServer } from "ws"
 import { answer } from "../kit/children.mjs"
 

@@ -1,5 +1,4 @@
-// The least it costs to keep a line in JetStream: publishing by the library, and into a stream of the form, that the
-// relay uses.
+// Baseline: publishing to JetStream with the relay's library and stream settings.
 import { DiscardPolicy, jetstream, jetstreamManager, StorageType } from "@nats-io/jetstream"
 import { connect, headers, nanos } from "@nats-io/transport-node"
 import { answer } from "../kit/children.mjs"
@@ -31,7 +30,7 @@ const api = {
     })
     client = jetstream(connection)
   },
-  /** Publishes for that long, so many at once. @param {{ ms: number, inFlight: number, bytes: number }} request */
+  /** Publishes for `ms` milliseconds with `inFlight` messages pending. @param {{ ms: number, inFlight: number, bytes: number }} request */
   async publish({ ms, inFlight, bytes }) {
     const value = Buffer.alloc(bytes, "x")
     const startMs = performance.now()
@@ -42,7 +41,7 @@ const api = {
     await Promise.all(Array.from({ length: inFlight }, lane))
     return (published - first) / ((performance.now() - startMs) / 1_000)
   },
-  /** Milliseconds of one message until it is acknowledged. @param {{ count: number, bytes: number }} request */
+  /** Measures milliseconds from publishing to acknowledgement, one message at a time. @param {{ count: number, bytes: number }} request */
   async latency({ count, bytes }) {
     const value = Buffer.alloc(bytes, "x")
     const latencies = []

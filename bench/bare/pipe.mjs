@@ -1,4 +1,4 @@
-// The least that carries a line from file to file: one process watches and sends, another receives and appends.
+// Baseline: one process watches a file and sends its lines, another receives and appends them.
 import { openSync, readSync, watch, writeSync } from "node:fs"
 import { connect, createServer } from "node:net"
 import { answer } from "../kit/children.mjs"

@@ -1,5 +1,4 @@
-// The least it costs to keep a line in an SQL file so that it survives a power cut: inserts into one table, by the
-// driver and with the durability of the relay's own store.
+// Baseline: durable inserts into one SQL table with the driver and durability settings of the relay's store.
 import { createRequire } from "node:module"
 import { join } from "node:path"
 import { answer } from "../kit/children.mjs"
@@ -35,8 +34,8 @@ const api = {
     intoIds = database.prepare("insert into seen (id, seq) values (?, ?) on conflict do nothing")
   },
   /**
-   * Inserts for that long, so many in each transaction.
-   * @param {{ ms: number, group: number, bytes: number, hasIds?: boolean }} request - whether a line sent twice is one
+   * Inserts for `ms` milliseconds, `group` rows per transaction.
+   * @param {{ ms: number, group: number, bytes: number, hasIds?: boolean }} request - `hasIds` removes duplicates by id
    */
   insert({ ms, group, bytes, hasIds = false }) {
     const value = "x".repeat(bytes)
@@ -48,7 +47,7 @@ const api = {
     }
     return count / ((performance.now() - startMs) / 1_000)
   },
-  /** Milliseconds of one insert with its transaction. @param {{ count: number, bytes: number }} request */
+  /** Measures milliseconds of one insert in its own transaction. @param {{ count: number, bytes: number }} request */
   latency({ count, bytes }) {
     const value = "x".repeat(bytes)
     const latencies = Array.from({ length: count }, () => {

@@ -7,13 +7,13 @@ import { maskedFrame, openWebSocket } from "./web-socket.mjs"
 /** @typedef {ServerMessage & { re?: string }} Answer */
 /** @typedef {{ resolve: (answer: Answer) => void, reject: (error: Error) => void }} Waiting */
 
-/** A session with a relay on a bare socket. */
+/** A session with a relay over a bare socket. */
 export class Agent {
-  /** The connection; `scanner.onText = undefined` makes it count and nothing else. */
+  /** The connection; with `scanner.onText = undefined` it only counts messages. */
   stream
-  /** Its address, once it is known. */
+  /** The agent's id, once known. */
   id = ""
-  /** Called with each text that answers nothing. @type {(text: string) => void} */
+  /** Called with each message that is not an answer. @type {(text: string) => void} */
   onNews = () => {}
   /** @type {Map<string, Waiting>} */
   #waiting = new Map()
@@ -30,7 +30,7 @@ export class Agent {
    * @param {number} port
    * @param {string} name
    * @param {KeyPair} [keyPair] - without one the identity is ephemeral
-   * @param {(text: string) => void} [onNews] - called from the first text on
+   * @param {(text: string) => void} [onNews] - called from the first message on
    */
   static async open(port, name, keyPair, onNews) {
     const agent = new Agent(await openWebSocket(port, "/"))
@@ -47,7 +47,7 @@ export class Agent {
     this.stream.socket.write(maskedFrame(Buffer.from(JSON.stringify(frame))).bytes)
   }
 
-  /** Ends the connection without a word. @returns {Promise<void>} */
+  /** Ends the connection without a close handshake. @returns {Promise<void>} */
   close() {
     const { socket } = this.stream
     return new Promise((resolve) => {
@@ -79,7 +79,7 @@ export class Agent {
 
   /** @param {string} text */
   #receive(text) {
-    // Of the many that are no answer most need no look inside.
+    // Most messages are not answers: do not parse those.
     const answer = text.startsWith('{"type":"MSG"') ? undefined : /** @type {Answer} */ (JSON.parse(text))
     if (answer?.re === undefined || !this.#waiting.has(answer.re)) {
       this.onNews(text)
@@ -98,7 +98,7 @@ export class Agent {
   }
 }
 
-/** Signs as the client does; only proofs need it, and it only exists once the project is built. */
+/** Signs as the client does. Loaded late: it exists only after a build. */
 async function loadIdentityRoom() {
   const keys = /** @type {typeof import("../../src/identity/keys.js")} */ (
     await importBuilt("identity/keys.js")

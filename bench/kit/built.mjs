@@ -2,11 +2,11 @@ import { fileURLToPath } from "node:url"
 
 const dist = new URL("../../dist/", import.meta.url)
 
-/** The program that is measured. */
+/** The program under measurement. */
 export const program = fileURLToPath(new URL("bin/agentchat.js", dist))
 
 /**
- * Loads a built module. Its types are those of the source, because `tsc` checks before anything is built.
+ * Loads a built module. Callers type it from the source, because `tsc` runs before the build.
  * @param {string} path - below src/, with .js
  * @returns {Promise<unknown>}
  */

@@ -1,23 +1,23 @@
-// Child processes that never outlive a benchmark: whatever ends it, they end first.
+// Child processes that never outlive a benchmark, however it ends.
 import { fork, spawn } from "node:child_process"
 import { once } from "node:events"
 import process from "node:process"
 
 /**
  * @template {Record<string, (body: never) => unknown>} Api
- * @typedef {object} Helper - a module of bench/ that runs as a process of its own
+ * @typedef {object} Helper - a module of bench/ that runs in its own process
  * @property {number} pid
  * @property {<Name extends keyof Api & string>(name: Name, body: Parameters<Api[Name]>[0]) => Promise<Awaited<ReturnType<Api[Name]>>>} ask
  */
 
-/** @typedef {(end: () => unknown) => void} Defer - remembers what is to be done when a measurement is over */
+/** @typedef {(end: () => unknown) => void} Defer - registers a cleanup for the end of a measurement */
 /** @typedef {{ ask: number, name: string, body: unknown }} Question */
 /** @typedef {{ answers: number, value?: unknown, error?: string }} Answer */
 
-/** No question takes longer on any machine that is of use; a benchmark that hangs is to say so. */
+/** Milliseconds after which a question has failed, so that a hanging benchmark reports it. */
 const patienceMs = 180_000
 
-/** Child processes by what ends them. @type {Set<() => void>} */
+/** Functions that kill the running child processes. @type {Set<() => void>} */
 const endings = new Set()
 
 process.on("exit", () => {
@@ -27,13 +27,13 @@ for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"])) {
   process.on(signal, () => process.exit(130))
 }
 
-/** What the person who runs this has set must not reach the programs that are measured. */
+/** The user's own settings must not reach the programs under measurement. */
 export const cleanEnvironment = Object.fromEntries(
   Object.entries(process.env).filter(([name]) => !name.startsWith("AGENTCHAT_")),
 )
 
 /**
- * Runs `body` and afterwards, also when it failed, everything it deferred, last first.
+ * Runs `body`, then everything it deferred, last first, even if it failed.
  * @template T
  * @param {(defer: Defer) => Promise<T>} body
  */
@@ -48,7 +48,7 @@ export async function withCleanup(body) {
 }
 
 /**
- * Calls `end` when this process exits, unless the returned function was called before.
+ * Calls `end` when this process exits, unless the returned function is called first.
  * @param {() => void} end
  */
 export function endAtExit(end) {
@@ -57,8 +57,8 @@ export function endAtExit(end) {
 }
 
 /**
- * Starts a program and keeps what it prints, for the message when it breaks down.
- * @param {string} file - "node" is the one that runs this
+ * Starts a program and keeps its output for the error message.
+ * @param {string} file - "node" means the Node.js that runs this
  * @param {readonly string[]} args
  * @param {{ cwd?: string }} [options]
  */
@@ -86,7 +86,7 @@ export function startProgram(file, args, { cwd } = {}) {
  * Starts a module that calls {@link answer}.
  * @template {Record<string, (body: never) => unknown>} Api
  * @param {URL} module
- * @param {Defer} defer - told how to end it
+ * @param {Defer} defer - registers its end
  * @returns {Helper<Api>}
  */
 export function startHelper(module, defer) {
@@ -122,7 +122,7 @@ function question(child, question) {
 }
 
 /**
- * The other end of {@link startHelper}: answers the questions of the process that started this one.
+ * The other end of {@link startHelper}: answers the questions of the parent process.
  * @param {Record<string, (body: never) => unknown>} api
  */
 export function answer(api) {

@@ -1,6 +1,6 @@
 import process from "node:process"
 
-/** Milliseconds of the kernel's monotonic clock, which is one for all processes; performance.now() is not. */
+/** Returns milliseconds of the kernel's monotonic clock, which all processes share, unlike performance.now(). */
 export function sharedNowMs() {
   return Number(process.hrtime.bigint()) / 1e6
 }
@@ -11,7 +11,7 @@ export function sleep(ms) {
 }
 
 /**
- * Waits until `isDone`, or throws what was waited for.
+ * Waits until `isDone`; throws an error that names `what` on timeout.
  * @param {string} what
  * @param {() => boolean | Promise<boolean>} isDone
  * @param {{ timeoutMs?: number, everyMs?: number }} [options]

@@ -2,12 +2,12 @@ const textOpcode = 1
 const pingOpcode = 9
 
 /**
- * Reads the frames a server sends over a WebSocket (RFC 6455 §5.2; never masked) at the least cost: it counts
- * text messages, and gives out their text only while somebody listens. So one process can count for hundreds of
- * sockets without being what is measured.
+ * Reads the unmasked frames that a server sends (RFC 6455 §5.2) at the lowest cost: it counts text messages and
+ * decodes their text only while somebody listens. One process can count for hundreds of sockets without becoming the
+ * bottleneck.
  */
 export class FrameScanner {
-  /** Whole text messages so far. */
+  /** Number of whole text messages so far. */
   messages = 0
   /** Called with each text message while set. @type {((text: string) => void) | undefined} */
   onText
@@ -20,7 +20,7 @@ export class FrameScanner {
   /** @type {Buffer[]} */
   #parts = []
 
-  /** @param {Buffer} chunk @param {number} [length] - how much of it was received */
+  /** @param {Buffer} chunk @param {number} [length] - number of valid bytes */
   push(chunk, length = chunk.length) {
     let at = 0
     while (at < length) {
@@ -51,7 +51,7 @@ export class FrameScanner {
     return this.#readHeadByte(chunk[at] ?? 0, at)
   }
 
-  /** The rare head that a chunk cuts in two, or that is of a long message. @param {number} byte @param {number} at */
+  /** Handles the rare header that is split between chunks or belongs to a long message. @param {number} byte @param {number} at */
   #readHeadByte(byte, at) {
     this.#head[this.#headLength++] = byte
     const size = this.#head[1] ?? 0
@@ -67,7 +67,7 @@ export class FrameScanner {
 
   #finish() {
     if (this.#opcode === textOpcode) this.messages++
-    // A ping may well be empty; a text that nobody listens to has left no parts.
+    // A ping may be empty; a text without a listener has left no parts.
     if (this.#parts.length === 0 && this.#opcode !== pingOpcode) return
     const payload = Buffer.concat(this.#parts)
     this.#parts = []

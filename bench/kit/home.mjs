@@ -9,14 +9,14 @@ import { waitUntil } from "./clock.mjs"
 
 /** @typedef {{ pid: number, inbox: string, outbox: string }} Daemon */
 
-/** A working directory of its own with the daemons in it. */
+/** A temporary working directory with its daemons. */
 export class Home {
   /** @type {string} */
   directory = mkdtempSync(join(tmpdir(), "agentchat-bench-"))
   /** @type {Set<number>} */
   #pids = new Set()
 
-  /** @param {import("./children.mjs").Defer} defer - told how to end it */
+  /** @param {import("./children.mjs").Defer} defer - registers its end */
   constructor(defer) {
     const forget = endAtExit(() => this.#remove())
     defer(() => {
@@ -26,7 +26,7 @@ export class Home {
   }
 
   /**
-   * Runs a command to its end. @throws when it fails
+   * Runs a command to completion. @throws Error when it fails
    * @param {readonly string[]} args
    */
   run(args) {
@@ -83,6 +83,6 @@ function kill(pid) {
   try {
     process.kill(pid, "SIGKILL")
   } catch {
-    // It has ended by itself.
+    // It has already ended.
   }
 }

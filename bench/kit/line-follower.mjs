@@ -2,10 +2,10 @@ import { closeSync, fstatSync, openSync, readSync, watch } from "node:fs"
 
 const chunk = Buffer.allocUnsafe(256 * 1024)
 const newline = 0x0a
-/** A second look, should the system have kept a change to itself. */
+/** Milliseconds between polls, in case the system drops a change event. */
 const lookMs = 50
 
-/** Gives each line that is appended to a file, as `tail -f` does: from its end on, and again from the start once it is emptied. */
+/** Follows a file like `tail -f`: emits each line appended after the start, and restarts when the file is truncated. */
 export class LineFollower {
   /** @type {(line: string) => void} */
   onLine = () => {}
@@ -13,10 +13,10 @@ export class LineFollower {
   #offset
   #watcher
   #timer
-  /** Bytes of a line without its end. @type {Buffer[]} */
+  /** Bytes of an incomplete line. @type {Buffer[]} */
   #partial = []
 
-  /** @param {string} path @param {import("./children.mjs").Defer} defer - told how to end it */
+  /** @param {string} path @param {import("./children.mjs").Defer} defer - registers its end */
   constructor(path, defer) {
     this.#fd = openSync(path, "r")
     this.#offset = fstatSync(this.#fd).size
@@ -25,7 +25,7 @@ export class LineFollower {
     defer(() => this.#close())
   }
 
-  /** Resolves with the first line that holds `text`. @param {string} text @param {number} timeoutMs */
+  /** Resolves with the first line that contains `text`. @param {string} text @param {number} timeoutMs */
   find(text, timeoutMs) {
     return new Promise((resolve, reject) => {
       const impatience = setTimeout(() => reject(new Error(`${text} did not arrive`)), timeoutMs)

@@ -3,13 +3,13 @@ import { startProgram } from "./children.mjs"
 import { findFreePort, waitForPort } from "./relay.mjs"
 import { makeDirectory } from "./temporary.mjs"
 
-/** Version of the nats-server on this machine, `undefined` without one. */
+/** Version of the nats-server on this machine; `undefined` if there is none. */
 export const natsVersion = /v[\d.]+/.exec(String(spawnSync("nats-server", ["--version"]).stdout))?.[0]
 
 /**
- * Starts one server.
- * @param {import("./children.mjs").Defer} defer - told how to end it
- * @param {{ isKeeping?: boolean }} [options] - whether with JetStream, on a disk directory of its own
+ * Starts a server.
+ * @param {import("./children.mjs").Defer} defer - registers its end
+ * @param {{ isKeeping?: boolean }} [options] - enables JetStream in a temporary directory
  */
 export async function startNats(defer, { isKeeping = false } = {}) {
   const port = await findFreePort()

@@ -1,23 +1,23 @@
-// What Linux tells about a process. Other systems have no such files; benchmarks that need them refuse there.
+// Reads Linux's /proc files of a process. On other systems the benchmarks that need them fail with a clear error.
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 
-/** Throws where a process cannot be looked at. */
+/** Throws on systems without /proc. */
 export function requireProcFiles() {
   if (!existsSync("/proc/self/task")) throw new Error("this benchmark reads /proc, which only Linux has")
 }
 
-/** Processor time of all its living threads so far, in seconds. @param {number} pid */
+/** Returns the processor time of all live threads of a process, in seconds. @param {number} pid */
 export function cpuSeconds(pid) {
   return sumOverTasks(pid, "schedstat", (text) => Number(text.split(" ")[0])) / 1e9
 }
 
-/** How often its main thread, and all of its threads, fell asleep so far and so had to be woken. @param {number} pid */
+/** Returns the voluntary context switches (wake-ups) of the main thread, and of all threads. @param {number} pid */
 export function wakeUps(pid) {
   const read = (/** @type {string} */ text) => readField(text, "voluntary_ctxt_switches")
   return { main: read(readFileSync(`/proc/${pid}/status`, "utf8")), all: sumOverTasks(pid, "status", read) }
 }
 
-/** Resident memory in KiB. @param {number} pid */
+/** Returns the resident memory in KiB. @param {number} pid */
 export function residentKib(pid) {
   return readField(readFileSync(`/proc/${pid}/status`, "utf8"), "VmRSS")
 }

@@ -8,8 +8,8 @@ const guardsLifted = fileURLToPath(new URL("../../test/kit/lifted-guards.yaml", 
 const limitsLifted = ["--rate", "100000000/s", "--burst", "1000000", "--guards", guardsLifted]
 
 /**
- * Starts a relay that lets everybody send as fast as they can.
- * @param {import("./children.mjs").Defer} defer - told how to end it
+ * Starts a relay without rate limits.
+ * @param {import("./children.mjs").Defer} defer - registers its end
  * @param {{ args?: readonly string[], nodeArgs?: readonly string[] }} [options]
  */
 export async function startRelay(defer, { args = [], nodeArgs = [] } = {}) {
@@ -32,7 +32,7 @@ export function findFreePort() {
   })
 }
 
-/** Waits until a program listens. @param {number} port @param {ReturnType<typeof startProgram>} starting */
+/** Waits until a program listens on the port. @param {number} port @param {ReturnType<typeof startProgram>} starting */
 export function waitForPort(port, starting) {
   return waitUntil("a server to listen", () => {
     if (starting.hasEnded()) throw new Error(`a server did not start:\n${starting.printed()}`)

@@ -1,4 +1,4 @@
-// What a benchmark found, as Markdown that also reads well in a terminal.
+// Formats the result of a benchmark as Markdown that is also readable in a terminal.
 
 /**
  * @typedef {object} Table
@@ -9,7 +9,7 @@
 
 /**
  * @typedef {object} Report
- * @property {string} goal - what is hoped for, in one sentence
+ * @property {string} goal - the goal in one sentence
  * @property {readonly Table[]} tables
  * @property {readonly string[]} [notes]
  */

@@ -4,7 +4,7 @@ export function median(values) {
 }
 
 /**
- * The value below which the share `q` of the values lies, interpolated.
+ * Returns the `q` quantile, interpolated.
  * @param {readonly number[] | Float64Array} values - at least one
  * @param {number} q - 0 to 1
  */
@@ -16,7 +16,7 @@ export function quantile(values, q) {
   return below + (above - below) * (at - Math.floor(at))
 }
 
-/** Median and the two ends, as one cell. @param {readonly number[]} values @param {number} digits */
+/** Formats median, minimum and maximum as one cell. @param {readonly number[]} values @param {number} digits */
 export function spread(values, digits) {
   const [low, middle, high] = [0, 0.5, 1].map((q) => quantile(values, q).toFixed(digits))
   return `${String(middle)} (${String(low)}–${String(high)})`

@@ -4,8 +4,8 @@ import { join } from "node:path"
 import { endAtExit } from "./children.mjs"
 
 /**
- * A directory that is gone when the measurement is over.
- * @param {import("./children.mjs").Defer} defer - told how to end it
+ * Makes a directory that is removed after the measurement.
+ * @param {import("./children.mjs").Defer} defer - registers its removal
  */
 export function makeDirectory(defer) {
   const directory = mkdtempSync(join(tmpdir(), "agentchat-bench-"))

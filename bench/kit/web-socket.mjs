@@ -1,16 +1,16 @@
-// A WebSocket client of a few lines, so that the measuring side costs less than what it measures.
+// A minimal WebSocket client, so that the measuring side costs less than the system under test.
 import { randomBytes } from "node:crypto"
 import { connect } from "node:net"
 import { FrameScanner } from "./frame-scanner.mjs"
 
-/** All sockets of the process read into this one: what arrives is looked at before the next read. */
+/** One read buffer for all sockets of the process: each chunk is consumed before the next read. */
 const readBuffer = Buffer.allocUnsafe(256 * 1024)
 
 const pongHead = 0x8a
 const textHead = 0x81
 
 /**
- * @typedef {object} Stream - a connection that is read chunk by chunk
+ * @typedef {object} Stream - a connection that delivers chunks
  * @property {import("node:net").Socket} socket
  * @property {(chunk: Buffer, length: number) => void} onBytes
  */
@@ -62,7 +62,7 @@ export async function openWebSocket(port, path) {
 }
 
 /**
- * One frame from client to server, which is always masked (RFC 6455 §5.3).
+ * Builds one client-to-server frame, which is always masked (RFC 6455 §5.3).
  * @param {Buffer} payload
  * @param {number} [firstByte]
  */

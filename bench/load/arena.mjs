@@ -1,4 +1,4 @@
-// One server with its publisher and its subscribers: three processes, ready to be driven.
+// One server with its publisher and its subscribers, in three processes.
 import { startHelper } from "../kit/children.mjs"
 import { startNats } from "../kit/nats-server.mjs"
 import { startRelay } from "../kit/relay.mjs"
@@ -23,7 +23,7 @@ import { startRelay } from "../kit/relay.mjs"
 
 /** @typedef {Awaited<ReturnType<typeof openArena>>} Arena */
 
-/** How many messages may be under way: enough to keep every process busy, and within any server's bounds. */
+/** Messages in flight: enough to keep every process busy, and within the limits of every server. */
 const windowDeliveries = 200_000
 const windowMessages = { most: 4_096, least: 256 }
 const windowBytes = 2 * 2 ** 20
@@ -51,7 +51,7 @@ function windowOf(subscribers, contentBytes) {
 }
 
 /**
- * Publishes as fast as the server takes it.
+ * Publishes as fast as the server accepts messages.
  * @param {Arena} arena
  * @param {{ ms: number, messages?: number }} bounds
  */
@@ -65,7 +65,7 @@ export async function flood({ publisher, receivers, subscribers, stalled, window
 }
 
 /**
- * Publishes bursts, each alone.
+ * Publishes bursts, one at a time.
  * @param {Arena} arena
  * @param {{ bursts: number, burst: number }} paced
  * @returns milliseconds from sending to each delivery

@@ -1,5 +1,5 @@
-// Loaded into a relay before everything else: counts what goes to the thread of its store. At SIGUSR2 the counts are
-// written into the file that the `to` of this module's address names, and begin anew.
+// Preloaded into a relay: counts the batches it sends to its store thread. SIGUSR2 writes the counts to the file named by
+// the `to` parameter of this module's URL, and resets them.
 import { renameSync, writeFileSync } from "node:fs"
 import process from "node:process"
 import { isMainThread, Worker } from "node:worker_threads"

@@ -1,4 +1,4 @@
-// Folds what ratings.json holds, in a process of its own whose memory can be looked at.
+// Folds ratings in a separate process, so that its memory can be measured.
 import process from "node:process"
 import { importBuilt } from "../kit/built.mjs"
 import { answer } from "../kit/children.mjs"

@@ -1,4 +1,4 @@
-// The process of connections that are there and say nothing.
+// The process that holds idle connections.
 import { Agent } from "../kit/agent.mjs"
 import { answer } from "../kit/children.mjs"
 import { openWebSocket } from "../kit/web-socket.mjs"
@@ -8,7 +8,7 @@ import { openWebSocket } from "../kit/web-socket.mjs"
 let opened = 0
 
 const api = {
-  /** Opens further ones: bare connections, or sessions. @param {{ port: number, count: number, sessions: boolean }} request */
+  /** Opens more bare connections, or sessions. @param {{ port: number, count: number, sessions: boolean }} request */
   async open({ port, count, sessions }) {
     for (let i = 0; i < count; i++) {
       if (sessions) await Agent.open(port, `idler-${opened++}`)

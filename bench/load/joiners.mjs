@@ -1,4 +1,4 @@
-// The process of many agents that come into one channel.
+// The process of many agents that join one channel.
 
 import { Agent } from "../kit/agent.mjs"
 import { importBuilt } from "../kit/built.mjs"
@@ -7,7 +7,7 @@ import { sleep, waitUntil } from "../kit/clock.mjs"
 
 /** @typedef {typeof api} JoinersApi */
 
-/** How many do the same at once; the rest wait for their turn. */
+/** Joins in progress at the same time. */
 const lanes = 50
 const channel = "#bench"
 
@@ -25,7 +25,7 @@ const api = {
       agents[index] = agent
     })
   },
-  /** All join; over when each was told so and nothing more is said about it. @returns bytes received meanwhile */
+  /** Joins all agents; resolves when each has its answer and no more notices arrive. @returns bytes received meanwhile */
   async join() {
     bytes = 0
     await agents[0]?.ask({ type: "CREATE_CHANNEL", channel })

@@ -1,4 +1,4 @@
-// The process of two agents with keys, of which one writes to the other.
+// The process of two agents with keys, one of which writes to the other.
 import { Agent } from "../kit/agent.mjs"
 import { importBuilt } from "../kit/built.mjs"
 import { answer } from "../kit/children.mjs"
@@ -10,7 +10,7 @@ import { maskedFrame, openWebSocket } from "../kit/web-socket.mjs"
 
 const content = "x".repeat(100)
 const patienceMs = 60_000
-/** Looks 50 ms apart at which a mailbox must have been empty. */
+/** Consecutive checks, 50 ms apart, in which the mailbox must be empty. */
 const clearedLooks = 60
 const echoPatienceMs = 10_000
 
@@ -24,7 +24,7 @@ let reader
 let readerId = ""
 let written = 0
 let acked = 0
-/** How often each message was told to be on the reader's disk. @type {Map<string, number>} */
+/** Number of `mirrored` reports per message. @type {Map<string, number>} */
 const mirrored = new Map()
 let fault = ""
 let onAck = () => {}
@@ -43,7 +43,7 @@ const api = {
     readerId = reader.id
   },
   /**
-   * Writes one message at a time and waits until it is told to be on the reader's disk.
+   * Writes one message at a time and waits for its `mirrored` report.
    * @param {{ count: number, pauseMs: number }} paced
    */
   async roundTrips({ count, pauseMs }) {
@@ -69,7 +69,7 @@ const api = {
   /** Writes while the reader is away. @param {{ count: number, inFlight: number }} request */
   async queue({ count, inFlight }) {
     await reader.close()
-    // What is confirmed last may still be on its way out.
+    // The last confirmations may still be in flight.
     await untilEmpty()
     mirrored.clear()
     const first = acked
@@ -90,7 +90,7 @@ const api = {
     return (sharedNowMs() - startMs) / 1_000
   },
   /**
-   * Has the reader come back and take what waits.
+   * Reconnects the reader, which takes what waits.
    * @param {{ count: number }} request
    * @returns seconds until it has everything, and until the writer knows that
    */
@@ -112,7 +112,7 @@ const api = {
     }
     const knownMs = sharedNowMs()
     await untilEmpty()
-    // Nobody may come a second time, now or later.
+    // No message may arrive a second time, now or later.
     await reader.close()
     await enter((_, ids) => ids.forEach((id) => heard.set(id, 2)))
     await sleep(300)
@@ -122,7 +122,7 @@ const api = {
     check()
     return { seconds: (doneMs - startMs) / 1_000, knownSeconds: (knownMs - startMs) / 1_000 }
   },
-  /** Sends one frame at a time to a bare echo. @param {{ port: number, count: number, pauseMs: number }} request */
+  /** Sends one frame at a time to a bare echo server. @param {{ port: number, count: number, pauseMs: number }} request */
   async echo({ port, count, pauseMs }) {
     const stream = await openWebSocket(port, "/")
     const payload = Buffer.from(JSON.stringify({ type: "MSG", id: "0000000001", to: readerId, content }))
@@ -147,7 +147,7 @@ const api = {
 answer(api)
 
 /**
- * The reader comes in. What came in one turn of the event loop is confirmed at once, as a daemon does after it wrote it.
+ * Connects the reader. It confirms all messages of one event loop turn together, as a daemon does after writing them.
  * @param {(agent: Agent, ids: string[]) => void} take
  */
 async function enter(take) {
@@ -189,10 +189,10 @@ function takeNews(text) {
   onMirrored()
 }
 
-/** Waits until nothing waits for the reader. */
+/** Waits until the reader's mailbox is empty. */
 function untilEmpty() {
-  // What is confirmed is no longer pending, yet a store takes a moment to clear it; who comes back earlier may be
-  // sent it again, which is for its daemon to recognise.
+  // A confirmed message is no longer pending, but a store clears it a moment later. A reader that returns before then
+  // may get it again, and its daemon recognizes it.
   let looks = 0
   const isEmpty = async () => {
     const pending = await writer.ask({ type: "PENDING", target: /** @type {never} */ (readerId) })

@@ -4,7 +4,7 @@ const subject = "bench"
 const letterM = 0x4d
 const newline = 0x0a
 
-/** nats-server's own protocol: lines, and after a MSG line its payload. @type {import("./wires.mjs").Wire} */
+/** The protocol of nats-server: lines, and a payload after each MSG line. @type {import("./wires.mjs").Wire} */
 export const nats = {
   async publish(port) {
     const stream = await openStream(port)
@@ -80,7 +80,7 @@ class NatsScanner {
   }
 }
 
-/** The number before the line end at `end`. @param {Buffer} chunk @param {number} end */
+/** Parses the number before the line end at `end`. @param {Buffer} chunk @param {number} end */
 function readSize(chunk, end) {
   let size = 0
   for (let at = end - 3, unit = 1; ; at--, unit *= 10) {

@@ -1,5 +1,5 @@
-// The process that publishes. It never has more than a window of messages under way that some subscriber has
-// not seen, so every server is driven as fast as it goes and none has to queue without bound.
+// The publishing process. At most one window of messages is in flight that some subscriber has not seen, so every
+// server runs at its full speed and none has to queue without limit.
 import { createServer } from "node:net"
 import { answer } from "../kit/children.mjs"
 import { sharedNowMs, sleep } from "../kit/clock.mjs"
@@ -27,7 +27,7 @@ let subscribers = 0
 let batch = 1
 let sent = 0
 let delivered = 0
-/** Called when there may be room to go on. */
+/** Called when there may be room in the window. */
 let onRoom = () => {}
 
 const api = {
@@ -59,7 +59,7 @@ const api = {
     return { sent: sent - first, startMs }
   },
   /**
-   * Publishes bursts, each when the one before has reached everybody.
+   * Publishes bursts, each after the previous one has reached all subscribers.
    * @param {{ bursts: number, burst: number }} paced
    * @returns {Promise<number[]>} when each burst was sent
    */
@@ -87,7 +87,7 @@ answer(api)
 
 /** @param {number} window @param {() => number} left */
 function fillWindow(window, left) {
-  // Going on for a handful of messages at a time would measure system calls.
+  // Continuing for a few messages at a time would measure system calls.
   if (underWay() > window * 0.75) return
   for (;;) {
     const count = Math.min(batch, window - underWay(), left())
@@ -102,7 +102,7 @@ function underWay() {
   return sent - Math.floor(delivered / subscribers)
 }
 
-/** Writes `count` messages at once, each with its own serial number. @param {import("node:net").Socket} socket @param {number} count */
+/** Writes `count` messages in one call, each with its own serial number. @param {import("node:net").Socket} socket @param {number} count */
 function send(socket, count) {
   const { bytes, digitsAt, mask } = template
   const written = Buffer.allocUnsafe(count * bytes.length)
@@ -121,7 +121,7 @@ function listenForDeliveries() {
   const server = createServer((socket) => {
     socket.on("error", () => socket.destroy())
     socket.on("data", (chunk) => {
-      // Written eight bytes at a time over loopback, so they arrive whole.
+      // The server writes eight bytes at a time over loopback, so they arrive whole.
       delivered = chunk.readDoubleLE(chunk.length - 8)
       onRoom()
     })

@@ -1,4 +1,4 @@
-// Receipts in plenty: signed as agents sign them, by keys that are the same in every run.
+// Makes many receipts, signed as agents sign them, with the same keys in every run.
 import { createHash } from "node:crypto"
 import { closeSync, openSync, writeSync } from "node:fs"
 import { importBuilt } from "../kit/built.mjs"
@@ -9,7 +9,7 @@ const agents = 1_000
 const startTs = 1_800_000_000_000
 const linesAtOnce = 1_000
 
-/** Functions of the program that make receipts. */
+/** The program's functions that make receipts. */
 export async function loadMaker() {
   const keys = /** @type {typeof import("../../src/identity/keys.js")} */ (
     await importBuilt("identity/keys.js")
@@ -31,7 +31,7 @@ export async function loadMaker() {
     return { keyPair, did: keys.formatDidKey(keyPair.publicKey) }
   })
 
-  /** The nth receipt, as a line without its newline: one party completes. @param {number} n */
+  /** Returns the nth receipt as a line without its newline; one party completes. @param {number} n */
   return function receiptLine(n) {
     const from = person(n)
     const to = person(n + 1 + (n % 7) * 13)

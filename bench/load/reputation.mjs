@@ -1,4 +1,4 @@
-// A small world of agents, and those who want a better rating than they deserve. Nothing in it is left to chance.
+// A small world of agents, some of which attack the rating. Fully deterministic.
 
 /** @typedef {import("../../src/ratings/history.js").DealRecord} DealRecord */
 /** @typedef {{ a: string, b: string, amount: number, outcome?: DealRecord["outcome"] }} Act - a deal between a and b */
@@ -13,16 +13,16 @@
 
 const honestCount = 40
 const backgroundDeals = 400
-/** Deals of each attacker, more or less. */
+/** Approximate number of deals per attacker. */
 const dealsEach = 60
-/** What honest deals, and those that pretend to be, are worth, in turn. */
+/** Amounts of honest deals, and of deals that pretend to be honest, in turn. */
 const amounts = [0, 1, 5, 20]
 const inflated = 1_000_000
 
 /** @param {number} n */
 export const honestName = (n) => `honest-${n % honestCount}`
 
-/** What happened before: everybody works with everybody, at random, the same in every run. @returns {Act[]} */
+/** Returns the history before an attack: random deals among all agents, the same in every run. @returns {Act[]} */
 export function backgroundActs() {
   let state = 1
   // Numerical Recipes' generator; its high bits are random enough.
@@ -36,7 +36,7 @@ export function backgroundActs() {
   })
 }
 
-/** Each with the one real deal that ties it to the others. @returns {Scenario[]} */
+/** Returns the attacks, each with the one real deal that connects the attacker to the others. @returns {Scenario[]} */
 export function scenarios() {
   const real = { a: "front", b: honestName(7), amount: 1 }
   return [
@@ -64,7 +64,7 @@ export function scenarios() {
   ]
 }
 
-/** A record as it comes out of a receipt. @param {Act} act @param {number} n @returns {DealRecord} */
+/** Builds a record as a receipt yields it. @param {Act} act @param {number} n @returns {DealRecord} */
 export function recordOf({ a, b, amount, outcome = "completed" }, n) {
   const hash = String(n).padStart(8, "0")
   return {
@@ -91,7 +91,7 @@ function puppets(amount) {
   return times(dealsEach - 1, (n) => ({ a: "front", b: "puppet", amount: amount(n) }))
 }
 
-/** Everybody with everybody, so many times. @param {number} size @param {number} rounds */
+/** Builds `rounds` deals between every pair. @param {number} size @param {number} rounds */
 function ring(size, rounds) {
   const names = times(size, (n) => (n === 0 ? "front" : `puppet-${n}`))
   return times(rounds, (round) =>
@@ -100,7 +100,7 @@ function ring(size, rounds) {
 }
 
 /**
- * Two deals well done and one not, again and again, each with somebody else.
+ * Repeats two good deals and one bad deal, each with another partner.
  * @param {(round: number) => string} nameIn
  * @param {DealRecord["outcome"]} outcome - of the third
  * @returns {Act[]}

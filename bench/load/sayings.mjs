@@ -1,4 +1,4 @@
-// Messages as a relay puts them to its guards: the same every time, no two of them alike.
+// Messages as a relay passes them to its guards: deterministic, all different.
 import { chance } from "./loop-world.mjs"
 
 /** @typedef {import("../../src/guards/guard-message.js").GuardMessage} Said */
@@ -27,7 +27,7 @@ const vocabulary = Array.from({ length: 3_000 }, (_, n) =>
   (Math.imul(n + 1, 2_654_435_761) >>> 0).toString(36).slice(0, 2 + (n % 6)),
 )
 
-/** Counted over all that is made, so that no id comes again. */
+/** Counts across all messages, so that no id repeats. */
 let made = 0
 
 /** @param {number} n */

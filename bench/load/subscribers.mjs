@@ -1,4 +1,4 @@
-// The process that subscribes: many connections that count what arrives, and do as little else as possible.
+// The subscribing process: many connections that count what arrives and do as little else as possible.
 import { connect } from "node:net"
 import { answer } from "../kit/children.mjs"
 import { sharedNowMs, sleep, waitUntil } from "../kit/clock.mjs"
@@ -19,12 +19,12 @@ import { wires } from "./wires.mjs"
 /** @typedef {{ first: number, last: number, atMs: number }} Arrival - messages of one connection, by their order */
 
 const patienceMs = 120_000
-/** A server may wait a while for the answer to its close frame, which these never give. */
+/** A server may wait for an answer to its close frame, which these clients never send. */
 const cutMs = 10_000
 
-/** Since everybody was there. */
+/** Counted since all clients connected. */
 let total = 0
-/** Since the last reset. */
+/** Counted since the last reset. */
 let messages = 0
 let bytes = 0
 let lastMs = 0
@@ -54,7 +54,7 @@ const api = {
     total = 0
     tellPublisher()
   },
-  /** Lets the stalled read again. @returns how many of them the server has cut off meanwhile */
+  /** Resumes the stalled clients. @returns how many of them the server disconnected meanwhile */
   async wakeStalled() {
     for (const socket of stalledSockets) socket.resume()
     const cut = () => stalledSockets.filter(({ destroyed }) => destroyed).length
@@ -62,7 +62,7 @@ const api = {
     while (cut() < stalledSockets.length && performance.now() < deadlineMs) await sleep(100)
     return cut()
   },
-  /** Starts the counts again. @param {{ isRecording: boolean }} request */
+  /** Resets the counts. @param {{ isRecording: boolean }} request */
   reset(request) {
     messages = bytes = 0
     arrivals = []
@@ -70,7 +70,7 @@ const api = {
     for (const begin of beginnings) begin()
   },
   /**
-   * Waits until so many messages have arrived since the reset.
+   * Waits until `count` messages have arrived since the reset.
    * @param {{ total: number, notices: number }} request - `notices` more may come of those who are cut off
    */
   async arrived({ total, notices }) {
@@ -79,7 +79,7 @@ const api = {
       throw new Error(`${messages} deliveries instead of ${total}, ${closed} cut off`)
     return { bytes, lastMs }
   },
-  /** Milliseconds from sending to arrival, over all deliveries. @param {{ sentAtMs: number[], burst: number }} request */
+  /** Returns milliseconds from sending to arrival, over all deliveries. @param {{ sentAtMs: number[], burst: number }} request */
   latencies({ sentAtMs, burst }) {
     /** @type {number[]} */
     const latencies = []
@@ -112,7 +112,7 @@ function countArrivals(stream) {
   }
 }
 
-/** What a relay tells of who else came in is no delivery, and it may come a little late. */
+/** Join notices of a relay are not deliveries, and may arrive a little late. */
 async function untilQuiet() {
   for (let seen = -1; seen !== messages; ) {
     seen = messages
@@ -120,7 +120,7 @@ async function untilQuiet() {
   }
 }
 
-/** Once for all sockets that were read in this turn of the event loop. */
+/** Runs once for all sockets read in this event loop turn. */
 function tellPublisher() {
   if (isCreditDue) return
   isCreditDue = true

@@ -1,6 +1,5 @@
-// The process of agents that say something in a channel and of those that hear it. Everybody who hears counts, and two
-// at each relay read: that they are told everything once, in order. A figure of a relay that loses something would
-// mean nothing.
+// The process of agents that send to a channel and of agents that receive. All receivers count, and two at each relay
+// check that every message arrives once and in order: a figure of a relay that loses messages would mean nothing.
 import { Agent } from "../kit/agent.mjs"
 import { answer } from "../kit/children.mjs"
 import { sharedNowMs, sleep, waitUntil } from "../kit/clock.mjs"
@@ -33,9 +32,9 @@ const senders = []
 const members = []
 let fault = ""
 let textBytes = 0
-/** Called when an acknowledgement or a message came. */
+/** Called on each acknowledgement or message. */
 let onProgress = () => {}
-/** Called with each member that heard something. @type {(member: Member) => void} */
+/** Called with each member that received a message. @type {(member: Member) => void} */
 let onHeard = () => {}
 
 const api = {
@@ -61,7 +60,7 @@ const api = {
       else countAll(member)
     }
   },
-  /** Says as much as the relays take. @param {{ ms: number, inFlight: number }} bounds - of all senders together */
+  /** Sends as fast as the relays accept. @param {{ ms: number, inFlight: number }} bounds - of all senders together */
   async flood({ ms, inFlight }) {
     const before = sum(senders.map(({ sent }) => sent))
     const startMs = sharedNowMs()
@@ -74,7 +73,7 @@ const api = {
     return { perSecond: count / ((sharedNowMs() - startMs) / 1_000), count, textBytes }
   },
   /**
-   * Says one thing at a time.
+   * Sends one message at a time.
    * @param {{ count: number, pauseMs: number }} paced
    * @returns the time to members at the sender's relay and to those at another
    */
@@ -98,7 +97,7 @@ const api = {
 }
 answer(api)
 
-/** A relay hears a little later of a channel that another one made. @param {Agent} agent */
+/** A relay learns a little later about a channel that another relay created. @param {Agent} agent */
 async function join(agent) {
   await waitUntil("the channel to be known", async () => {
     try {
@@ -123,7 +122,7 @@ function takeAck(sender, text) {
   onProgress()
 }
 
-/** What a relay tells of who else came in may come a little late. */
+/** Join notices may arrive a little late. */
 async function untilQuiet() {
   const texts = () => sum(members.map(({ agent }) => agent.stream.scanner.messages))
   for (let seen = -1; seen !== texts(); ) {
@@ -134,7 +133,7 @@ async function untilQuiet() {
 
 /** @param {Member} member */
 function readAll(member) {
-  /** The newest of each author. @type {Map<string, number>} */
+  /** The newest number of each author. @type {Map<string, number>} */
   const newest = new Map()
   member.agent.onNews = (text) => {
     if (!text.startsWith('{"type":"MSG"')) return
@@ -149,7 +148,7 @@ function readAll(member) {
   }
 }
 
-/** From now on nothing is told but messages. @param {Member} member */
+/** From here on a member receives only messages. @param {Member} member */
 function countAll(member) {
   const { stream } = member.agent
   const { onBytes, scanner } = stream
@@ -165,7 +164,7 @@ function countAll(member) {
 }
 
 /**
- * Calls `act` whenever something came, until everything that was said was acknowledged and heard.
+ * Calls `act` on each arrival, until every sent message is acknowledged and received.
  * @param {() => void} act
  */
 async function settled(act) {
@@ -189,7 +188,7 @@ async function settled(act) {
           if (isDone) resolve()
           else if (isLate) reject(new Error(`after ${patienceMs / 1_000} s ${tell()}`))
         }
-        // Once for all sockets that are read in this turn of the event loop.
+        // Runs once for all sockets read in this event loop turn.
         onProgress = () => {
           if (!isDue) setImmediate(look)
           isDue = true

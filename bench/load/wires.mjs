@@ -1,4 +1,4 @@
-// How publishers and subscribers speak with each server under test. Everything else about them is the same.
+// How publishers and subscribers talk to each server under test; everything else about them is the same.
 import { Agent } from "../kit/agent.mjs"
 import { maskedFrame, openWebSocket } from "../kit/web-socket.mjs"
 import { nats } from "./nats-wire.mjs"
@@ -16,7 +16,7 @@ import { nats } from "./nats-wire.mjs"
 
 const channel = "#bench"
 
-/** The relay of this project: a session each, and messages with an id as every daemon sends them. @type {Wire} */
+/** This project's relay: one session each, messages with ids as daemons send them. @type {Wire} */
 const agentchat = {
   async publish(port, index) {
     const agent = await Agent.open(port, `publisher-${index}`)
@@ -36,7 +36,7 @@ const agentchat = {
   },
 }
 
-/** The bare broadcasts of bench/bare. @type {Wire} */
+/** The bare broadcast servers of bench/bare. @type {Wire} */
 const bare = {
   publish: (port) => openWebSocket(port, "/pub"),
   subscribe: (port) => openWebSocket(port, "/sub"),
@@ -49,7 +49,7 @@ export const wires = { agentchat, bare, nats }
 function maskedTemplate(text, serial) {
   const { bytes, mask, payloadAt } = maskedFrame(Buffer.from(text))
   const at = text.indexOf(serial)
-  // The mask repeats every four bytes: turn it so that it begins where the digits do.
+  // The mask repeats every four bytes: rotate it to start at the digits.
   return {
     bytes,
     digitsAt: payloadAt + at,

@@ -32,7 +32,9 @@ describe.each(documents)("%s", (name) => {
   })
 
   it("names only files and functions that exist", () => {
-    const named = [...text.matchAll(/`((?:src|test|bench|scripts|bin|doc|verifiers)\/[\w./-]+\w)(?::(\w+))?`/g)]
+    const named = [
+      ...text.matchAll(/`((?:src|test|bench|scripts|bin|doc|verifiers)\/[\w./-]+\w)(?::(\w+))?`/g),
+    ]
     const missing = named.filter(([, path = "", symbol]) => !holds(path, symbol)).map(([whole]) => whole)
     expect(missing).toEqual([])
   })
@@ -48,7 +50,9 @@ describe.each(documents)("%s", (name) => {
   })
 
   it("names only npm scripts that exist", () => {
-    const named = [...text.matchAll(/\bnpm (?:run )?(start|test|[a-z]+(?::[a-z0-9]+)?)\b/g)].map(([, script]) => script)
+    const named = [...text.matchAll(/\bnpm (?:run )?(start|test|[a-z]+(?::[a-z0-9]+)?)\b/g)].map(
+      ([, script]) => script,
+    )
     const own = new Set(["install", "ci", "pack", "version", "publish", "view", "login", "run", ...scripts])
     expect(named.filter((script) => script !== undefined && !own.has(script))).toEqual([])
   })
@@ -75,7 +79,9 @@ function wordsOf(line: string): string[] {
   const words: string[] = []
   for (const [token] of line.matchAll(/(?:'[^']*'|"[^"]*"|[^\s'"])+/g)) {
     if (/^(#|>|<|;|&)/.test(token)) break
-    words.push(token.replaceAll(/'([^']*)'|"([^"]*)"/g, (_whole, single: string, double: string) => single ?? double))
+    words.push(
+      token.replaceAll(/'([^']*)'|"([^"]*)"/g, (_whole, single: string, double: string) => single ?? double),
+    )
   }
   return words.slice(1)
 }
