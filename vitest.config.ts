@@ -1,7 +1,7 @@
 import { availableParallelism } from "node:os"
 import { defineConfig } from "vitest/config"
 
-// Settings of the person who runs the tests must not reach the programs under test.
+// The user's own settings must not reach the programs under test.
 for (const name of Object.keys(process.env)) {
   if (name.startsWith("AGENTCHAT_")) Reflect.deleteProperty(process.env, name)
 }
@@ -9,11 +9,11 @@ for (const name of Object.keys(process.env)) {
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
-    // Real processes and signals are under test; threads would share both.
+    // Tests use real processes and signals, which threads would share.
     pool: "forks",
-    // Most of them wait for processes: on a small machine two files at a time are no load.
+    // Most tests wait for processes, so a small machine can run several files at a time.
     maxWorkers: Math.max(2, availableParallelism() - 1),
-    // Tests wait for conditions, not for time: the limits are for machines that do much else.
+    // Tests wait for conditions, not for time; the limits allow for a loaded machine.
     testTimeout: 60_000,
     hookTimeout: 60_000,
     restoreMocks: true,

@@ -1,4 +1,5 @@
-import { spawnSync } from "node:child_process"
+import { spawn, spawnSync } from "node:child_process"
+import { once } from "node:events"
 import { constants } from "node:os"
 import { delimiter, join } from "node:path"
 import process from "node:process"
@@ -41,12 +42,40 @@ export function requireNode() {
  * @returns {number} its exit status; 128 + n when signal n ended it, 127 when it could not be started
  */
 export function run(program, args, { quiet = false } = {}) {
-  const path = [join(root, "node_modules", ".bin"), process.env["PATH"]].join(delimiter)
-  const result = spawnSync(program === "node" ? process.execPath : program, args, {
-    cwd: root,
-    env: { ...process.env, PATH: path },
-    stdio: ["inherit", quiet ? 2 : "inherit", "inherit"],
+  /** @type {import("node:child_process").StdioOptions} */
+  const stdio = ["inherit", quiet ? 2 : "inherit", "inherit"]
+  return statusOf(spawnSync(executable(program), args, { ...surroundings(), stdio }))
+}
+
+/**
+ * Runs a program like {@link run}, without standard input, and collects what it prints.
+ * @param {string} program
+ * @param {readonly string[]} args
+ * @returns {Promise<{ status: number, output: string }>}
+ */
+export async function runQuietly(program, args) {
+  const child = spawn(executable(program), args, { ...surroundings(), stdio: ["ignore", "pipe", "pipe"] })
+  let output = ""
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (output += String(chunk)))
+  const closed = once(child, "close").catch((/** @type {Error} */ error) => {
+    output += `${error.message}\n`
+    return [null, null]
   })
-  if (result.signal !== null) return 128 + constants.signals[result.signal]
-  return result.status ?? 127
+  const [status, signal] = /** @type {[number | null, NodeJS.Signals | null]} */ (await closed)
+  return { status: statusOf({ status, signal }), output }
+}
+
+/** @param {string} program */
+function executable(program) {
+  return program === "node" ? process.execPath : program
+}
+
+function surroundings() {
+  const path = [join(root, "node_modules", ".bin"), process.env["PATH"]].join(delimiter)
+  return { cwd: root, env: { ...process.env, PATH: path } }
+}
+
+/** @param {{ status: number | null, signal: NodeJS.Signals | null }} result */
+function statusOf({ status, signal }) {
+  return signal === null ? (status ?? 127) : 128 + constants.signals[signal]
 }
