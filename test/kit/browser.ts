@@ -14,11 +14,11 @@ interface Reply {
   readonly error?: { readonly message: string }
 }
 
-/** Chromium without a window, driven over the DevTools protocol as a reader would use it. */
+/** Headless Chromium, driven over the DevTools protocol. */
 export class Browser {
-  /** Every URL the page asked for, its own included. */
+  /** Every URL the page requested, including its own. */
   readonly requests: string[] = []
-  /** What the page wrote to its console, and what went wrong in it. */
+  /** Console output and errors of the page. */
   readonly complaints: string[] = []
   readonly #socket: WebSocket
   readonly #stop: () => Promise<void>
@@ -32,7 +32,7 @@ export class Browser {
     socket.on("message", (data: Buffer) => this.#take(JSON.parse(data.toString()) as Reply))
   }
 
-  /** Starts it with one empty page. */
+  /** Starts the browser with one empty page. */
   static async start(): Promise<Browser> {
     const profile = mkdtempSync(join(tmpdir(), "agentchat-browser-"))
     const flags = [
@@ -74,7 +74,7 @@ export class Browser {
     for (const domain of ["Page", "Runtime", "Network", "Log", "DOM"]) await this.send(`${domain}.enable`)
   }
 
-  /** One command of the protocol. */
+  /** Sends one protocol command. */
   async send(method: string, params: object = {}): Promise<Readonly<Record<string, unknown>>> {
     const id = ++this.#lastId
     const session = this.#session === "" ? {} : { sessionId: this.#session }
@@ -85,7 +85,7 @@ export class Browser {
     return result ?? {}
   }
 
-  /** Opens a page and waits until it stands. */
+  /** Opens a page and waits until it has loaded. */
   async visit(url: string): Promise<void> {
     await this.send("Page.navigate", { url })
     await this.evaluate(
@@ -93,7 +93,7 @@ export class Browser {
     )
   }
 
-  /** The value of an expression in the page, awaited. */
+  /** Evaluates an expression in the page and awaits its value. */
   async evaluate(expression: string): Promise<unknown> {
     const options = { expression, awaitPromise: true, returnByValue: true }
     const { result, exceptionDetails } = (await this.send("Runtime.evaluate", options)) as {
@@ -104,7 +104,7 @@ export class Browser {
     return result.value
   }
 
-  /** Chooses a file in the input `selector` finds, as a reader would. */
+  /** Chooses a file in the input that matches `selector`. */
   async chooseFile(selector: string, path: string): Promise<void> {
     const { root } = (await this.send("DOM.getDocument")) as { root: { nodeId: number } }
     const { nodeId } = await this.send("DOM.querySelector", { nodeId: root.nodeId, selector })

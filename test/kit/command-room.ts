@@ -6,14 +6,14 @@ import { runProgram } from "../../src/cli/program.js"
 import { FakeClock } from "./fake-clock.js"
 import { temporaryDirectory } from "./temporary.js"
 
-/** What a command printed, and its exit status. */
+/** The output and exit status of a command. */
 export interface Answer {
   readonly status: number
   readonly out: string
   readonly talk: string
 }
 
-/** A directory in which commands are called, in this process. */
+/** A directory in which a test runs commands in this process. */
 export class CommandRoom {
   readonly dir = temporaryDirectory()
   readonly home = join(this.dir, ".agentchat")
@@ -50,7 +50,7 @@ export class CommandRoom {
     return this.run(["ratings", ...args])
   }
 
-  /** @param options.columns - of the terminal that shows its output; there is none unless given */
+  /** @param options.columns - columns of the terminal; without it, output is not a terminal */
   async run(
     args: readonly string[],
     { clock = new FakeClock(), columns }: { clock?: Clock; columns?: number } = {},
@@ -85,7 +85,7 @@ export class CommandRoom {
     return { status, out, talk }
   }
 
-  /** The document of `--export`. */
+  /** Returns the document of `--export`. */
   async export(...args: string[]): Promise<string> {
     const { status, out, talk } = await this.ratings("--export", ...args)
     if (status !== 0) throw new Error(talk)

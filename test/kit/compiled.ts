@@ -10,10 +10,10 @@ const relativeImport = /(?:from|import)\s*\(?"(\.[^"]+)\.js"/g
  * Translates a TypeScript program and what it imports to JavaScript, so that a test can start it with
  * plain Node and kill it. Types are not checked. Call it in the body of a test file or of a describe.
  * @param entry - path below the project, such as `test/kit/inbox-child.ts`
- * @returns path of the JavaScript file, gone after the tests
+ * @returns path of the JavaScript file, removed after the tests
  */
 export function compiled(entry: string): string {
-  // Inside the project, so that packages are found; its own package.json, since a node_modules ends the outer one's reach.
+  // Inside the project, so that packages resolve; with its own package.json, because node_modules stops the outer one.
   const cache = join(project, "node_modules/.cache")
   mkdirSync(cache, { recursive: true })
   const out = mkdtempSync(join(cache, "agentchat-test-"))
@@ -23,7 +23,7 @@ export function compiled(entry: string): string {
   writeFileSync(join(out, "package.json"), '{"type":"module"}')
   const target = (source: string) => join(out, relative(project, source).replace(/\.ts$/, ".js"))
   const sources = [join(project, entry)]
-  // Grows while it is walked.
+  // The list grows during the loop.
   for (const source of sources) {
     const text = readFileSync(source, "utf8")
     for (const [, path] of text.matchAll(relativeImport)) {

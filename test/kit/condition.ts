@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises"
 
-/** Waits until `probe` gives something other than undefined or false; fails with `what` after `timeoutMs`. */
+/** Waits until `probe` returns something other than undefined or false; fails with `what` after `timeoutMs`. */
 export async function until<T>(
   what: string,
   probe: () => T | undefined | false | Promise<T | undefined | false>,

@@ -13,7 +13,7 @@ import { temporaryDirectory } from "./temporary.js"
 
 type Line = Readonly<Record<string, unknown>>
 
-/** One daemon's directory, and the daemons that run on it one after the other. */
+/** A daemon's directory, and the daemons that run in it one after the other. */
 export class DaemonRoom {
   readonly paths: DaemonPaths
   readonly clock: FakeClock
@@ -58,12 +58,12 @@ export class DaemonRoom {
     this.#daemon = undefined
   }
 
-  /** What the host does once a second. */
+  /** Does what the host does once a second. */
   sweep(): void {
     this.#daemon?.sweep()
   }
 
-  /** What a person at the terminal does. */
+  /** Resets the circuit breaker, as a person at the terminal does. */
   resetBreaker(): void {
     this.#daemon?.resetBreaker()
   }
@@ -82,7 +82,7 @@ export class DaemonRoom {
     return readLines(this.paths.acks)
   }
 
-  /** Lines of the directory's receipts.jsonl. */
+  /** Returns the lines of receipts.jsonl. */
   get receipts(): string[] {
     if (!existsSync(this.paths.receipts)) return []
     return readFileSync(this.paths.receipts, "utf8").split("\n").slice(0, -1)
@@ -96,7 +96,7 @@ export class DaemonRoom {
     return readFileSync(this.paths.log, "utf8")
   }
 
-  /** Lines of the inbox of this type, once there are `count`. */
+  /** Waits for `count` inbox lines of this type. */
   lines(type: string, count = 1): Promise<Line[]> {
     return until(`${count} lines ${type}`, () => {
       const found = this.inbox.filter((line) => line["type"] === type)
@@ -104,7 +104,7 @@ export class DaemonRoom {
     })
   }
 
-  /** Lines of acks.jsonl with this state, once there are `count`. */
+  /** Waits for `count` lines of acks.jsonl with this state. */
   rungs(state: string, count = 1): Promise<Line[]> {
     return until(`${count} acks ${state}`, () => {
       const found = this.acks.filter((line) => line["state"] === state)

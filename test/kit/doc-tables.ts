@@ -5,7 +5,7 @@ import { errorSpecs } from "../../src/protocol/errors.js"
 import { closeCodes, defaultLimits } from "../../src/protocol/limits.js"
 import { serverMessages } from "../../src/protocol/server-messages.js"
 
-/** The tables of the documents, made from the code. Each stands between `<!-- table:NAME -->` and `<!-- /table -->`. */
+/** The tables of the documents, generated from the code. Each is placed between `<!-- table:NAME -->` and `<!-- /table -->`. */
 export const docTables: Record<string, () => string> = {
   "client-messages": () =>
     table(

@@ -5,7 +5,7 @@ interface Alarm {
   readonly fn: () => void
 }
 
-/** A clock that stands still until it is told to go on. */
+/** A clock that moves only when a test advances it. */
 export class FakeClock implements Clock {
   readonly #alarms = new Set<Alarm>()
   readonly #startMs: number
@@ -30,12 +30,12 @@ export class FakeClock implements Clock {
     return { cancel: () => void this.#alarms.delete(alarm) }
   }
 
-  /** Milliseconds until each pending timer, soonest first. */
+  /** Returns milliseconds until each pending timer, soonest first. */
   get pending(): readonly number[] {
     return [...this.#alarms].map(({ dueMs }) => dueMs - this.#nowMs).sort((a, b) => a - b)
   }
 
-  /** Lets `ms` pass; timers that become due run in order. */
+  /** Advances by `ms`; timers that become due run in order. */
   advance(ms: number): void {
     const endMs = this.#nowMs + ms
     for (;;) {

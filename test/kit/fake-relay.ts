@@ -11,18 +11,18 @@ import { until } from "./condition.js"
 const ts = 1_800_000_000_000
 const eve = { id: "@bbbbbbbb", name: "eve", status: "idle" }
 
-/** What a session answers to a frame: nothing, a message, several, or raw text. */
+/** The answer of a session to a frame: nothing, a message, several, or raw text. */
 type Answer = object | string | readonly (object | string)[] | undefined
 type Answers = {
   readonly [T in ClientType]?: (frame: ClientFrame<T>, session: FakeSession) => Answer
 }
 
-/** Options of {@link FakeRelay.start}; what is not scripted is answered as a good relay would. */
+/** Options of {@link FakeRelay.start}; unscripted frames get the answers of a correct relay. */
 export interface FakeRelayOptions {
   readonly answers?: Answers
-  /** Called before anything is heard. */
+  /** Called before the first frame is read. */
   readonly onConnect?: (session: FakeSession) => void
-  /** Port to listen on, to come back where another relay was. */
+  /** Port to listen on, to replace another relay. */
   readonly port?: number
   readonly serverId?: string
 }
@@ -43,7 +43,7 @@ export class FakeSession {
     }
   }
 
-  /** All frames of a type, once there are at least `count`. */
+  /** Waits for at least `count` frames of a type. */
   heard<T extends ClientType>(type: T, count = 1): Promise<ClientFrame<T>[]> {
     return until(`${count} ${type}`, () => {
       const found = this.frames.filter((frame) => frame.type === type)
@@ -52,7 +52,7 @@ export class FakeSession {
   }
 }
 
-/** A relay that says what a test tells it to. */
+/** A relay whose answers a test scripts. */
 export class FakeRelay {
   readonly sessions: FakeSession[] = []
   readonly #server: Server
@@ -81,7 +81,7 @@ export class FakeRelay {
     return `ws://127.0.0.1:${this.port}`
   }
 
-  /** The `index`-th connection, once it is there. */
+  /** Waits for the `index`-th connection. */
   session(index = 0): Promise<FakeSession> {
     return until(`session ${index}`, () => this.sessions[index])
   }

@@ -2,7 +2,7 @@ import { EventEmitter } from "node:events"
 import type { Socket } from "node:net"
 import { splitFrame } from "./wire.js"
 
-/** A socket whose reader reads when the test says so. */
+/** A socket whose peer reads only when the test says so. */
 export class FakeSocket extends EventEmitter {
   readonly written: Buffer[] = []
   writableNeedDrain = false
@@ -27,7 +27,7 @@ export class FakeSocket extends EventEmitter {
     this.emit("drain")
   }
 
-  /** As those see it who only write. */
+  /** The socket as its writers see it. */
   get socket(): Socket {
     return this as unknown as Socket
   }

@@ -10,11 +10,11 @@ export function isRoot(): boolean {
   return hasAbility("root and mount", () => process.getuid?.() === 0 && mount("--version"))
 }
 
-/** A small file system of its own, which can be filled and made read-only. */
+/** A small mounted file system that a test can fill and make read-only. */
 export class SmallDisk {
   readonly path: string
 
-  /** @param bytes - how much it holds */
+  /** @param bytes - its capacity */
   constructor(bytes: number) {
     this.path = join(temporaryDirectory(), "disk")
     mkdirSync(this.path)
@@ -23,7 +23,7 @@ export class SmallDisk {
     onTestFinished(() => void spawnSync("umount", ["--lazy", this.path]))
   }
 
-  /** Leaves no byte free. */
+  /** Fills the file system completely. */
   fill(): void {
     const fd = openSync(join(this.path, "ballast"), "a")
     try {
@@ -37,7 +37,7 @@ export class SmallDisk {
     }
   }
 
-  /** Frees what {@link fill} took. */
+  /** Frees the space that {@link fill} took. */
   free(): void {
     rmSync(join(this.path, "ballast"), { force: true })
   }

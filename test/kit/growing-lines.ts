@@ -2,7 +2,7 @@ import { closeSync, fstatSync, openSync, readSync } from "node:fs"
 
 type Line = Readonly<Record<string, unknown>>
 
-/** The lines of a file that only ever grows, each parsed once; what follows the last newline is no line yet. */
+/** The lines of an append-only file, each parsed once. Text after the last newline is not a line yet. */
 export class GrowingLines {
   readonly #path: string
   readonly #lines: Line[] = []
@@ -13,13 +13,13 @@ export class GrowingLines {
     this.#path = path
   }
 
-  /** All of them, the new ones too. */
+  /** Returns all lines, including new ones. */
   get all(): readonly Line[] {
     this.read()
     return this.#lines
   }
 
-  /** Those that came since the last look. */
+  /** Returns the lines since the last call. */
   read(): readonly Line[] {
     const text = this.#readOn()
     const lines = text

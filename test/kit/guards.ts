@@ -1,7 +1,7 @@
 import { join } from "node:path"
 import { readGuardFile } from "../../src/cli/input/guard-file.js"
 
-/** Numbers at which no guard ever stops anybody, for tests that are about something else. */
+/** Limits at which no guard stops anybody, for tests of other things. */
 export const liftedGuardsPath = join(import.meta.dirname, "lifted-guards.yaml")
 
 export const liftedGuards = await readGuardFile(liftedGuardsPath, "--guards")

@@ -5,7 +5,7 @@ import { Inbox } from "../../src/daemon/inbox/inbox.js"
 import { parseInstanceName } from "../../src/protocol/names.js"
 
 /*
- * Appends messages to an inbox without end, to be killed at any moment. Prints the number of each
+ * Appends messages to an inbox until it is killed. Prints the number of each
  * message once it is durable.
  *
  *     node inbox-child.js ROOT FIRST LIMITS
@@ -29,7 +29,7 @@ let next = Number(first)
 
 function appendSome(): void {
   for (let count = 1 + (next % 17); count > 0; count--, next++) {
-    // Sizes below and above a page, and now and then far above what one write takes at once.
+    // Sizes below and above a page, and sometimes far above one write.
     const content = "x".repeat(next % 97 === 0 ? 300_000 : (next * 53) % 700)
     const id = `x.${next}`
     inbox.append({ type: "MSG", n: next, content, msg_id: id }, { msgId: id, mark: next })

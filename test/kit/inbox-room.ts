@@ -9,7 +9,7 @@ import type { ChatError } from "../../src/protocol/errors.js"
 import { parseInstanceName } from "../../src/protocol/names.js"
 import { temporaryDirectory } from "./temporary.js"
 
-/** A line of the inbox as a test looks at it. */
+/** An inbox line. */
 export interface SeenLine {
   readonly seq: number
   readonly type: string
@@ -17,7 +17,7 @@ export interface SeenLine {
   readonly segment?: string
 }
 
-/** A daemon's directory with an inbox that can be opened, closed and looked at. */
+/** A daemon's directory with an inbox that a test opens, closes and inspects. */
 export class InboxRoom {
   readonly paths: DaemonPaths
   readonly durable: string[] = []
@@ -62,13 +62,13 @@ export class InboxRoom {
     return existsSync(this.paths.inbox) ? readFileSync(this.paths.inbox, "utf8") : ""
   }
 
-  /** What `ls inbox` shows. */
+  /** Returns what `ls inbox` shows. */
   get segments(): string[] {
     const names = existsSync(this.paths.segments) ? readdirSync(this.paths.segments) : []
     return names.filter((name) => !name.startsWith(".")).sort()
   }
 
-  /** What `cat inbox/*.jsonl inbox.jsonl` shows. */
+  /** Returns what `cat inbox/*.jsonl inbox.jsonl` shows. */
   get lines(): SeenLine[] {
     const sealed = this.segments.map((name) => readFileSync(join(this.paths.segments, name), "utf8"))
     return parseLines(sealed.join("") + this.text)
@@ -80,7 +80,7 @@ export class InboxRoom {
   }
 }
 
-/** Lines of a text that must all be whole. */
+/** Splits a text whose lines must all be complete. */
 export function parseLines(text: string): SeenLine[] {
   if (text !== "" && !text.endsWith("\n")) throw new Error(`a partial line: ${text.slice(-80)}`)
   return text

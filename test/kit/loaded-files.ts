@@ -4,7 +4,7 @@ import { join } from "node:path"
 import { programPath, type Workspace } from "./program.js"
 import { temporaryDirectory } from "./temporary.js"
 
-/** Files that Node loads to run a command: what a start costs, told the same on every machine. */
+/** Lists the files that Node loads to run a command: a measure of start-up cost that is the same on every machine. */
 export function loadedFiles(workspace: Workspace, ...args: string[]): string[] {
   const dir = temporaryDirectory()
   const { status, stderr } = spawnSync(process.execPath, [programPath, ...args], {
@@ -19,7 +19,7 @@ export function loadedFiles(workspace: Workspace, ...args: string[]): string[] {
   })
 }
 
-/** Packages of node_modules among them. */
+/** Returns the npm packages among them. */
 export function packagesOf(files: readonly string[]): string[] {
   return [
     ...new Set(files.flatMap((url) => /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(url)?.[1] ?? [])),

@@ -4,7 +4,7 @@ import { pathToFileURL } from "node:url"
 
 const distUrl = pathToFileURL(join(import.meta.dirname, "../../dist/src/")).href
 
-// Writes `ID CONTENT` of each line it is handed to a file, and settles it a little later, in any order.
+// Writes `ID CONTENT` of each outbox line to a file, and settles the lines a little later, in any order.
 const program = `
 import { openSync, writeSync } from "node:fs"
 import { systemClock } from "${distUrl}base/clock.js"

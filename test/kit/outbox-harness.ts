@@ -32,18 +32,18 @@ export interface RejectedEntry {
   readonly hint?: string
 }
 
-/** One instance directory and the outboxes that are opened on it, one after the other. */
+/** A daemon's directory, and the outboxes opened in it one after the other. */
 export class OutboxHarness {
   readonly paths: DaemonPaths
   readonly clock = new FakeClock(Date.now())
   readonly limits: Partial<OutboxLimits>
-  /** Everything onProblem told, in order. */
+  /** All calls of onProblem, in order. */
   readonly problems: (ChatError | undefined)[] = []
-  /** Everything reject told, in order. */
+  /** All calls of reject, in order. */
   readonly rejected: Rejection[] = []
-  /** Calls of onLines. */
+  /** Number of onLines calls. */
   calls = 0
-  /** Called with each of them. */
+  /** Called on each of them. */
   onLines: () => void = () => {}
   readonly #clock: Clock
   #outbox: Outbox | undefined
@@ -56,7 +56,7 @@ export class OutboxHarness {
     onTestFinished(() => this.#outbox?.close())
   }
 
-  /** The open one; opened on first use. */
+  /** The open outbox; opened on first use. */
   get outbox(): Outbox {
     this.#outbox ??= Outbox.open({
       paths: this.paths,
@@ -72,13 +72,13 @@ export class OutboxHarness {
     return this.#outbox
   }
 
-  /** Closes the open one; the next is a new process as far as files tell. */
+  /** Closes the open outbox; the next one starts like a new process. */
   close(): void {
     this.#outbox?.close()
     this.#outbox = undefined
   }
 
-  /** Leaves the open one as `kill -9` would: nothing more is saved. */
+  /** Abandons the open outbox like `kill -9`: nothing more is saved. */
   crash(): void {
     const cursor = existsSync(this.paths.outboxCursor) ? readFileSync(this.paths.outboxCursor) : undefined
     this.close()
@@ -86,7 +86,7 @@ export class OutboxHarness {
     else writeFileSync(this.paths.outboxCursor, cursor)
   }
 
-  /** Lets `ms` pass, then looks as the host does once a second. */
+  /** Advances by `ms`, then sweeps as the host does once a second. */
   sweep(ms = 1_000): void {
     const { outbox } = this
     this.clock.advance(ms)
@@ -109,13 +109,13 @@ export class OutboxHarness {
     this.append(contents.map((content) => `${message(content)}\n`).join(""))
   }
 
-  /** Sweeps, and takes all there is. */
+  /** Sweeps, and takes all lines. */
   take(max = Number.POSITIVE_INFINITY): OutboxLine[] {
     this.sweep(0)
     return this.outbox.take(max)
   }
 
-  /** The same, and settles it. */
+  /** Sweeps, takes and settles all lines. */
   settle(): OutboxLine[] {
     const lines = this.take()
     for (const line of lines) line.settle()
@@ -133,7 +133,7 @@ export class OutboxHarness {
     this.settle()
   }
 
-  /** Waits long enough for every process to have been looked at, one a turn. */
+  /** Waits until every process has been checked, one per sweep. */
   async lookedForHolders(): Promise<void> {
     const turns = readdirSync("/proc").length
     for (let i = 0; i < turns; i++) await new Promise((resolve) => setImmediate(resolve))
@@ -153,25 +153,25 @@ export class OutboxHarness {
     return this.lines(this.paths.rejected).map((line) => JSON.parse(line) as RejectedEntry)
   }
 
-  /** Whole lines of a file; what follows the last newline comes last. */
+  /** Returns the lines of a file; text after the last newline comes last. */
   lines(path: string): string[] {
     return readFileSync(path, "utf8")
       .split("\n")
       .filter((line) => line !== "")
   }
 
-  /** What stands in the file an entry names. */
+  /** Reads the file that an entry names. */
   kept({ file }: RejectedEntry): Buffer {
     return readFileSync(join(this.paths.dir, file ?? ""))
   }
 }
 
-/** A line without its newline. */
+/** Returns a line without its newline. */
 export function message(content: string, more: Readonly<Record<string, unknown>> = {}): string {
   return JSON.stringify({ to: "#general", content, ...more })
 }
 
-/** The texts of some lines. */
+/** Returns the texts of lines. */
 export function contents(lines: readonly OutboxLine[]): string[] {
   return lines.map(({ frame }) => (frame.type === "MSG" ? frame.content : frame.type))
 }

@@ -16,14 +16,14 @@ export interface InboxRecord {
   readonly [field: string]: unknown
 }
 
-/** What a finished command left. */
+/** The result of a finished command. */
 export interface Outcome {
   readonly status: number | null
   readonly stdout: string
   readonly stderr: string
 }
 
-/** A directory an agent works in, with the program and the files of its daemons. */
+/** An agent's working directory with the program and its daemons' files. */
 export class Workspace {
   readonly dir: string
   readonly env: NodeJS.ProcessEnv
@@ -62,7 +62,7 @@ export class Workspace {
     return join(this.dir, ".agentchat", "daemons", name, file)
   }
 
-  /** Every line the inbox of `name` ever got, sealed segments first. */
+  /** Returns every inbox line of `name`, closed segments first. */
   inbox(name: string): InboxRecord[] {
     const segments = this.file(name, "inbox")
     const sealed = existsSync(segments)
@@ -74,14 +74,14 @@ export class Workspace {
     return [...paths, this.file(name, "inbox.jsonl")].flatMap(readJsonLines)
   }
 
-  /** Contents of the messages in the inbox of `name`. */
+  /** Returns the contents of the messages in the inbox of `name`. */
   contents(name: string): string[] {
     return this.inbox(name)
       .filter(({ type }) => type === "MSG")
       .map(({ content }) => String(content))
   }
 
-  /** status.json of `name`, or undefined while there is none. */
+  /** Reads status.json of `name`; undefined if there is none. */
   status(name: string): Record<string, unknown> | undefined {
     try {
       return JSON.parse(readFileSync(this.file(name, "status.json"), "utf8")) as Record<string, unknown>
@@ -97,7 +97,7 @@ export class Workspace {
   }
 }
 
-/** Runs a command without stopping this process. */
+/** Runs a command without blocking this process. */
 export async function agentchat(
   workspace: Workspace,
   ...args: string[]
@@ -118,7 +118,7 @@ export async function agentchat(
 function readJsonLines(path: string): InboxRecord[] {
   if (!existsSync(path)) return []
   const text = readFileSync(path, "utf8")
-  // A process that was killed may have left a piece of a line.
+  // A killed process may leave part of a line.
   return text
     .slice(0, text.lastIndexOf("\n") + 1)
     .split("\n")
@@ -138,14 +138,14 @@ export class RelayProcess {
     this.#logFile = logFile
   }
 
-  /** Starts one whose guards stop nobody, unless `args` name others; with `--guards /dev/null` they are as they come. */
+  /** Starts a relay whose guards stop nobody, unless `args` contain `--guards`; `--guards /dev/null` keeps the defaults. */
   static async start(...args: string[]): Promise<RelayProcess> {
     const relay = new RelayProcess(withGuards(args))
     await relay.restart()
     return relay
   }
 
-  /** The same, with what it logs in a file, over restarts. */
+  /** Starts a relay that logs to a file, across restarts. */
   static async startLogging(logFile: string, ...args: string[]): Promise<RelayProcess> {
     const relay = new RelayProcess(withGuards(args), logFile)
     await relay.restart()

@@ -1,21 +1,21 @@
 import { alice, bob, lineOf, type Members, type Said, says } from "./receipt-vectors.js"
 
-/** A line and what any checker must say of it. */
+/** A line and the verdict that every verifier must give. */
 export interface ReceiptVector {
   readonly why: string
-  /** The line; or `base64`, where it is no text; or `edit` of the line of the vector named `of`. */
+  /** The line; `base64` if it is not text; or an `edit` of the line of the vector named `of`. */
   readonly line?: string
   readonly base64?: string
   readonly of?: string
-  /** What stands once in that line, and what to put in its place. */
+  /** Text that occurs once in that line, and its replacement. */
   readonly edit?: readonly [string, string]
-  /** Lines of key statements that are given along. */
+  /** Lines of key statements to verify with. */
   readonly keys?: readonly string[]
   readonly verdict: "valid" | "invalid" | "undecided"
   readonly proves?: readonly string[]
 }
 
-/** A statement about a key on a line of its own, and whether it is to be believed. */
+/** A statement about a key on its own line, and whether it is valid. */
 export interface KeyVector {
   readonly why: string
   readonly line: string
@@ -63,7 +63,7 @@ export function invalid(why: string, line: string, keys?: readonly string[]): Re
 export const signed = (why: string, ...all: readonly Said[]) => invalid(`signed, but ${why}`, lineOf(all))
 export const dispute = (by: typeof alice, fault?: string) => says(by, "DISPUTE", { fault })
 
-/** What is of another kind, or of a version nobody knows yet, is not called wrong. */
+/** Other types and unknown versions are undecided, not invalid. */
 export function unknown(why: string, line: string): ReceiptVector {
   return { why, line, verdict: "undecided" }
 }

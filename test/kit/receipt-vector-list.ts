@@ -82,7 +82,7 @@ const validOnes: readonly ReceiptVector[] = [
 
 const fullLine = lineOf(full)
 const oneLine = lineOf(one)
-/** The same said with other letters. */
+/** The same value with different escapes. */
 const spelled: readonly ReceiptVector[] = [
   valid(
     "written with white space and in another order",
@@ -96,7 +96,7 @@ const spelled: readonly ReceiptVector[] = [
   ),
 ]
 
-/** Each member of each statement in `full` changed, and each optional one left out. */
+/** Changes each member of each statement in `full`, and omits each optional one. */
 function tampered(): ReceiptVector[] {
   const vectors: ReceiptVector[] = []
   for (const [index, statement] of signChain(full).entries()) {
@@ -132,7 +132,7 @@ function isOptional(name: string): boolean {
   return ["amount", "currency", "payment_code", "terms", "proof", "fault"].includes(name)
 }
 
-/** An edit of `full`, with as much before it as makes it the only such place. */
+/** Edits `full` at one place, with enough context before it to make it unique. */
 function edited(why: string, at: number, old: string, text: string): ReceiptVector {
   let from = at
   const before = () => fullLine.slice(from, at + old.length)
@@ -243,7 +243,7 @@ const texts: readonly ReceiptVector[] = [
   },
 ]
 
-/** All that stands in test/vectors/receipts.json. */
+/** The contents of test/vectors/receipts.json. */
 export function makeReceiptVectors() {
   return {
     about:

@@ -14,7 +14,7 @@ import {
 import { alice, bob, carol, didOf, type Members, receiptOf, says, signChain, t0 } from "./receipt-vectors.js"
 
 const withMember = (members: Members) => [says(alice, "PROPOSAL", members), accept, byBob] as const
-/** Statements that are signed, and not of their form. */
+/** Signed statements with an invalid form. */
 export const members: readonly ReceiptVector[] = [
   signed("with an unknown member", ...withMember({ note: "x" })),
   signed("a member is missing: dispute_window", ...withMember({ dispute_window: undefined })),
@@ -54,7 +54,7 @@ export const members: readonly ReceiptVector[] = [
   signed("the accept has a member of another act", proposal, says(bob, "ACCEPT", { proof: "x" }), byBob),
 ]
 
-/** Chains whose statements are of their form, and signed. */
+/** Chains of valid, signed statements. */
 export const chains: readonly ReceiptVector[] = [
   signed("the proposer accepts", proposal, says(alice, "ACCEPT"), byBob),
   signed("a stranger accepts", proposal, says(carol, "ACCEPT"), byBob),
@@ -108,7 +108,7 @@ export const chains: readonly ReceiptVector[] = [
   ...shuffled(),
 ]
 
-/** Statements that were signed, in another order or from another deal. */
+/** Signed statements in another order or from another deal. */
 function shuffled(): ReceiptVector[] {
   const chain = signChain(both)
   const elsewhere = signChain([says(alice, "PROPOSAL", { id: "prop_0002" }), ...both.slice(1)])

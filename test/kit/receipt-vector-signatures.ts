@@ -24,13 +24,13 @@ import {
 } from "./receipt-vectors.js"
 
 const groupOrder = 2n ** 252n + 27742317777372353535851937790883648493n
-/** The accept's signature made unusual. */
+/** Variants of the ACCEPT signature. */
 const accepted = (why: string, signature: NonNullable<Said["signature"]>) =>
   invalid(`accept.sig: ${why}`, lineOf([proposal, says(bob, "ACCEPT", {}, signature), byBob]))
 
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
-/** The same signature with S + L for S. */
+/** The same signature with S + L instead of S. */
 function malleated(sig: string): string {
   const [head = "", , tail = ""] = sig.split(".")
   const bytes = Buffer.from(tail, "base64url")
@@ -40,7 +40,7 @@ function malleated(sig: string): string {
   return `${head}..${bytes.toString("base64url")}`
 }
 
-/** Signatures that do not count. */
+/** Invalid signatures. */
 export const signatures: readonly ReceiptVector[] = [
   accepted("made for another act", { typ: "agentchat.complete+jws" }),
   accepted("made for nothing we know", { typ: "JWT" }),
@@ -80,7 +80,7 @@ export const signatures: readonly ReceiptVector[] = [
   ...weakKeys(),
 ]
 
-/** Keys under which this one signature fits every message, for a checker that does not look. */
+/** Small-order keys under which one signature fits every message. */
 function weakKeys(): ReceiptVector[] {
   const identity = `01${"00".repeat(31)}`
   const keys = { "of small order": identity, "of small order, in another encoding": `ee${"ff".repeat(30)}7f` }
@@ -108,7 +108,7 @@ const oneLine = lineOf(one)
 const revocation = (by: typeof alice, ts: number) => canonicalize(signRevocation(by, ts, "laptop lost"))
 const rotation = (from: typeof alice, to: typeof alice, ts: number) =>
   canonicalize(signRotation(from, to, ts))
-/** What keys said of their own end. The accept is of t0 + 1 s, the completion of t0 + 2 s. */
+/** Rotations and revocations. ACCEPT is at t0 + 1 s, COMPLETE at t0 + 2 s. */
 export const succession: readonly ReceiptVector[] = [
   valid(
     "the key was revoked after all it said",
@@ -144,7 +144,7 @@ export const succession: readonly ReceiptVector[] = [
   invalid("the proposer's key was revoked before", oneLine, [revocation(alice, t0 - 1)]),
 ]
 
-/** Statements about keys, on lines of their own. */
+/** Statements about keys, each on its own line. */
 export function keyVectors(): KeyVector[] {
   const revoked: Members = { v: 1, type: "REVOCATION", from: didOf(bob), ts: t0 }
   const replaced: Members = { v: 1, type: "ROTATION", from: didOf(bob), to: didOf(carol), ts: t0 }

@@ -3,20 +3,20 @@ import { canonicalize } from "../../src/identity/canonical-json.js"
 import { formatDidKey } from "../../src/identity/keys.js"
 import { type KeyPair, keyPairFromSeed, sign } from "../../src/identity/signer.js"
 
-/** Members of a statement or a receipt, of any form. */
+/** Members of a statement or receipt, possibly invalid. */
 export type Members = Readonly<Record<string, unknown>>
 
-/** What is unusual in the signature of a statement. */
+/** Deviations in the signature of a statement. */
 export interface Signature {
   readonly by?: KeyPair
   readonly typ?: string
-  /** The header's text, made of the usual one. */
+  /** Derives the header text from the correct one. */
   readonly header?: (usual: string) => string
-  /** The whole of it, made of the usual one. */
+  /** Derives the whole signature from the correct one. */
   readonly text?: (usual: string) => string
 }
 
-/** One statement of a chain: whose it is, what it says that is unusual, and how it is signed. */
+/** One statement of a chain: its signer, deviations, and signature. */
 export interface Said {
   readonly by: KeyPair
   readonly type: string
@@ -30,11 +30,11 @@ export const [alice, bob, carol] = Object.values(seeds).map((byte) =>
 ) as [KeyPair, KeyPair, KeyPair]
 export const didOf = ({ publicKey }: KeyPair): string => formatDidKey(publicKey)
 
-/** When the deals begin: milliseconds since the Unix epoch. */
+/** Start of the deals, in milliseconds since the Unix epoch. */
 export const t0 = 1_800_000_000_000
 const b64 = (bytes: Uint8Array | string): string => Buffer.from(bytes as string).toString("base64url")
 
-/** Signs anything at all, as no program of ours would. */
+/** Signs arbitrary bytes, which the program never does. */
 export function signAnything(
   body: Members,
   key: KeyPair,
@@ -47,7 +47,7 @@ export function signAnything(
   return text?.(sig) ?? sig
 }
 
-/** `prev` of whoever answers a statement. */
+/** Returns `prev` for the statement that follows. */
 function hashOf(statement: Members): string {
   return createHash("sha256").update(canonicalize(statement)).digest("base64url")
 }
@@ -57,7 +57,7 @@ const usualMembers: Readonly<Record<string, Members>> = {
   DISPUTE: { reason: "not done" },
 }
 
-/** Signs a chain, each statement a second after the one it answers. A member that is undefined is left out. */
+/** Signs a chain, each statement one second after the previous one. Undefined members are omitted. */
 export function signChain(all: readonly Said[]): Members[] {
   const chain: Members[] = []
   for (const { by, type, members = {}, signature = {} } of all) {
@@ -83,7 +83,7 @@ export function signChain(all: readonly Said[]): Members[] {
   return chain
 }
 
-/** The receipt a chain makes, whether it is one or not. */
+/** Builds the receipt of a chain, valid or not. */
 export function receiptOf(chain: readonly Members[], besides: Members = {}): Members {
   const ofType = (type: string) => chain.filter((statement) => statement["type"] === type)
   const dispute = ofType("DISPUTE")
@@ -98,7 +98,7 @@ export function receiptOf(chain: readonly Members[], besides: Members = {}): Mem
   }
 }
 
-/** The line of a receipt over a chain. */
+/** Builds the receipt line of a chain. */
 export function lineOf(all: readonly Said[], besides: Members = {}): string {
   return canonicalize(receiptOf(signChain(all), besides))
 }

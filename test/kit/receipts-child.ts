@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { ReceiptsFile } from "../../src/daemon/deals/receipts-file.js"
 import { parseReceipt } from "../../src/proposals/receipt.js"
 
-// Appends each receipt of a file to another, one by one, as a daemon would.
+// Appends each receipt of one file to another, as a daemon does.
 const [path = "", input = ""] = process.argv.slice(2)
 const file = new ReceiptsFile(path)
 for (const line of readFileSync(input, "utf8").split("\n").slice(0, -1)) {

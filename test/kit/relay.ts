@@ -9,19 +9,19 @@ import { FakeClock } from "./fake-clock.js"
 import { liftedGuards } from "./guards.js"
 import { Wire } from "./wire.js"
 
-/** Rates at which no test is ever too fast. */
+/** Rate limits that no test reaches. */
 const unlimited = { ratePerSecond: 1e9, requestsPerSecond: 1e9, requestBurst: 1e9 } as const
 
-/** Milliseconds after which a stopping relay has cut everybody. */
+/** Milliseconds after which a stopping relay has closed all connections. */
 const stopMs = 10_000
 
-/** How one is started; several may share a clock. */
+/** Options of a test relay; several may share a clock. */
 interface TestRelayOptions extends Partial<Omit<RelayOptions, "clock">> {
   readonly limits?: Partial<Limits>
   readonly clock?: FakeClock
 }
 
-/** A relay whose time stands still, and those who connect to it. */
+/** A relay on a fake clock, and its clients. */
 export class TestRelay {
   readonly relay: Relay
   readonly clock: FakeClock
@@ -33,7 +33,7 @@ export class TestRelay {
     this.log = log
   }
 
-  /** Starts one on a free port, without rate limits and guards unless asked for; it ends with the test. */
+  /** Starts a relay on a free port, by default without rate limits and guards; it ends with the test. */
   static async start(options: TestRelayOptions = {}): Promise<TestRelay> {
     const { clock = new FakeClock() } = options
     const log: string[] = []
@@ -53,26 +53,26 @@ export class TestRelay {
     return started
   }
 
-  /** Stops it without waiting for peers that do not answer. */
+  /** Stops the relay without waiting for silent peers. */
   async stop(): Promise<void> {
     const stopped = this.relay.stop()
     this.clock.advance(stopMs)
     await stopped
   }
 
-  /** A connection that said nothing yet. */
+  /** Opens a connection that has sent nothing. */
   connect(headers: readonly string[] = []): Promise<Wire> {
     return Wire.open(this.relay.port, headers)
   }
 
-  /** Somebody without a key, welcomed and in `channels`. */
+  /** Connects a client without a key that joins `channels`. */
   async enter(name: string, ...channels: readonly string[]): Promise<TestAgent> {
     const wire = await this.connect()
     wire.say({ type: "IDENTIFY", name })
     return settleIn(wire, channels)
   }
 
-  /** Somebody who proved a key, welcomed and in `channels`. */
+  /** Connects a client with a key that joins `channels`. */
   async enterAs(keyPair: KeyPair, name: string, ...channels: readonly string[]): Promise<TestAgent> {
     const wire = await this.connect()
     wire.say({ type: "IDENTIFY", name, pubkey: formatDidKey(keyPair.publicKey) })
@@ -81,14 +81,14 @@ export class TestRelay {
   }
 }
 
-/** Somebody who is in. */
+/** A connected client. */
 export interface TestAgent {
   readonly wire: Wire
   readonly id: string
   readonly welcome: ServerMessage<"WELCOME">
 }
 
-/** The right answer to a challenge. */
+/** Builds the correct answer to a challenge. */
 export function prove({ aud, challenge_id, nonce }: ServerMessage<"CHALLENGE">, keyPair: KeyPair): object {
   const iat = 1_800_000_000
   const sig = signChallenge({ aud, challenge_id, nonce, iat }, keyPair)

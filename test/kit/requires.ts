@@ -4,7 +4,7 @@ import { delimiter, join } from "node:path"
 const reported = new Set<string>()
 
 /**
- * Whether a program that some tests need is on the PATH; for `describe.runIf(hasProgram("tmux"))`.
+ * Reports whether a program that some tests need is on the PATH; for `describe.runIf(hasProgram("tmux"))`.
  * A missing one skips those tests loudly on a developer's machine and fails them where `CI` is set,
  * because there `.ci/run` installs it.
  * @throws Error in CI, naming the program
@@ -15,7 +15,7 @@ export function hasProgram(name: string, env: NodeJS.ProcessEnv = process.env): 
 }
 
 /**
- * The same for what is not a program, such as the right to mount a file system.
+ * Reports whether an ability is present, such as the right to mount a file system.
  * @param name - what is needed, as the reader of a test report should see it
  * @param isPresent - finds out; asked at once
  * @throws Error in CI, naming what is missing

@@ -5,7 +5,7 @@ import type { ChatError } from "../../src/protocol/errors.js"
 import type { ServerMessage } from "../../src/protocol/server-messages.js"
 import { FakeRelay, type FakeRelayOptions } from "./fake-relay.js"
 
-/** A session as its owner sees it. */
+/** A client session and its events. */
 export interface OpenedSession {
   readonly relay: FakeRelay
   readonly connection: Connection

@@ -4,7 +4,7 @@ import { onTestFinished } from "vitest"
 import { until } from "./condition.js"
 import { parseLines, type SeenLine } from "./inbox-room.js"
 
-/** A real `tail`, started once and read to the end of the test. */
+/** A real `tail -f`, started once per test. */
 export class Tail {
   readonly #process: ChildProcess
   #text = ""
@@ -21,7 +21,7 @@ export class Tail {
     onTestFinished(() => void this.#process.kill())
   }
 
-  /** Follows `path` from its first line on. Resolves when tail runs; the file must have a line to prove it by. */
+  /** Follows `path` from its first line. Resolves when tail runs, so the file must have a line. */
   static async follow(path: string, ...options: string[]): Promise<Tail> {
     const tail = new Tail(["-n", "+1", "-f", ...options, path])
     await once(tail.#process, "spawn")
@@ -29,17 +29,17 @@ export class Tail {
     return tail
   }
 
-  /** The whole lines printed so far. */
+  /** The complete lines printed so far. */
   get lines(): SeenLine[] {
     return parseLines(this.#text.slice(0, this.#text.lastIndexOf("\n") + 1))
   }
 
-  /** How often tail noticed that the file was emptied. */
+  /** Number of truncations that tail noticed. */
   get truncations(): number {
     return this.#errors.split("file truncated").length - 1
   }
 
-  /** Resolves when the line of that `seq` was printed. */
+  /** Resolves when the line with this `seq` is printed. */
   async reaches(seq: number): Promise<void> {
     await until(`tail prints seq ${seq}`, () => this.#text.includes(`{"seq":${seq},`))
   }

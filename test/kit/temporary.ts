@@ -3,7 +3,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { onTestFinished } from "vitest"
 
-/** A new directory, gone when the running test ends. */
+/** Makes a directory that is removed when the running test ends. */
 export function temporaryDirectory(): string {
   const dir = mkdtempSync(join(tmpdir(), "agentchat-test-"))
   onTestFinished(() => rmSync(dir, { recursive: true, force: true }))

@@ -2,10 +2,10 @@ import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import type { KeyVector, ReceiptVector } from "./receipt-vector-deals.js"
 
-/** Where test/vectors/receipts.json stands. */
+/** Path of test/vectors/receipts.json. */
 export const receiptVectorsPath = join(import.meta.dirname, "../vectors/receipts.json")
 
-/** A vector with its line worked out. */
+/** A vector with its line computed. */
 export interface LineVector {
   readonly why: string
   readonly bytes: Buffer
@@ -19,7 +19,7 @@ interface VectorFile {
   readonly keys: readonly KeyVector[]
 }
 
-/** The vectors as they stand on disk: for whoever checks lines. */
+/** Reads the vectors from disk, with their lines computed. */
 export function readReceiptVectors(): { receipts: LineVector[]; keys: readonly KeyVector[] } {
   const file = JSON.parse(readFileSync(receiptVectorsPath, "utf8")) as VectorFile
   const receipts = file.receipts.map((vector) => {

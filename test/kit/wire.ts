@@ -4,13 +4,13 @@ import { connect, type Socket } from "node:net"
 import { onTestFinished } from "vitest"
 import type { ServerMessage, ServerType } from "../../src/protocol/server-messages.js"
 
-/** One frame as it came: opcode and payload. */
+/** A received frame: opcode and payload. */
 export interface RawFrame {
   readonly opcode: number
   readonly payload: Buffer
 }
 
-/** How the other side ended the connection. */
+/** How the peer ended the connection. */
 export interface Closing {
   readonly code: number
   readonly reason: string
@@ -22,14 +22,13 @@ const closeOpcode = 8
 const pingOpcode = 9
 
 /**
- * A WebSocket client with nothing between the test and the bytes: it can stall, send what no library sends,
- * and see in which order frames came.
+ * A raw WebSocket client: it can stall, send malformed frames, and observe the order of frames.
  */
 export class Wire {
   readonly socket: Socket
-  /** Every frame that came, control frames too. */
+  /** Every received frame, including control frames. */
   readonly frames: RawFrame[] = []
-  /** What the relay's close frame said. */
+  /** The relay's close frame. */
   closing: Closing | undefined
   isEnded = false
   readonly #changes = new EventEmitter().setMaxListeners(100)
@@ -41,7 +40,7 @@ export class Wire {
     this.socket = socket
   }
 
-  /** Connects and upgrades; the connection ends with the test. */
+  /** Connects and upgrades; the connection closes with the test. */
   static async open(port: number, headers: readonly string[] = []): Promise<Wire> {
     const socket = connect(port, "127.0.0.1")
     onTestFinished(() => void socket.destroy())
@@ -61,7 +60,7 @@ export class Wire {
     return wire
   }
 
-  /** Sends an object as JSON, or a text as it is. */
+  /** Sends an object as JSON, or a text unchanged. */
   say(...frames: readonly (object | string)[]): void {
     const texts = frames.map((frame) => (typeof frame === "string" ? frame : JSON.stringify(frame)))
     this.socket.write(Buffer.concat(texts.map((text) => maskedFrame(textOpcode, Buffer.from(text)))))
@@ -72,7 +71,7 @@ export class Wire {
     this.socket.write(maskedFrame(opcode, payload))
   }
 
-  /** The next message of that type; those before it are dropped. */
+  /** Returns the next message of a type and drops those before it. */
   async next<T extends ServerType>(type: T): Promise<ServerMessage<T>> {
     for (;;) {
       const message = await this.#wait(type, () => this.#unread.shift())
@@ -80,12 +79,12 @@ export class Wire {
     }
   }
 
-  /** Sends a frame and gives the message that answers it, whatever its type. */
+  /** Sends a frame and returns the message that answers it, of any type. */
   async ask(frame: object): Promise<ServerMessage> {
     return this.answerTo({ ...frame, id: `ask-${++this.#pings}` })
   }
 
-  /** The same for a frame that has an id of its own. */
+  /** Like `ask`, for a frame with its own id. */
   async answerTo(frame: object): Promise<ServerMessage> {
     const { id } = frame as { readonly id?: string }
     this.say(frame)
@@ -95,7 +94,7 @@ export class Wire {
     })
   }
 
-  /** Everything the relay had to say up to now: what came before the answer to a ping. */
+  /** Returns all messages up to now: everything before the answer to a ping. */
   async settle(): Promise<ServerMessage[]> {
     const id = `settle-${++this.#pings}`
     this.say({ type: "PING", id })
@@ -106,7 +105,7 @@ export class Wire {
     return messages
   }
 
-  /** Waits for the relay to end the connection. */
+  /** Waits until the relay closes the connection. */
   async ended(): Promise<Closing | undefined> {
     while (!this.isEnded) await this.#change("the end of the connection")
     return this.closing
@@ -177,7 +176,7 @@ function isOfType<T extends ServerType>(
   return message.type === type
 }
 
-/** The first whole frame of `bytes` and where it ends. A relay must not mask. */
+/** Parses the first complete frame of `bytes` and its end. A relay must not mask. */
 export function splitFrame(bytes: Buffer): (RawFrame & { readonly end: number }) | undefined {
   if (bytes.length < 2) return undefined
   const [first = 0, second = 0] = bytes
@@ -198,7 +197,7 @@ export function splitFrame(bytes: Buffer): (RawFrame & { readonly end: number })
   return { opcode: first & 0x0f, payload: bytes.subarray(start, end), end }
 }
 
-/** A client's frame: whole and masked. */
+/** Builds a client's frame, masked. */
 export function maskedFrame(opcode: number, payload: Buffer): Buffer {
   const mask = randomBytes(4)
   const masked = Buffer.from(payload)
