@@ -1,3 +1,4 @@
+import { formatStatementId } from "../protocol/message-id.js"
 import type { AgentId } from "../protocol/names.js"
 import type { DealState, ServerMessage } from "../protocol/server-messages.js"
 import type { Statement } from "../protocol/statements.js"
@@ -41,14 +42,9 @@ export function newsOf(
   }
 }
 
-/**
- * The id by which a relay confirms a statement: its sender's id, the deal and the act, such as
- * `0123456789abcdef.prop_k3v5…/ACCEPT`. Nobody takes a step twice in a deal, and no message's id has a slash, so
- * whoever signs cannot choose an id that makes a step look like something the other party has already.
- */
+/** The `msg_id` of a statement. */
 export function statementMessageId(statement: Statement): string {
-  const deal = proposalIdOf(statement)
-  return `${agentIdOfDid(statement.from).slice(1)}.${deal}/${statement.type}`
+  return formatStatementId(agentIdOfDid(statement.from), proposalIdOf(statement), statement.type)
 }
 
 /** The statement a relay's message carries. Nothing is verified. */

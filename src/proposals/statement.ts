@@ -6,17 +6,15 @@ import { formatHeader, signDetached, verifyDetached } from "../identity/detached
 import { agentIdOf, formatDidKey, parsePublicKey } from "../identity/keys.js"
 import type { KeyPair } from "../identity/signer.js"
 import { ChatError } from "../protocol/errors.js"
-import { type AgentId, frameIdPattern } from "../protocol/names.js"
+import { frameIdPattern, frameIdRule } from "../protocol/message-id.js"
+import type { AgentId } from "../protocol/names.js"
 import { type Statement, statementBodies } from "../protocol/statements.js"
 import { isVerb, type Verb, verbs } from "../protocol/verbs.js"
 
 /** Longest canonical text of a statement, in characters: a chain of them has to fit into one frame. */
 const maxCharacters = 32_768
 
-const id = v.pipe(
-  v.string("must be a string"),
-  v.regex(frameIdPattern, "must be 1-64 of A-Z a-z 0-9 . _ : ~ -"),
-)
+const id = v.pipe(v.string("must be a string"), v.regex(frameIdPattern, frameIdRule))
 
 const schemas = {
   PROPOSAL: v.strictObject({ type: v.literal("PROPOSAL"), id, ...statementBodies.PROPOSAL }),

@@ -31,8 +31,6 @@ export const addressPattern = new RegExp(
 export const subscriptionPattern = /^#(?=.{1,64}$)(?:(?:[A-Za-z0-9_-]+|\*)\.)*(?:[A-Za-z0-9_-]+|\*|>)$/
 /** A key's agent id as it stands after `@`. */
 export const persistentIdPattern = /^@[0-9a-f]{16}$/
-/** A frame's own id, chosen by its sender. */
-export const frameIdPattern = /^[A-Za-z0-9._:~-]{1,64}$/
 
 /** @throws {ChatError} INVALID_NAME when `text` is no channel name; nothing is repaired. */
 export function parseChannel(text: string): Channel {

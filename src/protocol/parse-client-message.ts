@@ -2,11 +2,11 @@ import * as v from "valibot"
 import { JsonError, parseStrictJson } from "../base/strict-json.js"
 import { type ClientMessage, type ClientType, clientMessages, isClientType } from "./client-messages.js"
 import { ChatError } from "./errors.js"
-import { type Address, addressPattern, frameIdPattern } from "./names.js"
+import { frameIdRule, isFrameId } from "./message-id.js"
+import { type Address, addressPattern } from "./names.js"
 
 /** Of a stranger's text, in an error. */
 const shownCharacters = 200
-const frameIdRule = "must be 1-64 of A-Z a-z 0-9 . _ : ~ -"
 
 /** A refused frame: the error, and the frame's own `id` when that much could be read. */
 export interface RefusedFrame {
@@ -88,10 +88,6 @@ function validateBody(
   message.type = type
   if (id !== undefined) message.id = id
   return { message: message as ClientMessage }
-}
-
-function isFrameId(id: unknown): id is string {
-  return typeof id === "string" && frameIdPattern.test(id)
 }
 
 function dropNulls(value: unknown): unknown {

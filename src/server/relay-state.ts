@@ -5,6 +5,7 @@ import { Gcra } from "../guards/gcra.js"
 import type { GuardLimits } from "../guards/limits.js"
 import { ChatError } from "../protocol/errors.js"
 import type { Limits } from "../protocol/limits.js"
+import { unnamedFrameId } from "../protocol/message-id.js"
 import type { AgentId, AgentRef, ChannelPattern } from "../protocol/names.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 import { Bookmarks } from "./channels/bookmarks.js"
@@ -209,7 +210,7 @@ export class RelayState {
 
   /** An id for a message whose frame has none; no sender can have used it in an earlier boot. */
   nextFrameId(): string {
-    return `~${this.#bootNonce}${(this.#unnamedFrames++).toString(36)}`
+    return unnamedFrameId(this.#bootNonce, this.#unnamedFrames++)
   }
 
   /** Somebody said who it is: from now on it gets what is for it. */

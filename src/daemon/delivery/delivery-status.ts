@@ -1,4 +1,5 @@
 import { LruMap } from "../../base/lru-map.js"
+import { authorOf, isWrittenBy } from "../../protocol/message-id.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Ack, AckLog } from "./acks.js"
 import { reach, type SentMessage, SentMessages } from "./sent-messages.js"
@@ -44,7 +45,7 @@ export class DeliveryStatus {
 
   /** A message came that answers another one, perhaps one of ours. @param self - own agent id */
   replied({ type, from, msg_id, ts, in_reply_to }: ServerMessage<"MSG">, self: string): void {
-    if (in_reply_to === undefined || from === "" || !isOwn(in_reply_to, self)) return
+    if (in_reply_to === undefined || from === "" || !isWrittenBy(self, in_reply_to)) return
     this.#hear(in_reply_to, { type, from, msg_id, ts }, self)
   }
 
@@ -61,7 +62,7 @@ export class DeliveryStatus {
     if (verdict === "mismatch") {
       this.#log(`sender-mismatch: ${speakerOf(word)} cannot speak for ${message?.to ?? ""} of ${msgId}`)
     }
-    if (verdict === "too early" && isOwn(msgId, self)) this.#keep(msgId, word)
+    if (verdict === "too early" && isWrittenBy(self, msgId)) this.#keep(msgId, word)
     // Whom a task was taken by decides whether an answer that came before is one.
     if (verdict === "reached" && word.type === "DELIVERY" && word.state === "claimed") this.#hearAgain(msgId)
   }
@@ -69,7 +70,7 @@ export class DeliveryStatus {
   #hearAgain(msgId: string): void {
     const words = this.#early.get(msgId) ?? []
     this.#early.delete(msgId)
-    for (const word of words) this.#hear(msgId, word, `@${msgId.slice(0, msgId.indexOf("."))}`)
+    for (const word of words) this.#hear(msgId, word, authorOf(msgId))
   }
 
   #keep(msgId: string, word: Word): void {
@@ -128,8 +129,4 @@ function evidenceOf(word: Word): Ack["evidence"] {
 
 function speakerOf(word: Word): string {
   return word.type === "MSG" ? word.from : word.by
-}
-
-function isOwn(msgId: string, self: string): boolean {
-  return msgId.startsWith(`${self.slice(1)}.`)
 }

@@ -4,6 +4,7 @@ import type { Clock } from "../../base/clock.js"
 import { Breaker, type BreakerLimits, type BreakerStep } from "../../guards/breaker.js"
 import { ChatError } from "../../protocol/errors.js"
 import { daemonLayer, type GuardFacts, type GuardUsage } from "../../protocol/guard-facts.js"
+import { isWrittenBy } from "../../protocol/message-id.js"
 import { isQuiet } from "../../protocol/message-kinds.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { DaemonMemory } from "../session/daemon-memory.js"
@@ -77,7 +78,7 @@ export class CircuitBreaker {
     const { from, to, msg_id: id, kind, mentions = [], in_reply_to: answered = "", replay } = message
     const self = this.#ports.self()
     if (from === self || replay === true || isQuiet(kind)) return
-    const isPut = to === self || mentions.includes(self) || answered.startsWith(`${self.slice(1)}.`)
+    const isPut = to === self || mentions.includes(self) || isWrittenBy(self, answered)
     if (isPut) this.#breaker.woken(from, id)
   }
 

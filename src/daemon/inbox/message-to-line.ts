@@ -1,3 +1,4 @@
+import { isWrittenBy } from "../../protocol/message-id.js"
 import type { ServerMessage, ServerType } from "../../protocol/server-messages.js"
 import { commandIdPrefix } from "../delivery/command-id.js"
 import { taskLineId } from "./line.js"
@@ -120,5 +121,5 @@ function isForCommand({ re }: { readonly re?: string }): boolean {
 
 /** A relay makes each msg_id from its sender's id; one where they differ came past the relay's checks. */
 export function isFromSender({ from, msg_id: msgId }: ServerMessage<"MSG">): boolean {
-  return msgId.startsWith(from.slice(1)) && msgId[from.length - 1] === "."
+  return isWrittenBy(from, msgId)
 }

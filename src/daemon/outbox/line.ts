@@ -2,7 +2,7 @@ import { isUtf8 } from "node:buffer"
 import { JsonError, parseStrictJson } from "../../base/strict-json.js"
 import type { ClientMessage, ClientType } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
-import { frameIdPattern } from "../../protocol/names.js"
+import { isFrameId } from "../../protocol/message-id.js"
 import { validateClientMessage } from "../../protocol/parse-client-message.js"
 import type { Draft } from "../../protocol/statements.js"
 import { isVerb, type Verb, verbs } from "../../protocol/verbs.js"
@@ -126,7 +126,7 @@ function bad(message: string, hint: string | undefined, id?: string): { bad: Bad
 
 function ownId(value: Readonly<Record<string, unknown>>): string | undefined {
   const id = value["id"]
-  return typeof id === "string" && frameIdPattern.test(id) ? id : undefined
+  return isFrameId(id) ? id : undefined
 }
 
 function isOutboxType(type: string): boolean {

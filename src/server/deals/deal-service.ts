@@ -6,6 +6,7 @@ import { statementMessageId } from "../../proposals/deal-news.js"
 import { agentIdOfDid } from "../../proposals/statement.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { Limits } from "../../protocol/limits.js"
+import { mailEntryId } from "../../protocol/message-id.js"
 import type { AgentId } from "../../protocol/names.js"
 import type { ProposalEntry, ServerMessage } from "../../protocol/server-messages.js"
 import type { Statement } from "../../protocol/statements.js"
@@ -233,7 +234,7 @@ export class DealService {
     const text = JSON.stringify(told)
     const post = async (party: AgentId) => {
       try {
-        await this.#ports.post(party, `deal/${msg_id}`, text)
+        await this.#ports.post(party, mailEntryId.statement(msg_id), text)
         return true
       } catch (error) {
         if (!(error instanceof ChatError) || error.code !== "MAILBOX_FULL") throw error

@@ -1,9 +1,9 @@
 import type { Clock } from "../../base/clock.js"
+import { authorOf, isStatementId, mailEntryId } from "../../protocol/message-id.js"
 import { type AgentId, persistentIdPattern } from "../../protocol/names.js"
 import type { DeliveryState, ServerMessage } from "../../protocol/server-messages.js"
 import type { Roster } from "../roster/roster.js"
 import type { SessionRegistry } from "../sessions/session-registry.js"
-import { askerOf } from "../tasks/task-json.js"
 import { type Payload, payloadOf, textOf } from "../wire/payload.js"
 import type { Mailboxes } from "./mailboxes.js"
 import type { RelayBus } from "./relay-bus.js"
@@ -46,17 +46,17 @@ export class DirectDelivery {
 
   /** Tells the author of a message which rung it reached, now or when it is back. */
   tellAuthor(messageId: string, state: DeliveryState, by: AgentId): void {
-    const author = `@${messageId.slice(0, messageId.indexOf("."))}` as AgentId
+    const author = authorOf(messageId)
     // A party's own copy of what it signed is not delivered to anybody.
-    if (author === by && messageId.includes("/")) return
+    if (author === by && isStatementId(messageId)) return
     this.notify(author, { type: "DELIVERY", msg_id: messageId, state, by, ts: this.#its.clock.now() })
   }
 
   /** Brings what a worker found out to who asked for the task. @throws {ChatError} MAILBOX_FULL, UNAVAILABLE */
   async answer(task: string, text: string): Promise<void> {
-    const to = askerOf(task)
+    const to = authorOf(task)
     // Named by the task: whoever sends it, and however often, it is one.
-    if (persistentIdPattern.test(to)) await this.#its.mail.post(to, `done/${task}`, text)
+    if (persistentIdPattern.test(to)) await this.#its.mail.post(to, mailEntryId.taskAnswer(task), text)
     else this.hand(to, payloadOf(text))
   }
 }

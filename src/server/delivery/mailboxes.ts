@@ -1,6 +1,7 @@
 import type { Appended, Backbone, Keeping, LogEntry, Logs } from "../../backbone/backbone.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { Limits } from "../../protocol/limits.js"
+import { isWrittenBy, mailEntryId } from "../../protocol/message-id.js"
 import { type AgentId, persistentIdPattern } from "../../protocol/names.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Agent } from "../sessions/agent.js"
@@ -79,7 +80,7 @@ export class Mailboxes {
   /** Tells `to`, who is away, what became of a message of its own; what finds no room is not told. */
   postNews(to: AgentId, news: ServerMessage<"DELIVERY">): void {
     if (!persistentIdPattern.test(to)) return
-    const id = `${news.msg_id}/${news.state}/${news.by}`
+    const id = mailEntryId.delivery(news.msg_id, news.state, news.by)
     this.post(to, id, JSON.stringify(news)).catch((error: unknown) => {
       if (!(error instanceof ChatError)) throw error
       this.#events.log(`news for ${to} is lost: ${error.code}`)
@@ -135,9 +136,7 @@ export class Mailboxes {
     })
     const isWhole = page.length < pageEntries
     const count = isWhole ? messages.length : (await this.#logs.stat(key)).count
-    const known = messages.filter(
-      ({ messageId }) => id === asker || messageId.startsWith(`${asker.slice(1)}.`),
-    )
+    const known = messages.filter(({ messageId }) => id === asker || isWrittenBy(asker, messageId))
     const ids = known.slice(0, listedIds).map(({ messageId }) => messageId)
     return { count, ids, oldestTs: messages[0]?.ts }
   }

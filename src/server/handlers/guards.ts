@@ -1,6 +1,7 @@
 import type { ClientHandlers } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { GuardUsage } from "../../protocol/guard-facts.js"
+import { formatMessageId } from "../../protocol/message-id.js"
 import { type AgentId, type AgentRef, type Channel, persistentIdPattern } from "../../protocol/names.js"
 import { resolveAgent } from "../delivery/agent-lookup.js"
 import { findRoute, guardInputOf } from "../delivery/route.js"
@@ -33,7 +34,7 @@ export function guardHandlers(house: RelayState): Pick<ClientHandlers<Session>, 
       const { agent } = session
       charge(session, "FORECAST")
       const aim = findRoute(house, agent, { ...message, type: "MSG" })
-      const saying = guardInputOf(aim, agent, `${agent.id.slice(1)}.${id ?? ""}`)
+      const saying = guardInputOf(aim, agent, formatMessageId(agent.id, id ?? ""))
       const { refused, ...origin } = guards.forecast(saying)
       const woken = refused === undefined && guards.wakes(origin) ? aim.awake(wokenIds) : []
       const answer = {

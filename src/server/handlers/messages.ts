@@ -1,6 +1,7 @@
 import { formatJsonLine } from "../../base/visible-text.js"
 import type { ClientHandlers, ClientMessage } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
+import { formatMessageId } from "../../protocol/message-id.js"
 import { type AgentId, type AgentRef, persistentIdPattern, roleRefPattern } from "../../protocol/names.js"
 import type { Channel } from "../channels/channel.js"
 import { resolveAgent } from "../delivery/agent-lookup.js"
@@ -23,7 +24,7 @@ export function messageHandlers(
     MSG(session, message) {
       const { agent } = session
       const { sent } = agent.memory
-      const messageId = messageIdOf(agent, message.id ?? house.nextFrameId())
+      const messageId = formatMessageId(agent.id, message.id ?? house.nextFrameId())
       const known = sent.find(messageId)
       if (known !== undefined) {
         acknowledge(agent, message, messageId, known, true)
@@ -94,11 +95,6 @@ function take(
   if (channel !== undefined) return post(house, agent, aimed, channel)
   if (to !== undefined) return write(house, agent, aimed, to)
   return house.tasks.push(agent, passed, messageId)
-}
-
-/** Joined, not a template: that would be a view of the whole frame and keep it for as long as the id. */
-function messageIdOf(agent: Agent, frameId: string): string {
-  return [agent.id.slice(1), frameId].join(".")
 }
 
 function acknowledge(

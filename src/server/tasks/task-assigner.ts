@@ -2,10 +2,10 @@ import type { Queue, QueuedTask } from "../../backbone/queue/queue.js"
 import type { Clock, Timer } from "../../base/clock.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { Limits } from "../../protocol/limits.js"
+import { authorOf } from "../../protocol/message-id.js"
 import type { AgentId } from "../../protocol/names.js"
 import type { Agent } from "../sessions/agent.js"
 import type { LastHolders } from "./last-holders.js"
-import { askerOf } from "./task-json.js"
 import type { TaskNotices } from "./task-notices.js"
 import type { Workers } from "./workers.js"
 
@@ -77,7 +77,7 @@ export class TaskAssigner {
         continue
       }
       const last = holders.find(task.id)?.worker
-      const worker = workers.pick(topic, { asker: askerOf(task.id), last })
+      const worker = workers.pick(topic, { asker: authorOf(task.id), last })
       if (worker === undefined) continue
       void this.#offer(task, worker.id)
       if (--free === 0) return

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto"
 import type { QueuedTask } from "../../backbone/queue/queue.js"
+import { authorOf, taskAnswerId } from "../../protocol/message-id.js"
 import type { AgentId, Nick } from "../../protocol/names.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 
@@ -10,18 +11,11 @@ interface Request {
   readonly parts?: readonly unknown[] | undefined
 }
 
-const endOfId = "."
 const digestCharacters = 22
 
 /** A request as the queue keeps it. */
 export function writeRequest({ name, content, parts }: Request): string {
   return JSON.stringify({ name, content, ...(parts !== undefined && parts.length > 0 && { parts }) })
-}
-
-/** Who asked for a task: its id is that of a message, which begins with its author's. */
-export function askerOf(taskId: string): AgentId {
-  const end = taskId.indexOf(endOfId)
-  return `@${end < 0 ? taskId : taskId.slice(0, end)}` as AgentId
 }
 
 /** TASK as its worker reads it. `leaseMs`: what is left of the lease. */
@@ -34,7 +28,7 @@ export function formatTask(
     type: "TASK",
     task: id,
     role: topic,
-    from: askerOf(id),
+    from: authorOf(id),
     name,
     content,
     ...(parts !== undefined && { parts }),
@@ -47,5 +41,5 @@ export function formatTask(
 /** The id of the message that answers a task: the same however often its worker says DONE. */
 export function answerIdOf(worker: AgentId, taskId: string): string {
   const digest = createHash("sha256").update(taskId).digest("base64url").slice(0, digestCharacters)
-  return `${worker.slice(1)}.done.${digest}`
+  return taskAnswerId(worker, digest)
 }

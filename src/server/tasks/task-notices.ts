@@ -1,10 +1,11 @@
 import type { QueuedTask } from "../../backbone/queue/queue.js"
 import type { Clock } from "../../base/clock.js"
+import { authorOf } from "../../protocol/message-id.js"
 import type { AgentId } from "../../protocol/names.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Agent } from "../sessions/agent.js"
 import type { LastHolder } from "./last-holders.js"
-import { askerOf, formatTask } from "./task-json.js"
+import { formatTask } from "./task-json.js"
 
 /** Tells an agent, wherever it is, what became of its message. */
 export type Notify = (to: AgentId, news: ServerMessage<"DELIVERY">) => void
@@ -37,7 +38,7 @@ export class TaskNotices {
   }
 
   tellClaimed({ id }: QueuedTask, by: AgentId): void {
-    this.#notify(askerOf(id), {
+    this.#notify(authorOf(id), {
       type: "DELIVERY",
       msg_id: id,
       state: "claimed",
@@ -48,7 +49,7 @@ export class TaskNotices {
 
   tellGivenUp({ id, topic, attempt }: QueuedTask, last: LastHolder | undefined): void {
     const reason = last?.reason ?? `not finished in ${attempt} tries`
-    this.#notify(askerOf(id), {
+    this.#notify(authorOf(id), {
       type: "DELIVERY",
       msg_id: id,
       state: "failed",

@@ -4,6 +4,7 @@ import type { Clock } from "../../base/clock.js"
 import type { ClientMessage } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { Limits } from "../../protocol/limits.js"
+import { authorOf } from "../../protocol/message-id.js"
 import { type AgentId, persistentIdPattern } from "../../protocol/names.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Agent } from "../sessions/agent.js"
@@ -11,7 +12,7 @@ import type { SentAck } from "../sessions/sent-ids.js"
 import { LastHolders } from "./last-holders.js"
 import { TaskAssigner } from "./task-assigner.js"
 import { TaskEndings } from "./task-endings.js"
-import { answerIdOf, askerOf, writeRequest } from "./task-json.js"
+import { answerIdOf, writeRequest } from "./task-json.js"
 import { type Notify, TaskNotices } from "./task-notices.js"
 import { topicOf, Workers } from "./workers.js"
 
@@ -181,7 +182,7 @@ export class TaskService {
     if (!agent.isPersistent) {
       throw new ChatError("IDENTITY_REQUIRED", "CLAIM: only a persistent identity is given work")
     }
-    if (askerOf(id) === agent.id) throw new ChatError("TASK_NOT_FOUND", "task: nobody works for itself")
+    if (authorOf(id) === agent.id) throw new ChatError("TASK_NOT_FOUND", "task: nobody works for itself")
     const task = await this.#queue.seek(id)
     if (task === undefined) throw this.#refusal(id)
     if (task.worker === agent.id) return this.#news.format(task)
@@ -207,7 +208,7 @@ export class TaskService {
    */
   async done(agent: Agent, id: string, content: string): Promise<void> {
     await this.#doing.once(id, agent.id, async () => {
-      const answer = { to: askerOf(id), content, in_reply_to: id, kind: "inform" } as const
+      const answer = { to: authorOf(id), content, in_reply_to: id, kind: "inform" } as const
       const ts = this.#clock.now()
       const text = this.#ports.writeAnswer(agent, answer, answerIdOf(agent.id, id), ts)
       // It stands before it is sent: should this relay end in between, another one sends it.
@@ -236,7 +237,7 @@ export class TaskService {
   /** @returns whether it was this relay that ended it */
   async #end(id: string, worker: string): Promise<boolean> {
     const isEnded = (await this.#queue.done(id, worker)) !== undefined
-    if (isEnded) this.#ports.onDone([worker as AgentId, askerOf(id)])
+    if (isEnded) this.#ports.onDone([worker as AgentId, authorOf(id)])
     return isEnded
   }
 
@@ -244,12 +245,12 @@ export class TaskService {
   async #makeUpFor(task: AnsweredTask): Promise<void> {
     const { id, worker, answer } = task
     try {
-      if (persistentIdPattern.test(askerOf(id))) await this.#finish(task)
+      if (persistentIdPattern.test(authorOf(id))) await this.#finish(task)
       // A mailbox takes an answer once; who has none would get one of each relay.
       else if (await this.#end(id, worker)) await this.#ports.answer(id, answer)
     } catch (error) {
       if (!(error instanceof ChatError)) throw error
-      this.#ports.log(`an answer for ${askerOf(task.id)} waits: ${error.code}`)
+      this.#ports.log(`an answer for ${authorOf(task.id)} waits: ${error.code}`)
     }
   }
 

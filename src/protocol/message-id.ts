@@ -1,0 +1,71 @@
+import type { AgentId } from "./names.js"
+import type { Verb } from "./verbs.js"
+
+/**
+ * Ids of messages, as in `MSG.msg_id`: the author's agent id without its `@`, a dot, and the id of the author's frame.
+ * Agent `@k3j9x2ab` sends the frame `{"id":"a1", …}` as message `k3j9x2ab.a1`. Only the author's own session can make
+ * an id that begins with the author's agent id.
+ */
+export function formatMessageId(author: AgentId, frameId: string): string {
+  // Joined, because a template would keep the whole received frame in memory for as long as the id.
+  return [author.slice(1), frameId].join(".")
+}
+
+/** The agent that wrote a message. */
+export function authorOf(messageId: string): AgentId {
+  const end = messageId.indexOf(".")
+  return `@${end < 0 ? messageId : messageId.slice(0, end)}` as AgentId
+}
+
+/** Reports whether `author` wrote a message. */
+export function isWrittenBy(author: string, messageId: string): boolean {
+  const { length } = author
+  return messageId[length - 1] === "." && messageId.startsWith(author.slice(1))
+}
+
+/** A frame's own id, chosen by its sender. */
+export const frameIdPattern = /^[A-Za-z0-9._:~-]{1,64}$/
+/** The form of a frame's id, for error messages. */
+export const frameIdRule = "must be 1-64 of A-Z a-z 0-9 . _ : ~ -"
+
+/** Reports whether `id` has the form of a frame's id. */
+export function isFrameId(id: unknown): id is string {
+  return typeof id === "string" && frameIdPattern.test(id)
+}
+
+/**
+ * The id of a frame that came without one.
+ * @param bootNonce - random text of this run of the relay, so that no sender has used the id before
+ */
+export function unnamedFrameId(bootNonce: string, count: number): string {
+  return `~${bootNonce}${count.toString(36)}`
+}
+
+/**
+ * The id of the message that answers a task. It depends on the task and its worker alone, so that a repeated DONE sends
+ * one answer.
+ */
+export function taskAnswerId(worker: AgentId, taskDigest: string): string {
+  return formatMessageId(worker, `done.${taskDigest}`)
+}
+
+/**
+ * The id by which a relay confirms a statement of a deal, such as `0123456789abcdef.prop_k3v5…/ACCEPT`. A party makes
+ * each step of a deal once. No other message id has a slash, so an author cannot choose an id that hides another step.
+ */
+export function formatStatementId(author: AgentId, dealId: string, verb: Verb): string {
+  return formatMessageId(author, `${dealId}/${verb}`)
+}
+
+/** Reports whether an id is a statement's rather than a message's. */
+export function isStatementId(messageId: string): boolean {
+  return messageId.includes("/")
+}
+
+/** Ids of entries in a mailbox that are no messages of their own. */
+export const mailEntryId = {
+  /** The answer to a task: one, whichever relay sends it and however often. */
+  taskAnswer: (taskId: string) => `done/${taskId}`,
+  statement: (statementId: string) => `deal/${statementId}`,
+  delivery: (messageId: string, state: string, by: string) => `${messageId}/${state}/${by}`,
+}
