@@ -18,7 +18,7 @@ import { DealService } from "./deals/deal-service.js"
 import { overheardStep } from "./deals/deal-steps.js"
 import { DirectDelivery } from "./delivery/direct-delivery.js"
 import { Mailboxes } from "./delivery/mailboxes.js"
-import { authorOf, formatMessage, formatStored } from "./delivery/message-json.js"
+import { formatMessage, formatStored, parseStored, type Stored } from "./delivery/message-json.js"
 import { RelayBus } from "./delivery/relay-bus.js"
 import { replicatedInput } from "./guards/guard-input.js"
 import { GuardService } from "./guards/guard-service.js"
@@ -128,7 +128,7 @@ export class RelayState {
     const made: RelayState[] = []
     const inHouse = (act: (house: RelayState) => void) => made.forEach(act)
     const mail = await Mailboxes.open(backbone, limits, {
-      onPosted: (text) => inHouse((house) => house.#overhear(text)),
+      onPosted: (message) => inHouse((house) => house.#overhear(message)),
       log,
     })
     const courier = new DirectDelivery({ hub, roster, bus, mail, clock })
@@ -263,22 +263,22 @@ export class RelayState {
   }
 
   /** Another relay of the same store let something pass: the guards of this one count it too. */
-  #overhear(text: string): void {
+  #overhear(message: Stored): void {
     if (!this.backbone.isShared) return
-    const saying = replicatedInput(text, (name) => this.channels.get(name))
+    const saying = replicatedInput(message, (name) => this.channels.get(name))
     if (saying !== undefined) {
       this.guards.overhear(saying)
       return
     }
-    const step = overheardStep(text)
+    const step = overheardStep(message)
     if (step !== undefined) this.guards.overhearStep(step)
   }
 
   /** What was said in a channel with a history goes to everybody in it but its author. */
   #publish(channel: Channel, entry: LogEntry): void {
-    this.#overhear(entry.value)
-    const text = formatStored(entry)
-    channel.publish(this.hub.find(authorOf(text))?.agent, payloadOf(text))
+    const message = parseStored<"MSG">(entry)
+    this.#overhear(message)
+    channel.publishKept(this.hub.find(message.from)?.agent, payloadOf(formatStored(entry)))
   }
 
   #makeKeeper(): RosterSync {

@@ -8,6 +8,7 @@ import type { FrameBuffer } from "../wire/frame-buffer.js"
 import { type Payload, payloadOf } from "../wire/payload.js"
 import type { WriteScheduler } from "../wire/write-scheduler.js"
 import type { ChannelHistory } from "./history.js"
+import type { ReplayedMessage } from "./log-page.js"
 import { MembershipNotices } from "./membership-notices.js"
 import type { ChannelRecord } from "./record.js"
 import { ReplayBuffer, type ReplayLimits } from "./replay-buffer.js"
@@ -149,14 +150,22 @@ export class Channel {
     this.#seq = Math.max(this.#seq, seq)
   }
 
-  /**
-   * Queues the message that has the newest number for every member but its author, and keeps it if nobody
-   * else does.
-   * @param author - undefined when it is not here
-   */
-  publish(author: Agent | undefined, payload: Payload): void {
+  /** Queues the message that has the newest number for every member but its author, and keeps it for replay. */
+  publish(author: Agent, payload: Payload, ts: number): void {
     this.#presence.flush()
-    const page = this.history === undefined ? this.#log.append(this.#seq, payload) : this.#tick.jot(payload)
+    this.#queue(author, this.#log.append(this.#seq, payload, author.id, ts))
+  }
+
+  /**
+   * Queues a message that {@link history} keeps for every member but its author.
+   * @param author - undefined if it has no session on this relay
+   */
+  publishKept(author: Agent | undefined, payload: Payload): void {
+    this.#presence.flush()
+    this.#queue(author, this.#tick.jot(payload))
+  }
+
+  #queue(author: Agent | undefined, page: FrameBuffer): void {
     if (this.#runAuthor !== author || this.#run?.extend(page) !== true) this.#startRun(page, author)
   }
 
@@ -166,8 +175,8 @@ export class Channel {
     for (const { outgoing } of recipients) outgoing.push(run)
   }
 
-  /** What was said after `since`, or the newest `count` messages, oldest first, as JSON. */
-  replay(since: number | undefined, count: number): Iterable<string> {
+  /** What was said after `since`, or the newest `count` messages, oldest first. */
+  replay(since: number | undefined, count: number): Iterable<ReplayedMessage> {
     return since === undefined ? this.#log.last(count) : this.#log.after(since)
   }
 

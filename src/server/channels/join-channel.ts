@@ -5,7 +5,7 @@ import type { Limits } from "../../protocol/limits.js"
 import type { AgentId } from "../../protocol/names.js"
 import { persistentIdPattern } from "../../protocol/names.js"
 import type { RosterEntry, ServerMessage } from "../../protocol/server-messages.js"
-import { formatReplay, formatStored, isWrittenBy, tsOf } from "../delivery/message-json.js"
+import { formatReplay, formatStored, parseStored } from "../delivery/message-json.js"
 import type { Roster } from "../roster/roster.js"
 import { formatEntry } from "../roster/roster-record.js"
 import type { Session } from "../sessions/session.js"
@@ -69,12 +69,10 @@ export function joinChannel(
   channel.join(agent)
   house.keeper.changed(session)
   answer(house, session, channel, entry)
-  const texts = channel.replay(entry.since, house.options.limits.bufferSize)
+  const messages = channel.replay(entry.since, house.options.limits.bufferSize)
   const earliestTs = entry.since === undefined ? replayFrom(house, channel) : -Infinity
-  for (const text of texts) {
-    // The time is looked for only where it decides: a member that returns may have ten thousand texts to come.
-    const isShown = earliestTs === -Infinity || tsOf(text) >= earliestTs
-    if (isShown && !isWrittenBy(agent.id, text)) session.outgoing.send(payloadOf(formatReplay(text)))
+  for (const { author, ts, text } of messages) {
+    if (ts >= earliestTs && author !== agent.id) session.outgoing.send(payloadOf(formatReplay(text)))
   }
   return undefined
 }
@@ -167,8 +165,8 @@ class Passage {
   }
 
   #show(message: LogEntry, isReplay: boolean): void {
+    if (parseStored<"MSG">(message).from === this.#session.agent.id) return
     const text = formatStored(message)
-    if (isWrittenBy(this.#session.agent.id, text)) return
     this.#session.outgoing.send(payloadOf(isReplay ? formatReplay(text) : text))
   }
 }

@@ -1,7 +1,8 @@
+import type { AgentId } from "../../protocol/names.js"
 import type { ByteBudget } from "../sessions/byte-budget.js"
 import { frameBytes } from "../wire/frame-encoder.js"
 import type { Payload } from "../wire/payload.js"
-import { LogPage } from "./log-page.js"
+import { LogPage, type ReplayedMessage } from "./log-page.js"
 
 /** Bounds of one channel's log. */
 export interface ReplayLimits {
@@ -32,26 +33,29 @@ export class ReplayBuffer {
   }
 
   /** Keeps one message and says on which page it stands as the last. */
-  append(seq: number, payload: Payload): LogPage {
+  append(seq: number, payload: Payload, author: AgentId, ts: number): LogPage {
     let page = this.#pages.at(-1)
-    if (page?.append(payload) !== true) {
+    if (page?.add(payload, author, ts) !== true) {
       page = this.#turnPage(seq, frameBytes(payload.bytes))
-      page.append(payload)
+      page.add(payload, author, ts)
     }
     this.#count++
     return page
   }
 
   /** Every message kept whose number is over `seq`, oldest first. */
-  after(seq: number): Iterable<string> {
+  after(seq: number): Iterable<ReplayedMessage> {
     return this.last((this.#pages[0]?.firstSeq ?? 0) + this.#count - 1 - seq)
   }
 
   /** The newest `count` messages, oldest first. */
-  *last(count: number): Iterable<string> {
+  *last(count: number): Iterable<ReplayedMessage> {
     let skip = this.#count - count
     for (const page of this.#pages) {
-      for (let i = Math.max(0, skip); i < page.count; i++) yield page.text(i)
+      for (let i = Math.max(0, skip); i < page.count; i++) {
+        const message = page.at(i)
+        if (message !== undefined) yield message
+      }
       skip -= page.count
     }
   }

@@ -2,9 +2,8 @@ import type { DealStep } from "../../guards/rules/deals.js"
 import { agentIdOfDid } from "../../proposals/statement.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Statement } from "../../protocol/statements.js"
-import { proposalIdOf, type Verb } from "../../protocol/verbs.js"
-
-const start = /^\{"type":"(?:PROPOSAL|REJECT|COMPLETE)",/
+import { isVerb, proposalIdOf, type Verb } from "../../protocol/verbs.js"
+import type { Stored } from "../delivery/message-json.js"
 
 /** A statement as the guards look at it; undefined where they do not. @param id - its `msg_id` */
 export function stepOf(statement: Statement, id: string): DealStep | undefined {
@@ -15,8 +14,7 @@ export function stepOf(statement: Statement, id: string): DealStep | undefined {
 }
 
 /** The same of what a relay posts to the parties of a deal; undefined for anything else. */
-export function overheardStep(text: string): DealStep | undefined {
-  if (!start.test(text)) return undefined
-  const { msg_id: id, ...told } = JSON.parse(text) as ServerMessage<Verb>
-  return stepOf(told, id)
+export function overheardStep(message: Stored): DealStep | undefined {
+  if (!isVerb(message.type)) return undefined
+  return stepOf(message as ServerMessage<Verb>, message.msg_id)
 }

@@ -1,9 +1,9 @@
 import type { LogEntry, Logs } from "../../backbone/backbone.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { AgentId } from "../../protocol/names.js"
-import { verbs } from "../../protocol/verbs.js"
 import type { Agent } from "../sessions/agent.js"
 import { payloadOf } from "../wire/payload.js"
+import { parseStored, type Stored } from "./message-json.js"
 
 /** Messages on their way that the recipient has not confirmed, beyond which the next ones wait in the log. */
 const windowMessages = 1_000
@@ -67,10 +67,10 @@ export class Mailbox {
   }
 
   /** An entry was added to the log. */
-  take(entry: LogEntry): void {
+  take(entry: LogEntry, message?: Stored): void {
     if (entry.seq <= this.#sentSeq) return
     if (this.#isReading || this.#hasMore || this.#isFull) this.#hasMore = true
-    else this.#send(entry)
+    else this.#send(entry, message)
   }
 
   /** Takes note of what is safely on the recipient's disk; ids it never was sent mean nothing. */
@@ -118,13 +118,14 @@ export class Mailbox {
     }
   }
 
-  #send({ seq, value }: LogEntry): void {
+  #send(entry: LogEntry, message?: Stored): void {
+    const { seq, value } = entry
     this.#sentSeq = seq
     const payload = payloadOf(value)
     const letter = { seq, bytes: payload.bytes }
     this.#agent.outgoing.send(payload)
     this.#sent.push(letter)
-    const messageId = this.#confirms ? messageIdOf(value) : undefined
+    const messageId = this.#confirms ? confirmableId(message ?? parseStored(entry)) : undefined
     if (messageId !== undefined) {
       this.#letters.set(messageId, letter)
       this.#bytes += letter.bytes
@@ -160,9 +161,6 @@ export function mailKey(id: AgentId): string {
 }
 
 /** The id of a message or statement to be confirmed; news of a delivery is not. */
-export function messageIdOf(value: string): string | undefined {
-  return confirmed.exec(value)?.[1]
+export function confirmableId(message: Stored): string | undefined {
+  return message.type === "DELIVERY" ? undefined : message.msg_id
 }
-
-/** What a stranger wrote stands before the id of a message, escaped, and behind that of a statement. */
-const confirmed = new RegExp(`^\\{"type":"(?:MSG",.*?|(?:${verbs.join("|")})",)"msg_id":"([^"]+)"`, "s")

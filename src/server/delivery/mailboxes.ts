@@ -6,7 +6,8 @@ import { type AgentId, persistentIdPattern } from "../../protocol/names.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Agent } from "../sessions/agent.js"
 import { ByteBudget } from "../sessions/byte-budget.js"
-import { Mailbox, mailKey, messageIdOf } from "./mailbox.js"
+import { confirmableId, Mailbox, mailKey } from "./mailbox.js"
+import { parseStored, type Stored } from "./message-json.js"
 
 /** What waits for an identity. */
 export interface WaitingMail {
@@ -20,7 +21,7 @@ export interface WaitingMail {
 /** What a mail room tells the house. */
 export interface MailEvents {
   /** A message or news was kept for somebody, by whichever relay. */
-  onPosted(text: string): void
+  onPosted(message: Stored): void
   readonly log: (line: string) => void
 }
 
@@ -130,9 +131,9 @@ export class Mailboxes {
     const key = mailKey(id)
     // One page: somebody who asks again and again must not have a whole mailbox read each time.
     const page = await this.#logs.read(key, 0, pageEntries)
-    const messages = page.flatMap(({ ts, value }) => {
-      const messageId = messageIdOf(value)
-      return messageId === undefined ? [] : [{ ts, messageId }]
+    const messages = page.flatMap((entry) => {
+      const messageId = confirmableId(parseStored(entry))
+      return messageId === undefined ? [] : [{ ts: entry.ts, messageId }]
     })
     const isWhole = page.length < pageEntries
     const count = isWhole ? messages.length : (await this.#logs.stat(key)).count
@@ -142,8 +143,9 @@ export class Mailboxes {
   }
 
   #take(entry: LogEntry): void {
-    this.#events.onPosted(entry.value)
-    this.#mailboxes.get(entry.key)?.take(entry)
+    const message = parseStored(entry)
+    this.#events.onPosted(message)
+    this.#mailboxes.get(entry.key)?.take(entry, message)
   }
 
   #confirmed(key: string, seq: number): void {

@@ -1,6 +1,8 @@
 import type { LogEntry } from "../../backbone/backbone.js"
 import type { ClientMessage } from "../../protocol/client-messages.js"
 import type { AgentId, Nick } from "../../protocol/names.js"
+import type { ServerMessage } from "../../protocol/server-messages.js"
+import type { Verb } from "../../protocol/verbs.js"
 import type { SentAck } from "../sessions/sent-ids.js"
 import { asciiPayload, type Payload, payloadOf } from "../wire/payload.js"
 
@@ -55,22 +57,18 @@ export function formatStored({ value, seq }: LogEntry): string {
   return `${value.slice(0, -1)},"seq":${seq}}`
 }
 
-/** Who wrote a text that {@link formatMessage} made. */
-export function authorOf(text: string): AgentId {
-  return text.slice(authorStart, text.indexOf('"', authorStart)) as AgentId
+/** Parses the message of a log entry. Only relays write logs, so nothing is checked. */
+export function parseStored<T extends StoredType = StoredType>({
+  value,
+}: {
+  readonly value: string
+}): Stored<T> {
+  return JSON.parse(value) as Stored<T>
 }
 
-/** When a text that {@link formatMessage} made was taken, in milliseconds since the Unix epoch. */
-export function tsOf(text: string): number {
-  return Number(/,"ts":(\d+),"msg_id":"/.exec(text)?.[1])
-}
-
-const authorStart = '{"type":"MSG","from":"'.length
-
-/** Whether {@link formatMessage} made `text` for this author. */
-export function isWrittenBy(id: AgentId, text: string): boolean {
-  return text.startsWith(`{"type":"MSG","from":"${id}"`)
-}
+/** A message as a log holds it: a channel's holds MSG alone, a mailbox each of these. */
+export type Stored<T extends StoredType = StoredType> = ServerMessage<T>
+type StoredType = "MSG" | "DELIVERY" | Verb
 
 /** The same message for somebody who was not there when it was sent. */
 export function formatReplay(message: string): string {

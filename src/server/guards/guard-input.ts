@@ -1,25 +1,21 @@
 import { pairOf } from "../../guards/scopes.js"
 import type { Kind } from "../../protocol/message-kinds.js"
 import type { AgentId, Channel as ChannelName } from "../../protocol/names.js"
-import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Channel } from "../channels/channel.js"
+import type { Stored } from "../delivery/message-json.js"
 import { answerIdOf } from "../tasks/task-json.js"
 import type { GuardInput } from "./guard-service.js"
 import { readableText } from "./message-text.js"
 
-const messageStart = '{"type":"MSG",'
-
 /**
  * A message that a relay let pass, as the guards look at it; undefined for anything else. The answer to a task is
  * nothing that was said.
- * @param text - made by formatMessage
  */
 export function replicatedInput(
-  text: string,
+  message: Stored,
   channelOf: (name: ChannelName) => Channel | undefined,
 ): GuardInput | undefined {
-  if (!text.startsWith(messageStart)) return undefined
-  const message = JSON.parse(text) as ServerMessage<"MSG">
+  if (message.type !== "MSG") return undefined
   const { msg_id: id, from, to, in_reply_to: answers, mentions = [] } = message
   const kind = message.kind as Kind | undefined
   if (answers !== undefined && id === answerIdOf(from as AgentId, answers)) return undefined

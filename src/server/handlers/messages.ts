@@ -131,7 +131,7 @@ function post(house: RelayState, agent: Agent, aimed: Aimed, channel: Channel): 
   const receipt = receiptOf(house, aimed, channel.members.has(agent))
   if (channel.history === undefined) {
     const settled = { ...receipt, seq: channel.claimSeq() }
-    channel.publish(agent, formatMessage(agent.sender, channel.name, message, messageId, settled))
+    channel.publish(agent, formatMessage(agent.sender, channel.name, message, messageId, settled), settled.ts)
     return settled
   }
   const text = textOf(formatMessage(agent.sender, channel.name, message, messageId, receipt))

@@ -92,7 +92,7 @@ class Model {
 
   #post(channel: Channel, author: Agent): void {
     const text = `${channel.name} ${channel.claimSeq()} ${"x".repeat(++this.#count)}`
-    channel.publish(author, payloadOf(text))
+    channel.publish(author, payloadOf(text), 0)
     for (const { agent, expected } of this.#people) {
       if (agent !== author && channel.members.has(agent)) expected.push(text)
     }
@@ -118,7 +118,7 @@ describe("a channel", () => {
     const readers = Array.from({ length: 3 }, (_, i) => agentAt(tick, `n${i}`))
     const say = (content: string) => {
       channel.claimSeq()
-      channel.publish(author.agent, payloadOf(content))
+      channel.publish(author.agent, payloadOf(content), 0)
       return new Promise((resolve) => setImmediate(resolve))
     }
     for (const { agent } of readers) channel.join(agent)
@@ -126,6 +126,6 @@ describe("a channel", () => {
     await Promise.all(["1", "2", "3"].map(say))
     const [first, ...others] = readers.map(({ socket }) => socket.written.at(-1))
     for (const written of others) expect(written).toBe(first)
-    expect([...channel.replay(1, 0)]).toEqual(["1", "2", "3"])
+    expect(Array.from(channel.replay(1, 0), ({ text }) => text)).toEqual(["1", "2", "3"])
   })
 })
