@@ -1,15 +1,37 @@
-/** Why a text is not acceptable JSON; `path` names the field as `a.b[0]`, "" for the whole text. */
+/** Why a text is not acceptable JSON. */
 export class JsonError extends Error {
   override readonly name = "JsonError"
+  /** The field at fault, such as `a.b[0]`; "" for the text as a whole. */
   readonly path: string
-  constructor(path: string, message: string) {
+  /** Where the syntax is wrong; absent if only the content is. */
+  readonly fault: JsonFault | undefined
+
+  constructor(path: string, message: string, fault?: JsonFault) {
     super(message)
     this.path = path
+    this.fault = fault
   }
 }
 
+/** The first place where a text breaks the grammar of RFC 8259. */
+export interface JsonFault {
+  /** Counted in characters, from 1. */
+  readonly column: number
+  readonly kind: JsonFaultKind
+}
+
+/** Kinds of syntax errors, for callers that suggest a fix. `quotes`: a name or text without double quotes. */
+export type JsonFaultKind =
+  | "structure"
+  | "quotes"
+  | "open-string"
+  | "escape"
+  | "control"
+  | "trailing-comma"
+  | "trailing-text"
+
 /** Deepest nesting of arrays and objects that is read. */
-export const maxJsonDepth = 16
+const maxDepth = 16
 
 const quote = 0x22
 const backslash = 0x5c
@@ -20,26 +42,30 @@ const openBracket = 0x5b
 const closeBracket = 0x5d
 
 /**
- * Parses I-JSON (RFC 7493): unlike `JSON.parse` it refuses duplicate keys, nesting over
- * {@link maxJsonDepth} and lone surrogates, because two readers may disagree about them.
- * @throws {JsonError} naming the first field at fault
+ * Parses I-JSON (RFC 7493). Unlike `JSON.parse` it refuses duplicate keys, nesting over 16 levels and lone surrogates,
+ * because two readers may disagree about them.
+ * @throws {JsonError} naming the first fault: its column in the syntax, else its field
  */
 export function parseStrictJson(text: string): unknown {
   const members = countMembers(text)
+  if (members === undefined) throw new JsonError("", `nested deeper than ${maxDepth}`)
   let value: unknown
   try {
     value = JSON.parse(text)
-  } catch (error) {
-    throw new JsonError("", error instanceof Error ? error.message : "not JSON")
+  } catch {
+    throw new Scanner(text).findError()
   }
-  // Raw text can only hold a lone surrogate as an escape once it came through a UTF-8 decoder.
-  if (text.includes("\\u") || !text.isWellFormed()) refuseLoneSurrogates(value, "")
-  if (members !== countKeys(value)) throw new JsonError(findDuplicateKey(text), "duplicate key")
+  // Text that came through a UTF-8 decoder can hold a lone surrogate only as an escape.
+  const isSuspect = text.includes("\\u") || !text.isWellFormed()
+  if (members !== countKeys(value) || (isSuspect && !isWellFormed(value))) throw new Scanner(text).findError()
   return value
 }
 
-/** Counts `"key":` members by their colons; a duplicate makes this exceed the parsed key count. */
-function countMembers(text: string): number {
+/**
+ * Counts `"key":` members by their colons; a duplicate key makes this exceed the number of parsed keys.
+ * @returns undefined if the text is nested too deeply
+ */
+function countMembers(text: string): number | undefined {
   let members = 0
   let depth = 0
   for (let i = 0; i < text.length; i++) {
@@ -49,7 +75,7 @@ function countMembers(text: string): number {
       if (i < 0) break
     } else if (code === colon) members++
     else if (code === openBrace || code === openBracket) {
-      if (++depth > maxJsonDepth) throw new JsonError("", `nested deeper than ${maxJsonDepth}`)
+      if (++depth > maxDepth) return undefined
     } else if (code === closeBrace || code === closeBracket) depth--
   }
   return members
@@ -79,64 +105,131 @@ function countKeys(value: unknown): number {
   return keys
 }
 
-function refuseLoneSurrogates(value: unknown, path: string): void {
-  if (typeof value === "string") {
-    if (!value.isWellFormed()) throw new JsonError(path, "lone surrogate")
-    return
-  }
-  if (typeof value !== "object" || value === null) return
-  for (const [key, item] of Object.entries(value)) {
-    if (!key.isWellFormed()) throw new JsonError(path, "lone surrogate in a key")
-    refuseLoneSurrogates(item, joinPath(path, key, Array.isArray(value)))
-  }
+function isWellFormed(value: unknown): boolean {
+  if (typeof value === "string") return value.isWellFormed()
+  if (typeof value !== "object" || value === null) return true
+  return Object.entries(value).every(([key, item]) => key.isWellFormed() && isWellFormed(item))
 }
 
-/** An array or object that is open while a text is read. */
-interface Level {
-  readonly path: string
-  /** Undefined in an array. */
-  readonly keys: Set<string> | undefined
-  /** The member being read: its key, or its index. */
-  current: string
-}
+const space = /[ \t\r\n]*/y
+const literal = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y
+const characters = /(?:[^"\\\u0000-\u001f]+|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*/y
 
-const tokens = /"(?:[^"\\]|\\.)*"|[{}[\],:]/g
+/** Finds the first fault of a text that {@link parseStrictJson} refused. Slow: it builds the path of each field. */
+class Scanner {
+  readonly #text: string
+  #at = 0
+  /** The first fault of the content; a later fault of the syntax counts more. */
+  #contentError: JsonError | undefined
 
-/** Slow path, only for the message: the path of the first key that occurs twice in one object. */
-function findDuplicateKey(text: string): string {
-  const levels: Level[] = []
-  let lastString = ""
-  for (const [token] of text.matchAll(tokens)) {
-    const level = levels.at(-1)
-    if (token === "{" || token === "[") levels.push(openLevel(token, level))
-    else if (token === "}" || token === "]") levels.pop()
-    else if (token.startsWith('"')) lastString = token
-    else if (level !== undefined && isRepeated(level, token, lastString)) {
-      return joinPath(level.path, level.current, false)
+  constructor(text: string) {
+    this.#text = text
+  }
+
+  findError(): JsonError {
+    try {
+      this.#value("")
+      this.#skip(space)
+      if (this.#at < this.#text.length) this.#fail("trailing-text", "unexpected text after the value")
+    } catch (error) {
+      if (error instanceof JsonError) return error
+      throw error
     }
+    return this.#contentError ?? new JsonError("", "not JSON")
   }
-  return ""
-}
 
-/** Takes a `:` or `,` inside `level`; true when the key before the colon stood there already. */
-function isRepeated(level: Level, separator: string, lastString: string): boolean {
-  if (level.keys === undefined) {
-    level.current = String(Number(level.current) + 1)
-    return false
+  #value(path: string): void {
+    this.#skip(space)
+    const char = this.#text[this.#at]
+    if (char === "{") this.#object(path)
+    else if (char === "[") this.#array(path)
+    else if (char === '"') {
+      if (!this.#string().isWellFormed()) this.#note(path, "lone surrogate")
+    } else if (!this.#skip(literal)) this.#unexpected("a value")
   }
-  if (separator === ",") return false
-  level.current = JSON.parse(lastString) as string
-  const repeated = level.keys.has(level.current)
-  level.keys.add(level.current)
-  return repeated
-}
 
-function openLevel(token: string, parent: Level | undefined): Level {
-  const path = parent === undefined ? "" : joinPath(parent.path, parent.current, parent.keys === undefined)
-  return { path, keys: token === "{" ? new Set() : undefined, current: "0" }
-}
+  #object(path: string): void {
+    const keys = new Set<string>()
+    this.#list("}", () => {
+      if (this.#text[this.#at] !== '"') this.#unexpected('a name in "double quotes"')
+      const key = this.#string()
+      const memberPath = path === "" ? key : `${path}.${key}`
+      if (!key.isWellFormed()) this.#note(path, "lone surrogate in a key")
+      if (keys.has(key)) this.#note(memberPath, "duplicate key")
+      keys.add(key)
+      this.#skip(space)
+      if (this.#text[this.#at] !== ":") this.#unexpected('":"')
+      this.#at++
+      this.#value(memberPath)
+    })
+  }
 
-function joinPath(path: string, key: string, isIndex: boolean): string {
-  if (isIndex) return `${path}[${key}]`
-  return path === "" ? key : `${path}.${key}`
+  #array(path: string): void {
+    let index = 0
+    this.#list("]", () => {
+      this.#value(`${path}[${index++}]`)
+    })
+  }
+
+  #list(end: string, readItem: () => void): void {
+    for (let isFirst = true; ; isFirst = false) {
+      this.#at++
+      this.#skip(space)
+      if (this.#text[this.#at] === end) {
+        if (!isFirst) this.#fail("trailing-comma", `unexpected comma before "${end}"`)
+        break
+      }
+      readItem()
+      this.#skip(space)
+      if (this.#text[this.#at] === end) break
+      if (this.#text[this.#at] !== ",") this.#unexpected(`"," or "${end}"`)
+    }
+    this.#at++
+  }
+
+  /** Passes over a string. @returns what it stands for */
+  #string(): string {
+    const start = this.#at++
+    this.#skip(characters)
+    const char = this.#text[this.#at]
+    if (char === undefined) this.#fail("open-string", "unexpected end inside a string")
+    if (char === "\\") this.#fail("escape", `invalid escape: a backslash before ${this.#show(this.#at + 1)}`)
+    if (char !== '"') this.#fail("control", `unexpected ${this.#show(this.#at)} inside a string`)
+    this.#at++
+    return JSON.parse(this.#text.slice(start, this.#at)) as string
+  }
+
+  #unexpected(expected: string): never {
+    const char = this.#text[this.#at]
+    const isUnquoted = char !== undefined && this.#at > 0 && !/[\]}:,[{]/.test(char)
+    const message = `unexpected ${this.#show(this.#at)}, expected ${expected}`
+    return this.#fail(isUnquoted ? "quotes" : "structure", message)
+  }
+
+  #fail(kind: JsonFaultKind, message: string): never {
+    const column = Array.from(this.#text.slice(0, this.#at)).length + 1
+    throw new JsonError("", `column ${column}: ${message}`, { column, kind })
+  }
+
+  #note(path: string, message: string): void {
+    this.#contentError ??= new JsonError(path, message)
+  }
+
+  #show(index: number): string {
+    const code = this.#text.codePointAt(index)
+    if (code === undefined) return "end"
+    if (code === 0) return "NUL byte"
+    if (code < 0x20 || (code >= 0x7f && code < 0xa0))
+      return `control character U+${code.toString(16).padStart(4, "0")}`
+    return JSON.stringify(String.fromCodePoint(code))
+  }
+
+  /** @returns false if nothing matched */
+  #skip(sticky: RegExp): boolean {
+    sticky.lastIndex = this.#at
+    const matched = sticky.exec(this.#text)
+    if (matched === null) return false
+    this.#at += matched[0].length
+    return true
+  }
 }

@@ -1,15 +1,28 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { JsonError, maxJsonDepth, parseStrictJson } from "../../src/base/strict-json.js"
+import { JsonError, parseStrictJson } from "../../src/base/strict-json.js"
 
-function pathOfRefusal(text: string): string {
+const maxDepth = 16
+
+function errorOf(text: string): JsonError | undefined {
   try {
     parseStrictJson(text)
+    return undefined
   } catch (error) {
-    if (error instanceof JsonError) return error.path
+    if (error instanceof JsonError) return error
     throw error
   }
-  throw new Error(`not refused: ${text}`)
+}
+
+const pathOfRefusal = (text: string) => errorOf(text)?.path
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
+  }
 }
 
 describe("parseStrictJson", () => {
@@ -28,13 +41,7 @@ describe("parseStrictJson", () => {
       fc.property(
         fc.string({ maxLength: 30, unit: fc.constantFrom(...Array.from('{}[]":,\\u0a1 tn')) }),
         (text) => {
-          let isJson = true
-          try {
-            JSON.parse(text)
-          } catch {
-            isJson = false
-          }
-          if (!isJson) expect(() => parseStrictJson(text)).toThrow(JsonError)
+          if (!isJson(text)) expect(() => parseStrictJson(text)).toThrow(JsonError)
         },
       ),
       { numRuns: 5000 },
@@ -68,8 +75,38 @@ describe("parseStrictJson", () => {
 
   it("refuses nesting over its bound and no less", () => {
     const nested = (depth: number) => "[".repeat(depth) + "]".repeat(depth)
-    expect(parseStrictJson(nested(maxJsonDepth))).toBeDefined()
-    expect(() => parseStrictJson(nested(maxJsonDepth + 1))).toThrow("nested deeper than 16")
+    expect(parseStrictJson(nested(maxDepth))).toBeDefined()
+    expect(() => parseStrictJson(nested(maxDepth + 1))).toThrow("nested deeper than 16")
     expect(() => parseStrictJson("[".repeat(1_000_000))).toThrow(JsonError)
+  })
+
+  it("locates a syntax error exactly where JSON.parse refuses", () => {
+    const pieces = fc.constantFrom(
+      ...Array.from("{}[]\",:\\ \t01.eE+-truefalsn'\0\ud83d\ude00"),
+      '"a"',
+      "null",
+      "\\u00e9",
+      "\\n",
+    )
+    fc.assert(
+      fc.property(fc.array(pieces, { maxLength: 14 }), (parts) => {
+        const text = parts.join("")
+        expect(errorOf(text)?.fault === undefined).toBe(isJson(text))
+      }),
+      { numRuns: 5_000 },
+    )
+  })
+
+  it.each([
+    ['{"a":1,"a":2', 'column 13: unexpected end, expected "," or "}"', "structure"],
+    ["{a:1}", 'column 2: unexpected "a", expected a name in "double quotes"', "quotes"],
+    ['{"😀":1,}', 'column 8: unexpected comma before "}"', "trailing-comma"],
+    ['["a\nb"]', "column 4: unexpected control character U+000a inside a string", "control"],
+  ])("names the column and the kind of the syntax error in %j", (text, message, kind) => {
+    expect(errorOf(text)).toMatchObject({ path: "", message, fault: { kind } })
+  })
+
+  it("does not locate anything in a text nested too deeply", () => {
+    expect(errorOf("[".repeat(200_000))).toMatchObject({ fault: undefined })
   })
 })

@@ -1,6 +1,20 @@
+import type { JsonFaultKind } from "../../base/strict-json.js"
 import { defaultChannels } from "../../protocol/limits.js"
 import { agentRefPattern, channelPattern } from "../../protocol/names.js"
-import { shellExample } from "./line-fault.js"
+
+/** A line as it should be written in a shell. */
+export const shellExample = `echo '{"to":"#general","content":"hi"}' >> outbox.jsonl`
+
+/** How to fix a line that is not JSON. */
+export const hintForSyntax = {
+  structure: `a line holds one whole object: ${shellExample}`,
+  quotes: `names and texts take double quotes, the whole line single ones: ${shellExample}`,
+  "open-string": "write a line break inside a text as \\n, and close its quote",
+  escape: 'only " \\ / b f n r t u may follow a backslash; a ! needs none',
+  control: "write a tab as \\t and other controls as \\u00XX",
+  "trailing-comma": "remove the last comma",
+  "trailing-text": "write one object per line",
+} as const satisfies Record<JsonFaultKind, string>
 
 /** Names other chat tools use for what is called `to` and `content` here. */
 const otherNames: Readonly<Record<string, readonly string[]>> = {

@@ -7,8 +7,7 @@ import { validateClientMessage } from "../../protocol/parse-client-message.js"
 import type { Draft } from "../../protocol/statements.js"
 import { isVerb, type Verb, verbs } from "../../protocol/verbs.js"
 import { readDraft } from "./draft-line.js"
-import { findJsonFault, shellExample } from "./line-fault.js"
-import { closestName, hintForField } from "./line-hint.js"
+import { closestName, hintForField, hintForSyntax, shellExample } from "./line-hint.js"
 
 /** What is sent as it was written. */
 const plainTypes = [
@@ -63,7 +62,7 @@ export function readOutboxLine(line: Uint8Array): { frame: OutboxFrame } | { bad
     value = parseStrictJson(text)
   } catch (error) {
     if (!(error instanceof JsonError)) throw error
-    return badJson(text, error)
+    return badJson(error)
   }
   if (!isRecord(value)) return bad("the line is not a JSON object", `write ${shellExample}`)
   return readMessage(value)
@@ -111,13 +110,9 @@ function badType(value: Readonly<Record<string, unknown>>, type: string): { bad:
   return bad(`type: ${JSON.stringify(excerpt(type))} cannot be said in the outbox`, hint, ownId(value))
 }
 
-function badJson(text: string, error: JsonError): { bad: BadLine } {
-  const fault = findJsonFault(text)
-  if (fault !== undefined) return bad(`column ${fault.column}: ${fault.reason}`, fault.hint)
-  return bad(
-    error.path === "" ? `the line is ${error.message}` : `${error.path}: ${error.message}`,
-    undefined,
-  )
+function badJson({ path, message, fault }: JsonError): { bad: BadLine } {
+  if (fault !== undefined) return bad(message, hintForSyntax[fault.kind])
+  return bad(path === "" ? `the line is ${message}` : `${path}: ${message}`, undefined)
 }
 
 function bad(message: string, hint: string | undefined, id?: string): { bad: BadLine } {
