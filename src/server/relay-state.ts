@@ -6,7 +6,7 @@ import type { GuardLimits } from "../guards/limits.js"
 import { ChatError } from "../protocol/errors.js"
 import type { Limits } from "../protocol/limits.js"
 import { unnamedFrameId } from "../protocol/message-id.js"
-import type { AgentId, AgentRef, ChannelPattern } from "../protocol/names.js"
+import type { AgentId, ChannelPattern } from "../protocol/names.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 import { Bookmarks } from "./channels/bookmarks.js"
 import type { Channel } from "./channels/channel.js"
@@ -18,24 +18,23 @@ import { DealService } from "./deals/deal-service.js"
 import { overheardStep } from "./deals/deal-steps.js"
 import { DirectDelivery } from "./delivery/direct-delivery.js"
 import { Mailboxes } from "./delivery/mailboxes.js"
-import { formatMessage, formatStored, parseStored, type Stored } from "./delivery/message-json.js"
+import { formatStored, parseStored, type Stored } from "./delivery/message-json.js"
 import { RelayBus } from "./delivery/relay-bus.js"
 import { replicatedInput } from "./guards/guard-input.js"
 import { GuardService } from "./guards/guard-service.js"
 import type { Operators } from "./operators.js"
 import { KnownAgents } from "./roster/known-agents.js"
-import { broadcastPresence, broadcastRemotePresence } from "./roster/presence-broadcast.js"
+import { broadcastPresence } from "./roster/presence-broadcast.js"
 import { Roster } from "./roster/roster.js"
 import { RosterSync } from "./roster/roster-sync.js"
 import type { Agent, AgentMemory } from "./sessions/agent.js"
-import { displace } from "./sessions/displacement.js"
 import { Heartbeat } from "./sessions/heartbeat.js"
 import { SentIds } from "./sessions/sent-ids.js"
 import type { Session } from "./sessions/session.js"
 import { SessionRegistry } from "./sessions/session-registry.js"
 import { WriteSequencer } from "./sessions/write-sequencer.js"
-import { type Answer, TaskService } from "./tasks/task-service.js"
-import { payloadOf, textOf } from "./wire/payload.js"
+import { TaskService } from "./tasks/task-service.js"
+import { payloadOf } from "./wire/payload.js"
 import { WriteScheduler } from "./wire/write-scheduler.js"
 
 /** What an operator decides. */
@@ -59,6 +58,8 @@ const bootNonceBytes = 4
 interface Rooms {
   readonly hub: SessionRegistry
   readonly roster: Roster
+  readonly keeper: RosterSync
+  readonly residents: KnownAgents
   readonly mail: Mailboxes
   readonly courier: DirectDelivery
   readonly bookmarks: Bookmarks
@@ -103,13 +104,8 @@ export class RelayState {
     this.tasks = rooms.tasks
     this.deals = rooms.deals
     this.guards = rooms.guards
-    this.residents = new KnownAgents(
-      clock,
-      limits.identities,
-      () => this.makeMemory(),
-      (id) => this.keeper.forget(id),
-    )
-    this.keeper = this.#makeKeeper()
+    this.residents = rooms.residents
+    this.keeper = rooms.keeper
     this.heartbeat = new Heartbeat(this.hub, clock, limits, { onShown: (session) => this.show(session) })
     backbone.onReach((isReachable) => {
       log(isReachable ? "store: can be reached again" : "store: cannot be reached")
@@ -151,35 +147,30 @@ export class RelayState {
         onOpened: (channel) => inHouse((house) => house.#bringIn(channel)),
         onChanged: (channel) => tellChange(channel, clock.now()),
         onSaid: (channel, entry) => inHouse((house) => house.#publish(channel, entry)),
-        hasMembersElsewhere: ({ name }) => roster.countElsewhere(name) > 0,
+        hasMembersElsewhere: ({ name }) => roster.countRemoteMembers(name) > 0,
         log,
       },
     })
-    const tasks = await TaskService.open(
-      backbone,
-      { limits, clock },
-      {
-        answer: (task, text) => courier.answer(task, text),
-        notify: (to, news) => courier.notify(to, news),
-        onDone: (agents) => guards.refill(agents),
-        ...{ writeAnswer, log },
-      },
-    )
+    const tasks = await TaskService.open(backbone, { limits, clock, log, delivery: courier, guards })
+    const knownAgents = new KnownAgents(clock, limits.identities, () => makeMemory(limits, clock))
+    const keeper = await RosterSync.open(backbone, {
+      ...{ roster, sessions: hub, knownAgents, channels, tick, clock, limits, log },
+    })
     const deals = await DealService.open(
       backbone,
       { limits, clock },
       {
-        knows: (id) => made[0]?.keeper.knows(id) ?? false,
+        knows: (id) => keeper.knows(id),
         post: (to, id, text) => mail.post(to, id, text),
         guards,
         log,
       },
     )
     const house = new RelayState(options, backbone, tick, {
-      ...{ hub, roster, mail, courier, bookmarks, channels, tasks, deals, guards },
+      ...{ hub, roster, keeper, residents: knownAgents },
+      ...{ mail, courier, bookmarks, channels, tasks, deals, guards },
     })
     made.push(house)
-    await house.keeper.start(backbone)
     return house
   }
 
@@ -200,12 +191,7 @@ export class RelayState {
 
   /** The memory of somebody who is not remembered. */
   makeMemory(): AgentMemory {
-    const { ratePerSecond, rateBurst, rememberedIds } = this.options.limits
-    return {
-      meter: new Gcra({ ratePerSecond, burst: rateBurst }),
-      sent: new SentIds(rememberedIds),
-      lane: new WriteSequencer(this.options.clock),
-    }
+    return makeMemory(this.options.limits, this.options.clock)
   }
 
   /** An id for a message whose frame has none; no sender can have used it in an earlier boot. */
@@ -242,7 +228,7 @@ export class RelayState {
 
   /** Sessions a message of `author` in `channel` goes to. */
   recipientsOf(channel: Channel, author: Agent): number {
-    return channel.recipientsOf(author) + this.roster.countElsewhere(channel.name)
+    return channel.recipientsOf(author) + this.roster.countRemoteMembers(channel.name)
   }
 
   /** Tells everybody who shares a channel what the agent of `session` does now. */
@@ -250,7 +236,7 @@ export class RelayState {
     const { agent, channels } = session
     broadcastPresence(this.tick, channels, agent, this.options.clock.now())
     this.keeper.changed(session)
-    this.tasks.note(agent)
+    this.tasks.update(agent)
   }
 
   /** Tells an agent that is online, or a channel, what a guard did. */
@@ -281,21 +267,6 @@ export class RelayState {
     channel.publishKept(this.hub.find(message.from)?.agent, payloadOf(formatStored(entry)))
   }
 
-  #makeKeeper(): RosterSync {
-    const { roster, hub, channels } = this
-    const { clock, limits, log } = this.options
-    return new RosterSync({
-      ...{ roster, hub, clock, limits, log },
-      events: {
-        onMoved: (movement, record, name) => channels.get(name)?.noteElsewhere(movement, record),
-        onShown: (records) =>
-          broadcastRemotePresence(this.tick, (name) => channels.get(name), records, clock.now()),
-        onAway: (id) => this.residents.learn(id),
-        onDisplaced: (session) => displace(session, clock, log),
-      },
-    })
-  }
-
   #bringIn(channel: Channel): void {
     for (const [session, pattern] of this.patterns.wanting(channel.name)) {
       if (channel.isVisibleTo(session.agent.id)) this.#enter(session, channel, pattern)
@@ -316,9 +287,10 @@ function tellChange(channel: Channel, ts: number): void {
   channel.deliver({ type: "CHANNEL_CHANGED", channel: channel.name, by, settings, ts }, channel.members)
 }
 
-/** What a worker found out, as a message of its own. */
-function writeAnswer(author: Agent, { to, ...message }: Answer, messageId: string, ts: number): string {
-  const frame = { type: "MSG", to: to as string as AgentRef, ...message } as const
-  const receipt = { ts, seq: undefined, recipients: 0, isMember: true, hops: 1 }
-  return textOf(formatMessage(author.sender, to, frame, messageId, receipt))
+function makeMemory({ ratePerSecond, rateBurst, rememberedIds }: Limits, clock: Clock): AgentMemory {
+  return {
+    meter: new Gcra({ ratePerSecond, burst: rateBurst }),
+    sent: new SentIds(rememberedIds),
+    lane: new WriteSequencer(clock),
+  }
 }

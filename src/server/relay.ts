@@ -242,7 +242,7 @@ export class Relay {
     const look = () => {
       if (this.#stopped !== undefined) return
       this.#house.heartbeat.look()
-      this.#house.keeper.look()
+      this.#house.keeper.check()
       this.#probeLater()
     }
     const readFirst = () => void setImmediate(look)

@@ -1,10 +1,10 @@
 import { expect, test } from "vitest"
 import type { RowChange, Table } from "../../src/backbone/backbone.js"
-import { Queue } from "../../src/backbone/queue/queue.js"
+import type { Queue } from "../../src/backbone/queue/queue.js"
 import { until } from "../kit/condition.js"
 import { FakeClock } from "../kit/fake-clock.js"
 import { patienceMs, type Start } from "./conformance-kit.js"
-import { claimOldest } from "./queue-kit.js"
+import { claimOldest, openQueue } from "./queue-kit.js"
 
 export function describeTables(start: Start): void {
   test("rows are written only as expected", async () => {
@@ -127,15 +127,11 @@ export function describeQueues(start: Start): void {
     const table = await backbone.table("task")
     const available: string[] = []
     const released: string[] = []
-    const queue = await Queue.open(
-      table,
-      { clock, leaseMs: 60_000 },
-      {
-        onAvailable: ({ topic }) => void available.push(topic),
-        onReleased: ({ id }, worker) => void released.push(`${id} ${worker}`),
-      },
-    )
-    const other = await Queue.open(table, { clock, leaseMs: 60_000 }, { onAvailable: () => {} })
+    const queue = await openQueue(table, clock, {
+      onAvailable: ({ topic }) => void available.push(topic),
+      onReleased: ({ id }, worker) => void released.push(`${id} ${worker}`),
+    })
+    const other = await openQueue(table, clock)
     const id = "0123456789abcdef.cli-abc~1:x"
     expect(await queue.push("coder", id, "work")).toBe(true)
     expect(await queue.push("coder", id, "work")).toBe(false)

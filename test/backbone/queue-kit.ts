@@ -1,22 +1,32 @@
 import type { Table } from "../../src/backbone/backbone.js"
 import { openMemoryBackbone } from "../../src/backbone/memory/memory.js"
-import type { Queue, QueuedTask, QueueEvents } from "../../src/backbone/queue/queue.js"
+import { Queue, type QueuedTask, type QueueListener } from "../../src/backbone/queue/queue.js"
 import type { FakeClock } from "../kit/fake-clock.js"
 
 export const leaseMs = 60_000
-export const deaf: QueueEvents = { onAvailable: () => {} }
 
 export async function openTable(clock: FakeClock): Promise<Table> {
   const backbone = await openMemoryBackbone({ clock })
   return await backbone.table("task")
 }
 
-/** Lets everything that was started and needs no timer come to its end. */
+/** Opens a queue and reports its changes to `listener`. */
+export async function openQueue(
+  table: Table,
+  clock: FakeClock,
+  listener: Partial<QueueListener> = {},
+): Promise<Queue> {
+  const queue = await Queue.open(table, { clock, leaseMs })
+  queue.listen({ onAvailable: () => {}, ...listener })
+  return queue
+}
+
+/** Waits until everything has finished that needs no timer. */
 export async function settle(): Promise<void> {
   for (let i = 0; i < 20; i++) await Promise.resolve()
 }
 
-/** Claims the oldest task of a topic that nobody is faster to claim. */
+/** Claims the oldest task of a topic that no other worker claims first. */
 export async function claimOldest(
   queue: Queue,
   topic: string,

@@ -1,9 +1,9 @@
 import fc from "fast-check"
 import { expect, test } from "vitest"
 import type { Table } from "../../src/backbone/backbone.js"
-import { Queue } from "../../src/backbone/queue/queue.js"
+import type { Queue } from "../../src/backbone/queue/queue.js"
 import { FakeClock } from "../kit/fake-clock.js"
-import { claimOldest, deaf, leaseMs, openTable, settle } from "./queue-kit.js"
+import { claimOldest, leaseMs, openQueue, openTable, settle } from "./queue-kit.js"
 
 /** What a worker of the model holds. */
 interface Claim {
@@ -69,10 +69,7 @@ class Room {
     const table = await openTable(this.clock)
     const onReleased = (task: { id: string }, worker: string): void =>
       void this.released.push(`${task.id} ${worker}`)
-    this.#queues = [
-      await Queue.open(table, { clock: this.clock, leaseMs }, { ...deaf, onReleased }),
-      await Queue.open(table, { clock: this.clock, leaseMs }, deaf),
-    ]
+    this.#queues = [await openQueue(table, this.clock, { onReleased }), await openQueue(table, this.clock)]
   }
 
   act(act: Act): Promise<void> {
@@ -214,10 +211,10 @@ test("workers of two relays that are slow to hear never hold or end a task toget
       const clock = new FakeClock()
       const table = await openTable(clock)
       const ids = ["a", "b", "c"]
-      const first = await Queue.open(table, { clock, leaseMs }, deaf)
+      const first = await openQueue(table, clock)
       for (const id of ids) await first.push("coder", id, "x")
       first.close()
-      const far = (): Promise<Queue> => Queue.open(distant(table, scheduler), { clock, leaseMs }, deaf)
+      const far = (): Promise<Queue> => openQueue(distant(table, scheduler), clock)
       const queues = [await far(), await far()]
       const all = <T>(act: (queue: Queue, worker: string) => Promise<T>): Promise<T[]> =>
         scheduler.waitFor(

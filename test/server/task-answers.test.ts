@@ -3,7 +3,7 @@ import type { Table } from "../../src/backbone/backbone.js"
 import { ChatError } from "../../src/protocol/errors.js"
 import type { AgentId } from "../../src/protocol/names.js"
 import type { TaskService } from "../../src/server/tasks/task-service.js"
-import { TaskRoom, TestWorker } from "../kit/task-room.js"
+import { TaskRelays, TestWorker } from "../kit/task-relays.js"
 
 const leaseMs = 60_000
 const [ann, bob, eve] = [
@@ -25,83 +25,83 @@ function endless(table: Table): Table {
 }
 
 /** Relays, of which the first is killed when it should end the task that Bob has; Eve is at the second. */
-async function twoRelays(desks = 2) {
+async function twoRelays(count = 2) {
   let opened = 0
-  const room = await TaskRoom.open({
-    desks,
+  const relays = await TaskRelays.open({
+    count,
     table: (shared) => (opened++ === 0 ? endless(shared) : shared),
   })
-  const [east, west] = room.desks as [TaskService, TaskService]
+  const [east, west] = relays.all as [TaskService, TaskService]
   const worker = bob()
   east.enter(worker.agent)
-  const id = await room.ask(ann, "reviewer")
-  await room.settle()
+  const id = await relays.ask(ann, "reviewer")
+  await relays.settle()
   const other = eve()
   west.enter(other.agent)
-  const done = (desk: TaskService) => desk.done(worker.agent, id, "fine")
-  return { room, east, west, id, done, other }
+  const done = (service: TaskService) => service.done(worker.agent, id, "fine")
+  return { relays, east, west, id, done, other }
 }
 
 describe("a task whose worker said DONE to a relay that was killed then", () => {
   it("is nobody else's, is answered once by that worker, and ended by another relay", async () => {
-    const { room, east, west, id, done, other } = await twoRelays()
+    const { relays, east, west, id, done, other } = await twoRelays()
     await expect(done(east)).rejects.toMatchObject({ code: "UNAVAILABLE" })
     east.close()
-    await room.advance(leaseMs)
+    await relays.advance(leaseMs)
     expect(other.taskIds).toEqual([])
-    expect([...room.answers.values()]).toMatchObject([{ from: bob().id, content: "fine" }])
+    expect([...relays.answers.values()]).toMatchObject([{ from: bob().id, content: "fine" }])
     expect(west.pending("reviewer")).toEqual({ count: 0, ids: [], claimed: 0 })
     await done(west)
-    expect(room.answers.size).toBe(1)
+    expect(relays.answers.size).toBe(1)
     await expect(west.done(other.agent, id, "better")).rejects.toMatchObject({ code: "TASK_NOT_FOUND" })
   })
 
   it("is answered though the relay had not begun to", async () => {
-    const { room, east, west, done, other } = await twoRelays()
-    room.answerFault = new ChatError("UNAVAILABLE", "away")
+    const { relays, east, west, done, other } = await twoRelays()
+    relays.answerFault = new ChatError("UNAVAILABLE", "away")
     await expect(done(east)).rejects.toMatchObject({ code: "UNAVAILABLE" })
     east.close()
-    await room.advance(leaseMs)
-    expect(room.log).toEqual([`an answer for ${ann.id} waits: UNAVAILABLE`])
+    await relays.advance(leaseMs)
+    expect(relays.log).toEqual([`tasks: answer for ${ann.id} is not sent yet: UNAVAILABLE`])
     expect(west.pending("reviewer").claimed).toBe(1)
-    room.answerFault = undefined
-    await room.advance(1_000)
-    expect([...room.answers.values()]).toMatchObject([{ from: bob().id, content: "fine" }])
+    relays.answerFault = undefined
+    await relays.advance(1_000)
+    expect([...relays.answers.values()]).toMatchObject([{ from: bob().id, content: "fine" }])
     expect(west.pending("reviewer").claimed).toBe(0)
     expect(other.taskIds).toEqual([])
   })
 
   it("waits for another worker, a lease later, when who asked takes no mail", async () => {
-    const { room, east, west, id, done, other } = await twoRelays()
-    room.answerFault = new ChatError("UNAVAILABLE", "away")
+    const { relays, east, west, id, done, other } = await twoRelays()
+    relays.answerFault = new ChatError("UNAVAILABLE", "away")
     await expect(done(east)).rejects.toMatchObject({ code: "UNAVAILABLE" })
     east.close()
-    room.answerFault = new ChatError("MAILBOX_FULL", "full")
-    await room.advance(leaseMs)
+    relays.answerFault = new ChatError("MAILBOX_FULL", "full")
+    await relays.advance(leaseMs)
     expect(other.taskIds).toEqual([])
-    await room.advance(leaseMs)
+    await relays.advance(leaseMs)
     expect(other.taskIds).toEqual([id])
-    room.answerFault = undefined
+    relays.answerFault = undefined
     await west.done(other.agent, id, "better")
-    expect([...room.answers.values()]).toMatchObject([{ from: other.id, content: "better" }])
+    expect([...relays.answers.values()]).toMatchObject([{ from: other.id, content: "better" }])
   })
 
   it("is told to somebody without a key by one of the others alone", async () => {
-    const { room, east } = await twoRelays(3)
+    const { relays, east } = await twoRelays(3)
     const guest = Object.assign(new TestWorker(9), { id: "@00000009" as AgentId })
-    const id = await room.ask(guest, "reviewer")
+    const id = await relays.ask(guest, "reviewer")
     await east.claim(bob().agent, id)
-    room.answerFault = new ChatError("UNAVAILABLE", "away")
+    relays.answerFault = new ChatError("UNAVAILABLE", "away")
     await expect(east.done(bob().agent, id, "fine")).rejects.toMatchObject({ code: "UNAVAILABLE" })
     east.close()
-    room.answerFault = undefined
-    await room.advance(leaseMs)
-    expect(room.answersSent.filter((task) => task === id)).toHaveLength(1)
+    relays.answerFault = undefined
+    await relays.advance(leaseMs)
+    expect(relays.answersSent.filter((task) => task === id)).toHaveLength(1)
   })
 
   it("cannot be given back by that worker any more", async () => {
-    const { room, east, west, id, done } = await twoRelays()
-    room.answerFault = new ChatError("UNAVAILABLE", "away")
+    const { relays, east, west, id, done } = await twoRelays()
+    relays.answerFault = new ChatError("UNAVAILABLE", "away")
     await expect(done(east)).rejects.toMatchObject({ code: "UNAVAILABLE" })
     const failed = west.fail(bob().agent, id, "too hard")
     await expect(failed).rejects.toMatchObject({
@@ -113,28 +113,28 @@ describe("a task whose worker said DONE to a relay that was killed then", () => 
 
 describe("DONE", () => {
   it("is not taken for the FAIL that its worker said a moment before", async () => {
-    const room = await TaskRoom.open({ isSlow: true })
+    const relays = await TaskRelays.open({ isSlow: true })
     const worker = bob()
-    room.desk.enter(worker.agent)
-    const id = await room.ask(ann, "reviewer")
-    await room.settle()
-    room.desk.enter(eve().agent)
-    const failing = room.desk.fail(worker.agent, id, "too hard")
-    await expect(room.desk.done(worker.agent, id, "fine")).rejects.toMatchObject({ code: "LEASE_LOST" })
+    relays.first.enter(worker.agent)
+    const id = await relays.ask(ann, "reviewer")
+    await relays.settle()
+    relays.first.enter(eve().agent)
+    const failing = relays.first.fail(worker.agent, id, "too hard")
+    await expect(relays.first.done(worker.agent, id, "fine")).rejects.toMatchObject({ code: "LEASE_LOST" })
     await failing
-    expect(room.answers.size).toBe(0)
+    expect(relays.answers.size).toBe(0)
   })
 
   it("is as if it was not said when who asked takes no mail", async () => {
-    const room = await TaskRoom.open()
+    const relays = await TaskRelays.open()
     const worker = bob()
-    room.desk.enter(worker.agent)
-    const id = await room.ask(ann, "reviewer")
-    await room.settle()
-    room.answerFault = new ChatError("MAILBOX_FULL", "full")
-    await expect(room.desk.done(worker.agent, id, "fine")).rejects.toMatchObject({ code: "MAILBOX_FULL" })
-    await room.desk.fail(worker.agent, id, "no room")
-    await room.settle()
+    relays.first.enter(worker.agent)
+    const id = await relays.ask(ann, "reviewer")
+    await relays.settle()
+    relays.answerFault = new ChatError("MAILBOX_FULL", "full")
+    await expect(relays.first.done(worker.agent, id, "fine")).rejects.toMatchObject({ code: "MAILBOX_FULL" })
+    await relays.first.fail(worker.agent, id, "no relays")
+    await relays.settle()
     expect(worker.tasks.map(({ attempt }) => attempt)).toEqual([1, 2])
   })
 })

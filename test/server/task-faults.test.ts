@@ -3,7 +3,7 @@ import { expect, it } from "vitest"
 import type { Table } from "../../src/backbone/backbone.js"
 import { ChatError } from "../../src/protocol/errors.js"
 import type { TaskService } from "../../src/server/tasks/task-service.js"
-import { TaskRoom, TestWorker } from "../kit/task-room.js"
+import { TaskRelays, TestWorker } from "../kit/task-relays.js"
 
 const leaseMs = 60_000
 const ann = new TestWorker(1)
@@ -65,48 +65,48 @@ async function ended(promise: Promise<unknown>): Promise<boolean> {
 
 /** Everybody of a run, and which DONE was taken. */
 class Run {
-  readonly room: TaskRoom
+  readonly relays: TaskRelays
   readonly #workers = [2, 3, 4].map((digit) => new TestWorker(digit, "reviewer"))
   readonly #homes = new Map<TestWorker, TaskService>()
   readonly #asked: string[] = []
   readonly #taken: [task: string, worker: string][] = []
   readonly #begun: Promise<unknown>[] = []
 
-  constructor(room: TaskRoom) {
-    this.room = room
-    for (const worker of this.#workers) this.#enter(worker, room.desk)
+  constructor(relays: TaskRelays) {
+    this.relays = relays
+    for (const worker of this.#workers) this.#enter(worker, relays.first)
   }
 
   async ask(): Promise<void> {
-    await ended(this.room.ask(ann, "reviewer").then((id) => this.#asked.push(id)))
+    await ended(this.relays.ask(ann, "reviewer").then((id) => this.#asked.push(id)))
   }
 
   async take({ who, act, isForeign, mail, ms, isHurried }: Step): Promise<void> {
     const worker = this.#workers[who] ?? ann
     const task = (isForeign ? undefined : worker.taskIds.at(-1)) ?? this.#asked[0] ?? "0.m0"
-    if (act === "wait") this.room.clock.advance(ms)
-    else if (act === "mail") this.room.answerFault = mail
+    if (act === "wait") this.relays.clock.advance(ms)
+    else if (act === "mail") this.relays.answerFault = mail
     else if (act === "move") this.#move(worker)
     else this.#begun.push(this.#work(act, worker, task))
-    if (!isHurried) await this.room.settle()
+    if (!isHurried) await this.relays.settle()
   }
 
   /** Everything is well again, and every lease ends. */
   async finish(): Promise<void> {
-    this.room.answerFault = undefined
-    for (let n = 0; n < 5; n++) await this.room.advance(1_000)
+    this.relays.answerFault = undefined
+    for (let n = 0; n < 5; n++) await this.relays.advance(1_000)
     await Promise.all(this.#begun)
-    for (let n = 0; n < 3; n++) await this.room.advance(leaseMs)
+    for (let n = 0; n < 3; n++) await this.relays.advance(leaseMs)
     for (const [task, worker] of this.#taken) {
-      expect(this.room.answers.get(task)?.from).toBe(worker)
-      for (const desk of this.room.desks) expect(desk.pending("reviewer").ids).not.toContain(task)
+      expect(this.relays.answers.get(task)?.from).toBe(worker)
+      for (const service of this.relays.all) expect(service.pending("reviewer").ids).not.toContain(task)
     }
-    for (const desk of this.room.desks) desk.close()
+    for (const service of this.relays.all) service.close()
   }
 
   async #work(act: "done" | "fail" | "extend", worker: TestWorker, task: string): Promise<void> {
     const { agent, id } = worker
-    const home = this.#homes.get(worker) ?? this.room.desk
+    const home = this.#homes.get(worker) ?? this.relays.first
     if (act === "fail") await ended(home.fail(agent, task, "too hard"))
     else if (act === "extend") await ended(home.extend(agent, task))
     else if (await ended(home.done(agent, task, "fine"))) this.#taken.push([task, id])
@@ -115,12 +115,12 @@ class Run {
   #move(worker: TestWorker): void {
     const home = this.#homes.get(worker)
     home?.leave(worker.agent)
-    this.#enter(worker, this.room.desks.find((desk) => desk !== home) ?? this.room.desk)
+    this.#enter(worker, this.relays.all.find((service) => service !== home) ?? this.relays.first)
   }
 
-  #enter(worker: TestWorker, desk: TaskService): void {
-    this.#homes.set(worker, desk)
-    desk.enter(worker.agent)
+  #enter(worker: TestWorker, service: TaskService): void {
+    this.#homes.set(worker, service)
+    service.enter(worker.agent)
   }
 }
 
@@ -131,7 +131,7 @@ it("a DONE that was taken is the answer, whatever the store and the mailbox refu
       let isWell = false
       const nextFate = () => (isWell ? "well" : (fate[calls++ % fate.length] ?? "well"))
       const table = (shared: Table) => faulty(shared, nextFate)
-      const run = new Run(await TaskRoom.open({ desks: 2, isSlow: true, table }))
+      const run = new Run(await TaskRelays.open({ count: 2, isSlow: true, table }))
       for (let n = 0; n < 3; n++) await run.ask()
       for (const step of steps) await run.take(step)
       isWell = true

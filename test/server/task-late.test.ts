@@ -1,14 +1,14 @@
 import { describe, expect, it } from "vitest"
 import { type LateTable, lateTable } from "../kit/late-table.js"
-import { TaskRoom, TestWorker } from "../kit/task-room.js"
+import { TaskRelays, TestWorker } from "../kit/task-relays.js"
 
 const [ann, bobsDigit, eve] = [new TestWorker(1), 2, new TestWorker(3, "reviewer")]
 
 /** Two relays: the second hears of the first one's changes when it is told to. */
-async function twoRelays(limits: NonNullable<Parameters<typeof TaskRoom.open>[0]>["limits"] = {}) {
+async function twoRelays(limits: NonNullable<Parameters<typeof TaskRelays.open>[0]>["limits"] = {}) {
   const views: LateTable[] = []
-  const room = await TaskRoom.open({
-    desks: 2,
+  const relays = await TaskRelays.open({
+    count: 2,
     limits,
     table: (shared) => {
       const view = lateTable(shared)
@@ -16,25 +16,25 @@ async function twoRelays(limits: NonNullable<Parameters<typeof TaskRoom.open>[0]
       return views.length === 1 ? shared : view.table
     },
   })
-  const [east, west] = room.desks
-  if (east === undefined || west === undefined) throw new Error("two desks were asked for")
-  return { room, east, west, hear: () => views[1]?.tell() }
+  const [east, west] = relays.all
+  if (east === undefined || west === undefined) throw new Error("two relays")
+  return { relays, east, west, hear: () => views[1]?.tell() }
 }
 
 /** The same agent over again, on another connection. */
 const bob = (role?: string) => new TestWorker(bobsDigit, role)
 
-describe("a desk that hears late of what another relay does", () => {
+describe("a service that hears late of what another relay does", () => {
   it("gives a worker that asks for it what it has not heard of", async () => {
-    const { room, west } = await twoRelays()
-    const id = await room.ask(ann, "reviewer")
+    const { relays, west } = await twoRelays()
+    const id = await relays.ask(ann, "reviewer")
     expect(west.pending("reviewer").count).toBe(0)
     expect(await west.claim(bob().agent, id)).toMatchObject({ task: id, attempt: 1 })
   })
 
   it("gives a worker that asks for it what another has given back", async () => {
-    const { room, east, west, hear } = await twoRelays()
-    const id = await room.ask(ann, "reviewer")
+    const { relays, east, west, hear } = await twoRelays()
+    const id = await relays.ask(ann, "reviewer")
     await east.claim(eve.agent, id)
     hear()
     await east.fail(eve.agent, id, undefined)
@@ -43,33 +43,33 @@ describe("a desk that hears late of what another relay does", () => {
   })
 
   it("gives a worker that asks for it what another relay gave it a moment ago", async () => {
-    const { room, east, west, hear } = await twoRelays()
-    const id = await room.ask(ann, "reviewer")
+    const { relays, east, west, hear } = await twoRelays()
+    const id = await relays.ask(ann, "reviewer")
     hear()
     await east.claim(bob().agent, id)
     expect(await west.claim(bob().agent, id)).toMatchObject({ task: id, attempt: 1 })
   })
 
   it("takes a DONE that another relay took, and answers once", async () => {
-    const { room, east, west, hear } = await twoRelays()
-    const [known, unknown] = [await room.ask(ann, "reviewer"), await room.ask(ann, "reviewer")]
+    const { relays, east, west, hear } = await twoRelays()
+    const [known, unknown] = [await relays.ask(ann, "reviewer"), await relays.ask(ann, "reviewer")]
     await east.claim(bob().agent, known)
     hear()
     await east.done(bob().agent, known, "fine")
     await east.claim(bob().agent, unknown)
     await east.done(bob().agent, unknown, "fine")
     for (const id of [known, unknown]) await west.done(bob().agent, id, "fine")
-    expect(room.answers.size).toBe(2)
+    expect(relays.answers.size).toBe(2)
   })
 
   it("tells a worker that came over of what it was given where it was before", async () => {
-    const { room, east, west, hear } = await twoRelays()
+    const { relays, east, west, hear } = await twoRelays()
     const before = bob("reviewer")
     east.enter(before.agent)
-    const id = await room.ask(ann, "reviewer")
+    const id = await relays.ask(ann, "reviewer")
     const after = bob("reviewer")
     west.enter(after.agent)
-    await room.settle()
+    await relays.settle()
     expect(before.taskIds).toEqual([id])
     expect(after.taskIds).toEqual([])
     hear()
@@ -79,40 +79,40 @@ describe("a desk that hears late of what another relay does", () => {
   })
 
   it("gives up what others gave up, though it never heard that they had it", async () => {
-    const { room, east, west, hear } = await twoRelays({ taskAttempts: 1 })
-    const id = await room.ask(ann, "reviewer")
+    const { relays, east, west, hear } = await twoRelays({ taskAttempts: 1 })
+    const id = await relays.ask(ann, "reviewer")
     hear()
     await east.claim(eve.agent, id)
     await east.fail(eve.agent, id, "too hard")
     east.close()
     hear()
-    await room.settle()
-    expect(room.statesOf(id)).toEqual(["claimed", "failed"])
+    await relays.settle()
+    expect(relays.statesOf(id)).toEqual(["claimed", "failed"])
     expect(west.pending("reviewer").count).toBe(0)
   })
 
   it("does not give up what a worker has just taken", async () => {
-    const { room, east, west, hear } = await twoRelays({ taskAttempts: 1 })
-    const id = await room.ask(ann, "reviewer")
+    const { relays, east, west, hear } = await twoRelays({ taskAttempts: 1 })
+    const id = await relays.ask(ann, "reviewer")
     await east.claim(eve.agent, id)
     await east.fail(eve.agent, id, "too hard")
     hear()
     await east.claim(eve.agent, id)
     expect(west.pending("reviewer").count).toBe(1)
-    await room.settle()
-    expect(room.statesOf(id)).toEqual(["claimed", "claimed"])
+    await relays.settle()
+    expect(relays.statesOf(id)).toEqual(["claimed", "claimed"])
     await east.done(eve.agent, id, "after all")
   })
 
   it("takes a request again that stands, however full it believes to be", async () => {
-    const { room, east, west, hear } = await twoRelays({ roleTasks: 1 })
-    const first = await room.ask(ann, "reviewer")
+    const { relays, east, west, hear } = await twoRelays({ roleTasks: 1 })
+    const first = await relays.ask(ann, "reviewer")
     hear()
     await east.claim(eve.agent, first)
-    const second = await room.ask(ann, "reviewer")
-    const again = west.push(ann.agent, room.request("reviewer"), second)
+    const second = await relays.ask(ann, "reviewer")
+    const again = west.push(ann.agent, relays.request("reviewer"), second)
     expect(await again).toMatchObject({ isRepeated: true })
-    const third = west.push(ann.agent, room.request("reviewer"), `${ann.id.slice(1)}.third`)
+    const third = west.push(ann.agent, relays.request("reviewer"), `${ann.id.slice(1)}.third`)
     await expect(third).rejects.toMatchObject({ code: "LIMIT_REACHED" })
   })
 })

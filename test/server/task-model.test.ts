@@ -2,14 +2,14 @@ import fc from "fast-check"
 import { expect, it } from "vitest"
 import { ChatError } from "../../src/protocol/errors.js"
 import type { TaskService } from "../../src/server/tasks/task-service.js"
-import { TaskRoom, TestWorker } from "../kit/task-room.js"
+import { TaskRelays, TestWorker } from "../kit/task-relays.js"
 
 const leaseMs = 60_000
 const roles = ["reviewer", "tester"]
 
 type Step =
   | { do: "ask"; who: number; role: string }
-  | { do: "come" | "leave"; who: number; desk: number }
+  | { do: "come" | "leave"; who: number; service: number }
   | { do: "done" | "fail" | "extend" | "claim"; who: number }
   | { do: "say"; who: number; status: string; role: string }
   | { do: "wait"; ms: number }
@@ -19,7 +19,7 @@ const move = fc.constantFrom("come" as const, "leave" as const)
 const work = fc.constantFrom("done" as const, "fail" as const, "extend" as const, "claim" as const)
 const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ do: fc.constant("ask" as const), who, role: fc.constantFrom(...roles) }),
-  fc.record({ do: move, who, desk: fc.nat(1) }),
+  fc.record({ do: move, who, service: fc.nat(1) }),
   fc.record({ do: work, who }),
   fc.record({
     do: fc.constant("say" as const),
@@ -45,7 +45,7 @@ interface Hold {
 class Run {
   readonly workers = [1, 2, 3, 4].map((digit) => new TestWorker(digit, roles[digit % 2]))
   readonly asked: string[] = []
-  readonly room: TaskRoom
+  readonly relays: TaskRelays
   readonly #homes = new Map<TestWorker, TaskService>()
   readonly #holds = new Map<string, Hold>()
   /** When a worker last ended a task or gave it back, by task and worker. */
@@ -54,8 +54,8 @@ class Run {
   readonly #begun: Promise<void>[] = []
   readonly #read = new Map<TestWorker, number>()
 
-  constructor(room: TaskRoom) {
-    this.room = room
+  constructor(relays: TaskRelays) {
+    this.relays = relays
   }
 
   async take(step: Step, isHurried = false): Promise<void> {
@@ -64,7 +64,7 @@ class Run {
     })
     this.#begun.push(over)
     if (isHurried) return
-    await this.room.settle()
+    await this.relays.settle()
     await Promise.all(this.#begun)
     this.#begun.length = 0
     this.check()
@@ -72,29 +72,29 @@ class Run {
 
   async #act(step: Step): Promise<void> {
     if (step.do === "wait") {
-      this.room.clock.advance(step.ms)
+      this.relays.clock.advance(step.ms)
       return
     }
     const worker = this.workers[step.who]
     if (worker === undefined) return
     if (step.do === "ask") {
-      this.asked.push(await this.room.ask(worker, step.role))
+      this.asked.push(await this.relays.ask(worker, step.role))
     } else if (step.do === "say") {
       worker.status = step.status
       worker.role = step.role
-      this.#homes.get(worker)?.note(worker.agent)
+      this.#homes.get(worker)?.update(worker.agent)
     } else if (step.do === "come" || step.do === "leave") {
       this.#homes.get(worker)?.leave(worker.agent)
       this.#homes.delete(worker)
-      if (step.do === "come") this.#enter(worker, this.room.desks[step.desk] ?? this.room.desk)
+      if (step.do === "come") this.#enter(worker, this.relays.all[step.service] ?? this.relays.first)
     } else {
       await this.#work(step.do, worker)
     }
   }
 
-  #enter(worker: TestWorker, desk: TaskService): void {
-    this.#homes.set(worker, desk)
-    desk.enter(worker.agent)
+  #enter(worker: TestWorker, service: TaskService): void {
+    this.#homes.set(worker, service)
+    service.enter(worker.agent)
   }
 
   async #work(what: "done" | "fail" | "extend" | "claim", worker: TestWorker): Promise<void> {
@@ -106,14 +106,14 @@ class Run {
       worker.send(await home.claim(worker.agent, this.asked[0] ?? task))
     } else if (what === "extend") {
       await home.extend(worker.agent, task)
-      const sinceTs = this.room.clock.now()
+      const sinceTs = this.relays.clock.now()
       this.#holds.set(task, { worker, attempt: told?.attempt ?? 0, sinceTs, untilTs: sinceTs + leaseMs })
     } else {
       await (what === "done"
         ? home.done(worker.agent, task, "done")
         : home.fail(worker.agent, task, undefined))
       this.#holds.delete(task)
-      this.#freed.set(`${task} ${worker.id}`, this.room.clock.now())
+      this.#freed.set(`${task} ${worker.id}`, this.relays.clock.now())
     }
   }
 
@@ -149,7 +149,7 @@ class Run {
     for (let round = 0; round < 4 * this.asked.length + 4; round++) {
       for (const [who, worker] of this.workers.entries()) {
         await this.take({ do: "say", who, status: "idle", role: roles[round % 2] ?? "" })
-        if (this.#homes.get(worker) === undefined) await this.take({ do: "come", who, desk: who % 2 })
+        if (this.#homes.get(worker) === undefined) await this.take({ do: "come", who, service: who % 2 })
       }
       for (const worker of this.workers) {
         for (const id of new Set(worker.taskIds)) {
@@ -158,7 +158,7 @@ class Run {
             ?.done(worker.agent, id, "done")
             .catch(() => undefined)
         }
-        await this.room.settle()
+        await this.relays.settle()
         this.check()
       }
       if (round % 4 === 3) await this.take({ do: "wait", ms: leaseMs })
@@ -167,8 +167,10 @@ class Run {
 
   /** Ids that were answered, or of which the asker heard that they failed. */
   get ends(): string[] {
-    const answered = [...this.room.answers.values()].map(({ in_reply_to }) => in_reply_to)
-    const failed = this.room.news.filter(({ news }) => news.state === "failed").map(({ news }) => news.msg_id)
+    const answered = [...this.relays.answers.values()].map(({ in_reply_to }) => in_reply_to)
+    const failed = this.relays.news
+      .filter(({ news }) => news.state === "failed")
+      .map(({ news }) => news.msg_id)
     return [...answered, ...failed].sort()
   }
 }
@@ -176,7 +178,7 @@ class Run {
 it("every task comes to exactly one end, never with two workers and never with its asker, whatever happens", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(hurried, { minLength: 5, maxLength: 80 }), async (steps) => {
-      const run = new Run(await TaskRoom.open({ desks: 2, isSlow: true }))
+      const run = new Run(await TaskRelays.open({ count: 2, isSlow: true }))
       for (const { step: next, isHurried } of steps) await run.take(next, isHurried)
       await run.finish()
       expect(run.ends).toEqual([...run.asked].sort())

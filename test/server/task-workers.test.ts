@@ -12,7 +12,7 @@ function worker(name: string, status = "idle", role = "reviewer"): Worker {
 function roomOf(...members: readonly Worker[]): { workers: Workers; held: Set<AgentId> } {
   const held = new Set<AgentId>()
   const workers = new Workers((id) => held.has(id))
-  for (const member of members) workers.note(member)
+  for (const member of members) workers.update(member)
   return { workers, held }
 }
 
@@ -20,7 +20,7 @@ describe("the worker of a role whose turn it is", () => {
   it("is one that says idle or waiting", () => {
     const { workers } = roomOf(worker("a", "working"), worker("b", "away"), worker("c", "offline"))
     expect(workers.pick("reviewer", { asker })).toBeUndefined()
-    workers.note(worker("d", "waiting"))
+    workers.update(worker("d", "waiting"))
     expect(workers.pick("reviewer", { asker })?.id).toBe("@d")
   })
 
@@ -28,18 +28,18 @@ describe("the worker of a role whose turn it is", () => {
     const { workers } = roomOf(worker("a", "idle", "Tester"), { ...worker("b"), role: undefined })
     expect(workers.pick("reviewer", { asker })).toBeUndefined()
     expect(workers.pick("tester", { asker })?.id).toBe("@a")
-    workers.note(worker("a", "idle", "REVIEWER"))
+    workers.update(worker("a", "idle", "REVIEWER"))
     expect(workers.pick("tester", { asker })).toBeUndefined()
     expect(workers.pick("reviewer", { asker })?.id).toBe("@a")
   })
 
   it("is the one that has been idle longest", () => {
     const { workers } = roomOf(worker("a", "working"), worker("b"), worker("c"))
-    workers.note(worker("a"))
+    workers.update(worker("a"))
     expect(workers.pick("reviewer", { asker })?.id).toBe("@b")
     workers.noteRelease("@b" as AgentId)
     expect(workers.pick("reviewer", { asker })?.id).toBe("@c")
-    workers.note(worker("c"))
+    workers.update(worker("c"))
     expect(workers.pick("reviewer", { asker })?.id).toBe("@c")
   })
 
@@ -64,17 +64,17 @@ describe("the worker of a role whose turn it is", () => {
     const last = "@a" as AgentId
     const { workers } = roomOf(worker("a"), worker("b", "working"))
     expect(workers.pick("reviewer", { asker, last })).toBeUndefined()
-    workers.note(worker("b", "away"))
+    workers.update(worker("b", "away"))
     expect(workers.pick("reviewer", { asker, last })?.id).toBe("@a")
-    workers.note(worker("b"))
+    workers.update(worker("b"))
     expect(workers.pick("reviewer", { asker, last })?.id).toBe("@b")
   })
 
   it("is gone when it left, unless it is here anew", () => {
     const old = worker("a")
     const { workers } = roomOf(old)
-    workers.note(worker("a"))
-    expect(workers.drop(old)).toBeUndefined()
+    workers.update(worker("a"))
+    expect(workers.remove(old)).toBeUndefined()
     expect(workers.pick("reviewer", { asker })?.id).toBe("@a")
   })
 

@@ -190,7 +190,7 @@ function answer(house: Lobby, session: Session, channel: Channel, { re, pattern 
     agents.push(member.id)
     if (roster.length < joinedRoster) roster.push(member.rosterEntry)
   }
-  for (const record of house.roster.membersElsewhere(channel.name)) {
+  for (const record of house.roster.remoteMembers(channel.name)) {
     if (agents.length >= joinedIds) break
     agents.push(record.id)
     if (roster.length < joinedRoster)
@@ -202,7 +202,7 @@ function answer(house: Lobby, session: Session, channel: Channel, { re, pattern 
     channel: name,
     agents,
     roster,
-    count: present.size + house.roster.countElsewhere(name),
+    count: present.size + house.roster.countRemoteMembers(name),
     seq,
     invite_only: isInviteOnly,
     ...(isDurable && { durable: true }),

@@ -16,8 +16,8 @@ export function resolveAgent(ref: AgentRef, roster: Roster, field = "to"): Agent
   const known = roster.find(ref)
   if (known !== undefined) return known.id
   const name = ref.slice(1)
-  const live = roster.liveNamed(name)
-  const ids = live.length > 0 ? live : roster.awayNamed(name)
+  const live = roster.onlineNamed(name)
+  const ids = live.length > 0 ? live : roster.offlineNamed(name)
   const [first, ...others] = ids
   if (first === undefined) {
     throw new ChatError("AGENT_NOT_FOUND", `${field}: ${ref} is neither online nor known to this relay`, {

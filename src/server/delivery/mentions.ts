@@ -66,8 +66,8 @@ function addFromText(ids: Set<AgentId>, content: string, room: Room, roster: Ros
 function whoIn(room: Room, word: string, roster: Roster): AgentId | undefined {
   const id = `@${word.toLowerCase()}` as AgentId
   if (room.has(id)) return id
-  const bearers = roster.liveNamed(word).filter((bearer) => room.has(bearer))
-  const here = bearers.length > 0 ? bearers : roster.awayNamed(word).filter((bearer) => room.has(bearer))
+  const bearers = roster.onlineNamed(word).filter((bearer) => room.has(bearer))
+  const here = bearers.length > 0 ? bearers : roster.offlineNamed(word).filter((bearer) => room.has(bearer))
   return here.length === 1 ? here[0] : undefined
 }
 

@@ -109,5 +109,5 @@ function mark({ roster }: RelayState, message: Message, has: (id: AgentId) => bo
 
 function isMemberOf({ hub, roster }: RelayState, id: AgentId, channel: Channel): boolean {
   const agent = hub.find(id)?.agent
-  return agent === undefined ? roster.isElsewhereIn(channel.name, id) : channel.members.has(agent)
+  return agent === undefined ? roster.isRemoteMember(channel.name, id) : channel.members.has(agent)
 }

@@ -3,7 +3,7 @@ import type { Kind } from "../../protocol/message-kinds.js"
 import type { AgentId, Channel as ChannelName } from "../../protocol/names.js"
 import type { Channel } from "../channels/channel.js"
 import type { Stored } from "../delivery/message-json.js"
-import { answerIdOf } from "../tasks/task-json.js"
+import { answerIdOf } from "../tasks/task-messages.js"
 import type { GuardInput } from "./guard-service.js"
 import { readableText } from "./message-text.js"
 

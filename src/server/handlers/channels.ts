@@ -81,7 +81,7 @@ export function channelHandlers(house: RelayState): Pick<ClientHandlers<Session>
     LIST_CHANNELS(session, message) {
       const list = channels.visibleTo(session.agent.id).map((channel) => {
         const { entry } = channel
-        return { ...entry, agents: entry.agents + house.roster.countElsewhere(channel.name) }
+        return { ...entry, agents: entry.agents + house.roster.countRemoteMembers(channel.name) }
       })
       const { defaults } = channels.store
       const told = Object.keys(defaults).length > 0 ? { defaults } : {}

@@ -80,7 +80,9 @@ function admit(
   const id = publicKey === undefined ? ephemeralId(house) : agentIdOf(publicKey)
   const old = house.hub.find(id)
   if (old !== undefined) displace(old, house.options.clock, house.options.log)
-  const memory = publicKey === undefined ? house.makeMemory() : house.residents.enter(id)
+  const { memory, evicted } =
+    publicKey === undefined ? { memory: house.makeMemory(), evicted: undefined } : house.residents.enter(id)
+  if (evicted !== undefined) house.keeper.forget(evicted)
   const { clock, limits } = house.options
   const agent = new Agent(id, name, memory, session.outgoing, { clock, staleMs: limits.staleMs })
   agent.introduce({ role, card, did }, house.keeper.claim(agent))

@@ -28,7 +28,7 @@ export function presenceHandlers(
       const ts = clock.now()
       if (agent.say(status, activity, role)) broadcastPresence(house.tick, session.channels, agent, ts)
       house.keeper.changed(session)
-      house.tasks.note(agent)
+      house.tasks.update(agent)
       session.send({ type: "ACK", ts, state: "done" }, id)
     },
 
@@ -60,7 +60,7 @@ function listAgents(
   }
   if (channel === undefined) return listRoster(roster, rosterEntries, showing)
   const { name, members: here } = house.channels.find(channel, session.agent.id)
-  const members: RosterFacts[] = [...here, ...roster.membersElsewhere(name)]
+  const members: RosterFacts[] = [...here, ...roster.remoteMembers(name)]
   const list = members.map((member) => member.id)
   return { list, roster: formatEntries(members.slice(0, rosterEntries), showing) }
 }

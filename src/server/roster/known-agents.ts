@@ -2,88 +2,88 @@ import type { Clock } from "../../base/clock.js"
 import type { AgentId } from "../../protocol/names.js"
 import type { AgentMemory } from "../sessions/agent.js"
 
-/** A persistent identity this relay has met. */
 interface KnownAgent {
   readonly memory: AgentMemory
-  isOnline: boolean
+  isConnected: boolean
 }
 
-/** Milliseconds after a session's end for which its message ids are kept: long enough for any reconnect. */
+/** Milliseconds after the end of a session for which its message ids are kept: longer than any reconnect takes. */
 const keepIdsMs = 15 * 60_000
-/** Absent identities whose message ids are kept at once. */
+/** Most disconnected agents whose message ids are kept. */
 const keepIdsOf = 1_024
 
-/** What the relay remembers of persistent identities while they are away, bounded in number and time. */
+/**
+ * The persistent identities this relay has met. It remembers their rate limits and message ids while they are
+ * disconnected, bounded in number and time.
+ */
 export class KnownAgents {
   readonly #clock: Clock
   readonly #maxCount: number
   readonly #makeMemory: () => AgentMemory
-  readonly #onForgotten: (id: AgentId) => void
-  /** The one that came last stands last. */
-  readonly #residents = new Map<AgentId, KnownAgent>()
-  /** When each absent identity left whose ids are still kept, the earliest first. */
+  /** In the order in which they connected last. */
+  readonly #agents = new Map<AgentId, KnownAgent>()
+  /** When each disconnected agent left whose message ids are still kept, the earliest first. */
   readonly #departures = new Map<AgentId, number>()
 
-  /** @param onForgotten - told of each that had to go to make room */
-  constructor(
-    clock: Clock,
-    maxCount: number,
-    makeMemory: () => AgentMemory,
-    onForgotten: (id: AgentId) => void,
-  ) {
+  constructor(clock: Clock, maxCount: number, makeMemory: () => AgentMemory) {
     this.#clock = clock
     this.#maxCount = maxCount
     this.#makeMemory = makeMemory
-    this.#onForgotten = onForgotten
   }
 
-  /** The memory of an identity that comes online, as it left it. */
-  enter(id: AgentId): AgentMemory {
-    const known = this.#residents.get(id)
-    this.#residents.delete(id)
+  /**
+   * Adds an agent that connects.
+   * @returns its memory, as it was when it left; and the agent that had to be forgotten to make room
+   */
+  enter(id: AgentId): { memory: AgentMemory; evicted: AgentId | undefined } {
+    const memory = this.#agents.get(id)?.memory ?? this.#makeMemory()
+    this.#agents.delete(id)
     this.#departures.delete(id)
-    const memory = known?.memory ?? this.#makeMemory()
-    this.#residents.set(id, { memory, isOnline: true })
-    this.#forgetStrangers()
-    return memory
+    this.#agents.set(id, { memory, isConnected: true })
+    return { memory, evicted: this.#evict() }
   }
 
-  /** Takes note of one that was here before this relay started, or is connected to another. */
-  learn(id: AgentId): void {
-    if (this.#residents.has(id)) return
-    this.#residents.set(id, { memory: this.#makeMemory(), isOnline: false })
-    this.#forgetStrangers()
+  /**
+   * Adds an agent that was here before this relay started, or is connected to another one.
+   * @returns the agent that had to be forgotten to make room
+   */
+  learn(id: AgentId): AgentId | undefined {
+    if (this.#agents.has(id)) return undefined
+    this.#agents.set(id, { memory: this.#makeMemory(), isConnected: false })
+    return this.#evict()
   }
 
   leave(id: AgentId): void {
-    const resident = this.#residents.get(id)
-    if (resident === undefined) return
-    resident.isOnline = false
+    const agent = this.#agents.get(id)
+    if (agent === undefined) return
+    agent.isConnected = false
     this.#departures.set(id, this.#clock.monotonic())
-    this.#forgetIds()
+    this.#dropIds()
   }
 
   memoryOf(id: AgentId): AgentMemory | undefined {
-    return this.#residents.get(id)?.memory
+    return this.#agents.get(id)?.memory
   }
 
-  #forgetStrangers(): void {
-    if (this.#residents.size <= this.#maxCount) return
-    for (const [id, { isOnline }] of this.#residents) {
-      if (isOnline) continue
-      this.#residents.delete(id)
+  /** Forgets the disconnected agent that connected longest ago, if there are too many. */
+  #evict(): AgentId | undefined {
+    if (this.#agents.size <= this.#maxCount) return undefined
+    for (const [id, { isConnected }] of this.#agents) {
+      if (isConnected) continue
+      this.#agents.delete(id)
       this.#departures.delete(id)
-      this.#onForgotten(id)
-      return
+      return id
     }
+    return undefined
   }
 
-  #forgetIds(): void {
+  /** Drops the message ids of agents that left long ago, or of too many. */
+  #dropIds(): void {
     const before = this.#clock.monotonic() - keepIdsMs
     for (const [id, leftAtMs] of this.#departures) {
       if (leftAtMs > before && this.#departures.size <= keepIdsOf) return
       this.#departures.delete(id)
-      this.#residents.get(id)?.memory.sent.clear()
+      this.#agents.get(id)?.memory.sent.clear()
     }
   }
 }

@@ -3,141 +3,134 @@ import type { Clock } from "../../base/clock.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { Limits } from "../../protocol/limits.js"
 
-/** Milliseconds of silence after which a relay is taken for gone. */
+/** Milliseconds without a heartbeat after which a relay is considered gone. */
 const goneMs = 60_000
 
-/** What is told of other relays. */
-export interface RelayEvents {
-  /** It gave a sign of life. */
-  onBeat(relay: string): void
-  /** It gave none for {@link Limits.silenceMs}, or one after such a silence. */
+/** Receives the state changes of other relays. */
+export interface PeerListener {
+  onHeartbeat(relay: string): void
+  /** The relay sent no heartbeat for {@link Limits.silenceMs}, or sent one again after that. */
   onSilence(relay: string, isSilent: boolean): void
-  /** It said good-bye, or was silent for a minute. */
+  /** The relay signed off, or sent no heartbeat for a minute. */
   onGone(relay: string): void
+}
+
+interface PeerRelayOptions {
+  /** The name of this relay among its peers, a new one at each start. */
+  readonly self: string
+  readonly clock: Clock
+  readonly limits: Limits
   readonly log: (line: string) => void
 }
 
-/** Another relay. */
 interface Peer {
-  /** Looks since its last sign of life. */
-  quietLooks: number
+  /** Checks since its last heartbeat. */
+  missedChecks: number
   isSilent: boolean
 }
 
 /**
- * The relays that share a backbone: each writes its row again and again, and one whose row does not change is
- * silent, whatever its clock says.
+ * The other relays of a backbone. Each relay writes a row of its own again and again as a heartbeat; a relay whose row
+ * does not change is silent. Clocks of different relays are never compared.
  */
 export class PeerRelays {
   readonly #table: Table
   readonly #backbone: Backbone
-  readonly #self: string
-  readonly #clock: Clock
-  readonly #events: RelayEvents
+  readonly #options: PeerRelayOptions
+  readonly #listener: PeerListener
   readonly #peers = new Map<string, Peer>()
-  readonly #silentLooks: number
-  readonly #goneLooks: number
-  #isBeating = false
+  readonly #silentChecks: number
+  readonly #goneChecks: number
+  #isWriting = false
   #isClosed = false
 
-  private constructor(
-    table: Table,
-    backbone: Backbone,
-    self: string,
-    clock: Clock,
-    limits: Limits,
-    events: RelayEvents,
-  ) {
+  private constructor(table: Table, backbone: Backbone, options: PeerRelayOptions, listener: PeerListener) {
+    const { probeMs, silenceMs } = options.limits
     this.#table = table
     this.#backbone = backbone
-    this.#self = self
-    this.#clock = clock
-    this.#events = events
-    this.#silentLooks = Math.ceil(limits.silenceMs / limits.probeMs)
-    this.#goneLooks = Math.ceil(goneMs / limits.probeMs)
+    this.#options = options
+    this.#listener = listener
+    this.#silentChecks = Math.ceil(silenceMs / probeMs)
+    this.#goneChecks = Math.ceil(goneMs / probeMs)
   }
 
-  /**
-   * @param self - what this relay is called among them, another one at each start
-   * @throws {ChatError} UNAVAILABLE
-   */
+  /** @throws {ChatError} UNAVAILABLE */
   static async open(
     backbone: Backbone,
-    self: string,
-    clock: Clock,
-    limits: Limits,
-    events: RelayEvents,
+    options: PeerRelayOptions,
+    listener: PeerListener,
   ): Promise<PeerRelays> {
-    const relays = new PeerRelays(await backbone.table("relay"), backbone, self, clock, limits, events)
-    await relays.#table.watch(({ key, value }) => relays.#hear(key, value !== undefined))
-    await relays.#beat()
+    const relays = new PeerRelays(await backbone.table("relay"), backbone, options, listener)
+    await relays.#table.watch(({ key, value }) => relays.#onChange(key, value !== undefined))
+    await relays.#writeHeartbeat()
     return relays
   }
 
-  /** Takes note of a relay that an agent is said to be connected to; without a sign of life it is soon silent. */
-  mention(relay: string): void {
-    if (relay !== this.#self && !this.#peers.has(relay))
-      this.#peers.set(relay, { quietLooks: 0, isSilent: false })
+  /** Adds a relay that an agent is connected to; if it sends no heartbeat it becomes silent and then gone. */
+  add(relay: string): void {
+    if (relay === this.#options.self || this.#peers.has(relay)) return
+    this.#peers.set(relay, { missedChecks: 0, isSilent: false })
   }
 
   isSilent(relay: string): boolean {
     return this.#peers.get(relay)?.isSilent === true
   }
 
-  /** Gives a sign of life and looks for those of others; call every {@link Limits.probeMs}. */
-  look(): void {
-    void this.#beat()
-    // Nobody can be heard then, and that says nothing of them.
+  /** Writes a heartbeat and checks for those of others; to be called every {@link Limits.probeMs}. */
+  check(): void {
+    void this.#writeHeartbeat()
+    // Without a connection to the backbone, missing heartbeats say nothing about other relays.
     if (!this.#backbone.isReachable) {
-      for (const peer of this.#peers.values()) if (!peer.isSilent) peer.quietLooks = 0
+      for (const peer of this.#peers.values()) if (!peer.isSilent) peer.missedChecks = 0
       return
     }
     for (const [relay, peer] of this.#peers) {
-      peer.quietLooks++
-      if (peer.quietLooks === this.#silentLooks) {
+      peer.missedChecks++
+      if (peer.missedChecks === this.#silentChecks) {
         peer.isSilent = true
-        this.#events.onSilence(relay, true)
-      } else if (peer.quietLooks >= this.#goneLooks) {
-        this.#end(relay)
-        void this.#remove(relay)
+        this.#listener.onSilence(relay, true)
+      } else if (peer.missedChecks >= this.#goneChecks) {
+        this.#remove(relay)
+        void this.#deleteRow(relay)
       }
     }
   }
 
-  /** Says good-bye. */
+  /** Signs off. */
   async close(): Promise<void> {
     this.#isClosed = true
-    await this.#remove(this.#self)
+    await this.#deleteRow(this.#options.self)
   }
 
-  #hear(relay: string, isThere: boolean): void {
-    if (relay === this.#self || this.#isClosed) return
-    if (!isThere) {
-      this.#end(relay)
+  #onChange(relay: string, exists: boolean): void {
+    if (relay === this.#options.self || this.#isClosed) return
+    if (!exists) {
+      this.#remove(relay)
       return
     }
-    this.mention(relay)
+    this.add(relay)
     const peer = this.#peers.get(relay)
     if (peer === undefined) return
-    peer.quietLooks = 0
-    this.#events.onBeat(relay)
+    peer.missedChecks = 0
+    this.#listener.onHeartbeat(relay)
     if (!peer.isSilent) return
     peer.isSilent = false
-    this.#events.onSilence(relay, false)
+    this.#listener.onSilence(relay, false)
   }
 
-  #end(relay: string): void {
-    if (this.#peers.delete(relay)) this.#events.onGone(relay)
+  #remove(relay: string): void {
+    if (this.#peers.delete(relay)) this.#listener.onGone(relay)
   }
 
-  async #beat(): Promise<void> {
-    if (this.#isBeating || this.#isClosed) return
-    this.#isBeating = true
-    await this.#try(() => this.#table.put(this.#self, JSON.stringify({ ts: this.#clock.now() })))
-    this.#isBeating = false
+  async #writeHeartbeat(): Promise<void> {
+    if (this.#isWriting || this.#isClosed) return
+    const { self, clock } = this.#options
+    this.#isWriting = true
+    await this.#try(() => this.#table.put(self, JSON.stringify({ ts: clock.now() })))
+    this.#isWriting = false
   }
 
-  #remove(relay: string): Promise<void> {
+  #deleteRow(relay: string): Promise<void> {
     return this.#try(() => this.#table.delete(relay))
   }
 
@@ -146,7 +139,7 @@ export class PeerRelays {
       await write()
     } catch (error) {
       if (!(error instanceof ChatError)) throw error
-      this.#events.log(`the other relays cannot be told now: ${error.message}`)
+      this.#options.log(`relays: heartbeat is not written: ${error.message}`)
     }
   }
 }

@@ -1,63 +1,60 @@
 import type { ServerMessage } from "../../protocol/server-messages.js"
+import type { Channel } from "../channels/channel.js"
 import type { Agent } from "../sessions/agent.js"
 import { FrameBatch } from "../wire/frame-batch.js"
 import { payloadOf } from "../wire/payload.js"
 import type { WriteScheduler } from "../wire/write-scheduler.js"
 import type { RosterFacts, RosterRecord } from "./roster-record.js"
 
-/** A channel, as far as one's neighbours in it matter. */
-interface Company {
-  readonly members: ReadonlySet<Agent>
-}
+/** The members of a channel. */
+type Membership = Pick<Channel, "members">
 
-/** Tells everybody who shares one of `channels` with `facts.id` what that agent does now, once each. */
+/** Sends the presence of an agent to everybody who shares one of `channels` with it, once each. */
 export function broadcastPresence(
   tick: WriteScheduler,
-  channels: Iterable<Company>,
+  channels: Iterable<Membership>,
   facts: RosterFacts,
   ts: number,
 ): void {
-  const neighbours = new Set<Agent>()
+  const recipients = new Set<Agent>()
   for (const { members } of channels) {
-    for (const member of members) if (member.id !== facts.id) neighbours.add(member)
+    for (const member of members) if (member.id !== facts.id) recipients.add(member)
   }
-  if (neighbours.size === 0) return
-  const run = new FrameBatch(tick.jot(payloadOf(JSON.stringify(presenceOf(facts, ts)))))
-  for (const { outgoing } of neighbours) outgoing.push(run)
+  if (recipients.size > 0) sendPresence(tick, recipients, [facts], ts)
 }
 
 /**
- * Tells everybody in one of these channels what agents that are connected to another relay do now. Those in the
- * same channels are told of together: a relay that is gone costs each member a few messages' worth of work.
+ * Sends the presence of agents that are connected to another relay to everybody who shares a channel with them.
+ * Agents in the same channels are sent together, so the loss of a relay costs each member only a few writes.
  */
 export function broadcastRemotePresence(
   tick: WriteScheduler,
-  find: (channel: string) => Company | undefined,
+  find: (channel: string) => Membership | undefined,
   records: readonly RosterRecord[],
   ts: number,
 ): void {
-  for (const alike of groupByChannels(records)) {
-    const members = new Set<Agent>()
-    for (const channel of alike[0]?.channels ?? []) {
-      for (const member of find(channel)?.members ?? []) members.add(member)
+  for (const group of groupByChannels(records)) {
+    const recipients = new Set<Agent>()
+    for (const channel of group[0]?.channels ?? []) {
+      for (const member of find(channel)?.members ?? []) recipients.add(member)
     }
-    if (members.size > 0) tellAll(tick, members, alike, ts)
+    if (recipients.size > 0) sendPresence(tick, recipients, group, ts)
   }
 }
 
-/** Queues all of it in as few runs as may be. */
-function tellAll(
+/** Queues the presence of `agents` for all recipients, in as few batches as possible. */
+function sendPresence(
   tick: WriteScheduler,
-  members: Iterable<Agent>,
-  records: readonly RosterRecord[],
+  recipients: Iterable<Agent>,
+  agents: readonly RosterFacts[],
   ts: number,
 ): void {
-  let run: FrameBatch | undefined
-  for (const record of records) {
-    const page = tick.jot(payloadOf(JSON.stringify(presenceOf(record, ts))))
-    if (run?.extend(page) === true) continue
-    run = new FrameBatch(page)
-    for (const { outgoing } of members) outgoing.push(run)
+  let batch: FrameBatch | undefined
+  for (const facts of agents) {
+    const frame = tick.jot(payloadOf(JSON.stringify(formatPresence(facts, ts))))
+    if (batch?.extend(frame) === true) continue
+    batch = new FrameBatch(frame)
+    for (const { outgoing } of recipients) outgoing.push(batch)
   }
 }
 
@@ -65,14 +62,14 @@ function groupByChannels(records: readonly RosterRecord[]): Iterable<RosterRecor
   const groups = new Map<string, RosterRecord[]>()
   for (const record of records) {
     const key = record.channels.join()
-    const alike = groups.get(key)
-    if (alike === undefined) groups.set(key, [record])
-    else alike.push(record)
+    const group = groups.get(key)
+    if (group === undefined) groups.set(key, [record])
+    else group.push(record)
   }
   return groups.values()
 }
 
-function presenceOf({ id, name, status, activity, role }: RosterFacts, ts: number): ServerMessage {
+function formatPresence({ id, name, status, activity, role }: RosterFacts, ts: number): ServerMessage {
   return {
     type: "PRESENCE_CHANGED",
     agent: id,

@@ -1,20 +1,21 @@
+import { randomBytes } from "node:crypto"
 import * as v from "valibot"
 import type { AgentCard } from "../../protocol/agent-card.js"
 import type { PresenceState } from "../../protocol/client-messages.js"
 import type { AgentId, Nick } from "../../protocol/names.js"
 import type { RosterEntry } from "../../protocol/server-messages.js"
 
-/** What a roster shows of an agent. Times are milliseconds since the Unix epoch. */
+/** The facts a roster shows of an agent. Times are milliseconds since the Unix epoch. */
 export interface RosterFacts {
   readonly id: AgentId
   readonly name: Nick
-  /** What it says it does; `offline` when it is gone or silent. */
+  /** The status it has set; `offline` when it is disconnected or silent. */
   readonly status: PresenceState | "offline"
   readonly activity?: string | undefined
   readonly role?: string | undefined
   /** When the status was set. */
   readonly since: number
-  /** Last sign of life of its session. */
+  /** When its session last sent anything. */
   readonly seenTs: number
   readonly readTs?: number | undefined
   readonly answeredTs?: number | undefined
@@ -23,20 +24,35 @@ export interface RosterFacts {
   readonly did?: string | undefined
 }
 
-/** An agent that is not connected to this relay: it is away, or connected to another one. */
+/** An agent that is not connected to this relay: it is disconnected, or connected to another one. */
 export interface RosterRecord extends RosterFacts {
-  /** The relay it is connected to; null: it is away. */
+  /** The relay it is connected to; null when it is disconnected. */
   readonly relay: string | null
-  /** Names the session that wrote this: of two, the later one has the greater text. */
+  /** The session that wrote this, see {@link epochAfter}. */
   readonly epoch: string
   /** Names of the channels it is in. */
   readonly channels: readonly string[]
-  /** What its relay last wrote, of an agent that is shown offline because that relay is silent; never written. */
-  readonly saidBefore?: RosterRecord
+  /** The record as its relay wrote it, while the agent is shown offline because that relay is silent; never stored. */
+  readonly beforeSilence?: RosterRecord
 }
 
-/** What stays in the roster of an agent whose session has ended. */
-export function recordDeparture(agent: RosterFacts, epoch: string, now: number): RosterRecord {
+/** Random bytes that tell sessions apart which began at the same time. */
+const epochRandomBytes = 4
+/** Digits of the time in an epoch, enough for epochs to sort by time. */
+const epochDigits = 15
+
+/**
+ * Returns the epoch of a new session: a text that sorts after the epochs of all earlier sessions of the identity.
+ * @param now - milliseconds since the Unix epoch
+ * @param earlier - the last known epoch, possibly from a relay whose clock is ahead
+ */
+export function epochAfter(now: number, earlier: string | undefined): string {
+  const ms = earlier === undefined ? now : Math.max(now, Number(earlier.slice(0, epochDigits)) + 1)
+  return `${String(ms).padStart(epochDigits, "0")}-${randomBytes(epochRandomBytes).toString("hex")}`
+}
+
+/** Returns the record of an agent whose session has ended. */
+export function departedRecord(agent: RosterFacts, epoch: string, now: number): RosterRecord {
   const { id, name, role, seenTs, readTs, answeredTs, card, did } = agent
   const facts = { id, name, role, seenTs, readTs, answeredTs, card, did }
   return { ...facts, status: "offline", since: now, relay: null, epoch, channels: [] }
@@ -59,13 +75,13 @@ const row = v.object({
   answered_ts: v.optional(v.number()),
 })
 
-/** A record as a row of the table of agents, whose key is the id without its mark. */
+/** Formats a record as a row of the table of agents, whose key is the id without its `@`. */
 export function formatRecord(record: RosterRecord): string {
-  const { id: _, saidBefore: __, seenTs, readTs, answeredTs, ...others } = record
+  const { id: _, beforeSilence: __, seenTs, readTs, answeredTs, ...others } = record
   return JSON.stringify({ v: 1, ...others, seen_ts: seenTs, read_ts: readTs, answered_ts: answeredTs })
 }
 
-/** @returns undefined for a row that another version wrote */
+/** Parses a row of the table of agents. @returns undefined for a row of another version */
 export function parseRecord(key: string, text: string): RosterRecord | undefined {
   const parsed = v.safeParse(row, parseJson(text))
   if (!parsed.success) return undefined
@@ -98,8 +114,8 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** How facts are shown. */
-export interface Showing {
+/** How much an entry shows. */
+export interface EntryOptions {
   readonly now: number
   /** {@link Limits.staleMs} */
   readonly staleMs: number
@@ -107,10 +123,10 @@ export interface Showing {
   readonly withKey?: boolean
 }
 
-/** The same as JOINED and AGENTS list it. */
-export function formatEntry(facts: RosterFacts, showing: Showing): RosterEntry {
+/** Formats facts as an entry of JOINED and AGENTS. */
+export function formatEntry(facts: RosterFacts, options: EntryOptions): RosterEntry {
   const { id, name, status, activity, role, since, seenTs, readTs, answeredTs } = facts
-  const moved = Math.max(since, readTs ?? 0, answeredTs ?? 0)
+  const lastActivityTs = Math.max(since, readTs ?? 0, answeredTs ?? 0)
   return {
     id,
     name,
@@ -121,12 +137,12 @@ export function formatEntry(facts: RosterFacts, showing: Showing): RosterEntry {
     seen_ts: seenTs,
     ...(readTs !== undefined && { read_ts: readTs }),
     ...(answeredTs !== undefined && { answered_ts: answeredTs }),
-    ...(status === "working" && showing.now - moved > showing.staleMs && { stale: true }),
-    ...detailsOf(facts, showing),
+    ...(status === "working" && options.now - lastActivityTs > options.staleMs && { stale: true }),
+    ...detailsOf(facts, options),
   }
 }
 
-function detailsOf({ card, did }: RosterFacts, { withCard = false, withKey = false }: Showing) {
+function detailsOf({ card, did }: RosterFacts, { withCard = false, withKey = false }: EntryOptions) {
   return {
     ...(withCard && card !== undefined && { card }),
     ...(withKey && did !== undefined && { did }),

@@ -4,29 +4,29 @@ import { ChatError } from "../../protocol/errors.js"
 import type { AgentId } from "../../protocol/names.js"
 import { formatRecord, parseRecord, type RosterRecord } from "./roster-record.js"
 
-/** Milliseconds for which changes of one agent are gathered. */
+/** Milliseconds for which changes are gathered before they are written. */
 const gatherMs = 50
-/** Milliseconds after which what could not be written is tried again. */
+/** Milliseconds after which a failed write is repeated. */
 const retryMs = 1_000
-/** Writes under way at once. */
+/** Most writes in progress at once. */
 const maxWrites = 64
 
-/** What is to be written of an agent; null: its row is to go. */
-type Wish = RosterRecord | null
+/** The next write of an agent's row; null deletes it. */
+type Write = RosterRecord | null
 
 /**
- * The table of agents, written behind: a change is gathered with those that follow it, each agent has at most
- * one write under way, and what cannot be written now is written later, as it is then.
+ * The table of agents, with delayed writes: changes of an agent within a short time are written as one, at most one
+ * write per agent is in progress, and a write that fails is repeated later with the record as it is then.
  */
 export class RosterStore {
   readonly #table: Table
   readonly #clock: Clock
   readonly #log: (line: string) => void
-  readonly #wishes = new Map<AgentId, Wish>()
+  readonly #queued = new Map<AgentId, Write>()
   readonly #writing = new Map<AgentId, Promise<void>>()
   #timer: Timer | undefined
   #isFailing = false
-  #isHurried = false
+  #isFlushDue = false
 
   constructor(table: Table, clock: Clock, log: (line: string) => void) {
     this.#table = table
@@ -34,7 +34,7 @@ export class RosterStore {
     this.#log = log
   }
 
-  /** Every record there is. @throws {ChatError} UNAVAILABLE */
+  /** Reads every record. @throws {ChatError} UNAVAILABLE */
   async records(): Promise<RosterRecord[]> {
     const records: RosterRecord[] = []
     for (const { key, value } of await this.#table.rows()) {
@@ -44,56 +44,56 @@ export class RosterStore {
     return records
   }
 
-  /** The record of one agent as it stands now. @throws {ChatError} UNAVAILABLE */
+  /** Reads the record of one agent. @throws {ChatError} UNAVAILABLE */
   async find(id: AgentId): Promise<RosterRecord | undefined> {
     const row = await this.#table.get(id.slice(1))
     return row && parseRecord(row.key, row.value)
   }
 
-  /** Tells every record, resolves, and then tells every change; undefined: the row is gone, or unreadable. */
+  /** Reports every record, then every change; undefined for a row that was deleted or cannot be parsed. */
   watch(listener: (id: AgentId, record: RosterRecord | undefined) => void): Promise<Subscription> {
     return this.#table.watch(({ key, value }) => {
       listener(`@${key}` as AgentId, value === undefined ? undefined : parseRecord(key, value))
     })
   }
 
-  /** Has a record written, soon. */
+  /** Schedules the write of a record. */
   put(record: RosterRecord): void {
-    this.#wish(record.id, record)
+    this.#enqueue(record.id, record)
   }
 
-  /** Has a row deleted, soon. */
+  /** Schedules the deletion of a row. */
   remove(id: AgentId): void {
-    this.#wish(id, null)
+    this.#enqueue(id, null)
   }
 
-  /** Writes what was gathered at the end of this turn, unless the store has failed. */
-  hurry(): void {
-    if (this.#isFailing || this.#isHurried) return
-    this.#isHurried = true
+  /** Has queued changes written at the end of this turn, unless the last write failed. */
+  flushSoon(): void {
+    if (this.#isFailing || this.#isFlushDue) return
+    this.#isFlushDue = true
     queueMicrotask(() => {
-      this.#isHurried = false
+      this.#isFlushDue = false
       this.#writeMore()
     })
   }
 
-  /** Writes all that was gathered, once; what fails now stays unwritten. */
+  /** Writes all queued changes; gives up at the first failure. */
   async flush(): Promise<void> {
     this.#timer?.cancel()
     this.#timer = undefined
-    while (this.#wishes.size > 0 || this.#writing.size > 0) {
+    while (this.#queued.size > 0 || this.#writing.size > 0) {
       this.#writeMore()
       await Promise.all(this.#writing.values())
       if (this.#isFailing) return
     }
   }
 
-  #wish(id: AgentId, wish: Wish): void {
-    this.#wishes.set(id, wish)
-    this.#later(gatherMs)
+  #enqueue(id: AgentId, write: Write): void {
+    this.#queued.set(id, write)
+    this.#schedule(gatherMs)
   }
 
-  #later(delayMs: number): void {
+  #schedule(delayMs: number): void {
     this.#timer ??= this.#clock.setTimer(
       () => {
         this.#timer = undefined
@@ -105,30 +105,30 @@ export class RosterStore {
   }
 
   #writeMore(): void {
-    for (const [id, wish] of this.#wishes) {
+    for (const [id, write] of this.#queued) {
       if (this.#writing.size >= maxWrites) return
       if (this.#writing.has(id)) continue
-      this.#wishes.delete(id)
-      const writing = this.#write(id, wish).then((isWritten) => {
+      this.#queued.delete(id)
+      const writing = this.#write(id, write).then((isWritten) => {
         this.#writing.delete(id)
-        if (this.#wishes.size > 0) this.#later(isWritten ? gatherMs : retryMs)
+        if (this.#queued.size > 0) this.#schedule(isWritten ? gatherMs : retryMs)
       })
       this.#writing.set(id, writing)
     }
   }
 
-  async #write(id: AgentId, wish: Wish): Promise<boolean> {
+  async #write(id: AgentId, write: Write): Promise<boolean> {
     const key = id.slice(1)
     try {
-      if (wish === null) await this.#table.delete(key)
-      else await this.#table.put(key, formatRecord(wish))
+      if (write === null) await this.#table.delete(key)
+      else await this.#table.put(key, formatRecord(write))
       this.#isFailing = false
       return true
     } catch (error) {
       if (!(error instanceof ChatError)) throw error
-      if (!this.#isFailing) this.#log(`the roster cannot be written now: ${error.message}`)
+      if (!this.#isFailing) this.#log(`roster: cannot be written: ${error.message}`)
       this.#isFailing = true
-      if (!this.#wishes.has(id)) this.#wishes.set(id, wish)
+      if (!this.#queued.has(id)) this.#queued.set(id, write)
       return false
     }
   }

@@ -3,131 +3,136 @@ import type { Backbone } from "../../backbone/backbone.js"
 import type { Clock } from "../../base/clock.js"
 import type { Limits } from "../../protocol/limits.js"
 import { type AgentId, persistentIdPattern } from "../../protocol/names.js"
+import type { ChannelDirectory } from "../channels/directory.js"
 import type { Agent } from "../sessions/agent.js"
+import { displace } from "../sessions/displacement.js"
 import type { Session } from "../sessions/session.js"
 import type { SessionRegistry } from "../sessions/session-registry.js"
-import { epochAfter } from "./epoch.js"
+import type { WriteScheduler } from "../wire/write-scheduler.js"
+import type { KnownAgents } from "./known-agents.js"
 import { PeerRelays } from "./peer-relays.js"
+import { broadcastRemotePresence } from "./presence-broadcast.js"
 import type { Roster } from "./roster.js"
-import { type RosterRecord, recordDeparture } from "./roster-record.js"
+import { departedRecord, epochAfter, type RosterRecord } from "./roster-record.js"
 import { RosterStore } from "./roster-store.js"
 
-/** Bytes of randomness in the name of a relay. */
-const relayIdBytes = 9
-/** Milliseconds between two writes of what only says when an agent last read or said something. */
-const signsMs = 20_000
+/** Random bytes in the name of a relay. */
+const relayNameBytes = 9
+/** Milliseconds between two writes of a record in which only `readTs` or `answeredTs` has changed. */
+const activityWriteMs = 20_000
 
-/** What happens to agents that are not connected here. */
-interface KeeperEvents {
-  /** One came into a channel, or left it. */
-  onMoved(movement: "joined" | "left", record: RosterRecord, channel: string): void
-  /** They are shown otherwise than before. */
-  onShown(records: readonly RosterRecord[]): void
-  /** There is a persistent one that is away. */
-  onAway(id: AgentId): void
-  /** The identity of a session connected to another relay, later. */
-  onDisplaced(session: Session): void
-}
-
-/** What a keeper is made of. */
+/** The services and settings a roster needs. */
 export interface RosterSyncOptions {
   readonly roster: Roster
-  readonly hub: SessionRegistry
+  readonly sessions: SessionRegistry
+  readonly knownAgents: KnownAgents
+  readonly channels: Pick<ChannelDirectory, "get">
+  readonly tick: WriteScheduler
   readonly clock: Clock
   readonly limits: Limits
   readonly log: (line: string) => void
-  readonly events: KeeperEvents
 }
 
 /**
- * Keeps the roster: what becomes of those connected here is written where it lasts and where other relays
- * read it, and what those write is taken over. Of two sessions of one identity the later one, by its epoch, wins.
+ * Synchronizes the roster with the store: writes the records of agents connected here, and takes over what other relays
+ * write. Of two sessions of one identity, the one with the later epoch wins.
  */
 export class RosterSync {
-  /** What this relay is called among those that share its backbone. */
-  readonly relay = randomBytes(relayIdBytes).toString("hex")
+  /** The name of this relay among those that share its backbone. */
+  readonly relay = randomBytes(relayNameBytes).toString("hex")
   readonly #options: RosterSyncOptions
+  /** Absent when nothing outlasts this process. */
   #store: RosterStore | undefined
+  /** Absent when no other relay shares the store. */
   #relays: PeerRelays | undefined
-  /** Sessions whose identity is now somebody else's to tell of. */
-  readonly #yielded = new Set<AgentId>()
-  /** When the row of each agent connected here was last handed over; only where others read it. */
-  readonly #told = new Map<AgentId, number>()
+  /** Agents whose session here has to end, because they have connected to another relay. */
+  readonly #displaced = new Set<AgentId>()
+  /** When the record of each agent connected here was last written; only where other relays read it. */
+  readonly #writtenTs = new Map<AgentId, number>()
 
-  constructor(options: RosterSyncOptions) {
+  private constructor(options: RosterSyncOptions) {
     this.#options = options
   }
 
-  /** Takes in what is kept; before anybody connects. @throws {ChatError} UNAVAILABLE */
-  async start(backbone: Backbone): Promise<void> {
+  /** Reads the stored roster; to be called before any agent connects. @throws {ChatError} UNAVAILABLE */
+  static async open(backbone: Backbone, options: RosterSyncOptions): Promise<RosterSync> {
+    const sync = new RosterSync(options)
+    if (backbone.kind !== "memory" || backbone.isShared) await sync.#start(backbone)
+    return sync
+  }
+
+  async #start(backbone: Backbone): Promise<void> {
     const { clock, limits, log, roster } = this.#options
-    if (backbone.kind === "memory" && !backbone.isShared) return
     const store = new RosterStore(await backbone.table("agent"), clock, log)
     this.#store = store
     if (!backbone.isShared) {
-      for (const record of await store.records()) this.#learn(asAway(record))
+      for (const record of await store.records()) this.#addDisconnected(toDisconnected(record))
       return
     }
-    this.#relays = await PeerRelays.open(backbone, this.relay, clock, limits, {
-      // Its relay calls an agent silent after that time, and not before.
-      onBeat: (relay) => roster.noteRelay(relay, clock.now() - limits.silenceMs),
-      onSilence: (relay) => this.#showAgain(relay),
-      onGone: (relay) => this.#endRelay(relay),
-      log,
-    })
-    await store.watch((id, record) => this.#hear(id, record))
+    const self = this.relay
+    this.#relays = await PeerRelays.open(
+      backbone,
+      { self, clock, limits, log },
+      {
+        // A relay reports an agent as silent only after this time.
+        onHeartbeat: (relay) => roster.noteRelay(relay, clock.now() - limits.silenceMs),
+        onSilence: (relay) => this.#refreshAgentsOf(relay),
+        onGone: (relay) => this.#disconnectAgentsOf(relay),
+      },
+    )
+    await store.watch((id, record) => this.#onChange(id, record))
   }
 
   /**
-   * Takes an identity over for a session that begins here.
-   * @returns what was known of it
+   * Takes an identity over for a session that begins here, and sets its epoch.
+   * @returns the record it had
    */
   claim(agent: Agent): RosterRecord | undefined {
-    const known = this.#options.roster.forget(agent.id)
-    this.#tellMoves(known, undefined)
+    const known = this.#options.roster.delete(agent.id)
+    this.#noteMoves(known, undefined)
     agent.epoch = epochAfter(this.#options.clock.now(), known?.epoch)
     return known
   }
 
-  /** A session began: told without delay, so that its name means it also after a crash, and on other relays. */
+  /** Writes the record of a session that began, without delay: its name has to be known after a crash, too. */
   began(session: Session): void {
     this.changed(session)
-    this.#store?.hurry()
+    this.#store?.flushSoon()
   }
 
-  /** An agent is shown otherwise, or it came into a channel or left one. */
+  /** Writes the record of a session whose presence or channels have changed. */
   changed(session: Session): void {
     const { agent } = session
     if (this.#store === undefined || (this.#relays === undefined && !agent.isPersistent)) return
-    if (this.#options.hub.find(agent.id) !== session) return
+    if (this.#options.sessions.find(agent.id) !== session) return
     this.#store.put(recordOf(session, this.relay))
-    if (this.#relays !== undefined) this.#told.set(agent.id, this.#options.clock.now())
+    if (this.#relays !== undefined) this.#writtenTs.set(agent.id, this.#options.clock.now())
   }
 
-  /** A session ended. */
+  /** Writes the record of an agent whose session has ended. */
   departed(agent: Agent): void {
     const { id } = agent
-    this.#told.delete(id)
-    if (this.#yielded.delete(id)) return
+    this.#writtenTs.delete(id)
+    if (this.#displaced.delete(id)) return
     if (!agent.isPersistent) {
       if (this.#relays !== undefined) this.#store?.remove(id)
       return
     }
-    const record = recordDeparture(agent, agent.epoch, this.#options.clock.now())
-    this.#learn(record)
+    const record = departedRecord(agent, agent.epoch, this.#options.clock.now())
+    this.#addDisconnected(record)
     this.#store?.put(record)
   }
 
-  /** Forgets an agent to make room, unless it is connected somewhere. */
+  /** Removes an agent to make room, unless it is connected to some relay. */
   forget(id: AgentId): void {
-    const { roster, hub } = this.#options
-    if (hub.find(id) !== undefined || (roster.recall(id)?.relay ?? null) !== null) return
-    roster.forget(id)
+    const { roster, sessions } = this.#options
+    if (sessions.find(id) !== undefined || (roster.recordOf(id)?.relay ?? null) !== null) return
+    roster.delete(id)
     this.#store?.remove(id)
   }
 
   /**
-   * Whether there is an agent of this id, here, away or on another relay; asks the store for one not heard of yet.
+   * Reports whether an agent is known, connected or not. Reads the store for one that is not in the roster.
    * @throws {ChatError} UNAVAILABLE
    */
   async knows(id: AgentId): Promise<boolean> {
@@ -135,112 +140,118 @@ export class RosterSync {
     return this.#relays !== undefined && (await this.#store?.find(id)) !== undefined
   }
 
-  /** Looks after the other relays, and tells them what is not told at once; call every {@link Limits.probeMs}. */
-  look(): void {
+  /** Checks the other relays and writes overdue records; to be called every {@link Limits.probeMs}. */
+  check(): void {
     if (this.#relays === undefined) return
-    this.#relays.look()
-    const { hub, clock } = this.#options
-    const before = clock.now() - signsMs
-    for (const session of hub.sessions()) {
+    this.#relays.check()
+    const { sessions, clock } = this.#options
+    const before = clock.now() - activityWriteMs
+    for (const session of sessions.sessions()) {
       const { id, readTs = 0, answeredTs = 0 } = session.agent
-      const toldTs = this.#told.get(id) ?? 0
-      if (toldTs <= before && Math.max(readTs, answeredTs) > toldTs) this.changed(session)
+      const writtenTs = this.#writtenTs.get(id) ?? 0
+      if (writtenTs <= before && Math.max(readTs, answeredTs) > writtenTs) this.changed(session)
     }
   }
 
-  /** Everybody connected here is gone: tells so where it lasts. */
+  /** Writes what is left to write, and signs off from the other relays. */
   async close(): Promise<void> {
     await this.#store?.flush()
     await this.#relays?.close()
   }
 
-  #hear(id: AgentId, record: RosterRecord | undefined): void {
-    const session = this.#options.hub.find(id)
-    if (session !== undefined) this.#contest(session, record)
-    else if (record === undefined) this.#apply(id, undefined)
-    else if (record.relay !== this.relay) this.#apply(id, record)
+  #onChange(id: AgentId, record: RosterRecord | undefined): void {
+    const session = this.#options.sessions.find(id)
+    if (session !== undefined) this.#resolveConflict(session, record)
+    else if (record?.relay !== this.relay) this.#apply(id, record)
   }
 
-  /** A row of somebody who is connected here: ours, or one that another relay wrote. */
-  #contest(session: Session, record: RosterRecord | undefined): void {
+  /** Handles a changed row of an agent that is connected here: its own, or one that another relay wrote. */
+  #resolveConflict(session: Session, record: RosterRecord | undefined): void {
+    const { clock, log } = this.#options
     const { agent } = session
     const { id, epoch } = agent
     if (record?.relay === this.relay) return
     if (record === undefined || record.relay === null || record.epoch < epoch) {
-      // A later session of it may have come and gone elsewhere; this one outlived it.
-      if (record !== undefined && record.epoch > epoch)
-        agent.epoch = epochAfter(this.#options.clock.now(), record.epoch)
+      // A later session may have come and gone on another relay; this one outlived it.
+      if (record !== undefined && record.epoch > epoch) agent.epoch = epochAfter(clock.now(), record.epoch)
       this.changed(session)
       return
     }
-    this.#yielded.add(id)
-    this.#options.events.onDisplaced(session)
+    this.#displaced.add(id)
+    displace(session, clock, log)
     this.#apply(id, record)
   }
 
-  /** Takes over what a row says of somebody who is not connected here; what is older than known is not news. */
+  /** Takes over the row of an agent that is not connected here, unless a later one is known. */
   #apply(id: AgentId, record: RosterRecord | undefined): void {
     const { roster } = this.#options
-    const known = roster.recall(id)
+    const known = roster.recordOf(id)
     if (record !== undefined && known !== undefined && record.epoch < known.epoch) return
     if (record !== undefined && record.relay !== null) {
-      this.#meet(known, record, record.relay)
+      this.#setConnected(known, record, record.relay)
       return
     }
-    roster.forget(id)
-    if (record !== undefined && persistentIdPattern.test(id)) this.#learn(record)
-    this.#tellMoves(known, undefined)
+    roster.delete(id)
+    if (record !== undefined && persistentIdPattern.test(id)) this.#addDisconnected(record)
+    this.#noteMoves(known, undefined)
   }
 
-  /** Somebody is connected to another relay. */
-  #meet(known: RosterRecord | undefined, record: RosterRecord, relay: string): void {
-    const { roster, events, clock } = this.#options
-    this.#relays?.mention(relay)
-    const shown = this.#isSilent(record) ? asSilent(record, clock.now()) : record
-    roster.keep(shown)
-    this.#tellMoves(known, shown)
-    const wasLive = (known?.relay ?? null) !== null
-    if (wasLive && isShownOtherwise(known, shown)) events.onShown([shown])
+  /** Takes over the record of an agent that is connected to another relay. */
+  #setConnected(known: RosterRecord | undefined, record: RosterRecord, relay: string): void {
+    const { roster, clock } = this.#options
+    this.#relays?.add(relay)
+    const shown = this.#isSilent(record) ? toSilent(record, clock.now()) : record
+    roster.set(shown)
+    this.#noteMoves(known, shown)
+    const wasConnected = (known?.relay ?? null) !== null
+    if (wasConnected && hasOtherPresence(known, shown)) this.#broadcast([shown])
   }
 
-  #learn(record: RosterRecord): void {
-    this.#options.roster.keep(record)
-    this.#options.events.onAway(record.id)
+  #addDisconnected(record: RosterRecord): void {
+    const { roster, knownAgents } = this.#options
+    roster.set(record)
+    const evicted = knownAgents.learn(record.id)
+    if (evicted !== undefined) this.forget(evicted)
   }
 
-  #tellMoves(before: RosterRecord | undefined, after: RosterRecord | undefined): void {
-    const { events } = this.#options
+  /** Notes in each channel that an agent on another relay has joined or left it. */
+  #noteMoves(before: RosterRecord | undefined, after: RosterRecord | undefined): void {
+    const { channels } = this.#options
     if (before !== undefined) {
-      for (const channel of channelsOnlyOf(before, after)) events.onMoved("left", before, channel)
+      for (const name of channelsOnlyOf(before, after)) channels.get(name)?.noteElsewhere("left", before)
     }
     if (after !== undefined) {
-      for (const channel of channelsOnlyOf(after, before)) events.onMoved("joined", after, channel)
+      for (const name of channelsOnlyOf(after, before)) channels.get(name)?.noteElsewhere("joined", after)
     }
   }
 
-  /** A relay fell silent, or is back: those connected to it are shown so. */
-  #showAgain(relay: string): void {
-    const { roster, events, clock } = this.#options
-    const news: RosterRecord[] = []
+  #broadcast(records: readonly RosterRecord[]): void {
+    const { channels, tick, clock } = this.#options
+    broadcastRemotePresence(tick, (name) => channels.get(name), records, clock.now())
+  }
+
+  /** Updates the agents of a relay that became silent, or is no longer. */
+  #refreshAgentsOf(relay: string): void {
+    const { roster, clock } = this.#options
+    const changed: RosterRecord[] = []
     for (const record of roster.connectedTo(relay)) {
-      const shown = this.#isSilent(record) ? asSilent(record, clock.now()) : (record.saidBefore ?? record)
+      const shown = this.#isSilent(record) ? toSilent(record, clock.now()) : (record.beforeSilence ?? record)
       if (shown === record) continue
-      roster.keep(shown)
-      news.push(shown)
+      roster.set(shown)
+      changed.push(shown)
     }
-    if (news.length > 0) events.onShown(news)
+    if (changed.length > 0) this.#broadcast(changed)
   }
 
-  /** A relay is gone, and everybody connected to it. */
-  #endRelay(relay: string): void {
+  /** Disconnects the agents of a relay that is gone. */
+  #disconnectAgentsOf(relay: string): void {
     const { roster } = this.#options
     for (const record of roster.connectedTo(relay)) {
       const { id } = record
-      const isPersistent = persistentIdPattern.test(id)
-      const away = isPersistent ? { ...asAway(record), epoch: record.epoch } : undefined
-      this.#apply(id, away)
-      if (away === undefined) this.#store?.remove(id)
-      else this.#store?.put(away)
+      const after = persistentIdPattern.test(id) ? toDisconnected(record) : undefined
+      this.#apply(id, after)
+      if (after === undefined) this.#store?.remove(id)
+      else this.#store?.put(after)
     }
     roster.forgetRelay(relay)
   }
@@ -250,47 +261,32 @@ export class RosterSync {
   }
 }
 
-/** Somebody who is connected here, as others are to know it. */
+/** Returns the record of an agent that is connected here. */
 function recordOf({ agent, channels }: Session, relay: string): RosterRecord {
   const { id, name, status, activity, role, since, seenTs, readTs, answeredTs, card, did, epoch } = agent
-  const names = Array.from(channels, (channel) => channel.name)
-  return {
-    id,
-    name,
-    status,
-    activity,
-    role,
-    since,
-    seenTs,
-    readTs,
-    answeredTs,
-    card,
-    did,
-    relay,
-    epoch,
-    channels: names,
-  }
+  const facts = { id, name, status, activity, role, since, seenTs, readTs, answeredTs, card, did }
+  return { ...facts, relay, epoch, channels: Array.from(channels, (channel) => channel.name) }
 }
 
-/** A record of somebody whose session ended without a word. */
-function asAway(record: RosterRecord): RosterRecord {
-  const { activity: _, saidBefore: __, ...others } = record
+/** Returns the record of an agent whose session ended without notice. */
+function toDisconnected(record: RosterRecord): RosterRecord {
+  const { activity: _, beforeSilence: __, ...others } = record
   return { ...others, status: "offline", relay: null, channels: [] }
 }
 
-/** A record of somebody whose relay is silent. */
-function asSilent(record: RosterRecord, now: number): RosterRecord {
-  if (record.saidBefore !== undefined) return record
-  return { ...record, status: "offline", since: now, saidBefore: record }
+/** Returns the record of an agent whose relay is silent. */
+function toSilent(record: RosterRecord, now: number): RosterRecord {
+  if (record.beforeSilence !== undefined) return record
+  return { ...record, status: "offline", since: now, beforeSilence: record }
 }
 
-/** Channels `one` is in and `other` is not; under another name somebody is somebody else to the members. */
+/** Returns the channels of `one` that `other` is not in; an agent with a new name leaves and joins all of them. */
 function channelsOnlyOf(one: RosterRecord, other: RosterRecord | undefined): readonly string[] {
   if (other?.name !== one.name) return one.channels
   const others = new Set(other.channels)
   return one.channels.filter((channel) => !others.has(channel))
 }
 
-function isShownOtherwise(a: RosterRecord | undefined, b: RosterRecord): boolean {
+function hasOtherPresence(a: RosterRecord | undefined, b: RosterRecord): boolean {
   return a?.status !== b.status || a.activity !== b.activity || a.role !== b.role
 }

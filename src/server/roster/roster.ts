@@ -1,43 +1,46 @@
 import type { AgentId } from "../../protocol/names.js"
 import type { RosterEntry } from "../../protocol/server-messages.js"
 import type { SessionRegistry } from "../sessions/session-registry.js"
-import { formatEntry, type RosterFacts, type RosterRecord, type Showing } from "./roster-record.js"
+import { type EntryOptions, formatEntry, type RosterFacts, type RosterRecord } from "./roster-record.js"
 
-/** Characters of the cards in one answer. */
-const cardsLength = 1024 * 1024
+/** Most characters of cards in one answer. */
+const maxCardCharacters = 1024 * 1024
 
-/** Everybody this relay knows: those connected to it, to another relay, and persistent ones that are away. */
+/**
+ * Every agent this relay knows: those connected to it or to another relay, and disconnected ones that are persistent.
+ * An agent is shown offline when it is disconnected or silent.
+ */
 export class Roster {
   readonly #hub: SessionRegistry
-  /** All but those connected here, the one whose record changed last standing last. */
+  /** Agents that are not connected here, in the order in which their records changed. */
   readonly #records = new Map<AgentId, RosterRecord>()
   /** Their ids by name in lower case. */
   readonly #byName = new Map<string, Set<AgentId>>()
   /** Their ids by channel. */
   readonly #byChannel = new Map<string, Set<AgentId>>()
-  /** When each other relay was last known to be there. */
+  /** When each other relay was last known to be running. */
   readonly #relaySeen = new Map<string, number>()
 
   constructor(hub: SessionRegistry) {
     this.#hub = hub
   }
 
-  /** What is known of an agent that is not connected here. */
-  recall(id: AgentId): RosterRecord | undefined {
+  /** Returns the record of an agent that is not connected here. */
+  recordOf(id: AgentId): RosterRecord | undefined {
     return this.#records.get(id)
   }
 
-  /** Takes note of an agent that is not connected here. */
-  keep(record: RosterRecord): void {
+  /** Sets the record of an agent that is not connected here. */
+  set(record: RosterRecord): void {
     const { id, name, channels } = record
-    this.forget(id)
+    this.delete(id)
     this.#records.set(id, record)
     addTo(this.#byName, name.toLowerCase(), id)
     for (const channel of channels) addTo(this.#byChannel, channel, id)
   }
 
-  /** @returns what was known */
-  forget(id: AgentId): RosterRecord | undefined {
+  /** Removes the record of an agent. @returns the record */
+  delete(id: AgentId): RosterRecord | undefined {
     const record = this.#records.get(id)
     if (record === undefined) return undefined
     this.#records.delete(id)
@@ -46,23 +49,23 @@ export class Roster {
     return record
   }
 
-  /** Notes that another relay, and so everybody it does not call silent, was there at `ts`. */
+  /** Notes that another relay was running at `ts`, and so every agent that it does not call silent. */
   noteRelay(relay: string, ts: number): void {
     this.#relaySeen.set(relay, ts)
   }
 
-  /** Forgets a relay that is gone. */
+  /** Removes a relay that is gone. */
   forgetRelay(relay: string): void {
     this.#relaySeen.delete(relay)
   }
 
-  /** Everybody connected to `relay`, which is not this one. */
+  /** Returns the agents connected to another relay. */
   connectedTo(relay: string): RosterRecord[] {
     return [...this.#records.values()].filter((record) => record.relay === relay)
   }
 
-  /** Members of a channel that are connected to other relays. */
-  membersElsewhere(channel: string): RosterRecord[] {
+  /** Returns the members of a channel that are connected to other relays. */
+  remoteMembers(channel: string): RosterRecord[] {
     const records: RosterRecord[] = []
     for (const id of this.#byChannel.get(channel) ?? []) {
       const record = this.#records.get(id)
@@ -71,17 +74,17 @@ export class Roster {
     return records
   }
 
-  /** How many {@link membersElsewhere} there are. */
-  countElsewhere(channel: string): number {
+  /** Returns the number of {@link remoteMembers}. */
+  countRemoteMembers(channel: string): number {
     return this.#byChannel.get(channel)?.size ?? 0
   }
 
-  /** Whether `id` is one of {@link membersElsewhere}. */
-  isElsewhereIn(channel: string, id: AgentId): boolean {
+  /** Reports whether `id` is one of {@link remoteMembers}. */
+  isRemoteMember(channel: string, id: AgentId): boolean {
     return this.#byChannel.get(channel)?.has(id) === true
   }
 
-  /** An agent connected here, or the record of one that is not. */
+  /** Returns an agent connected here, or the record of one that is not. */
   find(id: string): RosterFacts | undefined {
     const agent = this.#hub.find(id)?.agent
     if (agent !== undefined) return agent
@@ -89,17 +92,17 @@ export class Roster {
     return record === undefined ? undefined : this.#refresh(record)
   }
 
-  /** Ids of those who bear `name` and are not shown offline; case is ignored. */
-  liveNamed(name: string): AgentId[] {
-    return this.#named(name, isShownLive)
+  /** Returns the ids of agents with a name that are not shown offline; case is ignored. */
+  onlineNamed(name: string): AgentId[] {
+    return this.#named(name, isOnline)
   }
 
-  /** Ids of those who bear `name`, or bore it when they were last here, and are shown offline. */
-  awayNamed(name: string): AgentId[] {
-    return this.#named(name, isShownOffline)
+  /** Returns the ids of agents with a name that are shown offline; case is ignored. */
+  offlineNamed(name: string): AgentId[] {
+    return this.#named(name, isOffline)
   }
 
-  /** Every name that somebody bears, or bore when it was last here, in lower case: first of those connected here. */
+  /** Yields the names of all agents in lower case, first of those connected here. */
   *names(): Iterable<string> {
     yield* this.#hub.names()
     for (const name of this.#byName.keys()) if (this.#hub.named(name).length === 0) yield name
@@ -115,18 +118,18 @@ export class Roster {
     return ids
   }
 
-  /** Everybody with a session, here or elsewhere. */
-  *live(): Iterable<RosterFacts> {
+  /** Yields every agent with a session, here or on another relay. */
+  *connected(): Iterable<RosterFacts> {
     for (const { agent } of this.#hub.sessions()) yield agent
-    for (const record of this.#records.values()) if (isLive(record)) yield this.#refresh(record)
+    for (const record of this.#records.values()) if (record.relay !== null) yield this.#refresh(record)
   }
 
-  /** Those who are away, the one that left last first. */
-  away(): RosterFacts[] {
-    return [...this.#records.values()].filter(isAway).reverse()
+  /** Returns the disconnected agents, the one that left last first. */
+  disconnected(): RosterFacts[] {
+    return [...this.#records.values()].filter(({ relay }) => relay === null).reverse()
   }
 
-  /** Its relay vouches for an agent that is not shown offline; a record alone is as old as its last change. */
+  /** Updates `seenTs`: a relay vouches for its agents, while a record is as old as its last change. */
   #refresh(record: RosterRecord): RosterRecord {
     const { relay, status, seenTs } = record
     const relayTs = relay === null || status === "offline" ? undefined : this.#relaySeen.get(relay)
@@ -134,27 +137,29 @@ export class Roster {
   }
 }
 
-/** A whole roster: who is online first, then who is silent, then who is away; at most `count` entries. */
-export function listRoster(roster: Roster, count: number, showing: Showing): RosterList {
-  const connected = [...roster.live()]
-  const live = connected.filter(isShownLive)
-  const shown = live.length < count ? [...live, ...connected.filter(isShownOffline), ...roster.away()] : live
-  return { list: live.map(({ id }) => id), roster: formatEntries(shown.slice(0, count), showing) }
+/** Lists the roster: agents online first, then silent ones, then disconnected ones; at most `count` entries. */
+export function listRoster(roster: Roster, count: number, options: EntryOptions): RosterList {
+  const connected = [...roster.connected()]
+  const online = connected.filter(isOnline)
+  const isFull = online.length >= count
+  const shown = isFull ? online : [...online, ...connected.filter(isOffline), ...roster.disconnected()]
+  return { list: online.map(({ id }) => id), roster: formatEntries(shown.slice(0, count), options) }
 }
 
-/** Ids of those who are not shown offline, and what is shown of everybody. */
-interface RosterList {
+/** A list of agents, as AGENTS sends it. */
+export interface RosterList {
+  /** Ids of agents that are not shown offline. */
   readonly list: readonly AgentId[]
   readonly roster: readonly RosterEntry[]
 }
 
-/** The same for some agents; cards that would make the answer too long are left out. */
-export function formatEntries(agents: readonly RosterFacts[], showing: Showing): RosterEntry[] {
-  let left = cardsLength
+/** Formats agents as entries; leaves out cards that would make the answer too long. */
+export function formatEntries(agents: readonly RosterFacts[], options: EntryOptions): RosterEntry[] {
+  let left = maxCardCharacters
   return agents.map((facts) => {
     const { card } = facts
-    if (showing.withCard === true && card !== undefined && left > 0) left -= JSON.stringify(card).length
-    return formatEntry(facts, { ...showing, withCard: showing.withCard === true && left > 0 })
+    if (options.withCard === true && card !== undefined && left > 0) left -= JSON.stringify(card).length
+    return formatEntry(facts, { ...options, withCard: options.withCard === true && left > 0 })
   })
 }
 
@@ -170,18 +175,10 @@ function takeFrom(index: Map<string, Set<AgentId>>, key: string, id: AgentId): v
   if (ids?.size === 0) index.delete(key)
 }
 
-function isShownLive({ status }: RosterFacts): boolean {
+function isOnline({ status }: RosterFacts): boolean {
   return status !== "offline"
 }
 
-function isShownOffline({ status }: RosterFacts): boolean {
+function isOffline({ status }: RosterFacts): boolean {
   return status === "offline"
-}
-
-function isLive({ relay }: RosterRecord): boolean {
-  return relay !== null
-}
-
-function isAway({ relay }: RosterRecord): boolean {
-  return relay === null
 }

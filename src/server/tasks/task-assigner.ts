@@ -1,73 +1,73 @@
 import type { Queue, QueuedTask } from "../../backbone/queue/queue.js"
 import type { Clock, Timer } from "../../base/clock.js"
+import type { LruMap } from "../../base/lru-map.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { Limits } from "../../protocol/limits.js"
 import { authorOf } from "../../protocol/message-id.js"
 import type { AgentId } from "../../protocol/names.js"
 import type { Agent } from "../sessions/agent.js"
-import type { LastHolders } from "./last-holders.js"
-import type { TaskNotices } from "./task-notices.js"
+import { type LastHolder, type TaskNotices } from "./task-messages.js"
 import type { Workers } from "./workers.js"
 
-/** Pause after the store could not be reached. */
+/** Pause before a topic is tried again when the store could not be reached. */
 const retryMs = 1_000
 
-/** What offers are made of. */
+/** The services an assigner uses. */
 interface TaskAssignerOptions {
   readonly queue: Queue
   readonly workers: Workers<Agent>
-  readonly holders: LastHolders
-  readonly news: TaskNotices
+  readonly lastHolders: LruMap<string, LastHolder>
+  readonly notices: TaskNotices
   readonly clock: Clock
   readonly limits: Limits
   readonly log: (line: string) => void
 }
 
 /**
- * Brings tasks that wait to this relay's workers that are free. Other relays over the same store do the same for
- * theirs; the queue decides who gets a task.
+ * Assigns waiting tasks to the free workers of this relay. Other relays of the store do the same for theirs; the
+ * queue decides who gets a task.
  */
 export class TaskAssigner {
-  readonly #its: TaskAssignerOptions
-  /** Tasks that are being claimed for a worker of this relay, or given up. */
+  readonly #options: TaskAssignerOptions
+  /** Tasks being claimed for a worker of this relay, or being given up. */
   readonly #busy = new Set<string>()
-  /** Tasks to be given up. */
-  readonly #spent = new Set<string>()
-  /** Topics to be looked at when what happens now has happened. */
+  /** Tasks that have used up their attempts. */
+  readonly #exhausted = new Set<string>()
+  /** Topics to be served after the current turn of the event loop. */
   readonly #due = new Set<string>()
-  /** Topics that wait for the store. */
-  readonly #resting = new Map<string, Timer>()
+  /** Topics whose next try waits because the store could not be reached. */
+  readonly #paused = new Map<string, Timer>()
   #isClosed = false
 
   constructor(options: TaskAssignerOptions) {
-    this.#its = options
+    this.#options = options
   }
 
   close(): void {
     this.#isClosed = true
-    for (const timer of this.#resting.values()) timer.cancel()
+    for (const timer of this.#paused.values()) timer.cancel()
   }
 
-  /** Has a topic looked at once what happens now has happened, so that an ACK comes before what follows of it. */
-  look(topic: string): void {
-    if (this.#isClosed || this.#due.has(topic) || this.#resting.has(topic)) return
+  /** Has a topic served after this turn of the event loop, so that an ACK is sent before the TASK it leads to. */
+  schedule(topic: string): void {
+    if (this.#isClosed || this.#due.has(topic) || this.#paused.has(topic)) return
     this.#due.add(topic)
     setImmediate(() => {
       this.#due.delete(topic)
-      if (!this.#isClosed && !this.#resting.has(topic)) this.#serve(topic)
+      if (!this.#isClosed && !this.#paused.has(topic)) this.#serve(topic)
     })
   }
 
-  /** A task waits, for the first time or again. */
-  take({ id, topic, attempt }: QueuedTask): void {
-    if (attempt >= this.#its.limits.taskAttempts) this.#spent.add(id)
-    this.look(topic)
+  /** Has a task assigned that is new, or waits again. */
+  add({ id, topic, attempt }: QueuedTask): void {
+    if (attempt >= this.#options.limits.taskAttempts) this.#exhausted.add(id)
+    this.schedule(topic)
   }
 
-  /** Offers what waits to who is free, the oldest first. */
+  /** Offers the waiting tasks of a topic to its free workers, oldest first. */
   #serve(topic: string): void {
-    const { queue, workers, holders, limits } = this.#its
-    for (const id of this.#spent) void this.#giveUp(id)
+    const { queue, workers, lastHolders, limits } = this.#options
+    for (const id of this.#exhausted) void this.#giveUp(id)
     let free = workers.countFree(topic)
     if (free === 0) return
     for (const task of queue.waiting(topic)) {
@@ -76,72 +76,72 @@ export class TaskAssigner {
         void this.#giveUp(task.id)
         continue
       }
-      const last = holders.find(task.id)?.worker
+      const last = lastHolders.peek(task.id)?.worker
       const worker = workers.pick(topic, { asker: authorOf(task.id), last })
       if (worker === undefined) continue
-      void this.#offer(task, worker.id)
+      void this.#assign(task, worker.id)
       if (--free === 0) return
     }
   }
 
-  async #offer({ id, topic }: QueuedTask, worker: AgentId): Promise<void> {
-    const { queue, workers } = this.#its
-    const free = workers.reserve(worker)
+  async #assign({ id, topic }: QueuedTask, worker: AgentId): Promise<void> {
+    const { queue, workers } = this.#options
+    const release = workers.reserve(worker)
     this.#busy.add(id)
     let claimed: QueuedTask | undefined
     try {
       claimed = await queue.claim(topic, worker, id)
     } catch (error) {
-      this.#rest(topic, error)
+      this.#pause(topic, error)
     } finally {
       this.#busy.delete(id)
-      free()
+      release()
     }
-    if (claimed !== undefined) this.#handOver(claimed, worker)
-    else this.look(topic)
+    if (claimed !== undefined) this.#send(claimed, worker)
+    else this.schedule(topic)
   }
 
-  #handOver(task: QueuedTask, worker: AgentId): void {
-    const { queue, workers, news } = this.#its
+  #send(task: QueuedTask, worker: AgentId): void {
+    const { queue, workers, notices } = this.#options
     const agent = workers.find(worker)
     if (agent !== undefined) {
-      news.tellWorker(agent, task)
-      news.tellClaimed(task, worker)
+      notices.sendTask(agent, task)
+      notices.reportClaimed(task, worker)
       return
     }
-    // It left meanwhile, and does not know that it was given anything.
-    queue.giveBack(task.id, worker).catch((error: unknown) => this.#rest(task.topic, error))
+    // The worker left during the claim, so it does not know about the task.
+    queue.giveBack(task.id, worker).catch((error: unknown) => this.#pause(task.topic, error))
   }
 
-  /** Nobody finished it, and nobody else is to try. Of several relays, the one that removes it says so. */
+  /** Removes a task that used up its attempts. Of several relays, the one that removes it reports so. */
   async #giveUp(id: string): Promise<void> {
-    const { queue, holders, news } = this.#its
+    const { queue, lastHolders, notices } = this.#options
     const task = queue.find(id)
     if (this.#busy.has(id)) return
-    this.#spent.delete(id)
+    this.#exhausted.delete(id)
     if (task === undefined || task.worker !== undefined) return
     this.#busy.add(id)
     try {
       if ((await queue.remove(id)) === undefined) return
-      news.tellGivenUp(task, holders.find(id))
-      holders.forget(id)
+      notices.reportFailed(task, lastHolders.peek(id))
+      lastHolders.delete(id)
     } catch (error) {
-      this.#spent.add(id)
-      this.#rest(task.topic, error)
+      this.#exhausted.add(id)
+      this.#pause(task.topic, error)
     } finally {
       this.#busy.delete(id)
     }
   }
 
-  /** The store is away: what waits goes on waiting. */
-  #rest(topic: string, error: unknown): void {
+  /** Leaves a topic alone for a while after an error of the store. */
+  #pause(topic: string, error: unknown): void {
     if (!(error instanceof ChatError)) throw error
-    if (this.#isClosed || this.#resting.has(topic)) return
-    this.#its.log(`tasks for +${topic} wait for the store: ${error.code}`)
-    const wake = () => {
-      this.#resting.delete(topic)
-      this.look(topic)
+    if (this.#isClosed || this.#paused.has(topic)) return
+    this.#options.log(`tasks: +${topic} waits for the store: ${error.code}`)
+    const resume = () => {
+      this.#paused.delete(topic)
+      this.schedule(topic)
     }
-    this.#resting.set(topic, this.#its.clock.setTimer(wake, retryMs, { unref: true }))
+    this.#paused.set(topic, this.#options.clock.setTimer(resume, retryMs, { unref: true }))
   }
 }

@@ -1,168 +1,142 @@
 import type { Backbone } from "../../backbone/backbone.js"
-import { type AnsweredTask, Queue, type QueuedTask } from "../../backbone/queue/queue.js"
+import { Queue, type QueuedTask } from "../../backbone/queue/queue.js"
 import type { Clock } from "../../base/clock.js"
+import { LruMap } from "../../base/lru-map.js"
 import type { ClientMessage } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { Limits } from "../../protocol/limits.js"
 import { authorOf } from "../../protocol/message-id.js"
-import { type AgentId, persistentIdPattern } from "../../protocol/names.js"
+import type { AgentId } from "../../protocol/names.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
+import type { DirectDelivery } from "../delivery/direct-delivery.js"
+import type { GuardService } from "../guards/guard-service.js"
 import type { Agent } from "../sessions/agent.js"
 import type { SentAck } from "../sessions/sent-ids.js"
-import { LastHolders } from "./last-holders.js"
+import { PendingRequests, TaskAnswers } from "./task-answers.js"
 import { TaskAssigner } from "./task-assigner.js"
-import { TaskEndings } from "./task-endings.js"
-import { answerIdOf, writeRequest } from "./task-json.js"
-import { type Notify, TaskNotices } from "./task-notices.js"
+import { formatAnswer, formatRequest, type LastHolder, TaskNotices } from "./task-messages.js"
 import { topicOf, Workers } from "./workers.js"
 
-/** Ids told of at once. */
+/** Most task ids in one PENDING answer. */
 const listedIds = 100
 
-/** What a worker says to who asked. */
-export interface Answer {
-  readonly to: AgentId
-  readonly content: string
-  readonly in_reply_to: string
-  readonly kind: "inform"
-}
-
-/** What a desk needs of its house. */
-interface TaskPorts {
-  /** What who asked is to read. */
-  writeAnswer(author: Agent, answer: Answer, messageId: string, ts: number): string
-  /**
-   * Sends it to who asked; a task that was answered before is not answered again, and what nobody can get any more
-   * is lost.
-   * @throws {ChatError} MAILBOX_FULL, UNAVAILABLE
-   */
-  answer(task: string, text: string): Promise<unknown>
-  readonly notify: Notify
-  /** A task was done: by whom, and for whom. */
-  onDone(agents: readonly AgentId[]): void
+/** The services and settings that tasks need. */
+export interface TaskServiceOptions {
+  readonly limits: Limits
+  readonly clock: Clock
   readonly log: (line: string) => void
+  readonly delivery: Pick<DirectDelivery, "answer" | "notify">
+  readonly guards: Pick<GuardService, "refill">
 }
 
-/** What waits for a role, as PENDING tells it. */
-interface WaitingTasks {
+/** The tasks of a role, for the answer to PENDING. */
+interface PendingTasks {
+  /** Number of waiting tasks. */
   readonly count: number
+  /** The oldest waiting tasks. */
   readonly ids: readonly string[]
+  /** When the oldest waiting task was sent. */
   readonly oldest_ts?: number
+  /** Number of tasks that a worker has. */
   readonly claimed: number
 }
 
-/** Work for a role: a task waits until one worker is free, which then has it for one lease. */
+/** Tasks for a role: each waits for a free worker, which then has it for one lease. */
 export class TaskService {
   readonly #queue: Queue
   readonly #limits: Limits
   readonly #clock: Clock
-  readonly #ports: TaskPorts
   readonly #workers: Workers<Agent>
-  readonly #holders: LastHolders
-  readonly #news: TaskNotices
-  readonly #offers: TaskAssigner
-  readonly #doing = new TaskEndings()
-  readonly #failing = new TaskEndings()
+  /** By task, for as many tasks as the relay holds. */
+  readonly #lastHolders: LruMap<string, LastHolder>
+  readonly #notices: TaskNotices
+  readonly #assigner: TaskAssigner
+  readonly #answers: TaskAnswers
+  readonly #failing = new PendingRequests()
 
-  private constructor(queue: Queue, { limits, clock }: { limits: Limits; clock: Clock }, ports: TaskPorts) {
+  private constructor(queue: Queue, { limits, clock, log, delivery, guards }: TaskServiceOptions) {
     this.#queue = queue
     this.#limits = limits
     this.#clock = clock
-    this.#ports = ports
     const workers = new Workers<Agent>((id) => queue.heldBy(id).length > 0)
-    const holders = new LastHolders(limits.tasks)
-    const news = new TaskNotices(clock, limits.leaseMs, ports.notify)
+    const lastHolders = new LruMap<string, LastHolder>(limits.tasks)
+    const notices = new TaskNotices(clock, limits.leaseMs, delivery)
     this.#workers = workers
-    this.#holders = holders
-    this.#news = news
-    this.#offers = new TaskAssigner({ queue, workers, holders, news, clock, limits, log: ports.log })
+    this.#lastHolders = lastHolders
+    this.#notices = notices
+    this.#assigner = new TaskAssigner({ queue, workers, lastHolders, notices, clock, limits, log })
+    this.#answers = new TaskAnswers({ queue, delivery, guards, log })
+    queue.listen({
+      onAvailable: (task) => this.#assigner.add(task),
+      onClaimed: (task, worker) => this.#noteClaim(task, worker as AgentId),
+      onReleased: (task, worker) => this.#noteRelease(task, worker as AgentId),
+      onOverdue: (task) => void this.#answers.sendOverdue(task),
+    })
   }
 
   /**
-   * Takes up what stands in the store.
+   * Opens the queue of tasks in the store.
    * @throws {ChatError} UNAVAILABLE
    */
-  static async open(
-    backbone: Pick<Backbone, "table">,
-    options: { limits: Limits; clock: Clock },
-    ports: TaskPorts,
-  ): Promise<TaskService> {
+  static async open(backbone: Pick<Backbone, "table">, options: TaskServiceOptions): Promise<TaskService> {
     const { clock, limits } = options
-    const table = await backbone.table("task")
-    const desks: TaskService[] = []
-    const events = {
-      onAvailable: (task: QueuedTask) => {
-        for (const desk of desks) desk.#offers.take(task)
-      },
-      onClaimed: (task: QueuedTask, worker: string) => {
-        for (const desk of desks) desk.#tellOver(task, worker as AgentId)
-      },
-      onReleased: (task: QueuedTask, worker: string) => {
-        for (const desk of desks) desk.#takeBack(task, worker as AgentId)
-      },
-      onOverdue: (task: AnsweredTask) => {
-        for (const desk of desks) void desk.#makeUpFor(task)
-      },
-    }
-    const queue = await Queue.open(table, { clock, leaseMs: limits.leaseMs }, events)
-    const desk = new TaskService(queue, options, ports)
-    desks.push(desk)
-    return desk
+    const queue = await Queue.open(await backbone.table("task"), { clock, leaseMs: limits.leaseMs })
+    return new TaskService(queue, options)
   }
 
-  /** Gives nothing out any more; what stands stands. */
+  /** Stops assigning tasks; those in the store stay there. */
   close(): void {
-    this.#offers.close()
+    this.#assigner.close()
     this.#queue.close()
   }
 
-  /** Somebody came: what it had when it left is still its own. */
+  /** Adds an agent that connected, and sends it the tasks it has from before. */
   enter(agent: Agent): void {
     if (!agent.isPersistent) return
-    this.note(agent)
-    for (const task of this.#queue.heldBy(agent.id)) this.#news.tellWorker(agent, task)
+    this.update(agent)
+    for (const task of this.#queue.heldBy(agent.id)) this.#notices.sendTask(agent, task)
   }
 
-  /** Somebody who is here has another status, or another role. */
-  note(agent: Agent): void {
+  /** Takes over a new status or role of a connected agent. */
+  update(agent: Agent): void {
     if (!agent.isPersistent) return
     const before = this.#workers.topicFor(agent.id)
-    this.#workers.note(agent)
+    this.#workers.update(agent)
     const after = this.#workers.topicFor(agent.id)
-    if (after !== undefined) this.#offers.look(after)
-    if (before !== undefined && before !== after) this.#offers.look(before)
+    if (after !== undefined) this.#assigner.schedule(after)
+    if (before !== undefined && before !== after) this.#assigner.schedule(before)
   }
 
-  /** Somebody left; its leases run on, so that it may come back. */
+  /** Removes an agent that disconnected. Its leases go on, so that it can come back. */
   leave(agent: Agent): void {
-    const topic = this.#workers.drop(agent)
-    // Whoever had a task last gets it again once nobody else is there.
-    if (topic !== undefined) this.#offers.look(topic)
+    const topic = this.#workers.remove(agent)
+    // A task it was barred from as the last holder may now go back to another one.
+    if (topic !== undefined) this.#assigner.schedule(topic)
   }
 
   /**
-   * Takes a message to a role.
+   * Queues a message to a role as a task.
    * @throws {ChatError} LIMIT_REACHED, UNAVAILABLE
    */
   async push(agent: Agent, message: ClientMessage<"MSG">, messageId: string): Promise<SentAck> {
     const topic = topicOf(message.to.slice(1))
     const { content, parts } = message
-    const value = writeRequest({ name: agent.name, content, parts })
-    const refusal = this.#roomRefusal(topic, value)
+    const value = formatRequest({ name: agent.name, content, parts })
+    const refusal = this.#limitRefusal(topic, value)
     if (refusal !== undefined && !(await this.#queue.knows(messageId))) throw refusal
     const isNew = await this.#queue.push(topic, messageId, value)
     return {
       ts: this.#clock.now(),
       seq: undefined,
-      recipients: this.#isAtHand(topic, messageId, agent.id) ? 1 : 0,
+      recipients: this.#hasWorkerFor(topic, messageId, agent.id) ? 1 : 0,
       isMember: true,
       hops: 0,
       ...(!isNew && { isRepeated: true }),
     }
   }
 
-  /** What waits for a role, in whichever case it is written. */
-  pending(role: string): WaitingTasks {
+  /** Lists the tasks of a role; case is ignored. */
+  pending(role: string): PendingTasks {
     const topic = topicOf(role)
     const waiting = this.#queue.waiting(topic)
     const [oldest] = waiting
@@ -175,105 +149,63 @@ export class TaskService {
   }
 
   /**
-   * Takes a task that waits, or tells again what the worker has already.
+   * Gives a worker a waiting task that it names, or again one that it has.
    * @throws {ChatError} IDENTITY_REQUIRED, TASK_NOT_FOUND, LEASE_LOST, UNAVAILABLE
    */
   async claim(agent: Agent, id: string): Promise<ServerMessage<"TASK">> {
     if (!agent.isPersistent) {
-      throw new ChatError("IDENTITY_REQUIRED", "CLAIM: only a persistent identity is given work")
+      throw new ChatError("IDENTITY_REQUIRED", "CLAIM: requires a persistent identity")
     }
-    if (authorOf(id) === agent.id) throw new ChatError("TASK_NOT_FOUND", "task: nobody works for itself")
-    const task = await this.#queue.seek(id)
+    if (authorOf(id) === agent.id) throw new ChatError("TASK_NOT_FOUND", "task: cannot be your own")
+    const task = await this.#queue.fetch(id)
     if (task === undefined) throw this.#refusal(id)
-    if (task.worker === agent.id) return this.#news.format(task)
-    const free = this.#workers.reserve(agent.id)
+    if (task.worker === agent.id) return this.#notices.format(task)
+    const release = this.#workers.reserve(agent.id)
     try {
       const claimed = await this.#queue.claim(task.topic, agent.id, id)
-      if (claimed === undefined) return this.#tellAgain(agent, id)
-      this.#news.tellClaimed(claimed, agent.id)
-      return this.#news.format(claimed)
+      if (claimed !== undefined) {
+        this.#notices.reportClaimed(claimed, agent.id)
+        return this.#notices.format(claimed)
+      }
+      // Another relay may have given it to the same worker meanwhile.
+      const current = this.#queue.find(id)
+      if (current?.worker !== agent.id) throw this.#refusal(id)
+      return this.#notices.format(current)
     } finally {
-      free()
+      release()
     }
   }
 
-  /** @throws {ChatError} TASK_NOT_FOUND, LEASE_LOST, UNAVAILABLE */
+  /** Starts the lease anew. @throws {ChatError} TASK_NOT_FOUND, LEASE_LOST, UNAVAILABLE */
   async extend(agent: Agent, id: string): Promise<void> {
     if (!(await this.#queue.extend(id, agent.id))) throw this.#refusal(id)
   }
 
   /**
-   * Ends a task and answers who asked, once however often it is said.
+   * Ends a task and sends the answer to its asker, once however often it is called.
    * @throws {ChatError} TASK_NOT_FOUND, LEASE_LOST; MAILBOX_FULL and UNAVAILABLE leave the task with the worker
    */
   async done(agent: Agent, id: string, content: string): Promise<void> {
-    await this.#doing.once(id, agent.id, async () => {
-      const answer = { to: authorOf(id), content, in_reply_to: id, kind: "inform" } as const
-      const ts = this.#clock.now()
-      const text = this.#ports.writeAnswer(agent, answer, answerIdOf(agent.id, id), ts)
-      // It stands before it is sent: should this relay end in between, another one sends it.
-      const answered = await this.#queue.answer(id, agent.id, text)
-      if (this.#queue.endedBy(id) === agent.id) return
-      if (answered === undefined) throw this.#refusal(id)
-      await this.#finish(answered)
-      if (this.#queue.endedBy(id) !== agent.id) throw this.#refusal(id)
-    })
+    const text = formatAnswer(agent, id, content, this.#clock.now())
+    await this.#answers.answer(id, agent.id, text, () => this.#refusal(id))
   }
 
   /**
-   * Sends what a worker found out, and ends its task.
-   * @throws {ChatError} MAILBOX_FULL, after which it is as if nothing had been found out; UNAVAILABLE
-   */
-  async #finish({ id, worker, answer }: AnsweredTask): Promise<void> {
-    try {
-      await this.#ports.answer(id, answer)
-    } catch (error) {
-      if (error instanceof ChatError && error.code === "MAILBOX_FULL") await this.#queue.withdraw(id, worker)
-      throw error
-    }
-    await this.#end(id, worker)
-  }
-
-  /** @returns whether it was this relay that ended it */
-  async #end(id: string, worker: string): Promise<boolean> {
-    const isEnded = (await this.#queue.done(id, worker)) !== undefined
-    if (isEnded) this.#ports.onDone([worker as AgentId, authorOf(id)])
-    return isEnded
-  }
-
-  /** The relay that was to send an answer is gone, or cannot reach the store. All others come to know at once. */
-  async #makeUpFor(task: AnsweredTask): Promise<void> {
-    const { id, worker, answer } = task
-    try {
-      if (persistentIdPattern.test(authorOf(id))) await this.#finish(task)
-      // A mailbox takes an answer once; who has none would get one of each relay.
-      else if (await this.#end(id, worker)) await this.#ports.answer(id, answer)
-    } catch (error) {
-      if (!(error instanceof ChatError)) throw error
-      this.#ports.log(`an answer for ${authorOf(task.id)} waits: ${error.code}`)
-    }
-  }
-
-  /**
-   * Lets a task wait for the next worker.
+   * Gives a task back, to wait for the next worker.
    * @throws {ChatError} TASK_NOT_FOUND, LEASE_LOST, UNAVAILABLE
    */
   async fail(agent: Agent, id: string, reason: string | undefined): Promise<void> {
-    const last = this.#holders.find(id)
+    const last = this.#lastHolders.peek(id)
     const isRepeated = last?.worker === agent.id && last.hasFailed
     if (isRepeated && this.#queue.find(id)?.worker !== agent.id) return
-    await this.#failing.once(id, agent.id, async () => {
-      const over = this.#holders.noteFailing(id, agent.id, reason)
-      try {
-        if ((await this.#queue.giveBack(id, agent.id)) === undefined) throw this.#refusal(id)
-      } finally {
-        over()
-      }
-    })
+    const giveBack = async () => {
+      if ((await this.#queue.giveBack(id, agent.id)) === undefined) throw this.#refusal(id)
+    }
+    await this.#failing.once(id, agent.id, giveBack, reason)
   }
 
-  /** Whether a task has a worker, or will have one of this relay's at once. */
-  #isAtHand(topic: string, id: string, asker: AgentId): boolean {
+  /** Reports whether a task has a worker, or gets one of this relay's right away. */
+  #hasWorkerFor(topic: string, id: string, asker: AgentId): boolean {
     const task = this.#queue.find(id)
     if (task === undefined) return false
     if (task.worker !== undefined) return true
@@ -281,52 +213,51 @@ export class TaskService {
     return place < this.#workers.countFree(topic, asker)
   }
 
-  /** Why one more task for this role is too much; undefined: it is not. */
-  #roomRefusal(topic: string, value: string): ChatError | undefined {
+  /** Returns the error of one more task for this role, or undefined while there is room. */
+  #limitRefusal(topic: string, value: string): ChatError | undefined {
     const { tasks, taskCharacters, roleTasks, leaseMs } = this.#limits
     const { size } = this.#queue
     const details = { retryAfterMs: leaseMs }
     if (size.tasks >= tasks || size.characters + value.length > taskCharacters) {
-      return new ChatError("LIMIT_REACHED", "to: this relay holds no more tasks", details)
+      return new ChatError("LIMIT_REACHED", "to: the task queue of this relay is full", details)
     }
     if (this.#queue.waiting(topic).length >= roleTasks) {
-      return new ChatError("LIMIT_REACHED", `to: ${roleTasks} tasks wait for this role already`, details)
+      return new ChatError(
+        "LIMIT_REACHED",
+        `to: ${roleTasks} tasks are already waiting for this role`,
+        details,
+      )
     }
     return undefined
   }
 
-  /** TASK of what another relay gave this worker already. @throws {ChatError} TASK_NOT_FOUND, LEASE_LOST */
-  #tellAgain({ id: worker }: Agent, id: string): ServerMessage<"TASK"> {
-    const task = this.#queue.find(id)
-    if (task?.worker !== worker) throw this.#refusal(id)
-    return this.#news.format(task)
-  }
-
+  /** Makes the error of a request for a task that is not the requester's. */
   #refusal(id: string): ChatError {
     const task = this.#queue.find(id)
-    if (task === undefined) return new ChatError("TASK_NOT_FOUND", "task: none of that id stands")
-    const how = task.answer === undefined ? "held by another," : "answered by"
-    const what = task.worker === undefined ? "it waits for a worker" : `${how} ${task.worker}`
-    return new ChatError("LEASE_LOST", `task: ${what}`)
+    if (task === undefined) return new ChatError("TASK_NOT_FOUND", "task: does not exist")
+    if (task.worker === undefined) return new ChatError("LEASE_LOST", "task: is waiting for a worker")
+    const verb = task.answer === undefined ? "held" : "answered"
+    return new ChatError("LEASE_LOST", `task: is ${verb} by ${task.worker}`)
   }
 
-  /** Somebody was given a task where it was before it came here. */
-  #tellOver(task: QueuedTask, worker: AgentId): void {
+  /** Sends a task to a worker that claimed it on another relay and has since connected here. */
+  #noteClaim(task: QueuedTask, worker: AgentId): void {
     const agent = this.#workers.find(worker)
-    if (agent !== undefined) this.#news.tellWorker(agent, task)
+    if (agent !== undefined) this.#notices.sendTask(agent, task)
   }
 
-  /** A worker does not have a task any more, whatever the reason. */
-  #takeBack({ id }: QueuedTask, worker: AgentId): void {
-    const now = this.#queue.find(id)
-    if (now === undefined) this.#holders.forget(id)
-    else this.#holders.note(id, worker)
+  /** Notes that a worker no longer has a task, and tells it so unless it knows. */
+  #noteRelease({ id }: QueuedTask, worker: AgentId): void {
+    const task = this.#queue.find(id)
+    const failing = this.#failing.find(id, worker)
+    if (task === undefined) this.#lastHolders.delete(id)
+    else this.#lastHolders.set(id, { worker, hasFailed: failing !== undefined, reason: failing?.reason })
     this.#workers.noteRelease(worker)
     const topic = this.#workers.topicFor(worker)
-    if (topic !== undefined) this.#offers.look(topic)
-    const isEnding = this.#doing.has(id, worker) || this.#failing.has(id, worker)
+    if (topic !== undefined) this.#assigner.schedule(topic)
+    const isExpected = failing !== undefined || this.#answers.isEnding(id, worker)
     const agent = this.#workers.find(worker)
-    if (isEnding || this.#queue.endedBy(id) === worker || agent === undefined) return
-    this.#news.tellLost(agent, id, now === undefined ? "the task is ended" : "the lease ended")
+    if (isExpected || this.#queue.endedBy(id) === worker || agent === undefined) return
+    this.#notices.sendLost(agent, id, task === undefined ? "the task ended" : "the lease ended")
   }
 }

@@ -1,103 +1,103 @@
 import type { AgentId } from "../../protocol/names.js"
 
-/** What decides whether somebody gets work. */
+/** The properties of an agent that decide whether it gets tasks. */
 export interface Worker {
   readonly id: AgentId
   readonly role?: string | undefined
   readonly status: string
 }
 
-/** Who must not, or should not, get a task. */
-interface Unfit {
-  /** Who asked: never its own worker. */
+/** Agents that must not, or should not, get a task. */
+interface Exclusions {
+  /** The author of the task, which never gets it. */
   readonly asker: AgentId
-  /** Who had it last and did not finish it: only if there is nobody else. */
+  /** The last worker that did not finish it, which gets it only if there is no other. */
   readonly last?: AgentId | undefined
 }
 
-interface Place<W extends Worker> {
+interface Entry<W extends Worker> {
   worker: W
   topic: string | undefined
   isReady: boolean
-  /** The lowest has been idle longest. */
+  /** The lowest number has been idle the longest. */
   turn: number
-  /** Tasks that are being claimed for it right now. */
-  offers: number
+  /** Number of tasks being claimed for it right now. */
+  reservations: number
 }
 
-/** What tasks of a role wait under: roles are the same in whichever case they are written. */
+/** Returns the topic of a role: its name in lower case. */
 export function topicOf(role: string): string {
   return role.toLowerCase()
 }
 
 /**
- * Who at this relay can be given work, and whose turn it is: of those that are idle or waiting and have no task,
- * the one that has been so longest. Knows nothing of how tasks are kept.
+ * The workers connected to this relay, by topic. The next task of a topic goes to the worker that has been idle the
+ * longest: its status is `idle` or `waiting`, and it has no task.
  */
 export class Workers<W extends Worker = Worker> {
   readonly #holds: (id: AgentId) => boolean
-  readonly #places = new Map<AgentId, Place<W>>()
-  readonly #byTopic = new Map<string, Set<Place<W>>>()
+  readonly #entries = new Map<AgentId, Entry<W>>()
+  readonly #byTopic = new Map<string, Set<Entry<W>>>()
   #turns = 0
 
-  /** @param holds - whether an agent has a task now */
+  /** @param holds - reports whether an agent has a task now */
   constructor(holds: (id: AgentId) => boolean) {
     this.#holds = holds
   }
 
-  /** Takes in somebody who came, or is no longer as before. */
-  note(worker: W): void {
+  /** Adds a worker, or takes over its new status and role. */
+  update(worker: W): void {
     const topic = worker.role === undefined ? undefined : topicOf(worker.role)
     const isReady = isReadyFor(worker)
-    const place = this.#places.get(worker.id)
-    if (place === undefined) {
-      const added = { worker, topic, isReady, turn: this.#turns++, offers: 0 }
-      this.#places.set(worker.id, added)
-      this.#enlist(added)
+    const entry = this.#entries.get(worker.id)
+    if (entry === undefined) {
+      const added = { worker, topic, isReady, turn: this.#turns++, reservations: 0 }
+      this.#entries.set(worker.id, added)
+      this.#index(added)
       return
     }
-    if ((isReady && !place.isReady) || place.topic !== topic) place.turn = this.#turns++
-    this.#delist(place)
-    Object.assign(place, { worker, topic, isReady })
-    this.#enlist(place)
+    if ((isReady && !entry.isReady) || entry.topic !== topic) entry.turn = this.#turns++
+    this.#unindex(entry)
+    Object.assign(entry, { worker, topic, isReady })
+    this.#index(entry)
   }
 
-  /** Takes out somebody who left, unless it is here anew. @returns the topic it worked for */
-  drop(worker: W): string | undefined {
-    const place = this.#places.get(worker.id)
-    if (place?.worker !== worker) return undefined
-    this.#places.delete(worker.id)
-    this.#delist(place)
-    return place.topic
+  /** Removes a worker, unless it has connected again since. @returns its topic */
+  remove(worker: W): string | undefined {
+    const entry = this.#entries.get(worker.id)
+    if (entry?.worker !== worker) return undefined
+    this.#entries.delete(worker.id)
+    this.#unindex(entry)
+    return entry.topic
   }
 
   find(id: AgentId): W | undefined {
-    return this.#places.get(id)?.worker
+    return this.#entries.get(id)?.worker
   }
 
-  /** The topic somebody works for. */
+  /** Returns the topic of a worker. */
   topicFor(id: AgentId): string | undefined {
-    return this.#places.get(id)?.topic
+    return this.#entries.get(id)?.topic
   }
 
-  /** Somebody is rid of a task: it goes to the end of the line. */
+  /** Puts a worker that lost a task at the end of the line. */
   noteRelease(id: AgentId): void {
-    const place = this.#places.get(id)
-    if (place !== undefined) place.turn = this.#turns++
+    const entry = this.#entries.get(id)
+    if (entry !== undefined) entry.turn = this.#turns++
   }
 
-  /** Keeps somebody from being picked; call the answer once, when it is known whether it got the task. */
+  /** Keeps a worker from being picked during a claim. @returns a function to call once when the claim is over */
   reserve(id: AgentId): () => void {
-    const place = this.#places.get(id)
-    if (place === undefined) return () => {}
-    place.offers++
+    const entry = this.#entries.get(id)
+    if (entry === undefined) return () => {}
+    entry.reservations++
     return () => {
-      place.offers--
+      entry.reservations--
     }
   }
 
-  /** Who gets the next task of a topic; undefined: it waits. */
-  pick(topic: string, { asker, last }: Unfit): W | undefined {
+  /** Returns the worker for the next task of a topic, or undefined if the task has to wait. */
+  pick(topic: string, { asker, last }: Exclusions): W | undefined {
     const fit = [...(this.#byTopic.get(topic) ?? [])].filter(({ worker }) => worker.id !== asker)
     const others = fit.filter(({ worker }) => worker.id !== last)
     const next = this.#longestIdle(others)
@@ -105,39 +105,39 @@ export class Workers<W extends Worker = Worker> {
     return this.#longestIdle(fit)
   }
 
-  /** How many could take a task of a topic at once. */
+  /** Returns how many workers could take a task of a topic right now. */
   countFree(topic: string, asker?: AgentId): number {
     let count = 0
-    for (const place of this.#byTopic.get(topic) ?? []) {
-      if (place.worker.id !== asker && this.#isFree(place)) count++
+    for (const entry of this.#byTopic.get(topic) ?? []) {
+      if (entry.worker.id !== asker && this.#isFree(entry)) count++
     }
     return count
   }
 
-  #longestIdle(places: readonly Place<W>[]): W | undefined {
-    let best: Place<W> | undefined
-    for (const place of places) {
-      if ((best === undefined || place.turn < best.turn) && this.#isFree(place)) best = place
+  #longestIdle(entries: readonly Entry<W>[]): W | undefined {
+    let best: Entry<W> | undefined
+    for (const entry of entries) {
+      if ((best === undefined || entry.turn < best.turn) && this.#isFree(entry)) best = entry
     }
     return best?.worker
   }
 
-  #isFree({ worker, offers }: Place<W>): boolean {
-    return offers === 0 && isReadyFor(worker) && !this.#holds(worker.id)
+  #isFree({ worker, reservations }: Entry<W>): boolean {
+    return reservations === 0 && isReadyFor(worker) && !this.#holds(worker.id)
   }
 
-  #enlist(place: Place<W>): void {
-    if (place.topic === undefined) return
-    const others = this.#byTopic.get(place.topic)
-    if (others === undefined) this.#byTopic.set(place.topic, new Set([place]))
-    else others.add(place)
+  #index(entry: Entry<W>): void {
+    if (entry.topic === undefined) return
+    const others = this.#byTopic.get(entry.topic)
+    if (others === undefined) this.#byTopic.set(entry.topic, new Set([entry]))
+    else others.add(entry)
   }
 
-  #delist(place: Place<W>): void {
-    if (place.topic === undefined) return
-    const others = this.#byTopic.get(place.topic)
-    others?.delete(place)
-    if (others?.size === 0) this.#byTopic.delete(place.topic)
+  #unindex(entry: Entry<W>): void {
+    if (entry.topic === undefined) return
+    const others = this.#byTopic.get(entry.topic)
+    others?.delete(entry)
+    if (others?.size === 0) this.#byTopic.delete(entry.topic)
   }
 }
 
@@ -145,7 +145,7 @@ function isReadyFor({ status }: Worker): boolean {
   return status === "idle" || status === "waiting"
 }
 
-/** Whether somebody may be expected to take work before long. */
+/** Reports whether a worker can be expected to take a task before long. */
 function isPresent({ status }: Worker): boolean {
   return status !== "away" && status !== "offline"
 }

@@ -1,16 +1,15 @@
 import { describe, expect, test } from "vitest"
 import type { Table } from "../../../src/backbone/backbone.js"
-import { Queue } from "../../../src/backbone/queue/queue.js"
 import { ChatError } from "../../../src/protocol/errors.js"
 import { until } from "../../kit/condition.js"
 import { FakeClock } from "../../kit/fake-clock.js"
 import { lateTable } from "../../kit/late-table.js"
-import { claimOldest, deaf, leaseMs, openTable, settle } from "../queue-kit.js"
+import { claimOldest, leaseMs, openQueue, openTable, settle } from "../queue-kit.js"
 
 describe("a queue", () => {
   test("hands out by the time of the push, whoever pushed and whatever came back", async () => {
     const clock = new FakeClock()
-    const queue = await Queue.open(await openTable(clock), { clock, leaseMs }, deaf)
+    const queue = await openQueue(await openTable(clock), clock)
     for (const id of ["c", "a", "b"]) {
       await queue.push("coder", id, "x")
       clock.advance(1)
@@ -31,7 +30,7 @@ describe("a queue", () => {
   test("remembers the end of a task for an hour, and then forgets it", async () => {
     const clock = new FakeClock()
     const table = await openTable(clock)
-    const queue = await Queue.open(table, { clock, leaseMs }, deaf)
+    const queue = await openQueue(table, clock)
     await queue.push("coder", "a", "x")
     await claimOldest(queue, "coder", "w")
     await queue.done("a", "w")
@@ -48,7 +47,7 @@ describe("a queue", () => {
   test("lets a lease that ended while no relay ran end when one opens", async () => {
     const clock = new FakeClock()
     const table = await openTable(clock)
-    const before = await Queue.open(table, { clock, leaseMs }, deaf)
+    const before = await openQueue(table, clock)
     for (const id of ["a", "b"]) await before.push("coder", id, "x")
     await claimOldest(before, "coder", "w")
     clock.advance(leaseMs / 2)
@@ -57,7 +56,7 @@ describe("a queue", () => {
     clock.advance(leaseMs / 2)
     const available: string[] = []
     const onAvailable = ({ topic }: { topic: string }): void => void available.push(topic)
-    const after = await Queue.open(table, { clock, leaseMs }, { onAvailable })
+    const after = await openQueue(table, clock, { onAvailable })
     expect(available).toEqual([])
     clock.advance(0)
     await settle()
@@ -74,7 +73,7 @@ describe("a queue", () => {
     for (const [i, value] of ["", "null", "7", "{}", '{"id":"a","topic":1}', '["a"]'].entries()) {
       await table.put(`row${i}`, value)
     }
-    const queue = await Queue.open(table, { clock, leaseMs }, deaf)
+    const queue = await openQueue(table, clock)
     expect(await claimOldest(queue, "coder", "w")).toBeUndefined()
     expect(queue.find("a")).toBeUndefined()
   })
@@ -93,7 +92,7 @@ describe("a queue", () => {
         return await table.put(key, value, expected)
       },
     }
-    const queue = await Queue.open(flaky, { clock, leaseMs }, deaf)
+    const queue = await openQueue(flaky, clock)
     await queue.push("coder", "a", "x")
     isAway = true
     await expect(queue.claim("coder", "v", "a")).rejects.toMatchObject({ code: "UNAVAILABLE" })
@@ -117,8 +116,8 @@ describe("a queue", () => {
     const view = lateTable(table)
     const released: string[] = []
     const onReleased = ({ id }: { id: string }, worker: string): void => void released.push(`${id} ${worker}`)
-    const queue = await Queue.open(view.table, { clock, leaseMs }, { onAvailable: () => {}, onReleased })
-    const other = await Queue.open(table, { clock, leaseMs }, deaf)
+    const queue = await openQueue(view.table, clock, { onReleased })
+    const other = await openQueue(table, clock)
     await other.push("coder", "a", "x")
     view.tell()
     await claimOldest(other, "coder", "v")
@@ -140,8 +139,8 @@ describe("a queue", () => {
     const clock = new FakeClock()
     const table = await openTable(clock)
     const view = lateTable(table)
-    const queue = await Queue.open(view.table, { clock, leaseMs }, deaf)
-    const other = await Queue.open(table, { clock, leaseMs }, deaf)
+    const queue = await openQueue(view.table, clock)
+    const other = await openQueue(table, clock)
     await other.push("coder", "a", "x")
     view.tell()
     await claimOldest(other, "coder", "w")
@@ -153,8 +152,8 @@ describe("a queue", () => {
     const clock = new FakeClock()
     const table = await openTable(clock)
     const view = lateTable(table)
-    const queue = await Queue.open(view.table, { clock, leaseMs }, deaf)
-    const other = await Queue.open(table, { clock, leaseMs }, deaf)
+    const queue = await openQueue(view.table, clock)
+    const other = await openQueue(table, clock)
     for (const id of ["a", "b"]) {
       await other.push("coder", id, "x")
       await other.claim("coder", "v", id)
@@ -172,8 +171,8 @@ describe("a queue", () => {
     const table = await openTable(clock)
     const claimed: string[] = []
     const onClaimed = ({ id }: { id: string }, worker: string): void => void claimed.push(`${id} ${worker}`)
-    const queue = await Queue.open(table, { clock, leaseMs }, { ...deaf, onClaimed })
-    const other = await Queue.open(table, { clock, leaseMs }, deaf)
+    const queue = await openQueue(table, clock, { onClaimed })
+    const other = await openQueue(table, clock)
     for (const id of ["a", "b"]) await queue.push("coder", id, "x")
     await queue.claim("coder", "v", "a")
     await queue.extend("a", "v")
@@ -199,8 +198,8 @@ describe("a queue", () => {
     }
     const claimed: string[] = []
     const onClaimed = ({ id }: { id: string }, worker: string): void => void claimed.push(`${id} ${worker}`)
-    const queue = await Queue.open(silent, { clock, leaseMs }, { ...deaf, onClaimed })
-    const other = await Queue.open(table, { clock, leaseMs }, deaf)
+    const queue = await openQueue(silent, clock, { onClaimed })
+    const other = await openQueue(table, clock)
     await other.push("coder", "a", "x")
     view.tell()
     await expect(queue.claim("coder", "w", "a")).rejects.toMatchObject({ code: "UNAVAILABLE" })
@@ -211,13 +210,13 @@ describe("a queue", () => {
   test("knows of what it has not heard of, whether it stands or has ended", async () => {
     const clock = new FakeClock()
     const table = await openTable(clock)
-    const queue = await Queue.open(lateTable(table).table, { clock, leaseMs }, deaf)
-    const other = await Queue.open(table, { clock, leaseMs }, deaf)
+    const queue = await openQueue(lateTable(table).table, clock)
+    const other = await openQueue(table, clock)
     for (const id of ["stands", "ended"]) await other.push("coder", id, "x")
     await other.remove("ended")
     expect(queue.find("stands")).toBeUndefined()
-    expect((await queue.seek("stands"))?.id).toBe("stands")
-    expect(await queue.seek("ended")).toBeUndefined()
+    expect((await queue.fetch("stands"))?.id).toBe("stands")
+    expect(await queue.fetch("ended")).toBeUndefined()
     expect(await queue.knows("ended")).toBe(true)
     expect(await queue.knows("never")).toBe(false)
   })

@@ -20,7 +20,7 @@ function rosterOf(...agents: readonly string[]): Roster {
       since: 1,
       seenTs: 1,
     } as const
-    roster.keep({ ...facts, relay, epoch: "1", channels: [] })
+    roster.set({ ...facts, relay, epoch: "1", channels: [] })
   }
   return roster
 }

@@ -9,43 +9,40 @@ import { FakeClock } from "../../kit/fake-clock.js"
 const id = (n: number) => `@${n.toString(16).padStart(16, "0")}` as AgentId
 const receipt = { ts: 1, seq: 1, recipients: 1, isMember: true, hops: 0 }
 
-function residents(maxCount = 100) {
+function knownAgents(maxCount = 100) {
   const clock = new FakeClock()
   const makeMemory = () => ({
     meter: new Gcra({ ratePerSecond: 1, burst: 1 }),
     sent: new SentIds(10),
     lane: new WriteSequencer(new FakeClock()),
   })
-  const forgotten: AgentId[] = []
-  const known = new KnownAgents(clock, maxCount, makeMemory, (gone) => forgotten.push(gone))
-  return { clock, known, forgotten }
+  return { clock, known: new KnownAgents(clock, maxCount, makeMemory) }
 }
 
-describe("Residents", () => {
-  it("gives an identity its memory back", () => {
-    const { known } = residents()
-    const memory = known.enter(id(1))
+describe("KnownAgents", () => {
+  it("returns the memory of an identity that reconnects", () => {
+    const { known } = knownAgents()
+    const { memory } = known.enter(id(1))
     known.leave(id(1))
-    expect(known.enter(id(1))).toBe(memory)
+    expect(known.enter(id(1)).memory).toBe(memory)
     expect(known.memoryOf(id(2))).toBeUndefined()
   })
 
-  it("forgets the one that is away the longest when there are too many", () => {
-    const { known, forgotten } = residents(2)
+  it("evicts the identity that was disconnected first when there are too many", () => {
+    const { known } = knownAgents(2)
     for (const n of [1, 2]) known.enter(id(n))
     for (const n of [1, 2]) known.leave(id(n))
-    known.enter(id(3))
+    expect(known.enter(id(3)).evicted).toBe(id(1))
     expect([1, 2, 3].map((n) => known.memoryOf(id(n)) !== undefined)).toEqual([false, true, true])
-    expect(forgotten).toEqual([id(1)])
   })
 
-  it("forgets message ids of those who are away for long, or of too many", () => {
-    const { known, clock } = residents(5000)
-    const first = known.enter(id(0))
+  it("drops the message ids of identities that left long ago, or of too many", () => {
+    const { known, clock } = knownAgents(5000)
+    const first = known.enter(id(0)).memory
     first.sent.remember("m1", receipt)
     known.leave(id(0))
     for (let n = 1; n < 1024; n++) {
-      known.enter(id(n)).sent.remember("m1", receipt)
+      known.enter(id(n)).memory.sent.remember("m1", receipt)
       known.leave(id(n))
     }
     expect(first.sent.find("m1")).toBe(receipt)

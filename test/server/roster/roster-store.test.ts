@@ -7,7 +7,7 @@ import { RosterStore } from "../../../src/server/roster/roster-store.js"
 import { until } from "../../kit/condition.js"
 import { FakeClock } from "../../kit/fake-clock.js"
 
-/** A table whose writes are answered when the test says so. */
+/** A table whose writes complete when the test says so. */
 class SlowTable implements Table {
   readonly written: (string | undefined)[] = []
   #answers: (() => void)[] = []
@@ -69,7 +69,7 @@ function start() {
 }
 
 describe("RosterStore", () => {
-  it("gathers changes of one agent, and has one write of it under way", async () => {
+  it("writes the changes of an agent together, and has at most one write per agent in progress", async () => {
     const { clock, table, store, activities } = start()
     store.put(recordOf("1"))
     store.put(recordOf("2"))
@@ -93,17 +93,17 @@ describe("RosterStore", () => {
     expect(activities()).toEqual(["2", "4", null])
   })
 
-  it("writes later what cannot be written now, as it is then", async () => {
+  it("repeats a failed write later, with the record as it is then", async () => {
     const { clock, table, log, store, activities } = start()
     table.isCut = true
     store.put(recordOf("1"))
     clock.advance(50)
     table.answerAll()
-    await until("it is to be tried again", () => clock.pending.length > 0)
+    await until("the write is to be repeated", () => clock.pending.length > 0)
     store.put(recordOf("2"))
     clock.advance(1_000)
     table.answerAll()
-    await until("it is to be tried again", () => clock.pending.length > 0)
+    await until("the write is to be repeated", () => clock.pending.length > 0)
     table.isCut = false
     clock.advance(1_000)
     table.answerAll()
@@ -111,25 +111,20 @@ describe("RosterStore", () => {
     expect(log).toHaveLength(1)
   })
 
-  it("writes everything when it is to be flushed, but does not insist", async () => {
+  it("writes everything on flush, but gives up at the first failure", async () => {
     const { table, store, activities } = start()
     store.put(recordOf("1"))
     store.put(recordOf("2", "@0123456789abcdee"))
     const flushed = store.flush()
-    await until("two writes are under way", () => table.waiting === 2)
+    await until("two writes are in progress", () => table.waiting === 2)
     table.answerAll()
     await flushed
     expect(activities()).toEqual(["1", "2"])
     table.isCut = true
     store.put(recordOf("3"))
     const failed = store.flush()
-    await until("a write is under way", () => table.waiting === 1)
+    await until("a write is in progress", () => table.waiting === 1)
     table.answerAll()
     await failed
-  })
-
-  it("takes no row that another version wrote", () => {
-    expect(parseRecord("x", "{")).toBeUndefined()
-    expect(parseRecord("x", JSON.stringify({ v: 2, name: "bob" }))).toBeUndefined()
   })
 })

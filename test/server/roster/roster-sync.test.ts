@@ -4,6 +4,8 @@ import { describe, expect, it } from "vitest"
 import { Gcra } from "../../../src/guards/gcra.js"
 import { defaultLimits } from "../../../src/protocol/limits.js"
 import type { AgentId, Nick } from "../../../src/protocol/names.js"
+import type { Channel } from "../../../src/server/channels/channel.js"
+import { KnownAgents } from "../../../src/server/roster/known-agents.js"
 import { Roster } from "../../../src/server/roster/roster.js"
 import { RosterSync } from "../../../src/server/roster/roster-sync.js"
 import { Agent } from "../../../src/server/sessions/agent.js"
@@ -19,83 +21,105 @@ import { FakeClock } from "../../kit/fake-clock.js"
 const limits = { ...defaultLimits, identities: 1_000 }
 const ids = ["@00000000000000a1", "@00000000000000a2", "@00000000000000a3", "@abcdefgh"] as AgentId[]
 
-/** One relay's roster without its sockets; it believes of each channel what it is told of those elsewhere. */
+/** A channel that collects its remote members. */
+function recordingChannel(remoteMembers: Map<string, Set<AgentId>>, name: string): Channel {
+  const members = remoteMembers.get(name) ?? new Set()
+  remoteMembers.set(name, members)
+  const channel = {
+    members: new Set(),
+    noteElsewhere: (movement: "joined" | "left", { id }: { id: AgentId }) => {
+      if (movement === "left") expect(members.delete(id)).toBe(true)
+      else expect(members.has(id) ? 0 : members.add(id).size).toBeGreaterThan(0)
+    },
+  }
+  return channel as unknown as Channel
+}
+
+function makeMemory() {
+  return {
+    meter: new Gcra({ ratePerSecond: 1, burst: 1 }),
+    sent: new SentIds(1),
+    lane: new WriteSequencer(new FakeClock()),
+  }
+}
+
+interface Parts {
+  readonly sessions: SessionRegistry
+  readonly roster: Roster
+  readonly remoteMembers: Map<string, Set<AgentId>>
+  readonly sync: RosterSync
+}
+
+/** The roster of one relay without sockets. Collects the remote members of each channel from the moves it notes. */
 class Station {
-  readonly hub = new SessionRegistry()
-  readonly roster = new Roster(this.hub)
-  readonly keeper: RosterSync
+  readonly sessions: SessionRegistry
+  readonly roster: Roster
+  readonly sync: RosterSync
   readonly access: LentEngine
-  readonly elsewhere = new Map<string, Set<AgentId>>()
+  readonly remoteMembers: Map<string, Set<AgentId>>
   readonly #clock: FakeClock
 
-  private constructor(access: LentEngine, clock: FakeClock) {
+  private constructor(access: LentEngine, clock: FakeClock, parts: Parts) {
     this.access = access
     this.#clock = clock
-    this.keeper = new RosterSync({
-      roster: this.roster,
-      hub: this.hub,
-      clock,
-      limits,
-      log: () => {},
-      events: {
-        onMoved: (movement, { id }, channel) => {
-          const believed = this.elsewhere.get(channel) ?? new Set()
-          this.elsewhere.set(channel, believed)
-          if (movement === "left") expect(believed.delete(id)).toBe(true)
-          else expect(believed.has(id) ? 0 : believed.add(id).size).toBeGreaterThan(0)
-        },
-        onShown: () => {},
-        onAway: () => {},
-        onDisplaced: (session) => this.leave(session.agent.id),
-      },
-    })
+    this.sessions = parts.sessions
+    this.roster = parts.roster
+    this.remoteMembers = parts.remoteMembers
+    this.sync = parts.sync
   }
 
   static async start(access: LentEngine, clock: FakeClock): Promise<Station> {
-    const station = new Station(access, clock)
-    await station.keeper.start(access)
-    return station
+    const sessions = new SessionRegistry()
+    const roster = new Roster(sessions)
+    const remoteMembers = new Map<string, Set<AgentId>>()
+    const channels = { get: (name: string) => recordingChannel(remoteMembers, name) }
+    const sync = await RosterSync.open(access, {
+      ...{ roster, sessions, channels, clock, limits, tick: new WriteScheduler() },
+      knownAgents: new KnownAgents(clock, limits.identities, makeMemory),
+      log: () => {},
+    })
+    return new Station(access, clock, { sessions, roster, remoteMembers, sync })
   }
 
   enter(id: AgentId, ...channels: string[]): void {
     this.leave(id)
     const owner = { isWritable: false, onOverflow: () => {} }
-    const memory = {
-      meter: new Gcra({ ratePerSecond: 1, burst: 1 }),
-      sent: new SentIds(1),
-      lane: new WriteSequencer(new FakeClock()),
-    }
     const outgoing = new SendQueue(new Socket(), owner, new WriteScheduler(), 1)
     const time = { clock: this.#clock, staleMs: 1 }
-    const agent = new Agent(id, `n${id.slice(-2)}` as Nick, memory, outgoing, time)
-    agent.introduce({}, this.keeper.claim(agent))
-    const session = { agent, channels: channels.map((name) => ({ name })) }
-    this.hub.add(session as unknown as Session)
-    this.keeper.changed(session as unknown as Session)
+    const agent = new Agent(id, `n${id.slice(-2)}` as Nick, makeMemory(), outgoing, time)
+    agent.introduce({}, this.sync.claim(agent))
+    const session = {
+      agent,
+      channels: channels.map((name) => ({ name })),
+      send: () => {},
+      close: () => this.leave(id),
+    }
+    this.sessions.add(session as unknown as Session)
+    this.sync.changed(session as unknown as Session)
   }
 
   say(id: AgentId, status: "idle" | "working"): void {
-    const session = this.hub.find(id)
+    const session = this.sessions.find(id)
     if (session === undefined) return
     session.agent.say(status, undefined, undefined)
-    this.keeper.changed(session)
+    this.sync.changed(session)
   }
 
   leave(id: AgentId): void {
-    const session = this.hub.find(id)
+    const session = this.sessions.find(id)
     if (session === undefined) return
-    this.hub.remove(session)
-    this.keeper.departed(session.agent)
+    this.sessions.remove(session)
+    this.sync.departed(session.agent)
   }
 
-  /** Who is shown how; the same on every relay once all is told. */
+  /** The status and role shown of each agent; the same on every relay once all changes have arrived. */
   get view(): string[] {
     const shown = ids.map((id) => this.roster.find(id)).filter((facts) => facts !== undefined)
     return shown.map(({ id, status, role }) => `${id} ${status} ${role ?? ""}`)
   }
 
-  get here(): AgentId[] {
-    return ids.filter((id) => this.hub.find(id) !== undefined)
+  get connected(): AgentId[] {
+    return ids.filter((id) => this.sessions.find(id) !== undefined)
   }
 }
 
@@ -103,7 +127,7 @@ async function settle(clock: FakeClock, stations: readonly Station[], looks: num
   for (let i = 0; i < looks; i++) {
     clock.advance(2_000)
     await new Promise((resolve) => setImmediate(resolve))
-    for (const { keeper } of stations) keeper.look()
+    for (const { sync } of stations) sync.check()
     await new Promise((resolve) => setImmediate(resolve))
   }
 }
@@ -116,20 +140,20 @@ interface Step {
 
 function take(station: Station, { id, act }: Step, clock: FakeClock): void {
   // An identity without a key is given for one session at one relay.
-  const isOurs = id.length > 9 || station.keeper.relay === owner
+  const isOurs = id.length > 9 || station.sync.relay === owner
   if (act === "enter" && isOurs) station.enter(id, "#a")
   else if (act === "leave") station.leave(id)
   else if (act === "say") station.say(id, "working")
   else if (act === "cut") station.access.setReachable(false)
   else if (act === "heal") station.access.setReachable(true)
-  else if (act === "look") station.keeper.look()
+  else if (act === "look") station.sync.check()
   else clock.advance(60)
 }
 
 let owner = ""
 
 describe("rosters that share a backbone", () => {
-  it("show the same once they are told everything, whatever happened", async () => {
+  it("show the same agents once all changes have arrived, whatever happened", async () => {
     const step: fc.Arbitrary<Step> = fc.record({
       at: fc.integer({ min: 0, max: 2 }),
       id: fc.constantFrom(...ids),
@@ -141,7 +165,7 @@ describe("rosters that share a backbone", () => {
         const engine = await LastingEngine.make({ isShared: true })
         const stations: Station[] = []
         for (let i = 0; i < 3; i++) stations.push(await Station.start(engine.lend(), clock))
-        owner = stations[0]?.keeper.relay ?? ""
+        owner = stations[0]?.sync.relay ?? ""
         for (const step of steps) {
           const station = stations[step.at]
           if (station !== undefined) take(station, step, clock)
@@ -151,17 +175,17 @@ describe("rosters that share a backbone", () => {
         await settle(clock, stations, 8)
         const [first, ...others] = stations
         for (const other of others) expect(other.view).toEqual(first?.view)
-        const here = stations.flatMap((station) => station.here)
-        expect(new Set(here).size).toBe(here.length)
+        const connected = stations.flatMap((station) => station.connected)
+        expect(new Set(connected).size).toBe(connected.length)
         for (const station of stations) {
-          const elsewhere = here.filter((id) => !station.here.includes(id))
-          expect([...(station.elsewhere.get("#a") ?? [])].sort()).toEqual(elsewhere.sort())
+          const remote = connected.filter((id) => !station.connected.includes(id))
+          expect([...(station.remoteMembers.get("#a") ?? [])].sort()).toEqual(remote.sort())
           expect(
             station.roster
-              .membersElsewhere("#a")
+              .remoteMembers("#a")
               .map(({ id }) => id)
               .sort(),
-          ).toEqual(elsewhere.sort())
+          ).toEqual(remote.sort())
         }
       }),
       { numRuns: 100 },

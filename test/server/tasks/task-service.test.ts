@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest"
 import { ChatError } from "../../../src/protocol/errors.js"
-import { TaskRoom, TestWorker } from "../../kit/task-room.js"
+import { TaskRelays, TestWorker } from "../../kit/task-relays.js"
 
 const leaseMs = 60_000
 
@@ -16,15 +16,15 @@ async function refusalOf(promise: Promise<unknown>): Promise<string> {
 
 describe("a task", () => {
   it("row 10: waits until a worker of the role comes, and is gone when it is done", async () => {
-    const room = await TaskRoom.open()
+    const relays = await TaskRelays.open()
     const ann = new TestWorker(1)
-    const { id, receipt } = await room.askFor(ann, "Reviewer", "look")
-    await room.settle()
+    const { id, receipt } = await relays.askFor(ann, "Reviewer", "look")
+    await relays.settle()
     expect(receipt.recipients).toBe(0)
-    expect(room.desk.pending("reviewer")).toMatchObject({ count: 1, ids: [id], claimed: 0 })
+    expect(relays.first.pending("reviewer")).toMatchObject({ count: 1, ids: [id], claimed: 0 })
     const bob = new TestWorker(2, "reviewer")
-    room.desk.enter(bob.agent)
-    await room.settle()
+    relays.first.enter(bob.agent)
+    await relays.settle()
     expect(bob.tasks).toEqual([
       {
         type: "TASK",
@@ -35,69 +35,69 @@ describe("a task", () => {
         content: "look",
         lease_ms: leaseMs,
         attempt: 1,
-        ts: room.clock.now(),
+        ts: relays.clock.now(),
       },
     ])
-    expect(room.statesOf(id)).toEqual(["claimed"])
-    expect(room.desk.pending("REVIEWER")).toEqual({ count: 0, ids: [], claimed: 1 })
-    await room.desk.done(bob.agent, id, "fine")
-    expect([...room.answers.values()]).toEqual([
+    expect(relays.statesOf(id)).toEqual(["claimed"])
+    expect(relays.first.pending("REVIEWER")).toEqual({ count: 0, ids: [], claimed: 1 })
+    await relays.first.done(bob.agent, id, "fine")
+    expect([...relays.answers.values()]).toEqual([
       { from: bob.id, to: ann.id, content: "fine", in_reply_to: id, kind: "inform" },
     ])
-    expect(room.desk.pending("reviewer")).toEqual({ count: 0, ids: [], claimed: 0 })
+    expect(relays.first.pending("reviewer")).toEqual({ count: 0, ids: [], claimed: 0 })
   })
 
   it("row 9: thirty for three idle workers on three relays are each received by one of them", async () => {
-    const room = await TaskRoom.open({ desks: 3 })
+    const relays = await TaskRelays.open({ count: 3 })
     const ann = new TestWorker(0)
-    const workers = room.desks.map((desk, i) => ({ desk, worker: new TestWorker(i + 1, "reviewer") }))
-    for (const { desk, worker } of workers) desk.enter(worker.agent)
-    const asked = await Promise.all(Array.from({ length: 30 }, () => room.ask(ann, "reviewer")))
+    const workers = relays.all.map((service, i) => ({ service, worker: new TestWorker(i + 1, "reviewer") }))
+    for (const { service, worker } of workers) service.enter(worker.agent)
+    const asked = await Promise.all(Array.from({ length: 30 }, () => relays.ask(ann, "reviewer")))
     for (let round = 0; round < 30; round++) {
-      await room.settle()
-      for (const { desk, worker } of workers) {
+      await relays.settle()
+      for (const { service, worker } of workers) {
         const current = worker.taskIds.at(-1)
-        if (current !== undefined) await desk.done(worker.agent, current, "ok")
+        if (current !== undefined) await service.done(worker.agent, current, "ok")
       }
     }
     const received = workers.flatMap(({ worker }) => worker.taskIds)
     expect([...received].sort()).toEqual([...asked].sort())
-    expect(room.answers.size).toBe(30)
+    expect(relays.answers.size).toBe(30)
   })
 
   it("row 9: is given to one worker when several relays offer it at once", async () => {
-    const room = await TaskRoom.open({ desks: 3, isSlow: true })
-    const workers = room.desks.map((desk, i) => {
+    const relays = await TaskRelays.open({ count: 3, isSlow: true })
+    const workers = relays.all.map((service, i) => {
       const worker = new TestWorker(i + 1, "reviewer")
-      desk.enter(worker.agent)
+      service.enter(worker.agent)
       return worker
     })
     const asked: string[] = []
-    for (const desk of room.desks) {
-      asked.push(await room.ask(new TestWorker(0), "reviewer", "look", desk))
-      await room.settle()
+    for (const service of relays.all) {
+      asked.push(await relays.ask(new TestWorker(0), "reviewer", "look", service))
+      await relays.settle()
     }
     expect(workers.flatMap(({ taskIds }) => taskIds).sort()).toEqual(asked)
   })
 
   it("goes to the worker that another relay forestalled with the one before", async () => {
-    const room = await TaskRoom.open({ desks: 2, isSlow: true })
+    const relays = await TaskRelays.open({ count: 2, isSlow: true })
     const ann = new TestWorker(0)
-    const asked = [await room.ask(ann, "reviewer"), await room.ask(ann, "reviewer")]
-    await room.settle()
-    const workers = room.desks.map((desk, i) => {
+    const asked = [await relays.ask(ann, "reviewer"), await relays.ask(ann, "reviewer")]
+    await relays.settle()
+    const workers = relays.all.map((service, i) => {
       const worker = new TestWorker(i + 1, "reviewer")
-      desk.enter(worker.agent)
+      service.enter(worker.agent)
       return worker
     })
-    await room.settle()
+    await relays.settle()
     expect(workers.map(({ taskIds }) => taskIds.length)).toEqual([1, 1])
     expect(workers.flatMap(({ taskIds }) => taskIds).sort()).toEqual(asked)
   })
 
   it("goes on waiting while the store is away, and is given out when that is back", async () => {
     let isAway = false
-    const room = await TaskRoom.open({
+    const relays = await TaskRelays.open({
       table: (shared) => ({
         get: (key) => shared.get(key),
         delete: (key, expected) => shared.delete(key, expected),
@@ -109,262 +109,262 @@ describe("a task", () => {
     })
     const ann = new TestWorker(1)
     const bob = new TestWorker(2, "reviewer")
-    const id = await room.ask(ann, "reviewer")
+    const id = await relays.ask(ann, "reviewer")
     isAway = true
-    room.desk.enter(bob.agent)
-    await room.advance(10_000)
+    relays.first.enter(bob.agent)
+    await relays.advance(10_000)
     expect(bob.taskIds).toEqual([])
-    expect(await refusalOf(room.ask(ann, "reviewer"))).toBe("UNAVAILABLE")
+    expect(await refusalOf(relays.ask(ann, "reviewer"))).toBe("UNAVAILABLE")
     isAway = false
-    await room.advance(10_000)
+    await relays.advance(10_000)
     expect(bob.taskIds).toEqual([id])
     isAway = true
-    expect(await refusalOf(room.desk.done(bob.agent, id, "fine"))).toBe("UNAVAILABLE")
+    expect(await refusalOf(relays.first.done(bob.agent, id, "fine"))).toBe("UNAVAILABLE")
     isAway = false
-    await room.desk.done(bob.agent, id, "fine")
-    expect(room.answers.size).toBe(1)
-    expect(room.log.length).toBeLessThan(12)
+    await relays.first.done(bob.agent, id, "fine")
+    expect(relays.answers.size).toBe(1)
+    expect(relays.log.length).toBeLessThan(12)
   })
 
   it("goes to those who have been idle longest, in turn", async () => {
-    const room = await TaskRoom.open()
+    const relays = await TaskRelays.open()
     const ann = new TestWorker(0)
     const workers = [1, 2, 3].map((digit) => new TestWorker(digit, "reviewer"))
-    for (const worker of workers) room.desk.enter(worker.agent)
+    for (const worker of workers) relays.first.enter(worker.agent)
     const order: string[] = []
     for (let i = 0; i < 6; i++) {
-      const id = await room.ask(ann, "reviewer")
-      await room.settle()
+      const id = await relays.ask(ann, "reviewer")
+      await relays.settle()
       const worker = workers.find(({ taskIds }) => taskIds.includes(id))
       if (worker === undefined) throw new Error("nobody has it")
       order.push(worker.id)
-      await room.desk.done(worker.agent, id, "")
+      await relays.first.done(worker.agent, id, "")
     }
     expect(order).toEqual([...workers, ...workers].map(({ id }) => id))
   })
 
   it("is not given to its asker, nor a second one to who has one", async () => {
-    const room = await TaskRoom.open()
+    const relays = await TaskRelays.open()
     const ann = new TestWorker(1, "reviewer")
     const bob = new TestWorker(2, "reviewer")
-    room.desk.enter(ann.agent)
-    const [first, second] = [await room.ask(ann, "reviewer"), await room.ask(ann, "reviewer")]
-    await room.settle()
+    relays.first.enter(ann.agent)
+    const [first, second] = [await relays.ask(ann, "reviewer"), await relays.ask(ann, "reviewer")]
+    await relays.settle()
     expect(ann.tasks).toEqual([])
-    room.desk.enter(bob.agent)
-    await room.settle()
+    relays.first.enter(bob.agent)
+    await relays.settle()
     expect(bob.taskIds).toEqual([first])
-    expect(await refusalOf(room.desk.claim(ann.agent, second))).toBe("TASK_NOT_FOUND")
+    expect(await refusalOf(relays.first.claim(ann.agent, second))).toBe("TASK_NOT_FOUND")
   })
 
   it("is one, however often its message is sent", async () => {
-    const room = await TaskRoom.open()
+    const relays = await TaskRelays.open()
     const ann = new TestWorker(1)
     const message = { type: "MSG", to: "+reviewer", content: "once" } as never
-    await room.desk.push(ann.agent, message, "0000000000000001.m")
-    const again = await room.desk.push(ann.agent, message, "0000000000000001.m")
+    await relays.first.push(ann.agent, message, "0000000000000001.m")
+    const again = await relays.first.push(ann.agent, message, "0000000000000001.m")
     expect(again.isRepeated).toBe(true)
-    expect(room.desk.pending("reviewer").count).toBe(1)
+    expect(relays.first.pending("reviewer").count).toBe(1)
   })
 
   it("is refused when too many stand, or are too large together, or wait for one role", async () => {
-    const room = await TaskRoom.open({ limits: { tasks: 3, roleTasks: 2, taskCharacters: 1_000 } })
+    const relays = await TaskRelays.open({ limits: { tasks: 3, roleTasks: 2, taskCharacters: 1_000 } })
     const ann = new TestWorker(1)
-    await room.ask(ann, "a")
-    await room.ask(ann, "a")
-    expect(await refusalOf(room.ask(ann, "A"))).toBe("LIMIT_REACHED")
-    expect(await refusalOf(room.ask(ann, "b", "x".repeat(1_000)))).toBe("LIMIT_REACHED")
-    await room.ask(ann, "b")
-    expect(await refusalOf(room.ask(ann, "c"))).toBe("LIMIT_REACHED")
+    await relays.ask(ann, "a")
+    await relays.ask(ann, "a")
+    expect(await refusalOf(relays.ask(ann, "A"))).toBe("LIMIT_REACHED")
+    expect(await refusalOf(relays.ask(ann, "b", "x".repeat(1_000)))).toBe("LIMIT_REACHED")
+    await relays.ask(ann, "b")
+    expect(await refusalOf(relays.ask(ann, "c"))).toBe("LIMIT_REACHED")
   })
 
   it("comes when a worker becomes idle, or takes the role", async () => {
-    const room = await TaskRoom.open()
+    const relays = await TaskRelays.open()
     const bob = new TestWorker(2, "tester")
     bob.status = "working"
-    room.desk.enter(bob.agent)
-    const id = await room.ask(new TestWorker(1), "reviewer")
+    relays.first.enter(bob.agent)
+    const id = await relays.ask(new TestWorker(1), "reviewer")
     bob.role = "reviewer"
-    room.desk.note(bob.agent)
-    await room.settle()
+    relays.first.update(bob.agent)
+    await relays.settle()
     expect(bob.taskIds).toEqual([])
     bob.status = "idle"
-    room.desk.note(bob.agent)
-    await room.settle()
+    relays.first.update(bob.agent)
+    await relays.settle()
     expect(bob.taskIds).toEqual([id])
   })
 })
 
 describe("a lease", () => {
   it("row 11: that ends gives the task to the next worker, and what is done never comes back", async () => {
-    const room = await TaskRoom.open({ desks: 2 })
-    const [here, there] = room.desks
+    const relays = await TaskRelays.open({ count: 2 })
+    const [here, there] = relays.all
     const [ann, bob, eve] = [new TestWorker(1), new TestWorker(2, "reviewer"), new TestWorker(3, "reviewer")]
-    if (here === undefined || there === undefined) throw new Error("two desks")
+    if (here === undefined || there === undefined) throw new Error("two relays")
     here.enter(bob.agent)
-    const id = await room.ask(ann, "reviewer")
-    await room.settle()
+    const id = await relays.ask(ann, "reviewer")
+    await relays.settle()
     there.enter(eve.agent)
     here.leave(bob.agent)
-    await room.advance(leaseMs - 1)
+    await relays.advance(leaseMs - 1)
     expect(eve.taskIds).toEqual([])
-    await room.advance(1)
+    await relays.advance(1)
     expect(eve.tasks).toMatchObject([{ task: id, attempt: 2 }])
     await there.done(eve.agent, id, "fine")
     expect(await refusalOf(here.done(bob.agent, id, "late"))).toBe("TASK_NOT_FOUND")
     here.enter(bob.agent)
-    await room.advance(5 * leaseMs)
+    await relays.advance(5 * leaseMs)
     expect(bob.taskIds).toEqual([id])
     expect(eve.taskIds).toEqual([id])
-    expect(room.answers.size).toBe(1)
+    expect(relays.answers.size).toBe(1)
   })
 
   it("row 12: that is extended for three times its length is not lost", async () => {
-    const room = await TaskRoom.open()
+    const relays = await TaskRelays.open()
     const [bob, eve] = [new TestWorker(2, "reviewer"), new TestWorker(3, "reviewer")]
-    room.desk.enter(bob.agent)
-    const id = await room.ask(new TestWorker(1), "reviewer")
-    await room.settle()
-    room.desk.enter(eve.agent)
+    relays.first.enter(bob.agent)
+    const id = await relays.ask(new TestWorker(1), "reviewer")
+    await relays.settle()
+    relays.first.enter(eve.agent)
     for (let passedMs = 0; passedMs < 3 * leaseMs; passedMs += leaseMs / 3) {
-      await room.advance(leaseMs / 3)
-      await room.desk.extend(bob.agent, id)
+      await relays.advance(leaseMs / 3)
+      await relays.first.extend(bob.agent, id)
     }
     expect(eve.taskIds).toEqual([])
-    expect(await refusalOf(room.desk.extend(eve.agent, id))).toBe("LEASE_LOST")
-    await room.desk.done(bob.agent, id, "")
-    await room.advance(3 * leaseMs)
+    expect(await refusalOf(relays.first.extend(eve.agent, id))).toBe("LEASE_LOST")
+    await relays.first.done(bob.agent, id, "")
+    await relays.advance(3 * leaseMs)
     expect(eve.taskIds).toEqual([])
   })
 
   it("that ends is told to who had it", async () => {
-    const room = await TaskRoom.open()
+    const relays = await TaskRelays.open()
     const bob = new TestWorker(2, "reviewer")
-    room.desk.enter(bob.agent)
-    const id = await room.ask(new TestWorker(1), "reviewer")
-    await room.settle()
+    relays.first.enter(bob.agent)
+    const id = await relays.ask(new TestWorker(1), "reviewer")
+    await relays.settle()
     bob.status = "away"
-    room.desk.note(bob.agent)
-    await room.advance(leaseMs)
+    relays.first.update(bob.agent)
+    await relays.advance(leaseMs)
     expect(bob.inbox.at(-1)).toMatchObject({ type: "TASK_LOST", task: id })
-    expect(await refusalOf(room.desk.extend(bob.agent, id))).toBe("LEASE_LOST")
-    expect(await refusalOf(room.desk.done(bob.agent, id, ""))).toBe("LEASE_LOST")
-    expect(room.answers.size).toBe(0)
+    expect(await refusalOf(relays.first.extend(bob.agent, id))).toBe("LEASE_LOST")
+    expect(await refusalOf(relays.first.done(bob.agent, id, ""))).toBe("LEASE_LOST")
+    expect(relays.answers.size).toBe(0)
   })
 
   it("goes on for a worker that comes back, on another relay too", async () => {
-    const room = await TaskRoom.open({ desks: 2 })
-    const [here, there] = room.desks
-    if (here === undefined || there === undefined) throw new Error("two desks")
+    const relays = await TaskRelays.open({ count: 2 })
+    const [here, there] = relays.all
+    if (here === undefined || there === undefined) throw new Error("two relays")
     const [bob, eve] = [new TestWorker(2, "reviewer"), new TestWorker(3, "reviewer")]
     here.enter(bob.agent)
-    const id = await room.ask(new TestWorker(1), "reviewer")
-    await room.settle()
+    const id = await relays.ask(new TestWorker(1), "reviewer")
+    await relays.settle()
     here.leave(bob.agent)
     here.enter(eve.agent)
-    await room.advance(leaseMs / 2)
+    await relays.advance(leaseMs / 2)
     there.enter(bob.agent)
-    await room.settle()
+    await relays.settle()
     expect(bob.tasks).toMatchObject([
       { task: id, attempt: 1, lease_ms: leaseMs },
       { task: id, attempt: 1, lease_ms: leaseMs / 2 },
     ])
     await there.done(bob.agent, id, "fine")
-    expect(room.answers.size).toBe(1)
+    expect(relays.answers.size).toBe(1)
     expect(eve.taskIds).toEqual([])
   })
 })
 
 describe("FAIL", () => {
   it("gives the task to another, and back only when there is no other", async () => {
-    const room = await TaskRoom.open()
+    const relays = await TaskRelays.open()
     const [bob, eve] = [new TestWorker(2, "reviewer"), new TestWorker(3, "reviewer")]
-    room.desk.enter(bob.agent)
-    room.desk.enter(eve.agent)
-    const id = await room.ask(new TestWorker(1), "reviewer")
-    await room.settle()
-    await room.desk.fail(bob.agent, id, "no time")
-    await room.desk.fail(bob.agent, id, "no time")
-    await room.settle()
+    relays.first.enter(bob.agent)
+    relays.first.enter(eve.agent)
+    const id = await relays.ask(new TestWorker(1), "reviewer")
+    await relays.settle()
+    await relays.first.fail(bob.agent, id, "no time")
+    await relays.first.fail(bob.agent, id, "no time")
+    await relays.settle()
     expect([bob.taskIds, eve.taskIds]).toEqual([[id], [id]])
-    room.desk.leave(bob.agent)
-    await room.desk.fail(eve.agent, id, "me neither")
-    await room.settle()
+    relays.first.leave(bob.agent)
+    await relays.first.fail(eve.agent, id, "me neither")
+    await relays.settle()
     expect(eve.tasks.map(({ attempt }) => attempt)).toEqual([2, 3])
     expect(bob.inbox.map(({ type }) => type)).toEqual(["TASK"])
   })
 
   it("ends the task after five tries, and the asker hears of it", async () => {
-    const room = await TaskRoom.open({ desks: 2 })
+    const relays = await TaskRelays.open({ count: 2 })
     const bob = new TestWorker(2, "reviewer")
-    room.desk.enter(bob.agent)
-    const id = await room.ask(new TestWorker(1), "reviewer")
+    relays.first.enter(bob.agent)
+    const id = await relays.ask(new TestWorker(1), "reviewer")
     for (let attempt = 1; attempt <= 5; attempt++) {
-      await room.settle()
+      await relays.settle()
       expect(bob.tasks).toHaveLength(attempt)
-      await room.desk.fail(bob.agent, id, `no ${attempt}`)
+      await relays.first.fail(bob.agent, id, `no ${attempt}`)
     }
-    await room.settle()
+    await relays.settle()
     expect(bob.tasks).toHaveLength(5)
-    expect(room.statesOf(id)).toEqual(["claimed", "claimed", "claimed", "claimed", "claimed", "failed"])
-    expect(room.news.at(-1)?.news).toMatchObject({ by: bob.id, reason: "no 5" })
-    expect(room.desk.pending("reviewer")).toEqual({ count: 0, ids: [], claimed: 0 })
+    expect(relays.statesOf(id)).toEqual(["claimed", "claimed", "claimed", "claimed", "claimed", "failed"])
+    expect(relays.news.at(-1)?.news).toMatchObject({ by: bob.id, reason: "no 5" })
+    expect(relays.first.pending("reviewer")).toEqual({ count: 0, ids: [], claimed: 0 })
   })
 
   it("is for who has the task", async () => {
-    const room = await TaskRoom.open()
+    const relays = await TaskRelays.open()
     const bob = new TestWorker(2, "reviewer")
-    const id = await room.ask(new TestWorker(1), "reviewer")
-    expect(await refusalOf(room.desk.fail(bob.agent, id, undefined))).toBe("LEASE_LOST")
-    expect(await refusalOf(room.desk.fail(bob.agent, "unknown", undefined))).toBe("TASK_NOT_FOUND")
+    const id = await relays.ask(new TestWorker(1), "reviewer")
+    expect(await refusalOf(relays.first.fail(bob.agent, id, undefined))).toBe("LEASE_LOST")
+    expect(await refusalOf(relays.first.fail(bob.agent, "unknown", undefined))).toBe("TASK_NOT_FOUND")
   })
 })
 
 describe("DONE", () => {
   it("said twice, at once or on another relay, sends one answer", async () => {
-    const room = await TaskRoom.open({ desks: 2 })
-    const [here, there] = room.desks
-    if (here === undefined || there === undefined) throw new Error("two desks")
+    const relays = await TaskRelays.open({ count: 2 })
+    const [here, there] = relays.all
+    if (here === undefined || there === undefined) throw new Error("two relays")
     const bob = new TestWorker(2, "reviewer")
     here.enter(bob.agent)
-    const id = await room.ask(new TestWorker(1), "reviewer")
-    await room.settle()
+    const id = await relays.ask(new TestWorker(1), "reviewer")
+    await relays.settle()
     await Promise.all([here.done(bob.agent, id, "fine"), here.done(bob.agent, id, "fine")])
     await here.done(bob.agent, id, "fine")
     await there.done(bob.agent, id, "fine")
-    expect(room.answers.size).toBe(1)
+    expect(relays.answers.size).toBe(1)
     expect(bob.inbox.map(({ type }) => type)).toEqual(["TASK"])
   })
 
   it("whose answer cannot be kept leaves the task with its worker", async () => {
-    const room = await TaskRoom.open()
+    const relays = await TaskRelays.open()
     const bob = new TestWorker(2, "reviewer")
-    room.desk.enter(bob.agent)
-    const id = await room.ask(new TestWorker(1), "reviewer")
-    await room.settle()
-    room.answerFault = new ChatError("UNAVAILABLE", "away")
-    expect(await refusalOf(room.desk.done(bob.agent, id, "fine"))).toBe("UNAVAILABLE")
-    expect(room.desk.pending("reviewer").claimed).toBe(1)
-    room.answerFault = undefined
-    await room.desk.done(bob.agent, id, "fine")
-    expect(room.answers.size).toBe(1)
+    relays.first.enter(bob.agent)
+    const id = await relays.ask(new TestWorker(1), "reviewer")
+    await relays.settle()
+    relays.answerFault = new ChatError("UNAVAILABLE", "away")
+    expect(await refusalOf(relays.first.done(bob.agent, id, "fine"))).toBe("UNAVAILABLE")
+    expect(relays.first.pending("reviewer").claimed).toBe(1)
+    relays.answerFault = undefined
+    await relays.first.done(bob.agent, id, "fine")
+    expect(relays.answers.size).toBe(1)
   })
 })
 
 describe("CLAIM", () => {
   it("takes a task by its id, also of another role and beside another task", async () => {
-    const room = await TaskRoom.open()
+    const relays = await TaskRelays.open()
     const ann = new TestWorker(1)
     const bob = new TestWorker(2, "reviewer")
-    const [first, second] = [await room.ask(ann, "reviewer"), await room.ask(ann, "tester")]
-    room.desk.enter(bob.agent)
-    await room.settle()
+    const [first, second] = [await relays.ask(ann, "reviewer"), await relays.ask(ann, "tester")]
+    relays.first.enter(bob.agent)
+    await relays.settle()
     expect(bob.taskIds).toEqual([first])
-    expect(await room.desk.claim(bob.agent, second)).toMatchObject({ task: second, attempt: 1 })
-    expect(await room.desk.claim(bob.agent, second)).toMatchObject({ task: second, attempt: 1 })
-    expect(room.statesOf(second)).toEqual(["claimed"])
+    expect(await relays.first.claim(bob.agent, second)).toMatchObject({ task: second, attempt: 1 })
+    expect(await relays.first.claim(bob.agent, second)).toMatchObject({ task: second, attempt: 1 })
+    expect(relays.statesOf(second)).toEqual(["claimed"])
     const eve = new TestWorker(3, "reviewer")
-    expect(await refusalOf(room.desk.claim(eve.agent, second))).toBe("LEASE_LOST")
-    expect(await refusalOf(room.desk.claim(eve.agent, "unknown"))).toBe("TASK_NOT_FOUND")
+    expect(await refusalOf(relays.first.claim(eve.agent, second))).toBe("LEASE_LOST")
+    expect(await refusalOf(relays.first.claim(eve.agent, "unknown"))).toBe("TASK_NOT_FOUND")
   })
 })

@@ -1,50 +1,50 @@
 import { createHash } from "node:crypto"
 
-/** A task as it stands. */
+/** A task of a queue. */
 export interface QueuedTask {
   readonly id: string
   readonly topic: string
   readonly value: string
-  /** How often it was claimed: 0 while nobody had it, 1 during the first claim. */
+  /** Number of claims so far: 1 during the first claim. */
   readonly attempt: number
   /** When it was pushed, in milliseconds since the Unix epoch. */
   readonly pushedTs: number
-  /** Who has it; absent while it waits. */
+  /** The worker that has it; absent while it waits. */
   readonly worker?: string
-  /** When the claim ends unless it is extended, by the clock of the relay that gave it. */
+  /** When the claim ends unless it is extended, by the clock of the relay that granted it. */
   readonly leaseUntil?: number
-  /** What the worker found out; it is still to be told, and the task to be ended. */
+  /** The answer of the worker, while it has not been sent and the task not been ended. */
   readonly answer?: string
 }
 
-/** What a row of a queue's table says: a task that stands, or the memory of one that ended. */
+/** A row of a queue's table: a task, or the record of one that ended. */
 export interface QueueRow {
   readonly id: string
-  /** Undefined once it ended. */
+  /** Undefined once the task has ended. */
   readonly task: QueuedTask | undefined
   /** When it ended, in milliseconds since the Unix epoch. */
   readonly endedTs?: number
-  /** Who ended it; absent when it was removed. */
+  /** The worker that ended it; absent when it was removed. */
   readonly endedBy?: string
 }
 
-/** The key of a task's row: ids hold what keys may not. */
+/** Returns the key of a task's row, a hash: ids contain characters that keys must not. */
 export function rowKey(id: string): string {
   return createHash("sha256").update(id).digest("base64url")
 }
 
-/** The row of a task that stands. */
-export function writeTask(task: QueuedTask): string {
+/** Formats the row of a task. */
+export function formatTaskRow(task: QueuedTask): string {
   return JSON.stringify(task)
 }
 
-/** The row that remembers a task that ended, so that it is not pushed a second time. */
-export function writeEnd(id: string, endedTs: number, endedBy?: string): string {
+/** Formats the row that records the end of a task, so that the task is not pushed again. */
+export function formatEndRow(id: string, endedTs: number, endedBy?: string): string {
   return JSON.stringify({ id, endedTs, endedBy })
 }
 
-/** Undefined when `text` is no row of a queue. */
-export function readRow(text: string): QueueRow | undefined {
+/** Parses a row. @returns undefined when `text` is not the row of a queue */
+export function parseRow(text: string): QueueRow | undefined {
   let row: Partial<Record<string, unknown>>
   try {
     row = Object(JSON.parse(text)) as Partial<Record<string, unknown>>

@@ -6,29 +6,32 @@ import { ChatError } from "../../src/protocol/errors.js"
 import { defaultLimits, type Limits } from "../../src/protocol/limits.js"
 import type { AgentId, Nick, RoleRef } from "../../src/protocol/names.js"
 import type { ServerMessage } from "../../src/protocol/server-messages.js"
+import { formatSender } from "../../src/server/delivery/message-json.js"
 import type { Agent } from "../../src/server/sessions/agent.js"
 import type { SentAck } from "../../src/server/sessions/sent-ids.js"
-import { type Answer, TaskService } from "../../src/server/tasks/task-service.js"
+import { TaskService } from "../../src/server/tasks/task-service.js"
 import { FakeClock } from "./fake-clock.js"
 
-/** Turns of the event loop in which everything that was begun is over: a few per step of the longest chain. */
+/** Turns of the event loop after which everything has finished: a few per step of the longest chain. */
 const turns = 6
-/** The same where the store takes its time. */
+/** The same for a slow store. */
 const slowTurns = 40
 
-/** Somebody with a key, as a desk sees it. */
+/** A persistent agent, as a task service sees it. */
 export class TestWorker {
   readonly id: AgentId
   readonly name: Nick
   readonly isPersistent = true
+  readonly sender: string
   role: string | undefined
   status = "idle"
-  /** Everything it was ever sent. */
+  /** All messages it received. */
   readonly inbox: ServerMessage[] = []
 
   constructor(digit: number, role?: string) {
     this.id = `@${String(digit).padStart(16, "0")}` as AgentId
     this.name = `worker-${digit}` as Nick
+    this.sender = formatSender(this.id, this.name)
     this.role = role
   }
 
@@ -36,12 +39,12 @@ export class TestWorker {
     this.inbox.push(message)
   }
 
-  /** Desks know agents, of which this is as much as they look at. */
+  /** The worker as an agent; task services use no other fields. */
   get agent(): Agent {
     return this as unknown as Agent
   }
 
-  /** TASK messages, oldest first. */
+  /** The TASK messages it received, oldest first. */
   get tasks(): ServerMessage<"TASK">[] {
     return this.inbox.filter((message) => message.type === "TASK")
   }
@@ -51,70 +54,85 @@ export class TestWorker {
   }
 }
 
-/** Desks of several relays over one store, and what their houses were asked to do. */
-export class TaskRoom {
+/** An answer to a task, in the fields that tests look at. */
+export interface Answer {
+  readonly from: string
+  readonly to: string
+  readonly content: string
+  readonly in_reply_to: string
+  readonly kind: string
+}
+
+/** The task services of several relays that share a store, and what they sent. */
+export class TaskRelays {
   readonly clock: FakeClock
-  readonly desks: readonly TaskService[]
-  /** The task of each answer, also of those a mailbox had. */
+  readonly all: readonly TaskService[]
+  /** The task of each answer sent, repeated answers included. */
   readonly answersSent: string[] = []
-  /** By task: a mailbox takes the answer to each once. */
-  readonly answers = new Map<string, Answer & { readonly from: AgentId }>()
+  /** The answer to each task, as a mailbox keeps it. */
+  readonly answers = new Map<string, Answer>()
   readonly news: { readonly to: AgentId; readonly news: ServerMessage<"DELIVERY"> }[] = []
   readonly log: string[] = []
-  /** Thrown instead of taking an answer. */
+  /** If set, sending an answer fails with this error. */
   answerFault: Error | undefined
   readonly #turns: number
   #messages = 0
 
-  private constructor(clock: FakeClock, desks: TaskService[], turns: number) {
+  private constructor(clock: FakeClock, services: TaskService[], turns: number) {
     this.clock = clock
-    this.desks = desks
+    this.all = services
     this.#turns = turns
   }
 
   static async open(
     options: {
-      readonly desks?: number
+      readonly count?: number
       readonly limits?: Partial<Limits>
-      /** What each desk sees of the store takes a while, a different one for each. */
+      /** Delays each service's access to the store, differently for each. */
       readonly isSlow?: boolean
-      /** Changes what a desk sees of the store. */
+      /** Wraps the table that a service uses. */
       readonly table?: (table: Table) => Table
     } = {},
-  ): Promise<TaskRoom> {
+  ): Promise<TaskRelays> {
     const { isSlow = false, table = (shared: Table): Table => shared } = options
     const clock = new FakeClock()
     const backbone = await openMemoryBackbone({ clock })
-    const desks: TaskService[] = []
-    const room = new TaskRoom(clock, desks, isSlow ? slowTurns : turns)
+    const services: TaskService[] = []
+    const relays = new TaskRelays(clock, services, isSlow ? slowTurns : turns)
     const limits = { ...defaultLimits, ...options.limits }
-    for (let i = 0; i < (options.desks ?? 1); i++) {
-      const desk = await TaskService.open(
+    for (let i = 0; i < (options.count ?? 1); i++) {
+      const service = await TaskService.open(
         await viewOf(backbone, (shared) => (isSlow ? slowTable(table(shared), i + 1) : table(shared))),
-        { limits, clock },
         {
-          writeAnswer: (author, answer) => JSON.stringify({ from: author.id, ...answer }),
-          answer: (task, text) => room.#takeAnswer(task, text),
-          notify: (to, news) => room.news.push({ to, news }),
-          onDone: () => {},
-          log: (line) => room.log.push(line),
+          limits,
+          clock,
+          log: (line) => relays.log.push(line),
+          delivery: {
+            answer: (task, text) => relays.#takeAnswer(task, text),
+            notify: (to, news) => relays.news.push({ to, news }),
+          },
+          guards: { refill: () => {} },
         },
       )
-      desks.push(desk)
+      services.push(service)
     }
-    return room
+    return relays
   }
 
-  /** The one desk of a room with one. */
-  get desk(): TaskService {
-    const [desk] = this.desks
-    if (desk === undefined) throw new Error("a room has at least one desk")
-    return desk
+  get first(): TaskService {
+    const [first] = this.all
+    if (first === undefined) throw new Error("there is no relay")
+    return first
   }
 
-  /** Asks for work and waits until it is accepted. */
-  async ask(asker: TestWorker, role: string, content = "look at this", desk = this.desk): Promise<string> {
-    const { id } = await this.askFor(asker, role, content, desk)
+  /** Sends a task and waits until it is accepted. @returns its id */
+  async ask(
+    asker: TestWorker,
+    role: string,
+    content = "look at this",
+    service = this.first,
+  ): Promise<string> {
+    const { id } = await this.askFor(asker, role, content, service)
     return id
   }
 
@@ -122,18 +140,18 @@ export class TaskRoom {
     asker: TestWorker,
     role: string,
     content = "look at this",
-    desk = this.desk,
+    service = this.first,
   ): Promise<{ id: string; receipt: SentAck }> {
     const id = `${asker.id.slice(1)}.m${this.#messages++}`
-    return { id, receipt: await desk.push(asker.agent, requestFor(role, content), id) }
+    return { id, receipt: await service.push(asker.agent, requestFor(role, content), id) }
   }
 
-  /** What {@link ask} sends, to be sent again. */
+  /** Returns the message that {@link ask} sends, to be sent again. */
   request(role: string): ClientMessage<"MSG"> {
     return requestFor(role, "look at this")
   }
 
-  /** Everything that was begun is over. */
+  /** Waits until everything has finished that needs no timer. */
   async settle(): Promise<void> {
     for (let i = 0; i < this.#turns; i++) await setImmediate()
   }
@@ -143,25 +161,26 @@ export class TaskRoom {
     await this.settle()
   }
 
-  /** What an asker heard of a task, in order. */
+  /** Returns the states reported of a task, in order. */
   statesOf(id: string): string[] {
     return this.news.filter(({ news }) => news.msg_id === id).map(({ news }) => news.state)
   }
 
   #takeAnswer(task: string, text: string): Promise<void> {
     const fault = this.answerFault
-    // What a mailbox has it takes again, however full it is.
-    const isHad = fault instanceof ChatError && fault.code === "MAILBOX_FULL" && this.answers.has(task)
-    if (fault !== undefined && !isHad) return Promise.reject(fault)
+    // A full mailbox accepts an answer that it has already.
+    const isKnown = fault instanceof ChatError && fault.code === "MAILBOX_FULL" && this.answers.has(task)
+    if (fault !== undefined && !isKnown) return Promise.reject(fault)
     this.answersSent.push(task)
     if (!this.answers.has(task)) {
-      this.answers.set(task, JSON.parse(text) as Answer & { readonly from: AgentId })
+      const { from, to, content, in_reply_to, kind } = JSON.parse(text) as Answer
+      this.answers.set(task, { from, to, content, in_reply_to, kind })
     }
     return Promise.resolve()
   }
 }
 
-/** A message to a role. */
+/** Makes a message to a role. */
 function requestFor(role: string, content: string): ClientMessage<"MSG"> {
   return { type: "MSG", to: `+${role}` as RoleRef, content }
 }
@@ -171,7 +190,7 @@ async function viewOf(backbone: Backbone, change: (table: Table) => Table): Prom
   return { table: () => Promise.resolve(table) }
 }
 
-/** The same table over a line on which everything takes a few turns, each way, in order. */
+/** Delays every call, result and change of a table by a few turns of the event loop, in order. */
 function slowTable(table: Table, delay: number): Table {
   const pass = async () => {
     for (let i = 0; i < delay; i++) await setImmediate()

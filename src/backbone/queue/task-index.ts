@@ -1,18 +1,18 @@
-import type { QueuedTask } from "./row.js"
+import type { QueuedTask } from "./task-row.js"
 
-/** What stands in a queue, of all topics. */
+/** The size of a queue, over all topics. */
 export interface QueueSize {
   readonly tasks: number
-  /** Length of their values. */
+  /** Total length of their values. */
   readonly characters: number
 }
 
-/** The tasks of each topic, apart by whether somebody has them. */
-export class QueueTasks {
-  /** In the order in which they are to be claimed. */
+/** The tasks of a queue by topic and by worker. */
+export class TaskIndex {
+  /** By topic, in the order in which they are to be claimed. */
   readonly #waiting = new Map<string, QueuedTask[]>()
   readonly #claimed = new Map<string, Map<string, QueuedTask>>()
-  readonly #held = new Map<string, Map<string, QueuedTask>>()
+  readonly #byWorker = new Map<string, Map<string, QueuedTask>>()
   #tasks = 0
   #characters = 0
 
@@ -20,18 +20,19 @@ export class QueueTasks {
     return { tasks: this.#tasks, characters: this.#characters }
   }
 
-  /** Oldest first. */
+  /** Returns the waiting tasks of a topic, oldest first. */
   waiting(topic: string): readonly QueuedTask[] {
     return this.#waiting.get(topic) ?? []
   }
 
+  /** Returns the claimed tasks of a topic, oldest first. */
   claimed(topic: string): QueuedTask[] {
     return [...(this.#claimed.get(topic)?.values() ?? [])].sort(byAge)
   }
 
-  /** Those a worker has, oldest first. */
+  /** Returns the tasks of a worker, oldest first. */
   heldBy(worker: string): QueuedTask[] {
-    return [...(this.#held.get(worker)?.values() ?? [])].sort(byAge)
+    return [...(this.#byWorker.get(worker)?.values() ?? [])].sort(byAge)
   }
 
   add(task: QueuedTask): void {
@@ -44,12 +45,12 @@ export class QueueTasks {
     } else {
       const claimed = this.#claimed.get(task.topic) ?? new Map<string, QueuedTask>()
       this.#claimed.set(task.topic, claimed.set(task.id, task))
-      const held = this.#held.get(task.worker) ?? new Map<string, QueuedTask>()
-      this.#held.set(task.worker, held.set(task.id, task))
+      const own = this.#byWorker.get(task.worker) ?? new Map<string, QueuedTask>()
+      this.#byWorker.set(task.worker, own.set(task.id, task))
     }
   }
 
-  /** Takes out a task that was added, as it was then. */
+  /** Removes a task; it must be as it was when it was added. */
   remove(task: QueuedTask): void {
     this.#tasks--
     this.#characters -= task.value.length
@@ -62,9 +63,9 @@ export class QueueTasks {
       const claimed = this.#claimed.get(task.topic)
       claimed?.delete(task.id)
       if (claimed?.size === 0) this.#claimed.delete(task.topic)
-      const held = this.#held.get(task.worker)
-      held?.delete(task.id)
-      if (held?.size === 0) this.#held.delete(task.worker)
+      const own = this.#byWorker.get(task.worker)
+      own?.delete(task.id)
+      if (own?.size === 0) this.#byWorker.delete(task.worker)
     }
   }
 }
@@ -74,7 +75,7 @@ function byAge(a: QueuedTask, b: QueuedTask): number {
   return a.id < b.id ? -1 : a.id > b.id ? 1 : 0
 }
 
-/** Index of the first task that is not older than `task`. */
+/** Returns the index of the first task that is not older than `task`. */
 function placeOf(tasks: readonly QueuedTask[], task: QueuedTask): number {
   let low = 0
   let high = tasks.length

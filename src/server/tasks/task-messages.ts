@@ -1,0 +1,111 @@
+import { createHash } from "node:crypto"
+import type { QueuedTask } from "../../backbone/queue/queue.js"
+import type { Clock } from "../../base/clock.js"
+import { authorOf, taskAnswerId } from "../../protocol/message-id.js"
+import type { AgentId, AgentRef, Nick } from "../../protocol/names.js"
+import type { ServerMessage } from "../../protocol/server-messages.js"
+import type { DirectDelivery } from "../delivery/direct-delivery.js"
+import { formatMessage } from "../delivery/message-json.js"
+import type { Agent } from "../sessions/agent.js"
+import { textOf } from "../wire/payload.js"
+
+/** The part of a message to a role that the queue keeps. */
+interface Request {
+  readonly name: Nick
+  readonly content: string
+  readonly parts?: readonly unknown[] | undefined
+}
+
+/** A worker that lost a task without finishing it. */
+export interface LastHolder {
+  readonly worker: AgentId
+  /** Whether it sent FAIL; otherwise its lease ended. */
+  readonly hasFailed: boolean
+  /** The reason its FAIL gave. */
+  readonly reason: string | undefined
+}
+
+const digestCharacters = 22
+
+/** Formats a request for the queue. */
+export function formatRequest({ name, content, parts }: Request): string {
+  return JSON.stringify({ name, content, ...(parts !== undefined && parts.length > 0 && { parts }) })
+}
+
+/** Formats the answer of a worker as the MSG its asker receives. */
+export function formatAnswer(worker: Agent, taskId: string, content: string, ts: number): string {
+  const to = authorOf(taskId)
+  const message = {
+    type: "MSG",
+    to: to as string as AgentRef,
+    content,
+    in_reply_to: taskId,
+    kind: "inform",
+  } as const
+  const ack = { ts, seq: undefined, recipients: 0, isMember: true, hops: 1 }
+  return textOf(formatMessage(worker.sender, to, message, answerIdOf(worker.id, taskId), ack))
+}
+
+/** Returns the message id of an answer: always the same, however often the worker sends DONE. */
+export function answerIdOf(worker: AgentId, taskId: string): string {
+  const digest = createHash("sha256").update(taskId).digest("base64url").slice(0, digestCharacters)
+  return taskAnswerId(worker, digest)
+}
+
+/** Sends workers their tasks, and reports the state of a task to its asker. */
+export class TaskNotices {
+  readonly #clock: Clock
+  readonly #leaseMs: number
+  readonly #delivery: Pick<DirectDelivery, "notify">
+
+  constructor(clock: Clock, leaseMs: number, delivery: Pick<DirectDelivery, "notify">) {
+    this.#clock = clock
+    this.#leaseMs = leaseMs
+    this.#delivery = delivery
+  }
+
+  /** Formats TASK, with the time that is left of the lease. */
+  format({ id, topic, value, attempt, leaseUntil }: QueuedTask): ServerMessage<"TASK"> {
+    const { name, content, parts } = JSON.parse(value) as Request
+    const ts = this.#clock.now()
+    const leftMs = (leaseUntil ?? ts) - ts
+    return {
+      type: "TASK",
+      task: id,
+      role: topic,
+      from: authorOf(id),
+      name,
+      content,
+      ...(parts !== undefined && { parts }),
+      lease_ms: Math.min(this.#leaseMs, Math.max(0, leftMs)),
+      attempt,
+      ts,
+    }
+  }
+
+  sendTask(worker: Agent, task: QueuedTask): void {
+    worker.send(this.format(task))
+  }
+
+  sendLost(worker: Agent, task: string, reason: string): void {
+    worker.send({ type: "TASK_LOST", task, reason, ts: this.#clock.now() })
+  }
+
+  /** Reports to the asker that a worker has the task. */
+  reportClaimed({ id }: QueuedTask, by: AgentId): void {
+    const ts = this.#clock.now()
+    this.#delivery.notify(authorOf(id), { type: "DELIVERY", msg_id: id, state: "claimed", by, ts })
+  }
+
+  /** Reports to the asker that the task has used up its attempts. */
+  reportFailed({ id, topic, attempt }: QueuedTask, last: LastHolder | undefined): void {
+    this.#delivery.notify(authorOf(id), {
+      type: "DELIVERY",
+      msg_id: id,
+      state: "failed",
+      by: last?.worker ?? `+${topic}`,
+      ts: this.#clock.now(),
+      reason: last?.reason ?? `not finished in ${attempt} tries`,
+    })
+  }
+}
