@@ -1,20 +1,20 @@
 const firstMs = 1_000
 const longestMs = 60_000
-/** Part of the time waited so far that the next wait may take. */
+/** The bound of the next wait as a fraction of the total time waited so far. */
 const share = 0.5
-/** What one try counts at least: those that follow each other at once must not keep the bound small for ever. */
+/** The least an attempt adds to the total: retries without a wait must not keep the bound low. */
 const leastMs = 250
 
 /**
- * Full-jitter exponential back-off: a random wait up to a bound that grows from 1 s to 60 s. The bound is half
- * of what was waited so far, so that a relay that was away for 10 s has everybody back 5 s after its return.
+ * Full-jitter exponential backoff: each wait is random up to a bound that grows from 1 s to 60 s. The bound is half the
+ * total time waited so far, so after a relay was away for 10 s, all its clients are back within 5 s.
  */
 export class Backoff {
   #waitedMs = 0
 
   /**
+   * Returns the milliseconds to wait before the next attempt.
    * @param random - uniform in [0, 1)
-   * @returns milliseconds to wait before the next try
    */
   next(random: () => number): number {
     const boundMs = Math.min(longestMs, Math.max(firstMs, this.#waitedMs * share))
@@ -23,7 +23,7 @@ export class Backoff {
     return waitMs
   }
 
-  /** After a success: the next wait is short again. */
+  /** Makes the next wait short again. */
   reset(): void {
     this.#waitedMs = 0
   }

@@ -30,7 +30,7 @@ import { OwnIdentity } from "./own-identity.js"
 import type { AnswerTo, RequestFrame } from "./pending.js"
 import { ackOf, frameOfMessage, type SendAck, type SendOptions } from "./send-ack.js"
 import { parseServerUrl } from "./server-url.js"
-import { ClientSession } from "./session.js"
+import { ReconnectingSession } from "./session.js"
 
 /**
  * An agent's connection to a relay.
@@ -44,11 +44,11 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
   readonly #clock: Clock
   readonly #self: OwnIdentity
   readonly #options: Omit<AgentChatClientOptions, "identity">
-  readonly #keeper: ClientSession
+  readonly #session: ReconnectingSession
   readonly #channels = new JoinedChannels()
   /** Direct mail that listeners have had; who listened has read it: both rungs at once. */
   readonly #confirmations = new Confirmations((ids) => {
-    this.#keeper.connection?.send({ type: "RECEIVED", ids, retrieved: ids })
+    this.#session.connection?.send({ type: "RECEIVED", ids, retrieved: ids })
   })
   readonly #deals: DealGate
   readonly #incoming: Incoming
@@ -62,17 +62,19 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
     this.#self = new OwnIdentity(identity)
     this.#options = others
     this.#clock = options.clock ?? systemClock
-    this.#keeper = new ClientSession(
+    this.#session = new ReconnectingSession(
       {
         clock: this.#clock,
         random: options.random ?? (() => randomInt(2 ** 32) / 2 ** 32),
-        reconnect: options.reconnect ?? false,
+        retry: options.reconnect === true ? "after-loss" : "never",
         connectOptions: () => this.#connectOptions(),
       },
       {
         onMessage: (message) => this.#incoming.take(message),
-        onLost: (error, willReconnect) => this.#lose(error, willReconnect),
-        onBack: (connection) => void this.#enterAgain(connection),
+        onOnline: (connection, isReconnect) => {
+          if (isReconnect) void this.#rejoin(connection)
+        },
+        onLost: (error, retryInMs) => this.#onLost(error, retryInMs !== undefined),
       },
     )
     this.#deals = new DealGate({
@@ -95,12 +97,12 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
 
   /** The id others see, once connected. */
   get agentId(): AgentId | undefined {
-    return this.#keeper.connection?.welcome.agent_id as AgentId | undefined
+    return this.#session.connection?.welcome.agent_id as AgentId | undefined
   }
 
   /** Whether a session stands. */
   get isConnected(): boolean {
-    return this.#keeper.connection !== undefined
+    return this.#session.connection !== undefined
   }
 
   /** The channels this client is in, or will enter again with the next session. */
@@ -114,14 +116,14 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
    * @throws {ChatError} UNREACHABLE, HANDSHAKE_TIMEOUT, VERIFICATION_FAILED, BAD_IDENTITY, or the relay's refusal
    */
   async connect(): Promise<ServerMessage<"WELCOME">> {
-    return (await this.#keeper.connect()).welcome
+    return (await this.#session.connect()).welcome
   }
 
   /** Ends the session in order; no event follows. */
   async disconnect(): Promise<void> {
     this.#channels.clear()
     this.#deals.end(new ChatError("UNREACHABLE", "client: disconnected"))
-    await this.#keeper.close()
+    await this.#session.close()
   }
 
   /** The patterns this client entered: channels that fit come to {@link channels} by themselves. */
@@ -293,13 +295,13 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
   }
 
   #requireConnection(what: string): Connection {
-    const { connection } = this.#keeper
+    const { connection } = this.#session
     if (connection === undefined) throw new ChatError("UNREACHABLE", `${what}: not connected`)
     return connection
   }
 
   get #serverId(): string {
-    return this.#keeper.connection?.welcome.server_id ?? ""
+    return this.#session.connection?.welcome.server_id ?? ""
   }
 
   #entered(joined: ServerMessage<"JOINED">): ServerMessage<"JOINED"> {
@@ -307,7 +309,7 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
     return joined
   }
 
-  #lose(error: ChatError, willReconnect: boolean): void {
+  #onLost(error: ChatError, willReconnect: boolean): void {
     if (!willReconnect) {
       this.#channels.clear()
       this.#deals.end(error)
@@ -316,9 +318,9 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
     this.emit("disconnect", error, willReconnect)
   }
 
-  async #enterAgain(connection: Connection): Promise<void> {
+  async #rejoin(connection: Connection): Promise<void> {
     const failures = await this.#channels.enterAgain(connection)
-    if (this.#keeper.connection !== connection) return
+    if (this.#session.connection !== connection) return
     for (const failure of failures) this.#incoming.report(failure)
     this.emit("reconnect", connection.welcome)
   }

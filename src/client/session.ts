@@ -4,125 +4,171 @@ import type { ServerMessage } from "../protocol/server-messages.js"
 import { Backoff } from "./backoff.js"
 import { Connection, type ConnectOptions } from "./connection.js"
 
-/** Milliseconds a session must have lasted for the next wait to be short again. */
+type SessionEvent = "connect" | "opened" | "lost" | "failed" | "close"
+
+/** The legal transitions of a session: state, event, next state. */
+export const sessionSteps = {
+  stopped: { connect: "connecting" },
+  connecting: { opened: "online", lost: "waiting", failed: "stopped", close: "stopped" },
+  online: { lost: "waiting", failed: "stopped", close: "stopped" },
+  waiting: { connect: "connecting", close: "stopped" },
+} as const satisfies Record<string, Partial<Record<SessionEvent, string>>>
+
+/** State of a session: open (`online`), being opened, waiting for the next attempt, or ended. */
+export type SessionState = keyof typeof sessionSteps
+
+/** A session that lasted this many milliseconds resets the backoff. */
 const settledMs = 10_000
 
-/** What a keeper tells its owner. */
-export interface ClientSessionEvents {
-  onMessage(message: ServerMessage): void
-  /** The session, or a try to get it back, ended. */
-  onLost(error: ChatError, willRetry: boolean): void
-  /** A session stands again after one was lost. */
-  onBack(connection: Connection): void
-}
-
-/** How a keeper opens sessions. */
-export interface ClientSessionOptions {
+/** How a session is opened and reopened. */
+export interface SessionOptions {
   readonly clock: Clock
   /** Uniform in [0, 1). */
   readonly random: () => number
-  /** Whether a lost session is tried again, for ever, unless the error is one that trying again cannot fix. */
-  readonly reconnect: boolean
-  /** Called for each session. */
+  /**
+   * Whether to try again after an error that a retry may fix: never; only once a session was open and got lost;
+   * or after a failed first attempt as well.
+   */
+  readonly retry: "never" | "after-loss" | "always"
+  /** Returns the options of the next connection. Called for each attempt. */
   connectOptions(): Promise<ConnectOptions>
 }
 
-/** Holds at most one session, and gets it back when asked to. */
-export class ClientSession {
-  readonly #options: ClientSessionOptions
-  readonly #events: ClientSessionEvents
+/** Receives the events of a session. */
+export interface SessionEvents {
+  /** @param isReconnect - whether a session was lost before this one */
+  onOnline(connection: Connection, isReconnect: boolean): void
+  onMessage(message: ServerMessage): void
+  /**
+   * The session was lost, or an attempt to open one failed. A failed first attempt is reported only with `retry:
+   * "always"`; its error also rejects {@link ReconnectingSession.connect}.
+   * @param retryInMs - milliseconds until the next attempt; undefined if there is none
+   */
+  onLost(error: ChatError, retryInMs: number | undefined): void
+}
+
+/** One session with a relay, reopened with full-jitter backoff after temporary errors until it is closed. */
+export class ReconnectingSession {
+  readonly #options: SessionOptions
+  readonly #events: SessionEvents
   readonly #backoff = new Backoff()
+  #state: SessionState = "stopped"
   #connection: Connection | undefined
   #opening: Promise<Connection> | undefined
-  #retry: Timer | undefined
-  /** A session ended that is to come back. */
-  #isLost = false
+  #retryTimer: Timer | undefined
+  #wasOnline = false
   #onlineSinceMs = 0
-  /** Rises with each close, so that an attempt under way knows it is no longer wanted. */
-  #closes = 0
+  #isPaused = false
+  /** Identifies the current attempt, so that one that was closed meanwhile can tell. */
+  #attempt = 0
 
-  constructor(options: ClientSessionOptions, events: ClientSessionEvents) {
+  constructor(options: SessionOptions, events: SessionEvents) {
     this.#options = options
     this.#events = events
   }
 
-  /** The session, while there is one. */
+  get state(): SessionState {
+    return this.#state
+  }
+
+  /** The open connection; undefined unless the state is `online`. */
   get connection(): Connection | undefined {
     return this.#connection
   }
 
-  /** The session; opened if there is none, at once if it was to be tried again later. @throws {ChatError} as {@link Connection.open} */
+  /**
+   * Returns the open connection, or opens one now. A pending retry is not waited for.
+   * @throws {ChatError} as {@link Connection.open}
+   */
   connect(): Promise<Connection> {
     if (this.#connection !== undefined) return Promise.resolve(this.#connection)
-    this.#retry?.cancel()
-    this.#opening ??= this.#isLost ? this.#restore() : this.#open()
+    this.#opening ??= this.#open()
     return this.#opening
   }
 
-  /** Ends the session and every further try. */
+  /** Stops or resumes reading, so that the relay feels backpressure. Applies to later connections as well. */
+  setPaused(isPaused: boolean): void {
+    this.#isPaused = isPaused
+    if (isPaused) this.#connection?.pause()
+    else this.#connection?.resume()
+  }
+
+  /** Ends the session and cancels the next attempt. {@link connect} may be called again. */
   async close(): Promise<void> {
-    this.#closes++
-    this.#isLost = false
-    this.#opening = undefined
-    this.#retry?.cancel()
+    if (this.#state !== "stopped") this.#step("close")
     const connection = this.#connection
+    this.#attempt++
     this.#connection = undefined
+    this.#opening = undefined
+    this.#wasOnline = false
+    this.#retryTimer?.cancel()
     await connection?.close()
   }
 
   async #open(): Promise<Connection> {
-    const closes = this.#closes
+    this.#retryTimer?.cancel()
+    this.#step("connect")
+    const attempt = ++this.#attempt
     try {
       const connection = await Connection.open(await this.#options.connectOptions(), {
         onMessage: (message) => this.#events.onMessage(message),
-        onClose: (error) => this.#lose(error),
+        onClose: (error) => this.#fail(error),
       })
-      if (this.#closes !== closes) {
+      if (this.#attempt !== attempt) {
         await connection.close()
         throw new ChatError("UNREACHABLE", "client: disconnected while it was connecting")
       }
-      this.#connection = connection
-      this.#onlineSinceMs = this.#options.clock.monotonic()
-      return connection
-    } finally {
-      // After a close another attempt may be under way already.
-      if (this.#closes === closes) this.#opening = undefined
-    }
-  }
-
-  #lose(error: ChatError): void {
-    this.#connection = undefined
-    // A relay that lets us in and drops us at once must not be called on every second.
-    if (this.#options.clock.monotonic() - this.#onlineSinceMs > settledMs) this.#backoff.reset()
-    this.#decide(error)
-  }
-
-  async #restore(): Promise<Connection> {
-    const closes = this.#closes
-    try {
-      const connection = await this.#open()
-      this.#isLost = false
-      this.#events.onBack(connection)
+      this.#onOpened(connection)
       return connection
     } catch (error) {
-      if (error instanceof ChatError && this.#closes === closes) this.#decide(error)
+      if (this.#attempt === attempt && this.#state === "connecting") this.#fail(error)
       throw error
     }
   }
 
-  #decide(error: ChatError): void {
-    this.#isLost = this.#options.reconnect && errorSpecs[error.code].retry
-    if (this.#isLost) {
-      const waitMs = this.#backoff.next(this.#options.random)
-      this.#retry = this.#options.clock.setTimer(() => this.#tryAgain(), waitMs)
-    }
-    this.#events.onLost(error, this.#isLost)
+  #onOpened(connection: Connection): void {
+    const isReconnect = this.#wasOnline
+    this.#step("opened")
+    this.#opening = undefined
+    this.#connection = connection
+    this.#wasOnline = true
+    this.#onlineSinceMs = this.#options.clock.monotonic()
+    if (this.#isPaused) connection.pause()
+    this.#events.onOnline(connection, isReconnect)
   }
 
-  #tryAgain(): void {
+  #fail(error: unknown): void {
+    const { clock, random, retry } = this.#options
+    // A relay that accepts a session and drops it at once must not reset the backoff each time.
+    if (this.#state === "online" && clock.monotonic() - this.#onlineSinceMs > settledMs) this.#backoff.reset()
+    this.#connection = undefined
+    this.#opening = undefined
+    const mayRetry = retry === "always" || (retry === "after-loss" && this.#wasOnline)
+    const isReported = retry === "always" || this.#wasOnline
+    const isTemporary = error instanceof ChatError && errorSpecs[error.code].retry
+    let retryInMs: number | undefined
+    if (mayRetry && isTemporary) {
+      this.#step("lost")
+      retryInMs = this.#backoff.next(random)
+      this.#retryTimer = clock.setTimer(() => this.#retry(), retryInMs)
+    } else {
+      this.#step("failed")
+      this.#wasOnline = false
+    }
+    if (isReported && error instanceof ChatError) this.#events.onLost(error, retryInMs)
+  }
+
+  #retry(): void {
     this.connect().catch((error: unknown) => {
-      // A ChatError was told by #decide.
+      // A ChatError was reported by #fail.
       if (!(error instanceof ChatError)) throw error
     })
+  }
+
+  #step(event: SessionEvent): void {
+    const steps: Partial<Record<SessionEvent, SessionState>> = sessionSteps[this.#state]
+    const next = steps[event]
+    if (next === undefined) throw new Error(`session: ${event} while ${this.#state}`)
+    this.#state = next
   }
 }

@@ -1,5 +1,6 @@
 import { mkdirSync } from "node:fs"
 import type { Connection } from "../client/connection.js"
+import { ReconnectingSession } from "../client/session.js"
 import type { ChatError } from "../protocol/errors.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 import { isVerb, type Verb } from "../protocol/verbs.js"
@@ -11,210 +12,185 @@ import { DaemonLog } from "./files/daemon-log.js"
 import type { DaemonPaths } from "./files/paths.js"
 import { type DaemonGuards, makeGuards } from "./guards/daemon-guards.js"
 import { News } from "./guards/news.js"
+import type { DurableBatch } from "./inbox/group-commit.js"
 import { Inbox } from "./inbox/inbox.js"
-import { lostTaskLine, type MirroredLine, mirrorLine, welcomeLine } from "./inbox/message-to-line.js"
-import { type DaemonHost, type DaemonOptions, sessionOf, wantedChannels } from "./options.js"
+import type { IdentifiedLine } from "./inbox/line.js"
+import { connectOptionsOf, type DaemonHost, type DaemonOptions, initialChannels } from "./options.js"
 import { Outbox } from "./outbox/outbox.js"
 import { OutboxProblems } from "./outbox/problems.js"
 import { OutboxSender } from "./outbox/sender.js"
 import { Bookmarks } from "./session/bookmarks.js"
-import { confirm, type Mark, markOf } from "./session/confirmations.js"
+import { Channels, type JoinFailures } from "./session/channels.js"
 import { DaemonMemory } from "./session/daemon-memory.js"
 import { LeasedTasks } from "./session/leased-tasks.js"
-import { Memberships } from "./session/memberships.js"
 import { Presence } from "./session/presence.js"
-import { ReadReceipts } from "./session/read-receipts.js"
-import { Entrance } from "./session/rejoin-channels.js"
-import { RelayNews } from "./session/relay-events.js"
-import { RelaySession } from "./session/relay-session.js"
-import { factsOf } from "./status-facts.js"
-import { StatusWriter } from "./status-writer.js"
+import { type Mark, ReadReceipts } from "./session/read-receipts.js"
+import { RelayMessages } from "./session/relay-messages.js"
+import { type DaemonFacts, StatusWriter } from "./status-writer.js"
 
-/** One identity's connection mirrored to files. */
+/** The connection of one identity to a relay, mirrored to files. */
 export class Daemon {
-  readonly #paths: DaemonPaths
   readonly #options: DaemonOptions
   readonly #host: DaemonHost
   readonly #log: DaemonLog
   readonly #status: StatusWriter
+  readonly #session: ReconnectingSession
   readonly #bookmarks: Bookmarks
   readonly #memory: DaemonMemory
-  readonly #memberships: Memberships
   readonly #presence: Presence
-  readonly #tasks: LeasedTasks
-  readonly #unread: ReadReceipts
+  readonly #receipts: ReadReceipts
   readonly #cursorProblems: OutboxProblems
   readonly #inbox: Inbox
-  readonly #news: News
-  readonly #entrance: Entrance
-  readonly #outbox: Outbox
-  readonly #acks: AckLog
-  readonly #ladder: DeliveryStatus
+  readonly #tasks: LeasedTasks
+  readonly #channels: Channels
   readonly #guards: DaemonGuards
-  readonly #relayNews: RelayNews
+  readonly #news: News
+  readonly #acks: AckLog
   readonly #outcomes: LineOutcomes
-  readonly #pump: OutboxSender
-  readonly #link: RelaySession
-  /** Absent for an ephemeral daemon. */
+  readonly #outbox: Outbox
+  readonly #sender: OutboxSender
+  readonly #messages: RelayMessages
+  /** Undefined for an ephemeral daemon and with `compat`. */
   readonly #deals: Deals | undefined
 
-  /** Opens every file. The pid file must be held by the caller. */
+  /**
+   * Opens the files and wires the services. The caller must hold the pid file.
+   * @throws {ChatError} FILE_FAILED when a file exists and cannot be read
+   */
   constructor(paths: DaemonPaths, options: DaemonOptions, host: DaemonHost) {
     mkdirSync(paths.dir, { recursive: true, mode: 0o700 })
-    this.#paths = paths
+    const { clock } = host
     this.#options = options
     this.#host = host
-    const { clock } = host
     this.#log = new DaemonLog(paths.log, clock)
     this.#status = new StatusWriter(paths.status, clock, this.#log)
+    this.#session = this.#createSession()
     const log = (line: string) => this.#log.write(line)
     const self = () => this.agentId ?? ""
-    const mirror = (line: MirroredLine, mark?: Mark) => this.#mirror(line, mark)
+    const append = ({ line, msgId }: IdentifiedLine, mark?: Mark) => this.#inbox.append(line, { msgId, mark })
+
     this.#bookmarks = Bookmarks.open(paths.bookmarks, options.server)
+    const bookmarks = this.#bookmarks
     this.#memory = DaemonMemory.open(paths.memory)
-    this.#memberships = new Memberships(
-      this.#bookmarks,
-      wantedChannels(options, this.#bookmarks),
-      (joined) => {
-        const line = welcomeLine(joined)
-        if (line !== undefined) mirror({ line })
-      },
-    )
-    this.#presence = new Presence(this.#memory, clock, log, options.role)
-    this.#tasks = new LeasedTasks(this.#memory, clock, {
-      isWorking: () => this.#presence.isWorking,
-      onLost: (task, reason) => {
-        log(`task lost: ${task}: ${reason}`)
-        mirror({ line: lostTaskLine(task, reason, clock.now()) })
-      },
-    })
-    this.#unread = new ReadReceipts(paths.cursors, this.#memory, () => clock.monotonic())
+    const memory = this.#memory
+    this.#presence = new Presence(memory, clock, log, options.role)
+    const presence = this.#presence
+    this.#receipts = new ReadReceipts({ cursors: paths.cursors, bookmarks, memory, clock })
     this.#cursorProblems = new OutboxProblems(this.#status.reporter("cursors"))
-    this.#inbox = this.#openInbox(log)
-    this.#news = new News(this.#inbox, this.#log, clock)
-    this.#entrance = this.#makeEntrance(log)
-    this.#outbox = this.#openOutbox()
-    this.#acks = AckLog.open(paths.acks, this.#status.reporter("acks"))
-    this.#ladder = new DeliveryStatus(this.#acks, log)
-    const { guards: limits } = options
-    this.#guards = makeGuards({ paths, clock, memory: this.#memory, limits, log, self, mirror })
-    this.#relayNews = this.#makeRelayNews(log, self)
-    this.#outcomes = new LineOutcomes({
-      ladder: this.#ladder,
-      news: this.#news,
-      tasks: this.#tasks,
-      presence: this.#presence,
-      ...this.#guards,
-      self,
-      ...(options.echo && { echo: mirror }),
+
+    this.#inbox = Inbox.open({
+      ...{ paths, clock, log },
+      onDurable: (batch) => this.#onDurable(batch),
+      onRecalled: (_id, line) => this.#receipts.recall(line),
+      onProblem: this.#status.reporter("inbox"),
+      onPressure: (isFull) => this.#session.setPaused(isFull),
     })
-    this.#pump = this.#makePump()
-    this.#link = this.#makeLink()
-    this.#deals = this.#openDeals(log, mirror)
+    const inbox = this.#inbox
+    const wanted = initialChannels(options, bookmarks)
+    this.#channels = new Channels({ bookmarks, wanted, inbox, log })
+    const channels = this.#channels
+    this.#tasks = new LeasedTasks({ memory, clock, presence, inbox, log })
+    const tasks = this.#tasks
+    this.#guards = makeGuards({ paths, clock, memory, limits: options.guards, log, self, mirror: append })
+    this.#news = new News(inbox, this.#log, clock)
+    const news = this.#news
+
+    this.#acks = AckLog.open(paths.acks, this.#status.reporter("acks"))
+    const ladder = new DeliveryStatus(this.#acks, log)
+    const echo = options.echo && { echo: append }
+    this.#outcomes = new LineOutcomes({ ladder, news, tasks, presence, ...this.#guards, self, ...echo })
+    this.#outbox = Outbox.open({
+      ...{ paths, clock },
+      onProblem: this.#status.reporter("outbox"),
+      onLines: () => this.#sender.pump(),
+      reject: (rejection) => this.#outcomes.refused(rejection),
+    })
+    this.#sender = this.#createSender()
+    const sender = this.#sender
+    const isCompat = options.compat
+    const services = {
+      channels,
+      deliveryStatus: ladder,
+      tasks,
+      ...this.#guards,
+      sender,
+      inbox,
+      isCompat,
+      log,
+    }
+    this.#messages = new RelayMessages(services)
+    this.#deals = this.#openDeals(paths, log, append)
   }
 
-  /** Connects, and keeps connected until {@link stop}. */
+  /** Connects, and stays connected until {@link stop}. */
   start(): void {
     this.#log.write(`start: ${this.#options.nick} to ${this.#options.server}`)
+    // Errors are reported by onLost.
+    this.#session.connect().catch(() => {})
     this.#publish()
-    this.#link.start()
   }
 
-  /** Ends the session, leaves every line where a next run finds it, and says `stopped` in the status. */
+  /** Ends the session, saves the state and sets the status to `stopped`. Unsent lines stay for the next run. */
   async stop(): Promise<void> {
-    this.#lookAtReaders()
-    await this.#link.stop()
+    this.#checkReaders()
+    const isStopped = this.#session.state === "stopped"
+    const closed = this.#session.close()
+    if (!isStopped) {
+      this.#log.write("stop: as asked")
+      this.#offline(undefined)
+    }
+    await closed
     this.#deals?.close()
     await this.#inbox.close()
     this.#outbox.close()
     this.#acks.flush()
     this.#save()
     this.#publish()
-    this.#status.flush()
   }
 
-  /** The host's once-a-second look: safety net for file events, retries, upkeep. */
+  /** Called by the host once a second: finds changes that no file event reported, retries, does upkeep. */
   sweep(): void {
     this.#inbox.tick()
     this.#outbox.sweep()
     this.#acks.flush()
     this.#deals?.tick()
-    this.#lookAtReaders()
+    this.#checkReaders()
     this.#save()
-    this.#pump.pump()
-    this.#entrance.enterRest()
+    this.#sender.pump()
+    void this.#channels.retryJoins().then((failures) => this.#onJoined(failures))
     this.#publish()
   }
 
-  /** A person lets its own breaker go on counting from nothing. */
+  /** Lets the daemon's own breaker count from zero again. */
   resetBreaker(): void {
     this.#guards.breaker.reset()
-    this.#keep()
-    this.#pump.pump()
+    this.#saveNow()
+    this.#sender.pump()
   }
 
-  /** The daemon's address, once it has one. */
+  /** The agent's id; undefined for an ephemeral daemon that never was online. */
   get agentId(): string | undefined {
-    return this.#options.identity?.agentId ?? this.#link.connection?.welcome.agent_id
+    return this.#options.identity?.agentId ?? this.#session.connection?.welcome.agent_id
   }
 
-  #openInbox(log: (line: string) => void): Inbox {
-    return Inbox.open({
-      paths: this.#paths,
-      clock: this.#host.clock,
-      log,
-      onDurable: (batch) => {
-        this.#deals?.onDurable(batch.msgIds)
-        confirm(batch, { bookmarks: this.#bookmarks, unread: this.#unread }, this.#link.connection)
+  #createSession(): ReconnectingSession {
+    const { clock, random } = this.#host
+    const connectOptions = connectOptionsOf(this.#options, clock)
+    return new ReconnectingSession(
+      { clock, random, retry: "always", connectOptions: () => Promise.resolve(connectOptions) },
+      {
+        onOnline: (connection) => void this.#onOnline(connection),
+        onMessage: (message) => this.#receive(message),
+        onLost: (reason, retryInMs) => this.#onLost(reason, retryInMs),
       },
-      onRecalled: (_id, line) => this.#unread.recall(line),
-      onProblem: this.#status.reporter("inbox"),
-      onPressure: (isFull) => this.#link.throttle(isFull),
-    })
+    )
   }
 
-  #openOutbox(): Outbox {
-    return Outbox.open({
-      paths: this.#paths,
-      clock: this.#host.clock,
-      onProblem: this.#status.reporter("outbox"),
-      onLines: () => this.#pump.pump(),
-      reject: (rejection) => this.#outcomes.refused(rejection),
-    })
-  }
-
-  #makeEntrance(log: (line: string) => void): Entrance {
-    return new Entrance(this.#memberships, {
-      log,
-      onEntered: (later) => {
-        this.#status.setProblem("channels", later)
-        this.#save()
-      },
-      onRefused: (name, error) => this.#news.notice(error.code, `cannot join ${name}: ${error.message}`),
-    })
-  }
-
-  #makeRelayNews(log: (line: string) => void, self: () => string): RelayNews {
-    return new RelayNews({
-      memberships: this.#memberships,
-      entrance: this.#entrance,
-      ladder: this.#ladder,
-      tasks: this.#tasks,
-      ...this.#guards,
-      isCompat: this.#options.compat,
-      log,
-      self,
-      buffer: () => this.#link.connection?.welcome.limits.buffer ?? 0,
-      onTask: () => this.#keep(),
-      onTaskLost: ({ task, reason, ts }) => this.#mirror({ line: lostTaskLine(task, reason, ts) }),
-    })
-  }
-
-  #makePump(): OutboxSender {
+  #createSender(): OutboxSender {
     return new OutboxSender(this.#outbox, this.#acks, this.#host.clock, {
       onAnswered: (line, answer) => {
         this.#outcomes.answered(line, answer)
-        if (line.frame.type === "SET_PRESENCE") this.#keep()
+        if (line.frame.type === "SET_PRESENCE") this.#saveNow()
       },
       onRejected: (line, error) => this.#outcomes.rejected(line, error),
       onHindered: this.#status.reporter("relay"),
@@ -224,95 +200,88 @@ export class Daemon {
     })
   }
 
-  #makeLink(): RelaySession {
-    const { clock, random } = this.#host
-    return new RelaySession(
-      sessionOf(this.#options, clock),
-      {
-        onOnline: (connection) => void this.#online(connection),
-        onMessage: (message) => this.#receive(message),
-        onWaiting: (reason, retryInMs) => {
-          const wait = `next try in ${Math.round(retryInMs)} ms`
-          this.#log.write(`waiting: ${reason.code} ${reason.message}; ${wait}`)
-          this.#offline(reason)
-        },
-        onStopped: (reason) => {
-          this.#log.write(reason === undefined ? "stop: as asked" : `stop: ${reason.code} ${reason.message}`)
-          this.#offline(reason)
-          if (reason !== undefined) this.#host.onStopped(this.#options.name, reason)
-        },
-      },
-      random,
-    )
-  }
-
   #openDeals(
+    paths: DaemonPaths,
     log: (line: string) => void,
-    mirror: (line: MirroredLine, mark: Mark | undefined) => void,
+    mirror: (line: IdentifiedLine, mark: Mark | undefined) => void,
   ): Deals | undefined {
     const { identity, compat } = this.#options
     if (identity === undefined || compat) return undefined
-    const options = { paths: this.#paths, identity, clock: this.#host.clock, memory: this.#memory }
+    const options = { paths, identity, clock: this.#host.clock, memory: this.#memory }
     return new Deals(options, {
       log,
       mirror,
-      confirm: (id) => this.#link.connection?.send({ type: "RECEIVED", ids: [id] }),
+      confirm: (id) => this.#session.connection?.send({ type: "RECEIVED", ids: [id] }),
       onProblem: this.#status.reporter("proposals"),
-      onTaken: (message) => this.#pump.answer(message),
-      onAnswerRefused: (re, { code, message }) => this.#pump.answer({ type: "ERROR", re, code, message }),
+      onTaken: (message) => this.#sender.answer(message),
+      onAnswerRefused: (re, { code, message }) => this.#sender.answer({ type: "ERROR", re, code, message }),
     })
   }
 
-  async #online(connection: Connection): Promise<void> {
+  async #onOnline(connection: Connection): Promise<void> {
     const { welcome } = connection
     this.#log.write(`online: ${welcome.agent_id} on ${welcome.server} (${welcome.server_id})`)
     this.#status.setReason(undefined)
     this.#outcomes.restart()
     this.#guards.stops.attach(welcome.server_id)
-    void this.#presence.repeat(connection)
+    void this.#presence.resend(connection)
     this.#tasks.attach(connection)
-    this.#unread.attach(connection)
+    this.#receipts.attach(connection)
     this.#deals?.attach(connection)
-    await this.#entrance.attach(connection)
-    if (this.#link.connection !== connection) return
-    this.#pump.attach(connection)
+    this.#onJoined(await this.#channels.attach(connection))
+    // Lines may be meant for channels, so they are sent once the channels are joined.
+    if (this.#session.connection !== connection) return
+    this.#sender.attach(connection)
     this.#publish()
-    this.#status.flush()
+  }
+
+  #onLost(reason: ChatError, retryInMs: number | undefined): void {
+    const { code, message } = reason
+    if (retryInMs === undefined) this.#log.write(`stop: ${code} ${message}`)
+    else this.#log.write(`waiting: ${code} ${message}; next try in ${Math.round(retryInMs)} ms`)
+    this.#offline(reason)
+    if (retryInMs === undefined) this.#host.onStopped(this.#options.name, reason)
   }
 
   #offline(reason: ChatError | undefined): void {
-    this.#pump.detach()
+    this.#sender.detach()
     this.#tasks.detach()
-    this.#unread.detach()
+    this.#receipts.detach()
     this.#deals?.detach()
-    this.#entrance.detach()
+    this.#channels.detach()
     this.#status.setProblem("channels", undefined)
     this.#status.setReason(reason)
     this.#publish()
-    this.#status.flush()
   }
 
   #receive(message: ServerMessage): void {
-    if (isVerb(message.type)) {
-      this.#deals?.receive(message as ServerMessage<Verb>)
-      return
+    if (isVerb(message.type)) this.#deals?.receive(message as ServerMessage<Verb>)
+    else if (this.#session.connection !== undefined) {
+      this.#messages.receive(message, this.#session.connection.welcome)
     }
-    if (this.#relayNews.isForged(message)) return
-    this.#relayNews.take(message)
-    const answered = this.#pump.answer(message)
-    const mirrored = mirrorLine(message, this.agentId ?? "")
-    const serverId = this.#link.connection?.welcome.server_id ?? ""
-    if (mirrored !== undefined) this.#mirror(mirrored, markOf(message, serverId))
-    else if (!answered && message.type === "ERROR")
-      this.#log.write(`relay: ${message.code} ${message.message}`)
+    // A task must survive a crash that comes right after it.
+    if (message.type === "TASK") this.#saveNow()
   }
 
-  #mirror({ line, msgId }: MirroredLine, mark?: Mark): void {
-    this.#inbox.append(line, { msgId, mark })
+  #onDurable(batch: DurableBatch): void {
+    this.#deals?.onDurable(batch.msgIds)
+    this.#receipts.confirm(batch)
   }
 
-  /** What an agent said and what it was given must outlast a crash that comes right after. */
-  #keep(): void {
+  #onJoined(failures: JoinFailures | undefined): void {
+    if (failures === undefined) return
+    for (const [name, { code, message }] of failures.refused) {
+      this.#news.notice(code, `cannot join ${name}: ${message}`)
+    }
+    this.#status.setProblem("channels", failures.temporary)
+    this.#save()
+  }
+
+  #checkReaders(): void {
+    this.#cursorProblems.attempt("cursors", "read", () => this.#receipts.checkReaders())
+  }
+
+  #saveNow(): void {
     this.#save()
     this.#publish()
   }
@@ -322,23 +291,31 @@ export class Daemon {
     this.#status.setProblem("memory", this.#memory.save())
   }
 
-  #lookAtReaders(): void {
-    this.#cursorProblems.attempt("cursors", "read", () => this.#unread.look())
+  #publish(): void {
+    this.#status.publish(this.#facts())
   }
 
-  #publish(): void {
+  #facts(): DaemonFacts {
     const { name, nick, server } = this.#options
-    this.#status.publish(
-      factsOf({
-        ...{ name, nick, server, pid: this.#host.pid, agentId: this.agentId },
-        link: this.#link,
-        memberships: this.#memberships,
-        presence: this.#presence,
-        tasks: this.#tasks,
-        ...this.#guards,
-        outbox: this.#outbox,
-        inbox: this.#inbox,
-      }),
-    )
+    const { connection, state } = this.#session
+    return {
+      name,
+      nick,
+      agent_id: this.agentId ?? null,
+      server,
+      server_id: connection?.welcome.server_id ?? null,
+      state,
+      connected: connection !== undefined,
+      pid: this.#host.pid,
+      channels: this.#channels.names,
+      durable: this.#channels.durable,
+      patterns: this.#channels.patterns,
+      presence: this.#presence.current ?? null,
+      tasks: this.#tasks.ids,
+      guards: this.#guards.stops.list,
+      breaker: this.#guards.breaker.usage,
+      outbox: { pending: this.#outbox.pending },
+      inbox: { seq: this.#inbox.lastSeq, lines: this.#inbox.lines, held_bytes: this.#inbox.heldBytes },
+    }
   }
 }

@@ -1,12 +1,43 @@
+import { existsSync } from "node:fs"
 import type { Clock } from "../base/clock.js"
 import type { ConnectOptions } from "../client/connection.js"
 import type { BreakerLimits } from "../guards/breaker.js"
 import type { Identity } from "../identity/identity-file.js"
-import type { ChatError } from "../protocol/errors.js"
-import type { Channel, ChannelPattern, InstanceName, Nick } from "../protocol/names.js"
+import type { AgentCard } from "../protocol/agent-card.js"
+import { ChatError } from "../protocol/errors.js"
+import { defaultChannels } from "../protocol/limits.js"
+import {
+  type Channel,
+  type ChannelPattern,
+  type InstanceName,
+  type Nick,
+  parseInstanceName,
+  parseNick,
+  parseSubscription,
+} from "../protocol/names.js"
+import { ensureHome } from "./files/home.js"
+import type { RootPaths } from "./files/paths.js"
 import type { Bookmarks } from "./session/bookmarks.js"
 
-/** How one daemon is run. */
+/** A request to start a daemon, as it crosses process boundaries: plain JSON without secrets. */
+export interface DaemonStart {
+  readonly name: string
+  readonly server: string
+  readonly nick: string
+  /** Identity file; absent for the daemon's own, which is created on the first start. */
+  readonly identity?: string
+  readonly ephemeral: boolean
+  /** Channel names and patterns. */
+  readonly channels?: readonly string[]
+  readonly role?: string
+  readonly card?: AgentCard
+  readonly compat: boolean
+  readonly echo: boolean
+  /** Breaker limits that are stricter than the defaults. */
+  readonly guards?: Partial<BreakerLimits>
+}
+
+/** Options of one daemon. */
 export interface DaemonOptions extends Pick<ConnectOptions, "role" | "card"> {
   readonly name: InstanceName
   /** WebSocket URL of the relay. */
@@ -14,18 +45,65 @@ export interface DaemonOptions extends Pick<ConnectOptions, "role" | "card"> {
   readonly nick: Nick
   /** Absent for an ephemeral daemon. */
   readonly identity?: Identity
-  /** Channels and patterns of them to be in; absent: those of the last run, else the default ones. */
+  /** Channels and patterns to join; absent: those of the last run, or else the default ones. */
   readonly channels?: readonly (Channel | ChannelPattern)[]
   readonly defaultChannels: readonly Channel[]
   readonly compat: boolean
-  /** Whether own messages also stand in the inbox, marked `"self": true`. */
+  /** Whether the agent's own messages appear in the inbox too, with `"self": true`. */
   readonly echo: boolean
-  /** Numbers of its own breaker that are stricter than the default ones. */
+  /** Breaker limits that are stricter than the defaults. */
   readonly guards?: Partial<BreakerLimits>
 }
 
-/** The channels and patterns a run begins with. */
-export function wantedChannels(
+/** What a daemon gets from the process that hosts it. */
+export interface DaemonHost {
+  readonly clock: Clock
+  /** Uniform in [0, 1). */
+  readonly random: () => number
+  readonly pid: number
+  /** Called when the daemon stopped because of an error that no retry fixes. */
+  onStopped(name: InstanceName, reason: ChatError): void
+}
+
+/**
+ * Checks every name and loads the identity, or creates it.
+ * @throws {ChatError} INVALID_NAME, BAD_IDENTITY, NOT_FOUND
+ */
+export async function prepareStart(root: RootPaths, start: DaemonStart): Promise<DaemonOptions> {
+  const name = parseInstanceName(start.name)
+  const channels = start.channels?.map(parseSubscription)
+  const nick = parseNick(start.nick)
+  ensureHome(root)
+  const identity = start.ephemeral ? undefined : await loadIdentity(root, start)
+  return {
+    name,
+    server: start.server,
+    nick,
+    defaultChannels: defaultChannels as readonly string[] as readonly Channel[],
+    compat: start.compat,
+    echo: start.echo,
+    ...(identity === undefined ? {} : { identity }),
+    ...(channels === undefined ? {} : { channels }),
+    ...(start.role === undefined ? {} : { role: start.role }),
+    ...(start.guards === undefined ? {} : { guards: start.guards }),
+    ...(start.card === undefined ? {} : { card: start.card }),
+  }
+}
+
+async function loadIdentity(root: RootPaths, start: DaemonStart): Promise<Identity> {
+  const { createIdentity, readIdentity } = await import("../identity/identity-file.js")
+  if (start.identity !== undefined) {
+    if (existsSync(start.identity)) return readIdentity(start.identity)
+    throw new ChatError("NOT_FOUND", `identity: ${start.identity} does not exist`, {
+      hint: `make it first: agentchat identity --generate --identity ${start.identity}`,
+    })
+  }
+  const path = root.instance(parseInstanceName(start.name)).identity
+  return existsSync(path) ? readIdentity(path) : createIdentity(path)
+}
+
+/** Returns the channels and patterns to join first: those asked for, those of the last run, or the default ones. */
+export function initialChannels(
   { channels, defaultChannels }: Pick<DaemonOptions, "channels" | "defaultChannels">,
   last: Pick<Bookmarks, "channels" | "patterns">,
 ): readonly (Channel | ChannelPattern)[] {
@@ -33,8 +111,8 @@ export function wantedChannels(
   return channels ?? (remembered.length > 0 ? remembered : defaultChannels)
 }
 
-/** How its session is opened. */
-export function sessionOf(options: DaemonOptions, clock: Clock): ConnectOptions {
+/** Returns the options of the daemon's connections. */
+export function connectOptionsOf(options: DaemonOptions, clock: Clock): ConnectOptions {
   const { server, nick, identity, role, card, compat } = options
   return {
     url: server,
@@ -45,13 +123,4 @@ export function sessionOf(options: DaemonOptions, clock: Clock): ConnectOptions 
     ...(role === undefined ? {} : { role }),
     ...(card === undefined ? {} : { card }),
   }
-}
-
-/** What a daemon borrows from the process that hosts it. */
-export interface DaemonHost {
-  readonly clock: Clock
-  readonly random: () => number
-  readonly pid: number
-  /** The daemon stopped by itself. */
-  onStopped(name: InstanceName, reason: ChatError | undefined): void
 }

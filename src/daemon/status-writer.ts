@@ -1,10 +1,13 @@
+import { writeFileAtomic } from "../base/atomic-file.js"
 import type { Clock } from "../base/clock.js"
 import type { ChatError } from "../protocol/errors.js"
 import type { DaemonLog } from "./files/daemon-log.js"
-import { type Problem, writeStatus } from "./status.js"
-import type { DaemonFacts } from "./status-facts.js"
+import type { DaemonStatus, Problem } from "./status.js"
 
-/** Keeps status.json true: written when something changed, never because time passed. */
+/** The members of status.json that the daemon knows; {@link StatusWriter} adds the others. */
+export type DaemonFacts = Omit<DaemonStatus, "v" | "reason" | "started" | "updated" | "since" | "problems">
+
+/** Writes status.json whenever its content changes, never because time passed. */
 export class StatusWriter {
   readonly #path: string
   readonly #clock: Clock
@@ -24,19 +27,19 @@ export class StatusWriter {
     this.#since = this.#started
   }
 
-  /** Takes the daemon's present facts; they reach the file at once when they differ from the last ones. */
+  /** Replaces the daemon's facts and writes the file if they changed. */
   publish(facts: DaemonFacts): void {
     if (facts.state !== this.#facts?.state) this.#since = this.#clock.now()
     this.#facts = facts
     this.flush()
   }
 
-  /** Why the session waits or stopped; undefined while it is well. */
+  /** Sets why the session is waiting or stopped; undefined while it is online. */
   setReason(reason: ChatError | undefined): void {
     this.#reason = reason
   }
 
-  /** Records or clears what keeps one part from its work. */
+  /** Sets the problem of one part, or removes it. Logs the change. */
   setProblem(where: string, error: ChatError | undefined): void {
     const known = this.#problems.get(where)
     if (error === undefined) {
@@ -55,12 +58,12 @@ export class StatusWriter {
     this.flush()
   }
 
-  /** {@link setProblem} for one part. */
+  /** Returns {@link setProblem} bound to one part. */
   reporter(where: string): (error: ChatError | undefined) => void {
     return (error) => this.setProblem(where, error)
   }
 
-  /** Writes what differs from the file. A disk that refuses is tried again at the next call. */
+  /** Writes the file if its content changed. After a failed write the next call tries again. */
   flush(): void {
     if (this.#facts === undefined) return
     const reason =
@@ -68,8 +71,9 @@ export class StatusWriter {
     const body = { ...this.#facts, reason, since: this.#since, problems: [...this.#problems.values()] }
     const text = JSON.stringify(body)
     if (text === this.#written) return
+    const status: DaemonStatus = { v: 1, started: this.#started, updated: this.#clock.now(), ...body }
     try {
-      writeStatus(this.#path, { v: 1, started: this.#started, updated: this.#clock.now(), ...body })
+      writeFileAtomic(this.#path, `${JSON.stringify(status, null, 2)}\n`)
       this.#written = text
     } catch {
       this.#written = ""

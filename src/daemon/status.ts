@@ -1,14 +1,11 @@
 import { readFileSync } from "node:fs"
-import { writeFileAtomic } from "../base/atomic-file.js"
+import type { SessionState } from "../client/session.js"
 import type { GuardFacts, GuardUsage } from "../protocol/guard-facts.js"
-import type { SaidPresence } from "./session/daemon-memory.js"
+import type { StoredPresence } from "./session/daemon-memory.js"
 
-/** Where a daemon's session stands. */
-export type SessionState = "connecting" | "online" | "waiting" | "stopped"
-
-/** Something that keeps a daemon from its work; gone from the list once it is fixed. */
+/** A problem that keeps a part of the daemon from working; removed from the list once it is fixed. */
 export interface Problem {
-  /** Which part: `inbox`, `outbox`, `relay`, … */
+  /** The part: `inbox`, `outbox`, `relay`, … */
   readonly where: string
   readonly code: string
   readonly message: string
@@ -17,57 +14,52 @@ export interface Problem {
   readonly since: number
 }
 
-/** Something that a guard has stopped. Times are milliseconds since the Unix epoch. */
+/** Something that a guard stopped. Times are milliseconds since the Unix epoch. */
 export interface GuardStop extends Omit<GuardFacts, "evidence"> {
   readonly reason: string
   readonly since: number
-  /** When it ends by itself; absent: not before somebody lifts it. */
+  /** When the stop ends; absent if it lasts until somebody lifts it. */
   readonly until?: number
 }
 
-/** The content of status.json. Times are milliseconds since the Unix epoch. */
+/** Content of status.json. Times are milliseconds since the Unix epoch. */
 export interface DaemonStatus {
   readonly v: 1
-  /** The daemon's name on this machine. */
+  /** Name of the daemon on this machine. */
   readonly name: string
-  /** What it calls itself on the relay. */
+  /** Name of the agent on the relay. */
   readonly nick: string
   readonly agent_id: string | null
   readonly server: string
   readonly server_id: string | null
   readonly state: SessionState
   readonly connected: boolean
-  /** Why it waits or stopped. */
+  /** Why the session is waiting or stopped. */
   readonly reason: { readonly code: string; readonly message: string } | null
   readonly pid: number
   readonly started: number
   readonly updated: number
-  /** When the present state began. */
+  /** When the current state began. */
   readonly since: number
   readonly channels: readonly string[]
-  /** Those of them that keep their messages. */
+  /** The durable ones among the channels. */
   readonly durable: readonly string[]
-  /** Patterns of channels it is in. */
+  /** Channel patterns the daemon joined. */
   readonly patterns: readonly string[]
-  /** What the agent last said that it does; null when it never said. */
-  readonly presence: SaidPresence | null
+  /** The presence the agent set last; null if it never set one. */
+  readonly presence: StoredPresence | null
   /** Ids of the tasks it holds a lease of. */
   readonly tasks: readonly string[]
-  /** What guards have stopped, oldest first: those of the relay, and the daemon's own breaker. */
+  /** Active stops of the relay's guards and of the daemon's own breaker, oldest first. */
   readonly guards: readonly GuardStop[]
-  /** What the daemon's own breaker has counted. */
+  /** Usage of the daemon's own breaker. */
   readonly breaker: GuardUsage
   readonly outbox: { readonly pending: number }
   readonly inbox: { readonly seq: number; readonly lines: number; readonly held_bytes: number }
   readonly problems: readonly Problem[]
 }
 
-/** Replaces status.json as a whole. */
-export function writeStatus(path: string, status: DaemonStatus): void {
-  writeFileAtomic(path, `${JSON.stringify(status, null, 2)}\n`)
-}
-
-/** The last status a daemon wrote, or undefined when there is none. Whether it still runs is not said here. */
+/** Reads the last status a daemon wrote; undefined if there is none. The daemon may have crashed since. */
 export function readStatus(path: string): DaemonStatus | undefined {
   try {
     const value: unknown = JSON.parse(readFileSync(path, "utf8"))

@@ -110,7 +110,7 @@ describe.runIf(isRoot())("an inbox on a disk that refuses", () => {
       return room.durable.length === 400
     })
     expect(room.messages.at(-1)).toBe(400)
-    expect(room.log.join()).toContain("could not be kept")
+    expect(room.log.join()).toContain("could not be saved")
     expect(room.problems.at(-1)).toBeUndefined()
   })
 

@@ -57,7 +57,7 @@ export const inbox = defineCommand({
     }
     await confirm(seq)
     if (signal === undefined) return 0
-    const { followInbox } = await import("../../daemon/inbox/follow.js")
+    const { followInbox } = await import("../../daemon/inbox/reader.js")
     for await (const entry of followInbox(paths, seq, { clock, signal, onDamaged })) {
       print(entry)
       await confirm(entry.seq)

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs"
 import { resolve } from "node:path"
 import { parseServerUrl } from "../../client/server-url.js"
-import type { DaemonStart } from "../../daemon/process/start.js"
+import type { DaemonStart } from "../../daemon/options.js"
 import { inspectIdentity } from "../../identity/identity-file.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { Channel, InstanceName, Nick } from "../../protocol/names.js"

@@ -1,9 +1,9 @@
 /** `daemon` itself: in the background or in this very process. */
 import { mkdirSync } from "node:fs"
 import { type DaemonPaths, rootPaths } from "../../daemon/files/paths.js"
+import type { DaemonStart } from "../../daemon/options.js"
 import { settledStatus, startDaemon } from "../../daemon/process/control.js"
 import { openHostProcess } from "../../daemon/process/host-process.js"
-import type { DaemonStart } from "../../daemon/process/start.js"
 import type { DaemonStatus } from "../../daemon/status.js"
 import { ChatError, isErrorCode } from "../../protocol/errors.js"
 import type { InstanceName } from "../../protocol/names.js"

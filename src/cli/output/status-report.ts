@@ -1,7 +1,7 @@
 import { formatForTerminal } from "../../base/visible-text.js"
 import { rootPaths } from "../../daemon/files/paths.js"
 import { daemonStatus } from "../../daemon/process/control.js"
-import type { SaidPresence } from "../../daemon/session/daemon-memory.js"
+import type { StoredPresence } from "../../daemon/session/daemon-memory.js"
 import type { DaemonStatus, GuardStop, Problem } from "../../daemon/status.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { InstanceName } from "../../protocol/names.js"
@@ -66,7 +66,7 @@ function describe({ config }: Context, name: InstanceName, status: DaemonStatus 
   ]
 }
 
-function describePresence({ status, activity, role }: SaidPresence): string {
+function describePresence({ status, activity, role }: StoredPresence): string {
   const doing = activity === undefined ? status : `${status}: ${activity}`
   return role === undefined ? doing : `${doing} (${role})`
 }

@@ -5,11 +5,10 @@ import { type Receipt, receiptOf } from "../../proposals/receipt.js"
 import type { ChatError } from "../../protocol/errors.js"
 import type { Statement } from "../../protocol/statements.js"
 import type { DaemonPaths } from "../files/paths.js"
-import { stepLineId } from "../inbox/line.js"
-import type { MirroredLine } from "../inbox/message-to-line.js"
+import { type IdentifiedLine, stepLineId } from "../inbox/line.js"
 import { OutboxProblems } from "../outbox/problems.js"
-import type { Mark } from "../session/confirmations.js"
 import type { DaemonMemory } from "../session/daemon-memory.js"
+import type { Mark } from "../session/read-receipts.js"
 import { type LoggedDeal, ProposalsFile } from "./proposals-file.js"
 import { ReceiptsFile } from "./receipts-file.js"
 
@@ -33,7 +32,7 @@ export interface Step {
 
 /** Where the steps are told. */
 export interface RecordEvents {
-  mirror(line: MirroredLine, mark: Mark | undefined): void
+  mirror(line: IdentifiedLine, mark: Mark | undefined): void
   /** A step that was told long ago came again. */
   confirm(messageId: string): void
   /** What keeps the files from being written; undefined once nothing does. */
@@ -189,7 +188,7 @@ export class DealRecords {
     }
   }
 
-  #lineOf({ statement, deal, name }: Step): MirroredLine & { readonly msgId: string } {
+  #lineOf({ statement, deal, name }: Step): IdentifiedLine & { readonly msgId: string } {
     const { type, ...news } = newsOf(statement, {
       name,
       state: deal.state,

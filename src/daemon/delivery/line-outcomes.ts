@@ -6,7 +6,8 @@ import { isVerb, type Verb } from "../../protocol/verbs.js"
 import type { ActiveStops } from "../guards/active-stops.js"
 import type { CircuitBreaker } from "../guards/circuit-breaker.js"
 import type { News } from "../guards/news.js"
-import { echoLine, type MirroredLine } from "../inbox/message-to-line.js"
+import type { IdentifiedLine } from "../inbox/line.js"
+import { echoLine } from "../inbox/message-to-line.js"
 import type { OutboxLine, Rejection } from "../outbox/outbox.js"
 import type { LeasedTasks } from "../session/leased-tasks.js"
 import type { Presence } from "../session/presence.js"
@@ -22,7 +23,7 @@ export interface Concerned {
   readonly stops: ActiveStops
   readonly breaker: CircuitBreaker
   /** Shows an own message in the inbox; absent unless that is wanted. */
-  readonly echo?: (line: MirroredLine) => void
+  readonly echo?: (line: IdentifiedLine) => void
   /** Own agent id. */
   readonly self: () => string
 }
@@ -53,7 +54,7 @@ export class LineOutcomes {
     if (frame.type === "DONE" || frame.type === "FAIL") tasks.end(frame.task)
     if (frame.type === "DONE") breaker.worked()
     if (frame.type === "SET_PRESENCE") {
-      presence.say(frame, answer.ts)
+      presence.set(frame, answer.ts)
       tasks.onPresence()
     }
   }

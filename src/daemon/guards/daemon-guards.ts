@@ -2,7 +2,7 @@ import type { Clock } from "../../base/clock.js"
 import type { BreakerLimits } from "../../guards/breaker.js"
 import { defaultGuardLimits } from "../../guards/limits.js"
 import type { DaemonPaths } from "../files/paths.js"
-import type { MirroredLine } from "../inbox/message-to-line.js"
+import type { IdentifiedLine } from "../inbox/line.js"
 import type { DaemonMemory } from "../session/daemon-memory.js"
 import { ActiveStops } from "./active-stops.js"
 import { CircuitBreaker, workingDirectoryOf } from "./circuit-breaker.js"
@@ -18,7 +18,7 @@ interface GuardPorts {
   /** Own agent id. */
   readonly self: () => string
   /** Puts a line into the inbox. */
-  readonly mirror: (line: MirroredLine) => void
+  readonly mirror: (line: IdentifiedLine) => void
 }
 
 /** What a daemon knows of the relay's guards, and its own one. */
@@ -28,7 +28,7 @@ export interface DaemonGuards {
 }
 
 export function makeGuards({ paths, limits, mirror, ...ports }: GuardPorts): DaemonGuards {
-  const tell = (line: MirroredLine["line"], msgId?: string) => {
+  const tell = (line: IdentifiedLine["line"], msgId?: string) => {
     ports.log(`guard: ${[line["layer"], line["state"], line["scope"], line["reason"]].join(" ")}`)
     mirror({ line, ...(msgId === undefined ? {} : { msgId }) })
   }

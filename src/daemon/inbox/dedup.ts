@@ -1,14 +1,14 @@
 import { hash, randomBytes } from "node:crypto"
 
-const smallestTable = 256
-// Linear probing stays short while a quarter of the cells is free.
-const maxFill = 0.75
+const initialSlots = 256
+/** Linear probing stays short while a quarter of the slots is free. */
+const maxLoad = 0.75
 
 /**
- * The message ids that are in the inbox, to drop what is delivered twice. Ids are kept as 64 bits of
- * a keyed hash in two generations of a plain table: 16 bytes an id instead of the 100 of a set of
- * strings, and nothing to delete one by one. The key keeps a sender from choosing an id that hides
- * somebody else's message; by chance one in 10^14 messages would be taken for a double.
+ * The ids of the messages in the inbox, to drop duplicates. Each id is kept as 64 bits of a keyed hash in one of two
+ * generations of a hash table: 16 bytes per id instead of 100 in a set of strings, and no single deletions. The key
+ * keeps a sender from choosing an id that hides somebody else's message; by chance, one in 10^14 messages would be
+ * taken for a duplicate.
  */
 export class Dedup {
   readonly #key = randomBytes(16).toString("latin1")
@@ -16,12 +16,12 @@ export class Dedup {
   #newer = new HashTable()
   #older = new HashTable()
 
-  /** @param remembered - how many of the newest ids are known at least; at most twice as many are */
+  /** @param remembered - least number of the newest ids to know; up to twice as many are kept */
   constructor(remembered: number) {
     this.#perGeneration = remembered
   }
 
-  /** Remembers an id. @returns false when it was known */
+  /** Adds an id. @returns false if it was known */
   add(id: string): boolean {
     const digest = this.#digest(id)
     if (this.#older.has(digest) || !this.#newer.add(digest)) return false
@@ -42,21 +42,21 @@ export class Dedup {
   }
 }
 
-/** A set of 64-bit numbers, open addressing, two cells of 32 bits each. A pair of zeros is a free place. */
+/** A set of 64-bit numbers with open addressing. A slot is two 32-bit cells; a free one holds zeros. */
 class HashTable {
-  #cells = new Uint32Array(smallestTable * 2)
+  #cells = new Uint32Array(initialSlots * 2)
   size = 0
 
   has(digest: string): boolean {
-    return this.#cells[this.#place(word(digest, 0), word(digest, 4))] !== 0
+    return this.#cells[this.#find(word(digest, 0), word(digest, 4))] !== 0
   }
 
-  /** @returns false when it was there */
+  /** @returns false if it was present */
   add(digest: string): boolean {
-    if ((this.size + 1) * 2 > this.#cells.length * maxFill) this.#grow()
+    if ((this.size + 1) * 2 > this.#cells.length * maxLoad) this.#grow()
     const high = word(digest, 0)
     const low = word(digest, 4)
-    const at = this.#place(high, low)
+    const at = this.#find(high, low)
     if (this.#cells[at] !== 0) return false
     this.#cells[at] = high
     this.#cells[at + 1] = low
@@ -64,8 +64,8 @@ class HashTable {
     return true
   }
 
-  /** Index of the cells that hold this number, or of the free ones where it belongs. */
-  #place(high: number, low: number): number {
+  /** Returns the index of the slot that holds this number, or of the free slot where it belongs. */
+  #find(high: number, low: number): number {
     const cells = this.#cells
     const mask = cells.length - 1
     let at = (low << 1) & mask
@@ -80,14 +80,14 @@ class HashTable {
       const high = old[i] ?? 0
       const low = old[i + 1] ?? 0
       if (high === 0) continue
-      const at = this.#place(high, low)
+      const at = this.#find(high, low)
       this.#cells[at] = high
       this.#cells[at + 1] = low
     }
   }
 }
 
-/** Four bytes of a digest as a number that is never 0, because 0 marks a free cell. */
+/** Reads four bytes of a digest as a number that is never 0, because 0 marks a free slot. */
 function word(digest: string, at: number): number {
   const value =
     digest.charCodeAt(at) |

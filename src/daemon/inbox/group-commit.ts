@@ -1,105 +1,109 @@
 import { fdatasync } from "node:fs"
-import type { Receipt } from "./queue.js"
 
-// What one RECEIVED frame can name, however long the ids are.
-const reportedAtOnce = 1_000
+/** Ids in one RECEIVED frame, however long they are. */
+const maxBatch = 1_000
 
-/** Lines that survive a power cut: the ids and marks they came with, each list in the order of the file. */
-export interface SafeBatch {
+/** A line on its way to the disk. */
+export interface CommitEntry {
+  readonly msgId: string | undefined
+  /** Opaque; handed back in {@link DurableBatch}. */
+  readonly mark: unknown
+  /** Number of the line, set once it is in the file; a duplicate has none. */
+  seq?: number
+}
+
+/** Lines that survive a power cut: their message ids and their marks, each list in the order of the file. */
+export interface DurableBatch {
   readonly msgIds: readonly string[]
   readonly marks: readonly unknown[]
-  /** `seq` of the line of each mark; undefined for a double, whose line is an earlier one. */
+  /** `seq` of the line of each mark; undefined for a duplicate, whose line is an earlier one. */
   readonly seqs: readonly (number | undefined)[]
 }
 
-/** Who hears of the group commits of one file. */
+/** Receives the results of group commits. */
 export interface CommitEvents {
-  /** At most 1,000 lines at a time. */
-  onSafe(batch: SafeBatch): void
-  /** The disk refused. What it lost cannot be known, so only {@link InboxCommit.settle} ends this. */
+  /** Gets at most 1,000 lines at a time. */
+  onDurable(batch: DurableBatch): void
+  /** fdatasync failed. Which lines are lost is unknown: nothing is synced before {@link GroupCommit.settle}. */
   onFailed(error: Error): void
 }
 
-/** Makes written lines safe: one fdatasync at a time, each for everything written before it began. */
-export class InboxCommit {
+/** Syncs written lines to disk: one fdatasync at a time, each for everything written before it began. */
+export class GroupCommit {
   readonly #events: CommitEvents
-  #waiting: readonly Receipt[] = []
-  #inFlight: readonly Receipt[] | undefined
-  // A process before this one may have been killed between its write and its fdatasync.
+  #waiting: readonly CommitEntry[] = []
+  #inFlight: readonly CommitEntry[] | undefined
+  /** True at first: an earlier process may have been killed between its write and its fdatasync. */
   #isDirty = true
-  #isBroken = false
+  #hasFailed = false
   #onIdle: (() => void)[] = []
 
   constructor(events: CommitEvents) {
     this.#events = events
   }
 
-  /** Receipts that wait for the disk. */
+  /** Number of entries not yet known to be on disk. */
   get waiting(): number {
     return this.#waiting.length + (this.#inFlight?.length ?? 0)
   }
 
   /**
-   * Takes the receipts of what was appended to `fd`.
-   * @param wrote - false when no bytes were: then the receipts stand behind lines of earlier calls
+   * Takes the entries of what was appended to `fd`.
+   * @param hasWritten - false if no bytes were written, because all entries are duplicates
    */
-  add(fd: number, receipts: readonly Receipt[], wrote: boolean): void {
-    this.#waiting = this.#waiting.length === 0 ? receipts : this.#waiting.concat(receipts)
-    this.#isDirty ||= wrote
+  add(fd: number, entries: readonly CommitEntry[], hasWritten: boolean): void {
+    this.#waiting = this.#waiting.length === 0 ? entries : this.#waiting.concat(entries)
+    this.#isDirty ||= hasWritten
     this.#next(fd)
   }
 
-  /** Resolves when no fdatasync is under way; the descriptor may be closed then. */
+  /** Resolves when no fdatasync is running, so that the descriptor may be closed. */
   idle(): Promise<void> {
-    if (!this.#isRunning) return Promise.resolve()
+    if (this.#inFlight === undefined) return Promise.resolve()
     return new Promise((resolve) => this.#onIdle.push(resolve))
   }
 
-  /** Everything written so far is safe by other means. Call only when {@link idle}. */
+  /** Reports everything written so far as durable, because it was synced elsewhere. Call it only when {@link idle}. */
   settle(): void {
-    this.#isBroken = false
+    this.#hasFailed = false
     this.#isDirty = false
-    const receipts = this.#waiting
+    const entries = this.#waiting
     this.#waiting = []
-    this.#report(receipts)
-  }
-
-  get #isRunning(): boolean {
-    return this.#inFlight !== undefined
+    this.#report(entries)
   }
 
   #next(fd: number): void {
-    if (this.#isBroken || this.#isRunning) return
+    if (this.#hasFailed || this.#inFlight !== undefined) return
     if (this.#isDirty) this.#sync(fd)
     else if (this.#waiting.length > 0) this.settle()
   }
 
   #sync(fd: number): void {
-    const receipts = this.#waiting
-    this.#inFlight = receipts
+    const entries = this.#waiting
+    this.#inFlight = entries
     this.#waiting = []
     this.#isDirty = false
     fdatasync(fd, (error) => {
       this.#inFlight = undefined
       if (error === null) {
-        this.#report(receipts)
+        this.#report(entries)
         this.#next(fd)
       } else {
-        this.#waiting = receipts.concat(this.#waiting)
-        this.#isBroken = true
+        this.#waiting = entries.concat(this.#waiting)
+        this.#hasFailed = true
         this.#events.onFailed(error)
       }
-      if (!this.#isRunning) for (const resolve of this.#onIdle.splice(0)) resolve()
+      if (this.#inFlight === undefined) for (const resolve of this.#onIdle.splice(0)) resolve()
     })
   }
 
-  #report(receipts: readonly Receipt[]): void {
-    for (let from = 0; from < receipts.length; from += reportedAtOnce) {
-      const some = receipts.slice(from, from + reportedAtOnce)
+  #report(entries: readonly CommitEntry[]): void {
+    for (let from = 0; from < entries.length; from += maxBatch) {
+      const some = entries.slice(from, from + maxBatch)
       const msgIds = some.map(({ msgId }) => msgId).filter((msgId) => msgId !== undefined)
       const marked = some.filter(({ mark }) => mark !== undefined)
       if (msgIds.length + marked.length === 0) continue
-      this.#events.onSafe({
+      this.#events.onDurable({
         msgIds,
         marks: marked.map(({ mark }) => mark),
         seqs: marked.map(({ seq }) => seq),

@@ -1,73 +1,138 @@
 import { basename } from "node:path"
-import { type Clock, delay } from "../../base/clock.js"
+import { type Clock, delay, type Timer } from "../../base/clock.js"
+import type { ChatError } from "../../protocol/errors.js"
 import { asFileProblem } from "../files/file-problem.js"
-import { InboxAlarm } from "./alarm.js"
-import { InboxAlerts } from "./alerts.js"
 import { Dedup } from "./dedup.js"
+import type { DurableBatch } from "./group-commit.js"
 import { defaultInboxLimits, type InboxLimits } from "./limits.js"
 import { formatBody, type InboxLine } from "./line.js"
-import type { AppendOptions, InboxOptions } from "./options.js"
-import { describeDamage, type Recovered, recallSealed, recoverInbox } from "./recovery.js"
-import { InboxRetention } from "./retention.js"
+import {
+  describeDamage,
+  type InboxPaths,
+  type OnRecalled,
+  type Recovered,
+  recallSealed,
+  recoverInbox,
+} from "./recovery.js"
 import { RotationPolicy } from "./rotation-policy.js"
-import { type InboxEvent, type InboxState, stepInbox } from "./state.js"
+import { SegmentRetention } from "./segments.js"
 import { InboxWriter } from "./writer.js"
 
+/** Options of {@link Inbox.open}. */
+export interface InboxOptions {
+  readonly paths: InboxPaths
+  readonly clock: Clock
+  readonly limits?: Partial<InboxLimits>
+  /**
+   * These lines survive a power cut. Gets every `msgId` and `mark` given to {@link Inbox.append} once per call and in
+   * order, including those of duplicates; at most 1,000 at a time.
+   */
+  onDurable(batch: DurableBatch): void
+  /** The most serious problem changed; undefined once there is none. */
+  onProblem(problem: ChatError | undefined): void
+  /** The inbox became full, or no longer is. While it is full, no more lines should be received. */
+  onPressure(isFull: boolean): void
+  /** Called while the inbox is opened, for each line whose id is remembered again, oldest first. */
+  readonly onRecalled?: OnRecalled
+  readonly log?: (line: string) => void
+}
+
+/** What belongs to a line and is not part of it. */
+export interface AppendOptions {
+  /** A line whose id is known is a duplicate and not written. */
+  readonly msgId?: string | undefined
+  /** Handed back by {@link InboxOptions.onDurable}. */
+  readonly mark?: unknown
+}
+
+type InboxEvent = "hold" | "release" | "rotate" | "resume" | "fail" | "retry" | "close"
+
 /**
- * The only writer of one `inbox.jsonl`: appends whole lines, gives each its `seq`, makes them safe,
- * drops doubles and rotates the file without a `tail -f` noticing more than a pause.
+ * The legal transitions of an inbox: state, event, next state.
+ *
+ *     writing    lines are appended at once
+ *     holding    lines wait in memory until readers have caught up
+ *     rotating   the file's lines are being sealed; nothing may be appended
+ *     failing    the file system refused a write; tried again once a second
+ */
+export const inboxSteps = {
+  writing: { hold: "holding", rotate: "rotating", fail: "failing", close: "closed" },
+  holding: { release: "writing", rotate: "rotating", fail: "failing", close: "closed" },
+  rotating: { resume: "writing", fail: "failing" },
+  failing: { retry: "writing", close: "closed" },
+  closed: {},
+} as const satisfies Record<string, Partial<Record<InboxEvent, string>>>
+
+type InboxState = keyof typeof inboxSteps
+
+/** Returns the state after `event`. Throws if the transition is not listed, which is a bug. */
+export function nextInboxState(state: InboxState, event: InboxEvent): InboxState {
+  const steps: Partial<Record<InboxEvent, InboxState>> = inboxSteps[state]
+  const next = steps[event]
+  if (next === undefined) throw new Error(`inbox: ${event} while ${state}`)
+  return next
+}
+
+/** Kinds of problems, the most serious first. */
+const problemKinds = ["write", "sync", "rotate"] as const
+type ProblemKind = (typeof problemKinds)[number]
+
+/**
+ * The only writer of one `inbox.jsonl`. Appends whole lines, numbers them with `seq`, syncs them to disk, drops
+ * duplicates, and rotates the file so that a `tail -f` notices no more than a pause.
  */
 export class Inbox {
   readonly #options: InboxOptions
   readonly #limits: InboxLimits
   readonly #clock: Clock
-  readonly #doubles: Dedup
+  readonly #dedup: Dedup
   readonly #writer: InboxWriter
-  readonly #pace: RotationPolicy
-  readonly #alerts: InboxAlerts
-  readonly #alarm: InboxAlarm
-  readonly #retention: InboxRetention
+  readonly #policy: RotationPolicy
+  readonly #retention: SegmentRetention
+  readonly #problems = new Map<ProblemKind, ChatError>()
+  #reported: ChatError | undefined
   #state: InboxState = "writing"
+  #isFull = false
   #isFlushDue = false
   #isClosing = false
   #rotation: Promise<void> | undefined
+  #wakeTimer: Timer | undefined
+  #wakeAtMs = 0
 
-  private constructor(options: InboxOptions, limits: InboxLimits, found: Recovered, doubles: Dedup) {
+  private constructor(options: InboxOptions, limits: InboxLimits, found: Recovered, dedup: Dedup) {
     this.#options = options
     this.#limits = limits
     this.#clock = options.clock
-    this.#doubles = doubles
-    this.#pace = new RotationPolicy(limits, this.#clock.monotonic())
-    this.#retention = new InboxRetention(options.paths.segments, limits, this.#clock, options.log)
-    this.#alerts = new InboxAlerts(options)
-    this.#alarm = new InboxAlarm(this.#clock, () => this.#wake())
+    this.#dedup = dedup
+    this.#policy = new RotationPolicy(limits, this.#clock.monotonic())
+    this.#retention = new SegmentRetention(options.paths.segments, limits, this.#clock, options.log)
     this.#writer = new InboxWriter(options.paths, {
-      onSafe: (batch) => {
+      onDurable: (batch) => {
         this.#options.onDurable(batch)
-        this.#weigh()
+        this.#checkPressure()
       },
-      onFailed: (error) => this.#distrust(error),
+      onFailed: (error) => this.#onSyncFailed(error),
     })
-    this.#resume(found)
+    this.#resumeRotation(found)
     this.#adopt(found)
     this.tick()
   }
 
   /**
-   * Opens the inbox of one daemon and goes on where its files end. A disk that cannot be written is
-   * no error here: that is a problem, told and retried like any later one.
-   * @throws {ChatError} FILE_FAILED when what is there cannot be read
+   * Opens the inbox of one daemon and continues where its files end. A disk that cannot be written is no error here but
+   * a problem, reported and retried like any later one.
+   * @throws {ChatError} FILE_FAILED when an existing file cannot be read
    */
   static open(options: InboxOptions): Inbox {
     const limits = { ...defaultInboxLimits, ...options.limits }
-    const doubles = new Dedup(limits.rememberedIds)
+    const dedup = new Dedup(limits.rememberedIds)
     const remember = (id: string, line: Buffer) => {
-      doubles.add(id)
+      dedup.add(id)
       options.onRecalled?.(id, line)
     }
     try {
       recallSealed(options.paths, limits.recalledLines, remember)
-      return new Inbox(options, limits, recoverInbox(options.paths, remember), doubles)
+      return new Inbox(options, limits, recoverInbox(options.paths, remember), dedup)
     } catch (error) {
       throw asFileProblem(error, options.paths.inbox)
     }
@@ -80,49 +145,54 @@ export class Inbox {
 
   /** Lines in the file now. */
   get lines(): number {
-    return this.#writer.fill.lines
+    return this.#writer.size.lines
   }
 
-  /** About how many bytes are in memory only. */
+  /** Approximate bytes that are only in memory. */
   get heldBytes(): number {
     return this.#writer.heldBytes
   }
 
   /** Whether a message of this id was appended before. */
   has(msgId: string): boolean {
-    return this.#doubles.has(msgId)
+    return this.#dedup.has(msgId)
   }
 
   /**
-   * Appends a line; all lines of one turn of the event loop become one write.
+   * Appends a line. All lines of one turn of the event loop are written by one call.
    * @param line - without `seq`
-   * @returns false for a double, and after {@link close}
+   * @returns false for a duplicate, and after {@link close}
    */
   append(line: InboxLine, { msgId, mark }: AppendOptions = {}): boolean {
     if (this.#isClosing) return false
-    const body = formatBody(line)
-    const isNew = msgId === undefined || this.#doubles.add(msgId)
-    this.#writer.push({ body: isNew ? body : undefined, msgId, mark })
-    this.#schedule()
+    const isNew = msgId === undefined || this.#dedup.add(msgId)
+    this.#writer.push({ body: isNew ? formatBody(line) : undefined, msgId, mark })
+    if (!this.#isFlushDue) {
+      this.#isFlushDue = true
+      queueMicrotask(() => {
+        this.#isFlushDue = false
+        this.#flush()
+      })
+    }
     return isNew
   }
 
-  /** The owner's call once a second: looks after the file, retries what failed, removes old segments. */
+  /** Called once a second by the owner: checks the file, retries what failed, removes old segments. */
   tick(): void {
     if (this.#is("failing")) this.#step("retry")
     if (!this.#is("writing") || this.#isClosing) return
-    if (this.#ownsFile()) this.#review()
+    if (this.#checkFile()) this.#considerRotation()
     this.#flush()
-    if (this.#is("writing")) this.#alerts.clear("write")
+    if (this.#is("writing")) this.#setProblem("write", undefined)
     this.#retention.tick()
   }
 
-  /** Writes and syncs what the disk takes. What it refuses is not confirmed and will be delivered again. */
+  /** Writes and syncs what the disk accepts. What it refuses is not confirmed, so the relay sends it again. */
   async close(): Promise<void> {
     if (this.#isClosing) return
     this.#isClosing = true
     await this.#drain()
-    this.#alarm.cancel()
+    this.#wakeTimer?.cancel()
     await this.#writer.close()
     this.#step("close")
   }
@@ -136,35 +206,26 @@ export class Inbox {
     if (this.#is("holding") || this.#is("rotating")) await this.#drain()
   }
 
-  #schedule(): void {
-    if (this.#isFlushDue) return
-    this.#isFlushDue = true
-    queueMicrotask(() => {
-      this.#isFlushDue = false
-      this.#flush()
-    })
-  }
-
   #flush(): void {
     while (this.#is("writing") && this.#writer.hasWork) {
-      if (!this.#writeNext()) break
+      if (!this.#writeBatch()) break
     }
-    this.#weigh()
+    this.#checkPressure()
   }
 
-  /** @returns false when nothing more can be written now */
-  #writeNext(): boolean {
-    if (!this.#ownsFile()) return false
-    if (this.#pace.isRequired) {
+  /** @returns false if nothing more can be written now */
+  #writeBatch(): boolean {
+    if (!this.#checkFile()) return false
+    if (this.#policy.isRequired) {
       this.#writer.requeue()
-      this.#review()
+      this.#considerRotation()
       return false
     }
     const nowMs = this.#clock.monotonic()
-    const mayAtMs = this.#pace.mayReachAt(this.#writer.prepare())
-    if (mayAtMs > nowMs) {
+    const mayGrowAtMs = this.#policy.mayGrowAt(this.#writer.prepare())
+    if (mayGrowAtMs > nowMs) {
       this.#step("hold")
-      this.#alarm.set(mayAtMs)
+      this.#wakeAt(mayGrowAtMs)
       return false
     }
     try {
@@ -173,18 +234,18 @@ export class Inbox {
       this.#fail(error)
       return false
     }
-    this.#pace.wrote(nowMs)
-    this.#alerts.clear("write")
-    this.#review()
+    this.#policy.onWrite(nowMs)
+    this.#setProblem("write", undefined)
+    this.#considerRotation()
     return true
   }
 
-  /** Whether the file is what this inbox left there; otherwise what follows from that has begun. */
-  #ownsFile(): boolean {
+  /** Whether the file can be appended to. Adopts what another program changed; starts over if the file is gone. */
+  #checkFile(): boolean {
     try {
-      const finding = this.#writer.check()
-      if (finding === "changed") this.#survey()
-      if (finding !== "gone") return true
+      const state = this.#writer.check()
+      if (state === "changed") this.#adoptChanged()
+      if (state !== "gone") return true
       this.#rotate(true)
     } catch (error) {
       this.#fail(error)
@@ -192,46 +253,55 @@ export class Inbox {
     return false
   }
 
-  /** Somebody else wrote into the file or emptied it: what stands there now counts. */
-  #survey(): void {
-    const before = this.#writer.fill
+  /** Another program appended to the file or cut it. */
+  #adoptChanged(): void {
+    const before = this.#writer.size
     const found = recoverInbox(this.#options.paths)
-    // Our own count is better than one that others' lines are part of.
+    // A `seq` that another program wrote must not change our own count.
     this.#adopt({ ...found, lastSeq: this.lastSeq })
     if (found.lines < before.lines) this.#writer.announceCut(this.#clock.now())
   }
 
   #adopt(found: Recovered): void {
     this.#writer.adopt(found)
-    if (found.isSealed || found.partialBytes > 0) this.#pace.require()
+    if (found.isSealed || found.partialBytes > 0) this.#policy.require()
     for (const line of describeDamage(found)) this.#options.log?.(line)
   }
 
-  /** A process before this one may have emptied the file a moment ago, and died before it said so. */
-  #resume({ segment, lines, bytes }: Recovered): void {
+  /** Continues a rotation of an earlier process, which may have died after it emptied the file. */
+  #resumeRotation({ segment, lines, bytes }: Recovered): void {
     if (segment === undefined || bytes >= segment.bytes) return
-    this.#pace.emptied(segment.bytes, this.#clock.monotonic())
+    this.#policy.onEmptied(segment.bytes, this.#clock.monotonic())
     if (lines === 0) this.#writer.announceRotation(basename(segment.path), this.#clock.now())
   }
 
-  /** Does what the time says about rotation. */
-  #review(): void {
+  #considerRotation(): void {
     if (this.#isClosing) return
-    const verdict = this.#pace.verdict(this.#writer.fill, this.#clock.monotonic())
-    if (verdict.act === "rotate") this.#rotate(false)
-    if (verdict.act === "hold" && this.#is("writing")) this.#step("hold")
-    if (verdict.act === "hold" || verdict.act === "watch") this.#alarm.set(verdict.atMs)
+    const decision = this.#policy.decide(this.#writer.size, this.#clock.monotonic())
+    if (decision.act === "rotate") this.#rotate(false)
+    if (decision.act === "hold" && this.#is("writing")) this.#step("hold")
+    if (decision.act === "hold" || decision.act === "watch") this.#wakeAt(decision.atMs)
   }
 
-  #wake(): void {
+  /** Sets the timer to a monotonic time, unless it is set to an earlier one: an early wake-up decides again. */
+  #wakeAt(atMs: number): void {
+    if (this.#wakeTimer !== undefined && this.#wakeAtMs <= atMs) return
+    this.#wakeTimer?.cancel()
+    this.#wakeAtMs = atMs
+    const delayMs = Math.max(0, atMs - this.#clock.monotonic())
+    this.#wakeTimer = this.#clock.setTimer(() => this.#onWake(), delayMs, { unref: true })
+  }
+
+  #onWake(): void {
+    this.#wakeTimer = undefined
     if (this.#isClosing) return
-    // Lines that were made ready before the hold wait for the file's growth, not for a rotation.
+    // A batch that was prepared before the hold waits for the file to be allowed to grow, not for a rotation.
     if (this.#is("holding") && this.#writer.hasBatch) this.#step("release")
-    else if (this.#is("writing") || this.#is("holding")) this.#review()
+    else if (this.#is("writing") || this.#is("holding")) this.#considerRotation()
     this.#flush()
   }
 
-  /** @param isGone - the file is no longer at its path and will not come back */
+  /** @param isGone - whether the file was deleted or replaced */
   #rotate(isGone: boolean): void {
     this.#step("rotate")
     this.#rotation = this.#sealAndEmpty(isGone)
@@ -239,54 +309,68 @@ export class Inbox {
 
   async #sealAndEmpty(isGone: boolean): Promise<void> {
     try {
-      const { bytes } = this.#writer.fill
+      const { bytes } = this.#writer.size
       const name = await this.#writer.seal()
       const isInPlace = this.#writer.empty()
-      this.#pace.emptied(isInPlace ? bytes : Number.POSITIVE_INFINITY, this.#clock.monotonic())
+      this.#policy.onEmptied(isInPlace ? bytes : Number.POSITIVE_INFINITY, this.#clock.monotonic())
       if (name !== undefined) this.#writer.announceRotation(name, this.#clock.now())
-      if (!isInPlace) this.#survey()
-      this.#alerts.clear("sync")
-      this.#alerts.clear("rotate")
+      if (!isInPlace) this.#adoptChanged()
+      this.#setProblem("sync", undefined)
+      this.#setProblem("rotate", undefined)
       this.#step("resume")
     } catch (error) {
-      this.#refuseRotation(error, isGone)
+      this.#onRotationFailed(error, isGone)
     }
     this.#flush()
     await this.#retention.run()
   }
 
-  #refuseRotation(error: unknown, isGone: boolean): void {
+  #onRotationFailed(error: unknown, isGone: boolean): void {
     const problem = asFileProblem(error, this.#options.paths.segments)
+    const nowMs = this.#clock.monotonic()
     if (isGone) {
-      // Somebody deleted the file, perhaps to make room: holding on to it would keep the disk full.
-      this.#options.log?.(`the lines of the deleted inbox.jsonl could not be kept: ${problem.message}`)
+      // The file was deleted, perhaps to make room. To keep it open would keep the disk full.
+      this.#options.log?.(`the lines of the deleted inbox.jsonl could not be saved: ${problem.message}`)
       this.#writer.drop()
-      this.#pace.emptied(Number.POSITIVE_INFINITY, this.#clock.monotonic())
+      this.#policy.onEmptied(Number.POSITIVE_INFINITY, nowMs)
       this.#step("resume")
       return
     }
-    this.#alerts.raise("rotate", problem)
-    this.#pace.postpone(this.#clock.monotonic())
-    this.#step(this.#pace.mustRotate(this.#writer.fill) ? "fail" : "resume")
+    this.#setProblem("rotate", problem)
+    this.#policy.onFailure(nowMs)
+    this.#step(this.#policy.mustRotate(this.#writer.size) ? "fail" : "resume")
   }
 
-  /** An fdatasync failed: what it lost cannot be asked for again, but a fresh copy can be made safe. */
-  #distrust(error: Error): void {
-    this.#alerts.raise("sync", asFileProblem(error, this.#options.paths.inbox))
-    this.#pace.require()
-    if (this.#is("writing")) this.#review()
-  }
-
-  /** Tells the owner when more lines come than the disk takes. */
-  #weigh(): void {
-    const held = this.#writer.heldBytes / this.#limits.heldBytes
-    const unsafe = this.#writer.unsafeLines / this.#limits.unsafeLines
-    this.#alerts.pressure(Math.max(held, unsafe))
+  /** After a failed fdatasync the kernel may have dropped the data. A sealed copy of the file makes it safe. */
+  #onSyncFailed(error: Error): void {
+    this.#setProblem("sync", asFileProblem(error, this.#options.paths.inbox))
+    this.#policy.require()
+    if (this.#is("writing")) this.#considerRotation()
   }
 
   #fail(error: unknown): void {
-    this.#alerts.raise("write", asFileProblem(error, this.#options.paths.inbox))
+    this.#setProblem("write", asFileProblem(error, this.#options.paths.inbox))
     this.#step("fail")
+  }
+
+  /** Sets or clears a problem, and reports the most serious one if that changed. */
+  #setProblem(kind: ProblemKind, problem: ChatError | undefined): void {
+    if (problem !== undefined) this.#problems.set(kind, problem)
+    else if (!this.#problems.delete(kind)) return
+    const worst = problemKinds.map((name) => this.#problems.get(name)).find((found) => found !== undefined)
+    if (worst?.message === this.#reported?.message) return
+    this.#reported = worst
+    this.#options.onProblem(worst)
+  }
+
+  /** Reports when more lines arrive than the disk takes; the pressure ends at half the limits. */
+  #checkPressure(): void {
+    const held = this.#writer.heldBytes / this.#limits.heldBytes
+    const unsynced = this.#writer.unsyncedLines / this.#limits.unsyncedLines
+    const isFull = Math.max(held, unsynced) >= (this.#isFull ? 0.5 : 1)
+    if (isFull === this.#isFull) return
+    this.#isFull = isFull
+    this.#options.onPressure(isFull)
   }
 
   #is(state: InboxState): boolean {
@@ -294,6 +378,6 @@ export class Inbox {
   }
 
   #step(event: InboxEvent): void {
-    this.#state = stepInbox(this.#state, event)
+    this.#state = nextInboxState(this.#state, event)
   }
 }

@@ -4,24 +4,30 @@ import { isVerb, type Verb } from "../../protocol/verbs.js"
 /** A line for the inbox, before it has its `seq`. */
 export type InboxLine = Readonly<Record<string, unknown>> & { readonly type: string }
 
-/** What stands between the `seq` of a line and its end; {@link formatNumbered} puts it together. */
+/** A line with the id that duplicates of it are recognized by. */
+export interface IdentifiedLine {
+  readonly line: InboxLine
+  readonly msgId?: string
+}
+
+/** Formats a line without its `seq` and its newline; {@link formatNumbered} completes it. */
 export function formatBody(line: InboxLine): string {
-  if (Object.hasOwn(line, "seq")) throw new Error(`inbox: ${line.type} brings a seq of its own`)
+  if (Object.hasOwn(line, "seq")) throw new Error(`inbox: ${line.type} has a seq already`)
   return formatJsonLine(line).slice(1)
 }
 
 const pageBytes = 4096
-/** Longer lines get no room made for them: spaces cost a reader's context too. */
-const roomyBytes = 1024
+/** Longer lines may cross a page: the padding would cost readers more context than it is worth. */
+const maxPaddedBytes = 1024
 
 /**
- * Whole lines, the first of them numbered `firstSeq`.
+ * Formats whole lines, the first of them numbered `firstSeq`.
  *
- * A growing file grows page by page, so a reader that comes in between sees it end at the end of a
- * page. Lines therefore do not cross one: the line before gets spaces at its end, which mean nothing
- * in JSON. The last line makes room for one of twice its size, since nobody knows what comes next.
- * Only a line over 1 KiB, or suddenly over that, can be seen in half, for a microsecond.
- * @param offset - where in the file the first line will stand
+ * The kernel makes an append visible page by page, so a reader may see the file end at the end of a page. Lines
+ * therefore do not cross pages: the line before gets spaces at its end, which mean nothing in JSON. The last line leaves
+ * room for a line of twice its size, because the next one is not known yet. Only a line over 1 KiB, or more than twice
+ * as long as the one before, can be seen cut off, for a microsecond.
+ * @param offset - where in the file the first line begins, in bytes
  */
 export function formatNumbered(firstSeq: number, bodies: readonly string[], offset: number): string {
   const lines = bodies.map((body, index) => `{"seq":${firstSeq + index},${body}`)
@@ -31,22 +37,22 @@ export function formatNumbered(firstSeq: number, bodies: readonly string[], offs
   for (const [index, line] of lines.entries()) {
     const size = sizes[index] ?? 0
     end += size
-    const spaces = roomBefore(end, sizes[index + 1] ?? Math.min(size * 2, roomyBytes))
+    const spaces = paddingBefore(end, sizes[index + 1] ?? Math.min(size * 2, maxPaddedBytes))
     end += spaces
     text += `${line}${" ".repeat(spaces)}\n`
   }
   return text
 }
 
-/** Bytes to leave free at `offset`, so that the next `bytes` do not cross the end of a page. */
-function roomBefore(offset: number, bytes: number): number {
+/** Returns how many bytes to leave free at `offset` so that the next `bytes` do not cross a page. */
+function paddingBefore(offset: number, bytes: number): number {
   const room = pageBytes - (offset % pageBytes)
-  return room < bytes && bytes <= roomyBytes ? room : 0
+  return room < bytes && bytes <= maxPaddedBytes ? room : 0
 }
 
 /**
- * The `seq` of a line that the inbox wrote, without parsing the rest of it.
- * @param line - bytes without the newline, or the beginning of them
+ * Reads the `seq` of an inbox line without parsing the rest.
+ * @param line - bytes without the newline, or the first 32 of them
  */
 export function readSeq(line: Buffer): number | undefined {
   const match = /^\{"seq":(\d{1,16}),/.exec(line.toString("latin1", 0, 32))
@@ -54,7 +60,7 @@ export function readSeq(line: Buffer): number | undefined {
   return Number.isSafeInteger(seq) ? seq : undefined
 }
 
-/** Whether bytes look like one whole line of the inbox. A cheap look, not a parse. */
+/** Whether bytes look like one whole inbox line. Checks both ends without parsing. */
 export function looksWhole(line: Buffer): boolean {
   let end = line.length - 1
   while (line[end] === space) end--
@@ -64,43 +70,38 @@ export function looksWhole(line: Buffer): boolean {
 const space = 0x20
 const closeBrace = 0x7d
 const msgIdKey = Buffer.from('"msg_id":"')
-/** Types whose lines are known by a `msg_id` that no text or object of others stands before. */
+/** Types whose lines have a `msg_id` before any object that another agent chose. */
 const typesWithId = new Set(["MSG", "REJECTED", "NOTICE", "GUARD"])
 
-/** What a line is known by when it comes twice, from its bytes; undefined for a line that never does. */
+/** Reads the id that duplicates of a line are recognized by; undefined for a line that has none. */
 export function readLineId(line: Buffer): string | undefined {
   const type = /^\{"seq":\d+,"type":"([A-Z_]+)"/.exec(line.toString("latin1", 0, 64))?.[1] ?? ""
-  if (type === "TASK") return readTaskId(line)
-  if (isVerb(type)) return readStepId(line, type)
+  if (type === "TASK") {
+    const { task, attempt } = parseLine(line)
+    return typeof task === "string" && typeof attempt === "number" ? taskLineId(task, attempt) : undefined
+  }
+  if (isVerb(type)) {
+    const { id, proposal_id: proposal = id, from } = parseLine(line)
+    const isStatement = typeof proposal === "string" && typeof from === "string"
+    return isStatement ? stepLineId(type, proposal, from) : undefined
+  }
   return typesWithId.has(type) ? readMsgId(line) : undefined
 }
 
-/** What a line that hands out a task is known by: the same task may come again, as another attempt. */
+/** Returns the id of a TASK line: the same task may come again as another attempt. */
 export function taskLineId(task: string, attempt: number): string {
   return `task ${task} ${attempt}`
 }
 
 /**
- * What a step of a deal is known by: each party can take each only once. Ids that its author chose play no part, so
- * that none can be made to look like another.
+ * Returns the id of a statement in a deal: each party can make each kind of statement once. Ids chosen by the author are
+ * left out, so that nobody can make one statement look like another.
  */
 export function stepLineId(type: Verb, proposal: string, from: string): string {
   return `${type} ${proposal} ${from}`
 }
 
-function readStepId(line: Buffer, type: Verb): string | undefined {
-  const { id, proposal_id: proposal = id, from } = parseLine(line)
-  return typeof proposal === "string" && typeof from === "string"
-    ? stepLineId(type, proposal, from)
-    : undefined
-}
-
-function readTaskId(line: Buffer): string | undefined {
-  const { task, attempt } = parseLine(line)
-  return typeof task === "string" && typeof attempt === "number" ? taskLineId(task, attempt) : undefined
-}
-
-/** The first `msg_id` of a line, without parsing it: inside a text these quotes would be escaped. */
+/** Reads the first `msg_id` without parsing the line: inside a string its quotes would be escaped. */
 function readMsgId(line: Buffer): string | undefined {
   const key = line.indexOf(msgIdKey)
   if (key < 0) return undefined
@@ -109,13 +110,13 @@ function readMsgId(line: Buffer): string | undefined {
   return end < 0 ? undefined : line.toString("utf8", start, end)
 }
 
-/** The id of a line that is for this agent alone: a direct message, a step of a deal, a task; undefined for any other. */
+/** Reads the id of a direct message, a statement in a deal or a task; undefined for any other line. */
 export function readDirectId(line: Buffer): string | undefined {
   if (!line.includes('"to":"@') && !line.includes('"type":"TASK"')) return undefined
   const { type, to, self, msg_id: msgId, task } = parseLine(line)
   if (type === "TASK") return typeof task === "string" ? task : undefined
-  const isMail = type === "MSG" || (typeof type === "string" && isVerb(type))
-  const isDirect = isMail && self !== true && typeof to === "string" && to.startsWith("@")
+  const isMessage = type === "MSG" || (typeof type === "string" && isVerb(type))
+  const isDirect = isMessage && self !== true && typeof to === "string" && to.startsWith("@")
   return isDirect && typeof msgId === "string" ? msgId : undefined
 }
 

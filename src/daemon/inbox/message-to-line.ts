@@ -1,79 +1,66 @@
 import { isWrittenBy } from "../../protocol/message-id.js"
 import type { ServerMessage, ServerType } from "../../protocol/server-messages.js"
 import { commandIdPrefix } from "../delivery/command-id.js"
-import { taskLineId } from "./line.js"
+import { type IdentifiedLine, type InboxLine, taskLineId } from "./line.js"
 
-/** A line for the inbox, before it has its `seq`. */
-export interface MirroredLine {
-  readonly line: Readonly<Record<string, unknown>> & { readonly type: string }
-  /** Doubles are known by this. */
-  readonly msgId?: string
-}
+const maxReason = 500
 
-const reasonLength = 500
-
-/** Messages that an agent reads as they are. */
-const newsTypes: ReadonlySet<ServerType> = new Set([
+/** Messages that become inbox lines unchanged. */
+const copiedTypes: ReadonlySet<ServerType> = new Set([
   "AGENT_JOINED",
   "AGENT_LEFT",
   "CHANNEL_CHANGED",
   "INVITE",
 ])
 
-/** Answers to what an agent asked in its outbox. */
+/** Answers that become inbox lines if the request came from the outbox. */
 const answerTypes: ReadonlySet<ServerType> = new Set(["CHANNELS", "AGENTS", "PENDING", "GUARDS", "FORECAST"])
 
 /**
- * What of a relay's message an agent shall read. Kept short: every field costs a reader's context.
- * @param self - the daemon's own agent id; its own replayed messages are not mirrored
- * @returns undefined for what is no news to an agent
+ * Converts a message of the relay to an inbox line. Lines are short, because every field costs a reader's context.
+ * @param self - the daemon's own agent id; its own replayed channel messages are left out
+ * @returns undefined for a message that does not belong in the inbox
  */
-export function mirrorLine(message: ServerMessage, self: string): MirroredLine | undefined {
+export function messageToLine(message: ServerMessage, self: string): IdentifiedLine | undefined {
   switch (message.type) {
     case "MSG":
-      // A note to oneself is mail like any other; what one posted comes back only as history.
+      // A message to yourself is delivered like any other; one you posted to a channel comes back only as history.
       if (message.from === self && message.to !== self) return undefined
       return { line: messageLine(message), msgId: message.msg_id }
     case "TASK":
-      return isForCommand(message)
-        ? undefined
-        : { line: taskLine(message), msgId: taskLineId(message.task, message.attempt) }
+      if (isForCommand(message)) return undefined
+      return { line: taskLine(message), msgId: taskLineId(message.task, message.attempt) }
     default:
-      if (answerTypes.has(message.type)) return isOwnAnswer(message) ? { line: message } : undefined
-      return newsTypes.has(message.type) ? { line: message } : undefined
+      if (copiedTypes.has(message.type)) return { line: message }
+      return answerTypes.has(message.type) && "re" in message && !isForCommand(message)
+        ? { line: message }
+        : undefined
   }
 }
 
-/** What an agent should read of a channel it came into for the first time; nothing when nobody wrote anything. */
-export function welcomeLine({
-  channel,
-  pattern,
-  settings,
-}: ServerMessage<"JOINED">): MirroredLine["line"] | undefined {
+/** Returns the line about a channel that was joined for the first time; undefined if it has nothing to read. */
+export function joinedLine({ channel, pattern, settings }: ServerMessage<"JOINED">): InboxLine | undefined {
   const { description, instructions } = settings ?? {}
   if ((description ?? "") === "" && (instructions ?? "") === "") return undefined
   return { type: "JOINED", channel, ...(pattern === undefined ? {} : { pattern }), settings }
 }
 
-/** The end of a task that the agent did not end itself. */
-export function lostTaskLine(task: string, reason: string, ts: number): MirroredLine["line"] {
-  return { type: "TASK_LOST", task, reason: reason.slice(0, reasonLength), ts }
+/** Returns the line about a task that ended without the agent ending it. */
+export function lostTaskLine(task: string, reason: string, ts: number): InboxLine {
+  return { type: "TASK_LOST", task, reason: reason.slice(0, maxReason), ts }
 }
 
-/** An own message as `--echo` shows it. */
+/** Returns the line of the agent's own message, for `--echo`. */
 export function echoLine(
-  line: { to: string; content: string },
+  { to, content }: { to: string; content: string },
   msgId: string,
   ts: number,
   self: string,
-): MirroredLine {
-  return {
-    line: { type: "MSG", self: true, from: self, to: line.to, content: line.content, ts, msg_id: msgId },
-    msgId,
-  }
+): IdentifiedLine {
+  return { line: { type: "MSG", self: true, from: self, to, content, ts, msg_id: msgId }, msgId }
 }
 
-function messageLine(message: ServerMessage<"MSG">): MirroredLine["line"] {
+function messageLine(message: ServerMessage<"MSG">): InboxLine {
   const { type, from, name, to, content, ts, msg_id, hops, in_reply_to, kind, mentions, sig, replay, parts } =
     message
   return {
@@ -90,36 +77,23 @@ function messageLine(message: ServerMessage<"MSG">): MirroredLine["line"] {
     ...(mentions === undefined ? {} : { mentions }),
     ...(sig === undefined ? {} : { sig }),
     ...(replay === true ? { replay } : {}),
-    // After msg_id: what others put into objects must not be found where the inbox looks for its own.
+    // After msg_id: readLineId takes the first `msg_id` of a line, and objects of other agents may contain one.
     ...(parts === undefined ? {} : { parts }),
   }
 }
 
-function taskLine(message: ServerMessage<"TASK">): MirroredLine["line"] {
+function taskLine(message: ServerMessage<"TASK">): InboxLine {
   const { type, task, role, from, name, content, parts, lease_ms, attempt, ts } = message
-  return {
-    type,
-    task,
-    role,
-    from,
-    name,
-    content,
-    ...(parts === undefined ? {} : { parts }),
-    lease_ms,
-    attempt,
-    ts,
-  }
+  const partsIfAny = parts === undefined ? {} : { parts }
+  return { type, task, role, from, name, content, ...partsIfAny, lease_ms, attempt, ts }
 }
 
-function isOwnAnswer(message: ServerMessage): boolean {
-  return "re" in message && !isForCommand(message)
-}
-
+/** Whether a message answers a CLI command, which prints it itself. */
 function isForCommand({ re }: { readonly re?: string }): boolean {
   return re?.startsWith(commandIdPrefix) === true
 }
 
-/** A relay makes each msg_id from its sender's id; one where they differ came past the relay's checks. */
+/** Whether a message id begins with its sender's id, as every relay makes it. */
 export function isFromSender({ from, msg_id: msgId }: ServerMessage<"MSG">): boolean {
   return isWrittenBy(from, msgId)
 }

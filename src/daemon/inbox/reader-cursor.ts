@@ -8,7 +8,7 @@ import type { DaemonPaths } from "../files/paths.js"
 
 const suffix = ".json"
 
-/** Where one named reader of an inbox is. Each reader has its own; none of them is "the" read mark. */
+/** The position of one named reader of an inbox. Every reader has its own. */
 export class ReaderCursor {
   readonly path: string
   #seq: number
@@ -19,23 +19,23 @@ export class ReaderCursor {
   }
 
   /**
-   * @param reader - chosen by whoever reads, of the form of a nick
-   * @throws {ChatError} INVALID_NAME for a name that is not allowed; FILE_FAILED for a file that is no cursor
+   * @param reader - name chosen by the reader, in the form of a nick
+   * @throws {ChatError} INVALID_NAME for any other name; FILE_FAILED for a file that is not a cursor
    */
   static open(paths: Pick<DaemonPaths, "cursors">, reader: string): ReaderCursor {
     const path = join(paths.cursors, `${parseNick(reader)}${suffix}`)
     return new ReaderCursor(path, readCursor(path))
   }
 
-  /** The last line this reader took; 0 before the first. */
+  /** `seq` of the last line this reader took; 0 before the first. */
   get seq(): number {
     return this.#seq
   }
 
   /**
-   * The consumer has every line up to `seq`. Call it only then: what was printed into a pipe that
-   * nobody read must come again. Never goes back, also when two processes read under one name.
-   * @throws {ChatError} FILE_FAILED when it cannot be written
+   * Records that the consumer has every line up to `seq`. Call it only once that is certain: lines printed into a pipe
+   * that nobody read must come again. Never goes back, even if two processes read under one name.
+   * @throws {ChatError} FILE_FAILED when the file cannot be written
    */
   confirm(seq: number): void {
     const known = Math.max(this.#seq, readCursor(this.path))
@@ -51,14 +51,14 @@ export class ReaderCursor {
 }
 
 /**
- * The furthest any reader is; 0 when there is none. An inbox whose files were all deleted goes on
- * after it, so that no reader takes its next lines for old ones.
+ * Returns the furthest position of any reader; 0 if there is none. An inbox whose files were all deleted continues after
+ * it, so that no reader mistakes new lines for old ones.
  */
 export function furthestCursor(dir: string): number {
   return Math.max(0, ...listCursors(dir).values())
 }
 
-/** Where each reader is; what is no cursor counts for nothing. */
+/** Returns the position of each reader by file name; a damaged cursor counts as 0. */
 export function listCursors(dir: string): Map<string, number> {
   let names: string[] = []
   try {
@@ -73,7 +73,7 @@ function seqAt(path: string): number {
   try {
     return seqIn(readFileSync(path, "utf8")) ?? 0
   } catch (error) {
-    // A reader may be forgotten by deleting its file at any time.
+    // Anybody may delete a cursor at any time, to forget its reader.
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return 0
     throw error
   }

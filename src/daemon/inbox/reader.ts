@@ -1,29 +1,35 @@
 import { closeSync, fstatSync, openSync } from "node:fs"
+import type { Clock, Timer } from "../../base/clock.js"
 import type { DaemonPaths } from "../files/paths.js"
 import { readSeq } from "./line.js"
 import { lastSeqOf, offsetAfter, scanLines } from "./scan.js"
-import { lastSealedSeq, listSegments } from "./segment.js"
+import { lastSealedSeq, listSegments } from "./segments.js"
 
 /** One line of the inbox. */
 export interface InboxEntry {
   readonly seq: number
-  /** The line as it stands in the file, without the spaces and the newline at its end. */
+  /** The line as it is in the file, without the spaces and the newline at its end. */
   readonly text: string
   readonly fields: Readonly<Record<string, unknown>>
 }
 
-/** Where to begin: so many lines before the end, or after a line. */
+/** Where to begin: a number of lines before the end, or after a line. */
 export type InboxRange = { readonly last: number } | { readonly sinceSeq: number }
 
 export type InboxFiles = Pick<DaemonPaths, "inbox" | "segments">
 
 type OnDamaged = (text: string) => void
 
+/** Milliseconds a follower sleeps without a file event. */
+const idleMs = 1_000
+/** Milliseconds it sleeps right after lines came: chokidar drops a second change that comes soon after the first. */
+const recheckMs = 20
+
 /**
- * The lines of an inbox in order, across its segments and the file itself, up to the present end.
- * May be consumed slowly while the daemon rotates: no line comes twice or is passed over, unless
- * retention removed its segment. Never waits and never locks. Throws the system's errors.
- * @param onDamaged - gets each line that is none, as far as it is readable
+ * Reads the lines of an inbox in order, across its segments and the file, up to its current end. The daemon may rotate
+ * meanwhile, and the consumer may be slow: no line comes twice or is skipped, unless retention removed its segment.
+ * Never waits and never locks. Throws the system's errors.
+ * @param onDamaged - gets each line that cannot be parsed
  */
 export function* readInbox(
   files: InboxFiles,
@@ -40,17 +46,60 @@ export function* readInbox(
   } while (isSealed(after))
 }
 
-/** The newest `seq` there is; 0 for an inbox without lines. */
+/** Options of {@link followInbox}. */
+export interface FollowOptions {
+  readonly clock: Clock
+  /** Ends the iteration. */
+  readonly signal: AbortSignal
+  /** As for {@link readInbox}; each damaged line is reported once. */
+  readonly onDamaged?: OnDamaged
+}
+
+/**
+ * Reads the lines of an inbox after `afterSeq`, and then each new one as it is written. Finds its position by `seq` alone
+ * on every wake-up, so rotation, deletion and restarts of the daemon need no special care.
+ */
+export async function* followInbox(
+  files: InboxFiles,
+  afterSeq: number,
+  { clock, signal, onDamaged }: FollowOptions,
+): AsyncGenerator<InboxEntry, void> {
+  const wakeUp = new WakeUp(clock)
+  const notify = () => wakeUp.notify()
+  const isOver = () => signal.aborted
+  const reportOnce = withoutRepeats(onDamaged)
+  signal.addEventListener("abort", notify)
+  // Loading chokidar takes longer than a short read; only followers pay for it.
+  const { watch } = await import("chokidar")
+  // The first event, sent when the file is found, covers changes from before the watch began.
+  const watcher = watch(files.inbox).on("all", notify)
+  try {
+    while (!isOver()) {
+      const before = afterSeq
+      for (const entry of readInbox(files, { sinceSeq: afterSeq }, reportOnce)) {
+        afterSeq = entry.seq
+        yield entry
+        if (isOver()) return
+      }
+      await wakeUp.wait(afterSeq > before ? recheckMs : idleMs)
+    }
+  } finally {
+    signal.removeEventListener("abort", notify)
+    await watcher.close()
+  }
+}
+
+/** Returns the newest `seq`; 0 for an empty inbox. */
 function lastSeq(files: InboxFiles): number {
   const live = withFile(files.inbox, (fd) => lastSeqOf(fd, fstatSync(fd).size))
   return Math.max(live ?? 0, lastSealedSeq(files.segments))
 }
 
 /**
- * Lines of one file after `after`.
- * @param isSealed - whether lines after a `seq` were sealed by now: then the file was emptied under our
- *   eyes, and what seems damaged or out of order is a line read in the middle
- * @returns the last `seq` seen
+ * Reads the lines of one file after `after`.
+ * @param isSealed - whether lines after a `seq` are sealed by now. Then the file was emptied during the read, and a line
+ *   that seems damaged or out of order was read in the middle.
+ * @returns the last `seq` read
  */
 function* readFile(
   path: string,
@@ -58,7 +107,7 @@ function* readFile(
   onDamaged: OnDamaged,
   isSealed: (seq: number) => boolean,
 ): Generator<InboxEntry, number> {
-  const fd = openIfThere(path)
+  const fd = openIfExists(path)
   if (fd === undefined) return after
   try {
     for (const line of scanLines(fd, offsetAfter(fd, fstatSync(fd).size, after))) {
@@ -90,7 +139,7 @@ function parseEntry(line: Buffer): InboxEntry | undefined {
 }
 
 function withFile<T>(path: string, use: (fd: number) => T): T | undefined {
-  const fd = openIfThere(path)
+  const fd = openIfExists(path)
   if (fd === undefined) return undefined
   try {
     return use(fd)
@@ -99,11 +148,50 @@ function withFile<T>(path: string, use: (fd: number) => T): T | undefined {
   }
 }
 
-function openIfThere(path: string): number | undefined {
+function openIfExists(path: string): number | undefined {
   try {
     return openSync(path, "r")
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined
     throw error
+  }
+}
+
+/** Drops a repetition: a damaged line at the end is read again on every wake-up. */
+function withoutRepeats(report: OnDamaged | undefined): OnDamaged {
+  let last: string | undefined
+  return (text) => {
+    if (text !== last) report?.(text)
+    last = text
+  }
+}
+
+/** A sleep that can be ended early. A notification while nobody sleeps ends the next sleep at once. */
+class WakeUp {
+  readonly #clock: Clock
+  #isNotified = false
+  #wake: (() => void) | undefined
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  notify(): void {
+    this.#isNotified = true
+    this.#wake?.()
+  }
+
+  /** Sleeps until {@link notify} is called or `maxMs` have passed. */
+  async wait(maxMs: number): Promise<void> {
+    if (!this.#isNotified) {
+      let timer: Timer | undefined
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve
+        timer = this.#clock.setTimer(resolve, maxMs)
+      })
+      timer?.cancel()
+      this.#wake = undefined
+    }
+    this.#isNotified = false
   }
 }

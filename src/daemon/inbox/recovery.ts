@@ -4,39 +4,40 @@ import type { DaemonPaths } from "../files/paths.js"
 import { looksWhole, readLineId, readSeq } from "./line.js"
 import { furthestCursor } from "./reader-cursor.js"
 import { scanLines } from "./scan.js"
-import { listSegments, type Segment } from "./segment.js"
+import { listSegments, type Segment } from "./segments.js"
 
-/** Hears of a line that is in the inbox: what it is known by, and its bytes, only valid during the call. */
+/** Gets the id and the bytes of a line in the inbox. The bytes are only valid during the call. */
 export type OnRecalled = (id: string, line: Buffer) => void
 
 export type InboxPaths = Pick<DaemonPaths, "dir" | "inbox" | "segments" | "cursors">
 
-/** What the files tell of an inbox. */
+/** The state of an inbox as found in its files. */
 export interface Recovered {
   /** Whole lines of inbox.jsonl. */
   readonly lines: number
-  /** `seq` of the first of them; of the next line when there is none. */
+  /** `seq` of the first of them; of the next line if there is none. */
   readonly firstSeq: number
-  /** The last `seq` given to a line, sealed or not. */
+  /** The last `seq` in the file or in a segment. */
   readonly lastSeq: number
-  /** Size of inbox.jsonl, and what of it is a line that a crash cut off. */
+  /** Size of inbox.jsonl. */
   readonly bytes: number
+  /** Bytes at its end that belong to a line cut off by a crash. */
   readonly partialBytes: number
-  /** Whether its lines are sealed already: a crash came before it was emptied. */
+  /** Whether its lines are in a segment already, because a crash came before the file was emptied. */
   readonly isSealed: boolean
-  /** Numbers, from 1, of lines that are not the inbox's own or were damaged. */
+  /** Line numbers, from 1, of lines that are damaged or that another program wrote. */
   readonly damaged: readonly number[]
   /** The newest segment, and its size. */
   readonly segment: { readonly path: string; readonly bytes: number } | undefined
 }
 
-// A further jump is not ours: somebody wrote a line of their own.
-const farthestJump = 1_000_000
+/** A larger jump of `seq` means that another program wrote the line. */
+const maxJump = 1_000_000
 
 /**
- * Reads the place of an inbox from its files. Changes nothing.
- * @param remember - called with each line of inbox.jsonl that has an id
- * @throws {ChatError} FILE_FAILED when inbox.jsonl is not a file; system errors as they come
+ * Reads the state of an inbox from its files. Changes nothing.
+ * @param remember - called for each line of inbox.jsonl that has an id
+ * @throws {ChatError} FILE_FAILED when inbox.jsonl is not a regular file; also throws the system's errors
  */
 export function recoverInbox(paths: InboxPaths, remember: OnRecalled = () => {}): Recovered {
   const newest = listSegments(paths.segments).at(-1)
@@ -52,7 +53,7 @@ export function recoverInbox(paths: InboxPaths, remember: OnRecalled = () => {})
   }
 }
 
-/** Calls `remember` with about the newest `lines` sealed lines that have an id, oldest first. */
+/** Calls `remember` for about the newest `lines` sealed lines that have an id, oldest first. */
 export function recallSealed(paths: InboxPaths, lines: number, remember: OnRecalled): void {
   const newest: Segment[] = []
   let count = 0
@@ -68,15 +69,15 @@ export function recallSealed(paths: InboxPaths, lines: number, remember: OnRecal
   }
 }
 
-/** What a person should know of what was found; nothing when all is well. */
+/** Returns log lines about damage; none if the file is intact. */
 export function describeDamage({ partialBytes, damaged }: Recovered): string[] {
-  const told: string[] = []
-  if (partialBytes > 0) told.push(`inbox.jsonl ends in a line cut off after ${partialBytes} bytes`)
+  const lines: string[] = []
+  if (partialBytes > 0) lines.push(`inbox.jsonl ends with a line cut off after ${partialBytes} bytes`)
   const [first] = damaged
   if (first !== undefined) {
-    told.push(`inbox.jsonl: ${damaged.length} damaged lines are kept as they are, the first is line ${first}`)
+    lines.push(`inbox.jsonl: ${damaged.length} damaged lines are kept unchanged, the first is line ${first}`)
   }
-  return told
+  return lines
 }
 
 type Live = Omit<Recovered, "isSealed" | "segment">
@@ -101,25 +102,25 @@ function readLive(path: string, sealed: number, remember: OnRecalled): Live {
   })
 }
 
-/** Counts lines and gives a damaged one the number it must have had. */
+/** Counts lines and their `seq`. A damaged line counts as the `seq` it must have had. */
 class SeqCount {
   lines = 0
   readonly damaged: number[] = []
-  readonly #before: number
+  readonly #sealed: number
   #first: number | undefined
   #last = 0
   #sinceLast = 0
 
-  constructor(before: number) {
-    this.#before = before
+  constructor(sealed: number) {
+    this.#sealed = sealed
   }
 
   get firstSeq(): number {
-    return this.#first ?? this.#before + 1
+    return this.#first ?? this.#sealed + 1
   }
 
   get lastSeq(): number {
-    return (this.#first === undefined ? this.#before : this.#last) + this.#sinceLast
+    return (this.#first === undefined ? this.#sealed : this.#last) + this.#sinceLast
   }
 
   add(line: Buffer): void {
@@ -136,7 +137,7 @@ class SeqCount {
   }
 
   #follows(seq: number): boolean {
-    return this.#first === undefined || (seq > this.#last && seq <= this.#last + farthestJump)
+    return this.#first === undefined || (seq > this.#last && seq <= this.#last + maxJump)
   }
 }
 

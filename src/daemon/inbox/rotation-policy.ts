@@ -1,31 +1,27 @@
 import type { InboxLimits } from "./limits.js"
 
-/** How full the file is. */
-export interface Fill {
+/** Lines and bytes in inbox.jsonl. */
+export interface FileSize {
   readonly lines: number
   readonly bytes: number
 }
 
 /**
- * What the time says about rotation.
+ * What to do about rotation now.
  *
  *     none     nothing is due
- *     watch    due at the next quiet moment; look again at `atMs`
- *     hold     due now: append nothing more until `atMs`, so that readers catch up
- *     rotate   due, and every reader has had its time
+ *     watch    due at the next quiet moment; decide again at `atMs`
+ *     hold     due now: append nothing until `atMs`, so that readers catch up
+ *     rotate   due, and readers had their time
  */
-export type Verdict =
-  | { readonly act: "none" }
+export type RotationDecision =
+  | { readonly act: "none" | "rotate" }
   | { readonly act: "watch" | "hold"; readonly atMs: number }
-  | { readonly act: "rotate" }
-
-const none = { act: "none" } as const
 
 /**
- * When the file may be emptied, and how fast it may grow afterwards. `tail -f` learns of a truncation
- * only by finding the file smaller than what it has read, and it may look no more than once a second.
- * So it gets `graceMs` to read the last line before, and `graceMs` to see the small file after.
- * All times are monotonic milliseconds.
+ * Decides when inbox.jsonl is rotated, and how fast it may grow afterwards. `tail -f` notices a truncation only if it
+ * finds the file smaller than what it has read, and it may look only once a second. So it gets `graceMs` to read the
+ * last line before the file is emptied, and `graceMs` to see the small file after. All times are monotonic milliseconds.
  */
 export class RotationPolicy {
   readonly #limits: InboxLimits
@@ -41,28 +37,28 @@ export class RotationPolicy {
     this.#lastWriteMs = nowMs
   }
 
-  /** Whether the file must not be appended to before it is rotated. */
+  /** Whether {@link require} was called since the last rotation. */
   get isRequired(): boolean {
     return this.#isRequired
   }
 
-  /** Lines were appended. */
-  wrote(nowMs: number): void {
-    this.#lastWriteMs = nowMs
-  }
-
-  /** The file must not be appended to before it is rotated. */
+  /** Forbids appending until the file is rotated. */
   require(): void {
     this.#isRequired = true
   }
 
-  /** A rotation failed: while the file may grow, it is tried again only later. */
-  postpone(nowMs: number): void {
+  /** Lines were appended. */
+  onWrite(nowMs: number): void {
+    this.#lastWriteMs = nowMs
+  }
+
+  /** A rotation failed. It is tried again after a pause, or at once if the file must not grow. */
+  onFailure(nowMs: number): void {
     this.#notBeforeMs = nowMs + this.#limits.retryRotationMs
   }
 
-  /** The file was emptied; it had `formerBytes`. */
-  emptied(formerBytes: number, nowMs: number): void {
+  /** The file was emptied. @param formerBytes - its size before; Infinity allows any growth */
+  onEmptied(formerBytes: number, nowMs: number): void {
     this.#fullSinceMs = undefined
     this.#isRequired = false
     this.#notBeforeMs = 0
@@ -70,29 +66,29 @@ export class RotationPolicy {
     this.#ceilingUntilMs = nowMs + this.#limits.graceMs
   }
 
-  /** When the file may grow to `bytes`; a time that is over means now. */
-  mayReachAt(bytes: number): number {
+  /** Returns when the file may grow to `bytes`; a time in the past means now. */
+  mayGrowAt(bytes: number): number {
     return bytes < this.#ceilingBytes ? 0 : this.#ceilingUntilMs
   }
 
-  /** Whether a file of that size must not grow before it is rotated. */
-  mustRotate({ lines, bytes }: Fill): boolean {
+  /** Whether a file of that size must be rotated before anything is appended. */
+  mustRotate({ lines, bytes }: FileSize): boolean {
     return this.#isRequired || lines >= this.#limits.hardLines || bytes >= this.#limits.hardBytes
   }
 
-  verdict(fill: Fill, nowMs: number): Verdict {
+  decide(size: FileSize, nowMs: number): RotationDecision {
     const { lines, graceMs, busyMs } = this.#limits
-    const mustStop = this.mustRotate(fill)
-    if (!mustStop && fill.lines < lines) {
+    const mustRotate = this.mustRotate(size)
+    if (!mustRotate && size.lines < lines) {
       this.#fullSinceMs = undefined
-      return none
+      return { act: "none" }
     }
     this.#fullSinceMs ??= nowMs
     const quietAtMs = this.#lastWriteMs + graceMs
-    const patienceEndsMs = this.#fullSinceMs + busyMs
-    if (nowMs < this.#notBeforeMs && !mustStop) return { act: "watch", atMs: this.#notBeforeMs }
+    const busyUntilMs = this.#fullSinceMs + busyMs
+    if (nowMs < this.#notBeforeMs && !mustRotate) return { act: "watch", atMs: this.#notBeforeMs }
     if (nowMs >= quietAtMs) return { act: "rotate" }
-    if (mustStop || nowMs >= patienceEndsMs) return { act: "hold", atMs: quietAtMs }
-    return { act: "watch", atMs: Math.min(quietAtMs, patienceEndsMs) }
+    if (mustRotate || nowMs >= busyUntilMs) return { act: "hold", atMs: quietAtMs }
+    return { act: "watch", atMs: Math.min(quietAtMs, busyUntilMs) }
   }
 }

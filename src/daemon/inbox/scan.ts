@@ -3,13 +3,13 @@ import { readSeq } from "./line.js"
 
 const blockBytes = 64 * 1024
 const newline = 0x0a
-/** Bytes that hold `{"seq":…,` whatever the number. */
+/** Enough bytes for `{"seq":…,` with any number. */
 const headBytes = 32
 
 /**
- * Whole lines of a file from `offset` on, without their newlines.
+ * Reads the whole lines of a file from `offset` on, without their newlines.
  * @param offset - where a line begins, in bytes
- * @yields a view of the line that is only valid until the next step
+ * @yields a view of the line, valid until the next iteration
  * @returns the offset after the last whole line
  */
 export function* scanLines(fd: number, offset = 0): Generator<Buffer, number> {
@@ -32,9 +32,9 @@ export function* scanLines(fd: number, offset = 0): Generator<Buffer, number> {
 }
 
 /**
- * Where to begin to see every line after `seq`: searched from the end, so that a look at the newest
- * lines costs the same whatever the size of the file.
- * @returns offset of a line at or before the first one wanted
+ * Finds an offset from which to read every line after `seq`. Searches from the end, so that reading the newest lines
+ * costs the same for a file of any size.
+ * @returns the offset of a line at or before the first one wanted
  */
 export function offsetAfter(fd: number, bytes: number, seq: number): number {
   for (const { head, offset } of lineStartsBackwards(fd, bytes)) {
@@ -44,13 +44,13 @@ export function offsetAfter(fd: number, bytes: number, seq: number): number {
   return 0
 }
 
-/** Bytes of the whole lines; what stands after them has no newline yet. */
+/** Returns the size of the whole lines; what follows has no newline. */
 export function wholeBytesOf(fd: number, bytes: number): number {
   for (const { offset } of lineStartsBackwards(fd, bytes)) return offset
   return 0
 }
 
-/** The `seq` of the last whole line that has one. */
+/** Returns the `seq` of the last whole line that has one. */
 export function lastSeqOf(fd: number, bytes: number): number | undefined {
   let isEnded = false
   for (const { head } of lineStartsBackwards(fd, bytes)) {
@@ -62,12 +62,12 @@ export function lastSeqOf(fd: number, bytes: number): number | undefined {
 }
 
 interface LineStart {
-  /** The first bytes of the line, as many as its `seq` can take; only valid until the next step. */
+  /** The first 32 bytes of the line, valid until the next iteration. */
   readonly head: Buffer
   readonly offset: number
 }
 
-/** Beginnings of lines, last one first. That one has no newline yet; of a whole file it is empty. */
+/** Finds the beginnings of lines, last first. The last line has no newline; in a whole file it is empty. */
 function* lineStartsBackwards(fd: number, bytes: number): Generator<LineStart> {
   const buffer = Buffer.allocUnsafe(Math.min(blockBytes + headBytes, bytes))
   for (let end = bytes; end > 0; ) {

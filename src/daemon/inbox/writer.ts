@@ -1,28 +1,55 @@
-import { mkdirSync } from "node:fs"
-import { basename } from "node:path"
-import { type CommitEvents, InboxCommit } from "./group-commit.js"
-import { type Finding, InboxFile } from "./inbox-file.js"
-import { formatBody, type InboxLine } from "./line.js"
-import { type InboxBatch, InboxQueue, type QueuedLine } from "./queue.js"
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  statSync,
+  writeSync,
+} from "node:fs"
+import { basename, dirname } from "node:path"
+import { syncDirectory } from "../../base/atomic-file.js"
+import { type CommitEntry, type CommitEvents, GroupCommit } from "./group-commit.js"
+import { formatBody, formatNumbered, type InboxLine } from "./line.js"
 import type { InboxPaths, Recovered } from "./recovery.js"
-import type { Fill } from "./rotation-policy.js"
+import type { FileSize } from "./rotation-policy.js"
 import { wholeBytesOf } from "./scan.js"
-import { sealSegment } from "./seal.js"
-import { formatSegmentName } from "./segment.js"
+import { formatSegmentName, sealSegment } from "./segments.js"
 
-// One write call: large enough to be cheap, small enough not to stop the process for long.
+/** Size of one write call: large enough to be cheap, small enough not to block the process for long. */
 const batchSize = 1024 * 1024
+/** The file is readable too, so that a file somebody deleted can still be sealed through its descriptor. */
+const openFlags = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT
+const newline = 0x0a
+
+/** A line that waits to be written. A duplicate has no body; it waits for the commit of the lines before it. */
+export interface QueuedLine extends CommitEntry {
+  readonly body: string | undefined
+}
+
+/** Numbered lines for one write call. */
+export interface InboxBatch {
+  readonly entries: readonly QueuedLine[]
+  readonly lines: number
+  readonly bytes: Buffer
+  /** Bytes that are in the file; fewer than all only after the disk ran full. */
+  written: number
+}
+
+/** The state of the file compared with what this process wrote. */
+export type FileState = "ours" | "changed" | "gone"
 
 /**
- * The inbox file, the lines that wait for it, and the numbers they get. Does each step when told to
- * and knows nothing of time or of what may be done when. Every method throws the system's errors.
+ * Writes lines to inbox.jsonl and numbers them. Does each step when it is called; when a step is allowed is decided by
+ * the caller. Every method throws the system's errors.
  */
 export class InboxWriter {
   readonly #paths: InboxPaths
-  readonly #queue = new InboxQueue()
-  readonly #commit: InboxCommit
+  readonly #queue = new LineQueue()
+  readonly #commit: GroupCommit
   #file: InboxFile | undefined
-  /** What is on its way into the file; kept while the file may not grow or the disk refuses. */
+  /** The batch to write next; kept while the file must not grow or the disk refuses it. */
   #batch: InboxBatch | undefined
   #lines = 0
   #firstSeq = 1
@@ -30,39 +57,39 @@ export class InboxWriter {
 
   constructor(paths: InboxPaths, events: CommitEvents) {
     this.#paths = paths
-    this.#commit = new InboxCommit(events)
+    this.#commit = new GroupCommit(events)
   }
 
   get lastSeq(): number {
     return this.#lastSeq
   }
 
-  get fill(): Fill {
+  get size(): FileSize {
     return { lines: this.#lines, bytes: this.#file?.bytes ?? 0 }
   }
 
-  /** Whether anything waits to be written. */
+  /** Whether lines wait to be written. */
   get hasWork(): boolean {
     return this.#batch !== undefined || !this.#queue.isEmpty
   }
 
-  /** Whether a batch was prepared and is not written yet. */
+  /** Whether a batch is prepared and not written. */
   get hasBatch(): boolean {
     return this.#batch !== undefined
   }
 
-  /** About how many bytes wait. */
+  /** Approximate bytes of the lines that wait. */
   get heldBytes(): number {
     const batch = this.#batch
     return this.#queue.size + (batch === undefined ? 0 : batch.bytes.length - batch.written)
   }
 
-  /** Lines that are written and not known to be safe. */
-  get unsafeLines(): number {
+  /** Written lines that are not known to be on disk. */
+  get unsyncedLines(): number {
     return this.#commit.waiting
   }
 
-  /** What stands in the file now counts. Numbers never go back. */
+  /** Continues after what was found in the file. `seq` never goes back. */
   adopt(found: Recovered): void {
     this.#lines = found.lines
     this.#lastSeq = Math.max(this.#lastSeq, found.lastSeq)
@@ -73,53 +100,60 @@ export class InboxWriter {
     this.#queue.push(entry)
   }
 
-  /** Queues the line that tells readers where the lines before it went. */
+  /** Puts an INBOX_ROTATED line first: it names the segment with the lines before it. */
   announceRotation(segmentName: string, ts: number): void {
-    this.#announce({ type: "INBOX_ROTATED", segment: `${basename(this.#paths.segments)}/${segmentName}`, ts })
+    this.#pushFirst({
+      type: "INBOX_ROTATED",
+      segment: `${basename(this.#paths.segments)}/${segmentName}`,
+      ts,
+    })
   }
 
-  /** Queues the line that tells readers of a file that was cut by somebody else. */
+  /** Puts a NOTICE first: another program removed lines from the file. */
   announceCut(ts: number): void {
-    const message = `inbox.jsonl was cut by another program; lines up to seq ${this.#lastSeq} may be gone from it`
-    this.#announce({ type: "NOTICE", code: "FILE_FAILED", message, ts })
+    const message = `inbox.jsonl was cut by another program; lines up to seq ${this.#lastSeq} may be missing`
+    this.#pushFirst({ type: "NOTICE", code: "FILE_FAILED", message, ts })
   }
 
-  /** Whether the file is what was left there. If it is not, a batch that was begun is queued again. */
-  check(): Finding {
-    this.#file ??= this.#open()
-    const finding = this.#file.inspect()
-    if (finding !== "ours") this.requeue()
-    return finding
+  /** Checks the file on disk. Unless it is ours, the lines of a partly written batch are queued again. */
+  check(): FileState {
+    if (this.#file === undefined) {
+      mkdirSync(this.#paths.dir, { recursive: true, mode: 0o700 })
+      this.#file = InboxFile.open(this.#paths.inbox)
+    }
+    const state = this.#file.check()
+    if (state !== "ours") this.requeue()
+    return state
   }
 
-  /** Makes the next batch ready. @returns what the file will have in bytes once it is written */
+  /** Prepares the next batch. @returns bytes in the file once it is written */
   prepare(): number {
-    this.#batch ??= this.#queue.take(this.#lastSeq + 1, this.fill.bytes, batchSize)
-    return this.fill.bytes + this.#batch.bytes.length - this.#batch.written
+    const { bytes } = this.size
+    this.#batch ??= this.#queue.take(this.#lastSeq + 1, bytes, batchSize)
+    return bytes + this.#batch.bytes.length - this.#batch.written
   }
 
-  /** Writes the prepared batch, or the rest of it. What a full disk took is not written again. */
+  /** Writes the prepared batch, or what a full disk left of it. */
   write(): void {
     const batch = this.#batch
     if (batch === undefined || this.#file === undefined) return
     this.#file.append(batch)
     this.#batch = undefined
-    this.#count(batch.entries, batch.lines)
+    this.#onWritten(batch.entries, batch.lines)
   }
 
-  /** Gives up a batch that was begun: its whole lines count, the others are queued again. */
+  /** Gives up the prepared batch: lines that are whole in the file count as written, the others are queued again. */
   requeue(): void {
     const batch = this.#batch
     if (batch === undefined) return
     this.#batch = undefined
     const { entries, lines } = this.#queue.giveBack(batch)
-    this.#count(entries, lines)
+    this.#onWritten(entries, lines)
   }
 
   /**
-   * Copies the whole lines of the file into a segment and makes them safe. The file must not be
-   * appended to until {@link empty}.
-   * @returns the name of the segment; undefined when there is no whole line
+   * Copies the whole lines of the file to a segment and syncs it. Nothing may be appended before {@link empty}.
+   * @returns the name of the segment; undefined if there is no whole line
    */
   async seal(): Promise<string | undefined> {
     const file = this.#file
@@ -132,18 +166,18 @@ export class InboxWriter {
     return bytes > 0 ? name : undefined
   }
 
-  /** Empties the file in place; a file that is gone from its path is let go. @returns whether it was there */
+  /** Empties the file in place, or closes it if it is gone from its path. @returns whether it was emptied */
   empty(): boolean {
-    if (this.#file?.inspect() === "gone") {
+    if (this.#file?.check() === "gone") {
       this.drop()
       return false
     }
-    this.#file?.clear()
+    this.#file?.truncate()
     this.#restart()
     return true
   }
 
-  /** Lets go of the file; {@link check} opens the next one. Only after {@link seal} was tried. */
+  /** Closes a file that is gone; {@link check} creates the next one. Call {@link seal} first. */
   drop(): void {
     this.#commit.settle()
     this.#file?.close()
@@ -151,20 +185,15 @@ export class InboxWriter {
     this.#restart()
   }
 
-  /** Waits for the disk and closes the file. */
+  /** Waits for the running sync and closes the file. */
   async close(): Promise<void> {
     await this.#commit.idle()
     this.#file?.close()
     this.#file = undefined
   }
 
-  #announce(line: InboxLine): void {
+  #pushFirst(line: InboxLine): void {
     this.#queue.unshift({ body: formatBody(line), msgId: undefined, mark: undefined })
-  }
-
-  #open(): InboxFile {
-    mkdirSync(this.#paths.dir, { recursive: true, mode: 0o700 })
-    return InboxFile.open(this.#paths.inbox)
   }
 
   #restart(): void {
@@ -172,11 +201,136 @@ export class InboxWriter {
     this.#firstSeq = this.#lastSeq + 1
   }
 
-  #count(entries: readonly QueuedLine[], lines: number): void {
+  #onWritten(entries: readonly QueuedLine[], lines: number): void {
     let seq = this.#lastSeq
     for (const entry of entries) if (entry.body !== undefined) entry.seq = ++seq
     this.#lines += lines
-    this.#lastSeq += lines
+    this.#lastSeq = seq
     if (this.#file !== undefined) this.#commit.add(this.#file.fd, entries, lines > 0)
+  }
+}
+
+/** Lines in the order they came. They are numbered when they leave the queue. */
+export class LineQueue {
+  #entries: QueuedLine[] = []
+  /** Characters of all bodies, which approximates their bytes. */
+  #size = 0
+
+  get size(): number {
+    return this.#size
+  }
+
+  get isEmpty(): boolean {
+    return this.#entries.length === 0
+  }
+
+  push(entry: QueuedLine): void {
+    this.#entries.push(entry)
+    this.#size += sizeOf(entry)
+  }
+
+  unshift(...entries: readonly QueuedLine[]): void {
+    this.#entries = [...entries, ...this.#entries]
+    for (const entry of entries) this.#size += sizeOf(entry)
+  }
+
+  /**
+   * Takes one line, and then more up to `maxSize`.
+   * @param firstSeq - number of the first line
+   * @param offset - where in the file it begins
+   */
+  take(firstSeq: number, offset: number, maxSize: number): InboxBatch {
+    let count = 0
+    let size = 0
+    for (const entry of this.#entries) {
+      if (count > 0 && size + sizeOf(entry) > maxSize) break
+      count++
+      size += sizeOf(entry)
+    }
+    const entries = this.#entries.splice(0, count)
+    this.#size -= size
+    const bodies = entries.map(({ body }) => body).filter((body) => body !== undefined)
+    const bytes = Buffer.from(formatNumbered(firstSeq, bodies, offset))
+    return { entries, lines: bodies.length, bytes, written: 0 }
+  }
+
+  /**
+   * Takes back the lines of a batch that are not whole in the file; they will be numbered again.
+   * @returns the entries that are in the file, and how many lines they are
+   */
+  giveBack(batch: InboxBatch): { entries: readonly QueuedLine[]; lines: number } {
+    const lines = countNewlines(batch.bytes.subarray(0, batch.written))
+    let left = lines
+    const cut = batch.entries.findIndex(({ body }) => body !== undefined && left-- === 0)
+    const count = cut < 0 ? batch.entries.length : cut
+    this.unshift(...batch.entries.slice(count))
+    return { entries: batch.entries.slice(0, count), lines }
+  }
+}
+
+function sizeOf(entry: QueuedLine): number {
+  return entry.body?.length ?? 0
+}
+
+function countNewlines(bytes: Buffer): number {
+  let count = 0
+  for (let at = bytes.indexOf(newline); at >= 0; at = bytes.indexOf(newline, at + 1)) count++
+  return count
+}
+
+/** The open inbox.jsonl. */
+class InboxFile {
+  readonly fd: number
+  readonly #path: string
+  readonly #device: number
+  readonly #inode: number
+  #bytes: number
+
+  private constructor(path: string, fd: number) {
+    this.#path = path
+    this.fd = fd
+    const { dev, ino, size } = fstatSync(fd)
+    this.#device = dev
+    this.#inode = ino
+    this.#bytes = size
+  }
+
+  /** Opens the file, or creates it with mode 0600. */
+  static open(path: string): InboxFile {
+    const isNew = statSync(path, { throwIfNoEntry: false }) === undefined
+    const fd = openSync(path, openFlags, 0o600)
+    if (isNew) syncDirectory(dirname(path))
+    return new InboxFile(path, fd)
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** Compares the file at the path with this one, by inode and size. */
+  check(): FileState {
+    const found = statSync(this.#path, { throwIfNoEntry: false })
+    if (found?.ino !== this.#inode || found.dev !== this.#device) return "gone"
+    if (found.size === this.#bytes) return "ours"
+    this.#bytes = found.size
+    return "changed"
+  }
+
+  /** Appends the rest of a batch and records the progress in `batch.written`, also when it throws. */
+  append(batch: InboxBatch): void {
+    while (batch.written < batch.bytes.length) {
+      const count = writeSync(this.fd, batch.bytes, batch.written)
+      batch.written += count
+      this.#bytes += count
+    }
+  }
+
+  truncate(): void {
+    ftruncateSync(this.fd, 0)
+    this.#bytes = 0
+  }
+
+  close(): void {
+    closeSync(this.fd)
   }
 }

@@ -3,7 +3,7 @@ import { chmodSync, lstatSync, mkdirSync, rmSync } from "node:fs"
 import { connect, createServer, type Server, type Socket } from "node:net"
 import { join } from "node:path"
 import { ChatError, type ErrorCode, isErrorCode } from "../../protocol/errors.js"
-import type { DaemonStart } from "./start.js"
+import type { DaemonStart } from "../options.js"
 
 /** What a host process can be asked to do. */
 export type ControlRequest =

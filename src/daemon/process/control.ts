@@ -7,10 +7,10 @@ import { ChatError } from "../../protocol/errors.js"
 import { type InstanceName, nickPattern } from "../../protocol/names.js"
 import { ensureHome } from "../files/home.js"
 import type { RootPaths } from "../files/paths.js"
+import type { DaemonStart } from "../options.js"
 import { type DaemonStatus, readStatus } from "../status.js"
 import { askControl, readLine, throwReply } from "./control-socket.js"
 import { readHolder } from "./pid-file.js"
-import type { DaemonStart } from "./start.js"
 
 /** Milliseconds a host process may take to start or to answer. */
 const answerMs = 10_000

@@ -6,9 +6,9 @@ import { closeSync, readFileSync, writeSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { systemClock } from "../../base/clock.js"
 import { rootPaths } from "../files/paths.js"
+import type { DaemonStart } from "../options.js"
 import { type ControlReply, replyOf } from "./control-socket.js"
 import { openHostProcess } from "./host-process.js"
-import type { DaemonStart } from "./start.js"
 
 /** What a host process is started with. */
 interface Order {

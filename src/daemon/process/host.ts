@@ -4,9 +4,9 @@ import type { InstanceName } from "../../protocol/names.js"
 import { Daemon } from "../daemon.js"
 import type { RootPaths } from "../files/paths.js"
 import type { DaemonOptions } from "../options.js"
+import { type DaemonStart, prepareStart } from "../options.js"
 import { claimPidFile, heartbeatMs, releasePidFile, touchPidFile } from "./pid-file.js"
 import type { ProcessRecord } from "./process-record.js"
-import { type DaemonStart, prepareStart } from "./start.js"
 
 /** Milliseconds between two looks at all files: the only timer of an idle process. */
 const sweepMs = 1_000

@@ -1,108 +1,115 @@
 import type { ChatError } from "../../protocol/errors.js"
 import { readStateFile, writeStateFile } from "../files/state-file.js"
 
-/** What an agent last said that it does. */
-export interface SaidPresence {
+/** The presence an agent set last. */
+export interface StoredPresence {
   readonly status: "idle" | "working" | "waiting" | "away"
   readonly activity?: string
   readonly role?: string
-  /** When it was said, milliseconds since the Unix epoch. */
+  /** When it was set, milliseconds since the Unix epoch. */
   readonly since: number
 }
 
-/** A task whose lease is ours. */
+/** A task this agent holds the lease of. */
 export interface LeasedTask {
   readonly task: string
   readonly lease_ms: number
 }
 
-interface Remembered {
-  readonly presence: SaidPresence | undefined
+interface State {
+  readonly presence: StoredPresence | undefined
   readonly tasks: readonly LeasedTask[]
-  /** `seq` up to which the relay was told that a reader has the inbox. */
+  /** `seq` of the inbox up to which read receipts were sent. */
   readonly retrieved: number
-  /** Number of the statement up to which the inbox has the steps of deals. */
+  /** Number of the newest statement in proposals.jsonl that is in the inbox. */
   readonly told: number
-  /** State of the daemon's own breaker, as it saved it. */
+  /** Saved state of the daemon's circuit breaker. */
   readonly breaker: unknown
-  /** What the relay's guards have stopped, as they were saved. */
+  /** Saved active stops of the relay's guards. */
   readonly stops: unknown
 }
 
 /**
- * The little a daemon must still know after a restart, in memory.json. It may lag by a second: then the
- * relay is told something twice. One that is missing or damaged is as good as a first start.
+ * memory.json: state a daemon needs after a restart and that no other file holds. It may be a second old; the relay
+ * then gets some reports twice. A missing or damaged file counts as empty.
  */
 export class DaemonMemory {
   readonly #path: string
-  #now: Remembered
+  #state: State
   #isSaved = true
 
-  private constructor(path: string, found: Remembered) {
+  private constructor(path: string, state: State) {
     this.#path = path
-    this.#now = found
+    this.#state = state
   }
 
+  /** @throws {ChatError} FILE_FAILED when the file exists and cannot be read */
   static open(path: string): DaemonMemory {
-    return new DaemonMemory(path, parseMemory(readStateFile(path)))
+    return new DaemonMemory(path, parseState(readStateFile(path)))
   }
 
-  get presence(): SaidPresence | undefined {
-    return this.#now.presence
+  get presence(): StoredPresence | undefined {
+    return this.#state.presence
   }
 
   get tasks(): readonly LeasedTask[] {
-    return this.#now.tasks
+    return this.#state.tasks
   }
 
   get retrieved(): number {
-    return this.#now.retrieved
+    return this.#state.retrieved
   }
 
   get told(): number {
-    return this.#now.told
+    return this.#state.told
   }
 
   get breaker(): unknown {
-    return this.#now.breaker
+    return this.#state.breaker
   }
 
   get stops(): unknown {
-    return this.#now.stops
+    return this.#state.stops
   }
 
-  /** Takes over what changed; {@link save} writes it. */
-  note(change: Partial<Remembered>): void {
-    this.#now = { ...this.#now, ...change }
+  /** Changes the given members; {@link save} writes them. */
+  note(change: Partial<State>): void {
+    this.#state = { ...this.#state, ...change }
     this.#isSaved = false
   }
 
-  /** Writes what changed; call it once a second and at the end. @returns why it could not, to be tried again */
+  /** Writes the file if something changed. @returns the error if it failed; the next call tries again */
   save(): ChatError | undefined {
     if (this.#isSaved) return undefined
-    const problem = writeStateFile(this.#path, this.#now)
+    const problem = writeStateFile(this.#path, this.#state)
     this.#isSaved = problem === undefined
     return problem
   }
 }
 
-function parseMemory(found: Readonly<Record<string, unknown>>): Remembered {
-  const { presence, tasks, retrieved, told, breaker, stops } = found
+function parseState({
+  presence,
+  tasks,
+  retrieved,
+  told,
+  breaker,
+  stops,
+}: Readonly<Record<string, unknown>>): State {
   return {
     presence: isPresence(presence) ? presence : undefined,
     tasks: Array.isArray(tasks) ? tasks.filter(isTask) : [],
-    retrieved: countIn(retrieved),
-    told: countIn(told),
+    retrieved: parseCount(retrieved),
+    told: parseCount(told),
     breaker,
     stops,
   }
 }
 
-function countIn(value: unknown): number {
+function parseCount(value: unknown): number {
   return Number.isSafeInteger(value) ? Math.max(0, value as number) : 0
 }
 
-function isPresence(value: unknown): value is SaidPresence {
+function isPresence(value: unknown): value is StoredPresence {
   if (typeof value !== "object" || value === null) return false
   const { status, activity, role, since } = value as Record<string, unknown>
   return (

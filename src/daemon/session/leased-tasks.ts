@@ -2,15 +2,19 @@ import type { Clock, Timer } from "../../base/clock.js"
 import { LruMap } from "../../base/lru-map.js"
 import type { Connection } from "../../client/connection.js"
 import { ChatError, errorSpecs } from "../../protocol/errors.js"
+import type { ServerMessage } from "../../protocol/server-messages.js"
+import type { Inbox } from "../inbox/inbox.js"
+import { lostTaskLine } from "../inbox/message-to-line.js"
 import type { DaemonMemory, LeasedTask } from "./daemon-memory.js"
+import type { Presence } from "./presence.js"
 
-/** A lease is renewed when this part of it is over. */
+/** Fraction of a lease after which it is renewed. */
 const renewAt = 1 / 3
-/** Milliseconds between two renewals at least: of a lease that was nearly over when it was told, only the rest is known. */
+/** Least milliseconds between two renewals of one lease: only the remaining time is known of some leases. */
 const leastMs = 300
-/** Milliseconds until a renewal that could not be carried out is tried again. */
+/** Milliseconds until a failed renewal is tried again. */
 const retryMs = 2_000
-/** Tasks that are over and still known, so that their end is told once. */
+/** Ended tasks that are remembered, so that each end is reported once. */
 const rememberedEnds = 256
 
 interface HeldTask extends LeasedTask {
@@ -18,87 +22,93 @@ interface HeldTask extends LeasedTask {
   dueMs: number
 }
 
-/** What the tasks need of their daemon. */
-export interface TaskEvents {
-  /** Only an agent that says it works keeps its tasks. */
-  isWorking(): boolean
-  /** The relay refused to renew: another worker has the task, or nobody. */
-  onLost(task: string, reason: string): void
+/** Options of {@link LeasedTasks}. */
+export interface LeasedTasksOptions {
+  readonly memory: DaemonMemory
+  readonly clock: Clock
+  /** Leases are renewed only while the agent is working. */
+  readonly presence: Pick<Presence, "isWorking">
+  /** Gets a TASK_LOST line for each task that ended without the agent ending it. */
+  readonly inbox: Pick<Inbox, "append">
+  readonly log: (line: string) => void
 }
 
-/** The tasks this agent has a lease of. Renews each for as long as the agent says it works. */
+/** The tasks this agent holds a lease of. Renews the leases while the agent's presence is `working`. */
 export class LeasedTasks {
-  readonly #memory: DaemonMemory
+  readonly #options: LeasedTasksOptions
   readonly #clock: Clock
-  readonly #events: TaskEvents
   readonly #held = new Map<string, HeldTask>()
-  readonly #over = new LruMap<string, true>(rememberedEnds)
+  readonly #ended = new LruMap<string, true>(rememberedEnds)
   #connection: Pick<Connection, "request"> | undefined
   #timer: Timer | undefined
 
-  constructor(memory: DaemonMemory, clock: Clock, events: TaskEvents) {
-    this.#memory = memory
-    this.#clock = clock
-    this.#events = events
-    // What is left of the lease nobody knows after a restart: renewed at once.
-    for (const task of memory.tasks) this.#held.set(task.task, { ...task, dueMs: clock.monotonic() })
+  constructor(options: LeasedTasksOptions) {
+    this.#options = options
+    this.#clock = options.clock
+    // After a restart the remaining time is unknown: renew at once.
+    for (const task of options.memory.tasks) {
+      this.#held.set(task.task, { ...task, dueMs: this.#clock.monotonic() })
+    }
   }
 
   get ids(): readonly string[] {
     return [...this.#held.keys()]
   }
 
-  /** A session is there to renew on. */
+  /** Renews leases on this session from now on. */
   attach(connection: Pick<Connection, "request">): void {
     this.#connection = connection
     this.#schedule()
   }
 
-  /** The session is gone; the leases run on. */
+  /** The session ended; the leases go on. */
   detach(): void {
     this.#connection = undefined
     this.#timer?.cancel()
     this.#timer = undefined
   }
 
-  /** The relay gave us a task, or told again that we have it, and what is left of the lease. */
+  /** Handles TASK: a new lease, or what remains of one that is known. */
   hold({ task, lease_ms: leftMs }: LeasedTask): void {
     const lease_ms = Math.max(1, leftMs, this.#held.get(task)?.lease_ms ?? 0)
-    this.#over.delete(task)
+    this.#ended.delete(task)
     this.#held.set(task, { task, lease_ms, dueMs: this.#clock.monotonic() + leftMs * renewAt })
     this.#save()
     this.#schedule()
   }
 
-  /** The task is done, given back or lost. @returns false when that was known */
+  /** The task is done, given back or lost. @returns false if its end was known */
   end(task: string): boolean {
-    const isHeld = this.#held.delete(task)
-    if (isHeld) this.#save()
-    if (this.#over.has(task)) return false
-    this.#over.set(task, true)
+    if (this.#held.delete(task)) this.#save()
+    if (this.#ended.has(task)) return false
+    this.#ended.set(task, true)
     return true
   }
 
-  /** The agent said what it does now. */
+  /** Handles TASK_LOST. */
+  onLost({ task, reason, ts }: ServerMessage<"TASK_LOST">): void {
+    if (this.end(task)) this.#options.inbox.append(lostTaskLine(task, reason, ts))
+  }
+
+  /** The agent set its presence. */
   onPresence(): void {
     this.#schedule()
   }
 
   #save(): void {
-    this.#memory.note({ tasks: [...this.#held.values()].map(({ task, lease_ms }) => ({ task, lease_ms })) })
+    const tasks = [...this.#held.values()].map(({ task, lease_ms }) => ({ task, lease_ms }))
+    this.#options.memory.note({ tasks })
   }
 
-  /** One timer for the task that is due first; none while nothing is to be renewed. */
+  /** Sets the one timer to the earliest renewal; no timer while nothing is to be renewed. */
   #schedule(): void {
     this.#timer?.cancel()
     this.#timer = undefined
-    if (this.#connection === undefined || this.#held.size === 0 || !this.#events.isWorking()) return
-    let firstMs = Infinity
-    for (const { dueMs } of this.#held.values()) firstMs = Math.min(firstMs, dueMs)
+    const { presence } = this.#options
+    if (this.#connection === undefined || this.#held.size === 0 || !presence.isWorking) return
+    const firstMs = Math.min(...Array.from(this.#held.values(), ({ dueMs }) => dueMs))
     const waitMs = Math.max(0, firstMs - this.#clock.monotonic())
-    this.#timer = this.#clock.setTimer(() => {
-      this.#renewDue()
-    }, waitMs)
+    this.#timer = this.#clock.setTimer(() => this.#renewDue(), waitMs)
   }
 
   #renewDue(): void {
@@ -121,9 +131,11 @@ export class LeasedTasks {
       if (errorSpecs[error.code].retry) {
         held.dueMs = Math.min(held.dueMs, this.#clock.monotonic() + retryMs)
         this.#schedule()
-      } else if (this.end(task)) {
-        this.#events.onLost(task, error.message)
+        return
       }
+      if (!this.end(task)) return
+      this.#options.log(`task lost: ${task}: ${error.message}`)
+      this.#options.inbox.append(lostTaskLine(task, error.message, this.#clock.now()))
     }
   }
 }

@@ -2,41 +2,41 @@ import type { Clock } from "../../base/clock.js"
 import type { Connection } from "../../client/connection.js"
 import type { ClientMessage } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
-import type { DaemonMemory, SaidPresence } from "./daemon-memory.js"
+import type { DaemonMemory, StoredPresence } from "./daemon-memory.js"
 
-/** Milliseconds after which a restarted daemon no longer believes that its agent works. */
-const believedMs = 600_000
+/** A restarted daemon sets `working` to `idle` if it is older than this. */
+const staleMs = 600_000
 
-/** What the agent last said that it does; said again for it on every new session. */
+/** The presence the agent set last. It is set again on every new session. */
 export class Presence {
   readonly #memory: DaemonMemory
   readonly #log: (line: string) => void
 
-  /** @param asked - the role this run was started with; it counts more than one said in an earlier run */
-  constructor(memory: DaemonMemory, clock: Clock, log: (line: string) => void, asked?: string) {
+  /** @param role - the role this run was started with; overrides the one the agent set in an earlier run */
+  constructor(memory: DaemonMemory, clock: Clock, log: (line: string) => void, role?: string) {
     this.#memory = memory
     this.#log = log
-    const { presence } = memory
-    if (presence === undefined) return
-    // Whoever was at work long ago is likely not the process that runs now.
-    const isOver = presence.status === "working" && clock.now() - presence.since > believedMs
-    const role = asked ?? presence.role
-    const said = isOver ? ({ status: "idle", since: clock.now() } as const) : presence
-    if (isOver || role !== presence.role) {
-      memory.note({ presence: { ...said, ...(role === undefined ? {} : { role }) } })
-    }
+    const { presence: stored } = memory
+    if (stored === undefined) return
+    // The process that worked so long ago is probably not the one that runs now.
+    const isStale = stored.status === "working" && clock.now() - stored.since > staleMs
+    const presence = isStale ? ({ status: "idle", since: clock.now() } as const) : stored
+    const newRole = role ?? stored.role
+    if (!isStale && newRole === stored.role) return
+    memory.note({ presence: { ...presence, ...(newRole === undefined ? {} : { role: newRole }) } })
   }
 
-  get said(): SaidPresence | undefined {
+  /** Undefined if the agent never set one. */
+  get current(): StoredPresence | undefined {
     return this.#memory.presence
   }
 
   get isWorking(): boolean {
-    return this.said?.status === "working"
+    return this.current?.status === "working"
   }
 
-  /** The relay took what the agent said. A role stays until another is named. */
-  say({ status, activity, role = this.said?.role }: ClientMessage<"SET_PRESENCE">, ts: number): void {
+  /** Stores a presence that the relay accepted. The role stays unless the message changes it. */
+  set({ status, activity, role = this.current?.role }: ClientMessage<"SET_PRESENCE">, ts: number): void {
     this.#memory.note({
       presence: {
         status,
@@ -47,10 +47,10 @@ export class Presence {
     })
   }
 
-  /** Says it on a fresh session, before anything that the agent wrote meanwhile. */
-  async repeat(connection: Pick<Connection, "request">): Promise<void> {
-    if (this.said === undefined) return
-    const { since: _since, ...presence } = this.said
+  /** Sets the presence on a new session. Call it before outbox lines are sent, which may change it. */
+  async resend(connection: Pick<Connection, "request">): Promise<void> {
+    if (this.current === undefined) return
+    const { since: _since, ...presence } = this.current
     try {
       await connection.request({ type: "SET_PRESENCE", ...presence })
     } catch (error) {

@@ -1,121 +1,166 @@
 import { statSync } from "node:fs"
+import type { Clock } from "../../base/clock.js"
 import { LruMap } from "../../base/lru-map.js"
 import type { Connection } from "../../client/connection.js"
+import type { ServerMessage } from "../../protocol/server-messages.js"
+import type { DurableBatch } from "../inbox/group-commit.js"
 import { readDirectId, readSeq } from "../inbox/line.js"
 import { listCursors } from "../inbox/reader-cursor.js"
+import type { Bookmark, Bookmarks } from "./bookmarks.js"
 import type { DaemonMemory } from "./daemon-memory.js"
 
-/** Direct messages and tasks whose retrieval is still to be told; of older ones it never is. */
-const rememberedMail = 4_000
-/** What one RECEIVED frame may name. */
-const toldAtOnce = 1_000
-/** Milliseconds for which what was told is told again to the next session: the last one may have been dead. */
-const doubtMs = 30_000
+/** Direct messages and tasks that wait for a reader; no receipt is sent for older ones. */
+const maxUnread = 4_000
+/** Ids in one RECEIVED frame. */
+const idsPerFrame = 1_000
+/** Receipts of the last milliseconds are repeated on the next session: the last connection may have been dead. */
+const repeatMs = 30_000
 
-interface Told {
-  readonly atMs: number
-  readonly ids: readonly string[]
+/**
+ * Travels with a line through the inbox and says what to confirm to the relay once the line is on disk: the id of a
+ * direct message or task, or the position in a channel. `isOwn` marks a line that needs no read receipt.
+ */
+export type Mark = { readonly direct: string; readonly isOwn?: boolean } | Bookmark
+
+/** Returns the mark of a message; undefined if the relay expects no confirmation. */
+export function markOf(message: ServerMessage, serverId: string): Mark | undefined {
+  if (message.type === "TASK") return { direct: message.task }
+  if (message.type !== "MSG") return undefined
+  if (!message.to.startsWith("#")) return { direct: message.msg_id }
+  return message.seq === undefined ? undefined : { serverId, channel: message.to, seq: message.seq }
+}
+
+/** Options of {@link ReadReceipts}. */
+export interface ReadReceiptsOptions {
+  /** Directory of the readers' cursors. */
+  readonly cursors: string
+  readonly bookmarks: Pick<Bookmarks, "advance">
+  readonly memory: DaemonMemory
+  readonly clock: Pick<Clock, "monotonic">
 }
 
 /**
- * Tells the relay what a reader took. Only named readers count: they say how far they are in
- * `cursors/`, and `tail -f` says nothing to anybody.
+ * Reports to the relay which messages are on disk and which a reader has taken. Only named readers count, because they
+ * record their position in `cursors/`; `tail -f` leaves no trace.
  */
 export class ReadReceipts {
-  readonly #dir: string
+  readonly #options: ReadReceiptsOptions
   readonly #memory: DaemonMemory
-  readonly #monotonic: () => number
-  /** Ids by the number of their line, in the order of the inbox. */
-  readonly #waiting = new LruMap<number, string>(rememberedMail)
-  #told: Told[] = []
+  /** Ids of unread direct messages and tasks by the `seq` of their line, in the order of the inbox. */
+  readonly #unread = new LruMap<number, string>(maxUnread)
+  #sent: { readonly atMs: number; readonly ids: readonly string[] }[] = []
   #cursors: ReadonlyMap<string, number> | undefined
-  #changed = ""
-  #isLookDue = true
-  #isMoved = false
-  #session: Pick<Connection, "send"> | undefined
+  #directoryMtime = ""
+  #isCheckDue = true
+  #hasMoved = false
+  #session: Pick<Connection, "send" | "welcome"> | undefined
 
-  /** @param dir - the directory of the readers' cursors */
-  constructor(dir: string, memory: DaemonMemory, monotonic: () => number) {
-    this.#dir = dir
-    this.#memory = memory
-    this.#monotonic = monotonic
+  constructor(options: ReadReceiptsOptions) {
+    this.#options = options
+    this.#memory = options.memory
   }
 
-  /** A line found in the inbox again; those that were told of are not told again. */
+  /** Takes a line that was found in the inbox at startup. */
   recall(line: Buffer): void {
     const seq = readSeq(line) ?? 0
     const id = seq > this.#memory.retrieved ? readDirectId(line) : undefined
-    if (id !== undefined) this.add(seq, id)
+    if (id !== undefined) this.#add(seq, id)
   }
 
-  /** A direct message or task is on disk, as the line `seq`. A reader may have been faster than the disk. */
-  add(seq: number, id: string): void {
-    this.#waiting.set(seq, id)
-    if (seq <= this.#memory.retrieved) this.#isMoved = true
-  }
-
-  /** A session is there to tell. */
-  attach(session: Pick<Connection, "send">): void {
-    const nowMs = this.#monotonic()
-    const again = this.#told.filter(({ atMs }) => nowMs - atMs < doubtMs)
-    this.#told = []
+  /** Reports on this session from now on, starting with the newest receipts of the last one. */
+  attach(session: Pick<Connection, "send" | "welcome">): void {
+    const repeated = this.#newestSent()
+    this.#sent = []
     this.#session = session
-    for (const { ids } of again) this.#tell(ids)
-    this.look()
+    for (const { ids } of repeated) this.#send(ids)
+    this.checkReaders()
   }
 
   detach(): void {
     this.#session = undefined
   }
 
-  /** Looks where the readers are, if that may have changed, and tells what they took. */
-  look(): void {
+  /** Confirms lines that are on disk: advances the bookmarks and sends RECEIVED. */
+  confirm({ marks, seqs }: Pick<DurableBatch, "marks" | "seqs">): void {
+    const ids: string[] = []
+    const newest = new Map<string, Bookmark>()
+    for (const [index, mark] of (marks as readonly Mark[]).entries()) {
+      const seq = seqs[index]
+      if ("direct" in mark) {
+        ids.push(mark.direct)
+        if (seq !== undefined && mark.isOwn !== true) this.#add(seq, mark.direct)
+      } else if (mark.seq >= (newest.get(mark.channel)?.seq ?? 0)) newest.set(mark.channel, mark)
+    }
+    this.#options.bookmarks.advance([...newest.values()])
+    const session = this.#session
+    if (session === undefined) return
+    const current = [...newest.values()].filter(({ serverId }) => serverId === session.welcome.server_id)
+    const upTo = Object.fromEntries(current.map(({ channel, seq }) => [channel, seq]))
+    session.send({
+      type: "RECEIVED",
+      ...(ids.length > 0 && { ids }),
+      ...(current.length > 0 && { up_to: upTo }),
+    })
+  }
+
+  /** Reads the cursors if they may have changed, and sends receipts for what readers took. Throws file errors. */
+  checkReaders(): void {
     if (this.#session === undefined) return
     if (this.#mayHaveChanged()) this.#readCursors()
-    if (!this.#isMoved) return
-    this.#isMoved = false
-    this.#tellTaken(Math.max(0, ...(this.#cursors?.values() ?? [])))
+    if (!this.#hasMoved) return
+    this.#hasMoved = false
+    this.#sendTaken(Math.max(0, ...(this.#cursors?.values() ?? [])))
+  }
+
+  /** A reader may have taken the line before it was known to be on disk. */
+  #add(seq: number, id: string): void {
+    this.#unread.set(seq, id)
+    if (seq <= this.#memory.retrieved) this.#hasMoved = true
   }
 
   #mayHaveChanged(): boolean {
-    const found = statSync(this.#dir, { bigint: true, throwIfNoEntry: false })
-    const changed = found === undefined ? "" : String(found.mtimeNs)
-    const isNew = changed !== this.#changed
-    const isDue = isNew || this.#isLookDue
-    // Two changes within one tick of the file system's clock look like one: look once more.
-    this.#isLookDue = isNew
-    this.#changed = changed
+    const found = statSync(this.#options.cursors, { bigint: true, throwIfNoEntry: false })
+    const mtime = found === undefined ? "" : String(found.mtimeNs)
+    const hasChanged = mtime !== this.#directoryMtime
+    const isDue = hasChanged || this.#isCheckDue
+    // Two changes within one tick of the file system's clock have the same time: check once more.
+    this.#isCheckDue = hasChanged
+    this.#directoryMtime = mtime
     return isDue
   }
 
   #readCursors(): void {
     const before = this.#cursors
-    this.#cursors = listCursors(this.#dir)
+    this.#cursors = listCursors(this.#options.cursors)
     for (const [reader, seq] of this.#cursors) {
-      // Where they were before this process began is only known of the furthest.
+      // Of the positions before this process started only the furthest is known.
       const last = before === undefined ? this.#memory.retrieved : (before.get(reader) ?? 0)
-      if (seq > last) this.#isMoved = true
+      if (seq > last) this.#hasMoved = true
     }
   }
 
-  #tellTaken(furthest: number): void {
+  #sendTaken(furthest: number): void {
     const ids: string[] = []
-    for (const [seq, id] of this.#waiting) {
+    for (const [seq, id] of this.#unread) {
       if (seq > furthest) continue
       ids.push(id)
-      this.#waiting.delete(seq)
+      this.#unread.delete(seq)
     }
-    // A reader that took channel messages only has read, too.
-    for (let from = 0; from === 0 || from < ids.length; from += toldAtOnce) {
-      this.#tell(ids.slice(from, from + toldAtOnce))
+    // An empty list is sent too: a reader that took only channel messages was active as well.
+    for (let from = 0; from === 0 || from < ids.length; from += idsPerFrame) {
+      this.#send(ids.slice(from, from + idsPerFrame))
     }
     if (furthest > this.#memory.retrieved) this.#memory.note({ retrieved: furthest })
   }
 
-  #tell(ids: readonly string[]): void {
-    const nowMs = this.#monotonic()
-    this.#told = this.#told.filter(({ atMs }) => nowMs - atMs < doubtMs)
-    if (ids.length > 0) this.#told.push({ atMs: nowMs, ids })
+  #send(ids: readonly string[]): void {
+    this.#sent = this.#newestSent()
+    if (ids.length > 0) this.#sent.push({ atMs: this.#options.clock.monotonic(), ids })
     this.#session?.send({ type: "RECEIVED", retrieved: [...ids] })
+  }
+
+  #newestSent(): { readonly atMs: number; readonly ids: readonly string[] }[] {
+    const nowMs = this.#options.clock.monotonic()
+    return this.#sent.filter(({ atMs }) => nowMs - atMs < repeatMs)
   }
 }

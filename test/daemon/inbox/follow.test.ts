@@ -2,7 +2,7 @@ import { rmSync } from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
 import { describe, expect, it, onTestFinished } from "vitest"
 import { systemClock } from "../../../src/base/clock.js"
-import { followInbox } from "../../../src/daemon/inbox/follow.js"
+import { followInbox } from "../../../src/daemon/inbox/reader.js"
 import { until } from "../../kit/condition.js"
 import { InboxRoom, range } from "../../kit/inbox-room.js"
 

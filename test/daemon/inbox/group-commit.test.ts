@@ -1,7 +1,7 @@
 import { closeSync, openSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it, onTestFinished } from "vitest"
-import { InboxCommit } from "../../../src/daemon/inbox/group-commit.js"
+import { GroupCommit } from "../../../src/daemon/inbox/group-commit.js"
 import { until } from "../../kit/condition.js"
 import { temporaryDirectory } from "../../kit/temporary.js"
 
@@ -14,14 +14,14 @@ function setUp() {
   })
   const groups: (readonly unknown[])[] = []
   const failures: Error[] = []
-  const commit = new InboxCommit({
-    onSafe: ({ marks }) => groups.push(marks),
+  const commit = new GroupCommit({
+    onDurable: ({ marks }) => groups.push(marks),
     onFailed: (error) => failures.push(error),
   })
   return { fd, groups, failures, commit }
 }
 
-describe("InboxCommit", () => {
+describe("GroupCommit", () => {
   it("puts what comes during one sync into the next", async () => {
     const { fd, groups, commit } = setUp()
     commit.add(fd, [receipt(1)], true)

@@ -68,8 +68,8 @@ describe("formatNumbered", () => {
 })
 
 describe("formatBody", () => {
-  it("refuses a line that brings a number of its own", () => {
-    expect(() => formatBody({ type: "MSG", seq: 3 })).toThrow("MSG brings a seq of its own")
+  it("refuses a line that has a seq already", () => {
+    expect(() => formatBody({ type: "MSG", seq: 3 })).toThrow("MSG has a seq already")
   })
 })
 

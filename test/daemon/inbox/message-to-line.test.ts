@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest"
 import { formatBody, formatNumbered, readDirectId, readLineId } from "../../../src/daemon/inbox/line.js"
-import { lostTaskLine, mirrorLine, welcomeLine } from "../../../src/daemon/inbox/message-to-line.js"
+import { joinedLine, lostTaskLine, messageToLine } from "../../../src/daemon/inbox/message-to-line.js"
 import type { ServerMessage } from "../../../src/protocol/server-messages.js"
 
 const self = "@aaaaaaaaaaaaaaaa"
@@ -27,7 +27,7 @@ const task: ServerMessage<"TASK"> = {
   ts: 2,
 }
 const bytesOf = (from: ServerMessage) => {
-  const line = mirrorLine(from, self)?.line
+  const line = messageToLine(from, self)?.line
   if (line === undefined) throw new Error("not mirrored")
   return Buffer.from(formatNumbered(7, [formatBody(line)], 0).trimEnd())
 }
@@ -35,7 +35,7 @@ const bytesOf = (from: ServerMessage) => {
 describe("a mirrored line", () => {
   it("carries parts along, and is never known by an id that stands in them", () => {
     const parts = [{ kind: "data", data: { msg_id: "evil.1", to: "@x" } }]
-    expect(mirrorLine({ ...message, parts }, self)?.line).toMatchObject({ parts })
+    expect(messageToLine({ ...message, parts }, self)?.line).toMatchObject({ parts })
     expect(readLineId(bytesOf({ ...message, parts }))).toBe(message.msg_id)
     expect(readLineId(bytesOf({ ...task, parts }))).toBe("task bbbbbbbbbbbbbbbb.2 1")
     const card = { meta: { msg_id: "evil.2" } }
@@ -44,11 +44,11 @@ describe("a mirrored line", () => {
   })
 
   it("of a task holds what its worker needs, and is a double of the same attempt only", () => {
-    const first = mirrorLine(task, self)
+    const first = messageToLine(task, self)
     expect(first).toEqual({ line: task, msgId: "task bbbbbbbbbbbbbbbb.2 1" })
-    expect(mirrorLine({ ...task, attempt: 2 }, self)?.msgId).not.toBe(first?.msgId)
-    expect(mirrorLine({ ...task, re: "cli-1" }, self)).toBeUndefined()
-    expect(mirrorLine({ ...task, re: "mine" }, self)?.line).not.toHaveProperty("re")
+    expect(messageToLine({ ...task, attempt: 2 }, self)?.msgId).not.toBe(first?.msgId)
+    expect(messageToLine({ ...task, re: "cli-1" }, self)).toBeUndefined()
+    expect(messageToLine({ ...task, re: "mine" }, self)?.line).not.toHaveProperty("re")
   })
 
   it("is known as direct when it is for this agent alone", () => {
@@ -59,16 +59,16 @@ describe("a mirrored line", () => {
   })
 
   it("shows what one wrote to oneself, and not what one posted", () => {
-    expect(mirrorLine({ ...message, from: self }, self)).toBeDefined()
-    expect(mirrorLine({ ...message, from: self, to: "#general", replay: true }, self)).toBeUndefined()
+    expect(messageToLine({ ...message, from: self }, self)).toBeDefined()
+    expect(messageToLine({ ...message, from: self, to: "#general", replay: true }, self)).toBeUndefined()
   })
 
   it("tells what waits to an agent that asked, and not to a command, which prints it", () => {
     const pending: ServerMessage = { type: "PENDING", re: "mine", target: self, count: 0, ids: [] }
-    expect(mirrorLine(pending, self)?.line).toEqual(pending)
-    expect(mirrorLine({ ...pending, re: "cli-1" }, self)).toBeUndefined()
+    expect(messageToLine(pending, self)?.line).toEqual(pending)
+    expect(messageToLine({ ...pending, re: "cli-1" }, self)).toBeUndefined()
     const changed: ServerMessage = { type: "CHANNEL_CHANGED", channel: "#a", by: from, settings: {}, ts: 1 }
-    expect(mirrorLine(changed, self)?.line).toEqual(changed)
+    expect(messageToLine(changed, self)?.line).toEqual(changed)
   })
 
   it("welcomes to a channel only where somebody wrote what it is for", () => {
@@ -81,10 +81,10 @@ describe("a mirrored line", () => {
       seq: 0,
       invite_only: false,
     }
-    expect(welcomeLine(joined)).toBeUndefined()
-    expect(welcomeLine({ ...joined, settings: { replay: false, description: "" } })).toBeUndefined()
+    expect(joinedLine(joined)).toBeUndefined()
+    expect(joinedLine({ ...joined, settings: { replay: false, description: "" } })).toBeUndefined()
     const settings = { instructions: "be brief" }
-    expect(welcomeLine({ ...joined, pattern: "#>", settings })).toEqual({
+    expect(joinedLine({ ...joined, pattern: "#>", settings })).toEqual({
       type: "JOINED",
       channel: "#a",
       pattern: "#>",

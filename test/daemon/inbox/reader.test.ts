@@ -3,7 +3,7 @@ import { join } from "node:path"
 import { setImmediate as turn } from "node:timers/promises"
 import { describe, expect, it } from "vitest"
 import { type InboxRange, readInbox } from "../../../src/daemon/inbox/reader.js"
-import { formatSegmentName } from "../../../src/daemon/inbox/segment.js"
+import { formatSegmentName } from "../../../src/daemon/inbox/segments.js"
 import { until } from "../../kit/condition.js"
 import { InboxRoom, range } from "../../kit/inbox-room.js"
 

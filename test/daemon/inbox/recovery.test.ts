@@ -3,7 +3,7 @@ import { join } from "node:path"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { recallSealed, recoverInbox } from "../../../src/daemon/inbox/recovery.js"
-import { formatSegmentName } from "../../../src/daemon/inbox/segment.js"
+import { formatSegmentName } from "../../../src/daemon/inbox/segments.js"
 import { until } from "../../kit/condition.js"
 import { InboxRoom, range } from "../../kit/inbox-room.js"
 

@@ -1,5 +1,6 @@
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
+import type { InboxLine } from "../../../src/daemon/inbox/line.js"
 import { DaemonMemory } from "../../../src/daemon/session/daemon-memory.js"
 import { LeasedTasks } from "../../../src/daemon/session/leased-tasks.js"
 import type { ClientFrame } from "../../../src/protocol/client-messages.js"
@@ -13,12 +14,15 @@ function tasksOf(path = join(temporaryDirectory(), "memory.json")) {
   const clock = new FakeClock()
   const memory = DaemonMemory.open(path)
   const extended: string[] = []
-  const lost: string[] = []
+  const lost: unknown[] = []
   const state = { isWorking: true, refusal: undefined as ErrorCode | undefined }
-  const tasks = new LeasedTasks(memory, clock, {
-    isWorking: () => state.isWorking,
-    onLost: (task) => lost.push(task),
-  })
+  const inbox = {
+    append: ({ type, task }: InboxLine) => {
+      expect(type).toBe("TASK_LOST")
+      return lost.push(task) > 0
+    },
+  }
+  const tasks = new LeasedTasks({ memory, clock, presence: state, inbox, log: () => {} })
   const session = {
     request: (frame: ClientFrame) => {
       if (frame.type === "EXTEND") extended.push(frame.task)
@@ -31,8 +35,8 @@ function tasksOf(path = join(temporaryDirectory(), "memory.json")) {
 
 const settled = () => new Promise((resolve) => setImmediate(resolve))
 
-describe("a held task", () => {
-  it("is renewed at each third of its lease while the agent works, and not while it does not", () => {
+describe("a leased task", () => {
+  it("is renewed after each third of its lease, but only while the agent's presence is working", () => {
     const { clock, extended, state, tasks, session } = tasksOf()
     tasks.attach(session)
     tasks.hold({ task: "a.1", lease_ms: 60_000 })
@@ -52,7 +56,7 @@ describe("a held task", () => {
     expect(extended).toHaveLength(4)
   })
 
-  it("is each renewed at its own time by one timer", () => {
+  it("shares one timer with other tasks and is renewed at its own time", () => {
     const { clock, extended, tasks, session } = tasksOf()
     tasks.attach(session)
     tasks.hold({ task: "a.1", lease_ms: 6_000 })
@@ -63,7 +67,7 @@ describe("a held task", () => {
     expect(extended).toEqual(["a.1", "a.2"])
   })
 
-  it("is renewed by its whole lease after it was told of again, with little left", () => {
+  it("is renewed by its full lease after the relay repeats it with little time left", () => {
     const { clock, extended, tasks, session } = tasksOf()
     tasks.attach(session)
     tasks.hold({ task: "a.1", lease_ms: 60_000 })
@@ -77,7 +81,7 @@ describe("a held task", () => {
     expect(extended.filter((task) => task === "a.2")).toHaveLength(4)
   })
 
-  it("is no longer renewed once it is over, and its end is told once", () => {
+  it("is no longer renewed once it ended, and its end is reported once", () => {
     const { clock, extended, tasks, session } = tasksOf()
     tasks.attach(session)
     tasks.hold({ task: "a.1", lease_ms: 6_000 })
@@ -88,20 +92,17 @@ describe("a held task", () => {
     expect([tasks.ids, tasks.end("a.1")]).toEqual([["a.1"], true])
   })
 
-  it.each(["LEASE_LOST", "TASK_NOT_FOUND"] as const)(
-    "is lost when a renewal is answered by %s",
-    async (code) => {
-      const { clock, lost, state, tasks, session } = tasksOf()
-      state.refusal = code
-      tasks.attach(session)
-      tasks.hold({ task: "a.1", lease_ms: 6_000 })
-      clock.advance(2_000)
-      await settled()
-      expect([lost, tasks.ids, tasks.end("a.1")]).toEqual([["a.1"], [], false])
-    },
-  )
+  it.each(["LEASE_LOST", "TASK_NOT_FOUND"] as const)("is lost if a renewal fails with %s", async (code) => {
+    const { clock, lost, state, tasks, session } = tasksOf()
+    state.refusal = code
+    tasks.attach(session)
+    tasks.hold({ task: "a.1", lease_ms: 6_000 })
+    clock.advance(2_000)
+    await settled()
+    expect([lost, tasks.ids, tasks.end("a.1")]).toEqual([["a.1"], [], false])
+  })
 
-  it("is kept and tried again soon when the relay cannot reach its store", async () => {
+  it("is kept and renewed soon after the relay could not reach its store", async () => {
     const { clock, lost, extended, state, tasks, session } = tasksOf()
     state.refusal = "UNAVAILABLE"
     tasks.attach(session)
@@ -112,7 +113,7 @@ describe("a held task", () => {
     expect([extended.length, lost]).toEqual([2, []])
   })
 
-  it("survives a restart of the daemon, and is renewed as soon as there is a session", () => {
+  it("survives a restart of the daemon and is renewed as soon as it is online", () => {
     const first = tasksOf()
     first.tasks.attach(first.session)
     first.tasks.hold({ task: "a.1", lease_ms: 60_000 })

@@ -4,134 +4,143 @@ import { ReaderCursor } from "../../../src/daemon/inbox/reader-cursor.js"
 import { DaemonMemory } from "../../../src/daemon/session/daemon-memory.js"
 import { ReadReceipts } from "../../../src/daemon/session/read-receipts.js"
 import type { ClientFrame } from "../../../src/protocol/client-messages.js"
+import type { ServerMessage } from "../../../src/protocol/server-messages.js"
 import { FakeClock } from "../../kit/fake-clock.js"
+import { welcome } from "../../kit/fake-relay.js"
 import { InboxRoom } from "../../kit/inbox-room.js"
 
 const lineOf = (seq: number) =>
   Buffer.from(JSON.stringify({ seq, type: "MSG", to: "@aaaaaaaaaaaaaaaa", msg_id: `x.${seq}` }))
 
-function mailOf(room = new InboxRoom()) {
+function setUp(room = new InboxRoom()) {
   const { paths } = room
   mkdirSync(paths.dir, { recursive: true })
   const clock = new FakeClock()
   const memory = DaemonMemory.open(paths.memory)
-  const unread = new ReadReceipts(paths.cursors, memory, () => clock.monotonic())
+  const bookmarks = { advance: () => {} }
+  const receipts = new ReadReceipts({ cursors: paths.cursors, bookmarks, memory, clock })
   const sent: ClientFrame[] = []
-  const session = { send: (frame: ClientFrame) => void sent.push(frame) }
+  const session = {
+    welcome: welcome("bob", "@a") as ServerMessage<"WELCOME">,
+    send: (frame: ClientFrame) => void sent.push(frame),
+  }
   return {
     room,
     clock,
     memory,
-    unread,
+    receipts,
     session,
     sent,
-    told: () => sent.map((frame) => (frame.type === "RECEIVED" ? frame.retrieved : [])),
+    retrieved: () =>
+      sent.flatMap((frame) => (frame.type === "RECEIVED" && frame.retrieved ? [frame.retrieved] : [])),
+    /** The line `seq`, a direct message, is on disk. */
+    store: (seq: number) => receipts.confirm({ marks: [{ direct: `x.${seq}` }], seqs: [seq] }),
     read: (seq: number, reader = "hook") => {
       ReaderCursor.open(paths, reader).confirm(seq)
     },
   }
 }
 
-describe("what a reader took", () => {
-  it("is told once a named reader's cursor passed it, and nothing before", () => {
-    const { unread, session, told, read } = mailOf()
-    unread.attach(session)
-    for (let seq = 1; seq <= 4; seq++) unread.add(seq, `x.${seq}`)
-    unread.look()
-    expect(told()).toEqual([])
+describe("a read receipt", () => {
+  it("is sent once a named reader's cursor passed the message, and not before", () => {
+    const { receipts, store, session, retrieved, read } = setUp()
+    receipts.attach(session)
+    for (let seq = 1; seq <= 4; seq++) store(seq)
+    receipts.checkReaders()
+    expect(retrieved()).toEqual([])
     read(2)
-    unread.look()
-    unread.look()
+    receipts.checkReaders()
+    receipts.checkReaders()
     read(4)
-    unread.look()
-    expect(told()).toEqual([
+    receipts.checkReaders()
+    expect(retrieved()).toEqual([
       ["x.1", "x.2"],
       ["x.3", "x.4"],
     ])
   })
 
-  it("is an empty list when only channel messages were passed, so that the relay notes the time", () => {
-    const { unread, session, told, read } = mailOf()
-    unread.attach(session)
+  it("is an empty list if only channel messages were passed, so that the relay notes the time", () => {
+    const { receipts, session, retrieved, read } = setUp()
+    receipts.attach(session)
     read(5)
-    unread.look()
-    unread.look()
-    expect(told()).toEqual([[]])
+    receipts.checkReaders()
+    receipts.checkReaders()
+    expect(retrieved()).toEqual([[]])
   })
 
-  it("counts for whichever reader was first, and notes the time of every one", () => {
-    const { unread, session, told, read } = mailOf()
-    unread.attach(session)
-    unread.add(3, "x.3")
+  it("names a message for the first reader only, and is sent for every reader", () => {
+    const { receipts, store, session, retrieved, read } = setUp()
+    receipts.attach(session)
+    store(3)
     read(3, "one")
-    unread.look()
+    receipts.checkReaders()
     read(2, "two")
-    unread.look()
-    expect(told()).toEqual([["x.3"], []])
+    receipts.checkReaders()
+    expect(retrieved()).toEqual([["x.3"], []])
   })
 
-  it("names at most 1,000 messages in one frame", () => {
-    const { unread, session, told, read } = mailOf()
-    unread.attach(session)
-    for (let seq = 1; seq <= 2_300; seq++) unread.add(seq, `x.${seq}`)
+  it("names at most 1,000 messages per frame", () => {
+    const { receipts, store, session, retrieved, read } = setUp()
+    receipts.attach(session)
+    for (let seq = 1; seq <= 2_300; seq++) store(seq)
     read(2_300)
-    unread.look()
-    expect(told().map((ids) => ids?.length)).toEqual([1_000, 1_000, 300])
+    receipts.checkReaders()
+    expect(retrieved().map((ids) => ids?.length)).toEqual([1_000, 1_000, 300])
   })
 
-  it("waits for a session, and is told again to the next one when the last may have been dead", () => {
-    const { unread, session, told, read, clock } = mailOf()
-    unread.add(1, "x.1")
+  it("waits for a session, and is repeated on the next one if it is at most 30 s old", () => {
+    const { receipts, store, session, retrieved, read, clock } = setUp()
+    store(1)
     read(1)
-    unread.look()
-    expect(told()).toEqual([])
-    unread.attach(session)
-    unread.detach()
+    receipts.checkReaders()
+    expect(retrieved()).toEqual([])
+    receipts.attach(session)
+    receipts.detach()
     clock.advance(10_000)
-    unread.attach(session)
-    expect(told()).toEqual([["x.1"], ["x.1"]])
-    unread.detach()
+    receipts.attach(session)
+    expect(retrieved()).toEqual([["x.1"], ["x.1"]])
+    receipts.detach()
     clock.advance(31_000)
-    unread.attach(session)
-    expect(told()).toHaveLength(2)
+    receipts.attach(session)
+    expect(retrieved()).toHaveLength(2)
   })
 
-  it("is told when the reader was faster than the disk", () => {
-    const { unread, session, told, read } = mailOf()
-    unread.attach(session)
+  it("is sent if the reader was faster than the disk", () => {
+    const { receipts, store, session, retrieved, read } = setUp()
+    receipts.attach(session)
     read(1)
-    unread.look()
-    unread.add(1, "x.1")
-    unread.look()
-    expect(told()).toEqual([[], ["x.1"]])
+    receipts.checkReaders()
+    store(1)
+    receipts.checkReaders()
+    expect(retrieved()).toEqual([[], ["x.1"]])
   })
 
-  it("is told after a restart if a reader took it meanwhile, and what was told is not told again", () => {
-    const first = mailOf()
-    first.unread.attach(first.session)
-    first.unread.add(1, "x.1")
+  it("is sent after a restart for what a reader took meanwhile, and not repeated for the rest", () => {
+    const first = setUp()
+    first.receipts.attach(first.session)
+    first.store(1)
     first.read(1)
-    first.unread.look()
+    first.receipts.checkReaders()
     first.memory.save()
     first.read(2)
-    const second = mailOf(first.room)
-    for (let seq = 1; seq <= 3; seq++) second.unread.recall(lineOf(seq))
-    second.unread.attach(second.session)
-    expect(second.told()).toEqual([["x.2"]])
+    const second = setUp(first.room)
+    for (let seq = 1; seq <= 3; seq++) second.receipts.recall(lineOf(seq))
+    second.receipts.attach(second.session)
+    expect(second.retrieved()).toEqual([["x.2"]])
   })
 
-  it("costs one look at the directory while no reader moves", () => {
-    const { unread, session, told, read, room } = mailOf()
-    unread.attach(session)
+  it("costs one stat of the directory while no reader moves", () => {
+    const { receipts, session, retrieved, read, room } = setUp()
+    receipts.attach(session)
     read(1)
-    unread.look()
-    unread.look()
-    // Read only when the directory changed: what was damaged in place is not even looked at.
+    receipts.checkReaders()
+    receipts.checkReaders()
+    // Cursors are read only when the directory changed, and this changes a file in place.
     writeFileSync(`${room.paths.cursors}/hook.json`, '{"seq":9}')
-    unread.look()
-    expect(told()).toEqual([[]])
+    receipts.checkReaders()
+    expect(retrieved()).toEqual([[]])
     rmSync(room.paths.cursors, { recursive: true })
-    unread.look()
-    expect(told()).toEqual([[]])
+    receipts.checkReaders()
+    expect(retrieved()).toEqual([[]])
   })
 })

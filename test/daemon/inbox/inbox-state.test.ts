@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest"
-import { inboxSteps, stepInbox } from "../../../src/daemon/inbox/state.js"
+import { inboxSteps, nextInboxState } from "../../../src/daemon/inbox/inbox.js"
 
-describe("stepInbox", () => {
+describe("nextInboxState", () => {
   it("leads from any state but the last to the last", () => {
     for (const state of Object.keys(inboxSteps) as (keyof typeof inboxSteps)[]) {
       const seen = new Set([state])
@@ -11,7 +11,7 @@ describe("stepInbox", () => {
   })
 
   it("refuses a step that is not listed", () => {
-    expect(() => stepInbox("rotating", "hold")).toThrow("inbox: hold while rotating")
-    expect(() => stepInbox("closed", "retry")).toThrow("inbox: retry while closed")
+    expect(() => nextInboxState("rotating", "hold")).toThrow("inbox: hold while rotating")
+    expect(() => nextInboxState("closed", "retry")).toThrow("inbox: retry while closed")
   })
 })

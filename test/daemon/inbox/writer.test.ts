@@ -1,6 +1,6 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { InboxQueue, type QueuedLine } from "../../../src/daemon/inbox/queue.js"
+import { LineQueue, type QueuedLine } from "../../../src/daemon/inbox/writer.js"
 
 const line = (n: number, size = 0): QueuedLine => ({
   body: `"type":"MSG","x":"${"y".repeat(size)}"}`,
@@ -10,9 +10,9 @@ const line = (n: number, size = 0): QueuedLine => ({
 const receipt = (n: number): QueuedLine => ({ body: undefined, msgId: `x.${n}`, mark: n })
 const marks = (entries: readonly QueuedLine[]) => entries.map(({ mark }) => mark)
 
-describe("InboxQueue", () => {
+describe("LineQueue", () => {
   it("numbers lines when they leave, and receipts not at all", () => {
-    const queue = new InboxQueue()
+    const queue = new LineQueue()
     queue.push(line(1))
     queue.push(receipt(1))
     queue.push(line(2))
@@ -25,7 +25,7 @@ describe("InboxQueue", () => {
   })
 
   it("takes no more than was asked for, but always one", () => {
-    const queue = new InboxQueue()
+    const queue = new LineQueue()
     for (let n = 1; n <= 3; n++) queue.push(line(n, 500))
     expect(queue.take(1, 0, 10).lines).toBe(1)
     expect(queue.take(2, 0, 100_000).lines).toBe(2)
@@ -38,7 +38,7 @@ describe("InboxQueue", () => {
     })
     fc.assert(
       fc.property(entries, fc.nat(100), (some, percent) => {
-        const queue = new InboxQueue()
+        const queue = new LineQueue()
         for (const [n, { isLine, size }] of some.entries()) queue.push(isLine ? line(n, size) : receipt(n))
         const batch = queue.take(1, 0, 1e9)
         batch.written = Math.floor((batch.bytes.length * percent) / 100)

@@ -2,8 +2,12 @@ import { mkdirSync, utimesSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
 import { type Clock, systemClock } from "../../../src/base/clock.js"
-import { InboxRetention } from "../../../src/daemon/inbox/retention.js"
-import { formatSegmentName, lastSealedSeq, listSegments } from "../../../src/daemon/inbox/segment.js"
+import {
+  formatSegmentName,
+  lastSealedSeq,
+  listSegments,
+  SegmentRetention,
+} from "../../../src/daemon/inbox/segments.js"
 import { temporaryDirectory } from "../../kit/temporary.js"
 
 const dayMs = 24 * 60 * 60 * 1_000
@@ -46,22 +50,27 @@ describe("segments", () => {
   })
 })
 
-describe("InboxRetention", () => {
+describe("SegmentRetention", () => {
   it("removes the oldest beyond the number", async () => {
     const dir = tenSegments()
-    await new InboxRetention(dir, { segments: 4, segmentAgeMs: 100 * dayMs }, systemClock, undefined).run()
+    await new SegmentRetention(dir, { segments: 4, segmentAgeMs: 100 * dayMs }, systemClock, undefined).run()
     expect(firsts(dir)).toEqual([61, 71, 81, 91])
   })
 
   it("removes those beyond the age", async () => {
     const dir = tenSegments()
-    await new InboxRetention(dir, { segments: 100, segmentAgeMs: 2.5 * dayMs }, systemClock, undefined).run()
+    await new SegmentRetention(
+      dir,
+      { segments: 100, segmentAgeMs: 2.5 * dayMs },
+      systemClock,
+      undefined,
+    ).run()
     expect(firsts(dir)).toEqual([71, 81, 91])
   })
 
   it("keeps the newest one, which holds the place, whatever its age", async () => {
     const dir = tenSegments(Date.now() - 1_000 * dayMs)
-    await new InboxRetention(dir, { segments: 100, segmentAgeMs: dayMs }, systemClock, undefined).run()
+    await new SegmentRetention(dir, { segments: 100, segmentAgeMs: dayMs }, systemClock, undefined).run()
     expect(firsts(dir)).toEqual([91])
   })
 
@@ -69,7 +78,7 @@ describe("InboxRetention", () => {
     let nowMs = 0
     const clock: Clock = { ...systemClock, monotonic: () => nowMs }
     const dir = tenSegments()
-    const retention = new InboxRetention(dir, { segments: 9, segmentAgeMs: 100 * dayMs }, clock, undefined)
+    const retention = new SegmentRetention(dir, { segments: 9, segmentAgeMs: 100 * dayMs }, clock, undefined)
     nowMs = 59 * 60_000
     retention.tick()
     expect(firsts(dir)).toHaveLength(10)

@@ -1,0 +1,86 @@
+import type { ServerMessage } from "../../protocol/server-messages.js"
+import type { DeliveryStatus } from "../delivery/delivery-status.js"
+import type { ActiveStops } from "../guards/active-stops.js"
+import type { CircuitBreaker } from "../guards/circuit-breaker.js"
+import type { Inbox } from "../inbox/inbox.js"
+import { isFromSender, messageToLine } from "../inbox/message-to-line.js"
+import type { OutboxSender } from "../outbox/sender.js"
+import type { Channels } from "./channels.js"
+import type { LeasedTasks } from "./leased-tasks.js"
+import { markOf } from "./read-receipts.js"
+
+/** The services that handle messages of the relay. */
+export interface RelayMessagesOptions {
+  readonly channels: Channels
+  readonly deliveryStatus: DeliveryStatus
+  readonly tasks: LeasedTasks
+  readonly stops: ActiveStops
+  readonly breaker: CircuitBreaker
+  readonly sender: OutboxSender
+  readonly inbox: Inbox
+  /** Older relays make message ids that do not contain the sender's id. */
+  readonly isCompat: boolean
+  readonly log: (line: string) => void
+}
+
+/** Handles every message of the relay but signed statements: updates the daemon's state, then writes the inbox line. */
+export class RelayMessages {
+  readonly #services: RelayMessagesOptions
+
+  constructor(services: RelayMessagesOptions) {
+    this.#services = services
+  }
+
+  /** @param welcome - of the session the message came on */
+  receive(message: ServerMessage, { agent_id: self, server_id, limits }: ServerMessage<"WELCOME">): void {
+    if (this.#isForged(message)) return
+    this.#apply(message, self, limits.buffer)
+    const { sender, inbox, log } = this.#services
+    const isAnswer = sender.answer(message)
+    const entry = messageToLine(message, self)
+    if (entry !== undefined) {
+      inbox.append(entry.line, { msgId: entry.msgId, mark: markOf(message, server_id) })
+    } else if (!isAnswer && message.type === "ERROR") {
+      log(`relay: ${message.code} ${message.message}`)
+    }
+  }
+
+  /** Whether a message claims a sender that its id does not belong to. */
+  #isForged(message: ServerMessage): boolean {
+    const { isCompat, log } = this.#services
+    if (message.type !== "MSG" || isCompat || isFromSender(message)) return false
+    const { from, msg_id } = message
+    log(`sender-mismatch: dropped message ${msg_id.slice(0, 130)}, which claims to be from ${from}`)
+    return true
+  }
+
+  #apply(message: ServerMessage, self: string, replayed: number): void {
+    const { channels, deliveryStatus, tasks, stops, breaker } = this.#services
+    switch (message.type) {
+      case "MSG":
+        if (message.from === self) return
+        deliveryStatus.replied(message, self)
+        breaker.heard(message)
+        break
+      case "JOINED":
+        channels.onJoined(message, replayed)
+        break
+      case "LEFT":
+        channels.onLeft(message)
+        break
+      case "DELIVERY":
+        deliveryStatus.delivered(message, self)
+        break
+      case "TASK":
+        tasks.hold(message)
+        break
+      case "TASK_LOST":
+        tasks.onLost(message)
+        break
+      case "GUARD":
+        stops.heard(message)
+        break
+      default:
+    }
+  }
+}
