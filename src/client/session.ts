@@ -26,7 +26,7 @@ export interface SessionOptions {
   /** Uniform in [0, 1). */
   readonly random: () => number
   /**
-   * Whether to try again after an error that a retry may fix: never; only once a session was open and got lost;
+   * When to try again after an error that a retry may fix: never; only after an open session was lost;
    * or after a failed first attempt as well.
    */
   readonly retry: "never" | "after-loss" | "always"

@@ -49,13 +49,13 @@ export interface DaemonOptions extends Pick<ConnectOptions, "role" | "card"> {
   readonly channels?: readonly (Channel | ChannelPattern)[]
   readonly defaultChannels: readonly Channel[]
   readonly compat: boolean
-  /** Whether the agent's own messages appear in the inbox too, with `"self": true`. */
+  /** True to show the agent's own messages in the inbox too, with `"self": true`. */
   readonly echo: boolean
   /** Breaker limits that are stricter than the defaults. */
   readonly guards?: Partial<BreakerLimits>
 }
 
-/** What a daemon gets from the process that hosts it. */
+/** The process that hosts a daemon. */
 export interface DaemonHost {
   readonly clock: Clock
   /** Uniform in [0, 1). */

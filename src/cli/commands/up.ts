@@ -1,6 +1,6 @@
 import { ensureHome } from "../../daemon/files/home.js"
 import { type RootPaths, rootPaths } from "../../daemon/files/paths.js"
-import { settledStatus } from "../../daemon/process/control.js"
+import { waitForStatus } from "../../daemon/process/control.js"
 import { readHolder } from "../../daemon/process/pid-file.js"
 import type { ProcessRecord } from "../../daemon/process/process-record.js"
 import { readStatus } from "../../daemon/status.js"
@@ -75,7 +75,7 @@ async function ensureDaemon(
   } catch (error) {
     // Two `up` at once: the other one was first.
     if (!(error instanceof ChatError) || error.code !== "ALREADY_RUNNING") throw error
-    await settledStatus(root, defaultInstance, { clock: context.clock, timeoutMs: settleMs })
+    await waitForStatus(root, defaultInstance, { clock: context.clock, timeoutMs: settleMs })
     return undefined
   }
 }

@@ -2,8 +2,8 @@
 import { mkdirSync } from "node:fs"
 import { type DaemonPaths, rootPaths } from "../../daemon/files/paths.js"
 import type { DaemonStart } from "../../daemon/options.js"
-import { settledStatus, startDaemon } from "../../daemon/process/control.js"
-import { openHostProcess } from "../../daemon/process/host-process.js"
+import { startDaemon, waitForStatus } from "../../daemon/process/control.js"
+import { openHostProcess } from "../../daemon/process/host.js"
 import type { DaemonStatus } from "../../daemon/status.js"
 import { ChatError, isErrorCode } from "../../protocol/errors.js"
 import type { InstanceName } from "../../protocol/names.js"
@@ -40,7 +40,7 @@ export async function startInBackground(
 ): Promise<DaemonStatus | undefined> {
   const root = rootPaths(config.home)
   await startDaemon(root, start, { clock, isolate, nodePath: system.nodePath })
-  const status = await settledStatus(root, start.name as InstanceName, { clock, timeoutMs: connectMs })
+  const status = await waitForStatus(root, start.name as InstanceName, { clock, timeoutMs: connectMs })
   const { reason, state } = status ?? {}
   if (state !== "stopped" || reason === undefined || reason === null) return status
   throw new ChatError(isErrorCode(reason.code) ? reason.code : "UNSUPPORTED", reason.message)
@@ -65,7 +65,7 @@ export async function runInForeground(
   try {
     await process.host.start(start)
     interruption.addEventListener("abort", () => void process.host.stopAll())
-    const settled = settledStatus(root, start.name as InstanceName, { clock, timeoutMs: connectMs })
+    const settled = waitForStatus(root, start.name as InstanceName, { clock, timeoutMs: connectMs })
     const first = await Promise.race([settled, process.ended.then(() => undefined)])
     if (first !== undefined) printStarted(context, start, first)
     const reason = await process.ended

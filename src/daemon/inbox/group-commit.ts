@@ -59,7 +59,7 @@ export class GroupCommit {
 
   /** Resolves when no fdatasync is running, so that the descriptor may be closed. */
   idle(): Promise<void> {
-    if (this.#inFlight === undefined) return Promise.resolve()
+    if (!this.#isSyncing) return Promise.resolve()
     return new Promise((resolve) => this.#onIdle.push(resolve))
   }
 
@@ -72,8 +72,12 @@ export class GroupCommit {
     this.#report(entries)
   }
 
+  get #isSyncing(): boolean {
+    return this.#inFlight !== undefined
+  }
+
   #next(fd: number): void {
-    if (this.#hasFailed || this.#inFlight !== undefined) return
+    if (this.#hasFailed || this.#isSyncing) return
     if (this.#isDirty) this.#sync(fd)
     else if (this.#waiting.length > 0) this.settle()
   }
@@ -93,7 +97,7 @@ export class GroupCommit {
         this.#hasFailed = true
         this.#events.onFailed(error)
       }
-      if (this.#inFlight === undefined) for (const resolve of this.#onIdle.splice(0)) resolve()
+      if (!this.#isSyncing) for (const resolve of this.#onIdle.splice(0)) resolve()
     })
   }
 

@@ -37,7 +37,7 @@ export interface InboxOptions {
   readonly log?: (line: string) => void
 }
 
-/** What belongs to a line and is not part of it. */
+/** Data that accompanies a line and is not part of it. */
 export interface AppendOptions {
   /** A line whose id is known is a duplicate and not written. */
   readonly msgId?: string | undefined
@@ -153,7 +153,7 @@ export class Inbox {
     return this.#writer.heldBytes
   }
 
-  /** Whether a message of this id was appended before. */
+  /** Reports whether a message of this id was appended before. */
   has(msgId: string): boolean {
     return this.#dedup.has(msgId)
   }
@@ -240,7 +240,7 @@ export class Inbox {
     return true
   }
 
-  /** Whether the file can be appended to. Adopts what another program changed; starts over if the file is gone. */
+  /** Reports whether the file can be appended to. Adopts what another program changed; starts over if the file is gone. */
   #checkFile(): boolean {
     try {
       const state = this.#writer.check()

@@ -60,7 +60,7 @@ export function readSeq(line: Buffer): number | undefined {
   return Number.isSafeInteger(seq) ? seq : undefined
 }
 
-/** Whether bytes look like one whole inbox line. Checks both ends without parsing. */
+/** Reports whether bytes look like one whole inbox line. Checks both ends without parsing. */
 export function looksWhole(line: Buffer): boolean {
   let end = line.length - 1
   while (line[end] === space) end--

@@ -88,12 +88,12 @@ function taskLine(message: ServerMessage<"TASK">): InboxLine {
   return { type, task, role, from, name, content, ...partsIfAny, lease_ms, attempt, ts }
 }
 
-/** Whether a message answers a CLI command, which prints it itself. */
+/** Reports whether a message answers a CLI command, which prints it itself. */
 function isForCommand({ re }: { readonly re?: string }): boolean {
   return re?.startsWith(commandIdPrefix) === true
 }
 
-/** Whether a message id begins with its sender's id, as every relay makes it. */
+/** Reports whether a message id begins with its sender's id, as every relay makes it. */
 export function isFromSender({ from, msg_id: msgId }: ServerMessage<"MSG">): boolean {
   return isWrittenBy(from, msgId)
 }

@@ -23,7 +23,7 @@ export interface Recovered {
   readonly bytes: number
   /** Bytes at its end that belong to a line cut off by a crash. */
   readonly partialBytes: number
-  /** Whether its lines are in a segment already, because a crash came before the file was emptied. */
+  /** True if its lines are in a segment already, because a crash came before the file was emptied. */
   readonly isSealed: boolean
   /** Line numbers, from 1, of lines that are damaged or that another program wrote. */
   readonly damaged: readonly number[]

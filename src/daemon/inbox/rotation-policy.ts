@@ -7,7 +7,7 @@ export interface FileSize {
 }
 
 /**
- * What to do about rotation now.
+ * The next step of a rotation.
  *
  *     none     nothing is due
  *     watch    due at the next quiet moment; decide again at `atMs`
@@ -37,7 +37,7 @@ export class RotationPolicy {
     this.#lastWriteMs = nowMs
   }
 
-  /** Whether {@link require} was called since the last rotation. */
+  /** Reports whether {@link require} was called since the last rotation. */
   get isRequired(): boolean {
     return this.#isRequired
   }
@@ -71,7 +71,7 @@ export class RotationPolicy {
     return bytes < this.#ceilingBytes ? 0 : this.#ceilingUntilMs
   }
 
-  /** Whether a file of that size must be rotated before anything is appended. */
+  /** Reports whether a file of that size must be rotated before anything is appended. */
   mustRotate({ lines, bytes }: FileSize): boolean {
     return this.#isRequired || lines >= this.#limits.hardLines || bytes >= this.#limits.hardBytes
   }

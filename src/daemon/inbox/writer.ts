@@ -68,12 +68,12 @@ export class InboxWriter {
     return { lines: this.#lines, bytes: this.#file?.bytes ?? 0 }
   }
 
-  /** Whether lines wait to be written. */
+  /** Reports whether lines wait to be written. */
   get hasWork(): boolean {
     return this.#batch !== undefined || !this.#queue.isEmpty
   }
 
-  /** Whether a batch is prepared and not written. */
+  /** Reports whether a batch is prepared and not written. */
   get hasBatch(): boolean {
     return this.#batch !== undefined
   }

@@ -5,40 +5,40 @@ import { join } from "node:path"
 import { ChatError, type ErrorCode, isErrorCode } from "../../protocol/errors.js"
 import type { DaemonStart } from "../options.js"
 
-/** What a host process can be asked to do. */
+/** A request to a host process. */
 export type ControlRequest =
   | { readonly op: "start"; readonly start: DaemonStart }
   | { readonly op: "stop"; readonly name: string }
   | { readonly op: "reset-guard"; readonly name: string }
 
-/** Its answer: nothing to tell, or why not. */
+/** The reply to a request: success, or an error. */
 export type ControlReply =
   | { readonly ok: true }
   | { readonly ok: false; readonly code: string; readonly message: string; readonly hint?: string }
 
-/** Largest request or reply, in bytes. */
-const maxBytes = 64 * 1024
+/** Largest request or reply, in characters. */
+const maxLength = 64 * 1024
 
 /**
- * Where a host's socket stands. Not in the `.agentchat` directory: a socket path may have 104 bytes at most,
- * and shared mounts often allow no sockets.
+ * Returns the path of a host's control socket and creates its directory. The socket is not in the `.agentchat` directory,
+ * because a socket path is limited to 104 bytes and shared mounts often do not support sockets.
  * @param runtimeDir - `$XDG_RUNTIME_DIR`, or the directory for temporary files
- * @throws {ChatError} FILE_FAILED when somebody else owns the directory
+ * @throws {ChatError} FILE_FAILED when another user owns the directory
  */
 export function controlSocketPath(runtimeDir: string, uid: number, root: string, pid: number): string {
   const dir = join(runtimeDir, `agentchat-${uid}`)
   mkdirSync(dir, { recursive: true, mode: 0o700 })
   const stat = lstatSync(dir)
   if (!stat.isDirectory() || stat.uid !== uid) {
-    throw new ChatError("FILE_FAILED", `${dir} belongs to somebody else`, {
-      hint: "set XDG_RUNTIME_DIR to a directory of your own",
+    throw new ChatError("FILE_FAILED", `${dir}: owned by another user`, {
+      hint: "set XDG_RUNTIME_DIR to a directory that you own",
     })
   }
   chmodSync(dir, 0o700)
   return join(dir, `${createHash("sha256").update(root).digest("hex").slice(0, 16)}-${pid}.sock`)
 }
 
-/** Takes one request per connection and writes one reply. */
+/** Serves the control socket: reads one request per connection and writes one reply. */
 export function serveControl(
   path: string,
   handle: (request: ControlRequest) => Promise<void>,
@@ -66,12 +66,12 @@ export function serveControl(
 }
 
 /**
- * Asks the host behind `path`.
- * @throws {ChatError} the host's own error; UNREACHABLE when nobody answers within `timeoutMs`
+ * Sends a request to the host that listens on `path`.
+ * @throws {ChatError} the host's error; UNREACHABLE when there is no reply within `timeoutMs`
  */
 export async function askControl(path: string, request: ControlRequest, timeoutMs: number): Promise<void> {
   const socket = connect(path)
-  socket.setTimeout(timeoutMs, () => socket.destroy(new Error("no answer in time")))
+  socket.setTimeout(timeoutMs, () => socket.destroy(new Error("no reply in time")))
   let line: string
   try {
     socket.write(`${JSON.stringify(request)}\n`)
@@ -84,7 +84,7 @@ export async function askControl(path: string, request: ControlRequest, timeoutM
   throwReply(line)
 }
 
-/** @throws {ChatError} when `line` is the reply of a request that failed */
+/** Checks a reply. @throws {ChatError} the error in it */
 export function throwReply(line: string): void {
   const reply = JSON.parse(line) as ControlReply
   if (reply.ok) return
@@ -92,14 +92,14 @@ export function throwReply(line: string): void {
   throw new ChatError(code, reply.message, reply.hint === undefined ? {} : { hint: reply.hint })
 }
 
-/** An error as it crosses a process boundary. */
+/** Converts an error to a reply. */
 export function replyOf(error: unknown): ControlReply {
   if (!(error instanceof ChatError)) return { ok: false, code: "UNSUPPORTED", message: String(error) }
   const { code, message, hint } = error
   return { ok: false, code, message, ...(hint === undefined ? {} : { hint }) }
 }
 
-/** The first line that arrives. Rejects when the stream ends before it, or it is too large. */
+/** Reads the first line of a stream. Rejects if the stream ends before it, or if it is too long. */
 export function readLine(socket: Socket): Promise<string> {
   return new Promise((resolve, reject) => {
     let text = ""
@@ -107,11 +107,11 @@ export function readLine(socket: Socket): Promise<string> {
     socket.on("data", (chunk: string) => {
       text += chunk
       if (text.includes("\n")) resolve(text.slice(0, text.indexOf("\n")))
-      else if (text.length > maxBytes) reject(new Error("request too large"))
+      else if (text.length > maxLength) reject(new Error("request too large"))
     })
     socket.on("error", reject)
     socket.on("close", () => {
-      reject(new Error("closed before a whole line"))
+      reject(new Error("closed before the end of the line"))
     })
   })
 }

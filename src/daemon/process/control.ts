@@ -12,8 +12,8 @@ import { type DaemonStatus, readStatus } from "../status.js"
 import { askControl, readLine, throwReply } from "./control-socket.js"
 import { readHolder } from "./pid-file.js"
 
-/** Milliseconds a host process may take to start or to answer. */
-const answerMs = 10_000
+/** Milliseconds a host process may take to start or to reply. */
+const replyMs = 10_000
 
 /** One row of `daemon --list`. */
 export interface DaemonListEntry {
@@ -25,10 +25,10 @@ export interface DaemonListEntry {
 }
 
 /**
- * Starts a daemon in the background: in the process that already hosts this directory's daemons,
- * unless `isolate`, else in a new one.
- * @param options - `nodePath` is the Node program that runs a new process
- * @throws {ChatError} ALREADY_RUNNING, or why it could not start
+ * Starts a daemon in the background, in the process that already hosts this directory's daemons. If there is none, or
+ * with `isolate`, starts a new process.
+ * @param options - `nodePath` is the Node executable for a new process
+ * @throws {ChatError} ALREADY_RUNNING, or the error of the start
  */
 export async function startDaemon(
   root: RootPaths,
@@ -41,17 +41,17 @@ export async function startDaemon(
   try {
     await spawnHost(root, start, { shared: !options.isolate, nodePath: options.nodePath })
   } catch (error) {
-    // Two first starts at once: the other process became the host a moment before ours.
+    // Another process became the host a moment earlier: two daemons were started at once.
     const lost = error instanceof ChatError && error.code === "ALREADY_RUNNING" && !options.isolate
     if (!lost || !(await joinHost(root, start, options.clock.now()))) throw error
   }
 }
 
 /**
- * Waits until a started daemon is on its relay, or tells that it is not yet.
- * @returns the status as it stands when it is online, stopped, waiting, or the time is over
+ * Waits until the first connection attempt of a started daemon has an outcome.
+ * @returns the status once it is not `connecting`, or after `timeoutMs`; undefined if there is none
  */
-export async function settledStatus(
+export async function waitForStatus(
   root: RootPaths,
   name: InstanceName,
   options: { clock: Clock; timeoutMs: number },
@@ -66,32 +66,24 @@ export async function settledStatus(
   }
 }
 
-/** Stops one daemon and leaves the others of its process. @throws {ChatError} NOT_FOUND when it does not run */
+/** Stops one daemon; others in its process go on. @throws {ChatError} NOT_FOUND when it is not running */
 export async function stopDaemon(root: RootPaths, name: InstanceName, clock: Clock): Promise<void> {
-  const holder = readHolder(root.instance(name).pid, clock.now())
-  if (holder === undefined) {
-    throw new ChatError("NOT_FOUND", `daemon ${name} does not run`, { hint: "see: agentchat daemon --list" })
-  }
-  await askControl(holder.socket, { op: "stop", name }, answerMs)
+  await askControl(socketOf(root, name, clock), { op: "stop", name }, replyMs)
 }
 
-/** Lets a daemon's own breaker begin anew. @throws {ChatError} NOT_FOUND when it does not run */
+/** Resets a daemon's own breaker. @throws {ChatError} NOT_FOUND when it is not running */
 export async function resetDaemonGuard(root: RootPaths, name: InstanceName, clock: Clock): Promise<void> {
-  const holder = readHolder(root.instance(name).pid, clock.now())
-  if (holder === undefined) {
-    throw new ChatError("NOT_FOUND", `daemon ${name} does not run`, { hint: "see: agentchat daemon --list" })
-  }
-  await askControl(holder.socket, { op: "reset-guard", name }, answerMs)
+  await askControl(socketOf(root, name, clock), { op: "reset-guard", name }, replyMs)
 }
 
-/** Stops every daemon of the directory. @returns the names that were stopped */
+/** Stops every daemon of the directory. @returns their names */
 export async function stopAllDaemons(root: RootPaths, clock: Clock): Promise<string[]> {
   const running = listDaemons(root, clock.now()).filter((entry) => entry.running)
   for (const { name } of running) await stopDaemon(root, name as InstanceName, clock)
   return running.map(({ name }) => name)
 }
 
-/** Every daemon that has a directory here, running or not, by name. */
+/** Returns every daemon that has a directory here, running or not, sorted by name. */
 export function listDaemons(root: RootPaths, nowMs: number): DaemonListEntry[] {
   return instanceNames(root).map((name) => {
     const paths = root.instance(name)
@@ -107,7 +99,7 @@ export function listDaemons(root: RootPaths, nowMs: number): DaemonListEntry[] {
   })
 }
 
-/** What a daemon last said of itself, corrected by whether its process lives. */
+/** Returns the status a daemon wrote last, corrected if the process is gone. */
 export function daemonStatus(
   root: RootPaths,
   name: InstanceName,
@@ -118,16 +110,27 @@ export function daemonStatus(
   const status = readStatus(paths.status)
   if (status === undefined || running) return { status, running }
   const crashed =
-    status.state === "stopped" ? status.reason : { code: "NOT_FOUND", message: "its process is gone" }
+    status.state === "stopped" ? status.reason : { code: "NOT_FOUND", message: "the process is gone" }
   return { status: { ...status, state: "stopped", connected: false, reason: crashed }, running }
+}
+
+/** Returns the control socket of a running daemon. */
+function socketOf(root: RootPaths, name: InstanceName, clock: Clock): string {
+  const holder = readHolder(root.instance(name).pid, clock.now())
+  if (holder !== undefined) return holder.socket
+  throw new ChatError("NOT_FOUND", `daemon ${name} is not running`, { hint: "see: agentchat daemon --list" })
 }
 
 function refuseRunning(root: RootPaths, name: InstanceName, nowMs: number): void {
   const holder = readHolder(root.instance(name).pid, nowMs)
   if (holder === undefined) return
-  throw new ChatError("ALREADY_RUNNING", `daemon ${name} runs already in process ${holder.process.pid}`, {
-    hint: `agentchat daemon --stop --name ${name}`,
-  })
+  throw new ChatError(
+    "ALREADY_RUNNING",
+    `daemon ${name} is already running in process ${holder.process.pid}`,
+    {
+      hint: `agentchat daemon --stop --name ${name}`,
+    },
+  )
 }
 
 function instanceNames(root: RootPaths): InstanceName[] {
@@ -141,12 +144,12 @@ function instanceNames(root: RootPaths): InstanceName[] {
   }
 }
 
-/** @returns false when no process hosts this directory, or it is just ending */
+/** Starts a daemon in the running host. @returns false if there is none, or if it is just ending */
 async function joinHost(root: RootPaths, start: DaemonStart, nowMs: number): Promise<boolean> {
   const host = readHolder(root.host, nowMs)
   if (host === undefined) return false
   try {
-    await askControl(host.socket, { op: "start", start }, answerMs)
+    await askControl(host.socket, { op: "start", start }, replyMs)
     return true
   } catch (error) {
     if (error instanceof ChatError && error.code === "UNREACHABLE") return false
@@ -154,7 +157,7 @@ async function joinHost(root: RootPaths, start: DaemonStart, nowMs: number): Pro
   }
 }
 
-/** Starts a host process with its first daemon and waits for the one line it answers with. */
+/** Starts a host process with its first daemon and waits for its reply. */
 async function spawnHost(
   root: RootPaths,
   start: DaemonStart,
@@ -166,10 +169,10 @@ async function spawnHost(
     stdio: ["pipe", log, log, "pipe"],
   })
   closeSync(log)
-  const answers = child.stdio[3] as Socket
+  const replies = child.stdio[3] as Socket
   child.stdin?.end(JSON.stringify({ root: root.root, shared, start }))
   try {
-    throwReply(await readLine(answers))
+    throwReply(await readLine(replies))
   } catch (error) {
     if (error instanceof ChatError) throw error
     throw new ChatError("FILE_FAILED", "the daemon process did not start", {
@@ -177,7 +180,7 @@ async function spawnHost(
       hint: `see ${root.hostLog}`,
     })
   } finally {
-    answers.destroy()
+    replies.destroy()
     child.unref()
   }
 }

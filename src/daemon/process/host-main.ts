@@ -1,6 +1,6 @@
 /**
- * Entry of the background process. It reads one order on standard input, answers one line on descriptor 3 once
- * the daemon runs (or cannot), and from then on takes orders on its control socket.
+ * Entry point of the background process. Reads one order on standard input, writes one reply to descriptor 3 once the
+ * daemon is running or failed to start, and then takes requests on its control socket.
  */
 import { closeSync, readFileSync, writeSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -8,9 +8,9 @@ import { systemClock } from "../../base/clock.js"
 import { rootPaths } from "../files/paths.js"
 import type { DaemonStart } from "../options.js"
 import { type ControlReply, replyOf } from "./control-socket.js"
-import { openHostProcess } from "./host-process.js"
+import { openHostProcess } from "./host.js"
 
-/** What a host process is started with. */
+/** The input of a host process. */
 interface Order {
   readonly root: string
   readonly shared: boolean
@@ -32,7 +32,7 @@ async function main(): Promise<number> {
   process.on("SIGHUP", () => undefined)
   const failure = await host.start(order.start).then(() => undefined, replyOf)
   reply(failure ?? { ok: true })
-  // Another daemon may have joined while ours failed; then this process is still needed.
+  // Another daemon may have joined this process while ours failed to start.
   const exit = failure !== undefined && host.size === 0 ? 1 : ((await ended)?.exit ?? 0)
   await close()
   return exit

@@ -1,25 +1,78 @@
-import type { Clock, Timer } from "../../base/clock.js"
+import { type Clock, delay, type Timer } from "../../base/clock.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { InstanceName } from "../../protocol/names.js"
 import { Daemon } from "../daemon.js"
 import type { RootPaths } from "../files/paths.js"
-import type { DaemonOptions } from "../options.js"
-import { type DaemonStart, prepareStart } from "../options.js"
+import { type DaemonOptions, type DaemonStart, prepareStart } from "../options.js"
+import { controlSocketPath, serveControl } from "./control-socket.js"
 import { claimPidFile, heartbeatMs, releasePidFile, touchPidFile } from "./pid-file.js"
-import type { ProcessRecord } from "./process-record.js"
+import { describeProcess, type ProcessRecord } from "./process-record.js"
 
-/** Milliseconds between two looks at all files: the only timer of an idle process. */
+/** Milliseconds between two sweeps of all daemons: the only timer of an idle process. */
 const sweepMs = 1_000
+/** Milliseconds an ending process waits for clients to read their last reply. */
+const lastReplyMs = 1_000
 
-/** What a host needs of its process. */
+/** The environment of a host process. */
+export interface HostEnvironment {
+  readonly root: RootPaths
+  /** True if further daemons of this directory may join this process. */
+  readonly shared: boolean
+  readonly clock: Clock
+  /** Uniform in [0, 1). */
+  readonly random: () => number
+  readonly pid: number
+  readonly uid: number
+  /** Where the control socket may be created: `$XDG_RUNTIME_DIR`, or the directory for temporary files. */
+  readonly runtimeDir: string
+}
+
+/** A process that hosts daemons and takes requests on its control socket. */
+export interface HostProcess {
+  readonly host: Host
+  /** Resolves when the last daemon has ended, with the error if it stopped because of one. */
+  readonly ended: Promise<ChatError | undefined>
+  /** Gives up the host's pid file and closes the socket once its clients have their replies. */
+  readonly close: () => Promise<void>
+}
+
+/**
+ * Makes the calling process a host of daemons.
+ * @throws {ChatError} ALREADY_RUNNING when `shared` and another process hosts this directory
+ */
+export async function openHostProcess(environment: HostEnvironment): Promise<HostProcess> {
+  const { root, shared, clock, random, pid, uid, runtimeDir } = environment
+  const self = describeProcess(pid)
+  const socket = controlSocketPath(runtimeDir, uid, root.root, pid)
+  const { promise: ended, resolve: end } = withResolvers<ChatError | undefined>()
+  const host = new Host({ root, clock, random, process: self, socket, onEmpty: end })
+  const server = await serveControl(socket, async (request) => {
+    if (request.op === "start") await host.start(request.start)
+    else if (request.op === "stop") await host.stop(request.name)
+    else host.resetGuard(request.name)
+  })
+  const close = async () => {
+    if (shared) releasePidFile(root.host, self)
+    await Promise.race([new Promise((resolve) => server.close(resolve)), delay(clock, lastReplyMs)])
+  }
+  try {
+    if (shared) await claimPidFile(root.host, { process: self, socket }, clock.now())
+  } catch (error) {
+    await close()
+    throw error
+  }
+  return { host, ended, close }
+}
+
+/** Options of {@link Host}. */
 export interface HostOptions {
   readonly root: RootPaths
   readonly clock: Clock
   readonly random: () => number
   readonly process: ProcessRecord
-  /** The socket orders come in by; "" when there is none. */
+  /** Path of the control socket. */
   readonly socket: string
-  /** The last daemon is gone; `reason` when it stopped by itself. */
+  /** The last daemon has ended; `reason` is the error if it stopped because of one. */
   onEmpty(reason: ChatError | undefined): void
 }
 
@@ -27,7 +80,7 @@ export interface HostOptions {
 export class Host {
   readonly #options: HostOptions
   readonly #daemons = new Map<InstanceName, Daemon>()
-  /** Names that are being started or stopped: to this process the pid file is its own either way. */
+  /** Daemons being started or stopped. The pid file cannot tell, because this process holds it in both cases. */
   readonly #changing = new Set<InstanceName>()
   #timer: Timer | undefined
   #lastTouchMs = 0
@@ -40,14 +93,14 @@ export class Host {
     return this.#daemons.size
   }
 
-  /** Starts a daemon here. @throws {ChatError} ALREADY_RUNNING, or what its options or files refuse */
+  /** Starts a daemon in this process. @throws {ChatError} ALREADY_RUNNING, or the error of its options or files */
   async start(start: DaemonStart): Promise<void> {
     const options = await prepareStart(this.#options.root, start)
     const { name } = options
     if (this.#daemons.has(name) || this.#changing.has(name)) {
       throw new ChatError(
         "ALREADY_RUNNING",
-        `daemon ${name} runs already in process ${this.#options.process.pid}`,
+        `daemon ${name} is already running in process ${this.#options.process.pid}`,
         { hint: `agentchat daemon --stop --name ${name}` },
       )
     }
@@ -61,6 +114,24 @@ export class Host {
     this.#timer ??= this.#nextSweep()
   }
 
+  /** Stops one daemon. @throws {ChatError} NOT_FOUND */
+  async stop(name: string): Promise<void> {
+    if (!this.#daemons.has(name as InstanceName)) throw notHere(name)
+    await this.#remove(name as InstanceName, undefined)
+  }
+
+  /** Resets the breaker of one daemon. @throws {ChatError} NOT_FOUND */
+  resetGuard(name: string): void {
+    const daemon = this.#daemons.get(name as InstanceName)
+    if (daemon === undefined) throw notHere(name)
+    daemon.resetBreaker()
+  }
+
+  /** Stops all daemons. */
+  async stopAll(): Promise<void> {
+    await Promise.all([...this.#daemons.keys()].map((name) => this.#remove(name, undefined)))
+  }
+
   async #open(options: DaemonOptions): Promise<void> {
     const { root, clock, random, process, socket } = this.#options
     const paths = root.instance(options.name)
@@ -68,40 +139,14 @@ export class Host {
     const holder = { process, socket, server: options.server, ...(agentId === undefined ? {} : { agentId }) }
     await claimPidFile(paths.pid, holder, clock.now())
     try {
-      const host = {
-        clock,
-        random,
-        pid: process.pid,
-        onStopped: (name: InstanceName, reason: ChatError | undefined) => {
-          void this.#remove(name, reason)
-        },
-      }
-      const daemon = new Daemon(paths, options, host)
+      const onStopped = (name: InstanceName, reason: ChatError) => void this.#remove(name, reason)
+      const daemon = new Daemon(paths, options, { clock, random, pid: process.pid, onStopped })
       this.#daemons.set(options.name, daemon)
       daemon.start()
     } catch (error) {
       releasePidFile(paths.pid, process)
       throw error
     }
-  }
-
-  /** Stops one daemon and leaves the others. @throws {ChatError} NOT_FOUND */
-  async stop(name: string): Promise<void> {
-    if (!this.#daemons.has(name as InstanceName))
-      throw new ChatError("NOT_FOUND", `no daemon ${name} runs here`)
-    await this.#remove(name as InstanceName, undefined)
-  }
-
-  /** Lets a daemon's own breaker begin anew. @throws {ChatError} NOT_FOUND */
-  resetGuard(name: string): void {
-    const daemon = this.#daemons.get(name as InstanceName)
-    if (daemon === undefined) throw new ChatError("NOT_FOUND", `no daemon ${name} runs here`)
-    daemon.resetBreaker()
-  }
-
-  /** Stops all of them. */
-  async stopAll(): Promise<void> {
-    await Promise.all([...this.#daemons.keys()].map((name) => this.#remove(name, undefined)))
   }
 
   async #remove(name: InstanceName, reason: ChatError | undefined): Promise<void> {
@@ -139,4 +184,16 @@ export class Host {
     this.#lastTouchMs = clock.monotonic()
     for (const name of this.#daemons.keys()) touchPidFile(root.instance(name).pid, clock.now())
   }
+}
+
+function notHere(name: string): ChatError {
+  return new ChatError("NOT_FOUND", `no daemon ${name} is running here`)
+}
+
+function withResolvers<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
+  let resolve: (value: T) => void = () => {}
+  const promise = new Promise<T>((settle) => {
+    resolve = settle
+  })
+  return { promise, resolve }
 }

@@ -5,7 +5,7 @@ import { writeFileAtomic } from "../../base/atomic-file.js"
 import { ChatError } from "../../protocol/errors.js"
 import { type ProcessRecord, parseProcessRecord, processState } from "./process-record.js"
 
-/** A process that holds a pid file, and the socket on which it takes orders. */
+/** The process that holds a pid file, and its control socket. */
 export interface Holder {
   readonly process: ProcessRecord
   readonly socket: string
@@ -13,17 +13,17 @@ export interface Holder {
   readonly server?: string
 }
 
-/** Milliseconds after which a holder that cannot be looked up counts as gone unless it touched its file. */
+/** A holder whose process cannot be looked up counts as gone this many milliseconds after it touched its file. */
 const heartbeatStaleMs = 30_000
-/** Milliseconds between two touches by the holder. */
+/** Milliseconds between two touches of the file by its holder. */
 export const heartbeatMs = 10_000
-/** Milliseconds after which a start that died half-way no longer blocks the next. */
+/** Milliseconds after which the lock of a start that crashed is ignored. */
 const startStaleMs = 10_000
 
 /**
- * Makes `holder` the only holder of `pidFile`. The lock covers only the look and the write; who holds the
- * file is decided by whether that very process lives, so neither a stale lock nor a reused pid can block.
- * @throws {ChatError} ALREADY_RUNNING when a living process holds it
+ * Makes `holder` the only holder of `pidFile`. The lock is held only for the check and the write. A holder counts as long
+ * as its process is alive, so neither a stale lock nor a reused pid can block a start.
+ * @throws {ChatError} ALREADY_RUNNING when another living process holds the file
  */
 export async function claimPidFile(pidFile: string, holder: Holder, nowMs: number): Promise<void> {
   await underStartLock(pidFile, () => {
@@ -33,16 +33,13 @@ export async function claimPidFile(pidFile: string, holder: Holder, nowMs: numbe
         hint: "stop it first: agentchat daemon --stop",
       })
     }
-    writeHolder(pidFile, holder)
+    const { process, socket, agentId, server } = holder
+    const content = { v: 1, ...process, socket, agent_id: agentId, server }
+    writeFileAtomic(pidFile, `${JSON.stringify(content)}\n`)
   })
 }
 
-/** Rewrites a file that the caller holds. */
-function writeHolder(pidFile: string, holder: Holder): void {
-  writeFileAtomic(pidFile, `${JSON.stringify({ v: 1, ...holder.process, ...rest(holder) })}\n`)
-}
-
-/** The living holder of `pidFile`, or undefined when nobody holds it. */
+/** Returns the living holder of `pidFile`; undefined if there is none. */
 export function readHolder(pidFile: string, nowMs: number): Holder | undefined {
   const holder = parseHolder(pidFile)
   if (holder === undefined) return undefined
@@ -51,12 +48,12 @@ export function readHolder(pidFile: string, nowMs: number): Holder | undefined {
   return state === "elsewhere" && nowMs - statSync(pidFile).mtimeMs < heartbeatStaleMs ? holder : undefined
 }
 
-/** Says "I live" to those who cannot look the pid up (another container on the same directory). */
+/** Updates the file's time for processes that cannot look the pid up, such as those in another container. */
 export function touchPidFile(pidFile: string, nowMs: number): void {
   utimesSync(pidFile, nowMs / 1000, nowMs / 1000)
 }
 
-/** Gives the file up, if `process` still holds it. */
+/** Removes the file if `process` still holds it. */
 export function releasePidFile(pidFile: string, process: ProcessRecord): void {
   const holder = parseHolder(pidFile)
   if (holder !== undefined && isSameProcess(holder.process, process)) rmSync(pidFile, { force: true })
@@ -93,10 +90,6 @@ function parseHolder(pidFile: string): Holder | undefined {
     ...(typeof agent_id === "string" ? { agentId: agent_id } : {}),
     ...(typeof server === "string" ? { server } : {}),
   }
-}
-
-function rest(holder: Holder): object {
-  return { socket: holder.socket, agent_id: holder.agentId, server: holder.server }
 }
 
 function isSameProcess(a: ProcessRecord, b: ProcessRecord): boolean {

@@ -3,24 +3,24 @@ import { readFileSync, readlinkSync } from "node:fs"
 import { hostname } from "node:os"
 
 /**
- * Names one process beyond its number, which the system gives out again: a pid of the same number
- * with another start time, or from before a reboot, is somebody else.
+ * Identifies one process. Its number alone does not, because the system reuses pids: the same number with another start
+ * time, or from before a reboot, is another process.
  */
 export interface ProcessRecord {
   readonly pid: number
-  /** Start time as the system tells it: clock ticks since boot on Linux, a date elsewhere. */
+  /** Start time in the system's own format: clock ticks since boot on Linux, a date elsewhere. */
   readonly start_time: string
-  /** The kernel's id of this boot; "" where there is none. */
+  /** The kernel's id of this boot; "" if the system has none. */
   readonly boot_id: string
-  /** The pid namespace the number belongs to; "" where there is none. */
+  /** The pid namespace of the number; "" if the system has none. */
   readonly pid_ns: string
   readonly hostname: string
 }
 
-/** What can be said of a recorded process from here. */
+/** State of a recorded process; `elsewhere` if it cannot be looked up from here. */
 export type ProcessState = "alive" | "dead" | "elsewhere"
 
-/** Describes a process that runs now, usually the caller's own. */
+/** Describes a running process, usually the caller's own. */
 export function describeProcess(pid: number): ProcessRecord {
   return {
     pid,
@@ -31,14 +31,14 @@ export function describeProcess(pid: number): ProcessRecord {
   }
 }
 
-/** @returns `elsewhere` when the pid belongs to another machine or container and cannot be looked up */
+/** Looks a process up. @returns `elsewhere` for a process of another machine or container */
 export function processState(record: ProcessRecord): ProcessState {
   if (record.hostname !== hostname() || record.pid_ns !== pidNamespace()) return "elsewhere"
   if (record.boot_id !== readText("/proc/sys/kernel/random/boot_id")) return "dead"
   return startTime(record.pid) === record.start_time ? "alive" : "dead"
 }
 
-/** Reads a value that came from a file; undefined when it is not a record. */
+/** Parses a record from a file; undefined if it is not one. */
 export function parseProcessRecord(value: unknown): ProcessRecord | undefined {
   if (typeof value !== "object" || value === null) return undefined
   const { pid, start_time, boot_id, pid_ns, hostname: host } = value as Record<string, unknown>
@@ -51,7 +51,7 @@ export function parseProcessRecord(value: unknown): ProcessRecord | undefined {
 function startTime(pid: number): string | undefined {
   const stat = readText(`/proc/${pid}/stat`)
   if (stat !== "") {
-    // The command name may hold spaces and parentheses; fields count from after its last ")".
+    // The command name may contain spaces and parentheses, so count the fields after its last ")".
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
     return fields[0] === "Z" || fields[0] === "X" ? undefined : fields[19]
   }

@@ -82,7 +82,7 @@ export class Bookmarks {
     return [...matches]
   }
 
-  /** Whether a channel was joined only because it matches a pattern. */
+  /** Reports whether a channel was joined only because it matches a pattern. */
   isFromPattern(channel: string): boolean {
     return [...this.#patterns.values()].some((matches) => matches.has(channel))
   }
@@ -99,7 +99,7 @@ export class Bookmarks {
     for (const matches of this.#patterns.values()) if (matches.delete(channel)) this.#isSaved = false
   }
 
-  /** Whether a channel was ever joined, on this relay or an earlier one. */
+  /** Reports whether a channel was ever joined, on this relay or an earlier one. */
   isKnown(channel: string): boolean {
     return typeof this.#positions.get(channel) === "number"
   }
@@ -121,7 +121,7 @@ export class Bookmarks {
     this.#isSaved = false
   }
 
-  /** Whether a channel was invite-only when it was joined. */
+  /** Reports whether a channel was invite-only when it was joined. */
   isInviteOnly(channel: string): boolean {
     return this.#inviteOnly.has(channel)
   }

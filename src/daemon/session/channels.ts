@@ -210,7 +210,7 @@ export class Channels {
     if (line !== undefined) this.#inbox.append(line)
   }
 
-  /** Whether a channel matches a pattern and was joined by its name as well: leaving the pattern must not leave it. */
+  /** Reports whether a channel matches a pattern and was joined by its name as well: leaving the pattern must not leave it. */
   #isJoinedByName(channel: string): boolean {
     const isMatched = this.patterns.some((pattern) => matchesChannel(pattern, channel as Channel))
     return isMatched && this.#channels.has(channel as Channel) && !this.#bookmarks.isFromPattern(channel)

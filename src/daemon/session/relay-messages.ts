@@ -45,7 +45,7 @@ export class RelayMessages {
     }
   }
 
-  /** Whether a message claims a sender that its id does not belong to. */
+  /** Reports whether a message claims a sender that its id does not belong to. */
   #isForged(message: ServerMessage): boolean {
     const { isCompat, log } = this.#services
     if (message.type !== "MSG" || isCompat || isFromSender(message)) return false

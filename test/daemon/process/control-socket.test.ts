@@ -70,7 +70,7 @@ describe("the control socket", () => {
   it("is not put into a directory that is a link or somebody else's", () => {
     mkdirSync(join(runtimeDir, "target"))
     symlinkSync(join(runtimeDir, "target"), join(runtimeDir, "agentchat-77"))
-    expect(() => controlSocketPath(runtimeDir, 77, "/r", 1)).toThrow("belongs to somebody else")
-    expect(() => controlSocketPath(runtimeDir, uid + 1, "/r", 1)).toThrow("belongs to somebody else")
+    expect(() => controlSocketPath(runtimeDir, 77, "/r", 1)).toThrow("owned by another user")
+    expect(() => controlSocketPath(runtimeDir, uid + 1, "/r", 1)).toThrow("owned by another user")
   })
 })
