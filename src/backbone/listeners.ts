@@ -1,29 +1,29 @@
 import type { Subscription } from "./backbone.js"
 
-/** Those who are told of something, each of everything and in one order. */
+/** A list of listeners that receive the same values in the same order. */
 export class Listeners<T> {
   readonly #listeners = new Set<(value: T) => void>()
-  readonly #untold: T[] = []
-  #isTelling = false
+  readonly #queue: T[] = []
+  #isEmitting = false
 
   add(listener: (value: T) => void): Subscription {
-    // The same function may listen twice.
+    // The same function may be added twice.
     const own = (value: T): void => listener(value)
     this.#listeners.add(own)
     return () => void this.#listeners.delete(own)
   }
 
-  /** Tells everybody, at once; what a listener causes is told after what it was told of. */
-  tell(value: T): void {
-    this.#untold.push(value)
-    if (this.#isTelling) return
-    this.#isTelling = true
+  /** Calls every listener. A value emitted by a listener is delivered after the current one. */
+  emit(value: T): void {
+    this.#queue.push(value)
+    if (this.#isEmitting) return
+    this.#isEmitting = true
     try {
-      for (let next = this.#untold.shift(); next !== undefined; next = this.#untold.shift()) {
+      for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
         for (const listener of [...this.#listeners]) if (this.#listeners.has(listener)) listener(next)
       }
     } finally {
-      this.#isTelling = false
+      this.#isEmitting = false
     }
   }
 }

@@ -107,7 +107,7 @@ export class RelayState {
     this.residents = rooms.residents
     this.keeper = rooms.keeper
     this.heartbeat = new Heartbeat(this.hub, clock, limits, { onShown: (session) => this.show(session) })
-    backbone.onReach((isReachable) => {
+    backbone.onReachabilityChange((isReachable) => {
       log(isReachable ? "store: can be reached again" : "store: cannot be reached")
       if (isReachable) this.mail.readOn()
     })

@@ -2,7 +2,7 @@ import type { IncomingMessage, Server } from "node:http"
 import type { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import type { Backbone } from "../backbone/backbone.js"
-import { openMemoryBackbone } from "../backbone/memory/memory.js"
+import { openMemoryBackbone } from "../backbone/memory/memory-backbone.js"
 import type { Clock, Timer } from "../base/clock.js"
 import { type WebSocket, WebSocketServer } from "../base/websocket.js"
 import { defaultGuardLimits, type GuardLimits } from "../guards/limits.js"
@@ -82,7 +82,7 @@ async function openBackbone({ clock, log, data, backbone: servers }: RelayOption
     throw new ChatError("USAGE", "data: one relay keeps what it keeps in one place; leave out the backbone")
   }
   if (data !== undefined) {
-    const { openSqliteBackbone } = await import("../backbone/sql/sqlite.js")
+    const { openSqliteBackbone } = await import("../backbone/sql/sqlite-backbone.js")
     return openSqliteBackbone({ dir: data, clock, log })
   }
   if (servers !== undefined) {

@@ -6,7 +6,7 @@ import { patienceMs, plenty, type Start } from "./conformance-kit.js"
 export function describeKeeping(start: Start): void {
   test("drop-oldest makes room", async () => {
     const { backbone } = await start()
-    const logs = await backbone.logs("ring", { maxEntries: 3, atBound: "drop-oldest", on: "disk" })
+    const logs = await backbone.logs("ring", { maxEntries: 3, whenFull: "drop-oldest", storage: "disk" })
     const seqs: number[] = []
     for (let i = 1; i <= 5; i++) seqs.push((await logs.append("a", `id-${i}`, `${i}`)).seq)
     expect((await logs.read("a", 0, 10)).map(({ value }) => value)).toEqual(["3", "4", "5"])
@@ -15,7 +15,7 @@ export function describeKeeping(start: Start): void {
 
   test("refuse-new refuses, keeps what there is, and takes again once there is room", async () => {
     const { backbone } = await start()
-    const logs = await backbone.logs("box", { maxEntries: 2, atBound: "refuse-new", on: "disk" })
+    const logs = await backbone.logs("box", { maxEntries: 2, whenFull: "refuse-new", storage: "disk" })
     const first = await logs.append("a", "id-1", "1")
     await logs.append("a", "id-2", "2")
     await expect(logs.append("a", "id-3", "3")).rejects.toMatchObject({ code: "MAILBOX_FULL" })
@@ -28,7 +28,7 @@ export function describeKeeping(start: Start): void {
 
   test("many appends at once never pass the bound", async () => {
     const { backbone } = await start()
-    const logs = await backbone.logs("rush", { maxEntries: 7, atBound: "refuse-new", on: "disk" })
+    const logs = await backbone.logs("rush", { maxEntries: 7, whenFull: "refuse-new", storage: "disk" })
     const ids = Array.from({ length: 30 }, (_, i) => `id-${i}`)
     const settled = await Promise.allSettled(ids.map((id) => logs.append("a", id, id)))
     expect(settled.filter(({ status }) => status === "fulfilled")).toHaveLength(7)
@@ -38,13 +38,13 @@ export function describeKeeping(start: Start): void {
   test("the bound in bytes holds", async () => {
     const { backbone } = await start()
     if (backbone.kind === "nats") return
-    const bounds = { maxEntries: 100, maxBytes: 10, on: "disk" } as const
-    const ring = await backbone.logs("ring-bytes", { ...bounds, atBound: "drop-oldest" })
+    const bounds = { maxEntries: 100, maxBytes: 10, storage: "disk" } as const
+    const ring = await backbone.logs("ring-bytes", { ...bounds, whenFull: "drop-oldest" })
     for (const [i, value] of ["aaaa", "éé", "cccc"].entries()) await ring.append("a", `id-${i}`, value)
     expect((await ring.read("a", 0, 10)).map(({ value }) => value)).toEqual(["éé", "cccc"])
     await ring.append("a", "huge", "x".repeat(11))
     expect(await ring.read("a", 0, 10)).toEqual([])
-    const box = await backbone.logs("box-bytes", { ...bounds, atBound: "refuse-new" })
+    const box = await backbone.logs("box-bytes", { ...bounds, whenFull: "refuse-new" })
     await box.append("a", "id-1", "éééé")
     await expect(box.append("a", "id-2", "ccc")).rejects.toMatchObject({ code: "MAILBOX_FULL" })
     await box.append("a", "id-2", "cc")
@@ -64,9 +64,9 @@ export function describeKeeping(start: Start): void {
     expect((await logs.append("a", "id-2", "2")).seq).toBeGreaterThan(seq)
   })
 
-  test.each(["disk", "memory"] as const)("with nothing kept on %s, entries pass by", async (on) => {
+  test.each(["disk", "memory"] as const)("with nothing kept storage %s, entries pass by", async (storage) => {
     const { backbone } = await start()
-    const logs = await backbone.logs("passing", { maxEntries: 0, atBound: "drop-oldest", on })
+    const logs = await backbone.logs("passing", { maxEntries: 0, whenFull: "drop-oldest", storage })
     const told: string[] = []
     await logs.subscribe(({ value }) => void told.push(value))
     const first = await logs.append("a", "id-1", "1")
@@ -82,7 +82,7 @@ export function describeKeeping(start: Start): void {
 
   test("a log in memory is a log", async () => {
     const { backbone } = await start()
-    const logs = await backbone.logs("light", { maxEntries: 2, atBound: "drop-oldest", on: "memory" })
+    const logs = await backbone.logs("light", { maxEntries: 2, whenFull: "drop-oldest", storage: "memory" })
     for (let i = 1; i <= 3; i++) await logs.append("a", `id-${i}`, `${i}`)
     expect((await logs.append("a", "id-3", "3")).isDuplicate).toBe(true)
     expect((await logs.read("a", 0, 10)).map(({ value }) => value)).toEqual(["2", "3"])

@@ -1,5 +1,5 @@
 import { onTestFinished } from "vitest"
-import type { Backbone, Keeping } from "../../src/backbone/backbone.js"
+import type { Backbone, Retention } from "../../src/backbone/backbone.js"
 
 /** An engine to be examined, with nothing in it. */
 export interface OpenedBackbone {
@@ -18,7 +18,7 @@ export type Start = () => Promise<OpenedBackbone>
 export const patienceMs = 30_000
 
 /** Bounds nothing here reaches. */
-export const plenty: Keeping = { maxEntries: 1_000, atBound: "drop-oldest", on: "disk" }
+export const plenty: Retention = { maxEntries: 1_000, whenFull: "drop-oldest", storage: "disk" }
 
 /** @param open - called once per test */
 export function startOf(open: () => Promise<OpenedBackbone>): Start {

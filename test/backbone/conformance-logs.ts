@@ -47,7 +47,7 @@ export function describeLogs(start: Start): void {
     const { backbone } = await start()
     expect(backbone.id).toMatch(/^srv_[A-Za-z0-9_-]{8,}$/)
     expect(backbone.isReachable).toBe(true)
-    backbone.onReach(() => {})
+    backbone.onReachabilityChange(() => {})
   })
 
   test("appends take effect in the order of the calls, each key for itself", async () => {

@@ -25,7 +25,7 @@ function describeReopening(start: Start): void {
     const { backbone } = opened
     if (opened.reopen === undefined) return
     const logs = await backbone.logs("lasting", plenty)
-    const light = await backbone.logs("light", { ...plenty, on: "memory" })
+    const light = await backbone.logs("light", { ...plenty, storage: "memory" })
     const table = await backbone.table("lasting")
     await logs.append("a", "id-1", "1")
     const second = await logs.append("a", "id-2", "2")
@@ -39,7 +39,7 @@ function describeReopening(start: Start): void {
     expect(again.id).toBe(backbone.id)
     const logsAgain = await again.logs("lasting", plenty)
     const tableAgain = await again.table("lasting")
-    await again.logs("light", { ...plenty, on: "memory" })
+    await again.logs("light", { ...plenty, storage: "memory" })
     expect((await logsAgain.read("a", 0, 10)).map(({ value }) => value)).toEqual(["1", "2"])
     expect((await logsAgain.append("a", "id-2", "2")).isDuplicate).toBe(true)
     expect((await logsAgain.append("a", "id-3", "3")).seq).toBeGreaterThan(second.seq)

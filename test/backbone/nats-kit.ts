@@ -66,6 +66,6 @@ export async function hear(logs: Logs): Promise<LogEntry[]> {
 /** What `isReachable` became, in order. */
 export function reachOf(backbone: Backbone): boolean[] {
   const states: boolean[] = []
-  backbone.onReach((isReachable) => void states.push(isReachable))
+  backbone.onReachabilityChange((isReachable) => void states.push(isReachable))
   return states
 }

@@ -42,7 +42,7 @@ describe.runIf(isPresent)("nats that goes and comes", { timeout: testMs }, () =>
     const server = await startServer()
     const lines: string[] = []
     const backbone = await open(server.url, newSpace(), (line) => void lines.push(line))
-    const logs = await backbone.logs("channel", { ...plenty, on: "memory" })
+    const logs = await backbone.logs("channel", { ...plenty, storage: "memory" })
     const heard = await hear(logs)
     for (const id of ["1", "2", "3"]) await logs.append("a", id, id)
     await until("three are told", () => heard.length === 3, patienceMs)
@@ -80,7 +80,7 @@ describe.runIf(isPresent)("nats that goes and comes", { timeout: testMs }, () =>
         ...{ clock: systemClock, log: () => {}, connectTimeoutMs: 60_000 },
       })
       onTestFinished(() => backbone.close(), patienceMs)
-      const logs = await backbone.logs("channel", { ...plenty, on: "memory" })
+      const logs = await backbone.logs("channel", { ...plenty, storage: "memory" })
       return { logs, heard: await hear(logs) }
     }
     const relays = await Promise.all([follow(), follow()])

@@ -87,7 +87,7 @@ describe.runIf(isPresent)("relays at different nodes of one NATS", { timeout: te
   })
 
   it("read what one of them has written", async () => {
-    const keeping = { maxEntries: 1_000, atBound: "drop-oldest", on: "memory" } as const
+    const keeping = { maxEntries: 1_000, whenFull: "drop-oldest", storage: "memory" } as const
     const logs = await openEach((relay) => relay.logs("fresh", keeping))
     for (let round = 0; round < rounds / 4; round++) {
       const { seq } = (await logs[round % 3]?.append("log", `${round}`, `${round}`)) ?? { seq: 0 }
@@ -99,7 +99,7 @@ describe.runIf(isPresent)("relays at different nodes of one NATS", { timeout: te
   })
 
   it("lose nothing that is written while what is older is removed", async () => {
-    const keeping = { maxEntries: 20_000, atBound: "refuse-new", on: "disk" } as const
+    const keeping = { maxEntries: 20_000, whenFull: "refuse-new", storage: "disk" } as const
     const logs = await openEach((relay) => relay.logs("passing", keeping))
     const told = new Set<number>()
     const [first] = logs
@@ -121,7 +121,7 @@ describe.runIf(isPresent)("relays at different nodes of one NATS", { timeout: te
   it("find what was answered when a node was killed and came back", async () => {
     const [first, second] = relays
     const [, , third] = nodes
-    const keeping = { maxEntries: 100_000, atBound: "drop-oldest", on: "disk" } as const
+    const keeping = { maxEntries: 100_000, whenFull: "drop-oldest", storage: "disk" } as const
     const writer = await first?.logs("busy", keeping)
     const reader = await second?.logs("busy", keeping)
     let isOver = false

@@ -1,5 +1,5 @@
 import type { Table } from "../../src/backbone/backbone.js"
-import { openMemoryBackbone } from "../../src/backbone/memory/memory.js"
+import { openMemoryBackbone } from "../../src/backbone/memory/memory-backbone.js"
 import { Queue, type QueuedTask, type QueueListener } from "../../src/backbone/queue/queue.js"
 import type { FakeClock } from "../kit/fake-clock.js"
 

@@ -1,5 +1,5 @@
 import type { Backbone, Logs, RowChange, Table } from "../../src/backbone/backbone.js"
-import { openMemoryBackbone } from "../../src/backbone/memory/memory.js"
+import { openMemoryBackbone } from "../../src/backbone/memory/memory-backbone.js"
 import { ChatError } from "../../src/protocol/errors.js"
 import { FakeClock } from "./fake-clock.js"
 
@@ -95,7 +95,7 @@ export class LentEngine implements Backbone {
     }
   }
 
-  onReach(listener: (isReachable: boolean) => void): void {
+  onReachabilityChange(listener: (isReachable: boolean) => void): void {
     this.#reachListeners.push(listener)
   }
 

@@ -1,5 +1,5 @@
 import process from "node:process"
-import { openSqliteBackbone } from "../../src/backbone/sql/sqlite.js"
+import { openSqliteBackbone } from "../../src/backbone/sql/sqlite-backbone.js"
 import { systemClock } from "../../src/base/clock.js"
 
 /*
@@ -11,7 +11,7 @@ import { systemClock } from "../../src/base/clock.js"
 const [dir = "", first = "1", workerFile = ""] = process.argv.slice(2)
 
 const backbone = await openSqliteBackbone({ dir, clock: systemClock, log: () => {}, workerFile })
-const logs = await backbone.logs("log", { maxEntries: 1_000_000, atBound: "drop-oldest", on: "disk" })
+const logs = await backbone.logs("log", { maxEntries: 1_000_000, whenFull: "drop-oldest", storage: "disk" })
 const table = await backbone.table("newest")
 
 let next = Number(first)

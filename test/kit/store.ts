@@ -1,5 +1,5 @@
 import type { Backbone } from "../../src/backbone/backbone.js"
-import { openSqliteBackbone } from "../../src/backbone/sql/sqlite.js"
+import { openSqliteBackbone } from "../../src/backbone/sql/sqlite-backbone.js"
 import type { Clock } from "../../src/base/clock.js"
 import { compiled } from "./compiled.js"
 

@@ -1,6 +1,6 @@
 import { setImmediate } from "node:timers/promises"
 import type { Backbone, Table } from "../../src/backbone/backbone.js"
-import { openMemoryBackbone } from "../../src/backbone/memory/memory.js"
+import { openMemoryBackbone } from "../../src/backbone/memory/memory-backbone.js"
 import type { ClientMessage } from "../../src/protocol/client-messages.js"
 import { ChatError } from "../../src/protocol/errors.js"
 import { defaultLimits, type Limits } from "../../src/protocol/limits.js"

@@ -1,7 +1,7 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import type { Table } from "../../src/backbone/backbone.js"
-import { openMemoryBackbone } from "../../src/backbone/memory/memory.js"
+import { openMemoryBackbone } from "../../src/backbone/memory/memory-backbone.js"
 import { dealOf } from "../../src/proposals/deal.js"
 import { agentIdOfDid } from "../../src/proposals/statement.js"
 import { ChatError } from "../../src/protocol/errors.js"

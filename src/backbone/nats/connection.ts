@@ -206,7 +206,7 @@ export class NatsLink {
   #reconnected(): void {
     if (this.#isClosed) return
     this.#isConnected = true
-    this.#reconnects.tell(true)
+    this.#reconnects.emit(true)
     void this.#probeNow()
   }
 
@@ -227,7 +227,7 @@ export class NatsLink {
     if (this.isReachable === was) return
     const state = was ? `out of reach (${reason})` : "reached again"
     this.log(`nats: ${this.#where} is ${state}`)
-    this.#reach.tell(!was)
+    this.#reach.emit(!was)
   }
 
   #scheduleProbe(): void {

@@ -1,8 +1,8 @@
 import { headers, type Msg, type Subscription as NatsSubscription } from "@nats-io/transport-node"
 import type { Appended, LogEntry, LogStat, Logs, Subscription } from "../backbone.js"
-import { checkEntryId, checkKey } from "../key.js"
+import { checkKey } from "../backbone.js"
+import { checkEntryId, EntryIds } from "../entry-ids.js"
 import { Listeners } from "../listeners.js"
-import { MemoryIds } from "../memory/ids.js"
 import { type NatsLink, toText } from "./connection.js"
 import { checkSize } from "./logs.js"
 
@@ -19,8 +19,8 @@ export class NatsCoreLogs implements Logs {
   readonly #link: NatsLink
   readonly #prefix: string
   readonly #listeners = new Listeners<LogEntry>()
-  readonly #appended: MemoryIds
-  readonly #told: MemoryIds
+  readonly #appended: EntryIds
+  readonly #told: EntryIds
   readonly #last = new Map<string, number>()
   #seq = 0
   #sub: NatsSubscription | undefined
@@ -28,8 +28,8 @@ export class NatsCoreLogs implements Logs {
   private constructor(link: NatsLink, name: string) {
     this.#link = link
     this.#prefix = `${link.space}.pass.${name}.`
-    this.#appended = new MemoryIds(link.clock, rememberedIds)
-    this.#told = new MemoryIds(link.clock, rememberedIds)
+    this.#appended = new EntryIds(link.clock, rememberedIds)
+    this.#told = new EntryIds(link.clock, rememberedIds)
   }
 
   static async open(link: NatsLink, name: string): Promise<NatsCoreLogs> {
@@ -127,7 +127,7 @@ export class NatsCoreLogs implements Logs {
     this.#last.set(key, entry.seq)
     this.#seq = Math.max(this.#seq, entry.seq)
     try {
-      this.#listeners.tell(entry)
+      this.#listeners.emit(entry)
     } catch (error) {
       this.#link.log(`nats: a listener of ${this.#prefix} failed: ${toText(error)}`)
     }

@@ -8,8 +8,9 @@ import {
 } from "@nats-io/jetstream"
 import { headers, nanos } from "@nats-io/transport-node"
 import { ChatError } from "../../protocol/errors.js"
-import type { Appended, Keeping, LogEntry, LogStat, Logs, Subscription } from "../backbone.js"
-import { checkEntryId, checkKey } from "../key.js"
+import type { Appended, LogEntry, LogStat, Logs, Retention, Subscription } from "../backbone.js"
+import { checkKey } from "../backbone.js"
+import { checkEntryId } from "../entry-ids.js"
 import { Listeners } from "../listeners.js"
 import { type NatsLink, toText } from "./connection.js"
 import type { Delivery } from "./delivery.js"
@@ -31,7 +32,7 @@ export class NatsLogs implements Logs {
   readonly #link: NatsLink
   readonly #stream: string
   readonly #prefix: string
-  readonly #keeping: Keeping
+  readonly #keeping: Retention
   readonly #publisher: NatsPublisher
   readonly #removal: NatsRemoval
   readonly #reading: NatsLogReader
@@ -43,19 +44,19 @@ export class NatsLogs implements Logs {
   /** When the stream was made of which an entry was told last. */
   #usedLife: string | undefined
 
-  private constructor(link: NatsLink, name: string, keeping: Keeping) {
+  private constructor(link: NatsLink, name: string, keeping: Retention) {
     this.#link = link
     this.#stream = `${link.space}_log_${name.replaceAll(".", "_")}`
     this.#prefix = `${link.space}.log.${name}.`
     this.#keeping = keeping
     this.#reading = new NatsLogReader(link, this.#stream)
-    this.#numbers = new NatsSequence(keeping.on)
+    this.#numbers = new NatsSequence(keeping.storage)
     this.#removal = new NatsRemoval(link, this.#stream)
     this.#publisher = new NatsPublisher(link, (refusal) => (isFull(refusal) ? mailboxFull() : refusal))
   }
 
   /** Opens a family; the stream is made when there is none, now or after NATS lost it. */
-  static async open(link: NatsLink, name: string, keeping: Keeping): Promise<NatsLogs> {
+  static async open(link: NatsLink, name: string, keeping: Retention): Promise<NatsLogs> {
     checkKey(name)
     const logs = new NatsLogs(link, name, keeping)
     await link.insist(logs.#stream, () => logs.#ensure())
@@ -138,13 +139,13 @@ export class NatsLogs implements Logs {
   }
 
   async #ensure(): Promise<{ isNew: boolean }> {
-    const { maxEntries, maxAgeMs = 0, atBound, on } = this.#keeping
-    const refuses = atBound === "refuse-new"
+    const { maxEntries, maxAgeMs = 0, whenFull, storage } = this.#keeping
+    const refuses = whenFull === "refuse-new"
     const ensured = await ensureStream(this.#link, {
       name: this.#stream,
       subjects: [`${this.#prefix}>`],
       retention: RetentionPolicy.Limits,
-      storage: on === "disk" ? StorageType.File : StorageType.Memory,
+      storage: storage === "disk" ? StorageType.File : StorageType.Memory,
       max_msgs_per_subject: maxEntries,
       max_age: nanos(maxAgeMs),
       discard: refuses ? DiscardPolicy.New : DiscardPolicy.Old,
@@ -208,7 +209,7 @@ export class NatsLogs implements Logs {
 
   #tell(entry: LogEntry): void {
     try {
-      this.#listeners.tell(entry)
+      this.#listeners.emit(entry)
     } catch (error) {
       // An error here would end the connection's reader.
       this.#link.log(`nats: a listener of ${this.#stream} failed: ${toText(error)}`)

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto"
 import { ChatError } from "../../protocol/errors.js"
-import type { Backbone, Keeping, Logs, Table } from "../backbone.js"
+import type { Backbone, Logs, Retention, Table } from "../backbone.js"
 import { NatsLink, type NatsLinkOptions, toText } from "./connection.js"
 import { NatsCoreLogs } from "./core-logs.js"
 import { unreachable } from "./dial.js"
@@ -68,7 +68,7 @@ class NatsBackbone implements Backbone {
     return this.#link.isReachable
   }
 
-  logs(name: string, keeping: Keeping): Promise<Logs> {
+  logs(name: string, keeping: Retention): Promise<Logs> {
     return opened(this.#logs, name, () =>
       keeping.maxEntries > 0 ? NatsLogs.open(this.#link, name, keeping) : NatsCoreLogs.open(this.#link, name),
     )
@@ -78,7 +78,7 @@ class NatsBackbone implements Backbone {
     return opened(this.#tables, name, () => NatsTable.open(this.#link, name))
   }
 
-  onReach(listener: (isReachable: boolean) => void): void {
+  onReachabilityChange(listener: (isReachable: boolean) => void): void {
     this.#link.onReach(listener)
   }
 

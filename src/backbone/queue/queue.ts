@@ -225,7 +225,7 @@ export class Queue {
     }
     // The cache may lag behind other relays: the row itself decides.
     const table = {
-      get: (_key: string) => this.#refresh(key),
+      get: () => this.#refresh(key),
       put: (_key: string, value: string, expected = 0) => this.#put(key, value, expected),
       delete: () => Promise.resolve(false),
     }

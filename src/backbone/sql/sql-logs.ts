@@ -1,7 +1,7 @@
-import { ChatError } from "../../protocol/errors.js"
-import type { Appended, Keeping, LogEntry, LogStat } from "../backbone.js"
-import type { StoreOp } from "./operations.js"
+import type { Appended, LogEntry, LogStat, Retention } from "../backbone.js"
+import { logFull } from "../entry-ids.js"
 import { fromSql, type Sql, type SqlValue, toSql } from "./sql.js"
+import type { StoreOp } from "./worker-protocol.js"
 
 type Op<Name extends StoreOp["op"]> = Extract<StoreOp, { op: Name }>
 
@@ -10,40 +10,40 @@ interface Log {
   last: number
   count: number
   bytes: number
-  /** When its oldest entry was taken; undefined when that has to be looked up. */
+  /** When its oldest entry was appended; undefined when that has to be looked up. */
   oldestTs: number | undefined
-  /** How it is kept, when something was to be appended since it was last settled. */
-  keeping: Keeping | undefined
+  /** Set by an append, until the log is settled. */
+  retention: Retention | undefined
 }
 
-/** Ids of entries remembered at most; the oldest are forgotten first. */
-const idsKept = 4_000_000
+/** Most ids remembered; the oldest are forgotten first. */
+const maxIds = 4_000_000
 
-/** Entries that are too old, or too many bytes, are looked for in portions of this many. */
-const dropPortion = 100
+/** Number of entries examined at once when dropping the oldest. */
+const dropBatch = 100
 
 /**
- * The logs of a store; called within a transaction. What appending changes beside the entries themselves is written
- * once for all entries of a log: {@link settle} before anything else is done, and before the transaction ends.
+ * The logs of a store; to be used within a transaction. Bounds and totals of a log are brought up to date once for all
+ * entries appended to it: call {@link settle} before any other operation and before the transaction ends.
  */
 export class SqlLogs {
   readonly #sql: Sql
-  /** Those this transaction had to do with. */
+  /** The logs used in this transaction. */
   readonly #open = new Map<string, Log>()
 
   constructor(sql: Sql) {
     this.#sql = sql
   }
 
-  append({ family, key, id, value, ts, keeping }: Op<"append">): Appended {
-    const log = this.#find(family, key) ?? this.#make(family, key)
-    log.keeping = keeping
-    if (keeping.maxAgeMs !== undefined) this.#dropOld(log, ts - keeping.maxAgeMs)
+  append({ family, key, id, value, ts, retention }: Op<"append">): Appended {
+    const log = this.#find(family, key) ?? this.#create(family, key)
+    log.retention = retention
+    if (retention.maxAgeMs !== undefined) this.#dropExpired(log, ts - retention.maxAgeMs)
     const bytes = Buffer.byteLength(value)
-    if (refuses(keeping, log, bytes)) {
+    if (isFull(retention, log, bytes)) {
       const known = this.#seen(log, id)
       if (known !== undefined) return known
-      throw new ChatError("MAILBOX_FULL", "as much waits there as is kept")
+      throw logFull()
     }
     const sql = "insert into seen (log, id, seq, ts) values (?, ?, ?, ?) on conflict do nothing"
     if (this.#sql.run(sql, log.id, toSql(id), log.last + 1, ts) === 0) {
@@ -51,100 +51,103 @@ export class SqlLogs {
       if (known !== undefined) return known
     }
     log.last++
-    if (keeping.maxEntries > 0) this.#insert(log, ts, value, bytes)
+    if (retention.maxEntries > 0) this.#insert(log, ts, value, bytes)
     return { seq: log.last, ts, isDuplicate: false }
   }
 
-  /** Brings what was appended to within its bounds, and writes how the logs stand. */
+  /** Enforces the bounds of the logs that were appended to, and writes their totals. */
   settle(): void {
     for (const log of this.#open.values()) {
-      if (log.keeping === undefined) continue
-      this.#dropSurplus(log, log.keeping)
+      if (log.retention === undefined) continue
+      this.#dropSurplus(log, log.retention)
       this.#save(log)
     }
     this.forget()
   }
 
-  /** What was not settled is undone. */
+  /** Discards what was not settled, after a rollback. */
   forget(): void {
     this.#open.clear()
   }
 
-  read({ family, key, after, limit, eldestMs }: Op<"read">): LogEntry[] {
+  read({ family, key, after, limit, oldestMs }: Op<"read">): LogEntry[] {
     const rows = this.#sql.all(
       `select e.seq, e.ts, e.value from entry e join log l on l.id = e.log
        where l.family = ? and l.key = ? and e.seq > ? and e.ts > ? order by e.seq limit ?`,
       family,
       key,
       after,
-      eldestMs,
+      oldestMs,
       Math.max(0, Math.min(limit, Number.MAX_SAFE_INTEGER)),
     )
     return rows.map((row) => toEntry(key, row))
   }
 
-  last({ family, key, count, eldestMs }: Op<"last">): LogEntry[] {
+  last({ family, key, count, oldestMs }: Op<"last">): LogEntry[] {
     const rows = this.#sql.all(
       `select e.seq, e.ts, e.value from entry e join log l on l.id = e.log
        where l.family = ? and l.key = ? and e.ts > ? order by e.seq desc limit ?`,
       family,
       key,
-      eldestMs,
+      oldestMs,
       Math.max(0, Math.min(count, Number.MAX_SAFE_INTEGER)),
     )
     return rows.reverse().map((row) => toEntry(key, row))
   }
 
-  stat({ family, key, eldestMs }: Op<"stat">): LogStat {
+  stat({ family, key, oldestMs }: Op<"stat">): LogStat {
     const log = this.#find(family, key)
     if (log === undefined) return { first: 1, last: 0, count: 0 }
     const [first, count] = this.#sql.one(
       "select min(seq), count(*) from entry where log = ? and ts > ?",
       log.id,
-      eldestMs,
+      oldestMs,
     ) ?? [null, 0]
     return { first: Number(first ?? log.last + 1), last: log.last, count: Number(count) }
   }
 
-  trim({ family, key, seq }: Op<"trim">): void {
+  trim({ family, key, seq }: Op<"trim">): null {
     const log = this.#find(family, key)
-    if (log === undefined) return
+    if (log === undefined) return null
     const [count, bytes] = this.#sql.one(
       "select count(*), coalesce(sum(bytes), 0) from entry where log = ? and seq <= ?",
       log.id,
       seq,
     ) ?? [0, 0]
-    if (Number(count) === 0) return
+    if (Number(count) === 0) return null
     this.#sql.run("delete from entry where log = ? and seq <= ?", log.id, seq)
     log.count -= Number(count)
     log.bytes -= Number(bytes)
     log.oldestTs = undefined
     this.#save(log)
+    return null
   }
 
-  keys({ family, eldestMs }: Op<"keys">): string[] {
+  keys({ family, oldestMs }: Op<"keys">): string[] {
     const rows = this.#sql.all(
       `select key from log where family = ? and count > 0
        and exists (select 1 from entry where log = log.id and ts > ?)`,
       family,
-      eldestMs,
+      oldestMs,
     )
     return rows.map(([key]) => String(key))
   }
 
-  sweep({ idsBeforeMs }: Op<"sweep">): void {
+  sweep({ idsBeforeMs }: Op<"sweep">): null {
     this.#sql.run("delete from seen where ts < ?", idsBeforeMs)
-    this.#sql.run("delete from seen where n <= (select max(n) from seen) - ?", idsKept)
+    this.#sql.run("delete from seen where n <= (select max(n) from seen) - ?", maxIds)
+    return null
   }
 
-  expire({ family, eldestMs }: Op<"expire">): void {
+  expire({ family, oldestMs }: Op<"expire">): null {
     for (const [key] of this.#sql.all("select key from log where family = ? and count > 0", family)) {
       const log = this.#find(family, String(key))
       if (log === undefined) continue
       const before = log.count
-      this.#dropOld(log, eldestMs)
+      this.#dropExpired(log, oldestMs)
       if (log.count !== before) this.#save(log)
     }
+    return null
   }
 
   #find(family: string, key: string): Log | undefined {
@@ -155,15 +158,15 @@ export class SqlLogs {
     const row = this.#sql.one(sql, family, key)
     if (row === undefined) return undefined
     const [id, last, count, bytes] = row.map(Number) as [number, number, number, number]
-    const log = { id, last, count, bytes, oldestTs: undefined, keeping: undefined }
+    const log = { id, last, count, bytes, oldestTs: undefined, retention: undefined }
     this.#open.set(name, log)
     return log
   }
 
-  #make(family: string, key: string): Log {
+  #create(family: string, key: string): Log {
     this.#sql.run("insert into log (family, key, last, count, bytes) values (?, ?, 0, 0, 0)", family, key)
     const id = this.#sql.number("select last_insert_rowid()")
-    const log = { id, last: 0, count: 0, bytes: 0, oldestTs: undefined, keeping: undefined }
+    const log = { id, last: 0, count: 0, bytes: 0, oldestTs: undefined, retention: undefined }
     this.#open.set(`${family} ${key}`, log)
     return log
   }
@@ -186,7 +189,7 @@ export class SqlLogs {
     log.bytes += bytes
   }
 
-  #dropSurplus(log: Log, { maxEntries, maxBytes = Infinity }: Keeping): void {
+  #dropSurplus(log: Log, { maxEntries, maxBytes = Infinity }: Retention): void {
     if (log.count > maxEntries) {
       const [upTo, bytes] = this.#sql.one(
         `select max(seq), sum(bytes) from
@@ -199,18 +202,18 @@ export class SqlLogs {
     if (log.bytes > maxBytes) this.#dropWhile(log, () => log.bytes > maxBytes)
   }
 
-  /** Drops entries that were taken then or before. */
-  #dropOld(log: Log, eldestMs: number): void {
+  /** Drops entries appended at or before `oldestMs`. */
+  #dropExpired(log: Log, oldestMs: number): void {
     if (log.count === 0) return
     log.oldestTs ??= this.#sql.number("select ts from entry where log = ? order by seq limit 1", log.id)
-    if (log.oldestTs <= eldestMs) this.#dropWhile(log, (ts) => ts <= eldestMs)
+    if (log.oldestTs <= oldestMs) this.#dropWhile(log, (ts) => ts <= oldestMs)
   }
 
-  /** Drops the oldest entry as long as `isSurplus` says so. */
+  /** Drops the oldest entry while `isSurplus` returns true. */
   #dropWhile(log: Log, isSurplus: (ts: number) => boolean): void {
     for (;;) {
       const sql = "select seq, ts, bytes from entry where log = ? order by seq limit ?"
-      const oldest = this.#sql.all(sql, log.id, dropPortion)
+      const oldest = this.#sql.all(sql, log.id, dropBatch)
       let upTo = 0
       for (const [seq, ts, bytes] of oldest) {
         if (!isSurplus(Number(ts))) break
@@ -220,7 +223,7 @@ export class SqlLogs {
       }
       if (upTo === 0) return
       this.#drop(log, upTo, 0, 0)
-      if (oldest.length < dropPortion || upTo !== Number(oldest.at(-1)?.[0])) return
+      if (oldest.length < dropBatch || upTo !== Number(oldest.at(-1)?.[0])) return
     }
   }
 
@@ -232,9 +235,9 @@ export class SqlLogs {
   }
 }
 
-/** Whether there is no room for so many bytes more, and nothing is dropped to make some. */
-function refuses({ atBound, maxEntries, maxBytes = Infinity }: Keeping, log: Log, bytes: number): boolean {
-  if (atBound !== "refuse-new" || maxEntries === 0) return false
+/** Reports whether a log refuses an entry of this size. */
+function isFull({ whenFull, maxEntries, maxBytes = Infinity }: Retention, log: Log, bytes: number): boolean {
+  if (whenFull !== "refuse-new" || maxEntries === 0) return false
   return log.count >= maxEntries || log.bytes + bytes > maxBytes
 }
 

@@ -2,28 +2,28 @@ import { randomBytes } from "node:crypto"
 import { closeSync, existsSync, mkdirSync, openSync } from "node:fs"
 import { join } from "node:path"
 import { ChatError } from "../../protocol/errors.js"
-import { compact, exportPage, verify } from "./check.js"
+import type { Row } from "../backbone.js"
+import { fromSql, Sql, sqlFault, toSql } from "./sql.js"
+import { SqlLogs } from "./sql-logs.js"
+import { compact, exportPage, verify } from "./store-check.js"
 import {
-  isReading,
+  isRead,
   type StoreAnswer,
   type StoreFailure,
   type StoreOp,
   type StoreOrder,
   type StoreResults,
-} from "./operations.js"
-import { Sql, sqlFault } from "./sql.js"
-import { SqlLogs } from "./sql-logs.js"
-import { SqlTables } from "./sql-tables.js"
+} from "./worker-protocol.js"
 
-/** Version of {@link schema}; a store of a newer one is not touched. */
+/** The version of {@link schema}. A store of a newer version is not opened. */
 const schemaVersion = 1
 
-/** "ACst", in the head of the file. */
+/** "ACst", in the header of the file. */
 const applicationId = 0x41437374
 
 const idBytes = 9
 
-// `seen` remembers ids of entries; `n` orders them by age. Texts with a NUL stand as blobs.
+// `seen` holds ids of entries, ordered by age in `n`. Texts with a NUL are stored as blobs.
 const schema = `
   create table meta (name text primary key, value) without rowid;
   create table log (id integer primary key, family text not null, key text not null, last integer not null,
@@ -40,16 +40,23 @@ const schema = `
   pragma application_id = ${applicationId};
 `
 
+type OpName = StoreOp["op"]
+type Op<Name extends OpName> = Extract<StoreOp, { op: Name }>
+type Handlers = { readonly [Name in OpName]: (op: Op<Name>) => StoreResults[Name] }
+
+/** Operations that see appends before they are settled, see {@link SqlLogs.settle}. */
+const unsettled: ReadonlySet<OpName> = new Set(["append", "get", "put", "delete", "rows"] as const)
+
 /**
- * A store in one SQL file, DIR/store.db. Everything blocks, so it lives in a thread of its own. While it is open no
- * other process, and no other thread, can open it; the lock is the file system's and ends with the process.
+ * A store in one SQLite file, DIR/store.db. Calls block, so it runs in a thread of its own. While it is open, no other
+ * process or thread can open it; the lock belongs to the file system and ends with the process.
  */
 export class SqlStore {
   readonly id: string
   readonly #path: string
   readonly #sql: Sql
   readonly #logs: SqlLogs
-  readonly #tables: SqlTables
+  readonly #handlers: Handlers
 
   /** @throws {ChatError} ALREADY_RUNNING, STORE_DAMAGED, NOT_FOUND, UNSUPPORTED or FILE_FAILED */
   constructor({ dir, create, check }: StoreOrder) {
@@ -62,18 +69,17 @@ export class SqlStore {
       throw openingError(error, dir, this.#path)
     }
     this.#logs = new SqlLogs(this.#sql)
-    this.#tables = new SqlTables(this.#sql)
+    this.#handlers = makeHandlers(this.#sql, this.#logs, this.#path)
   }
 
   /**
-   * Does everything in one transaction. An operation that is refused changes nothing and does not hinder the others.
-   * @returns an answer for each, and `fault` when nothing at all could be written
+   * Runs operations in one transaction. An operation that is refused changes nothing and does not affect the others.
+   * @returns an answer for each operation, and `fault` when nothing could be written
    */
   apply(ops: readonly StoreOp[]): { answers: StoreAnswer[]; fault?: string } {
     try {
-      if (ops[0]?.op === "compact") {
-        return { answers: [{ ok: true, value: compact(this.#sql, this.#path) }] }
-      }
+      // SQLite compacts outside of transactions only.
+      if (ops[0]?.op === "compact") return { answers: [this.#answer(ops[0])] }
       this.#sql.exec("begin")
       const answers = ops.map((op) => this.#answer(op))
       this.#logs.settle()
@@ -88,13 +94,14 @@ export class SqlStore {
     this.#sql.close()
   }
 
+  /** Rolls a batch back, and answers its reads nevertheless. */
   #undo(ops: readonly StoreOp[], error: unknown): { answers: StoreAnswer[]; fault: string } {
     const fault = describeFault(error, this.#path)
     const failure: StoreFailure = { code: "UNAVAILABLE", message: fault }
     this.#logs.forget()
     if (this.#sql.isInTransaction) this.#sql.exec("rollback")
     const answers = ops.map((op): StoreAnswer => {
-      if (!isReading(op)) return { ok: false, failure }
+      if (!isRead(op)) return { ok: false, failure }
       try {
         return this.#answer(op)
       } catch {
@@ -106,71 +113,88 @@ export class SqlStore {
 
   #answer(op: StoreOp): StoreAnswer {
     try {
-      return { ok: true, value: this.#do(op) }
+      if (!unsettled.has(op.op)) this.#logs.settle()
+      const handler = this.#handlers[op.op] as (op: StoreOp) => StoreResults[OpName]
+      return { ok: true, value: handler(op) }
     } catch (error) {
       if (!(error instanceof ChatError)) throw error
       return { ok: false, failure: toFailure(error) }
     }
   }
+}
 
-  #do(op: StoreOp): StoreResults[StoreOp["op"]] {
-    switch (op.op) {
-      case "append":
-        return this.#logs.append(op)
-      case "get":
-        return this.#tables.get(op)
-      case "put":
-        return this.#tables.put(op)
-      case "delete":
-        return this.#tables.delete(op)
-      case "rows":
-        return this.#tables.rows(op)
-      default:
-        this.#logs.settle()
-        return this.#look(op)
-    }
-  }
-
-  #look(op: StoreOp): StoreResults[StoreOp["op"]] {
-    switch (op.op) {
-      case "read":
-        return this.#logs.read(op)
-      case "last":
-        return this.#logs.last(op)
-      case "stat":
-        return this.#logs.stat(op)
-      case "keys":
-        return this.#logs.keys(op)
-      default:
-        return this.#care(op)
-    }
-  }
-
-  #care(op: StoreOp): StoreResults[StoreOp["op"]] {
-    switch (op.op) {
-      case "trim":
-        this.#logs.trim(op)
-        return null
-      case "sweep":
-        this.#logs.sweep(op)
-        return null
-      case "expire":
-        this.#logs.expire(op)
-        return null
-      case "probe":
-        this.#sql.run("insert or replace into meta (name, value) values ('probe', ?)", op.ts)
-        return null
-      case "verify":
-        return verify(this.#sql)
-      case "export":
-        return exportPage(this.#sql, op.cursor)
-      default:
-        return null
-    }
+function makeHandlers(sql: Sql, logs: SqlLogs, path: string): Handlers {
+  return {
+    pass: () => null,
+    probe: ({ ts }) => {
+      sql.run("insert or replace into meta (name, value) values ('probe', ?)", ts)
+      return null
+    },
+    append: (op) => logs.append(op),
+    read: (op) => logs.read(op),
+    last: (op) => logs.last(op),
+    stat: (op) => logs.stat(op),
+    trim: (op) => logs.trim(op),
+    keys: (op) => logs.keys(op),
+    sweep: (op) => logs.sweep(op),
+    expire: (op) => logs.expire(op),
+    get: (op) => getRow(sql, op),
+    put: (op) => putRow(sql, op),
+    delete: (op) => deleteRow(sql, op),
+    rows: (op) => readRows(sql, op),
+    verify: () => verify(sql),
+    compact: () => compact(sql, path),
+    export: ({ cursor }) => exportPage(sql, cursor),
   }
 }
 
-/** An error as it goes between threads. */
+function getRow(sql: Sql, { table, key }: Op<"get">): Row | undefined {
+  const row = sql.one("select value, revision from row where tab = ? and key = ?", table, key)
+  return row === undefined ? undefined : { key, value: fromSql(row[0]), revision: Number(row[1]) }
+}
+
+function putRow(sql: Sql, op: Op<"put">): number | undefined {
+  const { table, key, value } = op
+  if (!hasExpectedRevision(sql, op)) return undefined
+  const revision = nextRevision(sql)
+  sql.run(
+    `insert into row (tab, key, value, revision) values (?, ?, ?, ?)
+     on conflict (tab, key) do update set value = excluded.value, revision = excluded.revision`,
+    table,
+    key,
+    toSql(value),
+    revision,
+  )
+  return revision
+}
+
+function deleteRow(sql: Sql, op: Op<"delete">): StoreResults["delete"] {
+  if (!hasExpectedRevision(sql, op)) return { isExpected: false, revision: undefined }
+  const deleted = sql.run("delete from row where tab = ? and key = ?", op.table, op.key)
+  return { isExpected: true, revision: deleted === 0 ? undefined : nextRevision(sql) }
+}
+
+function readRows(sql: Sql, { table }: Op<"rows">): Row[] {
+  const rows = sql.all("select key, value, revision from row where tab = ?", table)
+  return rows.map(([key, value, revision]) => ({
+    key: String(key),
+    value: fromSql(value),
+    revision: Number(revision),
+  }))
+}
+
+function hasExpectedRevision(sql: Sql, { table, key, expected }: Op<"put"> | Op<"delete">): boolean {
+  if (expected === undefined) return true
+  return sql.number("select revision from row where tab = ? and key = ?", table, key) === expected
+}
+
+/** Counts for all tables together, so that it keeps rising when a row is deleted and created again. */
+function nextRevision(sql: Sql): number {
+  sql.run("update meta set value = value + 1 where name = 'revision'")
+  return sql.number("select value from meta where name = 'revision'")
+}
+
+/** Converts an error for the main thread. */
 export function toFailure(error: ChatError): StoreFailure {
   const { code, message, hint } = error
   return { code: code as StoreFailure["code"], message, ...(hint === undefined ? {} : { hint }) }
@@ -179,7 +203,7 @@ export function toFailure(error: ChatError): StoreFailure {
 function prepareFile(dir: string, path: string, create: boolean): void {
   if (!create) {
     if (existsSync(path)) return
-    throw new ChatError("NOT_FOUND", `${path}: no store is there`)
+    throw new ChatError("NOT_FOUND", `${path}: no such store`)
   }
   try {
     mkdirSync(dir, { recursive: true, mode: 0o700 })
@@ -192,7 +216,7 @@ function prepareFile(dir: string, path: string, create: boolean): void {
 function openSql(path: string, check: boolean): Sql {
   const sql = new Sql(path)
   try {
-    // Before anything is read: then nobody else may open the file, and no shared memory is needed beside it.
+    // Must come before the first read: nobody else can then open the file, and no shared memory file is needed.
     sql.all("pragma locking_mode = exclusive")
     sql.all("pragma journal_mode = wal")
     sql.exec("pragma synchronous = full")
@@ -217,16 +241,16 @@ function makeSchema(sql: Sql): void {
 
 function checkVersion(sql: Sql, path: string): void {
   if (sql.number("pragma application_id") !== applicationId) {
-    throw new ChatError("STORE_DAMAGED", `${path}: is not a store of agentchat`, {
-      hint: "name another directory",
+    throw new ChatError("STORE_DAMAGED", `${path}: is not an agentchat store`, {
+      hint: "use another directory",
     })
   }
   const version = sql.number("pragma user_version")
   if (version <= schemaVersion) return
   throw new ChatError(
     "UNSUPPORTED",
-    `${path}: was written by a newer agentchat (form ${version}; this one knows ${schemaVersion})`,
-    { hint: "use that version again, or name another directory" },
+    `${path}: was written by a newer agentchat (version ${version}; this one supports ${schemaVersion})`,
+    { hint: "use that agentchat version, or another directory" },
   )
 }
 
@@ -237,7 +261,7 @@ function quickCheck(sql: Sql, path: string): void {
 
 function damaged(path: string, finding: string): ChatError {
   return new ChatError("STORE_DAMAGED", `${path}: is damaged: ${finding}`, {
-    hint: "put a copy of the directory back, or move it away and start with an empty one",
+    hint: "restore a copy of the directory, or move it away and start with an empty one",
   })
 }
 
@@ -246,8 +270,8 @@ function openingError(error: unknown, dir: string, path: string): unknown {
   const message = (error as Error).message
   switch (sqlFault(error)) {
     case "busy":
-      return new ChatError("ALREADY_RUNNING", `${dir}: another relay holds this store`, {
-        hint: "stop that relay first, or name another directory",
+      return new ChatError("ALREADY_RUNNING", `${dir}: another relay uses this store`, {
+        hint: "stop that relay first, or use another directory",
         cause: error,
       })
     case "damaged":
@@ -260,6 +284,6 @@ function openingError(error: unknown, dir: string, path: string): unknown {
 function describeFault(error: unknown, path: string): string {
   const message = (error as Error).message
   if (sqlFault(error) === "damaged")
-    return `${path}: is damaged: ${message}; stop the relay and put a copy back`
+    return `${path}: is damaged: ${message}; stop the relay and restore a copy`
   return `${path}: cannot be written: ${message}`
 }

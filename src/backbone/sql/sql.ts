@@ -1,6 +1,6 @@
 import { createRequire } from "node:module"
 
-/** What can stand in a column. */
+/** The value of a column. */
 export type SqlValue = string | number | null | Buffer
 
 interface Statement {
@@ -16,12 +16,12 @@ interface Database {
   close(): void
 }
 
-/** One connection to an SQL file. Everything blocks; SQL errors are thrown as they come (see {@link sqlFault}). */
+/** A connection to an SQLite file. Calls block; errors are thrown as they come, see {@link sqlFault}. */
 export class Sql {
   readonly #database: Database
   readonly #statements = new Map<string, Statement>()
 
-  /** Opens a file, which is made when it does not exist. */
+  /** Opens a file; creates it if it does not exist. */
   constructor(path: string) {
     const driver = createRequire(import.meta.url)("libsql") as new (path: string) => Database
     this.#database = new driver(path)
@@ -35,7 +35,7 @@ export class Sql {
     this.#database.exec(sql)
   }
 
-  /** @returns how many rows changed */
+  /** @returns the number of rows changed */
   run(sql: string, ...values: SqlValue[]): number {
     return this.#prepare(sql).run(...values).changes
   }
@@ -46,7 +46,7 @@ export class Sql {
       .all(...values)
   }
 
-  /** The first row. Ask for one alone: all are read, since a statement that is not at its end holds a lock. */
+  /** Returns the first row. The query should have only one: all are read, because an unfinished statement holds a lock. */
   one(sql: string, ...values: SqlValue[]): SqlValue[] | undefined {
     return this.all(sql, ...values)[0]
   }
@@ -68,7 +68,7 @@ export class Sql {
   }
 }
 
-/** A text as it is stored: the driver cuts texts at a NUL, so one with a NUL stands as bytes. */
+/** Converts a text for storage. The driver cuts texts at a NUL, so a text with a NUL is stored as bytes. */
 export function toSql(text: string): SqlValue {
   return text.includes("\0") ? Buffer.from(text) : text
 }
@@ -77,7 +77,7 @@ export function fromSql(value: SqlValue | undefined): string {
   return Buffer.isBuffer(value) ? value.toString() : String(value)
 }
 
-/** What went wrong in SQL, as far as somebody can do something about it. */
+/** The kinds of SQL errors that callers tell apart. */
 export type SqlFault = "busy" | "damaged" | "full" | "refused" | "other"
 
 const faults: readonly (readonly [RegExp, SqlFault])[] = [

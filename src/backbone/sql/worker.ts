@@ -1,11 +1,11 @@
 /**
- * Entry of the thread that holds a store: opens it, says so, and answers batches in their order until it is told to
- * close. When the thread has ended, the file is free.
+ * The entry point of a store's worker thread: opens the store and answers batches in order until it is closed. The
+ * file is released when the thread has ended.
  */
 import { parentPort, workerData } from "node:worker_threads"
 import { ChatError } from "../../protocol/errors.js"
-import type { StoreFailure, StoreOrder, StoreReply, StoreRequest } from "./operations.js"
 import { SqlStore, toFailure } from "./sql-store.js"
+import type { StoreFailure, StoreOrder, StoreReply, StoreRequest } from "./worker-protocol.js"
 
 const port = parentPort
 

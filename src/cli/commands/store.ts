@@ -1,5 +1,5 @@
 import { resolve } from "node:path"
-import { compactStore, exportStore, verifyStore } from "../../backbone/sql/maintenance.js"
+import { compactStore, exportStore, verifyStore } from "../../backbone/sql/store-maintenance.js"
 import { formatForTerminal } from "../../base/visible-text.js"
 import { defineCommand, required } from "../command.js"
 import type { Context } from "../context.js"

@@ -46,14 +46,14 @@ export class ChannelStore {
     const durable =
       backbone.kind === "memory"
         ? undefined
-        : await backbone.logs("durable", { ...keeping, atBound: "drop-oldest", on: "disk" })
+        : await backbone.logs("durable", { ...keeping, whenFull: "drop-oldest", storage: "disk" })
     const live = backbone.isShared
       ? await backbone.logs("live", {
           maxEntries: limits.retainedMessages,
           maxBytes: limits.retainedBytes,
           maxAgeMs: limits.liveMs,
-          atBound: "drop-oldest",
-          on: "memory",
+          whenFull: "drop-oldest",
+          storage: "memory",
         })
       : undefined
     const store = new ChannelStore(backbone, { records, settings }, { durable, live })

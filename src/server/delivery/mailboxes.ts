@@ -1,4 +1,4 @@
-import type { Appended, Backbone, Keeping, LogEntry, Logs } from "../../backbone/backbone.js"
+import type { Appended, Backbone, LogEntry, Logs, Retention } from "../../backbone/backbone.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { Limits } from "../../protocol/limits.js"
 import { isWrittenBy, mailEntryId } from "../../protocol/message-id.js"
@@ -47,11 +47,11 @@ export class Mailboxes {
 
   static async open(backbone: Backbone, limits: Limits, events: MailEvents): Promise<Mailboxes> {
     const isInMemory = backbone.kind === "memory"
-    const keeping: Keeping = {
+    const keeping: Retention = {
       maxEntries: isInMemory ? limits.mailboxMessages : limits.storedMailMessages,
       maxBytes: isInMemory ? limits.mailboxBytes : limits.storedMailBytes,
-      atBound: "refuse-new",
-      on: "disk",
+      whenFull: "refuse-new",
+      storage: "disk",
     }
     const logs = await backbone.logs("inbox", keeping)
     const room = new Mailboxes(logs, isInMemory ? new ByteBudget(limits.mailTotalBytes) : undefined, events)

@@ -25,7 +25,7 @@ export class RelayBus {
     log: (line: string) => void,
   ): Promise<RelayBus> {
     if (!backbone.isShared) return new RelayBus(undefined, log)
-    const logs = await backbone.logs("bus", { maxEntries: 0, atBound: "drop-oldest", on: "memory" })
+    const logs = await backbone.logs("bus", { maxEntries: 0, whenFull: "drop-oldest", storage: "memory" })
     await logs.subscribe(({ key, value }) => hub.find(`@${key}`)?.outgoing.send(payloadOf(value)))
     return new RelayBus(logs, log)
   }

@@ -88,7 +88,7 @@ describe.runIf(isPresent)("nats", { timeout: testMs }, () => {
   test("entries pass from relay to relay when nothing is kept", async () => {
     const space = newSpace()
     const backbones = await Promise.all([open(server.url, space), open(server.url, space)])
-    const keeping = { maxEntries: 0, atBound: "drop-oldest", on: "memory" } as const
+    const keeping = { maxEntries: 0, whenFull: "drop-oldest", storage: "memory" } as const
     const [one, two] = await both(backbones, (backbone) => backbone.logs("channel", keeping))
     const heard = await hear(two)
     const first = await one.append("a", "id é", "1")

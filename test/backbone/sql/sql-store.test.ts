@@ -1,18 +1,18 @@
 import fc from "fast-check"
 import { expect, test } from "vitest"
-import type { Keeping } from "../../../src/backbone/backbone.js"
-import type { StoreAnswer, StoreOp } from "../../../src/backbone/sql/operations.js"
+import type { Retention } from "../../../src/backbone/backbone.js"
 import { SqlStore } from "../../../src/backbone/sql/sql-store.js"
+import type { StoreAnswer, StoreOp } from "../../../src/backbone/sql/worker-protocol.js"
 import { temporaryDirectory } from "../../kit/temporary.js"
 
-const keepings: Readonly<Record<string, Keeping>> = {
-  newest: { maxEntries: 3, maxBytes: 40, maxAgeMs: 20, atBound: "drop-oldest", on: "disk" },
-  many: { maxEntries: 150, atBound: "drop-oldest", on: "disk" },
-  full: { maxEntries: 3, maxBytes: 40, maxAgeMs: 20, atBound: "refuse-new", on: "disk" },
-  none: { maxEntries: 0, atBound: "drop-oldest", on: "disk" },
+const retentions: Readonly<Record<string, Retention>> = {
+  newest: { maxEntries: 3, maxBytes: 40, maxAgeMs: 20, whenFull: "drop-oldest", storage: "disk" },
+  many: { maxEntries: 150, whenFull: "drop-oldest", storage: "disk" },
+  full: { maxEntries: 3, maxBytes: 40, maxAgeMs: 20, whenFull: "refuse-new", storage: "disk" },
+  none: { maxEntries: 0, whenFull: "drop-oldest", storage: "disk" },
 }
 
-const of = { family: fc.constantFrom(...Object.keys(keepings)), key: fc.constantFrom("a", "b") }
+const of = { family: fc.constantFrom(...Object.keys(retentions)), key: fc.constantFrom("a", "b") }
 
 /** Operations on a few logs; `wait` is how much later than the one before each comes. */
 const operations = fc.array(
@@ -72,7 +72,7 @@ test("entries beyond a bound are dropped whether they came at once or not", () =
     toOp({ op: "append", family: "many", key: "a", id: i, size: 5 }, 1, "r"),
   )
   store.apply(appends)
-  const [stat] = store.apply([{ op: "stat", family: "many", key: "r.a", eldestMs: -1 }]).answers
+  const [stat] = store.apply([{ op: "stat", family: "many", key: "r.a", oldestMs: -1 }]).answers
   expect(stat).toEqual({ ok: true, value: { first: 351, last: 500, count: 150 } })
   store.close()
 })
@@ -84,9 +84,9 @@ function openStore(): SqlStore {
 function toOp(operation: Operation["op"], ts: number, run: string): StoreOp {
   const { family } = operation
   const key = `${run}.${operation.key}`
-  const keeping = keepings[family]
-  if (keeping === undefined) throw new Error(family)
-  const eldestMs = keeping.maxAgeMs === undefined ? -1 : ts - keeping.maxAgeMs
+  const retention = retentions[family]
+  if (retention === undefined) throw new Error(family)
+  const oldestMs = retention.maxAgeMs === undefined ? -1 : ts - retention.maxAgeMs
   switch (operation.op) {
     case "append":
       return {
@@ -96,20 +96,20 @@ function toOp(operation: Operation["op"], ts: number, run: string): StoreOp {
         id: String(operation.id),
         value: "x".repeat(operation.size),
         ts,
-        keeping,
+        retention,
       }
     case "read":
-      return { op: "read", family, key, eldestMs, after: 0, limit: 100 }
+      return { op: "read", family, key, oldestMs, after: 0, limit: 100 }
     case "last":
-      return { op: "last", family, key, eldestMs, count: 100 }
+      return { op: "last", family, key, oldestMs, count: 100 }
     case "stat":
-      return { op: "stat", family, key, eldestMs }
+      return { op: "stat", family, key, oldestMs }
     case "keys":
-      return { op: "keys", family, eldestMs }
+      return { op: "keys", family, oldestMs }
     case "trim":
       return { op: "trim", family, key, seq: operation.seq }
     default:
-      return { op: "expire", family, eldestMs }
+      return { op: "expire", family, oldestMs }
   }
 }
 

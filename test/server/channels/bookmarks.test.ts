@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest"
 import type { Table } from "../../../src/backbone/backbone.js"
-import { openMemoryBackbone } from "../../../src/backbone/memory/memory.js"
+import { openMemoryBackbone } from "../../../src/backbone/memory/memory-backbone.js"
 import type { AgentId, Channel } from "../../../src/protocol/names.js"
 import { Bookmarks } from "../../../src/server/channels/bookmarks.js"
 import { FakeClock } from "../../kit/fake-clock.js"

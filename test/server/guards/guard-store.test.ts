@@ -1,6 +1,6 @@
 import { expect, it } from "vitest"
 import type { Backbone, Table } from "../../../src/backbone/backbone.js"
-import { openMemoryBackbone } from "../../../src/backbone/memory/memory.js"
+import { openMemoryBackbone } from "../../../src/backbone/memory/memory-backbone.js"
 import { GuardStore } from "../../../src/server/guards/guard-store.js"
 import { FakeClock } from "../../kit/fake-clock.js"
 import { lateTable } from "../../kit/late-table.js"

@@ -12,9 +12,9 @@ import {
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { describe, expect, onTestFinished, test } from "vitest"
-import type { Backbone, Keeping } from "../../../src/backbone/backbone.js"
-import { verifyStore } from "../../../src/backbone/sql/maintenance.js"
+import type { Backbone, Retention } from "../../../src/backbone/backbone.js"
 import { Sql } from "../../../src/backbone/sql/sql.js"
+import { verifyStore } from "../../../src/backbone/sql/store-maintenance.js"
 import { compiled } from "../../kit/compiled.js"
 import { until } from "../../kit/condition.js"
 import { FakeClock } from "../../kit/fake-clock.js"
@@ -26,7 +26,7 @@ import { describeBackbone } from "../conformance.js"
 const store = storeOpener()
 const child = compiled("test/kit/store-child.ts")
 const patienceMs = 30_000
-const plenty: Keeping = { maxEntries: 1_000_000, atBound: "drop-oldest", on: "disk" }
+const plenty: Retention = { maxEntries: 1_000_000, whenFull: "drop-oldest", storage: "disk" }
 
 describeBackbone("sqlite", async () => {
   const dir = mkdtempSync(join(tmpdir(), "agentchat-test-"))
@@ -136,7 +136,7 @@ describe("a store on disk", { timeout: 60_000 }, () => {
 
   test("is held by one process at a time", async () => {
     const dir = join(temporaryDirectory(), "store")
-    const held = { code: "ALREADY_RUNNING", message: `${dir}: another relay holds this store` }
+    const held = { code: "ALREADY_RUNNING", message: `${dir}: another relay uses this store` }
     const appender = new Appender(dir, 1)
     await appender.hasAnswered(1)
     await expect(store.open(dir, new FakeClock())).rejects.toMatchObject(held)
@@ -226,7 +226,7 @@ describe("a file that cannot be used", { timeout: 60_000 }, () => {
     const damaged = { code: "STORE_DAMAGED", message: expect.stringContaining(`${file}: is damaged: `) }
     await expect(store.open(dir, new FakeClock())).rejects.toMatchObject({
       ...damaged,
-      hint: expect.stringContaining("put a copy of the directory back"),
+      hint: expect.stringContaining("restore a copy of the directory"),
     })
     expect((await verifyStore(dir, store.workerFile)).isWhole).toBe(false)
   })
@@ -237,7 +237,7 @@ describe("a file that cannot be used", { timeout: 60_000 }, () => {
     const before = readFileSync(file)
     await expect(store.open(dir, new FakeClock())).rejects.toMatchObject({
       code: "UNSUPPORTED",
-      message: `${file}: was written by a newer agentchat (form 2; this one knows 1)`,
+      message: `${file}: was written by a newer agentchat (version 2; this one supports 1)`,
     })
     expect(readFileSync(file).equals(before)).toBe(true)
   })
@@ -251,7 +251,7 @@ describe("a file that cannot be used", { timeout: 60_000 }, () => {
     copyFileSync(other, file)
     await expect(store.open(dir, new FakeClock())).rejects.toMatchObject({
       code: "STORE_DAMAGED",
-      message: `${file}: is not a store of agentchat`,
+      message: `${file}: is not an agentchat store`,
     })
   })
 
@@ -272,7 +272,7 @@ describe.runIf(isRoot())("a disk that is full", { timeout: 60_000 }, () => {
     const lines: string[] = []
     const backbone = await openStore(dir, clock, (line) => void lines.push(line))
     const reached: boolean[] = []
-    backbone.onReach((isReachable) => void reached.push(isReachable))
+    backbone.onReachabilityChange((isReachable) => void reached.push(isReachable))
     const logs = await backbone.logs("log", plenty)
     const table = await backbone.table("rows")
     const told: string[] = []

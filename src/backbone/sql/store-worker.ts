@@ -3,50 +3,48 @@ import { fileURLToPath } from "node:url"
 import { Worker } from "node:worker_threads"
 import { ChatError } from "../../protocol/errors.js"
 import { Listeners } from "../listeners.js"
-import type {
-  StoreAnswer,
-  StoreFailure,
-  StoreOp,
-  StoreOrder,
-  StoreReply,
-  StoreRequest,
-  StoreResults,
-} from "./operations.js"
-import { isReading } from "./operations.js"
+import {
+  isRead,
+  type StoreAnswer,
+  type StoreFailure,
+  type StoreOp,
+  type StoreOrder,
+  type StoreReply,
+  type StoreRequest,
+  type StoreResults,
+} from "./worker-protocol.js"
 
-/** Operations of one batch at most, and characters they write; what is beyond waits for the next. */
+/** Most operations of one batch, and most characters they write. */
 const batchOps = 2_000
 const batchLength = 8 * 1024 * 1024
 
-/** Characters that may wait for the store; beyond this it is too slow and writes are refused. */
-const waitingLength = 128 * 1024 * 1024
+/** Most characters that may wait for the store; beyond this, writes are refused. */
+const maxQueuedLength = 128 * 1024 * 1024
 
-/** The JavaScript file of the store's thread. */
+/** The JavaScript file of the worker thread. */
 export const workerFile = fileURLToPath(new URL("./worker.js", import.meta.url))
 
-interface Asked {
+interface PendingOp {
   readonly op: StoreOp
   readonly length: number
   readonly settle: (answer: StoreAnswer) => void
 }
 
 /**
- * The way to the thread that holds a store. What is asked while a batch is under way goes together in the next, which
- * is one transaction and one write to the disk (group commit). Answers come in the order of the questions.
+ * The worker thread of a store. Operations that arrive during a batch form the next one, which is one transaction and
+ * one write to disk (group commit). Answers come in the order of the operations.
  */
-export class StoreLink {
+export class StoreWorker {
   readonly id: string
   readonly #worker: Worker
   readonly #exited: Promise<void>
-  readonly #onReach = new Listeners<boolean>()
-  /** Not sent yet. */
-  #waiting: Asked[] = []
-  #waitingLength = 0
-  /** Sent and not answered. */
-  #asked: Asked[] = []
+  readonly #reachability = new Listeners<boolean>()
+  #queued: PendingOp[] = []
+  #queuedLength = 0
+  #sent: PendingOp[] = []
   #isSending = false
   #isReachable = true
-  #isOver = false
+  #hasEnded = false
   #fault = ""
   #onIdle: (() => void) | undefined
 
@@ -57,44 +55,46 @@ export class StoreLink {
     worker.on("message", (reply: StoreReply) => {
       if (reply.kind === "answers") this.#onAnswers(reply.answers, reply.fault)
     })
-    worker.on("error", (error) => this.#fail(`the store's thread failed: ${error.message}`))
-    void exited.then(() => this.#fail("the store's thread has ended"))
+    worker.on("error", (error) => this.#fail(`store: worker thread failed: ${error.message}`))
+    void exited.then(() => this.#fail("store: worker thread has ended"))
   }
 
   /**
-   * @param program - the file of the store's thread
-   * @throws {ChatError} what `SqlStore` throws
+   * Starts the worker and opens the store.
+   * @param program - the JavaScript file of the worker
+   * @throws {ChatError} as `SqlStore` does
    */
-  static async open(order: StoreOrder, program: string): Promise<StoreLink> {
+  static async open(order: StoreOrder, program: string): Promise<StoreWorker> {
     const worker = new Worker(program, { workerData: order })
     const exited = new Promise<void>((resolve) => void worker.once("exit", () => resolve()))
     const [reply] = (await once(worker, "message")) as [StoreReply]
-    if (reply.kind === "opened") return new StoreLink(worker, exited, reply.id)
+    if (reply.kind === "opened") return new StoreWorker(worker, exited, reply.id)
     await exited
     throw toError(reply.kind === "failed" ? reply.failure : unavailable("the store did not open"))
   }
 
-  /** Whether the last thing that was to be written was. */
+  /** Whether the last write succeeded. */
   get isReachable(): boolean {
     return this.#isReachable
   }
 
-  /** Why the store could not be written when that was last so. */
+  /** The reason why the store could not be written last. */
   get fault(): string {
     return this.#fault
   }
 
-  onReach(listener: (isReachable: boolean) => void): void {
-    this.#onReach.add(listener)
+  onReachabilityChange(listener: (isReachable: boolean) => void): void {
+    this.#reachability.add(listener)
   }
 
   /**
-   * Asks for an operation. `tell` is called with its result in the order of the questions, before the promise resolves.
-   * @throws {ChatError} MAILBOX_FULL; UNAVAILABLE, and then nothing was written
+   * Runs an operation.
+   * @param onResult - called with the result before the promise resolves, in the order of the operations
+   * @throws {ChatError} MAILBOX_FULL; UNAVAILABLE, after which nothing was written
    */
   ask<Op extends StoreOp>(
     op: Op,
-    tell?: (result: StoreResults[Op["op"]]) => void,
+    onResult?: (result: StoreResults[Op["op"]]) => void,
   ): Promise<StoreResults[Op["op"]]> {
     return new Promise((resolve, reject) => {
       const settle = (answer: StoreAnswer): void => {
@@ -104,7 +104,7 @@ export class StoreLink {
         }
         const result = answer.value as StoreResults[Op["op"]]
         try {
-          tell?.(result)
+          onResult?.(result)
           resolve(result)
         } catch (error) {
           reject(error instanceof Error ? error : new Error(String(error)))
@@ -114,30 +114,30 @@ export class StoreLink {
     })
   }
 
-  /** Lets everything that was asked be answered, and ends the thread; the file is free then. */
+  /** Completes all operations and ends the worker, which releases the file. */
   async close(): Promise<void> {
-    if (this.#isSending || this.#waiting.length > 0) {
+    if (this.#isSending || this.#queued.length > 0) {
       await new Promise<void>((resolve) => {
         this.#onIdle = resolve
       })
     }
-    this.#isOver = true
+    this.#hasEnded = true
     this.#post({ kind: "close" })
     await this.#exited
   }
 
-  #enqueue(asked: Asked): void {
-    if (this.#isOver) asked.settle({ ok: false, failure: unavailable("the store is closed") })
-    else if (this.#waitingLength > waitingLength && !isReading(asked.op)) {
-      asked.settle({ ok: false, failure: unavailable("the store is too slow for what it is to keep") })
+  #enqueue(pending: PendingOp): void {
+    if (this.#hasEnded) pending.settle({ ok: false, failure: unavailable("the store is closed") })
+    else if (this.#queuedLength > maxQueuedLength && !isRead(pending.op)) {
+      pending.settle({ ok: false, failure: unavailable("the store cannot keep up with the writes") })
     } else {
-      this.#waiting.push(asked)
-      this.#waitingLength += asked.length
+      this.#queued.push(pending)
+      this.#queuedLength += pending.length
       this.#sendSoon()
     }
   }
 
-  /** At the end of the running turn, so that what is asked in one turn goes together. */
+  /** Sends at the end of this turn, so that the operations of one turn form one batch. */
   #sendSoon(): void {
     if (this.#isSending) return
     this.#isSending = true
@@ -145,43 +145,43 @@ export class StoreLink {
   }
 
   #send(): void {
-    this.#asked = this.#take()
-    this.#post({ kind: "batch", ops: this.#asked.map(({ op }) => op) })
+    this.#sent = this.#take()
+    this.#post({ kind: "batch", ops: this.#sent.map(({ op }) => op) })
   }
 
-  #take(): Asked[] {
+  #take(): PendingOp[] {
     let length = 0
     let count = 0
-    for (const asked of this.#waiting) {
-      const isAlone = asked.op.op === "compact" || this.#waiting[0]?.op.op === "compact"
-      if (count > 0 && (isAlone || count >= batchOps || length + asked.length > batchLength)) break
-      length += asked.length
+    for (const pending of this.#queued) {
+      const isAlone = pending.op.op === "compact" || this.#queued[0]?.op.op === "compact"
+      if (count > 0 && (isAlone || count >= batchOps || length + pending.length > batchLength)) break
+      length += pending.length
       count++
     }
-    const batch = this.#waiting.slice(0, count)
-    this.#waiting = this.#waiting.slice(count)
-    this.#waitingLength -= length
+    const batch = this.#queued.slice(0, count)
+    this.#queued = this.#queued.slice(count)
+    this.#queuedLength -= length
     return batch
   }
 
   #onAnswers(answers: readonly StoreAnswer[], fault: string | undefined): void {
-    const asked = this.#asked
-    this.#asked = []
+    const pending = this.#sent
+    this.#sent = []
     this.#isSending = false
     if (fault !== undefined) this.#setReachable(false, fault)
-    else if (!asked.every(({ op }) => isReading(op))) this.#setReachable(true)
+    else if (!pending.every(({ op }) => isRead(op))) this.#setReachable(true)
     const missing: StoreAnswer = { ok: false, failure: unavailable("the store did not answer") }
-    for (const [index, { settle }] of asked.entries()) settle(answers[index] ?? missing)
-    if (this.#waiting.length > 0) this.#sendSoon()
+    for (const [index, { settle }] of pending.entries()) settle(answers[index] ?? missing)
+    if (this.#queued.length > 0) this.#sendSoon()
     else this.#onIdle?.()
   }
 
   #fail(message: string): void {
-    if (this.#isOver) return
-    this.#isOver = true
-    const all = [...this.#asked, ...this.#waiting]
-    this.#asked = []
-    this.#waiting = []
+    if (this.#hasEnded) return
+    this.#hasEnded = true
+    const all = [...this.#sent, ...this.#queued]
+    this.#sent = []
+    this.#queued = []
     this.#setReachable(false, message)
     for (const { settle } of all) settle({ ok: false, failure: unavailable(message) })
     this.#onIdle?.()
@@ -191,7 +191,7 @@ export class StoreLink {
     this.#fault = fault
     if (this.#isReachable === isReachable) return
     this.#isReachable = isReachable
-    this.#onReach.tell(isReachable)
+    this.#reachability.emit(isReachable)
   }
 
   #post(request: StoreRequest): void {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import { openMemoryBackbone } from "../../../src/backbone/memory/memory.js"
+import { openMemoryBackbone } from "../../../src/backbone/memory/memory-backbone.js"
 import { FakeClock } from "../../kit/fake-clock.js"
 import { describeBackbone } from "../conformance.js"
 
@@ -9,7 +9,7 @@ describeBackbone("memory", async () => {
   return { backbone, pass: (ms) => clock.advance(ms), cleanup: () => backbone.close() }
 })
 
-const keeping = { maxEntries: 10, atBound: "drop-oldest", on: "memory" } as const
+const keeping = { maxEntries: 10, whenFull: "drop-oldest", storage: "memory" } as const
 
 test("each is another chat", async () => {
   const clock = new FakeClock()

@@ -1,11 +1,17 @@
 import type { Clock } from "../../base/clock.js"
-import { ChatError } from "../../protocol/errors.js"
-import type { Appended, Keeping, LogEntry, LogStat, Logs, Subscription } from "../backbone.js"
-import { checkEntryId, checkKey } from "../key.js"
+import {
+  type Appended,
+  checkKey,
+  type LogEntry,
+  type LogStat,
+  type Logs,
+  type Retention,
+  type Subscription,
+} from "../backbone.js"
+import { checkEntryId, type EntryIds, logFull } from "../entry-ids.js"
 import { Listeners } from "../listeners.js"
-import type { MemoryIds } from "./ids.js"
 
-/** One log: its entries stand from `start` on; what stands before was dropped and waits to be cut off. */
+/** One log. The entries before index `start` have been dropped and are removed from the array later. */
 interface MemoryLog {
   entries: { readonly entry: LogEntry; readonly bytes: number }[]
   start: number
@@ -13,21 +19,21 @@ interface MemoryLog {
   last: number
 }
 
-/** Dropped entries are cut off in one go once they are this many and half of the array. */
-const cutAt = 64
+/** Dropped entries are removed from the array once they are this many and half of it. */
+const compactAt = 64
 
-/** A family of logs in plain maps. Everything happens at once; only the answer is a promise. */
+/** A family of logs in maps. Every method does its work synchronously; only the result is a promise. */
 export class MemoryLogs implements Logs {
   readonly #name: string
-  readonly #keeping: Keeping
+  readonly #retention: Retention
   readonly #clock: Clock
-  readonly #ids: MemoryIds
+  readonly #ids: EntryIds
   readonly #logs = new Map<string, MemoryLog>()
   readonly #listeners = new Listeners<LogEntry>()
 
-  constructor(name: string, keeping: Keeping, clock: Clock, ids: MemoryIds) {
+  constructor(name: string, retention: Retention, clock: Clock, ids: EntryIds) {
     this.#name = name
-    this.#keeping = keeping
+    this.#retention = retention
     this.#clock = clock
     this.#ids = ids
   }
@@ -41,7 +47,7 @@ export class MemoryLogs implements Logs {
       if (known !== undefined) return { ...known, isDuplicate: true }
       const entry = this.#add(this.#open(key), key, value)
       this.#ids.add(idKey, entry.seq, entry.ts)
-      this.#listeners.tell(entry)
+      this.#listeners.emit(entry)
       return { seq: entry.seq, ts: entry.ts, isDuplicate: false }
     })
   }
@@ -50,7 +56,7 @@ export class MemoryLogs implements Logs {
     return promptly(() => {
       const log = this.#find(key)
       if (log === undefined) return []
-      const from = placeAfter(log, after)
+      const from = indexAfter(log, after)
       return log.entries.slice(from, from + Math.max(0, limit)).map(({ entry }) => entry)
     })
   }
@@ -76,7 +82,7 @@ export class MemoryLogs implements Logs {
   trim(key: string, seq: number): Promise<void> {
     return promptly(() => {
       const log = this.#find(key)
-      if (log !== undefined) dropBefore(log, placeAfter(log, seq))
+      if (log !== undefined) dropBefore(log, indexAfter(log, seq))
     })
   }
 
@@ -93,13 +99,11 @@ export class MemoryLogs implements Logs {
   }
 
   #add(log: MemoryLog, key: string, value: string): LogEntry {
-    const { atBound, maxEntries, maxBytes = Infinity } = this.#keeping
+    const { whenFull, maxEntries, maxBytes = Infinity } = this.#retention
     const bytes = Buffer.byteLength(value)
     const isFull = log.entries.length - log.start >= maxEntries || log.bytes + bytes > maxBytes
-    if (isFull && maxEntries > 0 && atBound === "refuse-new") {
-      throw new ChatError("MAILBOX_FULL", "as much waits there as is kept", {
-        hint: "try again when the reader has taken some",
-      })
+    if (isFull && maxEntries > 0 && whenFull === "refuse-new") {
+      throw logFull()
     }
     const entry = { key, seq: log.last + 1, ts: this.#clock.now(), value }
     log.last = entry.seq
@@ -117,15 +121,15 @@ export class MemoryLogs implements Logs {
     return log
   }
 
-  /** The log without what has become too old. */
+  /** Returns a log after dropping its expired entries. */
   #find(key: string): MemoryLog | undefined {
     checkKey(key)
     const log = this.#logs.get(key)
-    if (log === undefined || this.#keeping.maxAgeMs === undefined) return log
-    const eldestMs = this.#clock.now() - this.#keeping.maxAgeMs
-    let place = log.start
-    while ((log.entries[place]?.entry.ts ?? Infinity) <= eldestMs) place++
-    dropBefore(log, place)
+    if (log === undefined || this.#retention.maxAgeMs === undefined) return log
+    const oldestTs = this.#clock.now() - this.#retention.maxAgeMs
+    let index = log.start
+    while ((log.entries[index]?.entry.ts ?? Infinity) <= oldestTs) index++
+    dropBefore(log, index)
     return log
   }
 }
@@ -134,8 +138,8 @@ function isEmpty(log: MemoryLog | undefined): boolean {
   return log === undefined || log.start === log.entries.length
 }
 
-/** Index of the first entry over `seq`. */
-function placeAfter(log: MemoryLog, seq: number): number {
+/** Returns the index of the first entry above `seq`. */
+function indexAfter(log: MemoryLog, seq: number): number {
   let low = log.start
   let high = log.entries.length
   while (low < high) {
@@ -146,16 +150,16 @@ function placeAfter(log: MemoryLog, seq: number): number {
   return low
 }
 
-function dropBefore(log: MemoryLog, place: number): void {
-  for (let i = log.start; i < place; i++) log.bytes -= log.entries[i]?.bytes ?? 0
-  log.start = place
-  const isAll = place === log.entries.length
-  if (!isAll && (place < cutAt || place * 2 < log.entries.length)) return
-  log.entries = log.entries.slice(place)
+function dropBefore(log: MemoryLog, index: number): void {
+  for (let i = log.start; i < index; i++) log.bytes -= log.entries[i]?.bytes ?? 0
+  log.start = index
+  const isAll = index === log.entries.length
+  if (!isAll && (index < compactAt || index * 2 < log.entries.length)) return
+  log.entries = log.entries.slice(index)
   log.start = 0
 }
 
-/** The result of `act`, which is done now, or its error. */
+/** Runs `act` synchronously and returns its result or error as a promise. */
 export function promptly<T>(act: () => T): Promise<T> {
   return new Promise((resolve) => resolve(act()))
 }

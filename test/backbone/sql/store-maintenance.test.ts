@@ -1,14 +1,14 @@
 import { statSync } from "node:fs"
 import { join } from "node:path"
 import { expect, test } from "vitest"
-import { compactStore, exportStore, verifyStore } from "../../../src/backbone/sql/maintenance.js"
 import { Sql } from "../../../src/backbone/sql/sql.js"
+import { compactStore, exportStore, verifyStore } from "../../../src/backbone/sql/store-maintenance.js"
 import { FakeClock } from "../../kit/fake-clock.js"
 import { storeOpener } from "../../kit/store.js"
 import { temporaryDirectory } from "../../kit/temporary.js"
 
 const store = storeOpener()
-const plenty = { maxEntries: 10_000, atBound: "drop-oldest", on: "disk" } as const
+const plenty = { maxEntries: 10_000, whenFull: "drop-oldest", storage: "disk" } as const
 const testMs = 60_000
 
 /** A closed store of two logs with `entries` entries each, and of three rows. */
@@ -52,18 +52,15 @@ test.each([
   ],
   [
     "delete from entry where seq = 4 and log = 1",
-    'log "channel" "general": holds 9 entries of 10 bytes, not 10 of 11',
+    'log "channel" "general": has 9 entries of 10 bytes, expected 10 of 11',
   ],
   [
     "update entry set value = 'other' where seq = 4 and log = 1",
-    'log "channel" "general": entry 4 does not read back',
+    'log "channel" "general": entry 4 is malformed',
   ],
-  [
-    "update entry set ts = 'soon' where seq = 4 and log = 1",
-    'log "channel" "general": entry 4 does not read back',
-  ],
-  ["update row set revision = 99 where key = 'y'", 'row "y" of table "agent" does not read back'],
-  ["update row set key = 'a/b' where key = 'y'", 'row "a/b" of table "agent" does not read back'],
+  ["update entry set ts = 'soon' where seq = 4 and log = 1", 'log "channel" "general": entry 4 is malformed'],
+  ["update row set revision = 99 where key = 'y'", 'row "y" of table "agent" is malformed'],
+  ["update row set key = 'a/b' where key = 'y'", 'row "a/b" of table "agent" is malformed'],
   ["delete from log where family = 'inbox'", "10 entries belong to no log"],
 ])("verify finds what does not agree: %s", { timeout: testMs }, async (change, fault) => {
   const dir = await filled(10)

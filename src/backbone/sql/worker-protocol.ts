@@ -1,13 +1,12 @@
-import type { Appended, Keeping, LogEntry, LogStat, Row } from "../backbone.js"
-import type { StoreLine, StoreReport, StoreSize } from "./store-report.js"
+// The messages between the main thread and the worker thread of a store.
 
-/**
- * What the main thread asks of the store's worker. `eldestMs`: entries that were taken then or before are too old.
- */
+import type { Appended, LogEntry, LogStat, Retention, Row } from "../backbone.js"
+
+/** An operation of the store. Entries appended at or before `oldestMs` (milliseconds since the epoch) have expired. */
 export type StoreOp =
-  /** Does nothing, in its turn. */
+  /** Does nothing; its answer comes in the order of the operations. */
   | { readonly op: "pass" }
-  /** Writes something that does not matter, to find out whether it can be written. */
+  /** Writes a dummy value, to find out whether the store can be written. */
   | { readonly op: "probe"; readonly ts: number }
   | {
       readonly op: "append"
@@ -16,16 +15,17 @@ export type StoreOp =
       readonly id: string
       readonly value: string
       readonly ts: number
-      readonly keeping: Keeping
+      readonly retention: Retention
     }
   | (LogOf<"read"> & { readonly after: number; readonly limit: number })
   | (LogOf<"last"> & { readonly count: number })
   | LogOf<"stat">
   | { readonly op: "trim"; readonly family: string; readonly key: string; readonly seq: number }
-  | { readonly op: "keys"; readonly family: string; readonly eldestMs: number }
-  /** Forgets ids of before `idsBeforeMs` and the entries of a family that are too old. */
+  | { readonly op: "keys"; readonly family: string; readonly oldestMs: number }
+  /** Forgets the ids of entries appended before `idsBeforeMs`. */
   | { readonly op: "sweep"; readonly idsBeforeMs: number }
-  | { readonly op: "expire"; readonly family: string; readonly eldestMs: number }
+  /** Removes the expired entries of a family. */
+  | { readonly op: "expire"; readonly family: string; readonly oldestMs: number }
   | { readonly op: "get"; readonly table: string; readonly key: string }
   | {
       readonly op: "put"
@@ -42,7 +42,7 @@ export type StoreOp =
     }
   | { readonly op: "rows"; readonly table: string }
   | { readonly op: "verify" }
-  /** Stands alone in its batch. */
+  /** Always the only operation of its batch. */
   | { readonly op: "compact" }
   | { readonly op: "export"; readonly cursor: ExportCursor | undefined }
 
@@ -50,17 +50,17 @@ interface LogOf<Op extends string> {
   readonly op: Op
   readonly family: string
   readonly key: string
-  readonly eldestMs: number
+  readonly oldestMs: number
 }
 
-/** How far an export is. */
+/** The position of an export. */
 export type ExportCursor = readonly [
   part: "entries" | "rows",
   first: number | string,
   second: number | string,
 ]
 
-/** What answers each operation. */
+/** The result of each operation. */
 export interface StoreResults {
   pass: null
   probe: null
@@ -74,7 +74,7 @@ export interface StoreResults {
   expire: null
   get: Row | undefined
   put: number | undefined
-  /** Whether it was as expected, and the revision of the deletion when there was a row. */
+  /** `revision` is that of the deletion, when there was a row. */
   delete: { readonly isExpected: boolean; readonly revision: number | undefined }
   rows: Row[]
   verify: StoreReport
@@ -82,10 +82,9 @@ export interface StoreResults {
   export: { readonly lines: readonly StoreLine[]; readonly cursor: ExportCursor | undefined }
 }
 
-/** Names of operations. */
 type StoreOpName = StoreOp["op"]
 
-const reading: ReadonlySet<StoreOpName> = new Set([
+const readOps: ReadonlySet<StoreOpName> = new Set([
   "pass",
   "read",
   "last",
@@ -97,12 +96,12 @@ const reading: ReadonlySet<StoreOpName> = new Set([
   "export",
 ] as const)
 
-/** Whether an operation leaves the store as it is. */
-export function isReading({ op }: StoreOp): boolean {
-  return reading.has(op)
+/** Reports whether an operation leaves the store unchanged. */
+export function isRead({ op }: StoreOp): boolean {
+  return readOps.has(op)
 }
 
-/** An error on its way between threads. */
+/** An error, as it is passed between threads. */
 export interface StoreFailure {
   readonly code:
     | "MAILBOX_FULL"
@@ -116,28 +115,65 @@ export interface StoreFailure {
   readonly hint?: string
 }
 
-/** What became of one operation. */
+/** The outcome of one operation. */
 export type StoreAnswer =
   | { readonly ok: true; readonly value: StoreResults[StoreOpName] }
   | { readonly ok: false; readonly failure: StoreFailure }
 
-/** What the worker is started with. */
+/** The `workerData` of the worker. */
 export interface StoreOrder {
   readonly dir: string
-  /** Whether a store is made where there is none. */
+  /** Whether to create the store if it does not exist. */
   readonly create: boolean
-  /** Whether the file is checked before it is used. */
+  /** Whether to check the file for damage first. */
   readonly check: boolean
 }
 
-/** To the worker. */
+/** A message to the worker. */
 export type StoreRequest =
   | { readonly kind: "batch"; readonly ops: readonly StoreOp[] }
   | { readonly kind: "close" }
 
-/** From the worker. */
+/** A message from the worker. */
 export type StoreReply =
   | { readonly kind: "opened"; readonly id: string }
   | { readonly kind: "failed"; readonly failure: StoreFailure }
-  /** `fault`: nothing of the batch was written, and why. */
+  /** `fault` says why nothing of the batch was written. */
   | { readonly kind: "answers"; readonly answers: readonly StoreAnswer[]; readonly fault?: string }
+
+/** The result of a check of a store. */
+export interface StoreReport {
+  readonly isWhole: boolean
+  readonly logs: number
+  readonly entries: number
+  readonly rows: number
+  /** The faults found, at most {@link maxFaults}. */
+  readonly faults: readonly string[]
+}
+
+/** Most faults in a report. */
+export const maxFaults = 20
+
+/** The size of a store in bytes, before and after it was compacted. */
+export interface StoreSize {
+  readonly before: number
+  readonly after: number
+}
+
+/** One line of an export. */
+export type StoreLine =
+  | {
+      readonly kind: "entry"
+      readonly family: string
+      readonly key: string
+      readonly seq: number
+      readonly ts: number
+      readonly value: string
+    }
+  | {
+      readonly kind: "row"
+      readonly table: string
+      readonly key: string
+      readonly revision: number
+      readonly value: string
+    }

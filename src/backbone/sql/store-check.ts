@@ -1,60 +1,66 @@
 import { statSync } from "node:fs"
-import { checkKey } from "../key.js"
-import type { ExportCursor, StoreResults } from "./operations.js"
+import { checkKey } from "../backbone.js"
 import { fromSql, type Sql, type SqlValue } from "./sql.js"
-import { maxFaults, type StoreLine, type StoreReport, type StoreSize } from "./store-report.js"
+import {
+  type ExportCursor,
+  maxFaults,
+  type StoreLine,
+  type StoreReport,
+  type StoreResults,
+  type StoreSize,
+} from "./worker-protocol.js"
 
-/** Lines of an export that are read at once, and their bytes. */
+/** Lines of an export, or entries of a log, read at once. */
 const pageLines = 200
 
-/** Reads the whole store: pages, indexes, every entry and row, and whether the logs' books agree with them. */
+/** Reads the whole store and checks its pages and indexes, every entry and row, and the totals of each log. */
 export function verify(sql: Sql): StoreReport {
   const faults: string[] = []
-  const find = (fault: string): void => {
+  const report = (fault: string): void => {
     if (faults.length < maxFaults) faults.push(fault)
   }
   const checked = sql.all(`pragma integrity_check(${maxFaults})`).map(([line]) => String(line))
-  if (checked[0] !== "ok") for (const line of checked) find(line)
+  if (checked[0] !== "ok") for (const line of checked) report(line)
   const logs = sql.all("select id, family, key, last, count, bytes from log order by id")
   let entries = 0
-  for (const log of logs) entries += verifyLog(sql, log, find)
+  for (const log of logs) entries += verifyLog(sql, log, report)
   const strays = sql.number("select count(*) from entry where log not in (select id from log)")
-  if (strays > 0) find(`${strays} entries belong to no log`)
+  if (strays > 0) report(`${strays} entries belong to no log`)
   const rows = sql.all("select tab, key, value, revision from row")
   const newest = sql.number("select value from meta where name = 'revision'")
   for (const [table, key, value, revision] of rows) {
-    const isRead = isKey(table) && isKey(key) && isText(value) && Number(revision) <= newest
-    if (!isRead) find(`row ${JSON.stringify(key)} of table ${JSON.stringify(table)} does not read back`)
+    const isValid = isKey(table) && isKey(key) && isText(value) && Number(revision) <= newest
+    if (!isValid) report(`row ${JSON.stringify(key)} of table ${JSON.stringify(table)} is malformed`)
   }
   return { isWhole: faults.length === 0, logs: logs.length, entries, rows: rows.length, faults }
 }
 
-/** @returns how many entries the log holds */
-function verifyLog(sql: Sql, log: readonly SqlValue[], find: (fault: string) => void): number {
+/** @returns the number of entries in the log */
+function verifyLog(sql: Sql, log: readonly SqlValue[], report: (fault: string) => void): number {
   const [id = 0, family, key, last, count, bytes] = log
   const name = `log ${JSON.stringify(family)} ${JSON.stringify(key)}`
-  if (!isKey(family) || !isKey(key)) find(`${name} has no proper name`)
+  if (!isKey(family) || !isKey(key)) report(`${name} has an invalid name`)
   let [entries, sum, before] = [0, 0, 0]
   for (;;) {
     const sqlText = "select seq, ts, bytes, value from entry where log = ? and seq > ? order by seq limit ?"
     const page = sql.all(sqlText, id, before, pageLines)
     for (const entry of page) {
       const [seq, , size] = entry
-      if (!isEntry(entry, before)) find(`${name}: entry ${String(seq)} does not read back`)
+      if (!isEntry(entry, before)) report(`${name}: entry ${String(seq)} is malformed`)
       before = Math.max(before + 1, Number(seq))
       entries++
       sum += Number(size)
     }
     if (page.length < pageLines) break
   }
-  if (before > Number(last)) find(`${name}: entry ${before} is newer than its newest, ${String(last)}`)
+  if (before > Number(last)) report(`${name}: entry ${before} is newer than its newest, ${String(last)}`)
   if (entries !== count || sum !== bytes) {
-    find(`${name}: holds ${entries} entries of ${sum} bytes, not ${String(count)} of ${String(bytes)}`)
+    report(`${name}: has ${entries} entries of ${sum} bytes, expected ${String(count)} of ${String(bytes)}`)
   }
   return entries
 }
 
-/** Gives back what was freed. */
+/** Returns free space to the file system. */
 export function compact(sql: Sql, path: string): StoreSize {
   const size = (): number => sql.number("pragma page_count") * sql.number("pragma page_size")
   const before = Math.max(size(), statSync(path).size)
@@ -63,7 +69,7 @@ export function compact(sql: Sql, path: string): StoreSize {
   return { before, after: statSync(path).size }
 }
 
-/** A page of everything that is kept; `cursor` is undefined at the beginning, and in the last page. */
+/** Reads one page of an export. `cursor` is undefined for the first page, and in the result of the last one. */
 export function exportPage(sql: Sql, cursor: ExportCursor | undefined): StoreResults["export"] {
   const [part, first, second] = cursor ?? ["entries", 0, 0]
   return part === "entries" ? exportEntries(sql, first, second) : exportRows(sql, first, second)
@@ -103,8 +109,8 @@ function exportRows(sql: Sql, table: SqlValue, after: SqlValue): StoreResults["e
 }
 
 function isEntry([seq, ts, size, value]: readonly SqlValue[], before: number): boolean {
-  const isRead = isText(value) && Buffer.byteLength(fromSql(value)) === size
-  return isRead && Number.isSafeInteger(ts) && Number.isSafeInteger(seq) && Number(seq) > before
+  const isWhole = isText(value) && Buffer.byteLength(fromSql(value)) === size
+  return isWhole && Number.isSafeInteger(ts) && Number.isSafeInteger(seq) && Number(seq) > before
 }
 
 function isKey(value: SqlValue | undefined): boolean {

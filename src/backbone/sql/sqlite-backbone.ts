@@ -1,0 +1,267 @@
+import type { Clock, Timer } from "../../base/clock.js"
+import { ChatError } from "../../protocol/errors.js"
+import {
+  type Appended,
+  type Backbone,
+  checkKey,
+  type LogEntry,
+  type LogStat,
+  type Logs,
+  type Retention,
+  type Row,
+  type RowChange,
+  type Subscription,
+  type Table,
+} from "../backbone.js"
+import { checkEntryId, EntryIds } from "../entry-ids.js"
+import { Listeners } from "../listeners.js"
+import { maxEntryIds } from "../memory/memory-backbone.js"
+import { MemoryLogs } from "../memory/memory-logs.js"
+import { StoreWorker, workerFile } from "./store-worker.js"
+
+/** Milliseconds the id of an entry is remembered. */
+const idsKeptMs = 24 * 3_600_000
+/** Milliseconds between two removals of expired ids and entries. */
+const sweepMs = 10 * 60_000
+/** Milliseconds between two checks whether the store can be written again. */
+const probeMs = 1_000
+
+/** How a store on disk is opened. */
+export interface SqliteOptions {
+  /** The directory of `store.db`; created when it does not exist. */
+  readonly dir: string
+  readonly clock: Clock
+  /** Receives a line when the store can no longer be written, and when it can again. */
+  readonly log: (line: string) => void
+  /** The JavaScript file of the worker thread, if it is not the built one in this directory. */
+  readonly workerFile?: string
+}
+
+/**
+ * Opens an engine that stores everything in one SQLite file, for a single relay. Everything is on disk when a call
+ * resolves, except logs with `storage: "memory"`.
+ * @throws {ChatError} ALREADY_RUNNING when another relay uses the directory; STORE_DAMAGED; UNSUPPORTED when a newer
+ * version wrote it; FILE_FAILED
+ */
+export async function openSqliteBackbone(options: SqliteOptions): Promise<Backbone> {
+  const order = { dir: options.dir, create: true, check: true }
+  const worker = await StoreWorker.open(order, options.workerFile ?? workerFile)
+  return new SqliteBackbone(worker, options)
+}
+
+class SqliteBackbone implements Backbone {
+  readonly kind = "sqlite"
+  readonly isShared = false
+  readonly #worker: StoreWorker
+  readonly #clock: Clock
+  readonly #ids: EntryIds
+  readonly #logs = new Map<string, SqliteLogs | MemoryLogs>()
+  readonly #tables = new Map<string, SqliteTable>()
+  #sweepTimer: Timer | undefined
+  #probeTimer: Timer | undefined
+  #isClosed = false
+
+  constructor(worker: StoreWorker, { clock, log, dir }: SqliteOptions) {
+    this.#worker = worker
+    this.#clock = clock
+    this.#ids = new EntryIds(clock, maxEntryIds)
+    worker.onReachabilityChange((isReachable) => {
+      log(isReachable ? `store ${dir}: can be written again` : `store cannot be written: ${worker.fault}`)
+      if (!isReachable) this.#scheduleProbe()
+    })
+    this.#scheduleSweep()
+  }
+
+  get id(): string {
+    return this.#worker.id
+  }
+
+  get isReachable(): boolean {
+    return this.#worker.isReachable
+  }
+
+  // eslint-disable-next-line @typescript-eslint/require-await -- so that an invalid name rejects
+  async logs(name: string, retention: Retention): Promise<Logs> {
+    checkKey(name)
+    const known = this.#logs.get(name)
+    if (known !== undefined) return known
+    const logs =
+      retention.storage === "memory"
+        ? new MemoryLogs(name, retention, this.#clock, this.#ids)
+        : new SqliteLogs(this.#worker, name, retention, this.#clock)
+    this.#logs.set(name, logs)
+    return logs
+  }
+
+  // eslint-disable-next-line @typescript-eslint/require-await -- so that an invalid name rejects
+  async table(name: string): Promise<Table> {
+    checkKey(name)
+    const table = this.#tables.get(name) ?? new SqliteTable(this.#worker, name)
+    this.#tables.set(name, table)
+    return table
+  }
+
+  onReachabilityChange(listener: (isReachable: boolean) => void): void {
+    this.#worker.onReachabilityChange(listener)
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#sweepTimer?.cancel()
+    this.#probeTimer?.cancel()
+    await this.#worker.close()
+  }
+
+  #scheduleSweep(): void {
+    const sweep = () => {
+      for (const result of this.#sweep()) result.catch(ignoreUnavailable)
+      this.#scheduleSweep()
+    }
+    this.#sweepTimer = this.#clock.setTimer(sweep, sweepMs, { unref: true })
+  }
+
+  #sweep(): Promise<unknown>[] {
+    const expired = [...this.#logs.values()].map((logs) =>
+      logs instanceof SqliteLogs ? logs.expire() : Promise.resolve(),
+    )
+    return [...expired, this.#worker.ask({ op: "sweep", idsBeforeMs: this.#clock.now() - idsKeptMs })]
+  }
+
+  #scheduleProbe(): void {
+    if (this.#isClosed) return
+    this.#probeTimer?.cancel()
+    const probe = () => {
+      this.#worker.ask({ op: "probe", ts: this.#clock.now() }).catch((error: unknown) => {
+        ignoreUnavailable(error)
+        this.#scheduleProbe()
+      })
+    }
+    this.#probeTimer = this.#clock.setTimer(probe, probeMs, { unref: true })
+  }
+}
+
+/** A family of logs in a store. */
+class SqliteLogs implements Logs {
+  readonly #worker: StoreWorker
+  readonly #family: string
+  readonly #retention: Retention
+  readonly #clock: Clock
+  readonly #listeners = new Listeners<LogEntry>()
+
+  constructor(worker: StoreWorker, family: string, retention: Retention, clock: Clock) {
+    this.#worker = worker
+    this.#family = family
+    this.#retention = retention
+    this.#clock = clock
+  }
+
+  async append(key: string, id: string, value: string): Promise<Appended> {
+    checkEntryId(id)
+    const retention = this.#retention
+    const op = { op: "append", ...this.#log(key), id, value, retention, ts: this.#clock.now() } as const
+    return await this.#worker.ask(op, ({ seq, ts, isDuplicate }) => {
+      if (!isDuplicate) this.#listeners.emit({ key, seq, ts, value })
+    })
+  }
+
+  async read(key: string, after: number, limit: number): Promise<LogEntry[]> {
+    return await this.#worker.ask({ op: "read", ...this.#log(key), oldestMs: this.#oldestMs, after, limit })
+  }
+
+  async last(key: string, count: number): Promise<LogEntry[]> {
+    return await this.#worker.ask({ op: "last", ...this.#log(key), oldestMs: this.#oldestMs, count })
+  }
+
+  async stat(key: string): Promise<LogStat> {
+    return await this.#worker.ask({ op: "stat", ...this.#log(key), oldestMs: this.#oldestMs })
+  }
+
+  async trim(key: string, seq: number): Promise<void> {
+    await this.#worker.ask({ op: "trim", ...this.#log(key), seq })
+  }
+
+  async drop(key: string): Promise<void> {
+    await this.trim(key, Number.MAX_SAFE_INTEGER)
+  }
+
+  async keys(): Promise<string[]> {
+    return await this.#worker.ask({ op: "keys", family: this.#family, oldestMs: this.#oldestMs })
+  }
+
+  async subscribe(listener: (entry: LogEntry) => void): Promise<Subscription> {
+    let end: Subscription = () => {}
+    await this.#worker.ask({ op: "pass" }, () => {
+      end = this.#listeners.add(listener)
+    })
+    return end
+  }
+
+  /** Removes expired entries, also from logs that nobody reads. */
+  async expire(): Promise<void> {
+    if (this.#retention.maxAgeMs === undefined) return
+    await this.#worker.ask({ op: "expire", family: this.#family, oldestMs: this.#oldestMs })
+  }
+
+  get #oldestMs(): number {
+    return this.#retention.maxAgeMs === undefined ? -1 : this.#clock.now() - this.#retention.maxAgeMs
+  }
+
+  #log(key: string): { family: string; key: string } {
+    checkKey(key)
+    return { family: this.#family, key }
+  }
+}
+
+/** A table in a store. */
+class SqliteTable implements Table {
+  readonly #worker: StoreWorker
+  readonly #name: string
+  readonly #listeners = new Listeners<RowChange>()
+
+  constructor(worker: StoreWorker, name: string) {
+    this.#worker = worker
+    this.#name = name
+  }
+
+  async get(key: string): Promise<Row | undefined> {
+    return await this.#worker.ask({ op: "get", ...this.#row(key) })
+  }
+
+  async put(key: string, value: string, expected?: number): Promise<number | undefined> {
+    return await this.#worker.ask({ op: "put", ...this.#row(key), value, expected }, (revision) => {
+      if (revision !== undefined) this.#listeners.emit({ key, value, revision })
+    })
+  }
+
+  async delete(key: string, expected?: number): Promise<boolean> {
+    const deleted = await this.#worker.ask({ op: "delete", ...this.#row(key), expected }, ({ revision }) => {
+      if (revision !== undefined) this.#listeners.emit({ key, value: undefined, revision })
+    })
+    return deleted.isExpected
+  }
+
+  async rows(): Promise<Row[]> {
+    return await this.#worker.ask({ op: "rows", table: this.#name })
+  }
+
+  async watch(listener: (change: RowChange) => void): Promise<Subscription> {
+    let end: Subscription = () => {}
+    await this.#worker.ask({ op: "rows", table: this.#name }, (rows) => {
+      // Changes that the listener makes are answered later, so none is lost before it is added.
+      for (const row of rows) listener(row)
+      end = this.#listeners.add(listener)
+    })
+    return end
+  }
+
+  #row(key: string): { table: string; key: string } {
+    checkKey(key)
+    return { table: this.#name, key }
+  }
+}
+
+/** The loss of the store has already been reported to the listeners of reachability. */
+function ignoreUnavailable(error: unknown): void {
+  if (!(error instanceof ChatError)) throw error
+}
