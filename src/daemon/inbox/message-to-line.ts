@@ -60,32 +60,18 @@ export function echoLine(
   return { line: { type: "MSG", self: true, from: self, to, content, ts, msg_id: msgId }, msgId }
 }
 
+/** Absent fields stay undefined: JSON leaves them out. */
 function messageLine(message: ServerMessage<"MSG">): InboxLine {
-  const { type, from, name, to, content, ts, msg_id, hops, in_reply_to, kind, mentions, sig, replay, parts } =
-    message
-  return {
-    type,
-    from,
-    name,
-    to,
-    content,
-    ts,
-    msg_id,
-    ...(in_reply_to === undefined ? {} : { in_reply_to }),
-    ...(hops > 0 ? { hops } : {}),
-    ...(kind === undefined ? {} : { kind }),
-    ...(mentions === undefined ? {} : { mentions }),
-    ...(sig === undefined ? {} : { sig }),
-    ...(replay === true ? { replay } : {}),
-    // After msg_id: readLineId takes the first `msg_id` of a line, and objects of other agents may contain one.
-    ...(parts === undefined ? {} : { parts }),
-  }
+  const { type, from, name, to, content, ts, msg_id, in_reply_to, kind, mentions, sig, parts } = message
+  const hops = message.hops > 0 ? message.hops : undefined
+  const replay = message.replay === true ? true : undefined
+  // The parts come after msg_id: readLineId takes the first `msg_id` of a line, and parts may contain one.
+  return { type, from, name, to, content, ts, msg_id, in_reply_to, hops, kind, mentions, sig, replay, parts }
 }
 
 function taskLine(message: ServerMessage<"TASK">): InboxLine {
   const { type, task, role, from, name, content, parts, lease_ms, attempt, ts } = message
-  const partsIfAny = parts === undefined ? {} : { parts }
-  return { type, task, role, from, name, content, ...partsIfAny, lease_ms, attempt, ts }
+  return { type, task, role, from, name, content, parts, lease_ms, attempt, ts }
 }
 
 /** Reports whether a message answers a CLI command, which prints it itself. */
