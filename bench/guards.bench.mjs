@@ -175,8 +175,8 @@ async function loadRelay() {
     /** @type {typeof import("../src/server/delivery/message-json.js")} */ (
       await importBuilt("server/delivery/message-json.js")
     )
-  const { textOf } = /** @type {typeof import("../src/server/wire/payload.js")} */ (
-    await importBuilt("server/wire/payload.js")
+  const { textOf } = /** @type {typeof import("../src/server/wire/frame-encoder.js")} */ (
+    await importBuilt("server/wire/frame-encoder.js")
   )
   const counts = /Turns|Own|OfOne|PerHour|^hops$/
   const limits = /** @type {typeof defaultGuardLimits} */ (

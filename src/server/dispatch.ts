@@ -4,117 +4,123 @@ import { parseClientMessage } from "../protocol/parse-client-message.js"
 import { channelHandlers } from "./handlers/channels.js"
 import { guardHandlers } from "./handlers/guards.js"
 import { identityHandlers } from "./handlers/identity.js"
+import { mailHandlers } from "./handlers/mail.js"
 import { messageHandlers } from "./handlers/messages.js"
 import { presenceHandlers } from "./handlers/presence.js"
 import { proposalHandlers } from "./handlers/proposals.js"
 import { taskHandlers } from "./handlers/tasks.js"
-import type { RelayState } from "./relay-state.js"
+import type { RelaySettings, Services } from "./services.js"
 import type { IpLimiter } from "./sessions/ip-limiter.js"
 import { RateLimiter } from "./sessions/rate-limiter.js"
 import type { Session } from "./sessions/session.js"
 
-/** Takes one text of a session: reads it, checks what it needs and the rate, and has it handled. */
-export type Dispatch = (session: Session, text: string) => void
-
 type Handle = (session: Session, message: ClientMessage) => void | Promise<void>
 
-/** The way in: every refusal is an ERROR to the sender, and the session goes on. */
-export function makeDispatch(house: RelayState, gate: IpLimiter): Dispatch {
-  const carryOut = makeCarryOut(house)
-  const reading = { nullIsAbsent: house.options.isCompat }
-  /** Texts of sessions whose last message is still being handled. */
-  const queues = new Map<Session, string[]>()
-  const turnstile = new RateLimiter(house.options, (session, message) => {
-    const handled = carryOut(session, message)
-    if (handled !== undefined) attend(session, handled, [])
-    return handled
-  })
+/**
+ * Handles the frames of all sessions. A frame is parsed, then checked for what its message needs and for the rate,
+ * then handled. A frame that is refused is answered with ERROR, and the session continues.
+ */
+export class Dispatcher {
+  readonly #handlers: ClientHandlers<Session>
+  readonly #ipLimiter: IpLimiter
+  readonly #rateLimiter: RateLimiter
+  readonly #parseOptions: { readonly nullIsAbsent: boolean }
+  /** Frames that wait until the last message of their session is handled. */
+  readonly #waiting = new Map<Session, string[]>()
 
-  function handle(session: Session, text: string): void | Promise<void> {
-    if (!session.isReady && !isHeard(session, gate)) return
-    const parsed = parseClientMessage(text, reading)
-    if ("refused" in parsed) {
-      session.refuse(parsed.refused.error, parsed.refused.id)
-      return
+  constructor(services: Services, settings: RelaySettings, ipLimiter: IpLimiter) {
+    this.#handlers = {
+      ...identityHandlers(services, settings),
+      ...channelHandlers(services, settings),
+      ...messageHandlers(services, settings),
+      ...mailHandlers(services, settings),
+      ...presenceHandlers(services, settings),
+      ...taskHandlers(services, settings),
+      ...proposalHandlers(services),
+      ...guardHandlers(services, settings),
     }
-    const { message } = parsed
-    try {
-      if (clientMessages[message.type].needs === "session" && !session.isReady) {
-        throw new ChatError("AUTH_REQUIRED", `${message.type}: IDENTIFY comes first`)
-      }
-      if (!turnstile.enter(session, message, text)) return
-    } catch (error) {
-      refuse(session, error, message.id)
-      return
-    }
-    return carryOut(session, message)
+    this.#ipLimiter = ipLimiter
+    this.#parseOptions = { nullIsAbsent: settings.isCompat }
+    this.#rateLimiter = new RateLimiter(settings, (session, message) => {
+      const handled = this.#handle(session, message)
+      if (handled !== undefined) this.#waitFor(session, handled, [])
+      return handled
+    })
   }
 
-  /** Handles texts in order until one takes longer, then the rest after that. */
-  function work(session: Session, texts: string[]): void {
-    for (let text = texts.shift(); text !== undefined; text = texts.shift()) {
-      if (!session.isReadable) break
-      const handled = handle(session, text)
-      if (handled === undefined) continue
-      attend(session, handled, texts)
-      return
-    }
-    queues.delete(session)
-    session.read(true)
-  }
-
-  /** What comes in the meantime, and `texts` before it, is handled after that. */
-  function attend(session: Session, handled: Promise<void>, texts: string[]): void {
-    queues.set(session, texts)
-    session.read(false)
-    void handled.then(() => work(session, texts))
-  }
-
-  return (session, text) => {
-    const texts = queues.get(session)
+  /** Handles one frame of a session, after all earlier ones. */
+  dispatch(session: Session, text: string): void {
+    const texts = this.#waiting.get(session)
     if (texts !== undefined) {
       texts.push(text)
       return
     }
-    const handled = handle(session, text)
-    if (handled !== undefined) attend(session, handled, [])
+    const handled = this.#admit(session, text)
+    if (handled !== undefined) this.#waitFor(session, handled, [])
   }
-}
 
-/** Has a frame handled that may be; what then refuses it is an ERROR too. */
-function makeCarryOut(house: RelayState): Handle {
-  const handlers: ClientHandlers<Session> = {
-    ...identityHandlers(house),
-    ...channelHandlers(house),
-    ...messageHandlers(house),
-    ...presenceHandlers(house),
-    ...taskHandlers(house),
-    ...proposalHandlers(house),
-    ...guardHandlers(house),
-  }
-  return (session, message): void | Promise<void> => {
+  /** Parses, checks and handles a frame. @returns a promise if the next frame has to wait */
+  #admit(session: Session, text: string): void | Promise<void> {
+    if (!session.isReady && !this.#mayRead(session)) return
+    const parsed = parseClientMessage(text, this.#parseOptions)
+    if ("refused" in parsed) {
+      session.sendError(parsed.refused.error, parsed.refused.id)
+      return
+    }
+    const { message } = parsed
     try {
-      // The row fits the message; TypeScript cannot follow a pair through an index.
-      return (handlers[message.type] as Handle)(session, message)?.catch((error: unknown) => {
-        refuse(session, error, message.id)
-      })
+      if (!session.isReady && clientMessages[message.type].needs === "session") {
+        throw new ChatError("AUTH_REQUIRED", `${message.type}: IDENTIFY comes first`)
+      }
+      if (!this.#rateLimiter.admit(session, message, text)) return
+    } catch (error) {
+      refuse(session, error, message.id)
+      return
+    }
+    return this.#handle(session, message)
+  }
+
+  #handle(session: Session, message: ClientMessage): void | Promise<void> {
+    try {
+      // The handler fits the message, but TypeScript cannot relate the two through an index.
+      const handle = this.#handlers[message.type] as Handle
+      return handle(session, message)?.catch((error: unknown) => refuse(session, error, message.id))
     } catch (error) {
       refuse(session, error, message.id)
     }
   }
-}
 
-/** Whether a frame of somebody who has not said who it is, is read at all. */
-function isHeard(session: Session, gate: IpLimiter): boolean {
-  if (!session.hearStranger()) return false
-  const passage = gate.hear(session.remoteAddress)
-  if (passage.ok) return true
-  const { retryAfterMs } = passage
-  session.refuse(new ChatError("RATE_LIMITED", "frame: too many from your address", { retryAfterMs }))
-  return false
+  /** Keeps back what the session sends, and before it `texts`, until a message is handled. */
+  #waitFor(session: Session, handled: Promise<void>, texts: string[]): void {
+    this.#waiting.set(session, texts)
+    session.setReading(false)
+    void handled.then(() => this.#resume(session, texts))
+  }
+
+  #resume(session: Session, texts: string[]): void {
+    for (let text = texts.shift(); text !== undefined; text = texts.shift()) {
+      if (!session.isReadable) break
+      const handled = this.#admit(session, text)
+      if (handled === undefined) continue
+      this.#waitFor(session, handled, texts)
+      return
+    }
+    this.#waiting.delete(session)
+    session.setReading(true)
+  }
+
+  /** Returns whether a frame of a session without an agent may be read. */
+  #mayRead(session: Session): boolean {
+    if (!session.countUnidentifiedFrame()) return false
+    const passage = this.#ipLimiter.takeFrame(session.remoteAddress)
+    if (passage.ok) return true
+    const { retryAfterMs } = passage
+    session.sendError(new ChatError("RATE_LIMITED", "frame: too many from your address", { retryAfterMs }))
+    return false
+  }
 }
 
 function refuse(session: Session, error: unknown, re: string | undefined): void {
   if (!(error instanceof ChatError)) throw error
-  session.refuse(error, re)
+  session.sendError(error, re)
 }

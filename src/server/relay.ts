@@ -8,36 +8,36 @@ import { type WebSocket, WebSocketServer } from "../base/websocket.js"
 import { defaultGuardLimits, type GuardLimits } from "../guards/limits.js"
 import { ChatError } from "../protocol/errors.js"
 import { defaultLimits, type Limits } from "../protocol/limits.js"
-import { type Dispatch, makeDispatch } from "./dispatch.js"
+import { Dispatcher } from "./dispatch.js"
 import { createHttpFront, isForeignPage, listen, type TlsFiles } from "./http.js"
 import { Operators } from "./operators.js"
-import { RelayState } from "./relay-state.js"
+import { closeServices, openServices, type RelaySettings, type Services } from "./services.js"
 import { ByteBudget } from "./sessions/byte-budget.js"
 import { IpLimiter } from "./sessions/ip-limiter.js"
 import { Session, type SessionBudgets } from "./sessions/session.js"
 
 /** How a relay is started. */
 export interface RelayOptions {
-  /** 0 chooses a free one. */
+  /** 0 for any free port. */
   readonly port: number
   readonly host: string
-  /** What the relay calls itself; "agentchat" when absent. */
+  /** The name in WELCOME (default "agentchat"). */
   readonly name?: string
-  /** Told by /health. */
+  /** Shown by /health. */
   readonly version?: string
-  /** Write what is said to the log. */
+  /** Whether the contents of messages are logged. */
   readonly logMessages?: boolean
   readonly limits?: Partial<Limits>
-  /** Numbers of the guards that differ from the defaults. */
+  /** Limits of the guards that differ from the defaults. */
   readonly guards?: Partial<GuardLimits>
-  /** Keys (did:key) and ids of those whom no guard stops, and who lift what one has stopped. */
+  /** Keys (did:key) and ids of agents that no guard stops, and that may reset guards. */
   readonly operators?: readonly string[]
-  /** Take the first AgentChat's handshake too. */
+  /** Whether the handshake of the first AgentChat is accepted too. */
   readonly compat?: boolean
   readonly tls?: TlsFiles
-  /** Directory to keep everything in that shall last; absent, with no `backbone`: in memory. */
+  /** Directory of the store. Without it, and without `backbone`, everything is kept in memory. */
   readonly data?: string
-  /** Address of NATS servers to keep it in, shared with every other relay there; or an engine that is open. */
+  /** Addresses of NATS servers that hold the store and connect several relays; or a backbone that is open. */
   readonly backbone?: string | Backbone
   readonly clock: Clock
   /** Takes one line without its newline. */
@@ -48,26 +48,20 @@ export interface RelayOptions {
 const stopMs = 3_000
 /** RFC 6455 §7.4.1: going away. */
 const goingAway = 1001
-/** Connections beyond those of sessions: of who asks for /health, or is told that there is no room. */
+/** Connections besides those of sessions: for /health, and to answer that the relay is full. */
 const spareConnections = 1_000
-/** A frame up to this many times the limit is refused politely; a larger one ends the connection (1009). */
+/** A frame of up to this many times the limit is refused with an error; a longer one ends the connection (1009). */
 const cutFactor = 4
 
 /**
- * Starts a relay: everything in memory and nothing on disk, unless told where to keep it.
- * @throws {ChatError} ALREADY_RUNNING when the port is taken; USAGE when it may not be listened on, or the
- * certificate cannot be used
+ * Starts a relay. Without `data` or `backbone` it writes nothing to disk.
+ * @throws {ChatError} ALREADY_RUNNING if the port is taken; USAGE if the port or the certificate cannot be used
  */
 export async function startRelay(options: RelayOptions): Promise<Relay> {
-  const { clock, log, name = "agentchat", compat = false, logMessages = false } = options
-  const limits = limitsOf(options)
-  const guards = { ...defaultGuardLimits, ...options.guards }
-  const operators = Operators.of(options.operators ?? [])
+  const settings = resolveSettings(options)
   const backbone = await openBackbone(options)
-  const rules = { limits, guards, operators, isCompat: compat, logMessages }
   try {
-    const house = await RelayState.open({ name, ...rules, clock, log }, backbone)
-    const relay = new Relay(options, limits, house)
+    const relay = new Relay(options, settings, await openServices(settings, backbone))
     await relay.listen()
     return relay
   } catch (error) {
@@ -76,10 +70,25 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   }
 }
 
-/** @throws {ChatError} what the engine cannot be opened for */
+function resolveSettings(options: RelayOptions): RelaySettings {
+  const { clock, log, name = "agentchat", compat = false, logMessages = false } = options
+  const limits = { ...defaultLimits, ...options.limits }
+  return {
+    name,
+    // A second's worth of messages may always come at once.
+    limits: { ...limits, rateBurst: Math.max(limits.rateBurst, limits.ratePerSecond) },
+    guards: { ...defaultGuardLimits, ...options.guards },
+    operators: Operators.of(options.operators ?? []),
+    isCompat: compat,
+    logMessages,
+    clock,
+    log,
+  }
+}
+
 async function openBackbone({ clock, log, data, backbone: servers }: RelayOptions): Promise<Backbone> {
   if (data !== undefined && servers !== undefined) {
-    throw new ChatError("USAGE", "data: one relay keeps what it keeps in one place; leave out the backbone")
+    throw new ChatError("USAGE", "data and backbone are mutually exclusive")
   }
   if (data !== undefined) {
     const { openSqliteBackbone } = await import("../backbone/sql/sqlite-backbone.js")
@@ -93,38 +102,38 @@ async function openBackbone({ clock, log, data, backbone: servers }: RelayOption
   return openMemoryBackbone({ clock })
 }
 
-/** A relay that runs. */
+/** A running relay. */
 export class Relay {
   readonly #options: RelayOptions
   readonly #limits: Limits
-  readonly #house: RelayState
-  readonly #dispatch: Dispatch
+  readonly #services: Services
+  readonly #dispatcher: Dispatcher
   readonly #server: Server
   readonly #webSockets: WebSocketServer
-  readonly #gate: IpLimiter
+  readonly #ipLimiter: IpLimiter
   readonly #budgets: SessionBudgets
   readonly #startedMs: number
   #port = 0
-  #probe: Timer | undefined
+  #probeTimer: Timer | undefined
   #stopped: Promise<void> | undefined
 
-  constructor(options: RelayOptions, limits: Limits, house: RelayState) {
-    const { clock, log } = options
+  constructor(options: RelayOptions, settings: RelaySettings, services: Services) {
+    const { limits, clock, log } = settings
     this.#options = options
     this.#limits = limits
-    this.#house = house
-    this.#gate = new IpLimiter(limits, clock, log)
+    this.#services = services
+    this.#ipLimiter = new IpLimiter(limits, clock, log)
+    this.#dispatcher = new Dispatcher(services, settings, this.#ipLimiter)
     this.#budgets = {
       intake: new ByteBudget(limits.intakeTotalBytes),
       queues: new ByteBudget(limits.queueTotalBytes),
     }
-    this.#dispatch = makeDispatch(house, this.#gate)
     this.#startedMs = clock.monotonic()
-    this.#server = createHttpFront(() => this.health(), options.tls, this.#limits.handshakeMs)
+    this.#server = createHttpFront(() => this.health(), options.tls, limits.handshakeMs)
     this.#webSockets = new WebSocketServer({
       noServer: true,
       perMessageDeflate: false,
-      maxPayload: cutFactor * this.#limits.frameBytes,
+      maxPayload: cutFactor * limits.frameBytes,
     })
   }
 
@@ -138,13 +147,14 @@ export class Relay {
   }
 
   get serverId(): string {
-    return this.#house.serverId
+    return this.#services.backbone.id
   }
 
-  /** What `GET /health` answers. */
+  /** Returns the body of `GET /health`. */
   health(): object {
     const { clock, name = "agentchat", version } = this.#options
-    const { kind, isReachable } = this.#house.backbone
+    const { backbone, sessions, channels } = this.#services
+    const { kind, isReachable } = backbone
     return {
       ok: this.#stopped === undefined && isReachable,
       name,
@@ -152,8 +162,8 @@ export class Relay {
       ...(version !== undefined && { version }),
       uptime_s: Math.floor((clock.monotonic() - this.#startedMs) / 1000),
       sessions: this.#webSockets.clients.size,
-      agents: this.#house.hub.size,
-      channels: this.#house.channels.size,
+      agents: sessions.size,
+      channels: channels.size,
       store: { kind, reachable: isReachable },
     }
   }
@@ -162,19 +172,19 @@ export class Relay {
   async listen(): Promise<void> {
     const { port, host, log, compat } = this.#options
     this.#server.maxConnections = this.#limits.sessions + spareConnections
-    this.#server.on("connection", (socket: Socket) => this.#meet(socket))
+    this.#server.on("connection", (socket: Socket) => this.#onConnection(socket))
     this.#port = await listen(this.#server, port, host)
     this.#server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) =>
-      this.#upgrade(request, socket, head),
+      this.#onUpgrade(request, socket, head),
     )
-    // Out of file descriptors, say: the connection is lost, the relay is not.
+    // For example when file descriptors run out: the connection is lost, the relay is not.
     this.#server.on("error", (error) => log(`a connection could not be accepted: ${error.message}`))
-    this.#probeLater()
+    this.#scheduleProbe()
     log(`listening: ${this.url} as ${this.serverId}`)
-    if (compat === true) log("compat: the older handshake, which names no relay, is taken too")
+    if (compat === true) log("compat: the older handshake, which names no relay, is accepted too")
   }
 
-  /** Tells every session, waits up to 3 s until they are gone, and frees the port. */
+  /** Closes all sessions, waits up to 3 s until they are gone, and frees the port. */
   stop(): Promise<void> {
     this.#stopped ??= this.#stop()
     return this.#stopped
@@ -185,9 +195,9 @@ export class Relay {
     const closed = new Promise<void>((resolve) => {
       this.#server.close(() => resolve())
     })
-    this.#probe?.cancel()
-    for (const session of [...this.#house.hub.sessions()]) {
-      session.refuse(new ChatError("SHUTTING_DOWN", "the relay is stopping"))
+    this.#probeTimer?.cancel()
+    for (const session of [...this.#services.sessions.all()]) {
+      session.sendError(new ChatError("SHUTTING_DOWN", "the relay is stopping"))
       session.close(goingAway, "SHUTTING_DOWN")
     }
     for (const webSocket of this.#webSockets.clients) webSocket.close(goingAway, "SHUTTING_DOWN")
@@ -195,7 +205,7 @@ export class Relay {
     const deadline = clock.setTimer(() => this.#cutAll(), stopMs)
     await closed
     deadline.cancel()
-    await this.#house.close()
+    await closeServices(this.#services)
     log("stopped")
   }
 
@@ -204,59 +214,54 @@ export class Relay {
     this.#server.closeAllConnections()
   }
 
-  /** Counts a connection from its first packet to its last, whatever comes of it. */
-  #meet(socket: Socket): void {
+  /** Counts a connection until it is closed, whether or not it becomes a session. */
+  #onConnection(socket: Socket): void {
     const { remoteAddress } = socket
-    this.#gate.enter(remoteAddress)
-    socket.once("close", () => this.#gate.leave(remoteAddress))
+    this.#ipLimiter.connected(remoteAddress)
+    socket.once("close", () => this.#ipLimiter.disconnected(remoteAddress))
   }
 
-  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+  #onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     if (isForeignPage(request)) refuseUpgrade(socket, "403 Forbidden")
-    else if (this.#gate.isCrowded(request.socket.remoteAddress)) {
+    else if (this.#ipLimiter.hasTooManyConnections(request.socket.remoteAddress)) {
       refuseUpgrade(socket, "429 Too Many Requests")
     } else if (this.#webSockets.clients.size >= this.#limits.sessions) {
       refuseUpgrade(socket, "503 Service Unavailable")
     } else {
       this.#webSockets.handleUpgrade(request, socket, head, (webSocket) =>
-        this.#open(webSocket, request.socket),
+        this.#openSession(webSocket, request.socket),
       )
     }
   }
 
-  #open(webSocket: WebSocket, socket: Socket): void {
+  #openSession(webSocket: WebSocket, socket: Socket): void {
+    const { writes, sessions } = this.#services
+    const { clock, log } = this.#options
     new Session({
-      webSocket,
-      socket,
-      tick: this.#house.tick,
+      ...{ webSocket, socket, writes, clock, log },
       limits: this.#limits,
       budgets: this.#budgets,
-      clock: this.#options.clock,
-      onText: this.#dispatch,
-      onEnd: (ended) => this.#house.depart(ended),
+      onText: (session, text) => this.#dispatcher.dispatch(session, text),
+      onEnd: (session) => {
+        if (session.admittedAgent !== undefined) sessions.remove(session)
+      },
     })
   }
 
-  /** A look comes after what had arrived was read: a relay that stood still must not call others silent. */
-  #probeLater(): void {
-    const look = () => {
+  /** Probes after all input that has arrived was read: a relay that was suspended must not call others silent. */
+  #scheduleProbe(): void {
+    const probe = () => {
       if (this.#stopped !== undefined) return
-      this.#house.heartbeat.look()
-      this.#house.keeper.check()
-      this.#probeLater()
+      this.#services.heartbeat.probe()
+      this.#services.rosterSync.check()
+      this.#scheduleProbe()
     }
-    const readFirst = () => void setImmediate(look)
-    this.#probe = this.#options.clock.setTimer(readFirst, this.#limits.probeMs, { unref: true })
+    const probeAfterReading = () => void setImmediate(probe)
+    this.#probeTimer = this.#options.clock.setTimer(probeAfterReading, this.#limits.probeMs, { unref: true })
   }
 }
 
 function refuseUpgrade(socket: Duplex, status: string): void {
   socket.on("error", () => socket.destroy())
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
-}
-
-/** The defaults with the operator's changes; a second's worth of messages may always come at once. */
-function limitsOf({ limits }: RelayOptions): Limits {
-  const merged = { ...defaultLimits, ...limits }
-  return { ...merged, rateBurst: Math.max(merged.rateBurst, merged.ratePerSecond) }
 }

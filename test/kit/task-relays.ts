@@ -6,7 +6,7 @@ import { ChatError } from "../../src/protocol/errors.js"
 import { defaultLimits, type Limits } from "../../src/protocol/limits.js"
 import type { AgentId, Nick, RoleRef } from "../../src/protocol/names.js"
 import type { ServerMessage } from "../../src/protocol/server-messages.js"
-import { formatSender } from "../../src/server/delivery/message-json.js"
+import { formatMessagePrefix } from "../../src/server/delivery/message-json.js"
 import type { Agent } from "../../src/server/sessions/agent.js"
 import type { SentAck } from "../../src/server/sessions/sent-ids.js"
 import { TaskService } from "../../src/server/tasks/task-service.js"
@@ -22,7 +22,7 @@ export class TestWorker {
   readonly id: AgentId
   readonly name: Nick
   readonly isPersistent = true
-  readonly sender: string
+  readonly messagePrefix: string
   role: string | undefined
   status = "idle"
   /** All messages it received. */
@@ -31,7 +31,7 @@ export class TestWorker {
   constructor(digit: number, role?: string) {
     this.id = `@${String(digit).padStart(16, "0")}` as AgentId
     this.name = `worker-${digit}` as Nick
-    this.sender = formatSender(this.id, this.name)
+    this.messagePrefix = formatMessagePrefix(this.id, this.name)
     this.role = role
   }
 

@@ -142,7 +142,7 @@ describe("CREATE_CHANNEL", () => {
     await wire.ask({ type: "CREATE_CHANNEL", channel: "#four" })
     expect(await wire.ask({ type: "CREATE_CHANNEL", channel: "#five" })).toMatchObject({
       code: "LIMIT_REACHED",
-      message: "channel: this relay holds 4 at most",
+      message: "channel: this relay has 4 channels already",
     })
   })
 

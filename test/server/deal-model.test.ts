@@ -24,7 +24,7 @@ const agentOf = (signer: Signer) => ({
   id: agentIdOfDid(signer.did),
   did: signer.did,
   name: "n" as Nick,
-  noteSaid: () => {},
+  markAnswered: () => {},
 })
 
 type State = (typeof dealStates)[number]

@@ -3,91 +3,90 @@ import { updateRow } from "../../backbone/update-row.js"
 import type { Clock, Timer } from "../../base/clock.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { AgentId, Channel as ChannelName } from "../../protocol/names.js"
+import type { SessionRegistry } from "../sessions/session-registry.js"
 
-/** One member's place in a durable channel. */
-export interface Place {
-  /** Entitled to what was said after this number. */
+/** The position of one member in a durable channel. */
+export interface Bookmark {
+  /** The member may read messages after this number. */
   readonly from: number
-  /** On its disk up to this number. */
+  /** The member has confirmed all messages up to this number. */
   readonly at: number
 }
 
-/** What bookmarks need of their house. */
-interface BookmarkPorts {
-  readonly clock: Clock
-  /** Whether an agent is online here. */
-  isHere(id: AgentId): boolean
-  readonly log: (line: string) => void
-}
+type BookmarksByChannel = Readonly<Record<string, Bookmark>>
 
-type Places = Readonly<Record<string, Place>>
-
-/** An agent's row as it was read or written last. */
+/** The row of an agent as it was last read or written. */
 interface Row {
-  readonly places: Places
-  /** 0: there is none. */
+  readonly bookmarks: BookmarksByChannel
+  /** 0 if there is no row. */
   readonly revision: number
 }
 
-/** Milliseconds for which progress is gathered before it is written. */
-const gatherMs = 1_000
+interface BookmarkOptions {
+  readonly sessions: Pick<SessionRegistry, "find">
+  readonly clock: Clock
+  readonly log: (line: string) => void
+}
+
+/** Milliseconds for which progress is collected before it is written. */
+const saveMs = 1_000
 
 /**
- * Where each persistent member stands in each durable channel it is in. Membership begins when it joins and
- * ends when it leaves, not when its connection does; what was said outside of it is not its to resume.
+ * How far each agent with a key has read the durable channels it is a member of. Membership starts with a join and
+ * ends with a leave, not with the connection. Messages from before and after it are not shown to the agent.
  */
 export class Bookmarks {
   readonly #table: Table
-  readonly #ports: BookmarkPorts
-  /** Of those who are online here. */
+  readonly #options: BookmarkOptions
+  /** Rows of the agents that are connected here. */
   readonly #rows = new Map<AgentId, Row>()
-  /** How far they came since, in the channels in which they did. */
-  readonly #progress = new Map<AgentId, Places>()
+  /** Bookmarks that advanced since they were written. */
+  readonly #progress = new Map<AgentId, BookmarksByChannel>()
   #timer: Timer | undefined
 
-  private constructor(table: Table, ports: BookmarkPorts) {
+  private constructor(table: Table, options: BookmarkOptions) {
     this.#table = table
-    this.#ports = ports
+    this.#options = options
   }
 
-  static async open(backbone: Backbone, ports: BookmarkPorts): Promise<Bookmarks> {
-    return new Bookmarks(await backbone.table("bookmark"), ports)
+  static async open(backbone: Backbone, options: BookmarkOptions): Promise<Bookmarks> {
+    return new Bookmarks(await backbone.table("bookmark"), options)
   }
 
-  /** @returns undefined for somebody who is no member yet */
-  async find(id: AgentId, channel: ChannelName): Promise<Place | undefined> {
-    const { places } = await this.#load(id)
-    return further(places, this.#progress.get(id))[channel]
+  /** @returns undefined if `id` is not a member */
+  async find(id: AgentId, channel: ChannelName): Promise<Bookmark | undefined> {
+    const { bookmarks } = await this.#load(id)
+    return merge(bookmarks, this.#progress.get(id))[channel]
   }
 
-  /** Makes `id` a member, entitled to what is said after `seq`. Safe once it resolves. */
-  async enter(id: AgentId, channel: ChannelName, seq: number): Promise<void> {
+  /** Makes `id` a member that may read messages after `seq`. Resolves when that is stored. */
+  async add(id: AgentId, channel: ChannelName, seq: number): Promise<void> {
     const row = await this.#load(id)
-    await this.#change(id, (places) => ({ ...places, [channel]: { from: seq, at: seq } }), row)
+    await this.#change(id, (bookmarks) => ({ ...bookmarks, [channel]: { from: seq, at: seq } }), row)
   }
 
-  /** Ends the membership. Safe once it resolves. */
-  async leave(id: AgentId, channel: ChannelName): Promise<void> {
+  /** Ends a membership. Resolves when that is stored. */
+  async remove(id: AgentId, channel: ChannelName): Promise<void> {
     await this.#change(id, ({ [channel]: _, ...others }) => others)
   }
 
-  /** Notes that `id` has everything up to `seq`; written a little later. */
+  /** Notes that `id` has confirmed all messages up to `seq`. Written within a second. */
   advance(id: AgentId, channel: ChannelName, seq: number): void {
     const known = this.#progress.get(id)
-    const place = further(this.#rows.get(id)?.places ?? {}, known)[channel]
-    if (place === undefined || seq <= place.at) return
-    this.#progress.set(id, { ...known, [channel]: { from: place.from, at: seq } })
-    this.#timer ??= this.#ports.clock.setTimer(() => void this.save(), gatherMs, { unref: true })
+    const bookmark = merge(this.#rows.get(id)?.bookmarks ?? {}, known)[channel]
+    if (bookmark === undefined || seq <= bookmark.at) return
+    this.#progress.set(id, { ...known, [channel]: { from: bookmark.from, at: seq } })
+    this.#timer ??= this.#options.clock.setTimer(() => void this.save(), saveMs, { unref: true })
   }
 
-  /** `id` is gone from this relay. */
-  async forget(id: AgentId): Promise<void> {
+  /** Saves the bookmarks of an agent that disconnected from this relay, and forgets them. */
+  async release(id: AgentId): Promise<void> {
     const row = this.#rows.get(id)
     this.#rows.delete(id)
     await this.#save([id], row)
   }
 
-  /** Writes what was gathered; what cannot be written now is only sent once more later. */
+  /** Writes what was collected. If that fails, agents are sent a few messages again. */
   async save(): Promise<void> {
     this.#timer?.cancel()
     this.#timer = undefined
@@ -96,8 +95,8 @@ export class Bookmarks {
 
   async #load(id: AgentId): Promise<Row> {
     const row = this.#rows.get(id) ?? (await this.#read(id))
-    // Who left while it was read may be changed by another relay from now on.
-    if (!this.#rows.has(id) && this.#ports.isHere(id)) this.#rows.set(id, row)
+    // If the agent has disconnected meanwhile, another relay may change its row.
+    if (!this.#rows.has(id) && this.#options.sessions.find(id) !== undefined) this.#rows.set(id, row)
     return row
   }
 
@@ -106,51 +105,59 @@ export class Bookmarks {
       await Promise.all(ids.map((id) => this.#saveProgress(id, row)))
     } catch (error) {
       if (!(error instanceof ChatError)) throw error
-      this.#ports.log(`bookmarks are not saved: ${error.message}`)
+      this.#options.log(`bookmarks are not saved: ${error.message}`)
     }
   }
 
   async #saveProgress(id: AgentId, row?: Row): Promise<void> {
     const progress = this.#progress.get(id)
     this.#progress.delete(id)
-    if (progress !== undefined) await this.#change(id, (places) => further(places, progress), row)
+    if (progress !== undefined) await this.#change(id, (bookmarks) => merge(bookmarks, progress), row)
   }
 
-  /** Changes a row. @throws {ChatError} UNAVAILABLE */
-  async #change(id: AgentId, change: (places: Places) => Places, known = this.#rows.get(id)): Promise<void> {
-    const { result: places, revision } = await updateRow(
+  /** @throws {ChatError} UNAVAILABLE */
+  async #change(
+    id: AgentId,
+    change: (bookmarks: BookmarksByChannel) => BookmarksByChannel,
+    known = this.#rows.get(id),
+  ): Promise<void> {
+    const { result: bookmarks, revision } = await updateRow(
       this.#table,
       keyOf(id),
       (row) => {
-        const before = row === undefined ? {} : (JSON.parse(row.value) as Places)
+        const before = row === undefined ? {} : parseBookmarks(row.value)
         const after = change(before)
         if (after === before) return { result: after }
         return { result: after, value: Object.keys(after).length > 0 ? JSON.stringify(after) : null }
       },
       {
         what: "bookmarks",
-        known: known && { value: JSON.stringify(known.places), revision: known.revision },
+        known: known && { value: JSON.stringify(known.bookmarks), revision: known.revision },
       },
     )
-    if (this.#rows.has(id)) this.#rows.set(id, { places, revision })
+    if (this.#rows.has(id)) this.#rows.set(id, { bookmarks, revision })
   }
 
   async #read(id: AgentId): Promise<Row> {
     const row = await this.#table.get(keyOf(id))
-    if (row === undefined) return { places: {}, revision: 0 }
-    return { places: JSON.parse(row.value) as Places, revision: row.revision }
+    if (row === undefined) return { bookmarks: {}, revision: 0 }
+    return { bookmarks: parseBookmarks(row.value), revision: row.revision }
   }
 }
 
-/** Places with the progress made in them; none in what was left meanwhile, or entered anew. */
-function further(places: Places, progress: Places = {}): Places {
-  const reached = Object.entries(progress).filter(([channel, { from, at }]) => {
-    const place = places[channel]
-    return place?.from === from && place.at < at
+/** Returns bookmarks advanced by `progress`, except in channels that were left, or left and joined again. */
+function merge(bookmarks: BookmarksByChannel, progress: BookmarksByChannel = {}): BookmarksByChannel {
+  const advanced = Object.entries(progress).filter(([channel, { from, at }]) => {
+    const bookmark = bookmarks[channel]
+    return bookmark?.from === from && bookmark.at < at
   })
-  return reached.length === 0 ? places : { ...places, ...Object.fromEntries(reached) }
+  return advanced.length === 0 ? bookmarks : { ...bookmarks, ...Object.fromEntries(advanced) }
 }
 
 function keyOf(id: AgentId): string {
   return id.slice(1)
+}
+
+function parseBookmarks(text: string): BookmarksByChannel {
+  return JSON.parse(text) as BookmarksByChannel
 }

@@ -3,48 +3,47 @@ import type { AgentId, Channel as ChannelName } from "../../protocol/names.js"
 import type { ChannelEntry, ChannelSettings, ServerMessage } from "../../protocol/server-messages.js"
 import type { Agent } from "../sessions/agent.js"
 import type { ByteBudget } from "../sessions/byte-budget.js"
-import { FrameBatch } from "../wire/frame-batch.js"
-import type { FrameBuffer } from "../wire/frame-buffer.js"
-import { type Payload, payloadOf } from "../wire/payload.js"
+import { FrameBatch, type FrameBuffer } from "../wire/frame-buffer.js"
+import { type Payload, payloadOf } from "../wire/frame-encoder.js"
 import type { WriteScheduler } from "../wire/write-scheduler.js"
 import type { ChannelHistory } from "./history.js"
-import type { ReplayedMessage } from "./log-page.js"
 import { MembershipNotices } from "./membership-notices.js"
 import type { ChannelRecord } from "./record.js"
-import { ReplayBuffer, type ReplayLimits } from "./replay-buffer.js"
+import { ReplayBuffer, type ReplayedMessage, type ReplayLimits } from "./replay-buffer.js"
 
-/** How a channel is made. */
 export interface ChannelOptions {
   readonly name: ChannelName
   readonly record: ChannelRecord
-  /** Stays when nobody is in it. */
+  /** Whether the channel is kept when it has no members. */
   readonly isPermanent: boolean
-  /** The sequence number before the first message's; of a channel with a history, that tells. */
+  /** Number of the newest message. A channel with a history reads it later, see {@link Channel.advanceTo}. */
   readonly seq: number
-  /** Where messages are kept; absent: as frames in memory. */
+  /** Where messages are stored; absent if they are kept in memory. */
   readonly history?: ChannelHistory
   readonly limits: ReplayLimits
   readonly budget: ByteBudget
   readonly clock: Clock
-  readonly tick: WriteScheduler
+  readonly writes: WriteScheduler
 }
 
-/** A room: who is in it, who may come in, and what was said last. */
+/** A channel: its members, who may join, and the latest messages. */
 export class Channel {
   readonly name: ChannelName
   readonly isPermanent: boolean
-  /** Absent: messages are kept as frames in memory, and everything about them is done at once. */
+  /** Absent if messages are kept in memory, where everything is done at once. */
   readonly history: ChannelHistory | undefined
-  readonly #log: ReplayBuffer
-  readonly #presence: MembershipNotices
-  readonly #tick: WriteScheduler
-  /** In the order they came. */
+  readonly #replayBuffer: ReplayBuffer
+  readonly #notices: MembershipNotices
+  readonly #writes: WriteScheduler
+  readonly #clock: Clock
+  /** In the order they joined. */
   readonly #members = new Set<Agent>()
   #record: ChannelRecord
   #invited: Set<string>
   #seq: number
-  #run: FrameBatch | undefined
-  #runAuthor: Agent | undefined
+  /** The batch that the next message of the same author extends. */
+  #batch: FrameBatch | undefined
+  #batchAuthor: Agent | undefined
 
   constructor(options: ChannelOptions) {
     this.name = options.name
@@ -52,10 +51,11 @@ export class Channel {
     this.history = options.history
     this.#record = options.record
     this.#invited = new Set(options.record.invited)
-    this.#tick = options.tick
+    this.#writes = options.writes
+    this.#clock = options.clock
     this.#seq = options.seq
-    this.#log = new ReplayBuffer(options.limits, options.budget)
-    this.#presence = new MembershipNotices(options.name, this, options.clock)
+    this.#replayBuffer = new ReplayBuffer(options.limits, options.budget)
+    this.#notices = new MembershipNotices(options.name, this, options.clock)
   }
 
   get members(): ReadonlySet<Agent> {
@@ -79,17 +79,22 @@ export class Channel {
     return this.#record.settings
   }
 
-  /** All of it that is kept beside the messages. */
   get record(): ChannelRecord {
-    return { ...this.#record, invited: [...this.#invited] }
+    return this.#record
   }
 
-  /** Takes over what was decided about the channel, here or by another relay. */
+  /** Takes over a record that this or another relay wrote, and sends the members changed settings. */
   update(record: ChannelRecord): void {
+    const { by, settings } = record
+    const isChanged = JSON.stringify(settings) !== JSON.stringify(this.#record.settings)
     this.#record = record
     this.#invited = new Set(record.invited)
+    if (!isChanged || by === undefined) return
+    const ts = this.#clock.now()
+    this.sendTo(this.#members, { type: "CHANNEL_CHANGED", channel: this.name, by, settings, ts })
   }
 
+  /** The channel as CHANNELS lists it, with the members connected to this relay. */
   get entry(): ChannelEntry {
     const { isDurable, settings, isInviteOnly } = this.#record
     return {
@@ -101,97 +106,86 @@ export class Channel {
     }
   }
 
-  /** An invite-only channel does not exist for those who are not invited. */
+  /** Returns whether `id` may see and join the channel. One that is invite-only exists only for those invited. */
   isVisibleTo(id: AgentId): boolean {
     return !this.isInviteOnly || this.#invited.has(id)
   }
 
-  /** Lets `id` in, also when it comes back. */
-  invite(id: AgentId): void {
-    this.#invited.add(id)
-  }
-
-  get invitations(): number {
+  get invitedCount(): number {
     return this.#invited.size
   }
 
-  /** Takes `agent` in; the others hear of it soon. */
   join(agent: Agent): void {
     if (this.#members.has(agent)) return
     this.#members.add(agent)
-    this.#run = undefined
-    this.#presence.note("joined", agent)
+    this.#batch = undefined
+    this.#notices.add("joined", agent)
   }
 
-  /** Lets `agent` go; the others hear of it soon. */
   leave(agent: Agent): void {
     if (!this.#members.delete(agent)) return
-    this.#run = undefined
-    this.#presence.note("left", agent)
+    this.#batch = undefined
+    this.#notices.add("left", agent)
   }
 
-  /** Somebody who is connected to another relay came or went; the members hear of it soon. */
-  noteElsewhere(movement: "joined" | "left", mover: { readonly id: string; readonly name: string }): void {
-    if (this.#members.size > 0) this.#presence.note(movement, mover)
+  /** Sends the members a notice that an agent on another relay joined or left. */
+  noteRemote(movement: "joined" | "left", agent: { readonly id: string; readonly name: string }): void {
+    if (this.#members.size > 0) this.#notices.add(movement, agent)
   }
 
-  /** Sessions a message of `author` goes to: everybody's but its own. */
+  /** Returns the number of members a message of `author` goes to: all but the author itself. */
   recipientsOf(author: Agent): number {
     return this.#members.size - (this.#members.has(author) ? 1 : 0)
   }
 
-  /** The number of the next message; {@link publish} that message at once. */
-  claimSeq(): number {
+  /** Returns the number for the next message. {@link publish} that message in the same turn. */
+  nextSeq(): number {
     return ++this.#seq
   }
 
-  /** The number of the newest message that is kept elsewhere; lower ones are old news. */
-  reach(seq: number): void {
+  /** Sets the number of the newest message, for a channel with a history. */
+  advanceTo(seq: number): void {
     this.#seq = Math.max(this.#seq, seq)
   }
 
-  /** Queues the message that has the newest number for every member but its author, and keeps it for replay. */
+  /** Queues the message that has the newest number for all members but its author, and keeps it for replay. */
   publish(author: Agent, payload: Payload, ts: number): void {
-    this.#presence.flush()
-    this.#queue(author, this.#log.append(this.#seq, payload, author.id, ts))
+    this.#notices.flush()
+    this.#queue(author, this.#replayBuffer.append(this.#seq, payload, author.id, ts))
   }
 
   /**
-   * Queues a message that {@link history} keeps for every member but its author.
-   * @param author - undefined if it has no session on this relay
+   * Queues a message from {@link history} for all members but its author.
+   * @param author - undefined if it is not connected here
    */
-  publishKept(author: Agent | undefined, payload: Payload): void {
-    this.#presence.flush()
-    this.#queue(author, this.#tick.jot(payload))
+  publishStored(author: Agent | undefined, payload: Payload): void {
+    this.#notices.flush()
+    this.#queue(author, this.#writes.append(payload))
   }
 
-  #queue(author: Agent | undefined, page: FrameBuffer): void {
-    if (this.#runAuthor !== author || this.#run?.extend(page) !== true) this.#startRun(page, author)
+  /** Queues a message for some of the members. */
+  sendTo(recipients: Iterable<Agent>, message: ServerMessage): void {
+    const batch = new FrameBatch(this.#writes.append(payloadOf(JSON.stringify(message))))
+    for (const { sendQueue } of recipients) sendQueue.push(batch)
   }
 
-  /** Queues one message for some of the members. */
-  deliver(message: ServerMessage, recipients: Iterable<Agent>): void {
-    const run = new FrameBatch(this.#tick.jot(payloadOf(JSON.stringify(message))))
-    for (const { outgoing } of recipients) outgoing.push(run)
-  }
-
-  /** What was said after `since`, or the newest `count` messages, oldest first. */
+  /** Yields the messages after `since`, or else the newest `count`, oldest first. */
   replay(since: number | undefined, count: number): Iterable<ReplayedMessage> {
-    return since === undefined ? this.#log.last(count) : this.#log.after(since)
+    return since === undefined ? this.#replayBuffer.last(count) : this.#replayBuffer.after(since)
   }
 
-  /** Forgets what was said: nobody is left to read it. */
-  vanish(): void {
-    this.#log.clear()
+  /** Drops all messages in memory. */
+  clear(): void {
+    this.#replayBuffer.clear()
   }
 
-  /** Begins a run with the last message of `page`. */
-  #startRun(page: FrameBuffer, author: Agent | undefined): void {
-    const run = new FrameBatch(page)
+  #queue(author: Agent | undefined, buffer: FrameBuffer): void {
+    if (this.#batchAuthor === author && this.#batch?.extend(buffer) === true) return
+    const batch = new FrameBatch(buffer)
     for (const member of this.#members) {
-      if (member !== author) member.outgoing.push(run)
+      if (member !== author) member.sendQueue.push(batch)
     }
-    this.#run = run
-    this.#runAuthor = author
+    this.#batch = batch
+    this.#batchAuthor = author
   }
 }

@@ -1,83 +1,80 @@
-import type { LogEntry } from "../../backbone/backbone.js"
+import { EventEmitter } from "node:events"
+import type { Backbone, LogEntry } from "../../backbone/backbone.js"
 import type { Clock, Timer } from "../../base/clock.js"
 import { closestNames } from "../../base/closest-names.js"
 import { ChatError } from "../../protocol/errors.js"
 import { defaultChannels, type Limits } from "../../protocol/limits.js"
 import { type AgentId, type Channel as ChannelName, parseChannel } from "../../protocol/names.js"
+import type { ChannelEntry } from "../../protocol/server-messages.js"
+import { formatStored, parseStored, type Stored } from "../delivery/message-json.js"
+import type { Roster } from "../roster/roster.js"
 import type { Agent } from "../sessions/agent.js"
 import { ByteBudget } from "../sessions/byte-budget.js"
+import type { SessionRegistry } from "../sessions/session-registry.js"
+import { payloadOf } from "../wire/frame-encoder.js"
 import type { WriteScheduler } from "../wire/write-scheduler.js"
 import { Channel } from "./channel.js"
+import { ChannelLogs } from "./history.js"
 import type { ChannelRecord } from "./record.js"
-import { RowVersions } from "./row-versions.js"
-import type { ChannelChange, ChannelStore } from "./store.js"
+import { ChannelStore } from "./store.js"
 
 /**
- * Milliseconds a channel stays when its last member's connection ended: whoever reconnects finds its
- * invitations and what was said in the meantime. A channel that is left on purpose goes at once.
+ * Milliseconds a channel is kept after the connection of its last member ended, so that an agent that reconnects
+ * finds its invitations and what was said meanwhile. When the last member leaves on purpose it is removed at once.
  */
 const lingerMs = 60_000
 
-/** What a directory tells the house. */
-export interface DirectoryEvents {
-  /** There is a channel that was not there before. */
-  onOpened(channel: Channel): void
-  /** What a channel tells newcomers was changed, by whichever relay. */
-  onChanged(channel: Channel): void
-  /** Something was said in a channel that has a history. */
-  onSaid(channel: Channel, entry: LogEntry): void
-  /** Whether somebody on another relay is in it. */
-  hasMembersElsewhere(channel: Channel): boolean
-  /** Takes one line. */
+/** Events of a {@link ChannelDirectory}. */
+interface DirectoryEvents {
+  /** A channel was created, here or by another relay. */
+  opened: [channel: Channel]
+  /** A message was appended to the log of a channel, by this relay or another one. */
+  message: [message: Stored<"MSG">]
+}
+
+interface DirectoryOptions {
+  readonly sessions: SessionRegistry
+  readonly roster: Pick<Roster, "countRemoteMembers">
+  readonly writes: WriteScheduler
+  readonly limits: Limits
+  readonly clock: Clock
   readonly log: (line: string) => void
 }
 
-/** What a directory is made of. */
-export interface DirectoryOptions {
-  readonly limits: Limits
-  readonly clock: Clock
-  readonly tick: WriteScheduler
+const emptyRecord: ChannelRecord = { isInviteOnly: false, isDurable: false, settings: {}, invited: [] }
+
+/** All channels of a relay. */
+export class ChannelDirectory extends EventEmitter<DirectoryEvents> {
   readonly store: ChannelStore
-  readonly events: DirectoryEvents
-}
-
-const plainRecord: ChannelRecord = { isInviteOnly: false, isDurable: false, settings: {}, invited: [] }
-
-/** Every channel of a relay. */
-export class ChannelDirectory {
-  readonly #limits: Limits
-  readonly #clock: Clock
-  readonly #tick: WriteScheduler
+  readonly #logs: ChannelLogs
+  readonly #options: DirectoryOptions
   readonly #budget: ByteBudget
-  readonly #events: DirectoryEvents
   readonly #channels = new Map<ChannelName, Channel>()
   readonly #lingering = new Map<Channel, Timer>()
-  /** Names that are being written to the store. */
+  /** Names of channels that are being created. */
   readonly #creating = new Set<ChannelName>()
-  /** Channels with a history whose newest number is known, or being asked for. */
-  readonly #known = new Map<Channel, Promise<void>>()
-  readonly #versions = new RowVersions()
-  /** Over every sequence number of a channel that is gone, so that no bookmark points past a new one's end. */
+  /** Channels with a history whose newest number is known, or is being read. */
+  readonly #seqLoads = new Map<Channel, Promise<void>>()
+  /** Not below any number of a removed channel, so that a member that returns never asks for a number to come. */
   #seqFloor = 0
 
-  readonly store: ChannelStore
-
-  private constructor({ limits, clock, tick, store, events }: DirectoryOptions) {
-    this.#limits = limits
-    this.#clock = clock
-    this.#tick = tick
-    this.#events = events
+  private constructor(store: ChannelStore, logs: ChannelLogs, options: DirectoryOptions) {
+    super()
     this.store = store
-    this.#budget = new ByteBudget(limits.retainedTotalBytes)
+    this.#logs = logs
+    this.#options = options
+    this.#budget = new ByteBudget(options.limits.retainedTotalBytes)
   }
 
-  /** Takes in every channel that is kept, and the default ones. */
-  static async open(options: DirectoryOptions): Promise<ChannelDirectory> {
-    const directory = new ChannelDirectory(options)
-    for (const name of defaultChannels) directory.#openPermanent(parseChannel(name))
-    await options.store.watch((change) => directory.#hear(change))
-    await options.store.subscribe((name, entry) => directory.#take(name, entry))
-    await Promise.all(Array.from(directory.#channels.values(), (channel) => directory.know(channel)))
+  /** Opens the default channels and all stored ones. @throws {ChatError} UNAVAILABLE */
+  static async open(backbone: Backbone, options: DirectoryOptions): Promise<ChannelDirectory> {
+    const store = await ChannelStore.open(backbone)
+    const logs = await ChannelLogs.open(backbone, options.limits)
+    const directory = new ChannelDirectory(store, logs, options)
+    for (const name of defaultChannels) directory.#open(parseChannel(name), emptyRecord, true)
+    await store.watch((name, record) => directory.#apply(name, record))
+    await logs.subscribe((name, entry) => directory.#onMessage(name, entry))
+    await Promise.all(Array.from(directory.#channels.values(), (channel) => directory.loadSeq(channel)))
     return directory
   }
 
@@ -89,21 +86,29 @@ export class ChannelDirectory {
     return this.#channels.get(name as ChannelName)
   }
 
-  /** The channels `id` may see, by name. */
+  /** Returns the channels that `id` may see, sorted by name. */
   visibleTo(id: AgentId): Channel[] {
     const visible = [...this.#channels.values()].filter((channel) => channel.isVisibleTo(id))
     return visible.sort((a, b) => (a.name < b.name ? -1 : 1))
   }
 
-  /** The channel of that name, if this relay knows of it and `id` may. */
+  /** Returns the same as CHANNELS lists them, counting members on all relays. */
+  list(id: AgentId): ChannelEntry[] {
+    return this.visibleTo(id).map(({ name, entry }) => ({
+      ...entry,
+      agents: entry.agents + this.#options.roster.countRemoteMembers(name),
+    }))
+  }
+
+  /** Returns the channel of that name if this relay knows it and `id` may see it. */
   peek(name: ChannelName, id: AgentId): Channel | undefined {
     const channel = this.#channels.get(name)
     return channel?.isVisibleTo(id) === true ? channel : undefined
   }
 
   /**
-   * The same for somebody who takes it to be there.
-   * @throws {ChatError} CHANNEL_NOT_FOUND with names `id` may have meant
+   * Returns the channel of that name if `id` may see it.
+   * @throws {ChatError} CHANNEL_NOT_FOUND, with similar names
    */
   find(name: ChannelName, id: AgentId): Channel {
     const channel = this.peek(name, id)
@@ -118,18 +123,18 @@ export class ChannelDirectory {
   }
 
   /**
-   * The same also of what another relay did a moment ago: it may have made the channel, or let `id` in.
-   * @throws {ChatError} UNAVAILABLE beside CHANNEL_NOT_FOUND
+   * Like {@link find}, but asks the store first: another relay may have created the channel, or invited `id`, a
+   * moment ago.
+   * @throws {ChatError} CHANNEL_NOT_FOUND, UNAVAILABLE
    */
-  async seek(name: ChannelName, id: AgentId): Promise<Channel> {
-    const row = await this.store.read(name)
-    if (row !== undefined) this.#note(row)
+  async findLatest(name: ChannelName, id: AgentId): Promise<Channel> {
+    await this.store.refresh(name)
     return this.find(name, id)
   }
 
   /**
-   * The same for somebody who must be in it.
-   * @throws {ChatError} NOT_IN_CHANNEL beside CHANNEL_NOT_FOUND
+   * Returns a channel that `agent` is a member of.
+   * @throws {ChatError} CHANNEL_NOT_FOUND, NOT_IN_CHANNEL
    */
   findJoined(name: ChannelName, agent: Agent): Channel {
     const channel = this.find(name, agent.id)
@@ -140,160 +145,144 @@ export class ChannelDirectory {
   /** @throws {ChatError} CHANNEL_EXISTS, LIMIT_REACHED, UNSUPPORTED, UNAVAILABLE */
   async create(name: ChannelName, record: ChannelRecord): Promise<Channel> {
     const known = this.#channels.get(name)
-    // Of one that stands empty it may not be known yet that it ended.
-    const stands =
+    // Another relay may have removed an empty channel without this relay knowing yet.
+    const exists =
       known !== undefined && (known.isPermanent || known.members.size > 0 || !this.store.isShared)
-    if (stands || this.#creating.has(name)) throw existsError(name)
-    if (this.#channels.size >= this.#limits.channels) {
-      throw new ChatError("LIMIT_REACHED", `channel: this relay holds ${this.#limits.channels} at most`)
+    if (exists || this.#creating.has(name)) throw existsError(name)
+    const { limits } = this.#options
+    if (this.#channels.size >= limits.channels) {
+      throw new ChatError("LIMIT_REACHED", `channel: this relay has ${limits.channels} channels already`)
     }
-    if (record.isDurable && !this.store.hasDurable) {
+    if (record.isDurable && !this.#logs.hasDurable) {
       throw new ChatError("UNSUPPORTED", "durable: this relay keeps everything in memory", {
         hint: "start it with: agentchat serve --data DIR",
       })
     }
     this.#creating.add(name)
     try {
-      const revision = await this.store.create(name, record)
-      if (revision === undefined) throw existsError(name)
-      if (revision > 0) this.#note({ name, record, revision })
+      if (!(await this.store.create(name, record))) throw existsError(name)
     } finally {
       this.#creating.delete(name)
     }
     const channel = this.#channels.get(name) ?? this.#open(name, record, false)
-    await this.know(channel)
+    await this.loadSeq(channel)
     return channel
   }
 
   /**
-   * Waits until the newest number of a channel with a history is known. Nobody may be in it before: a message
-   * that is told later could be taken for an old one.
+   * Waits until the newest number of a channel with a history is known. Nobody may join before: a message reported
+   * later could be taken for an old one.
    */
-  know(channel: Channel): Promise<void> {
+  loadSeq(channel: Channel): Promise<void> {
     const { history } = channel
     if (history === undefined) return Promise.resolve()
-    let known = this.#known.get(channel)
-    if (known === undefined) {
-      known = history.lastSeq().then((seq) => channel.reach(seq))
-      this.#known.set(channel, known)
-      known.catch(() => this.#known.delete(channel))
+    let loading = this.#seqLoads.get(channel)
+    if (loading === undefined) {
+      loading = history.lastSeq().then((seq) => channel.advanceTo(seq))
+      this.#seqLoads.set(channel, loading)
+      loading.catch(() => this.#seqLoads.delete(channel))
     }
-    return known
+    return loading
   }
 
-  /** Changes what a channel is to everybody. */
-  async change(channel: Channel, change: (record: ChannelRecord) => ChannelRecord): Promise<void> {
-    const changed = await this.store.change(channel.name, channel.record, change)
-    if (changed.revision > 0) this.#note(changed)
-    else channel.update(changed.record)
+  /** Changes the record of a channel. @throws {ChatError} UNAVAILABLE */
+  change({ name, record }: Channel, change: (record: ChannelRecord) => ChannelRecord): Promise<void> {
+    return this.store.change(name, record, change)
   }
 
-  /** Takes `agent` out because it asked for it. */
+  /** Removes `agent`, which left on purpose. */
   leave(channel: Channel, agent: Agent): void {
     channel.leave(agent)
     this.#closeIfEmpty(channel)
   }
 
-  /** Takes `agent` out because its session ended. */
-  abandon(channel: Channel, agent: Agent): void {
+  /** Removes `agent`, whose session ended. */
+  disconnect(channel: Channel, agent: Agent): void {
     channel.leave(agent)
     if (channel.members.size > 0 || channel.isPermanent) return
     this.#lingering.get(channel)?.cancel()
-    this.#lingering.set(
-      channel,
-      this.#clock.setTimer(() => this.#closeIfEmpty(channel), lingerMs, { unref: true }),
-    )
-  }
-
-  #openPermanent(name: ChannelName): void {
-    this.#open(name, plainRecord, true)
+    const close = () => this.#closeIfEmpty(channel)
+    this.#lingering.set(channel, this.#options.clock.setTimer(close, lingerMs, { unref: true }))
   }
 
   #open(name: ChannelName, record: ChannelRecord, isPermanent: boolean): Channel {
-    const history = this.store.historyOf(name, record.isDurable)
+    const { limits, clock, writes } = this.#options
+    const history = this.#logs.historyOf(name, record.isDurable)
     const channel = new Channel({
       name,
       record,
       isPermanent: isPermanent || record.isDurable,
       seq: history === undefined ? this.#seqFloor : 0,
       ...(history !== undefined && { history }),
-      limits: this.#limits,
+      limits,
       budget: this.#budget,
-      clock: this.#clock,
-      tick: this.#tick,
+      clock,
+      writes,
     })
     this.#channels.set(name, channel)
-    this.#events.onOpened(channel)
+    this.emit("opened", channel)
     return channel
   }
 
-  /** A row of the store was written or deleted, by this relay or another. */
-  #hear({ name, record, revision }: ChannelChange): void {
-    if (this.#versions.hear({ key: name, revision })) this.#apply(name, record)
-  }
-
-  /** A row was written or read here. */
-  #note({ name, record, revision }: ChannelChange): void {
-    if (this.#versions.note({ key: name, revision })) this.#apply(name, record)
-  }
-
+  /** Takes over the record of a channel, whichever relay wrote or deleted it. */
   #apply(name: ChannelName, record: ChannelRecord | undefined): void {
     const channel = this.#channels.get(name)
     if (record === undefined) {
-      if (channel !== undefined && !channel.isPermanent) this.#end(channel)
+      if (channel !== undefined && !channel.isPermanent) this.#onDeleted(channel)
     } else if (channel === undefined) {
       this.#open(name, record, false)
     } else if (channel.isDurable !== record.isDurable && channel.members.size === 0) {
-      // It ended and was made anew, which was told as one.
+      // The channel was deleted and created again, and the store reported both changes as one.
       this.#forget(channel)
       this.#open(name, record, false)
     } else {
-      const isNews = JSON.stringify(channel.settings) !== JSON.stringify(record.settings)
       channel.update(record)
-      if (isNews) this.#events.onChanged(channel)
     }
   }
 
-  /** Another relay found nobody in a channel, as far as it knew. */
-  #end(channel: Channel): void {
-    if (channel.members.size === 0) this.#forget(channel)
-    else this.#attempt(channel, "it is not kept now", this.#putBack(channel))
+  /** Handles that another relay deleted a channel in which it knew of no members. */
+  #onDeleted(channel: Channel): void {
+    if (channel.members.size === 0) {
+      this.#forget(channel)
+      return
+    }
+    const { name, record } = channel
+    this.#logFailure(channel, "it cannot be stored now", this.store.create(name, record))
   }
 
-  async #putBack({ name, record }: Channel): Promise<void> {
-    const revision = await this.store.create(name, record)
-    if (revision !== undefined) this.#note({ name, record, revision })
-  }
-
-  #take(name: ChannelName, entry: LogEntry): void {
+  /** Publishes a message from the log of a channel to the members connected to this relay. */
+  #onMessage(name: ChannelName, entry: LogEntry): void {
     const channel = this.#channels.get(name)
     if (channel === undefined || entry.seq <= channel.seq) return
-    channel.reach(entry.seq)
-    this.#events.onSaid(channel, entry)
+    channel.advanceTo(entry.seq)
+    const message = parseStored<"MSG">(entry)
+    this.emit("message", message)
+    const author = this.#options.sessions.find(message.from)?.agent
+    channel.publishStored(author, payloadOf(formatStored(entry)))
   }
 
   #closeIfEmpty(channel: Channel): void {
     this.#lingering.delete(channel)
-    if (channel.members.size > 0 || channel.isPermanent || this.#channels.get(channel.name) !== channel)
-      return
-    if (this.#events.hasMembersElsewhere(channel)) return
+    const { name, members, isPermanent, history } = channel
+    if (members.size > 0 || isPermanent || this.#channels.get(name) !== channel) return
+    if (this.#options.roster.countRemoteMembers(name) > 0) return
     this.#forget(channel)
-    const removed = Promise.all([this.store.remove(channel.name), channel.history?.drop()])
-    this.#attempt(channel, "nobody is left, but it cannot be removed now", removed)
+    const removed = Promise.all([this.store.remove(name), history?.drop()])
+    this.#logFailure(channel, "nobody is left, but it cannot be removed now", removed)
   }
 
-  #attempt({ name }: Channel, failure: string, work: Promise<unknown>): void {
+  #logFailure({ name }: Channel, failure: string, work: Promise<unknown>): void {
     work.catch((error: unknown) => {
       if (!(error instanceof ChatError)) throw error
-      this.#events.log(`${name}: ${failure}: ${error.message}`)
+      this.#options.log(`${name}: ${failure}: ${error.message}`)
     })
   }
 
   #forget(channel: Channel): void {
     this.#channels.delete(channel.name)
-    this.#known.delete(channel)
+    this.#seqLoads.delete(channel)
     this.#seqFloor = Math.max(this.#seqFloor, channel.seq)
-    channel.vanish()
+    channel.clear()
   }
 }
 

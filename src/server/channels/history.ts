@@ -1,35 +1,94 @@
-import type { Appended, LogEntry, Logs } from "../../backbone/backbone.js"
+import type { Appended, Backbone, LogEntry, Logs } from "../../backbone/backbone.js"
+import type { Limits } from "../../protocol/limits.js"
 import type { Channel as ChannelName } from "../../protocol/names.js"
 
 /** Entries read at once. */
 const pageEntries = 200
 
-/** What was said in one channel, where it is kept by an engine and told to every relay that shares it. */
+/**
+ * The logs of the backbone that hold messages of channels. The log of a channel is also how a message reaches
+ * members on another relay: every relay that shares the backbone subscribes, and publishes each new entry to its
+ * own members (see `ChannelDirectory`). The relay that appended the message does the same.
+ */
+export class ChannelLogs {
+  /** Absent if the backbone keeps everything in memory. */
+  readonly #durable: Logs | undefined
+  /** Logs of channels that are not durable; absent if no other relay shares the backbone. */
+  readonly #live: Logs | undefined
+
+  private constructor(durable: Logs | undefined, live: Logs | undefined) {
+    this.#durable = durable
+    this.#live = live
+  }
+
+  /** @throws {ChatError} UNAVAILABLE */
+  static async open(backbone: Backbone, limits: Limits): Promise<ChannelLogs> {
+    const durable =
+      backbone.kind === "memory"
+        ? undefined
+        : await backbone.logs("durable", {
+            maxEntries: limits.durableMessages,
+            maxAgeMs: limits.durableMs,
+            whenFull: "drop-oldest",
+            storage: "disk",
+          })
+    const live = backbone.isShared
+      ? await backbone.logs("live", {
+          maxEntries: limits.retainedMessages,
+          maxBytes: limits.retainedBytes,
+          maxAgeMs: limits.liveMs,
+          whenFull: "drop-oldest",
+          storage: "memory",
+        })
+      : undefined
+    return new ChannelLogs(durable, live)
+  }
+
+  /** Whether channels can be durable. */
+  get hasDurable(): boolean {
+    return this.#durable !== undefined
+  }
+
+  /** Returns the history of a channel; undefined if its messages are kept in this relay's memory instead. */
+  historyOf(name: ChannelName, isDurable: boolean): ChannelHistory | undefined {
+    const logs = isDurable ? this.#durable : this.#live
+    return logs === undefined ? undefined : new ChannelHistory(logs, name)
+  }
+
+  /** Calls `listener` with every message that any relay appends from now on. */
+  async subscribe(listener: (name: ChannelName, entry: LogEntry) => void): Promise<void> {
+    for (const logs of [this.#durable, this.#live]) {
+      await logs?.subscribe((entry) => listener(`#${entry.key}` as ChannelName, entry))
+    }
+  }
+}
+
+/** The messages of one channel in a log of the backbone. {@link ReplayBuffer} is the same in memory. */
 export class ChannelHistory {
   readonly #logs: Logs
   readonly #key: string
 
   constructor(logs: Logs, channel: ChannelName) {
     this.#logs = logs
-    this.#key = historyKey(channel)
+    this.#key = channel.slice(1)
   }
 
-  /** Keeps a message; it is told to the members when the log tells it. */
+  /** Stores a message. The members get it when the log reports it to its subscribers. */
   append(messageId: string, text: string): Promise<Appended> {
     return this.#logs.append(this.#key, messageId, text)
   }
 
-  /** Number of the newest message ever kept. */
+  /** Returns the number of the newest message ever stored. */
   async lastSeq(): Promise<number> {
     return (await this.#logs.stat(this.#key)).last
   }
 
-  /** The next messages after `seq`, oldest first; none when there are none. */
+  /** Returns the next messages after `seq`, oldest first. */
   after(seq: number): Promise<LogEntry[]> {
     return this.#logs.read(this.#key, seq, pageEntries)
   }
 
-  /** The newest `count` messages, oldest first. */
+  /** Returns the newest `count` messages, oldest first. */
   last(count: number): Promise<LogEntry[]> {
     return count === 0 ? Promise.resolve([]) : this.#logs.last(this.#key, count)
   }
@@ -37,9 +96,4 @@ export class ChannelHistory {
   drop(): Promise<void> {
     return this.#logs.drop(this.#key)
   }
-}
-
-/** A channel's key in the logs of channels. */
-export function historyKey(channel: ChannelName): string {
-  return channel.slice(1)
 }

@@ -5,7 +5,7 @@ import type { Agent } from "../sessions/agent.js"
 
 type Movement = "joined" | "left"
 
-/** Who moved: an agent of this relay, or one that is connected to another. */
+/** An agent of this relay, or of another one. */
 interface Mover {
   readonly id: string
   readonly name: string
@@ -16,25 +16,24 @@ interface Step {
   readonly agent: Mover
 }
 
-/** Who came and who went, after what cancels out is taken away. */
-type Net = Map<string, Step>
+/** Steps by agent, without those that cancel out. */
+type NetSteps = Map<string, Step>
 
-/** Milliseconds for which comings and goings are gathered. */
+/** Milliseconds for which joins and leaves are collected. */
 const windowMs = 100
-/** Steps after which a window ends early: each newcomer is told what happened after it, so cost is quadratic. */
+/** Steps after which a window ends early: each newcomer gets the steps after its own, so the cost is quadratic. */
 const windowSteps = 256
 
-/** Where a window's news goes. */
+/** The recipients of notices: a channel. */
 export interface NoticeAudience {
   readonly members: ReadonlySet<Agent>
-  /** Queues one message for `recipients`. */
-  deliver(message: ServerMessage, recipients: Iterable<Agent>): void
+  sendTo(recipients: Iterable<Agent>, message: ServerMessage): void
 }
 
 /**
- * Tells the members of a channel who came and went, gathered: a thousand agents that join at once are a few
- * messages for each member, not a thousand. Somebody who came in the meantime is told only what JOINED did
- * not say yet; who comes and goes, or goes and comes back, within one window is not mentioned at all.
+ * Sends the members of a channel AGENT_JOINED and AGENT_LEFT, collected for 100 ms: when a thousand agents join at
+ * once, each member gets a few messages instead of a thousand. An agent that joins meanwhile gets only what came
+ * after its JOINED. An agent that joins and leaves, or leaves and joins, within one window is not mentioned.
  */
 export class MembershipNotices {
   readonly #channel: Channel
@@ -49,14 +48,14 @@ export class MembershipNotices {
     this.#clock = clock
   }
 
-  /** Notes that `agent` came or went; call when the members are already as they are afterwards. */
-  note(movement: Movement, agent: Mover): void {
+  /** Adds a step that the list of members already shows. */
+  add(movement: Movement, agent: Mover): void {
     this.#steps.push({ movement, agent })
     this.#timer ??= this.#clock.setTimer(() => this.flush(), windowMs, { unref: true })
     if (this.#steps.length >= windowSteps) this.flush()
   }
 
-  /** Tells now what was gathered, so that no message overtakes the news of its author. */
+  /** Sends what was collected. Called before each message, so that none arrives before the notice of its author. */
   flush(): void {
     if (this.#steps.length === 0) return
     this.#timer?.cancel()
@@ -65,36 +64,36 @@ export class MembershipNotices {
     this.#steps = []
     const { members } = this.#audience
     const newcomers = new Set<Mover>()
-    const net: Net = new Map()
-    // Backwards, so that what is in `net` at each step is what happened after it.
+    const net: NetSteps = new Map()
+    // Backwards, so that at each step `net` holds what happened after it.
     for (const step of steps.reverse()) {
       const { movement, agent } = step
       if (movement === "joined" && isOneOf(members, agent) && !newcomers.has(agent)) {
         newcomers.add(agent)
-        this.#tell(net, [agent])
+        this.#send([agent], net)
       }
       toggle(net, step)
     }
-    this.#tell(
-      net,
+    this.#send(
       [...members].filter((member) => !newcomers.has(member)),
+      net,
     )
   }
 
-  #tell(net: Net, recipients: readonly Agent[]): void {
+  #send(recipients: readonly Agent[], net: NetSteps): void {
     if (net.size === 0 || recipients.length === 0) return
     for (const movement of ["joined", "left"] as const) {
       const message = this.#format(movement, net)
-      if (message !== undefined) this.#audience.deliver(message, recipients)
+      if (message !== undefined) this.#audience.sendTo(recipients, message)
     }
   }
 
-  #format(movement: Movement, net: Net): ServerMessage<"AGENT_JOINED" | "AGENT_LEFT"> | undefined {
+  #format(movement: Movement, net: NetSteps): ServerMessage<"AGENT_JOINED" | "AGENT_LEFT"> | undefined {
     const agents: { id: string; name: string }[] = []
     for (const step of net.values()) {
       if (step.movement === movement) agents.push({ id: step.agent.id, name: step.agent.name })
     }
-    // Net is in the order of the way back.
+    // The steps are in reverse order.
     agents.reverse()
     const [first] = agents
     if (first === undefined) return undefined
@@ -113,8 +112,8 @@ function isOneOf(members: ReadonlySet<Mover>, mover: Mover): mover is Agent {
   return members.has(mover)
 }
 
-/** A second step of the same agent under the same name takes back the first. */
-function toggle(net: Net, step: Step): void {
+/** Adds a step, or removes the opposite one of the same agent under the same name. */
+function toggle(net: NetSteps, step: Step): void {
   const key = `${step.agent.id} ${step.agent.name}`
   if (!net.delete(key)) net.set(key, step)
 }

@@ -1,29 +1,38 @@
 import type { AgentId } from "../../protocol/names.js"
 import type { ByteBudget } from "../sessions/byte-budget.js"
-import { frameBytes } from "../wire/frame-encoder.js"
-import type { Payload } from "../wire/payload.js"
-import { LogPage, type ReplayedMessage } from "./log-page.js"
+import { FrameBuffer } from "../wire/frame-buffer.js"
+import { frameBytes, type Payload, readFrame } from "../wire/frame-encoder.js"
 
-/** Bounds of one channel's log. */
+/** Bounds of one channel's buffer. */
 export interface ReplayLimits {
   readonly retainedMessages: number
   readonly retainedBytes: number
 }
 
-/** The first page of a log; each further one is twice as large, up to the second figure. */
+/** A message of a channel, kept for replay. */
+export interface ReplayedMessage {
+  readonly author: AgentId
+  /** Milliseconds since the Unix epoch. */
+  readonly ts: number
+  /** The message as JSON. */
+  readonly text: string
+}
+
+/** Size of the first page. Each further page is twice as large, up to the second figure. */
 const smallPageBytes = 4 * 1024
 const largePageBytes = 128 * 1024
-/** A page is at most this part of what the log may hold. */
+/** A page takes at most this fraction of the buffer. */
 const largestShare = 4
 
 /**
- * The newest messages of a channel, whose sequence numbers rise by one. Beyond the log's own bounds, and when
- * all logs together exceed the budget, the log that grows drops its oldest page: a page is the grain of both.
+ * The newest messages of a channel, in memory; {@link ChannelHistory} is the same in a store. Sequence numbers are
+ * consecutive. When the buffer exceeds its own bounds, or all buffers together exceed the budget, it drops its
+ * oldest page.
  */
 export class ReplayBuffer {
   readonly #limits: ReplayLimits
   readonly #budget: ByteBudget
-  #pages: LogPage[] = []
+  #pages: ReplayPage[] = []
   #count = 0
   #bytes = 0
 
@@ -32,23 +41,23 @@ export class ReplayBuffer {
     this.#budget = budget
   }
 
-  /** Keeps one message and says on which page it stands as the last. */
-  append(seq: number, payload: Payload, author: AgentId, ts: number): LogPage {
+  /** Adds a message. @returns the buffer whose last frame it is */
+  append(seq: number, payload: Payload, author: AgentId, ts: number): FrameBuffer {
     let page = this.#pages.at(-1)
     if (page?.add(payload, author, ts) !== true) {
-      page = this.#turnPage(seq, frameBytes(payload.bytes))
+      page = this.#addPage(seq, frameBytes(payload.bytes))
       page.add(payload, author, ts)
     }
     this.#count++
     return page
   }
 
-  /** Every message kept whose number is over `seq`, oldest first. */
+  /** Yields the messages with a number above `seq`, oldest first. */
   after(seq: number): Iterable<ReplayedMessage> {
     return this.last((this.#pages[0]?.firstSeq ?? 0) + this.#count - 1 - seq)
   }
 
-  /** The newest `count` messages, oldest first. */
+  /** Yields the newest `count` messages, oldest first. */
   *last(count: number): Iterable<ReplayedMessage> {
     let skip = this.#count - count
     for (const page of this.#pages) {
@@ -67,12 +76,12 @@ export class ReplayBuffer {
     this.#bytes = 0
   }
 
-  #turnPage(seq: number, neededBytes: number): LogPage {
-    const grownBytes = 2 * (this.#pages.at(-1)?.capacityBytes ?? smallPageBytes / 2)
-    const usualBytes = Math.min(grownBytes, largePageBytes, this.#limits.retainedBytes / largestShare)
+  #addPage(seq: number, neededBytes: number): ReplayPage {
+    const doubledBytes = 2 * (this.#pages.at(-1)?.capacityBytes ?? smallPageBytes / 2)
+    const usualBytes = Math.min(doubledBytes, largePageBytes, this.#limits.retainedBytes / largestShare)
     const bytes = Math.max(neededBytes, Math.floor(usualBytes))
     while (this.#pages.length > 0 && this.#isOver(bytes)) this.#dropOldest()
-    const page = new LogPage(seq, bytes)
+    const page = new ReplayPage(seq, bytes)
     this.#pages.push(page)
     this.#bytes += bytes
     this.#budget.take(bytes)
@@ -94,5 +103,39 @@ export class ReplayBuffer {
     this.#count -= oldest.count
     this.#bytes -= oldest.capacityBytes
     this.#budget.give(oldest.capacityBytes)
+  }
+}
+
+/** The frames that the members were sent, with the position of each message. */
+class ReplayPage extends FrameBuffer {
+  /** Sequence number of the first message. */
+  readonly firstSeq: number
+  /** Offset after each message's frame. */
+  readonly #ends: number[] = []
+  readonly #authors: AgentId[] = []
+  readonly #times: number[] = []
+
+  constructor(firstSeq: number, capacityBytes: number) {
+    super(capacityBytes)
+    this.firstSeq = firstSeq
+  }
+
+  get count(): number {
+    return this.#ends.length
+  }
+
+  /** @returns false if the message does not fit */
+  add(payload: Payload, author: AgentId, ts: number): boolean {
+    if (!this.append(payload)) return false
+    this.#ends.push(this.usedBytes)
+    this.#authors.push(author)
+    this.#times.push(ts)
+    return true
+  }
+
+  at(index: number): ReplayedMessage | undefined {
+    const [author, ts, end] = [this.#authors[index], this.#times[index], this.#ends[index]]
+    if (author === undefined || ts === undefined || end === undefined) return undefined
+    return { author, ts, text: readFrame(this.frames(this.#ends[index - 1] ?? 0, end)) }
   }
 }

@@ -1,69 +1,43 @@
-import type { Backbone, LogEntry, Logs, RowChange, Table } from "../../backbone/backbone.js"
+import type { Backbone, Row, RowChange, Table } from "../../backbone/backbone.js"
 import { updateRow } from "../../backbone/update-row.js"
-import type { Limits } from "../../protocol/limits.js"
+import { LruMap } from "../../base/lru-map.js"
 import { type Channel as ChannelName, channelPattern } from "../../protocol/names.js"
 import type { ChannelSettings } from "../../protocol/server-messages.js"
-import { ChannelHistory, historyKey } from "./history.js"
 import { type ChannelRecord, formatChannelRecord, parseChannelRecord } from "./record.js"
 
-/** What the row of a channel says; without a record it is gone. */
-export interface ChannelChange {
-  readonly name: ChannelName
-  readonly record: ChannelRecord | undefined
-  /** As of the row, see {@link Row.revision}; 0: it needs none. */
-  readonly revision: number
-}
+/** Called with the new record of a channel; undefined if the channel was deleted. */
+type ChannelListener = (name: ChannelName, record: ChannelRecord | undefined) => void
 
-/** Row of the relay's own defaults in the table of settings. */
+/** Key of the relay-wide defaults in the table of settings. */
 const defaultsKey = "channels"
 
-/** What is kept of channels: their records, and what is said in those that are durable or shared. */
+/** The records of all channels, and the settings that apply to all of them. */
 export class ChannelStore {
-  readonly #backbone: Backbone
+  readonly #isShared: boolean
   readonly #records: Table
   readonly #settings: Table
-  readonly #durable: Logs | undefined
-  readonly #live: Logs | undefined
+  readonly #versions = new RowVersions()
+  #listener: ChannelListener = () => {}
   #defaults: ChannelSettings = {}
   #defaultsRevision = 0
 
-  private constructor(
-    backbone: Backbone,
-    tables: { records: Table; settings: Table },
-    logs: { durable: Logs | undefined; live: Logs | undefined },
-  ) {
-    this.#backbone = backbone
-    this.#records = tables.records
-    this.#settings = tables.settings
-    this.#durable = logs.durable
-    this.#live = logs.live
+  private constructor(isShared: boolean, records: Table, settings: Table) {
+    this.#isShared = isShared
+    this.#records = records
+    this.#settings = settings
   }
 
-  static async open(backbone: Backbone, limits: Limits): Promise<ChannelStore> {
-    const records = await backbone.table("channel")
-    const settings = await backbone.table("setting")
-    const keeping = { maxEntries: limits.durableMessages, maxAgeMs: limits.durableMs } as const
-    const durable =
-      backbone.kind === "memory"
-        ? undefined
-        : await backbone.logs("durable", { ...keeping, whenFull: "drop-oldest", storage: "disk" })
-    const live = backbone.isShared
-      ? await backbone.logs("live", {
-          maxEntries: limits.retainedMessages,
-          maxBytes: limits.retainedBytes,
-          maxAgeMs: limits.liveMs,
-          whenFull: "drop-oldest",
-          storage: "memory",
-        })
-      : undefined
-    const store = new ChannelStore(backbone, { records, settings }, { durable, live })
+  /** @throws {ChatError} UNAVAILABLE */
+  static async open(backbone: Backbone): Promise<ChannelStore> {
+    const [records, settings] = [await backbone.table("channel"), await backbone.table("setting")]
+    const store = new ChannelStore(backbone.isShared, records, settings)
     await settings.watch((change) => {
-      if (change.key === defaultsKey) store.#takeDefaults(change)
+      if (change.key === defaultsKey) store.#setDefaults(change)
     })
     return store
   }
 
-  /** What every channel tells that does not say otherwise itself. */
+  /** Settings of every channel that has none of its own. */
   get defaults(): ChannelSettings {
     return this.#defaults
   }
@@ -79,90 +53,126 @@ export class ChannelStore {
       },
       { what: "channel defaults" },
     )
-    if (revision > this.#defaultsRevision) this.#takeDefaults({ value, revision })
+    if (revision > this.#defaultsRevision) this.#setDefaults({ value, revision })
   }
 
-  /** Whether a durable channel can be had at all. */
-  get hasDurable(): boolean {
-    return this.#durable !== undefined
-  }
-
-  /** Whether other relays make and change channels too. */
+  /** Whether other relays create and change channels too. */
   get isShared(): boolean {
-    return this.#backbone.isShared
+    return this.#isShared
   }
 
-  /** Calls `watcher` with every channel that is kept, then with every change, by whichever relay. */
-  async watch(watcher: (change: ChannelChange) => void): Promise<void> {
+  /** Calls `listener` with every stored channel, then with every change, made by this relay or another one. */
+  async watch(listener: ChannelListener): Promise<void> {
+    this.#listener = listener
     await this.#records.watch(({ key, value, revision }) => {
       const name = `#${key}` as ChannelName
       if (!channelPattern.test(name)) return
       const record = value === undefined ? undefined : parseChannelRecord(value)
-      if (value === undefined || record !== undefined) watcher({ name, record, revision })
+      const isReadable = value === undefined || record !== undefined
+      if (isReadable && this.#versions.acceptWatched({ key, revision })) listener(name, record)
     })
   }
 
-  /** What stands of a channel now, where that may be more than what {@link watch} has told. */
-  async read(name: ChannelName): Promise<ChannelChange | undefined> {
-    const row = this.isShared ? await this.#records.get(historyKey(name)) : undefined
+  /** Reads the record of a channel that another relay may have changed a moment ago. */
+  async refresh(name: ChannelName): Promise<void> {
+    if (!this.#isShared) return
+    const row = await this.#records.get(keyOf(name))
     const record = row && parseChannelRecord(row.value)
-    return row && record && { name, record, revision: row.revision }
+    if (row && record) this.#report(name, record, row.revision)
   }
 
-  /** Calls `listener` with everything that is said from now on in channels that have a history. */
-  async subscribe(listener: (name: ChannelName, entry: LogEntry) => void): Promise<void> {
-    for (const logs of [this.#durable, this.#live]) {
-      await logs?.subscribe((entry) => listener(`#${entry.key}` as ChannelName, entry))
-    }
-  }
-
-  /** Where the messages of such a channel are kept; undefined when that is this relay's own memory. */
-  historyOf(name: ChannelName, isDurable: boolean): ChannelHistory | undefined {
-    const logs = isDurable ? this.#durable : this.#live
-    return logs === undefined ? undefined : new ChannelHistory(logs, name)
-  }
-
-  /** @returns the revision of its row, 0 where it needs none; undefined: there is a channel of that name already */
-  async create(name: ChannelName, record: ChannelRecord): Promise<number | undefined> {
-    if (!this.#isKept(record)) return 0
-    return await this.#records.put(historyKey(name), formatChannelRecord(record), 0)
+  /** @returns false if a channel of that name exists */
+  async create(name: ChannelName, record: ChannelRecord): Promise<boolean> {
+    const needsRow = this.#needsRow(record)
+    const revision = needsRow ? await this.#records.put(keyOf(name), formatChannelRecord(record), 0) : 0
+    if (revision === undefined) return false
+    this.#report(name, record, revision)
+    return true
   }
 
   /**
-   * @param current - what it is where no row tells
+   * @param current - the record of a channel that has no row
    * @throws {ChatError} UNAVAILABLE
    */
   async change(
     name: ChannelName,
     current: ChannelRecord,
     change: (record: ChannelRecord) => ChannelRecord,
-  ): Promise<ChannelChange & { readonly record: ChannelRecord }> {
+  ): Promise<void> {
     const { result: record, revision } = await updateRow(
       this.#records,
-      historyKey(name),
+      keyOf(name),
       (row) => {
         const next = change((row && parseChannelRecord(row.value)) ?? current)
-        const isRowless = row === undefined && !this.#isKept(next)
-        return { result: next, value: isRowless ? undefined : formatChannelRecord(next) }
+        const needsRow = row !== undefined || this.#needsRow(next)
+        return { result: next, value: needsRow ? formatChannelRecord(next) : undefined }
       },
       { what: `channel ${name}` },
     )
-    return { name, record, revision }
+    this.#report(name, record, revision)
   }
 
   async remove(name: ChannelName): Promise<void> {
-    await this.#records.delete(historyKey(name))
+    await this.#records.delete(keyOf(name))
   }
 
-  /** A channel that lives and ends with this relay's memory needs no row. */
-  #isKept({ isDurable, settings }: ChannelRecord): boolean {
-    return isDurable || this.isShared || Object.keys(settings).length > 0
+  /** A channel that ends with this relay's memory needs no row. */
+  #needsRow({ isDurable, settings }: ChannelRecord): boolean {
+    return isDurable || this.#isShared || Object.keys(settings).length > 0
   }
 
-  #takeDefaults({ value, revision }: Pick<RowChange, "value" | "revision">): void {
+  /** @param revision - 0 if there is no row */
+  #report(name: ChannelName, record: ChannelRecord, revision: number): void {
+    if (revision === 0 || this.#versions.acceptOwn({ key: keyOf(name), revision })) {
+      this.#listener(name, record)
+    }
+  }
+
+  #setDefaults({ value, revision }: Pick<RowChange, "value" | "revision">): void {
     this.#defaults = value === undefined ? {} : parseSettings(value)
     this.#defaultsRevision = revision
   }
+}
+
+/** Revisions of one row. */
+interface Version {
+  /** The last one the watch reported. */
+  readonly watched: number
+  /** The last one that was read or written since; 0 if none. */
+  readonly own: number
+}
+
+/** Rows remembered. Deleted ones are among them: a value read earlier may arrive after the news of the deletion. */
+const rowsKept = 8_192
+const unknownVersion: Version = { watched: 0, own: 0 }
+
+/**
+ * Filters stale change notifications for rows that this relay also reads and writes. The watch may report a
+ * revision late, after a newer one was read, or report what this relay has just written.
+ */
+export class RowVersions {
+  readonly #versions = new LruMap<string, Version>(rowsKept)
+
+  /** Records a revision that the watch reported. @returns whether it is newer than all known ones */
+  acceptWatched({ key, revision }: Pick<Row, "key" | "revision">): boolean {
+    const { watched, own } = this.#versions.get(key) ?? unknownVersion
+    // A revision below all watched ones belongs to a table that was lost and starts again.
+    if (watched < revision && revision < own) return false
+    this.#versions.set(key, { watched: revision, own: 0 })
+    return true
+  }
+
+  /** Records a revision that was read or written here. @returns whether it is newer than all known ones */
+  acceptOwn({ key, revision }: Pick<Row, "key" | "revision">): boolean {
+    const { watched, own } = this.#versions.get(key) ?? unknownVersion
+    if (revision <= Math.max(watched, own)) return false
+    this.#versions.set(key, { watched, own: revision })
+    return true
+  }
+}
+
+function keyOf(name: ChannelName): string {
+  return name.slice(1)
 }
 
 function parseSettings(text: string): ChannelSettings {

@@ -34,7 +34,7 @@ const maxTries = 20
 const pageCharacters = 256 * 1024
 
 /** An agent, as far as a desk looks at it. */
-type Signatory = Pick<Agent, "id" | "did" | "name" | "noteSaid">
+type Signatory = Pick<Agent, "id" | "did" | "name" | "markAnswered">
 
 /** What a desk needs of its house. */
 interface DealPorts {
@@ -177,7 +177,7 @@ export class DealService {
       return told
     }
     this.#index.take({ key: id, value, revision })
-    agent.noteSaid(this.#clock.now())
+    agent.markAnswered(this.#clock.now())
     const step = stepOf(statement, told.msg_id)
     const { guards } = this.#ports
     if (step !== undefined) guards.noteStep(step)

@@ -3,21 +3,28 @@ import { ChatError } from "../../protocol/errors.js"
 import { type AgentId, type AgentRef, persistentIdPattern } from "../../protocol/names.js"
 import type { Roster } from "../roster/roster.js"
 
-/** Ids told of when a name is ambiguous. */
+/** Ids listed when a name is ambiguous. */
 const candidateIds = 10
 
 /**
- * Finds whom `@…` means: an exact id first, then the one agent with a session that bears the name, then the one
- * persistent identity that bore it when it was last here, so that a name reaches an agent that reconnects.
+ * Returns the agents that `name` may mean: those that are online, or else those that had the name when they were
+ * last online, so that a name still reaches an agent that is reconnecting. Case is ignored.
+ */
+function agentsNamed(name: string, roster: Roster, isCandidate = (_: AgentId) => true): AgentId[] {
+  const live = roster.onlineNamed(name).filter(isCandidate)
+  return live.length > 0 ? live : roster.offlineNamed(name).filter(isCandidate)
+}
+
+/**
+ * Returns the agent that `@…` means: the one with that id, or else the only one with that name.
  * @param field - of the frame, for the error
- * @throws {ChatError} AGENT_NOT_FOUND with close names; AMBIGUOUS_NAME with the ids that bear the name
+ * @throws {ChatError} AGENT_NOT_FOUND with similar names; AMBIGUOUS_NAME with the ids that have the name
  */
 export function resolveAgent(ref: AgentRef, roster: Roster, field = "to"): AgentId {
   const known = roster.find(ref)
   if (known !== undefined) return known.id
   const name = ref.slice(1)
-  const live = roster.onlineNamed(name)
-  const ids = live.length > 0 ? live : roster.offlineNamed(name)
+  const ids = agentsNamed(name, roster)
   const [first, ...others] = ids
   if (first === undefined) {
     throw new ChatError("AGENT_NOT_FOUND", `${field}: ${ref} is neither online nor known to this relay`, {
@@ -27,10 +34,27 @@ export function resolveAgent(ref: AgentRef, roster: Roster, field = "to"): Agent
     })
   }
   if (others.length > 0) {
-    throw new ChatError("AMBIGUOUS_NAME", `${field}: ${ids.length} agents bear the name ${ref}`, {
+    throw new ChatError("AMBIGUOUS_NAME", `${field}: ${ids.length} agents have the name ${ref}`, {
       candidates: ids.slice(0, candidateIds),
       hint: "use an id",
     })
   }
   return first
+}
+
+/** Like {@link resolveAgent}, but an id with a key may belong to an agent that the relay does not know. */
+export function resolveAgentOrKey(ref: AgentRef, roster: Roster, field: string): AgentId {
+  return persistentIdPattern.test(ref) ? (ref as string as AgentId) : resolveAgent(ref, roster, field)
+}
+
+/** Returns the member with the id `@word`, or else the only member with the name `word`; undefined if there is none. */
+export function findMember(
+  word: string,
+  roster: Roster,
+  isMember: (id: AgentId) => boolean,
+): AgentId | undefined {
+  const id = `@${word.toLowerCase()}` as AgentId
+  if (isMember(id)) return id
+  const ids = agentsNamed(word, roster, isMember)
+  return ids.length === 1 ? ids[0] : undefined
 }

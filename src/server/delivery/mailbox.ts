@@ -2,98 +2,93 @@ import type { LogEntry, Logs } from "../../backbone/backbone.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { AgentId } from "../../protocol/names.js"
 import type { Agent } from "../sessions/agent.js"
-import { payloadOf } from "../wire/payload.js"
+import { payloadOf } from "../wire/frame-encoder.js"
 import { parseStored, type Stored } from "./message-json.js"
 
-/** Messages on their way that the recipient has not confirmed, beyond which the next ones wait in the log. */
+/** Messages sent but not confirmed. Beyond this the next ones stay in the log. */
 const windowMessages = 1_000
 /** The same in bytes. */
 const windowBytes = 1024 * 1024
 /** Entries read at once. */
 const pageEntries = 200
 
-/** An entry on its way. */
-interface Letter {
+/** A message that was sent. */
+interface Sent {
   readonly seq: number
   readonly bytes: number
 }
 
-/** What the owner of a mailbox is told. */
-export interface MailboxEvents {
-  /** The recipient has all entries up to `seq`, `bytes` more than at the last call. */
-  onConfirmedTo(seq: number, bytes: number): void
-  /** The recipient has this message on disk. */
-  onMirrored(messageId: string): void
-  /** The log could not be read; it is tried again when {@link Mailbox.readOn} is called. */
-  onFailed(error: ChatError): void
-}
-
-/** How a mailbox is made. */
-export interface MailboxOptions {
+interface MailboxOptions {
   readonly agent: Agent
   readonly logs: Logs
-  /** Whether the peer says RECEIVED; what the first AgentChat was sent counts as received. */
-  readonly confirms: boolean
-  readonly events: MailboxEvents
+  /** Whether the client sends RECEIVED. Clients of the first AgentChat do not: a message sent counts as confirmed. */
+  readonly sendsReceived: boolean
+  /** Called when all entries up to `seq` are confirmed, `bytes` more than at the last call. */
+  readonly onConfirmed: (seq: number, bytes: number) => void
+  readonly log: (line: string) => void
 }
 
 /**
- * Sends one identity that is online its direct messages, in the order of their log: first those that waited,
- * then each as it comes. Not more than the window goes ahead of what the recipient confirmed.
+ * Sends the direct messages of one connected agent in the order of its log: first those that waited, then each
+ * new one. At most one window of messages is ahead of what the agent has confirmed.
  */
 export class Mailbox {
   readonly #agent: Agent
   readonly #logs: Logs
-  readonly #confirms: boolean
-  readonly #events: MailboxEvents
+  readonly #sendsReceived: boolean
+  readonly #onConfirmed: (seq: number, bytes: number) => void
+  readonly #log: (line: string) => void
   readonly #key: string
-  /** Not confirmed, by message id, in the order they were sent. */
-  readonly #letters = new Map<string, Letter>()
-  /** Sent after the last that is known to be confirmed with all before it. */
-  #sent: Letter[] = []
-  #bytes = 0
+  /** Messages that are not confirmed, by id, in the order they were sent. */
+  readonly #unconfirmed = new Map<string, Sent>()
+  #unconfirmedBytes = 0
+  /** Messages sent after the last one up to which all are confirmed. */
+  #sent: Sent[] = []
   #sentSeq = 0
   #confirmedSeq = 0
   #isReading = false
   #hasMore = true
   #isClosed = false
 
-  constructor({ agent, logs, confirms, events }: MailboxOptions) {
+  constructor({ agent, logs, sendsReceived, onConfirmed, log }: MailboxOptions) {
     this.#agent = agent
     this.#logs = logs
-    this.#confirms = confirms
-    this.#events = events
+    this.#sendsReceived = sendsReceived
+    this.#onConfirmed = onConfirmed
+    this.#log = log
     this.#key = mailKey(agent.id)
   }
 
-  /** An entry was added to the log. */
-  take(entry: LogEntry, message?: Stored): void {
+  /** Sends an entry that was just added to the log, unless earlier ones still wait. */
+  onEntry(entry: LogEntry, message?: Stored): void {
     if (entry.seq <= this.#sentSeq) return
     if (this.#isReading || this.#hasMore || this.#isFull) this.#hasMore = true
     else this.#send(entry, message)
   }
 
-  /** Takes note of what is safely on the recipient's disk; ids it never was sent mean nothing. */
-  confirm(messageIds: readonly string[]): void {
-    for (const id of messageIds) {
-      if (this.#settle(id)) this.#events.onMirrored(id)
-    }
-    this.#moveOn()
-    if (this.#hasMore) this.readOn()
+  /**
+   * Marks messages as stored by the agent.
+   * @returns those that were sent and not confirmed before
+   */
+  confirm(messageIds: readonly string[]): string[] {
+    const confirmed = messageIds.filter((id) => this.#settle(id))
+    this.#advance()
+    if (this.#hasMore) this.resume()
+    return confirmed
   }
 
-  /** Sends what waits, as far as the window allows. */
-  readOn(): void {
+  /** Sends what waits in the log, as far as the window allows. Call again after the store was unreachable. */
+  resume(): void {
     if (!this.#isReading && !this.#isClosed) void this.#read()
   }
 
-  /** The session ended: what was not confirmed stays in the log. */
+  /** Ends with the session. What is not confirmed stays in the log. */
   close(): void {
     this.#isClosed = true
   }
 
   get #isFull(): boolean {
-    return this.#letters.size >= windowMessages || this.#bytes >= windowBytes
+    return this.#unconfirmed.size >= windowMessages || this.#unconfirmedBytes >= windowBytes
   }
 
   async #read(): Promise<void> {
@@ -101,7 +96,7 @@ export class Mailbox {
     this.#hasMore = true
     try {
       while (this.#hasMore && !this.#isFull) {
-        // An entry that is told while the page is read sets this again.
+        // onEntry sets this again for an entry that arrives while the page is read.
         this.#hasMore = false
         const page = await this.#logs.read(this.#key, this.#sentSeq, pageEntries)
         if (this.#isClosed) return
@@ -111,9 +106,9 @@ export class Mailbox {
     } catch (error) {
       this.#hasMore = true
       if (!(error instanceof ChatError)) throw error
-      this.#events.onFailed(error)
+      this.#log(`mail of ${this.#agent.id} cannot be read now: ${error.message}`)
     } finally {
-      // Not a moment later: what is told from here on waits for no other reading.
+      // In the same turn as the last look: an entry that arrives later is sent by onEntry.
       this.#isReading = false
     }
   }
@@ -122,45 +117,46 @@ export class Mailbox {
     const { seq, value } = entry
     this.#sentSeq = seq
     const payload = payloadOf(value)
-    const letter = { seq, bytes: payload.bytes }
-    this.#agent.outgoing.send(payload)
-    this.#sent.push(letter)
-    const messageId = this.#confirms ? confirmableId(message ?? parseStored(entry)) : undefined
+    const sent = { seq, bytes: payload.bytes }
+    this.#agent.sendQueue.send(payload)
+    this.#sent.push(sent)
+    const messageId = this.#sendsReceived ? confirmableId(message ?? parseStored(entry)) : undefined
     if (messageId !== undefined) {
-      this.#letters.set(messageId, letter)
-      this.#bytes += letter.bytes
+      this.#unconfirmed.set(messageId, sent)
+      this.#unconfirmedBytes += sent.bytes
     }
-    this.#moveOn()
+    this.#advance()
   }
 
   #settle(messageId: string): boolean {
-    const letter = this.#letters.get(messageId)
-    if (letter === undefined) return false
-    this.#letters.delete(messageId)
-    this.#bytes -= letter.bytes
+    const sent = this.#unconfirmed.get(messageId)
+    if (sent === undefined) return false
+    this.#unconfirmed.delete(messageId)
+    this.#unconfirmedBytes -= sent.bytes
     return true
   }
 
-  #moveOn(): void {
-    const [oldest] = this.#letters.values()
+  /** Reports how far the log is confirmed without a gap. */
+  #advance(): void {
+    const [oldest] = this.#unconfirmed.values()
     const seq = oldest === undefined ? this.#sentSeq : oldest.seq - 1
     if (seq <= this.#confirmedSeq) return
     this.#confirmedSeq = seq
-    const rest = this.#sent.findIndex((letter) => letter.seq > seq)
+    const rest = this.#sent.findIndex((sent) => sent.seq > seq)
     const passed = this.#sent.splice(0, rest < 0 ? this.#sent.length : rest)
-    this.#events.onConfirmedTo(
+    this.#onConfirmed(
       seq,
       passed.reduce((sum, { bytes }) => sum + bytes, 0),
     )
   }
 }
 
-/** An identity's key in the log of direct messages. */
+/** Returns the key of an agent in the log of direct messages. */
 export function mailKey(id: AgentId): string {
   return id.slice(1)
 }
 
-/** The id of a message or statement to be confirmed; news of a delivery is not. */
+/** Returns the id by which the client confirms a message or statement; undefined for a DELIVERY. */
 export function confirmableId(message: Stored): string | undefined {
   return message.type === "DELIVERY" ? undefined : message.msg_id
 }

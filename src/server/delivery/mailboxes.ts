@@ -1,3 +1,4 @@
+import { EventEmitter } from "node:events"
 import type { Appended, Backbone, LogEntry, Logs, Retention } from "../../backbone/backbone.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { Limits } from "../../protocol/limits.js"
@@ -9,58 +10,64 @@ import { ByteBudget } from "../sessions/byte-budget.js"
 import { confirmableId, Mailbox, mailKey } from "./mailbox.js"
 import { parseStored, type Stored } from "./message-json.js"
 
-/** What waits for an identity. */
-export interface WaitingMail {
-  /** Beyond a thousand, with news of what became of the identity's own messages. */
+/** The messages in the mailbox of an agent. */
+interface WaitingMail {
+  /** Beyond a thousand, DELIVERY messages are counted too. */
   readonly count: number
-  /** Of messages the asker may know of, at most {@link listedIds}. */
+  /** Ids of messages the asker may know, at most {@link listedIds}. */
   readonly ids: readonly string[]
   readonly oldestTs: number | undefined
 }
 
-/** What a mail room tells the house. */
-export interface MailEvents {
-  /** A message or news was kept for somebody, by whichever relay. */
-  onPosted(message: Stored): void
-  readonly log: (line: string) => void
+/** Events of {@link Mailboxes}. */
+interface MailboxesEvents {
+  /** A message was added to a mailbox, by this relay or another one. */
+  posted: [message: Stored]
 }
 
-/** Ids told of at once. */
 const listedIds = 100
-/** Messages looked at to find them. */
+/** Messages read to find those ids. */
 const pageEntries = 1_000
 
-/** Direct messages to persistent identities: each waits in the log of its recipient until that has it on disk. */
-export class Mailboxes {
+/**
+ * The mailboxes of all agents that have a key. A direct message stays in the log of its recipient until the
+ * recipient confirms that it is on its disk.
+ */
+export class Mailboxes extends EventEmitter<MailboxesEvents> {
   readonly #logs: Logs
-  readonly #events: MailEvents
-  /** Only where what waits takes this process's memory. */
+  readonly #log: (line: string) => void
+  /** Bytes of all mailboxes, if they are kept in memory. */
   readonly #budget: ByteBudget | undefined
-  readonly #mailboxes = new Map<string, Mailbox>()
-  readonly #trims = new Trims((key, seq) => this.#logs.trim(key, seq))
+  /** Mailboxes of the agents that are connected here. */
+  readonly #open = new Map<string, Mailbox>()
+  /** Logs that are being trimmed, with the number up to which to trim next. */
+  readonly #trims = new Map<string, number>()
 
-  private constructor(logs: Logs, budget: ByteBudget | undefined, events: MailEvents) {
+  private constructor(logs: Logs, budget: ByteBudget | undefined, log: (line: string) => void) {
+    super()
     this.#logs = logs
     this.#budget = budget
-    this.#events = events
+    this.#log = log
   }
 
-  static async open(backbone: Backbone, limits: Limits, events: MailEvents): Promise<Mailboxes> {
+  /** @throws {ChatError} UNAVAILABLE */
+  static async open(backbone: Backbone, limits: Limits, log: (line: string) => void): Promise<Mailboxes> {
     const isInMemory = backbone.kind === "memory"
-    const keeping: Retention = {
+    const retention: Retention = {
       maxEntries: isInMemory ? limits.mailboxMessages : limits.storedMailMessages,
       maxBytes: isInMemory ? limits.mailboxBytes : limits.storedMailBytes,
       whenFull: "refuse-new",
       storage: "disk",
     }
-    const logs = await backbone.logs("inbox", keeping)
-    const room = new Mailboxes(logs, isInMemory ? new ByteBudget(limits.mailTotalBytes) : undefined, events)
-    await logs.subscribe((entry) => room.#take(entry))
-    return room
+    const logs = await backbone.logs("inbox", retention)
+    const budget = isInMemory ? new ByteBudget(limits.mailTotalBytes) : undefined
+    const mailboxes = new Mailboxes(logs, budget, log)
+    await logs.subscribe((entry) => mailboxes.#onEntry(entry))
+    return mailboxes
   }
 
   /**
-   * Keeps a message for `to`, and sends it as soon as that is online.
+   * Adds a message to the mailbox of `to`. A message with an id that was added before is not added again.
    * @param text - the whole message, JSON
    * @throws {ChatError} MAILBOX_FULL, UNAVAILABLE
    */
@@ -78,58 +85,54 @@ export class Mailboxes {
     }
   }
 
-  /** Tells `to`, who is away, what became of a message of its own; what finds no room is not told. */
-  postNews(to: AgentId, news: ServerMessage<"DELIVERY">): void {
+  /** Adds a DELIVERY for an agent that is away. It is dropped if the mailbox is full. */
+  postNotice(to: AgentId, notice: ServerMessage<"DELIVERY">): void {
     if (!persistentIdPattern.test(to)) return
-    const id = mailEntryId.delivery(news.msg_id, news.state, news.by)
-    this.post(to, id, JSON.stringify(news)).catch((error: unknown) => {
+    const id = mailEntryId.delivery(notice.msg_id, notice.state, notice.by)
+    this.post(to, id, JSON.stringify(notice)).catch((error: unknown) => {
       if (!(error instanceof ChatError)) throw error
-      this.#events.log(`news for ${to} is lost: ${error.code}`)
+      this.#log(`a DELIVERY for ${to} is lost: ${error.code}`)
     })
   }
 
   /**
-   * Sends `agent`, who came online, what waits.
-   * @param confirms - whether it says what it has
-   * @param onMirrored - told of each message that it says it has on disk
+   * Sends an agent that came online the contents of its mailbox.
+   * @param sendsReceived - whether its client confirms messages with RECEIVED
    */
-  open(agent: Agent, confirms: boolean, onMirrored: (messageId: string) => void): void {
+  open(agent: Agent, sendsReceived: boolean): void {
     const key = mailKey(agent.id)
     const mailbox = new Mailbox({
       agent,
       logs: this.#logs,
-      confirms,
-      events: {
-        onConfirmedTo: (seq, bytes) => {
-          this.#budget?.give(bytes)
-          this.#confirmed(key, seq)
-        },
-        onMirrored,
-        onFailed: (error) => this.#events.log(`mail of ${agent.id} cannot be read now: ${error.message}`),
+      sendsReceived,
+      onConfirmed: (seq, bytes) => {
+        this.#budget?.give(bytes)
+        void this.#trim(key, seq)
       },
+      log: this.#log,
     })
-    this.#mailboxes.get(key)?.close()
-    this.#mailboxes.set(key, mailbox)
+    this.#open.get(key)?.close()
+    this.#open.set(key, mailbox)
     agent.mailbox = mailbox
-    mailbox.readOn()
+    mailbox.resume()
   }
 
-  /** `agent` is gone. */
+  /** Closes the mailbox of an agent that went offline. */
   close(agent: Agent): void {
     const key = mailKey(agent.id)
     agent.mailbox?.close()
-    if (this.#mailboxes.get(key) === agent.mailbox) this.#mailboxes.delete(key)
+    if (this.#open.get(key) === agent.mailbox) this.#open.delete(key)
   }
 
-  /** The store can be reached again: goes on where reading failed. */
-  readOn(): void {
-    for (const mailbox of this.#mailboxes.values()) mailbox.readOn()
+  /** Continues where reading failed. Call when the store is reachable again. */
+  resume(): void {
+    for (const mailbox of this.#open.values()) mailbox.resume()
   }
 
-  /** What waits for `id`, as `asker` may know it: of its own mail all ids, of another's those it wrote. */
+  /** Counts the messages that wait for `id`. Lists all ids if the asker is `id` itself, else those it wrote. */
   async waitingFor(id: AgentId, asker: AgentId): Promise<WaitingMail> {
     const key = mailKey(id)
-    // One page: somebody who asks again and again must not have a whole mailbox read each time.
+    // One page only, so that asking again and again does not read a whole mailbox each time.
     const page = await this.#logs.read(key, 0, pageEntries)
     const messages = page.flatMap((entry) => {
       const messageId = confirmableId(parseStored(entry))
@@ -142,49 +145,33 @@ export class Mailboxes {
     return { count, ids, oldestTs: messages[0]?.ts }
   }
 
-  #take(entry: LogEntry): void {
+  #onEntry(entry: LogEntry): void {
     const message = parseStored(entry)
-    this.#events.onPosted(message)
-    this.#mailboxes.get(entry.key)?.take(entry, message)
+    this.emit("posted", message)
+    this.#open.get(entry.key)?.onEntry(entry, message)
   }
 
-  #confirmed(key: string, seq: number): void {
-    this.#trims.trim(key, seq).catch((error: unknown) => {
-      if (!(error instanceof ChatError)) throw error
-      this.#events.log(`mail that arrived is not cleared yet: ${error.message}`)
-    })
-  }
-}
-
-/** Clears logs from the front, one call at a time for each: what is confirmed meanwhile goes with the next. */
-class Trims {
-  readonly #trim: (key: string, seq: number) => Promise<void>
-  /** Keys being trimmed, with how far to go next. */
-  readonly #wanted = new Map<string, number>()
-
-  constructor(trim: (key: string, seq: number) => Promise<void>) {
-    this.#trim = trim
-  }
-
-  async trim(key: string, seq: number): Promise<void> {
-    const isBusy = this.#wanted.has(key)
-    this.#wanted.set(key, seq)
+  /** Removes confirmed messages, with one call of the store at a time per mailbox. */
+  async #trim(key: string, seq: number): Promise<void> {
+    const isBusy = this.#trims.has(key)
+    this.#trims.set(key, seq)
     if (isBusy) return
     try {
       for (let done = 0; ; ) {
-        const next = this.#wanted.get(key) ?? 0
+        const next = this.#trims.get(key) ?? 0
         if (next <= done) return
-        await this.#trim(key, next)
+        await this.#logs.trim(key, next)
         done = next
       }
+    } catch (error) {
+      if (!(error instanceof ChatError)) throw error
+      this.#log(`delivered mail is not removed yet: ${error.message}`)
     } finally {
-      this.#wanted.delete(key)
+      this.#trims.delete(key)
     }
   }
 }
 
 function fullError(): ChatError {
-  return new ChatError("MAILBOX_FULL", "to: the recipient has not fetched its waiting messages", {
-    retryAfterMs: 60_000,
-  })
+  return new ChatError("MAILBOX_FULL", "to: the mailbox of the recipient is full", { retryAfterMs: 60_000 })
 }

@@ -4,19 +4,19 @@ import type { AgentId, Nick } from "../../protocol/names.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Verb } from "../../protocol/verbs.js"
 import type { SentAck } from "../sessions/sent-ids.js"
-import { asciiPayload, type Payload, payloadOf } from "../wire/payload.js"
+import { asciiPayload, type Payload, payloadOf } from "../wire/frame-encoder.js"
 
 // The two messages written for every message read. Ids, names and addresses are validated forms that need
 // no JSON escape, so these are put together by hand; JSON.stringify of the whole costs five times as much.
 
 /** The fields of MSG that every message of one sender begins with. */
-export function formatSender(id: AgentId, name: Nick): string {
+export function formatMessagePrefix(id: AgentId, name: Nick): string {
   return `{"type":"MSG","from":"${id}","name":"${name}","to":"`
 }
 
 /**
  * MSG as the recipients read it.
- * @param sender - made by {@link formatSender}
+ * @param sender - made by {@link formatMessagePrefix}
  * @param to - the address resolved: a channel or an agent's id
  */
 export function formatMessage(

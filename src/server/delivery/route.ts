@@ -3,47 +3,109 @@ import type { ClientMessage } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { AgentId, AgentRef, Channel as ChannelName } from "../../protocol/names.js"
 import type { Channel } from "../channels/channel.js"
+import type { ChannelDirectory } from "../channels/directory.js"
 import type { GuardInput } from "../guards/guard-service.js"
 import { readableText } from "../guards/message-text.js"
-import type { RelayState } from "../relay-state.js"
+import type { Roster } from "../roster/roster.js"
 import type { Agent } from "../sessions/agent.js"
+import type { SessionRegistry } from "../sessions/session-registry.js"
 import { resolveAgent } from "./agent-lookup.js"
 import { resolveMentions } from "./mentions.js"
 
 type Message = ClientMessage<"MSG">
 
-/** Where a message goes, once its address and everybody it means are found. */
+/** The destination of a message, with all names resolved to ids. */
 export interface Route {
-  /** With ids in the place of names. */
+  /** The message, with ids in `mentions`. */
   readonly message: Message
-  /** The address resolved: a channel, an agent's id, a role. */
+  /** A channel, the id of an agent, or a role in lower case. */
   readonly address: string
-  /** Absent: not a channel. */
-  readonly channel?: Channel
-  /** Absent: not one agent. */
-  readonly to?: AgentId
-  /** Where the guards count it. */
-  readonly room: string
-  /** Whom it is put to. */
-  readonly meant: readonly AgentId[]
+  /** Undefined unless the address is a channel. */
+  readonly channel: Channel | undefined
+  /** Undefined unless the address is an agent. */
+  readonly to: AgentId | undefined
+  /** The agents it is addressed to: its recipient, or those it mentions. */
+  readonly addressees: readonly AgentId[]
   /** Sessions it goes to at once. */
   readonly recipients: number
-  /** Those of them who would be woken, at most so many. */
-  awake(count: number): AgentId[]
 }
 
-/** @throws {ChatError} CHANNEL_NOT_FOUND, NOT_IN_CHANNEL, AGENT_NOT_FOUND, AMBIGUOUS_NAME */
-export function findRoute(house: RelayState, agent: Agent, message: Message): Route {
-  const { to } = message
-  if (to.startsWith("#")) return routeToChannel(house, agent, message)
-  if (!to.startsWith("+")) return routeToAgent(house, agent, message)
-  const address = to.toLowerCase()
-  return { message, address, room: address, meant: [], recipients: 1, awake: () => [] }
+/** Finds where messages go. */
+export class Router {
+  readonly #channels: ChannelDirectory
+  readonly #roster: Roster
+  readonly #sessions: SessionRegistry
+
+  constructor(channels: ChannelDirectory, roster: Roster, sessions: SessionRegistry) {
+    this.#channels = channels
+    this.#roster = roster
+    this.#sessions = sessions
+  }
+
+  /** @throws {ChatError} CHANNEL_NOT_FOUND, NOT_IN_CHANNEL, AGENT_NOT_FOUND, AMBIGUOUS_NAME */
+  route(agent: Agent, message: Message): Route {
+    const { to } = message
+    if (to.startsWith("#")) return this.#routeToChannel(agent, message)
+    if (!to.startsWith("+")) return this.#routeToAgent(message)
+    const address = to.toLowerCase()
+    return { message, address, channel: undefined, to: undefined, addressees: [], recipients: 1 }
+  }
+
+  #routeToChannel(agent: Agent, message: Message): Route {
+    const channel = this.#channels.find(message.to as ChannelName, agent.id)
+    const { name } = channel
+    if (channel.isInviteOnly && !channel.members.has(agent)) {
+      throw new ChatError("NOT_IN_CHANNEL", `to: join ${name} first`)
+    }
+    const resolved = this.#withMentions(message, (id) => this.#isMember(id, channel))
+    return {
+      message: resolved,
+      address: name,
+      channel,
+      to: undefined,
+      addressees: (resolved.mentions ?? none) as readonly string[] as readonly AgentId[],
+      recipients: channel.recipientsOf(agent) + this.#roster.countRemoteMembers(name),
+    }
+  }
+
+  #routeToAgent(message: Message): Route {
+    const to = resolveAgent(message.to as AgentRef, this.#roster)
+    const recipients = (this.#roster.find(to)?.status ?? "offline") === "offline" ? 0 : 1
+    const resolved = this.#withMentions(message, (id) => id === to)
+    return { message: resolved, address: to, channel: undefined, to, addressees: [to], recipients }
+  }
+
+  /** @throws {ChatError} AGENT_NOT_FOUND, AMBIGUOUS_NAME for a name in the field `mentions` */
+  #withMentions(message: Message, isMember: (id: AgentId) => boolean): Message {
+    const mentions = resolveMentions(message, this.#roster, isMember)
+    if (mentions === undefined && message.mentions === undefined) return message
+    // An agent id is a valid AgentRef.
+    return { ...message, mentions: mentions as AgentRef[] | undefined }
+  }
+
+  #isMember(id: AgentId, channel: Channel): boolean {
+    const agent = this.#sessions.find(id)?.agent
+    return agent === undefined ? this.#roster.isRemoteMember(channel.name, id) : channel.members.has(agent)
+  }
 }
 
-/** The same as the guards look at it. */
+const none: readonly AgentRef[] = []
+
+/** Returns at most `count` online agents that a message wakes: those it is addressed to, or else all members. */
+export function agentsWoken(
+  { channel, addressees, recipients }: Route,
+  author: Agent,
+  count: number,
+): AgentId[] {
+  if (channel === undefined) return recipients === 0 ? [] : [...addressees]
+  if (addressees.length > 0) return addressees.slice(0, count)
+  const others = [...channel.members].filter((member) => member !== author)
+  return others.slice(0, count).map(({ id }) => id)
+}
+
+/** Returns the message as the guards see it. */
 export function guardInputOf(
-  { message, room, meant, recipients, channel }: Route,
+  { message, address, to, addressees, recipients, channel }: Route,
   agent: Agent,
   id: string,
 ): GuardInput {
@@ -52,62 +114,13 @@ export function guardInputOf(
   return {
     id,
     from: agent.id,
-    room,
-    to: meant,
-    // Who is away reads it later.
+    room: to === undefined ? address : pairOf(agent.id, to),
+    to: addressees,
+    // An agent that is away reads the message later.
     recipients: channel === undefined ? 1 : recipients,
     kind,
     answers: in_reply_to,
     text,
     bytes: Buffer.byteLength(text),
   }
-}
-
-function routeToChannel(house: RelayState, agent: Agent, message: Message): Route {
-  const channel = house.channels.find(message.to as ChannelName, agent.id)
-  if (channel.isInviteOnly && !channel.members.has(agent)) {
-    throw new ChatError("NOT_IN_CHANNEL", `to: join ${channel.name} first`)
-  }
-  const marked = mark(house, message, (id) => isMemberOf(house, id, channel))
-  const meant = (marked.mentions ?? []) as readonly string[] as readonly AgentId[]
-  return {
-    message: marked,
-    address: channel.name,
-    channel,
-    room: channel.name,
-    meant,
-    recipients: house.recipientsOf(channel, agent),
-    awake: (count) => (meant.length > 0 ? meant : othersIn(channel, agent)).slice(0, count),
-  }
-}
-
-function routeToAgent(house: RelayState, agent: Agent, message: Message): Route {
-  const to = resolveAgent(message.to as AgentRef, house.roster)
-  const recipients = (house.roster.find(to)?.status ?? "offline") === "offline" ? 0 : 1
-  return {
-    message: mark(house, message, (id) => id === to),
-    address: to,
-    to,
-    room: pairOf(agent.id, to),
-    meant: [to],
-    recipients,
-    awake: () => (recipients === 0 ? [] : [to]),
-  }
-}
-
-function othersIn({ members }: Channel, agent: Agent): AgentId[] {
-  return [...members].flatMap((member) => (member === agent ? [] : [member.id]))
-}
-
-/** The message with everybody it means by id; a name nobody bears refuses all of it. */
-function mark({ roster }: RelayState, message: Message, has: (id: AgentId) => boolean): Message {
-  const mentions = resolveMentions(message, { has }, roster)
-  if (mentions === undefined && message.mentions === undefined) return message
-  // An agent id is an address of the same form as a name.
-  return { ...message, mentions: mentions as AgentRef[] | undefined }
-}
-
-function isMemberOf({ hub, roster }: RelayState, id: AgentId, channel: Channel): boolean {
-  const agent = hub.find(id)?.agent
-  return agent === undefined ? roster.isRemoteMember(channel.name, id) : channel.members.has(agent)
 }

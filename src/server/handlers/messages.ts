@@ -1,160 +1,133 @@
+import { randomBytes } from "node:crypto"
 import { formatJsonLine } from "../../base/visible-text.js"
 import type { ClientHandlers, ClientMessage } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
-import { formatMessageId } from "../../protocol/message-id.js"
-import { type AgentId, type AgentRef, persistentIdPattern, roleRefPattern } from "../../protocol/names.js"
+import { formatMessageId, unnamedFrameId } from "../../protocol/message-id.js"
+import type { AgentId } from "../../protocol/names.js"
 import type { Channel } from "../channels/channel.js"
-import { resolveAgent } from "../delivery/agent-lookup.js"
 import { formatAck, formatMessage } from "../delivery/message-json.js"
-import { findRoute, guardInputOf } from "../delivery/route.js"
-import type { RelayState } from "../relay-state.js"
+import { guardInputOf } from "../delivery/route.js"
+import type { RelaySettings, Services } from "../services.js"
 import type { Agent } from "../sessions/agent.js"
 import type { SentAck } from "../sessions/sent-ids.js"
 import type { Session } from "../sessions/session.js"
-import { payloadOf, textOf } from "../wire/payload.js"
+import { payloadOf, textOf } from "../wire/frame-encoder.js"
 
 type Message = ClientMessage<"MSG">
 
-/** What is said, what has arrived, and what waits. */
+/** A message that has passed the guards. */
+interface Admitted {
+  readonly agent: Agent
+  readonly message: Message
+  readonly messageId: string
+  /** The ack, still without a sequence number. */
+  readonly ack: SentAck
+}
+
+const bootNonceBytes = 4
+
+/** Handles MSG: to a channel, an agent or a role. */
 export function messageHandlers(
-  house: RelayState,
-): Pick<ClientHandlers<Session>, "MSG" | "RECEIVED" | "PENDING"> {
-  const { clock, log, logMessages } = house.options
+  { router, guards, direct, tasks }: Pick<Services, "router" | "guards" | "direct" | "tasks">,
+  { clock, log, logMessages }: RelaySettings,
+): Pick<ClientHandlers<Session>, "MSG"> {
+  const bootNonce = randomBytes(bootNonceBytes).toString("hex")
+  let unnamedFrames = 0
+
+  /** Sends a message to its recipients. @returns a promise if it has to be stored first */
+  function send(agent: Agent, message: Message, messageId: string): SentAck | Promise<SentAck> {
+    const route = router.route(agent, message)
+    const { channel, to, recipients } = route
+    const { hops, kind } = guards.admit(guardInputOf(route, agent, messageId))
+    const marked = kind === route.message.kind ? route.message : { ...route.message, kind }
+    if (channel === undefined && to === undefined) return tasks.push(agent, marked, messageId)
+    const isMember = channel === undefined || channel.members.has(agent)
+    const ack = { ts: clock.now(), seq: undefined, recipients, isMember, hops }
+    const admitted = { agent, message: marked, messageId, ack }
+    if (channel !== undefined) return sendToChannel(admitted, channel)
+    return sendToAgent(admitted, to as AgentId)
+  }
+
+  function sendToAgent(
+    { agent, message, messageId, ack }: Admitted,
+    to: AgentId,
+  ): SentAck | Promise<SentAck> {
+    const withRecipient = { ...ack, to }
+    const text = textOf(formatMessage(agent.messagePrefix, to, message, messageId, ack))
+    if (!direct.isStored(to)) {
+      direct.send(to, payloadOf(text))
+      return withRecipient
+    }
+    return agent.memory.sequencer
+      .run(() => direct.post(to, messageId, text))
+      .then(({ isDuplicate }) => ({ ...withRecipient, ...(isDuplicate && { isRepeated: true }) }))
+  }
+
   return {
     MSG(session, message) {
       const { agent } = session
-      const { sent } = agent.memory
-      const messageId = formatMessageId(agent.id, message.id ?? house.nextFrameId())
-      const known = sent.find(messageId)
+      const { sentIds } = agent.memory
+      const messageId = formatMessageId(agent.id, message.id ?? unnamedFrameId(bootNonce, unnamedFrames++))
+      const known = sentIds.find(messageId)
       if (known !== undefined) {
         acknowledge(agent, message, messageId, known, true)
         return
       }
-      const pending = sent.findPending(messageId)
+      const pending = sentIds.findPending(messageId)
       if (pending !== undefined) {
-        whenSettled(session, message, messageId, pending, true)
+        acknowledgeLater(session, message, messageId, pending, true)
         return
       }
-      const outcome = take(house, agent, message, messageId)
-      if (outcome instanceof Promise) {
-        agent.noteSaid(clock.now())
-        whenSettled(session, message, messageId, sent.settle(messageId, outcome), false)
+      const ack = send(agent, message, messageId)
+      if (ack instanceof Promise) {
+        agent.markAnswered(clock.now())
+        acknowledgeLater(session, message, messageId, sentIds.settle(messageId, ack), false)
       } else {
-        agent.noteSaid(outcome.ts)
-        sent.remember(messageId, outcome)
-        acknowledge(agent, message, messageId, outcome, false)
+        agent.markAnswered(ack.ts)
+        sentIds.remember(messageId, ack)
+        acknowledge(agent, message, messageId, ack, false)
       }
       if (logMessages) log(formatJsonLine({ from: agent.id, to: message.to, content: message.content }))
-    },
-
-    RECEIVED({ agent, channels }, { ids, up_to, retrieved }) {
-      if (ids !== undefined) agent.mailbox?.confirm(ids)
-      for (const channel of channels) {
-        const seq = up_to?.[channel.name]
-        if (seq !== undefined && channel.isDurable)
-          house.bookmarks.advance(agent.id, channel.name, Math.min(seq, channel.seq))
-      }
-      if (retrieved === undefined) return
-      agent.noteRead(clock.now())
-      for (const id of retrieved) house.courier.tellAuthor(id, "retrieved", agent.id)
-    },
-
-    async PENDING(session, { id, target = session.agent.id }) {
-      if (roleRefPattern.test(target)) {
-        session.send({ type: "PENDING", target, ...house.tasks.pending(target.slice(1)) }, id)
-        return
-      }
-      const agent = resolveAgent(target as AgentRef, house.roster, "target")
-      const { count, ids, oldestTs } = await house.mail.waitingFor(agent, session.agent.id)
-      const oldest = oldestTs === undefined ? {} : { oldest_ts: oldestTs }
-      session.send({ type: "PENDING", target: agent, count, ids, ...oldest }, id)
     },
   }
 }
 
-/** A message that the guards let pass, with what they worked out. */
-interface Aimed {
-  readonly message: Message
-  readonly messageId: string
-  readonly recipients: number
-  readonly hops: number
+function acknowledge(agent: Agent, { id }: Message, messageId: string, ack: SentAck, isDuplicate: boolean) {
+  agent.sendQueue.send(formatAck(id, messageId, ack, isDuplicate))
 }
 
-/** Sends a message where its address says. @returns a promise where that depends on a store */
-function take(
-  house: RelayState,
-  agent: Agent,
-  message: Message,
-  messageId: string,
-): SentAck | Promise<SentAck> {
-  const aim = findRoute(house, agent, message)
-  const { hops, kind } = house.guards.admit(guardInputOf(aim, agent, messageId))
-  const { channel, to, recipients } = aim
-  const passed = kind === aim.message.kind ? aim.message : { ...aim.message, kind }
-  const aimed = { message: passed, messageId, recipients, hops }
-  if (channel !== undefined) return post(house, agent, aimed, channel)
-  if (to !== undefined) return write(house, agent, aimed, to)
-  return house.tasks.push(agent, passed, messageId)
-}
-
-function acknowledge(
-  agent: Agent,
-  { id }: Message,
-  messageId: string,
-  receipt: SentAck,
-  isDuplicate: boolean,
-) {
-  agent.outgoing.send(formatAck(id, messageId, receipt, isDuplicate))
-}
-
-/** Answers when the store has; meanwhile the session goes on. */
-function whenSettled(
+/** Acknowledges a message when the store has. The session continues meanwhile. */
+function acknowledgeLater(
   session: Session,
   message: Message,
   messageId: string,
-  receipt: Promise<SentAck>,
+  ack: Promise<SentAck>,
   isDuplicate: boolean,
 ): void {
-  receipt.then(
+  ack.then(
     (settled) =>
       acknowledge(session.agent, message, messageId, settled, isDuplicate || settled.isRepeated === true),
     (error: unknown) => {
       if (!(error instanceof ChatError)) throw error
-      session.refuse(error, message.id)
+      session.sendError(error, message.id)
     },
   )
 }
 
-/** Says something in a channel. */
-function post(house: RelayState, agent: Agent, aimed: Aimed, channel: Channel): SentAck | Promise<SentAck> {
-  const { message, messageId } = aimed
-  const receipt = receiptOf(house, aimed, channel.members.has(agent))
-  if (channel.history === undefined) {
-    const settled = { ...receipt, seq: channel.claimSeq() }
-    channel.publish(agent, formatMessage(agent.sender, channel.name, message, messageId, settled), settled.ts)
+function sendToChannel(
+  { agent, message, messageId, ack }: Admitted,
+  channel: Channel,
+): SentAck | Promise<SentAck> {
+  const { history, name } = channel
+  if (history === undefined) {
+    const settled = { ...ack, seq: channel.nextSeq() }
+    const payload = formatMessage(agent.messagePrefix, name, message, messageId, settled)
+    channel.publish(agent, payload, ack.ts)
     return settled
   }
-  const text = textOf(formatMessage(agent.sender, channel.name, message, messageId, receipt))
-  const { history } = channel
-  return agent.memory.lane
+  // Without a number: ChannelLogs reports the message with its number, and then it is published.
+  const text = textOf(formatMessage(agent.messagePrefix, name, message, messageId, ack))
+  return agent.memory.sequencer
     .run(() => history.append(messageId, text))
-    .then(({ seq, isDuplicate }) => ({ ...receipt, seq, ...(isDuplicate && { isRepeated: true }) }))
-}
-
-/** Sends something to one agent: live, and if it has a key also into its mail until it confirms. */
-function write(house: RelayState, agent: Agent, aimed: Aimed, to: AgentId): SentAck | Promise<SentAck> {
-  const { message, messageId } = aimed
-  const receipt = { ...receiptOf(house, aimed, true), to }
-  const text = textOf(formatMessage(agent.sender, to, message, messageId, receipt))
-  if (!persistentIdPattern.test(to)) {
-    house.courier.hand(to, payloadOf(text))
-    return receipt
-  }
-  return agent.memory.lane
-    .run(() => house.mail.post(to, messageId, text))
-    .then(({ isDuplicate }) => ({ ...receipt, ...(isDuplicate && { isRepeated: true }) }))
-}
-
-function receiptOf(house: RelayState, { recipients, hops }: Aimed, isMember: boolean): SentAck {
-  return { ts: house.options.clock.now(), seq: undefined, recipients, isMember, hops }
+    .then(({ seq, isDuplicate }) => ({ ...ack, seq, ...(isDuplicate && { isRepeated: true }) }))
 }

@@ -1,12 +1,12 @@
 import type { ClientHandlers } from "../../protocol/client-messages.js"
 import type { Verb } from "../../protocol/verbs.js"
-import type { RelayState } from "../relay-state.js"
+import type { Services } from "../services.js"
 import type { Session } from "../sessions/session.js"
 
 /** Deals between two agents. */
 export function proposalHandlers({
   deals,
-}: RelayState): Pick<ClientHandlers<Session>, Verb | "LIST_PROPOSALS"> {
+}: Pick<Services, "deals">): Pick<ClientHandlers<Session>, Verb | "LIST_PROPOSALS"> {
   const say = async (session: Session, frame: { readonly type: Verb; readonly id?: string }) => {
     session.send(await deals.say(session.agent, frame), frame.id)
   }

@@ -1,15 +1,17 @@
 import type { ClientHandlers } from "../../protocol/client-messages.js"
-import type { RelayState } from "../relay-state.js"
+import type { RelaySettings, Services } from "../services.js"
 import type { Session } from "../sessions/session.js"
 
 type TaskMessage = "CLAIM" | "EXTEND" | "DONE" | "FAIL"
 
-/** Work for a role, as its workers see it. */
-export function taskHandlers(house: RelayState): Pick<ClientHandlers<Session>, TaskMessage> {
-  const { tasks } = house
-  const confirm = (session: Session, re: string | undefined) => {
-    session.send({ type: "ACK", ts: house.options.clock.now(), state: "done" }, re)
-  }
+/** Handles the messages of workers: CLAIM, EXTEND, DONE and FAIL. */
+export function taskHandlers(
+  { tasks }: Pick<Services, "tasks">,
+  { clock }: RelaySettings,
+): Pick<ClientHandlers<Session>, TaskMessage> {
+  const acknowledge = (session: Session, re: string | undefined) =>
+    session.send({ type: "ACK", ts: clock.now(), state: "done" }, re)
+
   return {
     async CLAIM(session, { id, task }) {
       session.send(await tasks.claim(session.agent, task), id)
@@ -17,17 +19,17 @@ export function taskHandlers(house: RelayState): Pick<ClientHandlers<Session>, T
 
     async EXTEND(session, { id, task }) {
       await tasks.extend(session.agent, task)
-      confirm(session, id)
+      acknowledge(session, id)
     },
 
     async DONE(session, { id, task, content = "" }) {
       await tasks.done(session.agent, task, content)
-      confirm(session, id)
+      acknowledge(session, id)
     },
 
     async FAIL(session, { id, task, reason }) {
       await tasks.fail(session.agent, task, reason)
-      confirm(session, id)
+      acknowledge(session, id)
     },
   }
 }

@@ -83,7 +83,7 @@ export class KnownAgents {
     for (const [id, leftAtMs] of this.#departures) {
       if (leftAtMs > before && this.#departures.size <= keepIdsOf) return
       this.#departures.delete(id)
-      this.#agents.get(id)?.memory.sent.clear()
+      this.#agents.get(id)?.memory.sentIds.clear()
     }
   }
 }

@@ -1,8 +1,8 @@
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Channel } from "../channels/channel.js"
 import type { Agent } from "../sessions/agent.js"
-import { FrameBatch } from "../wire/frame-batch.js"
-import { payloadOf } from "../wire/payload.js"
+import { FrameBatch } from "../wire/frame-buffer.js"
+import { payloadOf } from "../wire/frame-encoder.js"
 import type { WriteScheduler } from "../wire/write-scheduler.js"
 import type { RosterFacts, RosterRecord } from "./roster-record.js"
 
@@ -11,7 +11,7 @@ type Membership = Pick<Channel, "members">
 
 /** Sends the presence of an agent to everybody who shares one of `channels` with it, once each. */
 export function broadcastPresence(
-  tick: WriteScheduler,
+  writes: WriteScheduler,
   channels: Iterable<Membership>,
   facts: RosterFacts,
   ts: number,
@@ -20,7 +20,7 @@ export function broadcastPresence(
   for (const { members } of channels) {
     for (const member of members) if (member.id !== facts.id) recipients.add(member)
   }
-  if (recipients.size > 0) sendPresence(tick, recipients, [facts], ts)
+  if (recipients.size > 0) sendPresence(writes, recipients, [facts], ts)
 }
 
 /**
@@ -28,7 +28,7 @@ export function broadcastPresence(
  * Agents in the same channels are sent together, so the loss of a relay costs each member only a few writes.
  */
 export function broadcastRemotePresence(
-  tick: WriteScheduler,
+  writes: WriteScheduler,
   find: (channel: string) => Membership | undefined,
   records: readonly RosterRecord[],
   ts: number,
@@ -38,23 +38,23 @@ export function broadcastRemotePresence(
     for (const channel of group[0]?.channels ?? []) {
       for (const member of find(channel)?.members ?? []) recipients.add(member)
     }
-    if (recipients.size > 0) sendPresence(tick, recipients, group, ts)
+    if (recipients.size > 0) sendPresence(writes, recipients, group, ts)
   }
 }
 
 /** Queues the presence of `agents` for all recipients, in as few batches as possible. */
 function sendPresence(
-  tick: WriteScheduler,
+  writes: WriteScheduler,
   recipients: Iterable<Agent>,
   agents: readonly RosterFacts[],
   ts: number,
 ): void {
   let batch: FrameBatch | undefined
   for (const facts of agents) {
-    const frame = tick.jot(payloadOf(JSON.stringify(formatPresence(facts, ts))))
+    const frame = writes.append(payloadOf(JSON.stringify(formatPresence(facts, ts))))
     if (batch?.extend(frame) === true) continue
     batch = new FrameBatch(frame)
-    for (const { outgoing } of recipients) outgoing.push(batch)
+    for (const { sendQueue } of recipients) sendQueue.push(batch)
   }
 }
 

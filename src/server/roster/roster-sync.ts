@@ -5,7 +5,6 @@ import type { Limits } from "../../protocol/limits.js"
 import { type AgentId, persistentIdPattern } from "../../protocol/names.js"
 import type { ChannelDirectory } from "../channels/directory.js"
 import type { Agent } from "../sessions/agent.js"
-import { displace } from "../sessions/displacement.js"
 import type { Session } from "../sessions/session.js"
 import type { SessionRegistry } from "../sessions/session-registry.js"
 import type { WriteScheduler } from "../wire/write-scheduler.js"
@@ -27,7 +26,7 @@ export interface RosterSyncOptions {
   readonly sessions: SessionRegistry
   readonly knownAgents: KnownAgents
   readonly channels: Pick<ChannelDirectory, "get">
-  readonly tick: WriteScheduler
+  readonly writes: WriteScheduler
   readonly clock: Clock
   readonly limits: Limits
   readonly log: (line: string) => void
@@ -146,7 +145,7 @@ export class RosterSync {
     this.#relays.check()
     const { sessions, clock } = this.#options
     const before = clock.now() - activityWriteMs
-    for (const session of sessions.sessions()) {
+    for (const session of sessions.all()) {
       const { id, readTs = 0, answeredTs = 0 } = session.agent
       const writtenTs = this.#writtenTs.get(id) ?? 0
       if (writtenTs <= before && Math.max(readTs, answeredTs) > writtenTs) this.changed(session)
@@ -167,7 +166,7 @@ export class RosterSync {
 
   /** Handles a changed row of an agent that is connected here: its own, or one that another relay wrote. */
   #resolveConflict(session: Session, record: RosterRecord | undefined): void {
-    const { clock, log } = this.#options
+    const { clock } = this.#options
     const { agent } = session
     const { id, epoch } = agent
     if (record?.relay === this.relay) return
@@ -178,7 +177,7 @@ export class RosterSync {
       return
     }
     this.#displaced.add(id)
-    displace(session, clock, log)
+    session.displace()
     this.#apply(id, record)
   }
 
@@ -218,16 +217,16 @@ export class RosterSync {
   #noteMoves(before: RosterRecord | undefined, after: RosterRecord | undefined): void {
     const { channels } = this.#options
     if (before !== undefined) {
-      for (const name of channelsOnlyOf(before, after)) channels.get(name)?.noteElsewhere("left", before)
+      for (const name of channelsOnlyOf(before, after)) channels.get(name)?.noteRemote("left", before)
     }
     if (after !== undefined) {
-      for (const name of channelsOnlyOf(after, before)) channels.get(name)?.noteElsewhere("joined", after)
+      for (const name of channelsOnlyOf(after, before)) channels.get(name)?.noteRemote("joined", after)
     }
   }
 
   #broadcast(records: readonly RosterRecord[]): void {
-    const { channels, tick, clock } = this.#options
-    broadcastRemotePresence(tick, (name) => channels.get(name), records, clock.now())
+    const { channels, writes, clock } = this.#options
+    broadcastRemotePresence(writes, (name) => channels.get(name), records, clock.now())
   }
 
   /** Updates the agents of a relay that became silent, or is no longer. */

@@ -120,7 +120,7 @@ export class Roster {
 
   /** Yields every agent with a session, here or on another relay. */
   *connected(): Iterable<RosterFacts> {
-    for (const { agent } of this.#hub.sessions()) yield agent
+    for (const { agent } of this.#hub.all()) yield agent
     for (const record of this.#records.values()) if (record.relay !== null) yield this.#refresh(record)
   }
 

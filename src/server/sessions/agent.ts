@@ -1,40 +1,51 @@
 import type { Clock } from "../../base/clock.js"
-import type { Gcra } from "../../guards/gcra.js"
+import { Gcra } from "../../guards/gcra.js"
 import type { AgentCard } from "../../protocol/agent-card.js"
 import type { PresenceState } from "../../protocol/client-messages.js"
+import type { Limits } from "../../protocol/limits.js"
 import { type AgentId, type Nick, persistentIdPattern } from "../../protocol/names.js"
 import type { RosterEntry, ServerMessage } from "../../protocol/server-messages.js"
-import { formatSender } from "../delivery/message-json.js"
+import { formatMessagePrefix } from "../delivery/message-json.js"
 import { formatEntry, type RosterFacts } from "../roster/roster-record.js"
-import { payloadOf } from "../wire/payload.js"
+import { payloadOf } from "../wire/frame-encoder.js"
 import type { SendQueue } from "../wire/send-queue.js"
-import type { SentIds } from "./sent-ids.js"
-import type { WriteSequencer } from "./write-sequencer.js"
+import { SentIds } from "./sent-ids.js"
+import { WriteSequencer } from "./write-sequencer.js"
 
-/** What a relay remembers of an agent; of a persistent one beyond its session, so a reconnect resets nothing. */
+/** What a relay remembers of an agent. With a key, the agent gets it back when it reconnects. */
 export interface AgentMemory {
   readonly meter: Gcra
-  readonly sent: SentIds
-  /** The way to a store. */
-  readonly lane: WriteSequencer
+  readonly sentIds: SentIds
+  /** Keeps the order of what the agent has stored. */
+  readonly sequencer: WriteSequencer
 }
 
-/** Direct messages on their way to an agent. */
+/** Makes the memory of an agent that is not remembered. */
+export function makeAgentMemory(
+  { ratePerSecond, rateBurst, rememberedIds }: Pick<Limits, "ratePerSecond" | "rateBurst" | "rememberedIds">,
+  clock: Clock,
+): AgentMemory {
+  return {
+    meter: new Gcra({ ratePerSecond, burst: rateBurst }),
+    sentIds: new SentIds(rememberedIds),
+    sequencer: new WriteSequencer(clock),
+  }
+}
+
+/** The mailbox of a connected agent. */
 interface AgentMailbox {
-  /** Takes note of what is safely on its disk. */
-  confirm(messageIds: readonly string[]): void
-  /** Its session ended. */
+  /** @returns the ids that were not confirmed before */
+  confirm(messageIds: readonly string[]): string[]
   close(): void
 }
 
-/** What an agent needs to tell how old its news is. */
-export interface AgentTime {
+interface AgentOptions {
   readonly clock: Clock
   /** {@link Limits.staleMs} */
   readonly staleMs: number
 }
 
-/** What an agent says of itself when it comes. */
+/** What a client states in IDENTIFY. */
 interface Introduction {
   readonly role?: string | undefined
   readonly card?: AgentCard | undefined
@@ -42,45 +53,53 @@ interface Introduction {
   readonly did?: string | undefined
 }
 
-/** Somebody who is online and said, or proved, who it is. */
+/** The agent of a session that is identified. */
 export class Agent implements RosterFacts {
   readonly id: AgentId
   readonly name: Nick
   readonly memory: AgentMemory
-  readonly outgoing: SendQueue
-  /** How every MSG of this agent begins. */
-  readonly sender: string
-  /** Only a persistent identity has one: nobody else could prove that the mail is theirs. */
+  readonly sendQueue: SendQueue
+  /** The start of every MSG of this agent, see {@link formatMessagePrefix}. */
+  readonly messagePrefix: string
+  /** Undefined for an agent without a key: nobody else could prove that the mail is theirs. */
   mailbox: AgentMailbox | undefined
   activity: string | undefined
   role: string | undefined
   card: AgentCard | undefined
   did: string | undefined
-  /** When the session's last bytes were seen. */
+  /** When the session last sent anything. */
   seenTs: number
   readTs: number | undefined
   answeredTs: number | undefined
   /** {@link RosterRecord.epoch} */
   epoch = ""
-  /** Looks in a row at which the session had said nothing. */
-  quietLooks = 0
-  readonly #time: AgentTime
-  #said: PresenceState = "idle"
-  #saidTs: number
+  /** Probes in a row that found the session silent. */
+  missedProbes = 0
+  readonly #clock: Clock
+  readonly #staleMs: number
+  #status: PresenceState = "idle"
+  #statusTs: number
   #silentTs: number | undefined
 
-  constructor(id: AgentId, name: Nick, memory: AgentMemory, outgoing: SendQueue, time: AgentTime) {
+  constructor(
+    id: AgentId,
+    name: Nick,
+    memory: AgentMemory,
+    sendQueue: SendQueue,
+    { clock, staleMs }: AgentOptions,
+  ) {
     this.id = id
     this.name = name
     this.memory = memory
-    this.outgoing = outgoing
-    this.sender = formatSender(id, name)
-    this.#time = time
-    this.#saidTs = time.clock.now()
-    this.seenTs = this.#saidTs
+    this.sendQueue = sendQueue
+    this.messagePrefix = formatMessagePrefix(id, name)
+    this.#clock = clock
+    this.#staleMs = staleMs
+    this.#statusTs = clock.now()
+    this.seenTs = this.#statusTs
   }
 
-  /** Says who it is; of what it does not say, that stays which was last known. */
+  /** Sets what the agent states of itself; what it leaves out stays as last known. */
   introduce({ role, card, did }: Introduction, known: RosterFacts | undefined): void {
     this.role = role ?? known?.role
     this.card = card ?? known?.card
@@ -89,67 +108,65 @@ export class Agent implements RosterFacts {
     this.answeredTs = known?.answeredTs
   }
 
-  /** Whether it proved a key, and so can come back as the same agent. */
+  /** Whether the agent proved a key, and so can come back as the same agent. */
   get isPersistent(): boolean {
     return persistentIdPattern.test(this.id)
   }
 
-  /** What it says it does; `offline` while its session is silent. */
+  /** The status it set; `offline` while its session is silent. */
   get status(): PresenceState | "offline" {
-    return this.#silentTs === undefined ? this.#said : "offline"
+    return this.#silentTs === undefined ? this.#status : "offline"
   }
 
+  /** When the status changed. */
   get since(): number {
-    return this.#silentTs ?? this.#saidTs
+    return this.#silentTs ?? this.#statusTs
   }
 
-  /** Whether its session has been silent for so long that it is shown offline. */
+  /** Whether it is shown offline because its session has been silent for long. */
   get isSilent(): boolean {
     return this.#silentTs !== undefined
   }
 
-  /**
-   * Says what it does from now on.
-   * @returns whether others see a difference other than the time
-   */
-  say(status: PresenceState, activity: string | undefined, role: string | undefined): boolean {
+  /** @returns whether others see a difference other than the time */
+  setPresence(status: PresenceState, activity: string | undefined, role: string | undefined): boolean {
     const before = this.status
-    const isNews = activity !== this.activity || (role ?? this.role) !== this.role
-    this.#said = status
-    this.#saidTs = this.#time.clock.now()
+    const isVisible = activity !== this.activity || (role ?? this.role) !== this.role || before !== status
+    this.#status = status
+    this.#statusTs = this.#clock.now()
     this.#silentTs = undefined
-    this.quietLooks = 0
+    this.missedProbes = 0
     this.activity = activity
     this.role = role ?? this.role
-    return isNews || before !== status
+    return isVisible
   }
 
-  /** Shows it offline although its session stands. */
-  noteSilence(ts: number): void {
+  /** Shows the agent offline although its session is open. */
+  showOffline(ts: number): void {
     this.#silentTs = ts
   }
 
-  /** Shows it again as it was before {@link noteSilence}. */
-  noteReturn(): void {
+  /** Undoes {@link showOffline}. */
+  showAgain(): void {
     this.#silentTs = undefined
   }
 
-  /** One of its readers took something out of its inbox. */
-  noteRead(ts: number): void {
+  /** Notes that a reader took a message from its inbox. */
+  markRead(ts: number): void {
     this.readTs = ts
   }
 
-  /** It said something. */
-  noteSaid(ts: number): void {
+  /** Notes that it sent a message. */
+  markAnswered(ts: number): void {
     this.answeredTs = ts
   }
 
   send(message: ServerMessage): void {
-    this.outgoing.send(payloadOf(JSON.stringify(message)))
+    this.sendQueue.send(payloadOf(JSON.stringify(message)))
   }
 
-  /** As JOINED lists it: without its card. */
+  /** The agent as JOINED lists it, without its card. */
   get rosterEntry(): RosterEntry {
-    return formatEntry(this, { now: this.#time.clock.now(), staleMs: this.#time.staleMs })
+    return formatEntry(this, { now: this.#clock.now(), staleMs: this.#staleMs })
   }
 }

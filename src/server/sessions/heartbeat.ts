@@ -3,56 +3,48 @@ import type { Limits } from "../../protocol/limits.js"
 import type { Session } from "./session.js"
 import type { SessionRegistry } from "./session-registry.js"
 
-/** Milliseconds of silence after which a session is ended: until then its connection may recover. */
+/** Milliseconds of silence after which a session is ended. Until then its connection may recover. */
 const endMs = 60_000
 
-/** Who is told of what a look finds. */
-export interface HeartbeatEvents {
-  /** An agent is shown otherwise than before: it fell silent, or is back. */
-  onShown(session: Session): void
-}
-
 /**
- * Looks after everybody who is connected, in one pass and without a timer for each. A session that said
- * nothing since the last look is pinged; one that said nothing for long is shown offline, and ended much later.
+ * Checks all sessions in one pass, instead of with a timer for each. A session that sent nothing since the last
+ * probe is pinged. After `limits.silenceMs` of silence its agent is shown offline; after a minute it is ended.
  */
 export class Heartbeat {
-  readonly #hub: SessionRegistry
+  readonly #sessions: SessionRegistry
   readonly #clock: Clock
-  readonly #events: HeartbeatEvents
-  /** Looks, not time: a relay that was itself stopped for a while has not heard anybody. */
-  readonly #silentLooks: number
-  readonly #endLooks: number
+  /** Counted in probes, not in time: a relay that was suspended has not heard from anybody. */
+  readonly #silentProbes: number
+  readonly #endProbes: number
 
-  constructor(hub: SessionRegistry, clock: Clock, limits: Limits, events: HeartbeatEvents) {
-    this.#hub = hub
+  constructor(sessions: SessionRegistry, clock: Clock, limits: Limits) {
+    this.#sessions = sessions
     this.#clock = clock
-    this.#events = events
-    this.#silentLooks = Math.ceil(limits.silenceMs / limits.probeMs)
-    this.#endLooks = Math.ceil(endMs / limits.probeMs)
+    this.#silentProbes = Math.ceil(limits.silenceMs / limits.probeMs)
+    this.#endProbes = Math.ceil(endMs / limits.probeMs)
   }
 
-  /** Looks once; call every {@link Limits.probeMs}, after what came in the meantime was read. */
-  look(): void {
+  /** Call every {@link Limits.probeMs}, after all input that has arrived was read. */
+  probe(): void {
     const now = this.#clock.now()
-    const gone: Session[] = []
-    for (const session of this.#hub.sessions()) {
+    const dead: Session[] = []
+    for (const session of this.#sessions.all()) {
       const { agent } = session
-      if (session.probe()) this.#hear(session, now)
-      else if (++agent.quietLooks === this.#silentLooks && !agent.isSilent) {
-        agent.noteSilence(now)
-        this.#events.onShown(session)
-      } else if (agent.quietLooks >= this.#endLooks) gone.push(session)
+      if (session.probe()) this.#markAlive(session, now)
+      else if (++agent.missedProbes === this.#silentProbes && !agent.isSilent) {
+        agent.showOffline(now)
+        this.#sessions.emit("presence", session, true)
+      } else if (agent.missedProbes >= this.#endProbes) dead.push(session)
     }
-    for (const session of gone) session.terminate()
+    for (const session of dead) session.terminate()
   }
 
-  #hear(session: Session, now: number): void {
+  #markAlive(session: Session, now: number): void {
     const { agent } = session
     agent.seenTs = now
-    agent.quietLooks = 0
+    agent.missedProbes = 0
     if (!agent.isSilent) return
-    agent.noteReturn()
-    this.#events.onShown(session)
+    agent.showAgain()
+    this.#sessions.emit("presence", session, true)
   }
 }

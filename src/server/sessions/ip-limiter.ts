@@ -33,13 +33,13 @@ export class IpLimiter {
     this.#log = log
   }
 
-  /** Takes note of a connection; {@link leave} is to be called once for each. */
-  enter(address: string | undefined): void {
+  /** Takes note of a connection; {@link disconnected} is to be called once for each. */
+  connected(address: string | undefined): void {
     this.#find(originOf(address)).connections++
   }
 
   /** The connection is gone. */
-  leave(address: string | undefined): void {
+  disconnected(address: string | undefined): void {
     const origin = originOf(address)
     const visitor = this.#present.get(origin)
     if (visitor === undefined || --visitor.connections > 0) return
@@ -48,7 +48,7 @@ export class IpLimiter {
   }
 
   /** Whether an address holds more connections than one may. */
-  isCrowded(address: string | undefined): boolean {
+  hasTooManyConnections(address: string | undefined): boolean {
     const origin = originOf(address)
     if (origin === "loopback") return false
     const visitor = this.#present.get(origin)
@@ -58,7 +58,7 @@ export class IpLimiter {
   }
 
   /** Asks whether a frame of somebody unknown is read. */
-  hear(address: string | undefined): Passage {
+  takeFrame(address: string | undefined): Passage {
     const origin = originOf(address)
     const visitor = this.#find(origin)
     const passage = visitor.meter.take(this.#clock.monotonic())

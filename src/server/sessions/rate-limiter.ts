@@ -43,13 +43,14 @@ export class RateLimiter {
    * @returns whether it is to be handled now; if not, it is passed later unless the session ends before
    * @throws {ChatError} RATE_LIMITED when it comes too fast, or would have to wait for too long
    */
-  enter(session: Session, message: ClientMessage, text: string): boolean {
+  admit(session: Session, message: ClientMessage, text: string): boolean {
     const { type } = message
-    const { delayed } = session
-    const isBehind = delayed !== undefined && !delayed.isEmpty
+    const { delayLine } = session
+    const isBehind = delayLine !== undefined && !delayLine.isEmpty
     const isMessage = type === "MSG" || type === "PROPOSAL"
     // Sent again while it waits, it was paid for.
-    if (isMessage && !(isBehind && delayed.has(message))) return this.#weigh(session, message, text, isBehind)
+    if (isMessage && !(isBehind && delayLine.has(message)))
+      return this.#weigh(session, message, text, isBehind)
     this.#count(session, message)
     if (!isBehind || type === "PING" || type === "RECEIVED") return true
     this.#delay(session, { message, bytes: Buffer.byteLength(text), cells: 0 })
@@ -72,20 +73,20 @@ export class RateLimiter {
   /** RECEIVED follows what was sent; only what readers took is news. */
   #count(session: Session, message: ClientMessage): void {
     if (message.type === "RECEIVED" && message.retrieved === undefined) return
-    const passage = session.requests.take(this.#options.clock.monotonic())
+    const passage = session.requestRate.take(this.#options.clock.monotonic())
     if (!passage.ok) throw tooFast(message.type, passage.retryAfterMs)
   }
 
   #delay(session: Session, frame: Delayed, waitMs = 0): void {
     const { clock, limits } = this.#options
     const { meter } = session.agent.memory
-    session.delayed ??= new DelayLine({
+    session.delayLine ??= new DelayLine({
       ...{ clock, limits, meter, budget: this.#budget },
       pass: (message) => (session.isReadable ? this.#pass(session, message) : undefined),
     })
-    if (session.delayed.push(frame, waitMs)) return
+    if (session.delayLine.push(frame, waitMs)) return
     meter.giveBack(frame.cells)
-    throw tooFast(frame.message.type, Math.max(waitMs, session.delayed.restMs))
+    throw tooFast(frame.message.type, Math.max(waitMs, session.delayLine.restMs))
   }
 }
 

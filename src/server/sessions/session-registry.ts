@@ -1,8 +1,19 @@
+import { EventEmitter } from "node:events"
 import type { AgentId } from "../../protocol/names.js"
 import type { Session } from "./session.js"
 
-/** Who is online. */
-export class SessionRegistry {
+/** Events of a {@link SessionRegistry}. */
+interface SessionEvents {
+  /** A session was added. */
+  opened: [session: Session]
+  /** A session was removed. */
+  closed: [session: Session]
+  /** The agent of a session set its presence, fell silent or came back; `isVisible` if it now looks different. */
+  presence: [session: Session, isVisible: boolean]
+}
+
+/** The sessions of this relay whose agent is identified. */
+export class SessionRegistry extends EventEmitter<SessionEvents> {
   readonly #byId = new Map<AgentId, Session>()
   /** By name in lower case; names are not unique. */
   readonly #byName = new Map<string, Session[]>()
@@ -11,8 +22,8 @@ export class SessionRegistry {
     return this.#byId.size
   }
 
-  /** Everybody who said who it is, in the order they came. */
-  sessions(): Iterable<Session> {
+  /** All sessions, in the order they were added. */
+  all(): Iterable<Session> {
     return this.#byId.values()
   }
 
@@ -20,17 +31,17 @@ export class SessionRegistry {
     return this.#byId.get(id as AgentId)
   }
 
-  /** Sessions of that name; case is ignored. */
+  /** Sessions of agents with that name; case is ignored. */
   named(name: string): readonly Session[] {
     return this.#byName.get(name.toLowerCase()) ?? []
   }
 
-  /** Every name that is borne now, in lower case. */
+  /** All names in use, in lower case. */
   names(): Iterable<string> {
     return this.#byName.keys()
   }
 
-  /** Takes in a session that was admitted; its id must not be online. */
+  /** Adds a session with an agent. No other session of that agent may be registered. */
   add(session: Session): void {
     const { id, name } = session.agent
     this.#byId.set(id, session)
@@ -38,6 +49,7 @@ export class SessionRegistry {
     const namesakes = this.#byName.get(key)
     if (namesakes === undefined) this.#byName.set(key, [session])
     else namesakes.push(session)
+    this.emit("opened", session)
   }
 
   remove(session: Session): void {
@@ -47,5 +59,6 @@ export class SessionRegistry {
     const others = this.named(key).filter((other) => other !== session)
     if (others.length === 0) this.#byName.delete(key)
     else this.#byName.set(key, others)
+    this.emit("closed", session)
   }
 }

@@ -7,7 +7,7 @@ import { closeCodes, type Limits } from "../../protocol/limits.js"
 import type { ChannelPattern } from "../../protocol/names.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Channel } from "../channels/channel.js"
-import { payloadOf } from "../wire/payload.js"
+import { payloadOf } from "../wire/frame-encoder.js"
 import { SendQueue, type SendQueueOwner } from "../wire/send-queue.js"
 import { SocketReader, type SocketReaderOwner } from "../wire/socket-reader.js"
 import type { WriteScheduler } from "../wire/write-scheduler.js"
@@ -15,83 +15,104 @@ import type { Agent } from "./agent.js"
 import type { ByteBudget } from "./byte-budget.js"
 import type { Challenge } from "./challenge.js"
 import type { DelayLine } from "./delay-line.js"
-import { nextSessionState, type SessionEvent, type SessionState } from "./session-state.js"
 
-/** WebSocket.OPEN; the constant itself would load the library here. */
+/** State of a connection. `ready`: its agent is identified. `closing`: the relay has sent a close frame. */
+export type SessionState = "connecting" | "challenged" | "ready" | "closing" | "gone"
+
+/** Events that change the state. */
+export type SessionEvent = "challenge" | "admit" | "close" | "end"
+
+/** All legal transitions. */
+export const sessionSteps = {
+  connecting: { challenge: "challenged", admit: "ready", close: "closing", end: "gone" },
+  challenged: { admit: "ready", close: "closing", end: "gone" },
+  ready: { close: "closing", end: "gone" },
+  closing: { end: "gone" },
+  gone: {},
+} as const satisfies Record<SessionState, Partial<Record<SessionEvent, SessionState>>>
+
+/** @returns undefined if `event` is not legal in `state` */
+export function nextSessionState(state: SessionState, event: SessionEvent): SessionState | undefined {
+  const steps: Partial<Record<SessionEvent, SessionState>> = sessionSteps[state]
+  return steps[event]
+}
+
+/** WebSocket.OPEN; importing the constant would load the library here. */
 const openState = 1
 /** RFC 6455 §7.4.1: the endpoint has received something that violates its policy. */
 const policyViolation = 1008
-/** What a message may take that has not wholly arrived, in frames: the library cuts those that are longer. */
+/** Size of an incomplete message, in frames. The WebSocket library cuts off longer ones. */
 const heldFrames = 4
-/** Milliseconds a peer may take to read what is left and to answer a close frame. */
+/** Milliseconds a peer may take to read what is queued and to answer a close frame. */
 const closeMs = 5_000
 
-/** What all sessions share. */
+/** Byte budgets that all sessions share. */
 export interface SessionBudgets {
-  /** Bytes of messages that have not wholly arrived. */
+  /** For incomplete messages. */
   readonly intake: ByteBudget
-  /** Bytes that wait for peers that do not read. */
+  /** For messages to peers that do not read. */
   readonly queues: ByteBudget
 }
 
-/** What a session is made of. */
-export interface SessionOptions {
+interface SessionOptions {
   readonly webSocket: WebSocket
   /** The socket under `webSocket`. */
   readonly socket: Socket
-  readonly tick: WriteScheduler
+  readonly writes: WriteScheduler
   readonly limits: Limits
   readonly budgets: SessionBudgets
   readonly clock: Clock
-  /** Takes each message of the peer, as JSON, until the session is closed. */
+  readonly log: (line: string) => void
+  /** Called with each message of the peer, JSON, until the session is closed. */
   readonly onText: (session: Session, text: string) => void
-  /** Called once, as soon as the session is to get nothing more. */
+  /** Called once, when nothing more can be sent. */
   readonly onEnd: (session: Session) => void
 }
 
 /** One connection, from the upgrade to its end. */
 export class Session implements SocketReaderOwner, SendQueueOwner {
-  readonly outgoing: SendQueue
-  /** What its agent has joined. */
+  readonly sendQueue: SendQueue
+  /** Channels that were joined. */
   readonly channels = new Set<Channel>()
-  /** Those of them that it did not ask for by name. */
-  readonly brought = new Set<Channel>()
-  /** Patterns whose channels it is brought into. */
+  /** Those of them that were joined by a pattern and not by name. */
+  readonly joinedByPattern = new Set<Channel>()
   readonly patterns = new Set<ChannelPattern>()
-  /** Requests other than messages. */
-  readonly requests: Gcra
-  /** The question that is open in state `challenged`. */
+  /** The rate of requests other than messages. */
+  readonly requestRate: Gcra
+  /** The challenge to answer in state `challenged`. */
   challenge: Challenge | undefined
-  /** What its agent said too fast, and what it said since; made when that first happens. */
-  delayed: DelayLine | undefined
-  /** Whether the peer says RECEIVED; the first AgentChat did not, and what it was sent counts as received. */
-  confirmsMail = true
+  /** Frames that wait because the agent sends too fast. Made when that first happens. */
+  delayLine: DelayLine | undefined
+  /** Whether the client confirms messages with RECEIVED. Clients of the first AgentChat do not. */
+  sendsReceived = true
   readonly #webSocket: WebSocket
   readonly #socket: Socket
   readonly #clock: Clock
   readonly #limits: Limits
+  readonly #log: (line: string) => void
   readonly #onText: (session: Session, text: string) => void
   readonly #onEnd: (session: Session) => void
   #state: SessionState = "connecting"
   #agent: Agent | undefined
   #deadline: Timer | undefined
   #bytesSeen = 0
-  #strangerFrames = 0
+  #unidentifiedFrames = 0
 
-  constructor({ webSocket, socket, tick, limits, budgets, clock, onText, onEnd }: SessionOptions) {
+  constructor({ webSocket, socket, writes, limits, budgets, clock, log, onText, onEnd }: SessionOptions) {
     this.#limits = limits
     this.#webSocket = webSocket
     this.#socket = socket
     this.#clock = clock
+    this.#log = log
     this.#onText = onText
     this.#onEnd = onEnd
-    this.outgoing = new SendQueue(socket, this, tick, limits.sessionQueueBytes, budgets.queues)
-    this.requests = new Gcra({ ratePerSecond: limits.requestsPerSecond, burst: limits.requestBurst })
-    this.#deadline = clock.setTimer(() => this.#giveUp(limits.handshakeMs), limits.handshakeMs, {
+    this.sendQueue = new SendQueue(socket, this, writes, limits.sessionQueueBytes, budgets.queues)
+    this.requestRate = new Gcra({ ratePerSecond: limits.requestsPerSecond, burst: limits.requestBurst })
+    this.#deadline = clock.setTimer(() => this.#onHandshakeTimeout(limits.handshakeMs), limits.handshakeMs, {
       unref: true,
     })
     webSocket.on("close", () => this.#gone())
-    // The library closes a connection that breaks RFC 6455 by itself; it only must not go unheard.
+    // The library itself closes a connection that violates RFC 6455; the event must only be handled.
     webSocket.on("error", () => {})
     new SocketReader(webSocket, socket, this, limits.frameBytes, budgets.intake)
   }
@@ -100,44 +121,44 @@ export class Session implements SocketReaderOwner, SendQueueOwner {
     return this.#state
   }
 
-  /** Whether it may do what needs a session. */
+  /** Whether its agent is identified. */
   get isReady(): boolean {
     return this.#state === "ready"
   }
 
-  /** Whether what the peer says is still taken. */
+  /** Whether frames of the peer are still handled. */
   get isReadable(): boolean {
     return this.#state !== "closing" && this.#webSocket.readyState === openState
   }
 
-  /** Whether the peer can still be sent anything. */
+  /** Whether frames can still be sent to the peer. */
   get isWritable(): boolean {
     return this.#webSocket.readyState === openState && !this.#socket.destroyed
   }
 
-  /** Who this is, once admitted. */
-  get admitted(): Agent | undefined {
+  /** The agent, once it is identified. */
+  get admittedAgent(): Agent | undefined {
     return this.#agent
   }
 
-  /** The same for those who know that it was admitted. */
+  /** The agent of a session that is known to be identified. */
   get agent(): Agent {
     if (this.#agent === undefined) throw new Error(`session: no agent while ${this.#state}`)
     return this.#agent
   }
 
-  /** Where the peer is, for the log. */
+  /** Address of the peer, for the log. */
   get remoteAddress(): string {
     return this.#socket.remoteAddress ?? "?"
   }
 
-  /** Asks for a proof of the key that IDENTIFY named. */
-  ask(challenge: Challenge): void {
+  /** Waits for a proof of the key that IDENTIFY named. */
+  startChallenge(challenge: Challenge): void {
     this.#step("challenge")
     this.challenge = challenge
   }
 
-  /** Lets the session in as `agent`. */
+  /** Makes the session ready as `agent`. */
   admit(agent: Agent): void {
     this.#step("admit")
     this.#deadline?.cancel()
@@ -148,11 +169,11 @@ export class Session implements SocketReaderOwner, SendQueueOwner {
 
   /** @param re - the id of the frame this answers, if it has one */
   send(message: ServerMessage, re?: string): void {
-    this.outgoing.send(payloadOf(JSON.stringify(re === undefined ? message : { ...message, re })))
+    this.sendQueue.send(payloadOf(JSON.stringify(re === undefined ? message : { ...message, re })))
   }
 
-  /** Answers a frame with ERROR. */
-  refuse(error: ChatError, re?: string): void {
+  /** Sends ERROR. @param re - the id of the frame it answers */
+  sendError(error: ChatError, re?: string): void {
     const { code, message, retryAfterMs, candidates = [], hint, guard } = error
     const body = {
       type: "ERROR",
@@ -166,16 +187,24 @@ export class Session implements SocketReaderOwner, SendQueueOwner {
     this.send(body, re)
   }
 
-  /** Whether the peer's frames are taken off the network. */
-  read(isReading: boolean): void {
+  /** Starts or stops reading from the network. */
+  setReading(isReading: boolean): void {
     if (isReading) this.#webSocket.resume()
     else this.#webSocket.pause()
   }
 
-  /** Sends what waits, then a close frame; a peer that does not read on is dropped after 5 s. */
+  /** Ends the session because its agent connected again: this connection may be dead without anybody knowing. */
+  displace(): void {
+    const reason = "this identity connected elsewhere"
+    this.#log(`displaced: ${this.agent.id} at ${this.remoteAddress}`)
+    this.send({ type: "SESSION_DISPLACED", reason, ts: this.#clock.now() })
+    this.close(closeCodes.displaced, `SESSION_DISPLACED: ${reason}`)
+  }
+
+  /** Sends what is queued, then a close frame. The connection is cut if the peer does not answer within 5 s. */
   close(code: number, reason: string): void {
     if (nextSessionState(this.#state, "close") === undefined) return
-    this.outgoing.end()
+    this.sendQueue.end()
     this.#close(code, reason)
   }
 
@@ -183,51 +212,51 @@ export class Session implements SocketReaderOwner, SendQueueOwner {
     this.#onText(this, text)
   }
 
-  onUnread(problem: string): void {
-    this.refuse(new ChatError("INVALID_MSG", `frame: ${problem}`))
+  onInvalid(problem: string): void {
+    this.sendError(new ChatError("INVALID_MSG", `frame: ${problem}`))
   }
 
-  /** {@inheritDoc InletOwner.maxHeldBytes} */
+  /** {@inheritDoc SocketReaderOwner.maxHeldBytes} */
   get maxHeldBytes(): number {
     const { strangerBytes, frameBytes } = this.#limits
-    // As much as one read off the network may bring beyond what the library refuses by itself.
+    // One read from the network may bring this much more before the library refuses the message.
     return this.#agent === undefined ? strangerBytes : heldFrames * frameBytes + strangerBytes
   }
 
-  /** What has come of a message is dropped with the connection. */
-  onFlood(): void {
+  /** Cuts the connection, and with it the incomplete message. */
+  onTooLarge(): void {
     if (this.isReadable) {
-      this.refuse(new ChatError("LIMIT_REACHED", "frame: too much of it has come without its end"))
+      this.sendError(new ChatError("LIMIT_REACHED", "frame: incomplete and too long"))
       this.close(policyViolation, "LIMIT_REACHED")
     }
-    // What the library keeps is only free once it is over.
+    // The library frees what it holds only then.
     setImmediate(() => this.terminate())
   }
 
-  /** Counts a frame of somebody who has not said who it is. @returns whether it may be read */
-  hearStranger(): boolean {
-    if (++this.#strangerFrames <= this.#limits.strangerFrames) return true
-    this.refuse(new ChatError("LIMIT_REACHED", "frame: too many before IDENTIFY"))
+  /** Counts a frame that came before IDENTIFY. @returns false if there were too many */
+  countUnidentifiedFrame(): boolean {
+    if (++this.#unidentifiedFrames <= this.#limits.strangerFrames) return true
+    this.sendError(new ChatError("LIMIT_REACHED", "frame: too many before IDENTIFY"))
     this.close(policyViolation, "LIMIT_REACHED")
     return false
   }
 
-  /** The peer does not read and is too far behind. */
+  /** Ends the session of a peer that does not read and is too far behind. */
   onOverflow(): void {
     if (nextSessionState(this.#state, "close") === undefined) return
     this.#close(closeCodes.slowReader, "SLOW_READER: too far behind")
-    // No answer is waited for: somebody who does not read does not answer either.
+    // Does not wait for an answer: a peer that does not read does not answer either.
     this.#socket.end()
   }
 
-  /** Ends the connection without a word. */
+  /** Cuts the connection. */
   terminate(): void {
     this.#webSocket.terminate()
   }
 
   /**
-   * Asks a peer that said nothing since the last call for a sign of life.
-   * @returns whether it said something since then
+   * Pings a peer that sent nothing since the last call.
+   * @returns whether it sent something since then
    */
   probe(): boolean {
     const { bytesRead } = this.#socket
@@ -237,9 +266,9 @@ export class Session implements SocketReaderOwner, SendQueueOwner {
     return isAlive
   }
 
-  #giveUp(handshakeMs: number): void {
+  #onHandshakeTimeout(handshakeMs: number): void {
     const error = new ChatError("HANDSHAKE_TIMEOUT", `no identity within ${handshakeMs} ms`)
-    this.refuse(error)
+    this.sendError(error)
     this.close(closeCodes.handshakeTimeout, "HANDSHAKE_TIMEOUT")
   }
 
@@ -248,7 +277,7 @@ export class Session implements SocketReaderOwner, SendQueueOwner {
     this.#webSocket.close(code, reason)
     this.#deadline?.cancel()
     this.#deadline = this.#clock.setTimer(() => this.terminate(), closeMs, { unref: true })
-    this.delayed?.drop()
+    this.delayLine?.drop()
     this.#onEnd(this)
   }
 
@@ -256,8 +285,8 @@ export class Session implements SocketReaderOwner, SendQueueOwner {
     const wasClosing = this.#state === "closing"
     this.#step("end")
     this.#deadline?.cancel()
-    this.outgoing.drop()
-    this.delayed?.drop()
+    this.sendQueue.drop()
+    this.delayLine?.drop()
     if (!wasClosing) this.#onEnd(this)
   }
 

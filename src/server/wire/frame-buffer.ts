@@ -1,16 +1,14 @@
-import { frameBytes, writeFrame } from "./frame-encoder.js"
-import type { Payload } from "./payload.js"
+import { frameBytes, type Payload, writeFrame } from "./frame-encoder.js"
 
 /**
- * Messages in a row, as the frames in which they go out. A message is written once, outside of the JavaScript
- * heap, and everybody it goes to is sent the same bytes.
+ * Consecutive messages, stored as the frames in which they are sent. Each message is encoded once, outside of the
+ * JavaScript heap, and all recipients are sent the same bytes.
  */
 export class FrameBuffer {
   readonly #bytes: Buffer
   #lastStart = 0
   #usedBytes = 0
 
-  /** @param capacityBytes - what the page takes from memory, whether it is full or not */
   constructor(capacityBytes: number) {
     this.#bytes = Buffer.allocUnsafeSlow(capacityBytes)
   }
@@ -19,20 +17,17 @@ export class FrameBuffer {
     return this.#bytes.length
   }
 
-  /** Where the last message's frame starts. */
+  /** Offset of the last frame. */
   get lastStart(): number {
     return this.#lastStart
   }
 
-  /** Where the last message's frame ends. */
+  /** Offset after the last frame. */
   get usedBytes(): number {
     return this.#usedBytes
   }
 
-  /**
-   * Writes one message.
-   * @returns false when it does not fit
-   */
+  /** @returns false if the message does not fit */
   append(payload: Payload): boolean {
     if (this.#usedBytes + frameBytes(payload.bytes) > this.#bytes.length) return false
     this.#lastStart = this.#usedBytes
@@ -40,8 +35,50 @@ export class FrameBuffer {
     return true
   }
 
-  /** The frames between two offsets; shared, never to be changed. */
+  /** Returns the frames between two offsets. The memory is shared and must not be changed. */
   frames(start: number, end: number): Buffer {
     return this.#bytes.subarray(start, end)
+  }
+}
+
+/**
+ * Consecutive frames of one buffer that have the same recipients. All recipients queue the same batch, so adding a
+ * message costs the same however many there are.
+ *
+ * A batch grows only while it is the last one in each recipient's queue. Queueing anything after it seals it, so
+ * every recipient gets its messages in the order the relay took them.
+ */
+export class FrameBatch {
+  readonly #buffer: FrameBuffer
+  readonly #start: number
+  #end: number
+  #isSealed = false
+  #frames: Buffer | undefined
+
+  /** Starts with the last message of `buffer`. */
+  constructor(buffer: FrameBuffer) {
+    this.#buffer = buffer
+    this.#start = buffer.lastStart
+    this.#end = buffer.usedBytes
+  }
+
+  seal(): void {
+    this.#isSealed = true
+  }
+
+  /** Adds the last message of `buffer`. @returns false if the batch is sealed or that message does not follow it */
+  extend(buffer: FrameBuffer): boolean {
+    if (this.#isSealed || buffer !== this.#buffer || buffer.lastStart !== this.#end) return false
+    this.#end = buffer.usedBytes
+    return true
+  }
+
+  /** All messages as WebSocket frames. Reading them seals the batch. */
+  get frames(): Buffer {
+    if (this.#frames === undefined) {
+      this.#isSealed = true
+      this.#frames = this.#buffer.frames(this.#start, this.#end)
+    }
+    return this.#frames
   }
 }

@@ -1,13 +1,37 @@
-import { type Payload, textOf } from "./payload.js"
+/** One outgoing message: JSON, in pieces that need not be joined before they are written. */
+export interface Payload {
+  readonly pieces: readonly string[]
+  /** Size in UTF-8. */
+  readonly bytes: number
+  /** Whether every character takes one byte. */
+  readonly isAscii: boolean
+}
 
-/** FIN and opcode 1, a whole text message (RFC 6455 §5.2); a relay never masks (§5.1). */
+/** Makes a payload of any text. */
+export function payloadOf(text: string): Payload {
+  const bytes = Buffer.byteLength(text)
+  return { pieces: [text], bytes, isAscii: bytes === text.length }
+}
+
+/** Makes a payload of ASCII text. The pieces are never joined, which halves what one message allocates. */
+export function asciiPayload(pieces: readonly string[]): Payload {
+  let bytes = 0
+  for (const piece of pieces) bytes += piece.length
+  return { pieces, bytes, isAscii: true }
+}
+
+export function textOf({ pieces }: Payload): string {
+  return pieces.join("")
+}
+
+/** FIN and opcode 1, a whole text message (RFC 6455 §5.2); a server never masks (§5.1). */
 const textOpcode = 0x81
 const length16 = 126
 const length64 = 127
-/** Up to this many characters a loop is faster than a call of Buffer's own writer. */
+/** Up to this many characters a loop is faster than Buffer's own writer. */
 const shortPiece = 40
 
-/** Bytes of an unmasked text frame around a payload of `payloadBytes`. */
+/** Returns the size of an unmasked text frame with `payloadBytes` of payload. */
 export function frameBytes(payloadBytes: number): number {
   return headerBytes(payloadBytes) + payloadBytes
 }
@@ -23,11 +47,9 @@ export function writeFrame(target: Buffer, offset: number, payload: Payload): nu
   return start + payload.bytes
 }
 
-/** The text of one frame that {@link writeFrame} wrote. */
+/** Returns the text of one frame that {@link writeFrame} wrote. */
 export function readFrame(frame: Buffer): string {
-  const marker = frame[1] ?? 0
-  const start = marker < length16 ? 2 : marker === length16 ? 4 : 10
-  return frame.toString("utf8", start)
+  return frame.toString("utf8", headerBytesOf(frame[1] ?? 0))
 }
 
 function writeAscii(target: Buffer, offset: number, pieces: readonly string[]): void {
@@ -40,9 +62,14 @@ function writeAscii(target: Buffer, offset: number, pieces: readonly string[]): 
   }
 }
 
+/** @param length - the 7 bits of length in a frame's second byte */
+function headerBytesOf(length: number): number {
+  if (length < length16) return 2
+  return length === length16 ? 4 : 10
+}
+
 function headerBytes(payloadBytes: number): number {
-  if (payloadBytes < length16) return 2
-  return payloadBytes < 0x1_0000 ? 4 : 10
+  return headerBytesOf(payloadBytes < length16 ? payloadBytes : payloadBytes < 0x1_0000 ? length16 : length64)
 }
 
 function writeHeader(target: Buffer, offset: number, payloadBytes: number): number {

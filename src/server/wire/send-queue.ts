@@ -1,7 +1,7 @@
 import type { Socket } from "node:net"
 import type { ByteBudget } from "../sessions/byte-budget.js"
-import { FrameBatch } from "./frame-batch.js"
-import type { Payload } from "./payload.js"
+import { FrameBatch } from "./frame-buffer.js"
+import type { Payload } from "./frame-encoder.js"
 import type { Flushable, WriteScheduler } from "./write-scheduler.js"
 
 /** What a queue needs to know of the session it belongs to. */
@@ -80,7 +80,7 @@ export class SendQueue implements Flushable {
   /** Queues one message for this session alone. */
   send(payload: Payload): void {
     if (this.#isEnded) return
-    const page = this.#tick.jot(payload)
+    const page = this.#tick.append(payload)
     if (this.#own?.extend(page) !== true) {
       const own = new FrameBatch(page)
       this.push(own)
@@ -96,14 +96,14 @@ export class SendQueue implements Flushable {
     const last = this.#runs.at(-1)
     if (last === undefined) {
       this.#runs = [run]
-      this.#tick.add(this)
+      this.#tick.schedule(this)
     } else {
       last.seal()
       this.#runs.push(run)
     }
   }
 
-  takeRuns(): readonly FrameBatch[] {
+  takeBatches(): readonly FrameBatch[] {
     const runs = this.#runs
     this.#runs = none
     this.#own = undefined
@@ -125,7 +125,7 @@ export class SendQueue implements Flushable {
   /** Hands all that waits to the socket and takes nothing more: the close frame comes next. */
   end(): void {
     if (this.#isEnded) return
-    const runs = this.takeRuns()
+    const runs = this.takeBatches()
     this.#isEnded = true
     if (!this.#owner.isWritable) return
     for (const frames of this.#backlog ?? []) this.#socket.write(frames)
@@ -136,7 +136,7 @@ export class SendQueue implements Flushable {
   /** Drops all that waits and takes nothing more. */
   drop(): void {
     this.#isEnded = true
-    this.takeRuns()
+    this.takeBatches()
     this.#forget()
   }
 

@@ -12,9 +12,9 @@ export interface SocketReaderOwner {
   /** Most bytes of a message that is kept until the rest of it arrives. */
   readonly maxHeldBytes: number
   /** Takes note of one that is not read; `problem` says why. */
-  onUnread(problem: string): void
+  onInvalid(problem: string): void
   /** More than {@link maxHeldBytes}, or than the relay has room for, would have to be kept. */
-  onFlood(): void
+  onTooLarge(): void
 }
 
 /**
@@ -55,9 +55,9 @@ export class SocketReader implements FrameSink {
     socket.on("close", () => this.#hold(0))
     webSocket.on("message", (data: Buffer, isBinary: boolean) => {
       if (!owner.isReadable) return
-      if (isBinary) owner.onUnread("is binary; send text")
+      if (isBinary) owner.onInvalid("is binary; send text")
       else if (data.length > maxBytes)
-        owner.onUnread(`has ${data.length} bytes; at most ${maxBytes} are read`)
+        owner.onInvalid(`has ${data.length} bytes; at most ${maxBytes} are read`)
       else owner.onText(data.toString())
     })
   }
@@ -66,7 +66,7 @@ export class SocketReader implements FrameSink {
     const more = bytes - this.#heldBytes
     if (more === 0) return
     if (more > 0 && (bytes > this.#owner.maxHeldBytes || !this.#budget.fits(more))) {
-      this.#owner.onFlood()
+      this.#owner.onTooLarge()
       return
     }
     this.#budget.take(more)

@@ -1,14 +1,14 @@
-import type { FrameBatch } from "./frame-batch.js"
+import type { FrameBatch } from "./frame-buffer.js"
 import { FrameBuffer } from "./frame-buffer.js"
+import type { Payload } from "./frame-encoder.js"
 import { frameBytes } from "./frame-encoder.js"
-import type { Payload } from "./payload.js"
 
 const pageBytes = 64 * 1024
 
 /** Something with runs to write at the end of the tick. */
 export interface Flushable {
   /** Hands over what is queued; called once per tick. */
-  takeRuns(): readonly FrameBatch[]
+  takeBatches(): readonly FrameBatch[]
   /** Sends `frames`, which other recipients may share: never to be changed. */
   write(frames: Buffer): void
 }
@@ -25,13 +25,13 @@ export class WriteScheduler {
   #sharedFrames: Buffer | undefined
 
   /** Has `flushable` flushed at the end of this tick. */
-  add(flushable: Flushable): void {
+  schedule(flushable: Flushable): void {
     if (this.#dirty.length === 0) setImmediate(() => this.#flush())
     this.#dirty.push(flushable)
   }
 
   /** Writes one message that nobody keeps, and says on which page it stands as the last. */
-  jot(payload: Payload): FrameBuffer {
+  append(payload: Payload): FrameBuffer {
     if (!this.#page.append(payload)) {
       this.#page = new FrameBuffer(Math.max(pageBytes, frameBytes(payload.bytes)))
       this.#page.append(payload)
@@ -43,7 +43,7 @@ export class WriteScheduler {
     const dirty = this.#dirty
     this.#dirty = []
     for (const flushable of dirty) {
-      const runs = flushable.takeRuns()
+      const runs = flushable.takeBatches()
       if (runs.length > 0) flushable.write(this.#join(runs))
     }
     this.#sharedRuns = []

@@ -3,6 +3,7 @@ import type { Table } from "../../../src/backbone/backbone.js"
 import { openMemoryBackbone } from "../../../src/backbone/memory/memory-backbone.js"
 import type { AgentId, Channel } from "../../../src/protocol/names.js"
 import { Bookmarks } from "../../../src/server/channels/bookmarks.js"
+import type { Session } from "../../../src/server/sessions/session.js"
 import { FakeClock } from "../../kit/fake-clock.js"
 
 const bob = "@00000000000000b0" as AgentId
@@ -15,8 +16,9 @@ async function relays(count: number) {
   const gone = new Set<Bookmarks>()
   const open = async () => {
     const made: Bookmarks = await Bookmarks.open(backbone, {
-      isHere: () => !gone.has(made),
-      ...{ clock, log: () => {} },
+      sessions: { find: () => (gone.has(made) ? undefined : ({} as Session)) },
+      clock,
+      log: () => {},
     })
     return made
   }
@@ -36,14 +38,14 @@ describe("bookmarks", () => {
   it("begin with a membership, go on, and end with it", async () => {
     const { clock, east, open, table } = await relays(1)
     expect(await east.find(bob, a)).toBeUndefined()
-    await east.enter(bob, a, 3)
+    await east.add(bob, a, 3)
     for (const seq of [5, 4]) east.advance(bob, a, seq)
     expect(await east.find(bob, a)).toEqual({ from: 3, at: 5 })
     expect(await stored(table)).toEqual({ "#a": { from: 3, at: 3 } })
     clock.advance(1_000)
     await Promise.resolve()
     expect(await (await open()).find(bob, a)).toEqual({ from: 3, at: 5 })
-    await east.leave(bob, a)
+    await east.remove(bob, a)
     east.advance(bob, a, 9)
     await east.save()
     expect(await stored(table)).toBeUndefined()
@@ -51,9 +53,9 @@ describe("bookmarks", () => {
 
   it("go on with a session that began before the last one's progress was written", async () => {
     const { east, table } = await relays(1)
-    await east.enter(bob, a, 0)
+    await east.add(bob, a, 0)
     east.advance(bob, a, 5)
-    const forgotten = east.forget(bob)
+    const forgotten = east.release(bob)
     await east.find(bob, a)
     await forgotten
     east.advance(bob, a, 9)
@@ -63,11 +65,11 @@ describe("bookmarks", () => {
 
   it("keep what somebody entered where it is now, when the relay it left writes its progress late", async () => {
     const { east, west, table } = await relays(2)
-    await east.enter(bob, a, 0)
+    await east.add(bob, a, 0)
     east.advance(bob, a, 5)
     await west.find(bob, a)
-    await west.enter(bob, b, 7)
-    await east.forget(bob)
+    await west.add(bob, b, 7)
+    await east.release(bob)
     expect(await stored(table)).toEqual({ "#a": { from: 0, at: 5 }, "#b": { from: 7, at: 7 } })
     west.advance(bob, b, 8)
     await west.save()
@@ -78,18 +80,18 @@ describe("bookmarks", () => {
     const { gone, east, west } = await relays(2)
     const looked = east.find(bob, a)
     gone.add(east)
-    await Promise.all([looked, east.forget(bob)])
-    await west.enter(bob, a, 3)
+    await Promise.all([looked, east.release(bob)])
+    await west.add(bob, a, 3)
     gone.delete(east)
     expect(await east.find(bob, a)).toEqual({ from: 3, at: 3 })
   })
 
   it("do not bring back what somebody left, or entered anew, where it is now", async () => {
     const { east, west, table } = await relays(2)
-    for (const channel of [a, b]) await east.enter(bob, channel, 0)
+    for (const channel of [a, b]) await east.add(bob, channel, 0)
     for (const channel of [a, b]) east.advance(bob, channel, 5)
-    for (const channel of [a, b]) await west.leave(bob, channel)
-    await west.enter(bob, b, 3)
+    for (const channel of [a, b]) await west.remove(bob, channel)
+    await west.add(bob, b, 3)
     await east.save()
     expect(await stored(table)).toEqual({ "#b": { from: 3, at: 3 } })
   })

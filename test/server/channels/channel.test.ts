@@ -7,7 +7,7 @@ import { Agent } from "../../../src/server/sessions/agent.js"
 import { ByteBudget } from "../../../src/server/sessions/byte-budget.js"
 import { SentIds } from "../../../src/server/sessions/sent-ids.js"
 import { WriteSequencer } from "../../../src/server/sessions/write-sequencer.js"
-import { payloadOf } from "../../../src/server/wire/payload.js"
+import { payloadOf } from "../../../src/server/wire/frame-encoder.js"
 import { SendQueue } from "../../../src/server/wire/send-queue.js"
 import { WriteScheduler } from "../../../src/server/wire/write-scheduler.js"
 import { FakeClock } from "../../kit/fake-clock.js"
@@ -25,7 +25,7 @@ function channelNamed(name: string, tick: WriteScheduler): Channel {
     limits,
     budget,
     clock: new FakeClock(),
-    tick,
+    writes: tick,
   }
   return new Channel({ name: parseChannel(name), ...options })
 }
@@ -35,8 +35,8 @@ function agentAt(tick: WriteScheduler, name: string) {
   const owner = { isWritable: true, onOverflow: () => {} }
   const memory = {
     meter: new Gcra({ ratePerSecond: 1, burst: 1 }),
-    sent: new SentIds(1),
-    lane: new WriteSequencer(new FakeClock()),
+    sentIds: new SentIds(1),
+    sequencer: new WriteSequencer(new FakeClock()),
   }
   const outgoing = new SendQueue(socket.socket, owner, tick, 1_000_000)
   return {
@@ -71,7 +71,7 @@ class Model {
     if (kind === "post") this.#post(channel, agent)
     else if (kind === "answer") {
       const text = `answer ${++this.#count}`
-      agent.outgoing.send(payloadOf(text))
+      agent.sendQueue.send(payloadOf(text))
       person.expected.push(text)
     } else if (kind === "move") {
       if (channel.members.has(agent)) channel.leave(agent)
@@ -91,7 +91,7 @@ class Model {
   }
 
   #post(channel: Channel, author: Agent): void {
-    const text = `${channel.name} ${channel.claimSeq()} ${"x".repeat(++this.#count)}`
+    const text = `${channel.name} ${channel.nextSeq()} ${"x".repeat(++this.#count)}`
     channel.publish(author, payloadOf(text), 0)
     for (const { agent, expected } of this.#people) {
       if (agent !== author && channel.members.has(agent)) expected.push(text)
@@ -117,7 +117,7 @@ describe("a channel", () => {
     const author = agentAt(tick, "author")
     const readers = Array.from({ length: 3 }, (_, i) => agentAt(tick, `n${i}`))
     const say = (content: string) => {
-      channel.claimSeq()
+      channel.nextSeq()
       channel.publish(author.agent, payloadOf(content), 0)
       return new Promise((resolve) => setImmediate(resolve))
     }

@@ -108,8 +108,8 @@ function agentNamed(name: string): Agent {
   const owner = { isWritable: false, onOverflow: () => {} }
   const memory = {
     meter: new Gcra({ ratePerSecond: 1, burst: 1 }),
-    sent: new SentIds(1),
-    lane: new WriteSequencer(new FakeClock()),
+    sentIds: new SentIds(1),
+    sequencer: new WriteSequencer(new FakeClock()),
   }
   const outgoing = new SendQueue(socket, owner, new WriteScheduler(), 1)
   return new Agent(`@${name}` as AgentId, name as Nick, memory, outgoing, {
@@ -135,7 +135,7 @@ describe("a presence window", () => {
         const agents = Array.from({ length: 6 }, (_, i) => agentNamed(`n${i}`))
         const members = new Set<Agent>()
         const beliefs = new Map<Agent, Set<string>>()
-        const deliver = (message: ServerMessage, recipients: Iterable<Agent>) => {
+        const sendTo = (recipients: Iterable<Agent>, message: ServerMessage) => {
           const {
             type,
             agent,
@@ -156,19 +156,19 @@ describe("a presence window", () => {
             }
           }
         }
-        const window = new MembershipNotices(parseChannel("#x"), { members, deliver }, new FakeClock())
+        const notices = new MembershipNotices(parseChannel("#x"), { members, sendTo }, new FakeClock())
         for (const { who, then } of moves) {
           const agent = agents[who]
           if (agent === undefined) continue
-          if (members.delete(agent)) window.note("left", agent)
+          if (members.delete(agent)) notices.add("left", agent)
           else {
             members.add(agent)
             beliefs.set(agent, new Set([...members].map(({ id }) => id)))
-            window.note("joined", agent)
+            notices.add("joined", agent)
           }
-          if (then === "flush") window.flush()
+          if (then === "flush") notices.flush()
         }
-        window.flush()
+        notices.flush()
         const truth = [...members].map(({ id }) => id).sort()
         for (const member of members) expect([...(beliefs.get(member) ?? [])].sort()).toEqual(truth)
       }),

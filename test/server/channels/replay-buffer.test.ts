@@ -1,10 +1,10 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import type { AgentId } from "../../../src/protocol/names.js"
-import type { ReplayedMessage } from "../../../src/server/channels/log-page.js"
+import type { ReplayedMessage } from "../../../src/server/channels/replay-buffer.js"
 import { ReplayBuffer } from "../../../src/server/channels/replay-buffer.js"
 import { ByteBudget } from "../../../src/server/sessions/byte-budget.js"
-import { payloadOf } from "../../../src/server/wire/payload.js"
+import { payloadOf } from "../../../src/server/wire/frame-encoder.js"
 
 const author = "@a" as AgentId
 const kibibyte = 1024

@@ -3,7 +3,7 @@ import type { AgentId } from "../../../src/protocol/names.js"
 import { DirectDelivery } from "../../../src/server/delivery/direct-delivery.js"
 import type { Roster } from "../../../src/server/roster/roster.js"
 import type { SessionRegistry } from "../../../src/server/sessions/session-registry.js"
-import { payloadOf } from "../../../src/server/wire/payload.js"
+import { payloadOf } from "../../../src/server/wire/frame-encoder.js"
 import { FakeClock } from "../../kit/fake-clock.js"
 
 const [here, elsewhere, away, unknown] = ["a", "b", "c", "d"].map(
@@ -19,9 +19,9 @@ function room() {
     [elsewhere, "working"],
     [away, "offline"],
   ])
-  const session = { outgoing: { send: () => void brought.push(`session ${here}`) } }
+  const session = { sendQueue: { send: () => void brought.push(`session ${here}`) } }
   const courier = new DirectDelivery({
-    hub: { find: (id: string) => (id === here ? session : undefined) } as unknown as SessionRegistry,
+    sessions: { find: (id: string) => (id === here ? session : undefined) } as unknown as SessionRegistry,
     roster: {
       find: (id) => {
         const status = statuses.get(id)
@@ -29,12 +29,12 @@ function room() {
       },
     },
     bus: { send: (to) => void brought.push(`bus ${to}`) },
-    mail: {
+    mailboxes: {
       post: (to, id) => {
         brought.push(`mail ${to} ${id}`)
         return Promise.resolve({ seq: 1, ts: 0, isDuplicate: false })
       },
-      postNews: (to) => void brought.push(`news ${to}`),
+      postNotice: (to) => void brought.push(`news ${to}`),
     },
     clock: new FakeClock(),
   })
@@ -45,14 +45,14 @@ describe("a courier", () => {
   it("tells authors where they are, when they are back, and at another relay if they may be there", () => {
     const { courier, brought } = room()
     for (const author of [here, elsewhere, away, unknown]) {
-      courier.tellAuthor(`${author.slice(1)}.m1`, "mirrored", guest)
+      courier.reportDelivery(`${author.slice(1)}.m1`, "mirrored", guest)
     }
     expect(brought).toEqual([`session ${here}`, `bus ${elsewhere}`, `news ${away}`, `bus ${unknown}`])
   })
 
   it("tells nobody that its own copy of what it signed has arrived", () => {
     const { courier, brought } = room()
-    courier.tellAuthor(`${here.slice(1)}.deal/1`, "mirrored", here)
+    courier.reportDelivery(`${here.slice(1)}.deal/1`, "mirrored", here)
     expect(brought).toEqual([])
   })
 
@@ -60,7 +60,7 @@ describe("a courier", () => {
     const { courier, brought } = room()
     await courier.answer(`${here.slice(1)}.m1`, "{}")
     await courier.answer(`${guest.slice(1)}.m1`, "{}")
-    courier.hand(here, payloadOf("{}"))
+    courier.send(here, payloadOf("{}"))
     expect(brought).toEqual([`mail ${here} done/${here.slice(1)}.m1`, `bus ${guest}`, `session ${here}`])
   })
 })

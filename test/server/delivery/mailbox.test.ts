@@ -2,19 +2,19 @@ import { expect, it } from "vitest"
 import type { LogEntry, Logs } from "../../../src/backbone/backbone.js"
 import { Mailbox } from "../../../src/server/delivery/mailbox.js"
 import type { Agent } from "../../../src/server/sessions/agent.js"
-import { type Payload, textOf } from "../../../src/server/wire/payload.js"
+import { type Payload, textOf } from "../../../src/server/wire/frame-encoder.js"
 
-/** More turns than any reading takes. */
+/** More turns of the microtask queue than one read takes. */
 const turns = 20
 
-/** A log that is told of an entry `turn` turns of the microtask queue after its first, empty page was given. */
-function makeLogs(entry: LogEntry, turn: number, tell: () => void): Pick<Logs, "read"> {
+/** A log that gets an entry `turn` turns of the microtask queue after its first, empty page was read. */
+function makeLogs(entry: LogEntry, turn: number, onAdded: () => void): Pick<Logs, "read"> {
   const kept: LogEntry[] = []
   let pages = 0
   const add = async (): Promise<void> => {
     for (let i = 0; i < turn; i++) await Promise.resolve()
     kept.push(entry)
-    tell()
+    onAdded()
   }
   return {
     read: (_key, after) => {
@@ -26,18 +26,19 @@ function makeLogs(entry: LogEntry, turn: number, tell: () => void): Pick<Logs, "
 }
 
 it.each(Array.from({ length: turns }, (_, turn) => [turn]))(
-  "sends what is told %i turns after the last page that was read",
+  "sends a message that arrives %i microtasks after the last page was read",
   async (turn) => {
     const sent: string[] = []
-    const outgoing = { send: (payload: Payload) => void sent.push(textOf(payload)) }
+    const sendQueue = { send: (payload: Payload) => void sent.push(textOf(payload)) }
     const entry = { key: "a", seq: 1, ts: 0, value: "{}" }
     const mailbox: Mailbox = new Mailbox({
-      agent: { id: "@a", outgoing } as unknown as Agent,
-      logs: makeLogs(entry, turn, () => mailbox.take(entry)) as Logs,
-      confirms: true,
-      events: { onConfirmedTo: () => {}, onMirrored: () => {}, onFailed: () => {} },
+      agent: { id: "@a", sendQueue } as unknown as Agent,
+      logs: makeLogs(entry, turn, () => mailbox.onEntry(entry)) as Logs,
+      sendsReceived: true,
+      onConfirmed: () => {},
+      log: () => {},
     })
-    mailbox.readOn()
+    mailbox.resume()
     for (let i = 0; i < 3 * turns; i++) await Promise.resolve()
     expect(sent).toEqual(["{}"])
   },

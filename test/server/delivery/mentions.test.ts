@@ -25,11 +25,11 @@ function rosterOf(...agents: readonly string[]): Roster {
   return roster
 }
 
-const everybody = { has: (id: AgentId) => roster.find(id) !== undefined }
+const everybody = (id: AgentId) => roster.find(id) !== undefined
 const roster = rosterOf("bob", "eve=0123456789abcdef", "Ann", "dot.name", "end_", "twin=t1", "twin=t2")
 
 function mentioned(content: string): string[] {
-  return resolveMentions({ content }, everybody, roster) ?? []
+  return resolveMentions({ content }, roster, everybody) ?? []
 }
 
 describe("an @word in a text", () => {
@@ -74,9 +74,9 @@ describe("an @word in a text", () => {
     expect(mentioned(content)).toEqual([])
   })
 
-  it("means only who is in the room", () => {
-    const room = { has: (id: AgentId) => id === "@t2" }
-    expect(resolveMentions({ content: "@bob @twin" }, room, roster)).toEqual(["@t2"])
+  it("mentions only members of the channel", () => {
+    const isMember = (id: AgentId) => id === "@t2"
+    expect(resolveMentions({ content: "@bob @twin" }, roster, isMember)).toEqual(["@t2"])
   })
 
   it("costs little, whatever the text is", () => {
@@ -128,7 +128,7 @@ describe("an @word in a text", () => {
 
 describe("the field mentions", () => {
   const resolve = (...mentions: string[]) =>
-    resolveMentions({ content: "hi", mentions: mentions as AgentRef[] }, everybody, roster)
+    resolveMentions({ content: "hi", mentions: mentions as AgentRef[] }, roster, everybody)
 
   function refusalOf(...mentions: string[]): ChatError {
     try {
@@ -152,7 +152,7 @@ describe("the field mentions", () => {
 
   it("goes before what the text says", () => {
     const mentions = ["@eve" as AgentRef]
-    expect(resolveMentions({ content: "@bob", mentions }, everybody, roster)).toEqual([
+    expect(resolveMentions({ content: "@bob", mentions }, roster, everybody)).toEqual([
       "@0123456789abcdef",
       "@bob",
     ])

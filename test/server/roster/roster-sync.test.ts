@@ -27,7 +27,7 @@ function recordingChannel(remoteMembers: Map<string, Set<AgentId>>, name: string
   remoteMembers.set(name, members)
   const channel = {
     members: new Set(),
-    noteElsewhere: (movement: "joined" | "left", { id }: { id: AgentId }) => {
+    noteRemote: (movement: "joined" | "left", { id }: { id: AgentId }) => {
       if (movement === "left") expect(members.delete(id)).toBe(true)
       else expect(members.has(id) ? 0 : members.add(id).size).toBeGreaterThan(0)
     },
@@ -38,8 +38,8 @@ function recordingChannel(remoteMembers: Map<string, Set<AgentId>>, name: string
 function makeMemory() {
   return {
     meter: new Gcra({ ratePerSecond: 1, burst: 1 }),
-    sent: new SentIds(1),
-    lane: new WriteSequencer(new FakeClock()),
+    sentIds: new SentIds(1),
+    sequencer: new WriteSequencer(new FakeClock()),
   }
 }
 
@@ -74,7 +74,7 @@ class Station {
     const remoteMembers = new Map<string, Set<AgentId>>()
     const channels = { get: (name: string) => recordingChannel(remoteMembers, name) }
     const sync = await RosterSync.open(access, {
-      ...{ roster, sessions, channels, clock, limits, tick: new WriteScheduler() },
+      ...{ roster, sessions, channels, clock, limits, writes: new WriteScheduler() },
       knownAgents: new KnownAgents(clock, limits.identities, makeMemory),
       log: () => {},
     })
@@ -92,7 +92,7 @@ class Station {
       agent,
       channels: channels.map((name) => ({ name })),
       send: () => {},
-      close: () => this.leave(id),
+      displace: () => this.leave(id),
     }
     this.sessions.add(session as unknown as Session)
     this.sync.changed(session as unknown as Session)
@@ -101,7 +101,7 @@ class Station {
   say(id: AgentId, status: "idle" | "working"): void {
     const session = this.sessions.find(id)
     if (session === undefined) return
-    session.agent.say(status, undefined, undefined)
+    session.agent.setPresence(status, undefined, undefined)
     this.sync.changed(session)
   }
 

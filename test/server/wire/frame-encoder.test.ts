@@ -1,7 +1,6 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { frameBytes, readFrame, writeFrame } from "../../../src/server/wire/frame-encoder.js"
-import { payloadOf } from "../../../src/server/wire/payload.js"
+import { frameBytes, payloadOf, readFrame, writeFrame } from "../../../src/server/wire/frame-encoder.js"
 import { splitFrame } from "../../kit/wire.js"
 
 function encodeFrames(texts: readonly string[]): Buffer {

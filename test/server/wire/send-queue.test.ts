@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest"
-import { FrameBatch } from "../../../src/server/wire/frame-batch.js"
-import { payloadOf } from "../../../src/server/wire/payload.js"
+import { FrameBatch } from "../../../src/server/wire/frame-buffer.js"
+import { payloadOf } from "../../../src/server/wire/frame-encoder.js"
 import { SendQueue } from "../../../src/server/wire/send-queue.js"
 import { WriteScheduler } from "../../../src/server/wire/write-scheduler.js"
 import { FakeSocket } from "../../kit/fake-socket.js"
@@ -21,8 +21,8 @@ function session(tick: WriteScheduler, maxBytes = 1_000_000) {
 /** Messages as those queue them that go to several sessions. */
 function runOf(tick: WriteScheduler, ...texts: readonly [string, ...string[]]): FrameBatch {
   const [first, ...others] = texts
-  const run = new FrameBatch(tick.jot(payloadOf(first)))
-  for (const text of others) run.extend(tick.jot(payloadOf(text)))
+  const run = new FrameBatch(tick.append(payloadOf(first)))
+  for (const text of others) run.extend(tick.append(payloadOf(text)))
   return run
 }
 
@@ -62,9 +62,9 @@ describe("Outgoing", () => {
     const { outgoing } = session(tick)
     const run = runOf(tick, "1")
     outgoing.push(run)
-    expect(run.extend(tick.jot(payloadOf("2")))).toBe(true)
+    expect(run.extend(tick.append(payloadOf("2")))).toBe(true)
     outgoing.push(runOf(tick, "3"))
-    expect(run.extend(tick.jot(payloadOf("4")))).toBe(false)
+    expect(run.extend(tick.append(payloadOf("4")))).toBe(false)
   })
 
   it("keeps what a stalled reader does not take, and goes on in order when it drains", async () => {

@@ -5,7 +5,7 @@ import {
   type SessionEvent,
   type SessionState,
   sessionSteps,
-} from "../../../src/server/sessions/session-state.js"
+} from "../../../src/server/sessions/session.js"
 
 const states = Object.keys(sessionSteps) as SessionState[]
 const events: readonly SessionEvent[] = ["challenge", "admit", "close", "end"]

@@ -1,0 +1,168 @@
+import type { Backbone } from "../backbone/backbone.js"
+import type { Clock } from "../base/clock.js"
+import type { GuardLimits } from "../guards/limits.js"
+import type { Limits } from "../protocol/limits.js"
+import type { AgentId } from "../protocol/names.js"
+import type { ServerMessage } from "../protocol/server-messages.js"
+import { Bookmarks } from "./channels/bookmarks.js"
+import { ChannelDirectory } from "./channels/directory.js"
+import { Membership } from "./channels/membership.js"
+import { DealService } from "./deals/deal-service.js"
+import { overheardStep } from "./deals/deal-steps.js"
+import { DirectDelivery, RelayBus } from "./delivery/direct-delivery.js"
+import { Mailboxes } from "./delivery/mailboxes.js"
+import type { Stored } from "./delivery/message-json.js"
+import { Router } from "./delivery/route.js"
+import { replicatedInput } from "./guards/guard-input.js"
+import { GuardService } from "./guards/guard-service.js"
+import type { Operators } from "./operators.js"
+import { KnownAgents } from "./roster/known-agents.js"
+import { broadcastPresence } from "./roster/presence-broadcast.js"
+import { Roster } from "./roster/roster.js"
+import { RosterSync } from "./roster/roster-sync.js"
+import { makeAgentMemory } from "./sessions/agent.js"
+import { Heartbeat } from "./sessions/heartbeat.js"
+import { SessionRegistry } from "./sessions/session-registry.js"
+import { TaskService } from "./tasks/task-service.js"
+import { payloadOf } from "./wire/frame-encoder.js"
+import { WriteScheduler } from "./wire/write-scheduler.js"
+
+/** How a relay is configured, with all defaults filled in. */
+export interface RelaySettings {
+  /** The name in WELCOME. */
+  readonly name: string
+  readonly limits: Limits
+  readonly guards: GuardLimits
+  readonly operators: Operators
+  /** Whether the handshake of the first AgentChat is accepted too. */
+  readonly isCompat: boolean
+  /** Whether the contents of messages are logged. */
+  readonly logMessages: boolean
+  readonly clock: Clock
+  /** Takes one line without its newline. */
+  readonly log: (line: string) => void
+}
+
+/** The services of a relay. A handler takes those it uses. */
+export type Services = Awaited<ReturnType<typeof openServices>>
+
+/**
+ * Constructs all services of a relay, each after those it is built on, and connects their events.
+ * @throws {ChatError} UNAVAILABLE if the backbone cannot be read
+ */
+export async function openServices(settings: RelaySettings, backbone: Backbone) {
+  const { limits, operators, clock, log } = settings
+  const writes = new WriteScheduler()
+  const sessions = new SessionRegistry()
+  const heartbeat = new Heartbeat(sessions, clock, limits)
+  const roster = new Roster(sessions)
+  const knownAgents = new KnownAgents(clock, limits.identities, () => makeAgentMemory(limits, clock))
+  const bus = await RelayBus.open(backbone, sessions, log)
+  const mailboxes = await Mailboxes.open(backbone, limits, log)
+  const direct = new DirectDelivery({ sessions, roster, bus, mailboxes, clock })
+  const bookmarks = await Bookmarks.open(backbone, { sessions, clock, log })
+  const channels = await ChannelDirectory.open(backbone, { sessions, roster, writes, limits, clock, log })
+  const router = new Router(channels, roster, sessions)
+  const guards = await GuardService.open(
+    backbone,
+    { guards: settings.guards, operators, clock },
+    {
+      tell: (to, notice) => sendGuardNotice(to, notice, { channels, roster, direct }),
+      log,
+    },
+  )
+  const tasks = await TaskService.open(backbone, { limits, clock, log, delivery: direct, guards })
+  const rosterSync = await RosterSync.open(backbone, {
+    ...{ roster, sessions, knownAgents, channels, writes, clock, limits, log },
+  })
+  const membership = new Membership({ channels, bookmarks, roster, rosterSync, limits, clock })
+  const deals = await DealService.open(
+    backbone,
+    { limits, clock },
+    {
+      knows: (id) => rosterSync.knows(id),
+      post: (to, id, text) => mailboxes.post(to, id, text),
+      guards,
+      log,
+    },
+  )
+
+  sessions.on("opened", (session) => {
+    const { agent } = session
+    rosterSync.began(session)
+    if (agent.isPersistent) mailboxes.open(agent, session.sendsReceived)
+    tasks.enter(agent)
+  })
+  sessions.on("closed", (session) => {
+    const { agent } = session
+    membership.onClosed(session)
+    tasks.leave(agent)
+    if (agent.isPersistent) {
+      mailboxes.close(agent)
+      void bookmarks.release(agent.id)
+      knownAgents.leave(agent.id)
+    }
+    rosterSync.departed(agent)
+    log(`left: ${agent.id} ${agent.name}`)
+  })
+  sessions.on("presence", (session, isVisible) => {
+    if (isVisible) broadcastPresence(writes, session.channels, session.agent, clock.now())
+    rosterSync.changed(session)
+    tasks.update(session.agent)
+  })
+  channels.on("opened", (channel) => membership.onOpened(channel))
+  if (backbone.isShared) {
+    // What other relays let through counts for the guards of this one too.
+    const count = (message: Stored) => countReplicated(message, channels, guards)
+    channels.on("message", count)
+    mailboxes.on("posted", count)
+  }
+  backbone.onReachabilityChange((isReachable) => {
+    log(isReachable ? "store: can be reached again" : "store: cannot be reached")
+    if (isReachable) mailboxes.resume()
+  })
+
+  return {
+    ...{ backbone, writes, sessions, heartbeat, roster, rosterSync, knownAgents, mailboxes, direct },
+    ...{ bookmarks, channels, membership, router, guards, tasks, deals },
+  }
+}
+
+/** Stops all services. Everything that was acknowledged is stored when it resolves. */
+export async function closeServices({
+  tasks,
+  deals,
+  guards,
+  rosterSync,
+  bookmarks,
+  backbone,
+}: Services): Promise<void> {
+  tasks.close()
+  deals.close()
+  await guards.close()
+  await rosterSync.close()
+  await bookmarks.save()
+  await backbone.close()
+}
+
+/** Sends a notice of a guard to a channel, or to an agent if it is online. */
+function sendGuardNotice(
+  to: string,
+  notice: ServerMessage<"GUARD">,
+  { channels, roster, direct }: { channels: ChannelDirectory; roster: Roster; direct: DirectDelivery },
+): void {
+  const channel = to.startsWith("#") ? channels.get(to) : undefined
+  if (channel !== undefined) channel.sendTo(channel.members, notice)
+  else if (roster.find(to) !== undefined) direct.send(to as AgentId, payloadOf(JSON.stringify(notice)))
+}
+
+/** Has the guards count a message or a step of a deal that may come from another relay. */
+function countReplicated(message: Stored, channels: ChannelDirectory, guards: GuardService): void {
+  const input = replicatedInput(message, (name) => channels.get(name))
+  if (input !== undefined) {
+    guards.overhear(input)
+    return
+  }
+  const step = overheardStep(message)
+  if (step !== undefined) guards.overhearStep(step)
+}
