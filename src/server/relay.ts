@@ -96,7 +96,7 @@ async function openBackbone({ clock, log, data, backbone: servers }: RelayOption
   }
   if (servers !== undefined) {
     if (typeof servers !== "string") return servers
-    const { openNatsBackbone } = await import("../backbone/nats/nats.js")
+    const { openNatsBackbone } = await import("../backbone/nats/nats-backbone.js")
     return openNatsBackbone({ servers, clock, log })
   }
   return openMemoryBackbone({ clock })

@@ -1,6 +1,6 @@
 import { expect, onTestFinished } from "vitest"
 import type { Backbone, LogEntry, Logs } from "../../src/backbone/backbone.js"
-import { openNatsBackbone } from "../../src/backbone/nats/nats.js"
+import { openNatsBackbone } from "../../src/backbone/nats/nats-backbone.js"
 import { systemClock } from "../../src/base/clock.js"
 import { until } from "../kit/condition.js"
 import { NatsServer } from "../kit/nats.js"

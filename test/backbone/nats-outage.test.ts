@@ -1,6 +1,6 @@
 import { describe, expect, onTestFinished, test } from "vitest"
 import type { RowChange } from "../../src/backbone/backbone.js"
-import { openNatsBackbone } from "../../src/backbone/nats/nats.js"
+import { openNatsBackbone } from "../../src/backbone/nats/nats-backbone.js"
 import { systemClock } from "../../src/base/clock.js"
 import { until } from "../kit/condition.js"
 import { CuttableNetwork, startNatsCluster } from "../kit/nats.js"
@@ -50,13 +50,13 @@ describe.runIf(isPresent)("nats that goes and comes", { timeout: testMs }, () =>
     await server.startAgain()
     await until(
       "it is missed and found",
-      () => lines.some((line) => line.includes("reached again")),
+      () => lines.some((line) => line.includes("can be reached again")),
       patienceMs,
     )
     await insist(logs, "a", "4")
     await until("the new one is told", () => heard.length >= 4, patienceMs)
     expect(heard.map(({ value }) => value)).toEqual(["1", "2", "3", "4"])
-    expect(lines.join("\n")).toMatch(/begins anew/)
+    expect(lines.join("\n")).toMatch(/is created again/)
     // Who knows the old ones goes on behind them: no number comes twice, and none is lower than one before.
     const numbers = heard.map(({ seq }) => seq)
     expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b))

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it, onTestFinished } from "vitest"
 import type { Backbone } from "../../src/backbone/backbone.js"
-import { openNatsBackbone } from "../../src/backbone/nats/nats.js"
+import { openNatsBackbone } from "../../src/backbone/nats/nats-backbone.js"
 import { systemClock } from "../../src/base/clock.js"
 import { until } from "../kit/condition.js"
 import { type NatsServer, startNatsCluster } from "../kit/nats.js"
@@ -87,8 +87,8 @@ describe.runIf(isPresent)("relays at different nodes of one NATS", { timeout: te
   })
 
   it("read what one of them has written", async () => {
-    const keeping = { maxEntries: 1_000, whenFull: "drop-oldest", storage: "memory" } as const
-    const logs = await openEach((relay) => relay.logs("fresh", keeping))
+    const retention = { maxEntries: 1_000, whenFull: "drop-oldest", storage: "memory" } as const
+    const logs = await openEach((relay) => relay.logs("fresh", retention))
     for (let round = 0; round < rounds / 4; round++) {
       const { seq } = (await logs[round % 3]?.append("log", `${round}`, `${round}`)) ?? { seq: 0 }
       for (const reader of logs) {
@@ -99,8 +99,8 @@ describe.runIf(isPresent)("relays at different nodes of one NATS", { timeout: te
   })
 
   it("lose nothing that is written while what is older is removed", async () => {
-    const keeping = { maxEntries: 20_000, whenFull: "refuse-new", storage: "disk" } as const
-    const logs = await openEach((relay) => relay.logs("passing", keeping))
+    const retention = { maxEntries: 20_000, whenFull: "refuse-new", storage: "disk" } as const
+    const logs = await openEach((relay) => relay.logs("passing", retention))
     const told = new Set<number>()
     const [first] = logs
     const trims: Promise<void>[] = []
@@ -121,9 +121,9 @@ describe.runIf(isPresent)("relays at different nodes of one NATS", { timeout: te
   it("find what was answered when a node was killed and came back", async () => {
     const [first, second] = relays
     const [, , third] = nodes
-    const keeping = { maxEntries: 100_000, whenFull: "drop-oldest", storage: "disk" } as const
-    const writer = await first?.logs("busy", keeping)
-    const reader = await second?.logs("busy", keeping)
+    const retention = { maxEntries: 100_000, whenFull: "drop-oldest", storage: "disk" } as const
+    const writer = await first?.logs("busy", retention)
+    const reader = await second?.logs("busy", retention)
     let isOver = false
     let written = 0
     const kept: number[] = []

@@ -52,6 +52,6 @@ describe.skipIf(!hasProgram("nats-server") || !hasProgram("openssl"))("a relay o
     expect(await serve(url, certificate)).toMatchObject({ listens: true })
     const refused = await serve(url, undefined)
     expect(refused.listens).toBe(false)
-    expect(refused.said).toContain(`no NATS answers at 127.0.0.1:${server.port}`)
+    expect(refused.said).toContain(`no NATS at 127.0.0.1:${server.port}`)
   })
 })

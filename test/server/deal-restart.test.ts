@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import type { Backbone } from "../../src/backbone/backbone.js"
-import { openNatsBackbone } from "../../src/backbone/nats/nats.js"
+import { openNatsBackbone } from "../../src/backbone/nats/nats-backbone.js"
 import { systemClock } from "../../src/base/clock.js"
 import type { Statement } from "../../src/protocol/statements.js"
 import type { Verb } from "../../src/protocol/verbs.js"

@@ -1,8 +1,4 @@
-import {
-  type ConnectionOptions as ConnectionOptionsOfTls,
-  checkServerIdentity,
-  type PeerCertificate,
-} from "node:tls"
+import { checkServerIdentity, type ConnectionOptions as NodeTlsOptions, type PeerCertificate } from "node:tls"
 import {
   type ConnectionOptions,
   connect,
@@ -11,23 +7,75 @@ import {
   type TlsOptions,
 } from "@nats-io/transport-node"
 import { ChatError } from "../../protocol/errors.js"
-import type { NatsAddress } from "./address.js"
 
-/** A cut network is noticed after at most (maxPingsOut + 1) of these. */
+const defaultPort = 4222
+/** A lost network is noticed after at most (maxPingsOut + 1) of these. */
 const pingMs = 2_000
 const maxPingsOut = 2
-const redialMs = 250
-/** A node that is silent is given up for the next one after this. */
+const reconnectMs = 250
+/** How long to wait for a node before the next one is tried. */
 const dialMs = 4_000
 
-/** Whom to connect to, and how long a first try may take. */
+/** The address of a NATS cluster. */
+export interface NatsAddress {
+  readonly servers: readonly string[]
+  /** The servers without credentials, for messages. */
+  readonly where: string
+  readonly isEncrypted: boolean
+  readonly user?: string
+  readonly password?: string
+  readonly token?: string
+}
+
+/**
+ * Parses an address such as `nats://user:password@host:4222,host2`. Credentials are percent-encoded.
+ * @throws {ChatError} USAGE, without repeating a possible password
+ */
+export function parseNatsAddress(text: string): NatsAddress {
+  const match = /^(nats|tls):\/\/(?:([^@/?#,]+)@)?([^@/?#]+)\/?$/.exec(text)
+  if (match === null) throw badAddress()
+  const [, scheme, credentials, hosts = ""] = match
+  const servers = hosts.split(",").map(parseHost)
+  return {
+    servers,
+    where: servers.join(", "),
+    isEncrypted: scheme === "tls",
+    ...(credentials === undefined ? {} : parseCredentials(credentials)),
+  }
+}
+
+function parseHost(text: string): string {
+  const match = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?$/.exec(text)
+  const port = Number(match?.[2] ?? defaultPort)
+  if (match?.[1] === undefined || port < 1 || port > 65_535) throw badAddress()
+  return `${match[1]}:${port}`
+}
+
+function parseCredentials(text: string): { user: string; password: string } | { token: string } {
+  const colon = text.indexOf(":")
+  try {
+    if (colon < 0) return { token: decodeURIComponent(text) }
+    return {
+      user: decodeURIComponent(text.slice(0, colon)),
+      password: decodeURIComponent(text.slice(colon + 1)),
+    }
+  } catch {
+    throw badAddress()
+  }
+}
+
+function badAddress(): ChatError {
+  return new ChatError("USAGE", "NATS address: must be nats://[user:password@]host[:port][,host[:port]…]")
+}
+
 interface DialOptions {
   readonly address: NatsAddress
+  /** Milliseconds until the first connection must be open. */
   readonly connectTimeoutMs: number
 }
 
 /**
- * Opens a connection that, once it stood, comes back by itself whatever becomes of it.
+ * Opens a connection that reconnects by itself, for ever.
  * @throws {ChatError} UNREACHABLE
  */
 export async function dial({ address, connectTimeoutMs }: DialOptions): Promise<NatsConnection> {
@@ -36,14 +84,14 @@ export async function dial({ address, connectTimeoutMs }: DialOptions): Promise<
     name: "agentchat relay",
     timeout: Math.min(connectTimeoutMs, dialMs),
     maxReconnectAttempts: -1,
-    reconnectTimeWait: redialMs,
-    reconnectJitter: redialMs,
+    reconnectTimeWait: reconnectMs,
+    reconnectJitter: reconnectMs,
     pingInterval: pingMs,
     maxPingOut: maxPingsOut,
-    // Credentials that are refused today may be accepted tomorrow, without a restart of every relay.
+    // Credentials that are refused now may be accepted later, without a restart of every relay.
     ignoreAuthErrorAbort: true,
     noAsyncTraces: true,
-    ...(address.isEncrypted ? { tls: encryption(address) } : {}),
+    ...(address.isEncrypted ? { tls: tlsOptions(address) } : {}),
     ...(address.user === undefined ? {} : { user: address.user }),
     ...(address.password === undefined ? {} : { pass: address.password }),
     ...(address.token === undefined ? {} : { token: address.token }),
@@ -56,37 +104,32 @@ export async function dial({ address, connectTimeoutMs }: DialOptions): Promise<
 }
 
 /**
- * Has a node's certificate name one of the hosts of the address. The library by itself compares that of a node which
- * is addressed by number with `localhost`.
+ * Requires the certificate of a node to name one of the hosts of the address. By itself, the library compares the
+ * certificate of a node that is addressed by IP with `localhost`.
  */
-function encryption({ servers }: NatsAddress): TlsOptions {
+function tlsOptions({ servers }: NatsAddress): TlsOptions {
   const hosts = servers.map((server) => server.replace(/:\d+$/, "").replace(/^\[|\]$/g, ""))
-  const refusalOf = (certificate: PeerCertificate) => {
-    const refusals = hosts.map((host) => checkServerIdentity(host, certificate))
-    return refusals.includes(undefined) ? undefined : refusals[0]
+  const check = (certificate: PeerCertificate) => {
+    const mismatches = hosts.map((host) => checkServerIdentity(host, certificate))
+    return mismatches.includes(undefined) ? undefined : mismatches[0]
   }
-  // Passed on to Node.js as it is.
-  const options: ConnectionOptionsOfTls = {
-    checkServerIdentity: (_host, certificate) => refusalOf(certificate),
-  }
+  // The library passes these on to Node.js, although its type has no such field.
+  const options: NodeTlsOptions = { checkServerIdentity: (_host, certificate) => check(certificate) }
   return options as TlsOptions
 }
 
 /**
- * Ends a connection whose other end is silent. The library, before it connects anew, waits until its last bytes are
- * written, which takes a quarter of an hour when they are many and nobody takes them; it has no other way.
+ * Destroys the socket of a connection whose peer is silent. Before it reconnects, the library waits until its last
+ * bytes are written, which can take a quarter of an hour when nobody reads them, and it offers no other way out.
  */
-export function breakOff(nc: NatsConnection): void {
+export function destroySocket(nc: NatsConnection): void {
   const { protocol } = nc as { protocol?: { transport?: { socket?: { destroy?: () => void } } } }
   protocol?.transport?.socket?.destroy?.()
 }
 
-/** The error of a NATS that does not answer at first. */
+/** The error of a NATS that cannot be reached at first. */
 export function unreachable(where: string, cause: unknown): ChatError {
   const isRefused = cause instanceof errors.AuthorizationError
-  return new ChatError(
-    "UNREACHABLE",
-    isRefused ? `NATS at ${where} refuses the credentials` : `no NATS answers at ${where}`,
-    { cause },
-  )
+  const message = isRefused ? `NATS at ${where} refused the credentials` : `no NATS at ${where}`
+  return new ChatError("UNREACHABLE", message, { cause })
 }

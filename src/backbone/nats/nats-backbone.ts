@@ -1,50 +1,81 @@
 import { randomBytes } from "node:crypto"
+import type { Clock } from "../../base/clock.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { Backbone, Logs, Retention, Table } from "../backbone.js"
-import { NatsLink, type NatsLinkOptions, toText } from "./connection.js"
-import { NatsCoreLogs } from "./core-logs.js"
-import { unreachable } from "./dial.js"
-import { NatsLogs } from "./logs.js"
-import { NatsTable } from "./table.js"
+import { CoreLogs } from "./core-logs.js"
+import { parseNatsAddress, unreachable } from "./dial.js"
+import { errorText, NatsClient } from "./nats-client.js"
+import { NatsLogs } from "./nats-logs.js"
+import { NatsTable } from "./nats-table.js"
 
+const defaultSpace = "agentchat"
+const defaultConnectTimeoutMs = 10_000
+const spacePattern = /^[A-Za-z0-9_-]{1,32}$/
 const idBytes = 9
-/** Table of what all relays of a space must know of it. */
-const ownTable = "system"
+/** The table that holds the id of the space. */
+const systemTable = "system"
 const retryMs = 500
 
-/** Connects and finds, or makes, what names the space. See `openNatsBackbone`. */
-export async function connectNatsBackbone(options: NatsLinkOptions): Promise<Backbone> {
-  const { clock, connectTimeoutMs, address } = options
+/** How a NATS engine is opened. */
+export interface NatsOptions {
+  /** `nats://[user:password@|token@]host[:port][,host[:port]…]`; `tls://` for an encrypted connection. */
+  readonly servers: string
+  /** Prefix of every stream and bucket, so that several chats can share one NATS (default `agentchat`). */
+  readonly space?: string
+  readonly clock: Clock
+  /** Receives a line when the store is lost, found again, or configured otherwise; never with credentials. */
+  readonly log: (line: string) => void
+  /**
+   * Milliseconds until the first connection must be open and JetStream must have answered; also the time limit for
+   * opening a family of logs or a table (default 10,000).
+   */
+  readonly connectTimeoutMs?: number
+}
+
+/**
+ * Opens an engine that stores everything in NATS JetStream (server 2.9 or newer), shared by every relay with the same
+ * servers and space. It reconnects for ever. While NATS or the quorum of its nodes cannot be reached, everything
+ * rejects with UNAVAILABLE at once. No call takes longer than 5 s, except that opening logs and tables, subscribing and
+ * watching are retried for as long as the first connection may take.
+ * @throws {ChatError} USAGE for an invalid address or space; UNREACHABLE when nothing answers in time
+ */
+export async function openNatsBackbone(options: NatsOptions): Promise<Backbone> {
+  const { servers, space = defaultSpace, clock, log, connectTimeoutMs = defaultConnectTimeoutMs } = options
+  if (!spacePattern.test(space)) {
+    throw new ChatError("USAGE", "NATS space: must be 1–32 letters, digits, _ or -")
+  }
+  const address = parseNatsAddress(servers)
   const untilMs = clock.monotonic() + connectTimeoutMs
-  const link = await NatsLink.open(options)
+  const client = await NatsClient.open({ address, space, clock, log, connectTimeoutMs })
   for (;;) {
     try {
-      link.hope()
-      return await begin(link)
+      client.assumeReachable()
+      return await openSpace(client)
     } catch (error) {
-      // A cluster that has just started answers when its nodes have found each other.
+      // A cluster that has just started answers once its nodes have found each other.
       if (clock.monotonic() + retryMs > untilMs) {
-        await link.close()
-        throw unreachable(`${address.where} with JetStream (${toText(error)})`, error)
+        await client.close()
+        throw unreachable(`${address.where} with JetStream (${errorText(error)})`, error)
       }
       await new Promise<void>((resolve) => void clock.setTimer(resolve, retryMs))
     }
   }
 }
 
-async function begin(link: NatsLink): Promise<Backbone> {
-  const own = await NatsTable.open(link, ownTable)
-  const id = await link.within(() => findId(own))
-  return new NatsBackbone(link, own, id)
+async function openSpace(client: NatsClient): Promise<Backbone> {
+  const system = await NatsTable.open(client, systemTable)
+  const id = await client.withTimeout(() => readId(system))
+  return new NatsBackbone(client, system, id)
 }
 
-async function findId(own: Table): Promise<string> {
-  const made = `srv_${randomBytes(idBytes).toString("base64url")}`
-  const found = await own.get("id")
+/** Returns the id of the space, which the first relay chooses. */
+async function readId(system: Table): Promise<string> {
+  const candidate = `srv_${randomBytes(idBytes).toString("base64url")}`
+  const found = await system.get("id")
   if (found !== undefined) return found.value
-  await own.put("id", made, 0)
-  const first = await own.get("id")
-  if (first === undefined) throw new ChatError("UNAVAILABLE", "the store does not keep what it is given")
+  await system.put("id", candidate, 0)
+  const first = await system.get("id")
+  if (first === undefined) throw new ChatError("UNAVAILABLE", "the store does not keep what is written")
   return first.value
 }
 
@@ -52,46 +83,48 @@ class NatsBackbone implements Backbone {
   readonly kind = "nats"
   readonly isShared = true
   readonly id: string
-  readonly #link: NatsLink
-  readonly #own: NatsTable
-  readonly #logs = new Map<string, Promise<NatsLogs | NatsCoreLogs>>()
+  readonly #client: NatsClient
+  readonly #system: NatsTable
+  readonly #logs = new Map<string, Promise<NatsLogs | CoreLogs>>()
   readonly #tables = new Map<string, Promise<NatsTable>>()
 
-  constructor(link: NatsLink, own: NatsTable, id: string) {
-    this.#link = link
-    this.#own = own
+  constructor(client: NatsClient, system: NatsTable, id: string) {
+    this.#client = client
+    this.#system = system
     this.id = id
-    link.startProbing(() => own.probe())
+    client.startProbing(() => system.probe())
   }
 
   get isReachable(): boolean {
-    return this.#link.isReachable
+    return this.#client.isReachable
   }
 
-  logs(name: string, keeping: Retention): Promise<Logs> {
-    return opened(this.#logs, name, () =>
-      keeping.maxEntries > 0 ? NatsLogs.open(this.#link, name, keeping) : NatsCoreLogs.open(this.#link, name),
+  logs(name: string, retention: Retention): Promise<Logs> {
+    return openOnce(this.#logs, name, () =>
+      retention.maxEntries > 0
+        ? NatsLogs.open(this.#client, name, retention)
+        : CoreLogs.open(this.#client, name),
     )
   }
 
   table(name: string): Promise<Table> {
-    return opened(this.#tables, name, () => NatsTable.open(this.#link, name))
+    return openOnce(this.#tables, name, () => NatsTable.open(this.#client, name))
   }
 
   onReachabilityChange(listener: (isReachable: boolean) => void): void {
-    this.#link.onReach(listener)
+    this.#client.onReachabilityChange(listener)
   }
 
   async close(): Promise<void> {
-    const opening = [...this.#logs.values(), ...this.#tables.values()]
-    for (const one of await Promise.allSettled(opening)) if (one.status === "fulfilled") one.value.close()
-    this.#own.close()
-    await this.#link.close()
+    const opened = await Promise.allSettled([...this.#logs.values(), ...this.#tables.values()])
+    for (const one of opened) if (one.status === "fulfilled") one.value.close()
+    this.#system.close()
+    await this.#client.close()
   }
 }
 
-/** What was opened under a name, or opens it; one that failed may be tried again. */
-function opened<T>(all: Map<string, Promise<T>>, name: string, open: () => Promise<T>): Promise<T> {
+/** Opens something under a name, or returns what was opened before; after a failure it may be tried again. */
+function openOnce<T>(all: Map<string, Promise<T>>, name: string, open: () => Promise<T>): Promise<T> {
   const found = all.get(name)
   if (found !== undefined) return found
   const opening = open()

@@ -1,7 +1,7 @@
 import { jetstreamManager } from "@nats-io/jetstream"
 import { connect } from "@nats-io/transport-node"
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest"
-import { openNatsBackbone } from "../../../src/backbone/nats/nats.js"
+import { openNatsBackbone } from "../../../src/backbone/nats/nats-backbone.js"
 import { type Clock, systemClock } from "../../../src/base/clock.js"
 import { until } from "../../kit/condition.js"
 import { NatsServer } from "../../kit/nats.js"
@@ -88,8 +88,8 @@ describe.runIf(isPresent)("nats", { timeout: testMs }, () => {
   test("entries pass from relay to relay when nothing is kept", async () => {
     const space = newSpace()
     const backbones = await Promise.all([open(server.url, space), open(server.url, space)])
-    const keeping = { maxEntries: 0, whenFull: "drop-oldest", storage: "memory" } as const
-    const [one, two] = await both(backbones, (backbone) => backbone.logs("channel", keeping))
+    const retention = { maxEntries: 0, whenFull: "drop-oldest", storage: "memory" } as const
+    const [one, two] = await both(backbones, (backbone) => backbone.logs("channel", retention))
     const heard = await hear(two)
     const first = await one.append("a", "id é", "1")
     await until("the first is told", () => heard.length > 0, patienceMs)
@@ -170,7 +170,7 @@ describe.runIf(isPresent)("nats", { timeout: testMs }, () => {
     const address = `127.0.0.1:${gone.port}`
     const opening = open(`nats://alice:s3cret@${address}`, newSpace())
     const error = await opening.catch((reason: unknown) => reason)
-    expect(error).toMatchObject({ code: "UNREACHABLE", message: `no NATS answers at ${address}` })
+    expect(error).toMatchObject({ code: "UNREACHABLE", message: `no NATS at ${address}` })
   })
 
   test("a server without JetStream is no store", async () => {
@@ -190,7 +190,7 @@ describe.runIf(isPresent)("nats", { timeout: testMs }, () => {
     const backbone = await open(servers, newSpace(), (line) => void lines.push(line))
     await expect(open(guarded.url, newSpace())).rejects.toMatchObject({
       code: "UNREACHABLE",
-      message: `NATS at 127.0.0.1:${guarded.port} refuses the credentials`,
+      message: `NATS at 127.0.0.1:${guarded.port} refused the credentials`,
     })
     await guarded.kill()
     await until("it is missed", () => !backbone.isReachable, patienceMs)

@@ -1,21 +1,21 @@
 import { expect, it } from "vitest"
-import { NatsSequence } from "../../../src/backbone/nats/sequence.js"
+import { LogSequence } from "../../../src/backbone/nats/nats-logs.js"
 
 const created = "2026-03-01T12:00:00.000000001Z"
 const createdMs = Date.parse(created)
 
 it("go on in front of all that an older stream in memory had", () => {
-  const [older, newer] = [new NatsSequence("memory"), new NatsSequence("memory")]
-  older.begin(created)
-  newer.begin("2026-03-01T12:00:01Z")
+  const [older, newer] = [new LogSequence("memory"), new LogSequence("memory")]
+  older.start(created)
+  newer.start("2026-03-01T12:00:01Z")
   expect(newer.toLog(1)).toBeGreaterThan(older.toLog(900_000))
   expect(newer.toStream(older.toLog(900_000))).toBe(0)
   expect(newer.toStream(newer.toLog(7))).toBe(7)
 })
 
 it("are those of the stream where files keep it", () => {
-  const numbers = new NatsSequence("disk")
-  numbers.begin(created)
+  const numbers = new LogSequence("disk")
+  numbers.start(created)
   expect([numbers.toLog(7), numbers.toStream(7), numbers.afterLoss(createdMs + 3_600_000, true)]).toEqual([
     7,
     7,
@@ -28,7 +28,7 @@ it.each([
   ["was told of, and is empty", 1_000, true, 1_000_000],
   ["is old, and is empty", 61_000, false, 61_000_000],
 ] as const)("of a stream that %s go on at the time, or not at all", (_name, ageMs, hadEntries, seq) => {
-  const numbers = new NatsSequence("memory")
-  numbers.begin(created)
+  const numbers = new LogSequence("memory")
+  numbers.start(created)
   expect(numbers.afterLoss(createdMs + ageMs, hadEntries)).toBe(seq)
 })

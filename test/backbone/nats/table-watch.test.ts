@@ -1,7 +1,7 @@
 import fc from "fast-check"
 import { expect, test } from "vitest"
 import type { RowChange } from "../../../src/backbone/backbone.js"
-import { TableWatch } from "../../../src/backbone/nats/table-watch.js"
+import { TableWatch } from "../../../src/backbone/nats/nats-table.js"
 
 const row = (key: string, value: string | undefined, revision: number): RowChange => ({
   key,
@@ -12,11 +12,11 @@ const row = (key: string, value: string | undefined, revision: number): RowChang
 function start(): { watch: TableWatch; told: RowChange[] } {
   const told: RowChange[] = []
   const watch = new TableWatch((change) => void told.push(change))
-  watch.begin("first")
+  watch.start("first")
   return { watch, told }
 }
 
-test("tells what stands, is ready, and tells what changes", async () => {
+test("reports every row, is ready, and reports every change", async () => {
   const { watch, told } = start()
   watch.take(row("a", "1", 1))
   watch.take(row("gone", undefined, 2))
@@ -28,12 +28,12 @@ test("tells what stands, is ready, and tells what changes", async () => {
   expect(told).toEqual([row("a", "1", 1), row("a", "2", 3), row("a", undefined, 4)])
 })
 
-test("a new beginning tells only what changed, also what is gone without a trace", () => {
+test("reports after a restart only what changed meanwhile, including rows deleted without a trace", () => {
   const { watch, told } = start()
   for (const key of ["same", "changed", "gone", "marked"]) watch.take(row(key, "1", 1))
   watch.caughtUp()
   told.length = 0
-  watch.begin("first")
+  watch.start("first")
   watch.take(row("same", "1", 1))
   watch.take(row("changed", "2", 6))
   watch.take(row("marked", undefined, 7))
@@ -47,13 +47,13 @@ test("a new beginning tells only what changed, also what is gone without a trace
   ])
 })
 
-test("in another life of the table every row is told, whatever its revision", () => {
+test("reports every row of a table that was created again, whatever its revision", () => {
   const { watch, told } = start()
   watch.take(row("a", "1", 100))
   watch.take(row("b", "1", 101))
   watch.caughtUp()
   told.length = 0
-  watch.begin("second")
+  watch.start("second")
   watch.take(row("a", "2", 1))
   watch.caughtUp()
   expect(told.map(({ key, value }) => [key, value])).toEqual([
@@ -62,7 +62,7 @@ test("in another life of the table every row is told, whatever its revision", ()
   ])
 })
 
-test("nothing is told once it ended", () => {
+test("reports nothing after it ended", () => {
   const { watch, told } = start()
   watch.caughtUp()
   watch.end()
@@ -77,7 +77,7 @@ interface Step {
   readonly isMissed: boolean
 }
 
-test("what it told is the table, however often it begins anew and whatever it misses", () => {
+test("reports the content of the table, however often it restarts and whatever it misses", () => {
   const step = fc.record({
     key: fc.constantFrom("a", "b", "c"),
     isDelete: fc.boolean(),
@@ -90,8 +90,8 @@ function expectTold(steps: readonly Step[]): void {
   const { watch, told } = start()
   watch.caughtUp()
   const table = new Map<string, RowChange>()
-  const beginAnew = (): void => {
-    watch.begin("first")
+  const restart = (): void => {
+    watch.start("first")
     for (const stands of [...table.values()].sort((x, y) => x.revision - y.revision)) watch.take(stands)
     watch.caughtUp()
   }
@@ -100,10 +100,10 @@ function expectTold(steps: readonly Step[]): void {
     table.set(key, change)
     if (isDelete && isMissed) table.delete(key)
     if (isMissed) continue
-    if (steps[i - 1]?.isMissed === true) beginAnew()
+    if (steps[i - 1]?.isMissed === true) restart()
     else watch.take(change)
   }
-  beginAnew()
+  restart()
   const seen = new Map(told.map(({ key, value }) => [key, value]))
   for (const key of ["a", "b", "c"]) expect(seen.get(key)).toBe(table.get(key)?.value)
 }

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest"
-import { parseNatsAddress } from "../../../src/backbone/nats/address.js"
-import { openNatsBackbone } from "../../../src/backbone/nats/nats.js"
+import { parseNatsAddress } from "../../../src/backbone/nats/dial.js"
+import { openNatsBackbone } from "../../../src/backbone/nats/nats-backbone.js"
 import { systemClock } from "../../../src/base/clock.js"
 
 test.each([

@@ -3,19 +3,20 @@ import type { NatsConnection } from "@nats-io/transport-node"
 import type { Clock, Timer } from "../../base/clock.js"
 import { ChatError } from "../../protocol/errors.js"
 import { Listeners } from "../listeners.js"
-import type { NatsAddress } from "./address.js"
-import { breakOff, dial, unreachable } from "./dial.js"
+import { destroySocket, dial, type NatsAddress, unreachable } from "./dial.js"
 
-/** Longest any operation takes; a single request to NATS gives up before. */
+/** Time limit of an operation; a single request to NATS gives up earlier. */
 const operationMs = 5_000
 const requestMs = 4_000
-/** The same for what is asked again soon: of several that make one stream at once, NATS leaves some without an answer. */
-const quickMs = 1_500
-const insistMs = 250
-/** How often JetStream is asked to take something, to know that it can. */
+/** Time limit of a request that is retried: when several relays create a stream, NATS leaves some without an answer. */
+const quickRequestMs = 1_500
+const retryMs = 250
+/** Most bytes of headers and subject in a message. */
+const overheadBytes = 2_048
+/** How often the probe writes, to check that JetStream can. */
 const probeMs = 2_000
-/** What a connection is made of. */
-export interface NatsLinkOptions {
+
+interface NatsClientOptions {
   readonly address: NatsAddress
   readonly space: string
   readonly clock: Clock
@@ -23,24 +24,21 @@ export interface NatsLinkOptions {
   readonly connectTimeoutMs: number
 }
 
-/**
- * One connection to NATS: it comes back by itself, knows whether JetStream can be reached, and bounds what is
- * asked of it in time.
- */
-export class NatsLink {
+/** A connection to NATS. It reconnects by itself, tracks whether JetStream can be reached, and limits operations in time. */
+export class NatsClient {
   readonly nc: NatsConnection
   readonly js: JetStreamClient
   readonly jsm: JetStreamManager
-  /** The same, sooner giving up; for what is tried again. */
+  /** A manager with a short time limit, for requests that are retried. */
   readonly quickJsm: JetStreamManager
   readonly space: string
   readonly clock: Clock
   readonly log: (line: string) => void
   readonly #where: string
   readonly #connectTimeoutMs: number
-  readonly #reach = new Listeners<boolean>()
+  readonly #reachability = new Listeners<boolean>()
   readonly #reconnects = new Listeners<true>()
-  readonly #waiting = new Set<(error: ChatError) => void>()
+  readonly #pending = new Set<(error: ChatError) => void>()
   readonly #restorers: (() => Promise<unknown>)[] = []
   #isConnected = true
   #answers = true
@@ -49,7 +47,7 @@ export class NatsLink {
   #probe: () => Promise<unknown> = () => Promise.resolve()
   #timer: Timer | undefined
 
-  private constructor(nc: NatsConnection, managers: readonly JetStreamManager[], options: NatsLinkOptions) {
+  private constructor(nc: NatsConnection, managers: readonly JetStreamManager[], options: NatsClientOptions) {
     const [jsm, quickJsm] = managers as [JetStreamManager, JetStreamManager]
     this.nc = nc
     this.js = jetstream(nc, { timeout: requestMs })
@@ -64,11 +62,11 @@ export class NatsLink {
   }
 
   /** @throws {ChatError} UNREACHABLE */
-  static async open(options: NatsLinkOptions): Promise<NatsLink> {
+  static async open(options: NatsClientOptions): Promise<NatsClient> {
     const nc = await dial(options)
     try {
       const manager = (timeout: number) => jetstreamManager(nc, { timeout, checkAPI: false })
-      return new NatsLink(nc, await Promise.all([manager(requestMs), manager(quickMs)]), options)
+      return new NatsClient(nc, await Promise.all([manager(requestMs), manager(quickRequestMs)]), options)
     } catch (error) {
       await nc.close()
       throw unreachable(options.address.where, error)
@@ -79,65 +77,65 @@ export class NatsLink {
     return this.#isConnected && this.#answers && !this.#isClosed
   }
 
-  /** Whether this connection is one of a cluster's, which can keep several copies. */
+  /** Whether the server is part of a cluster, which can keep several copies of a stream. */
   get isClustered(): boolean {
     return this.nc.info?.cluster !== undefined
   }
 
-  onReach(listener: (isReachable: boolean) => void): void {
-    this.#reach.add(listener)
+  onReachabilityChange(listener: (isReachable: boolean) => void): void {
+    this.#reachability.add(listener)
   }
 
-  /** Calls `listener` whenever the connection was lost and stands again. */
+  /** Calls `listener` whenever a lost connection is open again. */
   onReconnect(listener: () => void): () => void {
     return this.#reconnects.add(listener)
   }
 
-  /** Has `restore` called each time JetStream answers again, before anybody is told so. */
+  /** Calls `restore` each time JetStream answers again, before the store counts as reachable. */
   onRestore(restore: () => Promise<unknown>): void {
     this.#restorers.push(restore)
   }
 
-  /** Takes JetStream to be there, as long as nothing else is known; for the time before it is probed. */
-  hope(): void {
+  /** Treats JetStream as reachable until an operation fails; for the time before it is probed. */
+  assumeReachable(): void {
     this.#answers = true
   }
 
-  /** Asks JetStream every 2 s from now on whether it takes something: `probe` must write. */
+  /** Calls `probe`, which must write, every 2 s from now on. */
   startProbing(probe: () => Promise<unknown>): void {
     this.#probe = probe
     this.#scheduleProbe()
   }
 
   /**
-   * Does `operation` within 5 s.
-   * @throws {ChatError} what the operation throws as such; UNAVAILABLE for everything else, at once while
-   * the store is out of reach
+   * Runs `operation` with a time limit of 5 s.
+   * @throws {ChatError} as the operation does; UNAVAILABLE for all other errors, and at once while the store cannot be
+   * reached
    */
   async run<T>(operation: () => Promise<T>): Promise<T> {
     if (!this.isReachable) throw unavailable()
     try {
-      return await this.within(operation)
+      return await this.withTimeout(operation)
     } catch (error) {
       if (error instanceof ChatError && error.code !== "UNAVAILABLE") throw error
-      this.#lose(error)
+      this.#markUnreachable(error)
       throw error instanceof ChatError ? error : unavailable(error)
     }
   }
 
-  /** The same without asking whether the store is in reach, and with the errors as they come. */
-  within<T>(operation: () => Promise<T>): Promise<T> {
+  /** Runs `operation` with the same time limit even if the store is not reachable, and passes its errors on unchanged. */
+  withTimeout<T>(operation: () => Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const giveUp = (error: ChatError): void => {
-        this.#waiting.delete(giveUp)
+        this.#pending.delete(giveUp)
         timer.cancel()
         reject(error)
       }
       const timer = this.clock.setTimer(() => giveUp(unavailable("no answer in time")), operationMs)
-      this.#waiting.add(giveUp)
+      this.#pending.add(giveUp)
       operation()
         .finally(() => {
-          this.#waiting.delete(giveUp)
+          this.#pending.delete(giveUp)
           timer.cancel()
         })
         .then(resolve, reject)
@@ -145,27 +143,32 @@ export class NatsLink {
   }
 
   /**
-   * Does `operation`, which must bear being done twice, again and again until it succeeds, as long as a connection
-   * may take at first. What fails meanwhile does not count as a loss.
-   * @param what - what is to be had by it, for the error
-   * @throws {ChatError} what the operation throws as such; UNAVAILABLE for everything else, at once while there
-   * is no connection
+   * Retries `operation`, which must be idempotent, for as long as the first connection may take. Failures meanwhile do
+   * not make the store unreachable.
+   * @param what - names what the operation opens, for the error
+   * @throws {ChatError} as the operation does; UNAVAILABLE for all other errors, and at once without a connection
    */
-  async insist<T>(what: string, operation: () => Promise<T>): Promise<T> {
+  async retry<T>(what: string, operation: () => Promise<T>): Promise<T> {
     const untilMs = this.clock.monotonic() + this.#connectTimeoutMs
     for (;;) {
       if (!this.#isConnected || this.#isClosed) throw unavailable()
       try {
-        return await this.within(operation)
+        return await this.withTimeout(operation)
       } catch (error) {
         if (error instanceof ChatError && error.code !== "UNAVAILABLE") throw error
-        if (this.clock.monotonic() + insistMs > untilMs) {
-          const reason = toText(error)
-          throw unavailable(error, `NATS at ${this.#where} does not open ${what} (${reason})`)
+        if (this.clock.monotonic() + retryMs > untilMs) {
+          const reason = errorText(error)
+          throw unavailable(error, `NATS at ${this.#where} did not open ${what} (${reason})`)
         }
-        await this.pause(insistMs)
+        await this.pause(retryMs)
       }
     }
+  }
+
+  /** @throws {ChatError} INVALID_MSG when `data` is larger than NATS accepts in a message */
+  checkSize(data: Buffer): void {
+    const max = (this.nc.info?.max_payload ?? Infinity) - overheadBytes
+    if (data.length > max) throw new ChatError("INVALID_MSG", `NATS accepts at most ${max} bytes per message`)
   }
 
   /** Resolves after `ms`. */
@@ -177,7 +180,7 @@ export class NatsLink {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#timer?.cancel()
-    this.#giveUpWaiting("this relay closes its store")
+    this.#rejectPending("the store is being closed")
     await Promise.race([this.nc.flush().catch(() => {}), this.pause(1_000)])
     await Promise.race([this.nc.close().catch(() => {}), this.pause(1_000)])
   }
@@ -187,10 +190,10 @@ export class NatsLink {
       for await (const status of this.nc.status()) {
         if (status.type === "disconnect") this.#disconnected()
         if (status.type === "reconnect") this.#reconnected()
-        if (status.type === "staleConnection") breakOff(this.nc)
+        if (status.type === "staleConnection") destroySocket(this.nc)
       }
     } catch (error) {
-      this.log(`nats: ${toText(error)}`)
+      this.log(`nats: ${errorText(error)}`)
     }
   }
 
@@ -200,7 +203,7 @@ export class NatsLink {
       this.#isConnected = false
       this.#answers = false
     }, "the connection is lost")
-    this.#giveUpWaiting("the connection is lost")
+    this.#rejectPending("the connection is lost")
   }
 
   #reconnected(): void {
@@ -210,24 +213,24 @@ export class NatsLink {
     void this.#probeNow()
   }
 
-  #lose(error: unknown): void {
+  #markUnreachable(error: unknown): void {
     if (this.#isClosed) return
     this.#change(() => {
       this.#answers = false
-    }, toText(error))
+    }, errorText(error))
   }
 
-  #giveUpWaiting(reason: string): void {
-    for (const giveUp of [...this.#waiting]) giveUp(unavailable(reason))
+  #rejectPending(reason: string): void {
+    for (const giveUp of [...this.#pending]) giveUp(unavailable(reason))
   }
 
   #change(act: () => void, reason: string): void {
     const was = this.isReachable
     act()
     if (this.isReachable === was) return
-    const state = was ? `out of reach (${reason})` : "reached again"
-    this.log(`nats: ${this.#where} is ${state}`)
-    this.#reach.emit(!was)
+    const state = was ? `cannot be reached (${reason})` : "can be reached again"
+    this.log(`nats: ${this.#where} ${state}`)
+    this.#reachability.emit(!was)
   }
 
   #scheduleProbe(): void {
@@ -240,20 +243,20 @@ export class NatsLink {
     if (this.#isProbing) return
     this.#isProbing = true
     try {
-      if (this.#isConnected) await this.#ask()
+      if (this.#isConnected) await this.#checkReachable()
     } catch (error) {
-      this.#lose(error)
+      this.#markUnreachable(error)
     } finally {
       this.#isProbing = false
       this.#scheduleProbe()
     }
   }
 
-  async #ask(): Promise<void> {
+  async #checkReachable(): Promise<void> {
     const hadAnswers = this.#answers
-    if (!hadAnswers) for (const restore of this.#restorers) await this.within(restore)
-    await this.within(this.#probe)
-    // What was lost while it was asked is asked for again.
+    if (!hadAnswers) for (const restore of this.#restorers) await this.withTimeout(restore)
+    await this.withTimeout(this.#probe)
+    // If the connection was lost meanwhile, the next probe checks again.
     if (hadAnswers || !this.#isConnected || this.#isClosed) return
     this.#change(() => {
       this.#answers = true
@@ -261,16 +264,16 @@ export class NatsLink {
   }
 }
 
-/** The error of an operation that NATS does not answer now. */
-export function unavailable(cause?: unknown, message = "the store cannot be reached now"): ChatError {
+/** The error of an operation while NATS does not answer. */
+export function unavailable(cause?: unknown, message = "the store cannot be reached"): ChatError {
   return new ChatError("UNAVAILABLE", message, {
     retryAfterMs: probeMs,
     ...(cause === undefined ? {} : { cause }),
   })
 }
 
-/** What an error says, in bounded length. */
-export function toText(error: unknown): string {
+/** Returns the message of an error, in bounded length. */
+export function errorText(error: unknown): string {
   const cause = error instanceof ChatError && error.code === "UNAVAILABLE" ? error.cause : error
   const text = cause instanceof Error ? cause.message : typeof cause === "string" ? cause : "no answer"
   return text.slice(0, 200)

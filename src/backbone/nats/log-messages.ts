@@ -1,0 +1,200 @@
+import { discard, fetch, type Pull, type StreamMessage, select } from "./consumer.js"
+import { type NatsClient, unavailable } from "./nats-client.js"
+import { removeMessage } from "./stream.js"
+
+/** A fetch may read this many messages more than needed, to save another search step. */
+const spareMessages = 64
+const maxSearchSteps = 12
+/** Pause before a node that lags behind is read again. */
+const lagMs = 100
+const maxLags = 40
+/** Messages to remove that are looked up one by one, before they are listed in batches, which takes more requests. */
+const singleRemovals = 3
+const removalBatch = 512
+/** Most removals in progress at once, over all subjects of the stream. */
+const maxRemovals = 64
+
+/** The messages of one subject, by their numbers in the stream. */
+interface SubjectBounds {
+  /** Number of the oldest message; `newest + 1` when there is none. */
+  readonly oldest: number
+  /** Number of the newest message; when there is none, that of the newest message of the stream. */
+  readonly newest: number
+  readonly count: number
+}
+
+/** Reads and removes the messages of a stream, one subject at a time, at least as far as the leader knows them. */
+export class LogMessages {
+  readonly #client: NatsClient
+  readonly #stream: string
+  readonly #waitingRemovals: (() => void)[] = []
+  #removals = 0
+
+  constructor(client: NatsClient, stream: string) {
+    this.#client = client
+    this.#stream = stream
+  }
+
+  /** Returns at most `limit` messages with a number above `seq`, oldest first. */
+  async after(subject: string, seq: number, limit: number): Promise<StreamMessage[]> {
+    const newest = await this.#newest(subject)
+    if (newest <= seq) return []
+    return this.#readUpTo(subject, limit, newest, async () =>
+      fetch(this.#client, await this.#select(subject, seq + 1), limit),
+    )
+  }
+
+  /** Returns the newest `count` messages, oldest first. */
+  async last(subject: string, count: number): Promise<StreamMessage[]> {
+    const newest = await this.#newest(subject)
+    if (newest === 0) return []
+    return this.#readUpTo(subject, Infinity, newest, async () => {
+      const pull = await this.#selectLast(subject, count)
+      return (await fetch(this.#client, pull, pull.pending)).slice(-count)
+    })
+  }
+
+  async bounds(subject: string): Promise<SubjectBounds> {
+    const { last, newest, count } = await this.#stat(subject)
+    if (newest === 0) return { oldest: last + 1, newest: last, count: 0 }
+    const [oldest] = await fetch(this.#client, await this.#select(subject, 1), 1)
+    return { oldest: oldest?.seq ?? newest + 1, newest, count }
+  }
+
+  /** Returns every subject of this pattern that has messages. */
+  async subjects(pattern: string): Promise<string[]> {
+    const { state } = await this.#info(pattern)
+    return Object.keys(state.subjects ?? {})
+  }
+
+  /**
+   * Removes every message of a subject up to number `seq`. Does not use a `purge` with a number, because that of NATS 2.9
+   * also removes messages that are written meanwhile.
+   * @throws {ChatError} UNAVAILABLE, after which some may have been removed
+   */
+  async removeUpTo(subject: string, seq: number): Promise<void> {
+    for (let from = 1, steps = 1; from <= seq; steps++) {
+      const isSingle = steps <= singleRemovals
+      const found = isSingle ? await this.#nextNumber(subject, from) : await this.#numbers(subject, from)
+      const last = found.at(-1)
+      if (last === undefined) return
+      await Promise.all(found.filter((one) => one <= seq).map((one) => this.#remove(one)))
+      from = last + 1
+    }
+  }
+
+  #info(subjects: string) {
+    return this.#client.jsm.streams.info(this.#stream, { subjects_filter: subjects, deleted_details: false })
+  }
+
+  /** Returns the bounds of the stream, and the newest number (0: none) and count of the subject. */
+  async #stat(subject: string): Promise<{ first: number; last: number; newest: number; count: number }> {
+    const info = await this.#info(subject)
+    const count = info.state.subjects?.[subject] ?? 0
+    const { first_seq: first, last_seq: last } = info.state
+    if (count === 0) return { first, last, newest: 0, count }
+    return { first, last, newest: await this.#newest(subject), count }
+  }
+
+  /** Returns the number of the newest message of a subject according to the leader; 0 when there is none. */
+  async #newest(subject: string): Promise<number> {
+    const newest = await this.#client.jsm.streams.getMessage(this.#stream, { last_by_subj: subject })
+    return newest?.seq ?? 0
+  }
+
+  /**
+   * Repeats `read` until it returns `limit` messages or message number `newest`. Any node of a cluster may answer a read,
+   * and it may lag behind.
+   */
+  async #readUpTo(
+    subject: string,
+    limit: number,
+    newest: number,
+    read: () => Promise<StreamMessage[]>,
+  ): Promise<StreamMessage[]> {
+    for (let tries = 0, goal = newest; tries < maxLags; tries++) {
+      const messages = await read()
+      if (messages.length >= limit || (messages.at(-1)?.seq ?? 0) >= goal) return messages
+      await this.#client.pause(lagMs)
+      // The newest message may have been removed meanwhile.
+      goal = Math.min(goal, await this.#newest(subject))
+    }
+    throw unavailable("a node of NATS lags behind")
+  }
+
+  /**
+   * Selects at least the newest `count` messages and few more. NATS counts the messages from a number on, but cannot find
+   * the number for a count: this searches for it, starting from the assumption that the messages are spread evenly.
+   */
+  async #selectLast(subject: string, count: number): Promise<Pull> {
+    const { first, newest, count: all } = await this.#stat(subject)
+    let low = { from: first, pending: all }
+    let high = { from: newest + 1, pending: 0 }
+    let pull = await this.#select(subject, first)
+    for (let steps = 0; steps < maxSearchSteps && pull.pending > count + spareMessages; steps++) {
+      const from = interpolate(low, high, count)
+      if (from <= low.from || from >= high.from) break
+      const closer = await this.#select(subject, from)
+      if (closer.pending < count) {
+        high = { from, pending: closer.pending }
+        discard(this.#client, closer)
+      } else {
+        low = { from, pending: closer.pending }
+        discard(this.#client, pull)
+        pull = closer
+      }
+    }
+    return pull
+  }
+
+  #select(subject: string, from: number): Promise<Pull> {
+    return select(this.#client, { stream: this.#stream, filter: subject, from })
+  }
+
+  /** Returns the number of the first message of a subject from a number on, according to the leader. */
+  async #nextNumber(subject: string, from: number): Promise<number[]> {
+    // NATS 2.9 accepts this request, but the types of the library do not know it.
+    const request = { seq: from, next_by_subj: subject }
+    const next = await this.#client.run(() => this.#client.jsm.streams.getMessage(this.#stream, request))
+    return next === null ? [] : [next.seq]
+  }
+
+  /** Returns the numbers of the first messages of a subject from a number on. */
+  #numbers(subject: string, from: number): Promise<number[]> {
+    const selection = { stream: this.#stream, filter: subject, from, headersOnly: true }
+    return this.#client.run(async () => {
+      const messages = await fetch(this.#client, await select(this.#client, selection), removalBatch)
+      return messages.map(({ seq }) => seq)
+    })
+  }
+
+  async #remove(seq: number): Promise<void> {
+    if (this.#removals >= maxRemovals)
+      await new Promise<void>((resolve) => this.#waitingRemovals.push(resolve))
+    else this.#removals++
+    try {
+      await this.#client.run(() => removeMessage(this.#client, this.#stream, seq))
+    } finally {
+      // The next one takes over this one's slot.
+      const next = this.#waitingRemovals.shift()
+      if (next === undefined) this.#removals--
+      else next()
+    }
+  }
+}
+
+interface SearchPoint {
+  readonly from: number
+  /** Number of messages from there on. */
+  readonly pending: number
+}
+
+/** Returns the number from which about `count` messages should follow, between two points whose counts are known. */
+function interpolate(low: SearchPoint, high: SearchPoint, count: number): number {
+  const wanted = count + spareMessages / 2
+  const share = Math.min(1, Math.max(0, (wanted - high.pending) / (low.pending - high.pending)))
+  const even = high.from - Math.ceil((high.from - low.from) * share)
+  // The middle, if an even spread leads nowhere.
+  const isBetween = even > low.from && even < high.from
+  return isBetween ? even : Math.floor((low.from + high.from) / 2)
+}

@@ -1,0 +1,349 @@
+import { createHash } from "node:crypto"
+import {
+  DiscardPolicy,
+  JetStreamApiError,
+  PubHeaders,
+  RetentionPolicy,
+  StorageType,
+} from "@nats-io/jetstream"
+import { createInbox, headers, type Msg, type MsgHdrs, nanos } from "@nats-io/transport-node"
+import {
+  type Appended,
+  checkKey,
+  type LogEntry,
+  type LogStat,
+  type Logs,
+  type Retention,
+  type Subscription,
+} from "../backbone.js"
+import { checkEntryId, logFull } from "../entry-ids.js"
+import { Listeners } from "../listeners.js"
+import type { StreamMessage } from "./consumer.js"
+import { StreamFollower } from "./follower.js"
+import { LogMessages } from "./log-messages.js"
+import { errorText, type NatsClient, unavailable } from "./nats-client.js"
+import { ensureStream, hasCode, natsCodes } from "./stream.js"
+
+/** When the relay appended an entry: the acknowledgement of NATS has no time. */
+const tsHeader = "Agentchat-Ts"
+const duplicateWindowMs = 3_600_000
+
+/** A family of logs as one stream of JetStream, with one subject per key. */
+export class NatsLogs implements Logs {
+  readonly #client: NatsClient
+  readonly #stream: string
+  readonly #prefix: string
+  readonly #retention: Retention
+  readonly #publisher: Publisher
+  readonly #messages: LogMessages
+  readonly #sequence: LogSequence
+  readonly #listeners = new Listeners<LogEntry>()
+  #follower: Promise<StreamFollower> | undefined
+  /** When the followed stream was created, and the number of the last message that was reported. */
+  #followed: { readonly created: string; last: number } | undefined
+  /** When the stream was created whose message was reported last. */
+  #lastUsed: string | undefined
+
+  private constructor(client: NatsClient, name: string, retention: Retention) {
+    this.#client = client
+    this.#stream = `${client.space}_log_${name.replaceAll(".", "_")}`
+    this.#prefix = `${client.space}.log.${name}.`
+    this.#retention = retention
+    this.#messages = new LogMessages(client, this.#stream)
+    this.#sequence = new LogSequence(retention.storage)
+    this.#publisher = new Publisher(client)
+  }
+
+  /** Opens a family. Creates its stream if there is none, now or after NATS lost it. */
+  static async open(client: NatsClient, name: string, retention: Retention): Promise<NatsLogs> {
+    checkKey(name)
+    const logs = new NatsLogs(client, name, retention)
+    await client.retry(logs.#stream, () => logs.#ensureStream())
+    client.onRestore(async () => {
+      const { isNew } = await logs.#ensureStream()
+      if (isNew) client.log(`nats: ${logs.#stream} was lost and is created again`)
+    })
+    return logs
+  }
+
+  async append(key: string, id: string, value: string): Promise<Appended> {
+    const subject = this.#subject(key)
+    checkEntryId(id)
+    const data = Buffer.from(value)
+    this.#client.checkSize(data)
+    const ts = this.#client.clock.now()
+    const about = headers()
+    about.set(PubHeaders.MsgIdHdr, `${key}:${toHeaderValue(id)}`)
+    about.set(PubHeaders.ExpectedStreamHdr, this.#stream)
+    about.set(tsHeader, String(ts))
+    const ack = await this.#publisher.publish(subject, data, about)
+    const seq = this.#sequence.toLog(ack.seq)
+    if (ack.duplicate !== true) return { seq, ts, isDuplicate: false }
+    return { seq, ts: await this.#tsOf(ack.seq), isDuplicate: true }
+  }
+
+  async read(key: string, after: number, limit: number): Promise<LogEntry[]> {
+    const subject = this.#subject(key)
+    if (limit <= 0) return []
+    const from = this.#sequence.toStream(after)
+    const messages = await this.#client.run(() => this.#messages.after(subject, from, limit))
+    return messages.map((message) => this.#toEntry(message))
+  }
+
+  async last(key: string, count: number): Promise<LogEntry[]> {
+    const subject = this.#subject(key)
+    if (count <= 0) return []
+    const messages = await this.#client.run(() => this.#messages.last(subject, count))
+    return messages.map((message) => this.#toEntry(message))
+  }
+
+  async stat(key: string): Promise<LogStat> {
+    const subject = this.#subject(key)
+    const { oldest, newest, count } = await this.#client.run(() => this.#messages.bounds(subject))
+    return { first: this.#sequence.toLog(oldest), last: this.#sequence.toLog(newest), count }
+  }
+
+  async trim(key: string, seq: number): Promise<void> {
+    await this.#messages.removeUpTo(this.#subject(key), this.#sequence.toStream(seq))
+  }
+
+  async drop(key: string): Promise<void> {
+    const filter = this.#subject(key)
+    await this.#client.run(() => this.#client.jsm.streams.purge(this.#stream, { filter }))
+  }
+
+  async keys(): Promise<string[]> {
+    const subjects = await this.#client.run(() => this.#messages.subjects(`${this.#prefix}>`))
+    return subjects.map((subject) => subject.slice(this.#prefix.length))
+  }
+
+  async subscribe(listener: (entry: LogEntry) => void): Promise<Subscription> {
+    this.#follower ??= this.#follow()
+    const follower = this.#follower
+    try {
+      await follower
+    } catch (error) {
+      if (this.#follower === follower) this.#follower = undefined
+      throw error
+    }
+    return this.#listeners.add(listener)
+  }
+
+  /** Ends all subscriptions. */
+  close(): void {
+    this.#follower?.then(
+      (follower) => follower.close(),
+      () => {},
+    )
+  }
+
+  async #ensureStream(): Promise<{ isNew: boolean }> {
+    const { maxEntries, maxAgeMs = 0, whenFull, storage } = this.#retention
+    const isRefusing = whenFull === "refuse-new"
+    const ensured = await ensureStream(this.#client, {
+      name: this.#stream,
+      subjects: [`${this.#prefix}>`],
+      retention: RetentionPolicy.Limits,
+      storage: storage === "disk" ? StorageType.File : StorageType.Memory,
+      max_msgs_per_subject: maxEntries,
+      max_age: nanos(maxAgeMs),
+      discard: isRefusing ? DiscardPolicy.New : DiscardPolicy.Old,
+      discard_new_per_subject: isRefusing,
+      duplicate_window: nanos(maxAgeMs === 0 ? duplicateWindowMs : Math.min(duplicateWindowMs, maxAgeMs)),
+      allow_direct: true,
+    })
+    const { streams } = this.#client.quickJsm
+    const { created, state } = await streams.info(this.#stream)
+    this.#sequence.start(created)
+    if (state.last_seq > 0) return ensured
+    const seq = this.#sequence.afterLoss(this.#client.clock.now(), this.#lastUsed === created)
+    if (seq !== undefined) await streams.purge(this.#stream, { seq })
+    return ensured
+  }
+
+  #subject(key: string): string {
+    checkKey(key)
+    return this.#prefix + key
+  }
+
+  #toEntry(message: StreamMessage): LogEntry {
+    const ts = Number(message.headers?.get(tsHeader))
+    return {
+      key: message.subject.slice(this.#prefix.length),
+      seq: this.#sequence.toLog(message.seq),
+      ts: ts > 0 ? ts : message.ts,
+      value: message.text(),
+    }
+  }
+
+  async #tsOf(seq: number): Promise<number> {
+    const message = await this.#client.run(() => this.#client.jsm.streams.getMessage(this.#stream, { seq }))
+    return Number(message?.header.get(tsHeader) ?? 0)
+  }
+
+  async #follow(): Promise<StreamFollower> {
+    const follower = new StreamFollower(this.#client, {
+      stream: this.#stream,
+      filter: `${this.#prefix}>`,
+      onStart: async () => {
+        const { created, state } = await this.#client.jsm.streams.info(this.#stream)
+        this.#sequence.start(created)
+        const followed = this.#followed
+        const isLost =
+          followed !== undefined && (followed.created !== created || state.last_seq < followed.last)
+        if (isLost) this.#client.log(`nats: ${this.#stream} lost its messages; all it has now are new`)
+        if (isLost) this.#followed = { created, last: 0 }
+        this.#followed ??= { created, last: state.last_seq }
+        return this.#followed.last + 1
+      },
+      onMessage: (message) => {
+        if (this.#followed === undefined || message.seq <= this.#followed.last) return
+        this.#followed.last = message.seq
+        this.#lastUsed = this.#followed.created
+        this.#emit(this.#toEntry(message))
+      },
+    })
+    await follower.open()
+    return follower
+  }
+
+  #emit(entry: LogEntry): void {
+    try {
+      this.#listeners.emit(entry)
+    } catch (error) {
+      // An error thrown here would end the reader of the connection.
+      this.#client.log(`nats: a subscriber of ${this.#stream} failed: ${errorText(error)}`)
+    }
+  }
+}
+
+/** Makes an id safe for a header: an id of other characters, or a long one, is hashed. */
+function toHeaderValue(id: string): string {
+  if (/^[\x21-\x7e]{1,128}$/.test(id)) return id
+  return createHash("sha256").update(id).digest("base64url")
+}
+
+/** JetStream's acknowledgement of a message. */
+interface PublishAck {
+  readonly seq: number
+  /** The message had already been stored, with this number. */
+  readonly duplicate?: boolean
+}
+
+interface PendingPublish {
+  resolve(ack: PublishAck): void
+  reject(error: Error): void
+}
+
+/**
+ * Publishes messages to JetStream, many at a time. The library creates timers, promises and an error object for each
+ * message, which takes longer than everything else.
+ */
+class Publisher {
+  readonly #client: NatsClient
+  readonly #inbox = `${createInbox()}.`
+  readonly #pending = new Map<string, PendingPublish>()
+  #count = 0
+
+  constructor(client: NatsClient) {
+    this.#client = client
+    client.nc.subscribe(`${this.#inbox}*`, {
+      callback: (error, message) => {
+        if (error === null) this.#onReply(message)
+      },
+    })
+  }
+
+  /** @throws {ChatError} MAILBOX_FULL, UNAVAILABLE */
+  async publish(subject: string, data: Uint8Array, about: MsgHdrs): Promise<PublishAck> {
+    const token = String(++this.#count)
+    try {
+      return await this.#client.run(
+        () =>
+          new Promise<PublishAck>((resolve, reject) => {
+            this.#pending.set(token, { resolve, reject })
+            this.#client.nc.publish(subject, data, { headers: about, reply: this.#inbox + token })
+          }),
+      )
+    } finally {
+      // Also after a timeout.
+      this.#pending.delete(token)
+    }
+  }
+
+  #onReply(message: Msg): void {
+    const pending = this.#pending.get(message.subject.slice(this.#inbox.length))
+    if (pending === undefined) return
+    const reply = parseReply(message)
+    if (reply === undefined) pending.reject(unavailable("JetStream does not answer"))
+    else if ("error" in reply) pending.reject(toError(new JetStreamApiError(reply.error)))
+    else pending.resolve(reply)
+  }
+}
+
+/** @returns undefined when nobody answers */
+function parseReply(
+  message: Msg,
+): PublishAck | { error: ConstructorParameters<typeof JetStreamApiError>[0] } | undefined {
+  if (message.data.length === 0) return undefined
+  try {
+    return message.json()
+  } catch {
+    return undefined
+  }
+}
+
+function toError(refusal: JetStreamApiError): Error {
+  const isFull = hasCode(refusal, natsCodes.storeFailed) && refusal.message.includes("per subject")
+  return isFull ? logFull() : refusal
+}
+
+/** 2026-01-01T00:00Z in milliseconds since the Unix epoch. */
+const sequenceEpochMs = 1_767_225_600_000
+/** Numbers per millisecond, and so the highest rate of entries a memory stream can have over its whole life. */
+const numbersPerMs = 1_000
+/** An empty stream that is older than this is considered to have lost its messages. */
+const lostMs = 60_000
+
+/**
+ * Maps the numbers of a stream to those of its log. A stream on disk keeps counting, but one in memory starts at 1 again
+ * with every restart of NATS, while its readers continue after the last number they know. Therefore the numbers of a
+ * stream in memory start at its creation time in microseconds, which is the same for all relays; they are safe integers
+ * until 2311. After a restart of a whole cluster the stream is empty and has its first creation time: then the stream
+ * itself is moved on to the current time.
+ */
+export class LogSequence {
+  readonly #isInMemory: boolean
+  #base = 0
+  #createdMs = 0
+
+  constructor(storage: "disk" | "memory") {
+    this.#isInMemory = storage === "memory"
+  }
+
+  /** @param created - when the stream was created, as reported by NATS (RFC 3339) */
+  start(created: string): void {
+    if (!this.#isInMemory) return
+    this.#createdMs = Date.parse(created)
+    this.#base = Math.max(0, (this.#createdMs - sequenceEpochMs) * numbersPerMs)
+  }
+
+  /**
+   * Returns the number at which an empty stream has to continue, or undefined if it is simply new.
+   * @param ts - now, milliseconds since the Unix epoch
+   * @param hadEntries - whether the stream is known to have had an entry
+   */
+  afterLoss(ts: number, hadEntries: boolean): number | undefined {
+    const ageMs = ts - this.#createdMs
+    return this.#isInMemory && (hadEntries || ageMs > lostMs) ? ageMs * numbersPerMs : undefined
+  }
+
+  toLog(streamSeq: number): number {
+    return this.#base + streamSeq
+  }
+
+  /** Returns the number in the stream; 0 for a number before its time. */
+  toStream(seq: number): number {
+    return Math.max(0, seq - this.#base)
+  }
+}

@@ -1,0 +1,341 @@
+import { DiscardPolicy, RetentionPolicy, StorageType } from "@nats-io/jetstream"
+import { type KV, type KvEntry, Kvm } from "@nats-io/kv"
+import { headers, nanos } from "@nats-io/transport-node"
+import type { Timer } from "../../base/clock.js"
+import { checkKey, type Row, type RowChange, type Subscription, type Table } from "../backbone.js"
+import { fetch, type StreamMessage, select } from "./consumer.js"
+import { StreamFollower } from "./follower.js"
+import { errorText, type NatsClient } from "./nats-client.js"
+import { ensureStream, hasCode, natsCodes, removeMessage } from "./stream.js"
+
+const operationHeader = "KV-Operation"
+/** A deleted row leaves a tombstone so that watchers notice the deletion; it is removed after this time. */
+const tombstoneMs = 30_000
+const sweepMs = 10_000
+/** Most tombstones removed at once. */
+const sweepBatch = 100
+const duplicateWindowMs = 120_000
+/** How often a creation is tried when the row is created and deleted meanwhile. */
+const createTries = 3
+
+/** The tombstone of a deleted row. */
+interface Tombstone {
+  readonly key: string
+  readonly revision: number
+  /** When it is to be removed, on the monotonic clock. */
+  readonly dueMs: number
+}
+
+/** A table as a bucket of the key-value store of NATS. */
+export class NatsTable implements Table {
+  readonly #client: NatsClient
+  readonly #kv: KV
+  readonly #bucket: string
+  readonly #followers = new Set<StreamFollower>()
+  readonly #tombstones: Tombstone[] = []
+  #timer: Timer | undefined
+  #isClosed = false
+
+  private constructor(client: NatsClient, bucket: string, kv: KV) {
+    this.#client = client
+    this.#bucket = bucket
+    this.#kv = kv
+  }
+
+  /** Opens a table. Creates its bucket if there is none, now or after NATS lost it. */
+  static async open(client: NatsClient, name: string): Promise<NatsTable> {
+    checkKey(name)
+    const bucket = `${client.space}_${name.replaceAll(".", "_")}`
+    const [table, existing] = await client.retry(bucket, async () => {
+      await ensureBucket(client, bucket)
+      // Read from the leader, because other nodes may lag behind.
+      const kv = await new Kvm(client.js).open(bucket, { allow_direct: false })
+      const opened = new NatsTable(client, bucket, kv)
+      return [opened, await opened.#select()] as const
+    })
+    // Tombstones that other relays have left.
+    for (const { key, value, revision } of existing) {
+      if (value === undefined) table.#addTombstone(key, revision)
+    }
+    client.onRestore(async () => {
+      const { isNew } = await ensureBucket(client, bucket)
+      if (isNew) client.log(`nats: bucket ${bucket} was lost and is created again`)
+    })
+    table.#scheduleSweep()
+    return table
+  }
+
+  async get(key: string): Promise<Row | undefined> {
+    checkKey(key)
+    return this.#client.run(() => this.#get(key))
+  }
+
+  async put(key: string, value: string, expected?: number): Promise<number | undefined> {
+    checkKey(key)
+    const data = Buffer.from(value)
+    this.#client.checkSize(data)
+    return this.#client.run(() => {
+      if (expected === undefined) return this.#kv.put(key, data)
+      if (expected === 0) return this.#create(key, data)
+      return this.#replace(key, data, expected)
+    })
+  }
+
+  async delete(key: string, expected?: number): Promise<boolean> {
+    checkKey(key)
+    return this.#client.run(async () => {
+      const row = await this.#get(key)
+      if (row === undefined) return expected === undefined || expected === 0
+      if (expected !== undefined && row.revision !== expected) return false
+      const about = headers()
+      about.set(operationHeader, "DEL")
+      const revision =
+        expected === undefined
+          ? (await this.#client.js.publish(this.#subject(key), "", { headers: about })).seq
+          : await this.#replace(key, Buffer.alloc(0), expected, about)
+      if (revision === undefined) return false
+      this.#addTombstone(key, revision)
+      return true
+    })
+  }
+
+  rows(): Promise<Row[]> {
+    return this.#client.run(async () => {
+      const changes = await this.#select()
+      return changes.flatMap(({ key, value, revision }) =>
+        value === undefined ? [] : [{ key, value, revision }],
+      )
+    })
+  }
+
+  async watch(listener: (change: RowChange) => void): Promise<Subscription> {
+    const watch = new TableWatch((change) => {
+      try {
+        listener(change)
+      } catch (error) {
+        // An error thrown here would end the reader of the connection.
+        this.#client.log(`nats: a watcher of ${this.#bucket} failed: ${errorText(error)}`)
+      }
+    })
+    const follower = this.#follow(watch)
+    const end = (): void => {
+      watch.end()
+      follower.close()
+      this.#followers.delete(follower)
+    }
+    this.#followers.add(follower)
+    try {
+      await follower.open()
+      await this.#client.run(() => watch.isReady)
+    } catch (error) {
+      end()
+      throw error
+    }
+    return end
+  }
+
+  /** Writes a dummy value, to find out whether NATS accepts writes. */
+  async probe(): Promise<void> {
+    await this.#kv.put("probe", "")
+  }
+
+  /** Ends all watches. */
+  close(): void {
+    this.#isClosed = true
+    this.#timer?.cancel()
+    for (const follower of this.#followers) follower.close()
+  }
+
+  async #get(key: string): Promise<Row | undefined> {
+    const entry = await this.#kv.get(key)
+    if (entry === null || isTombstone(entry)) return undefined
+    return { key, value: entry.string(), revision: entry.revision }
+  }
+
+  async #create(key: string, data: Buffer): Promise<number | undefined> {
+    for (let tries = 0; tries < createTries; tries++) {
+      const entry = await this.#kv.get(key)
+      if (entry !== null && !isTombstone(entry)) return undefined
+      const created =
+        entry === null
+          ? await ifExpected(this.#kv.put(key, data, { previousSeq: 0 }))
+          : await this.#replace(key, data, entry.revision)
+      if (created !== undefined) return created
+    }
+    return undefined
+  }
+
+  /**
+   * Writes over a row of that revision, which is not 0. The nodes of a cluster compare revisions before they agree on
+   * the order of what is written, so several writers may pass at once (NATS 2.9). What they cannot do is write
+   * under the same id: that is compared afterwards.
+   * @returns undefined when the row was at another revision, or another writer was first
+   */
+  async #replace(
+    key: string,
+    data: Buffer,
+    expected: number,
+    about = headers(),
+  ): Promise<number | undefined> {
+    const ack = await ifExpected(
+      this.#client.js.publish(this.#subject(key), data, {
+        headers: about,
+        expect: { lastSubjectSequence: expected },
+        msgID: `${key}@${expected}`,
+      }),
+    )
+    return ack?.duplicate === true ? undefined : ack?.seq
+  }
+
+  #follow(watch: TableWatch): StreamFollower {
+    return new StreamFollower(this.#client, {
+      stream: `KV_${this.#bucket}`,
+      filter: this.#subject(">"),
+      onStart: async () => {
+        const { created } = await this.#client.jsm.streams.info(`KV_${this.#bucket}`)
+        watch.start(created)
+        return undefined
+      },
+      onMessage: (message) => watch.take(this.#toChange(message)),
+      onCaughtUp: () => watch.caughtUp(),
+    })
+  }
+
+  async #select(): Promise<RowChange[]> {
+    const pull = await select(this.#client, { stream: `KV_${this.#bucket}`, filter: this.#subject(">") })
+    return (await fetch(this.#client, pull, pull.pending)).map((message) => this.#toChange(message))
+  }
+
+  #subject(key: string): string {
+    return `$KV.${this.#bucket}.${key}`
+  }
+
+  #toChange(message: StreamMessage): RowChange {
+    const key = message.subject.slice(this.#subject("").length)
+    const isDeleted = message.headers?.has(operationHeader) ?? false
+    return { key, value: isDeleted ? undefined : message.text(), revision: message.seq }
+  }
+
+  #addTombstone(key: string, revision: number): void {
+    this.#tombstones.push({ key, revision, dueMs: this.#client.clock.monotonic() + tombstoneMs })
+  }
+
+  #scheduleSweep(): void {
+    if (this.#isClosed) return
+    this.#timer = this.#client.clock.setTimer(() => void this.#sweep(), sweepMs, { unref: true })
+  }
+
+  async #sweep(): Promise<void> {
+    const nowMs = this.#client.clock.monotonic()
+    const due = this.#tombstones.filter(({ dueMs }) => dueMs <= nowMs).slice(0, sweepBatch)
+    try {
+      for (const { revision } of due) {
+        // Removes the tombstone alone: a row that was written since stays.
+        await this.#client.run(() => removeMessage(this.#client, `KV_${this.#bucket}`, revision))
+        this.#tombstones.shift()
+      }
+    } catch {
+      // NATS cannot be reached; the next sweep tries again.
+    } finally {
+      this.#scheduleSweep()
+    }
+  }
+}
+
+function ensureBucket(client: NatsClient, bucket: string): Promise<{ isNew: boolean }> {
+  return ensureStream(client, {
+    name: `KV_${bucket}`,
+    subjects: [`$KV.${bucket}.>`],
+    retention: RetentionPolicy.Limits,
+    storage: StorageType.File,
+    max_msgs_per_subject: 1,
+    discard: DiscardPolicy.New,
+    duplicate_window: nanos(duplicateWindowMs),
+    allow_rollup_hdrs: true,
+    allow_direct: true,
+  })
+}
+
+function isTombstone({ operation }: KvEntry): boolean {
+  return operation !== "PUT"
+}
+
+/** Returns the result of `write`, or undefined when the revision was not the expected one. */
+async function ifExpected<T>(write: Promise<T>): Promise<T | undefined> {
+  try {
+    return await write
+  } catch (error) {
+    if (hasCode(error, natsCodes.wrongRevision, natsCodes.duplicateInProgress)) return undefined
+    throw error
+  }
+}
+
+/**
+ * The state of one watch. After a restart of the follower, it reports only the changes made in between, including rows
+ * that were deleted without a trace.
+ */
+export class TableWatch {
+  /** Resolves once every existing row has been reported. */
+  readonly isReady: Promise<void>
+  readonly #listener: (change: RowChange) => void
+  /** The last reported revision of each row that exists. */
+  #revisions = new Map<string, number>()
+  /** Keys seen since the last start, until the follower has caught up. */
+  #seen: Set<string> | undefined
+  #created: string | undefined
+  #resolveReady: () => void = () => {}
+  #hasEnded = false
+
+  constructor(listener: (change: RowChange) => void) {
+    this.#listener = listener
+    this.isReady = new Promise((resolve) => {
+      this.#resolveReady = resolve
+    })
+  }
+
+  /**
+   * Called before the follower reports every existing row again.
+   * @param created - when the stream was created; revisions start over with a new stream
+   */
+  start(created: string): void {
+    if (this.#created !== undefined && this.#created !== created) {
+      this.#revisions = new Map([...this.#revisions.keys()].map((key) => [key, 0]))
+    }
+    this.#created = created
+    this.#seen = new Set()
+  }
+
+  take(change: RowChange): void {
+    const { key, value, revision } = change
+    if (value !== undefined) this.#seen?.add(key)
+    else this.#seen?.delete(key)
+    const known = this.#revisions.get(key)
+    if (value === undefined ? known === undefined : revision <= (known ?? 0)) return
+    if (value === undefined) this.#revisions.delete(key)
+    else this.#revisions.set(key, revision)
+    this.#report(change)
+  }
+
+  /** Reports rows as deleted that were not seen since the start. */
+  caughtUp(): void {
+    const seen = this.#seen
+    this.#seen = undefined
+    if (seen !== undefined) {
+      for (const [key, revision] of [...this.#revisions]) {
+        if (seen.has(key)) continue
+        this.#revisions.delete(key)
+        this.#report({ key, value: undefined, revision: revision + 1 })
+      }
+    }
+    this.#resolveReady()
+  }
+
+  /** Ends the watch; no change is reported afterwards. */
+  end(): void {
+    this.#hasEnded = true
+  }
+
+  #report(change: RowChange): void {
+    if (!this.#hasEnded) this.#listener(change)
+  }
+}
