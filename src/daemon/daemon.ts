@@ -28,6 +28,9 @@ import { type Mark, ReadReceipts } from "./session/read-receipts.js"
 import { RelayMessages } from "./session/relay-messages.js"
 import { type DaemonFacts, StatusWriter } from "./status-writer.js"
 
+/** A daemon is idle once it is online and its status has not changed for this long. */
+const idleMs = 10_000
+
 /** The connection of one identity to a relay, mirrored to files. */
 export class Daemon {
   readonly #options: DaemonOptions
@@ -148,7 +151,13 @@ export class Daemon {
     this.#publish()
   }
 
-  /** Called by the host once a second: finds changes that no file event reported, retries, does upkeep. */
+  /** True if nothing happened for a while and nothing waits to be done. */
+  get isIdle(): boolean {
+    const isDone = this.#outbox.pending === 0 && this.#inbox.heldBytes === 0
+    return isDone && this.#session.state === "online" && this.#status.unchangedMs > idleMs
+  }
+
+  /** Called by the host about once a second: finds changes that no file event reported, retries, does upkeep. */
   sweep(): void {
     this.#inbox.tick()
     this.#outbox.sweep()

@@ -18,6 +18,7 @@ export class StatusWriter {
   #reason: ChatError | undefined
   #since: number
   #written = ""
+  #changedMs: number
 
   constructor(path: string, clock: Clock, log: DaemonLog) {
     this.#path = path
@@ -25,6 +26,12 @@ export class StatusWriter {
     this.#log = log
     this.#started = clock.now()
     this.#since = this.#started
+    this.#changedMs = clock.monotonic()
+  }
+
+  /** Milliseconds since the content changed; 0 while there is a problem. */
+  get unchangedMs(): number {
+    return this.#problems.size > 0 ? 0 : this.#clock.monotonic() - this.#changedMs
   }
 
   /** Replaces the daemon's facts and writes the file if they changed. */
@@ -71,6 +78,7 @@ export class StatusWriter {
     const body = { ...this.#facts, reason, since: this.#since, problems: [...this.#problems.values()] }
     const text = JSON.stringify(body)
     if (text === this.#written) return
+    this.#changedMs = this.#clock.monotonic()
     const status: DaemonStatus = { v: 1, started: this.#started, updated: this.#clock.now(), ...body }
     try {
       writeFileAtomic(this.#path, `${JSON.stringify(status, null, 2)}\n`)

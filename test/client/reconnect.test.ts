@@ -10,7 +10,7 @@ interface Setting {
   readonly relay: FakeRelay
   readonly client: AgentChatClient
   readonly clock: FakeClock
-  readonly told: string[]
+  readonly events: string[]
 }
 
 async function connect(
@@ -28,18 +28,18 @@ async function connect(
     ...options,
   })
   onTestFinished(() => client.disconnect())
-  const told: string[] = []
-  client.on("disconnect", (error, willReconnect) => told.push(`disconnect ${error.code} ${willReconnect}`))
-  client.on("reconnect", () => told.push("reconnect"))
-  client.on("displaced", () => told.push("displaced"))
-  client.on("error", (error) => told.push(`error ${error.code}`))
+  const events: string[] = []
+  client.on("disconnect", (error, willReconnect) => events.push(`disconnect ${error.code} ${willReconnect}`))
+  client.on("reconnect", () => events.push("reconnect"))
+  client.on("displaced", () => events.push("displaced"))
+  client.on("error", (error) => events.push(`error ${error.code}`))
   await client.connect()
-  return { relay, client, clock, told }
+  return { relay, client, clock, events }
 }
 
 describe("a client that reconnects", () => {
-  it("gets a lost session back and goes on reading where it stopped", async () => {
-    const { relay, client, clock, told } = await connect({
+  it("reopens a lost session and continues reading where it stopped", async () => {
+    const { relay, client, clock, events } = await connect({
       answers: { JOIN: ({ channel, id }) => joined(channel, id, 4) },
     })
     await client.join("#general")
@@ -49,11 +49,11 @@ describe("a client that reconnects", () => {
     first.say(msg("5", { seq: 5 }), msg("6", { seq: 6 }))
     await client.ping()
     first.socket.terminate()
-    await until("the loss", () => told.length === 1)
+    await until("the loss", () => events.length === 1)
     await expect(client.send("#general", "x")).rejects.toMatchObject({ code: "UNREACHABLE" })
     clock.advance(500)
     await once(client, "reconnect")
-    expect(told).toEqual(["disconnect UNREACHABLE true", "reconnect"])
+    expect(events).toEqual(["disconnect UNREACHABLE true", "reconnect"])
     expect(await (await relay.session(1)).heard("JOIN", 2)).toMatchObject([
       { channel: "#general", since: 6 },
       { channel: "#agents", since: 4 },
@@ -61,7 +61,7 @@ describe("a client that reconnects", () => {
     expect(client.channels).toEqual(["#general", "#agents"])
   })
 
-  it("enters its patterns again, after the channels they brought, and does not make those that are gone", async () => {
+  it("rejoins its patterns after their channels, and does not recreate channels that are gone", async () => {
     const { relay, client, clock } = await connect({
       answers: {
         JOIN: ({ channel, id }) =>
@@ -89,33 +89,33 @@ describe("a client that reconnects", () => {
     expect(client).toMatchObject({ channels: ["#team.a"], patterns: ["#team.>"] })
   })
 
-  it("tries again for ever, waiting longer each time", async () => {
-    const { relay, clock, told } = await connect()
+  it("retries forever, with longer and longer waits", async () => {
+    const { relay, clock, events } = await connect()
     const { port } = relay
     await relay.stop()
-    await until("the loss", () => told.length === 1)
+    await until("the loss", () => events.length === 1)
     const backoff = new Backoff()
     let waitMs = 0
     while (waitMs < 30_000) {
       waitMs = backoff.next(() => 0.5)
-      const before = told.length
+      const before = events.length
       expect(clock.pending).toEqual([waitMs])
       clock.advance(waitMs)
-      await until("the next try", () => told.length > before)
+      await until("the next try", () => events.length > before)
     }
-    expect(new Set(told)).toEqual(new Set(["disconnect UNREACHABLE true"]))
+    expect(new Set(events)).toEqual(new Set(["disconnect UNREACHABLE true"]))
     await FakeRelay.start({ port })
     clock.advance(30_000)
-    await until("the session", () => told.at(-1) === "reconnect")
+    await until("the session", () => events.at(-1) === "reconnect")
   })
 
-  it("comes in as new where the relay was restarted, and makes vanished channels again", async () => {
-    const { relay, client, clock, told } = await connect()
+  it("joins a restarted relay as a newcomer and recreates its channels", async () => {
+    const { relay, client, clock, events } = await connect()
     await client.join("#general")
     await client.createChannel("#project")
     const { port } = relay
     await relay.stop()
-    await until("the loss", () => told.length === 1)
+    await until("the loss", () => events.length === 1)
     const restarted = await FakeRelay.start({
       port,
       serverId: "relay-2",
@@ -136,9 +136,9 @@ describe("a client that reconnects", () => {
     expect(await session.heard("CREATE_CHANNEL")).toMatchObject([{ channel: "#project", invite_only: false }])
   })
 
-  it("tells of a channel it cannot enter again and keeps the others", async () => {
+  it("reports a channel it cannot rejoin and keeps the others", async () => {
     let refuses = false
-    const { relay, client, clock, told } = await connect({
+    const { relay, client, clock, events } = await connect({
       answers: {
         JOIN: ({ channel, id }) =>
           refuses && channel === "#a"
@@ -150,62 +150,62 @@ describe("a client that reconnects", () => {
     await client.join("#b")
     refuses = true
     ;(await relay.session()).socket.terminate()
-    await until("the loss", () => told.length === 1)
+    await until("the loss", () => events.length === 1)
     clock.advance(500)
-    await until("the session", () => told.at(-1) === "reconnect")
-    expect(told).toEqual(["disconnect UNREACHABLE true", "error LIMIT_REACHED", "reconnect"])
+    await until("the session", () => events.at(-1) === "reconnect")
+    expect(events).toEqual(["disconnect UNREACHABLE true", "error LIMIT_REACHED", "reconnect"])
   })
 
-  it("does not fight back when it is displaced", async () => {
-    const { relay, client, clock, told } = await connect()
+  it("does not reconnect when it is displaced", async () => {
+    const { relay, client, clock, events } = await connect()
     await client.join("#general")
     ;(await relay.session()).socket.close(4001)
-    await until("the end", () => told.length === 2)
-    expect(told).toEqual(["displaced", "disconnect SESSION_DISPLACED false"])
+    await until("the end", () => events.length === 2)
+    expect(events).toEqual(["displaced", "disconnect SESSION_DISPLACED false"])
     expect(clock.pending).toEqual([])
     expect(client.channels).toEqual([])
   })
 
-  it("stops when the relay does not accept it any more", async () => {
+  it("stops when the relay refuses it", async () => {
     let isWelcome = true
     const refused = { type: "ERROR", code: "VERIFICATION_FAILED", message: "no" }
-    const { relay, clock, told } = await connect({
+    const { relay, clock, events } = await connect({
       answers: { IDENTIFY: ({ name }) => (isWelcome ? welcome(name, "@aaaaaaaa") : refused) },
     })
     isWelcome = false
     ;(await relay.session()).socket.terminate()
-    await until("the loss", () => told.length === 1)
+    await until("the loss", () => events.length === 1)
     clock.advance(500)
-    await until("the end", () => told.length === 2)
-    expect(told[1]).toBe("disconnect VERIFICATION_FAILED false")
+    await until("the end", () => events.length === 2)
+    expect(events[1]).toBe("disconnect VERIFICATION_FAILED false")
     expect(clock.pending).toEqual([])
   })
 
-  it("goes back at once when told to, and stays away when told to", async () => {
-    const { relay, client, clock, told } = await connect()
+  it("reconnects at once on connect(), and not at all after disconnect()", async () => {
+    const { relay, client, clock, events } = await connect()
     ;(await relay.session()).socket.terminate()
-    await until("the loss", () => told.length === 1)
+    await until("the loss", () => events.length === 1)
     await client.connect()
-    await until("the session", () => told.at(-1) === "reconnect")
+    await until("the session", () => events.at(-1) === "reconnect")
     ;(await relay.session(1)).socket.terminate()
-    await until("the next loss", () => told.length === 3)
+    await until("the next loss", () => events.length === 3)
     await client.disconnect()
     expect(clock.pending).toEqual([])
     clock.advance(3_600_000)
     expect(relay.sessions).toHaveLength(2)
-    expect(told).toHaveLength(3)
+    expect(events).toHaveLength(3)
   })
 })
 
-describe("a client that does not", () => {
-  it("says that the session is lost, and stays so", async () => {
-    const { relay, client, clock, told } = await connect({}, { reconnect: false })
+describe("a client without reconnect", () => {
+  it("reports the lost session and stays disconnected", async () => {
+    const { relay, client, clock, events } = await connect({}, { reconnect: false })
     await client.join("#general")
     const lost = once(client, "disconnect")
     ;(await relay.session()).socket.close(1001)
     const [error] = (await lost) as [ChatError]
     expect(error.code).toBe("SHUTTING_DOWN")
-    expect(told).toEqual(["disconnect SHUTTING_DOWN false"])
+    expect(events).toEqual(["disconnect SHUTTING_DOWN false"])
     expect(clock.pending).toEqual([])
     expect(client).toMatchObject({ isConnected: false, channels: [] })
   })

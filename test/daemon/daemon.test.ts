@@ -45,7 +45,7 @@ async function running(answers: FakeRelayOptions["answers"] = {}) {
 }
 
 describe("a daemon", { timeout: 60_000 }, () => {
-  it("row 17: drops a message whose id does not begin with its sender, and says so in its log", async () => {
+  it("drops and logs a message whose id does not begin with its sender's id", async () => {
     const { room, session } = await running()
     session.say(
       msg("cccccccc.1", { to: room.self, content: "as eve" }),
@@ -58,7 +58,7 @@ describe("a daemon", { timeout: 60_000 }, () => {
     expect(confirmed.flatMap(({ ids = [] }) => ids)).toEqual([])
   })
 
-  it("takes ids as they come from an older relay", async () => {
+  it("accepts any message id from an older relay", async () => {
     const relay = await FakeRelay.start()
     const room = new DaemonRoom()
     await room.start(relay, { compat: true })
@@ -68,7 +68,7 @@ describe("a daemon", { timeout: 60_000 }, () => {
     await room.lines("MSG")
   })
 
-  it("tells every rung of its own message, and drops what others claim", async () => {
+  it("records each delivery stage of its message, and drops what others claim", async () => {
     const { room, session } = await running()
     room.write({ to: "@eve", content: "hi", id: "m1" })
     const [accepted] = await room.rungs("accepted")
@@ -92,7 +92,7 @@ describe("a daemon", { timeout: 60_000 }, () => {
     expect(room.log).toContain("sender-mismatch")
   })
 
-  it("tells what a named reader took, after it is on disk, also over a restart", async () => {
+  it("sends a read receipt for a message on disk, also over a restart", async () => {
     const { relay, room, session } = await running()
     session.say(msg("bbbbbbbb.1", { to: room.self }), msg("bbbbbbbb.2"))
     await room.lines("MSG", 2)
@@ -105,22 +105,22 @@ describe("a daemon", { timeout: 60_000 }, () => {
     )
     ReaderCursor.open(room.paths, "me").confirm(2)
     room.sweep()
-    const told = () =>
+    const receipts = () =>
       relay.sessions.flatMap(({ frames }) =>
         frames.flatMap((frame) => (frame.type === "RECEIVED" && frame.retrieved ? [frame.retrieved] : [])),
       )
-    await until("the rung", () => told().length === 1)
+    await until("the stage", () => receipts().length === 1)
     session.say(msg("bbbbbbbb.3", { to: room.self }))
     await room.lines("MSG", 3)
     await room.stop()
     ReaderCursor.open(room.paths, "me").confirm(3)
     room.clock.advance(60_000)
     await room.start(relay)
-    await until("the other rung", () => told().length === 2)
-    expect(told()).toEqual([["bbbbbbbb.1"], ["bbbbbbbb.3"]])
+    await until("the other stage", () => receipts().length === 2)
+    expect(receipts()).toEqual([["bbbbbbbb.1"], ["bbbbbbbb.3"]])
   })
 
-  it("puts a task into the inbox once, confirms it, and keeps it while the agent says it works", async () => {
+  it("writes a task to the inbox once, confirms it, and renews it while the agent works", async () => {
     const { room, session } = await running()
     const first = { type: "TASK", ...task, attempt: 1, ts }
     session.say(first, first)
@@ -145,7 +145,7 @@ describe("a daemon", { timeout: 60_000 }, () => {
     expect((await room.lines("TASK")).length).toBe(1)
   })
 
-  it("tells once that a task is lost, whoever says it first", async () => {
+  it("reports a lost task once, whoever reports it first", async () => {
     const { room, session } = await running({
       EXTEND: ({ id }) => ({ type: "ERROR", re: id, code: "LEASE_LOST", message: "another has it" }),
     })
@@ -169,7 +169,7 @@ describe("a daemon", { timeout: 60_000 }, () => {
     ])
   })
 
-  it("says its presence and renews its tasks again on the next session and after a restart", async () => {
+  it("sets its presence and renews its tasks again on the next session and after a restart", async () => {
     const { relay, room, session } = await running()
     session.say({ type: "TASK", ...task, attempt: 1, ts })
     await room.lines("TASK")
@@ -190,7 +190,7 @@ describe("a daemon", { timeout: 60_000 }, () => {
     expect(await third.heard("EXTEND")).toMatchObject([{ task: task.task }])
   })
 
-  it("shows what a channel is for once, and what changed of it", async () => {
+  it("writes a channel's settings to the inbox once, and again when they change", async () => {
     const settings = { description: "builds", instructions: "be brief" }
     const { relay, room, session } = await running({
       JOIN: ({ channel, id }) => ({
@@ -232,7 +232,7 @@ describe("a daemon", { timeout: 60_000 }, () => {
     expect(await room.lines("JOINED", 2)).toHaveLength(2)
   })
 
-  it("takes patterns as channels to be in from the start", async () => {
+  it("joins patterns from the start", async () => {
     const relay = await FakeRelay.start()
     const room = new DaemonRoom()
     await room.start(relay, { channels: ["#a", "#team.>"] as Channel[] })
@@ -240,7 +240,7 @@ describe("a daemon", { timeout: 60_000 }, () => {
     expect((await session.heard("JOIN", 2)).map(({ channel }) => channel)).toEqual(["#a", "#team.>"])
   })
 
-  it("goes on while the relay cannot reach its store: nothing is rejected, and the status says why", async () => {
+  it("rejects nothing while the relay cannot reach its store, and shows the problem in its status", async () => {
     const down = { type: "ERROR", code: "UNAVAILABLE", message: "the store is away", retry_after_ms: 500 }
     let isDown = true
     const { room, session } = await running({
@@ -272,7 +272,7 @@ describe("a daemon", { timeout: 60_000 }, () => {
     expect(room.inbox.filter(({ type }) => type === "REJECTED" || type === "NOTICE")).toEqual([])
   })
 
-  it("says in its status that it cannot read the readers' places, and goes on", async () => {
+  it("shows in its status that it cannot read the cursors, and continues", async () => {
     const { room } = await running()
     writeFileSync(room.paths.cursors, "not a directory")
     room.sweep()

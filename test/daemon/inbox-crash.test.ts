@@ -15,7 +15,7 @@ describe("an inbox whose process is killed", () => {
   const program = compiled("test/kit/inbox-child.ts")
   const limits = { lines: 30, graceMs: 15, busyMs: 40, hardLines: 120, segments: 10_000 }
 
-  /** Runs the program until it is killed, `afterMs` after its first durable line. @returns the durable numbers */
+  /** Kills the program `afterMs` after its first durable line. @returns the numbers it reported as durable */
   async function runAndKill(root: string, first: number, afterMs: number): Promise<number[]> {
     const child = spawn(process.execPath, [program, root, String(first), JSON.stringify(limits)], {
       stdio: ["ignore", "pipe", "inherit"],
@@ -28,16 +28,16 @@ describe("an inbox whose process is killed", () => {
     await sleep(afterMs)
     child.kill("SIGKILL")
     await once(child, "close")
-    // The last number may be cut off, as everything may be here.
+    // The last number may be cut off.
     return text.slice(0, text.lastIndexOf("\n")).split("\n").map(Number)
   }
 
-  it("loses, doubles and halves no line over 25 kills", { timeout: 60_000 }, async () => {
+  it("loses, repeats and cuts off no line over 25 kills", { timeout: 60_000 }, async () => {
     const root = temporaryDirectory()
     const room = new InboxRoom(root)
     let last = 0
     for (let round = 0; round < 25; round++) {
-      // The relay delivers what was not confirmed, and some that was, again.
+      // The relay sends unconfirmed messages again, and some confirmed ones.
       const durable = await runAndKill(root, Math.max(1, last - 20), (round * 7.3) % 60)
       last = Math.max(last, ...durable)
       const seen = [...readInbox(room.paths, { sinceSeq: 0 })]
@@ -57,7 +57,7 @@ describe("an inbox whose process is killed", () => {
 describe("an inbox after a crash", () => {
   const limits = { lines: 10, graceMs: 50 }
 
-  /** A closed inbox of nine lines. */
+  /** Returns a closed inbox of nine lines. */
   async function nineLines(): Promise<InboxRoom> {
     const room = new InboxRoom()
     const inbox = room.open(limits)
@@ -66,7 +66,7 @@ describe("an inbox after a crash", () => {
     return room
   }
 
-  it("finishes a rotation that had sealed the lines and not emptied the file", async () => {
+  it("finishes a rotation that sealed the lines and did not empty the file", async () => {
     const room = await nineLines()
     mkdirSync(room.paths.segments)
     copyFileSync(room.paths.inbox, join(room.paths.segments, formatSegmentName(1, 9)))
@@ -78,7 +78,7 @@ describe("an inbox after a crash", () => {
     expect(parseLines(room.text).map(({ type }) => type)).toEqual(["INBOX_ROTATED", "MSG"])
   })
 
-  it("finishes a rotation that had emptied the file and not said so", async () => {
+  it("finishes a rotation that emptied the file and did not announce it", async () => {
     const room = await nineLines()
     mkdirSync(room.paths.segments)
     copyFileSync(room.paths.inbox, join(room.paths.segments, formatSegmentName(1, 9)))
@@ -92,7 +92,7 @@ describe("an inbox after a crash", () => {
     })
   })
 
-  it("says so only once, however often it is opened", async () => {
+  it("announces a rotation once, however often it is opened", async () => {
     const room = await nineLines()
     const first = room.open({ ...limits, lines: 5 })
     await until("the rotation", () => first.lines === 1)
@@ -101,7 +101,7 @@ describe("an inbox after a crash", () => {
     expect(room.lines.filter(({ type }) => type === "INBOX_ROTATED")).toHaveLength(1)
   })
 
-  it("seals the whole lines before a half one and drops that", async () => {
+  it("seals the whole lines before a partial one and drops that", async () => {
     const room = await nineLines()
     truncateSync(room.paths.inbox, room.text.length - 5)
     const inbox = room.open(limits)
@@ -113,7 +113,7 @@ describe("an inbox after a crash", () => {
     expect(room.log.join()).toContain("cut off")
   })
 
-  it("takes a message again whose line was lost in half", async () => {
+  it("accepts a message again whose line was cut off", async () => {
     const room = await nineLines()
     truncateSync(room.paths.inbox, room.text.length - 5)
     const inbox = room.open(limits)
@@ -124,7 +124,7 @@ describe("an inbox after a crash", () => {
     expect(room.messages).toEqual(range(1, 9))
   })
 
-  it("drops a half line that is alone in the file", async () => {
+  it("drops a partial line that is alone in the file", async () => {
     const room = new InboxRoom()
     mkdirSync(room.paths.dir, { recursive: true })
     writeFileSync(room.paths.inbox, '{"seq":1,"type":"MSG","con')
@@ -135,7 +135,7 @@ describe("an inbox after a crash", () => {
     expect(room.segments).toEqual([])
   })
 
-  it("keeps a damaged line where it is, reports it and goes on", async () => {
+  it("keeps a damaged line where it is, reports it and continues", async () => {
     const room = await nineLines()
     const lines = room.text.split("\n")
     lines[4] = '{"seq":5,"type":"MSG","n":5,"con\u0000\u0000\u0000'
@@ -151,7 +151,7 @@ describe("an inbox after a crash", () => {
     expect(readFileSync(room.paths.inbox, "utf8")).toContain(lines[4])
   })
 
-  it("gives the number of a damaged last line to nobody else", async () => {
+  it("does not reuse the seq of a damaged last line", async () => {
     const room = await nineLines()
     writeFileSync(room.paths.inbox, room.text.replace('{"seq":9,', '{"s\u0000\u0000":9,'))
     const inbox = room.open(limits)

@@ -6,13 +6,13 @@ import { isRoot, SmallDisk } from "../kit/file-system.js"
 import { InboxRoom, range } from "../kit/inbox-room.js"
 import { Tail } from "../kit/tail.js"
 
-// Promise F7: a full or read-only disk loses nothing, says so, and needs no restart.
-describe.runIf(isRoot())("an inbox on a disk that refuses", () => {
+// A full or read-only disk loses nothing, is reported, and needs no restart (doc/files.md).
+describe.runIf(isRoot())("an inbox on a full or read-only disk", () => {
   const content = "x".repeat(500)
   // Lines of up to 1 KiB do not cross a page, so a full disk does not cut them.
   const longContent = "x".repeat(3_000)
 
-  it("continues the line that a full disk cut, once there is room", async () => {
+  it("completes a line that a full disk cut off, once there is room", async () => {
     const disk = new SmallDisk(512 * 1_024)
     const room = new InboxRoom(disk.path)
     const inbox = room.open()
@@ -43,7 +43,7 @@ describe.runIf(isRoot())("an inbox on a disk that refuses", () => {
     expect(tail.lines.flatMap(({ n }) => n ?? [])).toEqual(range(1, 100))
   })
 
-  it("loses and doubles nothing, whatever the moment the disk fills up", async () => {
+  it("loses and repeats nothing, whenever the disk fills up", async () => {
     const disk = new SmallDisk(1_024 * 1_024)
     const room = new InboxRoom(disk.path)
     const inbox = room.open({ lines: 50, graceMs: 20, busyMs: 50, retryRotationMs: 20 })
@@ -73,7 +73,7 @@ describe.runIf(isRoot())("an inbox on a disk that refuses", () => {
     })
   })
 
-  it("repairs after a restart what a full disk left in half", async () => {
+  it("repairs after a restart the line that a full disk cut off", async () => {
     const disk = new SmallDisk(512 * 1_024)
     const room = new InboxRoom(disk.path)
     const first = room.open()
@@ -94,7 +94,7 @@ describe.runIf(isRoot())("an inbox on a disk that refuses", () => {
     expect(room.messages).toEqual([...range(1, kept), 111])
   })
 
-  it("gives the room of a deleted file back on a full disk", async () => {
+  it("frees the space of a deleted file on a full disk", async () => {
     const disk = new SmallDisk(256 * 1_024)
     const room = new InboxRoom(disk.path)
     const inbox = room.open()
@@ -114,7 +114,7 @@ describe.runIf(isRoot())("an inbox on a disk that refuses", () => {
     expect(room.problems.at(-1)).toBeUndefined()
   })
 
-  it("starts on a read-only disk, says so, and begins to write when it may", async () => {
+  it("starts on a read-only disk, reports it, and writes once it can", async () => {
     const disk = new SmallDisk(256 * 1_024)
     const room = new InboxRoom(disk.path)
     mkdirSync(room.paths.dir, { recursive: true })

@@ -4,19 +4,19 @@ import { describe, expect, it, vi } from "vitest"
 import { until } from "../kit/condition.js"
 import { InboxRoom, range } from "../kit/inbox-room.js"
 
-// No disk can be told to fail an fdatasync, so the call is.
+// No disk fails fdatasync on request, so the call is replaced.
 vi.mock("node:fs", async (original) => {
   const real = await original<typeof fs>()
   return { ...real, fdatasync: vi.fn(real.fdatasync) }
 })
 
 describe("an inbox whose disk fails to sync", () => {
-  it("trusts nothing of that file, and makes its lines safe in a segment", async () => {
+  it("stops trusting the file and saves its lines to a segment", async () => {
     const room = new InboxRoom()
     const inbox = room.open({ graceMs: 100 })
     room.send(inbox, 3)
     await until("they are confirmed", () => room.durable.length === 3)
-    // Linux forgets what it could not write: a second try would report success for nothing.
+    // Linux drops pages it could not write: a second fdatasync would report success.
     const eio = Object.assign(new Error("EIO: i/o error, fdatasync"), { code: "EIO" })
     vi.mocked(fs.fdatasync).mockImplementationOnce((_fd, done) => {
       setImmediate(done, eio)

@@ -10,11 +10,11 @@ import { Tail } from "../kit/tail.js"
 
 const run = promisify(execFile)
 
-// Promise F4: a `tail -f` started once prints every line exactly once, over any number of rotations.
+// A `tail -f` started once prints every line exactly once, over any number of rotations (doc/files.md).
 describe.runIf(hasProgram("tail"))("tail -f inbox.jsonl", () => {
   const quick = { lines: 50, graceMs: 250, busyMs: 600 }
 
-  /** Bursts and single lines with short pauses, and after each round of them one long enough for a rotation. */
+  /** Sends bursts and single lines with short pauses, and waits for a rotation after each round. */
   async function sendUnevenly(room: InboxRoom, inbox: Inbox, total: number): Promise<void> {
     const bursts = [1, 120, 3, 60, 1, 1, 200, 40]
     const pauses = [0, 30, 0, 100, 10, 0, 0]
@@ -27,7 +27,7 @@ describe.runIf(hasProgram("tail"))("tail -f inbox.jsonl", () => {
     }
   }
 
-  /** @param maxLines - the file is at rest once it has fewer */
+  /** @param maxLines - the file is complete once it has fewer lines */
   async function expectAllOnce(
     room: InboxRoom,
     inbox: Inbox,
@@ -53,7 +53,7 @@ describe.runIf(hasProgram("tail"))("tail -f inbox.jsonl", () => {
     expect(tail.truncations).toBe(room.segments.length)
   })
 
-  it("prints each line once when it polls instead of being told", async () => {
+  it("prints each line once when it polls instead of using inotify", async () => {
     const room = new InboxRoom()
     const inbox = room.open({ ...quick, graceMs: 400 })
     room.send(inbox, 1)
@@ -78,22 +78,22 @@ describe.runIf(hasProgram("tail"))("tail -f inbox.jsonl", () => {
     expect(room.segments.length).toBeGreaterThan(2)
   })
 
-  it("prints each line once when a burst follows the rotation at once", async () => {
+  it("prints each line once when a burst follows a rotation at once", async () => {
     const room = new InboxRoom()
     const inbox = room.open({ ...quick, graceMs: 700 })
     room.send(inbox, 60)
     const tail = await Tail.follow(room.paths.inbox, "---disable-inotify", "-s", "0.3")
     await until("the file is emptied", () => room.segments.length === 1 && inbox.lines < 60)
-    // More than the file held before: tail must see it small before it grows over its former size.
+    // More lines than before: tail must see the small file before it grows beyond its former size.
     room.send(inbox, 500)
     await expectAllOnce(room, inbox, tail, 560)
   })
 
-  it("prints each line once with the limits and the polling of real life", { timeout: 30_000 }, async () => {
+  it("prints each line once with the default limits and polling interval", { timeout: 30_000 }, async () => {
     const room = new InboxRoom()
     const inbox = room.open()
     room.send(inbox, 1)
-    const [told, polling] = await Promise.all([
+    const [notified, polling] = await Promise.all([
       Tail.follow(room.paths.inbox),
       Tail.follow(room.paths.inbox, "---disable-inotify"),
     ])
@@ -105,13 +105,13 @@ describe.runIf(hasProgram("tail"))("tail -f inbox.jsonl", () => {
     }
     await until("the second rotation", () => room.segments.length === 2)
     room.send(inbox, 500)
-    await expectAllOnce(room, inbox, told, 5_000, 1_000)
+    await expectAllOnce(room, inbox, notified, 5_000, 1_000)
     await expectAllOnce(room, inbox, polling, 5_000, 1_000)
   })
 })
 
 describe.runIf(hasProgram("tail"))("tail -10 inbox.jsonl", () => {
-  it("shows whole lines in the middle of a flood", async () => {
+  it("shows whole lines during a flood", async () => {
     const room = new InboxRoom()
     const inbox = room.open({ lines: 500, graceMs: 20, busyMs: 100 })
     let isOver = false
@@ -129,11 +129,11 @@ describe.runIf(hasProgram("tail"))("tail -10 inbox.jsonl", () => {
     await Promise.all([flood(), look().finally(() => (isOver = true))])
   })
 
-  it.runIf(hasProgram("jq"))("is JSON to jq", async () => {
+  it.runIf(hasProgram("jq"))("is valid JSON for jq", async () => {
     const room = new InboxRoom()
     const inbox = room.open()
     room.send(inbox, 300, 'a "quote", a \\ and a\nnewline')
-    await until("they are safe", () => room.durable.length === 300)
+    await until("all durable", () => room.durable.length === 300)
     const { stdout, status } = spawnSync("jq", ["-r", ".n", room.paths.inbox], { encoding: "utf8" })
     expect(status).toBe(0)
     expect(stdout.trim().split("\n").map(Number)).toEqual(range(1, 300))

@@ -7,14 +7,14 @@ import { compiled } from "../kit/compiled.js"
 import { until } from "../kit/condition.js"
 import { InboxRoom, range } from "../kit/inbox-room.js"
 
-/** More than a pipe that nobody reads takes, so that the reader stops in the middle of taking. */
+/** More lines than fit into a pipe that nobody reads, so that the reader blocks in the middle. */
 const big = "x".repeat(4_000)
 const count = 60
 
 describe("a reader killed between taking and acknowledging", { timeout: 120_000 }, () => {
   const program = compiled("bin/agentchat.ts")
 
-  /** `agentchat inbox --reader me` on the inbox of the room. */
+  /** Runs `agentchat inbox --reader me` on the inbox of the room. */
   const args = (room: InboxRoom, ...more: string[]) => {
     const home = join(room.paths.dir, "../..")
     return [program, "inbox", "--reader", "me", "--name", "a", "--json", "--home", home, ...more]
@@ -32,7 +32,7 @@ describe("a reader killed between taking and acknowledging", { timeout: 120_000 
   }
   const cursorOf = ({ paths }: InboxRoom) => join(paths.cursors, "me.json")
 
-  it("row 34: gets the lines again that it did not acknowledge, and none that it did", async () => {
+  it("gets exactly the lines again that it did not acknowledge", async () => {
     const room = new InboxRoom()
     const inbox = room.open()
     room.send(inbox, 2)
@@ -42,7 +42,7 @@ describe("a reader killed between taking and acknowledging", { timeout: 120_000 
     await until("more lines", () => room.durable.length === 2 + count)
     const child = spawn(process.execPath, args(room), { stdio: ["ignore", "pipe", "inherit"] })
     onTestFinished(() => void child.kill("SIGKILL"))
-    // It printed the first of them, and cannot print the last while nobody takes more out of the pipe.
+    // It printed the first lines, and cannot print the last while nobody reads the pipe.
     await once(child.stdout, "readable")
     expect(String(child.stdout.read(8))).toContain("seq")
     await kill(child)
@@ -51,7 +51,7 @@ describe("a reader killed between taking and acknowledging", { timeout: 120_000 
     expect(take(room)).toEqual([])
   })
 
-  it("row 34: also one that follows", async () => {
+  it("gets them again with --follow too", async () => {
     const room = new InboxRoom()
     const inbox = room.open()
     room.send(inbox, count, big)

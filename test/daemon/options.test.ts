@@ -7,13 +7,13 @@ const defaultChannels = names("#general")
 const nothing = { channels: [], patterns: [] }
 const last = { channels: names("#a"), patterns: ["#team.>"] as unknown as ChannelPattern[] }
 
-describe("the channels a run begins with", () => {
-  it("are those it was asked to be in, even none", () => {
+describe("initialChannels", () => {
+  it("returns the channels that were asked for, even none", () => {
     expect(initialChannels({ channels: names("#b"), defaultChannels }, last)).toEqual(["#b"])
     expect(initialChannels({ channels: [], defaultChannels }, last)).toEqual([])
   })
 
-  it("are else those of the last run, with its patterns, and the default ones only on a first run", () => {
+  it("otherwise returns those of the last run with its patterns, or the default ones on a first run", () => {
     expect(initialChannels({ defaultChannels }, last)).toEqual(["#a", "#team.>"])
     expect(initialChannels({ defaultChannels }, nothing)).toEqual(["#general"])
   })

@@ -19,7 +19,7 @@ async function join(
   return room
 }
 
-/** Sweeps until something holds. */
+/** Sweeps until a condition holds. */
 async function swept(what: string, rooms: readonly DaemonRoom[], holds: () => boolean): Promise<void> {
   await until(
     what,
@@ -32,7 +32,7 @@ async function swept(what: string, rooms: readonly DaemonRoom[], holds: () => bo
 }
 
 describe("daemons on a relay", { timeout: 90_000 }, () => {
-  it("see a message climb from accepted to answered", async () => {
+  it("see the delivery status of a message from accepted to answered", async () => {
     const server = await startRelay()
     const alice = await join(server, undefined, "alice")
     const bob = await join(server)
@@ -54,7 +54,7 @@ describe("daemons on a relay", { timeout: 90_000 }, () => {
     expect(new Set(all.map(({ line_sha256 }) => line_sha256)).size).toBe(1)
   })
 
-  it("give a task to a worker, and the asker its answer", async () => {
+  it("deliver a task to a worker, and its answer to the agent that asked", async () => {
     const server = await startRelay()
     const alice = await join(server, undefined, "alice")
     const bob = await join(server)
@@ -79,7 +79,7 @@ describe("daemons on a relay", { timeout: 90_000 }, () => {
     await swept("the end of the task", [bob], () => bob.status.tasks.length === 0)
   })
 
-  it("enter by a pattern what fits, and keep what was asked for by name when they leave it", async () => {
+  it("join what matches a pattern, and keep channels joined by name when they leave it", async () => {
     const server = await startRelay()
     const bob = await join(server)
     bob.write({ type: "CREATE_CHANNEL", channel: "#team.mine" })

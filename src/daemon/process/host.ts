@@ -8,8 +8,9 @@ import { controlSocketPath, serveControl } from "./control-socket.js"
 import { claimPidFile, heartbeatMs, releasePidFile, touchPidFile } from "./pid-file.js"
 import { describeProcess, type ProcessRecord } from "./process-record.js"
 
-/** Milliseconds between two sweeps of all daemons: the only timer of an idle process. */
+/** Milliseconds between two sweeps of all daemons, and while all of them are idle. */
 const sweepMs = 1_000
+const idleSweepMs = 2_000
 /** Milliseconds an ending process waits for clients to read their last reply. */
 const lastReplyMs = 1_000
 
@@ -171,10 +172,12 @@ export class Host {
   }
 
   #nextSweep(): Timer {
-    return this.#options.clock.setTimer(() => {
+    const isIdle = [...this.#daemons.values()].every((daemon) => daemon.isIdle)
+    const sweep = () => {
       this.#sweep()
       this.#timer = this.#nextSweep()
-    }, sweepMs)
+    }
+    return this.#options.clock.setTimer(sweep, isIdle ? idleSweepMs : sweepMs)
   }
 
   #sweep(): void {

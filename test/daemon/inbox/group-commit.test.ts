@@ -22,7 +22,7 @@ function setUp() {
 }
 
 describe("GroupCommit", () => {
-  it("puts what comes during one sync into the next", async () => {
+  it("collects entries added during one sync for the next", async () => {
     const { fd, groups, commit } = setUp()
     commit.add(fd, [receipt(1)], true)
     commit.add(fd, [receipt(2)], true)
@@ -34,7 +34,7 @@ describe("GroupCommit", () => {
     expect(commit.waiting).toBe(0)
   })
 
-  it("does not trouble the disk for a receipt of what is safe", async () => {
+  it("does not sync for an entry whose line is on disk", async () => {
     const { fd, groups, commit } = setUp()
     commit.add(fd, [receipt(1)], true)
     await commit.idle()
@@ -42,7 +42,7 @@ describe("GroupCommit", () => {
     expect(groups).toEqual([[1], [1]])
   })
 
-  it("syncs once for a receipt of what an earlier process wrote", async () => {
+  it("syncs once for an entry whose line an earlier process wrote", async () => {
     const { fd, groups, commit } = setUp()
     commit.add(fd, [receipt(1)], false)
     expect(groups).toEqual([])
@@ -50,7 +50,7 @@ describe("GroupCommit", () => {
     expect(groups).toEqual([[1]])
   })
 
-  it("confirms nothing after a failed sync until it is settled", async () => {
+  it("reports nothing as durable after a failed sync until it is settled", async () => {
     const { fd, groups, failures, commit } = setUp()
     const noSuchFd = 1_000_000
     commit.add(noSuchFd, [receipt(1)], true)
@@ -65,7 +65,7 @@ describe("GroupCommit", () => {
     expect(groups).toEqual([[1, 2], [3]])
   })
 
-  it("tells of no more lines at once than one frame can name", async () => {
+  it("reports at most as many lines at once as one frame can name", async () => {
     const { fd, groups, commit } = setUp()
     const many = Array.from({ length: 2_500 }, (_, mark) => receipt(mark))
     commit.add(fd, many, true)

@@ -1,14 +1,15 @@
 import { appendFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs"
 import { setImmediate as turn } from "node:timers/promises"
 import { describe, expect, it } from "vitest"
+import { inboxSteps, nextInboxState } from "../../../src/daemon/inbox/inbox.js"
 import { until } from "../../kit/condition.js"
 import { InboxRoom, parseLines, range } from "../../kit/inbox-room.js"
 
-/** A rotation that comes fast, and one that does not come by itself. */
+/** Limits with a fast rotation, and limits without one. */
 const quick = { lines: 10, graceMs: 50, busyMs: 300 }
 
 describe("Inbox", () => {
-  it("writes a line with its number at the next turn of the event loop", async () => {
+  it("writes a numbered line at the end of the current turn of the event loop", async () => {
     const room = new InboxRoom()
     const inbox = room.open()
     expect(inbox.append({ type: "MSG", content: "hi" })).toBe(true)
@@ -18,7 +19,7 @@ describe("Inbox", () => {
     expect(inbox.lines).toBe(1)
   })
 
-  it("keeps its files to itself", async () => {
+  it("creates its files for their owner only", async () => {
     const room = new InboxRoom()
     const inbox = room.open(quick)
     room.send(inbox, 10)
@@ -28,7 +29,7 @@ describe("Inbox", () => {
     expect(statSync(room.paths.dir).mode & 0o777).toBe(0o700)
   })
 
-  it("confirms each line once it is on disk, in order", async () => {
+  it("reports each line as durable once it is on disk, in order", async () => {
     const room = new InboxRoom()
     const inbox = room.open()
     for (let i = 0; i < 50; i++) {
@@ -41,7 +42,7 @@ describe("Inbox", () => {
     expect(room.marks).toEqual(range(1, 350))
   })
 
-  it("drops a double, and confirms it all the same", async () => {
+  it("drops a duplicate and reports it as durable all the same", async () => {
     const room = new InboxRoom()
     const inbox = room.open()
     room.send(inbox, 1)
@@ -54,12 +55,12 @@ describe("Inbox", () => {
     expect(room.lines).toHaveLength(1)
   })
 
-  it("does not confirm a double before its first copy is on disk", async () => {
+  it("does not report a duplicate before its first copy is on disk", async () => {
     const room = new InboxRoom()
     const inbox = room.open({ ...quick, graceMs: 400, hardLines: 10 })
     room.send(inbox, 10)
     await until("they are confirmed", () => room.durable.length === 10)
-    // The file is at its hard bound: this line waits in memory for the rotation.
+    // The file is at its hard limit: this line waits in memory for the rotation.
     room.send(inbox, 1)
     inbox.append({ type: "MSG" }, { msgId: "x.11", mark: "again" })
     await turn()
@@ -70,7 +71,7 @@ describe("Inbox", () => {
     expect(room.messages).toEqual(range(1, 11))
   })
 
-  it("goes on where it stopped, and knows its messages again", async () => {
+  it("continues where it stopped, and recognizes its messages", async () => {
     const room = new InboxRoom()
     const first = room.open(quick)
     room.send(first, 25)
@@ -86,7 +87,7 @@ describe("Inbox", () => {
     expect(room.messages).toEqual(range(1, 31))
   })
 
-  it("writes everything at close, and nothing after it", async () => {
+  it("writes everything at close and nothing afterwards", async () => {
     const room = new InboxRoom()
     const inbox = room.open()
     room.send(inbox, 3)
@@ -113,7 +114,7 @@ describe("Inbox", () => {
 })
 
 describe("rotation", () => {
-  it("seals the lines and leaves one that names the segment", async () => {
+  it("seals the lines and begins the file with one that names the segment", async () => {
     const room = new InboxRoom()
     const inbox = room.open(quick)
     room.send(inbox, 12)
@@ -125,7 +126,7 @@ describe("rotation", () => {
     expect(room.messages).toEqual(range(1, 12))
   })
 
-  it("waits for a quiet moment", async () => {
+  it("waits until no line came for a while", async () => {
     const room = new InboxRoom()
     const inbox = room.open({ ...quick, graceMs: 200, busyMs: 60_000 })
     for (let i = 0; i < 10; i++) {
@@ -137,7 +138,7 @@ describe("rotation", () => {
     expect(room.segments).toEqual(["0000000001-0000000100.jsonl"])
   })
 
-  it("makes a stream wait that never pauses, and asks for less of it", async () => {
+  it("holds a stream that never pauses, and reports pressure", async () => {
     const room = new InboxRoom()
     const inbox = room.open({ ...quick, graceMs: 100, busyMs: 100, heldBytes: 2_000 })
     let sent = 0
@@ -164,7 +165,7 @@ describe("rotation", () => {
     expect(room.segments).toHaveLength(1)
   })
 
-  it("goes on appending when the segment cannot be written, and seals it later", async () => {
+  it("keeps appending while the segment cannot be written, and seals it later", async () => {
     const room = new InboxRoom()
     const inbox = room.open({ ...quick, retryRotationMs: 100 })
     writeFileSync(room.paths.segments, "not a directory")
@@ -179,7 +180,7 @@ describe("rotation", () => {
     expect(room.messages).toEqual(range(1, 15))
   })
 
-  it("holds lines at the hard bound while the segment cannot be written", async () => {
+  it("holds lines at the hard limit while the segment cannot be written", async () => {
     const room = new InboxRoom()
     const inbox = room.open({ ...quick, hardLines: 12 })
     writeFileSync(room.paths.segments, "not a directory")
@@ -196,8 +197,8 @@ describe("rotation", () => {
   })
 })
 
-describe("an inbox file that somebody else touches", () => {
-  it("is made anew when it was deleted, and its lines are kept in a segment", async () => {
+describe("an inbox file changed by another program", () => {
+  it("is recreated when it was deleted, and its lines are kept in a segment", async () => {
     const room = new InboxRoom()
     const inbox = room.open()
     room.send(inbox, 3)
@@ -210,7 +211,7 @@ describe("an inbox file that somebody else touches", () => {
     expect(room.segments).toHaveLength(1)
   })
 
-  it("is made anew, also without a new line, within one tick", async () => {
+  it("is recreated within one tick, even without a new line", async () => {
     const room = new InboxRoom()
     const inbox = room.open()
     room.send(inbox, 3)
@@ -221,7 +222,7 @@ describe("an inbox file that somebody else touches", () => {
     expect(room.messages).toEqual([1, 2, 3])
   })
 
-  it("is made anew with its directory", async () => {
+  it("is recreated together with its directory", async () => {
     const room = new InboxRoom()
     const inbox = room.open()
     room.send(inbox, 3)
@@ -232,12 +233,12 @@ describe("an inbox file that somebody else touches", () => {
     expect(room.messages).toEqual(range(1, 5))
   })
 
-  it("is set apart when another file took its place", async () => {
+  it("is sealed when another file replaced it", async () => {
     const room = new InboxRoom()
     const inbox = room.open(quick)
     room.send(inbox, 3)
     await turn()
-    // What an editor does that writes a copy and renames it.
+    // Some editors write a copy and rename it.
     writeFileSync(`${room.paths.inbox}.copy`, room.text)
     renameSync(`${room.paths.inbox}.copy`, room.paths.inbox)
     room.send(inbox, 2)
@@ -246,7 +247,7 @@ describe("an inbox file that somebody else touches", () => {
     expect(room.messages).toEqual(range(1, 5))
   })
 
-  it("goes on with its numbers when it was emptied, and says so", async () => {
+  it("continues its numbers after it was emptied, and reports that", async () => {
     const room = new InboxRoom()
     const inbox = room.open()
     room.send(inbox, 3)
@@ -260,7 +261,7 @@ describe("an inbox file that somebody else touches", () => {
     ])
   })
 
-  it("keeps a whole line that was appended, and counts it", async () => {
+  it("keeps and counts a whole line that was appended", async () => {
     const room = new InboxRoom()
     const inbox = room.open()
     room.send(inbox, 2)
@@ -272,7 +273,7 @@ describe("an inbox file that somebody else touches", () => {
     expect(inbox.lines).toBe(4)
   })
 
-  it("does not glue its lines to a partial one that was appended", async () => {
+  it("does not append its lines to a partial one", async () => {
     const room = new InboxRoom()
     const inbox = room.open(quick)
     room.send(inbox, 2)
@@ -282,5 +283,20 @@ describe("an inbox file that somebody else touches", () => {
     await until("the line", () => room.durable.length === 3)
     expect(room.lines.map(({ seq }) => seq)).toEqual(range(1, 4))
     expect(room.messages).toEqual([1, 2, 3])
+  })
+})
+
+describe("nextInboxState", () => {
+  it("leads from every state to closed", () => {
+    for (const state of Object.keys(inboxSteps) as (keyof typeof inboxSteps)[]) {
+      const seen = new Set([state])
+      for (const known of seen) for (const next of Object.values(inboxSteps[known])) seen.add(next)
+      expect(seen.has("closed")).toBe(true)
+    }
+  })
+
+  it("throws for a transition that is not listed", () => {
+    expect(() => nextInboxState("rotating", "hold")).toThrow("inbox: hold while rotating")
+    expect(() => nextInboxState("closed", "retry")).toThrow("inbox: retry while closed")
   })
 })

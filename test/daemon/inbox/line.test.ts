@@ -20,11 +20,11 @@ describe("formatNumbered", () => {
     expect(text).toBe('{"seq":7,"type":"A","x":1}\n{"seq":8,"type":"B"}\n')
   })
 
-  it("lets no line of up to 1 KiB cross the end of a page", () => {
+  it("lets no line of up to 1 KiB cross a page", () => {
     fc.assert(
       fc.property(bodies, fc.nat(20_000), (some, offset) => {
         const text = Buffer.from(formatNumbered(1, some, offset))
-        // The first line stands where the file happened to end.
+        // The first line begins where the file happens to end.
         for (let start = text.indexOf("\n") + 1; start < text.length; ) {
           const end = text.indexOf("\n", start)
           const size = text.toString("latin1", start, end).trimEnd().length + 1
@@ -48,7 +48,7 @@ describe("formatNumbered", () => {
     )
   })
 
-  it("adds no more than 1 KiB of spaces, also beside long lines", () => {
+  it("adds at most 1 KiB of spaces, also next to long lines", () => {
     const long = formatBody({ type: "MSG", content: "x".repeat(3_000) })
     for (let offset = 0; offset < pageBytes; offset += 50) {
       const spaces = formatNumbered(1, [formatBody({ type: "A" }), long, long], offset).replaceAll(
@@ -59,7 +59,7 @@ describe("formatNumbered", () => {
     }
   })
 
-  it("writes every control as an escape, so that one line stays one line", () => {
+  it("escapes every control character, so that one line stays one line", () => {
     const content = "a\n\u001b[2J\u2028\u0000\u202e{"
     const line = formatNumbered(1, [formatBody({ type: "MSG", content })], 0)
     expect(line).toMatch(/^[\x20-\x7e]+\n$/)
@@ -74,7 +74,7 @@ describe("formatBody", () => {
 })
 
 describe("readSeq", () => {
-  it("reads the number of a line, also from its first bytes", () => {
+  it("reads the seq of a line, also from its first bytes", () => {
     expect(readSeq(Buffer.from('{"seq":12,"type":"MSG"}'))).toBe(12)
     expect(readSeq(Buffer.from('{"seq":9007199254740991,"ty'))).toBe(Number.MAX_SAFE_INTEGER)
   })
@@ -88,19 +88,19 @@ describe("readSeq", () => {
 })
 
 describe("readLineId", () => {
-  it("reads the id and is not misled by a content that looks like one", () => {
+  it("reads the id, not text in the content that looks like one", () => {
     const body = formatBody({ type: "MSG", content: '"msg_id":"evil"', msg_id: "a.1" })
     expect(readLineId(Buffer.from(formatNumbered(1, [body], 0)))).toBe("a.1")
   })
 
-  it("finds none where there is none", () => {
+  it("returns undefined for a line without an id", () => {
     expect(readLineId(Buffer.from('{"seq":1,"type":"NOTICE"}'))).toBeUndefined()
     expect(readLineId(Buffer.from('{"seq":1,"type":"MSG","msg_id":"cut'))).toBeUndefined()
   })
 })
 
 describe("looksWhole", () => {
-  it("knows a line that was cut off or damaged from a whole one", () => {
+  it("is false for a line that was cut off or damaged", () => {
     expect(looksWhole(Buffer.from('{"seq":1,"type":"A"}   '))).toBe(true)
     expect(looksWhole(Buffer.from('{"seq":1,"type":"A'))).toBe(false)
     expect(looksWhole(Buffer.from('{"type":"A"}'))).toBe(false)

@@ -32,8 +32,8 @@ const bytesOf = (from: ServerMessage) => {
   return Buffer.from(formatNumbered(7, [formatBody(line)], 0).trimEnd())
 }
 
-describe("a mirrored line", () => {
-  it("carries parts along, and is never known by an id that stands in them", () => {
+describe("messageToLine", () => {
+  it("copies the parts, and takes no id from them", () => {
     const parts = [{ kind: "data", data: { msg_id: "evil.1", to: "@x" } }]
     expect(messageToLine({ ...message, parts }, self)?.line).toMatchObject({ parts })
     expect(readLineId(bytesOf({ ...message, parts }))).toBe(message.msg_id)
@@ -43,7 +43,7 @@ describe("a mirrored line", () => {
     expect(readLineId(bytesOf({ type: "AGENTS", re: "mine", list: [from], roster }))).toBeUndefined()
   })
 
-  it("of a task holds what its worker needs, and is a double of the same attempt only", () => {
+  it("gives a task its worker's fields and an id per attempt", () => {
     const first = messageToLine(task, self)
     expect(first).toEqual({ line: task, msgId: "task bbbbbbbbbbbbbbbb.2 1" })
     expect(messageToLine({ ...task, attempt: 2 }, self)?.msgId).not.toBe(first?.msgId)
@@ -51,19 +51,19 @@ describe("a mirrored line", () => {
     expect(messageToLine({ ...task, re: "mine" }, self)?.line).not.toHaveProperty("re")
   })
 
-  it("is known as direct when it is for this agent alone", () => {
+  it("makes direct messages that readDirectId recognizes", () => {
     expect(readDirectId(bytesOf(message))).toBe(message.msg_id)
     expect(readDirectId(bytesOf(task))).toBe(task.task)
     expect(readDirectId(bytesOf({ ...message, to: "#general", content: '"to":"@x"' }))).toBeUndefined()
     expect(readDirectId(Buffer.from('{"seq":1,"type":"MSG","to":"@'))).toBeUndefined()
   })
 
-  it("shows what one wrote to oneself, and not what one posted", () => {
+  it("includes messages to yourself, but not those you posted to a channel", () => {
     expect(messageToLine({ ...message, from: self }, self)).toBeDefined()
     expect(messageToLine({ ...message, from: self, to: "#general", replay: true }, self)).toBeUndefined()
   })
 
-  it("tells what waits to an agent that asked, and not to a command, which prints it", () => {
+  it("includes answers to outbox lines, but not those to CLI commands", () => {
     const pending: ServerMessage = { type: "PENDING", re: "mine", target: self, count: 0, ids: [] }
     expect(messageToLine(pending, self)?.line).toEqual(pending)
     expect(messageToLine({ ...pending, re: "cli-1" }, self)).toBeUndefined()
@@ -71,7 +71,7 @@ describe("a mirrored line", () => {
     expect(messageToLine(changed, self)?.line).toEqual(changed)
   })
 
-  it("welcomes to a channel only where somebody wrote what it is for", () => {
+  it("describes a joined channel only if it has settings to read", () => {
     const joined: ServerMessage<"JOINED"> = {
       type: "JOINED",
       channel: "#a",
@@ -92,7 +92,7 @@ describe("a mirrored line", () => {
     })
   })
 
-  it("of a lost task is short, whatever the reason", () => {
+  it("shortens the reason of a lost task", () => {
     expect(String(lostTaskLine("b.1", "x".repeat(9_000), 1)["reason"])).toHaveLength(500)
   })
 })

@@ -5,7 +5,7 @@ import { furthestCursor, ReaderCursor } from "../../../src/daemon/inbox/reader-c
 import { InboxRoom } from "../../kit/inbox-room.js"
 
 describe("ReaderCursor", () => {
-  it("begins before the first line and comes back where it was", () => {
+  it("starts at 0 and survives a restart", () => {
     const { paths } = new InboxRoom()
     const cursor = ReaderCursor.open(paths, "hook")
     expect(cursor.seq).toBe(0)
@@ -17,7 +17,7 @@ describe("ReaderCursor", () => {
     expect(statSync(cursor.path).mode & 0o777).toBe(0o600)
   })
 
-  it("never goes back, also when two read under one name", () => {
+  it("never goes back, even if two processes read under one name", () => {
     const { paths } = new InboxRoom()
     const fast = ReaderCursor.open(paths, "hook")
     const slow = ReaderCursor.open(paths, "hook")
@@ -36,14 +36,17 @@ describe("ReaderCursor", () => {
     },
   )
 
-  it.each(["", "{", "7", "null", '{"seq":-1}', '{"seq":"7"}'])("refuses a file that is none: %j", (text) => {
-    const { paths } = new InboxRoom()
-    mkdirSync(paths.cursors, { recursive: true })
-    writeFileSync(join(paths.cursors, "hook.json"), text)
-    expect(() => ReaderCursor.open(paths, "hook")).toThrow(expect.objectContaining({ code: "FILE_FAILED" }))
-  })
+  it.each(["", "{", "7", "null", '{"seq":-1}', '{"seq":"7"}'])(
+    "refuses a file that is not a cursor: %j",
+    (text) => {
+      const { paths } = new InboxRoom()
+      mkdirSync(paths.cursors, { recursive: true })
+      writeFileSync(join(paths.cursors, "hook.json"), text)
+      expect(() => ReaderCursor.open(paths, "hook")).toThrow(expect.objectContaining({ code: "FILE_FAILED" }))
+    },
+  )
 
-  it("says when it cannot be written", () => {
+  it("fails with FILE_FAILED when it cannot be written", () => {
     const { paths } = new InboxRoom()
     const cursor = ReaderCursor.open(paths, "hook")
     mkdirSync(paths.dir, { recursive: true })
@@ -55,7 +58,7 @@ describe("ReaderCursor", () => {
 })
 
 describe("furthestCursor", () => {
-  it("is 0 without readers, and the highest of all with them", () => {
+  it("is 0 without readers, and the highest position with several", () => {
     const { paths } = new InboxRoom()
     expect(furthestCursor(paths.cursors)).toBe(0)
     ReaderCursor.open(paths, "a").confirm(3)

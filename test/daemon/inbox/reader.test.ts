@@ -27,26 +27,26 @@ async function threeParts(): Promise<InboxRoom> {
 }
 
 describe("readInbox", () => {
-  it("finds nothing where there is no inbox", () => {
+  it("yields nothing if there is no inbox", () => {
     expect(seqs(new InboxRoom(), { last: 10 })).toEqual([])
     expect(seqs(new InboxRoom(), { sinceSeq: 0 })).toEqual([])
   })
 
-  it("gives the lines since any one, across the segments", async () => {
+  it("yields the lines after any other, across segments", async () => {
     const room = await threeParts()
     for (let since = 0; since <= 32; since++) {
       expect(seqs(room, { sinceSeq: since })).toEqual(range(since + 1, 30))
     }
   })
 
-  it("gives the last so many, across the segments", async () => {
+  it("yields the last lines, across segments", async () => {
     const room = await threeParts()
     for (const last of [0, 1, 5, 6, 7, 17, 18, 19, 29, 30, 31, 1_000]) {
       expect(seqs(room, { last })).toEqual(range(Math.max(1, 31 - last), 30))
     }
   })
 
-  it("gives each line as text and as fields", () => {
+  it("yields each line as text and as fields", () => {
     const room = new InboxRoom()
     mkdirSync(room.paths.dir, { recursive: true })
     writeFileSync(room.paths.inbox, '{"seq":1,"type":"MSG","content":"\\u001b[2J \u00e9"}   \n')
@@ -59,14 +59,14 @@ describe("readInbox", () => {
     ])
   })
 
-  it("leaves a half line for the next time", async () => {
+  it("leaves a partial line for the next read", async () => {
     const room = await threeParts()
     truncateSync(room.paths.inbox, room.text.length - 1)
     expect(seqs(room, { sinceSeq: 20 })).toEqual(range(21, 29))
     expect(seqs(room, { last: 2 })).toEqual([28, 29])
   })
 
-  it("reports a damaged line and reads on", async () => {
+  it("reports a damaged line and continues", async () => {
     const room = await threeParts()
     writeFileSync(room.paths.inbox, room.text.replace('{"seq":27,', '{"seq":27}'))
     const damaged: string[] = []
@@ -76,13 +76,13 @@ describe("readInbox", () => {
     expect(damaged[0]).toContain('{"seq":27}')
   })
 
-  it("goes on after a segment that retention removed", async () => {
+  it("continues after a segment that retention removed", async () => {
     const room = await threeParts()
     rmSync(join(room.paths.segments, formatSegmentName(1, 12)))
     expect(seqs(room, { sinceSeq: 3 })).toEqual(range(13, 30))
   })
 
-  it("gives each line once to a consumer so slow that the file is rotated meanwhile", async () => {
+  it("yields each line once to a consumer so slow that the file is rotated meanwhile", async () => {
     const room = new InboxRoom()
     const inbox = room.open(quick)
     room.send(inbox, 8)
@@ -94,7 +94,7 @@ describe("readInbox", () => {
       const before = room.segments.length
       room.send(inbox, 11)
       await until("a rotation", () => room.segments.length > before && inbox.heldBytes === 0)
-      // And the file grows again, over the place where the consumer stopped.
+      // The file grows again beyond the offset at which the consumer stopped.
       room.send(inbox, 8, "x".repeat(seq * 10))
       await turn()
     }
@@ -104,10 +104,10 @@ describe("readInbox", () => {
     expect(room.segments.length).toBeGreaterThan(10)
   })
 
-  it("does not mistake a line read in the middle for a damaged one", async () => {
+  it("does not report a line as damaged that was read in the middle of a rotation", async () => {
     const room = new InboxRoom()
     const inbox = room.open(quick)
-    // The block that is read first ends inside a line.
+    // The first block that is read ends inside a line.
     room.send(inbox, 9, "x".repeat(20_000))
     await turn()
     const damaged: string[] = []

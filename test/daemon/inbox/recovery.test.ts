@@ -25,16 +25,16 @@ function linesOf(first: number, last: number): string {
 }
 
 describe("recoverInbox", () => {
-  it("begins at 1 where there is nothing", () => {
+  it("starts at 1 without files", () => {
     expect(recoverInbox(new InboxRoom().paths)).toMatchObject({ lines: 0, firstSeq: 1, lastSeq: 0 })
   })
 
-  it("goes on after the file", () => {
+  it("continues after the lines of the file", () => {
     const { paths } = roomOf([[1, 4]], linesOf(5, 9))
     expect(recoverInbox(paths)).toMatchObject({ lines: 5, firstSeq: 5, lastSeq: 9, isSealed: false })
   })
 
-  it("goes on after the segments when the file is missing or empty", () => {
+  it("continues after the segments if the file is missing or empty", () => {
     const segments = [
       [1, 4],
       [5, 9],
@@ -43,7 +43,7 @@ describe("recoverInbox", () => {
     expect(recoverInbox(roomOf(segments, "").paths)).toMatchObject({ lines: 0, firstSeq: 10, lastSeq: 9 })
   })
 
-  it("goes on after the furthest reader when the files were deleted", () => {
+  it("continues after the furthest reader if the files were deleted", () => {
     const { paths } = roomOf([[1, 4]])
     mkdirSync(paths.cursors)
     writeFileSync(join(paths.cursors, "a.json"), '{"v":1,"seq":70}')
@@ -52,12 +52,12 @@ describe("recoverInbox", () => {
     expect(recoverInbox(paths)).toMatchObject({ lastSeq: 70 })
   })
 
-  it("knows that the lines of the file are sealed already", () => {
+  it("detects that the lines of the file are in a segment already", () => {
     expect(recoverInbox(roomOf([[1, 9]], linesOf(1, 9)).paths)).toMatchObject({ isSealed: true, lastSeq: 9 })
     expect(recoverInbox(roomOf([[1, 9]], linesOf(5, 7)).paths)).toMatchObject({ isSealed: true, lastSeq: 9 })
   })
 
-  it("counts a damaged line as the one that must have stood there", () => {
+  it("counts a damaged line as the seq it must have had", () => {
     const damaged = roomOf([[1, 3]], `\0\0\0\n${linesOf(5, 6)}garbage\n${linesOf(8, 8)}{"seq":9,"type":"MS\n`)
     expect(recoverInbox(damaged.paths)).toMatchObject({
       lines: 6,
@@ -67,12 +67,12 @@ describe("recoverInbox", () => {
     })
   })
 
-  it("does not let a line somebody else wrote move the numbers", () => {
+  it("ignores the seq of a line that another program wrote", () => {
     const foreign = roomOf([], `${linesOf(1, 3)}{"seq":8000000000000000,"type":"MSG"}\n`)
     expect(recoverInbox(foreign.paths)).toMatchObject({ lastSeq: 4, damaged: [4] })
   })
 
-  it("refuses what is no file", () => {
+  it("refuses an inbox that is not a regular file", () => {
     const room = new InboxRoom()
     mkdirSync(room.paths.inbox, { recursive: true })
     expect(() => recoverInbox(room.paths)).toThrow("not a regular file")
@@ -81,7 +81,7 @@ describe("recoverInbox", () => {
 })
 
 describe("recallSealed", () => {
-  it("remembers the ids of the newest segments, oldest first", () => {
+  it("recalls the ids of the newest segments, oldest first", () => {
     const { paths } = roomOf([
       [1, 4],
       [5, 8],
@@ -93,8 +93,10 @@ describe("recallSealed", () => {
   })
 })
 
-describe("an inbox cut off anywhere", () => {
-  it("keeps every whole line, numbers on, and takes the lost ones again", { timeout: 60_000 }, async () => {
+describe("an inbox cut off at any byte", () => {
+  it("keeps every whole line, continues the numbers, and accepts the lost messages again", {
+    timeout: 60_000,
+  }, async () => {
     const whole = new InboxRoom()
     const inbox = whole.open()
     whole.send(inbox, 4, "a, \u00e9, \u4e2d, \u{1f600}")

@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest"
 import { lastSeqOf, offsetAfter, scanLines, wholeBytesOf } from "../../../src/daemon/inbox/scan.js"
 import { temporaryDirectory } from "../../kit/temporary.js"
 
-/** Lines of a few bytes and of more than the blocks the file is read in. */
+/** Lines of a few bytes, and lines longer than the blocks that are read. */
 const fillings = fc.array(
   fc.oneof(
     { weight: 8, arbitrary: fc.nat(300) },
@@ -40,7 +40,7 @@ function all(fd: number, offset = 0): { lines: string[]; end: number } {
 }
 
 describe("scanLines", () => {
-  it("yields every whole line and says where the last one ends", () => {
+  it("yields every whole line and returns where the last one ends", () => {
     fc.assert(
       fc.property(fillings, partials, (sizes, partial) => {
         const lines = linesOf(sizes)
@@ -85,7 +85,7 @@ describe("offsetAfter", () => {
 })
 
 describe("lastSeqOf", () => {
-  it("is the number of the last whole line", () => {
+  it("returns the seq of the last whole line", () => {
     fc.assert(
       fc.property(fillings, partials, (sizes, partial) => {
         withText(
@@ -101,7 +101,7 @@ describe("lastSeqOf", () => {
     )
   })
 
-  it("passes over lines that have none", () => {
+  it("skips lines without a seq", () => {
     withText('{"seq":4,"a":1}\nnonsense\n\n', (fd, bytes) => {
       expect(lastSeqOf(fd, bytes)).toBe(4)
     })

@@ -12,7 +12,7 @@ import { temporaryDirectory } from "../../kit/temporary.js"
 
 const dayMs = 24 * 60 * 60 * 1_000
 
-/** Ten segments of ten lines, the newest as old as the others by days. */
+/** Ten segments of ten lines, one day apart. */
 function tenSegments(nowMs = Date.now()): string {
   const dir = join(temporaryDirectory(), "inbox")
   mkdirSync(dir)
@@ -28,7 +28,7 @@ function tenSegments(nowMs = Date.now()): string {
 const firsts = (dir: string) => listSegments(dir).map(({ first }) => first)
 
 describe("segments", () => {
-  it("stand in the order of their lines, also in `ls`", () => {
+  it("are listed in the order of their lines, also by `ls`", () => {
     const dir = tenSegments()
     writeFileSync(join(dir, formatSegmentName(12_345_678_901, 12_345_679_900)), "")
     expect(firsts(dir).slice(0, 3)).toEqual([1, 11, 21])
@@ -36,7 +36,7 @@ describe("segments", () => {
     expect(formatSegmentName(1, 1_000)).toBe("0000000001-0000001000.jsonl")
   })
 
-  it("are not other files", () => {
+  it("do not include other files", () => {
     const dir = tenSegments()
     for (const name of ["1-2.jsonl", ".0000000900-0000000999.jsonl.tmp", "notes", "0000000900-.jsonl"]) {
       writeFileSync(join(dir, name), "")
@@ -51,13 +51,13 @@ describe("segments", () => {
 })
 
 describe("SegmentRetention", () => {
-  it("removes the oldest beyond the number", async () => {
+  it("removes the oldest segments beyond the limit", async () => {
     const dir = tenSegments()
     await new SegmentRetention(dir, { segments: 4, segmentAgeMs: 100 * dayMs }, systemClock, undefined).run()
     expect(firsts(dir)).toEqual([61, 71, 81, 91])
   })
 
-  it("removes those beyond the age", async () => {
+  it("removes segments beyond the age", async () => {
     const dir = tenSegments()
     await new SegmentRetention(
       dir,
@@ -68,13 +68,13 @@ describe("SegmentRetention", () => {
     expect(firsts(dir)).toEqual([71, 81, 91])
   })
 
-  it("keeps the newest one, which holds the place, whatever its age", async () => {
+  it("keeps the newest segment, whatever its age", async () => {
     const dir = tenSegments(Date.now() - 1_000 * dayMs)
     await new SegmentRetention(dir, { segments: 100, segmentAgeMs: dayMs }, systemClock, undefined).run()
     expect(firsts(dir)).toEqual([91])
   })
 
-  it("looks once an hour", async () => {
+  it("runs once an hour", async () => {
     let nowMs = 0
     const clock: Clock = { ...systemClock, monotonic: () => nowMs }
     const dir = tenSegments()

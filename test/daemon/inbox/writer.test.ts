@@ -11,7 +11,7 @@ const receipt = (n: number): QueuedLine => ({ body: undefined, msgId: `x.${n}`, 
 const marks = (entries: readonly QueuedLine[]) => entries.map(({ mark }) => mark)
 
 describe("LineQueue", () => {
-  it("numbers lines when they leave, and receipts not at all", () => {
+  it("numbers lines when they leave the queue, and duplicates not at all", () => {
     const queue = new LineQueue()
     queue.push(line(1))
     queue.push(receipt(1))
@@ -24,14 +24,14 @@ describe("LineQueue", () => {
     expect(queue.size).toBe(0)
   })
 
-  it("takes no more than was asked for, but always one", () => {
+  it("takes at most the given size, but at least one line", () => {
     const queue = new LineQueue()
     for (let n = 1; n <= 3; n++) queue.push(line(n, 500))
     expect(queue.take(1, 0, 10).lines).toBe(1)
     expect(queue.take(2, 0, 100_000).lines).toBe(2)
   })
 
-  it("takes back exactly what is not in the file as a whole line", () => {
+  it("takes back exactly the lines that are not whole in the file", () => {
     const entries = fc.array(fc.record({ isLine: fc.boolean(), size: fc.nat(3_000) }), {
       minLength: 1,
       maxLength: 20,
@@ -46,7 +46,7 @@ describe("LineQueue", () => {
         const wholeLines = batch.bytes.subarray(0, batch.written).toString().split("\n").length - 1
         expect(lines).toBe(wholeLines)
         expect(kept.filter(({ body }) => body !== undefined)).toHaveLength(wholeLines)
-        // Nothing is lost, and the order stays.
+        // Nothing is lost, and the order is kept.
         const rest = queue.isEmpty ? [] : queue.take(1, 0, 1e9).entries
         expect(marks([...kept, ...rest])).toEqual(some.map((_, n) => n))
         expect(queue.size).toBe(0)

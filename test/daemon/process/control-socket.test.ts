@@ -21,7 +21,7 @@ describe("the control socket", () => {
   })
   afterEach(() => server?.close())
 
-  it("carries a request and the reply to it", async () => {
+  it("carries a request and its reply", async () => {
     const seen: ControlRequest[] = []
     const path = controlSocketPath(runtimeDir, uid, "/some/root", process.pid)
     server = await serveControl(path, (request) => {
@@ -32,7 +32,7 @@ describe("the control socket", () => {
     expect(seen).toEqual([{ op: "stop", name: "a" }])
   })
 
-  it("brings an error across with code and hint", async () => {
+  it("carries an error with its code and hint", async () => {
     const path = controlSocketPath(runtimeDir, uid, "/some/root", process.pid)
     server = await serveControl(path, () =>
       Promise.reject(new ChatError("NOT_FOUND", "no a", { hint: "look" })),
@@ -44,7 +44,7 @@ describe("the control socket", () => {
     })
   })
 
-  it("outlives a stranger's nonsense", async () => {
+  it("survives invalid requests", async () => {
     const path = controlSocketPath(runtimeDir, uid, "/some/root", process.pid)
     server = await serveControl(path, () => Promise.resolve())
     const socket = connect(path)
@@ -54,20 +54,20 @@ describe("the control socket", () => {
     await askControl(path, { op: "stop", name: "a" }, 1_000)
   })
 
-  it("that nobody answers is UNREACHABLE", async () => {
+  it("is UNREACHABLE if nobody replies", async () => {
     const path = controlSocketPath(runtimeDir, uid, "/nobody", 1)
     await expect(askControl(path, { op: "stop", name: "a" }, 200)).rejects.toMatchObject({
       code: "UNREACHABLE",
     })
   })
 
-  it("stands in a private directory and fits the 104 bytes a path may have", () => {
+  it("is in a private directory, and its path fits into 104 bytes", () => {
     const path = controlSocketPath(runtimeDir, uid, `/very/${"long/".repeat(200)}root`, 4_194_304)
     expect(statSync(dirname(path)).mode & 0o777).toBe(0o700)
     expect(path.length - runtimeDir.length).toBeLessThan(60)
   })
 
-  it("is not put into a directory that is a link or somebody else's", () => {
+  it("is not created in a directory that is a link or owned by another user", () => {
     mkdirSync(join(runtimeDir, "target"))
     symlinkSync(join(runtimeDir, "target"), join(runtimeDir, "agentchat-77"))
     expect(() => controlSocketPath(runtimeDir, 77, "/r", 1)).toThrow("owned by another user")

@@ -26,7 +26,7 @@ const mine: Holder = {
   agentId: "@0123456789abcdef",
   server: "ws://x",
 }
-/** Lives (it is this process) but is not `mine`: told apart by what only the record says. */
+/** A living process (this one) that differs from `mine` only in its record. */
 const parent: Holder = { process: describeProcess(process.ppid), socket: "/run/other.sock" }
 
 describe("a pid file", () => {
@@ -44,13 +44,13 @@ describe("a pid file", () => {
     expect(readHolder(pidFile, Date.now())).toEqual(parent)
   })
 
-  it("goes to exactly one of many who start at once", async () => {
+  it("goes to exactly one of many processes that start at once", async () => {
     const claims = [mine, parent].map((holder) => claimPidFile(pidFile, holder, Date.now()))
     const results = await Promise.allSettled(claims)
     expect(results.filter(({ status }) => status === "fulfilled")).toHaveLength(1)
   })
 
-  it("is free when its holder is dead, whatever process bears the pid now", async () => {
+  it("is free once its holder is dead, even if its pid is in use again", async () => {
     const dead: Holder = { ...parent, process: { ...parent.process, start_time: "1" } }
     mkdirSync(join(pidFile, ".."), { recursive: true })
     writeFileSync(pidFile, JSON.stringify({ ...dead.process, socket: dead.socket }))
@@ -59,14 +59,14 @@ describe("a pid file", () => {
     expect(readHolder(pidFile, Date.now())).toEqual(mine)
   })
 
-  it("is free when it holds no record at all", async () => {
+  it("is free if it contains no record", async () => {
     mkdirSync(join(pidFile, ".."), { recursive: true })
     writeFileSync(pidFile, "12\n")
     await claimPidFile(pidFile, mine, Date.now())
     expect(readHolder(pidFile, Date.now())).toEqual(mine)
   })
 
-  it("is not blocked by a start that died under its lock", async () => {
+  it("is not blocked by a start that crashed while it held the lock", async () => {
     mkdirSync(`${pidFile}.lock`, { recursive: true })
     const longAgo = Date.now() / 1000 - 60
     utimesSync(`${pidFile}.lock`, longAgo, longAgo)
@@ -74,7 +74,7 @@ describe("a pid file", () => {
     expect(readHolder(pidFile, Date.now())).toEqual(mine)
   })
 
-  it("of another container counts for as long as it is touched", async () => {
+  it("counts as held by another container while it is touched", async () => {
     const elsewhere: Holder = { ...mine, process: { ...self, pid_ns: "pid:[1]" } }
     await claimPidFile(pidFile, elsewhere, Date.now())
     touchPidFile(pidFile, 1_000_000)
@@ -82,7 +82,7 @@ describe("a pid file", () => {
     expect(readHolder(pidFile, 1_031_000)).toBeUndefined()
   })
 
-  it("is released by its holder only", async () => {
+  it("is released only by its holder", async () => {
     await claimPidFile(pidFile, mine, Date.now())
     releasePidFile(pidFile, parent.process)
     expect(existsSync(pidFile)).toBe(true)
@@ -90,7 +90,7 @@ describe("a pid file", () => {
     expect(existsSync(pidFile)).toBe(false)
   })
 
-  it("names the process and its socket, to its owner only", async () => {
+  it("names the process and its socket, readable only by its owner", async () => {
     await claimPidFile(pidFile, mine, Date.now())
     expect(statSync(pidFile).mode & 0o777).toBe(0o600)
     expect(JSON.parse(readFileSync(pidFile, "utf8"))).toMatchObject({

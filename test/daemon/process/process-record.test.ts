@@ -14,7 +14,7 @@ async function endedProcess(): Promise<number> {
 }
 
 describe("a process record", () => {
-  it("tells a living process from a dead one", async () => {
+  it("distinguishes a living process from a dead one", async () => {
     expect(processState(describeProcess(process.pid))).toBe("alive")
     expect(processState({ ...describeProcess(process.pid), pid: await endedProcess() })).toBe("dead")
   })
@@ -25,13 +25,13 @@ describe("a process record", () => {
     expect(processState({ ...record, boot_id: "an earlier boot" })).toBe("dead")
   })
 
-  it("admits when it cannot look", () => {
+  it("is `elsewhere` if the process cannot be looked up", () => {
     const record = describeProcess(process.pid)
     expect(processState({ ...record, hostname: "another-machine" })).toBe("elsewhere")
     expect(processState({ ...record, pid_ns: "pid:[1]" })).toBe("elsewhere")
   })
 
-  it("survives JSON and is not read from anything else", () => {
+  it("survives JSON, and nothing else parses as one", () => {
     const record = describeProcess(process.pid)
     expect(parseProcessRecord(JSON.parse(JSON.stringify(record)))).toEqual(record)
     for (const value of [

@@ -14,13 +14,13 @@ function setUp() {
 }
 
 describe("Bookmarks", () => {
-  it("know no place at first", () => {
+  it("are empty at first", () => {
     const { bookmarks } = setUp()
     expect(bookmarks.channels).toEqual([])
     expect(bookmarks.since("s1", "#a")).toBeUndefined()
   })
 
-  it("keep channels and places over a restart", () => {
+  it("keep channels and positions over a restart", () => {
     const { path, bookmarks } = setUp()
     bookmarks.reset("s1")
     bookmarks.enter("#quiet", 5)
@@ -35,7 +35,7 @@ describe("Bookmarks", () => {
     expect(again.since("s1", "#c")).toBeUndefined()
   })
 
-  it("begin at the beginning of what a restarted relay has", () => {
+  it("start at 0 on a relay that restarted", () => {
     const { bookmarks } = setUp()
     bookmarks.reset("s1")
     bookmarks.enter("#a", 0)
@@ -43,14 +43,14 @@ describe("Bookmarks", () => {
     expect(bookmarks.since("s2", "#a")).toBe(0)
     bookmarks.reset("s2")
     expect(bookmarks.since("s2", "#a")).toBe(0)
-    // What the inbox had from before is confirmed late, and counts for nothing.
+    // A late confirmation of a message of the old relay is ignored.
     bookmarks.advance([at("s1", "#a", 4)])
     expect(bookmarks.since("s2", "#a")).toBe(0)
     bookmarks.advance([at("s2", "#a", 1)])
     expect(bookmarks.since("s2", "#a")).toBe(1)
   })
 
-  it("keep only the channels when the relay is another one", () => {
+  it("keep only the channel names if the URL of the relay changed", () => {
     const { path, bookmarks } = setUp()
     bookmarks.reset("s1")
     bookmarks.enter("#a", 3)
@@ -60,7 +60,7 @@ describe("Bookmarks", () => {
     expect(elsewhere.since("s1", "#a")).toBeUndefined()
   })
 
-  it("never go back, and know the place before the first message", () => {
+  it("never go back, and have a position before the first message", () => {
     const { bookmarks } = setUp()
     bookmarks.reset("s1")
     bookmarks.enter("#a", 0)
@@ -71,7 +71,7 @@ describe("Bookmarks", () => {
     expect(bookmarks.since("s1", "#a")).toBe(7)
   })
 
-  it("do not come back to a channel that was left while its last message was on its way to the disk", () => {
+  it("do not return to a channel that was left while its last message was being written", () => {
     const { path, bookmarks } = setUp()
     bookmarks.reset("s1")
     bookmarks.enter("#a", 3)
@@ -91,7 +91,7 @@ describe("Bookmarks", () => {
     expect(Bookmarks.open(path, server).channels).toEqual([])
   })
 
-  it("know over a restart which channels are invite-only", () => {
+  it("remember over a restart which channels are invite-only", () => {
     const { path, bookmarks } = setUp()
     bookmarks.enter("#den", 0, { isInviteOnly: true })
     bookmarks.enter("#open", 0)
@@ -103,7 +103,7 @@ describe("Bookmarks", () => {
     expect(again.isInviteOnly("#den")).toBe(false)
   })
 
-  it("write only what changed", () => {
+  it("write the file only if something changed", () => {
     const { dir, path, bookmarks } = setUp()
     bookmarks.save()
     expect(readdirSync(dir)).toEqual([])
@@ -114,7 +114,7 @@ describe("Bookmarks", () => {
     expect(readdirSync(dir)).toEqual([])
   })
 
-  it("tell what keeps them from being written, and write it later", () => {
+  it("return the error of a failed write, and write later", () => {
     const { dir, bookmarks, path } = setUp()
     rmSync(dir, { recursive: true })
     bookmarks.enter("#a", 2)
@@ -125,7 +125,7 @@ describe("Bookmarks", () => {
   })
 
   it.each(["", "{", "null", "[]", '{"v":1}', '{"server_id":1,"channels":{}}'])(
-    "take a damaged file for none: %j",
+    "ignore a damaged file: %j",
     (text) => {
       const { path } = setUp()
       writeFileSync(path, text)

@@ -8,7 +8,7 @@ import { InboxRoom, range } from "../../kit/inbox-room.js"
 
 const quick = { lines: 20, graceMs: 60, busyMs: 150 }
 
-/** Follows the inbox of a room and collects what comes. */
+/** Follows the inbox of a room and collects its entries. */
 function follow(room: InboxRoom, afterSeq: number) {
   const stop = new AbortController()
   const seen: number[] = []
@@ -30,7 +30,7 @@ function follow(room: InboxRoom, afterSeq: number) {
 }
 
 describe("followInbox", () => {
-  it("begins after the line it was told, and gives each new one at once", async () => {
+  it("starts after the given line and yields each new line at once", async () => {
     const room = new InboxRoom()
     const inbox = room.open()
     room.send(inbox, 5)
@@ -42,7 +42,7 @@ describe("followInbox", () => {
     expect(seen).toEqual([4, 5, 6])
   })
 
-  it("gives every line once while the file is rotated again and again", async () => {
+  it("yields every line once while the file is rotated many times", async () => {
     const room = new InboxRoom()
     const inbox = room.open(quick)
     const { seen } = follow(room, 0)
@@ -56,7 +56,7 @@ describe("followInbox", () => {
     expect(room.segments.length).toBeGreaterThan(4)
   })
 
-  it("waits for an inbox that is not there yet", async () => {
+  it("waits for an inbox that does not exist yet", async () => {
     const room = new InboxRoom()
     const { seen } = follow(room, 0)
     await sleep(50)
@@ -64,7 +64,7 @@ describe("followInbox", () => {
     await until("its lines", () => seen.length === 3)
   })
 
-  it("goes on when the file was deleted and the daemon restarted", async () => {
+  it("continues after the file was deleted and the daemon restarted", async () => {
     const room = new InboxRoom()
     const first = room.open()
     const { seen } = follow(room, 0)
@@ -79,7 +79,7 @@ describe("followInbox", () => {
     expect(seen).toEqual(range(1, 8))
   })
 
-  it("ends when it is told to, asleep or not", async () => {
+  it("ends when its signal is aborted, asleep or not", async () => {
     const room = new InboxRoom()
     room.send(room.open(), 3)
     const { seen, stop, ended } = follow(room, 0)
