@@ -168,8 +168,8 @@ async function loadRelay() {
   const { defaultGuardLimits } = /** @type {typeof import("../src/guards/limits.js")} */ (
     await importBuilt("guards/limits.js")
   )
-  const { parseClientMessage } = /** @type {typeof import("../src/protocol/parse-client-message.js")} */ (
-    await importBuilt("protocol/parse-client-message.js")
+  const { parseClientMessage } = /** @type {typeof import("../src/protocol/parse-message.js")} */ (
+    await importBuilt("protocol/parse-message.js")
   )
   const { formatMessage, formatAck } =
     /** @type {typeof import("../src/server/delivery/message-json.js")} */ (

@@ -5,8 +5,8 @@ export type { AgentChatClientOptions, CreateOptions } from "./client/options.js"
 export type { SendAck, SendOptions } from "./client/send-ack.js"
 export type { Identity } from "./identity/identity-file.js"
 export type { Receipt } from "./proposals/receipt.js"
-export type { AgentCard } from "./protocol/agent-card.js"
 export { ChatError, type ErrorCode, type ErrorDetails, errorSpecs, isErrorCode } from "./protocol/errors.js"
+export type { AgentCard } from "./protocol/message-fields.js"
 export type { AgentId } from "./protocol/names.js"
 export type {
   ChannelEntry,

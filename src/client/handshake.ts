@@ -2,6 +2,7 @@ import type { Clock } from "../base/clock.js"
 import type { Identity } from "../identity/identity-file.js"
 import type { ClientFrame } from "../protocol/client-messages.js"
 import { ChatError } from "../protocol/errors.js"
+import { type Members, parseMembers, validateServerMessage } from "../protocol/parse-message.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 import type { FrameSocket } from "./frame-socket.js"
 import {
@@ -10,7 +11,6 @@ import {
   isOlderWelcome,
   olderWelcome,
 } from "./legacy/older-handshake.js"
-import { checkServerMessage, type Members, parseMembers } from "./parse-server-message.js"
 import { errorOfMessage } from "./relay-error.js"
 import type { SocketReader } from "./socket-reader.js"
 
@@ -54,7 +54,7 @@ export async function shakeHands(
   let audience: string | undefined
   for (let frames = 0; frames < maxFrames; frames++) {
     const members = parseMembers(await inlet.next())
-    const message = members && checkServerMessage(members)
+    const message = members && validateServerMessage(members)
     if (message?.type === "ERROR") throw errorOfMessage(message)
     if (message?.type === "CHALLENGE") {
       say(await answerChallenge(message, options))

@@ -1,6 +1,6 @@
 import type { EventEmitter } from "node:events"
 import type { ChatError } from "../protocol/errors.js"
-import type { ServerMessage, ServerType } from "../protocol/server-messages.js"
+import { type ServerMessage, serverMessages } from "../protocol/server-messages.js"
 import { isVerb, type Verb } from "../protocol/verbs.js"
 import type { Confirmations } from "./confirmations.js"
 import type { DealGate } from "./deals/deal-gate.js"
@@ -18,19 +18,6 @@ interface Concerned {
   readonly deals: Pick<DealGate, "push">
   readonly self: Pick<OwnIdentity, "isPersistent">
   readonly confirmations: Confirmations
-}
-
-/** Messages that become events as they are; others answer a call, or are the connection's own. */
-const eventNames: Partial<Record<ServerType, keyof AgentChatClientEvents>> = {
-  AGENT_JOINED: "agent_joined",
-  AGENT_LEFT: "agent_left",
-  PRESENCE_CHANGED: "presence",
-  INVITE: "invite",
-  DELIVERY: "delivery",
-  TASK: "task",
-  TASK_LOST: "task_lost",
-  CHANNEL_CHANGED: "channel_changed",
-  GUARD: "guard",
 }
 
 /**
@@ -78,8 +65,8 @@ export class Incoming {
   }
 
   #passOn(message: ServerMessage): void {
-    const name = eventNames[message.type]
-    if (name !== undefined) (this.#emitter as EventEmitter).emit(name, message)
+    const row = serverMessages[message.type]
+    if ("event" in row) (this.#emitter as EventEmitter).emit(row.event, message)
   }
 
   #emitMessage(message: ServerMessage<"MSG">): boolean {

@@ -1,45 +1,22 @@
 import type { Clock, Timer } from "../base/clock.js"
-import type { ClientFrame, ClientType } from "../protocol/client-messages.js"
+import {
+  type AnswerType,
+  type ClientFrame,
+  clientMessages,
+  type RequestType,
+} from "../protocol/client-messages.js"
 import { ChatError } from "../protocol/errors.js"
-import type { ServerMessage, ServerType } from "../protocol/server-messages.js"
+import type { ServerMessage } from "../protocol/server-messages.js"
 import { errorOfMessage } from "./relay-error.js"
 
-/** What answers each message; those that are missing here are not answered, or belong to the handshake. */
-export const answerTypes = {
-  JOIN: "JOINED",
-  LEAVE: "LEFT",
-  MSG: "ACK",
-  LIST_CHANNELS: "CHANNELS",
-  LIST_AGENTS: "AGENTS",
-  CREATE_CHANNEL: "JOINED",
-  INVITE: "ACK",
-  SET_CHANNEL: "ACK",
-  SET_PRESENCE: "ACK",
-  PENDING: "PENDING",
-  CLAIM: "TASK",
-  EXTEND: "ACK",
-  DONE: "ACK",
-  FAIL: "ACK",
-  PROPOSAL: "PROPOSAL",
-  ACCEPT: "ACCEPT",
-  REJECT: "REJECT",
-  COMPLETE: "COMPLETE",
-  DISPUTE: "DISPUTE",
-  LIST_PROPOSALS: "PROPOSALS",
-  FORECAST: "FORECAST",
-  LIST_GUARDS: "GUARDS",
-  RESET_GUARD: "ACK",
-  PING: "PONG",
-} as const satisfies Partial<Record<ClientType, ServerType>>
+/** A frame that the relay answers. */
+export type RequestFrame = ClientFrame<RequestType>
 
-/** A frame that has an answer. */
-export type RequestFrame = ClientFrame<keyof typeof answerTypes>
-
-/** What answers the frame `F`. */
-export type AnswerTo<F extends RequestFrame> = ServerMessage<(typeof answerTypes)[F["type"]]>
+/** The answer to the frame `F`. */
+export type AnswerTo<F extends RequestFrame> = ServerMessage<AnswerType<F["type"]>>
 
 interface Pending {
-  readonly type: RequestFrame["type"]
+  readonly type: RequestType
   readonly timer: Timer
   readonly resolve: (answer: ServerMessage) => void
   readonly reject: (error: ChatError) => void
@@ -55,7 +32,7 @@ export class PendingRequests {
   }
 
   /** @throws {ChatError} the relay's refusal; TIMEOUT; what {@link failAll} was given */
-  add(id: string, type: RequestFrame["type"], timeoutMs: number): Promise<ServerMessage> {
+  add(id: string, type: RequestType, timeoutMs: number): Promise<ServerMessage> {
     return new Promise((resolve, reject) => {
       if (this.#pending.has(id)) throw new ChatError("USAGE", `id: ${id} is still waiting for its answer`)
       const timer = this.#clock.setTimer(() => {
@@ -74,7 +51,7 @@ export class PendingRequests {
     this.#pending.delete(id)
     pending.timer.cancel()
     if (message.type === "ERROR") pending.reject(errorOfMessage(message))
-    else if (message.type === answerTypes[pending.type]) pending.resolve(message)
+    else if (message.type === clientMessages[pending.type].answer) pending.resolve(message)
     else pending.reject(new ChatError("UNSUPPORTED", `${pending.type}: answered by ${message.type}`))
     return true
   }

@@ -3,9 +3,9 @@ import type { Clock } from "../base/clock.js"
 import type { ConnectOptions } from "../client/connection.js"
 import type { BreakerLimits } from "../guards/breaker.js"
 import type { Identity } from "../identity/identity-file.js"
-import type { AgentCard } from "../protocol/agent-card.js"
 import { ChatError } from "../protocol/errors.js"
 import { defaultChannels } from "../protocol/limits.js"
+import type { AgentCard } from "../protocol/message-fields.js"
 import {
   type Channel,
   type ChannelPattern,

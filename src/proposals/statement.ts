@@ -1,5 +1,4 @@
 import { createHash } from "node:crypto"
-import * as v from "valibot"
 import { formatBase64Url } from "../identity/base64.js"
 import { canonicalize } from "../identity/canonical-json.js"
 import { formatHeader, signDetached, verifyDetached } from "../identity/detached-jws.js"
@@ -8,21 +7,22 @@ import type { KeyPair } from "../identity/signer.js"
 import { ChatError } from "../protocol/errors.js"
 import { frameIdPattern, frameIdRule } from "../protocol/message-id.js"
 import type { AgentId } from "../protocol/names.js"
+import { Fault, literal, matching, strictObject } from "../protocol/schema.js"
 import { type Statement, statementBodies } from "../protocol/statements.js"
 import { isVerb, type Verb, verbs } from "../protocol/verbs.js"
 
 /** Longest canonical text of a statement, in characters: a chain of them has to fit into one frame. */
 const maxCharacters = 32_768
 
-const id = v.pipe(v.string("must be a string"), v.regex(frameIdPattern, frameIdRule))
+const id = matching(frameIdPattern, frameIdRule)
 
 const schemas = {
-  PROPOSAL: v.strictObject({ type: v.literal("PROPOSAL"), id, ...statementBodies.PROPOSAL }),
-  ACCEPT: v.strictObject({ type: v.literal("ACCEPT"), id, ...statementBodies.ACCEPT }),
-  REJECT: v.strictObject({ type: v.literal("REJECT"), id, ...statementBodies.REJECT }),
-  COMPLETE: v.strictObject({ type: v.literal("COMPLETE"), id, ...statementBodies.COMPLETE }),
-  DISPUTE: v.strictObject({ type: v.literal("DISPUTE"), id, ...statementBodies.DISPUTE }),
-} satisfies Record<Verb, v.GenericSchema<unknown, Statement>>
+  PROPOSAL: strictObject({ type: literal("PROPOSAL"), id, ...statementBodies.PROPOSAL }),
+  ACCEPT: strictObject({ type: literal("ACCEPT"), id, ...statementBodies.ACCEPT }),
+  REJECT: strictObject({ type: literal("REJECT"), id, ...statementBodies.REJECT }),
+  COMPLETE: strictObject({ type: literal("COMPLETE"), id, ...statementBodies.COMPLETE }),
+  DISPUTE: strictObject({ type: literal("DISPUTE"), id, ...statementBodies.DISPUTE }),
+} as const satisfies Record<Verb, unknown>
 
 /**
  * Reads a value as a statement: every member known and of its form, none besides. Says nothing of the signature.
@@ -33,26 +33,18 @@ export function readStatement(value: unknown): Statement {
   if (typeof type !== "string" || !isVerb(type)) {
     throw new ChatError("INVALID_MSG", `statement: type must be one of ${verbs.join(", ")}`)
   }
-  requireKnownMembers(value as object, type)
-  const parsed = v.safeParse(schemas[type], value, { abortEarly: true })
-  if (!parsed.success) {
-    const [issue] = parsed.issues
-    throw new ChatError("INVALID_MSG", `${type}.${v.getDotPath(issue) ?? "statement"}: ${problemOf(issue)}`)
+  const statement: Statement | Fault = schemas[type].read(value)
+  if (statement instanceof Fault) {
+    const { path, problem } = statement
+    // A member's name is a stranger's choice: a long or odd one is not repeated.
+    const member = /^[A-Za-z0-9_]{1,32}$/.test(path) ? `.${path}` : ""
+    throw new ChatError("INVALID_MSG", `${type}${member}: ${problem}`)
   }
-  const statement = parsed.output
   if (statement.from === statement.to) throw new ChatError("INVALID_MSG", `${type}.to: is oneself`)
   if (canonicalize(statement).length > maxCharacters) {
     throw new ChatError("INVALID_MSG", `${type}: longer than ${maxCharacters} characters`)
   }
   return statement
-}
-
-/** valibot takes what every object inherits, such as "constructor", for a member it knows, and quotes any other. */
-function requireKnownMembers(value: object, type: Verb): void {
-  const unknown = Object.keys(value).find((name) => !Object.hasOwn(schemas[type].entries, name))
-  if (unknown === undefined) return
-  const name = /^[A-Za-z0-9_]{1,32}$/.test(unknown) ? `.${unknown}` : ""
-  throw new ChatError("INVALID_MSG", `${type}${name}: is not a member of it`)
 }
 
 /** The type in a statement's signature: no signature over one act fits another. */
@@ -103,12 +95,4 @@ export function agentIdOfDid(did: string): AgentId {
 
 function definedMembers(members: object): Record<string, unknown> {
   return Object.fromEntries(Object.entries(members).filter(([, member]) => member !== undefined))
-}
-
-/** Never quotes what a stranger wrote. */
-function problemOf(issue: v.BaseIssue<unknown>): string {
-  if (issue.input === undefined) return "is missing"
-  return issue.message.startsWith("Invalid ")
-    ? `must be ${issue.expected ?? "of another form"}`
-    : issue.message
 }

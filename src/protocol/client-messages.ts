@@ -1,276 +1,329 @@
-import * as v from "valibot"
-import { card } from "./agent-card.js"
 import { descriptionLength, durationPattern, instructionsLength } from "./limits.js"
 import {
   address,
   agentRef,
+  card,
   channel,
   count,
-  listOf,
+  maxListed,
   messageId,
   nick,
+  part,
+  recipient,
   role,
-  shortText,
   subscription,
-  waitingFor,
 } from "./message-fields.js"
 import { messageKinds } from "./message-kinds.js"
-import { part } from "./message-part.js"
+import {
+  boolean,
+  either,
+  type Fields,
+  type InputOf,
+  limited,
+  list,
+  literal,
+  matching,
+  number,
+  type OutputOf,
+  oneOf,
+  optional,
+  record,
+  string,
+  text,
+} from "./schema.js"
+import type { ServerType } from "./server-messages.js"
 import { proposalIdSchema, statementBodies } from "./statements.js"
+import type { Verb } from "./verbs.js"
 
-/** Presence an agent may claim for itself; `offline` is the relay's to say. */
+/** Presence an agent may claim for itself; only the relay says `offline`. */
 const presenceStates = ["idle", "working", "waiting", "away"] as const
 /** One of {@link presenceStates}. */
 export type PresenceState = (typeof presenceStates)[number]
 
 const channelSettings = {
-  description: v.optional(shortText(descriptionLength)),
-  instructions: v.optional(shortText(instructionsLength)),
-  replay: v.optional(v.boolean("must be true or false")),
-  window: v.optional(
-    v.union(
-      [v.literal(""), v.pipe(v.string(), v.regex(durationPattern))],
+  description: optional(text(descriptionLength)),
+  instructions: optional(text(instructionsLength)),
+  replay: optional(boolean),
+  window: optional(
+    either(
+      literal(""),
+      matching(durationPattern, ""),
       "must be a number and s, m, h or d, such as 24h; empty takes it back",
     ),
   ),
-}
+} as const
 
-/** What is said, and to whom. */
 const message = {
   to: address,
-  content: v.string("must be a string"),
-  parts: v.optional(listOf(part)),
-  in_reply_to: v.optional(messageId),
-  kind: v.optional(v.picklist(messageKinds, `must be one of ${messageKinds.join(", ")}`)),
-  mentions: v.optional(v.pipe(v.array(agentRef), v.maxLength(32, "must name at most 32 agents"))),
+  content: string,
+  parts: optional(list(part, maxListed)),
+  in_reply_to: optional(messageId),
+  kind: optional(oneOf(messageKinds)),
+  mentions: optional(
+    limited(list(agentRef), ({ length }) => length <= maxListed, `must name at most ${maxListed} agents`),
+  ),
+} as const
+
+/** The declaration of a client message; every list of client messages elsewhere derives from these rows. */
+interface ClientRow {
+  /** Checked before dispatch: `session` is a connection that has identified itself. */
+  readonly needs: "nothing" | "session"
+  /** The type of the relay's answer; absent if there is none. */
+  readonly answer?: ServerType
+  /** What else follows, for the documentation. */
+  readonly answerNote?: string
+  /** Whether a line of the outbox may carry it. */
+  readonly outbox: boolean
+  /** One line for the documentation. */
+  readonly summary: string
+  readonly fields: Fields
 }
 
-/**
- * Every message a client may send. `needs` is checked once, before dispatch:
- * nothing, or a session that said who it is. Add a row and the compiler names each place left to write.
- */
+/** Every message a client may send. Add a row, and the compiler names each place that must handle it. */
 export const clientMessages = {
   IDENTIFY: {
     needs: "nothing",
-    answer: "WELCOME, or CHALLENGE when pubkey is given",
-    summary: "says who connects",
-    body: v.object({
-      name: nick,
-      pubkey: v.optional(shortText(400)),
-      role: v.optional(role),
-      card: v.optional(card),
-    }),
+    answer: "WELCOME",
+    answerNote: "or CHALLENGE if pubkey is given",
+    outbox: false,
+    summary: "names the agent that connects",
+    fields: { name: nick, pubkey: optional(text(400)), role: optional(role), card: optional(card) },
   },
   VERIFY_IDENTITY: {
     needs: "nothing",
     answer: "WELCOME",
+    outbox: false,
     summary: "proves the key named in IDENTIFY",
-    body: v.object({
-      challenge_id: shortText(64),
-      sig: v.optional(shortText(1024)),
-      iat: v.optional(count),
-      signature: v.optional(shortText(1024)),
-      timestamp: v.optional(v.number()),
-    }),
+    fields: {
+      challenge_id: text(64),
+      sig: optional(text(1024)),
+      iat: optional(count),
+      signature: optional(text(1024)),
+      timestamp: optional(number()),
+    },
   },
   JOIN: {
     needs: "session",
-    answer: "JOINED, then the replay",
-    summary: "enters a channel, or all whose names fit a pattern",
-    body: v.object({ channel: subscription, since: v.optional(count) }),
+    answer: "JOINED",
+    answerNote: "then the replay",
+    outbox: true,
+    summary: "joins a channel, or all channels that match a pattern",
+    fields: { channel: subscription, since: optional(count) },
   },
   LEAVE: {
     needs: "session",
     answer: "LEFT",
+    outbox: true,
     summary: "leaves a channel or a pattern",
-    body: v.object({ channel: subscription }),
+    fields: { channel: subscription },
   },
   MSG: {
     needs: "session",
     answer: "ACK",
-    summary: "sends text to a channel, an agent, or one free worker of a role",
-    body: v.object({
-      ...message,
-      ts: v.optional(v.number()),
-      sig: v.optional(shortText(1024)),
-    }),
+    outbox: true,
+    summary: "sends text to a channel, to an agent, or to one free worker of a role",
+    fields: { ...message, ts: optional(number()), sig: optional(text(1024)) },
   },
   FORECAST: {
     needs: "session",
     answer: "FORECAST",
-    summary: "asks what a message would do: who would be woken, what is left; nothing is sent",
-    body: v.object(message),
+    outbox: true,
+    summary: "asks what a message would do: who would be woken, what is left; sends nothing",
+    fields: message,
   },
   LIST_GUARDS: {
     needs: "session",
     answer: "GUARDS",
-    summary: "tells what the guards have counted of oneself, or for an operator of another agent",
-    body: v.object({ agent: v.optional(agentRef) }),
+    outbox: true,
+    summary: "asks what the guards have counted for this agent; an operator may ask for another agent",
+    fields: { agent: optional(agentRef) },
   },
   RESET_GUARD: {
     needs: "session",
     answer: "ACK",
-    summary: "lifts what a guard stopped; an operator's to do",
-    body: v.object({ scope: v.optional(shortText(200)) }),
+    outbox: true,
+    summary: "lifts what a guard stopped; for operators",
+    fields: { scope: optional(text(200)) },
   },
   LIST_CHANNELS: {
     needs: "session",
     answer: "CHANNELS",
-    summary: "lists the channels one may see",
-    body: v.object({}),
+    outbox: true,
+    summary: "lists the channels this agent may see",
+    fields: {},
   },
   LIST_AGENTS: {
     needs: "session",
     answer: "AGENTS",
-    summary: "lists who is in a channel, or known to the relay; one agent, or all, with their cards",
-    body: v.object({
-      channel: v.optional(channel),
-      agent: v.optional(agentRef),
-      cards: v.optional(v.boolean()),
-    }),
+    outbox: true,
+    summary: "lists the agents of a channel, or all the relay knows, or one; on request with their cards",
+    fields: { channel: optional(channel), agent: optional(agentRef), cards: optional(boolean) },
   },
   CREATE_CHANNEL: {
     needs: "session",
     answer: "JOINED",
-    summary: "makes a channel and enters it",
-    body: v.object({
+    outbox: true,
+    summary: "creates a channel and joins it",
+    fields: {
       channel,
-      invite_only: v.optional(v.boolean()),
-      durable: v.optional(v.boolean()),
+      invite_only: optional(boolean),
+      durable: optional(boolean),
       ...channelSettings,
-    }),
+    },
   },
   SET_CHANNEL: {
     needs: "session",
     answer: "ACK",
-    summary: "changes what a channel tells newcomers; fields left out stay",
-    body: v.object({ channel: v.union([channel, v.literal("*")]), ...channelSettings }),
+    outbox: true,
+    summary: "changes the settings of a channel; absent fields stay as they are",
+    fields: { channel: either(channel, literal("*"), "must be a #channel, or *"), ...channelSettings },
   },
   INVITE: {
     needs: "session",
     answer: "ACK",
-    summary: "lets an agent into an invite-only channel",
-    body: v.object({ channel, agent: agentRef }),
+    outbox: true,
+    summary: "admits an agent to an invite-only channel",
+    fields: { channel, agent: agentRef },
   },
   SET_PRESENCE: {
     needs: "session",
     answer: "ACK",
-    summary: "says what one is doing",
-    body: v.object({
-      status: v.picklist(presenceStates, `must be one of ${presenceStates.join(", ")}`),
-      activity: v.optional(shortText(200)),
-      role: v.optional(role),
-    }),
+    outbox: true,
+    summary: "sets this agent's status",
+    fields: { status: oneOf(presenceStates), activity: optional(text(200)), role: optional(role) },
   },
   RECEIVED: {
     needs: "session",
-    answer: "nothing",
-    summary: "acknowledges what is safely on disk",
-    body: v.object({
-      ids: v.optional(v.pipe(v.array(messageId), v.maxLength(10_000))),
-      up_to: v.optional(v.record(channel, count)),
-      retrieved: v.optional(v.pipe(v.array(messageId), v.maxLength(1_000))),
-    }),
+    outbox: false,
+    summary: "confirms messages that are safely on disk",
+    fields: {
+      ids: optional(list(messageId, 10_000)),
+      up_to: optional(record(channel, count)),
+      retrieved: optional(list(messageId, 1_000)),
+    },
   },
   PENDING: {
     needs: "session",
     answer: "PENDING",
-    summary: "tells what waits for oneself, for another agent, or for a role",
-    body: v.object({ target: v.optional(waitingFor) }),
+    outbox: true,
+    summary: "asks what is waiting for this agent, for another agent, or for a role",
+    fields: { target: optional(recipient) },
   },
   CLAIM: {
     needs: "session",
     answer: "TASK",
-    summary: "takes a task that waits",
-    body: v.object({ task: messageId }),
+    outbox: true,
+    summary: "takes a waiting task",
+    fields: { task: messageId },
   },
   EXTEND: {
     needs: "session",
     answer: "ACK",
-    summary: "renews the lease of a task one works on",
-    body: v.object({ task: messageId }),
+    outbox: true,
+    summary: "renews the lease of a task",
+    fields: { task: messageId },
   },
   DONE: {
     needs: "session",
     answer: "ACK",
-    summary: "ends a task; the text is sent to who asked",
-    body: v.object({ task: messageId, content: v.optional(v.string("must be a string")) }),
+    outbox: true,
+    summary: "ends a task and sends the text to the agent that asked",
+    fields: { task: messageId, content: optional(string) },
   },
   FAIL: {
     needs: "session",
     answer: "ACK",
+    outbox: true,
     summary: "gives a task back, for the next worker",
-    body: v.object({ task: messageId, reason: v.optional(shortText(500)) }),
+    fields: { task: messageId, reason: optional(text(500)) },
   },
   PROPOSAL: {
     needs: "session",
     answer: "PROPOSAL",
+    outbox: true,
     summary: "offers or asks for work, signed",
-    body: v.object(statementBodies.PROPOSAL),
+    fields: statementBodies.PROPOSAL,
   },
   ACCEPT: {
     needs: "session",
     answer: "ACCEPT",
-    summary: "takes a proposal, signed",
-    body: v.object(statementBodies.ACCEPT),
+    outbox: true,
+    summary: "accepts a proposal, signed",
+    fields: statementBodies.ACCEPT,
   },
   REJECT: {
     needs: "session",
     answer: "REJECT",
-    summary: "turns a proposal down, signed",
-    body: v.object(statementBodies.REJECT),
+    outbox: true,
+    summary: "rejects a proposal, signed",
+    fields: statementBodies.REJECT,
   },
   COMPLETE: {
     needs: "session",
     answer: "COMPLETE",
-    summary: "says that an accepted proposal is carried out, signed",
-    body: v.object(statementBodies.COMPLETE),
+    outbox: true,
+    summary: "states that the accepted work is done, signed",
+    fields: statementBodies.COMPLETE,
   },
   DISPUTE: {
     needs: "session",
     answer: "DISPUTE",
-    summary: "says that it is not, or not as agreed, signed",
-    body: v.object(statementBodies.DISPUTE),
+    outbox: true,
+    summary: "states that the work is not done, or not as agreed, signed",
+    fields: statementBodies.DISPUTE,
   },
   LIST_PROPOSALS: {
     needs: "session",
     answer: "PROPOSALS",
-    summary:
-      "lists one's own proposals, oldest change first: one of them, or those that changed since a time",
-    body: v.object({ proposal: v.optional(proposalIdSchema), since: v.optional(count) }),
+    outbox: false,
+    summary: "lists this agent's proposals by their last change: one, or those that changed since a time",
+    fields: { proposal: optional(proposalIdSchema), since: optional(count) },
   },
-  PING: { needs: "nothing", answer: "PONG", summary: "asks for a sign of life", body: v.object({}) },
-} as const satisfies Record<
-  string,
-  { needs: "nothing" | "session"; answer: string; summary: string; body: v.GenericSchema<object, object> }
->
+  PING: {
+    needs: "nothing",
+    answer: "PONG",
+    outbox: true,
+    summary: "asks for a sign of life",
+    fields: {},
+  },
+} as const satisfies Record<string, ClientRow>
+
+type Rows = typeof clientMessages
+type TypesWith<Condition> = { [K in keyof Rows]: Rows[K] extends Condition ? K : never }[keyof Rows]
 
 /** Name of a client message. */
-export type ClientType = keyof typeof clientMessages
+export type ClientType = keyof Rows
 
 /** A validated client message of type `T`. */
 export type ClientMessage<T extends ClientType = ClientType> = {
-  [K in T]: { readonly type: K; readonly id?: string } & Readonly<
-    v.InferOutput<(typeof clientMessages)[K]["body"]>
-  >
+  [K in T]: { readonly type: K; readonly id?: string } & OutputOf<Rows[K]["fields"]>
 }[T]
 
-/** What a client writes before validation: the same fields, names not yet checked. */
+/** A client message before validation: the same fields, names not yet checked. */
 export type ClientFrame<T extends ClientType = ClientType> = {
-  [K in T]: { readonly type: K; readonly id?: string } & Readonly<
-    v.InferInput<(typeof clientMessages)[K]["body"]>
-  >
+  [K in T]: { readonly type: K; readonly id?: string } & InputOf<Rows[K]["fields"]>
 }[T]
 
-/**
- * One handler per row: a missing or misspelt one does not compile. What the same client sends next waits for
- * a promise.
- */
+/** Name of a client message that an established session sends and the relay answers. */
+export type RequestType = Exclude<TypesWith<{ readonly answer: ServerType }>, "IDENTIFY" | "VERIFY_IDENTITY">
+
+/** Name of the server message that answers a request. */
+export type AnswerType<T extends RequestType> = Rows[T]["answer"]
+
+/** Name of a message that a line of the outbox may carry. */
+export type OutboxType = TypesWith<{ readonly outbox: true }>
+
+/** Names of the messages that a line of the outbox may carry; a {@link Verb} is written as a draft and then signed. */
+export const outboxTypes = (Object.keys(clientMessages) as ClientType[]).filter(
+  (type): type is OutboxType => clientMessages[type].outbox,
+)
+
+/** A handler for each message. The next message of the same client waits for a returned promise. */
 export type ClientHandlers<Context> = {
   readonly [K in ClientType]: (context: Context, message: ClientMessage<K>) => void | Promise<void>
 }
 
-/** Whether `text` names a client message. */
+/** Reports whether `text` names a client message. */
 export function isClientType(text: string): text is ClientType {
   return Object.hasOwn(clientMessages, text)
 }

@@ -1,24 +1,31 @@
-/** The guard that a daemon keeps of its own agent: no relay speaks for it. */
+import { boolean, type InputOf, list, number, oneOf, optional, string } from "./schema.js"
+
+/** The guard that a daemon keeps for its own agent; no relay may report it. */
 export const daemonLayer = "breaker"
 
-/** Why a guard stopped something, as GUARD and ERROR tell it. */
-export interface GuardFacts {
-  /** Which rule: `hops`, `pair`, `conversation`, …; `doc/guards.md` lists them. */
-  readonly layer: string
-  /** Who or what is stopped, such as `@a @b` or `@a in #room`. */
-  readonly scope: string
-  readonly lifted_by: "time" | "operator" | "progress"
-  /** Ids of the messages that led to it. */
-  readonly evidence: readonly string[]
-}
+/** Longest wait a relay may ask for, in milliseconds: a timer takes a longer one for none. */
+export const waitMs = number(0, 86_400_000)
 
-/** How much of a guard's layer is used. */
-export interface GuardUsage {
-  readonly layer: string
-  readonly scope: string
-  readonly used: number
-  readonly limit: number
-  /** Milliseconds until there is more. */
-  readonly free_in_ms?: number
-  readonly tripped: boolean
-}
+export const guardFacts = {
+  /** The rule, such as `same` or `rate`; `doc/guards.md` lists them. */
+  layer: string,
+  /** The agents or the channel that are stopped, such as `@a @b` or `@a in #room`. */
+  scope: string,
+  lifted_by: oneOf(["time", "operator", "progress"]),
+  /** Ids of the messages that led to it. */
+  evidence: list(string),
+} as const
+/** Why a guard stopped something, as in GUARD and ERROR. */
+export type GuardFacts = InputOf<typeof guardFacts>
+
+export const guardUsage = {
+  layer: string,
+  scope: string,
+  used: number(),
+  limit: number(),
+  /** Milliseconds until more is free. */
+  free_in_ms: optional(waitMs),
+  tripped: boolean,
+} as const
+/** How much of a guard's limit is used. */
+export type GuardUsage = InputOf<typeof guardUsage>

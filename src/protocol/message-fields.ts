@@ -1,4 +1,4 @@
-import * as v from "valibot"
+/** The fields that several messages share. */
 import {
   type Address,
   type AgentRef,
@@ -13,60 +13,103 @@ import {
   roleRefPattern,
   subscriptionPattern,
 } from "./names.js"
+import {
+  limited,
+  list,
+  matching,
+  type OutputOf,
+  object,
+  oneOf,
+  optional,
+  record,
+  tested,
+  text,
+  whole,
+} from "./schema.js"
 
 /** What an agent calls itself. */
-export const nick = v.pipe(
-  v.string(),
-  v.regex(nickPattern, "must be 1-64 letters, digits, . _ - and not look like an agent id"),
-  v.transform((text) => text as Nick),
+export const nick = matching<Nick>(
+  nickPattern,
+  "must be 1-64 letters, digits, . _ - and not look like an agent id",
 )
 /** A channel by name. */
-export const channel = v.pipe(
-  v.string(),
-  v.regex(channelPattern, "must be # and 1-64 letters, digits, _ - with single dots"),
-  v.transform((text) => text as Channel),
+export const channel = matching<Channel>(
+  channelPattern,
+  "must be # and 1-64 letters, digits, _ - with single dots",
 )
 /** An agent by name or id. */
-export const agentRef = v.pipe(
-  v.string(),
-  v.regex(agentRefPattern, "must be @ and a name or an agent id"),
-  v.transform((text) => text as AgentRef),
-)
+export const agentRef = matching<AgentRef>(agentRefPattern, "must be @ and a name or an agent id")
 /** Where a message goes. */
-export const address = v.pipe(
-  v.string(),
-  v.regex(addressPattern, "must be a #channel, an @agent or a +role"),
-  v.transform((text) => text as Address),
+export const address = matching<Address>(addressPattern, "must be a #channel, an @agent or a +role")
+/** What is joined: a channel, or all channels that match a pattern. */
+export const subscription = matching<Channel | ChannelPattern>(
+  subscriptionPattern,
+  "must be a #channel, or a pattern with * for one level or a last >",
 )
-/** What is joined: a channel, or all that fit a pattern. */
-export const subscription = v.pipe(
-  v.string(),
-  v.regex(subscriptionPattern, "must be a #channel, or a pattern with * for one level or a last >"),
-  v.transform((text) => text as Channel | ChannelPattern),
+/** An agent or a role. */
+export const recipient = matching<AgentRef | RoleRef>(
+  new RegExp(`${agentRefPattern.source}|${roleRefPattern.source}`),
+  "must be an @agent or a +role",
 )
-/** Whom something waits for. */
-export const waitingFor = v.pipe(
-  v.string(),
-  v.regex(new RegExp(`${agentRefPattern.source}|${roleRefPattern.source}`), "must be an @agent or a +role"),
-  v.transform((text) => text as AgentRef | RoleRef),
-)
-/** A text of at most so many characters. */
-export const shortText = (characters: number) =>
-  v.pipe(v.string(), v.maxLength(characters, `must be at most ${characters} characters`))
 /** What an agent works as. */
-export const role = v.pipe(
-  v.string(),
-  v.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, "must be 1-64 letters, digits, . _ -"),
-)
+export const role = matching(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, "must be 1-64 letters, digits, . _ -")
 /** A whole number from 0. */
-export const count = v.pipe(
-  v.number("must be a number"),
-  v.safeInteger("must be a whole number"),
-  v.minValue(0, "must not be negative"),
-)
+export const count = whole()
 /** The id of a message, or of the task it became. */
-export const messageId = shortText(130)
-
+export const messageId = text(130)
 /** A list of at most 32. */
-export const listOf = <Member extends v.GenericSchema>(member: Member) =>
-  v.pipe(v.array(member), v.maxLength(32, "must have at most 32 members"))
+export const maxListed = 32
+
+/** A kind of message part that its makers own. */
+const ownKind = /^[a-z0-9-]+(?:\.[a-z0-9-]+)+$/
+
+/** A part of a message besides its text. It is passed on as it was written. */
+export const part = tested<Readonly<Record<string, unknown>>>(
+  isPart,
+  'must be {"kind":"text","text":…}, {"kind":"data","data":…}, or of a kind with a reverse-DNS name such as com.example.diff',
+)
+
+function isPart(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false
+  const { kind, text: content } = value as { kind?: unknown; text?: unknown }
+  if (kind === "text") return typeof content === "string"
+  if (kind === "data") return Object.hasOwn(value, "data")
+  return typeof kind === "string" && kind.length <= 128 && ownKind.test(kind)
+}
+
+const tag = text(64)
+const maxMetaCharacters = 4096
+
+const cardFields = {
+  kind: optional(oneOf(["agent", "endpoint"])),
+  description: optional(text(500)),
+  version: optional(text(64)),
+  url: optional(text(500)),
+  tags: optional(list(tag, maxListed)),
+  skills: optional(
+    list(
+      object({
+        id: tag,
+        name: text(128),
+        description: optional(text(500)),
+        tags: optional(list(tag, maxListed)),
+      }),
+      maxListed,
+    ),
+  ),
+  meta: optional(
+    limited(
+      record(
+        text(64),
+        tested<unknown>(() => true, ""),
+      ),
+      (meta) => JSON.stringify(meta).length <= maxMetaCharacters,
+      `must be at most ${maxMetaCharacters} characters of JSON`,
+    ),
+  ),
+} as const
+
+/** An agent's description of itself; skills have the shape of those of an A2A AgentCard (A2A 0.3 §5.5). */
+export const card = object(cardFields)
+/** An agent's description of itself, as others see it. */
+export type AgentCard = OutputOf<typeof cardFields>

@@ -1,283 +1,424 @@
-import type { AgentCard } from "./agent-card.js"
-import type { GuardFacts, GuardUsage } from "./guard-facts.js"
-import type { Statement } from "./statements.js"
+import { guardFacts, guardUsage, waitMs } from "./guard-facts.js"
+import {
+  type AgentCard,
+  address,
+  agentRef,
+  channel,
+  count,
+  recipient,
+  subscription,
+} from "./message-fields.js"
+import {
+  anyObject,
+  boolean,
+  type Fields,
+  type InputOf,
+  list,
+  looselyAs,
+  number,
+  oneOf,
+  openObject,
+  optional,
+  type Schema,
+  string,
+} from "./schema.js"
+import { type Statement, statementBodies } from "./statements.js"
 import type { Verb } from "./verbs.js"
 
-/** An agent as JOINED and AGENTS list it. Times are milliseconds since the Unix epoch. */
-export interface RosterEntry {
-  readonly id: string
-  readonly name: string
-  /** What it says it does; `offline` when its session is gone or has been silent for 6 s. */
-  readonly status: string
-  readonly activity?: string
-  readonly role?: string
+/** Milliseconds since the Unix epoch. */
+const time = number()
+/** The `id` of the frame that is answered. */
+const re = optional(string)
+/** Parts of a message, passed on unchecked. */
+const parts = optional(list<unknown, unknown>(anyObject()))
+
+const rosterEntry = {
+  id: agentRef,
+  name: string,
+  /** What the agent says it does; `offline` if it has no session or has been silent for 6 s. */
+  status: string,
+  activity: optional(string),
+  role: optional(string),
   /** When the status was set. */
-  readonly since?: number
-  /** Its daemon gave the last sign of life. */
-  readonly seen_ts?: number
-  /** A reader last took something out of its inbox. */
-  readonly read_ts?: number
-  /** It last said something. */
-  readonly answered_ts?: number
-  /** It says `working`, and has neither read, said nor changed anything for two minutes. */
-  readonly stale?: boolean
-  readonly card?: AgentCard
-  /** did:key of a persistent identity, where one agent is asked for: `id` is its fingerprint. */
-  readonly did?: string
-}
+  since: optional(time),
+  /** The last sign of life of its daemon. */
+  seen_ts: optional(time),
+  /** When a reader last took something from its inbox. */
+  read_ts: optional(time),
+  /** When it last sent a message. */
+  answered_ts: optional(time),
+  /** It says `working`, and has not read, sent or changed anything for two minutes. */
+  stale: optional(boolean),
+  card: optional(anyObject<AgentCard>()),
+  /** did:key of a persistent identity; only if one agent was asked for. */
+  did: optional(string),
+} as const
+/** An agent as JOINED and AGENTS list it. Times are milliseconds since the Unix epoch. */
+export type RosterEntry = InputOf<typeof rosterEntry>
 
-/** What a channel tells a newcomer; absent where nobody said anything. */
-export interface ChannelSettings {
-  readonly description?: string
-  readonly instructions?: string
-  /** Whether newcomers get what was said before; absent: as the relay's default says. */
-  readonly replay?: boolean
-  /** How far back that goes, such as `24h`. */
-  readonly window?: string
-}
+const channelSettings = {
+  description: optional(string),
+  instructions: optional(string),
+  /** Whether newcomers get earlier messages; absent: the relay's default applies. */
+  replay: optional(boolean),
+  /** The age of the oldest message they get, such as `24h`. */
+  window: optional(string),
+} as const
+/** The settings of a channel; absent members were never set. */
+export type ChannelSettings = InputOf<typeof channelSettings>
+const settings = openObject(channelSettings)
 
-/** What a relay tells a client of its own bounds, so that it can pace itself. */
-export interface WelcomeLimits {
-  /** Largest frame, in bytes. */
-  readonly frame_bytes: number
+const welcomeLimits = {
+  /** Size of the largest frame, in bytes. */
+  frame_bytes: count,
   /** Messages per second. */
-  readonly rate_per_s: number
+  rate_per_s: number(),
   /** Messages at once after a pause. */
-  readonly burst: number
+  burst: number(),
   /** Bytes of a frame that count as one more message; absent: a message counts once, however long it is. */
-  readonly rate_bytes?: number
+  rate_bytes: optional(count),
   /** Messages replayed to a newcomer. */
-  readonly buffer: number
-}
+  buffer: count,
+} as const
+/** The limits of a relay that a client needs to pace itself. */
+export type WelcomeLimits = InputOf<typeof welcomeLimits>
 
-/** One channel as CHANNELS lists it. */
-export interface ChannelEntry {
-  readonly name: string
-  readonly agents: number
-  readonly invite_only: boolean
-  readonly durable?: boolean
-  readonly settings?: ChannelSettings
-}
+const channelEntry = {
+  name: channel,
+  agents: count,
+  invite_only: boolean,
+  durable: optional(boolean),
+  settings: optional(settings),
+} as const
+/** A channel as CHANNELS lists it. */
+export type ChannelEntry = InputOf<typeof channelEntry>
 
 /**
- * Rungs a relay reports after `accepted`: on the recipient's disk, taken by one of its readers; for a task:
- * taken by a worker, given up after too many tries.
+ * Stages of delivery a relay reports after `accepted`: on the recipient's disk, taken by one of its readers; for a task:
+ * taken by a worker, given up after too many attempts.
  */
 export const deliveryStates = ["mirrored", "retrieved", "claimed", "failed"] as const
 /** One of {@link deliveryStates}. */
 export type DeliveryState = (typeof deliveryStates)[number]
 
-/** States of a deal; which step leads where stands in `doc/protocol.md`. */
+/** States of a deal; `doc/protocol.md` says which statement leads where. */
 export const dealStates = ["pending", "accepted", "rejected", "expired", "completed", "disputed"] as const
 /** One of {@link dealStates}. */
 export type DealState = (typeof dealStates)[number]
 
-/** A deal as PROPOSALS lists it. */
-export interface ProposalEntry {
-  readonly id: string
-  readonly state: DealState
+const proposalEntry = {
+  id: string,
+  state: oneOf(dealStates),
   /** Its signed statements, each the answer to the one before. */
-  readonly statements: readonly Statement[]
-  /** What its parties were called when they last said something in it, by agent id. */
-  readonly names: Readonly<Record<string, string>>
-}
+  statements: list(anyObject<Statement>()),
+  /** The names of its parties at their last statement, by agent id. */
+  names: anyObject<Readonly<Record<string, string>>>(),
+} as const
+/** A deal as PROPOSALS lists it. */
+export type ProposalEntry = InputOf<typeof proposalEntry>
 
-/** A signed statement on its way to both parties: its own members, and these. */
-interface Relayed {
-  re?: string
-  /** What the relay confirms it by. */
-  msg_id: string
-  /** What `from` calls itself. */
-  name: string
+const movement = {
+  channel,
+  agent: agentRef,
+  name: string,
+  ts: time,
+  /** All agents, if there are several. */
+  agents: optional(list(openObject({ id: agentRef, name: string }))),
+} as const
+
+const relayed = {
+  re,
+  msg_id: string,
+  /** The current name of `from`. */
+  name: string,
   /** Of the deal, after this statement. */
-  state: DealState
+  state: oneOf(dealStates),
+} as const
+
+/** A relayed statement. Its members are checked where its signature is; until then they only have the right kind. */
+function relayedStatement(verb: Verb): Fields {
+  const body = Object.entries<Schema<unknown>>(statementBodies[verb])
+  return {
+    ...relayed,
+    id: string,
+    ...Object.fromEntries(body.map(([name, field]) => [name, looselyAs(field)])),
+  }
 }
 
-type RelayedStatement<V extends Verb> = Relayed & Omit<Statement<V>, "type">
+const refusal = openObject({ ...guardFacts, reason: string, retry_after_ms: optional(waitMs) })
 
-/** Fields of each message a relay sends; `ts` is milliseconds since the Unix epoch, `re` the id of the frame answered. */
-export interface ServerBodies {
-  WELCOME: {
-    re?: string
-    agent_id: string
-    name: string
-    server: string
-    server_id: string
-    protocol: number
-    limits: WelcomeLimits
-    ts: number
-  }
-  CHALLENGE: { re?: string; challenge_id: string; nonce: string; aud: string; expires_ms: number }
-  JOINED: {
-    re?: string
-    channel: string
-    agents: readonly string[]
-    roster: readonly RosterEntry[]
-    count: number
-    seq: number
-    invite_only: boolean
-    durable?: boolean
-    settings?: ChannelSettings
-    /** The pattern that brought this channel; for the answer to a pattern itself, the pattern. */
-    pattern?: string
-  }
-  LEFT: { re?: string; channel: string }
-  MSG: {
-    from: string
-    name: string
-    to: string
-    content: string
-    parts?: readonly unknown[]
-    ts: number
-    msg_id: string
-    hops: number
-    seq?: number
-    replay?: boolean
-    in_reply_to?: string
-    kind?: string
-    mentions?: readonly string[]
-    sig?: string
-  }
-  ACK: {
-    re?: string
-    ts: number
-    state: "accepted" | "done"
-    msg_id?: string
-    seq?: number
-    recipients?: number
-    /** Whom the name in `to` meant. */
-    to?: string
-    member?: boolean
-    duplicate?: boolean
-  }
-  CHANNELS: { re?: string; list: readonly ChannelEntry[]; defaults?: ChannelSettings }
-  CHANNEL_CHANGED: { channel: string; by: string; settings: ChannelSettings; ts: number }
-  TASK: {
-    re?: string
-    task: string
-    role: string
-    from: string
-    name: string
-    content: string
-    parts?: readonly unknown[]
-    lease_ms: number
-    attempt: number
-    ts: number
-  }
-  TASK_LOST: { task: string; reason: string; ts: number }
-  PENDING: {
-    re?: string
-    target: string
-    count: number
-    ids: readonly string[]
-    oldest_ts?: number
-    claimed?: number
-  }
-  AGENTS: { re?: string; channel?: string; list: readonly string[]; roster: readonly RosterEntry[] }
-  AGENT_JOINED: {
-    channel: string
-    agent: string
-    name: string
-    ts: number
-    agents?: readonly { id: string; name: string }[]
-  }
-  AGENT_LEFT: {
-    channel: string
-    agent: string
-    name: string
-    ts: number
-    agents?: readonly { id: string; name: string }[]
-  }
-  PRESENCE_CHANGED: {
-    agent: string
-    name: string
-    status: string
-    activity?: string
-    role?: string
-    ts: number
-  }
-  INVITE: { channel: string; from: string; name: string; ts: number }
-  DELIVERY: { msg_id: string; state: DeliveryState; by: string; ts: number; reason?: string }
-  PROPOSAL: RelayedStatement<"PROPOSAL">
-  ACCEPT: RelayedStatement<"ACCEPT">
-  REJECT: RelayedStatement<"REJECT">
-  COMPLETE: RelayedStatement<"COMPLETE">
-  DISPUTE: RelayedStatement<"DISPUTE">
-  /** With `more`, ask again from the last statement's time on. */
-  PROPOSALS: { re?: string; list: readonly ProposalEntry[]; more?: boolean }
-  SESSION_DISPLACED: { reason: string; ts: number }
-  ERROR: {
-    re?: string
-    code: string
-    message: string
-    retry_after_ms?: number
-    candidates?: readonly string[]
-    hint?: string
-    guard?: GuardFacts
-  }
-  GUARD: GuardFacts & {
-    /** `warned`: what follows wakes nobody; `tripped`: it is refused; `lifted`: it may go on. */
-    state: "warned" | "tripped" | "lifted"
-    reason: string
-    retry_after_ms?: number
-    ts: number
-  }
-  GUARDS: { re?: string; agent: string; list: readonly GuardUsage[] }
-  /** Of a message that was not sent: who gets it, who of them is woken, tokens all of them read, and what is left. */
-  FORECAST: {
-    re?: string
-    to: string
-    recipients: number
-    woken: readonly string[]
-    tokens: number
-    guards: readonly GuardUsage[]
-    refused?: GuardFacts & { reason: string; retry_after_ms?: number }
-  }
-  PONG: { re?: string; ts: number }
+/** The declaration of a server message; every list of server messages elsewhere derives from these rows. */
+interface ServerRow {
+  /** One line for the documentation. */
+  readonly summary: string
+  /**
+   * How a daemon writes it to the inbox: `unchanged`; `if asked`, which is unchanged, but only as the answer to a line of the
+   * outbox; `edited`, which is with other fields. Absent: not at all.
+   */
+  readonly inbox?: "unchanged" | "if asked" | "edited"
+  /** The event of the client library that carries it as it is. */
+  readonly event?: string
+  readonly fields: Fields
 }
 
-/** One line each, for the documents; a row without a body above does not compile, nor the other way round. */
+/** Every message a relay sends. `ts` is in milliseconds since the Unix epoch, `re` the id of the frame answered. */
 export const serverMessages = {
-  WELCOME: "the session stands",
-  CHALLENGE: "prove the key you named",
-  JOINED: "you are in; the replay follows",
-  LEFT: "you are out",
-  MSG: "a message for you",
-  ACK: "your request was carried out",
-  CHANNELS: "the channels you may see",
-  CHANNEL_CHANGED: "a channel of yours tells newcomers something else now",
-  TASK: "work for your role, yours until the lease ends",
-  TASK_LOST: "a task is no longer yours",
-  PENDING: "what waits, and for whom",
-  AGENTS: "who is there",
-  AGENT_JOINED: "others came into a channel of yours",
-  AGENT_LEFT: "others left a channel of yours",
-  PRESENCE_CHANGED: "somebody who shares a channel does something else now",
-  INVITE: "you may join an invite-only channel",
-  DELIVERY: "a rung of the delivery ladder was reached",
-  PROPOSAL: "somebody offers or asks for work",
-  ACCEPT: "a proposal is taken",
-  REJECT: "a proposal is turned down",
-  COMPLETE: "a deal is carried out, says one of the two",
-  DISPUTE: "a deal is not carried out as agreed, says one of the two",
-  PROPOSALS: "your proposals, with all that was signed",
-  SESSION_DISPLACED: "your identity connected elsewhere; this session ends",
-  ERROR: "your request was refused",
-  GUARD: "a guard warns or stopped you, or lets you go on",
-  GUARDS: "what the guards have counted",
-  FORECAST: "what a message would do",
-  PONG: "a sign of life",
-} as const satisfies Record<keyof ServerBodies, string>
+  WELCOME: {
+    summary: "the session is established",
+    fields: {
+      re,
+      agent_id: agentRef,
+      name: string,
+      server: string,
+      server_id: string,
+      protocol: count,
+      limits: openObject(welcomeLimits),
+      ts: time,
+    },
+  },
+  CHALLENGE: {
+    summary: "prove the key you named",
+    fields: { re, challenge_id: string, nonce: string, aud: string, expires_ms: time },
+  },
+  JOINED: {
+    summary: "you are in the channel; the replay follows",
+    inbox: "edited",
+    fields: {
+      re,
+      channel: subscription,
+      agents: list(agentRef),
+      roster: list(openObject(rosterEntry)),
+      count,
+      seq: count,
+      invite_only: boolean,
+      durable: optional(boolean),
+      settings: optional(settings),
+      /** The pattern that brought this channel; in the answer to a pattern itself, that pattern. */
+      pattern: optional(string),
+    },
+  },
+  LEFT: { summary: "you are no longer in the channel", fields: { re, channel: subscription } },
+  MSG: {
+    summary: "a message for you",
+    inbox: "edited",
+    fields: {
+      from: agentRef,
+      name: string,
+      to: address,
+      content: string,
+      parts,
+      ts: time,
+      msg_id: string,
+      hops: count,
+      seq: optional(count),
+      replay: optional(boolean),
+      in_reply_to: optional(string),
+      kind: optional(string),
+      mentions: optional(list(string)),
+      sig: optional(string),
+    },
+  },
+  ACK: {
+    summary: "your request was carried out",
+    fields: {
+      re,
+      ts: time,
+      state: oneOf(["accepted", "done"]),
+      msg_id: optional(string),
+      seq: optional(count),
+      recipients: optional(count),
+      /** The agent that the name in `to` resolved to. */
+      to: optional(agentRef),
+      member: optional(boolean),
+      duplicate: optional(boolean),
+    },
+  },
+  CHANNELS: {
+    summary: "the channels you may see",
+    inbox: "if asked",
+    fields: { re, list: list(openObject(channelEntry)), defaults: optional(settings) },
+  },
+  CHANNEL_CHANGED: {
+    summary: "the settings of one of your channels changed",
+    inbox: "unchanged",
+    event: "channel_changed",
+    fields: { channel, by: agentRef, settings, ts: time },
+  },
+  TASK: {
+    summary: "work for your role, yours until the lease ends",
+    inbox: "edited",
+    event: "task",
+    fields: {
+      re,
+      task: string,
+      role: string,
+      from: agentRef,
+      name: string,
+      content: string,
+      parts,
+      lease_ms: waitMs,
+      attempt: count,
+      ts: time,
+    },
+  },
+  TASK_LOST: {
+    summary: "a task is no longer yours",
+    inbox: "edited",
+    event: "task_lost",
+    fields: { task: string, reason: string, ts: time },
+  },
+  PENDING: {
+    summary: "what is waiting, and for whom",
+    inbox: "if asked",
+    fields: {
+      re,
+      target: recipient,
+      count,
+      ids: list(string),
+      oldest_ts: optional(time),
+      claimed: optional(count),
+    },
+  },
+  AGENTS: {
+    summary: "the agents you asked for",
+    inbox: "if asked",
+    fields: { re, channel: optional(channel), list: list(agentRef), roster: list(openObject(rosterEntry)) },
+  },
+  AGENT_JOINED: {
+    summary: "agents joined one of your channels",
+    inbox: "unchanged",
+    event: "agent_joined",
+    fields: movement,
+  },
+  AGENT_LEFT: {
+    summary: "agents left one of your channels",
+    inbox: "unchanged",
+    event: "agent_left",
+    fields: movement,
+  },
+  PRESENCE_CHANGED: {
+    summary: "the status of an agent that shares a channel with you changed",
+    event: "presence",
+    fields: {
+      agent: agentRef,
+      name: string,
+      status: string,
+      activity: optional(string),
+      role: optional(string),
+      ts: time,
+    },
+  },
+  INVITE: {
+    summary: "you may join an invite-only channel",
+    inbox: "unchanged",
+    event: "invite",
+    fields: { channel, from: agentRef, name: string, ts: time },
+  },
+  DELIVERY: {
+    summary: "a message of yours reached the next stage of delivery",
+    event: "delivery",
+    fields: {
+      msg_id: string,
+      state: oneOf(deliveryStates),
+      by: recipient,
+      ts: time,
+      reason: optional(string),
+    },
+  },
+  PROPOSAL: {
+    summary: "an agent offers or asks for work",
+    inbox: "edited",
+    fields: relayedStatement("PROPOSAL"),
+  },
+  ACCEPT: { summary: "a proposal is accepted", inbox: "edited", fields: relayedStatement("ACCEPT") },
+  REJECT: { summary: "a proposal is rejected", inbox: "edited", fields: relayedStatement("REJECT") },
+  COMPLETE: {
+    summary: "one party states that the work is done",
+    inbox: "edited",
+    fields: relayedStatement("COMPLETE"),
+  },
+  DISPUTE: {
+    summary: "one party states that the work is not done as agreed",
+    inbox: "edited",
+    fields: relayedStatement("DISPUTE"),
+  },
+  PROPOSALS: {
+    summary: "your proposals with all their signed statements",
+    /** With `more`, ask again from the time of the last statement on. */
+    fields: { re, list: list(openObject(proposalEntry)), more: optional(boolean) },
+  },
+  SESSION_DISPLACED: {
+    summary: "your identity connected elsewhere; this session ends",
+    fields: { reason: string, ts: time },
+  },
+  ERROR: {
+    summary: "your request was refused",
+    fields: {
+      re,
+      code: string,
+      message: string,
+      retry_after_ms: optional(waitMs),
+      candidates: optional(list(string)),
+      hint: optional(string),
+      guard: optional(openObject(guardFacts)),
+    },
+  },
+  GUARD: {
+    summary: "a guard warns you, stopped you, or lets you continue",
+    inbox: "edited",
+    event: "guard",
+    fields: {
+      ...guardFacts,
+      /** `warned`: further messages will wake nobody; `tripped`: they are refused; `lifted`: they pass again. */
+      state: oneOf(["warned", "tripped", "lifted"]),
+      reason: string,
+      retry_after_ms: optional(waitMs),
+      ts: time,
+    },
+  },
+  GUARDS: {
+    summary: "what the guards have counted",
+    inbox: "if asked",
+    fields: { re, agent: agentRef, list: list(openObject(guardUsage)) },
+  },
+  FORECAST: {
+    summary: "what a message would do",
+    inbox: "if asked",
+    fields: {
+      re,
+      to: string,
+      recipients: count,
+      /** The recipients that would be woken. */
+      woken: list(agentRef),
+      /** Tokens all recipients together would read. */
+      tokens: count,
+      guards: list(openObject(guardUsage)),
+      refused: optional(refusal),
+    },
+  },
+  PONG: { summary: "a sign of life", fields: { re, ts: time } },
+} as const satisfies Record<string, ServerRow>
+
+type Rows = typeof serverMessages
 
 /** Name of a server message. */
-export type ServerType = keyof ServerBodies
+export type ServerType = keyof Rows
+
+type RelayedStatement<V extends Verb> = InputOf<typeof relayed> & Omit<Statement<V>, "type">
 
 /** A message from a relay, of type `T`. */
 export type ServerMessage<T extends ServerType = ServerType> = {
-  [K in T]: { readonly type: K } & Readonly<ServerBodies[K]>
+  [K in T]: { readonly type: K } & (K extends Verb ? RelayedStatement<K> : InputOf<Rows[K]["fields"]>)
 }[T]
 
-/** Whether `text` names a server message. */
+/** The client library's events that carry a server message as it is, by name. */
+export type ServerEvents = {
+  [K in ServerType as Rows[K] extends { readonly event: infer E extends string } ? E : never]: [
+    event: ServerMessage<K>,
+  ]
+}
+
+/** Reports whether `text` names a server message. */
 export function isServerType(text: string): text is ServerType {
   return Object.hasOwn(serverMessages, text)
 }

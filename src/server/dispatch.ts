@@ -1,6 +1,6 @@
 import { type ClientHandlers, type ClientMessage, clientMessages } from "../protocol/client-messages.js"
 import { ChatError } from "../protocol/errors.js"
-import { parseClientMessage } from "../protocol/parse-client-message.js"
+import { parseClientMessage } from "../protocol/parse-message.js"
 import { channelHandlers } from "./handlers/channels.js"
 import { guardHandlers } from "./handlers/guards.js"
 import { identityHandlers } from "./handlers/identity.js"

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
+import { serverMessages } from "../../src/protocol/server-messages.js"
 import { docTables } from "../kit/doc-tables.js"
 
 const root = join(import.meta.dirname, "../..")
@@ -23,5 +24,15 @@ describe("the documents", () => {
   })
   it("hold every table there is", () => {
     expect([...seen].sort()).toEqual(Object.keys(docTables).sort())
+  })
+
+  it("explain in files.md each type of line that a relay's message becomes in the inbox", () => {
+    const text = readFileSync(join(root, "doc/files.md"), "utf8")
+    const rows = /\| `type` \| meaning \|\n([\s\S]*?)\n\n/.exec(text)?.[1]?.split("\n") ?? []
+    const explained = rows.flatMap((row) =>
+      [...(row.split("|")[1] ?? "").matchAll(/`([A-Z_]+)`/g)].map(([, type]) => type),
+    )
+    const mirrored = Object.entries(serverMessages).flatMap(([type, row]) => ("inbox" in row ? [type] : []))
+    expect(explained.sort()).toEqual([...mirrored, "INBOX_ROTATED", "NOTICE", "REJECTED"].sort())
   })
 })

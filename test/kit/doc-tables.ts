@@ -1,6 +1,6 @@
 import { guardLayers, numbersOf } from "../../src/cli/guards/guard-rules.js"
 import { dealRules } from "../../src/proposals/deal-rules.js"
-import { clientMessages } from "../../src/protocol/client-messages.js"
+import { clientMessages, outboxTypes } from "../../src/protocol/client-messages.js"
 import { errorSpecs } from "../../src/protocol/errors.js"
 import { closeCodes, defaultLimits } from "../../src/protocol/limits.js"
 import { serverMessages } from "../../src/protocol/server-messages.js"
@@ -10,20 +10,23 @@ export const docTables: Record<string, () => string> = {
   "client-messages": () =>
     table(
       ["type", "fields", "answer", "what it does"],
-      Object.entries(clientMessages).map(([type, { body, answer, summary }]) => [
+      Object.entries(clientMessages).map(([type, row]) => [
         code(type),
-        Object.entries(body.entries as Record<string, { readonly type: string }>)
-          .map(([name, schema]) => code(schema.type === "optional" ? `${name}?` : name))
+        Object.entries<{ readonly isOptional: boolean }>(row.fields)
+          .map(([name, { isOptional }]) => code(isOptional ? `${name}?` : name))
           .join(", ") || "–",
-        answer,
-        summary,
+        "answer" in row
+          ? [code(row.answer), ...("answerNote" in row ? [row.answerNote] : [])].join(", ")
+          : "–",
+        row.summary,
       ]),
     ),
   "server-messages": () =>
     table(
       ["type", "what it says"],
-      Object.entries(serverMessages).map(([type, summary]) => [code(type), summary]),
+      Object.entries(serverMessages).map(([type, { summary }]) => [code(type), summary]),
     ),
+  "outbox-types": () => outboxTypes.map(code).join(", "),
   "deal-rules": () =>
     table(
       ["state", "act", "by", "leads to", "within"],

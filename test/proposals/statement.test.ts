@@ -65,7 +65,7 @@ describe("readStatement", () => {
     ["an inherited type", { ...proposal, type: "constructor" }, "type must be one of"],
     ["an unsafe integer", { ...proposal, ts: 2 ** 53 }, "ts: must be a whole number"],
     ["a fraction", { ...proposal, expires: 1.5 }, "expires: must be a whole number"],
-    ["a time before time", { ...proposal, ts: -1 }, "ts: must be at least 0"],
+    ["a time before time", { ...proposal, ts: -1 }, "ts: must not be negative"],
     ["no time to answer", { ...proposal, expires: 0 }, "expires: must be at least 1"],
     ["more than ten years", { ...proposal, dispute_window: 315_360_001 }, "dispute_window: must be at most"],
     ["an over-long task", { ...proposal, task: "x".repeat(2_001) }, "task: must be at most 2000"],

@@ -1,7 +1,7 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { clientMessages, isClientType } from "../../src/protocol/client-messages.js"
-import { parseClientMessage, validateClientMessage } from "../../src/protocol/parse-client-message.js"
+import { parseClientMessage, validateClientMessage } from "../../src/protocol/parse-message.js"
 
 function refusal(text: string): string {
   const result = parseClientMessage(text)

@@ -1,7 +1,7 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { JsonError, parseStrictJson } from "../../src/base/strict-json.js"
-import { parseClientMessage, validateClientMessage } from "../../src/protocol/parse-client-message.js"
+import { parseClientMessage, validateClientMessage } from "../../src/protocol/parse-message.js"
 
 const value = fc.oneof(
   fc.constantFrom(

@@ -1,6 +1,6 @@
 /** Readers of what the command line says about a deal; the bounds are those of the protocol. */
-import * as v from "valibot"
 import { ChatError } from "../../protocol/errors.js"
+import { Fault, type Schema } from "../../protocol/schema.js"
 import { draftBodies, proposalIdSchema } from "../../protocol/statements.js"
 import type { Parse } from "../command.js"
 import { duration } from "../input/values.js"
@@ -9,7 +9,7 @@ const { task, amount, currency, payment_code, expires, terms } = draftBodies.PRO
 
 /** The id of a proposal. */
 export const proposalId: Parse<string> = (text, label) => {
-  if (v.is(proposalIdSchema, text)) return text
+  if (!(proposalIdSchema.read(text) instanceof Fault)) return text
   throw new ChatError("USAGE", `${label}: is not the id of a proposal`, {
     hint: "it looks like prop_k3v5…; see: agentchat proposals",
   })
@@ -31,16 +31,16 @@ export const disputeReason = member(draftBodies.DISPUTE.reason)
 /** A length of time as seconds (`300`) or with a unit (`5m`, `7d`); read as seconds. */
 export const timeSpan: Parse<number> = (text, label) => {
   const seconds = /^\d{1,12}$/.test(text) ? Number(text) : duration(text, label) / 1_000
-  return checked(expires.wrapped, seconds, label)
+  return checked(expires, seconds, label)
 }
 
-function member<T>(schema: v.GenericSchema<unknown, T>): Parse<T> {
+function member<T>(schema: Schema<T | undefined>): Parse<T> {
   return (text, label) => checked(schema, text, label)
 }
 
 /** @throws {ChatError} USAGE, naming the label */
-function checked<T>(schema: v.GenericSchema<unknown, T>, value: string | number, label: string): T {
-  const parsed = v.safeParse(schema, value, { abortEarly: true })
-  if (parsed.success) return parsed.output
-  throw new ChatError("USAGE", `${label}: ${parsed.issues[0].message}`)
+function checked<T>(schema: Schema<T | undefined>, value: string | number, label: string): T {
+  const read = schema.read(value)
+  if (read instanceof Fault) throw new ChatError("USAGE", `${label}: ${read.problem}`)
+  return read as T
 }

@@ -1,6 +1,6 @@
 import { JsonError, parseStrictJson } from "../../base/strict-json.js"
-import type { AgentCard } from "../../protocol/agent-card.js"
 import { ChatError } from "../../protocol/errors.js"
+import type { AgentCard } from "../../protocol/message-fields.js"
 import { readSmallFile } from "./named-file.js"
 
 /**
@@ -9,7 +9,7 @@ import { readSmallFile } from "./named-file.js"
  */
 export async function readCard(path: string): Promise<AgentCard> {
   const card = parse(path, readSmallFile(path, "--card"))
-  const { validateClientMessage } = await import("../../protocol/parse-client-message.js")
+  const { validateClientMessage } = await import("../../protocol/parse-message.js")
   const read = validateClientMessage({ type: "IDENTIFY", name: "card", card })
   if ("message" in read && read.message.type === "IDENTIFY") return read.message.card ?? {}
   const problem = "refused" in read ? read.refused.error.message : "is no card"

@@ -1,56 +1,72 @@
 /** What keys said of their own end, for whoever checks what they signed. */
 import { existsSync, readFileSync } from "node:fs"
-import * as v from "valibot"
 import { parseStrictJson } from "../../base/strict-json.js"
 import { inspectIdentity } from "../../identity/identity-file.js"
 import type { Receipt } from "../../proposals/receipt.js"
 import { type KeyStatement, verifyKeyStatement } from "../../proposals/verdict.js"
 import { ChatError } from "../../protocol/errors.js"
+import {
+  Fault,
+  list,
+  literal,
+  object,
+  oneOf,
+  openObject,
+  optional,
+  type Schema,
+  strictObject,
+  string,
+  tested,
+  text,
+  whole,
+} from "../../protocol/schema.js"
 
-const text = v.pipe(v.string(), v.maxLength(1_024))
-const time = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
-const rotation = v.strictObject({
-  v: v.literal(1),
-  type: v.literal("ROTATION"),
-  from: text,
-  to: text,
-  ts: time,
-  sigs: v.strictTuple([text, text]),
+const shortText = text(1_024)
+const rotation = strictObject({
+  v: literal(1),
+  type: literal("ROTATION"),
+  from: shortText,
+  to: shortText,
+  ts: whole(),
+  sigs: tested<readonly [string, string]>(isSignaturePair, "must be two signatures"),
 })
-const revocation = v.strictObject({
-  v: v.literal(1),
-  type: v.literal("REVOCATION"),
-  from: text,
-  ts: time,
-  sig: text,
-  reason: v.exactOptional(v.string()),
+const revocation = strictObject({
+  v: literal(1),
+  type: literal("REVOCATION"),
+  from: shortText,
+  ts: whole(),
+  sig: shortText,
+  reason: optional(string),
 })
-const keyStatement = v.looseObject({ type: v.picklist(["ROTATION", "REVOCATION"]) })
-const keyStatements = v.array(keyStatement)
-/** As far as it tells of keys. */
-const publicIdentity = v.object({
-  did: v.string(),
+const keyStatement = openObject({ type: oneOf(["ROTATION", "REVOCATION"]) })
+const keyStatements = list(keyStatement)
+/** The members of a public identity that concern keys. */
+const publicIdentity = object({
+  did: string,
   rotations: keyStatements,
-  revocation: v.optional(keyStatement),
+  revocation: optional(keyStatement),
 })
+
+function isSignaturePair(value: unknown): boolean {
+  const sigs = list(shortText, 2).read(value)
+  return !(sigs instanceof Fault) && sigs.length === 2
+}
 
 /**
  * Reads a value as the last word of a key, and checks that the key itself said it.
  * @throws {ChatError} VERIFICATION_FAILED
  */
 export function readKeyStatement(value: object): KeyStatement {
-  const schema = "type" in value && value.type === "ROTATION" ? rotation : revocation
-  // What every object inherits, such as "constructor", passes for a known member.
-  const unknown = Object.keys(value).find((name) => !Object.hasOwn(schema.entries, name))
-  const parsed = v.safeParse(schema, value, { abortEarly: true })
-  if (!parsed.success || unknown !== undefined) {
+  const schema: Schema<KeyStatement> = "type" in value && value.type === "ROTATION" ? rotation : revocation
+  const statement = schema.read(value)
+  if (statement instanceof Fault) {
     throw new ChatError(
       "VERIFICATION_FAILED",
       "key statement: is not of the form of a ROTATION or REVOCATION",
     )
   }
-  verifyKeyStatement(parsed.output)
-  return parsed.output
+  verifyKeyStatement(statement)
+  return statement
 }
 
 /** Statements about keys, found by the key they are about. */
@@ -127,11 +143,11 @@ function addKeys(ring: KeyRing, value: unknown, place: string): void {
 function statementsIn(value: unknown): readonly object[] | undefined {
   const type = typeof value === "object" && value !== null && "type" in value ? value.type : undefined
   if (type === "ROTATION" || type === "REVOCATION") return [value as object]
-  const many = v.safeParse(keyStatements, value)
-  if (many.success) return many.output
-  const identity = v.safeParse(publicIdentity, value)
-  if (!identity.success) return undefined
-  const { rotations, revocation: end } = identity.output
+  const many = keyStatements.read(value)
+  if (!(many instanceof Fault)) return many
+  const identity = publicIdentity.read(value)
+  if (identity instanceof Fault) return undefined
+  const { rotations, revocation: end } = identity
   return end === undefined ? rotations : [...rotations, end]
 }
 

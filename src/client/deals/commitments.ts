@@ -57,22 +57,26 @@ export class Commitments {
 
   /** Takes a proposal. */
   accept(id: string, paymentCode?: string): Promise<DealEvent<"ACCEPT">> {
-    return this.#answer({ type: "ACCEPT", proposal_id: id, payment_code: paymentCode })
+    return this.#answer({
+      type: "ACCEPT",
+      proposal_id: id,
+      ...(paymentCode !== undefined && { payment_code: paymentCode }),
+    })
   }
 
   /** Turns a proposal down. */
   reject(id: string, reason?: string): Promise<DealEvent<"REJECT">> {
-    return this.#answer({ type: "REJECT", proposal_id: id, reason })
+    return this.#answer({ type: "REJECT", proposal_id: id, ...(reason !== undefined && { reason }) })
   }
 
   /** Says that an accepted proposal is carried out. */
   complete(id: string, proof?: string): Promise<DealEvent<"COMPLETE">> {
-    return this.#answer({ type: "COMPLETE", proposal_id: id, proof })
+    return this.#answer({ type: "COMPLETE", proposal_id: id, ...(proof !== undefined && { proof }) })
   }
 
   /** Says that it is not, or not as agreed. */
   dispute(id: string, reason: string, { fault }: DisputeOptions = {}): Promise<DealEvent<"DISPUTE">> {
-    return this.#answer({ type: "DISPUTE", proposal_id: id, reason, fault })
+    return this.#answer({ type: "DISPUTE", proposal_id: id, reason, ...(fault !== undefined && { fault }) })
   }
 
   /** One's own proposals, made and received, as the relay has them: each verified. */

@@ -1,8 +1,8 @@
 import type { Clock } from "../../base/clock.js"
 import type { Identity } from "../../identity/identity-file.js"
 import type { ClientFrame } from "../../protocol/client-messages.js"
+import type { Members } from "../../protocol/parse-message.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
-import type { Members } from "../parse-server-message.js"
 
 /** Older relays do not tell their bounds; these keep below what they were shipped with. */
 const assumedLimits = { frame_bytes: 64 * 1024, rate_per_s: 1, burst: 1, buffer: 20 } as const

@@ -1,9 +1,8 @@
 import { createHash } from "node:crypto"
 import type { Clock } from "../../base/clock.js"
-import type { ClientFrame } from "../../protocol/client-messages.js"
+import { type ClientFrame, clientMessages } from "../../protocol/client-messages.js"
+import { type Members, validateServerMessage } from "../../protocol/parse-message.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
-import { checkServerMessage, type Members } from "../parse-server-message.js"
-import { answerTypes } from "../pending.js"
 
 /** How the translation reaches both sides. */
 export interface OlderRelayHost {
@@ -40,7 +39,7 @@ export class OlderRelay {
       this.#finish()
       return
     }
-    const message = checkServerMessage(this.#complete(members))
+    const message = validateServerMessage(this.#complete(members))
     if (message === undefined || this.#isOwnEcho(message)) return
     this.#host.deliver(this.#isAnswer(message) ? this.#asAnswer(message) : message)
   }
@@ -66,8 +65,8 @@ export class OlderRelay {
     const current = this.#current
     if (current === undefined || current.isAnswered) return false
     if (message.type === "ERROR") return true
-    const { type } = current.frame
-    return Object.hasOwn(answerTypes, type) && answerTypes[type as keyof typeof answerTypes] === message.type
+    const row = clientMessages[current.frame.type]
+    return "answer" in row && row.answer === message.type
   }
 
   #asAnswer(message: ServerMessage): ServerMessage {

@@ -1,20 +1,9 @@
 import { isWrittenBy } from "../../protocol/message-id.js"
-import type { ServerMessage, ServerType } from "../../protocol/server-messages.js"
+import { type ServerMessage, serverMessages } from "../../protocol/server-messages.js"
 import { commandIdPrefix } from "../delivery/command-id.js"
 import { type IdentifiedLine, type InboxLine, taskLineId } from "./line.js"
 
 const maxReason = 500
-
-/** Messages that become inbox lines unchanged. */
-const copiedTypes: ReadonlySet<ServerType> = new Set([
-  "AGENT_JOINED",
-  "AGENT_LEFT",
-  "CHANNEL_CHANGED",
-  "INVITE",
-])
-
-/** Answers that become inbox lines if the request came from the outbox. */
-const answerTypes: ReadonlySet<ServerType> = new Set(["CHANNELS", "AGENTS", "PENDING", "GUARDS", "FORECAST"])
 
 /**
  * Converts a message of the relay to an inbox line. Lines are short, because every field costs a reader's context.
@@ -30,11 +19,12 @@ export function messageToLine(message: ServerMessage, self: string): IdentifiedL
     case "TASK":
       if (isForCommand(message)) return undefined
       return { line: taskLine(message), msgId: taskLineId(message.task, message.attempt) }
-    default:
-      if (copiedTypes.has(message.type)) return { line: message }
-      return answerTypes.has(message.type) && "re" in message && !isForCommand(message)
-        ? { line: message }
-        : undefined
+    default: {
+      const row = serverMessages[message.type]
+      const inbox = "inbox" in row ? row.inbox : undefined
+      const isAnswer = "re" in message && !isForCommand(message)
+      return inbox === "unchanged" || (inbox === "if asked" && isAnswer) ? { line: message } : undefined
+    }
   }
 }
 

@@ -1,16 +1,16 @@
-import * as v from "valibot"
 import { ChatError } from "../../protocol/errors.js"
+import { Fault, strictObject } from "../../protocol/schema.js"
 import { type Draft, draftBodies } from "../../protocol/statements.js"
 import type { Verb } from "../../protocol/verbs.js"
 import { closestName, hintForField } from "./line-hint.js"
 
 const schemas = {
-  PROPOSAL: v.strictObject(draftBodies.PROPOSAL),
-  ACCEPT: v.strictObject(draftBodies.ACCEPT),
-  REJECT: v.strictObject(draftBodies.REJECT),
-  COMPLETE: v.strictObject(draftBodies.COMPLETE),
-  DISPUTE: v.strictObject(draftBodies.DISPUTE),
-} satisfies Record<Verb, v.GenericSchema>
+  PROPOSAL: strictObject(draftBodies.PROPOSAL),
+  ACCEPT: strictObject(draftBodies.ACCEPT),
+  REJECT: strictObject(draftBodies.REJECT),
+  COMPLETE: strictObject(draftBodies.COMPLETE),
+  DISPUTE: strictObject(draftBodies.DISPUTE),
+} as const satisfies Record<Verb, unknown>
 
 /** What only who signs knows. */
 const added: ReadonlySet<string> = new Set(["v", "from", "ts", "aud", "prev", "sig"])
@@ -45,17 +45,16 @@ const hints: Readonly<Record<string, string>> = {
  */
 export function readDraft(type: Verb, value: Readonly<Record<string, unknown>>): Draft {
   const { type: _type, id, ...body } = value
-  const parsed = v.safeParse(schemas[type], body, { abortEarly: true })
-  if (parsed.success) {
-    const draft = { ...parsed.output, type } as Draft
+  const read = schemas[type].read(body)
+  if (!(read instanceof Fault)) {
+    const draft = { ...read, type } as Draft
     return typeof id === "string" ? { ...draft, id } : draft
   }
-  const [issue] = parsed.issues
-  const field = v.getDotPath(issue) ?? type
+  const field = read.path
   const hint = hintOf(type, value, field)
   throw new ChatError(
     "INVALID_MSG",
-    `${field.slice(0, 70)}: ${problemOf(issue)}`,
+    `${field.slice(0, 70)}: ${read.problem}`,
     hint === undefined ? {} : { hint },
   )
 }
@@ -82,13 +81,4 @@ function hintForUnknown(names: readonly string[], field: string): string {
   return other === undefined
     ? `leave it out; it may have ${names.join(", ")}`
     : `call it "${other}" instead of "${field}"`
-}
-
-/** Valibot quotes what it was given; that stays out of messages. */
-function problemOf(issue: v.BaseIssue<unknown>): string {
-  if (issue.type === "strict_object" && issue.expected === "never") return "is not a member of it"
-  if (issue.input === undefined) return "is missing"
-  return issue.message.startsWith("Invalid ")
-    ? `must be ${issue.expected ?? "of another form"}`
-    : issue.message
 }

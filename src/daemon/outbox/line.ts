@@ -1,41 +1,16 @@
 import { isUtf8 } from "node:buffer"
 import { JsonError, parseStrictJson } from "../../base/strict-json.js"
-import type { ClientMessage, ClientType } from "../../protocol/client-messages.js"
+import { type ClientMessage, type OutboxType, outboxTypes } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
 import { isFrameId } from "../../protocol/message-id.js"
-import { validateClientMessage } from "../../protocol/parse-client-message.js"
+import { validateClientMessage } from "../../protocol/parse-message.js"
 import type { Draft } from "../../protocol/statements.js"
-import { isVerb, type Verb, verbs } from "../../protocol/verbs.js"
+import { isVerb, type Verb } from "../../protocol/verbs.js"
 import { readDraft } from "./draft-line.js"
 import { closestName, hintForField, hintForSyntax, shellExample } from "./line-hint.js"
 
-/** What is sent as it was written. */
-const plainTypes = [
-  "MSG",
-  "JOIN",
-  "LEAVE",
-  "CREATE_CHANNEL",
-  "SET_CHANNEL",
-  "INVITE",
-  "SET_PRESENCE",
-  "CLAIM",
-  "EXTEND",
-  "DONE",
-  "FAIL",
-  "PENDING",
-  "LIST_CHANNELS",
-  "LIST_AGENTS",
-  "FORECAST",
-  "LIST_GUARDS",
-  "RESET_GUARD",
-  "PING",
-] as const satisfies readonly Exclude<ClientType, Verb>[]
-
-/** What a user may say through the outbox; the rest of the protocol is the daemon's own business. */
-export const outboxTypes = [...plainTypes, ...verbs] as const
-
 /** A validated message of {@link outboxTypes}; a {@link Draft} is signed before it is sent. */
-export type OutboxFrame = ClientMessage<(typeof plainTypes)[number]> | Draft
+export type OutboxFrame = ClientMessage<Exclude<OutboxType, Verb>> | Draft
 
 /** Whether a frame has to be signed before it is sent. */
 export function isDraft(frame: OutboxFrame): frame is Draft {

@@ -79,8 +79,9 @@ export class Router {
   #withMentions(message: Message, isMember: (id: AgentId) => boolean): Message {
     const mentions = resolveMentions(message, this.#roster, isMember)
     if (mentions === undefined && message.mentions === undefined) return message
+    const { mentions: _, ...others } = message
     // An agent id is a valid AgentRef.
-    return { ...message, mentions: mentions as AgentRef[] | undefined }
+    return mentions === undefined ? others : { ...others, mentions: mentions as string[] as AgentRef[] }
   }
 
   #isMember(id: AgentId, channel: Channel): boolean {

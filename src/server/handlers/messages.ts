@@ -39,7 +39,7 @@ export function messageHandlers(
     const route = router.route(agent, message)
     const { channel, to, recipients } = route
     const { hops, kind } = guards.admit(guardInputOf(route, agent, messageId))
-    const marked = kind === route.message.kind ? route.message : { ...route.message, kind }
+    const marked = kind === route.message.kind ? route.message : withKind(route.message, kind)
     if (channel === undefined && to === undefined) return tasks.push(agent, marked, messageId)
     const isMember = channel === undefined || channel.members.has(agent)
     const ack = { ts: clock.now(), seq: undefined, recipients, isMember, hops }
@@ -90,6 +90,10 @@ export function messageHandlers(
       if (logMessages) log(formatJsonLine({ from: agent.id, to: message.to, content: message.content }))
     },
   }
+}
+
+function withKind({ kind: _, ...message }: Message, kind: Message["kind"]): Message {
+  return kind === undefined ? message : { ...message, kind }
 }
 
 function acknowledge(agent: Agent, { id }: Message, messageId: string, ack: SentAck, isDuplicate: boolean) {

@@ -1,8 +1,20 @@
 import { randomBytes } from "node:crypto"
-import * as v from "valibot"
-import type { AgentCard } from "../../protocol/agent-card.js"
 import type { PresenceState } from "../../protocol/client-messages.js"
+import type { AgentCard } from "../../protocol/message-fields.js"
 import type { AgentId, Nick } from "../../protocol/names.js"
+import {
+  anyObject,
+  either,
+  Fault,
+  list,
+  literal,
+  number,
+  object,
+  oneOf,
+  optional,
+  string,
+  tested,
+} from "../../protocol/schema.js"
 import type { RosterEntry } from "../../protocol/server-messages.js"
 
 /** The facts a roster shows of an agent. Times are milliseconds since the Unix epoch. */
@@ -58,21 +70,25 @@ export function departedRecord(agent: RosterFacts, epoch: string, now: number): 
   return { ...facts, status: "offline", since: now, relay: null, epoch, channels: [] }
 }
 
-const row = v.object({
-  v: v.literal(1),
-  name: v.string(),
-  status: v.picklist(["idle", "working", "waiting", "away", "offline"]),
-  activity: v.optional(v.string()),
-  role: v.optional(v.string()),
-  since: v.number(),
-  card: v.optional(v.record(v.string(), v.unknown())),
-  did: v.optional(v.string()),
-  relay: v.nullable(v.string()),
-  epoch: v.string(),
-  channels: v.array(v.string()),
-  seen_ts: v.number(),
-  read_ts: v.optional(v.number()),
-  answered_ts: v.optional(v.number()),
+const row = object({
+  v: literal(1),
+  name: string,
+  status: oneOf(["idle", "working", "waiting", "away", "offline"]),
+  activity: optional(string),
+  role: optional(string),
+  since: number(),
+  card: optional(anyObject()),
+  did: optional(string),
+  relay: either(
+    string,
+    tested<null>((value) => value === null, ""),
+    "must be a string or null",
+  ),
+  epoch: string,
+  channels: list(string),
+  seen_ts: number(),
+  read_ts: optional(number()),
+  answered_ts: optional(number()),
 })
 
 /** Formats a record as a row of the table of agents, whose key is the id without its `@`. */
@@ -83,17 +99,9 @@ export function formatRecord(record: RosterRecord): string {
 
 /** Parses a row of the table of agents. @returns undefined for a row of another version */
 export function parseRecord(key: string, text: string): RosterRecord | undefined {
-  const parsed = v.safeParse(row, parseJson(text))
-  if (!parsed.success) return undefined
-  const {
-    v: _,
-    name,
-    card,
-    seen_ts: seenTs,
-    read_ts: readTs,
-    answered_ts: answeredTs,
-    ...others
-  } = parsed.output
+  const read = row.read(parseJson(text))
+  if (read instanceof Fault) return undefined
+  const { v: _, name, card, seen_ts: seenTs, read_ts: readTs, answered_ts: answeredTs, ...others } = read
   const id = `@${key}` as AgentId
   return {
     ...others,

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest"
-import { outboxTypes, readOutboxLine } from "../../../src/daemon/outbox/line.js"
+import { readOutboxLine } from "../../../src/daemon/outbox/line.js"
+import { outboxTypes } from "../../../src/protocol/client-messages.js"
 
 const read = (line: string | Uint8Array) =>
   readOutboxLine(typeof line === "string" ? Buffer.from(line) : line)

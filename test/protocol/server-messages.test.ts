@@ -1,6 +1,6 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { parseServerMessage } from "../../src/client/parse-server-message.js"
+import { parseServerMessage } from "../../src/protocol/parse-message.js"
 import { type ServerType, serverMessages } from "../../src/protocol/server-messages.js"
 import frames from "../vectors/server-frames.json" with { type: "json" }
 
