@@ -159,7 +159,7 @@ describe.runIf(isRoot())("a deal on a full disk", { timeout: 60_000 }, () => {
     expect(room.status.problems).toContainEqual(
       expect.objectContaining({
         message: "proposals.jsonl: cannot be written (ENOSPC: no space left on device)",
-        hint: "free some space; the daemon goes on by itself",
+        hint: "free some space; the daemon continues by itself",
       }),
     )
     expect(received(session).size).toBe(0)

@@ -20,7 +20,7 @@ describe.runIf(isRoot())("an outbox on a full disk", () => {
     expect(harness.problems[0]).toMatchObject({
       code: "FILE_FAILED",
       message: "outbox.cursor.json: cannot be written (ENOSPC: no space left on device)",
-      hint: "free some space; the daemon goes on by itself",
+      hint: "free some space; the daemon continues by itself",
     })
     disk.free()
     harness.sweep()
@@ -147,7 +147,7 @@ describe.runIf(isRoot())("an ordinary user's outbox", () => {
       expect(harness.problems).toMatchObject([
         {
           message: "outbox.cursor.json: cannot be written (EACCES: permission denied)",
-          hint: "give the daemon's user the right to it (chmod u+rwX); the daemon goes on by itself",
+          hint: "give the daemon's user access to it (chmod u+rwX); the daemon continues by itself",
         },
       ])
       chmodSync(harness.paths.dir, 0o700)

@@ -1,36 +1,36 @@
-/** Fills `buffer` with the bytes from `position` on; returns how many there were, 0 at the end. */
+/** Fills `buffer` with the bytes from `position` on; returns their number, 0 at the end. */
 export type ReadAt = (buffer: Uint8Array, position: number) => number
 
-/** Receives lines in order, each with the place of its first byte and of its newline. Must not read meanwhile. */
+/** Receives lines in order, each with the offsets of its first byte and of its newline. Must not call the splitter. */
 export interface LineSink {
-  /** @param line - the bytes without the newline; valid during the call only */
+  /** @param line - the bytes without the newline; valid only during the call */
   onLine(line: Buffer, start: number, end: number): void
-  /** A whole line larger than the bound; its bytes were not kept. */
+  /** Receives a line longer than the limit; its bytes were not kept. */
   onOversize(start: number, end: number): void
-  /** Asked after each line: whether another one may come. */
+  /** Reports whether the sink takes another line; called after each. */
   hasRoom(): boolean
 }
 
 /**
- * Where a step ended: at the end of what is written, where there may be more, at a line the sink had no
- * room for, or before bytes that are not those that stood there before.
+ * The reason a step ended: the file ends here; there may be more; the sink is full; or the bytes before this
+ * position changed, so the file was emptied and refilled.
  */
-export type SplitStep = "end" | "more" | "full" | "replaced"
+export type SplitEnd = "end" | "more" | "full" | "replaced"
 
 const newline = 0x0a
 const chunkBytes = 64 * 1024
-const guardBytes = 64
+const contextBytes = 64
 
-// Reading is synchronous, so one buffer serves every splitter of the process.
-const shared = Buffer.allocUnsafeSlow(guardBytes + chunkBytes)
+// Reads are synchronous, so all splitters of the process share one buffer.
+const shared = Buffer.allocUnsafeSlow(contextBytes + chunkBytes)
 
 /**
- * Splits a growing file into lines. Holds no bytes of a line that is not whole yet: the file does.
+ * Splits a growing file into lines. A line that is not complete yet stays in the file, not in memory.
  *
  * ```
  *        lineStart          scanned
- * … \n ↓ partial line … ↓ not looked at yet …
- *                   └─ guard: the bytes before `scanned`, to notice a file that was emptied and refilled
+ * … \n ↓ partial line … ↓ not read yet …
+ *                   └─ context: the bytes before `scanned`; they change when the file is emptied and refilled
  * ```
  */
 export class LineSplitter {
@@ -38,7 +38,7 @@ export class LineSplitter {
   readonly #maxLineBytes: number
   #lineStart: number
   #scanned: number
-  #guard: Buffer
+  #context: Buffer
 
   /** @param start - first byte of a line */
   constructor(readAt: ReadAt, start: number, maxLineBytes: number) {
@@ -46,46 +46,45 @@ export class LineSplitter {
     this.#maxLineBytes = maxLineBytes
     this.#lineStart = start
     this.#scanned = start
-    this.#guard = Buffer.alloc(Math.min(start, guardBytes))
-    readAt(this.#guard, start - this.#guard.length)
+    this.#context = Buffer.alloc(Math.min(start, contextBytes))
+    readAt(this.#context, start - this.#context.length)
   }
 
-  /** First byte of the line that is not whole yet, or was not handed on yet. */
+  /** Offset of the first byte of the line that is not complete, or not passed on yet. */
   get lineStart(): number {
     return this.#lineStart
   }
 
-  /** First byte not looked at yet. */
+  /** Offset of the first byte not read yet. */
   get scanned(): number {
     return this.#scanned
   }
 
-  /** Gives up waiting for the newline of the line that is not whole; it ends where the file ends now. */
+  /** Ends the incomplete line where the file ends now. */
   cut(): { start: number; end: number } {
     const line = { start: this.#lineStart, end: this.#scanned }
     this.#lineStart = this.#scanned
     return line
   }
 
-  /** Looks at up to 64 KiB more. */
-  step(sink: LineSink): SplitStep {
+  /** Reads up to 64 KiB more. */
+  step(sink: LineSink): SplitEnd {
     if (!sink.hasRoom()) return "full"
-    const guarded = this.#guard.length
-    const base = this.#scanned - guarded
+    const context = this.#context.length
+    const base = this.#scanned - context
     const read = this.#readAt(shared, base)
-    const known = shared.subarray(0, Math.min(read, guarded))
-    if (!known.equals(this.#guard)) return "replaced"
+    if (!shared.subarray(0, Math.min(read, context)).equals(this.#context)) return "replaced"
     const bytes = shared.subarray(0, read)
-    const ended = this.#handOn(bytes, base, guarded, sink)
+    const ended = this.#passOn(bytes, base, context, sink)
     if (ended === undefined) return "replaced"
     this.#scanned = base + ended
-    this.#guard = Buffer.from(bytes.subarray(Math.max(0, ended - guardBytes), ended))
+    this.#context = Buffer.from(bytes.subarray(Math.max(0, ended - contextBytes), ended))
     if (ended < read) return "full"
     return read < shared.length ? "end" : "more"
   }
 
-  /** Returns the index in `bytes` up to which lines were looked at; undefined if the file changed meanwhile. */
-  #handOn(bytes: Buffer, base: number, from: number, sink: LineSink): number | undefined {
+  /** Returns the index in `bytes` up to which lines were passed on; undefined if the file changed meanwhile. */
+  #passOn(bytes: Buffer, base: number, from: number, sink: LineSink): number | undefined {
     let index = bytes.indexOf(newline, from)
     while (index >= 0) {
       const end = base + index
@@ -107,7 +106,7 @@ export class LineSplitter {
     if (head <= 0) return bytes.subarray(this.#lineStart - base, end - base)
     const line = Buffer.allocUnsafe(end - this.#lineStart)
     bytes.copy(line, head, from, end - base)
-    // Into its own memory: `bytes` is still needed.
+    // Not into the shared buffer: it still holds `bytes`.
     return this.#readAt(line.subarray(0, head), this.#lineStart) === head ? line : undefined
   }
 }

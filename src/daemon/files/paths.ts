@@ -1,7 +1,9 @@
+import { existsSync, mkdirSync, writeFileSync } from "node:fs"
 import { resolve } from "node:path"
+import { ChatError } from "../../protocol/errors.js"
 import type { InstanceName } from "../../protocol/names.js"
 
-/** Every file of one `.agentchat` directory; `doc/files.md` says who writes which. */
+/** Every file of one `.agentchat` directory; `doc/files.md` names the writer of each. */
 export interface RootPaths {
   readonly root: string
   readonly gitignore: string
@@ -38,11 +40,14 @@ export interface DaemonPaths {
   readonly pid: string
   readonly cursors: string
   readonly identity: string
-  /** Shared with the other daemons of the directory. */
+  /** Shared by all daemons of the directory. */
   readonly receipts: string
 }
 
-/** @param root - the `.agentchat` directory itself, absolute or relative to the working directory */
+/**
+ * Returns the paths of one `.agentchat` directory.
+ * @param root - the `.agentchat` directory itself, absolute or relative to the working directory
+ */
 export function rootPaths(root: string): RootPaths {
   const at = (...parts: string[]) => resolve(root, ...parts)
   return {
@@ -84,5 +89,35 @@ function instancePaths(dir: string, name: InstanceName, atRoot: (file: string) =
     cursors: at("cursors"),
     identity: name === "default" ? atRoot("identity.json") : at("identity.json"),
     receipts: atRoot("receipts.jsonl"),
+  }
+}
+
+/**
+ * Creates the `.agentchat` directory (0700) with a `.gitignore` of `*`, so that no key is ever committed.
+ * Leaves existing files as they are.
+ * @throws {ChatError} FILE_FAILED when the directory cannot be created
+ */
+export function ensureHome(paths: RootPaths): void {
+  try {
+    mkdirSync(paths.root, { recursive: true, mode: 0o700 })
+    if (!existsSync(paths.gitignore)) writeFileSync(paths.gitignore, "*\n")
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    throw new ChatError("FILE_FAILED", `${paths.root}: cannot be created (${String(code)})`, { cause: error })
+  }
+}
+
+/**
+ * Creates a directory (0700) and its parents unless it exists.
+ * @throws the actual system error: a recursive `mkdirSync` reports ENOENT for a full or read-only disk
+ */
+export function ensureDirectory(path: string): void {
+  try {
+    mkdirSync(path, { mode: 0o700 })
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === "EEXIST") return
+    if (code !== "ENOENT") throw error
+    mkdirSync(path, { mode: 0o700, recursive: true })
   }
 }

@@ -1,12 +1,12 @@
 import { readFileSync } from "node:fs"
 import { writeFileAtomic } from "../../base/atomic-file.js"
 import type { ChatError } from "../../protocol/errors.js"
-import { asFileProblem } from "./file-problem.js"
+import { asFileProblem } from "./file-problems.js"
 
 /**
- * Reads a small file of state: one JSON object.
- * @returns no members for one that is missing or damaged: what it held can be found out again
- * @throws {ChatError} FILE_FAILED when it is there and cannot be read
+ * Reads a small state file that holds one JSON object.
+ * @returns an empty object when the file is missing or damaged: its content can be recovered from elsewhere
+ * @throws {ChatError} FILE_FAILED when the file exists and cannot be read
  */
 export function readStateFile(path: string): Readonly<Record<string, unknown>> {
   try {
@@ -17,7 +17,7 @@ export function readStateFile(path: string): Readonly<Record<string, unknown>> {
   }
 }
 
-/** Replaces such a file as a whole. @returns why it could not, to be tried again */
+/** Replaces a state file atomically. @returns the error, if any; the caller tries again later */
 export function writeStateFile(path: string, state: object): ChatError | undefined {
   try {
     writeFileAtomic(path, `${JSON.stringify({ v: 1, ...state })}\n`)

@@ -1,4 +1,5 @@
 import {
+  appendFileSync,
   closeSync,
   constants,
   fstatSync,
@@ -7,28 +8,32 @@ import {
   openSync,
   readSync,
   renameSync,
+  statSync,
   writeSync,
 } from "node:fs"
 import { dirname } from "node:path"
 import { syncDirectory } from "../../base/atomic-file.js"
-import { isFileError } from "../outbox/problems.js"
+import type { Clock } from "../../base/clock.js"
+import { formatForTerminal } from "../../base/visible-text.js"
+import { isFileError } from "./file-problems.js"
 
 const newline = 0x0a
 const searchBytes = 64 * 1024
+const daemonLogBytes = 1024 * 1024
 
 /**
- * A file of lines that only this process appends to. An append is all or nothing, also over a crash: the
- * piece of a line that a crash or a full disk left behind is taken away before the next one.
+ * A file of lines that only this process appends to. An append is all or nothing, even over a crash: the
+ * partial line that a crash or a full disk left behind is cut off before the next append.
  */
-export class LineLog {
+export class AppendLog {
   readonly #path: string
   readonly #older: { path: string; atBytes: number } | undefined
   readonly #isDurable: boolean
   #mayBeTorn = true
 
   /**
-   * @param older - where the file goes once it has `atBytes`; without it, it grows for ever
-   * @param isDurable - whether what was appended also survives a power cut
+   * @param older - where the file is moved once it has `atBytes`; without it the file grows without bound
+   * @param isDurable - whether an append also survives a power cut
    */
   constructor(path: string, older?: { path: string; atBytes: number }, isDurable = false) {
     this.#path = path
@@ -38,25 +43,26 @@ export class LineLog {
 
   /**
    * Appends whole lines, each with its newline.
-   * @throws what the file system refuses; then nothing was appended
+   * @throws the system error; then nothing was appended
    */
   append(lines: string): void {
     let fd = this.#open()
     try {
-      const { size } = fstatSync(fd)
+      let { size } = fstatSync(fd)
       if (this.#older !== undefined && size >= this.#older.atBytes) {
         renameSync(this.#path, this.#older.path)
         closeSync(fd)
         fd = -1
         fd = this.#open()
+        size = fstatSync(fd).size
       }
-      this.#write(fd, Buffer.from(lines))
+      this.#write(fd, Buffer.from(lines), size)
     } finally {
       if (fd >= 0) closeSync(fd)
     }
   }
 
-  /** The newest whole lines, oldest first: those of the last `maxBytes`. */
+  /** Returns the whole lines among the last `maxBytes`, oldest first. */
   readNewest(maxBytes: number): string[] {
     const { lines, bytes } = readTail(this.#path, maxBytes)
     if (this.#older === undefined) return lines
@@ -66,21 +72,19 @@ export class LineLog {
   #open(): number {
     const { O_RDWR, O_CREAT, O_APPEND, O_NOFOLLOW } = constants
     const fd = openSync(this.#path, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW, 0o600)
-    if (this.#mayBeTorn) {
-      try {
-        dropTornLine(fd)
-        if (this.#isDurable) syncDirectory(dirname(this.#path))
-        this.#mayBeTorn = false
-      } catch (error) {
-        closeSync(fd)
-        throw error
-      }
+    if (!this.#mayBeTorn) return fd
+    try {
+      cutTornLine(fd)
+      if (this.#isDurable) syncDirectory(dirname(this.#path))
+      this.#mayBeTorn = false
+      return fd
+    } catch (error) {
+      closeSync(fd)
+      throw error
     }
-    return fd
   }
 
-  #write(fd: number, bytes: Buffer): void {
-    const { size } = fstatSync(fd)
+  #write(fd: number, bytes: Buffer, size: number): void {
     try {
       for (let written = 0; written < bytes.length; ) written += writeSync(fd, bytes, written)
       if (this.#isDurable) fsyncSync(fd)
@@ -93,8 +97,36 @@ export class LineLog {
   }
 }
 
-/** Takes away what stands after the last newline. */
-export function dropTornLine(fd: number): void {
+/** daemon.log: one line per event of one daemon. Holds no message content and no secret. */
+export class DaemonLog {
+  readonly #path: string
+  readonly #clock: Clock
+  #bytes: number
+
+  constructor(path: string, clock: Clock) {
+    this.#path = path
+    this.#clock = clock
+    this.#bytes = statSync(path, { throwIfNoEntry: false })?.size ?? 0
+  }
+
+  /** Appends one line. A full disk costs the line, never the daemon: status.json reports the disk. */
+  write(text: string): void {
+    const line = `${new Date(this.#clock.now()).toISOString()} ${formatForTerminal(text)}\n`
+    try {
+      if (this.#bytes > daemonLogBytes) {
+        renameSync(this.#path, `${this.#path}.1`)
+        this.#bytes = 0
+      }
+      appendFileSync(this.#path, line, { mode: 0o600 })
+      this.#bytes += line.length
+    } catch {
+      this.#bytes = statSync(this.#path, { throwIfNoEntry: false })?.size ?? 0
+    }
+  }
+}
+
+/** Cuts off everything after the last newline of an open file. */
+export function cutTornLine(fd: number): void {
   const { size } = fstatSync(fd)
   const bytes = Buffer.alloc(searchBytes)
   for (let end = size; end > 0; ) {
@@ -123,7 +155,7 @@ function readTail(path: string, maxBytes: number): { lines: string[]; bytes: num
     const bytes = Buffer.alloc(Math.min(size, maxBytes))
     const read = readSync(fd, bytes, 0, bytes.length, size - bytes.length)
     const lines = bytes.toString("utf8", 0, read).split("\n")
-    // What follows the last newline is no line; what stands first may be half of one.
+    // The text after the last newline is no line yet, and the first piece may be half of one.
     lines.pop()
     return { lines: bytes.length < size ? lines.slice(1) : lines, bytes: bytes.length }
   } finally {

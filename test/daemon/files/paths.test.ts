@@ -1,19 +1,18 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
-import { ensureHome } from "../../../src/daemon/files/home.js"
-import { rootPaths } from "../../../src/daemon/files/paths.js"
+import { ensureHome, rootPaths } from "../../../src/daemon/files/paths.js"
 import { temporaryDirectory } from "../../kit/temporary.js"
 
 describe("ensureHome", () => {
-  it("makes a directory for its owner alone that no version control takes in", () => {
+  it("creates a directory that only its owner can read and git ignores", () => {
     const paths = rootPaths(join(temporaryDirectory(), "deep", ".agentchat"))
     ensureHome(paths)
     expect(statSync(paths.root).mode & 0o777).toBe(0o700)
     expect(readFileSync(paths.gitignore, "utf8")).toBe("*\n")
   })
 
-  it("leaves what exists as it is", () => {
+  it("leaves existing files as they are", () => {
     const paths = rootPaths(join(temporaryDirectory(), ".agentchat"))
     ensureHome(paths)
     writeFileSync(paths.gitignore, "mine\n")
@@ -21,7 +20,7 @@ describe("ensureHome", () => {
     expect(readFileSync(paths.gitignore, "utf8")).toBe("mine\n")
   })
 
-  it("says so when a file is in the way", () => {
+  it("reports FILE_FAILED when a file is in the way", () => {
     const dir = temporaryDirectory()
     writeFileSync(join(dir, "file"), "")
     const paths = rootPaths(join(dir, "file", ".agentchat"))
