@@ -1,49 +1,58 @@
+import { LruMap } from "../../base/lru-map.js"
 import { formatJsonLine } from "../../base/visible-text.js"
+import { agentIdOfDid } from "../../proposals/statement.js"
 import type { ChatError } from "../../protocol/errors.js"
-import { LineLog } from "../files/line-log.js"
-import { OutboxProblems } from "../outbox/problems.js"
+import { persistentIdPattern } from "../../protocol/names.js"
+import type { ServerMessage } from "../../protocol/server-messages.js"
+import { isVerb, proposalIdOf, type Verb } from "../../protocol/verbs.js"
+import { AppendLog } from "../files/append-log.js"
+import { FileProblems } from "../files/file-problems.js"
+import type { OutboxFrame } from "../outbox/line.js"
 
-/** One rung of the delivery ladder that a line reached. */
+/** One delivery stage that an outbox line reached: a line of acks.jsonl. */
 export interface Ack {
-  /** Of the outbox line; absent where only the message is known. */
+  /** SHA-256 of the outbox line; absent where only the message is known. */
   readonly line_sha256?: string
   readonly id: string
   readonly msg_id?: string
   readonly state: string
   /** Milliseconds since the Unix epoch. */
   readonly ts: number
-  /** Agent id of who says so. */
+  /** Agent id of the recipient that reached the stage. */
   readonly by?: string
-  readonly evidence?: Readonly<Record<string, unknown>>
+  readonly evidence?: Evidence
 }
 
+/** The facts of an answer that acks.jsonl keeps, named as in the protocol. */
+export type Evidence = Readonly<Record<string, unknown>>
+
 const rotateBytes = 8 * 1024 * 1024
-/** More than a crash can make us hear again: the relay repeats what it said of the lines that are sent again. */
-const rememberedRungs = 2048
+/** More than a crash can repeat: the relay answers again for each line that is sent again. */
+const rememberedStages = 2048
 const recallBytes = 1024 * 1024
 const readBytes = 2 * 1024 * 1024
 
-/** acks.jsonl: each rung of each line once, also over crashes. What the disk refuses is kept and tried again. */
+/** acks.jsonl: each stage of each line once, even over a crash. Acks that the disk refuses are kept and written later. */
 export class AckLog {
-  readonly #log: LineLog
-  readonly #problems: OutboxProblems
-  #remembered: Set<string> | undefined
-  #waiting: Ack[] = []
+  readonly #log: AppendLog
+  readonly #problems: FileProblems
+  #remembered: LruMap<string, true> | undefined
+  #unwritten: Ack[] = []
   #isScheduled = false
 
-  /** @param onProblem - told when acks cannot be written, and with undefined when they can again */
+  /** @param onProblem - receives the reason why acks cannot be written, and undefined once they can */
   static open(path: string, onProblem: (problem: ChatError | undefined) => void = () => {}): AckLog {
     return new AckLog(path, onProblem)
   }
 
   private constructor(path: string, onProblem: (problem: ChatError | undefined) => void) {
-    this.#log = new LineLog(path, { path: path.replace(/\.jsonl$/, ".1.jsonl"), atBytes: rotateBytes })
-    this.#problems = new OutboxProblems(onProblem)
+    this.#log = new AppendLog(path, { path: path.replace(/\.jsonl$/, ".1.jsonl"), atBytes: rotateBytes })
+    this.#problems = new FileProblems(onProblem)
   }
 
-  /** Adds a rung unless it stands there. All of one turn are written at its end, before any timer runs. */
+  /** Adds a stage unless it is in the file. All acks of one turn are written together at its end, before any timer runs. */
   append(ack: Ack): void {
-    this.#waiting.push(ack)
+    this.#unwritten.push(ack)
     if (this.#isScheduled) return
     this.#isScheduled = true
     queueMicrotask(() => {
@@ -52,23 +61,25 @@ export class AckLog {
     })
   }
 
-  /** Writes what waits. The next {@link append} and the host's sweep try again what failed. */
+  /** Writes the waiting acks. The next {@link append} and the host's sweep repeat a failed write. */
   flush(): void {
-    if (this.#waiting.length === 0) return
+    if (this.#unwritten.length === 0) return
     this.#problems.attempt("acks.jsonl", "written", () => {
-      this.#remembered ??= this.#recall()
+      const remembered = (this.#remembered ??= this.#recall())
       const fresh = new Map<string, Ack>()
-      for (const ack of this.#waiting) {
-        const rung = nameRung(ack)
-        if (!this.#remembered.has(rung)) fresh.set(rung, ack)
+      for (const ack of this.#unwritten) {
+        const stage = stageKey(ack)
+        if (!remembered.has(stage)) fresh.set(stage, ack)
       }
-      if (fresh.size > 0) this.#log.append(Array.from(fresh.values(), formatLine).join(""))
-      this.#waiting = []
-      this.#remember(fresh.keys())
+      let lines = ""
+      for (const ack of fresh.values()) lines += `${formatJsonLine(ack)}\n`
+      if (lines !== "") this.#log.append(lines)
+      this.#unwritten = []
+      for (const stage of fresh.keys()) remembered.set(stage, true)
     })
   }
 
-  /** The newest rungs that are on the disk, oldest first; none when it cannot be read. */
+  /** Returns the newest acks on disk, oldest first; none when the file cannot be read. */
   readAll(): Ack[] {
     this.flush()
     let lines: string[] = []
@@ -78,36 +89,20 @@ export class AckLog {
     return lines.flatMap(parseAck)
   }
 
-  #recall(): Set<string> {
-    const lines = this.#log.readNewest(recallBytes).slice(-rememberedRungs)
-    return new Set(lines.flatMap(readRung))
-  }
-
-  #remember(rungs: Iterable<string>): void {
-    if (this.#remembered === undefined) return
-    for (const rung of rungs) this.#remembered.add(rung)
-    for (const rung of this.#remembered) {
-      if (this.#remembered.size <= rememberedRungs) return
-      this.#remembered.delete(rung)
-    }
+  #recall(): LruMap<string, true> {
+    const remembered = new LruMap<string, true>(rememberedStages)
+    const newest = this.#log.readNewest(recallBytes).slice(-rememberedStages)
+    for (const ack of newest.flatMap(parseAck)) remembered.set(stageKey(ack), true)
+    return remembered
   }
 }
 
-function formatLine(ack: Ack): string {
-  return `${formatJsonLine(ack)}\n`
-}
-
-/** Two lines may bear one id, their writer's choice; each is told what became of it. */
-function nameRung(ack: Ack): string {
+/** Identifies a stage of a line. Two lines may have the same id, chosen by their writer; their hashes differ. */
+function stageKey(ack: Ack): string {
   return `${ack.id} ${ack.state} ${ack.by ?? ""} ${ack.line_sha256?.slice(0, 12) ?? ""}`
 }
 
-/** The rung of a line of the file. */
-function readRung(line: string): string[] {
-  return parseAck(line).map(nameRung)
-}
-
-/** A line of the file, which a user may have edited; none when it is no object. */
+/** Parses a line of the file, which a user may have edited; none when it is not an object. */
 function parseAck(line: string): Ack[] {
   try {
     const value: unknown = JSON.parse(line)
@@ -115,4 +110,65 @@ function parseAck(line: string): Ack[] {
   } catch {
     return []
   }
+}
+
+/**
+ * Selects the facts of a relay's answer to a line that acks.jsonl keeps.
+ * @returns undefined when the answer only says that the relay took the line
+ */
+export function evidenceOf(answer: ServerMessage, frame: OutboxFrame): Evidence | undefined {
+  if (isVerb(answer.type)) return evidenceOfStatement(answer as ServerMessage<Verb>)
+  switch (answer.type) {
+    case "ACK":
+      return evidenceOfAck(answer, frame)
+    case "CHANNELS":
+      return omitUndefined({ list: answer.list, defaults: answer.defaults })
+    case "AGENTS":
+      return { list: answer.list, roster: answer.roster }
+    case "JOINED": {
+      const { count, seq, durable, settings } = answer
+      return omitUndefined({ count, seq, durable, settings })
+    }
+    case "PENDING":
+    case "GUARDS":
+    case "FORECAST": {
+      const { type: _type, re: _re, ...evidence } = answer
+      return evidence
+    }
+    case "TASK": {
+      const { type: _type, re: _re, ts: _ts, ...evidence } = answer
+      return evidence
+    }
+    default:
+      return undefined
+  }
+}
+
+/**
+ * Resolves the recipient of an accepted message: the `#channel`, the `+role`, or the agent id behind `@name`.
+ * @returns undefined when the relay did not say which agent has the name
+ */
+export function recipientOf(to: string, { to: resolved }: ServerMessage<"ACK">): string | undefined {
+  if (!to.startsWith("@")) return to
+  return resolved ?? (persistentIdPattern.test(to) ? to : undefined)
+}
+
+function evidenceOfStatement(statement: ServerMessage<Verb>): Evidence {
+  const proposalId = proposalIdOf(statement)
+  return { proposal_id: proposalId, state: statement.state, to: agentIdOfDid(statement.to) }
+}
+
+function evidenceOfAck(answer: ServerMessage<"ACK">, frame: OutboxFrame): Evidence | undefined {
+  const { seq, recipients } = answer
+  const to = frame.type === "MSG" && !frame.to.startsWith("#") ? recipientOf(frame.to, answer) : undefined
+  if (seq === undefined && recipients === undefined && to === undefined) return undefined
+  return {
+    ...(seq === undefined ? {} : { seq }),
+    ...(recipients === undefined ? {} : { recipients }),
+    ...(to === undefined ? {} : { to }),
+  }
+}
+
+function omitUndefined(fields: Evidence): Evidence {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
 }

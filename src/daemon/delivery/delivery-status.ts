@@ -2,97 +2,157 @@ import { LruMap } from "../../base/lru-map.js"
 import { authorOf, isWrittenBy } from "../../protocol/message-id.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Ack, AckLog } from "./acks.js"
-import { reach, type SentMessage, SentMessages } from "./sent-messages.js"
 
-/** Messages of which something was heard before the relay's own answer, and how much of each is kept. */
+/** A message that the relay accepted from this daemon. */
+interface SentMessage {
+  /** Id of the outbox line. */
+  readonly id: string
+  readonly msgId: string
+  readonly sha256: string | undefined
+  /** The resolved agent id, `+role`, or `#` for any channel. */
+  readonly to: string
+  /** For a task: the agent that claimed it last. */
+  claimant?: string
+  /** Stages reached so far, each as `state by`; absent while there are none. */
+  reached?: Set<string>
+}
+
+/** Reports that a message of this daemon reached a stage: a DELIVERY, or a reply to the message. */
+type Report = ServerMessage<"DELIVERY"> | Reply
+type Reply = Pick<ServerMessage<"MSG">, "type" | "from" | "msg_id" | "ts">
+type Verdict = "reached" | "too early" | "mismatch" | "no stage"
+
+/** Direct messages and tasks remembered: ten times what a mailbox holds. */
+const rememberedDirect = 10_000
+/** Channel posts remembered: there are many, and few are answered. */
+const rememberedPosts = 1_000
+/** Messages with reports that came before the relay's own answer, and the reports kept of each. */
 const earlyMessages = 256
-const earlyEach = 8
+const earlyReports = 8
 const reasonLength = 200
 
-/** What may be said of a message of ours. */
-type Word = ServerMessage<"DELIVERY"> | Reply
-type Reply = Pick<ServerMessage<"MSG">, "type" | "from" | "msg_id" | "ts">
-type Verdict = "reached" | "too early" | "mismatch" | "no rung"
-
 /**
- * The rungs above `accepted`. Each is believed only of whom the message was for, as the relay named it when it
- * accepted the message: nobody else can claim to have it, to have read it or to have answered it.
+ * Tracks the delivery stages after `accepted`: mirrored, retrieved, claimed, failed, answered. A report counts only
+ * if it comes from the recipient the relay named when it accepted the message. Nobody else can claim to have received,
+ * read or answered it.
  */
 export class DeliveryStatus {
   readonly #acks: Pick<AckLog, "append" | "readAll">
   readonly #log: (line: string) => void
-  #sent: SentMessages | undefined
-  /** Where several relays are one, a rung may come before the answer that says who can reach it. */
-  readonly #early = new LruMap<string, Word[]>(earlyMessages)
+  readonly #direct = new LruMap<string, SentMessage>(rememberedDirect)
+  readonly #posts = new LruMap<string, SentMessage>(rememberedPosts)
+  /** In a cluster a report may come before the answer that names the recipient. */
+  readonly #early = new LruMap<string, Report[]>(earlyMessages)
+  #isRecalled = false
 
-  /** @param log - told of each rung that was claimed by somebody else */
+  /** @param log - receives a line for each report from an agent that is not the recipient */
   constructor(acks: Pick<AckLog, "append" | "readAll">, log: (line: string) => void) {
     this.#acks = acks
     this.#log = log
   }
 
-  /** The relay accepted a message. @param to - the resolved agent id, `+role` or `#channel` */
+  /** Remembers a message that the relay accepted. @param to - the resolved agent id, `+role` or `#channel` */
   accepted(message: { id: string; msgId: string; sha256: string; to: string }): void {
-    const { to } = message
-    this.#remembered.add({ ...message, to: to.startsWith("#") ? "#" : to })
-    this.#hearAgain(message.msgId)
+    this.#recall()
+    this.#add(message)
+    if (this.#early.size > 0) this.#applyEarly(message.msgId)
   }
 
-  /** The relay tells of a rung. @param self - own agent id */
-  delivered(word: ServerMessage<"DELIVERY">, self: string): void {
-    this.#hear(word.msg_id, word, self)
+  /** Applies a DELIVERY of the relay. @param self - own agent id */
+  delivered(report: ServerMessage<"DELIVERY">, self: string): void {
+    this.#apply(report.msg_id, report, self)
   }
 
-  /** A message came that answers another one, perhaps one of ours. @param self - own agent id */
+  /** Applies a message that answers another one, if that one is this daemon's. @param self - own agent id */
   replied({ type, from, msg_id, ts, in_reply_to }: ServerMessage<"MSG">, self: string): void {
     if (in_reply_to === undefined || from === "" || !isWrittenBy(self, in_reply_to)) return
-    this.#hear(in_reply_to, { type, from, msg_id, ts }, self)
+    this.#apply(in_reply_to, { type, from, msg_id, ts }, self)
   }
 
-  get #remembered(): SentMessages {
-    if (this.#sent !== undefined) return this.#sent
-    this.#sent = new SentMessages()
-    for (const ack of this.#acks.readAll()) this.#sent.recall(ack)
-    return this.#sent
-  }
-
-  #hear(msgId: string, word: Word, self: string): void {
-    const message = this.#remembered.find(msgId)
-    const verdict = message === undefined ? "too early" : this.#judge(message, word)
+  #apply(msgId: string, report: Report, self: string): void {
+    this.#recall()
+    const message = this.#find(msgId)
+    const verdict = message === undefined ? "too early" : this.#judge(message, report)
     if (verdict === "mismatch") {
-      this.#log(`sender-mismatch: ${speakerOf(word)} cannot speak for ${message?.to ?? ""} of ${msgId}`)
+      this.#log(`sender-mismatch: ${authorOfReport(report)} is not ${message?.to ?? ""}, recipient of ${msgId}`)
     }
-    if (verdict === "too early" && isWrittenBy(self, msgId)) this.#keep(msgId, word)
-    // Whom a task was taken by decides whether an answer that came before is one.
-    if (verdict === "reached" && word.type === "DELIVERY" && word.state === "claimed") this.#hearAgain(msgId)
+    if (verdict === "too early" && isWrittenBy(self, msgId)) this.#keepEarly(msgId, report)
+    // A reply that came before the claim counts if the claimant wrote it.
+    if (verdict === "reached" && report.type === "DELIVERY" && report.state === "claimed") {
+      this.#applyEarly(msgId)
+    }
   }
 
-  #hearAgain(msgId: string): void {
-    const words = this.#early.get(msgId) ?? []
+  #applyEarly(msgId: string): void {
+    const reports = this.#early.peek(msgId) ?? []
     this.#early.delete(msgId)
-    for (const word of words) this.#hear(msgId, word, authorOf(msgId))
+    for (const report of reports) this.#apply(msgId, report, authorOf(msgId))
   }
 
-  #keep(msgId: string, word: Word): void {
-    const words = this.#early.get(msgId) ?? []
-    if (words.length < earlyEach) words.push(word)
-    this.#early.set(msgId, words)
+  #keepEarly(msgId: string, report: Report): void {
+    const reports = this.#early.peek(msgId) ?? []
+    if (reports.length < earlyReports) reports.push(report)
+    this.#early.set(msgId, reports)
   }
 
-  #judge(message: SentMessage, word: Word): Verdict {
-    const verdict = word.type === "MSG" ? judgeReply(message, word.from) : judgeDelivery(message, word)
+  #judge(message: SentMessage, report: Report): Verdict {
+    const verdict = report.type === "MSG" ? judgeReply(message, report.from) : judgeDelivery(message, report)
     if (verdict !== "reached") return verdict
-    const by = speakerOf(word)
-    const state = word.type === "MSG" ? "answered" : word.state
-    if (reach(message, state, by)) this.#acks.append(rungOf(message, word, state, by))
+    const by = authorOfReport(report)
+    const state = report.type === "MSG" ? "answered" : report.state
+    if (reach(message, state, by)) this.#acks.append(ackOf(message, report, state, by))
     return verdict
   }
+
+  #find(msgId: string): SentMessage | undefined {
+    return this.#direct.peek(msgId) ?? this.#posts.peek(msgId)
+  }
+
+  #add({ id, msgId, sha256, to }: SentMessage): void {
+    if (this.#find(msgId) !== undefined) return
+    if (to.startsWith("#")) this.#posts.set(msgId, { id, msgId, sha256, to: "#" })
+    else this.#direct.set(msgId, { id, msgId, sha256, to })
+  }
+
+  /** Reads acks.jsonl, on first use. A user may have edited it. */
+  #recall(): void {
+    if (this.#isRecalled) return
+    this.#isRecalled = true
+    for (const { id, msg_id: msgId, line_sha256: sha256, state, by, evidence } of this.#acks.readAll()) {
+      if (typeof id !== "string" || typeof msgId !== "string" || typeof state !== "string") continue
+      const message = this.#find(msgId)
+      if (state !== "accepted") {
+        if (message !== undefined) reach(message, state, by ?? "")
+        continue
+      }
+      const to = recipientIn(evidence)
+      if (to !== undefined) this.#add({ id, msgId, sha256, to })
+    }
+  }
+}
+
+/** Records a stage. @returns false when the message had reached it before */
+function reach(message: SentMessage, state: string, by: string): boolean {
+  // The first answer is enough; every other stage is recorded for each agent that reaches it.
+  const stage = state === "answered" ? state : `${state} ${by}`
+  if (state === "claimed") message.claimant = by
+  message.reached ??= new Set()
+  if (message.reached.has(stage)) return false
+  message.reached.add(stage)
+  return true
+}
+
+/** Reads the recipient from the evidence of acceptance: `to` of a direct message or a task, `seq` in a channel. */
+function recipientIn(evidence: Ack["evidence"]): string | undefined {
+  const { to, seq } = evidence ?? {}
+  if (typeof to === "string") return to
+  return typeof seq === "number" ? "#" : undefined
 }
 
 function judgeDelivery({ to, claimant }: SentMessage, { state, by }: ServerMessage<"DELIVERY">): Verdict {
   if (to.startsWith("#")) return "mismatch"
   if (!to.startsWith("+")) return by === to && state !== "claimed" ? "reached" : "mismatch"
-  // Who takes a task is the relay's to say.
+  // The relay decides which agent claims a task.
   if (state === "claimed" || state === "failed") return "reached"
   return judgeClaimant(claimant, by)
 }
@@ -100,8 +160,8 @@ function judgeDelivery({ to, claimant }: SentMessage, { state, by }: ServerMessa
 function judgeReply({ to, claimant }: SentMessage, from: string): Verdict {
   if (to.startsWith("#")) return "reached"
   const verdict = to.startsWith("+") ? judgeClaimant(claimant, from) : from === to ? "reached" : "mismatch"
-  // Anybody may join a talk. That is no forgery, only no answer of whom it was asked.
-  return verdict === "mismatch" ? "no rung" : verdict
+  // Anybody may reply to a message. Only the recipient's reply counts as the answer, but no other is a forgery.
+  return verdict === "mismatch" ? "no stage" : verdict
 }
 
 function judgeClaimant(claimant: string | undefined, by: string): Verdict {
@@ -109,24 +169,24 @@ function judgeClaimant(claimant: string | undefined, by: string): Verdict {
   return claimant === by ? "reached" : "mismatch"
 }
 
-function rungOf({ id, msgId, sha256 }: SentMessage, word: Word, state: string, by: string): Ack {
-  const evidence = evidenceOf(word)
+function ackOf({ id, msgId, sha256 }: SentMessage, report: Report, state: string, by: string): Ack {
+  const evidence = evidenceOfReport(report)
   return {
     ...(sha256 === undefined ? {} : { line_sha256: sha256 }),
     id,
     msg_id: msgId,
     state,
-    ts: word.ts,
+    ts: report.ts,
     by,
     ...(evidence === undefined ? {} : { evidence }),
   }
 }
 
-function evidenceOf(word: Word): Ack["evidence"] {
-  if (word.type === "MSG") return { msg_id: word.msg_id }
-  return word.reason === undefined ? undefined : { reason: word.reason.slice(0, reasonLength) }
+function evidenceOfReport(report: Report): Ack["evidence"] {
+  if (report.type === "MSG") return { msg_id: report.msg_id }
+  return report.reason === undefined ? undefined : { reason: report.reason.slice(0, reasonLength) }
 }
 
-function speakerOf(word: Word): string {
-  return word.type === "MSG" ? word.from : word.by
+function authorOfReport(report: Report): string {
+  return report.type === "MSG" ? report.from : report.by
 }

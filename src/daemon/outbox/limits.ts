@@ -1,28 +1,28 @@
 import { defaultLimits } from "../../protocol/limits.js"
 
-/** Bounds of one outbox. */
+/** Limits of one outbox. */
 export const defaultOutboxLimits = {
-  /** Largest line, and largest frame made of one, in bytes. */
+  /** Bytes of a line, and of the frame made of it. */
   lineBytes: defaultLimits.frameBytes,
-  /** Lines handed on beyond the saved cursor; a crash sends these again. Half of what a relay remembers. */
+  /** Lines taken since the cursor was saved: a crash sends these again. Half as many as a relay remembers. */
   windowLines: defaultLimits.rememberedIds / 2,
-  /** Bytes of lines that are read before anybody takes them. */
+  /** Bytes of lines that are read ahead of the sender. */
   readAheadBytes: 256 * 1024,
-  /** Bytes looked at in one turn of the event loop. */
+  /** Bytes read in one turn of the event loop. */
   turnBytes: 4 * 1024 * 1024,
   /** Milliseconds within which progress is saved. */
   saveMs: 50,
-  /** Milliseconds without a change after which a sent outbox is cleared. */
+  /** Milliseconds without a change after which a sent outbox is moved away. */
   clearQuietMs: 1_000,
-  /** Size above which the outbox is cleared without waiting for quiet. */
+  /** Size in bytes above which the outbox is moved away without waiting for quiet. */
   clearBytes: 16 * 1024 * 1024,
-  /** Cleared files that may wait for late writers; at this many the outbox is not cleared again. */
+  /** Moved files kept for late writers; with this many the outbox is not moved again. */
   takenFiles: 16,
-  /** Milliseconds without a change after which a cleared file is dropped that no process has open. */
+  /** Milliseconds without a change after which a moved file that no process has open is deleted. */
   dropQuietMs: 60_000,
-  /** The same where processes may exist that cannot be seen: in a container. */
+  /** The same in a container, where other processes may be invisible. */
   dropSharedMs: 600_000,
-  /** The same where open files cannot be seen at all. */
+  /** The same where the open files of processes cannot be seen at all. */
   dropBlindMs: 86_400_000,
 } as const
 

@@ -1,37 +1,47 @@
 import type { OutboxFrame } from "./line.js"
 
-/** A line that waits to be sent, or was handed out and waits for its answer. */
+/** A line that waits to be sent, or was taken and waits for its answer. */
 export interface OutboxLine {
-  /** The line's own `id`, else its place. The same after every crash. */
+  /** The line's own `id`, else {@link at}. The same after every crash. */
   readonly id: string
-  /** Its place, as one word: no other line of this outbox ever has it. */
+  /** The line's place, as one word. Unique in this outbox. */
   readonly at: string
   /** SHA-256 of the line without its line ending, in hex. */
   readonly sha256: string
   readonly frame: OutboxFrame
-  /** Answered or refused for good: it will not be handed out again, not even after a crash. */
+  /** Position in the send order, assigned by {@link SendOrder}. */
+  position?: number
+  /** Marks the line as accepted or rejected: it will not be taken again, not even after a crash. */
   settle(): void
 }
 
-/** What a line belongs to. */
-export interface LineOwner {
-  /** The bytes of a line as they were written, or the path of a file that is the line. */
+/** Where lines come from: a file of outbox.jsonl, or outbox.d. */
+export interface LineSource {
+  /** Returns the line as it was written, or the path of a file that holds nothing else. */
   bodyOf(line: SendableLine): Buffer | string
   onSettled(line: QueuedLine): void
 }
 
-/** A whole line of one source, from when it was read until it is settled. Without a frame it is not to be sent. */
+/** The names and byte offsets of a line. */
+export interface LinePlace {
+  readonly at: string
+  readonly id: string
+  readonly start: number
+  /** Offset of the newline. */
+  readonly end: number
+}
+
+/** A complete line, from when it is read until it is settled. Unless it is a {@link SendableLine} it is being rejected. */
 export class QueuedLine {
   readonly at: string
   readonly id: string
   readonly start: number
-  /** Place of its newline. */
   readonly end: number
-  readonly #owner: LineOwner
+  readonly source: LineSource
   #isSettled = false
 
-  constructor(owner: LineOwner, place: { at: string; id: string; start: number; end: number }) {
-    this.#owner = owner
+  constructor(source: LineSource, place: LinePlace) {
+    this.source = source
     this.at = place.at
     this.id = place.id
     this.start = place.start
@@ -49,7 +59,7 @@ export class QueuedLine {
   settle(): void {
     if (this.#isSettled) return
     this.#isSettled = true
-    this.#owner.onSettled(this)
+    this.source.onSettled(this)
   }
 }
 
@@ -57,58 +67,48 @@ export class QueuedLine {
 export class SendableLine extends QueuedLine implements OutboxLine {
   readonly sha256: string
   readonly frame: OutboxFrame
-  readonly #owner: LineOwner
+  position = 0
 
-  constructor(
-    owner: LineOwner,
-    place: { at: string; id: string; start: number; end: number },
-    sha256: string,
-    frame: OutboxFrame,
-  ) {
-    super(owner, place)
-    this.#owner = owner
+  constructor(source: LineSource, place: LinePlace, sha256: string, frame: OutboxFrame) {
+    super(source, place)
     this.sha256 = sha256
     this.frame = frame
-  }
-
-  /** See {@link LineOwner.bodyOf}. */
-  body(): Buffer | string {
-    return this.#owner.bodyOf(this)
   }
 }
 
 /** The lines of one source in order, from the first that is not settled. */
 export class LineQueue {
   #lines: QueuedLine[] = []
+  /** Indexes of the first unsettled line and of the next one to take. */
   #head = 0
   #next = 0
-  #read = 0
+  #pushed = 0
   #passed = 0
-  #handed = 0
+  #taken = 0
   #settled = 0
   #readyBytes = 0
 
-  /** Lines from the first that is not settled on. */
+  /** Number of lines from the first unsettled one on. */
   get length(): number {
-    return this.#read - this.#passed
+    return this.#pushed - this.#passed
   }
 
-  /** Lines before the first that is not settled. */
+  /** Number of lines before the first unsettled one. */
   get passed(): number {
     return this.#passed
   }
 
-  /** Lines before the furthest that anybody ever took. */
-  get handed(): number {
-    return this.#handed
+  /** Number of lines up to the furthest that was ever taken. */
+  get taken(): number {
+    return this.#taken
   }
 
-  /** Lines put in and not settled. */
+  /** Number of lines pushed and not settled. */
   get unsettled(): number {
-    return this.#read - this.#settled
+    return this.#pushed - this.#settled
   }
 
-  /** Bytes of lines that nobody took yet. */
+  /** Bytes of the lines that are ready to be taken. */
   get readyBytes(): number {
     return this.#readyBytes
   }
@@ -120,24 +120,24 @@ export class LineQueue {
 
   push(line: QueuedLine): void {
     this.#lines.push(line)
-    this.#read++
+    this.#pushed++
     if (line instanceof SendableLine) this.#readyBytes += line.bytes
   }
 
   /**
-   * Hands out the next line that can be sent.
-   * @param mayBeNew - whether it may be one that nobody took before
+   * Takes the next line that can be sent.
+   * @param mayBeNew - whether it may be one that was never taken before
    */
   take(mayBeNew: boolean): SendableLine | undefined {
     for (let line = this.#lines[this.#next]; line !== undefined; line = this.#lines[this.#next]) {
-      if (!mayBeNew && this.#position >= this.#handed) return undefined
-      this.#pass(line)
+      if (!mayBeNew && this.#nextNumber >= this.#taken) return undefined
+      this.#advance(line)
       if (line instanceof SendableLine && !line.isSettled) return line
     }
     return undefined
   }
 
-  /** Whatever was taken and is not settled will be taken again, in order. */
+  /** Makes all taken, unsettled lines ready again, in order. */
   release(): void {
     this.#next = this.#head
     this.#readyBytes = 0
@@ -146,11 +146,11 @@ export class LineQueue {
     }
   }
 
-  /** To be called once for each line that is settled now. */
+  /** Counts a settled line; call once for each. */
   onSettled(): void {
     this.#settled++
     for (let line = this.first; line?.isSettled === true; line = this.first) {
-      if (this.#next === this.#head) this.#pass(line)
+      if (this.#next === this.#head) this.#advance(line)
       this.#head++
       this.#passed++
     }
@@ -160,14 +160,14 @@ export class LineQueue {
     this.#head = 0
   }
 
-  /** Number of the next line, counted from the first ever put in. */
-  get #position(): number {
+  /** Number of the next line, counted from the first ever pushed. */
+  get #nextNumber(): number {
     return this.#passed + this.#next - this.#head
   }
 
-  #pass(line: QueuedLine): void {
+  #advance(line: QueuedLine): void {
     this.#next++
-    this.#handed = Math.max(this.#handed, this.#position)
+    this.#taken = Math.max(this.#taken, this.#nextNumber)
     if (line instanceof SendableLine) this.#readyBytes -= line.bytes
   }
 }

@@ -1,20 +1,16 @@
-import { hash } from "node:crypto"
 import { basename } from "node:path"
 import type { Clock } from "../../base/clock.js"
 import type { ChatError } from "../../protocol/errors.js"
+import { FileProblems } from "../files/file-problems.js"
 import type { DaemonPaths } from "../files/paths.js"
+import { OutboxCleanup } from "./files/cleanup.js"
 import { OutboxCursor } from "./files/cursor.js"
-import { OutboxDrop } from "./files/drop-directory.js"
-import type { OutboxFile, RefusedLine } from "./files/outbox-file.js"
+import { DropDirectory } from "./files/drop-directory.js"
 import { OutboxFiles } from "./files/outbox-files.js"
-import { OutboxReader } from "./files/reader.js"
-import { OutboxUpkeep } from "./files/upkeep.js"
 import { OutboxWatch } from "./files/watch.js"
 import { defaultOutboxLimits, type OutboxLimits } from "./limits.js"
 import { type OutboxLine, SendableLine } from "./line-queue.js"
-import { OutboxProblems } from "./problems.js"
-import { RejectedLog, type Rejection } from "./rejected.js"
-import { OutboxRejections } from "./rejections.js"
+import { RejectedLines, type Rejection } from "./rejected.js"
 
 export type { OutboxLine } from "./line-queue.js"
 export type { Rejection } from "./rejected.js"
@@ -24,43 +20,41 @@ export interface OutboxOptions {
   readonly paths: DaemonPaths
   readonly clock: Clock
   readonly limits?: Partial<OutboxLimits>
-  /** Told when something of the file system is in the way, when that changes, and with undefined when it is gone. */
+  /** Receives the oldest file problem whenever that changes, and undefined once there is none. */
   onProblem(problem: ChatError | undefined): void
-  /** There are lines to {@link Outbox.take}. */
+  /** Called when there are lines to {@link Outbox.take}. */
   onLines(): void
-  /** A line was no message and stands in rejected.jsonl. After a crash the same `at` may be told again. */
+  /** Receives a line that is no valid message, after it was recorded. After a crash the same `at` may come again. */
   reject(line: Rejection): void
 }
 
-/** Lines of files handed out before a message of outbox.d has its turn. */
-const turnLines = 64
+/** Lines of files taken in a row before a message of outbox.d. */
+const fileTurnLines = 64
 
 /**
- * Everything anybody wrote to be sent: the lines of outbox.jsonl, in whatever file they stand by now, and the
- * messages of outbox.d. Never throws for what the file system refuses; it reports, and goes on when it can.
+ * The lines to be sent: those appended to outbox.jsonl, even if it was moved or replaced since, and the messages of
+ * outbox.d. Never throws for an error of the file system; it reports the problem and continues once it is solved.
  *
- * A line is handed out once, and again under the same id after {@link release} or a crash, until it is settled.
- * No more lines than a relay remembers the ids of are ever handed out beyond what is saved as settled.
+ * A line is taken once, and again under the same id after {@link release} or a crash, until it is settled. The lines
+ * taken since progress was saved are never more than a relay remembers the ids of.
  */
 export class Outbox {
   readonly #options: OutboxOptions
   readonly #limits: OutboxLimits
-  readonly #problems: OutboxProblems
+  readonly #problems: FileProblems
   readonly #files: OutboxFiles
-  readonly #reader: OutboxReader
-  readonly #drop: OutboxDrop
+  readonly #drop: DropDirectory
   readonly #cursor: OutboxCursor
-  readonly #rejections: OutboxRejections
-  readonly #upkeep: OutboxUpkeep
+  readonly #rejected: RejectedLines
+  readonly #cleanup: OutboxCleanup
   readonly #watch: OutboxWatch
   #isRestored = false
   #isClosed = false
-  #again: NodeJS.Immediate | undefined
-  /** Set for the rest of a turn in which activity was answered; then whether there was more of it. */
-  #calm: NodeJS.Immediate | undefined
-  #isStirred = false
-  #unsaved = 0
-  #served = 0
+  #nextRead: NodeJS.Immediate | undefined
+  /** Set until the end of a turn in which activity was handled; further activity is handled then. */
+  #endOfTurn: NodeJS.Immediate | undefined
+  #hasMoreActivity = false
+  #fileTurn = 0
 
   static open(options: OutboxOptions): Outbox {
     return new Outbox(options)
@@ -68,90 +62,83 @@ export class Outbox {
 
   private constructor(options: OutboxOptions) {
     const { paths, clock } = options
+    const limits = { ...defaultOutboxLimits, ...options.limits }
+    const problems = new FileProblems((problem) => options.onProblem(problem))
+    const rejected = new RejectedLines(paths, clock, problems, (rejection) => options.reject(rejection))
+    const cursorOptions = {
+      path: paths.outboxCursor,
+      clock,
+      saveMs: limits.saveMs,
+      urgentLines: Math.ceil(limits.windowLines / 2),
+      takeMarks: () => this.#files.readable.map((file) => file.mark()),
+      onSaved: () => this.#onSaved(),
+    }
     this.#options = options
-    this.#limits = { ...defaultOutboxLimits, ...options.limits }
-    const limits = this.#limits
-    this.#problems = new OutboxProblems((problem) => options.onProblem(problem))
-    const onSettled = () => this.#onSettled()
-    this.#rejections = new OutboxRejections(new RejectedLog(paths, clock), this.#problems, (rejection) =>
-      options.reject(rejection),
-    )
-    const nowMs = () => clock.monotonic()
-    this.#files = new OutboxFiles(paths, limits, nowMs, {
-      onRefused: (file, refused) => this.#onRefused(file, refused),
-      onSettled,
-    })
-    this.#reader = new OutboxReader(this.#files, this.#problems, nowMs)
-    this.#drop = new OutboxDrop({ paths, clock, limits }, this.#problems, {
-      onRefused: (line, rejection) => this.#rejections.add(line, rejection),
-      onOversize: (line, error, fd) => this.#rejections.addOversize(line, error, fd),
-      onSettled,
-    })
-    this.#cursor = new OutboxCursor(
-      { path: paths.outboxCursor, clock, saveMs: limits.saveMs },
-      this.#problems,
-      {
-        mark: () => this.#files.kept.map((file) => file.mark()),
-        onSaved: () => this.#onSaved(),
-      },
-    )
-    this.#upkeep = new OutboxUpkeep(paths, this.#files, limits, this.#problems)
-    this.#watch = new OutboxWatch(this.#problems)
+    this.#limits = limits
+    this.#problems = problems
+    this.#rejected = rejected
+    this.#cursor = new OutboxCursor(cursorOptions, problems)
+    const parts = { paths, clock, limits, problems, rejected, cursor: this.#cursor }
+    this.#files = new OutboxFiles({ ...parts, nowMs: () => clock.monotonic() })
+    this.#drop = new DropDirectory(parts)
+    this.#cleanup = new OutboxCleanup(paths, this.#files, limits, problems)
+    this.#watch = new OutboxWatch(problems)
     this.#restore()
     this.#readSoon()
   }
 
-  /** Lines that are known and not settled. */
+  /** Number of lines that are read and not settled. */
   get pending(): number {
     return this.#files.all.reduce((sum, file) => sum + file.unsettled, this.#drop.unsettled)
   }
 
-  /** Hands out up to `max` lines, those of one file in its order. Each must be settled, in any order. */
+  /** Takes up to `max` lines, those of one file in order. Each must be settled, in any order. */
   take(max: number): OutboxLine[] {
     const lines: OutboxLine[] = []
     while (lines.length < max) {
-      const line = this.#next() ?? (this.#reader.hasMore && this.#read() ? this.#next() : undefined)
+      const line = this.#next() ?? (this.#files.hasMore && this.#read() ? this.#next() : undefined)
       if (line === undefined) break
       lines.push(line)
     }
-    this.#rejections.retry()
+    this.#rejected.flush()
     return lines
   }
 
-  /** The connection is lost: whatever is taken and not settled will be handed out again, in order. */
+  /** Makes all taken, unsettled lines ready again, in order: the connection is lost. */
   release(): void {
     for (const file of this.#files.all) file.release()
     this.#drop.release()
   }
 
-  /** The relay refused a line for good: puts it in rejected.jsonl and settles it. {@link OutboxOptions.reject} is not called. */
+  /** Records a line that the relay refused for good, and settles it. Does not call {@link OutboxOptions.reject}. */
   rejectLine(line: OutboxLine, error: ChatError): void {
-    if (!(line instanceof SendableLine)) throw new TypeError(`${line.at} is no line of this outbox`)
-    const { at, id, sha256 } = line
-    this.#rejections.add(line, { at, id, sha256, error, body: line.body() }, { isTold: false })
-    this.#rejections.retry()
+    if (!(line instanceof SendableLine)) throw new TypeError(`${line.at} is not a line of this outbox`)
+    const { at, id, sha256, source } = line
+    const rejection = { at, id, sha256, error, body: source.bodyOf(line) }
+    this.#rejected.add(line, rejection, { isReported: true })
+    this.#rejected.flush()
   }
 
-  /** The once-a-second safety net: finds what no event told of, tries again what failed, clears what is sent. */
+  /** Finds missed changes, repeats what failed, and moves away what is sent. Called once a second. */
   sweep(): void {
     if (this.#isClosed || (!this.#isRestored && !this.#restore())) return
-    this.#checkLive()
+    this.#checkCurrent()
     this.#drop.sweep()
     this.#cursor.save()
-    this.#look()
-    if (this.#upkeep.sweep(this.#options.clock.monotonic())) this.#cursor.touch(false)
+    this.#readAndReport()
+    if (this.#cleanup.sweep(this.#options.clock.monotonic())) this.#cursor.touch()
     this.#watchAll()
   }
 
-  /** Saves progress and lets go of every file. Lines that are not settled are found again by the next one. */
+  /** Saves progress and closes every file. Unsettled lines are found again when the outbox is opened next. */
   close(): void {
     if (this.#isRestored) this.#cursor.save()
     this.#isClosed = true
-    this.#cursor.stop()
-    clearImmediate(this.#again)
-    clearImmediate(this.#calm)
+    this.#cursor.close()
+    clearImmediate(this.#nextRead)
+    clearImmediate(this.#endOfTurn)
     this.#watch.close()
-    this.#rejections.close()
+    this.#rejected.close()
     this.#files.close()
     this.#drop.close()
   }
@@ -163,109 +150,94 @@ export class Outbox {
     })
     if (!this.#isRestored) return false
     this.#drop.sweep()
-    this.#checkLive()
+    this.#checkCurrent()
     this.#watchAll()
     return true
   }
 
-  #checkLive(): void {
-    this.#problems.attempt("outbox.jsonl", "read", () => this.#files.checkLive())
-    if (this.#files.kept.every((file) => file.isRecorded)) return
-    this.#cursor.touch(false)
+  #checkCurrent(): void {
+    this.#problems.attempt("outbox.jsonl", "read", () => this.#files.checkCurrent())
+    if (this.#files.readable.every((file) => file.isRecorded)) return
+    this.#cursor.touch()
     this.#cursor.save()
   }
 
+  /** Handles the first activity of a turn at once, and all further activity at its end. */
   #onActivity(): void {
-    this.#isStirred = true
-    if (this.#calm !== undefined || this.#isClosed) return
-    this.#answerActivity()
+    this.#hasMoreActivity = true
+    if (this.#endOfTurn === undefined && !this.#isClosed) this.#handleActivity()
   }
 
-  /** At once, and once more at the end of the turn if there was more of it meanwhile. */
-  #answerActivity(): void {
-    this.#isStirred = false
-    this.#calm = setImmediate(() => {
-      this.#calm = undefined
-      if (this.#isStirred) this.#answerActivity()
+  #handleActivity(): void {
+    this.#hasMoreActivity = false
+    this.#endOfTurn = setImmediate(() => {
+      this.#endOfTurn = undefined
+      if (this.#hasMoreActivity) this.#handleActivity()
     })
-    if (this.#look()) return
-    // No new line: then somebody deleted, moved or replaced it.
-    this.#checkLive()
+    if (this.#readAndReport()) return
+    // No new line: somebody deleted, moved or replaced the file.
+    this.#checkCurrent()
     this.#watchAll()
-    this.#look()
+    this.#readAndReport()
   }
 
-  /** Reads, and tells when there are lines to take. @returns whether anything was new */
-  #look(): boolean {
+  /** Reads, and reports lines to take. @returns whether anything was new */
+  #readAndReport(): boolean {
     const isNew = this.#read()
-    this.#rejections.retry()
+    this.#rejected.flush()
     if (this.#drop.isReady || this.#files.all.some((file) => file.isReady)) this.#options.onLines()
     return isNew
   }
 
   #read(): boolean {
-    const isNew = this.#reader.read()
-    if (this.#reader.isUnfinished) this.#readSoon()
+    const isNew = this.#files.read()
+    if (this.#files.isUnfinished) this.#readSoon()
     return isNew
   }
 
   #readSoon(): void {
-    this.#again ??= setImmediate(() => {
-      this.#again = undefined
+    this.#nextRead ??= setImmediate(() => {
+      this.#nextRead = undefined
       if (!this.#isRestored) return
-      this.#checkLive()
-      this.#look()
+      this.#checkCurrent()
+      this.#readAndReport()
     })
   }
 
-  /** How many lines may be handed out before progress is saved. */
+  /** Number of lines that may be taken before progress is saved. */
   get #room(): number {
-    const outstanding = this.#files.all.reduce((sum, file) => sum + file.outstanding, this.#drop.outstanding)
-    return this.#limits.windowLines - outstanding
+    const { all } = this.#files
+    return this.#limits.windowLines - all.reduce((sum, file) => sum + file.outstanding, this.#drop.outstanding)
   }
 
-  /** Files and outbox.d in turns, so that neither keeps the other waiting for long. */
+  /** Takes from the files and outbox.d in turns, so that neither delays the other for long. */
   #next(): SendableLine | undefined {
-    const isDropFirst = this.#served >= turnLines
+    const isDropFirst = this.#fileTurn >= fileTurnLines
     const room = this.#room
-    const line = (isDropFirst ? this.#drop.take(room) : undefined) ?? this.#reader.next(room > 0)
+    const line = (isDropFirst ? this.#drop.take(room) : undefined) ?? this.#files.take(room > 0)
     if (line === undefined) return isDropFirst ? undefined : this.#drop.take(room)
-    this.#served = isDropFirst ? 0 : this.#served + 1
+    this.#fileTurn = isDropFirst ? 0 : this.#fileTurn + 1
     return line
   }
 
-  #onRefused(file: OutboxFile, { line, error, bytes }: RefusedLine): void {
-    if (bytes === undefined) this.#rejections.addOversize(line, error, file.fd)
-    else {
-      const { at, id } = line
-      this.#rejections.add(line, { at, id, sha256: hash("sha256", bytes, "hex"), error, body: bytes })
-    }
-  }
-
-  #onSettled(): void {
-    if (this.#isClosed) return
-    this.#unsaved++
-    this.#cursor.touch(this.#unsaved >= this.#limits.windowLines / 2)
-  }
-
   #onSaved(): void {
-    this.#unsaved = 0
-    for (const file of this.#files.kept) file.onSaved()
-    if (this.#reader.hasMore && !this.#isClosed) this.#readSoon()
+    for (const file of this.#files.readable) file.onSaved()
+    if (this.#files.hasMore && !this.#isClosed) this.#readSoon()
   }
 
   #watchAll(): void {
     const { outboxDrop } = this.#options.paths
     const onActivity = () => this.#onActivity()
-    const files = this.#files.kept.map((file) => ({
-      path: this.#files.nameOf(file),
+    const files = this.#files.readable.map((file) => ({
+      path: this.#files.pathOf(file),
       identity: String(file.inode.ino),
+      isDirectory: false,
       onActivity,
     }))
     const onName = (name: string | undefined) => {
       if (name !== undefined && name !== basename(outboxDrop)) this.#drop.onName(name)
       this.#onActivity()
     }
-    this.#watch.set([...files, { path: outboxDrop, identity: "", onActivity: onName }])
+    this.#watch.set([...files, { path: outboxDrop, identity: "", isDirectory: true, onActivity: onName }])
   }
 }

@@ -1,14 +1,16 @@
 import { isUtf8 } from "node:buffer"
-import { existsSync, renameSync } from "node:fs"
+import { createHash, type Hash } from "node:crypto"
+import { closeSync, existsSync, openSync, readSync, renameSync, rmSync, writeSync } from "node:fs"
 import { basename, join } from "node:path"
 import { writeFileAtomic } from "../../base/atomic-file.js"
 import type { Clock } from "../../base/clock.js"
 import { LruMap } from "../../base/lru-map.js"
 import { formatJsonLine } from "../../base/visible-text.js"
 import type { ChatError } from "../../protocol/errors.js"
-import { LineLog } from "../files/line-log.js"
-import type { DaemonPaths } from "../files/paths.js"
-import { makeDirectory } from "./files/directory.js"
+import { AppendLog } from "../files/append-log.js"
+import type { FileProblems } from "../files/file-problems.js"
+import { type DaemonPaths, ensureDirectory } from "../files/paths.js"
+import type { QueuedLine } from "./line-queue.js"
 
 /** A line that will not be sent. */
 export interface Rejection {
@@ -16,60 +18,61 @@ export interface Rejection {
   readonly id: string
   readonly sha256: string
   readonly error: ChatError
-  /** The line itself, or the path of a file that holds it and is to be kept. */
+  /** The line itself, or the path of a file that holds it; the file is moved to rejected.d/. */
   readonly body: Buffer | string
 }
 
-/** Larger lines are kept as files, so that rejected.jsonl stays readable. */
+/** Longer lines are kept as files, so that rejected.jsonl stays readable. */
 const inlineBytes = 4 * 1024
 const recallBytes = 8 * 1024 * 1024
-/** More than a crash can make us reject again. */
+/** More than a crash can make the daemon reject again. */
 const rememberedLines = 2048
+const copyBytes = 1024 * 1024
 
-/** rejected.jsonl and rejected.d/: each line that could not be sent, once, also over crashes. */
-export class RejectedLog {
+/** rejected.jsonl and rejected.d/: each line that could not be sent, once, even over a crash. */
+class RejectedLog {
   readonly #paths: DaemonPaths
   readonly #clock: Clock
-  readonly #log: LineLog
+  readonly #log: AppendLog
   #remembered: LruMap<string, true> | undefined
 
   constructor(paths: DaemonPaths, clock: Clock) {
     this.#paths = paths
     this.#clock = clock
-    this.#log = new LineLog(paths.rejected)
+    this.#log = new AppendLog(paths.rejected)
   }
 
-  /** Where a line of its own file is kept. */
+  /** Returns the path of a line that is kept in a file of its own. */
   pathFor(at: string): string {
     return join(this.#paths.rejectedDir, `${at}.line`)
   }
 
   /**
-   * Puts a line on record, unless it stands there from before a crash.
-   * @throws what the file system refuses; then the call may be repeated
+   * Records a line, unless it was recorded before a crash.
+   * @throws the system error; then the call may be repeated
    */
   record(rejection: Rejection): void {
     this.#remembered ??= this.#recall()
     const { at, body } = rejection
     const isInline = typeof body !== "string" && body.length <= inlineBytes && isUtf8(body)
     const path = this.pathFor(at)
-    if (!isInline) makeDirectory(this.#paths.rejectedDir)
+    if (!isInline) ensureDirectory(this.#paths.rejectedDir)
     if (!isInline && typeof body !== "string") writeFileAtomic(path, body)
     if (!this.#remembered.has(at)) {
       const file = join(basename(this.#paths.rejectedDir), basename(path))
       this.#log.append(this.#format(rejection, isInline ? { line: body.toString() } : { file }))
       this.#remembered.set(at, true)
     }
-    // Moved last: after a crash before this, the file is found where it was, and recognised.
+    // Moved last: after a crash before this, the file is found where it was, and its line recognized.
     if (typeof body === "string" && existsSync(body)) renameSync(body, path)
   }
 
-  #format({ at, id, sha256, error }: Rejection, kept: { line: string } | { file: string }): string {
+  #format({ at, id, sha256, error }: Rejection, body: { line: string } | { file: string }): string {
     const entry = {
       id,
       at,
       line_sha256: sha256,
-      ...kept,
+      ...body,
       code: error.code,
       reason: error.message,
       ...(error.hint === undefined ? {} : { hint: error.hint }),
@@ -83,18 +86,170 @@ export class RejectedLog {
 
   #recall(): LruMap<string, true> {
     const remembered = new LruMap<string, true>(rememberedLines)
-    for (const at of this.#log.readNewest(recallBytes).slice(-rememberedLines).flatMap(readPlace))
+    for (const at of this.#log.readNewest(recallBytes).slice(-rememberedLines).flatMap(parsePlace)) {
       remembered.set(at, true)
+    }
     return remembered
   }
 }
 
-/** The place in a line of the file, which a user may have edited. */
-function readPlace(line: string): string[] {
+/** Returns `at` of a line of rejected.jsonl, which a user may have edited. */
+function parsePlace(line: string): string[] {
   try {
     const { at } = JSON.parse(line) as { at?: unknown }
     return typeof at === "string" ? [at] : []
   } catch {
     return []
+  }
+}
+
+/** Copies a line too long for memory out of the file that holds it, a piece at a time. */
+class LineCopy {
+  readonly #from: number
+  readonly #to: string
+  readonly #end: number
+  readonly #hash: Hash = createHash("sha256")
+  readonly #piece: Buffer
+  #at: number
+  #fd: number | undefined
+
+  /** @param from - open file that holds the line at `start`..`end` */
+  constructor(from: number, start: number, end: number, to: string) {
+    this.#from = from
+    this.#at = start
+    this.#end = end
+    this.#to = to
+    this.#piece = Buffer.allocUnsafeSlow(Math.min(copyBytes, end - start))
+  }
+
+  /**
+   * Copies up to 1 MiB more.
+   * @returns the SHA-256 of the line, in hex, once the copy is complete
+   * @throws the system error; then {@link abort} this copy and start another
+   */
+  step(): string | undefined {
+    this.#fd ??= openSync(`${this.#to}.tmp`, "w", 0o600)
+    const piece = this.#piece.subarray(0, this.#end - this.#at)
+    const read = readSync(this.#from, piece, 0, piece.length, this.#at)
+    for (let written = 0; written < read; ) written += writeSync(this.#fd, piece, written, read - written)
+    this.#hash.update(piece.subarray(0, read))
+    this.#at += read
+    // A read of 0 bytes: the file was truncated meanwhile.
+    if (read > 0 && this.#at < this.#end) return undefined
+    closeSync(this.#fd)
+    this.#fd = undefined
+    renameSync(`${this.#to}.tmp`, this.#to)
+    return this.#hash.digest("hex")
+  }
+
+  /** Removes the partial copy. */
+  abort(): void {
+    if (this.#fd !== undefined) closeSync(this.#fd)
+    this.#fd = undefined
+    rmSync(`${this.#to}.tmp`, { force: true })
+  }
+}
+
+/** A rejected line that is not in rejected.jsonl yet. */
+interface Unrecorded {
+  readonly line: QueuedLine
+  readonly rejection: Rejection
+  /** Reports the rejection once it is recorded. */
+  readonly onRecorded: (rejection: Rejection) => void
+}
+
+/** A rejected line that is not in a file of rejected.d/ yet. */
+interface Uncopied {
+  readonly line: QueuedLine
+  readonly error: ChatError
+  readonly fd: number
+}
+
+/** Records rejected lines, then settles them. A write that the disk refuses is repeated by the next {@link flush}. */
+export class RejectedLines {
+  readonly #paths: DaemonPaths
+  readonly #log: RejectedLog
+  readonly #problems: FileProblems
+  readonly #onRecorded: (rejection: Rejection) => void
+  #unrecorded: Unrecorded[] = []
+  readonly #uncopied: Uncopied[] = []
+  #copy: LineCopy | undefined
+  #turn: NodeJS.Immediate | undefined
+
+  /** @param onRecorded - receives each line that was rejected before it was sent */
+  constructor(
+    paths: DaemonPaths,
+    clock: Clock,
+    problems: FileProblems,
+    onRecorded: (rejection: Rejection) => void,
+  ) {
+    this.#paths = paths
+    this.#log = new RejectedLog(paths, clock)
+    this.#problems = problems
+    this.#onRecorded = onRecorded
+  }
+
+  /** Rejects a line. @param options - `isReported: true` if the caller reports the rejection itself */
+  add(line: QueuedLine, rejection: Rejection, { isReported = false } = {}): void {
+    const onRecorded = isReported ? () => undefined : this.#onRecorded
+    this.#unrecorded.push({ line, rejection, onRecorded })
+  }
+
+  /** Rejects a line too long for memory. @param fd - stays open until the line is settled */
+  addOversize(line: QueuedLine, error: ChatError, fd: number): void {
+    this.#uncopied.push({ line, error, fd })
+  }
+
+  /** Records the waiting lines. Long lines are copied in later turns of the event loop. */
+  flush(): void {
+    while (this.#unrecorded.length > 0) {
+      const lines = this.#unrecorded
+      this.#unrecorded = []
+      const failed = lines.findIndex((next) => !this.#record(next))
+      if (failed < 0) continue
+      this.#unrecorded = [...lines.slice(failed), ...this.#unrecorded]
+      break
+    }
+    if (this.#uncopied.length > 0) this.#turn ??= setImmediate(() => this.#copyNext())
+  }
+
+  close(): void {
+    clearImmediate(this.#turn)
+    this.#copy?.abort()
+  }
+
+  #record({ line, rejection, onRecorded }: Unrecorded): boolean {
+    const isRecorded = this.#problems.attempt("rejected.jsonl", "written", () => {
+      this.#log.record(rejection)
+    })
+    if (!isRecorded) return false
+    onRecorded(rejection)
+    line.settle()
+    return true
+  }
+
+  #copyNext(): void {
+    this.#turn = undefined
+    const [next] = this.#uncopied
+    if (next === undefined) return
+    const { line, error, fd } = next
+    const path = this.#log.pathFor(line.at)
+    const copy = (this.#copy ??= new LineCopy(fd, line.start, line.end, path))
+    let sha256: string | undefined
+    const isWritten = this.#problems.attempt("rejected.d", "written", () => {
+      ensureDirectory(this.#paths.rejectedDir)
+      sha256 = copy.step()
+    })
+    if (isWritten && sha256 === undefined) {
+      this.#turn = setImmediate(() => this.#copyNext())
+      return
+    }
+    this.#copy = undefined
+    if (sha256 === undefined) copy.abort()
+    else {
+      this.#uncopied.shift()
+      this.add(line, { at: line.at, id: line.id, sha256, error, body: path })
+      this.flush()
+    }
   }
 }

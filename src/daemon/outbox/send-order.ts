@@ -1,87 +1,95 @@
 import type { Outbox, OutboxLine } from "./outbox.js"
 
-/** Messages that wait for the daemon's own guard, beyond which nothing behind them is taken. */
-const mostWaiting = 256
+/** Lines taken from the outbox at once. */
+const batchLines = 64
+/** Messages held by the daemon's own guard, beyond which nothing behind them is taken. */
+const maxHeld = 256
 
 /**
- * Whose turn it is to be sent: lines that were taken and are not on their way, and behind them the outbox. They go out
- * in the order in which they were taken, also again. Only messages that wait for the daemon's own guard are passed by.
+ * Decides which line is sent next: lines that were taken and are not in flight, then the outbox. Lines are sent, and
+ * sent again, in the order in which they were taken. Only messages held by the daemon's own guard are overtaken.
  */
 export class SendOrder {
   readonly #outbox: Pick<Outbox, "take">
-  readonly #mustWait: (line: OutboxLine) => boolean
-  /** Held, or refused only for now. */
+  readonly #isHeld: (line: OutboxLine) => boolean
+  /** Taken from the outbox; the first of them that is not sent is at `#nextFresh`. */
+  #fresh: readonly OutboxLine[] = []
+  #nextFresh = 0
+  /** Lines put back, and lines refused for a while, in order. */
   readonly #due: OutboxLine[] = []
-  readonly #waiting: OutboxLine[] = []
-  /** On their way before a line that goes again: they may come back as well, and would then go before it. */
-  readonly #doubtful = new Set<OutboxLine>()
-  /** The number of each line among those that were taken: refusals come in another order. */
-  readonly #places = new WeakMap<OutboxLine, number>()
+  readonly #held: OutboxLine[] = []
+  /** Lines in flight before a line that is sent again: they may have to be sent again too, and would then be first. */
+  readonly #uncertain = new Set<OutboxLine>()
   #taken = 0
 
-  /** @param mustWait - whether the daemon's own guard keeps a message back for now */
-  constructor(outbox: Pick<Outbox, "take">, mustWait: (line: OutboxLine) => boolean) {
+  /** @param isHeld - reports whether the daemon's own guard holds a message for now */
+  constructor(outbox: Pick<Outbox, "take">, isHeld: (line: OutboxLine) => boolean) {
     this.#outbox = outbox
-    this.#mustWait = mustWait
+    this.#isHeld = isHeld
   }
 
-  /** Whether nobody has a turn before a line on its way is answered: it may go again, and would then be the first. */
-  get isUndecided(): boolean {
-    return this.#doubtful.size > 0
+  /** Whether the next line depends on the answer to a line in flight. Until then nothing may be sent. */
+  get isUncertain(): boolean {
+    return this.#uncertain.size > 0
   }
 
-  /** Gives the turn to a line; it is sent now, or given back to one of the methods below. */
+  /** Returns the next line. The caller sends it, or gives it back to one of the methods below. */
   next(): OutboxLine | undefined {
-    const [due] = this.#due
-    const [waiting] = this.#waiting
-    const isPassedBy =
-      waiting === undefined ||
-      (due !== undefined && this.#placeOf(due) < this.#placeOf(waiting)) ||
-      this.#mustWait(waiting)
-    return isPassedBy ? (this.#due.shift() ?? this.#take()) : this.#waiting.shift()
+    const due = this.#due[0]
+    const held = this.#held[0]
+    if (held === undefined || (due !== undefined && isBefore(due, held)) || this.#isHeld(held)) {
+      return this.#due.shift() ?? this.#takeFresh()
+    }
+    return this.#held.shift()
   }
 
-  /** The line that had its turn goes next, but not yet. */
+  /** Puts a line back: it is next, but not yet. */
+  putBack(line: OutboxLine): void {
+    insert(line, this.#due)
+  }
+
+  /** Holds a line for the daemon's own guard. */
   hold(line: OutboxLine): void {
-    this.#putBack(line, this.#due)
+    insert(line, this.#held)
   }
 
-  /** The line that had its turn waits for the daemon's own guard. */
-  wait(line: OutboxLine): void {
-    this.#putBack(line, this.#waiting)
+  /** Sends a line again, in its position. @param inFlight - lines that were sent and not answered */
+  repeat(line: OutboxLine, inFlight: Iterable<OutboxLine>): void {
+    insert(line, this.#due)
+    for (const other of inFlight) if (isBefore(other, line)) this.#uncertain.add(other)
   }
 
-  /** The line goes again, in its place. @param onTheirWay - lines that were sent and not answered */
-  repeat(line: OutboxLine, onTheirWay: Iterable<OutboxLine>): void {
-    const place = this.#placeOf(line)
-    this.#putBack(line, this.#due)
-    for (const other of onTheirWay) if (this.#placeOf(other) < place) this.#doubtful.add(other)
-  }
-
-  /** A line on its way was answered. */
+  /** A line in flight was answered. */
   answered(line: OutboxLine): void {
-    this.#doubtful.delete(line)
+    this.#uncertain.delete(line)
   }
 
-  /** Forgets them all: the outbox hands them out again. */
+  /** Forgets all lines: the outbox hands them out again. */
   clear(): void {
+    this.#fresh = []
+    this.#nextFresh = 0
     this.#due.length = 0
-    this.#waiting.length = 0
-    this.#doubtful.clear()
+    this.#held.length = 0
+    this.#uncertain.clear()
   }
 
-  #putBack(line: OutboxLine, lines: OutboxLine[]): void {
-    lines.push(line)
-    lines.sort((a, b) => this.#placeOf(a) - this.#placeOf(b))
-  }
-
-  #take(): OutboxLine | undefined {
-    const [line] = this.#waiting.length < mostWaiting ? this.#outbox.take(1) : []
-    if (line !== undefined) this.#places.set(line, this.#taken++)
+  #takeFresh(): OutboxLine | undefined {
+    if (this.#held.length >= maxHeld) return undefined
+    if (this.#nextFresh >= this.#fresh.length) {
+      this.#fresh = this.#outbox.take(batchLines)
+      this.#nextFresh = 0
+    }
+    const line = this.#fresh[this.#nextFresh++]
+    if (line !== undefined) line.position = ++this.#taken
     return line
   }
+}
 
-  #placeOf(line: OutboxLine): number {
-    return this.#places.get(line) ?? 0
-  }
+function isBefore(a: OutboxLine, b: OutboxLine): boolean {
+  return (a.position ?? 0) < (b.position ?? 0)
+}
+
+function insert(line: OutboxLine, lines: OutboxLine[]): void {
+  lines.push(line)
+  lines.sort((a, b) => (a.position ?? 0) - (b.position ?? 0))
 }

@@ -6,27 +6,28 @@ import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Draft } from "../../protocol/statements.js"
 import { isVerb, type Verb } from "../../protocol/verbs.js"
 import type { Signed } from "../deals/deal-signer.js"
-import type { AckLog } from "../delivery/acks.js"
-import { evidenceOf } from "../delivery/answer-evidence.js"
+import { type AckLog, evidenceOf } from "../delivery/acks.js"
+import type { AnswerEffects } from "../delivery/answer-effects.js"
+import type { CircuitBreaker } from "../guards/circuit-breaker.js"
 import { isDraft, type OutboxFrame } from "./line.js"
 import type { Outbox, OutboxLine } from "./outbox.js"
 import { RatePacer } from "./rate-pacer.js"
 import { SendOrder } from "./send-order.js"
 
-/** Lines sent and not yet answered. Bounds what a crash makes us send again. */
+/** Lines sent and not yet answered. Bounds what is sent again after a crash. */
 const windowLines = 256
-/** Bytes handed to the socket and not yet gone, above which no more are added. */
+/** Bytes waiting in the socket above which nothing is added. */
 const windowBytes = 1024 * 1024
-/** How long others may still be on their way to a relay that forgot everybody: as long as it was away, and this. */
+/** After a relay restart its other clients return within the time it was away, and this. */
 const returnMs = 5_000
-/** Nobody waits longer than that between two tries. */
-const longestReturnMs = 60_000
-const againMs = 1_000
-/** Times a draft is signed anew because the other party was faster: each of them can say only so much in a deal. */
-const mostSignings = 8
+/** No client waits longer than this between two connection attempts. */
+const maxAwayMs = 60_000
+const retryMs = 1_000
+/** Times a draft is signed because the other party was faster. A party makes only so many statements in a deal. */
+const maxSignings = 8
 
-/** What keeps a line from being taken, or a draft from being signed, only for now. */
-const passing: ReadonlySet<ErrorCode> = new Set([
+/** Errors that keep a line from being accepted, or a draft from being signed, only for a while. */
+const temporary: ReadonlySet<ErrorCode> = new Set([
   "RATE_LIMITED",
   "SHUTTING_DOWN",
   "UNAVAILABLE",
@@ -35,178 +36,197 @@ const passing: ReadonlySet<ErrorCode> = new Set([
   "FILE_FAILED",
 ])
 
-/** Where lines come from. */
-type LineSource = Pick<Outbox, "take" | "release" | "rejectLine">
-/** Where they go. */
 type Session = Pick<Connection, "welcome" | "bufferedBytes" | "send">
 
-/** What the daemon does beside with an answered line. */
-export interface PumpEvents {
-  /** The relay carried a line out. */
-  onAnswered(line: OutboxLine, answer: ServerMessage): void
-  /** The relay refused a line for good; it stands in rejected.jsonl already. */
-  onRejected(line: OutboxLine, error: ChatError): void
-  /** The relay cannot take lines now; they stay and are tried again. Undefined once it takes one. */
-  onHindered(error: ChatError | undefined): void
-  /** Makes a statement of a draft. @throws {ChatError} as the relay would refuse it, or because it cannot be signed now */
+/** Signs the statements of deals. */
+export interface StatementSigner {
+  /** Signs a draft. @throws {ChatError} the relay's refusal, or why it cannot be signed now */
   sign(draft: Draft, key: string): Promise<Signed>
-  /** Whether a message may go out, waits, or is refused by the daemon's own guard. */
-  guard(line: OutboxLine): "go" | "wait" | ChatError
-  /** The other party of a deal said something first: the next answer is to follow from that. */
-  onStale(proposalId: string): void
+  /** The relay has a statement of the other party that is not known here; the next draft is to follow from it. */
+  distrust(proposalId: string): void
 }
 
-/** A line on its way, and the id by which its answer is known. */
-interface Sent {
+/** The parts of a daemon that a sender uses. */
+export interface SenderOptions {
+  readonly outbox: Pick<Outbox, "take" | "release" | "rejectLine">
+  readonly clock: Clock
+  readonly acks: Pick<AckLog, "append">
+  /** The effects of an answer on the rest of the daemon. */
+  readonly effects: Pick<AnswerEffects, "accepted" | "rejected">
+  readonly breaker: Pick<CircuitBreaker, "verdict">
+  readonly signer: StatementSigner
+  /** Receives the reason why the relay takes no lines now, and undefined once it takes one. */
+  onUnavailable(reason: ChatError | undefined): void
+}
+
+/** A line that was sent. */
+interface InFlight {
   readonly line: OutboxLine
-  readonly wireId: string
+  /** Id of the frame, which its answer repeats. */
+  readonly frameId: string
 }
 
-/** Sends outbox lines in order at the pace the relay allows, and settles each once it is answered. */
+/** Sends outbox lines in order at the rate the relay allows, and settles each once it is answered. */
 export class OutboxSender {
-  readonly #outbox: LineSource
-  readonly #acks: Pick<AckLog, "append">
+  readonly #options: SenderOptions
   readonly #clock: Clock
-  readonly #events: PumpEvents
-  readonly #turns: SendOrder
-  /** Sent, not yet answered, in the order they were sent. Two may bear one id: their writer's choice. */
-  readonly #inFlight: Sent[] = []
-  /** A draft from when it is to be signed until it is answered: the next one may follow from it. */
+  readonly #order: SendOrder
+  /** In the order they were sent. Two lines may have the same id, chosen by their writer. */
+  readonly #inFlight: InFlight[] = []
+  /** A draft from when it is signed until it is answered: the next draft may follow from it. */
   #draft: OutboxLine | undefined
   #isSigning = false
-  /** How often the relay found an answer stale, by the place of its line. */
-  readonly #stale = new Map<string, number>()
+  /** How often the relay refused a draft as stale, by the place of its line. */
+  readonly #staleRefusals = new Map<string, number>()
   #connection: Session | undefined
-  /** Kept over lost sessions: the relay remembers as well what was said. */
-  #pace: RatePacer | undefined
+  /** Kept over lost sessions, as the relay keeps its count. */
+  #pacer: RatePacer | undefined
   #timer: Timer | undefined
-  #isHindered = false
+  #isUnavailable = false
   #serverId: string | undefined
   #lostMs = 0
-  #gatheringUntilMs = 0
+  /** Monotonic time until which an unknown recipient may still reconnect to a restarted relay. */
+  #returnUntilMs = 0
 
-  constructor(outbox: LineSource, acks: Pick<AckLog, "append">, clock: Clock, events: PumpEvents) {
-    this.#outbox = outbox
-    this.#acks = acks
-    this.#clock = clock
-    this.#events = events
-    this.#turns = new SendOrder(outbox, (line) => events.guard(line) === "wait")
+  constructor(options: SenderOptions) {
+    this.#options = options
+    this.#clock = options.clock
+    const { outbox, breaker } = options
+    this.#order = new SendOrder(outbox, () => breaker.verdict() === "wait")
   }
 
-  /** A session is ready for lines. */
+  /** Starts sending in a session. */
   attach(connection: Session): void {
     const { server_id, limits } = connection.welcome
     const nowMs = this.#clock.monotonic()
     if (this.#serverId !== undefined && this.#serverId !== server_id) {
-      this.#gatheringUntilMs = nowMs + Math.min(nowMs - this.#lostMs, longestReturnMs) + returnMs
+      this.#returnUntilMs = nowMs + Math.min(nowMs - this.#lostMs, maxAwayMs) + returnMs
     }
-    if (this.#serverId !== server_id || this.#pace?.isOf(limits) !== true) this.#pace = new RatePacer(limits)
+    const isSameCount = this.#serverId === server_id && this.#pacer?.matches(limits) === true
+    if (!isSameCount) this.#pacer = new RatePacer(limits)
     this.#serverId = server_id
     this.#connection = connection
-    this.pump()
+    this.send()
   }
 
-  /** The session is gone: whatever was not answered will be sent again, with the same ids. */
+  /** Stops sending: the session is over. Unanswered lines will be sent again, with the same ids. */
   detach(): void {
     if (this.#connection !== undefined) this.#lostMs = this.#clock.monotonic()
     this.#connection = undefined
-    this.#clearHindrance()
+    this.#setAvailable()
     this.#timer?.cancel()
     this.#timer = undefined
     this.#inFlight.length = 0
-    this.#turns.clear()
+    this.#order.clear()
     this.#draft = undefined
     this.#isSigning = false
-    this.#outbox.release()
+    this.#options.outbox.release()
   }
 
-  /** Sends what may be sent now. */
-  pump(): void {
+  /** Sends all lines that may be sent now. The frames of one turn of the event loop leave in one write. */
+  send(): void {
     const connection = this.#connection
     if (connection === undefined || this.#isWaiting) return
     while (this.#inFlight.length < windowLines && connection.bufferedBytes < windowBytes) {
-      const line = this.#turns.next()
-      if (line === undefined) return
-      if (this.#isKept(line)) continue
-      if (this.#draft !== undefined && isDraft(line.frame)) {
-        this.#turns.hold(line)
-        return
-      }
-      const waitMs = this.#paceMs(line)
-      if (waitMs > 0) {
-        this.#turns.hold(line)
-        this.#pause(waitMs)
-        return
-      }
-      if (isDraft(line.frame)) {
-        void this.#sign(line, line.frame, connection)
-        return
-      }
-      this.#inFlight.push({ line, wireId: line.id })
-      connection.send({ ...line.frame, id: line.id })
+      const line = this.#order.next()
+      if (line === undefined || !this.#sendLine(line, connection)) return
     }
-  }
-
-  get #isWaiting(): boolean {
-    return this.#timer !== undefined || this.#isSigning || this.#turns.isUndecided
-  }
-
-  /** What comes after it waits: lines go out in order. */
-  async #sign(line: OutboxLine, draft: Draft, connection: Session): Promise<void> {
-    this.#draft = line
-    this.#isSigning = true
-    const outcome = await this.#events.sign(draft, line.id).catch((error: unknown) => {
-      if (error instanceof ChatError) return error
-      throw error
-    })
-    // Of another session by now: the line was released, and is taken again.
-    if (this.#connection !== connection) return
-    this.#isSigning = false
-    if (outcome instanceof ChatError) this.#turnDown(line, outcome)
-    else if (outcome.isSaid) this.#accept(line, answerOf(outcome))
-    else {
-      const { statement } = outcome
-      if (isPaced(draft)) this.#pace?.add(draft, statement, this.#clock.monotonic())
-      this.#inFlight.push({ line, wireId: statement.id })
-      connection.send(statement)
-    }
-    this.pump()
-  }
-
-  /** Whether the daemon's own guard keeps the line from going out. */
-  #isKept(line: OutboxLine): boolean {
-    if (line.frame.type !== "MSG") return false
-    const verdict = this.#events.guard(line)
-    if (verdict === "wait") this.#turns.wait(line)
-    else if (verdict !== "go") this.#turnDown(line, verdict)
-    return verdict !== "go"
   }
 
   /**
-   * Takes an answer that belongs to a line.
-   * @returns whether it did
+   * Takes an answer of the relay.
+   * @returns whether it answers a line
    */
   answer(message: ServerMessage): boolean {
     const re = "re" in message ? message.re : undefined
-    // Answers come in order, so this finds the first.
-    const index = re === undefined ? -1 : this.#inFlight.findIndex(({ wireId }) => wireId === re)
-    const line = this.#inFlight.splice(index, index < 0 ? 0 : 1)[0]?.line
+    const line = re === undefined ? undefined : this.#takeInFlight(re)
     if (line === undefined) return false
-    this.#turns.answered(line)
-    if (message.type === "ERROR") this.#turnDown(line, errorOfMessage(message))
-    else if (isDraft(line.frame) !== isVerb(message.type)) this.#turnDown(line, wrongAnswer(message))
+    this.#order.answered(line)
+    if (message.type === "ERROR") this.#refuse(line, errorOfMessage(message))
+    else if (isDraft(line.frame) !== isVerb(message.type)) this.#refuse(line, wrongAnswer(message))
     else this.#accept(line, message)
-    this.pump()
+    this.send()
     return true
   }
 
-  #accept(line: OutboxLine, message: ServerMessage): void {
-    const ts = "ts" in message ? message.ts : this.#clock.now()
-    const msgId = "msg_id" in message ? message.msg_id : undefined
-    const evidence = evidenceOf(message, line.frame)
-    this.#clearHindrance()
+  get #isWaiting(): boolean {
+    return this.#timer !== undefined || this.#isSigning || this.#order.isUncertain
+  }
+
+  /** @returns whether the next line may be sent too */
+  #sendLine(line: OutboxLine, connection: Session): boolean {
+    if (this.#isHeldByBreaker(line)) return true
+    if (this.#draft !== undefined && isDraft(line.frame)) {
+      this.#order.putBack(line)
+      return false
+    }
+    const frame = { ...line.frame, id: line.id }
+    const text = JSON.stringify(frame)
+    const waitMs = this.#waitMs(line.frame, text)
+    if (waitMs > 0) {
+      this.#order.putBack(line)
+      this.#pause(waitMs)
+      return false
+    }
+    if (isDraft(line.frame)) {
+      void this.#sign(line, line.frame, Buffer.byteLength(text), connection)
+      return false
+    }
+    this.#inFlight.push({ line, frameId: line.id })
+    connection.send(frame as Exclude<typeof frame, Draft>, text)
+    return true
+  }
+
+  /** Signs and sends a draft. The lines behind it wait. */
+  async #sign(line: OutboxLine, draft: Draft, draftBytes: number, connection: Session): Promise<void> {
+    this.#draft = line
+    this.#isSigning = true
+    const outcome = await this.#options.signer.sign(draft, line.id).catch((error: unknown) => {
+      if (error instanceof ChatError) return error
+      throw error
+    })
+    // The session ended meanwhile: the line was released and will be taken again.
+    if (this.#connection !== connection) return
+    this.#isSigning = false
+    if (outcome instanceof ChatError) this.#refuse(line, outcome)
+    else if (outcome.isSaid) this.#accept(line, answerOf(outcome))
+    else {
+      const { statement } = outcome
+      const text = JSON.stringify(statement)
+      if (isPaced(draft)) {
+        this.#pacer?.addSignature(draftBytes, Buffer.byteLength(text), this.#clock.monotonic())
+      }
+      this.#inFlight.push({ line, frameId: statement.id })
+      connection.send(statement, text)
+    }
+    this.send()
+  }
+
+  /** Asks the daemon's own guard about a message. @returns whether it was held or rejected */
+  #isHeldByBreaker(line: OutboxLine): boolean {
+    if (line.frame.type !== "MSG") return false
+    const verdict = this.#options.breaker.verdict()
+    if (verdict === "go") return false
+    if (verdict === "wait") this.#order.hold(line)
+    else this.#refuse(line, verdict)
+    return true
+  }
+
+  /** Removes the first line in flight with this frame id. */
+  #takeInFlight(frameId: string): OutboxLine | undefined {
+    // Answers come in order, so this is nearly always the first.
+    if (this.#inFlight[0]?.frameId === frameId) return this.#inFlight.shift()?.line
+    const index = this.#inFlight.findIndex((sent) => sent.frameId === frameId)
+    return index < 0 ? undefined : this.#inFlight.splice(index, 1)[0]?.line
+  }
+
+  #accept(line: OutboxLine, answer: ServerMessage): void {
+    const ts = "ts" in answer ? answer.ts : this.#clock.now()
+    const msgId = "msg_id" in answer ? answer.msg_id : undefined
+    const evidence = evidenceOf(answer, line.frame)
+    this.#setAvailable()
     this.#forget(line)
-    this.#acks.append({
+    this.#options.acks.append({
       line_sha256: line.sha256,
       id: line.id,
       ...(msgId === undefined ? {} : { msg_id: msgId }),
@@ -214,85 +234,82 @@ export class OutboxSender {
       ts,
       ...(evidence === undefined ? {} : { evidence }),
     })
-    this.#events.onAnswered(line, message)
+    this.#options.effects.accepted(line, answer)
     line.settle()
   }
 
-  #turnDown(line: OutboxLine, error: ChatError): void {
-    if (this.#isPassing(error.code) || this.#isStale(line, error.code)) {
-      if (error.code === "UNAVAILABLE" || error.code === "AGENT_NOT_FOUND") this.#hinder(error)
+  /** Sends a line again later, or rejects it for good. */
+  #refuse(line: OutboxLine, error: ChatError): void {
+    if (this.#isTemporary(error.code) || this.#isStale(line, error.code)) {
+      if (error.code === "UNAVAILABLE" || error.code === "AGENT_NOT_FOUND") this.#setUnavailable(error)
       if (this.#draft === line) this.#draft = undefined
-      const onTheirWay = this.#inFlight.map((sent) => sent.line)
-      this.#turns.repeat(line, onTheirWay)
-      this.#pause(error.retryAfterMs ?? againMs)
+      const inFlight = this.#inFlight.map((sent) => sent.line)
+      this.#order.repeat(line, inFlight)
+      this.#pause(error.retryAfterMs ?? retryMs)
       return
     }
-    this.#clearHindrance()
+    this.#setAvailable()
     this.#forget(line)
-    this.#outbox.rejectLine(line, error)
-    this.#events.onRejected(line, error)
+    this.#options.outbox.rejectLine(line, error)
+    this.#options.effects.rejected(line, error)
   }
 
   #forget(line: OutboxLine): void {
     if (this.#draft === line) this.#draft = undefined
-    this.#stale.delete(line.at)
+    if (this.#staleRefusals.size > 0) this.#staleRefusals.delete(line.at)
   }
 
-  /** Whether the line is to be signed anew, after what the other party said first. */
+  /** Reports whether a draft is to be signed again, to follow from what the other party stated first. */
   #isStale({ at, frame }: OutboxLine, code: ErrorCode): boolean {
     if (code !== "STATEMENT_STALE" || !("proposal_id" in frame)) return false
-    const times = (this.#stale.get(at) ?? 0) + 1
-    this.#stale.set(at, times)
-    this.#events.onStale(frame.proposal_id)
-    return times < mostSignings
+    const times = (this.#staleRefusals.get(at) ?? 0) + 1
+    this.#staleRefusals.set(at, times)
+    this.#options.signer.distrust(frame.proposal_id)
+    return times < maxSignings
   }
 
-  /** Whether the same line may be taken later. */
-  #isPassing(code: ErrorCode): boolean {
-    // A relay that began anew knows only who came back before us: whom we wrote to may come right after.
-    if (code === "AGENT_NOT_FOUND") return this.#clock.monotonic() < this.#gatheringUntilMs
-    return passing.has(code)
+  #isTemporary(code: ErrorCode): boolean {
+    // A restarted relay knows only the agents that reconnected so far.
+    if (code === "AGENT_NOT_FOUND") return this.#clock.monotonic() < this.#returnUntilMs
+    return temporary.has(code)
   }
 
-  #hinder(error: ChatError): void {
-    this.#isHindered = true
-    this.#events.onHindered(error)
+  #setUnavailable(reason: ChatError): void {
+    this.#isUnavailable = true
+    this.#options.onUnavailable(reason)
   }
 
-  #clearHindrance(): void {
-    if (!this.#isHindered) return
-    this.#isHindered = false
-    this.#events.onHindered(undefined)
+  #setAvailable(): void {
+    if (!this.#isUnavailable) return
+    this.#isUnavailable = false
+    this.#options.onUnavailable(undefined)
   }
 
-  #paceMs({ frame, id }: OutboxLine): number {
-    if (!isPaced(frame)) return 0
-    return this.#pace?.waitMs({ ...frame, id }, this.#clock.monotonic()) ?? 0
+  #waitMs(frame: OutboxFrame, text: string): number {
+    if (this.#pacer === undefined || !isPaced(frame)) return 0
+    return this.#pacer.waitMs(Buffer.byteLength(text), this.#clock.monotonic())
   }
 
   #pause(ms: number): void {
     this.#timer?.cancel()
     this.#timer = this.#clock.setTimer(() => {
       this.#timer = undefined
-      this.pump()
+      this.send()
     }, ms)
   }
 }
 
-/** Whether it counts against the relay's rate. */
+/** Reports whether a frame counts against the relay's rate limit. */
 function isPaced({ type }: OutboxFrame): boolean {
   return type === "MSG" || type === "PROPOSAL"
 }
 
-/** Only a statement proves that a relay has it; and it is the answer to nothing else. */
+/** Only a statement proves that a relay has a draft's statement, and a statement answers nothing else. */
 function wrongAnswer({ type }: ServerMessage): ChatError {
-  return new ChatError(
-    "VERIFICATION_FAILED",
-    `server: answered with ${type}, which answers nothing like this`,
-  )
+  return new ChatError("VERIFICATION_FAILED", `server: answered with ${type}, which is no answer to this line`)
 }
 
-/** What a relay says of a statement that it has. */
+/** Returns the answer of a relay to a statement that it has already. */
 function answerOf({ statement, state, msgId }: Signed): ServerMessage<Verb> {
   return { ...statement, msg_id: msgId, name: "", state }
 }

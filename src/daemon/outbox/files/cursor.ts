@@ -1,47 +1,88 @@
-import { readFileSync } from "node:fs"
+import { hash } from "node:crypto"
+import { type BigIntStats, fstatSync, readFileSync, readSync } from "node:fs"
 import { writeFileAtomic } from "../../../base/atomic-file.js"
 import type { Clock, Timer } from "../../../base/clock.js"
-import { isFileError, type OutboxProblems } from "../problems.js"
-import { type GenerationMark, isGeneration } from "./generation.js"
+import { type FileProblems, isFileError } from "../../files/file-problems.js"
+import { isGeneration } from "./taken-directory.js"
 
-/** What the cursor is asked for, and told. */
-export interface CursorEvents {
-  /** Progress of every file, now. May throw what the file system refuses. */
-  mark(): GenerationMark[]
-  /** The last {@link mark} is on disk. */
-  onSaved(): void
+/** Progress in one generation: an entry of the cursor file. */
+export interface GenerationMark {
+  readonly generation: string
+  /** Inode number and time of birth, decimal. */
+  readonly ino: string
+  readonly birth_ns: string
+  /** Offset of the first byte that is not settled. */
+  readonly offset: number
+  /** SHA-256 of the up to 4 KiB before `offset`, in hex. */
+  readonly tail_sha256: string
+}
+
+const tailBytes = 4096
+
+/** Takes the mark of an open file. @throws the system error */
+export function markGeneration(generation: string, fd: number, offset: number): GenerationMark {
+  const { ino, birthtimeNs } = fstatSync(fd, { bigint: true })
+  return {
+    generation,
+    ino: String(ino),
+    birth_ns: String(birthtimeNs),
+    offset,
+    tail_sha256: hashTail(fd, offset),
+  }
+}
+
+/** Reports whether an open file still holds the lines settled under `mark`: it was neither emptied nor rewritten. */
+export function holdsMark(fd: number, mark: GenerationMark): boolean {
+  return fstatSync(fd).size >= mark.offset && hashTail(fd, mark.offset) === mark.tail_sha256
+}
+
+/** Reports whether `stats` and `mark` are of the same file, not of a later one with the same inode number. */
+export function isInodeOf(stats: BigIntStats, mark: GenerationMark): boolean {
+  return String(stats.ino) === mark.ino && String(stats.birthtimeNs) === mark.birth_ns
+}
+
+function hashTail(fd: number, offset: number): string {
+  const tail = Buffer.alloc(Math.min(offset, tailBytes))
+  const read = readSync(fd, tail, 0, tail.length, offset - tail.length)
+  return hash("sha256", tail.subarray(0, read), "hex")
+}
+
+/** How a cursor is saved. */
+export interface CursorOptions {
+  readonly path: string
+  readonly clock: Clock
+  /** Milliseconds within which progress is saved. */
+  readonly saveMs: number
+  /** Settled lines after which progress is saved at the end of the turn. */
+  readonly urgentLines: number
+  /** Takes the marks of all files. @throws the system error */
+  readonly takeMarks: () => GenerationMark[]
+  /** Called when the marks are on disk. */
+  readonly onSaved: () => void
 }
 
 /** outbox.cursor.json: how far each file of the outbox is settled. Written soon after progress, never while idle. */
 export class OutboxCursor {
-  readonly #path: string
-  readonly #clock: Clock
-  readonly #saveMs: number
-  readonly #problems: OutboxProblems
-  readonly #events: CursorEvents
+  readonly #options: CursorOptions
+  readonly #problems: FileProblems
   #timer: Timer | undefined
-  #soon: NodeJS.Immediate | undefined
+  #immediate: NodeJS.Immediate | undefined
+  #unsavedLines = 0
   #isDirty = false
-  /** A disk that refused is asked again by the sweep only. */
-  #isFailing = false
+  /** After a failed write only {@link save} tries again. */
+  #hasFailed = false
+  #isClosed = false
 
-  constructor(
-    place: { path: string; clock: Clock; saveMs: number },
-    problems: OutboxProblems,
-    events: CursorEvents,
-  ) {
-    this.#path = place.path
-    this.#clock = place.clock
-    this.#saveMs = place.saveMs
+  constructor(options: CursorOptions, problems: FileProblems) {
+    this.#options = options
     this.#problems = problems
-    this.#events = events
   }
 
-  /** What the file says, by generation. A file that is missing or damaged says nothing. */
+  /** Returns the saved marks by generation; none if the file is missing or damaged. */
   load(): Map<string, GenerationMark> {
     let text: string
     try {
-      text = readFileSync(this.#path, "utf8")
+      text = readFileSync(this.#options.path, "utf8")
     } catch (error) {
       if (isFileError(error)) return new Map()
       throw error
@@ -49,38 +90,49 @@ export class OutboxCursor {
     return new Map(parseMarks(text).map((mark) => [mark.generation, mark]))
   }
 
-  /** There is progress to be saved: within `saveMs`, or at the end of this turn. */
-  touch(isUrgent: boolean): void {
+  /** Counts a settled line and schedules a save. */
+  onSettled(): void {
+    this.#unsavedLines++
+    this.touch()
+    if (this.#unsavedLines < this.#options.urgentLines || this.#hasFailed || this.#isClosed) return
+    // Not at once: the acks of these lines must be on disk first.
+    this.#immediate ??= setImmediate(() => this.save())
+  }
+
+  /** Schedules a save within `saveMs`. */
+  touch(): void {
     this.#isDirty = true
-    if (this.#isFailing) return
-    // Not at once: what the daemon wrote about the settled lines must be on disk first.
-    if (isUrgent) this.#soon ??= setImmediate(() => this.save())
-    else this.#timer ??= this.#clock.setTimer(() => this.save(), this.#saveMs, { unref: true })
+    if (this.#hasFailed || this.#isClosed) return
+    const { clock, saveMs } = this.#options
+    this.#timer ??= clock.setTimer(() => this.save(), saveMs, { unref: true })
   }
 
-  /**
-   * Writes what there is to write.
-   * @returns whether the file is up to date
-   */
-  save(): boolean {
-    this.stop()
-    if (!this.#isDirty) return true
+  /** Writes the file if there was progress. */
+  save(): void {
+    this.#cancel()
+    if (!this.#isDirty) return
+    const { path, takeMarks, onSaved } = this.#options
     const isWritten = this.#problems.attempt("outbox.cursor.json", "written", () => {
-      writeFileAtomic(this.#path, `${JSON.stringify({ v: 1, files: this.#events.mark() })}\n`)
+      writeFileAtomic(path, `${JSON.stringify({ v: 1, files: takeMarks() })}\n`)
     })
-    this.#isFailing = !isWritten
-    if (!isWritten) return false
+    this.#hasFailed = !isWritten
+    if (!isWritten) return
     this.#isDirty = false
-    this.#events.onSaved()
-    return true
+    this.#unsavedLines = 0
+    onSaved()
   }
 
-  /** Forgets what is scheduled. */
-  stop(): void {
+  /** Cancels the scheduled save and schedules no more. */
+  close(): void {
+    this.#isClosed = true
+    this.#cancel()
+  }
+
+  #cancel(): void {
     this.#timer?.cancel()
     this.#timer = undefined
-    clearImmediate(this.#soon)
-    this.#soon = undefined
+    clearImmediate(this.#immediate)
+    this.#immediate = undefined
   }
 }
 

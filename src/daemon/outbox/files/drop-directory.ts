@@ -15,64 +15,54 @@ import {
 import { join } from "node:path"
 import type { Clock } from "../../../base/clock.js"
 import { ChatError } from "../../../protocol/errors.js"
-import type { DaemonPaths } from "../../files/paths.js"
+import { type FileProblems, isFileError } from "../../files/file-problems.js"
+import { type DaemonPaths, ensureDirectory } from "../../files/paths.js"
 import type { OutboxLimits } from "../limits.js"
 import { readOutboxLine } from "../line.js"
-import { type LineOwner, LineQueue, QueuedLine, SendableLine } from "../line-queue.js"
-import { isFileError, type OutboxProblems } from "../problems.js"
-import type { Rejection } from "../rejected.js"
-import { makeDirectory } from "./directory.js"
-import { newGeneration } from "./generation.js"
+import { LineQueue, type LineSource, QueuedLine, SendableLine } from "../line-queue.js"
+import type { RejectedLines } from "../rejected.js"
+import type { OutboxCursor } from "./cursor.js"
+import { newGeneration } from "./taken-directory.js"
 
-/** What the drop tells its outbox. */
-export interface DropEvents {
-  onRefused(line: QueuedLine, rejection: Rejection): void
-  /** The same for a file too large for memory; `fd` is open until the line is settled. */
-  onOversize(line: QueuedLine, error: ChatError, fd: number): void
-  onSettled(): void
+/** The parts of an outbox that its drop directory uses. */
+export interface DropOptions {
+  readonly paths: DaemonPaths
+  readonly clock: Clock
+  readonly limits: OutboxLimits
+  readonly problems: FileProblems
+  readonly rejected: RejectedLines
+  readonly cursor: OutboxCursor
 }
 
-const hint = "move it away; the daemon makes a new outbox.d by itself"
-/** A file younger than this that is no message yet may still be written to. */
-const ripeMs = 2_000
+const hint = "move it away; the daemon creates a new outbox.d by itself"
+/** Milliseconds within which a file that is no message yet may still be written to. */
+const graceMs = 2_000
 const takenPattern = /^(d-[0-9a-z]{10})\.json$/
 const readFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 
 /**
  * outbox.d/: each file put there is one message. It is taken by renaming it to `outbox.taken/ID.json`, so that
- * its id outlives a crash and its old name is free for the next one; it is removed once settled.
+ * its id survives a crash and its old name is free again; it is removed once settled.
  */
-export class OutboxDrop implements LineOwner {
-  readonly #paths: DaemonPaths
-  readonly #clock: Clock
-  readonly #limits: OutboxLimits
-  readonly #problems: OutboxProblems
-  readonly #events: DropEvents
+export class DropDirectory implements LineSource {
+  readonly #options: DropOptions
   readonly #queue = new LineQueue()
   /** Names seen in outbox.d, in the order they will be taken. */
   readonly #names = new Set<string>()
-  /** Ids that were taken and not read: by an earlier process, or when the disk refused. */
+  /** Ids that were taken and not read: by an earlier process, or when the disk failed. */
   #unread: string[] = []
-  #isStuck = false
-  /** Open files of messages too large for memory. */
-  readonly #large = new Map<string, number>()
-  /** Settled, and not removed yet. */
+  #hasFailed = false
+  /** Open files of messages too long for memory. */
+  readonly #oversize = new Map<string, number>()
+  /** Ids that are settled and not removed yet. */
   #unremoved: string[] = []
   #listedMs: number | undefined
 
-  constructor(
-    place: { paths: DaemonPaths; clock: Clock; limits: OutboxLimits },
-    problems: OutboxProblems,
-    events: DropEvents,
-  ) {
-    this.#paths = place.paths
-    this.#clock = place.clock
-    this.#limits = place.limits
-    this.#problems = problems
-    this.#events = events
+  constructor(options: DropOptions) {
+    this.#options = options
   }
 
-  /** Messages a crash now would hand out again. */
+  /** Number of messages that a crash now would hand out again. */
   get outstanding(): number {
     return this.#queue.unsettled + this.#unremoved.length
   }
@@ -85,41 +75,31 @@ export class OutboxDrop implements LineOwner {
     return this.#queue.readyBytes > 0 || this.#names.size > 0 || this.#unread.length > 0
   }
 
-  /** Finds again what an earlier process had taken. @throws what the file system refuses; may be repeated */
+  /** Finds the messages that an earlier process had taken. @throws the system error; may be repeated */
   restore(): void {
-    makeDirectory(this.#paths.outboxDrop)
-    const names = readdirSync(this.#paths.outboxTaken).flatMap((name) => takenPattern.exec(name)?.[1] ?? [])
+    const { paths } = this.#options
+    ensureDirectory(paths.outboxDrop)
+    const names = readdirSync(paths.outboxTaken).flatMap((name) => takenPattern.exec(name)?.[1] ?? [])
     this.#unread = names.sort()
   }
 
-  /** Something happened to an entry of outbox.d. */
+  /** Notes a changed entry of outbox.d. */
   onName(name: string): void {
     if (name.startsWith(".") || name.endsWith(".tmp")) return
     // Taking a file away is an event too.
-    if (existsSync(join(this.#paths.outboxDrop, name))) this.#names.add(name)
+    if (existsSync(join(this.#options.paths.outboxDrop, name))) this.#names.add(name)
   }
 
-  /** Lists outbox.d if it changed, and tries again what failed. */
+  /** Lists outbox.d if it changed, and repeats what failed. */
   sweep(): void {
-    this.#problems.attempt("outbox.d", "read", () => {
-      const stats = lstatSync(this.#paths.outboxDrop, { throwIfNoEntry: false })
-      if (stats === undefined) makeDirectory(this.#paths.outboxDrop)
-      if (stats?.isDirectory() === false)
-        throw new ChatError("FILE_FAILED", "outbox.d: is no directory", { hint })
-      const { mtimeMs } = stats ?? lstatSync(this.#paths.outboxDrop)
-      // A change in the very tick of the last listing leaves no trace; so a young directory is listed again.
-      if (mtimeMs === this.#listedMs && mtimeMs < this.#clock.now() - ripeMs) return
-      for (const name of readdirSync(this.#paths.outboxDrop).sort()) this.onName(name)
-      this.#listedMs = mtimeMs
-    })
-    if (this.#names.size === 0) this.#problems.clear("outbox.d", "emptied")
-    this.#isStuck = false
-    const unremoved = this.#unremoved
-    this.#unremoved = []
-    for (const at of unremoved) this.#remove(at)
+    const { problems } = this.#options
+    problems.attempt("outbox.d", "read", () => this.#list())
+    if (this.#names.size === 0) problems.clear("outbox.d", "emptied")
+    this.#hasFailed = false
+    for (const at of this.#unremoved.splice(0)) this.#remove(at)
   }
 
-  /** @param room - how many messages may be read */
+  /** Takes the next message. @param room - how many messages may be read */
   take(room: number): SendableLine | undefined {
     for (let left = room; ; left--) {
       const line = this.#queue.take(true)
@@ -136,21 +116,35 @@ export class OutboxDrop implements LineOwner {
   }
 
   close(): void {
-    for (const fd of this.#large.values()) closeSync(fd)
-    this.#large.clear()
+    for (const fd of this.#oversize.values()) closeSync(fd)
+    this.#oversize.clear()
   }
 
-  onSettled(line: QueuedLine): void {
+  onSettled({ at }: QueuedLine): void {
     this.#queue.onSettled()
-    const fd = this.#large.get(line.at)
+    const fd = this.#oversize.get(at)
     if (fd !== undefined) closeSync(fd)
-    this.#large.delete(line.at)
-    this.#remove(line.at)
-    this.#events.onSettled()
+    this.#oversize.delete(at)
+    this.#remove(at)
+    this.#options.cursor.onSettled()
+  }
+
+  #list(): void {
+    const { paths, clock } = this.#options
+    const stats = lstatSync(paths.outboxDrop, { throwIfNoEntry: false })
+    if (stats === undefined) ensureDirectory(paths.outboxDrop)
+    if (stats?.isDirectory() === false) {
+      throw new ChatError("FILE_FAILED", "outbox.d: is not a directory", { hint })
+    }
+    const { mtimeMs } = stats ?? lstatSync(paths.outboxDrop)
+    // A change within the clock tick of the last listing leaves no trace; so a recent change is listed again.
+    if (mtimeMs === this.#listedMs && mtimeMs < clock.now() - graceMs) return
+    for (const name of readdirSync(paths.outboxDrop).sort()) this.onName(name)
+    this.#listedMs = mtimeMs
   }
 
   #remove(at: string): void {
-    const isRemoved = this.#problems.attempt("outbox.taken", "emptied", () => {
+    const isRemoved = this.#options.problems.attempt("outbox.taken", "emptied", () => {
       rmSync(this.#takenPath(at), { force: true, recursive: true })
     })
     if (!isRemoved) this.#unremoved.push(at)
@@ -158,45 +152,47 @@ export class OutboxDrop implements LineOwner {
 
   /** Reads one more message. @returns false when there is none */
   #readNext(): boolean {
-    if (this.#isStuck) return false
+    if (this.#hasFailed) return false
     const at = this.#unread.shift() ?? this.#takeFirst()
     if (at === undefined) return false
-    const isRead = this.#problems.attempt("outbox.taken", "read", () => {
+    const isRead = this.#options.problems.attempt("outbox.taken", "read", () => {
       this.#read(at)
     })
     if (isRead) return true
     this.#unread.unshift(at)
-    this.#isStuck = true
+    this.#hasFailed = true
     return false
   }
 
   #takeFirst(): string | undefined {
     for (const name of this.#names) {
       this.#names.delete(name)
-      const taken = this.#takeName(name)
-      if (taken !== undefined) return taken
+      const at = this.#takeName(name)
+      if (at !== undefined) return at
     }
     return undefined
   }
 
-  /** Takes a file out of outbox.d, unless it vanished, is not written to its end, or cannot be taken now. */
+  /** Moves a file out of outbox.d, unless it vanished, is incomplete, or cannot be moved now. */
   #takeName(name: string): string | undefined {
-    const path = join(this.#paths.outboxDrop, name)
+    const { paths, problems } = this.#options
+    const path = join(paths.outboxDrop, name)
     const at = `d-${newGeneration()}`
-    const isTried = this.#problems.attempt("outbox.d", "emptied", () => {
+    const isTried = problems.attempt("outbox.d", "emptied", () => {
       const stats = lstatSync(path, { throwIfNoEntry: false })
-      if (stats !== undefined && this.#isWhole(path, stats)) renameSync(path, this.#takenPath(at))
+      if (stats !== undefined && this.#isComplete(path, stats)) renameSync(path, this.#takenPath(at))
     })
     if (isTried && existsSync(this.#takenPath(at))) return at
-    // Listed again by the next sweep.
+    // The next sweep lists it again.
     this.#listedMs = undefined
     return undefined
   }
 
-  /** Somebody may write here with `>` after all, instead of renaming a file in. */
-  #isWhole(path: string, stats: Stats): boolean {
-    if (!stats.isFile() || stats.mtimeMs < this.#clock.now() - ripeMs) return true
-    if (stats.size > this.#limits.lineBytes) return false
+  /** Reports whether a file can be read: some writers use `>` here instead of renaming a file in. */
+  #isComplete(path: string, stats: Stats): boolean {
+    const { clock, limits } = this.#options
+    if (!stats.isFile() || stats.mtimeMs < clock.now() - graceMs) return true
+    if (stats.size > limits.lineBytes) return false
     const file = openPlain(path)
     return typeof file === "number" && "frame" in readOutboxLine(readAndClose(file))
   }
@@ -205,42 +201,43 @@ export class OutboxDrop implements LineOwner {
     const file = openPlain(this.#takenPath(at))
     if (file === "gone") return
     if (file === "not plain") {
-      this.#refuse(at, at, Buffer.alloc(0), new ChatError("INVALID_MSG", "it is no plain file"))
+      this.#reject(at, at, Buffer.alloc(0), new ChatError("INVALID_MSG", "it is not a plain file"))
       return
     }
     const size = fstatSync(file).size
-    if (size > this.#limits.lineBytes) {
-      this.#refuseOversize(at, file, size)
+    if (size > this.#options.limits.lineBytes) {
+      this.#rejectOversize(at, file, size)
       return
     }
     const content = readAndClose(file)
     const result = readOutboxLine(content)
     if ("bad" in result) {
-      this.#refuse(at, result.bad.id ?? at, content, result.bad.error)
+      this.#reject(at, result.bad.id ?? at, content, result.bad.error)
       return
     }
     const place = { at, id: result.frame.id ?? at, start: 0, end: content.length }
     this.#queue.push(new SendableLine(this, place, hash("sha256", content, "hex"), result.frame))
   }
 
-  #refuseOversize(at: string, fd: number, size: number): void {
+  #rejectOversize(at: string, fd: number, size: number): void {
+    const { limits, rejected } = this.#options
     const line = new QueuedLine(this, { at, id: at, start: 0, end: size })
     this.#queue.push(line)
-    this.#large.set(at, fd)
-    const message = `the file has ${size} bytes, a message at most ${this.#limits.lineBytes}`
+    this.#oversize.set(at, fd)
+    const message = `the file has ${size} bytes, a message at most ${limits.lineBytes}`
     const hint = "send it in parts, or put it in a file and send its name"
-    this.#events.onOversize(line, new ChatError("INVALID_MSG", message, { hint: hint }), fd)
+    rejected.addOversize(line, new ChatError("INVALID_MSG", message, { hint }), fd)
   }
 
-  #refuse(at: string, id: string, content: Buffer, error: ChatError): void {
+  #reject(at: string, id: string, content: Buffer, error: ChatError): void {
     const line = new QueuedLine(this, { at, id, start: 0, end: content.length })
     this.#queue.push(line)
     const sha256 = hash("sha256", content, "hex")
-    this.#events.onRefused(line, { at, id, sha256, error, body: this.#takenPath(at) })
+    this.#options.rejected.add(line, { at, id, sha256, error, body: this.#takenPath(at) })
   }
 
   #takenPath(at: string): string {
-    return join(this.#paths.outboxTaken, `${at}.json`)
+    return join(this.#options.paths.outboxTaken, `${at}.json`)
   }
 }
 

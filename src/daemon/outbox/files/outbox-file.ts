@@ -1,108 +1,92 @@
 import { hash } from "node:crypto"
 import { closeSync, readSync } from "node:fs"
 import { ChatError } from "../../../protocol/errors.js"
-import { type LineSink, LineSplitter } from "../../files/line-splitter.js"
+import { type LineSink, LineSplitter, type SplitEnd } from "../../files/line-splitter.js"
 import type { OutboxLimits } from "../limits.js"
 import { type OutboxFrame, readOutboxLine } from "../line.js"
-import { type LineOwner, LineQueue, QueuedLine, SendableLine } from "../line-queue.js"
-import { type GenerationMark, markGeneration } from "./generation.js"
+import { LineQueue, type LineSource, QueuedLine, SendableLine } from "../line-queue.js"
+import type { RejectedLines } from "../rejected.js"
+import { type GenerationMark, markGeneration, type OutboxCursor } from "./cursor.js"
+import type { Inode } from "./taken-directory.js"
 
-/** A line that cannot be sent, with its bytes unless it was too large to keep them. */
-export interface RefusedLine {
-  readonly line: QueuedLine
-  readonly error: ChatError
-  readonly bytes: Buffer | undefined
-}
-
-/** What a file tells its outbox. */
-export interface FileEvents {
-  onRefused(file: OutboxFile, refused: RefusedLine): void
-  onSettled(): void
-}
-
-/** What an inode is known by while it exists. */
-export interface Inode {
-  readonly dev: bigint
-  readonly ino: bigint
-}
-
-/** Whether both are the same file, whatever its names. */
-export function isSame(a: Inode, b: Inode): boolean {
-  return a.ino === b.ino && a.dev === b.dev
-}
-
-/** Why a read ended: nothing more is written, more may be, there is no room, or other bytes stand there now. */
-export type ReadEnd = "end" | "more" | "full" | "replaced"
-
-const carriageReturn = 0x0d
-const space = 0x20
-/** A frame may be this much larger than its line: a type and an id are added. */
-const frameExtraBytes = 256
-
-/** The lines of one generation of the outbox, read through one open file for as long as anybody may append. */
-export class OutboxFile implements LineOwner, LineSink {
+/** How one generation is read. */
+export interface FileOptions {
   readonly generation: string
   readonly inode: Inode
   readonly fd: number
-  /** Whether `outbox.taken/GENERATION.jsonl` is a name of this inode. */
-  isNamed: boolean
+  /** Offset of the first line that is not settled. */
+  readonly start: number
+  /** Whether `outbox.taken/GENERATION.jsonl` is a link to this file. */
+  readonly isLinked: boolean
+  /** Whether the cursor file knows this generation. */
+  readonly isSaved: boolean
+}
+
+const carriageReturn = 0x0d
+const tab = 0x09
+const space = 0x20
+/** Bytes that `type` and `id` may add to a line when it becomes a frame. */
+const frameExtraBytes = 256
+
+/** The lines of one generation of the outbox, read through one open file for as long as anybody may append. */
+export class OutboxFile implements LineSource, LineSink {
+  readonly generation: string
+  readonly inode: Inode
+  readonly fd: number
+  /** See {@link FileOptions.isLinked}. */
+  isLinked: boolean
   /** Monotonic milliseconds of the last new byte. */
   changedMs: number
   readonly #limits: OutboxLimits
-  readonly #events: FileEvents
+  readonly #rejected: RejectedLines
+  readonly #cursor: OutboxCursor
   readonly #queue = new LineQueue()
   readonly #splitter: LineSplitter
   #isAtEnd = false
-  /** Lines that a saved cursor has passed, and that the next one will have passed. */
+  /** Lines passed by the saved cursor, and by the mark that is being saved. */
   #savedLines = 0
   #markedLines = 0
   #isSaved: boolean
-  #isLost = false
+  #isReplaced = false
   #ownsFile = true
 
-  /** @param start - offset of the first line that is not settled; `isSaved` when the cursor file says so */
   constructor(
-    place: {
-      generation: string
-      inode: Inode
-      fd: number
-      start: number
-      isNamed: boolean
-      isSaved: boolean
-    },
+    options: FileOptions,
     limits: OutboxLimits,
     nowMs: number,
-    events: FileEvents,
+    rejected: RejectedLines,
+    cursor: OutboxCursor,
   ) {
-    this.generation = place.generation
-    this.inode = place.inode
-    this.fd = place.fd
-    this.isNamed = place.isNamed
-    this.#isSaved = place.isSaved
+    const { fd } = options
+    this.generation = options.generation
+    this.inode = options.inode
+    this.fd = fd
+    this.isLinked = options.isLinked
+    this.#isSaved = options.isSaved
     this.changedMs = nowMs
     this.#limits = limits
-    this.#events = events
-    const readAt = (buffer: Uint8Array, position: number) =>
-      readSync(place.fd, buffer, 0, buffer.length, position)
-    this.#splitter = new LineSplitter(readAt, place.start, limits.lineBytes)
+    this.#rejected = rejected
+    this.#cursor = cursor
+    const readAt = (buffer: Uint8Array, position: number) => readSync(fd, buffer, 0, buffer.length, position)
+    this.#splitter = new LineSplitter(readAt, options.start, limits.lineBytes)
   }
 
   /** Whether a restart would find this generation again. Until then its lines must not be sent. */
   get isRecorded(): boolean {
-    return this.isNamed || this.#isSaved
+    return this.isLinked || this.#isSaved
   }
 
-  /** Lines that were handed out, and that a crash now would hand out again. */
+  /** Number of lines taken that a crash now would hand out again. */
   get outstanding(): number {
-    return this.#queue.handed - this.#savedLines
+    return this.#queue.taken - this.#savedLines
   }
 
-  /** Known lines that are not settled. */
+  /** Number of complete lines that are not settled. */
   get unsettled(): number {
     return this.#queue.unsettled
   }
 
-  /** Offset up to which the file was looked at. */
+  /** Offset up to which the file was read. */
   get scanned(): number {
     return this.#splitter.scanned
   }
@@ -111,19 +95,19 @@ export class OutboxFile implements LineOwner, LineSink {
     return this.#splitter.lineStart < this.#splitter.scanned
   }
 
-  /** Whether lines wait for a taker. */
+  /** Whether lines wait to be taken. */
   get isReady(): boolean {
     return this.#queue.readyBytes > 0
   }
 
-  /** Other bytes stand where these lines stood; what was read of them is all there is. */
-  get isLost(): boolean {
-    return this.#isLost
+  /** Whether the file was emptied and holds other bytes now. The lines read before are still sent. */
+  get isReplaced(): boolean {
+    return this.#isReplaced
   }
 
-  /** Whether nothing that stood there at the last look is left to be read or taken. */
+  /** Whether everything found by the last read was taken. */
   get isDrained(): boolean {
-    return !this.isReady && (this.#isLost || this.#isAtEnd)
+    return !this.isReady && (this.#isReplaced || this.#isAtEnd)
   }
 
   /** See {@link LineQueue.take}. */
@@ -135,42 +119,36 @@ export class OutboxFile implements LineOwner, LineSink {
     this.#queue.release()
   }
 
-  /** Reads lines that were appended since. */
-  read(nowMs: number): ReadEnd {
-    if (this.#isLost || !this.isRecorded) return "end"
+  /** Reads the lines appended since the last call. @throws the system error */
+  read(nowMs: number): SplitEnd {
+    if (this.#isReplaced || !this.isRecorded) return "end"
     const from = this.#splitter.scanned
     for (;;) {
-      const step = this.#splitter.step(this)
+      const end = this.#splitter.step(this)
       if (this.#splitter.scanned !== from) this.changedMs = nowMs
-      if (step === "replaced") this.#isLost = true
-      this.#isAtEnd = step === "end"
-      if (step !== "more" || this.#splitter.scanned - from >= this.#limits.turnBytes) return step
+      if (end === "replaced") this.#isReplaced = true
+      this.#isAtEnd = end === "end"
+      if (end !== "more" || this.#splitter.scanned - from >= this.#limits.turnBytes) return end
     }
   }
 
   bodyOf(line: SendableLine): Buffer {
-    const bytes = withoutReturn(this.bytesBetween(line.start, line.end))
-    // Other bytes may stand there by now.
+    const bytes = withoutReturn(this.#readBytes(line.start, line.end))
+    // The file may have been rewritten since.
     return hash("sha256", bytes, "hex") === line.sha256 ? bytes : Buffer.from(JSON.stringify(line.frame))
   }
 
-  /** Nobody will ever end the last line: refuses it. */
-  refusePartialLine(): void {
+  /** Rejects a last line without a newline: no process can complete it. */
+  rejectPartialLine(): void {
     const { start, end } = this.#splitter.cut()
     const hint = "append the whole line again, with a newline at its end"
-    const error = new ChatError("INVALID_MSG", "the line has no newline, and nobody has the file open", {
-      hint,
-    })
-    const bytes = end - start > this.#limits.lineBytes ? undefined : this.bytesBetween(start, end)
-    this.#refuse(start, end, error, bytes)
+    const message = "the line has no newline, and no process has the file open"
+    const error = new ChatError("INVALID_MSG", message, { hint })
+    const bytes = end - start > this.#limits.lineBytes ? undefined : this.#readBytes(start, end)
+    this.#reject(start, end, error, bytes)
   }
 
-  bytesBetween(start: number, end: number): Buffer {
-    const bytes = Buffer.alloc(end - start)
-    return bytes.subarray(0, readSync(this.fd, bytes, 0, bytes.length, start))
-  }
-
-  /** Progress to be saved. @throws what the file system refuses */
+  /** Returns the progress to be saved. @throws the system error */
   mark(): GenerationMark {
     this.#markedLines = this.#queue.passed
     const offset = this.#queue.first?.start ?? this.#splitter.lineStart
@@ -183,7 +161,7 @@ export class OutboxFile implements LineOwner, LineSink {
     this.#isSaved = true
   }
 
-  /** Hands the open file over to the next generation of this inode. */
+  /** Hands the open file over to the next generation of the same inode. */
   giveFile(): number {
     this.#ownsFile = false
     return this.fd
@@ -195,7 +173,7 @@ export class OutboxFile implements LineOwner, LineSink {
 
   onSettled(): void {
     this.#queue.onSettled()
-    this.#events.onSettled()
+    this.#cursor.onSettled()
   }
 
   hasRoom(): boolean {
@@ -209,48 +187,57 @@ export class OutboxFile implements LineOwner, LineSink {
     if (isBlank(content)) return
     const result = readOutboxLine(content)
     if ("bad" in result) {
-      this.#refuse(start, end, result.bad.error, Buffer.from(content), result.bad.id)
+      this.#reject(start, end, result.bad.error, Buffer.from(content), result.bad.id)
       return
     }
-    const id = result.frame.id ?? this.#at(start)
-    const tooLarge = this.#frameFault(result.frame, id, content.length)
-    if (tooLarge !== undefined) {
-      this.#refuse(start, end, tooLarge, Buffer.from(content), id)
-      return
-    }
-    const place = { at: this.#at(start), id, start, end }
-    this.#queue.push(new SendableLine(this, place, hash("sha256", content, "hex"), result.frame))
+    const at = this.#placeAt(start)
+    const id = result.frame.id ?? at
+    const error = this.#checkFrameSize(result.frame, id, content.length)
+    if (error === undefined) {
+      const sha256 = hash("sha256", content, "hex")
+      this.#queue.push(new SendableLine(this, { at, id, start, end }, sha256, result.frame))
+    } else this.#reject(start, end, error, Buffer.from(content), id)
   }
 
   onOversize(start: number, end: number): void {
-    this.#refuse(start, end, tooLarge(`the line has ${end - start} bytes`, this.#limits.lineBytes), undefined)
+    this.#reject(start, end, tooLarge(`the line has ${end - start} bytes`, this.#limits.lineBytes), undefined)
   }
 
-  #frameFault(frame: OutboxFrame, id: string, lineBytes: number): ChatError | undefined {
+  #checkFrameSize(frame: OutboxFrame, id: string, lineBytes: number): ChatError | undefined {
     if (lineBytes + frameExtraBytes <= this.#limits.lineBytes) return undefined
     const frameBytes = Buffer.byteLength(JSON.stringify({ ...frame, id }))
     if (frameBytes <= this.#limits.lineBytes) return undefined
     return tooLarge(`its frame has ${frameBytes} bytes`, this.#limits.lineBytes)
   }
 
-  #refuse(start: number, end: number, error: ChatError, bytes: Buffer | undefined, id?: string): void {
-    const at = this.#at(start)
+  /** @param bytes - the line; undefined if it is too long for memory */
+  #reject(start: number, end: number, error: ChatError, bytes: Buffer | undefined, id?: string): void {
+    const at = this.#placeAt(start)
     const line = new QueuedLine(this, { at, id: id ?? at, start, end })
     this.#queue.push(line)
-    this.#events.onRefused(this, { line, error, bytes })
+    if (bytes === undefined) this.#rejected.addOversize(line, error, this.fd)
+    else {
+      const sha256 = hash("sha256", bytes, "hex")
+      this.#rejected.add(line, { at, id: line.id, sha256, error, body: bytes })
+    }
   }
 
-  #at(start: number): string {
+  #placeAt(start: number): string {
     return `${this.generation}.${start.toString(36)}`
+  }
+
+  #readBytes(start: number, end: number): Buffer {
+    const bytes = Buffer.alloc(end - start)
+    return bytes.subarray(0, readSync(this.fd, bytes, 0, bytes.length, start))
   }
 }
 
 function withoutReturn(line: Buffer): Buffer {
-  return line.at(-1) === carriageReturn ? line.subarray(0, -1) : line
+  return line[line.length - 1] === carriageReturn ? line.subarray(0, -1) : line
 }
 
 function isBlank(line: Buffer): boolean {
-  return line.every((byte) => byte === space || byte === 0x09 || byte === carriageReturn)
+  return line.every((byte) => byte === space || byte === tab || byte === carriageReturn)
 }
 
 function tooLarge(what: string, limit: number): ChatError {

@@ -1,138 +1,203 @@
 import { type BigIntStats, closeSync, constants, fstatSync, lstatSync, openSync } from "node:fs"
 import { ChatError } from "../../../protocol/errors.js"
+import type { FileProblems } from "../../files/file-problems.js"
+import type { SplitEnd } from "../../files/line-splitter.js"
 import type { DaemonPaths } from "../../files/paths.js"
 import type { OutboxLimits } from "../limits.js"
-import { type GenerationMark, holdsMark, isInodeOf, newGeneration } from "./generation.js"
-import { type FileEvents, type Inode, isSame, OutboxFile } from "./outbox-file.js"
-import { TakenNames } from "./taken-names.js"
+import type { SendableLine } from "../line-queue.js"
+import type { RejectedLines } from "../rejected.js"
+import { type GenerationMark, holdsMark, isInodeOf, type OutboxCursor } from "./cursor.js"
+import { type FileOptions, OutboxFile } from "./outbox-file.js"
+import { type Inode, isSameInode, newGeneration, TakenDirectory } from "./taken-directory.js"
 
-// Not through a symbolic link, and not waiting for the writer of a pipe.
+// Does not follow a symbolic link, and does not wait for the writer of a pipe.
 const readFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 
+/** The parts of an outbox that its files use. */
+export interface FilesOptions {
+  readonly paths: DaemonPaths
+  readonly limits: OutboxLimits
+  readonly nowMs: () => number
+  readonly problems: FileProblems
+  readonly rejected: RejectedLines
+  readonly cursor: OutboxCursor
+}
+
 /**
- * Every inode that is, or was, `outbox.jsonl` and may still be written to.
+ * Every file that is, or was, outbox.jsonl and may still be appended to.
  *
  * ```
- *   outbox.jsonl ───────────────┐   adopt: a second name, which also tells the generation
+ *   outbox.jsonl ───────────────┐   adopt: add a link, whose name is the generation
  *   outbox.taken/GEN.jsonl ─────┴─▶ inode
  *
- *   clear:  rename outbox.jsonl → outbox.taken/GEN.out, make a new outbox.jsonl, then drop GEN.out
- *   drop:   remove outbox.taken/GEN.jsonl, when no writer is left
+ *   move out: rename outbox.jsonl → outbox.taken/GEN.out, create a new outbox.jsonl, remove GEN.out
+ *   delete:   remove outbox.taken/GEN.jsonl once no process has it open
  * ```
- * With the second name an outbox that is deleted or replaced loses nothing, and its inode number cannot come
- * back as another file. Where a file system has no hard links, the cursor tells the generation instead.
+ * Because of the link an outbox that is deleted or replaced loses nothing, and its inode number cannot be reused for
+ * another file. On a file system without hard links the cursor file records the generation instead.
  */
 export class OutboxFiles {
+  readonly #options: FilesOptions
   readonly #path: string
-  readonly #names: TakenNames
-  readonly #limits: OutboxLimits
-  readonly #nowMs: () => number
-  readonly #events: FileEvents
-  /** Progress of an earlier process, until its file is found. */
+  readonly #taken: TakenDirectory
+  /** Progress saved by an earlier process, until its file is found. */
   #marks = new Map<string, GenerationMark>()
   #files: OutboxFile[] = []
-  #live: OutboxFile | undefined
+  #current: OutboxFile | undefined
+  #hasMore = false
+  #isUnfinished = false
 
-  constructor(paths: DaemonPaths, limits: OutboxLimits, nowMs: () => number, events: FileEvents) {
-    this.#path = paths.outbox
-    this.#names = new TakenNames(paths)
-    this.#limits = limits
-    this.#nowMs = nowMs
-    this.#events = events
+  constructor(options: FilesOptions) {
+    this.#options = options
+    this.#path = options.paths.outbox
+    this.#taken = new TakenDirectory(options.paths)
   }
 
-  /** Oldest first. */
+  /** All files, oldest first. */
   get all(): readonly OutboxFile[] {
     return this.#files
   }
 
-  /** Those that can still be read. */
-  get kept(): readonly OutboxFile[] {
-    return this.#files.filter((file) => !file.isLost)
+  /** The files that can still be read, oldest first. */
+  get readable(): readonly OutboxFile[] {
+    return this.#files.filter((file) => !file.isReplaced)
   }
 
-  /** The one that stands at `outbox.jsonl`. */
-  get live(): OutboxFile | undefined {
-    return this.#live
+  /** The file at outbox.jsonl. */
+  get current(): OutboxFile | undefined {
+    return this.#current
   }
 
-  /** A name by which a file can be watched. */
-  nameOf(file: OutboxFile): string {
-    return file.isNamed ? this.#names.pathOf(file.generation) : this.#path
+  /** Whether the last {@link read} stopped before the end of a file. */
+  get hasMore(): boolean {
+    return this.#hasMore
   }
 
-  /** Finds again what an earlier process had taken. @throws what the file system refuses; may be repeated */
+  /** Whether it stopped only to let the event loop run, and should be repeated soon. */
+  get isUnfinished(): boolean {
+    return this.#isUnfinished
+  }
+
+  /** Returns a path by which a file can be watched. */
+  pathOf(file: OutboxFile): string {
+    return file.isLinked ? this.#taken.pathOf(file.generation) : this.#path
+  }
+
+  /** Finds the files of an earlier process. @throws the system error; may be repeated */
   restore(marks: Map<string, GenerationMark>): void {
     this.close()
     this.#marks = marks
-    this.#names.makeDirectory()
-    for (const generation of this.#names.list(".out")) {
+    this.#taken.ensure()
+    for (const generation of this.#taken.list(".out")) {
       const mark = marks.get(generation)
-      this.#names.finish(generation, (stats) => mark === undefined || isInodeOf(stats, mark))
+      this.#taken.finishMove(generation, (stats) => mark === undefined || isInodeOf(stats, mark))
     }
     const bornNs = new Map<OutboxFile, number>()
-    for (const generation of this.#names.list(".jsonl")) {
-      const file = this.#open(generation)
+    for (const generation of this.#taken.list(".jsonl")) {
+      const file = this.#openLinked(generation)
       if (file !== undefined) bornNs.set(file, Number(fstatSync(file.fd, { bigint: true }).birthtimeNs))
     }
     this.#files.sort((a, b) => (bornNs.get(a) ?? 0) - (bornNs.get(b) ?? 0))
   }
 
   /**
-   * Looks what stands at `outbox.jsonl` now; makes it when nothing does.
-   * @throws what the file system refuses, or ChatError FILE_FAILED when it is no plain file
+   * Finds out which file is at outbox.jsonl now, and creates it if there is none.
+   * @throws the system error, or ChatError FILE_FAILED for anything but a plain file
    */
-  checkLive(): void {
-    const stats = this.#lookOrMake()
+  checkCurrent(): void {
+    const stats = this.#statOrCreate()
     const known = this.#find(stats)
-    if (known === undefined) this.#live = this.#adopt()
+    if (known === undefined) this.#current = this.#adopt()
     else {
-      this.#live = known
-      if (stats.nlink === 1n) known.isNamed = this.#names.give(known.generation)
+      this.#current = known
+      if (stats.nlink === 1n) known.isLinked = this.#taken.link(known.generation)
     }
   }
 
-  /** Takes the live file away from `outbox.jsonl`; whoever has it open may go on appending. */
-  clear(): void {
-    const live = this.#live
-    if (live === undefined) return
-    this.#names.setAside(live.generation)
-    this.#live = undefined
-    const other = this.#names.finish(live.generation, (stats) => isSame(stats, live.inode))
-    if (other !== undefined) this.#open(other)
-    live.isNamed ||= other === undefined
-    this.checkLive()
+  /**
+   * Reads up to the first file with something left, the newest of these first. A writer that opens the outbox for each
+   * line goes from an older file to a newer one, never back. So an older file is sent first, and is read again after a
+   * newer one was.
+   * @returns whether anything was new
+   */
+  read(): boolean {
+    const files = this.readable
+    const busy = files.findIndex((file) => !file.isDrained)
+    this.#hasMore = busy >= 0 && busy < files.length - 1
+    this.#isUnfinished = false
+    let isNew = false
+    for (let index = busy < 0 ? files.length - 1 : busy; index >= 0; index--) {
+      const file = files[index]
+      if (file === undefined) continue
+      const before = file.scanned
+      const end = this.#readFile(file)
+      isNew ||= file.scanned !== before
+      this.#isUnfinished ||= end === "more" || end === "replaced"
+      this.#hasMore ||= end !== "end"
+    }
+    return isNew
   }
 
-  /** Forgets a file that nobody will append to any more. */
-  drop(file: OutboxFile): void {
-    if (file.isNamed) this.#names.remove(file.generation)
+  /** Takes the next line. @param mayBeNew - whether it may be one that was never taken before */
+  take(mayBeNew: boolean): SendableLine | undefined {
+    for (const file of this.#files) {
+      const line = file.take(mayBeNew)
+      if (line !== undefined || !file.isDrained) return line
+    }
+    return undefined
+  }
+
+  /** Moves the current file away from outbox.jsonl; processes that have it open may continue to append. */
+  moveOut(): void {
+    const file = this.#current
+    if (file === undefined) return
+    this.#taken.moveOut(file.generation)
+    this.#current = undefined
+    const other = this.#taken.finishMove(file.generation, (stats) => isSameInode(stats, file.inode))
+    if (other !== undefined) this.#openLinked(other)
+    file.isLinked ||= other === undefined
+    this.checkCurrent()
+  }
+
+  /** Deletes a file that no process appends to. @throws the system error */
+  delete(file: OutboxFile): void {
+    if (file.isLinked) this.#taken.remove(file.generation)
     this.#files = this.#files.filter((other) => other !== file)
     file.close()
-  }
-
-  /** Begins a new generation of a file that was emptied in place. The old one still has the lines it read. */
-  beginAnew(lost: OutboxFile): void {
-    const generation = newGeneration()
-    const isNamed = lost.isNamed && this.#names.change(lost.generation, generation)
-    const place = { generation, inode: lost.inode, fd: lost.giveFile(), start: 0, isNamed, isSaved: false }
-    const file = this.#make(place)
-    if (this.#live === lost) this.#live = file
-    this.#files = this.#files.flatMap((other) => (other === lost ? [lost, file] : other))
   }
 
   close(): void {
     for (const file of this.#files) file.close()
     this.#files = []
-    this.#live = undefined
+    this.#current = undefined
   }
 
-  #lookOrMake(): BigIntStats {
-    this.#live = undefined
+  #readFile(file: OutboxFile): SplitEnd {
+    let end: SplitEnd = "end"
+    this.#options.problems.attempt("outbox.jsonl", "read on", () => {
+      end = file.read(this.#options.nowMs())
+      if (end === "replaced") this.#beginGeneration(file)
+    })
+    return end
+  }
+
+  /** Begins a new generation of a file that was emptied in place. The old one keeps the lines it read. */
+  #beginGeneration(replaced: OutboxFile): void {
+    const generation = newGeneration()
+    const isLinked = replaced.isLinked && this.#taken.rename(replaced.generation, generation)
+    const { inode } = replaced
+    const place = { generation, inode, fd: replaced.giveFile(), start: 0, isLinked, isSaved: false }
+    const file = this.#create(place)
+    if (this.#current === replaced) this.#current = file
+    this.#files = this.#files.flatMap((other) => (other === replaced ? [replaced, file] : other))
+  }
+
+  #statOrCreate(): BigIntStats {
+    this.#current = undefined
     let stats = lstatSync(this.#path, { bigint: true, throwIfNoEntry: false })
     if (stats === undefined) {
-      this.#names.makeDirectory()
-      // A writer's `>>` may be faster; then it is the writer's file.
+      this.#taken.ensure()
+      // Without O_EXCL: a writer's `>>` may have created the file meanwhile.
       closeSync(openSync(this.#path, constants.O_CREAT | constants.O_RDONLY | constants.O_NOFOLLOW, 0o600))
       stats = lstatSync(this.#path, { bigint: true })
     }
@@ -140,40 +205,39 @@ export class OutboxFiles {
     return stats
   }
 
-  /** Takes on the inode that stands at `outbox.jsonl`. */
   #adopt(): OutboxFile {
     const generation = newGeneration()
-    // The name comes first: on an overlay file system it is what makes the inode ours.
-    if (!this.#names.give(generation)) return this.#take(undefined, this.#path)
+    // Linked before it is opened: on an overlay file system the link copies the file up, to another inode.
+    if (!this.#taken.link(generation)) return this.#open(undefined, this.#path)
     try {
-      return this.#take(generation, this.#names.pathOf(generation))
+      return this.#open(generation, this.#taken.pathOf(generation))
     } catch (error) {
-      this.#names.remove(generation)
+      this.#taken.remove(generation)
       throw error
     }
   }
 
-  /** Opens what stands under its second name; undefined for anything but a plain file. */
-  #open(generation: string): OutboxFile | undefined {
-    const stats = lstatSync(this.#names.pathOf(generation), { bigint: true })
+  /** Opens the file behind a link; undefined if it is open already, or is no plain file. */
+  #openLinked(generation: string): OutboxFile | undefined {
+    const stats = lstatSync(this.#taken.pathOf(generation), { bigint: true })
     if (this.#find(stats) === undefined) {
-      return stats.isFile() ? this.#take(generation, this.#names.pathOf(generation)) : undefined
+      return stats.isFile() ? this.#open(generation, this.#taken.pathOf(generation)) : undefined
     }
-    this.#names.remove(generation)
+    this.#taken.remove(generation)
     return undefined
   }
 
-  /** @param named - the generation that the file's second name tells, if it has one */
-  #take(named: string | undefined, path: string): OutboxFile {
+  /** @param linked - the generation of the file's link, if it has one */
+  #open(linked: string | undefined, path: string): OutboxFile {
     const fd = openSync(path, readFlags)
     try {
       const stats = fstatSync(fd, { bigint: true })
       if (!stats.isFile()) throw notPlain(stats)
-      const place = this.#identify(named, stats, fd)
-      const isNamed =
-        named !== undefined && (named === place.generation || this.#names.change(named, place.generation))
-      this.#marks.delete(place.generation)
-      const file = this.#make({ ...place, inode: { dev: stats.dev, ino: stats.ino }, fd, isNamed })
+      const found = this.#identify(linked, stats, fd)
+      const isLinked =
+        linked !== undefined && (linked === found.generation || this.#taken.rename(linked, found.generation))
+      this.#marks.delete(found.generation)
+      const file = this.#create({ ...found, inode: { dev: stats.dev, ino: stats.ino }, fd, isLinked })
       this.#files.push(file)
       return file
     } catch (error) {
@@ -183,26 +247,27 @@ export class OutboxFiles {
   }
 
   #identify(
-    named: string | undefined,
+    linked: string | undefined,
     stats: BigIntStats,
     fd: number,
-  ): { generation: string; start: number; isSaved: boolean } {
+  ): Pick<FileOptions, "generation" | "start" | "isSaved"> {
     const marks = Array.from(this.#marks.values())
-    const mark = this.#marks.get(named ?? "") ?? marks.find((other) => isInodeOf(stats, other))
-    // An empty file always begins anew: a copy of this directory must not give its lines the same names.
+    const mark = this.#marks.get(linked ?? "") ?? marks.find((other) => isInodeOf(stats, other))
+    // An empty file always begins a generation: a copy of this directory must not name its lines the same.
     if (stats.size > 0n) {
-      if (mark === undefined) return { generation: named ?? newGeneration(), start: 0, isSaved: false }
+      if (mark === undefined) return { generation: linked ?? newGeneration(), start: 0, isSaved: false }
       if (holdsMark(fd, mark)) return { generation: mark.generation, start: mark.offset, isSaved: true }
     }
     return { generation: newGeneration(), start: 0, isSaved: false }
   }
 
-  #make(place: ConstructorParameters<typeof OutboxFile>[0]): OutboxFile {
-    return new OutboxFile(place, this.#limits, this.#nowMs(), this.#events)
+  #create(file: FileOptions): OutboxFile {
+    const { limits, nowMs, rejected, cursor } = this.#options
+    return new OutboxFile(file, limits, nowMs(), rejected, cursor)
   }
 
   #find(inode: Inode): OutboxFile | undefined {
-    return this.#files.find((file) => !file.isLost && isSame(file.inode, inode))
+    return this.#files.find((file) => !file.isReplaced && isSameInode(file.inode, inode))
   }
 }
 
@@ -211,8 +276,8 @@ function notPlain(stats: BigIntStats): ChatError {
     ? "a symbolic link"
     : stats.isDirectory()
       ? "a directory"
-      : "no plain file"
+      : "not a plain file"
   return new ChatError("FILE_FAILED", `outbox.jsonl: is ${kind}`, {
-    hint: "move it away; the daemon makes a new outbox.jsonl by itself",
+    hint: "move it away; the daemon creates a new outbox.jsonl by itself",
   })
 }

@@ -1,0 +1,103 @@
+import { agentIdOfDid } from "../../proposals/statement.js"
+import type { ClientMessage } from "../../protocol/client-messages.js"
+import type { ChatError } from "../../protocol/errors.js"
+import type { ServerMessage } from "../../protocol/server-messages.js"
+import { isVerb, type Verb } from "../../protocol/verbs.js"
+import type { ActiveStops } from "../guards/active-stops.js"
+import type { CircuitBreaker } from "../guards/circuit-breaker.js"
+import type { News } from "../guards/news.js"
+import type { IdentifiedLine } from "../inbox/line.js"
+import { echoLine } from "../inbox/message-to-line.js"
+import type { OutboxLine, Rejection } from "../outbox/outbox.js"
+import type { LeasedTasks } from "../session/leased-tasks.js"
+import type { Presence } from "../session/presence.js"
+import { recipientOf } from "./acks.js"
+import type { DeliveryStatus } from "./delivery-status.js"
+
+/** The parts of a daemon that change when the relay answers a line. */
+export interface AnswerServices {
+  readonly deliveryStatus: DeliveryStatus
+  readonly news: News
+  readonly tasks: LeasedTasks
+  readonly presence: Presence
+  readonly stops: ActiveStops
+  readonly breaker: CircuitBreaker
+  /** Shows an own message in the inbox; absent without `--echo`. */
+  readonly echo?: (line: IdentifiedLine) => void
+  /** Returns the own agent id. */
+  readonly self: () => string
+}
+
+/** Updates the daemon's state after the relay answered an outbox line, or a line was rejected. */
+export class AnswerEffects {
+  readonly #services: AnswerServices
+  /** Channels posted to without membership; the inbox gets one notice for each per session. */
+  readonly #foreignChannels = new Set<string>()
+
+  constructor(services: AnswerServices) {
+    this.#services = services
+  }
+
+  /** Starts a new session. */
+  restart(): void {
+    this.#foreignChannels.clear()
+  }
+
+  /** The relay accepted a line. */
+  accepted(line: OutboxLine, answer: ServerMessage): void {
+    const { tasks, presence, breaker } = this.#services
+    const { frame } = line
+    breaker.accepted()
+    if (isVerb(answer.type)) this.#acceptedStatement(line, answer as ServerMessage<Verb>)
+    if (answer.type !== "ACK") return
+    if (frame.type === "MSG") this.#acceptedMessage(line, frame, answer)
+    if (frame.type === "DONE" || frame.type === "FAIL") tasks.end(frame.task)
+    if (frame.type === "DONE") breaker.worked()
+    if (frame.type === "SET_PRESENCE") {
+      presence.set(frame, answer.ts)
+      tasks.onPresence()
+    }
+  }
+
+  /** The relay, or the daemon's own guard, refused a line for good. */
+  rejected(line: OutboxLine, error: ChatError): void {
+    const { tasks, stops, breaker, news } = this.#services
+    const { frame } = line
+    const isOver = error.code === "LEASE_LOST" || error.code === "TASK_NOT_FOUND"
+    const isOwnTask = frame.type === "EXTEND" || frame.type === "DONE" || frame.type === "FAIL"
+    if (isOver && isOwnTask) tasks.end(frame.task)
+    if (error.guard !== undefined) stops.refused(line, error)
+    else if (breaker.rejected(line, error)) news.rejected(line, error)
+  }
+
+  /** A line was rejected before it was sent: it is not a valid message. */
+  rejectedUnsent(rejection: Rejection): void {
+    const { breaker, news } = this.#services
+    if (breaker.rejected(rejection, rejection.error)) news.refused(rejection)
+  }
+
+  #acceptedStatement({ id, sha256, frame }: OutboxLine, { msg_id: msgId, to }: ServerMessage<Verb>): void {
+    this.#services.deliveryStatus.accepted({ id, msgId, sha256, to: agentIdOfDid(to) })
+    if (frame.type === "ACCEPT" || frame.type === "COMPLETE") this.#services.breaker.worked()
+  }
+
+  #acceptedMessage(
+    { id, sha256 }: OutboxLine,
+    { to, content, kind }: ClientMessage<"MSG">,
+    answer: ServerMessage<"ACK">,
+  ): void {
+    const { deliveryStatus, news, echo, self, stops, breaker } = this.#services
+    breaker.said()
+    const { msg_id: msgId, member, ts } = answer
+    const recipient = recipientOf(to, answer)
+    if (recipient !== undefined) stops.spoke(self(), recipient, kind)
+    if (msgId !== undefined && recipient !== undefined) {
+      deliveryStatus.accepted({ id, msgId, sha256, to: recipient })
+    }
+    if (member === false && !this.#foreignChannels.has(to)) {
+      this.#foreignChannels.add(to)
+      news.notice("NOT_IN_CHANNEL", `sent to ${to}, but you are not in it and will not see answers`, to)
+    }
+    if (msgId !== undefined) echo?.(echoLine({ to, content }, msgId, ts, self()))
+  }
+}
