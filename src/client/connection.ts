@@ -103,9 +103,9 @@ export class Connection {
   /**
    * Sends a frame; its answer, if it has an id, comes through {@link ConnectionEvents.onMessage}. A frame over
    * the relay's limit is answered by INVALID_MSG here: sent, it could cost the session. Never throws.
+   * @param text - the frame as JSON, if the caller has it already
    */
-  send(frame: ClientFrame): void {
-    const text = JSON.stringify(frame)
+  send(frame: ClientFrame, text = JSON.stringify(frame)): void {
     const limit = this.welcome.limits.frame_bytes
     if (text.length * 3 > limit && Buffer.byteLength(text) > limit) {
       this.#refuse(frame, `${frame.type}: larger than the ${limit} bytes this relay reads`)

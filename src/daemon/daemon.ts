@@ -6,9 +6,10 @@ import type { ServerMessage } from "../protocol/server-messages.js"
 import { isVerb, type Verb } from "../protocol/verbs.js"
 import { Deals, refuseDraft } from "./deals/deals.js"
 import { AckLog } from "./delivery/acks.js"
+import { AnswerEffects } from "./delivery/answer-effects.js"
 import { DeliveryStatus } from "./delivery/delivery-status.js"
-import { LineOutcomes } from "./delivery/line-outcomes.js"
-import { DaemonLog } from "./files/daemon-log.js"
+import { DaemonLog } from "./files/append-log.js"
+import { FileProblems } from "./files/file-problems.js"
 import type { DaemonPaths } from "./files/paths.js"
 import { type DaemonGuards, makeGuards } from "./guards/daemon-guards.js"
 import { News } from "./guards/news.js"
@@ -17,7 +18,6 @@ import { Inbox } from "./inbox/inbox.js"
 import type { IdentifiedLine } from "./inbox/line.js"
 import { connectOptionsOf, type DaemonHost, type DaemonOptions, initialChannels } from "./options.js"
 import { Outbox } from "./outbox/outbox.js"
-import { OutboxProblems } from "./outbox/problems.js"
 import { OutboxSender } from "./outbox/sender.js"
 import { Bookmarks } from "./session/bookmarks.js"
 import { Channels, type JoinFailures } from "./session/channels.js"
@@ -42,14 +42,14 @@ export class Daemon {
   readonly #memory: DaemonMemory
   readonly #presence: Presence
   readonly #receipts: ReadReceipts
-  readonly #cursorProblems: OutboxProblems
+  readonly #cursorProblems: FileProblems
   readonly #inbox: Inbox
   readonly #tasks: LeasedTasks
   readonly #channels: Channels
   readonly #guards: DaemonGuards
   readonly #news: News
   readonly #acks: AckLog
-  readonly #outcomes: LineOutcomes
+  readonly #answerEffects: AnswerEffects
   readonly #outbox: Outbox
   readonly #sender: OutboxSender
   readonly #messages: RelayMessages
@@ -79,7 +79,7 @@ export class Daemon {
     this.#presence = new Presence(memory, clock, log, options.role)
     const presence = this.#presence
     this.#receipts = new ReadReceipts({ cursors: paths.cursors, bookmarks, memory, clock })
-    this.#cursorProblems = new OutboxProblems(this.#status.reporter("cursors"))
+    this.#cursorProblems = new FileProblems(this.#status.reporter("cursors"))
 
     this.#inbox = Inbox.open({
       ...{ paths, clock, log },
@@ -99,21 +99,24 @@ export class Daemon {
     const news = this.#news
 
     this.#acks = AckLog.open(paths.acks, this.#status.reporter("acks"))
-    const ladder = new DeliveryStatus(this.#acks, log)
+    const deliveryStatus = new DeliveryStatus(this.#acks, log)
     const echo = options.echo && { echo: append }
-    this.#outcomes = new LineOutcomes({ ladder, news, tasks, presence, ...this.#guards, self, ...echo })
+    this.#answerEffects = new AnswerEffects({
+      ...{ deliveryStatus, news, tasks, presence, ...this.#guards, self, ...echo },
+      saveNow: () => this.#saveNow(),
+    })
     this.#outbox = Outbox.open({
       ...{ paths, clock },
       onProblem: this.#status.reporter("outbox"),
-      onLines: () => this.#sender.pump(),
-      reject: (rejection) => this.#outcomes.refused(rejection),
+      onLines: () => this.#sender.send(),
+      reject: (rejection) => this.#answerEffects.rejectedUnsent(rejection),
     })
     this.#sender = this.#createSender()
     const sender = this.#sender
     const isCompat = options.compat
     const services = {
       channels,
-      deliveryStatus: ladder,
+      deliveryStatus,
       tasks,
       ...this.#guards,
       sender,
@@ -165,7 +168,7 @@ export class Daemon {
     this.#deals?.tick()
     this.#checkReaders()
     this.#save()
-    this.#sender.pump()
+    this.#sender.send()
     void this.#channels.retryJoins().then((failures) => this.#onJoined(failures))
     this.#publish()
   }
@@ -174,7 +177,7 @@ export class Daemon {
   resetBreaker(): void {
     this.#guards.breaker.reset()
     this.#saveNow()
-    this.#sender.pump()
+    this.#sender.send()
   }
 
   /** The agent's id; undefined for an ephemeral daemon that never was online. */
@@ -196,16 +199,17 @@ export class Daemon {
   }
 
   #createSender(): OutboxSender {
-    return new OutboxSender(this.#outbox, this.#acks, this.#host.clock, {
-      onAnswered: (line, answer) => {
-        this.#outcomes.answered(line, answer)
-        if (line.frame.type === "SET_PRESENCE") this.#saveNow()
+    return new OutboxSender({
+      outbox: this.#outbox,
+      clock: this.#host.clock,
+      acks: this.#acks,
+      effects: this.#answerEffects,
+      breaker: this.#guards.breaker,
+      signer: {
+        sign: (draft, key) => this.#deals?.sign(draft, key) ?? refuseDraft(),
+        distrust: (proposalId) => this.#deals?.distrust(proposalId),
       },
-      onRejected: (line, error) => this.#outcomes.rejected(line, error),
-      onHindered: this.#status.reporter("relay"),
-      guard: () => this.#guards.breaker.verdict(),
-      sign: (draft, key) => this.#deals?.sign(draft, key) ?? refuseDraft(),
-      onStale: (proposalId) => this.#deals?.distrust(proposalId),
+      onUnavailable: this.#status.reporter("relay"),
     })
   }
 
@@ -231,7 +235,7 @@ export class Daemon {
     const { welcome } = connection
     this.#log.write(`online: ${welcome.agent_id} on ${welcome.server} (${welcome.server_id})`)
     this.#status.setReason(undefined)
-    this.#outcomes.restart()
+    this.#answerEffects.restart()
     this.#guards.stops.attach(welcome.server_id)
     void this.#presence.resend(connection)
     this.#tasks.attach(connection)

@@ -1,7 +1,7 @@
 import { writeFileAtomic } from "../base/atomic-file.js"
 import type { Clock } from "../base/clock.js"
 import type { ChatError } from "../protocol/errors.js"
-import type { DaemonLog } from "./files/daemon-log.js"
+import type { DaemonLog } from "./files/append-log.js"
 import type { DaemonStatus, Problem } from "./status.js"
 
 /** The members of status.json that the daemon knows; {@link StatusWriter} adds the others. */

@@ -28,6 +28,12 @@ export const frameIdPattern = /^[A-Za-z0-9._:~-]{1,64}$/
 /** The form of a frame's id, for error messages. */
 export const frameIdRule = "must be 1-64 of A-Z a-z 0-9 . _ : ~ -"
 
+/**
+ * Prefix of the ids that commands give to the outbox lines they write. Such a command reads the answer in acks.jsonl,
+ * so the agent's inbox does not need it.
+ */
+export const commandIdPrefix = "cli-"
+
 /** Reports whether `id` has the form of a frame's id. */
 export function isFrameId(id: unknown): id is string {
   return typeof id === "string" && frameIdPattern.test(id)

@@ -1,7 +1,6 @@
 import { resolve } from "node:path"
 import { formatForTerminal } from "../../base/visible-text.js"
-import { ensureHome } from "../../daemon/files/home.js"
-import { rootPaths } from "../../daemon/files/paths.js"
+import { ensureHome, rootPaths } from "../../daemon/files/paths.js"
 import type { PublicIdentity } from "../../identity/identity-file.js"
 import { ChatError } from "../../protocol/errors.js"
 import { defineCommand, flag, value } from "../command.js"

@@ -1,5 +1,4 @@
-import { ensureHome } from "../../daemon/files/home.js"
-import { type RootPaths, rootPaths } from "../../daemon/files/paths.js"
+import { ensureHome, type RootPaths, rootPaths } from "../../daemon/files/paths.js"
 import { waitForStatus } from "../../daemon/process/control.js"
 import { readHolder } from "../../daemon/process/pid-file.js"
 import type { ProcessRecord } from "../../daemon/process/process-record.js"

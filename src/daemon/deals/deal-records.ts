@@ -4,9 +4,9 @@ import { newsOf, statementMessageId } from "../../proposals/deal-news.js"
 import { type Receipt, receiptOf } from "../../proposals/receipt.js"
 import type { ChatError } from "../../protocol/errors.js"
 import type { Statement } from "../../protocol/statements.js"
+import { FileProblems } from "../files/file-problems.js"
 import type { DaemonPaths } from "../files/paths.js"
 import { type IdentifiedLine, stepLineId } from "../inbox/line.js"
-import { OutboxProblems } from "../outbox/problems.js"
 import type { DaemonMemory } from "../session/daemon-memory.js"
 import type { Mark } from "../session/read-receipts.js"
 import { type LoggedDeal, ProposalsFile } from "./proposals-file.js"
@@ -50,7 +50,7 @@ export class DealRecords {
   readonly #events: RecordEvents
   readonly #log: ProposalsFile
   readonly #receipts: ReceiptsFile
-  readonly #problems: OutboxProblems
+  readonly #problems: FileProblems
   #unsaved: Step[] = []
   #owed: Receipt[] = []
   #untold: { readonly step: Step; readonly n: number | undefined }[] = []
@@ -89,7 +89,7 @@ export class DealRecords {
     this.#log = log
     this.#receipts = receipts
     this.#events = events
-    this.#problems = new OutboxProblems((problem) => {
+    this.#problems = new FileProblems((problem) => {
       this.#problem = problem
       events.onProblem(problem)
     })

@@ -8,8 +8,8 @@ import { defaultLimits } from "../../protocol/limits.js"
 import type { AgentId } from "../../protocol/names.js"
 import type { Statement } from "../../protocol/statements.js"
 import { proposalIdOf } from "../../protocol/verbs.js"
-import { asFileProblem } from "../files/file-problem.js"
-import { LineLog } from "../files/line-log.js"
+import { AppendLog } from "../files/append-log.js"
+import { asFileProblem } from "../files/file-problems.js"
 import { LineSplitter } from "../files/line-splitter.js"
 
 /** Milliseconds a deal is kept for after nothing can be said in it any more. */
@@ -60,11 +60,11 @@ export function isOver(deal: Deal, now: number): boolean {
 
 /** proposals.jsonl: every statement of a daemon's deals, each on disk before anybody is told of it. */
 export class ProposalsFile {
-  readonly #log: LineLog
+  readonly #log: AppendLog
   #lastNumber: number
 
   private constructor(path: string, lastNumber: number) {
-    this.#log = new LineLog(path, undefined, true)
+    this.#log = new AppendLog(path, undefined, true)
     this.#lastNumber = lastNumber
   }
 

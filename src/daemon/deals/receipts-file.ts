@@ -12,7 +12,7 @@ import { createRequire } from "node:module"
 import { dirname } from "node:path"
 import { syncDirectory } from "../../base/atomic-file.js"
 import { formatReceipt, type Receipt } from "../../proposals/receipt.js"
-import { dropTornLine } from "../files/line-log.js"
+import { cutTornLine } from "../files/append-log.js"
 import { Dedup } from "../inbox/dedup.js"
 
 /** Milliseconds after which the lock of a process that died with it counts for nothing. */
@@ -66,7 +66,7 @@ export class ReceiptsFile {
     const { O_RDWR, O_CREAT, O_APPEND, O_NOFOLLOW } = constants
     const fd = openSync(this.#path, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW, 0o600)
     try {
-      dropTornLine(fd)
+      cutTornLine(fd)
       this.#readOn(fd)
       const fresh = [...new Set(lines)].filter((line) => !this.#known.has(line))
       if (fresh.length === 0) return

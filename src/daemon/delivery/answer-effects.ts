@@ -26,6 +26,8 @@ export interface AnswerServices {
   readonly echo?: (line: IdentifiedLine) => void
   /** Returns the own agent id. */
   readonly self: () => string
+  /** Saves the daemon's state and status at once. */
+  readonly saveNow: () => void
 }
 
 /** Updates the daemon's state after the relay answered an outbox line, or a line was rejected. */
@@ -56,6 +58,7 @@ export class AnswerEffects {
     if (frame.type === "SET_PRESENCE") {
       presence.set(frame, answer.ts)
       tasks.onPresence()
+      this.#services.saveNow()
     }
   }
 

@@ -74,7 +74,9 @@ export class DeliveryStatus {
     const message = this.#find(msgId)
     const verdict = message === undefined ? "too early" : this.#judge(message, report)
     if (verdict === "mismatch") {
-      this.#log(`sender-mismatch: ${authorOfReport(report)} is not ${message?.to ?? ""}, recipient of ${msgId}`)
+      this.#log(
+        `sender-mismatch: ${authorOfReport(report)} is not ${message?.to ?? ""}, recipient of ${msgId}`,
+      )
     }
     if (verdict === "too early" && isWrittenBy(self, msgId)) this.#keepEarly(msgId, report)
     // A reply that came before the claim counts if the claimant wrote it.

@@ -1,6 +1,6 @@
 import type { Clock } from "../../base/clock.js"
 import type { ChatError } from "../../protocol/errors.js"
-import type { DaemonLog } from "../files/daemon-log.js"
+import type { DaemonLog } from "../files/append-log.js"
 import type { Inbox } from "../inbox/inbox.js"
 import type { OutboxLine, Rejection } from "../outbox/outbox.js"
 

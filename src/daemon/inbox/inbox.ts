@@ -1,7 +1,7 @@
 import { basename } from "node:path"
 import { type Clock, delay, type Timer } from "../../base/clock.js"
 import type { ChatError } from "../../protocol/errors.js"
-import { asFileProblem } from "../files/file-problem.js"
+import { asFileProblem } from "../files/file-problems.js"
 import { Dedup } from "./dedup.js"
 import type { DurableBatch } from "./group-commit.js"
 import { defaultInboxLimits, type InboxLimits } from "./limits.js"

@@ -1,6 +1,5 @@
-import { isWrittenBy } from "../../protocol/message-id.js"
+import { commandIdPrefix, isWrittenBy } from "../../protocol/message-id.js"
 import { type ServerMessage, serverMessages } from "../../protocol/server-messages.js"
-import { commandIdPrefix } from "../delivery/command-id.js"
 import { type IdentifiedLine, type InboxLine, taskLineId } from "./line.js"
 
 const maxReason = 500

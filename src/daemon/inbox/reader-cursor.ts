@@ -3,7 +3,7 @@ import { join } from "node:path"
 import { writeFileAtomic } from "../../base/atomic-file.js"
 import { ChatError } from "../../protocol/errors.js"
 import { parseNick } from "../../protocol/names.js"
-import { asFileProblem } from "../files/file-problem.js"
+import { asFileProblem } from "../files/file-problems.js"
 import type { DaemonPaths } from "../files/paths.js"
 
 const suffix = ".json"

@@ -3,7 +3,7 @@ import { type FileHandle, open, readdir, rename, rm, stat } from "node:fs/promis
 import { dirname, join } from "node:path"
 import { promisify } from "node:util"
 import type { Clock } from "../../base/clock.js"
-import { asFileProblem } from "../files/file-problem.js"
+import { asFileProblem } from "../files/file-problems.js"
 import type { InboxLimits } from "./limits.js"
 
 /** A sealed file of older lines, named after the first and last `seq` in it. */

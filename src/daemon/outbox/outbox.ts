@@ -207,7 +207,9 @@ export class Outbox {
   /** Number of lines that may be taken before progress is saved. */
   get #room(): number {
     const { all } = this.#files
-    return this.#limits.windowLines - all.reduce((sum, file) => sum + file.outstanding, this.#drop.outstanding)
+    return (
+      this.#limits.windowLines - all.reduce((sum, file) => sum + file.outstanding, this.#drop.outstanding)
+    )
   }
 
   /** Takes from the files and outbox.d in turns, so that neither delays the other for long. */

@@ -306,7 +306,10 @@ function isPaced({ type }: OutboxFrame): boolean {
 
 /** Only a statement proves that a relay has a draft's statement, and a statement answers nothing else. */
 function wrongAnswer({ type }: ServerMessage): ChatError {
-  return new ChatError("VERIFICATION_FAILED", `server: answered with ${type}, which is no answer to this line`)
+  return new ChatError(
+    "VERIFICATION_FAILED",
+    `server: answered with ${type}, which is no answer to this line`,
+  )
 }
 
 /** Returns the answer of a relay to a statement that it has already. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import { addresseeOf, evidenceOf } from "../../../src/daemon/delivery/answer-evidence.js"
+import { evidenceOf, recipientOf } from "../../../src/daemon/delivery/acks.js"
 import type { OutboxFrame } from "../../../src/daemon/outbox/line.js"
 import type { ServerMessage } from "../../../src/protocol/server-messages.js"
 import { newIdentity } from "../../kit/identity.js"
@@ -60,11 +60,11 @@ describe("the evidence of an answer", () => {
 
 describe("whom a message was for", () => {
   it("is what was written, unless that was a name: then only the relay knows", () => {
-    expect(["#general", "+reviewer", id].map((to) => addresseeOf(to, ack()))).toEqual([
+    expect(["#general", "+reviewer", id].map((to) => recipientOf(to, ack()))).toEqual([
       "#general",
       "+reviewer",
       id,
     ])
-    expect([addresseeOf("@bob", ack({ to: id })), addresseeOf("@bob", ack())]).toEqual([id, undefined])
+    expect([recipientOf("@bob", ack({ to: id })), recipientOf("@bob", ack())]).toEqual([id, undefined])
   })
 })

@@ -1,6 +1,6 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { type LineSink, LineSplitter, type SplitStep } from "../../../src/daemon/files/line-splitter.js"
+import { type LineSink, LineSplitter, type SplitEnd } from "../../../src/daemon/files/line-splitter.js"
 
 /** A file that grows, and what a splitter found in it. */
 class GrowingFile implements LineSink {
@@ -23,7 +23,7 @@ class GrowingFile implements LineSink {
     return this
   }
 
-  look(): SplitStep {
+  look(): SplitEnd {
     for (;;) {
       const step = this.splitter.step(this)
       if (step !== "more") return step

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest"
 import type { Signed } from "../../../src/daemon/deals/deal-signer.js"
 import type { Ack } from "../../../src/daemon/delivery/acks.js"
 import type { OutboxLine } from "../../../src/daemon/outbox/outbox.js"
-import { OutboxSender, type PumpEvents } from "../../../src/daemon/outbox/sender.js"
+import { OutboxSender, type SenderOptions } from "../../../src/daemon/outbox/sender.js"
 import type { ClientFrame } from "../../../src/protocol/client-messages.js"
 import type { AgentRef } from "../../../src/protocol/names.js"
 import type { ServerMessage } from "../../../src/protocol/server-messages.js"
@@ -16,12 +16,12 @@ interface Sent {
   readonly id: string
 }
 
-const unsigned: PumpEvents["sign"] = () => Promise.reject(new Error("nothing here is signed"))
+const unsigned: SenderOptions["signer"]["sign"] = () => Promise.reject(new Error("nothing here is signed"))
 
-/** A pump between a list of lines and a list of sent frames. */
-function pumpOf(
+/** A sender between a list of lines and a list of sent frames. */
+function senderOf(
   limits: object = { rate_per_s: 1_000_000, burst: 1_000_000 },
-  { sign = unsigned, guard = () => "go" }: Partial<Pick<PumpEvents, "sign" | "guard">> = {},
+  { sign = unsigned, guard = () => "go" }: { sign?: typeof unsigned; guard?: () => "go" | "wait" } = {},
 ) {
   const clock = new FakeClock()
   const waiting: OutboxLine[] = []
@@ -30,7 +30,7 @@ function pumpOf(
   const rejected: string[] = []
   const sent: Sent[] = []
   const acks: Ack[] = []
-  const hindered: (string | undefined)[] = []
+  const unavailable: (string | undefined)[] = []
   const outbox = {
     take: (max: number) => {
       const lines = waiting.splice(0, max)
@@ -45,18 +45,19 @@ function pumpOf(
       line.settle()
     },
   }
-  const pump = new OutboxSender(outbox, { append: (ack: Ack) => void acks.push(ack) }, clock, {
-    onAnswered: () => {},
-    onRejected: () => {},
-    onHindered: (error) => hindered.push(error?.code),
-    sign,
-    guard,
-    onStale: () => {},
+  const sender = new OutboxSender({
+    outbox,
+    clock,
+    acks: { append: (ack: Ack) => void acks.push(ack) },
+    effects: { accepted: () => {}, rejected: () => {} },
+    breaker: { verdict: guard },
+    signer: { sign, distrust: () => {} },
+    onUnavailable: (reason) => unavailable.push(reason?.code),
   })
   const write = (id: string, frame: ClientFrame | Draft = { type: "MSG", to: "#general", content: id }) => {
     const at = `${waiting.length}:${id}:${taken.length}`
     waiting.push({ at, id, sha256: `sha-${id}`, frame, settle: () => void settled.push(at) } as OutboxLine)
-    pump.pump()
+    sender.send()
   }
   const session = {
     welcome: welcome("bob", "@aaaaaaaa", "relay-1", limits) as ServerMessage<"WELCOME">,
@@ -65,14 +66,14 @@ function pumpOf(
   }
   return {
     clock,
-    pump,
+    sender,
     write,
     session,
     sent,
     settled,
     rejected,
     acks,
-    hindered,
+    unavailable,
     ids: () => sent.map(({ id }) => id),
   }
 }
@@ -93,14 +94,14 @@ const tooFast = (re: string, ms = 500): ServerMessage => ({
   retry_after_ms: ms,
 })
 
-describe("the outbox pump", () => {
+describe("the outbox sender", () => {
   it("sends in order, and settles a line only once it is answered", () => {
-    const { pump, write, session, ids, settled, acks } = pumpOf()
-    pump.attach(session)
+    const { sender, write, session, ids, settled, acks } = senderOf()
+    sender.attach(session)
     for (const id of ["a", "b", "c"]) write(id)
     expect(ids()).toEqual(["a", "b", "c"])
     expect(settled).toEqual([])
-    expect(pump.answer(ack("a"))).toBe(true)
+    expect(sender.answer(ack("a"))).toBe(true)
     expect(settled).toHaveLength(1)
     expect(acks).toEqual([
       { line_sha256: "sha-a", id: "a", msg_id: "me.a", state: "accepted", ts: 7, evidence: { seq: 3 } },
@@ -108,25 +109,25 @@ describe("the outbox pump", () => {
   })
 
   it("sends nothing without a session, and all of it when one comes", () => {
-    const { pump, write, session, ids } = pumpOf()
+    const { sender, write, session, ids } = senderOf()
     write("a")
     expect(ids()).toEqual([])
-    pump.attach(session)
+    sender.attach(session)
     expect(ids()).toEqual(["a"])
   })
 
   it("keeps at most 256 unanswered lines on the way", () => {
-    const { pump, write, session, ids } = pumpOf()
-    pump.attach(session)
+    const { sender, write, session, ids } = senderOf()
+    sender.attach(session)
     for (let i = 0; i < 400; i++) write(`m${i}`)
     expect(ids()).toHaveLength(256)
-    pump.answer(ack("m0"))
+    sender.answer(ack("m0"))
     expect(ids().at(-1)).toBe("m256")
   })
 
   it("keeps the relay's pace by itself: 10 at once, then 0.98 a second", () => {
-    const { clock, pump, write, session, ids } = pumpOf({ rate_per_s: 1, burst: 10 })
-    pump.attach(session)
+    const { clock, sender, write, session, ids } = senderOf({ rate_per_s: 1, burst: 10 })
+    sender.attach(session)
     for (let i = 0; i < 30; i++) write(`m${i}`)
     expect(ids()).toHaveLength(10)
     clock.advance(10_000)
@@ -136,8 +137,8 @@ describe("the outbox pump", () => {
   })
 
   it("counts long lines as the relay does, and lets one of any length out once nothing is used up", () => {
-    const { clock, pump, write, session, ids } = pumpOf({ rate_per_s: 1, burst: 4, rate_bytes: 1_000 })
-    pump.attach(session)
+    const { clock, sender, write, session, ids } = senderOf({ rate_per_s: 1, burst: 4, rate_bytes: 1_000 })
+    sender.attach(session)
     const long = (content: string): ClientFrame => ({ type: "MSG", to: "#general", content })
     write("three", long("x".repeat(2_000)))
     write("one")
@@ -155,13 +156,13 @@ describe("the outbox pump", () => {
   })
 
   it("does not begin anew with a session: the relay does not either", () => {
-    const { clock, pump, write, session, ids } = pumpOf({ rate_per_s: 1, burst: 2 })
-    pump.attach(session)
+    const { clock, sender, write, session, ids } = senderOf({ rate_per_s: 1, burst: 2 })
+    sender.attach(session)
     for (const id of ["a", "b"]) write(id)
-    pump.answer(ack("a"))
-    pump.answer(ack("b"))
-    pump.detach()
-    pump.attach(session)
+    sender.answer(ack("a"))
+    sender.answer(ack("b"))
+    sender.detach()
+    sender.attach(session)
     write("c")
     expect(ids()).toEqual(["a", "b"])
     clock.advance(1_100)
@@ -170,22 +171,22 @@ describe("the outbox pump", () => {
 
   it("begins anew with a relay that counts otherwise, or is another", () => {
     for (const other of [{ rate_per_s: 2 }, { server_id: "relay-2" }]) {
-      const { pump, write, session, ids } = pumpOf({ rate_per_s: 1, burst: 1 })
-      pump.attach(session)
+      const { sender, write, session, ids } = senderOf({ rate_per_s: 1, burst: 1 })
+      sender.attach(session)
       write("a")
       write("b")
-      pump.answer(ack("a"))
-      pump.detach()
+      sender.answer(ack("a"))
+      sender.detach()
       const { welcome: before } = session
       const limits = { ...before.limits, ...other }
-      pump.attach({ ...session, welcome: { ...before, ...other, limits } })
+      sender.attach({ ...session, welcome: { ...before, ...other, limits } })
       expect(ids()).toEqual(["a", "b"])
     }
   })
 
   it("does not count what is no message", () => {
-    const { pump, write, session, ids } = pumpOf({ rate_per_s: 1, burst: 1 })
-    pump.attach(session)
+    const { sender, write, session, ids } = senderOf({ rate_per_s: 1, burst: 1 })
+    sender.attach(session)
     write("j", { type: "JOIN", channel: "#a" })
     write("k", { type: "JOIN", channel: "#b" })
     write("m")
@@ -193,12 +194,12 @@ describe("the outbox pump", () => {
   })
 
   it("sends what was refused as too fast again, in order and under the same ids, and rejects none", () => {
-    const { clock, pump, write, session, ids, rejected, settled } = pumpOf()
-    pump.attach(session)
+    const { clock, sender, write, session, ids, rejected, settled } = senderOf()
+    sender.attach(session)
     for (const id of ["a", "b", "c"]) write(id)
-    pump.answer(ack("a"))
-    pump.answer(tooFast("b"))
-    pump.answer(tooFast("c"))
+    sender.answer(ack("a"))
+    sender.answer(tooFast("b"))
+    sender.answer(tooFast("c"))
     write("d")
     expect(ids()).toEqual(["a", "b", "c"])
     clock.advance(500)
@@ -207,26 +208,26 @@ describe("the outbox pump", () => {
   })
 
   it("sends what was refused again in the order of the lines, whichever refusal came first", () => {
-    const { clock, pump, write, session, ids } = pumpOf()
-    pump.attach(session)
+    const { clock, sender, write, session, ids } = senderOf()
+    sender.attach(session)
     for (const id of ["a", "b", "c", "d"]) write(id)
-    for (const id of ["d", "a", "c"]) pump.answer(tooFast(id))
-    pump.answer(ack("b"))
+    for (const id of ["d", "a", "c"]) sender.answer(tooFast(id))
+    sender.answer(ack("b"))
     write("e")
     clock.advance(500)
     expect(ids()).toEqual(["a", "b", "c", "d", "a", "c", "d", "e"])
   })
 
   it("sends nothing past a line that may yet be refused, once one behind it was", () => {
-    const { clock, pump, write, session, ids } = pumpOf()
-    pump.attach(session)
+    const { clock, sender, write, session, ids } = senderOf()
+    sender.attach(session)
     for (const id of ["a", "b", "c"]) write(id)
-    pump.answer(tooFast("b"))
-    pump.answer(ack("c"))
+    sender.answer(tooFast("b"))
+    sender.answer(ack("c"))
     clock.advance(500)
     write("d")
     expect(ids()).toEqual(["a", "b", "c"])
-    pump.answer(tooFast("a"))
+    sender.answer(tooFast("a"))
     clock.advance(500)
     expect(ids()).toEqual(["a", "b", "c", "a", "b", "d"])
   })
@@ -234,140 +235,140 @@ describe("the outbox pump", () => {
   it("loses no draft that waits for the one before it while that keeps to the pace", async () => {
     const sign = (_draft: Draft, key: string) =>
       Promise.resolve({ statement: { id: key }, isSaid: false } as Signed)
-    const { clock, pump, write, session, ids } = pumpOf({ rate_per_s: 1, burst: 1 }, { sign })
+    const { clock, sender, write, session, ids } = senderOf({ rate_per_s: 1, burst: 1 }, { sign })
     const sent = async (count: number) => await until(`${count} are sent`, () => ids().length === count)
-    pump.attach(session)
+    sender.attach(session)
     write("first", { type: "PROPOSAL", to: "@bob" as AgentRef, task: "one" })
     await sent(1)
     write("second", { type: "REJECT", proposal_id: "prop_2" })
-    pump.answer(tooFast("first"))
+    sender.answer(tooFast("first"))
     clock.advance(500)
     expect(ids()).toEqual(["first"])
     clock.advance(1_000)
     await sent(2)
-    pump.answer({ type: "ERROR", re: "first", code: "AGENT_NOT_FOUND", message: "nobody" })
+    sender.answer({ type: "ERROR", re: "first", code: "AGENT_NOT_FOUND", message: "nobody" })
     await sent(3)
     expect(ids()).toEqual(["first", "first", "second"])
   })
 
   it("sends all that its own guard let wait, however many there are", () => {
     let verdict: "go" | "wait" = "wait"
-    const { pump, write, session, ids } = pumpOf(undefined, { guard: () => verdict })
-    pump.attach(session)
+    const { sender, write, session, ids } = senderOf(undefined, { guard: () => verdict })
+    sender.attach(session)
     for (let i = 0; i < 300; i++) write(`m${i}`)
     expect(ids()).toEqual([])
     verdict = "go"
-    pump.pump()
-    for (let i = 0; i < 300; i++) pump.answer(ack(`m${i}`))
+    sender.send()
+    for (let i = 0; i < 300; i++) sender.answer(ack(`m${i}`))
     expect(ids()).toEqual(Array.from({ length: 300 }, (_, i) => `m${i}`))
   })
 
   it("puts what is refused for good where it can be seen, and goes on", () => {
-    const { pump, write, session, rejected, settled } = pumpOf()
-    pump.attach(session)
+    const { sender, write, session, rejected, settled } = senderOf()
+    sender.attach(session)
     write("a")
-    pump.answer({ type: "ERROR", re: "a", code: "AGENT_NOT_FOUND", message: "nobody" })
+    sender.answer({ type: "ERROR", re: "a", code: "AGENT_NOT_FOUND", message: "nobody" })
     expect([rejected, settled.length]).toEqual([["a"], 1])
   })
 
   it("sends unanswered lines again after a lost session, answered ones never", () => {
-    const { pump, write, session, ids } = pumpOf()
-    pump.attach(session)
+    const { sender, write, session, ids } = senderOf()
+    sender.attach(session)
     for (const id of ["a", "b", "c"]) write(id)
-    pump.answer(ack("a"))
-    pump.detach()
-    pump.attach(session)
+    sender.answer(ack("a"))
+    sender.detach()
+    sender.attach(session)
     expect(ids()).toEqual(["a", "b", "c", "b", "c"])
   })
 
   it("settles both of two lines that bear one id", () => {
-    const { pump, write, session, settled } = pumpOf()
-    pump.attach(session)
+    const { sender, write, session, settled } = senderOf()
+    sender.attach(session)
     write("same")
     write("same")
-    pump.answer(ack("same"))
-    pump.answer(ack("same"))
+    sender.answer(ack("same"))
+    sender.answer(ack("same"))
     expect(settled).toHaveLength(2)
-    expect(pump.answer(ack("same"))).toBe(false)
+    expect(sender.answer(ack("same"))).toBe(false)
   })
 
   it("waits while the socket does not take more", () => {
-    const { pump, write, session, ids } = pumpOf()
+    const { sender, write, session, ids } = senderOf()
     session.bufferedBytes = 2 * 1024 * 1024
-    pump.attach(session)
+    sender.attach(session)
     write("a")
     expect(ids()).toEqual([])
     session.bufferedBytes = 0
-    pump.pump()
+    sender.send()
     expect(ids()).toEqual(["a"])
   })
 
   it("leaves answers that belong to no line to others", () => {
-    const { pump, session } = pumpOf()
-    pump.attach(session)
-    expect(pump.answer({ type: "PONG", ts: 1 })).toBe(false)
-    expect(pump.answer(ack("unknown"))).toBe(false)
+    const { sender, session } = senderOf()
+    sender.attach(session)
+    expect(sender.answer({ type: "PONG", ts: 1 })).toBe(false)
+    expect(sender.answer(ack("unknown"))).toBe(false)
   })
 
   it("keeps a line that the relay cannot store, tries it again, and says why until it goes", () => {
-    const { clock, pump, write, session, ids, rejected, settled, hindered } = pumpOf()
-    pump.attach(session)
+    const { clock, sender, write, session, ids, rejected, settled, unavailable } = senderOf()
+    sender.attach(session)
     write("a")
     const down = { type: "ERROR", re: "a", code: "UNAVAILABLE", message: "no store" } as const
-    pump.answer(down)
+    sender.answer(down)
     clock.advance(1_000)
-    pump.answer(down)
+    sender.answer(down)
     clock.advance(1_000)
     expect([ids(), rejected, settled]).toEqual([["a", "a", "a"], [], []])
-    pump.answer(ack("a"))
-    expect([hindered, settled.length]).toEqual([["UNAVAILABLE", "UNAVAILABLE", undefined], 1])
+    sender.answer(ack("a"))
+    expect([unavailable, settled.length]).toEqual([["UNAVAILABLE", "UNAVAILABLE", undefined], 1])
     write("b")
-    pump.answer({ ...down, re: "b" })
-    pump.detach()
-    expect(hindered.slice(3)).toEqual(["UNAVAILABLE", undefined])
+    sender.answer({ ...down, re: "b" })
+    sender.detach()
+    expect(unavailable.slice(3)).toEqual(["UNAVAILABLE", undefined])
   })
 
   it("row 74: waits for those who come back to a relay that forgot everybody, and no longer", () => {
-    const { clock, pump, write, session, ids, rejected, settled } = pumpOf()
+    const { clock, sender, write, session, ids, rejected, settled } = senderOf()
     const unknown = { type: "ERROR", re: "a", code: "AGENT_NOT_FOUND", message: "to: not known" } as const
     const anew = { ...session, welcome: { ...session.welcome, server_id: "relay-2" } }
-    pump.attach(session)
-    pump.detach()
+    sender.attach(session)
+    sender.detach()
     clock.advance(2_000)
-    pump.attach(session)
+    sender.attach(session)
     write("x")
-    pump.answer({ ...unknown, re: "x" })
+    sender.answer({ ...unknown, re: "x" })
     expect(rejected).toEqual(["x"])
-    pump.detach()
+    sender.detach()
     clock.advance(2_000)
-    pump.attach(anew)
+    sender.attach(anew)
     write("a")
     write("b")
-    pump.answer(unknown)
-    pump.answer(ack("b"))
+    sender.answer(unknown)
+    sender.answer(ack("b"))
     clock.advance(1_000)
     expect([ids(), rejected]).toEqual([["x", "a", "b", "a"], ["x"]])
-    pump.answer(ack("a"))
+    sender.answer(ack("a"))
     expect(settled).toHaveLength(3)
     clock.advance(6_000)
     write("c")
-    pump.answer({ ...unknown, re: "c" })
+    sender.answer({ ...unknown, re: "c" })
     expect(rejected).toEqual(["x", "c"])
   })
 
   it("waits no longer after a night than anybody waits between two tries, and tells what for", () => {
-    const { clock, pump, write, session, rejected, hindered } = pumpOf()
+    const { clock, sender, write, session, rejected, unavailable } = senderOf()
     const unknown = { type: "ERROR", re: "a", code: "AGENT_NOT_FOUND", message: "to: not known" } as const
-    pump.attach(session)
-    pump.detach()
+    sender.attach(session)
+    sender.detach()
     clock.advance(8 * 3_600_000)
-    pump.attach({ ...session, welcome: { ...session.welcome, server_id: "relay-2" } })
+    sender.attach({ ...session, welcome: { ...session.welcome, server_id: "relay-2" } })
     clock.advance(64_000)
     write("a")
-    pump.answer(unknown)
-    expect([rejected, hindered]).toEqual([[], ["AGENT_NOT_FOUND"]])
+    sender.answer(unknown)
+    expect([rejected, unavailable]).toEqual([[], ["AGENT_NOT_FOUND"]])
     clock.advance(1_000)
-    pump.answer(unknown)
-    expect([rejected, hindered]).toEqual([["a"], ["AGENT_NOT_FOUND", undefined]])
+    sender.answer(unknown)
+    expect([rejected, unavailable]).toEqual([["a"], ["AGENT_NOT_FOUND", undefined]])
   })
 })

@@ -1,7 +1,7 @@
 import { appendFileSync, existsSync, linkSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
-import { TakenNames } from "../../../../src/daemon/outbox/files/taken-names.js"
+import { TakenDirectory } from "../../../../src/daemon/outbox/files/taken-directory.js"
 import { temporaryDirectory } from "../../../kit/temporary.js"
 
 const generation = "aaaaaaaaaa"
@@ -10,12 +10,12 @@ const generation = "aaaaaaaaaa"
 function place() {
   const root = temporaryDirectory()
   const paths = { outbox: join(root, "outbox.jsonl"), outboxTaken: join(root, "outbox.taken") }
-  const names = new TakenNames(paths)
-  names.makeDirectory()
+  const names = new TakenDirectory(paths)
+  names.ensure()
   writeFileSync(paths.outbox, "a\n")
   const textOf = (name: string) => readFileSync(names.pathOf(name), "utf8")
   const setAside = () => {
-    names.setAside(generation)
+    names.moveOut(generation)
     expect([existsSync(paths.outbox), names.list(".out")]).toEqual([false, [generation]])
   }
   return { ...paths, names, textOf, setAside }
@@ -24,13 +24,13 @@ function place() {
 describe("the second names of an outbox", () => {
   it("are names of the same file: what is deleted or appended there is not lost here", () => {
     const { outbox, names, textOf } = place()
-    expect(names.give(generation)).toBe(true)
+    expect(names.link(generation)).toBe(true)
     expect(statSync(names.pathOf(generation)).ino).toBe(statSync(outbox).ino)
     appendFileSync(outbox, "b\n")
     rmSync(outbox)
     expect(textOf(generation)).toBe("a\nb\n")
-    expect(names.change(generation, "bbbbbbbbbb")).toBe(true)
-    expect([names.list(".jsonl"), names.change(generation, "cccccccccc")]).toEqual([["bbbbbbbbbb"], false])
+    expect(names.rename(generation, "bbbbbbbbbb")).toBe(true)
+    expect([names.list(".jsonl"), names.rename(generation, "cccccccccc")]).toEqual([["bbbbbbbbbb"], false])
     names.remove("bbbbbbbbbb")
     names.remove("bbbbbbbbbb")
     expect(names.list(".jsonl")).toEqual([])
@@ -45,16 +45,16 @@ describe("the second names of an outbox", () => {
 
   it("stay, when the file is set aside that has one", () => {
     const { names, textOf, setAside } = place()
-    names.give(generation)
+    names.link(generation)
     setAside()
-    expect(names.finish(generation, () => false)).toBeUndefined()
+    expect(names.finishMove(generation, () => false)).toBeUndefined()
     expect([names.list(".out"), names.list(".jsonl"), textOf(generation)]).toEqual([[], [generation], "a\n"])
   })
 
   it("are given to a file that had none, where there are no hard links", () => {
     const { names, textOf, setAside } = place()
     setAside()
-    expect(names.finish(generation, () => true)).toBeUndefined()
+    expect(names.finishMove(generation, () => true)).toBeUndefined()
     expect([names.list(".out"), textOf(generation)]).toEqual([[], "a\n"])
   })
 
@@ -64,7 +64,7 @@ describe("the second names of an outbox", () => {
     rmSync(outbox)
     writeFileSync(outbox, "theirs\n")
     setAside()
-    const other = names.finish(generation, () => true) ?? ""
+    const other = names.finishMove(generation, () => true) ?? ""
     expect([textOf(generation), textOf(other)]).toEqual(["a\n", "theirs\n"])
     expect(names.list(".out")).toEqual([])
   })
