@@ -124,7 +124,7 @@ describe("clearing the outbox", () => {
     expect(harness.entries).toMatchObject([
       {
         line: '{"to":"#general","content":"hal',
-        reason: "the line has no newline, and nobody has the file open",
+        reason: "the line has no newline, and no process has the file open",
         hint: "append the whole line again, with a newline at its end",
       },
     ])

@@ -109,7 +109,7 @@ describe("an outbox that is", () => {
     expect(harness.problems.map((problem) => problem?.message)).toEqual(["outbox.jsonl: is a directory"])
     expect(harness.problems[0]).toMatchObject({
       code: "FILE_FAILED",
-      hint: "move it away; the daemon makes a new outbox.jsonl by itself",
+      hint: "move it away; the daemon creates a new outbox.jsonl by itself",
     })
     rmSync(harness.paths.outbox, { recursive: true })
     const outside = `${dirname(harness.paths.dir)}/outside.jsonl`

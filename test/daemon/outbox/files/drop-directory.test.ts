@@ -131,8 +131,8 @@ describe("a file renamed into outbox.d", () => {
     mkdirSync(join(harness.paths.outboxDrop, "folder"))
     expect(harness.settle()).toEqual([])
     expect(harness.entries.map(({ reason }) => reason)).toEqual([
-      "it is no plain file",
-      "it is no plain file",
+      "it is not a plain file",
+      "it is not a plain file",
     ])
     expect(dropped(harness)).toEqual([])
     expect(harness.outbox.pending).toBe(0)
@@ -164,7 +164,7 @@ describe("a file renamed into outbox.d", () => {
     rmSync(harness.paths.outboxDrop, { recursive: true })
     writeFileSync(harness.paths.outboxDrop, "")
     harness.sweep()
-    expect(harness.problems.map((problem) => problem?.message)).toEqual(["outbox.d: is no directory"])
+    expect(harness.problems.map((problem) => problem?.message)).toEqual(["outbox.d: is not a directory"])
     rmSync(harness.paths.outboxDrop)
     harness.sweep()
     expect(harness.problems.at(-1)).toBeUndefined()
