@@ -55,14 +55,15 @@ export class FrameSocket {
     return this.#webSocket.bufferedAmount
   }
 
-  /** Sends a text frame. All frames of one turn of the event loop leave in one write. Does nothing after the end. */
+  /** Sends a text frame. All frames sent by one callback leave in one write. Does nothing after the end. */
   send(text: string): void {
     if (this.#webSocket.readyState === WebSocket.CONNECTING) {
       this.#early.push(text)
       return
     }
     this.#cork()
-    this.#webSocket.send(text)
+    // A Buffer, because ws masks it into one chunk with the header; a string becomes two.
+    this.#webSocket.send(Buffer.from(text), { binary: false })
   }
 
   /** Stops reading: the relay feels the back-pressure. Keep-alive rests, as an answer could not be read. */
@@ -130,7 +131,8 @@ export class FrameSocket {
     if (this.#isCorked || stream === undefined) return
     this.#isCorked = true
     stream.cork()
-    setImmediate(() => {
+    // Runs when the current callback ends: sooner than setImmediate, which waits for the other events of the turn.
+    queueMicrotask(() => {
       this.#isCorked = false
       stream.uncork()
     })

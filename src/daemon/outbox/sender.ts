@@ -123,7 +123,7 @@ export class OutboxSender {
     this.#options.outbox.release()
   }
 
-  /** Sends all lines that may be sent now. The frames of one turn of the event loop leave in one write. */
+  /** Sends all lines that may be sent now. Frames sent by one callback leave in one write. */
   send(): void {
     const connection = this.#connection
     if (connection === undefined || this.#isWaiting) return
