@@ -58,7 +58,7 @@ async function loadRules() {
   const { trustFrom } = /** @type {typeof import("../src/ratings/trust.js")} */ (
     await importBuilt("ratings/trust.js")
   )
-  const elo = /** @type {typeof import("../src/ratings/elo.js")} */ (await importBuilt("ratings/elo.js"))
+  const elo = /** @type {typeof import("../src/ratings/fold.js")} */ (await importBuilt("ratings/fold.js"))
   const named = [0, 1, 2].map(honestName)
   /** @param {readonly DealRecord[]} history @param {((did: string) => number)} [trustIn] */
   const ratingsOf = (history, trustIn) => {
@@ -81,7 +81,7 @@ async function loadRules() {
 /**
  * The rating rule of the first AgentChat.
  * @param {readonly DealRecord[]} history
- * @param {typeof import("../src/ratings/elo.js")} elo
+ * @param {typeof import("../src/ratings/fold.js")} elo
  */
 function plainRatings(history, elo) {
   /** @type {Map<string, { rating: number, transactions: number }>} */
@@ -98,7 +98,7 @@ function plainRatings(history, elo) {
       const loses = outcome === "mutual" || outcome === (i === 0 ? "proposer" : "recipient")
       const change = Math.max(1, Math.round(points * (loses ? expected : 1 - expected)))
       return {
-        rating: Math.max(elo.leastRating, rating + (loses ? -change : change)),
+        rating: Math.max(elo.minRating, rating + (loses ? -change : change)),
         transactions: transactions + 1,
       }
     })

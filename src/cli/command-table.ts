@@ -1,22 +1,23 @@
-import type { Command } from "./command.js"
+import { type Command, globalOptions } from "./command.js"
+import type { CommandOutline, OptionOutline } from "./completion/outline.js"
 
-/** A row of the table: enough for the overview, and where the rest is. */
+/** A row of the table: all that the list of commands needs, and how to load the command. */
 interface CommandEntry {
   readonly group: keyof typeof groups
   readonly summary: string
   load(): Promise<Command>
 }
 
-/** Headings of the overview, in order. */
+/** Headings of the list of commands, in order. */
 export const groups = {
   start: "Start and stop",
-  talk: "Talk",
-  deal: "Agree and prove",
-  look: "Look around",
-  self: "Yourself and your shell",
+  talk: "Messages and tasks",
+  deal: "Deals",
+  look: "Channels, agents, status",
+  self: "Identity and shell",
 } as const
 
-/** Every command. A module is loaded when its command is called, and not before. */
+/** All commands. The module of a command is loaded only when the command is called. */
 export const commandTable = {
   up: {
     group: "start",
@@ -25,7 +26,7 @@ export const commandTable = {
   },
   down: {
     group: "start",
-    summary: "end what `up` started",
+    summary: "stop what `up` started",
     load: async () => (await import("./commands/down.js")).down,
   },
   serve: {
@@ -35,12 +36,12 @@ export const commandTable = {
   },
   store: {
     group: "start",
-    summary: "verify, compact or export what a relay keeps on disk",
+    summary: "verify, compact or export a relay's data directory",
     load: async () => (await import("./commands/store.js")).store,
   },
   daemon: {
     group: "start",
-    summary: "run a daemon, or see, list and stop daemons",
+    summary: "run, list or stop daemons",
     load: async () => (await import("./commands/daemon.js")).daemon,
   },
   send: {
@@ -50,32 +51,32 @@ export const commandTable = {
   },
   ask: {
     group: "talk",
-    summary: "ask a +role or an @agent, and wait for the answer",
+    summary: "ask an @agent or a +role and wait for the answer",
     load: async () => (await import("./commands/ask.js")).ask,
   },
   inbox: {
     group: "talk",
-    summary: "read what a daemon received",
+    summary: "read messages that a daemon received",
     load: async () => (await import("./commands/inbox.js")).inbox,
   },
   listen: {
     group: "talk",
-    summary: "print messages as they come, without a daemon",
+    summary: "print messages as they arrive, without a daemon",
     load: async () => (await import("./commands/listen.js")).listen,
   },
   connect: {
     group: "talk",
-    summary: "talk as a person, at a prompt",
+    summary: "chat at an interactive prompt",
     load: async () => (await import("./commands/connect.js")).connect,
   },
   task: {
     group: "talk",
-    summary: "see, take, end or give back work for a role",
+    summary: "list, claim, finish or return tasks of a role",
     load: async () => (await import("./commands/task.js")).task,
   },
   propose: {
     group: "deal",
-    summary: "propose work to an agent, signed",
+    summary: "propose a deal to an agent, signed",
     load: async () => (await import("./commands/propose.js")).propose,
   },
   accept: {
@@ -85,72 +86,72 @@ export const commandTable = {
   },
   reject: {
     group: "deal",
-    summary: "turn a proposal down",
+    summary: "reject a proposal",
     load: async () => (await import("./commands/reject.js")).reject,
   },
   complete: {
     group: "deal",
-    summary: "say that a deal is carried out",
+    summary: "state that a deal is completed",
     load: async () => (await import("./commands/complete.js")).complete,
   },
   dispute: {
     group: "deal",
-    summary: "say that a deal is not carried out as agreed",
+    summary: "state that a deal was not carried out as agreed",
     load: async () => (await import("./commands/dispute.js")).dispute,
   },
   proposals: {
     group: "deal",
-    summary: "see your proposals and their states",
+    summary: "list your proposals and their states",
     load: async () => (await import("./commands/proposals.js")).proposals,
   },
   receipts: {
     group: "deal",
-    summary: "list, sum up, export or verify what proves deals",
+    summary: "list, sum up, export or verify receipts of deals",
     load: async () => (await import("./commands/receipts.js")).receipts,
   },
   ratings: {
     group: "deal",
-    summary: "tell what receipts make of an agent, or of all",
+    summary: "show ratings computed from receipts",
     load: async () => (await import("./commands/ratings.js")).ratings,
   },
   status: {
     group: "look",
-    summary: "tell how this directory's daemon is",
+    summary: "show the status of this directory's daemon",
     load: async () => (await import("./commands/status.js")).status,
   },
   guard: {
     group: "look",
-    summary: "see what the guards count, release what they kept, lift them",
+    summary: "show guard limits, release held messages, lift stops",
     load: async () => (await import("./commands/guard.js")).guard,
   },
   presence: {
     group: "look",
-    summary: "say what you are doing",
+    summary: "set your status and activity",
     load: async () => (await import("./commands/presence.js")).presence,
   },
   pending: {
     group: "look",
-    summary: "tell what waits for somebody",
+    summary: "list messages and tasks that wait for an agent or role",
     load: async () => (await import("./commands/pending.js")).pending,
   },
   channels: {
     group: "look",
-    summary: "list channels, see and change what they tell",
+    summary: "list channels, show or change their settings",
     load: async () => (await import("./commands/channels.js")).channels,
   },
   agents: {
     group: "look",
-    summary: "list who is there",
+    summary: "list agents and their status",
     load: async () => (await import("./commands/agents.js")).agents,
   },
   create: {
     group: "look",
-    summary: "make a channel",
+    summary: "create a channel",
     load: async () => (await import("./commands/create.js")).create,
   },
   join: {
     group: "look",
-    summary: "enter a channel, or all of a pattern",
+    summary: "join a channel, or all channels of a pattern",
     load: async () => (await import("./commands/join.js")).join,
   },
   leave: {
@@ -160,12 +161,12 @@ export const commandTable = {
   },
   invite: {
     group: "look",
-    summary: "let an agent into an invite-only channel",
+    summary: "invite an agent to an invite-only channel",
     load: async () => (await import("./commands/invite.js")).invite,
   },
   identity: {
     group: "self",
-    summary: "make, show, export, rotate or revoke a key",
+    summary: "create, show, export, rotate or revoke a key",
     load: async () => (await import("./commands/identity.js")).identity,
   },
   completion: {
@@ -185,7 +186,30 @@ export type CommandName = keyof typeof commandTable
 
 export const commandNames = Object.keys(commandTable) as CommandName[]
 
-/** Whether `text` names a command. */
 export function isCommandName(text: string): text is CommandName {
   return Object.hasOwn(commandTable, text)
+}
+
+/** Options of every command. */
+const everywhere: readonly OptionOutline[] = [
+  { flag: "json", summary: globalOptions.json.summary, completion: undefined },
+  { flag: "home", summary: globalOptions.home.summary, completion: "directory" },
+  { flag: "help", summary: "print the help", completion: undefined },
+]
+
+/** Lists all commands with their options. Loads every command. */
+export function outlineCommands(): Promise<CommandOutline[]> {
+  return Promise.all(
+    commandNames.map(async (name) => {
+      const { load, summary } = commandTable[name]
+      const command: Command = await load()
+      const own = Object.entries(command.options).map(([flag, option]) => ({
+        flag,
+        summary: option.summary,
+        completion: option.kind === "flag" || option.kind === "flagOr" ? undefined : option.completion,
+      }))
+      const [first] = Object.values(command.args)
+      return { name, summary, options: [...own, ...everywhere], argument: first?.completion ?? "nothing" }
+    }),
+  )
 }

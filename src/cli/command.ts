@@ -1,29 +1,29 @@
 import { ChatError } from "../protocol/errors.js"
-import type { Offer } from "./completion/outline.js"
+import type { Completion } from "./completion/outline.js"
 import type { Context } from "./context.js"
 
 /**
- * Turns a text of the command line into a value.
- * @param label - what the user wrote it for, such as `--last` or `TARGET`
+ * Parses a text of the command line.
+ * @param label - the option or argument it was given for, such as `--last` or `TARGET`
  * @throws {ChatError} USAGE or INVALID_NAME, naming the label
  */
 export type Parse<T> = (text: string, label: string) => T
 
-/** One option, and the type of its value. */
+/** An option and the type of its value. */
 export interface Option<T> {
   readonly kind: "flag" | "value" | "flagOr" | "list" | "repeated"
   readonly placeholder: string
   readonly summary: string
-  readonly offer: Offer
-  /** The value made of what was written; `texts` is undefined when the option was not. */
+  readonly completion: Completion
+  /** @param texts - the texts given for it; undefined if the option is absent */
   read(texts: readonly string[] | undefined, label: string): T
 }
 
-/** One argument by position, and the type of its value. */
+/** A positional argument and the type of its value. */
 export interface Positional<T> {
   readonly kind: "required" | "optional" | "rest"
   readonly summary: string
-  readonly offer: Offer
+  readonly completion: Completion
   read(texts: readonly string[], label: string): T
 }
 
@@ -34,7 +34,7 @@ type ValuesOf<Specs> = {
   readonly [K in keyof Specs]: Specs[K] extends { read(texts: never, label: string): infer T } ? T : never
 }
 
-/** What a command is called with. */
+/** The parsed values that a command runs with. */
 export interface Input<P extends Positionals, O extends Options> {
   readonly args: ValuesOf<P>
   readonly options: ValuesOf<O>
@@ -42,52 +42,58 @@ export interface Input<P extends Positionals, O extends Options> {
   readonly url: string | undefined
 }
 
-/** A command: what it takes, how it is explained, what it does. */
+/** A command: its arguments and options, its help, and its function. */
 export interface Command<P extends Positionals = Positionals, O extends Options = Options> {
-  /** In order; the key is the name in the usage line. */
+  /** In order. The key is the name in the usage line. */
   readonly args: P
-  /** By flag without its dashes. */
+  /** By name without dashes. */
   readonly options: O
-  /** Whether a ws:// or wss:// address may stand first. */
+  /** Whether the first argument may be a ws:// or wss:// address. */
   readonly takesUrl: boolean
-  /** Lines of shell. */
+  /** Shell commands. */
   readonly examples: readonly string[]
-  /** A sentence or two below the summary. */
+  /** A few sentences printed below the summary. */
   readonly notes?: readonly string[]
   /** @returns the exit status */
   run(context: Context, input: Input<P, O>): Promise<number>
 }
 
-/** Infers the types of a command's arguments. */
+/** Options of the program itself and of every command. */
+export const globalOptions = {
+  json: { flags: "--json", summary: "print one JSON document instead of text" },
+  home: { flags: "--home <DIR>", summary: "directory for all files (default ./.agentchat)" },
+} as const
+
+/** Returns the command, with the types of its arguments inferred. */
 export function defineCommand<P extends Positionals, O extends Options>(
   command: Command<P, O>,
 ): Command<P, O> {
   return command
 }
 
-/** A flag: present or not. */
+/** An option without a value. */
 export function flag(summary: string): Option<boolean> {
   return {
     kind: "flag",
     placeholder: "",
     summary,
-    offer: "nothing",
+    completion: "nothing",
     read: (texts) => texts !== undefined,
   }
 }
 
-/** An option with one value; undefined when absent. The last one counts. */
+/** An option with one value; undefined if absent. If it is repeated, the last value counts. */
 export function value<T>(
   placeholder: string,
   summary: string,
   parse: Parse<T>,
-  offer: Offer = "nothing",
+  completion: Completion = "nothing",
 ): Option<T | undefined> {
   return {
     kind: "value",
     placeholder,
     summary,
-    offer,
+    completion,
     read(texts, label) {
       const text = texts?.at(-1)
       return text === undefined ? undefined : parse(text, label)
@@ -95,27 +101,27 @@ export function value<T>(
   }
 }
 
-/** A flag that may have a value: `absent` is what it means without one; undefined when it is not there. */
+/** An option with an optional value: `bare` without one, undefined if the option is absent. */
 export function flagOr<T>(
   placeholder: string,
   summary: string,
-  absent: T,
+  bare: T,
   parse: Parse<T>,
 ): Option<T | undefined> {
   return {
     kind: "flagOr",
     placeholder,
     summary,
-    offer: "nothing",
+    completion: "nothing",
     read(texts, label) {
       const text = texts?.at(-1)
       if (text !== undefined) return parse(text, label)
-      return texts === undefined ? undefined : absent
+      return texts === undefined ? undefined : bare
     },
   }
 }
 
-/** An option with one or more values, apart or joined by commas; undefined when absent. */
+/** An option with one or more values, separated by spaces or commas; undefined if absent. */
 export function list<T>(
   placeholder: string,
   summary: string,
@@ -125,16 +131,16 @@ export function list<T>(
     kind: "list",
     placeholder,
     summary,
-    offer: "nothing",
+    completion: "nothing",
     read(texts, label) {
-      // The only value was the relay's address, which is taken out of lists.
+      // Its only value was the relay address, which the parser takes out of lists.
       if (texts?.length === 0) throw new ChatError("USAGE", `${label}: ${placeholder} is missing`)
       return texts?.flatMap((text) => text.split(",").map((part) => parse(part, label)))
     },
   }
 }
 
-/** An option that may stand several times, with one value each; undefined when absent. */
+/** An option that can be repeated, with one value each; undefined if absent. */
 export function repeated<T>(
   placeholder: string,
   summary: string,
@@ -144,36 +150,40 @@ export function repeated<T>(
     kind: "repeated",
     placeholder,
     summary,
-    offer: "nothing",
+    completion: "nothing",
     read: (texts, label) => texts?.map((text) => parse(text, label)),
   }
 }
 
-/** An argument that must be there. */
-export function required<T>(summary: string, parse: Parse<T>, offer: Offer = "nothing"): Positional<T> {
-  return { kind: "required", summary, offer, read: ([text = ""], label) => parse(text, label) }
+/** A required argument. */
+export function required<T>(
+  summary: string,
+  parse: Parse<T>,
+  completion: Completion = "nothing",
+): Positional<T> {
+  return { kind: "required", summary, completion, read: ([text = ""], label) => parse(text, label) }
 }
 
-/** An argument that may be left out. */
+/** An optional argument. */
 export function optional<T>(
   summary: string,
   parse: Parse<T>,
-  offer: Offer = "nothing",
+  completion: Completion = "nothing",
 ): Positional<T | undefined> {
   return {
     kind: "optional",
     summary,
-    offer,
+    completion,
     read: ([text], label) => (text === undefined ? undefined : parse(text, label)),
   }
 }
 
-/** All further arguments. */
+/** All remaining arguments. */
 export function rest<T>(summary: string, parse: Parse<T>): Positional<readonly T[]> {
   return {
     kind: "rest",
     summary,
-    offer: "nothing",
+    completion: "nothing",
     read: (texts, label) => texts.map((text) => parse(text, label)),
   }
 }

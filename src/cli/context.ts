@@ -3,61 +3,58 @@ import type { Clock } from "../base/clock.js"
 import type { CommandOutline } from "./completion/outline.js"
 import type { Config } from "./config.js"
 
-/** The three streams of the process. Data goes to `out`, everything said about it to `talk`. */
+/** The standard streams of the process. */
 export interface Io {
-  /** Writes one line of data to standard output. Text of other agents must have been neutralised. */
+  /** Writes one line of data to standard output. The caller must escape text of other agents. */
   out(line: string): void
-  /** Writes one JSON document in a line; nothing in it can trick a terminal. */
+  /** Writes a value to standard output as one line of JSON, with control characters escaped. */
   json(value: unknown): void
-  /** Says one line on standard error, after `agentchat: `; neutralised here. */
-  talk(line: string): void
-  /** Resolves when everything written to standard output is with its reader, or at least out of our hands. */
+  /** Writes a message to standard error after `agentchat: `, with control characters escaped. */
+  err(line: string): void
+  /** Resolves once everything written to standard output has been handed to the operating system. */
   flush(): Promise<void>
   readonly input: Readable
   readonly output: Writable
-  /** Whether a person reads standard output. */
+  /** Whether standard output is a terminal. */
   readonly isOutputTerminal: boolean
-  /** Columns of the terminal that shows standard output; undefined when none does. */
+  /** Width of the terminal on standard output, in columns; undefined if standard output is no terminal. */
   readonly columns: number | undefined
-  /** Whether a person writes standard input. */
+  /** Whether standard input is a terminal. */
   readonly isInputTerminal: boolean
-  /** Whether standard output is to be coloured (FORCE_COLOR, NO_COLOR, TERM, terminal). */
+  /** Whether to color standard output (FORCE_COLOR, NO_COLOR, TERM, terminal). */
   readonly hasColor: boolean
 }
 
-/** What a command may know and do of the process it runs in. */
+/** The process a command runs in. */
 export interface System {
+  /** Version of this program. */
+  readonly version: string
   readonly pid: number
   readonly uid: number
-  /** The Node program, to start another one. */
+  /** Path of the Node executable. */
   readonly nodePath: string
-  /** The file Node was started with. */
+  /** Path of the script that Node runs. */
   readonly scriptPath: string
-  /** Where sockets may stand: `$XDG_RUNTIME_DIR`, or the directory for temporary files. */
+  /** Directory for sockets: `$XDG_RUNTIME_DIR`, else the directory for temporary files. */
   readonly runtimeDir: string
-  /** `PATH`, to find out how the user can call us. */
+  /** `PATH`, used to print how to call this program. */
   readonly searchPath: string
   readonly cwd: string
   readonly random: () => number
   kill(pid: number, signal: NodeJS.Signals): void
   /**
-   * From the first call on, SIGINT and SIGTERM abort the returned signal (`reason` is their name) instead of
-   * ending the process; a second one ends it.
+   * Handles SIGINT and SIGTERM from the first call on: the first one aborts the returned signal, with its name as
+   * `reason`; a second one ends the process.
    */
   interruption(): AbortSignal
 }
 
-/** Everything a command is given. */
+/** The environment of a running command. */
 export interface Context {
   readonly io: Io
   readonly clock: Clock
   readonly config: Config
   readonly system: System
-  /** All commands with all their flags. Loads every command. */
+  /** Lists all commands with their options. Loads every command. */
   readonly outline: () => Promise<readonly CommandOutline[]>
-}
-
-/** Exit status of a program that a signal ended. */
-export function interruptedStatus(signal: AbortSignal): number {
-  return signal.reason === "SIGTERM" ? 143 : 130
 }

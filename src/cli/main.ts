@@ -1,20 +1,17 @@
-/**
- * Where the command line meets the process. Data goes to standard output, talk to standard error after
- * `agentchat: `; a reader that goes away (`| head`) ends the program quietly.
- */
+/** Connects the command line to the process. This is the only file of cli/ that uses `process`. */
+import { existsSync, readFileSync } from "node:fs"
 import { constants, tmpdir } from "node:os"
 import { isatty } from "node:tty"
 import { systemClock } from "../base/clock.js"
 import { formatForTerminal, formatJsonLine } from "../base/visible-text.js"
 import { wantsColor } from "./config.js"
 import type { Io, System } from "./context.js"
-import { programVersion } from "./program-version.js"
 
-/** Runs the process's own command line and ends the process with its status. */
+/** Runs the command line of the process and exits with its status. */
 export async function main(): Promise<void> {
   const argv = process.argv.slice(2)
   const io = processIo()
-  // The quick way: a version is asked for by scripts, and needs no parser.
+  // Scripts ask for the version; answering without loading the parser saves most of the start-up time.
   if (argv.length === 1 && (argv[0] === "--version" || argv[0] === "-V")) {
     io.out(programVersion())
     return
@@ -26,18 +23,16 @@ export async function main(): Promise<void> {
 }
 
 function processIo(): Io {
-  // Each stream takes a millisecond to set up, so it is touched only when used.
-  let isTalking = false
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    endWithReader(error, () => process.exit(0))
-  })
+  // Each stream takes a millisecond to set up, so standard error is set up at its first use.
+  let hasWrittenError = false
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => ignoreBrokenPipe(error, () => process.exit(0)))
   return {
     out: (line) => void process.stdout.write(`${line}\n`),
     json: (value) => void process.stdout.write(`${formatJsonLine(value)}\n`),
-    talk(line) {
-      if (!isTalking)
-        process.stderr.on("error", (error: NodeJS.ErrnoException) => endWithReader(error, () => {}))
-      isTalking = true
+    err(line) {
+      if (!hasWrittenError)
+        process.stderr.on("error", (error: NodeJS.ErrnoException) => ignoreBrokenPipe(error, () => {}))
+      hasWrittenError = true
       process.stderr.write(`agentchat: ${formatForTerminal(line)}\n`)
     },
     flush: () =>
@@ -55,7 +50,7 @@ function processIo(): Io {
       return isatty(1)
     },
     get columns() {
-      // 0 of a terminal that does not know.
+      // Some terminals report 0 columns.
       return isatty(1) ? process.stdout.columns || undefined : undefined
     },
     get isInputTerminal() {
@@ -69,6 +64,9 @@ function processIo(): Io {
 
 function processSystem(): System {
   return {
+    get version() {
+      return programVersion()
+    },
     pid: process.pid,
     uid: process.getuid?.() ?? 0,
     nodePath: process.execPath,
@@ -85,7 +83,7 @@ function processSystem(): System {
 function interruption(): AbortSignal {
   const controller = new AbortController()
   for (const name of ["SIGINT", "SIGTERM"] as const) {
-    // `on`, not `once`: where no listener stays, proper-lockfile's exit hook ends the process at once.
+    // `on`, not `once`: without a listener left, the exit hook of proper-lockfile would end the process at once.
     process.on(name, () => {
       if (controller.signal.aborted) process.exit(128 + constants.signals[name])
       controller.abort(name)
@@ -94,8 +92,16 @@ function interruption(): AbortSignal {
   return controller.signal
 }
 
-/** Nobody reads any more: what is left to say interests nobody, and is no failure. */
-function endWithReader(error: NodeJS.ErrnoException, end: () => void): void {
+/** Calls `end` when the reader of a stream is gone (`agentchat inbox | head`), which is no failure. */
+function ignoreBrokenPipe(error: NodeJS.ErrnoException, end: () => void): void {
   if (error.code !== "EPIPE") throw error
   end()
+}
+
+/** Reads the version from package.json, which is in a parent directory of this file, in src/ as in dist/. */
+function programVersion(): string {
+  let folder = new URL(".", import.meta.url)
+  while (!existsSync(new URL("package.json", folder))) folder = new URL("..", folder)
+  const { version } = JSON.parse(readFileSync(new URL("package.json", folder), "utf8")) as { version: string }
+  return version
 }

@@ -1,27 +1,181 @@
-/** Builds commander parsers from command values. Loaded by `require`: importing CommonJS is slow to start. */
+/**
+ * Parses a command line: builds a commander parser from the declaration of a command, and reads typed values from what
+ * it finds. Commander is loaded by `require`, because importing CommonJS takes longer.
+ */
 import { createRequire } from "node:module"
 import type { Help, Command as Parser } from "commander"
 import { ChatError } from "../protocol/errors.js"
-import type { Command, Option, Positional } from "./command.js"
-import { commandNames, commandTable, groups } from "./command-table.js"
+import { type Command, globalOptions, type Input, type Option, type Positional } from "./command.js"
+import { type CommandName, commandNames, commandTable, groups, isCommandName } from "./command-table.js"
+import type { GlobalFlags } from "./config.js"
 
 const commander = createRequire(import.meta.url)("commander") as typeof import("commander")
 
-/** Flags of every command, and of the program itself. */
-const globalOptions = {
-  json: { flags: "--json", summary: "print one JSON document instead of text" },
-  home: { flags: "--home <DIR>", summary: "use DIR instead of ./.agentchat" },
-} as const
+const urlSummary = "relay address, ws:// or wss:// (same as --server)"
+/** Widest help text, in columns. */
+const maxHelpColumns = 100
 
-const urlSummary = "ws:// or wss:// address of a relay; also --server"
-/** Columns of help, on a terminal that has as many. */
-const mostColumns = 100
-
-/** Asked only when help is printed. */
+/** Returns the width of the terminal. Called only when help is printed. */
 export type Columns = () => number | undefined
 
-/** The program itself: global flags, and every command as a name with its summary. */
-export function buildProgram(): Parser {
+/** A parsed command line. */
+export type Request =
+  | { readonly kind: "help"; readonly text: string }
+  | { readonly kind: "version"; readonly flags: GlobalFlags }
+  | {
+      readonly kind: "run"
+      readonly command: Command
+      readonly input: Input<Command["args"], Command["options"]>
+      readonly flags: GlobalFlags
+    }
+
+const noFlags: GlobalFlags = { json: false, home: undefined }
+
+/**
+ * Parses the arguments after the program's name.
+ * @throws {ChatError} USAGE or INVALID_NAME, naming the argument and suggesting a fix
+ */
+export async function parseCommandLine(argv: readonly string[], columns: Columns): Promise<Request> {
+  const [first = "", ...others] = argv
+  if (isCommandName(first)) return parseCommand(first, others, noFlags, columns)
+  if (first === "help" && others.length > 0) return parseHelp(others, columns)
+  const program = buildProgram()
+  const { operands, unknown } = program.parseOptions([...argv])
+  const { version, ...flags } = program.opts<Partial<GlobalFlags> & { version?: true }>()
+  if (version === true) return { kind: "version", flags: { ...noFlags, ...flags } }
+  const [name = ""] = operands
+  if (isCommandName(name)) return parseCommand(name, unknown, { ...noFlags, ...flags }, columns)
+  const isEmpty = operands.length === 0 && unknown.length === 0
+  const { help } = isEmpty ? {} : runParser(program, first === "help" ? ["--help"] : argv, columns)
+  if (help !== undefined) return { kind: "help", text: help }
+  throw new ChatError("USAGE", "no command given", { hint: "see: agentchat --help" })
+}
+
+async function parseHelp([name = ""]: readonly string[], columns: Columns): Promise<Request> {
+  if (isCommandName(name)) return parseCommand(name, ["--help"], noFlags, columns)
+  runParser(buildProgram(), [name], columns)
+  throw new ChatError("USAGE", `unknown command "${name}"`, { hint: "see: agentchat --help" })
+}
+
+/** @param before - options that were given before the name of the command */
+async function parseCommand(
+  name: CommandName,
+  argv: readonly string[],
+  before: GlobalFlags,
+  columns: Columns,
+): Promise<Request> {
+  const { load, summary } = commandTable[name]
+  const command: Command = await load()
+  const parser = buildParser(name, command, summary)
+  const { help } = runParser(parser, argv, columns)
+  if (help !== undefined) return { kind: "help", text: help }
+  const given = givenOptions(
+    parser.options.map((option) => option.attributeName()),
+    parser.opts(),
+  )
+  const { url, operands } = takeUrl(command, parser.args, given)
+  return {
+    kind: "run",
+    command,
+    input: {
+      args: readPositionals(name, command, operands),
+      options: readOptions(command, given),
+      url,
+    },
+    flags: {
+      json: before.json || given.has("json"),
+      home: given.get("home")?.[0] ?? before.home,
+    },
+  }
+}
+
+/** Returns the texts given for each option, by its name without dashes. An absent option has no entry. */
+function givenOptions(
+  keys: readonly string[],
+  values: Record<string, true | string | string[]>,
+): Map<string, string[]> {
+  const given = new Map<string, string[]>()
+  for (const key of keys) {
+    const value = values[key]
+    if (value === undefined) continue
+    const name = key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+    given.set(name, value === true ? [] : [value].flat())
+  }
+  return given
+}
+
+/**
+ * Takes the relay address from the first argument, from `--server`, or from a list option: in
+ * `--channels '#a' ws://host` commander takes the address for a channel.
+ */
+function takeUrl(command: Command, operands: readonly string[], given: Map<string, string[]>) {
+  const server = given.get("server")?.at(-1)
+  if (!command.takesUrl) return { url: server, operands }
+  const [first = "", ...others] = operands
+  const isFirst = isRelayUrl(first)
+  const url = isFirst ? first : takeUrlFromList(command, given)
+  if (url !== undefined && server !== undefined) {
+    throw new ChatError("USAGE", "--server: the relay is named twice", { hint: "name it once" })
+  }
+  return { url: url ?? server, operands: isFirst ? others : operands }
+}
+
+/** @throws {ChatError} USAGE for a URL with another scheme */
+function isRelayUrl(text: string): boolean {
+  if (/^wss?:\/\//i.test(text)) return true
+  if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(text)) return false
+  throw new ChatError("USAGE", `URL: ${JSON.stringify(text.slice(0, 60))} is not the address of a relay`, {
+    hint: "it starts with ws:// or wss://",
+  })
+}
+
+function takeUrlFromList(command: Command, given: Map<string, string[]>): string | undefined {
+  for (const [key, { kind }] of Object.entries(command.options)) {
+    const texts = kind === "list" ? (given.get(key) ?? []) : []
+    const url = texts.find(isRelayUrl)
+    if (url === undefined) continue
+    given.set(
+      key,
+      texts.filter((text) => text !== url),
+    )
+    return url
+  }
+  return undefined
+}
+
+function readOptions(command: Command, given: ReadonlyMap<string, string[]>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(command.options).map(([key, option]) => [key, option.read(given.get(key), `--${key}`)]),
+  )
+}
+
+function readPositionals(name: CommandName, command: Command, operands: readonly string[]) {
+  const values: Record<string, unknown> = {}
+  const left = [...operands]
+  for (const [key, positional] of Object.entries(command.args)) {
+    const label = key.toUpperCase()
+    if (positional.kind === "required" && left.length === 0) throw missing(name, command, label)
+    const taken = positional.kind === "rest" ? left.splice(0) : left.splice(0, 1)
+    values[key] = positional.read(taken, label)
+  }
+  const [surplus] = left
+  if (surplus === undefined) return values
+  throw new ChatError("USAGE", `${name}: one argument too many: ${JSON.stringify(surplus.slice(0, 60))}`, {
+    hint: `quote text that has spaces; usage: agentchat ${name} ${usageOf(command)}`,
+  })
+}
+
+function missing(name: CommandName, command: Command, label: string): ChatError {
+  const names = Object.keys(command.args)
+  const isName = names.includes("target") || names.includes("channel")
+  const quoting = isName ? '; quote channels ("#general"), else the shell reads # as a comment' : ""
+  return new ChatError("USAGE", `${name}: ${label} is missing`, {
+    hint: `usage: agentchat ${name} ${usageOf(command)}${quoting}`,
+  })
+}
+
+/** Builds the parser of the program itself: the global options, and each command as a name with its summary. */
+function buildProgram(): Parser {
   const program = bare("agentchat")
     .description("messaging for agents whose only tool is a shell")
     .usage("COMMAND [ARGUMENTS] [OPTIONS]")
@@ -37,11 +191,11 @@ export function buildProgram(): Parser {
     const { group, summary } = commandTable[name]
     program.addCommand(bare(name).description(summary).helpGroup(`${groups[group]}:`))
   }
-  return program.addHelpText("after", "\nMore of one command, with examples: agentchat help COMMAND")
+  return program.addHelpText("after", "\nOptions and examples of one command: agentchat help COMMAND")
 }
 
-/** The parser of one command. Its positional arguments are checked by {@link readPositionals}. */
-export function buildParser(name: string, command: Command, summary: string): Parser {
+/** Builds the parser of one command. Positional arguments are checked by {@link readPositionals} instead. */
+function buildParser(name: string, command: Command, summary: string): Parser {
   const parser = bare(`agentchat ${name}`)
     .description([summary, (command.notes ?? []).join(" ")].join("\n").trimEnd())
     .usage(usageOf(command))
@@ -58,21 +212,16 @@ export function buildParser(name: string, command: Command, summary: string): Pa
 }
 
 /**
- * Parses, and gives back what commander would print instead of ending.
- * @param columns - of the terminal, when there is one
- * @returns the text of the help when that was asked for
+ * Runs a parser that neither prints nor exits.
+ * @returns the help text if help was requested
  * @throws {ChatError} USAGE
  */
-export function parse(
-  parser: Parser,
-  argv: readonly string[],
-  columns: Columns,
-): { help: string | undefined } {
+function runParser(parser: Parser, argv: readonly string[], columns: Columns): { help: string | undefined } {
   let printed = ""
   parser.configureOutput({
     writeOut: (text) => (printed += text),
     writeErr: () => {},
-    getOutHelpWidth: () => Math.min(columns() ?? mostColumns, mostColumns),
+    getOutHelpWidth: () => Math.min(columns() ?? maxHelpColumns, maxHelpColumns),
   })
   try {
     parser.parse(argv, { from: "user" })
@@ -84,8 +233,8 @@ export function parse(
   return { help: undefined }
 }
 
-/** `[URL] TARGET TEXT`, as the usage line has it. */
-export function usageOf(command: Command): string {
+/** Returns the arguments for the usage line, such as `[URL] TARGET TEXT [OPTIONS]`. */
+function usageOf(command: Command): string {
   const words = Object.entries(command.args).map(([name, positional]) => wordOf(name, positional))
   return [...(command.takesUrl ? ["[URL]"] : []), ...words, "[OPTIONS]"].join(" ")
 }
@@ -102,7 +251,7 @@ function flagsOf(key: string, { kind, placeholder }: Option<unknown>): string {
   return kind === "list" ? `--${key} <${placeholder}...>` : `--${key} <${placeholder}>`
 }
 
-/** The overview fits a screen: its headings stand out without a blank line before each. */
+/** Removes the blank line before each heading, so that the list of commands fits one screen. */
 function withoutGaps(parser: Parser, helper: Help): string {
   return commander.Help.prototype.formatHelp.call(helper, parser, helper).replaceAll(/\n\n(?=\S.*:\n)/g, "\n")
 }
@@ -123,7 +272,7 @@ function bare(name: string): Parser {
   return new commander.Command(name).exitOverride().configureOutput({ writeErr: () => {} })
 }
 
-/** Commander's `error: what (Did you mean this?)` in our words. */
+/** Turns commander's `error: MESSAGE (Did you mean WORD?)` into a USAGE error with a hint. */
 function usageError(parser: Parser, text: string): ChatError {
   const [message = text, suggestion] = text.replace(/^error: /, "").split("\n")
   const meant = /^\(Did you mean (?:one of )?(.*)\?\)$/.exec(suggestion ?? "")?.[1]

@@ -1,42 +1,31 @@
-import {
-  expectedScore,
-  gainOf,
-  kFactor,
-  leastRating,
-  lossOf,
-  type Stake,
-  startRating,
-  taskWeight,
-  trustedGainOf,
-} from "./elo.js"
 import type { DealRecord } from "./history.js"
 
-/** Where an agent stands. */
+/** The rating of an agent. */
 export interface Standing {
   readonly rating: number
-  /** Rated deals so far. */
+  /** Number of rated deals. */
   readonly transactions: number
-  /** Of the last one; milliseconds since the Unix epoch. */
+  /** Time of the last rated deal; milliseconds since the Unix epoch. */
   readonly updatedTs: number
 }
 
-/** What one deal did to one of its parties. */
+/** The effect of one deal on the rating of one party. */
 export interface Move extends Stake {
   readonly deal: DealRecord
-  /** did:key of the party that moved. */
+  /** did:key of the party. */
   readonly agent: string
   readonly counterparty: string
   readonly before: number
   readonly after: number
-  /** How far the counterparty is trusted, 0 to 1; undefined when nobody in particular is. */
+  /** Trust in the counterparty, 0 to 1; undefined without {@link FoldOptions.trustIn}. */
   readonly trust: number | undefined
 }
 
-/** How ratings are folded, where not plainly. */
+/** Options of {@link foldRatings}. */
 export interface FoldOptions {
-  /** How far somebody trusts an agent, 0 to 1: gains from it count for as much, and have no minimum. */
+  /** Trust in an agent, 0 to 1. Gains from it are multiplied by the trust and have no minimum. */
   readonly trustIn?: ((did: string) => number) | undefined
-  /** Told of both moves of each rated deal, in order. */
+  /** Called with both moves of each rated deal, in order. */
   readonly onMove?: (move: Move) => void
 }
 
@@ -48,12 +37,12 @@ interface Player {
   updatedTs: number
 }
 
-/** More than there will be players: two indexes make one number. */
-const mostPlayers = 2 ** 26
+/** More than the number of players, so that two indexes can be combined into one number. */
+const maxPlayers = 2 ** 26
 
 /**
- * Everybody's standing after the deals of {@link historyOf}; linear in their number.
- * @returns by did:key, in the order of first deals; who has no rated deal is not in it
+ * Computes all ratings from the deals of {@link historyOf}, in time linear in their number.
+ * @returns ratings by did:key, in the order of first deals; agents without rated deals are absent
  */
 export function foldRatings(
   history: readonly DealRecord[],
@@ -73,10 +62,10 @@ export function foldRatings(
     const proposer = playerOf(deal.parties[0])
     const recipient = playerOf(deal.parties[1])
     const pair =
-      Math.min(proposer.index, recipient.index) * mostPlayers + Math.max(proposer.index, recipient.index)
+      Math.min(proposer.index, recipient.index) * maxPlayers + Math.max(proposer.index, recipient.index)
     const nth = (counts.get(pair) ?? 0) + 1
     counts.set(pair, nth)
-    // Both from the ratings before the deal.
+    // Compute both moves from the ratings before the deal.
     const proposed = moveOf(deal, proposer, recipient, nth, options.trustIn)
     const answered = moveOf(deal, recipient, proposer, nth, options.trustIn)
     settle(proposer, proposed)
@@ -92,12 +81,12 @@ export function foldRatings(
   )
 }
 
-/** Whether a deal counts: a dispute without an agreed fault takes the completion back, and is nothing itself. */
+/** Tests whether a deal counts. A dispute without an agreed fault cancels the completion and has no effect itself. */
 function isRated({ outcome }: DealRecord): boolean {
   return outcome !== "unresolved"
 }
 
-/** Without copies of objects: this runs twice for every receipt there is. */
+/** Avoids copying objects, because it runs twice per receipt. */
 function moveOf(
   deal: DealRecord,
   self: Player,
@@ -120,7 +109,7 @@ function moveOf(
     nth,
   }
   const change = changeBy(move, isAtFault(deal, self.did))
-  move.after = Math.max(leastRating, before + change)
+  move.after = Math.max(minRating, before + change)
   return move
 }
 
@@ -138,4 +127,60 @@ function settle(player: Player, { after, deal }: Move): void {
   player.rating = after
   player.transactions += 1
   player.updatedTs = deal.ts
+}
+
+/** Rating of an agent before its first deal. */
+export const startRating = 1_200
+/** Lowest possible rating. */
+export const minRating = 100
+
+/** Difference in points that makes the expected score 10 to 1. */
+const divisor = 400
+const maxWeight = 3
+
+/** Returns the K-factor: the most points that a deal of weight 1 can change. @param transactions - rated deals so far */
+export function kFactor(transactions: number): number {
+  if (transactions < 30) return 32
+  return transactions < 100 ? 24 : 16
+}
+
+/**
+ * Returns the expected score of an agent against a counterparty, between 0 and 1.
+ * @see A. Elo, The Rating of Chessplayers (1978)
+ */
+export function expectedScore(own: number, other: number): number {
+  return 1 / (1 + 10 ** ((other - own) / divisor))
+}
+
+/** Returns the weight of a deal: 1 without an amount, growing with its logarithm to 3. @param amount - a decimal number */
+export function taskWeight(amount: string | undefined): number {
+  return Math.min(1 + Math.log10(Number(amount ?? "0") + 1), maxWeight)
+}
+
+/** The inputs of a change of one party's rating. */
+export interface Stake {
+  readonly k: number
+  readonly weight: number
+  /** {@link expectedScore} of this party against the other. */
+  readonly expected: number
+  /** Number of this deal among the rated deals of the two parties, from 1. */
+  readonly nth: number
+}
+
+/** Returns the points gained by a completed deal. The nth deal of the same two parties counts 1/n². */
+export function gainOf({ k, weight, expected, nth }: Stake): number {
+  return Math.round(Math.max(1, k * weight * (1 - expected)) / nth ** 2)
+}
+
+/**
+ * Returns the points gained by a completed deal, multiplied by the trust in the counterparty; may be 0.
+ * @param trust - 0 to 1
+ */
+export function trustedGainOf({ k, weight, expected, nth }: Stake, trust: number): number {
+  return Math.round((trust * k * weight * (1 - expected)) / nth ** 2)
+}
+
+/** Returns the points lost by the party at fault. Unlike a gain, it does not fall with the number of deals. */
+export function lossOf({ k, weight, expected }: Stake): number {
+  return Math.max(1, Math.round(k * weight * expected))
 }

@@ -1,31 +1,31 @@
 import { agreedFault, type Deal, partiesOf, statementsOf } from "../proposals/deal.js"
 import { hashStatement } from "../proposals/statement.js"
-import { Lineage } from "./lineage.js"
+import { KeySuccession } from "./key-succession.js"
 
-/** How a deal ended: completed, or disputed, and who both say is at fault. */
+/** The outcome of a deal: completed, or disputed with the party that both name as at fault. */
 export type Outcome = "completed" | "unresolved" | "proposer" | "recipient" | "mutual"
 
-/** What a valid receipt says that matters to ratings. */
+/** The contents of a valid receipt that ratings are computed from. */
 export interface DealRecord {
-  /** Hash of the proposal: whoever has another one has another deal. */
+  /** Hash of the proposal, which identifies the deal. */
   readonly proposal: string
   /** Hash of the last statement. */
   readonly head: string
-  /** Statements in the chain. */
+  /** Number of statements in the chain. */
   readonly steps: number
-  /** Of the proposal, as its author chose it. */
+  /** Id of the proposal, chosen by its author. */
   readonly id: string
-  /** did:key of who proposed, and of whom it was proposed to. */
+  /** did:keys of the proposer and of the recipient. */
   readonly parties: readonly [string, string]
-  /** When each of the two last signed; milliseconds since the Unix epoch. */
+  /** Time of the last statement of each party; milliseconds since the Unix epoch. */
   readonly signedTs: readonly [number, number]
   readonly amount: string | undefined
   readonly outcome: Outcome
-  /** When it was first said to be completed, or the fault agreed on; milliseconds since the Unix epoch. */
+  /** Time of the first COMPLETE, or of the agreement on the fault; milliseconds since the Unix epoch. */
   readonly ts: number
 }
 
-/** What counts of a deal that has a receipt. Looks at no signature. */
+/** Returns the record of a deal. Does not verify signatures. */
 export function recordOf(deal: Deal): DealRecord {
   const [proposal] = deal.chain
   const parties = partiesOf(deal)
@@ -49,37 +49,39 @@ function endOf(deal: Deal): Pick<DealRecord, "outcome" | "ts"> {
 }
 
 /**
- * The deals that receipts tell of, in the order in which they count: by time, then by the hash of the proposal. Of
- * several receipts of one deal the longest counts; a deal of an agent with itself does not. The result does not
- * depend on the order of the records.
- * @returns records in which each party is the newest key of its line
+ * Selects the deals to rate, ordered by time, then by the hash of the proposal. Of several receipts of one deal, the
+ * longest counts. A deal of an agent with itself does not count. The order of the records makes no difference.
+ * @returns records in which each party is replaced by its current key
  */
-export function historyOf(records: Iterable<DealRecord>, lineage: Lineage = new Lineage()): DealRecord[] {
+export function historyOf(
+  records: Iterable<DealRecord>,
+  keys: KeySuccession = new KeySuccession(),
+): DealRecord[] {
   const deals = new Map<string, DealRecord>()
   for (const record of records) {
-    if (isAfterEnd(record, lineage)) continue
+    if (isAfterEnd(record, keys)) continue
     const known = deals.get(record.proposal)
-    if (known === undefined || tellsMore(record, known)) deals.set(record.proposal, record)
+    if (known === undefined || isLonger(record, known)) deals.set(record.proposal, record)
   }
   return [...deals.values()]
-    .map((record) => renamed(record, lineage))
+    .map((record) => withCurrentKeys(record, keys))
     .filter(({ parties: [proposer, recipient] }) => proposer !== recipient)
     .sort(byTime)
 }
 
-/** Whether a party signed when its key had ended. */
-export function isAfterEnd({ parties, signedTs }: DealRecord, lineage: Lineage): boolean {
-  return signedTs[0] >= lineage.endOf(parties[0]) || signedTs[1] >= lineage.endOf(parties[1])
+/** Tests whether a party signed after its key was rotated or revoked. */
+export function isAfterEnd({ parties, signedTs }: DealRecord, keys: KeySuccession): boolean {
+  return signedTs[0] >= keys.endOf(parties[0]) || signedTs[1] >= keys.endOf(parties[1])
 }
 
-/** Two chains of one length differ only when a party signed against itself; then any fixed choice will do. */
-function tellsMore(record: DealRecord, known: DealRecord): boolean {
+/** Chains of equal length differ only if a party signed two versions; then any deterministic choice will do. */
+function isLonger(record: DealRecord, known: DealRecord): boolean {
   return record.steps > known.steps || (record.steps === known.steps && record.head < known.head)
 }
 
-function renamed(record: DealRecord, lineage: Lineage): DealRecord {
+function withCurrentKeys(record: DealRecord, keys: KeySuccession): DealRecord {
   const [proposer, recipient] = record.parties
-  const newest = [lineage.newestOf(proposer), lineage.newestOf(recipient)] as const
+  const newest = [keys.newestOf(proposer), keys.newestOf(recipient)] as const
   return newest[0] === proposer && newest[1] === recipient ? record : { ...record, parties: newest }
 }
 

@@ -1,24 +1,24 @@
 import type { DealRecord } from "./history.js"
 
-/** The share of trust that is handed on; the rest begins again at who was named. */
-const handedOn = 0.85
-/** What is left after so many rounds is less than a thousandth. */
+/** The share of trust that passes on in each round; the rest returns to the named agents. */
+const damping = 0.85
+/** After this many rounds, less than a thousandth is still moving. */
 const rounds = 50
 
 /**
- * How far trust in a few agents reaches others: a personalised PageRank. Each completed deal joins its two
- * parties, the nth of one pair by 1/n², and whatever number of agents stands behind one such bond shares what
- * passes over it.
- * @param named - did:key of those who are trusted
+ * Computes how far trust in a few agents extends to others, as a personalized PageRank. A completed deal links its two
+ * parties; the nth deal of a pair adds 1/n² to the weight of the link. Agents that are reachable only over one link
+ * share the trust that passes over it, so that creating many of them gains nothing.
+ * @param named - did:keys of the trusted agents
  * @param history - see {@link historyOf}
- * @returns trust in an agent, 0 to 1
+ * @returns a function that returns the trust in a did:key, 0 to 1
  */
 export function trustFrom(named: readonly string[], history: readonly DealRecord[]): (did: string) => number {
-  const { indexes, bonds } = bondsOf(named, history)
+  const { indexes, links } = linksOf(named, history)
   const starts = [...new Set(named)].map((did) => indexes.get(did) ?? 0)
-  const start = (1 - handedOn) / starts.length
+  const start = (1 - damping) / starts.length
   const total = new Float64Array(indexes.size)
-  for (const { a, b, weight } of bonds) {
+  for (const { a, b, weight } of links) {
     add(total, a, weight)
     add(total, b, weight)
   }
@@ -26,8 +26,8 @@ export function trustFrom(named: readonly string[], history: readonly DealRecord
   for (const index of starts) add(rank, index, 1 / starts.length)
   for (let round = 0; round < rounds; round++) {
     const next = new Float64Array(indexes.size)
-    const share = (from: number, weight: number) => (handedOn * at(rank, from) * weight) / at(total, from)
-    for (const { a, b, weight } of bonds) {
+    const share = (from: number, weight: number) => (damping * at(rank, from) * weight) / at(total, from)
+    for (const { a, b, weight } of links) {
       add(next, a, share(b, weight))
       add(next, b, share(a, weight))
     }
@@ -48,15 +48,15 @@ function add(values: Float64Array, index: number, amount: number): void {
   values[index] = at(values, index) + amount
 }
 
-/** Two who have completed deals. */
-interface Bond {
+/** Two agents with completed deals. */
+interface Link {
   readonly a: number
   readonly b: number
   weight: number
   deals: number
 }
 
-function bondsOf(named: readonly string[], history: readonly DealRecord[]) {
+function linksOf(named: readonly string[], history: readonly DealRecord[]) {
   const indexes = new Map<string, number>()
   const indexOf = (did: string): number => {
     const known = indexes.get(did)
@@ -66,7 +66,7 @@ function bondsOf(named: readonly string[], history: readonly DealRecord[]) {
     return index
   }
   for (const did of named) indexOf(did)
-  const bonds = new Map<string, Bond>()
+  const links = new Map<string, Link>()
   for (const { outcome, parties } of history) {
     if (outcome !== "completed") continue
     const [a, b] = [indexOf(parties[0]), indexOf(parties[1])].sort((one, two) => one - two) as [
@@ -74,10 +74,10 @@ function bondsOf(named: readonly string[], history: readonly DealRecord[]) {
       number,
     ]
     const key = `${a} ${b}`
-    const bond = bonds.get(key) ?? { a, b, weight: 0, deals: 0 }
-    bond.deals += 1
-    bond.weight += 1 / bond.deals ** 2
-    bonds.set(key, bond)
+    const link = links.get(key) ?? { a, b, weight: 0, deals: 0 }
+    link.deals += 1
+    link.weight += 1 / link.deals ** 2
+    links.set(key, link)
   }
-  return { indexes, bonds: [...bonds.values()] }
+  return { indexes, links: [...links.values()] }
 }

@@ -2,12 +2,9 @@ import { spawnSync } from "node:child_process"
 import { mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { beforeAll, describe, expect, it } from "vitest"
-import { outlineCommands } from "../../src/cli/command-outlines.js"
-import { commandNames } from "../../src/cli/command-table.js"
-import { bashScript } from "../../src/cli/completion/bash.js"
-import { fishScript } from "../../src/cli/completion/fish.js"
+import { commandNames, outlineCommands } from "../../src/cli/command-table.js"
 import type { CommandOutline } from "../../src/cli/completion/outline.js"
-import { zshScript } from "../../src/cli/completion/zsh.js"
+import { bashScript, fishScript, zshScript } from "../../src/cli/completion/scripts.js"
 import { hasProgram } from "../kit/requires.js"
 import { temporaryDirectory } from "../kit/temporary.js"
 import { Terminal } from "./terminal.js"
@@ -109,7 +106,7 @@ describe.runIf(hasProgram("zsh") && hasProgram("tmux"))("completion in zsh", { t
     await terminal.shows(/--format text$/)
   })
 
-  it("tells what each command does", async () => {
+  it("describes each command", async () => {
     const terminal = await shell()
     terminal.type("agentchat \t")
     await terminal.shows(/^serve +-- run a relay/)

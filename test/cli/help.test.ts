@@ -1,13 +1,13 @@
 import { describe, expect, it } from "vitest"
-import { readCommandLine } from "../../src/cli/command-line.js"
 import { commandNames, commandTable } from "../../src/cli/command-table.js"
+import { parseCommandLine } from "../../src/cli/parser.js"
 
 async function helpOf(...argv: string[]): Promise<string[]> {
   return helpOn(undefined, argv)
 }
 
 async function helpOn(columns: number | undefined, argv: string[]): Promise<string[]> {
-  const request = await readCommandLine(argv, () => columns)
+  const request = await parseCommandLine(argv, () => columns)
   if (request.kind !== "help") throw new Error(`${argv.join(" ")} is no request for help`)
   return request.text.trimEnd().split("\n")
 }
@@ -74,7 +74,7 @@ describe.each(commandNames)("help of %s", (name) => {
     for (const example of examples) {
       const command = /agentchat (.*?)(?: >| \|\||$)/.exec(example)?.[1] ?? ""
       const words = [...command.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, bare]) => quoted ?? bare ?? "")
-      expect(await readCommandLine(words, () => undefined)).toMatchObject({ kind: "run" })
+      expect(await parseCommandLine(words, () => undefined)).toMatchObject({ kind: "run" })
     }
   })
 })

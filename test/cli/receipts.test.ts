@@ -5,14 +5,17 @@ import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { parse as parseYaml } from "yaml"
 import type { Context } from "../../src/cli/context.js"
-import { isoTime } from "../../src/cli/output/iso-time.js"
-import { DecimalSum } from "../../src/cli/receipts/decimal-sum.js"
+import { formatIsoTime } from "../../src/cli/output/time.js"
 import { openEnvelope, sealReceipt } from "../../src/cli/receipts/in-toto.js"
 import { KeyRing, readKeyStatement } from "../../src/cli/receipts/key-statements.js"
-import { collectReceipts } from "../../src/cli/receipts/receipt-collection.js"
 import { exportReceipts } from "../../src/cli/receipts/receipt-export.js"
+import {
+  collectReceipts,
+  DecimalSum,
+  formatSummary,
+  summarize,
+} from "../../src/cli/receipts/receipt-facts.js"
 import { withInputFile } from "../../src/cli/receipts/receipt-source.js"
-import { formatSummary, summarize } from "../../src/cli/receipts/receipt-summary.js"
 import { verifyReceipts } from "../../src/cli/receipts/receipt-verify.js"
 import { agentIdOf } from "../../src/identity/keys.js"
 import { generateKeyPair } from "../../src/identity/signer.js"
@@ -25,14 +28,14 @@ import { Pair, proofOf, startTs } from "./receipt-maker.js"
 /** What a command printed, and the least of a context it prints with. */
 function printer(json = false) {
   const out: string[] = []
-  const talk: string[] = []
+  const err: string[] = []
   const io = {
     out: (line: string) => void out.push(line),
     json: (value: unknown) => void out.push(JSON.stringify(value)),
-    talk: (line: string) => void talk.push(line),
+    err: (line: string) => void err.push(line),
     flush: async () => {},
   }
-  return { out, talk, context: { io, config: { json } } as unknown as Context }
+  return { out, err, context: { io, config: { json } } as unknown as Context }
 }
 
 function fileOf(...lines: readonly (string | Receipt | object)[]): string {
@@ -45,9 +48,9 @@ function fileOf(...lines: readonly (string | Receipt | object)[]): string {
 }
 
 async function verdictOn(path: string | number, keys = new KeyRing()) {
-  const { out, talk, context } = printer()
+  const { out, err, context } = printer()
   const status = await verifyReceipts(context, path, keys)
-  return { status, out: out.join("\n"), talk }
+  return { status, out: out.join("\n"), err }
 }
 
 describe("a sum of decimal numbers", () => {
@@ -84,16 +87,16 @@ describe("a sum of decimal numbers", () => {
 
 describe("a time a stranger chose", () => {
   it("is told, if a date can tell it", () => {
-    expect(isoTime(startTs)).toBe("2026-01-15T10:00:00.000Z")
-    expect(isoTime(Number.MAX_SAFE_INTEGER)).toBe("+275760-09-13T00:00:00.000Z")
+    expect(formatIsoTime(startTs)).toBe("2026-01-15T10:00:00.000Z")
+    expect(formatIsoTime(Number.MAX_SAFE_INTEGER)).toBe("+275760-09-13T00:00:00.000Z")
   })
 })
 
 describe("a summary of receipts", () => {
   const collect = async (path: string) => {
-    const { context, talk } = printer()
+    const { context, err } = printer()
     const found = await collectReceipts(context, path, { keys: new KeyRing(), wants: () => true, label: "r" })
-    return { found, talk, facts: found.map(({ facts }) => facts) }
+    return { found, err, facts: found.map(({ facts }) => facts) }
   }
 
   it("reads as it always did", async () => {
@@ -140,9 +143,9 @@ describe("a summary of receipts", () => {
 
   it("leaves out what is forged, and says so", async () => {
     const text = formatReceipt(new Pair().receipt({ amount: 1, currency: "SOL" }))
-    const { facts, talk } = await collect(fileOf(text.replace('"amount":"1"', '"amount":"9"'), text))
+    const { facts, err } = await collect(fileOf(text.replace('"amount":"1"', '"amount":"9"'), text))
     expect(summarize(facts, new Set()).currencies).toEqual([{ currency: "SOL", receipts: 1, total: "1" }])
-    expect(talk).toEqual([expect.stringMatching(/^r:1 is left out: ACCEPT.prev: is not the hash/)])
+    expect(err).toEqual([expect.stringMatching(/^r:1 is skipped: ACCEPT.prev: is not the hash/)])
   })
 
   it("takes no currency for a member of an object", async () => {
@@ -194,7 +197,7 @@ describe("verification of receipts", () => {
   it("says that a byte order mark is what is wrong", async () => {
     const { status, out } = await verdictOn(fileOf(`\uFEFF${formatReceipt(new Pair().receipt())}`))
     expect(status).toBe(1)
-    expect(out).toContain("line 1: invalid: begins with a byte order mark")
+    expect(out).toContain("line 1: invalid: starts with a byte order mark")
   })
 
   it("ends with 2 when only some of it can be judged", async () => {
@@ -230,7 +233,7 @@ describe("verification of receipts", () => {
     const { status, out } = await verdictOn(fileOf(late, receipt))
     expect(status).toBe(0)
     expect(out.match(/not checked: revocation/g)).toHaveLength(1)
-    expect(() => readKeyStatement({ ...late, constructor: 1 })).toThrow("form")
+    expect(() => readKeyStatement({ ...late, constructor: 1 })).toThrow("is not a ROTATION or REVOCATION")
     expect(() => readKeyStatement({ ...late, reason: "other" })).toThrow()
   })
 

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { describe, expect, it } from "vitest"
-import { readCommandLine } from "../../src/cli/command-line.js"
+import { parseCommandLine } from "../../src/cli/parser.js"
 
 const root = join(import.meta.dirname, "../..")
 const documents = [...markdownIn("."), ...markdownIn("doc")].filter((name) => name !== "CHANGELOG.md")
@@ -22,7 +22,7 @@ describe.each(documents)("%s", (name) => {
   it("names only commands and options that exist", async () => {
     const problems: string[] = []
     for (const line of commandsIn(text)) {
-      const problem = await readCommandLine(wordsOf(line), () => 80).then(
+      const problem = await parseCommandLine(wordsOf(line), () => 80).then(
         () => undefined,
         (error: unknown) => String(error),
       )

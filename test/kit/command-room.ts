@@ -10,7 +10,7 @@ import { temporaryDirectory } from "./temporary.js"
 export interface Answer {
   readonly status: number
   readonly out: string
-  readonly talk: string
+  readonly err: string
 }
 
 /** A directory in which a test runs commands in this process. */
@@ -56,11 +56,11 @@ export class CommandRoom {
     { clock = new FakeClock(), columns }: { clock?: Clock; columns?: number } = {},
   ): Promise<Answer> {
     let out = ""
-    let talk = ""
+    let err = ""
     const io = {
       out: (line: string) => void (out += `${line}\n`),
       json: (value: unknown) => void (out += `${JSON.stringify(value)}\n`),
-      talk: (line: string) => void (talk += `${line}\n`),
+      err: (line: string) => void (err += `${line}\n`),
       flush: () => Promise.resolve(),
       input: new PassThrough(),
       output: new PassThrough(),
@@ -70,6 +70,7 @@ export class CommandRoom {
       hasColor: false,
     }
     const system = {
+      version: "0.0.0",
       pid: 1,
       uid: 1,
       nodePath: "",
@@ -82,13 +83,13 @@ export class CommandRoom {
       interruption: () => new AbortController().signal,
     }
     const status = await runProgram(args, { io, system, clock, env: {} })
-    return { status, out, talk }
+    return { status, out, err }
   }
 
   /** Returns the document of `--export`. */
   async export(...args: string[]): Promise<string> {
-    const { status, out, talk } = await this.ratings("--export", ...args)
-    if (status !== 0) throw new Error(talk)
+    const { status, out, err } = await this.ratings("--export", ...args)
+    if (status !== 0) throw new Error(err)
     return out
   }
 }

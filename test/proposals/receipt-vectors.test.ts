@@ -1,7 +1,7 @@
 import { isUtf8 } from "node:buffer"
 import { readFileSync, writeFileSync } from "node:fs"
 import { describe, expect, it } from "vitest"
-import { readEntry } from "../../src/cli/receipts/receipt-entry.js"
+import { readEntry } from "../../src/cli/receipts/receipt-source.js"
 import {
   judgeReceipt,
   type KeyStatement,

@@ -94,9 +94,9 @@ describe("ratings.json", () => {
     room.write("receipts.jsonl", first.replace("echo hello", "echo hullo") + others.join(""))
     utimesSync(room.path("receipts.jsonl"), atime, mtime)
     expect(statSync(room.path("receipts.jsonl")).size).toBe(size)
-    const { out, talk } = await room.ratings("--export")
+    const { out, err } = await room.ratings("--export")
     expect(judged).toHaveBeenCalledTimes(3)
-    expect(talk).toMatch(/receipts\.jsonl: line 1 prove.* not count/)
+    expect(err).toMatch(/receipts\.jsonl: line 1 prove.* not count/)
     expect(out).toBe(await afresh(others.join("")))
   })
 
@@ -140,12 +140,12 @@ describe("ratings.json", () => {
     room.append("receipts.jsonl", later.slice(0, 100))
     const torn = await room.ratings("--export")
     expect(torn.out).toBe(document)
-    expect(torn.talk).toContain("last line is not whole")
-    expect((await room.ratings("--export")).talk).toContain("last line is not whole")
+    expect(torn.err).toContain("last line is not whole")
+    expect((await room.ratings("--export")).err).toContain("last line is not whole")
     room.append("receipts.jsonl", later.slice(100))
     expect(await room.ratings("--export")).toMatchObject({
       out: await afresh(lines.join("") + later),
-      talk: "",
+      err: "",
     })
   })
 
@@ -153,9 +153,9 @@ describe("ratings.json", () => {
     const { room, document } = await ratedRoom()
     rmSync(room.path("ratings.json"))
     mkdirSync(room.path("ratings.json"))
-    const { status, out, talk } = await room.ratings("--export")
+    const { status, out, err } = await room.ratings("--export")
     expect({ status, out }).toEqual({ status: 0, out: document })
-    expect(talk).toMatch(/ratings\.json: cannot be written \(E\w+\)/)
+    expect(err).toMatch(/ratings\.json: cannot be written \(E\w+\)/)
   })
 })
 
@@ -170,9 +170,9 @@ describe("what counts", () => {
     const room = new CommandRoom()
     room.write("receipts.jsonl", `${lines[0]}${forged.trimEnd()}\n\n${lines[2]}`)
     for (let turn = 0; turn < 2; turn++) {
-      const { out, talk } = await room.ratings("--export")
+      const { out, err } = await room.ratings("--export")
       expect(out).toBe(await afresh(`${lines[0]}${lines[2]}`))
-      expect(talk).toContain("line 2 ")
+      expect(err).toContain("line 2 ")
     }
   })
 
@@ -180,7 +180,7 @@ describe("what counts", () => {
     const room = new CommandRoom()
     room.write("receipts.jsonl", "x\n".repeat(9))
     room.append("receipts.jsonl", lines.join(""))
-    expect((await room.ratings("--stats")).talk).toContain("lines 1, 2, 3, 4, 5 and 4 more prove nothing")
+    expect((await room.ratings("--stats")).err).toContain("lines 1, 2, 3, 4, 5 and 4 more are invalid")
   })
 
   it("is a deal once, as the longest of its receipts tells it", async () => {
@@ -212,7 +212,7 @@ describe("what counts", () => {
     room.append("receipts.jsonl", revocation)
     expect(await room.ratings("--export")).toMatchObject({
       out: await afresh(lines.slice(0, 2).join("")),
-      talk: "not counted, as a key signed after its end: 1 of the receipts\n",
+      err: "1 receipt does not count: signed after the key was rotated or revoked\n",
     })
   })
 

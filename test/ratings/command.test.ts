@@ -220,17 +220,17 @@ describe("agentchat ratings", () => {
   })
 
   it.each([
-    [["--stats", "--leaderboard"], /not together/],
-    [["--export", "@bob"], /about all agents/],
-    [["--stats", "--explain"], /about all agents/],
-    [["--stats", "--name", "bob"], /about all agents/],
+    [["--stats", "--leaderboard"], /mutually exclusive/],
+    [["--export", "@bob"], /covers all agents/],
+    [["--stats", "--explain"], /covers all agents/],
+    [["--stats", "--name", "bob"], /covers all agents/],
     [["--leaderboard", "0"], /not a whole number/],
     [["--leaderboard", "@bob"], /not a whole number/],
     [["--trusting", "bob"], /@ and a name/],
-  ])("refuses %j", async (args, talk) => {
+  ])("refuses %j", async (args, err) => {
     const answer = await roomWith().ratings(...args)
     expect(answer.status).toBe(2)
-    expect(answer.talk).toMatch(talk)
+    expect(answer.err).toMatch(err)
   })
 
   it("says which file is missing", async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import { expectedScore, gainOf, kFactor, lossOf, taskWeight, trustedGainOf } from "../../src/ratings/elo.js"
+import { expectedScore, gainOf, kFactor, lossOf, taskWeight, trustedGainOf } from "../../src/ratings/fold.js"
 
 const even = { k: 32, weight: 1, expected: 0.5, nth: 1 }
 

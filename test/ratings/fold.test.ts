@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest"
 import { foldRatings, type Move } from "../../src/ratings/fold.js"
 import type { Outcome } from "../../src/ratings/history.js"
 import { historyOf } from "../../src/ratings/history.js"
-import { Lineage } from "../../src/ratings/lineage.js"
+import { KeySuccession } from "../../src/ratings/key-succession.js"
 import { ratingsAfter, record, strangers } from "./records.js"
 
 const outcomes: readonly Outcome[] = ["completed", "unresolved", "proposer", "recipient", "mutual"]
@@ -22,7 +22,7 @@ const anyRecord = fc
     return record(a, b, n, { ...changes, proposal: `${a}${b}${n}`, head, steps: version })
   })
 
-const endOf = (key: string, ts: number) => new Lineage([{ key, successor: undefined, ts }])
+const endOf = (key: string, ts: number) => new KeySuccession([{ key, successor: undefined, ts }])
 
 describe("a fold over deals", () => {
   it("gives two fresh agents 1216 each after one completion without an amount", () => {

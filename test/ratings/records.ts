@@ -1,7 +1,7 @@
 import { type FoldOptions, foldRatings } from "../../src/ratings/fold.js"
 import type { DealRecord } from "../../src/ratings/history.js"
 import { historyOf } from "../../src/ratings/history.js"
-import type { Lineage } from "../../src/ratings/lineage.js"
+import type { KeySuccession } from "../../src/ratings/key-succession.js"
 
 /** A record of a deal between two letters; the nth, unless told, is made and ends n seconds after the epoch. */
 export function record(
@@ -29,9 +29,9 @@ export function record(
 export function ratingsAfter(
   records: readonly DealRecord[],
   options?: FoldOptions,
-  lineage?: Lineage,
+  keys?: KeySuccession,
 ): Record<string, number> {
-  const standings = foldRatings(historyOf(records, lineage), options)
+  const standings = foldRatings(historyOf(records, keys), options)
   return Object.fromEntries(Array.from(standings, ([did, { rating }]) => [did, rating]))
 }
 

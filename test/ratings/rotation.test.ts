@@ -144,9 +144,9 @@ describe("ratings over a rotation", () => {
   it("do not believe what the old key signs at or after it", async () => {
     const room = roomWith(...early, line(rotation), completed(ann, cat, 5), completed(cat, ann, 8))
     for (let turn = 0; turn < 2; turn++) {
-      const { out, talk } = await room.ratings("--stats")
+      const { out, err } = await room.ratings("--stats")
       expect(out).toContain("  Deals: 2\n")
-      expect(talk).toBe("not counted, as a key signed after its end: 2 of the receipts\n")
+      expect(err).toBe("2 receipts do not count: signed after the key was rotated or revoked\n")
     }
   })
 
@@ -164,10 +164,10 @@ describe("ratings over a rotation", () => {
     for (const order of [keys, [...keys].reverse()]) {
       const room = roomWith(...order, ...early)
       for (let turn = 0; turn < 2; turn++) {
-        const { out, talk } = await room.ratings("--export")
+        const { out, err } = await room.ratings("--export")
         expect(out).toContain(ann.id)
         expect(out).not.toContain(newAnn.id)
-        expect(talk).toBe(`${ann.id}: rotated to several keys; none of these is followed\n`)
+        expect(err).toBe(`${ann.id}: rotated to several keys; none of these rotations is followed\n`)
       }
     }
   })
@@ -196,9 +196,9 @@ describe("ratings over a rotation", () => {
   ])("do not believe a rotation with %s", async (_, forge) => {
     const forged = line(forge(rotation, bob))
     const room = roomWith(...early, forged)
-    const { out, talk } = await room.ratings("--export")
+    const { out, err } = await room.ratings("--export")
     expect(out).toBe(await roomWith(...early).export())
-    expect(talk).toContain("line 3 ")
+    expect(err).toContain("line 3 ")
     room.write("keys.jsonl", forged)
     expect(await room.ratings("--stats", "--keys", room.path("keys.jsonl"))).toMatchObject({ status: 2 })
   })
@@ -207,8 +207,8 @@ describe("ratings over a rotation", () => {
     const room = roomWith(...early)
     mkdirSync(room.path("daemons/eve"), { recursive: true })
     room.write("daemons/eve/identity.json", "{")
-    const { status, talk } = await room.ratings("--stats")
+    const { status, err } = await room.ratings("--stats")
     expect(status).toBe(0)
-    expect(talk).toContain("daemons/eve/identity.json")
+    expect(err).toContain("daemons/eve/identity.json")
   })
 })

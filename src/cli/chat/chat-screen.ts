@@ -1,25 +1,25 @@
 import { clearScreenDown, createInterface, cursorTo, type Interface, moveCursor } from "node:readline"
 import type { Io } from "../context.js"
 
-/** What a screen hands to its owner. */
+/** Callbacks of a screen. */
 export interface ChatScreenEvents {
   onLine(line: string): void
-  /** No more lines will come: the end of the input, or Ctrl-D. */
+  /** Called at the end of the input, or for Ctrl-D. */
   onEnd(): void
-  /** Ctrl-C at an empty prompt. */
+  /** Called for Ctrl-C at an empty prompt. */
   onInterrupt(): void
 }
 
 /**
- * Lines in, lines out. At a terminal there is a prompt with editing and history, which stays below whatever
- * is printed meanwhile; without one nothing but the lines is written.
+ * Reads and prints lines. On a terminal it shows a prompt with line editing and history, and prints above it; without
+ * a terminal it writes the lines only.
  */
 export class ChatScreen {
   readonly #io: Io
   readonly #lines: Interface
   readonly #hasPrompt: boolean
   #isClosed = false
-  /** Whether the cursor stands behind a prompt. */
+  /** True while the cursor is on the line of the prompt. */
   #isPrompting = false
 
   constructor(io: Io, events: ChatScreenEvents) {
@@ -47,13 +47,13 @@ export class ChatScreen {
     })
   }
 
-  /** Shows where a line will go. @param place - safe for a terminal */
-  setPlace(place: string): void {
-    this.#lines.setPrompt(`${place}> `)
+  /** Sets the prompt. @param target - where typed text goes; safe for a terminal */
+  setTarget(target: string): void {
+    this.#lines.setPrompt(`${target}> `)
     this.refresh()
   }
 
-  /** Shows the prompt with what is typed so far. */
+  /** Shows the prompt and the text typed so far. */
   refresh(): void {
     if (!this.#hasPrompt || this.#isClosed) return
     this.#isPrompting = true
@@ -66,7 +66,7 @@ export class ChatScreen {
       this.#io.out(line)
       return
     }
-    // The typed text may span rows. readline moves up that many before it draws, so they must exist again.
+    // The typed text may span several rows. readline moves up that many rows before it redraws, so print them first.
     const { rows } = this.#lines.getCursorPos()
     const { output } = this.#io
     moveCursor(output, 0, -rows)
@@ -76,7 +76,7 @@ export class ChatScreen {
     this.refresh()
   }
 
-  /** Leaves the terminal at the beginning of a line. */
+  /** Moves the cursor to the start of a line and ends reading. */
   close(): void {
     if (this.#isPrompting) this.#io.output.write("\n")
     this.#isPrompting = false

@@ -4,40 +4,46 @@ import { formatForTerminal } from "../../base/visible-text.js"
 import type { AgentChatClient } from "../../client/client.js"
 import type { PresenceState } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
-import type { Address, AgentRef, Channel, Nick } from "../../protocol/names.js"
+import {
+  type Address,
+  type AgentRef,
+  type Channel,
+  type Nick,
+  parseAgentRef,
+  parseChannel,
+  parseNick,
+} from "../../protocol/names.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
-import type { Paint } from "../output/colors.js"
-import { formatMessage } from "../output/message-text.js"
-import { type ChatAction, chatHelp, parseChatLine } from "./chat-actions.js"
+import { type Colors, formatMessage } from "../output/message-text.js"
 
-/** Lines of one message that are shown. */
-const shownLines = 40
-const rememberedIds = 1_000
+/** Lines printed of one message, after the first. */
+const maxLines = 40
+const maxKnownIds = 1_000
 
-/** Where a chat shows things. */
+/** The screen that a chat prints to. */
 interface ChatView {
   print(line: string): void
-  setPlace(place: string): void
+  setTarget(target: string): void
 }
 
-/** What a chat is made of. */
 export interface ChatOptions {
   readonly clock: Clock
   readonly view: ChatView
-  readonly paint: Paint
-  /** A client under another name, not connected yet. */
+  readonly colors: Colors
+  /** Creates a client under another name, not connected yet. */
   makeClient(name: Nick): Promise<AgentChatClient>
-  /** The session is gone and will not come back. */
+  /** Called when the session is lost for good. */
   onLost(error: ChatError): void
 }
 
-/** A person's conversation: lines typed become requests, and what comes becomes lines. */
+/** A chat session of a person: turns typed lines into requests and received messages into printed lines. */
 export class Chat {
   readonly #options: ChatOptions
   #client: AgentChatClient
-  #place: Address | undefined
-  /** Messages shown or sent lately: a new session replays what was there before. */
-  readonly #known = new LruMap<string, true>(rememberedIds)
+  /** Where typed text goes. */
+  #target: Address | undefined
+  /** Ids of recent messages, to skip those that a new session replays. */
+  readonly #knownIds = new LruMap<string, true>(maxKnownIds)
 
   /** @param client - not connected yet */
   constructor(client: AgentChatClient, options: ChatOptions) {
@@ -46,22 +52,22 @@ export class Chat {
   }
 
   /**
-   * Does what one typed line asks for, and tells what went wrong.
-   * @returns whether the chat goes on
+   * Carries out a typed line, and prints the error if that fails.
+   * @returns false if the line ends the chat
    */
-  async take(line: string): Promise<boolean> {
+  async handleLine(line: string): Promise<boolean> {
     try {
       const action = parseChatLine(line)
       if (action?.kind === "quit") return false
       if (action !== undefined) await this.#act(action)
     } catch (error) {
       if (!(error instanceof ChatError)) throw error
-      this.#complain(error)
+      this.#printError(error)
     }
     return true
   }
 
-  /** Opens the session. @throws {ChatError} when that fails */
+  /** Opens the session. @throws {ChatError} */
   async connect(): Promise<void> {
     const client = this.#client
     const { view } = this.#options
@@ -71,27 +77,29 @@ export class Chat {
     })
     for (const event of ["agent_joined", "agent_left", "presence", "invite", "channel_changed"] as const) {
       client.on(event, (message: ServerMessage) =>
-        view.print(formatMessage({ ...message }, this.#options.paint)),
+        view.print(formatMessage({ ...message }, this.#options.colors)),
       )
     }
     client.on("disconnect", (error, willReconnect) => {
-      this.#complain(error)
+      this.#printError(error)
       if (!willReconnect) this.#options.onLost(error)
     })
-    client.on("reconnect", () => this.#note("connected again"))
-    client.on("error", (error) => this.#complain(error))
+    client.on("reconnect", () => this.#printNote("connected again"))
+    client.on("error", (error) => this.#printError(error))
     const welcome = await client.connect()
-    this.#note(
+    this.#printNote(
       `on ${formatForTerminal(welcome.server)} as ${formatForTerminal(`${welcome.name} ${welcome.agent_id}`)}`,
     )
   }
 
-  /** Enters a channel, making it if need be; what is typed goes there. @throws {ChatError} */
+  /** Joins a channel, creating it if necessary, and makes it the target of typed text. @throws {ChatError} */
   async join(channel: Channel): Promise<void> {
-    const joined = await this.#enter(channel)
-    this.#moveTo(channel)
+    const joined = await this.#joinOrCreate(channel)
+    this.#setTarget(channel)
     const others = joined.count - 1
-    this.#note(`in ${channel}, ${others === 0 ? "alone" : `with ${others} other${others === 1 ? "" : "s"}`}`)
+    this.#printNote(
+      `in ${channel}, ${others === 0 ? "alone" : `with ${others} other${others === 1 ? "" : "s"}`}`,
+    )
   }
 
   async close(): Promise<void> {
@@ -100,43 +108,43 @@ export class Chat {
 
   async #act(action: Exclude<ChatAction, { kind: "quit" }>): Promise<void> {
     switch (action.kind) {
-      case "say":
-        return this.#say(this.#placeOrRefuse(), action.text)
+      case "send":
+        return this.#send(this.#requireTarget(), action.text)
       case "join":
         return this.join(action.channel)
       case "leave":
-        return this.#leave(action.channel ?? this.#channelOrRefuse())
+        return this.#leave(action.channel ?? this.#requireChannel())
       case "who":
-        return this.#who(action.channel ?? this.#channelOrRefuse())
+        return this.#listAgents(action.channel ?? this.#requireChannel())
       case "dm":
-        return this.#turnTo(action.to, action.text)
+        return this.#sendDirect(action.to, action.text)
       case "nick":
         return this.#rename(action.name)
       case "presence":
-        return this.#tell(action.status, action.activity)
+        return this.#setPresence(action.status, action.activity)
       case "help":
         for (const line of chatHelp) this.#options.view.print(line)
     }
   }
 
-  async #tell(status: PresenceState, activity: string): Promise<void> {
+  /** Sends a direct message; without a text, makes the agent the target of typed text. */
+  async #sendDirect(to: AgentRef, text: string): Promise<void> {
+    if (text === "") this.#setTarget(to)
+    else await this.#send(to, text)
+  }
+
+  async #setPresence(status: PresenceState, activity: string): Promise<void> {
     await this.#client.setPresence(status, activity === "" ? undefined : activity)
-    this.#note(`you are ${status}`)
+    this.#printNote(`you are ${status}`)
   }
 
-  /** Without a text, what is typed from now on goes there. */
-  async #turnTo(agent: AgentRef, text: string): Promise<void> {
-    if (text !== "") await this.#say(agent, text)
-    else this.#moveTo(agent)
-  }
-
-  /** Sends, and waits its turn when the relay says "too fast": a person's line is not lost to that. */
-  async #say(to: string, text: string): Promise<void> {
+  /** Sends a text. Retries while the relay refuses it for its rate, so that no typed line is lost. */
+  async #send(to: string, text: string): Promise<void> {
     for (;;) {
       try {
         const { id, recipients, isMember } = await this.#client.send(to, text)
         this.#isNew(id)
-        if (recipients === 0 && isMember) this.#note(`nobody else is in ${to} now`)
+        if (recipients === 0 && isMember) this.#printNote(`nobody else is in ${to} now`)
         return
       } catch (error) {
         if (!(error instanceof ChatError) || error.code !== "RATE_LIMITED") throw error
@@ -145,7 +153,7 @@ export class Chat {
     }
   }
 
-  async #enter(channel: Channel): Promise<ServerMessage<"JOINED">> {
+  async #joinOrCreate(channel: Channel): Promise<ServerMessage<"JOINED">> {
     try {
       return await this.#client.join(channel)
     } catch (error) {
@@ -156,14 +164,14 @@ export class Chat {
 
   async #leave(channel: Channel): Promise<void> {
     await this.#client.leave(channel)
-    this.#note(`left ${channel}`)
-    if (this.#place === channel) this.#moveTo(this.#client.channels.at(-1) as Channel | undefined)
+    this.#printNote(`left ${channel}`)
+    if (this.#target === channel) this.#setTarget(this.#client.channels.at(-1) as Channel | undefined)
   }
 
-  async #who(channel: Channel): Promise<void> {
+  async #listAgents(channel: Channel): Promise<void> {
     for (const { id, name, status, activity } of await this.#client.listAgents(channel)) {
-      const doing = activity === undefined ? status : `${status}: ${activity}`
-      this.#options.view.print(`  ${[name, id, doing].map(formatForTerminal).join("  ")}`)
+      const state = activity === undefined ? status : `${status}: ${activity}`
+      this.#options.view.print(`  ${[name, id, state].map(formatForTerminal).join("  ")}`)
     }
   }
 
@@ -173,48 +181,116 @@ export class Chat {
     await this.#client.disconnect()
     this.#client = client
     await this.connect()
-    for (const channel of channels) await this.#enter(channel)
+    for (const channel of channels) await this.#joinOrCreate(channel)
   }
 
-  /** A message of several lines keeps them, each behind a bar, so that none can pass for a line of ours. */
+  /** Returns the lines to print. A bar before each further line keeps it from looking like a line of the program. */
   #linesOf(message: ServerMessage<"MSG">): string[] {
     const [first = "", ...others] = message.content.split(/\r?\n/)
-    const lines = [formatMessage({ ...message, content: first, seq: undefined }, this.#options.paint)]
-    for (const line of others.slice(0, shownLines))
+    const lines = [formatMessage({ ...message, content: first, seq: undefined }, this.#options.colors)]
+    for (const line of others.slice(0, maxLines))
       lines.push(`         | ${formatForTerminal(line.replaceAll("\t", "  "))}`)
-    if (others.length > shownLines) lines.push(`         | … ${others.length - shownLines} more lines`)
+    if (others.length > maxLines) lines.push(`         | … ${others.length - maxLines} more lines`)
     return lines
   }
 
-  /** Remembers the id. */
+  /** Returns whether the id is new, and remembers it. */
   #isNew(id: string): boolean {
-    if (this.#known.has(id)) return false
-    this.#known.set(id, true)
+    if (this.#knownIds.has(id)) return false
+    this.#knownIds.set(id, true)
     return true
   }
 
-  #moveTo(place: Address | undefined): void {
-    this.#place = place
-    this.#options.view.setPlace(place ?? "")
+  #setTarget(target: Address | undefined): void {
+    this.#target = target
+    this.#options.view.setTarget(target ?? "")
   }
 
-  #placeOrRefuse(): Address {
-    if (this.#place !== undefined) return this.#place
-    throw new ChatError("USAGE", "you are nowhere yet", { hint: "enter a channel: /join #general" })
+  #requireTarget(): Address {
+    if (this.#target !== undefined) return this.#target
+    throw new ChatError("USAGE", "you are in no channel", { hint: "join one: /join #general" })
   }
 
-  #channelOrRefuse(): Channel {
-    const place = this.#placeOrRefuse()
-    if (place.startsWith("#")) return place as Channel
-    throw new ChatError("USAGE", `${place} is not a channel`, { hint: "name one, such as #general" })
+  #requireChannel(): Channel {
+    const target = this.#requireTarget()
+    if (target.startsWith("#")) return target as Channel
+    throw new ChatError("USAGE", `${target} is not a channel`, { hint: "name one, such as #general" })
   }
 
-  #note(text: string): void {
-    this.#options.view.print(this.#options.paint.dim(`-- ${text}`))
+  #printNote(text: string): void {
+    this.#options.view.print(this.#options.colors.dim(`-- ${text}`))
   }
 
-  #complain({ message, hint }: ChatError): void {
+  #printError({ message, hint }: ChatError): void {
     const text = formatForTerminal(hint === undefined ? message : `${message}; ${hint}`)
-    this.#options.view.print(this.#options.paint.warning(`!! ${text}`))
+    this.#options.view.print(this.#options.colors.warning(`!! ${text}`))
   }
+}
+
+/** A parsed line of the prompt. */
+export type ChatAction =
+  | { readonly kind: "send"; readonly text: string }
+  | { readonly kind: "join"; readonly channel: Channel }
+  | { readonly kind: "leave"; readonly channel: Channel | undefined }
+  | { readonly kind: "who"; readonly channel: Channel | undefined }
+  | { readonly kind: "dm"; readonly to: AgentRef; readonly text: string }
+  | { readonly kind: "nick"; readonly name: Nick }
+  | { readonly kind: "presence"; readonly status: PresenceState; readonly activity: string }
+  | { readonly kind: "help" }
+  | { readonly kind: "quit" }
+
+type Read = (first: string, others: string) => ChatAction
+
+const presence =
+  (status: PresenceState): Read =>
+  (first, others) => ({ kind: "presence", status, activity: `${first} ${others}`.trim() })
+
+const readers: Readonly<Record<string, Read>> = {
+  join: (channel) => ({ kind: "join", channel: parseChannel(channel) }),
+  leave: (channel) => ({ kind: "leave", channel: optionalChannel(channel) }),
+  who: (channel) => ({ kind: "who", channel: optionalChannel(channel) }),
+  dm: (agent, text) => ({ kind: "dm", to: parseAgentRef(agent), text }),
+  nick: (name) => ({ kind: "nick", name: parseNick(name) }),
+  working: presence("working"),
+  waiting: presence("waiting"),
+  idle: presence("idle"),
+  away: presence("away"),
+  help: () => ({ kind: "help" }),
+  quit: () => ({ kind: "quit" }),
+}
+
+/** Lines printed for `/help`. */
+export const chatHelp = [
+  "text            send it to the channel or agent in the prompt",
+  "/join #channel  join a channel, or create it, and send there",
+  "/leave          leave this channel; or /leave #channel",
+  "/who            list the agents here; or /who #channel",
+  "/dm @agent text send to one agent; without text, send there from now on",
+  "/nick NAME      change your name (opens a new session)",
+  "/working TEXT   set your status and activity; also /waiting /idle /away",
+  "//text          send a text that starts with /",
+  "/quit           leave (or Ctrl-D)",
+] as const
+
+/**
+ * Parses a line typed at the prompt.
+ * @returns undefined for an empty line
+ * @throws {ChatError} USAGE or INVALID_NAME
+ */
+export function parseChatLine(line: string): ChatAction | undefined {
+  if (line.trim() === "") return undefined
+  if (line.startsWith("//")) return { kind: "send", text: line.slice(1) }
+  if (!line.startsWith("/")) return { kind: "send", text: line }
+  const [, word = "", first = "", others = ""] = /^\/(\S*)\s*(\S*)\s*(.*)$/s.exec(line) ?? []
+  if (Object.hasOwn(readers, word)) {
+    const action = readers[word]?.(first, others)
+    if (action !== undefined) return action
+  }
+  throw new ChatError("USAGE", `/${word}: no such command`, {
+    hint: `commands: /${Object.keys(readers).join(" /")}; to send a text that starts with /, write //`,
+  })
+}
+
+function optionalChannel(text: string): Channel | undefined {
+  return text === "" ? undefined : parseChannel(text)
 }

@@ -3,11 +3,12 @@ import { ChatError } from "../../protocol/errors.js"
 import type { RosterEntry } from "../../protocol/server-messages.js"
 import { defineCommand, flag, optional, value } from "../command.js"
 import type { Context } from "../context.js"
-import { a2aCard, describeCard, entryWithCard } from "../input/agent-card.js"
+import { reportSuccess } from "../exit-status.js"
 import { agentRef, channel } from "../input/values.js"
-import { formatAge } from "../output/age.js"
+import { a2aCard, describeCard, entryWithCard } from "../output/card-text.js"
 import { omitUndefined } from "../output/omit-undefined.js"
-import { formatTable } from "../output/table.js"
+import { printTable } from "../output/table.js"
+import { formatAge } from "../output/time.js"
 import { relayRequest, requestOptions } from "../relay/relay-request.js"
 
 const headings = [
@@ -23,11 +24,11 @@ const headings = [
 ]
 
 export const agents = defineCommand({
-  args: { channel: optional("who is in this channel; without it, who is known to the relay", channel) },
+  args: { channel: optional("members of this channel (default: all agents the relay knows)", channel) },
   options: {
     ...requestOptions,
-    card: value("@AGENT", "the card of one agent: what it is and can do", agentRef),
-    cards: flag("with --json: the fields of each one's card too"),
+    card: value("@AGENT", "show the card of one agent: description, tags, skills", agentRef),
+    cards: flag("with --json: add the fields of each agent's card"),
   },
   takesUrl: true,
   examples: [
@@ -37,68 +38,48 @@ export const agents = defineCommand({
     "agentchat agents ws://127.0.0.1:6667 '#general' --json --cards",
   ],
   notes: [
-    "DAEMON: its last sign of life. READ: it last took something out of its inbox. ANSWERED: it last said",
-    "something. `working (stale)`: it says so, but has done none of these for two minutes.",
+    "DAEMON: last sign of life of its daemon. READ: last time it read its inbox. ANSWERED: last time it",
+    "sent something. `working (stale)`: none of these happened within the last two minutes.",
   ],
   async run(context, input) {
-    const { channel: room } = input.args
+    const { channel: wanted } = input.args
     const { card, cards } = input.options
-    if (card !== undefined && room !== undefined) {
-      throw new ChatError("USAGE", "--card: shows one agent; leave out CHANNEL")
+    if (card !== undefined && wanted !== undefined) {
+      throw new ChatError("USAGE", "--card and CHANNEL are mutually exclusive")
     }
     const withCards = cards || card !== undefined
     const frame = {
       type: "LIST_AGENTS" as const,
-      ...omitUndefined({ channel: room, agent: card, cards: withCards || undefined }),
+      ...omitUndefined({ channel: wanted, agent: card, cards: withCards || undefined }),
     }
     const { answer, self } = await relayRequest(context, input, frame)
     const roster = answer["roster"] as readonly RosterEntry[]
     if (card !== undefined) return showCard(context, card, roster)
-    const isOther = (id: string) => id !== self
-    const others = roster.filter(({ id }) => isOther(id))
-    const ids = (answer["list"] as readonly string[]).filter(isOther)
-    showRoster(context, { room, others, ids, cards })
-    return 0
+    const others = roster.filter(({ id }) => id !== self)
+    const ids = (answer["list"] as readonly string[]).filter((id) => id !== self)
+    if (!context.config.json) return showRoster(context, others, ids)
+    const document = { channel: wanted, list: ids, roster: cards ? others.map(entryWithCard) : others }
+    return reportSuccess(context, document, [])
   },
 })
 
-function showCard({ io, config }: Context, wanted: string, [entry]: readonly RosterEntry[]): number {
+function showCard(context: Context, wanted: string, [entry]: readonly RosterEntry[]): number {
   if (entry === undefined) throw new ChatError("AGENT_NOT_FOUND", `${wanted} is not known to the relay`)
-  if (config.json) io.json({ ok: true, card: a2aCard(entry) })
-  else for (const line of describeCard(entry)) io.out(line)
-  return 0
+  return reportSuccess(context, { card: a2aCard(entry) }, describeCard(entry))
 }
 
-function showRoster(
-  { io, config, clock }: Context,
-  {
-    room,
-    others,
-    ids,
-    cards,
-  }: {
-    room: string | undefined
-    others: readonly RosterEntry[]
-    ids: readonly string[]
-    cards: boolean
-  },
-): void {
-  if (config.json) {
-    const roster = cards ? others.map(entryWithCard) : others
-    io.json({ ok: true, channel: room, list: ids, roster })
-    return
-  }
+/** @param ids - of all agents; `entries` has only the first of them */
+function showRoster({ io, clock }: Context, entries: readonly RosterEntry[], ids: readonly string[]): number {
   const nowMs = clock.now()
   const isOffline = ({ status }: RosterEntry) => status === "offline"
-  const sorted = [...others.filter((entry) => !isOffline(entry)), ...others.filter(isOffline)]
-  for (const line of formatTable(
+  const sorted = [...entries.filter((entry) => !isOffline(entry)), ...entries.filter(isOffline)]
+  printTable(
+    io,
     headings,
     sorted.map((entry) => rowOf(entry, nowMs)),
-    io.columns,
-  )) {
-    io.out(line)
-  }
-  if (ids.length > others.length) io.talk(`and ${ids.length - others.length} more; --json lists their ids`)
+  )
+  if (ids.length > entries.length) io.err(`and ${ids.length - entries.length} more; --json lists their ids`)
+  return 0
 }
 
 function rowOf(entry: RosterEntry, nowMs: number): string[] {

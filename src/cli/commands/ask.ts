@@ -1,23 +1,22 @@
 import { defineCommand, required, value } from "../command.js"
-import { runErrand } from "../daemon/delivery-wait.js"
 import { messageFrame, messageOptions } from "../input/message-frame.js"
 import { anyText, seconds, worker } from "../input/values.js"
-import { reportDelivery } from "../output/delivery-report.js"
+import { sendAndWait } from "../relay/delivery.js"
 import { requestOptions } from "../relay/relay-request.js"
 
-/** Milliseconds an answer may take. */
+/** Milliseconds to wait for the answer, without `--wait`. */
 const answerMs = 120_000
 
-const { timeout: _timeout, ...voiceOptions } = requestOptions
+const { timeout: _timeout, ...senderOptions } = requestOptions
 
 export const ask = defineCommand({
   args: {
-    target: required("+role: one free worker of it; or @agent (a name or an id)", worker),
-    text: required("what to ask; - reads it from standard input", anyText),
+    target: required("@agent (a name or an id), or +role for one free worker of it", worker),
+    text: required("the question; - reads it from standard input", anyText),
   },
   options: {
-    ...voiceOptions,
-    wait: value("S", "wait S seconds for the answer; 120 unless given", seconds),
+    ...senderOptions,
+    wait: value("S", `seconds to wait for the answer (default ${answerMs / 1_000})`, seconds),
     ...messageOptions,
   },
   takesUrl: true,
@@ -27,15 +26,16 @@ export const ask = defineCommand({
     "git diff | agentchat ask +reviewer - --wait 600 --json",
   ],
   notes: [
-    "Prints the answer. Exit 4 when none came in time, with what became of the question: it is not lost,",
-    "and a late answer comes into the inbox of the daemon that asked.",
+    "Prints the answer. Exit 4 on timeout; prints whether the question is queued or who claimed it.",
+    "The question is not lost: a late answer arrives in the inbox of the daemon that asked.",
   ],
   async run(context, input) {
-    const { target: to, text } = input.args
-    const timeoutMs = input.options.wait ?? answerMs
-    const frame = await messageFrame(context, to, text, input.options)
-    return runErrand(context, input, { frame, wanted: "answered", timeoutMs }, (result) =>
-      reportDelivery(context, { to, timeoutMs }, result),
-    )
+    const { target, text } = input.args
+    const frame = await messageFrame(context, target, text, input.options)
+    return sendAndWait(context, input, {
+      frame,
+      wanted: "answered",
+      timeoutMs: input.options.wait ?? answerMs,
+    })
   },
 })

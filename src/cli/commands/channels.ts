@@ -5,6 +5,7 @@ import type { Channel } from "../../protocol/names.js"
 import type { ChannelEntry, ChannelSettings } from "../../protocol/server-messages.js"
 import { defineCommand, optional } from "../command.js"
 import type { Context } from "../context.js"
+import { reportSuccess } from "../exit-status.js"
 import {
   describeReplay,
   describeWindow,
@@ -14,28 +15,28 @@ import {
   textOptions,
 } from "../input/channel-settings.js"
 import { channel, closeChoice } from "../input/values.js"
-import { formatTable } from "../output/table.js"
+import { printTable } from "../output/table.js"
 import { type RequestOptions, relayRequest, requestOptions } from "../relay/relay-request.js"
 
 const verbs = ["list", "show", "set", "default"] as const
 
 export const channels = defineCommand({
   args: {
-    verb: optional(`${verbs.join(", ")}; list unless given`, closeChoice(verbs), verbs),
-    channel: optional("the channel to show or set", channel),
+    verb: optional(`${verbs.join(", ")} (default list)`, closeChoice(verbs), verbs),
+    channel: optional("channel to show or set", channel),
   },
   options: { ...requestOptions, ...textOptions, ...replayOptions },
   takesUrl: true,
   examples: [
     "agentchat channels",
     "agentchat channels show '#review'",
-    "agentchat channels set '#review' --description 'patches to read' --window 24h",
+    "agentchat channels set '#review' --window 24h --replay on",
     "agentchat channels default --replay off",
     "agentchat channels ws://127.0.0.1:6667 --json",
   ],
   notes: [
-    "Lists what you may see: invite-only channels only to those invited. `set` changes what is named and",
-    "leaves the rest; `default` is for channels that say nothing themselves.",
+    "list omits invite-only channels that you are not invited to. set changes the given settings only.",
+    "default shows or changes the settings of channels that have none of their own.",
   ],
   async run(context, input) {
     const { verb = "list", channel: name } = input.args
@@ -54,19 +55,19 @@ function refuseMisplaced(
   settings: Partial<ChannelSettings>,
 ): void {
   const names = Object.keys(settings)
-  const isOfOne = verb === "set" || verb === "show"
-  if (isOfOne !== (name !== undefined)) {
-    const what = isOfOne ? "is missing" : "does not belong there"
-    throw new ChatError("USAGE", `channels ${verb}: CHANNEL ${what}`)
+  const needsChannel = verb === "set" || verb === "show"
+  if (needsChannel !== (name !== undefined)) {
+    const problem = needsChannel ? "is missing" : "is not allowed"
+    throw new ChatError("USAGE", `channels ${verb}: CHANNEL ${problem}`)
   }
   if ((verb === "list" || verb === "show") && names.length > 0) {
     throw new ChatError("USAGE", `--${String(names[0])}: only with channels set or default`)
   }
   if (verb === "default" && (names.includes("description") || names.includes("instructions"))) {
-    throw new ChatError("USAGE", "channels default: takes --replay and --window only")
+    throw new ChatError("USAGE", "channels default: only --replay and --window are allowed")
   }
   if (verb === "set" && names.length === 0) {
-    throw new ChatError("USAGE", "channels set: nothing to set is named", {
+    throw new ChatError("USAGE", "channels set: no setting given", {
       hint: "--description, --instructions, --replay or --window",
     })
   }
@@ -85,19 +86,17 @@ async function readDirectory(context: Context, choice: RequestOptions): Promise<
   }
 }
 
-async function list(context: Context, choice: RequestOptions, what: string): Promise<number> {
+async function list(context: Context, choice: RequestOptions, verb: string): Promise<number> {
   const { io, config } = context
   const { entries, defaults } = await readDirectory(context, choice)
   const { replay, window } = effectiveReplay(defaults)
-  if (what === "default") {
-    if (config.json) io.json({ ok: true, channel: "*", replay, window })
-    else io.out(`replay ${replay ? "on" : "off"}, window ${formatForTerminal(window ?? "none")}`)
-    return 0
+  if (verb === "default") {
+    const text = `replay ${replay ? "on" : "off"}, window ${formatForTerminal(window ?? "none")}`
+    return reportSuccess(context, { channel: "*", replay, window }, text)
   }
   const shown = entries.map((entry) => ({ ...entry, ...effectiveReplay(entry.settings, defaults) }))
   if (config.json) {
-    io.json({ ok: true, list: shown.map(documentOf), defaults: { replay, window } })
-    return 0
+    return reportSuccess(context, { list: shown.map(documentOf), defaults: { replay, window } }, [])
   }
   const rows = shown.map((entry) => [
     formatForTerminal(entry.name),
@@ -107,13 +106,11 @@ async function list(context: Context, choice: RequestOptions, what: string): Pro
     describeWindow(entry),
     formatForTerminal(entry.settings?.description ?? ""),
   ])
-  const headings = ["CHANNEL", "AGENTS", "KIND", "REPLAY", "WINDOW", { text: "DESCRIPTION" }]
-  for (const line of formatTable(headings, rows, io.columns)) io.out(line)
+  printTable(io, ["CHANNEL", "AGENTS", "KIND", "REPLAY", "WINDOW", { text: "DESCRIPTION" }], rows)
   return 0
 }
 
 async function show(context: Context, choice: RequestOptions, name: Channel): Promise<number> {
-  const { io, config } = context
   const { entries, defaults } = await readDirectory(context, choice)
   const entry = entries.find((one) => one.name === name)
   if (entry === undefined) {
@@ -126,17 +123,12 @@ async function show(context: Context, choice: RequestOptions, name: Channel): Pr
     })
   }
   const shown = { ...entry, ...effectiveReplay(entry.settings, defaults) }
-  if (config.json) {
-    io.json({ ok: true, ...documentOf(shown) })
-    return 0
-  }
-  const { description = "–", instructions } = entry.settings ?? {}
-  io.out(`${formatForTerminal(name)}: ${formatForTerminal(description)}`)
-  io.out(
+  const { description = "–", instructions = "" } = entry.settings ?? {}
+  return reportSuccess(context, documentOf(shown), [
+    `${formatForTerminal(name)}: ${formatForTerminal(description)}`,
     `${entry.agents} in it, ${kindOf(entry)}, replay ${describeReplay(shown)}, window ${describeWindow(shown)}`,
-  )
-  for (const line of (instructions ?? "").split(/\r?\n/)) if (line !== "") io.out(formatForTerminal(line))
-  return 0
+    ...instructions.split(/\r?\n/).flatMap((line) => (line === "" ? [] : formatForTerminal(line))),
+  ])
 }
 
 async function set(
@@ -145,14 +137,10 @@ async function set(
   name: Channel | "*",
   settings: Partial<ChannelSettings>,
 ): Promise<number> {
-  const { io, config } = context
   const { via } = await relayRequest(context, choice, { type: "SET_CHANNEL", channel: name, ...settings })
-  if (config.json) io.json({ ok: true, channel: name, set: settings, via })
-  else
-    io.out(
-      `set ${Object.keys(settings).join(" and ")} of ${name === "*" ? "all channels that say nothing" : name}`,
-    )
-  return 0
+  const target = name === "*" ? "all channels without their own" : name
+  const text = `set ${Object.keys(settings).join(" and ")} of ${target}`
+  return reportSuccess(context, { channel: name, set: settings, via }, text)
 }
 
 function documentOf({

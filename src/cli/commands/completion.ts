@@ -1,5 +1,5 @@
 import { defineCommand, required } from "../command.js"
-import type { CommandOutline } from "../completion/outline.js"
+import { reportSuccess } from "../exit-status.js"
 import { choice } from "../input/values.js"
 
 const shells = ["bash", "zsh", "fish"] as const
@@ -13,25 +13,11 @@ export const completion = defineCommand({
     "agentchat completion zsh > ~/.zfunc/_agentchat",
     "agentchat completion fish > ~/.config/fish/completions/agentchat.fish",
   ],
-  notes: ['For this shell only: eval "$(agentchat completion bash)"'],
-  async run({ io, config, outline }, { args: { shell } }) {
-    const script = await scriptFor(shell, await outline())
-    if (config.json) io.json({ ok: true, shell, script })
-    else io.out(script)
-    return 0
+  notes: ['To try it in the current shell: eval "$(agentchat completion bash)"'],
+  async run(context, { args: { shell } }) {
+    const { bashScript, fishScript, zshScript } = await import("../completion/scripts.js")
+    const commands = await context.outline()
+    const script = { bash: bashScript, zsh: zshScript, fish: fishScript }[shell](commands)
+    return reportSuccess(context, { shell, script }, script)
   },
 })
-
-async function scriptFor(
-  shell: (typeof shells)[number],
-  commands: readonly CommandOutline[],
-): Promise<string> {
-  switch (shell) {
-    case "bash":
-      return (await import("../completion/bash.js")).bashScript(commands)
-    case "zsh":
-      return (await import("../completion/zsh.js")).zshScript(commands)
-    case "fish":
-      return (await import("../completion/fish.js")).fishScript(commands)
-  }
-}

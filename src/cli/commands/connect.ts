@@ -3,16 +3,16 @@ import { type Nick, parseChannel } from "../../protocol/names.js"
 import { Chat } from "../chat/chat.js"
 import { ChatScreen } from "../chat/chat-screen.js"
 import { defineCommand, list } from "../command.js"
-import { Outcome } from "../exit-status.js"
+import { ExitStatus } from "../exit-status.js"
 import { channel } from "../input/values.js"
-import { makePaint } from "../output/colors.js"
-import { explained, makeClient, sessionOptions } from "../relay/session.js"
+import { makeColors } from "../output/message-text.js"
+import { makeClient, sessionOptions, withStartHint } from "../relay/session.js"
 
 export const connect = defineCommand({
   args: {},
   options: {
     ...sessionOptions,
-    join: list("CHANNEL", `#channels to enter; ${defaultChannels[0]} unless given`, channel),
+    join: list("CHANNEL", `#channels to join (default ${defaultChannels[0]})`, channel),
   },
   takesUrl: true,
   examples: [
@@ -21,46 +21,45 @@ export const connect = defineCommand({
     "agentchat connect ws://127.0.0.1:6667 --identity me.json",
   ],
   notes: [
-    "A prompt with history: type to talk; /join /leave /who /dm /nick /quit, and /help for more.",
-    "Without a terminal: lines in, lines out.",
+    "Type text to send it; /help lists the commands, such as /join, /dm and /quit.",
+    "Without a terminal, reads lines from standard input and prints lines.",
   ],
   async run(context, input) {
     const { io } = context
-    const outcome = new Outcome()
-    outcome.heedSignals(context)
-    const queue = new TaskQueue((error) => outcome.end(error))
+    const exit = new ExitStatus()
+    exit.endOnSignal(context)
+    const queue = new TaskQueue((error) => exit.end(error))
     let chat: Chat | undefined
     const screen = new ChatScreen(io, {
       onLine: (line) =>
         queue.add(async () => {
-          if ((await chat?.take(line)) === false) outcome.end(0)
+          if ((await chat?.handleLine(line)) === false) exit.end(0)
           else screen.refresh()
         }),
       onEnd: () =>
         queue.add(() => {
-          outcome.end(0)
+          exit.end(0)
           return Promise.resolve()
         }),
-      onInterrupt: () => outcome.end(130),
+      onInterrupt: () => exit.end(130),
     })
     const client = (name?: Nick) => {
       const options = name === undefined ? input.options : { ...input.options, nick: name }
       return makeClient(context, { url: input.url, options }, { reconnect: true })
     }
     queue.add(async () => {
-      const paint = makePaint(io.hasColor)
       chat = new Chat(await client(), {
         clock: context.clock,
         view: screen,
-        paint,
+        colors: makeColors(io.hasColor),
         makeClient: client,
-        onLost: (error) => outcome.end(error),
+        onLost: (error) => exit.end(error),
       })
-      await explained(chat.connect())
+      await withStartHint(chat.connect())
       for (const name of input.options.join ?? [parseChannel(defaultChannels[0])]) await chat.join(name)
     })
     try {
-      return await outcome.status
+      return await exit.status
     } finally {
       screen.close()
       await chat?.close()
@@ -68,7 +67,7 @@ export const connect = defineCommand({
   },
 })
 
-/** One after the other: a person's words stay in order. After one that failed, none is begun. */
+/** Runs tasks one after another, so that typed lines are sent in order. A failed task ends the queue. */
 class TaskQueue {
   readonly #onError: (error: Error) => void
   #last: Promise<void> = Promise.resolve()

@@ -1,6 +1,14 @@
+import { formatForTerminal } from "../../base/visible-text.js"
+import { rootPaths } from "../../daemon/files/paths.js"
+import { listDaemons, stopAllDaemons, stopDaemon } from "../../daemon/process/control.js"
 import { ChatError } from "../../protocol/errors.js"
+import type { InstanceName } from "../../protocol/names.js"
 import { defineCommand, flag, list, value } from "../command.js"
+import type { Context } from "../context.js"
+import { defaultInstance } from "../daemon/daemon-choice.js"
+import { reportSuccess } from "../exit-status.js"
 import { channel, instanceName, nick, role, someText } from "../input/values.js"
+import { printTable } from "../output/table.js"
 
 const modes = ["background", "status", "list", "stop", "stop-all"] as const
 type Mode = (typeof modes)[number] | "foreground"
@@ -8,27 +16,27 @@ type Mode = (typeof modes)[number] | "foreground"
 export const daemon = defineCommand({
   args: {},
   options: {
-    background: flag("run in the background, in the process of this directory's other daemons"),
-    isolate: flag("with --background: in a process of its own"),
-    name: value("NAME", "the daemon's name here; default unless given", instanceName, "daemon"),
-    channels: list("CHANNEL", "#channels to be in; those of the last run unless given", channel),
-    identity: value("FILE", "identity to use; made in the daemon's directory unless given", someText, "file"),
-    ephemeral: flag("no identity: an id for each session, and no mail while offline"),
-    nick: value("NAME", "what it calls itself on the relay; its name unless given", nick),
-    role: value("ROLE", "what kind of work it does", role),
+    background: flag("run in the background, in one process with this directory's other daemons"),
+    isolate: flag("with --background: run in a process of its own"),
+    name: value("NAME", 'name of the daemon (default "default")', instanceName, "daemon"),
+    channels: list("CHANNEL", "#channels to join (default: those of its last run)", channel),
+    identity: value("FILE", "identity file (default: created in the daemon's directory)", someText, "file"),
+    ephemeral: flag("use no identity: a new id for each session, no messages while offline"),
+    nick: value("NAME", "name to use on the relay (default: the daemon's name)", nick),
+    role: value("ROLE", "role, such as reviewer: receive tasks sent to +ROLE", role),
     card: value(
       "FILE",
-      "what it tells of itself, as JSON: description, tags, skills, meta",
+      "JSON description of the agent for others: description, tags, skills, meta",
       someText,
       "file",
     ),
-    guards: value("FILE", "stricter numbers of its own breaker, as YAML", someText, "file"),
-    echo: flag('own messages stand in the inbox too, marked "self": true'),
-    server: value("URL", "relay to use; the same as URL", someText),
+    guards: value("FILE", "stricter limits for the daemon's own circuit breaker, in YAML", someText, "file"),
+    echo: flag('copy own messages to the inbox, marked "self": true'),
+    server: value("URL", "relay to use (same as URL)", someText),
     compat: flag("also accept a relay of the first AgentChat"),
-    status: flag("how the daemon is"),
-    list: flag("all daemons of this directory"),
-    stop: flag("stop the daemon, and leave the others running"),
+    status: flag("show the status of the daemon"),
+    list: flag("list all daemons of this directory"),
+    stop: flag("stop this daemon only"),
     "stop-all": flag("stop all daemons of this directory"),
   },
   takesUrl: true,
@@ -46,22 +54,50 @@ export const daemon = defineCommand({
       case "status":
         return (await import("../output/status-report.js")).reportStatus(context, options.name)
       case "list":
-        return (await import("../daemon/care.js")).listAll(context)
+        return listAll(context)
       case "stop":
-        return (await import("../daemon/care.js")).stopOne(context, options.name)
+        return stopOne(context, options.name)
       case "stop-all":
-        return (await import("../daemon/care.js")).stopAll(context)
+        return stopAll(context)
       case "background":
-        return (await import("../daemon/runs.js")).runInBackground(context, options, url)
+        return (await import("../daemon/daemon-launch.js")).runInBackground(context, options, url)
       case "foreground":
-        return (await import("../daemon/runs.js")).runInForeground(context, options, url)
+        return (await import("../daemon/daemon-launch.js")).runInForeground(context, options, url)
     }
   },
 })
 
 function chooseMode(options: Readonly<Record<(typeof modes)[number], boolean>>): Mode {
-  const chosen = modes.filter((mode) => options[mode])
-  if (chosen.length > 1)
-    throw new ChatError("USAGE", `--${String(chosen[1])}: not together with --${String(chosen[0])}`)
-  return chosen[0] ?? "foreground"
+  const [first, second] = modes.filter((mode) => options[mode])
+  if (second !== undefined)
+    throw new ChatError("USAGE", `--${String(first)} and --${second} are mutually exclusive`)
+  return first ?? "foreground"
+}
+
+function listAll({ io, config, clock }: Context): number {
+  const entries = listDaemons(rootPaths(config.home), clock.now())
+  if (config.json) io.json(entries)
+  else if (entries.length === 0)
+    io.err("this directory has no daemons; start one: agentchat daemon --background")
+  else {
+    const rows = entries.map(({ name, running, pid, agent_id, server }) =>
+      [name, running ? "runs" : "stopped", String(pid ?? ""), agent_id ?? "", server ?? ""].map(
+        formatForTerminal,
+      ),
+    )
+    printTable(io, ["NAME", "STATE", "PID", "AGENT", "RELAY"], rows)
+  }
+  return 0
+}
+
+/** @throws {ChatError} NOT_FOUND if it does not run */
+async function stopOne(context: Context, name: InstanceName = defaultInstance): Promise<number> {
+  await stopDaemon(rootPaths(context.config.home), name, context.clock)
+  return reportSuccess(context, { stopped: [name] }, `stopped ${name}`)
+}
+
+async function stopAll(context: Context): Promise<number> {
+  const stopped = await stopAllDaemons(rootPaths(context.config.home), context.clock)
+  if (stopped.length === 0 && !context.config.json) context.io.err("no daemon runs here")
+  return reportSuccess(context, { stopped }, stopped.length === 0 ? [] : `stopped ${stopped.join(" ")}`)
 }

@@ -6,10 +6,11 @@ import { type ProcessRecord, processState } from "../../daemon/process/process-r
 import { ChatError } from "../../protocol/errors.js"
 import { defineCommand } from "../command.js"
 import type { Context } from "../context.js"
-import { defaultInstance } from "../input/instance-choice.js"
-import { isSameProcess, readLaunch, writeLaunch } from "../relay/launch-record.js"
+import { defaultInstance } from "../daemon/daemon-choice.js"
+import { reportSuccess } from "../exit-status.js"
+import { isSameProcess, readLaunch, writeLaunch } from "../relay/relay-launch.js"
 
-/** Milliseconds a relay may take to say good-bye to its clients. */
+/** Milliseconds a relay may take to stop. */
 const stopMs = 10_000
 
 export const down = defineCommand({
@@ -17,7 +18,7 @@ export const down = defineCommand({
   options: {},
   takesUrl: false,
   examples: ["agentchat down", "agentchat down --json"],
-  notes: ["Ends the relay and the daemon that `agentchat up` started here, and nothing else."],
+  notes: ["Stops the relay and the daemon that `agentchat up` started here, and no others."],
   async run(context) {
     const { io, config, clock } = context
     const root = rootPaths(config.home)
@@ -34,10 +35,9 @@ export const down = defineCommand({
       stopped.push("relay")
     }
     writeLaunch(root.relay, { relay: undefined, daemon: undefined })
-    if (config.json) io.json({ ok: true, stopped })
-    else if (stopped.length === 0) io.talk("nothing that `agentchat up` started here is running")
-    else io.out(`stopped ${stopped.join(" and ")}`)
-    return 0
+    const isIdle = stopped.length === 0
+    if (isIdle && !config.json) io.err("nothing that `agentchat up` started here is running")
+    return reportSuccess(context, { stopped }, isIdle ? [] : `stopped ${stopped.join(" and ")}`)
   },
 })
 

@@ -4,6 +4,7 @@ import { ensureHome, rootPaths } from "../../daemon/files/paths.js"
 import type { PublicIdentity } from "../../identity/identity-file.js"
 import { ChatError } from "../../protocol/errors.js"
 import { defineCommand, flag, value } from "../command.js"
+import { reportSuccess } from "../exit-status.js"
 import { anyText, instanceName, nick, someText } from "../input/values.js"
 import { omitUndefined } from "../output/omit-undefined.js"
 
@@ -13,15 +14,15 @@ type Action = (typeof actions)[number]
 export const identity = defineCommand({
   args: {},
   options: {
-    generate: flag("make a key pair and its file; an existing file is never overwritten"),
-    show: flag("show whose identity it is (the default)"),
+    generate: flag("create an identity file; never overwrites one"),
+    show: flag("show the identity (the default)"),
     export: flag("print the public part as one JSON object"),
-    rotate: flag("replace the key; signed by both, and the agent id changes with it"),
-    revoke: flag("end the identity for good and destroy its private key"),
-    identity: value("FILE", "the identity file; that of the daemon unless given", someText, "file"),
-    name: value("NAME", "the identity of the daemon NAME", instanceName, "daemon"),
-    nick: value("NAME", "with --generate: what the agent calls itself", nick),
-    reason: value("TEXT", "with --revoke: why, as part of the signed statement", anyText),
+    rotate: flag("replace the key, signed by both keys; this changes the agent id"),
+    revoke: flag("revoke the identity for good and delete its private key"),
+    identity: value("FILE", "identity file (default ./.agentchat/identity.json)", someText, "file"),
+    name: value("NAME", "use the identity of the daemon NAME", instanceName, "daemon"),
+    nick: value("NAME", "with --generate: name of the agent", nick),
+    reason: value("TEXT", "with --revoke: reason, part of the signed statement", anyText),
   },
   takesUrl: false,
   examples: [
@@ -36,13 +37,12 @@ export const identity = defineCommand({
     const root = rootPaths(config.home)
     const path =
       options.identity ?? (options.name === undefined ? root : root.instance(options.name)).identity
-    // A key inside the home directory must never be committed.
+    // ensureHome adds a .gitignore, so that a key in the home directory is never committed.
     if (action === "generate" && resolve(system.cwd, path).startsWith(root.root)) ensureHome(root)
     const shown = await act(action, path, omitUndefined({ nick: options.nick, reason: options.reason }))
     if (action === "export") io.json(shown)
-    else if (config.json) io.json({ ok: true, file: path, ...shown })
-    else for (const line of describe(shown, path)) io.out(line)
-    if (action === "rotate") io.talk("the agent id is a new one; restart a running daemon to use it")
+    else reportSuccess(context, { file: path, ...shown }, describe(shown, path))
+    if (action === "rotate") io.err("the agent id has changed; restart a running daemon to use the new one")
     return 0
   },
 })
@@ -55,7 +55,7 @@ interface ActionFlags extends Readonly<Record<Action, boolean>> {
 function chooseAction(options: ActionFlags): Action {
   const chosen = actions.filter((action) => options[action])
   if (chosen.length > 1)
-    throw new ChatError("USAGE", `--${String(chosen[1])}: only one of --${actions.join(", --")}`)
+    throw new ChatError("USAGE", `--${String(chosen[1])}: only one of --${actions.join(", --")} is allowed`)
   const action = chosen[0] ?? "show"
   if (options.nick !== undefined && action !== "generate")
     throw new ChatError("USAGE", "--nick: only with --generate")
@@ -91,7 +91,7 @@ function describe(
     ["agent id", agent_id],
     ["key", did],
     ["name", name],
-    ["made", new Date(created_ts).toISOString()],
+    ["created", new Date(created_ts).toISOString()],
     [
       "rotated",
       rotations.length === 0 ? undefined : `${rotations.length} times, last ${isoOfLast(rotations)}`,

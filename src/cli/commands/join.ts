@@ -1,25 +1,22 @@
 import { isChannelPattern } from "../../protocol/names.js"
 import { defineCommand, required } from "../command.js"
+import { reportSuccess } from "../exit-status.js"
 import { subscription } from "../input/values.js"
-import { daemonOptions, requestAsDaemon } from "../relay/relay-request.js"
+import { daemonOptions, daemonRequest } from "../relay/relay-request.js"
 
 export const join = defineCommand({
   args: {
-    channel: required("a #channel, or a pattern: '#team.*' one level, '#team.>' all below", subscription),
+    channel: required("a #channel, or a pattern: '#team.*' for one level, '#team.>' for all", subscription),
   },
   options: daemonOptions,
   takesUrl: false,
   examples: ["agentchat join '#review'", "agentchat join '#team.>' --name alice"],
   notes: [
-    "The running daemon of this directory enters, and enters again after every restart. A pattern brings",
-    "the channels there are and those to come. Where it is already, nothing changes.",
+    "The running daemon of this directory joins, and joins again after each restart. A pattern includes",
+    "channels that are created later.",
   ],
-  async run(context, { args, options }) {
-    const { io, config } = context
-    const { channel } = args
-    await requestAsDaemon(context, options, { type: "JOIN", channel })
-    if (config.json) io.json({ ok: true, channel, pattern: isChannelPattern(channel) })
-    else io.out(`joined ${channel}`)
-    return 0
+  async run(context, { args: { channel }, options }) {
+    await daemonRequest(context, options, { type: "JOIN", channel })
+    return reportSuccess(context, { channel, pattern: isChannelPattern(channel) }, `joined ${channel}`)
   },
 })

@@ -1,23 +1,25 @@
+import type { Timer } from "../../base/clock.js"
 import type { AgentChatClient } from "../../client/client.js"
+import { ChatError } from "../../protocol/errors.js"
 import { defaultChannels } from "../../protocol/limits.js"
 import { type Channel, parseChannel } from "../../protocol/names.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import { defineCommand, rest, value } from "../command.js"
+import type { Context } from "../context.js"
+import { ExitStatus } from "../exit-status.js"
 import { channel, choice, seconds, wholeNumber } from "../input/values.js"
-import { makePaint } from "../output/colors.js"
-import { formatMessage } from "../output/message-text.js"
-import { Listener } from "../relay/listener.js"
-import { explained, makeClient, sessionOptions } from "../relay/session.js"
+import { formatMessage, makeColors } from "../output/message-text.js"
+import { makeClient, sessionOptions, withStartHint } from "../relay/session.js"
 
 const formats = ["json", "text"] as const
 
 export const listen = defineCommand({
-  args: { channels: rest(`#channels to enter; without any, ${defaultChannels.join(" ")}`, channel) },
+  args: { channels: rest(`#channels to join (default ${defaultChannels.join(" ")})`, channel) },
   options: {
     ...sessionOptions,
-    "max-messages": value("N", "end after N messages; replayed ones count", wholeNumber(1)),
-    timeout: value("S", "end after S seconds; exit 4 when no message came", seconds),
-    format: value("FORM", "json (one object per line; the default) or text", choice(formats), formats),
+    "max-messages": value("N", "exit after N messages, replayed ones included", wholeNumber(1)),
+    timeout: value("S", "exit after S seconds; exit 4 if no message arrived", seconds),
+    format: value("FORM", "json (one object per line, the default) or text", choice(formats), formats),
   },
   takesUrl: true,
   examples: [
@@ -25,22 +27,22 @@ export const listen = defineCommand({
     "agentchat listen ws://127.0.0.1:6667 '#general' '#agents' --timeout 60",
     "agentchat listen --format text",
   ],
-  notes: ["Prints what comes while it runs. To miss nothing, run a daemon and read its inbox."],
+  notes: ["Prints messages only while it runs. To miss none, run a daemon and read its inbox."],
   async run(context, input) {
     const { io, config } = context
     const { "max-messages": messages, timeout: timeoutMs, format } = input.options
-    const paint = makePaint(io.hasColor)
+    const colors = makeColors(io.hasColor)
     const asText = format === "text" && !config.json
     const print = (message: ServerMessage) => {
-      if (asText) io.out(formatMessage(message, paint))
+      if (asText) io.out(formatMessage(message, colors))
       else io.json(message)
     }
     const client = await makeClient(context, input, { reconnect: false })
     const listener = new Listener(client, { messages, timeoutMs }, print)
     listener.start(context)
     try {
-      await Promise.race([enter(client, channelsOf(input.args.channels)), listener.ended])
-      return await listener.ended
+      await Promise.race([join(client, channelsOf(input.args.channels)), listener.status])
+      return await listener.status
     } finally {
       listener.stop()
       await client.disconnect()
@@ -48,11 +50,72 @@ export const listen = defineCommand({
   },
 })
 
-async function enter(client: AgentChatClient, channels: readonly Channel[]): Promise<void> {
-  await explained(client.connect())
+async function join(client: AgentChatClient, channels: readonly Channel[]): Promise<void> {
+  await withStartHint(client.connect())
   for (const name of channels) await client.join(name)
 }
 
 function channelsOf(named: readonly Channel[]): readonly Channel[] {
   return named.length > 0 ? named : defaultChannels.map(parseChannel)
+}
+
+const printedEvents = [
+  "message",
+  "agent_joined",
+  "agent_left",
+  "presence",
+  "invite",
+  "channel_changed",
+] as const
+
+/** Limits after which a listener ends; undefined for no limit. */
+interface ListenerLimits {
+  readonly messages: number | undefined
+  readonly timeoutMs: number | undefined
+}
+
+/** Prints the events of a client until a limit is reached, a signal arrives, or the session is lost. */
+class Listener {
+  readonly #print: (message: ServerMessage) => void
+  readonly #limits: ListenerLimits
+  readonly #exit = new ExitStatus()
+  #timer: Timer | undefined
+  #messages = 0
+
+  constructor(client: AgentChatClient, limits: ListenerLimits, print: (message: ServerMessage) => void) {
+    this.#print = print
+    this.#limits = limits
+    for (const event of printedEvents) {
+      client.on(event, (message: ServerMessage) => this.#take(message))
+    }
+    client.on("disconnect", (error) => this.#exit.end(error))
+  }
+
+  /** The exit status. Rejects with TIMEOUT if no message arrived, or with the error that ended the session. */
+  get status(): Promise<number> {
+    return this.#exit.status
+  }
+
+  /** Starts the timeout and handles signals. */
+  start(context: Context): void {
+    const { timeoutMs } = this.#limits
+    this.#exit.endOnSignal(context)
+    if (timeoutMs === undefined) return
+    this.#timer = context.clock.setTimer(() => this.#timeOut(timeoutMs), timeoutMs)
+  }
+
+  stop(): void {
+    this.#timer?.cancel()
+  }
+
+  #take(message: ServerMessage): void {
+    if (this.#exit.isOver) return
+    this.#print(message)
+    if (message.type === "MSG" && ++this.#messages === this.#limits.messages) this.#exit.end(0)
+  }
+
+  #timeOut(timeoutMs: number): void {
+    const error = new ChatError("TIMEOUT", `no message came within ${timeoutMs / 1000} s`)
+    this.#exit.end(this.#messages > 0 ? 0 : error)
+  }
 }

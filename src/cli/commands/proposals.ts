@@ -2,11 +2,11 @@ import { ChatError } from "../../protocol/errors.js"
 import { dealStates } from "../../protocol/server-messages.js"
 import { defineCommand, optional, value } from "../command.js"
 import type { Context } from "../context.js"
+import { instancePathsOf, otherDaemonsHint } from "../daemon/daemon-choice.js"
 import { proposalId } from "../deals/deal-values.js"
 import type { ProposalView } from "../deals/proposal-view.js"
-import { instancePathsOf } from "../input/instance-choice.js"
 import { closeChoice } from "../input/values.js"
-import { hasOwnIdentity, type RequestOptions, requestOptions } from "../relay/relay-request.js"
+import { type RequestOptions, requestOptions, usesOwnSession } from "../relay/relay-request.js"
 
 export const proposals = defineCommand({
   args: { id: optional("one of them, with all that was said in it", proposalId) },
@@ -40,9 +40,9 @@ export const proposals = defineCommand({
       for (const line of formatProposalTable(list, io.columns)) io.out(line)
       if (list.length === 0) {
         const { state } = options
-        io.talk(`no ${state === undefined ? "" : `${state} `}proposals`)
+        io.err(`no ${state === undefined ? "" : `${state} `}proposals`)
         const hint = await whoseElse(context, { options, url })
-        if (hint !== undefined) io.talk(hint)
+        if (hint !== undefined) io.err(hint)
       }
     }
     return 0
@@ -51,8 +51,7 @@ export const proposals = defineCommand({
 
 /** Who nothing is known of may be another than who was meant. */
 async function whoseElse(context: Context, choice: RequestOptions): Promise<string | undefined> {
-  if (choice.options.name !== undefined || hasOwnIdentity(choice)) return undefined
-  const { otherDaemonsHint } = await import("../daemon/other-daemons.js")
+  if (choice.options.name !== undefined || usesOwnSession(choice)) return undefined
   return otherDaemonsHint(context, "all")
 }
 
@@ -80,7 +79,7 @@ async function readViews(
   id: string | undefined,
 ): Promise<ProposalView[]> {
   const { viewOf, viewOfDeal } = await import("../deals/proposal-view.js")
-  if (hasOwnIdentity(choice)) {
+  if (usesOwnSession(choice)) {
     if (choice.options.identity === undefined) {
       throw new ChatError("IDENTITY_REQUIRED", "a relay tells an identity its deals, and none is named", {
         hint: "say --identity FILE, or leave out what asks for a session of its own: this directory's daemon knows its deals",

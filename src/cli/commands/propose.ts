@@ -1,9 +1,9 @@
 import { resolve } from "node:path"
 import { ChatError } from "../../protocol/errors.js"
 import { defineCommand, required, value } from "../command.js"
-import type { Context } from "../context.js"
 import { takeStep } from "../deals/deal-step.js"
-import { amountText, currencyName, paymentCode, taskText, timeSpan } from "../deals/deal-values.js"
+import { amountText, currencyName, paymentCode, taskText, termsText, timeSpan } from "../deals/deal-values.js"
+import { readSmallText, textArgument } from "../input/text-source.js"
 import { agentRef, someText } from "../input/values.js"
 import { omitUndefined } from "../output/omit-undefined.js"
 import { requestOptions } from "../relay/relay-request.js"
@@ -33,12 +33,11 @@ export const propose = defineCommand({
     "Without URL, a running daemon of this directory signs and sends it; else --identity must say who does.",
   ],
   async run(context, input) {
-    const { io, system } = context
+    const { system } = context
     const { "payment-code": payment_code, "dispute-window": dispute_window, ...options } = input.options
     const { amount, currency, expires } = options
-    const task = await readTask(input.args.task, io)
-    const terms =
-      options.terms === undefined ? undefined : await readTerms(resolve(system.cwd, options.terms))
+    const task = checkTask(await textArgument(input.args.task, context.io.input))
+    const terms = options.terms === undefined ? undefined : readTerms(resolve(system.cwd, options.terms))
     return takeStep(context, input, {
       type: "PROPOSAL",
       to: input.args.agent,
@@ -48,17 +47,16 @@ export const propose = defineCommand({
   },
 })
 
-async function readTask(text: string, { input }: Context["io"]): Promise<string> {
-  const task = text === "-" ? await (await import("../input/input-text.js")).readText(input) : text
+function checkTask(task: string): string {
   try {
     return taskText(task, "TASK")
   } catch (error) {
     if (!(error instanceof ChatError) || task.length <= 2_000) throw error
-    throw new ChatError("USAGE", error.message, { hint: "put what is longer into a file: --terms FILE" })
+    throw new ChatError("USAGE", error.message, { hint: "put longer text into a file: --terms FILE" })
   }
 }
 
-async function readTerms(path: string): Promise<string | undefined> {
-  const { readTermsFile } = await import("../input/terms-file.js")
-  return readTermsFile(path)
+/** Reads the terms exactly as they are, because every character is signed. */
+function readTerms(path: string): string | undefined {
+  return termsText(readSmallText(path, "--terms", { keepBom: true }), `--terms: ${path}`)
 }

@@ -3,44 +3,47 @@ import { rootPaths } from "../../daemon/files/paths.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { AgentRef, InstanceName } from "../../protocol/names.js"
 import { defineCommand, flag, flagOr, optional, type Parse, repeated, value } from "../command.js"
+import { shownPath } from "../config.js"
 import type { Context } from "../context.js"
+import { reportSuccess } from "../exit-status.js"
 import { agentRef, instanceName, someText, wholeNumber } from "../input/values.js"
-import { shownPath } from "../output/shown-path.js"
-import type { RatedDeals } from "../ratings/rated-deals.js"
-import type { RefusedLines } from "../ratings/rating-facts.js"
 import { findAgent, findSelf, peekIdentity } from "../ratings/ratings-agent.js"
-import { type RatingsDigest, type RatingsFiles, readFreshDigest } from "../ratings/ratings-cache.js"
+import {
+  type RatingsDigest,
+  type RatingsFiles,
+  type RefusedLines,
+  readFreshDigest,
+} from "../ratings/ratings-cache.js"
+import type { RatedDeals } from "../ratings/ratings-refresh.js"
 import * as view from "../ratings/ratings-view.js"
 import { identityFiles, isNamed } from "../relay/own-identity.js"
 
 const defaultLeaders = 10
-const mostLeaders = 100_000
+const maxLeaders = 100_000
 
 const agentRefs: Parse<readonly AgentRef[]> = (text, label) =>
   text.split(",").map((part) => agentRef(part, label))
 
 export const ratings = defineCommand({
   args: {
-    agent: optional(
-      "whose rating: an id or 6 and more digits of it, or a name of your deals; your own",
-      agentRef,
-    ),
+    agent: optional("@id, its first 6 or more digits, or a @name from your deals (default: you)", agentRef),
   },
   options: {
-    leaderboard: flagOr("N", "the N highest; 10 unless told", defaultLeaders, wholeNumber(1, mostLeaders)),
-    stats: flag("figures over all agents and deals"),
-    export: flag("all ratings as one JSON document"),
-    explain: flag("which receipts moved the rating, and by how much"),
-    trusting: value("@A,@B", "as somebody sees it who trusts these agents and nobody else", agentRefs),
-    recalculate: flag("verify and count every receipt anew"),
-    receipts: repeated(
-      "FILE",
-      "rate the receipts in FILE instead of your own; may stand several times",
-      someText,
+    leaderboard: flagOr(
+      "N",
+      `show the N highest ratings (default ${defaultLeaders})`,
+      defaultLeaders,
+      wholeNumber(1, maxLeaders),
     ),
-    keys: repeated("FILE", "heed the rotations and revocations in FILE; see identity --export", someText),
-    identity: value("FILE", "yours is the identity in FILE", someText, "file"),
-    name: value("NAME", "yours is the identity of the daemon NAME", instanceName, "daemon"),
+    stats: flag("show statistics over all agents and deals"),
+    export: flag("print all ratings as one JSON document"),
+    explain: flag("list the receipts that changed the rating, and by how much"),
+    trusting: value("@A,@B", "weigh gains by the trust of these agents in the counterparty", agentRefs),
+    recalculate: flag("verify all receipts again and ignore the cache"),
+    receipts: repeated("FILE", "use the receipts in FILE instead of your own (repeatable)", someText),
+    keys: repeated("FILE", "apply rotations and revocations from FILE (see identity --export)", someText),
+    identity: value("FILE", "your identity is in FILE", someText, "file"),
+    name: value("NAME", "your identity is that of the daemon NAME", instanceName, "daemon"),
   },
   takesUrl: false,
   examples: [
@@ -51,19 +54,19 @@ export const ratings = defineCommand({
     "agentchat ratings @361d642d60ecf1bb --keys bob.public.json",
   ],
   notes: [
-    "Computed from ./.agentchat/receipts.jsonl and nothing else; ratings.json beside it is a cache. A receipt that",
-    "does not verify does not count. A rating follows its agent to a new key, where the rotation is known: from the",
-    "receipts, --keys, or the identities of this directory. Sock puppets can raise each other's plain rating; --trusting is what it is",
-    "worth to somebody who trusts a few: a gain counts as far as trust reaches the counterparty over deals.",
+    "Ratings are computed from ./.agentchat/receipts.jsonl only; ratings.json is a cache. Receipts that do",
+    "not verify do not count. A rating follows a key rotation found in the receipts, in --keys or in an",
+    "identity of this directory. Sock puppets can raise each other's rating; --trusting discounts gains",
+    "from agents that the named agents do not trust through deals.",
   ],
   async run(context, { args: { agent }, options }) {
     const choice: Choice = { ...options, agent, view: chooseView(options, agent) }
     const rated = await rate(context, choice)
     const named = await findNamed(context, choice, rated)
     const agents = viewedBy(named, rated)
-    if (choice.view === "one") await showOne(context, choice, { ...rated, agents, named })
-    else showAll(context, choice, agents, rated.digest)
-    return 0
+    return choice.view === "one"
+      ? showOne(context, choice, { ...rated, agents, named })
+      : showAll(context, choice, agents, rated.digest)
   },
 })
 
@@ -87,7 +90,7 @@ interface Choice extends Flags {
   readonly view: View
 }
 
-/** What there is to look at; `deals` only where the digest does not tell enough. */
+/** Computed ratings. `deals` is present only if the digest does not suffice. */
 interface Rated {
   readonly digest: RatingsDigest
   readonly deals?: RatedDeals
@@ -104,19 +107,20 @@ function chooseView(flags: Flags, agent: AgentRef | undefined): View {
     .filter(([, isChosen]) => isChosen)
     .map(([name]) => name)
   const [view, second] = chosen
-  if (second !== undefined) throw new ChatError("USAGE", `--${second}: not together with --${String(view)}`)
+  if (second !== undefined)
+    throw new ChatError("USAGE", `--${String(view)} and --${second} are mutually exclusive`)
   const isAboutSelf = flags.explain || isNamed(flags)
   if (view === undefined)
     return flags.recalculate && agent === undefined && !isAboutSelf ? "recalculate" : "one"
-  if (agent !== undefined) throw new ChatError("USAGE", `--${view}: is about all agents; leave out ${agent}`)
+  if (agent !== undefined) throw new ChatError("USAGE", `--${view}: covers all agents; leave out ${agent}`)
   if (isAboutSelf) {
     const flagName = flags.explain ? "explain" : flags.name === undefined ? "identity" : "name"
-    throw new ChatError("USAGE", `--${flagName}: not together with --${view}, which is about all agents`)
+    throw new ChatError("USAGE", `--${flagName}: not allowed with --${view}, which covers all agents`)
   }
   return view
 }
 
-/** The quick way: a question about ratings alone is answered from the cache, and verifies nothing. */
+/** Answers from the cache if possible, which verifies nothing. */
 async function rate(context: Context, choice: Choice): Promise<Rated> {
   const { config } = context
   const root = rootPaths(config.home)
@@ -131,15 +135,15 @@ async function rate(context: Context, choice: Choice): Promise<Rated> {
     choice.keys !== undefined ||
     (identity !== undefined && !files.identities.includes(identity) && peekIdentity(identity).isRotated)
   const digest = needsDeals ? undefined : readFreshDigest(files)
-  const rated = digest === undefined ? await rateAnew(context, choice, files, identity) : { digest }
+  const rated = digest === undefined ? await computeRatings(context, choice, files, identity) : { digest }
   if (choice.receipts === undefined) {
-    tellRefused(context, shownPath(config, files.receipts), rated.digest.refused)
+    reportRefused(context, shownPath(config, files.receipts), rated.digest.refused)
   }
-  tellKeys(context, rated.digest)
+  reportKeys(context, rated.digest)
   return rated
 }
 
-async function rateAnew(
+async function computeRatings(
   context: Context,
   choice: Choice,
   files: RatingsFiles,
@@ -154,7 +158,7 @@ async function rateAnew(
       addIdentityKeys(own, path)
     } catch (error) {
       if (!(error instanceof ChatError)) throw error
-      io.talk(`${error.message}; rotations told there are not heeded`)
+      io.err(`${error.message}; its rotations are ignored`)
     }
   }
   const given = new KeyRing()
@@ -166,45 +170,48 @@ async function rateAnew(
           own,
           given,
           anew: choice.recalculate,
-          onProblem: tellUnwritten(context, files),
+          onProblem: reportUnwritten(context, files),
         })
       : rateFiles(
           choice.receipts.map((path) => resolve(system.cwd, path)),
           [own, given],
-          (path, refused) => tellRefused(context, path, refused),
+          (path, refused) => reportRefused(context, path, refused),
         )
   return { digest: deals.digest, deals }
 }
 
-function tellUnwritten({ io, config }: Context, { ratings: path }: RatingsFiles): (error: unknown) => void {
+function reportUnwritten({ io, config }: Context, { ratings: path }: RatingsFiles): (error: unknown) => void {
   return (error) => {
     const { code, message } = error as NodeJS.ErrnoException
-    io.talk(`${shownPath(config, path)}: cannot be written (${code ?? message}); nothing else is wrong`)
+    io.err(`${shownPath(config, path)}: cannot be written (${code ?? message}); the ratings are right`)
   }
 }
 
-function tellKeys({ io }: Context, { contradicted: { count, first }, belated }: RatingsDigest): void {
-  if (belated > 0) io.talk(`not counted, as a key signed after its end: ${belated} of the receipts`)
+function reportKeys({ io }: Context, { contradicted: { count, first }, belated }: RatingsDigest): void {
+  if (belated > 0)
+    io.err(
+      `${belated} receipt${belated === 1 ? " does" : "s do"} not count: signed after the key was rotated or revoked`,
+    )
   if (count === 0) return
   const more = count > first.length ? ` and ${count - first.length} more` : ""
-  io.talk(`${first.join(", ")}${more}: rotated to several keys; none of these is followed`)
+  io.err(`${first.join(", ")}${more}: rotated to several keys; none of these rotations is followed`)
 }
 
-function tellRefused({ io }: Context, path: string, { count, first, hasTail }: RefusedLines): void {
-  if (hasTail) io.talk(`${path}: its last line is not whole and does not count yet`)
+function reportRefused({ io }: Context, path: string, { count, first, hasTail }: RefusedLines): void {
+  if (hasTail) io.err(`${path}: the last line is incomplete and does not count yet`)
   if (count === 0) return
   const more = count > first.length ? ` and ${count - first.length} more` : ""
   const lines = `line${count === 1 ? "" : "s"} ${first.join(", ")}${more}`
-  io.talk(`${path}: ${lines} prove nothing and do not count; see: agentchat receipts verify ${path}`)
+  io.err(`${path}: ${lines} ${count === 1 ? "is" : "are"} invalid; see: agentchat receipts verify ${path}`)
 }
 
-/** did:key of those who are trusted. */
+/** Returns the did:keys of the agents of `--trusting`. */
 async function findNamed(context: Context, { trusting }: Choice, { digest }: Rated) {
   if (trusting === undefined) return undefined
   const found = await Promise.all(trusting.map((ref) => findAgent(context, ref, digest)))
   return found.map(({ did, agentId }) => {
     if (did !== undefined) return did
-    throw new ChatError("NOT_FOUND", `--trusting: ${agentId} is in none of these receipts`)
+    throw new ChatError("NOT_FOUND", `--trusting: no receipt has ${agentId}`)
   })
 }
 
@@ -216,24 +223,24 @@ function viewedBy(
 }
 
 function showAll(
-  { io, config }: Context,
+  context: Context,
   { view: chosen, leaderboard = defaultLeaders }: Choice,
   agents: readonly view.ViewedAgent[],
   { deals }: RatingsDigest,
-): void {
+): number {
   const rated = agents.filter(({ transactions }) => transactions > 0)
   if (chosen === "leaderboard") {
-    if (config.json) io.json({ ok: true, agents: rated.slice(0, leaderboard).map(view.ratingDocument) })
-    else for (const line of view.formatLeaderboard(rated, leaderboard)) io.out(line)
-  } else if (chosen === "export") {
-    const document = { v: 1, ratings: rated.map(view.ratingDocument) }
-    if (config.json) io.json(document)
-    else io.out(JSON.stringify(document, undefined, 2))
-  } else {
-    const statistics = view.statisticsOf(rated, deals)
-    if (config.json) io.json({ ok: true, ...statistics })
-    else for (const line of view.formatStatistics(statistics)) io.out(line)
+    const first = rated.slice(0, leaderboard).map(view.ratingDocument)
+    return reportSuccess(context, { agents: first }, view.formatLeaderboard(rated, leaderboard))
   }
+  if (chosen === "export") {
+    const document = { v: 1, ratings: rated.map(view.ratingDocument) }
+    if (context.config.json) context.io.json(document)
+    else context.io.out(JSON.stringify(document, undefined, 2))
+    return 0
+  }
+  const statistics = view.statisticsOf(rated, deals)
+  return reportSuccess(context, statistics, view.formatStatistics(statistics))
 }
 
 interface Viewed extends Rated {
@@ -241,24 +248,21 @@ interface Viewed extends Rated {
   readonly named: readonly string[] | undefined
 }
 
-async function showOne(context: Context, choice: Choice, rated: Viewed): Promise<void> {
-  const { io, config } = context
+async function showOne(context: Context, choice: Choice, rated: Viewed): Promise<number> {
   const { digest, deals, agents, named } = rated
   const isOwn = choice.agent === undefined
   const wanted = await (choice.agent === undefined
     ? findSelf(context, choice, digest)
     : findAgent(context, choice.agent, digest))
   const agent = agents.find(({ did }) => did === wanted.did) ?? view.unrated(wanted.agentId, wanted.did)
-  const document = { ok: true, ...view.ratingDocument(agent) }
+  const document = view.ratingDocument(agent)
+  const lines = view.formatRating(agent, isOwn)
   const explanations = choice.explain ? deals?.explain(wanted.did, named) : undefined
+  if (explanations === undefined) return reportSuccess(context, document, lines)
   const idOf = (did: string) => deals?.idOf(did) ?? ""
-  if (config.json) {
-    const more = explanations === undefined ? {} : { deals: view.explanationDocuments(explanations, idOf) }
-    io.json({ ...document, ...more })
-    return
-  }
-  for (const line of view.formatRating(agent, isOwn)) io.out(line)
-  if (explanations === undefined) return
-  io.out("")
-  for (const line of view.formatExplanations(explanations, idOf, io.columns)) io.out(line)
+  return reportSuccess(context, { ...document, deals: view.explanationDocuments(explanations, idOf) }, [
+    ...lines,
+    "",
+    ...view.formatExplanations(explanations, idOf, context.io.columns),
+  ])
 }

@@ -3,13 +3,21 @@ import { rootPaths } from "../../daemon/files/paths.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { InstanceName } from "../../protocol/names.js"
 import { defineCommand, optional, repeated, required, value } from "../command.js"
+import { shownPath } from "../config.js"
 import type { Context } from "../context.js"
+import { reportSuccess } from "../exit-status.js"
 import type { ReadableFile } from "../input/file-lines.js"
 import { closeChoice, instanceName, someText } from "../input/values.js"
-import { shownPath } from "../output/shown-path.js"
 import { addKeysFile, KeyRing } from "../receipts/key-statements.js"
-import { type Collected, collectReceipts, hasReceipts } from "../receipts/receipt-collection.js"
 import { type ExportFormat, exportFormats } from "../receipts/receipt-export.js"
+import {
+  type Collected,
+  collectReceipts,
+  formatReceiptTable,
+  formatSummary,
+  hasReceipts,
+  summarize,
+} from "../receipts/receipt-facts.js"
 import { isNamed, ownIdentityFile, ownIds } from "../relay/own-identity.js"
 
 const actions = ["list", "summary", "export", "verify"] as const
@@ -19,7 +27,7 @@ export const receipts = defineCommand({
   args: {
     action: required(actions.join(", "), closeChoice(actions), actions),
     file: optional(
-      "receipts, one per line; - is standard input; those of the home unless given",
+      "file of receipts; - for standard input (default: those of this directory)",
       someText,
       "file",
     ),
@@ -27,13 +35,13 @@ export const receipts = defineCommand({
   options: {
     format: value(
       "FORM",
-      `export: ${exportFormats.join(", ")}; json unless given`,
+      `with export: ${exportFormats.join(", ")} (default json)`,
       closeChoice(exportFormats),
       exportFormats,
     ),
-    keys: repeated("FILE", "heed the rotations and revocations in FILE; see identity --export", someText),
+    keys: repeated("FILE", "apply rotations and revocations from FILE (see identity --export)", someText),
     name: value("NAME", "only deals of the daemon NAME", instanceName, "daemon"),
-    identity: value("FILE", "only deals of the identity in FILE; it signs in-toto", someText, "file"),
+    identity: value("FILE", "only deals of the identity in FILE, which also signs in-toto", someText, "file"),
   },
   takesUrl: false,
   examples: [
@@ -43,12 +51,12 @@ export const receipts = defineCommand({
     "cat *.jsonl | agentchat receipts verify - --keys bob.public.json",
   ],
   notes: [
-    "verify needs no relay and no network. It ends with 0 when all is valid, 1 when something is not, 2 when it",
-    "cannot decide: nothing in it, no receipt, an unknown version. Of several receipts of a deal list, summary and",
-    "export take the longest valid one.",
+    "verify needs no network; exit 0 if all receipts are valid, 1 if one is invalid, 2 if it cannot decide (no",
+    "receipt, or an unknown type or version). If a deal has several receipts, list, summary and export use the",
+    "longest valid one.",
   ],
   async run(context, { args: { action, file }, options }) {
-    refuseElsewhere(action, options, context.config.json)
+    refuseMisplaced(action, options, context.config.json)
     const keys = new KeyRing()
     for (const path of options.keys ?? []) addKeysFile(keys, resolve(context.system.cwd, path))
     const choice = { ...options, keys, file }
@@ -60,7 +68,7 @@ export const receipts = defineCommand({
 
 interface Choice {
   readonly file: string | undefined
-  /** Where they are read from. */
+  /** The file to read. */
   readonly source: ReadableFile
   readonly keys: KeyRing
   readonly format: ExportFormat | undefined
@@ -68,7 +76,7 @@ interface Choice {
   readonly identity: string | undefined
 }
 
-function refuseElsewhere(
+function refuseMisplaced(
   action: Action,
   options: Omit<Choice, "file" | "source" | "keys">,
   json: boolean,
@@ -76,15 +84,10 @@ function refuseElsewhere(
   if (options.format !== undefined && action !== "export")
     throw new ChatError("USAGE", "--format: only with export")
   if (options.format === "yaml" && json)
-    throw new ChatError("USAGE", "--format: yaml is not JSON; leave out --json")
+    throw new ChatError("USAGE", "--format yaml and --json are mutually exclusive")
   if (action === "verify" && isNamed(options)) {
-    throw new ChatError(
-      "USAGE",
-      `--${options.name === undefined ? "identity" : "name"}: verify checks every receipt`,
-      {
-        hint: "leave it out",
-      },
-    )
+    const option = options.name === undefined ? "identity" : "name"
+    throw new ChatError("USAGE", `--${option}: not allowed with verify, which checks every receipt`)
   }
 }
 
@@ -108,7 +111,7 @@ async function act(context: Context, action: Action, choice: Choice): Promise<nu
         wants,
         label: labelOf(context, choice),
       })
-  if (isNew) context.io.talk("there are no receipts yet")
+  if (isNew) context.io.err("there are no receipts yet")
   switch (action) {
     case "list":
       return list(context, collected)
@@ -124,33 +127,21 @@ function labelOf({ config }: Context, { file }: Choice): string {
   return file === "-" ? "standard input" : file
 }
 
-async function list({ io, config }: Context, collected: readonly Collected[]): Promise<number> {
-  if (config.json) {
-    io.json({ ok: true, list: collected.map(({ facts }) => facts) })
-    return 0
-  }
-  const { formatReceiptTable } = await import("../receipts/receipt-table.js")
-  for (const line of formatReceiptTable(
-    collected.map(({ facts }) => facts),
-    io.columns,
-  ))
-    io.out(line)
-  return 0
+function list(context: Context, collected: readonly Collected[]): number {
+  const facts = collected.map((one) => one.facts)
+  return reportSuccess(context, { list: facts }, formatReceiptTable(facts, context.io.columns))
 }
 
-async function summary(
-  { io, config }: Context,
+function summary(
+  context: Context,
   collected: readonly Collected[],
   own: Awaited<ReturnType<typeof ownIds>>,
-): Promise<number> {
-  const { formatSummary, summarize } = await import("../receipts/receipt-summary.js")
-  const summed = summarize(
+): number {
+  const totals = summarize(
     collected.map(({ facts }) => facts),
     own,
   )
-  if (config.json) io.json({ ok: true, ...summed })
-  else for (const line of formatSummary(summed)) io.out(line)
-  return 0
+  return reportSuccess(context, totals, formatSummary(totals))
 }
 
 async function exportAll(context: Context, collected: readonly Collected[], choice: Choice): Promise<number> {
@@ -162,7 +153,7 @@ async function exportAll(context: Context, collected: readonly Collected[], choi
   return 0
 }
 
-/** @throws {ChatError} IDENTITY_REQUIRED when there is no file to sign with */
+/** @throws {ChatError} IDENTITY_REQUIRED if there is no identity to sign with */
 async function readSigner({ config }: Context, choice: Choice) {
   const path = ownIdentityFile(config, choice)
   const { readIdentity } = await import("../../identity/identity-file.js")
@@ -172,10 +163,8 @@ async function readSigner({ config }: Context, choice: Choice) {
     if (!(error instanceof ChatError) || error.code !== "NOT_FOUND" || isNamed(choice)) throw error
     throw new ChatError(
       "IDENTITY_REQUIRED",
-      `--format in-toto: signs with an identity, and ${path} is none`,
-      {
-        hint: "make one: agentchat identity --generate, or name one: --identity FILE, --name NAME",
-      },
+      `--format in-toto: needs an identity to sign with, and ${path} does not exist`,
+      { hint: "create one: agentchat identity --generate; or name one: --identity FILE, --name NAME" },
     )
   }
 }

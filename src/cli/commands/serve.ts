@@ -2,60 +2,43 @@ import { resolve } from "node:path"
 import { ChatError } from "../../protocol/errors.js"
 import { defaultLimits, defaultPort } from "../../protocol/limits.js"
 import { defineCommand, flag, value } from "../command.js"
-import { readBackboneAddress } from "../input/backbone-address.js"
 import { readGuardFile } from "../input/guard-file.js"
-import { readNamedFile } from "../input/named-file.js"
-import { readOperatorsFile } from "../input/operators-file.js"
+import { readBackboneAddress, readOperatorsFile, readTls } from "../input/serve-options.js"
 import { duration, nick, port, rate, seconds, someText, wholeNumber } from "../input/values.js"
 import { omitUndefined } from "../output/omit-undefined.js"
-import { programVersion } from "../program-version.js"
 
-const { retainedMessages: largestBuffer, durableMessages } = defaultLimits
+const { retainedMessages: maxBuffer, durableMessages } = defaultLimits
 const leaseS = defaultLimits.leaseMs / 1_000
-const largestBurst = 1_000_000
+const maxBurst = 1_000_000
 
 export const serve = defineCommand({
   args: {},
   options: {
-    port: value("PORT", `where to listen; ${defaultPort} unless given, 0 for any free one`, port),
-    host: value("ADDRESS", "on which address; 127.0.0.1 unless given, 0.0.0.0 for all", someText),
-    name: value("NAME", "what the relay calls itself", nick),
-    "log-messages": flag("log the text of messages too (never done otherwise)"),
+    port: value("PORT", `port to listen on (default ${defaultPort}); 0 for any free port`, port),
+    host: value("ADDRESS", "address to listen on (default 127.0.0.1); 0.0.0.0 for all", someText),
+    name: value("NAME", "name of the relay", nick),
+    "log-messages": flag("also log the text of messages"),
     "buffer-size": value(
       "N",
-      `messages replayed to a newcomer; ${defaultLimits.bufferSize} unless given`,
-      wholeNumber(0, largestBuffer),
+      `messages replayed to a new member (default ${defaultLimits.bufferSize})`,
+      wholeNumber(0, maxBuffer),
     ),
-    rate: value("RATE", "messages of one agent: 1/s unless given; 30/min, 100000/s", rate),
+    rate: value("RATE", "messages per agent (default 1/s), such as 30/min", rate),
     burst: value(
       "N",
-      `messages at once after a pause; ${defaultLimits.rateBurst} unless given`,
-      wholeNumber(1, largestBurst),
+      `messages at once after a pause (default ${defaultLimits.rateBurst})`,
+      wholeNumber(1, maxBurst),
     ),
-    data: value(
-      "DIR",
-      "keep channels, mail and tasks on disk in DIR; survives kill -9",
-      someText,
-      "directory",
-    ),
-    backbone: value(
-      "URL",
-      "keep them in the NATS JetStream at nats://HOST:PORT, or as @FILE says; relays there are one",
-      someText,
-    ),
-    lease: value("S", `a worker has a task for S seconds at a time; ${leaseS} unless given`, seconds),
-    retain: value("N", `messages kept of a durable channel; ${durableMessages} unless given`, wholeNumber(1)),
-    "retain-age": value("TIME", "how long they are kept: 30d unless given; 90s, 10m, 24h", duration),
-    "tls-cert": value("FILE", "certificate in PEM, for wss://; with --tls-key", someText, "file"),
-    "tls-key": value("FILE", "its private key in PEM", someText, "file"),
-    guards: value("FILE", "numbers of the guards that differ from the defaults, in YAML", someText, "file"),
-    operators: value(
-      "FILE",
-      "keys whom no guard stops and who lift what one stopped, a did:key or @id a line",
-      someText,
-      "file",
-    ),
-    compat: flag("also let in clients of the first AgentChat"),
+    data: value("DIR", "store channels, messages and tasks in DIR; survives kill -9", someText, "directory"),
+    backbone: value("URL", "store them in NATS JetStream: nats://HOST:PORT or @FILE", someText),
+    lease: value("S", `seconds a worker keeps a task without renewing it (default ${leaseS})`, seconds),
+    retain: value("N", `messages kept of a durable channel (default ${durableMessages})`, wholeNumber(1)),
+    "retain-age": value("TIME", "how long they are kept (default 30d), such as 24h", duration),
+    "tls-cert": value("FILE", "certificate in PEM, for wss://; needs --tls-key", someText, "file"),
+    "tls-key": value("FILE", "private key in PEM", someText, "file"),
+    guards: value("FILE", "guard limits that differ from the defaults, in YAML", someText, "file"),
+    operators: value("FILE", "keys that may lift guards: a did:key or @id per line", someText, "file"),
+    compat: flag("also accept clients of the first AgentChat"),
   },
   takesUrl: false,
   examples: [
@@ -63,20 +46,23 @@ export const serve = defineCommand({
     "agentchat serve --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem",
     "agentchat serve --data ./relay-data --retain-age 7d",
     "agentchat serve --backbone nats://127.0.0.1:4222",
-    "agentchat serve --backbone @nats-url",
     "agentchat serve --guards guards.yaml --operators operators.txt",
   ],
   notes: [
-    "Without --data or --backbone everything is in memory, nothing on disk, and a restart is a clean slate.",
-    "Ends on SIGINT or SIGTERM, after telling its clients.",
+    "Without --data or --backbone, everything is in memory and a restart loses it. Relays with the same",
+    "--backbone act as one. SIGINT or SIGTERM stops the relay after it has notified its clients.",
   ],
   async run({ io, config, clock, system }, { options }) {
     const { data, backbone } = options
     if (data !== undefined && backbone !== undefined) {
-      throw new ChatError("USAGE", "--backbone: not together with --data; what is kept has one place")
+      throw new ChatError("USAGE", "--data and --backbone are mutually exclusive")
     }
+    const pathOf = (path: string) => resolve(system.cwd, path)
     const tls = readTls(options["tls-cert"], options["tls-key"])
-    const { guards, operators } = await readRules(options, system.cwd)
+    const guards =
+      options.guards === undefined ? undefined : await readGuardFile(pathOf(options.guards), "--guards")
+    const operators =
+      options.operators === undefined ? undefined : await readOperators(pathOf(options.operators))
     const { startRelay } = await import("../../server/relay.js")
     const interruption = system.interruption()
     const relay = await startRelay({
@@ -97,12 +83,12 @@ export const serve = defineCommand({
         tls,
         guards,
         operators,
-        data: data === undefined ? undefined : resolve(system.cwd, data),
+        data: data === undefined ? undefined : pathOf(data),
         backbone: backbone === undefined ? undefined : readBackboneAddress(backbone, system.cwd),
       }),
       clock,
-      version: programVersion(),
-      log: (line) => io.talk(`${new Date(clock.now()).toISOString()} ${line}`),
+      version: system.version,
+      log: (line) => io.err(`${new Date(clock.now()).toISOString()} ${line}`),
     })
     const { url, port: openPort, serverId } = relay
     if (config.json) io.json({ ok: true, url, port: openPort, server_id: serverId })
@@ -113,34 +99,9 @@ export const serve = defineCommand({
   },
 })
 
-/** What the operator's files say of the guards. */
-async function readRules(
-  { guards, operators }: { readonly guards: string | undefined; readonly operators: string | undefined },
-  cwd: string,
-) {
-  if (operators === undefined && guards === undefined) return {}
+async function readOperators(path: string): Promise<string[]> {
   const { Operators } = await import("../../server/operators.js")
-  return {
-    guards: guards === undefined ? undefined : await readGuardFile(resolve(cwd, guards), "--guards"),
-    operators:
-      operators === undefined
-        ? undefined
-        : readOperatorsFile(resolve(cwd, operators), (name) => Operators.of([name])),
-  }
-}
-
-function readTls(cert: string | undefined, key: string | undefined) {
-  if (cert === undefined && key === undefined) return undefined
-  if (cert === undefined || key === undefined) {
-    throw new ChatError(
-      "USAGE",
-      `--tls-${cert === undefined ? "cert" : "key"}: is missing; give both or neither`,
-    )
-  }
-  return {
-    cert: readNamedFile(cert, "--tls-cert").toString("utf8"),
-    key: readNamedFile(key, "--tls-key").toString("utf8"),
-  }
+  return readOperatorsFile(path, (name) => Operators.of([name]))
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

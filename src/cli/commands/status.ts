@@ -4,7 +4,7 @@ import { reportStatus } from "../output/status-report.js"
 
 export const status = defineCommand({
   args: {},
-  options: { name: value("NAME", "the daemon NAME instead of default", instanceName, "daemon") },
+  options: { name: value("NAME", 'name of the daemon (default "default")', instanceName, "daemon") },
   takesUrl: false,
   examples: [
     "agentchat status",
@@ -12,6 +12,6 @@ export const status = defineCommand({
     "agentchat status --json",
     "agentchat status || agentchat up",
   ],
-  notes: ["Exit 0 when the daemon runs, connected or not; 3 when it does not."],
-  run: (context, { options }) => Promise.resolve(reportStatus(context, options.name)),
+  notes: ["Exit 0 if the daemon runs, connected or not; 3 if it does not run."],
+  run: (context, { options }) => reportStatus(context, options.name),
 })

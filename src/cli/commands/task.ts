@@ -4,9 +4,11 @@ import { roleRefPattern } from "../../protocol/names.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import { defineCommand, optional, required } from "../command.js"
 import type { Context } from "../context.js"
+import { reportSuccess } from "../exit-status.js"
+import { textArgument } from "../input/text-source.js"
 import { anyText, closeChoice, someText } from "../input/values.js"
-import { formatAge } from "../output/age.js"
 import { omitUndefined } from "../output/omit-undefined.js"
+import { formatAge } from "../output/time.js"
 import { type RequestOptions, relayRequest, requestOptions } from "../relay/relay-request.js"
 
 const verbs = ["list", "claim", "done", "fail", "extend"] as const
@@ -14,8 +16,8 @@ const verbs = ["list", "claim", "done", "fail", "extend"] as const
 export const task = defineCommand({
   args: {
     verb: required(verbs.join(", "), closeChoice(verbs), verbs),
-    task: required("the task's id; for list: the +role", someText),
-    text: optional("done: the answer, - reads it from standard input; fail: the reason", anyText),
+    task: required("id of the task; for list: the +role", someText),
+    text: optional("done: the answer (- reads standard input); fail: the reason", anyText),
   },
   options: requestOptions,
   takesUrl: true,
@@ -27,13 +29,14 @@ export const task = defineCommand({
     "agentchat task claim TASK_ID",
   ],
   notes: [
-    "A task comes into your inbox as a TASK line while you are idle and have its role. It is yours until",
-    "its lease ends; the daemon renews that while you are `working`. Then say done, or fail to give it back.",
+    "The relay assigns tasks of your role while you are `idle`; each arrives in the inbox as a TASK line.",
+    "It is leased to you, and the daemon renews the lease while you are `working`. End it with done, or",
+    "return it with fail.",
   ],
   async run(context, input) {
     const { verb, task: id, text } = input.args
     if (text !== undefined && verb !== "done" && verb !== "fail") {
-      throw new ChatError("USAGE", `TEXT: ${verb} takes none`)
+      throw new ChatError("USAGE", `TEXT: not allowed with ${verb}`)
     }
     switch (verb) {
       case "list":
@@ -41,60 +44,62 @@ export const task = defineCommand({
       case "claim":
         return claim(context, input, id)
       case "done": {
-        const content =
-          text === "-" ? await (await import("../input/input-text.js")).readText(context.io.input) : text
-        return end(context, input, { type: "DONE", task: id, ...omitUndefined({ content }) })
+        const content = text === undefined ? undefined : await textArgument(text, context.io.input)
+        return update(context, input, { type: "DONE", task: id, ...omitUndefined({ content }) })
       }
       case "fail":
-        return end(context, input, { type: "FAIL", task: id, ...omitUndefined({ reason: text }) })
+        return update(context, input, { type: "FAIL", task: id, ...omitUndefined({ reason: text }) })
       case "extend":
-        return end(context, input, { type: "EXTEND", task: id })
+        return update(context, input, { type: "EXTEND", task: id })
     }
   },
 })
 
 async function list(context: Context, choice: RequestOptions, role: string): Promise<number> {
-  const { io, config, clock } = context
   if (!roleRefPattern.test(role)) {
-    throw new ChatError("USAGE", "TASK: list wants a +role", {
+    throw new ChatError("USAGE", "TASK: list needs a +role", {
       hint: "such as: agentchat task list +reviewer",
     })
   }
   const { answer } = await relayRequest(context, choice, { type: "PENDING", target: role })
   const { target, count, ids, oldest_ts, claimed = 0 } = answer as unknown as ServerMessage<"PENDING">
-  if (config.json) io.json({ ok: true, role: target, waiting: count, ids, oldest_ts, claimed })
-  else {
-    for (const id of ids) io.out(formatForTerminal(id))
-    const oldest = oldest_ts === undefined ? "" : `, the oldest from ${formatAge(oldest_ts, clock.now())}`
-    io.talk(`${count} waiting for ${target}${oldest}; ${claimed} being worked on`)
-  }
-  return 0
+  const document = { role: target, waiting: count, ids, oldest_ts, claimed }
+  const status = reportSuccess(context, document, ids.map(formatForTerminal))
+  const oldest =
+    oldest_ts === undefined ? "" : `, the oldest from ${formatAge(oldest_ts, context.clock.now())}`
+  if (!context.config.json) context.io.err(`${count} waiting for ${target}${oldest}; ${claimed} in progress`)
+  return status
 }
 
 async function claim(context: Context, choice: RequestOptions, id: string): Promise<number> {
-  const { io, config } = context
   const { answer } = await relayRequest(context, choice, { type: "CLAIM", task: id })
-  const { task, role, from, name, content, parts, lease_ms, attempt } =
-    answer as unknown as ServerMessage<"TASK">
-  if (config.json) {
-    io.json({ ok: true, task, role, from, name, content, parts, lease_ms, attempt })
-    return 0
+  const {
+    task: claimed,
+    role,
+    from,
+    name,
+    content,
+    parts,
+    lease_ms,
+    attempt,
+  } = answer as unknown as ServerMessage<"TASK">
+  if (!context.config.json) {
+    const leaseS = Math.round(lease_ms / 1_000)
+    context.io.err(`claimed ${claimed}, from ${name} ${from}; the lease lasts ${leaseS} s`)
   }
-  io.talk(`claimed ${task}, of ${name} ${from}; yours for ${Math.round(lease_ms / 1_000)} s at a time`)
-  for (const line of content.split(/\r?\n/)) io.out(formatForTerminal(line.replaceAll("\t", "  ")))
-  return 0
+  const document = { task: claimed, role, from, name, content, parts, lease_ms, attempt }
+  const lines = content.split(/\r?\n/).map((line) => formatForTerminal(line.replaceAll("\t", "  ")))
+  return reportSuccess(context, document, lines)
 }
 
-const words = { DONE: "done", FAIL: "given back", EXTEND: "extended" } as const
+const states = { DONE: "done", FAIL: "given back", EXTEND: "extended" } as const
 
-async function end(
+async function update(
   context: Context,
   choice: RequestOptions,
-  frame: { type: keyof typeof words; task: string },
+  frame: { type: keyof typeof states; task: string },
 ): Promise<number> {
-  const { io, config } = context
   const { via } = await relayRequest(context, choice, frame)
-  if (config.json) io.json({ ok: true, task: frame.task, state: words[frame.type], via })
-  else io.out(`${words[frame.type]} ${formatForTerminal(frame.task)}`)
-  return 0
+  const state = states[frame.type]
+  return reportSuccess(context, { task: frame.task, state, via }, `${state} ${formatForTerminal(frame.task)}`)
 }

@@ -6,32 +6,30 @@ import { readStatus } from "../../daemon/status.js"
 import { ChatError } from "../../protocol/errors.js"
 import { defaultPort } from "../../protocol/limits.js"
 import { defineCommand, flag, value } from "../command.js"
-import { defaultHome } from "../config.js"
+import { defaultHome, shownPath } from "../config.js"
 import type { Context } from "../context.js"
-import { daemonRequest } from "../daemon/request.js"
-import { startInBackground } from "../daemon/runs.js"
-import { defaultInstance } from "../input/instance-choice.js"
+import { defaultInstance } from "../daemon/daemon-choice.js"
+import { daemonStart, startInBackground } from "../daemon/daemon-launch.js"
+import { reportSuccess } from "../exit-status.js"
 import { wholeNumber } from "../input/values.js"
 import { ownInvocation, shellWord } from "../output/shell-words.js"
-import { shownPath } from "../output/shown-path.js"
-import { recordLaunch } from "../relay/launch-record.js"
-import { ensureRelay } from "../relay/relay-launch.js"
-import { isSameServer } from "../relay/server-choice.js"
+import { ensureRelay, recordLaunch } from "../relay/relay-launch.js"
+import { isSameServer } from "../relay/session.js"
 
-/** Milliseconds a daemon that another `up` has just started may take to be online. */
+/** Milliseconds to wait for a daemon that another `up` has just started. */
 const settleMs = 5_000
 
 export const up = defineCommand({
   args: {},
   options: {
-    port: value("PORT", `port of the relay; ${defaultPort} unless given`, wholeNumber(1, 65_535)),
-    durable: flag("the relay keeps channels, mail and tasks on disk, below this directory"),
+    port: value("PORT", `port of the relay (default ${defaultPort})`, wholeNumber(1, 65_535)),
+    durable: flag("store channels, messages and tasks on disk, in ./.agentchat/relay-data"),
   },
   takesUrl: false,
   examples: ["agentchat up", "agentchat up --port 7000", "agentchat up --durable", "agentchat up --json"],
   notes: [
-    "A relay on 127.0.0.1, in memory unless --durable, and the daemon `default` of this directory, both in the background.",
-    "What runs already is used as it is. `agentchat down` ends what this started.",
+    "Starts a relay on 127.0.0.1 and the daemon `default` of this directory, both in the background, and",
+    "prints the paths of inbox and outbox. Uses what already runs. `agentchat down` stops what this started.",
   ],
   async run(context, { options }) {
     const { config, clock } = context
@@ -44,21 +42,24 @@ export const up = defineCommand({
     if (relay !== undefined) recordLaunch(root.relay, { relay })
     const daemon = await ensureDaemon(context, root, url)
     if (daemon !== undefined) recordLaunch(root.relay, { daemon })
-    printUp(context, root, { url, relayStarted: relay !== undefined, daemonStarted: daemon !== undefined })
-    return 0
+    return report(context, root, {
+      url,
+      relayStarted: relay !== undefined,
+      daemonStarted: daemon !== undefined,
+    })
   },
 })
 
-/** The daemon may be on another relay already; two cannot be had under one name. */
+/** @throws {ChatError} ALREADY_RUNNING if the daemon runs on another relay */
 function refuseOtherRelay(root: RootPaths, url: string, nowMs: number): void {
   const holder = readHolder(root.instance(defaultInstance).pid, nowMs)
   if (holder?.server === undefined || isSameServer(holder.server, url)) return
-  throw new ChatError("ALREADY_RUNNING", `daemon ${defaultInstance} runs and is on ${holder.server}`, {
+  throw new ChatError("ALREADY_RUNNING", `daemon ${defaultInstance} runs on ${holder.server}`, {
     hint: "stop it first: agentchat daemon --stop",
   })
 }
 
-/** @returns the process that hosts the daemon, when it had to be started */
+/** Starts the daemon unless it runs. @returns the process that hosts it if it was started */
 async function ensureDaemon(
   context: Context,
   root: RootPaths,
@@ -67,23 +68,24 @@ async function ensureDaemon(
   const { pid } = root.instance(defaultInstance)
   const holder = () => readHolder(pid, context.clock.now())?.process
   if (holder() !== undefined) return undefined
-  const request = await daemonRequest(context, { ephemeral: false, echo: false, compat: false }, url)
+  const request = await daemonStart(context, { ephemeral: false, echo: false, compat: false }, url)
   try {
     await startInBackground(context, request, false)
     return holder()
   } catch (error) {
-    // Two `up` at once: the other one was first.
+    // Another `up` has started the daemon at the same time.
     if (!(error instanceof ChatError) || error.code !== "ALREADY_RUNNING") throw error
     await waitForStatus(root, defaultInstance, { clock: context.clock, timeoutMs: settleMs })
     return undefined
   }
 }
 
-function printUp(
-  { io, config, system }: Context,
+function report(
+  context: Context,
   root: RootPaths,
   { url, relayStarted, daemonStarted }: { url: string; relayStarted: boolean; daemonStarted: boolean },
-): void {
+): number {
+  const { config, system } = context
   const paths = root.instance(defaultInstance)
   const show = (path: string) => shellWord(shownPath(config, path))
   const home = config.shownHome === defaultHome ? "" : ` --home ${shellWord(config.shownHome)}`
@@ -94,22 +96,21 @@ function printUp(
     logs: [show(root.relayLog), show(paths.log)],
     stop: `${ownInvocation(system)} down${home}`,
   }
-  if (config.json) {
-    const started = { relay_started: relayStarted, daemon_started: daemonStarted }
-    io.json({ ok: true, server: url, ...started, name: paths.name, agent_id, connected, ...shown })
-    return
-  }
-  const lines = [
-    `# relay on ${url}, ${relayStarted ? "started" : "was running"}`,
-    `# daemon ${paths.name} ${daemonStarted ? "started" : "was running"}, ${connected ? `online as ${agent_id ?? "?"}` : "not online yet"}`,
-    "# read:",
-    `tail -f ${shown.inbox}`,
-    "# write:",
-    `echo '{"to":"#general","content":"hello"}' >> ${shown.outbox}`,
-    "# logs:",
-    `tail ${shown.logs.join(" ")}`,
-    "# stop:",
-    shown.stop,
-  ]
-  for (const line of lines) io.out(line)
+  const started = { relay_started: relayStarted, daemon_started: daemonStarted }
+  return reportSuccess(
+    context,
+    { server: url, ...started, name: paths.name, agent_id, connected, ...shown },
+    [
+      `# relay on ${url}, ${relayStarted ? "started" : "was running"}`,
+      `# daemon ${paths.name} ${daemonStarted ? "started" : "was running"}, ${connected ? `online as ${agent_id ?? "?"}` : "not online yet"}`,
+      "# read:",
+      `tail -f ${shown.inbox}`,
+      "# write:",
+      `echo '{"to":"#general","content":"hello"}' >> ${shown.outbox}`,
+      "# logs:",
+      `tail ${shown.logs.join(" ")}`,
+      "# stop:",
+      shown.stop,
+    ],
+  )
 }

@@ -1,23 +1,20 @@
-/** What completion can offer for a value. */
-export type Offer = "file" | "directory" | "daemon" | "nothing" | readonly string[]
+/** What completion suggests for a value: files, directories, names of daemons, nothing, or a list of words. */
+export type Completion = "file" | "directory" | "daemon" | "nothing" | readonly string[]
 
-/** A command as completion sees it. */
+/** A command as a completion script needs it. */
 export interface CommandOutline {
   readonly name: string
   readonly summary: string
   readonly options: readonly OptionOutline[]
-  /** What may stand as its first argument. */
-  readonly argument: Offer
+  /** Suggestions for the first argument. */
+  readonly argument: Completion
 }
 
-/** A flag as completion sees it. */
+/** An option as a completion script needs it. */
 export interface OptionOutline {
-  /** Without its dashes. */
+  /** Name without dashes. */
   readonly flag: string
   readonly summary: string
-  /** What may follow; undefined when nothing does. */
-  readonly offer: Offer | undefined
+  /** Suggestions for its value; undefined if it takes none. */
+  readonly completion: Completion | undefined
 }
-
-/** Shell that prints the names of this directory's daemons, one per line. */
-export const listDaemonsShell = '(cd "${AGENTCHAT_HOME:-.agentchat}/daemons" 2>/dev/null && ls)'

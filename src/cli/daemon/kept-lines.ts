@@ -1,34 +1,34 @@
-/** Lines that a guard has stopped: they stand in rejected.jsonl until they are released or dropped. */
+/** Outbox lines that a guard has stopped. They are kept in rejected.jsonl until they are released or dropped. */
 import { appendFileSync, existsSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import type { DaemonPaths } from "../../daemon/files/paths.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { GuardFacts } from "../../protocol/guard-facts.js"
 
-/** A line that is kept. */
+/** A kept line. */
 export interface KeptLine {
-  /** Where it stood in the outbox: unlike `id`, no other line has it. */
+  /** Position in the outbox. Unlike `id`, it is unique. */
   readonly at: string
   readonly id: string
   readonly reason: string
   readonly ts: number
   readonly guard: GuardFacts
-  /** The line itself, or the file in the daemon's directory that holds it. */
+  /** The line itself; a large line is in `file` instead, a path in the daemon's directory. */
   readonly line?: string
   readonly file?: string
 }
 
 /**
- * The lines of a daemon that a guard has stopped and nobody has released or dropped, in the order in which they were
- * first stopped: one that was released and refused again keeps its place.
+ * Returns the kept lines of a daemon, in the order in which they were first stopped. A line that was released and
+ * stopped again keeps its position.
  */
 export function readKeptLines(paths: DaemonPaths): KeptLine[] {
-  const over = new Set(readLines(paths.released).flatMap(({ at }) => (typeof at === "string" ? [at] : [])))
+  const done = new Set(readLines(paths.released).flatMap(({ at }) => (typeof at === "string" ? [at] : [])))
   const places = new Map<string, number>()
   const kept = readLines(paths.rejected).flatMap((entry) => {
     if (!isKept(entry)) return []
     if (!places.has(entry.id)) places.set(entry.id, places.size)
-    return over.has(entry.at) ? [] : [entry]
+    return done.has(entry.at) ? [] : [entry]
   })
   return kept.sort((a, b) => (places.get(a.id) ?? 0) - (places.get(b.id) ?? 0))
 }
@@ -39,7 +39,7 @@ function isKept(entry: unknown): entry is KeptLine {
   return code === "GUARDED" && isNamed && typeof guard === "object" && guard !== null
 }
 
-/** Notes that a line is kept no longer. @throws {ChatError} FILE_FAILED */
+/** Records that a line is no longer kept. @throws {ChatError} FILE_FAILED */
 export function noteReleased(
   paths: DaemonPaths,
   { at, id }: KeptLine,
@@ -56,7 +56,7 @@ export function noteReleased(
   }
 }
 
-/** The message that a kept line holds. @throws {ChatError} NOT_FOUND when its file is gone */
+/** Returns the message of a kept line. @throws {ChatError} NOT_FOUND if its file is gone */
 export function frameOf(
   paths: DaemonPaths,
   { line, file = "", id }: KeptLine,

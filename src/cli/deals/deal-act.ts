@@ -7,7 +7,8 @@ import type { DealState } from "../../protocol/server-messages.js"
 import type { Draft } from "../../protocol/statements.js"
 import { proposalIdOf } from "../../protocol/verbs.js"
 import type { Context } from "../context.js"
-import { answerMs, chooseDaemon, hasOwnIdentity, type RequestOptions } from "../relay/relay-request.js"
+import { otherDaemonsHint } from "../daemon/daemon-choice.js"
+import { answerMs, chooseDaemon, type RequestOptions, usesOwnSession } from "../relay/relay-request.js"
 import { withSession } from "../relay/session.js"
 import type { UnansweredStep } from "./unanswered-step.js"
 
@@ -73,11 +74,15 @@ async function actThroughDaemon(
   { options }: RequestOptions,
   { paths, draft }: { paths: DaemonPaths; draft: Draft },
 ): Promise<Acted | UnansweredStep> {
-  const { askDaemon, newLineId } = await import("../daemon/daemon-mail.js")
+  const { requestThroughDaemon, newLineId } = await import("../daemon/daemon-request.js")
   const { clock } = context
   const lineId = newLineId()
   try {
-    const line = await askDaemon(paths, draft, { clock, timeoutMs: options.timeout ?? answerMs, id: lineId })
+    const line = await requestThroughDaemon(paths, draft, {
+      clock,
+      timeoutMs: options.timeout ?? answerMs,
+      id: lineId,
+    })
     const { proposal_id, state, to } = line["evidence"] as Pick<Acted, "proposal_id" | "state" | "to">
     return { via: "daemon", proposal_id, state, to, msg_id: String(line["msg_id"]) }
   } catch (error) {
@@ -139,8 +144,7 @@ function say(commitments: Commitments, draft: Draft): Promise<DealEvent> {
 }
 
 async function withoutIdentity(context: Context, choice: RequestOptions): Promise<ChatError> {
-  const { otherDaemonsHint } = await import("../daemon/other-daemons.js")
-  const others = hasOwnIdentity(choice) ? undefined : otherDaemonsHint(context, "running")
+  const others = usesOwnSession(choice) ? undefined : await otherDaemonsHint(context, "running")
   return new ChatError("IDENTITY_REQUIRED", "a deal is signed, and no identity is there to sign it", {
     hint:
       others ??

@@ -1,6 +1,6 @@
 import { formatForTerminal } from "../../base/visible-text.js"
 import { formatTable } from "../output/table.js"
-import { shortTask } from "../receipts/receipt-verify.js"
+import { formatPrice, shortTask } from "../receipts/receipt-facts.js"
 import type { ProposalView } from "./proposal-view.js"
 
 /** One row for each proposal, headings first; safe for a terminal. @param columns - as for {@link formatTable} */
@@ -13,7 +13,7 @@ export function formatProposalTable(views: readonly ProposalView[], columns?: nu
       view.state,
       view.from,
       view.to,
-      priceOf(view) ?? "–",
+      formatPrice(view) ?? "–",
       view.steps.at(-1)?.at ?? view.proposed,
       shortTask(view.task),
     ]),
@@ -30,7 +30,7 @@ export function formatProposal(view: ProposalView): string[] {
     ["from", `${from} ${formatForTerminal(from_name)}`],
     ["to", to],
     ["task", view.task],
-    ["amount", priceOf(view)],
+    ["amount", formatPrice(view)],
     ["payment", payment_code],
     ["terms", terms],
     ["proposed", view.proposed],
@@ -59,9 +59,4 @@ function describeStep({ at, from, name, reason, proof, payment_code, fault }: Pr
   )
   // A name stands on one line: what follows are headings of ours.
   return [`${at} by ${from} ${formatForTerminal(name)}`, ...said].join("\n")
-}
-
-function priceOf({ amount, currency }: ProposalView): string | undefined {
-  const price = [amount, currency].filter((part) => part !== undefined).join(" ")
-  return price === "" ? undefined : price
 }

@@ -5,8 +5,8 @@ import { agentIdOfDid } from "../../proposals/statement.js"
 import type { AgentId } from "../../protocol/names.js"
 import type { DealState } from "../../protocol/server-messages.js"
 import type { Statement } from "../../protocol/statements.js"
-import { isoTime } from "../output/iso-time.js"
 import { omitUndefined } from "../output/omit-undefined.js"
+import { formatIsoTime } from "../output/time.js"
 
 /** A deal as `proposals` tells it. Times are ISO 8601. */
 export interface ProposalView {
@@ -90,9 +90,9 @@ export function viewOf(proposal: Told): ProposalView {
     to,
     task,
     ...omitUndefined({ amount, currency, payment_code, terms }),
-    proposed: isoTime(ts),
-    expires: isoTime(ts + proposal.expires * 1_000),
-    ...(state === "completed" && end !== undefined ? { disputable_until: isoTime(end) } : {}),
+    proposed: formatIsoTime(ts),
+    expires: formatIsoTime(ts + proposal.expires * 1_000),
+    ...(state === "completed" && end !== undefined ? { disputable_until: formatIsoTime(end) } : {}),
     steps: steps.map(stepOf),
   }
 }
@@ -103,5 +103,12 @@ function stepOf(news: DealNews): StepView {
     const text = news[key]
     return typeof text === "string" ? [[key, text]] : []
   })
-  return { type, from, name, state, at: isoTime(ts), ...(Object.fromEntries(said) as Partial<StepView>) }
+  return {
+    type,
+    from,
+    name,
+    state,
+    at: formatIsoTime(ts),
+    ...(Object.fromEntries(said) as Partial<StepView>),
+  }
 }

@@ -4,7 +4,7 @@ import type { ClientFrame } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Context } from "../context.js"
-import { reportFailure } from "../output/failure.js"
+import { reportFailure } from "../exit-status.js"
 import { omitUndefined } from "../output/omit-undefined.js"
 import { type RequestOptions, relayRequest } from "../relay/relay-request.js"
 import { formatUsages } from "./guard-table.js"
@@ -34,7 +34,7 @@ export async function reportForecast(
   io.out(`tokens  about ${tokens}, all readers together`)
   for (const line of formatUsages(guards, io.columns)) io.out(line)
   if (refused === undefined) {
-    io.talk("nothing was sent")
+    io.err("nothing was sent")
     return 0
   }
   const { reason, retry_after_ms: retryAfterMs, ...guard } = refused

@@ -4,8 +4,8 @@ import type { ClientFrame } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { InstanceName } from "../../protocol/names.js"
 import type { Context } from "../context.js"
+import { instancePathsOf } from "../daemon/daemon-choice.js"
 import { frameOf, type KeptLine, noteReleased, readKeptLines } from "../daemon/kept-lines.js"
-import { instancePathsOf } from "../input/instance-choice.js"
 import { answerMs, requireDaemon } from "../relay/relay-request.js"
 
 /** Which lines, and what is to become of them. */
@@ -40,15 +40,19 @@ export async function releaseLines(context: Context, choice: ReleaseChoice): Pro
     if (!config.json) io.out(`${state} ${formatForTerminal(line.id)}`)
 
     async function sendAgain(): Promise<void> {
-      const { askDaemon } = await import("../daemon/daemon-mail.js")
+      const { requestThroughDaemon } = await import("../daemon/daemon-request.js")
       const frame = { type: "MSG", ...frameOf(paths, line) } as ClientFrame
-      const asked = askDaemon(paths, frame, { clock, timeoutMs: choice.timeoutMs ?? answerMs, id: line.id })
+      const asked = requestThroughDaemon(paths, frame, {
+        clock,
+        timeoutMs: choice.timeoutMs ?? answerMs,
+        id: line.id,
+      })
       // Refused again or not: from now on what became of it stands in a line of its own.
       noteReleased(paths, line, state, clock.now())
       await asked
     }
   }
   if (config.json) io.json({ ok: true, [state]: done.map((line) => line.id) })
-  else if (done.length === 0) io.talk("no line is kept")
+  else if (done.length === 0) io.err("no line is kept")
   return 0
 }

@@ -5,11 +5,10 @@ import { type GuardStop, readStatus } from "../../daemon/status.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { GuardUsage } from "../../protocol/guard-facts.js"
 import type { Context, Io } from "../context.js"
+import { instancePathsOf, otherDaemonsHint } from "../daemon/daemon-choice.js"
 import { type KeptLine, readKeptLines } from "../daemon/kept-lines.js"
-import { otherDaemonsHint } from "../daemon/other-daemons.js"
-import { instancePathsOf } from "../input/instance-choice.js"
 import { describeStop } from "../output/status-report.js"
-import { hasOwnIdentity, type RequestOptions, relayRequest } from "../relay/relay-request.js"
+import { type RequestOptions, relayRequest, usesOwnSession } from "../relay/relay-request.js"
 import { guardLayers, numbersOf } from "./guard-rules.js"
 import { formatUsages } from "./guard-table.js"
 
@@ -24,7 +23,7 @@ const shownLines = 10
  */
 export async function reportGuards(context: Context, choice: RequestOptions): Promise<number> {
   const { io, config, clock } = context
-  const paths = hasOwnIdentity(choice) ? undefined : instancePathsOf(config, choice.options.name)
+  const paths = usesOwnSession(choice) ? undefined : instancePathsOf(config, choice.options.name)
   const isRunning = paths !== undefined && readHolder(paths.pid, clock.now()) !== undefined
   const status = isRunning ? readStatus(paths.status) : undefined
   const { list, problem } = await listGuards(context, choice)
@@ -45,7 +44,7 @@ export async function reportGuards(context: Context, choice: RequestOptions): Pr
     return 0
   }
   print(io, { usages, stops, kept, keptLines: lines.length, problem })
-  if (!isRunning) sayWhoElse(context, choice)
+  if (!isRunning) await sayWhoElse(context, choice)
   return 0
 }
 
@@ -69,9 +68,9 @@ function print(io: Io, { usages, stops, kept, keptLines, problem }: Report): voi
       ),
     )
   }
-  if (problem !== undefined) io.talk(`the relay's guards are not known: ${problem.message}`)
+  if (problem !== undefined) io.err(`the relay's guards are not known: ${problem.message}`)
   if (kept.length > 0)
-    io.talk("send them again or drop them: agentchat guard release ID, or --all, with --drop")
+    io.err("send them again or drop them: agentchat guard release ID, or --all, with --drop")
 }
 
 /** Prints what each guard counts, its number, who lifts it and what to do. */
@@ -91,10 +90,10 @@ export function explainGuards({ io, config }: Context): number {
 }
 
 /** Who named no daemon, and has none called default, sees what is counted of a session that was just opened. */
-function sayWhoElse(context: Context, choice: RequestOptions): void {
-  if (choice.options.name !== undefined || hasOwnIdentity(choice)) return
-  const others = otherDaemonsHint(context, "running")
-  if (others !== undefined) context.io.talk(others)
+async function sayWhoElse(context: Context, choice: RequestOptions): Promise<void> {
+  if (choice.options.name !== undefined || usesOwnSession(choice)) return
+  const others = await otherDaemonsHint(context, "running")
+  if (others !== undefined) context.io.err(others)
 }
 
 async function listGuards(
@@ -105,7 +104,7 @@ async function listGuards(
     const { answer } = await relayRequest(context, choice, { type: "LIST_GUARDS" })
     return { list: answer["list"] as readonly GuardUsage[] }
   } catch (error) {
-    if (!(error instanceof ChatError) || hasOwnIdentity(choice)) throw error
+    if (!(error instanceof ChatError) || usesOwnSession(choice)) throw error
     return { list: [], problem: error }
   }
 }

@@ -8,7 +8,7 @@ import { readStatus } from "../../daemon/status.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { InstanceName } from "../../protocol/names.js"
 import type { Context } from "../context.js"
-import { defaultInstance } from "../input/instance-choice.js"
+import { defaultInstance } from "../daemon/daemon-choice.js"
 import { omitUndefined } from "../output/omit-undefined.js"
 import { type RequestOptions, relayRequest, requireDaemon } from "../relay/relay-request.js"
 

@@ -1,4 +1,4 @@
-/** What a channel tells newcomers: the options that set it, and how it is shown. */
+/** Settings of a channel: the options that change them, and how they are printed. */
 import { formatForTerminal } from "../../base/visible-text.js"
 import { ChatError } from "../../protocol/errors.js"
 import { descriptionLength, durationPattern, instructionsLength } from "../../protocol/limits.js"
@@ -9,37 +9,37 @@ import { closeChoice, textUpTo } from "./values.js"
 
 const switches = ["on", "off"] as const
 
-/** Empty takes a window back. */
+/** Parses `--window`. `none` becomes an empty text, which removes the setting. */
 const windowText: Parse<string> = (text, label) => {
   if (text === "none") return ""
   if (durationPattern.test(text)) return text
   throw new ChatError(
     "USAGE",
-    `${label}: ${JSON.stringify(text.slice(0, 40))} is not none or a time like 90s, 10m, 24h, 7d`,
+    `${label}: ${JSON.stringify(text.slice(0, 40))} is neither none nor a time like 90s, 10m, 24h, 7d`,
   )
 }
 
-/** Texts of a channel. */
+/** Options for the texts of a channel. */
 export const textOptions = {
   description: value(
     "TEXT",
-    `one line: what it is for; up to ${descriptionLength} characters`,
+    `purpose of the channel, up to ${descriptionLength} characters`,
     textUpTo(descriptionLength),
   ),
   instructions: value(
     "TEXT",
-    `how to behave in it; up to ${instructionsLength} characters`,
+    `rules for members, up to ${instructionsLength} characters`,
     textUpTo(instructionsLength),
   ),
 }
 
-/** What newcomers get of what was said before. */
+/** Options for the messages that a new member receives. */
 export const replayOptions = {
-  replay: value("on|off", "whether newcomers get what was said before", closeChoice(switches), switches),
-  window: value("TIME", "how far back, such as 24h; none: as far as is kept", windowText),
+  replay: value("on|off", "whether a new member receives earlier messages", closeChoice(switches), switches),
+  window: value("TIME", "age limit of these messages, such as 24h; none for no limit", windowText),
 }
 
-/** Values of these options. */
+/** Values of {@link textOptions} and {@link replayOptions}. */
 interface SettingsChoice {
   readonly description?: string | undefined
   readonly instructions?: string | undefined
@@ -47,7 +47,7 @@ interface SettingsChoice {
   readonly window?: string | undefined
 }
 
-/** The settings that were written, as a frame has them. */
+/** Returns the settings given on the command line, as fields of a frame. */
 export function settingsOf({
   description,
   instructions,
@@ -62,16 +62,16 @@ export function settingsOf({
   })
 }
 
-/** What newcomers get, and whether the channel says so itself or leaves it to the relay. */
+/** The replay settings in effect, and whether each is the relay's default. */
 export interface EffectiveReplay {
   readonly replay: boolean
   readonly replay_default: boolean
-  /** Such as `24h`; null: no bound but what is kept. */
+  /** Such as `24h`; null for no limit. */
   readonly window: string | null
   readonly window_default: boolean
 }
 
-/** @param defaults - the relay's own, as CHANNELS tells them */
+/** @param defaults - the relay's defaults, from CHANNELS */
 export function effectiveReplay(own: ChannelSettings = {}, defaults: ChannelSettings = {}): EffectiveReplay {
   const window = own.window ?? defaults.window
   return {
@@ -82,12 +82,12 @@ export function effectiveReplay(own: ChannelSettings = {}, defaults: ChannelSett
   }
 }
 
-/** `on`, `off (default)`, … */
+/** Returns `on`, `off (default)` and so on. */
 export function describeReplay({ replay, replay_default }: EffectiveReplay): string {
   return `${replay ? "on" : "off"}${replay_default ? " (default)" : ""}`
 }
 
-/** `24h`, `none (default)`, … */
+/** Returns `24h`, `none (default)` and so on. */
 export function describeWindow({ window, window_default }: EffectiveReplay): string {
   return `${formatForTerminal(window ?? "none")}${window_default ? " (default)" : ""}`
 }

@@ -2,42 +2,42 @@ import { isUtf8 } from "node:buffer"
 import { closeSync, openSync, readSync } from "node:fs"
 import { ChatError } from "../../protocol/errors.js"
 
-/** A place between two lines of a file. */
-export interface FilePlace {
-  /** Of the first byte after it. */
+/** A position between two lines of a file. */
+export interface FilePosition {
+  /** Offset of the first byte after it. */
   readonly offset: number
-  /** How many lines stand before it. */
+  /** Number of lines before it. */
   readonly lines: number
 }
 
 /** A line of a file, without its newline. */
 export interface FileLine {
-  /** From 1. */
+  /** Line number, from 1. */
   readonly number: number
-  /** Undefined when it cannot be text: it is not UTF-8, or longer than {@link maxLineBytes}. */
+  /** Undefined if it is not UTF-8, or longer than {@link maxLineBytes}. */
   readonly text: string | undefined
-  /** False for a last line without a newline: whoever writes it may not be done. */
+  /** False for a last line without a newline, which may still be being written. */
   readonly isWhole: boolean
-  /** The place after it. */
-  readonly after: FilePlace
+  /** The position after it. */
+  readonly after: FilePosition
 }
 
-/** A path, or the descriptor of an open file, which stays open. */
+/** A path, or the descriptor of an open file. The descriptor is not closed. */
 export type ReadableFile = string | number
 
 const chunkBytes = 1024 * 1024
-/** More than the largest receipt; a longer line is passed over without keeping it. */
+/** More than the largest receipt. A longer line is skipped without holding it in memory. */
 const maxLineBytes = 1024 * 1024
 const newline = 0x0a
 
 /**
- * The lines of a file of any size, read a chunk at a time.
- * @param from - the start, unless told
- * @throws {ChatError} NOT_FOUND when there is no such file, FILE_FAILED when it cannot be read
+ * Reads the lines of a file of any size, chunk by chunk.
+ * @param from - start position (default: the start of the file)
+ * @throws {ChatError} NOT_FOUND if the file does not exist; FILE_FAILED if it cannot be read
  */
 export function* readFileLines(
   file: ReadableFile,
-  from: FilePlace = { offset: 0, lines: 0 },
+  from: FilePosition = { offset: 0, lines: 0 },
 ): Generator<FileLine, void, undefined> {
   let { offset, lines } = from
   let started: Buffer[] = []
@@ -59,14 +59,14 @@ export function* readFileLines(
     }
     const rest = chunk.subarray(start)
     startedBytes += rest.length
-    // The chunk's memory is used again.
+    // Copy the rest, because the next chunk overwrites the buffer.
     if (startedBytes <= maxLineBytes) started.push(Buffer.from(rest))
   }
   if (startedBytes > 0) yield take(Buffer.alloc(0), false)
 }
 
 /**
- * The bytes of a file from `from` up to `end`, or to where it ends. A chunk is valid until the next one is asked for.
+ * Reads the bytes of a file from `from` to `end`, or to its end. A chunk is valid only until the next one is requested.
  * @throws {ChatError} as {@link readFileLines}
  */
 export function* readFileChunks(

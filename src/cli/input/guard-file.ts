@@ -2,7 +2,7 @@ import type { Node, YAMLMap } from "yaml"
 import { closestNames } from "../../base/closest-names.js"
 import { defaultGuardLimits, type GuardLimits } from "../../guards/limits.js"
 import { ChatError } from "../../protocol/errors.js"
-import { readSmallText } from "./named-file.js"
+import { readSmallText } from "./text-source.js"
 
 const shownCharacters = 40
 

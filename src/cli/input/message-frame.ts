@@ -1,5 +1,4 @@
-/** Options that say more of a message than its text. */
-import { JsonError, parseStrictJson } from "../../base/strict-json.js"
+/** Builds the frame of a message from the options of a command. */
 import type { ClientFrame } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
 import { type Kind, messageKinds } from "../../protocol/message-kinds.js"
@@ -7,13 +6,14 @@ import type { Address, AgentRef } from "../../protocol/names.js"
 import { type Parse, repeated, value } from "../command.js"
 import type { Context } from "../context.js"
 import { omitUndefined } from "../output/omit-undefined.js"
+import { parseJsonText, textArgument } from "./text-source.js"
 import { agentRef, closeChoice, someText } from "./values.js"
 
 type Part = NonNullable<ClientFrame<"MSG">["parts"]>[number]
 
-const dataPart: Parse<Part> = (text, label) => ({ kind: "data", data: readJson(text, label) })
+const dataPart: Parse<Part> = (text, label) => ({ kind: "data", data: parseJsonText(text, label) })
 
-/** `KIND=OBJECT`: the object's members stand beside `kind`. */
+/** Parses `KIND=OBJECT` into a part with the members of the object. */
 const namedPart: Parse<Part> = (text, label) => {
   const [, kind = "", json = ""] = /^([^=]*)=(.*)$/s.exec(text) ?? []
   if (!/^[a-z0-9-]+(?:\.[a-z0-9-]+)+$/.test(kind)) {
@@ -21,26 +21,26 @@ const namedPart: Parse<Part> = (text, label) => {
       hint: `write ${label} 'com.example.diff={"file":"a.ts"}'; for plain data use --data`,
     })
   }
-  const members = readJson(json, label)
+  const members = parseJsonText(json, label)
   if (typeof members === "object" && members !== null && !Array.isArray(members)) {
     const { kind: _kind, ...others } = members as Readonly<Record<string, unknown>>
     return { kind, ...others }
   }
-  throw new ChatError("USAGE", `${label}: what follows ${kind}= must be a JSON object`)
+  throw new ChatError("USAGE", `${label}: the value of ${kind} must be a JSON object`)
 }
 
 /** Options of every command that sends a message. */
 export const messageOptions = {
-  "reply-to": value("MSG_ID", "the message this answers", someText),
+  "reply-to": value("MSG_ID", "id of the message this answers", someText),
   kind: value(
     "KIND",
-    `why you write it: ${messageKinds.join(", ")}; ack, auto and status wake nobody`,
+    `${messageKinds.join(", ")}; the last three wake nobody`,
     closeChoice(messageKinds),
     messageKinds,
   ),
-  mention: repeated("@AGENT", "call its attention; may stand several times", agentRef),
-  data: repeated("JSON", "data beside the text; may stand several times", dataPart),
-  part: repeated("KIND=JSON", "an object of a kind of your own, such as com.example.diff", namedPart),
+  mention: repeated("@AGENT", "mention an agent and wake it (repeatable)", agentRef),
+  data: repeated("JSON", "attach JSON data (repeatable)", dataPart),
+  part: repeated("KIND=JSON", "attach a JSON object of your own kind, such as com.example.diff", namedPart),
 }
 
 /** Values of {@link messageOptions}. */
@@ -52,14 +52,14 @@ interface MessageChoice {
   readonly part: readonly Part[] | undefined
 }
 
-/** The frame of a message; a text of `-` is read from standard input. */
+/** Returns the frame of a message. For the text `-`, reads standard input. */
 export async function messageFrame(
   { io }: Context,
   to: Address,
   text: string,
   { "reply-to": in_reply_to, kind, mention, data = [], part = [] }: MessageChoice,
 ): Promise<ClientFrame<"MSG"> & { readonly to: Address }> {
-  const content = text === "-" ? await (await import("./input-text.js")).readText(io.input) : text
+  const content = await textArgument(text, io.input)
   const parts = [...data, ...part]
   return {
     type: "MSG",
@@ -67,17 +67,5 @@ export async function messageFrame(
     content,
     ...omitUndefined({ in_reply_to, kind, mentions: mention && [...mention] }),
     ...(parts.length === 0 ? {} : { parts }),
-  }
-}
-
-function readJson(text: string, label: string): unknown {
-  try {
-    return parseStrictJson(text)
-  } catch (error) {
-    if (!(error instanceof JsonError)) throw error
-    const where = error.path === "" ? "" : ` at ${error.path}`
-    throw new ChatError("USAGE", `${label}: is not JSON${where}: ${error.message.slice(0, 120)}`, {
-      cause: error,
-    })
   }
 }

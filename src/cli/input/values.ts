@@ -1,4 +1,4 @@
-/** Readers of what stands on the command line: strict, and every refusal names the flag. */
+/** Parsers for values of the command line. They are strict, and every error names the option or argument. */
 import { closestNames } from "../../base/closest-names.js"
 import { ChatError } from "../../protocol/errors.js"
 import {
@@ -20,16 +20,16 @@ import {
 import type { Parse } from "../command.js"
 import { omitUndefined } from "../output/omit-undefined.js"
 
-/** Any text, also an empty one. */
+/** A text, possibly empty. */
 export const anyText: Parse<string> = (text) => text
 
-/** A text that is not empty, such as a path. */
+/** A nonempty text, such as a path. */
 export const someText: Parse<string> = (text, label) => {
   if (text === "") throw usage(label, "must not be empty")
   return text
 }
 
-/** A text of at most so many characters. */
+/** A text of limited length. */
 export function textUpTo(characters: number): Parse<string> {
   return (text, label) => {
     if (text.length <= characters) return text
@@ -37,7 +37,7 @@ export function textUpTo(characters: number): Parse<string> {
   }
 }
 
-/** A whole number from `min` to `max`, in plain digits. */
+/** A whole number from `min` to `max`, in decimal digits. */
 export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER): Parse<number> {
   const range = max === Number.MAX_SAFE_INTEGER ? `${min} or more` : `from ${min} to ${max}`
   return (text, label) => {
@@ -47,10 +47,10 @@ export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER): Parse<n
   }
 }
 
-/** A TCP port; 0 lets the system choose. */
+/** A TCP port; 0 for any free port. */
 export const port: Parse<number> = wholeNumber(0, 65_535)
 
-/** Seconds above 0, also parts of one; read as milliseconds. */
+/** A number of seconds above 0, such as `0.5`, in milliseconds. */
 export const seconds: Parse<number> = (text, label) => {
   const number = /^\d{1,9}(\.\d{1,3})?$/.test(text) ? Number(text) : Number.NaN
   if (number > 0) return Math.round(number * 1_000)
@@ -64,7 +64,7 @@ const msOfUnit = new Map([
   ["d", 86_400_000],
 ])
 
-/** A length of time such as `90s`, `10m`, `24h` or `7d`; read as milliseconds. */
+/** A duration such as `90s`, `10m`, `24h` or `7d`, in milliseconds. */
 export const duration: Parse<number> = (text, label) => {
   const [, digits = "", unit = ""] = /^([1-9]\d{0,5})([smhd])$/.exec(text) ?? []
   const ms = Number(digits) * (msOfUnit.get(unit) ?? Number.NaN)
@@ -78,7 +78,7 @@ const secondsOfUnit = new Map([
   ["h", 3_600],
 ])
 
-/** Messages per unit of time, such as `1/s`, `30/min` or `100/h`; read as messages per second. */
+/** A rate such as `1/s`, `30/min` or `100/h`, in messages per second. */
 export const rate: Parse<number> = (text, label) => {
   const [, digits = "", unit = ""] = /^(\d{1,9}(?:\.\d{1,3})?)\/(s|min|h)$/.exec(text) ?? []
   const perSecond = Number(digits) / (secondsOfUnit.get(unit) ?? Number.NaN)
@@ -86,7 +86,7 @@ export const rate: Parse<number> = (text, label) => {
   throw usage(label, `${quote(text)} is not a rate like 1/s, 30/min or 100/h`)
 }
 
-/** One of a few words. */
+/** One of several words. */
 export function choice<const Words extends readonly string[]>(words: Words): Parse<Words[number]> {
   return (text, label) => {
     if (words.includes(text)) return text
@@ -94,7 +94,7 @@ export function choice<const Words extends readonly string[]>(words: Words): Par
   }
 }
 
-/** {@link choice}, and the nearest word for a slip of the finger. */
+/** One of several words. The error suggests the word closest to a misspelled one. */
 export function closeChoice<const Words extends readonly string[]>(words: Words): Parse<Words[number]> {
   return (text, label) => {
     if (words.includes(text)) return text
@@ -106,7 +106,7 @@ export function closeChoice<const Words extends readonly string[]>(words: Words)
 export const address: Parse<Address> = (text, label) => named(label, () => parseAddress(text))
 export const subscription: Parse<Channel | ChannelPattern> = (text, label) =>
   named(label, () => parseSubscription(text))
-/** An agent, or a role: whom work can be put to. */
+/** An agent or a role. */
 export const worker: Parse<AgentRef | RoleRef> = (text, label) =>
   roleRefPattern.test(text) ? (text as RoleRef) : agentRef(text, label)
 export const channel: Parse<Channel> = (text, label) => named(label, () => parseChannel(text))
@@ -114,10 +114,10 @@ export const agentRef: Parse<AgentRef> = (text, label) => named(label, () => par
 export const instanceName: Parse<InstanceName> = (text, label) => named(label, () => parseInstanceName(text))
 export const nick: Parse<Nick> = (text, label) => named(label, () => parseNick(text))
 
-/** Role names have the form of names. */
+/** The name of a role. */
 export const role: Parse<string> = (text, label) => nick(text, label)
 
-/** Puts the place on the command line before what is wrong with the name. */
+/** Replaces the field name in the error of a name parser by the label. */
 function named<T>(label: string, parse: () => T): T {
   try {
     return parse()

@@ -2,12 +2,12 @@ import { accessSync, constants, realpathSync } from "node:fs"
 import { delimiter, join, relative } from "node:path"
 import type { System } from "../context.js"
 
-/** A text as one word of a POSIX shell. */
+/** Quotes a text as one word of a POSIX shell. */
 export function shellWord(text: string): string {
   return /^[\w./@%+=:,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
 }
 
-/** How the user can call this program from the working directory. */
+/** Returns the shell command that calls this program from the working directory. */
 export function ownInvocation({ searchPath, scriptPath, cwd }: System): string {
   const own = realPath(scriptPath)
   const found = searchPath

@@ -5,58 +5,59 @@ import type { StoredPresence } from "../../daemon/session/daemon-memory.js"
 import type { DaemonStatus, GuardStop, Problem } from "../../daemon/status.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { InstanceName } from "../../protocol/names.js"
+import { shownPath } from "../config.js"
 import type { Context } from "../context.js"
-import { otherDaemonsHint } from "../daemon/other-daemons.js"
-import { defaultInstance } from "../input/instance-choice.js"
-import { failureDocument, liftedBy, reportFailure } from "./failure.js"
-import { formatTime } from "./message-text.js"
-import { shownPath } from "./shown-path.js"
+import { defaultInstance, otherDaemonsHint } from "../daemon/daemon-choice.js"
+import { failureDocument, liftedBy, reportFailure, reportSuccess } from "../exit-status.js"
+import { formatTime } from "./time.js"
 
 /**
- * Prints how a daemon is.
- * @returns 0 when it runs, connected or not; 3 when it does not
+ * Prints the status of a daemon.
+ * @returns exit status 0 if it runs, connected or not; 3 if it does not
  */
-export function reportStatus(context: Context, name: InstanceName = defaultInstance): number {
+export async function reportStatus(context: Context, name: InstanceName = defaultInstance): Promise<number> {
   const { io, config, clock } = context
   const { status, running } = daemonStatus(rootPaths(config.home), name, clock.now())
   if (!running) {
-    const error = notRunning(context, name, status)
+    const error = await notRunningError(context, name, status)
     if (!config.json) return reportFailure(io, error, false)
     io.json({ ...status, name, connected: false, running, ...failureDocument(error) })
     return error.exit
   }
-  if (config.json) {
-    // A daemon that was started this very moment has not told anything yet.
-    const unknown = { name, agent_id: null, server: null, state: "connecting", connected: false, pid: null }
-    io.json({ ok: true, running, ...unknown, ...status })
-  } else for (const line of describe(context, name, status)) io.out(formatForTerminal(line))
-  return 0
+  // A daemon that has just started has not written its status yet.
+  const unknown = { name, agent_id: null, server: null, state: "connecting", connected: false, pid: null }
+  const lines = describe(context, name, status).map(formatForTerminal)
+  return reportSuccess(context, { running, ...unknown, ...status }, lines)
 }
 
-function notRunning(context: Context, name: InstanceName, status: DaemonStatus | undefined): ChatError {
+async function notRunningError(
+  context: Context,
+  name: InstanceName,
+  status: DaemonStatus | undefined,
+): Promise<ChatError> {
   const reason = status?.reason === undefined || status.reason === null ? "" : `: ${status.reason.message}`
-  const flag = name === defaultInstance ? "" : ` --name ${name}`
-  const others = name === defaultInstance ? otherDaemonsHint(context, "running") : undefined
+  const option = name === defaultInstance ? "" : ` --name ${name}`
+  const others = name === defaultInstance ? await otherDaemonsHint(context, "running") : undefined
   return new ChatError("NOT_FOUND", `daemon ${name} does not run${reason}`, {
     hint:
-      others ?? `start it: agentchat daemon --background${flag}, or with a relay of its own: agentchat up`,
+      others ?? `start it: agentchat daemon --background${option}, or with a relay of its own: agentchat up`,
   })
 }
 
 function describe({ config }: Context, name: InstanceName, status: DaemonStatus | undefined): string[] {
   if (status === undefined) return [`daemon    ${name}, starting`]
   const { nick, agent_id, server, state, since, reason, pid, channels, inbox, outbox, problems } = status
-  // Not told by a daemon that an earlier version of this program has started.
-  const told: Partial<Pick<DaemonStatus, "patterns" | "presence" | "tasks" | "guards">> = status
-  const { patterns = [], presence = null, tasks = [], guards = [] } = told
-  const places = [...channels, ...patterns]
+  // Older versions of the daemon do not write these fields.
+  const newer: Partial<Pick<DaemonStatus, "patterns" | "presence" | "tasks" | "guards">> = status
+  const { patterns = [], presence = null, tasks = [], guards = [] } = newer
+  const joined = [...channels, ...patterns]
   const paths = rootPaths(config.home).instance(name)
   const why = reason === null ? "" : `: ${reason.message}`
   return [
     `daemon    ${name}, process ${pid}`,
     `agent     ${agent_id ?? "no id yet"}, called ${nick}`,
     `relay     ${server}, ${state} since ${formatTime(since)}${why}`,
-    `channels  ${places.length === 0 ? "none" : places.join(" ")}`,
+    `channels  ${joined.length === 0 ? "none" : joined.join(" ")}`,
     ...(presence === null ? [] : [`presence  ${describePresence(presence)}`]),
     ...(tasks.length === 0 ? [] : [`tasks     ${tasks.join(" ")}`]),
     `inbox     ${shownPath(config, paths.inbox)}, newest line ${inbox.seq}`,
@@ -67,11 +68,11 @@ function describe({ config }: Context, name: InstanceName, status: DaemonStatus 
 }
 
 function describePresence({ status, activity, role }: StoredPresence): string {
-  const doing = activity === undefined ? status : `${status}: ${activity}`
-  return role === undefined ? doing : `${doing} (${role})`
+  const text = activity === undefined ? status : `${status}: ${activity}`
+  return role === undefined ? text : `${text} (${role})`
 }
 
-/** Something that a guard has stopped, in a line. */
+/** Describes a stop of a guard in one line. */
 export function describeStop({ layer, scope, reason, lifted_by, until }: GuardStop): string {
   const end = until === undefined ? liftedBy[lifted_by] : `until ${formatTime(until)}`
   return `guard     ${layer}: ${scope} is stopped: ${reason}; ${end}`

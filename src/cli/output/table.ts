@@ -1,16 +1,18 @@
-/** What stands above a column; one of `text` is to be read, not copied, so it may be cut to fit a terminal. */
+import type { Io } from "../context.js"
+
+/** Heading of a column. A `text` column is prose that may be cut to fit a terminal; others, such as ids, are not. */
 export type Heading = string | { readonly text: string }
 
-/** Columns that even a cut text keeps. */
-const leastTextColumns = 8
+/** Least width of a cut text, in columns. */
+const minTextColumns = 8
 const ellipsis = "…"
 const gap = "  "
 
 /**
- * Columns of equal width, two spaces apart; headings first. What does not fit beside each other stands on further
- * lines, indented, and what would be empty there is left out.
+ * Formats a table with aligned columns, two spaces apart, headings first. Columns that do not fit the terminal continue
+ * on further, indented lines; a continuation line without text is omitted.
  * @param rows - cells that are safe for a terminal, one per heading
- * @param columns - of the terminal, which the widest texts are cut to fit; undefined cuts nothing
+ * @param columns - width of the terminal, which texts are cut to fit; by default nothing is cut
  */
 export function formatTable(
   headings: readonly Heading[],
@@ -33,7 +35,7 @@ export function formatTable(
   )
 }
 
-/** Which columns of a table stand beside each other. */
+/** Columns that are printed on the same line. */
 type Part = readonly { readonly column: number; readonly width: number }[]
 
 function layOut(headings: readonly Heading[], full: readonly number[], columns: number): Part[] {
@@ -41,7 +43,7 @@ function layOut(headings: readonly Heading[], full: readonly number[], columns: 
     const width = full[column] ?? 0
     return typeof heading === "string"
       ? width
-      : Math.min(width, Math.max(columnsOf(heading.text), leastTextColumns))
+      : Math.min(width, Math.max(columnsOf(heading.text), minTextColumns))
   })
   const widthsOf = (of: readonly number[], part: readonly number[]) => part.map((column) => of[column] ?? 0)
   const roomOf = (index: number) => (index === 0 ? columns : columns - gap.length)
@@ -58,7 +60,7 @@ function layOut(headings: readonly Heading[], full: readonly number[], columns: 
   })
 }
 
-/** Takes from the widest text, a column at a time, until there is room for all, or nothing can be taken any more. */
+/** Shrinks the widest cell, one column at a time, until all fit or none can shrink further. */
 function fit(least: readonly number[], full: readonly number[], room: number): number[] {
   const widths = [...full]
   for (let over = lengthOf(widths) - room; over > 0; over--) {
@@ -95,10 +97,19 @@ const mark = /\p{M}/u
 const wide =
   /[\p{Emoji_Presentation}\p{Script=Han}\p{Script=Hangul}\p{Script=Hiragana}\p{Script=Katakana}！-｠]/u
 
-/** Columns of a terminal that a text without control characters takes. */
+/** Returns the width of a text without control characters on a terminal, in columns. */
 function columnsOf(text: string): number {
   if (plain.test(text)) return text.length
   let columns = 0
   for (const char of text) if (!mark.test(char)) columns += wide.test(char) ? 2 : 1
   return columns
+}
+
+/** Prints a table that fits the terminal. @param rows - as for {@link formatTable} */
+export function printTable(
+  io: Pick<Io, "out" | "columns">,
+  headings: readonly Heading[],
+  rows: readonly (readonly string[])[],
+): void {
+  for (const line of formatTable(headings, rows, io.columns)) io.out(line)
 }

@@ -1,24 +1,25 @@
-/** Who is meant, found without a relay. */
+/** Finds the agent that a command names, without asking a relay. */
 import { readFileSync } from "node:fs"
 import { rootPaths } from "../../daemon/files/paths.js"
 import { ChatError } from "../../protocol/errors.js"
 import { type AgentRef, type InstanceName, persistentIdPattern } from "../../protocol/names.js"
 import type { Context } from "../context.js"
+import { otherDaemonsHint } from "../daemon/daemon-choice.js"
 import { isNamed, type OwnChoice, ownIdentityFile } from "../relay/own-identity.js"
 import type { RatingsDigest } from "./ratings-cache.js"
 
-/** An agent as receipts know it; without a `did` when they do not. */
+/** An agent named on the command line. */
 export interface KnownAgent {
   readonly agentId: string
-  /** did:key of its newest key. */
+  /** did:key of its current key; undefined if no receipt has it. */
   readonly did: string | undefined
 }
 
-/** At least so much of an id, `@` included, can stand for all of it. */
+/** An abbreviated id. */
 const shortIdPattern = /^@[0-9a-f]{6,15}$/
 
 /**
- * The agent whose rating is one's own.
+ * Finds the agent of the user's own identity.
  * @throws {ChatError} USAGE, NOT_FOUND or BAD_IDENTITY
  */
 export async function findSelf(
@@ -36,38 +37,37 @@ export async function findSelf(
     return { agentId: agent_id, did: own.did }
   } catch (error) {
     if (!(error instanceof ChatError) || error.code !== "NOT_FOUND" || isNamed(choice)) throw error
-    const { otherDaemonsHint } = await import("../daemon/other-daemons.js")
-    const hint = otherDaemonsHint(context, "all")
+    const hint = await otherDaemonsHint(context, "all")
     throw hint === undefined ? error : new ChatError(error.code, error.message, { cause: error, hint })
   }
 }
 
 /**
- * The agent of an id, the beginning of one, or what an agent of our deals or a daemon of ours calls itself. An agent
- * is found by what belongs to its earlier keys, too.
- * @throws {ChatError} NOT_FOUND; AMBIGUOUS_NAME with those who may be meant
+ * Finds an agent by id, abbreviated id, or the name it has in a deal or as a daemon of this directory. The ids of its
+ * earlier keys work too.
+ * @throws {ChatError} NOT_FOUND; AMBIGUOUS_NAME with the candidates
  */
 export async function findAgent(context: Context, ref: AgentRef, digest: RatingsDigest): Promise<KnownAgent> {
   const directory = new KeyDirectory(digest)
   const ids = persistentIdPattern.test(ref)
     ? [ref]
-    : [...(await idsCalled(context, ref.slice(1))), ...directory.idsFrom(ref)]
+    : [...(await idsNamed(context, ref.slice(1))), ...directory.idsStartingWith(ref)]
   const found = new Map(
-    ids.map((id) => directory.agentCalled(id)).map((agent) => [agent.agentId, agent] as const),
+    ids.map((id) => directory.agentWithId(id)).map((agent) => [agent.agentId, agent] as const),
   )
   const [first] = found.values()
   if (first === undefined) {
-    throw new ChatError("NOT_FOUND", `${ref}: no agent of these receipts is called so`, {
-      hint: "give its id, or 6 digits of it and more; this shows it: agentchat agents",
+    throw new ChatError("NOT_FOUND", `${ref}: no agent in these receipts has this name or id`, {
+      hint: "use its id or the first 6 or more digits of it; see: agentchat agents",
     })
   }
   if (found.size === 1) return first
-  throw new ChatError("AMBIGUOUS_NAME", `${ref}: several agents are called so`, {
+  throw new ChatError("AMBIGUOUS_NAME", `${ref}: several agents have this name`, {
     candidates: [...found.keys()],
   })
 }
 
-/** Every key that receipts know. */
+/** All keys in the receipts. */
 class KeyDirectory {
   readonly #ids = new Map<string, string>()
   readonly #newest = new Map<string, string>()
@@ -81,27 +81,27 @@ class KeyDirectory {
     for (const { did, newest } of others) this.#newest.set(did, newest)
   }
 
-  /** The agent that has or had a key. */
+  /** Returns the agent that has or had a key. */
   agentOf(did: string): KnownAgent | undefined {
     const newest = this.#newest.get(did) ?? did
     const agentId = this.#ids.get(newest)
     return agentId === undefined ? undefined : { did: newest, agentId }
   }
 
-  /** The agent that has or had an id. */
-  agentCalled(agentId: string): KnownAgent {
+  /** Returns the agent that has or had an id. */
+  agentWithId(agentId: string): KnownAgent {
     const did = this.#dids.get(agentId)
     return (did === undefined ? undefined : this.agentOf(did)) ?? { did: undefined, agentId }
   }
 
-  /** Ids that begin so, if it is long enough to tell. */
-  idsFrom(ref: string): string[] {
+  /** Returns the ids that start with an abbreviated id; none if it is too short. */
+  idsStartingWith(ref: string): string[] {
     return shortIdPattern.test(ref) ? [...this.#dids.keys()].filter((id) => id.startsWith(ref)) : []
   }
 }
 
-/** Which daemons of this directory, and which agents of their deals, call themselves so. */
-async function idsCalled({ config, clock }: Context, called: string): Promise<Set<string>> {
+/** Returns the ids of daemons of this directory, and of agents in their deals, that have a name. */
+async function idsNamed({ config, clock }: Context, wanted: string): Promise<Set<string>> {
   const { listDaemons } = await import("../../daemon/process/control.js")
   const { readDealLog } = await import("../../daemon/deals/proposals-file.js")
   const { agentIdOfDid } = await import("../../proposals/statement.js")
@@ -110,15 +110,15 @@ async function idsCalled({ config, clock }: Context, called: string): Promise<Se
   for (const daemon of listDaemons(root, clock.now())) {
     const paths = root.instance(daemon.name as InstanceName)
     const { did, name } = peekIdentity(paths.identity)
-    if (did !== undefined && (daemon.name === called || name === called)) ids.add(agentIdOfDid(did))
+    if (did !== undefined && (daemon.name === wanted || name === wanted)) ids.add(agentIdOfDid(did))
     for (const { names } of readDealLog(paths.proposals)) {
-      for (const [id, itsName] of names) if (itsName === called) ids.add(id)
+      for (const [id, known] of names) if (known === wanted) ids.add(id)
     }
   }
   return ids
 }
 
-/** Only to look it up among verified ones: the full check would cost more than the answer. */
+/** Reads an identity file without verifying it. The result is only used to look up verified data. */
 export function peekIdentity(path: string): PeekedIdentity {
   try {
     const { did, name, rotations } = JSON.parse(readFileSync(path, "utf8")) as Record<string, unknown>

@@ -1,64 +1,58 @@
 /**
- * ratings.json: one JSON object on three lines, so that a question about ratings reads the first two and no more.
+ * Reads and writes ratings.json: one JSON object on three lines. Most commands read the first two lines only.
  *
  * ```
  * {"v":2,"sum":"…","source":{…},…,          sum: SHA-256 of what follows it on this line and the next
  * "ratings":[[did, agent id, rating, transactions, ts], …],"others":[[did, agent id, newest did], …],
- * "facts":{…}}                              what the receipts say; source.facts_sum is its SHA-256
+ * "facts":{…}}                              contents of the receipts; source.facts_sum is its SHA-256
  * ```
  */
 import { createHash } from "node:crypto"
 import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs"
 import { writeFileAtomic } from "../../base/atomic-file.js"
-import type { Outcome } from "../../ratings/history.js"
-import type { FilePlace } from "../input/file-lines.js"
-import {
-  type FactsDocument,
-  formatFacts,
-  type RatingFacts,
-  type RefusedLines,
-  readFactsDocument,
-} from "./rating-facts.js"
+import type { DealRecord, Outcome } from "../../ratings/history.js"
+import type { KeyEnd } from "../../ratings/key-succession.js"
+import type { FilePosition } from "../input/file-lines.js"
 
-/** An agent that has a rated deal. */
+/** An agent with at least one rated deal. */
 export interface RatedAgent {
   readonly did: string
   readonly agentId: string
   readonly rating: number
   readonly transactions: number
-  /** Of its last rated deal; milliseconds since the Unix epoch. */
+  /** Time of its last rated deal; milliseconds since the Unix epoch. */
   readonly updatedTs: number
 }
 
-/** A key that is not that of a rated agent: it was replaced, or no deal of it counts. */
+/** A key that no rated agent uses: it was replaced, or none of its deals counts. */
 export interface OtherKey {
   readonly did: string
   readonly agentId: string
-  /** did:key that the agent has now. */
+  /** did:key of the current key of the same agent. */
   readonly newest: string
 }
 
-/** What most questions are answered from. */
+/** The part of ratings.json that most commands need. */
 export interface RatingsDigest {
-  /** The highest rating first. */
+  /** By falling rating. */
   readonly agents: readonly RatedAgent[]
   readonly others: readonly OtherKey[]
-  /** Agent ids of keys whose hand-overs contradict each other; the first few. */
+  /** Keys that rotated to several other keys: how many, and the agent ids of the first few. */
   readonly contradicted: { readonly count: number; readonly first: readonly string[] }
-  /** Receipts that a key signed after its end. */
+  /** Number of receipts that a key signed after it was rotated or revoked. */
   readonly belated: number
-  /** Deals by how they ended. */
+  /** Number of deals by outcome. */
   readonly deals: Readonly<Record<Outcome, number>>
   readonly refused: RefusedLines
 }
 
-/** What ratings.json was made from. */
+/** The files that ratings.json was computed from. */
 export interface RatingsSource {
-  /** Up to where the receipts were read. */
-  readonly place: FilePlace
-  /** SHA-256 of the bytes up to that place, in hex. */
+  /** End of the receipts that were read. */
+  readonly place: FilePosition
+  /** SHA-256 of the bytes before it, in hex. */
   readonly sha256: string
-  /** Of the receipts, and of the identities whose statements about keys were heeded. */
+  /** Stamps of the receipts, and of the identities whose statements about keys were applied. */
   readonly stamps: Stamps
 }
 
@@ -68,11 +62,11 @@ export interface Stamps {
   readonly identities: string
 }
 
-/** Paths of ratings.json, and of what it is made from. */
+/** Paths of ratings.json and of the files it is computed from. */
 export interface RatingsFiles {
   readonly ratings: string
   readonly receipts: string
-  /** In an order that stays. */
+  /** Always in the same order. */
   readonly identities: readonly string[]
 }
 
@@ -87,8 +81,8 @@ interface Head {
   readonly facts_sum: string
 }
 
-/** What there is without receipts. */
-const nothing: RatingsDigest = {
+/** The digest of no receipts. */
+const emptyDigest: RatingsDigest = {
   agents: [],
   others: [],
   contradicted: { count: 0, first: [] },
@@ -101,38 +95,38 @@ type RatingRow = readonly [did: string, agentId: string, rating: number, transac
 type OtherRow = readonly [did: string, agentId: string, newest: string]
 
 const version = 2
-const firstRead = 64 * 1024
+const firstReadBytes = 64 * 1024
 const newline = 0x0a
 const opening = (sum: string) => `{"v":${version},"sum":"${sum}",`
 const openingPattern = new RegExp(`^${opening("([0-9a-f]{64})").replace("{", "\\{")}`)
 
-/** Changes whenever one of the files does; undefined while there are no receipts. */
+/** Returns stamps that change whenever one of the files changes; undefined if there are no receipts. */
 export function stampsOf({ receipts, identities }: RatingsFiles): Stamps | undefined {
   const stamp = stampOf(receipts)
   if (stamp === "") return undefined
   return { receipts: stamp, identities: sumOf(identities.map(stampOf).join()) }
 }
 
-/** Whether nothing has changed. */
+/** Tests whether two stamps are equal. */
 export function isSame(a: Stamps, b: Stamps | undefined): boolean {
   return a.receipts === b?.receipts && a.identities === b.identities
 }
 
-/** Empty while there is no such file. */
+/** Returns an empty stamp if the file does not exist. */
 function stampOf(path: string): string {
   const stat = statSync(path, { bigint: true, throwIfNoEntry: false })
   return stat === undefined ? "" : [stat.ino, stat.size, stat.mtimeNs, stat.ctimeNs].join("-")
 }
 
-/** What ratings.json says, if it was made from the other files as they are now. */
+/** Returns the digest in ratings.json if it is up to date with the other files. */
 export function readFreshDigest(files: RatingsFiles): RatingsDigest | undefined {
   const stamps = stampsOf(files)
-  if (stamps === undefined) return nothing
+  if (stamps === undefined) return emptyDigest
   const cached = readCache(files.ratings, false)
   return cached !== undefined && isSame(stamps, cached.source.stamps) ? cached.digest : undefined
 }
 
-/** All that ratings.json says; undefined when there is none, or it is damaged or of another version. */
+/** Returns the facts in ratings.json; undefined if it is missing, damaged or of another version. */
 export function readFacts(path: string): { source: RatingsSource; facts: RatingFacts } | undefined {
   const cached = readCache(path, true)
   if (cached?.facts === undefined) return undefined
@@ -163,37 +157,38 @@ export function writeCache(
     facts_bytes: factsLine.length,
     facts_sum: sumOf(factsLine),
   }
-  const told = `${JSON.stringify(head).slice(1, -1)},\n${ratingsLine}`
-  writeFileAtomic(path, Buffer.concat([Buffer.from(opening(sumOf(told)) + told), factsLine]))
+  const digestLines = `${JSON.stringify(head).slice(1, -1)},\n${ratingsLine}`
+  writeFileAtomic(path, Buffer.concat([Buffer.from(opening(sumOf(digestLines)) + digestLines), factsLine]))
 }
 
-function readCache(path: string, isWhole: boolean) {
+function readCache(path: string, withFacts: boolean) {
   try {
     const fd = openSync(path, "r")
     try {
-      return parseCache(fd, isWhole)
+      return parseCache(fd, withFacts)
     } finally {
       closeSync(fd)
     }
   } catch {
-    // What it holds can be found out again.
+    // The cache can be computed again.
     return undefined
   }
 }
 
-function parseCache(fd: number, isWhole: boolean) {
-  const start = readAt(fd, 0, firstRead)
+function parseCache(fd: number, withFacts: boolean) {
+  const start = readAt(fd, 0, firstReadBytes)
   const headBytes = start.indexOf(newline) + 1
   const headLine = start.toString("latin1", 0, headBytes)
   const [begin = "", sum] = openingPattern.exec(headLine) ?? []
   if (sum === undefined) return undefined
   const head = JSON.parse(`${headLine.slice(0, -2)}}`) as Head
-  const toldBytes = headBytes + head.ratings_bytes
-  if (fstatSync(fd).size !== toldBytes + head.facts_bytes) return undefined
-  const told = toldBytes <= start.length ? start.subarray(0, toldBytes) : readAt(fd, 0, toldBytes)
-  if (sumOf(told.subarray(begin.length)) !== sum) return undefined
-  const rows = JSON.parse(`{${told.toString("utf8", headBytes, toldBytes - 2)}}`) as Rows
-  const facts = isWhole ? readAt(fd, toldBytes, head.facts_bytes) : undefined
+  const digestBytes = headBytes + head.ratings_bytes
+  if (fstatSync(fd).size !== digestBytes + head.facts_bytes) return undefined
+  const digestLines =
+    digestBytes <= start.length ? start.subarray(0, digestBytes) : readAt(fd, 0, digestBytes)
+  if (sumOf(digestLines.subarray(begin.length)) !== sum) return undefined
+  const rows = JSON.parse(`{${digestLines.toString("utf8", headBytes, digestBytes - 2)}}`) as Rows
+  const facts = withFacts ? readAt(fd, digestBytes, head.facts_bytes) : undefined
   if (facts !== undefined && sumOf(facts) !== head.facts_sum) return undefined
   return { source: head.source, digest: digestOf(head, rows), facts }
 }
@@ -229,4 +224,115 @@ function parseFacts(line: Buffer, refused: RefusedLines): RatingFacts {
 
 function sumOf(data: string | Uint8Array): string {
   return createHash("sha256").update(data).digest("hex")
+}
+
+/** Invalid lines of a file of receipts. */
+export interface RefusedLines {
+  readonly count: number
+  /** Line numbers of the first few. */
+  readonly first: readonly number[]
+  /** True if the last line has no newline yet. */
+  readonly hasTail: boolean
+}
+
+/** The contents of valid receipts that ratings are computed from. Further receipts can be added. */
+export interface RatingFacts {
+  /** Agent ids by did:key. */
+  readonly agentIds: Map<string, string>
+  /** By {@link nameOfEnd}. */
+  readonly keyEnds: Map<string, KeyEnd>
+  /** By the hash of the last statement. */
+  readonly records: Map<string, DealRecord>
+  refused: RefusedLines
+}
+
+/** Returns a map key for the end of a key. Two ends with the same map key differ only in time. */
+export function nameOfEnd({ key, successor = "" }: KeyEnd): string {
+  return `${key} ${successor}`
+}
+
+/** The form of {@link RatingFacts} in ratings.json. */
+export interface FactsDocument {
+  readonly agents: readonly (readonly [did: string, agentId: string])[]
+  readonly key_ends: readonly (readonly [did: string, ts: number, successor?: string])[]
+  readonly deals: readonly DealRow[]
+}
+
+/** A {@link DealRecord} in which agents are indexes into `agents`, to keep the file small. */
+type DealRow = readonly [
+  proposal: string,
+  head: string,
+  steps: number,
+  id: string,
+  proposer: number,
+  recipient: number,
+  proposerTs: number,
+  recipientTs: number,
+  amount: string | null,
+  outcome: Outcome,
+  ts: number,
+]
+
+/** Formats facts as one line of JSON. The order in which receipts were read makes no difference. */
+export function formatFacts({ agentIds, keyEnds, records }: RatingFacts): string {
+  const agents = [...agentIds].sort(byFirst)
+  const indexes = new Map(agents.map(([did], index) => [did, index]))
+  const indexOf = (did: string) => indexes.get(did) ?? -1
+  const deals = [...records.values()]
+    .sort((a, b) => (a.head < b.head ? -1 : 1))
+    .map((record): DealRow => {
+      const { proposal, head, steps, id, parties, signedTs, amount, outcome, ts } = record
+      const [proposer, recipient] = parties
+      return [
+        proposal,
+        head,
+        steps,
+        id,
+        indexOf(proposer),
+        indexOf(recipient),
+        ...signedTs,
+        amount ?? null,
+        outcome,
+        ts,
+      ]
+    })
+  const key_ends = [...keyEnds].sort(byFirst).map(([, { key, successor, ts }]) => {
+    return successor === undefined ? ([key, ts] as const) : ([key, ts, successor] as const)
+  })
+  const document: FactsDocument = { agents, key_ends, deals }
+  return JSON.stringify(document)
+}
+
+/** Reverses {@link formatFacts}. */
+export function readFactsDocument(
+  { agents, key_ends, deals }: FactsDocument,
+  refused: RefusedLines,
+): RatingFacts {
+  const didOf = (index: number) => agents[index]?.[0] ?? ""
+  const records = deals.map((row): [string, DealRecord] => {
+    const [proposal, head, steps, id, proposer, recipient, proposerTs, recipientTs, amount, outcome, ts] = row
+    return [
+      head,
+      {
+        proposal,
+        head,
+        steps,
+        id,
+        parties: [didOf(proposer), didOf(recipient)],
+        signedTs: [proposerTs, recipientTs],
+        amount: amount ?? undefined,
+        outcome,
+        ts,
+      },
+    ]
+  })
+  const keyEnds = key_ends.map(([key, ts, successor]): [string, KeyEnd] => {
+    const end = { key, successor, ts }
+    return [nameOfEnd(end), end]
+  })
+  return { agentIds: new Map(agents), keyEnds: new Map(keyEnds), records: new Map(records), refused }
+}
+
+function byFirst([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number {
+  return a < b ? -1 : 1
 }

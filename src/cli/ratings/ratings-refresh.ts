@@ -1,52 +1,60 @@
-/** Reads receipts that are new, or all of them, and rates. The slow half of `ratings`: loaded when it is needed. */
+/**
+ * Reads new receipts, or all of them, and computes ratings. Loaded only when ratings.json cannot answer, because it is
+ * slow.
+ */
 import { createHash, type Hash } from "node:crypto"
 import { agentIdOfDid } from "../../proposals/statement.js"
 import { judgeReceipt, type KeyStatement } from "../../proposals/verdict.js"
-import { recordOf } from "../../ratings/history.js"
-import type { KeyEnd } from "../../ratings/lineage.js"
-import { type FilePlace, readFileChunks, readFileLines } from "../input/file-lines.js"
+import { type FoldOptions, foldRatings, type Move, startRating } from "../../ratings/fold.js"
+import { type DealRecord, historyOf, isAfterEnd, recordOf } from "../../ratings/history.js"
+import { type KeyEnd, KeySuccession } from "../../ratings/key-succession.js"
+import { trustFrom } from "../../ratings/trust.js"
+import { type FilePosition, readFileChunks, readFileLines } from "../input/file-lines.js"
 import type { KeyRing } from "../receipts/key-statements.js"
-import { type Entry, readEntry } from "../receipts/receipt-entry.js"
-import { readEntries } from "../receipts/receipt-source.js"
-import { RatedDeals } from "./rated-deals.js"
-import { nameOfEnd, type RatingFacts, type RefusedLines } from "./rating-facts.js"
+import { type Entry, readEntries, readEntry } from "../receipts/receipt-source.js"
 import {
   isSame,
+  nameOfEnd,
+  type OtherKey,
+  type RatedAgent,
+  type RatingFacts,
+  type RatingsDigest,
   type RatingsFiles,
   type RatingsSource,
+  type RefusedLines,
   readFacts,
   stampsOf,
   writeCache,
 } from "./ratings-cache.js"
+import { byRating, type Explanation, type ViewedAgent } from "./ratings-view.js"
 
-/** Line numbers of refused lines that are kept. */
-const refusedKept = 5
+/** Number of invalid lines whose numbers are kept. */
+const maxRefused = 5
 const noRefused: RefusedLines = { count: 0, first: [], hasTail: false }
 
-/** Facts, and the part of the receipts they were taken from. */
+/** Facts, and the part of the file they come from. */
 interface Progress {
   readonly facts: RatingFacts
-  readonly place: FilePlace
-  /** Over the bytes up to `place`. */
+  readonly place: FilePosition
+  /** Hash of the bytes before `place`. */
   readonly hash: Hash
 }
 
-/** What to heed besides the receipts. */
+/** Inputs besides the receipts. */
 export interface RefreshOptions {
-  /** What the identities in `files` say about keys. */
+  /** Statements about keys from the identities in `files`. */
   readonly own: KeyRing
-  /** What else is said about keys; none of ratings.json's business. */
+  /** Other statements about keys. They are not stored in ratings.json. */
   readonly given: KeyRing
-  /** Believe nothing of ratings.json. */
+  /** Ignores ratings.json and verifies all receipts. */
   readonly anew: boolean
-  /** Told why ratings.json could not be written, which hurts nobody. */
+  /** Called with the error if ratings.json cannot be written. The ratings are right all the same. */
   readonly onProblem: (error: unknown) => void
 }
 
 /**
- * Brings ratings.json up to date with receipts.jsonl: only lines that are new are verified, and all when what stood
- * before them is not what was read.
- * @throws {ChatError} FILE_FAILED when the receipts cannot be read
+ * Updates ratings.json from receipts.jsonl. Verifies new lines only, or all lines if those read before have changed.
+ * @throws {ChatError} FILE_FAILED if the receipts cannot be read
  */
 export function refreshRatings(files: RatingsFiles, options: RefreshOptions): RatedDeals {
   const { own, given, anew, onProblem } = options
@@ -69,9 +77,9 @@ export function refreshRatings(files: RatingsFiles, options: RefreshOptions): Ra
 }
 
 /**
- * Rates what files of receipts say together.
+ * Computes ratings from files of receipts.
  * @param rings - statements about keys
- * @param onRefused - told which lines of a file do not count
+ * @param onRefused - called with the invalid lines of each file
  * @throws {ChatError} NOT_FOUND
  */
 export function rateFiles(
@@ -96,19 +104,19 @@ function noFacts(): RatingFacts {
   return { agentIds: new Map(), keyEnds: new Map(), records: new Map(), refused: noRefused }
 }
 
-/** Undefined when the file no longer begins with what was read. */
+/** @returns undefined if the part of the file that was read before has changed */
 function resume(path: string, { place, sha256 }: RatingsSource, facts: RatingFacts): Progress | undefined {
   const hash = createHash("sha256")
   for (const chunk of readFileChunks(path, 0, place.offset)) hash.update(chunk)
   return hash.copy().digest("hex") === sha256 ? { facts, place, hash } : undefined
 }
 
-/** Adds what whole lines say from a place on. @returns the place after the last of them */
-function readReceipts(path: string, from: FilePlace, facts: RatingFacts): FilePlace {
+/** Adds the facts of all complete lines after a position. @returns the position after the last of them */
+function readReceipts(path: string, from: FilePosition, facts: RatingFacts): FilePosition {
   let place = from
   let hasTail = false
   for (const { number, text, isWhole, after } of readFileLines(path, from)) {
-    // Whoever writes the last line is not done, or will fix it.
+    // A last line without newline is still being written.
     hasTail = !isWhole
     if (hasTail) break
     place = after
@@ -120,11 +128,11 @@ function readReceipts(path: string, from: FilePlace, facts: RatingFacts): FilePl
 
 function refuse(number: number, facts: RatingFacts): void {
   const { count, first } = facts.refused
-  const kept = first.length < refusedKept ? [...first, number] : first
+  const kept = first.length < maxRefused ? [...first, number] : first
   facts.refused = { ...facts.refused, count: count + 1, first: kept }
 }
 
-/** @returns whether it is a receipt, or a statement about a key, in which everything holds */
+/** @returns whether the entry is a valid receipt or statement about a key */
 function takeEntry(entry: Entry, facts: RatingFacts): boolean {
   if (entry.kind === "key") {
     takeEnd(endOf(entry.statement), facts)
@@ -161,4 +169,86 @@ function rate(facts: RatingFacts, ...rings: readonly KeyRing[]): RatedDeals {
     facts,
     rings.flatMap((ring) => ring.values().map(endOf)),
   )
+}
+
+/** Number of contradicted keys that are named. */
+const maxNamed = 5
+
+/** Ratings computed from receipts and statements about keys, and how they came about. */
+export class RatedDeals {
+  readonly digest: RatingsDigest
+  readonly #history: readonly DealRecord[]
+  readonly #keys: KeySuccession
+  /** Agent ids by did:key. */
+  readonly #ids: Map<string, string>
+
+  /** @param ends - ends of keys besides those among the receipts */
+  constructor(facts: RatingFacts, ends: readonly KeyEnd[]) {
+    this.#keys = new KeySuccession([...facts.keyEnds.values(), ...ends])
+    this.#history = historyOf(facts.records.values(), this.#keys)
+    this.#ids = new Map(facts.agentIds)
+    for (const { key, successor = key } of ends) {
+      for (const did of [key, successor]) if (!this.#ids.has(did)) this.#ids.set(did, agentIdOfDid(did))
+    }
+    this.digest = this.#digest(facts)
+  }
+
+  /** Returns the agent id of a did:key in these deals. */
+  idOf(did: string): string {
+    return this.#ids.get(did) ?? ""
+  }
+
+  /** Returns the ratings as seen by somebody who trusts only the named agents. @param named - did:key */
+  trustedAgents(named: readonly string[]): ViewedAgent[] {
+    const trustIn = trustFrom(named, this.#history)
+    const standings = foldRatings(this.#history, { trustIn })
+    return Array.from(this.#ids)
+      .filter(([did]) => this.#keys.newestOf(did) === did)
+      .map(([did, agentId]) => {
+        const standing = standings.get(did) ?? { rating: startRating, transactions: 0, updatedTs: 0 }
+        return { did, agentId, ...standing, trust: trustIn(did) }
+      })
+      .sort(byRating)
+  }
+
+  /** Returns the deals of an agent and their effects, in the order in which they were rated. */
+  explain(did: string | undefined, named: readonly string[] | undefined): Explanation[] {
+    const moves = new Map<DealRecord, Move>()
+    const onMove: FoldOptions["onMove"] = (move) => {
+      if (move.agent === did) moves.set(move.deal, move)
+    }
+    foldRatings(this.#history, {
+      onMove,
+      trustIn: named === undefined ? undefined : trustFrom(named, this.#history),
+    })
+    return this.#history.flatMap((deal) => {
+      const [proposer, recipient] = deal.parties
+      if (did !== proposer && did !== recipient) return []
+      return [{ deal, counterparty: did === proposer ? recipient : proposer, move: moves.get(deal) }]
+    })
+  }
+
+  #digest({ records, refused }: RatingFacts): RatingsDigest {
+    const deals = { completed: 0, unresolved: 0, proposer: 0, recipient: 0, mutual: 0 }
+    for (const { outcome } of this.#history) deals[outcome] += 1
+    const standings = foldRatings(this.#history)
+    const agents = Array.from(standings, ([did, standing]): RatedAgent => {
+      return { did, agentId: this.idOf(did), ...standing }
+    })
+    const others = Array.from(this.#ids)
+      .filter(([did]) => !standings.has(did))
+      .map(([did, agentId]): OtherKey => ({ did, agentId, newest: this.#keys.newestOf(did) }))
+    const { contradicted } = this.#keys
+    return {
+      agents: agents.sort(byRating),
+      others: others.sort((a, b) => (a.did < b.did ? -1 : 1)),
+      deals,
+      contradicted: {
+        count: contradicted.length,
+        first: contradicted.slice(0, maxNamed).map((did) => this.idOf(did)),
+      },
+      belated: Array.from(records.values()).filter((record) => isAfterEnd(record, this.#keys)).length,
+      refused,
+    }
+  }
 }

@@ -1,55 +1,54 @@
-/** How ratings read: in words, and as JSON. */
+/** Formats ratings as text and as JSON. */
 import { formatForTerminal } from "../../base/visible-text.js"
-import { kFactor, startRating } from "../../ratings/elo.js"
-import type { Move } from "../../ratings/fold.js"
+import { kFactor, type Move, startRating } from "../../ratings/fold.js"
 import type { DealRecord } from "../../ratings/history.js"
-import { isoTime } from "../output/iso-time.js"
 import { formatTable } from "../output/table.js"
+import { formatIsoTime } from "../output/time.js"
 import type { RatedAgent, RatingsDigest } from "./ratings-cache.js"
 
-/** An agent, and how far it is trusted if it was asked for by whom. */
+/** A rated agent; with `--trusting` also the trust in it. */
 export interface ViewedAgent extends RatedAgent {
   /** 0 to 1. */
   readonly trust?: number
 }
 
-/** The highest rating first. */
+/** Compares agents for an order by falling rating. */
 export function byRating(a: RatedAgent, b: RatedAgent): number {
   return b.rating - a.rating || b.transactions - a.transactions || (a.did < b.did ? -1 : 1)
 }
 
-/** An agent that has no rated deal. */
+/** Returns an agent without rated deals. */
 export function unrated(agentId: string, did: string | undefined): ViewedAgent {
   return { agentId, did: did ?? "", rating: startRating, transactions: 0, updatedTs: 0 }
 }
 
-/** An agent as JSON. */
+/** Returns the JSON document of an agent. */
 export function ratingDocument({ agentId, did, rating, transactions, updatedTs, trust }: ViewedAgent) {
   return {
     agent_id: agentId,
     did: did === "" ? null : did,
     rating,
     transactions,
-    updated: transactions === 0 ? null : isoTime(updatedTs),
+    updated: transactions === 0 ? null : formatIsoTime(updatedTs),
     k_factor: kFactor(transactions),
     ...(trust === undefined ? {} : { trust: roundTrust(trust) }),
   }
 }
 
-/** One agent in words. */
+/** Returns the lines about one agent. */
 export function formatRating(agent: ViewedAgent, isOwn: boolean): string[] {
   const { agentId, rating, transactions, updatedTs, trust } = agent
   return [
     `${isOwn ? "Your rating" : "Rating"} (${agentId}):`,
     `  Rating: ${rating}`,
     `  Transactions: ${transactions}`,
-    `  Last updated: ${transactions === 0 ? "never" : isoTime(updatedTs)}`,
+    `  Last updated: ${transactions === 0 ? "never" : formatIsoTime(updatedTs)}`,
     `  K-factor: ${kFactor(transactions)}`,
     ...(trust === undefined ? [] : [`  Trust: ${formatTrust(trust)}`]),
   ]
 }
 
-/** The first of all, in words. @param agents - the highest rating first */
+/** Returns the lines about the highest rated agents. @param agents - by falling rating */
 export function formatLeaderboard(agents: readonly ViewedAgent[], wanted: number): string[] {
   const rows = agents
     .slice(0, wanted)
@@ -60,22 +59,22 @@ export function formatLeaderboard(agents: readonly ViewedAgent[], wanted: number
   return [`Top ${wanted} agents by rating:`, ...(rows.length === 0 ? ["  none yet"] : rows)]
 }
 
-/** Figures over all agents. */
+/** Statistics over all agents. */
 export interface RatingStatistics {
   readonly agents: number
   readonly deals: number
   readonly completed: number
-  /** With an agreed fault. */
+  /** Disputed deals in which both parties name the same fault. */
   readonly disputed: number
   readonly unresolved: number
-  /** Null without agents. */
+  /** Null if there are no agents. */
   readonly highest: number | null
   readonly lowest: number | null
-  /** Rounded to a whole number. */
+  /** Rounded to an integer. */
   readonly average: number | null
 }
 
-/** @param agents - the highest rating first */
+/** @param agents - by falling rating */
 export function statisticsOf(
   agents: readonly ViewedAgent[],
   deals: RatingsDigest["deals"],
@@ -95,7 +94,7 @@ export function statisticsOf(
   }
 }
 
-/** {@link statisticsOf} in words. */
+/** Returns the lines of statistics. */
 export function formatStatistics(statistics: RatingStatistics): string[] {
   const { agents, deals, completed, disputed, unresolved, highest, lowest, average } = statistics
   return [
@@ -114,12 +113,12 @@ function formatTrust(trust: number): string {
   return trust.toFixed(2)
 }
 
-/** A millionth says nothing any more. */
+/** Rounds to six digits, which is more than the computation is exact to. */
 function roundTrust(trust: number): number {
   return Math.round(trust * 1e6) / 1e6
 }
 
-/** What a deal did to an agent; of one that is not rated, `move` is undefined. */
+/** The effect of a deal on an agent's rating; `move` is undefined if the deal is not rated. */
 export interface Explanation {
   readonly deal: DealRecord
   readonly counterparty: string
@@ -127,7 +126,7 @@ export interface Explanation {
 }
 
 /**
- * A table of the deals.
+ * Formats the deals as a table.
  * @param idOf - agent id of a did:key
  * @param columns - as for {@link formatTable}
  */
@@ -136,27 +135,27 @@ export function formatExplanations(
   idOf: (did: string) => string,
   columns?: number,
 ): string[] {
-  if (explanations.length === 0) return ["No receipt tells of this agent."]
+  if (explanations.length === 0) return ["There are no receipts of this agent."]
   const rows = explanations.map((explanation) => {
     const { deal, counterparty, move } = explanation
     const change = move === undefined ? "" : signed(move.after - move.before)
     const rating = move === undefined ? "" : `${move.before} → ${move.after}`
     const id = formatForTerminal(deal.id)
     return [
-      isoTime(deal.ts),
+      formatIsoTime(deal.ts),
       change,
       rating,
       idOf(counterparty),
       outcomeOf(explanation),
       id,
-      madeOf(explanation),
+      describeMove(explanation),
     ]
   })
-  const headings = ["WHEN", "CHANGE", "RATING", "WITH", "OUTCOME", "PROPOSAL", { text: "MADE OF" }]
+  const headings = ["WHEN", "CHANGE", "RATING", "WITH", "OUTCOME", "PROPOSAL", { text: "COMPUTED FROM" }]
   return formatTable(headings, rows, columns)
 }
 
-/** The same as JSON. */
+/** Returns the JSON documents of the deals. */
 export function explanationDocuments(explanations: readonly Explanation[], idOf: (did: string) => string) {
   return explanations.map((explanation) => {
     const { deal, counterparty, move } = explanation
@@ -173,8 +172,8 @@ export function explanationDocuments(explanations: readonly Explanation[], idOf:
 }
 
 function detailsOf({ before, after, k, weight, expected, nth, trust }: NonNullable<Explanation["move"]>) {
-  const made = { before, after, k, weight, expected, nth_of_pair: nth }
-  return trust === undefined ? made : { ...made, trust: roundTrust(trust) }
+  const details = { before, after, k, weight, expected, nth_of_pair: nth }
+  return trust === undefined ? details : { ...details, trust: roundTrust(trust) }
 }
 
 function outcomeOf({ deal: { outcome, parties }, counterparty }: Explanation): string {
@@ -184,8 +183,8 @@ function outcomeOf({ deal: { outcome, parties }, counterparty }: Explanation): s
   return atFault === counterparty ? "disputed, other at fault" : "disputed, at fault"
 }
 
-function madeOf({ move }: Explanation): string {
-  if (move === undefined) return "no fault agreed on: counts nothing"
+function describeMove({ move }: Explanation): string {
+  if (move === undefined) return "no fault agreed on: not rated"
   const { k, weight, expected, nth, trust } = move
   const parts = [`K ${k}`, `weight ${weight.toFixed(2)}`, `expected ${expected.toFixed(2)}`]
   if (nth > 1) parts.push(`deal ${nth} of the pair`)

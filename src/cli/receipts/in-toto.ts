@@ -1,4 +1,4 @@
-/** A receipt as others' tools read it: an in-toto Statement v1 in a DSSE envelope, signed by who exports it. */
+/** Converts receipts to in-toto Statements v1 in DSSE envelopes, which other tools read, and back. */
 import { createHash } from "node:crypto"
 import { parseStrictJson } from "../../base/strict-json.js"
 import { formatBase64, parseBase64 } from "../../identity/base64.js"
@@ -21,7 +21,7 @@ export interface Envelope {
   readonly signatures: readonly [{ readonly keyid: string; readonly sig: string }]
 }
 
-/** Puts a receipt into an envelope; its subject is the line as it stands in receipts.jsonl, without the newline. */
+/** Puts a receipt into a signed envelope. The subject is the line of receipts.jsonl without its newline. */
 export function sealReceipt(receipt: Receipt, { did, keyPair }: Identity): Envelope {
   const statement = {
     _type: statementType,
@@ -34,19 +34,19 @@ export function sealReceipt(receipt: Receipt, { did, keyPair }: Identity): Envel
   return { payloadType, payload: formatBase64(payload), signatures: [{ keyid: did, sig }] }
 }
 
-/** Whether a value wants to be a DSSE envelope. */
+/** Tests whether a value looks like a DSSE envelope. */
 export function isEnvelope(value: object): boolean {
   return "payloadType" in value && "signatures" in value
 }
 
 /**
- * Takes a receipt out of an envelope. Looks at the envelope's own signature and at none in the receipt.
+ * Takes a receipt out of an envelope. Verifies the signatures of the envelope, but none in the receipt.
  * @throws {ChatError} VERIFICATION_FAILED; INVALID_MSG
  */
 export function openEnvelope(value: object): Receipt {
   const { payload, signatures, ...others } = value as Partial<Record<string, unknown>>
   const bytes = typeof payload === "string" ? parseBase64(payload) : undefined
-  if (bytes === undefined || !Array.isArray(signatures) || signatures.length === 0) throw failed("its form")
+  if (bytes === undefined || !Array.isArray(signatures) || signatures.length === 0) throw failed("structure")
   if (others["payloadType"] !== payloadType || Object.keys(others).length > 1) throw failed("payloadType")
   if (!signatures.every((signature) => isSigned(bytes, signature))) throw failed("signatures")
   const statement = readStatement(bytes)
@@ -81,7 +81,7 @@ function isSigned(payload: Uint8Array, signature: unknown): boolean {
   }
 }
 
-/** What DSSE signs: the type and the payload, each after its length. */
+/** Returns the bytes that DSSE signs: the type and the payload, each after its length. */
 function signedBytes(payload: Uint8Array): Buffer {
   const head = `DSSEv1 ${payloadType.length} ${payloadType} ${payload.length} `
   return Buffer.concat([Buffer.from(head), payload])
@@ -91,6 +91,6 @@ function digestOf(receipt: Receipt): string {
   return createHash("sha256").update(formatReceipt(receipt)).digest("hex")
 }
 
-function failed(what: string): ChatError {
-  return new ChatError("VERIFICATION_FAILED", `envelope: ${what} is not as it must be`)
+function failed(part: string): ChatError {
+  return new ChatError("VERIFICATION_FAILED", `envelope: ${part} is invalid`)
 }

@@ -1,5 +1,5 @@
-/** What keys said of their own end, for whoever checks what they signed. */
-import { existsSync, readFileSync } from "node:fs"
+/** Reads signed statements about the end of keys: rotations and revocations. */
+import { existsSync } from "node:fs"
 import { parseStrictJson } from "../../base/strict-json.js"
 import { inspectIdentity } from "../../identity/identity-file.js"
 import type { Receipt } from "../../proposals/receipt.js"
@@ -20,6 +20,7 @@ import {
   text,
   whole,
 } from "../../protocol/schema.js"
+import { readSmallText } from "../input/text-source.js"
 
 const shortText = text(1_024)
 const rotation = strictObject({
@@ -53,23 +54,20 @@ function isSignaturePair(value: unknown): boolean {
 }
 
 /**
- * Reads a value as the last word of a key, and checks that the key itself said it.
+ * Reads a rotation or revocation and verifies its signatures.
  * @throws {ChatError} VERIFICATION_FAILED
  */
 export function readKeyStatement(value: object): KeyStatement {
   const schema: Schema<KeyStatement> = "type" in value && value.type === "ROTATION" ? rotation : revocation
   const statement = schema.read(value)
   if (statement instanceof Fault) {
-    throw new ChatError(
-      "VERIFICATION_FAILED",
-      "key statement: is not of the form of a ROTATION or REVOCATION",
-    )
+    throw new ChatError("VERIFICATION_FAILED", "key statement: is not a ROTATION or REVOCATION")
   }
   verifyKeyStatement(statement)
   return statement
 }
 
-/** Statements about keys, found by the key they are about. */
+/** Statements about keys, by key. */
 export class KeyRing {
   readonly #byKey = new Map<string, KeyStatement[]>()
 
@@ -87,14 +85,14 @@ export class KeyRing {
     return [...this.#byKey.values()].flat()
   }
 
-  /** What is known about the keys of a receipt's two parties. */
+  /** Returns the statements about the keys of the two parties of a receipt. */
   of({ proposal: { from, to } }: Receipt): readonly KeyStatement[] {
     return [...(this.#byKey.get(from) ?? []), ...(this.#byKey.get(to) ?? [])]
   }
 }
 
 /**
- * Reads what the identity in a file says of its own keys; nothing when there is no such file.
+ * Adds the statements in an identity file about its own keys. Does nothing if the file does not exist.
  * @throws {ChatError} BAD_IDENTITY; VERIFICATION_FAILED
  */
 export function addIdentityKeys(ring: KeyRing, path: string): void {
@@ -104,10 +102,10 @@ export function addIdentityKeys(ring: KeyRing, path: string): void {
   for (const statement of said.map(readKeyStatement)) ring.add(statement)
 }
 
-const largestBytes = 64 * 1024 * 1024
+const maxBytes = 64 * 1024 * 1024
 
 /**
- * Reads `--keys FILE`: what `identity --export` prints, or rotations and revocations, one per line.
+ * Adds the statements in the file of `--keys`: an exported identity, or rotations and revocations, one per line.
  * @throws {ChatError} NOT_FOUND; USAGE, naming the line that is neither
  */
 export function addKeysFile(ring: KeyRing, path: string): void {
@@ -126,8 +124,8 @@ export function addKeysFile(ring: KeyRing, path: string): void {
 function addKeys(ring: KeyRing, value: unknown, place: string): void {
   const statements = statementsIn(value)
   if (statements === undefined) {
-    throw new ChatError("USAGE", `${place}: is no statement about a key`, {
-      hint: "give what `agentchat identity --export` prints, or lines of type ROTATION or REVOCATION",
+    throw new ChatError("USAGE", `${place}: is not a statement about a key`, {
+      hint: "use the output of `agentchat identity --export`, or lines of type ROTATION or REVOCATION",
     })
   }
   for (const statement of statements) {
@@ -159,14 +157,12 @@ function attemptJson(text: string): unknown {
   }
 }
 
+/** An unreadable file is NOT_FOUND, because FILE_FAILED would exit with 1, which means an invalid receipt. */
 function readKeysText(path: string): string {
   try {
-    const bytes = readFileSync(path)
-    if (bytes.length <= largestBytes) return new TextDecoder("utf-8", { fatal: true }).decode(bytes)
+    return readSmallText(path, "--keys", { maxBytes })
   } catch (error) {
-    if (error instanceof TypeError) throw new ChatError("USAGE", `--keys: ${path}: is not UTF-8 text`)
-    const { code } = error as NodeJS.ErrnoException
-    throw new ChatError("NOT_FOUND", `--keys: ${path}: cannot be read (${String(code)})`, { cause: error })
+    if (!(error instanceof ChatError) || error.code !== "FILE_FAILED") throw error
+    throw new ChatError("NOT_FOUND", error.message, { cause: error })
   }
-  throw new ChatError("USAGE", `--keys: ${path}: has more than ${largestBytes} bytes`)
 }

@@ -3,17 +3,18 @@ import type { Identity } from "../../identity/identity-file.js"
 import type { Receipt } from "../../proposals/receipt.js"
 import type { Context } from "../context.js"
 
-/** Forms in which receipts leave. */
+/** Formats of an export. */
 export const exportFormats = ["json", "yaml", "in-toto"] as const
 /** One of {@link exportFormats}. */
 export type ExportFormat = (typeof exportFormats)[number]
 
-/** Receipts after which an export waits for its reader. */
-const writtenAtOnce = 64
+/** Number of receipts after which an export waits until they are written. */
+const receiptsPerFlush = 64
 
 /**
- * Writes receipts to standard output: as one indented JSON array, as one YAML sequence, or as one signed envelope per line.
- * @param signer - who signs envelopes; only for `in-toto`
+ * Writes receipts to standard output: as an indented JSON array, as a YAML sequence, or as signed envelopes, one per
+ * line.
+ * @param form - `signer` is the identity that signs the envelopes
  */
 export async function exportReceipts(
   { io }: Pick<Context, "io">,
@@ -27,7 +28,7 @@ export async function exportReceipts(
   else if (form.format === "json") io.out("[")
   for (const [index, receipt] of receipts.entries()) {
     for (const line of write(receipt, index === receipts.length - 1)) io.out(line)
-    if (index % writtenAtOnce === 0) await io.flush()
+    if (index % receiptsPerFlush === 0) await io.flush()
   }
   if (form.format === "json" && receipts.length > 0) io.out("]")
 }
@@ -58,7 +59,7 @@ function jsonLines(receipt: Receipt, isLast: boolean): string[] {
 
 function yamlLines(receipt: Receipt, stringify: typeof import("yaml").stringify): string[] {
   const text = stringify([receipt], {
-    // Quoted, so that no text is taken for a number, a date or a yes, and what cannot be seen can be escaped.
+    // Quotes keep texts from being read as numbers, dates or booleans, and allow escapes for invisible characters.
     defaultStringType: "QUOTE_DOUBLE",
     defaultKeyType: "PLAIN",
     doubleQuotedMinMultiLineLength: Number.MAX_SAFE_INTEGER,

@@ -1,34 +1,44 @@
-/** Where receipts are read from: a file of lines of any size, one JSON document, or standard input. */
+/** Reads receipts from a file of lines of any size, from one JSON document, or from standard input. */
 import { closeSync, createWriteStream, mkdtempSync, openSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { Readable } from "node:stream"
 import { pipeline } from "node:stream/promises"
 import { JsonError, parseStrictJson } from "../../base/strict-json.js"
+import { type Receipt, readReceipt } from "../../proposals/receipt.js"
+import type { KeyStatement } from "../../proposals/verdict.js"
 import { ChatError } from "../../protocol/errors.js"
 import { type ReadableFile, readFileChunks, readFileLines } from "../input/file-lines.js"
-import { KeyRing } from "./key-statements.js"
-import { type Entry, entryOf, readEntry } from "./receipt-entry.js"
+import { isEnvelope, openEnvelope } from "./in-toto.js"
+import { KeyRing, readKeyStatement } from "./key-statements.js"
 
-/** An entry, and where it stands. */
+/** An entry of a file of receipts. */
+export type Entry =
+  | { readonly kind: "receipt"; readonly receipt: Receipt }
+  | { readonly kind: "key"; readonly statement: KeyStatement }
+  | { readonly kind: "invalid"; readonly problem: string }
+  /** Of a type or version that this program does not know. */
+  | { readonly kind: "unknown"; readonly problem: string }
+
+/** An entry and its position. */
 export interface PlacedEntry {
-  /** The line, or of a document the place in its array; from 1. */
+  /** Number of the line, or of the element in the array of a document; from 1. */
   readonly line: number
   readonly entry: Entry
 }
 
-const largestDocumentBytes = 128 * 1024 * 1024
-/** How every receipt begins, and no statement about a key does. */
+const maxDocumentBytes = 128 * 1024 * 1024
+/** Start of every receipt, and of no statement about a key. */
 const receiptStart = '{"accept":'
 
 /**
- * Everything in a file, a line at a time. A file that holds one JSON document over several lines is read at once.
- * @param isPassedOver - lines that need not be read
- * @throws {ChatError} NOT_FOUND when it is not there or cannot be read
+ * Reads all entries of a file, line by line. A file that holds one JSON document over several lines is read at once.
+ * @param skips - selects lines to skip unparsed
+ * @throws {ChatError} NOT_FOUND if it does not exist or cannot be read
  */
 export function* readEntries(
   file: ReadableFile,
-  isPassedOver: (line: string) => boolean = () => false,
+  skips: (line: string) => boolean = () => false,
 ): Generator<PlacedEntry, void, undefined> {
   let isFirst = true
   for (const { number, text } of linesOf(file)) {
@@ -38,12 +48,12 @@ export function* readEntries(
       return
     }
     isFirst = false
-    if (text === undefined || !isPassedOver(text)) yield { line: number, entry: readEntry(text) }
+    if (text === undefined || !skips(text)) yield { line: number, entry: readEntry(text) }
   }
 }
 
 /**
- * Every statement about a key that stands in a file of receipts and is signed as it must be.
+ * Adds every validly signed statement about a key in a file of receipts.
  * @throws {ChatError} as {@link readEntries}
  */
 export function addKeysAmongReceipts(ring: KeyRing, file: ReadableFile): void {
@@ -53,19 +63,19 @@ export function addKeysAmongReceipts(ring: KeyRing, file: ReadableFile): void {
 }
 
 /**
- * Keeps what comes on standard input for as long as `use` runs: it is read more than once.
- * @throws {ChatError} NOT_FOUND when it cannot be read, or there is no room for it
+ * Copies standard input to a temporary file for the duration of `use`, because receipts are read more than once.
+ * @throws {ChatError} NOT_FOUND if it cannot be read or copied
  */
 export async function withInputFile<T>(input: Readable, use: (file: number) => Promise<T>): Promise<T> {
   let file: number | undefined
   try {
     try {
-      file = openNameless()
+      file = openUnlinked()
       await pipeline(input, createWriteStream("", { fd: file, autoClose: false }))
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
-      // Not FILE_FAILED: its exit status is that of an invalid receipt.
-      throw new ChatError("NOT_FOUND", `standard input: cannot be kept (${String(code)})`, { cause: error })
+      // FILE_FAILED would exit with 1, which means an invalid receipt.
+      throw new ChatError("NOT_FOUND", `standard input: cannot be copied (${String(code)})`, { cause: error })
     }
     return await use(file)
   } finally {
@@ -73,8 +83,8 @@ export async function withInputFile<T>(input: Readable, use: (file: number) => P
   }
 }
 
-/** A file that is in no directory any more: however the program ends, nothing of it is left. */
-function openNameless(): number {
+/** Opens a file that is already deleted, so that nothing is left however the program ends. */
+function openUnlinked(): number {
   const dir = mkdtempSync(join(tmpdir(), "agentchat-"))
   try {
     return openSync(join(dir, "input"), "wx+", 0o600)
@@ -83,7 +93,7 @@ function openNameless(): number {
   }
 }
 
-/** A file that cannot be read is no verdict on what is in it. */
+/** Reads lines; turns FILE_FAILED into NOT_FOUND, because exit status 1 would mean an invalid receipt. */
 function* linesOf(file: ReadableFile): ReturnType<typeof readFileLines> {
   try {
     yield* readFileLines(file)
@@ -99,17 +109,59 @@ function* documentEntries(file: ReadableFile): Generator<PlacedEntry, void, unde
   for (const [index, item] of values.entries()) yield { line: index + 1, entry: entryOf(item) }
 }
 
-/** @returns undefined for what is no document */
+/** @returns undefined if the file is not one JSON document */
 function parseDocument(file: ReadableFile): unknown {
   const chunks: Buffer[] = []
-  // A byte more tells whether that is all.
-  for (const chunk of readFileChunks(file, 0, largestDocumentBytes + 1)) chunks.push(Buffer.from(chunk))
+  // Read one byte more than the limit, to detect a larger file.
+  for (const chunk of readFileChunks(file, 0, maxDocumentBytes + 1)) chunks.push(Buffer.from(chunk))
   const bytes = Buffer.concat(chunks)
-  if (bytes.length > largestDocumentBytes) return undefined
+  if (bytes.length > maxDocumentBytes) return undefined
   try {
     return parseStrictJson(new TextDecoder("utf-8", { fatal: true }).decode(bytes))
   } catch (error) {
     if (error instanceof JsonError || error instanceof TypeError) return undefined
     throw error
   }
+}
+
+/**
+ * Reads the entry on one line. Does not verify the signatures of a receipt.
+ * @param text - undefined for a line that is not UTF-8 or too long
+ */
+export function readEntry(text: string | undefined): Entry {
+  if (text === undefined) return { kind: "invalid", problem: "is not UTF-8, or longer than 1 MiB" }
+  try {
+    return entryOf(parseStrictJson(text), text)
+  } catch (error) {
+    if (!(error instanceof JsonError)) throw error
+    if (!text.trimStart().startsWith("{")) return { kind: "unknown", problem: "is not a receipt" }
+    if (text.startsWith("\uFEFF")) {
+      return { kind: "invalid", problem: "starts with a byte order mark, which JSON does not allow" }
+    }
+    const where = error.path === "" ? "" : `${error.path.slice(0, 60)}: `
+    return { kind: "invalid", problem: `${where}is not JSON that all parsers read alike` }
+  }
+}
+
+/**
+ * Reads an entry from a parsed value.
+ * @param text - the line it was parsed from; if given, a receipt must be in canonical form
+ */
+export function entryOf(value: unknown, text?: string): Entry {
+  if (typeof value !== "object" || value === null) return { kind: "unknown", problem: "is not a receipt" }
+  try {
+    return isEnvelope(value) ? { kind: "receipt", receipt: openEnvelope(value) } : bareEntryOf(value, text)
+  } catch (error) {
+    if (error instanceof ChatError) return { kind: "invalid", problem: error.message }
+    throw error
+  }
+}
+
+function bareEntryOf(value: object, text: string | undefined): Entry {
+  const { type, v } = value as Partial<Record<string, unknown>>
+  const isKey = type === "ROTATION" || type === "REVOCATION"
+  if (type !== "RECEIPT" && !isKey) return { kind: "unknown", problem: "type: is not RECEIPT" }
+  if (v !== 1) return { kind: "unknown", problem: "v: is an unknown version" }
+  if (isKey) return { kind: "key", statement: readKeyStatement(value) }
+  return { kind: "receipt", receipt: readReceipt(value, text) }
 }

@@ -3,11 +3,10 @@ import { judgeReceipt, type Proof } from "../../proposals/verdict.js"
 import type { Context } from "../context.js"
 import type { ReadableFile } from "../input/file-lines.js"
 import type { KeyRing } from "./key-statements.js"
-import type { Entry } from "./receipt-entry.js"
-import { factsOf, type ReceiptFacts } from "./receipt-facts.js"
-import { addKeysAmongReceipts, readEntries } from "./receipt-source.js"
+import { factsOf, formatPrice, type ReceiptFacts, shortTask } from "./receipt-facts.js"
+import { addKeysAmongReceipts, type Entry, readEntries } from "./receipt-source.js"
 
-/** What came out of looking at one line. */
+/** The result of verifying one line. */
 type Finding =
   | {
       readonly line: number
@@ -18,13 +17,13 @@ type Finding =
     }
   | { readonly line: number; readonly status: "invalid" | "undecided"; readonly problem: string }
 
-/** Exit status by the worst finding. */
+/** Exit status for the worst result. */
 const statuses = { valid: 0, invalid: 1, undecided: 2 } as const
-const saidAtOnce = 64
+const findingsPerFlush = 64
 
 /**
- * Checks every receipt of a file and says of each what it proves, and what was not looked at.
- * @returns 0 when there is one and all are valid, 1 when one is invalid, else 2
+ * Verifies every receipt of a file and prints what each proves and what was not checked.
+ * @returns exit status 0 if there is a receipt and all are valid, 1 if one is invalid, else 2
  * @throws {ChatError} NOT_FOUND
  */
 export async function verifyReceipts(
@@ -41,12 +40,12 @@ export async function verifyReceipts(
     if (config.json) findings.push(finding)
     else for (const text of describe(finding)) io.out(text)
     counts[finding.status] += 1
-    if ((counts.valid + counts.invalid + counts.undecided) % saidAtOnce === 0) await io.flush()
+    if ((counts.valid + counts.invalid + counts.undecided) % findingsPerFlush === 0) await io.flush()
   }
   const worst = worstOf(counts)
   if (config.json) io.json({ ok: worst === "valid", verdict: worst, ...counts, receipts: findings })
   else io.out(`${worst}: ${counts.valid} valid, ${counts.invalid} invalid, ${counts.undecided} undecided`)
-  if (counts.valid + counts.invalid + counts.undecided === 0) io.talk("there is no receipt in it")
+  if (counts.valid + counts.invalid + counts.undecided === 0) io.err("there is no receipt in it")
   return statuses[worst]
 }
 
@@ -55,7 +54,7 @@ function worstOf(counts: Readonly<Record<Finding["status"], number>>): Finding["
   return counts.undecided > 0 || counts.valid === 0 ? "undecided" : "valid"
 }
 
-/** @returns undefined for a statement about a key: it is no receipt, and was heeded already */
+/** @returns undefined for a statement about a key, which {@link addKeysAmongReceipts} has added */
 function judge(line: number, entry: Entry, keys: KeyRing): Finding | undefined {
   if (entry.kind === "key") return undefined
   if (entry.kind === "unknown") return { line, status: "undecided", problem: entry.problem }
@@ -69,25 +68,15 @@ function judge(line: number, entry: Entry, keys: KeyRing): Finding | undefined {
 function describe(finding: Finding): string[] {
   const { line, status } = finding
   if (finding.status !== "valid") {
-    return [
-      `line ${line}: ${status === "invalid" ? "invalid" : "cannot decide"}: ${formatForTerminal(finding.problem)}`,
-    ]
+    const verdict = status === "invalid" ? "invalid" : "cannot decide"
+    return [`line ${line}: ${verdict}: ${formatForTerminal(finding.problem)}`]
   }
   const { deal, proves, not_checked } = finding
+  const price = formatPrice(deal)
+  const summary = `${shortTask(deal.task)}${price === undefined ? "" : `, ${price}`}`
   return [
-    `line ${line}: valid: ${deal.proposal_id}, ${deal.from} to ${deal.to}: ${shortTask(deal.task)}${formatPrice(deal)}`,
+    `line ${line}: valid: ${deal.proposal_id}, ${deal.from} to ${deal.to}: ${summary}`,
     `  proven: ${proves.join(", ")}; ended ${deal.ended}`,
-    ...not_checked.map((what) => `  not checked: ${what}`),
+    ...not_checked.map((text) => `  not checked: ${text}`),
   ]
-}
-
-/** The start of a task, in one line that no terminal obeys. */
-export function shortTask(task: string): string {
-  const short = task.length > 60 ? `${task.slice(0, 57)}...` : task
-  return formatForTerminal(short.replace(/\s+/g, " "))
-}
-
-function formatPrice({ amount, currency }: ReceiptFacts): string {
-  const price = [amount, currency].filter((part) => part !== undefined).join(" ")
-  return price === "" ? "" : `, ${price}`
 }

@@ -4,24 +4,25 @@ import { ChatError } from "../../protocol/errors.js"
 import type { AgentId, InstanceName } from "../../protocol/names.js"
 import type { Config } from "../config.js"
 
-/** Who is asking: values of `--identity` and `--name`. */
+/** Values of `--identity` and `--name`, which select the user's own identity. */
 export interface OwnChoice {
   readonly identity: string | undefined
   readonly name: InstanceName | undefined
 }
 
-/** Whether somebody in particular was named. */
+/** Tests whether one of the options was given. */
 export function isNamed({ identity, name }: OwnChoice): boolean {
   return identity !== undefined || name !== undefined
 }
 
 /**
- * The file of one's own identity: the one that is named, that of the daemon that is named, that of the home.
- * @throws {ChatError} USAGE when two are named; NOT_FOUND for a daemon that has none of its own here
+ * Returns the path of the user's own identity file: that of `--identity`, else that of the daemon of `--name`, else that
+ * of the home directory.
+ * @throws {ChatError} USAGE if both options are given; NOT_FOUND if the daemon has no identity file here
  */
 export function ownIdentityFile(config: Config, { identity, name }: OwnChoice): string {
   if (identity !== undefined && name !== undefined) {
-    throw new ChatError("USAGE", "--name: --identity names one already", { hint: "leave out one of them" })
+    throw new ChatError("USAGE", "--name and --identity are mutually exclusive")
   }
   const root = rootPaths(config.home)
   if (identity !== undefined) return identity
@@ -32,24 +33,25 @@ function identityOfDaemon(root: RootPaths, name: InstanceName): string {
   const { dir, identity } = root.instance(name)
   if (existsSync(identity)) return identity
   if (!existsSync(dir)) {
-    throw new ChatError("NOT_FOUND", `--name: ${name} is no daemon of this directory`, {
+    throw new ChatError("NOT_FOUND", `--name: this directory has no daemon ${name}`, {
       hint: "see: agentchat daemon --list",
     })
   }
   throw new ChatError("NOT_FOUND", `--name: the daemon ${name} has no identity of its own`, {
-    hint: "say --identity FILE if it was started with one; with --ephemeral it has none",
+    hint: "use --identity FILE if it was started with one; with --ephemeral it has none",
   })
 }
 
-/** Where identities of a home stand: its own, and those of its daemons by name. Not every file is there. */
+/** Returns the paths of the identity files of a home directory and its daemons. Some may not exist. */
 export function identityFiles(root: RootPaths): string[] {
   const names = existsSync(root.daemons) ? readdirSync(root.daemons).sort() : []
   return [...new Set([root.identity, ...names.map((name) => root.instance(name as InstanceName).identity)])]
 }
 
 /**
- * Ids that are one's own, also those of earlier keys; none when the home has no identity and nobody is named.
- * @throws {ChatError} USAGE; NOT_FOUND or BAD_IDENTITY for a file that was named
+ * Returns the ids of the user's own identity, including those of earlier keys; none if no option is given and the home
+ * directory has no identity.
+ * @throws {ChatError} USAGE; NOT_FOUND or BAD_IDENTITY for the file of an option
  */
 export async function ownIds(config: Config, choice: OwnChoice): Promise<ReadonlySet<AgentId>> {
   const path = ownIdentityFile(config, choice)

@@ -1,26 +1,32 @@
-/** A relay on this machine, in the background. */
+/** Starts a relay in the background, and records the processes that `up` has started so that `down` can stop them. */
 import { type ChildProcess, spawn } from "node:child_process"
-import { closeSync, openSync } from "node:fs"
+import { closeSync, openSync, readFileSync, rmSync } from "node:fs"
 import { get } from "node:http"
 import { join } from "node:path"
+import { writeFileAtomic } from "../../base/atomic-file.js"
 import type { RootPaths } from "../../daemon/files/paths.js"
-import { describeProcess, type ProcessRecord } from "../../daemon/process/process-record.js"
+import {
+  describeProcess,
+  type ProcessRecord,
+  parseProcessRecord,
+  processState,
+} from "../../daemon/process/process-record.js"
 import { ChatError } from "../../protocol/errors.js"
+import { shownPath } from "../config.js"
 import type { Context } from "../context.js"
-import { shownPath } from "../output/shown-path.js"
 
-/** Who answers on a port. */
+/** The kind of server that listens on a port. */
 type Occupant = "agentchat" | "other" | "nobody"
 
 const probeMs = 2_000
 const startMs = 10_000
-const largestHealthBytes = 64 * 1024
+const maxHealthBytes = 64 * 1024
 
 /**
- * Makes sure that a relay answers on `port` of this machine.
- * @param isDurable - whether one that has to be started keeps what it is told on disk, in `relay-data`
- * @returns the process, when one had to be started
- * @throws {ChatError} ALREADY_RUNNING when something else holds the port; FILE_FAILED when it did not start
+ * Starts a relay on a port of this machine unless one listens there.
+ * @param isDurable - whether a new relay stores its state on disk, in `relay-data`
+ * @returns the process of the relay if it was started
+ * @throws {ChatError} ALREADY_RUNNING if another program holds the port; FILE_FAILED if the relay does not start
  */
 export async function ensureRelay(
   context: Context,
@@ -28,7 +34,7 @@ export async function ensureRelay(
   port: number,
   isDurable: boolean,
 ): Promise<ProcessRecord | undefined> {
-  const occupant = await whoAnswers(port)
+  const occupant = await probePort(port)
   if (occupant === "agentchat") return undefined
   if (occupant === "other") {
     throw new ChatError("ALREADY_RUNNING", `port ${port} is held by another program`, {
@@ -37,9 +43,9 @@ export async function ensureRelay(
   }
   const data = isDurable ? ["--data", join(root.root, "relay-data")] : []
   const child = spawnRelay(context, root, ["--port", String(port), ...data])
-  if (await announces(child, context)) return describeProcess(child.pid ?? 0)
-  // Two `up` at once: the other one's relay has the port.
-  if ((await whoAnswers(port)) === "agentchat") return undefined
+  if (await hasStarted(child, context)) return describeProcess(child.pid ?? 0)
+  // Another `up` may have started its relay on the port at the same time.
+  if ((await probePort(port)) === "agentchat") return undefined
   throw new ChatError("FILE_FAILED", "the relay did not start", {
     hint: `see ${shownPath(context.config, root.relayLog)}`,
   })
@@ -56,8 +62,8 @@ function spawnRelay({ system }: Context, root: RootPaths, options: readonly stri
   return child
 }
 
-/** Whether the relay says its one line, which it does once it listens, before it ends or the time is over. */
-function announces(child: ChildProcess, { clock }: Context): Promise<boolean> {
+/** Waits for the line that a relay prints once it listens. @returns false if it exits first, or on timeout */
+function hasStarted(child: ChildProcess, { clock }: Context): Promise<boolean> {
   return new Promise((resolve) => {
     const settle = (isListening: boolean) => {
       timer.cancel()
@@ -71,14 +77,14 @@ function announces(child: ChildProcess, { clock }: Context): Promise<boolean> {
   })
 }
 
-function whoAnswers(port: number): Promise<Occupant> {
+function probePort(port: number): Promise<Occupant> {
   return new Promise((resolve) => {
     const request = get({ host: "127.0.0.1", port, path: "/health", timeout: probeMs }, (response) => {
       let text = ""
       response.setEncoding("utf8")
       response.on("data", (chunk: string) => {
         text += chunk
-        if (text.length > largestHealthBytes) request.destroy()
+        if (text.length > maxHealthBytes) request.destroy()
       })
       response.on("end", () => resolve(isHealth(text) ? "agentchat" : "other"))
       response.on("close", () => resolve("other"))
@@ -97,4 +103,44 @@ function isHealth(text: string): boolean {
   } catch {
     return false
   }
+}
+
+/** The processes that `up` has started in this directory. `down` stops these and no others. */
+export interface LaunchRecord {
+  readonly relay: ProcessRecord | undefined
+  /** The process that hosted the daemon `default` when `up` started it. */
+  readonly daemon: ProcessRecord | undefined
+}
+
+/** Reads the record, without processes that have ended. */
+export function readLaunch(path: string): LaunchRecord {
+  let value: unknown
+  try {
+    value = JSON.parse(readFileSync(path, "utf8"))
+  } catch {
+    return { relay: undefined, daemon: undefined }
+  }
+  const { relay, daemon } = (value ?? {}) as { relay?: unknown; daemon?: unknown }
+  return { relay: running(relay), daemon: running(daemon) }
+}
+
+function running(value: unknown): ProcessRecord | undefined {
+  const record = parseProcessRecord(value)
+  return record !== undefined && processState(record) === "alive" ? record : undefined
+}
+
+/** Replaces the record; an empty one removes the file. */
+export function writeLaunch(path: string, record: LaunchRecord): void {
+  if (record.relay === undefined && record.daemon === undefined) rmSync(path, { force: true })
+  else writeFileAtomic(path, `${JSON.stringify({ v: 1, ...record })}\n`)
+}
+
+/** Adds processes to the record. */
+export function recordLaunch(path: string, started: Partial<LaunchRecord>): void {
+  writeLaunch(path, { ...readLaunch(path), ...started })
+}
+
+/** Tests whether two records name the same process. */
+export function isSameProcess(a: ProcessRecord | undefined, b: ProcessRecord | undefined): boolean {
+  return a !== undefined && a.pid === b?.pid && a.start_time === b.start_time && a.boot_id === b.boot_id
 }

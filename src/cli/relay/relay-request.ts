@@ -1,3 +1,4 @@
+/** Sends a request to the relay, through this directory's daemon or on a session of its own ({@link chooseDaemon}). */
 import type { Connection } from "../../client/connection.js"
 import type { AnswerTo, RequestFrame } from "../../client/pending.js"
 import type { DaemonPaths } from "../../daemon/files/paths.js"
@@ -7,25 +8,27 @@ import { ChatError } from "../../protocol/errors.js"
 import type { InstanceName } from "../../protocol/names.js"
 import { value } from "../command.js"
 import type { Context } from "../context.js"
-import { instancePathsOf } from "../input/instance-choice.js"
+import { instancePathsOf, otherDaemonsHint } from "../daemon/daemon-choice.js"
 import { instanceName, seconds } from "../input/values.js"
-import { isSameServer } from "./server-choice.js"
-import { type SessionChoice, sessionOptions, withSession } from "./session.js"
+import { isSameServer, type SessionChoice, sessionOptions, withSession } from "./session.js"
 
-/** Options of commands that say one thing: through this directory's daemon, or on a session of their own. */
+/** Milliseconds to wait for an answer, without `--timeout`. */
+export const answerMs = 10_000
+
+/** Options of commands that send a request through a daemon or on a session of their own. */
 export const requestOptions = {
   ...sessionOptions,
-  name: value("NAME", "speak through the daemon NAME", instanceName, "daemon"),
-  timeout: value("S", "wait S seconds for the answer; 10 unless given", seconds),
+  name: value("NAME", 'daemon to send through (default "default")', instanceName, "daemon"),
+  timeout: value("S", `seconds to wait for the answer (default ${answerMs / 1_000})`, seconds),
 }
 
-/** Options of commands that only a daemon can carry out: what they say lasts no longer than the session. */
+/** Options of commands that need a daemon, because their effect ends with the session. */
 export const daemonOptions = {
-  name: value("NAME", "the daemon NAME instead of default", instanceName, "daemon"),
+  name: value("NAME", 'name of the daemon (default "default")', instanceName, "daemon"),
   timeout: requestOptions.timeout,
 }
 
-/** Whose voice it is: values of {@link requestOptions} without the time to wait. */
+/** Values of {@link requestOptions} that choose the sender. */
 export interface SenderChoice extends SessionChoice {
   readonly options: SessionChoice["options"] & { readonly name: InstanceName | undefined }
 }
@@ -35,22 +38,18 @@ export interface RequestOptions extends SenderChoice {
   readonly options: SenderChoice["options"] & { readonly timeout: number | undefined }
 }
 
-/** What was answered, whichever way it came. */
+/** The answer of the relay. */
 export interface RelayAnswer {
   readonly via: "daemon" | "relay"
-  /** Who asked: the daemon leaves it out. */
+  /** Agent id of the session; undefined for a request through a daemon. */
   readonly self: string | undefined
-  /** Fields of the answer: of the relay's message, or as far as the daemon's files tell them. */
+  /** Fields of the relay's message, or those of them that the daemon's files report. */
   readonly answer: Readonly<Record<string, unknown>>
 }
 
-/** Milliseconds an answer may take, unless told. */
-export const answerMs = 10_000
-
 /**
- * Says `frame` and waits for its answer. Without a URL, an identity or a name of one's own, a running daemon
- * of this directory is the one who speaks; `AGENTCHAT_SERVER` must not name another relay than its own.
- * @throws {ChatError} what the relay refuses; TIMEOUT; UNREACHABLE; NOT_FOUND when `--name` does not run
+ * Sends a request and waits for the answer.
+ * @throws {ChatError} the error of the relay; TIMEOUT; UNREACHABLE; NOT_FOUND if the daemon of `--name` does not run
  */
 export async function relayRequest(
   context: Context,
@@ -61,8 +60,8 @@ export async function relayRequest(
   const paths = chooseDaemon(context, choice)
   if (paths !== undefined) {
     if (frame.type !== "MSG") requireConnected(paths)
-    const { askDaemon } = await import("../daemon/daemon-mail.js")
-    const answer = await askDaemon(paths, frame, { clock: context.clock, timeoutMs })
+    const { requestThroughDaemon } = await import("../daemon/daemon-request.js")
+    const answer = await requestThroughDaemon(paths, frame, { clock: context.clock, timeoutMs })
     return { via: "daemon", self: undefined, answer }
   }
   return withSession(context, choice, async (connection) => {
@@ -72,37 +71,80 @@ export async function relayRequest(
 }
 
 /**
- * Says `frame` through a running daemon and waits for its answer.
- * @throws {ChatError} USAGE when none runs; NOT_FOUND when `--name` does not; what the relay refuses; TIMEOUT
+ * Chooses the sender of a request. A running daemon of this directory sends it, unless the command line names a relay,
+ * an identity or a nick, or `AGENTCHAT_SERVER` names another relay than the daemon's.
+ * @returns the paths of the daemon; undefined for a session of the command's own
+ * @throws {ChatError} USAGE; NOT_FOUND if the daemon of `--name` does not run
  */
-export async function requestAsDaemon(
+export function chooseDaemon(
+  { config, clock }: Context,
+  { url, options }: SenderChoice,
+): DaemonPaths | undefined {
+  const { name } = options
+  if (usesOwnSession({ url, options })) return undefined
+  const paths = instancePathsOf(config, name)
+  const holder = readHolder(paths.pid, clock.now())
+  if (name !== undefined && holder === undefined) {
+    throw new ChatError("NOT_FOUND", `daemon ${name} does not run`, {
+      hint: `start it: agentchat daemon --background --name ${name}`,
+    })
+  }
+  if (holder === undefined) return undefined
+  const isSameRelay = config.server === undefined || isSameServer(config.server, holder.server ?? "")
+  return isSameRelay || name !== undefined ? paths : undefined
+}
+
+/**
+ * Tests whether the command line asks for a session of the command's own.
+ * @throws {ChatError} USAGE if it also names a daemon
+ */
+export function usesOwnSession({ url, options }: SenderChoice): boolean {
+  const option = ownSessionOption(url, options)
+  if (option === undefined || options.name === undefined) return option !== undefined
+  throw new ChatError(
+    "USAGE",
+    `--name: a daemon sends as itself to its own relay; --name and ${option} are mutually exclusive`,
+  )
+}
+
+function ownSessionOption(url: string | undefined, options: SenderChoice["options"]): string | undefined {
+  if (url !== undefined) return "URL"
+  if (options.identity !== undefined) return "--identity"
+  if (options.nick !== undefined) return "--nick"
+  return options.compat ? "--compat" : undefined
+}
+
+/**
+ * Sends a request through a running daemon and waits for the answer.
+ * @throws {ChatError} as {@link requireDaemon}; the error of the relay; TIMEOUT; UNREACHABLE
+ */
+export async function daemonRequest(
   context: Context,
   { name, timeout }: { readonly name: InstanceName | undefined; readonly timeout: number | undefined },
   frame: RequestFrame,
 ): Promise<RelayAnswer["answer"]> {
   const paths = await requireDaemon(context, name)
   requireConnected(paths)
-  const { askDaemon } = await import("../daemon/daemon-mail.js")
-  return askDaemon(paths, frame, { clock: context.clock, timeoutMs: timeout ?? answerMs })
+  const { requestThroughDaemon } = await import("../daemon/daemon-request.js")
+  return requestThroughDaemon(paths, frame, { clock: context.clock, timeoutMs: timeout ?? answerMs })
 }
 
 /**
- * A daemon of this directory that runs.
- * @throws {ChatError} USAGE when none does; NOT_FOUND when `--name` does not
+ * Returns the paths of a running daemon of this directory.
+ * @throws {ChatError} USAGE if none runs; NOT_FOUND if the daemon of `--name` does not run
  */
 export async function requireDaemon(context: Context, name: InstanceName | undefined): Promise<DaemonPaths> {
   const options = { identity: undefined, nick: undefined, compat: false, name }
   const paths = chooseDaemon(context, { url: undefined, options })
   if (paths !== undefined) return paths
-  const { otherDaemonsHint } = await import("../daemon/other-daemons.js")
-  const hint = otherDaemonsHint(context, "running")
+  const hint = await otherDaemonsHint(context, "running")
   const which = hint === undefined ? "no daemon of this directory runs" : "daemon default does not run"
-  throw new ChatError("USAGE", `${which}, and this needs a session that lasts`, {
+  throw new ChatError("USAGE", `${which}; this command needs a running daemon`, {
     hint: hint ?? "start one: agentchat daemon --background, or with a relay of its own: agentchat up",
   })
 }
 
-/** Enters the channel in question first, when that is what is missing: a new session is in none. */
+/** Sends a request on a session. If it fails because the session is not in the channel, joins it and tries again. */
 export async function requestAsMember(
   connection: Connection,
   frame: RequestFrame,
@@ -125,56 +167,13 @@ function channelOf(frame: RequestFrame): string | undefined {
   return "channel" in frame && frame.channel !== "*" ? frame.channel : undefined
 }
 
-/** A message waits in the outbox; whoever asks a question waits in vain. */
+/** Refuses a query while the daemon is offline: unlike a message, it would wait in the outbox for nobody. */
 function requireConnected({ status, name }: DaemonPaths): void {
   const { connected = true, reason } = readStatus(status) ?? {}
   if (connected) return
   throw new ChatError(
     "UNREACHABLE",
     `daemon ${name} is not connected: ${reason?.message ?? "no relay answers yet"}`,
-    {
-      hint: `see: agentchat status --name ${name}`,
-    },
+    { hint: `see: agentchat status --name ${name}` },
   )
-}
-
-/**
- * The daemon that is to speak.
- * @returns undefined when a session of one's own is to
- * @throws {ChatError} USAGE; NOT_FOUND when `--name` does not run
- */
-export function chooseDaemon(
-  { config, clock }: Context,
-  { url, options }: SenderChoice,
-): DaemonPaths | undefined {
-  const { name } = options
-  if (hasOwnIdentity({ url, options })) return undefined
-  const paths = instancePathsOf(config, name)
-  const holder = readHolder(paths.pid, clock.now())
-  if (name !== undefined && holder === undefined) {
-    throw new ChatError("NOT_FOUND", `daemon ${name} does not run`, {
-      hint: `start it: agentchat daemon --background --name ${name}`,
-    })
-  }
-  if (holder === undefined) return undefined
-  const isItsRelay = config.server === undefined || isSameServer(config.server, holder.server ?? "")
-  return isItsRelay || name !== undefined ? paths : undefined
-}
-
-/**
- * Whether the command line asks for a session of one's own.
- * @throws {ChatError} USAGE when it names a daemon too
- */
-export function hasOwnIdentity({ url, options }: SenderChoice): boolean {
-  const ownVoice = nameOwnVoice(url, options)
-  if (ownVoice === undefined || options.name === undefined) return ownVoice !== undefined
-  throw new ChatError("USAGE", `--name: a daemon speaks as itself to its own relay; leave out ${ownVoice}`)
-}
-
-/** What on the command line asks for a session of one's own. */
-function nameOwnVoice(url: string | undefined, options: SenderChoice["options"]): string | undefined {
-  if (url !== undefined) return "URL"
-  if (options.identity !== undefined) return "--identity"
-  if (options.nick !== undefined) return "--nick"
-  return options.compat ? "--compat" : undefined
 }

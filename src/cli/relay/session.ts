@@ -1,25 +1,23 @@
+/** Opens a session of the command's own with a relay. */
 import type { AgentChatClient } from "../../client/client.js"
 import type { Connection, ConnectionEvents } from "../../client/connection.js"
+import { readStatus } from "../../daemon/status.js"
 import type { Identity } from "../../identity/identity-file.js"
 import { ChatError } from "../../protocol/errors.js"
-import type { Nick } from "../../protocol/names.js"
+import { defaultServer } from "../../protocol/limits.js"
+import type { InstanceName, Nick } from "../../protocol/names.js"
 import { flag, value } from "../command.js"
+import type { Config } from "../config.js"
 import type { Context } from "../context.js"
-import { defaultNick } from "../input/instance-choice.js"
+import { defaultNick, instancePathsOf } from "../daemon/daemon-choice.js"
 import { nick, someText } from "../input/values.js"
 import { omitUndefined } from "../output/omit-undefined.js"
-import { chooseServer } from "./server-choice.js"
 
-/** Options of every command that speaks with a relay itself. */
+/** Options of commands that open a session. */
 export const sessionOptions = {
-  server: value("URL", "relay to use; the same as URL", someText),
-  identity: value(
-    "FILE",
-    "speak as the identity in FILE; else under an id for this session",
-    someText,
-    "file",
-  ),
-  nick: value("NAME", "call yourself NAME", nick),
+  server: value("URL", "relay to use (same as URL)", someText),
+  identity: value("FILE", "identity to connect as (default: a random id)", someText, "file"),
+  nick: value("NAME", "name to use on the relay", nick),
   compat: flag("also accept a relay of the first AgentChat"),
 }
 
@@ -33,27 +31,29 @@ export interface SessionChoice {
   }
 }
 
-/** Whoever asks is not interested in what comes unasked. */
-const deaf: ConnectionEvents = { onMessage: () => {}, onClose: () => {} }
+const ignoreEvents: ConnectionEvents = { onMessage: () => {}, onClose: () => {} }
 
-/** Runs `ask` on a session of its own. */
+/**
+ * Runs `use` with a connection to the chosen relay, and closes it.
+ * @param events - receives messages that answer no request
+ */
 export async function withSession<T>(
   context: Context,
   choice: SessionChoice,
-  ask: (connection: Connection, identity: Identity | undefined) => Promise<T>,
-  unasked: ConnectionEvents = deaf,
+  use: (connection: Connection, identity: Identity | undefined) => Promise<T>,
+  events: ConnectionEvents = ignoreEvents,
 ): Promise<T> {
   const { Connection } = await import("../../client/connection.js")
-  const { server: url, ...who } = await whoSpeaks(context, choice)
-  const connection = await explained(Connection.open({ url, ...who }, unasked))
+  const { server: url, ...options } = await clientOptions(context, choice)
+  const connection = await withStartHint(Connection.open({ url, ...options }, events))
   try {
-    return await ask(connection, who.identity)
+    return await use(connection, options.identity)
   } finally {
     await connection.close()
   }
 }
 
-/** A client that is not connected yet. @throws {ChatError} what is wrong with the address or the identity file */
+/** Creates a client that is not connected yet. @throws {ChatError} if the address or the identity file is invalid */
 export async function makeClient(
   context: Context,
   choice: SessionChoice,
@@ -61,14 +61,14 @@ export async function makeClient(
 ): Promise<AgentChatClient> {
   const { AgentChatClient } = await import("../../client/client.js")
   return new AgentChatClient({
-    ...(await whoSpeaks(context, choice)),
+    ...(await clientOptions(context, choice)),
     reconnect,
     random: context.system.random,
   })
 }
 
-/** Adds what a person can do when no relay answers. */
-export async function explained<T>(opening: Promise<T>): Promise<T> {
+/** Adds to an UNREACHABLE error how to start a relay. */
+export async function withStartHint<T>(opening: Promise<T>): Promise<T> {
   try {
     return await opening
   } catch (error) {
@@ -78,7 +78,21 @@ export async function explained<T>(opening: Promise<T>): Promise<T> {
   }
 }
 
-async function whoSpeaks({ config, clock }: Context, { url, options }: SessionChoice) {
+/** Returns the relay to use: as given, else `AGENTCHAT_SERVER`, else that of the daemon, else the default address. */
+export function chooseServer(config: Config, url: string | undefined, name?: InstanceName): string {
+  return url ?? config.server ?? readStatus(instancePathsOf(config, name).status)?.server ?? defaultServer
+}
+
+/** Tests whether two addresses name the same relay. */
+export function isSameServer(a: string, b: string): boolean {
+  return normalUrl(a) === normalUrl(b)
+}
+
+function normalUrl(text: string): string {
+  return URL.canParse(text) ? new URL(text).href : text
+}
+
+async function clientOptions({ config, clock }: Context, { url, options }: SessionChoice) {
   const identity =
     options.identity === undefined
       ? undefined

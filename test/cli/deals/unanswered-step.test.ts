@@ -38,7 +38,7 @@ describe("a step that a relay does not answer", () => {
 
   it("is named, with where to look before it is said again", async () => {
     const { relay, identity, run, heard } = await roomWith((_, clock) => clock.advance(300))
-    const { status, out, talk } = await run("--json")
+    const { status, out, err } = await run("--json")
     const id = heard[0]?.id ?? ""
     expect(id).toMatch(/^prop_/)
     expect(status).toBe(4)
@@ -48,26 +48,26 @@ describe("a step that a relay does not answer", () => {
       via: "relay",
       error: { code: "TIMEOUT", exit: 4 },
     })
-    expect(talk).toContain(`${id}: PROPOSAL was sent, and then: `)
-    expect(talk).toContain(
+    expect(err).toContain(`${id}: PROPOSAL was sent, and then: `)
+    expect(err).toContain(
       `look: agentchat proposals ${relay.url} ${id} --identity '${identity.replace("'", "'\\''")}'; say`,
     )
   })
 
   it("is named too when the relay hangs up", async () => {
     const { run, heard } = await roomWith(({ socket }) => socket.terminate())
-    const { status, out, talk } = await run()
+    const { status, out, err } = await run()
     expect({ status, out }).toEqual({ status: 8, out: "" })
-    expect(talk).toContain(`agentchat proposals`)
-    expect(talk).toContain(heard[0]?.id)
+    expect(err).toContain(`agentchat proposals`)
+    expect(err).toContain(heard[0]?.id)
   })
 
   it("is no step before it was sent", async () => {
     const { run, heard } = await roomWith(() => {}, false)
-    const { status, out, talk } = await run("--json")
+    const { status, out, err } = await run("--json")
     expect(status).toBe(4)
     expect(JSON.parse(out)).not.toHaveProperty("proposal_id")
-    expect(talk).not.toContain("prop_")
+    expect(err).not.toContain("prop_")
     expect(heard).toEqual([])
   })
 })

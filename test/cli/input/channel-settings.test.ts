@@ -9,7 +9,7 @@ import {
 } from "../../../src/cli/input/channel-settings.js"
 
 describe("the settings of a channel", () => {
-  it("row 36: refuses a description of 201 characters and a window like 5x", () => {
+  it("rejects a description of 201 characters and a window like 5x", () => {
     const { description } = textOptions
     expect(description.read(["x".repeat(200)], "--description")).toHaveLength(200)
     expect(() => description.read(["x".repeat(201)], "--description")).toThrow(
@@ -20,7 +20,7 @@ describe("the settings of a channel", () => {
     }
   })
 
-  it("are written as a frame has them, and only those that were named", () => {
+  it("become fields of a frame if they are given", () => {
     expect(settingsOf({})).toEqual({})
     expect(settingsOf({ replay: "off", window: replayOptions.window.read(["none"], "--window") })).toEqual({
       replay: false,
@@ -29,7 +29,7 @@ describe("the settings of a channel", () => {
     expect(settingsOf({ description: "x", replay: "on" })).toEqual({ description: "x", replay: true })
   })
 
-  it("fall back to the relay's, and say so", () => {
+  it("fall back to the relay's defaults, marked as such", () => {
     const silent = effectiveReplay(undefined, { replay: false, window: "24h" })
     expect([describeReplay(silent), describeWindow(silent)]).toEqual(["off (default)", "24h (default)"])
     const own = effectiveReplay({ replay: true, window: "2s" }, { replay: false, window: "24h" })

@@ -1,9 +1,8 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { makePaint } from "../../../src/cli/output/colors.js"
-import { formatMessage } from "../../../src/cli/output/message-text.js"
+import { formatMessage, makeColors } from "../../../src/cli/output/message-text.js"
 
-const plain = makePaint(false)
+const plain = makeColors(false)
 const hostile = "\u001b[2J\u0007\r\n\u202e\u200b\u009b31m"
 const types = [
   "MSG",
@@ -25,8 +24,8 @@ const types = [
   "constructor",
 ]
 
-describe("a message as a person sees it", () => {
-  it("names the place, the sender and the text", () => {
+describe("formatMessage", () => {
+  it("shows the target, the sender and the text", () => {
     const message = {
       type: "MSG",
       seq: 7,
@@ -42,7 +41,7 @@ describe("a message as a person sees it", () => {
     expect(formatMessage({ ...message, to: "@bbbbbbbb", self: true }, plain)).toContain("(own) @bbbbbbbb bob")
   })
 
-  it("names a task, who asked, and the try", () => {
+  it("shows a task, who asked, and the attempt", () => {
     const task = {
       type: "TASK",
       task: "a.1",
@@ -52,18 +51,18 @@ describe("a message as a person sees it", () => {
       content: "look",
       ts: 0,
     }
-    expect(formatMessage(task, plain)).toMatch(/ task a\.1 for \+reviewer, of ann @aaaaaaaa: look$/)
-    expect(formatMessage({ ...task, attempt: 2 }, plain)).toContain("+reviewer (try 2), of ann")
+    expect(formatMessage(task, plain)).toMatch(/ task a\.1 for \+reviewer, from ann @aaaaaaaa: look$/)
+    expect(formatMessage({ ...task, attempt: 2 }, plain)).toContain("+reviewer (attempt 2), from ann")
     expect(formatMessage({ type: "TASK_LOST", task: "a.1", reason: "late", ts: 0 }, plain)).toContain(
-      "task a.1 is not yours any more: late",
+      "task a.1 is no longer yours: late",
     )
   })
 
-  it("tells what a channel says of itself, and that there is data beside a text", () => {
+  it("shows the settings of a channel, and that a message has parts", () => {
     const settings = { description: "patches", replay: false, window: "24h" }
     const changed = { type: "CHANNEL_CHANGED", channel: "#review", settings, ts: 0 }
     expect(formatMessage(changed, plain)).toContain(
-      "#review tells newcomers: patches; replay off; window 24h",
+      "#review has new settings: patches; replay off; window 24h",
     )
     const entered = { type: "JOINED", channel: "#review", settings: { instructions: "be brief" } }
     expect(formatMessage(entered, plain)).toContain("you are in #review: be brief")
@@ -77,7 +76,7 @@ describe("a message as a person sees it", () => {
     expect(formatMessage(message, plain)).toContain(": hi (+1 in parts)")
   })
 
-  it.each(types)("of type %s is one line without controls, whatever it holds", (type) => {
+  it.each(types)("formats %s as one line without control characters", (type) => {
     const fields = [
       "from",
       "name",
@@ -96,7 +95,7 @@ describe("a message as a person sees it", () => {
     expect(text).not.toMatch(/[\p{Cc}\p{Cf}]/u)
   })
 
-  it("stands any shape of message", () => {
+  it("accepts messages of any shape", () => {
     const anything = fc.dictionary(
       fc.constantFrom("ts", "list", "agents", "content", "from", "name", "to"),
       fc.jsonValue(),

@@ -1,7 +1,7 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { historyOf } from "../../src/ratings/history.js"
-import { type KeyEnd, Lineage } from "../../src/ratings/lineage.js"
+import { type KeyEnd, KeySuccession } from "../../src/ratings/key-succession.js"
 import { trustFrom } from "../../src/ratings/trust.js"
 import { ratingsAfter, record } from "./records.js"
 
@@ -30,9 +30,9 @@ const anyRecords = fc
 
 describe("the line of a key", () => {
   it("is itself without a word about it, and lasts for ever", () => {
-    const lineage = new Lineage()
-    expect(lineage.newestOf("a")).toBe("a")
-    expect(lineage.endOf("a")).toBe(Number.POSITIVE_INFINITY)
+    const keys = new KeySuccession()
+    expect(keys.newestOf("a")).toBe("a")
+    expect(keys.endOf("a")).toBe(Number.POSITIVE_INFINITY)
   })
 
   it.each<[string, readonly KeyEnd[], Record<string, string>]>([
@@ -57,14 +57,14 @@ describe("the line of a key", () => {
     ["a circle at one time", [end("a", "b", 1), end("b", "c", 1), end("c", "a", 1)], {}],
   ])("of %s", (_, ends, expected) => {
     for (const given of [ends, [...ends].reverse()]) {
-      expect(Object.fromEntries(new Lineage(given).replaced)).toEqual(expected)
+      expect(Object.fromEntries(new KeySuccession(given).replaced)).toEqual(expected)
     }
   })
 
   it("ends with the first word about it, be it followed or not", () => {
     const ends = [end("a", "b", 5), end("a", "c", 3), end("a", undefined, 9)]
-    expect(new Lineage(ends).endOf("a")).toBe(3)
-    expect(new Lineage(ends).contradicted).toEqual(["a"])
+    expect(new KeySuccession(ends).endOf("a")).toBe(3)
+    expect(new KeySuccession(ends).contradicted).toEqual(["a"])
   })
 
   it("ends in a key that was not replaced, whatever is said and in whatever order", () => {
@@ -76,7 +76,7 @@ describe("the line of a key", () => {
             fc.tuple(fc.constant(ends), fc.shuffledSubarray(ends, { minLength: ends.length })),
           ),
         ([ends, shuffled]) => {
-          const [one, other] = [new Lineage(ends), new Lineage(shuffled)]
+          const [one, other] = [new KeySuccession(ends), new KeySuccession(shuffled)]
           expect(new Map([...other.replaced].sort())).toEqual(new Map([...one.replaced].sort()))
           expect(other.contradicted).toEqual(one.contradicted)
           for (const newest of one.replaced.values()) expect(one.newestOf(newest)).toBe(newest)
@@ -87,29 +87,29 @@ describe("the line of a key", () => {
 
   it("is found for many keys in a row", () => {
     const ends = Array.from({ length: 20_000 }, (_, n) => end(`k${n}`, `k${n + 1}`, n))
-    expect(new Lineage(ends).newestOf("k0")).toBe("k20000")
+    expect(new KeySuccession(ends).newestOf("k0")).toBe("k20000")
   })
 })
 
 describe("a rating over a hand-over", () => {
   it("is that of the newest key, as if there had been no other", () => {
-    const lineage = new Lineage([end("a", "A", 10_000)])
+    const keys = new KeySuccession([end("a", "A", 10_000)])
     const rotated = [record("a", "b", 1), record("c", "a", 2), record("A", "b", 11)]
     const plain = [record("A", "b", 1), record("c", "A", 2), record("A", "b", 11)]
-    expect(ratingsAfter(rotated, {}, lineage)).toEqual(ratingsAfter(plain))
-    expect(Object.keys(ratingsAfter(rotated, {}, lineage)).sort()).toEqual(["A", "b", "c"])
+    expect(ratingsAfter(rotated, {}, keys)).toEqual(ratingsAfter(plain))
+    expect(Object.keys(ratingsAfter(rotated, {}, keys)).sort()).toEqual(["A", "b", "c"])
   })
 
   it("counts a pair on: the first deal of the new key with somebody known is no first deal", () => {
-    const lineage = new Lineage([end("a", "A", 10_000)])
+    const keys = new KeySuccession([end("a", "A", 10_000)])
     const records = [record("a", "b", 1), record("A", "b", 11)]
-    expect(ratingsAfter(records, {}, lineage)["b"]).toBe(1220)
+    expect(ratingsAfter(records, {}, keys)["b"]).toBe(1220)
     expect(ratingsAfter(records)["b"]).toBeGreaterThan(1230)
   })
 
   it("leaves out what the old key signed at or after it", () => {
-    const lineage = new Lineage([end("a", "A", 2_000)])
-    expect(ratingsAfter([record("a", "b", 1), record("a", "c", 2)], {}, lineage)).toEqual({
+    const keys = new KeySuccession([end("a", "A", 2_000)])
+    expect(ratingsAfter([record("a", "b", 1), record("a", "c", 2)], {}, keys)).toEqual({
       A: 1216,
       b: 1216,
     })
@@ -117,15 +117,17 @@ describe("a rating over a hand-over", () => {
 
   it("does not count a deal between two keys of one agent", () => {
     const records = [record("a", "A", 1), record("a", "b", 2)]
-    const lineage = new Lineage([end("a", "A", 10_000)])
-    expect(historyOf(records, lineage)).toHaveLength(1)
-    expect(ratingsAfter(records, {}, lineage)).toEqual({ A: 1216, b: 1216 })
-    expect(historyOf(records, new Lineage([end("a", "M", 9_000), end("A", "M", 9_000)]))).toHaveLength(1)
+    const keys = new KeySuccession([end("a", "A", 10_000)])
+    expect(historyOf(records, keys)).toHaveLength(1)
+    expect(ratingsAfter(records, {}, keys)).toEqual({ A: 1216, b: 1216 })
+    expect(historyOf(records, new KeySuccession([end("a", "M", 9_000), end("A", "M", 9_000)]))).toHaveLength(
+      1,
+    )
   })
 
   it("takes trust along", () => {
     const records = [record("me", "a", 1), record("a", "x", 2)]
-    const trustIn = trustFrom(["me"], historyOf(records, new Lineage([end("a", "A", 10_000)])))
+    const trustIn = trustFrom(["me"], historyOf(records, new KeySuccession([end("a", "A", 10_000)])))
     const before = trustFrom(["me"], historyOf(records))
     expect([trustIn("A"), trustIn("x"), trustIn("a")]).toEqual([before("a"), before("x"), 0])
   })
@@ -139,8 +141,8 @@ describe("a rating over a hand-over", () => {
       )
     fc.assert(
       fc.property(anything, ([records, ends, otherRecords, otherEnds]) => {
-        expect(ratingsAfter(otherRecords, {}, new Lineage(otherEnds))).toEqual(
-          ratingsAfter(records, {}, new Lineage(ends)),
+        expect(ratingsAfter(otherRecords, {}, new KeySuccession(otherEnds))).toEqual(
+          ratingsAfter(records, {}, new KeySuccession(ends)),
         )
       }),
     )

@@ -1,34 +1,49 @@
-import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs"
+/** Follows files that other processes append to. */
+import { closeSync, fstatSync, openSync, readSync, statSync, watch } from "node:fs"
 
 const chunkBytes = 64 * 1024
 const newline = 0x0a
 
 /**
- * Reads the whole lines that a file gains from now on, also once it is replaced by another (a log that was
- * rotated) or emptied in place. Nothing is watched: {@link read} looks.
+ * Calls back when something in a directory changes. Callers must poll as well: where the system has no watches left,
+ * nothing is ever reported.
+ * @returns a function that ends the watch
  */
-export class LineTail {
+export function watchDirectory(dir: string, onChange: () => void): () => void {
+  try {
+    const watcher = watch(dir, onChange).on("error", () => {})
+    return () => watcher.close()
+  } catch {
+    return () => {}
+  }
+}
+
+/**
+ * Reads the complete lines that are appended to a file from now on, also after the file is replaced (a rotated log) or
+ * truncated. {@link read} looks for new lines; nothing is watched.
+ */
+export class FileTail {
   readonly #path: string
   readonly #buffer = Buffer.allocUnsafe(chunkBytes)
   #fd: number | undefined
   #offset = 0
   #partial: Buffer = Buffer.alloc(0)
 
-  /** @param path - need not exist yet; what it holds now is skipped */
+  /** @param path - need not exist yet; present contents are skipped */
   constructor(path: string) {
     this.#path = path
     this.#open()
     if (this.#fd !== undefined) this.#offset = fstatSync(this.#fd).size
   }
 
-  /** The lines that came since the last look, without their newlines. */
+  /** Returns the lines appended since the last call, without their newlines. */
   read(): string[] {
     this.#open()
-    const lines = this.#readOn()
+    const lines = this.#readNew()
     if (this.#fd === undefined || !this.#isReplaced(this.#fd)) return lines
     this.close()
     this.#open()
-    return [...lines, ...this.#readOn()]
+    return [...lines, ...this.#readNew()]
   }
 
   close(): void {
@@ -47,7 +62,7 @@ export class LineTail {
     }
   }
 
-  #readOn(): string[] {
+  #readNew(): string[] {
     const lines: string[] = []
     if (this.#fd === undefined) return lines
     if (fstatSync(this.#fd).size < this.#offset) {
@@ -72,7 +87,7 @@ export class LineTail {
   }
 
   #isReplaced(fd: number): boolean {
-    const present = statSync(this.#path, { throwIfNoEntry: false })
-    return present !== undefined && present.ino !== fstatSync(fd).ino
+    const current = statSync(this.#path, { throwIfNoEntry: false })
+    return current !== undefined && current.ino !== fstatSync(fd).ino
   }
 }

@@ -1,7 +1,7 @@
 import { appendFileSync, renameSync, truncateSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest"
-import { LineTail } from "../../../src/cli/daemon/line-tail.js"
+import { FileTail } from "../../../src/cli/daemon/file-tail.js"
 import { temporaryDirectory } from "../../kit/temporary.js"
 
 describe("the tail of a file", () => {
@@ -11,7 +11,7 @@ describe("the tail of a file", () => {
   })
 
   const open = () => {
-    const tail = new LineTail(path)
+    const tail = new FileTail(path)
     onTestFinished(() => tail.close())
     return tail
   }

@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest"
-import { chatHelp, parseChatLine } from "../../../src/cli/chat/chat-actions.js"
+import { chatHelp, parseChatLine } from "../../../src/cli/chat/chat.js"
 import { ChatError } from "../../../src/protocol/errors.js"
 
-describe("a line at the prompt", () => {
+describe("parseChatLine", () => {
   it.each([
-    ["hello there", { kind: "say", text: "hello there" }],
-    ["//not a command", { kind: "say", text: "/not a command" }],
+    ["hello there", { kind: "send", text: "hello there" }],
+    ["//not a command", { kind: "send", text: "/not a command" }],
     ["/join #general", { kind: "join", channel: "#general" }],
     ["/leave", { kind: "leave", channel: undefined }],
     ["/leave  #a.b ", { kind: "leave", channel: "#a.b" }],
@@ -17,18 +17,18 @@ describe("a line at the prompt", () => {
     ["/quit", { kind: "quit" }],
     ["  ", undefined],
     ["", undefined],
-  ])("%j is understood", (line, action) => {
+  ])("parses %j", (line, action) => {
     expect(parseChatLine(line)).toEqual(action)
   })
 
   it.each(["/jion #general", "/", "/constructor", "/join general", "/join", "/dm bob hi", "/nick ../x"])(
-    "%j is refused with a reason",
+    "rejects %j",
     (line) => {
       expect(() => parseChatLine(line)).toThrow(ChatError)
     },
   )
 
-  it("has a help that names every command", () => {
+  it("is documented by /help, which names every command", () => {
     for (const word of ["/join", "/leave", "/who", "/dm", "/nick", "/quit", "//"]) {
       expect(chatHelp.some((line) => line.startsWith(word))).toBe(true)
     }

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest"
-import { formatAge } from "../../../src/cli/output/age.js"
+import { formatAge } from "../../../src/cli/output/time.js"
 
 it.each([
   [0, "now"],

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import { a2aCard, describeCard, entryWithCard } from "../../../src/cli/input/agent-card.js"
+import { a2aCard, describeCard, entryWithCard } from "../../../src/cli/output/card-text.js"
 
 const plain = { id: "@bbbbbbbbbbbbbbbb", name: "bob", status: "idle" }
 const full = {
@@ -16,8 +16,8 @@ const full = {
   },
 }
 
-describe("a card", () => {
-  it("row 25: has id, name, kind, role, description, tags, skills and meta as the agent gave them", () => {
+describe("an agent card", () => {
+  it("has id, name, kind, role, description, tags, skills and meta as the agent gave them", () => {
     const { description, tags, meta } = full.card
     const facts = { id: plain.id, name: "bob", kind: "agent", role: "reviewer", description, tags, meta }
     expect(entryWithCard(full)).toEqual({ ...plain, ...facts, skills: full.card.skills })
@@ -29,7 +29,7 @@ describe("a card", () => {
     })
   })
 
-  it("has every field that A2A wants, also of an agent that told nothing", () => {
+  it("has every field that A2A requires, also if the agent gave none", () => {
     expect(a2aCard(plain)).toEqual({
       id: plain.id,
       name: "bob",
@@ -46,9 +46,9 @@ describe("a card", () => {
     })
   })
 
-  it("shows nothing of the agent's that a terminal obeys", () => {
+  it("escapes control characters in the agent's texts", () => {
     const text = describeCard(full).join("\n")
-    expect(text).toContain("says     reads patches\\u{1b}[2J")
+    expect(text).toContain("about    reads patches\\u{1b}[2J")
     expect(text).not.toContain("\u001b")
   })
 })

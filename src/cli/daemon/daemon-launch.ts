@@ -1,0 +1,186 @@
+/** Starts a daemon, in the background or in this process. */
+import { existsSync, mkdirSync } from "node:fs"
+import { resolve } from "node:path"
+import { parseServerUrl } from "../../client/server-url.js"
+import { type DaemonPaths, rootPaths } from "../../daemon/files/paths.js"
+import type { DaemonStart } from "../../daemon/options.js"
+import { startDaemon, waitForStatus } from "../../daemon/process/control.js"
+import { openHostProcess } from "../../daemon/process/host.js"
+import type { DaemonStatus } from "../../daemon/status.js"
+import { inspectIdentity } from "../../identity/identity-file.js"
+import { ChatError, isErrorCode } from "../../protocol/errors.js"
+import type { AgentCard } from "../../protocol/message-fields.js"
+import type { Channel, InstanceName, Nick } from "../../protocol/names.js"
+import { shownPath } from "../config.js"
+import type { Context } from "../context.js"
+import { reportSuccess } from "../exit-status.js"
+import { omitUndefined } from "../output/omit-undefined.js"
+import { chooseServer } from "../relay/session.js"
+import { defaultInstance, defaultNick, instancePathsOf } from "./daemon-choice.js"
+import { FileTail, watchDirectory } from "./file-tail.js"
+
+/** Milliseconds a start waits for the relay before it reports that the daemon keeps trying. */
+const connectMs = 5_000
+
+/** Options of a daemon to start. */
+export interface DaemonChoice {
+  readonly name?: InstanceName | undefined
+  readonly identity?: string | undefined
+  readonly channels?: readonly Channel[] | undefined
+  readonly role?: string | undefined
+  /** Path of a file. */
+  readonly card?: string | undefined
+  /** Path of a file. */
+  readonly guards?: string | undefined
+  readonly nick?: Nick | undefined
+  readonly ephemeral: boolean
+  readonly echo: boolean
+  readonly compat: boolean
+}
+
+/**
+ * Builds the complete start message of a daemon. Its paths are absolute, because the process that hosts the daemon may
+ * run in another directory.
+ * @throws {ChatError} USAGE for an invalid address, options that exclude each other, or an invalid card; NOT_FOUND;
+ * BAD_IDENTITY
+ */
+export async function daemonStart(
+  context: Context,
+  choice: DaemonChoice,
+  url: string | undefined,
+): Promise<DaemonStart> {
+  const { config, system } = context
+  const { name = defaultInstance, role, channels, ephemeral, echo, compat } = choice
+  if (ephemeral && choice.identity !== undefined) {
+    throw new ChatError("USAGE", "--ephemeral and --identity are mutually exclusive")
+  }
+  const server = chooseServer(config, url, name)
+  parseServerUrl(server)
+  const identity = choice.identity === undefined ? undefined : resolve(system.cwd, choice.identity)
+  const identityFile = identity ?? instancePathsOf(config, name).identity
+  const known = !ephemeral && existsSync(identityFile) ? inspectIdentity(identityFile).name : undefined
+  const card = choice.card === undefined ? undefined : await readCard(resolve(system.cwd, choice.card))
+  const guards = await readGuards(context, choice.guards)
+  return {
+    name,
+    server,
+    nick: choice.nick ?? known ?? (name === defaultInstance ? defaultNick(config) : name),
+    ephemeral,
+    echo,
+    compat,
+    ...omitUndefined({ identity, channels, role, card, guards }),
+  }
+}
+
+/**
+ * Reads an agent card from a file. Unknown fields, such as those of an A2A AgentCard, are ignored.
+ * @throws {ChatError} NOT_FOUND, FILE_FAILED; USAGE, naming the first invalid field
+ */
+async function readCard(path: string): Promise<AgentCard> {
+  const { parseJsonText, readSmallText } = await import("../input/text-source.js")
+  const card = parseJsonText(readSmallText(path, "--card"), `--card: ${path}`)
+  const { validateClientMessage } = await import("../../protocol/parse-message.js")
+  const read = validateClientMessage({ type: "IDENTIFY", name: "card", card })
+  if ("message" in read && read.message.type === "IDENTIFY") return read.message.card ?? {}
+  const problem = "refused" in read ? read.refused.error.message : "is not a card"
+  throw new ChatError("USAGE", `--card: ${path}: ${problem.replace(/^IDENTIFY\./, "")}`, {
+    hint: 'write it like {"description":"reads patches","tags":["typescript"],"skills":[{"id":"review","name":"Review"}]}',
+  })
+}
+
+async function readGuards({ system }: Context, path: string | undefined): Promise<DaemonStart["guards"]> {
+  if (path === undefined) return undefined
+  const { readBreakerFile } = await import("../input/breaker-file.js")
+  return readBreakerFile(resolve(system.cwd, path))
+}
+
+/**
+ * Starts a daemon in the background, waits until it is connected or cannot connect, and prints the result.
+ * @throws {ChatError} if it cannot start, or the relay refuses it for good
+ */
+export async function runInBackground(
+  context: Context,
+  choice: DaemonChoice & { readonly isolate: boolean },
+  url: string | undefined,
+): Promise<number> {
+  const start = await daemonStart(context, choice, url)
+  return reportStarted(context, start, await startInBackground(context, start, choice.isolate))
+}
+
+/** Does the same as {@link runInBackground} without printing. @returns the status of the daemon */
+export async function startInBackground(
+  { config, clock, system }: Context,
+  start: DaemonStart,
+  isolate: boolean,
+): Promise<DaemonStatus | undefined> {
+  const root = rootPaths(config.home)
+  await startDaemon(root, start, { clock, isolate, nodePath: system.nodePath })
+  const status = await waitForStatus(root, start.name as InstanceName, { clock, timeoutMs: connectMs })
+  const { reason, state } = status ?? {}
+  if (state !== "stopped" || reason === undefined || reason === null) return status
+  throw new ChatError(isErrorCode(reason.code) ? reason.code : "UNSUPPORTED", reason.message)
+}
+
+/**
+ * Runs a daemon in this process until it is interrupted or stops.
+ * @returns exit status 0 if it was interrupted
+ * @throws {ChatError} the reason if it stopped
+ */
+export async function runInForeground(
+  context: Context,
+  choice: DaemonChoice,
+  url: string | undefined,
+): Promise<number> {
+  const { config, clock, system } = context
+  const start = await daemonStart(context, choice, url)
+  const interruption = system.interruption()
+  const { pid, uid, runtimeDir, random } = system
+  const root = rootPaths(config.home)
+  const process = await openHostProcess({ root, shared: false, clock, random, pid, uid, runtimeDir })
+  const endLog = showLog(context, instancePathsOf(config, start.name as InstanceName))
+  try {
+    await process.host.start(start)
+    interruption.addEventListener("abort", () => void process.host.stopAll())
+    const settled = waitForStatus(root, start.name as InstanceName, { clock, timeoutMs: connectMs })
+    const first = await Promise.race([settled, process.ended.then(() => undefined)])
+    if (first !== undefined) reportStarted(context, start, first)
+    const reason = await process.ended
+    if (reason !== undefined) throw reason
+    return 0
+  } finally {
+    endLog()
+    await process.close()
+  }
+}
+
+/** Copies new lines of the daemon's log to standard error. @returns a function that copies the rest and ends */
+function showLog({ io }: Context, { dir, log }: DaemonPaths): () => void {
+  mkdirSync(dir, { recursive: true, mode: 0o700 })
+  const tail = new FileTail(log)
+  const show = () => {
+    for (const line of tail.read()) io.err(line)
+  }
+  const unwatch = watchDirectory(dir, show)
+  return () => {
+    unwatch()
+    show()
+    tail.close()
+  }
+}
+
+function reportStarted(
+  context: Context,
+  { name, server }: DaemonStart,
+  status: DaemonStatus | undefined,
+): number {
+  const { connected = false, agent_id = null, pid = null, reason = null } = status ?? {}
+  const paths = instancePathsOf(context.config, name as InstanceName)
+  reportSuccess(context, { name, agent_id, server, connected, pid }, [
+    `daemon ${name}: ${connected ? `on ${server} as ${agent_id ?? "?"}` : `not on ${server} yet`}`,
+    `inbox:  ${shownPath(context.config, paths.inbox)}`,
+    `outbox: ${shownPath(context.config, paths.outbox)}`,
+  ])
+  if (!connected && !context.config.json)
+    context.io.err(`${reason?.message ?? "the relay has not answered yet"}; the daemon keeps trying`)
+  return 0
+}

@@ -1,0 +1,72 @@
+/** Reads the files that options of `serve` name. */
+import { resolve } from "node:path"
+import { readSecretFile } from "../../identity/secret-file.js"
+import { ChatError } from "../../protocol/errors.js"
+import { readNamedFile, readSmallText } from "./text-source.js"
+
+/**
+ * Returns the URL of a NATS server: the text itself, or for `@FILE` the contents of a file that only its owner can
+ * read.
+ * @param directory - directory that FILE is relative to
+ * @throws {ChatError} USAGE if the text itself has credentials, which other users could see in the list of processes;
+ * NOT_FOUND, BAD_IDENTITY
+ */
+export function readBackboneAddress(text: string, directory: string): string {
+  if (!text.startsWith("@")) {
+    if (!text.includes("@")) return text
+    throw new ChatError("USAGE", "--backbone: other users can see credentials on a command line", {
+      hint: "put the URL into a file of mode 0600 and use --backbone @FILE",
+    })
+  }
+  const path = resolve(directory, text.slice(1))
+  try {
+    return readSecretFile(path).text.trim()
+  } catch (error) {
+    if (!(error instanceof ChatError) || error.code !== "NOT_FOUND") throw error
+    throw new ChatError("NOT_FOUND", `--backbone: ${path}: no such file`, { cause: error })
+  }
+}
+
+const shownCharacters = 40
+
+/**
+ * Reads the operators of a relay: a did:key or the id of a key per line; `#` starts a comment.
+ * @param check - throws a ChatError for a line that names no key
+ * @throws {ChatError} NOT_FOUND, FILE_FAILED; USAGE, naming the line
+ */
+export function readOperatorsFile(path: string, check: (name: string) => unknown): string[] {
+  const label = "--operators"
+  const found: string[] = []
+  for (const [index, line] of readSmallText(path, label).split(/\r?\n/).entries()) {
+    const name = line.replace(/#.*$/, "").trim()
+    if (name === "") continue
+    try {
+      check(name)
+    } catch (error) {
+      if (!(error instanceof ChatError)) throw error
+      const shown = JSON.stringify(name.slice(0, shownCharacters))
+      throw new ChatError("USAGE", `${label}: ${path}: line ${index + 1}: ${shown}: ${error.message}`, {
+        hint: "write the did:key that agentchat identity --show prints, or its @id",
+        cause: error,
+      })
+    }
+    found.push(name)
+  }
+  return found
+}
+
+/** Reads a certificate and its key. @throws {ChatError} USAGE if only one is given; NOT_FOUND, FILE_FAILED */
+export function readTls(
+  cert: string | undefined,
+  key: string | undefined,
+): { cert: string; key: string } | undefined {
+  if (cert === undefined && key === undefined) return undefined
+  if (cert === undefined || key === undefined) {
+    const missing = cert === undefined ? "cert" : "key"
+    throw new ChatError("USAGE", `--tls-${missing}: is missing; give both or neither`)
+  }
+  return {
+    cert: readNamedFile(cert, "--tls-cert").toString("utf8"),
+    key: readNamedFile(key, "--tls-key").toString("utf8"),
+  }
+}

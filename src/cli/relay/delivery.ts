@@ -1,0 +1,318 @@
+/** Sends a message and waits until it reaches a delivery stage, or is answered. */
+import { formatForTerminal } from "../../base/visible-text.js"
+import type { DaemonPaths } from "../../daemon/files/paths.js"
+import type { ClientFrame } from "../../protocol/client-messages.js"
+import { ChatError } from "../../protocol/errors.js"
+import type { Address } from "../../protocol/names.js"
+import type { ServerMessage } from "../../protocol/server-messages.js"
+import type { Context } from "../context.js"
+import { failureDocument, reportFailure, reportSuccess } from "../exit-status.js"
+import { chooseDaemon, requestAsMember, type SenderChoice } from "./relay-request.js"
+import { withSession } from "./session.js"
+
+/** Delivery stages that a sender can wait for, in order. */
+export const deliveryStages = ["accepted", "mirrored", "retrieved", "answered"] as const
+/** One of {@link deliveryStages}. */
+export type DeliveryStage = (typeof deliveryStages)[number]
+
+/** A stage that a message has reached. A task has the stages `claimed` and `failed` as well. */
+export interface ReachedStage {
+  readonly state: string
+  /** Milliseconds since the Unix epoch. */
+  readonly ts: number
+  /** Id of the agent that reported it. */
+  readonly by?: string
+  readonly reason?: string
+}
+
+/** The answer to a message. */
+export interface Reply {
+  readonly msg_id: string
+  readonly from: string
+  readonly name?: string
+  readonly content: string
+  readonly parts?: unknown
+  readonly ts: number
+}
+
+type Members = Readonly<Record<string, unknown>>
+
+/** The delivery of one message: the stages it has reached, and its answer. */
+export class Delivery {
+  readonly wanted: DeliveryStage
+  readonly #target: Address
+  readonly #stages: ReachedStage[] = []
+  /** Id of the agent whose answer counts; undefined if any answer does. */
+  #addressee: string | undefined
+  #msgId: string | undefined
+  #reply: Reply | undefined
+
+  constructor(target: Address, wanted: DeliveryStage) {
+    this.#target = target
+    this.wanted = wanted
+    if (/^@[0-9a-f]{16}$/.test(target)) this.#addressee = target
+  }
+
+  get stages(): readonly ReachedStage[] {
+    return this.#stages
+  }
+
+  /** Undefined until the relay has accepted the message. */
+  get msgId(): string | undefined {
+    return this.#msgId
+  }
+
+  get reply(): Reply | undefined {
+    return this.#reply
+  }
+
+  /** The latest stage; `written` before the first. */
+  get state(): string {
+    return this.#stages.at(-1)?.state ?? "written"
+  }
+
+  /** True once the wanted stage or a later one is reached; for `answered`, once the answer itself is here. */
+  get isReached(): boolean {
+    if (this.wanted === "answered") return this.#reply !== undefined
+    return this.#stages.some(({ state }) => orderOf(state) >= orderOf(this.wanted))
+  }
+
+  /** True if waiting longer is useless: the stage is reached, or the task has failed. */
+  get isOver(): boolean {
+    return this.isReached || this.state === "failed"
+  }
+
+  /** Adds a stage. @param report - an ACK, a DELIVERY, or a line of acks.jsonl */
+  takeStage({ state, ts, by, msg_id, to, reason }: Members): void {
+    if (typeof state !== "string" || typeof ts !== "number") return
+    if (state === "accepted") {
+      if (typeof msg_id === "string") this.#msgId = msg_id
+      if (typeof to === "string" && this.#target.startsWith("@")) this.#addressee = to
+    } else if (msg_id !== this.#msgId) return
+    if (state === "answered" && this.#stages.some((stage) => stage.state === state)) return
+    this.#stages.push({
+      state,
+      ts,
+      ...(typeof by === "string" ? { by } : {}),
+      ...(typeof reason === "string" ? { reason } : {}),
+    })
+  }
+
+  /**
+   * Takes a received message as the answer if it is one.
+   * @param message - a MSG, or a line of an inbox
+   * @returns whether it is the answer
+   */
+  takeMessage(message: Members): boolean {
+    const { type, in_reply_to, from, name, content, ts, msg_id, parts, self } = message
+    const isReply =
+      type === "MSG" && self !== true && in_reply_to === this.#msgId && this.#msgId !== undefined
+    if (!isReply || this.#reply !== undefined) return false
+    if (typeof from !== "string" || typeof content !== "string" || typeof ts !== "number") return false
+    if (!this.#mayAnswer(from)) return false
+    this.#reply = {
+      msg_id: String(msg_id),
+      from,
+      content,
+      ts,
+      ...(typeof name === "string" ? { name } : {}),
+      ...(parts === undefined ? {} : { parts }),
+    }
+    this.takeStage({ state: "answered", ts, by: from, msg_id: this.#msgId })
+    return true
+  }
+
+  /** Prevents that an agent which learns the message id answers in place of the recipient. */
+  #mayAnswer(from: string): boolean {
+    if (this.#addressee !== undefined) return from === this.#addressee
+    const claimers = this.#stages.filter(({ state }) => state === "claimed").map(({ by }) => by)
+    return claimers.length === 0 || claimers.includes(from)
+  }
+}
+
+function orderOf(state: string): number {
+  return (deliveryStages as readonly string[]).indexOf(state)
+}
+
+/** A message to send, the stage to wait for, and the time limit. */
+export interface DeliveryRequest {
+  readonly frame: ClientFrame<"MSG"> & { readonly to: Address }
+  readonly wanted: DeliveryStage
+  readonly timeoutMs: number
+}
+
+type Sender = "daemon" | "relay"
+
+/**
+ * Sends a message, waits until the wanted stage is reached, no further stage can follow, or the time is over, and
+ * prints the stage or the answer.
+ * @returns exit status 0, or 4 if the stage was not reached
+ * @throws {ChatError} the reason if the message was rejected; TIMEOUT if it was not even accepted; UNREACHABLE
+ */
+export async function sendAndWait(
+  context: Context,
+  choice: SenderChoice,
+  request: DeliveryRequest,
+): Promise<number> {
+  const paths = chooseDaemon(context, choice)
+  if (paths === undefined) return sendOnSession(context, choice, request)
+  const delivery = await sendThroughDaemon(context, paths, request)
+  return report(context, request, delivery, "daemon")
+}
+
+async function sendThroughDaemon(
+  { clock }: Context,
+  paths: DaemonPaths,
+  { frame, wanted, timeoutMs }: DeliveryRequest,
+): Promise<Delivery> {
+  const { OutboxRequest } = await import("../daemon/daemon-request.js")
+  const delivery = new Delivery(frame.to, wanted)
+  const readNewLines = wanted === "answered" ? await openInbox(paths) : () => []
+  const request = new OutboxRequest(paths, frame, clock)
+  try {
+    await request.waitFor(timeoutMs, () => {
+      for (const line of request.read()) delivery.takeStage(line)
+      for (const line of readNewLines()) delivery.takeMessage(line)
+      return delivery.isOver || undefined
+    })
+    if (delivery.stages.length === 0) throw request.timeoutError(timeoutMs)
+    return delivery
+  } finally {
+    request.close()
+  }
+}
+
+/** @returns a function that returns the lines added since its last call */
+async function openInbox(paths: DaemonPaths): Promise<() => Members[]> {
+  const { readInbox } = await import("../../daemon/inbox/reader.js")
+  let seq = 0
+  for (const entry of readInbox(paths, { last: 1 })) seq = entry.seq
+  return () => {
+    const lines = []
+    for (const entry of readInbox(paths, { sinceSeq: seq })) {
+      seq = entry.seq
+      lines.push(entry.fields)
+    }
+    return lines
+  }
+}
+
+async function sendOnSession(
+  context: Context,
+  choice: SenderChoice,
+  request: DeliveryRequest,
+): Promise<number> {
+  const { frame, wanted, timeoutMs } = request
+  const delivery = new Delivery(frame.to, wanted)
+  const { clock } = context
+  const deadlineMs = clock.monotonic() + timeoutMs
+  const queue = new MessageQueue()
+  return withSession(
+    context,
+    choice,
+    async (connection) => {
+      if (wanted === "answered" && frame.to.startsWith("#")) {
+        await connection.request({ type: "JOIN", channel: frame.to }, timeoutMs)
+      }
+      delivery.takeStage({ ...(await requestAsMember(connection, frame, timeoutMs)) })
+      const timer = clock.setTimer(() => queue.end(), Math.max(0, deadlineMs - clock.monotonic()))
+      try {
+        await queue.drain((message) => {
+          if (message.type === "DELIVERY") delivery.takeStage({ ...message })
+          else delivery.takeMessage({ ...message })
+          return delivery.isOver
+        }, delivery.isOver)
+      } finally {
+        timer.cancel()
+      }
+      const status = report(context, request, delivery, "relay")
+      const { reply } = delivery
+      // Acknowledge the answer only now that it is printed.
+      if (reply !== undefined) {
+        connection.send({ type: "RECEIVED", ids: [reply.msg_id], retrieved: [reply.msg_id] })
+      }
+      return status
+    },
+    queue,
+  )
+}
+
+/** The DELIVERY and MSG messages of a session, queued until they are drained. */
+class MessageQueue {
+  readonly #messages: ServerMessage[] = []
+  #isEnded = false
+  #failure: ChatError | undefined
+  #wake: () => void = () => {}
+
+  onMessage(message: ServerMessage): void {
+    if (message.type !== "DELIVERY" && message.type !== "MSG") return
+    this.#messages.push(message)
+    this.#wake()
+  }
+
+  onClose(error: ChatError): void {
+    this.#failure = error
+    this.#wake()
+  }
+
+  /** Ends {@link drain}. */
+  end(): void {
+    this.#isEnded = true
+    this.#wake()
+  }
+
+  /** Passes each message to `take` until it returns true, or {@link end}. @throws {ChatError} if the session is lost */
+  async drain(take: (message: ServerMessage) => boolean, isOver: boolean): Promise<void> {
+    while (!isOver) {
+      const message = this.#messages.shift()
+      if (message !== undefined) isOver = take(message)
+      else if (this.#failure !== undefined) throw this.#failure
+      else if (this.#isEnded) return
+      else await new Promise<void>((resolve) => (this.#wake = resolve))
+    }
+  }
+}
+
+/** Prints the result. @returns the exit status */
+function report(context: Context, request: DeliveryRequest, delivery: Delivery, via: Sender): number {
+  const { io, config } = context
+  const { to } = request.frame
+  const { state, msgId: msg_id, stages, reply } = delivery
+  const document = { state, to, msg_id, rungs: stages, reply, via }
+  if (delivery.isReached) {
+    const text = reply === undefined ? `${state} ${formatForTerminal(String(msg_id))}` : formatReply(reply)
+    return reportSuccess(context, document, text)
+  }
+  const error = unreachedError(request, delivery, via)
+  if (config.json) io.json({ ...document, ...failureDocument(error) })
+  return reportFailure(io, error, false)
+}
+
+/** Returns the text of an answer line by line, with control characters escaped. */
+function formatReply({ content, parts }: Reply): string[] {
+  const lines = content.split(/\r?\n/).map((line) => formatForTerminal(line.replaceAll("\t", "  ")))
+  if (!Array.isArray(parts)) return lines
+  return [...lines, ...parts.map((part) => formatForTerminal(JSON.stringify(part)))]
+}
+
+function unreachedError({ frame, timeoutMs }: DeliveryRequest, delivery: Delivery, via: Sender): ChatError {
+  const { to } = frame
+  const { state, wanted } = delivery
+  if (state === "failed") {
+    const { reason } = delivery.stages.at(-1) ?? {}
+    const why = reason === undefined ? "" : `: ${reason.slice(0, 200)}`
+    return new ChatError("TIMEOUT", `not ${wanted}: ${to} gave up after too many attempts${why}`)
+  }
+  const message = `not ${wanted} within ${timeoutMs / 1000} s: ${describeState(delivery, to)}`
+  const hint =
+    via === "daemon" || wanted !== "answered"
+      ? "do not send it again, it is not lost; later stages appear in acks.jsonl, answers in the inbox"
+      : "to receive a late answer, ask through a daemon or with --identity"
+  return new ChatError("TIMEOUT", message, { hint })
+}
+
+function describeState({ stages, state }: Delivery, to: Address): string {
+  const { by } = stages.at(-1) ?? {}
+  if (to.startsWith("+") && state === "accepted") return `queued, no worker of ${to} is free`
+  return by === undefined ? state : `${state} by ${by}`
+}
