@@ -14,9 +14,9 @@ export interface Backbone {
    * time.
    */
   readonly id: string
-  /** Whether the storage can be reached now; see {@link onReachabilityChange}. */
+  /** False while the storage cannot be reached; see {@link onReachabilityChange}. */
   readonly isReachable: boolean
-  /** Whether other relays may use the same storage. */
+  /** True if other relays may use the same storage. */
   readonly isShared: boolean
   /** Opens a family of logs; to be called once per name and relay. */
   logs(name: string, retention: Retention): Promise<Logs>
@@ -28,7 +28,7 @@ export interface Backbone {
   close(): Promise<void>
 }
 
-/** How long a log keeps its entries, and what happens when it is full. */
+/** The bounds of a log, and its behavior when it is full. */
 export interface Retention {
   /** Most entries per key; 0: none are kept, they are only passed to subscribers. */
   readonly maxEntries: number

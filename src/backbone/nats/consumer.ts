@@ -5,11 +5,11 @@ import { type NatsClient, unavailable } from "./nats-client.js"
 
 /** NATS deletes an ephemeral consumer that is not used for this long. */
 const idleConsumerMs = 10_000
-/** How long a fetch may be silent before it checks whether any messages are left. */
+/** Silence after which a fetch checks whether any messages are left. */
 const fetchCheckMs = 250
 /** Number of checks after which a fetch gives up. */
 const maxChecks = 20
-/** How often a consumer is created until it is at the leader of its stream. */
+/** Number of attempts to get a consumer at the leader of its stream. */
 export const maxPlacements = 12
 /** Number of tokens in the shorter form of an acknowledgement's subject. */
 const shortAckTokens = 9

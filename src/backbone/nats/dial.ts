@@ -13,7 +13,7 @@ const defaultPort = 4222
 const pingMs = 2_000
 const maxPingsOut = 2
 const reconnectMs = 250
-/** How long to wait for a node before the next one is tried. */
+/** Time limit for one node, after which the next one is tried. */
 const dialMs = 4_000
 
 /** The address of a NATS cluster. */

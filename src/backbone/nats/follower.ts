@@ -10,7 +10,7 @@ import {
 } from "./consumer.js"
 import { errorText, type NatsClient } from "./nats-client.js"
 
-/** How often NATS sends a heartbeat when there is nothing new. */
+/** Interval of the heartbeats that NATS sends when there is nothing new. */
 const heartbeatMs = 2_000
 /** A consumer that is silent for this long is gone. */
 const silenceMs = 7_000

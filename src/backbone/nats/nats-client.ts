@@ -13,7 +13,7 @@ const quickRequestMs = 1_500
 const retryMs = 250
 /** Most bytes of headers and subject in a message. */
 const overheadBytes = 2_048
-/** How often the probe writes, to check that JetStream can. */
+/** Interval of the probe, which writes to check that JetStream accepts writes. */
 const probeMs = 2_000
 
 interface NatsClientOptions {
@@ -77,7 +77,7 @@ export class NatsClient {
     return this.#isConnected && this.#answers && !this.#isClosed
   }
 
-  /** Whether the server is part of a cluster, which can keep several copies of a stream. */
+  /** True if the server is part of a cluster, which can keep several copies of a stream. */
   get isClustered(): boolean {
     return this.nc.info?.cluster !== undefined
   }

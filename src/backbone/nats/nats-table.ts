@@ -15,7 +15,7 @@ const sweepMs = 10_000
 /** Most tombstones removed at once. */
 const sweepBatch = 100
 const duplicateWindowMs = 120_000
-/** How often a creation is tried when the row is created and deleted meanwhile. */
+/** Number of attempts to create a row that others create and delete meanwhile. */
 const createTries = 3
 
 /** The tombstone of a deleted row. */

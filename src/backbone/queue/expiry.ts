@@ -1,6 +1,6 @@
 import type { Clock, Timer } from "../../base/clock.js"
 
-/** How long the end of a task is remembered, so that a sender that tries again does not have it done twice. */
+/** Time for which the end of a task is remembered, so that a task that is sent again is not done twice. */
 const endedKeptMs = 3_600_000
 /** Most ends remembered; the oldest are forgotten first. */
 const maxEnded = 10_000

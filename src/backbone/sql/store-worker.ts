@@ -73,7 +73,7 @@ export class StoreWorker {
     throw toError(reply.kind === "failed" ? reply.failure : unavailable("the store did not open"))
   }
 
-  /** Whether the last write succeeded. */
+  /** False if the last write failed. */
   get isReachable(): boolean {
     return this.#isReachable
   }

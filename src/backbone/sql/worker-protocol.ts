@@ -123,9 +123,9 @@ export type StoreAnswer =
 /** The `workerData` of the worker. */
 export interface StoreOrder {
   readonly dir: string
-  /** Whether to create the store if it does not exist. */
+  /** Create the store if it does not exist. */
   readonly create: boolean
-  /** Whether to check the file for damage first. */
+  /** Check the file for damage first. */
   readonly check: boolean
 }
 

@@ -19,7 +19,7 @@ interface Request {
 /** A worker that lost a task without finishing it. */
 export interface LastHolder {
   readonly worker: AgentId
-  /** Whether it sent FAIL; otherwise its lease ended. */
+  /** True if it sent FAIL, false if its lease ended. */
   readonly hasFailed: boolean
   /** The reason its FAIL gave. */
   readonly reason: string | undefined
