@@ -1,30 +1,33 @@
-import { onTestFinished } from "vitest"
+import { afterAll } from "vitest"
 import type { Backbone, Retention } from "../../src/backbone/backbone.js"
 
-/** An engine to be examined, with nothing in it. */
+/** An engine under test. */
 export interface OpenedBackbone {
   readonly backbone: Backbone
-  /** Closes it and opens what it kept again; absent when nothing outlives it. */
+  /** Closes the engine and opens its storage again; absent when nothing outlives the engine. */
   reopen?(): Promise<Backbone>
-  /** Lets the engine's time pass; absent when that is the real time. */
+  /** Advances the clock of the engine; absent when that is the real time. */
   pass?(ms: number): void
   cleanup(): Promise<void>
 }
 
-/** Opens an engine for the running test. */
+/** Returns an engine that is shared by all tests, which use logs and tables of different names. */
 export type Start = () => Promise<OpenedBackbone>
 
-/** An asynchronous engine on a loaded machine may take its time. */
+/** Time limit for an engine on a loaded machine. */
 export const patienceMs = 30_000
 
-/** Bounds nothing here reaches. */
+/** Bounds that no test reaches. */
 export const plenty: Retention = { maxEntries: 1_000, whenFull: "drop-oldest", storage: "disk" }
 
-/** @param open - called once per test */
-export function startOf(open: () => Promise<OpenedBackbone>): Start {
-  return async () => {
-    const opened = await open()
-    onTestFinished(() => opened.cleanup(), patienceMs)
+/** Opens an engine at its first use and cleans it up after the tests. */
+export function openShared(open: () => Promise<OpenedBackbone>): Start {
+  let opened: Promise<OpenedBackbone> | undefined
+  afterAll(async () => {
+    await (await opened)?.cleanup()
+  }, patienceMs)
+  return () => {
+    opened ??= open()
     return opened
   }
 }

@@ -1,27 +1,28 @@
-import { describe, expect, test } from "vitest"
-import { describeKeeping, describeSubscriptions } from "./conformance-keeping.js"
-import { type OpenedBackbone, plenty, type Start, startOf } from "./conformance-kit.js"
+import { describe, expect, onTestFinished, test } from "vitest"
+import { type OpenedBackbone, openShared, patienceMs, plenty } from "./conformance-kit.js"
 import { describeLogs } from "./conformance-logs.js"
+import { describeRetention, describeSubscriptions } from "./conformance-retention.js"
 import { describeQueues, describeTables } from "./conformance-tables.js"
 
 const testMs = 60_000
 
-/** Every sentence of the contract as a test; `open` is called once in each. */
+/** Tests every promise of the `Backbone` contract on one engine. */
 export function describeBackbone(name: string, open: () => Promise<OpenedBackbone>): void {
-  const start = startOf(open)
   describe(`${name} as a backbone`, { timeout: testMs }, () => {
+    const start = openShared(open)
     describeLogs(start)
-    describeKeeping(start)
+    describeRetention(start)
     describeSubscriptions(start)
     describeTables(start)
     describeQueues(start)
-    describeReopening(start)
+    describeReopening(open)
   })
 }
 
-function describeReopening(start: Start): void {
-  test("what was answered is there after closing and opening", async () => {
-    const opened = await start()
+function describeReopening(open: () => Promise<OpenedBackbone>): void {
+  test("what was written is there after closing and opening", async () => {
+    const opened = await open()
+    onTestFinished(() => opened.cleanup(), patienceMs)
     const { backbone } = opened
     if (opened.reopen === undefined) return
     const logs = await backbone.logs("lasting", plenty)

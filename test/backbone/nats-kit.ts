@@ -3,36 +3,59 @@ import type { Backbone, LogEntry, Logs } from "../../src/backbone/backbone.js"
 import { openNatsBackbone } from "../../src/backbone/nats/nats-backbone.js"
 import { systemClock } from "../../src/base/clock.js"
 import { until } from "../kit/condition.js"
-import { NatsServer } from "../kit/nats.js"
+import { NatsServer, startNatsCluster } from "../kit/nats.js"
 import { hasProgram } from "../kit/requires.js"
 import { patienceMs } from "./conformance-kit.js"
 
-/** Three servers on a loaded machine may take their time. */
+/** Time limit for three servers on a loaded machine. */
 export const testMs = 240_000
 export const isPresent = hasProgram("nats-server")
 
 let spaces = 0
 
-/** A space nobody used yet. */
+/** Returns the name of an unused space. */
 export function newSpace(): string {
   return `space${spaces++}`
 }
 
-/** Opens a space until the running test ends. */
-export async function open(servers: string, space: string, log: (line: string) => void = () => {}) {
-  const backbone = await openNatsBackbone({ servers, space, clock: systemClock, log })
-  onTestFinished(() => backbone.close(), patienceMs)
+/** Runs a function when a test ends; a concurrent test passes the one of its context. */
+export type Defer = (cleanup: () => Promise<void>, timeoutMs?: number) => void
+
+/** Opens a space until the test ends. */
+export async function open(
+  servers: string,
+  space: string,
+  log: (line: string) => void = () => {},
+  defer: Defer = onTestFinished,
+) {
+  const backbone = await openNatsBackbone({
+    servers,
+    space,
+    clock: systemClock,
+    log,
+    connectTimeoutMs: 60_000,
+  })
+  defer(() => backbone.close(), patienceMs)
   return backbone
 }
 
-/** A server until the running test ends. */
-export async function startServer(config = ""): Promise<NatsServer> {
+/** Starts a server that is disposed of when the test ends. */
+export async function startServer(config = "", defer: Defer = onTestFinished): Promise<NatsServer> {
   const server = await NatsServer.start({ config })
-  onTestFinished(() => server.dispose(), patienceMs)
+  defer(() => server.dispose(), patienceMs)
   return server
 }
 
-/** The same of two relays. */
+/** Starts a cluster of three nodes that is disposed of when the test ends. @returns its nodes and its address */
+export async function startCluster(defer: Defer): Promise<{ nodes: NatsServer[]; url: string }> {
+  const nodes = await startNatsCluster(3)
+  defer(async () => {
+    await Promise.all(nodes.map((node) => node.dispose()))
+  }, patienceMs)
+  return { nodes, url: `nats://${nodes.map(({ port }) => `127.0.0.1:${port}`).join(",")}` }
+}
+
+/** Applies a function to two relays. */
 export async function both<T>(
   backbones: readonly [Backbone, Backbone],
   of: (backbone: Backbone) => Promise<T>,
@@ -40,10 +63,10 @@ export async function both<T>(
   return Promise.all([of(backbones[0]), of(backbones[1])])
 }
 
-/** Appends until it is answered, as a sender does. */
+/** Appends an entry, and retries until that succeeds, as a sender does. */
 export async function insist(logs: Logs, key: string, id: string): Promise<number> {
   return until(
-    `${id} is taken`,
+    `${id} is appended`,
     async () => {
       try {
         return (await logs.append(key, id, id)).seq
@@ -56,14 +79,14 @@ export async function insist(logs: Logs, key: string, id: string): Promise<numbe
   )
 }
 
-/** Every entry that is told from now on. */
+/** Collects every entry from now on. */
 export async function hear(logs: Logs): Promise<LogEntry[]> {
   const heard: LogEntry[] = []
   await logs.subscribe((entry) => void heard.push(entry))
   return heard
 }
 
-/** What `isReachable` became, in order. */
+/** Collects the values of `isReachable`. */
 export function reachOf(backbone: Backbone): boolean[] {
   const states: boolean[] = []
   backbone.onReachabilityChange((isReachable) => void states.push(isReachable))

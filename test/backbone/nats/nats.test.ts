@@ -18,10 +18,13 @@ describe.runIf(isPresent)("nats", { timeout: testMs }, () => {
 
   describeBackbone("nats", async () => {
     const space = newSpace()
-    const backbone = await open(server.url, space)
+    const openSpace = () =>
+      openNatsBackbone({ servers: server.url, space, clock: systemClock, log: () => {} })
+    let backbone = await openSpace()
     const reopen = async () => {
       await backbone.close()
-      return open(server.url, space)
+      backbone = await openSpace()
+      return backbone
     }
     return { backbone, reopen, cleanup: () => backbone.close() }
   })

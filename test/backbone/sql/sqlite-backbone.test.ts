@@ -19,6 +19,7 @@ import { compiled } from "../../kit/compiled.js"
 import { until } from "../../kit/condition.js"
 import { FakeClock } from "../../kit/fake-clock.js"
 import { isRoot, SmallDisk } from "../../kit/file-system.js"
+import { isLong } from "../../kit/long.js"
 import { storeOpener } from "../../kit/store.js"
 import { temporaryDirectory } from "../../kit/temporary.js"
 import { describeBackbone } from "../conformance.js"
@@ -47,7 +48,7 @@ describeBackbone("sqlite", async () => {
   }
 })
 
-/** A store that is closed when the test ends. */
+/** Opens a store until the test ends. */
 async function openStore(
   dir: string,
   clock = new FakeClock(),
@@ -58,7 +59,7 @@ async function openStore(
   return backbone
 }
 
-/** A program that appends to the store from `first` on, and the numbers it had answered. */
+/** A process that appends numbered entries to a store, starting at `first`. */
 class Appender {
   readonly #child
   #stdout = ""
@@ -70,12 +71,12 @@ class Appender {
     onTestFinished(() => void this.#child.kill("SIGKILL"))
   }
 
-  get answered(): number[] {
+  get written(): number[] {
     return this.#stdout.split("\n").slice(0, -1).map(Number)
   }
 
-  async hasAnswered(count: number): Promise<void> {
-    await until("entries are answered", () => this.answered.length >= count, patienceMs)
+  async hasWritten(count: number): Promise<void> {
+    await until("entries are written", () => this.written.length >= count, patienceMs)
   }
 
   async kill(): Promise<void> {
@@ -85,7 +86,7 @@ class Appender {
   }
 }
 
-/** How many transactions stand in the log of the file that has not been folded in. */
+/** Returns the number of transactions in the write-ahead log. */
 function countCommits(dir: string): number {
   const wal = readFileSync(join(dir, "store.db-wal"))
   const [headBytes, frameHeadBytes, pageBytes] = [32, 24, wal.readUInt32BE(8)]
@@ -98,15 +99,15 @@ function countCommits(dir: string): number {
   return commits
 }
 
-test("what was answered survives kill -9 at any moment", { timeout: 180_000 }, async () => {
+test("what was written survives kill -9 at any moment", { timeout: 180_000 }, async () => {
   const dir = join(temporaryDirectory(), "store")
-  const answered = new Set<number>()
+  const written = new Set<number>()
   let next = 1
-  for (let round = 0; round < 10; round++) {
+  for (let round = 0; round < (isLong ? 10 : 3); round++) {
     const appender = new Appender(dir, next)
-    await appender.hasAnswered(1 + Math.floor(Math.random() * 400))
+    await appender.hasWritten(1 + Math.floor(Math.random() * 400))
     await appender.kill()
-    for (const n of appender.answered) answered.add(n)
+    for (const n of appender.written) written.add(n)
     const backbone = await store.open(dir, new FakeClock())
     const logs = await backbone.logs("log", plenty)
     const table = await backbone.table("newest")
@@ -115,18 +116,18 @@ test("what was answered survives kill -9 at any moment", { timeout: 180_000 }, a
       const numbers = (await logs.read(key, 0, 1_000_000)).map(({ value }) => Number.parseInt(value, 10))
       expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b))
       for (const n of numbers) kept.add(n)
-      const newest = [...answered].filter((n) => `key${n % 3}` === key).at(-1) ?? 0
+      const newest = [...written].filter((n) => `key${n % 3}` === key).at(-1) ?? 0
       expect(Number((await table.get(key))?.value ?? 0)).toBeGreaterThanOrEqual(newest)
     }
     await backbone.close()
-    expect([...answered].filter((n) => !kept.has(n))).toEqual([])
+    expect([...written].filter((n) => !kept.has(n))).toEqual([])
     expect(await verifyStore(dir, store.workerFile)).toMatchObject({ isWhole: true, faults: [] })
     next = Math.max(...kept) + 1
   }
 })
 
 describe("a store on disk", { timeout: 60_000 }, () => {
-  test("is nobody else's to read", async () => {
+  test("is readable by its owner only", async () => {
     const dir = join(temporaryDirectory(), "deep", "store")
     await openStore(dir)
     expect(statSync(dir).mode & 0o777).toBe(0o700)
@@ -134,18 +135,18 @@ describe("a store on disk", { timeout: 60_000 }, () => {
       expect(statSync(join(dir, file)).mode & 0o777).toBe(0o600)
   })
 
-  test("is held by one process at a time", async () => {
+  test("can be opened by one process at a time", async () => {
     const dir = join(temporaryDirectory(), "store")
     const held = { code: "ALREADY_RUNNING", message: `${dir}: another relay uses this store` }
     const appender = new Appender(dir, 1)
-    await appender.hasAnswered(1)
+    await appender.hasWritten(1)
     await expect(store.open(dir, new FakeClock())).rejects.toMatchObject(held)
     await appender.kill()
     await openStore(dir)
     await expect(store.open(dir, new FakeClock())).rejects.toMatchObject(held)
   })
 
-  test("writes what comes together as one transaction", async () => {
+  test("writes concurrent operations as one transaction", async () => {
     const dir = join(temporaryDirectory(), "store")
     const backbone = await openStore(dir)
     const logs = await backbone.logs("log", plenty)
@@ -165,7 +166,7 @@ describe("a store on disk", { timeout: 60_000 }, () => {
     expect(countCommits(dir)).toBe(before + 3)
   })
 
-  test("forgets ids after a day, and removes old entries where nobody looks", async () => {
+  test("forgets ids after a day, and removes expired entries that nobody reads", async () => {
     const dir = join(temporaryDirectory(), "store")
     const clock = new FakeClock()
     const backbone = await openStore(dir, clock)
@@ -180,7 +181,7 @@ describe("a store on disk", { timeout: 60_000 }, () => {
     expect((await logsAgain.append("a", "id", "1")).isDuplicate).toBe(false)
   })
 
-  test("refuses everything once it is closed", async () => {
+  test("refuses every operation once it is closed", async () => {
     const backbone = await openStore(join(temporaryDirectory(), "store"))
     const logs = await backbone.logs("log", plenty)
     const appended = logs.append("a", "id", "1")

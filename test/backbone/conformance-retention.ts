@@ -3,7 +3,7 @@ import type { LogEntry } from "../../src/backbone/backbone.js"
 import { until } from "../kit/condition.js"
 import { patienceMs, plenty, type Start } from "./conformance-kit.js"
 
-export function describeKeeping(start: Start): void {
+export function describeRetention(start: Start): void {
   test("drop-oldest makes room", async () => {
     const { backbone } = await start()
     const logs = await backbone.logs("ring", { maxEntries: 3, whenFull: "drop-oldest", storage: "disk" })
@@ -64,21 +64,28 @@ export function describeKeeping(start: Start): void {
     expect((await logs.append("a", "id-2", "2")).seq).toBeGreaterThan(seq)
   })
 
-  test.each(["disk", "memory"] as const)("with nothing kept storage %s, entries pass by", async (storage) => {
-    const { backbone } = await start()
-    const logs = await backbone.logs("passing", { maxEntries: 0, whenFull: "drop-oldest", storage })
-    const told: string[] = []
-    await logs.subscribe(({ value }) => void told.push(value))
-    const first = await logs.append("a", "id-1", "1")
-    const second = await logs.append("a", "id-2", "2")
-    expect((await logs.append("a", "id-2", "2")).isDuplicate).toBe(true)
-    expect(second.seq).toBeGreaterThan(first.seq)
-    await until("both are told", () => told.length >= 2, patienceMs)
-    expect(told).toEqual(["1", "2"])
-    expect(await logs.read("a", 0, 10)).toEqual([])
-    expect(await logs.last("a", 10)).toEqual([])
-    expect((await logs.stat("a")).count).toBe(0)
-  })
+  test.each(["disk", "memory"] as const)(
+    "a log that keeps no entries, with storage %s, passes them to subscribers",
+    async (storage) => {
+      const { backbone } = await start()
+      const logs = await backbone.logs(`passing-${storage}`, {
+        maxEntries: 0,
+        whenFull: "drop-oldest",
+        storage,
+      })
+      const told: string[] = []
+      await logs.subscribe(({ value }) => void told.push(value))
+      const first = await logs.append("a", "id-1", "1")
+      const second = await logs.append("a", "id-2", "2")
+      expect((await logs.append("a", "id-2", "2")).isDuplicate).toBe(true)
+      expect(second.seq).toBeGreaterThan(first.seq)
+      await until("both are told", () => told.length >= 2, patienceMs)
+      expect(told).toEqual(["1", "2"])
+      expect(await logs.read("a", 0, 10)).toEqual([])
+      expect(await logs.last("a", 10)).toEqual([])
+      expect((await logs.stat("a")).count).toBe(0)
+    },
+  )
 
   test("a log in memory is a log", async () => {
     const { backbone } = await start()
