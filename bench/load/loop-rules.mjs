@@ -10,7 +10,7 @@
 export function noRule() {
   const nothing = () => {}
   return {
-    take: ({ kind }) => ({ ok: true, kind }),
+    take: () => ({ ok: true }),
     step: nothing,
     spoke: nothing,
     done: nothing,
@@ -24,11 +24,11 @@ export function seedRule() {
   const freeAt = new Map()
   return {
     ...noRule(),
-    take({ from, ts, kind }) {
+    take({ from, ts }) {
       const free = freeAt.get(from) ?? 0
       if (ts < free) return { ok: false, layer: "rate", retryAfterMs: free - ts }
       freeAt.set(from, ts + 1_000)
-      return { ok: true, kind }
+      return { ok: true }
     },
     // It forgot.
     restart: () => freeAt.clear(),
@@ -47,23 +47,22 @@ export function guardRule(Guard, limits, only) {
   return {
     take(said) {
       if (said.deal !== undefined) return propose(guard, { ...said, deal: said.deal })
-      const traced = guard.trace(said)
-      const trip = guard.check(traced)
-      if (trip !== undefined) {
-        guard.refuse(traced, trip)
-        return { ok: false, layer: trip.layer, retryAfterMs: trip.retryAfterMs }
+      const trip = guard.check(said)
+      if (trip === undefined) {
+        guard.note(said)
+        return { ok: true }
       }
-      guard.note(traced)
-      return { ok: true, kind: traced.kind }
+      guard.refuse(said, trip)
+      return { ok: false, layer: trip.layer, retryAfterMs: trip.retryAfterMs }
     },
     step({ verb, ...step }, ts) {
       if (verb !== "ACCEPT") guard.deals?.noteStep({ ...step, verb }, ts)
     },
-    spoke: (room, ts) => guard.spoke(room, ts),
+    spoke: (channel) => guard.operatorSpoke(channel),
     done: (agents, ts) => guard.refill(agents, ts),
     restart() {
       /** @type {unknown} */
-      const saved = JSON.parse(JSON.stringify(guard.save()))
+      const saved = JSON.parse(guard.save())
       guard = Guard.load(limits, saved, only)
     },
   }
@@ -77,5 +76,5 @@ function propose({ deals }, { id, deal, from, to: [to = ""], ts }) {
     return { ok: false, layer: trip.layer, retryAfterMs: trip.retryAfterMs }
   }
   deals?.noteStep({ id, verb: "PROPOSAL", deal, from, to }, ts)
-  return { ok: true, kind: undefined }
+  return { ok: true }
 }

@@ -1,8 +1,8 @@
 // Agents that react to what they hear, on a clock that only they move. The same seed, the same night.
 
-/** @typedef {import("../../src/guards/guard-message.js").GuardMessage} Said */
+/** @typedef {import("../../src/guards/guard-message.js").GuardMessage & { readonly recipients: number }} Said */
 /** @typedef {import("../../src/protocol/message-kinds.js").Kind} Kind */
-/** @typedef {Readonly<{ ok: true, kind: Kind | undefined } | { ok: false, layer: string, retryAfterMs: number | undefined }>} Verdict */
+/** @typedef {Readonly<{ ok: true } | { ok: false, layer: string, retryAfterMs: number | undefined }>} Verdict */
 
 /**
  * What decides whether a message is taken, as a relay does.
@@ -10,7 +10,7 @@
  * @property {(said: Said & { readonly deal?: string | undefined }) => Verdict} take - `deal`: it is a proposal, of that id
  * @property {(step: { id: string, verb: Answer, deal: string, from: string, to: string }, ts: number) => void} step - an
  *   answer in a deal, which always passes
- * @property {(room: string, ts: number) => void} spoke - an operator said something there
+ * @property {(channel: string) => void} spoke - an operator said something there
  * @property {(agents: readonly string[], ts: number) => void} done - their work is done
  * @property {() => void} restart - the relay ends and begins anew, with what it had saved
  */
@@ -165,13 +165,13 @@ export class World {
     if (agent === undefined) return
     const plain = this.#saidOf(from, draft)
     const said = draft.isProposal === true ? { ...plain, deal: plain.id } : plain
-    if (agent.isOperator) this.#rule.spoke(said.room, said.ts)
+    if (agent.isOperator) this.#rule.spoke(said.channel)
     /** @type {Verdict} */
-    const verdict = agent.isOperator ? { ok: true, kind: said.kind } : this.#rule.take(said)
+    const verdict = agent.isOperator ? { ok: true } : this.#rule.take(said)
     if (verdict.ok) {
       if (tries > 1) agent.waiting -= 1
       const verb = draft.isProposal === true ? "PROPOSAL" : undefined
-      this.#deliver(agent, { ...said, kind: verdict.kind, target: draft.to, verb })
+      this.#deliver(agent, { ...said, target: draft.to, verb })
       return
     }
     if (tries === 0) this.#keepRefusal(from, draft, verdict.layer, agent)
@@ -225,7 +225,7 @@ export class World {
       id: `${from.slice(1)}.${this.#order}`,
       ts: startTs + this.nowMs,
       from,
-      room: isDirect ? [from, to].sort().join(" ") : to,
+      channel: isDirect ? [from, to].sort().join(" ") : to,
       to: isDirect ? [to] : mentions,
       recipients: this.#hearers(from, to).length,
       kind,

@@ -1,238 +1,193 @@
-import { isPlain } from "../base/plain.js"
-import {
-  type GuardMessage,
-  type Parent,
-  type Rule,
-  type RuleName,
-  ruleNames,
-  type Traced,
-  type Trip,
-  type Usage,
-  type Warning,
-} from "./guard-message.js"
+import { LruMap } from "../base/lru-map.js"
+import { isNumber, isPlain } from "../base/plain.js"
+import type { GuardMessage, RuleName, Trip, Usage, Warning } from "./guard-message.js"
 import type { GuardLimits } from "./limits.js"
-import { isPleasantry } from "./pleasantries.js"
-import { RoomTurns } from "./room-turns.js"
+import { BudgetRule } from "./rules/budget.js"
+import { ConversationRule } from "./rules/conversation.js"
 import { DealsRule } from "./rules/deals.js"
-import { makeRules } from "./rules/make-rules.js"
-import { formatSaved } from "./saved-map.js"
-import { ThreadTracker } from "./thread-tracker.js"
-import { WorkCredits } from "./work-credits.js"
+import { MentionsRule } from "./rules/mentions.js"
+import type { MessageRule, RuleState } from "./rules/rule.js"
+import { SameRule } from "./rules/same.js"
+import { SlowRule } from "./rules/slow.js"
+import { WakesRule } from "./rules/wakes.js"
+import { deleteWhere, formatEntries, readEntries } from "./saved.js"
+import { isDirect, isUnder } from "./scopes.js"
 
-/** What {@link Guard.save} gives: plain JSON, at most 1 MiB of it. */
-export interface GuardState {
-  readonly v: 1
-  readonly lineage: unknown
-  readonly rooms: unknown
-  readonly layers: Readonly<Record<string, unknown>>
+/** An accepted message. */
+interface Accepted {
+  readonly channel: string
+  readonly hops: number
 }
 
-/** What is called automatic already stays what it is, and "OK" is an answer where something was asked. */
-function canBeCourtesy({ kind }: GuardMessage, parent: Parent | undefined): boolean {
-  return (kind === undefined || kind === "inform" || kind === "request") && parent?.asks !== true
-}
+/** How often an agent's counts were cleared by work, less what time has taken off, and when that was. */
+type Refills = readonly [refills: number, ts: number]
 
-/** Of the parts that are layers. */
-const layerPrefix = "layer."
-
-/** Steps in which a part is saved at most, however much is counted in between. */
-const stepsMost = 64
-
-/** Entries of {@link Guard.usage} at most. */
+const acceptedKept = 8_192
+const acceptedCharacters = 120_000
+const refillsKept = 4_096
+const refillCharacters = 20_000
 const usageLength = 50
 
 /**
- * The guards of a relay: whether a message may be taken. For each message: {@link trace}, {@link check}, then either
- * {@link note} or {@link refuse}. A forecast is the first two alone, they change nothing. Messages of operators, presence,
- * receipts and the steps of a deal are not brought here; proposals are, to {@link deals}.
+ * The guards of a relay decide whether a message may be accepted. {@link check} asks, {@link note} or {@link refuse} tell
+ * the outcome. Messages of operators, presence, receipts and the statements of a deal do not come here; proposals do,
+ * through {@link deals}.
  */
 export class Guard {
   readonly #limits: GuardLimits
-  readonly #lineage: ThreadTracker
-  readonly #rooms: RoomTurns
-  readonly #refills: WorkCredits
-  readonly #layers: readonly Rule[]
-  /** Proposals, which wake as messages do; absent where that layer is left out. */
+  readonly #rules: readonly MessageRule[]
+  readonly #states: readonly RuleState[]
+  /** Proposals; absent if that rule is left out. */
   readonly deals: DealsRule | undefined
+  /** By message id. */
+  readonly #accepted = new LruMap<string, Accepted>(acceptedKept)
+  readonly #refills = new LruMap<string, Refills>(refillsKept)
+  #lastTs = 0
+  /** The message that all rules have just let pass. */
+  #checked: GuardMessage | undefined
 
-  /** @param only - these layers; all of them when absent */
+  /** @param only - rules to ask; all of them when absent */
   constructor(limits: GuardLimits, only?: readonly RuleName[]) {
     this.#limits = limits
-    this.#lineage = new ThreadTracker(limits)
-    this.#rooms = new RoomTurns(limits)
-    this.#refills = new WorkCredits(limits)
-    this.#layers = makeRules(limits).filter(({ name }) => only?.includes(name) ?? true)
-    this.deals = this.#layers.find((layer) => layer instanceof DealsRule)
+    const isAsked = ({ name }: RuleState) => only?.includes(name) ?? true
+    const deals = new DealsRule(limits)
+    this.deals = isAsked(deals) ? deals : undefined
+    this.#rules = [
+      new ConversationRule(limits),
+      new SlowRule(limits),
+      new SameRule(limits),
+      new MentionsRule(limits),
+      new WakesRule(limits),
+      new BudgetRule(limits),
+    ].filter(isAsked)
+    this.#states = isAsked(deals) ? [...this.#rules, deals] : this.#rules
   }
 
-  /** Takes over a state that {@link save} gave; anything else is as good as none. */
+  /** Restores what {@link save} gave, as parsed JSON; ignores anything else. */
   static load(limits: GuardLimits, state: unknown, only?: readonly RuleName[]): Guard {
     const guard = new Guard(limits, only)
-    if (!isPlain(state) || state["v"] !== 1) return guard
-    guard.#lineage.load(state["lineage"])
-    guard.#rooms.load(state["rooms"])
-    const layers = isPlain(state["layers"]) ? state["layers"] : {}
-    if (isPlain(state["rooms"])) guard.#refills.load(state["rooms"]["refills"])
-    for (const layer of guard.#layers) layer.load(layers[layer.name])
+    if (!isPlain(state) || state["v"] !== 2) return guard
+    guard.#lastTs = isNumber(state["ts"]) ? state["ts"] : 0
+    readEntries(guard.#accepted, state["accepted"], (value) => (isAccepted(value) ? value : undefined))
+    readEntries(guard.#refills, state["refills"], (value) => (isRefills(value) ? value : undefined))
+    const rules = isPlain(state["rules"]) ? state["rules"] : {}
+    for (const rule of guard.#states) rule.load(rules[rule.name])
     return guard
   }
 
-  /** When the last message was taken or refused, or a step of a deal was counted; 0: none was. */
+  /** Time of the last message or statement that was counted or refused; 0 if there was none. */
   get lastTs(): number {
-    return Math.max(this.#lineage.lastTs, this.deals?.lastTs ?? 0)
+    return Math.max(this.#lastTs, this.deals?.lastTs ?? 0)
   }
 
-  /** What a message was passed on with, if it was taken in that room and is remembered: it may come there again. */
-  find(id: string, room: string): Pick<Traced, "hops" | "kind"> | undefined {
-    return this.#lineage.find(id, room)
+  /** Returns the hops of a message that was accepted in a channel; such a message may come there again. */
+  find(id: string, channel: string): number | undefined {
+    const accepted = this.#accepted.peek(id)
+    return accepted?.channel === channel ? accepted.hops : undefined
   }
 
-  /** Works out where a message comes from. `kind` of the result is what it is passed on with. */
-  trace(said: GuardMessage): Traced {
-    const origin = this.#lineage.trace(said)
-    const isEmpty = canBeCourtesy(said, origin.parent) && isPleasantry(said.text, this.#limits.emptyWords)
-    // Member by member: to spread them costs as much as all the rest.
-    const traced = {
-      id: said.id,
-      ts: said.ts,
-      from: said.from,
-      room: said.room,
-      to: said.to,
-      recipients: said.recipients,
-      kind: isEmpty ? ("ack" as const) : said.kind,
-      answers: said.answers,
-      text: said.text,
-      bytes: said.bytes,
-      parent: origin.parent,
-      hops: origin.hops,
-      chain: origin.chain,
-      via: origin.via,
-      trail: origin.trail,
-      turnsWith: origin.turnsWith,
-      isCourtesy: isEmpty,
-      returns: 0,
-      isFeed: false,
-      goesOn: false,
-    }
-    const { returns, isFeed, goesOn } = this.#rooms.trace(traced)
-    traced.returns = returns
-    traced.isFeed = isFeed
-    traced.goesOn = goesOn
-    return traced
+  /** Returns the length of the chain of replies before a message. */
+  hopsOf({ answers, from }: Pick<GuardMessage, "answers" | "from">): number {
+    if (answers === undefined) return 0
+    const parent = this.#accepted.peek(answers)
+    // Nobody learns of the direct messages of others by naming them.
+    const isKnown = parent !== undefined && (!isDirect(parent.channel) || isUnder(parent.channel, from))
+    return isKnown ? parent.hops + 1 : 1
   }
 
-  /** Why it is to be refused; undefined: it may be taken. */
-  check(traced: Traced): Trip | undefined {
-    for (const layer of this.#layers) {
-      const trip = layer.check(traced)
+  /** Returns the reason to refuse a message; changes no count. */
+  check(message: GuardMessage): Trip | undefined {
+    this.#checked = undefined
+    for (const rule of this.#rules) {
+      const trip = rule.check(message)
       if (trip !== undefined) return trip
     }
+    this.#checked = message
     return undefined
   }
 
-  /** It was taken. Gives what its author, and whom else the scope names, should know; each once. */
-  note(traced: Traced): Warning[] {
-    this.#lineage.note(traced)
-    this.#rooms.note(traced)
+  /** Counts an accepted message. Returns warnings for those whom their scopes name. */
+  note(message: GuardMessage): Warning[] {
+    // Another relay may have accepted what this one would refuse.
+    if (this.#checked !== message) for (const rule of this.#rules) rule.check(message)
+    this.#checked = undefined
+    this.#lastTs = message.ts
+    const { id, channel } = message
+    this.#accepted.set(id, { channel, hops: this.hopsOf(message) })
     const warnings: Warning[] = []
-    for (const layer of this.#layers) {
-      const warning = layer.note(traced)
+    for (const rule of this.#rules) {
+      const warning = rule.note(message)
       if (warning !== undefined) warnings.push(warning)
     }
     return warnings
   }
 
-  /** It was refused, and the author is told so. */
-  refuse(traced: Traced, trip: Trip): void {
-    this.#lineage.refuse(traced)
-    this.#layers.find(({ name }) => name === trip.layer)?.refuse?.(traced, trip)
+  /** The message was refused for `trip`. */
+  refuse(message: GuardMessage, trip: Trip): void {
+    this.#checked = undefined
+    this.#lastTs = message.ts
+    this.#rules.find(({ name }) => name === trip.layer)?.refuse(message, trip)
   }
 
   /**
-   * A task is DONE, a deal COMPLETE: these agents have worked, and may talk on.
-   * @returns those of them who had that not too often before
+   * These agents finished work, which clears what their talk used up. A deal about nothing is made in three statements,
+   * so each agent has that only `refills` times, and once more in each `refillMs`.
+   * @returns the agents that had it now
    */
   refill(agents: readonly string[], ts: number): readonly string[] {
-    const due = this.#refills.take(agents, ts)
-    if (due.length === 0) return due
-    this.#lineage.refill(due)
-    for (const layer of this.#layers) layer.refill?.(due, ts)
+    const due = [...new Set(agents)].filter((agent) => {
+      const refills = this.#refillsOf(agent, ts)
+      if (refills + 1 > this.#limits.refills) return false
+      this.#refills.set(agent, [refills + 1, ts])
+      return true
+    })
+    if (due.length > 0) for (const rule of this.#states) rule.refill?.(due, ts)
+    this.#checked = undefined
     return due
   }
 
-  /** An operator spoke in `room` (see {@link GuardMessage.room}): the conversation begins anew. */
-  spoke(room: string, ts: number): void {
-    this.#lineage.spoke(room)
-    this.#rooms.spoke(room)
-    for (const layer of this.#layers) layer.spoke?.(room, ts)
+  /** An operator spoke in a channel; its talk begins anew. */
+  operatorSpoke(channel: string): void {
+    for (const rule of this.#rules) rule.operatorSpoke?.(channel)
+    this.#checked = undefined
   }
 
-  /**
-   * An operator lifts what was stopped.
-   * @param scope - of a trip, or any agent or room: all that names it; undefined: everything
-   */
+  /** An operator lifts what was stopped under a scope; undefined: everything. */
   reset(scope: string | undefined): void {
-    this.#lineage.reset(scope)
-    this.#rooms.reset(scope)
-    this.#refills.reset(scope)
-    for (const layer of this.#layers) layer.reset(scope)
+    deleteWhere(this.#refills, (agent) => isUnder(agent, scope))
+    for (const rule of this.#states) rule.reset(scope)
+    this.#checked = undefined
   }
 
-  /** What the layers have counted of an agent: what is stopped first, then what is used most; at most 50. */
+  /** Returns what was counted of an agent, stopped scopes first, then the most used; at most 50. */
   usage(agent: string, ts: number): Usage[] {
-    return this.#layers
-      .flatMap((layer) => layer.usage(agent, ts))
+    return this.#states
+      .flatMap((rule) => rule.usage(agent, ts))
       .sort((a, b) => Number(b.isTripped) - Number(a.isTripped) || b.used / b.limit - a.used / a.limit)
       .slice(0, usageLength)
   }
 
-  /**
-   * What {@link save} gives in parts, each with what makes it, as JSON: that takes a few milliseconds, and what is
-   * counted between two of them is in one and not in the other. One that takes longer gives undefined, and goes on when
-   * it is called again. {@link joinParts} puts them together.
-   */
-  get parts(): ReadonlyMap<string, () => string | undefined> {
-    const parts = new Map<string, () => string | undefined>([
-      ["lineage", inSteps(this.#lineage)],
-      ["rooms", inSteps({ prepare: () => this.#rooms.prepare(), save: () => this.#saveRooms() })],
-    ])
-    for (const layer of this.#layers) parts.set(layerPrefix + layer.name, inSteps(layer))
-    return parts
+  /** Returns the state as JSON of at most 1 MiB; what was counted longest ago is left out first. */
+  save(): string {
+    const rules = this.#states.map((rule) => `"${rule.name}":${rule.save()}`)
+    const accepted = formatEntries(this.#accepted, acceptedCharacters)
+    const refills = formatEntries(this.#refills, refillCharacters)
+    return `{"v":2,"ts":${this.#lastTs},"accepted":${accepted},"refills":${refills},"rules":{${rules.join()}}}`
   }
 
-  /** The state of which these are the parts, parsed; those of which nothing is known are left out. */
-  static joinParts(parts: ReadonlyMap<string, unknown>): GuardState {
-    const layers = ruleNames.map((name) => [name, parts.get(layerPrefix + name)] as const)
-    return {
-      v: 1,
-      lineage: parts.get("lineage"),
-      rooms: parts.get("rooms"),
-      layers: Object.fromEntries(layers),
-    }
-  }
-
-  /** The state as plain JSON of at most 1 MiB; what was said longest ago is left out first. */
-  save(): GuardState {
-    return {
-      v: 1,
-      lineage: this.#lineage.save(),
-      rooms: this.#saveRooms(),
-      layers: Object.fromEntries(this.#layers.map((layer) => [layer.name, layer.save()])),
-    }
-  }
-
-  #saveRooms(): unknown {
-    return { ...(this.#rooms.save() as object), refills: this.#refills.save() }
+  #refillsOf(agent: string, ts: number): number {
+    const [refills, sinceTs] = this.#refills.peek(agent) ?? [0, ts]
+    return Math.max(
+      0,
+      Math.min(refills, this.#limits.refills) - Math.max(0, ts - sinceTs) / this.#limits.refillMs,
+    )
   }
 }
 
-/** Makes the JSON of a part, a millisecond's work at each call; undefined: it is not done yet. */
-function inSteps(part: Pick<Rule, "prepare" | "save">): () => string | undefined {
-  let steps = 0
-  return () => {
-    steps++
-    if (steps < stepsMost && part.prepare?.() === false) return undefined
-    steps = 0
-    return formatSaved(part.save())
-  }
+function isAccepted(value: unknown): value is Accepted {
+  return isPlain(value) && typeof value["channel"] === "string" && isNumber(value["hops"])
+}
+
+function isRefills(value: unknown): value is Refills {
+  return Array.isArray(value) && value.length === 2 && value.every(isNumber)
 }

@@ -1,88 +1,68 @@
 /**
- * Every number of the guards, and the only place they stand. An operator may change each (`serve --guards`); a daemon's
- * own file (`daemon --guards`) can only make them stricter. Times are milliseconds.
+ * The default numbers of the guards. An operator may change each of them (`serve --guards`); the file of a daemon
+ * (`daemon --guards`) can only make its own guard stricter. Times are milliseconds.
  */
 export const defaultGuardLimits = {
-  /** Bytes of a frame that count as one more message to the rate (which is `serve --rate` and `--burst`). */
+  /** Bytes of a frame that cost as much as one message; the rate itself is `serve --rate` and `--burst`. */
   rateBytes: 2_048,
   /**
-   * A message that comes too fast waits up to this; what would wait longer is refused. Half of the 10 s after which a
-   * client gives an answer up: the other half is the store's.
+   * Longest wait of a message that comes too fast; beyond it the message is refused. A client gives up on an answer
+   * after 10 s; the other half of that time is left to the store.
    */
   ratePatienceMs: 5_000,
-  /** Messages between the beginning of a thread and the one that is refused; from half of them on nobody is woken. */
-  hops: 16,
-  /** Times the same author may stand in one thread. */
-  hopsOwn: 8,
-  /** A thread loses one message of its count in this time of silence beyond `hopsFollowMs`; slow loops are counted elsewhere. */
-  hopsFadeMs: 60_000,
-  /** A message to who last wrote to oneself directly, within this time, continues that thread. */
-  hopsFollowMs: 60_000,
-  /** Turns two agents may take with each other in `pairWindowMs`; a turn is a message that answers the other's last. */
-  pairTurns: 20,
-  pairWindowMs: 60_000,
-  /** The first pause; each further one within an hour is twice as long, up to `pairCooldownMaxMs`. */
-  pairCooldownMs: 60_000,
-  pairCooldownMaxMs: 900_000,
-  /** The first pause of every other layer that stops somebody, and the longest: each that follows is twice as long. */
+  /** First and longest pause of a stopped scope. Each further pause is twice as long as the one before. */
   stopMs: 900_000,
   stopMaxMs: 21_600_000,
-  /** After so long without another try (or as long as the last pause, if that was longer), the next pause is the first again. */
+  /** Quiet time after which the next pause is the first again; at least as long as the last pause. */
   stopForgetMs: 3_600_000,
-  /** Times agents may come back to speak in one room since an operator spoke there or work was done. */
+  /** Returns in one channel, and of one agent there, until work is done or an operator speaks. */
   conversationTurns: 30,
-  /** The same for one agent. */
   conversationOwn: 15,
-  /** One turn is regained in this time. */
+  /** Returns a channel may have for each agent that returns there, where that is more than `conversationTurns`. */
+  conversationEach: 5,
+  /** Time in which one return is regained. */
   conversationRegainMs: 600_000,
-  /** Where turns or tokens are used up, only who took so much of an equal share of them is stopped, 0 to 1. */
+  /** Share of an equal part, and of what the heaviest author used, above which an author is stopped; 0 to 1. */
   conversationShare: 0.75,
-  /** And only who took so much of what the one who took most did, 0 to 1. */
   conversationBeside: 0.5,
-  /** Of two who speak oftener than this, each on average, neither is a feed. */
+  /** Two agents that both speak more often than this on average are no feeds. */
   feedGapMs: 7_000,
-  /** Statuses are counted as turns where two agents say them oftener than this. */
+  /** Statuses count as returns where two agents send them more often than this. */
   statusGapMs: 10_000,
-  /** Messages after others that are no turns, for each long silence an agent breaks after itself; at most four times as many. */
+  /** Messages after others that a feed may send for each silence it breaks by itself; at most four times as many. */
   feedCredit: 24,
-  /** Times work that is done gives an agent back what it used; one more in each `refillMs`. */
+  /** Times finished work clears an agent's counts at once; one more in each `refillMs`. */
   refills: 6,
   refillMs: 600_000,
-  /** Turns of two agents in `slowWindowMs`, without any work done. */
+  /** Turns of two agents within `slowWindowMs` without finished work. */
   slowPairTurns: 50,
-  /** Turns in a room in which `slowRoomSpeakers` agents or more speak. */
-  slowRoomTurns: 200,
-  slowRoomSpeakers: 4,
   slowWindowMs: 86_400_000,
-  /** Proposals of two agents that came to nothing in `slowWindowMs`; one that is rejected counts twice. */
+  /** Proposals between two agents within `slowWindowMs` that led to no deal; a rejected one counts twice. */
   dealTurns: 40,
-  /** Share of common word groups from which on two texts are the same, 0 to 1. */
-  sameSimilarity: 0.9,
-  /** A text of fewer words is a repetition only of so many before it: people do say "still failing" twice. */
-  sameShortWords: 5,
-  sameShortCopies: 3,
-  /** Messages of an author in a room that are compared with. */
+  /** Texts of an author in a channel that a new one is compared with. */
   sameLast: 20,
   sameWindowMs: 600_000,
-  /** Repetitions in that time that are dropped one by one; the next one stops the author in that room. */
+  /** A text of fewer words is a repetition only after this many copies: people do say "still failing" twice. */
+  sameShortWords: 5,
+  sameShortCopies: 3,
+  /** Repetitions within `sameWindowMs` that are dropped one by one; the next one stops the author there. */
   sameDropped: 1,
-  /** Words up to which a text can be empty courtesy. */
-  emptyWords: 8,
-  /** How long the first who answers a question to nobody in particular keeps the floor. */
-  floorMs: 45_000,
-  /** Mentions of one target that does not answer, in `mentionWindowMs`. */
+  /** Mentions of one agent that does not answer, within `mentionWindowMs`. */
   mentionsOfOne: 3,
   mentionWindowMs: 300_000,
   /** Agents woken by one sender in an hour. */
   wakesPerHour: 200,
-  /** Estimated tokens (bytes / 4, for each recipient) of one room in an hour. */
-  tokensPerHour: 500_000,
-  /** Times an agent is woken without any other event: from then on it is warned, paused, stopped. */
+  /**
+   * Estimated tokens (bytes / 4) that one reader of a channel reads there in an hour: ten contexts of 200,000 tokens.
+   * A log feed of ten lines a second stays below it; nobody reads more to any purpose.
+   */
+  tokensPerHour: 2_000_000,
+  /** Answers without other work after which a daemon warns its agent, delays it, stops it. */
   breakerWarn: 12,
   breakerPause: 20,
   breakerStop: 30,
   breakerPauseMs: 60_000,
-  /** Lines refused one after the other of which an agent is told each; of what follows it is told once. */
+  /** Refused lines in a row that an agent is told about one by one. */
   breakerRejected: 20,
 } as const
 

@@ -1,53 +1,34 @@
-/** Whether what is called `key` falls under `scope`: every name in it is one of `key`'s. Undefined is everything. */
+// A scope names what a guard stops: `@a`, `#channel`, `+role`, `@a @b`, `@a in #channel`, `@a to @b` or
+// `@a to @b in #channel`. State is kept under the same names.
+
+/** Reports whether every name in `scope` is one of the names in `key`. Everything is under `undefined`. */
 export function isUnder(key: string, scope: string | undefined): boolean {
   if (scope === undefined) return true
   const names = key.split(" ")
   return scope.split(" ").every((name) => names.includes(name))
 }
 
-/** Two agents, whichever speaks: the scope of a pair, and the room of their direct messages. */
+/** Returns two agents in a fixed order: the scope of a pair, and the channel of their direct messages. */
 export function pairOf(a: string, b: string): string {
-  return a < b ? towards(a, b) : towards(b, a)
+  return a < b ? `${a} ${b}` : `${b} ${a}`
 }
 
-/** An agent in a room. */
-export const authorIn = joined(" in ")
-/** One agent towards another. */
-export const towards = joined(" ")
-
-/**
- * Makes keys of two names. Each layer asks for the same ones, one after the other, and whatever looks a text up for the
- * first time has to go over all of it: the last ones are kept.
- */
-function joined(between: string): (a: string, b: string) => string {
-  let newest = { a: "", b: "", key: between }
-  let older = newest
-  return (a, b) => {
-    if (newest.a === a && newest.b === b) return newest.key
-    const found = older.a === a && older.b === b ? older : { a, b, key: a + between + b }
-    older = newest
-    newest = found
-    return found.key
-  }
+/** Reports whether a channel stands for the direct messages of two agents. */
+export function isDirect(channel: string): boolean {
+  return channel.includes(" ")
 }
 
-const nobody: readonly string[] = []
+export function authorIn(agent: string, channel: string): string {
+  return `${agent} in ${channel}`
+}
 
-/** Each of two lists of agents once, without `self`. */
-export function othersThan(
-  self: string,
-  first: readonly string[],
-  second: readonly string[],
-): readonly string[] {
-  const [only] = first
-  if (only === undefined && second.length === 0) return nobody
-  // Nearly always it is the one it is written to.
-  if (first.length === 1 && only !== self && second.every((agent) => agent === only)) return first
-  const others: string[] = []
-  const add = (agent: string) => {
-    if (agent !== self && !others.includes(agent)) others.push(agent)
-  }
-  first.forEach(add)
-  second.forEach(add)
-  return others
+export function towards(agent: string, other: string): string {
+  return `${agent} to ${other}`
+}
+
+/** Returns each agent of a list once, without `self`. */
+export function othersThan(self: string, agents: readonly string[]): readonly string[] {
+  // Nearly always the list is empty or holds the one recipient.
+  if (agents.length === 0 || (agents.length === 1 && agents[0] !== self)) return agents
+  return [...new Set(agents)].filter((agent) => agent !== self)
 }

@@ -1,186 +1,170 @@
 import { isNumber, isPlain, isTexts } from "../base/plain.js"
+import { pushEvidence } from "./guard-message.js"
 import type { GuardLimits } from "./limits.js"
 
-/** How fast a count drains: units in a millisecond. */
+/** How fast a count drains, in units per millisecond: the sum, and the part of each agent. */
 export interface Drain {
   readonly used: number
   readonly own: number
 }
 
-/** Of what stands still. */
-export const noDrain: Drain = { used: 0, own: 0 }
-
-/** A time at which a count is looked at, and how fast it drained until then. */
+/** The time at which a count is read. */
 export interface Moment {
   readonly ts: number
-  readonly drain: Drain
+  /** The count has not drained since it was changed last. */
+  readonly isPaused: boolean
 }
 
-/** Agents told apart in one count. */
-const ownKept = 64
-/** The messages counted last. */
-const idsKept = 10
-/** Who has used nothing yet is let in, among however many. */
+/** What an agent used, and what the clock of the count showed then. */
+interface Own {
+  used: number
+  atMs: number
+}
+
+/** Agents counted apart. */
+const agentsKept = 64
+/** An agent that has used nothing yet may use one, among however many. */
 const leastHeavy = 2
 
-/** What agents used up together, and each of them; it drains with time. */
+/** What several agents used of one limit, together and each of them; it drains with time. */
 export class SharedCount {
+  readonly #drain: Drain
   #ts: number
+  /** Milliseconds for which the count has drained. */
+  #clockMs = 0
   #used = 0
-  /** By agent, who added last at the end. */
-  readonly #own = new Map<string, { used: number }>()
-  #ids: string[] = []
+  /** By agent, the latest at the end. */
+  readonly #own = new Map<string, Own>()
+  /** Ids of the messages counted last. */
+  readonly ids: string[]
 
-  constructor(ts: number) {
+  constructor(drain: Drain, ts: number, ids: string[] = []) {
+    this.#drain = drain
     this.#ts = ts
+    this.ids = ids
   }
 
-  /** Takes over what {@link toJSON} gave. */
-  static load(state: unknown): SharedCount | undefined {
+  /** Restores what {@link toJSON} gave; undefined if it is something else. */
+  static load(drain: Drain, state: unknown): SharedCount | undefined {
     if (!isPlain(state)) return undefined
-    const { ts, used, own, ids } = state
-    if (!isNumber(ts) || !isNumber(used) || !isTexts(ids) || !isOwn(own)) return undefined
-    const count = new SharedCount(ts)
+    const { ts, clockMs, used, own, ids } = state
+    if (!isNumber(ts) || !isNumber(clockMs) || !isNumber(used) || !isTexts(ids) || !isOwn(own)) return undefined
+    const count = new SharedCount(drain, ts, ids)
+    count.#clockMs = clockMs
     count.#used = used
-    count.#ids = ids
-    for (const [agent, each] of own) count.#own.set(agent, { used: each })
+    for (const [agent, each, atMs] of own) count.#own.set(agent, { used: each, atMs })
     return count
   }
 
-  /** The messages counted last. */
-  get ids(): readonly string[] {
-    return this.#ids
+  /** Agents that used something, the latest last; some of it may have drained to nothing. */
+  get agents(): readonly string[] {
+    return [...this.#own.keys()]
   }
 
-  /** Who used of it when it was last counted. */
-  get agents(): Iterable<string> {
-    return this.#own.keys()
+  usedAt(moment: Moment): number {
+    return Math.max(0, this.#used - this.#drainingMs(moment) * this.#drain.used)
   }
 
-  /** Nobody has used anything. */
-  get isFree(): boolean {
-    return this.#own.size === 0
-  }
-
-  /** What is used at a moment. */
-  usedAt({ ts, drain }: Moment): number {
-    return Math.max(0, this.#used - this.#goneMs(ts) * drain.used)
-  }
-
-  /** What `agent` used of it. */
-  ownAt(agent: string, { ts, drain }: Moment): number {
+  ownAt(agent: string, moment: Moment): number {
     const own = this.#own.get(agent)
-    return own === undefined ? 0 : Math.max(0, own.used - this.#goneMs(ts) * drain.own)
+    if (own === undefined) return 0
+    const drainedMs = this.#clockMs + this.#drainingMs(moment) - own.atMs
+    return Math.max(0, own.used - drainedMs * this.#drain.own)
+  }
+
+  /** Returns the number of agents that use something. */
+  agentsAt(moment: Moment): number {
+    return this.agents.filter((agent) => this.ownAt(agent, moment) > 0).length
   }
 
   /**
-   * Whether `agent` took its share, or more, of what is nearly used up: who speaks now and then in a room in which others
-   * go round in circles is none of those.
+   * Reports whether an agent took its share of the limit, or more. Where a limit is used up only these are stopped, and
+   * not an agent that says something now and then.
+   * @param cost - what it is about to take
    */
-  isHeavy(
-    agent: string,
-    moment: Moment,
-    { cost, limit }: { readonly cost: number; readonly limit: number },
-    { conversationShare, conversationBeside }: GuardLimits,
-  ): boolean {
+  isHeavy(agent: string, moment: Moment, cost: number, limit: number, limits: GuardLimits): boolean {
     const own = this.ownAt(agent, moment)
     if (own + cost < leastHeavy) return false
-    const gone = this.#goneMs(moment.ts) * moment.drain.own
-    let [most, speakers] = [0, own === 0 ? 1 : 0]
-    for (const { used } of this.#own.values()) {
-      if (used - gone <= 0) continue
-      speakers++
-      most = Math.max(most, used - gone)
-    }
-    return own + cost >= Math.max((conversationShare * limit) / speakers, conversationBeside * most)
+    const agents = this.agentsAt(moment) + (own === 0 ? 1 : 0)
+    const { conversationShare, conversationBeside } = limits
+    return own + cost >= Math.max((conversationShare * limit) / agents, conversationBeside * this.#mostAt(moment))
   }
 
-  /** Whether `agent` took little beside the one who took most. */
+  /** Reports whether an agent took little compared with the heaviest one. */
   isLight(agent: string, moment: Moment, { conversationBeside }: GuardLimits): boolean {
-    const most = [...this.#own.keys()].reduce((max, id) => Math.max(max, this.ownAt(id, moment)), 0)
-    return this.ownAt(agent, moment) < conversationBeside * most
+    return this.ownAt(agent, moment) < conversationBeside * this.#mostAt(moment)
   }
 
-  /** Counts something more, of `agent`, for the message `id`. */
+  /** Adds what an agent used with the message `id`. */
   add(agent: string, cost: number, id: string, moment: Moment): void {
+    const own = this.ownAt(agent, moment) + cost
     this.#settle(moment)
-    const own = this.#own.get(agent) ?? { used: 0 }
-    own.used += cost
     this.#own.delete(agent)
-    this.#own.set(agent, own)
-    if (this.#own.size > ownKept) {
+    this.#own.set(agent, { used: own, atMs: this.#clockMs })
+    if (this.#own.size > agentsKept) {
       const [oldest = ""] = this.#own.keys()
       this.#own.delete(oldest)
     }
     this.#used += cost
-    this.#ids.push(id)
-    if (this.#ids.length > idsKept) this.#ids.shift()
+    pushEvidence(this.ids, id)
   }
 
-  /** Takes back what `agent` used, as it was last counted. Gives whether that was anything. */
-  remove(agent: string): boolean {
-    const own = this.#own.get(agent)
-    if (own === undefined) return false
-    this.#own.delete(agent)
-    this.#used = Math.max(0, this.#used - own.used)
-    return true
-  }
-
-  /** The same as it stands at a moment. */
-  forgive(agent: string, moment: Moment): void {
+  /** Takes back what an agent used. */
+  remove(agent: string, moment: Moment): void {
+    const own = this.ownAt(agent, moment)
     this.#settle(moment)
-    this.remove(agent)
+    this.#used = Math.max(0, this.#used - own)
+    this.#own.delete(agent)
   }
 
   /**
-   * These agents have worked: what they used is theirs again, and of what others used with them as much as their share of
-   * the talk was; half of it frees all. Gives whether they had used anything.
+   * Takes back what agents used that have finished work, and twice as large a share of what the others used: everything,
+   * if they used half of it.
+   * @returns whether they had used anything
    */
   refill(agents: readonly string[], moment: Moment): boolean {
-    if (agents.every((agent) => this.ownAt(agent, moment) === 0)) return false
+    const used = this.agents.map((agent) => ({ agent, own: this.ownAt(agent, moment) }))
+    const all = used.reduce((sum, { own }) => sum + own, 0)
+    const theirs = used.reduce((sum, { agent, own }) => sum + (agents.includes(agent) ? own : 0), 0)
+    if (theirs === 0) return false
     this.#settle(moment)
-    let [theirs, all] = [0, 0]
-    for (const [agent, { used }] of this.#own) {
-      all += used
-      if (agents.includes(agent)) theirs += used
-    }
     const left = Math.max(0, 1 - (2 * theirs) / all)
-    for (const [agent, own] of this.#own) {
-      own.used *= left
-      if (agents.includes(agent) || own.used <= 0) this.#own.delete(agent)
+    for (const { agent, own } of used) {
+      if (agents.includes(agent) || own * left <= 0) this.#own.delete(agent)
+      else this.#own.set(agent, { used: own * left, atMs: this.#clockMs })
     }
     this.#used = Math.max(0, this.#used - theirs) * left
     return true
   }
 
   toJSON(): unknown {
-    const own = [...this.#own].map(([agent, { used }]) => [agent, used])
-    return { ts: this.#ts, used: this.#used, own, ids: this.#ids }
+    const own = [...this.#own].map(([agent, { used, atMs }]) => [agent, used, atMs])
+    return { ts: this.#ts, clockMs: this.#clockMs, used: this.#used, own, ids: this.ids }
   }
 
-  /** What has drained until then is gone for good. */
-  #settle({ ts, drain }: Moment): void {
-    const goneMs = this.#goneMs(ts)
-    this.#ts += goneMs
-    if (goneMs === 0 || drain === noDrain) return
-    this.#used = Math.max(0, this.#used - goneMs * drain.used)
-    for (const [agent, own] of this.#own) {
-      own.used -= goneMs * drain.own
-      if (own.used <= 0) this.#own.delete(agent)
-    }
+  #mostAt(moment: Moment): number {
+    return this.agents.reduce((most, agent) => Math.max(most, this.ownAt(agent, moment)), 0)
   }
 
-  #goneMs(ts: number): number {
-    return Math.max(0, ts - this.#ts)
+  /** Subtracts what has drained until a moment. */
+  #settle(moment: Moment): void {
+    this.#used = this.usedAt(moment)
+    this.#clockMs += this.#drainingMs(moment)
+    this.#ts = Math.max(this.#ts, moment.ts)
+  }
+
+  #drainingMs({ ts, isPaused }: Moment): number {
+    return isPaused ? 0 : Math.max(0, ts - this.#ts)
   }
 }
 
-function isOwn(value: unknown): value is [agent: string, used: number][] {
-  return Array.isArray(value) && value.every(isRow)
-}
-
-function isRow(value: unknown): boolean {
-  if (!Array.isArray(value) || value.length !== 2) return false
-  const [agent, used] = value as unknown[]
-  return typeof agent === "string" && isNumber(used)
+function isOwn(value: unknown): value is [agent: string, used: number, atMs: number][] {
+  return (
+    Array.isArray(value) &&
+    value.every((row: unknown) => {
+      if (!Array.isArray(row) || row.length !== 3) return false
+      const [agent, ...numbers] = row as unknown[]
+      return typeof agent === "string" && numbers.every(isNumber)
+    })
+  )
 }

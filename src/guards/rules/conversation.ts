@@ -1,131 +1,267 @@
-import type { Traced, Usage } from "../guard-message.js"
+import { LruMap } from "../../base/lru-map.js"
+import { isNumber, isNumbers, isPlain, isTexts } from "../../base/plain.js"
+import type { GuardMessage, Usage } from "../guard-message.js"
 import type { GuardLimits } from "../limits.js"
-import { SavedMap } from "../saved-map.js"
-import { authorIn } from "../scopes.js"
-import { type Drain, type Moment, noDrain, SharedCount } from "../shared-count.js"
-import { type Count, nothingCounted, pausesOf, StoppingRule } from "./stopping-rule.js"
+import { deleteWhere, formatEntries, readEntries } from "../saved.js"
+import { authorIn, isDirect, isUnder } from "../scopes.js"
+import { type Drain, type Moment, SharedCount } from "../shared-count.js"
+import { Speakers } from "../speakers.js"
+import { type Count, noCounts, StoppingRule } from "./rule.js"
+
+/** The talk of one channel, of one role, or of two agents. */
+interface Channel {
+  readonly speakers: Speakers
+  /** The speakers of statuses that are addressed to nobody; absent until there is one. */
+  statuses: Speakers | undefined
+  readonly returns: SharedCount
+}
+
+/** How a message continues the talk of its channel. */
+interface Standing {
+  /** Returns it counts as: 1 if the author comes back after others, 2 if its own words came back to it. */
+  readonly returns: number
+  /** The author speaks without regard to others. */
+  readonly isFeed: boolean
+  /** Nobody else has spoken since the author did, which was not just now. */
+  readonly isAlone: boolean
+}
+
+const stranger: Standing = { returns: 0, isFeed: false, isAlone: false }
+
+const channelsKept = 2_048
+const savedCharacters = 160_000
 
 /**
- * Talk in a room in which nothing is done: each return costs a turn, of the room and of the author. Who took its share of
- * a room that is used up is stopped; who only drops in is not.
+ * Limits how often agents come back to speak in one channel: `conversationTurns` times together and `conversationOwn` times
+ * each. A return is a message whose author has spoken before, after another agent that has spoken before as well; a feed,
+ * which speaks without regard to others, has none. Finished work or an operator's word clears the count, and an author that
+ * only drops in is never stopped.
  */
-export class ConversationRule extends StoppingRule<SharedCount> {
+export class ConversationRule extends StoppingRule {
   readonly name = "conversation"
   protected readonly liftedBy = "progress"
   readonly #drain: Drain
+  readonly #channels = new LruMap<string, Channel>(channelsKept)
+  readonly #readState = new ReadState()
+  #seq = 0
+  /** How the message checked last continues its channel. */
+  #standing = stranger
 
   constructor(limits: GuardLimits) {
-    super(limits, pausesOf(limits), new SavedMap<SharedCount>(1_024, 90_000))
+    super(limits)
     const perMs = 1 / limits.conversationRegainMs
     this.#drain = { used: perMs, own: (perMs * limits.conversationOwn) / limits.conversationTurns }
   }
 
   refill(agents: readonly string[], ts: number): void {
-    for (const [room, count] of this.kept.entries()) {
-      if (!count.refill(agents, this.#momentOf(room, ts))) continue
-      this.kept.set(room, count)
-      if (count.isFree) this.stops.reset(room)
-      else for (const agent of agents) this.stops.reset(authorIn(agent, room))
+    for (const [name, { returns }] of this.#channels) {
+      if (!returns.refill(agents, this.#momentOf(name, ts))) continue
+      if (returns.agents.length === 0) this.stops.reset(name)
+      else for (const agent of agents) this.stops.reset(authorIn(agent, name))
     }
   }
 
-  spoke(room: string): void {
-    this.reset(room)
+  operatorSpoke(channel: string): void {
+    this.reset(channel)
   }
 
-  override reset(scope: string | undefined): void {
-    super.reset(scope)
-    if (scope?.startsWith("@") !== true || scope.includes(" ")) return
-    for (const [room, count] of this.kept.entries()) if (count.remove(scope)) this.kept.set(room, count)
+  save(): string {
+    const channels = formatEntries(this.#channels, savedCharacters)
+    return `{"stops":${this.stops.save()},"seq":${this.#seq},"channels":${channels},"read":${this.#readState.save()}}`
   }
 
-  protected count(said: Traced): readonly Count[] {
-    const { room, from, ts, kind, to, answers } = said
-    // A status passes also where others are stopped, as long as it answers nothing.
-    if (kind === "status" && to.length === 0 && answers === undefined && said.returns === 0)
-      return nothingCounted
-    const count = this.kept.get(room) ?? new SharedCount(ts)
-    const moment = this.#momentOf(room, ts)
-    const returns = this.#costOf(said, count, moment)
-    const used = count.usedAt(moment)
-    const own = count.ownAt(from, moment)
-    const { conversationTurns, conversationOwn } = this.limits
-    const isRoomQuiet = this.isQuiet(used, returns, conversationTurns)
-    const isOwnQuiet = this.isQuiet(own, returns, conversationOwn)
-    if (isRoomQuiet && isOwnQuiet) return nothingCounted
+  load(state: unknown): void {
+    if (!isPlain(state) || !isNumber(state["seq"])) return
+    this.#seq = state["seq"]
+    this.stops.load(state["stops"])
+    this.#readState.load(state["read"])
+    readEntries(this.#channels, state["channels"], (value) => {
+      if (!isPlain(value)) return undefined
+      const returns = SharedCount.load(this.#drain, value["returns"])
+      if (returns === undefined) return undefined
+      const statuses = value["statuses"] === undefined ? undefined : this.#makeStatuses(value["statuses"])
+      return { speakers: this.#makeSpeakers(value["speakers"]), statuses, returns }
+    })
+  }
+
+  protected count(message: GuardMessage): readonly Count[] {
+    const { channel: name, from, ts } = message
+    const channel = this.#channels.peek(name)
+    this.#standing = channel === undefined ? stranger : this.#standingOf(message, channel)
+    // A plain status passes also where others are stopped, as long as it is no return.
+    if (channel === undefined || (this.#standing.returns === 0 && isPlainStatus(message))) return noCounts
+    const { returns } = channel
+    const moment = this.#momentOf(name, ts)
+    const cost = this.#costOf(from, returns, moment)
+    const { conversationTurns, conversationOwn, conversationEach } = this.limits
     const counts: Count[] = []
-    const add = (scope: string, mine: number, limit: number) => {
-      const reason = () =>
-        `${Math.round(used)} times somebody came back to speak here and no work was done: finish something, or let an operator decide`
-      counts.push({ scope, used: mine, cost: returns, limit, reason, evidence: count.ids })
-    }
-    if (!isOwnQuiet) add(authorIn(from, room), own, conversationOwn)
-    if (isRoomQuiet) return counts
-    if (count.isHeavy(from, moment, { cost: returns, limit: conversationTurns }, this.limits))
-      add(room, used, conversationTurns)
+    const own = returns.ownAt(from, moment)
+    const ownScope = authorIn(from, name)
+    if (!this.isQuiet(ownScope, own + cost, conversationOwn))
+      counts.push({ scope: ownScope, used: own, cost, limit: conversationOwn, evidence: returns.ids })
+    const used = returns.usedAt(moment)
+    if (this.isQuiet(name, used + cost, conversationTurns)) return counts
+    const limit = Math.max(conversationTurns, conversationEach * returns.agentsAt(moment))
+    if (returns.isHeavy(from, moment, cost, limit, this.limits))
+      counts.push({ scope: name, used, cost, limit, evidence: returns.ids })
     return counts
   }
 
-  protected take(said: Traced): void {
-    const { room, from, ts, id, isFeed, kind } = said
-    if (isFeed && kind !== "status") this.#forgive(room, from, ts)
-    if (said.returns === 0) return
-    const count = this.kept.get(room) ?? new SharedCount(ts)
-    const moment = this.#momentOf(room, ts)
-    const returns = this.#costOf(said, count, moment)
-    if (returns === 0) return
-    count.add(from, returns, id, moment)
-    this.kept.set(room, count)
+  protected take(message: GuardMessage): void {
+    const { channel: name, from, ts, id, to } = message
+    const seq = ++this.#seq
+    for (const agent of to) this.#readState.pass(from, agent, seq)
+    let channel = this.#channels.get(name)
+    if (channel === undefined) {
+      channel = {
+        speakers: this.#makeSpeakers(undefined),
+        statuses: undefined,
+        returns: new SharedCount(this.#drain, ts),
+      }
+      this.#channels.set(name, channel)
+    }
+    const { returns } = channel
+    const moment = this.#momentOf(name, ts)
+    const isStatus = isPlainStatus(message)
+    // An agent that turns out to be a feed, before anybody is stopped, never came back to speak.
+    if (this.#standing.isFeed && !isStatus && !moment.isPaused && returns.ownAt(from, moment) > 0)
+      returns.remove(from, moment)
+    const cost = this.#costOf(from, returns, moment)
+    if (cost > 0) returns.add(from, cost, id, moment)
+    if (!isStatus) channel.speakers.note(message, seq)
+    else if (!isDirect(name)) {
+      channel.statuses ??= this.#makeStatuses(undefined)
+      channel.statuses.note(message, seq)
+    }
+  }
+
+  protected reasonFor({ used }: Count): string {
+    return `agents came back to speak here ${Math.round(used)} times and no work was finished: finish something, or let an operator decide`
   }
 
   protected usedBy(agent: string, ts: number): Omit<Usage, "layer" | "isTripped">[] {
     const { conversationTurns, conversationOwn, conversationRegainMs } = this.limits
-    return this.kept.entries().flatMap(([room, count]) => {
-      const moment = this.#momentOf(room, ts)
-      const own = count.ownAt(agent, moment)
+    return [...this.#channels].flatMap(([name, { returns }]) => {
+      const moment = this.#momentOf(name, ts)
+      const own = Math.ceil(returns.ownAt(agent, moment))
       if (own === 0) return []
-      const used = Math.ceil(count.usedAt(moment))
+      const used = Math.ceil(returns.usedAt(moment))
+      const ownMs = Math.ceil(1 / this.#drain.own)
       return [
-        { scope: room, used, limit: conversationTurns, freeInMs: conversationRegainMs },
-        {
-          scope: authorIn(agent, room),
-          used: Math.ceil(own),
-          limit: conversationOwn,
-          freeInMs: Math.ceil(1 / this.#drain.own),
-        },
+        { scope: name, used, limit: conversationTurns, freeInMs: conversationRegainMs },
+        { scope: authorIn(agent, name), used: own, limit: conversationOwn, freeInMs: ownMs },
       ]
     })
   }
 
-  protected read(value: unknown): SharedCount | undefined {
-    return SharedCount.load(value)
+  protected forget(scope: string | undefined): void {
+    deleteWhere(this.#channels, (name) => isUnder(name, scope))
+    if (scope?.startsWith("@") !== true || scope.includes(" ")) return
+    for (const [, { returns }] of this.#channels) returns.remove(scope, { ts: 0, isPaused: true })
   }
 
-  /** Where somebody is stopped, who took little and goes on talking alone answers nobody any more. */
-  #costOf({ from, returns, goesOn }: Traced, count: SharedCount, moment: Moment): number {
-    if (!goesOn || returns === 0 || moment.drain !== noDrain) return returns
+  #standingOf(message: GuardMessage, channel: Channel): Standing {
+    const { from, ts, to, answers, channel: name } = message
+    const isStatus = isPlainStatus(message)
+    const speakers = isStatus ? channel.statuses : channel.speakers
+    const me = speakers?.find(from, ts)
+    if (speakers === undefined || me === undefined) return stranger
+    const isAlone = speakers.isAlone(me, ts)
+    if (isStatus) return { returns: speakers.isStatusLoop(me) ? 1 : 0, isFeed: true, isAlone }
+    const isFeed = answers === undefined && to.length === 0 && speakers.isFeeding(me, ts)
+    if (isFeed) return { returns: 0, isFeed, isAlone }
+    if (speakers.isReturn(me, ts)) return { returns: 1, isFeed, isAlone }
+    const isCircle = isDirect(name) && this.#readState.hasReached(to, from, me.last)
+    return { returns: isCircle ? 2 : 0, isFeed, isAlone }
+  }
+
+  /** Where somebody is stopped, an author that took little and goes on alone answers nobody any more. */
+  #costOf(from: string, count: SharedCount, moment: Moment): number {
+    const { returns, isAlone } = this.#standing
+    if (!isAlone || returns === 0 || !moment.isPaused) return returns
     return count.isLight(from, moment, this.limits) ? 0 : returns
   }
 
-  /** Who turns out to be a feed, before anybody is stopped, never came back to speak. */
-  #forgive(room: string, agent: string, ts: number): void {
-    const count = this.kept.get(room)
-    const moment = this.#momentOf(room, ts)
-    if (count === undefined || count.ownAt(agent, moment) === 0 || moment.drain === noDrain) return
-    count.forgive(agent, moment)
-    this.kept.set(room, count)
+  /** A count does not drain while somebody is stopped in the channel and still tries. */
+  #momentOf(name: string, ts: number): Moment {
+    return { ts, isPaused: !this.stops.isEmpty && this.#isStuck(name, ts) }
   }
 
-  /** Time gives back what was used, but not to a room in which somebody was stopped and still tries. */
-  #momentOf(room: string, ts: number): Moment {
-    return { ts, drain: this.#isStuck(room, ts) ? noDrain : this.#drain }
+  #isStuck(name: string, ts: number): boolean {
+    if (this.stops.isRemembered(name, ts)) return true
+    const agents = this.#channels.peek(name)?.returns.agents ?? []
+    return agents.some((agent) => this.stops.isRemembered(authorIn(agent, name), ts))
   }
 
-  #isStuck(room: string, ts: number): boolean {
-    if (this.stops.isEmpty) return false
-    if (this.stops.isRemembered(room, ts)) return true
-    for (const agent of this.kept.get(room)?.agents ?? [])
-      if (this.stops.isRemembered(authorIn(agent, room), ts)) return true
-    return false
+  /** By twice the time of one return the count has regained what a forgotten speaker's return would cost. */
+  #makeSpeakers(state: unknown): Speakers {
+    return Speakers.load(this.limits, 2 * this.limits.conversationRegainMs, state)
   }
+
+  #makeStatuses(state: unknown): Speakers {
+    return Speakers.load(this.limits, this.limits.slowWindowMs, state)
+  }
+}
+
+/** Reports whether a message only says how things are, to nobody, and answers nothing. */
+function isPlainStatus({ kind, to, answers }: GuardMessage): boolean {
+  return kind === "status" && to.length === 0 && answers === undefined
+}
+
+/** The authors whose words have reached an agent, newest first, and the sequence number of each author's last message. */
+interface Words {
+  readonly ids: string[]
+  readonly seqs: number[]
+}
+
+const readersKept = 4_096
+/** Authors followed on their way to one agent. */
+const authorsKept = 16
+const savedReaders = 40_000
+const nothing: Words = { ids: [], seqs: [] }
+
+/** Whose words have reached whom by direct messages and mentions, through however many other agents. */
+class ReadState {
+  readonly #words = new LruMap<string, Words>(readersKept)
+
+  /** Everything that has reached `from` goes on to `to` with its message. */
+  pass(from: string, to: string, seq: number): void {
+    if (from === to) return
+    const words: Words = { ids: [from], seqs: [seq] }
+    merge(words, this.#words.peek(to) ?? nothing, this.#words.peek(from) ?? nothing, to)
+    this.#words.set(to, words)
+  }
+
+  /** Reports whether a message that one of `authors` sent after `seq` has reached an agent. */
+  hasReached(authors: readonly string[], agent: string, seq: number): boolean {
+    const { ids, seqs } = this.#words.peek(agent) ?? nothing
+    return authors.some((author) => (seqs[ids.indexOf(author)] ?? 0) > seq)
+  }
+
+  save(): string {
+    return formatEntries(this.#words, savedReaders)
+  }
+
+  load(state: unknown): void {
+    readEntries(this.#words, state, (value) => (isWords(value) ? value : undefined))
+  }
+}
+
+/** Adds the newest words of two agents, each author once and `without` never. */
+function merge(into: Words, a: Words, b: Words, without: string): void {
+  let [i, j] = [0, 0]
+  while (into.ids.length < authorsKept && i + j < a.ids.length + b.ids.length) {
+    const isFirst = (a.seqs[i] ?? 0) >= (b.seqs[j] ?? 0)
+    const seq = isFirst ? a.seqs[i] : b.seqs[j]
+    const id = isFirst ? a.ids[i++] : b.ids[j++]
+    if (id === undefined || seq === undefined || id === without || into.ids.includes(id)) continue
+    into.ids.push(id)
+    into.seqs.push(seq)
+  }
+}
+
+function isWords(value: unknown): value is Words {
+  if (!isPlain(value)) return false
+  const { ids, seqs } = value
+  return isTexts(ids) && isNumbers(seqs) && ids.length === seqs.length
 }

@@ -1,13 +1,13 @@
+import { LruMap } from "../../base/lru-map.js"
 import { isNumber, isPlain } from "../../base/plain.js"
-import { Cooldowns } from "../cooldowns.js"
-import { DailyTurns } from "../daily-turns.js"
-import type { Rule, Trip, Usage, Warning } from "../guard-message.js"
+import type { Trip, Usage, Warning } from "../guard-message.js"
 import type { GuardLimits } from "../limits.js"
-import { SavedMap } from "../saved-map.js"
-import { isUnder } from "../scopes.js"
-import { pausesOf } from "./stopping-rule.js"
+import { deleteWhere, formatEntries, readEntries } from "../saved.js"
+import { isUnder, towards } from "../scopes.js"
+import { Stops } from "../stops.js"
+import { addTo, loadWindows, type RuleState, saveWindows, usedIn, type Window } from "./rule.js"
 
-/** A step of a deal, as far as it is counted. Agents are their ids, with `@`. */
+/** A statement of a deal that counts. Agents are ids with `@`. */
 export interface DealStep {
   /** `msg_id`. */
   readonly id: string
@@ -18,93 +18,85 @@ export interface DealStep {
   readonly to: string
 }
 
-/** Parts of the window that are counted apart. */
-const partsOfWindow = 24
-/** Steps that are remembered: more than one relay may tell of each. */
+type Proposal = Pick<DealStep, "from" | "to">
+
+const pairsKept = 4_096
 const stepsKept = 2_048
+const savedCharacters = 25_000
 
 /**
- * Deals of two agents that come to nothing: each proposal is a turn of its author towards the other, and so is each that
- * is rejected. One whose deal is completed was none. Who took less of the turns than the other is not stopped. Messages
- * are nothing to it, and of the steps of deals it refuses proposals alone.
+ * Refuses a proposal after `dealTurns` proposals between two agents within a day that led to nothing. A rejected proposal
+ * counts twice, one whose deal is completed not at all. Only the agent that made half of them or more is stopped, and
+ * neither messages nor the other statements of a deal are refused.
  */
-export class DealsRule implements Rule {
+export class DealsRule implements RuleState {
   readonly name = "deals"
   readonly #limits: GuardLimits
-  readonly #stops: Cooldowns
-  /** By `@a to @b`. */
-  readonly #days = new SavedMap<DailyTurns>(4_096, 60_000)
-  /** By deal and verb. */
-  readonly #steps = new SavedMap<1>(stepsKept, 20_000)
-
+  readonly #stops: Stops
+  /** By `@author to @other`. */
+  readonly #turns = new LruMap<string, Window>(pairsKept)
+  /** Steps counted, by deal and verb: several relays may report the same one. */
+  readonly #steps = new LruMap<string, 1>(stepsKept)
   #lastTs = 0
 
   constructor(limits: GuardLimits) {
     this.#limits = limits
-    this.#stops = new Cooldowns(pausesOf(limits))
+    this.#stops = new Stops(limits)
   }
 
-  /** When the last step was counted; 0: none was. */
+  /** Time of the last step counted; 0 if there was none. */
   get lastTs(): number {
     return this.#lastTs
   }
 
-  check(): undefined {
-    return undefined
-  }
-
-  note(): undefined {
-    return undefined
-  }
-
-  /** Why a proposal of one agent to another is to be refused; changes nothing. */
-  checkProposal({ from, to }: Pick<DealStep, "from" | "to">, ts: number): Trip | undefined {
-    const scope = scopeOf(from, to)
-    const used = this.#usedBetween(from, to, ts)
+  /** Returns the reason to refuse a proposal; changes nothing. */
+  checkProposal({ from, to }: Proposal, ts: number): Trip | undefined {
+    const scope = towards(from, to)
     const leftMs = this.#stops.leftMs(scope, ts)
-    // After a pause one passes, whatever has been counted.
+    // One passes after each pause, whatever was counted.
     if (leftMs === 0 && (!this.#isOver(from, to, ts) || this.#stops.isRemembered(scope, ts))) return undefined
     return {
       layer: this.name,
       scope,
-      reason: `${Math.round(used)} turns in a day of proposals between you two that came to nothing: finish a deal, or settle first what the next one is to be`,
+      reason: `${Math.round(this.#usedBetween(from, to, ts))} turns in a day of proposals between you two that came to nothing: finish a deal, or settle first what the next one is to be`,
       retryAfterMs: leftMs > 0 ? leftMs : this.#stops.nextMs(scope, ts),
       liftedBy: "progress",
-      evidence: this.#days.get(scope)?.ids ?? [],
+      evidence: this.#turns.peek(scope)?.ids.slice() ?? [],
     }
   }
 
-  /** Whether a step, or the same of the other party, was counted. */
+  /** The proposal was refused. */
+  refuseProposal({ from, to }: Proposal, ts: number): void {
+    this.#stops.stop(towards(from, to), ts)
+    // The other agent is next; the pauses of both end together.
+    if (this.#isOver(to, from, ts)) this.#stops.stop(towards(to, from), ts)
+  }
+
+  /** Reports whether a step of a deal was counted. */
   knows({ deal, verb }: Pick<DealStep, "deal" | "verb">): boolean {
-    return this.#steps.get(keyOf(deal, verb)) !== undefined
+    return this.#steps.has(`${deal} ${verb}`)
   }
 
-  /** A proposal was refused, and its author is told so. */
-  refuseProposal({ from, to }: Pick<DealStep, "from" | "to">, ts: number): void {
-    this.#stops.stop(scopeOf(from, to), ts)
-    // The other is next, and the pauses of both end together.
-    if (this.#isOver(to, from, ts)) this.#stops.stop(scopeOf(to, from), ts)
-  }
-
-  /** Counts a step that was taken, once. Gives a warning when it is the one that makes it necessary. */
-  noteStep({ id, verb, deal, from, to }: DealStep, ts: number): Warning | undefined {
-    if (this.knows({ verb, deal })) return undefined
-    this.#steps.set(keyOf(deal, verb), 1)
+  /** Counts a step once. Returns a warning if this step makes it due. */
+  noteStep(step: DealStep, ts: number): Warning | undefined {
+    if (this.knows(step)) return undefined
+    const { id, verb, deal, from, to } = step
+    this.#steps.set(`${deal} ${verb}`, 1)
     this.#lastTs = ts
     if (verb === "COMPLETE") {
       this.#takeBack(from, to, ts)
       return undefined
     }
     const [author, other] = verb === "PROPOSAL" ? [from, to] : [to, from]
-    const scope = scopeOf(author, other)
-    if (verb === "PROPOSAL") this.#stopAgain([scope, scopeOf(other, author)], ts)
-    const day = this.#days.get(scope) ?? new DailyTurns()
-    day.add(id, { oldest: this.#oldestPart(ts), part: this.#partOf(ts) })
-    this.#days.set(scope, day)
+    const scope = towards(author, other)
+    if (verb === "PROPOSAL")
+      for (const each of [scope, towards(other, author)])
+        if (this.#stops.isRemembered(each, ts)) this.#stops.stop(each, ts)
+    addTo(this.#turns, scope, 1, { id, ts, from: author }, this.#limits.slowWindowMs)
     const used = this.#usedBetween(author, other, ts)
-    const warnAt = this.#limits.dealTurns / 2
-    if (used < warnAt || used - 1 >= warnAt) return undefined
-    return { layer: this.name, scope, reason: `${Math.round(used)} of ${this.#limits.dealTurns} are used` }
+    const { dealTurns } = this.#limits
+    if (used < dealTurns / 2 || used - 1 >= dealTurns / 2) return undefined
+    return { layer: this.name, scope, reason: `${Math.round(used)} of ${dealTurns} are used` }
   }
 
   refill(agents: readonly string[]): void {
@@ -113,83 +105,53 @@ export class DealsRule implements Rule {
 
   reset(scope: string | undefined): void {
     this.#stops.reset(scope)
-    for (const [key] of this.#days.entries()) if (isUnder(key, scope)) this.#days.delete(key)
+    deleteWhere(this.#turns, (key) => isUnder(key, scope))
   }
 
   usage(agent: string, ts: number): Usage[] {
-    return this.#days
-      .entries()
-      .map(([scope]) => scope)
-      .filter((scope) => isUnder(scope, agent) && this.#turnsOf(scope, ts) > 0)
-      .map((scope) => {
+    const { dealTurns: limit, slowWindowMs } = this.#limits
+    return [...this.#turns]
+      .filter(([scope]) => isUnder(scope, agent) && this.#turnsOf(scope, ts) > 0)
+      .map(([scope, { since }]) => {
         const [author = "", , other = ""] = scope.split(" ")
         const leftMs = this.#stops.leftMs(scope, ts)
-        const freeInMs = leftMs > 0 ? leftMs : this.#limits.slowWindowMs / partsOfWindow
+        const freeInMs = leftMs > 0 ? leftMs : since + slowWindowMs - ts
         const used = this.#usedBetween(author, other, ts)
-        const limit = this.#limits.dealTurns
         return { layer: this.name, scope, used, limit, freeInMs, isTripped: leftMs > 0 }
       })
   }
 
-  prepare(): boolean {
-    return this.#days.prepare()
-  }
-
-  save(): unknown {
-    return { ts: this.#lastTs, stops: this.#stops.save(), days: this.#days.save(), steps: this.#steps.save() }
+  save(): string {
+    const steps = formatEntries(this.#steps, savedCharacters)
+    return `{"ts":${this.#lastTs},"stops":${this.#stops.save()},"turns":${saveWindows(this.#turns)},"steps":${steps}}`
   }
 
   load(state: unknown): void {
     if (!isPlain(state)) return
     this.#lastTs = isNumber(state["ts"]) ? state["ts"] : 0
     this.#stops.load(state["stops"])
-    this.#days.read(state["days"], (value) => DailyTurns.load(value))
-    this.#steps.load(state["steps"], (value): value is 1 => value === 1)
+    loadWindows(this.#turns, state["turns"])
+    readEntries(this.#steps, state["steps"], (value) => (value === 1 ? value : undefined))
   }
 
-  #stopAgain(scopes: readonly string[], ts: number): void {
-    for (const scope of scopes) if (this.#stops.isRemembered(scope, ts)) this.#stops.stop(scope, ts)
-  }
-
-  /** The proposal of a deal that is completed was no turn; whose it was is not told, and the sum is what counts. */
+  /** A completed deal takes back a turn; it does not say whose, so the agent with more turns loses it. */
   #takeBack(one: string, other: string, ts: number): void {
-    const scopes = [scopeOf(one, other), scopeOf(other, one)] as const
-    const [first, second] = [this.#turnsOf(scopes[0], ts), this.#turnsOf(scopes[1], ts)]
-    const scope = first >= second ? scopes[0] : scopes[1]
-    const day = this.#days.get(scope)
-    if (day === undefined) return
-    day.takeBack()
-    this.#days.set(scope, day)
+    const scopes = [towards(one, other), towards(other, one)] as const
+    const scope = this.#turnsOf(scopes[0], ts) >= this.#turnsOf(scopes[1], ts) ? scopes[0] : scopes[1]
+    const turns = this.#turns.peek(scope)
+    if (turns !== undefined) turns.used = Math.max(0, turns.used - 1)
   }
 
   #isOver(from: string, to: string, ts: number): boolean {
     const used = this.#usedBetween(from, to, ts)
-    return used + 1 > this.#limits.dealTurns && this.#turnsOf(scopeOf(from, to), ts) >= used / 2
+    return used + 1 > this.#limits.dealTurns && this.#turnsOf(towards(from, to), ts) >= used / 2
   }
 
   #usedBetween(one: string, other: string, ts: number): number {
-    return this.#turnsOf(scopeOf(one, other), ts) + this.#turnsOf(scopeOf(other, one), ts)
+    return this.#turnsOf(towards(one, other), ts) + this.#turnsOf(towards(other, one), ts)
   }
 
   #turnsOf(scope: string, ts: number): number {
-    return this.#days.get(scope)?.turnsSince(this.#oldestPart(ts)) ?? 0
+    return usedIn(this.#turns.peek(scope), ts, this.#limits.slowWindowMs)
   }
-
-  #partOf(ts: number): number {
-    return Math.floor((ts / this.#limits.slowWindowMs) * partsOfWindow)
-  }
-
-  /** The first part of the window that ends at `ts`. */
-  #oldestPart(ts: number): number {
-    return this.#partOf(ts) - partsOfWindow + 1
-  }
-}
-
-function keyOf(deal: string, verb: string): string {
-  return `${deal} ${verb}`
-}
-
-/** One agent towards another, as it is told. */
-function scopeOf(from: string, to: string): string {
-  return `${from} to ${to}`
 }

@@ -1,108 +1,82 @@
-import { isNumber, isNumbers, isPlain, isTexts } from "../../base/plain.js"
-import type { Traced, Usage } from "../guard-message.js"
+import { LruMap } from "../../base/lru-map.js"
+import { isNumber, isPlain } from "../../base/plain.js"
+import type { GuardMessage } from "../guard-message.js"
 import type { GuardLimits } from "../limits.js"
-import { SavedMap } from "../saved-map.js"
-import { authorIn, isUnder, othersThan } from "../scopes.js"
-import { type Count, pausesOf, StoppingRule, withEvidence } from "./stopping-rule.js"
+import { formatEntries, readEntries } from "../saved.js"
+import { authorIn, othersThan } from "../scopes.js"
+import { type Count, noCounts, WindowRule } from "./rule.js"
 
-/** Mentions of one agent by another, oldest first. */
-interface Mentions {
-  readonly times: readonly number[]
-  readonly ids: readonly string[]
-}
+const speakersKept = 8_192
+const savedCharacters = 40_000
 
-/** Who is called by name and does not answer, is not called on and on. */
-export class MentionsRule extends StoppingRule<Mentions> {
+/**
+ * Stops an author from mentioning an agent in a channel after `mentionsOfOne` mentions in five minutes without an answer.
+ * Anything the mentioned agent says in the channel is an answer and begins a new count. Statuses, acknowledgements and
+ * direct messages call nobody by name and are not counted.
+ */
+export class MentionsRule extends WindowRule {
   readonly name = "mentions"
   protected readonly liftedBy = "time"
-  /** By `agent in room`: when it last spoke. */
-  readonly #spoke = new SavedMap<number>(8_192, 40_000)
+  /** Time of the last message, by `agent in channel`. */
+  readonly #spokeAt = new LruMap<string, number>(speakersKept)
 
   constructor(limits: GuardLimits) {
-    const pauses = { ...pausesOf(limits), firstMs: limits.mentionWindowMs }
-    super(limits, pauses, new SavedMap<Mentions>(4_096, 50_000))
+    super(limits, limits.mentionsOfOne, limits.mentionWindowMs, limits.mentionWindowMs)
   }
 
-  override prepare(): boolean {
-    return super.prepare() && this.#spoke.prepare()
-  }
-
-  override save(): unknown {
-    return { base: super.save(), spoke: this.#spoke.save() }
+  override save(): string {
+    return `{"base":${super.save()},"spokeAt":${formatEntries(this.#spokeAt, savedCharacters)}}`
   }
 
   override load(state: unknown): void {
     if (!isPlain(state)) return
     super.load(state["base"])
-    this.#spoke.load(state["spoke"], isNumber)
+    readEntries(this.#spokeAt, state["spokeAt"], (value) => (isNumber(value) ? value : undefined))
   }
 
-  protected count(said: Traced): Count[] {
-    return this.#mentioned(said).map((target) => {
-      const scope = scopeOf(said.from, target, said.room)
-      return {
-        scope,
-        used: this.#recent(scope, said).length,
-        cost: 1,
-        limit: this.limits.mentionsOfOne,
-        reason: () =>
-          `${target} was called ${this.limits.mentionsOfOne} times and has not answered: go on without, or ask somebody else`,
-        evidence: this.kept.get(scope)?.ids ?? [],
-        isLifted: this.#spokeAt(target, said.room) > (this.kept.get(scope)?.times.at(-1) ?? Number.MAX_VALUE),
-      }
-    })
-  }
-
-  protected take(said: Traced): void {
-    for (const target of this.#mentioned(said)) {
-      const scope = scopeOf(said.from, target, said.room)
-      const times = [...this.#recent(scope, said), said.ts].slice(-this.limits.mentionsOfOne)
-      this.kept.set(scope, { times, ids: withEvidence(this.kept.get(scope)?.ids ?? [], said.id) })
+  protected count(message: GuardMessage): readonly Count[] {
+    const mentioned = mentionedIn(message)
+    if (mentioned.length === 0) return noCounts
+    const counts: Count[] = []
+    for (const agent of mentioned) {
+      const scope = scopeOf(message, agent)
+      const isAnswered = this.#isAnswered(scope, agent, message)
+      const used = isAnswered ? 0 : this.usedIn(scope, message.ts)
+      const evidence = this.windows.peek(scope)?.ids ?? []
+      counts.push({ scope, used, cost: 1, limit: this.limits.mentionsOfOne, evidence, isLifted: isAnswered })
     }
-    if (!said.room.startsWith("#")) return
-    this.#spoke.set(authorIn(said.from, said.room), said.ts)
+    return counts
   }
 
-  protected usedBy(agent: string, ts: number): Omit<Usage, "layer" | "isTripped">[] {
-    const { mentionWindowMs, mentionsOfOne: limit } = this.limits
-    return this.kept
-      .entries()
-      .filter(([scope]) => isUnder(scope, agent))
-      .map(([scope, { times }]) => {
-        const recent = times.filter((time) => ts - time < mentionWindowMs)
-        return { scope, used: recent.length, limit, freeInMs: (recent[0] ?? ts) + mentionWindowMs - ts }
-      })
-      .filter(({ used }) => used > 0)
+  protected take(message: GuardMessage): void {
+    for (const agent of mentionedIn(message)) {
+      const scope = scopeOf(message, agent)
+      if (this.#isAnswered(scope, agent, message)) this.windows.delete(scope)
+      this.add(scope, 1, message)
+    }
+    if (message.channel.startsWith("#"))
+      this.#spokeAt.set(authorIn(message.from, message.channel), message.ts)
   }
 
-  protected read(value: unknown): Mentions | undefined {
-    return isMentions(value) ? value : undefined
+  protected reasonFor({ scope, limit }: Count): string {
+    const [, , agent = ""] = scope.split(" ")
+    return `${agent} was called ${limit} times and has not answered: go on without, or ask somebody else`
   }
 
-  #mentioned(said: Traced): readonly string[] {
-    // What wakes nobody, and a direct message, is no call by name.
-    if (!said.room.startsWith("#") || said.kind === "status" || said.kind === "ack") return []
-    return othersThan(said.from, said.to, [])
-  }
-
-  #spokeAt(agent: string, room: string): number {
-    return this.#spoke.get(authorIn(agent, room)) ?? Number.NEGATIVE_INFINITY
-  }
-
-  /** Mentions that the target has not answered by anything it said there. */
-  #recent(scope: string, { ts, room }: Traced): number[] {
-    const target = scope.split(" ")[2] ?? ""
-    const answeredAt = this.#spokeAt(target, room)
-    return (this.kept.get(scope)?.times ?? []).filter(
-      (time) => time > answeredAt && ts - time < this.limits.mentionWindowMs,
+  #isAnswered(scope: string, agent: string, { channel }: GuardMessage): boolean {
+    const window = this.windows.peek(scope)
+    return (
+      window !== undefined &&
+      (this.#spokeAt.peek(authorIn(agent, channel)) ?? Number.NEGATIVE_INFINITY) > window.last
     )
   }
 }
 
-function scopeOf(from: string, target: string, room: string): string {
-  return `${from} to ${target} in ${room}`
+function mentionedIn({ channel, kind, from, to }: GuardMessage): readonly string[] {
+  if (to.length === 0 || !channel.startsWith("#") || kind === "status" || kind === "ack") return []
+  return othersThan(from, to)
 }
 
-function isMentions(value: unknown): value is Mentions {
-  return isPlain(value) && isNumbers(value["times"]) && isTexts(value["ids"])
+function scopeOf({ from, channel }: GuardMessage, agent: string): string {
+  return `${from} to ${agent} in ${channel}`
 }

@@ -1,108 +1,56 @@
-import { DailyTurns } from "../daily-turns.js"
-import type { Traced, Usage } from "../guard-message.js"
+import { authorOf, type GuardMessage } from "../guard-message.js"
 import type { GuardLimits } from "../limits.js"
-import { SavedMap } from "../saved-map.js"
-import { isUnder, othersThan, pairOf } from "../scopes.js"
-import { type Count, pausesOf, StoppingRule } from "./stopping-rule.js"
+import { othersThan, pairOf } from "../scopes.js"
+import { type Count, noCounts, WindowRule } from "./rule.js"
 
-/** Parts of the window that are counted apart. */
-const partsOfWindow = 24
-
-/** Loops so slow that no other layer sees them: what a pair and a room of several may say to each other in a day. */
-export class SlowRule extends StoppingRule<DailyTurns> {
+/**
+ * Stops two agents that have answered each other `slowPairTurns` times within a day. A turn is a message to the agent
+ * that had the last word between the two, wherever they speak. This catches loops with many minutes between messages;
+ * finished work and an operator's word begin a new count.
+ */
+export class SlowRule extends WindowRule {
   readonly name = "slow"
   protected readonly liftedBy = "progress"
 
   constructor(limits: GuardLimits) {
-    super(limits, pausesOf(limits), new SavedMap<DailyTurns>(4_096, 90_000))
+    super(limits, limits.slowPairTurns, limits.slowWindowMs)
   }
 
   refill(agents: readonly string[]): void {
-    for (const agent of agents) {
-      for (const [scope, day] of this.kept.entries()) {
-        if (isUnder(scope, agent)) this.kept.delete(scope)
-        else if (day.remove(agent)) this.kept.set(scope, day)
-      }
-      this.stops.reset(agent)
-    }
+    for (const agent of agents) this.reset(agent)
   }
 
-  spoke(room: string): void {
-    this.reset(room)
+  operatorSpoke(channel: string): void {
+    this.reset(channel)
   }
 
-  protected count(said: Traced): readonly Count[] {
-    const { slowPairTurns, slowRoomTurns, slowRoomSpeakers } = this.limits
-    const counts: Count[] = []
-    for (const target of othersThan(said.from, said.to, said.turnsWith)) {
-      const cost = said.turnsWith.includes(target) ? 1 : 0
-      this.#count(pairOf(said.from, target), said, { cost, limit: slowPairTurns }, counts)
+  protected count(message: GuardMessage): readonly Count[] {
+    let counts = noCounts
+    for (const other of partnersOf(message)) {
+      const pair = pairOf(message.from, other)
+      const count = this.countOf(pair, this.#isTurn(pair, other) ? 1 : 0, message.ts)
+      if (count !== undefined) counts = [...counts, count]
     }
-    if (said.room.includes(" ")) return counts
-    const day = this.kept.get(said.room)
-    const own = day?.ownOf(said.from) ?? 0
-    if (day === undefined || day.speakers < slowRoomSpeakers || own === 0) return counts
-    if (own + 1 < day.turnsOfSpeakers / day.speakers) return counts
-    const cost = said.returns > 0 ? 1 : 0
-    this.#count(said.room, said, { cost, limit: slowRoomTurns }, counts)
     return counts
   }
 
-  protected take(said: Traced): void {
-    for (const target of said.turnsWith) this.#add(pairOf(said.from, target), said)
-    if (said.returns > 0 && !said.room.includes(" ")) this.#add(said.room, said, said.from)
+  protected take(message: GuardMessage): void {
+    for (const other of partnersOf(message)) {
+      const pair = pairOf(message.from, other)
+      this.add(pair, this.#isTurn(pair, other) ? 1 : 0, message)
+    }
   }
 
-  protected usedBy(agent: string, ts: number): Omit<Usage, "layer" | "isTripped">[] {
-    return this.kept
-      .entries()
-      .filter(([scope, day]) => isUnder(scope, agent) || day.ownOf(agent) > 0)
-      .map(([scope, day]) => ({
-        scope,
-        used: day.turnsSince(this.#oldestPart(ts)),
-        limit: day.speakers > 0 ? this.limits.slowRoomTurns : this.limits.slowPairTurns,
-        freeInMs: this.limits.slowWindowMs / partsOfWindow,
-      }))
-      .filter(({ used }) => used > 0)
+  protected reasonFor({ limit }: Count): string {
+    return `${limit} turns in a day and no work was finished: finish something, or let an operator decide`
   }
 
-  protected read(value: unknown): DailyTurns | undefined {
-    return DailyTurns.load(value)
+  #isTurn(pair: string, other: string): boolean {
+    return this.windows.peek(pair)?.by === other
   }
+}
 
-  #count(
-    scope: string,
-    { ts }: Traced,
-    { cost, limit }: Pick<Count, "cost" | "limit">,
-    counts: Count[],
-  ): void {
-    const day = this.kept.get(scope)
-    const used = day?.turnsSince(this.#oldestPart(ts)) ?? 0
-    if (this.isQuiet(used, cost, limit)) return
-    counts.push({
-      scope,
-      used,
-      cost,
-      limit,
-      reason: () =>
-        `${limit} turns in a day and no work was done: finish something, or let an operator decide`,
-      evidence: day?.ids ?? [],
-    })
-  }
-
-  #partOf(ts: number): number {
-    return Math.floor((ts / this.limits.slowWindowMs) * partsOfWindow)
-  }
-
-  /** The first part of the window that ends at `ts`. */
-  #oldestPart(ts: number): number {
-    return this.#partOf(ts) - partsOfWindow + 1
-  }
-
-  /** @param speaker - of a room */
-  #add(scope: string, { id, ts }: Traced, speaker?: string): void {
-    const day = this.kept.get(scope) ?? new DailyTurns()
-    day.add(id, { oldest: this.#oldestPart(ts), part: this.#partOf(ts) }, speaker)
-    this.kept.set(scope, day)
-  }
+/** Returns whom a message is addressed to, and the author of the message it answers. */
+function partnersOf({ from, to, answers }: GuardMessage): readonly string[] {
+  return othersThan(from, answers === undefined ? to : [...to, authorOf(answers)])
 }

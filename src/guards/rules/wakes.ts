@@ -1,95 +1,70 @@
-import { isNumber, isPlain, isTexts } from "../../base/plain.js"
-import type { Traced, Usage } from "../guard-message.js"
+import { LruMap } from "../../base/lru-map.js"
+import { isNumber, isPlain } from "../../base/plain.js"
+import type { GuardMessage } from "../guard-message.js"
 import type { GuardLimits } from "../limits.js"
-import { SavedMap } from "../saved-map.js"
+import { formatEntries, readEntries } from "../saved.js"
 import { othersThan, towards } from "../scopes.js"
-import { type Count, nothingCounted, pausesOf, StoppingRule, withEvidence } from "./stopping-rule.js"
+import { type Count, noCounts, WindowRule } from "./rule.js"
 
-/** What one sender used of its hour. */
-interface Wakes {
-  readonly ts: number
-  readonly used: number
-  readonly ids: readonly string[]
-}
-
-const nobody: readonly string[] = []
 const hourMs = 3_600_000
-/** An agent that was woken is awake this long, if it says nothing before. */
+/** Time for which a woken agent stays awake, unless it speaks before. */
 const awakeMs = 60_000
+const wokenKept = 16_384
+const savedCharacters = 45_000
+const nobody: readonly string[] = []
 
-/** Agents woken by one sender: who is awake already because of it is not woken again by the next line. */
-export class WakesRule extends StoppingRule<Wakes> {
+/**
+ * Stops a sender that has woken others `wakesPerHour` times within an hour. A direct message wakes its recipient and a
+ * mention the agent mentioned, unless the sender woke it within the last minute and it has not spoken since. Only requests
+ * and messages without a kind wake anybody.
+ */
+export class WakesRule extends WindowRule {
   readonly name = "wakes"
   protected readonly liftedBy = "time"
   protected override readonly warnShare = 0.8
-  /** By `sender target`: when it was last woken so. */
-  readonly #woken = new SavedMap<number>(16_384, 50_000)
+  /** Time of the last wake, by `sender to agent`. */
+  readonly #wokenAt = new LruMap<string, number>(wokenKept)
 
   constructor(limits: GuardLimits) {
-    super(limits, pausesOf(limits), new SavedMap<Wakes>(4_096, 50_000))
+    super(limits, limits.wakesPerHour, hourMs)
   }
 
-  override prepare(): boolean {
-    return super.prepare() && this.#woken.prepare()
-  }
-
-  override save(): unknown {
-    return { base: super.save(), woken: this.#woken.save() }
+  override save(): string {
+    return `{"base":${super.save()},"wokenAt":${formatEntries(this.#wokenAt, savedCharacters)}}`
   }
 
   override load(state: unknown): void {
     if (!isPlain(state)) return
     super.load(state["base"])
-    this.#woken.load(state["woken"], isNumber)
+    readEntries(this.#wokenAt, state["wokenAt"], (value) => (isNumber(value) ? value : undefined))
   }
 
-  protected count(said: Traced): readonly Count[] {
-    const cost = this.#wokenBy(said).length
-    if (cost === 0) return nothingCounted
-    const limit = this.limits.wakesPerHour
-    const { used, ids } = this.#at(said.from, said.ts)
-    const reason = () =>
-      `you woke others ${Math.round(used)} times within an hour, ${limit} times you may: write to fewer, or less often`
-    return [{ scope: said.from, used, cost, limit, reason, evidence: ids }]
+  protected count(message: GuardMessage): readonly Count[] {
+    const woken = this.#wokenBy(message).length
+    const count = woken === 0 ? undefined : this.countOf(message.from, woken, message.ts)
+    return count === undefined ? noCounts : [count]
   }
 
-  protected take(said: Traced): void {
-    this.#woken.forgetWhile((wokenAt) => said.ts - wokenAt >= awakeMs)
-    // Who has spoken may have gone to sleep again.
-    for (const target of said.to) this.#woken.delete(towards(target, said.from))
-    const woken = this.#wokenBy(said)
+  protected take(message: GuardMessage): void {
+    const { from, to, ts } = message
+    if (to.length === 0) return
+    const woken = this.#wokenBy(message)
+    // An agent that has spoken may have gone to sleep again.
+    for (const agent of to) this.#wokenAt.delete(towards(agent, from))
     if (woken.length === 0) return
-    const { used, ids } = this.#at(said.from, said.ts)
-    this.kept.set(said.from, { ts: said.ts, used: used + woken.length, ids: withEvidence(ids, said.id) })
-    for (const target of woken) this.#woken.set(towards(said.from, target), said.ts)
+    this.add(from, woken.length, message)
+    for (const agent of woken) this.#wokenAt.set(towards(from, agent), ts)
   }
 
-  protected usedBy(agent: string, ts: number): Omit<Usage, "layer" | "isTripped">[] {
-    const used = Math.ceil(this.#at(agent, ts).used)
-    const limit = this.limits.wakesPerHour
-    return used === 0 ? [] : [{ scope: agent, used, limit, freeInMs: Math.ceil(hourMs / limit) }]
+  protected reasonFor({ used, limit }: Count): string {
+    return `you woke others ${Math.round(used)} times within an hour, the limit is ${limit}: write to fewer, or less often`
   }
 
-  protected read(value: unknown): Wakes | undefined {
-    return isWakes(value) ? value : undefined
-  }
-
-  #wokenBy(said: Traced): readonly string[] {
-    if (said.to.length === 0 || (said.kind !== undefined && said.kind !== "request")) return nobody
-    return othersThan(said.from, said.to, []).filter((target) => {
-      const wokenAt = this.#woken.get(towards(said.from, target))
-      return wokenAt === undefined || said.ts - wokenAt >= awakeMs
+  #wokenBy({ from, to, kind, ts }: GuardMessage): readonly string[] {
+    if (to.length === 0 || (kind !== undefined && kind !== "request")) return nobody
+    return othersThan(from, to).filter((agent) => {
+      const wokenAt = this.#wokenAt.peek(towards(from, agent))
+      return wokenAt === undefined || ts - wokenAt >= awakeMs
     })
   }
-
-  #at(sender: string, ts: number): Wakes {
-    const wakes = this.kept.get(sender)
-    if (wakes === undefined) return { ts, used: 0, ids: [] }
-    const drained = (Math.max(0, ts - wakes.ts) * this.limits.wakesPerHour) / hourMs
-    return { ...wakes, ts: Math.max(ts, wakes.ts), used: Math.max(0, wakes.used - drained) }
-  }
-}
-
-function isWakes(value: unknown): value is Wakes {
-  return isPlain(value) && isNumber(value["ts"]) && isNumber(value["used"]) && isTexts(value["ids"])
 }

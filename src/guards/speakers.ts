@@ -1,0 +1,222 @@
+import { isNumber } from "../base/plain.js"
+import { authorOf, type GuardMessage } from "./guard-message.js"
+import type { GuardLimits } from "./limits.js"
+import { othersThan } from "./scopes.js"
+
+/** The habits of an agent in a channel. */
+export interface Speaker {
+  readonly id: string
+  /** Sequence numbers of its first and last message here, and the time of the last. */
+  readonly first: number
+  last: number
+  ts: number
+  /** Messages after others it may still send as a feed. */
+  credit: number
+  /** Mean silence before it speaks after others, and mean time between its messages, in milliseconds. */
+  lag: number
+  gap: number
+  /** Samples in `gap` and `lag`. */
+  gaps: number
+  lags: number
+  /** Messages of others it has not answered, at the time the channel had `owedSince`. */
+  owed: number
+  owedSince: number
+  /** The run of messages it is in began soon after another agent spoke. */
+  isQuick: boolean
+}
+
+const speakersKept = 64
+/** Multiple of `feedCredit` that a feed can hold. */
+const feedCredits = 4
+/** A message sooner than this after the last one breaks no silence. */
+const silenceLeastMs = 500
+/** Samples in the means of `gap` and `lag`. */
+const gapSpan = 24
+const lagSpan = 8
+/** Longer silences say nothing about habits. */
+const pauseMs = 300_000
+/** Two agents that speak within this time of each other do not wait for each other to end. */
+const overlapMs = 5_000
+/** An answer within this time is quick. */
+const quickMs = 30_000
+const owedMost = 32
+
+/** The speakers of one channel and their habits: how soon they speak after others, how often, and by themselves. */
+export class Speakers {
+  readonly #limits: GuardLimits
+  readonly #idleMs: number
+  /** By agent, in order of their last message. */
+  readonly #speakers = new Map<string, Speaker>()
+  #newest: Speaker | undefined
+  /** Messages that everybody but their authors may answer; counted here and not for each agent. */
+  #owing = 0
+
+  /** @param idleMs - silence after which a speaker is forgotten */
+  constructor(limits: GuardLimits, idleMs: number) {
+    this.#limits = limits
+    this.#idleMs = idleMs
+  }
+
+  /** Restores what {@link toJSON} gave, as far as it is that. */
+  static load(limits: GuardLimits, idleMs: number, state: unknown): Speakers {
+    const speakers = new Speakers(limits, idleMs)
+    const rows = Array.isArray(state) ? (state as unknown[]) : []
+    for (const speaker of rows.flatMap(readSpeaker)) {
+      speakers.#speakers.set(speaker.id, speaker)
+      speakers.#newest = speaker
+    }
+    return speakers
+  }
+
+  /** Returns an agent that spoke here not too long ago. */
+  find(id: string, ts: number): Speaker | undefined {
+    const speaker = this.#speakers.get(id)
+    return speaker === undefined || ts - speaker.ts > this.#idleMs ? undefined : speaker
+  }
+
+  /** Reports whether nobody else has spoken since an agent did, which was not just now. */
+  isAlone(me: Speaker, ts: number): boolean {
+    return this.#newest === me && ts - me.ts >= silenceLeastMs
+  }
+
+  /**
+   * Reports whether an agent that speaks now comes back: another agent spoke before its last message and again since. In
+   * a run of messages as many are returns as the others had sent before, because each may answer one of them.
+   */
+  isReturn(me: Speaker, ts: number): boolean {
+    const owesAnswer = me.isQuick && this.#owedBy(me) > 0
+    if (this.#newest === me && !owesAnswer) return false
+    for (const other of this.#speakers.values()) {
+      if (other === me || other.first >= me.last || ts - other.ts > this.#idleMs) continue
+      if ((owesAnswer || other.last > me.last) && !this.isFeeding(other, ts)) return true
+    }
+    return false
+  }
+
+  /** Reports whether an agent speaks without regard to others. */
+  isFeeding(speaker: Speaker, ts: number): boolean {
+    return speaker.credit > 0 && !this.#isRacing(speaker, ts)
+  }
+
+  /** Reports whether an agent and another one send statuses faster than a clock would. */
+  isStatusLoop(me: Speaker): boolean {
+    const { statusGapMs, feedGapMs } = this.#limits
+    const loops = ({ gap, gaps, credit }: Speaker) =>
+      gaps > 0 && gap < statusGapMs && (gap < feedGapMs || credit === 0)
+    if (!loops(me)) return false
+    for (const other of this.#speakers.values()) if (other !== me && loops(other)) return true
+    return false
+  }
+
+  /** @param seq - number of the message among all messages */
+  note(message: GuardMessage, seq: number): void {
+    const { from, ts } = message
+    this.#forgetIdle(ts)
+    const newest = this.#newest
+    const me = this.#speakers.get(from)
+    const isInRun = me !== undefined && me === newest
+    const silenceMs = newest === undefined ? Number.POSITIVE_INFINITY : Math.max(0, ts - newest.ts)
+    const mayEarn = isInRun && !this.#isRacing(me, ts)
+    const isOwed = me === undefined || !this.isFeeding(me, ts)
+    // What the last run left unanswered stays so once another agent speaks.
+    if (newest !== undefined && !isInRun && silenceMs >= overlapMs) this.#owe(newest, 0)
+    this.#answer(message)
+    const owed = me === undefined ? 0 : Math.max(0, this.#owedBy(me) - 1)
+    if (isOwed) this.#owing++
+    const speaker = me ?? newSpeaker(from, ts, seq)
+    this.#owe(speaker, owed)
+    if (!isInRun) speaker.isQuick = silenceMs < quickMs
+    if (me !== undefined) this.#learn(me, ts, silenceMs, isInRun, mayEarn)
+    speaker.last = seq
+    speaker.ts = Math.max(speaker.ts, ts)
+    this.#append(speaker)
+  }
+
+  /** Returns the speakers as plain data, the latest at the end. */
+  toJSON(): unknown {
+    return [...this.#speakers.values()].map((speaker) => {
+      const { id, first, last, ts, credit, lag, gap, gaps, lags, isQuick } = speaker
+      return [id, first, last, ts, credit, lag, gap, gaps, lags, this.#owedBy(speaker), isQuick ? 1 : 0]
+    })
+  }
+
+  /** Takes credit from the agents a message answers or is addressed to: nobody answers a feed. */
+  #answer({ from, to, answers }: GuardMessage): void {
+    const answered = answers === undefined ? to : [...to, authorOf(answers)]
+    for (const id of othersThan(from, answered)) {
+      const other = this.#speakers.get(id)
+      if (other !== undefined) other.credit = Math.max(0, other.credit - this.#limits.feedCredit / 2)
+    }
+  }
+
+  #owedBy({ owed, owedSince }: Speaker): number {
+    return Math.min(owedMost, owed + this.#owing - owedSince)
+  }
+
+  #owe(speaker: Speaker, owed: number): void {
+    speaker.owed = owed
+    speaker.owedSince = this.#owing
+  }
+
+  /** Reports whether an agent and another one speak faster than anybody reads. */
+  #isRacing(speaker: Speaker, ts: number): boolean {
+    const { feedGapMs } = this.#limits
+    const isFast = ({ gap, gaps, ts: last }: Speaker) =>
+      gaps > 0 && gap < feedGapMs && ts - last < 2 * feedGapMs
+    if (!isFast(speaker)) return false
+    for (const other of this.#speakers.values()) if (other !== speaker && isFast(other)) return true
+    return false
+  }
+
+  #learn(me: Speaker, ts: number, silenceMs: number, isInRun: boolean, mayEarn: boolean): void {
+    const gapMs = Math.max(0, ts - me.ts)
+    if (gapMs < pauseMs) {
+      me.gaps = Math.min(me.gaps + 1, gapSpan)
+      me.gap += (gapMs - me.gap) / me.gaps
+    }
+    if (isInRun) {
+      const { feedCredit } = this.#limits
+      if (mayEarn && me.lags > 0 && silenceMs >= Math.max(silenceLeastMs, me.lag))
+        me.credit = Math.min(me.credit + feedCredit, feedCredits * feedCredit)
+      return
+    }
+    me.credit = Math.max(0, me.credit - 1)
+    if (silenceMs >= pauseMs) return
+    me.lags = Math.min(me.lags + 1, lagSpan)
+    me.lag += (silenceMs - me.lag) / me.lags
+  }
+
+  #append(speaker: Speaker): void {
+    if (this.#newest !== speaker) {
+      this.#speakers.delete(speaker.id)
+      this.#speakers.set(speaker.id, speaker)
+      this.#newest = speaker
+    }
+    if (this.#speakers.size <= speakersKept) return
+    const [oldest = ""] = this.#speakers.keys()
+    this.#speakers.delete(oldest)
+  }
+
+  #forgetIdle(ts: number): void {
+    for (const [id, speaker] of this.#speakers) {
+      if (ts - speaker.ts <= this.#idleMs) return
+      this.#speakers.delete(id)
+      if (speaker === this.#newest) this.#newest = undefined
+    }
+  }
+}
+
+function newSpeaker(id: string, ts: number, seq: number): Speaker {
+  const none = { credit: 0, lag: 0, gap: 0, gaps: 0, lags: 0, owed: 0, owedSince: 0 }
+  return { id, first: seq, last: seq, ts, ...none, isQuick: false }
+}
+
+type SavedNumbers = [number, number, number, number, number, number, number, number, number, number]
+
+function readSpeaker(row: unknown): Speaker[] {
+  if (!Array.isArray(row)) return []
+  const [id, ...numbers] = row as unknown[]
+  if (typeof id !== "string" || numbers.length !== 10 || !numbers.every(isNumber)) return []
+  const [first, last, ts, credit, lag, gap, gaps, lags, owed, quick] = numbers as SavedNumbers
+  return [{ id, first, last, ts, credit, lag, gap, gaps, lags, owed, owedSince: 0, isQuick: quick === 1 }]
+}

@@ -1,0 +1,57 @@
+/** Texts of this length are compared without their digits, if at most one character in a hundred is a digit. */
+const longText = 400
+const charactersPerDigit = 100
+/** FNV-1a; the second prime is another one, for a second hash of the same text. */
+const offset = 0x811c9dc5
+const primes = [0x01000193, 0x85ebca6b] as const
+
+const beyondAscii = /[^\0-\x7f]/
+const invisible = /\p{Default_Ignorable_Code_Point}+/gu
+const digits = /[0-9]/g
+
+/** By ASCII code: the lower-case letter or the digit; 0 for anything that separates words. */
+const folds = Uint8Array.from({ length: 128 }, (_, code) => {
+  const letter = String.fromCharCode(code).toLowerCase()
+  return /[a-z0-9]/.test(letter) ? letter.charCodeAt(0) : 0
+})
+
+/** The words of a text without anything else. */
+interface TextDigest {
+  /** Equal for texts of the same words, in whatever case and whatever stands between them. */
+  readonly hash: number
+  /** Number of words. */
+  readonly words: number
+}
+
+/**
+ * Digests a text so that repetitions compare equal. Case, spaces, punctuation and invisible characters never count. Digits
+ * count in "build 7 passed", where the number is the news, but not in a long text that ends with "(attempt 7)".
+ * @param keepsDigits - digits count in long texts too
+ */
+export function digestOf(text: string, keepsDigits = false): TextDigest {
+  const plain = beyondAscii.test(text) ? text.replace(invisible, "").normalize("NFKC").toLowerCase() : text
+  const isFolded =
+    !keepsDigits &&
+    plain.length >= longText &&
+    (plain.match(digits)?.length ?? 0) * charactersPerDigit <= plain.length
+  let [first, second, words] = [offset, offset, 0]
+  let isInWord = false
+  for (let n = 0; n < plain.length; n++) {
+    const code = plain.charCodeAt(n)
+    const letter = code < 128 ? (folds[code] ?? 0) : code
+    if (letter === 0) isInWord = false
+    else if (!(isFolded && letter >= 48 && letter <= 57)) {
+      if (!isInWord) {
+        words++
+        first = Math.imul(first ^ 32, primes[0])
+      }
+      isInWord = true
+      first = Math.imul(first ^ letter, primes[0])
+      second = Math.imul(second ^ letter, primes[1])
+    }
+  }
+  // Punctuation counts where there is nothing else.
+  if (words === 0)
+    for (let n = 0; n < plain.length; n++) first = Math.imul(first ^ plain.charCodeAt(n), primes[0])
+  return { hash: (first >>> 0) * 2 ** 21 + (second >>> 11), words }
+}
