@@ -96,7 +96,7 @@ export const restartIncidents = [
   {
     name: "the same, and somebody answers",
     hours: night,
-    expected: ["hops", "conversation"],
+    expected: ["conversation"],
     begin: restartsAt({ isAnswered: true }),
   },
 ]

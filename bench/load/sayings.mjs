@@ -48,9 +48,8 @@ export function messagesAmong({ agents, bytes, isDirect, rooms = 1 }, count) {
       id: `${from.slice(1)}.m${made}`,
       ts: startTs + made * 20,
       from,
-      room: isDirect ? [from, to].sort().join(" ") : `#room${below(rooms)}`,
+      channel: isDirect ? [from, to].sort().join(" ") : `#room${below(rooms)}`,
       to: isDirect ? [to] : [],
-      recipients: isDirect ? 1 : agents - 1,
       text: textOf(bytes, () => vocabulary[below(vocabulary.length)] ?? ""),
       bytes,
     }

@@ -65,8 +65,3 @@ export function pushEvidence(ids: string[], messageId: string): void {
   ids.push(messageId)
   if (ids.length > evidenceLength) ids.shift()
 }
-
-/** Returns the author of a message, which its id begins with. */
-export function authorOf(messageId: string): string {
-  return `@${messageId.slice(0, Math.max(0, messageId.indexOf(".")))}`
-}

@@ -23,9 +23,9 @@ interface Accepted {
 type Refills = readonly [refills: number, ts: number]
 
 const acceptedKept = 8_192
-const acceptedCharacters = 120_000
+const acceptedCharacters = 80_000
 const refillsKept = 4_096
-const refillCharacters = 20_000
+const refillCharacters = 15_000
 const usageLength = 50
 
 /**
@@ -167,7 +167,7 @@ export class Guard {
       .slice(0, usageLength)
   }
 
-  /** Returns the state as JSON of at most 1 MiB; what was counted longest ago is left out first. */
+  /** Returns the state as JSON of at most 800,000 characters; what was counted longest ago is left out first. */
   save(): string {
     const rules = this.#states.map((rule) => `"${rule.name}":${rule.save()}`)
     const accepted = formatEntries(this.#accepted, acceptedCharacters)

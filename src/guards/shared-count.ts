@@ -48,7 +48,8 @@ export class SharedCount {
   static load(drain: Drain, state: unknown): SharedCount | undefined {
     if (!isPlain(state)) return undefined
     const { ts, clockMs, used, own, ids } = state
-    if (!isNumber(ts) || !isNumber(clockMs) || !isNumber(used) || !isTexts(ids) || !isOwn(own)) return undefined
+    if (!isNumber(ts) || !isNumber(clockMs) || !isNumber(used) || !isTexts(ids) || !isOwn(own))
+      return undefined
     const count = new SharedCount(drain, ts, ids)
     count.#clockMs = clockMs
     count.#used = used
@@ -87,7 +88,9 @@ export class SharedCount {
     if (own + cost < leastHeavy) return false
     const agents = this.agentsAt(moment) + (own === 0 ? 1 : 0)
     const { conversationShare, conversationBeside } = limits
-    return own + cost >= Math.max((conversationShare * limit) / agents, conversationBeside * this.#mostAt(moment))
+    return (
+      own + cost >= Math.max((conversationShare * limit) / agents, conversationBeside * this.#mostAt(moment))
+    )
   }
 
   /** Reports whether an agent took little compared with the heaviest one. */

@@ -1,5 +1,6 @@
 import { isNumber } from "../base/plain.js"
-import { authorOf, type GuardMessage } from "./guard-message.js"
+import { authorOf } from "../protocol/message-id.js"
+import type { GuardMessage } from "./guard-message.js"
 import type { GuardLimits } from "./limits.js"
 import { othersThan } from "./scopes.js"
 
@@ -113,20 +114,20 @@ export class Speakers {
     const { from, ts } = message
     this.#forgetIdle(ts)
     const newest = this.#newest
-    const me = this.#speakers.get(from)
-    const isInRun = me !== undefined && me === newest
     const silenceMs = newest === undefined ? Number.POSITIVE_INFINITY : Math.max(0, ts - newest.ts)
-    const mayEarn = isInRun && !this.#isRacing(me, ts)
-    const isOwed = me === undefined || !this.isFeeding(me, ts)
+    const known = this.#speakers.get(from)
+    const speaker = known ?? newSpeaker(from, ts, seq)
+    const isInRun = speaker === newest
+    const mayEarn = isInRun && !this.#isRacing(speaker, ts)
+    const isFeeding = this.isFeeding(speaker, ts)
     // What the last run left unanswered stays so once another agent speaks.
     if (newest !== undefined && !isInRun && silenceMs >= overlapMs) this.#owe(newest, 0)
     this.#answer(message)
-    const owed = me === undefined ? 0 : Math.max(0, this.#owedBy(me) - 1)
-    if (isOwed) this.#owing++
-    const speaker = me ?? newSpeaker(from, ts, seq)
+    const owed = known === undefined ? 0 : Math.max(0, this.#owedBy(known) - 1)
+    if (!isFeeding) this.#owing++
     this.#owe(speaker, owed)
     if (!isInRun) speaker.isQuick = silenceMs < quickMs
-    if (me !== undefined) this.#learn(me, ts, silenceMs, isInRun, mayEarn)
+    if (known !== undefined) this.#learn(known, ts, silenceMs, isInRun, mayEarn)
     speaker.last = seq
     speaker.ts = Math.max(speaker.ts, ts)
     this.#append(speaker)

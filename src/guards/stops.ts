@@ -10,7 +10,7 @@ interface Stop {
 }
 
 const stopsKept = 4_096
-const savedCharacters = 25_000
+const savedCharacters = 20_000
 
 /**
  * The scopes a rule has stopped. After a pause one message passes and begins the next pause, twice as long, unless the

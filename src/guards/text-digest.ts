@@ -15,6 +15,12 @@ const folds = Uint8Array.from({ length: 128 }, (_, code) => {
   return /[a-z0-9]/.test(letter) ? letter.charCodeAt(0) : 0
 })
 
+/** The same, with digits as separators. */
+const letterFolds = folds.map((letter) => (letter >= 97 ? letter : 0))
+/** Every character as it is. */
+const identity = folds.map((_, code) => code)
+const space = 32
+
 /** The words of a text without anything else. */
 interface TextDigest {
   /** Equal for texts of the same words, in whatever case and whatever stands between them. */
@@ -30,28 +36,31 @@ interface TextDigest {
  */
 export function digestOf(text: string, keepsDigits = false): TextDigest {
   const plain = beyondAscii.test(text) ? text.replace(invisible, "").normalize("NFKC").toLowerCase() : text
-  const isFolded =
+  const dropsDigits =
     !keepsDigits &&
     plain.length >= longText &&
     (plain.match(digits)?.length ?? 0) * charactersPerDigit <= plain.length
+  const digest = hashWords(plain, dropsDigits ? letterFolds : folds)
+  // Punctuation counts where there is nothing else.
+  return digest.words > 0 ? digest : { hash: hashWords(plain, identity).hash, words: 0 }
+}
+
+/** @param table - by ASCII code; 0 for what separates words */
+function hashWords(text: string, table: Uint8Array): TextDigest {
   let [first, second, words] = [offset, offset, 0]
   let isInWord = false
-  for (let n = 0; n < plain.length; n++) {
-    const code = plain.charCodeAt(n)
-    const letter = code < 128 ? (folds[code] ?? 0) : code
-    if (letter === 0) isInWord = false
-    else if (!(isFolded && letter >= 48 && letter <= 57)) {
+  for (let n = 0; n < text.length; n++) {
+    const code = text.charCodeAt(n)
+    const letter = code < 128 ? (table[code] ?? 0) : code
+    if (letter !== 0) {
       if (!isInWord) {
         words++
-        first = Math.imul(first ^ 32, primes[0])
+        first = Math.imul(first ^ space, primes[0])
       }
-      isInWord = true
       first = Math.imul(first ^ letter, primes[0])
       second = Math.imul(second ^ letter, primes[1])
     }
+    isInWord = letter !== 0
   }
-  // Punctuation counts where there is nothing else.
-  if (words === 0)
-    for (let n = 0; n < plain.length; n++) first = Math.imul(first ^ plain.charCodeAt(n), primes[0])
   return { hash: (first >>> 0) * 2 ** 21 + (second >>> 11), words }
 }

@@ -63,14 +63,7 @@ export async function openServices(settings: RelaySettings, backbone: Backbone) 
   const bookmarks = await Bookmarks.open(backbone, { sessions, clock, log })
   const channels = await ChannelDirectory.open(backbone, { sessions, roster, writes, limits, clock, log })
   const router = new Router(channels, roster, sessions)
-  const guards = await GuardService.open(
-    backbone,
-    { guards: settings.guards, operators, clock },
-    {
-      tell: (to, notice) => sendGuardNotice(to, notice, { channels, roster, direct }),
-      log,
-    },
-  )
+  const guards = await GuardService.open(backbone, { guards: settings.guards, operators, clock, log })
   const tasks = await TaskService.open(backbone, { limits, clock, log, delivery: direct, guards })
   const rosterSync = await RosterSync.open(backbone, {
     ...{ roster, sessions, knownAgents, channels, writes, clock, limits, log },
@@ -87,6 +80,9 @@ export async function openServices(settings: RelaySettings, backbone: Backbone) 
     },
   )
 
+  guards.on("notice", (to, notice) => {
+    sendGuardNotice(to, notice, { channels, roster, direct })
+  })
   sessions.on("opened", (session) => {
     const { agent } = session
     rosterSync.began(session)
@@ -113,7 +109,7 @@ export async function openServices(settings: RelaySettings, backbone: Backbone) 
   channels.on("opened", (channel) => membership.onOpened(channel))
   if (backbone.isShared) {
     // What other relays let through counts for the guards of this one too.
-    const count = (message: Stored) => countReplicated(message, channels, guards)
+    const count = (message: Stored) => countReplicated(message, guards)
     channels.on("message", count)
     mailboxes.on("posted", count)
   }
@@ -157,12 +153,12 @@ function sendGuardNotice(
 }
 
 /** Has the guards count a message or a step of a deal that may come from another relay. */
-function countReplicated(message: Stored, channels: ChannelDirectory, guards: GuardService): void {
-  const input = replicatedInput(message, (name) => channels.get(name))
+function countReplicated(message: Stored, guards: GuardService): void {
+  const input = replicatedInput(message)
   if (input !== undefined) {
-    guards.overhear(input)
+    guards.noteReplicated(input)
     return
   }
   const step = overheardStep(message)
-  if (step !== undefined) guards.overhearStep(step)
+  if (step !== undefined) guards.noteReplicatedStep(step)
 }

@@ -96,7 +96,7 @@ describe.runIf(hasProgram("python3"))("a daemon that stopped its own agent", { t
   it("lets it go on when a person at the terminal types the number it shows", async () => {
     const { status, stdout } = resetAt("right")
     expect(stdout).toMatch(
-      /Daemon a has stopped its agent.* 3 times of 3\.\r?\nTo let it begin to count anew/,
+      /Daemon a has stopped its agent.* 3 times \(limit 3\)\.\r?\nTo reset its circuit breaker/,
     )
     expect(status).toBe(0)
     await until("it is told", () => a.inbox("a").some(({ state }) => state === "lifted"))

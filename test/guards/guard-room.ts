@@ -22,10 +22,9 @@ export class GuardRoom {
   /** Says something in `#room`, or where the draft says; gives why it was refused. */
   say({ at, ...draft }: Draft): Trip | undefined {
     const said = this.said({ at, ...draft })
-    const traced = this.guard.trace(said)
-    const trip = this.guard.check(traced)
-    if (trip === undefined) this.warnings.push(...this.guard.note(traced))
-    else this.guard.refuse(traced, trip)
+    const trip = this.guard.check(said)
+    if (trip === undefined) this.warnings.push(...this.guard.note(said))
+    else this.guard.refuse(said, trip)
     return trip
   }
 
@@ -33,11 +32,11 @@ export class GuardRoom {
     const n = ++this.#count
     const text = draft.text ?? `number ${n} says something that nobody has ever said, ${n * 7919} times`
     const [other] = draft.to ?? []
-    const room = draft.room ?? (other === undefined ? "#room" : [draft.from, other].sort().join(" "))
-    return { id: `m${n}`, to: [], recipients: 1, bytes: 100 + text.length, ...draft, ts: at, room, text }
+    const channel = draft.channel ?? (other === undefined ? "#room" : [draft.from, other].sort().join(" "))
+    return { id: `m${n}`, to: [], bytes: 100 + text.length, ...draft, ts: at, channel, text }
   }
 
   restart(): void {
-    this.guard = Guard.load(this.limits, JSON.parse(JSON.stringify(this.guard.save())), this.#only)
+    this.guard = Guard.load(this.limits, JSON.parse(this.guard.save()), this.#only)
   }
 }

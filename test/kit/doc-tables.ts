@@ -1,4 +1,4 @@
-import { guardLayers, numbersOf } from "../../src/cli/guards/guard-rules.js"
+import { guardRules, numbersOf } from "../../src/cli/guards/guard-rules.js"
 import { dealRules } from "../../src/proposals/deal-rules.js"
 import { clientMessages, outboxTypes } from "../../src/protocol/client-messages.js"
 import { errorSpecs } from "../../src/protocol/errors.js"
@@ -60,12 +60,12 @@ export const docTables: Record<string, () => string> = {
   guards: () =>
     table(
       ["guard", "what it counts", "lifted by", "what to do"],
-      Object.entries(guardLayers).map(([name, { counts, lift, act }]) => [code(name), counts, lift, act]),
+      Object.entries(guardRules).map(([name, { counts, lift, act }]) => [code(name), counts, lift, act]),
     ),
   "guard-limits": () =>
     table(
       ["guard", "numbers"],
-      Object.entries(guardLayers)
+      Object.entries(guardRules)
         .filter(([, { numbers }]) => numbers.length > 0)
         .map(([name, layer]) => [code(name), numbersOf(layer)]),
     ),

@@ -10,24 +10,24 @@ const people = ["operator", "person"] as const
 
 export const guard = defineCommand({
   args: {
-    verb: optional(`${verbs.join(", ")}; status unless given`, closeChoice(verbs), verbs),
-    what: optional("release: the line's id; reset: what a guard has stopped, as it names it", someText),
+    verb: optional(`${verbs.join(", ")}; default status`, closeChoice(verbs), verbs),
+    what: optional("release: id of a held line; reset: SCOPE", someText),
   },
   options: {
-    status: flag("what is used and left of each guard, what they stopped, which lines they kept"),
-    explain: flag("what each guard counts, its numbers, who lifts it, what to do"),
-    release: value("ID", "send a kept line again", someText),
-    all: flag("with release: every kept line"),
-    drop: flag("with release: send it not, and keep it no longer"),
+    status: flag("show what is used of each limit, what is stopped, and held lines (default)"),
+    explain: flag("show what each guard counts, its numbers, who lifts it and what to do"),
+    release: value("ID", "send a held line again", someText),
+    all: flag("with release: every held line"),
+    drop: flag("with release: discard the held line"),
     reset: flagOr(
       "SCOPE",
-      "lift a guard: of the relay as its operator, else this daemon's own",
+      "lift a stop: SCOPE at the relay, as its operator, or the daemon's circuit breaker",
       "",
       someText,
     ),
     by: value(
       "WHO",
-      "operator: of the relay; person: at this terminal, for the daemon's own",
+      "operator (of the relay) or person (at this terminal, for the circuit breaker)",
       choice(people),
       people,
     ),
@@ -42,8 +42,8 @@ export const guard = defineCommand({
     "agentchat guard --reset",
   ],
   notes: [
-    "A line that a guard refused is kept in rejected.jsonl: release sends it again under the same id, or drops it.",
-    "The daemon's own breaker asks on the terminal: a hurdle for an agent with a shell, not a proof.",
+    "A line that a guard refused is held in rejected.jsonl; release sends it again under the same id, or discards it.",
+    "Resetting the circuit breaker asks for a number on the terminal: harder for an agent with a shell, not impossible.",
   ],
   async run(context, input) {
     const { options, args } = input
@@ -55,7 +55,7 @@ export const guard = defineCommand({
       case "explain":
         return (await import("../guards/guard-report.js")).explainGuards(context)
       case "release": {
-        const { releaseLines } = await import("../guards/guard-release.js")
+        const { releaseLines } = await import("../guards/guard-actions.js")
         const { name, drop: isDrop, timeout: timeoutMs } = options
         const id = readId(args.what ?? options.release, options.all)
         return releaseLines(context, { name, id, isDrop, timeoutMs })
@@ -74,13 +74,13 @@ async function reset(
   scope: string | undefined,
   by: (typeof people)[number] = scope === undefined ? "person" : "operator",
 ): Promise<number> {
-  const { resetOwnBreaker, resetRelayGuards } = await import("../guards/guard-reset.js")
+  const { resetOwnBreaker, resetRelayGuards } = await import("../guards/guard-actions.js")
   if (by === "operator") return resetRelayGuards(context, choice, scope)
-  if (scope !== undefined) throw new ChatError("USAGE", `--by: ${by}: the daemon's own breaker has no SCOPE`)
+  if (scope !== undefined) throw new ChatError("USAGE", `--by: ${by}: the circuit breaker has no SCOPE`)
   return resetOwnBreaker(context, choice.options.name)
 }
 
-/** What only one of the verbs heeds. */
+/** @throws {ChatError} USAGE for an option or argument of another verb */
 function refuseElsewhere(
   verb: Verb,
   what: string | undefined,
@@ -91,14 +91,14 @@ function refuseElsewhere(
   }
   if (verb !== "reset" && by !== undefined) throw new ChatError("USAGE", "--by: only with reset")
   if (verb === "release" || verb === "reset" || what === undefined) return
-  throw new ChatError("USAGE", `guard ${verb}: takes nothing after it`, {
+  throw new ChatError("USAGE", `guard ${verb}: takes no argument`, {
     hint: "agentchat guard --name NAME",
   })
 }
 
 function readId(id: string | undefined, isAll: boolean): string | undefined {
   if ((id === undefined) === isAll) return id
-  throw new ChatError("USAGE", "release: wants an ID or --all")
+  throw new ChatError("USAGE", "release: needs an ID or --all")
 }
 
 function chooseVerb(

@@ -52,7 +52,7 @@ export const send = defineCommand({
     refuseUnreachableStage(target, wanted)
     const frame = await messageFrame(context, target, text, input.options)
     if (input.options["dry-run"]) {
-      return (await import("../guards/guard-forecast.js")).reportForecast(context, input, frame)
+      return (await import("../guards/guard-report.js")).reportForecast(context, input, frame)
     }
     if (wanted !== "accepted") return sendAndWait(context, input, { frame, wanted, timeoutMs })
     return reportAccepted(context, target, await relayRequest(context, input, frame))

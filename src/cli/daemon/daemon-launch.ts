@@ -90,7 +90,7 @@ async function readCard(path: string): Promise<AgentCard> {
 
 async function readGuards({ system }: Context, path: string | undefined): Promise<DaemonStart["guards"]> {
   if (path === undefined) return undefined
-  const { readBreakerFile } = await import("../input/breaker-file.js")
+  const { readBreakerFile } = await import("../input/guard-file.js")
   return readBreakerFile(resolve(system.cwd, path))
 }
 

@@ -1,25 +1,30 @@
-/** `guard --status` and `--explain`. */
+/** `guard status`, `guard explain` and `send --dry-run`. */
 import { formatForTerminal } from "../../base/visible-text.js"
 import { readHolder } from "../../daemon/process/pid-file.js"
 import { type GuardStop, readStatus } from "../../daemon/status.js"
+import type { ClientFrame } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { GuardUsage } from "../../protocol/guard-facts.js"
+import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Context, Io } from "../context.js"
 import { instancePathsOf, otherDaemonsHint } from "../daemon/daemon-choice.js"
 import { type KeptLine, readKeptLines } from "../daemon/kept-lines.js"
+import { reportFailure } from "../exit-status.js"
+import { omitUndefined } from "../output/omit-undefined.js"
 import { describeStop } from "../output/status-report.js"
+import { formatTable } from "../output/table.js"
 import { type RequestOptions, relayRequest, usesOwnSession } from "../relay/relay-request.js"
-import { guardLayers, numbersOf } from "./guard-rules.js"
-import { formatUsages } from "./guard-table.js"
+import { guardRules, numbersOf } from "./guard-rules.js"
 
 const shownText = 60
-/** Lines that are shown, the newest: a loop may have left thousands. */
+/** Held lines shown, the newest ones: a loop may have left thousands. */
 const shownLines = 10
+const guardedExit = 7
 
 /**
- * Prints what is used and left of each guard, what they stopped, and the newest of the lines they kept.
+ * Prints what is used of each limit, what is stopped, and the newest held lines.
  * @returns 0
- * @throws {ChatError} why the relay cannot be asked, when nothing else is known either
+ * @throws {ChatError} why the relay cannot be asked, if nothing else is known either
  */
 export async function reportGuards(context: Context, choice: RequestOptions): Promise<number> {
   const { io, config, clock } = context
@@ -32,19 +37,13 @@ export async function reportGuards(context: Context, choice: RequestOptions): Pr
   const lines = paths === undefined ? [] : readKeptLines(paths)
   if (problem !== undefined && usages.length + stops.length + lines.length === 0) throw problem
   const kept = lines.slice(-shownLines)
-  const counted = { kept, kept_lines: lines.length }
   if (config.json) {
-    io.json({
-      ok: true,
-      list: usages,
-      stopped: stops,
-      ...counted,
-      ...(problem && { relay: problem.message }),
-    })
+    const held = { kept, kept_lines: lines.length }
+    io.json({ ok: true, list: usages, stopped: stops, ...held, ...(problem && { relay: problem.message }) })
     return 0
   }
-  print(io, { usages, stops, kept, keptLines: lines.length, problem })
-  if (!isRunning) await sayWhoElse(context, choice)
+  printReport(io, { usages, stops, kept, keptLines: lines.length, problem })
+  if (!isRunning) await printOtherDaemons(context, choice)
   return 0
 }
 
@@ -52,45 +51,89 @@ interface Report {
   readonly usages: readonly GuardUsage[]
   readonly stops: readonly GuardStop[]
   readonly kept: readonly KeptLine[]
-  /** How many there are, also those that are not shown. */
+  /** Number of all held lines. */
   readonly keptLines: number
   readonly problem: ChatError | undefined
 }
 
-function print(io: Io, { usages, stops, kept, keptLines, problem }: Report): void {
+function printReport(io: Io, { usages, stops, kept, keptLines, problem }: Report): void {
   for (const line of formatUsages(usages, io.columns)) io.out(line)
   for (const stop of stops) io.out(formatForTerminal(describeStop(stop)))
-  if (keptLines > kept.length) io.out(`kept      ${keptLines - kept.length} lines before these`)
+  if (keptLines > kept.length) io.out(`held      ${keptLines - kept.length} lines before these`)
   for (const { id, guard, line = "" } of kept) {
-    io.out(
-      formatForTerminal(
-        `kept      ${id}: ${guard.layer}: ${line.slice(0, shownText)}${line.length > shownText ? "…" : ""}`,
-      ),
-    )
+    const text = `${line.slice(0, shownText)}${line.length > shownText ? "…" : ""}`
+    io.out(formatForTerminal(`held      ${id}: ${guard.layer}: ${text}`))
   }
-  if (problem !== undefined) io.err(`the relay's guards are not known: ${problem.message}`)
+  if (problem !== undefined) io.err(`the relay's guards are unknown: ${problem.message}`)
   if (kept.length > 0)
     io.err("send them again or drop them: agentchat guard release ID, or --all, with --drop")
 }
 
-/** Prints what each guard counts, its number, who lifts it and what to do. */
+/** Prints what each guard counts, its numbers, who lifts it and what to do. */
 export function explainGuards({ io, config }: Context): number {
   if (config.json) {
-    io.json({ ok: true, guards: guardLayers })
+    io.json({ ok: true, guards: guardRules })
     return 0
   }
-  for (const [name, layer] of Object.entries(guardLayers)) {
+  for (const [name, rule] of Object.entries(guardRules)) {
     io.out(name)
-    io.out(`  counts  ${layer.counts}`)
-    if (layer.numbers.length > 0) io.out(`  numbers ${numbersOf(layer)}`)
-    io.out(`  lifted  by ${layer.lift}`)
-    io.out(`  do      ${layer.act}`)
+    io.out(`  counts  ${rule.counts}`)
+    io.out(`  numbers ${numbersOf(rule)}`)
+    io.out(`  lifted  by ${rule.lift}`)
+    io.out(`  do      ${rule.act}`)
   }
   return 0
 }
 
-/** Who named no daemon, and has none called default, sees what is counted of a session that was just opened. */
-async function sayWhoElse(context: Context, choice: RequestOptions): Promise<void> {
+/**
+ * Prints what a message would do; sends nothing.
+ * @returns 0, or 7 if a guard would refuse it
+ * @throws {ChatError} what the relay refuses; TIMEOUT; UNREACHABLE
+ */
+export async function reportForecast(
+  context: Context,
+  choice: RequestOptions,
+  message: ClientFrame<"MSG">,
+): Promise<number> {
+  const { io, config } = context
+  const { id: _id, ts: _ts, sig: _sig, ...draft } = message
+  const { via, answer } = await relayRequest(context, choice, { ...draft, type: "FORECAST" })
+  const { to, recipients, woken, tokens, guards, refused } = answer as unknown as ServerMessage<"FORECAST">
+  if (config.json) {
+    io.json({ ok: refused === undefined, sent: false, to, recipients, woken, tokens, guards, refused, via })
+    return refused === undefined ? 0 : guardedExit
+  }
+  const names = woken.length === 0 ? "" : `: ${woken.join(" ")}`
+  const readers = to.startsWith("+") ? "one free worker of it" : `${recipients} there`
+  io.out(`to      ${formatForTerminal(to)}, ${readers}`)
+  io.out(`wakes   ${formatForTerminal(`${woken.length}${names}`)}`)
+  io.out(`tokens  about ${tokens}, all readers together`)
+  for (const line of formatUsages(guards, io.columns)) io.out(line)
+  if (refused === undefined) {
+    io.err("nothing was sent")
+    return 0
+  }
+  const { reason, retry_after_ms: retryAfterMs, ...guard } = refused
+  const details = omitUndefined({ retryAfterMs, guard })
+  return reportFailure(io, new ChatError("GUARDED", `would be refused: ${reason}`, details), false)
+}
+
+/** Formats what is used and left of each limit as a table. */
+function formatUsages(list: readonly GuardUsage[], columns: number | undefined): string[] {
+  if (list.length === 0) return []
+  const rows = list.map(({ layer, scope, used, limit, free_in_ms: freeMs, tripped }) => [
+    formatForTerminal(layer),
+    formatForTerminal(scope),
+    String(used),
+    String(Math.max(0, limit - used)),
+    freeMs === undefined ? "" : `${Math.ceil(freeMs / 1_000)} s`,
+    tripped ? "stopped" : "",
+  ])
+  return formatTable(["GUARD", "SCOPE", "USED", "LEFT", "MORE IN", ""], rows, columns)
+}
+
+/** Without --name and without a default daemon the report is about a session that was just opened; names the daemons. */
+async function printOtherDaemons(context: Context, choice: RequestOptions): Promise<void> {
   if (choice.options.name !== undefined || usesOwnSession(choice)) return
   const others = await otherDaemonsHint(context, "running")
   if (others !== undefined) context.io.err(others)

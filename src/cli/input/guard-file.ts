@@ -1,51 +1,55 @@
 import type { Node, YAMLMap } from "yaml"
 import { closestNames } from "../../base/closest-names.js"
+import type { BreakerLimits } from "../../guards/breaker.js"
 import { defaultGuardLimits, type GuardLimits } from "../../guards/limits.js"
 import { ChatError } from "../../protocol/errors.js"
 import { readSmallText } from "./text-source.js"
 
 const shownCharacters = 40
+const example = "write one name and one number per line, such as conversationTurns: 40"
 
 type GuardName = keyof GuardLimits
 
 const names = Object.keys(defaultGuardLimits) as GuardName[]
-/** Where nothing at all is as good as never. */
+/** Numbers of rules that earlier versions had. */
+const removedNames: ReadonlySet<string> = new Set([
+  ...["hops", "hopsOwn", "hopsFadeMs", "hopsFollowMs", "pairTurns", "pairWindowMs", "pairCooldownMs"],
+  ...["pairCooldownMaxMs", "emptyWords", "floorMs", "sameSimilarity", "slowRoomTurns", "slowRoomSpeakers"],
+])
+/** Numbers that may be 0; the others are 1 or more. */
 const mayBeZero: ReadonlySet<string> = new Set<GuardName>([
-  "emptyWords",
-  "feedCredit",
-  "floorMs",
-  "hopsFollowMs",
-  "ratePatienceMs",
-  "sameDropped",
-  "sameWindowMs",
+  ...(["conversationEach", "feedCredit", "ratePatienceMs", "sameDropped", "sameWindowMs"] as const),
 ])
-/** What is a part of a whole. */
-const shares: ReadonlySet<string> = new Set<GuardName>([
-  "conversationBeside",
-  "conversationShare",
-  "sameSimilarity",
-])
-/** Pairs of which the first must not be above the second. */
+/** Numbers above 0 and up to 1. */
+const shares: ReadonlySet<string> = new Set<GuardName>(["conversationBeside", "conversationShare"])
+/** Pairs of which the first must not exceed the second. */
 const ordered = [
-  ["pairCooldownMs", "pairCooldownMaxMs"],
   ["stopMs", "stopMaxMs"],
   ["breakerWarn", "breakerPause"],
   ["breakerPause", "breakerStop"],
 ] as const satisfies readonly (readonly [GuardName, GuardName])[]
+/** The numbers of a daemon's own guard, and whether a larger number is the stricter one. */
+const breakerNumbers = {
+  breakerWarn: false,
+  breakerPause: false,
+  breakerStop: false,
+  breakerPauseMs: true,
+  breakerRejected: false,
+  conversationRegainMs: true,
+} as const satisfies Record<keyof BreakerLimits, boolean>
 
 /**
- * Reads numbers of the guards from YAML: one `name: number` a line, names as {@link defaultGuardLimits} has them. An
- * empty file changes nothing.
- * @param label - the flag that named the file
- * @throws {ChatError} NOT_FOUND, FILE_FAILED; USAGE naming the line, the name, the reason and the hint
+ * Reads numbers of the guards from a YAML file: one `name: number` per line, with the names of {@link defaultGuardLimits}.
+ * An empty file changes nothing.
+ * @param label - the option that named the file
+ * @throws {ChatError} NOT_FOUND, FILE_FAILED; USAGE with the line, the name and a hint
  */
 export async function readGuardFile(path: string, label: string): Promise<Partial<GuardLimits>> {
   const text = readSmallText(path, label)
   const { isMap, isScalar, LineCounter, parseDocument } = await import("yaml")
   const lines = new LineCounter()
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true })
-  const lineOf = (offset: number | undefined) => lines.linePos(offset ?? 0).line
-  const at = (offset: number | undefined) => `${label}: ${path}: line ${lineOf(offset)}`
+  const at = (offset: number | undefined) => `${label}: ${path}: line ${lines.linePos(offset ?? 0).line}`
   const [broken] = document.errors
   if (broken !== undefined) {
     throw new ChatError("USAGE", `${at(broken.pos[0])}: ${problemOf(broken)}`, { hint: example })
@@ -66,18 +70,47 @@ export async function readGuardFile(path: string, label: string): Promise<Partia
   return limits
 }
 
-/** The library's own words name its functions where there is a second document. */
-function problemOf({ code, message }: { readonly code: string; readonly message: string }): string {
-  return code === "MULTIPLE_DOCS" ? "a second document begins" : (message.split("\n", 1)[0] ?? code)
+/**
+ * Reads numbers of a daemon's own guard, which a file can only make stricter.
+ * @throws {ChatError} NOT_FOUND, FILE_FAILED; USAGE with the name and a hint
+ */
+export async function readBreakerFile(path: string): Promise<Partial<BreakerLimits>> {
+  const limits = await readGuardFile(path, "--guards")
+  for (const [name, given] of Object.entries(limits)) {
+    if (!isBreakerName(name)) {
+      throw new ChatError("USAGE", `--guards: ${path}: ${name}: belongs to the relay, not to a daemon`, {
+        hint: `a daemon's file may have ${Object.keys(breakerNumbers).join(", ")}; the others: agentchat serve --guards`,
+      })
+    }
+    const known = defaultGuardLimits[name]
+    if (breakerNumbers[name] ? given >= known : given <= known) continue
+    const side = breakerNumbers[name] ? "less" : "more"
+    throw new ChatError("USAGE", `--guards: ${path}: ${name}: ${given} is ${side} than ${known}`, {
+      hint: "a daemon's own file can only make its guard stricter",
+    })
+  }
+  return limits
 }
 
-const example = "write one name and one number a line, such as pairTurns: 40"
+function isBreakerName(name: string): name is keyof BreakerLimits {
+  return Object.hasOwn(breakerNumbers, name)
+}
 
 function isGuardName(name: unknown): name is GuardName {
   return names.some((known) => known === name)
 }
 
+/** Replaces a message of the yaml package that names its own functions. */
+function problemOf({ code, message }: { readonly code: string; readonly message: string }): string {
+  return code === "MULTIPLE_DOCS" ? "a second document begins" : (message.split("\n", 1)[0] ?? code)
+}
+
 function unknownName(where: string, name: string): ChatError {
+  if (removedNames.has(name)) {
+    return new ChatError("USAGE", `${where}: ${name} was removed together with its rule`, {
+      hint: "delete the line; agentchat guard explain lists the rules and their numbers",
+    })
+  }
   const candidates = closestNames(name, names)
   const [closest] = candidates
   const hint =
@@ -102,7 +135,7 @@ function readNumber(name: GuardName, value: unknown, where: string): number {
 }
 
 function show(value: unknown): string {
-  if (value === undefined) return "what stands there"
+  if (value === undefined) return "the value"
   return typeof value === "number" ? String(value) : JSON.stringify(value).slice(0, shownCharacters)
 }
 

@@ -8,7 +8,7 @@ import { type Drain, type Moment, SharedCount } from "../shared-count.js"
 import { type Count, noCounts, StoppingRule } from "./rule.js"
 
 const channelsKept = 1_024
-const savedCharacters = 40_000
+const savedCharacters = 35_000
 const hourMs = 3_600_000
 
 /**

@@ -29,7 +29,7 @@ interface Standing {
 const stranger: Standing = { returns: 0, isFeed: false, isAlone: false }
 
 const channelsKept = 2_048
-const savedCharacters = 160_000
+const savedCharacters = 140_000
 
 /**
  * Limits how often agents come back to speak in one channel: `conversationTurns` times together and `conversationOwn` times
@@ -160,18 +160,16 @@ export class ConversationRule extends StoppingRule {
     for (const [, { returns }] of this.#channels) returns.remove(scope, { ts: 0, isPaused: true })
   }
 
-  #standingOf(message: GuardMessage, channel: Channel): Standing {
-    const { from, ts, to, answers, channel: name } = message
-    const isStatus = isPlainStatus(message)
-    const speakers = isStatus ? channel.statuses : channel.speakers
-    const me = speakers?.find(from, ts)
-    if (speakers === undefined || me === undefined) return stranger
+  #standingOf(message: GuardMessage, { speakers, statuses }: Channel): Standing {
+    if (isPlainStatus(message)) return statuses === undefined ? stranger : statusStanding(message, statuses)
+    const { from, ts, to, answers, channel } = message
+    const me = speakers.find(from, ts)
+    if (me === undefined) return stranger
     const isAlone = speakers.isAlone(me, ts)
-    if (isStatus) return { returns: speakers.isStatusLoop(me) ? 1 : 0, isFeed: true, isAlone }
     const isFeed = answers === undefined && to.length === 0 && speakers.isFeeding(me, ts)
     if (isFeed) return { returns: 0, isFeed, isAlone }
     if (speakers.isReturn(me, ts)) return { returns: 1, isFeed, isAlone }
-    const isCircle = isDirect(name) && this.#readState.hasReached(to, from, me.last)
+    const isCircle = isDirect(channel) && this.#readState.hasReached(to, from, me.last)
     return { returns: isCircle ? 2 : 0, isFeed, isAlone }
   }
 
@@ -203,6 +201,12 @@ export class ConversationRule extends StoppingRule {
   }
 }
 
+function statusStanding({ from, ts }: GuardMessage, statuses: Speakers): Standing {
+  const me = statuses.find(from, ts)
+  if (me === undefined) return stranger
+  return { returns: statuses.isStatusLoop(me) ? 1 : 0, isFeed: true, isAlone: statuses.isAlone(me, ts) }
+}
+
 /** Reports whether a message only says how things are, to nobody, and answers nothing. */
 function isPlainStatus({ kind, to, answers }: GuardMessage): boolean {
   return kind === "status" && to.length === 0 && answers === undefined
@@ -217,7 +221,7 @@ interface Words {
 const readersKept = 4_096
 /** Authors followed on their way to one agent. */
 const authorsKept = 16
-const savedReaders = 40_000
+const savedReaders = 30_000
 const nothing: Words = { ids: [], seqs: [] }
 
 /** Whose words have reached whom by direct messages and mentions, through however many other agents. */

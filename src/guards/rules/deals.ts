@@ -22,7 +22,7 @@ type Proposal = Pick<DealStep, "from" | "to">
 
 const pairsKept = 4_096
 const stepsKept = 2_048
-const savedCharacters = 25_000
+const savedCharacters = 20_000
 
 /**
  * Refuses a proposal after `dealTurns` proposals between two agents within a day that led to nothing. A rejected proposal

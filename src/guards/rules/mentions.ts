@@ -7,7 +7,7 @@ import { authorIn, othersThan } from "../scopes.js"
 import { type Count, noCounts, WindowRule } from "./rule.js"
 
 const speakersKept = 8_192
-const savedCharacters = 40_000
+const savedCharacters = 25_000
 
 /**
  * Stops an author from mentioning an agent in a channel after `mentionsOfOne` mentions in five minutes without an answer.

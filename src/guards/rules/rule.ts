@@ -1,6 +1,13 @@
 import { LruMap } from "../../base/lru-map.js"
 import { isNumber, isPlain, isTexts } from "../../base/plain.js"
-import { type GuardMessage, pushEvidence, type RuleName, type Trip, type Usage, type Warning } from "../guard-message.js"
+import {
+  type GuardMessage,
+  pushEvidence,
+  type RuleName,
+  type Trip,
+  type Usage,
+  type Warning,
+} from "../guard-message.js"
 import type { GuardLimits } from "../limits.js"
 import { deleteWhere, formatEntries, readEntries } from "../saved.js"
 import { isUnder } from "../scopes.js"
@@ -209,7 +216,7 @@ export abstract class WindowRule extends StoppingRule {
 }
 
 const windowsKept = 4_096
-const windowCharacters = 45_000
+const windowCharacters = 35_000
 
 export function usedIn(window: Window | undefined, ts: number, windowMs: number): number {
   return window === undefined || ts - window.since >= windowMs ? 0 : window.used

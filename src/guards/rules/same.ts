@@ -38,8 +38,8 @@ interface Looked {
 
 const historiesKept = 2_048
 const echoesKept = 1_024
-const historyCharacters = 110_000
-const echoCharacters = 40_000
+const historyCharacters = 90_000
+const echoCharacters = 25_000
 
 /**
  * Drops a text that its author sent to the same channel within `sameWindowMs`, and stops the author there at the next

@@ -1,4 +1,5 @@
-import { authorOf, type GuardMessage } from "../guard-message.js"
+import { authorOf } from "../../protocol/message-id.js"
+import type { GuardMessage } from "../guard-message.js"
 import type { GuardLimits } from "../limits.js"
 import { othersThan, pairOf } from "../scopes.js"
 import { type Count, noCounts, WindowRule } from "./rule.js"

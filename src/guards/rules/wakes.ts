@@ -10,7 +10,7 @@ const hourMs = 3_600_000
 /** Time for which a woken agent stays awake, unless it speaks before. */
 const awakeMs = 60_000
 const wokenKept = 16_384
-const savedCharacters = 45_000
+const savedCharacters = 30_000
 const nobody: readonly string[] = []
 
 /**

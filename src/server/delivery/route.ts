@@ -1,11 +1,8 @@
-import { pairOf } from "../../guards/scopes.js"
 import type { ClientMessage } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { AgentId, AgentRef, Channel as ChannelName } from "../../protocol/names.js"
 import type { Channel } from "../channels/channel.js"
 import type { ChannelDirectory } from "../channels/directory.js"
-import type { GuardInput } from "../guards/guard-service.js"
-import { readableText } from "../guards/message-text.js"
 import type { Roster } from "../roster/roster.js"
 import type { Agent } from "../sessions/agent.js"
 import type { SessionRegistry } from "../sessions/session-registry.js"
@@ -102,26 +99,4 @@ export function agentsWoken(
   if (addressees.length > 0) return addressees.slice(0, count)
   const others = [...channel.members].filter((member) => member !== author)
   return others.slice(0, count).map(({ id }) => id)
-}
-
-/** Returns the message as the guards see it. */
-export function guardInputOf(
-  { message, address, to, addressees, recipients, channel }: Route,
-  agent: Agent,
-  id: string,
-): GuardInput {
-  const { in_reply_to, kind } = message
-  const text = readableText(message)
-  return {
-    id,
-    from: agent.id,
-    room: to === undefined ? address : pairOf(agent.id, to),
-    to: addressees,
-    // An agent that is away reads the message later.
-    recipients: channel === undefined ? 1 : recipients,
-    kind,
-    answers: in_reply_to,
-    text,
-    bytes: Buffer.byteLength(text),
-  }
 }

@@ -1,31 +1,60 @@
+import type { GuardMessage } from "../../guards/guard-message.js"
 import { pairOf } from "../../guards/scopes.js"
 import type { Kind } from "../../protocol/message-kinds.js"
-import type { AgentId, Channel as ChannelName } from "../../protocol/names.js"
-import type { Channel } from "../channels/channel.js"
+import type { AgentId } from "../../protocol/names.js"
 import type { Stored } from "../delivery/message-json.js"
+import type { Route } from "../delivery/route.js"
 import { answerIdOf } from "../tasks/task-messages.js"
-import type { GuardInput } from "./guard-service.js"
-import { readableText } from "./message-text.js"
+
+/** A message as the guards see it; they add the time. */
+export type GuardInput = Omit<GuardMessage, "ts">
+
+/** Returns the guard input of a message that an agent wants to send. @param id - its `msg_id` */
+export function guardInputOf(
+  { message, address, to, addressees }: Route,
+  from: AgentId,
+  id: string,
+): GuardInput {
+  const text = readableText(message)
+  return {
+    id,
+    from,
+    channel: to === undefined ? address : pairOf(from, to),
+    to: addressees,
+    kind: message.kind,
+    answers: message.in_reply_to,
+    text,
+    bytes: Buffer.byteLength(text),
+  }
+}
 
 /**
- * A message that a relay let pass, as the guards look at it; undefined for anything else. The answer to a task is
- * nothing that was said.
+ * Returns the guard input of a message that another relay accepted; undefined for anything but a message, and for the
+ * answer to a task, which is work.
  */
-export function replicatedInput(
-  message: Stored,
-  channelOf: (name: ChannelName) => Channel | undefined,
-): GuardInput | undefined {
+export function replicatedInput(message: Stored): GuardInput | undefined {
   if (message.type !== "MSG") return undefined
   const { msg_id: id, from, to, in_reply_to: answers, mentions = [] } = message
-  const kind = message.kind as Kind | undefined
   if (answers !== undefined && id === answerIdOf(from as AgentId, answers)) return undefined
-  const channel = to.startsWith("#") ? channelOf(to as ChannelName) : undefined
-  const said = readableText(message)
+  const isDirect = !to.startsWith("#")
+  const text = readableText(message)
   return {
-    ...{ id, from, kind, answers, text: said },
-    room: to.startsWith("#") ? to : pairOf(from, to),
-    to: to.startsWith("#") ? mentions : [to],
-    recipients: channel?.members.size ?? 1,
-    bytes: Buffer.byteLength(said),
+    id,
+    from,
+    channel: isDirect ? pairOf(from, to) : to,
+    to: isDirect ? [to] : mentions,
+    kind: message.kind as Kind | undefined,
+    answers,
+    text,
+    bytes: Buffer.byteLength(text),
   }
+}
+
+/** Returns everything that the readers of a message have to read. */
+function readableText(message: {
+  readonly content: string
+  readonly parts?: readonly unknown[] | undefined
+}) {
+  const { content, parts = [] } = message
+  return parts.length === 0 ? content : `${content}\n${JSON.stringify(parts)}`
 }

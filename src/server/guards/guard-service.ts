@@ -1,274 +1,292 @@
+import { EventEmitter } from "node:events"
 import type { Backbone } from "../../backbone/backbone.js"
 import type { Clock } from "../../base/clock.js"
+import { LruMap } from "../../base/lru-map.js"
 import { Guard } from "../../guards/guard.js"
-import type { GuardMessage, Traced, Trip, Usage, Warning } from "../../guards/guard-message.js"
+import type { GuardMessage, Trip, Usage, Warning } from "../../guards/guard-message.js"
 import type { GuardLimits } from "../../guards/limits.js"
 import type { DealStep } from "../../guards/rules/deals.js"
 import { isUnder } from "../../guards/scopes.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { GuardFacts, GuardUsage } from "../../protocol/guard-facts.js"
-import { isQuiet, type Kind } from "../../protocol/message-kinds.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Operators } from "../operators.js"
+import type { GuardInput } from "./guard-input.js"
 import { GuardStore } from "./guard-store.js"
-import { SteadyTime } from "./steady-time.js"
-import { StopNotices, type Told } from "./stop-notices.js"
 
-/** Milliseconds after which the same warning is told again. */
+/** Milliseconds after which a warning is sent again. */
 const warnAgainMs = 600_000
+/** Stops and warnings remembered, so that each is sent once. */
+const noticesKept = 2_048
 
-/** What a desk needs of its house. */
-interface GuardPorts {
-  /** Tells an agent that is online, or everybody in a channel. */
-  tell(to: string, news: ServerMessage<"GUARD">): void
-  readonly log: (line: string) => void
-}
-
-/** What a desk goes by. */
-interface GuardDeskOptions {
+interface GuardServiceOptions {
   readonly guards: GuardLimits
   readonly operators: Operators
   readonly clock: Clock
+  readonly log: (line: string) => void
 }
 
-/** A message as it is put to the guards. */
-export type GuardInput = Omit<GuardMessage, "ts">
-
-/** What a message carries as the guards worked it out. */
-export interface Origin {
-  readonly hops: number
-  readonly kind: Kind | undefined
+interface GuardServiceEvents {
+  /** An agent, or everybody in a channel, is to know of a stop, a warning or the end of a stop. */
+  notice: [to: string, notice: ServerMessage<"GUARD">]
 }
 
-/** Why a message is refused, as the wire has it. */
+/** The reason a message is refused, as FORECAST has it. */
 type Refusal = NonNullable<ServerMessage<"FORECAST">["refused"]>
 
-/** What would become of a message. */
-interface Outlook extends Origin {
-  readonly refused: Refusal | undefined
+/** A stop or a warning that was sent to those its scope names. */
+interface Notice {
+  readonly scope: string
+  readonly facts: GuardFacts
+  readonly isStop: boolean
+  /** Time at which it ends, or is sent again. */
+  readonly untilTs: number
 }
 
-/** The guards of a relay: what they stop is neither kept nor sent, and everybody concerned hears of it once. */
-export class GuardService {
+/** The guards of a relay: refuses messages, and tells everybody a stop concerns, once. */
+export class GuardService extends EventEmitter<GuardServiceEvents> {
   readonly #guard: Guard
   readonly #store: GuardStore
-  readonly #parts: Guard["parts"]
   readonly #time: SteadyTime
-  readonly #options: GuardDeskOptions
-  readonly #ports: GuardPorts
-  readonly #told = new StopNotices()
+  readonly #options: GuardServiceOptions
+  readonly #notices = new LruMap<string, Notice>(noticesKept)
+  readonly #makeState: () => string
 
-  private constructor(store: GuardStore, options: GuardDeskOptions, ports: GuardPorts) {
+  private constructor(store: GuardStore, options: GuardServiceOptions) {
+    super()
     const { guards, clock } = options
-    this.#store = store
     const guard = Guard.load(guards, store.state)
-    const isCredible = SteadyTime.isCredible(clock, guard.lastTs)
-    this.#guard = isCredible ? guard : new Guard(guards)
-    this.#parts = this.#guard.parts
+    this.#guard = SteadyTime.isCredible(clock, guard.lastTs) ? guard : new Guard(guards)
     this.#time = new SteadyTime(clock, this.#guard.lastTs)
+    this.#store = store
     this.#options = options
-    this.#ports = ports
+    this.#makeState = () => this.#guard.save()
   }
 
-  /** Goes on where the last relay of the same store ended. @throws {ChatError} UNAVAILABLE */
-  static async open(backbone: Backbone, options: GuardDeskOptions, ports: GuardPorts): Promise<GuardService> {
-    const opened: { desk?: GuardService } = {}
-    const store = await GuardStore.open(backbone, {
-      clock: options.clock,
-      log: ports.log,
-      onReset: (scope) => {
-        const { desk } = opened
-        if (desk !== undefined) desk.#lift(scope)
-      },
+  /** Restores the state that the last relay of the same backbone saved. @throws {ChatError} UNAVAILABLE */
+  static async open(backbone: Backbone, options: GuardServiceOptions): Promise<GuardService> {
+    const store = await GuardStore.open(backbone, options)
+    const service = new GuardService(store, options)
+    store.on("reset", (scope) => {
+      service.#lift(scope)
     })
-    const desk = new GuardService(store, options, ports)
-    opened.desk = desk
-    return desk
+    return service
   }
 
-  /** What was counted is kept. */
+  /** Saves the state. */
   async close(): Promise<void> {
     await this.#store.close()
   }
 
-  /** Whether an agent is an operator of this relay. */
   isOperator(id: string): boolean {
     return this.#options.operators.has(id)
   }
 
   /**
-   * Asks for a message, before anything of it is kept or sent, and counts it. One that was counted already, whose
-   * author did not hear what became of it, passes as it did then.
+   * Asks for a message, before it is stored or sent, and counts it. A message that was accepted before, whose author did
+   * not receive the answer, passes again.
+   * @returns its `hops`
    * @throws {ChatError} GUARDED
    */
-  admit(saying: GuardInput): Origin {
-    if (this.isOperator(saying.from)) return this.#spoke(saying)
-    const known = this.#guard.find(saying.id, saying.room)
-    if (known !== undefined) return originOf(saying, known)
-    const traced = this.#trace(saying)
-    const trip = this.#guard.check(traced)
-    if (trip !== undefined) throw this.#refuse(traced, trip)
-    this.#note(traced)
-    return originOf(saying, traced)
+  admit(input: GuardInput): number {
+    if (this.isOperator(input.from)) return this.#operatorSpoke(input)
+    const known = this.#guard.find(input.id, input.channel)
+    if (known !== undefined) return known
+    const message = this.#stamp(input)
+    const trip = this.#guard.check(message)
+    if (trip !== undefined) {
+      this.#guard.refuse(message, trip)
+      throw this.#refusal(trip, message.ts)
+    }
+    this.#note(message)
+    return this.#guard.hopsOf(message)
   }
 
-  /** What {@link admit} would do; does nothing. */
-  forecast(saying: GuardInput): Outlook {
-    if (this.isOperator(saying.from)) return { hops: 0, kind: saying.kind, refused: undefined }
-    const traced = this.#trace(saying)
-    const trip = this.#guard.check(traced)
-    return { ...originOf(saying, traced), refused: trip && refusalOf(trip) }
+  /** Returns the reason {@link admit} would refuse a message; counts nothing. */
+  forecast(input: GuardInput): Refusal | undefined {
+    if (this.isOperator(input.from)) return undefined
+    const trip = this.#guard.check(this.#stamp(input))
+    return trip && refusalOf(trip)
   }
 
-  /** Whether a message wakes whom it is put to. */
-  wakes({ kind, hops }: Origin): boolean {
-    return !isQuiet(kind) && hops < this.#options.guards.hops / 2
+  /** Counts a message that another relay of the same backbone accepted. */
+  noteReplicated(input: GuardInput): void {
+    if (this.#guard.find(input.id, input.channel) !== undefined) return
+    if (this.isOperator(input.from)) this.#operatorSpoke(input)
+    else this.#note(this.#stamp(input))
   }
 
-  /** Counts what another relay of the same store let pass. */
-  overhear(saying: GuardInput): void {
-    if (this.#guard.find(saying.id, saying.room) !== undefined) return
-    if (this.isOperator(saying.from)) this.#spoke(saying)
-    else this.#note(this.#trace(saying))
-  }
-
-  /** Asks for a proposal, before anything of it is kept or sent. @throws {ChatError} GUARDED */
+  /** Asks for a proposal, before it is stored or sent. @throws {ChatError} GUARDED */
   admitProposal(proposal: Pick<DealStep, "from" | "to">): void {
-    if (this.isOperator(proposal.from)) return
+    const { deals } = this.#guard
+    if (deals === undefined || this.isOperator(proposal.from)) return
     const ts = this.#time.now()
-    const trip = this.#guard.deals?.checkProposal(proposal, ts)
+    const trip = deals.checkProposal(proposal, ts)
     if (trip === undefined) return
-    this.#guard.deals?.refuseProposal(proposal, ts)
-    throw this.#refused(trip, ts)
+    deals.refuseProposal(proposal, ts)
+    throw this.#refusal(trip, ts)
   }
 
-  /** Counts a step of a deal that another relay of the same store took. */
-  overhearStep(step: DealStep): void {
+  /** Counts a statement of a deal that this relay accepted. */
+  noteStep(step: DealStep): void {
+    if (step.verb === "PROPOSAL" && this.isOperator(step.from)) return
+    const ts = this.#time.now()
+    const warning = this.#guard.deals?.noteStep(step, ts)
+    if (warning !== undefined) this.#warn(warning, step.id, ts)
+    this.#touch()
+  }
+
+  /** Counts a statement of a deal that another relay of the same backbone accepted. */
+  noteReplicatedStep(step: DealStep): void {
     if (this.#guard.deals?.knows(step) !== false) return
     this.noteStep(step)
     if (step.verb === "COMPLETE") this.refill([step.from, step.to])
   }
 
-  /** A step of a deal was taken. */
-  noteStep(step: DealStep): void {
-    if (step.verb === "PROPOSAL" && this.isOperator(step.from)) return
-    const ts = this.#time.now()
-    const warning = this.#guard.deals?.noteStep(step, ts)
-    if (warning !== undefined) this.#warn(warning, { id: step.id, ts })
-    this.#touch()
-  }
-
-  /** These agents have worked: what idle talk used up is theirs again. */
+  /** These agents finished work: what their talk used up is given back. */
   refill(agents: readonly string[]): void {
     const ts = this.#time.now()
     const due = this.#guard.refill(agents, ts)
-    const isTheirs = ({ scope, facts, isTrip }: Told) =>
-      isTrip &&
-      facts.lifted_by === "progress" &&
-      due.length > 0 &&
-      (!scope.includes("@") || due.some((agent) => isUnder(scope, agent)))
-    for (const told of this.#told.forget(isTheirs, ts)) {
-      if (!this.#isStopped(told, due, ts)) this.#tellLifted(told, "work was finished")
-    }
     this.#touch()
+    if (due.length === 0) return
+    const isTheirs = ({ scope, facts, isStop }: Notice) =>
+      isStop &&
+      facts.lifted_by === "progress" &&
+      (!scope.includes("@") || due.some((agent) => isUnder(scope, agent))) &&
+      !this.#isStopped(facts, due, ts)
+    this.#notifyLifted(isTheirs, "work was finished")
   }
 
-  /** What was counted of an agent. */
   usage(agent: string): GuardUsage[] {
     return this.#guard.usage(agent, this.#time.now()).map(formatUsage)
   }
 
   /**
-   * Lifts what was stopped, here and at every relay of the same store.
-   * @param by - who does it, an operator
-   * @param resetId - names this act among all
+   * Lifts what was stopped under a scope, here and at every relay of the same backbone.
+   * @param by - the operator
+   * @param resetId - unique among all resets
+   * @param scope - undefined: everything
    * @throws {ChatError} UNAVAILABLE
    */
   async reset(by: string, resetId: string, scope: string | undefined): Promise<void> {
-    this.#ports.log(`guard: ${scope ?? "everything"} lifted by ${by}`)
+    this.#options.log(`guard: ${scope ?? "everything"} lifted by ${by}`)
     this.#lift(scope)
-    await this.#store.tellReset(resetId, scope)
+    await this.#store.spreadReset(resetId, scope)
   }
 
-  #trace({ id, from, room, to, recipients, kind, answers, text, bytes }: GuardInput): Traced {
-    // Member by member: to spread them costs as much as all the rest.
-    const ts = this.#time.now()
-    return this.#guard.trace({ id, ts, from, room, to, recipients, kind, answers, text, bytes })
+  // Field by field: a spread costs as much as the rest of the guards.
+  #stamp({ id, from, channel, to, kind, answers, text, bytes }: GuardInput): GuardMessage {
+    return { id, ts: this.#time.now(), from, channel, to, kind, answers, text, bytes }
   }
 
-  #spoke({ room, kind }: GuardInput): Origin {
-    this.#guard.spoke(room, this.#time.now())
+  #operatorSpoke({ channel }: GuardInput): number {
+    this.#guard.operatorSpoke(channel)
     this.#touch()
-    return { hops: 0, kind }
+    return 0
   }
 
-  #note(traced: Traced): void {
-    for (const warning of this.#guard.note(traced)) this.#warn(warning, traced)
+  #note(message: GuardMessage): void {
+    for (const warning of this.#guard.note(message)) this.#warn(warning, message.id, message.ts)
     this.#touch()
   }
 
-  #refuse(traced: Traced, trip: Trip): ChatError {
-    this.#guard.refuse(traced, trip)
-    return this.#refused(trip, traced.ts)
-  }
-
-  /** Tells of a stop, if that is news. */
-  #refused(trip: Trip, ts: number): ChatError {
+  /** Returns the error of a refusal; tells those whom the scope names, unless they know. */
+  #refusal(trip: Trip, ts: number): ChatError {
     this.#touch()
-    const { reason, retryAfterMs } = trip
-    const guard = factsOf(trip)
-    const untilTs = retryAfterMs === undefined ? Infinity : ts + retryAfterMs
-    const told = this.#told.take({ scope: trip.scope, facts: guard, reason, isTrip: true, untilTs }, ts)
-    if (told) {
-      this.#ports.log(`guard: ${trip.layer}: ${trip.scope} stopped: ${reason}`)
-      this.#tell(trip.scope, {
-        ...{ type: "GUARD", state: "tripped", ...refusalOf(trip) },
+    const { layer, scope, reason, retryAfterMs } = trip
+    const facts = factsOf(trip)
+    if (this.#isNews({ scope, facts, isStop: true, untilTs: ts + retryAfterMs }, ts)) {
+      this.#options.log(`guard: ${layer}: ${scope} stopped: ${reason}`)
+      this.#notify(scope, {
+        type: "GUARD",
+        state: "tripped",
+        ...refusalOf(trip),
         ts: this.#options.clock.now(),
       })
     }
-    const details = { hint: hintOf(trip), guard, ...(retryAfterMs !== undefined && { retryAfterMs }) }
-    return new ChatError("GUARDED", reason, details)
+    return new ChatError("GUARDED", reason, { hint: hintOf(trip), guard: facts, retryAfterMs })
   }
 
-  #warn({ layer, scope, reason }: Warning, { id, ts }: Pick<Traced, "id" | "ts">): void {
-    const facts: GuardFacts = { layer, scope, lifted_by: "time", evidence: [id] }
-    if (!this.#told.take({ scope, facts, reason, isTrip: false, untilTs: ts + warnAgainMs }, ts)) return
-    this.#tell(scope, { type: "GUARD", state: "warned", ...facts, reason, ts: this.#options.clock.now() })
+  #warn({ layer, scope, reason }: Warning, messageId: string, ts: number): void {
+    const facts: GuardFacts = { layer, scope, lifted_by: "time", evidence: [messageId] }
+    if (!this.#isNews({ scope, facts, isStop: false, untilTs: ts + warnAgainMs }, ts)) return
+    this.#notify(scope, { type: "GUARD", state: "warned", ...facts, reason, ts: this.#options.clock.now() })
   }
 
   #lift(scope: string | undefined): void {
     this.#guard.reset(scope)
     this.#touch()
-    const lifted = this.#told.forget((told) => isUnder(told.scope, scope), this.#time.now())
-    for (const told of lifted) this.#tellLifted(told, "an operator has lifted it")
+    this.#notifyLifted((notice) => isUnder(notice.scope, scope), "an operator has lifted it")
   }
 
-  /** Whether one of these agents is still stopped there. */
-  #isStopped({ scope, facts }: Told, agents: readonly string[], ts: number): boolean {
+  #isStopped({ layer, scope }: GuardFacts, agents: readonly string[], ts: number): boolean {
     const usages = agents.flatMap((agent) => this.#guard.usage(agent, ts))
-    return usages.some((usage) => usage.isTripped && usage.layer === facts.layer && usage.scope === scope)
+    return usages.some((usage) => usage.isTripped && usage.layer === layer && usage.scope === scope)
   }
 
-  #tellLifted({ scope, facts }: Told, reason: string): void {
-    this.#tell(scope, { type: "GUARD", state: "lifted", ...facts, reason, ts: this.#options.clock.now() })
+  /** Remembers a notice. @returns whether it was not sent before, or is over since */
+  #isNews(notice: Notice, ts: number): boolean {
+    const key = `${notice.isStop ? "stop" : "warning"} ${notice.facts.layer} ${notice.scope}`
+    const before = this.#notices.peek(key)
+    this.#notices.set(key, notice)
+    return before === undefined || before.untilTs <= ts
   }
 
-  /** A scope names the agents it stops, then where or towards whom; or else the channel. */
-  #tell(scope: string, news: ServerMessage<"GUARD">): void {
-    const words = (scope.split(/ (?:in|to) /, 1)[0] ?? "").split(" ")
-    const agents = words.filter((word) => word.startsWith("@"))
-    const rooms = words.filter((word) => word.startsWith("#"))
-    for (const to of agents.length > 0 ? agents : rooms) this.#ports.tell(to, news)
+  /** Forgets notices, and tells those whom a stop among them concerned that it is lifted. */
+  #notifyLifted(isLifted: (notice: Notice) => boolean, reason: string): void {
+    const ts = this.#time.now()
+    for (const [key, notice] of this.#notices) {
+      if (!isLifted(notice)) continue
+      this.#notices.delete(key)
+      const { scope, facts, isStop, untilTs } = notice
+      if (!isStop || untilTs <= ts) continue
+      this.#notify(scope, { type: "GUARD", state: "lifted", ...facts, reason, ts: this.#options.clock.now() })
+    }
+  }
+
+  /** Sends to the agents a scope stops, or else to the channel. */
+  #notify(scope: string, message: ServerMessage<"GUARD">): void {
+    const [stopped = ""] = scope.split(/ (?:in|to) /, 1)
+    const names = stopped.split(" ")
+    const agents = names.filter((name) => name.startsWith("@"))
+    const channels = names.filter((name) => name.startsWith("#"))
+    for (const to of agents.length > 0 ? agents : channels) this.emit("notice", to, message)
   }
 
   #touch(): void {
-    this.#store.touch(this.#parts)
+    this.#store.touch(this.#makeState)
   }
 }
 
-/** An answer is never the beginning of a chain, also where the message it answers is not remembered. */
-function originOf({ answers }: GuardInput, { hops, kind }: Origin): Origin {
-  return { hops: answers === undefined ? hops : Math.max(1, hops), kind }
+/** A saved time may be this far ahead of the clock before the state is thrown away. */
+const mostAheadMs = 86_400_000
+
+/**
+ * Wall-clock time that never goes back. A clock that is set back by a day must not lengthen every stop by a day; from then
+ * on this time stays ahead of the clock by as much.
+ */
+class SteadyTime {
+  readonly #clock: Clock
+  #aheadMs = 0
+  #lastTs: number
+
+  /** @param lastTs - the last time of the process before, in milliseconds since the Unix epoch */
+  constructor(clock: Clock, lastTs: number) {
+    this.#clock = clock
+    this.#lastTs = lastTs
+  }
+
+  /** Reports whether a saved time can be true: not if a clock was far wrong, or it is no time at all. */
+  static isCredible(clock: Clock, lastTs: number): boolean {
+    return lastTs - clock.now() <= mostAheadMs
+  }
+
+  now(): number {
+    const ts = this.#clock.now() + this.#aheadMs
+    if (ts < this.#lastTs) this.#aheadMs += this.#lastTs - ts
+    this.#lastTs = Math.max(ts, this.#lastTs)
+    return this.#lastTs
+  }
 }
 
 function factsOf({ layer, scope, liftedBy, evidence }: Trip): GuardFacts {
@@ -276,22 +294,18 @@ function factsOf({ layer, scope, liftedBy, evidence }: Trip): GuardFacts {
 }
 
 function refusalOf(trip: Trip): Refusal {
-  const { reason, retryAfterMs } = trip
-  return { ...factsOf(trip), reason, ...(retryAfterMs !== undefined && { retry_after_ms: retryAfterMs }) }
+  return { ...factsOf(trip), reason: trip.reason, retry_after_ms: trip.retryAfterMs }
 }
 
 function formatUsage({ layer, scope, used, limit, freeInMs, isTripped }: Usage): GuardUsage {
-  const free = freeInMs === undefined ? {} : { free_in_ms: freeInMs }
-  return { layer, scope, used, limit, ...free, tripped: isTripped }
+  return { layer, scope, used, limit, free_in_ms: freeInMs, tripped: isTripped }
 }
 
 function hintOf({ liftedBy, retryAfterMs, scope }: Trip): string {
-  const wait = retryAfterMs === undefined ? "" : ` for ${Math.ceil(retryAfterMs / 1_000)} s`
-  if (liftedBy === "operator") {
+  const seconds = Math.ceil(retryAfterMs / 1_000)
+  if (liftedBy === "operator")
     return `stop, do not answer; an operator of the relay lifts it: agentchat guard --reset '${scope}'`
-  }
-  if (liftedBy === "progress") {
-    return `do not send it again${wait}; finish work (a task done, a proposal completed) or let an operator speak`
-  }
-  return `do not send it again${wait}; go on with your work, and say only what is new`
+  if (liftedBy === "progress")
+    return `do not send it again for ${seconds} s; finish work (a task done, a proposal completed) or let an operator speak`
+  return `do not send it again for ${seconds} s; go on with your work, and say only what is new`
 }

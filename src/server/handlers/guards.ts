@@ -3,23 +3,25 @@ import type { ClientHandlers } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { GuardUsage } from "../../protocol/guard-facts.js"
 import { formatMessageId } from "../../protocol/message-id.js"
+import { isQuiet } from "../../protocol/message-kinds.js"
 import { type AgentId, type AgentRef, type Channel, persistentIdPattern } from "../../protocol/names.js"
 import { resolveAgent } from "../delivery/agent-lookup.js"
-import { agentsWoken, guardInputOf } from "../delivery/route.js"
+import { agentsWoken } from "../delivery/route.js"
+import { guardInputOf } from "../guards/guard-input.js"
 import type { RelaySettings, Services } from "../services.js"
 import type { Session } from "../sessions/session.js"
 
 type GuardServices = Pick<Services, "guards" | "router" | "roster" | "channels" | "sessions" | "knownAgents">
 type GuardMessage = "FORECAST" | "LIST_GUARDS" | "RESET_GUARD"
 
-/** Agents named at once in a forecast; `recipients` tells how many there are. */
+/** Agents named in a forecast; `recipients` is the number of all. */
 const wokenIds = 100
 const bytesPerToken = 4
 const shownCharacters = 40
-/** Requests that one look at the counts stands for: it goes through whatever the guards remember of anybody. */
-const looksCost = 20
+/** Requests that a look at the counts costs, because it goes through all that the guards remember. */
+const lookCost = 20
 
-/** What the guards have counted, and who lifts what they stopped. */
+/** Handles questions about what the guards have counted, and resets by an operator. */
 export function guardHandlers(
   services: GuardServices,
   settings: RelaySettings,
@@ -28,7 +30,7 @@ export function guardHandlers(
   const { clock } = settings
   /** @throws {ChatError} RATE_LIMITED */
   function charge(session: Session, type: GuardMessage): void {
-    const passage = session.requestRate.take(clock.monotonic(), looksCost - 1)
+    const passage = session.requestRate.take(clock.monotonic(), lookCost - 1)
     if (passage.ok) return
     const { retryAfterMs } = passage
     throw new ChatError("RATE_LIMITED", `${type}: too fast; wait ${retryAfterMs} ms`, { retryAfterMs })
@@ -39,15 +41,17 @@ export function guardHandlers(
       const { agent } = session
       charge(session, "FORECAST")
       const route = router.route(agent, { ...message, type: "MSG" })
-      const saying = guardInputOf(route, agent, formatMessageId(agent.id, id ?? ""))
-      const { refused, ...origin } = guards.forecast(saying)
-      const woken = refused === undefined && guards.wakes(origin) ? agentsWoken(route, agent, wokenIds) : []
+      const input = guardInputOf(route, agent.id, formatMessageId(agent.id, id ?? ""))
+      const refused = guards.forecast(input)
+      const woken = refused === undefined && !isQuiet(input.kind) ? agentsWoken(route, agent, wokenIds) : []
+      // An agent that is offline reads a direct message later.
+      const readers = route.channel === undefined ? 1 : route.recipients
       const answer = {
         type: "FORECAST",
         to: route.address,
         recipients: route.recipients,
         woken,
-        tokens: Math.ceil(saying.bytes / bytesPerToken) * saying.recipients,
+        tokens: Math.ceil(input.bytes / bytesPerToken) * readers,
         guards: usageOf(services, settings, agent.id, agent.id),
         ...(refused !== undefined && { refused }),
       } as const
@@ -72,8 +76,8 @@ export function guardHandlers(
 }
 
 /**
- * The layers, and before them the rate, which is asked first.
- * @param reader - who is told: nothing of rooms that it may not know of
+ * Returns what was counted of an agent: the rate, which is asked first, and the rules.
+ * @param reader - the agent that asks; it is told nothing of channels it cannot see
  */
 function usageOf(
   services: GuardServices,
@@ -92,31 +96,32 @@ function usageOf(
 }
 
 function mayKnow({ channels, guards }: GuardServices, scope: string, reader: AgentId): boolean {
-  const rooms = scope.split(" ").filter((word) => word.startsWith("#"))
-  return guards.isOperator(reader) || rooms.every((room) => channels.get(room)?.isVisibleTo(reader) === true)
+  if (guards.isOperator(reader)) return true
+  const names = scope.split(" ").filter((word) => word.startsWith("#"))
+  return names.every((name) => channels.get(name)?.isVisibleTo(reader) === true)
 }
 
-/** Names as a person writes them, by id and in the order of the guards. */
+/** Replaces the names in a scope that a person wrote by ids. */
 function resolveScope({ roster, channels }: GuardServices, by: AgentId, scope: string): string {
   const words = scope.split(" ")
   const resolved = words.map((word) => {
     if (word.startsWith("@")) return resolveKnown(word as AgentRef, roster)
-    // An operator lifts also what was stopped in a channel that it may not see.
+    // An operator may lift a stop in a channel that it cannot see.
     if (word.startsWith("#") && channels.get(word) === undefined)
       return channels.find(word as Channel, by).name
     if (/^[#+]/.test(word) || word === "in" || word === "to") return word
     throw new ChatError(
       "INVALID_MSG",
-      `scope: ${JSON.stringify(word.slice(0, shownCharacters))} is nothing a guard stops`,
+      `scope: ${JSON.stringify(word.slice(0, shownCharacters))} is no part of a scope`,
       {
-        hint: "write it as the guard named it: #channel, +role, @agent, '@a @b', '@a to @b' or '@a in #channel'",
+        hint: "write the scope as the guard named it: #channel, +role, @agent, '@a @b', '@a to @b' or '@a in #channel'",
       },
     )
   })
   return resolved.join(" ")
 }
 
-/** Whom the relay has forgotten may still be stopped. */
+/** Resolves an agent, which may be stopped although the relay has forgotten it. */
 function resolveKnown(ref: AgentRef, roster: Services["roster"]): string {
   try {
     return resolveAgent(ref, roster, "scope")
@@ -128,7 +133,7 @@ function resolveKnown(ref: AgentRef, roster: Services["roster"]): string {
 }
 
 function notOperator(type: GuardMessage): ChatError {
-  return new ChatError("OPERATOR_REQUIRED", `${type}: only an operator of this relay may do this`, {
-    hint: "whoever runs the relay names its operators: agentchat serve --operators FILE",
+  return new ChatError("OPERATOR_REQUIRED", `${type}: only for operators of this relay`, {
+    hint: "the operators are named where the relay is started: agentchat serve --operators FILE",
   })
 }

@@ -6,7 +6,7 @@ import { formatMessageId, unnamedFrameId } from "../../protocol/message-id.js"
 import type { AgentId } from "../../protocol/names.js"
 import type { Channel } from "../channels/channel.js"
 import { formatAck, formatMessage } from "../delivery/message-json.js"
-import { guardInputOf } from "../delivery/route.js"
+import { guardInputOf } from "../guards/guard-input.js"
 import type { RelaySettings, Services } from "../services.js"
 import type { Agent } from "../sessions/agent.js"
 import type { SentAck } from "../sessions/sent-ids.js"
@@ -38,12 +38,11 @@ export function messageHandlers(
   function send(agent: Agent, message: Message, messageId: string): SentAck | Promise<SentAck> {
     const route = router.route(agent, message)
     const { channel, to, recipients } = route
-    const { hops, kind } = guards.admit(guardInputOf(route, agent, messageId))
-    const marked = kind === route.message.kind ? route.message : withKind(route.message, kind)
-    if (channel === undefined && to === undefined) return tasks.push(agent, marked, messageId)
+    const hops = guards.admit(guardInputOf(route, agent.id, messageId))
+    if (channel === undefined && to === undefined) return tasks.push(agent, route.message, messageId)
     const isMember = channel === undefined || channel.members.has(agent)
     const ack = { ts: clock.now(), seq: undefined, recipients, isMember, hops }
-    const admitted = { agent, message: marked, messageId, ack }
+    const admitted = { agent, message: route.message, messageId, ack }
     if (channel !== undefined) return sendToChannel(admitted, channel)
     return sendToAgent(admitted, to as AgentId)
   }
@@ -90,10 +89,6 @@ export function messageHandlers(
       if (logMessages) log(formatJsonLine({ from: agent.id, to: message.to, content: message.content }))
     },
   }
-}
-
-function withKind({ kind: _, ...message }: Message, kind: Message["kind"]): Message {
-  return kind === undefined ? message : { ...message, kind }
 }
 
 function acknowledge(agent: Agent, { id }: Message, messageId: string, ack: SentAck, isDuplicate: boolean) {

@@ -25,11 +25,11 @@ async function refusalOf(text: string | Buffer): Promise<ChatError> {
 
 describe("a file of guards", () => {
   it("changes the numbers it names", async () => {
-    const text = "# two bots work here\npairTurns: 40\nfloorMs: 0\nsameSimilarity: 0.95\n"
+    const text = "# two bots work here\nconversationTurns: 40\nsameDropped: 0\nconversationShare: 0.95\n"
     expect(await readGuardFile(fileOf(text), "--guards")).toEqual({
-      pairTurns: 40,
-      floorMs: 0,
-      sameSimilarity: 0.95,
+      conversationTurns: 40,
+      sameDropped: 0,
+      conversationShare: 0.95,
     })
     for (const empty of ["", "\n", "# nothing\n", "---\n", "{}"]) {
       expect(await readGuardFile(fileOf(empty), "--guards")).toEqual({})
@@ -43,28 +43,49 @@ describe("a file of guards", () => {
   })
 
   it.each([
-    ["hops: 20\npairTurn: 40", "line 2", '"pairTurn" is no number of the guards', "pairTurns: "],
-    ["pairTurns: forty", "line 1", 'pairTurns: "forty" is not a whole number, 1 or more', "pairTurns: "],
-    ["pairTurns: 0", "line 1", "pairTurns: 0 is not a whole number, 1 or more", "pairTurns: "],
-    ["pairTurns: -1", "line 1", "pairTurns: -1 is not", "pairTurns: "],
-    ["pairTurns: 1.5", "line 1", "pairTurns: 1.5 is not", "pairTurns: "],
-    ["pairTurns: .inf", "line 1", "pairTurns: Infinity is not", "pairTurns: "],
-    ["pairTurns: .nan", "line 1", "pairTurns: NaN is not", "pairTurns: "],
-    ["pairTurns:", "line 1", "pairTurns: null is not", "pairTurns: "],
-    ["pairTurns: [1]", "line 1", "pairTurns: what stands there is not", "pairTurns: "],
     [
-      "\npairWindowMs: 60s",
+      "dealTurns: 20\nconversationTurn: 40",
       "line 2",
-      'pairWindowMs: "60s" is not a whole number, 1 or more, in milliseconds',
-      "60000",
+      '"conversationTurn" is no number of the guards',
+      "conversationTurns: ",
     ],
-    ["sameSimilarity: 2", "line 1", "sameSimilarity: 2 is not a number above 0, up to 1", "sameSimilarity: "],
+    [
+      "conversationTurns: forty",
+      "line 1",
+      'conversationTurns: "forty" is not a whole number, 1 or more',
+      "conversationTurns: ",
+    ],
+    [
+      "conversationTurns: 0",
+      "line 1",
+      "conversationTurns: 0 is not a whole number, 1 or more",
+      "conversationTurns: ",
+    ],
+    ["conversationTurns: -1", "line 1", "conversationTurns: -1 is not", "conversationTurns: "],
+    ["conversationTurns: 1.5", "line 1", "conversationTurns: 1.5 is not", "conversationTurns: "],
+    ["conversationTurns: .inf", "line 1", "conversationTurns: Infinity is not", "conversationTurns: "],
+    ["conversationTurns: .nan", "line 1", "conversationTurns: NaN is not", "conversationTurns: "],
+    ["conversationTurns:", "line 1", "conversationTurns: null is not", "conversationTurns: "],
+    ["conversationTurns: [1]", "line 1", "conversationTurns: the value is not", "conversationTurns: "],
+    [
+      "\nmentionWindowMs: 60s",
+      "line 2",
+      'mentionWindowMs: "60s" is not a whole number, 1 or more, in milliseconds',
+      "300000",
+    ],
+    [
+      "conversationShare: 2",
+      "line 1",
+      "conversationShare: 2 is not a number above 0, up to 1",
+      "conversationShare: ",
+    ],
     ["conversationShare: 0", "line 1", "conversationShare: 0 is not a number above 0", "conversationShare: "],
-    ["- a\n- b", "line 1", "must be names and numbers", "pairTurns: 40"],
-    ["seven", "line 1", "must be names and numbers", "pairTurns: 40"],
-    ["hops: 1\nhops: 2", "line 2", "unique", "pairTurns: 40"],
-    ["hops: 1\n  b: [", "line 1", "", "pairTurns: 40"],
-    ["hops: 1\n---\nhops: 2", "line 2", "a second document begins", "pairTurns: 40"],
+    ["- a\n- b", "line 1", "must be names and numbers", "conversationTurns: 40"],
+    ["seven", "line 1", "must be names and numbers", "conversationTurns: 40"],
+    ["dealTurns: 1\ndealTurns: 2", "line 2", "unique", "conversationTurns: 40"],
+    ["dealTurns: 1\n  b: [", "line 1", "", "conversationTurns: 40"],
+    ["dealTurns: 1\n---\ndealTurns: 2", "line 2", "a second document begins", "conversationTurns: 40"],
+    ["\nhops: 3", "line 2", "hops was removed together with its rule", "delete the line"],
     ["stopMaxMs: 1000", "", "stopMs: 900000 is above stopMaxMs, 1000", "stopMaxMs: 900000"],
     ["breakerWarn: 25", "", "breakerWarn: 25 is above breakerPause, 20", "breakerPause: 25"],
   ])("%j is refused, with the line, the reason and the hint", async (text, line, reason, hint) => {

@@ -16,8 +16,8 @@ async function open(table: Table) {
   const store = await GuardStore.open(backbone, {
     clock: new FakeClock(),
     log: () => {},
-    onReset: (scope) => void lifted.push(scope),
   })
+  store.on("reset", (scope) => void lifted.push(scope))
   return { store, lifted }
 }
 
@@ -25,16 +25,16 @@ it("tells of everything that was lifted, in order and once, also of what is hear
   const memory = await openMemoryBackbone({ clock: new FakeClock() })
   const table = await memory.table("guard")
   const before = await open(table)
-  await before.store.tellReset("r0", "#before")
+  await before.store.spreadReset("r0", "#before")
   const view = lateTable(table)
   const [east, west] = [await open(table), await open(view.table)]
-  await east.store.tellReset("r1", "#a")
-  await before.store.tellReset("r2", "@b")
-  await east.store.tellReset("r3", undefined)
+  await east.store.spreadReset("r1", "#a")
+  await before.store.spreadReset("r2", "@b")
+  await east.store.spreadReset("r3", undefined)
   view.tell()
   expect(west.lifted).toEqual(["#a", "@b", undefined])
   expect(east.lifted).toEqual(["@b"])
-  await west.store.tellReset("r4", "#w")
+  await west.store.spreadReset("r4", "#w")
   view.tell()
   expect(west.lifted).toEqual(["#a", "@b", undefined])
   expect(before.lifted).toEqual(["#a", undefined, "#w"])
@@ -48,6 +48,6 @@ it("reads what a relay wrote that tells of the last one only", async () => {
   await table.put("reset", JSON.stringify({ id: "bad", scope: "#b", earlier: [7, { id: 1 }, null] }))
   await table.put("reset", JSON.stringify({ id: "worse", scope: "#c", earlier: "x" }))
   expect(lifted).toEqual(["#a", "#b", "#c"])
-  await store.tellReset("own", "#d")
+  await store.spreadReset("own", "#d")
   expect(JSON.parse((await table.get("reset"))?.value ?? "")).toMatchObject({ id: "own", scope: "#d" })
 })

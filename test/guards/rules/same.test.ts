@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest"
-import { defaultGuardLimits } from "../../src/guards/limits.js"
-import { type Draft, GuardRoom } from "./guard-room.js"
+import { defaultGuardLimits } from "../../../src/guards/limits.js"
+import { type Draft, GuardRoom } from "../guard-room.js"
 
 const { sameLast, sameWindowMs, stopMs } = defaultGuardLimits
 const hello = "hello, the builder has just started"

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest"
-import { defaultGuardLimits } from "../../src/guards/limits.js"
-import { type DealStep, DealsRule } from "../../src/guards/rules/deals.js"
+import { defaultGuardLimits } from "../../../src/guards/limits.js"
+import { type DealStep, DealsRule } from "../../../src/guards/rules/deals.js"
 
 const { dealTurns, slowWindowMs, stopMs } = defaultGuardLimits
 const minute = 60_000
@@ -123,7 +123,7 @@ describe("deals", () => {
     const first = desk.propose()
     desk.answer(first, "REJECT")
     for (let n = 3; n < dealTurns; n++) desk.propose()
-    const saved: unknown = JSON.parse(JSON.stringify(desk.layer.save()))
+    const saved: unknown = JSON.parse(desk.layer.save())
     desk.layer = new DealsRule(defaultGuardLimits)
     desk.layer.load(saved)
     desk.answer(first, "REJECT")
