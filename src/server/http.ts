@@ -10,8 +10,8 @@ export interface TlsFiles {
 
 /**
  * The HTTP side of a relay: `GET /health` in JSON, 426 for a browser that opens `/`, 404 for the rest.
- * @param headersTimeoutMs - how long a request may take to arrive
- * @throws {ChatError} USAGE when the certificate or key cannot be used
+ * @param headersTimeoutMs - milliseconds a request may take to arrive
+ * @throws {ChatError} USAGE if the certificate or key cannot be used
  */
 export function createHttpFront(
   health: () => object,
@@ -25,25 +25,25 @@ export function createHttpFront(
     requestTimeout: headersTimeoutMs,
     connectionsCheckingInterval: headersTimeoutMs,
   }
-  if (tls === undefined) return impatient(createServer(options, answer), headersTimeoutMs)
+  if (tls === undefined) return withIdleTimeout(createServer(options, answer), headersTimeoutMs)
   try {
     const server = createTlsServer({ ...options, ...tls, handshakeTimeout: headersTimeoutMs }, answer)
-    return impatient(server, headersTimeoutMs)
+    return withIdleTimeout(server, headersTimeoutMs)
   } catch (error) {
     throw new ChatError("USAGE", "tls: the certificate or its key cannot be used", { cause: error })
   }
 }
 
-/** Somebody who connects and says nothing at all is cut too. */
-function impatient(server: Server, idleMs: number): Server {
+/** Cuts connections that send nothing at all. */
+function withIdleTimeout(server: Server, idleMs: number): Server {
   server.timeout = idleMs
   return server
 }
 
 /**
  * Starts listening.
- * @returns the port, which is a free one when 0 was asked for
- * @throws {ChatError} ALREADY_RUNNING when the port is taken, USAGE when it may not be listened on
+ * @returns the port: a free one if `port` is 0
+ * @throws {ChatError} ALREADY_RUNNING if the port is taken; USAGE if listening on it fails
  */
 export function listen(server: Server, port: number, host: string): Promise<number> {
   return new Promise((resolve, reject) => {
@@ -57,7 +57,7 @@ export function listen(server: Server, port: number, host: string): Promise<numb
   })
 }
 
-/** A page of another site must not use the visitor's relay: browsers name their page, agents do not. */
+/** Returns whether a request comes from a web page of another site, which must not use its visitor's relay. */
 export function isForeignPage({ headers }: IncomingMessage): boolean {
   const { origin, host } = headers
   if (origin === undefined) return false

@@ -80,9 +80,20 @@ export async function openServices(settings: RelaySettings, backbone: Backbone) 
     },
   )
 
-  guards.on("notice", (to, notice) => {
-    sendGuardNotice(to, notice, { channels, roster, direct })
-  })
+  const services = {
+    ...{ backbone, writes, sessions, heartbeat, roster, rosterSync, knownAgents, mailboxes, direct },
+    ...{ bookmarks, channels, membership, router, guards, tasks, deals },
+  }
+  connectEvents(services, settings)
+  return services
+}
+
+/** Subscribes services to the events of those they are not built on. */
+function connectEvents(services: Services, { clock, log }: RelaySettings): void {
+  const { backbone, writes, sessions, rosterSync, knownAgents, mailboxes } = services
+  const { bookmarks, channels, membership, guards, tasks, roster, direct } = services
+
+  guards.on("notice", (to, notice) => sendGuardNotice(to, notice, { channels, roster, direct }))
   sessions.on("opened", (session) => {
     const { agent } = session
     rosterSync.began(session)
@@ -117,11 +128,6 @@ export async function openServices(settings: RelaySettings, backbone: Backbone) 
     log(isReachable ? "store: can be reached again" : "store: cannot be reached")
     if (isReachable) mailboxes.resume()
   })
-
-  return {
-    ...{ backbone, writes, sessions, heartbeat, roster, rosterSync, knownAgents, mailboxes, direct },
-    ...{ bookmarks, channels, membership, router, guards, tasks, deals },
-  }
 }
 
 /** Stops all services. Everything that was acknowledged is stored when it resolves. */

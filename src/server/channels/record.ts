@@ -38,7 +38,7 @@ type SettingsChange = { readonly [K in keyof ChannelSettings]: ChannelSettings[K
 export function mergeSettings(old: ChannelSettings, change: SettingsChange): ChannelSettings {
   const present = Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined))
   const merged = Object.entries({ ...old, ...present })
-  return Object.fromEntries(merged.filter(([, value]) => value !== "")) as ChannelSettings
+  return Object.fromEntries(merged.filter(([, value]) => value !== ""))
 }
 
 const unitMs: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }

@@ -10,9 +10,9 @@ const candidateIds = 10
  * Returns the agents that `name` may mean: those that are online, or else those that had the name when they were
  * last online, so that a name still reaches an agent that is reconnecting. Case is ignored.
  */
-function agentsNamed(name: string, roster: Roster, isCandidate = (_: AgentId) => true): AgentId[] {
-  const live = roster.onlineNamed(name).filter(isCandidate)
-  return live.length > 0 ? live : roster.offlineNamed(name).filter(isCandidate)
+function agentsNamed(name: string, roster: Roster, isCandidate: (id: AgentId) => boolean): AgentId[] {
+  const online = roster.onlineNamed(name).filter(isCandidate)
+  return online.length > 0 ? online : roster.offlineNamed(name).filter(isCandidate)
 }
 
 /**
@@ -24,7 +24,7 @@ export function resolveAgent(ref: AgentRef, roster: Roster, field = "to"): Agent
   const known = roster.find(ref)
   if (known !== undefined) return known.id
   const name = ref.slice(1)
-  const ids = agentsNamed(name, roster)
+  const ids = agentsNamed(name, roster, () => true)
   const [first, ...others] = ids
   if (first === undefined) {
     throw new ChatError("AGENT_NOT_FOUND", `${field}: ${ref} is neither online nor known to this relay`, {

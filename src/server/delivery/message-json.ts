@@ -6,31 +6,31 @@ import type { Verb } from "../../protocol/verbs.js"
 import type { SentAck } from "../sessions/sent-ids.js"
 import { asciiPayload, type Payload, payloadOf } from "../wire/frame-encoder.js"
 
-// The two messages written for every message read. Ids, names and addresses are validated forms that need
-// no JSON escape, so these are put together by hand; JSON.stringify of the whole costs five times as much.
+// MSG and ACK are written for every message read. They are assembled by hand, because JSON.stringify takes five times
+// as long. Ids, names and addresses are validated and need no escapes.
 
-/** The fields of MSG that every message of one sender begins with. */
+/** Formats the start of MSG, which is the same for all messages of an agent. */
 export function formatMessagePrefix(id: AgentId, name: Nick): string {
   return `{"type":"MSG","from":"${id}","name":"${name}","to":"`
 }
 
 /**
- * MSG as the recipients read it.
- * @param sender - made by {@link formatMessagePrefix}
- * @param to - the address resolved: a channel or an agent's id
+ * Formats MSG as the recipients get it.
+ * @param prefix - made by {@link formatMessagePrefix}
+ * @param to - a channel or the id of an agent
  */
 export function formatMessage(
-  sender: string,
+  prefix: string,
   to: string,
   message: ClientMessage<"MSG">,
   messageId: string,
-  receipt: SentAck,
+  ack: SentAck,
 ): Payload {
-  const { ts, seq, hops } = receipt
+  const { ts, seq, hops } = ack
   const { content } = message
   const isPlain = plainText.test(content)
   const pieces = [
-    sender,
+    prefix,
     to,
     isPlain ? '","content":"' : '","content":',
     isPlain ? content : JSON.stringify(content),
@@ -52,7 +52,7 @@ function formatExtras({ parts, in_reply_to, kind, mentions, sig }: ClientMessage
   return `${text}}`
 }
 
-/** A message that was kept before it had its number. */
+/** Formats a message from a log, adding its sequence number. */
 export function formatStored({ value, seq }: LogEntry): string {
   return `${value.slice(0, -1)},"seq":${seq}}`
 }
@@ -66,23 +66,23 @@ export function parseStored<T extends StoredType = StoredType>({
   return JSON.parse(value) as Stored<T>
 }
 
-/** A message as a log holds it: a channel's holds MSG alone, a mailbox each of these. */
+/** A message in a log. The log of a channel contains only MSG, that of a mailbox all of these. */
 export type Stored<T extends StoredType = StoredType> = ServerMessage<T>
 type StoredType = "MSG" | "DELIVERY" | Verb
 
-/** The same message for somebody who was not there when it was sent. */
+/** Formats a message for an agent that was not a member when it was sent. */
 export function formatReplay(message: string): string {
   return `${message.slice(0, -1)},"replay":true}`
 }
 
-/** ACK of a message; the first one and, marked so, any further one for the same id. */
+/** Formats the ACK of a message. */
 export function formatAck(
   re: string | undefined,
   messageId: string,
-  receipt: SentAck,
+  ack: SentAck,
   isDuplicate: boolean,
 ): Payload {
-  const { ts, seq, recipients, to, isMember } = receipt
+  const { ts, seq, recipients, to, isMember } = ack
   const pieces = ['{"type":"ACK"']
   if (re !== undefined) pieces.push(',"re":"', re, '"')
   pieces.push(',"msg_id":"', messageId, '","ts":', String(ts))
@@ -94,5 +94,5 @@ export function formatAck(
   return asciiPayload(pieces)
 }
 
-/** Printable ASCII without `"` and `\` is its own JSON; a look costs a fifth of JSON.stringify. */
+/** Printable ASCII without `"` and `\`, which needs no escapes. Testing costs a fifth of JSON.stringify. */
 const plainText = /^[ !#-[\]-~]*$/

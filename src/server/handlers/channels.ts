@@ -3,9 +3,11 @@ import { ChatError } from "../../protocol/errors.js"
 import { isChannelPattern } from "../../protocol/names.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Channel } from "../channels/channel.js"
+import type { ChannelDirectory } from "../channels/directory.js"
 import { mergeSettings } from "../channels/record.js"
 import { resolveAgentOrKey } from "../delivery/agent-lookup.js"
 import type { RelaySettings, Services } from "../services.js"
+import type { Agent } from "../sessions/agent.js"
 import type { Session } from "../sessions/session.js"
 import { payloadOf } from "../wire/frame-encoder.js"
 
@@ -55,17 +57,7 @@ export function channelHandlers(
       if (!agent.isPersistent) {
         throw new ChatError("IDENTITY_REQUIRED", "SET_CHANNEL: only an agent with a key changes channels")
       }
-      const change = pickSettings(message)
-      if (message.channel === "*") {
-        const { replay, window } = change
-        await channels.store.changeDefaults((defaults) => mergeSettings(defaults, { replay, window }))
-      } else {
-        await channels.change(channels.findJoined(message.channel, agent), (record) => ({
-          ...record,
-          settings: mergeSettings(record.settings, change),
-          by: agent.id,
-        }))
-      }
+      await setChannel(channels, agent, message)
       acknowledge(session, message.id)
     },
 
@@ -93,6 +85,24 @@ export function channelHandlers(
       session.send({ type: "CHANNELS", list: channels.list(session.agent.id), ...withDefaults }, id)
     },
   }
+}
+
+async function setChannel(
+  channels: ChannelDirectory,
+  agent: Agent,
+  message: ClientMessage<"SET_CHANNEL">,
+): Promise<void> {
+  const change = pickSettings(message)
+  if (message.channel === "*") {
+    const { replay, window } = change
+    await channels.store.changeDefaults((defaults) => mergeSettings(defaults, { replay, window }))
+    return
+  }
+  await channels.change(channels.findJoined(message.channel, agent), (record) => ({
+    ...record,
+    settings: mergeSettings(record.settings, change),
+    by: agent.id,
+  }))
 }
 
 type Settings = Pick<ClientMessage<"SET_CHANNEL">, "description" | "instructions" | "replay" | "window">

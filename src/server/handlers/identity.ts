@@ -1,12 +1,13 @@
 import { randomBytes } from "node:crypto"
-import { agentIdOf, formatDidKey, type PublicKey, parsePublicKey } from "../../identity/keys.js"
-import type { ClientHandlers, ClientMessage } from "../../protocol/client-messages.js"
+import { agentIdOf, formatDidKey, parsePublicKey } from "../../identity/keys.js"
+import type { ClientHandlers } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
 import { closeCodes, protocolVersion } from "../../protocol/limits.js"
 import type { AgentId } from "../../protocol/names.js"
+import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { RelaySettings, Services } from "../services.js"
-import { Agent, makeAgentMemory } from "../sessions/agent.js"
-import { Challenge } from "../sessions/challenge.js"
+import { Agent, type AgentMemory, makeAgentMemory } from "../sessions/agent.js"
+import { Challenge, type Claim } from "../sessions/challenge.js"
 import type { Session } from "../sessions/session.js"
 
 /** RFC 6455 §7.4.1: the endpoint has received something that violates its policy. */
@@ -20,64 +21,11 @@ type IdentityServices = Pick<Services, "backbone" | "sessions" | "knownAgents" |
 
 /** Handles IDENTIFY and VERIFY_IDENTITY: a client states its name, and proves its key if it has one. */
 export function identityHandlers(
-  { backbone, sessions, knownAgents, rosterSync }: IdentityServices,
+  services: IdentityServices,
   settings: RelaySettings,
 ): Pick<ClientHandlers<Session>, "IDENTIFY" | "VERIFY_IDENTITY"> {
   const { limits, clock, isCompat, log } = settings
-  const serverId = backbone.id
-
-  function admit(
-    session: Session,
-    publicKey: PublicKey | undefined,
-    message: ClientMessage<"IDENTIFY">,
-  ): Agent {
-    const { name, role, card } = message
-    const did = publicKey === undefined ? undefined : formatDidKey(publicKey)
-    const id = publicKey === undefined ? newEphemeralId() : agentIdOf(publicKey)
-    sessions.find(id)?.displace()
-    const { memory, evicted } =
-      publicKey === undefined
-        ? { memory: makeAgentMemory(limits, clock), evicted: undefined }
-        : knownAgents.enter(id)
-    if (evicted !== undefined) rosterSync.forget(evicted)
-    const agent = new Agent(id, name, memory, session.sendQueue, { clock, staleMs: limits.staleMs })
-    agent.introduce({ role, card, did }, rosterSync.claim(agent))
-    session.admit(agent)
-    log(`came: ${id} ${name} from ${session.remoteAddress}`)
-    return agent
-  }
-
-  function newEphemeralId(): AgentId {
-    for (;;) {
-      let id = "@"
-      for (const byte of randomBytes(ephemeralIdLength)) id += base32.charAt(byte & 31)
-      if (sessions.find(id) === undefined) return id as AgentId
-    }
-  }
-
-  /** Sends WELCOME, and after it everything that waits for the agent. */
-  function welcome(session: Session, agent: Agent, re: string | undefined): void {
-    session.send(
-      {
-        type: "WELCOME",
-        agent_id: agent.id,
-        name: agent.name,
-        server: settings.name,
-        server_id: serverId,
-        protocol: protocolVersion,
-        limits: {
-          frame_bytes: limits.frameBytes,
-          rate_per_s: limits.ratePerSecond,
-          burst: limits.rateBurst,
-          rate_bytes: settings.guards.rateBytes,
-          buffer: limits.bufferSize,
-        },
-        ts: clock.now(),
-      },
-      re,
-    )
-    sessions.add(session)
-  }
+  const serverId = services.backbone.id
 
   return {
     IDENTIFY(session, message) {
@@ -88,7 +36,7 @@ export function identityHandlers(
         throw new ChatError("INVALID_MSG", `card: must be at most ${cardLength} characters of JSON`)
       }
       if (message.pubkey === undefined) {
-        welcome(session, admit(session, undefined, message), message.id)
+        admit(session, { message }, message.id, services, settings)
         return
       }
       const claim = { message, publicKey: parsePublicKey(message.pubkey) }
@@ -110,15 +58,75 @@ export function identityHandlers(
         if (!(error instanceof ChatError) || error.code === "INVALID_MSG") throw error
         log(`refused: ${agentIdOf(claim.publicKey)} from ${session.remoteAddress}: ${error.message}`)
         session.sendError(error, message.id)
-        session.close(
-          error.code === "HANDSHAKE_TIMEOUT" ? closeCodes.handshakeTimeout : policyViolation,
-          error.code,
-        )
+        session.close(closeCodeOf(error), error.code)
         return
       }
       session.sendsReceived = message.sig !== undefined
       if (message.sig === undefined) log(`compat: ${claim.message.name} used the older handshake`)
-      welcome(session, admit(session, claim.publicKey, claim.message), message.id)
+      admit(session, claim, message.id, services, settings)
     },
+  }
+}
+
+/** Makes a session ready, and sends it WELCOME and then everything that waits for its agent. */
+function admit(
+  session: Session,
+  { message, publicKey }: Pick<Claim, "message"> & Partial<Claim>,
+  re: string | undefined,
+  { backbone, sessions, knownAgents, rosterSync }: IdentityServices,
+  settings: RelaySettings,
+): void {
+  const { limits, clock, log } = settings
+  const { name, role, card } = message
+  const did = publicKey === undefined ? undefined : formatDidKey(publicKey)
+  const id = publicKey === undefined ? newEphemeralId(sessions) : agentIdOf(publicKey)
+  sessions.find(id)?.displace()
+  let memory: AgentMemory
+  if (publicKey === undefined) memory = makeAgentMemory(limits, clock)
+  else {
+    const known = knownAgents.enter(id)
+    memory = known.memory
+    if (known.evicted !== undefined) rosterSync.forget(known.evicted)
+  }
+  const agent = new Agent(id, name, memory, session.sendQueue, { clock, staleMs: limits.staleMs })
+  agent.introduce({ role, card, did }, rosterSync.claim(agent))
+  session.admit(agent)
+  log(`came: ${id} ${name} from ${session.remoteAddress}`)
+  session.send(formatWelcome(agent, backbone.id, settings), re)
+  sessions.add(session)
+}
+
+function closeCodeOf({ code }: ChatError): number {
+  return code === "HANDSHAKE_TIMEOUT" ? closeCodes.handshakeTimeout : policyViolation
+}
+
+function newEphemeralId(sessions: Services["sessions"]): AgentId {
+  for (;;) {
+    let id = "@"
+    for (const byte of randomBytes(ephemeralIdLength)) id += base32.charAt(byte & 31)
+    if (sessions.find(id) === undefined) return id as AgentId
+  }
+}
+
+function formatWelcome(
+  agent: Agent,
+  serverId: string,
+  { name, limits, guards, clock }: RelaySettings,
+): ServerMessage<"WELCOME"> {
+  return {
+    type: "WELCOME",
+    agent_id: agent.id,
+    name: agent.name,
+    server: name,
+    server_id: serverId,
+    protocol: protocolVersion,
+    limits: {
+      frame_bytes: limits.frameBytes,
+      rate_per_s: limits.ratePerSecond,
+      burst: limits.rateBurst,
+      rate_bytes: guards.rateBytes,
+      buffer: limits.bufferSize,
+    },
+    ts: clock.now(),
   }
 }

@@ -39,12 +39,12 @@ export function messageHandlers(
     const route = router.route(agent, message)
     const { channel, to, recipients } = route
     const hops = guards.admit(guardInputOf(route, agent.id, messageId))
-    if (channel === undefined && to === undefined) return tasks.push(agent, route.message, messageId)
     const isMember = channel === undefined || channel.members.has(agent)
     const ack = { ts: clock.now(), seq: undefined, recipients, isMember, hops }
     const admitted = { agent, message: route.message, messageId, ack }
     if (channel !== undefined) return sendToChannel(admitted, channel)
-    return sendToAgent(admitted, to as AgentId)
+    if (to !== undefined) return sendToAgent(admitted, to)
+    return tasks.push(agent, route.message, messageId)
   }
 
   function sendToAgent(

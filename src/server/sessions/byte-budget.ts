@@ -1,4 +1,4 @@
-/** Bytes that several owners share, so that many small bounds do not add up to no bound. */
+/** A number of bytes that several owners share, so that their own bounds do not add up to more. */
 export class ByteBudget {
   readonly #maxBytes: number
   #usedBytes = 0
@@ -7,17 +7,16 @@ export class ByteBudget {
     this.#maxBytes = maxBytes
   }
 
-  /** Whether `bytes` more would fit. */
+  /** Returns whether `bytes` more are left. */
   fits(bytes: number): boolean {
     return this.#usedBytes + bytes <= this.#maxBytes
   }
 
-  /** Spends `bytes`, which {@link fits} has allowed. */
   take(bytes: number): void {
     this.#usedBytes += bytes
   }
 
-  /** Returns `bytes` taken before. */
+  /** Returns bytes that were taken before. */
   give(bytes: number): void {
     this.#usedBytes -= bytes
   }

@@ -7,13 +7,13 @@ import { ChatError } from "../../protocol/errors.js"
 const idBytes = 16
 const nonceBytes = 32
 
-/** What IDENTIFY claimed, until it is proven. */
+/** What IDENTIFY claimed. */
 export interface Claim {
   readonly message: ClientMessage<"IDENTIFY">
   readonly publicKey: PublicKey
 }
 
-/** One question to one connection about one key; it is put once, and any answer uses it up. */
+/** A challenge to one connection to prove the key it claims. It can be answered once. */
 export class Challenge {
   readonly id = randomBytes(idBytes).toString("base64url")
   readonly nonce = randomBytes(nonceBytes).toString("base64url")
@@ -22,7 +22,7 @@ export class Challenge {
   readonly #expiresAtMs: number
 
   /**
-   * @param audience - the relay's id, so that an answer is good for no other relay
+   * @param audience - the relay's id; it makes the answer worthless to any other relay
    * @param expiresAtMs - monotonic
    */
   constructor(claim: Claim, audience: string, expiresAtMs: number) {
@@ -32,16 +32,16 @@ export class Challenge {
   }
 
   /**
-   * @param isCompat - whether the proof of the first AgentChat, which names no audience, is taken too
-   * @throws {ChatError} VERIFICATION_FAILED unless `answer` proves the claimed key to this relay now;
-   * HANDSHAKE_TIMEOUT when it came too late, INVALID_MSG when it holds no proof
+   * @param isCompat - whether the proof of the first AgentChat, which names no audience, is accepted too
+   * @throws {ChatError} VERIFICATION_FAILED unless `answer` proves the claimed key to this relay;
+   * HANDSHAKE_TIMEOUT if it came too late; INVALID_MSG if it contains no proof
    */
   check(answer: ClientMessage<"VERIFY_IDENTITY">, nowMs: number, isCompat: boolean): void {
     const { challenge_id, sig, iat, signature, timestamp } = answer
     if (challenge_id !== this.id) {
       throw new ChatError(
         "VERIFICATION_FAILED",
-        "VERIFY_IDENTITY.challenge_id: was not given to this connection",
+        "VERIFY_IDENTITY.challenge_id: is not that of this connection's challenge",
       )
     }
     if (nowMs > this.#expiresAtMs) throw new ChatError("HANDSHAKE_TIMEOUT", "the challenge has expired")
@@ -52,7 +52,7 @@ export class Challenge {
     } else if (isCompat && signature !== undefined && timestamp !== undefined) {
       verifyCompatChallenge(signature, { challenge_id, nonce, timestamp }, publicKey)
     } else {
-      throw new ChatError("INVALID_MSG", "VERIFY_IDENTITY: sig and iat are needed")
+      throw new ChatError("INVALID_MSG", "VERIFY_IDENTITY: sig and iat are required")
     }
   }
 }

@@ -4,43 +4,42 @@ import type { ClientMessage } from "../../protocol/client-messages.js"
 import type { Limits } from "../../protocol/limits.js"
 import type { ByteBudget } from "./byte-budget.js"
 
-/** A frame that is not handled at once. */
-export interface Delayed {
+/** A frame that is handled later. */
+export interface DelayedFrame {
   readonly message: ClientMessage
-  /** As it came. */
+  /** Size of the frame. */
   readonly bytes: number
-  /** What its agent's meter was charged for it; given back if it is dropped. */
+  /** What its agent's meter was charged. Given back if the frame is dropped. */
   readonly cells: number
 }
 
-interface Waiting extends Delayed {
+interface WaitingFrame extends DelayedFrame {
   readonly dueMs: number
 }
 
-/** What a line needs. */
 interface DelayLineOptions {
   readonly clock: Clock
   readonly limits: Pick<Limits, "delayedFrames" | "delayedBytes">
-  /** Of the agent whose session it is. */
+  /** Of the agent of the session. */
   readonly meter: Gcra
-  /** For what waits in all lines. */
+  /** For the frames of all delay lines. */
   readonly budget: ByteBudget
-  /** Handles a frame; the next one waits for that. */
+  /** Handles a frame. The next frame waits for the promise. */
   readonly pass: (message: ClientMessage) => void | Promise<void>
 }
 
-/** What a frame takes beside its bytes. */
+/** Memory that a frame takes besides its bytes. */
 const frameOverheadBytes = 512
-/** Node's timers end at once when they are to take longer than 24 days. */
+/** Node's timers fire at once if they are set to more than 24 days. */
 const longestTimerMs = 86_400_000
 
 /**
- * What one session said faster than its agent may, in order, and what it said after that: each passes once the rate
- * allows. It is charged when it comes, so what waits is bounded by the patience, and by the limits if that is long.
+ * Frames that one session sent faster than its agent may, and all frames after them, in order. Each is handled when
+ * the rate allows. Frames are charged to the rate when they come, so the longest wait bounds how many there are.
  */
 export class DelayLine {
   readonly #options: DelayLineOptions
-  readonly #waiting: Waiting[] = []
+  readonly #waiting: WaitingFrame[] = []
   /** Ids of the messages among them. */
   readonly #ids = new Set<string>()
   #bytes = 0
@@ -52,43 +51,42 @@ export class DelayLine {
     this.#options = options
   }
 
-  /** Whether nothing has to be waited for. */
   get isEmpty(): boolean {
     return this.#waiting.length === 0
   }
 
-  /** Milliseconds until the last of them passes. */
+  /** Milliseconds until the last frame is due. */
   get restMs(): number {
     return Math.max(0, Math.ceil(this.#lastDueMs - this.#options.clock.monotonic()))
   }
 
-  /** Whether the same message waits already. */
+  /** Returns whether a message with the same id waits. */
   has({ type, id }: ClientMessage): boolean {
     return type === "MSG" && id !== undefined && this.#ids.has(id)
   }
 
   /**
-   * Puts a frame behind the others.
-   * @param waitMs - how long it waits even if they do not
-   * @returns false when there is no room
+   * Adds a frame after the others.
+   * @param waitMs - how long it waits even if there are no others
+   * @returns false if there is no room
    */
-  push(delayed: Delayed, waitMs: number): boolean {
+  push(frame: DelayedFrame, waitMs: number): boolean {
     const { clock, limits, budget } = this.#options
-    const bytes = delayed.bytes + frameOverheadBytes
-    const isRoom = this.#waiting.length < limits.delayedFrames && this.#bytes + bytes <= limits.delayedBytes
-    if (!isRoom || !budget.fits(bytes)) return false
+    const bytes = frame.bytes + frameOverheadBytes
+    const hasRoom = this.#waiting.length < limits.delayedFrames && this.#bytes + bytes <= limits.delayedBytes
+    if (!hasRoom || !budget.fits(bytes)) return false
     budget.take(bytes)
     this.#bytes += bytes
     const dueMs = Math.max(clock.monotonic() + waitMs, this.isEmpty ? 0 : this.#lastDueMs)
     this.#lastDueMs = dueMs
-    this.#waiting.push({ ...delayed, dueMs })
-    const { type, id } = delayed.message
+    this.#waiting.push({ ...frame, dueMs })
+    const { type, id } = frame.message
     if (type === "MSG" && id !== undefined) this.#ids.add(id)
     if (this.#timer === undefined) this.#passDue()
     return true
   }
 
-  /** The session has ended: nothing of it passes, and what was not said is not counted. */
+  /** Drops all frames, when the session has ended. */
   drop(): void {
     this.#timer?.cancel()
     this.#timer = undefined
@@ -127,9 +125,9 @@ export class DelayLine {
     this.#timer = this.#options.clock.setTimer(pass, Math.min(delayMs, longestTimerMs), { unref: true })
   }
 
-  #remove({ message, bytes }: Waiting): void {
+  #remove({ message, bytes }: WaitingFrame): void {
     this.#waiting.shift()
-    // The same id may wait twice; the second finds the first delivered.
+    // The same id may wait twice. The second message then finds that the first was delivered.
     if (message.type === "MSG" && message.id !== undefined) this.#ids.delete(message.id)
     this.#bytes -= bytes + frameOverheadBytes
     this.#options.budget.give(bytes + frameOverheadBytes)

@@ -3,12 +3,11 @@ import { LruMap } from "../../base/lru-map.js"
 import { Gcra, type Passage } from "../../guards/gcra.js"
 import type { Limits } from "../../protocol/limits.js"
 
-/** Addresses without a connection that are remembered for the frames they sent. */
+/** Addresses without a connection whose frames are still counted. */
 const absentAddresses = 4_096
-/** Milliseconds between two lines of the log about the same address. */
+/** Milliseconds between two log lines about the same address. */
 const logMs = 60_000
 
-/** What is known of one address. */
 interface Visitor {
   connections: number
   readonly meter: Gcra
@@ -16,15 +15,15 @@ interface Visitor {
 }
 
 /**
- * How much a stranger may take before it said who it is, counted by where it comes from. This machine's own
- * addresses may hold any number of connections: a thousand agents in one place are nothing unusual.
+ * Limits connections, and frames before IDENTIFY, per IP address. The addresses of this machine may hold any number
+ * of connections: a thousand agents on one machine are nothing unusual.
  */
 export class IpLimiter {
   readonly #limits: Limits
   readonly #clock: Clock
   readonly #log: (line: string) => void
+  /** Addresses with a connection. */
   readonly #present = new Map<string, Visitor>()
-  /** Addresses without a connection. */
   readonly #absent = new LruMap<string, Visitor>(absentAddresses)
 
   constructor(limits: Limits, clock: Clock, log: (line: string) => void) {
@@ -33,12 +32,11 @@ export class IpLimiter {
     this.#log = log
   }
 
-  /** Takes note of a connection; {@link disconnected} is to be called once for each. */
+  /** Counts a connection. Call {@link disconnected} once for each. */
   connected(address: string | undefined): void {
     this.#find(originOf(address)).connections++
   }
 
-  /** The connection is gone. */
   disconnected(address: string | undefined): void {
     const origin = originOf(address)
     const visitor = this.#present.get(origin)
@@ -47,22 +45,22 @@ export class IpLimiter {
     this.#absent.set(origin, visitor)
   }
 
-  /** Whether an address holds more connections than one may. */
+  /** Returns whether an address holds more connections than it may. */
   hasTooManyConnections(address: string | undefined): boolean {
     const origin = originOf(address)
     if (origin === "loopback") return false
     const visitor = this.#present.get(origin)
     if (visitor === undefined || visitor.connections <= this.#limits.addressSessions) return false
-    this.#tell(origin, visitor, `${visitor.connections} connections, more than one address may have`)
+    this.#logFlood(origin, visitor, `${visitor.connections} connections, more than one address may have`)
     return true
   }
 
-  /** Asks whether a frame of somebody unknown is read. */
+  /** Counts a frame that came before IDENTIFY. @returns whether it may be handled */
   takeFrame(address: string | undefined): Passage {
     const origin = originOf(address)
     const visitor = this.#find(origin)
     const passage = visitor.meter.take(this.#clock.monotonic())
-    if (!passage.ok) this.#tell(origin, visitor, "too many frames without an identity")
+    if (!passage.ok) this.#logFlood(origin, visitor, "too many frames without an identity")
     return passage
   }
 
@@ -79,7 +77,7 @@ export class IpLimiter {
     return visitor
   }
 
-  #tell(origin: string, visitor: Visitor, what: string): void {
+  #logFlood(origin: string, visitor: Visitor, what: string): void {
     const nowMs = this.#clock.monotonic()
     if (nowMs - visitor.loggedMs < logMs) return
     visitor.loggedMs = nowMs
@@ -87,7 +85,7 @@ export class IpLimiter {
   }
 }
 
-/** Somebody who has IPv6 has 2^64 addresses: their first half counts as one. */
+/** Returns the key under which an address is counted. One IPv6 user has 2^64 addresses: their /64 counts as one. */
 function originOf(address: string | undefined): string {
   if (address === undefined) return "?"
   const plain = address.startsWith("::ffff:") ? address.slice("::ffff:".length) : address

@@ -5,91 +5,95 @@ import type { ClientMessage, ClientType } from "../../protocol/client-messages.j
 import { ChatError } from "../../protocol/errors.js"
 import type { Limits } from "../../protocol/limits.js"
 import { ByteBudget } from "./byte-budget.js"
-import { type Delayed, DelayLine } from "./delay-line.js"
+import { type DelayedFrame, DelayLine } from "./delay-line.js"
 import type { Session } from "./session.js"
 
-/** A UTF-16 code unit takes at most so many bytes in UTF-8. */
+/** Most bytes of UTF-8 that one UTF-16 code unit takes. */
 const bytesPerUnit = 3
 
-/** What a turnstile goes by. */
-interface TurnstileOptions {
+interface RateLimiterOptions {
   readonly clock: Clock
   readonly limits: Limits
   readonly guards: Pick<GuardLimits, "rateBytes" | "ratePatienceMs">
 }
 
-/** Handles what has waited; a promise keeps what comes behind it. */
+/** Handles a frame that has waited. The next one waits for the promise. */
 type Pass = (session: Session, message: ClientMessage) => void | Promise<void>
 
 /**
- * Decides whether what a session says is handled now, later or not at all. Messages and proposals count against their
- * sender and wait for the rate; everything else counts against the session, and waits only to keep the order. PING and
- * RECEIVED wait for nothing.
+ * Decides whether a frame is handled now, later or not at all. Messages and proposals count against the rate of
+ * their agent, and wait for it. Everything else counts against the rate of its session, and waits only for messages
+ * before it. PING and RECEIVED never wait.
  */
 export class RateLimiter {
-  readonly #options: TurnstileOptions
+  readonly #clock: Clock
+  readonly #limits: Limits
+  readonly #rateBytes: number
+  readonly #ratePatienceMs: number
   readonly #pass: Pass
-  /** For what waits, of all sessions. */
+  /** Bytes of all frames that wait. */
   readonly #budget: ByteBudget
 
-  constructor(options: TurnstileOptions, pass: Pass) {
-    this.#options = options
+  constructor({ clock, limits, guards }: RateLimiterOptions, pass: Pass) {
+    this.#clock = clock
+    this.#limits = limits
+    this.#rateBytes = guards.rateBytes
+    this.#ratePatienceMs = guards.ratePatienceMs
     this.#pass = pass
-    this.#budget = new ByteBudget(options.limits.delayedTotalBytes)
+    this.#budget = new ByteBudget(limits.delayedTotalBytes)
   }
 
   /**
-   * @param text - the message as it came
-   * @returns whether it is to be handled now; if not, it is passed later unless the session ends before
-   * @throws {ChatError} RATE_LIMITED when it comes too fast, or would have to wait for too long
+   * @param text - the frame as it came
+   * @returns false if the frame is passed later, unless its session ends before
+   * @throws {ChatError} RATE_LIMITED if it comes too fast, or would have to wait too long
    */
   admit(session: Session, message: ClientMessage, text: string): boolean {
     const { type } = message
     const { delayLine } = session
     const isBehind = delayLine !== undefined && !delayLine.isEmpty
     const isMessage = type === "MSG" || type === "PROPOSAL"
-    // Sent again while it waits, it was paid for.
-    if (isMessage && !(isBehind && delayLine.has(message)))
-      return this.#weigh(session, message, text, isBehind)
-    this.#count(session, message)
+    // A message that is sent again while it waits was counted before.
+    if (isMessage && !(isBehind && delayLine.has(message))) {
+      return this.#admitMessage(session, message, text, isBehind)
+    }
+    this.#countRequest(session, message)
     if (!isBehind || type === "PING" || type === "RECEIVED") return true
     this.#delay(session, { message, bytes: Buffer.byteLength(text), cells: 0 })
     return false
   }
 
-  #weigh(session: Session, message: ClientMessage, text: string, isBehind: boolean): boolean {
-    const { clock, guards } = this.#options
+  #admitMessage(session: Session, message: ClientMessage, text: string, isBehind: boolean): boolean {
     const { meter } = session.agent.memory
-    // Counting bytes takes longer than all the rest here; what is short costs the same whatever it is made of.
-    const isShort = text.length * bytesPerUnit < guards.rateBytes
-    const cells = isShort ? 1 : messageCost(Buffer.byteLength(text), guards.rateBytes)
-    const admission = meter.admit(clock.monotonic(), cells, guards.ratePatienceMs)
-    if (!admission.ok) throw tooFast(message.type, admission.retryAfterMs)
+    // Counting bytes takes longer than everything else here, and all short messages cost the same.
+    const isShort = text.length * bytesPerUnit < this.#rateBytes
+    const cells = isShort ? 1 : messageCost(Buffer.byteLength(text), this.#rateBytes)
+    const admission = meter.admit(this.#clock.monotonic(), cells, this.#ratePatienceMs)
+    if (!admission.ok) throw rateError(message.type, admission.retryAfterMs)
     if (admission.waitMs === 0 && !isBehind) return true
     this.#delay(session, { message, bytes: Buffer.byteLength(text), cells }, admission.waitMs)
     return false
   }
 
-  /** RECEIVED follows what was sent; only what readers took is news. */
-  #count(session: Session, message: ClientMessage): void {
+  /** Counts a request. RECEIVED follows what was sent to the client, so it counts only if it reports readers. */
+  #countRequest(session: Session, message: ClientMessage): void {
     if (message.type === "RECEIVED" && message.retrieved === undefined) return
-    const passage = session.requestRate.take(this.#options.clock.monotonic())
-    if (!passage.ok) throw tooFast(message.type, passage.retryAfterMs)
+    const passage = session.requestRate.take(this.#clock.monotonic())
+    if (!passage.ok) throw rateError(message.type, passage.retryAfterMs)
   }
 
-  #delay(session: Session, frame: Delayed, waitMs = 0): void {
-    const { clock, limits } = this.#options
+  #delay(session: Session, frame: DelayedFrame, waitMs = 0): void {
     const { meter } = session.agent.memory
     session.delayLine ??= new DelayLine({
-      ...{ clock, limits, meter, budget: this.#budget },
+      ...{ clock: this.#clock, limits: this.#limits, meter, budget: this.#budget },
       pass: (message) => (session.isReadable ? this.#pass(session, message) : undefined),
     })
     if (session.delayLine.push(frame, waitMs)) return
     meter.giveBack(frame.cells)
-    throw tooFast(frame.message.type, Math.max(waitMs, session.delayLine.restMs))
+    throw rateError(frame.message.type, Math.max(waitMs, session.delayLine.restMs))
   }
 }
 
-function tooFast(type: ClientType, retryAfterMs: number): ChatError {
+function rateError(type: ClientType, retryAfterMs: number): ChatError {
   return new ChatError("RATE_LIMITED", `${type}: too fast; wait ${retryAfterMs} ms`, { retryAfterMs })
 }

@@ -1,36 +1,37 @@
-/** What became of a message, kept so that the same id sent again gets the same answer. */
+/** The relay's answer to a message. It is kept, so that the same message sent again gets the same answer. */
 export interface SentAck {
   readonly ts: number
-  /** Place in its channel; absent for a direct message. */
+  /** Number in its channel; undefined for a direct message. */
   readonly seq: number | undefined
-  /** Sessions it went to at once. */
+  /** Sessions it was sent to at once. */
   readonly recipients: number
-  /** Whom a direct message is for. */
+  /** The recipient of a direct message. */
   readonly to?: string
-  /** Whether the sender was in the channel; true for a direct message. */
+  /** Whether the sender is a member of the channel; true for a direct message. */
   readonly isMember: boolean
-  /** It stood in the store already, from before this relay knew of it. */
+  /** Whether the store had the message already. */
   readonly isRepeated?: boolean
-  /** Length of the chain of replies it ends, 0 for a message that answers none. */
+  /** Length of the chain of replies that it ends; 0 if it is not a reply. */
   readonly hops: number
 }
 
 interface Entry {
   readonly id: string
-  readonly receipt: SentAck
-  /** Another id of the same hash. */
+  readonly ack: SentAck
+  /** Another id with the same hash. */
   readonly next: Entry | undefined
 }
 
 /**
- * The ids one sender used last: at least `count` of them, at most twice as many. Two generations, of which
- * the older is dropped whole, cost a tenth of deleting the oldest id with each new one. The maps are keyed by
- * a hash of ours: nearly every id that comes is a new one, and to find that out a map keyed by strings reads
- * several of the old ones, which are seldom in the processor's cache.
+ * The last message ids of one sender: at least `count` of them, at most twice as many. There are two generations, and
+ * the older one is dropped as a whole, which costs a tenth of deleting the oldest id with each new one.
+ *
+ * The maps are keyed by our own hash. Nearly every id is new, and to find that out a map keyed by strings compares it
+ * with several old ones, which are seldom in the processor's cache.
  */
 export class SentIds {
   readonly #count: number
-  /** Of messages whose receipt depends on a store that has not answered. */
+  /** Acks that depend on a store that has not answered yet. */
   readonly #pending = new Map<string, Promise<SentAck>>()
   #young = new Map<number, Entry>()
   #old: ReadonlyMap<number, Entry> | undefined
@@ -45,34 +46,34 @@ export class SentIds {
     return findIn(this.#young.get(hash), id) ?? findIn(this.#old?.get(hash), id)
   }
 
-  /** Keeps the receipt of an id that {@link find} does not know. */
-  remember(id: string, receipt: SentAck): void {
+  /** Adds the ack of an id that {@link find} does not know. */
+  remember(id: string, ack: SentAck): void {
     if (this.#size >= this.#count) {
       this.#old = this.#young
       this.#young = new Map()
       this.#size = 0
     }
     const hash = hashOf(id)
-    this.#young.set(hash, { id, receipt, next: this.#young.get(hash) })
+    this.#young.set(hash, { id, ack, next: this.#young.get(hash) })
     this.#size++
   }
 
-  /** The receipt to come of an id that was used and is not settled. */
+  /** Returns the ack to come of an id whose message is still being stored. */
   findPending(id: string): Promise<SentAck> | undefined {
-    // Without a store there are none, and to look for a text costs its hash.
+    // Without a store there are none, and looking up a string costs its hash.
     return this.#pending.size === 0 ? undefined : this.#pending.get(id)
   }
 
-  /** Keeps the receipt as soon as there is one; without one the id is free again. */
-  settle(id: string, receipt: Promise<SentAck>): Promise<SentAck> {
-    const settled = this.#keep(id, receipt)
+  /** Adds an ack when it resolves. If it is rejected, the id can be used again. */
+  settle(id: string, ack: Promise<SentAck>): Promise<SentAck> {
+    const settled = this.#keep(id, ack)
     this.#pending.set(id, settled)
     return settled
   }
 
-  async #keep(id: string, receipt: Promise<SentAck>): Promise<SentAck> {
+  async #keep(id: string, ack: Promise<SentAck>): Promise<SentAck> {
     try {
-      const kept = await receipt
+      const kept = await ack
       this.remember(id, kept)
       return kept
     } finally {
@@ -89,12 +90,12 @@ export class SentIds {
 
 function findIn(first: Entry | undefined, id: string): SentAck | undefined {
   for (let entry = first; entry !== undefined; entry = entry.next) {
-    if (entry.id === id) return entry.receipt
+    if (entry.id === id) return entry.ack
   }
   return undefined
 }
 
-/** FNV-1a, cut to the 31 bits that V8 keeps without an allocation. */
+/** FNV-1a, reduced to the 31 bits that V8 stores without an allocation. */
 function hashOf(id: string): number {
   let hash = 0x811c9dc5
   for (let i = 0; i < id.length; i++) hash = Math.imul(hash ^ id.charCodeAt(i), 0x01000193)

@@ -1,41 +1,41 @@
 import type { Clock } from "../../base/clock.js"
 import { ChatError } from "../../protocol/errors.js"
 
-/** Milliseconds without an answer of the store after which the next message waits for it. */
+/** Milliseconds without an answer of the store after which later messages wait for it. */
 const stallMs = 250
-/** Milliseconds after a failure for which what was on its way behind the failed message is refused too. */
+/** Milliseconds after a failure for which later messages are refused too. */
 const refuseMs = 500
-/** Milliseconds after which what was refused may be sent again: surely after the others were refused. */
+/** Milliseconds after which a refused message may be sent again: when all later ones were refused too. */
 const againMs = 1_000
 
-/** A message that waits for the one before it. */
-interface Held {
+/** A message that waits for an earlier one. */
+interface WaitingWrite {
   start(): void
   refuse(error: ChatError): void
 }
 
 /**
- * Keeps the order of what one sender has a store keep. Messages go out without waiting for each other as long as
- * the store answers; when it stalls the next ones wait, and when one fails those behind it fail as well,
- * in order. Otherwise a later message could be kept while an earlier one is sent again behind it.
+ * Keeps the messages of one sender in order while they are written to a store. As long as the store answers, messages
+ * do not wait for each other. While it stalls, later ones wait. When one fails, all later ones fail too: otherwise a
+ * later message could be stored while the earlier one is sent again after it.
  */
 export class WriteSequencer {
   readonly #clock: Clock
-  /** When each message on its way to the store went out, oldest first. */
+  /** Writes the store has not answered, oldest first. */
   readonly #inFlight = new Set<{ readonly startedMs: number }>()
-  #held: Held[] = []
+  #waiting: WaitingWrite[] = []
   #refusedUntilMs = -Infinity
 
   constructor(clock: Clock) {
     this.#clock = clock
   }
 
-  /** Has something kept in its turn. @throws {ChatError} UNAVAILABLE when something before it was not */
-  run<T>(keep: () => Promise<T>): Promise<T> {
-    // Who waits is answered before who comes after.
-    if (this.#held.length > 0 || this.#isStalled()) return this.#hold(keep)
-    if (this.#clock.monotonic() < this.#refusedUntilMs) return Promise.reject(outOfTurn())
-    return new Promise((resolve, reject) => this.#start(keep, resolve, reject))
+  /** Writes a message in its turn. @throws {ChatError} UNAVAILABLE if an earlier one failed */
+  run<T>(write: () => Promise<T>): Promise<T> {
+    // Messages that wait are answered before later ones.
+    if (this.#waiting.length > 0 || this.#isStalled()) return this.#wait(write)
+    if (this.#clock.monotonic() < this.#refusedUntilMs) return Promise.reject(orderError())
+    return new Promise((resolve, reject) => this.#start(write, resolve, reject))
   }
 
   #isStalled(): boolean {
@@ -43,51 +43,51 @@ export class WriteSequencer {
     return oldest !== undefined && this.#clock.monotonic() - oldest.startedMs > stallMs
   }
 
-  #hold<T>(keep: () => Promise<T>): Promise<T> {
+  #wait<T>(write: () => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      this.#held.push({ start: () => this.#start(keep, resolve, reject), refuse: reject })
+      this.#waiting.push({ start: () => this.#start(write, resolve, reject), refuse: reject })
     })
   }
 
-  /** Answers after as many steps whether the message was held or not, so that answers are in order too. */
-  #start<T>(keep: () => Promise<T>, resolve: (kept: T) => void, reject: (error: unknown) => void): void {
-    const flight = { startedMs: this.#clock.monotonic() }
-    this.#inFlight.add(flight)
-    keep().then(
-      (kept) => {
-        this.#inFlight.delete(flight)
-        resolve(kept)
-        if (!this.#isStalled()) this.#startHeld()
+  /** Settles after the same number of microtasks whether the message has waited or not, which keeps answers in order. */
+  #start<T>(write: () => Promise<T>, resolve: (stored: T) => void, reject: (error: unknown) => void): void {
+    const pending = { startedMs: this.#clock.monotonic() }
+    this.#inFlight.add(pending)
+    write().then(
+      (stored) => {
+        this.#inFlight.delete(pending)
+        resolve(stored)
+        if (!this.#isStalled()) this.#startWaiting()
       },
       (error: unknown) => {
-        this.#inFlight.delete(flight)
+        this.#inFlight.delete(pending)
         reject(error)
-        if (error instanceof ChatError && error.code === "UNAVAILABLE") this.#refuseHeld()
-        else if (!this.#isStalled()) this.#startHeld()
+        if (error instanceof ChatError && error.code === "UNAVAILABLE") this.#refuseWaiting()
+        else if (!this.#isStalled()) this.#startWaiting()
       },
     )
   }
 
-  #startHeld(): void {
+  #startWaiting(): void {
     if (this.#clock.monotonic() < this.#refusedUntilMs) return
-    const held = this.#held
-    this.#held = []
-    for (const message of held) message.start()
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const write of waiting) write.start()
   }
 
-  #refuseHeld(): void {
+  #refuseWaiting(): void {
     this.#refusedUntilMs = this.#clock.monotonic() + refuseMs
-    // Not before the failed one itself was answered.
+    // After the failed message itself was answered.
     setImmediate(() => {
-      const held = this.#held
-      this.#held = []
-      for (const message of held) message.refuse(outOfTurn())
+      const waiting = this.#waiting
+      this.#waiting = []
+      for (const write of waiting) write.refuse(orderError())
     })
   }
 }
 
-function outOfTurn(): ChatError {
-  return new ChatError("UNAVAILABLE", "a message before this one could not be kept; send both again", {
+function orderError(): ChatError {
+  return new ChatError("UNAVAILABLE", "an earlier message could not be stored; send both again", {
     retryAfterMs: againMs,
   })
 }

@@ -1,68 +1,69 @@
 import { isUtf8 } from "node:buffer"
-import { maskBytes, unmask } from "./unmask.js"
 
-/** Where a reader hands what it has read. */
+/** The receiver of what a {@link FrameDecoder} reads. */
 export interface FrameSink {
-  /** Whether anything is still wanted; asked before each message. */
+  /** Whether messages are still accepted. Asked before each one. */
   readonly isOpen: boolean
-  /** Takes one whole text message. */
+  /** Receives a text message. */
   onText(text: string): void
-  /** Takes bytes that are for the WebSocket library, in order. */
+  /** Receives bytes for the WebSocket library. */
   onOther(bytes: Buffer): void
 }
 
-/** What the library keeps of each piece beside its bytes. */
+/** Memory that the library needs for each piece besides its bytes. */
 const pieceOverheadBytes = 128
 
+/** Bytes of the mask before a client's payload (RFC 6455 §5.3). */
+const maskBytes = 4
 /** FIN and opcode 1: a text message that is not fragmented (RFC 6455 §5.2). */
 const wholeText = 0x81
 const maskBit = 0x80
-/** Opcodes from here on are control frames, which may stand between fragments. */
+/** Opcodes from this one on are control frames, which may come between fragments. */
 const firstControlOpcode = 8
 const closeOpcode = 8
 const continuationOpcode = 0
 
 /**
- * Reads what nearly every client sends nearly always, whole text messages that arrive in one piece, straight
- * from the socket's bytes: no Buffer, no event and no copy for each, which is a third of what a message costs.
- * Everything else is none of its business. Control frames, fragments, messages cut in two by the network, too
- * long ones and every violation of RFC 6455 go to the WebSocket library byte for byte, frame for frame, in
- * their place in the stream.
+ * Decodes text messages that arrive in one piece, which is nearly all that clients send, directly from the bytes of
+ * the socket. This saves a Buffer, an event and a copy for each: a third of what a message costs.
+ *
+ * Everything else goes to the WebSocket library unchanged and in its place in the stream: control frames, fragments,
+ * messages split by the network, messages that are too long, and all violations of RFC 6455.
  */
 export class FrameDecoder {
   readonly #sink: FrameSink
   readonly #maxTextBytes: number
-  /** The beginning of a header that was cut in two. */
+  /** The start of a header whose rest has not arrived. */
   #rest: Buffer | undefined
-  /** Bytes still to come of a frame that the library reads. */
+  /** Bytes to come of a frame that the library reads. */
   #otherBytes = 0
-  /** The library has a fragment and waits for more: until then every data frame is its business. */
+  /** Whether the library has a fragment. Until the last one, it reads all data frames. */
   #isFragmented = false
-  /** The peer's close frame has gone to the library: nothing may follow it. */
+  /** Whether the library has the peer's close frame, after which nothing may follow. */
   #isOver = false
   /**
-   * The library was given something odd. Should it take offence, it says so only after this turn of the event
-   * loop, so until then it gets everything else as well.
+   * Whether the library has a frame that it may reject. It does so after this turn of the event loop, so until then it
+   * gets everything else as well.
    */
   #isYielding = false
-  /** Given to the library since the message began that is not whole yet. */
+  /** Size of what the library has of a message that is incomplete. */
   #heldBytes = 0
-  /** Of the frame that {@link readHeader} saw last. */
+  /** Position of the payload of the frame that was read last. */
   #payloadStart = 0
   #payloadBytes = 0
 
-  /** @param maxTextBytes - payloads over this go to the library */
+  /** @param maxTextBytes - longer payloads go to the library */
   constructor(sink: FrameSink, maxTextBytes: number) {
     this.#sink = sink
     this.#maxTextBytes = maxTextBytes
   }
 
-  /** What the library keeps of a message that has not wholly arrived. */
+  /** Memory that the library uses for an incomplete message. */
   get heldBytes(): number {
     return this.#otherBytes === 0 && !this.#isFragmented ? 0 : this.#heldBytes
   }
 
-  /** Takes the next bytes of the connection; they are unmasked in place. */
+  /** Decodes the next bytes of the connection. They are unmasked in place. */
   read(chunk: Buffer): void {
     const bytes = this.#rest === undefined ? chunk : Buffer.concat([this.#rest, chunk])
     this.#rest = undefined
@@ -85,7 +86,7 @@ export class FrameDecoder {
     }
   }
 
-  /** @returns false when the header is not whole yet */
+  /** @returns false if the header is incomplete */
   #readHeader(bytes: Buffer, offset: number): boolean {
     if (bytes.length - offset < 2) return false
     const second = bytes[offset + 1] ?? 0
@@ -111,7 +112,7 @@ export class FrameDecoder {
     )
   }
 
-  /** @returns false, and changes nothing, when the payload is not UTF-8 */
+  /** @returns false, and leaves the bytes as they were, if the payload is not UTF-8 */
   #readText(bytes: Buffer, end: number): boolean {
     const start = this.#payloadStart
     if (unmask(bytes, start, end)) {
@@ -126,7 +127,7 @@ export class FrameDecoder {
     return false
   }
 
-  /** Hands on what belongs to the library's frame. @returns the offset after it */
+  /** Passes the bytes of the library's frame to it. @returns the offset after them */
   #passOn(bytes: Buffer, offset: number): number {
     const end = Math.min(bytes.length, offset + this.#otherBytes)
     if (end > offset) {
@@ -143,4 +144,36 @@ export class FrameDecoder {
     if (opcode < firstControlOpcode) this.#isFragmented = first < 0x80
     else if (opcode === closeOpcode) this.#isOver = true
   }
+}
+
+/**
+ * Applies the mask that precedes `start`. Applying it twice restores the bytes. This loop sees every byte that is
+ * received; four bytes a round take half the time of one.
+ * @returns whether the unmasked bytes are ASCII
+ */
+function unmask(bytes: Buffer, start: number, end: number): boolean {
+  const mask = bytes.readUInt32LE(start - maskBytes)
+  const a = mask & 0xff
+  const b = (mask >>> 8) & 0xff
+  const c = (mask >>> 16) & 0xff
+  const d = mask >>> 24
+  let seen = 0
+  let i = start
+  for (; i + 3 < end; i += 4) {
+    const w = (bytes[i] ?? 0) ^ a
+    const x = (bytes[i + 1] ?? 0) ^ b
+    const y = (bytes[i + 2] ?? 0) ^ c
+    const z = (bytes[i + 3] ?? 0) ^ d
+    bytes[i] = w
+    bytes[i + 1] = x
+    bytes[i + 2] = y
+    bytes[i + 3] = z
+    seen |= w | x | y | z
+  }
+  for (let maskAt = start - maskBytes; i < end; i++, maskAt++) {
+    const byte = (bytes[i] ?? 0) ^ (bytes[maskAt] ?? 0)
+    bytes[i] = byte
+    seen |= byte
+  }
+  return seen < 0x80
 }

@@ -4,65 +4,65 @@ import { FrameBatch } from "./frame-buffer.js"
 import type { Payload } from "./frame-encoder.js"
 import type { Flushable, WriteScheduler } from "./write-scheduler.js"
 
-/** What a queue needs to know of the session it belongs to. */
+/** The session of a {@link SendQueue}. */
 export interface SendQueueOwner {
-  /** Whether frames may still be written: not once a close frame was sent or is due. */
+  /** Whether frames may still be written: false once a close frame was sent or is due. */
   readonly isWritable: boolean
-  /** The reader is further behind than `maxBytes`; the queue is empty and takes nothing more. */
+  /** Called when the peer is more than `maxBytes` behind. The queue is then empty and closed. */
   onOverflow(): void
 }
 
-/** Most bytes handed to a socket each time it drains: what is in the socket cannot be taken back. */
+/** Most bytes written to a socket each time it drains: what the socket has cannot be dropped any more. */
 const drainBytes = 1024 * 1024
-/** What keeping one Buffer costs beside its bytes. */
+/** Memory that a Buffer takes besides its bytes. */
 const bufferOverheadBytes = 256
 
 const none: FrameBatch[] = []
 
 /**
- * Everything on its way to one session. Frames are written to the raw socket, whole, between which the
- * WebSocket library may write its own control frames. While the socket does not drain they wait here, where
- * they can still be dropped; beyond `maxBytes` the reader is cut so that it costs nobody else memory or time.
+ * The messages to one session. Whole frames are written to the raw socket, and between them the WebSocket library
+ * may write its own control frames. Frames that the socket cannot take wait here. When more than `maxBytes` wait, the
+ * session is ended, so that a slow reader costs the others neither memory nor time.
  */
 export class SendQueue implements Flushable {
   readonly #socket: Socket
   readonly #owner: SendQueueOwner
-  readonly #tick: WriteScheduler
+  readonly #writes: WriteScheduler
   readonly #maxBytes: number
   readonly #budget: ByteBudget | undefined
-  #runs: FrameBatch[] = none
-  #own: FrameBatch | undefined
+  #batches: FrameBatch[] = none
+  #ownBatch: FrameBatch | undefined
   #ownBytes = 0
   #backlog: Buffer[] | undefined
   #backlogBytes = 0
-  #isEnded = false
+  #isClosed = false
   #waiters: (() => void)[] = []
 
-  /** @param budget - for what waits for all sessions together */
+  /** @param budget - for the frames that wait in all queues */
   constructor(
     socket: Socket,
     owner: SendQueueOwner,
-    tick: WriteScheduler,
+    writes: WriteScheduler,
     maxBytes: number,
     budget?: ByteBudget,
   ) {
     this.#socket = socket
     this.#owner = owner
-    this.#tick = tick
+    this.#writes = writes
     this.#maxBytes = maxBytes
     this.#budget = budget
   }
 
-  /** Bytes that wait because the reader does not read, in this queue and in the socket. */
+  /** Bytes that the peer has not read, in this queue and in the socket. */
   get waitingBytes(): number {
     return this.#backlogBytes + this.#socket.writableLength
   }
 
-  /** Resolves when less than `bytes` wait, or nothing will be sent any more. */
+  /** Resolves when less than `bytes` wait, or the queue is closed. */
   async whenBelow(bytes: number): Promise<void> {
-    // What is queued in this turn is written at its end.
+    // What was queued in this turn is written at its end.
     await new Promise((resolve) => setImmediate(resolve))
-    while (!this.#isEnded && this.waitingBytes >= bytes) {
+    while (!this.#isClosed && this.waitingBytes >= bytes) {
       await new Promise<void>((resolve) => {
         this.#waiters.push(resolve)
         if (this.#socket.writableNeedDrain) this.#socket.once("drain", () => this.#wake())
@@ -77,42 +77,42 @@ export class SendQueue implements Flushable {
     for (const wake of waiters) wake()
   }
 
-  /** Queues one message for this session alone. */
+  /** Queues a message for this session alone. */
   send(payload: Payload): void {
-    if (this.#isEnded) return
-    const page = this.#tick.append(payload)
-    if (this.#own?.extend(page) !== true) {
-      const own = new FrameBatch(page)
-      this.push(own)
-      this.#own = own
+    if (this.#isClosed) return
+    const buffer = this.#writes.append(payload)
+    if (this.#ownBatch?.extend(buffer) !== true) {
+      const batch = new FrameBatch(buffer)
+      this.push(batch)
+      this.#ownBatch = batch
     }
     this.#ownBytes += payload.bytes
     if (this.#ownBytes > this.#maxBytes) this.#overflow()
   }
 
-  /** Queues a run that others may queue as well. */
-  push(run: FrameBatch): void {
-    if (this.#isEnded) return
-    const last = this.#runs.at(-1)
+  /** Queues a batch that other sessions may queue too. */
+  push(batch: FrameBatch): void {
+    if (this.#isClosed) return
+    const last = this.#batches.at(-1)
     if (last === undefined) {
-      this.#runs = [run]
-      this.#tick.schedule(this)
+      this.#batches = [batch]
+      this.#writes.schedule(this)
     } else {
       last.seal()
-      this.#runs.push(run)
+      this.#batches.push(batch)
     }
   }
 
   takeBatches(): readonly FrameBatch[] {
-    const runs = this.#runs
-    this.#runs = none
-    this.#own = undefined
+    const batches = this.#batches
+    this.#batches = none
+    this.#ownBatch = undefined
     this.#ownBytes = 0
-    return runs
+    return batches
   }
 
   write(frames: Buffer): void {
-    if (this.#isEnded || !this.#owner.isWritable) return
+    if (this.#isClosed || !this.#owner.isWritable) return
     if (this.#backlog === undefined && !this.#socket.writableNeedDrain) {
       this.#socket.write(frames)
       return
@@ -122,20 +122,20 @@ export class SendQueue implements Flushable {
     if (!fits || this.waitingBytes > this.#maxBytes) this.#overflow()
   }
 
-  /** Hands all that waits to the socket and takes nothing more: the close frame comes next. */
+  /** Writes everything that waits to the socket and closes the queue. The close frame comes next. */
   end(): void {
-    if (this.#isEnded) return
-    const runs = this.takeBatches()
-    this.#isEnded = true
+    if (this.#isClosed) return
+    const batches = this.takeBatches()
+    this.#isClosed = true
     if (!this.#owner.isWritable) return
     for (const frames of this.#backlog ?? []) this.#socket.write(frames)
-    for (const run of runs) this.#socket.write(run.frames)
+    for (const batch of batches) this.#socket.write(batch.frames)
     this.#forget()
   }
 
-  /** Drops all that waits and takes nothing more. */
+  /** Drops everything that waits and closes the queue. */
   drop(): void {
-    this.#isEnded = true
+    this.#isClosed = true
     this.takeBatches()
     this.#forget()
   }
@@ -177,7 +177,7 @@ export class SendQueue implements Flushable {
   }
 
   #overflow(): void {
-    if (this.#isEnded) return
+    if (this.#isClosed) return
     this.drop()
     this.#owner.onOverflow()
   }
@@ -190,7 +190,7 @@ export class SendQueue implements Flushable {
   }
 }
 
-/** A few bytes must not keep a whole page alive. */
+/** Copies frames that would keep a much larger buffer in memory. */
 function detach(frames: Buffer): Buffer {
   if (frames.buffer.byteLength <= 2 * frames.length) return frames
   const copy = Buffer.allocUnsafeSlow(frames.length)

@@ -3,23 +3,23 @@ import type { WebSocket } from "../../base/websocket.js"
 import type { ByteBudget } from "../sessions/byte-budget.js"
 import { FrameDecoder, type FrameSink } from "./frame-decoder.js"
 
-/** Whom the messages of a connection are for. */
+/** The session whose messages a {@link SocketReader} reads. */
 export interface SocketReaderOwner {
-  /** Whether messages are still taken. */
+  /** Whether messages are still accepted. */
   readonly isReadable: boolean
-  /** Takes one message, as the text it came as. */
+  /** Receives a message. */
   onText(text: string): void
-  /** Most bytes of a message that is kept until the rest of it arrives. */
+  /** Most bytes of an incomplete message. */
   readonly maxHeldBytes: number
-  /** Takes note of one that is not read; `problem` says why. */
+  /** Called for a message that cannot be handled; `problem` says why. */
   onInvalid(problem: string): void
-  /** More than {@link maxHeldBytes}, or than the relay has room for, would have to be kept. */
+  /** Called when an incomplete message exceeds {@link maxHeldBytes}, or the budget of the relay. */
   onTooLarge(): void
 }
 
 /**
- * Everything a peer says, in order, whichever of two readers read it: plain text frames our own, all else the
- * WebSocket library, to which the socket's bytes would go by themselves.
+ * Reads the messages of a connection in order. Plain text frames are read by our own decoder, everything else by the
+ * WebSocket library.
  */
 export class SocketReader implements FrameSink {
   readonly #owner: SocketReaderOwner
@@ -29,9 +29,9 @@ export class SocketReader implements FrameSink {
   #heldBytes = 0
 
   /**
-   * @param socket - the one under `webSocket`, before it has read anything
-   * @param maxBytes - of a message that is read
-   * @param budget - for what has not wholly arrived, of all connections
+   * @param socket - the socket of `webSocket`, before it has read anything
+   * @param maxBytes - size of the largest message that is handled
+   * @param budget - for the incomplete messages of all connections
    */
   constructor(
     webSocket: WebSocket,
@@ -44,33 +44,24 @@ export class SocketReader implements FrameSink {
     this.#socket = socket
     this.#budget = budget
     const [toLibrary, ...others] = socket.listeners("data") as ((this: Socket, bytes: Buffer) => void)[]
-    if (toLibrary === undefined || others.length > 0) throw new Error("inlet: the socket has other readers")
+    if (toLibrary === undefined || others.length > 0) {
+      throw new Error("socket reader: the socket has other readers")
+    }
     this.#toLibrary = toLibrary
-    const reader = new FrameDecoder(this, maxBytes)
+    const decoder = new FrameDecoder(this, maxBytes)
     socket.removeListener("data", toLibrary)
     socket.on("data", (chunk: Buffer) => {
-      reader.read(chunk)
-      this.#hold(reader.heldBytes)
+      decoder.read(chunk)
+      this.#hold(decoder.heldBytes)
     })
     socket.on("close", () => this.#hold(0))
     webSocket.on("message", (data: Buffer, isBinary: boolean) => {
       if (!owner.isReadable) return
       if (isBinary) owner.onInvalid("is binary; send text")
-      else if (data.length > maxBytes)
+      else if (data.length > maxBytes) {
         owner.onInvalid(`has ${data.length} bytes; at most ${maxBytes} are read`)
-      else owner.onText(data.toString())
+      } else owner.onText(data.toString())
     })
-  }
-
-  #hold(bytes: number): void {
-    const more = bytes - this.#heldBytes
-    if (more === 0) return
-    if (more > 0 && (bytes > this.#owner.maxHeldBytes || !this.#budget.fits(more))) {
-      this.#owner.onTooLarge()
-      return
-    }
-    this.#budget.take(more)
-    this.#heldBytes = bytes
   }
 
   get isOpen(): boolean {
@@ -83,5 +74,17 @@ export class SocketReader implements FrameSink {
 
   onOther(bytes: Buffer): void {
     this.#toLibrary.call(this.#socket, bytes)
+  }
+
+  /** Sets the size of the incomplete message. */
+  #hold(bytes: number): void {
+    const more = bytes - this.#heldBytes
+    if (more === 0) return
+    if (more > 0 && (bytes > this.#owner.maxHeldBytes || !this.#budget.fits(more))) {
+      this.#owner.onTooLarge()
+      return
+    }
+    this.#budget.take(more)
+    this.#heldBytes = bytes
   }
 }

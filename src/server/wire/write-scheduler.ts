@@ -1,66 +1,64 @@
-import type { FrameBatch } from "./frame-buffer.js"
-import { FrameBuffer } from "./frame-buffer.js"
-import type { Payload } from "./frame-encoder.js"
-import { frameBytes } from "./frame-encoder.js"
+import { type FrameBatch, FrameBuffer } from "./frame-buffer.js"
+import { frameBytes, type Payload } from "./frame-encoder.js"
 
-const pageBytes = 64 * 1024
+const bufferBytes = 64 * 1024
 
-/** Something with runs to write at the end of the tick. */
+/** The queue of a session, written at the end of a turn. */
 export interface Flushable {
-  /** Hands over what is queued; called once per tick. */
+  /** Empties the queue. */
   takeBatches(): readonly FrameBatch[]
-  /** Sends `frames`, which other recipients may share: never to be changed. */
+  /** Sends frames. Other recipients may share the memory, so it must not be changed. */
   write(frames: Buffer): void
 }
 
 /**
- * The one flush of a relay: everything queued while a round of sockets was read goes out when the round is
- * over, with one write per session. Sessions that queued the same runs share one concatenated Buffer.
+ * Writes everything that was queued while a round of sockets was read when that round is over, with one write per
+ * session. Sessions that queued the same batches share one Buffer.
  */
 export class WriteScheduler {
-  /** Where messages stand that nobody keeps: answers, presence, direct messages. */
-  #page = new FrameBuffer(pageBytes)
-  #dirty: Flushable[] = []
-  #sharedRuns: readonly FrameBatch[] = []
-  #sharedFrames: Buffer | undefined
+  /** Messages that are not kept for replay: answers, presence, direct messages. */
+  #buffer = new FrameBuffer(bufferBytes)
+  #scheduled: Flushable[] = []
+  #lastBatches: readonly FrameBatch[] = []
+  #lastFrames: Buffer | undefined
 
-  /** Has `flushable` flushed at the end of this tick. */
+  /** Schedules a flush at the end of this turn. */
   schedule(flushable: Flushable): void {
-    if (this.#dirty.length === 0) setImmediate(() => this.#flush())
-    this.#dirty.push(flushable)
+    if (this.#scheduled.length === 0) setImmediate(() => this.#flush())
+    this.#scheduled.push(flushable)
   }
 
-  /** Writes one message that nobody keeps, and says on which page it stands as the last. */
+  /** Encodes a message that is not kept for replay. @returns the buffer whose last frame it is */
   append(payload: Payload): FrameBuffer {
-    if (!this.#page.append(payload)) {
-      this.#page = new FrameBuffer(Math.max(pageBytes, frameBytes(payload.bytes)))
-      this.#page.append(payload)
+    if (!this.#buffer.append(payload)) {
+      this.#buffer = new FrameBuffer(Math.max(bufferBytes, frameBytes(payload.bytes)))
+      this.#buffer.append(payload)
     }
-    return this.#page
+    return this.#buffer
   }
 
   #flush(): void {
-    const dirty = this.#dirty
-    this.#dirty = []
-    for (const flushable of dirty) {
-      const runs = flushable.takeBatches()
-      if (runs.length > 0) flushable.write(this.#join(runs))
+    const scheduled = this.#scheduled
+    this.#scheduled = []
+    for (const flushable of scheduled) {
+      const batches = flushable.takeBatches()
+      if (batches.length > 0) flushable.write(this.#join(batches))
     }
-    this.#sharedRuns = []
-    this.#sharedFrames = undefined
+    this.#lastBatches = []
+    this.#lastFrames = undefined
   }
 
-  #join(runs: readonly FrameBatch[]): Buffer {
-    const [first] = runs
-    if (first !== undefined && runs.length === 1) return first.frames
-    if (this.#sharedFrames === undefined || !isSameList(runs, this.#sharedRuns)) {
-      this.#sharedRuns = runs
-      this.#sharedFrames = Buffer.concat(runs.map((run) => run.frames))
+  #join(batches: readonly FrameBatch[]): Buffer {
+    const [first] = batches
+    if (first !== undefined && batches.length === 1) return first.frames
+    if (this.#lastFrames === undefined || !isSameList(batches, this.#lastBatches)) {
+      this.#lastBatches = batches
+      this.#lastFrames = Buffer.concat(batches.map((batch) => batch.frames))
     }
-    return this.#sharedFrames
+    return this.#lastFrames
   }
 }
 
 function isSameList(a: readonly FrameBatch[], b: readonly FrameBatch[]): boolean {
-  return a.length === b.length && a.every((run, i) => run === b[i])
+  return a.length === b.length && a.every((batch, i) => batch === b[i])
 }
