@@ -1,35 +1,57 @@
 import { spawn } from "node:child_process"
 import { once } from "node:events"
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { until } from "../kit/condition.js"
-import { programPath, RelayProcess, Workspace } from "../kit/program.js"
+import { agentchat, programPath, RelayProcess, Workspace } from "../kit/program.js"
+
+/** Runs a command that must succeed. @returns its output */
+async function must(work: Workspace, ...args: string[]): Promise<string> {
+  const { status, stdout } = await agentchat(work, ...args)
+  if (status !== 0) throw new Error(`agentchat ${args.join(" ")}: exit ${status}\n${stdout}`)
+  return stdout
+}
+
+async function dispose(work: Workspace): Promise<void> {
+  if (existsSync(join(work.dir, ".agentchat"))) await agentchat(work, "daemon", "--stop-all")
+  rmSync(work.dir, { recursive: true, force: true })
+}
+
+const start = (work: Workspace, relay: RelayProcess, name: string, ...more: string[]) =>
+  must(work, "daemon", relay.url, "--background", "--name", name, ...more)
+const pidOf = (work: Workspace, name: string) => work.status(name)?.["pid"] as number
+const untilConnected = (work: Workspace, name: string) =>
+  until(`${name} is connected`, () => work.status(name)?.["connected"] === true)
+
+/** Runs a test with workspaces of its own, at the same time as others. */
+function scenario(name: string, test: (work: Workspace, other: Workspace) => Promise<void>): void {
+  it.concurrent(name, async () => {
+    const workspaces = [new Workspace(), new Workspace()] as const
+    try {
+      await test(...workspaces)
+    } finally {
+      await Promise.all(workspaces.map(dispose))
+    }
+  })
+}
 
 describe("daemon processes", { timeout: 60_000 }, () => {
   let relay: RelayProcess
-  let work: Workspace
 
-  beforeEach(async () => {
+  beforeAll(async () => {
     relay = await RelayProcess.start()
-    work = new Workspace()
   })
-  afterEach(async () => {
-    work.dispose()
+  afterAll(async () => {
     await relay.kill()
   })
 
-  const start = (name: string, ...more: string[]) =>
-    work.must("daemon", relay.url, "--background", "--name", name, ...more)
-  const pidOf = (name: string) => work.status(name)?.["pid"] as number
-
-  it("host several identities in one process, unless isolated", () => {
-    start("a")
-    start("b")
-    start("c", "--isolate")
-    expect(pidOf("b")).toBe(pidOf("a"))
-    expect(pidOf("c")).not.toBe(pidOf("a"))
-    const list = JSON.parse(work.must("daemon", "--list", "--json")) as Record<string, unknown>[]
+  scenario("host several identities in one process, unless isolated", async (work) => {
+    await start(work, relay, "a")
+    await Promise.all([start(work, relay, "b"), start(work, relay, "c", "--isolate")])
+    expect(pidOf(work, "b")).toBe(pidOf(work, "a"))
+    expect(pidOf(work, "c")).not.toBe(pidOf(work, "a"))
+    const list = JSON.parse(await must(work, "daemon", "--list", "--json")) as Record<string, unknown>[]
     expect(list.map(({ name, running }) => ({ name, running }))).toEqual([
       { name: "a", running: true },
       { name: "b", running: true },
@@ -42,116 +64,79 @@ describe("daemon processes", { timeout: 60_000 }, () => {
     }
   })
 
-  it("stop one daemon and leave the others", async () => {
-    start("a")
-    start("b")
-    work.must("daemon", "--stop", "--name", "a")
-    expect(work.run("status", "--name", "a").status).toBe(3)
-    expect(JSON.parse(work.must("status", "--name", "b", "--json"))).toMatchObject({
-      name: "b",
-      connected: true,
-    })
-    const pid = pidOf("b")
-    expect(work.must("daemon", "--stop-all")).toBeDefined()
+  scenario("stop one daemon and leave the others", async (work) => {
+    await start(work, relay, "a")
+    await start(work, relay, "b")
+    await must(work, "daemon", "--stop", "--name", "a")
+    const [stopped, running] = await Promise.all([
+      agentchat(work, "status", "--name", "a"),
+      must(work, "status", "--name", "b", "--json"),
+    ])
+    expect(stopped.status).toBe(3)
+    expect(JSON.parse(running)).toMatchObject({ name: "b", connected: true })
+    const pid = pidOf(work, "b")
+    expect(await must(work, "daemon", "--stop-all")).toBeDefined()
     await until("the end of the process", () => !existsSync(`/proc/${pid}`))
   })
 
-  it("give a name to exactly one of two that start at once", async () => {
-    const children = [0, 1].map(() =>
-      spawn(process.execPath, [programPath, "daemon", relay.url, "--background", "--name", "a"], {
-        cwd: work.dir,
-        env: work.env,
-        stdio: "ignore",
-      }),
-    )
-    const exits = await Promise.all(children.map(async (child) => (await once(child, "exit"))[0] as number))
-    expect(exits.sort()).toEqual([0, 10])
-    expect(work.run("daemon", relay.url, "--background", "--name", "a").status).toBe(10)
+  scenario("give a name to exactly one of two that start at once", async (work) => {
+    const starting = () => agentchat(work, "daemon", relay.url, "--background", "--name", "a")
+    const exits = await Promise.all([starting(), starting()])
+    expect(exits.map(({ status }) => status).sort()).toEqual([0, 10])
+    expect((await starting()).status).toBe(10)
   })
 
-  it("start over a pid file whose pid now belongs to somebody else", () => {
-    start("a")
+  scenario("start over a pid file whose pid is in use by another process", async (work) => {
+    await start(work, relay, "a")
     const record = JSON.parse(readFileSync(work.file("a", "daemon.pid"), "utf8")) as Record<string, unknown>
-    work.must("daemon", "--stop", "--name", "a")
+    await must(work, "daemon", "--stop", "--name", "a")
     writeFileSync(work.file("a", "daemon.pid"), JSON.stringify({ ...record, pid: process.pid }))
-    start("a")
+    await start(work, relay, "a")
     expect(work.status("a")).toMatchObject({ connected: true })
   })
 
-  it("are told of as gone when they were killed", async () => {
-    start("a")
-    const pid = pidOf("a")
+  scenario("are reported as gone after they were killed", async (work) => {
+    await start(work, relay, "a")
+    const pid = pidOf(work, "a")
     process.kill(pid, "SIGKILL")
     await until("the end of the process", () => !existsSync(`/proc/${pid}/exe`))
-    const { status, stdout } = work.run("status", "--name", "a", "--json")
+    const { status, stdout } = await agentchat(work, "status", "--name", "a", "--json")
     expect(status).toBe(3)
     expect(JSON.parse(stdout)).toMatchObject({ connected: false })
   })
 
-  it("end with a reason, not in a fight, when the identity connects elsewhere", async () => {
-    start("a")
-    const other = new Workspace()
+  scenario("stop with a reason when the identity connects elsewhere", async (work, other) => {
+    await start(work, relay, "a")
     const copy = join(other.dir, "copied.json")
     writeFileSync(copy, readFileSync(work.file("a", "identity.json")), { mode: 0o600 })
-    other.must("daemon", relay.url, "--background", "--name", "a", "--identity", copy)
+    await start(other, relay, "a", "--identity", copy)
     await until("the displacement", () => work.status("a")?.["state"] === "stopped")
     expect(work.status("a")).toMatchObject({ connected: false, reason: { code: "SESSION_DISPLACED" } })
     expect(other.status("a")).toMatchObject({ connected: true })
-    other.dispose()
   })
 
-  it("refuse names that could leave their directory", () => {
-    for (const name of ["../x", "a/b", "", "a".repeat(65)]) {
-      expect(work.run("daemon", relay.url, "--background", "--name", name).status).toBe(2)
-    }
+  scenario("refuse names that could leave their directory", async (work) => {
+    const names = ["../x", "a/b", "", "a".repeat(65)]
+    const exits = await Promise.all(
+      names.map((name) => agentchat(work, "daemon", relay.url, "--background", "--name", name)),
+    )
+    expect(exits.map(({ status }) => status)).toEqual(names.map(() => 2))
     expect(existsSync(join(work.dir, ".agentchat", "daemons"))).toBe(false)
   })
 
-  it("join a channel again after the relay restarted, and find what was said before they came", async () => {
-    start("a", "--channels", "#den")
-    await relay.kill()
-    await relay.restart()
-    await until("the return", () => work.status("a")?.["connected"] === true, 30_000)
-    const other = new Workspace()
-    other.must("send", relay.url, "#den", "welcome back")
-    await until("the message", () => work.contents("a").includes("welcome back"))
-    other.dispose()
-  })
-
-  it("keep an invite-only channel closed when the relay restarts, and enter no open one of its name", async () => {
-    start("a")
-    work.must("create", "#den", "--private", "--name", "a")
-    await until("inside", () => (work.status("a")?.["channels"] as string[]).includes("#den"))
-    await relay.kill()
-    await relay.restart()
-    await until("the return", () => work.status("a")?.["connected"] === true, 30_000)
-    const other = new Workspace()
-    expect(other.run("channels", relay.url, "--json").stdout).not.toContain("#den")
-    work.must("daemon", "--stop", "--name", "a")
-    await relay.kill()
-    await relay.restart()
-    other.must("daemon", relay.url, "--background", "--name", "b", "--channels", "#den")
-    start("a")
-    await until("the warning", () =>
-      work.inbox("a").some(({ message }) => String(message).includes("open to all now")),
-    )
-    expect(work.status("a")?.["channels"]).not.toContain("#den")
-    other.dispose()
-  })
-
-  it("run without a key when told to be ephemeral", () => {
-    start("a", "--ephemeral")
+  scenario("have no key with --ephemeral", async (work) => {
+    await start(work, relay, "a", "--ephemeral")
     expect(work.status("a")?.["agent_id"]).toMatch(/^@[a-z2-7]{8}$/)
     expect(existsSync(work.file("a", "identity.json"))).toBe(false)
   })
 
-  it("end with the process they are in the foreground of", async () => {
+  scenario("end with their process in the foreground", async (work) => {
     const child = spawn(process.execPath, [programPath, "daemon", relay.url, "--name", "a"], {
       cwd: work.dir,
       env: work.env,
       stdio: "ignore",
     })
-    await until("the session", () => work.status("a")?.["connected"] === true)
+    await untilConnected(work, "a")
     child.kill("SIGINT")
     await once(child, "exit")
     expect(work.status("a")).toMatchObject({ state: "stopped", connected: false })
@@ -159,9 +144,57 @@ describe("daemon processes", { timeout: 60_000 }, () => {
   })
 })
 
-describe("a disk that refuses", { timeout: 60_000 }, () => {
+describe("daemon processes on a relay that restarts", { timeout: 60_000 }, () => {
+  /** Runs a scenario with a relay of its own. */
+  const withRelay = (
+    name: string,
+    test: (relay: RelayProcess, work: Workspace, other: Workspace) => Promise<void>,
+  ) => {
+    scenario(name, async (work, other) => {
+      const relay = await RelayProcess.start()
+      try {
+        await test(relay, work, other)
+      } finally {
+        await relay.kill()
+      }
+    })
+  }
+
+  withRelay("rejoin a channel and get what was said before they returned", async (relay, work, other) => {
+    await start(work, relay, "a", "--channels", "#den")
+    await relay.kill()
+    await relay.restart()
+    await untilConnected(work, "a")
+    await must(other, "send", relay.url, "#den", "welcome back")
+    await until("the message", () => work.contents("a").includes("welcome back"))
+  })
+
+  withRelay(
+    "keep an invite-only channel closed and join no open one of its name",
+    async (relay, work, other) => {
+      await start(work, relay, "a")
+      await must(work, "create", "#den", "--private", "--name", "a")
+      await until("the channel", () => (work.status("a")?.["channels"] as string[]).includes("#den"))
+      await relay.kill()
+      await relay.restart()
+      await untilConnected(work, "a")
+      expect((await agentchat(other, "channels", relay.url, "--json")).stdout).not.toContain("#den")
+      await must(work, "daemon", "--stop", "--name", "a")
+      await relay.kill()
+      await relay.restart()
+      await start(other, relay, "b", "--channels", "#den")
+      await start(work, relay, "a")
+      await until("the warning", () =>
+        work.inbox("a").some(({ message }) => String(message).includes("open to all now")),
+      )
+      expect(work.status("a")?.["channels"]).not.toContain("#den")
+    },
+  )
+})
+
+describe("a full disk", { timeout: 60_000 }, () => {
   it.runIf(process.platform === "linux" && process.getuid?.() === 0)(
-    "is told of, loses nothing, and is forgotten once it is fixed",
+    "is reported as a problem, loses nothing, and is cleared once there is room",
     async () => {
       const relay = await RelayProcess.start("--rate", "10000/s", "--burst", "10000")
       const sender = new Workspace()
@@ -176,7 +209,8 @@ describe("a disk that refuses", { timeout: 60_000 }, () => {
         const filler = join(home, "filler")
         await once(receiver.sh(`dd if=/dev/zero of=${filler} bs=4096 2>/dev/null`), "exit")
         const messages = Array.from({ length: 40 }, (_, index) => `m-${index}`)
-        for (const content of messages) sender.must("send", "#general", content, "--name", "a")
+        const lines = messages.map((content) => `${JSON.stringify({ to: "#general", content })}\n`)
+        appendFileSync(sender.file("a", "outbox.jsonl"), lines.join(""))
         await until("the problem", () => receiver.run("status", "--name", "b").stdout.includes("inbox"))
         rmSync(filler)
         await until("the recovery", () => receiver.contents("b").length === 40, 30_000)
