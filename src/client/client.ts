@@ -18,15 +18,13 @@ import type {
   RosterEntry,
   ServerMessage,
 } from "../protocol/server-messages.js"
-import { Confirmations } from "./confirmations.js"
 import type { Connection, ConnectOptions } from "./connection.js"
 import type { DealEvent, DisputeOptions, Offer, Proposal, ProposalQuery } from "./deals/deal-event.js"
 import { DealGate } from "./deals/deal-gate.js"
 import type { AgentChatClientEvents } from "./events.js"
-import { Incoming } from "./incoming.js"
+import { Incoming, ReceivedIds } from "./incoming.js"
 import { JoinedChannels } from "./joined-channels.js"
-import type { AgentChatClientOptions, CreateOptions } from "./options.js"
-import { OwnIdentity } from "./own-identity.js"
+import { type AgentChatClientOptions, type CreateOptions, IdentitySource } from "./options.js"
 import type { AnswerTo, RequestFrame } from "./pending.js"
 import { ackOf, frameOfMessage, type SendAck, type SendOptions } from "./send-ack.js"
 import { parseServerUrl } from "./server-url.js"
@@ -35,31 +33,31 @@ import { ReconnectingSession } from "./session.js"
 /**
  * An agent's connection to a relay.
  *
- * Every method rejects with a {@link ChatError}: INVALID_NAME before anything is sent, the relay's own code,
- * TIMEOUT when no answer came within 10 s, UNREACHABLE when there is no session. Nothing is held back here or sent
- * again in silence: over its rate the relay delays what `send` sends by up to 5 s, and calls after that wait behind it;
- * what would wait longer rejects with RATE_LIMITED and `retryAfterMs`.
+ * Every method rejects with a {@link ChatError}: INVALID_NAME before anything is sent, the relay's own code, TIMEOUT if no
+ * answer arrives within 10 s, or UNREACHABLE if there is no session. The client neither delays nor repeats requests. The
+ * relay delays a `send` over its rate by up to 5 s, together with the calls after it, and rejects a longer wait with
+ * RATE_LIMITED and `retryAfterMs`.
  */
 export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
   readonly #clock: Clock
-  readonly #self: OwnIdentity
+  readonly #identity: IdentitySource
   readonly #options: Omit<AgentChatClientOptions, "identity">
   readonly #session: ReconnectingSession
   readonly #channels = new JoinedChannels()
-  /** Direct mail that listeners have had; who listened has read it: both rungs at once. */
-  readonly #confirmations = new Confirmations((ids) => {
+  /** Direct messages that listeners have had: they count as received and as read. */
+  readonly #receipts = new ReceivedIds((ids) => {
     this.#session.connection?.send({ type: "RECEIVED", ids, retrieved: ids })
   })
   readonly #deals: DealGate
   readonly #incoming: Incoming
 
-  /** @throws {ChatError} USAGE or INVALID_NAME for an address or a name that cannot be right */
+  /** @throws {ChatError} USAGE for an invalid address, INVALID_NAME for an invalid name */
   constructor(options: AgentChatClientOptions) {
     super()
     parseServerUrl(options.server)
     parseNick(options.name)
     const { identity, ...others } = options
-    this.#self = new OwnIdentity(identity)
+    this.#identity = new IdentitySource(identity)
     this.#options = others
     this.#clock = options.clock ?? systemClock
     this.#session = new ReconnectingSession(
@@ -80,93 +78,93 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
     this.#deals = new DealGate({
       clock: this.#clock,
       emitter: this,
-      identity: () => this.#self.require(),
+      identity: () => this.#identity.require(),
       serverId: () => this.#requireConnection("proposals").welcome.server_id,
       request: (frame) => this.#request(frame),
       report: (error) => this.#incoming.report(error),
-      confirm: (id) => this.#confirmations.add(id),
+      confirm: (id) => this.#receipts.add(id),
     })
     this.#incoming = new Incoming(this, {
       channels: this.#channels,
       serverId: () => this.#serverId,
       deals: this.#deals,
-      self: this.#self,
-      confirmations: this.#confirmations,
+      identity: this.#identity,
+      receipts: this.#receipts,
     })
   }
 
-  /** The id others see, once connected. */
+  /** The agent's id; undefined while not connected. */
   get agentId(): AgentId | undefined {
     return this.#session.connection?.welcome.agent_id as AgentId | undefined
   }
 
-  /** Whether a session stands. */
+  /** Whether there is a session. */
   get isConnected(): boolean {
     return this.#session.connection !== undefined
   }
 
-  /** The channels this client is in, or will enter again with the next session. */
+  /** The channels this client is in, or will join again with the next session. */
   get channels(): readonly string[] {
     return this.#channels.names
   }
 
   /**
-   * Opens the session. A first try that fails is not repeated, even with `reconnect`.
-   * @returns WELCOME: own id, the relay's name and its limits
+   * Opens the session. A failed first attempt is not repeated, even with `reconnect`.
+   * @returns WELCOME, with the agent's id, the relay's name and its limits
    * @throws {ChatError} UNREACHABLE, HANDSHAKE_TIMEOUT, VERIFICATION_FAILED, BAD_IDENTITY, or the relay's refusal
    */
   async connect(): Promise<ServerMessage<"WELCOME">> {
     return (await this.#session.connect()).welcome
   }
 
-  /** Ends the session in order; no event follows. */
+  /** Closes the session. No event follows. */
   async disconnect(): Promise<void> {
     this.#channels.clear()
     this.#deals.end(new ChatError("UNREACHABLE", "client: disconnected"))
     await this.#session.close()
   }
 
-  /** The patterns this client entered: channels that fit come to {@link channels} by themselves. */
+  /** The patterns this client joined. Channels that match appear in {@link channels}. */
   get patterns(): readonly string[] {
     return this.#channels.patterns
   }
 
   /**
-   * Enters a channel, or with a pattern such as `#team.>` every open channel that fits, now and later; history
-   * follows as `message` events with `replay: true`.
-   * @param options - `since`: history after this sequence number instead of the newest few
-   * @returns who is there
+   * Joins a channel, or with a pattern such as `#team.>` every open channel that matches, now and later. History follows as
+   * `message` events with `replay: true`.
+   * @param options - `since`: history after this sequence number instead of the newest messages
+   * @returns JOINED, with the members
    */
   async join(channel: string, options: { readonly since?: number } = {}): Promise<ServerMessage<"JOINED">> {
     const { since } = options
     const frame = { type: "JOIN", channel: parseSubscription(channel) } as const
-    return this.#entered(await this.#request(since === undefined ? frame : { ...frame, since }))
+    return this.#joined(await this.#request(since === undefined ? frame : { ...frame, since }))
   }
 
-  /** Leaves a channel, or a pattern and the channels it brought. */
+  /** Leaves a channel, or a pattern and the channels joined through it. */
   async leave(channel: string): Promise<void> {
     await this.#request({ type: "LEAVE", channel: parseSubscription(channel) })
     this.#channels.left(channel)
   }
 
-  /** Sends text to a `#channel`, an `@agent`, or one free worker of a `+role`. @returns proof that the relay has it */
+  /** Sends text to a `#channel`, an `@agent`, or one free worker of a `+role`. @returns the relay's acknowledgement */
   async send(to: string, content: string, options: SendOptions = {}): Promise<SendAck> {
     return ackOf(await this.#request(frameOfMessage(parseAddress(to), content, options)))
   }
 
-  /** Sends text to one agent: `@id`, or `@name` if one agent alone bears it. */
+  /** Sends text to one agent: `@id`, or `@name` if only one agent has that name. */
   async dm(agent: string, content: string, options: SendOptions = {}): Promise<SendAck> {
     return this.send(parseAgentRef(agent), content, options)
   }
 
-  /** The channels one may see. */
+  /** Lists the channels that are visible to this agent. */
   async listChannels(): Promise<readonly ChannelEntry[]> {
     return (await this.#request({ type: "LIST_CHANNELS" })).list
   }
 
   /**
-   * Who is in a channel, or known to the relay.
-   * @param options - `cards`: what each tells of itself too; `agent`: only this one, `@name` or `@id`
+   * Lists the agents in a channel, or all the relay knows.
+   * @param options - `cards`: include their cards; `agent`: only this one, `@name` or `@id`
    */
   async listAgents(
     channel?: string,
@@ -182,20 +180,20 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
     return answer.roster
   }
 
-  /** Makes a channel and enters it. An invite-only one is seen by its members and those they invite, nobody else. */
+  /** Creates a channel and joins it. Only members and invited agents see an invite-only channel. */
   async createChannel(channel: string, options: CreateOptions = {}): Promise<ServerMessage<"JOINED">> {
     const { inviteOnly = false, ...others } = options
     const create = { type: "CREATE_CHANNEL", channel: parseChannel(channel) } as const
-    return this.#entered(await this.#request({ ...create, ...others, invite_only: inviteOnly }))
+    return this.#joined(await this.#request({ ...create, ...others, invite_only: inviteOnly }))
   }
 
-  /** Changes what a channel tells newcomers; what is left out stays. @param channel - `*`: the relay's defaults */
+  /** Changes the settings of a channel; absent members stay as they are. @param channel - `*` for the relay's defaults */
   async setChannel(channel: string, settings: ChannelSettings): Promise<void> {
     const name = channel === "*" ? channel : parseChannel(channel)
     await this.#request({ type: "SET_CHANNEL", channel: name, ...settings })
   }
 
-  /** What waits for oneself, for an `@agent` or for a `+role`. */
+  /** Returns what is waiting for this agent, for an `@agent` or for a `+role`. */
   async pending(target?: string): Promise<ServerMessage<"PENDING">> {
     const frame = { type: "PENDING" } as const
     if (target === undefined) return this.#request(frame)
@@ -203,12 +201,12 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
     return this.#request({ ...frame, target: name })
   }
 
-  /** Takes a task that waits. @throws {ChatError} TASK_NOT_FOUND; LEASE_LOST when another has it */
+  /** Takes a waiting task. @throws {ChatError} TASK_NOT_FOUND; LEASE_LOST if another worker has it */
   async claim(task: string): Promise<ServerMessage<"TASK">> {
     return this.#request({ type: "CLAIM", task })
   }
 
-  /** Ends a task; `content` goes to who asked. */
+  /** Ends a task and sends `content` to the agent that asked. */
   async done(task: string, content?: string): Promise<void> {
     await this.#request({ type: "DONE", task, ...(content === undefined ? {} : { content }) })
   }
@@ -223,12 +221,12 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
     await this.#request({ type: "EXTEND", task })
   }
 
-  /** Lets an agent into an invite-only channel. */
+  /** Admits an agent to an invite-only channel. */
   async invite(channel: string, agent: string): Promise<void> {
     await this.#request({ type: "INVITE", channel: parseChannel(channel), agent: parseAgentRef(agent) })
   }
 
-  /** Says what one is doing. @param activity - up to 200 characters @param role - the work one does from now on */
+  /** Sets this agent's status. @param activity - up to 200 characters @param role - replaces the agent's role */
   async setPresence(
     status: ClientFrame<"SET_PRESENCE">["status"],
     activity?: string,
@@ -242,42 +240,42 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
     })
   }
 
-  /** Proposes something to an agent with a key, signed. */
+  /** Proposes a deal to an agent with a key. Signs the proposal. */
   async propose(to: string, offer: Offer): Promise<DealEvent<"PROPOSAL">> {
     return this.#deals.act((deals) => deals.propose(to, offer))
   }
 
-  /** Takes a proposal. */
+  /** Accepts a proposal. */
   async accept(id: string, paymentCode?: string): Promise<DealEvent<"ACCEPT">> {
     return this.#deals.act((deals) => deals.accept(id, paymentCode))
   }
 
-  /** Turns a proposal down. */
+  /** Rejects a proposal. */
   async reject(id: string, reason?: string): Promise<DealEvent<"REJECT">> {
     return this.#deals.act((deals) => deals.reject(id, reason))
   }
 
-  /** Says that a deal is carried out. One's own proposal that nobody has answered yet is waited for while it can be. */
+  /** States that the work of a deal is done. Waits for the answer to your own proposal until it expires. */
   async complete(id: string, proof?: string): Promise<DealEvent<"COMPLETE">> {
     return this.#deals.complete(id, proof)
   }
 
-  /** Says that a deal is not carried out, or not as agreed. */
+  /** States that the work of a deal is not done, or not as agreed. */
   async dispute(id: string, reason: string, options: DisputeOptions = {}): Promise<DealEvent<"DISPUTE">> {
     return this.#deals.act((deals) => deals.dispute(id, reason, options))
   }
 
-  /** One's own proposals, made and received, as far as the relay still has them. */
+  /** Lists the proposals made to or by this agent that the relay still has. */
   async proposals(query: ProposalQuery = {}): Promise<readonly Proposal[]> {
     return this.#deals.act((deals) => deals.proposals(query))
   }
 
-  /** What proves a deal to anybody. @throws {ChatError} PROPOSAL_NOT_FOUND; PROPOSAL_STATE while there is nothing to prove */
+  /** Returns the proof of a deal. @throws {ChatError} PROPOSAL_NOT_FOUND; PROPOSAL_STATE before there is one */
   async receipt(id: string): Promise<Receipt> {
     return this.#deals.act((deals) => deals.receipt(id))
   }
 
-  /** @returns milliseconds to the relay and back */
+  /** Returns the round-trip time to the relay, in milliseconds. */
   async ping(): Promise<number> {
     const startMs = this.#clock.monotonic()
     await this.#request({ type: "PING" })
@@ -286,7 +284,7 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
 
   async #connectOptions(): Promise<ConnectOptions> {
     const options = { ...this.#options, url: this.#options.server, clock: this.#clock }
-    const identity = await this.#self.load()
+    const identity = await this.#identity.load()
     return identity === undefined ? options : { ...options, identity }
   }
 
@@ -304,8 +302,8 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
     return this.#session.connection?.welcome.server_id ?? ""
   }
 
-  #entered(joined: ServerMessage<"JOINED">): ServerMessage<"JOINED"> {
-    this.#channels.entered(joined, this.#serverId)
+  #joined(joined: ServerMessage<"JOINED">): ServerMessage<"JOINED"> {
+    this.#channels.joined(joined, this.#serverId)
     return joined
   }
 
@@ -319,7 +317,7 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
   }
 
   async #rejoin(connection: Connection): Promise<void> {
-    const failures = await this.#channels.enterAgain(connection)
+    const failures = await this.#channels.rejoin(connection)
     if (this.#session.connection !== connection) return
     for (const failure of failures) this.#incoming.report(failure)
     this.emit("reconnect", connection.welcome)

@@ -6,24 +6,24 @@ import { parseMembers, parseServerMessage } from "../protocol/parse-message.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 import { FrameSocket } from "./frame-socket.js"
 import { type HandshakeOptions, type Session, shakeHands } from "./handshake.js"
-import { OlderRelay } from "./legacy/older-relay.js"
+import { OlderRelay } from "./older-relay.js"
 import { type AnswerTo, PendingRequests, type RequestFrame } from "./pending.js"
+import { ReceiveQueue } from "./receive-queue.js"
 import { formatServer, parseServerUrl } from "./server-url.js"
-import { SocketReader } from "./socket-reader.js"
 
 /** How to open a session. */
 export interface ConnectOptions extends HandshakeOptions {
   /** `ws://` or `wss://` address of the relay. */
   readonly url: string
-  /** Milliseconds until a relay that does not let us in is given up; 10,000 when absent. */
+  /** Longest duration of the handshake, in milliseconds (default 10,000). */
   readonly handshakeMs?: number
 }
 
-/** What a session tells its owner. */
+/** Receives the events of a connection. */
 export interface ConnectionEvents {
-  /** Every well-formed message that does not answer a {@link Connection.request}. */
+  /** Called with each valid message that does not answer a {@link Connection.request}. */
   onMessage(message: ServerMessage): void
-  /** The session is gone; told once, and not when {@link Connection.close} ended it. */
+  /** Called once when the session is lost; not after {@link Connection.close}. */
   onClose(error: ChatError): void
 }
 
@@ -36,7 +36,7 @@ export class Connection {
   readonly #socket: FrameSocket
   readonly #requests: PendingRequests
   readonly #older: OlderRelay | undefined
-  /** Makes ids unlike those of any other session: a relay takes a repeated id for the same message. */
+  /** Keeps ids apart from those of other sessions: a relay takes a repeated id for the same message. */
   readonly #idPrefix = randomBytes(9).toString("base64url")
   #lastId = 0
   #isOver = false
@@ -49,10 +49,10 @@ export class Connection {
   static async open(options: ConnectOptions, events: ConnectionEvents): Promise<Connection> {
     const { clock, handshakeMs = defaultLimits.handshakeMs } = options
     const url = parseServerUrl(options.url)
-    const inlet = new SocketReader()
+    const received = new ReceiveQueue()
     const socket = new FrameSocket(url, clock, {
-      onText: (text) => inlet.push(text),
-      onClose: (error) => inlet.fail(error),
+      onText: (text) => received.push(text),
+      onClose: (error) => received.fail(error),
     })
     const deadline = clock.setTimer(() => {
       socket.fail(
@@ -60,8 +60,8 @@ export class Connection {
       )
     }, handshakeMs)
     try {
-      const session = await shakeHands(socket, inlet, options)
-      return new Connection(socket, inlet, session, options, events)
+      const session = await shakeHands(socket, received, options)
+      return new Connection(socket, received, session, options, events)
     } catch (error) {
       socket.fail(new ChatError("UNREACHABLE", "server: the handshake failed", { cause: error }))
       throw error
@@ -72,7 +72,7 @@ export class Connection {
 
   private constructor(
     socket: FrameSocket,
-    inlet: SocketReader,
+    received: ReceiveQueue,
     session: Session,
     { clock }: ConnectOptions,
     events: ConnectionEvents,
@@ -89,7 +89,7 @@ export class Connection {
         deliver: (message) => this.#deliver(message),
       })
     }
-    inlet.start({
+    received.start({
       onText: (text) => this.#receive(text),
       onClose: (error) => this.#end(error),
     })
@@ -101,8 +101,8 @@ export class Connection {
   }
 
   /**
-   * Sends a frame; its answer, if it has an id, comes through {@link ConnectionEvents.onMessage}. A frame over
-   * the relay's limit is answered by INVALID_MSG here: sent, it could cost the session. Never throws.
+   * Sends a frame. Its answer, if it has an id, comes through {@link ConnectionEvents.onMessage}. A frame over the
+   * relay's limit is answered with INVALID_MSG here, because the relay might end the session. Never throws.
    * @param text - the frame as JSON, if the caller has it already
    */
   send(frame: ClientFrame, text = JSON.stringify(frame)): void {
@@ -114,29 +114,29 @@ export class Connection {
   }
 
   /**
-   * Sends a frame and waits for its answer. An `id` is added when it has none.
-   * @throws {ChatError} the relay's refusal; TIMEOUT after `timeoutMs`; UNREACHABLE when the session is gone
+   * Sends a frame and returns its answer. Adds an `id` if the frame has none.
+   * @throws {ChatError} the relay's refusal; TIMEOUT after `timeoutMs`; UNREACHABLE if the session is lost
    */
   request<F extends RequestFrame>(frame: F, timeoutMs = requestMs): Promise<AnswerTo<F>> {
     if (this.#isOver) return Promise.reject(new ChatError("UNREACHABLE", "server: the session is closed"))
     const id = frame.id ?? `${this.#idPrefix}-${(++this.#lastId).toString(36)}`
     const answer = this.#requests.add(id, frame.type, timeoutMs)
     this.send({ ...frame, id })
-    // PendingRequests has compared the answer's type with what the frame asks for.
+    // PendingRequests has checked the type of the answer.
     return answer as Promise<unknown> as Promise<AnswerTo<F>>
   }
 
-  /** Stops reading, so that the relay feels the back-pressure. A little that was read already may still come. */
+  /** Stops reading, so that the relay feels backpressure. Messages that were read already may still arrive. */
   pause(): void {
     this.#socket.pause()
   }
 
-  /** Reads on. */
+  /** Resumes reading. */
   resume(): void {
     this.#socket.resume()
   }
 
-  /** Ends the session in order. Requests still waiting fail with UNREACHABLE. */
+  /** Closes the session. Pending requests fail with UNREACHABLE. */
   async close(): Promise<void> {
     this.#isOver = true
     this.#requests.failAll(new ChatError("UNREACHABLE", "server: the session was closed"))

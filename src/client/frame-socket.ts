@@ -6,26 +6,26 @@ import { KeepAlive } from "./keep-alive.js"
 import { errorOfClose, errorOfNetwork } from "./relay-error.js"
 import { formatServer } from "./server-url.js"
 
-/** Largest frame of a relay that is read, in bytes; a roster of a hundred thousand agents fits. */
+/** Size of the largest frame that is read, in bytes; a roster of a hundred thousand agents fits. */
 const maxFrameBytes = 16 * 1024 * 1024
-/** How long the other side may take to say good-bye too. */
+/** How long the relay may take to answer the closing handshake, in milliseconds. */
 const closeMs = 1_000
 
-/** What a socket tells its owner. */
+/** Receives the events of a socket. */
 export interface FrameSocketEvents {
   onText(text: string): void
-  /** The socket is gone; told once, and never after {@link FrameSocket.close}. */
+  /** Called once when the socket is lost; not after {@link FrameSocket.close}. */
   onClose(error: ChatError): void
 }
 
-/** A WebSocket that carries text frames: coalesced writes, keep-alive, and one error for every end. */
+/** A WebSocket for text frames, with coalesced writes, keep-alive, and one error for each way it can end. */
 export class FrameSocket {
   readonly #server: string
   readonly #clock: Clock
   readonly #events: FrameSocketEvents
   readonly #webSocket: InstanceType<typeof WebSocket>
   readonly #keepAlive: KeepAlive
-  /** Sent before the socket stood. */
+  /** Frames sent before the socket was open. */
   readonly #early: string[] = []
   #stream: Socket | undefined
   #isCorked = false
@@ -39,7 +39,7 @@ export class FrameSocket {
     this.#keepAlive = new KeepAlive(clock, {
       ping: () => this.#webSocket.ping(),
       dead: () => {
-        this.fail(new ChatError("UNREACHABLE", `${this.#server}: gives no sign of life`))
+        this.fail(new ChatError("UNREACHABLE", `${this.#server}: does not respond`))
       },
     })
     this.#webSocket = new WebSocket(url, {
@@ -66,7 +66,7 @@ export class FrameSocket {
     this.#webSocket.send(Buffer.from(text), { binary: false })
   }
 
-  /** Stops reading: the relay feels the back-pressure. Keep-alive rests, as an answer could not be read. */
+  /** Stops reading, so that the relay feels backpressure. Keep-alive stops too, because no answer would be read. */
   pause(): void {
     this.#keepAlive.stop()
     this.#webSocket.pause()
@@ -84,7 +84,7 @@ export class FrameSocket {
     this.#webSocket.terminate()
   }
 
-  /** Says good-bye and resolves when the socket is gone, after {@link closeMs} at the latest. */
+  /** Closes the socket and resolves when it is closed, after {@link closeMs} at the latest. */
   async close(): Promise<void> {
     this.#isOver = true
     this.#keepAlive.stop()

@@ -5,65 +5,60 @@ import { ChatError } from "../protocol/errors.js"
 import { type Members, parseMembers, validateServerMessage } from "../protocol/parse-message.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 import type { FrameSocket } from "./frame-socket.js"
-import {
-  answerOlderChallenge,
-  isOlderChallenge,
-  isOlderWelcome,
-  olderWelcome,
-} from "./legacy/older-handshake.js"
+import { answerOlderChallenge, isOlderChallenge, isOlderWelcome, olderWelcome } from "./older-relay.js"
+import type { ReceiveQueue } from "./receive-queue.js"
 import { errorOfMessage } from "./relay-error.js"
-import type { SocketReader } from "./socket-reader.js"
 
-/** Who connects. */
+/** The agent that connects. */
 export interface HandshakeOptions {
-  /** What the agent calls itself. */
+  /** The agent's name. */
   readonly name: string
-  /** Without one the relay gives an id for this session only. */
+  /** Without one the relay assigns an id for this session only. */
   readonly identity?: Identity
   readonly role?: string
   readonly card?: object
-  /** Also accept a relay that speaks the handshake of the first AgentChat. */
+  /** Also accept the handshake of the first AgentChat. */
   readonly compat?: boolean
   readonly clock: Clock
 }
 
-/** A session that stands. */
+/** An established session. */
 export interface Session {
   readonly welcome: ServerMessage<"WELCOME">
-  /** The relay is of the first generation: its messages need translation. */
+  /** Whether the relay is of the first AgentChat, whose messages need translation. */
   readonly isOlder: boolean
 }
 
-/** Frames a relay may say before WELCOME; more is no handshake. */
+/** Most frames a relay may send before WELCOME. */
 const maxFrames = 64
 
 /**
  * Identifies, proves the key if there is one, and waits for WELCOME.
- * @throws {ChatError} the relay's refusal; VERIFICATION_FAILED when it welcomes somebody else;
- * UNSUPPORTED when it does not speak this protocol
+ * @throws {ChatError} the relay's refusal; VERIFICATION_FAILED if it welcomes another agent; UNSUPPORTED if it does not
+ * speak this protocol
  */
 export async function shakeHands(
   socket: FrameSocket,
-  inlet: SocketReader,
+  received: ReceiveQueue,
   options: HandshakeOptions,
 ): Promise<Session> {
-  const say = (frame: ClientFrame) => {
+  const send = (frame: ClientFrame) => {
     socket.send(JSON.stringify(frame))
   }
-  say(await identify(options))
+  send(await identify(options))
   let audience: string | undefined
   for (let frames = 0; frames < maxFrames; frames++) {
-    const members = parseMembers(await inlet.next())
+    const members = parseMembers(await received.next())
     const message = members && validateServerMessage(members)
     if (message?.type === "ERROR") throw errorOfMessage(message)
     if (message?.type === "CHALLENGE") {
-      say(await answerChallenge(message, options))
+      send(await answerChallenge(message, options))
       audience = message.aud
     } else if (message?.type === "WELCOME") {
       checkWelcome(message, options.identity, audience)
       return { welcome: message, isOlder: false }
     } else if (members !== undefined && message === undefined) {
-      const session = await acceptOlder(members, options, say)
+      const session = await acceptOlder(members, options, send)
       if (session !== undefined) return session
     }
   }
@@ -86,18 +81,18 @@ async function answerChallenge(
   { identity, clock }: HandshakeOptions,
 ): Promise<ClientFrame<"VERIFY_IDENTITY">> {
   const { challenge_id, nonce, aud } = challenge
-  if (identity === undefined) throw unasked()
+  if (identity === undefined) throw unexpectedChallenge()
   const { signChallenge } = await import("../identity/auth-proof.js")
   const iat = Math.floor(clock.now() / 1000)
   const sig = signChallenge({ aud, challenge_id, nonce, iat }, identity.keyPair)
   return { type: "VERIFY_IDENTITY", challenge_id, iat, sig }
 }
 
-/** A first-generation relay's frame, if that is what it is. */
+/** Handles a frame of the first AgentChat. @returns the session if the frame is its welcome */
 async function acceptOlder(
   members: Members,
   options: HandshakeOptions,
-  say: (frame: ClientFrame) => void,
+  send: (frame: ClientFrame) => void,
 ): Promise<Session | undefined> {
   const isChallenge = isOlderChallenge(members)
   if (!isChallenge && !isOlderWelcome(members)) return undefined
@@ -107,12 +102,12 @@ async function acceptOlder(
     })
   }
   if (!isChallenge) return { welcome: olderWelcome(members, options), isOlder: true }
-  if (options.identity === undefined) throw unasked()
-  say(await answerOlderChallenge(members, options.identity, options.clock))
+  if (options.identity === undefined) throw unexpectedChallenge()
+  send(await answerOlderChallenge(members, options.identity, options.clock))
   return undefined
 }
 
-/** A relay that puts us through as somebody else, or was not the one that asked for the proof, is not to be trusted. */
+/** Refuses a relay that assigns another agent id, or whose challenge was for another relay. */
 function checkWelcome(
   welcome: ServerMessage<"WELCOME">,
   identity: Identity | undefined,
@@ -120,10 +115,10 @@ function checkWelcome(
 ): void {
   if (identity === undefined) return
   if (audience !== welcome.server_id) {
-    throw new ChatError("VERIFICATION_FAILED", "server: did not ask for a proof made for itself")
+    throw new ChatError("VERIFICATION_FAILED", "server: the challenge was for another relay")
   }
   if (welcome.agent_id !== identity.agentId) {
-    throw new ChatError("VERIFICATION_FAILED", "server: welcomed another agent id than the key's")
+    throw new ChatError("VERIFICATION_FAILED", "server: welcomed another agent id than that of the key")
   }
 }
 
@@ -132,6 +127,6 @@ async function pemOf(identity: Identity): Promise<string> {
   return formatPublicPem(identity.keyPair.publicKey)
 }
 
-function unasked(): ChatError {
-  return new ChatError("UNSUPPORTED", "server: asks for the proof of a key that was not named")
+function unexpectedChallenge(): ChatError {
+  return new ChatError("UNSUPPORTED", "server: asks for proof of a key that was not named")
 }

@@ -2,86 +2,109 @@ import type { EventEmitter } from "node:events"
 import type { ChatError } from "../protocol/errors.js"
 import { type ServerMessage, serverMessages } from "../protocol/server-messages.js"
 import { isVerb, type Verb } from "../protocol/verbs.js"
-import type { Confirmations } from "./confirmations.js"
 import type { DealGate } from "./deals/deal-gate.js"
 import type { AgentChatClientEvents } from "./events.js"
 import type { JoinedChannels } from "./joined-channels.js"
 import { MessageHold } from "./message-hold.js"
-import type { OwnIdentity } from "./own-identity.js"
+import type { IdentitySource } from "./options.js"
 import { errorOfMessage, isFarewell } from "./relay-error.js"
 
-/** Whom incoming messages concern beside those who listen. */
-interface Concerned {
+/** The parts of a client that incoming messages change. */
+interface IncomingTargets {
   readonly channels: JoinedChannels
-  /** Of the relay they come from. */
+  /** Returns the `server_id` of the relay the messages come from. */
   readonly serverId: () => string
   readonly deals: Pick<DealGate, "push">
-  readonly self: Pick<OwnIdentity, "isPersistent">
-  readonly confirmations: Confirmations
+  readonly identity: Pick<IdentitySource, "isPersistent">
+  readonly receipts: ReceivedIds
 }
 
 /**
- * What a relay sends that no call waits for, made into a client's events. A `message` is told once, however often the
- * relay repeats it, and waits for the first listener; direct mail is confirmed once somebody has listened to it.
+ * Turns messages that no call waits for into a client's events. A `message` event is emitted once, however often the relay
+ * repeats the message, and waits for the first listener. A direct message is confirmed once a listener has had it.
  */
 export class Incoming {
   readonly #emitter: EventEmitter<AgentChatClientEvents>
-  readonly #concerned: Concerned
+  readonly #targets: IncomingTargets
   readonly #hold = new MessageHold((message) => this.#emitMessage(message))
 
-  constructor(emitter: EventEmitter<AgentChatClientEvents>, concerned: Concerned) {
+  constructor(emitter: EventEmitter<AgentChatClientEvents>, targets: IncomingTargets) {
     this.#emitter = emitter
-    this.#concerned = concerned
-    ;(emitter as EventEmitter).on("newListener", (added) => {
-      // The listener is added after this.
-      if (added === "message") queueMicrotask(() => this.#hold.release())
+    this.#targets = targets
+    ;(emitter as EventEmitter).on("newListener", (name) => {
+      // The listener is added after this event.
+      if (name === "message") queueMicrotask(() => this.#hold.release())
     })
   }
 
-  /** Takes a message. */
+  /** Handles a message. */
   take(message: ServerMessage): void {
-    const { channels, deals } = this.#concerned
+    const { channels, deals } = this.#targets
     if (message.type === "ERROR") this.report(errorOfMessage(message))
-    else if (message.type === "JOINED" || message.type === "LEFT") this.#move(message)
+    else if (message.type === "JOINED" || message.type === "LEFT") this.#changeMembership(message)
     else if (isStatement(message)) deals.push(message)
-    else if (message.type !== "MSG") this.#passOn(message)
+    else if (message.type !== "MSG") this.#emitUnchanged(message)
     else {
       channels.saw(message)
-      if (this.#hold.hasDelivered(message.msg_id)) this.#acknowledge(message)
+      if (this.#hold.hasDelivered(message.msg_id)) this.#confirm(message)
       else this.#hold.push(message)
     }
   }
 
-  /** Tells of a failure that no call waits for. Nobody has to listen. */
+  /** Emits a failure that no call waits for, if anybody listens. */
   report(error: ChatError): void {
     if (!isFarewell(error) && this.#emitter.listenerCount("error") > 0) this.#emitter.emit("error", error)
   }
 
-  /** A pattern brings channels, and lets them go, without being asked again. */
-  #move(message: ServerMessage<"JOINED" | "LEFT">): void {
-    const { channels, serverId } = this.#concerned
+  /** A pattern joins and leaves channels without a request for each. */
+  #changeMembership(message: ServerMessage<"JOINED" | "LEFT">): void {
+    const { channels, serverId } = this.#targets
     if (message.type === "LEFT") channels.left(message.channel)
-    else if (message.pattern !== undefined) channels.entered(message, serverId())
+    else if (message.pattern !== undefined) channels.joined(message, serverId())
   }
 
-  #passOn(message: ServerMessage): void {
+  #emitUnchanged(message: ServerMessage): void {
     const row = serverMessages[message.type]
     if ("event" in row) (this.#emitter as EventEmitter).emit(row.event, message)
   }
 
   #emitMessage(message: ServerMessage<"MSG">): boolean {
     if (!this.#emitter.emit("message", message)) return false
-    this.#acknowledge(message)
+    this.#confirm(message)
     return true
   }
 
-  /** A relay keeps direct messages to a persistent identity until it hears that they arrived. */
-  #acknowledge({ to, msg_id: id }: ServerMessage<"MSG">): void {
-    const { self, confirmations } = this.#concerned
-    if (self.isPersistent && to.startsWith("@")) confirmations.add(id)
+  /** A relay keeps direct messages to a persistent identity until they are confirmed. */
+  #confirm({ to, msg_id: id }: ServerMessage<"MSG">): void {
+    const { identity, receipts } = this.#targets
+    if (identity.isPersistent && to.startsWith("@")) receipts.add(id)
   }
 }
 
 function isStatement(message: ServerMessage): message is ServerMessage<Verb> {
   return isVerb(message.type)
+}
+
+/** Most ids in one RECEIVED frame. */
+const maxReceived = 1_000
+
+/** Ids of received messages. All ids of one turn of the event loop are sent together. */
+export class ReceivedIds {
+  #ids: string[] = []
+  readonly #send: (ids: string[]) => void
+
+  constructor(send: (ids: string[]) => void) {
+    this.#send = send
+  }
+
+  add(messageId: string): void {
+    if (this.#ids.push(messageId) > 1) return
+    queueMicrotask(() => {
+      const ids = this.#ids
+      this.#ids = []
+      for (let start = 0; start < ids.length; start += maxReceived) {
+        this.#send(ids.slice(start, start + maxReceived))
+      }
+    })
+  }
 }

@@ -4,14 +4,14 @@ import type { Connection } from "./connection.js"
 
 interface Membership {
   readonly inviteOnly: boolean
-  /** The pattern that brought it; undefined for a channel that was entered by its name. */
+  /** The pattern through which it was joined; undefined if it was joined by name. */
   readonly pattern: string | undefined
-  /** Sequence number of the newest message seen; means something to the relay of `serverId` only. */
+  /** Sequence number of the newest message seen; valid only for the relay `serverId`. */
   seq: number
   serverId: string
 }
 
-/** The channels a client is in, and how far it has read each, so that a new session goes on where the last ended. */
+/** The channels of a client and how far it has read each, so that a new session continues where the last one ended. */
 export class JoinedChannels {
   readonly #memberships = new Map<string, Membership>()
   readonly #patterns = new Set<string>()
@@ -20,18 +20,18 @@ export class JoinedChannels {
     return [...this.#memberships.keys()]
   }
 
-  /** Patterns whose channels are entered as they come to be. */
+  /** Patterns whose channels are joined when they are created. */
   get patterns(): readonly string[] {
     return [...this.#patterns]
   }
 
-  entered(joined: ServerMessage<"JOINED">, serverId: string): void {
+  joined(joined: ServerMessage<"JOINED">, serverId: string): void {
     const { channel, seq, invite_only: inviteOnly, pattern } = joined
     if (channel === pattern) this.#patterns.add(pattern)
     else this.#memberships.set(channel, { inviteOnly, seq, serverId, pattern })
   }
 
-  /** @param channel - or a pattern: then the channels it brought are left too */
+  /** @param channel - a channel, or a pattern together with the channels joined through it */
   left(channel: string): void {
     this.#memberships.delete(channel)
     if (!this.#patterns.delete(channel)) return
@@ -51,20 +51,20 @@ export class JoinedChannels {
   }
 
   /**
-   * Enters every channel again. One that vanished with a restarted relay is made again.
-   * @returns why channels could not be entered
+   * Joins every channel again. Creates a channel that a restarted relay has lost.
+   * @returns the errors of channels that could not be joined
    */
-  async enterAgain(connection: Connection): Promise<ChatError[]> {
+  async rejoin(connection: Connection): Promise<ChatError[]> {
     const entries = [...this.#memberships]
     const outcomes = await Promise.allSettled(
-      entries.map(([channel, membership]) => this.#enter(connection, channel, membership)),
+      entries.map(([channel, membership]) => this.#join(connection, channel, membership)),
     )
-    // Only now: a pattern brings its channels from their end, and those known go on where they stopped.
-    const entered = await Promise.allSettled(
+    // Patterns come last: they join channels at their end, but known channels continue where they stopped.
+    const joinedPatterns = await Promise.allSettled(
       this.patterns.map((channel) => connection.request({ type: "JOIN", channel })),
     )
     const failures: ChatError[] = []
-    for (const outcome of [...outcomes, ...entered]) {
+    for (const outcome of [...outcomes, ...joinedPatterns]) {
       if (outcome.status === "fulfilled") continue
       if (!(outcome.reason instanceof ChatError)) throw outcome.reason
       failures.push(outcome.reason)
@@ -72,13 +72,13 @@ export class JoinedChannels {
     return failures
   }
 
-  async #enter(connection: Connection, channel: string, membership: Membership): Promise<void> {
+  async #join(connection: Connection, channel: string, membership: Membership): Promise<void> {
     const serverId = connection.welcome.server_id
     const since: { since?: number } = membership.serverId === serverId ? { since: membership.seq } : {}
     try {
       const joined = await connection.request({ type: "JOIN", channel, ...since })
-      // The replay is still to come: until it has, this session knows no more than the last one did.
-      this.entered(
+      // The replay has not arrived yet, so this session has read no further than the last one.
+      this.joined(
         {
           ...joined,
           ...(membership.pattern === undefined ? {} : { pattern: membership.pattern }),
@@ -93,7 +93,7 @@ export class JoinedChannels {
         return
       }
       const create = { type: "CREATE_CHANNEL", channel, invite_only: membership.inviteOnly } as const
-      this.entered(await connection.request(create), serverId)
+      this.joined(await connection.request(create), serverId)
     }
   }
 }

@@ -1,18 +1,18 @@
 import type { Clock, Timer } from "../base/clock.js"
 
-/** How often the other side is asked for a sign of life. */
+/** Milliseconds between two pings. */
 const periodMs = 20_000
-/** How long it may take to give one. */
+/** Milliseconds in which something must arrive after a ping. */
 const answerMs = 10_000
 
-/** What a keep-alive acts on. */
+/** The connection that is kept alive. */
 export interface KeepAliveHost {
   ping(): void
-  /** No sign of life came in time. */
+  /** Called if nothing arrived in time. */
   dead(): void
 }
 
-/** Notices within 30 s a peer that is gone without a word; anything heard counts as an answer. */
+/** Detects within 30 s that the peer vanished. Anything that arrives counts as an answer. */
 export class KeepAlive {
   readonly #clock: Clock
   readonly #host: KeepAliveHost
@@ -39,7 +39,7 @@ export class KeepAlive {
   }
 
   #watch(): void {
-    // Whole multiples of the period: the sessions of one process wake it together.
+    // Rounded to the period, so that all sessions of a process wake it at the same time.
     this.#wait(periodMs - (this.#clock.monotonic() % periodMs), () => {
       this.#isHeard = false
       this.#host.ping()

@@ -1,35 +1,72 @@
 import type { Clock } from "../base/clock.js"
 import type { Identity } from "../identity/identity-file.js"
+import { ChatError } from "../protocol/errors.js"
 import type { ChannelSettings } from "../protocol/server-messages.js"
 
-/** How an agent connects. */
+/** Options of an {@link AgentChatClient}. */
 export interface AgentChatClientOptions {
   /** `ws://` or `wss://` address of the relay. */
   readonly server: string
-  /** What the agent calls itself: 1-64 letters, digits, `.`, `_`, `-`. */
+  /** The agent's name: 1-64 letters, digits, `.`, `_`, `-`. */
   readonly name: string
-  /** Path of an identity file, or an identity read before. Without one the relay gives an id for this session. */
+  /** An identity, or the path of its file. Without one the relay assigns an id for this session. */
   readonly identity?: string | Identity
-  /** What the agent does, for the roster. */
+  /** The agent's role, as the roster shows it. */
   readonly role?: string
-  /** Whatever else it wants to say of itself. */
+  /** The agent's description of itself, see {@link AgentCard}. */
   readonly card?: object
-  /** Get a lost session back by itself, for ever, and enter the same channels; off when absent. */
+  /** Restore a lost session, with the same channels, until {@link AgentChatClient.disconnect} (default false). */
   readonly reconnect?: boolean
-  /** Also talk to a relay of the first AgentChat. */
+  /** Also connect to relays of the first AgentChat (default false). */
   readonly compat?: boolean
-  /** Milliseconds until a relay that does not let us in is given up; 10,000 when absent. */
+  /** Longest duration of the handshake, in milliseconds (default 10,000). */
   readonly handshakeMs?: number
-  /** Where time comes from; the system's when absent. */
+  /** Source of time (default: the system clock). */
   readonly clock?: Clock
-  /** Uniform in [0, 1), spreads reconnects; the system's when absent. */
+  /** Returns numbers uniform in [0, 1) that spread reconnects (default: the system's generator). */
   readonly random?: () => number
 }
 
-/** What a new channel is to be. */
+/** Options of a new channel. */
 export interface CreateOptions extends ChannelSettings {
-  /** Only members see it, and those they invite. */
+  /** Only members and invited agents see the channel (default false). */
   readonly inviteOnly?: boolean
-  /** Kept on disk: every member goes on where it stopped. Needs a relay with a store. */
+  /** The relay stores the channel, and each member continues where it stopped; needs a relay with a store (default false). */
   readonly durable?: boolean
+}
+
+/** The identity option of a client. */
+export class IdentitySource {
+  readonly #source: string | Identity | undefined
+  #current: Identity | undefined
+
+  /** @param source - an identity, the path of an identity file, or undefined for an ephemeral agent */
+  constructor(source: string | Identity | undefined) {
+    this.#source = source
+  }
+
+  /** Whether the relay identifies the client by a key. */
+  get isPersistent(): boolean {
+    return this.#source !== undefined
+  }
+
+  /** Returns the identity for a new session. Reads a file anew. @throws {ChatError} NOT_FOUND or BAD_IDENTITY */
+  async load(): Promise<Identity | undefined> {
+    const source = this.#source
+    if (typeof source !== "string") this.#current = source
+    else {
+      const { readIdentity } = await import("../identity/identity-file.js")
+      this.#current = readIdentity(source)
+    }
+    return this.#current
+  }
+
+  /** Returns the session's identity. @throws {ChatError} IDENTITY_REQUIRED; UNREACHABLE before the first session */
+  require(): Identity {
+    if (this.#current !== undefined) return this.#current
+    if (this.isPersistent) throw new ChatError("UNREACHABLE", "client: not connected")
+    throw new ChatError("IDENTITY_REQUIRED", "proposals: signing needs a key", {
+      hint: "create one with: agentchat identity --generate, and pass its file as identity",
+    })
+  }
 }

@@ -22,7 +22,7 @@ interface Pending {
   readonly reject: (error: ChatError) => void
 }
 
-/** Requests whose answer is still to come, by the id of their frame. */
+/** The requests that wait for an answer, by the id of their frame. */
 export class PendingRequests {
   readonly #clock: Clock
   readonly #pending = new Map<string, Pending>()
@@ -31,10 +31,10 @@ export class PendingRequests {
     this.#clock = clock
   }
 
-  /** @throws {ChatError} the relay's refusal; TIMEOUT; what {@link failAll} was given */
+  /** Returns the answer. @throws {ChatError} the relay's refusal; TIMEOUT; the error of {@link failAll} */
   add(id: string, type: RequestType, timeoutMs: number): Promise<ServerMessage> {
     return new Promise((resolve, reject) => {
-      if (this.#pending.has(id)) throw new ChatError("USAGE", `id: ${id} is still waiting for its answer`)
+      if (this.#pending.has(id)) throw new ChatError("USAGE", `id: ${id} already waits for an answer`)
       const timer = this.#clock.setTimer(() => {
         this.#pending.delete(id)
         reject(new ChatError("TIMEOUT", `${type}: no answer within ${timeoutMs} ms`))
@@ -43,7 +43,7 @@ export class PendingRequests {
     })
   }
 
-  /** @returns whether the message answers one of the requests */
+  /** Settles the request that a message answers. @returns false if it answers none */
   settle(message: ServerMessage): boolean {
     const id = "re" in message ? message.re : undefined
     const pending = id === undefined ? undefined : this.#pending.get(id)
@@ -56,7 +56,7 @@ export class PendingRequests {
     return true
   }
 
-  /** No answer will come any more. */
+  /** Rejects all requests. */
   failAll(error: ChatError): void {
     const waiting = [...this.#pending.values()]
     this.#pending.clear()

@@ -4,14 +4,14 @@ import { daemonLayer, type GuardFacts } from "../protocol/guard-facts.js"
 import { closeCodes } from "../protocol/limits.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 
-/** Longest text of a relay that is repeated, in characters. */
+/** Longest text of a relay that is quoted, in characters. */
 const maxText = 300
 const maxCandidates = 20
 const maxCandidateText = 70
 const maxEvidence = 10
 const maxIdText = 130
 
-/** What RFC 6455 calls an end without a close frame. */
+/** The code of RFC 6455 for an end without a close frame. */
 const lostCode = 1006
 
 const codeOfClose: Readonly<Record<number, ErrorCode>> = {
@@ -21,12 +21,12 @@ const codeOfClose: Readonly<Record<number, ErrorCode>> = {
   [closeCodes.handshakeTimeout]: "HANDSHAKE_TIMEOUT",
 }
 
-/** Whether a relay that says this closes the connection with the same code next. */
+/** Reports whether a relay that sends this error then closes the connection with the same code. */
 export function isFarewell(error: ChatError): boolean {
   return Object.values(codeOfClose).includes(error.code)
 }
 
-/** The error a relay's ERROR stands for. A code this version does not know becomes UNSUPPORTED and stays in the message. */
+/** Converts ERROR to an error. A code unknown to this version becomes UNSUPPORTED and is kept in the message. */
 export function errorOfMessage(message: ServerMessage<"ERROR">): ChatError {
   const { code, retry_after_ms: retryAfterMs, candidates, hint, guard } = message
   const isKnown = isErrorCode(code)
@@ -39,7 +39,7 @@ export function errorOfMessage(message: ServerMessage<"ERROR">): ChatError {
   })
 }
 
-/** A guard's facts as a relay told them, short and harmless, and never those of the daemon's own guard. */
+/** Shortens and escapes the guard facts of a relay; they cannot claim to be those of the daemon's own guard. */
 export function quoteGuard({ layer, scope, lifted_by, evidence }: GuardFacts): GuardFacts {
   return {
     layer: layer === daemonLayer ? "?" : formatForTerminal(layer.slice(0, maxCandidateText)),
@@ -49,14 +49,14 @@ export function quoteGuard({ layer, scope, lifted_by, evidence }: GuardFacts): G
   }
 }
 
-/** The error a WebSocket close stands for. @param code - of RFC 6455 §7.4 or of ours */
+/** Converts a WebSocket close to an error. @param code - of RFC 6455 §7.4, or one of {@link closeCodes} */
 export function errorOfClose(server: string, code: number, reason: string): ChatError {
-  const unsaid = code === lostCode ? "connection lost" : `closed the connection (${code})`
-  const said = reason === "" ? unsaid : quoteRelay(reason)
-  return new ChatError(codeOfClose[code] ?? "UNREACHABLE", `${server}: ${said}`)
+  const implied = code === lostCode ? "connection lost" : `closed the connection (${code})`
+  const problem = reason === "" ? implied : quoteRelay(reason)
+  return new ChatError(codeOfClose[code] ?? "UNREACHABLE", `${server}: ${problem}`)
 }
 
-/** The error of a connection that could not be made or broke. */
+/** Converts a network error to an error of this library. */
 export function errorOfNetwork(server: string, error: Error): ChatError {
   const { code } = error as NodeJS.ErrnoException
   const what = code === "ECONNREFUSED" ? "nothing listens there (ECONNREFUSED)" : quoteRelay(error.message)

@@ -1,20 +1,20 @@
 import type { ClientFrame } from "../protocol/client-messages.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 
-/** What may be said beside a message's text. */
+/** Options of a message besides its text. */
 export interface SendOptions {
-  /** The message's own id, 1-64 characters: sent twice with the same id it stays one message. */
+  /** Id of the message, 1-64 characters: sent twice with the same id, it is one message. */
   readonly id?: string
   /** `msg_id` of the message this answers. */
   readonly inReplyTo?: string
   readonly kind?: NonNullable<ClientFrame<"MSG">["kind"]>
-  /** Agents to call attention to, `@name` or `@id`. */
+  /** Agents to notify, `@name` or `@id`. */
   readonly mentions?: readonly string[]
-  /** What goes along with the text: `{kind: "data", data}`, or an object of a kind of your own, in reverse DNS. */
+  /** Data besides the text: `{kind: "data", data}`, or an object whose kind is a reverse-DNS name of yours. */
   readonly parts?: NonNullable<ClientFrame<"MSG">["parts"]>
 }
 
-/** The relay has the message. */
+/** The relay's acknowledgement of a message. */
 export interface SendAck {
   /** The message's id, as every reader sees it in `msg_id`. */
   readonly id: string
@@ -22,17 +22,17 @@ export interface SendAck {
   readonly ts: number
   /** Position in the channel; absent for a direct message. */
   readonly seq?: number
-  /** Sessions it went to at once. */
+  /** Number of sessions it was sent to immediately. */
   readonly recipients: number
   /** Id of the agent a direct message is for. */
   readonly to?: string
-  /** Whether the sender is in the channel, and so hears the answers. */
+  /** Whether the sender is in the channel and so receives the replies. */
   readonly isMember: boolean
-  /** Whether the relay had it before. */
+  /** Whether the relay already had it. */
   readonly isDuplicate: boolean
 }
 
-/** The frame of a message. */
+/** Returns the frame of a message. */
 export function frameOfMessage(to: string, content: string, options: SendOptions): ClientFrame<"MSG"> {
   const { id, inReplyTo, kind, mentions, parts } = options
   return {
@@ -47,7 +47,7 @@ export function frameOfMessage(to: string, content: string, options: SendOptions
   }
 }
 
-/** What an ACK says of a message. */
+/** Converts an ACK. */
 export function ackOf(ack: ServerMessage<"ACK">): SendAck {
   return {
     id: ack.msg_id ?? "",

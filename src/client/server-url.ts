@@ -1,7 +1,7 @@
 import { ChatError } from "../protocol/errors.js"
 
 /**
- * Checks a relay's address. The error never repeats the text: it may hold a password.
+ * Parses the address of a relay. The error never quotes the text, which may hold a password.
  * @throws {ChatError} USAGE unless it is `ws://` or `wss://` with a host, and without user, password or fragment
  */
 export function parseServerUrl(text: string): URL {
@@ -12,15 +12,15 @@ export function parseServerUrl(text: string): URL {
     })
   }
   if (url.username !== "" || url.password !== "") {
-    throw new ChatError("USAGE", "server: must not hold a user or password", {
-      hint: "an agent proves itself by its identity file",
+    throw new ChatError("USAGE", "server: must not contain a user or password", {
+      hint: "an agent authenticates with its identity file",
     })
   }
-  if (url.hash !== "") throw new ChatError("USAGE", "server: must not hold a # part")
+  if (url.hash !== "") throw new ChatError("USAGE", "server: must not contain a # part")
   return url
 }
 
-/** A relay as errors name it: without path and query, which may hold a token. */
+/** Formats an address for an error: without path and query, which may hold a token. */
 export function formatServer(url: URL): string {
   return `${url.protocol}//${url.host}`
 }

@@ -1,20 +1,20 @@
 import type { ChatError } from "../protocol/errors.js"
 
-/** Where frames go once the handshake is over. */
-export interface SocketReaderSink {
+/** Receives the frames after the handshake. */
+export interface ReceiveSink {
   onText(text: string): void
   onClose(error: ChatError): void
 }
 
 /**
- * Between the socket and its reader. During the handshake frames are asked for one by one; afterwards they
- * are passed on as they come. What arrives in between, in the same packet as WELCOME, waits: whoever opened
- * the connection has its turn first, and nothing is lost or overtaken.
+ * Queues frames between the socket and its reader. The handshake takes frames one by one; after {@link start} they are
+ * passed on as they arrive. Frames in the same packet as WELCOME wait until the caller of the handshake has run, so
+ * that none is lost or overtaken.
  */
-export class SocketReader {
+export class ReceiveQueue {
   readonly #texts: string[] = []
   #error: ChatError | undefined
-  #sink: SocketReaderSink | undefined
+  #sink: ReceiveSink | undefined
   #waiter: { resolve(text: string): void; reject(error: ChatError): void } | undefined
 
   push(text: string): void {
@@ -25,7 +25,7 @@ export class SocketReader {
     else this.#texts.push(text)
   }
 
-  /** The socket is gone. Only the first error counts. */
+  /** Reports the end of the socket. Only the first error counts. */
   fail(error: ChatError): void {
     if (this.#error !== undefined) return
     this.#error = error
@@ -33,7 +33,7 @@ export class SocketReader {
     this.#sink?.onClose(error)
   }
 
-  /** The next frame. @throws {ChatError} what {@link fail} was given, after the frames before it */
+  /** Returns the next frame. @throws {ChatError} the error of {@link fail}, after the frames before it */
   next(): Promise<string> {
     const text = this.#texts.shift()
     if (text !== undefined) return Promise.resolve(text)
@@ -43,8 +43,8 @@ export class SocketReader {
     })
   }
 
-  /** Passes everything on from the next turn of the event loop. */
-  start(sink: SocketReaderSink): void {
+  /** Passes all frames on, from the next turn of the event loop. */
+  start(sink: ReceiveSink): void {
     setImmediate(() => {
       for (const text of this.#texts.splice(0)) sink.onText(text)
       this.#sink = sink

@@ -1,11 +1,11 @@
 import { describe, expect, it, onTestFinished } from "vitest"
-import { systemClock } from "../../../src/base/clock.js"
-import { Connection, type ConnectOptions } from "../../../src/client/connection.js"
-import type { ServerMessage } from "../../../src/protocol/server-messages.js"
-import { until } from "../../kit/condition.js"
-import type { FakeRelay, FakeRelayOptions } from "../../kit/fake-relay.js"
-import { newIdentity } from "../../kit/identity.js"
-import { startOlderRelay } from "../../kit/older-relay.js"
+import { systemClock } from "../../src/base/clock.js"
+import { Connection, type ConnectOptions } from "../../src/client/connection.js"
+import type { ServerMessage } from "../../src/protocol/server-messages.js"
+import { until } from "../kit/condition.js"
+import type { FakeRelay, FakeRelayOptions } from "../kit/fake-relay.js"
+import { newIdentity } from "../kit/identity.js"
+import { startOlderRelay } from "../kit/older-relay.js"
 
 interface Opened {
   readonly relay: FakeRelay

@@ -1,10 +1,13 @@
 import { createHash } from "node:crypto"
-import type { Clock } from "../../base/clock.js"
-import { type ClientFrame, clientMessages } from "../../protocol/client-messages.js"
-import { type Members, validateServerMessage } from "../../protocol/parse-message.js"
-import type { ServerMessage } from "../../protocol/server-messages.js"
+import type { Clock } from "../base/clock.js"
+import type { Identity } from "../identity/identity-file.js"
+import { type ClientFrame, clientMessages } from "../protocol/client-messages.js"
+import { formatMessageId } from "../protocol/message-id.js"
+import type { AgentId } from "../protocol/names.js"
+import { type Members, validateServerMessage } from "../protocol/parse-message.js"
+import type { ServerMessage } from "../protocol/server-messages.js"
 
-/** How the translation reaches both sides. */
+/** The two sides of the translation. */
 export interface OlderRelayHost {
   readonly agentId: string
   readonly clock: Clock
@@ -13,14 +16,14 @@ export interface OlderRelayHost {
 }
 
 /**
- * Speaks to a relay of the first AgentChat, which answers no frame by its id and acknowledges no message.
- * Each frame is followed by a PING and the next one waits for its PONG: the relay works in order, so whatever
- * it says before the PONG answers that frame, and silence means it was carried out.
+ * Translates for a relay of the first AgentChat, which answers no frame by its id and acknowledges no message.
+ * Sends a PING after each frame and holds the next frame until the PONG. The relay works in order, so a message before
+ * the PONG answers the frame; if none comes, the frame was carried out.
  */
 export class OlderRelay {
   readonly #host: OlderRelayHost
   readonly #queue: ClientFrame[] = []
-  /** Sent, its PONG still to come. */
+  /** The frame whose PONG has not arrived yet. */
   #current: { readonly frame: ClientFrame; isAnswered: boolean } | undefined
 
   constructor(host: OlderRelayHost) {
@@ -28,7 +31,7 @@ export class OlderRelay {
   }
 
   send(frame: ClientFrame): void {
-    // Unknown to older relays, which keep nothing to acknowledge.
+    // Older relays do not know RECEIVED and keep nothing to acknowledge.
     if (frame.type === "RECEIVED") return
     this.#queue.push(frame)
     this.#sendNext()
@@ -57,7 +60,7 @@ export class OlderRelay {
     const current = this.#current
     if (current === undefined) return
     this.#current = undefined
-    if (!current.isAnswered) this.#host.deliver(this.#answerOfSilence(current.frame))
+    if (!current.isAnswered) this.#host.deliver(this.#impliedAnswer(current.frame))
     this.#sendNext()
   }
 
@@ -76,7 +79,7 @@ export class OlderRelay {
     return { ...message, ...reOf(current.frame) }
   }
 
-  #answerOfSilence(frame: ClientFrame): ServerMessage {
+  #impliedAnswer(frame: ClientFrame): ServerMessage {
     const ts = this.#host.clock.now()
     const re = reOf(frame)
     if (frame.type === "LEAVE") return { type: "LEFT", ...re, channel: frame.channel }
@@ -92,7 +95,7 @@ export class OlderRelay {
         message: `${frame.type}: the relay does not answer it`,
       }
     }
-    const msgId = `${this.#host.agentId.slice(1)}.${frame.id ?? ts}`
+    const msgId = formatMessageId(this.#host.agentId as AgentId, frame.id ?? String(ts))
     return { type: "ACK", ...re, ts, state: "accepted", msg_id: msgId }
   }
 
@@ -101,7 +104,7 @@ export class OlderRelay {
     return message.type === "MSG" && message.from === this.#host.agentId && message.replay !== true
   }
 
-  /** Adds the fields older relays do not have. */
+  /** Adds the fields that older relays do not send. */
   #complete(members: Members): Members {
     const ts = this.#host.clock.now()
     switch (members["type"]) {
@@ -136,7 +139,7 @@ function nameOf(agentId: unknown): unknown {
   return typeof agentId === "string" ? agentId.replace(/^@/, "") : agentId
 }
 
-/** The same message replayed on the next session must get the same id, so that a double is recognised. */
+/** An id that depends on the message alone, so that a replay in the next session is recognised as a duplicate. */
 function idOfOlderMessage({ from, to, ts, content }: Members): string {
   const text = JSON.stringify([from, to, ts, content])
   return `older.${createHash("sha256").update(text).digest("base64url").slice(0, 22)}`
@@ -160,4 +163,54 @@ function channelsOf(list: unknown): unknown[] {
 
 function asList(value: unknown): unknown[] {
   return Array.isArray(value) ? value : []
+}
+
+/** Older relays do not send their limits; these are below the defaults they shipped with. */
+const assumedLimits = { frame_bytes: 64 * 1024, rate_per_s: 1, burst: 1, buffer: 20 } as const
+
+/** Reports whether a frame is a challenge of the first AgentChat: `{challenge_id, nonce}` without an audience. */
+export function isOlderChallenge(members: Members): members is Members & {
+  readonly challenge_id: string
+  readonly nonce: string
+} {
+  const { type, challenge_id: challengeId, nonce, aud } = members
+  return (
+    type === "CHALLENGE" && typeof challengeId === "string" && typeof nonce === "string" && aud === undefined
+  )
+}
+
+/** Reports whether a frame is a welcome of the first AgentChat: `{agent_id, server}` without a protocol version. */
+export function isOlderWelcome(members: Members): members is Members & { readonly agent_id: string } {
+  const { type, agent_id: agentId, protocol } = members
+  return type === "WELCOME" && typeof agentId === "string" && protocol === undefined
+}
+
+/** Signs a challenge of the first AgentChat. The text does not name the relay, so this is done only on request. */
+export async function answerOlderChallenge(
+  { challenge_id, nonce }: { readonly challenge_id: string; readonly nonce: string },
+  identity: Identity,
+  clock: Clock,
+): Promise<ClientFrame<"VERIFY_IDENTITY">> {
+  const { signCompatChallenge } = await import("../identity/auth-proof.js")
+  const timestamp = clock.now()
+  const signature = signCompatChallenge({ challenge_id, nonce, timestamp }, identity.keyPair)
+  return { type: "VERIFY_IDENTITY", challenge_id, signature, timestamp }
+}
+
+/** Fills in what the welcome of an older relay lacks. `protocol` 0 marks it as older. */
+export function olderWelcome(
+  members: Members & { readonly agent_id: string },
+  { name, clock }: { readonly name: string; readonly clock: Clock },
+): ServerMessage<"WELCOME"> {
+  const { agent_id: agentId, server } = members
+  return {
+    type: "WELCOME",
+    agent_id: agentId.startsWith("@") ? agentId : `@${agentId}`,
+    name,
+    server: typeof server === "string" ? server : "agentchat",
+    server_id: "",
+    protocol: 0,
+    limits: assumedLimits,
+    ts: clock.now(),
+  }
 }
