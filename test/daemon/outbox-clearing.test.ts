@@ -6,7 +6,7 @@ import { contents, message, OutboxHarness } from "../kit/outbox-harness.js"
 
 const line = (content: string) => `${message(content)}\n`
 
-/** A shell that holds the outbox open and writes each line it is sent. */
+/** Starts a shell that has the outbox open and appends each line it is sent. */
 async function holdingShell(
   harness: OutboxHarness,
 ): Promise<ChildProcess & { say(content: string): Promise<void> }> {
@@ -21,8 +21,8 @@ async function holdingShell(
   return Object.assign(shell, { say })
 }
 
-describe("clearing the outbox", () => {
-  it("waits until everything is settled and a second was quiet", () => {
+describe("moving a sent outbox away", () => {
+  it("waits until everything is settled and nothing was written for a second", () => {
     const harness = new OutboxHarness()
     harness.say("a")
     const [taken] = harness.take()
@@ -37,7 +37,7 @@ describe("clearing the outbox", () => {
     expect(harness.size).toBe(0)
   })
 
-  it("never touches a file whose last line is not whole", () => {
+  it("leaves a file alone while its last line is incomplete", () => {
     const harness = new OutboxHarness()
     harness.say("a")
     harness.append('{"to":"#general",')
@@ -51,7 +51,7 @@ describe("clearing the outbox", () => {
     expect(harness.size).toBe(0)
   })
 
-  it("reads on where a writer still holds the old file", async () => {
+  it("reads lines that a writer appends to the moved file", async () => {
     const harness = new OutboxHarness()
     harness.sweep()
     const shell = await holdingShell(harness)
@@ -65,7 +65,7 @@ describe("clearing the outbox", () => {
     expect(contents(harness.settle())).toEqual(["two", "new file"])
   })
 
-  it("tells at once of a line in the old file", async () => {
+  it("reports a line in the moved file at once", async () => {
     const harness = new OutboxHarness()
     harness.sweep()
     const fd = openSync(harness.paths.outbox, "a")
@@ -81,7 +81,7 @@ describe("clearing the outbox", () => {
     expect(contents(harness.outbox.take(10))).toEqual(["late"])
   })
 
-  it("keeps the old file for as long as a process has it open, however quiet", async () => {
+  it("keeps the moved file while a process has it open, however long that is", async () => {
     const harness = new OutboxHarness()
     harness.sweep()
     const shell = await holdingShell(harness)
@@ -105,7 +105,7 @@ describe("clearing the outbox", () => {
       .toBe(1)
   })
 
-  it("reports a line that its writer left without a newline, once nobody has the file open", async () => {
+  it("rejects a line without a newline once no process has the file open", async () => {
     const harness = new OutboxHarness()
     harness.sweep()
     const fd = openSync(harness.paths.outbox, "a")
@@ -130,7 +130,7 @@ describe("clearing the outbox", () => {
     ])
   })
 
-  it("does not wait for quiet when the file has grown large", () => {
+  it("does not wait when the file is large", () => {
     const harness = new OutboxHarness({ limits: { clearBytes: 1_000 } })
     harness.say("x".repeat(1_000), "y")
     const [first] = harness.take()
@@ -141,7 +141,7 @@ describe("clearing the outbox", () => {
     expect(first).toBeDefined()
   })
 
-  it("keeps no more than a few old files", () => {
+  it("keeps at most limits.takenFiles moved files", () => {
     const harness = new OutboxHarness({ limits: { takenFiles: 3 } })
     for (let i = 0; i < 6; i++) {
       harness.say(`${i}`)
@@ -152,7 +152,7 @@ describe("clearing the outbox", () => {
     expect(harness.size).toBeGreaterThan(0)
   })
 
-  it("is finished by the next process when one dies in the middle of it", () => {
+  it("is completed by the next process after a crash in the middle", () => {
     const harness = new OutboxHarness()
     harness.say("a", "b")
     harness.settle()[0]?.settle()
@@ -165,12 +165,12 @@ describe("clearing the outbox", () => {
     expect(harness.taken).toHaveLength(2)
   })
 
-  it("takes in what somebody put at outbox.jsonl in the moment of clearing", () => {
+  it("reads a file that replaced outbox.jsonl just before the move", () => {
     const harness = new OutboxHarness()
     harness.say("a")
     harness.settle()
     harness.close()
-    // As if the rename had caught another file than the one that was looked at.
+    // As if another program had replaced the file just before the rename.
     const [name = ""] = harness.taken
     writeFileSync(`${harness.paths.outboxTaken}/${name.replace(".jsonl", ".out")}`, line("foreign"))
     expect(contents(harness.settle())).toEqual(["foreign"])

@@ -7,7 +7,7 @@ import { temporaryDirectory } from "../kit/temporary.js"
 const numbers = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => `${from + i}`)
 
 describe.runIf(isRoot())("an outbox on a full disk", () => {
-  it("goes on as far as a crash may repeat, then waits, says so once, and recovers by itself", () => {
+  it("sends one window of lines, then waits, reports the problem once, and recovers by itself", () => {
     const disk = new SmallDisk(256 * 1024)
     const harness = new OutboxHarness({ root: disk.path, limits: { windowLines: 10 } })
     harness.sweep()
@@ -32,7 +32,7 @@ describe.runIf(isRoot())("an outbox on a full disk", () => {
     expect(harness.take()).toEqual([])
   })
 
-  it("repeats after a crash what it could not save, under the same names", () => {
+  it("hands out unsaved lines again after a crash, under the same ids", () => {
     const disk = new SmallDisk(256 * 1024)
     const harness = new OutboxHarness({ root: disk.path })
     harness.sweep()
@@ -44,7 +44,7 @@ describe.runIf(isRoot())("an outbox on a full disk", () => {
     expect(harness.take().map(({ id }) => id)).toEqual(ids)
   })
 
-  it("keeps a bad line until it can be put down, once", () => {
+  it("keeps a bad line until it can be recorded, once", () => {
     const disk = new SmallDisk(256 * 1024)
     const harness = new OutboxHarness({ root: disk.path })
     harness.sweep()
@@ -64,7 +64,7 @@ describe.runIf(isRoot())("an outbox on a full disk", () => {
     expect(harness.size).toBe(0)
   })
 
-  it("leaves no half entry in rejected.jsonl", () => {
+  it("leaves no partial entry in rejected.jsonl", () => {
     const disk = new SmallDisk(256 * 1024)
     const harness = new OutboxHarness({ root: disk.path })
     harness.sweep()
@@ -82,7 +82,7 @@ describe.runIf(isRoot())("an outbox on a full disk", () => {
     expect(harness.lines(harness.paths.rejected).filter((text) => !text.startsWith("#"))).toHaveLength(2)
   })
 
-  it("keeps a large line until there is room for it", async () => {
+  it("keeps a large line until the disk has room for it", async () => {
     const disk = new SmallDisk(2 * 1024 * 1024)
     const harness = new OutboxHarness({ root: disk.path })
     harness.sweep()
@@ -101,7 +101,7 @@ describe.runIf(isRoot())("an outbox on a full disk", () => {
 })
 
 describe.runIf(isRoot())("an outbox on a read-only file system", () => {
-  it("sends what it may, says what is in the way, and recovers", () => {
+  it("sends what it can, reports the problem, and recovers", () => {
     const disk = new SmallDisk(256 * 1024)
     const harness = new OutboxHarness({ root: disk.path, limits: { windowLines: 3 } })
     harness.sweep()
@@ -119,7 +119,7 @@ describe.runIf(isRoot())("an outbox on a read-only file system", () => {
     expect(harness.problems.at(-1)).toBeUndefined()
   })
 
-  it("waits with everything when it was never opened before", () => {
+  it("sends nothing if it was never opened before", () => {
     const disk = new SmallDisk(256 * 1024)
     const harness = new OutboxHarness({ root: disk.path })
     harness.say("a")
@@ -135,7 +135,7 @@ describe.runIf(isRoot())("an outbox on a read-only file system", () => {
 })
 
 describe.runIf(isRoot())("an ordinary user's outbox", () => {
-  it("in a directory that cannot be written waits, and recovers", () => {
+  it("waits while the directory cannot be written, and recovers", () => {
     const root = temporaryDirectory()
     const harness = new OutboxHarness({ root, limits: { windowLines: 2 } })
     asNobody(root, () => {
@@ -159,7 +159,7 @@ describe.runIf(isRoot())("an ordinary user's outbox", () => {
     })
   })
 
-  it("that cannot be read is reported", () => {
+  it("reports an outbox that cannot be read", () => {
     const root = temporaryDirectory()
     const harness = new OutboxHarness({ root })
     asNobody(root, () => {
@@ -176,13 +176,13 @@ describe.runIf(isRoot())("an ordinary user's outbox", () => {
     })
   })
 
-  it("works without a second name where there are no hard links", () => {
+  it("works on a file system without hard links", () => {
     const root = temporaryDirectory()
     const harness = new OutboxHarness({ root })
     mkdirSync(harness.paths.outboxTaken)
     asNobody(root, () => {
       harness.say("a", "b")
-      // Somebody else's file, which Linux lets nobody link to.
+      // A file of another user, which Linux does not allow to be linked.
       process.seteuid?.(0)
       chownSync(harness.paths.outbox, 0, 0)
       chmodSync(harness.paths.outbox, 0o644)

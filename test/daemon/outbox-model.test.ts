@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest"
 import type { OutboxLine } from "../../src/daemon/outbox/outbox.js"
 import { contents, message, OutboxHarness } from "../kit/outbox-harness.js"
 
-/** What agents, users, the daemon and fate may do to an outbox, one after the other. */
+/** One operation on an outbox: by an agent, a user, the daemon, or a crash. */
 type Act =
   | {
       act:
@@ -44,7 +44,7 @@ const acts: fc.Arbitrary<Act> = fc.oneof(
   ),
 )
 
-/** Plays acts on a real directory and keeps book of what must come of them. */
+/** Applies operations to a real directory and records the expected result. */
 class Play {
   readonly harness = new OutboxHarness({ limits: { windowLines: 12, readAheadBytes: 400, takenFiles: 4 } })
   readonly written: string[] = []
@@ -73,7 +73,7 @@ class Play {
 
   half(): void {
     const line = `${message(this.#next("half"))}\n`
-    // Other writers would write into this line; so it is ended before anything else is written.
+    // Ended before anything else is written: another writer's text would become part of this line.
     this.#append(line.slice(0, 9))
     this.#half = line.slice(9)
     this.harness.sweep(1_000)
@@ -145,7 +145,7 @@ class Play {
     for (const line of this.harness.take(max)) {
       const [content = ""] = contents([line])
       expect(this.#open.has(content), `${content} is handed out twice`).toBe(false)
-      expect(this.ids.get(content) ?? line.id, `${content} keeps its name`).toBe(line.id)
+      expect(this.ids.get(content) ?? line.id, `${content} keeps its id`).toBe(line.id)
       this.ids.set(content, line.id)
       this.#open.set(content, line)
     }
@@ -161,8 +161,8 @@ class Play {
   }
 }
 
-describe("an outbox, whatever happens to it,", () => {
-  it("hands out every line under one name until it is settled", () => {
+describe("an outbox under random operations", () => {
+  it("hands out every line under one id until it is settled", () => {
     fc.assert(
       fc.property(fc.array(acts, { maxLength: 60 }), (steps) => {
         const play = new Play()

@@ -7,7 +7,7 @@ import { contents, message, OutboxHarness } from "../kit/outbox-harness.js"
 const sha256 = (data: string | Buffer) => createHash("sha256").update(data).digest("hex")
 const megabyte = 1024 * 1024
 
-/** Sweeps until `count` lines stand in rejected.jsonl, and takes the rest. */
+/** Sweeps until rejected.jsonl has `count` lines, and takes the rest. */
 async function settleUntilRejected(harness: OutboxHarness, count: number): Promise<string[]> {
   const taken: string[] = []
   await expect
@@ -20,7 +20,7 @@ async function settleUntilRejected(harness: OutboxHarness, count: number): Promi
 }
 
 describe("a line that cannot be sent", () => {
-  it("stands in rejected.jsonl with the reason and a hint, and the next one goes on", () => {
+  it("is recorded in rejected.jsonl with the reason and a hint, and does not stop the next one", () => {
     const harness = new OutboxHarness()
     harness.say("before")
     harness.append('{"to":"general","content":"x","id":"mine"}\n')
@@ -45,7 +45,7 @@ describe("a line that cannot be sent", () => {
     expect(harness.outbox.pending).toBe(0)
   })
 
-  it("is told even when nobody takes lines", () => {
+  it("is recorded even when no lines are taken", () => {
     const harness = new OutboxHarness()
     harness.say("waits")
     harness.append("nonsense\n")
@@ -53,7 +53,7 @@ describe("a line that cannot be sent", () => {
     expect(harness.rejected).toHaveLength(1)
   })
 
-  it("stands there once, also after crashes", () => {
+  it("is recorded once, even after crashes", () => {
     const harness = new OutboxHarness()
     harness.say("held")
     harness.append("nonsense\n")
@@ -62,18 +62,18 @@ describe("a line that cannot be sent", () => {
       harness.crash()
     }
     expect(harness.entries).toHaveLength(1)
-    // Told each time, under the same name: the inbox knows it again.
+    // Reported each time under the same `at`, by which the inbox recognizes the repeat.
     expect(new Set(harness.rejected.map(({ at }) => at)).size).toBe(1)
   })
 
-  it("stands there as often as it was written", () => {
+  it("is recorded as often as it was written", () => {
     const harness = new OutboxHarness()
     harness.append("nonsense\nnonsense\n")
     harness.settle()
     expect(harness.entries).toHaveLength(2)
   })
 
-  it("in another encoding is kept byte by byte", () => {
+  it("in another encoding is kept unchanged", () => {
     const harness = new OutboxHarness()
     const latin1 = Buffer.from(message("käse"), "latin1")
     harness.append(Buffer.concat([latin1, Buffer.from("\n"), Buffer.from(`${message("käse")}\n`)]))
@@ -111,7 +111,7 @@ describe("a line that cannot be sent", () => {
     expect(harness.outbox.pending).toBe(0)
   })
 
-  it("of any size takes little memory", async () => {
+  it("needs little memory, however long it is", async () => {
     const harness = new OutboxHarness()
     harness.sweep()
     for (let i = 0; i < 64; i++) harness.append(Buffer.alloc(megabyte, 0x78))
@@ -132,7 +132,7 @@ describe("a line that cannot be sent", () => {
     expect(most).toBeLessThan(16 * megabyte)
   })
 
-  it("is too large when its frame would be", () => {
+  it("is rejected when its frame would be too large", () => {
     const harness = new OutboxHarness({ limits: { lineBytes: 1_000 } })
     const line = message("x".repeat(1_000 - message("").length))
     harness.append(`${line}\n${message("ok")}\n`)
@@ -140,7 +140,7 @@ describe("a line that cannot be sent", () => {
     expect(harness.entries[0]?.reason).toMatch(/^its frame has 10\d\d bytes, a message at most 1000$/)
   })
 
-  it("is put down with its text when the relay refuses it", () => {
+  it("is recorded with its text when the relay refuses it", () => {
     const harness = new OutboxHarness()
     harness.append(`${message("secret", { to: "#hidden" })}\r\n`)
     const [line] = harness.take()
@@ -157,14 +157,14 @@ describe("a line that cannot be sent", () => {
         line_sha256: line.sha256,
       },
     ])
-    // Whoever had it refused tells of it.
+    // The caller of rejectLine reports it.
     expect(harness.rejected).toEqual([])
     expect(harness.outbox.pending).toBe(0)
     harness.outbox.release()
     expect(harness.take()).toEqual([])
   })
 
-  it("does not stop at what a crash left half written, nor at what a user wrote there", () => {
+  it("is recorded after a partial line of a crash, and after a line of a user", () => {
     const harness = new OutboxHarness()
     appendFileSync(harness.paths.rejected, 'a note of mine\n{"id":"x","at":"to')
     harness.append("nonsense\n")

@@ -17,7 +17,7 @@ import { contents, message, OutboxHarness } from "../kit/outbox-harness.js"
 const line = (content: string) => `${message(content)}\n`
 
 describe("an outbox that is", () => {
-  it("deleted is made again, and its lines are sent", async () => {
+  it("deleted is created again, and its lines are sent", async () => {
     const harness = new OutboxHarness()
     harness.sweep()
     harness.say("a")
@@ -32,7 +32,7 @@ describe("an outbox that is", () => {
     expect(harness.problems).toEqual([])
   })
 
-  it("deleted while no daemon runs loses nothing either", () => {
+  it("deleted while no daemon runs loses no line", () => {
     const harness = new OutboxHarness()
     harness.sweep()
     harness.say("a")
@@ -59,7 +59,7 @@ describe("an outbox that is", () => {
     expect(contents(harness.settle())).toEqual(["newer"])
   })
 
-  it("moved away and back is read on where it was", () => {
+  it("moved away and back is read from where it was left", () => {
     const harness = new OutboxHarness()
     harness.say("a")
     harness.settle()
@@ -74,7 +74,7 @@ describe("an outbox that is", () => {
     expect(contents(harness.settle())).toEqual(["d"])
   })
 
-  it("emptied in place and written again is read from its beginning", () => {
+  it("emptied in place and refilled is read from its beginning", () => {
     const harness = new OutboxHarness()
     harness.say("one", "two")
     const first = harness.take()
@@ -84,7 +84,7 @@ describe("an outbox that is", () => {
     expect(contents(second)).toEqual(["three"])
     expect(second[0]?.id).not.toBe(first[0]?.id)
     harness.outbox.release()
-    // What was read of the old content is still sent.
+    // The lines read before it was emptied are still sent.
     expect(contents(harness.settle())).toEqual(["one", "two", "three"])
     harness.crash()
     expect(contents(harness.take())).toEqual(["three"])
@@ -99,7 +99,7 @@ describe("an outbox that is", () => {
     expect(harness.taken).toHaveLength(1)
   })
 
-  it("a directory or a symbolic link is reported once, not followed, and recovers", () => {
+  it("replaced by a directory or a symbolic link is reported once, not followed, and recovers", () => {
     const harness = new OutboxHarness()
     harness.sweep()
     rmSync(harness.paths.outbox)
@@ -125,7 +125,7 @@ describe("an outbox that is", () => {
     expect(readFileSync(outside, "utf8")).toBe(line("outside"))
   })
 
-  it("gone with its whole directory comes back", () => {
+  it("deleted with its whole directory is created again", () => {
     const harness = new OutboxHarness()
     harness.say("a")
     harness.take()
@@ -138,7 +138,7 @@ describe("an outbox that is", () => {
     expect(harness.taken.length).toBeGreaterThan(0)
   })
 
-  it("without its second name gets it again", () => {
+  it("without its link is linked again", () => {
     const harness = new OutboxHarness()
     harness.say("a")
     harness.settle()
@@ -153,7 +153,7 @@ describe("an outbox that is", () => {
 })
 
 describe("an outbox that changed while no daemon ran", () => {
-  /** Settles a line, closes, changes something, and gives what the next process takes. */
+  /** Settles a line, closes, applies a change, and returns the lines that the next process takes. */
   function after(change: (harness: OutboxHarness) => void): string[] {
     const harness = new OutboxHarness()
     harness.say("settled")
@@ -163,7 +163,7 @@ describe("an outbox that changed while no daemon ran", () => {
     return contents(harness.settle())
   }
 
-  it("is read on where it was", () => {
+  it("is read from where it was left", () => {
     expect(after((harness) => harness.say("next"))).toEqual(["next"])
   })
 
@@ -175,7 +175,7 @@ describe("an outbox that changed while no daemon ran", () => {
     ])
   })
 
-  it("is another file even when the file system gives the same inode number again", () => {
+  it("is a new file even if the file system reused the inode number", () => {
     const isReused = after((harness) => {
       rmSync(harness.paths.outboxTaken, { recursive: true })
       const { ino } = statSync(harness.paths.outbox)
@@ -188,7 +188,7 @@ describe("an outbox that changed while no daemon ran", () => {
     expect(isReused).toEqual(["settled"])
   })
 
-  it("is known without its second name, by inode, birth and content", () => {
+  it("is recognized without its link, by inode, time of birth and content", () => {
     expect(
       after((harness) => {
         rmSync(harness.paths.outboxTaken, { recursive: true })
@@ -197,7 +197,7 @@ describe("an outbox that changed while no daemon ran", () => {
     ).toEqual(["next"])
   })
 
-  it("is known by its second name when the whole directory was copied", () => {
+  it("is recognized by its link after the whole directory was copied", () => {
     expect(
       after((harness) => {
         const [name = ""] = harness.taken
@@ -211,7 +211,7 @@ describe("an outbox that changed while no daemon ran", () => {
     ).toEqual(["next"])
   })
 
-  it("gives the lines of two copies of an empty outbox different names", () => {
+  it("gives the lines of two copies of an empty outbox different ids", () => {
     const ids = [1, 2].map(() => {
       const harness = new OutboxHarness()
       mkdirSync(harness.paths.outboxTaken, { recursive: true })

@@ -9,7 +9,7 @@ import { until } from "../kit/condition.js"
 import { startConsumer } from "../kit/outbox-consumer.js"
 import { contents, OutboxHarness } from "../kit/outbox-harness.js"
 
-/** Everything short, so that a few seconds see hundreds of clearings, savings and droppings. */
+/** Short times, so that a few seconds see hundreds of saves, moves and deletions. */
 const hurried = {
   saveMs: 3,
   clearQuietMs: 5,
@@ -19,7 +19,7 @@ const hurried = {
   clearBytes: 8_000,
 }
 
-/** Lines of the writer that holds its file open. */
+/** Lines of the writer that keeps its file open. */
 const heldLines = 200
 
 function shell(script: string, ...args: string[]): ChildProcess {
@@ -28,13 +28,13 @@ function shell(script: string, ...args: string[]): ChildProcess {
   return child
 }
 
-/** Appends $2 lines with one `>>` each; after every tenth one that is no message, and a pause of $3 seconds. */
+/** Appends $2 lines with one `>>` each; after every tenth a line that is no message, and a pause of $3 seconds. */
 const appending = `i=0; while [ $i -lt $2 ]; do
   echo "{\\"to\\":\\"#general\\",\\"content\\":\\"$1-$i\\"}" >> "$0"
   [ $((i % 10)) -ne 9 ] || { echo "bad $1-$i" >> "$0"; sleep $3; }
   i=$((i+1)); done`
 
-/** Appends the same through a file it holds open, with a pause longer than a clearing takes. */
+/** Appends the same through an open file, with pauses longer than moving the outbox away takes. */
 const holding = `exec 3>>"$0"; i=0; while [ $i -lt $2 ]; do
   echo "{\\"to\\":\\"#general\\",\\"content\\":\\"$1-$i\\"}" >&3
   [ $((i % 10)) -ne 9 ] || sleep 0.1
@@ -75,7 +75,7 @@ describe("an outbox that many shells append to", () => {
 })
 
 describe("an outbox whose daemon is killed again and again", () => {
-  it("loses no line, and hands none out under a second name", { timeout: 60_000 }, async () => {
+  it("loses no line, and hands none out under a second id", { timeout: 60_000 }, async () => {
     const harness = new OutboxHarness()
     const sink = join(harness.paths.dir, "sink")
     const root = join(harness.paths.dir, "../..")
@@ -90,7 +90,7 @@ describe("an outbox whose daemon is killed again and again", () => {
     let startMs = 0
     for (let kills = 0; kills < 20; kills++) {
       const consumer = startConsumer(root, sink, hurried)
-      // From before it has opened anything to well after, however long this machine takes to start it.
+      // From before the process has opened anything to well after, relative to its start-up time.
       if (kills > 0) await sleep(startMs * (0.3 + Math.random() * 1.4))
       else await until("the first line", () => harness.lines(sink).length > 0)
       if (kills === 0) startMs = performance.now() - begunMs
@@ -121,19 +121,19 @@ describe("an outbox whose daemon is killed again and again", () => {
       writers.flatMap((writer) => Array.from({ length: 40 }, (_, i) => `bad ${writer}-${i * 10 + 9}`)).sort(),
     )
     expect(readFileSync(harness.paths.rejected, "utf8").endsWith("\n")).toBe(true)
-    // The kills met work, not idleness.
+    // The kills interrupted work, not idle processes.
     expect(killedLines).toBeGreaterThan(100)
   })
 })
 
-/** Every repeat must be one a relay recognises: few other names came between. */
+/** A relay must recognize every repeat: only few other ids came between. */
 function expectFewRepeats(ids: readonly string[]): void {
   const lastAt = new Map<string, number>()
   const distinct: string[] = []
   for (const id of ids) {
     const at = lastAt.get(id)
-    // A window of others may be on its way with it. After a crash older files go first, with all that who holds one
-    // open appended meanwhile, and that has no bound but how much that writer has to say.
+    // A window of others may be in flight with it. After a crash older files go first, with everything that a writer
+    // appended meanwhile to one it has open.
     if (at !== undefined)
       expect(distinct.length - at).toBeLessThanOrEqual(2 * hurried.windowLines + heldLines)
     else distinct.push(id)

@@ -9,14 +9,14 @@ const ts = 1_800_000_000_000
 const { breakerRejected } = defaultGuardLimits
 const isNews = (type: unknown) => type === "REJECTED" || type === "GUARD"
 
-/** A daemon on a relay that takes what is for the channel, and knows nobody. */
+/** Starts a daemon on a relay that accepts channel posts and knows no other agent. */
 async function running(guards = {}) {
   const relay = await FakeRelay.start({
     answers: {
       MSG: ({ id, to }) =>
         to === "#general"
           ? { type: "ACK", re: id, ts, state: "accepted", msg_id: `${room.self.slice(1)}.${String(id)}` }
-          : { type: "ERROR", re: id, code: "AGENT_NOT_FOUND", message: "to: nobody bears that name" },
+          : { type: "ERROR", re: id, code: "AGENT_NOT_FOUND", message: "to: nobody has that name" },
     },
   })
   const room = new DaemonRoom()
@@ -26,32 +26,32 @@ async function running(guards = {}) {
     existsSync(room.paths.rejected) ? readFileSync(room.paths.rejected, "utf8").trim().split("\n") : []
   const news = () => room.inbox.filter(({ type }) => isNews(type)).map(({ type }) => type)
   let lines = 0
-  /** Writes lines that are refused, by the daemon or by the relay, and waits until each is on record. */
+  /** Writes lines that are rejected, by the daemon or the relay, and waits until each is recorded. */
   const refuse = async (count: number, line: object) => {
     for (let n = 0; n < count; n++) {
       room.clock.advance(1_000)
       room.write({ ...line })
       lines++
-      await until("it is kept", () => kept().length === lines)
+      await until("a recorded line", () => kept().length === lines)
     }
   }
   return { relay, room, kept, news, refuse }
 }
 
-describe("an agent that answers what is refused with what is refused", () => {
+describe("an agent that answers each rejection with a line that is rejected", () => {
   it.each([
     ["by the daemon", { to: "general", content: "sorry, what was wrong with that?" }],
     ["by the relay", { to: "@nobody", content: "sorry, what was wrong with that?" }],
-  ])("%s, is told of the first ones, then once, and is left in peace", async (_, line) => {
-    const { room, kept, news: told, refuse } = await running()
+  ])("%s, gets a notice for the first ones, one GUARD line, and then nothing", async (_, line) => {
+    const { room, kept, news: notices, refuse } = await running()
     for (let turn = 1; turn <= breakerRejected + 1; turn++) {
       await refuse(1, line)
-      await until("it is told", () => told().length === turn)
+      await until("a notice", () => notices().length === turn)
     }
     await refuse(5, line)
     room.sweep()
     const news = room.inbox.filter(({ type }) => isNews(type))
-    expect(told()).toEqual([...Array<string>(breakerRejected).fill("REJECTED"), "GUARD"])
+    expect(notices()).toEqual([...Array<string>(breakerRejected).fill("REJECTED"), "GUARD"])
     expect(news.at(-1)).toMatchObject({
       state: "tripped",
       layer: "breaker",
@@ -68,7 +68,7 @@ describe("an agent that answers what is refused with what is refused", () => {
     expect(kept()).toHaveLength(breakerRejected + 6)
   })
 
-  it("is told of each line again once one was accepted", async () => {
+  it("gets a notice for each line again once one was accepted", async () => {
     const { room, news, refuse } = await running({ breakerRejected: 2 })
     await refuse(4, { to: "general", content: "x" })
     expect(news()).toEqual(["REJECTED", "REJECTED", "GUARD"])
@@ -77,11 +77,11 @@ describe("an agent that answers what is refused with what is refused", () => {
     room.sweep()
     expect(room.status.guards).toEqual([])
     await refuse(3, { to: "@nobody", content: "x" })
-    await until("it is told anew", () => news().length === 6)
+    await until("six lines", () => news().length === 6)
     expect(news().slice(3)).toEqual(["REJECTED", "REJECTED", "GUARD"])
   })
 
-  it("is left in peace after a restart too, told once an hour, and of all again when a person resets it", async () => {
+  it("gets no notice after a restart, one GUARD line per hour, and all notices again after a reset", async () => {
     const { relay, room, news, refuse } = await running({ breakerRejected: 2 })
     await refuse(3, { to: "general", content: "x" })
     await room.start(relay, { guards: { breakerRejected: 2 } })
@@ -91,13 +91,13 @@ describe("an agent that answers what is refused with what is refused", () => {
     expect(room.status.guards).toMatchObject([{ layer: "breaker", scope: "outbox" }])
     room.clock.advance(3_600_001)
     await refuse(2, { to: "general", content: "x" })
-    await until("it is told again", () => news().length === 4)
+    await until("four lines", () => news().length === 4)
     expect(news().at(-1)).toBe("GUARD")
     room.resetBreaker()
     room.sweep()
     expect(room.status.guards).toEqual([])
     await refuse(1, { to: "general", content: "x" })
-    await until("the line is told", () => news().length === 5)
+    await until("five lines", () => news().length === 5)
     expect(news().at(-1)).toBe("REJECTED")
   })
 })

@@ -5,7 +5,7 @@ import { onTestFinished } from "vitest"
 import { hasAbility } from "./requires.js"
 import { temporaryDirectory } from "./temporary.js"
 
-/** Whether this process may mount file systems and act as another user. */
+/** Reports whether this process may mount file systems and act as another user. */
 export function isRoot(): boolean {
   return hasAbility("root and mount", () => process.getuid?.() === 0 && mount("--version"))
 }

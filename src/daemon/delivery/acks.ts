@@ -32,7 +32,7 @@ const rememberedStages = 2048
 const recallBytes = 1024 * 1024
 const readBytes = 2 * 1024 * 1024
 
-/** acks.jsonl: each stage of each line once, even over a crash. Acks that the disk refuses are kept and written later. */
+/** acks.jsonl: each stage of each line once, even over a crash. Keeps acks that the disk refuses and writes them later. */
 export class AckLog {
   readonly #log: AppendLog
   readonly #problems: FileProblems
@@ -50,7 +50,7 @@ export class AckLog {
     this.#problems = new FileProblems(onProblem)
   }
 
-  /** Adds a stage unless it is in the file. All acks of one turn are written together at its end, before any timer runs. */
+  /** Adds a stage unless it is in the file. Acks of one callback are written together at its end. */
   append(ack: Ack): void {
     this.#unwritten.push(ack)
     if (this.#isScheduled) return

@@ -5,10 +5,10 @@ import { agentRefPattern, channelPattern } from "../../protocol/names.js"
 /** A line as it should be written in a shell. */
 export const shellExample = `echo '{"to":"#general","content":"hi"}' >> outbox.jsonl`
 
-/** How to fix a line that is not JSON. */
+/** Hints for a line that is not JSON. */
 export const hintForSyntax = {
-  structure: `a line holds one whole object: ${shellExample}`,
-  quotes: `names and texts take double quotes, the whole line single ones: ${shellExample}`,
+  structure: `a line holds one complete object: ${shellExample}`,
+  quotes: `put names and texts in double quotes, and the whole line in single ones: ${shellExample}`,
   "open-string": "write a line break inside a text as \\n, and close its quote",
   escape: 'only " \\ / b f n r t u may follow a backslash; a ! needs none',
   control: "write a tab as \\t and other controls as \\u00XX",
@@ -16,16 +16,16 @@ export const hintForSyntax = {
   "trailing-text": "write one object per line",
 } as const satisfies Record<JsonFaultKind, string>
 
-/** Names other chat tools use for what is called `to` and `content` here. */
+/** Names that other chat tools use for `to` and `content`. */
 const otherNames: Readonly<Record<string, readonly string[]>> = {
   to: ["channel", "target", "recipient", "room", "dest"],
   content: ["text", "message", "msg", "body"],
 }
 
 /**
- * How to fix a line that is JSON but no message.
- * @param field - the field at fault, without the type before it
- * @returns one sentence, or undefined when the error says enough
+ * Returns a hint for a line that is JSON but not a message.
+ * @param field - the invalid field, without the type before it
+ * @returns one sentence, or undefined when the error message says enough
  */
 export function hintForField(value: Readonly<Record<string, unknown>>, field: string): string | undefined {
   const given = value[field]
@@ -38,7 +38,7 @@ export function hintForField(value: Readonly<Record<string, unknown>>, field: st
   return undefined
 }
 
-/** Commands whose outbox type is called otherwise. */
+/** Commands whose outbox type has another name. */
 const typesOfCommands: ReadonlyMap<string, string> = new Map([
   ["PROPOSE", "PROPOSAL"],
   ["SEND", "MSG"],
@@ -46,11 +46,11 @@ const typesOfCommands: ReadonlyMap<string, string> = new Map([
   ["CREATE", "CREATE_CHANNEL"],
 ])
 
-/** `wanted` in capitals, or the one it is a slip of; for a `type` nobody knows. */
+/** Returns the known name that `wanted` equals up to case, or is one typing error away from. */
 export function closestName(wanted: string, names: readonly string[]): string | undefined {
   const written = wanted.toUpperCase().replaceAll(/[- ]/g, "_")
   const upper = typesOfCommands.get(written) ?? written
-  return names.find((name) => name === upper) ?? names.find((name) => isOneSlipAway(upper, name))
+  return names.find((name) => name === upper) ?? names.find((name) => isOneTypoAway(upper, name))
 }
 
 function hintForMissing(value: Readonly<Record<string, unknown>>, field: string): string | undefined {
@@ -70,8 +70,8 @@ function hintForMark(text: string, marks: readonly ("#" | "@")[]): string | unde
   return `did you mean ${possible.map((name) => JSON.stringify(name)).join(" or ")}?`
 }
 
-/** One character more, less or other, or two neighbours swapped: what is left between equal ends. */
-function isOneSlipAway(a: string, b: string): boolean {
+/** Reports whether `a` and `b` differ in one character or by two swapped ones: the part between equal ends decides. */
+function isOneTypoAway(a: string, b: string): boolean {
   let start = 0
   while (start < Math.min(a.length, b.length) && a[start] === b[start]) start++
   let end = 0

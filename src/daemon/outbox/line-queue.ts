@@ -31,7 +31,7 @@ export interface LinePlace {
   readonly end: number
 }
 
-/** A complete line, from when it is read until it is settled. Unless it is a {@link SendableLine} it is being rejected. */
+/** A complete line, from when it is read until it is settled. One that is no {@link SendableLine} is being rejected. */
 export class QueuedLine {
   readonly at: string
   readonly id: string

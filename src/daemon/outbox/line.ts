@@ -2,7 +2,7 @@ import { isUtf8 } from "node:buffer"
 import { JsonError, parseStrictJson } from "../../base/strict-json.js"
 import { type ClientMessage, type OutboxType, outboxTypes } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
-import { isFrameId } from "../../protocol/message-id.js"
+import { frameIdRule, isFrameId } from "../../protocol/message-id.js"
 import { validateClientMessage } from "../../protocol/parse-message.js"
 import type { Draft } from "../../protocol/statements.js"
 import { isVerb, type Verb } from "../../protocol/verbs.js"
@@ -12,20 +12,22 @@ import { closestName, hintForField, hintForSyntax, shellExample } from "./line-h
 /** A validated message of {@link outboxTypes}; a {@link Draft} is signed before it is sent. */
 export type OutboxFrame = ClientMessage<Exclude<OutboxType, Verb>> | Draft
 
-/** Whether a frame has to be signed before it is sent. */
+const knownTypes: ReadonlySet<string> = new Set(outboxTypes)
+
+/** Reports whether a frame is signed before it is sent. */
 export function isDraft(frame: OutboxFrame): frame is Draft {
   return isVerb(frame.type)
 }
 
-/** A line that is no message: what is wrong with it, and its own `id` when that much could be read. */
+/** A line that is not a message: the error, and its own `id` if it has a valid one. */
 export interface BadLine {
   readonly error: ChatError
   readonly id: string | undefined
 }
 
 /**
- * Reads one line, without its newline, as a message. `type` defaults to MSG.
- * @returns the frame, or an INVALID_MSG whose message names the field and whose hint is a hint
+ * Parses one line, without its newline, as a message. `type` defaults to MSG.
+ * @returns the frame, or an INVALID_MSG that names the field and has a hint
  */
 export function readOutboxLine(line: Uint8Array): { frame: OutboxFrame } | { bad: BadLine } {
   if (!isUtf8(line)) {
@@ -62,7 +64,7 @@ function readDraftLine(
 ): { frame: OutboxFrame } | { bad: BadLine } {
   const id = ownId(value)
   if (Object.hasOwn(value, "id") && id === undefined) {
-    return bad("id: must be 1-64 of A-Z a-z 0-9 . _ : ~ -", undefined)
+    return bad(`id: ${frameIdRule}`, undefined)
   }
   try {
     return { frame: readDraft(type, value) }
@@ -82,7 +84,7 @@ function badType(value: Readonly<Record<string, unknown>>, type: string): { bad:
   const close = closestName(type, outboxTypes)
   const hint =
     close === undefined ? `use one of ${outboxTypes.join(", ")}` : `did you mean ${JSON.stringify(close)}?`
-  return bad(`type: ${JSON.stringify(excerpt(type))} cannot be said in the outbox`, hint, ownId(value))
+  return bad(`type: ${JSON.stringify(excerpt(type))} is not a type of outbox line`, hint, ownId(value))
 }
 
 function badJson({ path, message, fault }: JsonError): { bad: BadLine } {
@@ -100,14 +102,14 @@ function ownId(value: Readonly<Record<string, unknown>>): string | undefined {
 }
 
 function isOutboxType(type: string): boolean {
-  return (outboxTypes as readonly string[]).includes(type)
+  return knownTypes.has(type)
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value)
 }
 
-/** Some editors put one at the beginning of a file. */
+/** Removes the byte order mark that some editors write at the beginning of a file. */
 function withoutByteOrderMark(text: string): string {
   return text.startsWith("\ufeff") ? text.slice(1) : text
 }

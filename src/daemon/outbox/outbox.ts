@@ -69,7 +69,8 @@ export class Outbox {
       path: paths.outboxCursor,
       clock,
       saveMs: limits.saveMs,
-      urgentLines: Math.ceil(limits.windowLines / 2),
+      // Leaves room for the lines in flight, so that sending need not wait for a save.
+      urgentLines: Math.ceil((limits.windowLines * 3) / 4),
       takeMarks: () => this.#files.readable.map((file) => file.mark()),
       onSaved: () => this.#onSaved(),
     }

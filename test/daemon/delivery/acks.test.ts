@@ -15,8 +15,8 @@ const read = (path: string) =>
     .map((line) => JSON.parse(line) as Ack)
 const ids = (path: string) => read(path).map(({ id }) => id)
 
-describe("the ack log", () => {
-  it("writes one line per rung, before anything else happens", async () => {
+describe("AckLog", () => {
+  it("writes one line per stage at the end of the callback", async () => {
     const path = newPath()
     const log = AckLog.open(path)
     log.append(ack("a", { line_sha256: "00", msg_id: "x.a", evidence: { seq: 7 } }))
@@ -29,7 +29,7 @@ describe("the ack log", () => {
     expect(statSync(path).mode & 0o777).toBe(0o600)
   })
 
-  it("writes no rung twice, in one process or over a crash", () => {
+  it("writes no stage twice, in one process or over a crash", () => {
     const path = newPath()
     for (let i = 0; i < 3; i++) {
       const log = AckLog.open(path)
@@ -44,7 +44,7 @@ describe("the ack log", () => {
     expect(read(path).map(({ id, by }) => `${id}${by ?? ""}`)).toEqual(["a", "b@one", "b@two"])
   })
 
-  it("tells two lines of one id apart", () => {
+  it("distinguishes two lines with the same id", () => {
     const path = newPath()
     const log = AckLog.open(path)
     log.append(ack("a", { line_sha256: "aaaaaaaaaaaaaaaa" }))
@@ -53,7 +53,7 @@ describe("the ack log", () => {
     expect(read(path)).toHaveLength(2)
   })
 
-  it("goes on after half a line, and after what a user wrote there", () => {
+  it("continues after a partial line, and after a line of a user", () => {
     const path = newPath()
     appendFileSync(path, 'mine\n{"id":"a","state":"acc')
     const log = AckLog.open(path)
@@ -66,7 +66,7 @@ describe("the ack log", () => {
     expect(ids(path)).toEqual(["b"])
   })
 
-  it("becomes acks.1.jsonl at 8 MiB, and still knows what stands there", () => {
+  it("becomes acks.1.jsonl at 8 MiB, whose stages are not written again", () => {
     const path = newPath()
     let log = AckLog.open(path)
     log.append(ack("first"))
@@ -84,7 +84,7 @@ describe("the ack log", () => {
     expect(statSync(path.replace(".jsonl", ".1.jsonl")).size).toBeGreaterThan(8 * 1024 * 1024)
   })
 
-  it("remembers only the newest rungs", () => {
+  it("remembers only the newest stages", () => {
     const path = newPath()
     const log = AckLog.open(path)
     for (let i = 0; i < 3_000; i++) log.append(ack(`${i}`))
@@ -95,26 +95,29 @@ describe("the ack log", () => {
     expect(ids(path)).toHaveLength(3_001)
   })
 
-  it.runIf(isRoot())("keeps what a full disk refuses, says so once, and writes it later, whole", () => {
-    const disk = new SmallDisk(64 * 1024)
-    const path = join(disk.path, "acks.jsonl")
-    const problems: (ChatError | undefined)[] = []
-    const log = AckLog.open(path, (problem) => problems.push(problem))
-    log.append(ack("a"))
-    log.flush()
-    appendFileSync(path, `${JSON.stringify({ note: "x".repeat(3_900) })}\n`)
-    disk.fill()
-    for (let i = 0; i < 20; i++) {
-      log.append(ack(`b${i}`))
+  it.runIf(isRoot())(
+    "keeps acks that a full disk refuses, reports the problem once, and writes them later",
+    () => {
+      const disk = new SmallDisk(64 * 1024)
+      const path = join(disk.path, "acks.jsonl")
+      const problems: (ChatError | undefined)[] = []
+      const log = AckLog.open(path, (problem) => problems.push(problem))
+      log.append(ack("a"))
       log.flush()
-    }
-    expect(problems.map((problem) => problem?.code)).toEqual(["FILE_FAILED"])
-    const before = readFileSync(path, "utf8")
-    expect(before.endsWith("\n")).toBe(true)
-    disk.free()
-    log.flush()
-    expect(problems).toHaveLength(2)
-    expect(problems[1]).toBeUndefined()
-    expect(ids(path).slice(-20)).toEqual(Array.from({ length: 20 }, (_, i) => `b${i}`))
-  })
+      appendFileSync(path, `${JSON.stringify({ note: "x".repeat(3_900) })}\n`)
+      disk.fill()
+      for (let i = 0; i < 20; i++) {
+        log.append(ack(`b${i}`))
+        log.flush()
+      }
+      expect(problems.map((problem) => problem?.code)).toEqual(["FILE_FAILED"])
+      const before = readFileSync(path, "utf8")
+      expect(before.endsWith("\n")).toBe(true)
+      disk.free()
+      log.flush()
+      expect(problems).toHaveLength(2)
+      expect(problems[1]).toBeUndefined()
+      expect(ids(path).slice(-20)).toEqual(Array.from({ length: 20 }, (_, i) => `b${i}`))
+    },
+  )
 })

@@ -14,7 +14,7 @@ const ack = (fields: object = {}): ServerMessage<"ACK"> => ({
 })
 const said = (to: string) => ({ type: "MSG", to, content: "x" }) as OutboxFrame
 
-describe("the evidence of an answer", () => {
+describe("evidenceOf", () => {
   it.each([
     ["a post", said("#general"), ack({ seq: 3, recipients: 2 }), { seq: 3, recipients: 2 }],
     ["a name that the relay resolved", said("@bob"), ack({ to: id }), { to: id }],
@@ -29,7 +29,7 @@ describe("the evidence of an answer", () => {
     },
   )
 
-  it("of a question is what was answered, without whose answer it is and without what is not there", () => {
+  it("keeps the facts of an answer, without its type, `re` and undefined fields", () => {
     const task = { task: "b.1", role: "r", from: id, name: "bob", content: "do", lease_ms: 6, attempt: 1 }
     const pending = { target: id, count: 1, ids: ["x.1"] }
     expect(evidenceOf({ type: "TASK", re: "c", ...task, ts: 9 }, { type: "CLAIM", task: "b.1" })).toEqual(
@@ -47,7 +47,7 @@ describe("the evidence of an answer", () => {
     expect(evidenceOf({ type: "PONG", re: "g", ts: 1 }, { type: "PING" })).toBeUndefined()
   })
 
-  it("of a statement names its deal, what became of the deal, and the other party", () => {
+  it("names the deal of a statement, its state, and the other party", () => {
     const { did, agentId } = newIdentity()
     const step = { id: "st_1", to: did, state: "accepted" }
     const about = (type: string, fields: object = {}) =>
@@ -58,8 +58,8 @@ describe("the evidence of an answer", () => {
   })
 })
 
-describe("whom a message was for", () => {
-  it("is what was written, unless that was a name: then only the relay knows", () => {
+describe("recipientOf", () => {
+  it("returns `to` as written, or the agent id the relay resolved a name to", () => {
     expect(["#general", "+reviewer", id].map((to) => recipientOf(to, ack()))).toEqual([
       "#general",
       "+reviewer",

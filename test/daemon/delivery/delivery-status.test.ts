@@ -30,27 +30,27 @@ const reply = (id: string, from: string): ServerMessage<"MSG"> => ({
   in_reply_to: idOf(id),
 })
 
-/** A ladder over a file of acks, as the daemon has it. */
-function ladderOn(path = join(temporaryDirectory(), "acks.jsonl")) {
+/** A delivery status over a file of acks, as the daemon has it. */
+function statusOn(path = join(temporaryDirectory(), "acks.jsonl")) {
   const acks = AckLog.open(path)
   const logged: string[] = []
-  const ladder = new DeliveryStatus(acks, (line) => logged.push(line))
+  const status = new DeliveryStatus(acks, (line) => logged.push(line))
   return {
     path,
     logged,
-    ladder,
-    /** What the pump and the daemon do when the relay takes a message. */
+    status,
+    /** Does what the sender does when the relay accepts a message. */
     accept: (id: string, to: string) => {
       const evidence = to.startsWith("#") ? { seq: 3 } : { to }
       const sha256 = `sha-${id}`
       acks.append({ line_sha256: sha256, id, msg_id: idOf(id), state: "accepted", ts: 1, evidence })
-      ladder.accepted({ id, msgId: idOf(id), sha256, to })
+      status.accepted({ id, msgId: idOf(id), sha256, to })
     },
     deliver: (id: string, state: DeliveryState, by: string) => {
-      ladder.delivered(delivery(id, state, by), self)
+      status.delivered(delivery(id, state, by), self)
     },
     answer: (id: string, from: string) => {
-      ladder.replied(reply(id, from), self)
+      status.replied(reply(id, from), self)
     },
     flush: () => {
       acks.flush()
@@ -62,7 +62,7 @@ function ladderOn(path = join(temporaryDirectory(), "acks.jsonl")) {
         .slice(0, -1)
         .map((line) => JSON.parse(line) as Ack)
     },
-    rungs: () => {
+    stages: () => {
       acks.flush()
       return readFileSync(path, "utf8")
         .split("\n")
@@ -73,47 +73,47 @@ function ladderOn(path = join(temporaryDirectory(), "acks.jsonl")) {
   }
 }
 
-describe("the delivery ladder", () => {
-  it("tells each rung of a direct message once, with the line's own hash and who reached it", () => {
-    const { accept, deliver, answer, acks } = ladderOn()
+describe("DeliveryStatus", () => {
+  it("records each stage of a direct message once, with the hash of the line and the recipient", () => {
+    const { accept, deliver, answer, acks } = statusOn()
     accept("a", bob)
     for (let i = 0; i < 2; i++) {
       deliver("a", "mirrored", bob)
       deliver("a", "retrieved", bob)
       answer("a", bob)
     }
-    const rung = { line_sha256: "sha-a", id: "a", msg_id: idOf("a") }
+    const stage = { line_sha256: "sha-a", id: "a", msg_id: idOf("a") }
     expect(acks()).toEqual([
-      { ...rung, state: "accepted", ts: 1, evidence: { to: bob } },
-      { ...rung, state: "mirrored", ts: 9, by: bob },
-      { ...rung, state: "retrieved", ts: 9, by: bob },
-      { ...rung, state: "answered", ts: 10, by: bob, evidence: { msg_id: "bbbbbbbbbbbbbbbb.r" } },
+      { ...stage, state: "accepted", ts: 1, evidence: { to: bob } },
+      { ...stage, state: "mirrored", ts: 9, by: bob },
+      { ...stage, state: "retrieved", ts: 9, by: bob },
+      { ...stage, state: "answered", ts: 10, by: bob, evidence: { msg_id: "bbbbbbbbbbbbbbbb.r" } },
     ])
   })
 
-  it("believes nobody but whom the message was for", () => {
-    const { accept, deliver, answer, rungs, logged } = ladderOn()
+  it("ignores reports that are not from the recipient", () => {
+    const { accept, deliver, answer, stages, logged } = statusOn()
     accept("a", bob)
     deliver("a", "mirrored", mallory)
     deliver("a", "claimed", bob)
     answer("a", mallory)
     accept("c", "#general")
     deliver("c", "mirrored", bob)
-    expect(rungs()).toEqual(["a accepted", "c accepted"])
+    expect(stages()).toEqual(["a accepted", "c accepted"])
     expect(logged).toHaveLength(3)
     expect(logged[0]).toMatch(/^sender-mismatch: @c{16} /)
   })
 
-  it("counts an answer of anybody to what was said in a channel, and the first is enough", () => {
-    const { accept, answer, rungs } = ladderOn()
+  it("records the first answer of any agent to a channel post", () => {
+    const { accept, answer, stages } = statusOn()
     accept("c", "#general")
     answer("c", mallory)
     answer("c", bob)
-    expect(rungs()).toEqual(["c accepted", `c answered ${mallory}`])
+    expect(stages()).toEqual(["c accepted", `c answered ${mallory}`])
   })
 
-  it("follows a task to whoever took it last", () => {
-    const { accept, deliver, answer, rungs, logged } = ladderOn()
+  it("accepts reports on a task from the agent that claimed it last", () => {
+    const { accept, deliver, answer, stages, logged } = statusOn()
     accept("t", "+reviewer")
     deliver("t", "claimed", mallory)
     deliver("t", "mirrored", bob)
@@ -121,7 +121,7 @@ describe("the delivery ladder", () => {
     answer("t", mallory)
     answer("t", bob)
     deliver("t", "failed", "+reviewer")
-    expect(rungs()).toEqual([
+    expect(stages()).toEqual([
       "t accepted",
       `t claimed ${mallory}`,
       `t claimed ${bob}`,
@@ -131,8 +131,8 @@ describe("the delivery ladder", () => {
     expect(logged).toHaveLength(1)
   })
 
-  it("keeps what comes before the relay's own answer, and judges it then", () => {
-    const { accept, deliver, answer, rungs } = ladderOn()
+  it("keeps reports that come before the relay's own answer, and applies them then", () => {
+    const { accept, deliver, answer, stages } = statusOn()
     deliver("a", "mirrored", mallory)
     deliver("a", "mirrored", bob)
     answer("a", bob)
@@ -140,7 +140,7 @@ describe("the delivery ladder", () => {
     accept("t", "+reviewer")
     answer("t", bob)
     deliver("t", "claimed", bob)
-    expect(rungs()).toEqual([
+    expect(stages()).toEqual([
       "a accepted",
       `a mirrored ${bob}`,
       `a answered ${bob}`,
@@ -150,21 +150,21 @@ describe("the delivery ladder", () => {
     ])
   })
 
-  it("knows after a restart what it sent and which rungs it told of", () => {
-    const first = ladderOn()
+  it("knows after a restart which messages it sent and which stages it recorded", () => {
+    const first = statusOn()
     first.accept("a", bob)
     first.accept("c", "#general")
     first.accept("t", "+reviewer")
     first.deliver("a", "mirrored", bob)
     first.deliver("t", "claimed", bob)
-    first.rungs()
-    const second = ladderOn(first.path)
+    first.stages()
+    const second = statusOn(first.path)
     second.deliver("a", "mirrored", bob)
     second.deliver("a", "retrieved", mallory)
     second.deliver("a", "retrieved", bob)
     second.answer("c", mallory)
     second.answer("t", bob)
-    expect(second.rungs().slice(5)).toEqual([
+    expect(second.stages().slice(5)).toEqual([
       `a retrieved ${bob}`,
       `c answered ${mallory}`,
       `t answered ${bob}`,
@@ -172,23 +172,23 @@ describe("the delivery ladder", () => {
     expect(second.acks().at(-1)).toMatchObject({ line_sha256: "sha-t" })
   })
 
-  it("passes over what a user wrote into the file", () => {
-    const { path, accept, flush } = ladderOn()
+  it("ignores lines that a user wrote into the file", () => {
+    const { path, accept, flush } = statusOn()
     accept("a", bob)
     flush()
     appendFileSync(path, 'mine\n7\n{"id":1,"state":"accepted","msg_id":2}\n')
-    const again = ladderOn(path)
+    const again = statusOn(path)
     again.deliver("a", "mirrored", bob)
     again.flush()
     expect(readFileSync(path, "utf8").split("\n").at(-2)).toContain(`"mirrored","ts":9,"by":"${bob}"`)
   })
 
-  it("does not grow with what others say of messages that never were", () => {
-    const { ladder, deliver, accept, rungs } = ladderOn()
+  it("does not grow with reports on messages that do not exist", () => {
+    const { status, deliver, accept, stages } = statusOn()
     for (let i = 0; i < 400; i++) deliver(`n${i}`, "mirrored", bob)
-    ladder.delivered({ ...delivery("x", "mirrored", bob), msg_id: "bbbbbbbbbbbbbbbb.x" }, self)
+    status.delivered({ ...delivery("x", "mirrored", bob), msg_id: "bbbbbbbbbbbbbbbb.x" }, self)
     accept("n0", bob)
     accept("n399", bob)
-    expect(rungs()).toEqual(["n0 accepted", "n399 accepted", `n399 mirrored ${bob}`])
+    expect(stages()).toEqual(["n0 accepted", "n399 accepted", `n399 mirrored ${bob}`])
   })
 })

@@ -47,7 +47,7 @@ class GrowingFile implements LineSink {
 }
 
 describe("a line splitter", () => {
-  it("hands on whole lines only", () => {
+  it("passes on complete lines only", () => {
     const file = new GrowingFile().append("one\ntw")
     expect(file.look()).toBe("end")
     expect(file.lines).toEqual(["one"])
@@ -87,7 +87,7 @@ describe("a line splitter", () => {
     )
   })
 
-  it("stops where there is no room and goes on from there", () => {
+  it("stops when the sink is full, and continues from there", () => {
     const file = new GrowingFile().append("a\nb\nc\nd")
     file.room = 2
     expect(file.look()).toBe("full")
@@ -98,7 +98,7 @@ describe("a line splitter", () => {
     expect(file.lines).toEqual(["a", "b", "c", "d"])
   })
 
-  it("does not read a long partial line again and again", () => {
+  it("reads a long partial line only once", () => {
     const file = new GrowingFile(10_000_000)
     let read = 0
     const readAt = (buffer: Uint8Array, position: number) => {

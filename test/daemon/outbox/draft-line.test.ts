@@ -82,12 +82,12 @@ describe("a draft in the outbox", () => {
       "fault: must be one of self, other, mutual",
       'write "self", "other" or "mutual", or leave it out',
     ],
-    [{ type: "ACEPT", ...answer }, 'type: "ACEPT" cannot be said in the outbox', 'did you mean "ACCEPT"?'],
-  ])("%j is told what is wrong, and how to fix it", (line, message, hint) => {
+    [{ type: "ACEPT", ...answer }, 'type: "ACEPT" is not a type of outbox line', 'did you mean "ACCEPT"?'],
+  ])("%j is rejected with the reason and a hint", (line, message, hint) => {
     expect(refused(line)).toMatchObject({ code: "INVALID_MSG", message, hint })
   })
 
-  it("whose id is no id is refused, and one that is bad keeps its id", () => {
+  it("with an invalid id is rejected, and a bad draft keeps its id", () => {
     expect(refused({ ...proposal, id: "a b" }).message).toBe("id: must be 1-64 of A-Z a-z 0-9 . _ : ~ -")
     expect(refused({ ...proposal, task: 1, id: "mine" }).id).toBe("mine")
   })

@@ -16,7 +16,7 @@ const refused = (line: string | Uint8Array) => {
 }
 
 describe("an outbox line", () => {
-  it("is a MSG unless it says otherwise", () => {
+  it("is a MSG unless it has a type", () => {
     expect(accepted('{"to":"#general","content":"hi"}')).toEqual({
       type: "MSG",
       to: "#general",
@@ -25,7 +25,7 @@ describe("an outbox line", () => {
     expect(accepted('{"type":"JOIN","channel":"#a.b"}')).toEqual({ type: "JOIN", channel: "#a.b" })
   })
 
-  it("keeps its own id and drops fields nobody knows", () => {
+  it("keeps its own id and drops unknown fields", () => {
     expect(accepted('{"to":"@bob","content":"","id":"job-7","colour":"red"}')).toEqual({
       type: "MSG",
       to: "@bob",
@@ -34,7 +34,7 @@ describe("an outbox line", () => {
     })
   })
 
-  it("may end in a carriage return, stand between spaces or begin with a byte order mark", () => {
+  it("may end in a carriage return, be surrounded by spaces or begin with a byte order mark", () => {
     expect(accepted('  {"to":"#a","content":"x"}\t\r')).toBeDefined()
     expect(accepted('\ufeff{"to":"#a","content":"x"}')).toBeDefined()
   })
@@ -55,7 +55,7 @@ describe("an outbox line", () => {
 
   it.each(["IDENTIFY", "VERIFY_IDENTITY", "RECEIVED", "toString", "__proto__"])("may not be %s", (type) => {
     expect(refused(JSON.stringify({ type, name: "x", channel: "#a" })).message).toBe(
-      `type: "${type}" cannot be said in the outbox`,
+      `type: "${type}" is not a type of outbox line`,
     )
   })
 
@@ -69,7 +69,7 @@ describe("an outbox line", () => {
     ["send", "MSG"],
     ["presence", "SET_PRESENCE"],
     ["create", "CREATE_CHANNEL"],
-  ])("of type %s is told %s", (type, close) => {
+  ])("of type %s suggests %s", (type, close) => {
     expect(refused(JSON.stringify({ type, channel: "#a", id: "k" }))).toMatchObject({
       hint: `did you mean "${close}"?`,
       id: "k",
@@ -103,7 +103,7 @@ describe("a bad outbox line", () => {
     ["[1]", "the line is not a JSON object", "echo '{"],
     ['"hello"', "the line is not a JSON object", "echo '{"],
     [`{"a":${"[".repeat(40)}${"]".repeat(40)}}`, "the line is nested deeper than 16", undefined],
-  ])("%s is told what is wrong", (line, message, hint) => {
+  ])("%s is rejected with the reason and a hint", (line, message, hint) => {
     const answer = refused(line)
     expect(answer.code).toBe("INVALID_MSG")
     expect(answer.message).toContain(message)
@@ -112,7 +112,7 @@ describe("a bad outbox line", () => {
   })
 
   it.each([
-    ["hello", 'column 1: unexpected "h", expected a value', "a line holds one whole object"],
+    ["hello", 'column 1: unexpected "h", expected a value', "a line holds one complete object"],
     [
       "{to:#general}",
       'column 2: unexpected "t", expected a name in "double quotes"',
@@ -134,7 +134,7 @@ describe("a bad outbox line", () => {
     ],
     ['{"to":"#a",}', 'column 12: unexpected comma before "}"', "remove the last comma"],
     ['{"to":"#a"} {"to":"#b"}', "column 13: unexpected text after the value", "write one object per line"],
-    ['{"to":"#a"', 'column 11: unexpected end, expected "," or "}"', "a line holds one whole object"],
+    ['{"to":"#a"', 'column 11: unexpected end, expected "," or "}"', "a line holds one complete object"],
     ['{"to" "#a"}', 'column 7: unexpected "\\"", expected ":"', "double quotes"],
     ['{"😀":1,"to":x}', 'column 13: unexpected "x", expected a value', "double quotes"],
     ["\0\0\0", "column 1: unexpected NUL byte, expected a value", "one whole object"],
@@ -144,7 +144,7 @@ describe("a bad outbox line", () => {
     expect(refused(line).hint).toContain(hint)
   })
 
-  it("in another encoding is told so", () => {
+  it("in another encoding is rejected as not UTF-8", () => {
     expect(refused(Buffer.from('{"to":"#a","content":"\xe4"}', "latin1"))).toMatchObject({
       message: "the line is not valid UTF-8",
       hint: "write it as UTF-8 (iconv -f latin1 -t utf-8)",

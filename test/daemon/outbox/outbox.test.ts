@@ -6,7 +6,7 @@ import { contents, message, OutboxHarness } from "../../kit/outbox-harness.js"
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex")
 
 describe("an outbox", () => {
-  it("makes itself a directory and an empty file nobody else may read", () => {
+  it("creates a directory and an empty file that only its owner can read", () => {
     const harness = new OutboxHarness()
     harness.sweep()
     const { size, mode } = statSync(harness.paths.outbox)
@@ -15,7 +15,7 @@ describe("an outbox", () => {
     expect(harness.problems).toEqual([])
   })
 
-  it("hands out each line once, in order, under a name of its own", () => {
+  it("hands out each line once, in order, under a unique id", () => {
     const harness = new OutboxHarness()
     harness.sweep()
     harness.say("one", "two", "three")
@@ -35,20 +35,20 @@ describe("an outbox", () => {
     expect(contents(harness.take())).toEqual(["early"])
   })
 
-  it("takes a line's own id", () => {
+  it("uses a line's own id", () => {
     const harness = new OutboxHarness()
     harness.append(`${message("x", { id: "job-7" })}\n`)
     expect(harness.take()[0]).toMatchObject({ id: "job-7" })
   })
 
-  it("hands out no more than asked for", () => {
+  it("hands out no more lines than asked for", () => {
     const harness = new OutboxHarness()
     harness.say("a", "b", "c")
     expect(contents(harness.take(2))).toEqual(["a", "b"])
     expect(contents(harness.outbox.take(2))).toEqual(["c"])
   })
 
-  it("leaves a line alone until its newline is written, at any byte", () => {
+  it("hands out a line only once its newline is written, wherever it was cut", () => {
     const harness = new OutboxHarness()
     const line = Buffer.from(`${message("käse 😀")}\n`)
     harness.sweep()
@@ -71,7 +71,7 @@ describe("an outbox", () => {
     expect(harness.entries).toEqual([])
   })
 
-  it("hands out again, in order and under the same names, what was not settled when the connection was lost", () => {
+  it("hands out unsettled lines again after release, in order and under the same ids", () => {
     const harness = new OutboxHarness()
     harness.say("a", "b", "c", "d", "e")
     const lines = harness.take(4)
@@ -83,18 +83,18 @@ describe("an outbox", () => {
     expect(again[0]?.id).toBe(lines[0]?.id)
   })
 
-  it("tells at once of a line, without a sweep", async () => {
+  it("reports a line at once, without a sweep", async () => {
     const harness = new OutboxHarness()
     harness.sweep()
-    const told = new Promise<void>((resolve) => {
+    const reported = new Promise<void>((resolve) => {
       harness.onLines = resolve
     })
     harness.say("now")
-    await told
+    await reported
     expect(contents(harness.outbox.take(10))).toEqual(["now"])
   })
 
-  it("reads no further than its bounds while nobody takes", () => {
+  it("reads only limits.readAheadBytes ahead while no lines are taken", () => {
     const harness = new OutboxHarness({ limits: { readAheadBytes: 1_000 } })
     harness.say(...Array.from({ length: 500 }, (_, i) => `line ${i}`))
     harness.sweep()
@@ -102,7 +102,7 @@ describe("an outbox", () => {
     expect(contents(harness.take())).toEqual(Array.from({ length: 500 }, (_, i) => `line ${i}`))
   })
 
-  it("gives every source its turn", () => {
+  it("takes lines from outbox.jsonl and outbox.d in turns", () => {
     const harness = new OutboxHarness()
     harness.sweep()
     harness.say(...Array.from({ length: 300 }, () => "flood"))
@@ -114,7 +114,7 @@ describe("an outbox", () => {
 })
 
 describe("an outbox over restarts", () => {
-  it("hands out again what was not settled, under the same names, and nothing that was", () => {
+  it("hands out unsettled lines again under the same ids, and no settled one", () => {
     const harness = new OutboxHarness()
     harness.say("a", "b", "c")
     const lines = harness.take()
@@ -123,12 +123,12 @@ describe("an outbox over restarts", () => {
     harness.close()
     harness.say("d")
     const again = harness.take()
-    // The second is not settled, so the cursor stands before it.
+    // The second is not settled, so the cursor is before it.
     expect(contents(again)).toEqual(["b", "c", "d"])
     expect(again.slice(0, 2).map(({ id }) => id)).toEqual([lines[1]?.id, lines[2]?.id])
   })
 
-  it("uses the same names after a crash before anything was saved", () => {
+  it("uses the same ids after a crash before anything was saved", () => {
     const harness = new OutboxHarness()
     harness.say("a", "b")
     const ids = harness.settle().map(({ id }) => id)
@@ -150,23 +150,23 @@ describe("an outbox over restarts", () => {
     expect(harness.take()).toEqual([])
   })
 
-  it("pauses when more lines are settled than a crash may repeat, and goes on when they are saved", async () => {
+  it("pauses when limits.windowLines lines are unsaved, and continues when they are saved", async () => {
     const harness = new OutboxHarness({ limits: { windowLines: 10 } })
     harness.say(...Array.from({ length: 25 }, (_, i) => `${i}`))
     const first = harness.take()
     expect(first).toHaveLength(10)
     for (const line of first.slice(1)) line.settle()
     harness.sweep()
-    // The first one holds the cursor back.
+    // The cursor cannot pass the first line.
     expect(harness.take()).toHaveLength(0)
     first[0]?.settle()
     harness.clock.advance(50)
-    const told = harness.calls
-    await expect.poll(() => harness.calls).toBeGreaterThan(told)
+    const callsBefore = harness.calls
+    await expect.poll(() => harness.calls).toBeGreaterThan(callsBefore)
     expect(contents(harness.take())).toEqual(Array.from({ length: 10 }, (_, i) => `${i + 10}`))
   })
 
-  it("begins at the first line when the cursor file is damaged, under the same names", () => {
+  it("begins at the first line when the cursor file is damaged, under the same ids", () => {
     const harness = new OutboxHarness()
     harness.say("a")
     const [line] = harness.settle()

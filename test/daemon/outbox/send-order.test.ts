@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest"
 import type { OutboxLine } from "../../../src/daemon/outbox/outbox.js"
 import { SendOrder } from "../../../src/daemon/outbox/send-order.js"
 
-/** Turns of an outbox with a line for each letter; the guard keeps back what waits until it is opened. */
+/** The send order of an outbox with a line for each letter; the guard holds messages until `open` is called. */
 function orderOf(letters: string) {
   const lines = letters.split("").map((id) => ({ id }) as OutboxLine)
   let isShut = true
@@ -12,23 +12,23 @@ function orderOf(letters: string) {
 
 function given(order: SendOrder): OutboxLine {
   const line = order.next()
-  if (line === undefined) throw new Error("it is nobody's turn")
+  if (line === undefined) throw new Error("there is no next line")
   return line
 }
 
-describe("whose turn it is", () => {
-  it("is the outbox's order, and after that nobody's", () => {
+describe("SendOrder", () => {
+  it("is the order of the outbox", () => {
     const { next } = orderOf("ab")
     expect([next(), next(), next()]).toEqual(["a", "b", undefined])
   })
 
-  it("is that of the line that was held, before the next one is taken", () => {
+  it("begins with a line that was put back", () => {
     const { order, next } = orderOf("ab")
     order.putBack(given(order))
     expect([next(), next()]).toEqual(["a", "b"])
   })
 
-  it("passes by what waits for the guard, and comes back to it in order once the guard lets it go", () => {
+  it("overtakes messages held by the guard, and returns to them in order once they are released", () => {
     const { order, open, next } = orderOf("abc")
     order.hold(given(order))
     order.hold(given(order))
@@ -37,7 +37,7 @@ describe("whose turn it is", () => {
     expect([next(), next()]).toEqual(["a", "b"])
   })
 
-  it("is nobody's behind 256 that wait for the guard", () => {
+  it("takes nothing behind 256 held messages", () => {
     const { order, open, next } = orderOf("x".repeat(256) + "y")
     for (let n = 0; n < 256; n++) order.hold(given(order))
     expect(next()).toBeUndefined()
@@ -46,7 +46,7 @@ describe("whose turn it is", () => {
     expect(next()).toBe("y")
   })
 
-  it("goes to what is sent again in the order of the outbox, in whatever order it came back", () => {
+  it("sends lines again in the order of the outbox, in whatever order they were refused", () => {
     const { order, next } = orderOf("abcd")
     const [a, b, c] = [given(order), given(order), given(order)]
     order.repeat(c, [a, b])
@@ -59,7 +59,7 @@ describe("whose turn it is", () => {
     expect([next(), next(), next()]).toEqual(["a", "c", "d"])
   })
 
-  it("goes to every line that was held, in the order of the outbox", () => {
+  it("returns every line that was put back, in the order of the outbox", () => {
     const { order, next } = orderOf("abcd")
     const [a, b, c] = [given(order), given(order), given(order)]
     order.putBack(c)
@@ -70,7 +70,7 @@ describe("whose turn it is", () => {
     expect([next(), next(), next(), next(), next()]).toEqual(["a", "b", "c", "d", undefined])
   })
 
-  it("goes to what the guard lets go before whatever is behind it", () => {
+  it("returns released messages before the lines behind them", () => {
     const { order, open, next } = orderOf("abcd")
     const [a, b, c] = [given(order), given(order), given(order)]
     order.repeat(a, [])
@@ -80,14 +80,14 @@ describe("whose turn it is", () => {
     expect([next(), next(), next(), next()]).toEqual(["a", "b", "c", "d"])
   })
 
-  it("does not wait for what was sent after the line that goes again", () => {
+  it("does not wait for lines sent after the one that is sent again", () => {
     const { order } = orderOf("ab")
     const [a, b] = [given(order), given(order)]
     order.repeat(a, [b])
     expect(order.isUncertain).toBe(false)
   })
 
-  it("is forgotten with the session: only what the outbox hands out again counts", () => {
+  it("forgets all lines when cleared", () => {
     const { order, open, next } = orderOf("abcd")
     const [a, b, c] = [given(order), given(order), given(order)]
     order.repeat(b, [a])

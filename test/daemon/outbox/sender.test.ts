@@ -16,7 +16,7 @@ interface Sent {
   readonly id: string
 }
 
-const unsigned: SenderOptions["signer"]["sign"] = () => Promise.reject(new Error("nothing here is signed"))
+const unsigned: SenderOptions["signer"]["sign"] = () => Promise.reject(new Error("unexpected draft"))
 
 /** A sender between a list of lines and a list of sent frames. */
 function senderOf(
@@ -108,7 +108,7 @@ describe("the outbox sender", () => {
     ])
   })
 
-  it("sends nothing without a session, and all of it when one comes", () => {
+  it("sends nothing without a session, and everything once there is one", () => {
     const { sender, write, session, ids } = senderOf()
     write("a")
     expect(ids()).toEqual([])
@@ -116,7 +116,7 @@ describe("the outbox sender", () => {
     expect(ids()).toEqual(["a"])
   })
 
-  it("keeps at most 256 unanswered lines on the way", () => {
+  it("keeps at most 256 lines in flight", () => {
     const { sender, write, session, ids } = senderOf()
     sender.attach(session)
     for (let i = 0; i < 400; i++) write(`m${i}`)
@@ -125,7 +125,7 @@ describe("the outbox sender", () => {
     expect(ids().at(-1)).toBe("m256")
   })
 
-  it("keeps the relay's pace by itself: 10 at once, then 0.98 a second", () => {
+  it("keeps to the relay's rate: a burst of 10, then 0.98 per second", () => {
     const { clock, sender, write, session, ids } = senderOf({ rate_per_s: 1, burst: 10 })
     sender.attach(session)
     for (let i = 0; i < 30; i++) write(`m${i}`)
@@ -136,7 +136,7 @@ describe("the outbox sender", () => {
     expect(ids()).toEqual(Array.from({ length: 30 }, (_, i) => `m${i}`))
   })
 
-  it("counts long lines as the relay does, and lets one of any length out once nothing is used up", () => {
+  it("counts long lines as the relay does, and sends one of any length once the burst is unused", () => {
     const { clock, sender, write, session, ids } = senderOf({ rate_per_s: 1, burst: 4, rate_bytes: 1_000 })
     sender.attach(session)
     const long = (content: string): ClientFrame => ({ type: "MSG", to: "#general", content })
@@ -155,7 +155,7 @@ describe("the outbox sender", () => {
     expect(ids()).toEqual(["three", "one", "nine", "last"])
   })
 
-  it("does not begin anew with a session: the relay does not either", () => {
+  it("keeps its rate count over a lost session, as the relay does", () => {
     const { clock, sender, write, session, ids } = senderOf({ rate_per_s: 1, burst: 2 })
     sender.attach(session)
     for (const id of ["a", "b"]) write(id)
@@ -169,7 +169,7 @@ describe("the outbox sender", () => {
     expect(ids()).toEqual(["a", "b", "c"])
   })
 
-  it("begins anew with a relay that counts otherwise, or is another", () => {
+  it("restarts its rate count with another relay or other limits", () => {
     for (const other of [{ rate_per_s: 2 }, { server_id: "relay-2" }]) {
       const { sender, write, session, ids } = senderOf({ rate_per_s: 1, burst: 1 })
       sender.attach(session)
@@ -184,7 +184,7 @@ describe("the outbox sender", () => {
     }
   })
 
-  it("does not count what is no message", () => {
+  it("does not count frames that are not messages", () => {
     const { sender, write, session, ids } = senderOf({ rate_per_s: 1, burst: 1 })
     sender.attach(session)
     write("j", { type: "JOIN", channel: "#a" })
@@ -193,7 +193,7 @@ describe("the outbox sender", () => {
     expect(ids()).toEqual(["j", "k", "m"])
   })
 
-  it("sends what was refused as too fast again, in order and under the same ids, and rejects none", () => {
+  it("sends lines refused with RATE_LIMITED again, in order and under the same ids", () => {
     const { clock, sender, write, session, ids, rejected, settled } = senderOf()
     sender.attach(session)
     for (const id of ["a", "b", "c"]) write(id)
@@ -207,7 +207,7 @@ describe("the outbox sender", () => {
     expect([rejected, settled.length]).toEqual([[], 1])
   })
 
-  it("sends what was refused again in the order of the lines, whichever refusal came first", () => {
+  it("sends refused lines again in their order, whichever refusal came first", () => {
     const { clock, sender, write, session, ids } = senderOf()
     sender.attach(session)
     for (const id of ["a", "b", "c", "d"]) write(id)
@@ -218,7 +218,7 @@ describe("the outbox sender", () => {
     expect(ids()).toEqual(["a", "b", "c", "d", "a", "c", "d", "e"])
   })
 
-  it("sends nothing past a line that may yet be refused, once one behind it was", () => {
+  it("waits for the answer to a line before one that was refused", () => {
     const { clock, sender, write, session, ids } = senderOf()
     sender.attach(session)
     for (const id of ["a", "b", "c"]) write(id)
@@ -232,7 +232,7 @@ describe("the outbox sender", () => {
     expect(ids()).toEqual(["a", "b", "c", "a", "b", "d"])
   })
 
-  it("loses no draft that waits for the one before it while that keeps to the pace", async () => {
+  it("keeps a draft that waits while the one before it waits for the rate", async () => {
     const sign = (_draft: Draft, key: string) =>
       Promise.resolve({ statement: { id: key }, isSaid: false } as Signed)
     const { clock, sender, write, session, ids } = senderOf({ rate_per_s: 1, burst: 1 }, { sign })
@@ -251,7 +251,7 @@ describe("the outbox sender", () => {
     expect(ids()).toEqual(["first", "first", "second"])
   })
 
-  it("sends all that its own guard let wait, however many there are", () => {
+  it("sends all messages its own guard held, however many there are", () => {
     let verdict: "go" | "wait" = "wait"
     const { sender, write, session, ids } = senderOf(undefined, { guard: () => verdict })
     sender.attach(session)
@@ -263,7 +263,7 @@ describe("the outbox sender", () => {
     expect(ids()).toEqual(Array.from({ length: 300 }, (_, i) => `m${i}`))
   })
 
-  it("puts what is refused for good where it can be seen, and goes on", () => {
+  it("rejects a line that the relay refuses for good", () => {
     const { sender, write, session, rejected, settled } = senderOf()
     sender.attach(session)
     write("a")
@@ -271,7 +271,7 @@ describe("the outbox sender", () => {
     expect([rejected, settled.length]).toEqual([["a"], 1])
   })
 
-  it("sends unanswered lines again after a lost session, answered ones never", () => {
+  it("sends unanswered lines again after a lost session, and no answered one", () => {
     const { sender, write, session, ids } = senderOf()
     sender.attach(session)
     for (const id of ["a", "b", "c"]) write(id)
@@ -281,7 +281,7 @@ describe("the outbox sender", () => {
     expect(ids()).toEqual(["a", "b", "c", "b", "c"])
   })
 
-  it("settles both of two lines that bear one id", () => {
+  it("settles both of two lines with the same id", () => {
     const { sender, write, session, settled } = senderOf()
     sender.attach(session)
     write("same")
@@ -292,7 +292,7 @@ describe("the outbox sender", () => {
     expect(sender.answer(ack("same"))).toBe(false)
   })
 
-  it("waits while the socket does not take more", () => {
+  it("waits while the socket is full", () => {
     const { sender, write, session, ids } = senderOf()
     session.bufferedBytes = 2 * 1024 * 1024
     sender.attach(session)
@@ -303,14 +303,14 @@ describe("the outbox sender", () => {
     expect(ids()).toEqual(["a"])
   })
 
-  it("leaves answers that belong to no line to others", () => {
+  it("does not take answers that belong to no line", () => {
     const { sender, session } = senderOf()
     sender.attach(session)
     expect(sender.answer({ type: "PONG", ts: 1 })).toBe(false)
     expect(sender.answer(ack("unknown"))).toBe(false)
   })
 
-  it("keeps a line that the relay cannot store, tries it again, and says why until it goes", () => {
+  it("retries a line that the relay cannot store, and reports why until it is accepted", () => {
     const { clock, sender, write, session, ids, rejected, settled, unavailable } = senderOf()
     sender.attach(session)
     write("a")
@@ -328,10 +328,10 @@ describe("the outbox sender", () => {
     expect(unavailable.slice(3)).toEqual(["UNAVAILABLE", undefined])
   })
 
-  it("row 74: waits for those who come back to a relay that forgot everybody, and no longer", () => {
+  it("retries AGENT_NOT_FOUND for 5 s longer than the relay was away after it restarted", () => {
     const { clock, sender, write, session, ids, rejected, settled } = senderOf()
     const unknown = { type: "ERROR", re: "a", code: "AGENT_NOT_FOUND", message: "to: not known" } as const
-    const anew = { ...session, welcome: { ...session.welcome, server_id: "relay-2" } }
+    const restarted = { ...session, welcome: { ...session.welcome, server_id: "relay-2" } }
     sender.attach(session)
     sender.detach()
     clock.advance(2_000)
@@ -341,7 +341,7 @@ describe("the outbox sender", () => {
     expect(rejected).toEqual(["x"])
     sender.detach()
     clock.advance(2_000)
-    sender.attach(anew)
+    sender.attach(restarted)
     write("a")
     write("b")
     sender.answer(unknown)
@@ -356,7 +356,7 @@ describe("the outbox sender", () => {
     expect(rejected).toEqual(["x", "c"])
   })
 
-  it("waits no longer after a night than anybody waits between two tries, and tells what for", () => {
+  it("retries AGENT_NOT_FOUND for 65 s at most, and reports the reason", () => {
     const { clock, sender, write, session, rejected, unavailable } = senderOf()
     const unknown = { type: "ERROR", re: "a", code: "AGENT_NOT_FOUND", message: "to: not known" } as const
     sender.attach(session)

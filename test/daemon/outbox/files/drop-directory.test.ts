@@ -22,7 +22,7 @@ function openHarness(): OutboxHarness {
 const dropped = (harness: OutboxHarness) => readdirSync(harness.paths.outboxDrop)
 
 describe("a file renamed into outbox.d", () => {
-  it("is one message, and is gone once settled", () => {
+  it("is one message, and is removed once settled", () => {
     const harness = openHarness()
     const text = `{\n  "to": "#general",\n  "content": "spans\\nlines"\n}\n`
     harness.drop("a.json", text)
@@ -36,14 +36,14 @@ describe("a file renamed into outbox.d", () => {
     expect(harness.outbox.pending).toBe(0)
   })
 
-  it("is seen at once", async () => {
+  it("is noticed at once", async () => {
     const harness = openHarness()
     await harness.isWatching()
     harness.drop("a.json", message("now"))
     await expect.poll(() => contents(harness.outbox.take(5)), { interval: 1 }).toEqual(["now"])
   })
 
-  it("goes out in the order of names, and keeps its own id", () => {
+  it("is sent in the order of names, and keeps its own id", () => {
     const harness = openHarness()
     harness.drop("2.json", message("two", { id: "second" }))
     harness.drop("1.json", message("one"))
@@ -52,7 +52,7 @@ describe("a file renamed into outbox.d", () => {
     expect(lines[1]?.id).toBe("second")
   })
 
-  it("is not looked at while its name begins with a dot or ends in .tmp", () => {
+  it("is ignored while its name begins with a dot or ends in .tmp", () => {
     const harness = openHarness()
     harness.drop(".a.json", message("a"))
     harness.drop("b.tmp", message("b"))
@@ -61,7 +61,7 @@ describe("a file renamed into outbox.d", () => {
     expect(dropped(harness)).toHaveLength(2)
   })
 
-  it("has the same name again after a crash, and may be followed by another one of its own name", () => {
+  it("has the same id after a crash, and another file may have its old name meanwhile", () => {
     const harness = openHarness()
     harness.drop("message.json", message("first"))
     const [first] = harness.take()
@@ -75,7 +75,7 @@ describe("a file renamed into outbox.d", () => {
     expect(harness.take()).toEqual([])
   })
 
-  it("is handed out again when the connection was lost", () => {
+  it("is handed out again after the connection was lost", () => {
     const harness = openHarness()
     harness.drop("a.json", message("a"))
     const [line] = harness.take()
@@ -83,7 +83,7 @@ describe("a file renamed into outbox.d", () => {
     expect(harness.settle()).toEqual([line])
   })
 
-  it("that is no message is moved to rejected.d", () => {
+  it("that is not a message is moved to rejected.d", () => {
     const harness = openHarness()
     harness.drop("a.json", '{"to":"general","content":"x"}')
     harness.drop("b.json", message("fine"))
@@ -112,7 +112,7 @@ describe("a file renamed into outbox.d", () => {
     expect(harness.outbox.pending).toBe(0)
   })
 
-  it("larger than a message is kept whole and rejected", async () => {
+  it("too large for a message is kept whole and rejected", async () => {
     const harness = openHarness()
     const text = message("x".repeat(3_000_000))
     harness.drop("large.json", text)
@@ -138,7 +138,7 @@ describe("a file renamed into outbox.d", () => {
     expect(harness.outbox.pending).toBe(0)
   })
 
-  it("may be written there piece by piece after all", () => {
+  it("may be written in several pieces", () => {
     const harness = openHarness()
     const path = join(harness.paths.outboxDrop, "slow.json")
     for (const piece of ["", '{"to":"#general",', '"content":"slow"']) {
@@ -150,7 +150,7 @@ describe("a file renamed into outbox.d", () => {
     expect(harness.entries).toEqual([])
   })
 
-  it("that vanishes before it is taken is nobody's problem", () => {
+  it("that vanishes before it is taken is not a problem", () => {
     const harness = openHarness()
     harness.drop("a.json", message("a"))
     harness.sweep()
@@ -159,7 +159,7 @@ describe("a file renamed into outbox.d", () => {
     expect(harness.problems).toEqual([])
   })
 
-  it("waits while outbox.d is no directory", () => {
+  it("waits while outbox.d is not a directory", () => {
     const harness = openHarness()
     rmSync(harness.paths.outboxDrop, { recursive: true })
     writeFileSync(harness.paths.outboxDrop, "")
@@ -170,7 +170,7 @@ describe("a file renamed into outbox.d", () => {
     expect(harness.problems.at(-1)).toBeUndefined()
   })
 
-  it("finds the directory made again when somebody removed it", () => {
+  it("is noticed in a directory that was removed and created again", () => {
     const harness = openHarness()
     rmSync(harness.paths.outboxDrop, { recursive: true })
     harness.sweep()

@@ -6,66 +6,66 @@ import { temporaryDirectory } from "../../../kit/temporary.js"
 
 const generation = "aaaaaaaaaa"
 
-/** An outbox with a line in it, and the names of it. */
+/** Creates an outbox with one line, and its outbox.taken. */
 function place() {
   const root = temporaryDirectory()
   const paths = { outbox: join(root, "outbox.jsonl"), outboxTaken: join(root, "outbox.taken") }
-  const names = new TakenDirectory(paths)
-  names.ensure()
+  const taken = new TakenDirectory(paths)
+  taken.ensure()
   writeFileSync(paths.outbox, "a\n")
-  const textOf = (name: string) => readFileSync(names.pathOf(name), "utf8")
-  const setAside = () => {
-    names.moveOut(generation)
-    expect([existsSync(paths.outbox), names.list(".out")]).toEqual([false, [generation]])
+  const textOf = (name: string) => readFileSync(taken.pathOf(name), "utf8")
+  const moveOut = () => {
+    taken.moveOut(generation)
+    expect([existsSync(paths.outbox), taken.list(".out")]).toEqual([false, [generation]])
   }
-  return { ...paths, names, textOf, setAside }
+  return { ...paths, taken, textOf, moveOut }
 }
 
-describe("the second names of an outbox", () => {
-  it("are names of the same file: what is deleted or appended there is not lost here", () => {
-    const { outbox, names, textOf } = place()
-    expect(names.link(generation)).toBe(true)
-    expect(statSync(names.pathOf(generation)).ino).toBe(statSync(outbox).ino)
+describe("TakenDirectory", () => {
+  it("links the same file, which a deleted outbox.jsonl does not lose", () => {
+    const { outbox, taken, textOf } = place()
+    expect(taken.link(generation)).toBe(true)
+    expect(statSync(taken.pathOf(generation)).ino).toBe(statSync(outbox).ino)
     appendFileSync(outbox, "b\n")
     rmSync(outbox)
     expect(textOf(generation)).toBe("a\nb\n")
-    expect(names.rename(generation, "bbbbbbbbbb")).toBe(true)
-    expect([names.list(".jsonl"), names.rename(generation, "cccccccccc")]).toEqual([["bbbbbbbbbb"], false])
-    names.remove("bbbbbbbbbb")
-    names.remove("bbbbbbbbbb")
-    expect(names.list(".jsonl")).toEqual([])
+    expect(taken.rename(generation, "bbbbbbbbbb")).toBe(true)
+    expect([taken.list(".jsonl"), taken.rename(generation, "cccccccccc")]).toEqual([["bbbbbbbbbb"], false])
+    taken.remove("bbbbbbbbbb")
+    taken.remove("bbbbbbbbbb")
+    expect(taken.list(".jsonl")).toEqual([])
   })
 
-  it("that are no generation are nobody's", () => {
-    const { outboxTaken, names } = place()
+  it("lists only names that are generations", () => {
+    const { outboxTaken, taken } = place()
     for (const name of ["x.jsonl", "d-aaaaaaaaaa.json", `${generation}.txt`])
       writeFileSync(join(outboxTaken, name), "")
-    expect([names.list(".jsonl"), names.list(".out")]).toEqual([[], []])
+    expect([taken.list(".jsonl"), taken.list(".out")]).toEqual([[], []])
   })
 
-  it("stay, when the file is set aside that has one", () => {
-    const { names, textOf, setAside } = place()
-    names.link(generation)
-    setAside()
-    expect(names.finishMove(generation, () => false)).toBeUndefined()
-    expect([names.list(".out"), names.list(".jsonl"), textOf(generation)]).toEqual([[], [generation], "a\n"])
+  it("keeps the link of a file that is moved away", () => {
+    const { taken, textOf, moveOut } = place()
+    taken.link(generation)
+    moveOut()
+    expect(taken.finishMove(generation, () => false)).toBeUndefined()
+    expect([taken.list(".out"), taken.list(".jsonl"), textOf(generation)]).toEqual([[], [generation], "a\n"])
   })
 
-  it("are given to a file that had none, where there are no hard links", () => {
-    const { names, textOf, setAside } = place()
-    setAside()
-    expect(names.finishMove(generation, () => true)).toBeUndefined()
-    expect([names.list(".out"), textOf(generation)]).toEqual([[], "a\n"])
+  it("gives a moved file the generation's name where there are no hard links", () => {
+    const { taken, textOf, moveOut } = place()
+    moveOut()
+    expect(taken.finishMove(generation, () => true)).toBeUndefined()
+    expect([taken.list(".out"), textOf(generation)]).toEqual([[], "a\n"])
   })
 
-  it("are new for what somebody else put there in that very moment, and the known file keeps its own", () => {
-    const { outbox, names, textOf, setAside } = place()
-    linkSync(outbox, names.pathOf(generation))
+  it("gives a file that replaced outbox.jsonl before the move a generation of its own", () => {
+    const { outbox, taken, textOf, moveOut } = place()
+    linkSync(outbox, taken.pathOf(generation))
     rmSync(outbox)
     writeFileSync(outbox, "theirs\n")
-    setAside()
-    const other = names.finishMove(generation, () => true) ?? ""
+    moveOut()
+    const other = taken.finishMove(generation, () => true) ?? ""
     expect([textOf(generation), textOf(other)]).toEqual(["a\n", "theirs\n"])
-    expect(names.list(".out")).toEqual([])
+    expect(taken.list(".out")).toEqual([])
   })
 })
