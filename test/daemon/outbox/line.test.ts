@@ -116,7 +116,7 @@ describe("a bad outbox line", () => {
     [
       "{to:#general}",
       'column 2: unexpected "t", expected a name in "double quotes"',
-      "the whole line single ones",
+      "the whole line in single ones",
     ],
     ["{'to':'#a'}", `column 2: unexpected "'", expected a name`, "double quotes"],
     ['{"to":“#a”}', 'column 7: unexpected "“", expected a value', "double quotes"],
@@ -137,7 +137,7 @@ describe("a bad outbox line", () => {
     ['{"to":"#a"', 'column 11: unexpected end, expected "," or "}"', "a line holds one complete object"],
     ['{"to" "#a"}', 'column 7: unexpected "\\"", expected ":"', "double quotes"],
     ['{"😀":1,"to":x}', 'column 13: unexpected "x", expected a value', "double quotes"],
-    ["\0\0\0", "column 1: unexpected NUL byte, expected a value", "one whole object"],
+    ["\0\0\0", "column 1: unexpected NUL byte, expected a value", "one complete object"],
     ['{"a":01}', 'column 7: unexpected "1", expected "," or "}"', "double quotes"],
   ])("names the column in %j", (line, message, hint) => {
     expect(refused(line).message).toContain(message)
