@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process"
+import { type ChildProcess, fork, spawn } from "node:child_process"
 import { once } from "node:events"
 import {
   appendFileSync,
@@ -17,8 +17,16 @@ import { join, resolve } from "node:path"
 import { until } from "../kit/condition.js"
 import { programPath } from "../kit/program.js"
 
-/** What a program printed, and how it ended. */
-class Run {
+/** The output and the exit status of a program. */
+interface Outcome {
+  readonly stdout: string
+  readonly stderr: string
+  /** Undefined while it runs; the name of the signal if one ended it. */
+  readonly status: number | string | undefined
+}
+
+/** A program in a process of its own. */
+class Run implements Outcome {
   stdout = ""
   stderr = ""
   status: number | string | undefined
@@ -37,14 +45,39 @@ class Run {
   }
 }
 
-/** One line of a script, read. */
+/**
+ * Runs commands of the built program one after another in one process ({@link file://../kit/command-server.mjs}),
+ * because starting Node takes longer than most commands.
+ */
+class CommandServer {
+  readonly #process = fork(join(import.meta.dirname, "../kit/command-server.mjs"), [programPath])
+  readonly #ready = once(this.#process, "message")
+
+  async run(argv: readonly string[], cwd: string, env: NodeJS.ProcessEnv, input: string): Promise<Outcome> {
+    await this.#ready
+    const ended = once(this.#process, "exit").then(([code]) => {
+      throw new Error(`the command server ended with ${String(code)} in: agentchat ${argv.join(" ")}`)
+    })
+    const answer = once(this.#process, "message").then(([outcome]) => outcome as Outcome)
+    this.#process.send({ argv, cwd, env, input })
+    return Promise.race([answer, ended])
+  }
+
+  async end(): Promise<void> {
+    if (this.#process.exitCode !== null) return
+    this.#process.kill("SIGKILL")
+    await once(this.#process, "exit")
+  }
+}
+
+/** A parsed line of a script. */
 export interface Step {
   readonly isNegated: boolean
   readonly verb: string
   readonly words: readonly string[]
 }
 
-/** The state of a script that runs: its directory, its variables, and the last program it ran. */
+/** A running script: its directory, its variables, and the outcome of its last program. */
 export class ScriptSession {
   readonly variables = new Map<string, string>()
   readonly #root: string
@@ -52,9 +85,10 @@ export class ScriptSession {
   readonly #background = new Map<string, Run>()
   readonly #directories: Set<string>
   readonly #strangers: Server[] = []
+  readonly #commands = new CommandServer()
   #dir: string
   #input: string | undefined
-  #last: Run | undefined
+  #last: Outcome | undefined
 
   constructor() {
     this.#root = mkdtempSync(join(tmpdir(), "agentchat-script-"))
@@ -72,8 +106,9 @@ export class ScriptSession {
     await step(words, isNegated)
   }
 
-  /** Ends every program the script started, and removes its directory. */
+  /** Ends every program that the script started, and removes its directory. */
   async end(): Promise<void> {
+    await this.#commands.end()
     for (const dir of this.#directories) for (const pid of backgroundPids(join(dir, ".agentchat"))) end(pid)
     for (const run of this.#background.values()) {
       if (run.status === undefined) run.child.kill("SIGKILL")
@@ -86,17 +121,23 @@ export class ScriptSession {
   readonly #steps: Readonly<
     Record<string, (words: readonly string[], isNegated: boolean) => Promise<void> | void>
   > = {
-    agentchat: (words, isNegated) => this.#finish(this.#start(programPath, words), isNegated),
+    agentchat: async (words, isNegated) => {
+      const input = this.#input ?? ""
+      this.#input = undefined
+      this.#last = await this.#commands.run(words, this.#dir, this.#env, input)
+      this.#check("exit status", this.#last.status === 0, isNegated)
+    },
     sh: ([script = ""], isNegated) => this.#finish(this.#spawn("sh", ["-c", script]), isNegated),
     background: ([name = "", ...words]) => void this.#background.set(name, this.#start(programPath, words)),
     wait: async ([name = ""]) => {
-      this.#last = this.#named(name)
-      await this.#last.ended
+      const run = this.#named(name)
+      await run.ended
+      this.#last = run
     },
     kill: ([name = "", signal = "TERM"]) =>
       void this.#named(name).child.kill(`SIG${signal}` as NodeJS.Signals),
     type: ([name = "", text = ""]) => void this.#named(name).child.stdin?.write(text),
-    // A port nobody listens on, and one that is held by something else than a relay.
+    // `free` reserves the number of a free port; `stranger` listens on one with a server that is no relay.
     free: async ([name = ""]) => {
       ;(await this.#listen(name)).close()
     },
@@ -152,7 +193,7 @@ export class ScriptSession {
       }).then(() => {}),
   }
 
-  get #end(): Run {
+  get #end(): Outcome {
     if (this.#last === undefined) throw new Error("nothing has run yet")
     return this.#last
   }
@@ -204,7 +245,7 @@ export class ScriptSession {
   }
 }
 
-/** Processes that the program left in the background, by its own records. */
+/** Returns the pids of background processes, from the files in which the program records them. */
 function backgroundPids(home: string): number[] {
   const daemons = join(home, "daemons")
   const names = existsSync(daemons) ? readdirSync(daemons) : []
@@ -219,7 +260,7 @@ function end(pid: number): void {
   try {
     process.kill(pid, "SIGKILL")
   } catch {
-    // Gone already.
+    // It has ended already.
   }
 }
 
@@ -227,7 +268,7 @@ function matches(text: string, pattern: string): boolean {
   return new RegExp(pattern, "m").test(text)
 }
 
-/** The member of `value` at a path like `.list.0.name`. */
+/** Returns the member of `value` at a path like `.list.0.name`. */
 function pick(value: unknown, path: string): unknown {
   return path
     .split(".")

@@ -5,13 +5,14 @@ import { ScriptSession } from "./script-session.js"
 import { splitWords } from "./script-words.js"
 
 /**
- * `test/scripts/*.txt` are sessions with the built program, one test each, named by their first line. A line is a
- * step; `!` before it means that it must fail (a program) or not hold (a check). See {@link ScriptSession} for the
- * steps: `agentchat …` runs the program, `status`, `stdout`, `stderr`, `json`, `lines`, `empty` look at the last run.
+ * Each file of `test/scripts/*.txt` is a session with the built program and becomes one test, named by its first line.
+ * Each line is a step. `agentchat …` runs the program and must succeed; `status`, `stdout`, `stderr`, `json`, `lines`
+ * and `empty` check its last outcome. After `! ` a program must fail, and a check must not match. {@link ScriptSession}
+ * implements the steps.
  */
 const folder = join(import.meta.dirname, "../scripts")
 
-describe("a command line session:", { timeout: 120_000 }, () => {
+describe("a command line session", { timeout: 120_000 }, () => {
   for (const file of readdirSync(folder).filter((name) => name.endsWith(".txt"))) {
     const lines = readFileSync(join(folder, file), "utf8").split("\n")
     const title = (lines[0] ?? "").replace(/^# /, "")
