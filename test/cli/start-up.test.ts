@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { loadedFiles, packagesOf } from "../kit/loaded-files.js"
 import { RelayProcess, Workspace } from "../kit/program.js"
 
-describe("starting a command loads only what it uses:", { timeout: 60_000 }, () => {
+describe("starting a command", { timeout: 60_000 }, () => {
   let relay: RelayProcess
   const workspace = new Workspace()
 
@@ -15,28 +15,28 @@ describe("starting a command loads only what it uses:", { timeout: 60_000 }, () 
     await relay.kill("SIGTERM")
   }, 60_000)
 
-  it("no parser for the version", () => {
-    const files = loadedFiles(workspace, "--version")
+  it.concurrent("loads no parser to print the version", async () => {
+    const files = await loadedFiles(workspace, "--version")
     expect(packagesOf(files)).toEqual([])
     expect(files.length).toBeLessThanOrEqual(8)
   })
 
-  it.each([
-    ["the inbox", ["inbox", "--last", "1"]],
+  it.concurrent.each([
+    ["reading the inbox", ["inbox", "--last", "1"]],
     ["sending through the daemon", ["send", "#general", "hello"]],
-    ["the status", ["status"]],
-    ["the channels, asked through the daemon", ["channels"]],
-    ["what waits, asked through the daemon", ["pending"]],
-    ["the list of daemons", ["daemon", "--list"]],
+    ["showing the status", ["status"]],
+    ["listing channels through the daemon", ["channels"]],
+    ["listing waiting messages through the daemon", ["pending"]],
+    ["listing daemons", ["daemon", "--list"]],
     ["help", ["help", "serve"]],
-  ])("the parser and no other package for %s", (_, args) => {
-    const files = loadedFiles(workspace, ...args)
+  ])("loads the parser and no other package for %s", async (_, args) => {
+    const files = await loadedFiles(workspace, ...args)
     expect(packagesOf(files)).toEqual(["commander"])
     expect(files.length).toBeLessThanOrEqual(43)
   })
 
-  it("no server, schema or signature library to send over a session of one's own", () => {
-    const files = loadedFiles(workspace, "send", relay.url, "#general", "hello")
+  it.concurrent("loads no server, schema or signature library to send on a session of its own", async () => {
+    const files = await loadedFiles(workspace, "send", relay.url, "#general", "hello")
     expect(packagesOf(files)).toEqual(["commander", "ws"])
     expect(files.filter((url) => url.includes("/src/server/"))).toEqual([])
   })

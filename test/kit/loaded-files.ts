@@ -1,25 +1,33 @@
-import { spawnSync } from "node:child_process"
-import { readdirSync, readFileSync } from "node:fs"
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { programPath, type Workspace } from "./program.js"
-import { temporaryDirectory } from "./temporary.js"
 
-/** Lists the files that Node loads to run a command: a measure of start-up cost that is the same on every machine. */
-export function loadedFiles(workspace: Workspace, ...args: string[]): string[] {
-  const dir = temporaryDirectory()
-  const { status, stderr } = spawnSync(process.execPath, [programPath, ...args], {
-    cwd: workspace.dir,
-    env: { ...workspace.env, NODE_V8_COVERAGE: dir },
-    encoding: "utf8",
-  })
-  if (status !== 0) throw new Error(`agentchat ${args.join(" ")}: exit ${String(status)} ${stderr}`)
-  return readdirSync(dir).flatMap((name) => {
-    const report = JSON.parse(readFileSync(join(dir, name), "utf8")) as { result: { url: string }[] }
-    return report.result.map(({ url }) => url).filter((url) => url.startsWith("file:"))
-  })
+/** Returns the files that Node loads to run a command. Unlike the start-up time, they are the same on every machine. */
+export async function loadedFiles(workspace: Workspace, ...args: string[]): Promise<string[]> {
+  const dir = mkdtempSync(join(tmpdir(), "agentchat-coverage-"))
+  try {
+    const child = spawn(process.execPath, [programPath, ...args], {
+      cwd: workspace.dir,
+      env: { ...workspace.env, NODE_V8_COVERAGE: dir },
+      stdio: ["ignore", "ignore", "pipe"],
+    })
+    let stderr = ""
+    child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text))
+    const [status] = (await once(child, "close")) as [number | null]
+    if (status !== 0) throw new Error(`agentchat ${args.join(" ")}: exit ${String(status)} ${stderr}`)
+    return readdirSync(dir).flatMap((name) => {
+      const report = JSON.parse(readFileSync(join(dir, name), "utf8")) as { result: { url: string }[] }
+      return report.result.map(({ url }) => url).filter((url) => url.startsWith("file:"))
+    })
+  } finally {
+    rmSync(dir, { recursive: true, force: true })
+  }
 }
 
-/** Returns the npm packages among them. */
+/** Returns the names of the packages of node_modules among the files. */
 export function packagesOf(files: readonly string[]): string[] {
   return [
     ...new Set(files.flatMap((url) => /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(url)?.[1] ?? [])),
