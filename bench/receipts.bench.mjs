@@ -75,8 +75,8 @@ async function measureVerifying(receiptLine) {
   const { parseReceipt } = /** @type {typeof import("../src/proposals/receipt.js")} */ (
     await importBuilt("proposals/receipt.js")
   )
-  const { judgeReceipt } = /** @type {typeof import("../src/proposals/verdict.js")} */ (
-    await importBuilt("proposals/verdict.js")
+  const { checkReceipt } = /** @type {typeof import("../src/proposals/receipt-check.js")} */ (
+    await importBuilt("proposals/receipt-check.js")
   )
   const lines = Array.from({ length: verified }, (_, n) => receiptLine(n))
   const checks = await bareChecks(lines)
@@ -92,7 +92,7 @@ async function measureVerifying(receiptLine) {
     })
     const ourSeconds = secondsOf(() => {
       for (const line of lines) {
-        if (judgeReceipt(parseReceipt(line)).status !== "valid") throw new Error("a receipt is not valid")
+        if (checkReceipt(parseReceipt(line)).status !== "valid") throw new Error("a receipt is not valid")
       }
     })
     if (round < 0) continue

@@ -1,9 +1,15 @@
 export { AgentChatClient } from "./client/client.js"
-export type { DealEvent, DisputeOptions, Offer, Proposal, ProposalQuery } from "./client/deals/deal-event.js"
 export type { AgentChatClientEvents } from "./client/events.js"
 export type { AgentChatClientOptions, CreateOptions } from "./client/options.js"
 export type { SendAck, SendOptions } from "./client/send-ack.js"
 export type { Identity } from "./identity/identity-file.js"
+export type {
+  DealEvent,
+  DisputeOptions,
+  Proposal,
+  ProposalDraft,
+  ProposalQuery,
+} from "./proposals/deal-event.js"
 export type { Receipt } from "./proposals/receipt.js"
 export { ChatError, type ErrorCode, type ErrorDetails, errorSpecs, isErrorCode } from "./protocol/errors.js"
 export type { AgentCard } from "./protocol/message-fields.js"

@@ -345,11 +345,11 @@ def check_step(where, statement, before, proposal):
     if {statement["from"], statement["to"]} != parties:
         raise Invalid("%s: is not between the two of the proposal" % where)
     if statement["aud"] != proposal["aud"]:
-        raise Invalid("%s.aud: is another server" % where)
+        raise Invalid("%s.aud: must be the server of the proposal" % where)
     if statement["prev"] != to_base64url(hashlib.sha256(canonical(before).encode()).digest()):
         raise Invalid("%s.prev: is not the hash of the statement before" % where)
     if statement["ts"] < before["ts"]:
-        raise Invalid("%s.ts: is before that of the statement it answers" % where)
+        raise Invalid("%s.ts: must not be before the statement it answers" % where)
 
 
 def check_rules(chain):
@@ -403,7 +403,7 @@ def check_receipt(receipt, ends):
     for where, kind, statement in chain:
         check_form(statement, kind, FORMS, where)
         if statement["from"] == statement["to"]:
-            raise Invalid("%s.to: is oneself" % where)
+            raise Invalid("%s.to: cannot be yourself" % where)
         if units(canonical(statement)) > MAX_STATEMENT:
             raise Invalid("%s: is longer than %d" % (where, MAX_STATEMENT))
     proposal = chain[0][2]
@@ -417,7 +417,7 @@ def check_receipt(receipt, ends):
             if end["from"] == statement["from"] and end["ts"] <= statement["ts"]:
                 what = "replaced" if end["type"] == "ROTATION" else "revoked"
                 raise Invalid("%s: its key was %s before it was signed" % (where, what))
-    unchecked = ["time: each statement says its own, and nobody else vouches for it"]
+    unchecked = ["time: each statement states its own time, and nobody else confirms it"]
     for did in (proposal["from"], proposal["to"]):
         if not any(end["from"] == did for end in ends):
             unchecked.append("revocation: no statement about the key of %s was given" % agent_id(did))

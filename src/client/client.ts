@@ -1,6 +1,13 @@
 import { randomInt } from "node:crypto"
 import { EventEmitter } from "node:events"
 import { type Clock, systemClock } from "../base/clock.js"
+import type {
+  DealEvent,
+  DisputeOptions,
+  Proposal,
+  ProposalDraft,
+  ProposalQuery,
+} from "../proposals/deal-event.js"
 import type { Receipt } from "../proposals/receipt.js"
 import type { ClientFrame } from "../protocol/client-messages.js"
 import { ChatError } from "../protocol/errors.js"
@@ -19,8 +26,7 @@ import type {
   ServerMessage,
 } from "../protocol/server-messages.js"
 import type { Connection, ConnectOptions } from "./connection.js"
-import type { DealEvent, DisputeOptions, Offer, Proposal, ProposalQuery } from "./deals/deal-event.js"
-import { DealGate } from "./deals/deal-gate.js"
+import { Deals } from "./deals/deals.js"
 import type { AgentChatClientEvents } from "./events.js"
 import { Incoming, ReceivedIds } from "./incoming.js"
 import { JoinedChannels } from "./joined-channels.js"
@@ -48,7 +54,7 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
   readonly #receipts = new ReceivedIds((ids) => {
     this.#session.connection?.send({ type: "RECEIVED", ids, retrieved: ids })
   })
-  readonly #deals: DealGate
+  readonly #deals: Deals
   readonly #incoming: Incoming
 
   /** @throws {ChatError} USAGE for an invalid address, INVALID_NAME for an invalid name */
@@ -75,12 +81,14 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
         onLost: (error, retryInMs) => this.#onLost(error, retryInMs !== undefined),
       },
     )
-    this.#deals = new DealGate({
+    this.#deals = new Deals({
       clock: this.#clock,
+      relay: {
+        serverId: () => this.#requireConnection("proposals").welcome.server_id,
+        request: (frame) => this.#request(frame),
+      },
       emitter: this,
       identity: () => this.#identity.require(),
-      serverId: () => this.#requireConnection("proposals").welcome.server_id,
-      request: (frame) => this.#request(frame),
       report: (error) => this.#incoming.report(error),
       confirm: (id) => this.#receipts.add(id),
     })
@@ -240,19 +248,19 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
     })
   }
 
-  /** Proposes a deal to an agent with a key. Signs the proposal. */
-  async propose(to: string, offer: Offer): Promise<DealEvent<"PROPOSAL">> {
-    return this.#deals.act((deals) => deals.propose(to, offer))
+  /** Proposes a deal to an agent that has an identity. */
+  async propose(to: string, draft: ProposalDraft): Promise<DealEvent<"PROPOSAL">> {
+    return this.#deals.call((calls) => calls.propose(to, draft))
   }
 
   /** Accepts a proposal. */
   async accept(id: string, paymentCode?: string): Promise<DealEvent<"ACCEPT">> {
-    return this.#deals.act((deals) => deals.accept(id, paymentCode))
+    return this.#deals.call((calls) => calls.accept(id, paymentCode))
   }
 
   /** Rejects a proposal. */
   async reject(id: string, reason?: string): Promise<DealEvent<"REJECT">> {
-    return this.#deals.act((deals) => deals.reject(id, reason))
+    return this.#deals.call((calls) => calls.reject(id, reason))
   }
 
   /** States that the work of a deal is done. Waits for the answer to your own proposal until it expires. */
@@ -262,17 +270,20 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
 
   /** States that the work of a deal is not done, or not as agreed. */
   async dispute(id: string, reason: string, options: DisputeOptions = {}): Promise<DealEvent<"DISPUTE">> {
-    return this.#deals.act((deals) => deals.dispute(id, reason, options))
+    return this.#deals.call((calls) => calls.dispute(id, reason, options))
   }
 
-  /** Lists the proposals made to or by this agent that the relay still has. */
+  /** Lists the deals that the relay has of this agent, each verified. */
   async proposals(query: ProposalQuery = {}): Promise<readonly Proposal[]> {
-    return this.#deals.act((deals) => deals.proposals(query))
+    return this.#deals.call((calls) => calls.proposals(query))
   }
 
-  /** Returns the proof of a deal. @throws {ChatError} PROPOSAL_NOT_FOUND; PROPOSAL_STATE before there is one */
+  /**
+   * Returns the receipt of a deal.
+   * @throws {ChatError} PROPOSAL_NOT_FOUND; PROPOSAL_STATE until a party has completed or disputed the deal
+   */
   async receipt(id: string): Promise<Receipt> {
-    return this.#deals.act((deals) => deals.receipt(id))
+    return this.#deals.call((calls) => calls.receipt(id))
   }
 
   /** Returns the round-trip time to the relay, in milliseconds. */

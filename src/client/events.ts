@@ -1,6 +1,6 @@
+import type { DealEvent } from "../proposals/deal-event.js"
 import type { ChatError } from "../protocol/errors.js"
 import type { ServerEvents, ServerMessage } from "../protocol/server-messages.js"
-import type { DealEvent } from "./deals/deal-event.js"
 
 /** The events of a client: server messages as they are, and these. */
 export interface AgentChatClientEvents extends ServerEvents {

@@ -2,10 +2,10 @@ import type { EventEmitter } from "node:events"
 import type { ChatError } from "../protocol/errors.js"
 import { type ServerMessage, serverMessages } from "../protocol/server-messages.js"
 import { isVerb, type Verb } from "../protocol/verbs.js"
-import type { DealGate } from "./deals/deal-gate.js"
+import type { Deals } from "./deals/deals.js"
+import { EventBuffer } from "./event-buffer.js"
 import type { AgentChatClientEvents } from "./events.js"
 import type { JoinedChannels } from "./joined-channels.js"
-import { MessageHold } from "./message-hold.js"
 import type { IdentitySource } from "./options.js"
 import { errorOfMessage, isFarewell } from "./relay-error.js"
 
@@ -14,7 +14,7 @@ interface IncomingTargets {
   readonly channels: JoinedChannels
   /** Returns the `server_id` of the relay the messages come from. */
   readonly serverId: () => string
-  readonly deals: Pick<DealGate, "push">
+  readonly deals: Pick<Deals, "push">
   readonly identity: Pick<IdentitySource, "isPersistent">
   readonly receipts: ReceivedIds
 }
@@ -26,14 +26,14 @@ interface IncomingTargets {
 export class Incoming {
   readonly #emitter: EventEmitter<AgentChatClientEvents>
   readonly #targets: IncomingTargets
-  readonly #hold = new MessageHold((message) => this.#emitMessage(message))
+  readonly #held = new EventBuffer<ServerMessage<"MSG">>((message) => this.#emitMessage(message))
 
   constructor(emitter: EventEmitter<AgentChatClientEvents>, targets: IncomingTargets) {
     this.#emitter = emitter
     this.#targets = targets
     ;(emitter as EventEmitter).on("newListener", (name) => {
       // The listener is added after this event.
-      if (name === "message") queueMicrotask(() => this.#hold.release())
+      if (name === "message") queueMicrotask(() => this.#held.release())
     })
   }
 
@@ -46,8 +46,8 @@ export class Incoming {
     else if (message.type !== "MSG") this.#emitUnchanged(message)
     else {
       channels.saw(message)
-      if (this.#hold.hasDelivered(message.msg_id)) this.#confirm(message)
-      else this.#hold.push(message)
+      if (this.#held.hasDelivered(message.msg_id)) this.#confirm(message)
+      else this.#held.push(message)
     }
   }
 

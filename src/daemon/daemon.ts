@@ -207,7 +207,7 @@ export class Daemon {
       breaker: this.#guards.breaker,
       signer: {
         sign: (draft, key) => this.#deals?.sign(draft, key) ?? refuseDraft(),
-        distrust: (proposalId) => this.#deals?.distrust(proposalId),
+        markStale: (proposalId) => this.#deals?.markStale(proposalId),
       },
       onUnavailable: this.#status.reporter("relay"),
     })
@@ -226,7 +226,7 @@ export class Daemon {
       mirror,
       confirm: (id) => this.#session.connection?.send({ type: "RECEIVED", ids: [id] }),
       onProblem: this.#status.reporter("proposals"),
-      onTaken: (message) => this.#sender.answer(message),
+      onRecorded: (message) => this.#sender.answer(message),
       onAnswerRefused: (re, { code, message }) => this.#sender.answer({ type: "ERROR", re, code, message }),
     })
   }

@@ -7,13 +7,13 @@ import type { Verb } from "../protocol/verbs.js"
 import { advanceDeal, type Deal, partiesOf } from "./deal.js"
 import { signStatement } from "./statement.js"
 
-/** An answer to a proposal, as an agent writes it. */
+/** A draft of an answer to a proposal. */
 export type AnswerDraft = Draft<Exclude<Verb, "PROPOSAL">>
 
-/** What is known where a draft becomes a statement. */
+/** The signer of a draft. */
 export interface Signing {
   readonly keyPair: KeyPair
-  /** Id of the statement; the same draft must get the same one each time, see {@link statementId}. */
+  /** Id of the statement. Must be the same each time the draft is signed, see {@link statementId}. */
   readonly id: string
   /** Milliseconds since the Unix epoch. */
   readonly now: number
@@ -26,15 +26,15 @@ const idPrefixes = {
   COMPLETE: "comp",
   DISPUTE: "disp",
 } as const
-/** Milliseconds by which another's clock may be ahead of one's own. */
-const mostAheadMs = 600_000
+/** Tolerated clock difference between the parties, in milliseconds. */
+const maxAheadMs = 600_000
 const base32 = "abcdefghijklmnopqrstuvwxyz234567"
 const idLength = 16
 
 /**
- * The id of the statement made of a draft, such as `prop_k3v5…`: 80 bits of a hash over the signer and `key`.
- * @param key - unique for the signer and the same each time the draft is tried: a relay takes a repeated id for
- * the same act
+ * Returns the id of the statement made from a draft, such as `prop_k3v5…`: 80 bits of a hash over signer and `key`.
+ * @param key - unique per signer, and the same each time the draft is sent: a relay treats a repeated id as the same
+ * statement
  */
 export function statementId(verb: Verb, did: string, key: string): string {
   const digest = createHash("sha256").update(`${did}\n${verb}\n${key}`).digest()
@@ -44,27 +44,26 @@ export function statementId(verb: Verb, did: string, key: string): string {
 
 /**
  * Signs a proposal.
- * @param to - did:key of whom the draft names
- * @param aud - `server_id` of the relay it is made for
- * @throws {ChatError} INVALID_MSG, naming the member at fault
+ * @param to - did:key of the recipient
+ * @param aud - `server_id` of the relay
+ * @throws {ChatError} INVALID_MSG, naming the field at fault
  */
 export function signProposal(
   draft: Draft<"PROPOSAL">,
   { to, aud }: { readonly to: string; readonly aud: string },
   { keyPair, id, now }: Signing,
 ): Statement<"PROPOSAL"> {
-  if (to === formatDidKey(keyPair.publicKey))
-    throw new ChatError("INVALID_MSG", "to: that is yourself: a deal has two parties")
-  const { expires = defaultSeconds, dispute_window = defaultSeconds, amount, ...offer } = draft
+  if (to === formatDidKey(keyPair.publicKey)) throw new ChatError("INVALID_MSG", "to: cannot be yourself")
+  const { expires = defaultSeconds, dispute_window = defaultSeconds, amount, ...content } = draft
   const terms = { expires, dispute_window, amount: amount === undefined ? undefined : formatAmount(amount) }
-  return signStatement({ ...offer, ...terms, id, to, aud, ts: now }, keyPair) as Statement<"PROPOSAL">
+  return signStatement({ ...content, ...terms, id, to, aud, ts: now }, keyPair) as Statement<"PROPOSAL">
 }
 
 /**
  * Signs an answer to the last statement of a deal.
- * @returns the statement, and the deal with it
- * @throws {ChatError} PROPOSAL_STATE, PROPOSAL_EXPIRED or NOT_A_PARTY when it cannot be said now; INVALID_MSG, also
- * when what it answers is dated in the future: the answer would have to be as well
+ * @returns the statement, and the deal including it
+ * @throws {ChatError} PROPOSAL_STATE, PROPOSAL_EXPIRED or NOT_A_PARTY if it is not legal now; INVALID_MSG, also if the
+ * last statement is dated in the future, because the answer would have to be as well
  */
 export function signAnswer(
   deal: Deal,
@@ -74,16 +73,14 @@ export function signAnswer(
   const self = formatDidKey(keyPair.publicKey)
   const [proposer, recipient] = partiesOf(deal)
   if (self !== proposer && self !== recipient) {
-    throw new ChatError("NOT_A_PARTY", `${draft.type}: ${deal.id} is between two others`)
+    throw new ChatError("NOT_A_PARTY", `${draft.type}: you are not a party of ${deal.id}`)
   }
   const lastTs = deal.chain.at(-1)?.ts ?? 0
-  if (lastTs > now + mostAheadMs) {
+  if (lastTs > now + maxAheadMs) {
     throw new ChatError(
       "INVALID_MSG",
       `${draft.type}: the last statement of ${deal.id} is dated in the future`,
-      {
-        hint: "one of the two clocks is wrong",
-      },
+      { hint: "correct the clock of one of the two machines" },
     )
   }
   const unsigned = {
@@ -92,7 +89,7 @@ export function signAnswer(
     to: self === proposer ? recipient : proposer,
     aud: deal.chain[0].aud,
     prev: deal.head,
-    // Two clocks may differ; in a chain time does not run backwards.
+    // Clocks may differ, but time must not run backwards in a chain.
     ts: Math.max(now, lastTs),
   }
   const statement = signStatement(unsigned, keyPair)
@@ -100,8 +97,8 @@ export function signAnswer(
 }
 
 /**
- * A decimal number as statements hold it.
- * @throws {ChatError} INVALID_MSG for what has no exact decimal form of 21 digits before and 18 after the point
+ * Formats an amount as statements have it.
+ * @throws {ChatError} INVALID_MSG unless it has at most 21 digits before and 18 after the decimal point
  */
 function formatAmount(amount: number | string): string {
   const text = String(amount)

@@ -6,24 +6,24 @@ import { type Deal, dealOf, statementsOf } from "./deal.js"
 import { readStatement } from "./statement.js"
 
 /**
- * A deal that somebody who knows neither party, nor the relay, can check: all that was signed in it, on one line.
- * An accepted deal has a receipt as soon as one of the two says that it is completed, or disputes it.
+ * All statements of a deal in one object, which anybody can verify without knowing the parties or the relay.
+ * An accepted deal has a receipt as soon as one party has completed or disputed it.
  */
 export interface Receipt {
   readonly v: 1
   readonly type: "RECEIPT"
   readonly proposal: Statement<"PROPOSAL">
   readonly accept: Statement<"ACCEPT">
-  /** Of one party or of both, in order. */
+  /** By one party or both, in order. */
   readonly complete: readonly Statement<"COMPLETE">[]
-  /** Of one party or of both, in order. */
+  /** By one party or both, in order. */
   readonly dispute?: readonly Statement<"DISPUTE">[]
 }
 
-const members = new Set(["v", "type", "proposal", "accept", "complete", "dispute"])
-const mostOfAKind = 2
+const fields = new Set(["v", "type", "proposal", "accept", "complete", "dispute"])
+const maxPerVerb = 2
 
-/** The receipt of a deal; undefined while there is nothing to prove. */
+/** Returns the receipt of a deal; undefined until a party has completed or disputed it. */
 export function receiptOf(deal: Deal): Receipt | undefined {
   const [accept] = statementsOf(deal, "ACCEPT")
   const complete = statementsOf(deal, "COMPLETE")
@@ -33,20 +33,20 @@ export function receiptOf(deal: Deal): Receipt | undefined {
   return dispute.length === 0 ? receipt : { ...receipt, dispute }
 }
 
-/** The deal a receipt tells of. Looks at no signature. @throws {ChatError} as {@link advanceDeal} */
+/** Returns the deal of a receipt. Does not check signatures. @throws {ChatError} as {@link dealOf} */
 export function dealOfReceipt({ proposal, accept, complete, dispute = [] }: Receipt): Deal {
   return dealOf([proposal, accept, ...complete, ...dispute])
 }
 
-/** A receipt as it stands in receipts.jsonl: canonical JSON (RFC 8785), without the newline. */
+/** Returns the line of a receipt in receipts.jsonl: canonical JSON (RFC 8785), without the newline. */
 export function formatReceipt(receipt: Receipt): string {
   return canonicalize(receipt)
 }
 
 /**
- * Reads one line as a receipt: strict JSON, every member known, every statement of its form. Looks at no signature
- * and not at what follows from what.
- * @throws {ChatError} INVALID_MSG, naming what is wrong
+ * Parses one line as a receipt: strict JSON, every field known, every statement well formed. Does not check
+ * signatures or the order of statements.
+ * @throws {ChatError} INVALID_MSG, naming the field at fault
  */
 export function parseReceipt(text: string): Receipt {
   try {
@@ -59,15 +59,15 @@ export function parseReceipt(text: string): Receipt {
 }
 
 /**
- * {@link parseReceipt} for a value that was parsed strictly.
- * @param text - the line it was parsed from, which has one spelling; none for what stood over several lines
+ * Parses a receipt from a value that {@link parseStrictJson} returned.
+ * @param text - the line it was parsed from, which must have the canonical spelling; omit it for indented JSON
  */
 export function readReceipt(value: unknown, text?: string): Receipt {
-  if (!isRecord(value)) throw invalid("is not a JSON object")
+  if (!isRecord(value)) throw invalid("must be a JSON object")
   if (value["type"] !== "RECEIPT") throw invalid("type: must be RECEIPT")
   if (value["v"] !== 1) throw invalid("v: must be 1")
-  const unknown = Object.keys(value).find((name) => !members.has(name))
-  if (unknown !== undefined) throw invalid(`${JSON.stringify(unknown.slice(0, 32))} is not a member of it`)
+  const unknown = Object.keys(value).find((name) => !fields.has(name))
+  if (unknown !== undefined) throw invalid(`${JSON.stringify(unknown.slice(0, 32))}: unknown field`)
   const complete = readList(value["complete"], "complete", "COMPLETE")
   const dispute =
     value["dispute"] === undefined ? undefined : readList(value["dispute"], "dispute", "DISPUTE")
@@ -80,39 +80,37 @@ export function readReceipt(value: unknown, text?: string): Receipt {
 
 function requireEnd(complete: readonly Statement[], dispute: readonly Statement[] | undefined): void {
   if (dispute?.length === 0) throw invalid("dispute: must not be empty")
-  if (complete.length + (dispute?.length ?? 0) === 0)
+  if (complete.length + (dispute?.length ?? 0) === 0) {
     throw invalid("complete: must not be empty without a dispute")
+  }
 }
 
 const strings = /"[^"\\]*(?:\\.[^"\\]*)*"/g
 const escapes = /\\(?:u.{4}|.)/g
 
-/**
- * No letter of a receipt can be another and the receipt still say the same: numbers are written as whole ones, and
- * escapes in lower case.
- */
+/** Rejects other spellings of the same value: numbers must be whole, escapes in lower case. */
 function requirePlainTokens(text: string): void {
-  const besideStrings = text.replace(strings, "")
-  if (/[-.]|[0-9][eE]/.test(besideStrings)) throw invalid("a number must be written as a whole one")
+  const outsideStrings = text.replace(strings, "")
+  if (/[-.]|[0-9][eE]/.test(outsideStrings)) throw invalid("numbers must be written as integers")
   if (text.match(escapes)?.some((escape) => /^\\u.*[A-F]/.test(escape)) === true) {
-    throw invalid("an escape must be written in lower case")
+    throw invalid("escapes must be in lower case")
   }
 }
 
-function readList<V extends "COMPLETE" | "DISPUTE">(value: unknown, member: string, verb: V) {
-  if (!Array.isArray(value) || value.length > mostOfAKind) {
-    throw invalid(`${member}: must be an array of at most ${mostOfAKind}`)
+function readList<V extends "COMPLETE" | "DISPUTE">(value: unknown, field: string, verb: V) {
+  if (!Array.isArray(value) || value.length > maxPerVerb) {
+    throw invalid(`${field}: must be an array of at most ${maxPerVerb} statements`)
   }
-  return value.map((item: unknown, index) => readOne(item, `${member}[${index}]`, verb))
+  return value.map((item: unknown, index) => readOne(item, `${field}[${index}]`, verb))
 }
 
 function readOne<V extends Statement["type"]>(
   value: unknown,
-  member: string,
+  field: string,
   verb: V,
 ): Extract<Statement, { type: V }> {
   if (!isRecord(value) || value["type"] !== verb)
-    throw invalid(`${member}: must be a statement of type ${verb}`)
+    throw invalid(`${field}: must be a statement of type ${verb}`)
   return readStatement(value) as Extract<Statement, { type: V }>
 }
 
@@ -122,4 +120,40 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
 
 function invalid(problem: string): ChatError {
   return new ChatError("INVALID_MSG", `receipt: ${problem}`)
+}
+
+/**
+ * The most complete receipt of each deal, from any number of files. The result does not depend on the order in which
+ * receipts are added.
+ */
+export class ReceiptSet {
+  /** By the signature of the proposal, because two deals can have the same id. */
+  readonly #receipts = new Map<string, Receipt>()
+
+  get size(): number {
+    return this.#receipts.size
+  }
+
+  /** @returns false if the set already has this receipt or a more complete one */
+  add(receipt: Receipt): boolean {
+    const key = receipt.proposal.sig
+    const known = this.#receipts.get(key)
+    if (known !== undefined && !supersedes(receipt, known)) return false
+    this.#receipts.set(key, receipt)
+    return true
+  }
+
+  values(): Iterable<Receipt> {
+    return this.#receipts.values()
+  }
+}
+
+/** Two chains of the same length differ only if a party contradicted itself; then the smaller text wins. */
+function supersedes(receipt: Receipt, known: Receipt): boolean {
+  const difference = lengthOf(receipt) - lengthOf(known)
+  return difference > 0 || (difference === 0 && canonicalize(receipt) < canonicalize(known))
+}
+
+function lengthOf({ complete, dispute = [] }: Receipt): number {
+  return complete.length + dispute.length
 }

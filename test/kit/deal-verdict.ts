@@ -6,10 +6,9 @@ import { readDealLog } from "../../src/daemon/deals/proposals-file.js"
 import { canonicalize } from "../../src/identity/canonical-json.js"
 import { readIdentity } from "../../src/identity/identity-file.js"
 import { type Deal, dealOf } from "../../src/proposals/deal.js"
-import { statementMessageId } from "../../src/proposals/deal-news.js"
 import { formatReceipt, parseReceipt, receiptOf } from "../../src/proposals/receipt.js"
-import { verifyStatement } from "../../src/proposals/statement.js"
-import { judgeReceipt } from "../../src/proposals/verdict.js"
+import { checkReceipt } from "../../src/proposals/receipt-check.js"
+import { statementMessageId, verifyStatement } from "../../src/proposals/statement.js"
 import type { Statement } from "../../src/protocol/statements.js"
 import { isVerb } from "../../src/protocol/verbs.js"
 import type { DealParty } from "./deal-party.js"
@@ -129,7 +128,7 @@ function receiptFaults(place: Workspace, deals: readonly Deal[]): string[] {
   if (lines.length !== new Set(lines).size) faults.push("a receipt stands twice")
   for (const line of lines) {
     if (!wanted.delete(line)) faults.push(`not wanted: ${line.slice(0, 200)}`)
-    else if (judgeReceipt(parseReceipt(line)).status !== "valid")
+    else if (checkReceipt(parseReceipt(line)).status !== "valid")
       faults.push(`invalid: ${line.slice(0, 200)}`)
   }
   return [...faults, ...Array.from(wanted, (line) => `missing: ${line.slice(0, 200)}`)]

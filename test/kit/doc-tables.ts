@@ -1,5 +1,5 @@
 import { guardRules, numbersOf } from "../../src/cli/guards/guard-rules.js"
-import { dealRules } from "../../src/proposals/deal-rules.js"
+import { dealRules } from "../../src/proposals/deal.js"
 import { clientMessages, outboxTypes } from "../../src/protocol/client-messages.js"
 import { errorSpecs } from "../../src/protocol/errors.js"
 import { closeCodes, defaultLimits } from "../../src/protocol/limits.js"

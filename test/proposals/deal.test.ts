@@ -6,12 +6,12 @@ import {
   agreedFault,
   type Deal,
   dealOf,
+  dealRules,
   disputableUntil,
   expiryOf,
   openDeal,
   stateAt,
 } from "../../src/proposals/deal.js"
-import { dealRules } from "../../src/proposals/deal-rules.js"
 import type { DealState } from "../../src/protocol/server-messages.js"
 import { type Verb, verbs } from "../../src/protocol/verbs.js"
 import {
@@ -162,7 +162,7 @@ describe("the table of states", () => {
 
   it("tells what can follow", () => {
     const deal = dealAfter([["ACCEPT", bob]])
-    const hint = "what can follow is COMPLETE or DISPUTE"
+    const hint = "it can be answered with COMPLETE or DISPUTE"
     expect(() => advanceDeal(deal, answer(deal, "ACCEPT", bob))).toThrow(expect.objectContaining({ hint }))
   })
 })
@@ -188,7 +188,9 @@ describe("whose step it is", () => {
   it("takes none that a party says to somebody else", () => {
     const deal = openDeal(propose())
     const strange = answer(deal, "ACCEPT", bob, { to: carolDid })
-    expect(() => advanceDeal(deal, strange)).toThrow("ACCEPT.from: and to are not the two of the proposal")
+    expect(() => advanceDeal(deal, strange)).toThrow(
+      "ACCEPT.from: and to must be the parties of the proposal",
+    )
   })
 })
 
@@ -249,7 +251,7 @@ describe("time", () => {
     expect(advanceDeal(deal, answer(deal, verb, bob, { ts: end })).chain).toHaveLength(2)
     const late = () => advanceDeal(deal, answer(deal, verb, bob, { ts: end + 1 }))
     expect(late).toThrow(code("PROPOSAL_EXPIRED"))
-    expect(late).toThrow("could be answered until 2027-01-15T08:05:00.000Z")
+    expect(late).toThrow("expired at 2027-01-15T08:05:00.000Z")
   })
 
   it("expires what is pending, and nothing else", () => {

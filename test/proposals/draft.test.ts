@@ -90,7 +90,7 @@ describe("signProposal", () => {
   })
 
   it("is not to oneself", () => {
-    expect(() => signProposal(draft, { ...address, to: aliceDid }, signing)).toThrow("to: that is yourself")
+    expect(() => signProposal(draft, { ...address, to: aliceDid }, signing)).toThrow("to: cannot be yourself")
   })
 })
 

@@ -3,11 +3,11 @@ import { readFileSync, writeFileSync } from "node:fs"
 import { describe, expect, it } from "vitest"
 import { readEntry } from "../../src/cli/receipts/receipt-source.js"
 import {
-  judgeReceipt,
+  checkReceipt,
   type KeyStatement,
-  type Verdict,
+  type ReceiptCheck,
   verifyKeyStatement,
-} from "../../src/proposals/verdict.js"
+} from "../../src/proposals/receipt-check.js"
 import { ChatError } from "../../src/protocol/errors.js"
 import { makeReceiptVectors } from "../kit/receipt-vector-list.js"
 import { readReceiptVectors, receiptVectorsPath } from "../kit/vector-lines.js"
@@ -39,14 +39,14 @@ describe("the shared vectors of receipts", () => {
   })
 })
 
-type Judgement = Verdict | { readonly status: "undecided"; readonly problem: string }
+type Judgement = ReceiptCheck | { readonly status: "undecided"; readonly problem: string }
 
 function judge(bytes: Buffer, keyLines: readonly string[]): Judgement {
   const entry = readEntry(isUtf8(bytes) ? bytes.toString("utf8") : undefined)
   if (entry.kind === "unknown") return { status: "undecided", problem: entry.problem }
   if (entry.kind === "invalid") return { status: "invalid", problem: entry.problem }
   if (entry.kind === "key") throw new Error("is no receipt")
-  return judgeReceipt(entry.receipt, keyLines.map(readKey))
+  return checkReceipt(entry.receipt, keyLines.map(readKey))
 }
 
 function judgeKey(line: string): Judgement["status"] {

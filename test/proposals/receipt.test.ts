@@ -1,9 +1,14 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { signRevocation, signRotation } from "../../src/identity/succession.js"
-import { formatReceipt, parseReceipt, type Receipt, receiptOf } from "../../src/proposals/receipt.js"
-import { ReceiptSet } from "../../src/proposals/receipt-set.js"
-import { judgeReceipt, verifyKeyStatement } from "../../src/proposals/verdict.js"
+import {
+  formatReceipt,
+  parseReceipt,
+  type Receipt,
+  ReceiptSet,
+  receiptOf,
+} from "../../src/proposals/receipt.js"
+import { checkReceipt, verifyKeyStatement } from "../../src/proposals/receipt-check.js"
 import { ChatError } from "../../src/protocol/errors.js"
 import { alice, bob, bobDid, carol, carolDid, dealAfter, propose, type Step, startTs } from "../kit/deals.js"
 
@@ -51,7 +56,7 @@ describe("receiptOf", () => {
       const line = formatReceipt(receipt)
       expect(line).not.toMatch(/[\n\r]/)
       expect(parseReceipt(line)).toEqual(receipt)
-      expect(judgeReceipt(parseReceipt(line)).status).toBe("valid")
+      expect(checkReceipt(parseReceipt(line)).status).toBe("valid")
     }
   })
 })
@@ -98,14 +103,14 @@ describe("a receipt with one byte changed", () => {
 function isValid(bytes: Buffer): boolean {
   try {
     const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes)
-    return judgeReceipt(parseReceipt(text)).status === "valid"
+    return checkReceipt(parseReceipt(text)).status === "valid"
   } catch (error) {
     if (error instanceof ChatError || error instanceof TypeError) return false
     throw error
   }
 }
 
-describe("judgeReceipt", () => {
+describe("checkReceipt", () => {
   it("finds a statement swapped in from another deal, wherever", () => {
     const one = receiptAfter(all)
     const others = [{ id: "prop_0002" }, { task: "another" }, { aud: "relay-2" }, { ts: startTs + 1 }]
@@ -123,28 +128,28 @@ describe("judgeReceipt", () => {
           dispute: (one.dispute ?? []).with(at, other.dispute?.[at] as never),
         })),
       ]
-      for (const receipt of swapped) expect(judgeReceipt(receipt).status).toBe("invalid")
+      for (const receipt of swapped) expect(checkReceipt(receipt).status).toBe("invalid")
     }
   })
 
   it("finds a statement that is not as it was signed, though all others fit it", () => {
     const [accept] = [receiptAfter(all).accept]
     const forged = { ...receiptAfter(all), accept: { ...accept, payment_code: "PM8Tcarol" } }
-    expect(judgeReceipt(forged)).toMatchObject({ status: "invalid" })
+    expect(checkReceipt(forged)).toMatchObject({ status: "invalid" })
   })
 
   const receipt = receiptAfter(all.slice(0, 2))
   const last = receipt.complete[0]?.ts ?? 0
 
   it("says what it did not look at", () => {
-    const bare = judgeReceipt(receipt)
+    const bare = checkReceipt(receipt)
     const unknownKey = expect.stringMatching(/^revocation: .*key of @/)
     expect(bare).toMatchObject({ unchecked: [expect.stringMatching(/^time: /), unknownKey, unknownKey] })
-    const told = judgeReceipt(receipt, [signRevocation(bob, last + 1)])
+    const told = checkReceipt(receipt, [signRevocation(bob, last + 1)])
     expect(told).toMatchObject({ status: "valid", unchecked: { length: 2 } })
-    const both = judgeReceipt(receipt, [signRevocation(alice, last + 1), signRevocation(bob, last + 1)])
+    const both = checkReceipt(receipt, [signRevocation(alice, last + 1), signRevocation(bob, last + 1)])
     expect(both).toMatchObject({ unchecked: [expect.stringMatching(/^time: /)] })
-    const elsewhere = judgeReceipt(receipt, [signRevocation(carol, 0)])
+    const elsewhere = checkReceipt(receipt, [signRevocation(carol, 0)])
     expect(elsewhere).toMatchObject({ unchecked: { length: 3 } })
   })
 
@@ -160,12 +165,12 @@ describe("judgeReceipt", () => {
     ["the one that replaced another", signRotation(carol, bob, last - 1), "valid"],
   ])("heeds that a key was %s", (_what, end, status) => {
     verifyKeyStatement(end)
-    expect(judgeReceipt(receipt, [end]).status).toBe(status)
-    expect(judgeReceipt(receipt, [signRevocation(carol, 0), end]).status).toBe(status)
+    expect(checkReceipt(receipt, [end]).status).toBe(status)
+    expect(checkReceipt(receipt, [signRevocation(carol, 0), end]).status).toBe(status)
   })
 
   it("tells when a key ended, however strange the time", () => {
-    expect(judgeReceipt(receipt, [signRevocation(bob, 0)])).toMatchObject({
+    expect(checkReceipt(receipt, [signRevocation(bob, 0)])).toMatchObject({
       problem: "ACCEPT: its key was revoked at 1970-01-01T00:00:00.000Z, before it was signed",
     })
   })

@@ -4,12 +4,14 @@ import { parseStrictJson } from "../../src/base/strict-json.js"
 import { canonicalize } from "../../src/identity/canonical-json.js"
 import { parsePublicKey } from "../../src/identity/keys.js"
 import { openDeal } from "../../src/proposals/deal.js"
-import { newsOf, statementIn, statementMessageId } from "../../src/proposals/deal-news.js"
+import { dealEventOf } from "../../src/proposals/deal-event.js"
 import {
   agentIdOfDid,
   hashStatement,
   readStatement,
   signStatement,
+  statementIn,
+  statementMessageId,
   verifyStatement,
 } from "../../src/proposals/statement.js"
 import { alice, aliceDid, answer, aud, bob, bobDid, carol, propose, startTs } from "../kit/deals.js"
@@ -36,7 +38,7 @@ describe("readStatement", () => {
     if (isOptional) expect(() => readStatement(rest)).not.toThrow()
     else
       expect(() => readStatement(rest)).toThrow(
-        invalid(member === "type" ? "type must be" : `${member}: is missing`),
+        invalid(member === "type" ? "type: must be" : `${member}: is missing`),
       )
     for (const other of [null, [value], { value }, true, typeof value === "string" ? 7 : "7"]) {
       expect(() => readStatement({ ...rest, [member]: other })).toThrow(invalid("must be"))
@@ -47,22 +49,18 @@ describe("readStatement", () => {
     "refuses the unknown member %j",
     (name) => {
       const text = `${JSON.stringify(proposal).slice(0, -1)},${JSON.stringify(name)}:"x"}`
-      expect(() => readStatement(JSON.parse(text))).toThrow(invalid("is not a member of it"))
+      expect(() => readStatement(JSON.parse(text))).toThrow(invalid("unknown field"))
       const nested = `${JSON.stringify(proposal).slice(0, -1)},${JSON.stringify(name)}:{}}`
-      expect(() => readStatement(JSON.parse(nested))).toThrow(invalid("is not a member of it"))
+      expect(() => readStatement(JSON.parse(nested))).toThrow(invalid("unknown field"))
     },
   )
 
   it.each([
-    [
-      "a member of another act",
-      { ...proposal, prev: "A".repeat(43) },
-      "PROPOSAL.prev: is not a member of it",
-    ],
-    ["a list", [proposal], "type must be one of"],
-    ["nothing", null, "type must be one of"],
-    ["another type", { ...proposal, type: "RECEIPT" }, "type must be one of"],
-    ["an inherited type", { ...proposal, type: "constructor" }, "type must be one of"],
+    ["a member of another act", { ...proposal, prev: "A".repeat(43) }, "PROPOSAL.prev: unknown field"],
+    ["a list", [proposal], "type: must be one of"],
+    ["nothing", null, "type: must be one of"],
+    ["another type", { ...proposal, type: "RECEIPT" }, "type: must be one of"],
+    ["an inherited type", { ...proposal, type: "constructor" }, "type: must be one of"],
     ["an unsafe integer", { ...proposal, ts: 2 ** 53 }, "ts: must be a whole number"],
     ["a fraction", { ...proposal, expires: 1.5 }, "expires: must be a whole number"],
     ["a time before time", { ...proposal, ts: -1 }, "ts: must not be negative"],
@@ -71,7 +69,7 @@ describe("readStatement", () => {
     ["an over-long task", { ...proposal, task: "x".repeat(2_001) }, "task: must be at most 2000"],
     ["an empty task", { ...proposal, task: "" }, "task: must not be empty"],
     ["a lone surrogate", { ...proposal, task: "\ud800" }, "task: lone surrogate"],
-    ["oneself", { ...proposal, to: proposal.from }, "to: is oneself"],
+    ["the signer as recipient", { ...proposal, to: proposal.from }, "to: cannot be yourself"],
     ["a short id", { ...proposal, id: "x" }, ""],
     ["an id with a line end", { ...proposal, id: "prop_0001\n" }, "id: must be"],
     ["version 2", { ...proposal, v: 2 }, "v: must be 1"],
@@ -115,7 +113,7 @@ describe("readStatement", () => {
   it("bounds the whole, counted as it is signed", () => {
     // A control character takes six characters in canonical JSON.
     const terms = "\u0001".repeat(6_000)
-    expect(() => readStatement({ ...proposal, terms })).toThrow(invalid("longer than 32768 characters"))
+    expect(() => readStatement({ ...proposal, terms })).toThrow(invalid("must be at most 32768 characters"))
     expect(() => readStatement({ ...proposal, terms: "x".repeat(16_384) })).not.toThrow()
   })
 
@@ -182,11 +180,11 @@ describe("signStatement and verifyStatement", () => {
 
   it("refuse a to that is no key", () => {
     const to = `did:key:z6Mk${"1".repeat(44)}`
-    expect(() => verifyStatement(propose({ to }))).toThrow("PROPOSAL.to: is no key")
+    expect(() => verifyStatement(propose({ to }))).toThrow("PROPOSAL.to: must be a valid key")
   })
 
   it("sign nothing that could not be read", () => {
-    expect(() => signStatement({ ...proposal, note: "x" }, alice)).toThrow(invalid("is not a member of it"))
+    expect(() => signStatement({ ...proposal, note: "x" }, alice)).toThrow(invalid("unknown field"))
     expect(() => signStatement({ ...proposal, task: "" }, alice)).toThrow(invalid("task"))
   })
 })
@@ -204,7 +202,7 @@ describe("deal news", () => {
   const ids = { alice: agentIdOfDid(aliceDid), bob: agentIdOfDid(bobDid) }
 
   it("tells a proposal by agent ids, without what only proves it", () => {
-    expect(newsOf(proposal, { name: "alice", state: "pending", msgId: "m1" })).toEqual({
+    expect(dealEventOf(proposal, { name: "alice", state: "pending" })).toEqual({
       type: "PROPOSAL",
       id: "prop_0001",
       from: ids.alice,
@@ -219,13 +217,13 @@ describe("deal news", () => {
       expires: 300,
       dispute_window: 3_600,
       ts: startTs,
-      msg_id: "m1",
+      msg_id: `${ids.alice.slice(1)}.prop_0001/PROPOSAL`,
     })
   })
 
   it("tells an answer by the proposal's id", () => {
-    const news = newsOf(accept, { name: "bob", state: "accepted", msgId: "m2" })
-    expect(news).toEqual({
+    const event = dealEventOf(accept, { name: "bob", state: "accepted" })
+    expect(event).toEqual({
       type: "ACCEPT",
       proposal_id: "prop_0001",
       from: ids.bob,
@@ -233,7 +231,7 @@ describe("deal news", () => {
       to: ids.alice,
       state: "accepted",
       ts: startTs + 1_000,
-      msg_id: "m2",
+      msg_id: `${ids.bob.slice(1)}.prop_0001/ACCEPT`,
     })
   })
 

@@ -1,13 +1,13 @@
 import { mkdirSync, rmSync, statSync, utimesSync } from "node:fs"
 import { afterEach, describe, expect, it, vi } from "vitest"
 import { signRevocation } from "../../src/identity/succession.js"
-import * as verdict from "../../src/proposals/verdict.js"
+import * as verdict from "../../src/proposals/receipt-check.js"
 import { CommandRoom } from "../kit/command-room.js"
 import { startTs } from "../kit/deals.js"
 import { agent, completed, dealBetween, lineOf } from "./receipts.js"
 
-vi.mock("../../src/proposals/verdict.js", { spy: true })
-const judged = vi.mocked(verdict.judgeReceipt)
+vi.mock("../../src/proposals/receipt-check.js", { spy: true })
+const judged = vi.mocked(verdict.checkReceipt)
 
 const [ann, bob, cat] = [agent(11), agent(12), agent(13)]
 const lines = [

@@ -5,7 +5,7 @@ import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { readEntry } from "../../src/cli/receipts/receipt-source.js"
 import { canonicalize } from "../../src/identity/canonical-json.js"
-import { judgeReceipt } from "../../src/proposals/verdict.js"
+import { checkReceipt } from "../../src/proposals/receipt-check.js"
 import { alice, bob, carol, receiptOf, type Said, says, signChain, t0 } from "../kit/receipt-vectors.js"
 import { hasProgram } from "../kit/requires.js"
 import { temporaryDirectory } from "../kit/temporary.js"
@@ -70,7 +70,7 @@ const line = fc
 function ours(text: string): readonly [string, readonly string[]] {
   const entry = readEntry(text)
   if (entry.kind !== "receipt") return ["refused", []]
-  const verdict = judgeReceipt(entry.receipt)
+  const verdict = checkReceipt(entry.receipt)
   return verdict.status === "valid" ? ["valid", verdict.proves] : ["refused", []]
 }
 

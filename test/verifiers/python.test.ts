@@ -122,7 +122,7 @@ describe.runIf(hasProgram("python3"))("receipts.py", () => {
   between: @34750f98bd59fcfc and @6a3803d5f059902a
   task: "echo hello"
   proven: integrity, accepted-by-both, completed-by-one
-  not checked: time: each statement says its own, and nobody else vouches for it
+  not checked: time: each statement states its own time, and nobody else confirms it
   not checked: revocation: no statement about the key of @34750f98bd59fcfc was given
   not checked: revocation: no statement about the key of @6a3803d5f059902a was given
 `,

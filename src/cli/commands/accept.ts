@@ -1,5 +1,4 @@
 import { defineCommand, required, value } from "../command.js"
-import { takeStep } from "../deals/deal-step.js"
 import { paymentCode, proposalId } from "../deals/deal-values.js"
 import { omitUndefined } from "../output/omit-undefined.js"
 import { requestOptions } from "../relay/relay-request.js"
@@ -18,10 +17,12 @@ export const accept = defineCommand({
   notes: [
     "Only whom it was proposed to can accept it, while it is pending. A signature cannot be taken back.",
   ],
-  run: (context, input) =>
-    takeStep(context, input, {
+  run: async (context, input) => {
+    const { sendDraft } = await import("../deals/deal-request.js")
+    return sendDraft(context, input, {
       type: "ACCEPT",
       proposal_id: input.args.id,
       ...omitUndefined({ payment_code: input.options["payment-code"] }),
-    }),
+    })
+  },
 })

@@ -1,5 +1,4 @@
 import { defineCommand, required, value } from "../command.js"
-import { takeStep } from "../deals/deal-step.js"
 import { proofText, proposalId } from "../deals/deal-values.js"
 import { omitUndefined } from "../output/omit-undefined.js"
 import { requestOptions } from "../relay/relay-request.js"
@@ -19,10 +18,12 @@ export const complete = defineCommand({
     "Either party can say it of an accepted proposal; then there is a receipt. The other party confirms it by the same",
     "command, or disputes it.",
   ],
-  run: (context, input) =>
-    takeStep(context, input, {
+  run: async (context, input) => {
+    const { sendDraft } = await import("../deals/deal-request.js")
+    return sendDraft(context, input, {
       type: "COMPLETE",
       proposal_id: input.args.id,
       ...omitUndefined({ proof: input.options.proof }),
-    }),
+    })
+  },
 })

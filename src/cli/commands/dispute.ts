@@ -1,7 +1,6 @@
 import { ChatError } from "../../protocol/errors.js"
 import { faults } from "../../protocol/verbs.js"
 import { defineCommand, required, value } from "../command.js"
-import { takeStep } from "../deals/deal-step.js"
 import { disputeReason, proposalId } from "../deals/deal-values.js"
 import { closeChoice } from "../input/values.js"
 import { omitUndefined } from "../output/omit-undefined.js"
@@ -30,7 +29,8 @@ export const dispute = defineCommand({
         hint: "say what is wrong: --reason 'the tests fail'",
       })
     }
-    return takeStep(context, input, {
+    const { sendDraft } = await import("../deals/deal-request.js")
+    return sendDraft(context, input, {
       type: "DISPUTE",
       proposal_id: input.args.id,
       reason,

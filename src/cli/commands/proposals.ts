@@ -36,7 +36,7 @@ export const proposals = defineCommand({
     const list = all.filter(({ state }) => options.state === undefined || state === options.state)
     if (config.json) io.json({ ok: true, list })
     else {
-      const { formatProposalTable } = await import("../deals/proposal-text.js")
+      const { formatProposalTable } = await import("../deals/proposal-view.js")
       for (const line of formatProposalTable(list, io.columns)) io.out(line)
       if (list.length === 0) {
         const { state } = options
@@ -68,7 +68,7 @@ async function showOne(
     })
   }
   if (config.json) io.json({ ok: true, proposal: found })
-  else for (const line of (await import("../deals/proposal-text.js")).formatProposal(found)) io.out(line)
+  else for (const line of (await import("../deals/proposal-view.js")).formatProposal(found)) io.out(line)
   return 0
 }
 
@@ -85,9 +85,9 @@ async function readViews(
         hint: "say --identity FILE, or leave out what asks for a session of its own: this directory's daemon knows its deals",
       })
     }
-    const { withCommitments } = await import("../deals/deal-act.js")
-    const listed = await withCommitments(context, choice, (commitments) =>
-      commitments.proposals(id === undefined ? {} : { id }),
+    const { withDealCalls } = await import("../deals/deal-request.js")
+    const listed = await withDealCalls(context, choice, (calls) =>
+      calls.proposals(id === undefined ? {} : { id }),
     )
     return listed.map(viewOf)
   }

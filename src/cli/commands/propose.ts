@@ -1,7 +1,6 @@
 import { resolve } from "node:path"
 import { ChatError } from "../../protocol/errors.js"
 import { defineCommand, required, value } from "../command.js"
-import { takeStep } from "../deals/deal-step.js"
 import { amountText, currencyName, paymentCode, taskText, termsText, timeSpan } from "../deals/deal-values.js"
 import { readSmallText, textArgument } from "../input/text-source.js"
 import { agentRef, someText } from "../input/values.js"
@@ -38,7 +37,8 @@ export const propose = defineCommand({
     const { amount, currency, expires } = options
     const task = checkTask(await textArgument(input.args.task, context.io.input))
     const terms = options.terms === undefined ? undefined : readTerms(resolve(system.cwd, options.terms))
-    return takeStep(context, input, {
+    const { sendDraft } = await import("../deals/deal-request.js")
+    return sendDraft(context, input, {
       type: "PROPOSAL",
       to: input.args.agent,
       task,

@@ -1,5 +1,4 @@
 import { defineCommand, required, value } from "../command.js"
-import { takeStep } from "../deals/deal-step.js"
 import { proposalId, rejectReason } from "../deals/deal-values.js"
 import { omitUndefined } from "../output/omit-undefined.js"
 import { requestOptions } from "../relay/relay-request.js"
@@ -13,10 +12,12 @@ export const reject = defineCommand({
     "agentchat reject prop_k3v5mq2a7xw4tz6b --identity bob.json",
   ],
   notes: ["Only whom it was proposed to can reject it, while it is pending."],
-  run: (context, input) =>
-    takeStep(context, input, {
+  run: async (context, input) => {
+    const { sendDraft } = await import("../deals/deal-request.js")
+    return sendDraft(context, input, {
       type: "REJECT",
       proposal_id: input.args.id,
       ...omitUndefined({ reason: input.options.reason }),
-    }),
+    })
+  },
 })

@@ -1,17 +1,19 @@
-/** What is told of a deal, whether a daemon's file or a relay knows it. */
-import { type Deal, dealOf, partiesOf, stateAt } from "../../proposals/deal.js"
-import { type DealNews, newsOf, statementMessageId } from "../../proposals/deal-news.js"
+/** Shows deals in the same way, whether they come from a daemon's file or from a relay. */
+import { formatForTerminal } from "../../base/visible-text.js"
+import { type Deal, stateAfter, stateAt } from "../../proposals/deal.js"
+import { type DealEvent, dealEventOf, type Proposal } from "../../proposals/deal-event.js"
 import { agentIdOfDid } from "../../proposals/statement.js"
 import type { AgentId } from "../../protocol/names.js"
 import type { DealState } from "../../protocol/server-messages.js"
-import type { Statement } from "../../protocol/statements.js"
 import { omitUndefined } from "../output/omit-undefined.js"
+import { formatTable } from "../output/table.js"
 import { formatIsoTime } from "../output/time.js"
+import { formatPrice, shortTask } from "../receipts/receipt-facts.js"
 
-/** A deal as `proposals` tells it. Times are ISO 8601. */
+/** A deal as `agentchat proposals` shows it. Times are ISO 8601. */
 export interface ProposalView {
   readonly id: string
-  /** Now. */
+  /** The current state. */
   readonly state: DealState
   readonly from: AgentId
   readonly from_name: string
@@ -22,19 +24,19 @@ export interface ProposalView {
   readonly payment_code?: string
   readonly terms?: string
   readonly proposed: string
-  /** Until when it can be answered. */
+  /** Deadline for an answer. */
   readonly expires: string
-  /** Until when it can be disputed; only once it is completed. */
+  /** End of the dispute window of a completed deal. */
   readonly disputable_until?: string
   readonly steps: readonly StepView[]
 }
 
-/** What followed a proposal. */
+/** An answer to a proposal. */
 interface StepView {
   readonly type: string
   readonly from: AgentId
   readonly name: string
-  /** Of the deal, after it. */
+  /** State of the deal after it. */
   readonly state: DealState
   readonly at: string
   readonly payment_code?: string
@@ -43,42 +45,18 @@ interface StepView {
   readonly fault?: string
 }
 
-type Terms =
-  | "id"
-  | "task"
-  | "amount"
-  | "currency"
-  | "payment_code"
-  | "terms"
-  | "ts"
-  | "expires"
-  | "dispute_window"
-
-/** As much of a deal as is told. */
-interface Told extends Pick<Statement<"PROPOSAL">, Terms> {
-  readonly from: AgentId
-  readonly name: string
-  readonly to: AgentId
-  readonly state: DealState
-  readonly steps: readonly DealNews[]
-}
-
-/** Tells of a deal that a daemon verified and keeps. @param nowMs - milliseconds since the Unix epoch */
+/** Shows a deal from a daemon's proposals.jsonl. @param nowMs - milliseconds since the Unix epoch */
 export function viewOfDeal(deal: Deal, names: ReadonlyMap<AgentId, string>, nowMs: number): ProposalView {
-  const [{ from: _from, to: _to, ...said }] = deal.chain
-  const told = deal.chain.map((statement, index) => {
-    const { state } = dealOf(deal.chain.slice(0, index + 1))
-    const news = newsOf(statement, { name: "", state, msgId: statementMessageId(statement) })
-    return { ...news, name: names.get(news.from) ?? news.from.slice(1) }
+  const [proposal, ...steps] = deal.chain.map((statement) => {
+    const from = agentIdOfDid(statement.from)
+    const state = stateAfter(deal, statement)
+    return dealEventOf(statement, { name: names.get(from) ?? from.slice(1), state })
   })
-  const [proposer, recipient] = partiesOf(deal)
-  const [from, to] = [agentIdOfDid(proposer), agentIdOfDid(recipient)]
-  const name = told[0]?.name ?? from
-  return viewOf({ ...said, from, name, to, state: stateAt(deal, nowMs), steps: told.slice(1) })
+  return viewOf({ ...(proposal as DealEvent<"PROPOSAL">), state: stateAt(deal, nowMs), steps })
 }
 
-/** Tells of a deal that a relay keeps. */
-export function viewOf(proposal: Told): ProposalView {
+/** Shows a deal from a relay. */
+export function viewOf(proposal: Proposal): ProposalView {
   const { id, state, from, name, to, task, amount, currency, payment_code, terms, ts, steps } = proposal
   const completed = steps.find(({ type }) => type === "COMPLETE")
   const end = completed === undefined ? undefined : completed.ts + proposal.dispute_window * 1_000
@@ -97,10 +75,10 @@ export function viewOf(proposal: Told): ProposalView {
   }
 }
 
-function stepOf(news: DealNews): StepView {
-  const { type, from, name, state, ts } = news
+function stepOf(event: DealEvent): StepView {
+  const { type, from, name, state, ts } = event
   const said = ["payment_code", "reason", "proof", "fault"].flatMap((key) => {
-    const text = news[key]
+    const text = event[key]
     return typeof text === "string" ? [[key, text]] : []
   })
   return {
@@ -111,4 +89,65 @@ function stepOf(news: DealNews): StepView {
     at: formatIsoTime(ts),
     ...(Object.fromEntries(said) as Partial<StepView>),
   }
+}
+
+/**
+ * Formats deals as a table with headings, safe for a terminal.
+ * @param columns - as for {@link formatTable}
+ */
+export function formatProposalTable(views: readonly ProposalView[], columns?: number): string[] {
+  if (views.length === 0) return []
+  return formatTable(
+    ["PROPOSAL", "STATE", "FROM", "TO", "AMOUNT", "CHANGED", { text: "TASK" }],
+    views.map((view) => [
+      view.id,
+      view.state,
+      view.from,
+      view.to,
+      formatPrice(view) ?? "–",
+      view.steps.at(-1)?.at ?? view.proposed,
+      shortTask(view.task),
+    ]),
+    columns,
+  )
+}
+
+/** Formats all of one deal as lines, safe for a terminal. */
+export function formatProposal(view: ProposalView): string[] {
+  const { from, from_name, to, payment_code, terms } = view
+  const rows: (readonly [string, string | undefined])[] = [
+    ["proposal", view.id],
+    ["state", view.state],
+    ["from", `${from} ${formatForTerminal(from_name)}`],
+    ["to", to],
+    ["task", view.task],
+    ["amount", formatPrice(view)],
+    ["payment", payment_code],
+    ["terms", terms],
+    ["proposed", view.proposed],
+    ["answer by", view.state === "pending" ? view.expires : undefined],
+    ["dispute by", view.disputable_until],
+    ...view.steps.map((step) => [step.type.toLowerCase(), describeStep(step)] as const),
+  ]
+  return rows.flatMap(([label, text]) => (text === undefined ? [] : linesOf(label, text)))
+}
+
+/** Indents each line of a text, so that none of them can look like one of our labels. */
+function linesOf(label: string, text: string): string[] {
+  return text
+    .split(/\r?\n/)
+    .map((line, index) => `${(index === 0 ? label : "").padEnd(10)}  ${formatForTerminal(line)}`.trimEnd())
+}
+
+function describeStep({ at, from, name, reason, proof, payment_code, fault }: ProposalView["steps"][number]) {
+  const details = [
+    ["payment", payment_code],
+    ["reason", reason],
+    ["proof", proof],
+    ["fault", fault],
+  ].flatMap(([label, text]) =>
+    text === undefined ? [] : [`${String(label)}: ${text.replaceAll("\n", "\n    ")}`],
+  )
+  // The name ends the first line; our own labels follow on the next ones.
+  return [`${at} by ${from} ${formatForTerminal(name)}`, ...details].join("\n")
 }

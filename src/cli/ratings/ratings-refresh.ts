@@ -3,8 +3,8 @@
  * slow.
  */
 import { createHash, type Hash } from "node:crypto"
+import { checkReceipt, type KeyStatement } from "../../proposals/receipt-check.js"
 import { agentIdOfDid } from "../../proposals/statement.js"
-import { judgeReceipt, type KeyStatement } from "../../proposals/verdict.js"
 import { type FoldOptions, foldRatings, type Move, startRating } from "../../ratings/fold.js"
 import { type DealRecord, historyOf, isAfterEnd, recordOf } from "../../ratings/history.js"
 import { type KeyEnd, KeySuccession } from "../../ratings/key-succession.js"
@@ -139,7 +139,7 @@ function takeEntry(entry: Entry, facts: RatingFacts): boolean {
     return true
   }
   if (entry.kind !== "receipt") return false
-  const verdict = judgeReceipt(entry.receipt)
+  const verdict = checkReceipt(entry.receipt)
   if (verdict.status !== "valid") return false
   const record = recordOf(verdict.deal)
   for (const did of record.parties) takeKey(did, facts)

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs"
 import { parseStrictJson } from "../../base/strict-json.js"
 import { inspectIdentity } from "../../identity/identity-file.js"
 import type { Receipt } from "../../proposals/receipt.js"
-import { type KeyStatement, verifyKeyStatement } from "../../proposals/verdict.js"
+import { type KeyStatement, verifyKeyStatement } from "../../proposals/receipt-check.js"
 import { ChatError } from "../../protocol/errors.js"
 import {
   Fault,

@@ -4,9 +4,9 @@ import { formatForTerminal } from "../../base/visible-text.js"
 import { rootPaths } from "../../daemon/files/paths.js"
 import { type Deal, statementsOf } from "../../proposals/deal.js"
 import { dealOfReceipt, type Receipt } from "../../proposals/receipt.js"
-import { ReceiptSet } from "../../proposals/receipt-set.js"
+import { ReceiptSet } from "../../proposals/receipt.js"
 import { agentIdOfDid } from "../../proposals/statement.js"
-import { judgeReceipt } from "../../proposals/verdict.js"
+import { checkReceipt } from "../../proposals/receipt-check.js"
 import type { AgentId } from "../../protocol/names.js"
 import type { Config } from "../config.js"
 import type { Context } from "../context.js"
@@ -107,7 +107,7 @@ export function hasReceipts({ home }: Config): boolean {
 }
 
 function problemOf(receipt: Receipt, keys: KeyRing): string | undefined {
-  const verdict = judgeReceipt(receipt, keys.of(receipt))
+  const verdict = checkReceipt(receipt, keys.of(receipt))
   return verdict.status === "invalid" ? verdict.problem : undefined
 }
 

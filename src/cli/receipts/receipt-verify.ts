@@ -1,5 +1,5 @@
 import { formatForTerminal } from "../../base/visible-text.js"
-import { judgeReceipt, type Proof } from "../../proposals/verdict.js"
+import { checkReceipt, type Proof } from "../../proposals/receipt-check.js"
 import type { Context } from "../context.js"
 import type { ReadableFile } from "../input/file-lines.js"
 import type { KeyRing } from "./key-statements.js"
@@ -59,7 +59,7 @@ function judge(line: number, entry: Entry, keys: KeyRing): Finding | undefined {
   if (entry.kind === "key") return undefined
   if (entry.kind === "unknown") return { line, status: "undecided", problem: entry.problem }
   if (entry.kind === "invalid") return { line, status: "invalid", problem: entry.problem }
-  const verdict = judgeReceipt(entry.receipt, keys.of(entry.receipt))
+  const verdict = checkReceipt(entry.receipt, keys.of(entry.receipt))
   if (verdict.status === "invalid") return { line, status: "invalid", problem: verdict.problem }
   const { deal, proves, unchecked } = verdict
   return { line, status: "valid", deal: factsOf(deal), proves, not_checked: unchecked }

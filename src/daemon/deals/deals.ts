@@ -1,44 +1,35 @@
 import { hash } from "node:crypto"
 import type { Clock } from "../../base/clock.js"
 import type { Connection } from "../../client/connection.js"
+import { DealEngine, type SignedDraft } from "../../client/deals/deal-engine.js"
 import type { Identity } from "../../identity/identity-file.js"
 import { openDeal } from "../../proposals/deal.js"
-import { DealBook } from "../../proposals/deal-book.js"
-import { statementIn, statementMessageId } from "../../proposals/deal-news.js"
-import { agentIdOfDid, readStatement } from "../../proposals/statement.js"
-import { ChatError, errorSpecs } from "../../protocol/errors.js"
-import type { ProposalEntry, ServerMessage } from "../../protocol/server-messages.js"
+import { statementMessageId } from "../../proposals/statement.js"
+import { ChatError } from "../../protocol/errors.js"
+import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Draft, Statement } from "../../protocol/statements.js"
 import type { Verb } from "../../protocol/verbs.js"
 import type { DaemonPaths } from "../files/paths.js"
 import type { DaemonMemory } from "../session/daemon-memory.js"
-import { DealRecords, type RecordEvents, type Step } from "./deal-records.js"
-import { DealSigner, type Signed } from "./deal-signer.js"
+import { DealJournal, type DealJournalEvents } from "./deal-journal.js"
 import { isOver } from "./proposals-file.js"
 
-/** How far the clocks of two parties may lie apart, twice: what was said later may bear an earlier time. */
+/** Twice the tolerated clock difference of the parties: a later statement may have an earlier `ts`. */
 const overlapMs = 600_000
-/** Pages of PROPOSALS asked for at most; a relay that never ends them is not followed. */
-const mostPages = 1_000
-/** Statements refused that are told in the inbox; a relay may make up as many as it likes. */
-const mostNotices = 100
-const longestName = 64
-/** What may come of a statement that was missed. */
-const gaps: ReadonlySet<string> = new Set(["PROPOSAL_NOT_FOUND", "STATEMENT_STALE", "PROPOSAL_STATE"])
+/** NOTICE lines about invalid statements per run; a relay could make up any number. */
+const maxNotices = 100
 
 type Session = Pick<Connection, "request" | "welcome">
 
-/** What deals tell their daemon. */
-export interface DealEvents extends RecordEvents {
-  /** A statement, whose deal is in `state` now, is verified and on disk. */
-  onTaken(message: ServerMessage<Verb>): void
-  /** What the relay said in answer to a statement of ours is not to be believed. */
+/** Connects {@link Deals} to the rest of the daemon. */
+export interface DealEvents extends DealJournalEvents {
+  /** The relay's answer to the statement with the id `re` is invalid, or cannot be checked now. */
   onAnswerRefused(re: string, error: ChatError): void
   readonly log: (line: string) => void
 }
 
-/** What the deals of an agent are made of. */
-export interface DealOptions {
+/** Options of {@link Deals}. */
+export interface DealsOptions {
   readonly paths: Pick<DaemonPaths, "proposals" | "receipts">
   readonly identity: Identity
   readonly clock: Clock
@@ -46,252 +37,164 @@ export interface DealOptions {
 }
 
 /**
- * The deals one agent is a party of. Each statement a relay passes on is verified, put down and told; one that must
- * not be believed leaves the deal as it is, and one line in the inbox.
+ * The deals of a daemon's agent. Valid statements go to the files and the inbox; an invalid one leaves the deal
+ * unchanged and a NOTICE in the inbox.
  */
 export class Deals {
   readonly #self: string
   readonly #clock: Clock
   readonly #events: DealEvents
-  readonly #book: DealBook
-  readonly #records: DealRecords
-  readonly #signer: DealSigner
+  readonly #journal: DealJournal
+  readonly #engine: DealEngine
   #session: Session | undefined
-  /** Came while the relay was asked for what was missed before it. */
-  readonly #waiting: ServerMessage<Verb>[] = []
-  #isAsking = false
   #synced: Promise<void> = Promise.resolve()
   #notices = 0
 
-  /** @throws {ChatError} FILE_FAILED when proposals.jsonl cannot be read */
-  constructor({ paths, identity, clock, memory }: DealOptions, events: DealEvents) {
+  /** @throws {ChatError} FILE_FAILED if proposals.jsonl cannot be read */
+  constructor({ paths, identity, clock, memory }: DealsOptions, events: DealEvents) {
     this.#self = identity.did
     this.#clock = clock
     this.#events = events
-    this.#book = new DealBook(identity.keyPair.publicKey)
-    const { records, deals } = DealRecords.open(paths, identity.did, { clock, memory }, events)
-    this.#records = records
-    for (const { deal } of deals) this.#book.restore(deal.chain)
-    this.#signer = new DealSigner({
-      identity,
-      book: this.#book,
-      clock,
-      fetch: (proposalId, session) => this.#fetch(proposalId, session),
-    })
+    this.#journal = new DealJournal({ paths, self: identity.did, clock, memory }, events)
+    const relay = {
+      serverId: () => this.#requireSession().welcome.server_id,
+      request: ((frame) => this.#requireSession().request(frame)) as Session["request"],
+    }
+    this.#engine = new DealEngine(
+      { identity, clock, relay, store: this.#journal },
+      {
+        check: (statement, message) => this.#check(statement, message),
+        onInvalid: (value, error, message) => this.#onInvalid(value, error, message),
+        onDeferred: ({ re }, error) => {
+          // The line is sent again; those behind it wait.
+          if (re !== undefined) events.onAnswerRefused(re, error)
+        },
+      },
+    )
   }
 
-  /** A session began: what was missed is asked for. */
+  /** Starts a session: fetches what was missed. */
   attach(session: Session): void {
     this.#session = session
-    this.#records.flush()
-    this.#synced = this.#sync(session)
+    this.#journal.flush()
+    this.#synced = this.#sync()
   }
 
-  /** The session is gone. */
+  /** The session has ended. */
   detach(): void {
     this.#session = undefined
-    this.#waiting.length = 0
+    this.#engine.reset()
   }
 
-  /** The daemon's look once a second: tries again what the disk refused. */
+  /** Called once a second: retries what the file system refused. */
   tick(): void {
-    this.#records.flush()
+    this.#journal.flush()
   }
 
-  /** See {@link DealRecords.onDurable}. */
+  /** See {@link DealJournal.onDurable}. */
   onDurable(lineIds: readonly string[]): void {
-    this.#records.onDurable(lineIds)
+    this.#journal.onDurable(lineIds)
   }
 
-  /** The daemon stops. */
   close(): void {
-    this.#records.close()
+    this.#journal.close()
   }
 
-  /** A relay passed a statement on, perhaps in answer to ours. */
+  /** Takes a statement from the relay, perhaps as the answer to one of ours. */
   receive(message: ServerMessage<Verb>): void {
-    this.#waiting.push(message)
-    this.#takeNext()
+    if (this.#session !== undefined) this.#engine.receive(message)
   }
 
-  /** Makes a statement of a draft. @param key - the id of its line @throws {ChatError} as {@link DealSigner.sign} */
-  async sign(draft: Draft, key: string): Promise<Signed> {
+  /**
+   * Signs a draft.
+   * @param key - id of its outbox line
+   * @throws {ChatError} as {@link DealEngine.sign}; FILE_FAILED if statements cannot be written now
+   */
+  async sign(draft: Draft, key: string): Promise<SignedDraft> {
     await this.#synced
-    this.#records.requireSafe()
-    if (this.#session === undefined) throw new ChatError("UNREACHABLE", "server: there is no session")
-    return this.#signer.sign(draft, key, this.#session)
+    this.#journal.requireWritable()
+    return this.#engine.sign(draft, key)
   }
 
-  /** The relay refused an answer to this proposal because the other party said something first. */
-  distrust(proposalId: string): void {
-    this.#signer.distrust(proposalId)
+  /** See {@link DealEngine.markStale}. */
+  markStale(proposalId: string): void {
+    this.#engine.markStale(proposalId)
   }
 
-  /** Takes what came in the order in which it came. */
-  #takeNext(): void {
-    while (!this.#isAsking && this.#session !== undefined) {
-      const message = this.#waiting.shift()
-      if (message === undefined) return
-      this.#take(message, this.#session)
+  #requireSession(): Session {
+    if (this.#session === undefined) throw new ChatError("UNREACHABLE", "server: not connected")
+    return this.#session
+  }
+
+  #check(statement: Statement, message: ServerMessage<Verb> | undefined): void {
+    const { type, id, from } = statement
+    if (message !== undefined) {
+      if (message.msg_id !== statementMessageId(statement)) {
+        throw new ChatError(
+          "VERIFICATION_FAILED",
+          `${type}.msg_id: must name the signer, the deal and the verb`,
+        )
+      }
+      // The other party chooses the ids of its statements and could imitate the answer to one of ours.
+      if (message.re !== undefined && (message.re !== id || from !== this.#self)) {
+        throw new ChatError("VERIFICATION_FAILED", `${type}.re: must be the id of a statement of your own`)
+      }
+    }
+    if (
+      type === "PROPOSAL" &&
+      this.#journal.get(id) === undefined &&
+      isOver(openDeal(statement), this.#clock.now())
+    ) {
+      throw new ChatError("PROPOSAL_EXPIRED", "PROPOSAL.ts: the proposal was over long ago")
     }
   }
 
-  #take(message: ServerMessage<Verb>, session: Session): void {
+  #onInvalid(value: unknown, error: ChatError, message: ServerMessage<Verb> | undefined): void {
+    // Relays keep a deal longer than this daemon does.
+    if (message === undefined && error.code === "PROPOSAL_EXPIRED") return
+    this.#notify(value, error, message?.msg_id)
+    if (message?.re !== undefined) this.#events.onAnswerRefused(message.re, error)
+  }
+
+  /** Fetches what changed since the newest known statement. */
+  async #sync(): Promise<void> {
     try {
-      const statement = this.#read(message)
-      try {
-        this.#record(message, this.#believe(statement, session))
-      } catch (error) {
-        if (!(error instanceof ChatError) || !gaps.has(error.code) || statement.type === "PROPOSAL")
-          throw error
-        void this.#takeLater(message, statement, error, session)
-      }
+      await this.#engine.fetchSince(this.#newestTs())
     } catch (error) {
       if (!(error instanceof ChatError)) throw error
-      this.#refuseMessage(message, error)
+      this.#events.log(`proposals: cannot be listed: ${error.code} ${error.message}`)
     }
   }
 
-  /** Something was missed before this statement, or it is a lie: the relay is asked for the whole chain. */
-  async #takeLater(
-    message: ServerMessage<Verb>,
-    statement: Exclude<Statement, { type: "PROPOSAL" }>,
-    reason: ChatError,
-    session: Session,
-  ): Promise<void> {
-    this.#isAsking = true
-    try {
-      await this.#fetch(statement.proposal_id, session)
-      if (this.#session === session) this.#record(message, this.#believe(statement, session))
-    } catch (error) {
-      if (!(error instanceof ChatError)) throw error
-      // Where the relay could not be asked the statement is not confirmed, and so comes again.
-      const isLater = errorSpecs[error.code].retry && error.code !== "STATEMENT_STALE"
-      if (this.#session !== session) return
-      if (!isLater) this.#refuseMessage(message, reason)
-      // A line that waits for this answer is said again; others wait behind it.
-      else if (message.re !== undefined) this.#events.onAnswerRefused(message.re, error)
-    } finally {
-      this.#isAsking = false
+  #newestTs(): number | undefined {
+    const { server_id: serverId } = this.#requireSession().welcome
+    let newestTs: number | undefined
+    for (const { chain } of this.#journal.list()) {
+      if (chain[0].aud === serverId) newestTs = Math.max(newestTs ?? 0, chain.at(-1)?.ts ?? 0)
     }
-    this.#takeNext()
+    if (newestTs === undefined) return undefined
+    // A `ts` in the future would hide everything that happens until then.
+    return Math.max(0, Math.min(newestTs, this.#clock.now()) - overlapMs)
   }
 
-  #record(message: ServerMessage<Verb>, step: Omit<Step, "name">): void {
-    this.#records.add({
-      ...step,
-      name: message.name.slice(0, longestName),
-      confirms: message.msg_id,
-      onSafe: () => this.#events.onTaken({ ...message, state: step.deal.state }),
-    })
-  }
-
-  #refuseMessage(message: ServerMessage<Verb>, error: ChatError): void {
-    this.#refuse(statementIn(message), error, message.msg_id)
-    if (message.re !== undefined) this.#events.onAnswerRefused(message.re, error)
-  }
-
-  #read(message: ServerMessage<Verb>): Statement {
-    const statement = readStatement(statementIn(message))
-    if (message.msg_id !== statementMessageId(statement)) {
-      throw new ChatError("VERIFICATION_FAILED", `${statement.type}.msg_id: is not that of its author`)
-    }
-    // Whoever else signs chooses the id of what it says, and could so pass for the relay's answer to a line.
-    const isAnswer = message.re === statement.id && statement.from === this.#self
-    if (message.re !== undefined && !isAnswer) {
-      throw new ChatError("VERIFICATION_FAILED", `${statement.type}.re: answers another statement`)
-    }
-    return statement
-  }
-
-  #believe(statement: Statement, { welcome }: Session): Omit<Step, "name"> {
-    if (statement.type === "PROPOSAL" && this.#book.get(statement.id) === undefined) {
-      if (isOver(openDeal(statement), this.#clock.now())) {
-        throw new ChatError("PROPOSAL_EXPIRED", "PROPOSAL.ts: it was over long ago")
-      }
-    }
-    const { deal, isNew } = this.#book.take(statement, welcome.server_id)
-    return { statement, deal, isNew }
-  }
-
-  async #fetch(proposalId: string, session: Session): Promise<void> {
-    const { list } = await session.request({ type: "LIST_PROPOSALS", proposal: proposalId })
-    for (const entry of list) if (entry.id === proposalId) this.#takeEntry(entry, session)
-  }
-
-  /** Asks for what happened since the last statement that is known. */
-  async #sync(session: Session): Promise<void> {
-    try {
-      let since = this.#newest(session)
-      for (let page = 0; page < mostPages; page++) {
-        const request = { type: "LIST_PROPOSALS", ...(since === undefined ? {} : { since }) } as const
-        const { list, more } = await session.request(request)
-        if (this.#session !== session) return
-        const times = list.map((entry) => this.#takeEntry(entry, session))
-        const last = Math.max(-1, ...times)
-        if (more !== true || last <= (since ?? -1)) return
-        since = last
-      }
-    } catch (error) {
-      if (!(error instanceof ChatError)) throw error
-      this.#events.log(`proposals: not listed: ${error.code} ${error.message}`)
-    }
-  }
-
-  #newest({ welcome }: Session): number | undefined {
-    const times = this.#book
-      .list()
-      .filter(({ chain: [proposal] }) => proposal.aud === welcome.server_id)
-      .map(({ chain }) => chain.at(-1)?.ts ?? 0)
-    if (times.length === 0) return undefined
-    // A time that is yet to come, should somebody have said one, would hide all that happens until then.
-    const newest = Math.min(
-      times.reduce((a, b) => Math.max(a, b)),
-      this.#clock.now(),
-    )
-    return Math.max(0, newest - overlapMs)
-  }
-
-  /** Takes a chain as far as it can be believed. @returns when its last statement was made */
-  #takeEntry({ statements, names }: ProposalEntry, session: Session): number {
-    let last = -1
-    for (const value of statements as readonly unknown[]) {
-      try {
-        const statement = readStatement(value)
-        last = statement.ts
-        const name = (names as Readonly<Record<string, unknown>>)[agentIdOfDid(statement.from)]
-        const step = this.#believe(statement, session)
-        if (!step.isNew) continue
-        this.#records.add({ ...step, name: typeof name === "string" ? name.slice(0, longestName) : "" })
-      } catch (error) {
-        if (!(error instanceof ChatError)) throw error
-        if (error.code !== "PROPOSAL_EXPIRED") this.#refuse(value, error)
-        break
-      }
-    }
-    return last
-  }
-
-  /** Told once of each statement, also over crashes. */
-  #refuse(value: unknown, { code, message }: ChatError, confirms?: string): void {
+  /** Appends a NOTICE; its id is a hash of the statement, so that a repeated statement causes no second one. */
+  #notify(value: unknown, { code, message }: ChatError, confirms: string | undefined): void {
     this.#events.log(`statement refused: ${code} ${message}`)
-    if (++this.#notices > mostNotices) {
+    if (++this.#notices > maxNotices) {
       if (confirms !== undefined) this.#events.confirm(confirms)
       return
     }
     const msgId = `refused ${hash("sha256", JSON.stringify(value), "hex").slice(0, 32)}`
-    const text = `a statement was refused, and the proposal is as it was: ${message}`
+    const text = `an invalid statement was refused, and the deal is unchanged: ${message}`
     const line = { type: "NOTICE", code, message: text, ts: this.#clock.now(), msg_id: msgId }
-    this.#events.mirror(
-      { line, msgId },
-      confirms === undefined ? undefined : { direct: confirms, isOwn: true },
-    )
+    const mark = confirms === undefined ? undefined : { direct: confirms, isOwn: true }
+    this.#events.mirror({ line, msgId }, mark)
   }
 }
 
-/** What signs in the place of {@link Deals} where there is no key. @throws {ChatError} IDENTITY_REQUIRED */
+/** Replaces {@link Deals.sign} for an agent without an identity. @throws {ChatError} IDENTITY_REQUIRED */
 export function refuseDraft(): Promise<never> {
-  const error = new ChatError("IDENTITY_REQUIRED", "only an agent with an identity can agree to anything", {
+  const error = new ChatError("IDENTITY_REQUIRED", "a deal needs an identity to sign with", {
     hint: "start the daemon without --ephemeral and without --compat",
   })
   return Promise.reject(error)

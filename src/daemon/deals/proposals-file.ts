@@ -12,32 +12,33 @@ import { AppendLog } from "../files/append-log.js"
 import { asFileProblem } from "../files/file-problems.js"
 import { LineSplitter } from "../files/line-splitter.js"
 
-/** Milliseconds a deal is kept for after nothing can be said in it any more. */
+/** Milliseconds for which a closed deal is kept. */
 const keptMs = 30 * 86_400_000
-/** No statement is that long. */
+/** Longer lines are skipped; no statement is that long. */
 const maxLineBytes = 1024 * 1024
 
-/** A statement of a deal as proposals.jsonl holds it. */
+/** A line of proposals.jsonl. */
 export interface DealEntry {
-  /** Rises by one with each; no other statement of this daemon ever has it. */
+  /** Unique number, increasing by one per statement. */
   readonly n: number
-  /** What its author called itself. */
+  /** Nick of the signer at that time. */
   readonly name: string
   readonly statement: Statement
 }
 
-/** A deal, and what its parties called themselves when they last said something in it. */
+/** A deal as proposals.jsonl has it. */
 export interface LoggedDeal {
   readonly deal: Deal
+  /** Nicks of the parties in their last statements. */
   readonly names: ReadonlyMap<AgentId, string>
   readonly entries: readonly DealEntry[]
 }
 
 /**
- * The deals in a proposals.jsonl, the one that was opened first standing first. What a crash or an editor left of a
- * line is passed over, and so is what does not follow from the lines before it. No signature is looked at: the
- * daemon did before it wrote them.
- * @throws {ChatError} FILE_FAILED when the file is there and cannot be read
+ * Reads the deals of a proposals.jsonl, oldest first. Skips damaged lines and statements that are not legal after the
+ * lines before them. Does not check signatures: the daemon did before it wrote them.
+ * @returns no deals if the file does not exist
+ * @throws {ChatError} FILE_FAILED if the file cannot be read
  */
 export function readDealLog(path: string): LoggedDeal[] {
   const deals = new Map<string, LoggedDeal>()
@@ -53,12 +54,17 @@ export function readDealLog(path: string): LoggedDeal[] {
   return [...deals.values()]
 }
 
-/** Whether nothing has been possible in a deal for long, so that it may be forgotten. Milliseconds since the Unix epoch. */
+/**
+ * Reports whether a deal was closed so long ago that it is deleted.
+ * @param now - milliseconds since the Unix epoch
+ */
 export function isOver(deal: Deal, now: number): boolean {
-  return now > lastChanceOf(deal) + keptMs
+  const last = deal.chain.at(-1)?.ts ?? 0
+  const openUntil = deal.state === "accepted" ? last + defaultLimits.openProposalMs : last
+  return now > Math.max(openUntil, expiryOf(deal), disputableUntil(deal) ?? 0) + keptMs
 }
 
-/** proposals.jsonl: every statement of a daemon's deals, each on disk before anybody is told of it. */
+/** proposals.jsonl: every statement of a daemon's deals, written before anything else happens with it. */
 export class ProposalsFile {
   readonly #log: AppendLog
   #lastNumber: number
@@ -69,39 +75,39 @@ export class ProposalsFile {
   }
 
   /**
-   * Opens the log, and takes out what is over.
-   * @param floor - numbers up to this one were given before
-   * @throws {ChatError} FILE_FAILED when the file is there and cannot be read
+   * Opens the file and deletes the deals that are over.
+   * @param usedNumber - highest number that may be in use already
+   * @param now - milliseconds since the Unix epoch
+   * @throws {ChatError} FILE_FAILED if the file cannot be read
    */
   static open(
     path: string,
-    floor: number,
+    usedNumber: number,
     now: number,
-  ): { log: ProposalsFile; deals: readonly LoggedDeal[] } {
+  ): { file: ProposalsFile; deals: readonly LoggedDeal[] } {
     const found = readDealLog(path)
     const numbers = found.flatMap(({ entries }) => entries.map(({ n }) => n))
-    const last = numbers.reduce((a, b) => Math.max(a, b), floor)
+    const last = numbers.reduce((a, b) => Math.max(a, b), usedNumber)
     const deals = found.filter(({ deal }) => !isOver(deal, now))
     if (deals.length < found.length) rewrite(path, deals)
-    return { log: new ProposalsFile(path, last), deals }
+    return { file: new ProposalsFile(path, last), deals }
   }
 
-  /** @throws what the file system refuses; then nothing was appended */
-  append(said: readonly Omit<DealEntry, "n">[]): DealEntry[] {
-    const entries = said.map((each, index) => ({ n: this.#lastNumber + 1 + index, ...each }))
+  /**
+   * Appends statements durably.
+   * @returns their numbers
+   * @throws an error of the file system; then nothing was appended
+   */
+  append(statements: readonly Omit<DealEntry, "n">[]): number[] {
+    if (statements.length === 0) return []
+    const entries = statements.map((each, index) => ({ ...each, n: this.#lastNumber + 1 + index }))
     this.#log.append(entries.map(formatEntry).join(""))
     this.#lastNumber += entries.length
-    return entries
+    return entries.map(({ n }) => n)
   }
 }
 
-function lastChanceOf(deal: Deal): number {
-  const last = deal.chain.at(-1)?.ts ?? 0
-  const open = deal.state === "accepted" ? last + defaultLimits.openProposalMs : last
-  return Math.max(open, expiryOf(deal), disputableUntil(deal) ?? 0)
-}
-
-/** A disk that refuses is no harm: what is over stands there a little longer. */
+/** Ignores errors of the file system: deals that are over then stay a little longer. */
 function rewrite(path: string, deals: readonly LoggedDeal[]): void {
   const entries = deals.flatMap((deal) => deal.entries).sort((a, b) => a.n - b.n)
   try {
@@ -126,7 +132,7 @@ function follow(deal: Deal | undefined, statement: Statement): Deal | undefined 
   }
 }
 
-/** Line by line: what strangers propose may be more than one string can hold. What follows the last newline is no line. */
+/** Reads line by line, because the file may be longer than a string. Ignores text after the last newline. */
 function readEntries(path: string): DealEntry[] {
   const entries: DealEntry[] = []
   const sink = {

@@ -15,18 +15,18 @@ import { formatReceipt, type Receipt } from "../../proposals/receipt.js"
 import { cutTornLine } from "../files/append-log.js"
 import { Dedup } from "../inbox/dedup.js"
 
-/** Milliseconds after which the lock of a process that died with it counts for nothing. */
+/** Milliseconds after which the lock of a dead process is ignored. */
 const staleMs = 10_000
 const chunkBytes = 1024 * 1024
 const newline = 0x0a
 
 /**
- * receipts.jsonl, which all daemons of a directory append to: whole lines, under a lock, each chain once. What a
- * crash or a full disk left of a line is taken away before the next one.
+ * receipts.jsonl, to which all daemons of a directory append: whole lines, under a lock, each receipt once. A partial
+ * line that a crash or a full disk left is removed before the next one.
  */
 export class ReceiptsFile {
   readonly #path: string
-  /** The lines up to {@link #readTo}; a keyed hash of each. */
+  /** The lines up to offset {@link #readTo}. */
   #known = new Dedup(Number.POSITIVE_INFINITY)
   #readTo = 0
   #inode = ""
@@ -36,9 +36,9 @@ export class ReceiptsFile {
   }
 
   /**
-   * Appends those that do not stand there. All of them are on disk when this returns.
-   * @returns false when another process has the lock; then nothing was appended, and it is worth another try soon
-   * @throws what the file system refuses; then nothing was appended
+   * Appends the receipts that the file does not contain. All of them are on disk when this returns.
+   * @returns false if another process has the lock; then nothing was appended
+   * @throws an error of the file system; then nothing was appended
    */
   append(receipts: readonly Receipt[]): boolean {
     const release = this.#lock()
@@ -54,7 +54,7 @@ export class ReceiptsFile {
   #lock(): (() => void) | undefined {
     const { lockSync } = createRequire(import.meta.url)("proper-lockfile") as typeof import("proper-lockfile")
     try {
-      // Held within one turn of the event loop, so there is no moment at which it could be refreshed or lost.
+      // The lock is held within one turn of the event loop, so it cannot be refreshed or lost meanwhile.
       return lockSync(this.#path, { realpath: false, stale: staleMs, onCompromised: () => {} })
     } catch (error) {
       if (error instanceof Error && "code" in error && error.code === "ELOCKED") return undefined
@@ -67,7 +67,7 @@ export class ReceiptsFile {
     const fd = openSync(this.#path, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW, 0o600)
     try {
       cutTornLine(fd)
-      this.#readOn(fd)
+      this.#readAppended(fd)
       const fresh = [...new Set(lines)].filter((line) => !this.#known.has(line))
       if (fresh.length === 0) return
       this.#write(fd, Buffer.from(fresh.map((line) => `${line}\n`).join("")))
@@ -90,8 +90,8 @@ export class ReceiptsFile {
     }
   }
 
-  /** Takes note of what others appended, or of all that stands in another file of this name. */
-  #readOn(fd: number): void {
+  /** Reads what other processes appended, or the whole file if it was replaced. */
+  #readAppended(fd: number): void {
     const { dev, ino, size } = fstatSync(fd)
     const inode = `${dev} ${ino}`
     if (inode !== this.#inode || size < this.#readTo) {
@@ -109,7 +109,7 @@ export class ReceiptsFile {
     }
   }
 
-  /** Bytes as latin1: a line that falls into two chunks may be cut within a character. */
+  /** Decodes as latin1 first: a chunk may end within a character. */
   #takeLines(rest: string, bytes: Buffer): string {
     if (!bytes.includes(newline)) return rest + bytes.toString("latin1")
     const lines = (rest + bytes.toString("latin1")).split("\n")

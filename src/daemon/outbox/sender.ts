@@ -1,11 +1,12 @@
 import type { Clock, Timer } from "../../base/clock.js"
 import type { Connection } from "../../client/connection.js"
+import type { SignedDraft } from "../../client/deals/deal-engine.js"
 import { errorOfMessage } from "../../client/relay-error.js"
+import { statementMessageId } from "../../proposals/statement.js"
 import { ChatError, type ErrorCode } from "../../protocol/errors.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Draft } from "../../protocol/statements.js"
 import { isVerb, type Verb } from "../../protocol/verbs.js"
-import type { Signed } from "../deals/deal-signer.js"
 import { type AckLog, evidenceOf } from "../delivery/acks.js"
 import type { AnswerEffects } from "../delivery/answer-effects.js"
 import type { CircuitBreaker } from "../guards/circuit-breaker.js"
@@ -41,9 +42,9 @@ type Session = Pick<Connection, "welcome" | "bufferedBytes" | "send">
 /** Signs the statements of deals. */
 export interface StatementSigner {
   /** Signs a draft. @throws {ChatError} the relay's refusal, or why it cannot be signed now */
-  sign(draft: Draft, key: string): Promise<Signed>
+  sign(draft: Draft, key: string): Promise<SignedDraft>
   /** The relay has a statement of the other party that is not known here; the next draft is to follow from it. */
-  distrust(proposalId: string): void
+  markStale(proposalId: string): void
 }
 
 /** The parts of a daemon that a sender uses. */
@@ -189,7 +190,7 @@ export class OutboxSender {
     if (this.#connection !== connection) return
     this.#isSigning = false
     if (outcome instanceof ChatError) this.#refuse(line, outcome)
-    else if (outcome.isSaid) this.#accept(line, answerOf(outcome))
+    else if (outcome.isKnown) this.#accept(line, answerOf(outcome))
     else {
       const { statement } = outcome
       const text = JSON.stringify(statement)
@@ -264,7 +265,7 @@ export class OutboxSender {
     if (code !== "STATEMENT_STALE" || !("proposal_id" in frame)) return false
     const times = (this.#staleRefusals.get(at) ?? 0) + 1
     this.#staleRefusals.set(at, times)
-    this.#options.signer.distrust(frame.proposal_id)
+    this.#options.signer.markStale(frame.proposal_id)
     return times < maxSignings
   }
 
@@ -313,6 +314,6 @@ function wrongAnswer({ type }: ServerMessage): ChatError {
 }
 
 /** Returns the answer of a relay to a statement that it has already. */
-function answerOf({ statement, state, msgId }: Signed): ServerMessage<Verb> {
-  return { ...statement, msg_id: msgId, name: "", state }
+function answerOf({ statement, deal }: SignedDraft): ServerMessage<Verb> {
+  return { ...statement, msg_id: statementMessageId(statement), name: "", state: deal.state }
 }

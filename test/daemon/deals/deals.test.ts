@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs"
 import { describe, expect, it } from "vitest"
 import { readDealLog } from "../../../src/daemon/deals/proposals-file.js"
 import { parseReceipt } from "../../../src/proposals/receipt.js"
-import { judgeReceipt } from "../../../src/proposals/verdict.js"
+import { checkReceipt } from "../../../src/proposals/receipt-check.js"
 import { until } from "../../kit/condition.js"
 import { DaemonRoom } from "../../kit/daemon-room.js"
 import { FakeClock } from "../../kit/fake-clock.js"
@@ -47,7 +47,7 @@ async function refused(room: DaemonRoom, line: object): Promise<Record<string, u
   })
 }
 
-const verdicts = (room: DaemonRoom) => room.receipts.map((line) => judgeReceipt(parseReceipt(line)))
+const verdicts = (room: DaemonRoom) => room.receipts.map((line) => checkReceipt(parseReceipt(line)))
 const stepsIn = (room: DaemonRoom) =>
   room.inbox
     .filter(({ type }) => ["PROPOSAL", "ACCEPT", "REJECT", "COMPLETE", "DISPUTE"].includes(String(type)))
@@ -213,7 +213,7 @@ describe("daemons on a relay", { timeout: 60_000 }, () => {
     expect(await refused(bob, { type: "COMPLETE", proposal_id: id })).toMatchObject({
       code: "PROPOSAL_STATE",
       reason: "COMPLETE: the proposal is pending",
-      hint: "what can follow is ACCEPT or REJECT",
+      hint: "it can be answered with ACCEPT or REJECT",
     })
     expect(await refused(bob, { type: "ACCEPT", proposal_id: "prop_unknown1" })).toMatchObject({
       code: "PROPOSAL_NOT_FOUND",
@@ -223,7 +223,7 @@ describe("daemons on a relay", { timeout: 60_000 }, () => {
     })
     expect(await refused(alice, { type: "PROPOSAL", to: "@alice", task: "x" })).toMatchObject({
       code: "INVALID_MSG",
-      reason: "to: that is yourself: a deal has two parties",
+      reason: "to: cannot be yourself",
     })
     await say(bob, { type: "REJECT", proposal_id: id })
     expect(await refused(bob, { type: "ACCEPT", proposal_id: id })).toMatchObject({ code: "PROPOSAL_STATE" })
@@ -242,7 +242,7 @@ describe("daemons on a relay", { timeout: 60_000 }, () => {
     })
     expect(await refused(alice, { type: "PROPOSAL", to: "@eve", task: "x" })).toMatchObject({
       code: "IDENTITY_REQUIRED",
-      reason: "to: @eve has no key, and so cannot agree to anything",
+      reason: "to: @eve has no identity and cannot sign",
     })
   })
 })

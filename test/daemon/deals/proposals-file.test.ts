@@ -25,11 +25,11 @@ const ids = (path: string) => readDealLog(path).map(({ deal }) => deal.id)
 describe("proposals.jsonl", () => {
   it("gives back the deals in the order in which they were opened, with names", () => {
     const path = place()
-    const { log } = ProposalsFile.open(path, 0, startTs)
+    const { file } = ProposalsFile.open(path, 0, startTs)
     const [first, second] = [dealAfter("prop_0001", "ACCEPT"), dealAfter("prop_0002")]
-    log.append(said(first).slice(0, 1))
-    log.append([{ name: "bob\u202e", statement: second.chain[0] }])
-    log.append([{ name: "robert", statement: first.chain[1] ?? first.chain[0] }])
+    file.append(said(first).slice(0, 1))
+    file.append([{ name: "bob\u202e", statement: second.chain[0] }])
+    file.append([{ name: "robert", statement: first.chain[1] ?? first.chain[0] }])
     const found = readDealLog(path)
     expect(found.map(({ deal }) => deal)).toEqual([first, second])
     expect([...(found[0]?.names.values() ?? [])]).toEqual(["x", "robert"])
@@ -45,30 +45,30 @@ describe("proposals.jsonl", () => {
 
   it("is read though it is larger than any string, and holds a line that is nobody's", () => {
     const path = place()
-    const { log } = ProposalsFile.open(path, 0, startTs)
-    log.append(said(dealAfter("prop_0001")))
+    const { file } = ProposalsFile.open(path, 0, startTs)
+    file.append(said(dealAfter("prop_0001")))
     const size = constants.MAX_STRING_LENGTH + 1
     truncateSync(path, size)
     appendFileSync(path, "\n")
-    ProposalsFile.open(path, 1, startTs).log.append(said(dealAfter("prop_0002", "ACCEPT")))
+    ProposalsFile.open(path, 1, startTs).file.append(said(dealAfter("prop_0002", "ACCEPT")))
     expect(ids(path)).toEqual(["prop_0001", "prop_0002"])
   })
 
   it("never gives a number twice, also when what had it is gone", () => {
     const path = place()
-    ProposalsFile.open(path, 0, startTs).log.append(said(dealAfter("prop_0001", "REJECT")))
-    const { log, deals } = ProposalsFile.open(path, 2, startTs + 400 * day)
+    ProposalsFile.open(path, 0, startTs).file.append(said(dealAfter("prop_0001", "REJECT")))
+    const { file, deals } = ProposalsFile.open(path, 2, startTs + 400 * day)
     expect(deals).toEqual([])
     expect(readFileSync(path, "utf8")).toBe("")
-    expect(log.append(said(dealAfter("prop_0002"))).map(({ n }) => n)).toEqual([3])
+    expect(file.append(said(dealAfter("prop_0002")))).toEqual([3])
   })
 
   it("drops the piece of a line before the next one", () => {
     const path = place()
-    ProposalsFile.open(path, 0, startTs).log.append(said(dealAfter("prop_0001")))
+    ProposalsFile.open(path, 0, startTs).file.append(said(dealAfter("prop_0001")))
     writeFileSync(path, `${readFileSync(path, "utf8")}{"n":2,"name":"x","statem`)
-    const { log } = ProposalsFile.open(path, 0, startTs)
-    log.append(said(dealAfter("prop_0002")))
+    const { file } = ProposalsFile.open(path, 0, startTs)
+    file.append(said(dealAfter("prop_0002")))
     expect(ids(path)).toEqual(["prop_0001", "prop_0002"])
   })
 

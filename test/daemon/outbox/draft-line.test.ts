@@ -53,11 +53,11 @@ describe("a draft in the outbox", () => {
     [{ ...proposal, expires: 0 }, "expires: must be at least 1", 'write seconds: "expires":300'],
     [{ ...proposal, task: "" }, "task: must not be empty", undefined],
     [{ ...proposal, task: "x".repeat(2_001) }, "task: must be at most 2000 characters", undefined],
-    [{ ...proposal, ammount: "5" }, "ammount: is not a member of it", 'did you mean "amount"?'],
-    [{ ...proposal, sig: "x" }, "sig: is not a member of it", "leave it out: the daemon adds it, and signs"],
+    [{ ...proposal, ammount: "5" }, "ammount: unknown field", 'did you mean "amount"?'],
+    [{ ...proposal, sig: "x" }, "sig: unknown field", "leave it out: the daemon adds it, and signs"],
     [
       { ...proposal, colour: "red" },
-      "colour: is not a member of it",
+      "colour: unknown field",
       "leave it out; it may have to, task, currency, payment_code, terms, amount, expires, dispute_window",
     ],
     [

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import type { Signed } from "../../../src/daemon/deals/deal-signer.js"
+import type { SignedDraft } from "../../../src/client/deals/deal-engine.js"
 import type { Ack } from "../../../src/daemon/delivery/acks.js"
 import type { OutboxLine } from "../../../src/daemon/outbox/outbox.js"
 import { OutboxSender, type SenderOptions } from "../../../src/daemon/outbox/sender.js"
@@ -51,7 +51,7 @@ function senderOf(
     acks: { append: (ack: Ack) => void acks.push(ack) },
     effects: { accepted: () => {}, rejected: () => {} },
     breaker: { verdict: guard },
-    signer: { sign, distrust: () => {} },
+    signer: { sign, markStale: () => {} },
     onUnavailable: (reason) => unavailable.push(reason?.code),
   })
   const write = (id: string, frame: ClientFrame | Draft = { type: "MSG", to: "#general", content: id }) => {
@@ -234,7 +234,7 @@ describe("the outbox sender", () => {
 
   it("keeps a draft that waits while the one before it waits for the rate", async () => {
     const sign = (_draft: Draft, key: string) =>
-      Promise.resolve({ statement: { id: key }, isSaid: false } as Signed)
+      Promise.resolve({ statement: { id: key }, isKnown: false } as SignedDraft)
     const { clock, sender, write, session, ids } = senderOf({ rate_per_s: 1, burst: 1 }, { sign })
     const sent = async (count: number) => await until(`${count} are sent`, () => ids().length === count)
     sender.attach(session)

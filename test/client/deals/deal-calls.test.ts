@@ -1,16 +1,16 @@
 import { describe, expect, it } from "vitest"
-import { agentIdOf } from "../../src/identity/keys.js"
-import { AgentChatClient } from "../../src/index.js"
-import type { Deal } from "../../src/proposals/deal.js"
-import { advanceDeal, openDeal } from "../../src/proposals/deal.js"
-import { readStatement, verifyStatement } from "../../src/proposals/statement.js"
-import type { ClientFrame } from "../../src/protocol/client-messages.js"
-import type { Statement } from "../../src/protocol/statements.js"
-import type { Verb } from "../../src/protocol/verbs.js"
-import { until } from "../kit/condition.js"
-import { alice, aliceDid, answer, bob, bobDid, carol, carolDid, dealAfter, propose } from "../kit/deals.js"
-import { FakeRelay, type FakeRelayOptions } from "../kit/fake-relay.js"
-import { enter, knowing, relayed } from "./deal-room.js"
+import { agentIdOf } from "../../../src/identity/keys.js"
+import { AgentChatClient } from "../../../src/index.js"
+import type { Deal } from "../../../src/proposals/deal.js"
+import { advanceDeal, openDeal } from "../../../src/proposals/deal.js"
+import { readStatement, verifyStatement } from "../../../src/proposals/statement.js"
+import type { ClientFrame } from "../../../src/protocol/client-messages.js"
+import type { Statement } from "../../../src/protocol/statements.js"
+import type { Verb } from "../../../src/protocol/verbs.js"
+import { until } from "../../kit/condition.js"
+import { alice, aliceDid, answer, bob, bobDid, carol, carolDid, dealAfter, propose } from "../../kit/deals.js"
+import { FakeRelay, type FakeRelayOptions } from "../../kit/fake-relay.js"
+import { enter, knowing, relayed } from "./deal-client.js"
 
 const aliceId = agentIdOf(alice.publicKey)
 const carolId = agentIdOf(carol.publicKey)
@@ -86,13 +86,13 @@ describe("propose", () => {
       "names another agent than was asked for",
       aliceId,
       [{ ...entry, id: carolId, did: carolDid }],
-      "AGENT_NOT_FOUND",
+      "VERIFICATION_FAILED",
     ],
     [
       "calls another agent by that id",
       aliceId,
       [{ ...entry, id: carolId, name: aliceId.slice(1), did: carolDid }],
-      "AGENT_NOT_FOUND",
+      "VERIFICATION_FAILED",
     ],
     ["knows nobody of that name", "@alice", [], "AGENT_NOT_FOUND"],
     [
@@ -111,7 +111,7 @@ describe("propose", () => {
     [{ task: "" }, "PROPOSAL.task: must not be empty"],
     [{ task: "x", amount: -1 }, "amount: must be a decimal number"],
     [{ task: "x", expires: 0 }, "PROPOSAL.expires: must be at least 1"],
-    [{ task: "x", prise: 1 }, /^PROPOSAL.prise: is not a member of it/],
+    [{ task: "x", prise: 1 }, /^PROPOSAL.prise: unknown field/],
   ])("refuses %j without asking for a signature", async (offer, message) => {
     const { client, session } = await enter({ ...naming(entry), ...taking })
     await expect(client.propose("@alice", offer)).rejects.toMatchObject({

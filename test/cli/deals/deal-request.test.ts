@@ -48,9 +48,9 @@ describe("a step that a relay does not answer", () => {
       via: "relay",
       error: { code: "TIMEOUT", exit: 4 },
     })
-    expect(err).toContain(`${id}: PROPOSAL was sent, and then: `)
+    expect(err).toContain(`${id}: PROPOSAL was sent, but: `)
     expect(err).toContain(
-      `look: agentchat proposals ${relay.url} ${id} --identity '${identity.replace("'", "'\\''")}'; say`,
+      `check with: agentchat proposals ${relay.url} ${id} --identity '${identity.replace("'", "'\\''")}'; repeat`,
     )
   })
 

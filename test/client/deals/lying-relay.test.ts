@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest"
-import { agentIdOf } from "../../src/identity/keys.js"
-import type { DealEvent } from "../../src/index.js"
-import { statementMessageId } from "../../src/proposals/deal-news.js"
-import type { Statement } from "../../src/protocol/statements.js"
-import { until } from "../kit/condition.js"
-import { alice, answer, bob, bobDid, carol, carolDid, dealAfter, propose } from "../kit/deals.js"
-import { confirmed, enter, knowing, relayed } from "./deal-room.js"
+import { agentIdOf } from "../../../src/identity/keys.js"
+import type { DealEvent } from "../../../src/index.js"
+import { statementMessageId } from "../../../src/proposals/statement.js"
+import type { Statement } from "../../../src/protocol/statements.js"
+import { until } from "../../kit/condition.js"
+import { alice, answer, bob, bobDid, carol, carolDid, dealAfter, propose } from "../../kit/deals.js"
+import { confirmed, enter, knowing, relayed } from "./deal-client.js"
 
 describe("a statement that is relayed", () => {
   it("is told once it is verified, and confirmed then", async () => {
@@ -52,7 +52,7 @@ describe("a statement that is relayed", () => {
       expect(await confirmed(session)).toEqual(["x.1"])
       expect(events).toEqual([])
       expect(errors).toMatchObject([
-        { code, message: expect.stringMatching(/^server: passed on a PROPOSAL/) },
+        { code, message: expect.stringMatching(/^server: sent an invalid PROPOSAL/) },
       ])
     },
   )

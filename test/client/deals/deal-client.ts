@@ -1,21 +1,21 @@
 import { onTestFinished } from "vitest"
-import type { Identity } from "../../src/identity/identity-file.js"
-import { agentIdOf, formatDidKey } from "../../src/identity/keys.js"
-import type { KeyPair } from "../../src/identity/signer.js"
+import type { Identity } from "../../../src/identity/identity-file.js"
+import { agentIdOf, formatDidKey } from "../../../src/identity/keys.js"
+import type { KeyPair } from "../../../src/identity/signer.js"
 import {
   AgentChatClient,
   type AgentChatClientOptions,
   type ChatError,
   type DealEvent,
-} from "../../src/index.js"
-import type { Deal } from "../../src/proposals/deal.js"
-import { statementMessageId } from "../../src/proposals/deal-news.js"
-import type { Statement } from "../../src/protocol/statements.js"
-import { verbs } from "../../src/protocol/verbs.js"
-import { until } from "../kit/condition.js"
-import { bob } from "../kit/deals.js"
-import { FakeClock } from "../kit/fake-clock.js"
-import { FakeRelay, type FakeRelayOptions, type FakeSession } from "../kit/fake-relay.js"
+} from "../../../src/index.js"
+import type { Deal } from "../../../src/proposals/deal.js"
+import { statementMessageId } from "../../../src/proposals/statement.js"
+import type { Statement } from "../../../src/protocol/statements.js"
+import { verbs } from "../../../src/protocol/verbs.js"
+import { until } from "../../kit/condition.js"
+import { bob } from "../../kit/deals.js"
+import { FakeClock } from "../../kit/fake-clock.js"
+import { FakeRelay, type FakeRelayOptions, type FakeSession } from "../../kit/fake-relay.js"
 
 /** A key pair as an identity. */
 function identityOf(keyPair: KeyPair): Identity {

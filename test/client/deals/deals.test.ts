@@ -2,15 +2,15 @@ import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import { describe, expect, it, onTestFinished } from "vitest"
-import { systemClock } from "../../src/base/clock.js"
-import { createIdentity, type Identity } from "../../src/identity/identity-file.js"
-import { AgentChatClient, type AgentChatClientOptions, type DealEvent } from "../../src/index.js"
-import { judgeReceipt } from "../../src/proposals/verdict.js"
-import { startRelay } from "../../src/server/relay.js"
-import { until } from "../kit/condition.js"
-import { newIdentity } from "../kit/identity.js"
-import { temporaryDirectory } from "../kit/temporary.js"
-import { hearAll } from "./deal-room.js"
+import { systemClock } from "../../../src/base/clock.js"
+import { createIdentity, type Identity } from "../../../src/identity/identity-file.js"
+import { AgentChatClient, type AgentChatClientOptions, type DealEvent } from "../../../src/index.js"
+import { checkReceipt } from "../../../src/proposals/receipt-check.js"
+import { startRelay } from "../../../src/server/relay.js"
+import { until } from "../../kit/condition.js"
+import { newIdentity } from "../../kit/identity.js"
+import { temporaryDirectory } from "../../kit/temporary.js"
+import { hearAll } from "./deal-client.js"
 
 const unlimited = { ratePerSecond: 100_000, rateBurst: 100_000 }
 
@@ -45,7 +45,7 @@ async function connect(
 
 /** Runs the example of the document against a relay; its client is gone when the test ends. */
 async function runExample(server: string): Promise<{ identity: Identity; printed: string[] }> {
-  const document = readFileSync(join(import.meta.dirname, "../../doc/library.md"), "utf8")
+  const document = readFileSync(join(import.meta.dirname, "../../../doc/library.md"), "utf8")
   const example = [...document.matchAll(/```js\n(.*?)```/gs)].find(([text]) => text.includes("propose("))?.[1]
   if (example === undefined) throw new Error("doc/library.md has no example of a proposal")
   const home = temporaryDirectory()
@@ -120,7 +120,7 @@ describe("a deal over a relay", () => {
     expect(told(alice.events)).toEqual(["ACCEPT accepted", "COMPLETE completed", "DISPUTE disputed"])
     const receipt = await alice.client.receipt(id)
     expect(await bob.client.receipt(id)).toEqual(receipt)
-    expect(judgeReceipt(receipt)).toMatchObject({
+    expect(checkReceipt(receipt)).toMatchObject({
       status: "valid",
       proves: ["integrity", "accepted-by-both", "completed-by-both", "disputed", "fault-agreed"],
     })

@@ -1,10 +1,9 @@
 import { describe, expect, it } from "vitest"
-import { amountText, proposalId, taskText, timeSpan } from "../../src/cli/deals/deal-values.js"
-import { formatProposal, formatProposalTable } from "../../src/cli/deals/proposal-text.js"
-import { viewOfDeal } from "../../src/cli/deals/proposal-view.js"
-import { openDeal } from "../../src/proposals/deal.js"
-import { agentIdOfDid } from "../../src/proposals/statement.js"
-import { Pair, startTs } from "./receipt-maker.js"
+import { amountText, proposalId, taskText, timeSpan } from "../../../src/cli/deals/deal-values.js"
+import { formatProposal, formatProposalTable, viewOfDeal } from "../../../src/cli/deals/proposal-view.js"
+import { openDeal } from "../../../src/proposals/deal.js"
+import { agentIdOfDid } from "../../../src/proposals/statement.js"
+import { Pair, startTs } from "../receipt-maker.js"
 
 describe("what the command line says about a deal", () => {
   it("is a time in seconds or with a unit", () => {

@@ -1,12 +1,12 @@
 import { readFileSync, rmSync } from "node:fs"
 import { describe, expect, it } from "vitest"
-import { type Deal, dealOf } from "../../src/proposals/deal.js"
-import { statementMessageId } from "../../src/proposals/deal-news.js"
-import type { Statement } from "../../src/protocol/statements.js"
-import { until } from "../kit/condition.js"
-import { DaemonRoom } from "../kit/daemon-room.js"
-import { alice, answer, aud, propose } from "../kit/deals.js"
-import { FakeRelay, type FakeSession } from "../kit/fake-relay.js"
+import { type Deal, dealOf } from "../../../src/proposals/deal.js"
+import { statementMessageId } from "../../../src/proposals/statement.js"
+import type { Statement } from "../../../src/protocol/statements.js"
+import { until } from "../../kit/condition.js"
+import { DaemonRoom } from "../../kit/daemon-room.js"
+import { alice, answer, aud, propose } from "../../kit/deals.js"
+import { FakeRelay, type FakeSession } from "../../kit/fake-relay.js"
 
 /** A relay with one deal, to which the daemon's agent may answer. */
 async function arrange(room: DaemonRoom, chain: Statement[], answers: object = {}) {

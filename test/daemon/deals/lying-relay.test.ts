@@ -1,16 +1,16 @@
 import { describe, expect, it } from "vitest"
-import { readDealLog } from "../../src/daemon/deals/proposals-file.js"
-import { agentIdOf } from "../../src/identity/keys.js"
-import type { Deal } from "../../src/proposals/deal.js"
-import { advanceDeal, openDeal } from "../../src/proposals/deal.js"
-import { statementMessageId } from "../../src/proposals/deal-news.js"
-import type { ProposalEntry } from "../../src/protocol/server-messages.js"
-import type { Statement } from "../../src/protocol/statements.js"
-import { until } from "../kit/condition.js"
-import { DaemonRoom } from "../kit/daemon-room.js"
-import { alice, aliceDid, answer, aud, carol, carolDid, propose } from "../kit/deals.js"
-import { FakeRelay, type FakeSession } from "../kit/fake-relay.js"
-import { newIdentity } from "../kit/identity.js"
+import { readDealLog } from "../../../src/daemon/deals/proposals-file.js"
+import { agentIdOf } from "../../../src/identity/keys.js"
+import type { Deal } from "../../../src/proposals/deal.js"
+import { advanceDeal, openDeal } from "../../../src/proposals/deal.js"
+import { statementMessageId } from "../../../src/proposals/statement.js"
+import type { ProposalEntry } from "../../../src/protocol/server-messages.js"
+import type { Statement } from "../../../src/protocol/statements.js"
+import { until } from "../../kit/condition.js"
+import { DaemonRoom } from "../../kit/daemon-room.js"
+import { alice, aliceDid, answer, aud, carol, carolDid, propose } from "../../kit/deals.js"
+import { FakeRelay, type FakeSession } from "../../kit/fake-relay.js"
+import { newIdentity } from "../../kit/identity.js"
 
 /** A statement as a relay passes it on. */
 function passOn(statement: Statement, changes: object = {}): object {
@@ -73,8 +73,12 @@ describe("a relay that lies", { timeout: 60_000 }, () => {
       (proposal) => ({ ...proposal, from: swapped }),
       /does not fit|another key/,
     ],
-    ["passes on what is for another relay", (_, me) => propose({ to: me, aud: "relay-2" }), /another server/],
-    ["passes on what is between two others", () => propose({ to: carolDid }), /between two others/],
+    [
+      "passes on what is for another relay",
+      (_, me) => propose({ to: me, aud: "relay-2" }),
+      /must be this server/,
+    ],
+    ["passes on what is between two others", () => propose({ to: carolDid }), /not a party/],
     [
       "passes on a proposal that was over long ago",
       (_, me) => propose({ to: me, ts: 1_000 }),

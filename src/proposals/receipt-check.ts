@@ -5,7 +5,7 @@ import { agreedFault, type Deal, partiesOf, statementsOf } from "./deal.js"
 import { dealOfReceipt, type Receipt } from "./receipt.js"
 import { agentIdOfDid, verifyStatement } from "./statement.js"
 
-/** What a receipt can prove, in the order in which it is told. */
+/** A fact that a receipt can prove, in the order of the output. */
 export type Proof =
   | "integrity"
   | "accepted-by-both"
@@ -14,39 +14,39 @@ export type Proof =
   | "disputed"
   | "fault-agreed"
 
-/** What came out of looking at a receipt. */
-export type Verdict =
+/** Result of checking a receipt. */
+export type ReceiptCheck =
   | {
       readonly status: "valid"
       readonly deal: Deal
       readonly proves: readonly Proof[]
-      /** What was not looked at, and why: never to be taken for a pass. */
+      /** Facts that were not checked, each with the reason. */
       readonly unchecked: readonly string[]
     }
   | { readonly status: "invalid"; readonly problem: string }
 
-/** The last word of a key: nothing it signs at or after `ts` is believed. */
+/** The end of a key: nothing it signs at or after `ts` is valid. */
 export type KeyStatement = Rotation | Revocation
 
-const selfDeclared = "time: each statement says its own, and nobody else vouches for it"
+const selfDeclared = "time: each statement states its own time, and nobody else confirms it"
 
 /**
- * Checks a receipt with nothing but itself: every signature, that each statement answers the one before, and that
- * each step was legal, for its party and in time.
- * @param keys - rotations and revocations to honour, each checked by {@link verifyKeyStatement} before
+ * Checks a receipt offline: every signature, that each statement answers the one before, and that each was legal for
+ * its signer at its time.
+ * @param keys - rotations and revocations to apply, each checked by {@link verifyKeyStatement} before
  */
-export function judgeReceipt(receipt: Receipt, keys: readonly KeyStatement[] = []): Verdict {
+export function checkReceipt(receipt: Receipt, keys: readonly KeyStatement[] = []): ReceiptCheck {
   try {
     const deal = dealOfReceipt(receipt)
     for (const statement of deal.chain) {
       verifyStatement(statement)
-      requireLivingKey(statement, keys)
+      requireValidKey(statement, keys)
     }
-    const strangers = partiesOf(deal).filter((did) => !keys.some(({ from }) => from === did))
-    const unasked = strangers.map(
+    const unknownKeys = partiesOf(deal).filter((did) => !keys.some(({ from }) => from === did))
+    const unrevoked = unknownKeys.map(
       (did) => `revocation: no statement about the key of ${agentIdOfDid(did)} was given`,
     )
-    return { status: "valid", deal, proves: proofsOf(deal), unchecked: [selfDeclared, ...unasked] }
+    return { status: "valid", deal, proves: proofsOf(deal), unchecked: [selfDeclared, ...unrevoked] }
   } catch (error) {
     if (error instanceof ChatError) return { status: "invalid", problem: error.message }
     throw error
@@ -72,13 +72,13 @@ function proofsOf(deal: Deal): Proof[] {
   ]
 }
 
-function requireLivingKey({ type, from, ts }: Statement, keys: readonly KeyStatement[]): void {
+function requireValidKey({ type, from, ts }: Statement, keys: readonly KeyStatement[]): void {
   const end = keys.find((key) => key.from === from && key.ts <= ts)
   if (end === undefined) return
-  const what = end.type === "ROTATION" ? "replaced" : "revoked"
+  const ended = end.type === "ROTATION" ? "replaced" : "revoked"
   throw new ChatError(
     "VERIFICATION_FAILED",
-    `${type}: its key was ${what} at ${iso(end.ts)}, before it was signed`,
+    `${type}: its key was ${ended} at ${iso(end.ts)}, before it was signed`,
   )
 }
 
