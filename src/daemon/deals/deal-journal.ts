@@ -115,7 +115,7 @@ export class DealJournal implements DealStore {
     this.#timer?.cancel()
     this.#timer = undefined
     if (this.#unsaved.length > 0 && !this.#save()) return
-    if (this.#unwrittenReceipts.length > 0 && this.#writeReceipts() === "locked") {
+    if (this.#unwrittenReceipts.length > 0 && !this.#writeReceipts()) {
       this.#timer = this.#clock.setTimer(() => this.flush(), lockRetryMs)
       return
     }
@@ -154,14 +154,17 @@ export class DealJournal implements DealStore {
     return isSaved
   }
 
-  /** The inbox does not wait for a receipts.jsonl that cannot be written: the next start makes up for it. */
-  #writeReceipts(): "done" | "locked" {
-    let isLocked = false
+  /**
+   * Receipts that cannot be written do not hold up the inbox: they stay in the list.
+   * @returns false if another process has the lock
+   */
+  #writeReceipts(): boolean {
+    let isFree = true
     this.#problems.attempt("receipts.jsonl", "written", () => {
-      isLocked = !this.#receipts.append(this.#unwrittenReceipts)
-      if (!isLocked) this.#unwrittenReceipts = []
+      isFree = this.#receipts.append(this.#unwrittenReceipts)
+      if (isFree) this.#unwrittenReceipts = []
     })
-    return isLocked ? "locked" : "done"
+    return isFree
   }
 
   #mirror(): void {
