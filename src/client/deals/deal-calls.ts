@@ -168,7 +168,8 @@ export class DealCalls {
 
   async #request<V extends Verb>(statement: Statement<V>): Promise<DealEvent<V>> {
     const aud = this.#relay.serverId()
-    const answer = await this.#relay.request(statement)
+    const frame: Statement = statement
+    const answer = await this.#relay.request(frame)
     const recorded = readStatement(statementIn(answer))
     // The relay may have recorded the same draft as signed in an earlier attempt.
     if (recorded.id !== statement.id || recorded.type !== statement.type || recorded.from !== this.did) {
