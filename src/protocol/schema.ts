@@ -271,7 +271,7 @@ export function strictObject<F extends Fields>(fields: F): Schema<OutputOf<F>, I
       const output = known.read(value)
       if (output instanceof Fault) return output
       const unknown = Object.keys(value as object).find((name) => !Object.hasOwn(fields, name))
-      return unknown === undefined ? output : new Fault(unknown, "is not a member of it")
+      return unknown === undefined ? output : new Fault(unknown, "unknown field")
     },
   }
 }

@@ -86,9 +86,9 @@ describe("a schema", () => {
     const value = { a: "x", b: 1 }
     expect(object({ a: string }).read(value)).toEqual({ a: "x" })
     expect(openObject({ a: string }).read(value)).toEqual(value)
-    expect(faultOf(strictObject({ a: string }), value)).toBe("b: is not a member of it")
+    expect(faultOf(strictObject({ a: string }), value)).toBe("b: unknown field")
     expect(faultOf(strictObject({ a: string }), JSON.parse('{"a":"x","constructor":1}'))).toBe(
-      "constructor: is not a member of it",
+      "constructor: unknown field",
     )
   })
 })
