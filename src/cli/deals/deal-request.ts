@@ -14,7 +14,7 @@ import { failureDocument, reportFailure } from "../exit-status.js"
 import { omitUndefined } from "../output/omit-undefined.js"
 import { shellWord } from "../output/shell-words.js"
 import { identityFiles } from "../relay/own-identity.js"
-import { answerMs, chooseDaemon, usesOwnSession, type RequestOptions } from "../relay/relay-request.js"
+import { answerMs, chooseDaemon, type RequestOptions, usesOwnSession } from "../relay/relay-request.js"
 import { withSession } from "../relay/session.js"
 
 /** A statement that the relay has. */
@@ -98,7 +98,11 @@ async function sendThroughDaemon(
   const { clock, config } = context
   const lineId = newLineId()
   try {
-    const line = await requestThroughDaemon(paths, draft, { clock, timeoutMs: options.timeout ?? answerMs, id: lineId })
+    const line = await requestThroughDaemon(paths, draft, {
+      clock,
+      timeoutMs: options.timeout ?? answerMs,
+      id: lineId,
+    })
     const { proposal_id, state, to } = line["evidence"] as Pick<Answered, "proposal_id" | "state" | "to">
     return { via: "daemon", proposal_id, state, to, msg_id: String(line["msg_id"]) }
   } catch (error) {
