@@ -1,8 +1,10 @@
 import { once } from "node:events"
 import { appendFileSync, closeSync, existsSync, openSync, readFileSync, writeSync } from "node:fs"
-import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { describe, expect, it, type TestContext } from "vitest"
 import { until } from "../kit/condition.js"
-import { RelayProcess, Workspace } from "../kit/program.js"
+import { isLong } from "../kit/long.js"
+import { agentchat, type RelayProcess, type Workspace } from "../kit/program.js"
+import { patienceMs, Scene, startDaemon } from "../kit/scene.js"
 
 /** Kills the process that runs a daemon, without warning. */
 function killDaemon(workspace: Workspace, name: string): void {
@@ -14,139 +16,161 @@ function numbered(prefix: string, count: number): string[] {
   return Array.from({ length: count }, (_, index) => `${prefix}-${index}`)
 }
 
-describe("lines survive", { timeout: 120_000 }, () => {
-  let relay: RelayProcess
-  let sender: Workspace
-  let receiver: Workspace
+/** A relay in memory with a sender `a` and a receiver `b`, both in #general. */
+class Pair {
+  readonly relay: RelayProcess
+  readonly sender: Workspace
+  readonly receiver: Workspace
 
-  beforeEach(async () => {
-    relay = await RelayProcess.start("--rate", "100000/s", "--burst", "100000")
-    sender = new Workspace()
-    receiver = new Workspace()
-    sender.must("daemon", relay.url, "--background", "--name", "a")
-    receiver.must("daemon", relay.url, "--background", "--name", "b")
-  })
-  afterEach(async () => {
-    sender.dispose()
-    receiver.dispose()
-    await relay.kill()
-  })
-
-  const allArrived = async (expected: string[]) => {
-    await until(
-      `${expected.length} messages`,
-      () => new Set(receiver.contents("b")).size >= expected.length,
-      60_000,
-    )
-    const arrived = receiver.contents("b")
-    expect([...arrived].sort()).toEqual([...expected].sort())
-    expect(receiver.inbox("b").map(({ seq }) => seq)).toEqual(
-      receiver.inbox("b").map((_, index) => index + 1),
-    )
+  private constructor(relay: RelayProcess, sender: Workspace, receiver: Workspace) {
+    this.relay = relay
+    this.sender = sender
+    this.receiver = receiver
   }
 
-  const orderKept = (prefix: string) => {
-    const numbers = receiver
+  static async start({ onTestFinished }: TestContext): Promise<Pair> {
+    const scene = new Scene(onTestFinished)
+    const relay = await scene.relay()
+    const [sender, receiver] = await Promise.all([scene.agent(relay.url, "a"), scene.agent(relay.url, "b")])
+    return new Pair(relay, sender, receiver)
+  }
+
+  get outbox(): string {
+    return this.sender.file("a", "outbox.jsonl")
+  }
+
+  /** Appends a message to #general. */
+  post(content: string): void {
+    appendFileSync(this.outbox, `${JSON.stringify({ to: "#general", content })}\n`)
+  }
+
+  startSender(): Promise<void> {
+    return startDaemon(this.sender, this.relay.url, "a")
+  }
+
+  startReceiver(): Promise<void> {
+    return startDaemon(this.receiver, this.relay.url, "b")
+  }
+
+  /** Waits for these messages, and checks that they arrived once and without a gap in the numbers of the inbox. */
+  async expectAll(expected: string[]): Promise<void> {
+    await until(
+      `${expected.length} messages`,
+      () => new Set(this.receiver.contents("b")).size >= expected.length,
+      2 * patienceMs,
+    )
+    expect(this.receiver.contents("b").sort()).toEqual([...expected].sort())
+    const inbox = this.receiver.inbox("b")
+    expect(inbox.map(({ seq }) => seq)).toEqual(inbox.map((_, index) => index + 1))
+  }
+
+  expectInOrder(prefix: string): void {
+    const numbers = this.receiver
       .contents("b")
       .filter((text) => text.startsWith(`${prefix}-`))
       .map((text) => Number(text.slice(prefix.length + 1)))
-    expect(numbers).toEqual([...numbers].sort((a, b) => a - b))
+    expect(numbers).toEqual([...numbers].sort((x, y) => x - y))
   }
+}
 
-  it("four shells that append at once", async () => {
-    const outbox = sender.file("a", "outbox.jsonl")
+describe.concurrent("outbox lines arrive once", { timeout: 240_000 }, () => {
+  it("when four shells append at once", async (context) => {
+    const pair = await Pair.start(context)
     const shells = ["p", "q", "r", "s"].map((prefix) =>
-      sender.sh(
-        `i=0; while [ $i -lt 250 ]; do echo '{"to":"#general","content":"${prefix}-'$i'"}' >> ${outbox}; i=$((i+1)); done`,
+      pair.sender.sh(
+        `i=0; while [ $i -lt 250 ]; do echo '{"to":"#general","content":"${prefix}-'$i'"}' >> ${pair.outbox}; i=$((i+1)); done`,
       ),
     )
     await Promise.all(shells.map((shell) => once(shell, "exit")))
-    await allArrived(["p", "q", "r", "s"].flatMap((prefix) => numbered(prefix, 250)))
-    for (const prefix of ["p", "q", "r", "s"]) orderKept(prefix)
+    await pair.expectAll(["p", "q", "r", "s"].flatMap((prefix) => numbered(prefix, 250)))
+    for (const prefix of ["p", "q", "r", "s"]) pair.expectInOrder(prefix)
   })
 
-  it("a writer that keeps the outbox open over a clearing", async () => {
-    const fd = openSync(sender.file("a", "outbox.jsonl"), "a")
+  it("when a writer keeps the outbox open while the daemon clears it", async (context) => {
+    const pair = await Pair.start(context)
+    const fd = openSync(pair.outbox, "a")
     writeSync(fd, '{"to":"#general","content":"k-0"}\n')
-    await until("the clearing", () => readFileSync(sender.file("a", "outbox.jsonl")).length === 0)
+    await until("the clearing", () => readFileSync(pair.outbox).length === 0)
     writeSync(fd, '{"to":"#general","content":"k-1"}\n')
-    appendFileSync(sender.file("a", "outbox.jsonl"), '{"to":"#general","content":"k-2"}\n')
-    await until("the late line", () => receiver.contents("b").includes("k-1"))
+    pair.post("k-2")
+    await until("the late line", () => pair.receiver.contents("b").includes("k-1"))
     writeSync(fd, '{"to":"#general","content":"k-3"}\n')
     closeSync(fd)
-    await allArrived(numbered("k", 4))
+    await pair.expectAll(numbered("k", 4))
   })
 
-  it("the death of the sender's daemon, again and again", async () => {
-    const outbox = sender.file("a", "outbox.jsonl")
-    for (let round = 0; round < 6; round++) {
+  it("when the daemon of the sender is killed again and again", async (context) => {
+    const pair = await Pair.start(context)
+    const rounds = isLong ? 6 : 3
+    for (let round = 0; round < rounds; round++) {
       for (let i = 0; i < 200; i++) {
-        appendFileSync(outbox, `{"to":"#general","content":"m-${round * 200 + i}"}\n`)
-        if (i === 60 + round * 20) killDaemon(sender, "a")
+        pair.post(`m-${round * 200 + i}`)
+        if (i === 60 + round * 20) killDaemon(pair.sender, "a")
       }
-      sender.must("daemon", relay.url, "--background", "--name", "a")
+      await pair.startSender()
     }
-    await allArrived(numbered("m", 1200))
-    orderKept("m")
+    await pair.expectAll(numbered("m", rounds * 200))
+    pair.expectInOrder("m")
   })
 
-  it("the death of the receiver's daemon, and what was sent meanwhile", async () => {
-    const outbox = sender.file("a", "outbox.jsonl")
-    for (let round = 0; round < 4; round++) {
+  it("when the daemon of the receiver is killed again and again", async (context) => {
+    const pair = await Pair.start(context)
+    const rounds = isLong ? 4 : 2
+    for (let round = 0; round < rounds; round++) {
       for (let i = 0; i < 150; i++) {
-        appendFileSync(outbox, `{"to":"#general","content":"m-${round * 150 + i}"}\n`)
-        if (i === 30) killDaemon(receiver, "b")
+        pair.post(`m-${round * 150 + i}`)
+        if (i === 30) killDaemon(pair.receiver, "b")
       }
-      receiver.must("daemon", relay.url, "--background", "--name", "b")
+      await pair.startReceiver()
     }
-    await allArrived(numbered("m", 600))
+    await pair.expectAll(numbered("m", rounds * 150))
   })
 
-  it("direct messages too, while their reader is dead", async () => {
-    const to = String(receiver.status("b")?.["agent_id"])
-    const outbox = sender.file("a", "outbox.jsonl")
+  it("when they are direct messages and their receiver is killed", async (context) => {
+    const pair = await Pair.start(context)
+    const to = String(pair.receiver.status("b")?.["agent_id"])
     for (let i = 0; i < 300; i++) {
-      appendFileSync(outbox, `${JSON.stringify({ to, content: `d-${i}` })}\n`)
-      if (i === 100) killDaemon(receiver, "b")
+      appendFileSync(pair.outbox, `${JSON.stringify({ to, content: `d-${i}` })}\n`)
+      if (i === 100) killDaemon(pair.receiver, "b")
     }
-    receiver.must("daemon", relay.url, "--background", "--name", "b")
-    await allArrived(numbered("d", 300))
-    orderKept("d")
+    await pair.startReceiver()
+    await pair.expectAll(numbered("d", 300))
+    pair.expectInOrder("d")
   })
 
-  it("the death of the relay in the middle of a burst", async () => {
-    const outbox = sender.file("a", "outbox.jsonl")
-    for (let round = 0; round < 3; round++) {
+  it("when the relay is killed in the middle of a burst", async (context) => {
+    const pair = await Pair.start(context)
+    for (let round = 0; round < (isLong ? 3 : 2); round++) {
       for (let i = 0; i < 400; i++) {
-        appendFileSync(outbox, `{"to":"#general","content":"m-${round * 400 + i}"}\n`)
-        if (i === 200) await relay.kill()
+        pair.post(`m-${round * 400 + i}`)
+        if (i === 200) await pair.relay.kill()
       }
-      await relay.restart()
-      // A relay in memory keeps nothing: what it accepted for a member who is away dies with it. So the next
-      // death comes when everybody is back and has everything.
-      await allArrived(numbered("m", (round + 1) * 400))
+      await pair.relay.restart()
+      // A relay in memory loses what it accepted for a member that is away. So it is killed again only when both
+      // agents are back and everything has arrived.
+      await pair.expectAll(numbered("m", (round + 1) * 400))
     }
   })
 
-  it("a time without any relay", async () => {
-    await relay.kill()
-    await until("the wait", () => sender.status("a")?.["state"] === "waiting")
-    for (const content of numbered("m", 50)) {
-      appendFileSync(sender.file("a", "outbox.jsonl"), `${JSON.stringify({ to: "#general", content })}\n`)
-    }
-    sender.must("daemon", "--stop", "--name", "a")
-    await relay.restart()
-    sender.must("daemon", relay.url, "--background", "--name", "a")
-    await allArrived(numbered("m", 50))
-    orderKept("m")
+  it("when they are written without a relay, and the daemon restarts meanwhile", async (context) => {
+    const pair = await Pair.start(context)
+    await pair.relay.kill()
+    await until("the wait", () => pair.sender.status("a")?.["state"] === "waiting")
+    for (const content of numbered("m", 50)) pair.post(content)
+    expect((await agentchat(pair.sender, "daemon", "--stop", "--name", "a")).status).toBe(0)
+    await pair.relay.restart()
+    await pair.startSender()
+    await pair.expectAll(numbered("m", 50))
+    pair.expectInOrder("m")
   })
 
-  it("more than one frame of them, while the bad ones are rejected alone", async () => {
-    const outbox = sender.file("a", "outbox.jsonl")
-    appendFileSync(outbox, '{"to":"#general","content":"m-0"}\n')
-    appendFileSync(outbox, `{"to":"#general","content":"${"x".repeat(10 * 1024 * 1024)}"}\n`)
-    appendFileSync(outbox, '{"to":"#general","content":"m-1"}\n')
-    await allArrived(numbered("m", 2))
+  it("when one between them is too large and is rejected", async (context) => {
+    const pair = await Pair.start(context)
+    const { sender } = pair
+    pair.post("m-0")
+    pair.post("x".repeat(10 * 1024 * 1024))
+    pair.post("m-1")
+    await pair.expectAll(numbered("m", 2))
     await until("the rejection", () => sender.inbox("a").some(({ type }) => type === "REJECTED"))
     const [rejected] = readFileSync(sender.file("a", "rejected.jsonl"), "utf8").trim().split("\n")
     expect(JSON.parse(rejected ?? "")).toMatchObject({ code: "INVALID_MSG" })

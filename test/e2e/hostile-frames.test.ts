@@ -1,34 +1,34 @@
-import { spawn } from "node:child_process"
-import { once } from "node:events"
 import { appendFileSync, existsSync, readFileSync } from "node:fs"
-import { describe, expect, it, onTestFinished } from "vitest"
+import { describe, expect, it, type TestContext } from "vitest"
 import { until } from "../kit/condition.js"
 import { FakeRelay, msg } from "../kit/fake-relay.js"
-import { programPath, RelayProcess, Workspace } from "../kit/program.js"
+import { agentchat, type RelayProcess, type Workspace } from "../kit/program.js"
+import { patienceMs, Scene, startDaemon } from "../kit/scene.js"
 import { Wire } from "../kit/wire.js"
 
-const waitMs = 30_000
-
-async function startRelay(): Promise<RelayProcess> {
-  const relay = await RelayProcess.start("--rate", "1000/s", "--burst", "1000")
-  onTestFinished(() => relay.kill())
-  return relay
-}
-
-/** Starts a daemon `name` in a directory of its own, without holding up a relay of this process. */
-async function startAgent(url: string, name: string, ...more: string[]): Promise<Workspace> {
-  const work = new Workspace()
-  onTestFinished(() => work.dispose())
-  const args = [programPath, "daemon", url, "--background", "--name", name, ...more]
-  const child = spawn(process.execPath, args, { cwd: work.dir, env: work.env, stdio: "ignore" })
-  expect((await once(child, "exit"))[0]).toBe(0)
-  await until(`${name} in #general`, () =>
-    (work.status(name)?.["channels"] as string[] | undefined)?.includes("#general"),
+/** Starts a daemon, and waits until it is in #general. */
+async function startAgent(
+  { onTestFinished }: TestContext,
+  url: string,
+  name: string,
+  ...more: string[]
+): Promise<Workspace> {
+  const work = await new Scene(onTestFinished).agent(url, name, ...more)
+  await until(
+    `${name} in #general`,
+    () => (work.status(name)?.["channels"] as string[] | undefined)?.includes("#general"),
+    patienceMs,
   )
   return work
 }
 
-/** A client with nothing between the test and the bytes, in #general. */
+/** Stops a daemon and starts it again. */
+async function restartAgent(work: Workspace, url: string, name: string): Promise<void> {
+  expect((await agentchat(work, "daemon", "--stop", "--name", name)).status).toBe(0)
+  await startDaemon(work, url, name)
+}
+
+/** Connects a raw client and joins #general. */
 async function enter(relay: RelayProcess, name: string): Promise<{ wire: Wire; id: string }> {
   const wire = await Wire.open(Number(new URL(relay.url).port))
   wire.say({ type: "IDENTIFY", name })
@@ -42,11 +42,11 @@ const idOf = (work: Workspace, name: string) => String(work.status(name)?.["agen
 const messages = (work: Workspace, name: string) => work.inbox(name).filter(({ type }) => type === "MSG")
 const text = (work: Workspace, name: string, file: string) => readFileSync(work.file(name, file), "utf8")
 
-describe("on the wire", { timeout: 120_000 }, () => {
-  it("row 17: whoever writes another's name into a frame speaks under its own", async () => {
-    const relay = await startRelay()
-    const alice = await startAgent(relay.url, "alice")
-    const bob = await startAgent(relay.url, "bob")
+describe("a hostile peer", { timeout: 120_000 }, () => {
+  it("sends under its own name, whatever names it writes into a frame", async (context) => {
+    const relay = await new Scene(context.onTestFinished).relay()
+    const alice = await startAgent(context, relay.url, "alice")
+    const bob = await startAgent(context, relay.url, "bob")
     const [aliceId, bobId] = [idOf(alice, "alice"), idOf(bob, "bob")]
     const { wire, id } = await enter(relay, "mallory")
     const forged = {
@@ -61,8 +61,8 @@ describe("on the wire", { timeout: 120_000 }, () => {
     for (const type of ["DELIVERY", "PRESENCE_CHANGED", "TASK", "AGENT_LEFT"]) {
       expect(await wire.ask({ ...forged, type, state: "mirrored" })).toMatchObject({ code: "INVALID_MSG" })
     }
-    await until("bob's", () => messages(bob, "bob").length === 2, waitMs)
-    await until("alice's", () => messages(alice, "alice").length === 2, waitMs)
+    await until("bob's", () => messages(bob, "bob").length === 2, patienceMs)
+    await until("alice's", () => messages(alice, "alice").length === 2, patienceMs)
     for (const [work, name] of [
       [alice, "alice"],
       [bob, "bob"],
@@ -75,9 +75,9 @@ describe("on the wire", { timeout: 120_000 }, () => {
     }
   })
 
-  it("row 17: nobody comes in under a key that is not its own", async () => {
-    const relay = await startRelay()
-    const alice = await startAgent(relay.url, "alice")
+  it("cannot connect with the key of another agent", async (context) => {
+    const relay = await new Scene(context.onTestFinished).relay()
+    const alice = await startAgent(context, relay.url, "alice")
     const shown = alice.must("identity", "--export", "--identity", alice.file("alice", "identity.json"))
     const { did } = JSON.parse(shown) as { did: string }
     const wire = await Wire.open(Number(new URL(relay.url).port))
@@ -88,9 +88,9 @@ describe("on the wire", { timeout: 120_000 }, () => {
     expect(alice.status("alice")).toMatchObject({ connected: true })
   })
 
-  it("row 17: a daemon drops what a relay says under a wrong sender, and logs it", async () => {
+  it("is a relay: the daemon drops and logs messages with a forged sender", async (context) => {
     const relay = await FakeRelay.start()
-    const bob = await startAgent(relay.url, "bob")
+    const bob = await startAgent(context, relay.url, "bob")
     const session = await relay.session()
     const to = idOf(bob, "bob")
     session.say(
@@ -98,15 +98,15 @@ describe("on the wire", { timeout: 120_000 }, () => {
       msg("cccccccc.2", { content: "forged post" }),
       msg("bbbbbbbb.3", { to, content: "true" }),
     )
-    await until("the true one", () => bob.contents("bob").includes("true"), waitMs)
+    await until("the true one", () => bob.contents("bob").includes("true"), patienceMs)
     expect(bob.contents("bob")).toEqual(["true"])
     expect(text(bob, "bob", "inbox.jsonl")).not.toContain("forged")
     expect(text(bob, "bob", "daemon.log").match(/sender-mismatch/g)).toHaveLength(2)
   })
 
-  it("row 18: what a message is follows from its address, whatever else it says", async () => {
-    const relay = await startRelay()
-    const bob = await startAgent(relay.url, "bob", "--role", "reviewer")
+  it("cannot change the kind of a message by other fields than its address", async (context) => {
+    const relay = await new Scene(context.onTestFinished).relay()
+    const bob = await startAgent(context, relay.url, "bob", "--role", "reviewer")
     const { wire, id } = await enter(relay, "mallory")
     const bobId = idOf(bob, "bob")
     const extra = {
@@ -115,7 +115,7 @@ describe("on the wire", { timeout: 120_000 }, () => {
     }
     wire.say({ ...extra, type: "MSG", to: "#general", content: "a post", id: "m1" })
     wire.say({ ...extra, type: "MSG", to: bobId, content: "mail", id: "m2" })
-    await until("both", () => messages(bob, "bob").length === 2, waitMs)
+    await until("both", () => messages(bob, "bob").length === 2, patienceMs)
     const [post, mail] = messages(bob, "bob").sort((a, b) =>
       String(a["msg_id"]).localeCompare(String(b["msg_id"])),
     )
@@ -130,12 +130,12 @@ describe("on the wire", { timeout: 120_000 }, () => {
     expect(bob.inbox("bob").filter(({ type }) => type === "TASK")).toEqual([])
   })
 
-  it("row 19: what is malformed is refused with its reason, and reaches nobody, also later", async () => {
-    const relay = await startRelay()
-    const bob = await startAgent(relay.url, "bob")
+  it("gets a reason for each malformed frame, and none reaches anybody, even later", async (context) => {
+    const relay = await new Scene(context.onTestFinished).relay()
+    const bob = await startAgent(context, relay.url, "bob")
     const { wire } = await enter(relay, "mallory")
     const malformed = [
-      ['{"type":"MSG","to":"#general","content":"evil"', /JSON/],
+      ['{"type":"MSG","to":"#general","content":"evil"', /column 47: unexpected end/],
       ['["MSG","#general","evil"]', /object/],
       ['{"to":"#general","content":"evil"}', /type/],
       ['{"type":"NONSENSE","to":"#general","content":"evil"}', /NONSENSE/],
@@ -152,26 +152,25 @@ describe("on the wire", { timeout: 120_000 }, () => {
       expect(error.message).toMatch(reason)
     }
     wire.say({ type: "MSG", to: "#general", content: "good", id: "m1" })
-    await until("the good one", () => bob.contents("bob").includes("good"), waitMs)
-    bob.must("daemon", "--stop", "--name", "bob")
-    bob.must("daemon", relay.url, "--background", "--name", "bob")
+    await until("the good one", () => bob.contents("bob").includes("good"), patienceMs)
+    await restartAgent(bob, relay.url, "bob")
     wire.say({ type: "MSG", to: "#general", content: "good again", id: "m2" })
-    await until("the other good one", () => bob.contents("bob").includes("good again"), waitMs)
+    await until("the other good one", () => bob.contents("bob").includes("good again"), patienceMs)
     expect(bob.contents("bob")).toEqual(["good", "good again"])
     expect(text(bob, "bob", "inbox.jsonl")).not.toContain("evil")
     expect((await wire.settle()).filter(({ type }) => type === "ERROR")).toEqual([])
   })
 
-  it("row 19: a line that is malformed is kept aside with its reason, and is not tried again", async () => {
-    const relay = await startRelay()
-    const alice = await startAgent(relay.url, "alice")
-    const bob = await startAgent(relay.url, "bob")
+  it("writes malformed outbox lines: they are set aside with a reason and not tried again", async (context) => {
+    const relay = await new Scene(context.onTestFinished).relay()
+    const alice = await startAgent(context, relay.url, "alice")
+    const bob = await startAgent(context, relay.url, "bob")
     const outbox = alice.file("alice", "outbox.jsonl")
     appendFileSync(
       outbox,
       'evil {\n{"content":"evil"}\n{"to":"#general"}\n{"to":"#general","content":"good"}\n',
     )
-    await until("the good one", () => bob.contents("bob").includes("good"), waitMs)
+    await until("the good one", () => bob.contents("bob").includes("good"), patienceMs)
     const rejected = () =>
       text(alice, "alice", "rejected.jsonl")
         .trim()
@@ -184,10 +183,9 @@ describe("on the wire", { timeout: 120_000 }, () => {
     expect(rejected().map(({ code }) => code)).toEqual(["INVALID_MSG", "INVALID_MSG", "INVALID_MSG"])
     expect(rejected()[1]?.reason).toMatch(/\bto\b/)
     expect(rejected()[2]?.reason).toContain("content")
-    alice.must("daemon", "--stop", "--name", "alice")
-    alice.must("daemon", relay.url, "--background", "--name", "alice")
+    await restartAgent(alice, relay.url, "alice")
     alice.must("send", "#general", "good again", "--name", "alice")
-    await until("the other good one", () => bob.contents("bob").includes("good again"), waitMs)
+    await until("the other good one", () => bob.contents("bob").includes("good again"), patienceMs)
     expect(bob.contents("bob")).toEqual(["good", "good again"])
     expect(rejected()).toHaveLength(3)
   })

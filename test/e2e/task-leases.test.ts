@@ -1,27 +1,22 @@
 import { appendFileSync } from "node:fs"
-import { describe, expect, it, onTestFinished } from "vitest"
+import { describe, expect, it } from "vitest"
 import { until } from "../kit/condition.js"
-import { type InboxRecord, RelayProcess, Workspace } from "../kit/program.js"
+import type { InboxRecord, Workspace } from "../kit/program.js"
+import { patienceMs, Scene, startDaemon } from "../kit/scene.js"
 
-const waitMs = 30_000
-
-/** Starts a relay with this lease, alice who asks, and two idle workers who can do her work. */
-async function office(leaseSeconds: number) {
-  const relay = await RelayProcess.start("--rate", "1000/s", "--burst", "1000", "--lease", `${leaseSeconds}`)
-  onTestFinished(() => relay.kill())
-  const alice = startAgent(relay, "alice")
-  const workers = ["bob", "carol"].map((name) => ({
+/** Starts a relay with this lease, alice who sends tasks, and two idle workers. */
+async function office(scene: Scene, leaseSeconds: number) {
+  const relay = await scene.relay("--lease", `${leaseSeconds}`)
+  const worker = async (name: string) => ({
     name,
-    work: startAgent(relay, name, "--role", "coder"),
-  }))
+    work: await scene.agent(relay.url, name, "--role", "coder"),
+  })
+  const [alice, ...workers] = await Promise.all([
+    scene.agent(relay.url, "alice"),
+    worker("bob"),
+    worker("carol"),
+  ])
   return { relay, alice, workers }
-}
-
-function startAgent(relay: RelayProcess, name: string, ...more: string[]): Workspace {
-  const work = new Workspace()
-  onTestFinished(() => work.dispose())
-  work.must("daemon", relay.url, "--background", "--name", name, ...more)
-  return work
 }
 
 interface Worker {
@@ -36,12 +31,12 @@ function write({ work, name }: Worker, line: object): void {
   appendFileSync(work.file(name, "outbox.jsonl"), `${JSON.stringify(line)}\n`)
 }
 
-/** The worker who got the only task, the other one, and the task. */
+/** Waits for the task. @returns the worker that got it, the other worker, and the task */
 async function assigned(workers: readonly Worker[]): Promise<[Worker, Worker, InboxRecord]> {
   const holder = await until(
-    "somebody to have it",
+    "a worker to have it",
     () => workers.find((one) => tasksOf(one).length > 0),
-    waitMs,
+    patienceMs,
   )
   const other = workers.find((one) => one !== holder)
   const [task] = tasksOf(holder)
@@ -51,29 +46,36 @@ async function assigned(workers: readonly Worker[]): Promise<[Worker, Worker, In
 
 const passed = (ms: number) => {
   const start = performance.now()
-  return until(`${ms} ms`, () => performance.now() - start > ms, ms + waitMs)
+  return until(`${ms} ms`, () => performance.now() - start > ms, ms + patienceMs)
 }
 
-describe("a task", { timeout: 120_000 }, () => {
-  it("row 11: of a worker that is killed goes to the next one, and is gone once it is done", async () => {
-    const { relay, alice, workers } = await office(2)
+describe.concurrent("a task", { timeout: 120_000 }, () => {
+  it("of a worker that is killed goes to the next one, and is gone once it is done", async ({
+    onTestFinished,
+  }) => {
+    const { relay, alice, workers } = await office(new Scene(onTestFinished), 2)
     alice.must("send", "+coder", "build it", "--name", "alice")
     const [killed, next, task] = await assigned(workers)
     expect(tasksOf(next)).toEqual([])
     process.kill(Number(killed.work.status(killed.name)?.["pid"]), "SIGKILL")
-    const [again] = await until("the next worker", () => tasksOf(next).length > 0 && tasksOf(next), waitMs)
+    const [again] = await until(
+      "the next worker",
+      () => tasksOf(next).length > 0 && tasksOf(next),
+      patienceMs,
+    )
     expect(again).toMatchObject({ task: task["task"], content: "build it", attempt: 2 })
     expect(next.work.must("task", "done", String(task["task"]), "built", "--name", next.name)).toContain(
       "done",
     )
-    await until("the answer", () => alice.contents("alice").includes("built"), waitMs)
-    killed.work.must("daemon", relay.url, "--background", "--name", killed.name, "--role", "coder")
+    await until("the answer", () => alice.contents("alice").includes("built"), patienceMs)
+    await startDaemon(killed.work, relay.url, killed.name, "--role", "coder")
     write(killed, { type: "DONE", task: task["task"], content: "built by the dead", id: "late" })
     await until(
       "the refusal",
       () => killed.work.inbox(killed.name).some(({ type }) => type === "REJECTED"),
-      waitMs,
+      patienceMs,
     )
+    // More than two leases.
     await passed(5_000)
     expect(tasksOf(killed)).toHaveLength(1)
     expect(tasksOf(next)).toHaveLength(1)
@@ -83,8 +85,8 @@ describe("a task", { timeout: 120_000 }, () => {
     expect(killed.work.status(killed.name)?.["tasks"]).toEqual([])
   })
 
-  it("row 12: stays with a worker that works on it for three leases", async () => {
-    const { alice, workers } = await office(3)
+  it("stays with a worker that works on it for three leases", async ({ onTestFinished }) => {
+    const { alice, workers } = await office(new Scene(onTestFinished), 3)
     alice.must("send", "+coder", "build it", "--name", "alice")
     const [worker, other, task] = await assigned(workers)
     write(worker, { type: "SET_PRESENCE", status: "working", activity: "building" })
@@ -93,7 +95,7 @@ describe("a task", { timeout: 120_000 }, () => {
     expect(tasksOf(worker)).toHaveLength(1)
     expect(worker.work.inbox(worker.name).filter(({ type }) => type === "TASK_LOST")).toEqual([])
     write(worker, { type: "DONE", task: task["task"], content: "built", id: "done" })
-    await until("the answer", () => alice.contents("alice").includes("built"), waitMs)
+    await until("the answer", () => alice.contents("alice").includes("built"), patienceMs)
     expect(tasksOf(other)).toEqual([])
   })
 })

@@ -1,0 +1,91 @@
+import { spawn } from "node:child_process"
+import { readFileSync } from "node:fs"
+import { createInterface } from "node:readline"
+import { describe, expect, it } from "vitest"
+import { until } from "../kit/condition.js"
+import { agentchat, programPath, type Workspace } from "../kit/program.js"
+import { patienceMs, Scene } from "../kit/scene.js"
+
+type Defer = (cleanup: () => Promise<void> | void) => void
+
+/** Alice at a relay, who looks at other agents. */
+async function watchRoster(scene: Scene) {
+  const relay = await scene.relay()
+  const alice = await scene.agent(relay.url, "alice")
+
+  /** Returns the entry of an agent in `agentchat agents`. */
+  async function shown(name: string): Promise<Record<string, unknown>> {
+    const { stdout } = await agentchat(alice, "agents", "--name", "alice", "--json")
+    const { roster } = JSON.parse(stdout) as { roster: Record<string, unknown>[] }
+    return roster.find((entry) => entry["name"] === name) ?? {}
+  }
+
+  const becomes = (name: string, status: string) =>
+    until(`${name} is ${status}`, async () => (await shown(name))["status"] === status, patienceMs)
+
+  return { alice, shown, becomes, startAgent: (name: string) => scene.agent(relay.url, name) }
+}
+
+/** Sends a signal to the process of a daemon; a stopped one continues when the test ends. */
+function signal(work: Workspace, name: string, kind: NodeJS.Signals, defer: Defer): void {
+  const { pid } = JSON.parse(readFileSync(work.file(name, "daemon.pid"), "utf8")) as { pid: number }
+  if (kind === "SIGSTOP") defer(() => void process.kill(pid, "SIGCONT"))
+  process.kill(pid, kind)
+}
+
+describe.concurrent("the roster", { timeout: 120_000 }, () => {
+  it.for(["SIGKILL", "SIGTERM"] as const)(
+    "shows an agent that ended by %s as offline, to everybody",
+    async (kind, { onTestFinished }) => {
+      const { alice, shown, becomes, startAgent } = await watchRoster(new Scene(onTestFinished))
+      const bob = await startAgent("bob")
+      await becomes("bob", "idle")
+      signal(bob, "bob", kind, onTestFinished)
+      await becomes("bob", "offline")
+      const left = ({ type, name, agents }: Record<string, unknown>) =>
+        type === "AGENT_LEFT" && (name === "bob" || JSON.stringify(agents).includes('"bob"'))
+      await until("alice to be notified", () => alice.inbox("alice").some(left), patienceMs)
+      await startAgent("carol")
+      await becomes("carol", "idle")
+      expect((await shown("bob"))["status"]).toBe("offline")
+    },
+  )
+
+  it("shows an agent whose daemon and reader are stopped as offline, and as before when they continue", async ({
+    onTestFinished,
+  }) => {
+    const { alice, shown, becomes, startAgent } = await watchRoster(new Scene(onTestFinished))
+    const bob = await startAgent("bob")
+    const args = [programPath, "inbox", "--follow", "--reader", "me", "--name", "bob", "--json"]
+    const reader = spawn(process.execPath, args, {
+      cwd: bob.dir,
+      env: bob.env,
+      stdio: ["ignore", "pipe", "inherit"],
+    })
+    onTestFinished(() => void reader.kill("SIGKILL"))
+    const lines = createInterface({ input: reader.stdout })[Symbol.asyncIterator]()
+    alice.must("send", "@bob", "build it", "--name", "alice")
+    expect((await lines.next()).value).toContain("build it")
+    bob.must("presence", "working", "building", "--name", "bob")
+    await until("the reading", async () => (await shown("bob"))["read_ts"] !== undefined, patienceMs)
+    expect(await shown("bob")).toMatchObject({ status: "working", activity: "building" })
+    reader.kill("SIGSTOP")
+    signal(bob, "bob", "SIGSTOP", onTestFinished)
+    alice.must("send", "#general", "said meanwhile", "--name", "alice")
+    await becomes("bob", "offline")
+    const { read_ts, seen_ts } = await shown("bob")
+    expect([read_ts, seen_ts]).toEqual([expect.any(Number), expect.any(Number)])
+    const line = alice
+      .must("agents", "--name", "alice")
+      .split("\n")
+      .find((one) => one.includes(" bob "))
+    expect(line).toMatch(/offline/)
+    expect(line).not.toMatch(/ working/)
+    expect(await shown("bob")).toMatchObject({ read_ts, seen_ts })
+    signal(bob, "bob", "SIGCONT", onTestFinished)
+    await becomes("bob", "working")
+    expect(await shown("bob")).toMatchObject({ activity: "building" })
+    await until("what was said", () => bob.contents("bob").includes("said meanwhile"), patienceMs)
+    expect(bob.contents("bob")).toEqual(["build it", "said meanwhile"])
+  })
+})

@@ -1,0 +1,57 @@
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { agentchat, RelayProcess, Workspace } from "./program.js"
+
+/** Time limit for something to arrive or to be noticed on a loaded machine. */
+export const patienceMs = 60_000
+
+/** Options of a relay whose rate limit nobody reaches. */
+export const unlimited = ["--rate", "100000/s", "--burst", "100000"] as const
+
+/**
+ * Real relays and daemons that end with a test. Nothing here blocks the event loop, so that tests of one file can run at
+ * the same time.
+ */
+export class Scene {
+  readonly #defer: (cleanup: () => Promise<void>, timeoutMs?: number) => void
+
+  /** @param defer - the `onTestFinished` of the test's context */
+  constructor(defer: (cleanup: () => Promise<void>, timeoutMs?: number) => void) {
+    this.#defer = defer
+  }
+
+  async relay(...args: string[]): Promise<RelayProcess> {
+    const relay = await RelayProcess.start(...unlimited, ...args)
+    this.#defer(() => relay.kill())
+    return relay
+  }
+
+  /** Starts a daemon in a workspace of its own. */
+  async agent(url: string, name: string, ...args: string[]): Promise<Workspace> {
+    const workspace = new Workspace()
+    this.#defer(async () => {
+      await agentchat(workspace, "daemon", "--stop-all")
+      rmSync(workspace.dir, { recursive: true, force: true })
+    }, patienceMs)
+    await startDaemon(workspace, url, name, ...args)
+    return workspace
+  }
+
+  directory(): string {
+    const dir = mkdtempSync(join(tmpdir(), "agentchat-test-"))
+    this.#defer(() => Promise.resolve(rmSync(dir, { recursive: true, force: true })))
+    return dir
+  }
+}
+
+/** Starts a daemon in a workspace, or again after it has ended. */
+export async function startDaemon(
+  workspace: Workspace,
+  url: string,
+  name: string,
+  ...args: string[]
+): Promise<void> {
+  const { status } = await agentchat(workspace, "daemon", url, "--background", "--name", name, ...args)
+  if (status !== 0) throw new Error(`the daemon of ${name} does not start: exit ${status}`)
+}
