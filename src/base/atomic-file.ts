@@ -2,15 +2,15 @@ import { randomBytes } from "node:crypto"
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs"
 import { dirname } from "node:path"
 
-/** How a replaced file is written. */
+/** Options of {@link writeFileAtomic}. */
 export interface AtomicWriteOptions {
-  /** Permission bits of the new file; 0600 when absent. */
+  /** Permission bits of the new file (default 0600). */
   readonly mode?: number
-  /** Also survive a power cut, not only the death of this process. Costs two fsyncs. */
+  /** Also survive a power cut, not only the end of this process; costs two fsyncs (default false). */
   readonly durable?: boolean
 }
 
-/** Replaces `path` as a whole: a reader sees the old text or the new one, never a mixture. */
+/** Replaces a file atomically: a reader sees the old content or the new, never a mixture. */
 export function writeFileAtomic(
   path: string,
   data: string | Uint8Array,
@@ -33,7 +33,7 @@ export function writeFileAtomic(
   if (options.durable === true) syncDirectory(dirname(path))
 }
 
-/** Makes a rename or a new file in `path` survive a power cut. */
+/** Makes renames and new files in the directory `path` survive a power cut. */
 export function syncDirectory(path: string): void {
   const fd = openSync(path, "r")
   try {

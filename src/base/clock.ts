@@ -1,10 +1,10 @@
-/** Time as a parameter: everything that waits or stamps takes one of these, so tests can turn the hands. */
+/** A source of time. Everything that waits or records a time takes one, so that tests can advance it. */
 export interface Clock {
   /** Wall clock, milliseconds since the Unix epoch. */
   now(): number
   /** Monotonic milliseconds from an arbitrary origin; for durations only. */
   monotonic(): number
-  /** Calls `fn` once after `delayMs`. An unref'd timer does not keep the process alive. */
+  /** Calls `fn` once after `delayMs`. A timer with `unref` does not keep the process alive. */
   setTimer(fn: () => void, delayMs: number, options?: { unref?: boolean }): Timer
 }
 
@@ -13,7 +13,7 @@ export interface Timer {
   cancel(): void
 }
 
-/** The real clock. */
+/** The clock of the system. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),

@@ -1,13 +1,13 @@
-/** Longest name that is compared; a longer one is not a slip of the finger. */
+/** Longest name that is compared; a longer one is no typing error. */
 const maxLength = 80
-/** Names looked at, so that one wrong name costs a bounded time. */
+/** Most names that are compared, so that one wrong name costs a bounded time. */
 const maxNames = 2_000
 
 /**
- * What somebody may have meant by `text`: the names nearest to it, best first, by the number of letters to
- * change, add, drop or swap (optimal string alignment), at most a third of its length; case is ignored.
- * @param names - the first 2,000 are looked at
- * @param count - how many to give at most
+ * Returns the names closest to `text`, best first. The distance is the number of letters to change, add, drop or swap
+ * (optimal string alignment) and at most a third of the length. Case is ignored.
+ * @param names - the first 2,000 are compared
+ * @param count - most names returned
  */
 export function closestNames(text: string, names: Iterable<string>, count = 3): string[] {
   if (text.length > maxLength) return []

@@ -1,10 +1,10 @@
 /**
- * Text from other agents is hostile: it may hold terminal escapes, bidi overrides or characters
- * nobody sees. These functions are the only ways such text reaches a file or a terminal.
+ * Text from other agents is hostile: it may contain terminal escapes, bidi overrides or invisible characters. These
+ * functions are the only ways such text reaches a file or a terminal.
  */
 
-// Controls, format characters (bidi, zero-width, tags), line separators and all that Unicode says to draw as
-// nothing (TR 36 §2.10, CVE-2021-42574).
+// Controls, format characters (bidi, zero-width, tags), line separators and all that Unicode draws as nothing
+// (TR 36 §2.10, CVE-2021-42574).
 const invisible = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu
 
 const invisibleProbe = new RegExp(invisible.source, "u")
@@ -12,15 +12,15 @@ const invisibleProbe = new RegExp(invisible.source, "u")
 const printableAscii = /^[ -~]*$/
 
 /**
- * One JSON line (without its newline) that shows nothing invisible: every control, bidi or zero-width
- * character stands as a `\u` escape, so the value is unchanged and `tail` cannot be tricked.
+ * Formats a value as one JSON line, without its newline. Every control, bidi or zero-width character becomes a `\u` escape:
+ * the value is unchanged, and `tail` prints nothing invisible.
  */
 export function formatJsonLine(value: unknown): string {
   return escapeInvisible(JSON.stringify(value))
 }
 
 /**
- * JSON, or a line of it, with every invisible character as an escape.
+ * Escapes every invisible character of JSON text.
  * @param escape - writes one character in another notation than JSON's
  */
 export function escapeInvisible(text: string, escape: (char: string) => string = escapeUnits): string {
@@ -28,7 +28,7 @@ export function escapeInvisible(text: string, escape: (char: string) => string =
   return text.replace(invisible, escape)
 }
 
-/** The text with each invisible character shown as `\u{…}` and no way to move the cursor. Keeps no newline. */
+/** Shows each invisible character, newlines included, as `\u{…}`, so that text cannot move the cursor. */
 export function formatForTerminal(text: string): string {
   const wellFormed = text.toWellFormed()
   return invisibleProbe.test(wellFormed)

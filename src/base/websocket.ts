@@ -8,5 +8,5 @@ export const { WebSocket, WebSocketServer } = ws
 /** One WebSocket, of either side. */
 export type WebSocket = import("ws").WebSocket
 
-/** Takes over HTTP connections that ask to become WebSockets. */
+/** Accepts HTTP connections that ask for an upgrade to WebSocket. */
 export type WebSocketServer = import("ws").WebSocketServer

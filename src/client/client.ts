@@ -106,7 +106,7 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
     return this.#session.connection?.welcome.agent_id as AgentId | undefined
   }
 
-  /** Whether there is a session. */
+  /** True while there is a session. */
   get isConnected(): boolean {
     return this.#session.connection !== undefined
   }

@@ -8,7 +8,7 @@ import { formatServer } from "./server-url.js"
 
 /** Size of the largest frame that is read, in bytes; a roster of a hundred thousand agents fits. */
 const maxFrameBytes = 16 * 1024 * 1024
-/** How long the relay may take to answer the closing handshake, in milliseconds. */
+/** Milliseconds the relay has to answer the closing handshake. */
 const closeMs = 1_000
 
 /** Receives the events of a socket. */

@@ -25,7 +25,7 @@ export interface HandshakeOptions {
 /** An established session. */
 export interface Session {
   readonly welcome: ServerMessage<"WELCOME">
-  /** Whether the relay is of the first AgentChat, whose messages need translation. */
+  /** True for a relay of the first AgentChat, whose messages need translation. */
   readonly isOlder: boolean
 }
 

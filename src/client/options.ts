@@ -45,7 +45,7 @@ export class IdentitySource {
     this.#source = source
   }
 
-  /** Whether the relay identifies the client by a key. */
+  /** True if the relay identifies the client by a key. */
   get isPersistent(): boolean {
     return this.#source !== undefined
   }

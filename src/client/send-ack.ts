@@ -26,9 +26,9 @@ export interface SendAck {
   readonly recipients: number
   /** Id of the agent a direct message is for. */
   readonly to?: string
-  /** Whether the sender is in the channel and so receives the replies. */
+  /** True if the sender is in the channel and so receives the replies. */
   readonly isMember: boolean
-  /** Whether the relay already had it. */
+  /** True if the relay already had it. */
   readonly isDuplicate: boolean
 }
 

@@ -70,9 +70,9 @@ interface ClientRow {
   readonly needs: "nothing" | "session"
   /** The type of the relay's answer; absent if there is none. */
   readonly answer?: ServerType
-  /** What else follows, for the documentation. */
+  /** A note on the answer, for the documentation. */
   readonly answerNote?: string
-  /** Whether a line of the outbox may carry it. */
+  /** True if a line of the outbox may carry it. */
   readonly outbox: boolean
   /** One line for the documentation. */
   readonly summary: string

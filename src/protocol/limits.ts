@@ -1,115 +1,115 @@
 /** Version of the wire protocol, in WELCOME. */
 export const protocolVersion = 1
 
-/** Bounds every relay has; those a client must know are told in WELCOME.limits. */
+/** Limits of a relay. WELCOME.limits has those that a client must know. */
 export const defaultLimits = {
-  /** Largest frame that is read as a message, in bytes. Up to four times this is refused, beyond that cut. */
+  /** Size of the largest frame, in bytes. A larger one is refused; over four times this, the session is closed. */
   frameBytes: 256 * 1024,
-  /** Messages replayed to a newcomer of a channel. */
+  /** Messages replayed to a new member of a channel. */
   bufferSize: 20,
-  /** Messages kept per channel for members that come back. */
+  /** Messages kept per channel for returning members. */
   retainedMessages: 10_000,
-  /** Bytes kept per channel for members that come back. */
+  /** The same in bytes. */
   retainedBytes: 4 * 1024 * 1024,
-  /** Channels a relay holds at most. */
+  /** Most channels of a relay. */
   channels: 1_000,
-  /** Direct messages that wait for one identity. */
+  /** Direct messages waiting for one identity, kept in memory. */
   mailboxMessages: 1_000,
-  /** Bytes of direct messages that wait for one identity. */
+  /** The same in bytes. */
   mailboxBytes: 4 * 1024 * 1024,
-  /** Direct messages that wait for one identity, where they are kept outside of memory. */
+  /** Direct messages waiting for one identity, kept in a store. */
   storedMailMessages: 20_000,
   /** The same in bytes. */
   storedMailBytes: 64 * 1024 * 1024,
-  /** Messages kept of a durable channel. */
+  /** Messages kept per durable channel. */
   durableMessages: 10_000,
-  /** Milliseconds they are kept. */
+  /** Age to which they are kept, in milliseconds. */
   durableMs: 30 * 86_400_000,
-  /** Milliseconds the messages of other channels are kept for relays that share them. */
+  /** Age to which messages of other channels are kept for relays that share a store, in milliseconds. */
   liveMs: 86_400_000,
-  /** Bytes queued for one session that does not read, beyond which it is cut. */
+  /** Bytes queued for a session that does not read; above this it is closed. */
   sessionQueueBytes: 8 * 1024 * 1024,
   /** Messages per second of one agent. */
   ratePerSecond: 1,
   /** Messages one agent may send at once after a pause. */
   rateBurst: 10,
-  /** Frames of one session that wait because its agent is too fast, and their bytes. */
+  /** Delayed frames of one session whose agent is over its rate, and their bytes. */
   delayedFrames: 1_024,
   delayedBytes: 1024 * 1024,
-  /** Bytes of them of all sessions together. */
+  /** Bytes of the delayed frames of all sessions. */
   delayedTotalBytes: 64 * 1024 * 1024,
-  /** Milliseconds a connection may take to identify itself. */
+  /** Milliseconds a connection has to identify itself. */
   handshakeMs: 10_000,
-  /** Milliseconds a challenge may be answered. */
+  /** Milliseconds a challenge is valid. */
   challengeMs: 30_000,
-  /** Message ids remembered per sender, to recognise the same message sent twice. */
+  /** Message ids remembered per sender, to recognise a message that is sent twice. */
   rememberedIds: 2_048,
   /** Requests other than messages per second of one session. */
   requestsPerSecond: 50,
   /** Requests other than messages one session may send at once after a pause. */
   requestBurst: 200,
-  /** Connections held at once. */
+  /** Connections at once. */
   sessions: 10_000,
-  /** Those of one address, unless it is this machine's own. */
+  /** Connections from one address, except the loopback address. */
   addressSessions: 1_000,
-  /** Frames and bytes one connection may send before it has identified itself. */
+  /** Frames and bytes of one connection before it has identified itself. */
   strangerFrames: 32,
   strangerBytes: 64 * 1024,
-  /** Frames per second from one address before they belong to anybody, and at once after a pause. */
+  /** Frames from one address before identification: per second, and at once after a pause. */
   strangerFramesPerSecond: 1_000,
   strangerFrameBurst: 20_000,
-  /** Bytes of messages that have not wholly arrived, of all connections together. */
+  /** Bytes of incomplete messages of all connections. */
   intakeTotalBytes: 128 * 1024 * 1024,
-  /** Bytes queued for all sessions that do not read. */
+  /** Bytes queued for all sessions. */
   queueTotalBytes: 512 * 1024 * 1024,
-  /** Persistent identities remembered after they left. */
+  /** Persistent identities remembered after they disconnect. */
   identities: 10_000,
-  /** Bytes kept for all channels together. */
+  /** Bytes of messages kept for all channels. */
   retainedTotalBytes: 256 * 1024 * 1024,
-  /** Bytes of direct messages that wait for all identities together. */
+  /** Bytes of waiting direct messages of all identities. */
   mailTotalBytes: 256 * 1024 * 1024,
-  /** Milliseconds between two looks at the sessions; one that said nothing since the last look is pinged. */
+  /** Milliseconds between two checks of the sessions; a session that was silent in between is pinged. */
   probeMs: 2_000,
-  /** Milliseconds without a sign of life after which an agent is shown offline. */
+  /** Milliseconds of silence after which an agent is shown as offline. */
   silenceMs: 6_000,
-  /** Milliseconds after which an agent that says `working`, and neither reads nor says anything, is shown stale. */
+  /** Milliseconds without reading or writing after which an agent with status `working` is shown as stale. */
   staleMs: 120_000,
-  /** Tasks that stand at once, waiting or claimed. */
+  /** Tasks at once, waiting or claimed. */
   tasks: 10_000,
-  /** Tasks that wait for one role. */
+  /** Waiting tasks per role. */
   roleTasks: 2_000,
-  /** Characters of all tasks that stand. */
+  /** Characters of all tasks. */
   taskCharacters: 64 * 1024 * 1024,
-  /** Milliseconds for which a worker has a task before it has to ask for more time. */
+  /** Duration of a task's lease, in milliseconds. */
   leaseMs: 60_000,
-  /** Times a task is given to a worker; after that it is given up. */
+  /** Times a task is given to a worker before it fails. */
   taskAttempts: 5,
-  /** Proposals a relay keeps, and those of them that one agent made. */
+  /** Proposals of a relay, and of one agent. */
   proposals: 100_000,
   agentProposals: 10_000,
-  /** Characters of all of them, as the store holds them. */
+  /** Characters of all proposals, as they are stored. */
   proposalCharacters: 256 * 1024 * 1024,
-  /** Milliseconds by which the time of a statement may differ from the relay's clock. */
+  /** Most milliseconds between the time of a statement and the relay's clock. */
   statementSkewMs: 300_000,
-  /** Milliseconds for which a relay keeps a proposal after nothing can be said in it any more. */
+  /** Milliseconds a finished deal is kept. */
   closedProposalMs: 86_400_000,
-  /** Milliseconds for which it keeps one that was accepted and never ended. */
+  /** Milliseconds an accepted deal that is never completed is kept. */
   openProposalMs: 365 * 86_400_000,
-  /** Longest time in which a proposal can be answered, or a deal be disputed: so long a place may be taken. */
+  /** Longest `expires` and `dispute_window` of a proposal, in milliseconds. */
   proposalTermMs: 90 * 86_400_000,
 } as const
 
 /** {@link defaultLimits} with an operator's changes. */
 export type Limits = { readonly [K in keyof typeof defaultLimits]: number }
 
-/** Where a relay listens, and where clients look for one. */
+/** Default port and address of a relay. */
 export const defaultPort = 6667
 export const defaultServer = `ws://127.0.0.1:${defaultPort}`
 
-/** Channels every relay has and every daemon joins. */
+/** Channels that every relay has and every daemon joins. */
 export const defaultChannels = ["#general", "#agents", "#skills"] as const
 
-/** Longest description and instructions of a channel, in characters; a longer one is refused, never cut. */
+/** Longest description and instructions of a channel, in characters. A longer text is refused, not truncated. */
 export const descriptionLength = 200
 export const instructionsLength = 2_000
 /** A length of time: a whole number of seconds, minutes, hours or days. */

@@ -27,7 +27,7 @@ import {
   whole,
 } from "./schema.js"
 
-/** What an agent calls itself. */
+/** The name of an agent. */
 export const nick = matching<Nick>(
   nickPattern,
   "must be 1-64 letters, digits, . _ - and not look like an agent id",
@@ -39,9 +39,9 @@ export const channel = matching<Channel>(
 )
 /** An agent by name or id. */
 export const agentRef = matching<AgentRef>(agentRefPattern, "must be @ and a name or an agent id")
-/** Where a message goes. */
+/** The address of a message. */
 export const address = matching<Address>(addressPattern, "must be a #channel, an @agent or a +role")
-/** What is joined: a channel, or all channels that match a pattern. */
+/** A channel, or a pattern of channels, to join. */
 export const subscription = matching<Channel | ChannelPattern>(
   subscriptionPattern,
   "must be a #channel, or a pattern with * for one level or a last >",
@@ -51,7 +51,7 @@ export const recipient = matching<AgentRef | RoleRef>(
   new RegExp(`${agentRefPattern.source}|${roleRefPattern.source}`),
   "must be an @agent or a +role",
 )
-/** What an agent works as. */
+/** The role of an agent. */
 export const role = matching(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, "must be 1-64 letters, digits, . _ -")
 /** A whole number from 0. */
 export const count = whole()

@@ -7,17 +7,17 @@ type Branded<Name extends string> = string & { readonly [brand]: Name }
 export type Channel = Branded<"Channel">
 /** `@` and 16 hex digits (a key's fingerprint) or 8 characters of base32 (given for one session). */
 export type AgentId = Branded<"AgentId">
-/** What an agent calls itself: a letter or digit, then up to 63 of letters, digits, `.`, `_`, `-`. */
+/** The name of an agent: a letter or digit, then up to 63 of letters, digits, `.`, `_`, `-`. */
 export type Nick = Branded<"Nick">
 /** A daemon's name on this machine; becomes a directory name. Same form as a nick. */
 export type InstanceName = Branded<"InstanceName">
 /** `@` and an agent id or a nick, as a sender writes it. */
 export type AgentRef = Branded<"AgentRef">
-/** `+` and the role of the agents of whom one is to do the work. */
+/** `+` and a role: one free agent of that role. */
 export type RoleRef = Branded<"RoleRef">
-/** A message's address: a channel, an agent, or whoever is free for a role. */
+/** The address of a message: a channel, an agent, or a role. */
 export type Address = Channel | AgentRef | RoleRef
-/** A channel name some of whose levels are `*` (any one), or whose last is `>` (all that follow). */
+/** A channel name with `*` for any one level, or `>` as the last level for all that follow. */
 export type ChannelPattern = Branded<"ChannelPattern">
 
 export const channelPattern = /^#(?=.{1,64}$)[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*$/
@@ -29,28 +29,28 @@ export const addressPattern = new RegExp(
 )
 /** A name, or a pattern with at least one `*` level or a last `>`. */
 export const subscriptionPattern = /^#(?=.{1,64}$)(?:(?:[A-Za-z0-9_-]+|\*)\.)*(?:[A-Za-z0-9_-]+|\*|>)$/
-/** A key's agent id as it stands after `@`. */
+/** The agent id of a key. */
 export const persistentIdPattern = /^@[0-9a-f]{16}$/
 
-/** @throws {ChatError} INVALID_NAME when `text` is no channel name; nothing is repaired. */
+/** Parses a channel name. Repairs nothing. @throws {ChatError} INVALID_NAME */
 export function parseChannel(text: string): Channel {
   if (channelPattern.test(text)) return text as Channel
-  const hint = text.startsWith("#") ? undefined : `write it with its mark: "#${excerpt(text)}"`
+  const hint = text.startsWith("#") ? undefined : `write it with its #: "#${excerpt(text)}"`
   throw invalid("channel", text, "# and 1-64 letters, digits, _ or -, with single dots between levels", hint)
 }
 
-/** @throws {ChatError} INVALID_NAME when `text` is neither a channel name nor a pattern of names. */
+/** Parses a channel name or pattern. @throws {ChatError} INVALID_NAME */
 export function parseSubscription(text: string): Channel | ChannelPattern {
   if (subscriptionPattern.test(text)) return text as Channel | ChannelPattern
   return parseChannel(text)
 }
 
-/** Whether `text` stands for several channels. */
+/** Reports whether `text` is a pattern rather than a channel name. */
 export function isChannelPattern(text: string): text is ChannelPattern {
   return subscriptionPattern.test(text) && !channelPattern.test(text)
 }
 
-/** Whether a channel is one of those a pattern stands for: `*` is any one level, a last `>` one or more. */
+/** Reports whether a channel matches a pattern: `*` is any one level, a last `>` one or more. */
 export function matchesChannel(pattern: ChannelPattern, channel: Channel): boolean {
   const wanted = pattern.slice(1).split(".")
   const levels = channel.slice(1).split(".")
@@ -65,7 +65,7 @@ function isSamePath(wanted: readonly string[], levels: readonly string[]): boole
   return wanted.every((level, i) => level === "*" || level === levels[i])
 }
 
-/** @throws {ChatError} INVALID_NAME when `text` is no nick, or looks like a key's agent id. */
+/** Parses the name of an agent. @throws {ChatError} INVALID_NAME, also if it looks like the agent id of a key */
 export function parseNick(text: string): Nick {
   if (nickPattern.test(text)) return text as Nick
   throw invalid(
@@ -75,7 +75,7 @@ export function parseNick(text: string): Nick {
   )
 }
 
-/** @throws {ChatError} INVALID_NAME when `text` cannot safely become a directory name. */
+/** Parses the name of a daemon. @throws {ChatError} INVALID_NAME if it is not safe as a directory name */
 export function parseInstanceName(text: string): InstanceName {
   if (nickPattern.test(text)) return text as InstanceName
   throw invalid(
@@ -85,7 +85,7 @@ export function parseInstanceName(text: string): InstanceName {
   )
 }
 
-/** @throws {ChatError} INVALID_NAME when `text` is no channel, no `@` and a name or id, and no `+` and a role. */
+/** Parses a `#channel`, an `@agent` or a `+role`. @throws {ChatError} INVALID_NAME */
 export function parseAddress(text: string): Address {
   if (text.startsWith("#")) return parseChannel(text)
   if (roleRefPattern.test(text)) return text as RoleRef
@@ -95,7 +95,7 @@ export function parseAddress(text: string): Address {
   throw new ChatError("INVALID_NAME", message, isBare ? { hint: `did you mean #${text} or @${text}?` } : {})
 }
 
-/** @throws {ChatError} INVALID_NAME when `text` is not `@` and a name or id. */
+/** Parses `@` and a name or id. @throws {ChatError} INVALID_NAME */
 export function parseAgentRef(text: string): AgentRef {
   if (agentRefPattern.test(text)) return text as AgentRef
   const hint = agentRefPattern.test(`@${text}`) ? `did you mean @${text}?` : undefined
@@ -103,7 +103,7 @@ export function parseAgentRef(text: string): AgentRef {
 }
 
 function invalid(field: string, text: string, rule: string, hint?: string): ChatError {
-  const message = `${field}: ${JSON.stringify(excerpt(text))} is not allowed; it must be ${rule}`
+  const message = `${field}: ${JSON.stringify(excerpt(text))} is not allowed, must be ${rule}`
   return new ChatError("INVALID_NAME", message, hint === undefined ? {} : { hint })
 }
 

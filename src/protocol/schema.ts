@@ -3,7 +3,7 @@
  * that a command that sends one message can check the relay's answer.
  */
 export interface Schema<Output, Input = Output> {
-  /** What JSON calls the value. */
+  /** The JSON type of the value. */
   readonly kind: "string" | "number" | "boolean" | "array" | "object" | "any"
   readonly isOptional: boolean
   /** Returns the value without members the schema does not name, or the first fault. Never throws. */

@@ -35,7 +35,7 @@ const parts = optional(list<unknown, unknown>(anyObject()))
 const rosterEntry = {
   id: agentRef,
   name: string,
-  /** What the agent says it does; `offline` if it has no session or has been silent for 6 s. */
+  /** The status the agent set; `offline` if it has no session or has been silent for 6 s. */
   status: string,
   activity: optional(string),
   role: optional(string),
@@ -59,7 +59,7 @@ export type RosterEntry = InputOf<typeof rosterEntry>
 const channelSettings = {
   description: optional(string),
   instructions: optional(string),
-  /** Whether newcomers get earlier messages; absent: the relay's default applies. */
+  /** True if new members get earlier messages; absent: the relay's default applies. */
   replay: optional(boolean),
   /** The age of the oldest message they get, such as `24h`. */
   window: optional(string),

@@ -16,7 +16,7 @@ describe("writeFileAtomic", () => {
     expect(statSync(path).mode & 0o777).toBe(0o600)
   })
 
-  it("leaves the old file and no other one when it fails", () => {
+  it("leaves only the old file when it fails", () => {
     const path = join(dir, "taken")
     writeFileAtomic(join(dir, "b"), "kept")
     expect(() => {

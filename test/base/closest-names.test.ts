@@ -11,11 +11,11 @@ describe("closestNames", () => {
     ["agent", ["agents"]],
     ["entirely-else", []],
     ["", []],
-  ])("takes %j for %j", (text, names) => {
+  ])("corrects %j to %j", (text, names) => {
     expect(closestNames(text, ["agents", "general", "skills"])).toEqual(names)
   })
 
-  it("gives the nearest first, and no more than asked", () => {
+  it("returns the nearest first, and no more than asked", () => {
     expect(closestNames("build", ["builds", "guild", "build-2", "build"], 3)).toEqual([
       "build",
       "builds",
@@ -23,7 +23,7 @@ describe("closestNames", () => {
     ])
   })
 
-  it("does not try long names, nor all of very many", () => {
+  it("does not compare long names, nor all of very many", () => {
     expect(closestNames("x".repeat(81), ["x".repeat(81)])).toEqual([])
     const many = Array.from({ length: 2000 }, (_, i) => `other-${i}`)
     expect(closestNames("bob", [...many, "bob"])).toEqual([])

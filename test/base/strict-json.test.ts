@@ -36,7 +36,7 @@ describe("parseStrictJson", () => {
     )
   })
 
-  it("agrees with JSON.parse on what is no JSON at all", () => {
+  it("refuses everything that JSON.parse refuses", () => {
     fc.assert(
       fc.property(
         fc.string({ maxLength: 30, unit: fc.constantFrom(...Array.from('{}[]":,\\u0a1 tn')) }),
@@ -59,11 +59,11 @@ describe("parseStrictJson", () => {
     expect(pathOfRefusal(text)).toBe(path)
   })
 
-  it("does not take a colon or a quote inside a string for structure", () => {
+  it("ignores colons and quotes inside strings", () => {
     expect(parseStrictJson('{"a":"x\\":1,\\"a\\":{","b":":::"}')).toEqual({ a: 'x":1,"a":{', b: ":::" })
   })
 
-  it("keeps __proto__ an ordinary key", () => {
+  it("treats __proto__ as an ordinary key", () => {
     expect(Object.keys(parseStrictJson('{"__proto__":{"a":1}}') as object)).toEqual(["__proto__"])
   })
 
@@ -73,7 +73,7 @@ describe("parseStrictJson", () => {
     expect(parseStrictJson('"\\ud83d\\ude00"')).toBe("😀")
   })
 
-  it("refuses nesting over its bound and no less", () => {
+  it("refuses nesting over 16 levels and no less", () => {
     const nested = (depth: number) => "[".repeat(depth) + "]".repeat(depth)
     expect(parseStrictJson(nested(maxDepth))).toBeDefined()
     expect(() => parseStrictJson(nested(maxDepth + 1))).toThrow("nested deeper than 16")

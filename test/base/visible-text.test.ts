@@ -6,7 +6,7 @@ const hostile = "a\nb\r\0\u001b[2J\u009b31m\u202eevil\u2066x\u2069\u200b\ufeff\u
 const invisible = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{DI}]/u
 
 describe("formatJsonLine", () => {
-  it("is one line that shows nothing invisible and keeps the value", () => {
+  it("returns one line without invisible characters and keeps the value", () => {
     fc.assert(
       fc.property(fc.string({ unit: "binary" }), (text) => {
         const line = formatJsonLine({ text: text + hostile })
@@ -23,13 +23,13 @@ describe("formatJsonLine", () => {
 })
 
 describe("formatForTerminal", () => {
-  it("shows every control, bidi and zero-width character instead of obeying it", () => {
+  it("shows control, bidi and zero-width characters as escapes", () => {
     expect(formatForTerminal(hostile)).toBe(
       "a\\u{a}b\\u{d}\\u{0}\\u{1b}[2J\\u{9b}31m\\u{202e}evil\\u{2066}x\\u{2069}\\u{200b}\\u{feff}\\u{2028}\\u{e0041}\\u{ad}",
     )
   })
 
-  it("leaves nothing invisible in any text", () => {
+  it("leaves no invisible character in any text", () => {
     fc.assert(
       fc.property(fc.string({ unit: "binary" }), (text) => {
         expect(formatForTerminal(text)).not.toMatch(invisible)

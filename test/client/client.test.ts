@@ -20,7 +20,7 @@ async function connect(
 }
 
 describe("AgentChatClient", () => {
-  it("works as the README shows", async () => {
+  it("runs the example of the README", async () => {
     const relay = await FakeRelay.start()
     const client = new AgentChatClient({ server: relay.url, name: "my-agent" })
     onTestFinished(() => client.disconnect())
@@ -37,7 +37,7 @@ describe("AgentChatClient", () => {
     expect(lines).toEqual(["@bbbbbbbb: hello there"])
   })
 
-  it("tells who it is once connected", async () => {
+  it("reports its agent id once connected", async () => {
     const { client } = await connect()
     expect(client).toMatchObject({ agentId: "@aaaaaaaa", isConnected: true, channels: [] })
     await client.disconnect()
@@ -51,7 +51,7 @@ describe("AgentChatClient", () => {
     expect(client.agentId).toBe(agentId)
   })
 
-  it("refuses a missing or revoked identity before it connects", async () => {
+  it("refuses a missing or revoked identity before connecting", async () => {
     const relay = await FakeRelay.start()
     const path = join(temporaryDirectory(), "identity.json")
     const client = new AgentChatClient({ server: relay.url, name: "bob", identity: path })
@@ -62,7 +62,7 @@ describe("AgentChatClient", () => {
     expect(relay.sessions).toEqual([])
   })
 
-  it("opens one session, however often it is told to connect", async () => {
+  it("opens one session, however often connect is called", async () => {
     const { relay, client } = await connect()
     await Promise.all([client.connect(), client.connect()])
     expect(relay.sessions).toHaveLength(1)
@@ -71,7 +71,7 @@ describe("AgentChatClient", () => {
     expect(relay.sessions).toHaveLength(2)
   })
 
-  it("drops a session it was told to end before it stood, and opens the next", async () => {
+  it("drops a session that was closed while it was opening, and opens the next", async () => {
     const { relay, client } = await connect()
     await client.disconnect()
     const connecting = client.connect()
@@ -89,7 +89,7 @@ describe("AgentChatClient", () => {
     [{ server: "http://localhost", name: "bob" }, "USAGE"],
     [{ server: "ws://u:p@localhost", name: "bob" }, "USAGE"],
     [{ server: "ws://localhost", name: "two words" }, "INVALID_NAME"],
-  ])("refuses options that cannot be right: %j", (options, code) => {
+  ])("refuses the invalid options %j", (options, code) => {
     expect(() => new AgentChatClient(options)).toThrow(expect.objectContaining({ code }))
   })
 
@@ -101,8 +101,8 @@ describe("AgentChatClient", () => {
   })
 })
 
-describe("its calls", () => {
-  it("return what the relay answers", async () => {
+describe("calls of AgentChatClient", () => {
+  it("return the relay's answer", async () => {
     const { client } = await connect()
     expect(await client.join("#general")).toMatchObject({ channel: "#general", agents: ["@bbbbbbbb"] })
     expect(await client.createChannel("#secret", { inviteOnly: true })).toMatchObject({ channel: "#secret" })
@@ -117,7 +117,7 @@ describe("its calls", () => {
     expect(client.channels).toEqual(["#general"])
   })
 
-  it("write the frames the protocol names", async () => {
+  it("send the frames of the protocol", async () => {
     const { relay, client } = await connect()
     await client.join("#general", { since: 7 })
     await client.createChannel("#open")
@@ -140,7 +140,7 @@ describe("its calls", () => {
     ])
   })
 
-  it("write those for roles, tasks, channels and cards too", async () => {
+  it("send the frames for roles, tasks, channels and cards", async () => {
     const done = ({ id }: { id?: string }) => ({ type: "ACK", re: id, ts: 1, state: "done" })
     const task = { task: "x.1", role: "reviewer", from: "@bbbbbbbb", name: "eve", content: "look" }
     const answers: FakeRelayOptions["answers"] = {
@@ -193,7 +193,7 @@ describe("its calls", () => {
     ])
   })
 
-  it("follow a pattern to the channels it brings, and away from them", async () => {
+  it("join and leave the channels that match a pattern", async () => {
     const { relay, client } = await connect({
       answers: { JOIN: ({ channel, id }) => ({ ...joined(channel, id), pattern: channel }) },
     })
@@ -209,7 +209,7 @@ describe("its calls", () => {
     expect(client).toMatchObject({ channels: [], patterns: [] })
   })
 
-  it("give a receipt for a message", async () => {
+  it("return an acknowledgement for a message", async () => {
     const { client } = await connect()
     expect(await client.send("#general", "hi", { id: "m1" })).toEqual({
       id: "me.m1",
@@ -222,7 +222,7 @@ describe("its calls", () => {
     expect((await client.dm("@eve", "hi", { id: "m2" })).id).toBe("me.m2")
   })
 
-  it("pass a rate limit on and hold nothing back", async () => {
+  it("pass a RATE_LIMITED on and delay nothing", async () => {
     const { client } = await connect({
       answers: {
         MSG: ({ id }) => ({
@@ -240,7 +240,7 @@ describe("its calls", () => {
     })
   })
 
-  it("refuse names that cannot be right without asking the relay", async () => {
+  it("refuse invalid names without asking the relay", async () => {
     const { relay, client } = await connect()
     await expect(client.join("general")).rejects.toMatchObject({ code: "INVALID_NAME" })
     await expect(client.send("general", "x")).rejects.toMatchObject({ code: "INVALID_NAME" })
@@ -250,8 +250,8 @@ describe("its calls", () => {
   })
 })
 
-describe("its events", () => {
-  it("bear the relay's messages", async () => {
+describe("events of AgentChatClient", () => {
+  it("carry the relay's messages", async () => {
     const { relay, client } = await connect()
     const heard: string[] = []
     client.on("agent_joined", ({ type }) => heard.push(type))
@@ -296,7 +296,7 @@ describe("its events", () => {
     ])
   })
 
-  it("keep messages for a listener that is yet to come", async () => {
+  it("keep messages until the first listener is added", async () => {
     const { relay, client } = await connect()
     ;(await relay.session()).say(msg("1", { replay: true }), msg("2"))
     await client.ping()
@@ -308,7 +308,7 @@ describe("its events", () => {
     expect(ids).toEqual(["1", "2", "3"])
   })
 
-  it("keep the newest thousand while nobody listens", async () => {
+  it("keep the newest thousand messages while nobody listens", async () => {
     const { relay, client } = await connect()
     ;(await relay.session()).say(...Array.from({ length: 1_500 }, (_, i) => msg(`m${i}`)))
     await client.ping()
@@ -320,7 +320,7 @@ describe("its events", () => {
     expect(ids.at(-1)).toBe("m1499")
   })
 
-  it("report errors nobody waits for, and do not crash without a listener", async () => {
+  it("report errors that no call waits for, and do not throw without a listener", async () => {
     const { relay, client } = await connect()
     const session = await relay.session()
     session.say({ type: "ERROR", code: "LIMIT_REACHED", message: "first" })
@@ -331,10 +331,10 @@ describe("its events", () => {
   })
 })
 
-describe("direct messages to an identity", () => {
+describe("direct messages to a persistent identity", () => {
   const dm = (id: string) => msg(id, { to: "@bob" })
 
-  it("are acknowledged once listeners have had them, many in one frame", async () => {
+  it("are confirmed once listeners have had them, many in one frame", async () => {
     const { relay, client } = await connect({}, { identity: newIdentity() })
     const session = await relay.session()
     session.say(dm("1"), msg("2"), dm("3"))
@@ -348,7 +348,7 @@ describe("direct messages to an identity", () => {
     expect(ids).toEqual(["1", "2", "3"])
   })
 
-  it("are told once and acknowledged again when the relay repeats them", async () => {
+  it("are emitted once and confirmed again when the relay repeats them", async () => {
     const { relay, client } = await connect({}, { identity: newIdentity() })
     const session = await relay.session()
     const ids: string[] = []
@@ -360,7 +360,7 @@ describe("direct messages to an identity", () => {
     expect(ids).toEqual(["1"])
   })
 
-  it("are not acknowledged without an identity", async () => {
+  it("are not confirmed by a client without an identity", async () => {
     const { relay, client } = await connect()
     const heard = once(client, "message")
     ;(await relay.session()).say(dm("1"))
@@ -370,8 +370,8 @@ describe("direct messages to an identity", () => {
   })
 })
 
-describe("the card and role", () => {
-  it("are told to the relay", async () => {
+describe("the card and the role", () => {
+  it("are sent to the relay", async () => {
     const answers = { IDENTIFY: () => welcome("bob", "@aaaaaaaa") }
     const { relay } = await connect({ answers }, { role: "builder", card: { a: 1 } })
     expect((await relay.session()).frames).toEqual([

@@ -5,8 +5,8 @@ import { FakeClock } from "../kit/fake-clock.js"
 import { joined, msg, welcome } from "../kit/fake-relay.js"
 import { openSession } from "../kit/session.js"
 
-describe("request", () => {
-  it("resolves with the answer that bears its id, in whatever order answers come", async () => {
+describe("Connection.request", () => {
+  it("resolves with the answer to its id, in whatever order answers arrive", async () => {
     const waiting: string[] = []
     const { connection, messages } = await openSession({
       answers: {
@@ -24,7 +24,7 @@ describe("request", () => {
     expect(messages).toEqual([])
   })
 
-  it("gives every frame an id no other session gives", async () => {
+  it("gives each frame an id that no other session uses", async () => {
     const first = await openSession()
     const second = await openSession()
     for (const { connection } of [first, first, second]) await connection.request({ type: "PING" })
@@ -36,7 +36,7 @@ describe("request", () => {
     for (const { id } of ids) expect(id).toMatch(/^[A-Za-z0-9._:~-]{1,64}$/)
   })
 
-  it("rejects with what the relay refuses with", async () => {
+  it("rejects with the relay's error", async () => {
     const { connection } = await openSession({
       answers: {
         MSG: ({ id }) => ({
@@ -63,7 +63,7 @@ describe("request", () => {
     })
   })
 
-  it("rejects when no answer comes in time, and lets a late one by", async () => {
+  it("rejects if no answer arrives in time, and passes a late one on", async () => {
     const { relay, connection, messages } = await openSession({ answers: { PING: () => undefined } })
     await expect(connection.request({ type: "PING", id: "p" }, 20)).rejects.toMatchObject({
       code: "TIMEOUT",
@@ -73,14 +73,14 @@ describe("request", () => {
     await until("the late answer", () => messages.length === 1)
   })
 
-  it("refuses an id that is still waiting", async () => {
+  it("refuses an id that already waits for an answer", async () => {
     const { connection } = await openSession({ answers: { PING: () => undefined } })
     const first = connection.request({ type: "PING", id: "p" })
     first.catch(() => {})
     await expect(connection.request({ type: "PING", id: "p" })).rejects.toMatchObject({ code: "USAGE" })
   })
 
-  it("rejects what still waits when the session ends", async () => {
+  it("rejects pending requests when the session ends", async () => {
     const { relay, connection } = await openSession({ answers: { PING: () => undefined } })
     const waiting = connection.request({ type: "PING" })
     waiting.catch(() => {})
@@ -92,8 +92,8 @@ describe("request", () => {
   })
 })
 
-describe("send", () => {
-  it("passes answers on when nobody asked for them by request", async () => {
+describe("Connection.send", () => {
+  it("passes answers on that no request waits for", async () => {
     const { connection, messages } = await openSession()
     connection.send({ type: "MSG", to: "#general", content: "hi", id: "line-1" })
     await until("the ACK", () => messages.length === 1)
@@ -124,7 +124,7 @@ describe("send", () => {
     expect((await relay.session()).frames.map(({ type }) => type)).toEqual(["IDENTIFY", "PING"])
   })
 
-  it("does nothing once the session is over", async () => {
+  it("does nothing after the session has ended", async () => {
     const { connection, relay, ends } = await openSession()
     ;(await relay.session()).socket.terminate()
     await until("the end", () => ends.length === 1)
@@ -136,7 +136,7 @@ describe("send", () => {
 })
 
 describe("the end of a session", () => {
-  it("is told once, with the reason", async () => {
+  it("is reported once, with the reason", async () => {
     const { relay, ends } = await openSession()
     ;(await relay.session()).socket.close(1001, "maintenance\u001b[2J")
     await until("the end", () => ends.length === 1)
@@ -152,7 +152,7 @@ describe("the end of a session", () => {
     expect(messages).toHaveLength(1)
   })
 
-  it("is not told when it was asked for, and closes in order", async () => {
+  it("is not reported after close, which completes the closing handshake", async () => {
     const { relay, connection, ends } = await openSession({ answers: { MSG: () => undefined } })
     const session = await relay.session()
     const closed = once(session.socket, "close")
@@ -164,7 +164,7 @@ describe("the end of a session", () => {
     await connection.close()
   })
 
-  it("does not wait for a relay that does not say good-bye", async () => {
+  it("does not wait for a relay that does not answer the closing handshake", async () => {
     const clock = new FakeClock()
     const { relay, connection } = await openSession({}, { clock })
     const session = await relay.session()
@@ -175,19 +175,19 @@ describe("the end of a session", () => {
     session.socket.resume()
   })
 
-  it("is noticed when the relay falls silent", async () => {
+  it("is detected when the relay falls silent", async () => {
     const clock = new FakeClock()
     const { relay, ends } = await openSession({}, { clock })
     ;(await relay.session()).socket.pause()
     clock.advance(30_000)
     await until("the end", () => ends.length === 1)
     expect(ends[0]).toMatchObject({ code: "UNREACHABLE" })
-    expect(ends[0]?.message).toContain("no sign of life")
+    expect(ends[0]?.message).toContain("does not respond")
   })
 })
 
-describe("pause", () => {
-  it("makes the relay feel the back-pressure until resume", async () => {
+describe("Connection.pause", () => {
+  it("applies backpressure to the relay until resume", async () => {
     const { relay, connection, messages } = await openSession()
     const { socket } = await relay.session()
     connection.pause()
@@ -201,7 +201,7 @@ describe("pause", () => {
     await until("everything sent", () => socket.bufferedAmount === 0)
   })
 
-  it("does not take its own silence for the relay's", async () => {
+  it("does not take its own pause for silence of the relay", async () => {
     const clock = new FakeClock()
     const { connection, ends } = await openSession({}, { clock })
     connection.pause()
@@ -221,7 +221,7 @@ describe("a hostile relay", () => {
     ["an unknown type", { type: "EXEC", command: "x" }],
     ["a deep nest", "[".repeat(100_000)],
     ["an empty frame", ""],
-  ])("gets no further with %s", async (_what, frame) => {
+  ])("achieves nothing with %s", async (_what, frame) => {
     const { relay, connection, messages, ends } = await openSession()
     const session = await relay.session()
     session.say(frame)
@@ -231,7 +231,7 @@ describe("a hostile relay", () => {
     expect(ends).toEqual([])
   })
 
-  it("ends its own session with a frame without measure or text that is no UTF-8", async () => {
+  it("ends its own session with a frame over the limit or text that is not UTF-8", async () => {
     for (const frame of [Buffer.alloc(17 * 1024 * 1024, 0x20), Buffer.from([0xff, 0xfe])]) {
       const { relay, messages, ends } = await openSession()
       ;(await relay.session()).socket.send(frame, { binary: false })

@@ -11,14 +11,14 @@ import { newIdentity } from "../kit/identity.js"
 import { openSession } from "../kit/session.js"
 
 describe("Connection.open", () => {
-  it("identifies with name, role and card and keeps the welcome", async () => {
+  it("identifies with name, role and card and keeps WELCOME", async () => {
     const card = { skills: ["review"] }
     const { relay, connection } = await openSession({}, { role: "builder", card })
     expect((await relay.session()).frames).toEqual([{ type: "IDENTIFY", name: "bob", role: "builder", card }])
     expect(connection.welcome).toMatchObject({ agent_id: "@aaaaaaaa", limits: { rate_per_s: 1 } })
   })
 
-  it("proves its key to the relay that asks for it", async () => {
+  it("proves its key to a relay that sends a challenge", async () => {
     const identity = newIdentity()
     const { relay, connection } = await openSession({}, { identity })
     expect(connection.welcome.agent_id).toBe(identity.agentId)
@@ -29,7 +29,7 @@ describe("Connection.open", () => {
   })
 
   it.each([
-    ["another relay's id", (id: string) => welcome("bob", id, "relay-2"), "proof made for itself"],
+    ["another relay's id", (id: string) => welcome("bob", id, "relay-2"), "for another relay"],
     ["another agent's id", () => welcome("bob", "@0000000000000000"), "another agent id"],
   ])("refuses a relay that welcomes it with %s", async (_what, answer, message) => {
     const identity = newIdentity()
@@ -41,7 +41,7 @@ describe("Connection.open", () => {
     expect(error.message).toContain(message)
   })
 
-  it("refuses a relay that does not ask for the proof of a key", async () => {
+  it("refuses a relay that does not ask for proof of its key", async () => {
     const identity = newIdentity()
     const error = await refusal(
       { answers: { IDENTIFY: () => welcome("bob", identity.agentId) } },
@@ -50,12 +50,12 @@ describe("Connection.open", () => {
     expect(error.code).toBe("VERIFICATION_FAILED")
   })
 
-  it("signs nothing when it named no key", async () => {
+  it("signs nothing if it named no key", async () => {
     const challenge = { type: "CHALLENGE", challenge_id: "c", nonce: "n", aud: "a", expires_ms: 1 }
     expect((await refusal({ answers: { IDENTIFY: () => challenge } })).code).toBe("UNSUPPORTED")
   })
 
-  it("fails with the code the relay refuses with", async () => {
+  it("fails with the relay's error code", async () => {
     const answer = { type: "ERROR", code: "VERIFICATION_FAILED", message: "no" }
     const error = await refusal({ answers: { VERIFY_IDENTITY: () => answer } }, { identity: newIdentity() })
     expect(error).toMatchObject({ code: "VERIFICATION_FAILED", message: "no" })
@@ -75,7 +75,7 @@ describe("Connection.open", () => {
     expect(error.code).toBe(expected)
   })
 
-  it("gives up a relay that lets it in and never says a word", async () => {
+  it("gives up on a relay that accepts the socket and sends nothing", async () => {
     const clock = new FakeClock()
     const relay = await FakeRelay.start({ answers: { IDENTIFY: () => undefined } })
     const opening = Connection.open(
@@ -91,7 +91,7 @@ describe("Connection.open", () => {
     expect(clock.pending).toEqual([])
   })
 
-  it("gives up a port that takes the connection and never answers the upgrade", async () => {
+  it("gives up on a port that accepts the connection and never answers the upgrade", async () => {
     const { port } = await silentServer()
     const url = `ws://127.0.0.1:${port}`
     const opening = Connection.open({ url, name: "bob", clock: systemClock, handshakeMs: 50 }, silent)
@@ -101,12 +101,12 @@ describe("Connection.open", () => {
     })
   })
 
-  it("gives up a relay that says anything but welcome", async () => {
+  it("gives up on a relay that sends anything but WELCOME", async () => {
     const noise = Array.from({ length: 200 }, () => ({ type: "PONG", ts: 1 }))
     expect((await refusal({ answers: { IDENTIFY: () => noise } })).code).toBe("UNSUPPORTED")
   })
 
-  it("says when nobody listens there", async () => {
+  it("reports an address where nothing listens", async () => {
     const relay = await FakeRelay.start()
     await relay.stop()
     const opening = Connection.open({ url: "ws://127.0.0.1:1", name: "bob", clock: systemClock }, silent)
@@ -116,13 +116,13 @@ describe("Connection.open", () => {
     })
   })
 
-  it("refuses addresses with a password before it connects anywhere", async () => {
+  it("refuses addresses with a password before connecting", async () => {
     const url = "ws://user:secret@127.0.0.1:1"
     const opening = Connection.open({ url, name: "bob", clock: systemClock }, silent)
     await expect(opening).rejects.toMatchObject({ code: "USAGE" })
   })
 
-  it("holds what comes with the welcome until its owner had its turn", async () => {
+  it("holds frames that arrive with WELCOME until the caller has run", async () => {
     const early = [welcome("bob", "@aaaaaaaa"), msg("1"), msg("2"), msg("3")]
     const { messages } = await openSession({ answers: { IDENTIFY: () => early } })
     expect(messages).toEqual([])
@@ -130,7 +130,7 @@ describe("Connection.open", () => {
     expect(messages.map((message) => message.type === "MSG" && message.msg_id)).toEqual(["1", "2", "3"])
   })
 
-  it("tells of an end that comes with the welcome after the messages before it", async () => {
+  it("reports an end that arrives with WELCOME after the messages before it", async () => {
     const { messages, ends } = await openSession({
       answers: {
         IDENTIFY: (_frame, session) => {
@@ -145,7 +145,7 @@ describe("Connection.open", () => {
     expect(ends[0]?.code).toBe("SHUTTING_DOWN")
   })
 
-  it("gives up a port that answers with bytes that are no WebSocket", async () => {
+  it("gives up on a port that does not speak WebSocket", async () => {
     const { port } = await silentServer((socket) => void socket.end("HTTP/1.1 200 OK\r\n\r\nhello"))
     const opening = Connection.open(
       { url: `ws://127.0.0.1:${port}`, name: "bob", clock: systemClock },

@@ -11,7 +11,7 @@ function start() {
 }
 
 describe("KeepAlive", () => {
-  it("asks every 20 s and gives up after 10 more", () => {
+  it("pings every 20 s and gives up after 10 more", () => {
     const { clock, told } = start()
     clock.advance(19_999)
     expect(told).toEqual([])
@@ -24,7 +24,7 @@ describe("KeepAlive", () => {
     expect(clock.pending).toEqual([])
   })
 
-  it("goes on when anything is heard after it asked, for ever", () => {
+  it("continues as long as anything arrives after each ping", () => {
     const { clock, told, keepAlive } = start()
     clock.advance(20_000)
     for (let i = 0; i < 10; i++) {
@@ -34,7 +34,7 @@ describe("KeepAlive", () => {
     expect(told).toEqual(Array.from({ length: 11 }, () => "ping"))
   })
 
-  it("does not take what it heard before it asked for an answer", () => {
+  it("does not take what arrived before the ping for an answer", () => {
     const { clock, told, keepAlive } = start()
     clock.advance(19_999)
     keepAlive.heard()
@@ -42,7 +42,7 @@ describe("KeepAlive", () => {
     expect(told).toEqual(["ping", "dead"])
   })
 
-  it("wakes a process with many sessions for all of them at once", () => {
+  it("wakes a process with many sessions once for all of them", () => {
     const clock = new FakeClock()
     for (let i = 0; i < 20; i++) {
       new KeepAlive(clock, { ping: () => {}, dead: () => {} }).start()
@@ -51,7 +51,7 @@ describe("KeepAlive", () => {
     expect(new Set(clock.pending)).toEqual(new Set([20_000 - 140]))
   })
 
-  it("rests when stopped, and starts again", () => {
+  it("stops, and starts again", () => {
     const { clock, told, keepAlive } = start()
     clock.advance(15_000)
     keepAlive.stop()

@@ -28,12 +28,12 @@ async function open(
 }
 
 describe("a relay of the first AgentChat", () => {
-  it("is refused unless it was asked for", async () => {
+  it("is refused without the option compat", async () => {
     const hint = "allow it with --compat"
     await expect(open({}, { compat: false })).rejects.toMatchObject({ code: "UNSUPPORTED", hint })
   })
 
-  it("gets no signature over its own text unless it was asked for", async () => {
+  it("gets no signature without the option compat", async () => {
     const relay = await startOlderRelay({
       IDENTIFY: () => ({ type: "CHALLENGE", challenge_id: "c", nonce: "n" }),
     })
@@ -44,7 +44,7 @@ describe("a relay of the first AgentChat", () => {
     expect((await relay.session()).frames.map(({ type }) => type)).toEqual(["IDENTIFY"])
   })
 
-  it("lets a key in by the older proof", async () => {
+  it("accepts a key with the older proof", async () => {
     const { relay, connection } = await open({}, { identity: newIdentity() })
     expect(connection.welcome).toMatchObject({ agent_id: "@361d642d", server: "old", protocol: 0 })
     const [identify, proof] = (await relay.session()).frames
@@ -80,7 +80,7 @@ describe("a relay of the first AgentChat", () => {
     ])
   })
 
-  it("takes silence before the PONG for a message carried out", async () => {
+  it("treats silence before the PONG as success", async () => {
     const { relay, connection, messages } = await open()
     const ack = await connection.request({ type: "MSG", to: "#general", content: "hi", id: "m1" })
     expect(ack).toMatchObject({ type: "ACK", re: "m1", state: "accepted", msg_id: "older123.m1" })
@@ -88,7 +88,7 @@ describe("a relay of the first AgentChat", () => {
     expect(messages).toEqual([])
   })
 
-  it("has each frame wait for the one before it, so that an error finds its cause", async () => {
+  it("gets each frame after the answer to the one before, so that errors match their frame", async () => {
     const { relay, connection } = await open({
       MSG: ({ content }) =>
         content === "bad"
@@ -106,7 +106,7 @@ describe("a relay of the first AgentChat", () => {
     ).toBe("MSG PING MSG PING MSG PING")
   })
 
-  it("answers what was sent without waiting, too", async () => {
+  it("answers frames of send as well", async () => {
     const { connection, messages } = await open()
     connection.send({ type: "MSG", to: "#general", content: "hi", id: "line-1" })
     connection.send({ type: "RECEIVED", ids: ["x"] })
@@ -118,12 +118,12 @@ describe("a relay of the first AgentChat", () => {
     ])
   })
 
-  it("rejects a request it has no answer for", async () => {
+  it("answers an unsupported request with UNSUPPORTED", async () => {
     const { connection } = await open({ LIST_CHANNELS: () => undefined })
     await expect(connection.request({ type: "LIST_CHANNELS" })).rejects.toMatchObject({ code: "UNSUPPORTED" })
   })
 
-  it("has its messages completed, with the same id for the same message", async () => {
+  it("gets its messages completed, with the same id for the same message", async () => {
     const { relay, connection, messages } = await open()
     await connection.request({ type: "JOIN", channel: "#general" })
     await connection.request({ type: "JOIN", channel: "#general" })

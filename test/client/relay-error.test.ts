@@ -9,7 +9,7 @@ const error = (fields: object = {}) => ({
 })
 
 describe("errorOfMessage", () => {
-  it("keeps the code and what helps to fix it", () => {
+  it("keeps the code and the details", () => {
     const details = { retry_after_ms: 250, candidates: ["@bob"], hint: "wait" }
     expect(errorOfMessage(error(details))).toMatchObject({
       code: "RATE_LIMITED",
@@ -20,7 +20,7 @@ describe("errorOfMessage", () => {
     })
   })
 
-  it("keeps what a guard tells, bounded and harmless", () => {
+  it("keeps guard facts, shortened and escaped", () => {
     const guard = { layer: "pair", scope: "@a @b", lifted_by: "time", evidence: ["a.1"] } as const
     expect(errorOfMessage(error({ code: "GUARDED", guard }))).toMatchObject({
       code: "GUARDED",
@@ -46,7 +46,7 @@ describe("errorOfMessage", () => {
     expect(errorOfMessage(error({ code: "toString" })).code).toBe("UNSUPPORTED")
   })
 
-  it("bounds what a relay says and shows its control characters", () => {
+  it("shortens a relay's text and escapes its control characters", () => {
     const flood = "\u001b[2J".repeat(100_000)
     const { message, hint, candidates } = errorOfMessage(
       error({ message: flood, hint: flood, candidates: Array.from({ length: 1000 }, () => flood) }),
@@ -69,14 +69,14 @@ describe("errorOfClose", () => {
     [1006, "UNREACHABLE"],
     [1009, "UNREACHABLE"],
     [4999, "UNREACHABLE"],
-  ])("takes close code %i for %s", (code, expected) => {
+  ])("converts close code %i to %s", (code, expected) => {
     expect(errorOfClose("ws://relay", code, "").code).toBe(expected)
     expect(errorOfClose("ws://relay", code, "because").message).toBe("ws://relay: because")
   })
 })
 
 describe("errorOfNetwork", () => {
-  it("says what happened once, with the system's own code", () => {
+  it("names the system's error code once", () => {
     const refused = Object.assign(new AggregateError([], ""), { code: "ECONNREFUSED" })
     expect(errorOfNetwork("ws://relay", refused).message).toBe(
       "ws://relay: nothing listens there (ECONNREFUSED)",

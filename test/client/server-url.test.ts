@@ -8,7 +8,7 @@ describe("parseServerUrl", () => {
     "wss://relay.example.org/chat?room=1",
     "ws://[::1]:6667",
     "WS://LOCALHOST",
-  ])("takes %s", (text) => {
+  ])("accepts %s", (text) => {
     expect(parseServerUrl(text).href).toContain("://")
   })
 
@@ -23,7 +23,7 @@ describe("parseServerUrl", () => {
     "ws://user:secret@localhost",
     "ws://secret@localhost",
     "ws://localhost/#secret",
-  ])("refuses %j and does not repeat it", (text) => {
+  ])("refuses %j without quoting it", (text) => {
     let error: unknown
     try {
       parseServerUrl(text)

@@ -38,7 +38,7 @@ function collect(client: AgentChatClient): ServerMessage<"MSG">[] {
 }
 
 describe("a client with a relay", () => {
-  it("talks in a channel and reads what was said before it came", async () => {
+  it("sends to a channel and reads its earlier messages", async () => {
     const url = await relayUrl()
     const alice = await connect(url, { name: "alice" })
     await alice.join("#general")
@@ -55,7 +55,7 @@ describe("a client with a relay", () => {
     ])
   })
 
-  it("proves its identity, and is displaced by the same one elsewhere", async () => {
+  it("proves its identity, and is displaced when it connects elsewhere", async () => {
     const url = await relayUrl()
     const identity = newIdentity()
     const first = await connect(url, { identity, reconnect: true })
@@ -66,7 +66,7 @@ describe("a client with a relay", () => {
     expect([first.isConnected, second.isConnected]).toEqual([false, true])
   })
 
-  it("gets what was written to it while it was away, once, and tells the sender", async () => {
+  it("gets messages that were sent while it was away, once, and the sender learns of it", async () => {
     const url = await relayUrl()
     const identity = newIdentity()
     await (await connect(url, { identity })).disconnect()
@@ -82,7 +82,7 @@ describe("a client with a relay", () => {
     expect(heardAgain).toEqual([])
   })
 
-  it("is answered later when it is too fast, in order, and loses nothing", async () => {
+  it("is answered in order and loses nothing when the relay delays it", async () => {
     const client = await connect(await relayUrl({ limits: { ratePerSecond: 10, rateBurst: 10 } }))
     const texts = Array.from({ length: 14 }, (_, i) => `${i}`)
     const answered: string[] = []
@@ -94,7 +94,7 @@ describe("a client with a relay", () => {
     expect(answered).toEqual(texts)
   })
 
-  it("learns of the rate limit and when to try again", async () => {
+  it("gets RATE_LIMITED with the time to retry", async () => {
     const client = await connect(await relayUrl({ limits: { ratePerSecond: 0.1, rateBurst: 2 } }))
     await client.send("#general", "1")
     await client.send("#general", "2")
@@ -105,20 +105,20 @@ describe("a client with a relay", () => {
     })
   })
 
-  it("keeps its session when it says too much", async () => {
+  it("keeps its session after a frame over the limit", async () => {
     const client = await connect(await relayUrl({ limits: { ...unlimited, frameBytes: 4_096 } }))
     await expect(client.send("#general", "x".repeat(100_000))).rejects.toMatchObject({ code: "INVALID_MSG" })
     expect(await client.send("#general", "short")).toMatchObject({ recipients: 0, isMember: false })
   })
 
-  it("is one message when it is sent twice with one id", async () => {
+  it("sends one message for two calls with the same id", async () => {
     const client = await connect(await relayUrl())
     const first = await client.send("#general", "x", { id: "once" })
     const second = await client.send("#general", "x", { id: "once" })
     expect(second).toEqual({ ...first, isDuplicate: true })
   })
 
-  it("makes a channel nobody sees, and lets one agent in", async () => {
+  it("creates an invisible channel and admits one agent", async () => {
     const url = await relayUrl()
     const alice = await connect(url, { name: "alice" })
     const bob = await connect(url)
@@ -134,7 +134,7 @@ describe("a client with a relay", () => {
     expect((await alice.listAgents("#secret")).map(({ name }) => name).sort()).toEqual(["alice", "bob"])
   })
 
-  it("is told whom a name may mean", async () => {
+  it("gets the candidates for an ambiguous name", async () => {
     const url = await relayUrl()
     const [one, two, three] = [await connect(url), await connect(url), await connect(url, { name: "alice" })]
     await expect(three.dm("@bob", "hi")).rejects.toMatchObject({
@@ -143,13 +143,13 @@ describe("a client with a relay", () => {
     })
   })
 
-  it("proves its key to a relay that takes the older handshake as well", async () => {
+  it("proves its key to a relay that also accepts the older handshake", async () => {
     const identity = newIdentity()
     const client = await connect(await relayUrl({ compat: true }), { identity, compat: true })
     expect(client.agentId).toBe(identity.agentId)
   })
 
-  it("comes back after a restart of the relay and enters its channels", async () => {
+  it("reconnects after a restart of the relay and rejoins its channels", async () => {
     const first = await startRelay({ port: 0, host: "127.0.0.1", clock: systemClock, log: () => {} })
     const client = await connect(first.url, { reconnect: true, random: () => 0.01 })
     await client.join("#general")

@@ -73,7 +73,7 @@ const examples = {
 } as const satisfies Record<keyof typeof clientMessages, object>
 
 describe("client messages", () => {
-  it.each(Object.entries(examples))("%s is read whole", (type, fields) => {
+  it.each(Object.entries(examples))("%s is read with all its fields", (type, fields) => {
     const result = parseClientMessage(JSON.stringify({ type, id: "a-1", ...fields }))
     expect(result).toEqual({ message: { type, id: "a-1", ...fields } })
   })
@@ -88,14 +88,14 @@ describe("client messages", () => {
     [{ kind: "data", data: { b: [1, { c: null }], a: "é" } }],
     [{ kind: "data", data: null }],
     [{ z: 1, kind: "com.example.diff", a: [] }],
-  ])("row 15: keeps the part %j to the byte", (part) => {
+  ])("keeps the message part %j byte for byte", (part) => {
     const frame = JSON.stringify({ type: "MSG", to: "#a", content: "", parts: [part] })
     const { message } = parseClientMessage(frame) as { message: object }
     expect(JSON.stringify((message as { parts: object[] }).parts[0])).toBe(JSON.stringify(part))
   })
 
   it.each([{ kind: "diff" }, { kind: "text" }, { kind: "data" }, {}, null, "x", { kind: "Com.Example" }])(
-    "row 15: refuses the part %j by its place",
+    "refuses the message part %j and names its place",
     (part) => {
       const frame = JSON.stringify({
         type: "MSG",
@@ -130,15 +130,15 @@ describe("client messages", () => {
     ],
     ['{"type":"ACCEPT","v":2}', "ACCEPT.v: must be 1"],
     ['{"type":"PROPOSAL","v":1,"from":"@bob"}', "PROPOSAL.from: must be a did:key"],
-  ])("%s is refused by name", (text, message) => {
+  ])("%s is refused with the field at fault", (text, message) => {
     expect(refusal(text)).toMatch(message)
   })
 
-  it("are refused with the frame's own id, so that the answer finds its question", () => {
+  it("are refused with the id of the frame", () => {
     expect(parseClientMessage('{"type":"MSG","id":"q1","to":"#a"}')).toMatchObject({ refused: { id: "q1" } })
   })
 
-  it("never echo unbounded input", () => {
+  it("never quote unbounded input", () => {
     fc.assert(
       fc.property(
         fc.string({ minLength: 1, maxLength: 5000 }),
@@ -152,7 +152,7 @@ describe("client messages", () => {
     )
   })
 
-  it("are found by their own names only", () => {
+  it("are found only by their own names", () => {
     for (const name of ["toString", "constructor", "__proto__", "hasOwnProperty", ""]) {
       expect(isClientType(name)).toBe(false)
     }

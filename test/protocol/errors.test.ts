@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest"
 import { ChatError, type ErrorCode, errorSpecs, isErrorCode } from "../../src/protocol/errors.js"
 
-describe("the table of errors", () => {
-  it("uses only documented exit codes", () => {
+describe("errorSpecs", () => {
+  it("uses only documented exit statuses", () => {
     for (const { exit } of Object.values(errorSpecs)) expect([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]).toContain(exit)
   })
-  it("gives an error its exit code and keeps its details", () => {
+  it("gives an error its exit status and keeps its details", () => {
     const error = new ChatError("RATE_LIMITED", "too fast", {
       retryAfterMs: 5,
       candidates: ["@a"],
@@ -19,7 +19,7 @@ describe("the table of errors", () => {
       hint: "wait",
     })
   })
-  it("knows its codes and nothing inherited", () => {
+  it("has its own codes and nothing inherited", () => {
     expect(isErrorCode("RATE_LIMITED" satisfies ErrorCode)).toBe(true)
     expect(isErrorCode("toString")).toBe(false)
   })

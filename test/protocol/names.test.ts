@@ -10,9 +10,12 @@ import {
 } from "../../src/protocol/names.js"
 
 describe("channel names", () => {
-  it.each(["#general", "#team.backend", "#a", "#A_b-9", `#${"x".repeat(64)}`])("%s is one", (text) => {
-    expect(parseChannel(text)).toBe(text)
-  })
+  it.each(["#general", "#team.backend", "#a", "#A_b-9", `#${"x".repeat(64)}`])(
+    "%s is a channel name",
+    (text) => {
+      expect(parseChannel(text)).toBe(text)
+    },
+  )
   it.each([
     "general",
     "#",
@@ -26,12 +29,12 @@ describe("channel names", () => {
     `#${"x".repeat(65)}`,
     "#ü",
     "#a\n",
-  ])("%j is none", (text) => {
+  ])("%j is not a channel name", (text) => {
     expect(() => parseChannel(text)).toThrow(ChatError)
   })
-  it("a forgotten mark is pointed out", () => {
+  it("a channel name without # gets a hint", () => {
     expect(() => parseChannel("general")).toThrow(
-      expect.objectContaining({ hint: 'write it with its mark: "#general"' }),
+      expect.objectContaining({ hint: 'write it with its #: "#general"' }),
     )
   })
 })
@@ -43,7 +46,7 @@ describe("instance names", () => {
       expect(() => parseInstanceName(text)).toThrow(expect.objectContaining({ code: "INVALID_NAME" }))
     },
   )
-  it("cannot climb out of a directory, whatever the text", () => {
+  it("cannot leave their directory, whatever the text", () => {
     fc.assert(
       fc.property(fc.string({ unit: fc.constantFrom(...Array.from("./\\a0-_~ \0\n")) }), (text) => {
         let name: string
@@ -60,22 +63,22 @@ describe("instance names", () => {
 })
 
 describe("nicks", () => {
-  it("may not look like a key's agent id", () => {
+  it("must not look like the agent id of a key", () => {
     expect(() => parseNick("0123456789abcdef")).toThrow("16 hex")
     expect(parseNick("0123456789abcdeg")).toBe("0123456789abcdeg")
   })
 })
 
 describe("addresses", () => {
-  it("are channels or agents", () => {
+  it("are channels, agents or roles", () => {
     expect(parseAddress("#general")).toBe("#general")
     expect(parseAddress("@bob")).toBe("@bob")
     expect(parseAddress("@0123456789abcdef")).toBe("@0123456789abcdef")
   })
-  it("without a mark are refused with both forms named", () => {
+  it("without # or @ are refused with both forms as a hint", () => {
     expect(() => parseAddress("bob")).toThrow("to: bob is neither a #channel nor an @agent")
   })
-  it("match the pattern exactly when they parse", () => {
+  it("match the pattern if and only if they parse", () => {
     fc.assert(
       fc.property(
         fc.string({ unit: fc.constantFrom(...Array.from("#@ab.-_/ 0")), maxLength: 12 }),

@@ -8,22 +8,22 @@ const samples = frames.frames as readonly ({ type: ServerType } & Record<string,
 const wrongValues = [null, true, 1, -1, 1.5, "text", "#", [], {}, [null], [{}], { a: 1 }]
 
 describe("parseServerMessage", () => {
-  it("knows a sample of every message", () => {
+  it("has a sample of every message", () => {
     expect(new Set(samples.map(({ type }) => type))).toEqual(new Set(Object.keys(serverMessages)))
   })
 
-  it.each(samples)("reads $type with all it may hold", (sample) => {
+  it.each(samples)("reads $type with all its fields", (sample) => {
     expect(parseServerMessage(JSON.stringify(sample))).toEqual(sample)
   })
 
-  it("leaves out fields that are not of the protocol", () => {
+  it("drops fields that are not of the protocol", () => {
     for (const sample of samples) {
       const text = JSON.stringify({ ...sample, self: true, __proto__: { x: 1 }, extra: { deep: [1] } })
       expect(parseServerMessage(text)).toEqual(sample)
     }
   })
 
-  it("refuses a field of the wrong form, whichever it is", () => {
+  it("refuses a field of the wrong type, whichever it is", () => {
     for (const sample of samples) {
       for (const [name, value] of Object.entries(sample)) {
         const others = wrongValues.filter(
@@ -37,7 +37,7 @@ describe("parseServerMessage", () => {
     }
   })
 
-  it("refuses a message without a field it must have", () => {
+  it("refuses a message without a required field", () => {
     const required: Partial<Record<ServerType, string[]>> = {
       WELCOME: ["agent_id", "server_id", "protocol", "limits", "ts"],
       CHALLENGE: ["challenge_id", "nonce", "aud"],
@@ -64,7 +64,7 @@ describe("parseServerMessage", () => {
     expect(parseServerMessage(JSON.stringify({ ...sample, ...fields }))).toBeUndefined()
   })
 
-  it("refuses a wait of more than a day, which a timer would take for none", () => {
+  it("refuses a wait of more than a day, which a timer cannot measure", () => {
     const error = { type: "ERROR", code: "RATE_LIMITED", message: "slow down" }
     expect(parseServerMessage(JSON.stringify({ ...error, retry_after_ms: 86_400_000 }))).toBeDefined()
     expect(parseServerMessage(JSON.stringify({ ...error, retry_after_ms: 86_400_001 }))).toBeUndefined()
@@ -86,11 +86,11 @@ describe("parseServerMessage", () => {
     '{"type":"PONG","ts":1,"ts":2}',
     '{"type":"PONG","ts":1e999}',
     `{"type":"LEFT","channel":"#a","x":${"[".repeat(5_000)}${"]".repeat(5_000)}}`,
-  ])("takes %.60j for no message", (text) => {
+  ])("refuses %.60j", (text) => {
     expect(parseServerMessage(text)).toBeUndefined()
   })
 
-  it("never throws, whatever the relay says", () => {
+  it("never throws, whatever the relay sends", () => {
     const types = fc.constantFrom(...Object.keys(serverMessages))
     const hostile = fc
       .tuple(types, fc.dictionary(fc.string(), fc.jsonValue()))
