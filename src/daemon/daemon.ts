@@ -12,10 +12,10 @@ import { DaemonLog } from "./files/append-log.js"
 import { FileProblems } from "./files/file-problems.js"
 import type { DaemonPaths } from "./files/paths.js"
 import { type DaemonGuards, makeGuards } from "./guards/daemon-guards.js"
-import { News } from "./guards/news.js"
 import type { DurableBatch } from "./inbox/group-commit.js"
 import { Inbox } from "./inbox/inbox.js"
 import type { IdentifiedLine } from "./inbox/line.js"
+import { noticeLine } from "./inbox/message-to-line.js"
 import { connectOptionsOf, type DaemonHost, type DaemonOptions, initialChannels } from "./options.js"
 import { Outbox } from "./outbox/outbox.js"
 import { OutboxSender } from "./outbox/sender.js"
@@ -47,7 +47,6 @@ export class Daemon {
   readonly #tasks: LeasedTasks
   readonly #channels: Channels
   readonly #guards: DaemonGuards
-  readonly #news: News
   readonly #acks: AckLog
   readonly #answerEffects: AnswerEffects
   readonly #outbox: Outbox
@@ -95,14 +94,11 @@ export class Daemon {
     this.#tasks = new LeasedTasks({ memory, clock, presence, inbox, log })
     const tasks = this.#tasks
     this.#guards = makeGuards({ paths, clock, memory, limits: options.guards, log, self, mirror: append })
-    this.#news = new News(inbox, this.#log, clock)
-    const news = this.#news
 
     this.#acks = AckLog.open(paths.acks, this.#status.reporter("acks"))
     const deliveryStatus = new DeliveryStatus(this.#acks, log)
-    const echo = options.echo && { echo: append }
     this.#answerEffects = new AnswerEffects({
-      ...{ deliveryStatus, news, tasks, presence, ...this.#guards, self, ...echo },
+      ...{ deliveryStatus, inbox, tasks, presence, ...this.#guards, clock, self, log, isEcho: options.echo },
       saveNow: () => this.#saveNow(),
     })
     this.#outbox = Outbox.open({
@@ -284,7 +280,9 @@ export class Daemon {
   #onJoined(failures: JoinFailures | undefined): void {
     if (failures === undefined) return
     for (const [name, { code, message }] of failures.refused) {
-      this.#news.notice(code, `cannot join ${name}: ${message}`)
+      const text = `cannot join ${name}: ${message}`
+      this.#log.write(`notice: ${text}`)
+      this.#inbox.append(noticeLine(code, text, this.#host.clock.now()))
     }
     this.#status.setProblem("channels", failures.temporary)
     this.#save()

@@ -1,3 +1,4 @@
+import type { Clock } from "../../base/clock.js"
 import { agentIdOfDid } from "../../proposals/statement.js"
 import type { ClientMessage } from "../../protocol/client-messages.js"
 import type { ChatError } from "../../protocol/errors.js"
@@ -5,9 +6,8 @@ import type { ServerMessage } from "../../protocol/server-messages.js"
 import { isVerb, type Verb } from "../../protocol/verbs.js"
 import type { ActiveStops } from "../guards/active-stops.js"
 import type { CircuitBreaker } from "../guards/circuit-breaker.js"
-import type { News } from "../guards/news.js"
-import type { IdentifiedLine } from "../inbox/line.js"
-import { echoLine } from "../inbox/message-to-line.js"
+import type { Inbox } from "../inbox/inbox.js"
+import { echoLine, noticeLine, rejectedLine } from "../inbox/message-to-line.js"
 import type { OutboxLine, Rejection } from "../outbox/outbox.js"
 import type { LeasedTasks } from "../session/leased-tasks.js"
 import type { Presence } from "../session/presence.js"
@@ -17,13 +17,15 @@ import type { DeliveryStatus } from "./delivery-status.js"
 /** The parts of a daemon that change when the relay answers a line. */
 export interface AnswerServices {
   readonly deliveryStatus: DeliveryStatus
-  readonly news: News
+  readonly inbox: Inbox
   readonly tasks: LeasedTasks
   readonly presence: Presence
   readonly stops: ActiveStops
   readonly breaker: CircuitBreaker
-  /** Shows an own message in the inbox; absent without `--echo`. */
-  readonly echo?: (line: IdentifiedLine) => void
+  /** True to show the agent's own messages in the inbox. */
+  readonly isEcho: boolean
+  readonly clock: Clock
+  readonly log: (line: string) => void
   /** Returns the own agent id. */
   readonly self: () => string
   /** Saves the daemon's state and status at once. */
@@ -64,19 +66,25 @@ export class AnswerEffects {
 
   /** The relay, or the daemon's own guard, refused a line for good. */
   rejected(line: OutboxLine, error: ChatError): void {
-    const { tasks, stops, breaker, news } = this.#services
+    const { tasks, stops, breaker } = this.#services
     const { frame } = line
     const isOver = error.code === "LEASE_LOST" || error.code === "TASK_NOT_FOUND"
     const isOwnTask = frame.type === "EXTEND" || frame.type === "DONE" || frame.type === "FAIL"
     if (isOver && isOwnTask) tasks.end(frame.task)
     if (error.guard !== undefined) stops.refused(line, error)
-    else if (breaker.rejected(line, error)) news.rejected(line, error)
+    else if (breaker.rejected(line, error)) this.#reportRejected(line, error)
   }
 
   /** A line was rejected before it was sent: it is not a valid message. */
   rejectedUnsent(rejection: Rejection): void {
-    const { breaker, news } = this.#services
-    if (breaker.rejected(rejection, rejection.error)) news.refused(rejection)
+    const { error } = rejection
+    if (this.#services.breaker.rejected(rejection, error)) this.#reportRejected(rejection, error)
+  }
+
+  #reportRejected(line: Pick<OutboxLine, "at" | "id" | "sha256">, error: ChatError): void {
+    const { inbox, log, clock } = this.#services
+    log(`rejected: ${line.id} ${error.code}`)
+    inbox.append(rejectedLine(line, error, clock.now()), { msgId: line.at })
   }
 
   #acceptedStatement({ id, sha256, frame }: OutboxLine, { msg_id: msgId, to }: ServerMessage<Verb>): void {
@@ -89,7 +97,7 @@ export class AnswerEffects {
     { to, content, kind }: ClientMessage<"MSG">,
     answer: ServerMessage<"ACK">,
   ): void {
-    const { deliveryStatus, news, echo, self, stops, breaker } = this.#services
+    const { deliveryStatus, inbox, clock, log, self, stops, breaker } = this.#services
     breaker.said()
     const { msg_id: msgId, member, ts } = answer
     const recipient = recipientOf(to, answer)
@@ -99,8 +107,11 @@ export class AnswerEffects {
     }
     if (member === false && !this.#foreignChannels.has(to)) {
       this.#foreignChannels.add(to)
-      news.notice("NOT_IN_CHANNEL", `sent to ${to}, but you are not in it and will not see answers`, to)
+      const message = `sent to ${to}, but you are not in it and will not see answers`
+      log(`notice: ${message}`)
+      inbox.append(noticeLine("NOT_IN_CHANNEL", message, clock.now(), to))
     }
-    if (msgId !== undefined) echo?.(echoLine({ to, content }, msgId, ts, self()))
+    if (msgId === undefined || !this.#services.isEcho) return
+    inbox.append(echoLine({ to, content }, msgId, ts, self()), { msgId })
   }
 }

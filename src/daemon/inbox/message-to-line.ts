@@ -1,3 +1,4 @@
+import type { ChatError } from "../../protocol/errors.js"
 import { commandIdPrefix, isWrittenBy } from "../../protocol/message-id.js"
 import { type ServerMessage, serverMessages } from "../../protocol/server-messages.js"
 import { type IdentifiedLine, type InboxLine, taskLineId } from "./line.js"
@@ -45,8 +46,36 @@ export function echoLine(
   msgId: string,
   ts: number,
   self: string,
-): IdentifiedLine {
-  return { line: { type: "MSG", self: true, from: self, to, content, ts, msg_id: msgId }, msgId }
+): InboxLine {
+  return { type: "MSG", self: true, from: self, to, content, ts, msg_id: msgId }
+}
+
+/**
+ * Returns the line about an outbox line that was rejected. Its id is the position in the outbox: a line that is found
+ * again after a crash is reported once.
+ */
+export function rejectedLine(
+  { at, id, sha256 }: { readonly at: string; readonly id: string; readonly sha256: string },
+  { code, message, hint, candidates }: ChatError,
+  ts: number,
+): InboxLine {
+  return {
+    type: "REJECTED",
+    id,
+    line_sha256: sha256,
+    code,
+    reason: message,
+    hint,
+    candidates,
+    ts,
+    msg_id: at,
+  }
+}
+
+/** Returns a notice of the daemon to its agent. @param channel - the channel that the hint says to join */
+export function noticeLine(code: string, message: string, ts: number, channel?: string): InboxLine {
+  const hint = channel === undefined ? undefined : JSON.stringify({ type: "JOIN", channel })
+  return { type: "NOTICE", code, message, hint, ts }
 }
 
 /** Absent fields stay undefined: JSON leaves them out. */

@@ -1,8 +1,8 @@
-import { closeSync, fstatSync, openSync } from "node:fs"
+import { closeSync, fstatSync } from "node:fs"
 import type { Clock, Timer } from "../../base/clock.js"
 import type { DaemonPaths } from "../files/paths.js"
 import { readSeq } from "./line.js"
-import { lastSeqOf, offsetAfter, scanLines } from "./scan.js"
+import { lastSeqOf, offsetAfter, openIfExists, scanLines, withFile } from "./scan.js"
 import { lastSealedSeq, listSegments } from "./segments.js"
 
 /** One line of the inbox. */
@@ -135,25 +135,6 @@ function parseEntry(line: Buffer): InboxEntry | undefined {
     return { seq, text, fields: JSON.parse(text) as InboxEntry["fields"] }
   } catch {
     return undefined
-  }
-}
-
-function withFile<T>(path: string, use: (fd: number) => T): T | undefined {
-  const fd = openIfExists(path)
-  if (fd === undefined) return undefined
-  try {
-    return use(fd)
-  } finally {
-    closeSync(fd)
-  }
-}
-
-function openIfExists(path: string): number | undefined {
-  try {
-    return openSync(path, "r")
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined
-    throw error
   }
 }
 

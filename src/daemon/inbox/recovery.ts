@@ -1,9 +1,9 @@
-import { closeSync, fstatSync, openSync, statSync } from "node:fs"
+import { fstatSync, statSync } from "node:fs"
 import { ChatError } from "../../protocol/errors.js"
 import type { DaemonPaths } from "../files/paths.js"
 import { looksWhole, readLineId, readSeq } from "./line.js"
 import { furthestCursor } from "./reader-cursor.js"
-import { scanLines } from "./scan.js"
+import { scanLines, withFile } from "./scan.js"
 import { listSegments, type Segment } from "./segments.js"
 
 /** Gets the id and the bytes of a line in the inbox. The bytes are only valid during the call. */
@@ -84,11 +84,8 @@ type Live = Omit<Recovered, "isSealed" | "segment">
 
 function readLive(path: string, sealed: number, remember: OnRecalled): Live {
   const found = statSync(path, { throwIfNoEntry: false })
-  if (found === undefined) {
-    return { lines: 0, firstSeq: 0, lastSeq: 0, bytes: 0, partialBytes: 0, damaged: [] }
-  }
-  if (!found.isFile()) throw new ChatError("FILE_FAILED", `${path}: not a regular file`)
-  return withFile(path, (fd) => {
+  if (found?.isFile() === false) throw new ChatError("FILE_FAILED", `${path}: not a regular file`)
+  const live = withFile(path, (fd) => {
     const count = new SeqCount(sealed)
     const scan = scanLines(fd)
     let step = scan.next()
@@ -100,6 +97,7 @@ function readLive(path: string, sealed: number, remember: OnRecalled): Live {
     const bytes = Math.max(fstatSync(fd).size, step.value)
     return { lines, firstSeq, lastSeq, damaged, bytes, partialBytes: bytes - step.value }
   })
+  return live ?? { lines: 0, firstSeq: 0, lastSeq: 0, bytes: 0, partialBytes: 0, damaged: [] }
 }
 
 /** Counts lines and their `seq`. A damaged line counts as the `seq` it must have had. */
@@ -144,13 +142,4 @@ class SeqCount {
 function rememberLine(line: Buffer, remember: OnRecalled): void {
   const id = readLineId(line)
   if (id !== undefined) remember(id, line)
-}
-
-function withFile<T>(path: string, use: (fd: number) => T): T {
-  const fd = openSync(path, "r")
-  try {
-    return use(fd)
-  } finally {
-    closeSync(fd)
-  }
 }
