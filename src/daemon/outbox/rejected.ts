@@ -29,80 +29,6 @@ const recallBytes = 8 * 1024 * 1024
 const rememberedLines = 2048
 const copyBytes = 1024 * 1024
 
-/** rejected.jsonl and rejected.d/: each line that could not be sent, once, even over a crash. */
-class RejectedLog {
-  readonly #paths: DaemonPaths
-  readonly #clock: Clock
-  readonly #log: AppendLog
-  #remembered: LruMap<string, true> | undefined
-
-  constructor(paths: DaemonPaths, clock: Clock) {
-    this.#paths = paths
-    this.#clock = clock
-    this.#log = new AppendLog(paths.rejected)
-  }
-
-  /** Returns the path of a line that is kept in a file of its own. */
-  pathFor(at: string): string {
-    return join(this.#paths.rejectedDir, `${at}.line`)
-  }
-
-  /**
-   * Records a line, unless it was recorded before a crash.
-   * @throws the system error; then the call may be repeated
-   */
-  record(rejection: Rejection): void {
-    this.#remembered ??= this.#recall()
-    const { at, body } = rejection
-    const isInline = typeof body !== "string" && body.length <= inlineBytes && isUtf8(body)
-    const path = this.pathFor(at)
-    if (!isInline) ensureDirectory(this.#paths.rejectedDir)
-    if (!isInline && typeof body !== "string") writeFileAtomic(path, body)
-    if (!this.#remembered.has(at)) {
-      const file = join(basename(this.#paths.rejectedDir), basename(path))
-      this.#log.append(this.#format(rejection, isInline ? { line: body.toString() } : { file }))
-      this.#remembered.set(at, true)
-    }
-    // Moved last: after a crash before this, the file is found where it was, and its line recognized.
-    if (typeof body === "string" && existsSync(body)) renameSync(body, path)
-  }
-
-  #format({ at, id, sha256, error }: Rejection, body: { line: string } | { file: string }): string {
-    const entry = {
-      id,
-      at,
-      line_sha256: sha256,
-      ...body,
-      code: error.code,
-      reason: error.message,
-      ...(error.hint === undefined ? {} : { hint: error.hint }),
-      ...(error.candidates === undefined ? {} : { candidates: error.candidates }),
-      ...(error.retryAfterMs === undefined ? {} : { retry_after_ms: error.retryAfterMs }),
-      ...(error.guard === undefined ? {} : { guard: error.guard }),
-      ts: this.#clock.now(),
-    }
-    return `${formatJsonLine(entry)}\n`
-  }
-
-  #recall(): LruMap<string, true> {
-    const remembered = new LruMap<string, true>(rememberedLines)
-    for (const at of this.#log.readNewest(recallBytes).slice(-rememberedLines).flatMap(parsePlace)) {
-      remembered.set(at, true)
-    }
-    return remembered
-  }
-}
-
-/** Returns `at` of a line of rejected.jsonl, which a user may have edited. */
-function parsePlace(line: string): string[] {
-  try {
-    const { at } = JSON.parse(line) as { at?: unknown }
-    return typeof at === "string" ? [at] : []
-  } catch {
-    return []
-  }
-}
-
 /** Copies a line too long for memory out of the file that holds it, a piece at a time. */
 class LineCopy {
   readonly #from: number
@@ -154,8 +80,7 @@ class LineCopy {
 interface Unrecorded {
   readonly line: QueuedLine
   readonly rejection: Rejection
-  /** Reports the rejection once it is recorded. */
-  readonly onRecorded: (rejection: Rejection) => void
+  readonly isReported: boolean
 }
 
 /** A rejected line that is not in a file of rejected.d/ yet. */
@@ -165,12 +90,18 @@ interface Uncopied {
   readonly fd: number
 }
 
-/** Records rejected lines, then settles them. A write that the disk refuses is repeated by the next {@link flush}. */
+/**
+ * rejected.jsonl and rejected.d/: records each line that cannot be sent, once, even over a crash, and then settles it.
+ * A write that the disk refuses is repeated by the next {@link flush}.
+ */
 export class RejectedLines {
   readonly #paths: DaemonPaths
-  readonly #log: RejectedLog
+  readonly #clock: Clock
   readonly #problems: FileProblems
   readonly #onRecorded: (rejection: Rejection) => void
+  readonly #log: AppendLog
+  /** Places of the newest lines in the file. */
+  #recorded: LruMap<string, true> | undefined
   #unrecorded: Unrecorded[] = []
   readonly #uncopied: Uncopied[] = []
   #copy: LineCopy | undefined
@@ -184,15 +115,15 @@ export class RejectedLines {
     onRecorded: (rejection: Rejection) => void,
   ) {
     this.#paths = paths
-    this.#log = new RejectedLog(paths, clock)
+    this.#clock = clock
     this.#problems = problems
     this.#onRecorded = onRecorded
+    this.#log = new AppendLog(paths.rejected)
   }
 
   /** Rejects a line. @param options - `isReported: true` if the caller reports the rejection itself */
   add(line: QueuedLine, rejection: Rejection, { isReported = false } = {}): void {
-    const onRecorded = isReported ? () => undefined : this.#onRecorded
-    this.#unrecorded.push({ line, rejection, onRecorded })
+    this.#unrecorded.push({ line, rejection, isReported })
   }
 
   /** Rejects a line too long for memory. @param fd - stays open until the line is settled */
@@ -205,7 +136,7 @@ export class RejectedLines {
     while (this.#unrecorded.length > 0) {
       const lines = this.#unrecorded
       this.#unrecorded = []
-      const failed = lines.findIndex((next) => !this.#record(next))
+      const failed = lines.findIndex((next) => !this.#settle(next))
       if (failed < 0) continue
       this.#unrecorded = [...lines.slice(failed), ...this.#unrecorded]
       break
@@ -218,14 +149,38 @@ export class RejectedLines {
     this.#copy?.abort()
   }
 
-  #record({ line, rejection, onRecorded }: Unrecorded): boolean {
-    const isRecorded = this.#problems.attempt("rejected.jsonl", "written", () => {
-      this.#log.record(rejection)
-    })
+  #settle({ line, rejection, isReported }: Unrecorded): boolean {
+    const isRecorded = this.#problems.attempt("rejected.jsonl", "written", () => this.#record(rejection))
     if (!isRecorded) return false
-    onRecorded(rejection)
+    if (!isReported) this.#onRecorded(rejection)
     line.settle()
     return true
+  }
+
+  /** @throws the system error; then the call may be repeated */
+  #record(rejection: Rejection): void {
+    this.#recorded ??= this.#recall()
+    const { at, body } = rejection
+    const isInline = typeof body !== "string" && body.length <= inlineBytes && isUtf8(body)
+    const path = this.#pathFor(at)
+    if (!isInline) ensureDirectory(this.#paths.rejectedDir)
+    if (!isInline && typeof body !== "string") writeFileAtomic(path, body)
+    if (!this.#recorded.has(at)) {
+      const file = join(basename(this.#paths.rejectedDir), basename(path))
+      const kept = isInline ? { line: body.toString() } : { file }
+      this.#log.append(`${formatJsonLine(entryOf(rejection, kept, this.#clock.now()))}\n`)
+      this.#recorded.set(at, true)
+    }
+    // Moved last: after a crash before this, the file is found where it was, and its line recognized.
+    if (typeof body === "string" && existsSync(body)) renameSync(body, path)
+  }
+
+  #recall(): LruMap<string, true> {
+    const recorded = new LruMap<string, true>(rememberedLines)
+    for (const at of this.#log.readNewest(recallBytes).slice(-rememberedLines).flatMap(parsePlace)) {
+      recorded.set(at, true)
+    }
+    return recorded
   }
 
   #copyNext(): void {
@@ -233,7 +188,7 @@ export class RejectedLines {
     const [next] = this.#uncopied
     if (next === undefined) return
     const { line, error, fd } = next
-    const path = this.#log.pathFor(line.at)
+    const path = this.#pathFor(line.at)
     const copy = (this.#copy ??= new LineCopy(fd, line.start, line.end, path))
     let sha256: string | undefined
     const isWritten = this.#problems.attempt("rejected.d", "written", () => {
@@ -251,5 +206,41 @@ export class RejectedLines {
       this.add(line, { at: line.at, id: line.id, sha256, error, body: path })
       this.flush()
     }
+  }
+
+  /** Returns the path of a line that is kept in a file of its own. */
+  #pathFor(at: string): string {
+    return join(this.#paths.rejectedDir, `${at}.line`)
+  }
+}
+
+/** Returns a line of rejected.jsonl. */
+function entryOf(
+  { at, id, sha256, error }: Rejection,
+  kept: { line: string } | { file: string },
+  ts: number,
+): object {
+  return {
+    id,
+    at,
+    line_sha256: sha256,
+    ...kept,
+    code: error.code,
+    reason: error.message,
+    ...(error.hint === undefined ? {} : { hint: error.hint }),
+    ...(error.candidates === undefined ? {} : { candidates: error.candidates }),
+    ...(error.retryAfterMs === undefined ? {} : { retry_after_ms: error.retryAfterMs }),
+    ...(error.guard === undefined ? {} : { guard: error.guard }),
+    ts,
+  }
+}
+
+/** Returns `at` of a line of rejected.jsonl, which a user may have edited. */
+function parsePlace(line: string): string[] {
+  try {
+    const { at } = JSON.parse(line) as { at?: unknown }
+    return typeof at === "string" ? [at] : []
+  } catch {
+    return []
   }
 }

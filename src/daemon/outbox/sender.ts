@@ -40,7 +40,7 @@ const temporary: ReadonlySet<ErrorCode> = new Set([
 type Session = Pick<Connection, "welcome" | "bufferedBytes" | "send">
 
 /** Signs the statements of deals. */
-export interface StatementSigner {
+interface StatementSigner {
   /** Signs a draft. @throws {ChatError} the relay's refusal, or why it cannot be signed now */
   sign(draft: Draft, key: string): Promise<SignedDraft>
   /** The relay has a statement of the other party that is not known here; the next draft is to follow from it. */
