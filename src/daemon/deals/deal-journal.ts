@@ -73,7 +73,7 @@ export class DealJournal implements DealStore {
     this.#clock = clock
     this.#memory = memory
     this.#events = events
-    const { file, deals } = ProposalsFile.open(paths.proposals, memory.told, clock.now())
+    const { file, deals } = ProposalsFile.open(paths.proposals, memory.state.told, clock.now())
     this.#proposals = file
     this.#receipts = new ReceiptsFile(paths.receipts)
     this.#deals = new Map(deals.map(({ deal }) => [deal.id, deal]))
@@ -83,7 +83,7 @@ export class DealJournal implements DealStore {
     })
     const logged = entriesOf(deals)
     this.#unwrittenReceipts = logged.flatMap(({ entry }) => receiptOf(entry.deal) ?? [])
-    this.#unmirrored = logged.filter(({ n }) => n > memory.told)
+    this.#unmirrored = logged.filter(({ n }) => n > memory.state.told)
   }
 
   get(id: string): Deal | undefined {
@@ -124,12 +124,12 @@ export class DealJournal implements DealStore {
 
   /** Records which statements the inbox has on disk. */
   onDurable(lineIds: readonly string[]): void {
-    let told = this.#memory.told
+    let told = this.#memory.state.told
     for (const lineId of lineIds) {
       told = Math.max(told, this.#inInbox.get(lineId) ?? 0)
       this.#inInbox.delete(lineId)
     }
-    if (told > this.#memory.told) this.#memory.note({ told })
+    if (told > this.#memory.state.told) this.#memory.note({ told })
   }
 
   /** Stops writing; the next start completes the work. */

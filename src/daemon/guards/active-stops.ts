@@ -80,7 +80,7 @@ export class ActiveStops {
 
   constructor(ports: StopPorts) {
     this.#ports = ports
-    const { serverId, stops } = parseStops(ports.memory.stops)
+    const { serverId, stops } = parseStops(ports.memory.state.stops)
     this.#serverId = serverId
     for (const [key, kept] of stops) this.#stops.set(key, kept)
   }

@@ -53,7 +53,7 @@ export class CircuitBreaker {
   constructor(limits: BreakerLimits, home: string, ports: BreakerPorts) {
     this.#ports = ports
     this.#limits = limits
-    this.#breaker = Breaker.load(limits, ports.memory.breaker)
+    this.#breaker = Breaker.load(limits, ports.memory.state.breaker)
     this.#commits = join(home, ".git", "logs", "HEAD")
     this.#commitMs = this.#lastCommitMs()
     const held = this.#breaker.holds(ports.clock.now())

@@ -66,7 +66,7 @@ export async function openHostProcess(environment: HostEnvironment): Promise<Hos
 }
 
 /** Options of {@link Host}. */
-export interface HostOptions {
+interface HostOptions {
   readonly root: RootPaths
   readonly clock: Clock
   readonly random: () => number
@@ -78,7 +78,7 @@ export interface HostOptions {
 }
 
 /** The daemons of one process, swept by one timer. */
-export class Host {
+class Host {
   readonly #options: HostOptions
   readonly #daemons = new Map<InstanceName, Daemon>()
   /** Daemons being started or stopped. The pid file cannot tell, because this process holds it in both cases. */

@@ -48,28 +48,8 @@ export class DaemonMemory {
     return new DaemonMemory(path, parseState(readStateFile(path)))
   }
 
-  get presence(): StoredPresence | undefined {
-    return this.#state.presence
-  }
-
-  get tasks(): readonly LeasedTask[] {
-    return this.#state.tasks
-  }
-
-  get retrieved(): number {
-    return this.#state.retrieved
-  }
-
-  get told(): number {
-    return this.#state.told
-  }
-
-  get breaker(): unknown {
-    return this.#state.breaker
-  }
-
-  get stops(): unknown {
-    return this.#state.stops
+  get state(): State {
+    return this.#state
   }
 
   /** Changes the given members; {@link save} writes them. */

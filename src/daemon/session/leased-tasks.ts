@@ -46,7 +46,7 @@ export class LeasedTasks {
     this.#options = options
     this.#clock = options.clock
     // After a restart the remaining time is unknown: renew at once.
-    for (const task of options.memory.tasks) {
+    for (const task of options.memory.state.tasks) {
       this.#held.set(task.task, { ...task, dueMs: this.#clock.monotonic() })
     }
   }

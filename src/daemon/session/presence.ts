@@ -16,7 +16,7 @@ export class Presence {
   constructor(memory: DaemonMemory, clock: Clock, log: (line: string) => void, role?: string) {
     this.#memory = memory
     this.#log = log
-    const { presence: stored } = memory
+    const { presence: stored } = memory.state
     if (stored === undefined) return
     // The process that worked so long ago is probably not the one that runs now.
     const isStale = stored.status === "working" && clock.now() - stored.since > staleMs
@@ -28,7 +28,7 @@ export class Presence {
 
   /** Undefined if the agent never set one. */
   get current(): StoredPresence | undefined {
-    return this.#memory.presence
+    return this.#memory.state.presence
   }
 
   get isWorking(): boolean {

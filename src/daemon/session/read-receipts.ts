@@ -63,7 +63,7 @@ export class ReadReceipts {
   /** Takes a line that was found in the inbox at startup. */
   recall(line: Buffer): void {
     const seq = readSeq(line) ?? 0
-    const id = seq > this.#memory.retrieved ? readDirectId(line) : undefined
+    const id = seq > this.#memory.state.retrieved ? readDirectId(line) : undefined
     if (id !== undefined) this.#add(seq, id)
   }
 
@@ -115,7 +115,7 @@ export class ReadReceipts {
   /** A reader may have taken the line before it was known to be on disk. */
   #add(seq: number, id: string): void {
     this.#unread.set(seq, id)
-    if (seq <= this.#memory.retrieved) this.#hasMoved = true
+    if (seq <= this.#memory.state.retrieved) this.#hasMoved = true
   }
 
   #mayHaveChanged(): boolean {
@@ -134,7 +134,7 @@ export class ReadReceipts {
     this.#cursors = listCursors(this.#options.cursors)
     for (const [reader, seq] of this.#cursors) {
       // Of the positions before this process started only the furthest is known.
-      const last = before === undefined ? this.#memory.retrieved : (before.get(reader) ?? 0)
+      const last = before === undefined ? this.#memory.state.retrieved : (before.get(reader) ?? 0)
       if (seq > last) this.#hasMoved = true
     }
   }
@@ -150,7 +150,7 @@ export class ReadReceipts {
     for (let from = 0; from === 0 || from < ids.length; from += idsPerFrame) {
       this.#send(ids.slice(from, from + idsPerFrame))
     }
-    if (furthest > this.#memory.retrieved) this.#memory.note({ retrieved: furthest })
+    if (furthest > this.#memory.state.retrieved) this.#memory.note({ retrieved: furthest })
   }
 
   #send(ids: readonly string[]): void {

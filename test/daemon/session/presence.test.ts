@@ -68,7 +68,7 @@ describe("the presence an agent set", () => {
       const path = join(temporaryDirectory(), "memory.json")
       writeFileSync(path, text)
       const memory = DaemonMemory.open(path)
-      expect([memory.presence, memory.tasks, memory.retrieved]).toEqual([undefined, [], 0])
+      expect([memory.state.presence, memory.state.tasks, memory.state.retrieved]).toEqual([undefined, [], 0])
     },
   )
 })
