@@ -4,11 +4,11 @@ import type { GuardLimits } from "../guards/limits.js"
 import type { Limits } from "../protocol/limits.js"
 import type { AgentId } from "../protocol/names.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
+import { isVerb, type Verb } from "../protocol/verbs.js"
 import { Bookmarks } from "./channels/bookmarks.js"
 import { ChannelDirectory } from "./channels/directory.js"
 import { Membership } from "./channels/membership.js"
-import { DealService } from "./deals/deal-service.js"
-import { overheardStep } from "./deals/deal-steps.js"
+import { DealService, guardStepOf } from "./deals/deal-service.js"
 import { DirectDelivery, RelayBus } from "./delivery/direct-delivery.js"
 import { Mailboxes } from "./delivery/mailboxes.js"
 import type { Stored } from "./delivery/message-json.js"
@@ -69,16 +69,9 @@ export async function openServices(settings: RelaySettings, backbone: Backbone) 
     ...{ roster, sessions, knownAgents, channels, writes, clock, limits, log },
   })
   const membership = new Membership({ channels, bookmarks, roster, rosterSync, limits, clock })
-  const deals = await DealService.open(
-    backbone,
-    { limits, clock },
-    {
-      knows: (id) => rosterSync.knows(id),
-      post: (to, id, text) => mailboxes.post(to, id, text),
-      guards,
-      log,
-    },
-  )
+  const deals = await DealService.open(backbone, {
+    ...{ limits, clock, log, agents: rosterSync, mailboxes, guards },
+  })
 
   const services = {
     ...{ backbone, writes, sessions, heartbeat, roster, rosterSync, knownAgents, mailboxes, direct },
@@ -158,13 +151,13 @@ function sendGuardNotice(
   else if (roster.find(to) !== undefined) direct.send(to as AgentId, payloadOf(JSON.stringify(notice)))
 }
 
-/** Has the guards count a message or a step of a deal that may come from another relay. */
+/** Counts a message or a statement that may come from another relay. */
 function countReplicated(message: Stored, guards: GuardService): void {
   const input = replicatedInput(message)
   if (input !== undefined) {
     guards.noteReplicated(input)
     return
   }
-  const step = overheardStep(message)
+  const step = isVerb(message.type) ? guardStepOf(message as ServerMessage<Verb>) : undefined
   if (step !== undefined) guards.noteReplicatedStep(step)
 }

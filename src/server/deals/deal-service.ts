@@ -1,293 +1,225 @@
-import type { Backbone, Subscription, Table } from "../../backbone/backbone.js"
-import { tooManyChanges, updateRow } from "../../backbone/update-row.js"
-import type { Clock } from "../../base/clock.js"
-import { type Deal, dealOf, partiesOf, stateAt } from "../../proposals/deal.js"
+import type { Backbone } from "../../backbone/backbone.js"
+import type { DealStep } from "../../guards/rules/deals.js"
+import { type Deal, partiesOf, stateAfter, stateAt } from "../../proposals/deal.js"
 import { agentIdOfDid, statementMessageId } from "../../proposals/statement.js"
 import { ChatError } from "../../protocol/errors.js"
-import type { Limits } from "../../protocol/limits.js"
 import { mailEntryId } from "../../protocol/message-id.js"
 import type { AgentId } from "../../protocol/names.js"
 import type { ProposalEntry, ServerMessage } from "../../protocol/server-messages.js"
 import type { Statement } from "../../protocol/statements.js"
 import { proposalIdOf, type Verb } from "../../protocol/verbs.js"
+import type { Mailboxes } from "../delivery/mailboxes.js"
 import type { GuardService } from "../guards/guard-service.js"
+import type { RosterSync } from "../roster/roster-sync.js"
 import type { Agent } from "../sessions/agent.js"
-import { DealExpiry } from "./deal-expiry.js"
-import { DealIndex } from "./deal-index.js"
-import { type DealEntry, type DealRecord, formatDealRecord, parseDealRecord } from "./deal-record.js"
-import { stepOf } from "./deal-steps.js"
+import { type DealRecord, DealTable, type DealTableOptions } from "./deal-table.js"
 import {
   advanceDealNow,
-  checkMoment,
-  checkRoom,
-  checkSkew,
-  findAct,
+  checkClock,
+  checkSameTime,
+  checkSpace,
+  findRepeated,
   openDealNow,
   readOwnStatement,
 } from "./deal-validation.js"
-import { KeyedMutex } from "./keyed-mutex.js"
 
-/** Attempts to read a page of deals while others change them. */
-const maxTries = 20
-/** Characters of rows in one answer, beyond which no more are added. */
-const pageCharacters = 256 * 1024
+/** The fields of an agent that the service uses. */
+type DealAgent = Pick<Agent, "id" | "did" | "name" | "markAnswered">
 
-/** An agent, as far as a desk looks at it. */
-type Signatory = Pick<Agent, "id" | "did" | "name" | "markAnswered">
-
-/** What a desk needs of its house. */
-interface DealPorts {
-  /** Whether the relay, or another one of the same store, knows an agent, online or not. @throws {ChatError} UNAVAILABLE */
-  knows(id: AgentId): boolean | Promise<boolean>
-  /**
-   * Keeps a message for an agent until that has it; one of an id that was kept before is not kept again.
-   * @throws {ChatError} MAILBOX_FULL, UNAVAILABLE
-   */
-  post(to: AgentId, id: string, text: string): Promise<unknown>
+/** Options of {@link DealService.open}. */
+export interface DealServiceOptions extends DealTableOptions {
+  readonly agents: Pick<RosterSync, "knows">
+  readonly mailboxes: Pick<Mailboxes, "post">
   readonly guards: Pick<GuardService, "admitProposal" | "noteStep" | "refill">
-  readonly log: (line: string) => void
-}
-
-/** One of an agent's own proposals, or those that changed since a time. */
-interface Wanted {
-  readonly proposal?: string | undefined
-  /** Milliseconds since the Unix epoch. */
-  readonly since?: number | undefined
-}
-
-/** What LIST_PROPOSALS is answered. */
-type Proposals = Omit<ServerMessage<"PROPOSALS">, "re">
-
-/** What a desk is made of. */
-interface DeskOptions {
-  readonly limits: Limits
-  readonly clock: Clock
 }
 
 /**
- * Deals: takes each statement that is signed by its sender and follows from the last one, keeps it, and has both
- * parties told. Only compare-and-set decides what comes first, so any number of relays may share the table.
+ * Records the statements of deals: checks that each is signed by its sender and follows from the last one, stores it
+ * and sends it to both parties. Relays on one backbone share the deals; compare-and-set decides which of two
+ * simultaneous statements is first.
  */
 export class DealService {
-  readonly #table: Table
-  readonly #aud: string
-  readonly #limits: Limits
-  readonly #clock: Clock
-  readonly #ports: DealPorts
-  readonly #index: DealIndex
-  readonly #sweep: DealExpiry
-  readonly #endWatch: Subscription
-  /** Parties are told of the steps of a deal in order. */
-  readonly #turns = new KeyedMutex()
+  readonly #deals: DealTable
+  readonly #serverId: string
+  readonly #options: DealServiceOptions
+  /** Sends the statements of a deal in order. */
+  readonly #mutex = new KeyedMutex()
 
-  private constructor(
-    { table, index, endWatch, aud }: { table: Table; index: DealIndex; endWatch: Subscription; aud: string },
-    { limits, clock }: DeskOptions,
-    ports: DealPorts,
-  ) {
-    this.#table = table
-    this.#index = index
-    this.#endWatch = endWatch
-    this.#aud = aud
-    this.#limits = limits
-    this.#clock = clock
-    this.#ports = ports
-    this.#sweep = new DealExpiry({ table, index, clock, limits, log: ports.log })
-  }
-
-  /** Takes in what the engine keeps. @throws {ChatError} UNAVAILABLE */
+  /** @throws {ChatError} UNAVAILABLE */
   static async open(
     backbone: Pick<Backbone, "table" | "id">,
-    options: DeskOptions,
-    ports: DealPorts,
+    options: DealServiceOptions,
   ): Promise<DealService> {
-    const table = await backbone.table("proposal")
-    const index = new DealIndex()
-    const endWatch = await table.watch((change) => index.take(change))
-    return new DealService({ table, index, endWatch, aud: backbone.id }, options, ports)
+    return new DealService(await DealTable.open(backbone, options), backbone.id, options)
   }
 
-  /** Takes nothing away any more; what stands stands. */
+  private constructor(deals: DealTable, serverId: string, options: DealServiceOptions) {
+    this.#deals = deals
+    this.#serverId = serverId
+    this.#options = options
+  }
+
   close(): void {
-    this.#sweep.close()
-    this.#endWatch()
+    this.#deals.close()
   }
 
   /**
-   * Takes a statement, keeps it, and tells both parties. One that is known changes nothing and is told again.
-   * @returns what both parties are told
+   * Records a statement and sends it to both parties. A statement that is recorded already is only sent again.
+   * @returns the message that both parties get
    * @throws {ChatError} IDENTITY_REQUIRED, INVALID_MSG, VERIFICATION_FAILED, AGENT_NOT_FOUND, LIMIT_REACHED,
    * RATE_LIMITED, GUARDED, MAILBOX_FULL, PROPOSAL_NOT_FOUND, PROPOSAL_STATE, PROPOSAL_EXPIRED, NOT_A_PARTY,
-   * STATEMENT_STALE; after UNAVAILABLE it may or may not stand: send it again
+   * STATEMENT_STALE; UNAVAILABLE, after which it may be recorded or not: send it again
    */
-  async say(agent: Signatory, frame: { readonly type: Verb }): Promise<ServerMessage<Verb>> {
+  async record(agent: DealAgent, frame: { readonly type: Verb }): Promise<ServerMessage<Verb>> {
     const { did } = agent
     if (did === undefined) {
-      throw new ChatError("IDENTITY_REQUIRED", `${frame.type}: who has no key cannot sign`, {
+      throw new ChatError("IDENTITY_REQUIRED", `${frame.type}: an agent without an identity cannot sign`, {
         hint: "connect with an identity: agentchat identity --generate",
       })
     }
-    const statement = readOwnStatement(frame, did, this.#aud)
+    const statement = readOwnStatement(frame, did, this.#serverId)
     const id = proposalIdOf(statement)
-    return this.#turns.take(id, () => this.#take(agent, statement, id))
+    return this.#mutex.run(id, () => this.#record(agent, statement, id))
   }
 
   /**
-   * Deals of an agent, oldest change first.
+   * Lists one deal of an agent, or those that changed at `since` or later, oldest change first.
+   * @param since - milliseconds since the Unix epoch
    * @throws {ChatError} PROPOSAL_NOT_FOUND, UNAVAILABLE
    */
-  async list(agent: Signatory, { proposal, since = 0 }: Wanted): Promise<Proposals> {
+  async list(
+    agent: DealAgent,
+    { proposal, since = 0 }: { readonly proposal?: string | undefined; readonly since?: number | undefined },
+  ): Promise<Omit<ServerMessage<"PROPOSALS">, "re">> {
     if (proposal !== undefined) {
-      const [, record] = await this.#read(proposal)
+      const record = await this.#deals.get(proposal)
       if (record === undefined || !isParty(record.deal, agent)) throw notFound("proposal", proposal)
       return { type: "PROPOSALS", list: [this.#format(record)] }
     }
-    for (let tries = 0; tries < maxTries; tries++) {
-      const { entries, more } = pageOf(this.#index.changesOf(agent.id, since))
-      const records = await Promise.all(entries.map((entry) => this.#readAt(entry)))
-      if (!records.every((record) => record !== undefined)) continue
-      const list = records.map((record) => this.#format(record))
-      return { type: "PROPOSALS", list, ...(more && { more }) }
-    }
-    throw tooManyChanges("LIST_PROPOSALS")
+    const { records, more } = await this.#deals.list(agent.id, since)
+    const list = records.map((record) => this.#format(record))
+    return { type: "PROPOSALS", list, ...(more && { more }) }
   }
 
-  async #take(agent: Signatory, statement: Statement, id: string): Promise<ServerMessage<Verb>> {
-    const { result, revision } = await updateRow(
-      this.#table,
-      id,
-      async (row) => {
-        if (row !== undefined) this.#index.take({ key: id, ...row })
-        const before = row && parseDealRecord(row.value)
-        const known = before === undefined ? undefined : findAct(before.deal, statement)
-        if (before !== undefined && known !== undefined) {
-          return { result: { record: before, known, isFirst: false, value: "" } }
-        }
-        const record = await this.#next(agent, statement, before)
-        const value = formatDealRecord(record)
-        return { result: { record, known, isFirst: before === undefined, value }, value }
-      },
-      { what: statement.type },
-    )
-    const { record, known, isFirst, value } = result
-    const told = relayed(record, known ?? statement)
-    if (known !== undefined) {
-      await this.#post(told)
-      return told
+  async #record(agent: DealAgent, statement: Statement, id: string): Promise<ServerMessage<Verb>> {
+    const { result, revision } = await this.#deals.update(id, statement.type, async (before) => {
+      const repeated = before && findRepeated(before.deal, statement)
+      if (before !== undefined && repeated !== undefined) {
+        return { result: { message: messageOf(before, repeated), isNew: false, isFirst: false } }
+      }
+      const record = await this.#advance(agent, statement, before)
+      const message = messageOf(record, statement)
+      return { result: { message, isNew: true, isFirst: before === undefined }, record }
+    })
+    const { message, isNew, isFirst } = result
+    if (isNew) this.#note(agent, message)
+    const isDelivered = await this.#send(message)
+    if (isNew && isFirst && !isDelivered && (await this.#deals.delete(id, revision))) {
+      throw new ChatError("MAILBOX_FULL", "PROPOSAL.to: the mailbox of the recipient is full", {
+        retryAfterMs: 60_000,
+      })
     }
-    this.#index.take({ key: id, value, revision })
-    agent.markAnswered(this.#clock.now())
-    const step = stepOf(statement, told.msg_id)
-    const { guards } = this.#ports
+    return message
+  }
+
+  #note(agent: DealAgent, message: ServerMessage<Verb>): void {
+    const { guards, clock } = this.#options
+    agent.markAnswered(clock.now())
+    const step = guardStepOf(message)
     if (step !== undefined) guards.noteStep(step)
-    if (statement.type === "COMPLETE") guards.refill([agent.id, agentIdOfDid(statement.to)])
-    const isTold = await this.#post(told)
-    if (!isTold && isFirst && (await this.#takeBack(id, revision))) throw fullError()
-    return told
+    if (message.type === "COMPLETE") guards.refill([agent.id, agentIdOfDid(message.to)])
   }
 
-  /** The deal with a statement that is not known yet. @throws {ChatError} when it cannot be said now */
-  async #next(agent: Signatory, statement: Statement, record: DealRecord | undefined): Promise<DealRecord> {
-    const now = this.#clock.now()
-    checkSkew(statement, now, this.#limits)
-    if (statement.type !== "PROPOSAL" && (record === undefined || !isParty(record.deal, agent))) {
+  /** Returns the deal with a new statement. @throws {ChatError} if the statement is not legal now */
+  async #advance(
+    agent: DealAgent,
+    statement: Statement,
+    before: DealRecord | undefined,
+  ): Promise<DealRecord> {
+    const { clock, limits, agents, guards } = this.#options
+    const now = clock.now()
+    checkClock(statement, now, limits)
+    if (statement.type !== "PROPOSAL" && (before === undefined || !isParty(before.deal, agent))) {
       throw notFound(`${statement.type}.proposal_id`, statement.proposal_id)
     }
     const other = agentIdOfDid(statement.to)
-    if (record === undefined && !(await this.#ports.knows(other))) {
+    if (before === undefined && !(await agents.knows(other))) {
       throw new ChatError("AGENT_NOT_FOUND", `${statement.type}.to: ${other} is not known to this relay`)
     }
     const deal =
-      record === undefined
-        ? openDealNow(statement as Statement<"PROPOSAL">, now, this.#limits)
-        : advanceDealNow(record.deal, statement, now)
-    if (record === undefined) checkRoom(this.#index, agent.id, this.#limits)
-    checkMoment(this.#index, [agent.id, other], statement)
-    if (record === undefined) this.#ports.guards.admitProposal({ from: agent.id, to: other })
-    return { deal, names: { ...record?.names, [agent.id]: agent.name } }
-  }
-
-  /** The row of a deal: its revision, 0 when there is none, and what is in it. */
-  async #read(id: string): Promise<[revision: number, record: DealRecord | undefined]> {
-    const row = await this.#table.get(id)
-    if (row === undefined) return [0, undefined]
-    this.#index.take(row)
-    return [row.revision, parseDealRecord(row.value)]
-  }
-
-  /** The record of a deal that is as it was told, else undefined. */
-  async #readAt({ id, revision }: DealEntry): Promise<DealRecord | undefined> {
-    const [found, record] = await this.#read(id)
-    if (found === 0) this.#index.take({ key: id, value: undefined, revision })
-    return found === revision ? record : undefined
+      before === undefined
+        ? openDealNow(statement as Statement<"PROPOSAL">, now, limits)
+        : advanceDealNow(before.deal, statement, now)
+    if (before === undefined) checkSpace(this.#deals, agent.id, limits)
+    checkSameTime(this.#deals, [agent.id, other], statement)
+    if (before === undefined) guards.admitProposal({ from: agent.id, to: other })
+    return { deal, names: { ...before?.names, [agent.id]: agent.name } }
   }
 
   /**
-   * Has both parties told, the other one first. Who does not fetch its mail does not keep the other from a step: it
-   * finds what it missed where proposals are listed.
-   * @returns whether the other has room for it
+   * Sends a statement to both parties, the other one first. A full mailbox does not block the deal: its owner finds the
+   * statement with LIST_PROPOSALS.
+   * @returns false if the mailbox of the other party is full
    */
-  async #post(told: ServerMessage<Verb>): Promise<boolean> {
-    const { msg_id, from, to } = told
-    const [other, author] = [agentIdOfDid(to), agentIdOfDid(from)]
-    const text = JSON.stringify(told)
-    const post = async (party: AgentId) => {
-      try {
-        await this.#ports.post(party, mailEntryId.statement(msg_id), text)
-        return true
-      } catch (error) {
-        if (!(error instanceof ChatError) || error.code !== "MAILBOX_FULL") throw error
-        this.#ports.log(`${msg_id} is not told: the mailbox of ${party} is full`)
-        return false
-      }
-    }
-    const isTold = await post(other)
-    await post(author)
-    return isTold
+  async #send(message: ServerMessage<Verb>): Promise<boolean> {
+    const { msg_id, from, to } = message
+    const text = JSON.stringify(message)
+    const isDelivered = await this.#post(agentIdOfDid(to), msg_id, text)
+    await this.#post(agentIdOfDid(from), msg_id, text)
+    return isDelivered
   }
 
-  /** Takes a proposal back that nobody was told of. @returns false when it was answered nevertheless */
-  async #takeBack(id: string, revision: number): Promise<boolean> {
-    const isGone = await this.#table.delete(id, revision)
-    if (isGone) this.#index.take({ key: id, value: undefined, revision })
-    return isGone
+  /** @returns false if the mailbox is full */
+  async #post(party: AgentId, messageId: string, text: string): Promise<boolean> {
+    const { mailboxes, log } = this.#options
+    try {
+      await mailboxes.post(party, mailEntryId.statement(messageId), text)
+      return true
+    } catch (error) {
+      if (!(error instanceof ChatError) || error.code !== "MAILBOX_FULL") throw error
+      log(`${messageId}: not delivered, the mailbox of ${party} is full`)
+      return false
+    }
   }
 
   #format({ deal, names }: DealRecord): ProposalEntry {
-    return { id: deal.id, state: stateAt(deal, this.#clock.now()), statements: deal.chain, names }
+    return { id: deal.id, state: stateAt(deal, this.#options.clock.now()), statements: deal.chain, names }
   }
 }
 
-/** A statement of a deal as both parties are told of it. */
-function relayed({ deal, names }: DealRecord, statement: Statement): ServerMessage<Verb> {
-  const { type, ...said } = statement
-  const { state } = dealOf(deal.chain.slice(0, deal.chain.indexOf(statement) + 1))
-  const name = names[agentIdOfDid(statement.from)] ?? ""
-  return { type, msg_id: statementMessageId(statement), name, state, ...said } as ServerMessage<Verb>
+/** Runs functions with the same key one after the other. */
+class KeyedMutex {
+  readonly #last = new Map<string, Promise<unknown>>()
+
+  async run<T>(key: string, work: () => Promise<T>): Promise<T> {
+    const done = (this.#last.get(key) ?? Promise.resolve()).then(work, work)
+    this.#last.set(key, done)
+    try {
+      return await done
+    } finally {
+      if (this.#last.get(key) === done) this.#last.delete(key)
+    }
+  }
 }
 
-function isParty(deal: Deal, { did }: Signatory): boolean {
+/** Returns the input of the guards for a statement; undefined if they do not count its verb. */
+export function guardStepOf(message: ServerMessage<Verb>): DealStep | undefined {
+  const { type: verb, msg_id: id, from, to } = message
+  if (verb !== "PROPOSAL" && verb !== "REJECT" && verb !== "COMPLETE") return undefined
+  return { id, verb, deal: proposalIdOf(message), from: agentIdOfDid(from), to: agentIdOfDid(to) }
+}
+
+function messageOf({ deal, names }: DealRecord, statement: Statement): ServerMessage<Verb> {
+  const { type, ...fields } = statement
+  const name = names[agentIdOfDid(statement.from)] ?? ""
+  const state = stateAfter(deal, statement)
+  return { type, msg_id: statementMessageId(statement), name, state, ...fields } as ServerMessage<Verb>
+}
+
+function isParty(deal: Deal, { did }: DealAgent): boolean {
   return partiesOf(deal).some((party) => party === did)
 }
 
-/** As many as go into one answer, beyond those of the first time: who asks on does so from the last time on. */
-function pageOf(moments: readonly (readonly DealEntry[])[]): { entries: DealEntry[]; more: boolean } {
-  const entries: DealEntry[] = []
-  let characters = 0
-  for (const [index, moment] of moments.entries()) {
-    if (index > 1 && characters > pageCharacters) return { entries, more: true }
-    entries.push(...moment)
-    for (const entry of moment) characters += entry.characters
-  }
-  return { entries, more: false }
-}
-
 function notFound(field: string, id: string): ChatError {
-  return new ChatError("PROPOSAL_NOT_FOUND", `${field}: ${id} is no proposal of yours`)
-}
-
-function fullError(): ChatError {
-  return new ChatError("MAILBOX_FULL", "PROPOSAL.to: the recipient has not fetched its waiting messages", {
-    retryAfterMs: 60_000,
-  })
+  return new ChatError("PROPOSAL_NOT_FOUND", `${field}: ${id} is not one of your proposals`)
 }

@@ -5,26 +5,27 @@ import { ChatError } from "../../protocol/errors.js"
 import type { Limits } from "../../protocol/limits.js"
 import type { AgentId } from "../../protocol/names.js"
 import type { Statement } from "../../protocol/statements.js"
-import type { DealIndex } from "./deal-index.js"
+import type { DealTable } from "./deal-table.js"
 
-/** Milliseconds after which who was overtaken has surely been told of the other party's statement. */
-const overtakenMs = 250
-/** Milliseconds after which who found no room may try again. */
-const noRoomMs = 60_000
-/** Deals of one agent that may change within one millisecond: all of them have to go into one answer. */
-const mostAtOnce = 64
+/** Milliseconds after which an agent has certainly received the statement of the other party that came first. */
+const staleRetryMs = 250
+/** Milliseconds after which a deal may have been deleted to make space. */
+const spaceRetryMs = 60_000
+/** Deals of one agent that may change in the same millisecond: LIST_PROPOSALS lists all of them in one page. */
+const maxAtOnce = 64
 const proposalId = /^[A-Za-z0-9_-]{8,64}$/
 
 /**
- * Reads a frame as a statement of the agent whose key `did` is, made for this relay.
+ * Parses a frame as a statement of the agent with the key `did` for this relay, and verifies its signature.
  * @throws {ChatError} INVALID_MSG, VERIFICATION_FAILED
  */
 export function readOwnStatement(frame: object, did: string, aud: string): Statement {
   const statement = readStatement(frame)
   const { type, from } = statement
-  if (from !== did) throw new ChatError("VERIFICATION_FAILED", `${type}.from: is not the key of this session`)
+  if (from !== did)
+    throw new ChatError("VERIFICATION_FAILED", `${type}.from: must be the key of this session`)
   if (statement.aud !== aud) {
-    throw new ChatError("VERIFICATION_FAILED", `${type}.aud: is another server than this one, ${aud}`)
+    throw new ChatError("VERIFICATION_FAILED", `${type}.aud: must be this server, ${aud}`)
   }
   if (type === "PROPOSAL" && !proposalId.test(statement.id)) {
     throw new ChatError("INVALID_MSG", "PROPOSAL.id: must be 8-64 letters, digits, _ or -")
@@ -34,8 +35,8 @@ export function readOwnStatement(frame: object, did: string, aud: string): State
 }
 
 /**
- * The deal a proposal opens.
- * @throws {ChatError} PROPOSAL_EXPIRED when it cannot be answered even now; INVALID_MSG when it would stand for too long
+ * Opens a deal.
+ * @throws {ChatError} PROPOSAL_EXPIRED if it cannot be answered any more; INVALID_MSG if its deadlines are too far away
  */
 export function openDealNow(proposal: Statement<"PROPOSAL">, now: number, { proposalTermMs }: Limits): Deal {
   for (const member of ["expires", "dispute_window"] as const) {
@@ -47,22 +48,22 @@ export function openDealNow(proposal: Statement<"PROPOSAL">, now: number, { prop
   }
   const deal = openDeal(proposal)
   if (now <= expiryOf(deal)) return deal
-  throw new ChatError("PROPOSAL_EXPIRED", "PROPOSAL.expires: the time to answer it is over already")
+  throw new ChatError("PROPOSAL_EXPIRED", "PROPOSAL.expires: the proposal is expired already")
 }
 
 /**
- * {@link advanceDeal}, and the step is in time by this relay's clock too: who signs chooses the time it says.
- * @throws {ChatError} as that; STATEMENT_STALE tells when to try again
+ * Like {@link advanceDeal}, but also checks the deadlines by this relay's clock: the signer chooses `ts`.
+ * @throws {ChatError} as that; STATEMENT_STALE with the time after which to try again
  */
 export function advanceDealNow(deal: Deal, statement: Statement, now: number): Deal {
   const { type } = statement
   const advanced = advance(deal, statement)
   if (deal.state === "pending" && now > expiryOf(deal)) {
-    throw new ChatError("PROPOSAL_EXPIRED", `${type}: the time to answer the proposal is over`)
+    throw new ChatError("PROPOSAL_EXPIRED", `${type}: the proposal is expired`)
   }
   const disputable = type === "DISPUTE" && deal.state === "completed" ? disputableUntil(deal) : undefined
   if (disputable !== undefined && now > disputable) {
-    throw new ChatError("PROPOSAL_STATE", `${type}: the time to dispute what is completed is over`)
+    throw new ChatError("PROPOSAL_STATE", `${type}: the dispute window has ended`)
   }
   return advanced
 }
@@ -72,53 +73,57 @@ function advance(deal: Deal, statement: Statement): Deal {
     return advanceDeal(deal, statement)
   } catch (error) {
     if (!(error instanceof ChatError) || error.code !== "STATEMENT_STALE") throw error
-    throw new ChatError(error.code, error.message, { retryAfterMs: overtakenMs, cause: error })
+    throw new ChatError(error.code, error.message, { retryAfterMs: staleRetryMs, cause: error })
   }
 }
 
 /**
- * What a deal holds of this act of this party: the very statement, or the same words signed at another time, as
- * somebody does who does not know that the first ones arrived.
+ * Finds the same statement in a deal. Its time, `prev` and signature may differ: an agent signs a draft again if it does
+ * not know that the first attempt arrived.
  */
-export function findAct({ chain }: Deal, statement: Statement): Statement | undefined {
-  const wanted = actOf(statement)
-  return chain.find((said) => said.id === statement.id && actOf(said) === wanted)
+export function findRepeated({ chain }: Deal, statement: Statement): Statement | undefined {
+  const wanted = contentOf(statement)
+  return chain.find((each) => each.id === statement.id && contentOf(each) === wanted)
 }
 
-/** What a statement says, without when and to what. */
-function actOf(statement: Statement): string {
-  const { sig: _, ts: __, ...said } = statement
-  const { prev: ___, ...act } = { prev: undefined, ...said }
-  return canonicalize(act)
+/** Returns the fields of a statement that do not depend on when it is signed. */
+function contentOf(statement: Statement): string {
+  const { sig: _sig, ts: _ts, ...rest } = statement
+  const { prev: _prev, ...content } = { prev: undefined, ...rest }
+  return canonicalize(content)
 }
 
-/** @throws {ChatError} INVALID_MSG for a statement of another time than now */
-export function checkSkew({ type, ts }: Statement, now: number, { statementSkewMs }: Limits): void {
+/** @throws {ChatError} INVALID_MSG if the time of a statement differs too much from this relay's clock */
+export function checkClock({ type, ts }: Statement, now: number, { statementSkewMs }: Limits): void {
   const ahead = ts - now
   if (Math.abs(ahead) <= statementSkewMs) return
   const seconds = Math.round(Math.abs(ahead) / 1_000)
   const where = ahead > 0 ? "ahead of" : "behind"
   throw new ChatError("INVALID_MSG", `${type}.ts: is ${seconds} s ${where} this relay's clock`, {
-    hint: `set the clock; ${statementSkewMs / 1_000} s are let pass`,
+    hint: `set the clock; ${statementSkewMs / 1_000} s of difference are allowed`,
   })
 }
 
-/** @throws {ChatError} LIMIT_REACHED when there is no room for one more deal of this proposer */
-export function checkRoom(index: DealIndex, proposer: AgentId, limits: Limits): void {
+/** @throws {ChatError} LIMIT_REACHED if there is no space for one more deal of this proposer */
+export function checkSpace(deals: DealTable, proposer: AgentId, limits: Limits): void {
   const { proposals, agentProposals, proposalCharacters } = limits
-  const details = { retryAfterMs: noRoomMs }
-  if (index.size >= proposals || index.characters >= proposalCharacters) {
-    throw new ChatError("LIMIT_REACHED", "PROPOSAL: this relay keeps no more proposals", details)
+  const details = { retryAfterMs: spaceRetryMs }
+  if (deals.size >= proposals || deals.characters >= proposalCharacters) {
+    throw new ChatError("LIMIT_REACHED", "PROPOSAL: this relay stores no more proposals", details)
   }
-  if (index.countMadeBy(proposer) >= agentProposals) {
-    throw new ChatError("LIMIT_REACHED", `PROPOSAL: ${agentProposals} of yours stand already`, details)
+  if (deals.countProposedBy(proposer) >= agentProposals) {
+    throw new ChatError(
+      "LIMIT_REACHED",
+      `PROPOSAL: this relay already has the maximum of ${agentProposals} proposals of yours`,
+      details,
+    )
   }
 }
 
-/** @throws {ChatError} RATE_LIMITED when too many deals of one party changed at the very time of a statement */
-export function checkMoment(index: DealIndex, parties: readonly AgentId[], { type, ts }: Statement): void {
-  if (parties.every((party) => index.countAt(party, ts) < mostAtOnce)) return
-  throw new ChatError("RATE_LIMITED", `${type}.ts: too many statements of the same millisecond`, {
-    retryAfterMs: overtakenMs,
+/** @throws {ChatError} RATE_LIMITED if too many deals of one party changed in the millisecond of a statement */
+export function checkSameTime(deals: DealTable, parties: readonly AgentId[], { type, ts }: Statement): void {
+  if (parties.every((party) => deals.countAt(party, ts) < maxAtOnce)) return
+  throw new ChatError("RATE_LIMITED", `${type}.ts: too many statements in the same millisecond`, {
+    retryAfterMs: staleRetryMs,
   })
 }

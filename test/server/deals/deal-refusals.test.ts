@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest"
-import { dealOf, statementsOf } from "../../src/proposals/deal.js"
-import type { Verb } from "../../src/protocol/verbs.js"
-import { type Chain, DealRoom, enterParty, Signer, type Step, stepsIn } from "../kit/deal-room.js"
-import { liftedGuards } from "../kit/guards.js"
+import { dealOf, statementsOf } from "../../../src/proposals/deal.js"
+import type { Verb } from "../../../src/protocol/verbs.js"
+import { type Chain, DealRoom, enterParty, Signer, type Step, stepsIn } from "../../kit/deal-room.js"
+import { liftedGuards } from "../../kit/guards.js"
 
 /** That nobody was told anything, and the deal stands as it stood. */
 async function expectUntouched(room: DealRoom, chain: Chain): Promise<void> {
@@ -263,7 +263,7 @@ describe("a proposal is refused", () => {
     await room.make()
     expect(await ann.say(room.proposal())).toMatchObject({
       code: "LIMIT_REACHED",
-      message: expect.stringContaining("2 of yours"),
+      message: expect.stringContaining("2 proposals of yours"),
       retry_after_ms: expect.any(Number),
     })
     const back = () => bob.signer.propose(ann.signer, { aud, now: room.now })

@@ -1,18 +1,18 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import type { Table } from "../../src/backbone/backbone.js"
-import { openMemoryBackbone } from "../../src/backbone/memory/memory-backbone.js"
-import { dealOf } from "../../src/proposals/deal.js"
-import { agentIdOfDid } from "../../src/proposals/statement.js"
-import { ChatError } from "../../src/protocol/errors.js"
-import { defaultLimits } from "../../src/protocol/limits.js"
-import type { Nick } from "../../src/protocol/names.js"
-import { dealStates } from "../../src/protocol/server-messages.js"
-import type { Statement } from "../../src/protocol/statements.js"
-import { type Verb, verbs } from "../../src/protocol/verbs.js"
-import { DealService } from "../../src/server/deals/deal-service.js"
-import { Signer } from "../kit/deal-room.js"
-import { FakeClock } from "../kit/fake-clock.js"
+import type { Table } from "../../../src/backbone/backbone.js"
+import { openMemoryBackbone } from "../../../src/backbone/memory/memory-backbone.js"
+import { dealOf } from "../../../src/proposals/deal.js"
+import { agentIdOfDid } from "../../../src/proposals/statement.js"
+import { ChatError } from "../../../src/protocol/errors.js"
+import { defaultLimits } from "../../../src/protocol/limits.js"
+import type { Nick } from "../../../src/protocol/names.js"
+import { dealStates } from "../../../src/protocol/server-messages.js"
+import type { Statement } from "../../../src/protocol/statements.js"
+import { type Verb, verbs } from "../../../src/protocol/verbs.js"
+import { DealService } from "../../../src/server/deals/deal-service.js"
+import { Signer } from "../../kit/deal-room.js"
+import { FakeClock } from "../../kit/fake-clock.js"
 
 const [ann, bob, eve] = [new Signer(), new Signer(), new Signer()]
 const people = { ann, bob, eve }
@@ -64,7 +64,7 @@ class Model {
 /** Two relays' desks over one table, and a deal that ann proposed to bob. */
 class Run {
   readonly clock = new FakeClock()
-  readonly #desks: DealService[] = []
+  readonly #services: DealService[] = []
   readonly #table: Table
   readonly chain: Statement[] = []
   /** Ids of what was posted, with whom to. */
@@ -79,13 +79,19 @@ class Run {
     const backbone = await openMemoryBackbone({ clock })
     const run = new Run(await backbone.table("proposal"))
     for (let i = 0; i < 2; i++) {
-      const ports = {
-        knows: () => true,
-        post: (to: string, id: string) => Promise.resolve(run.mail.add(`${to} ${id}`)),
-        guards: { admitProposal: () => {}, noteStep: () => {}, refill: () => {} },
-        log: () => {},
+      const post = (to: string, id: string) => {
+        run.mail.add(`${to} ${id}`)
+        return Promise.resolve({ seq: 1, ts: 1, isDuplicate: false })
       }
-      run.#desks.push(await DealService.open(backbone, { limits: defaultLimits, clock: run.clock }, ports))
+      const options = {
+        limits: defaultLimits,
+        clock: run.clock,
+        log: () => {},
+        agents: { knows: () => Promise.resolve(true) },
+        mailboxes: { post },
+        guards: { admitProposal: () => {}, noteStep: () => {}, refill: () => {} },
+      }
+      run.#services.push(await DealService.open(backbone, options))
     }
     const proposal = ann.propose(bob, {
       ...{ aud: backbone.id, now: run.clock.now() },
@@ -99,7 +105,7 @@ class Run {
   /** @returns the type of the answer, or the code of the refusal */
   async say(by: Signer, statement: Statement, desk: number): Promise<string> {
     try {
-      return (await this.#desks[desk]?.say(agentOf(by), statement))?.type ?? ""
+      return (await this.#services[desk]?.record(agentOf(by), statement))?.type ?? ""
     } catch (error) {
       if (error instanceof ChatError) return error.code
       throw error
@@ -121,7 +127,7 @@ class Run {
   }
 
   close(): void {
-    for (const desk of this.#desks) desk.close()
+    for (const desk of this.#services) desk.close()
   }
 }
 

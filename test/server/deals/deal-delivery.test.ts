@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest"
-import type { Statement } from "../../src/protocol/statements.js"
-import { until } from "../kit/condition.js"
-import { DealRoom, enterParty, type Party, stepsIn } from "../kit/deal-room.js"
-import { LastingEngine } from "../kit/engine.js"
-import { TestRelay } from "../kit/relay.js"
+import type { Statement } from "../../../src/protocol/statements.js"
+import { until } from "../../kit/condition.js"
+import { DealRoom, enterParty, type Party, stepsIn } from "../../kit/deal-room.js"
+import { LastingEngine } from "../../kit/engine.js"
+import { TestRelay } from "../../kit/relay.js"
 
 async function leave({ house }: Pick<DealRoom, "house">, party: Party): Promise<void> {
   party.wire.socket.destroy()
@@ -110,7 +110,7 @@ describe("a step in a deal", () => {
     const again = await enterParty(house, "bob", bob.signer)
     const listed = await again.wire.ask({ type: "LIST_PROPOSALS" })
     expect(listed).toMatchObject({ list: [{ state: "completed", statements: [...chain, done] }] })
-    expect(house.log.some((line) => line.includes("/COMPLETE is not told"))).toBe(true)
+    expect(house.log.some((line) => line.includes("/COMPLETE: not delivered"))).toBe(true)
   })
 })
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest"
-import { dealOf } from "../../src/proposals/deal.js"
-import type { Statement } from "../../src/protocol/statements.js"
-import { enterParty, type Party } from "../kit/deal-room.js"
-import { TestRelay } from "../kit/relay.js"
+import { dealOf } from "../../../src/proposals/deal.js"
+import type { Statement } from "../../../src/protocol/statements.js"
+import { enterParty, type Party } from "../../kit/deal-room.js"
+import { TestRelay } from "../../kit/relay.js"
 
 /** A relay with two who know each other. */
 async function twoParties() {

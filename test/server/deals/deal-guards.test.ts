@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest"
-import type { Statement } from "../../src/protocol/statements.js"
-import { until } from "../kit/condition.js"
-import { type Chain, DealRoom, enterParty, Signer } from "../kit/deal-room.js"
-import { LastingEngine } from "../kit/engine.js"
-import { TestRelay } from "../kit/relay.js"
+import type { Statement } from "../../../src/protocol/statements.js"
+import { until } from "../../kit/condition.js"
+import { type Chain, DealRoom, enterParty, Signer } from "../../kit/deal-room.js"
+import { LastingEngine } from "../../kit/engine.js"
+import { TestRelay } from "../../kit/relay.js"
 
 const guards = { dealTurns: 4 }
 

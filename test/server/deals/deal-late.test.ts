@@ -1,8 +1,8 @@
 import { expect, it } from "vitest"
-import { enterParty, Signer } from "../kit/deal-room.js"
-import { LastingEngine } from "../kit/engine.js"
-import { FakeClock } from "../kit/fake-clock.js"
-import { TestRelay } from "../kit/relay.js"
+import { enterParty, Signer } from "../../kit/deal-room.js"
+import { LastingEngine } from "../../kit/engine.js"
+import { FakeClock } from "../../kit/fake-clock.js"
+import { TestRelay } from "../../kit/relay.js"
 
 it("takes a proposal to somebody who came to another relay a moment ago, and to nobody unknown", async () => {
   const clock = new FakeClock()
