@@ -51,6 +51,35 @@ function progressStatuses(world) {
   }
 }
 
+/** A program writes its log into a channel of 20, ten lines a second for an hour. @param {World} world */
+function logFeed(world) {
+  for (let n = 0; n < 20; n += 1) world.add(`@reader-${n}`, () => {}, { rooms: [room] })
+  world.add("@log", () => {}, { rooms: [room] })
+  let line = 0
+  const write = () => {
+    line += 1
+    const time = new Date(world.nowMs).toISOString()
+    const text = `${time} INFO worker ${world.below(8)}: request ${line} took ${world.below(400)} ms: ${sentence(world, 5)}`
+    world.say("@log", { to: room, text })
+    if (world.nowMs < hour) world.after(second / 10, write)
+  }
+  write()
+}
+
+/** 200 agents send 300 messages an hour to one channel, for three hours; a quarter of them sends half. @param {World} world */
+function busyChannel(world) {
+  const ids = Array.from({ length: 200 }, (_, n) => world.add(`@agent-${n}`, () => {}, { rooms: [room] }))
+  const post = () => {
+    const id = ids[world.below(world.below(2) === 0 ? 50 : 200)] ?? ""
+    const other = ids[world.below(200)] ?? ""
+    const mentions = other !== id && world.below(5) === 0 ? [other] : []
+    world.say(id, { to: room, text: talk(world), mentions })
+    const nextMs = Math.round(-Math.log(1 - world.random()) * 12 * second)
+    if (world.nowMs + nextMs < 3 * hour) world.after(nextMs, post)
+  }
+  post()
+}
+
 /** @type {readonly Trace[]} */
 export const honestFeeds = [
   { name: "two feeds, 5/min each", hours: 5, begin: feeds({ feeds: 2, perMinute: 5, hours: 4 }) },
@@ -65,5 +94,7 @@ export const honestFeeds = [
     hours: 5,
     begin: feeds({ feeds: 1, perMinute: 60, hours: 4, talkers: 2 }),
   },
+  { name: "log feed, 10/s, into a channel of 20", hours: 2, begin: logFeed },
+  { name: "channel of 200, 300 messages an hour", hours: 4, begin: busyChannel },
   { name: "progress of six, as status", hours: 5, begin: progressStatuses },
 ]

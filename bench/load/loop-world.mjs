@@ -205,7 +205,7 @@ export class World {
     if (isOperator || isBystander) this.others += 1
     else {
       this.messages += 1
-      this.tokens += Math.ceil(heard.bytes / 4) * heard.recipients
+      this.tokens += Math.ceil((heard.bytes + frameBytes) / 4) * heard.recipients
       this.lastMs = this.nowMs
     }
     for (const id of this.#hearers(heard.from, heard.target)) this.#agentOf(id).ear(heard)
@@ -231,7 +231,7 @@ export class World {
       kind,
       answers,
       text,
-      bytes: Buffer.byteLength(text) + frameBytes,
+      bytes: Buffer.byteLength(text),
     }
   }
 

@@ -2,10 +2,13 @@ import { isNumber, isPlain, isTexts } from "../base/plain.js"
 import { pushEvidence } from "./guard-message.js"
 import type { GuardLimits } from "./limits.js"
 
-/** How fast a count drains, in units per millisecond: the sum, and the part of each agent. */
+/** How fast a count drains, in units per millisecond. */
 export interface Drain {
+  /** The sum; with `addsUp` at least what the parts of all agents together drain. */
   readonly used: number
+  /** The part of each agent. */
   readonly own: number
+  readonly addsUp: boolean
 }
 
 /** The time at which a count is read. */
@@ -63,7 +66,9 @@ export class SharedCount {
   }
 
   usedAt(moment: Moment): number {
-    return Math.max(0, this.#used - this.#drainingMs(moment) * this.#drain.used)
+    const { used, own, addsUp } = this.#drain
+    const perMs = addsUp ? Math.max(used, own * this.#own.size) : used
+    return Math.max(0, this.#used - this.#drainingMs(moment) * perMs)
   }
 
   ownAt(agent: string, moment: Moment): number {
@@ -100,16 +105,20 @@ export class SharedCount {
 
   /** Adds what an agent used with the message `id`. */
   add(agent: string, cost: number, id: string, moment: Moment): void {
-    const own = this.ownAt(agent, moment) + cost
+    const used = this.ownAt(agent, moment) + cost
     this.#settle(moment)
-    this.#own.delete(agent)
-    this.#own.set(agent, { used: own, atMs: this.#clockMs })
-    if (this.#own.size > agentsKept) {
-      const [oldest = ""] = this.#own.keys()
-      this.#own.delete(oldest)
-    }
     this.#used += cost
     pushEvidence(this.ids, id)
+    const own = this.#own.get(agent)
+    if (own === undefined) this.#forgetOldest(moment)
+    else {
+      own.used = used
+      own.atMs = this.#clockMs
+      // The order decides who is forgotten, which takes many agents.
+      if (this.#own.size < agentsKept / 2) return
+      this.#own.delete(agent)
+    }
+    this.#own.set(agent, own ?? { used, atMs: this.#clockMs })
   }
 
   /** Takes back what an agent used. */
@@ -143,6 +152,14 @@ export class SharedCount {
   toJSON(): unknown {
     const own = [...this.#own].map(([agent, { used, atMs }]) => [agent, used, atMs])
     return { ts: this.#ts, clockMs: this.#clockMs, used: this.#used, own, ids: this.ids }
+  }
+
+  /** Makes room for one more agent, and forgets those whose part has drained. */
+  #forgetOldest(moment: Moment): void {
+    for (const oldest of this.#own.keys()) {
+      if (this.#own.size < agentsKept && this.ownAt(oldest, moment) > 0) return
+      this.#own.delete(oldest)
+    }
   }
 
   #mostAt(moment: Moment): number {

@@ -46,9 +46,8 @@ const owedMost = 32
 export class Speakers {
   readonly #limits: GuardLimits
   readonly #idleMs: number
-  /** By agent, in order of their last message. */
-  readonly #speakers = new Map<string, Speaker>()
-  #newest: Speaker | undefined
+  /** In order of their last message. An array, because most channels have two speakers and the latest matter most. */
+  #speakers: Speaker[] = []
   /** Messages that everybody but their authors may answer; counted here and not for each agent. */
   #owing = 0
 
@@ -62,22 +61,19 @@ export class Speakers {
   static load(limits: GuardLimits, idleMs: number, state: unknown): Speakers {
     const speakers = new Speakers(limits, idleMs)
     const rows = Array.isArray(state) ? (state as unknown[]) : []
-    for (const speaker of rows.flatMap(readSpeaker)) {
-      speakers.#speakers.set(speaker.id, speaker)
-      speakers.#newest = speaker
-    }
+    speakers.#speakers = rows.flatMap(readSpeaker)
     return speakers
   }
 
   /** Returns an agent that spoke here not too long ago. */
   find(id: string, ts: number): Speaker | undefined {
-    const speaker = this.#speakers.get(id)
+    const speaker = this.#find(id)
     return speaker === undefined || ts - speaker.ts > this.#idleMs ? undefined : speaker
   }
 
   /** Reports whether nobody else has spoken since an agent did, which was not just now. */
   isAlone(me: Speaker, ts: number): boolean {
-    return this.#newest === me && ts - me.ts >= silenceLeastMs
+    return this.#speakers.at(-1) === me && ts - me.ts >= silenceLeastMs
   }
 
   /**
@@ -86,10 +82,11 @@ export class Speakers {
    */
   isReturn(me: Speaker, ts: number): boolean {
     const owesAnswer = me.isQuick && this.#owedBy(me) > 0
-    if (this.#newest === me && !owesAnswer) return false
-    for (const other of this.#speakers.values()) {
+    for (let n = this.#speakers.length - 1; n >= 0; n--) {
+      const other = this.#speakers[n]
+      if (other === undefined || (other === me && !owesAnswer)) return false
       if (other === me || other.first >= me.last || ts - other.ts > this.#idleMs) continue
-      if ((owesAnswer || other.last > me.last) && !this.isFeeding(other, ts)) return true
+      if (!this.isFeeding(other, ts)) return true
     }
     return false
   }
@@ -105,17 +102,16 @@ export class Speakers {
     const loops = ({ gap, gaps, credit }: Speaker) =>
       gaps > 0 && gap < statusGapMs && (gap < feedGapMs || credit === 0)
     if (!loops(me)) return false
-    for (const other of this.#speakers.values()) if (other !== me && loops(other)) return true
-    return false
+    return this.#speakers.some((other) => other !== me && loops(other))
   }
 
   /** @param seq - number of the message among all messages */
   note(message: GuardMessage, seq: number): void {
     const { from, ts } = message
     this.#forgetIdle(ts)
-    const newest = this.#newest
+    const newest = this.#speakers.at(-1)
     const silenceMs = newest === undefined ? Number.POSITIVE_INFINITY : Math.max(0, ts - newest.ts)
-    const known = this.#speakers.get(from)
+    const known = this.#find(from)
     const speaker = known ?? newSpeaker(from, ts, seq)
     const isInRun = speaker === newest
     const mayEarn = isInRun && !this.#isRacing(speaker, ts)
@@ -135,7 +131,7 @@ export class Speakers {
 
   /** Returns the speakers as plain data, the latest at the end. */
   toJSON(): unknown {
-    return [...this.#speakers.values()].map((speaker) => {
+    return this.#speakers.map((speaker) => {
       const { id, first, last, ts, credit, lag, gap, gaps, lags, isQuick } = speaker
       return [id, first, last, ts, credit, lag, gap, gaps, lags, this.#owedBy(speaker), isQuick ? 1 : 0]
     })
@@ -145,7 +141,7 @@ export class Speakers {
   #answer({ from, to, answers }: GuardMessage): void {
     const answered = answers === undefined ? to : [...to, authorOf(answers)]
     for (const id of othersThan(from, answered)) {
-      const other = this.#speakers.get(id)
+      const other = this.#find(id)
       if (other !== undefined) other.credit = Math.max(0, other.credit - this.#limits.feedCredit / 2)
     }
   }
@@ -165,8 +161,7 @@ export class Speakers {
     const isFast = ({ gap, gaps, ts: last }: Speaker) =>
       gaps > 0 && gap < feedGapMs && ts - last < 2 * feedGapMs
     if (!isFast(speaker)) return false
-    for (const other of this.#speakers.values()) if (other !== speaker && isFast(other)) return true
-    return false
+    return this.#speakers.some((other) => other !== speaker && isFast(other))
   }
 
   #learn(me: Speaker, ts: number, silenceMs: number, isInRun: boolean, mayEarn: boolean): void {
@@ -187,23 +182,23 @@ export class Speakers {
     me.lag += (silenceMs - me.lag) / me.lags
   }
 
+  #find(id: string): Speaker | undefined {
+    for (let n = this.#speakers.length - 1; n >= 0; n--)
+      if (this.#speakers[n]?.id === id) return this.#speakers[n]
+    return undefined
+  }
+
   #append(speaker: Speaker): void {
-    if (this.#newest !== speaker) {
-      this.#speakers.delete(speaker.id)
-      this.#speakers.set(speaker.id, speaker)
-      this.#newest = speaker
-    }
-    if (this.#speakers.size <= speakersKept) return
-    const [oldest = ""] = this.#speakers.keys()
-    this.#speakers.delete(oldest)
+    const speakers = this.#speakers
+    if (speakers.at(-1) === speaker) return
+    const place = speakers.lastIndexOf(speaker)
+    if (place >= 0) speakers.splice(place, 1)
+    else if (speakers.length >= speakersKept) speakers.shift()
+    speakers.push(speaker)
   }
 
   #forgetIdle(ts: number): void {
-    for (const [id, speaker] of this.#speakers) {
-      if (ts - speaker.ts <= this.#idleMs) return
-      this.#speakers.delete(id)
-      if (speaker === this.#newest) this.#newest = undefined
-    }
+    while (ts - (this.#speakers[0]?.ts ?? ts) > this.#idleMs) this.#speakers.shift()
   }
 }
 

@@ -1,9 +1,9 @@
 /** Texts of this length are compared without their digits, if at most one character in a hundred is a digit. */
 const longText = 400
 const charactersPerDigit = 100
-/** FNV-1a; the second prime is another one, for a second hash of the same text. */
-const offset = 0x811c9dc5
-const primes = [0x01000193, 0x85ebca6b] as const
+/** FNV-1a of 32 bits; the number of letters makes the hash longer. */
+const fnvOffset = 0x811c9dc5
+const fnvPrime = 0x01000193
 
 const beyondAscii = /[^\0-\x7f]/
 const invisible = /\p{Default_Ignorable_Code_Point}+/gu
@@ -47,20 +47,24 @@ export function digestOf(text: string, keepsDigits = false): TextDigest {
 
 /** @param table - by ASCII code; 0 for what separates words */
 function hashWords(text: string, table: Uint8Array): TextDigest {
-  let [first, second, words] = [offset, offset, 0]
+  let hash = fnvOffset
+  let words = 0
+  let letters = 0
   let isInWord = false
   for (let n = 0; n < text.length; n++) {
     const code = text.charCodeAt(n)
     const letter = code < 128 ? (table[code] ?? 0) : code
-    if (letter !== 0) {
-      if (!isInWord) {
-        words++
-        first = Math.imul(first ^ space, primes[0])
-      }
-      first = Math.imul(first ^ letter, primes[0])
-      second = Math.imul(second ^ letter, primes[1])
+    if (letter === 0) {
+      isInWord = false
+      continue
     }
-    isInWord = letter !== 0
+    if (!isInWord) {
+      isInWord = true
+      words++
+      hash = Math.imul(hash ^ space, fnvPrime)
+    }
+    letters++
+    hash = Math.imul(hash ^ letter, fnvPrime)
   }
-  return { hash: (first >>> 0) * 2 ** 21 + (second >>> 11), words }
+  return { hash: (hash >>> 0) + letters * 2 ** 32, words }
 }

@@ -26,7 +26,7 @@ export class BudgetRule extends StoppingRule {
   constructor(limits: GuardLimits) {
     super(limits)
     const perMs = limits.tokensPerHour / hourMs
-    this.#drain = { used: perMs, own: perMs }
+    this.#drain = { used: perMs, own: perMs, addsUp: false }
   }
 
   operatorSpoke(channel: string): void {

@@ -13,7 +13,8 @@ interface Channel {
   readonly speakers: Speakers
   /** The speakers of statuses that are addressed to nobody; absent until there is one. */
   statuses: Speakers | undefined
-  readonly returns: SharedCount
+  /** Absent until there is one. */
+  returns: SharedCount | undefined
 }
 
 /** How a message continues the talk of its channel. */
@@ -50,12 +51,13 @@ export class ConversationRule extends StoppingRule {
   constructor(limits: GuardLimits) {
     super(limits)
     const perMs = 1 / limits.conversationRegainMs
-    this.#drain = { used: perMs, own: (perMs * limits.conversationOwn) / limits.conversationTurns }
+    const own = (perMs * limits.conversationOwn) / limits.conversationTurns
+    this.#drain = { used: perMs, own, addsUp: true }
   }
 
   refill(agents: readonly string[], ts: number): void {
     for (const [name, { returns }] of this.#channels) {
-      if (!returns.refill(agents, this.#momentOf(name, ts))) continue
+      if (returns?.refill(agents, this.#momentOf(name, ts)) !== true) continue
       if (returns.agents.length === 0) this.stops.reset(name)
       else for (const agent of agents) this.stops.reset(authorIn(agent, name))
     }
@@ -77,9 +79,8 @@ export class ConversationRule extends StoppingRule {
     this.#readState.load(state["read"])
     readEntries(this.#channels, state["channels"], (value) => {
       if (!isPlain(value)) return undefined
-      const returns = SharedCount.load(this.#drain, value["returns"])
-      if (returns === undefined) return undefined
       const statuses = value["statuses"] === undefined ? undefined : this.#makeStatuses(value["statuses"])
+      const returns = SharedCount.load(this.#drain, value["returns"])
       return { speakers: this.#makeSpeakers(value["speakers"]), statuses, returns }
     })
   }
@@ -88,18 +89,22 @@ export class ConversationRule extends StoppingRule {
     const { channel: name, from, ts } = message
     const channel = this.#channels.peek(name)
     this.#standing = channel === undefined ? stranger : this.#standingOf(message, channel)
+    const isReturn = this.#standing.returns > 0
     // A plain status passes also where others are stopped, as long as it is no return.
-    if (channel === undefined || (this.#standing.returns === 0 && isPlainStatus(message))) return noCounts
-    const { returns } = channel
+    if (channel === undefined || (!isReturn && isPlainStatus(message))) return noCounts
+    const returns = channel.returns ?? (isReturn ? new SharedCount(this.#drain, ts) : undefined)
+    if (returns === undefined) return noCounts
     const moment = this.#momentOf(name, ts)
     const cost = this.#costOf(from, returns, moment)
     const { conversationTurns, conversationOwn, conversationEach } = this.limits
-    const counts: Count[] = []
     const own = returns.ownAt(from, moment)
+    const used = returns.usedAt(moment)
+    const isOwnLow = own + cost < conversationOwn * this.warnShare
+    if (this.stops.isEmpty && isOwnLow && used + cost < conversationTurns * this.warnShare) return noCounts
+    const counts: Count[] = []
     const ownScope = authorIn(from, name)
     if (!this.isQuiet(ownScope, own + cost, conversationOwn))
       counts.push({ scope: ownScope, used: own, cost, limit: conversationOwn, evidence: returns.ids })
-    const used = returns.usedAt(moment)
     if (this.isQuiet(name, used + cost, conversationTurns)) return counts
     const limit = Math.max(conversationTurns, conversationEach * returns.agentsAt(moment))
     if (returns.isHeavy(from, moment, cost, limit, this.limits))
@@ -108,31 +113,31 @@ export class ConversationRule extends StoppingRule {
   }
 
   protected take(message: GuardMessage): void {
-    const { channel: name, from, ts, id, to } = message
+    const { channel: name, from, ts, to } = message
     const seq = ++this.#seq
     for (const agent of to) this.#readState.pass(from, agent, seq)
     let channel = this.#channels.get(name)
     if (channel === undefined) {
-      channel = {
-        speakers: this.#makeSpeakers(undefined),
-        statuses: undefined,
-        returns: new SharedCount(this.#drain, ts),
-      }
+      channel = { speakers: this.#makeSpeakers(undefined), statuses: undefined, returns: undefined }
       this.#channels.set(name, channel)
     }
-    const { returns } = channel
-    const moment = this.#momentOf(name, ts)
     const isStatus = isPlainStatus(message)
-    // An agent that turns out to be a feed, before anybody is stopped, never came back to speak.
-    if (this.#standing.isFeed && !isStatus && !moment.isPaused && returns.ownAt(from, moment) > 0)
-      returns.remove(from, moment)
-    const cost = this.#costOf(from, returns, moment)
-    if (cost > 0) returns.add(from, cost, id, moment)
+    if (this.#standing.returns > 0) channel.returns ??= new SharedCount(this.#drain, ts)
+    if (channel.returns !== undefined) this.#takeReturns(channel.returns, message, isStatus)
     if (!isStatus) channel.speakers.note(message, seq)
     else if (!isDirect(name)) {
       channel.statuses ??= this.#makeStatuses(undefined)
       channel.statuses.note(message, seq)
     }
+  }
+
+  #takeReturns(returns: SharedCount, { channel, from, ts, id }: GuardMessage, isStatus: boolean): void {
+    const moment = this.#momentOf(channel, ts)
+    // An agent that turns out to be a feed, before anybody is stopped, never came back to speak.
+    if (this.#standing.isFeed && !isStatus && !moment.isPaused && returns.ownAt(from, moment) > 0)
+      returns.remove(from, moment)
+    const cost = this.#costOf(from, returns, moment)
+    if (cost > 0) returns.add(from, cost, id, moment)
   }
 
   protected reasonFor({ used }: Count): string {
@@ -143,8 +148,8 @@ export class ConversationRule extends StoppingRule {
     const { conversationTurns, conversationOwn, conversationRegainMs } = this.limits
     return [...this.#channels].flatMap(([name, { returns }]) => {
       const moment = this.#momentOf(name, ts)
-      const own = Math.ceil(returns.ownAt(agent, moment))
-      if (own === 0) return []
+      const own = Math.ceil(returns?.ownAt(agent, moment) ?? 0)
+      if (returns === undefined || own === 0) return []
       const used = Math.ceil(returns.usedAt(moment))
       const ownMs = Math.ceil(1 / this.#drain.own)
       return [
@@ -157,7 +162,7 @@ export class ConversationRule extends StoppingRule {
   protected forget(scope: string | undefined): void {
     deleteWhere(this.#channels, (name) => isUnder(name, scope))
     if (scope?.startsWith("@") !== true || scope.includes(" ")) return
-    for (const [, { returns }] of this.#channels) returns.remove(scope, { ts: 0, isPaused: true })
+    for (const [, { returns }] of this.#channels) returns?.remove(scope, { ts: 0, isPaused: true })
   }
 
   #standingOf(message: GuardMessage, { speakers, statuses }: Channel): Standing {
@@ -187,7 +192,7 @@ export class ConversationRule extends StoppingRule {
 
   #isStuck(name: string, ts: number): boolean {
     if (this.stops.isRemembered(name, ts)) return true
-    const agents = this.#channels.peek(name)?.returns.agents ?? []
+    const agents = this.#channels.peek(name)?.returns?.agents ?? []
     return agents.some((agent) => this.stops.isRemembered(authorIn(agent, name), ts))
   }
 
@@ -212,7 +217,7 @@ function isPlainStatus({ kind, to, answers }: GuardMessage): boolean {
   return kind === "status" && to.length === 0 && answers === undefined
 }
 
-/** The authors whose words have reached an agent, newest first, and the sequence number of each author's last message. */
+/** The authors whose words have reached an agent, and the sequence number of each author's last message. */
 interface Words {
   readonly ids: string[]
   readonly seqs: number[]
@@ -222,7 +227,6 @@ const readersKept = 4_096
 /** Authors followed on their way to one agent. */
 const authorsKept = 16
 const savedReaders = 30_000
-const nothing: Words = { ids: [], seqs: [] }
 
 /** Whose words have reached whom by direct messages and mentions, through however many other agents. */
 class ReadState {
@@ -231,15 +235,24 @@ class ReadState {
   /** Everything that has reached `from` goes on to `to` with its message. */
   pass(from: string, to: string, seq: number): void {
     if (from === to) return
-    const words: Words = { ids: [from], seqs: [seq] }
-    merge(words, this.#words.peek(to) ?? nothing, this.#words.peek(from) ?? nothing, to)
-    this.#words.set(to, words)
+    let words = this.#words.get(to)
+    if (words === undefined) {
+      words = { ids: [], seqs: [] }
+      this.#words.set(to, words)
+    }
+    addWord(words, from, seq)
+    const theirs = this.#words.peek(from)
+    if (theirs === undefined) return
+    for (let n = 0; n < theirs.ids.length; n++) {
+      const id = theirs.ids[n] ?? ""
+      if (id !== to) addWord(words, id, theirs.seqs[n] ?? 0)
+    }
   }
 
   /** Reports whether a message that one of `authors` sent after `seq` has reached an agent. */
   hasReached(authors: readonly string[], agent: string, seq: number): boolean {
-    const { ids, seqs } = this.#words.peek(agent) ?? nothing
-    return authors.some((author) => (seqs[ids.indexOf(author)] ?? 0) > seq)
+    const words = this.#words.peek(agent)
+    return words !== undefined && authors.some((author) => (words.seqs[words.ids.indexOf(author)] ?? 0) > seq)
   }
 
   save(): string {
@@ -251,16 +264,16 @@ class ReadState {
   }
 }
 
-/** Adds the newest words of two agents, each author once and `without` never. */
-function merge(into: Words, a: Words, b: Words, without: string): void {
-  let [i, j] = [0, 0]
-  while (into.ids.length < authorsKept && i + j < a.ids.length + b.ids.length) {
-    const isFirst = (a.seqs[i] ?? 0) >= (b.seqs[j] ?? 0)
-    const seq = isFirst ? a.seqs[i] : b.seqs[j]
-    const id = isFirst ? a.ids[i++] : b.ids[j++]
-    if (id === undefined || seq === undefined || id === without || into.ids.includes(id)) continue
-    into.ids.push(id)
-    into.seqs.push(seq)
+/** Adds an author's message, in the place of the oldest one if there are too many. */
+function addWord({ ids, seqs }: Words, author: string, seq: number): void {
+  const known = ids.indexOf(author)
+  const place = known >= 0 || ids.length < authorsKept ? known : seqs.indexOf(Math.min(...seqs))
+  if (place < 0) {
+    ids.push(author)
+    seqs.push(seq)
+  } else if (seq > (seqs[place] ?? 0)) {
+    ids[place] = author
+    seqs[place] = seq
   }
 }
 
