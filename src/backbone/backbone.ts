@@ -66,14 +66,12 @@ export interface Logs {
   read(key: string, after: number, limit: number): Promise<LogEntry[]>
   /** Returns the newest `count` entries, oldest first. */
   last(key: string, count: number): Promise<LogEntry[]>
-  /** Returns the bounds of a log. */
+  /** Returns the size of a log and its highest `seq`. */
   stat(key: string): Promise<LogStat>
   /** Removes every entry up to and including `seq`. */
   trim(key: string, seq: number): Promise<void>
   /** Removes every entry. */
   drop(key: string): Promise<void>
-  /** Returns every key that has entries. */
-  keys(): Promise<string[]>
   /**
    * Calls `listener` with every entry that any relay adds from now on, exactly once each and in order per key. An
    * `append` of this relay resolves before or after the call for its own entry.
@@ -90,10 +88,9 @@ export interface Appended {
 }
 
 export interface LogStat {
-  /** `seq` of the oldest entry that is kept; `last + 1` when there is none. */
-  readonly first: number
   /** The highest `seq` ever used; 0 for a key that was never used. */
   readonly last: number
+  /** Number of entries kept. */
   readonly count: number
 }
 

@@ -65,7 +65,6 @@ export function describeLogs(start: Start): void {
       expect(entries.map(({ seq }) => seq)).toEqual([...entries.map(({ seq }) => seq)].sort((a, b) => a - b))
       expect(entries.every(({ key, ts }) => key === `key${k}` && ts > 0)).toBe(true)
     }
-    expect((await logs.keys()).sort()).toEqual(["key0", "key1", "key2"])
   })
 
   test("an entry of the same id and key is added once", async () => {
@@ -112,23 +111,22 @@ export function describeLogs(start: Start): void {
   test("numbers are never used again, after trim and after drop", async () => {
     const { backbone } = await start()
     const logs = await backbone.logs("numbers", plenty)
-    expect(await logs.stat("a")).toEqual({ first: 1, last: 0, count: 0 })
+    expect(await logs.stat("a")).toEqual({ last: 0, count: 0 })
     const seqs: number[] = []
     for (let i = 0; i < 5; i++) seqs.push((await logs.append("a", `id-${i}`, `${i}`)).seq)
     const newest = seqs[4] ?? 0
-    expect(await logs.stat("a")).toEqual({ first: seqs[0], last: newest, count: 5 })
+    expect(await logs.stat("a")).toEqual({ last: newest, count: 5 })
     await logs.trim("a", seqs[2] ?? 0)
-    expect(await logs.stat("a")).toEqual({ first: seqs[3], last: newest, count: 2 })
+    expect(await logs.stat("a")).toEqual({ last: newest, count: 2 })
     expect((await logs.read("a", 0, 10)).map(({ seq }) => seq)).toEqual(seqs.slice(3))
     await logs.trim("a", seqs[0] ?? 0)
     expect((await logs.stat("a")).count).toBe(2)
     await logs.trim("a", newest)
-    expect(await logs.stat("a")).toEqual({ first: newest + 1, last: newest, count: 0 })
-    expect(await logs.keys()).toEqual([])
+    expect(await logs.stat("a")).toEqual({ last: newest, count: 0 })
     const next = (await logs.append("a", "next", "next")).seq
     expect(next).toBeGreaterThan(newest)
     await logs.drop("a")
-    expect(await logs.stat("a")).toEqual({ first: next + 1, last: next, count: 0 })
+    expect(await logs.stat("a")).toEqual({ last: next, count: 0 })
     expect((await logs.append("a", "after", "after")).seq).toBeGreaterThan(next)
     await logs.drop("unused")
     await logs.trim("unused", 5)
@@ -156,7 +154,6 @@ export function describeLogs(start: Start): void {
       expect((await logs.read(key, 0, 10)).map(({ value }) => value)).toEqual([key])
       expect((await table.get(key))?.value).toBe(key)
     }
-    expect((await logs.keys()).sort()).toEqual([...legalKeys].sort())
     const refused = { code: "INVALID_NAME" }
     for (const key of [...hostileKeys, "a".repeat(65)]) {
       await expect(logs.append(key, "id", "x")).rejects.toMatchObject(refused)

@@ -10,7 +10,7 @@ export function describeRetention(start: Start): void {
     const seqs: number[] = []
     for (let i = 1; i <= 5; i++) seqs.push((await logs.append("a", `id-${i}`, `${i}`)).seq)
     expect((await logs.read("a", 0, 10)).map(({ value }) => value)).toEqual(["3", "4", "5"])
-    expect(await logs.stat("a")).toEqual({ first: seqs[2], last: seqs[4], count: 3 })
+    expect(await logs.stat("a")).toEqual({ last: seqs[4], count: 3 })
   })
 
   test("refuse-new refuses, keeps what there is, and takes again once there is room", async () => {
@@ -59,8 +59,7 @@ export function describeRetention(start: Start): void {
     if (opened.pass !== undefined) expect(await logs.read("a", 0, 10)).toHaveLength(1)
     opened.pass?.(1)
     await until("it is gone", async () => (await logs.read("a", 0, 10)).length === 0, patienceMs)
-    expect(await logs.keys()).toEqual([])
-    expect(await logs.stat("a")).toEqual({ first: seq + 1, last: seq, count: 0 })
+    expect(await logs.stat("a")).toEqual({ last: seq, count: 0 })
     expect((await logs.append("a", "id-2", "2")).seq).toBeGreaterThan(seq)
   })
 

@@ -83,7 +83,7 @@ describe
       expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b))
       const [, , third, fourth] = numbers
       expect(await logs.read("a", third ?? 0, 10)).toMatchObject([{ seq: fourth, value: "4" }])
-      expect(await logs.stat("a")).toEqual({ first: fourth, last: fourth, count: 1 })
+      expect(await logs.stat("a")).toEqual({ last: fourth, count: 1 })
       await logs.trim("a", third ?? 0)
       expect(await logs.last("a", 10)).toMatchObject([{ seq: fourth, value: "4" }])
       await logs.trim("a", fourth ?? 0)

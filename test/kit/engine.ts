@@ -79,7 +79,6 @@ export class LentEngine implements Backbone {
       stat: (key) => this.#reach(() => logs.stat(key)),
       trim: (key, seq) => this.#reach(() => logs.trim(key, seq)),
       drop: (key) => this.#reach(() => logs.drop(key)),
-      keys: () => this.#reach(() => logs.keys()),
       subscribe: (listener) => logs.subscribe(this.#holdBack(listener)),
     }
   }

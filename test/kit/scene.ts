@@ -40,7 +40,10 @@ export class Scene {
 
   directory(): string {
     const dir = mkdtempSync(join(tmpdir(), "agentchat-test-"))
-    this.#defer(() => Promise.resolve(rmSync(dir, { recursive: true, force: true })))
+    this.#defer(() => {
+      rmSync(dir, { recursive: true, force: true })
+      return Promise.resolve()
+    })
     return dir
   }
 }

@@ -11,8 +11,8 @@ import { type Fault, nodeCount, relayCount } from "./storm-plan.js"
 
 /** Nothing takes longer on any machine that is of use. */
 export const patienceMs = 120_000
-/** Short enough for a lease to end while a storm lasts. */
-const leaseS = 10
+/** Short enough for a lease to end during a storm. */
+const leaseS = 5
 
 /** Who is to run in a workspace. */
 export interface Resident {

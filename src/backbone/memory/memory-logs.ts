@@ -73,9 +73,9 @@ export class MemoryLogs implements Logs {
   stat(key: string): Promise<LogStat> {
     return promptly(() => {
       const log = this.#find(key)
-      if (log === undefined) return { first: 1, last: 0, count: 0 }
-      const first = log.entries[log.start]?.entry.seq ?? log.last + 1
-      return { first, last: log.last, count: log.entries.length - log.start }
+      return log === undefined
+        ? { last: 0, count: 0 }
+        : { last: log.last, count: log.entries.length - log.start }
     })
   }
 
@@ -88,10 +88,6 @@ export class MemoryLogs implements Logs {
 
   drop(key: string): Promise<void> {
     return this.trim(key, Infinity)
-  }
-
-  keys(): Promise<string[]> {
-    return promptly(() => [...this.#logs.keys()].filter((key) => !isEmpty(this.#find(key))))
   }
 
   subscribe(listener: (entry: LogEntry) => void): Promise<Subscription> {
@@ -132,10 +128,6 @@ export class MemoryLogs implements Logs {
     dropBefore(log, index)
     return log
   }
-}
-
-function isEmpty(log: MemoryLog | undefined): boolean {
-  return log === undefined || log.start === log.entries.length
 }
 
 /** Returns the index of the first entry above `seq`. */

@@ -82,8 +82,7 @@ export class CoreLogs implements Logs {
   }
 
   stat(key: string): Promise<LogStat> {
-    const last = this.#last.get(key) ?? 0
-    return this.#constant(key, { first: last + 1, last, count: 0 })
+    return this.#constant(key, { last: this.#last.get(key) ?? 0, count: 0 })
   }
 
   trim(key: string): Promise<void> {
@@ -92,10 +91,6 @@ export class CoreLogs implements Logs {
 
   drop(key: string): Promise<void> {
     return this.#constant(key, undefined)
-  }
-
-  keys(): Promise<string[]> {
-    return this.#client.run(() => Promise.resolve([]))
   }
 
   subscribe(listener: (entry: LogEntry) => void): Promise<Subscription> {

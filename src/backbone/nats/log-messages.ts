@@ -14,11 +14,13 @@ const removalBatch = 512
 /** Most removals in progress at once, over all subjects of the stream. */
 const maxRemovals = 64
 
-/** The messages of one subject, by their numbers in the stream. */
-interface SubjectBounds {
-  /** Number of the oldest message; `newest + 1` when there is none. */
-  readonly oldest: number
-  /** Number of the newest message; when there is none, that of the newest message of the stream. */
+/** The messages of one subject. */
+interface SubjectStat {
+  /** Number of the oldest message of the whole stream. */
+  readonly first: number
+  /** Number of the newest message of the whole stream. */
+  readonly last: number
+  /** Number of the newest message of the subject; 0 when there is none. */
   readonly newest: number
   readonly count: number
 }
@@ -54,17 +56,12 @@ export class LogMessages {
     })
   }
 
-  async bounds(subject: string): Promise<SubjectBounds> {
-    const { last, newest, count } = await this.#stat(subject)
-    if (newest === 0) return { oldest: last + 1, newest: last, count: 0 }
-    const [oldest] = await fetch(this.#client, await this.#select(subject, 1), 1)
-    return { oldest: oldest?.seq ?? newest + 1, newest, count }
-  }
-
-  /** Returns every subject of this pattern that has messages. */
-  async subjects(pattern: string): Promise<string[]> {
-    const { state } = await this.#info(pattern)
-    return Object.keys(state.subjects ?? {})
+  async stat(subject: string): Promise<SubjectStat> {
+    const options = { subjects_filter: subject, deleted_details: false }
+    const { state } = await this.#client.jsm.streams.info(this.#stream, options)
+    const count = state.subjects?.[subject] ?? 0
+    const newest = count === 0 ? 0 : await this.#newest(subject)
+    return { first: state.first_seq, last: state.last_seq, newest, count }
   }
 
   /**
@@ -81,19 +78,6 @@ export class LogMessages {
       await Promise.all(found.filter((one) => one <= seq).map((one) => this.#remove(one)))
       from = last + 1
     }
-  }
-
-  #info(subjects: string) {
-    return this.#client.jsm.streams.info(this.#stream, { subjects_filter: subjects, deleted_details: false })
-  }
-
-  /** Returns the bounds of the stream, and the newest number (0: none) and count of the subject. */
-  async #stat(subject: string): Promise<{ first: number; last: number; newest: number; count: number }> {
-    const info = await this.#info(subject)
-    const count = info.state.subjects?.[subject] ?? 0
-    const { first_seq: first, last_seq: last } = info.state
-    if (count === 0) return { first, last, newest: 0, count }
-    return { first, last, newest: await this.#newest(subject), count }
   }
 
   /** Returns the number of the newest message of a subject according to the leader; 0 when there is none. */
@@ -127,7 +111,7 @@ export class LogMessages {
    * the number for a count: this searches for it, starting from the assumption that the messages are spread evenly.
    */
   async #selectLast(subject: string, count: number): Promise<Pull> {
-    const { first, newest, count: all } = await this.#stat(subject)
+    const { first, newest, count: all } = await this.stat(subject)
     let low = { from: first, pending: all }
     let high = { from: newest + 1, pending: 0 }
     let pull = await this.#select(subject, first)

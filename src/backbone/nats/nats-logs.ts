@@ -99,8 +99,8 @@ export class NatsLogs implements Logs {
 
   async stat(key: string): Promise<LogStat> {
     const subject = this.#subject(key)
-    const { oldest, newest, count } = await this.#client.run(() => this.#messages.bounds(subject))
-    return { first: this.#sequence.toLog(oldest), last: this.#sequence.toLog(newest), count }
+    const { newest, last, count } = await this.#client.run(() => this.#messages.stat(subject))
+    return { last: this.#sequence.toLog(count === 0 ? last : newest), count }
   }
 
   async trim(key: string, seq: number): Promise<void> {
@@ -110,11 +110,6 @@ export class NatsLogs implements Logs {
   async drop(key: string): Promise<void> {
     const filter = this.#subject(key)
     await this.#client.run(() => this.#client.jsm.streams.purge(this.#stream, { filter }))
-  }
-
-  async keys(): Promise<string[]> {
-    const subjects = await this.#client.run(() => this.#messages.subjects(`${this.#prefix}>`))
-    return subjects.map((subject) => subject.slice(this.#prefix.length))
   }
 
   async subscribe(listener: (entry: LogEntry) => void): Promise<Subscription> {

@@ -1,9 +1,7 @@
 import type { Appended, LogEntry, LogStat, Retention } from "../backbone.js"
 import { logFull } from "../entry-ids.js"
 import { fromSql, type Sql, type SqlValue, toSql } from "./sql.js"
-import type { StoreOp } from "./worker-protocol.js"
-
-type Op<Name extends StoreOp["op"]> = Extract<StoreOp, { op: Name }>
+import type { OpParams } from "./worker-protocol.js"
 
 interface Log {
   readonly id: number
@@ -35,7 +33,7 @@ export class SqlLogs {
     this.#sql = sql
   }
 
-  append({ family, key, id, value, ts, retention }: Op<"append">): Appended {
+  append({ family, key, id, value, ts, retention }: OpParams<"append">): Appended {
     const log = this.#find(family, key) ?? this.#create(family, key)
     log.retention = retention
     if (retention.maxAgeMs !== undefined) this.#dropExpired(log, ts - retention.maxAgeMs)
@@ -70,7 +68,7 @@ export class SqlLogs {
     this.#open.clear()
   }
 
-  read({ family, key, after, limit, oldestMs }: Op<"read">): LogEntry[] {
+  read({ family, key, after, limit, oldestMs }: OpParams<"read">): LogEntry[] {
     const rows = this.#sql.all(
       `select e.seq, e.ts, e.value from entry e join log l on l.id = e.log
        where l.family = ? and l.key = ? and e.seq > ? and e.ts > ? order by e.seq limit ?`,
@@ -83,7 +81,7 @@ export class SqlLogs {
     return rows.map((row) => toEntry(key, row))
   }
 
-  last({ family, key, count, oldestMs }: Op<"last">): LogEntry[] {
+  last({ family, key, count, oldestMs }: OpParams<"last">): LogEntry[] {
     const rows = this.#sql.all(
       `select e.seq, e.ts, e.value from entry e join log l on l.id = e.log
        where l.family = ? and l.key = ? and e.ts > ? order by e.seq desc limit ?`,
@@ -95,18 +93,14 @@ export class SqlLogs {
     return rows.reverse().map((row) => toEntry(key, row))
   }
 
-  stat({ family, key, oldestMs }: Op<"stat">): LogStat {
+  stat({ family, key, oldestMs }: OpParams<"stat">): LogStat {
     const log = this.#find(family, key)
-    if (log === undefined) return { first: 1, last: 0, count: 0 }
-    const [first, count] = this.#sql.one(
-      "select min(seq), count(*) from entry where log = ? and ts > ?",
-      log.id,
-      oldestMs,
-    ) ?? [null, 0]
-    return { first: Number(first ?? log.last + 1), last: log.last, count: Number(count) }
+    if (log === undefined) return { last: 0, count: 0 }
+    const count = this.#sql.number("select count(*) from entry where log = ? and ts > ?", log.id, oldestMs)
+    return { last: log.last, count }
   }
 
-  trim({ family, key, seq }: Op<"trim">): null {
+  trim({ family, key, seq }: OpParams<"trim">): null {
     const log = this.#find(family, key)
     if (log === undefined) return null
     const [count, bytes] = this.#sql.one(
@@ -123,23 +117,13 @@ export class SqlLogs {
     return null
   }
 
-  keys({ family, oldestMs }: Op<"keys">): string[] {
-    const rows = this.#sql.all(
-      `select key from log where family = ? and count > 0
-       and exists (select 1 from entry where log = log.id and ts > ?)`,
-      family,
-      oldestMs,
-    )
-    return rows.map(([key]) => String(key))
-  }
-
-  sweep({ idsBeforeMs }: Op<"sweep">): null {
+  sweep({ idsBeforeMs }: OpParams<"sweep">): null {
     this.#sql.run("delete from seen where ts < ?", idsBeforeMs)
     this.#sql.run("delete from seen where n <= (select max(n) from seen) - ?", maxIds)
     return null
   }
 
-  expire({ family, oldestMs }: Op<"expire">): null {
+  expire({ family, oldestMs }: OpParams<"expire">): null {
     for (const [key] of this.#sql.all("select key from log where family = ? and count > 0", family)) {
       const log = this.#find(family, String(key))
       if (log === undefined) continue

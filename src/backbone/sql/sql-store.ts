@@ -8,11 +8,13 @@ import { SqlLogs } from "./sql-logs.js"
 import { compact, exportPage, verify } from "./store-check.js"
 import {
   isRead,
+  type OpParams,
   type StoreAnswer,
   type StoreFailure,
   type StoreOp,
+  type StoreOps,
   type StoreOrder,
-  type StoreResults,
+  type StoreResult,
 } from "./worker-protocol.js"
 
 /** The version of {@link schema}. A store of a newer version is not opened. */
@@ -40,12 +42,8 @@ const schema = `
   pragma application_id = ${applicationId};
 `
 
-type OpName = StoreOp["op"]
-type Op<Name extends OpName> = Extract<StoreOp, { op: Name }>
-type Handlers = { readonly [Name in OpName]: (op: Op<Name>) => StoreResults[Name] }
-
 /** Operations that see appends before they are settled, see {@link SqlLogs.settle}. */
-const unsettled: ReadonlySet<OpName> = new Set(["append", "get", "put", "delete", "rows"] as const)
+const unsettled: ReadonlySet<StoreOp["op"]> = new Set(["append", "get", "put", "delete", "rows"] as const)
 
 /**
  * A store in one SQLite file, DIR/store.db. Calls block, so it runs in a thread of its own. While it is open, no other
@@ -56,7 +54,7 @@ export class SqlStore {
   readonly #path: string
   readonly #sql: Sql
   readonly #logs: SqlLogs
-  readonly #handlers: Handlers
+  readonly #ops: StoreOps
 
   /** @throws {ChatError} ALREADY_RUNNING, STORE_DAMAGED, NOT_FOUND, UNSUPPORTED or FILE_FAILED */
   constructor({ dir, create, check }: StoreOrder) {
@@ -69,7 +67,7 @@ export class SqlStore {
       throw openingError(error, dir, this.#path)
     }
     this.#logs = new SqlLogs(this.#sql)
-    this.#handlers = makeHandlers(this.#sql, this.#logs, this.#path)
+    this.#ops = makeOps(this.#sql, this.#logs, this.#path)
   }
 
   /**
@@ -114,8 +112,8 @@ export class SqlStore {
   #answer(op: StoreOp): StoreAnswer {
     try {
       if (!unsettled.has(op.op)) this.#logs.settle()
-      const handler = this.#handlers[op.op] as (op: StoreOp) => StoreResults[OpName]
-      return { ok: true, value: handler(op) }
+      const run = this.#ops[op.op] as (op: StoreOp) => StoreResult
+      return { ok: true, value: run(op) }
     } catch (error) {
       if (!(error instanceof ChatError)) throw error
       return { ok: false, failure: toFailure(error) }
@@ -123,7 +121,7 @@ export class SqlStore {
   }
 }
 
-function makeHandlers(sql: Sql, logs: SqlLogs, path: string): Handlers {
+function makeOps(sql: Sql, logs: SqlLogs, path: string): StoreOps {
   return {
     pass: () => null,
     probe: ({ ts }) => {
@@ -135,7 +133,6 @@ function makeHandlers(sql: Sql, logs: SqlLogs, path: string): Handlers {
     last: (op) => logs.last(op),
     stat: (op) => logs.stat(op),
     trim: (op) => logs.trim(op),
-    keys: (op) => logs.keys(op),
     sweep: (op) => logs.sweep(op),
     expire: (op) => logs.expire(op),
     get: (op) => getRow(sql, op),
@@ -148,12 +145,12 @@ function makeHandlers(sql: Sql, logs: SqlLogs, path: string): Handlers {
   }
 }
 
-function getRow(sql: Sql, { table, key }: Op<"get">): Row | undefined {
+function getRow(sql: Sql, { table, key }: OpParams<"get">): Row | undefined {
   const row = sql.one("select value, revision from row where tab = ? and key = ?", table, key)
   return row === undefined ? undefined : { key, value: fromSql(row[0]), revision: Number(row[1]) }
 }
 
-function putRow(sql: Sql, op: Op<"put">): number | undefined {
+function putRow(sql: Sql, op: OpParams<"put">): number | undefined {
   const { table, key, value } = op
   if (!hasExpectedRevision(sql, op)) return undefined
   const revision = nextRevision(sql)
@@ -168,13 +165,13 @@ function putRow(sql: Sql, op: Op<"put">): number | undefined {
   return revision
 }
 
-function deleteRow(sql: Sql, op: Op<"delete">): StoreResults["delete"] {
+function deleteRow(sql: Sql, op: OpParams<"delete">): StoreResult<"delete"> {
   if (!hasExpectedRevision(sql, op)) return { isExpected: false, revision: undefined }
   const deleted = sql.run("delete from row where tab = ? and key = ?", op.table, op.key)
   return { isExpected: true, revision: deleted === 0 ? undefined : nextRevision(sql) }
 }
 
-function readRows(sql: Sql, { table }: Op<"rows">): Row[] {
+function readRows(sql: Sql, { table }: OpParams<"rows">): Row[] {
   const rows = sql.all("select key, value, revision from row where tab = ?", table)
   return rows.map(([key, value, revision]) => ({
     key: String(key),
@@ -183,7 +180,10 @@ function readRows(sql: Sql, { table }: Op<"rows">): Row[] {
   }))
 }
 
-function hasExpectedRevision(sql: Sql, { table, key, expected }: Op<"put"> | Op<"delete">): boolean {
+function hasExpectedRevision(
+  sql: Sql,
+  { table, key, expected }: OpParams<"put"> | OpParams<"delete">,
+): boolean {
   if (expected === undefined) return true
   return sql.number("select revision from row where tab = ? and key = ?", table, key) === expected
 }

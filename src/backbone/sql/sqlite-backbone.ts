@@ -185,10 +185,6 @@ class SqliteLogs implements Logs {
     await this.trim(key, Number.MAX_SAFE_INTEGER)
   }
 
-  async keys(): Promise<string[]> {
-    return await this.#worker.ask({ op: "keys", family: this.#family, oldestMs: this.#oldestMs })
-  }
-
   async subscribe(listener: (entry: LogEntry) => void): Promise<Subscription> {
     let end: Subscription = () => {}
     await this.#worker.ask({ op: "pass" }, () => {

@@ -3,10 +3,10 @@ import { checkKey } from "../backbone.js"
 import { fromSql, type Sql, type SqlValue } from "./sql.js"
 import {
   type ExportCursor,
+  type ExportPage,
   maxFaults,
   type StoreLine,
   type StoreReport,
-  type StoreResults,
   type StoreSize,
 } from "./worker-protocol.js"
 
@@ -70,12 +70,12 @@ export function compact(sql: Sql, path: string): StoreSize {
 }
 
 /** Reads one page of an export. `cursor` is undefined for the first page, and in the result of the last one. */
-export function exportPage(sql: Sql, cursor: ExportCursor | undefined): StoreResults["export"] {
+export function exportPage(sql: Sql, cursor: ExportCursor | undefined): ExportPage {
   const [part, first, second] = cursor ?? ["entries", 0, 0]
   return part === "entries" ? exportEntries(sql, first, second) : exportRows(sql, first, second)
 }
 
-function exportEntries(sql: Sql, log: SqlValue, after: SqlValue): StoreResults["export"] {
+function exportEntries(sql: Sql, log: SqlValue, after: SqlValue): ExportPage {
   const page = sql.all(
     `select e.log, l.family, l.key, e.seq, e.ts, e.value from entry e join log l on l.id = e.log
      where (e.log, e.seq) > (?, ?) order by e.log, e.seq limit ?`,
@@ -92,7 +92,7 @@ function exportEntries(sql: Sql, log: SqlValue, after: SqlValue): StoreResults["
   return { lines, cursor: ["entries", Number(newest[0]), Number(newest[3])] }
 }
 
-function exportRows(sql: Sql, table: SqlValue, after: SqlValue): StoreResults["export"] {
+function exportRows(sql: Sql, table: SqlValue, after: SqlValue): ExportPage {
   const page = sql.all(
     `select tab, key, revision, value from row where (tab, key) > (?, ?) order by tab, key limit ?`,
     table,

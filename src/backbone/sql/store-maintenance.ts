@@ -2,10 +2,12 @@ import { ChatError } from "../../protocol/errors.js"
 import { StoreWorker, workerFile } from "./store-worker.js"
 import type {
   ExportCursor,
+  ExportPage,
   StoreLine,
   StoreOp,
+  StoreOps,
   StoreReport,
-  StoreResults,
+  StoreResult,
   StoreSize,
 } from "./worker-protocol.js"
 
@@ -39,7 +41,7 @@ export async function* exportStore(dir: string, program = workerFile): AsyncGene
   try {
     let cursor: ExportCursor | undefined
     do {
-      const page: StoreResults["export"] = await ask(worker, { op: "export", cursor })
+      const page: ExportPage = await ask(worker, { op: "export", cursor })
       yield* page.lines
       cursor = page.cursor
     } while (cursor !== undefined)
@@ -62,7 +64,10 @@ async function withStore<T>(
 }
 
 /** Runs an operation. A read that fails means that the store is damaged. */
-async function ask<Op extends StoreOp>(worker: StoreWorker, op: Op): Promise<StoreResults[Op["op"]]> {
+async function ask<Name extends keyof StoreOps>(
+  worker: StoreWorker,
+  op: StoreOp<Name>,
+): Promise<StoreResult<Name>> {
   try {
     return await worker.ask(op)
   } catch (error) {

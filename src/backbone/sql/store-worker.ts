@@ -8,10 +8,11 @@ import {
   type StoreAnswer,
   type StoreFailure,
   type StoreOp,
+  type StoreOps,
   type StoreOrder,
   type StoreReply,
   type StoreRequest,
-  type StoreResults,
+  type StoreResult,
 } from "./worker-protocol.js"
 
 /** Most operations of one batch, and most characters they write. */
@@ -92,17 +93,17 @@ export class StoreWorker {
    * @param onResult - called with the result before the promise resolves, in the order of the operations
    * @throws {ChatError} MAILBOX_FULL; UNAVAILABLE, after which nothing was written
    */
-  ask<Op extends StoreOp>(
-    op: Op,
-    onResult?: (result: StoreResults[Op["op"]]) => void,
-  ): Promise<StoreResults[Op["op"]]> {
+  ask<Name extends keyof StoreOps>(
+    op: StoreOp<Name>,
+    onResult?: (result: StoreResult<Name>) => void,
+  ): Promise<StoreResult<Name>> {
     return new Promise((resolve, reject) => {
       const settle = (answer: StoreAnswer): void => {
         if (!answer.ok) {
           reject(toError(answer.failure))
           return
         }
-        const result = answer.value as StoreResults[Op["op"]]
+        const result = answer.value as StoreResult<Name>
         try {
           onResult?.(result)
           resolve(result)
@@ -110,7 +111,8 @@ export class StoreWorker {
           reject(error instanceof Error ? error : new Error(String(error)))
         }
       }
-      this.#enqueue({ op, length: lengthOf(op), settle })
+      const pending = op as StoreOp
+      this.#enqueue({ op: pending, length: lengthOf(pending), settle })
     })
   }
 

@@ -2,56 +2,72 @@
 
 import type { Appended, LogEntry, LogStat, Retention, Row } from "../backbone.js"
 
-/** An operation of the store. Entries appended at or before `oldestMs` (milliseconds since the epoch) have expired. */
-export type StoreOp =
+/** One log of a family. */
+interface LogName {
+  readonly family: string
+  readonly key: string
+}
+
+interface RowName {
+  readonly table: string
+  readonly key: string
+}
+
+/** Entries appended at or before this time (milliseconds since the Unix epoch) have expired. */
+interface Expiry {
+  readonly oldestMs: number
+}
+
+/** A revision that a row must have; undefined: any. */
+interface Expected {
+  readonly expected: number | undefined
+}
+
+/** The operations of the store: parameters and results. */
+export interface StoreOps {
   /** Does nothing; its answer comes in the order of the operations. */
-  | { readonly op: "pass" }
+  pass(op: object): null
   /** Writes a dummy value, to find out whether the store can be written. */
-  | { readonly op: "probe"; readonly ts: number }
-  | {
-      readonly op: "append"
-      readonly family: string
-      readonly key: string
+  probe(op: { readonly ts: number }): null
+  append(
+    op: LogName & {
       readonly id: string
       readonly value: string
       readonly ts: number
       readonly retention: Retention
-    }
-  | (LogOf<"read"> & { readonly after: number; readonly limit: number })
-  | (LogOf<"last"> & { readonly count: number })
-  | LogOf<"stat">
-  | { readonly op: "trim"; readonly family: string; readonly key: string; readonly seq: number }
-  | { readonly op: "keys"; readonly family: string; readonly oldestMs: number }
-  /** Forgets the ids of entries appended before `idsBeforeMs`. */
-  | { readonly op: "sweep"; readonly idsBeforeMs: number }
+    },
+  ): Appended
+  read(op: LogName & Expiry & { readonly after: number; readonly limit: number }): LogEntry[]
+  last(op: LogName & Expiry & { readonly count: number }): LogEntry[]
+  stat(op: LogName & Expiry): LogStat
+  trim(op: LogName & { readonly seq: number }): null
   /** Removes the expired entries of a family. */
-  | { readonly op: "expire"; readonly family: string; readonly oldestMs: number }
-  | { readonly op: "get"; readonly table: string; readonly key: string }
-  | {
-      readonly op: "put"
-      readonly table: string
-      readonly key: string
-      readonly value: string
-      readonly expected: number | undefined
-    }
-  | {
-      readonly op: "delete"
-      readonly table: string
-      readonly key: string
-      readonly expected: number | undefined
-    }
-  | { readonly op: "rows"; readonly table: string }
-  | { readonly op: "verify" }
+  expire(op: Expiry & { readonly family: string }): null
+  /** Forgets the ids of entries appended before `idsBeforeMs`. */
+  sweep(op: { readonly idsBeforeMs: number }): null
+  get(op: RowName): Row | undefined
+  put(op: RowName & Expected & { readonly value: string }): number | undefined
+  /** Returns the revision of the deletion when there was a row. */
+  delete(op: RowName & Expected): { readonly isExpected: boolean; readonly revision: number | undefined }
+  rows(op: { readonly table: string }): Row[]
+  verify(op: object): StoreReport
   /** Always the only operation of its batch. */
-  | { readonly op: "compact" }
-  | { readonly op: "export"; readonly cursor: ExportCursor | undefined }
-
-interface LogOf<Op extends string> {
-  readonly op: Op
-  readonly family: string
-  readonly key: string
-  readonly oldestMs: number
+  compact(op: object): StoreSize
+  export(op: { readonly cursor: ExportCursor | undefined }): ExportPage
 }
+
+type OpName = keyof StoreOps
+
+/** The parameters of an operation. */
+export type OpParams<Name extends OpName> = Parameters<StoreOps[Name]>[0]
+
+/** A request for one operation. */
+export type StoreOp<Name extends OpName = OpName> = {
+  [N in Name]: { readonly op: N } & OpParams<N>
+}[Name]
+
+/** The result of an operation. */
+export type StoreResult<Name extends OpName = OpName> = ReturnType<StoreOps[Name]>
 
 /** The position of an export. */
 export type ExportCursor = readonly [
@@ -60,36 +76,17 @@ export type ExportCursor = readonly [
   second: number | string,
 ]
 
-/** The result of each operation. */
-export interface StoreResults {
-  pass: null
-  probe: null
-  append: Appended
-  read: LogEntry[]
-  last: LogEntry[]
-  stat: LogStat
-  trim: null
-  keys: string[]
-  sweep: null
-  expire: null
-  get: Row | undefined
-  put: number | undefined
-  /** `revision` is that of the deletion, when there was a row. */
-  delete: { readonly isExpected: boolean; readonly revision: number | undefined }
-  rows: Row[]
-  verify: StoreReport
-  compact: StoreSize
-  export: { readonly lines: readonly StoreLine[]; readonly cursor: ExportCursor | undefined }
+/** A page of an export; the last one has no cursor. */
+export interface ExportPage {
+  readonly lines: readonly StoreLine[]
+  readonly cursor: ExportCursor | undefined
 }
 
-type StoreOpName = StoreOp["op"]
-
-const readOps: ReadonlySet<StoreOpName> = new Set([
+const reads: ReadonlySet<OpName> = new Set([
   "pass",
   "read",
   "last",
   "stat",
-  "keys",
   "get",
   "rows",
   "verify",
@@ -98,7 +95,7 @@ const readOps: ReadonlySet<StoreOpName> = new Set([
 
 /** Reports whether an operation leaves the store unchanged. */
 export function isRead({ op }: StoreOp): boolean {
-  return readOps.has(op)
+  return reads.has(op)
 }
 
 /** An error, as it is passed between threads. */
@@ -117,7 +114,7 @@ export interface StoreFailure {
 
 /** The outcome of one operation. */
 export type StoreAnswer =
-  | { readonly ok: true; readonly value: StoreResults[StoreOpName] }
+  | { readonly ok: true; readonly value: StoreResult }
   | { readonly ok: false; readonly failure: StoreFailure }
 
 /** The `workerData` of the worker. */
