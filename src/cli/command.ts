@@ -48,7 +48,7 @@ export interface Command<P extends Positionals = Positionals, O extends Options 
   readonly args: P
   /** By name without dashes. */
   readonly options: O
-  /** Whether the first argument may be a ws:// or wss:// address. */
+  /** True if the first argument may be a ws:// or wss:// address. */
   readonly takesUrl: boolean
   /** Shell commands. */
   readonly examples: readonly string[]

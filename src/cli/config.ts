@@ -18,7 +18,7 @@ export interface Config {
   readonly shownHome: string
   /** `AGENTCHAT_SERVER`. */
   readonly server: string | undefined
-  /** Whether to print one JSON document instead of text. */
+  /** True to print one JSON document instead of text. */
   readonly json: boolean
 }
 

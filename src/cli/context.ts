@@ -15,13 +15,13 @@ export interface Io {
   flush(): Promise<void>
   readonly input: Readable
   readonly output: Writable
-  /** Whether standard output is a terminal. */
+  /** True if standard output is a terminal. */
   readonly isOutputTerminal: boolean
   /** Width of the terminal on standard output, in columns; undefined if standard output is no terminal. */
   readonly columns: number | undefined
-  /** Whether standard input is a terminal. */
+  /** True if standard input is a terminal. */
   readonly isInputTerminal: boolean
-  /** Whether to color standard output (FORCE_COLOR, NO_COLOR, TERM, terminal). */
+  /** True to color standard output (FORCE_COLOR, NO_COLOR, TERM, terminal). */
   readonly hasColor: boolean
 }
 

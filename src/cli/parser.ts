@@ -13,7 +13,7 @@ const commander = createRequire(import.meta.url)("commander") as typeof import("
 
 const urlSummary = "relay address, ws:// or wss:// (same as --server)"
 /** Widest help text, in columns. */
-const maxHelpColumns = 100
+const maxHelpColumns = 80
 
 /** Returns the width of the terminal. Called only when help is printed. */
 export type Columns = () => number | undefined

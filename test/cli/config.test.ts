@@ -3,8 +3,8 @@ import { mergeConfig, wantsColor } from "../../src/cli/config.js"
 
 const noFlags = { json: false, home: undefined }
 
-describe("configuration", () => {
-  it("takes flags before the environment, and the environment before the defaults", () => {
+describe("mergeConfig", () => {
+  it("prefers options to the environment, and the environment to the defaults", () => {
     expect(mergeConfig(noFlags, {}, "/home/agent").home).toBe("/home/agent/.agentchat")
     expect(mergeConfig(noFlags, { AGENTCHAT_HOME: "there" }, "/home/agent").home).toBe("/home/agent/there")
     expect(mergeConfig({ ...noFlags, home: "/flag" }, { AGENTCHAT_HOME: "there" }, "/home/agent").home).toBe(
@@ -12,19 +12,19 @@ describe("configuration", () => {
     )
   })
 
-  it("takes an empty variable for an absent one", () => {
+  it("treats an empty variable as absent", () => {
     expect(mergeConfig(noFlags, { AGENTCHAT_HOME: "", AGENTCHAT_SERVER: "" }, "/home/agent")).toMatchObject({
       home: "/home/agent/.agentchat",
       server: undefined,
     })
   })
 
-  it("cannot be changed afterwards", () => {
+  it("returns a frozen object", () => {
     expect(Object.isFrozen(mergeConfig(noFlags, {}, "/home/agent"))).toBe(true)
   })
 })
 
-describe("colour", () => {
+describe("wantsColor", () => {
   it.each([
     [{}, true, true],
     [{}, false, false],
@@ -34,7 +34,7 @@ describe("colour", () => {
     [{ FORCE_COLOR: "1" }, false, true],
     [{ FORCE_COLOR: "1", NO_COLOR: "1" }, false, true],
     [{ FORCE_COLOR: "0" }, true, false],
-  ])("with %j and terminal %s is %s", (env, isTerminal, expected) => {
+  ])("returns for %j and terminal %s: %s", (env, isTerminal, expected) => {
     expect(wantsColor(env, isTerminal)).toBe(expected)
   })
 })

@@ -3,7 +3,7 @@ import { programPath, RelayProcess, Workspace } from "../kit/program.js"
 import { hasProgram } from "../kit/requires.js"
 import { Terminal } from "./terminal.js"
 
-describe.runIf(hasProgram("tmux"))("connect at a terminal", { timeout: 60_000 }, () => {
+describe.runIf(hasProgram("tmux"))("connect on a terminal", { timeout: 60_000 }, () => {
   let relay: RelayProcess
   const bob = new Workspace()
 
@@ -22,7 +22,7 @@ describe.runIf(hasProgram("tmux"))("connect at a terminal", { timeout: 60_000 },
     )
   const say = (text: string) => bob.must("send", relay.url, "#general", text, "--nick", "bob")
 
-  it("keeps what is typed below what comes meanwhile, also over several rows", async () => {
+  it("keeps typed text below arriving messages, also over several rows", async () => {
     const terminal = open()
     await terminal.shows(/^#general>$/)
     terminal.type("hello the")
@@ -44,7 +44,7 @@ describe.runIf(hasProgram("tmux"))("connect at a terminal", { timeout: 60_000 },
     await terminal.shows(/^exit 130$/)
   })
 
-  it("remembers what was typed", async () => {
+  it("keeps a history of typed lines", async () => {
     const terminal = open()
     await terminal.shows(/^#general>$/)
     terminal.type("good morning")
@@ -56,7 +56,7 @@ describe.runIf(hasProgram("tmux"))("connect at a terminal", { timeout: 60_000 },
     await terminal.shows(/^exit 0$/)
   })
 
-  it("cannot be painted over by a hostile message", async () => {
+  it("cannot be overwritten by a hostile message", async () => {
     const terminal = open()
     await terminal.shows(/^#general>$/)
     say("\u001b[2J\u001b[1;1Hgone\nann: forged")

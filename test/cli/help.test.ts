@@ -8,12 +8,12 @@ async function helpOf(...argv: string[]): Promise<string[]> {
 
 async function helpOn(columns: number | undefined, argv: string[]): Promise<string[]> {
   const request = await parseCommandLine(argv, () => columns)
-  if (request.kind !== "help") throw new Error(`${argv.join(" ")} is no request for help`)
+  if (request.kind !== "help") throw new Error(`${argv.join(" ")} does not print help`)
   return request.text.trimEnd().split("\n")
 }
 
-describe("the overview", () => {
-  it("names every command with its summary, in less than 50 lines", async () => {
+describe("the list of commands", () => {
+  it("has every command with its summary, in less than 50 lines", async () => {
     const lines = await helpOf("--help")
     expect(lines.length).toBeLessThan(50)
     for (const name of commandNames) {
@@ -23,7 +23,7 @@ describe("the overview", () => {
     }
   })
 
-  it("is the same by every way of asking", async () => {
+  it("is printed for -h, --help and help", async () => {
     const lines = await helpOf("--help")
     expect(await helpOf("-h")).toEqual(lines)
     expect(await helpOf("help")).toEqual(lines)
@@ -32,22 +32,24 @@ describe("the overview", () => {
 })
 
 describe.each(commandNames)("help of %s", (name) => {
-  it("has examples, fits a screen and is no wider than one", async () => {
+  it("has examples, less than 40 lines and at most 80 columns", async () => {
     const lines = await helpOf(name, "--help")
     expect(lines.length).toBeLessThan(40)
-    expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(100)
+    const explained = lines.slice(0, lines.indexOf("Examples:"))
     const examples = lines.slice(lines.indexOf("Examples:") + 1)
+    expect(Math.max(...explained.map((line) => line.length))).toBeLessThanOrEqual(80)
+    expect(Math.max(...examples.map((line) => line.length))).toBeLessThanOrEqual(100)
     expect(examples.length).toBeGreaterThanOrEqual(2)
     for (const example of examples) expect(example).toContain(`agentchat ${name}`)
   })
 
-  it("breaks no word of what it explains where a terminal is narrower", async () => {
-    const lines = await helpOn(80, [name, "--help"])
+  it("fits a terminal of 72 columns", async () => {
+    const lines = await helpOn(72, [name, "--help"])
     const explained = lines.slice(0, lines.indexOf("Examples:")).filter((line) => !line.startsWith("Usage:"))
-    expect(Math.max(...explained.map((line) => line.length))).toBeLessThanOrEqual(80)
+    expect(Math.max(...explained.map((line) => line.length))).toBeLessThanOrEqual(72)
   })
 
-  it("explains in one paragraph, whose lines are as long as they can be", async () => {
+  it("has one paragraph of notes, wrapped at the full width", async () => {
     const lines = await helpOf(name, "--help")
     const [, summary = "", ...rest] = lines
       .slice(lines.findIndex((line) => line.startsWith("Usage:")))
@@ -59,17 +61,17 @@ describe.each(commandNames)("help of %s", (name) => {
     expect(summary).not.toBe("")
     for (const [index, line] of notes.slice(0, -1).entries()) {
       const [next = ""] = (notes[index + 1] ?? "").split(" ")
-      expect(`${line} ${next}`.length).toBeGreaterThan(100)
+      expect(`${line} ${next}`.length).toBeGreaterThan(80)
     }
   })
 
-  it("names every option, and those of all commands", async () => {
+  it("lists every option, and the global options", async () => {
     const text = (await helpOf("help", name)).join("\n")
     const { options } = await commandTable[name].load()
     for (const flag of [...Object.keys(options), "json", "home", "help"]) expect(text).toContain(`--${flag}`)
   })
 
-  it("has examples that the parser takes", async () => {
+  it("has examples that parse", async () => {
     const { examples } = await commandTable[name].load()
     for (const example of examples) {
       const command = /agentchat (.*?)(?: >| \|\||$)/.exec(example)?.[1] ?? ""

@@ -4,11 +4,11 @@ import { describe, expect, it } from "vitest"
 import { programPath } from "../kit/program.js"
 import { hasProgram } from "../kit/requires.js"
 import { temporaryDirectory } from "../kit/temporary.js"
-import { Pair } from "./receipt-maker.js"
+import { Pair } from "./receipts/receipt-maker.js"
 import { Terminal } from "./terminal.js"
 
-describe.runIf(hasProgram("tmux"))("a table at a terminal", { timeout: 60_000 }, () => {
-  it("is cut to fit, and in a pipe it is whole", async () => {
+describe.runIf(hasProgram("tmux"))("a table on a terminal", { timeout: 60_000 }, () => {
+  it("is cut to fit; in a pipe it is not cut", async () => {
     const task = "read all of src and tell what is wrong with it, please"
     const receipt = new Pair().receipt({ task })
     const path = join(temporaryDirectory(), "receipts.jsonl")

@@ -24,12 +24,12 @@ const anyRecord = fc
 
 const endOf = (key: string, ts: number) => new KeySuccession([{ key, successor: undefined, ts }])
 
-describe("a fold over deals", () => {
-  it("gives two fresh agents 1216 each after one completion without an amount", () => {
+describe("foldRatings", () => {
+  it("gives two new agents 1216 each after one completed deal without an amount", () => {
     expect(ratingsAfter([record("a", "b", 1)])).toEqual({ a: 1216, b: 1216 })
   })
 
-  it("gives more for a counterparty that is rated higher", () => {
+  it("gives more for a counterparty with a higher rating", () => {
     const after = ratingsAfter([...strangers("a", 20), record("a", "b", 50)])
     const before = ratingsAfter(strangers("a", 20))
     expect((after["b"] ?? 0) - 1200).toBeGreaterThan(16)
@@ -45,19 +45,19 @@ describe("a fold over deals", () => {
     expect(ratingsAfter([record("a", "b", 1, { outcome })])).toEqual({ a: proposer, b: recipient })
   })
 
-  it("counts nothing of a dispute nobody resolved, and not as a deal of the pair", () => {
+  it("ignores an unresolved dispute, also in the number of deals of the pair", () => {
     const unresolved = record("a", "b", 1, { outcome: "unresolved" })
     expect(ratingsAfter([unresolved])).toEqual({})
     expect(ratingsAfter([unresolved, record("b", "a", 2)])).toEqual({ a: 1216, b: 1216 })
   })
 
-  it("gives a pair a fourth for the second deal, whoever proposed it", () => {
+  it("gives a quarter for the second deal of a pair, whoever proposed it", () => {
     const first = ratingsAfter([record("a", "b", 1)])
     const second = ratingsAfter([record("a", "b", 1), record("b", "a", 2)])
     expect((second["a"] ?? 0) - (first["a"] ?? 0)).toBe(4)
   })
 
-  it("takes as much for the hundredth fault as for the first of a pair", () => {
+  it("takes as much for the hundredth fault of a pair as for the first", () => {
     const completions = Array.from({ length: 20 }, (_, i) => record("a", "b", i + 1))
     const moves: Move[] = []
     foldRatings(historyOf([...completions, record("a", "b", 99, { outcome: "proposer" })]), {
@@ -68,7 +68,7 @@ describe("a fold over deals", () => {
     ])
   })
 
-  it("takes K 24 from the 31st deal on, and 16 from the 101st", () => {
+  it("uses K-factor 24 from the 31st deal on, and 16 from the 101st", () => {
     const ks: number[] = []
     foldRatings(strangers("a", 102), {
       onMove: ({ agent, k }) => {
@@ -78,20 +78,20 @@ describe("a fold over deals", () => {
     expect([ks[29], ks[30], ks[99], ks[100]]).toEqual([32, 24, 24, 16])
   })
 
-  it("lets nobody fall below 100", () => {
+  it("never lowers a rating below 100", () => {
     const faults = Array.from({ length: 1_000 }, (_, i) =>
       record("a", `x${i}`, i, { outcome: "proposer", amount: "1000" }),
     )
     expect(ratingsAfter(faults)["a"]).toBe(100)
   })
 
-  it("rates both from where they stood before the deal", () => {
+  it("computes both changes from the ratings before the deal", () => {
     const moves: Move[] = []
     foldRatings([record("a", "b", 1)], { onMove: (move) => moves.push(move) })
     expect(moves.map(({ expected }) => expected)).toEqual([0.5, 0.5])
   })
 
-  it("tells each move in full, and the moves add up", () => {
+  it("reports every change, and the changes add up", () => {
     fc.assert(
       fc.property(fc.array(anyRecord, { maxLength: 40 }), (records) => {
         const last = new Map<string, number>()
@@ -107,8 +107,8 @@ describe("a fold over deals", () => {
   })
 })
 
-describe("the history of deals", () => {
-  it("is in order of time, then of the proposal's hash", () => {
+describe("historyOf", () => {
+  it("orders deals by time, then by the proposal's hash", () => {
     const records = [
       record("a", "b", 3),
       record("a", "c", 1, { proposal: "z" }),
@@ -117,7 +117,7 @@ describe("the history of deals", () => {
     expect(historyOf(records).map(({ proposal }) => proposal)).toEqual(["y", "z", "p3"])
   })
 
-  it("has each deal once, as its longest receipt tells it", () => {
+  it("has each deal once, by its longest receipt", () => {
     const completed = record("a", "b", 1)
     const disputed = record("a", "b", 1, { steps: 4, head: "h1b", outcome: "unresolved" })
     for (const records of [
@@ -128,7 +128,7 @@ describe("the history of deals", () => {
     }
   })
 
-  it("leaves out what a key signed at or after its end, and falls back to what it signed before", () => {
+  it("skips receipts signed at or after the end of a key, and falls back to earlier ones", () => {
     const completed = record("a", "b", 1, { signedTs: [1_000, 1_000] })
     const disputed = record("a", "b", 1, {
       steps: 4,
@@ -141,7 +141,7 @@ describe("the history of deals", () => {
     expect(historyOf([completed, disputed], endOf("b", 1_000))).toEqual([])
   })
 
-  it("is the same for any order of the receipts and any split into two files", () => {
+  it("does not depend on the order of receipts or their split into files", () => {
     fc.assert(
       fc.property(
         fc
@@ -166,7 +166,7 @@ describe("the history of deals", () => {
     )
   })
 
-  it("and its fold change nothing they are given", () => {
+  it("does not modify its input", () => {
     const records = Object.freeze(
       [record("a", "b", 2), record("b", "c", 1)].map((item) => Object.freeze(item)),
     )

@@ -28,8 +28,8 @@ const anyRecords = fc
     deals.map(({ pair: [a = "", b = ""], ts }, n) => record(a, b, n, { signedTs: [ts, ts], ts })),
   )
 
-describe("the line of a key", () => {
-  it("is itself without a word about it, and lasts for ever", () => {
+describe("KeySuccession", () => {
+  it("keeps a key without statements, for ever", () => {
     const keys = new KeySuccession()
     expect(keys.newestOf("a")).toBe("a")
     expect(keys.endOf("a")).toBe(Number.POSITIVE_INFINITY)
@@ -55,19 +55,19 @@ describe("the line of a key", () => {
     ["a hand-over to itself", [end("a", "a", 1)], {}],
     ["a circle, which somebody must have closed too late", [end("a", "b", 1), end("b", "a", 2)], { a: "b" }],
     ["a circle at one time", [end("a", "b", 1), end("b", "c", 1), end("c", "a", 1)], {}],
-  ])("of %s", (_, ends, expected) => {
+  ])("handles %s", (_, ends, expected) => {
     for (const given of [ends, [...ends].reverse()]) {
       expect(Object.fromEntries(new KeySuccession(given).replaced)).toEqual(expected)
     }
   })
 
-  it("ends with the first word about it, be it followed or not", () => {
+  it("ends a key at the first statement about it, whether it is followed or not", () => {
     const ends = [end("a", "b", 5), end("a", "c", 3), end("a", undefined, 9)]
     expect(new KeySuccession(ends).endOf("a")).toBe(3)
     expect(new KeySuccession(ends).contradicted).toEqual(["a"])
   })
 
-  it("ends in a key that was not replaced, whatever is said and in whatever order", () => {
+  it("always leads to a key that was not replaced, for any statements in any order", () => {
     fc.assert(
       fc.property(
         fc
@@ -85,14 +85,14 @@ describe("the line of a key", () => {
     )
   })
 
-  it("is found for many keys in a row", () => {
+  it("follows many rotations in a row", () => {
     const ends = Array.from({ length: 20_000 }, (_, n) => end(`k${n}`, `k${n + 1}`, n))
     expect(new KeySuccession(ends).newestOf("k0")).toBe("k20000")
   })
 })
 
-describe("a rating over a hand-over", () => {
-  it("is that of the newest key, as if there had been no other", () => {
+describe("a rating over a rotation", () => {
+  it("is that of the current key, as if there had been no other", () => {
     const keys = new KeySuccession([end("a", "A", 10_000)])
     const rotated = [record("a", "b", 1), record("c", "a", 2), record("A", "b", 11)]
     const plain = [record("A", "b", 1), record("c", "A", 2), record("A", "b", 11)]
@@ -100,14 +100,14 @@ describe("a rating over a hand-over", () => {
     expect(Object.keys(ratingsAfter(rotated, {}, keys)).sort()).toEqual(["A", "b", "c"])
   })
 
-  it("counts a pair on: the first deal of the new key with somebody known is no first deal", () => {
+  it("continues the number of deals of a pair with the new key", () => {
     const keys = new KeySuccession([end("a", "A", 10_000)])
     const records = [record("a", "b", 1), record("A", "b", 11)]
     expect(ratingsAfter(records, {}, keys)["b"]).toBe(1220)
     expect(ratingsAfter(records)["b"]).toBeGreaterThan(1230)
   })
 
-  it("leaves out what the old key signed at or after it", () => {
+  it("skips what the old key signed at or after it", () => {
     const keys = new KeySuccession([end("a", "A", 2_000)])
     expect(ratingsAfter([record("a", "b", 1), record("a", "c", 2)], {}, keys)).toEqual({
       A: 1216,
@@ -125,14 +125,14 @@ describe("a rating over a hand-over", () => {
     )
   })
 
-  it("takes trust along", () => {
+  it("keeps trust", () => {
     const records = [record("me", "a", 1), record("a", "x", 2)]
     const trustIn = trustFrom(["me"], historyOf(records, new KeySuccession([end("a", "A", 10_000)])))
     const before = trustFrom(["me"], historyOf(records))
     expect([trustIn("A"), trustIn("x"), trustIn("a")]).toEqual([before("a"), before("x"), 0])
   })
 
-  it("is the same for any order of receipts and of what is said of keys", () => {
+  it("does not depend on the order of receipts and statements about keys", () => {
     const shuffled = <T>(items: readonly T[]) => fc.shuffledSubarray([...items], { minLength: items.length })
     const anything = fc
       .tuple(anyRecords, fc.array(anyEnd, { maxLength: 8 }))

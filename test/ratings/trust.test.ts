@@ -16,13 +16,13 @@ function seenBy(named: readonly string[], records: readonly DealRecord[]): Recor
   return ratingsAfter(records, { trustIn: trustFrom(named, historyOf(records)) })
 }
 
-describe("trust that reaches others", () => {
-  it("is whole in who is named, also one without deals", () => {
+describe("trustFrom", () => {
+  it("trusts a named agent fully, also without deals", () => {
     const trustIn = trustFrom(["me", "loner"], historyOf(honest))
     expect([trustIn("me"), trustIn("loner")]).toEqual([1, 1])
   })
 
-  it("is nothing in a ring that is not reached, and its deals bring it nothing", () => {
+  it("gives no trust to a ring that is not reachable, and its deals gain nothing", () => {
     const records = [...honest, ...ring(["s1", "s2", "s3", "s4"], 10)]
     expect(trustFrom(["me"], historyOf(records))("s1")).toBe(0)
     const seen = seenBy(["me"], records)
@@ -30,7 +30,7 @@ describe("trust that reaches others", () => {
     expect(seen["h1"]).toBeGreaterThan(1200)
   })
 
-  it("falls with the distance", () => {
+  it("gives less trust with distance", () => {
     const chain = ["me", "b", "c", "d"]
       .slice(1)
       .map((name, i) => record(["me", "b", "c"][i] ?? "", name, i + 1))
@@ -39,7 +39,7 @@ describe("trust that reaches others", () => {
     expect(trustIn("d")).toBeGreaterThan(0)
   })
 
-  it("does not pass over a dispute", () => {
+  it("does not pass trust over a dispute", () => {
     const records = [
       record("me", "x", 1, { outcome: "recipient" }),
       record("me", "y", 2, { outcome: "unresolved" }),
@@ -48,7 +48,7 @@ describe("trust that reaches others", () => {
     expect([trustIn("x"), trustIn("y")]).toEqual([0, 0])
   })
 
-  it("is shared by those behind one bond: more of them are not trusted more", () => {
+  it("divides trust among agents behind one link", () => {
     const sumBehind = (size: number) => {
       const names = Array.from({ length: size }, (_, i) => `s${i}`)
       const trustIn = trustFrom(["me"], historyOf([...honest, record("h1", "s0", 5), ...ring(names, 10)]))
@@ -57,18 +57,18 @@ describe("trust that reaches others", () => {
     expect(sumBehind(40)).toBeLessThan(sumBehind(4) * 1.5)
   })
 
-  it("does not grow with repeats as it does with others", () => {
+  it("grows less with repeated deals than with other agents", () => {
     const repeats = Array.from({ length: 50 }, (_, i) => record("me", "often", 10 + i))
     const trustIn = trustFrom(["me"], historyOf([...honest, ...repeats]))
     expect(trustIn("often")).toBeLessThan(2 * trustIn("h1"))
   })
 
-  it("counts gains by it, and losses whole", () => {
+  it("scales gains, but not losses", () => {
     const records = [...honest, record("s1", "me", 10, { outcome: "proposer" })]
     expect(seenBy(["me"], records)["s1"]).toBeLessThan(1190)
   })
 
-  it("does not depend on the order of who is named, or on naming one twice", () => {
+  it("does not depend on the order of named agents or on repetition", () => {
     const one = trustFrom(["me", "h1"], historyOf(honest))
     const other = trustFrom(["h1", "me", "h1"], historyOf(honest))
     for (const name of ["me", "h1", "h2"]) expect(other(name)).toBeCloseTo(one(name), 12)

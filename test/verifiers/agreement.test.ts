@@ -74,8 +74,8 @@ function ours(text: string): readonly [string, readonly string[]] {
   return verdict.status === "valid" ? ["valid", verdict.proves] : ["refused", []]
 }
 
-describe.runIf(hasProgram("python3"))("two checkers that share no code", () => {
-  it("say the same of whatever two parties and a stranger may sign", () => {
+describe.runIf(hasProgram("python3"))("the verifiers in TypeScript and Python", () => {
+  it("agree on anything that two parties and a third one may sign", () => {
     const lines = fc
       .sample(line, Number(process.env["AGREEMENT_RUNS"] ?? 300))
       .filter((one) => !one.includes("\n"))

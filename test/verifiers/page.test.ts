@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { Pair, proofOf, startTs } from "../cli/receipt-maker.js"
+import { Pair, proofOf, startTs } from "../cli/receipts/receipt-maker.js"
 import { Browser } from "../kit/browser.js"
 import { hasProgram } from "../kit/requires.js"
 import { temporaryDirectory } from "../kit/temporary.js"
@@ -23,7 +23,7 @@ function hashesOf(html: string): { script: string; style: string } {
 }
 
 describe("verify.html as a file", () => {
-  it("lets its own script and style run, and nothing else; UPDATE_VECTORS=1 writes their hashes anew", () => {
+  it("allows only its own script and style; UPDATE_VECTORS=1 updates their hashes", () => {
     const html = readFileSync(pagePath, "utf8")
     const { script, style } = hashesOf(html)
     const policy = `default-src 'none'; script-src '${script}'; style-src '${style}'; base-uri 'none'; form-action 'none'`
@@ -33,7 +33,7 @@ describe("verify.html as a file", () => {
     expect(readFileSync(pagePath, "utf8")).toContain(`content="${policy}"`)
   })
 
-  it("never makes markup or code of a text", () => {
+  it("never turns a text into markup or code", () => {
     const html = readFileSync(pagePath, "utf8")
     expect(html).not.toMatch(
       /innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b|new Function|\bimport\(/,
@@ -50,7 +50,7 @@ describe.runIf(hasProgram("chromium"))("verify.html in Chromium", () => {
   })
   afterAll(() => browser.close())
 
-  /** What the page says of pasted text. */
+  /** Returns the verdict of the page on pasted text. */
   async function paste(text: string, keyLines: readonly string[] = []): Promise<Shown> {
     await forget()
     return (await browser.evaluate(`(async () => {
@@ -61,7 +61,7 @@ describe.runIf(hasProgram("chromium"))("verify.html in Chromium", () => {
     })()`)) as Shown
   }
 
-  /** What the page says of a file: its very bytes. */
+  /** Returns the verdict of the page on the bytes of a file. */
   async function choose(bytes: Uint8Array): Promise<Shown> {
     await forget()
     const path = join(temporaryDirectory(), "receipts.jsonl")
@@ -87,7 +87,7 @@ describe.runIf(hasProgram("chromium"))("verify.html in Chromium", () => {
     expect((await choose(Buffer.from(line))).cards.map(({ status }) => status)).toEqual([verdict])
   })
 
-  it("checks what is pasted, with statements about keys beside it", async () => {
+  it("verifies pasted receipts, with pasted statements about keys", async () => {
     const revoked = receipts.find(({ why }) => why === "the key was revoked before its last word")
     const text = revoked?.bytes.toString() ?? ""
     const bare = await paste(`\n${text}\n\n`)
@@ -97,21 +97,21 @@ describe.runIf(hasProgram("chromium"))("verify.html in Chromium", () => {
     expect(told).toMatchObject({ total: "0 valid, 1 invalid, 0 undecided.", cards: [{ status: "invalid" }] })
   })
 
-  it("finds a forged statement about a key, and does not follow it", async () => {
+  it("rejects a forged statement about a key", async () => {
     const [line] = receipts
     const forged = keys.find(({ why }) => why === "a revocation by another key")?.line ?? ""
     const shown = await paste(line?.bytes.toString() ?? "", [forged])
     expect(shown.cards.map(({ status }) => status)).toEqual(["undecided", "valid"])
   })
 
-  it("shows a stranger's text as text", async () => {
+  it("shows texts of other agents as text", async () => {
     const hostile = receipts.find(({ why }) => why.startsWith("every optional member"))
     const shown = await paste(hostile?.bytes.toString() ?? "")
     expect(shown.cards[0]?.rows["task"]).toContain('Say "hello" & <b>bye</b> 😀')
     expect(await browser.evaluate(`document.querySelectorAll("b, img, a").length`)).toBe(0)
   })
 
-  it("shows terms, times and reasons, none of which can hide or pass for the page's own", async () => {
+  it("shows terms, times and reasons, which cannot hide or imitate the page", async () => {
     const pair = new Pair()
     const terms = `<img src=x onerror=alert(1)>\n\tno \u202eyadnus\u202c\u200b ${"x".repeat(3_000)}${"\n".repeat(500)}`
     const offer = { task: "a\u0007b", terms, payment_code: "PM1", expires: 3_600, dispute_window: 7_200 }
@@ -144,17 +144,17 @@ describe.runIf(hasProgram("chromium"))("verify.html in Chromium", () => {
     expect(await browser.evaluate(`document.querySelectorAll("article img, article script").length`)).toBe(0)
   })
 
-  it("says so when there is nothing to check", async () => {
+  it("reports empty input", async () => {
     expect(await paste(" \n ")).toEqual({ total: "There is no receipt in it.", cards: [] })
   })
 
-  it("checks the items of one JSON list", async () => {
+  it("verifies the elements of a JSON array", async () => {
     const [first, second] = receipts
     const shown = await paste(`[\n  ${String(first?.bytes)},\n  ${String(second?.bytes)}\n]`)
     expect(shown.total).toBe("2 valid, 0 invalid, 0 undecided.")
   })
 
-  it("checks a receipt that somebody wrote over many lines, and says who opens an envelope", async () => {
+  it("verifies a receipt that spans several lines, and names a tool for envelopes", async () => {
     const pretty = JSON.stringify(JSON.parse(String(receipts[0]?.bytes)), undefined, 2)
     expect((await paste(pretty)).total).toBe("1 valid, 0 invalid, 0 undecided.")
     expect((await paste(pretty.slice(0, -1))).cards).toEqual([
@@ -169,7 +169,7 @@ describe.runIf(hasProgram("chromium"))("verify.html in Chromium", () => {
     ])
   })
 
-  it("cannot decide in a browser that has no Ed25519", async () => {
+  it("cannot decide in a browser without Ed25519", async () => {
     const script = `crypto.subtle.verify = () => Promise.reject(new Error("unknown"))`
     await browser.evaluate(script)
     const text = receipts[0]?.bytes.toString() ?? ""
@@ -183,7 +183,7 @@ describe.runIf(hasProgram("chromium"))("verify.html in Chromium", () => {
     expect((await paste(text)).cards[0]?.status).toBe("valid")
   })
 
-  it("asks nobody for anything, and may not", async () => {
+  it("makes no requests, and is not allowed to", async () => {
     const own = pathToFileURL(pagePath).href
     expect(browser.requests.filter((url) => url !== own && url !== "about:blank")).toEqual([])
     expect(browser.complaints).toEqual([])

@@ -82,7 +82,7 @@ describe.runIf(hasProgram("python3"))("receipts.py", () => {
     )
   })
 
-  it("verifies as RFC 8032 section 7.1 says, and refuses what is changed", () => {
+  it("verifies the examples of RFC 8032 section 7.1, and rejects changed ones", () => {
     const vectors = ed25519.vectors.map(({ publicKey, message, signature }) => [
       publicKey,
       message,
@@ -93,7 +93,7 @@ describe.runIf(hasProgram("python3"))("receipts.py", () => {
     expect(ask(verifyAll, changed)).toEqual(vectors.map(() => false))
   })
 
-  it("verifies as Wycheproof says", () => {
+  it("agrees with Wycheproof", () => {
     const vectors = wycheproof.vectors.map(({ publicKey, message, signature }) => [
       publicKey,
       message,
@@ -102,7 +102,7 @@ describe.runIf(hasProgram("python3"))("receipts.py", () => {
     expect(ask(verifyAll, vectors)).toEqual(wycheproof.vectors.map(({ valid }) => valid))
   })
 
-  it("refuses weak keys and keys in another encoding", () => {
+  it("rejects weak keys and keys in another encoding", () => {
     const signature = `01${"00".repeat(63)}`
     const answers = ask(
       verifyAll,
@@ -111,7 +111,7 @@ describe.runIf(hasProgram("python3"))("receipts.py", () => {
     expect(answers).toEqual(refused.keys.map(() => false))
   })
 
-  it("tells what a valid receipt proves and what was not looked at, and exits 0", () => {
+  it("prints what a valid receipt proves and what was not checked, and exits with 0", () => {
     const path = join(temporaryDirectory(), "receipts.jsonl")
     writeFileSync(path, `${oneLine}\n`)
     expect(run([path])).toEqual({
@@ -129,7 +129,7 @@ describe.runIf(hasProgram("python3"))("receipts.py", () => {
     })
   })
 
-  it("says what is wrong with each line, and exits 1 for one of many", () => {
+  it("names the problem of each line, and exits with 1 if one is invalid", () => {
     const { status, stdout } = run(["-"], `${oneLine}\n\n${tampered}\r\n${oneLine}`)
     expect(status).toBe(1)
     expect(stdout.split("\n").filter((line) => line.startsWith("stdin"))).toEqual([
@@ -139,7 +139,7 @@ describe.runIf(hasProgram("python3"))("receipts.py", () => {
     ])
   })
 
-  it("exits 2 when it cannot decide", () => {
+  it("exits with 2 if it cannot decide", () => {
     const version2 = oneLine.replace(/"v":1\}$/, '"v":2}')
     for (const input of ["", "\n \n", "hello", keys[0]?.line ?? "", `${oneLine}\n${version2}`]) {
       expect(run(["-"], input).status).toBe(2)
@@ -149,7 +149,7 @@ describe.runIf(hasProgram("python3"))("receipts.py", () => {
     expect(run(["-"], `${tampered}\n${version2}`).status).toBe(1)
   })
 
-  it("heeds statements about keys, in the file, beside it, and as an identity is exported", () => {
+  it("applies statements about keys from the file, another file, and an exported identity", () => {
     const revoked = receipts.find(({ why }) => why === "the key was revoked before its last word")
     const [, statement = ""] = revoked?.keys ?? []
     expect(run(["-"], `${oneLine}\n${statement}\n`).status).toBe(1)
@@ -164,14 +164,14 @@ describe.runIf(hasProgram("python3"))("receipts.py", () => {
     expect(run(["-", "--keys", path], oneLine)).toMatchObject({ status: 2, stdout: "" })
   })
 
-  it("reads a JSON list over many lines", () => {
+  it("reads a JSON array that spans several lines", () => {
     const list = JSON.stringify([JSON.parse(oneLine), JSON.parse(oneLine)], undefined, 2)
     expect(run(["-", "--json"], list).stdout.trim().split("\n")).toHaveLength(2)
     expect(run(["-"], list).status).toBe(0)
     expect(run(["-"], list.slice(0, -1)).status).toBe(2)
   })
 
-  it("reads a receipt that somebody wrote over many lines, and a cut one is undecided", () => {
+  it("reads a receipt that spans several lines; half of one is undecided", () => {
     const pretty = JSON.stringify(JSON.parse(oneLine), undefined, 2)
     expect(run(["-"], `\n${pretty}\n`)).toMatchObject({
       status: 0,
@@ -182,7 +182,7 @@ describe.runIf(hasProgram("python3"))("receipts.py", () => {
     expect(run(["-"], `${pretty}\n${pretty}`).status).toBe(2)
   })
 
-  it("says who opens an envelope, and which file cannot be read", () => {
+  it("names a tool for envelopes, and an unreadable file", () => {
     const envelope = '{"payloadType":"application/vnd.in-toto+json","payload":"","signatures":[]}'
     expect(run(["-"], envelope)).toMatchObject({
       status: 2,
@@ -192,7 +192,7 @@ describe.runIf(hasProgram("python3"))("receipts.py", () => {
     expect(run([folder]).stderr).toBe(`cannot decide: ${folder} cannot be read (Is a directory)\n`)
   })
 
-  it("calls nothing invalid because its reader went away", () => {
+  it("does not exit with 1 if its reader closes the pipe", () => {
     const path = join(temporaryDirectory(), "many.jsonl")
     // Far more is to be said of it than a pipe holds.
     writeFileSync(path, "hello\n".repeat(20_000))
@@ -202,7 +202,7 @@ describe.runIf(hasProgram("python3"))("receipts.py", () => {
     expect({ status, stderr }).toEqual({ status: 2, stderr: "" })
   })
 
-  it("shows a stranger's text on one line that no terminal obeys", () => {
+  it("prints texts of other agents on one line, escaped", () => {
     const hostile = receipts.find(({ why }) => why.startsWith("every optional member"))
     const { status, stdout } = run(["-"], hostile?.bytes)
     expect(status).toBe(0)
@@ -211,7 +211,7 @@ describe.runIf(hasProgram("python3"))("receipts.py", () => {
     expect(stdout).toContain("\n  amount: 0.050 SOL\n")
   })
 
-  it("never takes a line with one byte changed", () => {
+  it("rejects a line with any byte changed", () => {
     const bytes = Buffer.from(oneLine)
     // Every fifth byte: all of them are tried with the program itself.
     const places = Array.from(bytes.keys()).filter((at) => at % 5 === 0)

@@ -11,7 +11,7 @@ const { timeout: _timeout, ...senderOptions } = requestOptions
 
 export const ask = defineCommand({
   args: {
-    target: required("@agent (a name or an id), or +role for one free worker of it", worker),
+    target: required("@agent or +role (one free worker of it)", worker),
     text: required("the question; - reads it from standard input", anyText),
   },
   options: {

@@ -16,21 +16,16 @@ type Mode = (typeof modes)[number] | "foreground"
 export const daemon = defineCommand({
   args: {},
   options: {
-    background: flag("run in the background, in one process with this directory's other daemons"),
+    background: flag("run in the background, in one process per directory"),
     isolate: flag("with --background: run in a process of its own"),
     name: value("NAME", 'name of the daemon (default "default")', instanceName, "daemon"),
     channels: list("CHANNEL", "#channels to join (default: those of its last run)", channel),
-    identity: value("FILE", "identity file (default: created in the daemon's directory)", someText, "file"),
-    ephemeral: flag("use no identity: a new id for each session, no messages while offline"),
-    nick: value("NAME", "name to use on the relay (default: the daemon's name)", nick),
+    identity: value("FILE", "identity file (default: one in its directory)", someText, "file"),
+    ephemeral: flag("use a new id for each session instead of an identity"),
+    nick: value("NAME", "name to use on the relay (default: that of the daemon)", nick),
     role: value("ROLE", "role, such as reviewer: receive tasks sent to +ROLE", role),
-    card: value(
-      "FILE",
-      "JSON description of the agent for others: description, tags, skills, meta",
-      someText,
-      "file",
-    ),
-    guards: value("FILE", "stricter limits for the daemon's own circuit breaker, in YAML", someText, "file"),
+    card: value("FILE", "agent card in JSON: description, tags, skills, meta", someText, "file"),
+    guards: value("FILE", "stricter limits for its circuit breaker, in YAML", someText, "file"),
     echo: flag('copy own messages to the inbox, marked "self": true'),
     server: value("URL", "relay to use (same as URL)", someText),
     compat: flag("also accept a relay of the first AgentChat"),
@@ -43,7 +38,7 @@ export const daemon = defineCommand({
   examples: [
     "agentchat daemon --background",
     "agentchat daemon wss://chat.example.org:6667 --name alice --background",
-    "agentchat daemon --channels '#general' '#review' --role reviewer --card card.json",
+    "agentchat daemon --channels '#general' '#review' --role reviewer",
     "agentchat daemon --stop --name alice",
   ],
   async run(context, { options, url }) {

@@ -9,16 +9,16 @@ import { requestOptions } from "../relay/relay-request.js"
 
 export const propose = defineCommand({
   args: {
-    agent: required("whom: @name or @id of an agent with an identity", agentRef),
-    task: required("what is to be done; - reads it from standard input", someText),
+    agent: required("@name or @id of an agent with an identity", agentRef),
+    task: required("the task; - reads it from standard input", someText),
   },
   options: {
-    amount: value("N", "what it is worth: a decimal number, signed as it is written", amountText),
-    currency: value("NAME", "in what: SOL, USDC, EUR, …", currencyName),
-    "payment-code": value("CODE", "where payment goes, or comes from", paymentCode),
-    expires: value("T", "until when it can be accepted: 300 (seconds), 5m, 24h; 7d unless given", timeSpan),
-    terms: value("FILE", "a text file with what else is agreed; part of what is signed", someText, "file"),
-    "dispute-window": value("T", "how long it can be disputed once completed; 7d unless given", timeSpan),
+    amount: value("N", "price, a decimal number, signed as written", amountText),
+    currency: value("NAME", "currency of the price, such as SOL, USDC or EUR", currencyName),
+    "payment-code": value("CODE", "your payment address", paymentCode),
+    expires: value("T", "time to accept, such as 300 (s), 5m, 24h (default 7d)", timeSpan),
+    terms: value("FILE", "text file with further terms, which is signed too", someText, "file"),
+    "dispute-window": value("T", "time to dispute after completion (default 7d)", timeSpan),
     ...requestOptions,
   },
   takesUrl: true,
@@ -28,8 +28,8 @@ export const propose = defineCommand({
     "agentchat propose @361d642d60ecf1bb 'translate the README' --terms terms.txt --json",
   ],
   notes: [
-    "Prints the id of the proposal. It is signed: once accepted, both can prove it to anybody. No payment is made.",
-    "Without URL, a running daemon of this directory signs and sends it; else --identity must say who does.",
+    "Prints the id of the proposal. It is signed: once accepted, both parties can prove the deal to anyone.",
+    "Makes no payment. Without URL, a running daemon of this directory signs and sends it, else --identity.",
   ],
   async run(context, input) {
     const { system } = context

@@ -26,7 +26,7 @@ const agentRefs: Parse<readonly AgentRef[]> = (text, label) =>
 
 export const ratings = defineCommand({
   args: {
-    agent: optional("@id, its first 6 or more digits, or a @name from your deals (default: you)", agentRef),
+    agent: optional("@id (6 or more digits) or @name (default: yourself)", agentRef),
   },
   options: {
     leaderboard: flagOr(
@@ -37,11 +37,11 @@ export const ratings = defineCommand({
     ),
     stats: flag("show statistics over all agents and deals"),
     export: flag("print all ratings as one JSON document"),
-    explain: flag("list the receipts that changed the rating, and by how much"),
-    trusting: value("@A,@B", "weigh gains by the trust of these agents in the counterparty", agentRefs),
+    explain: flag("list the receipts that changed the rating"),
+    trusting: value("@A,@B", "weigh gains by these agents' trust in the counterparty", agentRefs),
     recalculate: flag("verify all receipts again and ignore the cache"),
-    receipts: repeated("FILE", "use the receipts in FILE instead of your own (repeatable)", someText),
-    keys: repeated("FILE", "apply rotations and revocations from FILE (see identity --export)", someText),
+    receipts: repeated("FILE", "use the receipts in FILE, not your own (repeatable)", someText),
+    keys: repeated("FILE", "apply the key rotations and revocations in FILE", someText),
     identity: value("FILE", "your identity is in FILE", someText, "file"),
     name: value("NAME", "your identity is that of the daemon NAME", instanceName, "daemon"),
   },

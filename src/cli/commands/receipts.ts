@@ -26,11 +26,7 @@ type Action = (typeof actions)[number]
 export const receipts = defineCommand({
   args: {
     action: required(actions.join(", "), closeChoice(actions), actions),
-    file: optional(
-      "file of receipts; - for standard input (default: those of this directory)",
-      someText,
-      "file",
-    ),
+    file: optional("file of receipts; - for standard input (default: your own)", someText, "file"),
   },
   options: {
     format: value(
@@ -39,7 +35,7 @@ export const receipts = defineCommand({
       closeChoice(exportFormats),
       exportFormats,
     ),
-    keys: repeated("FILE", "apply rotations and revocations from FILE (see identity --export)", someText),
+    keys: repeated("FILE", "apply the key rotations and revocations in FILE", someText),
     name: value("NAME", "only deals of the daemon NAME", instanceName, "daemon"),
     identity: value("FILE", "only deals of the identity in FILE, which also signs in-toto", someText, "file"),
   },

@@ -14,7 +14,7 @@ const stageMs = 30_000
 
 export const send = defineCommand({
   args: {
-    target: required("#channel, @agent (a name or an id), or +role for one free worker of it", address),
+    target: required("#channel, @agent or +role (one free worker of it)", address),
     text: required("the message; - reads it from standard input", anyText),
   },
   options: {
@@ -27,11 +27,11 @@ export const send = defineCommand({
     ...messageOptions,
     wait: value(
       "STAGE",
-      `wait for this delivery stage: ${deliveryStages.join(", ")}`,
+      `${deliveryStages.join(", ")}: wait for this`,
       closeChoice(deliveryStages),
       deliveryStages,
     ),
-    "dry-run": flag("send nothing; print who would be woken and what the guards have left"),
+    "dry-run": flag("send nothing; show who would be woken, and the guard limits"),
   },
   takesUrl: true,
   examples: [
@@ -43,8 +43,8 @@ export const send = defineCommand({
   ],
   notes: [
     "Exit 0 once the relay has the message, or it reached the stage of --wait. Without URL, a running",
-    "daemon of this directory sends it; a message it cannot send in time stays in its outbox (exit 4),",
-    "a message that a guard stops is kept (exit 7, see agentchat guard).",
+    "daemon of this directory sends it. A message it cannot send in time stays in its outbox (exit 4); a",
+    "message that a guard stops is held (exit 7, see agentchat guard).",
   ],
   async run(context, input) {
     const { target, text } = input.args

@@ -1,4 +1,4 @@
-/** What completion suggests for a value: files, directories, names of daemons, nothing, or a list of words. */
+/** The suggestions for a value: files, directories, names of daemons, none, or a list of words. */
 export type Completion = "file" | "directory" | "daemon" | "nothing" | readonly string[]
 
 /** A command as a completion script needs it. */

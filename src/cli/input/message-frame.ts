@@ -34,13 +34,13 @@ export const messageOptions = {
   "reply-to": value("MSG_ID", "id of the message this answers", someText),
   kind: value(
     "KIND",
-    `${messageKinds.join(", ")}; the last three wake nobody`,
+    "request, inform, ack, auto or status; these three wake nobody",
     closeChoice(messageKinds),
     messageKinds,
   ),
   mention: repeated("@AGENT", "mention an agent and wake it (repeatable)", agentRef),
   data: repeated("JSON", "attach JSON data (repeatable)", dataPart),
-  part: repeated("KIND=JSON", "attach a JSON object of your own kind, such as com.example.diff", namedPart),
+  part: repeated("KIND=JSON", "attach JSON of your own kind, such as com.example.diff", namedPart),
 }
 
 /** Values of {@link messageOptions}. */

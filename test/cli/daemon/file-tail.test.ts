@@ -4,7 +4,7 @@ import { beforeEach, describe, expect, it, onTestFinished } from "vitest"
 import { FileTail } from "../../../src/cli/daemon/file-tail.js"
 import { temporaryDirectory } from "../../kit/temporary.js"
 
-describe("the tail of a file", () => {
+describe("FileTail", () => {
   let path: string
   beforeEach(() => {
     path = join(temporaryDirectory(), "log")
@@ -16,7 +16,7 @@ describe("the tail of a file", () => {
     return tail
   }
 
-  it("is what came after it was opened, in whole lines", () => {
+  it("returns complete lines appended after it was opened", () => {
     writeFileSync(path, "before\n")
     const tail = open()
     expect(tail.read()).toEqual([])
@@ -27,14 +27,14 @@ describe("the tail of a file", () => {
     expect(tail.read()).toEqual([])
   })
 
-  it("begins with a file that is made later", () => {
+  it("reads a file that is created later", () => {
     const tail = open()
     expect(tail.read()).toEqual([])
     writeFileSync(path, "one\n")
     expect(tail.read()).toEqual(["one"])
   })
 
-  it("goes on in the file that replaces it, after the rest of the old one", () => {
+  it("reads the rest of a replaced file, then the new one", () => {
     writeFileSync(path, "before\n")
     const tail = open()
     appendFileSync(path, "last of the old\n")
@@ -45,7 +45,7 @@ describe("the tail of a file", () => {
     expect(tail.read()).toEqual(["second"])
   })
 
-  it("starts again when the file was emptied", () => {
+  it("starts again after the file is truncated", () => {
     writeFileSync(path, "a long line that was there before\n")
     const tail = open()
     truncateSync(path)
@@ -53,7 +53,7 @@ describe("the tail of a file", () => {
     expect(tail.read()).toEqual(["new"])
   })
 
-  it("keeps characters whole that came in two writes, and lines larger than its buffer", () => {
+  it("joins characters split over two writes, and lines larger than its buffer", () => {
     const tail = open()
     const bytes = Buffer.from(`${"é".repeat(100_000)}\n`)
     writeFileSync(path, bytes.subarray(0, 65_535))

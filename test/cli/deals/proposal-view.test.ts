@@ -3,7 +3,7 @@ import { amountText, proposalId, taskText, timeSpan } from "../../../src/cli/dea
 import { formatProposal, formatProposalTable, viewOfDeal } from "../../../src/cli/deals/proposal-view.js"
 import { openDeal } from "../../../src/proposals/deal.js"
 import { agentIdOfDid } from "../../../src/proposals/statement.js"
-import { Pair, startTs } from "../receipt-maker.js"
+import { Pair, startTs } from "../receipts/receipt-maker.js"
 
 describe("what the command line says about a deal", () => {
   it("is a time in seconds or with a unit", () => {

@@ -5,7 +5,7 @@ import { messageOptions } from "../../../src/cli/input/message-frame.js"
 const { data, part } = messageOptions
 
 describe("the parts of a message", () => {
-  it("row 15: keep nested JSON byte for byte", () => {
+  it("keep nested JSON byte for byte", () => {
     fc.assert(
       fc.property(fc.jsonValue({ maxDepth: 5, noUnicodeString: true }), (value) => {
         const text = JSON.stringify(value)
@@ -17,7 +17,7 @@ describe("the parts of a message", () => {
     ])
   })
 
-  it("row 15: refuse a bare unknown kind, and data that is no JSON, with its path", () => {
+  it("reject a kind without a dot, and invalid JSON with the path of the fault", () => {
     expect(() => part.read(['diff={"a":1}'], "--part")).toThrow("its kind must be a reverse-DNS name")
     expect(() => part.read(["com.example.diff=[1]"], "--part")).toThrow("must be a JSON object")
     expect(() => data.read(["{a:1}"], "--data")).toThrow("--data: is not JSON: ")

@@ -12,8 +12,8 @@ function refusal(read: () => unknown): ChatError {
   throw new Error("was taken")
 }
 
-describe("a number on the command line", () => {
-  it("is read in plain digits only", () => {
+describe("wholeNumber", () => {
+  it("accepts decimal digits only", () => {
     expect(wholeNumber(1)("42", "--last")).toBe(42)
     for (const text of [
       "",
@@ -33,7 +33,7 @@ describe("a number on the command line", () => {
     }
   })
 
-  it("keeps to its range, and the refusal names the flag and the range", () => {
+  it("rejects a number outside its range, naming the option and the range", () => {
     expect(refusal(() => wholeNumber(1)("0", "--last")).message).toBe(
       '--last: "0" is not a whole number, 1 or more',
     )
@@ -42,35 +42,35 @@ describe("a number on the command line", () => {
 })
 
 describe("seconds", () => {
-  it("become milliseconds", () => {
+  it("are converted to milliseconds", () => {
     expect(seconds("2", "--timeout")).toBe(2_000)
     expect(seconds("0.25", "--timeout")).toBe(250)
   })
 
-  it("are above zero", () => {
+  it("must be above zero", () => {
     for (const text of ["0", "0.000", "-1", "x", "1s", ".5"]) {
       expect(refusal(() => seconds(text, "--timeout")).message).toContain("--timeout")
     }
   })
 })
 
-describe("a rate", () => {
-  it("is messages per second, minute or hour", () => {
+describe("rate", () => {
+  it("accepts messages per second, minute or hour", () => {
     expect(rate("1/s", "--rate")).toBe(1)
     expect(rate("100000/s", "--rate")).toBe(100_000)
     expect(rate("30/min", "--rate")).toBe(0.5)
     expect(rate("0.5/h", "--rate")).toBeCloseTo(0.5 / 3_600)
   })
 
-  it("is nothing else", () => {
+  it("rejects anything else", () => {
     for (const text of ["1", "1/", "1/d", "0/s", "/s", "1/constructor", "-1/s", "1/s "]) {
       expect(refusal(() => rate(text, "--rate")).code).toBe("USAGE")
     }
   })
 })
 
-describe("a text", () => {
-  it("is refused under the name of its place", () => {
+describe("an error of a value", () => {
+  it("names the option or argument", () => {
     expect(refusal(() => someText("", "--identity")).message).toBe("--identity: must not be empty")
     expect(refusal(() => choice(["a", "b"])("c", "--format")).message).toBe(
       '--format: "c" is not one of a, b',
@@ -81,7 +81,7 @@ describe("a text", () => {
     })
   })
 
-  it("is repeated only in part", () => {
+  it("quotes only the start of a long text", () => {
     expect(refusal(() => port("9".repeat(1_000), "--port")).message.length).toBeLessThan(120)
   })
 })

@@ -7,12 +7,12 @@ import type { System } from "../../../src/cli/context.js"
 import { ownInvocation, shellWord } from "../../../src/cli/output/shell-words.js"
 import { temporaryDirectory } from "../../kit/temporary.js"
 
-describe("a word for a shell", () => {
-  it("is left alone when nothing in it is special", () => {
+describe("shellWord", () => {
+  it("leaves a text without special characters as it is", () => {
     expect(shellWord(".agentchat/daemons/a-b_c/inbox.jsonl")).toBe(".agentchat/daemons/a-b_c/inbox.jsonl")
   })
 
-  it("gives back the text in a real shell", () => {
+  it("is read back by a real shell", () => {
     const text = fc.string({ unit: "grapheme-ascii", minLength: 1 })
     fc.assert(
       fc.property(fc.array(text, { minLength: 1, maxLength: 8 }), (words) => {
@@ -24,11 +24,11 @@ describe("a word for a shell", () => {
   })
 })
 
-describe("the way to call the program", () => {
+describe("ownInvocation", () => {
   const at = (scriptPath: string, cwd: string, searchPath: string) =>
     ownInvocation({ scriptPath, cwd, searchPath } as System)
 
-  it("is its name where the PATH leads to this very file", () => {
+  it("is the name if PATH leads to this file", () => {
     const dir = temporaryDirectory()
     const script = join(dir, "program.js")
     writeFileSync(script, "", { mode: 0o755 })
@@ -37,7 +37,7 @@ describe("the way to call the program", () => {
     expect(at(join(dir, "agentchat"), "/", dir)).toBe("agentchat")
   })
 
-  it("is node and the file elsewhere, from the working directory", () => {
+  it("is node and the relative path of the file otherwise", () => {
     const dir = temporaryDirectory()
     writeFileSync(join(dir, "agentchat"), "", { mode: 0o755 })
     expect(at("/opt/clone/dist/bin/agentchat.js", "/opt/clone", dir)).toBe("node dist/bin/agentchat.js")

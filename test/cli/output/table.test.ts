@@ -11,14 +11,14 @@ const rows = [
 const widest = (lines: readonly string[]) => Math.max(...lines.map((line) => line.length))
 
 describe("formatTable", () => {
-  it("leaves everything whole where nobody says how wide a line may be, or it fits", () => {
+  it("cuts nothing without a width, or if everything fits", () => {
     const whole = formatTable(headings, rows)
     expect(whole[1]).toBe(`${id}  ${task}  @bob  too long to be read by anybody`)
     expect(whole[2]).toBe(`prop_2${" ".repeat(17)}short${" ".repeat(42)}@ann`)
     expect(formatTable(headings, rows, widest(whole))).toEqual(whole)
   })
 
-  it("cuts the widest texts until a line fits, and nothing one has to copy", () => {
+  it("cuts the widest texts until a line fits, and no other columns", () => {
     for (const columns of [60, 80, 100]) {
       const lines = formatTable(headings, rows, columns)
       expect(widest(lines)).toBe(columns)
@@ -29,7 +29,7 @@ describe("formatTable", () => {
     expect(formatTable(headings, rows, 100)[1]).toContain("  too long to be read by anybody")
   })
 
-  it("takes as few rows as it can where one is not enough, and breaks none within a column", () => {
+  it("uses as few lines per row as possible, and breaks none within a column", () => {
     expect(formatTable(headings, rows, 47)[1]).toBe(`${id}  read al…  @bob  too lon…`)
     expect(formatTable(headings, rows, 46)).toEqual([
       `ID${" ".repeat(21)}TASK${" ".repeat(15)}WHO`,
@@ -45,7 +45,7 @@ describe("formatTable", () => {
     ])
   })
 
-  it("counts what a terminal draws twice as wide, and what it draws over another", () => {
+  it("counts wide characters as two columns and combining marks as none", () => {
     const [, line = ""] = formatTable([{ text: "T" }, "ID"], [["漢字漢字漢字漢字", "x"]], 14)
     expect(line).toBe("漢字漢字…   x")
     const marked = "e\u0301".repeat(8)
@@ -61,7 +61,7 @@ describe("formatTable", () => {
     ).toEqual(["漢  x", "ab  y"])
   })
 
-  it("has as many rows as there are", () => {
+  it("has one line per row", () => {
     const many = Array.from({ length: 200_000 }, () => ["x"])
     expect(formatTable(["ID"], many)).toHaveLength(200_001)
   })

@@ -10,11 +10,11 @@ it.each([
   [60_000, "1 min ago"],
   [3_600_000, "1 h ago"],
   [50 * 3_600_000, "2 d ago"],
-])("%i milliseconds are %s", (ageMs, text) => {
+])("formatAge formats %i milliseconds as %s", (ageMs, text) => {
   const nowMs = 1_800_000_000_000
   expect(formatAge(nowMs - ageMs, nowMs)).toBe(text)
 })
 
-it("tells of what never was", () => {
+it("formats a missing time as a dash", () => {
   expect(formatAge(undefined, 1)).toBe("–")
 })

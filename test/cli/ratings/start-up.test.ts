@@ -1,8 +1,8 @@
 import { mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { expect, it, onTestFinished } from "vitest"
-import { loadedFiles, packagesOf } from "../kit/loaded-files.js"
-import { Workspace } from "../kit/program.js"
+import { loadedFiles, packagesOf } from "../../kit/loaded-files.js"
+import { Workspace } from "../../kit/program.js"
 import { agent, completed } from "./receipts.js"
 
 it("answers from the cache without loading code that verifies receipts", { timeout: 60_000 }, async () => {

@@ -4,28 +4,28 @@ import { Readable } from "node:stream"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { parse as parseYaml } from "yaml"
-import type { Context } from "../../src/cli/context.js"
-import { formatIsoTime } from "../../src/cli/output/time.js"
-import { openEnvelope, sealReceipt } from "../../src/cli/receipts/in-toto.js"
-import { KeyRing, readKeyStatement } from "../../src/cli/receipts/key-statements.js"
-import { exportReceipts } from "../../src/cli/receipts/receipt-export.js"
+import type { Context } from "../../../src/cli/context.js"
+import { formatIsoTime } from "../../../src/cli/output/time.js"
+import { openEnvelope, sealReceipt } from "../../../src/cli/receipts/in-toto.js"
+import { KeyRing, readKeyStatement } from "../../../src/cli/receipts/key-statements.js"
+import { exportReceipts } from "../../../src/cli/receipts/receipt-export.js"
 import {
   collectReceipts,
   DecimalSum,
   formatSummary,
   summarize,
-} from "../../src/cli/receipts/receipt-facts.js"
-import { withInputFile } from "../../src/cli/receipts/receipt-source.js"
-import { verifyReceipts } from "../../src/cli/receipts/receipt-verify.js"
-import { agentIdOf } from "../../src/identity/keys.js"
-import { generateKeyPair } from "../../src/identity/signer.js"
-import { signRevocation, signRotation } from "../../src/identity/succession.js"
-import { formatReceipt, type Receipt } from "../../src/proposals/receipt.js"
-import { newIdentity } from "../kit/identity.js"
-import { temporaryDirectory } from "../kit/temporary.js"
+} from "../../../src/cli/receipts/receipt-facts.js"
+import { withInputFile } from "../../../src/cli/receipts/receipt-source.js"
+import { verifyReceipts } from "../../../src/cli/receipts/receipt-verify.js"
+import { agentIdOf } from "../../../src/identity/keys.js"
+import { generateKeyPair } from "../../../src/identity/signer.js"
+import { signRevocation, signRotation } from "../../../src/identity/succession.js"
+import { formatReceipt, type Receipt } from "../../../src/proposals/receipt.js"
+import { newIdentity } from "../../kit/identity.js"
+import { temporaryDirectory } from "../../kit/temporary.js"
 import { Pair, proofOf, startTs } from "./receipt-maker.js"
 
-/** What a command printed, and the least of a context it prints with. */
+/** Creates a minimal context that records what a command prints. */
 function printer(json = false) {
   const out: string[] = []
   const err: string[] = []
@@ -53,14 +53,14 @@ async function verdictOn(path: string | number, keys = new KeyRing()) {
   return { status, out: out.join("\n"), err }
 }
 
-describe("a sum of decimal numbers", () => {
+describe("DecimalSum", () => {
   const sumOf = (...amounts: string[]) => {
     const sum = new DecimalSum()
     for (const amount of amounts) sum.add(amount)
     return sum.toString()
   }
 
-  it("is exact where binary fractions are not", () => {
+  it("adds decimal fractions exactly", () => {
     expect(sumOf("0.1", "0.2")).toBe("0.3")
     expect(sumOf("0.05", "0.05", "0.05")).toBe("0.15")
     expect(sumOf("50", "0")).toBe("50")
@@ -70,7 +70,7 @@ describe("a sum of decimal numbers", () => {
     )
   })
 
-  it("is that of whole units", () => {
+  it("adds like integers of the smallest unit", () => {
     const units = fc.bigInt({ min: 0n, max: 10n ** 30n })
     const textOf = (n: bigint) => {
       const digits = n.toString().padStart(19, "0")
@@ -85,21 +85,21 @@ describe("a sum of decimal numbers", () => {
   })
 })
 
-describe("a time a stranger chose", () => {
-  it("is told, if a date can tell it", () => {
+describe("formatIsoTime", () => {
+  it("limits a time to the range of Date", () => {
     expect(formatIsoTime(startTs)).toBe("2026-01-15T10:00:00.000Z")
     expect(formatIsoTime(Number.MAX_SAFE_INTEGER)).toBe("+275760-09-13T00:00:00.000Z")
   })
 })
 
-describe("a summary of receipts", () => {
+describe("summarize", () => {
   const collect = async (path: string) => {
     const { context, err } = printer()
     const found = await collectReceipts(context, path, { keys: new KeyRing(), wants: () => true, label: "r" })
     return { found, err, facts: found.map(({ facts }) => facts) }
   }
 
-  it("reads as it always did", async () => {
+  it("formats the summary as documented", async () => {
     const me = generateKeyPair()
     const others = [1, 2, 3].map(() => generateKeyPair())
     const [a = me, b = me, c = me] = others
@@ -125,7 +125,7 @@ describe("a summary of receipts", () => {
     ])
   })
 
-  it("counts both parties where neither is oneself, and a deal once", async () => {
+  it("counts both parties if neither is the reader, and each deal once", async () => {
     const pair = new Pair()
     const deal = pair.accepted()
     const first = pair.say(deal, pair.recipient, { type: "COMPLETE", proposal_id: deal.id }, startTs + 2_000)
@@ -141,21 +141,21 @@ describe("a summary of receipts", () => {
     }
   })
 
-  it("leaves out what is forged, and says so", async () => {
+  it("skips a forged receipt and reports it", async () => {
     const text = formatReceipt(new Pair().receipt({ amount: 1, currency: "SOL" }))
     const { facts, err } = await collect(fileOf(text.replace('"amount":"1"', '"amount":"9"'), text))
     expect(summarize(facts, new Set()).currencies).toEqual([{ currency: "SOL", receipts: 1, total: "1" }])
     expect(err).toEqual([expect.stringMatching(/^r:1 is skipped: ACCEPT.prev: is not the hash/)])
   })
 
-  it("takes no currency for a member of an object", async () => {
+  it("accepts currency names such as constructor", async () => {
     const { facts } = await collect(fileOf(new Pair().receipt({ amount: 1, currency: "__proto__" })))
     expect(formatSummary(summarize(facts, new Set()))).toContain("    __proto__: 1 receipts, 1 total")
   })
 })
 
-describe("verification of receipts", () => {
-  it("tells what is proven, and what was not looked at", async () => {
+describe("verifyReceipts", () => {
+  it("prints what is proven and what was not checked", async () => {
     const { status, out } = await verdictOn(fileOf(new Pair().receipt()))
     expect(status).toBe(0)
     expect(out).toMatch(/^line 1: valid: /)
@@ -165,7 +165,7 @@ describe("verification of receipts", () => {
     expect(out).toMatch(/^valid: 1 valid, 0 invalid, 0 undecided$/m)
   })
 
-  it("ends with 1 for one that is not valid among others that are", async () => {
+  it("exits with 1 if one of several receipts is invalid", async () => {
     const receipt = new Pair().receipt({ task: "the task" })
     const forged = formatReceipt(receipt).replace("the task", "the tusk")
     const { status, out } = await verdictOn(fileOf(receipt, forged))
@@ -181,26 +181,26 @@ describe("verification of receipts", () => {
     ["another kind of object", ['{"type":"MSG","v":1}']],
     ["an unknown version", ['{"type":"RECEIPT","v":2}']],
     ["a list of nothing", ["[]"]],
-  ])("ends with 2 for %s", async (_, lines) => {
+  ])("exits with 2 for %s", async (_, lines) => {
     const { status, out } = await verdictOn(fileOf(...lines))
     expect(status).toBe(2)
     expect(out).toMatch(/^undecided: 0 valid, 0 invalid/m)
   })
 
-  it("reads a receipt that somebody wrote over many lines, and cannot decide on half of one", async () => {
+  it("reads a receipt that spans several lines, and cannot decide on half of one", async () => {
     const lines = JSON.stringify(new Pair().receipt(), undefined, 2).split("\n")
     expect((await verdictOn(fileOf(...lines))).status).toBe(0)
     expect((await verdictOn(fileOf(...lines.slice(0, -1)))).status).toBe(2)
     expect((await verdictOn(fileOf(...lines, ...lines))).status).toBe(2)
   })
 
-  it("says that a byte order mark is what is wrong", async () => {
+  it("names a byte order mark as the problem", async () => {
     const { status, out } = await verdictOn(fileOf(`\uFEFF${formatReceipt(new Pair().receipt())}`))
     expect(status).toBe(1)
     expect(out).toContain("line 1: invalid: starts with a byte order mark")
   })
 
-  it("ends with 2 when only some of it can be judged", async () => {
+  it("exits with 2 if it cannot decide on some lines", async () => {
     const { status } = await verdictOn(fileOf(new Pair().receipt(), '{"type":"RECEIPT","v":2}'))
     expect(status).toBe(2)
   })
@@ -210,17 +210,17 @@ describe("verification of receipts", () => {
     ["a key that occurs twice", '{"type":"RECEIPT","v":1,"v":1}'],
     ["a receipt without its statements", '{"type":"RECEIPT","v":1}'],
     ["a revocation nobody signed", '{"type":"REVOCATION","v":1,"from":"did:key:z6Mk","ts":1,"sig":"x"}'],
-  ])("ends with 1 for %s", async (_, line) => {
+  ])("exits with 1 for %s", async (_, line) => {
     expect((await verdictOn(fileOf(line))).status).toBe(1)
   })
 
-  it("ends with 3 for no file, and for a directory", async () => {
+  it("exits with 3 for a missing file and for a directory", async () => {
     for (const path of [join(temporaryDirectory(), "none"), temporaryDirectory()]) {
       await expect(verdictOn(path)).rejects.toMatchObject({ code: "NOT_FOUND" })
     }
   })
 
-  it("refuses what a key signed after its end, wherever that is said", async () => {
+  it("rejects signatures made after the end of a key, wherever the statement is", async () => {
     const pair = new Pair()
     const receipt = pair.receipt()
     const early = signRevocation(pair.recipient, startTs + 30_000)
@@ -237,22 +237,25 @@ describe("verification of receipts", () => {
     expect(() => readKeyStatement({ ...late, reason: "other" })).toThrow()
   })
 
-  it.each(["[", "{", '{"type":'])("heeds the end of a key also behind a damaged line: %s", async (line) => {
-    const pair = new Pair()
-    const end = signRevocation(pair.recipient, startTs + 30_000)
-    const { out } = await verdictOn(fileOf(pair.receipt(), line, end))
-    expect(out).toContain("line 1: invalid: ")
-    expect(out).toContain("revoked at 2026-01-15T10:00:30.000Z")
-  })
+  it.each(["[", "{", '{"type":'])(
+    "applies a statement about a key after a damaged line: %s",
+    async (line) => {
+      const pair = new Pair()
+      const end = signRevocation(pair.recipient, startTs + 30_000)
+      const { out } = await verdictOn(fileOf(pair.receipt(), line, end))
+      expect(out).toContain("line 1: invalid: ")
+      expect(out).toContain("revoked at 2026-01-15T10:00:30.000Z")
+    },
+  )
 
-  it("lets no text of a stranger reach the terminal as it is", async () => {
+  it("escapes texts of other agents", async () => {
     const { out } = await verdictOn(fileOf(new Pair().receipt({ task: "a\u001b[2J\nline 2: valid: \u202e" })))
     expect(out).toContain("a\\u{1b}[2J line 2: valid: \\u{202e}")
     // biome-ignore lint/suspicious/noControlCharactersInRegex: these must not be there
     expect(out).not.toMatch(/[\u001b\u202e]|^line 2/m)
   })
 
-  it("has one shape as JSON", async () => {
+  it("prints the documented JSON", async () => {
     const { out, context } = printer(true)
     expect(await verifyReceipts(context, fileOf(new Pair().receipt(), "{"), new KeyRing())).toBe(1)
     expect(JSON.parse(out.join("\n"))).toMatchObject({
@@ -268,7 +271,7 @@ describe("verification of receipts", () => {
     })
   })
 
-  it("reads what comes on standard input, as lines and as a document", async () => {
+  it("reads standard input as lines and as a document", async () => {
     const text = formatReceipt(new Pair().receipt())
     const pretty = JSON.stringify(JSON.parse(text), undefined, 2)
     for (const said of [text, pretty, `[${text}]`]) {
@@ -278,7 +281,7 @@ describe("verification of receipts", () => {
   })
 })
 
-describe("an export of receipts", () => {
+describe("exportReceipts", () => {
   const hostile = "a\u001b[2J \u202e\u{e0041}\u2028 'b' \"c\": - # yes\n  end\\"
   const receipts = [
     new Pair().receipt({ task: hostile, amount: "0.10", currency: "1e3" }),
@@ -293,7 +296,7 @@ describe("an export of receipts", () => {
     return text
   }
 
-  it("is one JSON array that says the same, and is verified", async () => {
+  it("writes one JSON array that verifies", async () => {
     const text = await exported({ format: "json" })
     expect(JSON.parse(text)).toEqual(receipts)
     const path = join(temporaryDirectory(), "export.json")
@@ -303,17 +306,17 @@ describe("an export of receipts", () => {
     expect((await verdictOn(path)).status).toBe(1)
   })
 
-  it("is YAML that says the same", async () => {
+  it("writes equivalent YAML", async () => {
     expect(parseYaml(await exported({ format: "yaml" }))).toEqual(receipts)
   })
 
-  it("is empty when there is nothing", async () => {
+  it("writes an empty list without receipts", async () => {
     expect(await exported({ format: "json" }, [])).toBe("[]")
     expect(parseYaml(await exported({ format: "yaml" }, []))).toEqual([])
     expect(await exported({ format: "in-toto", signer: newIdentity() }, [])).toBe("")
   })
 
-  it("is one signed envelope per line, and is verified", async () => {
+  it("writes one signed envelope per line, which verifies", async () => {
     const lines = (await exported({ format: "in-toto", signer: newIdentity() })).split("\n")
     const { status, out } = await verdictOn(fileOf(...lines))
     expect(status).toBe(0)
@@ -329,7 +332,7 @@ describe("an export of receipts", () => {
     })
   })
 
-  it("is not believed when an envelope is changed", () => {
+  it("rejects a changed envelope", () => {
     const [receipt = new Pair().receipt()] = receipts
     const envelope = sealReceipt(receipt, newIdentity())
     const [signature] = envelope.signatures

@@ -2,12 +2,12 @@ import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { readdirSync } from "node:fs"
 import { describe, expect, it } from "vitest"
-import { until } from "../kit/condition.js"
-import { programPath } from "../kit/program.js"
-import { temporaryDirectory } from "../kit/temporary.js"
+import { until } from "../../kit/condition.js"
+import { programPath } from "../../kit/program.js"
+import { temporaryDirectory } from "../../kit/temporary.js"
 
 describe("receipts verify -", { timeout: 60_000 }, () => {
-  it.each(["SIGINT", "SIGKILL"] as const)("leaves no file behind when %s ends it", async (signal) => {
+  it.each(["SIGINT", "SIGKILL"] as const)("leaves no file behind if %s ends it", async (signal) => {
     const dir = temporaryDirectory()
     const child = spawn(process.execPath, [programPath, "receipts", "verify", "-"], {
       env: { ...process.env, TMPDIR: dir },

@@ -1,11 +1,11 @@
 import { mkdirSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { describe, expect, it } from "vitest"
-import { formatJsonLine } from "../../src/base/visible-text.js"
-import { createIdentity } from "../../src/identity/identity-file.js"
-import type { Nick } from "../../src/protocol/names.js"
-import { CommandRoom } from "../kit/command-room.js"
-import { startTs } from "../kit/deals.js"
+import { formatJsonLine } from "../../../src/base/visible-text.js"
+import { createIdentity } from "../../../src/identity/identity-file.js"
+import type { Nick } from "../../../src/protocol/names.js"
+import { CommandRoom } from "../../kit/command-room.js"
+import { startTs } from "../../kit/deals.js"
 import { agent, completed, dealBetween, lineOf } from "./receipts.js"
 
 const [ann, bob, cat, dan] = [agent(21), agent(22), agent(23), agent(24)]
@@ -46,7 +46,7 @@ const isoOf = (minutes: number, seconds: number) =>
   new Date(startTs + minutes * 60_000 + seconds * 1_000).toISOString()
 
 describe("agentchat ratings", () => {
-  it("shows one's own rating", async () => {
+  it("shows the rating of the user's identity", async () => {
     const { room, agentId, did } = roomOfOne()
     const expected = [
       `Your rating (${agentId}):`,
@@ -70,7 +70,7 @@ describe("agentchat ratings", () => {
     })
   })
 
-  it("starts everybody at 1200", async () => {
+  it("starts every agent at 1200", async () => {
     const room = new CommandRoom()
     const { agentId } = createIdentity(room.path("identity.json"))
     expect((await room.ratings()).out).toBe(
@@ -80,7 +80,7 @@ describe("agentchat ratings", () => {
     expect((await room.ratings(ann.id)).out).toContain(`Rating (${ann.id}):\n  Rating: 1200\n`)
   })
 
-  it("knows the identity of a daemon, and of a file", async () => {
+  it("uses the identity of a daemon, and of a file", async () => {
     const { room, agentId } = roomOfOne("daemons/bob/identity.json")
     expect((await room.ratings("--name", "bob")).out).toContain(`Your rating (${agentId}):\n  Rating: 1216`)
     const file = room.path("daemons/bob/identity.json")
@@ -88,7 +88,7 @@ describe("agentchat ratings", () => {
     expect(await room.ratings()).toMatchObject({ status: 3, out: "" })
   })
 
-  it("finds an agent by its id or the beginning of it", async () => {
+  it("finds an agent by its id or the start of it", async () => {
     const room = roomWith()
     for (const ref of [bob.id, bob.id.slice(0, 9)]) {
       expect((await room.ratings(ref)).out).toContain(`Rating (${bob.id}):\n  Rating: 1216`)
@@ -96,7 +96,7 @@ describe("agentchat ratings", () => {
     expect(await room.ratings("@nobody")).toMatchObject({ status: 3 })
   })
 
-  it("finds an agent by what it called itself in a deal of any daemon here", async () => {
+  it("finds an agent by its name in a deal of any daemon here", async () => {
     const room = roomWith()
     log(room, "default", { [ann.did]: "ann", [bob.did]: "robert" })
     log(room, "other", { [ann.did]: "ann", [bob.did]: "bobby" })
@@ -106,7 +106,7 @@ describe("agentchat ratings", () => {
     expect((await room.ratings("@alice")).status).toBe(3)
   })
 
-  it("finds one that has no receipt yet, and tells apart several of one name", async () => {
+  it("finds an agent without receipts, and reports an ambiguous name", async () => {
     const room = roomWith(completed(ann, cat, 2))
     log(room, "default", { [ann.did]: "twin", [bob.did]: "bob" })
     expect((await room.ratings("@bob")).out).toContain(`Rating (${bob.id}):\n  Rating: 1200`)
@@ -117,7 +117,7 @@ describe("agentchat ratings", () => {
     expect(out).toContain(bob.id)
   })
 
-  it("finds its own daemons by their names and by what they call themselves", async () => {
+  it("finds daemons of this directory by name and by nick", async () => {
     const { room, agentId } = roomOfOne("daemons/worker/identity.json")
     const other = createIdentity(room.path("identity.json"), { nick: "reviewer" as Nick })
     mkdirSync(room.path("daemons/default"))
@@ -125,14 +125,14 @@ describe("agentchat ratings", () => {
     expect((await room.ratings("@reviewer")).out).toContain(`Rating (${other.agentId}):\n  Rating: 1200`)
   })
 
-  it("finds who has only a deal that counts nothing, before the answer is cached and after", async () => {
+  it("finds an agent with only an unrated deal, with and without the cache", async () => {
     const room = roomWith(lineOf(dealBetween(ann, dan, 7, [["DISPUTE", ann]])))
     const cold = await room.ratings(dan.id.slice(0, 9))
     expect(cold.out).toContain(`Rating (${dan.id}):\n  Rating: 1200`)
     expect(await room.ratings(dan.id.slice(0, 9))).toEqual(cold)
   })
 
-  it("lists the highest", async () => {
+  it("lists the highest ratings", async () => {
     const room = roomWith()
     const { out } = await room.ratings("--leaderboard")
     const [heading, ...rows] = out.trimEnd().split("\n")
@@ -149,7 +149,7 @@ describe("agentchat ratings", () => {
     expect((await new CommandRoom().ratings("--leaderboard")).out).toContain("none yet")
   })
 
-  it("tells figures over all", async () => {
+  it("shows statistics", async () => {
     const unresolved = lineOf(dealBetween(ann, dan, 7, [["DISPUTE", ann]]))
     const agreed = lineOf(
       dealBetween(bob, dan, 8, [
@@ -171,7 +171,7 @@ describe("agentchat ratings", () => {
     )
   })
 
-  it("explains which receipts moved a rating, and by how much", async () => {
+  it("lists the receipts that changed a rating, and by how much", async () => {
     const unresolved = lineOf(dealBetween(ann, dan, 7, [["DISPUTE", ann]]))
     const agreed = lineOf(
       dealBetween(bob, ann, 8, [
@@ -206,7 +206,7 @@ describe("agentchat ratings", () => {
     expect(text).toContain("deal 2 of the pair")
   })
 
-  it("shows what is worth something to somebody who trusts a few", async () => {
+  it("weighs gains by trust with --trusting", async () => {
     const room = roomWith([completed(ann, bob, 1), completed(cat, dan, 3)].join(""))
     const seen = JSON.parse((await room.ratings("--export", "--trusting", ann.id)).out) as {
       ratings: { agent_id: string; rating: number; trust: number }[]
@@ -227,13 +227,13 @@ describe("agentchat ratings", () => {
     [["--leaderboard", "0"], /not a whole number/],
     [["--leaderboard", "@bob"], /not a whole number/],
     [["--trusting", "bob"], /@ and a name/],
-  ])("refuses %j", async (args, err) => {
+  ])("rejects %j", async (args, err) => {
     const answer = await roomWith().ratings(...args)
     expect(answer.status).toBe(2)
     expect(answer.err).toMatch(err)
   })
 
-  it("says which file is missing", async () => {
+  it("names a missing file", async () => {
     expect(await roomWith().ratings("--stats", "--receipts", "nowhere.jsonl")).toMatchObject({ status: 3 })
   })
 })

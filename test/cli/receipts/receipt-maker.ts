@@ -1,9 +1,9 @@
-import { formatDidKey } from "../../src/identity/keys.js"
-import { generateKeyPair, type KeyPair } from "../../src/identity/signer.js"
-import { type Deal, openDeal } from "../../src/proposals/deal.js"
-import { type AnswerDraft, signAnswer, signProposal } from "../../src/proposals/draft.js"
-import { type Receipt, receiptOf } from "../../src/proposals/receipt.js"
-import type { Draft } from "../../src/protocol/statements.js"
+import { formatDidKey } from "../../../src/identity/keys.js"
+import { generateKeyPair, type KeyPair } from "../../../src/identity/signer.js"
+import { type Deal, openDeal } from "../../../src/proposals/deal.js"
+import { type AnswerDraft, signAnswer, signProposal } from "../../../src/proposals/draft.js"
+import { type Receipt, receiptOf } from "../../../src/proposals/receipt.js"
+import type { Draft } from "../../../src/protocol/statements.js"
 
 /** 2026-01-15T10:00:00.000Z */
 export const startTs = 1_768_471_200_000

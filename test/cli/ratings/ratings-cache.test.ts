@@ -1,12 +1,12 @@
 import { mkdirSync, rmSync, statSync, utimesSync } from "node:fs"
 import { afterEach, describe, expect, it, vi } from "vitest"
-import { signRevocation } from "../../src/identity/succession.js"
-import * as verdict from "../../src/proposals/receipt-check.js"
-import { CommandRoom } from "../kit/command-room.js"
-import { startTs } from "../kit/deals.js"
+import { signRevocation } from "../../../src/identity/succession.js"
+import * as verdict from "../../../src/proposals/receipt-check.js"
+import { CommandRoom } from "../../kit/command-room.js"
+import { startTs } from "../../kit/deals.js"
 import { agent, completed, dealBetween, lineOf } from "./receipts.js"
 
-vi.mock("../../src/proposals/receipt-check.js", { spy: true })
+vi.mock("../../../src/proposals/receipt-check.js", { spy: true })
 const judged = vi.mocked(verdict.checkReceipt)
 
 const [ann, bob, cat] = [agent(11), agent(12), agent(13)]
@@ -26,7 +26,7 @@ async function ratedRoom(text = lines.join("")) {
   return { room, document, cache: room.read("ratings.json") }
 }
 
-/** What the same receipts come to where nothing was ever cached. */
+/** Computes the ratings of the same receipts without a cache. */
 async function afresh(text: string): Promise<string> {
   const room = new CommandRoom()
   room.write("receipts.jsonl", text)
@@ -38,7 +38,7 @@ async function afresh(text: string): Promise<string> {
 afterEach(() => judged.mockClear())
 
 describe("ratings.json", () => {
-  it("is its owner's alone, and answers without a look at a receipt", async () => {
+  it("is readable by its owner only, and answers without verifying receipts", async () => {
     const { room, document } = await ratedRoom()
     expect(statSync(room.path("ratings.json")).mode & 0o777).toBe(0o600)
     expect(await room.export()).toBe(document)
@@ -46,14 +46,14 @@ describe("ratings.json", () => {
     expect(judged).not.toHaveBeenCalled()
   })
 
-  it("can be deleted: the same is computed, and the same bytes written", async () => {
+  it("can be deleted; the same bytes are written again", async () => {
     const { room, document, cache } = await ratedRoom()
     room.remove("ratings.json")
     expect(await room.export()).toBe(document)
     expect(room.read("ratings.json")).toBe(cache)
   })
 
-  it("is written anew byte for byte by --recalculate, which looks at every receipt", async () => {
+  it("is written byte for byte the same by --recalculate, which verifies every receipt", async () => {
     const { room, cache } = await ratedRoom()
     const { out } = await room.ratings("--recalculate")
     expect(out).toContain("  Deals: 3\n")
@@ -61,7 +61,7 @@ describe("ratings.json", () => {
     expect(room.read("ratings.json")).toBe(cache)
   })
 
-  it("has what was added to the receipts, and only that is verified", async () => {
+  it("is updated with new receipts, and only these are verified", async () => {
     const { room } = await ratedRoom()
     room.append("receipts.jsonl", later)
     expect(await room.export()).toBe(await afresh(lines.join("") + later))
@@ -73,13 +73,13 @@ describe("ratings.json", () => {
     expect(room.read("ratings.json")).toBe(grown)
   })
 
-  it("takes receipts older than those it has in their place in time", async () => {
+  it("inserts older receipts at their time", async () => {
     const { room } = await ratedRoom(later)
     room.append("receipts.jsonl", lines.join(""))
     expect(await room.export()).toBe(await afresh(lines.join("") + later))
   })
 
-  it("is not believed when the receipts shrink", async () => {
+  it("is ignored if the receipts shrink", async () => {
     const { room } = await ratedRoom()
     room.write("receipts.jsonl", lines.slice(1).join(""))
     expect(await room.export()).toBe(await afresh(lines.slice(1).join("")))
@@ -87,7 +87,7 @@ describe("ratings.json", () => {
     expect(await room.export()).toBe(await afresh(lines[1] ?? ""))
   })
 
-  it("is not believed when receipts change behind its back, be their size and time the same", async () => {
+  it("is ignored if receipts change, even with the same size and time", async () => {
     const { room } = await ratedRoom()
     const { atime, mtime, size } = statSync(room.path("receipts.jsonl"))
     const [first = "", ...others] = lines
@@ -96,7 +96,7 @@ describe("ratings.json", () => {
     expect(statSync(room.path("receipts.jsonl")).size).toBe(size)
     const { out, err } = await room.ratings("--export")
     expect(judged).toHaveBeenCalledTimes(3)
-    expect(err).toMatch(/receipts\.jsonl: line 1 prove.* not count/)
+    expect(err).toMatch(/receipts\.jsonl: line 1 is invalid/)
     expect(out).toBe(await afresh(others.join("")))
   })
 
@@ -116,7 +116,7 @@ describe("ratings.json", () => {
     ["changed in what it was made of", (text) => text.replace('"receipts":"', '"receipts":"1')],
     ["changed in its sum", (text) => text.replace(/"sum":"./, '"sum":"g')],
     ["without an end of its first line", (text) => text.replaceAll("\n", " ")],
-  ])("is made again when it is %s", async (_, damage) => {
+  ])("is computed again if it is %s", async (_, damage) => {
     const { room, document, cache } = await ratedRoom()
     expect(damage(cache)).not.toBe(cache)
     room.write("ratings.json", damage(cache))
@@ -125,7 +125,7 @@ describe("ratings.json", () => {
     expect(room.read("ratings.json")).toBe(cache)
   })
 
-  it("is made again when its facts are damaged, as soon as they are needed", async () => {
+  it("is computed again if its facts are damaged, once they are needed", async () => {
     const { room, cache } = await ratedRoom()
     const at = cache.lastIndexOf('"completed"')
     room.write("ratings.json", `${cache.slice(0, at)}"somewhere"${cache.slice(at + 11)}`)
@@ -135,13 +135,13 @@ describe("ratings.json", () => {
     expect(out).not.toContain("somewhere")
   })
 
-  it("leaves a line alone that is still being written, and says so", async () => {
+  it("skips a line that is still being written, and reports it", async () => {
     const { room, document } = await ratedRoom()
     room.append("receipts.jsonl", later.slice(0, 100))
     const torn = await room.ratings("--export")
     expect(torn.out).toBe(document)
-    expect(torn.err).toContain("last line is not whole")
-    expect((await room.ratings("--export")).err).toContain("last line is not whole")
+    expect(torn.err).toContain("the last line is incomplete")
+    expect((await room.ratings("--export")).err).toContain("the last line is incomplete")
     room.append("receipts.jsonl", later.slice(100))
     expect(await room.ratings("--export")).toMatchObject({
       out: await afresh(lines.join("") + later),
@@ -149,7 +149,7 @@ describe("ratings.json", () => {
     })
   })
 
-  it("that cannot be written is said, and the answer is there", async () => {
+  it("may be unwritable: the error is reported and the answer printed", async () => {
     const { room, document } = await ratedRoom()
     rmSync(room.path("ratings.json"))
     mkdirSync(room.path("ratings.json"))
@@ -159,14 +159,14 @@ describe("ratings.json", () => {
   })
 })
 
-describe("what counts", () => {
+describe("rating receipts", () => {
   it.each<[string, string]>([
     ["changed in its amount", (lines[1] ?? "").replace('"50"', '"51"')],
     ["signed by another key", (lines[1] ?? "").replaceAll(bob.did, ann.did)],
     ["without its COMPLETE", JSON.stringify({ ...JSON.parse(lines[1] ?? ""), complete: [] })],
     ["no JSON", "{"],
     ["no receipt", '{"type":"MSG"}'],
-  ])("is not a receipt that is %s, nor does the count of refused lines get lost", async (_, forged) => {
+  ])("skips a receipt that is %s, and keeps the count of invalid lines", async (_, forged) => {
     const room = new CommandRoom()
     room.write("receipts.jsonl", `${lines[0]}${forged.trimEnd()}\n\n${lines[2]}`)
     for (let turn = 0; turn < 2; turn++) {
@@ -176,14 +176,14 @@ describe("what counts", () => {
     }
   })
 
-  it("are the first numbers of many refused lines", async () => {
+  it("reports the first line numbers of many invalid lines", async () => {
     const room = new CommandRoom()
     room.write("receipts.jsonl", "x\n".repeat(9))
     room.append("receipts.jsonl", lines.join(""))
     expect((await room.ratings("--stats")).err).toContain("lines 1, 2, 3, 4, 5 and 4 more are invalid")
   })
 
-  it("is a deal once, as the longest of its receipts tells it", async () => {
+  it("counts a deal once, by its longest receipt", async () => {
     const steps = [["COMPLETE", bob]] as const
     const early = dealBetween(ann, bob, 1, steps)
     const disputed = dealBetween(ann, bob, 1, [
@@ -206,7 +206,7 @@ describe("what counts", () => {
     expect(await ratingsOf(agreed, early)).toEqual({ [ann.id]: 1216, [bob.id]: 1184 })
   })
 
-  it("is nothing a key signed after its end, when that is among the receipts", async () => {
+  it("skips what a key signed after its end, if the receipts include the statement", async () => {
     const revocation = `${JSON.stringify(signRevocation(cat, startTs + 150_000))}\n`
     const { room } = await ratedRoom()
     room.append("receipts.jsonl", revocation)
@@ -216,7 +216,7 @@ describe("what counts", () => {
     })
   })
 
-  it("is the same from two files in either order", async () => {
+  it("gives the same result from two files in either order", async () => {
     const room = new CommandRoom()
     room.write("one.jsonl", `${lines[2]}${lines[0]}`)
     room.write("other.jsonl", (lines[1] ?? "") + (lines[0] ?? "").trimEnd())

@@ -1,9 +1,9 @@
-import { formatDidKey } from "../../src/identity/keys.js"
-import { type KeyPair, keyPairFromSeed } from "../../src/identity/signer.js"
-import type { Deal } from "../../src/proposals/deal.js"
-import { formatReceipt, receiptOf } from "../../src/proposals/receipt.js"
-import { agentIdOfDid } from "../../src/proposals/statement.js"
-import { type Changes, dealAfter, propose, type Step, startTs } from "../kit/deals.js"
+import { formatDidKey } from "../../../src/identity/keys.js"
+import { type KeyPair, keyPairFromSeed } from "../../../src/identity/signer.js"
+import type { Deal } from "../../../src/proposals/deal.js"
+import { formatReceipt, receiptOf } from "../../../src/proposals/receipt.js"
+import { agentIdOfDid } from "../../../src/proposals/statement.js"
+import { type Changes, dealAfter, propose, type Step, startTs } from "../../kit/deals.js"
 
 /** The nth of agents that are the same in every run. */
 export function agent(n: number): KeyPair & { readonly did: string; readonly id: string } {

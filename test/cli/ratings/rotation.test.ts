@@ -1,12 +1,12 @@
 import { mkdirSync } from "node:fs"
 import { dirname } from "node:path"
 import { describe, expect, it } from "vitest"
-import { systemClock } from "../../src/base/clock.js"
-import { createIdentity, inspectIdentity, rotateIdentity } from "../../src/identity/identity-file.js"
-import type { KeyPair } from "../../src/identity/signer.js"
-import { type Rotation, signRevocation, signRotation } from "../../src/identity/succession.js"
-import { CommandRoom } from "../kit/command-room.js"
-import { startTs } from "../kit/deals.js"
+import { systemClock } from "../../../src/base/clock.js"
+import { createIdentity, inspectIdentity, rotateIdentity } from "../../../src/identity/identity-file.js"
+import type { KeyPair } from "../../../src/identity/signer.js"
+import { type Rotation, signRevocation, signRotation } from "../../../src/identity/succession.js"
+import { CommandRoom } from "../../kit/command-room.js"
+import { startTs } from "../../kit/deals.js"
 import { agent, completed } from "./receipts.js"
 
 const [ann, bob, cat, newAnn, newestAnn] = [agent(41), agent(42), agent(43), agent(44), agent(45)]
@@ -36,7 +36,7 @@ async function ratingsIn(room: CommandRoom, ...args: string[]): Promise<Record<s
   return Object.fromEntries(ratings.map(({ agent_id, rating }) => [agent_id, rating]))
 }
 
-/** What is right when Ann's rotation is known: as if the new key had made all deals. */
+/** The expected ratings after Ann's rotation: as if the new key had made all deals. */
 async function expectedRatings() {
   return ratingsIn(roomWith(completed(newAnn, bob, 1), completed(newAnn, cat, 2), late))
 }
@@ -58,7 +58,7 @@ describe("ratings over a rotation", () => {
     ["after the receipts", [...early, late, line(rotation)]],
     ["before them", [line(rotation), late, ...early]],
     ["among them, twice", [...early, line(rotation), late, line(rotation)]],
-  ])("follow one that stands %s", async (_, lines) => {
+  ])("follow a rotation that is %s", async (_, lines) => {
     const room = roomWith(...lines)
     const expected = await expectedRatings()
     expect(await ratingsIn(room)).toEqual(expected)
@@ -72,7 +72,7 @@ describe("ratings over a rotation", () => {
     }
   })
 
-  it("follow one that comes later, to the same bytes as one that was always there", async () => {
+  it("follow a rotation that is added later, with the same bytes in ratings.json", async () => {
     const room = roomWith(...early, late)
     expect(Object.keys(await ratingsIn(room))).toContain(ann.id)
     room.append("receipts.jsonl", line(rotation))
@@ -83,7 +83,7 @@ describe("ratings over a rotation", () => {
     expect(room.read("ratings.json")).toBe(cache)
   })
 
-  it("follow one of --keys, and only there", async () => {
+  it("follow a rotation in --keys for that run only", async () => {
     const room = roomWith(...early, late)
     const before = await ratingsIn(room)
     const cache = room.read("ratings.json")
@@ -117,7 +117,7 @@ describe("ratings over a rotation", () => {
     },
   )
 
-  it("follow those of an identity in any file that is named", async () => {
+  it("follow the rotations of the identity in --identity", async () => {
     const room = new CommandRoom()
     const { path, old, rotate } = rotatedIdentity(room, "elsewhere/ann.json")
     room.write("receipts.jsonl", completed(old.keyPair, bob, 1))
@@ -129,7 +129,7 @@ describe("ratings over a rotation", () => {
     expect(out).toContain(`(${agentId}):\n  Rating: 1216\n`)
   })
 
-  it("follow several in a row, and explain with the newest ids", async () => {
+  it("follow several rotations in a row, and explain with the current ids", async () => {
     const second = signRotation(newAnn, newestAnn, at(6))
     const room = roomWith(...early, line(second), line(rotation))
     for (const key of [ann, newAnn, newestAnn]) {
@@ -141,7 +141,7 @@ describe("ratings over a rotation", () => {
     expect(JSON.parse(trusting.out)).toMatchObject({ rating: 1216 })
   })
 
-  it("do not believe what the old key signs at or after it", async () => {
+  it("skip what the old key signs at or after the rotation", async () => {
     const room = roomWith(...early, line(rotation), completed(ann, cat, 5), completed(cat, ann, 8))
     for (let turn = 0; turn < 2; turn++) {
       const { out, err } = await room.ratings("--stats")
@@ -158,7 +158,7 @@ describe("ratings over a rotation", () => {
     expect((await room.ratings(ann.id)).out).toContain(`Rating (${newAnn.id}):\n  Rating: 1200`)
   })
 
-  it("follow neither of two that contradict each other, and say so each time", async () => {
+  it("follow neither of two contradicting rotations, and report them each time", async () => {
     const other = signRotation(ann, newestAnn, at(6))
     const keys = [line(rotation), line(other)]
     for (const order of [keys, [...keys].reverse()]) {
@@ -172,14 +172,14 @@ describe("ratings over a rotation", () => {
     }
   })
 
-  it("come to an end on a circle", async () => {
+  it("end on a cycle of rotations", async () => {
     const back = signRotation(newAnn, ann, at(6))
     const room = roomWith(...early, line(rotation), line(back))
     expect(Object.keys(await ratingsIn(room))).toContain(newAnn.id)
     expect((await room.ratings(ann.id)).out).toContain(`Rating (${newAnn.id}):`)
   })
 
-  it("do not follow one after a revocation", async () => {
+  it("do not follow a rotation after a revocation", async () => {
     const room = roomWith(...early, line(rotation), line(signRevocation(ann, at(4))))
     expect(Object.keys(await ratingsIn(room))).toContain(ann.id)
   })
@@ -193,7 +193,7 @@ describe("ratings over a rotation", () => {
       "a stranger's word for the old key's",
       (said, mallory) => ({ ...signRotation(mallory, newAnn, said.ts), from: said.from }),
     ],
-  ])("do not believe a rotation with %s", async (_, forge) => {
+  ])("reject a rotation with %s", async (_, forge) => {
     const forged = line(forge(rotation, bob))
     const room = roomWith(...early, forged)
     const { out, err } = await room.ratings("--export")
@@ -203,7 +203,7 @@ describe("ratings over a rotation", () => {
     expect(await room.ratings("--stats", "--keys", room.path("keys.jsonl"))).toMatchObject({ status: 2 })
   })
 
-  it("leave the statements of a damaged identity aside, and say which file it is", async () => {
+  it("ignore the statements of a damaged identity, and name its file", async () => {
     const room = roomWith(...early)
     mkdirSync(room.path("daemons/eve"), { recursive: true })
     room.write("daemons/eve/identity.json", "{")
