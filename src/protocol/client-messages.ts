@@ -33,7 +33,6 @@ import {
 } from "./schema.js"
 import type { ServerType } from "./server-messages.js"
 import { proposalIdSchema, statementBodies } from "./statements.js"
-import type { Verb } from "./verbs.js"
 
 /** Presence an agent may claim for itself; only the relay says `offline`. */
 const presenceStates = ["idle", "working", "waiting", "away"] as const
@@ -313,7 +312,7 @@ export type AnswerType<T extends RequestType> = Rows[T]["answer"]
 /** Name of a message that a line of the outbox may carry. */
 export type OutboxType = TypesWith<{ readonly outbox: true }>
 
-/** Names of the messages that a line of the outbox may carry; a {@link Verb} is written as a draft and then signed. */
+/** Names of the messages that a line of the outbox may carry; statements of deals are written as drafts. */
 export const outboxTypes = (Object.keys(clientMessages) as ClientType[]).filter(
   (type): type is OutboxType => clientMessages[type].outbox,
 )

@@ -3,14 +3,14 @@ import { type ClientMessage, type ClientType, clientMessages, isClientType } fro
 import { ChatError } from "./errors.js"
 import { frameIdRule, isFrameId } from "./message-id.js"
 import { type Address, addressPattern } from "./names.js"
-import { Fault, type Fields, object, type Schema } from "./schema.js"
+import { Fault, type Fields, object, optional, type Schema, string } from "./schema.js"
 import { isServerType, type ServerMessage, type ServerType, serverMessages } from "./server-messages.js"
 
 /** Characters of a stranger's text that an error may quote. */
 const quotedCharacters = 200
 
 /** A refused frame: the error, and the frame's own `id` if that could be read. */
-export interface RefusedFrame {
+interface RefusedFrame {
   readonly error: ChatError
   readonly id: string | undefined
 }
@@ -69,9 +69,9 @@ export function validateClientMessage(value: unknown): ReadFrame {
   if (!isClientType(type)) {
     return refuse(id, `type: ${JSON.stringify(type.slice(0, 32))} is not a message of this protocol`)
   }
-  const body = clientBodies[type].read(value)
-  if (body instanceof Fault) return refuse(id, `${type}.${body.path}: ${body.problem}`)
-  return { message: { type, ...(id !== undefined && { id }), ...body } as ClientMessage }
+  const message = clientSchemas[type].read(value)
+  if (message instanceof Fault) return refuse(id, `${type}.${message.path}: ${message.problem}`)
+  return { message: message as ClientMessage }
 }
 
 function dropNulls(value: unknown): unknown {
@@ -111,19 +111,26 @@ export function parseServerMessage(frame: string): ServerMessage | undefined {
 export function validateServerMessage(members: Members): ServerMessage | undefined {
   const { type } = members
   if (typeof type !== "string" || !isServerType(type)) return undefined
-  const body = serverBodies[type].read(members)
-  return body instanceof Fault ? undefined : ({ type, ...body } as ServerMessage)
+  const message = serverSchemas[type].read(members)
+  return message instanceof Fault ? undefined : (message as ServerMessage)
 }
 
-const clientBodies: Readonly<Record<ClientType, Schema<object>>> = bodiesOf(clientMessages)
-const serverBodies: Readonly<Record<ServerType, Schema<object>>> = bodiesOf(serverMessages)
+const clientSchemas: Readonly<Record<ClientType, Schema<object>>> = schemasOf(clientMessages, {
+  type: string,
+  id: optional(string),
+})
+const serverSchemas: Readonly<Record<ServerType, Schema<object>>> = schemasOf(serverMessages, {
+  type: string,
+})
 
-function bodiesOf<T extends string>(
+/** Returns the schemas of whole messages. @param head - the fields that come first in each message */
+function schemasOf<T extends string>(
   rows: Readonly<Record<T, { readonly fields: Fields }>>,
+  head: Fields,
 ): Record<T, Schema<object>> {
-  const bodies = Object.entries<{ readonly fields: Fields }>(rows).map(([type, { fields }]) => [
+  const schemas = Object.entries<{ readonly fields: Fields }>(rows).map(([type, { fields }]) => [
     type,
-    object(fields),
+    object({ ...head, ...fields }),
   ])
-  return Object.fromEntries(bodies) as Record<T, Schema<object>>
+  return Object.fromEntries(schemas) as Record<T, Schema<object>>
 }

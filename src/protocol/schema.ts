@@ -59,14 +59,15 @@ type Rule = readonly [isMet: (value: never) => boolean, problem: string]
 
 /** A value that meets each rule, checked in order; a later rule may rely on the earlier ones. */
 function ruled<O, I = O>(kind: Schema<O>["kind"], ...rules: readonly Rule[]): Schema<O, I> {
-  const faults = rules.map(([, problem]) => new Fault("", problem))
+  const checks = rules.map(([isMet, problem]) => ({ isMet, fault: new Fault("", problem) }))
   return {
     kind,
     isOptional: false,
     read(value) {
-      const broken = rules.findIndex(([isMet]) => !isMet(value as never))
-      if (broken < 0) return value as O
-      return value === undefined ? missing : (faults[broken] ?? missing)
+      for (const { isMet, fault } of checks) {
+        if (!isMet(value as never)) return value === undefined ? missing : fault
+      }
+      return value as O
     },
   }
 }
@@ -244,7 +245,7 @@ export function record<K extends string, O>(
 
 /** An object of which only the members of `fields` are passed on. */
 export function object<F extends Fields>(fields: F): Schema<OutputOf<F>, InputOf<F>> {
-  const entries = Object.entries(fields)
+  const entries = Object.entries(fields).map(([name, schema]) => ({ name, schema }))
   return {
     kind: "object",
     isOptional: false,
@@ -252,10 +253,12 @@ export function object<F extends Fields>(fields: F): Schema<OutputOf<F>, InputOf
       const members = jsonObject.read(value)
       if (members instanceof Fault) return members
       const output: Record<string, unknown> = {}
-      for (const [name, schema] of entries) {
-        const read = schema.read(members[name])
+      for (const { name, schema } of entries) {
+        const member = members[name]
+        if (member === undefined && schema.isOptional) continue
+        const read = schema.read(member)
         if (read instanceof Fault) return read.in(name)
-        if (read !== undefined) output[name] = read
+        output[name] = read
       }
       return output as OutputOf<F>
     },

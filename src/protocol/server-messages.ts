@@ -97,7 +97,7 @@ export type ChannelEntry = InputOf<typeof channelEntry>
  * Stages of delivery a relay reports after `accepted`: on the recipient's disk, taken by one of its readers; for a task:
  * taken by a worker, given up after too many attempts.
  */
-export const deliveryStates = ["mirrored", "retrieved", "claimed", "failed"] as const
+const deliveryStates = ["mirrored", "retrieved", "claimed", "failed"] as const
 /** One of {@link deliveryStates}. */
 export type DeliveryState = (typeof deliveryStates)[number]
 
