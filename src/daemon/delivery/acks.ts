@@ -9,18 +9,18 @@ import { AppendLog } from "../files/append-log.js"
 import { FileProblems } from "../files/file-problems.js"
 import type { OutboxFrame } from "../outbox/line.js"
 
-/** One delivery stage that an outbox line reached: a line of acks.jsonl. */
+/** One delivery stage that an outbox line reached: a line of acks.jsonl, without its undefined fields. */
 export interface Ack {
   /** SHA-256 of the outbox line; absent where only the message is known. */
-  readonly line_sha256?: string
+  readonly line_sha256?: string | undefined
   readonly id: string
-  readonly msg_id?: string
+  readonly msg_id?: string | undefined
   readonly state: string
   /** Milliseconds since the Unix epoch. */
   readonly ts: number
   /** Agent id of the recipient that reached the stage. */
   readonly by?: string
-  readonly evidence?: Evidence
+  readonly evidence?: Evidence | undefined
 }
 
 /** The facts of an answer that acks.jsonl keeps, named as in the protocol. */
@@ -162,11 +162,7 @@ function evidenceOfAck(answer: ServerMessage<"ACK">, frame: OutboxFrame): Eviden
   const { seq, recipients } = answer
   const to = frame.type === "MSG" && !frame.to.startsWith("#") ? recipientOf(frame.to, answer) : undefined
   if (seq === undefined && recipients === undefined && to === undefined) return undefined
-  return {
-    ...(seq === undefined ? {} : { seq }),
-    ...(recipients === undefined ? {} : { recipients }),
-    ...(to === undefined ? {} : { to }),
-  }
+  return { seq, recipients, to }
 }
 
 function omitUndefined(fields: Evidence): Evidence {

@@ -173,15 +173,7 @@ function judgeClaimant(claimant: string | undefined, by: string): Verdict {
 
 function ackOf({ id, msgId, sha256 }: SentMessage, report: Report, state: string, by: string): Ack {
   const evidence = evidenceOfReport(report)
-  return {
-    ...(sha256 === undefined ? {} : { line_sha256: sha256 }),
-    id,
-    msg_id: msgId,
-    state,
-    ts: report.ts,
-    by,
-    ...(evidence === undefined ? {} : { evidence }),
-  }
+  return { line_sha256: sha256, id, msg_id: msgId, state, ts: report.ts, by, evidence }
 }
 
 function evidenceOfReport(report: Report): Ack["evidence"] {

@@ -27,13 +27,14 @@ export interface BadLine {
 
 /**
  * Parses one line, without its newline, as a message. `type` defaults to MSG.
+ * @param defaultId - `id` of a message that has none; a draft keeps its own, or gets none
  * @returns the frame, or an INVALID_MSG that names the field and has a hint
  */
-export function readOutboxLine(line: Uint8Array): { frame: OutboxFrame } | { bad: BadLine } {
+export function readOutboxLine(line: Buffer, defaultId?: string): { frame: OutboxFrame } | { bad: BadLine } {
   if (!isUtf8(line)) {
     return bad("the line is not valid UTF-8", "write it as UTF-8 (iconv -f latin1 -t utf-8)")
   }
-  const text = withoutByteOrderMark(Buffer.from(line.buffer, line.byteOffset, line.length).toString("utf8"))
+  const text = withoutByteOrderMark(line.toString("utf8"))
   let value: unknown
   try {
     value = parseStrictJson(text)
@@ -42,15 +43,19 @@ export function readOutboxLine(line: Uint8Array): { frame: OutboxFrame } | { bad
     return badJson(error)
   }
   if (!isRecord(value)) return bad("the line is not a JSON object", `write ${shellExample}`)
-  return readMessage(value)
+  return readMessage(value, defaultId)
 }
 
-function readMessage(value: Readonly<Record<string, unknown>>): { frame: OutboxFrame } | { bad: BadLine } {
-  const typed = Object.hasOwn(value, "type") ? value : { ...value, type: "MSG" }
-  const type = typed["type"]
+function readMessage(
+  value: Record<string, unknown>,
+  defaultId: string | undefined,
+): { frame: OutboxFrame } | { bad: BadLine } {
+  if (!Object.hasOwn(value, "type")) value["type"] = "MSG"
+  const { type } = value
   if (typeof type === "string" && !isOutboxType(type)) return badType(value, type)
   if (typeof type === "string" && isVerb(type)) return readDraftLine(type, value)
-  const parsed = validateClientMessage(typed)
+  if (defaultId !== undefined && !Object.hasOwn(value, "id")) value["id"] = defaultId
+  const parsed = validateClientMessage(value)
   if ("message" in parsed) return { frame: parsed.message as OutboxFrame }
   const { error, id } = parsed.refused
   const [, field, reason] = /^(?:[A-Z_]+\.)?([a-z_]+)(?:[.[].*)?: (.*)$/s.exec(error.message) ?? []
@@ -105,7 +110,7 @@ function isOutboxType(type: string): boolean {
   return knownTypes.has(type)
 }
 
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value)
 }
 

@@ -161,7 +161,7 @@ export class OutboxSender {
       this.#order.putBack(line)
       return false
     }
-    const frame = { ...line.frame, id: line.id }
+    const frame = line.frame.id === line.id ? line.frame : { ...line.frame, id: line.id }
     const text = JSON.stringify(frame)
     const waitMs = this.#waitMs(line.frame, text)
     if (waitMs > 0) {
@@ -230,10 +230,10 @@ export class OutboxSender {
     this.#options.acks.append({
       line_sha256: line.sha256,
       id: line.id,
-      ...(msgId === undefined ? {} : { msg_id: msgId }),
+      msg_id: msgId,
       state: "accepted",
       ts,
-      ...(evidence === undefined ? {} : { evidence }),
+      evidence,
     })
     this.#options.effects.accepted(line, answer)
     line.settle()

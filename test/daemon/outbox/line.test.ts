@@ -2,8 +2,7 @@ import { describe, expect, it } from "vitest"
 import { readOutboxLine } from "../../../src/daemon/outbox/line.js"
 import { outboxTypes } from "../../../src/protocol/client-messages.js"
 
-const read = (line: string | Uint8Array) =>
-  readOutboxLine(typeof line === "string" ? Buffer.from(line) : line)
+const read = (line: string | Uint8Array) => readOutboxLine(Buffer.from(line as string))
 const accepted = (line: string | Uint8Array) => {
   const result = read(line)
   return "frame" in result ? result.frame : undefined

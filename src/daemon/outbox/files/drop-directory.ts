@@ -210,7 +210,7 @@ export class DropDirectory implements LineSource {
       return
     }
     const content = readAndClose(file)
-    const result = readOutboxLine(content)
+    const result = readOutboxLine(content, at)
     if ("bad" in result) {
       this.#reject(at, result.bad.id ?? at, content, result.bad.error)
       return

@@ -185,12 +185,12 @@ export class OutboxFile implements LineSource, LineSink {
   onLine(line: Buffer, start: number, end: number): void {
     const content = withoutReturn(line)
     if (isBlank(content)) return
-    const result = readOutboxLine(content)
+    const at = this.#placeAt(start)
+    const result = readOutboxLine(content, at)
     if ("bad" in result) {
       this.#reject(start, end, result.bad.error, Buffer.from(content), result.bad.id)
       return
     }
-    const at = this.#placeAt(start)
     const id = result.frame.id ?? at
     const error = this.#checkFrameSize(result.frame, id, content.length)
     if (error === undefined) {
