@@ -1,4 +1,4 @@
-// What it costs to be there and do nothing.
+// The cost of an idle daemon, an idle relay and an idle connection.
 import { startHelper, withCleanup } from "./kit/children.mjs"
 import { sleep } from "./kit/clock.mjs"
 import { Home } from "./kit/home.mjs"
@@ -8,11 +8,11 @@ import { median } from "./kit/statistics.mjs"
 
 /** @typedef {import("./kit/children.mjs").Defer} Defer */
 
-/** Until the compiler and the collector of garbage have done what the start left to them. */
+/** Time for the compiler and the garbage collector to finish the work of the start. */
 const settleMs = 15_000
 const watchMs = 30_000
 const identities = 20
-/** The first connections bring a heap to its size; the next ones are what one costs. */
+/** The first connections grow the heap; the next ones show the cost of one. */
 const firstConnections = 500
 const connections = 2_000
 const rounds = 3

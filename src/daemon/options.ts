@@ -22,6 +22,7 @@ import type { Bookmarks } from "./session/bookmarks.js"
 /** A request to start a daemon, as it crosses process boundaries: plain JSON without secrets. */
 export interface DaemonStart {
   readonly name: string
+  /** WebSocket URL of the relay. */
   readonly server: string
   readonly nick: string
   /** Identity file; absent for the daemon's own, which is created on the first start. */
@@ -32,27 +33,22 @@ export interface DaemonStart {
   readonly role?: string
   readonly card?: AgentCard
   readonly compat: boolean
+  /** True to show the agent's own messages in the inbox too, with `"self": true`. */
   readonly echo: boolean
   /** Breaker limits that are stricter than the defaults. */
   readonly guards?: Partial<BreakerLimits>
 }
 
-/** Options of one daemon. */
-export interface DaemonOptions extends Pick<ConnectOptions, "role" | "card"> {
+/** Options of one daemon: a {@link DaemonStart} whose names are checked and whose identity is loaded. */
+export interface DaemonOptions
+  extends Pick<DaemonStart, "server" | "role" | "card" | "compat" | "echo" | "guards"> {
   readonly name: InstanceName
-  /** WebSocket URL of the relay. */
-  readonly server: string
   readonly nick: Nick
   /** Absent for an ephemeral daemon. */
   readonly identity?: Identity
   /** Channels and patterns to join; absent: those of the last run, or else the default ones. */
   readonly channels?: readonly (Channel | ChannelPattern)[]
   readonly defaultChannels: readonly Channel[]
-  readonly compat: boolean
-  /** True to show the agent's own messages in the inbox too, with `"self": true`. */
-  readonly echo: boolean
-  /** Breaker limits that are stricter than the defaults. */
-  readonly guards?: Partial<BreakerLimits>
 }
 
 /** The process that hosts a daemon. */
@@ -70,23 +66,19 @@ export interface DaemonHost {
  * @throws {ChatError} INVALID_NAME, BAD_IDENTITY, NOT_FOUND
  */
 export async function prepareStart(root: RootPaths, start: DaemonStart): Promise<DaemonOptions> {
+  const { ephemeral, identity: _path, channels: names, ...rest } = start
   const name = parseInstanceName(start.name)
-  const channels = start.channels?.map(parseSubscription)
   const nick = parseNick(start.nick)
+  const channels = names?.map(parseSubscription)
   ensureHome(root)
-  const identity = start.ephemeral ? undefined : await loadIdentity(root, start)
+  const identity = ephemeral ? undefined : await loadIdentity(root, start)
   return {
+    ...rest,
     name,
-    server: start.server,
     nick,
     defaultChannels: defaultChannels as readonly string[] as readonly Channel[],
-    compat: start.compat,
-    echo: start.echo,
     ...(identity === undefined ? {} : { identity }),
     ...(channels === undefined ? {} : { channels }),
-    ...(start.role === undefined ? {} : { role: start.role }),
-    ...(start.guards === undefined ? {} : { guards: start.guards }),
-    ...(start.card === undefined ? {} : { card: start.card }),
   }
 }
 

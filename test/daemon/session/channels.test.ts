@@ -17,12 +17,13 @@ const joined = (channel: string, more: Partial<ServerMessage<"JOINED">> = {}) =>
   ({ ...joinedMessage(channel, undefined, 30), ...more }) as ServerMessage<"JOINED">
 
 /** A session that answers every JOIN, except those of channels in `refused`. */
-function openSession(refused: Record<string, ErrorCode> = {}) {
+function openSession(codes: Readonly<Record<string, ErrorCode>> = {}) {
+  const refused = new Map(Object.entries(codes))
   const sent: ClientFrame[] = []
   const request = (frame: ClientFrame) => {
     sent.push(frame)
     const { channel } = frame as ClientFrame<"JOIN">
-    const code = frame.type === "JOIN" ? refused[channel] : undefined
+    const code = frame.type === "JOIN" ? refused.get(channel) : undefined
     if (code !== undefined) return Promise.reject(new ChatError(code, "no"))
     return Promise.resolve(
       joined(channel, { settings, ...(channel.endsWith(">") ? { pattern: channel } : {}) }),
@@ -108,11 +109,11 @@ describe("the channels of a daemon", () => {
   it("are tried again only if they failed with a temporary error", async () => {
     const { channels } = openChannels(["#a", "#b", "#c.>", "#d"])
     const codes = { "#b": "UNAVAILABLE", "#c.>": "UNAVAILABLE", "#d": "LIMIT_REACHED" } as const
-    const { session, refused, sent, requests } = openSession({ ...codes })
+    const { session, refused, sent, requests } = openSession(codes)
     const failures = await channels.attach(session)
     expect(failures?.temporary?.code).toBe("UNAVAILABLE")
     expect([...(failures?.refused.keys() ?? [])]).toEqual(["#d"])
-    for (const name of Object.keys(codes)) delete refused[name]
+    refused.clear()
     sent.length = 0
     expect(await channels.retryJoins()).toEqual({ temporary: undefined, refused: new Map() })
     expect(requests("JOIN")).toEqual(["#b", "#c.>"])
