@@ -19,7 +19,6 @@ import {
   either,
   type Fields,
   type InputOf,
-  limited,
   list,
   literal,
   matching,
@@ -58,9 +57,7 @@ const message = {
   parts: optional(list(part, maxListed)),
   in_reply_to: optional(messageId),
   kind: optional(oneOf(messageKinds)),
-  mentions: optional(
-    limited(list(agentRef), ({ length }) => length <= maxListed, `must name at most ${maxListed} agents`),
-  ),
+  mentions: optional(list(agentRef, maxListed)),
 } as const
 
 /** The declaration of a client message; every list of client messages elsewhere derives from these rows. */

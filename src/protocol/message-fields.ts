@@ -1,4 +1,5 @@
 /** The fields that several messages share. */
+import { isPlain } from "../base/plain.js"
 import {
   type Address,
   type AgentRef,
@@ -13,19 +14,7 @@ import {
   roleRefPattern,
   subscriptionPattern,
 } from "./names.js"
-import {
-  limited,
-  list,
-  matching,
-  type OutputOf,
-  object,
-  oneOf,
-  optional,
-  record,
-  tested,
-  text,
-  whole,
-} from "./schema.js"
+import { list, matching, type OutputOf, object, oneOf, optional, tested, text, whole } from "./schema.js"
 
 /** The name of an agent. */
 export const nick = matching<Nick>(
@@ -79,6 +68,7 @@ function isPart(value: unknown): boolean {
 
 const tag = text(64)
 const maxMetaCharacters = 4096
+const maxMetaKey = 64
 
 const cardFields = {
   kind: optional(oneOf(["agent", "endpoint"])),
@@ -98,16 +88,17 @@ const cardFields = {
     ),
   ),
   meta: optional(
-    limited(
-      record(
-        text(64),
-        tested<unknown>(() => true, ""),
-      ),
-      (meta) => JSON.stringify(meta).length <= maxMetaCharacters,
-      `must be at most ${maxMetaCharacters} characters of JSON`,
+    tested<Readonly<Record<string, unknown>>>(
+      isMeta,
+      `must be an object of at most ${maxMetaCharacters} characters of JSON`,
     ),
   ),
 } as const
+
+function isMeta(value: unknown): boolean {
+  if (!isPlain(value) || Object.keys(value).some((key) => key.length > maxMetaKey)) return false
+  return JSON.stringify(value).length <= maxMetaCharacters
+}
 
 /** An agent's description of itself; skills have the shape of those of an A2A AgentCard (A2A 0.3 §5.5). */
 export const card = object(cardFields)

@@ -77,12 +77,7 @@ export function parseNick(text: string): Nick {
 
 /** Parses the name of a daemon. @throws {ChatError} INVALID_NAME if it is not safe as a directory name */
 export function parseInstanceName(text: string): InstanceName {
-  if (nickPattern.test(text)) return text as InstanceName
-  throw invalid(
-    "name",
-    text,
-    "1-64 letters, digits, . _ or -, the first a letter or digit, not 16 hex digits",
-  )
+  return parseNick(text) as string as InstanceName
 }
 
 /** Parses a `#channel`, an `@agent` or a `+role`. @throws {ChatError} INVALID_NAME */

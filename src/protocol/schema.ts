@@ -144,23 +144,6 @@ export function tested<O>(test: (value: unknown) => boolean, rule: string): Sche
   return ruled("any", [test, rule])
 }
 
-/** A schema with one rule more. */
-export function limited<O, I>(
-  schema: Schema<O, I>,
-  isMet: (value: O) => boolean,
-  rule: string,
-): Schema<O, I> {
-  const fault = new Fault("", rule)
-  return {
-    kind: schema.kind,
-    isOptional: false,
-    read(value) {
-      const output = schema.read(value)
-      return output instanceof Fault || isMet(output) ? output : fault
-    },
-  }
-}
-
 /** A value of the same kind as another schema's, and else anything. */
 export function looselyAs(schema: Schema<unknown>): Schema<unknown> {
   const loose = ruled(schema.kind, [
