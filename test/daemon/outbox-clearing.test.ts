@@ -73,11 +73,11 @@ describe("moving a sent outbox away", () => {
     harness.say("one")
     harness.settle()
     harness.sweep()
-    const told = new Promise<void>((resolve) => {
+    const reported = new Promise<void>((resolve) => {
       harness.onLines = resolve
     })
     writeSync(fd, line("late"))
-    await told
+    await reported
     expect(contents(harness.outbox.take(10))).toEqual(["late"])
   })
 

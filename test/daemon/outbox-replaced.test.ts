@@ -51,11 +51,11 @@ describe("an outbox that is", () => {
     writeFileSync(other, line("new"))
     renameSync(other, harness.paths.outbox)
     expect(contents(harness.settle())).toEqual(["old", "new"])
-    const told = new Promise<void>((resolve) => {
+    const reported = new Promise<void>((resolve) => {
       harness.onLines = resolve
     })
     harness.say("newer")
-    await told
+    await reported
     expect(contents(harness.settle())).toEqual(["newer"])
   })
 

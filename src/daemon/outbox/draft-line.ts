@@ -12,7 +12,7 @@ const schemas = {
   DISPUTE: strictObject(draftBodies.DISPUTE),
 } as const satisfies Record<Verb, unknown>
 
-/** What only who signs knows. */
+/** Fields that the daemon adds when it signs. */
 const added: ReadonlySet<string> = new Set(["v", "from", "ts", "aud", "prev", "sig"])
 
 const examples: Readonly<Record<Verb, string>> = {
@@ -23,7 +23,7 @@ const examples: Readonly<Record<Verb, string>> = {
   DISPUTE: `echo '{"type":"DISPUTE","proposal_id":"prop_…","reason":"not done"}' >> outbox.jsonl`,
 }
 
-/** What is easily written instead. */
+/** Wrong names that are easily written. */
 const otherNames: Readonly<Record<string, readonly string[]>> = {
   to: ["agent", "recipient", "target"],
   task: ["content", "text", "description"],

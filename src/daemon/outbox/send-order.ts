@@ -28,7 +28,7 @@ export class SendOrder {
     this.#isHeld = isHeld
   }
 
-  /** Whether the next line depends on the answer to a line in flight. Until then nothing may be sent. */
+  /** True while the next line depends on the answer to a line in flight. Until then nothing may be sent. */
   get isUncertain(): boolean {
     return this.#uncertain.size > 0
   }

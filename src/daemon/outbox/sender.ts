@@ -77,7 +77,7 @@ export class OutboxSender {
   /** A draft from when it is signed until it is answered: the next draft may follow from it. */
   #draft: OutboxLine | undefined
   #isSigning = false
-  /** How often the relay refused a draft as stale, by the place of its line. */
+  /** Number of times the relay refused a draft as stale, by the place of its line. */
   readonly #staleRefusals = new Map<string, number>()
   #connection: Session | undefined
   /** Kept over lost sessions, as the relay keeps its count. */

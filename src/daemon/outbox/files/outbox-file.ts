@@ -16,9 +16,9 @@ export interface FileOptions {
   readonly fd: number
   /** Offset of the first line that is not settled. */
   readonly start: number
-  /** Whether `outbox.taken/GENERATION.jsonl` is a link to this file. */
+  /** True if `outbox.taken/GENERATION.jsonl` is a link to this file. */
   readonly isLinked: boolean
-  /** Whether the cursor file knows this generation. */
+  /** True if the cursor file has a mark of this generation. */
   readonly isSaved: boolean
 }
 
@@ -71,7 +71,7 @@ export class OutboxFile implements LineSource, LineSink {
     this.#splitter = new LineSplitter(readAt, options.start, limits.lineBytes)
   }
 
-  /** Whether a restart would find this generation again. Until then its lines must not be sent. */
+  /** True if a restart would find this generation again. Until then its lines must not be sent. */
   get isRecorded(): boolean {
     return this.isLinked || this.#isSaved
   }
@@ -95,17 +95,17 @@ export class OutboxFile implements LineSource, LineSink {
     return this.#splitter.lineStart < this.#splitter.scanned
   }
 
-  /** Whether lines wait to be taken. */
+  /** True while lines wait to be taken. */
   get isReady(): boolean {
     return this.#queue.readyBytes > 0
   }
 
-  /** Whether the file was emptied and holds other bytes now. The lines read before are still sent. */
+  /** True once the file was emptied and refilled. The lines read before are still sent. */
   get isReplaced(): boolean {
     return this.#isReplaced
   }
 
-  /** Whether everything found by the last read was taken. */
+  /** True if everything found by the last read was taken. */
   get isDrained(): boolean {
     return !this.isReady && (this.#isReplaced || this.#isAtEnd)
   }

@@ -68,12 +68,12 @@ export class OutboxFiles {
     return this.#current
   }
 
-  /** Whether the last {@link read} stopped before the end of a file. */
+  /** True if the last {@link read} stopped before the end of a file. */
   get hasMore(): boolean {
     return this.#hasMore
   }
 
-  /** Whether it stopped only to let the event loop run, and should be repeated soon. */
+  /** True if it stopped only to let the event loop run, and should be repeated soon. */
   get isUnfinished(): boolean {
     return this.#isUnfinished
   }
