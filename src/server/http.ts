@@ -23,7 +23,6 @@ export function createHttpFront(
   const options = {
     headersTimeout: headersTimeoutMs,
     requestTimeout: headersTimeoutMs,
-    connectionsCheckingInterval: headersTimeoutMs,
   }
   if (tls === undefined) return withIdleTimeout(createServer(options, answer), headersTimeoutMs)
   try {

@@ -25,14 +25,14 @@ export interface RelayOptions {
   readonly name?: string
   /** Shown by /health. */
   readonly version?: string
-  /** Whether the contents of messages are logged. */
+  /** True if the contents of messages are logged. */
   readonly logMessages?: boolean
   readonly limits?: Partial<Limits>
   /** Limits of the guards that differ from the defaults. */
   readonly guards?: Partial<GuardLimits>
   /** Keys (did:key) and ids of agents that no guard stops, and that may reset guards. */
   readonly operators?: readonly string[]
-  /** Whether the handshake of the first AgentChat is accepted too. */
+  /** True if the handshake of the first AgentChat is accepted too. */
   readonly compat?: boolean
   readonly tls?: TlsFiles
   /** Directory of the store. Without it, and without `backbone`, everything is kept in memory. */
@@ -241,7 +241,7 @@ export class Relay {
       ...{ webSocket, socket, writes, clock, log },
       limits: this.#limits,
       budgets: this.#budgets,
-      onText: (session, text) => this.#dispatcher.dispatch(session, text),
+      frames: this.#dispatcher,
       onEnd: (session) => {
         if (session.admittedAgent !== undefined) sessions.remove(session)
       },

@@ -34,9 +34,9 @@ export interface RelaySettings {
   readonly limits: Limits
   readonly guards: GuardLimits
   readonly operators: Operators
-  /** Whether the handshake of the first AgentChat is accepted too. */
+  /** True if the handshake of the first AgentChat is accepted too. */
   readonly isCompat: boolean
-  /** Whether the contents of messages are logged. */
+  /** True if the contents of messages are logged. */
   readonly logMessages: boolean
   readonly clock: Clock
   /** Takes one line without its newline. */
@@ -112,7 +112,7 @@ function connectEvents(services: Services, { clock, log }: RelaySettings): void 
   })
   channels.on("opened", (channel) => membership.onOpened(channel))
   if (backbone.isShared) {
-    // What other relays let through counts for the guards of this one too.
+    // The guards of this relay count the messages that other relays accept.
     const count = (message: Stored) => countReplicated(message, guards)
     channels.on("message", count)
     mailboxes.on("posted", count)

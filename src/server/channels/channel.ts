@@ -14,7 +14,7 @@ import { ReplayBuffer, type ReplayedMessage, type ReplayLimits } from "./replay-
 export interface ChannelOptions {
   readonly name: ChannelName
   readonly record: ChannelRecord
-  /** Whether the channel is kept when it has no members. */
+  /** True if the channel is kept when it has no members. */
   readonly isPermanent: boolean
   /** Number of the newest message. A channel with a history reads it later, see {@link Channel.advanceTo}. */
   readonly seq: number

@@ -44,7 +44,7 @@ export class ChannelLogs {
     return new ChannelLogs(durable, live)
   }
 
-  /** Whether channels can be durable. */
+  /** True if channels can be durable. */
   get hasDurable(): boolean {
     return this.#durable !== undefined
   }

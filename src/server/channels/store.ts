@@ -56,7 +56,7 @@ export class ChannelStore {
     if (revision > this.#defaultsRevision) this.#setDefaults({ value, revision })
   }
 
-  /** Whether other relays create and change channels too. */
+  /** True if other relays create and change channels too. */
   get isShared(): boolean {
     return this.#isShared
   }

@@ -21,7 +21,7 @@ interface Sent {
 interface MailboxOptions {
   readonly agent: Agent
   readonly logs: Logs
-  /** Whether the client sends RECEIVED. Clients of the first AgentChat do not: a message sent counts as confirmed. */
+  /** True if the client sends RECEIVED. Clients of the first AgentChat do not: a message sent counts as confirmed. */
   readonly sendsReceived: boolean
   /** Called when all entries up to `seq` are confirmed, `bytes` more than at the last call. */
   readonly onConfirmed: (seq: number, bytes: number) => void

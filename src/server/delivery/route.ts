@@ -54,7 +54,9 @@ export class Router {
     if (channel.isInviteOnly && !channel.members.has(agent)) {
       throw new ChatError("NOT_IN_CHANNEL", `to: join ${name} first`)
     }
-    const resolved = this.#withMentions(message, (id) => this.#isMember(id, channel))
+    const resolved = mayMention(message)
+      ? this.#withMentions(message, (id) => this.#isMember(id, channel))
+      : message
     return {
       message: resolved,
       address: name,
@@ -68,14 +70,13 @@ export class Router {
   #routeToAgent(message: Message): Route {
     const to = resolveAgent(message.to as AgentRef, this.#roster)
     const recipients = (this.#roster.find(to)?.status ?? "offline") === "offline" ? 0 : 1
-    const resolved = this.#withMentions(message, (id) => id === to)
+    const resolved = mayMention(message) ? this.#withMentions(message, (id) => id === to) : message
     return { message: resolved, address: to, channel: undefined, to, addressees: [to], recipients }
   }
 
   /** @throws {ChatError} AGENT_NOT_FOUND, AMBIGUOUS_NAME for a name in the field `mentions` */
   #withMentions(message: Message, isMember: (id: AgentId) => boolean): Message {
     const mentions = resolveMentions(message, this.#roster, isMember)
-    if (mentions === undefined && message.mentions === undefined) return message
     const { mentions: _, ...others } = message
     // An agent id is a valid AgentRef.
     return mentions === undefined ? others : { ...others, mentions: mentions as string[] as AgentRef[] }
@@ -88,6 +89,10 @@ export class Router {
 }
 
 const none: readonly AgentRef[] = []
+
+function mayMention({ mentions, content }: Message): boolean {
+  return mentions !== undefined || content.includes("@")
+}
 
 /** Returns at most `count` online agents that a message wakes: those it is addressed to, or else all members. */
 export function agentsWoken(

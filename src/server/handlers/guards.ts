@@ -77,7 +77,7 @@ export function guardHandlers(
 
 /**
  * Returns what was counted of an agent: the rate, which is asked first, and the rules.
- * @param reader - the agent that asks; it is told nothing of channels it cannot see
+ * @param reader - the agent that asks; channels it cannot see are left out
  */
 function usageOf(
   services: GuardServices,

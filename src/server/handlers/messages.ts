@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto"
+import type { Clock } from "../../base/clock.js"
 import { formatJsonLine } from "../../base/visible-text.js"
 import type { ClientHandlers, ClientMessage } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
@@ -6,61 +7,28 @@ import { formatMessageId, unnamedFrameId } from "../../protocol/message-id.js"
 import type { AgentId } from "../../protocol/names.js"
 import type { Channel } from "../channels/channel.js"
 import { formatAck, formatMessage } from "../delivery/message-json.js"
+import type { Route } from "../delivery/route.js"
 import { guardInputOf } from "../guards/guard-input.js"
 import type { RelaySettings, Services } from "../services.js"
 import type { Agent } from "../sessions/agent.js"
 import type { SentAck } from "../sessions/sent-ids.js"
 import type { Session } from "../sessions/session.js"
-import { payloadOf, textOf } from "../wire/frame-encoder.js"
+import { textOf } from "../wire/frame-encoder.js"
 
 type Message = ClientMessage<"MSG">
 
-/** A message that has passed the guards. */
-interface Admitted {
-  readonly agent: Agent
-  readonly message: Message
-  readonly messageId: string
-  /** The ack, still without a sequence number. */
-  readonly ack: SentAck
-}
-
 const bootNonceBytes = 4
+
+type MessageServices = Pick<Services, "router" | "guards" | "direct" | "tasks">
 
 /** Handles MSG: to a channel, an agent or a role. */
 export function messageHandlers(
-  { router, guards, direct, tasks }: Pick<Services, "router" | "guards" | "direct" | "tasks">,
+  services: MessageServices,
   { clock, log, logMessages }: RelaySettings,
 ): Pick<ClientHandlers<Session>, "MSG"> {
+  const sender = new Sender(services, clock)
   const bootNonce = randomBytes(bootNonceBytes).toString("hex")
   let unnamedFrames = 0
-
-  /** Sends a message to its recipients. @returns a promise if it has to be stored first */
-  function send(agent: Agent, message: Message, messageId: string): SentAck | Promise<SentAck> {
-    const route = router.route(agent, message)
-    const { channel, to, recipients } = route
-    const hops = guards.admit(guardInputOf(route, agent.id, messageId))
-    const isMember = channel === undefined || channel.members.has(agent)
-    const ack = { ts: clock.now(), seq: undefined, recipients, isMember, hops }
-    const admitted = { agent, message: route.message, messageId, ack }
-    if (channel !== undefined) return sendToChannel(admitted, channel)
-    if (to !== undefined) return sendToAgent(admitted, to)
-    return tasks.push(agent, route.message, messageId)
-  }
-
-  function sendToAgent(
-    { agent, message, messageId, ack }: Admitted,
-    to: AgentId,
-  ): SentAck | Promise<SentAck> {
-    const withRecipient = { ...ack, to }
-    const text = textOf(formatMessage(agent.messagePrefix, to, message, messageId, ack))
-    if (!direct.isStored(to)) {
-      direct.send(to, payloadOf(text))
-      return withRecipient
-    }
-    return agent.memory.sequencer
-      .run(() => direct.post(to, messageId, text))
-      .then(({ isDuplicate }) => ({ ...withRecipient, ...(isDuplicate && { isRepeated: true }) }))
-  }
 
   return {
     MSG(session, message) {
@@ -77,7 +45,7 @@ export function messageHandlers(
         acknowledgeLater(session, message, messageId, pending, true)
         return
       }
-      const ack = send(agent, message, messageId)
+      const ack = sender.send(agent, message, messageId)
       if (ack instanceof Promise) {
         agent.markAnswered(clock.now())
         acknowledgeLater(session, message, messageId, sentIds.settle(messageId, ack), false)
@@ -88,6 +56,69 @@ export function messageHandlers(
       }
       if (logMessages) log(formatJsonLine({ from: agent.id, to: message.to, content: message.content }))
     },
+  }
+}
+
+/** Sends a message to its recipients. Returns a promise if the message has to be stored first. */
+class Sender {
+  readonly #services: MessageServices
+  readonly #clock: Clock
+
+  constructor(services: MessageServices, clock: Clock) {
+    this.#services = services
+    this.#clock = clock
+  }
+
+  send(agent: Agent, message: Message, messageId: string): SentAck | Promise<SentAck> {
+    const { router, guards, tasks } = this.#services
+    const route = router.route(agent, message)
+    const hops = guards.admit(guardInputOf(route, agent.id, messageId))
+    const { channel, to } = route
+    if (channel !== undefined) return this.#sendToChannel(agent, route, channel, messageId, hops)
+    if (to !== undefined) return this.#sendToAgent(agent, route, to, messageId, hops)
+    return tasks.push(agent, route.message, messageId)
+  }
+
+  #sendToChannel(
+    agent: Agent,
+    { message, recipients }: Route,
+    channel: Channel,
+    messageId: string,
+    hops: number,
+  ): SentAck | Promise<SentAck> {
+    const { name, history } = channel
+    const isMember = channel.members.has(agent)
+    const ts = this.#clock.now()
+    if (history === undefined) {
+      const ack = { ts, seq: channel.nextSeq(), recipients, isMember, hops }
+      channel.publish(agent, formatMessage(agent.messagePrefix, name, message, messageId, ack), ts)
+      return ack
+    }
+    // Without a number: the log reports the message with its number, and then it is published.
+    const ack = { ts, seq: undefined, recipients, isMember, hops }
+    const text = textOf(formatMessage(agent.messagePrefix, name, message, messageId, ack))
+    return agent.memory.sequencer
+      .run(() => history.append(messageId, text))
+      .then(({ seq, isDuplicate }) => ({ ...ack, seq, ...(isDuplicate && { isRepeated: true }) }))
+  }
+
+  #sendToAgent(
+    agent: Agent,
+    { message, recipients }: Route,
+    to: AgentId,
+    messageId: string,
+    hops: number,
+  ): SentAck | Promise<SentAck> {
+    const { direct } = this.#services
+    const ack = { ts: this.#clock.now(), seq: undefined, recipients, isMember: true, hops, to }
+    const payload = formatMessage(agent.messagePrefix, to, message, messageId, ack)
+    if (!direct.isStored(to)) {
+      direct.send(to, payload)
+      return ack
+    }
+    return agent.memory.sequencer
+      .run(() => direct.post(to, messageId, textOf(payload)))
+      .then(({ isDuplicate }) => ({ ...ack, ...(isDuplicate && { isRepeated: true }) }))
   }
 }
 
@@ -111,22 +142,4 @@ function acknowledgeLater(
       session.sendError(error, message.id)
     },
   )
-}
-
-function sendToChannel(
-  { agent, message, messageId, ack }: Admitted,
-  channel: Channel,
-): SentAck | Promise<SentAck> {
-  const { history, name } = channel
-  if (history === undefined) {
-    const settled = { ...ack, seq: channel.nextSeq() }
-    const payload = formatMessage(agent.messagePrefix, name, message, messageId, settled)
-    channel.publish(agent, payload, ack.ts)
-    return settled
-  }
-  // Without a number: ChannelLogs reports the message with its number, and then it is published.
-  const text = textOf(formatMessage(agent.messagePrefix, name, message, messageId, ack))
-  return agent.memory.sequencer
-    .run(() => history.append(messageId, text))
-    .then(({ seq, isDuplicate }) => ({ ...ack, seq, ...(isDuplicate && { isRepeated: true }) }))
 }

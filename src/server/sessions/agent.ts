@@ -12,7 +12,7 @@ import type { SendQueue } from "../wire/send-queue.js"
 import { SentIds } from "./sent-ids.js"
 import { WriteSequencer } from "./write-sequencer.js"
 
-/** What a relay remembers of an agent. With a key, the agent gets it back when it reconnects. */
+/** State of an agent that outlives its session, so that reconnecting with the same key resets nothing. */
 export interface AgentMemory {
   readonly meter: Gcra
   readonly sentIds: SentIds
@@ -45,7 +45,7 @@ interface AgentOptions {
   readonly staleMs: number
 }
 
-/** What a client states in IDENTIFY. */
+/** The facts that a client states in IDENTIFY. */
 interface Introduction {
   readonly role?: string | undefined
   readonly card?: AgentCard | undefined
@@ -108,7 +108,7 @@ export class Agent implements RosterFacts {
     this.answeredTs = known?.answeredTs
   }
 
-  /** Whether the agent proved a key, and so can come back as the same agent. */
+  /** True if the agent proved a key, and so can come back as the same agent. */
   get isPersistent(): boolean {
     return persistentIdPattern.test(this.id)
   }
@@ -123,7 +123,7 @@ export class Agent implements RosterFacts {
     return this.#silentTs ?? this.#statusTs
   }
 
-  /** Whether it is shown offline because its session has been silent for long. */
+  /** True if it is shown offline because its session has been silent for long. */
   get isSilent(): boolean {
     return this.#silentTs !== undefined
   }

@@ -7,7 +7,7 @@ import { ChatError } from "../../protocol/errors.js"
 const idBytes = 16
 const nonceBytes = 32
 
-/** What IDENTIFY claimed. */
+/** The claim of IDENTIFY. */
 export interface Claim {
   readonly message: ClientMessage<"IDENTIFY">
   readonly publicKey: PublicKey

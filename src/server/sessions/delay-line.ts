@@ -9,7 +9,7 @@ export interface DelayedFrame {
   readonly message: ClientMessage
   /** Size of the frame. */
   readonly bytes: number
-  /** What its agent's meter was charged. Given back if the frame is dropped. */
+  /** Charge to its agent's meter. Returned if the frame is dropped. */
   readonly cells: number
 }
 

@@ -7,9 +7,9 @@ export interface SentAck {
   readonly recipients: number
   /** The recipient of a direct message. */
   readonly to?: string
-  /** Whether the sender is a member of the channel; true for a direct message. */
+  /** True if the sender is a member of the channel; true for a direct message. */
   readonly isMember: boolean
-  /** Whether the store had the message already. */
+  /** True if the store had the message already. */
   readonly isRepeated?: boolean
   /** Length of the chain of replies that it ends; 0 if it is not a reply. */
   readonly hops: number

@@ -54,6 +54,12 @@ export interface SessionBudgets {
   readonly queues: ByteBudget
 }
 
+/** The handler of the frames of all sessions. */
+interface FrameHandler {
+  /** Receives each message of a peer, JSON, until its session is closed. */
+  dispatch(session: Session, text: string): void
+}
+
 interface SessionOptions {
   readonly webSocket: WebSocket
   /** The socket under `webSocket`. */
@@ -63,8 +69,7 @@ interface SessionOptions {
   readonly budgets: SessionBudgets
   readonly clock: Clock
   readonly log: (line: string) => void
-  /** Called with each message of the peer, JSON, until the session is closed. */
-  readonly onText: (session: Session, text: string) => void
+  readonly frames: FrameHandler
   /** Called once, when nothing more can be sent. */
   readonly onEnd: (session: Session) => void
 }
@@ -83,14 +88,14 @@ export class Session implements SocketReaderOwner, SendQueueOwner {
   challenge: Challenge | undefined
   /** Frames that wait because the agent sends too fast. Made when that first happens. */
   delayLine: DelayLine | undefined
-  /** Whether the client confirms messages with RECEIVED. Clients of the first AgentChat do not. */
+  /** True if the client confirms messages with RECEIVED. Clients of the first AgentChat do not. */
   sendsReceived = true
   readonly #webSocket: WebSocket
   readonly #socket: Socket
   readonly #clock: Clock
   readonly #limits: Limits
   readonly #log: (line: string) => void
-  readonly #onText: (session: Session, text: string) => void
+  readonly #frames: FrameHandler
   readonly #onEnd: (session: Session) => void
   #state: SessionState = "connecting"
   #agent: Agent | undefined
@@ -98,13 +103,13 @@ export class Session implements SocketReaderOwner, SendQueueOwner {
   #bytesSeen = 0
   #unidentifiedFrames = 0
 
-  constructor({ webSocket, socket, writes, limits, budgets, clock, log, onText, onEnd }: SessionOptions) {
+  constructor({ webSocket, socket, writes, limits, budgets, clock, log, frames, onEnd }: SessionOptions) {
     this.#limits = limits
     this.#webSocket = webSocket
     this.#socket = socket
     this.#clock = clock
     this.#log = log
-    this.#onText = onText
+    this.#frames = frames
     this.#onEnd = onEnd
     this.sendQueue = new SendQueue(socket, this, writes, limits.sessionQueueBytes, budgets.queues)
     this.requestRate = new Gcra({ ratePerSecond: limits.requestsPerSecond, burst: limits.requestBurst })
@@ -121,17 +126,17 @@ export class Session implements SocketReaderOwner, SendQueueOwner {
     return this.#state
   }
 
-  /** Whether its agent is identified. */
+  /** True if its agent is identified. */
   get isReady(): boolean {
     return this.#state === "ready"
   }
 
-  /** Whether frames of the peer are still handled. */
+  /** True if frames of the peer are still handled. */
   get isReadable(): boolean {
     return this.#state !== "closing" && this.#webSocket.readyState === openState
   }
 
-  /** Whether frames can still be sent to the peer. */
+  /** True if frames can still be sent to the peer. */
   get isWritable(): boolean {
     return this.#webSocket.readyState === openState && !this.#socket.destroyed
   }
@@ -209,7 +214,7 @@ export class Session implements SocketReaderOwner, SendQueueOwner {
   }
 
   onText(text: string): void {
-    this.#onText(this, text)
+    this.#frames.dispatch(this, text)
   }
 
   onInvalid(problem: string): void {

@@ -2,12 +2,10 @@ import { isUtf8 } from "node:buffer"
 
 /** The receiver of what a {@link FrameDecoder} reads. */
 export interface FrameSink {
-  /** Whether messages are still accepted. Asked before each one. */
-  readonly isOpen: boolean
+  /** True if messages are still accepted. Asked before each one. */
+  readonly isReadable: boolean
   /** Receives a text message. */
   onText(text: string): void
-  /** Receives bytes for the WebSocket library. */
-  onOther(bytes: Buffer): void
 }
 
 /** Memory that the library needs for each piece besides its bytes. */
@@ -32,17 +30,18 @@ const continuationOpcode = 0
  */
 export class FrameDecoder {
   readonly #sink: FrameSink
+  readonly #toLibrary: (bytes: Buffer) => void
   readonly #maxTextBytes: number
   /** The start of a header whose rest has not arrived. */
   #rest: Buffer | undefined
   /** Bytes to come of a frame that the library reads. */
   #otherBytes = 0
-  /** Whether the library has a fragment. Until the last one, it reads all data frames. */
+  /** True if the library has a fragment. Until the last one, it reads all data frames. */
   #isFragmented = false
-  /** Whether the library has the peer's close frame, after which nothing may follow. */
+  /** True if the library has the peer's close frame, after which nothing may follow. */
   #isOver = false
   /**
-   * Whether the library has a frame that it may reject. It does so after this turn of the event loop, so until then it
+   * True if the library has a frame that it may reject. It does so after this turn of the event loop, so until then it
    * gets everything else as well.
    */
   #isYielding = false
@@ -52,9 +51,13 @@ export class FrameDecoder {
   #payloadStart = 0
   #payloadBytes = 0
 
-  /** @param maxTextBytes - longer payloads go to the library */
-  constructor(sink: FrameSink, maxTextBytes: number) {
+  /**
+   * @param toLibrary - receives the bytes for the WebSocket library
+   * @param maxTextBytes - longer payloads go to the library
+   */
+  constructor(sink: FrameSink, toLibrary: (bytes: Buffer) => void, maxTextBytes: number) {
     this.#sink = sink
+    this.#toLibrary = toLibrary
     this.#maxTextBytes = maxTextBytes
   }
 
@@ -108,7 +111,7 @@ export class FrameDecoder {
       this.#payloadBytes <= this.#maxTextBytes &&
       !this.#isFragmented &&
       !this.#isYielding &&
-      this.#sink.isOpen
+      this.#sink.isReadable
     )
   }
 
@@ -133,7 +136,7 @@ export class FrameDecoder {
     if (end > offset) {
       this.#otherBytes -= end - offset
       this.#heldBytes += end - offset + pieceOverheadBytes
-      this.#sink.onOther(bytes.subarray(offset, end))
+      this.#toLibrary(bytes.subarray(offset, end))
     }
     return end
   }

@@ -3,7 +3,7 @@ export interface Payload {
   readonly pieces: readonly string[]
   /** Size in UTF-8. */
   readonly bytes: number
-  /** Whether every character takes one byte. */
+  /** True if every character takes one byte. */
   readonly isAscii: boolean
 }
 

@@ -6,7 +6,7 @@ import type { Flushable, WriteScheduler } from "./write-scheduler.js"
 
 /** The session of a {@link SendQueue}. */
 export interface SendQueueOwner {
-  /** Whether frames may still be written: false once a close frame was sent or is due. */
+  /** True until a close frame was sent or is due. */
   readonly isWritable: boolean
   /** Called when the peer is more than `maxBytes` behind. The queue is then empty and closed. */
   onOverflow(): void
@@ -60,7 +60,7 @@ export class SendQueue implements Flushable {
 
   /** Resolves when less than `bytes` wait, or the queue is closed. */
   async whenBelow(bytes: number): Promise<void> {
-    // What was queued in this turn is written at its end.
+    // Messages queued in this turn are written at its end.
     await new Promise((resolve) => setImmediate(resolve))
     while (!this.#isClosed && this.waitingBytes >= bytes) {
       await new Promise<void>((resolve) => {

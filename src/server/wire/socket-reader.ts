@@ -4,11 +4,7 @@ import type { ByteBudget } from "../sessions/byte-budget.js"
 import { FrameDecoder, type FrameSink } from "./frame-decoder.js"
 
 /** The session whose messages a {@link SocketReader} reads. */
-export interface SocketReaderOwner {
-  /** Whether messages are still accepted. */
-  readonly isReadable: boolean
-  /** Receives a message. */
-  onText(text: string): void
+export interface SocketReaderOwner extends FrameSink {
   /** Most bytes of an incomplete message. */
   readonly maxHeldBytes: number
   /** Called for a message that cannot be handled; `problem` says why. */
@@ -21,10 +17,8 @@ export interface SocketReaderOwner {
  * Reads the messages of a connection in order. Plain text frames are read by our own decoder, everything else by the
  * WebSocket library.
  */
-export class SocketReader implements FrameSink {
+export class SocketReader {
   readonly #owner: SocketReaderOwner
-  readonly #socket: Socket
-  readonly #toLibrary: (this: Socket, bytes: Buffer) => void
   readonly #budget: ByteBudget
   #heldBytes = 0
 
@@ -41,14 +35,12 @@ export class SocketReader implements FrameSink {
     budget: ByteBudget,
   ) {
     this.#owner = owner
-    this.#socket = socket
     this.#budget = budget
     const [toLibrary, ...others] = socket.listeners("data") as ((this: Socket, bytes: Buffer) => void)[]
     if (toLibrary === undefined || others.length > 0) {
       throw new Error("socket reader: the socket has other readers")
     }
-    this.#toLibrary = toLibrary
-    const decoder = new FrameDecoder(this, maxBytes)
+    const decoder = new FrameDecoder(owner, (bytes) => toLibrary.call(socket, bytes), maxBytes)
     socket.removeListener("data", toLibrary)
     socket.on("data", (chunk: Buffer) => {
       decoder.read(chunk)
@@ -62,18 +54,6 @@ export class SocketReader implements FrameSink {
         owner.onInvalid(`has ${data.length} bytes; at most ${maxBytes} are read`)
       } else owner.onText(data.toString())
     })
-  }
-
-  get isOpen(): boolean {
-    return this.#owner.isReadable
-  }
-
-  onText(text: string): void {
-    this.#owner.onText(text)
-  }
-
-  onOther(bytes: Buffer): void {
-    this.#toLibrary.call(this.#socket, bytes)
   }
 
   /** Sets the size of the incomplete message. */

@@ -38,16 +38,15 @@ function both(events: string[]): { read(chunk: Buffer): void; readonly ours: str
   const ours: string[] = []
   const isOver = () => events.some((event) => /^(error|close)/.test(event))
   const sink = {
-    get isOpen() {
+    get isReadable() {
       return !isOver()
     },
     onText: (text: string) => {
       ours.push(text)
       events.push(`text ${text}`)
     },
-    onOther: (bytes: Buffer) => void receiver.write(Buffer.from(bytes)),
   }
-  const reader = new FrameDecoder(sink, maxTextBytes)
+  const reader = new FrameDecoder(sink, (bytes) => void receiver.write(Buffer.from(bytes)), maxTextBytes)
   return { ours, read: (chunk) => reader.read(chunk) }
 }
 
