@@ -43,14 +43,14 @@ const hostileTexts = [
 ]
 
 export function describeLogs(start: Start): void {
-  test("names itself and can be reached", async () => {
+  test("has an id and can be reached", async () => {
     const { backbone } = await start()
     expect(backbone.id).toMatch(/^srv_[A-Za-z0-9_-]{8,}$/)
     expect(backbone.isReachable).toBe(true)
     backbone.onReachabilityChange(() => {})
   })
 
-  test("appends take effect in the order of the calls, each key for itself", async () => {
+  test("appends to a key take effect in the order of the calls", async () => {
     const { backbone } = await start()
     const logs = await backbone.logs("order", plenty)
     const ids = Array.from({ length: 60 }, (_, i) => `id-${i}`)
@@ -84,7 +84,7 @@ export function describeLogs(start: Start): void {
     expect(await logs.read("a", 0, 10)).toEqual([])
   })
 
-  test("read pages from a number on; last gives the newest", async () => {
+  test("read returns pages after a number, and last returns the newest entries", async () => {
     const { backbone } = await start()
     const logs = await backbone.logs("pages", plenty)
     for (let i = 1; i <= 10; i++) await logs.append("a", `id-${i}`, `${i}`)
@@ -132,7 +132,7 @@ export function describeLogs(start: Start): void {
     await logs.trim("unused", 5)
   })
 
-  test("families do not see each other", async () => {
+  test("families of logs are separate", async () => {
     const { backbone } = await start()
     const left = await backbone.logs("left", plenty)
     const right = await backbone.logs("right", plenty)
@@ -142,7 +142,7 @@ export function describeLogs(start: Start): void {
     expect((await left.read("a", 0, 10)).map(({ value }) => value)).toEqual(["left"])
   })
 
-  test("keys are of one form, and every text of that form is a key of its own", async () => {
+  test("every valid key is a key of its own, and all others are refused", async () => {
     const { backbone } = await start()
     const logs = await backbone.logs("keys", plenty)
     const table = await backbone.table("keys")
@@ -170,7 +170,7 @@ export function describeLogs(start: Start): void {
     }
   })
 
-  test("values come back as they were, of any size and kind; so do ids", async () => {
+  test("values and ids of any size and content come back unchanged", async () => {
     const { backbone } = await start()
     const logs = await backbone.logs("values", { ...plenty, maxEntries: 100 })
     const table = await backbone.table("values")

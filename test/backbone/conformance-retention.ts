@@ -13,7 +13,7 @@ export function describeRetention(start: Start): void {
     expect(await logs.stat("a")).toEqual({ last: seqs[4], count: 3 })
   })
 
-  test("refuse-new refuses, keeps what there is, and takes again once there is room", async () => {
+  test("refuse-new refuses entries while the log is full, and keeps the existing ones", async () => {
     const { backbone } = await start()
     const logs = await backbone.logs("box", { maxEntries: 2, whenFull: "refuse-new", storage: "disk" })
     const first = await logs.append("a", "id-1", "1")
@@ -26,7 +26,7 @@ export function describeRetention(start: Start): void {
     expect((await logs.read("a", 0, 10)).map(({ value }) => value)).toEqual(["2", "3"])
   })
 
-  test("many appends at once never pass the bound", async () => {
+  test("many concurrent appends never exceed the bound", async () => {
     const { backbone } = await start()
     const logs = await backbone.logs("rush", { maxEntries: 7, whenFull: "refuse-new", storage: "disk" })
     const ids = Array.from({ length: 30 }, (_, i) => `id-${i}`)
@@ -35,7 +35,7 @@ export function describeRetention(start: Start): void {
     expect(await logs.read("a", 0, 100)).toHaveLength(7)
   })
 
-  test("the bound in bytes holds", async () => {
+  test("the bound in bytes is enforced", async () => {
     const { backbone } = await start()
     if (backbone.kind === "nats") return
     const bounds = { maxEntries: 100, maxBytes: 10, storage: "disk" } as const
@@ -51,7 +51,7 @@ export function describeRetention(start: Start): void {
     expect((await box.read("a", 0, 10)).map(({ value }) => value)).toEqual(["éééé", "cc"])
   })
 
-  test("entries go when they are old", async () => {
+  test("entries expire", async () => {
     const opened = await start()
     const logs = await opened.backbone.logs("old", { ...plenty, maxAgeMs: 2_000 })
     const { seq } = await logs.append("a", "id-1", "1")
@@ -78,7 +78,7 @@ export function describeRetention(start: Start): void {
       const second = await logs.append("a", "id-2", "2")
       expect((await logs.append("a", "id-2", "2")).isDuplicate).toBe(true)
       expect(second.seq).toBeGreaterThan(first.seq)
-      await until("both are told", () => told.length >= 2, patienceMs)
+      await until("both have arrived", () => told.length >= 2, patienceMs)
       expect(told).toEqual(["1", "2"])
       expect(await logs.read("a", 0, 10)).toEqual([])
       expect(await logs.last("a", 10)).toEqual([])
@@ -86,7 +86,7 @@ export function describeRetention(start: Start): void {
     },
   )
 
-  test("a log in memory is a log", async () => {
+  test("a log in memory behaves like one on disk", async () => {
     const { backbone } = await start()
     const logs = await backbone.logs("light", { maxEntries: 2, whenFull: "drop-oldest", storage: "memory" })
     for (let i = 1; i <= 3; i++) await logs.append("a", `id-${i}`, `${i}`)
@@ -96,9 +96,9 @@ export function describeRetention(start: Start): void {
 }
 
 export function describeSubscriptions(start: Start): void {
-  test("every entry is told once, those of a key in order, to each listener", async () => {
+  test("every subscriber receives every entry once, in order per key", async () => {
     const { backbone } = await start()
-    const logs = await backbone.logs("told", plenty)
+    const logs = await backbone.logs("the change is reported", plenty)
     await logs.append("a", "before", "before")
     const heard: LogEntry[][] = [[], []]
     for (const list of heard) await logs.subscribe((entry) => void list.push(entry))
@@ -117,22 +117,22 @@ export function describeSubscriptions(start: Start): void {
     }
   })
 
-  test("nothing is told once it ended", async () => {
+  test("a subscriber receives nothing after its subscription ended", async () => {
     const { backbone } = await start()
     const logs = await backbone.logs("ended", plenty)
     const [first, second]: [string[], string[]] = [[], []]
     const end = await logs.subscribe(({ value }) => void first.push(value))
     await logs.subscribe(({ value }) => void second.push(value))
     await logs.append("a", "id-1", "1")
-    await until("told", () => first.length === 1 && second.length === 1, patienceMs)
+    await until("the change is reported", () => first.length === 1 && second.length === 1, patienceMs)
     end()
     end()
     await logs.append("a", "id-2", "2")
-    await until("told", () => second.length === 2, patienceMs)
+    await until("the change is reported", () => second.length === 2, patienceMs)
     expect(first).toEqual(["1"])
   })
 
-  test("a listener may append; the order is the same for all", async () => {
+  test("a subscriber may append, and all subscribers receive the same order", async () => {
     const { backbone } = await start()
     const logs = await backbone.logs("echo", plenty)
     const heard: string[][] = [[], []]
@@ -142,7 +142,7 @@ export function describeSubscriptions(start: Start): void {
     })
     await logs.subscribe(({ value }) => void heard[1]?.push(value))
     await logs.append("a", "x", "x")
-    await until("told", () => heard.every(({ length }) => length === 5), patienceMs)
+    await until("the change is reported", () => heard.every(({ length }) => length === 5), patienceMs)
     expect(heard[0]).toEqual(["x", "xx", "xxx", "xxxx", "xxxxx"])
     expect(heard[1]).toEqual(heard[0])
   })

@@ -7,7 +7,7 @@ import { patienceMs, type Start } from "./conformance-kit.js"
 import { claimOldest, openQueue } from "./queue-kit.js"
 
 export function describeTables(start: Start): void {
-  test("rows are written only as expected", async () => {
+  test("a row is written only at the expected revision", async () => {
     const { backbone } = await start()
     const table = await backbone.table("rows")
     expect(await table.get("a")).toBeUndefined()
@@ -35,7 +35,7 @@ export function describeTables(start: Start): void {
     expect(await (await backbone.table("others")).rows()).toEqual([])
   })
 
-  test("of many who expect the same, one wins", async () => {
+  test("one of many writers that expect the same revision succeeds", async () => {
     const { backbone } = await start()
     const table = await backbone.table("race")
     const made = await Promise.all(Array.from({ length: 20 }, (_, i) => table.put("a", `${i}`, 0)))
@@ -48,7 +48,7 @@ export function describeTables(start: Start): void {
     expect(changed.filter((won) => won !== undefined && won !== false)).toHaveLength(1)
   })
 
-  test("nothing is lost when many count by compare-and-set", async () => {
+  test("no increment is lost when many count with compare-and-set", async () => {
     const { backbone } = await start()
     const table = await backbone.table("count")
     await table.put("sum", "0")
@@ -63,7 +63,7 @@ export function describeTables(start: Start): void {
     expect((await table.get("sum"))?.value).toBe("12")
   })
 
-  test("a watch tells what there is, then what changes", async () => {
+  test("a watch reports every row, then every change", async () => {
     const { backbone } = await start()
     const table = await backbone.table("watched")
     const a = await table.put("a", "1")
@@ -76,10 +76,10 @@ export function describeTables(start: Start): void {
     ])
     await table.put("a", "2")
     await table.put("b", "1")
-    await until("told", () => changes.some(({ key }) => key === "b"), patienceMs)
+    await until("the change is reported", () => changes.some(({ key }) => key === "b"), patienceMs)
     await table.delete("b")
     await until(
-      "told",
+      "the change is reported",
       () => changes.some(({ key, value }) => key === "b" && value === undefined),
       patienceMs,
     )
@@ -92,7 +92,7 @@ export function describeTables(start: Start): void {
     expect(changes.findLast(({ key }) => key === "a")?.value).toBe("2")
   })
 
-  test("each row is told in order while many change", async () => {
+  test("a watch reports the changes of each row in order while many change", async () => {
     const { backbone } = await start()
     const table = await backbone.table("busy")
     await expectSameAsWatched(table)
@@ -116,7 +116,7 @@ async function expectSameAsWatched(table: Table): Promise<void> {
   await table.put("mark", "end")
   const rows = new Map((await table.rows()).map(({ key, value }) => [key, value]))
   const isSame = (): boolean => JSON.stringify([...known].sort()) === JSON.stringify([...rows].sort())
-  await until("the watch knows what stands", isSame, patienceMs)
+  await until("the watch is up to date", isSame, patienceMs)
   end()
 }
 
@@ -135,25 +135,25 @@ export function describeQueues(start: Start): void {
     const id = "0123456789abcdef.cli-abc~1:x"
     expect(await queue.push("coder", id, "work")).toBe(true)
     expect(await queue.push("coder", id, "work")).toBe(false)
-    await until("it waits", () => other.waiting("coder").length === 1, patienceMs)
+    await until("the task waits", () => other.waiting("coder").length === 1, patienceMs)
     expect(available).toContain("coder")
     const claims = await Promise.all([claimOldest(queue, "coder", "a"), claimOldest(other, "coder", "b")])
     expect(claims.filter((task) => task !== undefined)).toHaveLength(1)
     const worker = claims[0] === undefined ? "b" : "a"
     const stranger = worker === "a" ? "b" : "a"
     // A claim that ended before a queue heard of it is not told there.
-    await until("both know who has it", () => isHeldIn([queue, other], id, worker), patienceMs)
+    await until("both queues know the worker", () => isHeldIn([queue, other], id, worker), patienceMs)
     expect(await queue.extend(id, stranger)).toBe(false)
     expect(await queue.done(id, stranger)).toBeUndefined()
     expect(await other.extend(id, worker)).toBe(true)
     expect((await other.giveBack(id, worker))?.worker).toBe(worker)
-    await until("it waits again", () => queue.waiting("coder").length === 1, patienceMs)
+    await until("the task waits again", () => queue.waiting("coder").length === 1, patienceMs)
     expect((await queue.claim("coder", "c", id))?.attempt).toBe(2)
     clock.advance(60_000)
-    await until("it waits again", () => queue.waiting("coder").length === 1, patienceMs)
-    await until("it waits again", () => other.waiting("coder").length === 1, patienceMs)
+    await until("the task waits again", () => queue.waiting("coder").length === 1, patienceMs)
+    await until("the task waits again", () => other.waiting("coder").length === 1, patienceMs)
     expect((await claimOldest(other, "coder", "d"))?.attempt).toBe(3)
-    await until("both know who has it", () => isHeldIn([queue, other], id, "d"), patienceMs)
+    await until("both queues know the worker", () => isHeldIn([queue, other], id, "d"), patienceMs)
     expect((await other.done(id, "d"))?.value).toBe("work")
     expect(await queue.claim("coder", "e", id)).toBeUndefined()
     expect(await queue.push("coder", id, "work")).toBe(false)

@@ -29,7 +29,7 @@ async function overheard() {
 }
 
 describe.skipIf(!hasProgram("nats-server"))("who overhears NATS", () => {
-  it("names what was acknowledged and is gone, but for what was to be removed", async () => {
+  it("reports acknowledged messages that are gone, except those that were removed on purpose", async () => {
     const { manager, secretly, write, losses, witness } = await overheard()
     const [a, b] = [await write("a"), await write("b")]
     await write("c")
@@ -41,7 +41,7 @@ describe.skipIf(!hasProgram("nats-server"))("who overhears NATS", () => {
     expect(witness.log.filter((line) => line.includes("writes"))).toHaveLength(4)
   })
 
-  it("names what stood under a number that was given away again, also once that is removed", async () => {
+  it("reports a message whose number was used again, even after that was removed", async () => {
     const { manager, secretly, config, write, losses } = await overheard()
     await write("a")
     await write("b")

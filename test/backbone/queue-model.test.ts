@@ -160,7 +160,7 @@ class Room {
   }
 }
 
-test("no task is lost, held by two at once, or back after its end; a lease that ends returns it once", async () => {
+test("no task is lost, held by two workers or available after its end, and an ended lease returns it once", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(acts, { maxLength: 80, size: "max" }), async (list) => {
       const room = new Room()
@@ -205,7 +205,7 @@ function distant(table: Table, scheduler: fc.Scheduler): Table {
   }
 }
 
-test("workers of two relays that are slow to hear never hold or end a task together", async () => {
+test("workers of two relays that see changes late never hold or end a task together", async () => {
   await fc.assert(
     fc.asyncProperty(fc.scheduler(), async (scheduler) => {
       const clock = new FakeClock()

@@ -22,7 +22,7 @@ describe.runIf(hasProgram("nats-server"))("rosters of relays on one NATS", { tim
   }, testMs)
   afterAll(() => server.dispose())
 
-  it("are one roster, in which an identity is connected once, also after NATS was restarted", async () => {
+  it("share one roster in which an identity is connected once, even after a restart of NATS", async () => {
     const east = await startOn(server.url)
     const west = await startOn(server.url)
     const keys = generateKeyPair()

@@ -23,7 +23,7 @@ async function startTwo(): Promise<Cluster> {
   return { clock, east, west, westAccess, engine }
 }
 
-/** Lets what is gathered before it is told be told, and each of `living` give a sign of life. */
+/** Lets delayed writes happen, and every relay of `living` send a heartbeat. */
 async function pass(clock: FakeClock, ms: number, ...living: TestAgent[]): Promise<ServerMessage[]> {
   const told: ServerMessage[] = []
   for (let passed = 0; passed < ms; passed += 100) {
@@ -34,7 +34,7 @@ async function pass(clock: FakeClock, ms: number, ...living: TestAgent[]): Promi
   return told
 }
 
-/** The same in steps of the relays' looks. */
+/** Advances the clock in steps of the relays' checks. */
 async function look(clock: FakeClock, count: number, ...living: TestAgent[]): Promise<ServerMessage[]> {
   const told: ServerMessage[] = []
   for (let i = 0; i < count; i++) {
@@ -51,7 +51,7 @@ async function rosterOf({ wire }: TestAgent, filter: object = {}): Promise<reado
 }
 
 describe("two relays that share a backbone", () => {
-  it("know each other's agents, tell who comes and goes, and what they do", async () => {
+  it("know each other's agents, and report who joins and leaves and every presence", async () => {
     const { clock, east, west } = await startTwo()
     const bob = await east.enter("bob", "#general")
     const eve = await west.enter("eve", "#general")
@@ -78,7 +78,7 @@ describe("two relays that share a backbone", () => {
     expect((await rosterOf(bob)).map(({ id }) => id).sort()).toEqual([bob.id, ann.id].sort())
   })
 
-  it("row 27: find a name wherever it is borne", async () => {
+  it("find an agent by name on either relay", async () => {
     const { clock, east, west } = await startTwo()
     const bob = await east.enter("bob")
     const eve = await west.enter("eve")
@@ -91,7 +91,7 @@ describe("two relays that share a backbone", () => {
     expect(await bob.wire.ask({ type: "LIST_AGENTS", agent: "@eve" })).toMatchObject({ list: [eve.id] })
   })
 
-  it("give an identity to the session that began last, also if a clock is behind", async () => {
+  it("give an identity to the session that began last, even if a clock is behind", async () => {
     const { clock, east, west } = await startTwo()
     const keys = generateKeyPair()
     const watcher = await east.enter("eve", "#general")
@@ -111,7 +111,7 @@ describe("two relays that share a backbone", () => {
     expect(await rosterOf(third)).toMatchObject([{ id: watcher.id }, { id: third.id, status: "idle" }])
   })
 
-  it("row 22: show those of a relay that fell silent offline, then gone, and all of them when it is back", async () => {
+  it("show the agents of a silent relay as offline, then as gone, and all of them when it is back", async () => {
     const { clock, east, west, westAccess } = await startTwo()
     const bob = await east.enter("bob", "#general")
     const eve = await west.enter("eve", "#general")
@@ -125,7 +125,7 @@ describe("two relays that share a backbone", () => {
     const ofBob = (id: string) => told.filter((message) => "agent" in message && message.agent === id)
     expect(ofBob(eve.id)).toMatchObject([{ type: "PRESENCE_CHANGED", status: "offline" }])
     expect(await rosterOf(bob)).toMatchObject([{ id: bob.id }, { status: "offline" }, { status: "offline" }])
-    // Cut off, it keeps what it knew.
+    // A relay that is cut off keeps its roster.
     expect(await rosterOf(eve, { agent: "@bob" })).toMatchObject([{ status: "idle" }])
     westAccess.setReachable(true)
     expect(await look(clock, 2, bob, eve, ann)).toContainEqual(
@@ -146,7 +146,7 @@ describe("two relays that share a backbone", () => {
     ])
   })
 
-  it("row 22: show those of a relay that is stopped offline at once", async () => {
+  it("show the agents of a stopped relay as offline at once", async () => {
     const { clock, east, west } = await startTwo()
     const bob = await east.enter("bob", "#general")
     const ann = await west.enterAs(generateKeyPair(), "ann", "#general")
@@ -156,7 +156,7 @@ describe("two relays that share a backbone", () => {
     expect(await rosterOf(bob)).toMatchObject([{ id: bob.id }, { id: ann.id, status: "offline" }])
   })
 
-  it("remember who is away when they start again", async () => {
+  it("remember disconnected agents after a restart", async () => {
     const { clock, west, engine } = await startTwo()
     const ann = await west.enterAs(generateKeyPair(), "ann")
     await pass(clock, 200, ann)
@@ -168,7 +168,7 @@ describe("two relays that share a backbone", () => {
 })
 
 describe("a relay that keeps its roster on disk", () => {
-  it("row 26: knows who is away, with role and card, after it was killed", async () => {
+  it("remembers disconnected agents with role and card after it was killed", async () => {
     const engine = await LastingEngine.make()
     const first = await TestRelay.start({ backbone: engine.lend() })
     const wire = await first.connect()
@@ -185,7 +185,7 @@ describe("a relay that keeps its roster on disk", () => {
     const eve = await first.enter("eve")
     first.clock.advance(100)
     await eve.wire.settle()
-    // Nobody said good-bye: the second begins with what the first had written while it ran.
+    // The first relay did not sign off: the second starts with what it had written.
     const second = await TestRelay.start({ backbone: engine.lend() })
     const bob = await second.enter("bob")
     expect(await rosterOf(bob)).toMatchObject([

@@ -7,7 +7,7 @@ import { type TestAgent, TestRelay } from "../kit/relay.js"
 
 const keys = { ann: generateKeyPair(), bob: generateKeyPair(), eve: generateKeyPair() }
 
-/** Two relays that share one engine. */
+/** Starts two relays that share an engine. */
 async function twoRelays() {
   const engine = await LastingEngine.make({ isShared: true })
   const [east, west] = [
@@ -22,7 +22,7 @@ async function post({ wire }: TestAgent, to: string, ...contents: readonly strin
     expect(await wire.ask({ type: "MSG", to, content })).toMatchObject({ type: "ACK" })
 }
 
-/** Lets each relay tell the others who is connected to it, which it gathers for a moment. */
+/** Lets delayed writes of the rosters happen. */
 async function spread(...relays: readonly TestRelay[]): Promise<void> {
   for (let round = 0; round < 2; round++) {
     for (const { clock } of relays) clock.advance(200)
@@ -37,8 +37,8 @@ async function heard({ wire }: TestAgent): Promise<ServerMessage<"MSG">[]> {
 
 const contentsOf = (messages: readonly ServerMessage<"MSG">[]) => messages.map(({ content }) => content)
 
-describe("two relays over one engine", () => {
-  it("are one chat: one server id, one channel, each message once", async () => {
+describe("two relays that share a store", () => {
+  it("have one server id and one channel, and deliver each message once", async () => {
     const { east, west } = await twoRelays()
     expect(east.relay.serverId).toBe(west.relay.serverId)
     const ann = await east.enterAs(keys.ann, "ann", "#general")
@@ -51,7 +51,7 @@ describe("two relays over one engine", () => {
     expect(contentsOf(await heard(eve))).toEqual(["1", "2"])
   })
 
-  it("show a newcomer on one what was said on the other", async () => {
+  it("replay the messages of the other relay to a new member", async () => {
     const { east, west } = await twoRelays()
     const ann = await east.enterAs(keys.ann, "ann", "#general")
     await post(ann, "#general", "1", "2")
@@ -62,7 +62,7 @@ describe("two relays over one engine", () => {
     ])
   })
 
-  it("have the same channels, invitations and settings", async () => {
+  it("share channels, invitations and settings", async () => {
     const { east, west } = await twoRelays()
     const ann = await east.enterAs(keys.ann, "ann")
     const bob = await west.enterAs(keys.bob, "bob")
@@ -79,7 +79,7 @@ describe("two relays over one engine", () => {
     expect(await bob.wire.next("CHANNEL_CHANGED")).toMatchObject({ settings: { description: "mine" } })
   })
 
-  it("carry direct messages, and tell their author of each rung", async () => {
+  it("deliver direct messages, and report each delivery status to their author", async () => {
     const { east, west } = await twoRelays()
     const ann = await east.enterAs(keys.ann, "ann")
     const bob = await west.enterAs(keys.bob, "bob")
@@ -101,7 +101,7 @@ describe("two relays over one engine", () => {
     })
   })
 
-  it("keep the mail of somebody who is away for whichever relay it comes back to", async () => {
+  it("keep the mail of a disconnected agent for whichever relay it reconnects to", async () => {
     const { east, west } = await twoRelays()
     const bob = await west.enterAs(keys.bob, "bob")
     bob.wire.socket.destroy()
@@ -132,7 +132,7 @@ describe("two relays over one engine", () => {
     expect(contentsOf(await heard(young))).toEqual(["1"])
   })
 
-  it("row 26: know each other's agents, and tell who comes and goes", async () => {
+  it("know each other's agents, and report who joins and leaves", async () => {
     const { east, west } = await twoRelays()
     const bob = await west.enterAs(keys.bob, "bob", "#general")
     const ann = await east.enterAs(keys.ann, "ann", "#general")

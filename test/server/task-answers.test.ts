@@ -42,8 +42,8 @@ async function twoRelays(count = 2) {
   return { relays, east, west, id, done, other }
 }
 
-describe("a task whose worker said DONE to a relay that was killed then", () => {
-  it("is nobody else's, is answered once by that worker, and ended by another relay", async () => {
+describe("a task whose worker sent DONE to a relay that was then killed", () => {
+  it("goes to no other worker, is answered once, and is ended by another relay", async () => {
     const { relays, east, west, id, done, other } = await twoRelays()
     await expect(done(east)).rejects.toMatchObject({ code: "UNAVAILABLE" })
     east.close()
@@ -56,7 +56,7 @@ describe("a task whose worker said DONE to a relay that was killed then", () => 
     await expect(west.done(other.agent, id, "better")).rejects.toMatchObject({ code: "TASK_NOT_FOUND" })
   })
 
-  it("is answered though the relay had not begun to", async () => {
+  it("is answered even if the relay had not started to send the answer", async () => {
     const { relays, east, west, done, other } = await twoRelays()
     relays.answerFault = new ChatError("UNAVAILABLE", "away")
     await expect(done(east)).rejects.toMatchObject({ code: "UNAVAILABLE" })
@@ -71,7 +71,7 @@ describe("a task whose worker said DONE to a relay that was killed then", () => 
     expect(other.taskIds).toEqual([])
   })
 
-  it("waits for another worker, a lease later, when who asked takes no mail", async () => {
+  it("waits for another worker after one lease when the mailbox of the asker is full", async () => {
     const { relays, east, west, id, done, other } = await twoRelays()
     relays.answerFault = new ChatError("UNAVAILABLE", "away")
     await expect(done(east)).rejects.toMatchObject({ code: "UNAVAILABLE" })
@@ -86,7 +86,7 @@ describe("a task whose worker said DONE to a relay that was killed then", () => 
     expect([...relays.answers.values()]).toMatchObject([{ from: other.id, content: "better" }])
   })
 
-  it("is told to somebody without a key by one of the others alone", async () => {
+  it("is answered by one other relay alone when the asker has no persistent identity", async () => {
     const { relays, east } = await twoRelays(3)
     const guest = Object.assign(new TestWorker(9), { id: "@00000009" as AgentId })
     const id = await relays.ask(guest, "reviewer")
@@ -99,7 +99,7 @@ describe("a task whose worker said DONE to a relay that was killed then", () => 
     expect(relays.answersSent.filter((task) => task === id)).toHaveLength(1)
   })
 
-  it("cannot be given back by that worker any more", async () => {
+  it("cannot be given back by that worker", async () => {
     const { relays, east, west, id, done } = await twoRelays()
     relays.answerFault = new ChatError("UNAVAILABLE", "away")
     await expect(done(east)).rejects.toMatchObject({ code: "UNAVAILABLE" })
@@ -112,7 +112,7 @@ describe("a task whose worker said DONE to a relay that was killed then", () => 
 })
 
 describe("DONE", () => {
-  it("is not taken for the FAIL that its worker said a moment before", async () => {
+  it("is not confused with a FAIL that its worker sent a moment before", async () => {
     const relays = await TaskRelays.open({ isSlow: true })
     const worker = bob()
     relays.first.enter(worker.agent)
@@ -125,7 +125,7 @@ describe("DONE", () => {
     expect(relays.answers.size).toBe(0)
   })
 
-  it("is as if it was not said when who asked takes no mail", async () => {
+  it("has no effect when the mailbox of the asker is full", async () => {
     const relays = await TaskRelays.open()
     const worker = bob()
     relays.first.enter(worker.agent)

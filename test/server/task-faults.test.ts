@@ -124,7 +124,7 @@ class Run {
   }
 }
 
-it("a DONE that was taken is the answer, whatever the store and the mailbox refused before and after", async () => {
+it("an accepted DONE is the answer, whatever the store and the mailbox refuse before and after", async () => {
   await fc.assert(
     fc.asyncProperty(fates, fc.array(step, { maxLength: 40 }), async (fate, steps) => {
       let calls = 0

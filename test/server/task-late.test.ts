@@ -24,15 +24,15 @@ async function twoRelays(limits: NonNullable<Parameters<typeof TaskRelays.open>[
 /** The same agent over again, on another connection. */
 const bob = (role?: string) => new TestWorker(bobsDigit, role)
 
-describe("a service that hears late of what another relay does", () => {
-  it("gives a worker that asks for it what it has not heard of", async () => {
+describe("a task service that sees the changes of another relay late", () => {
+  it("gives a worker a task by id that it has not seen yet", async () => {
     const { relays, west } = await twoRelays()
     const id = await relays.ask(ann, "reviewer")
     expect(west.pending("reviewer").count).toBe(0)
     expect(await west.claim(bob().agent, id)).toMatchObject({ task: id, attempt: 1 })
   })
 
-  it("gives a worker that asks for it what another has given back", async () => {
+  it("gives a worker a task by id that another worker has given back", async () => {
     const { relays, east, west, hear } = await twoRelays()
     const id = await relays.ask(ann, "reviewer")
     await east.claim(eve.agent, id)
@@ -42,7 +42,7 @@ describe("a service that hears late of what another relay does", () => {
     expect(await west.claim(bob().agent, id)).toMatchObject({ task: id, attempt: 2 })
   })
 
-  it("gives a worker that asks for it what another relay gave it a moment ago", async () => {
+  it("gives a worker a task by id that another relay gave it a moment ago", async () => {
     const { relays, east, west, hear } = await twoRelays()
     const id = await relays.ask(ann, "reviewer")
     hear()
@@ -50,7 +50,7 @@ describe("a service that hears late of what another relay does", () => {
     expect(await west.claim(bob().agent, id)).toMatchObject({ task: id, attempt: 1 })
   })
 
-  it("takes a DONE that another relay took, and answers once", async () => {
+  it("accepts a DONE that another relay has accepted, and answers once", async () => {
     const { relays, east, west, hear } = await twoRelays()
     const [known, unknown] = [await relays.ask(ann, "reviewer"), await relays.ask(ann, "reviewer")]
     await east.claim(bob().agent, known)
@@ -62,7 +62,7 @@ describe("a service that hears late of what another relay does", () => {
     expect(relays.answers.size).toBe(2)
   })
 
-  it("tells a worker that came over of what it was given where it was before", async () => {
+  it("sends a worker that reconnected here the task it was given on the other relay", async () => {
     const { relays, east, west, hear } = await twoRelays()
     const before = bob("reviewer")
     east.enter(before.agent)
@@ -78,7 +78,7 @@ describe("a service that hears late of what another relay does", () => {
     expect(after.taskIds).toEqual([id])
   })
 
-  it("gives up what others gave up, though it never heard that they had it", async () => {
+  it("gives up a task whose attempts it has not seen", async () => {
     const { relays, east, west, hear } = await twoRelays({ taskAttempts: 1 })
     const id = await relays.ask(ann, "reviewer")
     hear()
@@ -91,7 +91,7 @@ describe("a service that hears late of what another relay does", () => {
     expect(west.pending("reviewer").count).toBe(0)
   })
 
-  it("does not give up what a worker has just taken", async () => {
+  it("does not give up a task that a worker has just claimed", async () => {
     const { relays, east, west, hear } = await twoRelays({ taskAttempts: 1 })
     const id = await relays.ask(ann, "reviewer")
     await east.claim(eve.agent, id)
@@ -104,7 +104,7 @@ describe("a service that hears late of what another relay does", () => {
     await east.done(eve.agent, id, "after all")
   })
 
-  it("takes a request again that stands, however full it believes to be", async () => {
+  it("accepts a repeated request of an existing task even when the queue is full", async () => {
     const { relays, east, west, hear } = await twoRelays({ roleTasks: 1 })
     const first = await relays.ask(ann, "reviewer")
     hear()

@@ -175,7 +175,7 @@ class Run {
   }
 }
 
-it("every task comes to exactly one end, never with two workers and never with its asker, whatever happens", async () => {
+it("every task ends exactly once, and never has two workers or its asker as worker, whatever happens", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(hurried, { minLength: 5, maxLength: 80 }), async (steps) => {
       const run = new Run(await TaskRelays.open({ count: 2, isSlow: true }))

@@ -16,15 +16,15 @@ function roomOf(...members: readonly Worker[]): { workers: Workers; held: Set<Ag
   return { workers, held }
 }
 
-describe("the worker of a role whose turn it is", () => {
-  it("is one that says idle or waiting", () => {
+describe("the next worker of a role", () => {
+  it("is idle or waiting", () => {
     const { workers } = roomOf(worker("a", "working"), worker("b", "away"), worker("c", "offline"))
     expect(workers.pick("reviewer", { asker })).toBeUndefined()
     workers.update(worker("d", "waiting"))
     expect(workers.pick("reviewer", { asker })?.id).toBe("@d")
   })
 
-  it("is of that role, in whichever case it is written", () => {
+  it("has that role, ignoring case", () => {
     const { workers } = roomOf(worker("a", "idle", "Tester"), { ...worker("b"), role: undefined })
     expect(workers.pick("reviewer", { asker })).toBeUndefined()
     expect(workers.pick("tester", { asker })?.id).toBe("@a")
@@ -43,7 +43,7 @@ describe("the worker of a role whose turn it is", () => {
     expect(workers.pick("reviewer", { asker })?.id).toBe("@c")
   })
 
-  it("has no task and is not being given one", () => {
+  it("has no task and is not being assigned one", () => {
     const { workers, held } = roomOf(worker("a"))
     held.add("@a" as AgentId)
     expect(workers.pick("reviewer", { asker })).toBeUndefined()
@@ -54,13 +54,13 @@ describe("the worker of a role whose turn it is", () => {
     expect(workers.pick("reviewer", { asker })?.id).toBe("@a")
   })
 
-  it("is never who asked", () => {
+  it("is never the asker", () => {
     const { workers } = roomOf(worker("a"))
     expect(workers.pick("reviewer", { asker: "@a" as AgentId })).toBeUndefined()
     expect(workers.countFree("reviewer", "@a" as AgentId)).toBe(0)
   })
 
-  it("is who had it last only when there is nobody else to wait for", () => {
+  it("is the last holder only when no other worker can be expected", () => {
     const last = "@a" as AgentId
     const { workers } = roomOf(worker("a"), worker("b", "working"))
     expect(workers.pick("reviewer", { asker, last })).toBeUndefined()
@@ -70,7 +70,7 @@ describe("the worker of a role whose turn it is", () => {
     expect(workers.pick("reviewer", { asker, last })?.id).toBe("@b")
   })
 
-  it("is gone when it left, unless it is here anew", () => {
+  it("is not one that left, unless it has reconnected", () => {
     const old = worker("a")
     const { workers } = roomOf(old)
     workers.update(worker("a"))
@@ -78,7 +78,7 @@ describe("the worker of a role whose turn it is", () => {
     expect(workers.pick("reviewer", { asker })?.id).toBe("@a")
   })
 
-  it("is found whenever somebody may take the task, and is always one of those", () => {
+  it("exists whenever a worker may take the task, and is always one of those", () => {
     const names = ["a", "b", "c", "d"]
     const member = fc.record({
       name: fc.constantFrom(...names),

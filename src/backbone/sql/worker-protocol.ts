@@ -26,34 +26,37 @@ interface Expected {
 /** The operations of the store: parameters and results. */
 export interface StoreOps {
   /** Does nothing; its answer comes in the order of the operations. */
-  pass(op: object): null
+  readonly pass: (op: object) => null
   /** Writes a dummy value, to find out whether the store can be written. */
-  probe(op: { readonly ts: number }): null
-  append(
+  readonly probe: (op: { readonly ts: number }) => null
+  readonly append: (
     op: LogName & {
       readonly id: string
       readonly value: string
       readonly ts: number
       readonly retention: Retention
     },
-  ): Appended
-  read(op: LogName & Expiry & { readonly after: number; readonly limit: number }): LogEntry[]
-  last(op: LogName & Expiry & { readonly count: number }): LogEntry[]
-  stat(op: LogName & Expiry): LogStat
-  trim(op: LogName & { readonly seq: number }): null
+  ) => Appended
+  readonly read: (op: LogName & Expiry & { readonly after: number; readonly limit: number }) => LogEntry[]
+  readonly last: (op: LogName & Expiry & { readonly count: number }) => LogEntry[]
+  readonly stat: (op: LogName & Expiry) => LogStat
+  readonly trim: (op: LogName & { readonly seq: number }) => null
   /** Removes the expired entries of a family. */
-  expire(op: Expiry & { readonly family: string }): null
+  readonly expire: (op: Expiry & { readonly family: string }) => null
   /** Forgets the ids of entries appended before `idsBeforeMs`. */
-  sweep(op: { readonly idsBeforeMs: number }): null
-  get(op: RowName): Row | undefined
-  put(op: RowName & Expected & { readonly value: string }): number | undefined
+  readonly sweep: (op: { readonly idsBeforeMs: number }) => null
+  readonly get: (op: RowName) => Row | undefined
+  readonly put: (op: RowName & Expected & { readonly value: string }) => number | undefined
   /** Returns the revision of the deletion when there was a row. */
-  delete(op: RowName & Expected): { readonly isExpected: boolean; readonly revision: number | undefined }
-  rows(op: { readonly table: string }): Row[]
-  verify(op: object): StoreReport
+  readonly delete: (op: RowName & Expected) => {
+    readonly isExpected: boolean
+    readonly revision: number | undefined
+  }
+  readonly rows: (op: { readonly table: string }) => Row[]
+  readonly verify: (op: object) => StoreReport
   /** Always the only operation of its batch. */
-  compact(op: object): StoreSize
-  export(op: { readonly cursor: ExportCursor | undefined }): ExportPage
+  readonly compact: (op: object) => StoreSize
+  readonly export: (op: { readonly cursor: ExportCursor | undefined }) => ExportPage
 }
 
 type OpName = keyof StoreOps

@@ -11,14 +11,14 @@ describeBackbone("memory", async () => {
 
 const keeping = { maxEntries: 10, whenFull: "drop-oldest", storage: "memory" } as const
 
-test("each is another chat", async () => {
+test("every engine has an id of its own", async () => {
   const clock = new FakeClock()
   const [one, two] = [await openMemoryBackbone({ clock }), await openMemoryBackbone({ clock })]
   expect(one.id).not.toBe(two.id)
   expect([one.kind, one.isShared]).toEqual(["memory", false])
 })
 
-test("listeners are told during the append", async () => {
+test("subscribers are called during the append", async () => {
   const logs = await (await openMemoryBackbone({ clock: new FakeClock() })).logs("channel", keeping)
   const told: string[] = []
   await logs.subscribe(({ value }) => void told.push(value))
@@ -27,7 +27,7 @@ test("listeners are told during the append", async () => {
   await appended
 })
 
-test("an id is known for an hour, and forgotten later", async () => {
+test("an id is remembered for an hour", async () => {
   const clock = new FakeClock()
   const logs = await (await openMemoryBackbone({ clock })).logs("channel", keeping)
   await logs.append("a", "id", "1")

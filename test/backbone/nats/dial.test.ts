@@ -39,7 +39,7 @@ test.each([
   )
 })
 
-test("refuses a space that is no name", async () => {
+test("refuses an invalid space", async () => {
   const options = { servers: "nats://h", clock: systemClock, log: () => {} }
   for (const space of ["", "a.b", "a b", ">", "é", "x".repeat(33)]) {
     await expect(openNatsBackbone({ ...options, space })).rejects.toMatchObject({ code: "USAGE" })

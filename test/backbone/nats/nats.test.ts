@@ -42,7 +42,7 @@ describe.runIf(isPresent)("nats", { timeout: testMs }, () => {
     await ofOne.append("a", "id", "1")
     expect((await ofTwo.append("a", "id", "1")).isDuplicate).toBe(true)
     await ofTwo.append("a", "id2", "2")
-    await until("both are told", () => heard.length >= 2, patienceMs)
+    await until("both have arrived", () => heard.length >= 2, patienceMs)
     expect(heard).toEqual(await ofOne.read("a", 0, 10))
     expect(await ofOther.read("a", 0, 10)).toEqual([])
     const tables = await both([one, two], (backbone) => backbone.table("agent"))
@@ -50,7 +50,7 @@ describe.runIf(isPresent)("nats", { timeout: testMs }, () => {
     expect((await tables[1].get("alice"))?.value).toBe("here")
   })
 
-  test("of two relays that take over one row, one does", async () => {
+  test("one of two relays that write a row at the same revision succeeds", async () => {
     const space = newSpace()
     const backbones = await Promise.all([open(server.url, space), open(server.url, space)])
     const [one, two] = await both(backbones, (backbone) => backbone.table("agent"))
@@ -65,7 +65,7 @@ describe.runIf(isPresent)("nats", { timeout: testMs }, () => {
     expect(deleted.filter(Boolean)).toHaveLength(1)
   })
 
-  test("the mark of a deleted row is wiped off, and the row can be made again", async () => {
+  test("the tombstone of a deleted row is removed, and the row can be created again", async () => {
     // Half a minute passes in two seconds.
     const clock: Clock = {
       now: () => systemClock.now(),
@@ -88,24 +88,24 @@ describe.runIf(isPresent)("nats", { timeout: testMs }, () => {
     expect(await table.rows()).toHaveLength(2)
   })
 
-  test("entries pass from relay to relay when nothing is kept", async () => {
+  test("logs that keep no entries pass them from relay to relay", async () => {
     const space = newSpace()
     const backbones = await Promise.all([open(server.url, space), open(server.url, space)])
     const retention = { maxEntries: 0, whenFull: "drop-oldest", storage: "memory" } as const
     const [one, two] = await both(backbones, (backbone) => backbone.logs("channel", retention))
     const heard = await hear(two)
     const first = await one.append("a", "id é", "1")
-    await until("the first is told", () => heard.length > 0, patienceMs)
+    await until("the first has arrived", () => heard.length > 0, patienceMs)
     const second = await two.append("a", "id2", "2")
     await two.append("a", "id é", "1")
     await one.append("end", "end", "end")
-    await until("the last is told", () => heard.some(({ key }) => key === "end"), patienceMs)
+    await until("the last has arrived", () => heard.some(({ key }) => key === "end"), patienceMs)
     expect(heard.map(({ value }) => value)).toEqual(["1", "2", "end"])
     expect(heard.slice(0, 2).map(({ seq }) => seq)).toEqual([first.seq, second.seq])
     expect(second.seq).toBeGreaterThan(first.seq)
   })
 
-  test("the newest entries of a key are found wherever they stand among others", async () => {
+  test("last finds the newest entries of a key wherever they are in the stream", async () => {
     const backbone = await open(server.url, newSpace())
     const logs = await backbone.logs("channel", { ...plenty, maxEntries: 10_000 })
     const spread = [
@@ -123,7 +123,7 @@ describe.runIf(isPresent)("nats", { timeout: testMs }, () => {
     }
   })
 
-  test("of many entries the older ones are cleared, and nothing else, also of what comes meanwhile", async () => {
+  test("trim removes the older entries of a key and nothing else, even entries appended meanwhile", async () => {
     const backbone = await open(server.url, newSpace())
     const logs = await backbone.logs("inbox", { ...plenty, maxEntries: 10_000 })
     const append = (id: string) => logs.append(id.startsWith("b") ? "b" : "a", id, id)
@@ -140,7 +140,7 @@ describe.runIf(isPresent)("nats", { timeout: testMs }, () => {
     expect(left.map(({ seq }) => seq).sort((x, y) => x - y)).toEqual(wanted.sort((x, y) => x - y))
   })
 
-  test("what is larger than NATS takes is refused, and the connection stands", async () => {
+  test("a value larger than NATS accepts is refused, and the connection stays open", async () => {
     const backbone = await open(server.url, newSpace())
     const logs = await backbone.logs("channel", plenty)
     const huge = "x".repeat(1024 * 1024)
@@ -149,7 +149,7 @@ describe.runIf(isPresent)("nats", { timeout: testMs }, () => {
     expect(backbone.isReachable).toBe(true)
   })
 
-  test("a listener that fails does not end the connection", async () => {
+  test("a subscriber that throws does not end the connection", async () => {
     const lines: string[] = []
     const backbone = await open(server.url, newSpace(), (line) => void lines.push(line))
     const logs = await backbone.logs("channel", plenty)
@@ -167,7 +167,7 @@ describe.runIf(isPresent)("nats", { timeout: testMs }, () => {
     expect(backbone.isReachable).toBe(true)
   })
 
-  test("what is not there is told without credentials", async () => {
+  test("the error of an unreachable server contains no credentials", async () => {
     const gone = await startServer()
     await gone.kill()
     const address = `127.0.0.1:${gone.port}`
@@ -176,7 +176,7 @@ describe.runIf(isPresent)("nats", { timeout: testMs }, () => {
     expect(error).toMatchObject({ code: "UNREACHABLE", message: `no NATS at ${address}` })
   })
 
-  test("a server without JetStream is no store", async () => {
+  test("a server without JetStream is refused", async () => {
     const bare = await startServer("jetstream: false")
     await expect(
       openNatsBackbone({ servers: bare.url, clock: systemClock, log: () => {}, connectTimeoutMs: 1_000 }),
@@ -196,7 +196,7 @@ describe.runIf(isPresent)("nats", { timeout: testMs }, () => {
       message: `NATS at 127.0.0.1:${guarded.port} refused the credentials`,
     })
     await guarded.kill()
-    await until("it is missed", () => !backbone.isReachable, patienceMs)
+    await until("the loss is noticed", () => !backbone.isReachable, patienceMs)
     const logs = await backbone.logs("channel", plenty).catch((error: unknown) => error)
     expect(logs).toMatchObject({ code: "UNAVAILABLE" })
     expect(lines.length).toBeGreaterThan(0)

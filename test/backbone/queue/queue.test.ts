@@ -7,7 +7,7 @@ import { lateTable } from "../../kit/late-table.js"
 import { claimOldest, leaseMs, openQueue, openTable, settle } from "../queue-kit.js"
 
 describe("a queue", () => {
-  test("hands out by the time of the push, whoever pushed and whatever came back", async () => {
+  test("hands out tasks by the time of their push, also those that were given back", async () => {
     const clock = new FakeClock()
     const queue = await openQueue(await openTable(clock), clock)
     for (const id of ["c", "a", "b"]) {
@@ -44,7 +44,7 @@ describe("a queue", () => {
     expect(await queue.push("coder", "a", "x")).toBe(true)
   })
 
-  test("lets a lease that ended while no relay ran end when one opens", async () => {
+  test("ends a lease when it opens that ran out while no relay was running", async () => {
     const clock = new FakeClock()
     const table = await openTable(clock)
     const before = await openQueue(table, clock)
@@ -67,7 +67,7 @@ describe("a queue", () => {
     expect(after.waiting("coder").map(({ id }) => id)).toEqual(["a", "b"])
   })
 
-  test("ignores rows that are no tasks", async () => {
+  test("ignores rows that are not tasks", async () => {
     const clock = new FakeClock()
     const table = await openTable(clock)
     for (const [i, value] of ["", "null", "7", "{}", '{"id":"a","topic":1}', '["a"]'].entries()) {
@@ -78,7 +78,7 @@ describe("a queue", () => {
     expect(queue.find("a")).toBeUndefined()
   })
 
-  test("lets a lease end later when the table was away", async () => {
+  test("ends a lease later when the table could not be reached", async () => {
     const clock = new FakeClock()
     const table = await openTable(clock)
     let isAway = false
@@ -110,7 +110,7 @@ describe("a queue", () => {
     })
   })
 
-  test("knows what stands after changes that were told as one, and who had its own claims", async () => {
+  test("is up to date after changes that were reported as one, and reports who lost a claim", async () => {
     const clock = new FakeClock()
     const table = await openTable(clock)
     const view = lateTable(table)
@@ -135,7 +135,7 @@ describe("a queue", () => {
     expect(released).toEqual(["a w"])
   })
 
-  test("ends for a worker what another relay gave it a moment ago", async () => {
+  test("ends a task that another relay gave the worker a moment ago", async () => {
     const clock = new FakeClock()
     const table = await openTable(clock)
     const view = lateTable(table)
@@ -148,7 +148,7 @@ describe("a queue", () => {
     expect((await queue.done("a", "w"))?.id).toBe("a")
   })
 
-  test("gives a worker what another relay was given back a moment ago, and nobody what is held", async () => {
+  test("claims a task that was given back on another relay a moment ago, but none that is held", async () => {
     const clock = new FakeClock()
     const table = await openTable(clock)
     const view = lateTable(table)
@@ -166,7 +166,7 @@ describe("a queue", () => {
     expect(queue.find("b")).toMatchObject({ worker: "v" })
   })
 
-  test("tells the claims it did not give, each once", async () => {
+  test("reports the claims of other queues once each", async () => {
     const clock = new FakeClock()
     const table = await openTable(clock)
     const claimed: string[] = []
@@ -185,7 +185,7 @@ describe("a queue", () => {
     expect(claimed).toEqual(["b w", "b w"])
   })
 
-  test("tells of a claim of its own of which the table did not say whether it stands", async () => {
+  test("reports a claim of its own whose result was unknown", async () => {
     const clock = new FakeClock()
     const table = await openTable(clock)
     const view = lateTable(table)
@@ -207,7 +207,7 @@ describe("a queue", () => {
     expect(claimed).toEqual(["a w"])
   })
 
-  test("knows of what it has not heard of, whether it stands or has ended", async () => {
+  test("reads tasks from the table that it has not seen yet", async () => {
     const clock = new FakeClock()
     const table = await openTable(clock)
     const queue = await openQueue(lateTable(table).table, clock)

@@ -37,7 +37,7 @@ const operations = fc.array(
 
 type Operation = (typeof operations extends fc.Arbitrary<infer T> ? T : never)[number]
 
-test("a batch does what its operations do one by one", () => {
+test("a batch has the same effect as its operations one by one", () => {
   const together = openStore()
   const singly = openStore()
   let run = 0
@@ -66,7 +66,7 @@ test("a batch does what its operations do one by one", () => {
   singly.close()
 })
 
-test("entries beyond a bound are dropped whether they came at once or not", () => {
+test("entries beyond a bound are dropped, whether appended in one batch or not", () => {
   const store = openStore()
   const appends = Array.from({ length: 500 }, (_, i) =>
     toOp({ op: "append", family: "many", key: "a", id: i, size: 5 }, 1, "r"),

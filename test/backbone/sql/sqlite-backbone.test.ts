@@ -232,7 +232,7 @@ describe("a file that cannot be used", { timeout: 60_000 }, () => {
     expect((await verifyStore(dir, store.workerFile)).isWhole).toBe(false)
   })
 
-  test("a store of a newer version is left alone", async () => {
+  test("a store of a newer version is not opened", async () => {
     const { dir, file } = await filled()
     patch(file, 60, Buffer.from([0, 0, 0, 2]))
     const before = readFileSync(file)
@@ -243,7 +243,7 @@ describe("a file that cannot be used", { timeout: 60_000 }, () => {
     expect(readFileSync(file).equals(before)).toBe(true)
   })
 
-  test("so is a file of SQL that is something else", async () => {
+  test("an SQLite file of another application is not opened", async () => {
     const { dir, file } = await filled()
     const other = join(temporaryDirectory(), "other.db")
     const sql = new Sql(other)
@@ -256,7 +256,7 @@ describe("a file that cannot be used", { timeout: 60_000 }, () => {
     })
   })
 
-  test("a directory that cannot be made is told", async () => {
+  test("a directory that cannot be created is reported", async () => {
     const file = join(temporaryDirectory(), "file")
     writeFileSync(file, "")
     await expect(store.open(join(file, "store"), new FakeClock())).rejects.toMatchObject({
@@ -266,7 +266,7 @@ describe("a file that cannot be used", { timeout: 60_000 }, () => {
 })
 
 describe.runIf(isRoot())("a disk that is full", { timeout: 60_000 }, () => {
-  test("refuses, keeps what was answered, and takes again once there is room", async () => {
+  test("refuses writes, keeps what was written, and accepts writes again once there is room", async () => {
     const disk = new SmallDisk(4 * 1024 * 1024)
     const dir = join(disk.path, "store")
     const clock = new FakeClock()

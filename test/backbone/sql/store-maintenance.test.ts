@@ -39,7 +39,7 @@ async function exported(dir: string): Promise<unknown[]> {
   return lines
 }
 
-test("verify counts what there is", { timeout: testMs }, async () => {
+test("verify counts logs, entries and rows", { timeout: testMs }, async () => {
   const dir = await filled(450)
   const report = await verifyStore(dir, store.workerFile)
   expect(report).toEqual({ isWhole: true, logs: 2, entries: 900, rows: 3, faults: [] })
@@ -62,7 +62,7 @@ test.each([
   ["update row set revision = 99 where key = 'y'", 'row "y" of table "agent" is malformed'],
   ["update row set key = 'a/b' where key = 'y'", 'row "a/b" of table "agent" is malformed'],
   ["delete from log where family = 'inbox'", "10 entries belong to no log"],
-])("verify finds what does not agree: %s", { timeout: testMs }, async (change, fault) => {
+])("verify finds the fault after: %s", { timeout: testMs }, async (change, fault) => {
   const dir = await filled(10)
   tamper(dir, change)
   const { isWhole, faults } = await verifyStore(dir, store.workerFile)
@@ -70,7 +70,7 @@ test.each([
   expect(isWhole).toBe(false)
 })
 
-test("compact gives back what was removed, and keeps the rest", { timeout: testMs }, async () => {
+test("compact frees the space of what was removed, and keeps the rest", { timeout: testMs }, async () => {
   const dir = await filled(200, () => "x".repeat(5_000))
   const backbone = await store.open(dir, new FakeClock())
   await (await backbone.logs("channel", plenty)).drop("general")
@@ -83,7 +83,7 @@ test("compact gives back what was removed, and keeps the rest", { timeout: testM
   expect(report).toMatchObject({ isWhole: true, entries: 200, rows: 3 })
 })
 
-test("export gives every entry in order, then every row", { timeout: testMs }, async () => {
+test("export yields every entry in order, then every row", { timeout: testMs }, async () => {
   const lines = await exported(await filled(450))
   const ts = new FakeClock().now()
   const numbers = Array.from({ length: 450 }, (_, i) => i + 1)
@@ -100,7 +100,7 @@ test("export gives every entry in order, then every row", { timeout: testMs }, a
   ])
 })
 
-test("an export that is left early frees the store", { timeout: testMs }, async () => {
+test("an export that is left early closes the store", { timeout: testMs }, async () => {
   const dir = await filled(450)
   for await (const line of exportStore(dir, store.workerFile)) {
     expect(line.kind).toBe("entry")
@@ -109,7 +109,7 @@ test("an export that is left early frees the store", { timeout: testMs }, async 
   expect((await verifyStore(dir, store.workerFile)).isWhole).toBe(true)
 })
 
-test("a store that a relay holds is not touched, and none is made", { timeout: testMs }, async () => {
+test("a store in use is not opened, and a missing one is not created", { timeout: testMs }, async () => {
   const dir = await filled(1)
   const backbone = await store.open(dir, new FakeClock())
   const held = { code: "ALREADY_RUNNING" }

@@ -16,18 +16,18 @@ async function list(wire: Wire, filter: object = {}): Promise<Listing> {
   return answer
 }
 
-async function comeAs(house: TestRelay, keyPair: KeyPair, fields: object): Promise<Wire> {
-  const wire = await house.connect()
+async function comeAs(relay: TestRelay, keyPair: KeyPair, fields: object): Promise<Wire> {
+  const wire = await relay.connect()
   wire.say({ type: "IDENTIFY", pubkey: formatDidKey(keyPair.publicKey), ...fields })
   wire.say(prove(await wire.next("CHALLENGE"), keyPair))
   await wire.next("WELCOME")
   return wire
 }
 
-async function go(house: TestRelay, wire: Wire): Promise<void> {
-  const before = house.log.filter((line) => line.startsWith("left:")).length
+async function go(relay: TestRelay, wire: Wire): Promise<void> {
+  const before = relay.log.filter((line) => line.startsWith("left:")).length
   wire.socket.destroy()
-  await expect.poll(() => house.log.filter((line) => line.startsWith("left:")).length).toBe(before + 1)
+  await expect.poll(() => relay.log.filter((line) => line.startsWith("left:")).length).toBe(before + 1)
 }
 
 const card = {
@@ -41,23 +41,23 @@ const card = {
 } as const
 
 describe("LIST_AGENTS", () => {
-  it("row 25: tells an agent's card as it was given, when it is asked for", async () => {
-    const house = await TestRelay.start()
-    const bob = await comeAs(house, generateKeyPair(), { name: "bob", role: "reviewer", card })
-    const eve = await house.enter("eve", "#general")
+  it("returns the card of an agent unchanged, when it is asked for", async () => {
+    const relay = await TestRelay.start()
+    const bob = await comeAs(relay, generateKeyPair(), { name: "bob", role: "reviewer", card })
+    const eve = await relay.enter("eve", "#general")
     const shown = { name: "bob", role: "reviewer", status: "idle", card }
     expect((await list(eve.wire, { agent: "@BOB" })).roster).toMatchObject([shown])
     expect((await list(eve.wire, { cards: true })).roster).toMatchObject([shown, { id: eve.id }])
     expect((await list(eve.wire)).roster[0]).not.toHaveProperty("card")
     await bob.ask({ type: "JOIN", channel: "#general" })
     expect((await list(eve.wire, { channel: "#general", cards: true })).roster[1]).toMatchObject(shown)
-    const joined = await (await house.enter("ann")).wire.ask({ type: "JOIN", channel: "#general" })
+    const joined = await (await relay.enter("ann")).wire.ask({ type: "JOIN", channel: "#general" })
     expect(JSON.stringify(joined)).not.toContain("reads code")
   })
 
   it("refuses a card that is too long", async () => {
-    const house = await TestRelay.start()
-    const wire = await house.connect()
+    const relay = await TestRelay.start()
+    const wire = await relay.connect()
     const skills = Array.from({ length: 32 }, (_, i) => ({
       id: `s${i}`,
       name: "n",
@@ -71,33 +71,33 @@ describe("LIST_AGENTS", () => {
     expect(await wire.ask({ type: "IDENTIFY", name: "bob" })).toMatchObject({ type: "WELCOME" })
   })
 
-  it("leaves out cards that would make an answer too long, but nobody", async () => {
-    const house = await TestRelay.start()
+  it("leaves out cards that would make an answer too long, but no agent", async () => {
+    const relay = await TestRelay.start()
     const skills = Array.from({ length: 24 }, (_, i) => ({
       id: `s${i}`,
       name: "n",
       description: "d".repeat(500),
     }))
     for (let i = 0; i < 100; i++) {
-      await (await house.connect()).ask({ type: "IDENTIFY", name: `agent-${i}`, card: { skills } })
+      await (await relay.connect()).ask({ type: "IDENTIFY", name: `agent-${i}`, card: { skills } })
     }
-    const eve = await house.enter("eve")
+    const eve = await relay.enter("eve")
     const { roster } = await list(eve.wire, { cards: true })
     expect(roster).toHaveLength(101)
     expect(JSON.stringify(roster).length).toBeLessThan(1.2 * 1024 * 1024)
     expect(roster.filter((entry) => entry.card !== undefined).length).toBeGreaterThan(50)
   })
 
-  it("row 26: tells somebody who comes last who was there, and who went", async () => {
-    const house = await TestRelay.start()
+  it("lists agents that have left for an agent that connects later", async () => {
+    const relay = await TestRelay.start()
     const keys = generateKeyPair()
-    const bob = await comeAs(house, keys, { name: "bob", role: "builder", card })
-    const ann = await house.enter("ann", "#general")
-    house.clock.advance(1_000)
-    await go(house, bob)
-    const leftTs = house.clock.now()
-    house.clock.advance(1_000)
-    const joe = await house.enter("joe", "#general")
+    const bob = await comeAs(relay, keys, { name: "bob", role: "builder", card })
+    const ann = await relay.enter("ann", "#general")
+    relay.clock.advance(1_000)
+    await go(relay, bob)
+    const leftTs = relay.clock.now()
+    relay.clock.advance(1_000)
+    const joe = await relay.enter("joe", "#general")
     const { list: ids, roster } = await list(joe.wire)
     expect(ids).toEqual([ann.id, joe.id])
     expect(roster).toMatchObject([
@@ -109,27 +109,27 @@ describe("LIST_AGENTS", () => {
     expect((await list(joe.wire, { agent: "@bob" })).roster).toMatchObject([{ status: "offline", card }])
   })
 
-  it("does not remember those who could not prove to be the same", async () => {
-    const house = await TestRelay.start()
-    const bob = await house.enter("bob")
-    const eve = await house.enter("eve")
-    await go(house, bob.wire)
+  it("forgets agents without a persistent identity when they leave", async () => {
+    const relay = await TestRelay.start()
+    const bob = await relay.enter("bob")
+    const eve = await relay.enter("eve")
+    await go(relay, bob.wire)
     expect((await list(eve.wire)).roster).toMatchObject([{ id: eve.id }])
     expect(await eve.wire.ask({ type: "LIST_AGENTS", agent: "@bob" })).toMatchObject({
       code: "AGENT_NOT_FOUND",
     })
   })
 
-  it("keeps role and card of an identity that returns, unless it says otherwise", async () => {
-    const house = await TestRelay.start()
+  it("keeps role and card of an identity that reconnects, unless it sends new ones", async () => {
+    const relay = await TestRelay.start()
     const keys = generateKeyPair()
-    await go(house, await comeAs(house, keys, { name: "bob", role: "builder", card }))
-    const again = await comeAs(house, keys, { name: "rob" })
+    await go(relay, await comeAs(relay, keys, { name: "bob", role: "builder", card }))
+    const again = await comeAs(relay, keys, { name: "rob" })
     const { roster } = await list(again, { agent: "@rob" })
     expect(roster).toMatchObject([{ name: "rob", role: "builder", status: "idle", card }])
     expect(await again.ask({ type: "LIST_AGENTS", agent: "@bob" })).toMatchObject({ code: "AGENT_NOT_FOUND" })
-    await comeAs(house, keys, { name: "rob", role: "tester", card: { description: "new" } })
-    const eve = await house.enter("eve")
+    await comeAs(relay, keys, { name: "rob", role: "tester", card: { description: "new" } })
+    const eve = await relay.enter("eve")
     expect((await list(eve.wire, { agent: "@rob" })).roster).toMatchObject([
       { role: "tester", card: { description: "new" } },
     ])
@@ -137,18 +137,18 @@ describe("LIST_AGENTS", () => {
 })
 
 describe("names", () => {
-  it("row 27: an exact id wins, one live bearer wins over those away, several are told apart by id", async () => {
-    const house = await TestRelay.start()
-    const eve = await house.enter("eve")
-    await go(house, await comeAs(house, generateKeyPair(), { name: "bob" }))
-    await go(house, await comeAs(house, generateKeyPair(), { name: "bob" }))
+  it("resolves an id before a name, an online agent before offline ones, and reports several as ambiguous", async () => {
+    const relay = await TestRelay.start()
+    const eve = await relay.enter("eve")
+    await go(relay, await comeAs(relay, generateKeyPair(), { name: "bob" }))
+    await go(relay, await comeAs(relay, generateKeyPair(), { name: "bob" }))
     const say = (to: string) => eve.wire.ask({ type: "MSG", to, content: "hi" })
     const away = await say("@bob")
     expect(away).toMatchObject({ type: "ERROR", code: "AMBIGUOUS_NAME" })
-    const live = await house.enter("Bob")
+    const live = await relay.enter("Bob")
     expect(await say("@bob")).toMatchObject({ type: "ACK", recipients: 1 })
     expect((await live.wire.next("MSG")).content).toBe("hi")
-    const second = await house.enterAs(generateKeyPair(), "bob")
+    const second = await relay.enterAs(generateKeyPair(), "bob")
     const both = await say("@bob")
     expect(both).toMatchObject({ code: "AMBIGUOUS_NAME", candidates: [live.id, second.id] })
     expect(await say(second.id)).toMatchObject({ type: "ACK", recipients: 1 })

@@ -15,7 +15,7 @@ async function refusalOf(promise: Promise<unknown>): Promise<string> {
 }
 
 describe("a task", () => {
-  it("row 10: waits until a worker of the role comes, and is gone when it is done", async () => {
+  it("waits for a worker of the role, and is gone when it is done", async () => {
     const relays = await TaskRelays.open()
     const ann = new TestWorker(1)
     const { id, receipt } = await relays.askFor(ann, "Reviewer", "look")
@@ -47,7 +47,7 @@ describe("a task", () => {
     expect(relays.first.pending("reviewer")).toEqual({ count: 0, ids: [], claimed: 0 })
   })
 
-  it("row 9: thirty for three idle workers on three relays are each received by one of them", async () => {
+  it("is received by one of three idle workers on three relays, thirty times", async () => {
     const relays = await TaskRelays.open({ count: 3 })
     const ann = new TestWorker(0)
     const workers = relays.all.map((service, i) => ({ service, worker: new TestWorker(i + 1, "reviewer") }))
@@ -65,7 +65,7 @@ describe("a task", () => {
     expect(relays.answers.size).toBe(30)
   })
 
-  it("row 9: is given to one worker when several relays offer it at once", async () => {
+  it("goes to one worker when several relays assign it at once", async () => {
     const relays = await TaskRelays.open({ count: 3, isSlow: true })
     const workers = relays.all.map((service, i) => {
       const worker = new TestWorker(i + 1, "reviewer")
@@ -80,7 +80,7 @@ describe("a task", () => {
     expect(workers.flatMap(({ taskIds }) => taskIds).sort()).toEqual(asked)
   })
 
-  it("goes to the worker that another relay forestalled with the one before", async () => {
+  it("goes to the worker that lost the race for the task before", async () => {
     const relays = await TaskRelays.open({ count: 2, isSlow: true })
     const ann = new TestWorker(0)
     const asked = [await relays.ask(ann, "reviewer"), await relays.ask(ann, "reviewer")]
@@ -95,7 +95,7 @@ describe("a task", () => {
     expect(workers.flatMap(({ taskIds }) => taskIds).sort()).toEqual(asked)
   })
 
-  it("goes on waiting while the store is away, and is given out when that is back", async () => {
+  it("waits while the store cannot be reached, and is assigned afterwards", async () => {
     let isAway = false
     const relays = await TaskRelays.open({
       table: (shared) => ({
@@ -126,7 +126,7 @@ describe("a task", () => {
     expect(relays.log.length).toBeLessThan(12)
   })
 
-  it("goes to those who have been idle longest, in turn", async () => {
+  it("goes to the workers that have been idle the longest, in turn", async () => {
     const relays = await TaskRelays.open()
     const ann = new TestWorker(0)
     const workers = [1, 2, 3].map((digit) => new TestWorker(digit, "reviewer"))
@@ -136,14 +136,14 @@ describe("a task", () => {
       const id = await relays.ask(ann, "reviewer")
       await relays.settle()
       const worker = workers.find(({ taskIds }) => taskIds.includes(id))
-      if (worker === undefined) throw new Error("nobody has it")
+      if (worker === undefined) throw new Error("no worker has it")
       order.push(worker.id)
       await relays.first.done(worker.agent, id, "")
     }
     expect(order).toEqual([...workers, ...workers].map(({ id }) => id))
   })
 
-  it("is not given to its asker, nor a second one to who has one", async () => {
+  it("is not assigned to its asker, nor to a worker that has a task", async () => {
     const relays = await TaskRelays.open()
     const ann = new TestWorker(1, "reviewer")
     const bob = new TestWorker(2, "reviewer")
@@ -157,7 +157,7 @@ describe("a task", () => {
     expect(await refusalOf(relays.first.claim(ann.agent, second))).toBe("TASK_NOT_FOUND")
   })
 
-  it("is one, however often its message is sent", async () => {
+  it("exists once, however often its message is sent", async () => {
     const relays = await TaskRelays.open()
     const ann = new TestWorker(1)
     const message = { type: "MSG", to: "+reviewer", content: "once" } as never
@@ -167,7 +167,7 @@ describe("a task", () => {
     expect(relays.first.pending("reviewer").count).toBe(1)
   })
 
-  it("is refused when too many stand, or are too large together, or wait for one role", async () => {
+  it("is refused when there are too many tasks, too many characters, or too many waiting for one role", async () => {
     const relays = await TaskRelays.open({ limits: { tasks: 3, roleTasks: 2, taskCharacters: 1_000 } })
     const ann = new TestWorker(1)
     await relays.ask(ann, "a")
@@ -178,7 +178,7 @@ describe("a task", () => {
     expect(await refusalOf(relays.ask(ann, "c"))).toBe("LIMIT_REACHED")
   })
 
-  it("comes when a worker becomes idle, or takes the role", async () => {
+  it("is assigned when a worker becomes idle or takes the role", async () => {
     const relays = await TaskRelays.open()
     const bob = new TestWorker(2, "tester")
     bob.status = "working"
@@ -196,7 +196,7 @@ describe("a task", () => {
 })
 
 describe("a lease", () => {
-  it("row 11: that ends gives the task to the next worker, and what is done never comes back", async () => {
+  it("that ends gives the task to the next worker, and a task that is done never comes back", async () => {
     const relays = await TaskRelays.open({ count: 2 })
     const [here, there] = relays.all
     const [ann, bob, eve] = [new TestWorker(1), new TestWorker(2, "reviewer"), new TestWorker(3, "reviewer")]
@@ -219,7 +219,7 @@ describe("a lease", () => {
     expect(relays.answers.size).toBe(1)
   })
 
-  it("row 12: that is extended for three times its length is not lost", async () => {
+  it("that is extended for three times its length is kept", async () => {
     const relays = await TaskRelays.open()
     const [bob, eve] = [new TestWorker(2, "reviewer"), new TestWorker(3, "reviewer")]
     relays.first.enter(bob.agent)
@@ -237,7 +237,7 @@ describe("a lease", () => {
     expect(eve.taskIds).toEqual([])
   })
 
-  it("that ends is told to who had it", async () => {
+  it("that ends is reported to the worker that had it", async () => {
     const relays = await TaskRelays.open()
     const bob = new TestWorker(2, "reviewer")
     relays.first.enter(bob.agent)
@@ -252,7 +252,7 @@ describe("a lease", () => {
     expect(relays.answers.size).toBe(0)
   })
 
-  it("goes on for a worker that comes back, on another relay too", async () => {
+  it("continues for a worker that reconnects, even on another relay", async () => {
     const relays = await TaskRelays.open({ count: 2 })
     const [here, there] = relays.all
     if (here === undefined || there === undefined) throw new Error("two relays")
@@ -276,7 +276,7 @@ describe("a lease", () => {
 })
 
 describe("FAIL", () => {
-  it("gives the task to another, and back only when there is no other", async () => {
+  it("gives the task to another worker, and back to the same one only when there is no other", async () => {
     const relays = await TaskRelays.open()
     const [bob, eve] = [new TestWorker(2, "reviewer"), new TestWorker(3, "reviewer")]
     relays.first.enter(bob.agent)
@@ -294,7 +294,7 @@ describe("FAIL", () => {
     expect(bob.inbox.map(({ type }) => type)).toEqual(["TASK"])
   })
 
-  it("ends the task after five tries, and the asker hears of it", async () => {
+  it("ends the task after five attempts, and reports it to the asker", async () => {
     const relays = await TaskRelays.open({ count: 2 })
     const bob = new TestWorker(2, "reviewer")
     relays.first.enter(bob.agent)
@@ -311,7 +311,7 @@ describe("FAIL", () => {
     expect(relays.first.pending("reviewer")).toEqual({ count: 0, ids: [], claimed: 0 })
   })
 
-  it("is for who has the task", async () => {
+  it("is refused from a worker that does not have the task", async () => {
     const relays = await TaskRelays.open()
     const bob = new TestWorker(2, "reviewer")
     const id = await relays.ask(new TestWorker(1), "reviewer")
@@ -321,7 +321,7 @@ describe("FAIL", () => {
 })
 
 describe("DONE", () => {
-  it("said twice, at once or on another relay, sends one answer", async () => {
+  it("sends one answer when it is repeated, at once or on another relay", async () => {
     const relays = await TaskRelays.open({ count: 2 })
     const [here, there] = relays.all
     if (here === undefined || there === undefined) throw new Error("two relays")
@@ -336,7 +336,7 @@ describe("DONE", () => {
     expect(bob.inbox.map(({ type }) => type)).toEqual(["TASK"])
   })
 
-  it("whose answer cannot be kept leaves the task with its worker", async () => {
+  it("leaves the task with its worker when the answer cannot be sent", async () => {
     const relays = await TaskRelays.open()
     const bob = new TestWorker(2, "reviewer")
     relays.first.enter(bob.agent)
@@ -352,7 +352,7 @@ describe("DONE", () => {
 })
 
 describe("CLAIM", () => {
-  it("takes a task by its id, also of another role and beside another task", async () => {
+  it("gives a worker a task by id, even of another role and in addition to another task", async () => {
     const relays = await TaskRelays.open()
     const ann = new TestWorker(1)
     const bob = new TestWorker(2, "reviewer")
