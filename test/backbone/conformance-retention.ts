@@ -106,8 +106,8 @@ export function describeSubscriptions(start: Start): void {
     await Promise.all(ids.flatMap((id, i) => [1, 2].map(() => logs.append(`key${i % 4}`, id, id))))
     await logs.append("end", "end", "end")
     for (const list of heard) {
-      await until("all are told", () => list.some(({ key }) => key === "end"), patienceMs)
-      await until("all are told", () => list.length >= 101, patienceMs)
+      await until("all have arrived", () => list.some(({ key }) => key === "end"), patienceMs)
+      await until("all have arrived", () => list.length >= 101, patienceMs)
       expect(list).toHaveLength(101)
       for (const k of [0, 1, 2, 3]) {
         const ofKey = list.filter(({ key }) => key === `key${k}`)

@@ -99,7 +99,7 @@ export function describeTables(start: Start): void {
   })
 }
 
-/** Changes many rows under a watch, which must end up knowing what stands, having heard each row in order. */
+/** Changes many rows, and checks that a watch reports each row in order and ends up with the content of the table. */
 async function expectSameAsWatched(table: Table): Promise<void> {
   const known = new Map<string, string>()
   const revisions = new Map<string, number>()
@@ -141,7 +141,7 @@ export function describeQueues(start: Start): void {
     expect(claims.filter((task) => task !== undefined)).toHaveLength(1)
     const worker = claims[0] === undefined ? "b" : "a"
     const stranger = worker === "a" ? "b" : "a"
-    // A claim that ended before a queue heard of it is not told there.
+    // A claim that ended before a queue saw it is not reported there.
     await until("both queues know the worker", () => isHeldIn([queue, other], id, worker), patienceMs)
     expect(await queue.extend(id, stranger)).toBe(false)
     expect(await queue.done(id, stranger)).toBeUndefined()

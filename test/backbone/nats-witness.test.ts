@@ -9,7 +9,7 @@ import { hasProgram } from "../kit/requires.js"
 async function overheard() {
   const server = await NatsServer.start()
   const witness = new NatsWitness()
-  const network = await CuttableNetwork.to(server, () => witness.overhear("it"))
+  const network = await CuttableNetwork.to(server, () => witness.record("it"))
   const [open, secret] = [await connect({ servers: network.url }), await connect({ servers: server.url })]
   onTestFinished(async () => {
     await Promise.all([open.close(), secret.close()])

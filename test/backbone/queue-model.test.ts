@@ -5,13 +5,13 @@ import type { Queue } from "../../src/backbone/queue/queue.js"
 import { FakeClock } from "../kit/fake-clock.js"
 import { claimOldest, leaseMs, openQueue, openTable, settle } from "./queue-kit.js"
 
-/** What a worker of the model holds. */
+/** The claim of a worker. */
 interface Claim {
   readonly worker: string
   untilMs: number
 }
 
-/** What should be so, in plain maps. */
+/** The expected state of the queue. */
 class Model {
   readonly waiting = new Set<string>()
   readonly claims = new Map<string, Claim>()
@@ -57,7 +57,7 @@ const acts: fc.Arbitrary<Act> = fc.oneof(
   },
 )
 
-/** Two relays over one table, and the model beside them. */
+/** Two queues on one table, and the model. */
 class Room {
   readonly model = new Model()
   readonly clock = new FakeClock()
@@ -85,7 +85,7 @@ class Room {
     }
   }
 
-  /** Both relays see what the model says. */
+  /** Checks both queues against the model. */
   check(): void {
     for (const queue of this.#queues) {
       expect(
@@ -120,9 +120,9 @@ class Room {
   }
 
   async #remove(id: string): Promise<void> {
-    const stands = this.model.waiting.delete(id)
-    expect((await this.#queue(0).remove(id))?.id).toBe(stands ? id : undefined)
-    if (stands) this.model.done.add(id)
+    const exists = this.model.waiting.delete(id)
+    expect((await this.#queue(0).remove(id))?.id).toBe(exists ? id : undefined)
+    if (exists) this.model.done.add(id)
   }
 
   async #pass(ms: number): Promise<void> {
@@ -178,7 +178,7 @@ test("no task is lost, held by two workers or available after its end, and an en
   )
 })
 
-/** The table as a relay far away from it sees it: every step takes a while, and each another while. */
+/** Delays every call and change of a table, each by a different time. */
 function distant(table: Table, scheduler: fc.Scheduler): Table {
   const pause = (): Promise<void> => scheduler.schedule(Promise.resolve())
   const far = async <T>(act: () => Promise<T>): Promise<T> => {
@@ -228,7 +228,7 @@ test("workers of two relays that see changes late never hold or end a task toget
       const held = claims.filter(({ task }) => task !== undefined)
       expect(held.map(({ task }) => task?.id).sort()).toEqual(ids)
 
-      // The lease ends in both relays while the worker is done, and others wait for it.
+      // The lease ends in both queues while the worker sends DONE and others wait for the task.
       const ended: (string | undefined)[] = []
       const finished = Promise.all(
         held.map(async ({ task, worker }) => ended.push((await queues[0]?.done(task?.id ?? "", worker))?.id)),

@@ -3,7 +3,7 @@ import { openMemoryBackbone } from "../../src/backbone/memory/memory-backbone.js
 import { ChatError } from "../../src/protocol/errors.js"
 import { FakeClock } from "./fake-clock.js"
 
-/** An engine in memory that passes for one that lasts, so that relays come and go over what it keeps. */
+/** An engine in memory that behaves like a persistent one, so that relays can be restarted on it. */
 export class LastingEngine {
   readonly #memory: Backbone
   readonly #isShared: boolean
@@ -17,13 +17,13 @@ export class LastingEngine {
     return new LastingEngine(await openMemoryBackbone({ clock: new FakeClock() }), isShared)
   }
 
-  /** What one relay holds of it, until that closes it. */
+  /** Returns the access of one relay. */
   lend(): LentEngine {
     return new LentEngine(this.#memory, this.#isShared)
   }
 }
 
-/** One relay's access to an engine. While it is cut off it is told nothing, and refused everything. */
+/** The access of one relay to an engine. While it is cut off, calls are refused and changes are held back. */
 export class LentEngine implements Backbone {
   readonly kind: Backbone["kind"]
   readonly id: string
@@ -31,11 +31,11 @@ export class LentEngine implements Backbone {
   isReachable = true
   readonly #memory: Backbone
   readonly #reachListeners: ((isReachable: boolean) => void)[] = []
-  /** What was not told while it was cut off. */
+  /** Listener calls held back while it was cut off. */
   #missed: (() => void)[] = []
   #isLate = false
-  /** What was not told of tables while it was late, by row. */
-  readonly #unheard = new Map<string, () => void>()
+  /** Changes of tables held back while it was late, by row. */
+  readonly #lateChanges = new Map<string, () => void>()
 
   constructor(memory: Backbone, isShared: boolean) {
     this.kind = isShared ? "nats" : "sqlite"
@@ -44,30 +44,30 @@ export class LentEngine implements Backbone {
     this.#memory = memory
   }
 
-  /** Cuts it off, or lets it reach the engine again, which then tells what was missed. */
+  /** Cuts it off, or reconnects it and delivers what was held back. */
   setReachable(isReachable: boolean): void {
     this.isReachable = isReachable
     for (const listener of this.#reachListeners) listener(isReachable)
     if (!isReachable) return
     const missed = this.#missed
     this.#missed = []
-    for (const tell of missed) tell()
+    for (const deliver of missed) deliver()
   }
 
   /**
-   * Has it hear nothing of what is written to tables, by itself or others, or of all that at last: what befell a row
-   * in the meantime is told as one change. Everything else goes on.
+   * Holds back every change of a table, or delivers what was held back, with all changes of a row as one. Everything
+   * else continues.
    */
   setLate(isLate: boolean): void {
     this.#isLate = isLate
-    if (!isLate) for (const tell of this.takeUnheard()) tell()
+    if (!isLate) for (const deliver of this.takeHeldBack()) deliver()
   }
 
-  /** What it has not heard of up to now, to be told by whoever calls this. */
-  takeUnheard(): (() => void)[] {
-    const unheard = [...this.#unheard.values()]
-    this.#unheard.clear()
-    return unheard
+  /** Takes the held back changes, to be delivered by the caller. */
+  takeHeldBack(): (() => void)[] {
+    const changes = [...this.#lateChanges.values()]
+    this.#lateChanges.clear()
+    return changes
   }
 
   async logs(...options: Parameters<Backbone["logs"]>): Promise<Logs> {
@@ -109,15 +109,15 @@ export class LentEngine implements Backbone {
 
   #delay(table: string, listener: (change: RowChange) => void): (change: RowChange) => void {
     return (change) => {
-      if (this.#isLate) this.#unheard.set(`${table} ${change.key}`, () => listener(change))
+      if (this.#isLate) this.#lateChanges.set(`${table} ${change.key}`, () => listener(change))
       else listener(change)
     }
   }
 
-  #holdBack<T>(listener: (news: T) => void): (news: T) => void {
-    return (news) => {
-      if (this.isReachable) listener(news)
-      else this.#missed.push(() => listener(news))
+  #holdBack<T>(listener: (value: T) => void): (value: T) => void {
+    return (value) => {
+      if (this.isReachable) listener(value)
+      else this.#missed.push(() => listener(value))
     }
   }
 }

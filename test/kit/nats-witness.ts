@@ -3,43 +3,43 @@ import { type JetStreamManager, jetstreamManager, type StoredMsg } from "@nats-i
 import { connect } from "@nats-io/transport-node"
 import { until } from "./condition.js"
 
-/** What NATS acknowledged, and has to have from then on. */
-interface Vouched {
+/** A message that NATS acknowledged, and so has to keep. */
+interface Acknowledged {
   readonly stream: string
   readonly seq: number
   readonly subject: string
-  /** Of what was written. */
+  /** SHA-256 of its content. */
   readonly digest: string
-  /** What its writer called it. */
+  /** Its Nats-Msg-Id. */
   readonly id: string
   readonly text: string
 }
 
-/** What NATS acknowledged and does not have any more, though nobody asked it to remove it. */
-export type Loss = Vouched
+/** A message that NATS acknowledged and no longer has, although nobody removed it. */
+export type Loss = Acknowledged
 
-type Written = Omit<Vouched, "stream" | "seq">
+type Written = Omit<Acknowledged, "stream" | "seq">
 
-/** Told a frame of the protocol of NATS: its first line in words, its headers, and what it carries. */
+/** Receives a frame of the NATS protocol: the words of its first line, its headers and its body. */
 type OnFrame = (words: readonly string[], headers: string, body: Buffer) => void
 
 const patienceMs = 60_000
 const textCharacters = 400
 
 /**
- * Overhears what passes between relays and NATS, and remembers what NATS acknowledged and what it was asked to remove.
- * It knows nothing but the bytes on the way, so that neither a relay nor NATS can talk it into anything.
+ * Records the traffic between relays and NATS: the messages that NATS acknowledged, and those it was asked to remove. It
+ * sees the bytes on the wire alone, so it depends on neither the relays nor NATS.
  */
 export class NatsWitness {
-  /** Everything that was overheard, one line for each frame that matters. */
+  /** One line per relevant frame. */
   readonly log: string[] = []
-  readonly #vouched: Vouched[] = []
+  readonly #acknowledged: Acknowledged[] = []
   /** `stream seq`. */
   readonly #removed = new Set<string>()
 
-  /** One connection, of which each direction is to be told every byte. @param name - who it is, for the log */
-  overhear(name: string): { toServer(bytes: Buffer): void; toClient(bytes: Buffer): void } {
-    /** By where the answer goes. */
+  /** Records one connection; both functions need every byte of their direction. @param name - names the connection in the log */
+  record(name: string): { toServer(bytes: Buffer): void; toClient(bytes: Buffer): void } {
+    /** By reply subject. */
     const written = new Map<string, Written>()
     const toServer = new Frames((words, headers, body) => {
       const [verb = "", subject = "", reply = ""] = words
@@ -59,23 +59,23 @@ export class NatsWitness {
       const [verb = "", subject = ""] = words
       if (!verb.endsWith("MSG")) return
       const delivery = words.find((word) => word.startsWith("$JS.ACK."))
-      if (delivery !== undefined) this.#note(`${name} is given ${subject} (${delivery})`)
+      if (delivery !== undefined) this.#note(`${name} receives ${subject} (${delivery})`)
       const one = written.get(subject)
       if (one === undefined) return
       written.delete(subject)
-      this.#note(`${name} is answered on ${one.subject} as ${one.id || "-"}: ${textOf(body)}`)
-      this.#vouch(one, body)
+      this.#note(`${name} is acknowledged on ${one.subject} as ${one.id || "-"}: ${textOf(body)}`)
+      this.#noteAck(one, body)
     })
     return { toServer: (bytes) => toServer.take(bytes), toClient: (bytes) => toClient.take(bytes) }
   }
 
-  /** What is missing in streams whose names match, by what the leader of each has now. Nobody may write meanwhile. */
+  /** Returns the losses in streams whose names match, according to their leaders. Nobody may write meanwhile. */
   async findLosses(url: string, streams: RegExp): Promise<Loss[]> {
     const connection = await connect({ servers: url })
     try {
       const manager = await jetstreamManager(connection, { checkAPI: false })
       const losses: Loss[] = []
-      for (const one of this.#vouched) {
+      for (const one of this.#acknowledged) {
         if (streams.test(one.stream) && (await this.#isLost(manager, one))) losses.push(one)
       }
       return losses
@@ -84,22 +84,22 @@ export class NatsWitness {
     }
   }
 
-  async #isLost(manager: JetStreamManager, one: Vouched): Promise<boolean> {
+  async #isLost(manager: JetStreamManager, one: Acknowledged): Promise<boolean> {
     const { stream, seq, subject } = one
-    const others = this.#vouched.filter((other) => other.stream === stream && other.seq === seq)
-    // Of several that were given one number, all but the last were gone when it was given away again.
+    const others = this.#acknowledged.filter((other) => other.stream === stream && other.seq === seq)
+    // If a number was used several times, all but the last message with it were lost.
     if (others.at(-1) !== one) return true
     const isKept = stream.startsWith("KV_")
       ? ((await find(manager, stream, { last_by_subj: subject }))?.seq ?? 0) >= seq
       : isThat(one, await find(manager, stream, { seq }))
-    // Asked last: what is asked of a stream that is in use may be removed meanwhile.
+    // Checked last: the message may have been removed during the request.
     return !isKept && !this.#removed.has(`${stream} ${seq}`)
   }
 
-  #vouch(one: Written, body: Buffer): void {
+  #noteAck(one: Written, body: Buffer): void {
     const { stream, seq, duplicate, error } = readAnswer(body)
     if (error !== undefined || stream === undefined || seq === undefined || duplicate === true) return
-    this.#vouched.push({ stream, seq, ...one })
+    this.#acknowledged.push({ stream, seq, ...one })
   }
 
   #note(line: string): void {
@@ -140,7 +140,7 @@ class Frames {
   }
 }
 
-/** What the leader of a stream has. A cluster that is finding a leader is waited for. */
+/** Reads a message from the leader of a stream; waits while the cluster elects one. */
 async function find(
   manager: JetStreamManager,
   stream: string,
@@ -159,7 +159,7 @@ async function find(
   return found
 }
 
-function isThat({ subject, digest }: Vouched, found: StoredMsg | null): boolean {
+function isThat({ subject, digest }: Acknowledged, found: StoredMsg | null): boolean {
   return found?.subject === subject && digestOf(found.data) === digest
 }
 

@@ -11,17 +11,17 @@ const host = "127.0.0.1"
 const startMs = 30_000
 const clusterTries = 3
 
-/** How a server is to be started; a port is chosen where none is given. */
+/** Options of a server; a free port is chosen by default. */
 interface NatsServerOptions {
   readonly port?: number
   /** Further lines of its configuration file. */
   readonly config?: string
 }
 
-/** A real nats-server with JetStream, with a store of its own that outlives `stop` and `kill`. */
+/** A nats-server process with JetStream, whose store survives `stop` and `kill`. */
 export class NatsServer {
   readonly port: number
-  /** Everything it keeps, and `server.log`. */
+  /** Its store, and `server.log`. */
   readonly dir = mkdtempSync(join(tmpdir(), "agentchat-nats-"))
   #child: ChildProcess | undefined
   #output = ""
@@ -36,7 +36,7 @@ export class NatsServer {
     writeFileSync(this.#configFile, `${lines.join("\n")}\n`)
   }
 
-  /** Resolves once it takes connections; {@link dispose} is the caller's duty. */
+  /** Resolves once the server accepts connections; the caller has to {@link dispose} of it. */
   static async start(options: NatsServerOptions = {}): Promise<NatsServer> {
     const server = new NatsServer(options.port ?? (await freePort()), options.config ?? "")
     try {
@@ -52,7 +52,7 @@ export class NatsServer {
     return `nats://${host}:${this.port}`
   }
 
-  /** Starts it on the port and the store it had. */
+  /** Starts it again on its port and store. */
   async startAgain(): Promise<void> {
     const child = spawn("nats-server", ["-c", this.#configFile], { stdio: ["ignore", "ignore", "pipe"] })
     this.#child = child
@@ -68,17 +68,17 @@ export class NatsServer {
     await until("nats-server is ready", isReady, startMs)
   }
 
-  /** Ends it in order. */
+  /** Shuts it down. */
   async stop(): Promise<void> {
     await this.#end("SIGTERM")
   }
 
-  /** Ends it with `kill -9`. */
+  /** Kills it with `kill -9`. */
   async kill(): Promise<void> {
     await this.#end("SIGKILL")
   }
 
-  /** Ends it and removes its store. */
+  /** Kills it and removes its store. */
   async dispose(): Promise<void> {
     await this.kill()
     rmSync(this.dir, { recursive: true, force: true })
@@ -99,12 +99,12 @@ export class NatsServer {
 }
 
 /**
- * Several servers that are one JetStream; the caller disposes of each.
- * @param routing - further settings of the cluster
+ * Starts the nodes of one JetStream cluster; the caller has to dispose of each.
+ * @param routing - additional settings of the cluster
  */
 export async function startNatsCluster(size: number, routing = ""): Promise<NatsServer[]> {
   for (let tries = 1; ; tries++) {
-    // Another process may take a port between finding and using it.
+    // Another process may take a port in the meantime.
     const ports = await Promise.all(Array.from({ length: size * 2 }, freePort))
     const routes = ports.slice(size).map((port) => `"nats://${host}:${port}"`)
     const started = await Promise.allSettled(
@@ -125,28 +125,28 @@ cluster { name: agentchat, listen: "${host}:${ports[size + i]}", routes: [${rout
   }
 }
 
-/** A network to a server that can be cut: nothing passes and nobody is told. */
+/** A proxy to a server that can stop passing bytes without closing connections. */
 export class CuttableNetwork {
   readonly #server: Server
   readonly #targetPort: number
-  readonly #overhear: (() => ReturnType<NatsWitness["overhear"]>) | undefined
+  readonly #record: (() => ReturnType<NatsWitness["record"]>) | undefined
   readonly #sockets = new Set<Socket>()
   readonly #inbound = new Set<Socket>()
   #waiting: Socket[] = []
   #isCut = false
 
-  private constructor(targetPort: number, overhear: (() => ReturnType<NatsWitness["overhear"]>) | undefined) {
+  private constructor(targetPort: number, record: (() => ReturnType<NatsWitness["record"]>) | undefined) {
     this.#targetPort = targetPort
-    this.#overhear = overhear
+    this.#record = record
     this.#server = createServer((socket) => this.#accept(socket))
   }
 
-  /** @param overhear - is asked who is to be told what passes, for each connection */
+  /** @param record - called per connection, returns the recorder of its bytes */
   static async to(
     { port }: NatsServer,
-    overhear?: () => ReturnType<NatsWitness["overhear"]>,
+    record?: () => ReturnType<NatsWitness["record"]>,
   ): Promise<CuttableNetwork> {
-    const network = new CuttableNetwork(port, overhear)
+    const network = new CuttableNetwork(port, record)
     network.#server.listen(0, host)
     await once(network.#server, "listening")
     return network
@@ -156,25 +156,25 @@ export class CuttableNetwork {
     return `nats://${host}:${portOf(this.#server)}`
   }
 
-  /** Connections that stand or wait. */
+  /** Number of client connections. */
   get connections(): number {
     return this.#inbound.size
   }
 
-  /** Holds back every byte, of connections that stand and of new ones. */
+  /** Stops passing bytes, on existing and new connections. */
   cut(): void {
     this.#isCut = true
     for (const socket of this.#sockets) socket.pause()
   }
 
-  /** Lets everything pass that was held back. */
+  /** Passes all bytes that were held back, and continues. */
   heal(): void {
     this.#isCut = false
     for (const socket of this.#sockets) socket.resume()
     for (const socket of this.#waiting.splice(0)) this.#join(socket)
   }
 
-  /** Breaks every connection; new ones are possible. */
+  /** Breaks every connection; accepts new ones. */
   breakAll(): void {
     for (const socket of this.#sockets) socket.destroy()
   }
@@ -203,7 +203,7 @@ export class CuttableNetwork {
     if (socket.destroyed) return
     const target = connect(this.#targetPort, host)
     this.#keep(target)
-    const witness = this.#overhear?.()
+    const witness = this.#record?.()
     for (const [from, to, hear] of [
       [socket, target, (bytes: Buffer) => witness?.toServer(bytes)],
       [target, socket, (bytes: Buffer) => witness?.toClient(bytes)],

@@ -2,8 +2,8 @@ import { appendFileSync, existsSync, readdirSync, readFileSync, statSync } from 
 import type { InboxRecord, Workspace } from "./program.js"
 import { isGivenBack, nameOf, roleOf, type StormLine } from "./storm-plan.js"
 
-/** A line of acks.jsonl or rejected.jsonl, as far as it matters. */
-export interface Rung {
+/** A line of acks.jsonl or rejected.jsonl. */
+export interface OutcomeLine {
   readonly id: string | null
   readonly msg_id?: string
   readonly state?: string
@@ -12,7 +12,7 @@ export interface Rung {
   readonly evidence?: Readonly<Record<string, unknown>>
 }
 
-/** A worker's word on a task. */
+/** The DONE or FAIL of a worker. */
 export interface Ending {
   readonly id: string
   readonly type: "DONE" | "FAIL"
@@ -20,19 +20,19 @@ export interface Ending {
   readonly content: string
 }
 
-/** The files of one agent when all is over. */
+/** The files of one agent. */
 export interface Evidence {
   readonly id: string
   readonly name: string
   readonly role: string
   readonly written: readonly StormLine[]
   readonly endings: readonly Ending[]
-  readonly acks: readonly Rung[]
-  readonly rejected: readonly Rung[]
+  readonly acks: readonly OutcomeLine[]
+  readonly rejected: readonly OutcomeLine[]
   readonly inbox: readonly InboxRecord[]
 }
 
-/** An agent of the storm: writes its script, and works on the tasks that come. Knows only the files of its daemon. */
+/** An agent of the storm: writes its script and works on tasks. It uses only the files of its daemon. */
 export class StormAgent {
   readonly name: string
   readonly role: string
@@ -62,7 +62,7 @@ export class StormAgent {
     this.#ids = ids
   }
 
-  /** Lines of the script that were accepted or rejected. */
+  /** Number of lines that were accepted or rejected. */
   get settled(): number {
     return this.#settled.size
   }
@@ -75,9 +75,9 @@ export class StormAgent {
     appendFileSync(this.workspace.file(this.name, "outbox.jsonl"), `${JSON.stringify(line)}\n`)
   }
 
-  /** Looks at what came, answers tasks, and writes on while fewer than `window` lines wait. */
+  /** Reads new lines, answers tasks, and writes more lines while fewer than `window` have no outcome. */
   step(window: number): void {
-    for (const { id } of [...this.#rungs("acks.jsonl"), ...this.#rungs("rejected.jsonl")]) {
+    for (const { id } of [...this.#outcomes("acks.jsonl"), ...this.#outcomes("rejected.jsonl")]) {
       if (id !== null && /^s\d+-\d+$/.test(id)) this.#settled.add(id)
     }
     for (const line of this.#news()) if (line.type === "TASK") this.#work(line)
@@ -91,8 +91,8 @@ export class StormAgent {
       role: this.role,
       written: this.#script.slice(0, this.#written),
       endings: this.#endings,
-      acks: this.#rungs("acks.jsonl"),
-      rejected: this.#rungs("rejected.jsonl"),
+      acks: this.#outcomes("acks.jsonl"),
+      rejected: this.#outcomes("rejected.jsonl"),
       inbox: this.workspace.inbox(this.name),
     }
   }
@@ -114,12 +114,12 @@ export class StormAgent {
     this.append({ id, type, task, ...(type === "DONE" ? { content } : { reason: "not now" }) })
   }
 
-  #rungs(file: string): Rung[] {
+  #outcomes(file: string): OutcomeLine[] {
     const path = this.workspace.file(this.name, file)
-    return wholeLines(path).map((line) => JSON.parse(line) as Rung)
+    return wholeLines(path).map((line) => JSON.parse(line) as OutcomeLine)
   }
 
-  /** Lines of the inbox and its sealed segments that were not seen before. */
+  /** Returns the new lines of the inbox and its closed segments. */
   #news(): InboxRecord[] {
     const folder = this.workspace.file(this.name, "inbox")
     const fresh: InboxRecord[] = []

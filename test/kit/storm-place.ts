@@ -9,19 +9,19 @@ import { type Loss, NatsWitness } from "./nats-witness.js"
 import { agentchat, RelayProcess, Workspace } from "./program.js"
 import { type Fault, nodeCount, relayCount } from "./storm-plan.js"
 
-/** Nothing takes longer on any machine that is of use. */
+/** Time limit for each step. */
 export const patienceMs = 120_000
 /** Short enough for a lease to end during a storm. */
 const leaseS = 5
 
-/** Who is to run in a workspace. */
+/** An agent whose daemon runs in a workspace. */
 export interface Resident {
   readonly name: string
   readonly role: string
   readonly relay: number
 }
 
-/** Relays over a cluster of NATS, each with a network of its own to every node, and workspaces for daemons. */
+/** Relays on a NATS cluster, each with its own proxies to the nodes, and workspaces for daemons. */
 export class StormPlace {
   readonly workspaces: readonly Workspace[]
   readonly #nodes: readonly NatsServer[]
@@ -29,7 +29,7 @@ export class StormPlace {
   readonly #networks: CuttableNetwork[][] = []
   readonly #relays: RelayProcess[] = []
   readonly #witness = new NatsWitness()
-  /** What each relay logged. */
+  /** Directory of the log files of the relays. */
   readonly #logs = mkdtempSync(join(tmpdir(), "agentchat-storm-logs-"))
 
   private constructor(nodes: readonly NatsServer[], processes: number) {
@@ -37,9 +37,9 @@ export class StormPlace {
     this.workspaces = Array.from({ length: processes }, () => new Workspace())
   }
 
-  /** {@link dispose} is the caller's duty. */
+  /** The caller has to {@link dispose} of it. */
   static async open(processes: number): Promise<StormPlace> {
-    // Relays that learnt of the nodes' own addresses would go round a network that is cut.
+    // Relays that know the addresses of the nodes would bypass a proxy that is cut.
     const place = new StormPlace(await startNatsCluster(nodeCount, "no_advertise: true"), processes)
     try {
       await place.#startRelays()
@@ -50,7 +50,7 @@ export class StormPlace {
     return place
   }
 
-  /** Starts daemons in a workspace; those that run go on. */
+  /** Starts daemons in a workspace, unless they are running. */
   async settle(workspace: Workspace, residents: readonly Resident[]): Promise<void> {
     for (const { name, role, relay } of residents) {
       const url = this.#relays[relay]?.url ?? ""
@@ -76,18 +76,18 @@ export class StormPlace {
     if (kind === "relay") await this.#restart(this.#relays[target])
     else if (kind === "node") {
       await this.#nodes[target]?.startAgain()
-      await this.#whole()
+      await this.#replicated()
     } else if (kind !== "daemons") await this.#heal(target, kind === "cut")
     else if (workspace !== undefined) await this.settle(workspace, residents[target] ?? [])
   }
 
-  /** What NATS lost of messages and tasks. Nobody may write any more. */
+  /** Returns the messages and tasks that NATS lost. Nobody may write meanwhile. */
   async findLosses(): Promise<Loss[]> {
-    await this.#whole()
+    await this.#replicated()
     return this.#witness.findLosses(this.#nodes[0]?.url ?? "", /^(?:agentchat_log_.*|KV_agentchat_task)$/)
   }
 
-  /** Copies everything there is, and ends all relays for it. @returns where to */
+  /** Kills all relays and copies all files. @returns the directory of the copy */
   async keep(): Promise<string> {
     const directory = mkdtempSync(join(tmpdir(), "agentchat-storm-"))
     await Promise.all(this.#relays.map((relay) => relay.kill()))
@@ -116,17 +116,17 @@ export class StormPlace {
     for (let relay = 0; relay < relayCount; relay++) {
       const networks = await Promise.all(
         this.#nodes.map((node, index) =>
-          CuttableNetwork.to(node, () => this.#witness.overhear(`relay${relay} at node${index}`)),
+          CuttableNetwork.to(node, () => this.#witness.record(`relay${relay} at node${index}`)),
         ),
       )
       this.#networks.push(networks)
       const hosts = networks.map(({ url }) => url.replace("nats://", "")).join(",")
       this.#relays.push(await startRelay(`nats://${hosts}`, join(this.#logs, `relay${relay}.log`)))
     }
-    await this.#whole()
+    await this.#replicated()
   }
 
-  /** A NATS that is out of reach for the moment keeps a relay from starting. */
+  /** Restarts a relay, and retries while it cannot reach NATS. */
   async #restart(relay: RelayProcess | undefined): Promise<void> {
     const isUp = async () => {
       try {
@@ -139,29 +139,25 @@ export class StormPlace {
     await until("the relay is back", isUp, patienceMs)
   }
 
-  /** @param isLong - the relay is to have noticed before */
+  /** @param isLong - wait first until the relay has noticed the fault */
   async #heal(relay: number, isLong: boolean): Promise<void> {
-    if (isLong) await this.#told(relay, false)
+    if (isLong) await this.#reachability(relay, false)
     for (const network of this.#networks[relay] ?? []) network.heal()
-    await this.#told(relay, true)
+    await this.#reachability(relay, true)
   }
 
-  /** Waits until a relay says whether it reaches its store. */
-  async #told(relay: number, isReachable: boolean): Promise<void> {
+  /** Waits until a relay reports whether it can reach its store. */
+  async #reachability(relay: number, isReachable: boolean): Promise<void> {
     const url = this.#relays[relay]?.url.replace("ws:", "http:") ?? ""
     const isSo = async () => {
       const health = (await (await fetch(`${url}/health`)).json()) as { store: { reachable: boolean } }
       return health.store.reachable === isReachable
     }
-    await until(
-      `relay ${relay} says ${isReachable ? "that it has" : "that it lost"} its store`,
-      isSo,
-      patienceMs,
-    )
+    await until(`relay ${relay} ${isReachable ? "reaches" : "has lost"} its store`, isSo, patienceMs)
   }
 
-  /** Waits until every node has everything: before that the next must not die. */
-  async #whole(): Promise<void> {
+  /** Waits until every node is up to date; the next node must not fail before. */
+  async #replicated(): Promise<void> {
     const [node] = this.#nodes
     if (node === undefined) return
     const connection = await connect({ servers: node.url })
@@ -192,7 +188,7 @@ function startRelay(backbone: string, logFile: string): Promise<RelayProcess> {
   )
 }
 
-/** Kills the process of a workspace's daemons, without warning. */
+/** Kills the process that runs the daemons of a workspace. */
 async function killDaemons(workspace: Workspace | undefined): Promise<void> {
   const list = JSON.parse(
     (await agentchat(workspace ?? new Workspace(), "daemon", "--list", "--json")).stdout,

@@ -1,8 +1,8 @@
-/** What an agent writes, and what is to become of it. */
+/** A message of the script of an agent. */
 export interface StormLine {
   /** Unique in the storm. */
   readonly id: string
-  /** `#channel`, `+role`, or the name of another agent of the storm; `@` and 16 digits for nobody. */
+  /** `#channel`, `+role` or the name of another agent; `@` and 16 digits for an agent that does not exist. */
   readonly to: string
   /** Rises with each line of its author. */
   readonly serial: number
@@ -10,44 +10,44 @@ export interface StormLine {
 
 type FaultKind = "relay" | "daemons" | "node" | "cut" | "blink"
 
-/** Something that breaks when so many lines were accepted, and is fixed so many lines later. */
+/** A fault. It begins after `at` lines have an outcome, and ends `lasts` lines later. */
 export interface Fault {
   readonly kind: FaultKind
-  /** Which relay, workspace or node. */
+  /** Index of the relay, workspace or node. */
   readonly target: number
   readonly at: number
   readonly lasts: number
 }
 
-/** How large a storm is. */
+/** The size of a storm. */
 export interface StormSize {
   readonly seed: number
-  /** Agents; each fourth or so of them shares a process. */
+  /** Number of agents; several share a process. */
   readonly agents: number
   readonly processes: number
   readonly roles: number
   readonly messages: number
-  /** How often each kind of fault comes. */
+  /** Number of faults of each kind. */
   readonly rounds: number
 }
 
-/** A storm, decided by its size and its seed alone. */
+/** The plan of a storm, determined by its size and seed. */
 export interface StormPlan extends StormSize {
   /** By agent. */
   readonly scripts: readonly (readonly StormLine[])[]
   readonly faults: readonly Fault[]
 }
 
-/** Keeps what is said; everybody is in it from the beginning. */
+/** A durable channel that every agent has joined. */
 export const durableChannel = "#storm.kept"
-/** Open, and not durable. */
+/** A channel that is not durable, and that every agent has joined. */
 export const openChannel = "#storm.open"
 export const relayCount = 3
 export const nodeCount = 3
 const nobody = "@0123456789abcdef"
 const faultKinds: readonly FaultKind[] = ["relay", "daemons", "node", "cut", "blink"]
 
-/** A stream of numbers from 0 to 1 that its seed decides (mulberry32). */
+/** Returns a random number generator with a seed (mulberry32). */
 export function randomOf(seed: number): () => number {
   let state = seed >>> 0
   return () => {
@@ -66,7 +66,7 @@ export function roleOf(agent: number, roles: number): string {
   return `crew${agent % roles}`
 }
 
-/** Whether a worker gives a task back when it gets it for the first time: some do. */
+/** Reports whether a worker gives a task back on the first attempt, as for one task in ten. */
 export function isGivenBack(task: string, attempt: number): boolean {
   return attempt === 1 && Number.parseInt(task.replace(/\D/g, "").slice(-2), 10) % 10 === 7
 }
@@ -96,7 +96,7 @@ function addressee({ agents, roles }: StormSize, author: number, random: () => n
   return `+crew${Math.floor(random() * roles)}`
 }
 
-/** Each round has every kind once, in an order of its own, over the whole length of the storm. */
+/** Spreads the faults over the storm; each round has every kind once, in random order. */
 function planFaults({ messages, rounds, processes }: StormSize, random: () => number): Fault[] {
   const kinds = Array.from({ length: rounds }, () => shuffle(faultKinds, random)).flat()
   const gap = messages / (kinds.length + 1)

@@ -1,20 +1,20 @@
 import type { Loss } from "./nats-witness.js"
-import type { Evidence, Rung } from "./storm-agent.js"
+import type { Evidence, OutcomeLine } from "./storm-agent.js"
 import { durableChannel, isRefused, openChannel, type StormLine } from "./storm-plan.js"
 
-/** What the files say. A storm that is over has neither. */
+/** The result of comparing all files. After a successful storm, the first two lists are empty. */
 export interface Verdict {
-  /** What should stand somewhere and does not, yet. */
+  /** Things that should be in a file and are not, so far. */
   readonly missing: readonly string[]
-  /** What no waiting hints: doubled, misplaced, out of order, not meant. */
+  /** Things that are in a file and should not be: duplicates, misplaced or out of order. */
   readonly wrong: readonly string[]
-  /** What would be one of these, but that NATS lost the very entry it stood in. */
+  /** Faults that are explained by an entry that NATS lost. */
   readonly excused: readonly string[]
 }
 
 type InboxRecord = Evidence["inbox"][number]
 
-/** A message that was accepted, and whose inboxes it belongs into. */
+/** An accepted message. */
 interface Accepted {
   readonly msgId: string
   readonly author: Evidence
@@ -23,7 +23,7 @@ interface Accepted {
 
 /**
  * Compares what was written with what was acknowledged and what arrived.
- * @param losses - what NATS had acknowledged, and lost
+ * @param losses - entries that NATS acknowledged and lost
  */
 export function judgeStorm(agents: readonly Evidence[], losses: readonly Loss[] = []): Verdict {
   return new Court(agents, losses).judge()
@@ -50,19 +50,19 @@ class Court {
     return { missing: this.#missing, wrong: this.#wrong, excused: this.#excused }
   }
 
-  /** @param entries - what of it would be excused if NATS lost it */
+  /** @param entries - the entries whose loss would excuse it */
   #miss(what: string, entries: readonly string[]): void {
     if (entries.some((entry) => this.#lost.has(entry))) this.#excused.push(what)
     else this.#missing.push(what)
   }
 
-  /** The same of what should not be; only the row of a task can have that effect. */
+  /** Notes a fault of a task, which only the loss of its row can excuse. */
   #condemnTask(what: string, task: string): void {
     if (this.#lost.has(`task/${task}`)) this.#excused.push(what)
     else this.#wrong.push(what)
   }
 
-  /** Every line has one outcome, and the one it should have. */
+  /** Checks that every line has one outcome, the expected one. */
   #judgeOutcomes(author: Evidence): void {
     const accepted = groupBy(
       author.acks.filter(({ state }) => state === "accepted"),
@@ -83,7 +83,12 @@ class Court {
     }
   }
 
-  #judgeOutcome(author: Evidence, line: StormLine, taken: readonly Rung[], refused: readonly Rung[]): void {
+  #judgeOutcome(
+    author: Evidence,
+    line: StormLine,
+    taken: readonly OutcomeLine[],
+    refused: readonly OutcomeLine[],
+  ): void {
     const [first] = taken
     if (taken.length + refused.length === 0) this.#missing.push(`an outcome of ${line.id}`)
     if (taken.length + refused.length > 1) this.#wrong.push(`several outcomes of ${line.id}`)
@@ -94,12 +99,12 @@ class Court {
     if (first !== undefined) this.#accept(author, line, first)
   }
 
-  #accept(author: Evidence, line: StormLine, { msg_id: msgId = "" }: Rung): void {
+  #accept(author: Evidence, line: StormLine, { msg_id: msgId = "" }: OutcomeLine): void {
     if (msgId !== `${author.id.slice(1)}.${line.id}`) this.#wrong.push(`${line.id} is known as ${msgId}`)
     this.#accepted.set(msgId, { msgId, author, line })
   }
 
-  /** What belongs into an inbox is there once and in order, and nothing else is. */
+  /** Checks that an inbox has every message for its agent once and in order, and nothing else. */
   #judgeInbox(reader: Evidence): void {
     const messages = reader.inbox.filter(({ type }) => type === "MSG")
     const arrived = groupBy(messages, ({ msg_id }) => String(msg_id))
@@ -111,13 +116,13 @@ class Court {
       }
     }
     for (const [msgId, copies] of arrived) {
-      if (copies.length > 1) this.#wrong.push(`${msgId} stands ${copies.length} times in ${reader.name}`)
+      if (copies.length > 1) this.#wrong.push(`${msgId} is ${copies.length} times in ${reader.name}`)
       const [first] = copies
       if (first?.["in_reply_to"] !== undefined) continue
       const message = this.#accepted.get(msgId)
       if (message === undefined) this.#wrong.push(`${msgId} in ${reader.name} was not accepted`)
       else if (!isFor(message, reader) || !isFaithful(message, first, reader)) {
-        this.#wrong.push(`${msgId} stands wrongly in ${reader.name}`)
+        this.#wrong.push(`${msgId} is wrong in ${reader.name}`)
       }
     }
     this.#judgeOrder(reader, messages)
@@ -138,7 +143,7 @@ class Court {
     })
   }
 
-  /** Each accepted task has one answer, of a worker whose end of it was accepted; nothing else is an answer. */
+  /** Checks that every accepted task has one answer, from a worker whose DONE was accepted, and that no other answers exist. */
   #judgeTasks(): void {
     const offers = this.#agents.flatMap((worker) =>
       worker.inbox.filter(({ type }) => type === "TASK").map((offer) => ({ worker, offer })),
@@ -194,7 +199,7 @@ class Court {
   }
 }
 
-/** A log's entries are known to NATS as `log:message`; the row of a task says its id itself. */
+/** Returns the name of a lost entry: the id of an entry of a log is `log:message`, and the row of a task contains its id. */
 function nameOfLoss({ stream, id, text }: Loss): string {
   if (!stream.startsWith("KV_")) return id.replace(":", "/")
   return `task/${/^\{"id":"([^"]+)"/.exec(text)?.[1] ?? ""}`

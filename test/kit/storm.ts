@@ -16,13 +16,13 @@ import {
 } from "./storm-plan.js"
 import { judgeStorm, type Verdict } from "./storm-verdict.js"
 
-/** Lines of one agent that wait for an outcome at once. */
+/** Most lines of one agent that have no outcome. */
 const windowLines = 8
 const stepMs = 20
-/** So long without a line settled, and what is broken is fixed: nobody is left who could go on. */
+/** Without any outcome for this long, faults are ended early: no agent may be able to continue. */
 const stallMs = 4_000
 
-/** What a storm was like. */
+/** The report of a storm. */
 export interface StormReport {
   readonly verdict: Verdict
   readonly accepted: number
@@ -34,16 +34,16 @@ export interface StormReport {
   readonly seconds: number
 }
 
-/** Runs a storm to its end and tells what the files say. @param log - told what breaks, and what is fixed */
+/** Runs a storm and compares the files. @param log - receives a line for each fault and its end */
 export async function runStorm(size: StormSize, log: (line: string) => void): Promise<StormReport> {
   const plan = planStorm(size)
   const place = await StormPlace.open(plan.processes)
   try {
     const report = await new Storm(plan, place, log).run()
-    if (isBad(report)) log(`all there is to know of it is kept in ${await place.keep()}`)
+    if (isBad(report)) log(`all files are kept in ${await place.keep()}`)
     return report
   } catch (error) {
-    log(`all there is to know of it is kept in ${await place.keep()}`)
+    log(`all files are kept in ${await place.keep()}`)
     throw error
   } finally {
     await place.dispose()
@@ -62,8 +62,8 @@ class Storm {
   readonly #agents: readonly StormAgent[]
   /** By workspace. */
   readonly #residents: readonly Resident[][]
-  readonly #broken = new Set<Fault>()
-  /** Broken, or not yet whole again. */
+  readonly #active = new Set<Fault>()
+  /** Faults that have not ended completely. */
   readonly #busy = new Set<Fault>()
   readonly #history: string[] = []
   readonly #fixing: Promise<void>[] = []
@@ -89,11 +89,11 @@ class Storm {
   }
 
   async run(): Promise<StormReport> {
-    await this.#gatherCrew()
+    await this.#startAgents()
     const startMs = performance.now()
-    await this.#rage()
+    await this.#runFaults()
     await Promise.all(this.#fixing)
-    await this.#calmDown()
+    await this.#finish()
     const seconds = (performance.now() - startMs) / 1_000
     const losses = await this.#place.findLosses()
     for (const { stream, seq, subject, id } of losses)
@@ -101,8 +101,8 @@ class Storm {
     return this.#report(seconds, losses)
   }
 
-  /** Everybody is here, knows everybody, and is in both channels. */
-  async #gatherCrew(): Promise<void> {
+  /** Starts all agents and has them join both channels. */
+  async #startAgents(): Promise<void> {
     await Promise.all(
       this.#place.workspaces.map((workspace, index) =>
         this.#place.settle(workspace, this.#residents[index] ?? []),
@@ -132,12 +132,12 @@ class Storm {
     }
   }
 
-  /** Everybody writes and works, while things break and are fixed as the lines are settled. */
-  async #rage(): Promise<void> {
+  /** Has all agents write and work, while faults begin and end. */
+  async #runFaults(): Promise<void> {
     const faults = [...this.#plan.faults]
     let settled = 0
     let movedMs = performance.now()
-    while (this.#agents.some((agent) => !agent.isThrough) || faults.length > 0 || this.#broken.size > 0) {
+    while (this.#agents.some((agent) => !agent.isThrough) || faults.length > 0 || this.#active.size > 0) {
       for (const agent of this.#agents) agent.step(windowLines)
       const now = this.#agents.reduce((sum, agent) => sum + agent.settled, 0)
       if (now > settled) movedMs = performance.now()
@@ -145,7 +145,7 @@ class Storm {
       const isStalled = performance.now() - movedMs > stallMs
       if (performance.now() - movedMs > patienceMs) throw new Error(`nothing moves after ${settled} lines`)
       await this.#breakNext(faults, settled)
-      for (const fault of this.#broken) if (isStalled || settled >= fault.at + fault.lasts) this.#fix(fault)
+      for (const fault of this.#active) if (isStalled || settled >= fault.at + fault.lasts) this.#fix(fault)
       if (this.#failure !== undefined) throw this.#failure
       await sleep(stepMs)
     }
@@ -158,10 +158,10 @@ class Storm {
     this.#busy.add(next)
     this.#note(`${next.kind} ${next.target} breaks at ${settled}`)
     await this.#place.break(next)
-    this.#broken.add(next)
+    this.#active.add(next)
   }
 
-  /** Two nodes of three must not be away at once, and a relay has one trouble at a time. */
+  /** Reports whether a fault has to wait: two of three nodes must not fail at once, and a relay has one fault at a time. */
   #isBusy({ kind, target }: Fault): boolean {
     const place = (of: Fault["kind"]) => (of === "cut" || of === "blink" ? "relay" : of)
     return [...this.#busy].some(
@@ -170,7 +170,7 @@ class Storm {
   }
 
   #fix(fault: Fault): void {
-    this.#broken.delete(fault)
+    this.#active.delete(fault)
     const fixed = this.#place.fix(fault, this.#residents).then(
       () => {
         this.#busy.delete(fault)
@@ -183,8 +183,8 @@ class Storm {
     this.#fixing.push(fixed)
   }
 
-  /** Waits until nothing is missing, nothing waits any more, and a last word of everybody has come round. */
-  async #calmDown(): Promise<void> {
+  /** Waits until every message has arrived and every task is done. */
+  async #finish(): Promise<void> {
     const work = async (isOver: () => boolean | Promise<boolean>, what: string, ms = patienceMs) => {
       await until(
         what,

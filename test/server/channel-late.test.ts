@@ -96,7 +96,7 @@ describe("a relay that hears late of what others do with channels", () => {
     const bob = await west.enterAs(keys.bob, "bob", "#x")
     late.setLate(true)
     await ann.wire.ask({ type: "SET_CHANNEL", channel: "#x", description: "of ann" })
-    const older = late.takeUnheard()
+    const older = late.takeHeldBack()
     await bob.wire.ask({ type: "SET_CHANNEL", channel: "#x", description: "of bob" })
     expect(await changesTold(bob)).toHaveLength(1)
     for (const tell of older) tell()

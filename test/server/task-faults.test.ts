@@ -9,7 +9,7 @@ const leaseMs = 60_000
 const ann = new TestWorker(1)
 const away = () => new ChatError("UNAVAILABLE", "away")
 
-/** What becomes of a call of the store: it answers, it is not reached, or it did it and its answer is lost. */
+/** The fate of a call of the store: it succeeds, it does not arrive, or its answer is lost. */
 const fates = fc.array(fc.constantFrom("well", "well", "well", "before", "after"), {
   minLength: 1,
   maxLength: 60,
@@ -18,11 +18,11 @@ const mail = fc.constantFrom(undefined, undefined, away(), new ChatError("MAILBO
 interface Step {
   readonly who: number
   readonly act: "done" | "fail" | "extend" | "move" | "mail" | "wait"
-  /** Of a task that the worker was not given. */
+  /** The task belongs to another worker. */
   readonly isForeign: boolean
   readonly mail: ChatError | undefined
   readonly ms: number
-  /** Whether to go on before what the step begins is over. */
+  /** Continue before the step has finished. */
   readonly isHurried: boolean
 }
 
@@ -35,7 +35,7 @@ const step: fc.Arbitrary<Step> = fc.record({
   isHurried: fc.boolean(),
 })
 
-/** A table over a line that loses some of what passes over it. */
+/** Wraps a table in a connection that loses some calls and answers. */
 function faulty(table: Table, nextFate: () => string): Table {
   const lossy = async <T>(act: () => Promise<T>): Promise<T> => {
     const fate = nextFate()
@@ -63,7 +63,7 @@ async function ended(promise: Promise<unknown>): Promise<boolean> {
   }
 }
 
-/** Everybody of a run, and which DONE was taken. */
+/** The agents of a run, and the DONE that were accepted. */
 class Run {
   readonly relays: TaskRelays
   readonly #workers = [2, 3, 4].map((digit) => new TestWorker(digit, "reviewer"))
@@ -91,7 +91,7 @@ class Run {
     if (!isHurried) await this.relays.settle()
   }
 
-  /** Everything is well again, and every lease ends. */
+  /** Ends all faults, and lets every lease end. */
   async finish(): Promise<void> {
     this.relays.answerFault = undefined
     for (let n = 0; n < 5; n++) await this.relays.advance(1_000)

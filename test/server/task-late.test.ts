@@ -4,7 +4,7 @@ import { TaskRelays, TestWorker } from "../kit/task-relays.js"
 
 const [ann, bobsDigit, eve] = [new TestWorker(1), 2, new TestWorker(3, "reviewer")]
 
-/** Two relays: the second hears of the first one's changes when it is told to. */
+/** Two relays; the second sees the changes of the first one only on request. */
 async function twoRelays(limits: NonNullable<Parameters<typeof TaskRelays.open>[0]>["limits"] = {}) {
   const views: LateTable[] = []
   const relays = await TaskRelays.open({
@@ -18,10 +18,10 @@ async function twoRelays(limits: NonNullable<Parameters<typeof TaskRelays.open>[
   })
   const [east, west] = relays.all
   if (east === undefined || west === undefined) throw new Error("two relays")
-  return { relays, east, west, hear: () => views[1]?.tell() }
+  return { relays, east, west, hear: () => views[1]?.deliver() }
 }
 
-/** The same agent over again, on another connection. */
+/** Returns the same agent on a new connection. */
 const bob = (role?: string) => new TestWorker(bobsDigit, role)
 
 describe("a task service that sees the changes of another relay late", () => {

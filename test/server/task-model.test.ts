@@ -30,10 +30,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ do: fc.constant("wait" as const), ms: fc.constantFrom(1, 20_000, 59_000, 61_000) }),
 )
 
-/** Whether to go on before what the step begins is over. */
+/** `isHurried`: continue before the step has finished. */
 const hurried = fc.record({ step, isHurried: fc.boolean() })
 
-/** Who has a task for certain, and until when. */
+/** The worker that certainly has a task, and until when. */
 interface Hold {
   readonly worker: TestWorker
   readonly attempt: number
@@ -41,7 +41,7 @@ interface Hold {
   readonly untilTs: number
 }
 
-/** Everybody of a run, and what each message proves. */
+/** The agents of a run, and what their messages prove. */
 class Run {
   readonly workers = [1, 2, 3, 4].map((digit) => new TestWorker(digit, roles[digit % 2]))
   readonly asked: string[] = []
@@ -117,7 +117,7 @@ class Run {
     }
   }
 
-  /** Reads what came since the last look. */
+  /** Reads the messages that are new. */
   check(): void {
     for (const worker of this.workers) {
       for (const told of worker.inbox.slice(this.#read.get(worker) ?? 0)) {
@@ -126,7 +126,7 @@ class Run {
         expect(task.startsWith(worker.id.slice(1)), "nobody works for itself").toBe(false)
         const claim = `${task} ${attempt}`
         expect(this.#givenTo.get(claim) ?? worker.id, "one claim, one worker").toBe(worker.id)
-        // Told again, perhaps while it is being given back.
+        // Sent again, perhaps while it is being given back.
         if (this.#givenTo.has(claim)) continue
         this.#givenTo.set(claim, worker.id)
         const before = this.#holds.get(task)
@@ -139,12 +139,12 @@ class Run {
     }
   }
 
-  /** Whether its worker gave it up since it was told of it, or in that very moment: then either may be read first. */
+  /** Reports whether the worker gave the task up after it was sent, or at the same time, when either may be read first. */
   #isFreed(task: string, { worker, sinceTs }: Hold): boolean {
     return (this.#freed.get(`${task} ${worker.id}`) ?? 0) >= sinceTs
   }
 
-  /** Everybody comes and does what is there to do, each role in turn. */
+  /** Has all agents connect and do the remaining tasks, one role at a time. */
   async finish(): Promise<void> {
     for (let round = 0; round < 4 * this.asked.length + 4; round++) {
       for (const [who, worker] of this.workers.entries()) {
@@ -165,7 +165,7 @@ class Run {
     }
   }
 
-  /** Ids that were answered, or of which the asker heard that they failed. */
+  /** Returns the ids of tasks that were answered or reported as failed. */
   get ends(): string[] {
     const answered = [...this.relays.answers.values()].map(({ in_reply_to }) => in_reply_to)
     const failed = this.relays.news

@@ -92,7 +92,7 @@ function expectTold(steps: readonly Step[]): void {
   const table = new Map<string, RowChange>()
   const restart = (): void => {
     watch.start("first")
-    for (const stands of [...table.values()].sort((x, y) => x.revision - y.revision)) watch.take(stands)
+    for (const row of [...table.values()].sort((x, y) => x.revision - y.revision)) watch.take(row)
     watch.caughtUp()
   }
   for (const [i, { key, isDelete, isMissed }] of steps.entries()) {

@@ -221,7 +221,7 @@ describe("a file that cannot be used", { timeout: 60_000 }, () => {
     "no file of SQL": (file) => writeFileSync(file, "hello ".repeat(1_000)),
   }
 
-  test.each(Object.keys(damages))("%s is told with the file and the hint", async (name) => {
+  test.each(Object.keys(damages))("%s is reported with the file and a hint", async (name) => {
     const { dir, file } = await filled()
     damages[name]?.(file)
     const damaged = { code: "STORE_DAMAGED", message: expect.stringContaining(`${file}: is damaged: `) }
