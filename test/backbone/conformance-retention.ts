@@ -98,7 +98,7 @@ export function describeRetention(start: Start): void {
 export function describeSubscriptions(start: Start): void {
   test("every subscriber receives every entry once, in order per key", async () => {
     const { backbone } = await start()
-    const logs = await backbone.logs("the change is reported", plenty)
+    const logs = await backbone.logs("subscribed", plenty)
     await logs.append("a", "before", "before")
     const heard: LogEntry[][] = [[], []]
     for (const list of heard) await logs.subscribe((entry) => void list.push(entry))
