@@ -5,8 +5,8 @@ import { isSameKey, type PublicKey } from "./keys.js"
 import { type KeyPair, sign, verify } from "./signer.js"
 
 /**
- * What a client signs to open a session. `aud` is the relay's own id, so a proof made for one relay opens
- * nothing on another; `iat` is whole seconds and travels in VERIFY_IDENTITY, as the relay cannot guess it.
+ * The claims that a client signs to open a session. `aud` is the relay's id, so that a proof for one relay is invalid on
+ * another. `iat` is in seconds since the Unix epoch; the client sends it in VERIFY_IDENTITY.
  */
 export interface AuthClaims {
   readonly aud: string
@@ -15,7 +15,7 @@ export interface AuthClaims {
   readonly iat: number
 }
 
-/** What an older relay has signed; `timestamp` is milliseconds. */
+/** The claims for a relay of an older version; `timestamp` is in milliseconds. */
 export interface CompatClaims {
   readonly challenge_id: string
   readonly nonce: string
@@ -24,33 +24,33 @@ export interface CompatClaims {
 
 const authType = "agentchat.auth+jws"
 
-/** Answers CHALLENGE; the result is VERIFY_IDENTITY.sig. */
+/** Signs the answer to CHALLENGE. @returns the value of VERIFY_IDENTITY.sig */
 export function signChallenge(claims: AuthClaims, keyPair: KeyPair): string {
   return signDetached(pickClaims(claims), keyPair, authType)
 }
 
-/** @throws {ChatError} VERIFICATION_FAILED unless `sig` covers `claims` and was made by `publicKey` */
+/** @throws {ChatError} VERIFICATION_FAILED unless `sig` is a signature of `claims` by `publicKey` */
 export function verifyChallenge(sig: string, claims: AuthClaims, publicKey: PublicKey): void {
   const signer = verifyDetached(sig, pickClaims(claims), authType)
   if (!isSameKey(signer, publicKey)) {
-    throw new ChatError("VERIFICATION_FAILED", "signature: made by another key than IDENTIFY named")
+    throw new ChatError("VERIFICATION_FAILED", "signature: must be made by the key of IDENTIFY")
   }
 }
 
-/** Answers the challenge of an older relay; the result is VERIFY_IDENTITY.signature, in base64. */
+/** Signs the answer to a relay of an older version. @returns the value of VERIFY_IDENTITY.signature, in base64 */
 export function signCompatChallenge(claims: CompatClaims, keyPair: KeyPair): string {
   return formatBase64(sign(compatText(claims), keyPair))
 }
 
-/** @throws {ChatError} VERIFICATION_FAILED unless `signature` covers `claims` and was made by `publicKey` */
+/** @throws {ChatError} VERIFICATION_FAILED unless `signature` is a signature of `claims` by `publicKey` */
 export function verifyCompatChallenge(signature: string, claims: CompatClaims, publicKey: PublicKey): void {
   const bytes = parseBase64(signature)
   if (bytes === undefined || !verify(bytes, compatText(claims), publicKey)) {
-    throw new ChatError("VERIFICATION_FAILED", "signature: does not fit the challenge")
+    throw new ChatError("VERIFICATION_FAILED", "signature: does not match the challenge")
   }
 }
 
-/** A caller's object may hold more than is signed. */
+/** Drops other fields of the caller's object, which must not be signed. */
 function pickClaims({ aud, challenge_id, nonce, iat }: AuthClaims): AuthClaims {
   return { aud, challenge_id, nonce, iat }
 }

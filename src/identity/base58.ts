@@ -1,6 +1,6 @@
 const alphabet = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
-/** base58btc of `bytes`; quadratic, meant for keys. */
+/** Encodes bytes as base58btc. Takes quadratic time; meant for keys. */
 export function formatBase58(bytes: Uint8Array): string {
   let value = 0n
   for (const byte of bytes) value = value * 256n + BigInt(byte)
@@ -10,7 +10,10 @@ export function formatBase58(bytes: Uint8Array): string {
   return "1".repeat(zeros < 0 ? bytes.length : zeros) + digits
 }
 
-/** The inverse of {@link formatBase58}; `undefined` when a character is not of the alphabet or the text is over 64 long. */
+/**
+ * Decodes base58btc.
+ * @returns undefined for a character outside the alphabet or a text of more than 64 characters
+ */
 export function parseBase58(text: string): Uint8Array | undefined {
   if (text.length > 64) return undefined
   let value = 0n

@@ -1,24 +1,24 @@
 /**
- * Node's decoder skips what it does not know and ignores stray low bits, so one key would have many
- * spellings. These accept the one spelling each byte string has, and nothing else.
+ * Strict base64: accepts only the canonical spelling. Node's decoder skips unknown characters and ignores trailing bits,
+ * so that a key would have many spellings.
  */
 
-/** Standard alphabet with padding; `undefined` for any other text. */
+/** Decodes the standard alphabet with padding. @returns undefined for any other text */
 export function parseBase64(text: string): Uint8Array | undefined {
   return decode(text, "base64")
 }
 
-/** URL alphabet without padding (RFC 7515 §2); `undefined` for any other text. */
+/** Decodes the URL alphabet without padding (RFC 7515 §2). @returns undefined for any other text */
 export function parseBase64Url(text: string): Uint8Array | undefined {
   return decode(text, "base64url")
 }
 
-/** The inverse of {@link parseBase64}. */
+/** Encodes with the standard alphabet and padding. */
 export function formatBase64(bytes: Uint8Array): string {
   return view(bytes).toString("base64")
 }
 
-/** The inverse of {@link parseBase64Url}. */
+/** Encodes with the URL alphabet, without padding. */
 export function formatBase64Url(bytes: Uint8Array): string {
   return view(bytes).toString("base64url")
 }

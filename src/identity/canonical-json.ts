@@ -1,13 +1,13 @@
 import { ChatError } from "../protocol/errors.js"
 
-/** Deeper values are refused, which also ends a cycle. */
+/** Maximum nesting depth; also stops at cycles. */
 const maxDepth = 64
 
 /**
- * The one JSON text of a value (RFC 8785): members sorted by UTF-16 code units, numbers and strings as
+ * Returns the canonical JSON of a value (RFC 8785): members sorted by UTF-16 code units, numbers and strings as
  * ECMAScript writes them, no white space.
- * @throws {ChatError} INVALID_MSG naming the member that has no canonical form: `undefined`, a number
- * that is not finite, a lone surrogate, anything that is not plain data
+ * @throws {ChatError} INVALID_MSG, naming the member that has no canonical form: `undefined`, a number that is not
+ * finite, a lone surrogate, or an object that is not plain data
  */
 export function canonicalize(value: unknown): string {
   return write(value, "", 0)
@@ -25,12 +25,12 @@ function write(value: unknown, path: string, depth: number): string {
 
 function writeNumber(value: number, path: string): string {
   if (!Number.isFinite(value)) throw refuse(path, `${value} is not a JSON number`)
-  // RFC 8785 §3.2.2.3 takes over ECMAScript's form, -0 as 0 included.
+  // RFC 8785 §3.2.2.3 uses the form of ECMAScript, including 0 for -0.
   return JSON.stringify(value)
 }
 
 function writeArray(items: readonly unknown[], path: string, depth: number): string {
-  // Array.from visits holes, which map would skip.
+  // Unlike map, Array.from visits holes.
   return `[${Array.from(items, (item, index) => write(item, `${path}[${index}]`, depth + 1)).join(",")}]`
 }
 

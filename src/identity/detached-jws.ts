@@ -5,15 +5,15 @@ import { canonicalize } from "./canonical-json.js"
 import { formatDidKey, type PublicKey, parsePublicKey } from "./keys.js"
 import { type KeyPair, sign, verify } from "./signer.js"
 
-/** Longest signature text that is read, in characters. */
+/** Maximum length of a signature, in characters. */
 const maxCharacters = 1024
 const headerMembers = "alg,kid,typ"
 
 /**
- * Signs a statement: compact JWS with detached payload (RFC 7515 appendix F), `header..signature`. The
- * payload is the statement's canonical JSON; the header is exactly `{alg: "EdDSA", kid: did:key, typ}`.
- * @param typ - what the statement is for, e.g. `agentchat.auth+jws`; keeps one act from passing as another
- * @throws {ChatError} INVALID_MSG when the statement has no canonical form
+ * Signs an object: compact JWS with detached payload (RFC 7515 appendix F), `header..signature`. The payload is the
+ * canonical JSON of the object; the header is exactly `{alg: "EdDSA", kid: did:key, typ}`.
+ * @param typ - the purpose, such as `agentchat.auth+jws`; a signature for one purpose is invalid for another
+ * @throws {ChatError} INVALID_MSG if the object has no canonical form
  */
 export function signDetached(statement: object, keyPair: KeyPair, typ: string): string {
   const header = formatHeader(formatDidKey(keyPair.publicKey), typ)
@@ -22,36 +22,36 @@ export function signDetached(statement: object, keyPair: KeyPair, typ: string): 
 }
 
 /**
- * Checks a detached JWS over `statement`.
- * @param typ - the only type that is accepted
- * @returns the key that signed; whether it is the right one is the caller's to decide
- * @throws {ChatError} VERIFICATION_FAILED, saying what is wrong
+ * Verifies a detached JWS.
+ * @param typ - the only accepted type
+ * @returns the key that signed; the caller must check that it is the right one
+ * @throws {ChatError} VERIFICATION_FAILED, with the reason
  */
 export function verifyDetached(jws: string, statement: object, typ: string): PublicKey {
-  if (jws.length > maxCharacters) throw failed(`longer than ${maxCharacters} characters`)
+  if (jws.length > maxCharacters) throw failed(`must be at most ${maxCharacters} characters`)
   const [header, payload, signatureText, ...rest] = jws.split(".")
   if (header === undefined || payload !== "" || signatureText === undefined || rest.length > 0) {
-    throw failed("not of the form header..signature")
+    throw failed("must have the form header..signature")
   }
   const key = readHeader(header, typ)
   const signature = parseBase64Url(signatureText)
   if (signature === undefined) throw failed("signature is not base64url")
-  if (!verify(signature, signingInput(header, statement), key)) throw failed("does not fit the statement")
+  if (!verify(signature, signingInput(header, statement), key)) throw failed("does not match the statement")
   return key
 }
 
-/** The one header {@link signDetached} writes for a key. @param did - did:key */
+/** Returns the encoded header that {@link signDetached} writes. @param did - did:key of the signer */
 export function formatHeader(did: string, typ: string): string {
   return encode(canonicalize({ alg: "EdDSA", kid: did, typ }))
 }
 
-/** Returns the key a header names; refuses every member, algorithm and type we do not write ourselves. */
+/** Returns the key in a header. Refuses every member, algorithm and type that {@link formatHeader} does not write. */
 function readHeader(encoded: string, typ: string): PublicKey {
   const bytes = parseBase64Url(encoded)
   if (bytes === undefined) throw failed("header is not base64url")
   const header = parseHeaderJson(bytes)
   if (Object.keys(header).sort().join() !== headerMembers) {
-    throw failed("header must hold alg, kid and typ, nothing else")
+    throw failed("header must have exactly alg, kid and typ")
   }
   if (header["alg"] !== "EdDSA") throw failed("alg must be EdDSA")
   if (header["typ"] !== typ) throw failed(`typ must be ${typ}`)

@@ -1,18 +1,21 @@
 import { type Clock, systemClock } from "../base/clock.js"
+import { parseStrictJson } from "../base/strict-json.js"
 import { ChatError } from "../protocol/errors.js"
-import type { AgentId, Nick } from "../protocol/names.js"
-import {
-  formatIdentityText,
-  type IdentityRecord,
-  IdentityTextError,
-  parseIdentityText,
-} from "./identity-text.js"
+import { type AgentId, type Nick, nickPattern } from "../protocol/names.js"
+import { formatBase64, parseBase64 } from "./base64.js"
 import { agentIdOf, formatDidKey, parsePublicKey } from "./keys.js"
 import { createSecretFile, readSecretFile, refuseIdentity, replaceSecretFile } from "./secret-file.js"
-import { generateKeyPair, type KeyPair } from "./signer.js"
+import {
+  exportSeed,
+  generateKeyPair,
+  type KeyPair,
+  keyPairFromPem,
+  keyPairFromSeed,
+  seedBytes,
+} from "./signer.js"
 import { type Revocation, type Rotation, signRevocation, signRotation } from "./succession.js"
 
-/** A persistent agent that can prove who it is. */
+/** The identity of a persistent agent. */
 export interface Identity {
   readonly agentId: AgentId
   /** did:key of the public key. */
@@ -21,11 +24,11 @@ export interface Identity {
   readonly nick?: Nick
   /** Milliseconds since the Unix epoch. */
   readonly createdTs: number
-  /** How earlier keys led to this one, oldest first. */
+  /** The rotations from earlier keys to this one, oldest first. */
   readonly rotations: readonly Rotation[]
 }
 
-/** What may be shown to anybody; the form `identity --export` prints. */
+/** The public part of an identity, as `identity --export` prints it. */
 export interface PublicIdentity {
   readonly agent_id: AgentId
   readonly did: string
@@ -35,26 +38,26 @@ export interface PublicIdentity {
   readonly revocation?: Revocation
 }
 
-/** Options of the functions that write a file. */
+/** Options of the functions that write an identity file. */
 export interface IdentityFileOptions {
-  /** What the agent calls itself by default; kept in a new file. */
+  /** Default nick of the agent; stored in a new file. */
   readonly nick?: Nick
-  /** Why a key is revoked; part of the signed statement. */
+  /** Reason of a revocation; part of the signed statement. */
   readonly reason?: string
   readonly clock?: Clock
 }
 
 /**
- * Reads an identity for use.
- * @throws {ChatError} NOT_FOUND when there is no such file; BAD_IDENTITY when it is damaged, readable by
- * others, or revoked; the message never holds any of the file's text
+ * Reads an identity.
+ * @throws {ChatError} NOT_FOUND if the file does not exist; BAD_IDENTITY if it is damaged, readable by others, or
+ * revoked; the message never quotes the file
  */
 export function readIdentity(path: string): Identity {
   return toIdentity(path, readRecord(path))
 }
 
 /**
- * Reads what may be shown of an identity, also of a revoked one.
+ * Reads the public part of an identity, which may be revoked.
  * @throws {ChatError} NOT_FOUND or BAD_IDENTITY like {@link readIdentity}
  */
 export function inspectIdentity(path: string): PublicIdentity {
@@ -62,8 +65,8 @@ export function inspectIdentity(path: string): PublicIdentity {
 }
 
 /**
- * Makes a new key pair and its file (0600, missing directories 0700).
- * @throws {ChatError} IDENTITY_EXISTS when there is a file already, which stays as it is; FILE_FAILED
+ * Generates a key pair and creates its file (0600, missing directories 0700).
+ * @throws {ChatError} IDENTITY_EXISTS if the file exists, which is left unchanged; FILE_FAILED
  */
 export function createIdentity(path: string, options: IdentityFileOptions = {}): Identity {
   const keyPair = generateKeyPair()
@@ -76,13 +79,13 @@ export function createIdentity(path: string, options: IdentityFileOptions = {}):
     revocation: undefined,
     form: "current",
   }
-  createSecretFile(path, formatIdentityText(record))
+  createSecretFile(path, formatRecord(record))
   return toIdentity(path, record)
 }
 
 /**
- * Replaces the key by a new one; the file keeps the hand-over, signed by both keys, and the old private
- * key is gone. The agent id is made of the key: **it changes too**, others reach the agent under the new one.
+ * Replaces the key by a new one. The file keeps the rotation, signed by both keys; the old private key is destroyed.
+ * **The agent id changes too**, because it is derived from the key.
  * @throws {ChatError} as {@link readIdentity}; UNSUPPORTED for a file of the older form; FILE_FAILED
  */
 export function rotateIdentity(path: string, options: IdentityFileOptions = {}): Identity {
@@ -92,12 +95,12 @@ export function rotateIdentity(path: string, options: IdentityFileOptions = {}):
   const next = generateKeyPair()
   const rotation = signRotation(keyPair, next, (options.clock ?? systemClock).now())
   const rotated = { ...record, did: rotation.to, keyPair: next, rotations: [...rotations, rotation] }
-  replaceSecretFile(path, formatIdentityText(rotated))
+  replaceSecretFile(path, formatRecord(rotated))
   return toIdentity(path, rotated)
 }
 
 /**
- * Ends an identity for good: the file keeps a statement signed by the key, and no longer the key.
+ * Revokes an identity permanently: the file keeps a revocation signed by the key, and the private key is destroyed.
  * @throws {ChatError} as {@link readIdentity}; UNSUPPORTED for a file of the older form; FILE_FAILED
  */
 export function revokeIdentity(path: string, options: IdentityFileOptions = {}): PublicIdentity {
@@ -106,11 +109,11 @@ export function revokeIdentity(path: string, options: IdentityFileOptions = {}):
   requireCurrentForm(path, record)
   const revocation = signRevocation(keyPair, (options.clock ?? systemClock).now(), options.reason)
   const revoked = { ...record, keyPair: undefined, revocation }
-  replaceSecretFile(path, formatIdentityText(revoked))
+  replaceSecretFile(path, formatRecord(revoked))
   return toPublic(revoked)
 }
 
-/** The part of an identity anybody may see. */
+/** Returns the public part of an identity. */
 export function exportIdentity(identity: Identity): PublicIdentity {
   return toPublic({ ...identity, nick: identity.nick, revocation: undefined, form: "current" })
 }
@@ -119,11 +122,7 @@ function toIdentity(path: string, record: IdentityRecord): Identity {
   const { keyPair, did, nick, createdTs, rotations, revocation } = record
   if (keyPair === undefined || revocation !== undefined) {
     const since = revocation === undefined ? "" : ` on ${new Date(revocation.ts).toISOString()}`
-    throw refuseIdentity(
-      path,
-      `was revoked${since} and cannot be used any more`,
-      "make a new one in another file",
-    )
+    throw refuseIdentity(path, `was revoked${since}`, "create a new identity in another file")
   }
   const agentId = agentIdOf(keyPair.publicKey)
   return { agentId, did, keyPair, createdTs, rotations, ...(nick === undefined ? {} : { nick }) }
@@ -143,14 +142,182 @@ function toPublic({ did, nick, createdTs, rotations, revocation }: IdentityRecor
 function readRecord(path: string): IdentityRecord {
   const { text, modifiedTs } = readSecretFile(path)
   try {
-    return parseIdentityText(text, modifiedTs)
+    return parseRecord(text, modifiedTs)
   } catch (error) {
     if (!(error instanceof IdentityTextError)) throw error
-    throw refuseIdentity(path, error.message, "restore it from a copy, or make a new one in another file")
+    throw refuseIdentity(
+      path,
+      error.message,
+      "restore it from a copy, or create a new identity in another file",
+    )
   }
 }
 
 function requireCurrentForm(path: string, record: IdentityRecord): void {
   if (record.form === "current") return
-  throw new ChatError("UNSUPPORTED", `${path}: is of the older PEM form, which is only read`)
+  throw new ChatError("UNSUPPORTED", `${path}: the older PEM form can only be read`)
+}
+
+/** The contents of an identity file. Without `keyPair`, the identity was revoked and its secret destroyed. */
+interface IdentityRecord {
+  readonly did: string
+  readonly keyPair: KeyPair | undefined
+  readonly nick: Nick | undefined
+  /** Milliseconds since the Unix epoch. */
+  readonly createdTs: number
+  readonly rotations: readonly Rotation[]
+  readonly revocation: Revocation | undefined
+  /** Files of the first AgentChat contain PEM texts; they are read but never written. */
+  readonly form: "current" | "older"
+}
+
+/** Reason why a text is not an identity. Never quotes the text, which may contain a secret. */
+class IdentityTextError extends Error {
+  override readonly name = "IdentityTextError"
+}
+
+/** Latest time of a Date. */
+const maxDateMs = 8.64e15
+
+type Members = Readonly<Record<string, unknown>>
+
+/** Formats the file: one indented JSON object. */
+function formatRecord(record: IdentityRecord): string {
+  const { did, keyPair, nick, createdTs, rotations, revocation } = record
+  const members = {
+    v: 1,
+    agent_id: agentIdOf(parsePublicKey(did)),
+    did,
+    private_key: keyPair && formatBase64(exportSeed(keyPair)),
+    name: nick,
+    created_ts: createdTs,
+    rotations,
+    revocation,
+  }
+  return `${JSON.stringify(members, undefined, 2)}\n`
+}
+
+/**
+ * Parses the text of an identity file.
+ * @param modifiedTs - modification time of the file, for older files without a creation time
+ * @throws {IdentityTextError} naming the member at fault
+ */
+function parseRecord(text: string, modifiedTs: number): IdentityRecord {
+  const members = parseMembers(text)
+  return "privkey" in members ? parseOlder(members, modifiedTs) : parseCurrent(members)
+}
+
+function parseMembers(text: string): Members {
+  let value: unknown
+  try {
+    value = parseStrictJson(text)
+  } catch {
+    // The message of the parser would quote the text.
+    throw new IdentityTextError("must be valid JSON")
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new IdentityTextError("must be a JSON object")
+  }
+  return value as Members
+}
+
+function parseCurrent(members: Members): IdentityRecord {
+  if (members["v"] !== 1) throw new IdentityTextError("v: must be 1")
+  const did = members["did"]
+  const createdTs = members["created_ts"]
+  if (typeof did !== "string" || didOfText(did) !== did) throw new IdentityTextError("did: must be a did:key")
+  if (!isTime(createdTs)) throw new IdentityTextError("created_ts: must be milliseconds since the Unix epoch")
+  const revocation = members["revocation"] === undefined ? undefined : parseRevocation(members["revocation"])
+  const keyPair = revocation === undefined ? parseSeed(members["private_key"]) : undefined
+  if (keyPair !== undefined) requireKey(did, keyPair)
+  return {
+    did,
+    keyPair,
+    nick: parseNickMember(members["name"]),
+    createdTs,
+    rotations: parseRotations(members["rotations"], did),
+    revocation,
+    form: "current",
+  }
+}
+
+function parseOlder(members: Members, modifiedTs: number): IdentityRecord {
+  const { privkey, pubkey, created } = members
+  const keyPair = typeof privkey === "string" ? keyPairFromPem(privkey) : undefined
+  if (keyPair === undefined) throw new IdentityTextError("privkey: must be an Ed25519 key in PKCS #8 PEM")
+  const createdTs = typeof created === "string" ? Date.parse(created) : Number.NaN
+  const did = formatDidKey(keyPair.publicKey)
+  if (typeof pubkey !== "string" || didOfText(pubkey) !== did) {
+    throw new IdentityTextError("pubkey: must be the key of privkey")
+  }
+  return {
+    did,
+    keyPair,
+    nick: parseNickMember(members["name"]),
+    createdTs: Number.isNaN(createdTs) ? modifiedTs : createdTs,
+    rotations: [],
+    revocation: undefined,
+    form: "older",
+  }
+}
+
+function parseSeed(member: unknown): KeyPair {
+  const seed = typeof member === "string" ? parseBase64(member) : undefined
+  if (seed?.length !== seedBytes) throw new IdentityTextError("private_key: must be base64 of 32 bytes")
+  return keyPairFromSeed(seed)
+}
+
+function requireKey(did: string, keyPair: KeyPair): void {
+  if (formatDidKey(keyPair.publicKey) !== did)
+    throw new IdentityTextError("did: must be the key of private_key")
+}
+
+function parseNickMember(member: unknown): Nick | undefined {
+  return typeof member === "string" && nickPattern.test(member) ? (member as Nick) : undefined
+}
+
+function parseRotations(member: unknown, did: string): readonly Rotation[] {
+  if (!Array.isArray(member) || !member.every(isRotation)) {
+    throw new IdentityTextError("rotations: must be an array of rotation statements")
+  }
+  const last = member.at(-1)
+  if (last !== undefined && last.to !== did) {
+    throw new IdentityTextError("rotations: the last one must lead to did")
+  }
+  return member
+}
+
+function isRotation(value: unknown): value is Rotation {
+  if (!isStatement(value, "ROTATION")) return false
+  const { to, sigs } = value
+  return typeof to === "string" && Array.isArray(sigs) && sigs.length === 2 && sigs.every(isText)
+}
+
+function parseRevocation(value: unknown): Revocation {
+  if (isStatement(value, "REVOCATION") && typeof value["sig"] === "string") {
+    return value as unknown as Revocation
+  }
+  throw new IdentityTextError("revocation: must be a revocation statement")
+}
+
+function isStatement(value: unknown, type: string): value is Members {
+  if (typeof value !== "object" || value === null) return false
+  const { v, type: own, from, ts } = value as Members
+  return v === 1 && own === type && typeof from === "string" && isTime(ts)
+}
+
+function isTime(value: unknown): value is number {
+  return typeof value === "number" && Math.abs(value) <= maxDateMs
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === "string"
+}
+
+function didOfText(publicKey: string): string | undefined {
+  try {
+    return formatDidKey(parsePublicKey(publicKey))
+  } catch {
+    return undefined
+  }
 }

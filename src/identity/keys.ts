@@ -7,27 +7,27 @@ import { formatBase58, parseBase58 } from "./base58.js"
 import { formatBase64, parseBase64, parseBase64Url } from "./base64.js"
 
 declare const brand: unique symbol
-/** 32 bytes that encode, in the one canonical way, an Ed25519 point that is not of small order. */
+/** The canonical 32-byte encoding of an Ed25519 point that is not of small order. */
 export type PublicKey = Uint8Array & { readonly [brand]: "PublicKey" }
 
 const keyBytes = 32
 /** Multicodec `ed25519-pub` as an unsigned varint. */
 const ed25519Multicodec = [0xed, 0x01] as const
 const didPrefix = "did:key:z"
-/** The constant DER head of an Ed25519 SubjectPublicKeyInfo (RFC 8410 §4), 12 bytes, in base64. */
+/** The constant 12-byte DER prefix of an Ed25519 SubjectPublicKeyInfo (RFC 8410 §4), in base64. */
 const spkiHead = "MCowBQYDK2VwAyEA"
 const pem = /^-----BEGIN PUBLIC KEY-----\r?\n([A-Za-z0-9+/=\r\n]+)-----END PUBLIC KEY-----\s*$/
 
 /**
- * Keys by their did:key text. Checking that a key is a point of the curve takes longer than checking a signature
- * by it, and few keys sign much.
+ * Parsed keys by did:key. Checking that a key is a point of the curve takes longer than checking a signature, and a few
+ * keys make most signatures.
  */
 const recentKeys = new LruMap<string, PublicKey>(4_096)
 
 /**
- * Reads a public key as did:key, as base64 (standard or URL alphabet) of its 32 bytes, or as SPKI PEM.
- * @throws {ChatError} INVALID_MSG when it is none of these, not a canonical point, or of small order:
- * under such a key one signature fits many messages
+ * Parses a public key: did:key, base64 (standard or URL alphabet) of 32 bytes, or SPKI PEM.
+ * @throws {ChatError} INVALID_MSG for any other text, a point that is not canonical, or a key of small order, for which
+ * one signature is valid for many messages
  */
 export function parsePublicKey(text: string): PublicKey {
   const known = recentKeys.get(text)
@@ -41,34 +41,34 @@ export function parsePublicKey(text: string): PublicKey {
   return key
 }
 
-/** @throws {ChatError} INVALID_MSG when the 32 bytes are no canonical point, or one of small order */
+/** Checks 32 bytes. @throws {ChatError} INVALID_MSG if they are not a canonical point, or one of small order */
 export function checkPublicKey(bytes: Uint8Array): PublicKey {
   let point: Point
   try {
     point = Point.fromBytes(bytes, false)
   } catch {
-    throw invalid("is not a canonical point of the curve")
+    throw invalid("must be a canonical point of the curve")
   }
-  if (point.isSmallOrder()) throw invalid("is a key of small order")
+  if (point.isSmallOrder()) throw invalid("must not be of small order")
   return bytes as PublicKey
 }
 
-/** The address of whoever holds the key: `@` and the first 16 hex digits of SHA-256 over its 32 bytes. */
+/** Returns the agent id of a key: `@` and the first 16 hex digits of the SHA-256 of its 32 bytes. */
 export function agentIdOf(key: PublicKey): AgentId {
   return `@${createHash("sha256").update(key).digest("hex").slice(0, 16)}` as AgentId
 }
 
-/** `did:key:z6Mk…`; the form used inside signed statements. */
+/** Formats a key as did:key, such as `did:key:z6Mk…`: the form in signed statements. */
 export function formatDidKey(key: PublicKey): string {
   return didPrefix + formatBase58(Uint8Array.from([...ed25519Multicodec, ...key]))
 }
 
-/** SPKI PEM, the form of older AgentChat relays. */
+/** Formats a key as SPKI PEM, for relays of older versions. */
 export function formatPublicPem(key: PublicKey): string {
   return `-----BEGIN PUBLIC KEY-----\n${spkiHead}${formatBase64(key)}\n-----END PUBLIC KEY-----\n`
 }
 
-/** Whether two keys are the same bytes. */
+/** Compares two keys. */
 export function isSameKey(a: PublicKey, b: PublicKey): boolean {
   return Buffer.compare(a, b) === 0
 }

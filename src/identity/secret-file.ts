@@ -4,7 +4,7 @@ import { dirname } from "node:path"
 import { syncDirectory, writeFileAtomic } from "../base/atomic-file.js"
 import { ChatError } from "../protocol/errors.js"
 
-/** A secret's text and when its file was last written, in milliseconds since the Unix epoch. */
+/** The contents of a secret file, and its modification time in milliseconds since the Unix epoch. */
 export interface SecretText {
   readonly text: string
   readonly modifiedTs: number
@@ -13,12 +13,12 @@ export interface SecretText {
 const maxFileBytes = 1024 * 1024
 const ownerOnly = 0o600
 const othersMask = 0o077
-/** What `link` says on file systems that have none. */
+/** Errors of `link` on file systems without hard links. */
 const noLinks = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"])
 
 /**
- * Reads a file that only its owner may see.
- * @throws {ChatError} NOT_FOUND, or BAD_IDENTITY when it is no file, too large, or others may read it
+ * Reads a file that only its owner can read.
+ * @throws {ChatError} NOT_FOUND; BAD_IDENTITY if it is not a regular file, too large, or readable by others
  */
 export function readSecretFile(path: string): SecretText {
   const fd = openSecretFile(path)
@@ -37,8 +37,8 @@ export function readSecretFile(path: string): SecretText {
 }
 
 /**
- * Makes a new file (0600) in a directory that is made too if missing (0700). It appears whole or not at all.
- * @throws {ChatError} IDENTITY_EXISTS when there is anything of that name; FILE_FAILED
+ * Creates a file (0600), atomically, and missing directories (0700).
+ * @throws {ChatError} IDENTITY_EXISTS if the path exists; FILE_FAILED
  */
 export function createSecretFile(path: string, text: string): void {
   const temporary = `${path}.${randomBytes(6).toString("hex")}.tmp`
@@ -56,7 +56,7 @@ export function createSecretFile(path: string, text: string): void {
   }
 }
 
-/** Replaces the text of an existing file as a whole, also behind a symbolic link. @throws {ChatError} FILE_FAILED */
+/** Replaces the contents of an existing file atomically. Follows symbolic links. @throws {ChatError} FILE_FAILED */
 export function replaceSecretFile(path: string, text: string): void {
   try {
     writeFileAtomic(fs.realpathSync(path), text, { mode: ownerOnly, durable: true })
@@ -65,14 +65,14 @@ export function replaceSecretFile(path: string, text: string): void {
   }
 }
 
-/** BAD_IDENTITY for a file; the problem must not quote its text. */
+/** Creates a BAD_IDENTITY error. `problem` must not quote the contents of the file. */
 export function refuseIdentity(path: string, problem: string, hint?: string): ChatError {
   return new ChatError("BAD_IDENTITY", `${path}: ${problem}`, hint === undefined ? {} : { hint })
 }
 
 function openSecretFile(path: string): number {
   try {
-    // O_NONBLOCK: a FIFO of that name must not hold the program for ever.
+    // O_NONBLOCK: a FIFO must not block the program.
     return fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
@@ -88,7 +88,7 @@ function openSecretFile(path: string): number {
   }
 }
 
-/** Like a rename that refuses an existing name, as O_EXCL would: nobody ever sees half a file. */
+/** Renames a file, but never replaces an existing one. */
 function giveName(temporary: string, path: string): void {
   try {
     fs.linkSync(temporary, path)

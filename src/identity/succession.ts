@@ -4,8 +4,7 @@ import { formatDidKey } from "./keys.js"
 import type { KeyPair } from "./signer.js"
 
 /**
- * A key hands over to its successor. Both sign the same statement: the old key to let go, the new one to
- * prove it is held. The agent id is made of the key, so it changes with it.
+ * The replacement of a key by its successor, signed by both. The agent id is derived from the key and changes with it.
  */
 export interface Rotation {
   readonly v: 1
@@ -20,7 +19,7 @@ export interface Rotation {
   readonly sigs: readonly [string, string]
 }
 
-/** A key's last word: nothing it signs after `ts` is to be believed. */
+/** The end of a key: nothing it signs at or after `ts` is valid. */
 export interface Revocation {
   readonly v: 1
   readonly type: "REVOCATION"
@@ -36,7 +35,7 @@ export interface Revocation {
 const rotationType = "agentchat.rotation+jws"
 const revocationType = "agentchat.revocation+jws"
 
-/** @param ts - milliseconds since the Unix epoch */
+/** Signs a rotation. @param ts - milliseconds since the Unix epoch */
 export function signRotation(oldKey: KeyPair, newKey: KeyPair, ts: number): Rotation {
   const from = formatDidKey(oldKey.publicKey)
   const to = formatDidKey(newKey.publicKey)
@@ -48,14 +47,14 @@ export function signRotation(oldKey: KeyPair, newKey: KeyPair, ts: number): Rota
   return { ...statement, sigs }
 }
 
-/** @throws {ChatError} VERIFICATION_FAILED unless both keys signed this very hand-over */
+/** @throws {ChatError} VERIFICATION_FAILED unless both keys signed the statement */
 export function verifyRotation({ sigs, ...statement }: Rotation): void {
   const [byOld, byNew] = sigs
   requireSigner(byOld, statement, rotationType, statement.from)
   requireSigner(byNew, statement, rotationType, statement.to)
 }
 
-/** @param ts - milliseconds since the Unix epoch */
+/** Signs a revocation. @param ts - milliseconds since the Unix epoch */
 export function signRevocation(keyPair: KeyPair, ts: number, reason?: string): Revocation {
   const from = formatDidKey(keyPair.publicKey)
   const base = { v: 1, type: "REVOCATION", from, ts } as const
@@ -63,16 +62,16 @@ export function signRevocation(keyPair: KeyPair, ts: number, reason?: string): R
   return { ...statement, sig: signDetached(statement, keyPair, revocationType) }
 }
 
-/** @throws {ChatError} VERIFICATION_FAILED unless the revoked key itself signed the statement */
+/** @throws {ChatError} VERIFICATION_FAILED unless the revoked key signed the statement */
 export function verifyRevocation({ sig, ...statement }: Revocation): void {
   requireSigner(sig, statement, revocationType, statement.from)
 }
 
 function requireSigner(sig: string, statement: object, typ: string, did: string): void {
   if (formatDidKey(verifyDetached(sig, statement, typ)) !== did) {
-    throw new ChatError("VERIFICATION_FAILED", `signature: not made by ${did}`)
+    throw new ChatError("VERIFICATION_FAILED", `signature: must be made by ${did}`)
   }
   if (!sig.startsWith(`${formatHeader(did, typ)}..`)) {
-    throw new ChatError("VERIFICATION_FAILED", "signature: header is not canonical JSON")
+    throw new ChatError("VERIFICATION_FAILED", "signature: header must be canonical JSON")
   }
 }

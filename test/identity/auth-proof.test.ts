@@ -33,7 +33,9 @@ describe("verifyChallenge", () => {
 
   it("refuses a proof by another key", () => {
     const sig = signChallenge(claims, generateKeyPair())
-    expect(() => verifyChallenge(sig, claims, keyPair.publicKey)).toThrow("another key than IDENTIFY named")
+    expect(() => verifyChallenge(sig, claims, keyPair.publicKey)).toThrow(
+      "must be made by the key of IDENTIFY",
+    )
   })
 
   it("refuses a signature that was made for something else", () => {

@@ -51,8 +51,8 @@ describe("verifyDetached", () => {
   })
 
   it("refuses another statement, and the same one under another type", () => {
-    expect(() => verifyDetached(jws, { ...statement, amount: "0.50" }, typ)).toThrow(failed("does not fit"))
-    expect(() => verifyDetached(jws, { ...statement, extra: null }, typ)).toThrow(failed("does not fit"))
+    expect(() => verifyDetached(jws, { ...statement, amount: "0.50" }, typ)).toThrow(failed("does not match"))
+    expect(() => verifyDetached(jws, { ...statement, extra: null }, typ)).toThrow(failed("does not match"))
     expect(() => verifyDetached(jws, statement, "agentchat.other+jws")).toThrow(failed("typ must be"))
   })
 
@@ -67,8 +67,8 @@ describe("verifyDetached", () => {
     ["alg none", { alg: "none", kid: did(), typ }, "alg must be EdDSA"],
     ["another alg", { alg: "HS256", kid: did(), typ }, "alg must be EdDSA"],
     ["no kid", { alg: "EdDSA", typ }, "alg, kid and typ"],
-    ["crit", { alg: "EdDSA", kid: did(), typ, crit: ["b64"], b64: false }, "nothing else"],
-    ["a key of its own", { alg: "EdDSA", kid: did(), typ, jwk: {} }, "nothing else"],
+    ["crit", { alg: "EdDSA", kid: did(), typ, crit: ["b64"], b64: false }, "exactly alg, kid and typ"],
+    ["a key of its own", { alg: "EdDSA", kid: did(), typ, jwk: {} }, "exactly alg, kid and typ"],
     ["a kid that is no did:key", { alg: "EdDSA", kid: "me", typ }, "kid must be a did:key"],
     ["a kid that is no text", { alg: "EdDSA", kid: 1, typ }, "kid must be a did:key"],
     ["a kid with a fragment", { alg: "EdDSA", kid: `${did()}#key`, typ }, "kid: pubkey"],
@@ -100,7 +100,7 @@ describe("verifyDetached", () => {
   it("refuses a signature by another key than the header names", () => {
     const other = signDetached(statement, generateKeyPair(), typ)
     const mixed = `${String(jws.split(".")[0])}..${String(other.split(".")[2])}`
-    expect(() => verifyDetached(mixed, statement, typ)).toThrow(failed("does not fit"))
+    expect(() => verifyDetached(mixed, statement, typ)).toThrow(failed("does not match"))
   })
 })
 

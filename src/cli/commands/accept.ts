@@ -4,9 +4,9 @@ import { omitUndefined } from "../output/omit-undefined.js"
 import { requestOptions } from "../relay/relay-request.js"
 
 export const accept = defineCommand({
-  args: { id: required("the proposal's id", proposalId) },
+  args: { id: required("id of the proposal", proposalId) },
   options: {
-    "payment-code": value("CODE", "where payment goes, or comes from", paymentCode),
+    "payment-code": value("CODE", "payment code, for the other party", paymentCode),
     ...requestOptions,
   },
   takesUrl: true,
@@ -14,9 +14,7 @@ export const accept = defineCommand({
     "agentchat accept prop_k3v5mq2a7xw4tz6b",
     "agentchat accept prop_k3v5mq2a7xw4tz6b --payment-code PM8T…",
   ],
-  notes: [
-    "Only whom it was proposed to can accept it, while it is pending. A signature cannot be taken back.",
-  ],
+  notes: ["Only the recipient can accept a proposal, while it is pending. A signature cannot be taken back."],
   run: async (context, input) => {
     const { sendDraft } = await import("../deals/deal-request.js")
     return sendDraft(context, input, {

@@ -4,9 +4,9 @@ import { omitUndefined } from "../output/omit-undefined.js"
 import { requestOptions } from "../relay/relay-request.js"
 
 export const complete = defineCommand({
-  args: { id: required("the proposal's id", proposalId) },
+  args: { id: required("id of the proposal", proposalId) },
   options: {
-    proof: value("TEXT", "what shows it: a commit, a transaction; up to 2,000 characters", proofText),
+    proof: value("TEXT", "evidence such as a commit or a transaction, up to 2,000 characters", proofText),
     ...requestOptions,
   },
   takesUrl: true,
@@ -15,7 +15,7 @@ export const complete = defineCommand({
     "agentchat complete prop_k3v5mq2a7xw4tz6b",
   ],
   notes: [
-    "Either party can say it of an accepted proposal; then there is a receipt. The other party confirms it by the same",
+    "Either party can complete an accepted proposal; then there is a receipt. The other party confirms with the same",
     "command, or disputes it.",
   ],
   run: async (context, input) => {

@@ -7,10 +7,10 @@ import { omitUndefined } from "../output/omit-undefined.js"
 import { requestOptions } from "../relay/relay-request.js"
 
 export const dispute = defineCommand({
-  args: { id: required("the proposal's id", proposalId) },
+  args: { id: required("id of the proposal", proposalId) },
   options: {
-    reason: value("TEXT", "what is wrong, up to 500 characters; it must be said", disputeReason),
-    fault: value("WHOSE", `${faults.join(", ")}, as you see it`, closeChoice(faults), faults),
+    reason: value("TEXT", "what is wrong, up to 500 characters (required)", disputeReason),
+    fault: value("WHOSE", `party at fault: ${faults.join(", ")}`, closeChoice(faults), faults),
     ...requestOptions,
   },
   takesUrl: true,
@@ -20,13 +20,13 @@ export const dispute = defineCommand({
   ],
   notes: [
     "Either party can dispute an accepted proposal, and a completed one within its dispute window. The fault counts",
-    "once the other party has answered with a dispute that names the same one: --fault self by one, other by the other.",
+    "once both have named the same party: --fault other by the first, --fault self by the second.",
   ],
   async run(context, input) {
     const { reason, fault } = input.options
     if (reason === undefined) {
-      throw new ChatError("USAGE", "dispute: --reason is missing", {
-        hint: "say what is wrong: --reason 'the tests fail'",
+      throw new ChatError("USAGE", "--reason: is required", {
+        hint: "describe what is wrong: --reason 'the tests fail'",
       })
     }
     const { sendDraft } = await import("../deals/deal-request.js")

@@ -9,11 +9,11 @@ import { closeChoice } from "../input/values.js"
 import { type RequestOptions, requestOptions, usesOwnSession } from "../relay/relay-request.js"
 
 export const proposals = defineCommand({
-  args: { id: optional("one of them, with all that was said in it", proposalId) },
+  args: { id: optional("show one proposal with all its statements", proposalId) },
   options: {
     state: value(
       "STATE",
-      `only those that are ${dealStates.join(", ")}`,
+      `show only proposals in this state: ${dealStates.join(", ")}`,
       closeChoice(dealStates),
       dealStates,
     ),
@@ -26,8 +26,8 @@ export const proposals = defineCommand({
     "agentchat proposals prop_k3v5mq2a7xw4tz6b --json",
   ],
   notes: [
-    "Those of this directory's daemon (--name chooses which), out of its proposals.jsonl, also when it does not run;",
-    "with URL or --identity those that the relay keeps for that identity.",
+    "Lists the proposals in the daemon's proposals.jsonl, even if it does not run (--name NAME selects the daemon). With",
+    "URL or --identity, lists those that the relay has of that identity.",
   ],
   async run(context, { args: { id }, options, url }) {
     const { io, config } = context
@@ -41,7 +41,7 @@ export const proposals = defineCommand({
       if (list.length === 0) {
         const { state } = options
         io.err(`no ${state === undefined ? "" : `${state} `}proposals`)
-        const hint = await whoseElse(context, { options, url })
+        const hint = await otherDaemons(context, { options, url })
         if (hint !== undefined) io.err(hint)
       }
     }
@@ -49,8 +49,8 @@ export const proposals = defineCommand({
   },
 })
 
-/** Who nothing is known of may be another than who was meant. */
-async function whoseElse(context: Context, choice: RequestOptions): Promise<string | undefined> {
+/** Suggests the other daemons of the directory, because the proposal may be one of theirs. */
+async function otherDaemons(context: Context, choice: RequestOptions): Promise<string | undefined> {
   if (choice.options.name !== undefined || usesOwnSession(choice)) return undefined
   return otherDaemonsHint(context, "all")
 }
@@ -63,8 +63,8 @@ async function showOne(
   const { io, config } = context
   const found = all.find((view) => view.id === id)
   if (found === undefined) {
-    throw new ChatError("PROPOSAL_NOT_FOUND", `ID: ${id} is none of your proposals`, {
-      hint: (await whoseElse(context, choice)) ?? "see: agentchat proposals",
+    throw new ChatError("PROPOSAL_NOT_FOUND", `ID: ${id} is not one of your proposals`, {
+      hint: (await otherDaemons(context, choice)) ?? "see: agentchat proposals",
     })
   }
   if (config.json) io.json({ ok: true, proposal: found })
@@ -72,7 +72,7 @@ async function showOne(
   return 0
 }
 
-/** @throws {ChatError} NOT_FOUND when `--name` is no daemon of this directory; what the relay refuses */
+/** @throws {ChatError} NOT_FOUND if the directory has no daemon of that `--name`; the relay's refusal */
 async function readViews(
   context: Context,
   choice: RequestOptions,
@@ -81,8 +81,8 @@ async function readViews(
   const { viewOf, viewOfDeal } = await import("../deals/proposal-view.js")
   if (usesOwnSession(choice)) {
     if (choice.options.identity === undefined) {
-      throw new ChatError("IDENTITY_REQUIRED", "a relay tells an identity its deals, and none is named", {
-        hint: "say --identity FILE, or leave out what asks for a session of its own: this directory's daemon knows its deals",
+      throw new ChatError("IDENTITY_REQUIRED", "--identity: is required to list the proposals on a relay", {
+        hint: "name one with --identity FILE, or leave out URL to list the proposals of this directory's daemon",
       })
     }
     const { withDealCalls } = await import("../deals/deal-request.js")
@@ -95,7 +95,7 @@ async function readViews(
   const { dir, proposals: path } = instancePathsOf(context.config, name)
   const { existsSync } = await import("node:fs")
   if (name !== undefined && !existsSync(dir)) {
-    throw new ChatError("NOT_FOUND", `--name: ${name} is no daemon of this directory`, {
+    throw new ChatError("NOT_FOUND", `--name: this directory has no daemon ${name}`, {
       hint: "see: agentchat daemon --list",
     })
   }

@@ -1,4 +1,4 @@
-/** Readers of what the command line says about a deal; the bounds are those of the protocol. */
+/** Parsers for the command line arguments of deals. The limits are those of the protocol. */
 import { ChatError } from "../../protocol/errors.js"
 import { Fault, type Schema } from "../../protocol/schema.js"
 import { draftBodies, proposalIdSchema } from "../../protocol/statements.js"
@@ -7,17 +7,17 @@ import { duration } from "../input/values.js"
 
 const { task, amount, currency, payment_code, expires, terms } = draftBodies.PROPOSAL
 
-/** The id of a proposal. */
+/** Parses the id of a proposal. */
 export const proposalId: Parse<string> = (text, label) => {
   if (!(proposalIdSchema.read(text) instanceof Fault)) return text
-  throw new ChatError("USAGE", `${label}: is not the id of a proposal`, {
+  throw new ChatError("USAGE", `${label}: must be the id of a proposal`, {
     hint: "it looks like prop_k3v5…; see: agentchat proposals",
   })
 }
 
 export const taskText = member(task)
 export const termsText = member(terms)
-/** A decimal number, as text: no reader rounds it. */
+/** Parses a decimal number. Returns the text, so that it is not rounded. */
 export const amountText: Parse<string> = (text, label) => {
   member(amount)(text, label)
   return text
@@ -28,7 +28,7 @@ export const rejectReason = member(draftBodies.REJECT.reason)
 export const proofText = member(draftBodies.COMPLETE.proof)
 export const disputeReason = member(draftBodies.DISPUTE.reason)
 
-/** A length of time as seconds (`300`) or with a unit (`5m`, `7d`); read as seconds. */
+/** Parses a duration in seconds (`300`) or with a unit (`5m`, `7d`). @returns seconds */
 export const timeSpan: Parse<number> = (text, label) => {
   const seconds = /^\d{1,12}$/.test(text) ? Number(text) : duration(text, label) / 1_000
   return checked(expires, seconds, label)
@@ -38,7 +38,7 @@ function member<T>(schema: Schema<T | undefined>): Parse<T> {
   return (text, label) => checked(schema, text, label)
 }
 
-/** @throws {ChatError} USAGE, naming the label */
+/** @throws {ChatError} USAGE, naming `label` */
 function checked<T>(schema: Schema<T | undefined>, value: string | number, label: string): T {
   const read = schema.read(value)
   if (read instanceof Fault) throw new ChatError("USAGE", `${label}: ${read.problem}`)

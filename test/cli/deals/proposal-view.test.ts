@@ -27,7 +27,7 @@ describe("what the command line says about a deal", () => {
     expect(() => taskText("x".repeat(2_001), "TASK")).toThrow("TASK: must be at most 2000 characters")
     expect(proposalId("prop_k3v5mq2a7xw4tz6b", "ID")).toBe("prop_k3v5mq2a7xw4tz6b")
     for (const text of ["", "prop", "prop_…", "../../etc/passwd"]) {
-      expect(() => proposalId(text, "ID")).toThrow("ID: is not the id of a proposal")
+      expect(() => proposalId(text, "ID")).toThrow("ID: must be the id of a proposal")
     }
   })
 })

@@ -71,7 +71,7 @@ describe("a relay that lies", { timeout: 60_000 }, () => {
     [
       "swaps the key of its author",
       (proposal) => ({ ...proposal, from: swapped }),
-      /does not fit|another key/,
+      /does not match|must be signed by/,
     ],
     [
       "passes on what is for another relay",

@@ -54,11 +54,11 @@ describe("a draft in the outbox", () => {
     [{ ...proposal, task: "" }, "task: must not be empty", undefined],
     [{ ...proposal, task: "x".repeat(2_001) }, "task: must be at most 2000 characters", undefined],
     [{ ...proposal, ammount: "5" }, "ammount: unknown field", 'did you mean "amount"?'],
-    [{ ...proposal, sig: "x" }, "sig: unknown field", "leave it out: the daemon adds it, and signs"],
+    [{ ...proposal, sig: "x" }, "sig: unknown field", "leave it out: the daemon adds it when it signs"],
     [
       { ...proposal, colour: "red" },
       "colour: unknown field",
-      "leave it out; it may have to, task, currency, payment_code, terms, amount, expires, dispute_window",
+      "leave it out; the fields are to, task, currency, payment_code, terms, amount, expires, dispute_window",
     ],
     [
       { type: "ACCEPT", id: "prop_12345678" },
