@@ -14,7 +14,6 @@ import type { DaemonPaths } from "./files/paths.js"
 import { type DaemonGuards, makeGuards } from "./guards/daemon-guards.js"
 import type { DurableBatch } from "./inbox/group-commit.js"
 import { Inbox } from "./inbox/inbox.js"
-import type { IdentifiedLine } from "./inbox/line.js"
 import { noticeLine } from "./inbox/message-to-line.js"
 import { connectOptionsOf, type DaemonHost, type DaemonOptions, initialChannels } from "./options.js"
 import { Outbox } from "./outbox/outbox.js"
@@ -24,7 +23,7 @@ import { Channels, type JoinFailures } from "./session/channels.js"
 import { DaemonMemory } from "./session/daemon-memory.js"
 import { LeasedTasks } from "./session/leased-tasks.js"
 import { Presence } from "./session/presence.js"
-import { type Mark, ReadReceipts } from "./session/read-receipts.js"
+import { ReadReceipts } from "./session/read-receipts.js"
 import { RelayMessages } from "./session/relay-messages.js"
 import { type DaemonFacts, StatusWriter } from "./status-writer.js"
 
@@ -69,7 +68,6 @@ export class Daemon {
     this.#session = this.#createSession()
     const log = (line: string) => this.#log.write(line)
     const self = () => this.agentId ?? ""
-    const append = ({ line, msgId }: IdentifiedLine, mark?: Mark) => this.#inbox.append(line, { msgId, mark })
 
     this.#bookmarks = Bookmarks.open(paths.bookmarks, options.server)
     const bookmarks = this.#bookmarks
@@ -93,7 +91,7 @@ export class Daemon {
     const channels = this.#channels
     this.#tasks = new LeasedTasks({ memory, clock, presence, inbox, log })
     const tasks = this.#tasks
-    this.#guards = makeGuards({ paths, clock, memory, limits: options.guards, log, self, mirror: append })
+    this.#guards = makeGuards({ paths, clock, memory, limits: options.guards, log, self, inbox })
 
     this.#acks = AckLog.open(paths.acks, this.#status.reporter("acks"))
     const deliveryStatus = new DeliveryStatus(this.#acks, log)
@@ -109,19 +107,9 @@ export class Daemon {
     })
     this.#sender = this.#createSender()
     const sender = this.#sender
-    const isCompat = options.compat
-    const services = {
-      channels,
-      deliveryStatus,
-      tasks,
-      ...this.#guards,
-      sender,
-      inbox,
-      isCompat,
-      log,
-    }
-    this.#messages = new RelayMessages(services)
-    this.#deals = this.#openDeals(paths, log, append)
+    const services = { channels, deliveryStatus, tasks, ...this.#guards, sender, inbox, log }
+    this.#messages = new RelayMessages({ ...services, isCompat: options.compat })
+    this.#deals = this.#openDeals(paths, log)
   }
 
   /** Connects, and stays connected until {@link stop}. */
@@ -209,17 +197,13 @@ export class Daemon {
     })
   }
 
-  #openDeals(
-    paths: DaemonPaths,
-    log: (line: string) => void,
-    mirror: (line: IdentifiedLine, mark: Mark | undefined) => void,
-  ): Deals | undefined {
+  #openDeals(paths: DaemonPaths, log: (line: string) => void): Deals | undefined {
     const { identity, compat } = this.#options
     if (identity === undefined || compat) return undefined
     const options = { paths, identity, clock: this.#host.clock, memory: this.#memory }
     return new Deals(options, {
       log,
-      mirror,
+      mirror: ({ line, msgId }, mark) => this.#inbox.append(line, { msgId, mark }),
       confirm: (id) => this.#session.connection?.send({ type: "RECEIVED", ids: [id] }),
       onProblem: this.#status.reporter("proposals"),
       onRecorded: (message) => this.#sender.answer(message),

@@ -93,6 +93,6 @@ async function stopOne(context: Context, name: InstanceName = defaultInstance): 
 
 async function stopAll(context: Context): Promise<number> {
   const stopped = await stopAllDaemons(rootPaths(context.config.home), context.clock)
-  if (stopped.length === 0 && !context.config.json) context.io.err("no daemon runs here")
+  if (stopped.length === 0 && !context.config.json) context.io.err("no daemon is running here")
   return reportSuccess(context, { stopped }, stopped.length === 0 ? [] : `stopped ${stopped.join(" ")}`)
 }

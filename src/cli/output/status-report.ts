@@ -38,7 +38,7 @@ async function notRunningError(
   const reason = status?.reason === undefined || status.reason === null ? "" : `: ${status.reason.message}`
   const option = name === defaultInstance ? "" : ` --name ${name}`
   const others = name === defaultInstance ? await otherDaemonsHint(context, "running") : undefined
-  return new ChatError("NOT_FOUND", `daemon ${name} does not run${reason}`, {
+  return new ChatError("NOT_FOUND", `daemon ${name} is not running${reason}`, {
     hint:
       others ?? `start it: agentchat daemon --background${option}, or with a relay of its own: agentchat up`,
   })

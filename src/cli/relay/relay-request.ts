@@ -85,7 +85,7 @@ export function chooseDaemon(
   const paths = instancePathsOf(config, name)
   const holder = readHolder(paths.pid, clock.now())
   if (name !== undefined && holder === undefined) {
-    throw new ChatError("NOT_FOUND", `daemon ${name} does not run`, {
+    throw new ChatError("NOT_FOUND", `daemon ${name} is not running`, {
       hint: `start it: agentchat daemon --background --name ${name}`,
     })
   }
@@ -138,7 +138,8 @@ export async function requireDaemon(context: Context, name: InstanceName | undef
   const paths = chooseDaemon(context, { url: undefined, options })
   if (paths !== undefined) return paths
   const hint = await otherDaemonsHint(context, "running")
-  const which = hint === undefined ? "no daemon of this directory runs" : "daemon default does not run"
+  const which =
+    hint === undefined ? "no daemon of this directory is running" : "daemon default is not running"
   throw new ChatError("USAGE", `${which}; this command needs a running daemon`, {
     hint: hint ?? "start one: agentchat daemon --background, or with a relay of its own: agentchat up",
   })

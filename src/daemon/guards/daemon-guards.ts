@@ -2,7 +2,8 @@ import type { Clock } from "../../base/clock.js"
 import type { BreakerLimits } from "../../guards/breaker.js"
 import { defaultGuardLimits } from "../../guards/limits.js"
 import type { DaemonPaths } from "../files/paths.js"
-import type { IdentifiedLine } from "../inbox/line.js"
+import type { Inbox } from "../inbox/inbox.js"
+import type { InboxLine } from "../inbox/line.js"
 import type { DaemonMemory } from "../session/daemon-memory.js"
 import { ActiveStops } from "./active-stops.js"
 import { CircuitBreaker, workingDirectoryOf } from "./circuit-breaker.js"
@@ -17,8 +18,7 @@ interface GuardPorts {
   readonly log: (line: string) => void
   /** Own agent id. */
   readonly self: () => string
-  /** Puts a line into the inbox. */
-  readonly mirror: (line: IdentifiedLine) => void
+  readonly inbox: Pick<Inbox, "append">
 }
 
 /** What a daemon knows of the relay's guards, and its own one. */
@@ -27,10 +27,10 @@ export interface DaemonGuards {
   readonly breaker: CircuitBreaker
 }
 
-export function makeGuards({ paths, limits, mirror, ...ports }: GuardPorts): DaemonGuards {
-  const tell = (line: IdentifiedLine["line"], msgId?: string) => {
+export function makeGuards({ paths, limits, inbox, ...ports }: GuardPorts): DaemonGuards {
+  const tell = (line: InboxLine, msgId?: string) => {
     ports.log(`guard: ${[line["layer"], line["state"], line["scope"], line["reason"]].join(" ")}`)
-    mirror({ line, ...(msgId === undefined ? {} : { msgId }) })
+    inbox.append(line, { msgId })
   }
   const stops = new ActiveStops({ ...ports, tell })
   const numbers = { ...defaultGuardLimits, ...limits }

@@ -1,5 +1,5 @@
 import type { ChatError } from "../../protocol/errors.js"
-import { commandIdPrefix, isWrittenBy } from "../../protocol/message-id.js"
+import { commandIdPrefix } from "../../protocol/message-id.js"
 import { type ServerMessage, serverMessages } from "../../protocol/server-messages.js"
 import { type IdentifiedLine, type InboxLine, taskLineId } from "./line.js"
 
@@ -95,9 +95,4 @@ function taskLine(message: ServerMessage<"TASK">): InboxLine {
 /** Reports whether a message answers a CLI command, which prints it itself. */
 function isForCommand({ re }: { readonly re?: string }): boolean {
   return re?.startsWith(commandIdPrefix) === true
-}
-
-/** Reports whether a message id begins with its sender's id, as every relay makes it. */
-export function isFromSender({ from, msg_id: msgId }: ServerMessage<"MSG">): boolean {
-  return isWrittenBy(from, msgId)
 }

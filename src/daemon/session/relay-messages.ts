@@ -1,16 +1,17 @@
+import { isWrittenBy } from "../../protocol/message-id.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { DeliveryStatus } from "../delivery/delivery-status.js"
 import type { ActiveStops } from "../guards/active-stops.js"
 import type { CircuitBreaker } from "../guards/circuit-breaker.js"
 import type { Inbox } from "../inbox/inbox.js"
-import { isFromSender, messageToLine } from "../inbox/message-to-line.js"
+import { messageToLine } from "../inbox/message-to-line.js"
 import type { OutboxSender } from "../outbox/sender.js"
 import type { Channels } from "./channels.js"
 import type { LeasedTasks } from "./leased-tasks.js"
 import { markOf } from "./read-receipts.js"
 
 /** The services that handle messages of the relay. */
-export interface RelayMessagesOptions {
+export interface RelayServices {
   readonly channels: Channels
   readonly deliveryStatus: DeliveryStatus
   readonly tasks: LeasedTasks
@@ -25,9 +26,9 @@ export interface RelayMessagesOptions {
 
 /** Handles every message of the relay but signed statements: updates the daemon's state, then writes the inbox line. */
 export class RelayMessages {
-  readonly #services: RelayMessagesOptions
+  readonly #services: RelayServices
 
-  constructor(services: RelayMessagesOptions) {
+  constructor(services: RelayServices) {
     this.#services = services
   }
 
@@ -48,7 +49,7 @@ export class RelayMessages {
   /** Reports whether a message claims a sender that its id does not belong to. */
   #isForged(message: ServerMessage): boolean {
     const { isCompat, log } = this.#services
-    if (message.type !== "MSG" || isCompat || isFromSender(message)) return false
+    if (message.type !== "MSG" || isCompat || isWrittenBy(message.from, message.msg_id)) return false
     const { from, msg_id } = message
     log(`sender-mismatch: dropped message ${msg_id.slice(0, 130)}, which claims to be from ${from}`)
     return true
