@@ -13,7 +13,7 @@ const schemas = {
 } as const satisfies Record<Verb, unknown>
 
 /** Fields that the daemon adds when it signs. */
-const added: ReadonlySet<string> = new Set(["v", "from", "ts", "aud", "prev", "sig"])
+const signedFields: ReadonlySet<string> = new Set(["v", "from", "ts", "aud", "prev", "sig"])
 
 const examples: Readonly<Record<Verb, string>> = {
   PROPOSAL: `echo '{"type":"PROPOSAL","to":"@bob","task":"review a.ts"}' >> outbox.jsonl`,
@@ -71,7 +71,7 @@ function hintOf(type: Verb, value: Readonly<Record<string, unknown>>, field: str
 }
 
 function hintForUnknown(names: readonly string[], field: string): string {
-  if (added.has(field)) return "leave it out: the daemon adds it, and signs"
+  if (signedFields.has(field)) return "leave it out: the daemon adds it when it signs"
   const close = closestName(
     field,
     names.map((name) => name.toUpperCase()),
@@ -79,6 +79,6 @@ function hintForUnknown(names: readonly string[], field: string): string {
   if (close !== undefined) return `did you mean "${close.toLowerCase()}"?`
   const other = names.find((name) => otherNames[name]?.includes(field) === true)
   return other === undefined
-    ? `leave it out; it may have ${names.join(", ")}`
+    ? `leave it out; the fields are ${names.join(", ")}`
     : `call it "${other}" instead of "${field}"`
 }
