@@ -56,10 +56,10 @@ describe.runIf(isPresent)("relays at different nodes of a NATS cluster", { timeo
         return { logs, table }
       }),
     )
-    await opened[0]?.logs.append("a", "id", "the change is reported")
-    await opened[1]?.table.put("the change is reported", "")
+    await opened[0]?.logs.append("a", "id", "seen")
+    await opened[1]?.table.put("seen", "")
     await until("all have arrived", () => heard.length >= 3 && changed.length >= 3, patienceMs)
-    expect([...heard, ...changed]).toEqual(Array.from({ length: 6 }, () => "the change is reported"))
+    expect([...heard, ...changed]).toEqual(Array.from({ length: 6 }, () => "seen"))
   })
 
   /** Applies a function to every relay at once. */

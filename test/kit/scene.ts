@@ -7,7 +7,7 @@ import { agentchat, RelayProcess, Workspace } from "./program.js"
 export const patienceMs = 60_000
 
 /** Options of a relay whose rate limit nobody reaches. */
-export const unlimited = ["--rate", "100000/s", "--burst", "100000"] as const
+const unlimited = ["--rate", "100000/s", "--burst", "100000"] as const
 
 /**
  * Real relays and daemons that end with a test. Nothing here blocks the event loop, so that tests of one file can run at

@@ -2,10 +2,17 @@ import type { Clock } from "../../base/clock.js"
 import type { Row, RowChange, Subscription, Table } from "../backbone.js"
 import { updateRow } from "../update-row.js"
 import { EndedTasks, LeaseTimers } from "./expiry.js"
-import { type QueueSize, TaskIndex } from "./task-index.js"
-import { formatEndRow, formatTaskRow, parseRow, type QueuedTask, rowKey } from "./task-row.js"
+import {
+  formatEndRow,
+  formatTaskRow,
+  parseRow,
+  type QueuedTask,
+  type QueueSize,
+  rowKey,
+  TaskIndex,
+} from "./queued-tasks.js"
 
-export type { QueuedTask } from "./task-row.js"
+export type { QueuedTask } from "./queued-tasks.js"
 
 /** Pause before the end of a lease is handled again: the table could not be reached, or the answer not be sent. */
 const retryMs = 1_000
