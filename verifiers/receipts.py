@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Checks receipts of AgentChat deals. One file, Python 3.9 or later, nothing to install, no network.
+"""Verifies receipts of AgentChat deals. One file for Python 3.9 or later; needs no packages and no network.
 
     python3 receipts.py FILE|- [--keys FILE]... [--json]
 
-FILE holds one receipt per line, and may hold ROTATION and REVOCATION statements of keys; so may the files after
---keys. Prints for each line what it proves and what was not looked at.
-Exit code: 0 all valid, 1 something is invalid, 2 cannot decide (nothing to check, or a file cannot be read).
+FILE contains one receipt per line, and optionally ROTATION and REVOCATION statements about keys; --keys adds further
+files of such statements. Prints what each line proves and what was not checked.
+Exit status: 0 if all receipts are valid, 1 if something is invalid, 2 if it cannot decide (no receipt, or an unreadable
+file).
 
-The format is told in README.md beside this file.
+README.md in this directory describes the format.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ MAX_SECONDS = 315_360_000
 
 
 class Invalid(Exception):
-    """What is wrong with a line. The message never repeats text of the line."""
+    """A fault of a line. The message never repeats text of the line."""
 
 
 # --- Ed25519, RFC 8032 section 5.1, strictly -------------------------------------------------------------------
@@ -52,7 +53,7 @@ def _add(p, q):
 
 
 def _decode_point(data):
-    """The point 32 bytes stand for, or None if they are not its one canonical encoding."""
+    """Returns the point that 32 bytes encode, or None if they are not a canonical encoding."""
     number = int.from_bytes(data, "little")
     sign, y = number >> 255, number & (2**255 - 1)
     if y >= P:
@@ -79,7 +80,7 @@ BASE = _decode_point((4 * pow(5, P - 2, P) % P).to_bytes(32, "little"))
 
 
 def _combine(s, p, k, q):
-    """s*p + k*q"""
+    """Returns s*p + k*q."""
     both = _add(p, q)
     total = IDENTITY
     for bit in range(max(s.bit_length(), k.bit_length()) - 1, -1, -1):
@@ -91,7 +92,7 @@ def _combine(s, p, k, q):
 
 
 def key_point(key):
-    """The point of a public key, or None if it is no canonical point or one of small order."""
+    """Returns the point of a public key, or None if it is not canonical or of small order."""
     point = _decode_point(key) if len(key) == 32 else None
     if point is None:
         return None
@@ -102,7 +103,7 @@ def key_point(key):
 
 
 def ed25519_verify(key, message, signature):
-    """Whether a signature is valid: S below L, R and key canonical, no cofactor, no key of small order."""
+    """Verifies a signature: S below L, R and key canonical, no cofactor, no key of small order."""
     point = key_point(key)
     if point is None or len(signature) != 64:
         return False
@@ -120,7 +121,7 @@ STRING = re.compile(r'"[^"\\\x00-\x1f]*(?:\\(?:["\\/bfnrt]|u[0-9a-f]{4})[^"\\\x0
 
 
 def parse_json(text):
-    """Strict JSON: no duplicate names, whole numbers only, lower-case escapes, no lone surrogates."""
+    """Parses strict JSON: no duplicate names, whole numbers only, lower-case escapes, no lone surrogates."""
     bare = STRING.sub("", text)
     if '"' in bare:
         raise Invalid("a string is not JSON, or an escape in it is not written in lower case")
@@ -174,12 +175,12 @@ def _refuse_surrogates(value):
 
 
 def canonical(value):
-    """RFC 8785. All names here are ASCII, and all numbers small and whole: then Python's own order and forms are it."""
+    """Returns canonical JSON (RFC 8785). For ASCII names and small whole numbers, this is the output of json.dumps."""
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 def units(text):
-    """Length in UTF-16 code units."""
+    """Returns the length in UTF-16 code units."""
     return len(text.encode("utf-16-le")) // 2
 
 
@@ -188,7 +189,7 @@ def to_base64url(data):
 
 
 def from_base64url(text):
-    """The bytes, or None unless this is the one spelling of them."""
+    """Decodes base64url; returns None for a noncanonical encoding."""
     if not re.fullmatch(r"[A-Za-z0-9_-]*", text) or len(text) % 4 == 1:
         return None
     data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
@@ -199,14 +200,14 @@ BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
 
 def key_of(did):
-    """The 32 bytes a did:key stands for. Their first two are 0xed 0x01: Ed25519."""
+    """Returns the 32 bytes of the key in a did:key, which follow the two bytes 0xed 0x01 for Ed25519."""
     number = 0
     for letter in did[len("did:key:z") :]:
         number = number * 58 + BASE58.index(letter)
     data = number.to_bytes(64, "big").lstrip(b"\0")
-    # A "1" in front would stand for a zero byte, and so for another key type.
+    # A leading "1" encodes a zero byte, and so another key type.
     if did[9] == "1" or len(data) != 34 or data[:2] != b"\xed\x01" or key_point(data[2:]) is None:
-        raise Invalid("a did:key is no Ed25519 key, or a weak one")
+        raise Invalid("a did:key is not an Ed25519 key, or a weak one")
     return data[2:]
 
 
@@ -252,7 +253,7 @@ ANSWER = {
     "proposal_id": is_like(r"[A-Za-z0-9_-]{8,64}"),
     "prev": is_like(r"[A-Za-z0-9_-]{43}"),
 }
-# What a statement of each type must hold, and what it may.
+# Required and optional members of each type of statement.
 FORMS = {
     "PROPOSAL": (
         {**SIGNED, "task": is_text(1, 2000), "expires": SECONDS, "dispute_window": SECONDS},
@@ -287,26 +288,26 @@ def check_form(statement, kind, forms, where):
     must, may = forms[kind]
     for name in statement:
         if name not in must and name not in may:
-            raise Invalid("%s: holds a member that %s does not have" % (where, kind))
+            raise Invalid("%s: has a member that %s does not have" % (where, kind))
     for name, fits in {**must, **may}.items():
         if name not in statement:
             if name in must:
                 raise Invalid("%s.%s: is missing" % (where, name))
         elif not fits(statement[name]):
-            raise Invalid("%s.%s: is not of its form" % (where, name))
+            raise Invalid("%s.%s: is invalid" % (where, name))
 
 
 def check_signature(sig, body, did, where):
-    """`sig` must be HEADER..SIGNATURE, where HEADER follows from who signs and what."""
+    """Verifies `sig`, which is HEADER..SIGNATURE. The header is determined by the signer and the type."""
     typ = "agentchat.%s+jws" % body["type"].lower()
     header = to_base64url(canonical({"alg": "EdDSA", "kid": did, "typ": typ}).encode())
     start = header + ".."
     if not sig.startswith(start):
-        raise Invalid("%s: is not signed by its key as what it is" % where)
+        raise Invalid("%s: the signature is not by its key for this type" % where)
     signature = from_base64url(sig[len(start) :])
     message = header + "." + to_base64url(canonical(body).encode())
     if signature is None or not ed25519_verify(key_of(did), message.encode(), signature):
-        raise Invalid("%s: the signature does not fit" % where)
+        raise Invalid("%s: the signature is invalid" % where)
 
 
 def without(statement, name):
@@ -317,10 +318,10 @@ def without(statement, name):
 
 
 def chain_of(receipt):
-    """The statements of a receipt in order, each with the name it is told by."""
+    """Returns the statements of a receipt in order, each with its name for error messages."""
     for name in receipt:
         if name not in ("v", "type", "proposal", "accept", "complete", "dispute"):
-            raise Invalid("holds a member that a receipt does not have")
+            raise Invalid("has a member that a receipt does not have")
     if not SIGNED["v"](receipt.get("v")):
         raise Invalid("v: must be 1")
     complete, dispute = receipt.get("complete"), receipt.get("dispute", [])
@@ -330,7 +331,7 @@ def chain_of(receipt):
     if "dispute" in receipt and not dispute:
         raise Invalid("dispute: must not be empty")
     if not complete and not dispute:
-        raise Invalid("nobody says that it is completed, and nobody disputes it")
+        raise Invalid("has neither a COMPLETE nor a DISPUTE")
     chain = [("proposal", "PROPOSAL", receipt.get("proposal")), ("accept", "ACCEPT", receipt.get("accept"))]
     chain += [("complete[%d]" % at, "COMPLETE", item) for at, item in enumerate(complete)]
     chain += [("dispute[%d]" % at, "DISPUTE", item) for at, item in enumerate(dispute)]
@@ -338,12 +339,12 @@ def chain_of(receipt):
 
 
 def check_step(where, statement, before, proposal):
-    """What holds for every answer, whatever it says."""
+    """Checks an answer of any type against the proposal and the statement before it."""
     parties = {proposal["from"], proposal["to"]}
     if statement["proposal_id"] != proposal["id"]:
-        raise Invalid("%s.proposal_id: is another proposal" % where)
+        raise Invalid("%s.proposal_id: is not the id of the proposal" % where)
     if {statement["from"], statement["to"]} != parties:
-        raise Invalid("%s: is not between the two of the proposal" % where)
+        raise Invalid("%s: is not between the parties of the proposal" % where)
     if statement["aud"] != proposal["aud"]:
         raise Invalid("%s.aud: must be the server of the proposal" % where)
     if statement["prev"] != to_base64url(hashlib.sha256(canonical(before).encode()).digest()):
@@ -353,10 +354,10 @@ def check_step(where, statement, before, proposal):
 
 
 def check_rules(chain):
-    """Who may say what, and until when."""
+    """Checks the author and the time of each answer."""
     (_, _, proposal), (_, _, accept), *rest = chain
     if accept["from"] != proposal["to"]:
-        raise Invalid("accept: only who was asked can accept")
+        raise Invalid("accept: only the recipient of the proposal can accept")
     if accept["ts"] > proposal["ts"] + proposal["expires"] * 1000:
         raise Invalid("accept: the proposal had expired")
     first_completed = None
@@ -364,18 +365,18 @@ def check_rules(chain):
     for where, kind, statement in rest:
         act = (kind, statement["from"])
         if act in said:
-            raise Invalid("%s: the same party said it before" % where)
+            raise Invalid("%s: the same party has stated this before" % where)
         if kind == "COMPLETE" and first_completed is None:
             first_completed = statement["ts"]
         is_first_dispute = kind == "DISPUTE" and not any(other == "DISPUTE" for other, _ in said)
         if is_first_dispute and first_completed is not None:
             if statement["ts"] > first_completed + proposal["dispute_window"] * 1000:
-                raise Invalid("%s: the time to dispute it was over" % where)
+                raise Invalid("%s: the dispute window was over" % where)
         said.add(act)
 
 
 def faults_agree(disputes, proposer):
-    """Whether both disputes name the same party, or both say mutual."""
+    """Tests whether both disputes name the same party, or both name mutual."""
     named = []
     for dispute in disputes:
         fault = dispute.get("fault")
@@ -398,7 +399,7 @@ def proofs_of(receipt):
 
 
 def check_receipt(receipt, ends):
-    """Returns what a receipt proves, and what was not looked at. `ends` are verified key statements."""
+    """Returns what a receipt proves and what was not checked. `ends` are verified statements about keys."""
     chain = chain_of(receipt)
     for where, kind, statement in chain:
         check_form(statement, kind, FORMS, where)
@@ -439,7 +440,7 @@ def check_key_statement(statement):
 
 
 class Line:
-    """A line of a file, or an item of a document: what it holds, or what is wrong with it."""
+    """A line of a file, or an element of a document: its contents, or its fault."""
 
     def __init__(self, source, number, data):
         self.source, self.number = source, number
@@ -455,7 +456,7 @@ class Line:
         except Invalid as problem:
             if data.lstrip(b" \t\r\n\xef\xbb\xbf").startswith(b"{"):
                 has_mark = data.startswith(b"\xef\xbb\xbf")
-                self.refuse("begins with a byte order mark" if has_mark else str(problem))
+                self.refuse("starts with a byte order mark" if has_mark else str(problem))
             else:
                 self.refuse("is not a receipt", "undecided")
         else:
@@ -464,7 +465,7 @@ class Line:
             elif self.kind is None:
                 self.refuse("is neither a receipt nor a statement about a key", "undecided")
             elif self.value.get("v") != 1:
-                self.refuse("v: is a version that is not known here", "undecided")
+                self.refuse("v: is an unknown version", "undecided")
 
     def refuse(self, problem, status="invalid"):
         self.status, self.problem = status, problem
@@ -476,7 +477,7 @@ class Line:
 
 
 def read_lines(source):
-    """The lines of a file, or what is in a file that is one JSON document over several lines."""
+    """Returns the lines of a file, or the elements of a file that is one JSON document over several lines."""
     if source == "-":
         data = sys.stdin.buffer.read()
     else:
@@ -494,7 +495,7 @@ def read_lines(source):
 
 
 def read_key_lines(source):
-    """Key statements one per line, or in one JSON object as `agentchat identity --export` prints it."""
+    """Reads statements about keys, one per line or from the JSON object that `agentchat identity --export` prints."""
     lines, data = read_lines(source)
     whole = Line(source, 1, data)
     if whole.kind is None and isinstance(whole.value, dict):
@@ -505,7 +506,7 @@ def read_key_lines(source):
 
 
 def judge(lines, key_lines):
-    """Fills in what each line proves, or what is wrong with it."""
+    """Sets what each line proves, or its fault."""
     ends = []
     for line in [*lines, *key_lines]:
         if line.status == "valid" and line.kind in KEY_FORMS:
@@ -523,7 +524,7 @@ def judge(lines, key_lines):
 
 
 def shown(text):
-    """A stranger's text on one line: ASCII, short, nothing that a terminal obeys."""
+    """Returns a text of an agent on one line: short, in ASCII, without control characters."""
     text = text if len(text) <= 60 else text[:59] + "\u2026"
     return json.dumps(text).replace("\x7f", "\\u007f")
 
@@ -588,7 +589,7 @@ if __name__ == "__main__":
         status = main()
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read it went away before all was said: that is no verdict, and nothing more can be printed.
+        # The reader closed the pipe. That is no verdict, and nothing more can be printed.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 2
     sys.exit(status)

@@ -10,9 +10,9 @@ import { ChatError } from "../../protocol/errors.js"
 import type { InstanceName } from "../../protocol/names.js"
 import type { Context } from "../context.js"
 import { defaultInstance, instancePathsOf } from "../daemon/daemon-choice.js"
-import { frameOf, type KeptLine, noteReleased, readKeptLines } from "../daemon/kept-lines.js"
 import { omitUndefined } from "../output/omit-undefined.js"
 import { answerMs, type RequestOptions, relayRequest, requireDaemon } from "../relay/relay-request.js"
+import { frameOf, type HeldLine, noteReleased, readHeldLines } from "./held-lines.js"
 
 const answerBytes = 256
 const shownCharacters = 80
@@ -36,7 +36,7 @@ export async function releaseLines(context: Context, choice: ReleaseChoice): Pro
   const { io, config } = context
   const { name, id, isDrop } = choice
   const paths = isDrop ? instancePathsOf(config, name) : await requireDaemon(context, name)
-  const lines = readKeptLines(paths).filter((line) => id === undefined || line.id === id)
+  const lines = readHeldLines(paths).filter((line) => id === undefined || line.id === id)
   if (id !== undefined && lines.length === 0) {
     throw new ChatError("NOT_FOUND", `ID: no held line ${JSON.stringify(id.slice(0, shownCharacters))}`, {
       hint: "list the held lines: agentchat guard",
@@ -56,7 +56,7 @@ export async function releaseLines(context: Context, choice: ReleaseChoice): Pro
 async function sendAgain(
   { clock }: Context,
   paths: DaemonPaths,
-  line: KeptLine,
+  line: HeldLine,
   timeoutMs: number,
 ): Promise<void> {
   const { requestThroughDaemon } = await import("../daemon/daemon-request.js")

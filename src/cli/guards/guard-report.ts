@@ -8,13 +8,13 @@ import type { GuardUsage } from "../../protocol/guard-facts.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Context, Io } from "../context.js"
 import { instancePathsOf, otherDaemonsHint } from "../daemon/daemon-choice.js"
-import { type KeptLine, readKeptLines } from "../daemon/kept-lines.js"
 import { reportFailure } from "../exit-status.js"
 import { omitUndefined } from "../output/omit-undefined.js"
 import { describeStop } from "../output/status-report.js"
 import { formatTable } from "../output/table.js"
 import { type RequestOptions, relayRequest, usesOwnSession } from "../relay/relay-request.js"
 import { guardRules, numbersOf } from "./guard-rules.js"
+import { type HeldLine, readHeldLines } from "./held-lines.js"
 
 const shownText = 60
 /** Held lines shown, the newest ones: a loop may have left thousands. */
@@ -34,7 +34,7 @@ export async function reportGuards(context: Context, choice: RequestOptions): Pr
   const { list, problem } = await listGuards(context, choice)
   const { guards: stops = [], breaker } = { ...status }
   const usages = breaker === undefined ? list : [...list, breaker]
-  const lines = paths === undefined ? [] : readKeptLines(paths)
+  const lines = paths === undefined ? [] : readHeldLines(paths)
   if (problem !== undefined && usages.length + stops.length + lines.length === 0) throw problem
   const kept = lines.slice(-shownLines)
   if (config.json) {
@@ -50,7 +50,7 @@ export async function reportGuards(context: Context, choice: RequestOptions): Pr
 interface Report {
   readonly usages: readonly GuardUsage[]
   readonly stops: readonly GuardStop[]
-  readonly kept: readonly KeptLine[]
+  readonly kept: readonly HeldLine[]
   /** Number of all held lines. */
   readonly keptLines: number
   readonly problem: ChatError | undefined

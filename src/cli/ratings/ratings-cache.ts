@@ -252,7 +252,7 @@ export function nameOfEnd({ key, successor = "" }: KeyEnd): string {
 }
 
 /** The form of {@link RatingFacts} in ratings.json. */
-export interface FactsDocument {
+interface FactsDocument {
   readonly agents: readonly (readonly [did: string, agentId: string])[]
   readonly key_ends: readonly (readonly [did: string, ts: number, successor?: string])[]
   readonly deals: readonly DealRow[]
@@ -274,7 +274,7 @@ type DealRow = readonly [
 ]
 
 /** Formats facts as one line of JSON. The order in which receipts were read makes no difference. */
-export function formatFacts({ agentIds, keyEnds, records }: RatingFacts): string {
+function formatFacts({ agentIds, keyEnds, records }: RatingFacts): string {
   const agents = [...agentIds].sort(byFirst)
   const indexes = new Map(agents.map(([did], index) => [did, index]))
   const indexOf = (did: string) => indexes.get(did) ?? -1
@@ -304,10 +304,7 @@ export function formatFacts({ agentIds, keyEnds, records }: RatingFacts): string
 }
 
 /** Reverses {@link formatFacts}. */
-export function readFactsDocument(
-  { agents, key_ends, deals }: FactsDocument,
-  refused: RefusedLines,
-): RatingFacts {
+function readFactsDocument({ agents, key_ends, deals }: FactsDocument, refused: RefusedLines): RatingFacts {
   const didOf = (index: number) => agents[index]?.[0] ?? ""
   const records = deals.map((row): [string, DealRecord] => {
     const [proposal, head, steps, id, proposer, recipient, proposerTs, recipientTs, amount, outcome, ts] = row

@@ -147,7 +147,7 @@ export function readEntry(text: string | undefined): Entry {
  * Reads an entry from a parsed value.
  * @param text - the line it was parsed from; if given, a receipt must be in canonical form
  */
-export function entryOf(value: unknown, text?: string): Entry {
+function entryOf(value: unknown, text?: string): Entry {
   if (typeof value !== "object" || value === null) return { kind: "unknown", problem: "is not a receipt" }
   try {
     return isEnvelope(value) ? { kind: "receipt", receipt: openEnvelope(value) } : bareEntryOf(value, text)

@@ -1,12 +1,12 @@
-/** Outbox lines that a guard has stopped. They are kept in rejected.jsonl until they are released or dropped. */
+/** Outbox lines that a guard has stopped. They are held in rejected.jsonl until they are released or dropped. */
 import { appendFileSync, existsSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import type { DaemonPaths } from "../../daemon/files/paths.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { GuardFacts } from "../../protocol/guard-facts.js"
 
-/** A kept line. */
-export interface KeptLine {
+/** A held line. */
+export interface HeldLine {
   /** Position in the outbox. Unlike `id`, it is unique. */
   readonly at: string
   readonly id: string
@@ -19,30 +19,30 @@ export interface KeptLine {
 }
 
 /**
- * Returns the kept lines of a daemon, in the order in which they were first stopped. A line that was released and
+ * Returns the held lines of a daemon, in the order in which they were first stopped. A line that was released and
  * stopped again keeps its position.
  */
-export function readKeptLines(paths: DaemonPaths): KeptLine[] {
+export function readHeldLines(paths: DaemonPaths): HeldLine[] {
   const done = new Set(readLines(paths.released).flatMap(({ at }) => (typeof at === "string" ? [at] : [])))
   const places = new Map<string, number>()
-  const kept = readLines(paths.rejected).flatMap((entry) => {
-    if (!isKept(entry)) return []
+  const held = readLines(paths.rejected).flatMap((entry) => {
+    if (!isHeld(entry)) return []
     if (!places.has(entry.id)) places.set(entry.id, places.size)
     return done.has(entry.at) ? [] : [entry]
   })
-  return kept.sort((a, b) => (places.get(a.id) ?? 0) - (places.get(b.id) ?? 0))
+  return held.sort((a, b) => (places.get(a.id) ?? 0) - (places.get(b.id) ?? 0))
 }
 
-function isKept(entry: unknown): entry is KeptLine {
+function isHeld(entry: unknown): entry is HeldLine {
   const { code, at, id, guard } = entry as Readonly<Record<string, unknown>>
   const isNamed = typeof at === "string" && typeof id === "string"
   return code === "GUARDED" && isNamed && typeof guard === "object" && guard !== null
 }
 
-/** Records that a line is no longer kept. @throws {ChatError} FILE_FAILED */
+/** Records that a line is no longer held. @throws {ChatError} FILE_FAILED */
 export function noteReleased(
   paths: DaemonPaths,
-  { at, id }: KeptLine,
+  { at, id }: HeldLine,
   state: "released" | "dropped",
   ts: number,
 ): void {
@@ -56,10 +56,10 @@ export function noteReleased(
   }
 }
 
-/** Returns the message of a kept line. @throws {ChatError} NOT_FOUND if its file is gone */
+/** Returns the message of a held line. @throws {ChatError} NOT_FOUND if its file is gone */
 export function frameOf(
   paths: DaemonPaths,
-  { line, file = "", id }: KeptLine,
+  { line, file = "", id }: HeldLine,
 ): Readonly<Record<string, unknown>> {
   try {
     return JSON.parse(line ?? readFileSync(join(paths.dir, file), "utf8")) as Record<string, unknown>
