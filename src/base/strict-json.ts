@@ -187,7 +187,7 @@ class Scanner {
     this.#at++
   }
 
-  /** Passes over a string. @returns what it stands for */
+  /** Reads a string. @returns its value */
   #string(): string {
     const start = this.#at++
     this.#skip(characters)

@@ -109,10 +109,10 @@ export class FrameSocket {
       this.#keepAlive.start()
     })
     this.#webSocket.on("message", (data, isBinary) => {
-      this.#keepAlive.heard()
+      this.#keepAlive.received()
       if (!isBinary && !this.#isOver) this.#events.onText((data as Buffer).toString())
     })
-    this.#webSocket.on("pong", () => this.#keepAlive.heard())
+    this.#webSocket.on("pong", () => this.#keepAlive.received())
     this.#webSocket.on("error", (error) => (this.#networkError ??= errorOfNetwork(this.#server, error)))
     this.#webSocket.on("close", (code, reason) =>
       this.#end(this.#networkError ?? errorOfClose(this.#server, code, reason.toString())),

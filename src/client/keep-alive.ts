@@ -17,7 +17,7 @@ export class KeepAlive {
   readonly #clock: Clock
   readonly #host: KeepAliveHost
   #timer: Timer | undefined
-  #isHeard = false
+  #isAnswered = false
 
   constructor(clock: Clock, host: KeepAliveHost) {
     this.#clock = clock
@@ -34,17 +34,17 @@ export class KeepAlive {
     this.#timer = undefined
   }
 
-  heard(): void {
-    this.#isHeard = true
+  received(): void {
+    this.#isAnswered = true
   }
 
   #watch(): void {
     // Rounded to the period, so that all sessions of a process wake it at the same time.
     this.#wait(periodMs - (this.#clock.monotonic() % periodMs), () => {
-      this.#isHeard = false
+      this.#isAnswered = false
       this.#host.ping()
       this.#wait(answerMs, () => {
-        if (this.#isHeard) this.#watch()
+        if (this.#isAnswered) this.#watch()
         else this.#host.dead()
       })
     })

@@ -27,14 +27,16 @@ describe("AgentChatClient", () => {
     await client.connect()
     await client.join("#general")
     const lines: string[] = []
+    let reply: Promise<unknown> | undefined
     client.on("message", (message) => {
       lines.push(`${message.from}: ${message.content}`)
-      if (message.content.includes("hello")) void client.send("#general", "Hello back!")
+      if (message.content.includes("hello")) reply = client.send("#general", "Hello back!")
     })
     const session = await relay.session()
     session.say(msg("1", { content: "hello there" }))
     expect((await session.heard("MSG"))[0]).toMatchObject({ to: "#general", content: "Hello back!" })
     expect(lines).toEqual(["@bbbbbbbb: hello there"])
+    await reply
   })
 
   it("reports its agent id once connected", async () => {

@@ -28,7 +28,7 @@ describe("KeepAlive", () => {
     const { clock, told, keepAlive } = start()
     clock.advance(20_000)
     for (let i = 0; i < 10; i++) {
-      keepAlive.heard()
+      keepAlive.received()
       clock.advance(20_000)
     }
     expect(told).toEqual(Array.from({ length: 11 }, () => "ping"))
@@ -37,7 +37,7 @@ describe("KeepAlive", () => {
   it("does not take what arrived before the ping for an answer", () => {
     const { clock, told, keepAlive } = start()
     clock.advance(19_999)
-    keepAlive.heard()
+    keepAlive.received()
     clock.advance(10_001)
     expect(told).toEqual(["ping", "dead"])
   })
