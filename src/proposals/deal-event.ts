@@ -51,7 +51,7 @@ export interface ProposalDraft extends Omit<Draft<"PROPOSAL">, "type" | "to"> {
 
 /** Optional fields of a dispute. */
 export interface DisputeOptions {
-  /** Who is at fault, as the signer sees it. It counts once both parties have named the same one. */
+  /** The party at fault, as the signer sees it. It counts once both parties have named the same one. */
   readonly fault?: Fault
 }
 

@@ -99,7 +99,7 @@ describe("a daemon that is killed while it puts the steps of deals down", () => 
         party.say(...some.map((id) => ({ id: `${party.name}-${id}`, type: "COMPLETE", proposal_id: id })))
       const killed = killSoon()
       if (round % 2 === 0) {
-        // It is told of these while it runs.
+        // It receives these while it runs.
         say(ann)
         say(ben)
         await killed

@@ -152,7 +152,7 @@ describe("two agents that agree with nothing but echo", { timeout: 120_000 }, ()
     }
   })
 
-  it("are told what they cannot do", async () => {
+  it("get an error for an illegal statement", async () => {
     const proposal_id = await propose("only once")
     alice.echo({ type: "ACCEPT", proposal_id })
     expect(await alice.heard("REJECTED")).toMatchObject({ code: "NOT_A_PARTY" })

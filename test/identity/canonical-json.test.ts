@@ -54,7 +54,7 @@ describe("canonicalize", () => {
     ["a lone surrogate in a key", { a: { "\udc00": 1 } }, "a: lone surrogate"],
     ["a date", { a: new Date(0) }, "a: not a plain object"],
     ["bytes", { a: new Uint8Array(1) }, "a: not a plain object"],
-  ])("refuses %s and names where it stands", (_what, value, message) => {
+  ])("refuses %s and names its place", (_what, value, message) => {
     expect(() => canonicalize(value)).toThrow(expect.objectContaining({ code: "INVALID_MSG", message }))
   })
 

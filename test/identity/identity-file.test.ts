@@ -114,7 +114,7 @@ describe("readIdentity", () => {
     expect(refusalOf(() => readIdentity(join(dir, "large"))).message).toContain("larger than")
   })
 
-  it("never tells what a damaged file holds, wherever it is cut or changed", () => {
+  it("never quotes a damaged file, wherever it is cut or changed", () => {
     const path = join(temporaryDirectory(), "identity.json")
     const { keyPair } = createIdentity(path, { nick: parseNick("bob") })
     const secret = Buffer.from(exportSeed(keyPair)).toString("base64")

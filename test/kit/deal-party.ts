@@ -9,7 +9,7 @@ interface Heard {
   length: number
 }
 
-/** What became of a line. */
+/** Outcome of an outbox line. */
 interface LineEnd {
   accepted: number
   readonly codes: string[]
@@ -60,7 +60,7 @@ export class DealParty {
     return this.#byTask.get(task)
   }
 
-  /** What became of the line with this id; undefined as long as nothing did. */
+  /** Returns the outcome of the line with this id; undefined while there is none. */
   endOf(lineId: string): Readonly<LineEnd> | undefined {
     for (const { id, state } of this.#acks.read()) if (state === "accepted") this.#end(id).accepted++
     for (const { id, code } of this.#rejected.read()) this.#end(id).codes.push(String(code))

@@ -79,7 +79,7 @@ export type Chain = readonly [Statement<"PROPOSAL">, ...Statement[]]
 /** A connection of somebody with a key. */
 export interface Party extends TestAgent {
   readonly signer: Signer
-  /** What it is told of deals up to now, without the answers to its own frames. */
+  /** Returns the statements received until now, without the answers to its own frames. */
   told(): Promise<ServerMessage<Verb>[]>
   /** Sends a statement. @returns the answer */
   say(statement: Statement): Promise<ServerMessage>
@@ -97,7 +97,7 @@ export async function enterParty(house: TestRelay, name: string, signer = new Si
   }
 }
 
-/** Who says what. */
+/** A party and the verb of its statement. */
 export type Step = readonly [by: "ann" | "bob", type: Verb]
 
 /** Two who know each other, on one relay. */
@@ -155,7 +155,7 @@ export class DealRoom {
     return chain
   }
 
-  /** What the relay has of a deal. */
+  /** Returns the deal as the relay lists it. */
   async stored(id: string): Promise<ProposalEntry | undefined> {
     const answer = await this.ann.wire.ask({ type: "LIST_PROPOSALS", proposal: id })
     return answer.type === "PROPOSALS" ? answer.list[0] : undefined

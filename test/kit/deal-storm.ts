@@ -1,6 +1,6 @@
 import type { DealParty } from "./deal-party.js"
 
-/** What is said in a deal after its PROPOSAL, by its proposer (0) or its recipient (1). A refused word has a code. */
+/** The planned answers to a PROPOSAL, by its proposer (0) or its recipient (1). A refused one has an error code. */
 interface Word {
   readonly by: 0 | 1
   readonly type: "ACCEPT" | "REJECT" | "COMPLETE" | "DISPUTE"
@@ -77,7 +77,7 @@ export class PlannedDeal {
     return false
   }
 
-  /** What its parties know, and what their lines came to, otherwise than was planned. */
+  /** Returns the differences between the plan and what the parties and their lines have. */
   faults(): string[] {
     const wanted = this.#wanted(this.#course.length)
     const told = this.#parties.flatMap((party) => {

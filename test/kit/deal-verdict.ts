@@ -20,7 +20,7 @@ export function dealsOf(party: DealParty): ReadonlyMap<string, Deal> {
   return new Map((existsSync(path) ? readDealLog(path) : []).map(({ deal }) => [deal.id, deal]))
 }
 
-/** What the files of homes and of all their parties say otherwise than each other. */
+/** Returns the contradictions between the files of all homes and parties. */
 export function dealFaults(homes: readonly Workspace[], parties: readonly DealParty[]): string[] {
   const known = new Map(parties.map((party) => [party, dealsOf(party)]))
   const chains = new Map<string, string>()
@@ -40,7 +40,7 @@ export function dealFaults(homes: readonly Workspace[], parties: readonly DealPa
   return faults
 }
 
-/** What the relay keeps of a party's deals otherwise than the party, which it displaces for a moment. */
+/** Returns the differences between a party's deals and the relay's. Displaces the session of the party. */
 export async function relayFaults(url: string, party: DealParty): Promise<string[]> {
   const identity = readIdentity(party.file("identity.json"))
   const connection = await Connection.open(
@@ -69,7 +69,7 @@ export async function relayFaults(url: string, party: DealParty): Promise<string
   return [...faults, ...Array.from(kept.keys(), (id) => `${party.name} does not know ${id}`)]
 }
 
-/** Every statement stands in proposals.jsonl once, under a number of its own. */
+/** Checks that proposals.jsonl has every statement once, with its own number. */
 function lineFaults(party: DealParty, deals: ReadonlyMap<string, Deal>): string[] {
   const path = party.file("proposals.jsonl")
   const lines = existsSync(path) ? readFileSync(path, "utf8").split("\n").slice(0, -1) : []
@@ -105,7 +105,7 @@ function inboxFaults({ name, place }: DealParty, deals: ReadonlyMap<string, Deal
       return `${statementMessageId(statement)} ${state}`
     })
     if (String(steps) !== String(wanted)) {
-      faults.push(`${name} is told ${id} as ${steps.join(", ")}, not ${wanted.join(", ")}`)
+      faults.push(`${name} has ${id} as ${steps.join(", ")}, not ${wanted.join(", ")}`)
     }
   }
   return faults
@@ -125,7 +125,7 @@ function receiptFaults(place: Workspace, deals: readonly Deal[]): string[] {
     ),
   )
   const faults = text === "" || text.endsWith("\n") ? [] : ["receipts.jsonl ends in the middle of a line"]
-  if (lines.length !== new Set(lines).size) faults.push("a receipt stands twice")
+  if (lines.length !== new Set(lines).size) faults.push("a receipt is duplicated")
   for (const line of lines) {
     if (!wanted.delete(line)) faults.push(`not wanted: ${line.slice(0, 200)}`)
     else if (checkReceipt(parseReceipt(line)).status !== "valid")

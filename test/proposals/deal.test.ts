@@ -89,7 +89,7 @@ const ways: readonly (readonly [DealState, readonly Step[]])[] = [
 const answers = verbs.filter((verb) => verb !== "PROPOSAL")
 const code = (expected: string): Error => expect.objectContaining({ code: expected }) as Error
 
-/** What the table says of a step, in words of its own. */
+/** The expected rule for a statement, written independently of the table. */
 function isLegal(state: DealState, said: readonly Step[], verb: Verb, by: KeyPair): boolean {
   const hasSaid = said.some(([type, author]) => type === verb && author === by)
   return dealRules.some(
@@ -160,7 +160,7 @@ describe("the table of states", () => {
     expect(() => advanceDeal(openDeal(propose()), propose())).toThrow(code("PROPOSAL_STATE"))
   })
 
-  it("tells what can follow", () => {
+  it("hints at the legal answers", () => {
     const deal = dealAfter([["ACCEPT", bob]])
     const hint = "it can be answered with COMPLETE or DISPUTE"
     expect(() => advanceDeal(deal, answer(deal, "ACCEPT", bob))).toThrow(expect.objectContaining({ hint }))
@@ -254,7 +254,7 @@ describe("time", () => {
     expect(late).toThrow("expired at 2027-01-15T08:05:00.000Z")
   })
 
-  it("expires what is pending, and nothing else", () => {
+  it("expires only a pending deal", () => {
     for (const [state, steps] of ways) {
       const deal = dealAfter(steps)
       expect(stateAt(deal, expiryOf(deal))).toBe(state)

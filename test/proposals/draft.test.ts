@@ -89,7 +89,7 @@ describe("signProposal", () => {
     )
   })
 
-  it("is not to oneself", () => {
+  it("cannot be to yourself", () => {
     expect(() => signProposal(draft, { ...address, to: aliceDid }, signing)).toThrow("to: cannot be yourself")
   })
 })

@@ -163,7 +163,7 @@ describe("checkReceipt", () => {
     ["replaced after its last word", signRotation(bob, carol, last + 1), "valid"],
     ["replaced before", signRotation(bob, carol, last - 1), "invalid"],
     ["the one that replaced another", signRotation(carol, bob, last - 1), "valid"],
-  ])("heeds that a key was %s", (_what, end, status) => {
+  ])("applies that a key was %s", (_what, end, status) => {
     verifyKeyStatement(end)
     expect(checkReceipt(receipt, [end]).status).toBe(status)
     expect(checkReceipt(receipt, [signRevocation(carol, 0), end]).status).toBe(status)

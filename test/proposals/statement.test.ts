@@ -132,7 +132,7 @@ describe("readStatement", () => {
     }
   })
 
-  it("stands behind a strict reader of JSON", () => {
+  it("is used after a strict JSON parser", () => {
     const text = JSON.stringify(proposal)
     const twice = text.replace('"task":', '"task":"other","task":')
     expect(() => parseStrictJson(twice)).toThrow("duplicate key")
@@ -201,7 +201,7 @@ describe("hashStatement", () => {
 describe("deal news", () => {
   const ids = { alice: agentIdOfDid(aliceDid), bob: agentIdOfDid(bobDid) }
 
-  it("tells a proposal by agent ids, without what only proves it", () => {
+  it("has agent ids, and no fields that only prove a proposal", () => {
     expect(dealEventOf(proposal, { name: "alice", state: "pending" })).toEqual({
       type: "PROPOSAL",
       id: "prop_0001",
@@ -221,7 +221,7 @@ describe("deal news", () => {
     })
   })
 
-  it("tells an answer by the proposal's id", () => {
+  it("names an answer by the id of its proposal", () => {
     const event = dealEventOf(accept, { name: "bob", state: "accepted" })
     expect(event).toEqual({
       type: "ACCEPT",
@@ -235,7 +235,7 @@ describe("deal news", () => {
     })
   })
 
-  it("finds the statement in what a relay passes on", () => {
+  it("finds the statement in a relay's message", () => {
     const message = { re: "x", msg_id: "m", name: "alice", state: "pending", ...proposal } as const
     expect(statementIn(message)).toEqual(proposal)
     expect(statementMessageId(proposal)).toBe(`${ids.alice.slice(1)}.prop_0001/PROPOSAL`)

@@ -5,7 +5,7 @@ import { openDeal } from "../../../src/proposals/deal.js"
 import { agentIdOfDid } from "../../../src/proposals/statement.js"
 import { Pair, startTs } from "../receipts/receipt-maker.js"
 
-describe("what the command line says about a deal", () => {
+describe("a command line argument of a deal", () => {
   it("is a time in seconds or with a unit", () => {
     expect(timeSpan("300", "--expires")).toBe(300)
     expect(timeSpan("5m", "--expires")).toBe(300)
@@ -32,7 +32,7 @@ describe("what the command line says about a deal", () => {
   })
 })
 
-describe("a deal as it is told", () => {
+describe("a deal as it is shown", () => {
   const pair = new Pair()
   const accepted = pair.accepted({
     task: "work",
@@ -50,7 +50,7 @@ describe("a deal as it is told", () => {
     expect(stateAt(startTs + 60_001)).toBe("expired")
   })
 
-  it("has every step, with the state after it", () => {
+  it("has every statement, with the state after it", () => {
     const completed = pair.say(
       accepted,
       pair.proposer,

@@ -50,7 +50,7 @@ const statementsIn = (frames: readonly ClientFrame[], verb: Verb) =>
   frames.filter(({ type }) => type === verb).map((frame) => readStatement(frame))
 
 describe("propose", () => {
-  it("signs for the key whose hash is the agent's id, and says what came of it", async () => {
+  it("signs for the key that belongs to the agent id, and returns the recorded proposal", async () => {
     const { client, session, events } = await enter({ ...naming(entry), ...taking })
     const offer = { task: "echo", amount: 0.05, currency: "SOL", payment_code: "PM8T", expires: 300 }
     const proposal = await client.propose("@alice", offer)
@@ -101,7 +101,7 @@ describe("propose", () => {
       [{ id: "@bbbbbbbb", name: "alice", status: "idle" }],
       "IDENTITY_REQUIRED",
     ],
-  ])("is not said when the relay %s", async (_what, to, roster, code) => {
+  ])("is not sent if the relay %s", async (_what, to, roster, code) => {
     const { client, session } = await enter({ ...naming(...roster), ...taking })
     await expect(client.propose(to, { task: "echo" })).rejects.toMatchObject({ code })
     expect(session.frames.some(({ type }) => type === "PROPOSAL")).toBe(false)
@@ -132,7 +132,7 @@ describe("propose", () => {
     })
   })
 
-  it("needs an identity, and tells how to get one", async () => {
+  it("needs an identity, and hints how to get one", async () => {
     const relay = await FakeRelay.start()
     const client = new AgentChatClient({ server: relay.url, name: "bob" })
     await client.connect()
@@ -184,7 +184,7 @@ describe("an answer", () => {
     expect(session.frames.some(({ type }) => type === "LIST_PROPOSALS")).toBe(false)
   })
 
-  it("is signed anew when the other party said something first", async () => {
+  it("is signed again when the other party was first", async () => {
     let deal = dealAfter([["ACCEPT", bob]])
     let isStale = true
     const { client, session, clock } = await enter({
@@ -214,7 +214,7 @@ describe("an answer", () => {
     expect(statementsIn(session.frames, "COMPLETE")).toHaveLength(3)
   })
 
-  it("looks again before it says that a step does not follow", async () => {
+  it("fetches the deal before it refuses a statement as illegal", async () => {
     const later = dealAfter([["ACCEPT", bob]])
     const { client, session, events } = await enter({ ...knowing(later), ...taking })
     session.say(relayed(propose()))
@@ -241,7 +241,7 @@ describe("an answer", () => {
 })
 
 describe("complete", () => {
-  it("of what oneself proposed waits for the other party to accept", async () => {
+  it("waits for the answer to your own proposal", async () => {
     const { client, session, events } = await enter({ ...knowing(made()), ...taking })
     const completing = client.complete("prop_0001", "tx:1")
     await session.heard("LIST_PROPOSALS", 2)
@@ -297,14 +297,14 @@ describe("complete", () => {
     expect((await session.heard("LIST_PROPOSALS")).length).toBeGreaterThan(asked)
   })
 
-  it("of what another proposed does not wait", async () => {
+  it("does not wait if the other party proposed the deal", async () => {
     const { client } = await enter({ ...knowing(dealAfter([])), ...taking })
     await expect(client.complete("prop_0001")).rejects.toMatchObject({ code: "PROPOSAL_STATE" })
   })
 })
 
 describe("proposals", () => {
-  it("lists what was verified, as it stands now, and all that followed", async () => {
+  it("lists verified deals with their current state and all answers", async () => {
     const done = made(["ACCEPT", alice], ["COMPLETE", bob])
     const open = dealAfter([], propose({ id: "prop_0002", expires: 1 }))
     const { client, clock } = await enter(knowing(done, open))
@@ -344,7 +344,7 @@ describe("proposals", () => {
 })
 
 describe("receipt", () => {
-  it("is the signed chain, once somebody has completed it", async () => {
+  it("contains the signed chain once a party has completed the deal", async () => {
     const done = made(["ACCEPT", alice], ["COMPLETE", bob])
     const { client } = await enter(knowing(done, dealAfter([], propose({ id: "prop_0002", expires: 1 }))))
     const [proposal, accept, complete] = done.chain
@@ -359,7 +359,7 @@ describe("receipt", () => {
     await expect(client.receipt("prop_0009")).rejects.toMatchObject({ code: "PROPOSAL_NOT_FOUND" })
   })
 
-  it("is there after the relay has forgotten the deal", async () => {
+  it("is available after the relay has deleted the deal", async () => {
     const done = made(["ACCEPT", alice], ["COMPLETE", bob])
     const known = [done]
     const { client } = await enter({

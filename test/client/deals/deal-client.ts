@@ -23,18 +23,18 @@ function identityOf(keyPair: KeyPair): Identity {
   return { agentId: agentIdOf(keyPair.publicKey), did, keyPair, createdTs: 0, rotations: [] }
 }
 
-/** A client, and what it was told. */
+/** A client and its events. */
 interface Room {
   readonly client: AgentChatClient
   readonly relay: FakeRelay
   readonly session: FakeSession
   readonly clock: FakeClock
-  /** What listeners heard, in order. */
+  /** The events that listeners got, in order. */
   readonly events: DealEvent[]
   readonly errors: ChatError[]
 }
 
-/** Bob, as a client of a relay that says what it likes. */
+/** Connects Bob to a fake relay. */
 export async function enter(
   answers: FakeRelayOptions["answers"] = {},
   { isListening = true, ...options }: Partial<AgentChatClientOptions> & { isListening?: boolean } = {},
@@ -57,7 +57,7 @@ export async function enter(
   return { client, relay, session: await relay.session(), clock, events, errors }
 }
 
-/** Writes down every step the client tells. */
+/** Records every event of a statement. */
 export function hearAll(client: AgentChatClient, events: DealEvent[]): void {
   for (const verb of verbs) {
     client.on(verb.toLowerCase() as "proposal", (event) => events.push(event))
@@ -83,7 +83,7 @@ export function knowing(...deals: readonly Deal[]): NonNullable<FakeRelayOptions
   }
 }
 
-/** What the client has confirmed, once it is so many. */
+/** Waits until the client has confirmed `count` messages, and returns their ids. */
 export async function confirmed(session: FakeSession, count = 1): Promise<string[]> {
   const ids = () => session.frames.flatMap((frame) => (frame.type === "RECEIVED" ? (frame.ids ?? []) : []))
   await until(`${count} confirmed`, () => ids().length >= count)

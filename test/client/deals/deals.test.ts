@@ -104,7 +104,7 @@ describe("a deal over a relay", () => {
     })
   })
 
-  it("is told to the other party at each step, and proven to anybody at the end", async () => {
+  it("notifies the other party of each statement, and has a receipt at the end", async () => {
     const { alice, bob, id } = await propose(await relayUrl())
     await bob.client.accept(id)
     await until("accepted", () => alice.events.length === 1)
@@ -136,7 +136,7 @@ describe("a deal over a relay", () => {
     await expect(alice.client.receipt(id)).rejects.toMatchObject({ code: "PROPOSAL_STATE" })
   })
 
-  it("takes what both say at once", async () => {
+  it("records what both parties send at once", async () => {
     const { alice, bob, id } = await propose(await relayUrl())
     await bob.client.accept(id)
     const both = await Promise.all([alice.client.complete(id, "a"), bob.client.complete(id, "b")])
@@ -144,7 +144,7 @@ describe("a deal over a relay", () => {
     expect((await alice.client.receipt(id)).complete).toHaveLength(2)
   })
 
-  it("reaches who was away, once, in a new process that knows nothing of it", async () => {
+  it("reaches an agent that was offline, once, in a new process", async () => {
     const server = await relayUrl()
     const { alice, bob, id } = await propose(server)
     await alice.client.disconnect()
@@ -161,7 +161,7 @@ describe("a deal over a relay", () => {
     expect(told(third.events)).toEqual(["DISPUTE disputed"])
   })
 
-  it("is not confirmed by who only comes to say something", async () => {
+  it("is not confirmed by a client that only sends a message", async () => {
     const server = await relayUrl()
     const alice = await connect(server, "alice")
     const identity = newIdentity()
@@ -175,7 +175,7 @@ describe("a deal over a relay", () => {
     await until("the proposal", () => bob.events.length === 1)
   })
 
-  it("is refused with who has no key", async () => {
+  it("is refused with an agent that has no identity", async () => {
     const server = await relayUrl()
     const alice = await connect(server, "alice")
     const guest = new AgentChatClient({ server, name: "guest" })

@@ -7,8 +7,8 @@ import { until } from "../../kit/condition.js"
 import { alice, answer, bob, bobDid, carol, carolDid, dealAfter, propose } from "../../kit/deals.js"
 import { confirmed, enter, knowing, relayed } from "./deal-client.js"
 
-describe("a statement that is relayed", () => {
-  it("is told once it is verified, and confirmed then", async () => {
+describe("a statement from the relay", () => {
+  it("causes an event once it is verified, and is confirmed then", async () => {
     const { session, events } = await enter()
     const proposal = propose({ amount: "0.05", currency: "SOL" })
     session.say(relayed(proposal))
@@ -40,24 +40,21 @@ describe("a statement that is relayed", () => {
     ["it is between two others", propose({ to: carolDid }), "NOT_A_PARTY"],
     ["its form is wrong", { ...propose(), expires: 0 }, "INVALID_MSG"],
     [
-      "somebody claims to be oneself",
+      "it claims to be from the client itself",
       { ...propose(), from: bobDid, to: propose().from },
       "VERIFICATION_FAILED",
     ],
-  ])(
-    "is not believed when %s: an error, no event, and it need not come again",
-    async (_what, statement, code) => {
-      const { session, events, errors } = await enter()
-      session.say(relayed(statement as Statement, { msg_id: "x.1" }))
-      expect(await confirmed(session)).toEqual(["x.1"])
-      expect(events).toEqual([])
-      expect(errors).toMatchObject([
-        { code, message: expect.stringMatching(/^server: sent an invalid PROPOSAL/) },
-      ])
-    },
-  )
+  ])("is invalid if %s: an error, no event, and a confirmation", async (_what, statement, code) => {
+    const { session, events, errors } = await enter()
+    session.say(relayed(statement as Statement, { msg_id: "x.1" }))
+    expect(await confirmed(session)).toEqual(["x.1"])
+    expect(events).toEqual([])
+    expect(errors).toMatchObject([
+      { code, message: expect.stringMatching(/^server: sent an invalid PROPOSAL/) },
+    ])
+  })
 
-  it("is not believed from the wrong party, or out of order, whatever chain the relay shows", async () => {
+  it("is invalid from the wrong party, or out of order, whatever chain the relay lists", async () => {
     const made = dealAfter([], propose({ to: propose().from }, bob))
     const accept = answer(made, "ACCEPT", alice)
     const { session, events, errors } = await enter(knowing(made))
@@ -87,14 +84,14 @@ describe("a statement that is relayed", () => {
     expect(events).toMatchObject([{ type: "ACCEPT", proposal_id: "prop_0001", state: "accepted" }])
   })
 
-  it("is told once, however often and under whatever name it is replayed", async () => {
+  it("causes one event, however often and under whatever id it is replayed", async () => {
     const { session, events } = await enter()
     session.say(relayed(propose()), relayed(propose()), relayed(propose(), { msg_id: "x.1" }))
     await confirmed(session, 3)
     expect(events).toHaveLength(1)
   })
 
-  it("is not believed with other words under a signature that is known", async () => {
+  it("is invalid with other content and a known signature", async () => {
     const deal = dealAfter([])
     const [proposal] = deal.chain
     const { client, session, events, errors } = await enter(knowing(deal))
@@ -109,7 +106,7 @@ describe("a statement that is relayed", () => {
     expect(events[0]).not.toHaveProperty("payment_code")
   })
 
-  it("is not told when it is one's own, and confirmed", async () => {
+  it("is confirmed without an event if it is your own", async () => {
     const { session, events } = await enter()
     const own = propose({ to: propose().from }, bob)
     session.say(relayed(own))
@@ -117,7 +114,7 @@ describe("a statement that is relayed", () => {
     expect(events).toEqual([])
   })
 
-  it("waits for a listener of its kind, and is confirmed by nobody else", async () => {
+  it("waits for a listener of its type, and is not confirmed before", async () => {
     const { client, session } = await enter({}, { isListening: false })
     const deal = dealAfter([])
     const reject = answer(
@@ -138,7 +135,7 @@ describe("a statement that is relayed", () => {
     expect((await confirmed(session, 3)).at(-1)).toBe(statementMessageId(deal.chain[0]))
   })
 
-  it("is told in the order of arrival, though one of them has to be asked about first", async () => {
+  it("causes its event in the order of arrival, though the deal of one has to be fetched first", async () => {
     const deal = dealAfter([], propose({ id: "prop_0002", to: propose().from }, bob))
     const accept = answer(deal, "ACCEPT", alice)
     const { session, events } = await enter(knowing(deal))
@@ -148,7 +145,7 @@ describe("a statement that is relayed", () => {
     expect(await session.heard("LIST_PROPOSALS")).toMatchObject([{ proposal: "prop_0002" }])
   })
 
-  it("of which the beginning was missed is told when the relay's chain proves it", async () => {
+  it("is valid after missed statements if the relay's chain proves it", async () => {
     const deal = dealAfter([
       ["ACCEPT", bob],
       ["COMPLETE", alice],
@@ -162,7 +159,7 @@ describe("a statement that is relayed", () => {
     expect(events).toMatchObject([{ type: "COMPLETE", proposal_id: deal.id, state: "completed" }])
   })
 
-  it("of which the relay shows a forged beginning, or none, is not", async () => {
+  it("is invalid if the relay lists a forged beginning of the deal, or none", async () => {
     const deal = dealAfter([["ACCEPT", bob]])
     const [proposal] = deal.chain
     const complete = answer(deal, "COMPLETE", alice)
@@ -183,7 +180,7 @@ describe("a statement that is relayed", () => {
     expect(errors.map(({ code }) => code)).toEqual(["VERIFICATION_FAILED", "PROPOSAL_NOT_FOUND"])
   })
 
-  it("that cannot be looked at now is not confirmed, and so comes again", async () => {
+  it("is not confirmed, and so sent again, if it cannot be checked now", async () => {
     const deal = dealAfter([], propose({ to: propose().from }, bob))
     let isDown = true
     const { LIST_PROPOSALS } = knowing(deal)
@@ -202,7 +199,7 @@ describe("a statement that is relayed", () => {
     expect(events).toMatchObject([{ type: "ACCEPT" }])
   })
 
-  it("waits while the relay says that it was asked too often", async () => {
+  it("waits while the relay limits the rate", async () => {
     const deal = dealAfter([], propose({ to: propose().from }, bob))
     let refusals = 0
     const { session, events, clock } = await enter({
@@ -218,7 +215,7 @@ describe("a statement that is relayed", () => {
     await until("the acceptance", () => events.length === 1)
   })
 
-  it("is not told once the client has left", async () => {
+  it("causes no event after the client has disconnected", async () => {
     const deal = dealAfter([], propose({ to: propose().from }, bob))
     const { client, session, events, errors } = await enter({ LIST_PROPOSALS: () => undefined })
     session.say(relayed(answer(deal, "ACCEPT", alice)), relayed(propose({ id: "prop_0002" })))

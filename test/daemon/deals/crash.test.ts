@@ -13,7 +13,7 @@ import { alice, answer, aud, propose } from "../../kit/deals.js"
 import { FakeRelay, type FakeSession } from "../../kit/fake-relay.js"
 import { isRoot, SmallDisk } from "../../kit/file-system.js"
 
-/** A relay that has not heard that anything arrived, and so passes all of a deal on to each session. */
+/** Starts a relay that got no acknowledgments, and so sends all of a deal in each session. */
 async function arrange(room: DaemonRoom, terms?: string): Promise<{ relay: FakeRelay; deal: Deal }> {
   let deal = openDeal(propose({ to: room.identity.did, terms }))
   deal = advanceDeal(deal, answer(deal, "ACCEPT", room.identity.keyPair))
@@ -51,7 +51,7 @@ async function deliver(room: DaemonRoom, relay: FakeRelay, deal: Deal): Promise<
   await room.stop()
 }
 
-/** What must stand there in the end, however often the daemon died. */
+/** Returns the contents of the files, which must not depend on crashes. */
 function found(room: DaemonRoom): object {
   return {
     steps: [...readInbox(room.paths, { sinceSeq: 0 })]
@@ -76,7 +76,7 @@ const head = (text: string, lines: number, torn: boolean) => {
 }
 
 describe("a daemon that dies between two writes of a deal", { timeout: 120_000 }, () => {
-  it.each([false, true])("loses and doubles nothing (a line cut off: %s)", async (torn) => {
+  it.each([false, true])("loses and duplicates nothing (partial last line: %s)", async (torn) => {
     const room = new DaemonRoom()
     const { relay, deal } = await arrange(room)
     await deliver(room, relay, deal)
@@ -104,7 +104,7 @@ describe("a daemon that dies between two writes of a deal", { timeout: 120_000 }
     expect(tried).toBe(29)
   })
 
-  it("makes up for what no relay tells it again", async () => {
+  it("completes the files without the relay", async () => {
     const room = new DaemonRoom()
     const { relay, deal } = await arrange(room)
     await deliver(room, relay, deal)
@@ -119,7 +119,7 @@ describe("a daemon that dies between two writes of a deal", { timeout: 120_000 }
     expect(found(room)).toEqual(whole)
   })
 
-  it("passes over lines that an editor spoiled, and takes them from the relay again", async () => {
+  it("skips damaged lines and takes the statements from the relay again", async () => {
     const room = new DaemonRoom()
     const { relay, deal } = await arrange(room)
     await deliver(room, relay, deal)
@@ -139,7 +139,7 @@ describe("a daemon that dies between two writes of a deal", { timeout: 120_000 }
 })
 
 describe.runIf(isRoot())("a deal on a full disk", { timeout: 60_000 }, () => {
-  it("waits, says so, and is put down once there is room", async () => {
+  it("waits, reports a problem, and is written once there is space", async () => {
     const disk = new SmallDisk(1024 * 1024)
     const room = new DaemonRoom(undefined, { root: disk.path })
     const { relay, deal } = await arrange(room, "x".repeat(10_000))

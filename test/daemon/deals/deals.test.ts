@@ -114,7 +114,7 @@ describe("daemons on a relay", { timeout: 60_000 }, () => {
     expect(new Set(logged?.names.values())).toEqual(new Set(["alice", "bob"]))
   })
 
-  it("say several steps at once, in order, between other lines", async () => {
+  it("send several statements at once, in order, between other lines", async () => {
     const server = await startServer()
     const alice = await join(server, "alice")
     const bob = await join(server, "bob")
@@ -153,7 +153,7 @@ describe("daemons on a relay", { timeout: 60_000 }, () => {
     expect(verdicts(alice)[1]).toMatchObject({ proves: expect.arrayContaining(["fault-agreed"]) })
   })
 
-  it("see a statement climb like a message", async () => {
+  it("get delivery stages for a statement as for a message", async () => {
     const server = await startServer()
     const alice = await join(server, "alice")
     const bob = await join(server, "bob")
@@ -164,7 +164,7 @@ describe("daemons on a relay", { timeout: 60_000 }, () => {
     expect(bob.log).not.toContain("mismatch")
   })
 
-  it("catch up with what was said while they were away, once", async () => {
+  it("catch up with missed statements, once", async () => {
     const server = await startServer()
     const alice = await join(server, "alice")
     const bob = await join(server, "bob")
@@ -204,7 +204,7 @@ describe("daemons on a relay", { timeout: 60_000 }, () => {
     expect(bob.receipts).toHaveLength(1)
   })
 
-  it("say why a step is not possible", async () => {
+  it("reject an illegal statement with the reason", async () => {
     const server = await startServer()
     const alice = await join(server, "alice")
     const bob = await join(server, "bob")
@@ -230,7 +230,7 @@ describe("daemons on a relay", { timeout: 60_000 }, () => {
     expect(stepsIn(bob)).toEqual(["PROPOSAL pending", "REJECT rejected self"])
   })
 
-  it("refuse to agree to anything without an identity", async () => {
+  it("refuse drafts without an identity", async () => {
     const server = await startServer()
     const alice = await join(server, "alice")
     const room = new DaemonRoom()

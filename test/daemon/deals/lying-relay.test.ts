@@ -12,12 +12,12 @@ import { alice, aliceDid, answer, aud, carol, carolDid, propose } from "../../ki
 import { FakeRelay, type FakeSession } from "../../kit/fake-relay.js"
 import { newIdentity } from "../../kit/identity.js"
 
-/** A statement as a relay passes it on. */
+/** A statement as a relay sends it. */
 function passOn(statement: Statement, changes: object = {}): object {
   return { ...statement, msg_id: statementMessageId(statement), name: "alice", state: "pending", ...changes }
 }
 
-/** A daemon of Bob's at a relay that says what it likes, and lists these chains. */
+/** Starts Bob's daemon with a fake relay that lists these chains. */
 async function arrange(chains: () => readonly (readonly Statement[])[] = () => []) {
   const room = new DaemonRoom()
   const relay = await FakeRelay.start({
@@ -48,7 +48,7 @@ const received = (session: FakeSession) =>
 const notices = (room: DaemonRoom) => room.inbox.filter(({ type }) => type === "NOTICE")
 const dealIn = (room: DaemonRoom): Deal | undefined => readDealLog(room.paths.proposals)[0]?.deal
 
-/** Lets a relay pass something on, and waits until the daemon has confirmed it. */
+/** Sends a message from the relay, and waits until the daemon has confirmed it. */
 async function pass(session: FakeSession, message: object): Promise<void> {
   const { msg_id } = message as { msg_id: string }
   const before = received(session).filter((id) => id === msg_id).length

@@ -23,7 +23,7 @@ const said = ({ chain }: Deal) => chain.map((statement) => ({ name: "x", stateme
 const ids = (path: string) => readDealLog(path).map(({ deal }) => deal.id)
 
 describe("proposals.jsonl", () => {
-  it("gives back the deals in the order in which they were opened, with names", () => {
+  it("returns the deals in the order of their proposals, with names", () => {
     const path = place()
     const { file } = ProposalsFile.open(path, 0, startTs)
     const [first, second] = [dealAfter("prop_0001", "ACCEPT"), dealAfter("prop_0002")]
@@ -38,12 +38,12 @@ describe("proposals.jsonl", () => {
     expect(found.map(({ entries }) => entries.map(({ n }) => n))).toEqual([[1, 3], [2]])
   })
 
-  it("is empty where there is none, and cannot be opened where a directory stands", () => {
+  it("is empty if it does not exist, and cannot be read if it is a directory", () => {
     expect(readDealLog(place())).toEqual([])
     expect(() => readDealLog(temporaryDirectory())).toThrow(expect.objectContaining({ code: "FILE_FAILED" }))
   })
 
-  it("is read though it is larger than any string, and holds a line that is nobody's", () => {
+  it("can be larger than a string, and skips a line that is too long", () => {
     const path = place()
     const { file } = ProposalsFile.open(path, 0, startTs)
     file.append(said(dealAfter("prop_0001")))
@@ -54,7 +54,7 @@ describe("proposals.jsonl", () => {
     expect(ids(path)).toEqual(["prop_0001", "prop_0002"])
   })
 
-  it("never gives a number twice, also when what had it is gone", () => {
+  it("never uses a number twice, also after its statement was deleted", () => {
     const path = place()
     ProposalsFile.open(path, 0, startTs).file.append(said(dealAfter("prop_0001", "REJECT")))
     const { file, deals } = ProposalsFile.open(path, 2, startTs + 400 * day)
@@ -63,7 +63,7 @@ describe("proposals.jsonl", () => {
     expect(file.append(said(dealAfter("prop_0002")))).toEqual([3])
   })
 
-  it("drops the piece of a line before the next one", () => {
+  it("removes a partial line before the next one", () => {
     const path = place()
     ProposalsFile.open(path, 0, startTs).file.append(said(dealAfter("prop_0001")))
     writeFileSync(path, `${readFileSync(path, "utf8")}{"n":2,"name":"x","statem`)

@@ -55,7 +55,7 @@ function accepted(room: DaemonRoom): { chain: Statement[]; deal: () => Deal } {
 }
 
 describe("a line that answers a deal", { timeout: 60_000 }, () => {
-  it("is signed anew where the other party was faster", async () => {
+  it("is signed again if the other party was faster", async () => {
     const room = new DaemonRoom()
     const { chain, deal } = accepted(room)
     const relay = await arrange(room, chain, {
@@ -95,7 +95,7 @@ describe("a line that answers a deal", { timeout: 60_000 }, () => {
     await until("the ping", () => room.acks.some(({ id }) => id === "p"))
   })
 
-  it("is not said twice when a daemon dies before it notes that it was", async () => {
+  it("is not sent twice if a daemon dies before it records that it was sent", async () => {
     const room = new DaemonRoom()
     const { chain, deal } = accepted(room)
     const take = (frame: Statement) => {

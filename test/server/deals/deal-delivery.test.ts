@@ -15,7 +15,7 @@ async function pendingFor({ wire }: Party): Promise<readonly string[]> {
   return answer.type === "PENDING" ? answer.ids : []
 }
 
-describe("a step in a deal", () => {
+describe("a statement", () => {
   it("waits as mail for a party that is away, until that confirms it", async () => {
     const room = await DealRoom.open()
     const { ann, bob, house } = room
@@ -65,7 +65,7 @@ describe("a step in a deal", () => {
     expect(new Set(ids).size).toBe(3)
   })
 
-  it("that both parties take at once is taken once; the other is told to look again", async () => {
+  it("is recorded once if both parties make it at once; the other gets STATEMENT_STALE", async () => {
     const room = await DealRoom.open()
     const { ann, bob } = room
     const chain = await room.make(["bob", "ACCEPT"])
@@ -79,7 +79,7 @@ describe("a step in a deal", () => {
     expect((await room.stored(chain[0].id))?.statements).toEqual([...chain, winning, anew])
   })
 
-  it("is told in order, however fast steps follow each other", async () => {
+  it("is delivered in order, however fast statements follow each other", async () => {
     const room = await DealRoom.open()
     const { ann, bob } = room
     const proposal = room.proposal()
@@ -94,7 +94,7 @@ describe("a step in a deal", () => {
     expect(types).toEqual(["ACCEPT", "COMPLETE"])
   })
 
-  it("is taken back when it is a proposal nobody could be told of, and stands when it is another", async () => {
+  it("is deleted if it is a proposal that cannot be delivered, and kept if it is an answer", async () => {
     const room = await DealRoom.open({ limits: { mailboxMessages: 3 } })
     const { ann, bob, house } = room
     const chain = await room.make(["bob", "ACCEPT"])
@@ -198,7 +198,7 @@ describe("time", () => {
   })
 })
 
-describe("the list of one's own proposals", () => {
+describe("LIST_PROPOSALS", () => {
   it("tells each once, oldest change first, in pages that can be asked for one after the other", async () => {
     const room = await DealRoom.open()
     const made: string[] = []
@@ -239,7 +239,7 @@ describe("the list of one's own proposals", () => {
 })
 
 describe("the key of an agent", () => {
-  it("is told where one agent is asked for, online or away, also by a relay that was started anew", async () => {
+  it("has the key of an agent, online or away, also after a restart of the relay", async () => {
     const engine = await LastingEngine.make()
     const room = await DealRoom.open({ backbone: engine.lend() })
     const { bob } = room

@@ -17,7 +17,7 @@ async function proposeAll(room: DealRoom) {
   throw new Error("nobody stopped it")
 }
 
-describe("proposals that come to nothing", () => {
+describe("proposals that lead to no deal", () => {
   it("are refused in the end, and nothing of those is kept or told", async () => {
     const room = await DealRoom.open({ guards })
     const { taken, refusal } = await proposeAll(room)
@@ -53,11 +53,11 @@ describe("proposals that come to nothing", () => {
       expect(await by.say(statement)).toMatchObject({ type })
       chain = [...chain, statement]
     }
-    // What was completed is work.
+    // A completed deal counts as work.
     expect((await proposeAll(room)).taken).toBe(4)
   })
 
-  it("are told of once, to who proposed, and lifted by an operator, who may propose whatever it likes", async () => {
+  it("cause one warning to the proposer; an operator lifts the stop and is never refused", async () => {
     const operator = new Signer()
     const room = await DealRoom.open({ guards, operators: [operator.did] })
     const { ann, bob, house, aud } = room
@@ -120,7 +120,7 @@ describe("proposals that come to nothing", () => {
   })
 })
 
-/** What somebody was told of guards. */
+/** Returns the GUARD messages that a party got. */
 async function guardNews({ wire }: { readonly wire: DealRoom["ann"]["wire"] }) {
   return (await wire.settle()).filter(({ type }) => type === "GUARD")
 }

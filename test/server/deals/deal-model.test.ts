@@ -42,7 +42,7 @@ const legal: Readonly<
   "disputed DISPUTE": ["disputed", "each once"],
 }
 
-/** What a deal between ann and bob is, as far as the table above says. */
+/** A model of a deal between ann and bob, by the table above. */
 class Model {
   state: State = "pending"
   readonly #said = new Set<string>()
@@ -61,7 +61,7 @@ class Model {
   }
 }
 
-/** Two relays' desks over one table, and a deal that ann proposed to bob. */
+/** The services of two relays on one backbone, and a deal that ann proposed to bob. */
 class Run {
   readonly clock = new FakeClock()
   readonly #services: DealService[] = []

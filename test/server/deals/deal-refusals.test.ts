@@ -4,7 +4,7 @@ import type { Verb } from "../../../src/protocol/verbs.js"
 import { type Chain, DealRoom, enterParty, Signer, type Step, stepsIn } from "../../kit/deal-room.js"
 import { liftedGuards } from "../../kit/guards.js"
 
-/** That nobody was told anything, and the deal stands as it stood. */
+/** Checks that no message was sent and that the deal is unchanged. */
 async function expectUntouched(room: DealRoom, chain: Chain): Promise<void> {
   expect(await room.ann.told()).toEqual([])
   expect(await room.bob.told()).toEqual([])

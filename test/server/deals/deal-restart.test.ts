@@ -123,7 +123,7 @@ describe("open deals", () => {
     expect((await room.ann.told()).map(({ type }) => type)).toEqual(["ACCEPT"])
   })
 
-  it("are told by mail also when the relay fell before it could", async () => {
+  it("are delivered even if the relay crashed before it could send them", async () => {
     const engine = await LastingEngine.make()
     const lent = engine.lend()
     const table = lent.table.bind(lent)
