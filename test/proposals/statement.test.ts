@@ -32,7 +32,7 @@ describe("readStatement", () => {
     }
   })
 
-  it.each(Object.keys(proposal))("minds whether %s is there, and of what form", (member) => {
+  it.each(Object.keys(proposal))("requires a valid %s", (member) => {
     const { [member as keyof typeof proposal]: value, ...rest } = proposal
     const isOptional = ["amount", "currency", "payment_code", "terms"].includes(member)
     if (isOptional) expect(() => readStatement(rest)).not.toThrow()
