@@ -23,7 +23,7 @@ export interface QueueListener {
   onAvailable(task: QueuedTask): void
   /**
    * A worker has the task by a claim that was not made here, or whose success was not known here. A claim that ended
-   * before this relay heard of it is not reported, see {@link Table.watch}.
+   * before this relay saw it is not reported, see {@link Table.watch}.
    */
   onClaimed?(task: QueuedTask, worker: string): void
   /**
@@ -119,7 +119,7 @@ export class Queue {
     return before && claimed(before)
   }
 
-  /** Starts the lease anew. @returns false when this worker does not have the task */
+  /** Restarts the lease. @returns false when this worker does not have the task */
   async extend(id: string, worker: string): Promise<boolean> {
     const leaseUntil = this.#leaseEnd
     const before = await this.#change(id, ownedBy(worker), (task) => formatTaskRow({ ...task, leaseUntil }))
@@ -127,7 +127,7 @@ export class Queue {
   }
 
   /**
-   * Stores the answer of the worker and starts its lease anew. From now on nobody else gets the task, even if this
+   * Stores the answer of the worker and restarts its lease. From now on nobody else gets the task, even if this
    * process ends: see {@link QueueListener.onOverdue}.
    * @returns the task with its answer, the first one if there are several; undefined as for {@link done}
    */

@@ -77,7 +77,7 @@ export function fromSql(value: SqlValue | undefined): string {
   return Buffer.isBuffer(value) ? value.toString() : String(value)
 }
 
-/** The kinds of SQL errors that callers tell apart. */
+/** The kinds of SQL errors that callers distinguish. */
 export type SqlFault = "busy" | "damaged" | "full" | "refused" | "other"
 
 const faults: readonly (readonly [RegExp, SqlFault])[] = [

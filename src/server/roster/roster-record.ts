@@ -48,7 +48,7 @@ export interface RosterRecord extends RosterFacts {
   readonly beforeSilence?: RosterRecord
 }
 
-/** Random bytes that tell sessions apart which began at the same time. */
+/** Random bytes that distinguish sessions which began at the same time. */
 const epochRandomBytes = 4
 /** Digits of the time in an epoch, enough for epochs to sort by time. */
 const epochDigits = 15

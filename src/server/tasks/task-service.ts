@@ -176,7 +176,7 @@ export class TaskService {
     }
   }
 
-  /** Starts the lease anew. @throws {ChatError} TASK_NOT_FOUND, LEASE_LOST, UNAVAILABLE */
+  /** Restarts the lease. @throws {ChatError} TASK_NOT_FOUND, LEASE_LOST, UNAVAILABLE */
   async extend(agent: Agent, id: string): Promise<void> {
     if (!(await this.#queue.extend(id, agent.id))) throw this.#refusal(id)
   }
@@ -246,7 +246,7 @@ export class TaskService {
     if (agent !== undefined) this.#notices.sendTask(agent, task)
   }
 
-  /** Notes that a worker no longer has a task, and tells it so unless it knows. */
+  /** Notes that a worker no longer has a task, and sends it TASK_LOST unless it expects that. */
   #noteRelease({ id }: QueuedTask, worker: AgentId): void {
     const task = this.#queue.find(id)
     const failing = this.#failing.find(id, worker)
