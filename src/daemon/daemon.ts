@@ -11,7 +11,8 @@ import { DeliveryStatus } from "./delivery/delivery-status.js"
 import { DaemonLog } from "./files/append-log.js"
 import { FileProblems } from "./files/file-problems.js"
 import type { DaemonPaths } from "./files/paths.js"
-import { type DaemonGuards, makeGuards } from "./guards/daemon-guards.js"
+import { ActiveStops } from "./guards/active-stops.js"
+import { CircuitBreaker, workingDirectoryOf } from "./guards/circuit-breaker.js"
 import type { DurableBatch } from "./inbox/group-commit.js"
 import { Inbox } from "./inbox/inbox.js"
 import { noticeLine } from "./inbox/message-to-line.js"
@@ -45,7 +46,8 @@ export class Daemon {
   readonly #inbox: Inbox
   readonly #tasks: LeasedTasks
   readonly #channels: Channels
-  readonly #guards: DaemonGuards
+  readonly #stops: ActiveStops
+  readonly #breaker: CircuitBreaker
   readonly #acks: AckLog
   readonly #answerEffects: AnswerEffects
   readonly #outbox: Outbox
@@ -91,12 +93,17 @@ export class Daemon {
     const channels = this.#channels
     this.#tasks = new LeasedTasks({ memory, clock, presence, inbox, log })
     const tasks = this.#tasks
-    this.#guards = makeGuards({ paths, clock, memory, limits: options.guards, log, self, inbox })
+    const guardContext = { clock, memory, inbox, log, self }
+    const stops = new ActiveStops(guardContext)
+    this.#stops = stops
+    const home = workingDirectoryOf(paths.dir)
+    const breaker = new CircuitBreaker(guardContext, stops, options.guards, home)
+    this.#breaker = breaker
 
     this.#acks = AckLog.open(paths.acks, this.#status.reporter("acks"))
     const deliveryStatus = new DeliveryStatus(this.#acks, log)
     this.#answerEffects = new AnswerEffects({
-      ...{ deliveryStatus, inbox, tasks, presence, ...this.#guards, clock, self, log, isEcho: options.echo },
+      ...{ deliveryStatus, inbox, tasks, presence, stops, breaker, clock, self, log, isEcho: options.echo },
       saveNow: () => this.#saveNow(),
     })
     this.#outbox = Outbox.open({
@@ -107,7 +114,7 @@ export class Daemon {
     })
     this.#sender = this.#createSender()
     const sender = this.#sender
-    const services = { channels, deliveryStatus, tasks, ...this.#guards, sender, inbox, log }
+    const services = { channels, deliveryStatus, tasks, stops, breaker, sender, inbox, log }
     this.#messages = new RelayMessages({ ...services, isCompat: options.compat })
     this.#deals = this.#openDeals(paths, log)
   }
@@ -159,7 +166,7 @@ export class Daemon {
 
   /** Lets the daemon's own breaker count from zero again. */
   resetBreaker(): void {
-    this.#guards.breaker.reset()
+    this.#breaker.reset()
     this.#saveNow()
     this.#sender.send()
   }
@@ -188,7 +195,7 @@ export class Daemon {
       clock: this.#host.clock,
       acks: this.#acks,
       effects: this.#answerEffects,
-      breaker: this.#guards.breaker,
+      breaker: this.#breaker,
       signer: {
         sign: (draft, key) => this.#deals?.sign(draft, key) ?? refuseDraft(),
         markStale: (proposalId) => this.#deals?.markStale(proposalId),
@@ -216,7 +223,7 @@ export class Daemon {
     this.#log.write(`online: ${welcome.agent_id} on ${welcome.server} (${welcome.server_id})`)
     this.#status.setReason(undefined)
     this.#answerEffects.restart()
-    this.#guards.stops.attach(welcome.server_id)
+    this.#stops.onConnected(welcome.server_id)
     void this.#presence.resend(connection)
     this.#tasks.attach(connection)
     this.#receipts.attach(connection)
@@ -307,8 +314,8 @@ export class Daemon {
       patterns: this.#channels.patterns,
       presence: this.#presence.current ?? null,
       tasks: this.#tasks.ids,
-      guards: this.#guards.stops.list,
-      breaker: this.#guards.breaker.usage,
+      guards: this.#stops.list,
+      breaker: this.#breaker.usage,
       outbox: { pending: this.#outbox.pending },
       inbox: { seq: this.#inbox.lastSeq, lines: this.#inbox.lines, held_bytes: this.#inbox.heldBytes },
     }

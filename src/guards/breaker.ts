@@ -1,7 +1,7 @@
 import { isNumber, isPlain, isTexts } from "../base/plain.js"
 import type { GuardLimits } from "./limits.js"
 
-/** The numbers a breaker goes by. */
+/** The numbers of a breaker. */
 export type BreakerLimits = Pick<
   GuardLimits,
   | "breakerWarn"
@@ -12,163 +12,149 @@ export type BreakerLimits = Pick<
   | "conversationRegainMs"
 >
 
-/** What a breaker came to. `until` is there while it is paused. */
+/** The state a breaker has reached; `until` is a time in milliseconds since the Unix epoch. */
 export type BreakerStep =
   | { readonly state: "warned"; readonly used: number }
   | { readonly state: "paused"; readonly used: number; readonly until: number }
   | { readonly state: "stopped"; readonly used: number }
 
-/** What {@link Breaker.save} gives: plain JSON. */
-export interface BreakerState {
-  readonly used: number
-  readonly ts: number
-  readonly until: number
-  readonly isStopped: boolean
-  readonly wakers: readonly string[]
-  readonly evidence: readonly string[]
-  /** Absent in what an earlier version saved. */
-  readonly rejected?: number
+/** What {@link Breaker.save} returns: plain JSON. */
+interface BreakerState {
+  /** Answers counted, at the time `ts`. */
+  used: number
+  ts: number
+  /** End of the pause. */
+  until: number
+  isStopped: boolean
+  /** Agents that woke this one before. */
+  wakers: readonly string[]
+  evidence: readonly string[]
+  /** Lines refused in a row; absent in states of earlier versions. */
+  rejected?: number
 }
 
-const nothing: BreakerState = { used: 0, ts: 0, until: 0, isStopped: false, wakers: [], evidence: [] }
-const most = { wakers: 200, evidence: 10 } as const
+const wakersKept = 200
+const evidenceKept = 10
+
+const emptyState = (): BreakerState => ({
+  ...{ used: 0, ts: 0, until: 0, isStopped: false, wakers: [], evidence: [], rejected: 0 },
+})
 
 /**
- * Counts how often an agent was woken by somebody who woke it before, and did nothing but answer: no task ended, no
- * step of a deal, no commit. Answers to many agents, one each, do not count, nor does what nobody woke it for. One is
- * forgotten in `conversationRegainMs`. From `breakerWarn` on it warns, from `breakerPause` on each further answer
- * waits, from `breakerStop` on none is said before {@link reset}.
- * Beside that it counts lines that were refused one after the other: whoever answers the news of that with the next
- * such line goes on for ever, with nobody else in it. After `breakerRejected` of them no more is told of each.
+ * Counts how often an agent was woken by an agent that woke it before, and only answered: no finished task, no step of a
+ * deal, no commit. One answer is forgotten in each `conversationRegainMs`. It warns at `breakerWarn`, delays each further
+ * answer from `breakerPause` on, and stops the agent at `breakerStop` until {@link reset}.
+ *
+ * It also counts lines refused in a row, because an agent may answer the news of each with another such line. After
+ * `breakerRejected` of them it is silent about single lines.
  */
 export class Breaker {
   readonly #limits: BreakerLimits
-  #used = 0
-  #ts = 0
-  #until = 0
-  #isStopped = false
-  /** It was woken, and has not answered yet. */
+  #state = emptyState()
   #isWoken = false
-  #wakers: string[] = []
-  #evidence: string[] = []
-  #rejected = 0
 
   constructor(limits: BreakerLimits) {
     this.#limits = limits
   }
 
-  /** Takes over what {@link save} gave; anything else is as good as nothing. */
+  /** Restores what {@link save} returned; ignores anything else. */
   static load(limits: BreakerLimits, state: unknown): Breaker {
     const breaker = new Breaker(limits)
-    if (isState(state)) breaker.#take(state)
+    if (isState(state)) breaker.#state = { ...emptyState(), ...state }
     return breaker
   }
 
-  /** Ids of the messages it was woken by, newest last, at most ten. */
+  /** Ids of the messages that woke the agent, newest last, at most ten. */
   get evidence(): readonly string[] {
-    return this.#evidence
+    return this.#state.evidence
   }
 
-  /** A line came that is put to this agent. @param id - of the message */
-  woken(by: string, id: string): void {
-    if (!this.#wakers.includes(by)) {
-      this.#wakers = [...this.#wakers, by].slice(-most.wakers)
-      return
-    }
-    this.#isWoken = true
-    this.#evidence = [...this.#evidence, id].slice(-most.evidence)
-  }
-
-  /** Whether what the agent says next is an answer that counts. */
+  /** Reports whether the next message of the agent is an answer that counts. */
   get isWoken(): boolean {
     return this.#isWoken
   }
 
-  /** The agent said something. @returns what it came to by that, when that is new */
-  said(ts: number): BreakerStep | undefined {
-    if (!this.#isWoken) return undefined
-    this.#isWoken = false
-    this.#used = this.used(ts) + 1
-    this.#ts = ts
-    const used = Math.ceil(this.#used)
-    const { breakerWarn, breakerPause, breakerStop, breakerPauseMs } = this.#limits
-    if (used >= breakerStop) {
-      this.#isStopped = true
-      return { state: "stopped", used }
-    }
-    if (used >= breakerPause) {
-      this.#until = ts + breakerPauseMs
-      return { state: "paused", used, until: this.#until }
-    }
-    return used === breakerWarn ? { state: "warned", used } : undefined
-  }
-
-  /** What keeps the agent from saying anything now. */
-  holds(ts: number): BreakerStep | undefined {
-    const used = Math.ceil(this.used(ts))
-    if (this.#isStopped) return { state: "stopped", used }
-    return ts < this.#until ? { state: "paused", used, until: this.#until } : undefined
-  }
-
-  /** How much is used, with the fraction that is not forgotten yet. */
-  used(ts: number): number {
-    return Math.max(0, this.#used - Math.max(0, ts - this.#ts) / this.#limits.conversationRegainMs)
-  }
-
-  /** Something was done. A stop stays: that is not the agent's to lift. */
-  worked(): void {
-    if (!this.#isStopped) this.#forget()
-  }
-
-  /** A person lifts it. */
-  reset(): void {
-    this.#forget()
-    this.#rejected = 0
-  }
-
-  /** A line was refused for good. @returns whether the agent should be told of it */
-  rejected(): boolean {
-    this.#rejected = Math.min(this.#rejected + 1, this.#limits.breakerRejected + 1)
-    return !this.isSilent
-  }
-
-  /** A line was taken. @returns whether that changes anything */
-  accepted(): boolean {
-    const isChange = this.#rejected > 0
-    this.#rejected = 0
-    return isChange
-  }
-
-  /** So many lines were refused one after the other that no more is told of each. */
+  /** Reports whether too many lines were refused in a row to report each of them. */
   get isSilent(): boolean {
     return this.#rejected > this.#limits.breakerRejected
   }
 
-  save(): BreakerState {
-    return {
-      used: this.#used,
-      ts: this.#ts,
-      until: this.#until,
-      isStopped: this.#isStopped,
-      wakers: this.#wakers,
-      evidence: this.#evidence,
-      rejected: this.#rejected,
-    }
+  get #rejected(): number {
+    return this.#state.rejected ?? 0
   }
 
-  #forget(): void {
-    this.#take({ ...nothing, rejected: this.#rejected })
+  /** A message is addressed to the agent. @param id - of the message */
+  woken(by: string, id: string): void {
+    const { wakers, evidence } = this.#state
+    if (!wakers.includes(by)) {
+      this.#state.wakers = [...wakers, by].slice(-wakersKept)
+      return
+    }
+    this.#isWoken = true
+    this.#state.evidence = [...evidence, id].slice(-evidenceKept)
+  }
+
+  /** The agent sent a message. @returns the state it has reached, if that is new */
+  answered(ts: number): BreakerStep | undefined {
+    if (!this.#isWoken) return undefined
+    this.#isWoken = false
+    this.#state.used = this.used(ts) + 1
+    this.#state.ts = ts
+    const used = Math.ceil(this.#state.used)
+    const { breakerWarn, breakerPause, breakerStop, breakerPauseMs } = this.#limits
+    if (used >= breakerStop) {
+      this.#state.isStopped = true
+      return { state: "stopped", used }
+    }
+    if (used >= breakerPause) {
+      this.#state.until = ts + breakerPauseMs
+      return { state: "paused", used, until: this.#state.until }
+    }
+    return used === breakerWarn ? { state: "warned", used } : undefined
+  }
+
+  /** Returns what keeps the agent from sending now. */
+  holds(ts: number): BreakerStep | undefined {
+    const { isStopped, until } = this.#state
+    const used = Math.ceil(this.used(ts))
+    if (isStopped) return { state: "stopped", used }
+    return ts < until ? { state: "paused", used, until } : undefined
+  }
+
+  /** Returns the answers counted, with the fraction that is not forgotten yet. */
+  used(ts: number): number {
+    const elapsedMs = Math.max(0, ts - this.#state.ts)
+    return Math.max(0, this.#state.used - elapsedMs / this.#limits.conversationRegainMs)
+  }
+
+  /** The agent finished work, which clears the count. Only a person lifts a stop. */
+  worked(): void {
+    if (this.#state.isStopped) return
+    this.#state = { ...emptyState(), rejected: this.#rejected }
     this.#isWoken = false
   }
 
-  #take({ used, ts, until, isStopped, wakers, evidence, rejected = 0 }: BreakerState): void {
-    this.#used = used
-    this.#ts = ts
-    this.#until = until
-    this.#isStopped = isStopped
-    this.#wakers = wakers.slice(-most.wakers)
-    this.#evidence = evidence.slice(-most.evidence)
-    this.#rejected = rejected
+  /** A person clears all counts. */
+  reset(): void {
+    this.#state = emptyState()
+    this.#isWoken = false
+  }
+
+  /** A line was refused. @returns whether to report it to the agent */
+  rejected(): boolean {
+    this.#state.rejected = Math.min(this.#rejected + 1, this.#limits.breakerRejected + 1)
+    return !this.isSilent
+  }
+
+  /** A line was accepted. @returns whether lines were refused before it */
+  accepted(): boolean {
+    const isFirst = this.#rejected > 0
+    this.#state.rejected = 0
+    return isFirst
+  }
+
+  save(): Readonly<BreakerState> {
+    return { ...this.#state }
   }
 }
 

@@ -8,7 +8,7 @@ const limits = { ...defaultGuardLimits, breakerWarn: 2, breakerPause: 3, breaker
 function talk(breaker: Breaker, wakers: readonly string[]): (string | undefined)[] {
   return wakers.map((by, index) => {
     breaker.woken(by, `m${index}`)
-    return breaker.said(index * 1_000)?.state
+    return breaker.answered(index * 1_000)?.state
   })
 }
 
@@ -29,9 +29,9 @@ describe("a breaker", () => {
   it("counts neither answers to many, one each, nor what nobody asked for, and forgets", () => {
     const breaker = new Breaker(limits)
     expect(talk(breaker, ["@a", "@b", "@c", "@d", "@e", "@f"]).every((step) => step === undefined)).toBe(true)
-    for (let index = 0; index < 20; index++) expect(breaker.said(index)).toBeUndefined()
+    for (let index = 0; index < 20; index++) expect(breaker.answered(index)).toBeUndefined()
     breaker.woken("@a", "m")
-    breaker.said(7_000)
+    breaker.answered(7_000)
     expect(Math.round(breaker.used(7_000))).toBe(1)
     expect(breaker.used(7_000 + limits.conversationRegainMs)).toBe(0)
     expect(Breaker.load(limits, { used: "x" }).used(0)).toBe(0)

@@ -51,12 +51,12 @@ export class AnswerEffects {
   accepted(line: OutboxLine, answer: ServerMessage): void {
     const { tasks, presence, breaker } = this.#services
     const { frame } = line
-    breaker.accepted()
+    breaker.onLineAccepted()
     if (isVerb(answer.type)) this.#acceptedStatement(line, answer as ServerMessage<Verb>)
     if (answer.type !== "ACK") return
     if (frame.type === "MSG") this.#acceptedMessage(line, frame, answer)
     if (frame.type === "DONE" || frame.type === "FAIL") tasks.end(frame.task)
-    if (frame.type === "DONE") breaker.worked()
+    if (frame.type === "DONE") breaker.onWork()
     if (frame.type === "SET_PRESENCE") {
       presence.set(frame, answer.ts)
       tasks.onPresence()
@@ -71,14 +71,14 @@ export class AnswerEffects {
     const isOver = error.code === "LEASE_LOST" || error.code === "TASK_NOT_FOUND"
     const isOwnTask = frame.type === "EXTEND" || frame.type === "DONE" || frame.type === "FAIL"
     if (isOver && isOwnTask) tasks.end(frame.task)
-    if (error.guard !== undefined) stops.refused(line, error)
-    else if (breaker.rejected(line, error)) this.#reportRejected(line, error)
+    if (error.guard !== undefined) stops.onRefused(line, error)
+    else if (breaker.onLineRejected(line, error)) this.#reportRejected(line, error)
   }
 
   /** A line was rejected before it was sent: it is not a valid message. */
   rejectedUnsent(rejection: Rejection): void {
     const { error } = rejection
-    if (this.#services.breaker.rejected(rejection, error)) this.#reportRejected(rejection, error)
+    if (this.#services.breaker.onLineRejected(rejection, error)) this.#reportRejected(rejection, error)
   }
 
   #reportRejected(line: Pick<OutboxLine, "at" | "id" | "sha256">, error: ChatError): void {
@@ -89,7 +89,7 @@ export class AnswerEffects {
 
   #acceptedStatement({ id, sha256, frame }: OutboxLine, { msg_id: msgId, to }: ServerMessage<Verb>): void {
     this.#services.deliveryStatus.accepted({ id, msgId, sha256, to: agentIdOfDid(to) })
-    if (frame.type === "ACCEPT" || frame.type === "COMPLETE") this.#services.breaker.worked()
+    if (frame.type === "ACCEPT" || frame.type === "COMPLETE") this.#services.breaker.onWork()
   }
 
   #acceptedMessage(
@@ -98,10 +98,10 @@ export class AnswerEffects {
     answer: ServerMessage<"ACK">,
   ): void {
     const { deliveryStatus, inbox, clock, log, self, stops, breaker } = this.#services
-    breaker.said()
+    breaker.onMessageAccepted()
     const { msg_id: msgId, member, ts } = answer
     const recipient = recipientOf(to, answer)
-    if (recipient !== undefined) stops.spoke(self(), recipient, kind)
+    if (recipient !== undefined) stops.onMessageAccepted(self(), recipient, kind)
     if (msgId !== undefined && recipient !== undefined) {
       deliveryStatus.accepted({ id, msgId, sha256, to: recipient })
     }

@@ -5,218 +5,222 @@ import { quoteGuard } from "../../client/relay-error.js"
 import type { ChatError } from "../../protocol/errors.js"
 import { daemonLayer, type GuardFacts } from "../../protocol/guard-facts.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
+import type { Inbox } from "../inbox/inbox.js"
 import type { DaemonMemory } from "../session/daemon-memory.js"
 import type { GuardStop } from "../status.js"
 
-/** Stops that are remembered: each is told once, however many lines it refuses. */
 const mostStops = 100
-/** What the status tells of them. */
+/** Stops shown in status.json. */
 const shownStops = 20
-/** Milliseconds after which one that nobody lifted is told again. */
-const tellAgainMs = 3_600_000
-/** Milliseconds in which what is over at once is not told twice: the relay tells of it beside its answer. */
+/** Milliseconds after which a stop that nobody lifted is reported again. */
+const reportAgainMs = 3_600_000
+/** A short stop is reported once within this time, because the relay sends it besides its answer. */
 const leastQuietMs = 5_000
-/** Milliseconds after a warning in which no other is told. */
+/** Milliseconds after a warning in which no other is reported. */
 const warnAgainMs = 60_000
 const reasonLength = 300
-
-/** Refuses an answer for what it answers: whatever else is said may pass. */
-const passingLayer = "kind"
-/** Passes where other kinds are stopped. */
+/** Kind of messages that may pass where others are stopped. */
 const exemptKind = "status"
 
-/** Where refused lines are. */
-const whereKept = "what is refused is kept: agentchat guard"
-/** What an agent can do about what it is told. */
+const whereHeld = "refused lines are held: agentchat guard"
+/** What an agent can do about a line. */
 const hints = {
-  warned:
-    "what you go on to say here will be refused before long: finish something, and then say once what came of it",
-  lifted: "go on; what was kept meanwhile: agentchat guard release --all, or with --drop",
+  warned: "further messages here will be refused soon: finish something, then report the result once",
+  lifted: "go on; lines held meanwhile: agentchat guard release --all, or with --drop",
   time: "do not send it again before; go on with your work",
   progress:
     "do not send it again; finish work (a task done, a proposal completed), or ask your user for an operator",
   operator: "stop, do not answer; an operator of the relay lifts it",
 } as const
 
-type Line = Readonly<Record<string, unknown>> & { readonly type: string }
-
-/** What the daemon's own guard stops beside its agent: that lines which are refused are told of. */
+/** Scope of the daemon's own stop of news about refused lines. */
 export const outboxScope = "outbox"
 
-/** What a daemon needs to know of a line that was refused. */
+/** A line of the outbox that was refused. */
 export interface RefusedLine {
+  /** Its place in the outbox. */
   readonly at: string
   readonly id: string
   readonly sha256: string
 }
 
-interface Kept {
-  readonly stop: GuardStop
-  /** Until when the same is not told again. */
-  readonly quietUntil: number
-  /** The agent could speak there since. */
-  readonly isOver: boolean
-}
-
-/** What these stops need of their daemon. */
-interface StopPorts {
+/** What the guards of a daemon use. */
+export interface GuardContext {
   readonly clock: Clock
   readonly memory: DaemonMemory
-  /** Own agent id. */
+  readonly log: (line: string) => void
+  /** Returns the agent's id. */
   readonly self: () => string
-  /** Puts a line into the inbox. */
-  readonly tell: (line: Line, msgId?: string) => void
+  readonly inbox: Pick<Inbox, "append">
 }
 
 /**
- * What guards have stopped, and has not been lifted; it outlasts a restart. An agent that answers every line of its inbox
- * would be kept going by the lines that tell it to stop: so each stop is one line, not one for every line it refuses.
+ * Logs a GUARD line and appends it to the inbox.
+ * @param msgId - a line with the same id that comes again after a crash is appended once
+ */
+export function reportGuard(
+  { log, inbox }: GuardContext,
+  line: Readonly<Record<string, unknown>>,
+  msgId?: string,
+): void {
+  log(`guard: ${[line["layer"], line["state"], line["scope"], line["reason"]].join(" ")}`)
+  inbox.append({ type: "GUARD", ...line }, { msgId })
+}
+
+interface KnownStop {
+  readonly stop: GuardStop
+  /** Time until which the same stop is not reported again. */
+  readonly quietUntil: number
+  /** The agent's messages have passed there since. */
+  readonly isOver: boolean
+}
+
+/**
+ * The stops that concern the agent of a daemon, until they are lifted; they survive a restart. Each stop is one line in
+ * the inbox, not one for every line it refuses: those would keep an agent going that answers every line.
  */
 export class ActiveStops {
-  readonly #ports: StopPorts
-  readonly #stops = new LruMap<string, Kept>(mostStops)
+  readonly #context: GuardContext
+  readonly #stops = new LruMap<string, KnownStop>(mostStops)
   #serverId: string | undefined
-  #warnedMs = -Infinity
+  #warnedMs = Number.NEGATIVE_INFINITY
 
-  constructor(ports: StopPorts) {
-    this.#ports = ports
-    const { serverId, stops } = parseStops(ports.memory.state.stops)
+  constructor(context: GuardContext) {
+    this.#context = context
+    const { serverId, stops } = parseStops(context.memory.state.stops)
     this.#serverId = serverId
-    for (const [key, kept] of stops) this.#stops.set(key, kept)
+    for (const [key, known] of stops) this.#stops.set(key, known)
   }
 
-  /** What stands now, oldest first. */
+  /** The stops in force, oldest first. */
   get list(): readonly GuardStop[] {
-    const now = this.#ports.clock.now()
-    const standing: GuardStop[] = []
+    const now = this.#context.clock.now()
+    const active: GuardStop[] = []
     for (const [key, { stop, quietUntil, isOver }] of this.#stops) {
-      const isEnded = isOver || (stop.until ?? Infinity) <= now
-      if (!isEnded) standing.push(stop)
+      const isEnded = isOver || (stop.until ?? Number.POSITIVE_INFINITY) <= now
+      if (!isEnded) active.push(stop)
       else if (quietUntil <= now) this.#stops.delete(key)
     }
-    return standing.slice(-shownStops)
+    return active.slice(-shownStops)
   }
 
-  /** A session began: another relay, or one that forgot everything, has stopped nothing yet. */
-  attach(serverId: string): void {
+  /** A session began. Another relay has stopped nothing yet, nor has one that lost its state. */
+  onConnected(serverId: string): void {
     if (this.#serverId !== undefined && this.#serverId !== serverId) {
       for (const [key, { stop }] of this.#stops) if (stop.layer !== daemonLayer) this.#stops.delete(key)
     }
     this.#serverId = serverId
-    this.#keep()
+    this.#save()
   }
 
-  /** The relay tells of a guard. */
-  heard(message: ServerMessage<"GUARD">): void {
+  onGuard(message: ServerMessage<"GUARD">): void {
     if (message.layer === daemonLayer) return
     const facts = quoteGuard(message)
     const { state, retry_after_ms: retryAfterMs, ts } = message
     const reason = message.reason.slice(0, reasonLength)
-    const hint = state === "tripped" ? `${hints[facts.lifted_by]}; ${whereKept}` : hints[state]
-    const line = { type: "GUARD", state, ...facts, reason, ...wait(retryAfterMs), hint, ts }
     const isNews = {
-      warned: () => this.#isWarned(facts),
-      tripped: () => this.#isStopped(facts, reason, retryAfterMs),
+      warned: () => this.#isNewWarning(facts),
+      tripped: () => this.#isNewStop(facts, reason, retryAfterMs),
       lifted: () => this.lift(facts),
     }
-    if (isNews[state]()) this.#ports.tell(line)
+    if (!isNews[state]()) return
+    const hint = state === "tripped" ? `${hints[facts.lifted_by]}; ${whereHeld}` : hints[state]
+    reportGuard(this.#context, { state, ...facts, reason, ...wait(retryAfterMs), hint, ts })
   }
 
-  /** Several guards come to warn of the same talk: one line is enough of them. */
-  #isWarned({ scope }: GuardFacts): boolean {
-    const now = this.#ports.clock.now()
-    const isMine = subjectsOf(scope).some((name) => name.startsWith("#") || name === this.#ports.self())
-    if (!isMine || now < this.#warnedMs + warnAgainMs) return false
-    this.#warnedMs = now
-    return true
-  }
-
-  /**
-   * A room is stopped for those who keep its talk going. Whether this agent is one of them shows when a line of it is
-   * refused, and is told then.
-   */
-  #isStopped(facts: GuardFacts, reason: string, retryAfterMs: number | undefined): boolean {
-    const key = keyOf(facts)
-    if (this.#stops.peek(key)?.isOver === true) this.#stops.delete(key)
-    return subjectsOf(facts.scope).includes(this.#ports.self()) && this.stop(facts, reason, retryAfterMs)
-  }
-
-  /** A line was refused; it is kept in rejected.jsonl. */
-  refused({ at, id, sha256 }: RefusedLine, { guard, message, retryAfterMs, hint: next }: ChatError): void {
+  /** A line was refused by a guard and is held in rejected.jsonl. */
+  onRefused({ at, id, sha256 }: RefusedLine, error: ChatError): void {
+    const { guard, message, retryAfterMs, hint: given } = error
     if (guard === undefined || !this.stop(guard, message, retryAfterMs)) return
-    const hint = `${next ?? hints[guard.lifted_by]}; ${whereKept}`
+    const hint = `${given ?? hints[guard.lifted_by]}; ${whereHeld}`
     const facts = { ...guard, reason: message, ...wait(retryAfterMs), id, line_sha256: sha256, hint }
-    const ts = this.#ports.clock.now()
-    this.#ports.tell({ type: "GUARD", state: "tripped", ...facts, ts, msg_id: at }, at)
+    const ts = this.#context.clock.now()
+    reportGuard(this.#context, { state: "tripped", ...facts, ts, msg_id: at }, at)
   }
 
   /**
-   * Notes a stop.
-   * @param retryAfterMs - undefined: somebody has to lift it
-   * @returns whether it is news
+   * A message was accepted, which ends the stops that would have refused it. They are reported again only when the relay
+   * sends them again or their time is over.
+   * @param addressee - `#channel`, `+role` or agent id
+   */
+  onMessageAccepted(self: string, addressee: string, kind: string | undefined): void {
+    if (kind === exemptKind) return
+    const names = new Set([self, addressee, "in"])
+    for (const [key, known] of this.#stops) {
+      const { layer, scope } = known.stop
+      if (known.isOver || layer === daemonLayer || !scope.split(" ").every((name) => names.has(name)))
+        continue
+      this.#stops.set(key, { ...known, isOver: true })
+      this.#save()
+    }
+  }
+
+  /**
+   * Adds a stop.
+   * @param retryAfterMs - undefined if it does not end by time
+   * @returns whether to report it
    */
   stop(facts: GuardFacts, reason: string, retryAfterMs: number | undefined): boolean {
     const key = keyOf(facts)
-    const now = this.#ports.clock.now()
+    const now = this.#context.clock.now()
     const before = this.#stops.peek(key)
     const isNews = before === undefined || before.quietUntil <= now
     const until = retryAfterMs === undefined ? undefined : now + retryAfterMs
     const since = isNews ? now : before.stop.since
     const { layer, scope, lifted_by } = facts
     const stop = { layer, scope, lifted_by, reason, since, ...(until === undefined ? {} : { until }) }
-    const newQuiet = until === undefined ? now + tellAgainMs : Math.max(until, now + leastQuietMs)
-    this.#stops.set(key, {
-      stop,
-      quietUntil: isNews ? newQuiet : before.quietUntil,
-      isOver: layer === passingLayer,
-    })
-    this.#keep()
+    const newQuiet = until === undefined ? now + reportAgainMs : Math.max(until, now + leastQuietMs)
+    this.#stops.set(key, { stop, quietUntil: isNews ? newQuiet : before.quietUntil, isOver: false })
+    this.#save()
     return isNews
   }
 
-  /** It may go on. @returns whether it was stopped */
+  /** Removes a stop. @returns whether it was in force */
   lift(facts: Pick<GuardFacts, "layer" | "scope">): boolean {
     const key = keyOf(facts)
     const before = this.#stops.peek(key)
     this.#stops.delete(key)
-    this.#keep()
+    this.#save()
     return before?.isOver === false
   }
 
-  /**
-   * A message was taken: what would have stopped it is over. It is told again only when the relay tells of it anew, or
-   * when its time is over.
-   * @param addressee - `#channel`, `+role` or agent id
-   */
-  spoke(self: string, addressee: string, kind: string | undefined): void {
-    if (kind === exemptKind) return
-    const names = new Set([self, addressee, "in"])
-    for (const [key, kept] of this.#stops) {
-      const { layer, scope } = kept.stop
-      if (kept.isOver || layer === daemonLayer || !scope.split(" ").every((name) => names.has(name))) continue
-      this.#stops.set(key, { ...kept, isOver: true })
-      this.#keep()
-    }
+  /** Several rules warn of the same talk; one line is enough. */
+  #isNewWarning({ scope }: GuardFacts): boolean {
+    const now = this.#context.clock.now()
+    const isMine = stoppedBy(scope).some((name) => name.startsWith("#") || name === this.#context.self())
+    if (!isMine || now < this.#warnedMs + warnAgainMs) return false
+    this.#warnedMs = now
+    return true
   }
 
-  /** The daemon's own guard keeps its state itself. */
-  #keep(): void {
+  /**
+   * A channel is stopped for the agents that keep its talk going. Whether this agent is one of them shows, and is reported,
+   * when a line of it is refused.
+   */
+  #isNewStop(facts: GuardFacts, reason: string, retryAfterMs: number | undefined): boolean {
+    const key = keyOf(facts)
+    if (this.#stops.peek(key)?.isOver === true) this.#stops.delete(key)
+    return stoppedBy(facts.scope).includes(this.#context.self()) && this.stop(facts, reason, retryAfterMs)
+  }
+
+  /** Saves the stops of the relay; the circuit breaker saves its own state. */
+  #save(): void {
     const stops = [...this.#stops].filter(([, { stop }]) => stop.layer !== daemonLayer)
-    this.#ports.memory.note({ stops: { server_id: this.#serverId, stops } })
+    this.#context.memory.note({ stops: { server_id: this.#serverId, stops } })
   }
 }
 
-function parseStops(found: unknown): { serverId: string | undefined; stops: [string, Kept][] } {
+function parseStops(found: unknown): { serverId: string | undefined; stops: [string, KnownStop][] } {
   const { server_id: serverId, stops } = isPlain(found) ? found : {}
   if (typeof serverId !== "string" || !Array.isArray(stops)) return { serverId: undefined, stops: [] }
-  const kept = stops.flatMap((entry): [string, Kept][] => {
+  const known = stops.flatMap((entry): [string, KnownStop][] => {
     const [key, value] = Array.isArray(entry) ? (entry as unknown[]) : []
-    return typeof key === "string" && isKept(value) ? [[key, value]] : []
+    return typeof key === "string" && isKnownStop(value) ? [[key, value]] : []
   })
-  return { serverId, stops: kept.slice(-mostStops) }
+  return { serverId, stops: known }
 }
 
-function isKept(value: unknown): value is Kept {
+function isKnownStop(value: unknown): value is KnownStop {
   if (!isPlain(value) || !isPlain(value["stop"])) return false
   const { layer, scope, lifted_by, reason, since, until } = value["stop"]
   return (
@@ -228,8 +232,8 @@ function isKept(value: unknown): value is Kept {
   )
 }
 
-/** Whom a guard stops: of `@a in #room` and `@a to @b` it is `@a`, of `@a @b` both. */
-function subjectsOf(scope: string): string[] {
+/** Returns the names a scope stops: `@a` of `@a in #channel` and `@a to @b`, both of `@a @b`. */
+function stoppedBy(scope: string): string[] {
   return (scope.split(/ (?:in|to) /, 1)[0] ?? "").split(" ")
 }
 

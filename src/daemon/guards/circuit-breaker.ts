@@ -1,186 +1,186 @@
 import { statSync } from "node:fs"
 import { dirname, join } from "node:path"
-import type { Clock } from "../../base/clock.js"
 import { Breaker, type BreakerLimits, type BreakerStep } from "../../guards/breaker.js"
+import { defaultGuardLimits } from "../../guards/limits.js"
 import { ChatError } from "../../protocol/errors.js"
 import { daemonLayer, type GuardFacts, type GuardUsage } from "../../protocol/guard-facts.js"
 import { isWrittenBy } from "../../protocol/message-id.js"
 import { isQuiet } from "../../protocol/message-kinds.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
-import type { DaemonMemory } from "../session/daemon-memory.js"
-import { type ActiveStops, outboxScope, type RefusedLine } from "./active-stops.js"
+import {
+  type ActiveStops,
+  type GuardContext,
+  outboxScope,
+  type RefusedLine,
+  reportGuard,
+} from "./active-stops.js"
 
-/** What a breaker needs of its daemon. */
-export interface BreakerPorts {
-  readonly clock: Clock
-  readonly memory: DaemonMemory
-  readonly stops: ActiveStops
-  /** Own agent id. */
-  readonly self: () => string
-  /** Puts a line into the inbox. */
-  tell(line: Readonly<Record<string, unknown>> & { readonly type: string }, msgId?: string): void
-  readonly log: (line: string) => void
-}
-
-/** A relay has none of that name. */
-const ownGuard = { layer: daemonLayer, scope: "" } as const
-/** Lines that are refused, one after the other. */
-const rejections = { layer: daemonLayer, scope: outboxScope } as const
-const silence = { lifted_by: "progress", evidence: [] } as const
+/** Names the stop of this breaker among the active stops, whatever the agent's id is. */
+const ownStop = { layer: daemonLayer, scope: "" } as const
+/** The stop of news about refused lines. */
+const silence = { layer: daemonLayer, scope: outboxScope, lifted_by: "progress", evidence: [] } as const
 
 const hints = {
   warned:
-    "finish what you were asked for before you answer again; a task done, a deal or a commit counts as work",
+    "finish what you were asked for before you answer again; a finished task, a deal or a commit counts as work",
   paused: "do not send it again: it waits, and goes out by itself",
   stopped:
-    "stop, do not answer; the line is kept; a person on this machine lifts it: agentchat guard --reset",
+    "stop, do not answer; the line is held; a person on this machine lifts it: agentchat guard --reset",
   silent:
-    "write no more of these: rejected.jsonl has each of them, with a reason and a hint; you are told of single lines again once one is accepted",
+    "write no more of these: rejected.jsonl has each of them, with a reason and a hint; single lines are reported again once one is accepted",
 } as const
 
 /**
- * The daemon's own guard: whether its agent does anything but answer. It counts in the same way whatever the relay
- * does, and outlasts a restart.
+ * The guard that a daemon keeps for its own agent: stops an agent that only answers. It counts the same whatever the relay
+ * does, and survives a restart.
  */
 export class CircuitBreaker {
-  readonly #ports: BreakerPorts
+  readonly #context: GuardContext
+  readonly #stops: ActiveStops
   readonly #limits: BreakerLimits
   readonly #breaker: Breaker
+  /** Git's log of the working directory. A commit is work. */
   readonly #commits: string
   #commitMs: number
 
-  /** @param home - the directory whose commits are work: the one that holds `.agentchat` */
-  constructor(limits: BreakerLimits, home: string, ports: BreakerPorts) {
-    this.#ports = ports
-    this.#limits = limits
-    this.#breaker = Breaker.load(limits, ports.memory.state.breaker)
+  /**
+   * @param limits - numbers that differ from the defaults
+   * @param home - the directory whose commits are work
+   */
+  constructor(
+    context: GuardContext,
+    stops: ActiveStops,
+    limits: Partial<BreakerLimits> | undefined,
+    home: string,
+  ) {
+    this.#context = context
+    this.#stops = stops
+    this.#limits = { ...defaultGuardLimits, ...limits }
+    this.#breaker = Breaker.load(this.#limits, context.memory.state.breaker)
     this.#commits = join(home, ".git", "logs", "HEAD")
     this.#commitMs = this.#lastCommitMs()
-    const held = this.#breaker.holds(ports.clock.now())
+    const held = this.#breaker.holds(context.clock.now())
     if (held !== undefined) this.#stop(held)
-    if (this.#breaker.isSilent) this.#stopTelling()
+    if (this.#breaker.isSilent) this.#silence()
   }
 
-  /** What it has counted. */
   get usage(): GuardUsage {
-    const now = this.#ports.clock.now()
+    const now = this.#context.clock.now()
     return {
       layer: daemonLayer,
-      scope: this.#ports.self(),
+      scope: this.#context.self(),
       used: Math.ceil(this.#breaker.used(now)),
       limit: this.#limits.breakerStop,
       tripped: this.#breaker.holds(now) !== undefined,
     }
   }
 
-  /** A message came. It wakes the agent when it is put to it. */
-  heard(message: ServerMessage<"MSG">): void {
+  /** A message arrived. It wakes the agent if it is addressed to it. */
+  onMessage(message: ServerMessage<"MSG">): void {
     const { from, to, msg_id: id, kind, mentions = [], in_reply_to: answered = "", replay } = message
-    const self = this.#ports.self()
+    const self = this.#context.self()
     if (from === self || replay === true || isQuiet(kind)) return
-    const isPut = to === self || mentions.includes(self) || isWrittenBy(self, answered)
-    if (isPut) this.#breaker.woken(from, id)
+    if (to === self || mentions.includes(self) || isWrittenBy(self, answered)) this.#breaker.woken(from, id)
   }
 
-  /** The relay took a message of the agent. */
-  said(): void {
-    // Work is asked for only when it matters: a look at a file for each line takes longer than all the rest.
+  /** The relay accepted a message of the agent. */
+  onMessageAccepted(): void {
+    // Looks for commits only when they matter, because looking takes longer than everything else here.
     if (!this.#breaker.isWoken) return
     const commitMs = this.#lastCommitMs()
     if (commitMs !== this.#commitMs) {
       this.#commitMs = commitMs
-      this.worked()
+      this.onWork()
     }
-    const step = this.#breaker.said(this.#ports.clock.now())
-    this.#keep()
+    const step = this.#breaker.answered(this.#context.clock.now())
+    this.#save()
     if (step === undefined) return
-    const { state, used } = step
-    this.#ports.log(`guard: breaker ${state} after ${used} answers without other work`)
-    if (state === "warned" || this.#stop(step)) this.#tellOf(step)
+    this.#context.log(`guard: breaker ${step.state} after ${step.used} answers without other work`)
+    if (step.state === "warned" || this.#stop(step)) this.#report(step)
   }
 
-  /** The relay carried a line of the agent out. */
-  accepted(): void {
+  /** The relay accepted a line of the outbox. */
+  onLineAccepted(): void {
     if (!this.#breaker.accepted()) return
-    this.#ports.stops.lift(rejections)
-    this.#keep()
+    this.#stops.lift(silence)
+    this.#save()
   }
 
   /**
-   * A line was refused for good, and stands in rejected.jsonl.
-   * @returns whether the inbox is to have a line about it: an agent that answers each such line with another that is
-   * refused would be kept going by them
+   * A line of the outbox was rejected and is in rejected.jsonl.
+   * @returns whether to report it in the inbox; an agent that answers each report with the next such line would never end
    */
-  rejected({ at, id, sha256 }: RefusedLine, { code, message }: ChatError): boolean {
-    const isTold = this.#breaker.rejected()
-    this.#keep()
-    if (isTold || !this.#stopTelling()) return isTold
-    const reason = `${rejectedReason(this.#limits)}; the last: ${code}: ${message}`
-    const facts = { ...rejections, ...silence, reason, id, line_sha256: sha256, hint: hints.silent }
-    const ts = this.#ports.clock.now()
-    this.#ports.tell({ type: "GUARD", state: "tripped", ...facts, ts, msg_id: at }, at)
+  onLineRejected({ at, id, sha256 }: RefusedLine, { code, message }: ChatError): boolean {
+    const isReported = this.#breaker.rejected()
+    this.#save()
+    if (isReported || !this.#silence()) return isReported
+    const reason = `${this.#silenceReason}; the last: ${code}: ${message}`
+    const facts = { ...silence, reason, id, line_sha256: sha256, hint: hints.silent }
+    const ts = this.#context.clock.now()
+    reportGuard(this.#context, { state: "tripped", ...facts, ts, msg_id: at }, at)
     return false
   }
 
-  /** A task was ended, a deal went a step on. */
-  worked(): void {
+  /** The agent finished a task or made a step of a deal. */
+  onWork(): void {
     this.#breaker.worked()
-    if (this.#breaker.holds(this.#ports.clock.now()) === undefined) this.#lift()
-    this.#keep()
+    if (this.#breaker.holds(this.#context.clock.now()) === undefined) this.#stops.lift(ownStop)
+    this.#save()
   }
 
-  /** What is to become of a message of the agent: it may go, it waits, or it is refused. */
+  /** Decides about a message of the agent: it goes, waits, or is refused. */
   verdict(): "go" | "wait" | ChatError {
-    const held = this.#breaker.holds(this.#ports.clock.now())
+    const held = this.#breaker.holds(this.#context.clock.now())
     if (held === undefined) return "go"
     if (held.state !== "stopped") return "wait"
-    return new ChatError("GUARDED", reasonOf(held), { guard: this.#facts(held), hint: hints.stopped })
+    return new ChatError("GUARDED", reasonOf(held), { guard: this.#factsOf(held), hint: hints.stopped })
   }
 
-  /** A person lifts it. */
+  /** A person lifts the stop and clears all counts. */
   reset(): void {
-    const wasHeld = this.#breaker.holds(this.#ports.clock.now())
+    const { log, clock } = this.#context
+    const held = this.#breaker.holds(clock.now())
     this.#breaker.reset()
-    this.#lift()
-    this.#ports.stops.lift(rejections)
-    this.#keep()
-    this.#ports.log("guard: breaker reset")
-    if (wasHeld === undefined) return
-    const line = { type: "GUARD", state: "lifted", ...this.#facts(wasHeld), reason: "a person has lifted it" }
-    this.#ports.tell({ ...line, ts: this.#ports.clock.now() })
+    this.#stops.lift(ownStop)
+    this.#stops.lift(silence)
+    this.#save()
+    log("guard: breaker reset")
+    if (held === undefined) return
+    const facts = { ...this.#factsOf(held), reason: "a person has lifted it" }
+    reportGuard(this.#context, { state: "lifted", ...facts, ts: clock.now() })
   }
 
-  #keep(): void {
-    this.#ports.memory.note({ breaker: this.#breaker.save() })
+  #save(): void {
+    this.#context.memory.note({ breaker: this.#breaker.save() })
   }
 
-  #tellOf(step: BreakerStep): void {
-    const now = this.#ports.clock.now()
+  #report(step: BreakerStep): void {
+    const now = this.#context.clock.now()
     const state = step.state === "warned" ? "warned" : "tripped"
     const wait = step.state === "paused" ? { retry_after_ms: step.until - now } : {}
-    const line = { type: "GUARD", state, ...this.#facts(step), reason: reasonOf(step), ...wait }
-    this.#ports.tell({ ...line, hint: hints[step.state], ts: now })
+    const facts = { ...this.#factsOf(step), reason: reasonOf(step), ...wait, hint: hints[step.state] }
+    reportGuard(this.#context, { state, ...facts, ts: now })
   }
 
-  /** @returns whether it is news */
+  /** @returns whether the stop is new */
   #stop(step: BreakerStep): boolean {
-    const retryAfterMs = step.state === "paused" ? step.until - this.#ports.clock.now() : undefined
-    if (step.state === "stopped") this.#lift()
-    return this.#ports.stops.stop(this.#facts(step), reasonOf(step), retryAfterMs)
+    const retryAfterMs = step.state === "paused" ? step.until - this.#context.clock.now() : undefined
+    if (step.state === "stopped") this.#stops.lift(ownStop)
+    return this.#stops.stop(this.#factsOf(step), reasonOf(step), retryAfterMs)
   }
 
-  /** @returns whether it is news */
-  #stopTelling(): boolean {
-    return this.#ports.stops.stop({ ...rejections, ...silence }, rejectedReason(this.#limits), undefined)
+  /** @returns whether the stop is new */
+  #silence(): boolean {
+    return this.#stops.stop(silence, this.#silenceReason, undefined)
   }
 
-  #lift(): void {
-    this.#ports.stops.lift(ownGuard)
+  get #silenceReason(): string {
+    return `more than ${this.#limits.breakerRejected} lines were refused in a row`
   }
 
-  #facts({ state }: BreakerStep): GuardFacts {
+  #factsOf({ state }: BreakerStep): GuardFacts {
     const lifted_by = state === "stopped" ? "operator" : "time"
-    return { layer: daemonLayer, scope: this.#ports.self(), lifted_by, evidence: this.#breaker.evidence }
+    return { layer: daemonLayer, scope: this.#context.self(), lifted_by, evidence: this.#breaker.evidence }
   }
 
   #lastCommitMs(): number {
@@ -192,15 +192,11 @@ export class CircuitBreaker {
   }
 }
 
-/** The daemon's directory is `.agentchat/daemons/NAME`. */
+/** Returns the directory that holds `.agentchat`. @param dir - of a daemon: `.agentchat/daemons/NAME` */
 export function workingDirectoryOf(dir: string): string {
   return dirname(dirname(dirname(dir)))
 }
 
 function reasonOf({ used }: BreakerStep): string {
-  return `woken ${used} times by agents that had woken it before, and nothing done but answer`
-}
-
-function rejectedReason({ breakerRejected }: BreakerLimits): string {
-  return `more than ${breakerRejected} lines were refused one after the other, and none accepted`
+  return `woken ${used} times by agents that had woken it before, and only answered`
 }

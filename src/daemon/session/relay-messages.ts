@@ -61,7 +61,7 @@ export class RelayMessages {
       case "MSG":
         if (message.from === self) return
         deliveryStatus.replied(message, self)
-        breaker.heard(message)
+        breaker.onMessage(message)
         break
       case "JOINED":
         channels.onJoined(message, replayed)
@@ -79,7 +79,7 @@ export class RelayMessages {
         tasks.onLost(message)
         break
       case "GUARD":
-        stops.heard(message)
+        stops.onGuard(message)
         break
       default:
     }

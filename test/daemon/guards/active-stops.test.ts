@@ -49,7 +49,7 @@ describe("what a guard has stopped", () => {
     const { desk, refuse } = await stopped()
     for (const id of ["m1", "m2", "m3"]) await refuse(id)
     expect(await desk.lines("GUARD")).toMatchObject([{ state: "tripped", ...room, id: "m1", reason }])
-    expect(guardLines(desk)[0]?.["hint"]).toContain("what is refused is kept")
+    expect(guardLines(desk)[0]?.["hint"]).toContain("refused lines are held")
     expect(guardLines(desk)[0]).toMatchObject({ retry_after_ms: hour })
   })
 
