@@ -7,18 +7,24 @@ import { Guard } from "../../src/guards/guard.js"
 import { defaultGuardLimits } from "../../src/guards/limits.js"
 
 const hour = 3_600_000
-/** A loop that says more is not stopped. */
+/** A loop with more messages counts as not stopped. */
 const most = 60
-/** Of honest work: hours of the fastest feed. */
-const all = 20_000
+/** Messages after which honest work is long enough. */
+const honestMost = 6_000
 const seeds = [1, 2]
 
-/** What is said until nothing happens any more, or the trace ends. */
-function play(
-  trace: Trace,
-  options: { rule?: Rule; manner?: Manner; seed?: number; restartsMs?: number; atMost?: number },
-): World {
-  const { rule = guardRule(Guard, defaultGuardLimits), restartsMs, atMost = 1_000, ...rest } = options
+interface PlayOptions {
+  readonly rule?: Rule
+  readonly manner?: Manner
+  readonly seed?: number
+  /** Restarts the relay this often. */
+  readonly restartsMs?: number
+  readonly atMost?: number
+}
+
+/** Plays a trace until nothing happens any more, or its time is over. */
+function play(trace: Trace, options: PlayOptions): World {
+  const { rule = guardRule(Guard, defaultGuardLimits), restartsMs, atMost = most + 1, ...rest } = options
   const world = new World({ rule, ...rest })
   trace.begin(world)
   for (let ms = restartsMs ?? Number.POSITIVE_INFINITY; ms < trace.hours * hour; ms += restartsMs ?? 0)
@@ -29,49 +35,44 @@ function play(
   return world
 }
 
-const told = (world: World) => world.refusals.map(({ from, layer, text }) => `${layer}: ${from} ${text}`)
+const refusalsIn = (world: World) =>
+  world.refusals.map(({ from, layer, text }) => `${layer}: ${from} ${text}`)
 
 describe.each(incidents.map((trace) => [trace.name, trace] as const))("%s", (_, trace) => {
-  it("goes on where nothing stops it", () => {
+  it("goes on without guards, also at one message a second", () => {
     const world = play(trace, { rule: noRule() })
     expect(world.messages).toBeGreaterThan(most)
     expect(play(trace, { rule: seedRule() }).messages).toBeGreaterThan(0.9 * world.messages)
   })
 
-  it.each(["polite", "stubborn"] as const)(
-    "is stopped, whatever the dice, when its agents are %s",
-    (manner) => {
-      for (const seed of seeds) {
-        const world = play(trace, { manner, seed })
-        expect(world.messages).toBeLessThanOrEqual(most)
-        expect(world.refusals.filter(({ isBystander }) => isBystander)).toEqual([])
-      }
-    },
-  )
-
-  it("is stopped by a layer that was made for it", () => {
-    const world = play(trace, {})
-    const layers = world.refusals.map(({ layer }) => layer)
-    expect(layers.filter((layer) => trace.expected?.includes(layer))).not.toEqual([])
+  it("is stopped, for every seed, when its agents are polite, by a rule made for it", () => {
+    for (const seed of seeds) {
+      const world = play(trace, { seed })
+      expect(world.messages).toBeLessThanOrEqual(most)
+      expect(world.refusals.filter(({ isBystander }) => isBystander)).toEqual([])
+      const layers = world.refusals.map(({ layer }) => layer)
+      expect(layers.filter((layer) => trace.expected?.includes(layer))).not.toEqual([])
+      // The same seed plays the same night, also when the relay is restarted.
+      const restarted = play(trace, { seed, restartsMs: 600_000 })
+      expect([restarted.messages, restarted.tokens]).toEqual([world.messages, world.tokens])
+    }
   })
 
-  it("ends alike when the relay is restarted every minute", () => {
-    const world = play(trace, { restartsMs: 60_000 })
-    expect(world.messages).toBe(play(trace, {}).messages)
+  it("is stopped, for every seed, when its agents are stubborn", () => {
+    for (const seed of seeds) {
+      const world = play(trace, { manner: "stubborn", seed })
+      expect(world.messages).toBeLessThanOrEqual(most)
+      expect(world.refusals.filter(({ isBystander }) => isBystander)).toEqual([])
+    }
   })
 })
 
 describe.each(honestWork.map((trace) => [trace.name, trace] as const))("%s", (_, trace) => {
-  it("is never refused, whatever the dice", () => {
-    for (const seed of seeds) expect(told(play(trace, { seed, atMost: all }))).toEqual([])
+  it("is never refused, for any seed", () => {
+    for (const seed of seeds) expect(refusalsIn(play(trace, { seed, atMost: honestMost }))).toEqual([])
   })
 
-  it("is not refused by a relay that is restarted every minute", () => {
-    expect(told(play(trace, { restartsMs: 60_000, atMost: all }))).toEqual([])
+  it("is not refused by a relay that is restarted every ten minutes", () => {
+    expect(refusalsIn(play(trace, { restartsMs: 600_000, atMost: honestMost }))).toEqual([])
   })
-})
-
-it("plays the same night twice", () => {
-  const nights = incidents.map((trace) => [1, 2].map(() => play(trace, {}).tokens))
-  for (const [first, second] of nights) expect(second).toBe(first)
 })

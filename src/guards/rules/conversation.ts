@@ -93,23 +93,7 @@ export class ConversationRule extends StoppingRule {
     // A plain status passes also where others are stopped, as long as it is no return.
     if (channel === undefined || (!isReturn && isPlainStatus(message))) return noCounts
     const returns = channel.returns ?? (isReturn ? new SharedCount(this.#drain, ts) : undefined)
-    if (returns === undefined) return noCounts
-    const moment = this.#momentOf(name, ts)
-    const cost = this.#costOf(from, returns, moment)
-    const { conversationTurns, conversationOwn, conversationEach } = this.limits
-    const own = returns.ownAt(from, moment)
-    const used = returns.usedAt(moment)
-    const isOwnLow = own + cost < conversationOwn * this.warnShare
-    if (this.stops.isEmpty && isOwnLow && used + cost < conversationTurns * this.warnShare) return noCounts
-    const counts: Count[] = []
-    const ownScope = authorIn(from, name)
-    if (!this.isQuiet(ownScope, own + cost, conversationOwn))
-      counts.push({ scope: ownScope, used: own, cost, limit: conversationOwn, evidence: returns.ids })
-    if (this.isQuiet(name, used + cost, conversationTurns)) return counts
-    const limit = Math.max(conversationTurns, conversationEach * returns.agentsAt(moment))
-    if (returns.isHeavy(from, moment, cost, limit, this.limits))
-      counts.push({ scope: name, used, cost, limit, evidence: returns.ids })
-    return counts
+    return returns === undefined ? noCounts : this.#countReturns(returns, from, name, ts)
   }
 
   protected take(message: GuardMessage): void {
@@ -129,6 +113,25 @@ export class ConversationRule extends StoppingRule {
       channel.statuses ??= this.#makeStatuses(undefined)
       channel.statuses.note(message, seq)
     }
+  }
+
+  #countReturns(returns: SharedCount, from: string, name: string, ts: number): readonly Count[] {
+    const moment = this.#momentOf(name, ts)
+    const cost = this.#costOf(from, returns, moment)
+    const { conversationTurns, conversationOwn, conversationEach } = this.limits
+    const own = returns.ownAt(from, moment)
+    const used = returns.usedAt(moment)
+    const isOwnLow = own + cost < conversationOwn * this.warnShare
+    if (this.stops.isEmpty && isOwnLow && used + cost < conversationTurns * this.warnShare) return noCounts
+    const counts: Count[] = []
+    const ownScope = authorIn(from, name)
+    if (!this.isQuiet(ownScope, own + cost, conversationOwn))
+      counts.push({ scope: ownScope, used: own, cost, limit: conversationOwn, evidence: returns.ids })
+    if (this.isQuiet(name, used + cost, conversationTurns)) return counts
+    const limit = Math.max(conversationTurns, conversationEach * returns.agentsAt(moment))
+    if (returns.isHeavy(from, moment, cost, limit, this.limits))
+      counts.push({ scope: name, used, cost, limit, evidence: returns.ids })
+    return counts
   }
 
   #takeReturns(returns: SharedCount, { channel, from, ts, id }: GuardMessage, isStatus: boolean): void {
