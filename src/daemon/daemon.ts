@@ -2,7 +2,7 @@ import { mkdirSync } from "node:fs"
 import type { Connection } from "../client/connection.js"
 import { ReconnectingSession } from "../client/session.js"
 import type { ChatError } from "../protocol/errors.js"
-import type { ServerMessage } from "../protocol/server-messages.js"
+import type { ServerMessage, ServerType } from "../protocol/server-messages.js"
 import { isVerb, type Verb } from "../protocol/verbs.js"
 import { Deals, refuseDraft } from "./deals/deals.js"
 import { AckLog } from "./delivery/acks.js"
@@ -30,6 +30,9 @@ import { type DaemonFacts, StatusWriter } from "./status-writer.js"
 
 /** A daemon is idle once it is online and its status has not changed for this long. */
 const idleMs = 10_000
+
+/** Messages that change the status; others show in it after the next sweep. */
+const statusTypes: ReadonlySet<ServerType> = new Set(["JOINED", "LEFT", "TASK_LOST", "GUARD"])
 
 /** The connection of one identity to a relay, mirrored to files. */
 export class Daemon {
@@ -261,6 +264,7 @@ export class Daemon {
     }
     // A task must survive a crash that comes right after it.
     if (message.type === "TASK") this.#saveNow()
+    else if (statusTypes.has(message.type)) this.#publish()
   }
 
   #onDurable(batch: DurableBatch): void {
