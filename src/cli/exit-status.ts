@@ -3,10 +3,11 @@
  * protocol/errors.ts gives its code, an interrupted command with 130 or 143, a success with 0. Two commands define
  * further statuses: `receipts verify` and `store verify`.
  */
+
+import { omitUndefined } from "../base/plain.js"
 import { ChatError } from "../protocol/errors.js"
 import type { GuardFacts } from "../protocol/guard-facts.js"
 import type { Context, Io } from "./context.js"
-import { omitUndefined } from "./output/omit-undefined.js"
 
 /**
  * Prints the result of a command: with `--json` the document and `ok: true`, else the text.

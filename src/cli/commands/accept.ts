@@ -1,6 +1,6 @@
+import { omitUndefined } from "../../base/plain.js"
 import { defineCommand, required, value } from "../command.js"
 import { paymentCode, proposalId } from "../deals/deal-values.js"
-import { omitUndefined } from "../output/omit-undefined.js"
 import { requestOptions } from "../relay/relay-request.js"
 
 export const accept = defineCommand({

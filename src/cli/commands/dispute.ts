@@ -1,9 +1,9 @@
+import { omitUndefined } from "../../base/plain.js"
 import { ChatError } from "../../protocol/errors.js"
 import { faults } from "../../protocol/verbs.js"
 import { defineCommand, required, value } from "../command.js"
 import { disputeReason, proposalId } from "../deals/deal-values.js"
 import { closeChoice } from "../input/values.js"
-import { omitUndefined } from "../output/omit-undefined.js"
 import { requestOptions } from "../relay/relay-request.js"
 
 export const dispute = defineCommand({

@@ -1,4 +1,5 @@
 import { resolve } from "node:path"
+import { omitUndefined } from "../../base/plain.js"
 import { formatForTerminal } from "../../base/visible-text.js"
 import { ensureHome, rootPaths } from "../../daemon/files/paths.js"
 import type { PublicIdentity } from "../../identity/identity-file.js"
@@ -6,7 +7,6 @@ import { ChatError } from "../../protocol/errors.js"
 import { defineCommand, flag, value } from "../command.js"
 import { reportSuccess } from "../exit-status.js"
 import { anyText, instanceName, nick, someText } from "../input/values.js"
-import { omitUndefined } from "../output/omit-undefined.js"
 
 const actions = ["generate", "show", "export", "rotate", "revoke"] as const
 type Action = (typeof actions)[number]

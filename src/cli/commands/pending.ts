@@ -1,9 +1,9 @@
+import { omitUndefined } from "../../base/plain.js"
 import { formatForTerminal } from "../../base/visible-text.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import { defineCommand, optional } from "../command.js"
 import { reportSuccess } from "../exit-status.js"
 import { worker } from "../input/values.js"
-import { omitUndefined } from "../output/omit-undefined.js"
 import { formatAge } from "../output/time.js"
 import { relayRequest, requestOptions } from "../relay/relay-request.js"
 

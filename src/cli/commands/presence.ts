@@ -1,8 +1,8 @@
+import { omitUndefined } from "../../base/plain.js"
 import type { PresenceState } from "../../protocol/client-messages.js"
 import { defineCommand, optional, required, value } from "../command.js"
 import { reportSuccess } from "../exit-status.js"
 import { closeChoice, role, textUpTo } from "../input/values.js"
-import { omitUndefined } from "../output/omit-undefined.js"
 import { daemonOptions, daemonRequest } from "../relay/relay-request.js"
 
 const states = ["idle", "working", "waiting", "away"] as const satisfies readonly PresenceState[]

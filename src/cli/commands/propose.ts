@@ -1,10 +1,10 @@
 import { resolve } from "node:path"
+import { omitUndefined } from "../../base/plain.js"
 import { ChatError } from "../../protocol/errors.js"
 import { defineCommand, required, value } from "../command.js"
 import { amountText, currencyName, paymentCode, taskText, termsText, timeSpan } from "../deals/deal-values.js"
 import { readSmallText, textArgument } from "../input/text-source.js"
 import { agentRef, someText } from "../input/values.js"
-import { omitUndefined } from "../output/omit-undefined.js"
 import { requestOptions } from "../relay/relay-request.js"
 
 export const propose = defineCommand({

@@ -1,11 +1,11 @@
 import { resolve } from "node:path"
+import { omitUndefined } from "../../base/plain.js"
 import { ChatError } from "../../protocol/errors.js"
 import { defaultLimits, defaultPort } from "../../protocol/limits.js"
 import { defineCommand, flag, value } from "../command.js"
 import { readGuardFile } from "../input/guard-file.js"
 import { readBackboneAddress, readOperatorsFile, readTls } from "../input/serve-options.js"
 import { duration, nick, port, rate, seconds, someText, wholeNumber } from "../input/values.js"
-import { omitUndefined } from "../output/omit-undefined.js"
 
 const { retainedMessages: maxBuffer, durableMessages } = defaultLimits
 const leaseS = defaultLimits.leaseMs / 1_000

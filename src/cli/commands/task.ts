@@ -1,3 +1,4 @@
+import { omitUndefined } from "../../base/plain.js"
 import { formatForTerminal } from "../../base/visible-text.js"
 import { ChatError } from "../../protocol/errors.js"
 import { roleRefPattern } from "../../protocol/names.js"
@@ -7,7 +8,6 @@ import type { Context } from "../context.js"
 import { reportSuccess } from "../exit-status.js"
 import { textArgument } from "../input/text-source.js"
 import { anyText, closeChoice, someText } from "../input/values.js"
-import { omitUndefined } from "../output/omit-undefined.js"
 import { formatAge } from "../output/time.js"
 import { type RequestOptions, relayRequest, requestOptions } from "../relay/relay-request.js"
 

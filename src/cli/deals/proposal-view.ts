@@ -1,11 +1,12 @@
 /** Shows deals in the same way, whether they come from a daemon's file or from a relay. */
+
+import { omitUndefined } from "../../base/plain.js"
 import { formatForTerminal } from "../../base/visible-text.js"
 import { type Deal, stateAfter, stateAt } from "../../proposals/deal.js"
 import { type DealEvent, dealEventOf, type Proposal } from "../../proposals/deal-event.js"
 import { agentIdOfDid } from "../../proposals/statement.js"
 import type { AgentId } from "../../protocol/names.js"
 import type { DealState } from "../../protocol/server-messages.js"
-import { omitUndefined } from "../output/omit-undefined.js"
 import { formatTable } from "../output/table.js"
 import { formatIsoTime } from "../output/time.js"
 import { formatPrice, shortTask } from "../receipts/receipt-facts.js"

@@ -1,6 +1,7 @@
 /** `guard release` and `guard reset`. */
 import { randomInt } from "node:crypto"
 import { closeSync, openSync, readSync, writeSync } from "node:fs"
+import { omitUndefined } from "../../base/plain.js"
 import { formatForTerminal } from "../../base/visible-text.js"
 import { type DaemonPaths, rootPaths } from "../../daemon/files/paths.js"
 import { resetDaemonGuard } from "../../daemon/process/control.js"
@@ -10,7 +11,6 @@ import { ChatError } from "../../protocol/errors.js"
 import type { InstanceName } from "../../protocol/names.js"
 import type { Context } from "../context.js"
 import { defaultInstance, instancePathsOf } from "../daemon/daemon-choice.js"
-import { omitUndefined } from "../output/omit-undefined.js"
 import { answerMs, type RequestOptions, relayRequest, requireDaemon } from "../relay/relay-request.js"
 import { frameOf, type HeldLine, noteReleased, readHeldLines } from "./held-lines.js"
 

@@ -1,4 +1,6 @@
 /** `guard status`, `guard explain` and `send --dry-run`. */
+
+import { omitUndefined } from "../../base/plain.js"
 import { formatForTerminal } from "../../base/visible-text.js"
 import { readHolder } from "../../daemon/process/pid-file.js"
 import { type GuardStop, readStatus } from "../../daemon/status.js"
@@ -9,7 +11,6 @@ import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Context, Io } from "../context.js"
 import { instancePathsOf, otherDaemonsHint } from "../daemon/daemon-choice.js"
 import { reportFailure } from "../exit-status.js"
-import { omitUndefined } from "../output/omit-undefined.js"
 import { describeStop } from "../output/status-report.js"
 import { formatTable } from "../output/table.js"
 import { type RequestOptions, relayRequest, usesOwnSession } from "../relay/relay-request.js"

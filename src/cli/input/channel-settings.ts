@@ -1,10 +1,11 @@
 /** Settings of a channel: the options that change them, and how they are printed. */
+
+import { omitUndefined } from "../../base/plain.js"
 import { formatForTerminal } from "../../base/visible-text.js"
 import { ChatError } from "../../protocol/errors.js"
 import { descriptionLength, durationPattern, instructionsLength } from "../../protocol/limits.js"
 import type { ChannelSettings } from "../../protocol/server-messages.js"
 import { type Parse, value } from "../command.js"
-import { omitUndefined } from "../output/omit-undefined.js"
 import { closeChoice, textUpTo } from "./values.js"
 
 const switches = ["on", "off"] as const

@@ -1,11 +1,12 @@
 /** Builds the frame of a message from the options of a command. */
+
+import { omitUndefined } from "../../base/plain.js"
 import type { ClientFrame } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
 import { type Kind, messageKinds } from "../../protocol/message-kinds.js"
 import type { Address, AgentRef } from "../../protocol/names.js"
 import { type Parse, repeated, value } from "../command.js"
 import type { Context } from "../context.js"
-import { omitUndefined } from "../output/omit-undefined.js"
 import { parseJsonText, textArgument } from "./text-source.js"
 import { agentRef, closeChoice, someText } from "./values.js"
 

@@ -1,5 +1,6 @@
 /** Parsers for values of the command line. They are strict, and every error names the option or argument. */
 import { closestNames } from "../../base/closest-names.js"
+import { omitUndefined } from "../../base/plain.js"
 import { ChatError } from "../../protocol/errors.js"
 import {
   type Address,
@@ -18,7 +19,6 @@ import {
   roleRefPattern,
 } from "../../protocol/names.js"
 import type { Parse } from "../command.js"
-import { omitUndefined } from "../output/omit-undefined.js"
 
 /** A text, possibly empty. */
 export const anyText: Parse<string> = (text) => text

@@ -1,4 +1,6 @@
 /** Opens a session of the command's own with a relay. */
+
+import { omitUndefined } from "../../base/plain.js"
 import type { AgentChatClient } from "../../client/client.js"
 import type { Connection, ConnectionEvents } from "../../client/connection.js"
 import { readStatus } from "../../daemon/status.js"
@@ -11,7 +13,6 @@ import type { Config } from "../config.js"
 import type { Context } from "../context.js"
 import { defaultNick, instancePathsOf } from "../daemon/daemon-choice.js"
 import { nick, someText } from "../input/values.js"
-import { omitUndefined } from "../output/omit-undefined.js"
 
 /** Options of commands that open a session. */
 export const sessionOptions = {
