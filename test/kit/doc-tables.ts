@@ -29,7 +29,7 @@ export const docTables: Record<string, () => string> = {
   "outbox-types": () => outboxTypes.map(code).join(", "),
   "deal-rules": () =>
     table(
-      ["state", "act", "by", "leads to", "within"],
+      ["state", "verb", "by", "leads to", "within"],
       [
         ...dealRules.map(({ state, verb, by, next, until }) => [
           code(state),
