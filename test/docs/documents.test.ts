@@ -79,9 +79,7 @@ function wordsOf(line: string): string[] {
   const words: string[] = []
   for (const [token] of line.matchAll(/(?:'[^']*'|"[^"]*"|[^\s'"])+/g)) {
     if (/^(#|>|<|;|&)/.test(token)) break
-    words.push(
-      token.replaceAll(/'([^']*)'|"([^"]*)"/g, (_whole, single: string, double: string) => single ?? double),
-    )
+    words.push(token.replaceAll(/(['"])(.*?)\1/g, "$2"))
   }
   return words.slice(1)
 }
