@@ -7,7 +7,7 @@ import { type TestAgent, TestRelay } from "../kit/relay.js"
 
 const keys = { ann: generateKeyPair(), bob: generateKeyPair(), eve: generateKeyPair() }
 
-/** Two relays over one engine; the second does not hear of tables while it is late. */
+/** Two relays over one engine. While the second is late, it gets no notifications of tables. */
 async function twoRelays() {
   const clock = new FakeClock()
   const engine = await LastingEngine.make({ isShared: true })
@@ -22,15 +22,15 @@ const changesTold = async ({ wire }: TestAgent) =>
     (message): message is ServerMessage<"CHANNEL_CHANGED"> => message.type === "CHANNEL_CHANGED",
   )
 
-/** Hears of all that was late, and has it spread. */
+/** Delivers the delayed notifications, and waits until they have taken effect. */
 async function hear(late: LentEngine, clock: FakeClock): Promise<void> {
   late.setLate(false)
   clock.advance(200)
   await new Promise((resolve) => setImmediate(resolve))
 }
 
-describe("a relay that hears late of what others do with channels", () => {
-  it("lets somebody into a channel that was made elsewhere a moment ago", async () => {
+describe("channels of relays that share a store", () => {
+  it("joins an agent to a channel that another relay created a moment ago", async () => {
     const { east, west, late } = await twoRelays()
     const ann = await east.enterAs(keys.ann, "ann")
     const bob = await west.enterAs(keys.bob, "bob")
@@ -45,7 +45,7 @@ describe("a relay that hears late of what others do with channels", () => {
     })
   })
 
-  it("lets in whom another relay let in, who is told of it", async () => {
+  it("joins an agent that was invited on another relay, and sends it the invitation", async () => {
     const { clock, east, west, late } = await twoRelays()
     const ann = await east.enterAs(keys.ann, "ann")
     const bob = await west.enterAs(keys.bob, "bob")
@@ -57,7 +57,7 @@ describe("a relay that hears late of what others do with channels", () => {
     expect(await bob.wire.ask({ type: "JOIN", channel: "#p" })).toMatchObject({ type: "JOINED" })
   })
 
-  it("makes a channel anew that ended elsewhere a moment ago", async () => {
+  it("creates a channel again that another relay removed a moment ago", async () => {
     const { clock, east, west, late } = await twoRelays()
     const ann = await east.enterAs(keys.ann, "ann")
     const bob = await west.enterAs(keys.bob, "bob")
@@ -77,7 +77,7 @@ describe("a relay that hears late of what others do with channels", () => {
     expect(await bob.wire.next("MSG")).toMatchObject({ content: "1" })
   })
 
-  it("tells its own members of a change it made, once, also if the store tells of it late", async () => {
+  it("sends CHANNEL_CHANGED once for its own change, even if the store reports that late", async () => {
     const { clock, east, west, late } = await twoRelays()
     const ann = await east.enterAs(keys.ann, "ann")
     await ann.wire.ask({ type: "CREATE_CHANNEL", channel: "#x" })
@@ -89,7 +89,7 @@ describe("a relay that hears late of what others do with channels", () => {
     expect(await changesTold(bob)).toEqual([])
   })
 
-  it("takes nothing older for news than what it has written itself", async () => {
+  it("ignores a reported change that is older than its own", async () => {
     const { clock, east, west, late } = await twoRelays()
     const ann = await east.enterAs(keys.ann, "ann")
     await ann.wire.ask({ type: "CREATE_CHANNEL", channel: "#x" })
@@ -107,7 +107,7 @@ describe("a relay that hears late of what others do with channels", () => {
     })
   })
 
-  it("keeps a channel that somebody came into when another relay took it for empty", async () => {
+  it("keeps a channel that an agent joined while another relay removed it as empty", async () => {
     const { clock, east, west, late } = await twoRelays()
     const ann = await east.enterAs(keys.ann, "ann")
     await ann.wire.ask({ type: "CREATE_CHANNEL", channel: "#x", description: "ours" })
@@ -122,7 +122,7 @@ describe("a relay that hears late of what others do with channels", () => {
     expect(await bob.wire.next("MSG")).toMatchObject({ content: "still here?" })
   })
 
-  it("keeps what others have set as defaults when it sets another", async () => {
+  it("keeps the defaults that others have set when it sets another one", async () => {
     const { clock, east, west, late } = await twoRelays()
     const ann = await east.enterAs(keys.ann, "ann")
     const bob = await west.enterAs(keys.bob, "bob")

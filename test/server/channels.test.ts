@@ -14,18 +14,18 @@ async function contentsOf(agent: TestAgent): Promise<string[]> {
 }
 
 describe("JOIN", () => {
-  it("answers who is there", async () => {
-    const house = await TestRelay.start()
-    const eve = await house.enter("eve", "#general")
-    const bob = await house.enter("bob")
+  it("answers with the members", async () => {
+    const relay = await TestRelay.start()
+    const eve = await relay.enter("eve", "#general")
+    const bob = await relay.enter("bob")
     expect(await bob.wire.ask({ type: "JOIN", channel: "#general" })).toEqual({
       type: "JOINED",
       re: expect.any(String),
       channel: "#general",
       agents: [eve.id, bob.id],
       roster: [
-        { id: eve.id, name: "eve", status: "idle", since: house.clock.now(), seen_ts: house.clock.now() },
-        { id: bob.id, name: "bob", status: "idle", since: house.clock.now(), seen_ts: house.clock.now() },
+        { id: eve.id, name: "eve", status: "idle", since: relay.clock.now(), seen_ts: relay.clock.now() },
+        { id: bob.id, name: "bob", status: "idle", since: relay.clock.now(), seen_ts: relay.clock.now() },
       ],
       count: 2,
       seq: 0,
@@ -33,11 +33,11 @@ describe("JOIN", () => {
     })
   })
 
-  it("replays the newest messages, marked, and in order", async () => {
-    const house = await TestRelay.start({ limits: { bufferSize: 3 } })
-    const eve = await house.enter("eve", "#general")
+  it("replays the newest messages, marked and in order", async () => {
+    const relay = await TestRelay.start({ limits: { bufferSize: 3 } })
+    const eve = await relay.enter("eve", "#general")
     await say(eve, "#general", "1", "2", "3", "4", "5")
-    const bob = await house.enter("bob")
+    const bob = await relay.enter("bob")
     expect(await bob.wire.ask({ type: "JOIN", channel: "#general" })).toMatchObject({ seq: 5 })
     const replayed = (await bob.wire.settle()) as ServerMessage<"MSG">[]
     expect(replayed.map(({ content, seq, replay }) => [content, seq, replay])).toEqual([
@@ -47,11 +47,11 @@ describe("JOIN", () => {
     ])
   })
 
-  it("resumes after the number it is told", async () => {
-    const house = await TestRelay.start({ limits: { bufferSize: 1 } })
-    const eve = await house.enter("eve", "#general")
+  it("resumes after the number in `since`", async () => {
+    const relay = await TestRelay.start({ limits: { bufferSize: 1 } })
+    const eve = await relay.enter("eve", "#general")
     await say(eve, "#general", "1", "2", "3", "4")
-    const bob = await house.enter("bob")
+    const bob = await relay.enter("bob")
     await bob.wire.ask({ type: "JOIN", channel: "#general", since: 1 })
     expect(await contentsOf(bob)).toEqual(["2", "3", "4"])
     await bob.wire.ask({ type: "JOIN", channel: "#general", since: 4 })
@@ -60,28 +60,28 @@ describe("JOIN", () => {
     expect(await contentsOf(bob)).toEqual([])
   })
 
-  it("replays nobody's own messages", async () => {
-    const house = await TestRelay.start()
+  it("does not replay an agent's own messages", async () => {
+    const relay = await TestRelay.start()
     const keyPair = generateKeyPair()
-    const bob = await house.enterAs(keyPair, "bob", "#general")
+    const bob = await relay.enterAs(keyPair, "bob", "#general")
     await say(bob, "#general", "mine")
-    await say(await house.enter("eve"), "#general", "hers")
-    const again = await house.enterAs(keyPair, "bob-2")
+    await say(await relay.enter("eve"), "#general", "hers")
+    const again = await relay.enterAs(keyPair, "bob-2")
     await again.wire.ask({ type: "JOIN", channel: "#general", since: 0 })
     expect(await contentsOf(again)).toEqual(["hers"])
   })
 
-  it("lists at most 50 entries and 1,000 ids, and counts everybody", async () => {
-    const house = await TestRelay.start()
-    await Promise.all(Array.from({ length: 60 }, (_, i) => house.enter(`agent-${i}`, "#general")))
-    const { wire } = await house.enter("last")
+  it("lists at most 50 entries and 1,000 ids, and counts all members", async () => {
+    const relay = await TestRelay.start()
+    await Promise.all(Array.from({ length: 60 }, (_, i) => relay.enter(`agent-${i}`, "#general")))
+    const { wire } = await relay.enter("last")
     const joined = (await wire.ask({ type: "JOIN", channel: "#general" })) as ServerMessage<"JOINED">
     expect([joined.agents.length, joined.roster.length, joined.count]).toEqual([61, 50, 61])
   })
 
-  it("does not find a channel that is not there, and says which it may have meant", async () => {
-    const house = await TestRelay.start()
-    const { wire } = await house.enter("bob")
+  it("answers CHANNEL_NOT_FOUND with similar names for an unknown channel", async () => {
+    const relay = await TestRelay.start()
+    const { wire } = await relay.enter("bob")
     expect(await wire.ask({ type: "JOIN", channel: "#genral" })).toMatchObject({
       code: "CHANNEL_NOT_FOUND",
       candidates: ["#general"],
@@ -91,10 +91,10 @@ describe("JOIN", () => {
 })
 
 describe("LEAVE", () => {
-  it("ends what is heard", async () => {
-    const house = await TestRelay.start()
-    const bob = await house.enter("bob", "#general")
-    const eve = await house.enter("eve", "#general")
+  it("stops messages of the channel", async () => {
+    const relay = await TestRelay.start()
+    const bob = await relay.enter("bob", "#general")
+    const eve = await relay.enter("eve", "#general")
     expect(await bob.wire.ask({ type: "LEAVE", channel: "#general" })).toMatchObject({
       type: "LEFT",
       channel: "#general",
@@ -103,9 +103,9 @@ describe("LEAVE", () => {
     expect(await contentsOf(bob)).toEqual([])
   })
 
-  it("is refused to those who are not in", async () => {
-    const house = await TestRelay.start()
-    const { wire } = await house.enter("bob")
+  it("is refused for a channel that was not joined", async () => {
+    const relay = await TestRelay.start()
+    const { wire } = await relay.enter("bob")
     expect(await wire.ask({ type: "LEAVE", channel: "#general" })).toMatchObject({ code: "NOT_IN_CHANNEL" })
     expect(await wire.ask({ type: "LEAVE", channel: "#nowhere" })).toMatchObject({
       code: "CHANNEL_NOT_FOUND",
@@ -114,9 +114,9 @@ describe("LEAVE", () => {
 })
 
 describe("CREATE_CHANNEL", () => {
-  it("makes a channel and enters it", async () => {
-    const house = await TestRelay.start()
-    const { wire, id } = await house.enter("bob")
+  it("creates a channel and joins it", async () => {
+    const relay = await TestRelay.start()
+    const { wire, id } = await relay.enter("bob")
     expect(await wire.ask({ type: "CREATE_CHANNEL", channel: "#new.one" })).toMatchObject({
       type: "JOINED",
       channel: "#new.one",
@@ -133,9 +133,9 @@ describe("CREATE_CHANNEL", () => {
     })
   })
 
-  it("is refused for a name that is taken, and beyond the bound", async () => {
-    const house = await TestRelay.start({ limits: { channels: 4 } })
-    const { wire } = await house.enter("bob")
+  it("is refused for a name in use, and beyond limits.channels", async () => {
+    const relay = await TestRelay.start({ limits: { channels: 4 } })
+    const { wire } = await relay.enter("bob")
     expect(await wire.ask({ type: "CREATE_CHANNEL", channel: "#general" })).toMatchObject({
       code: "CHANNEL_EXISTS",
     })
@@ -146,11 +146,11 @@ describe("CREATE_CHANNEL", () => {
     })
   })
 
-  it("lasts until the last member leaves", async () => {
-    const house = await TestRelay.start()
-    const bob = await house.enter("bob")
+  it("makes a channel that lasts until the last member leaves", async () => {
+    const relay = await TestRelay.start()
+    const bob = await relay.enter("bob")
     await bob.wire.ask({ type: "CREATE_CHANNEL", channel: "#brief" })
-    const eve = await house.enter("eve", "#brief")
+    const eve = await relay.enter("eve", "#brief")
     await bob.wire.ask({ type: "LEAVE", channel: "#brief" })
     expect(await bob.wire.ask({ type: "MSG", to: "#brief", content: "x" })).toMatchObject({ type: "ACK" })
     await eve.wire.ask({ type: "LEAVE", channel: "#brief" })
@@ -159,32 +159,32 @@ describe("CREATE_CHANNEL", () => {
     })
   })
 
-  it("survives a lost connection of its last member for a minute", async () => {
-    const house = await TestRelay.start()
+  it("keeps a channel for a minute after its last member lost its connection", async () => {
+    const relay = await TestRelay.start()
     const keyPair = generateKeyPair()
-    const bob = await house.enterAs(keyPair, "bob")
-    const eve = await house.enter("eve")
+    const bob = await relay.enterAs(keyPair, "bob")
+    const eve = await relay.enter("eve")
     await bob.wire.ask({ type: "CREATE_CHANNEL", channel: "#mine", invite_only: true })
     await say(bob, "#mine", "1")
-    await house.enterAs(keyPair, "bob", "#mine")
+    await relay.enterAs(keyPair, "bob", "#mine")
     expect(await bob.wire.ended()).toMatchObject({ code: 4001 })
-    house.clock.advance(60_000)
-    const again = await house.enterAs(keyPair, "bob", "#mine")
+    relay.clock.advance(60_000)
+    const again = await relay.enterAs(keyPair, "bob", "#mine")
     again.wire.socket.destroy()
-    await expect.poll(() => house.log.filter((line) => line.startsWith("left:")).length).toBe(3)
-    house.clock.advance(60_000)
+    await expect.poll(() => relay.log.filter((line) => line.startsWith("left:")).length).toBe(3)
+    relay.clock.advance(60_000)
     expect(await eve.wire.ask({ type: "CREATE_CHANNEL", channel: "#mine" })).toMatchObject({ type: "JOINED" })
   })
 
-  it("goes on counting where an earlier channel stopped, so that no bookmark points past its end", async () => {
-    const house = await TestRelay.start()
-    const bob = await house.enter("bob")
+  it("continues the numbers of an earlier channel, so that no bookmark points past its end", async () => {
+    const relay = await TestRelay.start()
+    const bob = await relay.enter("bob")
     await bob.wire.ask({ type: "CREATE_CHANNEL", channel: "#brief" })
     await say(bob, "#brief", "1", "2", "3")
     await bob.wire.ask({ type: "LEAVE", channel: "#brief" })
     expect(await bob.wire.ask({ type: "CREATE_CHANNEL", channel: "#brief" })).toMatchObject({ seq: 3 })
     expect(await bob.wire.ask({ type: "MSG", to: "#brief", content: "x" })).toMatchObject({ seq: 4 })
-    const eve = await house.enter("eve")
+    const eve = await relay.enter("eve")
     await eve.wire.ask({ type: "JOIN", channel: "#brief", since: 3 })
     expect(await contentsOf(eve)).toEqual(["x"])
   })
@@ -192,14 +192,14 @@ describe("CREATE_CHANNEL", () => {
 
 describe("an invite-only channel", () => {
   async function secret() {
-    const house = await TestRelay.start()
-    const bob = await house.enter("bob")
-    const eve = await house.enter("eve")
+    const relay = await TestRelay.start()
+    const bob = await relay.enter("bob")
+    const eve = await relay.enter("eve")
     await bob.wire.ask({ type: "CREATE_CHANNEL", channel: "#secret", invite_only: true })
-    return { house, bob, eve }
+    return { relay, bob, eve }
   }
 
-  it("does not exist for outsiders", async () => {
+  it("does not exist for agents that are not invited", async () => {
     const { eve } = await secret()
     const there = "there is no #secret here"
     for (const frame of [
@@ -217,7 +217,7 @@ describe("an invite-only channel", () => {
     expect(list.map(({ name }) => name)).not.toContain("#secret")
   })
 
-  it("lets in whom a member invites, by id or name, and tells them", async () => {
+  it("admits agents that a member invites by id or name, and sends them INVITE", async () => {
     const { bob, eve } = await secret()
     expect(await bob.wire.ask({ type: "INVITE", channel: "#secret", agent: "@eve" })).toMatchObject({
       type: "ACK",
@@ -232,15 +232,15 @@ describe("an invite-only channel", () => {
     expect(await contentsOf(eve)).toEqual(["hi"])
   })
 
-  it("lets in a key that was invited before its holder came", async () => {
-    const { house, bob } = await secret()
+  it("admits a key that was invited before its agent connected", async () => {
+    const { relay, bob } = await secret()
     const keyPair = generateKeyPair()
     const agent = agentIdOf(keyPair.publicKey)
     expect(await bob.wire.ask({ type: "INVITE", channel: "#secret", agent })).toMatchObject({ type: "ACK" })
-    await house.enterAs(keyPair, "late", "#secret")
+    await relay.enterAs(keyPair, "late", "#secret")
   })
 
-  it("invites nobody who is not known, and only its members invite", async () => {
+  it("rejects an invitation of an unknown agent, or by an agent that is not a member", async () => {
     const { bob, eve } = await secret()
     expect(await bob.wire.ask({ type: "INVITE", channel: "#secret", agent: "@evee" })).toMatchObject({
       code: "AGENT_NOT_FOUND",
@@ -253,10 +253,10 @@ describe("an invite-only channel", () => {
 })
 
 describe("LIST_AGENTS", () => {
-  it("lists the relay, or one channel", async () => {
-    const house = await TestRelay.start()
-    const bob = await house.enter("bob", "#general")
-    const eve = await house.enter("eve")
+  it("lists the agents of the relay, or of one channel", async () => {
+    const relay = await TestRelay.start()
+    const bob = await relay.enter("bob", "#general")
+    const eve = await relay.enter("eve")
     expect(await eve.wire.ask({ type: "LIST_AGENTS" })).toMatchObject({
       list: [bob.id, eve.id],
       roster: [{ name: "bob" }, { name: "eve" }],

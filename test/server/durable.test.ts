@@ -6,7 +6,7 @@ import { type TestAgent, TestRelay } from "../kit/relay.js"
 
 const keys = { ann: generateKeyPair(), bob: generateKeyPair(), eve: generateKeyPair() }
 
-/** Enters without waiting for more than JOINED. */
+/** Joins, and waits only for JOINED. */
 async function join({ wire }: TestAgent, channel: string, since?: number): Promise<ServerMessage> {
   return wire.ask({ type: "JOIN", channel, ...(since === undefined ? {} : { since }) })
 }
@@ -23,30 +23,30 @@ async function heard({ wire }: TestAgent): Promise<ServerMessage<"MSG">[]> {
 
 const contentsOf = (messages: readonly ServerMessage<"MSG">[]) => messages.map(({ content }) => content)
 
-/** A relay with a durable channel #d that ann made. */
+/** A relay with a durable channel #d that ann created. */
 async function durableRoom(engine?: LastingEngine) {
   const lasting = engine ?? (await LastingEngine.make())
-  const house = await TestRelay.start({ backbone: lasting.lend() })
-  const ann = await house.enterAs(keys.ann, "ann")
+  const relay = await TestRelay.start({ backbone: lasting.lend() })
+  const ann = await relay.enterAs(keys.ann, "ann")
   const made = await ann.wire.ask({ type: "CREATE_CHANNEL", channel: "#d", durable: true })
-  return { lasting, house, ann, made }
+  return { lasting, relay, ann, made }
 }
 
 describe("a durable channel", () => {
-  it("cannot be had where everything is in memory", async () => {
-    const house = await TestRelay.start()
-    const ann = await house.enterAs(keys.ann, "ann")
+  it("is unsupported by a relay that keeps everything in memory", async () => {
+    const relay = await TestRelay.start()
+    const ann = await relay.enterAs(keys.ann, "ann")
     expect(await ann.wire.ask({ type: "CREATE_CHANNEL", channel: "#d", durable: true })).toMatchObject({
       code: "UNSUPPORTED",
       hint: expect.stringContaining("--data"),
     })
   })
 
-  it("row 7: gives each member but the author one copy, in order, and nobody else any", async () => {
-    const { house, ann, made } = await durableRoom()
+  it("sends each member but the author one copy, in order, and nobody else any", async () => {
+    const { relay, ann, made } = await durableRoom()
     expect(made).toMatchObject({ type: "JOINED", durable: true })
-    const bob = await house.enterAs(keys.bob, "bob", "#d")
-    const eve = await house.enterAs(keys.eve, "eve")
+    const bob = await relay.enterAs(keys.bob, "bob", "#d")
+    const eve = await relay.enterAs(keys.eve, "eve")
     await post(ann, "#d", "1", "2", "3")
     const got = await heard(bob)
     expect(contentsOf(got)).toEqual(["1", "2", "3"])
@@ -56,10 +56,10 @@ describe("a durable channel", () => {
     expect(await heard(eve)).toEqual([])
   })
 
-  it("row 33: gives a member that was away exactly what it missed, and nobody anything twice", async () => {
-    const { house, ann } = await durableRoom()
-    const bob = await house.enterAs(keys.bob, "bob", "#d")
-    const eve = await house.enterAs(keys.eve, "eve", "#d")
+  it("sends a member that was away exactly what it missed, and nobody anything twice", async () => {
+    const { relay, ann } = await durableRoom()
+    const bob = await relay.enterAs(keys.bob, "bob", "#d")
+    const eve = await relay.enterAs(keys.eve, "eve", "#d")
     await post(ann, "#d", "0")
     const [first] = await heard(bob)
     bob.wire.say({ type: "RECEIVED", up_to: { "#d": first?.seq } })
@@ -67,7 +67,7 @@ describe("a durable channel", () => {
     bob.wire.socket.destroy()
     await post(ann, "#d", "1", "2", "3")
     expect(contentsOf(await heard(eve))).toEqual(["0", "1", "2", "3"])
-    const again = await house.enterAs(keys.bob, "bob")
+    const again = await relay.enterAs(keys.bob, "bob")
     await join(again, "#d")
     const missed = await heard(again)
     expect(contentsOf(missed)).toEqual(["1", "2", "3"])
@@ -75,22 +75,22 @@ describe("a durable channel", () => {
     expect(await heard(eve)).toEqual([])
   })
 
-  it("goes on after the member's own bookmark when that is further", async () => {
-    const { house, ann } = await durableRoom()
-    const bob = await house.enterAs(keys.bob, "bob", "#d")
+  it("resumes after the client's own number if that is higher", async () => {
+    const { relay, ann } = await durableRoom()
+    const bob = await relay.enterAs(keys.bob, "bob", "#d")
     await post(ann, "#d", "1", "2", "3")
     expect(await heard(bob)).toHaveLength(3)
     bob.wire.socket.destroy()
-    const again = await house.enterAs(keys.bob, "bob")
+    const again = await relay.enterAs(keys.bob, "bob")
     await join(again, "#d", 2)
     expect(contentsOf(await heard(again))).toEqual(["3"])
   })
 
-  it("row 35: owes nothing to somebody who left for what was said while it was out", async () => {
-    const { house, ann } = await durableRoom()
+  it("does not send what was said while an agent was not a member", async () => {
+    const { relay, ann } = await durableRoom()
     const settings = { type: "SET_CHANNEL", channel: "#d", replay: false }
     expect(await ann.wire.ask(settings)).toMatchObject({ type: "ACK" })
-    const bob = await house.enterAs(keys.bob, "bob", "#d")
+    const bob = await relay.enterAs(keys.bob, "bob", "#d")
     await post(ann, "#d", "1")
     expect(contentsOf(await heard(bob))).toEqual(["1"])
     expect(await bob.wire.ask({ type: "LEAVE", channel: "#d" })).toMatchObject({ type: "LEFT" })
@@ -100,15 +100,15 @@ describe("a durable channel", () => {
     expect(contentsOf(await heard(bob))).toEqual(["2"])
   })
 
-  it("row 73: keeps what it took, who is in it and what it is over a restart of the relay", async () => {
-    const { lasting, house, ann } = await durableRoom()
-    const bob = await house.enterAs(keys.bob, "bob", "#d")
+  it("keeps messages, members and settings over a restart of the relay", async () => {
+    const { lasting, relay, ann } = await durableRoom()
+    const bob = await relay.enterAs(keys.bob, "bob", "#d")
     await ann.wire.ask({ type: "SET_CHANNEL", channel: "#d", description: "plans" })
     bob.wire.socket.destroy()
     await post(ann, "#d", "1", "2")
-    await house.stop()
+    await relay.stop()
     const reborn = await TestRelay.start({ backbone: lasting.lend() })
-    expect(reborn.relay.serverId).toBe(house.relay.serverId)
+    expect(reborn.relay.serverId).toBe(relay.relay.serverId)
     const again = await reborn.enterAs(keys.bob, "bob")
     expect(await join(again, "#d")).toMatchObject({
       durable: true,
@@ -121,8 +121,8 @@ describe("a durable channel", () => {
     expect((await heard(again)).map(({ content, seq }) => [content, seq])).toEqual([["3", 3]])
   })
 
-  it("row 21: takes a message once, however often its id is sent, also over a restart", async () => {
-    const { lasting, house, ann } = await durableRoom()
+  it("takes a message once, however often its id is sent, also over a restart", async () => {
+    const { lasting, relay, ann } = await durableRoom()
     const frame = { type: "MSG", id: "once", to: "#d", content: "1" }
     ann.wire.say(frame, frame)
     const acks = (await ann.wire.settle()) as ServerMessage<"ACK">[]
@@ -130,7 +130,7 @@ describe("a durable channel", () => {
       [1, undefined],
       [1, true],
     ])
-    await house.stop()
+    await relay.stop()
     const reborn = await TestRelay.start({ backbone: lasting.lend() })
     const back = await reborn.enterAs(keys.ann, "ann", "#d")
     const bob = await reborn.enterAs(keys.bob, "bob", "#d")
@@ -139,10 +139,10 @@ describe("a durable channel", () => {
     expect((await heard(bob)).filter((message) => message.replay !== true)).toEqual([])
   })
 
-  it("row 30: shows a newcomer what was said last, marked, then what is said from now on, each once", async () => {
-    const { house, ann } = await durableRoom()
+  it("replays the newest messages to a newcomer, then sends new ones, each once", async () => {
+    const { relay, ann } = await durableRoom()
     await post(ann, "#d", "1", "2", "3", "4", "5")
-    const bob = await house.enterAs(keys.bob, "bob")
+    const bob = await relay.enterAs(keys.bob, "bob")
     ann.wire.say(...["6", "7", "8"].map((content) => ({ type: "MSG", to: "#d", content })))
     await join(bob, "#d")
     await ann.wire.settle()
@@ -154,36 +154,36 @@ describe("a durable channel", () => {
   })
 
   it.each(["#d", "#general"])(
-    "row 31: shows a newcomer of %s nothing, or only what is recent, as it is told to",
+    "replays nothing, or only recent messages, to a newcomer of %s if its settings say so",
     async (channel) => {
-      const { house, ann } = await durableRoom()
+      const { relay, ann } = await durableRoom()
       await join(ann, channel)
       await post(ann, channel, "old")
-      house.clock.advance(10_000)
+      relay.clock.advance(10_000)
       await post(ann, channel, "new")
       await ann.wire.ask({ type: "SET_CHANNEL", channel, window: "5s" })
-      const bob = await house.enterAs(keys.bob, "bob", channel)
-      const told = contentsOf(await heard(bob))
-      // The engine's clock stands still: what it keeps is as old as it says.
-      expect(told).toEqual(channel === "#d" ? [] : ["new"])
+      const bob = await relay.enterAs(keys.bob, "bob", channel)
+      const received = contentsOf(await heard(bob))
+      // The clock of the engine does not advance, so messages keep their age.
+      expect(received).toEqual(channel === "#d" ? [] : ["new"])
       await ann.wire.ask({ type: "SET_CHANNEL", channel, replay: false, window: "" })
-      const eve = await house.enterAs(keys.eve, "eve", channel)
+      const eve = await relay.enterAs(keys.eve, "eve", channel)
       expect(await heard(eve)).toEqual([])
     },
   )
 
-  it("row 32: drops the oldest beyond its bound, and touches no other channel", async () => {
+  it("drops its own oldest messages beyond limits.durableMessages", async () => {
     const lasting = await LastingEngine.make()
-    const house = await TestRelay.start({
+    const relay = await TestRelay.start({
       backbone: lasting.lend(),
       limits: { durableMessages: 100, bufferSize: 500 },
     })
-    const ann = await house.enterAs(keys.ann, "ann")
+    const ann = await relay.enterAs(keys.ann, "ann")
     for (const channel of ["#d", "#e"]) await ann.wire.ask({ type: "CREATE_CHANNEL", channel, durable: true })
     await post(ann, "#e", "kept")
     for (let i = 0; i <= 100; i++) ann.wire.say({ type: "MSG", to: "#d", content: `${i}` })
     await ann.wire.settle()
-    const bob = await house.enterAs(keys.bob, "bob")
+    const bob = await relay.enterAs(keys.bob, "bob")
     await join(bob, "#d")
     const kept = contentsOf(await heard(bob))
     expect(kept).toHaveLength(100)
@@ -192,15 +192,15 @@ describe("a durable channel", () => {
     expect(contentsOf(await heard(bob))).toEqual(["kept"])
   })
 
-  it("invites for good", async () => {
+  it("remembers invitations", async () => {
     const lasting = await LastingEngine.make()
-    const house = await TestRelay.start({ backbone: lasting.lend() })
-    const ann = await house.enterAs(keys.ann, "ann")
+    const relay = await TestRelay.start({ backbone: lasting.lend() })
+    const ann = await relay.enterAs(keys.ann, "ann")
     await ann.wire.ask({ type: "CREATE_CHANNEL", channel: "#p", durable: true, invite_only: true })
-    const bob = await house.enterAs(keys.bob, "bob")
+    const bob = await relay.enterAs(keys.bob, "bob")
     expect(await join(bob, "#p")).toMatchObject({ code: "CHANNEL_NOT_FOUND" })
     await ann.wire.ask({ type: "INVITE", channel: "#p", agent: bob.id })
-    await house.stop()
+    await relay.stop()
     const reborn = await TestRelay.start({ backbone: lasting.lend() })
     const again = await reborn.enterAs(keys.bob, "bob")
     expect(await join(again, "#p")).toMatchObject({ type: "JOINED", invite_only: true })
@@ -208,13 +208,13 @@ describe("a durable channel", () => {
     expect(await join(eve, "#p")).toMatchObject({ code: "CHANNEL_NOT_FOUND" })
   })
 
-  it("shows what was missed once its store can be reached again", async () => {
-    const { lasting, house: first, ann } = await durableRoom()
+  it("sends what was missed when its store is reachable again", async () => {
+    const { lasting, relay: first, ann } = await durableRoom()
     await post(ann, "#d", "1")
     await first.stop()
     const lent = lasting.lend()
-    const house = await TestRelay.start({ backbone: lent })
-    const bob = await house.enterAs(keys.bob, "bob")
+    const relay = await TestRelay.start({ backbone: lent })
+    const bob = await relay.enterAs(keys.bob, "bob")
     lent.setReachable(false)
     expect(await join(bob, "#d")).toMatchObject({ code: "UNAVAILABLE" })
     expect(await bob.wire.ask({ type: "MSG", to: "#d", content: "x" })).toMatchObject({ code: "UNAVAILABLE" })
@@ -223,10 +223,10 @@ describe("a durable channel", () => {
     expect(contentsOf(await heard(bob))).toEqual(["1"])
   })
 
-  it("keeps the order of what somebody says while somebody joins", async () => {
-    const { house, ann } = await durableRoom()
+  it("keeps the order of messages while an agent joins", async () => {
+    const { relay, ann } = await durableRoom()
     for (let round = 0; round < 5; round++) {
-      const bob = await house.enterAs(generateKeyPair(), `bob${round}`)
+      const bob = await relay.enterAs(generateKeyPair(), `bob${round}`)
       const contents = Array.from({ length: 50 }, (_, i) => `${round}-${i}`)
       for (const content of contents.slice(0, 25)) ann.wire.say({ type: "MSG", to: "#d", content })
       bob.wire.say({ type: "JOIN", channel: "#d" })
@@ -240,10 +240,10 @@ describe("a durable channel", () => {
   })
 })
 
-describe("the directory of channels", () => {
-  it("row 36: keeps what is not changed, and refuses what is too long or no length of time", async () => {
-    const house = await TestRelay.start()
-    const ann = await house.enterAs(keys.ann, "ann", "#general")
+describe("SET_CHANNEL", () => {
+  it("keeps absent fields, and rejects text that is too long and invalid durations", async () => {
+    const relay = await TestRelay.start()
+    const ann = await relay.enterAs(keys.ann, "ann", "#general")
     const set = (change: object) => ann.wire.ask({ type: "SET_CHANNEL", channel: "#general", ...change })
     await set({ description: "all of us", instructions: "be brief", window: "24h" })
     await set({ replay: false })
@@ -264,40 +264,40 @@ describe("the directory of channels", () => {
     expect(await ann.wire.ask({ type: "LIST_CHANNELS" })).toMatchObject({ defaults: { replay: false } })
   })
 
-  it("row 37: tells the members of a change at once", async () => {
-    const house = await TestRelay.start()
-    const ann = await house.enterAs(keys.ann, "ann", "#general")
-    const bob = await house.enter("bob", "#general")
+  it("sends the members CHANNEL_CHANGED at once", async () => {
+    const relay = await TestRelay.start()
+    const ann = await relay.enterAs(keys.ann, "ann", "#general")
+    const bob = await relay.enter("bob", "#general")
     await ann.wire.ask({ type: "SET_CHANNEL", channel: "#general", description: "plans" })
     expect(await bob.wire.next("CHANNEL_CHANGED")).toMatchObject({
       channel: "#general",
       by: ann.id,
       settings: { description: "plans" },
     })
-    expect(await join(await house.enter("eve"), "#general")).toMatchObject({
+    expect(await join(await relay.enter("eve"), "#general")).toMatchObject({
       settings: { description: "plans" },
     })
   })
 
-  it("is changed only by members that proved a key", async () => {
-    const house = await TestRelay.start()
-    const ann = await house.enterAs(keys.ann, "ann")
+  it("is refused for agents without a key and for non-members", async () => {
+    const relay = await TestRelay.start()
+    const ann = await relay.enterAs(keys.ann, "ann")
     const frame = { type: "SET_CHANNEL", channel: "#general", description: "mine" }
     expect(await ann.wire.ask(frame)).toMatchObject({ code: "NOT_IN_CHANNEL" })
-    const bob = await house.enter("bob", "#general")
+    const bob = await relay.enter("bob", "#general")
     expect(await bob.wire.ask(frame)).toMatchObject({ code: "IDENTITY_REQUIRED" })
   })
 })
 
 describe("a pattern", () => {
-  it("row 28: brings every channel that fits, now and later, and no other", async () => {
-    const house = await TestRelay.start()
-    const ann = await house.enterAs(keys.ann, "ann")
+  it("joins every matching channel, now and later, and no other", async () => {
+    const relay = await TestRelay.start()
+    const ann = await relay.enterAs(keys.ann, "ann")
     for (const channel of ["#team", "#team.backend"]) await ann.wire.ask({ type: "CREATE_CHANNEL", channel })
     const [deep, wide, plain] = [
-      await house.enter("deep"),
-      await house.enter("wide"),
-      await house.enter("plain"),
+      await relay.enter("deep"),
+      await relay.enter("wide"),
+      await relay.enter("plain"),
     ]
     expect(await join(deep, "#team.>")).toMatchObject({
       type: "JOINED",
@@ -318,12 +318,12 @@ describe("a pattern", () => {
     })
   })
 
-  it("brings no channel one is not invited to, and takes with it what it alone brought", async () => {
-    const house = await TestRelay.start()
-    const ann = await house.enterAs(keys.ann, "ann")
+  it("joins no channel without invitation, and leaves those that it alone joined", async () => {
+    const relay = await TestRelay.start()
+    const ann = await relay.enterAs(keys.ann, "ann")
     await ann.wire.ask({ type: "CREATE_CHANNEL", channel: "#team.open" })
     await ann.wire.ask({ type: "CREATE_CHANNEL", channel: "#team.closed", invite_only: true })
-    const bob = await house.enter("bob")
+    const bob = await relay.enter("bob")
     await join(bob, "#team.>")
     await join(bob, "#team.*")
     expect(await bob.wire.ask({ type: "LEAVE", channel: "#team.*" })).toMatchObject({ channel: "#team.*" })
@@ -336,22 +336,22 @@ describe("a pattern", () => {
     expect(await heard(bob)).toEqual([])
   })
 
-  it("takes nothing with it that was asked for by name", async () => {
-    const house = await TestRelay.start()
-    const ann = await house.enterAs(keys.ann, "ann")
+  it("does not leave channels that were joined by name", async () => {
+    const relay = await TestRelay.start()
+    const ann = await relay.enterAs(keys.ann, "ann")
     for (const channel of ["#team.a", "#team.b"]) await ann.wire.ask({ type: "CREATE_CHANNEL", channel })
-    const bob = await house.enter("bob", "#team.a")
+    const bob = await relay.enter("bob", "#team.a")
     await join(bob, "#team.*")
     await bob.wire.ask({ type: "LEAVE", channel: "#team.*" })
     for (const channel of ["#team.a", "#team.b"]) await post(ann, channel, channel)
     expect(contentsOf(await heard(bob))).toEqual(["#team.a"])
   })
 
-  it("row 29: is no reason to be in a channel twice", async () => {
-    const house = await TestRelay.start()
-    const bob = await house.enter("bob", "#general")
+  it("does not join a channel twice", async () => {
+    const relay = await TestRelay.start()
+    const bob = await relay.enter("bob", "#general")
     await join(bob, "#general")
-    const ann = await house.enter("ann")
+    const ann = await relay.enter("ann")
     await post(ann, "#general", "1")
     expect(contentsOf(await heard(bob))).toEqual(["1"])
     expect(await bob.wire.ask({ type: "LEAVE", channel: "#general" })).toMatchObject({ type: "LEFT" })

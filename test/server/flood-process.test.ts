@@ -11,12 +11,12 @@ const beginningBytes = 60 * 1024
 const mostMebibytes = 600
 const testMs = 120_000
 
-/** Mebibytes of memory a process has. */
+/** Returns the memory of a process in mebibytes. */
 function residentMebibytes(pid: number): number {
   return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) / 1024
 }
 
-/** Upgrades, begins a long message and leaves it at that. */
+/** Upgrades, starts a long message and never finishes it. */
 function besiege(port: number, start: Buffer): Promise<Socket> {
   const socket = connect(port, "127.0.0.1")
   const lines = ["GET / HTTP/1.1", "Host: x", "Connection: Upgrade", "Upgrade: websocket"]
@@ -33,7 +33,7 @@ function besiege(port: number, start: Buffer): Promise<Socket> {
   })
 }
 
-// Only Linux tells what memory another process has.
+// Only Linux shows the memory of another process.
 const canLook = hasAbility("/proc", () => existsSync("/proc/self/status"))
 
 describe.skipIf(!canLook)("a relay under siege", () => {

@@ -12,7 +12,7 @@ import { Wire } from "../kit/wire.js"
 const textOpcode = 1
 const mebibyte = 1024 * 1024
 
-/** The beginning of a text frame of `bytes`, of which `arrived` arrive. */
+/** Returns a text frame of `bytes`, cut after `arrived` bytes of payload. */
 function beginning(bytes: number, arrived: number): Buffer {
   const header = Buffer.alloc(14)
   header[0] = 0x80 | textOpcode
@@ -21,10 +21,10 @@ function beginning(bytes: number, arrived: number): Buffer {
   return Buffer.concat([header, Buffer.alloc(arrived, "x")])
 }
 
-describe("somebody who does not say who it is", () => {
-  it("is heard a few times, then cut", async () => {
-    const house = await TestRelay.start({ limits: { strangerFrames: 5 } })
-    const wire = await house.connect()
+describe("a client before IDENTIFY", () => {
+  it("is cut after a few frames", async () => {
+    const relay = await TestRelay.start({ limits: { strangerFrames: 5 } })
+    const wire = await relay.connect()
     for (let i = 0; i < 5; i++) {
       expect(await wire.ask({ type: "LIST_AGENTS" })).toMatchObject({ code: "AUTH_REQUIRED" })
     }
@@ -33,30 +33,30 @@ describe("somebody who does not say who it is", () => {
     expect(await wire.ended()).toMatchObject({ code: 1008 })
   })
 
-  it("is counted together with all who come from the same place", async () => {
-    const house = await TestRelay.start({ limits: { strangerFrameBurst: 4, strangerFramesPerSecond: 1 } })
-    for (let i = 0; i < 4; i++) await house.enter(`a${i}`)
-    const wire = await house.connect()
+  it("shares its rate with all clients of the same address", async () => {
+    const relay = await TestRelay.start({ limits: { strangerFrameBurst: 4, strangerFramesPerSecond: 1 } })
+    for (let i = 0; i < 4; i++) await relay.enter(`a${i}`)
+    const wire = await relay.connect()
     wire.say({ type: "IDENTIFY", name: "late", id: "i" })
     expect(await wire.next("ERROR")).toMatchObject({
       code: "RATE_LIMITED",
       retry_after_ms: 1_000,
     })
-    house.clock.advance(1_000)
+    relay.clock.advance(1_000)
     wire.say({ type: "IDENTIFY", name: "late", id: "i" })
     expect(await wire.next("WELCOME")).toMatchObject({ name: "late" })
   })
 
-  it("may not leave much of a message with the relay", async () => {
-    const house = await TestRelay.start()
-    const wire = await house.connect()
+  it("cannot make the relay hold a large incomplete message", async () => {
+    const relay = await TestRelay.start()
+    const wire = await relay.connect()
     wire.socket.write(beginning(512 * 1024, 300 * 1024))
     await wire.ended()
   })
 
-  it("may send a whole card at once, cut as the network likes", async () => {
-    const house = await TestRelay.start()
-    const wire = await house.connect()
+  it("may send a large card in any pieces", async () => {
+    const relay = await TestRelay.start()
+    const wire = await relay.connect()
     const card = { meta: { text: "x".repeat(4_000) }, description: "y".repeat(500) }
     wire.say({ type: "IDENTIFY", name: "ann", card })
     expect(await wire.next("WELCOME")).toMatchObject({ name: "ann" })
@@ -64,9 +64,9 @@ describe("somebody who does not say who it is", () => {
 })
 
 describe("an error", () => {
-  it("never echoes what it was sent at length", async () => {
-    const house = await TestRelay.start()
-    const { wire } = await house.enter("ann")
+  it("does not echo long input", async () => {
+    const relay = await TestRelay.start()
+    const { wire } = await relay.enter("ann")
     const long = "A".repeat(50_000)
     const frames = [
       { type: long },
@@ -92,7 +92,7 @@ describe("an error", () => {
   })
 })
 
-describe("every message there is", () => {
+describe("every client message", () => {
   const long = "A".repeat(200_000)
   const values = [
     long,
@@ -102,7 +102,7 @@ describe("every message there is", () => {
     `#${long}`,
     `\u0000\u001b[2J${"\u202e".repeat(20_000)}`,
   ]
-  /** What makes a frame whole, so that the one field at fault is looked at. */
+  /** Valid fields of each message, so that only the field under test is invalid. */
   const rest = {
     to: "#general",
     content: "x",
@@ -114,9 +114,9 @@ describe("every message there is", () => {
   it.each(Object.keys(clientMessages) as ClientType[])(
     "%s, is answered shortly, whatever is in its fields",
     async (type) => {
-      const house = await TestRelay.start({ limits: { strangerFrames: 1_000, strangerBytes: 1024 * 1024 } })
-      const { wire } = await house.enter("ann", "#general")
-      const stranger = await house.connect()
+      const relay = await TestRelay.start({ limits: { strangerFrames: 1_000, strangerBytes: 1024 * 1024 } })
+      const { wire } = await relay.enter("ann", "#general")
+      const stranger = await relay.connect()
       for (const field of [...Object.keys(clientMessages[type].fields), long.slice(0, 100_000)]) {
         for (const value of values) {
           for (const asked of [wire, stranger]) {
@@ -134,38 +134,38 @@ describe("every message there is", () => {
   )
 })
 
-describe("many hostile connections", () => {
-  it("that begin messages and never end them cost a bounded amount, and keep nobody else out", async () => {
+describe("hostile connections", () => {
+  it("cost bounded memory with messages they never finish, and do not block others", async () => {
     const intakeTotalBytes = 8 * mebibyte
     const connections = 500
-    const house = await TestRelay.start({ limits: { intakeTotalBytes } })
+    const relay = await TestRelay.start({ limits: { intakeTotalBytes } })
     const start = beginning(200 * 1024, 48 * 1024)
     const before = reachableBytes()
-    const sockets = await Promise.all(Array.from({ length: connections }, () => hostile(house, start)))
+    const sockets = await Promise.all(Array.from({ length: connections }, () => hostile(relay, start)))
     const cut = () => sockets.filter(({ isEnded }) => isEnded).length
     await until(
-      "those for whom there is no room to be cut",
+      "the connections beyond the budget to be cut",
       () => cut() >= connections - intakeTotalBytes / (48 * 1024),
     )
     expect(reachableBytes().buffers - before.buffers).toBeLessThan(4 * intakeTotalBytes)
-    const ann = await house.enter("ann", "#general")
+    const ann = await relay.enter("ann", "#general")
     expect(await ann.wire.ask({ type: "MSG", to: "#general", content: "all is well" })).toMatchObject({
       type: "ACK",
     })
     for (const { socket } of sockets) socket.destroy()
-    await until("what they left to be free again", () => house.relay.health())
+    await until("what they left to be free again", () => relay.relay.health())
   })
 
-  it("that do not read cost a bounded amount together", async () => {
+  it("cost bounded memory together if they do not read", async () => {
     const queueTotalBytes = 4 * mebibyte
-    const house = await TestRelay.start({ limits: { queueTotalBytes } })
+    const relay = await TestRelay.start({ limits: { queueTotalBytes } })
     const deaf: Wire[] = []
     for (let i = 0; i < 20; i++) {
-      const { wire } = await house.enter(`deaf${i}`, "#general")
+      const { wire } = await relay.enter(`deaf${i}`, "#general")
       wire.socket.pause()
       deaf.push(wire)
     }
-    const ann = await house.enter("ann", "#general")
+    const ann = await relay.enter("ann", "#general")
     const before = reachableBytes()
     for (let i = 0; i < 100; i++) {
       await ann.wire.ask({ type: "MSG", to: "#general", content: "z".repeat(100_000) })
@@ -176,17 +176,17 @@ describe("many hostile connections", () => {
   })
 })
 
-/** A connection that leaves the beginning of a message with the relay. */
-async function hostile(house: TestRelay, start: Buffer): Promise<Wire> {
-  const wire = await house.connect()
+/** Opens a connection and sends the start of a message. */
+async function hostile(relay: TestRelay, start: Buffer): Promise<Wire> {
+  const wire = await relay.connect()
   wire.socket.write(start)
   return wire
 }
 
-describe("a connection that says nothing", () => {
+describe("a connection that sends nothing", () => {
   it("is cut", async () => {
-    const house = await TestRelay.start({ limits: { handshakeMs: 200 } })
-    const socket: Socket = connect(house.relay.port, "127.0.0.1")
+    const relay = await TestRelay.start({ limits: { handshakeMs: 200 } })
+    const socket: Socket = connect(relay.relay.port, "127.0.0.1")
     onTestFinished(() => void socket.destroy())
     let isEnded = false
     socket.on("close", () => {
@@ -198,57 +198,57 @@ describe("a connection that says nothing", () => {
   })
 })
 
-describe("the gate", () => {
-  const gateOf = (limits = {}) => {
+describe("IpLimiter", () => {
+  const makeLimiter = (limits = {}) => {
     const log: string[] = []
     const clock = new FakeClock()
     return {
-      gate: new IpLimiter({ ...defaultLimits, ...limits }, clock, (line) => log.push(line)),
+      limiter: new IpLimiter({ ...defaultLimits, ...limits }, clock, (line) => log.push(line)),
       clock,
       log,
     }
   }
 
-  it("counts the connections of each address, and not those of this machine", () => {
-    const { gate, log } = gateOf({ addressSessions: 2 })
+  it("counts connections per address, except for loopback", () => {
+    const { limiter, log } = makeLimiter({ addressSessions: 2 })
     for (let i = 0; i < 3; i++)
-      for (const address of ["192.0.2.1", "127.0.0.1", "::1", "::ffff:127.0.0.9"]) gate.connected(address)
-    gate.connected("192.0.2.2")
-    expect(gate.hasTooManyConnections("192.0.2.1")).toBe(true)
-    expect(gate.hasTooManyConnections("::ffff:192.0.2.1")).toBe(true)
+      for (const address of ["192.0.2.1", "127.0.0.1", "::1", "::ffff:127.0.0.9"]) limiter.connected(address)
+    limiter.connected("192.0.2.2")
+    expect(limiter.hasTooManyConnections("192.0.2.1")).toBe(true)
+    expect(limiter.hasTooManyConnections("::ffff:192.0.2.1")).toBe(true)
     for (const address of ["192.0.2.2", "127.0.0.1", "::1", "198.51.100.1", undefined]) {
-      expect(gate.hasTooManyConnections(address)).toBe(false)
+      expect(limiter.hasTooManyConnections(address)).toBe(false)
     }
     expect(log).toEqual(["flood: 192.0.2.1: 3 connections, more than one address may have"])
-    gate.disconnected("192.0.2.1")
-    expect(gate.hasTooManyConnections("192.0.2.1")).toBe(false)
+    limiter.disconnected("192.0.2.1")
+    expect(limiter.hasTooManyConnections("192.0.2.1")).toBe(false)
   })
 
-  it("takes a network of IPv6 for one place", () => {
-    const { gate } = gateOf({ addressSessions: 1 })
-    gate.connected("2001:db8:1:2::1")
-    gate.connected("2001:db8:1:2:a:b:c:d")
-    expect(gate.hasTooManyConnections("2001:db8:1:2::9")).toBe(true)
-    expect(gate.hasTooManyConnections("2001:db8:1:3::9")).toBe(false)
+  it("counts an IPv6 /64 as one address", () => {
+    const { limiter } = makeLimiter({ addressSessions: 1 })
+    limiter.connected("2001:db8:1:2::1")
+    limiter.connected("2001:db8:1:2:a:b:c:d")
+    expect(limiter.hasTooManyConnections("2001:db8:1:2::9")).toBe(true)
+    expect(limiter.hasTooManyConnections("2001:db8:1:3::9")).toBe(false)
   })
 
-  it("forgets addresses in the long run, and logs each seldom", () => {
-    const { gate, clock, log } = gateOf({ strangerFrameBurst: 1, strangerFramesPerSecond: 1 })
-    gate.connected("192.0.2.1")
-    expect(gate.takeFrame("192.0.2.1")).toEqual({ ok: true })
-    for (let i = 0; i < 100; i++) expect(gate.takeFrame("192.0.2.1").ok).toBe(false)
+  it("forgets old addresses, and logs each at most once a minute", () => {
+    const { limiter, clock, log } = makeLimiter({ strangerFrameBurst: 1, strangerFramesPerSecond: 1 })
+    limiter.connected("192.0.2.1")
+    expect(limiter.takeFrame("192.0.2.1")).toEqual({ ok: true })
+    for (let i = 0; i < 100; i++) expect(limiter.takeFrame("192.0.2.1").ok).toBe(false)
     expect(log).toHaveLength(1)
-    gate.disconnected("192.0.2.1")
-    gate.connected("192.0.2.1")
-    expect(gate.takeFrame("192.0.2.1").ok).toBe(false)
-    gate.disconnected("192.0.2.1")
+    limiter.disconnected("192.0.2.1")
+    limiter.connected("192.0.2.1")
+    expect(limiter.takeFrame("192.0.2.1").ok).toBe(false)
+    limiter.disconnected("192.0.2.1")
     clock.advance(60_000)
-    expect(gate.takeFrame("192.0.2.1").ok).toBe(true)
+    expect(limiter.takeFrame("192.0.2.1").ok).toBe(true)
     const before = reachableBytes().heap
     for (let i = 0; i < 200_000; i++) {
       const address = `10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`
-      gate.connected(address)
-      gate.disconnected(address)
+      limiter.connected(address)
+      limiter.disconnected(address)
     }
     expect(reachableBytes().heap - before).toBeLessThan(4 * mebibyte)
   })

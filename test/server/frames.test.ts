@@ -3,12 +3,12 @@ import { TestRelay } from "../kit/relay.js"
 import { maskedFrame } from "../kit/wire.js"
 
 async function session(limits = {}) {
-  const house = await TestRelay.start({ limits })
-  const { wire } = await house.enter("bob")
-  return { house, wire }
+  const relay = await TestRelay.start({ limits })
+  const { wire } = await relay.enter("bob")
+  return { relay, wire }
 }
 
-describe("a frame that is no message", () => {
+describe("a frame that is not a message", () => {
   it.each([
     ["not json", "no JSON", /^frame: /],
     ["[1]", "no object", "frame: must be a JSON object"],
@@ -17,7 +17,7 @@ describe("a frame that is no message", () => {
     ['{"type":"MSG","to":"#general","content":"\\ud800"}', "a lone surrogate", /lone surrogate/],
     [`{"type":"PING","x":${"[".repeat(17)}${"]".repeat(17)}}`, "deep nesting", /nested deeper than 16/],
     ['{"type":"MSG","to":"general","content":"x"}', "a bad address", /^MSG\.to: /],
-  ])("%s is refused, and the session goes on", async (text, _, message) => {
+  ])("%s is refused, and the session continues", async (text, _, message) => {
     const { wire } = await session()
     wire.say(text)
     expect(await wire.next("ERROR")).toMatchObject({
@@ -27,12 +27,12 @@ describe("a frame that is no message", () => {
     expect(await wire.ask({ type: "PING" })).toMatchObject({ type: "PONG" })
   })
 
-  it("is refused with its own id", async () => {
+  it("is refused with its id in `re`", async () => {
     const { wire } = await session()
     expect(await wire.ask({ type: "NICK" })).toMatchObject({ code: "INVALID_MSG" })
   })
 
-  it("is refused when it is binary", async () => {
+  it("is refused if it is binary", async () => {
     const { wire } = await session()
     wire.sayRaw(2, Buffer.from('{"type":"PING"}'))
     expect(await wire.next("ERROR")).toMatchObject({
@@ -42,7 +42,7 @@ describe("a frame that is no message", () => {
     expect(await wire.ask({ type: "PING" })).toMatchObject({ type: "PONG" })
   })
 
-  it("is refused when it is too large, naming the sizes", async () => {
+  it("is refused if it exceeds limits.frameBytes", async () => {
     const { wire } = await session({ frameBytes: 1000 })
     for (const length of [1001, 4000]) {
       wire.say("x".repeat(length))
@@ -54,19 +54,19 @@ describe("a frame that is no message", () => {
     expect(await wire.ask({ type: "PING" })).toMatchObject({ type: "PONG" })
   })
 
-  it("ends the connection when it is far too large: nobody buffers that", async () => {
+  it("ends the connection if it is four times too large", async () => {
     const { wire } = await session({ frameBytes: 1000 })
     wire.say("x".repeat(4001))
     expect(await wire.ended()).toMatchObject({ code: 1009 })
   })
 
-  it("ends the connection when it is no UTF-8, as RFC 6455 wants", async () => {
+  it("ends the connection if it is not UTF-8, as RFC 6455 requires", async () => {
     const { wire } = await session()
     wire.sayRaw(1, Buffer.from([0xff, 0xfe]))
     expect(await wire.ended()).toMatchObject({ code: 1007 })
   })
 
-  it("is never echoed without bound", async () => {
+  it("is echoed only in part", async () => {
     const { wire } = await session()
     const long = "x".repeat(100_000)
     for (const frame of [
@@ -80,7 +80,7 @@ describe("a frame that is no message", () => {
 })
 
 describe("frames", () => {
-  it("may come in pieces, and many at once", async () => {
+  it("may arrive in pieces, or many at once", async () => {
     const { wire } = await session()
     const frames = Buffer.concat(
       Array.from({ length: 50 }, (_, i) =>
@@ -93,7 +93,7 @@ describe("frames", () => {
     expect(pongs).toEqual(Array.from({ length: 50 }, (_, i) => `p${i}`))
   })
 
-  it("of control are answered between whole messages", async () => {
+  it("that are pings are answered between messages", async () => {
     const { wire } = await session()
     for (let i = 0; i < 200; i++) {
       wire.say({ type: "PING", id: `p${i}` })

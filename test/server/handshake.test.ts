@@ -10,9 +10,9 @@ const did = formatDidKey(keyPair.publicKey)
 const iat = 1_800_000_000
 
 describe("IDENTIFY", () => {
-  it("welcomes an agent without a key under an id for this session", async () => {
-    const house = await TestRelay.start({ name: "test", limits: { ratePerSecond: 2, rateBurst: 7 } })
-    const wire = await house.connect()
+  it("gives an agent without a key an id for this session", async () => {
+    const relay = await TestRelay.start({ name: "test", limits: { ratePerSecond: 2, rateBurst: 7 } })
+    const wire = await relay.connect()
     const welcome = await wire.ask({ type: "IDENTIFY", name: "bob" })
     expect(welcome).toEqual({
       type: "WELCOME",
@@ -20,16 +20,16 @@ describe("IDENTIFY", () => {
       agent_id: expect.stringMatching(/^@[a-z2-7]{8}$/),
       name: "bob",
       server: "test",
-      server_id: house.relay.serverId,
+      server_id: relay.relay.serverId,
       protocol: 1,
       limits: { frame_bytes: 262_144, rate_per_s: 2, burst: 7, rate_bytes: 2_048, buffer: 20 },
-      ts: house.clock.now(),
+      ts: relay.clock.now(),
     })
   })
 
-  it("gives two agents of one name two ids", async () => {
-    const house = await TestRelay.start()
-    const [a, b] = [await house.enter("bob"), await house.enter("bob")]
+  it("gives two agents with the same name two ids", async () => {
+    const relay = await TestRelay.start()
+    const [a, b] = [await relay.enter("bob"), await relay.enter("bob")]
     expect(a.id).not.toBe(b.id)
   })
 
@@ -37,24 +37,24 @@ describe("IDENTIFY", () => {
     ["did:key", did],
     ["base64", formatBase64(keyPair.publicKey)],
     ["SPKI PEM", formatPublicPem(keyPair.publicKey)],
-  ])("asks for a proof of a key given as %s, and knows the agent by it", async (_, pubkey) => {
-    const house = await TestRelay.start()
-    const wire = await house.connect()
+  ])("asks for a proof of a key given as %s, and derives the id from it", async (_, pubkey) => {
+    const relay = await TestRelay.start()
+    const wire = await relay.connect()
     wire.say({ type: "IDENTIFY", name: "bob", pubkey, id: "q" })
     const challenge = await wire.next("CHALLENGE")
-    expect(challenge).toMatchObject({ re: "q", aud: house.relay.serverId, expires_ms: 30_000 })
+    expect(challenge).toMatchObject({ re: "q", aud: relay.relay.serverId, expires_ms: 30_000 })
     wire.say(prove(challenge, keyPair))
     expect(await wire.next("WELCOME")).toMatchObject({ agent_id: agentIdOf(keyPair.publicKey) })
   })
 
   it("is refused a second time", async () => {
-    const house = await TestRelay.start()
-    const { wire } = await house.enter("bob")
+    const relay = await TestRelay.start()
+    const { wire } = await relay.enter("bob")
     expect(await wire.ask({ type: "IDENTIFY", name: "eve" })).toMatchObject({ code: "ALREADY_IDENTIFIED" })
     expect(await wire.ask({ type: "VERIFY_IDENTITY", challenge_id: "x", sig: "x" })).toMatchObject({
       code: "ALREADY_IDENTIFIED",
     })
-    const asked = await house.connect()
+    const asked = await relay.connect()
     asked.say({ type: "IDENTIFY", name: "bob", pubkey: did })
     await asked.next("CHALLENGE")
     expect(await asked.ask({ type: "IDENTIFY", name: "bob" })).toMatchObject({ code: "ALREADY_IDENTIFIED" })
@@ -63,8 +63,8 @@ describe("IDENTIFY", () => {
   it.each(["", "a b", "0123456789abcdef", "x".repeat(65), "../x"])(
     "refuses the name %j and lets the session try another",
     async (name) => {
-      const house = await TestRelay.start()
-      const wire = await house.connect()
+      const relay = await TestRelay.start()
+      const wire = await relay.connect()
       expect(await wire.ask({ type: "IDENTIFY", name })).toMatchObject({
         code: "INVALID_MSG",
         message: expect.stringMatching(/^IDENTIFY\.name: /),
@@ -73,18 +73,18 @@ describe("IDENTIFY", () => {
     },
   )
 
-  it("refuses what is no key", async () => {
-    const house = await TestRelay.start()
-    const wire = await house.connect()
+  it("rejects an invalid key", async () => {
+    const relay = await TestRelay.start()
+    const wire = await relay.connect()
     expect(await wire.ask({ type: "IDENTIFY", name: "bob", pubkey: "did:key:zNope" })).toMatchObject({
       code: "INVALID_MSG",
       message: expect.stringMatching(/^pubkey: /),
     })
   })
 
-  it("comes first: everything else but PING needs it", async () => {
-    const house = await TestRelay.start()
-    const wire = await house.connect()
+  it("is required before everything but PING", async () => {
+    const relay = await TestRelay.start()
+    const wire = await relay.connect()
     expect(await wire.ask({ type: "JOIN", channel: "#general" })).toMatchObject({ code: "AUTH_REQUIRED" })
     expect(await wire.ask({ type: "MSG", to: "#general", content: "x" })).toMatchObject({
       code: "AUTH_REQUIRED",
@@ -92,16 +92,16 @@ describe("IDENTIFY", () => {
     expect(await wire.ask({ type: "VERIFY_IDENTITY", challenge_id: "x", sig: "x" })).toMatchObject({
       code: "AUTH_REQUIRED",
     })
-    expect(await wire.ask({ type: "PING" })).toMatchObject({ type: "PONG", ts: house.clock.now() })
+    expect(await wire.ask({ type: "PING" })).toMatchObject({ type: "PONG", ts: relay.clock.now() })
   })
 })
 
 describe("VERIFY_IDENTITY", () => {
   async function challenged(options = {}) {
-    const house = await TestRelay.start(options)
-    const wire = await house.connect()
+    const relay = await TestRelay.start(options)
+    const wire = await relay.connect()
     wire.say({ type: "IDENTIFY", name: "bob", pubkey: did })
-    return { house, wire, challenge: await wire.next("CHALLENGE") }
+    return { relay, wire, challenge: await wire.next("CHALLENGE") }
   }
 
   async function expectRefused({ wire }: Awaited<ReturnType<typeof challenged>>, answer: object) {
@@ -109,26 +109,26 @@ describe("VERIFY_IDENTITY", () => {
     expect(await wire.ended()).toEqual({ code: 1008, reason: "VERIFICATION_FAILED" })
   }
 
-  it("refuses a proof by another key", async () => {
+  it("rejects a proof by another key", async () => {
     const session = await challenged()
     await expectRefused(session, prove(session.challenge, generateKeyPair()))
   })
 
-  it("refuses a proof made for another relay", async () => {
+  it("rejects a proof for another relay", async () => {
     const session = await challenged()
     await expectRefused(session, prove({ ...session.challenge, aud: "srv_other" }, keyPair))
   })
 
-  it("refuses a proof of another nonce or another time", async () => {
+  it("rejects a proof with another nonce or time", async () => {
     const session = await challenged()
     await expectRefused(session, prove({ ...session.challenge, nonce: "x" }, keyPair))
     const second = await challenged()
     await expectRefused(second, { ...prove(second.challenge, keyPair), iat: iat + 1 })
   })
 
-  it("refuses an answer to another connection's challenge", async () => {
+  it("rejects an answer to another connection's challenge", async () => {
     const session = await challenged()
-    const other = await session.house.connect()
+    const other = await session.relay.connect()
     other.say({ type: "IDENTIFY", name: "bob", pubkey: did })
     const theirs = await other.next("CHALLENGE")
     await expectRefused(session, prove(theirs, keyPair))
@@ -136,25 +136,25 @@ describe("VERIFY_IDENTITY", () => {
     expect(await other.next("WELCOME")).toMatchObject({ agent_id: agentIdOf(keyPair.publicKey) })
   })
 
-  it("refuses a proof that was seen before on a new connection", async () => {
+  it("rejects a proof replayed on a new connection", async () => {
     const first = await challenged()
     const proof = prove(first.challenge, keyPair)
     first.wire.say(proof)
     await first.wire.next("WELCOME")
-    const wire = await first.house.connect()
+    const wire = await first.relay.connect()
     wire.say({ type: "IDENTIFY", name: "bob", pubkey: did })
     await wire.next("CHALLENGE")
     await expectRefused({ ...first, wire }, proof)
   })
 
-  it("refuses a proof that comes too late, in a way that may be tried again", async () => {
-    const { house, wire, challenge } = await challenged({ limits: { challengeMs: 2_000 } })
-    house.clock.advance(2_001)
+  it("rejects a late proof with HANDSHAKE_TIMEOUT", async () => {
+    const { relay, wire, challenge } = await challenged({ limits: { challengeMs: 2_000 } })
+    relay.clock.advance(2_001)
     expect(await wire.ask(prove(challenge, keyPair))).toMatchObject({ code: "HANDSHAKE_TIMEOUT" })
     expect(await wire.ended()).toMatchObject({ code: 4003 })
   })
 
-  it("names what is missing and waits on", async () => {
+  it("names missing fields and keeps waiting", async () => {
     const { wire, challenge } = await challenged()
     const { challenge_id } = challenge
     expect(await wire.ask({ type: "VERIFY_IDENTITY", challenge_id })).toMatchObject({ code: "INVALID_MSG" })
@@ -162,7 +162,7 @@ describe("VERIFY_IDENTITY", () => {
     await wire.next("WELCOME")
   })
 
-  it("does not take the older proof unless asked to", async () => {
+  it("rejects the older proof without --compat", async () => {
     const { wire, challenge } = await challenged()
     const { challenge_id, nonce } = challenge
     const timestamp = 1_800_000_000_000
@@ -173,21 +173,21 @@ describe("VERIFY_IDENTITY", () => {
 })
 
 describe("a relay with --compat", () => {
-  it("takes the first AgentChat's handshake, and says so in the log", async () => {
-    const house = await TestRelay.start({ compat: true })
-    const wire = await house.connect()
+  it("accepts the first AgentChat's handshake, and logs it", async () => {
+    const relay = await TestRelay.start({ compat: true })
+    const wire = await relay.connect()
     wire.say({ type: "IDENTIFY", name: "old", pubkey: formatPublicPem(keyPair.publicKey) })
     const { challenge_id, nonce } = await wire.next("CHALLENGE")
     const timestamp = 1_700_000_000_000
     const signature = signCompatChallenge({ challenge_id, nonce, timestamp }, keyPair)
     wire.say({ type: "VERIFY_IDENTITY", challenge_id, signature, timestamp })
     expect(await wire.next("WELCOME")).toMatchObject({ agent_id: agentIdOf(keyPair.publicKey) })
-    expect(house.log).toContain("compat: old used the older handshake")
+    expect(relay.log).toContain("compat: old used the older handshake")
   })
 
   it("reads null as absent, as older clients write it", async () => {
-    const house = await TestRelay.start({ compat: true })
-    const wire = await house.connect()
+    const relay = await TestRelay.start({ compat: true })
+    const wire = await relay.connect()
     wire.say({ type: "IDENTIFY", name: "old", pubkey: null })
     await wire.next("WELCOME")
     const strict = await TestRelay.start()
@@ -197,9 +197,9 @@ describe("a relay with --compat", () => {
     })
   })
 
-  it("still refuses an older proof by another key", async () => {
-    const house = await TestRelay.start({ compat: true })
-    const wire = await house.connect()
+  it("rejects an older proof by another key", async () => {
+    const relay = await TestRelay.start({ compat: true })
+    const wire = await relay.connect()
     wire.say({ type: "IDENTIFY", name: "old", pubkey: did })
     const { challenge_id, nonce } = await wire.next("CHALLENGE")
     const signature = signCompatChallenge({ challenge_id, nonce, timestamp: 1 }, generateKeyPair())
@@ -208,28 +208,28 @@ describe("a relay with --compat", () => {
   })
 
   it("does not keep direct messages for an older client, which never confirms", async () => {
-    const house = await TestRelay.start({ compat: true })
-    const wire = await house.connect()
+    const relay = await TestRelay.start({ compat: true })
+    const wire = await relay.connect()
     wire.say({ type: "IDENTIFY", name: "old", pubkey: did })
     const { challenge_id, nonce } = await wire.next("CHALLENGE")
     const signature = signCompatChallenge({ challenge_id, nonce, timestamp: 1 }, keyPair)
     wire.say({ type: "VERIFY_IDENTITY", challenge_id, signature, timestamp: 1 })
     await wire.next("WELCOME")
-    const { wire: sender } = await house.enter("bob")
+    const { wire: sender } = await relay.enter("bob")
     await sender.ask({ type: "MSG", to: "@old", content: "once" })
     await wire.next("MSG")
-    const again = await house.enterAs(keyPair, "old")
+    const again = await relay.enterAs(keyPair, "old")
     expect(await again.wire.settle()).toEqual([])
   })
 })
 
-describe("a session that does not say who it is", () => {
-  it("is told and closed at the deadline", async () => {
-    const house = await TestRelay.start()
-    const [silent, asked, quick] = [await house.connect(), await house.connect(), await house.enter("bob")]
+describe("a session without IDENTIFY", () => {
+  it("is closed with HANDSHAKE_TIMEOUT at the deadline", async () => {
+    const relay = await TestRelay.start()
+    const [silent, asked, quick] = [await relay.connect(), await relay.connect(), await relay.enter("bob")]
     asked.say({ type: "IDENTIFY", name: "eve", pubkey: did })
     await asked.next("CHALLENGE")
-    house.clock.advance(10_000)
+    relay.clock.advance(10_000)
     expect(await silent.next("ERROR")).toMatchObject({ code: "HANDSHAKE_TIMEOUT" })
     expect(await silent.ended()).toEqual({ code: 4003, reason: "HANDSHAKE_TIMEOUT" })
     expect(await asked.ended()).toMatchObject({ code: 4003 })
@@ -237,11 +237,11 @@ describe("a session that does not say who it is", () => {
   })
 })
 
-describe("takeover", () => {
-  it("lets the newer session of an identity win", async () => {
-    const house = await TestRelay.start()
-    const first = await house.enterAs(keyPair, "bob", "#general")
-    const second = await house.enterAs(keyPair, "bob")
+describe("a second session of an identity", () => {
+  it("displaces the first one", async () => {
+    const relay = await TestRelay.start()
+    const first = await relay.enterAs(keyPair, "bob", "#general")
+    const second = await relay.enterAs(keyPair, "bob")
     expect(second.id).toBe(first.id)
     expect(await first.wire.next("SESSION_DISPLACED")).toMatchObject({ reason: expect.any(String) })
     expect(await first.wire.ended()).toMatchObject({
@@ -252,10 +252,10 @@ describe("takeover", () => {
     expect(await second.wire.ask({ type: "LIST_AGENTS", channel: "#general" })).toMatchObject({ list: [] })
   })
 
-  it("needs the proof: naming another's key displaces nobody", async () => {
-    const house = await TestRelay.start()
-    const bob = await house.enterAs(keyPair, "bob")
-    const eve = await house.connect()
+  it("displaces nobody without a proof of the key", async () => {
+    const relay = await TestRelay.start()
+    const bob = await relay.enterAs(keyPair, "bob")
+    const eve = await relay.connect()
     eve.say({ type: "IDENTIFY", name: "bob", pubkey: did })
     const challenge = await eve.next("CHALLENGE")
     const sig = signChallenge({ ...challenge, iat }, generateKeyPair())
@@ -263,27 +263,27 @@ describe("takeover", () => {
     expect(await bob.wire.ask({ type: "PING" })).toMatchObject({ type: "PONG" })
   })
 
-  it("does not reset what the identity may send", async () => {
-    const house = await TestRelay.start({ limits: { ratePerSecond: 1, rateBurst: 2 } })
-    const first = await house.enterAs(keyPair, "bob")
+  it("does not reset the rate", async () => {
+    const relay = await TestRelay.start({ limits: { ratePerSecond: 1, rateBurst: 2 } })
+    const first = await relay.enterAs(keyPair, "bob")
     for (let i = 0; i < 2; i++) await first.wire.ask({ type: "MSG", to: "#general", content: "x" })
-    const second = await house.enterAs(keyPair, "bob")
+    const second = await relay.enterAs(keyPair, "bob")
     second.wire.say({ type: "MSG", to: "#general", content: "x", id: "third" })
     expect(await second.wire.settle()).toEqual([])
-    house.clock.advance(999)
+    relay.clock.advance(999)
     expect(await second.wire.settle()).toEqual([])
-    house.clock.advance(1)
+    relay.clock.advance(1)
     expect(await second.wire.next("ACK")).toMatchObject({ re: "third" })
   })
 
-  it("is not told to the channel when the new session joins at once", async () => {
-    const house = await TestRelay.start()
-    const eve = await house.enter("eve", "#general")
-    await house.enterAs(keyPair, "bob", "#general")
-    house.clock.advance(100)
+  it("sends the channel no notice if it joins at once", async () => {
+    const relay = await TestRelay.start()
+    const eve = await relay.enter("eve", "#general")
+    await relay.enterAs(keyPair, "bob", "#general")
+    relay.clock.advance(100)
     await eve.wire.next("AGENT_JOINED")
-    await house.enterAs(keyPair, "bob", "#general")
-    house.clock.advance(100)
+    await relay.enterAs(keyPair, "bob", "#general")
+    relay.clock.advance(100)
     expect(await eve.wire.settle()).toEqual([])
   })
 })

@@ -34,16 +34,16 @@ function portOf(server: Server): number {
 const quiet = { host: "127.0.0.1", clock: systemClock, log: () => {} } as const
 
 describe("a relay's HTTP side", () => {
-  it("tells its health", async () => {
-    const house = await TestRelay.start({ name: "test", version: "1.2.3" })
-    await house.enter("bob")
-    house.clock.advance(5_500)
-    const response = await fetch(`http://127.0.0.1:${house.relay.port}/health`)
+  it("answers /health", async () => {
+    const relay = await TestRelay.start({ name: "test", version: "1.2.3" })
+    await relay.enter("bob")
+    relay.clock.advance(5_500)
+    const response = await fetch(`http://127.0.0.1:${relay.relay.port}/health`)
     expect(response.headers.get("content-type")).toBe("application/json")
     expect(await response.json()).toEqual({
       ok: true,
       name: "test",
-      server_id: house.relay.serverId,
+      server_id: relay.relay.serverId,
       version: "1.2.3",
       uptime_s: 5,
       sessions: 1,
@@ -53,38 +53,38 @@ describe("a relay's HTTP side", () => {
     })
   })
 
-  it("asks a browser at / to upgrade, and knows no other path", async () => {
-    const house = await TestRelay.start()
+  it("answers 426 at / and 404 elsewhere", async () => {
+    const relay = await TestRelay.start()
     const statusOf = async (path: string, method = "GET") =>
-      (await fetch(`http://127.0.0.1:${house.relay.port}${path}`, { method })).status
+      (await fetch(`http://127.0.0.1:${relay.relay.port}${path}`, { method })).status
     expect(await statusOf("/")).toBe(426)
     expect(await statusOf("/nothing")).toBe(404)
     expect(await statusOf("/health", "POST")).toBe(404)
     expect(await statusOf("/health?x=1")).toBe(200)
   })
 
-  it("refuses a page of another site, whose visitor did not ask to chat", async () => {
-    const house = await TestRelay.start()
-    const port = house.relay.port
-    await expect(house.connect(["Origin: https://evil.example"])).rejects.toThrow("403")
-    await expect(house.connect(["Origin: null"])).rejects.toThrow("403")
-    const wire = await house.connect([`Origin: http://127.0.0.1:${port}`])
+  it("refuses web pages of other sites", async () => {
+    const relay = await TestRelay.start()
+    const port = relay.relay.port
+    await expect(relay.connect(["Origin: https://evil.example"])).rejects.toThrow("403")
+    await expect(relay.connect(["Origin: null"])).rejects.toThrow("403")
+    const wire = await relay.connect([`Origin: http://127.0.0.1:${port}`])
     expect(await wire.ask({ type: "PING" })).toMatchObject({ type: "PONG" })
   })
 
-  it("holds no more connections than it may", async () => {
-    const house = await TestRelay.start({ limits: { sessions: 2 } })
-    const first = await house.connect()
-    await house.connect()
-    await expect(house.connect()).rejects.toThrow("503")
+  it("refuses connections beyond limits.sessions", async () => {
+    const relay = await TestRelay.start({ limits: { sessions: 2 } })
+    const first = await relay.connect()
+    await relay.connect()
+    await expect(relay.connect()).rejects.toThrow("503")
     first.socket.destroy()
-    await expect.poll(() => house.relay.health()).toMatchObject({ sessions: 1 })
-    await house.connect()
+    await expect.poll(() => relay.relay.health()).toMatchObject({ sessions: 1 })
+    await relay.connect()
   })
 })
 
 describe("startRelay", () => {
-  it("says that the port is held, and what to do", async () => {
+  it("reports a port in use, with a hint", async () => {
     const port = portOf(await listenSomewhere())
     const error = await failureOf(startRelay({ ...quiet, port }))
     expect(error).toMatchObject({
@@ -94,12 +94,12 @@ describe("startRelay", () => {
     expect(error.hint).toContain("--port")
   })
 
-  it("says that it may not listen there", async () => {
+  it("reports an address it cannot listen on", async () => {
     const error = await failureOf(startRelay({ ...quiet, host: "203.0.113.1", port: 0 }))
     expect(error).toMatchObject({ code: "USAGE", message: expect.stringContaining("203.0.113.1") })
   })
 
-  it("says that a certificate is none", async () => {
+  it("reports an invalid certificate", async () => {
     const error = await failureOf(startRelay({ ...quiet, port: 0, tls: { cert: "x", key: "x" } }))
     expect(error).toMatchObject({ code: "USAGE", message: expect.stringContaining("tls") })
   })
@@ -125,41 +125,41 @@ describe("startRelay", () => {
     expect(JSON.parse(await welcome)).toMatchObject({ type: "WELCOME", name: "bob" })
   })
 
-  it("gives every boot an id of its own", async () => {
+  it("has a new id at each start", async () => {
     const [a, b] = [await TestRelay.start(), await TestRelay.start()]
     expect(a.relay.serverId).not.toBe(b.relay.serverId)
   })
 
-  it("has the default channels", async () => {
-    const house = await TestRelay.start()
-    const { wire } = await house.enter("bob", "#general", "#agents", "#skills")
+  it("opens the default channels", async () => {
+    const relay = await TestRelay.start()
+    const { wire } = await relay.enter("bob", "#general", "#agents", "#skills")
     await wire.ask({ type: "LEAVE", channel: "#skills" })
     expect(await wire.ask({ type: "JOIN", channel: "#skills" })).toMatchObject({ type: "JOINED" })
   })
 })
 
 describe("Relay.stop", () => {
-  it("tells everybody, ends every session and frees the port", async () => {
-    const house = await TestRelay.start()
-    const bob = await house.enter("bob")
-    const unnamed = await house.connect()
-    await house.relay.stop()
+  it("sends SHUTTING_DOWN, ends all sessions and frees the port", async () => {
+    const relay = await TestRelay.start()
+    const bob = await relay.enter("bob")
+    const unnamed = await relay.connect()
+    await relay.relay.stop()
     expect(await bob.wire.next("ERROR")).toMatchObject({ code: "SHUTTING_DOWN" })
     expect(await bob.wire.ended()).toEqual({ code: 1001, reason: "SHUTTING_DOWN" })
     expect(await unnamed.ended()).toMatchObject({ code: 1001 })
-    const again = await startRelay({ ...quiet, port: house.relay.port })
+    const again = await startRelay({ ...quiet, port: relay.relay.port })
     await again.stop()
-    expect(house.log.at(-1)).toBe("stopped")
+    expect(relay.log.at(-1)).toBe("stopped")
   })
 
-  it("does not wait for ever for those who do not answer", async () => {
-    const house = await TestRelay.start()
-    const bob = await house.enter("bob")
+  it("does not wait for peers that do not answer", async () => {
+    const relay = await TestRelay.start()
+    const bob = await relay.enter("bob")
     bob.wire.socket.removeAllListeners("data")
     bob.wire.socket.pause()
-    const stopped = house.relay.stop()
-    house.clock.advance(3_000)
+    const stopped = relay.relay.stop()
+    relay.clock.advance(3_000)
     await stopped
-    await house.relay.stop()
+    await relay.relay.stop()
   })
 })

@@ -9,7 +9,7 @@ import { FakeClock } from "../../kit/fake-clock.js"
 const bob = "@00000000000000b0" as AgentId
 const [a, b] = ["#a" as Channel, "#b" as Channel]
 
-/** Bookmarks of so many relays over one store, and its rows. */
+/** The bookmarks of `count` relays over one store, and its table. */
 async function relays(count: number) {
   const clock = new FakeClock()
   const backbone = await openMemoryBackbone({ clock })
@@ -35,7 +35,7 @@ async function stored(table: Table): Promise<unknown> {
 }
 
 describe("bookmarks", () => {
-  it("begin with a membership, go on, and end with it", async () => {
+  it("start with a membership, advance, and end with it", async () => {
     const { clock, east, open, table } = await relays(1)
     expect(await east.find(bob, a)).toBeUndefined()
     await east.add(bob, a, 3)
@@ -51,7 +51,7 @@ describe("bookmarks", () => {
     expect(await stored(table)).toBeUndefined()
   })
 
-  it("go on with a session that began before the last one's progress was written", async () => {
+  it("advance in a session that started before the progress of the previous one was written", async () => {
     const { east, table } = await relays(1)
     await east.add(bob, a, 0)
     east.advance(bob, a, 5)
@@ -63,7 +63,7 @@ describe("bookmarks", () => {
     expect(await stored(table)).toEqual({ "#a": { from: 0, at: 9 } })
   })
 
-  it("keep what somebody entered where it is now, when the relay it left writes its progress late", async () => {
+  it("keep a channel joined on a new relay when the previous relay writes its progress late", async () => {
     const { east, west, table } = await relays(2)
     await east.add(bob, a, 0)
     east.advance(bob, a, 5)
@@ -76,7 +76,7 @@ describe("bookmarks", () => {
     expect(await stored(table)).toEqual({ "#a": { from: 0, at: 5 }, "#b": { from: 7, at: 8 } })
   })
 
-  it("are read anew when somebody comes back who left while they were looked up", async () => {
+  it("are read again when an agent returns that left while they were read", async () => {
     const { gone, east, west } = await relays(2)
     const looked = east.find(bob, a)
     gone.add(east)
@@ -86,7 +86,7 @@ describe("bookmarks", () => {
     expect(await east.find(bob, a)).toEqual({ from: 3, at: 3 })
   })
 
-  it("do not bring back what somebody left, or entered anew, where it is now", async () => {
+  it("do not restore a channel that was left, or joined again, on a new relay", async () => {
     const { east, west, table } = await relays(2)
     for (const channel of [a, b]) await east.add(bob, channel, 0)
     for (const channel of [a, b]) east.advance(bob, channel, 5)

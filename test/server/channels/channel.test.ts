@@ -15,7 +15,7 @@ import { FakeSocket } from "../../kit/fake-socket.js"
 
 const agents = 3
 
-function channelNamed(name: string, tick: WriteScheduler): Channel {
+function channelNamed(name: string, writes: WriteScheduler): Channel {
   const limits = { retainedMessages: 50, retainedBytes: 2_000 }
   const budget = new ByteBudget(1_000_000)
   const options = {
@@ -25,12 +25,12 @@ function channelNamed(name: string, tick: WriteScheduler): Channel {
     limits,
     budget,
     clock: new FakeClock(),
-    writes: tick,
+    writes,
   }
   return new Channel({ name: parseChannel(name), ...options })
 }
 
-function agentAt(tick: WriteScheduler, name: string) {
+function agentAt(writes: WriteScheduler, name: string) {
   const socket = new FakeSocket()
   const owner = { isWritable: true, onOverflow: () => {} }
   const memory = {
@@ -38,10 +38,10 @@ function agentAt(tick: WriteScheduler, name: string) {
     sentIds: new SentIds(1),
     sequencer: new WriteSequencer(new FakeClock()),
   }
-  const outgoing = new SendQueue(socket.socket, owner, tick, 1_000_000)
+  const sendQueue = new SendQueue(socket.socket, owner, writes, 1_000_000)
   return {
     socket,
-    agent: new Agent(`@${name}` as AgentId, name as Nick, memory, outgoing, {
+    agent: new Agent(`@${name}` as AgentId, name as Nick, memory, sendQueue, {
       clock: new FakeClock(),
       staleMs: 1,
     }),
@@ -54,12 +54,12 @@ const step = fc.record({
   where: fc.integer({ min: 0, max: 1 }),
 })
 
-/** Agents in two channels, and what each of them must have read in the end. */
+/** Agents in two channels, and what each of them must have received in the end. */
 class Model {
-  readonly #tick = new WriteScheduler()
-  readonly #channels = [channelNamed("#a", this.#tick), channelNamed("#b", this.#tick)]
+  readonly #writes = new WriteScheduler()
+  readonly #channels = [channelNamed("#a", this.#writes), channelNamed("#b", this.#writes)]
   readonly #people = Array.from({ length: agents }, (_, i) => ({
-    ...agentAt(this.#tick, `n${i}`),
+    ...agentAt(this.#writes, `n${i}`),
     expected: [] as string[],
   }))
   #count = 0
@@ -100,7 +100,7 @@ class Model {
 }
 
 describe("a channel", () => {
-  it("gives every member exactly what the others said while it was in, in the order it was said", async () => {
+  it("sends each member exactly the messages of the others while it was a member, in order", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 80 }), async (steps) => {
         const model = new Model()
@@ -111,11 +111,11 @@ describe("a channel", () => {
     )
   })
 
-  it("writes a burst to all its members as the same bytes, which are those it keeps", async () => {
-    const tick = new WriteScheduler()
-    const channel = channelNamed("#a", tick)
-    const author = agentAt(tick, "author")
-    const readers = Array.from({ length: 3 }, (_, i) => agentAt(tick, `n${i}`))
+  it("writes a burst to all members from one buffer, and keeps it for replay", async () => {
+    const writes = new WriteScheduler()
+    const channel = channelNamed("#a", writes)
+    const author = agentAt(writes, "author")
+    const readers = Array.from({ length: 3 }, (_, i) => agentAt(writes, `n${i}`))
     const say = (content: string) => {
       channel.nextSeq()
       channel.publish(author.agent, payloadOf(content), 0)

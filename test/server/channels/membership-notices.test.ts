@@ -13,21 +13,21 @@ import { WriteScheduler } from "../../../src/server/wire/write-scheduler.js"
 import { FakeClock } from "../../kit/fake-clock.js"
 import { TestRelay } from "../../kit/relay.js"
 
-describe("comings and goings", () => {
-  it("are told after 100 ms, gathered, to those who were there", async () => {
-    const house = await TestRelay.start()
-    const bob = await house.enter("bob", "#general")
-    const eve = await house.enter("eve", "#general")
-    const ann = await house.enter("ann", "#general")
+describe("AGENT_JOINED and AGENT_LEFT", () => {
+  it("are collected for 100 ms and sent to the other members", async () => {
+    const relay = await TestRelay.start()
+    const bob = await relay.enter("bob", "#general")
+    const eve = await relay.enter("eve", "#general")
+    const ann = await relay.enter("ann", "#general")
     expect(await bob.wire.settle()).toEqual([])
-    house.clock.advance(100)
+    relay.clock.advance(100)
     expect(await bob.wire.settle()).toEqual([
       {
         type: "AGENT_JOINED",
         channel: "#general",
         agent: eve.id,
         name: "eve",
-        ts: house.clock.now(),
+        ts: relay.clock.now(),
         agents: [
           { id: eve.id, name: "eve" },
           { id: ann.id, name: "ann" },
@@ -36,13 +36,13 @@ describe("comings and goings", () => {
     ])
   })
 
-  it("are told to a newcomer as far as JOINED did not say them", async () => {
-    const house = await TestRelay.start()
-    const bob = await house.enter("bob", "#general")
-    const eve = await house.enter("eve", "#general")
-    const ann = await house.enter("ann", "#general")
+  it("are sent to a newcomer only for what came after its JOINED", async () => {
+    const relay = await TestRelay.start()
+    const bob = await relay.enter("bob", "#general")
+    const eve = await relay.enter("eve", "#general")
+    const ann = await relay.enter("ann", "#general")
     await bob.wire.ask({ type: "LEAVE", channel: "#general" })
-    house.clock.advance(100)
+    relay.clock.advance(100)
     expect(await eve.wire.settle()).toMatchObject([
       { type: "AGENT_JOINED", agent: ann.id },
       { type: "AGENT_LEFT", agent: bob.id },
@@ -51,36 +51,36 @@ describe("comings and goings", () => {
   })
 
   it("cancel out within one window", async () => {
-    const house = await TestRelay.start()
-    const bob = await house.enter("bob", "#general")
-    const eve = await house.enter("eve", "#general")
+    const relay = await TestRelay.start()
+    const bob = await relay.enter("bob", "#general")
+    const eve = await relay.enter("eve", "#general")
     await eve.wire.ask({ type: "LEAVE", channel: "#general" })
-    house.clock.advance(100)
+    relay.clock.advance(100)
     expect(await bob.wire.settle()).toEqual([])
   })
 
-  it("are told before a message of the channel, so that nobody speaks who is not there", async () => {
-    const house = await TestRelay.start()
-    const bob = await house.enter("bob", "#general")
-    const eve = await house.enter("eve", "#general")
+  it("are sent before a message, so that its author is known", async () => {
+    const relay = await TestRelay.start()
+    const bob = await relay.enter("bob", "#general")
+    const eve = await relay.enter("eve", "#general")
     await eve.wire.ask({ type: "MSG", to: "#general", content: "hi" })
     expect(await bob.wire.settle()).toMatchObject([
       { type: "AGENT_JOINED", agent: eve.id },
       { type: "MSG", from: eve.id },
     ])
-    house.clock.advance(100)
+    relay.clock.advance(100)
     expect(await bob.wire.settle()).toEqual([])
   })
 
-  it("tell of a connection that was lost", async () => {
-    const house = await TestRelay.start()
-    const bob = await house.enter("bob", "#general")
-    const eve = await house.enter("eve", "#general")
-    house.clock.advance(100)
+  it("report a lost connection", async () => {
+    const relay = await TestRelay.start()
+    const bob = await relay.enter("bob", "#general")
+    const eve = await relay.enter("eve", "#general")
+    relay.clock.advance(100)
     await bob.wire.next("AGENT_JOINED")
     eve.wire.socket.destroy()
-    await expect.poll(() => house.log.some((line) => line.startsWith("left:"))).toBe(true)
-    house.clock.advance(100)
+    await expect.poll(() => relay.log.some((line) => line.startsWith("left:"))).toBe(true)
+    relay.clock.advance(100)
     expect(await bob.wire.next("AGENT_LEFT")).toMatchObject({
       agent: eve.id,
       name: "eve",
@@ -88,18 +88,18 @@ describe("comings and goings", () => {
     })
   })
 
-  it("of a crowd are a few messages for each", async () => {
-    const house = await TestRelay.start()
-    const bob = await house.enter("bob", "#general")
+  it("are a few messages for each member when 150 agents join at once", async () => {
+    const relay = await TestRelay.start()
+    const bob = await relay.enter("bob", "#general")
     const crowd = await Promise.all(
-      Array.from({ length: 150 }, (_, i) => house.enter(`agent-${i}`, "#general")),
+      Array.from({ length: 150 }, (_, i) => relay.enter(`agent-${i}`, "#general")),
     )
-    house.clock.advance(100)
-    const told = (await bob.wire.settle()).flatMap((message) =>
+    relay.clock.advance(100)
+    const received = (await bob.wire.settle()).flatMap((message) =>
       message.type === "AGENT_JOINED" ? [message.agents?.map(({ id }) => id) ?? [message.agent]] : [],
     )
-    expect(told.length).toBeLessThan(5)
-    expect(told.flat().sort()).toEqual(crowd.map(({ id }) => id).sort())
+    expect(received.length).toBeLessThan(5)
+    expect(received.flat().sort()).toEqual(crowd.map(({ id }) => id).sort())
   })
 })
 
@@ -111,15 +111,15 @@ function agentNamed(name: string): Agent {
     sentIds: new SentIds(1),
     sequencer: new WriteSequencer(new FakeClock()),
   }
-  const outgoing = new SendQueue(socket, owner, new WriteScheduler(), 1)
-  return new Agent(`@${name}` as AgentId, name as Nick, memory, outgoing, {
+  const sendQueue = new SendQueue(socket, owner, new WriteScheduler(), 1)
+  return new Agent(`@${name}` as AgentId, name as Nick, memory, sendQueue, {
     clock: new FakeClock(),
     staleMs: 1,
   })
 }
 
-describe("a presence window", () => {
-  /** Agents by number; each keeps who it believes to be there, from JOINED and from what it is told. */
+describe("MembershipNotices", () => {
+  /** Agents by number. Each derives the members from its JOINED and from notices. */
   interface Move {
     readonly who: number
     readonly then: "go on" | "flush"
@@ -129,7 +129,7 @@ describe("a presence window", () => {
     then: fc.constantFrom("go on", "go on", "flush"),
   })
 
-  it("leaves every member with the true list of members, whoever came and went", () => {
+  it("leaves every member with the true list of members after any sequence of joins and leaves", () => {
     fc.assert(
       fc.property(fc.array(move, { maxLength: 60 }), (moves) => {
         const agents = Array.from({ length: 6 }, (_, i) => agentNamed(`n${i}`))
@@ -178,12 +178,12 @@ describe("a presence window", () => {
 })
 
 describe("SET_PRESENCE", () => {
-  it("is told once to everybody who shares a channel, and stands in the roster", async () => {
-    const house = await TestRelay.start()
-    const bob = await house.enter("bob", "#general", "#agents")
-    const eve = await house.enter("eve", "#general", "#agents")
-    const ann = await house.enter("ann", "#skills")
-    house.clock.advance(100)
+  it("is sent once to every agent that shares a channel, and shown in the roster", async () => {
+    const relay = await TestRelay.start()
+    const bob = await relay.enter("bob", "#general", "#agents")
+    const eve = await relay.enter("eve", "#general", "#agents")
+    const ann = await relay.enter("ann", "#skills")
+    relay.clock.advance(100)
     await eve.wire.settle()
     const presence = { status: "working", activity: "tests", role: "builder" }
     expect(await bob.wire.ask({ type: "SET_PRESENCE", ...presence })).toMatchObject({
@@ -191,7 +191,7 @@ describe("SET_PRESENCE", () => {
       state: "done",
     })
     expect(await eve.wire.settle()).toEqual([
-      { type: "PRESENCE_CHANGED", agent: bob.id, name: "bob", ts: house.clock.now(), ...presence },
+      { type: "PRESENCE_CHANGED", agent: bob.id, name: "bob", ts: relay.clock.now(), ...presence },
     ])
     expect(await ann.wire.settle()).toEqual([])
     expect(await eve.wire.ask({ type: "LIST_AGENTS", channel: "#general" })).toMatchObject({
@@ -199,9 +199,9 @@ describe("SET_PRESENCE", () => {
     })
   })
 
-  it("keeps the role and drops the activity that is not said again", async () => {
-    const house = await TestRelay.start()
-    const wire = await house.connect()
+  it("keeps the role and drops the activity if they are left out", async () => {
+    const relay = await TestRelay.start()
+    const wire = await relay.connect()
     await wire.ask({ type: "IDENTIFY", name: "bob", role: "reviewer" })
     await wire.ask({ type: "SET_PRESENCE", status: "working", activity: "x" })
     await wire.ask({ type: "SET_PRESENCE", status: "idle" })
@@ -212,33 +212,33 @@ describe("SET_PRESENCE", () => {
     expect(roster[0]).not.toHaveProperty("activity")
   })
 
-  it.each(["idle", "working", "waiting", "away"])("row 23: shows %s with its activity", async (status) => {
-    const house = await TestRelay.start()
-    const bob = await house.enter("bob", "#general")
-    const eve = await house.enter("eve", "#general")
+  it.each(["idle", "working", "waiting", "away"])("shows %s with its activity", async (status) => {
+    const relay = await TestRelay.start()
+    const bob = await relay.enter("bob", "#general")
+    const eve = await relay.enter("eve", "#general")
     await bob.wire.ask({ type: "SET_PRESENCE", status, activity: "x" })
     expect(await eve.wire.next("PRESENCE_CHANGED")).toMatchObject({ agent: bob.id, status, activity: "x" })
   })
 
-  it("tells nobody what is as it was, but counts from now", async () => {
-    const house = await TestRelay.start()
-    const bob = await house.enter("bob", "#general")
-    const eve = await house.enter("eve", "#general")
+  it("sends no notice if nothing changed, but updates the time", async () => {
+    const relay = await TestRelay.start()
+    const bob = await relay.enter("bob", "#general")
+    const eve = await relay.enter("eve", "#general")
     const presence = { type: "SET_PRESENCE", status: "working", activity: "tests", role: "builder" }
     await bob.wire.ask(presence)
     await eve.wire.settle()
-    house.clock.advance(100)
+    relay.clock.advance(100)
     await bob.wire.ask({ ...presence, role: undefined })
     expect(await eve.wire.settle()).toEqual([])
     expect(await eve.wire.ask({ type: "LIST_AGENTS", agent: "@bob" })).toMatchObject({
-      roster: [{ status: "working", role: "builder", since: house.clock.now() }],
+      roster: [{ status: "working", role: "builder", since: relay.clock.now() }],
     })
   })
 
-  it("row 24: changes only who says it, whatever else the frame names", async () => {
-    const house = await TestRelay.start()
-    const bob = await house.enter("bob", "#general")
-    const eve = await house.enter("eve", "#general")
+  it("changes only the sender, whatever other agent the frame names", async () => {
+    const relay = await TestRelay.start()
+    const bob = await relay.enter("bob", "#general")
+    const eve = await relay.enter("eve", "#general")
     const forged = { agent: bob.id, id: bob.id.slice(1), from: bob.id, name: "bob" }
     await eve.wire.ask({ ...forged, type: "SET_PRESENCE", status: "away", activity: "forged" })
     expect(await bob.wire.ask({ type: "LIST_AGENTS" })).toMatchObject({

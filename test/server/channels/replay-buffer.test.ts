@@ -17,8 +17,8 @@ function fill(log: ReplayBuffer, count: number, bytes = 100, first = 1) {
 
 const seqs = (messages: Iterable<ReplayedMessage>) => Array.from(messages, ({ text }) => Number(text))
 
-describe("ChannelLog", () => {
-  it("gives the newest messages, and those after a number", () => {
+describe("ReplayBuffer", () => {
+  it("returns the newest messages, and those after a number", () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 300 }), fc.integer({ min: 0, max: 350 }), (count, asked) => {
         const log = new ReplayBuffer(ample, new ByteBudget(ample.retainedBytes))
@@ -30,7 +30,7 @@ describe("ChannelLog", () => {
     )
   })
 
-  it("keeps any text", () => {
+  it("returns any text unchanged", () => {
     fc.assert(
       fc.property(fc.array(fc.string({ unit: "binary", maxLength: 300 }), { maxLength: 60 }), (texts) => {
         const wellFormed = texts.map((text) => text.toWellFormed())
@@ -41,7 +41,7 @@ describe("ChannelLog", () => {
     )
   })
 
-  it("keeps about as many messages as it may, the newest", () => {
+  it("keeps about retainedMessages, the newest", () => {
     const log = new ReplayBuffer({ ...ample, retainedMessages: 1000 }, new ByteBudget(ample.retainedBytes))
     fill(log, 10_000)
     const kept = seqs(log.after(0))
@@ -50,7 +50,7 @@ describe("ChannelLog", () => {
     expect(kept.length).toBeLessThan(3000)
   })
 
-  it("keeps no more bytes than it may, except the newest message", () => {
+  it("keeps at most retainedBytes, except for the newest message", () => {
     const budget = new ByteBudget(ample.retainedBytes)
     const log = new ReplayBuffer({ ...ample, retainedBytes: 64 * kibibyte }, budget)
     fill(log, 5000)
@@ -61,7 +61,7 @@ describe("ChannelLog", () => {
     expect(seqs(log.last(1))).toEqual([5002])
   })
 
-  it("pays for its growth itself when all logs together are at their bound", () => {
+  it("drops its own messages when all buffers together are at their bound", () => {
     const budget = new ByteBudget(300 * kibibyte)
     const [quiet, loud] = [new ReplayBuffer(ample, budget), new ReplayBuffer(ample, budget)]
     fill(quiet, 100)

@@ -11,16 +11,16 @@ const [here, elsewhere, away, unknown] = ["a", "b", "c", "d"].map(
 ) as [AgentId, AgentId, AgentId, AgentId]
 const guest = "@abcdefgh" as AgentId
 
-/** A courier, and what it brought by which way. */
-function room() {
-  const brought: string[] = []
+/** A delivery, and a list of what it sent and how. */
+function makeDelivery() {
+  const sent: string[] = []
   const statuses = new Map<string, string>([
     [here, "idle"],
     [elsewhere, "working"],
     [away, "offline"],
   ])
-  const session = { sendQueue: { send: () => void brought.push(`session ${here}`) } }
-  const courier = new DirectDelivery({
+  const session = { sendQueue: { send: () => void sent.push(`session ${here}`) } }
+  const delivery = new DirectDelivery({
     sessions: { find: (id: string) => (id === here ? session : undefined) } as unknown as SessionRegistry,
     roster: {
       find: (id) => {
@@ -28,39 +28,39 @@ function room() {
         return status === undefined ? undefined : ({ id, status } as ReturnType<Roster["find"]>)
       },
     },
-    bus: { send: (to) => void brought.push(`bus ${to}`) },
+    bus: { send: (to) => void sent.push(`bus ${to}`) },
     mailboxes: {
       post: (to, id) => {
-        brought.push(`mail ${to} ${id}`)
+        sent.push(`mail ${to} ${id}`)
         return Promise.resolve({ seq: 1, ts: 0, isDuplicate: false })
       },
-      postNotice: (to) => void brought.push(`news ${to}`),
+      postNotice: (to) => void sent.push(`news ${to}`),
     },
     clock: new FakeClock(),
   })
-  return { courier, brought }
+  return { delivery, sent }
 }
 
-describe("a courier", () => {
-  it("tells authors where they are, when they are back, and at another relay if they may be there", () => {
-    const { courier, brought } = room()
+describe("DirectDelivery", () => {
+  it("reports to an author here, in its mailbox while it is away, and through the bus otherwise", () => {
+    const { delivery, sent } = makeDelivery()
     for (const author of [here, elsewhere, away, unknown]) {
-      courier.reportDelivery(`${author.slice(1)}.m1`, "mirrored", guest)
+      delivery.reportDelivery(`${author.slice(1)}.m1`, "mirrored", guest)
     }
-    expect(brought).toEqual([`session ${here}`, `bus ${elsewhere}`, `news ${away}`, `bus ${unknown}`])
+    expect(sent).toEqual([`session ${here}`, `bus ${elsewhere}`, `news ${away}`, `bus ${unknown}`])
   })
 
-  it("tells nobody that its own copy of what it signed has arrived", () => {
-    const { courier, brought } = room()
-    courier.reportDelivery(`${here.slice(1)}.deal/1`, "mirrored", here)
-    expect(brought).toEqual([])
+  it("does not report that an agent's own copy of a statement arrived", () => {
+    const { delivery, sent } = makeDelivery()
+    delivery.reportDelivery(`${here.slice(1)}.deal/1`, "mirrored", here)
+    expect(sent).toEqual([])
   })
 
-  it("leaves an answer with who has mail, and hands it to who has none", async () => {
-    const { courier, brought } = room()
-    await courier.answer(`${here.slice(1)}.m1`, "{}")
-    await courier.answer(`${guest.slice(1)}.m1`, "{}")
-    courier.send(here, payloadOf("{}"))
-    expect(brought).toEqual([`mail ${here} done/${here.slice(1)}.m1`, `bus ${guest}`, `session ${here}`])
+  it("stores an answer for an agent with a key, and sends it to one without", async () => {
+    const { delivery, sent } = makeDelivery()
+    await delivery.answer(`${here.slice(1)}.m1`, "{}")
+    await delivery.answer(`${guest.slice(1)}.m1`, "{}")
+    delivery.send(here, payloadOf("{}"))
+    expect(sent).toEqual([`mail ${here} done/${here.slice(1)}.m1`, `bus ${guest}`, `session ${here}`])
   })
 })

@@ -79,7 +79,7 @@ describe("an @word in a text", () => {
     expect(resolveMentions({ content: "@bob @twin" }, roster, isMember)).toEqual(["@t2"])
   })
 
-  it("costs little, whatever the text is", () => {
+  it("takes little time for any text", () => {
     const pieces = [
       "@bob",
       "@bob ",
@@ -97,7 +97,7 @@ describe("an @word in a text", () => {
     }
   })
 
-  it("is one of an agent in the room, and stands in the text, for every text", () => {
+  it("is a member and occurs in the text, for any text", () => {
     const piece = fc.constantFrom(
       "@",
       "bob",
@@ -139,18 +139,18 @@ describe("the field mentions", () => {
     throw new Error("nothing was refused")
   }
 
-  it("row 39: becomes ids, each once; an empty one is left out", () => {
+  it("becomes ids without duplicates; an empty one is left out", () => {
     expect(resolve("@bob", "@BOB", "@EVE", "@0123456789abcdef")).toEqual(["@bob", "@0123456789abcdef"])
     expect(resolve()).toBeUndefined()
   })
 
-  it("row 39: refuses the whole message for one name that nobody or several bear", () => {
+  it("refuses the message for a name that nobody or several agents have", () => {
     expect(refusalOf("@bob", "@bbo")).toMatchObject({ code: "AGENT_NOT_FOUND", candidates: ["@bob"] })
     expect(refusalOf("@bob", "@bbo").message).toMatch(/^mentions: /)
     expect(refusalOf("@twin")).toMatchObject({ code: "AMBIGUOUS_NAME", candidates: ["@t1", "@t2"] })
   })
 
-  it("goes before what the text says", () => {
+  it("comes before the mentions in the text", () => {
     const mentions = ["@eve" as AgentRef]
     expect(resolveMentions({ content: "@bob", mentions }, roster, everybody)).toEqual([
       "@0123456789abcdef",
@@ -160,10 +160,10 @@ describe("the field mentions", () => {
 })
 
 describe("a message that mentions", () => {
-  it("row 39: tells its readers ids, and reaches nobody when a name of the field is nobody's", async () => {
-    const house = await TestRelay.start()
-    const bob = await house.enter("Bob", "#general")
-    const eve = await house.enter("eve", "#general")
+  it("shows its readers ids, and is not sent if a name in the field is unknown", async () => {
+    const relay = await TestRelay.start()
+    const bob = await relay.enter("Bob", "#general")
+    const eve = await relay.enter("eve", "#general")
     await bob.wire.settle()
     const say = (fields: object) => eve.wire.ask({ type: "MSG", to: "#general", content: "hi", ...fields })
     expect(await say({ mentions: ["@bob", "@nobody"] })).toMatchObject({

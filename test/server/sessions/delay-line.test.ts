@@ -9,7 +9,7 @@ import { FakeClock } from "../../kit/fake-clock.js"
 const message = (id: string) => ({ type: "MSG", to: "#a", content: "x", id }) as ClientMessage
 const request = (id: string) => ({ type: "LEAVE", channel: "#a", id }) as ClientMessage
 
-/** A line, and what passes it. */
+/** A delay line, and the frames it has passed. */
 function lineOf({ delayedFrames = 100, delayedBytes = 1e6, totalBytes = 1e6 } = {}) {
   const clock = new FakeClock()
   const meter = new Gcra({ ratePerSecond: 1, burst: 1 })
@@ -28,8 +28,8 @@ function lineOf({ delayedFrames = 100, delayedBytes = 1e6, totalBytes = 1e6 } = 
   return { clock, meter, budget, passed, held, line, push }
 }
 
-describe("a delay line", () => {
-  it("passes each when it is due, in order, with one timer", () => {
+describe("DelayLine", () => {
+  it("passes each frame when it is due, in order, with one timer", () => {
     const { clock, line, passed, push } = lineOf()
     for (const [index, id] of ["a", "b", "c"].entries()) push(id, (index + 1) * 1000)
     line.push({ message: request("leave"), bytes: 10, cells: 0 }, 0)
@@ -43,7 +43,7 @@ describe("a delay line", () => {
     expect([line.isEmpty, clock.pending]).toEqual([true, []])
   })
 
-  it("waits for one that takes longer", async () => {
+  it("waits for a frame that takes longer", async () => {
     const { clock, held, passed, push } = lineOf()
     let finish = () => {}
     held.set("a", new Promise((resolve) => void (finish = resolve)))
@@ -57,7 +57,7 @@ describe("a delay line", () => {
     expect(passed).toEqual(["a", "b"])
   })
 
-  it("has no room for more frames or bytes than its bounds, or than all lines together", () => {
+  it("refuses frames beyond its own bounds and those of all lines together", () => {
     for (const bounds of [{ delayedFrames: 2 }, { delayedBytes: 2_000 }, { totalBytes: 2_000 }]) {
       const { clock, budget, push } = lineOf(bounds)
       expect(["a", "b", "c"].map((id) => push(id, 1000, 300))).toEqual([true, true, false])
@@ -67,7 +67,7 @@ describe("a delay line", () => {
     }
   })
 
-  it("knows what waits", () => {
+  it("finds messages that wait", () => {
     const { clock, line, push } = lineOf()
     push("a", 1000)
     expect(["a", "b"].map((id) => line.has(message(id)))).toEqual([true, false])
@@ -76,7 +76,7 @@ describe("a delay line", () => {
     expect(line.has(message("a"))).toBe(false)
   })
 
-  it("leaves nothing behind once its session is over: no timer, no bytes, no debt", () => {
+  it("releases timers, bytes and charges when its session ends", () => {
     const { clock, line, meter, budget, passed, push } = lineOf()
     for (const id of ["now", "a", "b"]) {
       const admission = meter.admit(0, 1, 10_000)
@@ -91,7 +91,7 @@ describe("a delay line", () => {
   })
 })
 
-describe("whatever comes whenever", () => {
+describe("frames at random times", () => {
   const arrivals = fc.array(
     fc.record({
       gapMs: fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 3_000 })),
@@ -105,7 +105,7 @@ describe("whatever comes whenever", () => {
     patienceMs: fc.integer({ min: 0, max: 10_000 }),
   })
 
-  it("passes in order, none later than the patience, each once or refused", () => {
+  it("pass in order, once each, within the patience or not at all", () => {
     fc.assert(
       fc.property(rules, arrivals, (rule, list) => {
         const { passed, refused, cameMs } = play(rule, list)
@@ -119,19 +119,19 @@ describe("whatever comes whenever", () => {
     )
   })
 
-  it("passes no more than the burst and the rate, in any stretch of time", () => {
+  it("pass within the burst and the rate in any period", () => {
     fc.assert(
       fc.property(rules, arrivals, (rule, list) => {
         const { ratePerSecond, burst } = rule
         const { passed } = play(rule, list)
         for (const [from, { atMs: firstMs }] of passed.entries()) {
           let cells = 0
-          // Waiting ends at a whole millisecond: what passed a little late shortens the time after it by that.
+          // Waits end at a whole millisecond. A frame that passed a little late shortens the time to the next one.
           const fromMs = from === 0 ? 0 : firstMs - 1
           for (const { cost, atMs } of passed.slice(from)) {
-            // The last one may be longer than the burst; what it costs beyond that, the next ones wait for.
-            const room = burst + ((atMs - fromMs) / 1000) * ratePerSecond - Math.min(cost, burst)
-            if (cells > room + 1e-3) expect.fail(`${cells} cells before, ${room} allowed`)
+            // The last one may exceed the burst. The next ones wait for what it costs beyond that.
+            const allowed = burst + ((atMs - fromMs) / 1000) * ratePerSecond - Math.min(cost, burst)
+            if (cells > allowed + 1e-3) expect.fail(`${cells} cells before, ${allowed} allowed`)
             cells += cost
           }
         }
@@ -146,7 +146,7 @@ interface Rule {
   readonly patienceMs: number
 }
 
-/** Has messages come as `list` says, and waits until nothing waits any more. */
+/** Adds the messages of `list` at their times, and runs until none waits. */
 function play(
   { ratePerSecond, burst, patienceMs }: Rule,
   list: readonly { readonly gapMs: number; readonly bytes: number }[],

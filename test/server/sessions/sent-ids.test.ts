@@ -4,15 +4,15 @@ import { type SentAck, SentIds } from "../../../src/server/sessions/sent-ids.js"
 const receiptOf = (seq: number): SentAck => ({ ts: 1, seq, recipients: 1, isMember: true, hops: 0 })
 
 describe("SentIds", () => {
-  it("remembers at least as many as it should, and not many more", () => {
+  it("remembers at least `count` ids and at most twice as many", () => {
     const ids = new SentIds(100)
     for (let i = 0; i < 1000; i++) ids.remember(`${i}`, receiptOf(i))
     for (let i = 900; i < 1000; i++) expect(ids.find(`${i}`)?.seq).toBe(i)
     expect(ids.find("799")).toBeUndefined()
   })
 
-  it("does not take one id for another, whatever their hashes", () => {
-    // So many that about ten pairs share a hash of 31 bits.
+  it("tells ids with the same hash apart", () => {
+    // Enough ids for about ten pairs with the same 31-bit hash.
     const count = 200_000
     const ids = new SentIds(count)
     for (let i = 0; i < count; i += 2) ids.remember(`@id.${i}`, receiptOf(i))
@@ -23,7 +23,7 @@ describe("SentIds", () => {
     expect(wrong).toBe(0)
   })
 
-  it("forgets everything when it is told to", () => {
+  it("forgets everything on clear", () => {
     const ids = new SentIds(10)
     for (let i = 0; i < 15; i++) ids.remember(`${i}`, receiptOf(i))
     ids.clear()

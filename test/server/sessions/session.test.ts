@@ -23,8 +23,8 @@ const legal = [
   ["closing", "end", "gone"],
 ] as const
 
-describe("the session's table", () => {
-  it("allows these steps and refuses every other pair", () => {
+describe("sessionSteps", () => {
+  it("allows these transitions and no others", () => {
     for (const state of states) {
       for (const event of events) {
         const step = legal.find(([from, on]) => from === state && on === event)
@@ -33,7 +33,7 @@ describe("the session's table", () => {
     }
   })
 
-  it("never comes back: no session is asked, admitted or closed twice", () => {
+  it("challenges, admits and closes a session at most once", () => {
     fc.assert(
       fc.property(fc.array(fc.constantFrom(...events), { maxLength: 40 }), (tries) => {
         let state: SessionState = "connecting"

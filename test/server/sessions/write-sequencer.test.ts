@@ -7,14 +7,14 @@ import { FakeClock } from "../../kit/fake-clock.js"
 const lost = () => new ChatError("UNAVAILABLE", "lost")
 const settled = () => new Promise((resolve) => setImmediate(() => setImmediate(resolve)))
 
-/** A store whose answers are given by hand. */
-function room() {
+/** A store that answers when the test says so. */
+function makeStore() {
   const clock = new FakeClock()
-  const lane = new WriteSequencer(clock)
+  const sequencer = new WriteSequencer(clock)
   const asked: { name: string; answer: (isKept: boolean) => void }[] = []
   const told: string[] = []
   const send = (name: string) => {
-    lane
+    sequencer
       .run(
         () =>
           new Promise<void>((resolve, reject) => {
@@ -29,9 +29,9 @@ function room() {
   return { clock, asked, told, send, names: () => asked.map(({ name }) => name) }
 }
 
-describe("Lane", () => {
-  it("lets messages go out without waiting while the store answers", async () => {
-    const { asked, told, send, names } = room()
+describe("WriteSequencer", () => {
+  it("starts writes without waiting while the store answers", async () => {
+    const { asked, told, send, names } = makeStore()
     for (const name of ["1", "2", "3"]) send(name)
     expect(names()).toEqual(["1", "2", "3"])
     for (const { answer } of asked) answer(true)
@@ -39,8 +39,8 @@ describe("Lane", () => {
     expect(told).toEqual(["1 kept", "2 kept", "3 kept"])
   })
 
-  it("holds what comes while the store is silent, and lets it go when that answers", async () => {
-    const { clock, asked, send, names } = room()
+  it("holds writes while the store stalls, and starts them when it answers", async () => {
+    const { clock, asked, send, names } = makeStore()
     send("1")
     clock.advance(300)
     for (const name of ["2", "3"]) send(name)
@@ -50,8 +50,8 @@ describe("Lane", () => {
     expect(names()).toEqual(["1", "2", "3"])
   })
 
-  it("refuses what is behind a message that was not kept, after it and in order, and what comes at once", async () => {
-    const { clock, asked, told, send, names } = room()
+  it("refuses writes after a failed one, in order, and for a while after that", async () => {
+    const { clock, asked, told, send, names } = makeStore()
     send("1")
     clock.advance(300)
     for (const name of ["2", "3"]) send(name)
@@ -65,15 +65,15 @@ describe("Lane", () => {
     expect(names()).toEqual(["1", "1"])
   })
 
-  it("goes on after what is refused for its own sake", async () => {
+  it("continues after a write that is refused for another reason", async () => {
     const clock = new FakeClock()
-    const lane = new WriteSequencer(clock)
+    const sequencer = new WriteSequencer(clock)
     const full = new ChatError("MAILBOX_FULL", "full")
-    await expect(lane.run(() => Promise.reject(full))).rejects.toBe(full)
-    await expect(lane.run(() => Promise.resolve("kept"))).resolves.toBe("kept")
+    await expect(sequencer.run(() => Promise.reject(full))).rejects.toBe(full)
+    await expect(sequencer.run(() => Promise.resolve("kept"))).resolves.toBe("kept")
   })
 
-  it("never keeps a message before an earlier one of a sender that sends again in order", async () => {
+  it("never stores a message before an earlier one if the sender repeats both in order", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.constantFrom(...acts), { minLength: 10, maxLength: 60 }), async (some) => {
         const sender = new Sender()
@@ -91,11 +91,11 @@ describe("Lane", () => {
 
 const acts = ["say", "say", "say", "keep", "again", "break"] as const
 
-/** Somebody who sends again, first of all and in order, what was refused; and the store it sends to. */
+/** A sender that repeats refused messages first and in order, and the store it writes to. */
 class Sender {
   readonly kept: number[] = []
   said = 0
-  readonly #room = room()
+  readonly #room = makeStore()
   readonly #refused: string[] = []
 
   async do(act: (typeof acts)[number]): Promise<void> {
@@ -126,7 +126,7 @@ class Sender {
     for (const name of this.#refused.splice(0)) this.#room.send(name)
   }
 
-  /** Whatever was on its way to a store that breaks down is lost, and nobody knows for a while. */
+  /** Loses the writes under way when the store breaks down, and reports that only after a while. */
   #break(): void {
     const onTheWay = this.#room.asked.splice(0)
     this.#room.clock.advance(5_000)

@@ -16,7 +16,7 @@ const { Receiver } = createRequire(import.meta.url)("ws") as {
 const maxTextBytes = 300
 const maxPayload = 600
 
-/** The library's reader, and what it makes of the bytes it is given. */
+/** The library's receiver, which records its events. */
 function library(events: string[]): Writable {
   const receiver = new Receiver({ isServer: true, maxPayload })
   receiver.on("message", (data: Buffer, isBinary: boolean) => {
@@ -32,7 +32,7 @@ function library(events: string[]): Writable {
   return receiver
 }
 
-/** Our reader before the library's. */
+/** Our decoder in front of the library's receiver. */
 function both(events: string[]): { read(chunk: Buffer): void; readonly ours: string[] } {
   const receiver = library(events)
   const ours: string[] = []
@@ -50,7 +50,7 @@ function both(events: string[]): { read(chunk: Buffer): void; readonly ours: str
   return { ours, read: (chunk) => reader.read(chunk) }
 }
 
-/** Bytes of one frame as any client, honest or not, may send it. */
+/** The bytes of one frame, valid or not. */
 const payload = fc.oneof(
   fc.string({ maxLength: 40 }).map((text) => Buffer.from(text)),
   fc.string({ unit: "binary", maxLength: 40 }).map((text) => Buffer.from(text.toWellFormed())),
@@ -80,12 +80,12 @@ const frame = fc
 
 const nextTurn = () => new Promise((resolve) => setImmediate(resolve))
 
-/** The same bytes cut at other places. */
+/** The same bytes, split at other places. */
 function cut(bytes: Buffer, sizes: readonly number[]): Buffer[] {
   const chunks: Buffer[] = []
   for (let at = 0, i = 0; at < bytes.length; i++) {
     const size = sizes[i % sizes.length] ?? 1
-    // A copy, as our reader unmasks in place.
+    // A copy, because our decoder unmasks in place.
     chunks.push(Buffer.from(bytes.subarray(at, at + size)))
     at += size
   }
@@ -93,7 +93,7 @@ function cut(bytes: Buffer, sizes: readonly number[]): Buffer[] {
 }
 
 describe("FrameReader", () => {
-  it("reads exactly what the library alone would read, however the bytes are cut", async () => {
+  it("reads exactly what the library alone reads, however the bytes are split", async () => {
     const sizes = fc.array(fc.integer({ min: 1, max: 400 }), { minLength: 1, maxLength: 8 })
     await fc.assert(
       fc.asyncProperty(fc.array(frame, { maxLength: 12 }), sizes, sizes, async (frames, mine, theirs) => {
@@ -122,7 +122,7 @@ describe("FrameReader", () => {
     expect(reader.ours).toEqual(["a", "é😀", ""])
   })
 
-  it("leaves a frame that is cut in two to the library, and reads on after it", () => {
+  it("passes a split frame to the library, and continues after it", () => {
     const events: string[] = []
     const reader = both(events)
     const bytes = Buffer.concat(["first", "second", "third"].map((text) => maskedFrame(1, Buffer.from(text))))
@@ -132,7 +132,7 @@ describe("FrameReader", () => {
     expect(reader.ours).toEqual(["first", "third"])
   })
 
-  it("hands the library a text that is no UTF-8 as it came, and reads nothing after it", async () => {
+  it("passes invalid UTF-8 to the library unchanged, and reads nothing after it", async () => {
     const events: string[] = []
     both(events).read(
       Buffer.concat([maskedFrame(1, Buffer.from([0x61, 0xff])), maskedFrame(1, Buffer.from("x"))]),

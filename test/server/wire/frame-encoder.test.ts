@@ -33,7 +33,7 @@ describe("writeFrame", () => {
     expect(readFrame(frames)).toBe(text)
   })
 
-  it("keeps every text whole and in order", () => {
+  it("encodes every text unchanged and in order", () => {
     const text = fc.oneof(
       fc.string(),
       fc.string({ unit: "binary" }),

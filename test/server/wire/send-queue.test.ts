@@ -5,7 +5,7 @@ import { SendQueue } from "../../../src/server/wire/send-queue.js"
 import { WriteScheduler } from "../../../src/server/wire/write-scheduler.js"
 import { FakeSocket } from "../../kit/fake-socket.js"
 
-function session(tick: WriteScheduler, maxBytes = 1_000_000) {
+function session(writes: WriteScheduler, maxBytes = 1_000_000) {
   const socket = new FakeSocket()
   const owner = {
     isWritable: true,
@@ -14,26 +14,26 @@ function session(tick: WriteScheduler, maxBytes = 1_000_000) {
       owner.overflows++
     },
   }
-  const outgoing = new SendQueue(socket.socket, owner, tick, maxBytes)
+  const outgoing = new SendQueue(socket.socket, owner, writes, maxBytes)
   return { socket, owner, outgoing }
 }
 
-/** Messages as those queue them that go to several sessions. */
-function runOf(tick: WriteScheduler, ...texts: readonly [string, ...string[]]): FrameBatch {
+/** Queues messages that go to several sessions. */
+function runOf(writes: WriteScheduler, ...texts: readonly [string, ...string[]]): FrameBatch {
   const [first, ...others] = texts
-  const run = new FrameBatch(tick.append(payloadOf(first)))
-  for (const text of others) run.extend(tick.append(payloadOf(text)))
+  const run = new FrameBatch(writes.append(payloadOf(first)))
+  for (const text of others) run.extend(writes.append(payloadOf(text)))
   return run
 }
 
 const flushed = () => new Promise((resolve) => setImmediate(resolve))
 
 describe("Outgoing", () => {
-  it("writes once a tick, everything in order", async () => {
-    const tick = new WriteScheduler()
-    const { socket, outgoing } = session(tick)
+  it("writes once per turn, in order", async () => {
+    const writes = new WriteScheduler()
+    const { socket, outgoing } = session(writes)
     outgoing.send(payloadOf("1"))
-    outgoing.push(runOf(tick, "2", "3"))
+    outgoing.push(runOf(writes, "2", "3"))
     outgoing.send(payloadOf("4"))
     outgoing.send(payloadOf("5"))
     expect(socket.written).toHaveLength(0)
@@ -45,10 +45,10 @@ describe("Outgoing", () => {
     expect(socket.texts.at(-1)).toBe("6")
   })
 
-  it("writes the very same bytes to everybody who queued the same", async () => {
-    const tick = new WriteScheduler()
-    const [a, b, c] = [session(tick), session(tick), session(tick)]
-    const [first, second] = [runOf(tick, "1"), runOf(tick, "2")]
+  it("writes the same buffer to all sessions that queued the same batches", async () => {
+    const writes = new WriteScheduler()
+    const [a, b, c] = [session(writes), session(writes), session(writes)]
+    const [first, second] = [runOf(writes, "1"), runOf(writes, "2")]
     for (const { outgoing } of [a, b, c]) outgoing.push(first)
     for (const { outgoing } of [a, b]) outgoing.push(second)
     await flushed()
@@ -57,17 +57,17 @@ describe("Outgoing", () => {
     expect(c.socket.written[0]).toBe(first.frames)
   })
 
-  it("seals a run that something is queued after, so that nothing overtakes", () => {
-    const tick = new WriteScheduler()
-    const { outgoing } = session(tick)
-    const run = runOf(tick, "1")
+  it("seals a batch when something is queued after it", () => {
+    const writes = new WriteScheduler()
+    const { outgoing } = session(writes)
+    const run = runOf(writes, "1")
     outgoing.push(run)
-    expect(run.extend(tick.append(payloadOf("2")))).toBe(true)
-    outgoing.push(runOf(tick, "3"))
-    expect(run.extend(tick.append(payloadOf("4")))).toBe(false)
+    expect(run.extend(writes.append(payloadOf("2")))).toBe(true)
+    outgoing.push(runOf(writes, "3"))
+    expect(run.extend(writes.append(payloadOf("4")))).toBe(false)
   })
 
-  it("keeps what a stalled reader does not take, and goes on in order when it drains", async () => {
+  it("keeps what a slow reader does not take, and continues in order when it drains", async () => {
     const { socket, outgoing } = session(new WriteScheduler())
     outgoing.send(payloadOf("1"))
     await flushed()
@@ -86,7 +86,7 @@ describe("Outgoing", () => {
     expect(socket.texts).toEqual(["1", "2", "3", "4"])
   })
 
-  it("hands a long backlog over in portions, as what a socket holds cannot be taken back", async () => {
+  it("writes a long backlog in portions, because what a socket has cannot be dropped", async () => {
     const { socket, outgoing } = session(new WriteScheduler(), 16_000_000)
     socket.stall()
     const texts = Array.from({ length: 40 }, (_, i) => `${i}`.padEnd(100_000, "."))
@@ -100,12 +100,12 @@ describe("Outgoing", () => {
     expect(socket.texts).toEqual(texts)
   })
 
-  it("drops everything and says so once when the reader is too far behind", async () => {
-    const tick = new WriteScheduler()
-    const { socket, owner, outgoing } = session(tick, 10_000)
+  it("drops everything and calls onOverflow once if the reader is too far behind", async () => {
+    const writes = new WriteScheduler()
+    const { socket, owner, outgoing } = session(writes, 10_000)
     socket.stall()
     for (let i = 0; i < 20; i++) {
-      outgoing.push(runOf(tick, "x".repeat(1000)))
+      outgoing.push(runOf(writes, "x".repeat(1000)))
       await flushed()
     }
     expect(owner.overflows).toBe(1)
@@ -116,13 +116,13 @@ describe("Outgoing", () => {
     expect(socket.written).toHaveLength(0)
   })
 
-  it("is cut in the middle of a tick by answers nobody reads", () => {
+  it("overflows within a turn if too many answers are queued", () => {
     const { owner, outgoing } = session(new WriteScheduler(), 10_000)
     for (let i = 0; i < 1000; i++) outgoing.send(payloadOf("x".repeat(1000)))
     expect(owner.overflows).toBe(1)
   })
 
-  it("does not keep a whole slab of memory for a few bytes", async () => {
+  it("does not keep a large buffer in memory for a few bytes", async () => {
     const { socket, outgoing } = session(new WriteScheduler())
     socket.stall()
     outgoing.send(payloadOf("small"))
@@ -131,7 +131,7 @@ describe("Outgoing", () => {
     expect(socket.written[0]?.buffer.byteLength).toBe(socket.written[0]?.length)
   })
 
-  it("hands everything over at its end, and nothing after it", async () => {
+  it("writes everything when it ends, and nothing after that", async () => {
     const { socket, outgoing } = session(new WriteScheduler())
     socket.stall()
     outgoing.send(payloadOf("1"))
