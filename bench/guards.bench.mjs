@@ -1,5 +1,5 @@
-// What the guards cost for each message a relay takes, beside reading and writing the message itself; what they do when
-// they are saved, and how much they remember of a hundred thousand agents.
+// The cost of the guards for each message a relay accepts, compared with reading and writing it; the time it takes to
+// save their state; and the memory they use for a hundred thousand agents.
 import process from "node:process"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
@@ -11,7 +11,7 @@ import { agentName, messagesAmong, settings } from "./load/sayings.mjs"
 /** @typedef {import("../src/guards/guard-message.js").GuardMessage} Said */
 
 const rounds = 9
-const goalMicroseconds = 20
+const goalMicroseconds = 5
 const goalAmongManyMicroseconds = 30
 
 /** @returns {Promise<import("./kit/report.mjs").Report>} */
@@ -22,10 +22,10 @@ export async function run() {
   const saved = saves(makeGuard())
   const memory = [10_000, 100_000].map((agents) => remembered(agents, makeGuard()))
   return {
-    goal: `an ordinary message costs at most ${goalMicroseconds} µs, among 1,000 agents ${goalAmongManyMicroseconds} µs, one of 16 KiB at most 10 ns a byte, and no pause is over 5 ms`,
+    goal: `an ordinary message costs at most ${goalMicroseconds} µs, among 1,000 agents ${goalAmongManyMicroseconds} µs, one of 16 KiB at most 10 ns a byte`,
     tables: [
       {
-        caption: "Processor time of the guards for a message: trace, check, note",
+        caption: "Processor time of the guards for a message: check, note",
         columns: ["", "µs", "ns a byte", "× reading and writing it"],
         rows: found.map(({ label, bytes, guards, times }) => [
           label,

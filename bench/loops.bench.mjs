@@ -12,7 +12,7 @@ import { World } from "./load/loop-world.mjs"
 /** @typedef {import("../src/guards/guard-message.js").RuleName} LayerName */
 
 const hour = 3_600_000
-/** What is said more often than this is not stopped. */
+/** A loop with more messages counts as not stopped. */
 const mostMessages = 2_000
 const goal = 60
 /** Nights of other dice that the sentence about all of them is made of. */
@@ -75,13 +75,13 @@ export async function run() {
       `each loop is watched for 12 hours of its own clock (two of them for 3 and 24), or until ${mostMessages} messages; agents hear everything that is taken and answer it, whatever its kind`,
       "who is refused tries once again when it may; the stubborn one tries the same every 15 s for ever",
       `feeds of hours are tried whole with all layers, ${mostMessages} messages of them with one`,
-      "1/s is the first AgentChat's only rule; a layer alone is with the lineage and the kinds, which all of them read",
+      "1/s is the only rule of the first AgentChat",
       "in a room with a loop somebody else says something every ten minutes for two hours: not counted, and not refused",
     ],
   }
 }
 
-/** What holds for every seed, in one sentence. @param {() => Rule} all */
+/** Sums up the results for other seeds in one sentence. @param {() => Rule} all */
 function otherDice(all) {
   let most = 0
   let refusals = 0

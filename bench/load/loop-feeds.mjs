@@ -1,4 +1,4 @@
-// Agents that tell what happens, whoever listens: several of them in one room, or one beside talk.
+// Feeds: programs that report events to a channel, alone, several of them, or next to talk.
 import { sentence, talk } from "./loop-words.mjs"
 
 /** @typedef {import("./loop-world.mjs").World} World */
@@ -90,7 +90,7 @@ export const honestFeeds = [
     begin: feeds({ feeds: 2, perMinute: 5, hours: 4, kind: "status", isSteady: true }),
   },
   {
-    name: "log shipper, 60/min, beside talk",
+    name: "log shipper, 60/min, next to talk",
     hours: 5,
     begin: feeds({ feeds: 1, perMinute: 60, hours: 4, talkers: 2 }),
   },

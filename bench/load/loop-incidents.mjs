@@ -1,4 +1,4 @@
-// What happened to others, and what must not happen here: every loop goes on all night unless something stops it.
+// Recorded incidents: loops of agents that go on all night unless something stops them.
 import { burstIncidents } from "./loop-bursts.mjs"
 import { dealIncidents } from "./loop-deals.mjs"
 import { restartIncidents } from "./loop-restarts.mjs"
@@ -39,7 +39,7 @@ function answerer(world, id, { rooms = [], leastS, mostS, answer, speech = talk,
       delayMs += world.between(2, 6)
     }
     if (times === 1) return
-    // What comes while it speaks gets one answer, afterwards.
+    // Messages that arrive while it speaks get one answer afterwards.
     isBusy = true
     world.after(delayMs, () => {
       isBusy = false

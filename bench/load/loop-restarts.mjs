@@ -40,7 +40,7 @@ function restartsAt({ isAnswered }) {
   }
 }
 
-/** What something costs, once a minute. @param {World} world */
+/** A price feed, one message a minute. @param {World} world */
 function prices(world) {
   world.add("@reader", () => {}, { rooms: [room] })
   world.add("@prices", () => {}, { rooms: [room] })
@@ -105,5 +105,5 @@ export const restartIncidents = [
 export const honestTellers = [
   { name: "prices, once a minute", hours: 9, begin: prices },
   { name: "how far the tests are", hours: 2, begin: testRun },
-  { name: "tells what restarts elsewhere", hours: 5, begin: watchman },
+  { name: "reports restarts elsewhere", hours: 5, begin: watchman },
 ]

@@ -1,4 +1,4 @@
-// What may stand between agents: the rule of the first AgentChat, and the guards, one or all.
+// The rules a world may have: none, the rate limit of the first AgentChat, and the guards, one or all of them.
 
 /** @typedef {import("./loop-world.mjs").Rule} Rule */
 /** @typedef {import("../../src/guards/guard.js").Guard} Guard */

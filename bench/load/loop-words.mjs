@@ -1,4 +1,4 @@
-// What agents say when it does not matter what: never the same twice, as a model would not.
+// Texts without meaning that never repeat, like those of a model.
 
 /** @typedef {import("./loop-world.mjs").World} World */
 
@@ -18,7 +18,7 @@ export function sentence(world, count) {
   return Array.from({ length: count }, () => words[world.below(words.length)] ?? "").join(" ")
 }
 
-/** What a model answers: a sentence or a few. @param {World} world */
+/** A sentence or a few, like a model's answer. @param {World} world */
 export const talk = (world) => `${sentence(world, 12 + world.below(30))}.`
 
 const courtesies = [

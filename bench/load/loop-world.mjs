@@ -5,7 +5,7 @@
 /** @typedef {Readonly<{ ok: true } | { ok: false, layer: string, retryAfterMs: number | undefined }>} Verdict */
 
 /**
- * What decides whether a message is taken, as a relay does.
+ * Decides whether a message is accepted, like a relay.
  * @typedef {object} Rule
  * @property {(said: Said & { readonly deal?: string | undefined }) => Verdict} take - `deal`: it is a proposal, of that id
  * @property {(step: { id: string, verb: Answer, deal: string, from: string, to: string }, ts: number) => void} step - an
@@ -27,19 +27,19 @@
 
 /** @typedef {"ACCEPT" | "REJECT" | "COMPLETE"} Answer */
 /**
- * What comes to an agent. `target` is `to` of the draft; of a step of a deal there is the deal, and what is said in it.
+ * A message that reaches an agent. `target` is `to` of the draft; a statement of a deal has `deal` and `verb`.
  * @typedef {Said & { readonly target: string, readonly deal?: string | undefined, readonly verb?: "PROPOSAL" | Answer | undefined }} Heard
  */
 /** @typedef {(heard: Heard) => void} Ear */
 /** @typedef {{ ear: Ear, isOperator: boolean, isBystander: boolean, waiting: number }} Agent */
 /** @typedef {{ from: string, layer: string, ts: number, text: string, isBystander: boolean }} Refusal */
 
-/** What every agent of a world does when it is refused: comes back once when it may, or again and again. */
+/** How agents react to a refusal: they try once more when they may, or again and again. */
 /** @typedef {"polite" | "stubborn"} Manner */
 
 /** The beginning of every night, a time like any other. */
 const startTs = 1_800_000_000_000
-/** Of a frame beside its text. */
+/** Bytes of a frame besides its text. */
 const frameBytes = 160
 const stubbornMs = 15_000
 /** Messages a stubborn agent keeps trying at once. */
@@ -55,7 +55,7 @@ export function chance(seed) {
   }
 }
 
-/** A room full of agents, and the rule that stands between them. */
+/** Agents, their channels, and the rule that decides about their messages. */
 export class World {
   /** Messages that were taken, those of bystanders and operators left out. */
   messages = 0
@@ -75,7 +75,6 @@ export class World {
   #agents = new Map()
   /** @type {Map<string, Set<string>>} */
   #rooms = new Map()
-  #said = 0
   #rule
   #manner
   random
@@ -183,8 +182,8 @@ export class World {
     this.refusals.push({ from, layer, ts: this.nowMs, text: draft.text.slice(0, 80), isBystander })
   }
 
-  /** @param {Agent} agent @param {string} from @param {Draft} draft @param {number} tries @param {{ layer: string, retryAfterMs: number | undefined }} verdict */
-  #comeBack(agent, from, draft, tries, { layer, retryAfterMs }) {
+  /** @param {Agent} agent @param {string} from @param {Draft} draft @param {number} tries @param {{ retryAfterMs: number | undefined }} verdict */
+  #comeBack(agent, from, draft, tries, { retryAfterMs }) {
     if (this.#manner === "stubborn" && !agent.isBystander) {
       if (tries === 0 && agent.waiting >= stubbornMost) return
       if (tries === 0) agent.waiting += 1
@@ -192,16 +191,11 @@ export class World {
       return
     }
     if (tries > 0 || retryAfterMs === undefined) return
-    const before = this.#said
-    this.after(retryAfterMs, () => {
-      // Who is told that another has the floor, and has heard the answer since, has nothing to add.
-      if (layer !== "floor" || this.#said === before) this.#attempt(from, draft, 1)
-    })
+    this.after(retryAfterMs, () => this.#attempt(from, draft, 1))
   }
 
   /** @param {Agent} author @param {Heard} heard */
   #deliver({ isOperator, isBystander }, heard) {
-    this.#said += 1
     if (isOperator || isBystander) this.others += 1
     else {
       this.messages += 1

@@ -1,13 +1,13 @@
-/** How much may pass: `ratePerSecond` in the long run, `burst` at once after a pause. */
+/** A rate limit: `ratePerSecond` in the long run, `burst` at once after a pause. */
 export interface Rate {
   readonly ratePerSecond: number
   readonly burst: number
 }
 
-/** Whether something may pass now, and if not, after how many milliseconds it may. */
+/** The answer of {@link Gcra.take}: it passes now, or may try again later. */
 export type Passage = { readonly ok: true } | { readonly ok: false; readonly retryAfterMs: number }
 
-/** Whether something may pass, after how long a wait, and if not, after how many milliseconds it may without one. */
+/** The answer of {@link Gcra.admit}: it passes after a wait, or may try again later. */
 export type Admission =
   | { readonly ok: true; readonly waitMs: number }
   | { readonly ok: false; readonly retryAfterMs: number }
@@ -35,7 +35,7 @@ export class Gcra {
   }
 
   /**
-   * Takes `cost` out of what may pass, or takes nothing and says when to come back.
+   * Takes `cost` cells, or takes nothing and returns when to try again.
    * @param nowMs - monotonic milliseconds, never less than in the call before
    * @param cost - at most the burst; more never passes
    */
@@ -49,8 +49,8 @@ export class Gcra {
   }
 
   /**
-   * How much of the burst is used up now, how long the next cell would wait, and after how many milliseconds nothing is
-   * used any more; changes nothing.
+   * Returns how much of the burst is used, how long the next cell would wait, and after how many milliseconds nothing is
+   * used; changes nothing.
    */
   usage(nowMs: number): { readonly used: number; readonly nextInMs: number; readonly freeInMs?: number } {
     const level = this.#drainedTo(nowMs)
@@ -60,9 +60,8 @@ export class Gcra {
   }
 
   /**
-   * Lets something wait its turn: it passes after `waitMs`, and what comes after it waits behind it. Refused, and
-   * nothing taken, if that would be longer than `patienceMs`. What costs more than the burst passes too, once the meter
-   * is empty; it keeps the next waiting for longer.
+   * Takes `cost` cells, to pass after `waitMs`; later ones wait behind them. Takes nothing if that would be longer than
+   * `patienceMs`. A cost above the burst passes once nothing is used, and delays the next one longer.
    * @param nowMs - as for {@link take}
    */
   admit(nowMs: number, cost: number, patienceMs: number): Admission {
@@ -74,24 +73,24 @@ export class Gcra {
     return waitMs === 0 ? admittedAtOnce : { ok: true, waitMs }
   }
 
-  /** Takes back what was admitted, and did not pass after all. */
+  /** Returns cells that were admitted but did not pass. */
   giveBack(cost: number): void {
     this.#level = Math.max(0, this.#level - cost)
   }
 
-  /** Until a level is no more than the burst. */
+  /** Returns the milliseconds until a level is no more than the burst. */
   #waitMs(level: number): number {
     const excess = level - this.#burst
     return excess > roundingCells ? Math.ceil((excess - roundingCells / 2) / this.#cellsPerMs) : 0
   }
 
-  /** What is taken at `nowMs` and has not drained, in cells. */
+  /** Returns the cells taken that have not drained at `nowMs`. */
   #drainedTo(nowMs: number): number {
     return Math.max(0, this.#level - (nowMs - this.#levelAtMs) * this.#cellsPerMs)
   }
 }
 
-/** Cells a message costs: itself, and one more for every `bytesPerCell` of it. */
+/** Returns the cells a message costs: one, and one more for every `bytesPerCell`. */
 export function messageCost(bytes: number, bytesPerCell: number): number {
   return 1 + Math.floor(bytes / bytesPerCell)
 }

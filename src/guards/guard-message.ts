@@ -1,6 +1,6 @@
 import type { Kind } from "../protocol/message-kinds.js"
 
-/** What the guards look at in a message, before it is accepted. Agents are ids with `@`. */
+/** A message as the guards see it before it is accepted. Agents are ids with `@`. */
 export interface GuardMessage {
   /** `msg_id`. */
   readonly id: string
@@ -28,7 +28,7 @@ export type RuleName = (typeof ruleNames)[number]
 /** The reason a message is refused. */
 export interface Trip {
   readonly layer: RuleName
-  /** Who or what is stopped; see `scopes.ts`. */
+  /** The agents or the channel stopped; see `scopes.ts`. */
   readonly scope: string
   /** One sentence for the author: what was found, and what to do instead. */
   readonly reason: string

@@ -19,7 +19,7 @@ interface Accepted {
   readonly hops: number
 }
 
-/** How often an agent's counts were cleared by work, less what time has taken off, and when that was. */
+/** Times an agent's counts were cleared by work, less those regained since, and the time of the last. */
 type Refills = readonly [refills: number, ts: number]
 
 const acceptedKept = 8_192

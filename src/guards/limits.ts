@@ -62,7 +62,7 @@ export const defaultGuardLimits = {
   breakerPause: 20,
   breakerStop: 30,
   breakerPauseMs: 60_000,
-  /** Refused lines in a row that an agent is told about one by one. */
+  /** Refused lines in a row that are reported to the agent one by one. */
   breakerRejected: 20,
 } as const
 

@@ -18,7 +18,7 @@ export interface Moment {
   readonly isPaused: boolean
 }
 
-/** What an agent used, and what the clock of the count showed then. */
+/** The part of one agent, at a time of the count's own clock. */
 interface Own {
   used: number
   atMs: number
@@ -29,7 +29,7 @@ const agentsKept = 64
 /** An agent that has used nothing yet may use one, among however many. */
 const leastHeavy = 2
 
-/** What several agents used of one limit, together and each of them; it drains with time. */
+/** The use of one limit by several agents, together and each of them; it drains with time. */
 export class SharedCount {
   readonly #drain: Drain
   #ts: number

@@ -116,7 +116,7 @@ export class Speakers {
     const isInRun = speaker === newest
     const mayEarn = isInRun && !this.#isRacing(speaker, ts)
     const isFeeding = this.isFeeding(speaker, ts)
-    // What the last run left unanswered stays so once another agent speaks.
+    // Messages that the last run left unanswered stay unanswered once another agent speaks.
     if (newest !== undefined && !isInRun && silenceMs >= overlapMs) this.#owe(newest, 0)
     this.#answer(message)
     const owed = known === undefined ? 0 : Math.max(0, this.#owedBy(known) - 1)

@@ -23,7 +23,7 @@ const space = 32
 
 /** The words of a text without anything else. */
 interface TextDigest {
-  /** Equal for texts of the same words, in whatever case and whatever stands between them. */
+  /** Equal for texts of the same words, whatever their case and the characters between them. */
   readonly hash: number
   /** Number of words. */
   readonly words: number

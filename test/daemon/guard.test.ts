@@ -34,7 +34,7 @@ async function running(refuses: boolean, guards = {}) {
 }
 
 describe("a daemon whose agent is stopped by a guard", () => {
-  it("keeps each line, and tells of the stop once", async () => {
+  it("holds each line, and reports the stop once", async () => {
     const { room, session } = await running(true)
     for (const id of ["m1", "m2", "m3"]) room.write({ to: "@bob", content: id, id })
     const [line] = await room.lines("GUARD")

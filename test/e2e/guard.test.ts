@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { until } from "../kit/condition.js"
 import { RelayProcess, Workspace } from "../kit/program.js"
 
-/** Answers every line of its inbox, as a thoughtless agent does: messages, and what it is told of guards. */
+/** Answers every line of its inbox, as a thoughtless agent does: messages and GUARD lines. */
 const answering = (name: string) => `
   d=.agentchat/daemons/${name}; seq=0; i=0
   while sleep 0.05; do
@@ -16,7 +16,7 @@ const answering = (name: string) => `
     done
   done
 `
-/** Tells what it does, whatever the others say. */
+/** Reports its own progress, whatever the others say. */
 const talking = `
   i=0
   while sleep 1; do i=$((i+1))

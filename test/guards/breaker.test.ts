@@ -37,7 +37,7 @@ describe("a breaker", () => {
     expect(Breaker.load(limits, { used: "x" }).used(0)).toBe(0)
   })
 
-  it("tells of so many lines refused one after the other, and of no more until one is taken", () => {
+  it("reports so many lines refused in a row, and no more until one is accepted", () => {
     const breaker = new Breaker(limits)
     const told = () => Array.from({ length: 50 }, () => breaker.rejected()).filter((isTold) => isTold).length
     expect(told()).toBe(limits.breakerRejected)

@@ -2,7 +2,7 @@ import { Guard } from "../../src/guards/guard.js"
 import type { GuardMessage, RuleName, Trip, Warning } from "../../src/guards/guard-message.js"
 import { defaultGuardLimits, type GuardLimits } from "../../src/guards/limits.js"
 
-/** What a test says of a message; the rest is filled in. */
+/** The fields of a message that a test sets; the rest is filled in. */
 export type Draft = Partial<GuardMessage> & { readonly from: string; readonly at: number }
 
 /** A guard and a relay that asks it, with no clock but the times of the messages. */

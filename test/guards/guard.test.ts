@@ -34,7 +34,7 @@ const act = fc.oneof(
   fc.record({ operator: fc.constantFrom("#room", "@a @b") }),
   fc.record({ reset: fc.constantFrom("@a", "#room", "@a @b", undefined) }),
 )
-/** What happens, with times and ids as they follow from the order. */
+/** A sequence of events whose times and ids follow from their order. */
 const story = fc
   .array(fc.oneof({ weight: 30, arbitrary: draft }, { weight: 1, arbitrary: act }), {
     minLength: 1,
@@ -53,7 +53,7 @@ const story = fc
     })
   })
 
-/** What becomes of each step. */
+/** Plays one step. @returns the refusal, if it was a message that was refused */
 function play(room: GuardRoom, step: Step & { readonly now: number }): unknown {
   if ("work" in step) room.guard.refill([step.work], step.now)
   else if ("operator" in step) room.guard.operatorSpoke(step.operator)

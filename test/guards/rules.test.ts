@@ -167,7 +167,7 @@ describe("same", () => {
     expect(room.say({ at: 9, from: "@a", kind: "status", text: near(0) })?.layer).toBe("same")
   })
 
-  it("lets a short word stand three times", () => {
+  it("accepts a short text three times", () => {
     const room = new GuardRoom(["same"])
     for (let n = 0; n < 3; n++) expect(room.say({ at: n, from: "@a", text: "still failing" })).toBeUndefined()
     expect(room.say({ at: 3, from: "@a", text: "Still failing." })?.layer).toBe("same")

@@ -84,7 +84,7 @@ const junk = [
   ...["\u{1f600}".repeat(50), { from: 1 }, [["@a", 1e308]], 1_900_000_000_000, "__proto__"],
 ]
 
-/** What a guard has counted of a room that went round in circles. */
+/** Returns the state of a guard after a loop in one channel. */
 function stateOfLoop(): unknown {
   const room = new GuardRoom()
   for (let turn = 0; turn < 80; turn++) {

@@ -5,7 +5,7 @@ import { DealRoom } from "../kit/deal-room.js"
 import { LastingEngine } from "../kit/engine.js"
 import { type TestAgent, TestRelay } from "../kit/relay.js"
 
-/** What the goal of the guards is, for any two. */
+/** The guards stop any two agents within so many messages. */
 const mostOfLoop = 60
 
 /** Text that is like no other. */
@@ -96,8 +96,8 @@ describe("two who make a deal about nothing every few messages", () => {
   })
 })
 
-describe("what stands in the store", () => {
-  it("and tells of a reset that is none, lifts nothing and ends nothing", async () => {
+describe("a store with a malformed reset", () => {
+  it("lifts nothing and ends nothing", async () => {
     const engine = await LastingEngine.make({ isShared: true })
     const { house, ann, bob } = await twoWithKeys({ backbone: engine.lend() })
     const table = await engine.lend().table("guard")

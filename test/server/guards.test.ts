@@ -13,7 +13,7 @@ import { temporaryDirectory } from "../kit/temporary.js"
 
 const store = storeOpener()
 
-/** What the goal of the guards is, for any two. */
+/** The guards stop any two agents within so many messages. */
 const mostOfLoop = 60
 
 /** Text that is like no other. */
@@ -56,7 +56,7 @@ async function loopAlone(house: TestRelay, [ann, bob]: readonly [TestAgent, Test
   throw new Error("nobody stopped them")
 }
 
-/** What somebody was told of guards. */
+/** Returns the GUARD messages an agent has received. */
 async function toldOf({ wire }: TestAgent): Promise<ServerMessage<"GUARD">[]> {
   return (await wire.settle()).filter((message) => message.type === "GUARD")
 }

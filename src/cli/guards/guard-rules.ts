@@ -1,7 +1,7 @@
 import type { RuleName } from "../../guards/guard-message.js"
 import { defaultGuardLimits, type GuardLimits } from "../../guards/limits.js"
 
-/** What a guard does, for people and agents. `doc/guards.md` has the same table. */
+/** The description of a guard, for people and agents. `doc/guards.md` has the same table. */
 interface RuleText {
   readonly counts: string
   /** Its numbers in {@link defaultGuardLimits}. */

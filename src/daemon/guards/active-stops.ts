@@ -23,7 +23,7 @@ const reasonLength = 300
 const exemptKind = "status"
 
 const whereHeld = "refused lines are held: agentchat guard"
-/** What an agent can do about a line. */
+/** Advice to the agent, by state and by who lifts the stop. */
 const hints = {
   warned: "further messages here will be refused soon: finish something, then report the result once",
   lifted: "go on; lines held meanwhile: agentchat guard release --all, or with --drop",
@@ -44,7 +44,7 @@ export interface RefusedLine {
   readonly sha256: string
 }
 
-/** What the guards of a daemon use. */
+/** The parts of a daemon that its guards use. */
 export interface GuardContext {
   readonly clock: Clock
   readonly memory: DaemonMemory

@@ -13,7 +13,7 @@ import { deleteWhere, formatEntries, readEntries } from "../saved.js"
 import { isUnder } from "../scopes.js"
 import { Stops } from "../stops.js"
 
-/** What every rule does, whatever it counts. Times are handed in; a rule does nothing by itself. */
+/** The part of a rule that does not depend on what it counts. Callers pass the time; a rule has no timers. */
 export interface RuleState {
   readonly name: RuleName
   /** These agents finished work. */
@@ -40,7 +40,7 @@ export interface MessageRule extends RuleState {
   operatorSpoke?(channel: string): void
 }
 
-/** What a message would add to the count of one scope. */
+/** The count of one scope, and the cost a message would add. */
 export interface Count {
   readonly scope: string
   /** Before the message. */

@@ -9,7 +9,7 @@ import { Stops } from "../stops.js"
 import { digestOf } from "../text-digest.js"
 import type { MessageRule } from "./rule.js"
 
-/** What one author said in one channel, the oldest first: ids, times and digests of texts. */
+/** The latest messages of one author in one channel, oldest first: ids, times and digests of texts. */
 interface History {
   readonly ids: string[]
   readonly times: number[]

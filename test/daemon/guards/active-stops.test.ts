@@ -9,7 +9,7 @@ const reason = "30 times somebody came back to speak here"
 const room = { layer: "conversation", scope: "#general", lifted_by: "progress", evidence: ["b.1"] } as const
 const hour = 3_600_000
 
-/** A daemon on a relay that refuses every message to the room but a status, until it is told otherwise. */
+/** A daemon on a relay that refuses every message to the channel but a status, until the test changes that. */
 async function stopped(options: { serverId?: string; desk?: DaemonRoom } = {}) {
   const { serverId = "relay-1", desk = new DaemonRoom() } = options
   const state = { refuses: true }
@@ -45,7 +45,7 @@ const standing = (desk: DaemonRoom) => {
 }
 
 describe("what a guard has stopped", () => {
-  it("is one line, with the kept line's id and what to do, whatever the relay says beside", async () => {
+  it("is one line, with the kept line's id and what to do, whatever the relay sends besides", async () => {
     const { desk, refuse } = await stopped()
     for (const id of ["m1", "m2", "m3"]) await refuse(id)
     expect(await desk.lines("GUARD")).toMatchObject([{ state: "tripped", ...room, id: "m1", reason }])
@@ -53,7 +53,7 @@ describe("what a guard has stopped", () => {
     expect(guardLines(desk)[0]).toMatchObject({ retry_after_ms: hour })
   })
 
-  it("is not told again because a status passed, and stands while lines are refused", async () => {
+  it("is not reported again because a status passed, and stays while lines are refused", async () => {
     const { desk, refuse } = await stopped()
     await refuse("m1")
     desk.write({ to: "#general", content: "build is green", kind: "status", id: "s1" })
@@ -63,7 +63,7 @@ describe("what a guard has stopped", () => {
     expect(guardLines(desk)).toHaveLength(1)
   })
 
-  it("outlasts a restart of the daemon, and is told as lifted after it", async () => {
+  it("survives a restart of the daemon, and is reported as lifted after it", async () => {
     const { desk, relay, refuse } = await stopped()
     await refuse("m1")
     desk.sweep()

@@ -44,7 +44,7 @@ class Desk {
 }
 
 describe("deals", () => {
-  it("refuses the proposal after the 40th of a day that came to nothing, and tells which those were", () => {
+  it("refuses the proposal after the 40th of a day that came to nothing, and names them as evidence", () => {
     const desk = new Desk()
     expect(desk.proposeAll()).toBe(dealTurns)
     expect(desk.layer.checkProposal({ from: "@a", to: "@b" }, desk.ts)).toEqual({
@@ -58,7 +58,7 @@ describe("deals", () => {
     expect(desk.warnings).toEqual(["@a to @b: 20 of 40 are used"])
   })
 
-  it("counts one that is rejected twice, however often it is told of that", () => {
+  it("counts one that is rejected twice, however often that is reported", () => {
     const desk = new Desk()
     for (let n = 0; n < dealTurns / 2; n++) {
       const step = desk.propose()
