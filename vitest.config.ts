@@ -1,22 +1,40 @@
 import { availableParallelism } from "node:os"
 import { defineConfig } from "vitest/config"
+import { BaseSequencer, type TestSpecification } from "vitest/node"
 
 // The user's own settings must not reach the programs under test.
 for (const name of Object.keys(process.env)) {
   if (name.startsWith("AGENTCHAT_")) Reflect.deleteProperty(process.env, name)
 }
 
+/** Tests with child processes, other programs or real disks. All other tests are unit tests. */
+const e2e = ["test/e2e/**/*.test.ts", "test/**/*.e2e.test.ts"]
+
+/** Starts the end-to-end tests first: they are the longest, and none should be left alone at the end. */
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files)
+    return [true, false].flatMap((isE2e) =>
+      sorted.filter(({ project }) => (project.name === "e2e") === isE2e),
+    )
+  }
+}
+
 export default defineConfig({
   test: {
-    include: ["test/**/*.test.ts"],
     // Tests use real processes and signals, which threads would share.
     pool: "forks",
     // Most tests wait for processes, so a small machine can run several files at a time.
-    maxWorkers: Math.max(2, availableParallelism() - 1),
+    maxWorkers: Math.max(3, availableParallelism() - 1),
+    sequence: { sequencer: LongestFirst },
     // Tests wait for conditions, not for time; the limits allow for a loaded machine.
     testTimeout: 60_000,
     hookTimeout: 60_000,
     restoreMocks: true,
     unstubEnvs: true,
+    projects: [
+      { extends: true, test: { name: "unit", include: ["test/**/*.test.ts"], exclude: e2e } },
+      { extends: true, test: { name: "e2e", include: e2e } },
+    ],
   },
 })
