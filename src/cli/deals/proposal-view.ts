@@ -29,11 +29,11 @@ export interface ProposalView {
   readonly expires: string
   /** End of the dispute window of a completed deal. */
   readonly disputable_until?: string
-  readonly steps: readonly StepView[]
+  readonly steps: readonly AnswerView[]
 }
 
 /** An answer to a proposal. */
-interface StepView {
+interface AnswerView {
   readonly type: string
   readonly from: AgentId
   readonly name: string
@@ -72,13 +72,13 @@ export function viewOf(proposal: Proposal): ProposalView {
     proposed: formatIsoTime(ts),
     expires: formatIsoTime(ts + proposal.expires * 1_000),
     ...(state === "completed" && end !== undefined ? { disputable_until: formatIsoTime(end) } : {}),
-    steps: steps.map(stepOf),
+    steps: steps.map(answerViewOf),
   }
 }
 
-function stepOf(event: DealEvent): StepView {
+function answerViewOf(event: DealEvent): AnswerView {
   const { type, from, name, state, ts } = event
-  const said = ["payment_code", "reason", "proof", "fault"].flatMap((key) => {
+  const texts = ["payment_code", "reason", "proof", "fault"].flatMap((key) => {
     const text = event[key]
     return typeof text === "string" ? [[key, text]] : []
   })
@@ -88,7 +88,7 @@ function stepOf(event: DealEvent): StepView {
     name,
     state,
     at: formatIsoTime(ts),
-    ...(Object.fromEntries(said) as Partial<StepView>),
+    ...(Object.fromEntries(texts) as Partial<AnswerView>),
   }
 }
 
@@ -128,7 +128,7 @@ export function formatProposal(view: ProposalView): string[] {
     ["proposed", view.proposed],
     ["answer by", view.state === "pending" ? view.expires : undefined],
     ["dispute by", view.disputable_until],
-    ...view.steps.map((step) => [step.type.toLowerCase(), describeStep(step)] as const),
+    ...view.steps.map((step) => [step.type.toLowerCase(), describeAnswer(step)] as const),
   ]
   return rows.flatMap(([label, text]) => (text === undefined ? [] : linesOf(label, text)))
 }
@@ -140,7 +140,15 @@ function linesOf(label: string, text: string): string[] {
     .map((line, index) => `${(index === 0 ? label : "").padEnd(10)}  ${formatForTerminal(line)}`.trimEnd())
 }
 
-function describeStep({ at, from, name, reason, proof, payment_code, fault }: ProposalView["steps"][number]) {
+function describeAnswer({
+  at,
+  from,
+  name,
+  reason,
+  proof,
+  payment_code,
+  fault,
+}: ProposalView["steps"][number]) {
   const details = [
     ["payment", payment_code],
     ["reason", reason],
