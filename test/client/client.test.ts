@@ -336,7 +336,7 @@ describe("events of AgentChatClient", () => {
 describe("direct messages to a persistent identity", () => {
   const dm = (id: string) => msg(id, { to: "@bob" })
 
-  it("are confirmed once listeners have had them, many in one frame", async () => {
+  it("are confirmed after the listeners ran, many in one frame", async () => {
     const { relay, client } = await connect({}, { identity: newIdentity() })
     const session = await relay.session()
     session.say(dm("1"), msg("2"), dm("3"))

@@ -221,7 +221,7 @@ describe("a hostile relay", () => {
     ["an unknown type", { type: "EXEC", command: "x" }],
     ["a deep nest", "[".repeat(100_000)],
     ["an empty frame", ""],
-  ])("achieves nothing with %s", async (_what, frame) => {
+  ])("does not disturb the session with %s", async (_what, frame) => {
     const { relay, connection, messages, ends } = await openSession()
     const session = await relay.session()
     session.say(frame)

@@ -52,7 +52,7 @@ describe("a relay of the first AgentChat", () => {
     expect(Object.keys(proof ?? {}).sort()).toEqual(["challenge_id", "signature", "timestamp", "type"])
   })
 
-  it("answers requests although it knows no ids", async () => {
+  it("answers requests without knowing ids", async () => {
     const { connection } = await open()
     const answers = await Promise.all([
       connection.request({ type: "JOIN", channel: "#general" }),
@@ -80,7 +80,7 @@ describe("a relay of the first AgentChat", () => {
     ])
   })
 
-  it("treats silence before the PONG as success", async () => {
+  it("has carried out a frame if nothing comes before the PONG", async () => {
     const { relay, connection, messages } = await open()
     const ack = await connection.request({ type: "MSG", to: "#general", content: "hi", id: "m1" })
     expect(ack).toMatchObject({ type: "ACK", re: "m1", state: "accepted", msg_id: "older123.m1" })

@@ -66,7 +66,7 @@ describe("a client with a relay", () => {
     expect([first.isConnected, second.isConnected]).toEqual([false, true])
   })
 
-  it("gets messages that were sent while it was away, once, and the sender learns of it", async () => {
+  it("gets messages from its absence once, and the sender gets a DELIVERY", async () => {
     const url = await relayUrl()
     const identity = newIdentity()
     await (await connect(url, { identity })).disconnect()

@@ -145,7 +145,7 @@ describe("a daemon", { timeout: 60_000 }, () => {
     expect((await room.lines("TASK")).length).toBe(1)
   })
 
-  it("reports a lost task once, whoever reports it first", async () => {
+  it("reports a lost task once, whether a renewal or the relay reports it first", async () => {
     const { room, session } = await running({
       EXTEND: ({ id }) => ({ type: "ERROR", re: id, code: "LEASE_LOST", message: "another has it" }),
     })

@@ -34,7 +34,7 @@ async function running(refuses: boolean, guards = {}) {
 }
 
 describe("a daemon whose agent is stopped by a guard", () => {
-  it("holds each line, and reports the stop once", async () => {
+  it("rejects each line and reports the stop once", async () => {
     const { room, session } = await running(true)
     for (const id of ["m1", "m2", "m3"]) room.write({ to: "@bob", content: id, id })
     const [line] = await room.lines("GUARD")
@@ -56,7 +56,7 @@ describe("a daemon whose agent is stopped by a guard", () => {
     expect(room.status.guards).toEqual([])
   })
 
-  it("stops by itself an agent that does nothing but answer, also after a restart", async () => {
+  it("stops an agent that only answers, also after a restart", async () => {
     const { relay, room, session } = await running(false, { breakerWarn: 1, breakerPause: 3, breakerStop: 3 })
     for (let turn = 0; turn < 4; turn++) {
       session.say(msg(`bbbbbbbb.${turn}`, { to: room.self }))
@@ -81,14 +81,14 @@ describe("a daemon whose agent is stopped by a guard", () => {
     await room.rungs("accepted", 5)
   })
 
-  it("lets an agent go on that commits what it does", async () => {
+  it("does not stop an agent that commits its work", async () => {
     const { room, session } = await running(false, { breakerWarn: 3, breakerPause: 4, breakerStop: 4 })
     const logs = join(workingDirectoryOf(room.paths.dir), ".git", "logs")
     mkdirSync(logs, { recursive: true })
     for (let turn = 0; turn < 8; turn++) {
       session.say(msg(`bbbbbbbb.${turn}`, { to: room.self }))
       await room.lines("MSG", turn + 1)
-      // The time of a file may be as coarse as a tick of the system's clock.
+      // The file system may store only coarse times, so the test sets them.
       if (turn % 2 === 0) {
         writeFileSync(join(logs, "HEAD"), "")
         utimesSync(join(logs, "HEAD"), turn + 1, turn + 1)

@@ -43,7 +43,7 @@ describe.runIf(isRoot())("an inbox on a full or read-only disk", () => {
     expect(tail.lines.flatMap(({ n }) => n ?? [])).toEqual(range(1, 100))
   })
 
-  it("loses and repeats nothing, whenever the disk fills up", async () => {
+  it("loses and repeats no line, whenever the disk fills up", async () => {
     const disk = new SmallDisk(1_024 * 1_024)
     const room = new InboxRoom(disk.path)
     const inbox = room.open({ lines: 50, graceMs: 20, busyMs: 50, retryRotationMs: 20 })

@@ -32,7 +32,7 @@ describe("a reader killed between taking and acknowledging", { timeout: 120_000 
   }
   const cursorOf = ({ paths }: InboxRoom) => join(paths.cursors, "me.json")
 
-  it("gets exactly the lines again that it did not acknowledge", async () => {
+  it("gets exactly the unacknowledged lines again", async () => {
     const room = new InboxRoom()
     const inbox = room.open()
     room.send(inbox, 2)
@@ -51,7 +51,7 @@ describe("a reader killed between taking and acknowledging", { timeout: 120_000 
     expect(take(room)).toEqual([])
   })
 
-  it("gets them again with --follow too", async () => {
+  it("gets unacknowledged lines again with --follow", async () => {
     const room = new InboxRoom()
     const inbox = room.open()
     room.send(inbox, count, big)

@@ -73,7 +73,7 @@ const examples = {
 } as const satisfies Record<keyof typeof clientMessages, object>
 
 describe("client messages", () => {
-  it.each(Object.entries(examples))("%s is read with all its fields", (type, fields) => {
+  it.each(Object.entries(examples))("%s is parsed with all its fields", (type, fields) => {
     const result = parseClientMessage(JSON.stringify({ type, id: "a-1", ...fields }))
     expect(result).toEqual({ message: { type, id: "a-1", ...fields } })
   })
@@ -134,11 +134,11 @@ describe("client messages", () => {
     expect(refusal(text)).toMatch(message)
   })
 
-  it("are refused with the id of the frame", () => {
+  it("are refused with an error that repeats the id of the frame", () => {
     expect(parseClientMessage('{"type":"MSG","id":"q1","to":"#a"}')).toMatchObject({ refused: { id: "q1" } })
   })
 
-  it("never quote unbounded input", () => {
+  it("are refused with an error of bounded length", () => {
     fc.assert(
       fc.property(
         fc.string({ minLength: 1, maxLength: 5000 }),
@@ -152,7 +152,7 @@ describe("client messages", () => {
     )
   })
 
-  it("are found only by their own names", () => {
+  it("do not include names inherited from Object", () => {
     for (const name of ["toString", "constructor", "__proto__", "hasOwnProperty", ""]) {
       expect(isClientType(name)).toBe(false)
     }

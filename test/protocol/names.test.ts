@@ -32,7 +32,7 @@ describe("channel names", () => {
   ])("%j is not a channel name", (text) => {
     expect(() => parseChannel(text)).toThrow(ChatError)
   })
-  it("a channel name without # gets a hint", () => {
+  it("refuses a channel name without # with a hint", () => {
     expect(() => parseChannel("general")).toThrow(
       expect.objectContaining({ hint: 'write it with its #: "#general"' }),
     )
@@ -46,7 +46,7 @@ describe("instance names", () => {
       expect(() => parseInstanceName(text)).toThrow(expect.objectContaining({ code: "INVALID_NAME" }))
     },
   )
-  it("cannot leave their directory, whatever the text", () => {
+  it("never contain a path separator", () => {
     fc.assert(
       fc.property(fc.string({ unit: fc.constantFrom(...Array.from("./\\a0-_~ \0\n")) }), (text) => {
         let name: string
@@ -63,7 +63,7 @@ describe("instance names", () => {
 })
 
 describe("nicks", () => {
-  it("must not look like the agent id of a key", () => {
+  it("cannot look like the agent id of a key", () => {
     expect(() => parseNick("0123456789abcdef")).toThrow("16 hex")
     expect(parseNick("0123456789abcdeg")).toBe("0123456789abcdeg")
   })

@@ -48,14 +48,14 @@ describe("a schema", () => {
     ["either", either(literal(""), literal(1), "must be"), ["", 1], ["1", undefined]],
     ["looselyAs", looselyAs(whole(1, 2)), [1, 7], ["1", undefined]],
   ] as [string, Schema<unknown>, unknown[], unknown[]][])(
-    "%s reads what it should and nothing else",
+    "%s accepts exactly its values",
     (_name, schema, good, bad) => {
       for (const value of good) expect([value, faultOf(schema, value)]).toEqual([value, undefined])
       for (const value of bad) expect([value, faultOf(schema, value)]).toEqual([value, expect.any(String)])
     },
   )
 
-  it("takes an absent value only if it is optional; null is not absent", () => {
+  it("accepts an absent value only if it is optional, and null never", () => {
     expect(faultOf(string, undefined)).toBe(": is missing")
     expect(faultOf(optional(string), undefined)).toBeUndefined()
     expect(faultOf(optional(string), null)).toBe(": must be a string")

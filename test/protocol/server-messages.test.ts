@@ -12,11 +12,11 @@ describe("parseServerMessage", () => {
     expect(new Set(samples.map(({ type }) => type))).toEqual(new Set(Object.keys(serverMessages)))
   })
 
-  it.each(samples)("reads $type with all its fields", (sample) => {
+  it.each(samples)("parses $type with all its fields", (sample) => {
     expect(parseServerMessage(JSON.stringify(sample))).toEqual(sample)
   })
 
-  it("drops fields that are not of the protocol", () => {
+  it("drops unknown fields", () => {
     for (const sample of samples) {
       const text = JSON.stringify({ ...sample, self: true, __proto__: { x: 1 }, extra: { deep: [1] } })
       expect(parseServerMessage(text)).toEqual(sample)
@@ -64,7 +64,7 @@ describe("parseServerMessage", () => {
     expect(parseServerMessage(JSON.stringify({ ...sample, ...fields }))).toBeUndefined()
   })
 
-  it("refuses a wait of more than a day, which a timer cannot measure", () => {
+  it("refuses a wait of more than a day", () => {
     const error = { type: "ERROR", code: "RATE_LIMITED", message: "slow down" }
     expect(parseServerMessage(JSON.stringify({ ...error, retry_after_ms: 86_400_000 }))).toBeDefined()
     expect(parseServerMessage(JSON.stringify({ ...error, retry_after_ms: 86_400_001 }))).toBeUndefined()

@@ -69,7 +69,7 @@ describe("propose", () => {
     expect(events).toEqual([])
   })
 
-  it("is one proposal when it is called again with the same id, and another without", async () => {
+  it("makes one proposal per id, and a new one without an id", async () => {
     const { client } = await enter({ ...naming(entry), ...taking })
     const ids = []
     for (const id of ["a", "a", undefined, undefined]) {
@@ -81,27 +81,27 @@ describe("propose", () => {
 
   it.each<[string, string, object[], string]>([
     ["has swapped the key", "@alice", [{ ...entry, did: carolDid }], "VERIFICATION_FAILED"],
-    ["names no key that can be", "@alice", [{ ...entry, did: "did:key:zNo" }], "VERIFICATION_FAILED"],
+    ["names an invalid key", "@alice", [{ ...entry, did: "did:key:zNo" }], "VERIFICATION_FAILED"],
     [
-      "names another agent than was asked for",
+      "names another agent than requested",
       aliceId,
       [{ ...entry, id: carolId, did: carolDid }],
       "VERIFICATION_FAILED",
     ],
     [
-      "calls another agent by that id",
+      "gives another agent that id",
       aliceId,
       [{ ...entry, id: carolId, name: aliceId.slice(1), did: carolDid }],
       "VERIFICATION_FAILED",
     ],
-    ["knows nobody of that name", "@alice", [], "AGENT_NOT_FOUND"],
+    ["knows no agent of that name", "@alice", [], "AGENT_NOT_FOUND"],
     [
       "knows no key of that agent",
       "@alice",
       [{ id: "@bbbbbbbb", name: "alice", status: "idle" }],
       "IDENTITY_REQUIRED",
     ],
-  ])("is not sent if the relay %s", async (_what, to, roster, code) => {
+  ])("sends no proposal if the relay %s", async (_what, to, roster, code) => {
     const { client, session } = await enter({ ...naming(...roster), ...taking })
     await expect(client.propose(to, { task: "echo" })).rejects.toMatchObject({ code })
     expect(session.frames.some(({ type }) => type === "PROPOSAL")).toBe(false)
@@ -121,7 +121,7 @@ describe("propose", () => {
     expect(session.frames.some(({ type }) => type === "PROPOSAL")).toBe(false)
   })
 
-  it("does not take another statement for the answer", async () => {
+  it("does not accept another statement as the answer", async () => {
     const other = propose({ id: "prop_0009", to: aliceDid }, bob)
     const { client } = await enter({
       ...naming(entry),
@@ -132,7 +132,7 @@ describe("propose", () => {
     })
   })
 
-  it("needs an identity, and hints how to get one", async () => {
+  it("rejects without an identity, with a hint how to get one", async () => {
     const relay = await FakeRelay.start()
     const client = new AgentChatClient({ server: relay.url, name: "bob" })
     await client.connect()
@@ -159,7 +159,7 @@ describe("propose", () => {
 })
 
 describe("an answer", () => {
-  it("follows the relay's chain when the deal is not known, and is chained to its last statement", async () => {
+  it("follows from the last statement that the relay lists if the deal is unknown", async () => {
     const deal = dealAfter([])
     const { client, session } = await enter({ ...knowing(deal), ...taking })
     expect(await client.accept(deal.id, "my-code")).toMatchObject({
@@ -173,7 +173,7 @@ describe("an answer", () => {
     expect(advanceDeal(deal, accept).state).toBe("accepted")
   })
 
-  it("needs no question when the deal is known", async () => {
+  it("requests nothing from the relay if the deal is known", async () => {
     const { client, session, events } = await enter(taking)
     session.say(relayed(propose()))
     await until("the proposal", () => events.length === 1)
@@ -184,7 +184,7 @@ describe("an answer", () => {
     expect(session.frames.some(({ type }) => type === "LIST_PROPOSALS")).toBe(false)
   })
 
-  it("is signed again when the other party was first", async () => {
+  it("is signed again if the other party answered first", async () => {
     let deal = dealAfter([["ACCEPT", bob]])
     let isStale = true
     const { client, session, clock } = await enter({
@@ -207,14 +207,14 @@ describe("an answer", () => {
     expect(advanceDeal(deal, second).chain).toHaveLength(4)
   })
 
-  it("gives up when that happens again and again", async () => {
+  it("gives up after the other party was first several times", async () => {
     const deal = dealAfter([["ACCEPT", bob]])
     const { client, session } = await enter({ ...knowing(deal), COMPLETE: refusing("STATEMENT_STALE") })
     await expect(client.complete(deal.id)).rejects.toMatchObject({ code: "STATEMENT_STALE" })
     expect(statementsIn(session.frames, "COMPLETE")).toHaveLength(3)
   })
 
-  it("fetches the deal before it refuses a statement as illegal", async () => {
+  it("is checked against the fetched deal before it is refused as illegal", async () => {
     const later = dealAfter([["ACCEPT", bob]])
     const { client, session, events } = await enter({ ...knowing(later), ...taking })
     session.say(relayed(propose()))
@@ -227,7 +227,7 @@ describe("an answer", () => {
     expect(session.frames.some(({ type }) => type === "ACCEPT")).toBe(false)
   })
 
-  it("is refused before it is sent when it is the other party's, too late, or to nothing", async () => {
+  it("is refused before it is sent if it is not the agent's turn, too late, or to an unknown proposal", async () => {
     const own = made()
     const { client, clock } = await enter({
       ...knowing(own, dealAfter([], propose({ id: "prop_0002", expires: 1 }))),
@@ -267,7 +267,7 @@ describe("complete", () => {
     await refused
   })
 
-  it("goes on waiting in the next session", async () => {
+  it("continues to wait in the next session", async () => {
     const { client, relay, session, clock } = await enter(
       { ...knowing(made()), ...taking },
       { reconnect: true, random: () => 0 },
@@ -285,7 +285,7 @@ describe("complete", () => {
     expect(statementsIn(next.frames, "COMPLETE")).toHaveLength(1)
   })
 
-  it("rejects when the time to accept is over, and asks the relay before it says so", async () => {
+  it("asks the relay once more, then rejects, when the time to accept is over", async () => {
     const short = dealAfter([], propose({ to: aliceDid, expires: 1 }, bob))
     const { client, session, clock } = await enter({ ...knowing(short), ...taking })
     const completing = client.complete("prop_0001")
@@ -322,7 +322,7 @@ describe("proposals", () => {
     await expect(client.proposals({ id: "prop_0009" })).rejects.toMatchObject({ code: "PROPOSAL_NOT_FOUND" })
   })
 
-  it("reads on while there is more, and stops at a relay that repeats itself", async () => {
+  it("requests further pages, and stops at a relay that repeats itself", async () => {
     const deals = [1, 2, 3].map((n) => openDeal(propose({ id: `prop_000${n}`, ts: propose().ts + n })))
     const { client, session } = await enter({
       LIST_PROPOSALS: ({ id: re, since = 0 }) => {
@@ -335,7 +335,7 @@ describe("proposals", () => {
     expect((await session.heard("LIST_PROPOSALS")).length).toBeLessThan(6)
   })
 
-  it("rejects when one of them is forged", async () => {
+  it("rejects if one statement is forged", async () => {
     const deal = dealAfter([])
     const forged = { ...deal, chain: [{ ...deal.chain[0], task: "more" }] as const }
     const { client } = await enter(knowing(forged))

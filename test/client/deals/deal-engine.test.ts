@@ -65,7 +65,7 @@ describe("DealEngine", () => {
   it.each([
     ["the proposer", alice],
     ["the recipient", bob],
-  ])("follows a deal as %s, step by step, each once", (_who, owner) => {
+  ])("adds each statement of a deal once, for %s", (_who, owner) => {
     const party = new Party(owner)
     whole.chain.forEach((statement, index) => {
       for (let times = 0; times < 2; times++) {
@@ -78,7 +78,7 @@ describe("DealEngine", () => {
     expect(party.added).toMatchObject(whole.chain.map((statement) => ({ statement, isNew: true })))
   })
 
-  it("takes of a whole chain what it missed", () => {
+  it("adds only the missing statements of a chain", () => {
     for (let known = 0; known <= whole.chain.length; known++) {
       const party = new Party(alice)
       party.takeAll(whole.chain.slice(0, known))
@@ -90,7 +90,7 @@ describe("DealEngine", () => {
     }
   })
 
-  it("comes to the same deals in whatever order and how often statements come, or refuses", () => {
+  it("ends with a valid prefix of the deal, in whatever order statements arrive", () => {
     const order = fc.array(fc.nat(whole.chain.length - 1), { maxLength: 20 })
     fc.assert(
       fc.property(order, (places) => {
@@ -108,33 +108,36 @@ describe("DealEngine", () => {
     )
   })
 
-  it("refuses what is between others", () => {
+  it("refuses a proposal between other agents", () => {
     const party = new Party(carol)
     expect(() => party.take(whole.chain[0], aud)).toThrow(code("NOT_A_PARTY"))
     expect(party.added).toEqual([])
   })
 
-  it("refuses what was made for another relay", () => {
+  it("refuses a proposal made for another relay", () => {
     const party = new Party(bob)
     expect(() => party.take(whole.chain[0], "relay-2")).toThrow(code("VERIFICATION_FAILED"))
   })
 
-  it("does not know what it was not told", () => {
+  it("refuses an answer to an unknown proposal", () => {
     const party = new Party(bob)
     const [, accept] = whole.chain
     expect(() => party.take(accept ?? whole.chain[0], aud)).toThrow(code("PROPOSAL_NOT_FOUND"))
   })
 
-  it.each(["task", "aud", "to", "ts", "sig"] as const)("believes no relay that changes %s", (member) => {
-    const [proposal, accept] = whole.chain
-    const others = { task: "x", aud: "x", to: carolDid, ts: proposal.ts + 1, sig: accept?.sig }
-    const changed = { ...proposal, [member]: others[member] }
-    const party = new Party(alice)
-    expect(() => party.take(changed, member === "aud" ? "x" : aud)).toThrow(code("VERIFICATION_FAILED"))
-    expect(party.added).toEqual([])
-  })
+  it.each(["task", "aud", "to", "ts", "sig"] as const)(
+    "refuses a proposal whose %s the relay changed",
+    (member) => {
+      const [proposal, accept] = whole.chain
+      const others = { task: "x", aud: "x", to: carolDid, ts: proposal.ts + 1, sig: accept?.sig }
+      const changed = { ...proposal, [member]: others[member] }
+      const party = new Party(alice)
+      expect(() => party.take(changed, member === "aud" ? "x" : aud)).toThrow(code("VERIFICATION_FAILED"))
+      expect(party.added).toEqual([])
+    },
+  )
 
-  it("believes no signature by another key, whoever it is from", () => {
+  it("refuses a statement whose signature is of another key or another type", () => {
     const party = partyAfter(openDeal(whole.chain[0]), alice)
     const forged = answer(openDeal(whole.chain[0]), "ACCEPT", carol)
     const { sig: _sig, ...claimed } = answer(openDeal(whole.chain[0]), "ACCEPT", bob)

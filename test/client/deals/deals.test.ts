@@ -71,7 +71,7 @@ async function runExample(server: string): Promise<{ identity: Identity; printed
   return { identity, printed }
 }
 
-const told = (events: readonly DealEvent[]) => events.map(({ type, state }) => `${type} ${state}`)
+const statesOf = (events: readonly DealEvent[]) => events.map(({ type, state }) => `${type} ${state}`)
 
 /** Both parties, and a proposal of Alice that Bob has heard of. */
 async function propose(server: string) {
@@ -83,7 +83,7 @@ async function propose(server: string) {
 }
 
 describe("a deal over a relay", () => {
-  it("works as doc/library.md shows, word for word", async () => {
+  it("works exactly as doc/library.md shows", async () => {
     const server = await relayUrl()
     const other = await connect(server, "other-agent")
     other.client.on("proposal", ({ id }) => void other.client.accept(id, "their-payment-code"))
@@ -116,8 +116,8 @@ describe("a deal over a relay", () => {
     await until("disputed", () => bob.events.length === 3)
     await bob.client.dispute(id, "true", { fault: "self" })
     await until("agreed", () => alice.events.length === 3)
-    expect(told(bob.events)).toEqual(["PROPOSAL pending", "COMPLETE completed", "DISPUTE disputed"])
-    expect(told(alice.events)).toEqual(["ACCEPT accepted", "COMPLETE completed", "DISPUTE disputed"])
+    expect(statesOf(bob.events)).toEqual(["PROPOSAL pending", "COMPLETE completed", "DISPUTE disputed"])
+    expect(statesOf(alice.events)).toEqual(["ACCEPT accepted", "COMPLETE completed", "DISPUTE disputed"])
     const receipt = await alice.client.receipt(id)
     expect(await bob.client.receipt(id)).toEqual(receipt)
     expect(checkReceipt(receipt)).toMatchObject({
@@ -136,7 +136,7 @@ describe("a deal over a relay", () => {
     await expect(alice.client.receipt(id)).rejects.toMatchObject({ code: "PROPOSAL_STATE" })
   })
 
-  it("records what both parties send at once", async () => {
+  it("records statements that both parties send at once", async () => {
     const { alice, bob, id } = await propose(await relayUrl())
     await bob.client.accept(id)
     const both = await Promise.all([alice.client.complete(id, "a"), bob.client.complete(id, "b")])
@@ -152,13 +152,13 @@ describe("a deal over a relay", () => {
     await bob.client.complete(id)
     const again = await connect(server, "alice", alice.identity)
     await until("both steps", () => again.events.length === 2)
-    expect(told(again.events)).toEqual(["ACCEPT accepted", "COMPLETE completed"])
+    expect(statesOf(again.events)).toEqual(["ACCEPT accepted", "COMPLETE completed"])
     await again.client.ping()
     await again.client.disconnect()
     const third = await connect(server, "alice", alice.identity)
     await bob.client.dispute(id, "nothing was paid")
     await until("the dispute", () => third.events.length === 1)
-    expect(told(third.events)).toEqual(["DISPUTE disputed"])
+    expect(statesOf(third.events)).toEqual(["DISPUTE disputed"])
   })
 
   it("is not confirmed by a client that only sends a message", async () => {

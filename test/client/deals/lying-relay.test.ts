@@ -8,7 +8,7 @@ import { alice, answer, bob, bobDid, carol, carolDid, dealAfter, propose } from 
 import { confirmed, enter, knowing, relayed } from "./deal-client.js"
 
 describe("a statement from the relay", () => {
-  it("causes an event once it is verified, and is confirmed then", async () => {
+  it("causes an event and is confirmed once it is verified", async () => {
     const { session, events } = await enter()
     const proposal = propose({ amount: "0.05", currency: "SOL" })
     session.say(relayed(proposal))
@@ -33,18 +33,18 @@ describe("a statement from the relay", () => {
   })
 
   it.each<[string, object, string]>([
-    ["a word of it was changed", { ...propose(), task: "send all your money" }, "VERIFICATION_FAILED"],
+    ["its task was changed", { ...propose(), task: "send all your money" }, "VERIFICATION_FAILED"],
     ["it has no signature", { ...propose(), sig: "" }, "VERIFICATION_FAILED"],
-    ["another has signed it", { ...propose({}, carol), from: propose().from }, "VERIFICATION_FAILED"],
+    ["another agent has signed it", { ...propose({}, carol), from: propose().from }, "VERIFICATION_FAILED"],
     ["it is made for another server", propose({ aud: "relay-2" }), "VERIFICATION_FAILED"],
     ["it is between two others", propose({ to: carolDid }), "NOT_A_PARTY"],
-    ["its form is wrong", { ...propose(), expires: 0 }, "INVALID_MSG"],
+    ["it does not match the schema", { ...propose(), expires: 0 }, "INVALID_MSG"],
     [
       "it claims to be from the client itself",
       { ...propose(), from: bobDid, to: propose().from },
       "VERIFICATION_FAILED",
     ],
-  ])("is invalid if %s: an error, no event, and a confirmation", async (_what, statement, code) => {
+  ])("causes an error, no event and a confirmation if %s", async (_what, statement, code) => {
     const { session, events, errors } = await enter()
     session.say(relayed(statement as Statement, { msg_id: "x.1" }))
     expect(await confirmed(session)).toEqual(["x.1"])
@@ -54,7 +54,7 @@ describe("a statement from the relay", () => {
     ])
   })
 
-  it("is invalid from the wrong party, or out of order, whatever chain the relay lists", async () => {
+  it("is invalid from the wrong party or out of order", async () => {
     const made = dealAfter([], propose({ to: propose().from }, bob))
     const accept = answer(made, "ACCEPT", alice)
     const { session, events, errors } = await enter(knowing(made))
@@ -135,7 +135,7 @@ describe("a statement from the relay", () => {
     expect((await confirmed(session, 3)).at(-1)).toBe(statementMessageId(deal.chain[0]))
   })
 
-  it("causes its event in the order of arrival, though the deal of one has to be fetched first", async () => {
+  it("causes its event in the order of arrival, even if a deal must be fetched first", async () => {
     const deal = dealAfter([], propose({ id: "prop_0002", to: propose().from }, bob))
     const accept = answer(deal, "ACCEPT", alice)
     const { session, events } = await enter(knowing(deal))

@@ -43,7 +43,7 @@ async function deliver(room: DaemonRoom, relay: FakeRelay, deal: Deal): Promise<
   const session = await relay.session(index)
   session.say(...mail(deal))
   await until("all is confirmed", () => {
-    // The inbox gives its readers time before it hints a line that was cut off.
+    // The inbox pauses for its readers before it repairs a line that was cut off.
     room.clock.advance(500)
     room.sweep()
     return received(session).size === deal.chain.length
@@ -76,7 +76,7 @@ const head = (text: string, lines: number, torn: boolean) => {
 }
 
 describe("a daemon that dies between two writes of a deal", { timeout: 120_000 }, () => {
-  it.each([false, true])("loses and duplicates nothing (partial last line: %s)", async (torn) => {
+  it.each([false, true])("loses and duplicates no line (partial last line: %s)", async (torn) => {
     const room = new DaemonRoom()
     const { relay, deal } = await arrange(room)
     await deliver(room, relay, deal)
@@ -84,16 +84,16 @@ describe("a daemon that dies between two writes of a deal", { timeout: 120_000 }
     expect(whole).toMatchObject({ receipts: [expect.any(String), expect.any(String)] })
     const { proposals, receipts, inbox, memory } = room.paths
     const texts = [proposals, receipts, inbox].map((path) => readFileSync(path, "utf8"))
-    const [said = "", proven = "", told = ""] = texts
+    const [proposalLines = "", receiptLines = "", inboxLines = ""] = texts
     let tried = 0
     for (let p = 0; p <= 4; p++) {
       for (let r = 0; r <= Math.max(0, p - 2); r++) {
         for (let i = 0; i <= p; i++) {
-          writeFileSync(proposals, head(said, p, torn))
-          writeFileSync(receipts, head(proven, r, torn))
-          writeFileSync(inbox, head(told, i, torn))
+          writeFileSync(proposals, head(proposalLines, p, torn))
+          writeFileSync(receipts, head(receiptLines, r, torn))
+          writeFileSync(inbox, head(inboxLines, i, torn))
           rmSync(room.paths.segments, { recursive: true, force: true })
-          // It is written once a second, and so may know less than the inbox has.
+          // memory.json is written once a second and may be behind the inbox.
           writeFileSync(memory, JSON.stringify({ v: 1, told: tried % 2 === 0 ? i : 0 }))
           await deliver(room, relay, deal)
           expect(found(room), `${p} statements, ${r} receipts, ${i} lines`).toEqual(whole)
@@ -109,9 +109,9 @@ describe("a daemon that dies between two writes of a deal", { timeout: 120_000 }
     const { relay, deal } = await arrange(room)
     await deliver(room, relay, deal)
     const whole = found(room)
-    const told = readFileSync(room.paths.inbox, "utf8")
+    const inboxLines = readFileSync(room.paths.inbox, "utf8")
     writeFileSync(room.paths.receipts, "")
-    writeFileSync(room.paths.inbox, head(told, 1, false))
+    writeFileSync(room.paths.inbox, head(inboxLines, 1, false))
     writeFileSync(room.paths.memory, JSON.stringify({ v: 1, told: 1 }))
     await room.start(relay)
     await room.lines("COMPLETE", 2)
@@ -139,7 +139,7 @@ describe("a daemon that dies between two writes of a deal", { timeout: 120_000 }
 })
 
 describe.runIf(isRoot())("a deal on a full disk", { timeout: 60_000 }, () => {
-  it("waits, reports a problem, and is written once there is space", async () => {
+  it("is reported as a problem, and written once there is space", async () => {
     const disk = new SmallDisk(1024 * 1024)
     const room = new DaemonRoom(undefined, { root: disk.path })
     const { relay, deal } = await arrange(room, "x".repeat(10_000))

@@ -59,7 +59,7 @@ async function proposed(alice: DaemonRoom, bob: DaemonRoom): Promise<string> {
   return String(line?.["id"])
 }
 
-describe("daemons on a relay", { timeout: 60_000 }, () => {
+describe("daemons that make deals", { timeout: 60_000 }, () => {
   it("make, accept and complete a proposal by lines alone, and each has a receipt", async () => {
     const server = await startServer()
     const alice = await join(server, "alice")
@@ -134,7 +134,7 @@ describe("daemons on a relay", { timeout: 60_000 }, () => {
     ])
   })
 
-  it("reject, and dispute by agreement", async () => {
+  it("reject a proposal, and dispute a completed deal", async () => {
     const server = await startServer()
     const alice = await join(server, "alice")
     const bob = await join(server, "bob")
@@ -164,7 +164,7 @@ describe("daemons on a relay", { timeout: 60_000 }, () => {
     expect(bob.log).not.toContain("mismatch")
   })
 
-  it("catch up with missed statements, once", async () => {
+  it("write each missed statement to the inbox once", async () => {
     const server = await startServer()
     const alice = await join(server, "alice")
     const bob = await join(server, "bob")
@@ -186,7 +186,7 @@ describe("daemons on a relay", { timeout: 60_000 }, () => {
     expect(readFileSync(alice.paths.proposals, "utf8").split("\n")).toHaveLength(5)
   })
 
-  it("of one directory write one receipt of one deal", async () => {
+  it("in one directory write one receipt per deal", async () => {
     const server = await startServer()
     const root = temporaryDirectory()
     const alice = await join(server, "alice", new DaemonRoom(new FakeClock(), { root, name: "a" }))

@@ -65,26 +65,22 @@ const rosterOf = ({ agentId, did }: { agentId: string; did: string }, re: string
 
 const swapped = "did:key:z6MktwupdmLXVVqTzCw4i46r4uGyosGXRnR3XjN4Zq7oMMsw"
 
-describe("a relay that lies", { timeout: 60_000 }, () => {
+describe("a daemon whose relay lies about deals", { timeout: 60_000 }, () => {
   it.each<[string, (proposal: Statement<"PROPOSAL">, me: string) => Statement, RegExp]>([
-    ["tampers with a task", (proposal) => ({ ...proposal, task: "pay me" }), /sig|signature/],
+    ["a changed task", (proposal) => ({ ...proposal, task: "pay me" }), /sig|signature/],
     [
-      "swaps the key of its author",
+      "another key for the author",
       (proposal) => ({ ...proposal, from: swapped }),
       /does not match|must be signed by/,
     ],
     [
-      "passes on what is for another relay",
+      "a proposal made for another relay",
       (_, me) => propose({ to: me, aud: "relay-2" }),
       /must be this server/,
     ],
-    ["passes on what is between two others", () => propose({ to: carolDid }), /not a party/],
-    [
-      "passes on a proposal that was over long ago",
-      (_, me) => propose({ to: me, ts: 1_000 }),
-      /over long ago/,
-    ],
-  ])("%s: nothing changes, and one NOTICE says so", async (_name, lie, reason) => {
+    ["a proposal between two other agents", () => propose({ to: carolDid }), /not a party/],
+    ["a proposal that was over long ago", (_, me) => propose({ to: me, ts: 1_000 }), /over long ago/],
+  ])("refuses %s and writes one NOTICE", async (_name, lie, reason) => {
     const { room, session } = await arrange()
     const lied = lie(propose({ to: to(room) }), to(room))
     for (let i = 0; i < 2; i++) await pass(session, passOn(lied))
@@ -95,8 +91,8 @@ describe("a relay that lies", { timeout: 60_000 }, () => {
   })
 
   it.each<[string, (deal: Deal, me: DaemonRoom) => Statement]>([
-    ["an answer by who is no party", (deal) => answer(deal, "COMPLETE", carol)],
-    ["an acceptance by who proposed", (deal) => answer(deal, "ACCEPT", alice)],
+    ["an answer of an agent that is not a party", (deal) => answer(deal, "COMPLETE", carol)],
+    ["an acceptance by the proposer", (deal) => answer(deal, "ACCEPT", alice)],
     ["a completion before the acceptance", (deal) => answer(deal, "COMPLETE", alice)],
     [
       "an answer to another statement",
@@ -107,11 +103,11 @@ describe("a relay that lies", { timeout: 60_000 }, () => {
       (deal, me) => answer(deal, "ACCEPT", me.identity.keyPair, { aud: "relay-2" }),
     ],
     [
-      "an answer to a proposal nobody knows",
+      "an answer to an unknown proposal",
       (deal) =>
         answer({ ...deal, chain: [propose({ id: "prop_0002", to: deal.chain[0].to })] }, "COMPLETE", alice),
     ],
-  ])("passes on %s: the deal stays as it was", async (_name, lie) => {
+  ])("refuses %s and leaves the deal as it was", async (_name, lie) => {
     const { room, session } = await arrange()
     const proposal = propose({ to: to(room) })
     await pass(session, passOn(proposal))
@@ -123,7 +119,7 @@ describe("a relay that lies", { timeout: 60_000 }, () => {
     expect(room.receipts).toEqual([])
   })
 
-  it("replays all of a deal: nothing is doubled, also after a restart", async () => {
+  it("records a replayed deal once, also after a restart", async () => {
     const { room, relay, session } = await arrange()
     let deal = openDeal(propose({ to: to(room) }))
     deal = advanceDeal(deal, answer(deal, "ACCEPT", room.identity.keyPair))
@@ -146,7 +142,7 @@ describe("a relay that lies", { timeout: 60_000 }, () => {
     expect(dealIn(room)?.chain).toHaveLength(3)
   })
 
-  it("kept the acceptance back: the chain is asked for, and taken as a whole", async () => {
+  it("fetches the whole deal when the relay withheld a statement", async () => {
     let chain: readonly Statement[] = []
     const { room, session } = await arrange(() => [chain])
     const proposal = propose({ to: to(room) })
@@ -165,7 +161,7 @@ describe("a relay that lies", { timeout: 60_000 }, () => {
     expect(notices(room)).toEqual([])
   })
 
-  it("lists a chain with a forged end: what is true of it is taken", async () => {
+  it("accepts the valid statements before a forged one", async () => {
     let chain: readonly Statement[] = []
     const { room, relay } = await arrange(() => [chain])
     const proposal = propose({ to: to(room) })
@@ -182,7 +178,7 @@ describe("a relay that lies", { timeout: 60_000 }, () => {
     expect(notices(room)).toHaveLength(1)
   })
 
-  it("names another key for an agent: nothing is signed", async () => {
+  it("signs nothing when the relay names a key that is not the agent's", async () => {
     const mallory = newIdentity()
     const victim = newIdentity()
     const room = new DaemonRoom()
@@ -213,7 +209,7 @@ describe("a relay that lies", { timeout: 60_000 }, () => {
     expect(aliceDid).not.toBe(mallory.did)
   })
 
-  it("answers a statement with another one: the line is refused, and says why", async () => {
+  it("rejects a line that the relay answers with a changed statement", async () => {
     const bob = newIdentity()
     const room = new DaemonRoom()
     const relay = await FakeRelay.start({
@@ -235,7 +231,7 @@ describe("a relay that lies", { timeout: 60_000 }, () => {
     expect(dealIn(room)).toBeUndefined()
   })
 
-  it("answers a statement with what proves nothing: the line is refused", async () => {
+  it("rejects a line that the relay answers without a statement", async () => {
     const bob = newIdentity()
     const room = new DaemonRoom()
     const relay = await FakeRelay.start({
@@ -251,7 +247,7 @@ describe("a relay that lies", { timeout: 60_000 }, () => {
     expect(room.acks).toEqual([])
   })
 
-  it("answers a line with what the other party signed under its id: the line is refused", async () => {
+  it("rejects a line that the relay answers with a statement of the other party under the same id", async () => {
     const { publicKey } = alice
     const room = new DaemonRoom()
     const relay = await FakeRelay.start({
@@ -267,18 +263,18 @@ describe("a relay that lies", { timeout: 60_000 }, () => {
     expect(room.acks).toEqual([])
   })
 
-  it("answers a line with what was signed for another line: the line is refused", async () => {
+  it("rejects a line that the relay answers with the statement of another line", async () => {
     const bob = newIdentity()
     const room = new DaemonRoom()
-    const said: Statement[] = []
+    const sent: Statement[] = []
     const relay = await FakeRelay.start({
       serverId: aud,
       answers: {
         LIST_AGENTS: ({ id }) => rosterOf(bob, id),
         PROPOSAL: (frame) => {
           const statement = frame as Statement
-          said.push(statement)
-          return passOn(said[0] ?? statement, { re: frame.id })
+          sent.push(statement)
+          return passOn(sent[0] ?? statement, { re: frame.id })
         },
       },
     })
@@ -290,7 +286,7 @@ describe("a relay that lies", { timeout: 60_000 }, () => {
     expect(room.acks).toMatchObject([{ id: "p" }])
   })
 
-  it("answers with a step whose past cannot be asked for now: the line is said again, and settled", async () => {
+  it("sends a line again when the answer follows from a statement that cannot be fetched yet", async () => {
     const room = new DaemonRoom()
     const proposal = propose({ to: room.identity.did })
     let deal = openDeal(proposal)
@@ -299,18 +295,18 @@ describe("a relay that lies", { timeout: 60_000 }, () => {
       serverId: aud,
       answers: {
         LIST_PROPOSALS: ({ id }) => {
-          // The first is asked for at the start, the second when the answer does not fit.
+          // The daemon requests the first list at its start, the second when the answer does not follow.
           if (++lists === 2) return { type: "ERROR", re: id, code: "UNAVAILABLE", message: "no store" }
           const list = [{ id: proposal.id, state: "pending", statements: deal.chain, names: {} }]
           return { type: "PROPOSALS", re: id, list }
         },
         COMPLETE: (frame) => {
           if (deal.chain.length === 2) {
-            const { sig: _, from: __, ...said } = frame
+            const { sig: _, from: __, ...body } = frame
             const theirs = answer(deal, "COMPLETE", alice)
             deal = advanceDeal(deal, theirs)
             const own = answer(deal, "COMPLETE", room.identity.keyPair, {
-              ...said,
+              ...body,
               prev: deal.head,
               ts: theirs.ts,
             })
@@ -332,7 +328,7 @@ describe("a relay that lies", { timeout: 60_000 }, () => {
     expect(dealIn(room)?.chain).toHaveLength(4)
   })
 
-  it("passed on a step of a far future: what happens now is asked for all the same", async () => {
+  it("still fetches new statements after one dated in the far future", async () => {
     const { room, relay, session } = await arrange()
     await pass(session, passOn(propose({ to: to(room), ts: Number.MAX_SAFE_INTEGER })))
     await room.start(relay)
@@ -340,7 +336,7 @@ describe("a relay that lies", { timeout: 60_000 }, () => {
     expect(since).toBeLessThan(Number.MAX_SAFE_INTEGER / 2)
   })
 
-  it("passes on other words under a signature that is known: they are refused", async () => {
+  it("refuses changed content under a known signature", async () => {
     const { room, session } = await arrange()
     const proposal = propose({ to: to(room) })
     await pass(session, passOn(proposal))

@@ -33,7 +33,7 @@ const place = () => join(temporaryDirectory(), "receipts.jsonl")
 const linesOf = (path: string) => readFileSync(path, "utf8").split("\n").slice(0, -1)
 
 describe("receipts.jsonl", () => {
-  it("has each receipt once, whoever appends it and however often", () => {
+  it("contains each receipt once, however many writers append it", () => {
     const path = place()
     const [one, other] = [new ReceiptsFile(path), new ReceiptsFile(path)]
     expect(one.append([receipt(1), receipt(1)])).toBe(true)
@@ -44,7 +44,7 @@ describe("receipts.jsonl", () => {
     expect(existsSync(`${path}.lock`)).toBe(false)
   })
 
-  it("is fixed where a crash cut a line off, and the line written anew", () => {
+  it("loses a partial line of a crash before the receipt is appended again", () => {
     const path = place()
     const line = formatReceipt(receipt(2))
     for (const cut of [1, 40, line.length]) {
@@ -54,7 +54,7 @@ describe("receipts.jsonl", () => {
     }
   })
 
-  it("knows its lines across the chunks in which it is read, also with characters of several bytes", () => {
+  it("recognizes a receipt that spans two reads, even with multi-byte characters", () => {
     const path = place()
     const long = Array.from({ length: 400 }, (_, n) => receipt(n, `${"é".repeat(1_900)}${n}`))
     expect(new ReceiptsFile(path).append(long)).toBe(true)
@@ -64,7 +64,7 @@ describe("receipts.jsonl", () => {
     expect(readFileSync(path).length).toBe(size)
   })
 
-  it("begins anew where somebody deleted or shortened it", () => {
+  it("gets a receipt again after it was deleted or emptied", () => {
     const path = place()
     const file = new ReceiptsFile(path)
     file.append([receipt(1), receipt(2)])
@@ -76,14 +76,14 @@ describe("receipts.jsonl", () => {
     expect(linesOf(path)).toHaveLength(1)
   })
 
-  it("keeps what others put there", () => {
+  it("keeps lines that other programs wrote", () => {
     const path = place()
     appendFileSync(path, "nonsense\n")
     new ReceiptsFile(path).append([receipt(1)])
     expect(linesOf(path)).toEqual(["nonsense", formatReceipt(receipt(1))])
   })
 
-  it("is left alone while another process writes, but not for one that died", () => {
+  it("is not written while another process holds the lock, unless that process died", () => {
     const path = place()
     mkdirSync(`${path}.lock`)
     const file = new ReceiptsFile(path)
@@ -95,7 +95,7 @@ describe("receipts.jsonl", () => {
     expect(linesOf(path)).toHaveLength(1)
   })
 
-  it("has each receipt once and whole when processes append the same ones at once and are killed", {
+  it("contains each receipt once after concurrent writers were killed", {
     timeout: 60_000,
   }, async () => {
     const path = place()
@@ -115,7 +115,7 @@ describe("receipts.jsonl", () => {
 })
 
 describe.runIf(isRoot())("receipts.jsonl on a full disk", () => {
-  it("is as it was, and takes the same receipt once there is room", () => {
+  it("stays unchanged, and accepts the same receipts once there is room", () => {
     const disk = new SmallDisk(256 * 1024)
     const path = join(disk.path, "receipts.jsonl")
     const file = new ReceiptsFile(path)

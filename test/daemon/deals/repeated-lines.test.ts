@@ -55,7 +55,7 @@ function accepted(room: DaemonRoom): { chain: Statement[]; deal: () => Deal } {
 }
 
 describe("a line that answers a deal", { timeout: 60_000 }, () => {
-  it("is signed again if the other party was faster", async () => {
+  it("is signed again if the other party answered first", async () => {
     const room = new DaemonRoom()
     const { chain, deal } = accepted(room)
     const relay = await arrange(room, chain, {
@@ -81,7 +81,7 @@ describe("a line that answers a deal", { timeout: 60_000 }, () => {
     await room.lines("COMPLETE", 2)
   })
 
-  it("is refused in the end where the relay has another deal, and lets the next line pass", async () => {
+  it("is rejected if the relay keeps another deal under the id, and the next line is sent", async () => {
     const room = new DaemonRoom()
     const { chain } = accepted(room)
     await arrange(room, chain, { COMPLETE: (frame: Statement) => stale(frame.id) })

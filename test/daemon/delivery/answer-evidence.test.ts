@@ -12,18 +12,18 @@ const ack = (fields: object = {}): ServerMessage<"ACK"> => ({
   state: "accepted",
   ...fields,
 })
-const said = (to: string) => ({ type: "MSG", to, content: "x" }) as OutboxFrame
+const post = (to: string) => ({ type: "MSG", to, content: "x" }) as OutboxFrame
 
 describe("evidenceOf", () => {
   it.each([
-    ["a post", said("#general"), ack({ seq: 3, recipients: 2 }), { seq: 3, recipients: 2 }],
-    ["a name that the relay resolved", said("@bob"), ack({ to: id }), { to: id }],
-    ["an id", said(id), ack(), { to: id }],
-    ["a name that nobody resolved", said("@bob"), ack(), undefined],
-    ["a role", said("+reviewer"), ack({ recipients: 0 }), { recipients: 0, to: "+reviewer" }],
-    ["what needs no more words", { type: "SET_PRESENCE", status: "idle" }, ack(), undefined],
+    ["a post", post("#general"), ack({ seq: 3, recipients: 2 }), { seq: 3, recipients: 2 }],
+    ["a name that the relay resolved", post("@bob"), ack({ to: id }), { to: id }],
+    ["an id", post(id), ack(), { to: id }],
+    ["a name that nobody resolved", post("@bob"), ack(), undefined],
+    ["a role", post("+reviewer"), ack({ recipients: 0 }), { recipients: 0, to: "+reviewer" }],
+    ["a request without a recipient", { type: "SET_PRESENCE", status: "idle" }, ack(), undefined],
   ] as [string, OutboxFrame, ServerMessage<"ACK">, object | undefined][])(
-    "of %s is what became of it and whom it was for",
+    "keeps the recipient and the counts of %s, if there are any",
     (_what, frame, answer, evidence) => {
       expect(evidenceOf(answer, frame)).toEqual(evidence)
     },

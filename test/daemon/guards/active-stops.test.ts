@@ -44,8 +44,8 @@ const standing = (desk: DaemonRoom) => {
   return desk.status.guards.map(({ layer, scope }) => `${layer} ${scope}`)
 }
 
-describe("what a guard has stopped", () => {
-  it("is one line, with the kept line's id and what to do, whatever the relay sends besides", async () => {
+describe("an active stop", () => {
+  it("is reported in one inbox line with a hint and the id of the rejected line", async () => {
     const { desk, refuse } = await stopped()
     for (const id of ["m1", "m2", "m3"]) await refuse(id)
     expect(await desk.lines("GUARD")).toMatchObject([{ state: "tripped", ...room, id: "m1", reason }])
@@ -53,7 +53,7 @@ describe("what a guard has stopped", () => {
     expect(guardLines(desk)[0]).toMatchObject({ retry_after_ms: hour })
   })
 
-  it("is not reported again because a status passed, and stays while lines are refused", async () => {
+  it("is not reported again while lines are refused", async () => {
     const { desk, refuse } = await stopped()
     await refuse("m1")
     desk.write({ to: "#general", content: "build is green", kind: "status", id: "s1" })
@@ -81,7 +81,7 @@ describe("what a guard has stopped", () => {
     expect(standing(desk)).toEqual([])
   })
 
-  it("is over at another relay, which has stopped nothing", async () => {
+  it("ends when the daemon connects to another relay", async () => {
     const { desk, refuse } = await stopped()
     await refuse("m1")
     desk.sweep()
@@ -89,7 +89,7 @@ describe("what a guard has stopped", () => {
     expect(standing(desk)).toEqual([])
   })
 
-  it("is over once a message is taken, and told anew when the relay stops it anew", async () => {
+  it("ends when a message is accepted, and is reported again when the relay stops the agent again", async () => {
     const { desk, state, refuse } = await stopped()
     await refuse("m1")
     state.refuses = false
@@ -102,7 +102,7 @@ describe("what a guard has stopped", () => {
     expect(standing(desk)).toEqual(["conversation #general"])
   })
 
-  it("is not told to who is not stopped: a room goes on for others", async () => {
+  it("is not reported to an agent that it does not affect", async () => {
     const { desk, session } = await stopped()
     const said = { type: "GUARD", ...room, reason, ts }
     const own = { ...said, scope: `${desk.self} in #general` }
@@ -118,7 +118,7 @@ describe("what a guard has stopped", () => {
     expect((await desk.lines("GUARD", 2))[1]).toMatchObject({ scope: `@bbbbbbbb ${desk.self}` })
   })
 
-  it("is warned of by one line, not by one of each guard, and not for others", async () => {
+  it("is announced by one warning, and only to the agent that it affects", async () => {
     const { desk, session } = await stopped()
     const warned = { type: "GUARD", state: "warned", ...room, reason: "8 of 16 are used", ts }
     session.say(
@@ -136,7 +136,7 @@ describe("what a guard has stopped", () => {
     expect(lines[0]?.["hint"]).toContain("finish something")
   })
 
-  it("ends with its time", async () => {
+  it("ends when its time is over", async () => {
     const { desk, refuse } = await stopped()
     await refuse("m1")
     await desk.lines("GUARD", 1)
@@ -145,7 +145,7 @@ describe("what a guard has stopped", () => {
     expect(standing(desk)).toEqual([])
   })
 
-  it("is read from a damaged file as far as possible", async () => {
+  it("survives damaged entries in memory.json", async () => {
     const { desk, relay, refuse } = await stopped()
     await refuse("m1")
     desk.sweep()

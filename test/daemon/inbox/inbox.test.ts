@@ -126,7 +126,7 @@ describe("rotation", () => {
     expect(room.messages).toEqual(range(1, 12))
   })
 
-  it("waits until no line came for a while", async () => {
+  it("waits for a pause in the writing", async () => {
     const room = new InboxRoom()
     const inbox = room.open({ ...quick, graceMs: 200, busyMs: 60_000 })
     for (let i = 0; i < 10; i++) {
@@ -211,7 +211,7 @@ describe("an inbox file changed by another program", () => {
     expect(room.segments).toHaveLength(1)
   })
 
-  it("is recreated within one tick, even without a new line", async () => {
+  it("is recreated by the next sweep, even without a new line", async () => {
     const room = new InboxRoom()
     const inbox = room.open()
     room.send(inbox, 3)

@@ -80,7 +80,7 @@ describe("readSeq", () => {
   })
 
   it.each(['{"seq":12', '{"seq":"12",', ' {"seq":1,', '{"seq":9007199254740992,', '{"seq":-1,', "", "seq"])(
-    "finds none in %s",
+    "returns undefined for %s",
     (text) => {
       expect(readSeq(Buffer.from(text))).toBeUndefined()
     },

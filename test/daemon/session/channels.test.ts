@@ -63,7 +63,7 @@ describe("a channel pattern", () => {
     expect(second.channels.names).toEqual(["#general", "#team.a"])
   })
 
-  it("when left, takes along the channels joined only because of it, also after a restart", async () => {
+  it("leaves the channels that were joined only because they match it, also after a restart", async () => {
     const first = openChannels(["#team.>", "#team.mine"])
     await first.channels.attach(openSession().session)
     for (const channel of ["#team.a", "#team.b", "#team.mine"]) {
@@ -82,7 +82,7 @@ describe("a channel pattern", () => {
     expect(openChannels(undefined, first.path).channels.patterns).toEqual([])
   })
 
-  it("when left, keeps a channel that matches another pattern", async () => {
+  it("does not leave a channel that another pattern matches", async () => {
     const { channels } = openChannels(["#team.>", "#*.a"])
     const { session, requests } = openSession()
     await channels.attach(session)
