@@ -4,7 +4,7 @@ import { ChatError } from "../protocol/errors.js"
 
 const maxIdLength = 512
 /** Milliseconds an id is remembered. */
-const keptMs = 3_600_000
+const retentionMs = 3_600_000
 
 interface KnownEntry {
   readonly seq: number
@@ -28,7 +28,7 @@ export class EntryIds {
 
   add(id: string, seq: number, ts: number): void {
     this.#entries.set(id, { seq, ts })
-    const oldestTs = this.#clock.now() - keptMs
+    const oldestTs = this.#clock.now() - retentionMs
     for (const [oldest, entry] of this.#entries) {
       if (entry.ts >= oldestTs) break
       this.#entries.delete(oldest)

@@ -72,14 +72,14 @@ export function describeRetention(start: Start): void {
         whenFull: "drop-oldest",
         storage,
       })
-      const told: string[] = []
-      await logs.subscribe(({ value }) => void told.push(value))
+      const received: string[] = []
+      await logs.subscribe(({ value }) => void received.push(value))
       const first = await logs.append("a", "id-1", "1")
       const second = await logs.append("a", "id-2", "2")
       expect((await logs.append("a", "id-2", "2")).isDuplicate).toBe(true)
       expect(second.seq).toBeGreaterThan(first.seq)
-      await until("both have arrived", () => told.length >= 2, patienceMs)
-      expect(told).toEqual(["1", "2"])
+      await until("both have arrived", () => received.length >= 2, patienceMs)
+      expect(received).toEqual(["1", "2"])
       expect(await logs.read("a", 0, 10)).toEqual([])
       expect(await logs.last("a", 10)).toEqual([])
       expect((await logs.stat("a")).count).toBe(0)
@@ -100,12 +100,12 @@ export function describeSubscriptions(start: Start): void {
     const { backbone } = await start()
     const logs = await backbone.logs("subscribed", plenty)
     await logs.append("a", "before", "before")
-    const heard: LogEntry[][] = [[], []]
-    for (const list of heard) await logs.subscribe((entry) => void list.push(entry))
+    const received: LogEntry[][] = [[], []]
+    for (const list of received) await logs.subscribe((entry) => void list.push(entry))
     const ids = Array.from({ length: 100 }, (_, i) => `id-${i}`)
     await Promise.all(ids.flatMap((id, i) => [1, 2].map(() => logs.append(`key${i % 4}`, id, id))))
     await logs.append("end", "end", "end")
-    for (const list of heard) {
+    for (const list of received) {
       await until("all have arrived", () => list.some(({ key }) => key === "end"), patienceMs)
       await until("all have arrived", () => list.length >= 101, patienceMs)
       expect(list).toHaveLength(101)
@@ -135,15 +135,15 @@ export function describeSubscriptions(start: Start): void {
   test("a subscriber may append, and all subscribers receive the same order", async () => {
     const { backbone } = await start()
     const logs = await backbone.logs("echo", plenty)
-    const heard: string[][] = [[], []]
+    const received: string[][] = [[], []]
     await logs.subscribe(({ value }) => {
-      heard[0]?.push(value)
+      received[0]?.push(value)
       if (value.length < 5) void logs.append("a", `${value}x`, `${value}x`)
     })
-    await logs.subscribe(({ value }) => void heard[1]?.push(value))
+    await logs.subscribe(({ value }) => void received[1]?.push(value))
     await logs.append("a", "x", "x")
-    await until("the change is reported", () => heard.every(({ length }) => length === 5), patienceMs)
-    expect(heard[0]).toEqual(["x", "xx", "xxx", "xxxx", "xxxxx"])
-    expect(heard[1]).toEqual(heard[0])
+    await until("the change is reported", () => received.every(({ length }) => length === 5), patienceMs)
+    expect(received[0]).toEqual(["x", "xx", "xxx", "xxxx", "xxxxx"])
+    expect(received[1]).toEqual(received[0])
   })
 }

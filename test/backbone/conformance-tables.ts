@@ -38,9 +38,9 @@ export function describeTables(start: Start): void {
   test("one of many writers that expect the same revision succeeds", async () => {
     const { backbone } = await start()
     const table = await backbone.table("race")
-    const made = await Promise.all(Array.from({ length: 20 }, (_, i) => table.put("a", `${i}`, 0)))
-    const revision = made.find((won) => won !== undefined)
-    expect(made.filter((won) => won !== undefined)).toHaveLength(1)
+    const revisions = await Promise.all(Array.from({ length: 20 }, (_, i) => table.put("a", `${i}`, 0)))
+    const revision = revisions.find((won) => won !== undefined)
+    expect(revisions.filter((won) => won !== undefined)).toHaveLength(1)
     const changes = Array.from({ length: 20 }, (_, i) =>
       i % 2 === 0 ? table.put("a", `${i}`, revision) : table.delete("a", revision),
     )

@@ -80,10 +80,10 @@ export async function insist(logs: Logs, key: string, id: string): Promise<numbe
 }
 
 /** Collects every entry from now on. */
-export async function hear(logs: Logs): Promise<LogEntry[]> {
-  const heard: LogEntry[] = []
-  await logs.subscribe((entry) => void heard.push(entry))
-  return heard
+export async function collectEntries(logs: Logs): Promise<LogEntry[]> {
+  const entries: LogEntry[] = []
+  await logs.subscribe((entry) => void entries.push(entry))
+  return entries
 }
 
 /** Collects the values of `isReachable`. */

@@ -5,7 +5,7 @@ import { CuttableNetwork } from "../kit/nats.js"
 import { patienceMs, plenty } from "./conformance-kit.js"
 import {
   both,
-  hear,
+  collectEntries,
   insist,
   isPresent,
   newSpace,
@@ -32,7 +32,11 @@ describe
         open(server.url, space, noLog, defer),
       ])
       const [logs, others] = await Promise.all([one.logs("channel", plenty), two.logs("channel", plenty)])
-      const [heard, heardByOther, reach] = [await hear(logs), await hear(others), reachOf(one)]
+      const [received, receivedByOther, reach] = [
+        await collectEntries(logs),
+        await collectEntries(others),
+        reachOf(one),
+      ]
       const before = await Promise.all([1, 2, 3].map((i) => logs.append("a", `before-${i}`, `before-${i}`)))
       await server.kill()
       await until("the loss is reported", () => reach.includes(false), patienceMs)
@@ -43,7 +47,7 @@ describe
       })
       await server.startAgain()
       const after = [await insist(logs, "a", "after-1"), await insist(others, "a", "after-2")]
-      for (const list of [heard, heardByOther]) {
+      for (const list of [received, receivedByOther]) {
         await until("all have arrived", () => list.some(({ value }) => value === "after-2"), patienceMs)
         expect(list.map(({ value }) => value)).toEqual([
           "before-1",
@@ -64,9 +68,9 @@ describe
       const lines: string[] = []
       const backbone = await open(server.url, newSpace(), (line) => void lines.push(line), defer)
       const logs = await backbone.logs("channel", { ...plenty, storage: "memory" })
-      const heard = await hear(logs)
+      const received = await collectEntries(logs)
       for (const id of ["1", "2", "3"]) await logs.append("a", id, id)
-      await until("three have arrived", () => heard.length === 3, patienceMs)
+      await until("three have arrived", () => received.length === 3, patienceMs)
       await server.kill()
       await server.startAgain()
       await until(
@@ -75,11 +79,11 @@ describe
         patienceMs,
       )
       await insist(logs, "a", "4")
-      await until("the new one has arrived", () => heard.length >= 4, patienceMs)
-      expect(heard.map(({ value }) => value)).toEqual(["1", "2", "3", "4"])
+      await until("the new one has arrived", () => received.length >= 4, patienceMs)
+      expect(received.map(({ value }) => value)).toEqual(["1", "2", "3", "4"])
       expect(lines.join("\n")).toMatch(/is created again/)
       // A reader continues after the old entries: no number is used twice, and none is lower than an earlier one.
-      const numbers = heard.map(({ seq }) => seq)
+      const numbers = received.map(({ seq }) => seq)
       expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b))
       const [, , third, fourth] = numbers
       expect(await logs.read("a", third ?? 0, 10)).toMatchObject([{ seq: fourth, value: "4" }])
@@ -98,20 +102,21 @@ describe
       const follow = async () => {
         const backbone = await open(url, space, noLog, defer)
         const logs = await backbone.logs("channel", { ...plenty, storage: "memory" })
-        return { logs, heard: await hear(logs) }
+        return { logs, received: await collectEntries(logs) }
       }
       const relays = await Promise.all([follow(), follow()])
       const [{ logs: near }, { logs: far }] = relays
       for (const id of ["1", "2", "3"]) await insist(near, "a", id)
-      for (const { heard } of relays) await until("three have arrived", () => heard.length === 3, patienceMs)
+      for (const { received } of relays)
+        await until("three have arrived", () => received.length === 3, patienceMs)
       await Promise.all(servers.map((server) => server.kill()))
       await Promise.all(servers.map((server) => server.startAgain()))
       const after = [await insist(far, "a", "4"), await insist(near, "a", "5")]
-      for (const { heard } of relays) {
-        await until("the new ones have arrived", () => heard.length >= 5, patienceMs)
-        expect(heard.map(({ value }) => value)).toEqual(["1", "2", "3", "4", "5"])
-        expect(heard.slice(3).map(({ seq }) => seq)).toEqual(after)
-        const numbers = heard.map(({ seq }) => seq)
+      for (const { received } of relays) {
+        await until("the new ones have arrived", () => received.length >= 5, patienceMs)
+        expect(received.map(({ value }) => value)).toEqual(["1", "2", "3", "4", "5"])
+        expect(received.slice(3).map(({ seq }) => seq)).toEqual(after)
+        const numbers = received.map(({ seq }) => seq)
         expect(numbers).toEqual([...numbers].sort((a, b) => a - b))
       }
     })
@@ -129,7 +134,7 @@ describe
       ])
       const [nearLogs, farLogs] = await both([near, far], (one) => one.logs("channel", plenty))
       const [nearTable, farTable] = await both([near, far], (one) => one.table("agent"))
-      const [heard, reach] = [await hear(farLogs), reachOf(far)]
+      const [received, reach] = [await collectEntries(farLogs), reachOf(far)]
       await nearTable.put("stays", "1")
       await nearTable.put("goes", "1")
       await nearTable.put("changes", "1")
@@ -147,10 +152,10 @@ describe
       network.heal()
       await insist(farLogs, "a", "2")
       await insist(farLogs, "a", "4")
-      await until("the last has arrived", () => heard.some(({ value }) => value === "4"), patienceMs)
+      await until("the last has arrived", () => received.some(({ value }) => value === "4"), patienceMs)
       await until("the rows have arrived", () => changes.length >= 5, patienceMs)
-      expect(heard).toEqual(await nearLogs.read("a", 0, 10))
-      expect(heard.map(({ value }) => value).sort()).toEqual(["1", "2", "3", "4"])
+      expect(received).toEqual(await nearLogs.read("a", 0, 10))
+      expect(received.map(({ value }) => value).sort()).toEqual(["1", "2", "3", "4"])
       const later = changes.slice(3).map(({ key, value }) => [key, value])
       expect(later).toHaveLength(2)
       expect(later).toEqual(
@@ -180,7 +185,7 @@ describe
         defer,
       )
       const logs = await backbone.logs("channel", plenty)
-      const heard = await hear(logs)
+      const received = await collectEntries(logs)
       const used = networks.filter(({ connections }) => connections > 0)
       expect(used).toHaveLength(1)
       used[0]?.cut()
@@ -190,14 +195,14 @@ describe
       )
       expect(lost.every(({ status }) => status === "rejected")).toBe(true)
       await insist(logs, "a", "after")
-      await until("it has arrived", () => heard.some(({ value }) => value === "after"), patienceMs)
+      await until("it has arrived", () => received.some(({ value }) => value === "after"), patienceMs)
     })
 
     test("loses no appended entry when one of three nodes is killed", async ({ onTestFinished: defer }) => {
       const { nodes: servers, url } = await startCluster(defer)
       const backbone = await open(url, newSpace(), noLog, defer)
       const logs = await backbone.logs("channel", plenty)
-      const heard = await hear(logs)
+      const received = await collectEntries(logs)
       const ids = Array.from({ length: 200 }, (_, i) => `id-${i}`)
       const answered = new Map<string, number>()
       let killing: Promise<void> | undefined
@@ -214,8 +219,8 @@ describe
       )
       expect(entries.map(({ value }) => value).sort()).toEqual([...ids].sort())
       for (const { seq, value } of entries) expect(answered.get(value)).toBe(seq)
-      await until("all have arrived", () => heard.length >= 200, 60_000)
-      expect(heard.map(({ seq }) => seq)).toEqual(entries.map(({ seq }) => seq))
+      await until("all have arrived", () => received.length >= 200, 60_000)
+      expect(received.map(({ seq }) => seq)).toEqual(entries.map(({ seq }) => seq))
 
       // One node of three has no quorum.
       await servers[2]?.kill()
@@ -224,6 +229,6 @@ describe
       await servers[1]?.startAgain()
       await insist(logs, "a", "together")
       expect(backbone.isReachable).toBe(true)
-      await until("it has arrived", () => heard.some(({ value }) => value === "together"), 60_000)
+      await until("it has arrived", () => received.some(({ value }) => value === "together"), 60_000)
     })
   })

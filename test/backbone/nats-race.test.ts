@@ -44,12 +44,12 @@ describe.runIf(isPresent)("relays at different nodes of a NATS cluster", { timeo
       await Promise.all(starting.map((relay) => relay.close()))
     }, patienceMs)
     expect(new Set(starting.map(({ id }) => id)).size).toBe(1)
-    const heard: string[] = []
+    const received: string[] = []
     const changed: string[] = []
     const opened = await Promise.all(
       starting.map(async (relay) => {
         const [logs, table] = await Promise.all([relay.logs("channel", plenty), relay.table("agent")])
-        await logs.subscribe(({ value }) => void heard.push(value))
+        await logs.subscribe(({ value }) => void received.push(value))
         await table.watch(({ key }) => void changed.push(key))
         const more = ["a", "b", "c"].map((name) => Promise.all([relay.logs(name, plenty), relay.table(name)]))
         await Promise.all(more)
@@ -58,8 +58,8 @@ describe.runIf(isPresent)("relays at different nodes of a NATS cluster", { timeo
     )
     await opened[0]?.logs.append("a", "id", "seen")
     await opened[1]?.table.put("seen", "")
-    await until("all have arrived", () => heard.length >= 3 && changed.length >= 3, patienceMs)
-    expect([...heard, ...changed]).toEqual(Array.from({ length: 6 }, () => "seen"))
+    await until("all have arrived", () => received.length >= 3 && changed.length >= 3, patienceMs)
+    expect([...received, ...changed]).toEqual(Array.from({ length: 6 }, () => "seen"))
   })
 
   /** Applies a function to every relay at once. */
@@ -80,8 +80,8 @@ describe.runIf(isPresent)("relays at different nodes of a NATS cluster", { timeo
   it("create and delete a row one at a time", async () => {
     const tables = await openEach((relay) => relay.table("coming"))
     for (let round = 0; round < rounds / 4; round++) {
-      const made = await Promise.all(tables.map((table) => table.put("row", "", 0)))
-      const [revision = 0, ...more] = made.filter((given) => given !== undefined)
+      const revisions = await Promise.all(tables.map((table) => table.put("row", "", 0)))
+      const [revision = 0, ...more] = revisions.filter((given) => given !== undefined)
       expect(more).toEqual([])
       const gone = await Promise.all(tables.map((table) => table.delete("row", revision)))
       expect(gone.filter(Boolean)).toHaveLength(1)
@@ -103,19 +103,19 @@ describe.runIf(isPresent)("relays at different nodes of a NATS cluster", { timeo
   it("lose nothing that is written while older entries are removed", async () => {
     const retention = { maxEntries: 20_000, whenFull: "refuse-new", storage: "disk" } as const
     const logs = await openEach((relay) => relay.logs("passing", retention))
-    const told = new Set<number>()
+    const received = new Set<number>()
     const [first] = logs
     const trims: Promise<void>[] = []
     await first?.subscribe(({ key, seq }) => {
-      told.add(seq)
+      received.add(seq)
       trims.push(first.trim(key, seq))
     })
-    const kept: number[] = []
+    const acknowledged: number[] = []
     for (let round = 0; round < rounds; round++) {
       const appends = logs.map((log, index) => log.append(`log${round % 5}`, `${round}.${index}`, ""))
-      kept.push(...(await Promise.all(appends)).map(({ seq }) => seq))
+      acknowledged.push(...(await Promise.all(appends)).map(({ seq }) => seq))
     }
-    await until("all have arrived", () => kept.every((seq) => told.has(seq)), patienceMs)
+    await until("all have arrived", () => acknowledged.every((seq) => received.has(seq)), patienceMs)
     await Promise.all(trims)
     expect(await first?.read("log0", 0, 1_000)).toEqual([])
   })
@@ -128,7 +128,7 @@ describe.runIf(isPresent)("relays at different nodes of a NATS cluster", { timeo
     const reader = await second?.logs("busy", retention)
     let isOver = false
     let written = 0
-    const kept: number[] = []
+    const acknowledged: number[] = []
     const write = async () => {
       while (!isOver) {
         const id = `${written++}`
@@ -136,7 +136,7 @@ describe.runIf(isPresent)("relays at different nodes of a NATS cluster", { timeo
           "the entry is appended",
           async () => {
             const appended = await writer?.append("log", id, id).catch(() => undefined)
-            if (appended?.isDuplicate === false) kept.push(appended.seq)
+            if (appended?.isDuplicate === false) acknowledged.push(appended.seq)
             return appended !== undefined
           },
           patienceMs,
@@ -160,7 +160,7 @@ describe.runIf(isPresent)("relays at different nodes of a NATS cluster", { timeo
         patienceMs,
       )
       const found = new Set(entries.map(({ seq }) => seq))
-      expect(kept.filter((seq) => !found.has(seq))).toEqual([])
+      expect(acknowledged.filter((seq) => !found.has(seq))).toEqual([])
     }
   })
 })

@@ -12,11 +12,11 @@ import { temporaryDirectory } from "../kit/temporary.js"
 function makeCertificate() {
   const dir = temporaryDirectory()
   const [key, certificate] = [join(dir, "key.pem"), join(dir, "certificate.pem")]
-  const made = spawnSync("openssl", [
+  const openssl = spawnSync("openssl", [
     ...["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"],
     ...["-subj", "/CN=nats", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
   ])
-  expect(made.status, String(made.stderr)).toBe(0)
+  expect(openssl.status, String(openssl.stderr)).toBe(0)
   return { key, certificate }
 }
 
@@ -24,22 +24,22 @@ function makeCertificate() {
 async function serve(
   backbone: string,
   trusted: string | undefined,
-): Promise<{ listens: boolean; said: string }> {
+): Promise<{ listens: boolean; output: string }> {
   const { NODE_EXTRA_CA_CERTS: _own, ...environment } = process.env
   const child = spawn(process.execPath, [programPath, "serve", "--port", "0", "--backbone", backbone], {
     env: { ...environment, ...(trusted !== undefined && { NODE_EXTRA_CA_CERTS: trusted }) },
     stdio: ["ignore", "pipe", "pipe"],
   })
   onTestFinished(() => void child.kill("SIGKILL"))
-  let said = ""
+  let output = ""
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    said += text
+    output += text
   })
   for await (const line of createInterface({ input: child.stdout })) {
-    if (/ws:\/\/\S+:\d+/.test(line)) return { listens: true, said }
+    if (/ws:\/\/\S+:\d+/.test(line)) return { listens: true, output }
   }
   if (child.exitCode === null && child.signalCode === null) await once(child, "exit")
-  return { listens: false, said }
+  return { listens: false, output }
 }
 
 describe.skipIf(!hasProgram("nats-server") || !hasProgram("openssl"))("a relay over tls:// to NATS", () => {
@@ -52,6 +52,6 @@ describe.skipIf(!hasProgram("nats-server") || !hasProgram("openssl"))("a relay o
     expect(await serve(url, certificate)).toMatchObject({ listens: true })
     const refused = await serve(url, undefined)
     expect(refused.listens).toBe(false)
-    expect(refused.said).toContain(`no NATS at 127.0.0.1:${server.port}`)
+    expect(refused.output).toContain(`no NATS at 127.0.0.1:${server.port}`)
   })
 })

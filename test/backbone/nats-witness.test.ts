@@ -5,8 +5,8 @@ import { CuttableNetwork, NatsServer } from "../kit/nats.js"
 import { NatsWitness } from "../kit/nats-witness.js"
 import { hasProgram } from "../kit/requires.js"
 
-/** A NATS, a way to it that is overheard, and one that is not. */
-async function overheard() {
+/** Starts a NATS server with a connection that a witness records, and one that it does not. */
+async function startWitnessed() {
   const server = await NatsServer.start()
   const witness = new NatsWitness()
   const network = await CuttableNetwork.to(server, () => witness.record("it"))
@@ -28,9 +28,9 @@ async function overheard() {
   return { manager, secretly, config, write, losses, witness }
 }
 
-describe.skipIf(!hasProgram("nats-server"))("who overhears NATS", () => {
+describe.skipIf(!hasProgram("nats-server"))("NatsWitness", () => {
   it("reports acknowledged messages that are gone, except those that were removed on purpose", async () => {
-    const { manager, secretly, write, losses, witness } = await overheard()
+    const { manager, secretly, write, losses, witness } = await startWitnessed()
     const [a, b] = [await write("a"), await write("b")]
     await write("c")
     await write("c")
@@ -42,7 +42,7 @@ describe.skipIf(!hasProgram("nats-server"))("who overhears NATS", () => {
   })
 
   it("reports a message whose number was used again, even after that was removed", async () => {
-    const { manager, secretly, config, write, losses } = await overheard()
+    const { manager, secretly, config, write, losses } = await startWitnessed()
     await write("a")
     await write("b")
     await secretly.streams.delete("log")

@@ -193,11 +193,11 @@ function distant(table: Table, scheduler: fc.Scheduler): Table {
     delete: (key, expected) => far(() => table.delete(key, expected)),
     rows: () => far(() => table.rows()),
     watch: (listener) => {
-      let told = Promise.resolve()
+      let reports = Promise.resolve()
       let isOpening = true
       const watching = table.watch((change) => {
         if (isOpening) listener(change)
-        else told = told.then(pause).then(() => listener(change))
+        else reports = reports.then(pause).then(() => listener(change))
       })
       isOpening = false
       return watching

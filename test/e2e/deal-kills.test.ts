@@ -75,9 +75,9 @@ describe("a daemon that is killed while it puts the steps of deals down", () => 
     // The lock of a process that died with it counts for nothing after a while: let that be over.
     const lock = join(ben.place.dir, ".agentchat", "receipts.jsonl.lock")
     if (existsSync(lock)) utimesSync(lock, 0, 0)
-    const said = [...dealsOf(ben).values()].reduce((sum, { chain }) => sum + chain.length, 0)
-    const told = ben.place.inbox("ben").filter(({ type }) => isVerb(type)).length
-    if (told < said) between++
+    const statements = [...dealsOf(ben).values()].reduce((sum, { chain }) => sum + chain.length, 0)
+    const lines = ben.place.inbox("ben").filter(({ type }) => isVerb(type)).length
+    if (lines < statements) between++
   }
 
   it("loses nothing and doubles nothing", { timeout: 240_000 }, async () => {
@@ -85,8 +85,8 @@ describe("a daemon that is killed while it puts the steps of deals down", () => 
     await start()
     ann.say(...tasks.map((task) => ({ id: task, type: "PROPOSAL", to: "@ben", task })))
     const ids = await until("ben knows all proposals", () => {
-      const heard = tasks.flatMap((task) => ben.heardOf(task)?.id ?? [])
-      return heard.length === tasks.length && heard
+      const known = tasks.flatMap((task) => ben.heardOf(task)?.id ?? [])
+      return known.length === tasks.length && known
     })
     ben.say(...ids.map((id) => ({ id: `accept-${id}`, type: "ACCEPT", proposal_id: id })))
     const reach = (length: number) => () =>

@@ -73,12 +73,12 @@ describe(`a storm of deals, seed ${seed}`, () => {
     for (let fault = 0; fault < faultCount; fault++) {
       const share = (fault + 1) / (faultCount + 2)
       await until(
-        `${Math.round(share * 100)} % is said`,
+        `${Math.round(share * 100)} % of the statements are sent`,
         () => {
           open = open.filter((deal) => !deal.step())
           const progress = deals.map((deal) => deal.progress)
-          const [said, all] = [0, 1].map((i) => progress.reduce((sum, each) => sum + (each[i] ?? 0), 0))
-          return (said ?? 0) >= share * (all ?? 0)
+          const [sent, all] = [0, 1].map((i) => progress.reduce((sum, each) => sum + (each[i] ?? 0), 0))
+          return (sent ?? 0) >= share * (all ?? 0)
         },
         90_000,
       )
@@ -92,7 +92,7 @@ describe(`a storm of deals, seed ${seed}`, () => {
     }
     await Promise.all([relayBack, daemonBack])
     await until(
-      "every word is said and settled",
+      "every statement is sent and settled",
       () => (open = open.filter((deal) => !deal.step())).length === 0,
     )
     const planned = () => deals.flatMap((deal) => deal.faults())
@@ -102,7 +102,7 @@ describe(`a storm of deals, seed ${seed}`, () => {
     for (const { name, place } of parties) {
       await until(`${name} has no problem`, () => String(place.status(name)?.["problems"]) === "")
     }
-    const told = await Promise.all(parties.map((party) => relayFaults(relay.url, party)))
-    expect(told.flat()).toEqual([])
+    const faults = await Promise.all(parties.map((party) => relayFaults(relay.url, party)))
+    expect(faults.flat()).toEqual([])
   })
 })

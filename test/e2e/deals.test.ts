@@ -38,7 +38,7 @@ class Party {
   }
 
   /** Waits for a line of the inbox. */
-  heard(type: string, fits: (line: InboxRecord) => boolean = () => true): Promise<InboxRecord> {
+  waitForLine(type: string, fits: (line: InboxRecord) => boolean = () => true): Promise<InboxRecord> {
     return until(`${type} for ${this.name}`, () =>
       this.place.inbox(this.name).find((line) => line.type === type && fits(line)),
     )
@@ -83,16 +83,16 @@ describe("two agents that agree with nothing but echo", { timeout: 120_000 }, ()
 
   const propose = async (task: string, more: object = {}): Promise<string> => {
     alice.echo({ type: "PROPOSAL", to: "@bob", task, ...more })
-    const { id } = await bob.heard("PROPOSAL", (line) => line["task"] === task)
+    const { id } = await bob.waitForLine("PROPOSAL", (line) => line["task"] === task)
     return String(id)
   }
 
   it("prove it with three programs, and are rated alike", async () => {
     const proposal_id = await propose("review src/a.ts")
     bob.echo({ type: "ACCEPT", proposal_id })
-    await alice.heard("ACCEPT")
+    await alice.waitForLine("ACCEPT")
     bob.echo({ type: "COMPLETE", proposal_id, proof: "commit 1a2b3c" })
-    await alice.heard("COMPLETE", ({ state }) => state === "completed")
+    await alice.waitForLine("COMPLETE", ({ state }) => state === "completed")
     for (const party of [alice, bob]) {
       const [line] = await party.proven(1)
       expect(JSON.parse(line ?? "")).toMatchObject({
@@ -107,7 +107,7 @@ describe("two agents that agree with nothing but echo", { timeout: 120_000 }, ()
       for (const agent of [alice.id, bob.id]) {
         expect(party.place.must("ratings", agent)).toContain("Rating: 1216")
       }
-      for (const type of ["PROPOSAL", "ACCEPT", "COMPLETE"]) await party.heard(type)
+      for (const type of ["PROPOSAL", "ACCEPT", "COMPLETE"]) await party.waitForLine(type)
     }
     expect(readFileSync(alice.receipts)).toEqual(readFileSync(bob.receipts))
   })
@@ -115,7 +115,7 @@ describe("two agents that agree with nothing but echo", { timeout: 120_000 }, ()
   it("cannot change a word of it afterwards", async () => {
     const proposal_id = await propose("the task", { amount: 0.05, currency: "SOL" })
     bob.echo({ type: "ACCEPT", proposal_id })
-    await alice.heard("ACCEPT")
+    await alice.waitForLine("ACCEPT")
     alice.echo({ type: "COMPLETE", proposal_id })
     const [line = ""] = await bob.proven(1)
     const forged = join(bob.place.dir, "forged.jsonl")
@@ -132,12 +132,12 @@ describe("two agents that agree with nothing but echo", { timeout: 120_000 }, ()
     bob.echo({ type: "ACCEPT", proposal_id })
     bob.crash(relay.url)
     await relay.restart()
-    await alice.heard("ACCEPT")
+    await alice.waitForLine("ACCEPT")
     alice.crash(relay.url)
     alice.echo({ type: "COMPLETE", proposal_id })
-    await bob.heard("COMPLETE")
+    await bob.waitForLine("COMPLETE")
     bob.echo({ type: "COMPLETE", proposal_id })
-    await alice.heard("COMPLETE", ({ from }) => from === bob.id)
+    await alice.waitForLine("COMPLETE", ({ from }) => from === bob.id)
     for (const party of [alice, bob]) {
       await party.proven(2)
       party.crash(relay.url)
@@ -155,15 +155,15 @@ describe("two agents that agree with nothing but echo", { timeout: 120_000 }, ()
   it("get an error for an illegal statement", async () => {
     const proposal_id = await propose("only once")
     alice.echo({ type: "ACCEPT", proposal_id })
-    expect(await alice.heard("REJECTED")).toMatchObject({ code: "NOT_A_PARTY" })
+    expect(await alice.waitForLine("REJECTED")).toMatchObject({ code: "NOT_A_PARTY" })
     bob.echo({ type: "COMPLETE", proposal_id })
-    expect(await bob.heard("REJECTED")).toMatchObject({ code: "PROPOSAL_STATE" })
+    expect(await bob.waitForLine("REJECTED")).toMatchObject({ code: "PROPOSAL_STATE" })
     bob.echo({ type: "REJECT", proposal_id, reason: "no time" })
-    expect(await alice.heard("REJECT")).toMatchObject({ reason: "no time", state: "rejected" })
+    expect(await alice.waitForLine("REJECT")).toMatchObject({ reason: "no time", state: "rejected" })
     bob.echo({ type: "ACCEPT", proposal_id: "prop_unknownunknown0" })
-    expect(await bob.heard("REJECTED", ({ code }) => code === "PROPOSAL_NOT_FOUND")).toBeTruthy()
+    expect(await bob.waitForLine("REJECTED", ({ code }) => code === "PROPOSAL_NOT_FOUND")).toBeTruthy()
     alice.echo({ type: "PROPOSAL", to: "@bob", task: "" })
-    expect(await alice.heard("REJECTED", ({ code }) => code === "INVALID_MSG")).toMatchObject({
+    expect(await alice.waitForLine("REJECTED", ({ code }) => code === "INVALID_MSG")).toMatchObject({
       reason: expect.stringContaining("task"),
     })
     expect(existsSync(alice.receipts)).toBe(false)

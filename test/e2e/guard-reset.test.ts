@@ -53,10 +53,10 @@ describe.runIf(hasProgram("python3"))("a daemon that stopped its own agent", { t
     b.must("daemon", relay.url, "--background", "--name", "b")
     for (const turn of ["one", "two", "three", "four"]) {
       b.must("send", "@a", `question ${turn}?`, "--name", "b")
-      await until("it came", () => a.contents("a").includes(`question ${turn}?`))
+      await until("the question arrived", () => a.contents("a").includes(`question ${turn}?`))
       a.must("send", "@b", `answer ${turn}`, "--name", "a")
     }
-    await until("it is stopped", () => standing().includes("breaker"))
+    await until("the agent is stopped", () => standing().includes("breaker"))
   }, 120_000)
 
   afterAll(async () => {
@@ -66,12 +66,12 @@ describe.runIf(hasProgram("python3"))("a daemon that stopped its own agent", { t
   })
 
   it("says so to the agent, once, and to whom it may ask", () => {
-    const told = a.inbox("a").filter(({ type }) => type === "GUARD")
-    expect(told.map(({ state, layer }) => [state, layer])).toEqual([
+    const lines = a.inbox("a").filter(({ type }) => type === "GUARD")
+    expect(lines.map(({ state, layer }) => [state, layer])).toEqual([
       ["warned", "breaker"],
       ["tripped", "breaker"],
     ])
-    expect(told[1]?.["hint"]).toContain("agentchat guard --reset")
+    expect(lines[1]?.["hint"]).toContain("agentchat guard --reset")
     const refused = a.run("send", "@b", "one more", "--name", "a")
     expect([refused.status, refused.stderr]).toEqual([7, expect.stringContaining("guard breaker")])
     expect(a.run("guard", "--name", "a").stdout).toMatch(/^breaker +@\w+ +3 +0 +stopped$/m)
@@ -99,9 +99,9 @@ describe.runIf(hasProgram("python3"))("a daemon that stopped its own agent", { t
       /Daemon a has stopped its agent.* 3 times \(limit 3\)\.\r?\nTo reset its circuit breaker/,
     )
     expect(status).toBe(0)
-    await until("it is told", () => a.inbox("a").some(({ state }) => state === "lifted"))
+    await until("the lift is reported", () => a.inbox("a").some(({ state }) => state === "lifted"))
     a.must("guard", "release", "--all", "--name", "a")
-    await until("kept lines came", () => b.contents("b").includes("once more"))
+    await until("the held lines arrived", () => b.contents("b").includes("once more"))
     expect(b.contents("b").slice(-2)).toEqual(["one more", "once more"])
     expect(a.run("guard", "--name", "a").stdout).toMatch(/^breaker +@\w+ +0 +3 *$/m)
   })

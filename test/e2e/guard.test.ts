@@ -43,17 +43,17 @@ describe("two shells that answer every line", { timeout: 400_000 }, () => {
   const place = (name: string) => places.get(name) ?? new Workspace()
   const stops = (name: string) => (place(name).status(name)?.["guards"] ?? []) as Stop[]
   const isStopped = (name: string) => stops(name).length > 0
-  const told = (name: string) =>
+  const guardLines = (name: string) =>
     place(name)
       .inbox(name)
       .filter(({ type }) => type === "GUARD")
-  const verdict = (name: string) => told(name).findLast(({ state }) => state !== "warned")?.["state"]
+  const verdict = (name: string) => guardLines(name).findLast(({ state }) => state !== "warned")?.["state"]
   const linesOf = (name: string, file: string) => {
     const path = place(name).file(name, file)
     return existsSync(path) ? readFileSync(path, "utf8").split("\n").slice(0, -1) : []
   }
   /** What `name` said, as somebody else heard it. */
-  const said = (name: string) =>
+  const messageCount = (name: string) =>
     place("c")
       .contents("c")
       .filter((text) => text.endsWith(` of ${name}`)).length
@@ -62,7 +62,7 @@ describe("two shells that answer every line", { timeout: 400_000 }, () => {
   /** The loops try on, and nothing of it is taken, while c is heard. */
   async function expectQuiet(): Promise<void> {
     const refused = loops.map((name) => linesOf(name, "rejected.jsonl").length)
-    const heard = loops.map(said)
+    const counts = loops.map(messageCount)
     const before = talked()
     await until("c goes on", () => talked() > before + 3, patienceMs)
     await until(
@@ -70,7 +70,7 @@ describe("two shells that answer every line", { timeout: 400_000 }, () => {
       () => loops.every((name, index) => linesOf(name, "rejected.jsonl").length > (refused[index] ?? 0)),
       patienceMs,
     )
-    expect(loops.map(said)).toEqual(heard)
+    expect(loops.map(messageCount)).toEqual(counts)
     expect(linesOf("c", "rejected.jsonl")).toEqual([])
     expect(stops("c")).toEqual([])
   }
@@ -79,8 +79,8 @@ describe("two shells that answer every line", { timeout: 400_000 }, () => {
     operator.must("identity", "--generate", "--identity", "op.json", "--nick", "op")
     const [did = ""] = /did:key:\w+/.exec(operator.must("identity", "--show", "--identity", "op.json")) ?? []
     writeFileSync(join(home, "operators"), `${did}\n`)
-    const kept = ["--operators", join(home, "operators"), "--data", join(home, "data")]
-    relay = await RelayProcess.start("--guards", "/dev/null", "--rate", "10/s", ...kept)
+    const options = ["--operators", join(home, "operators"), "--data", join(home, "data")]
+    relay = await RelayProcess.start("--guards", "/dev/null", "--rate", "10/s", ...options)
     for (const name of [...loops, "c"]) {
       const workspace = new Workspace()
       workspace.must("daemon", relay.url, "--background", "--name", name)
@@ -104,7 +104,7 @@ describe("two shells that answer every line", { timeout: 400_000 }, () => {
       expect(place(name).run("status", "--name", name).stdout).toMatch(
         /^guard +\w+: .* is stopped: .*; until /m,
       )
-      const tripped = told(name).filter(({ state }) => state === "tripped")
+      const tripped = guardLines(name).filter(({ state }) => state === "tripped")
       const scopes = tripped.map(({ layer, scope }) => `${String(layer)} ${String(scope)}`)
       expect(tripped.length).toBe(new Set(scopes).size)
       for (const { evidence, retry_after_ms: wait, lifted_by: by, hint } of tripped) {
@@ -116,7 +116,7 @@ describe("two shells that answer every line", { timeout: 400_000 }, () => {
         ])
       }
     }
-    expect(told("c").filter(({ state }) => state === "tripped")).toEqual([])
+    expect(guardLines("c").filter(({ state }) => state === "tripped")).toEqual([])
     await expectQuiet()
 
     const refused = place("a").run("send", "#general", "me too, please", "--name", "a")
@@ -132,20 +132,20 @@ describe("two shells that answer every line", { timeout: 400_000 }, () => {
     await until("c is back", () => talked() > back, patienceMs)
     await expectQuiet()
 
-    const before = loops.map(said)
+    const before = loops.map(messageCount)
     operator.must("guard", "reset", "--server", relay.url, "--by", "operator", "--identity", "op.json")
     await until(
       "both go on",
-      () => loops.every((name, index) => said(name) >= (before[index] ?? 0) + 3),
+      () => loops.every((name, index) => messageCount(name) >= (before[index] ?? 0) + 3),
       patienceMs,
     )
-    for (const name of loops) expect(told(name).map(({ state }) => state)).toContain("lifted")
+    for (const name of loops) expect(guardLines(name).map(({ state }) => state)).toContain("lifted")
     await until(
       "both are stopped again",
       () => loops.every((name) => verdict(name) === "tripped"),
       patienceMs,
     )
     await expectQuiet()
-    expect(said("a") + said("b")).toBeLessThan(250)
+    expect(messageCount("a") + messageCount("b")).toBeLessThan(250)
   })
 })

@@ -81,9 +81,9 @@ describe.concurrent("mail", { timeout: 120_000 }, () => {
     ["with a store", true],
   ] as const)(
     "written while a relay %s is down arrives once when it is back",
-    async ([, isKept], context) => {
+    async ([, isDurable], context) => {
       const scene = new Scene(context.onTestFinished)
-      const relay = await scene.relay(...(isKept ? ["--data", scene.directory()] : []))
+      const relay = await scene.relay(...(isDurable ? ["--data", scene.directory()] : []))
       const [alice, bob] = await Promise.all([scene.agent(relay.url, "alice"), scene.agent(relay.url, "bob")])
       const agents = [
         [alice, "alice"],
@@ -107,7 +107,7 @@ describe.concurrent("mail", { timeout: 120_000 }, () => {
         "the outage",
         () => {
           for (const [work, name] of agents) expect(isConnected(work, name)).toBe(false)
-          return performance.now() - killed > (isKept ? outageMs : 1_000)
+          return performance.now() - killed > (isDurable ? outageMs : 1_000)
         },
         patienceMs,
       )

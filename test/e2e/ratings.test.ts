@@ -34,7 +34,7 @@ class Place {
   }
 
   /** Waits until somebody hears of a step in a deal. @returns the id of the proposal */
-  async heard(name: string, type: string, task: string): Promise<string> {
+  async waitForStatement(name: string, type: string, task: string): Promise<string> {
     const { id, proposal_id } = await until(`${type} for ${name}`, () =>
       this.workspace.inbox(name).find((line) => line.type === type && line["task"] === task),
     )
@@ -67,7 +67,7 @@ afterEach(async () => {
 /** Alice proposes to somebody on the other side, who accepts and completes. */
 async function dealWith(name: string, task: string, more: object = {}): Promise<void> {
   left.say("alice", { type: "PROPOSAL", to: right.idOf(name), task, ...more })
-  const proposal_id = await right.heard(name, "PROPOSAL", task)
+  const proposal_id = await right.waitForStatement(name, "PROPOSAL", task)
   right.say(name, { type: "ACCEPT", proposal_id })
   right.say(name, { type: "COMPLETE", proposal_id })
 }

@@ -110,8 +110,11 @@ describe("verify", () => {
   it("agrees with OpenSSL on random mutations", () => {
     const pem = createPublicKey(formatPublicPem(keyPair.publicKey))
     fc.assert(
-      fc.property(fc.uint8Array({ minLength: 64, maxLength: 64 }), fc.nat(63), (noise, kept) => {
-        const mixed = Uint8Array.from([...sign(message, keyPair).subarray(0, kept), ...noise.subarray(kept)])
+      fc.property(fc.uint8Array({ minLength: 64, maxLength: 64 }), fc.nat(63), (noise, prefixLength) => {
+        const mixed = Uint8Array.from([
+          ...sign(message, keyPair).subarray(0, prefixLength),
+          ...noise.subarray(prefixLength),
+        ])
         expect(verify(mixed, message, keyPair.publicKey)).toBe(opensslVerify(null, message, pem, mixed))
       }),
       { numRuns: 25 },

@@ -37,7 +37,7 @@ describe("KeySuccession", () => {
 
   it.each<[string, readonly KeyEnd[], Record<string, string>]>([
     ["a hand-over", [end("a", "b", 5)], { a: "b" }],
-    ["one told twice", [end("a", "b", 5), end("a", "b", 7)], { a: "b" }],
+    ["a rotation stated twice", [end("a", "b", 5), end("a", "b", 7)], { a: "b" }],
     ["several in a row", [end("a", "b", 1), end("b", "c", 2), end("c", "d", 3)], { a: "d", b: "d", c: "d" }],
     ["two that lead to one key", [end("a", "c", 1), end("b", "c", 2)], { a: "c", b: "c" }],
     ["a revocation", [end("a", undefined, 5)], {}],

@@ -45,7 +45,7 @@ export class StreamFollower {
   #caughtUpAt: number | undefined
   /** Messages that arrive before the consumer is known to be at the leader. */
   #early: Msg[] | undefined
-  #lastHeardMs = 0
+  #lastReceivedMs = 0
   #timer: Timer | undefined
   #isClosed = false
 
@@ -99,7 +99,7 @@ export class StreamFollower {
   }
 
   #check(): void {
-    const isSilent = this.#client.clock.monotonic() - this.#lastHeardMs > silenceMs
+    const isSilent = this.#client.clock.monotonic() - this.#lastReceivedMs > silenceMs
     if (this.#sub === undefined || isSilent) void this.#restart()
     else this.#scheduleCheck(heartbeatMs)
   }
@@ -150,7 +150,7 @@ export class StreamFollower {
     })
     const isPlaced = placement >= maxPlacements || (await isAtLeader(this.#client, info))
     if (generation !== this.#generation || !isPlaced) return isPlaced
-    this.#lastHeardMs = this.#client.clock.monotonic()
+    this.#lastReceivedMs = this.#client.clock.monotonic()
     this.#caughtUpAt = info.delivered.consumer_seq + info.num_pending
     this.#checkCaughtUp()
     const early = this.#early ?? []
@@ -160,7 +160,7 @@ export class StreamFollower {
   }
 
   #take(message: Msg): void {
-    this.#lastHeardMs = this.#client.clock.monotonic()
+    this.#lastReceivedMs = this.#client.clock.monotonic()
     const delivery = parseDelivery(message)
     if (delivery === undefined) {
       this.#takeStatus(message)

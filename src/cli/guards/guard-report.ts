@@ -37,13 +37,13 @@ export async function reportGuards(context: Context, choice: RequestOptions): Pr
   const usages = breaker === undefined ? list : [...list, breaker]
   const lines = paths === undefined ? [] : readHeldLines(paths)
   if (problem !== undefined && usages.length + stops.length + lines.length === 0) throw problem
-  const kept = lines.slice(-shownLines)
+  const shown = lines.slice(-shownLines)
   if (config.json) {
-    const held = { kept, kept_lines: lines.length }
+    const held = { kept: shown, kept_lines: lines.length }
     io.json({ ok: true, list: usages, stopped: stops, ...held, ...(problem && { relay: problem.message }) })
     return 0
   }
-  printReport(io, { usages, stops, kept, keptLines: lines.length, problem })
+  printReport(io, { usages, stops, shown, total: lines.length, problem })
   if (!isRunning) await printOtherDaemons(context, choice)
   return 0
 }
@@ -51,22 +51,22 @@ export async function reportGuards(context: Context, choice: RequestOptions): Pr
 interface Report {
   readonly usages: readonly GuardUsage[]
   readonly stops: readonly GuardStop[]
-  readonly kept: readonly HeldLine[]
+  readonly shown: readonly HeldLine[]
   /** Number of all held lines. */
-  readonly keptLines: number
+  readonly total: number
   readonly problem: ChatError | undefined
 }
 
-function printReport(io: Io, { usages, stops, kept, keptLines, problem }: Report): void {
+function printReport(io: Io, { usages, stops, shown, total, problem }: Report): void {
   for (const line of formatUsages(usages, io.columns)) io.out(line)
   for (const stop of stops) io.out(formatForTerminal(describeStop(stop)))
-  if (keptLines > kept.length) io.out(`held      ${keptLines - kept.length} lines before these`)
-  for (const { id, guard, line = "" } of kept) {
+  if (total > shown.length) io.out(`held      ${total - shown.length} lines before these`)
+  for (const { id, guard, line = "" } of shown) {
     const text = `${line.slice(0, shownText)}${line.length > shownText ? "…" : ""}`
     io.out(formatForTerminal(`held      ${id}: ${guard.layer}: ${text}`))
   }
   if (problem !== undefined) io.err(`the relay's guards are unknown: ${problem.message}`)
-  if (kept.length > 0)
+  if (shown.length > 0)
     io.err("send them again or drop them: agentchat guard release ID, or --all, with --drop")
 }
 

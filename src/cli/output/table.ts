@@ -78,14 +78,14 @@ function lengthOf(widths: readonly number[]): number {
 
 function cut(text: string, width: number): string {
   if (columnsOf(text) <= width) return text
-  let kept = ""
+  let start = ""
   let left = width - columnsOf(ellipsis)
   for (const char of text) {
     left -= columnsOf(char)
     if (left < 0) break
-    kept += char
+    start += char
   }
-  return kept + ellipsis
+  return start + ellipsis
 }
 
 function pad(text: string, width: number): string {

@@ -128,8 +128,11 @@ function readReceipts(path: string, from: FilePosition, facts: RatingFacts): Fil
 
 function refuse(number: number, facts: RatingFacts): void {
   const { count, first } = facts.refused
-  const kept = first.length < maxRefused ? [...first, number] : first
-  facts.refused = { ...facts.refused, count: count + 1, first: kept }
+  facts.refused = {
+    ...facts.refused,
+    count: count + 1,
+    first: first.length < maxRefused ? [...first, number] : first,
+  }
 }
 
 /** @returns whether the entry is a valid receipt or statement about a key */

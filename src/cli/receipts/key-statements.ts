@@ -98,8 +98,8 @@ export class KeyRing {
 export function addIdentityKeys(ring: KeyRing, path: string): void {
   if (!existsSync(path)) return
   const { rotations, revocation } = inspectIdentity(path)
-  const said = [...rotations, ...(revocation === undefined ? [] : [revocation])]
-  for (const statement of said.map(readKeyStatement)) ring.add(statement)
+  const statements = [...rotations, ...(revocation === undefined ? [] : [revocation])]
+  for (const statement of statements.map(readKeyStatement)) ring.add(statement)
 }
 
 const maxBytes = 64 * 1024 * 1024

@@ -11,7 +11,7 @@ const maxCardCharacters = 1024 * 1024
  * An agent is shown offline when it is disconnected or silent.
  */
 export class Roster {
-  readonly #hub: SessionRegistry
+  readonly #sessions: SessionRegistry
   /** Agents that are not connected here, in the order in which their records changed. */
   readonly #records = new Map<AgentId, RosterRecord>()
   /** Their ids by name in lower case. */
@@ -21,8 +21,8 @@ export class Roster {
   /** When each other relay was last known to be running. */
   readonly #relaySeen = new Map<string, number>()
 
-  constructor(hub: SessionRegistry) {
-    this.#hub = hub
+  constructor(sessions: SessionRegistry) {
+    this.#sessions = sessions
   }
 
   /** Returns the record of an agent that is not connected here. */
@@ -86,7 +86,7 @@ export class Roster {
 
   /** Returns an agent connected here, or the record of one that is not. */
   find(id: string): RosterFacts | undefined {
-    const agent = this.#hub.find(id)?.agent
+    const agent = this.#sessions.find(id)?.agent
     if (agent !== undefined) return agent
     const record = this.#records.get(id as AgentId)
     return record === undefined ? undefined : this.#refresh(record)
@@ -104,13 +104,13 @@ export class Roster {
 
   /** Yields the names of all agents in lower case, first of those connected here. */
   *names(): Iterable<string> {
-    yield* this.#hub.names()
-    for (const name of this.#byName.keys()) if (this.#hub.named(name).length === 0) yield name
+    yield* this.#sessions.names()
+    for (const name of this.#byName.keys()) if (this.#sessions.named(name).length === 0) yield name
   }
 
   #named(name: string, fits: (facts: RosterFacts) => boolean): AgentId[] {
     const ids: AgentId[] = []
-    for (const { agent } of this.#hub.named(name)) if (fits(agent)) ids.push(agent.id)
+    for (const { agent } of this.#sessions.named(name)) if (fits(agent)) ids.push(agent.id)
     for (const id of this.#byName.get(name.toLowerCase()) ?? []) {
       const record = this.#records.get(id)
       if (record !== undefined && fits(record)) ids.push(id)
@@ -120,7 +120,7 @@ export class Roster {
 
   /** Yields every agent with a session, here or on another relay. */
   *connected(): Iterable<RosterFacts> {
-    for (const { agent } of this.#hub.all()) yield agent
+    for (const { agent } of this.#sessions.all()) yield agent
     for (const record of this.#records.values()) if (record.relay !== null) yield this.#refresh(record)
   }
 

@@ -20,10 +20,10 @@ test("every engine has an id of its own", async () => {
 
 test("subscribers are called during the append", async () => {
   const logs = await (await openMemoryBackbone({ clock: new FakeClock() })).logs("channel", keeping)
-  const told: string[] = []
-  await logs.subscribe(({ value }) => void told.push(value))
+  const received: string[] = []
+  await logs.subscribe(({ value }) => void received.push(value))
   const appended = logs.append("a", "id", "1")
-  expect(told).toEqual(["1"])
+  expect(received).toEqual(["1"])
   await appended
 })
 

@@ -7,7 +7,7 @@ import { until } from "../../kit/condition.js"
 import { NatsServer } from "../../kit/nats.js"
 import { describeBackbone } from "../conformance.js"
 import { patienceMs, plenty } from "../conformance-kit.js"
-import { both, hear, isPresent, newSpace, open, startServer, testMs } from "../nats-kit.js"
+import { both, collectEntries, isPresent, newSpace, open, startServer, testMs } from "../nats-kit.js"
 
 describe.runIf(isPresent)("nats", { timeout: testMs }, () => {
   let server: NatsServer
@@ -38,12 +38,12 @@ describe.runIf(isPresent)("nats", { timeout: testMs }, () => {
     expect([one.kind, one.isShared]).toEqual(["nats", true])
     const [ofOne, ofTwo] = await both([one, two], (backbone) => backbone.logs("channel", plenty))
     const ofOther = await other.logs("channel", plenty)
-    const heard = await hear(ofTwo)
+    const received = await collectEntries(ofTwo)
     await ofOne.append("a", "id", "1")
     expect((await ofTwo.append("a", "id", "1")).isDuplicate).toBe(true)
     await ofTwo.append("a", "id2", "2")
-    await until("both have arrived", () => heard.length >= 2, patienceMs)
-    expect(heard).toEqual(await ofOne.read("a", 0, 10))
+    await until("both have arrived", () => received.length >= 2, patienceMs)
+    expect(received).toEqual(await ofOne.read("a", 0, 10))
     expect(await ofOther.read("a", 0, 10)).toEqual([])
     const tables = await both([one, two], (backbone) => backbone.table("agent"))
     await tables[0].put("alice", "here")
@@ -93,15 +93,15 @@ describe.runIf(isPresent)("nats", { timeout: testMs }, () => {
     const backbones = await Promise.all([open(server.url, space), open(server.url, space)])
     const retention = { maxEntries: 0, whenFull: "drop-oldest", storage: "memory" } as const
     const [one, two] = await both(backbones, (backbone) => backbone.logs("channel", retention))
-    const heard = await hear(two)
+    const received = await collectEntries(two)
     const first = await one.append("a", "id é", "1")
-    await until("the first has arrived", () => heard.length > 0, patienceMs)
+    await until("the first has arrived", () => received.length > 0, patienceMs)
     const second = await two.append("a", "id2", "2")
     await two.append("a", "id é", "1")
     await one.append("end", "end", "end")
-    await until("the last has arrived", () => heard.some(({ key }) => key === "end"), patienceMs)
-    expect(heard.map(({ value }) => value)).toEqual(["1", "2", "end"])
-    expect(heard.slice(0, 2).map(({ seq }) => seq)).toEqual([first.seq, second.seq])
+    await until("the last has arrived", () => received.some(({ key }) => key === "end"), patienceMs)
+    expect(received.map(({ value }) => value)).toEqual(["1", "2", "end"])
+    expect(received.slice(0, 2).map(({ seq }) => seq)).toEqual([first.seq, second.seq])
     expect(second.seq).toBeGreaterThan(first.seq)
   })
 

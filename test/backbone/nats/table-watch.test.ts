@@ -9,15 +9,15 @@ const row = (key: string, value: string | undefined, revision: number): RowChang
   revision,
 })
 
-function start(): { watch: TableWatch; told: RowChange[] } {
-  const told: RowChange[] = []
-  const watch = new TableWatch((change) => void told.push(change))
+function start(): { watch: TableWatch; changes: RowChange[] } {
+  const changes: RowChange[] = []
+  const watch = new TableWatch((change) => void changes.push(change))
   watch.start("first")
-  return { watch, told }
+  return { watch, changes }
 }
 
 test("reports every row, is ready, and reports every change", async () => {
-  const { watch, told } = start()
+  const { watch, changes } = start()
   watch.take(row("a", "1", 1))
   watch.take(row("gone", undefined, 2))
   watch.caughtUp()
@@ -25,21 +25,21 @@ test("reports every row, is ready, and reports every change", async () => {
   watch.take(row("a", "2", 3))
   watch.take(row("a", undefined, 4))
   watch.take(row("a", undefined, 5))
-  expect(told).toEqual([row("a", "1", 1), row("a", "2", 3), row("a", undefined, 4)])
+  expect(changes).toEqual([row("a", "1", 1), row("a", "2", 3), row("a", undefined, 4)])
 })
 
 test("reports after a restart only what changed meanwhile, including rows deleted without a trace", () => {
-  const { watch, told } = start()
+  const { watch, changes } = start()
   for (const key of ["same", "changed", "gone", "marked"]) watch.take(row(key, "1", 1))
   watch.caughtUp()
-  told.length = 0
+  changes.length = 0
   watch.start("first")
   watch.take(row("same", "1", 1))
   watch.take(row("changed", "2", 6))
   watch.take(row("marked", undefined, 7))
   watch.take(row("new", "1", 8))
   watch.caughtUp()
-  expect(told).toEqual([
+  expect(changes).toEqual([
     row("changed", "2", 6),
     row("marked", undefined, 7),
     row("new", "1", 8),
@@ -48,26 +48,26 @@ test("reports after a restart only what changed meanwhile, including rows delete
 })
 
 test("reports every row of a table that was created again, whatever its revision", () => {
-  const { watch, told } = start()
+  const { watch, changes } = start()
   watch.take(row("a", "1", 100))
   watch.take(row("b", "1", 101))
   watch.caughtUp()
-  told.length = 0
+  changes.length = 0
   watch.start("second")
   watch.take(row("a", "2", 1))
   watch.caughtUp()
-  expect(told.map(({ key, value }) => [key, value])).toEqual([
+  expect(changes.map(({ key, value }) => [key, value])).toEqual([
     ["a", "2"],
     ["b", undefined],
   ])
 })
 
 test("reports nothing after it ended", () => {
-  const { watch, told } = start()
+  const { watch, changes } = start()
   watch.caughtUp()
   watch.end()
   watch.take(row("a", "1", 1))
-  expect(told).toEqual([])
+  expect(changes).toEqual([])
 })
 
 /** A change, and whether the watcher was cut off then; a deletion it missed leaves no trace. */
@@ -83,11 +83,11 @@ test("reports the content of the table, however often it restarts and whatever i
     isDelete: fc.boolean(),
     isMissed: fc.boolean(),
   })
-  fc.assert(fc.property(fc.array(step, { maxLength: 40 }), expectTold))
+  fc.assert(fc.property(fc.array(step, { maxLength: 40 }), expectContent))
 })
 
-function expectTold(steps: readonly Step[]): void {
-  const { watch, told } = start()
+function expectContent(steps: readonly Step[]): void {
+  const { watch, changes } = start()
   watch.caughtUp()
   const table = new Map<string, RowChange>()
   const restart = (): void => {
@@ -104,6 +104,6 @@ function expectTold(steps: readonly Step[]): void {
     else watch.take(change)
   }
   restart()
-  const seen = new Map(told.map(({ key, value }) => [key, value]))
+  const seen = new Map(changes.map(({ key, value }) => [key, value]))
   for (const key of ["a", "b", "c"]) expect(seen.get(key)).toBe(table.get(key)?.value)
 }

@@ -111,18 +111,18 @@ test("what was written survives kill -9 at any moment", { timeout: 180_000 }, as
     const backbone = await store.open(dir, new FakeClock())
     const logs = await backbone.logs("log", plenty)
     const table = await backbone.table("newest")
-    const kept = new Set<number>()
+    const stored = new Set<number>()
     for (const key of ["key0", "key1", "key2"]) {
       const numbers = (await logs.read(key, 0, 1_000_000)).map(({ value }) => Number.parseInt(value, 10))
       expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b))
-      for (const n of numbers) kept.add(n)
+      for (const n of numbers) stored.add(n)
       const newest = [...written].filter((n) => `key${n % 3}` === key).at(-1) ?? 0
       expect(Number((await table.get(key))?.value ?? 0)).toBeGreaterThanOrEqual(newest)
     }
     await backbone.close()
-    expect([...written].filter((n) => !kept.has(n))).toEqual([])
+    expect([...written].filter((n) => !stored.has(n))).toEqual([])
     expect(await verifyStore(dir, store.workerFile)).toMatchObject({ isWhole: true, faults: [] })
-    next = Math.max(...kept) + 1
+    next = Math.max(...stored) + 1
   }
 })
 
@@ -276,8 +276,8 @@ describe.runIf(isRoot())("a disk that is full", { timeout: 60_000 }, () => {
     backbone.onReachabilityChange((isReachable) => void reached.push(isReachable))
     const logs = await backbone.logs("log", plenty)
     const table = await backbone.table("rows")
-    const told: string[] = []
-    await logs.subscribe(({ value }) => void told.push(value))
+    const received: string[] = []
+    await logs.subscribe(({ value }) => void received.push(value))
     await logs.append("a", "id-1", "1")
     disk.fill()
     const big = "x".repeat(100_000)
@@ -300,7 +300,7 @@ describe.runIf(isRoot())("a disk that is full", { timeout: 60_000 }, () => {
     expect((await logs.append("a", "id-3", big)).isDuplicate).toBe(false)
     expect((await logs.append("a", "id-2", "2")).isDuplicate).toBe(false)
     expect((await logs.read("a", 0, 10)).map(({ value }) => value)).toEqual(["1", big, "2"])
-    expect(told).toEqual(["1", big, "2"])
+    expect(received).toEqual(["1", big, "2"])
     expect(await verifyAfter(backbone, dir)).toMatchObject({ isWhole: true, entries: 3 })
   })
 })

@@ -12,7 +12,7 @@ describe("a step that a relay does not answer", () => {
   async function roomWith(answer: (session: FakeSession, clock: FakeClock) => void, knowsBob = true) {
     const { agentId: id, did } = newIdentity()
     const roster = [{ id, name: "bob", status: "idle", did }]
-    const heard: ClientFrame<"PROPOSAL">[] = []
+    const proposals: ClientFrame<"PROPOSAL">[] = []
     const clock = new FakeClock()
     const relay = await FakeRelay.start({
       answers: {
@@ -22,7 +22,7 @@ describe("a step that a relay does not answer", () => {
           return undefined
         },
         PROPOSAL: (frame, session) => {
-          heard.push(frame)
+          proposals.push(frame)
           answer(session, clock)
           return undefined
         },
@@ -33,13 +33,13 @@ describe("a step that a relay does not answer", () => {
     createIdentity(identity)
     const command = ["propose", relay.url, "@bob", "work", "--identity", identity, "--timeout", "0.3"]
     const run = (...args: string[]) => room.run([...command, ...args], { clock })
-    return { relay, identity, run, heard }
+    return { relay, identity, run, proposals }
   }
 
   it("is named, with where to look before it is said again", async () => {
-    const { relay, identity, run, heard } = await roomWith((_, clock) => clock.advance(300))
+    const { relay, identity, run, proposals } = await roomWith((_, clock) => clock.advance(300))
     const { status, out, err } = await run("--json")
-    const id = heard[0]?.id ?? ""
+    const id = proposals[0]?.id ?? ""
     expect(id).toMatch(/^prop_/)
     expect(status).toBe(4)
     expect(JSON.parse(out)).toMatchObject({
@@ -55,19 +55,19 @@ describe("a step that a relay does not answer", () => {
   })
 
   it("is named too when the relay hangs up", async () => {
-    const { run, heard } = await roomWith(({ socket }) => socket.terminate())
+    const { run, proposals } = await roomWith(({ socket }) => socket.terminate())
     const { status, out, err } = await run()
     expect({ status, out }).toEqual({ status: 8, out: "" })
     expect(err).toContain(`agentchat proposals`)
-    expect(err).toContain(heard[0]?.id)
+    expect(err).toContain(proposals[0]?.id)
   })
 
   it("is no step before it was sent", async () => {
-    const { run, heard } = await roomWith(() => {}, false)
+    const { run, proposals } = await roomWith(() => {}, false)
     const { status, out, err } = await run("--json")
     expect(status).toBe(4)
     expect(JSON.parse(out)).not.toHaveProperty("proposal_id")
     expect(err).not.toContain("prop_")
-    expect(heard).toEqual([])
+    expect(proposals).toEqual([])
   })
 })

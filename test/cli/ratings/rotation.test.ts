@@ -185,13 +185,13 @@ describe("ratings over a rotation", () => {
   })
 
   it.each<[string, (rotation: Rotation, mallory: KeyPair) => object]>([
-    ["another successor", (said) => ({ ...said, to: newestAnn.did })],
-    ["another time", (said) => ({ ...said, ts: said.ts - 1 })],
-    ["the old key's word alone", (said) => ({ ...said, sigs: [said.sigs[0], said.sigs[0]] })],
-    ["the new key's word alone", (said) => ({ ...said, sigs: [said.sigs[1], said.sigs[1]] })],
+    ["another successor", (signed) => ({ ...signed, to: newestAnn.did })],
+    ["another time", (signed) => ({ ...signed, ts: signed.ts - 1 })],
+    ["two signatures of the old key", (signed) => ({ ...signed, sigs: [signed.sigs[0], signed.sigs[0]] })],
+    ["two signatures of the new key", (signed) => ({ ...signed, sigs: [signed.sigs[1], signed.sigs[1]] })],
     [
-      "a stranger's word for the old key's",
-      (said, mallory) => ({ ...signRotation(mallory, newAnn, said.ts), from: said.from }),
+      "a stranger's signature for the old key's",
+      (signed, mallory) => ({ ...signRotation(mallory, newAnn, signed.ts), from: signed.from }),
     ],
   ])("reject a rotation with %s", async (_, forge) => {
     const forged = line(forge(rotation, bob))

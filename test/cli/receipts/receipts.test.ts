@@ -274,8 +274,8 @@ describe("verifyReceipts", () => {
   it("reads standard input as lines and as a document", async () => {
     const text = formatReceipt(new Pair().receipt())
     const pretty = JSON.stringify(JSON.parse(text), undefined, 2)
-    for (const said of [text, pretty, `[${text}]`]) {
-      const input = Readable.from([said.slice(0, 50), said.slice(50)])
+    for (const document of [text, pretty, `[${text}]`]) {
+      const input = Readable.from([document.slice(0, 50), document.slice(50)])
       expect(await withInputFile(input, async (file) => (await verdictOn(file)).status)).toBe(0)
     }
   })
