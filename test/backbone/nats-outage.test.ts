@@ -22,7 +22,7 @@ const noLog = () => {}
 describe
   .runIf(isPresent)
   .concurrent("a NATS backbone whose server or network fails", { timeout: testMs }, () => {
-    test("loses and doubles nothing when the server is killed and restarted", async ({
+    test("nothing is lost or doubled when the server is killed and restarted", async ({
       onTestFinished: defer,
     }) => {
       const server = await startServer("", defer)
@@ -61,7 +61,7 @@ describe
       expect(reach).toEqual([false, true])
     })
 
-    test("creates logs in memory again after a restart of the server, and keeps its subscribers", async ({
+    test("logs in memory exist again after a restart of the server, and keep their subscribers", async ({
       onTestFinished: defer,
     }) => {
       const server = await startServer("", defer)
@@ -94,7 +94,7 @@ describe
       expect(await logs.last("a", 10)).toEqual([])
     })
 
-    test("keeps counting in logs in memory after a restart of every node of a cluster", async ({
+    test("numbers of logs in memory keep rising after a restart of every node of a cluster", async ({
       onTestFinished: defer,
     }) => {
       const { nodes: servers, url } = await startCluster(defer)
@@ -121,7 +121,7 @@ describe
       }
     })
 
-    test("reports a network that is cut, refuses calls meanwhile, and loses and doubles nothing", async ({
+    test("a network that is cut is reported, calls are refused meanwhile, and nothing is lost or doubled", async ({
       onTestFinished: defer,
     }) => {
       const server = await startServer("", defer)
@@ -167,7 +167,7 @@ describe
       expect([reach[0], reach.at(-1)]).toEqual([false, true])
     })
 
-    test("switches to another server when the network is cut while many bytes are in flight", async ({
+    test("a relay switches to another server when the network is cut while many bytes are in flight", async ({
       onTestFinished: defer,
     }) => {
       const server = await startServer("", defer)
@@ -198,7 +198,7 @@ describe
       await until("it has arrived", () => received.some(({ value }) => value === "after"), patienceMs)
     })
 
-    test("loses no appended entry when one of three nodes is killed", async ({ onTestFinished: defer }) => {
+    test("no appended entry is lost when one of three nodes is killed", async ({ onTestFinished: defer }) => {
       const { nodes: servers, url } = await startCluster(defer)
       const backbone = await open(url, newSpace(), noLog, defer)
       const logs = await backbone.logs("channel", plenty)

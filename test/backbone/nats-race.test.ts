@@ -27,7 +27,7 @@ describe.runIf(isPresent)("relays at different nodes of a NATS cluster", { timeo
     }
   }, testMs)
 
-  it("creates what does not exist when all start at once, and each opens and follows all of it", async () => {
+  it("relays that start at once create each log and table once, and all follow them", async () => {
     const space = newSpace()
     const starting = await Promise.all(
       nodes.map(({ url }) =>
@@ -65,7 +65,7 @@ describe.runIf(isPresent)("relays at different nodes of a NATS cluster", { timeo
   /** Applies a function to every relay at once. */
   const openEach = <T>(open: (relay: Backbone) => Promise<T>): Promise<T[]> => Promise.all(relays.map(open))
 
-  it("change a row one at a time, however many try at once", async () => {
+  it("one of many concurrent changes of a row succeeds", async () => {
     const tables = await openEach((relay) => relay.table("race"))
     let revision = (await tables[0]?.put("row", "", 0)) ?? 0
     for (let round = 0; round < rounds; round++) {
@@ -77,7 +77,7 @@ describe.runIf(isPresent)("relays at different nodes of a NATS cluster", { timeo
     }
   })
 
-  it("create and delete a row one at a time", async () => {
+  it("one of many concurrent creations or deletions of a row succeeds", async () => {
     const tables = await openEach((relay) => relay.table("coming"))
     for (let round = 0; round < rounds / 4; round++) {
       const revisions = await Promise.all(tables.map((table) => table.put("row", "", 0)))
@@ -88,7 +88,7 @@ describe.runIf(isPresent)("relays at different nodes of a NATS cluster", { timeo
     }
   })
 
-  it("read what another one has written", async () => {
+  it("a relay reads what another relay has written", async () => {
     const retention = { maxEntries: 1_000, whenFull: "drop-oldest", storage: "memory" } as const
     const logs = await openEach((relay) => relay.logs("fresh", retention))
     for (let round = 0; round < rounds / 4; round++) {
@@ -100,7 +100,7 @@ describe.runIf(isPresent)("relays at different nodes of a NATS cluster", { timeo
     }
   })
 
-  it("lose nothing that is written while older entries are removed", async () => {
+  it("no entry is lost that is appended while older ones are removed", async () => {
     const retention = { maxEntries: 20_000, whenFull: "refuse-new", storage: "disk" } as const
     const logs = await openEach((relay) => relay.logs("passing", retention))
     const received = new Set<number>()
@@ -120,7 +120,7 @@ describe.runIf(isPresent)("relays at different nodes of a NATS cluster", { timeo
     expect(await first?.read("log0", 0, 1_000)).toEqual([])
   })
 
-  it("find what was written before a node was killed and restarted", async () => {
+  it("entries written before a node was killed are found after its restart", async () => {
     const [first, second] = relays
     const [, , third] = nodes
     const retention = { maxEntries: 100_000, whenFull: "drop-oldest", storage: "disk" } as const

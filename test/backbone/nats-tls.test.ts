@@ -8,7 +8,7 @@ import { programPath } from "../kit/program.js"
 import { hasProgram } from "../kit/requires.js"
 import { temporaryDirectory } from "../kit/temporary.js"
 
-/** Makes an authority nobody knows, and a certificate of its own for 127.0.0.1. */
+/** Creates a certificate authority, and a certificate of it for 127.0.0.1. */
 function makeCertificate() {
   const dir = temporaryDirectory()
   const [key, certificate] = [join(dir, "key.pem"), join(dir, "certificate.pem")]
@@ -20,7 +20,7 @@ function makeCertificate() {
   return { key, certificate }
 }
 
-/** Starts a relay. @returns whether it came to listen, and what it said */
+/** Starts a relay. @returns whether it listens, and its output */
 async function serve(
   backbone: string,
   trusted: string | undefined,
@@ -43,7 +43,7 @@ async function serve(
 }
 
 describe.skipIf(!hasProgram("nats-server") || !hasProgram("openssl"))("a relay over tls:// to NATS", () => {
-  it("trusts the authority of NODE_EXTRA_CA_CERTS, and nobody else's", async () => {
+  it("a relay trusts only a certificate of the authority in NODE_EXTRA_CA_CERTS", async () => {
     const { key, certificate } = makeCertificate()
     const config = `tls { cert_file: ${JSON.stringify(certificate)}, key_file: ${JSON.stringify(key)} }`
     const server = await NatsServer.start({ config })

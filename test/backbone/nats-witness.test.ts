@@ -29,7 +29,7 @@ async function startWitnessed() {
 }
 
 describe.skipIf(!hasProgram("nats-server"))("NatsWitness", () => {
-  it("reports acknowledged messages that are gone, except those that were removed on purpose", async () => {
+  it("a witness reports acknowledged messages that are gone, except those removed over its connection", async () => {
     const { manager, secretly, write, losses, witness } = await startWitnessed()
     const [a, b] = [await write("a"), await write("b")]
     await write("c")
@@ -41,7 +41,7 @@ describe.skipIf(!hasProgram("nats-server"))("NatsWitness", () => {
     expect(witness.log.filter((line) => line.includes("writes"))).toHaveLength(4)
   })
 
-  it("reports a message whose number was used again, even after that was removed", async () => {
+  it("a witness reports a message whose number was used again, even after its successor was removed", async () => {
     const { manager, secretly, config, write, losses } = await startWitnessed()
     await write("a")
     await write("b")

@@ -13,7 +13,7 @@ async function helpOn(columns: number | undefined, argv: string[]): Promise<stri
 }
 
 describe("the list of commands", () => {
-  it("has every command with its summary, in less than 50 lines", async () => {
+  it("help lists every command with its summary, in less than 50 lines", async () => {
     const lines = await helpOf("--help")
     expect(lines.length).toBeLessThan(50)
     for (const name of commandNames) {
@@ -23,7 +23,7 @@ describe("the list of commands", () => {
     }
   })
 
-  it("is printed for -h, --help and help", async () => {
+  it("-h, --help and help print the same list of commands", async () => {
     const lines = await helpOf("--help")
     expect(await helpOf("-h")).toEqual(lines)
     expect(await helpOf("help")).toEqual(lines)
@@ -32,7 +32,7 @@ describe("the list of commands", () => {
 })
 
 describe.each(commandNames)("help of %s", (name) => {
-  it("has examples, less than 40 lines and at most 80 columns", async () => {
+  it("help of a command has examples, less than 40 lines and at most 80 columns", async () => {
     const lines = await helpOf(name, "--help")
     expect(lines.length).toBeLessThan(40)
     const explained = lines.slice(0, lines.indexOf("Examples:"))
@@ -43,13 +43,13 @@ describe.each(commandNames)("help of %s", (name) => {
     for (const example of examples) expect(example).toContain(`agentchat ${name}`)
   })
 
-  it("fits a terminal of 72 columns", async () => {
+  it("help of a command fits a terminal of 72 columns", async () => {
     const lines = await helpOn(72, [name, "--help"])
     const explained = lines.slice(0, lines.indexOf("Examples:")).filter((line) => !line.startsWith("Usage:"))
     expect(Math.max(...explained.map((line) => line.length))).toBeLessThanOrEqual(72)
   })
 
-  it("has one paragraph of notes, wrapped at the full width", async () => {
+  it("help of a command has one paragraph of notes, wrapped at the full width", async () => {
     const lines = await helpOf(name, "--help")
     const [, summary = "", ...rest] = lines
       .slice(lines.findIndex((line) => line.startsWith("Usage:")))
@@ -65,13 +65,13 @@ describe.each(commandNames)("help of %s", (name) => {
     }
   })
 
-  it("lists every option, and the global options", async () => {
+  it("help of a command lists its options and the global options", async () => {
     const text = (await helpOf("help", name)).join("\n")
     const { options } = await commandTable[name].load()
     for (const flag of [...Object.keys(options), "json", "home", "help"]) expect(text).toContain(`--${flag}`)
   })
 
-  it("has examples that parse", async () => {
+  it("the examples of a command parse", async () => {
     const { examples } = await commandTable[name].load()
     for (const example of examples) {
       const command = /agentchat (.*?)(?: >| \|\||$)/.exec(example)?.[1] ?? ""

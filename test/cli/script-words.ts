@@ -1,7 +1,7 @@
 /**
- * Splits a line as a shell would, without running anything: words apart by spaces, `'…'` literal, `"…"` and bare
- * words with `$NAME` and `${NAME}` replaced. A backslash outside `'…'` takes the next character as it is; in
- * `$'…'` it is an escape (`\n`, `\t`, `\e`, `\u{…}`).
+ * Splits a line into words as a shell would, without running anything. `'…'` is literal; in `"…"` and outside quotes,
+ * `$NAME` and `${NAME}` are replaced. A backslash outside `'…'` takes the next character as it is; in `$'…'` it starts
+ * an escape (`\n`, `\t`, `\e`, `\u{…}`).
  * @throws Error for a quote that does not end, or a variable that is not set
  */
 export function splitWords(line: string, variables: ReadonlyMap<string, string>): string[] {
@@ -23,7 +23,7 @@ export function splitWords(line: string, variables: ReadonlyMap<string, string>)
 
 interface Piece {
   readonly pattern: RegExp
-  /** @returns undefined for what parts two words */
+  /** @returns undefined for the space between two words */
   read(text: string, variables: ReadonlyMap<string, string>): string | undefined
 }
 

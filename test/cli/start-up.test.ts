@@ -15,7 +15,7 @@ describe("starting a command", { timeout: 60_000 }, () => {
     await relay.kill("SIGTERM")
   }, 60_000)
 
-  it.concurrent("loads no parser to print the version", async () => {
+  it.concurrent("--version loads no parser", async () => {
     const files = await loadedFiles(workspace, "--version")
     expect(packagesOf(files)).toEqual([])
     expect(files.length).toBeLessThanOrEqual(8)
@@ -35,7 +35,7 @@ describe("starting a command", { timeout: 60_000 }, () => {
     expect(files.length).toBeLessThanOrEqual(43)
   })
 
-  it.concurrent("loads no server, schema or signature library to send on a session of its own", async () => {
+  it.concurrent("send on a session of its own loads no server, schema or signature library", async () => {
     const files = await loadedFiles(workspace, "send", relay.url, "#general", "hello")
     expect(packagesOf(files)).toEqual(["commander", "ws"])
     expect(files.filter((url) => url.includes("/src/server/"))).toEqual([])

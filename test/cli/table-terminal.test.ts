@@ -8,8 +8,8 @@ import { Pair } from "./receipts/receipt-maker.js"
 import { Terminal } from "./terminal.js"
 
 describe.runIf(hasProgram("tmux"))("a table on a terminal", { timeout: 60_000 }, () => {
-  it("is cut to fit; in a pipe it is not cut", async () => {
-    const task = "read all of src and tell what is wrong with it, please"
+  it("a table is cut to fit a terminal, but not in a pipe", async () => {
+    const task = "read all of src and report what is wrong with it, please"
     const receipt = new Pair().receipt({ task })
     const path = join(temporaryDirectory(), "receipts.jsonl")
     writeFileSync(path, `${JSON.stringify(receipt)}\n`)

@@ -25,7 +25,7 @@ export class Terminal {
       ...variables,
       command,
     )
-    // Else the last screen goes away with the program.
+    // Otherwise the last screen disappears when the program ends.
     this.#tmux("set-option", "-g", "remain-on-exit", "on")
   }
 
@@ -34,7 +34,7 @@ export class Terminal {
     this.#tmux("send-keys", "-l", "--", text)
   }
 
-  /** Presses keys by tmux's names: `Enter`, `Up`, `C-c`. */
+  /** Presses keys, by the names that tmux gives them: `Enter`, `Up`, `C-c`. */
   press(...keys: string[]): void {
     this.#tmux("send-keys", ...keys)
   }

@@ -12,20 +12,20 @@ import { dealFaults, dealsOf, relayFaults } from "../kit/deal-verdict.js"
 import { programPath, RelayProcess, Workspace } from "../kit/program.js"
 import { randomOf } from "../kit/storm-plan.js"
 
-/** `DEAL_KILLS=7 npx vitest run test/e2e/deal-kills.test.ts` kills at other moments. */
+/** Another seed: `DEAL_KILLS=7 npx vitest run test/e2e/deal-kills.test.ts`. */
 const random = randomOf(Number(process.env["DEAL_KILLS"] ?? 1))
 const rounds = 10
 const dealsOfRound = 4
-/** Within so many milliseconds of the first change of proposals.jsonl the process dies. */
+/** The process is killed within this many milliseconds of the first change of proposals.jsonl. */
 const graceMs = 6
 
-describe("a daemon that is killed while it puts the steps of deals down", () => {
+describe("a daemon that is killed while it writes statements of deals", () => {
   let data: string
   let relay: RelayProcess
   let ann: DealParty
   let ben: DealParty
   let victim: ChildProcess | undefined
-  /** Kills that fell between two writes: a statement stood in proposals.jsonl, and not yet in the inbox. */
+  /** Number of kills between two writes: a statement was in proposals.jsonl, but not yet in the inbox. */
   let between = 0
 
   beforeEach(async () => {
@@ -43,7 +43,7 @@ describe("a daemon that is killed while it puts the steps of deals down", () => 
     rmSync(data, { recursive: true, force: true })
   })
 
-  /** Starts the daemon as a process of ours. @returns resolves when it is on the relay */
+  /** Starts the daemon as a child process. Resolves when it is on the relay. */
   const start = async (): Promise<void> => {
     const child = spawn(process.execPath, [programPath, "daemon", relay.url, "--name", "ben"], {
       cwd: ben.place.dir,
@@ -58,7 +58,7 @@ describe("a daemon that is killed while it puts the steps of deals down", () => 
     await until("the daemon is on the relay", () => text.includes("daemon ben: on") || child.killed)
   }
 
-  /** Kills the daemon soon after it begins to put something down. Call it before there is anything to put down. */
+  /** Kills the daemon soon after it begins to write. Must be called before there is anything to write. */
   const killSoon = async (): Promise<void> => {
     const delayMs = random() * graceMs
     await new Promise<void>((resolve) => {
@@ -68,11 +68,11 @@ describe("a daemon that is killed while it puts the steps of deals down", () => 
         resolve()
       })
     })
-    // A timer is not that exact, and the moments between two writes are short.
+    // A timer is less exact than 1 ms, and the time between two writes is short.
     if (delayMs > 1) await sleep(delayMs)
     victim?.kill("SIGKILL")
     if (victim?.exitCode === null && victim.signalCode === null) await once(victim, "exit")
-    // The lock of a process that died with it counts for nothing after a while: let that be over.
+    // The lock of a killed process expires after a while: make it expire now.
     const lock = join(ben.place.dir, ".agentchat", "receipts.jsonl.lock")
     if (existsSync(lock)) utimesSync(lock, 0, 0)
     const statements = [...dealsOf(ben).values()].reduce((sum, { chain }) => sum + chain.length, 0)
@@ -80,7 +80,7 @@ describe("a daemon that is killed while it puts the steps of deals down", () => 
     if (lines < statements) between++
   }
 
-  it("loses nothing and doubles nothing", { timeout: 240_000 }, async () => {
+  it("a killed daemon neither loses nor doubles a statement", { timeout: 240_000 }, async () => {
     const tasks = Array.from({ length: rounds * dealsOfRound }, (_, index) => `k${index}`)
     await start()
     ann.say(...tasks.map((task) => ({ id: task, type: "PROPOSAL", to: "@ben", task })))
@@ -99,12 +99,12 @@ describe("a daemon that is killed while it puts the steps of deals down", () => 
         party.say(...some.map((id) => ({ id: `${party.name}-${id}`, type: "COMPLETE", proposal_id: id })))
       const killed = killSoon()
       if (round % 2 === 0) {
-        // It receives these while it runs.
+        // The daemon receives these while it runs.
         say(ann)
         say(ben)
         await killed
       } else {
-        // It hears of these when it comes back, and goes on with its own.
+        // The daemon receives these when it starts again, and then sends its own.
         say(ann)
         await until("the relay has them", () => some.every((id) => ann.endOf(`ann-${id}`) !== undefined))
         say(ben)
@@ -112,7 +112,7 @@ describe("a daemon that is killed while it puts the steps of deals down", () => 
         await start()
       }
     }
-    // Else this would prove nothing.
+    // Otherwise the test would prove nothing.
     expect(between).toBeGreaterThan(0)
     await until("all are completed by both", reach(4))
     const ends = () =>

@@ -9,7 +9,7 @@ import { dealFaults, relayFaults } from "../kit/deal-verdict.js"
 import { agentchat, RelayProcess, Workspace } from "../kit/program.js"
 import { randomOf } from "../kit/storm-plan.js"
 
-/** `DEAL_STORM=7 npx vitest run test/e2e/deal-storm.test.ts` is another storm. */
+/** Another seed: `DEAL_STORM=7 npx vitest run test/e2e/deal-storm.test.ts`. */
 const seed = Number(process.env["DEAL_STORM"] ?? 1)
 const dealCount = 24
 const faultCount = 7
@@ -33,7 +33,7 @@ describe(`a storm of deals, seed ${seed}`, () => {
     rmSync(data, { recursive: true, force: true })
   })
 
-  /** One home's daemons are a process each, which write to one receipts.jsonl; those of the other share theirs. */
+  /** Starts daemons: those of `apart` in a process each, those of `shared` in one process. */
   const start = async (parties: readonly DealParty[]) => {
     for (const { name, place } of parties) {
       const isolate = place === apart ? ["--isolate"] : []
@@ -50,7 +50,7 @@ describe(`a storm of deals, seed ${seed}`, () => {
     }
   }
 
-  /** Kills daemons that are one process, and starts them again. */
+  /** Kills the process of these daemons, and starts them again. */
   const crash = async (parties: readonly DealParty[]) => {
     const file = parties[0]?.file("daemon.pid") ?? ""
     const { pid } = JSON.parse(readFileSync(file, "utf8")) as { pid: number }
@@ -58,7 +58,9 @@ describe(`a storm of deals, seed ${seed}`, () => {
     await start(parties)
   }
 
-  it("leaves both parties, their receipts and the relay of one mind", { timeout: 240_000 }, async () => {
+  it("after a storm of deals, both parties, their receipts and the relay agree", {
+    timeout: 240_000,
+  }, async () => {
     const random = randomOf(seed)
     const [ann, ben] = [new DealParty("ann", apart), new DealParty("ben", apart)]
     const pair = [new DealParty("cid", shared), new DealParty("dot", shared)]
@@ -67,7 +69,7 @@ describe(`a storm of deals, seed ${seed}`, () => {
     await Promise.all(processes.map(start))
     const deals = planDeals(dealCount, parties, random)
     let open = deals
-    // At any moment one thing may be down, and the relay as well.
+    // At any time, at most the relay and one process of daemons are down.
     let relayBack = Promise.resolve()
     let daemonBack = Promise.resolve()
     for (let fault = 0; fault < faultCount; fault++) {

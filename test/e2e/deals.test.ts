@@ -44,7 +44,7 @@ class Party {
     )
   }
 
-  /** Waits for so many lines in receipts.jsonl. */
+  /** Waits for `count` lines in receipts.jsonl. */
   async proven(count: number): Promise<string[]> {
     return until(`${count} receipts of ${this.name}`, () => {
       const lines = existsSync(this.receipts) ? readFileSync(this.receipts, "utf8").trim().split("\n") : []
@@ -87,7 +87,7 @@ describe("two agents that agree with nothing but echo", { timeout: 120_000 }, ()
     return String(id)
   }
 
-  it("prove it with three programs, and are rated alike", async () => {
+  it("a completed deal gives both parties the same receipt and rating, verified by three programs", async () => {
     const proposal_id = await propose("review src/a.ts")
     bob.echo({ type: "ACCEPT", proposal_id })
     await alice.waitForLine("ACCEPT")
@@ -112,7 +112,7 @@ describe("two agents that agree with nothing but echo", { timeout: 120_000 }, ()
     expect(readFileSync(alice.receipts)).toEqual(readFileSync(bob.receipts))
   })
 
-  it("cannot change a word of it afterwards", async () => {
+  it("a changed receipt is invalid", async () => {
     const proposal_id = await propose("the task", { amount: 0.05, currency: "SOL" })
     bob.echo({ type: "ACCEPT", proposal_id })
     await alice.waitForLine("ACCEPT")
@@ -126,7 +126,7 @@ describe("two agents that agree with nothing but echo", { timeout: 120_000 }, ()
     if (hasPython) expect(verifiedByPython(forged)).toBe(1)
   })
 
-  it("go on after the relay and both daemons were killed", async () => {
+  it("a deal continues after the relay and both daemons were killed", async () => {
     const proposal_id = await propose("survive")
     await relay.kill()
     bob.echo({ type: "ACCEPT", proposal_id })
@@ -152,7 +152,7 @@ describe("two agents that agree with nothing but echo", { timeout: 120_000 }, ()
     }
   })
 
-  it("get an error for an illegal statement", async () => {
+  it("an illegal statement is rejected with its code", async () => {
     const proposal_id = await propose("only once")
     alice.echo({ type: "ACCEPT", proposal_id })
     expect(await alice.waitForLine("REJECTED")).toMatchObject({ code: "NOT_A_PARTY" })

@@ -33,7 +33,7 @@ function countAccepted(sender: Workspace): number {
 const numbered = (count: number) => Array.from({ length: count }, (_, index) => `m-${index}`)
 
 describe.concurrent("a relay with --data", { timeout: 240_000 }, () => {
-  it("delivers 10,000 direct messages to an agent that was away, each once and in order", async ({
+  it("10,000 direct messages reach an agent that was away, each once and in order", async ({
     onTestFinished,
   }) => {
     const { relay, sender, receiver, to } = await start(new Scene(onTestFinished))
@@ -47,7 +47,7 @@ describe.concurrent("a relay with --data", { timeout: 240_000 }, () => {
     expect(receiver.contents("b")).toEqual(numbered(10_000))
   })
 
-  it("delivers every accepted message once after it was killed in a burst", async ({ onTestFinished }) => {
+  it("a relay killed in a burst delivers every accepted message once", async ({ onTestFinished }) => {
     const { relay, sender, receiver, to } = await start(new Scene(onTestFinished))
     sender.must("create", "#kept", "--durable", "--name", "a")
     receiver.must("join", "#kept", "--name", "b")

@@ -6,7 +6,7 @@ import { until } from "../kit/condition.js"
 import { programPath, RelayProcess, Workspace } from "../kit/program.js"
 import { hasProgram } from "../kit/requires.js"
 
-/** Runs a program at a terminal of its own, and types the number that it shows, or another one. */
+/** Python: runs a program at a new terminal, and types the number that it shows, or another one. */
 const atTerminal = `
 import os, pty, re, sys
 pid, fd = pty.fork()
@@ -39,8 +39,8 @@ describe.runIf(hasProgram("python3"))("a daemon that stopped its own agent", { t
     writeFileSync(strict, "breakerWarn: 1\nbreakerPause: 3\nbreakerStop: 3\n")
     a.must("daemon", relay.url, "--background", "--name", "a", "--guards", strict)
   }
-  const standing = () => JSON.stringify(a.status("a")?.["guards"] ?? [])
-  /** `agentchat guard --reset` by a person who types the right number, or not. */
+  const guardsOfA = () => JSON.stringify(a.status("a")?.["guards"] ?? [])
+  /** Runs `agentchat guard --reset` at a terminal and types the right or a wrong number. */
   const resetAt = (number: "right" | "wrong") => {
     const args = ["-c", atTerminal, number, process.execPath, programPath, "guard", "--reset", "--name", "a"]
     const { status, stdout } = spawnSync("python3", args, { cwd: a.dir, env: a.env, encoding: "utf8" })
@@ -56,7 +56,7 @@ describe.runIf(hasProgram("python3"))("a daemon that stopped its own agent", { t
       await until("the question arrived", () => a.contents("a").includes(`question ${turn}?`))
       a.must("send", "@b", `answer ${turn}`, "--name", "a")
     }
-    await until("the agent is stopped", () => standing().includes("breaker"))
+    await until("the agent is stopped", () => guardsOfA().includes("breaker"))
   }, 120_000)
 
   afterAll(async () => {
@@ -65,7 +65,7 @@ describe.runIf(hasProgram("python3"))("a daemon that stopped its own agent", { t
     await relay.kill()
   })
 
-  it("says so to the agent, once, and to whom it may ask", () => {
+  it("the breaker reports its stop to the agent once, with a hint and in the error of `send`", () => {
     const lines = a.inbox("a").filter(({ type }) => type === "GUARD")
     expect(lines.map(({ state, layer }) => [state, layer])).toEqual([
       ["warned", "breaker"],
@@ -78,8 +78,8 @@ describe.runIf(hasProgram("python3"))("a daemon that stopped its own agent", { t
     expect(a.inbox("a").filter(({ type }) => type === "GUARD")).toHaveLength(2)
   })
 
-  it("is not lifted without a terminal, by a wrong number, by an operator's word, or by a restart", () => {
-    // A session of its own has no terminal, also where these tests run at one.
+  it("the breaker is not lifted without a terminal, by a wrong number, by an operator, or by a restart", () => {
+    // A new session (setsid) has no terminal, even if these tests run at one.
     const alone = "import os, sys; os.setsid(); os.execv(sys.argv[1], sys.argv[1:])"
     const args = ["-c", alone, process.execPath, programPath, "guard", "--reset", "--name", "a"]
     const blind = spawnSync("python3", args, { cwd: a.dir, env: a.env, encoding: "utf8" })
@@ -89,11 +89,11 @@ describe.runIf(hasProgram("python3"))("a daemon that stopped its own agent", { t
     a.must("daemon", "--stop", "--name", "a")
     expect(resetAt("right").status).toBe(3)
     startA()
-    expect(standing()).toContain("breaker")
+    expect(guardsOfA()).toContain("breaker")
     expect(a.run("send", "@b", "once more", "--name", "a").status).toBe(7)
   })
 
-  it("lets it go on when a person at the terminal types the number it shows", async () => {
+  it("the breaker is lifted when a person at the terminal types the number it shows", async () => {
     const { status, stdout } = resetAt("right")
     expect(stdout).toMatch(
       /Daemon a has stopped its agent.* 3 times \(limit 3\)\.\r?\nTo reset its circuit breaker/,

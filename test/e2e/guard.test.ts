@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { until } from "../kit/condition.js"
 import { RelayProcess, Workspace } from "../kit/program.js"
 
-/** Answers every line of its inbox, as a thoughtless agent does: messages and GUARD lines. */
+/** Shell: answers every line of the inbox, even GUARD lines, as a thoughtless agent does. */
 const answering = (name: string) => `
   d=.agentchat/daemons/${name}; seq=0; i=0
   while sleep 0.05; do
@@ -16,7 +16,7 @@ const answering = (name: string) => `
     done
   done
 `
-/** Reports its own progress, whatever the others say. */
+/** Shell: reports the progress of c, whatever the others send. */
 const talking = `
   i=0
   while sleep 1; do i=$((i+1))
@@ -52,14 +52,14 @@ describe("two shells that answer every line", { timeout: 400_000 }, () => {
     const path = place(name).file(name, file)
     return existsSync(path) ? readFileSync(path, "utf8").split("\n").slice(0, -1) : []
   }
-  /** What `name` said, as somebody else heard it. */
+  /** Returns the number of messages of an agent that reached c. */
   const messageCount = (name: string) =>
     place("c")
       .contents("c")
       .filter((text) => text.endsWith(` of ${name}`)).length
   const talked = () => linesOf("c", "acks.jsonl").filter((line) => line.includes('"accepted"')).length
 
-  /** The loops try on, and nothing of it is taken, while c is heard. */
+  /** Checks that the loops keep trying and are refused, while the messages of c are accepted. */
   async function expectQuiet(): Promise<void> {
     const refused = loops.map((name) => linesOf(name, "rejected.jsonl").length)
     const counts = loops.map(messageCount)
@@ -95,7 +95,7 @@ describe("two shells that answer every line", { timeout: 400_000 }, () => {
     rmSync(home, { recursive: true, force: true })
   })
 
-  it("are stopped by nobody, know why, let others talk, and go on when an operator says so", async () => {
+  it("guards stop two agents that answer every line, give the reason, and spare others, until an operator resets them", async () => {
     for (const name of loops) shells.push(place(name).sh(answering(name)))
     shells.push(place("c").sh(talking))
     await until("both are stopped", () => loops.every(isStopped), patienceMs)

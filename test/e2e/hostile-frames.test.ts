@@ -43,7 +43,7 @@ const messages = (work: Workspace, name: string) => work.inbox(name).filter(({ t
 const text = (work: Workspace, name: string, file: string) => readFileSync(work.file(name, file), "utf8")
 
 describe("a hostile peer", { timeout: 120_000 }, () => {
-  it("sends under its own name, whatever names it writes into a frame", async (context) => {
+  it("a client sends under its own name, whatever names its frames contain", async (context) => {
     const relay = await new Scene(context.onTestFinished).relay()
     const alice = await startAgent(context, relay.url, "alice")
     const bob = await startAgent(context, relay.url, "bob")
@@ -75,7 +75,7 @@ describe("a hostile peer", { timeout: 120_000 }, () => {
     }
   })
 
-  it("cannot connect with the key of another agent", async (context) => {
+  it("a client cannot connect with the key of another agent", async (context) => {
     const relay = await new Scene(context.onTestFinished).relay()
     const alice = await startAgent(context, relay.url, "alice")
     const shown = alice.must("identity", "--export", "--identity", alice.file("alice", "identity.json"))
@@ -88,7 +88,7 @@ describe("a hostile peer", { timeout: 120_000 }, () => {
     expect(alice.status("alice")).toMatchObject({ connected: true })
   })
 
-  it("is a relay: the daemon drops and logs messages with a forged sender", async (context) => {
+  it("a daemon drops and logs messages with a forged sender", async (context) => {
     const relay = await FakeRelay.start()
     const bob = await startAgent(context, relay.url, "bob")
     const session = await relay.session()
@@ -104,7 +104,7 @@ describe("a hostile peer", { timeout: 120_000 }, () => {
     expect(text(bob, "bob", "daemon.log").match(/sender-mismatch/g)).toHaveLength(2)
   })
 
-  it("cannot change the kind of a message by other fields than its address", async (context) => {
+  it("only the address of a message decides its kind", async (context) => {
     const relay = await new Scene(context.onTestFinished).relay()
     const bob = await startAgent(context, relay.url, "bob", "--role", "reviewer")
     const { wire, id } = await enter(relay, "mallory")
@@ -130,7 +130,7 @@ describe("a hostile peer", { timeout: 120_000 }, () => {
     expect(bob.inbox("bob").filter(({ type }) => type === "TASK")).toEqual([])
   })
 
-  it("gets a reason for each malformed frame, and none reaches anybody, even later", async (context) => {
+  it("each malformed frame gets a reason, and none is delivered, even later", async (context) => {
     const relay = await new Scene(context.onTestFinished).relay()
     const bob = await startAgent(context, relay.url, "bob")
     const { wire } = await enter(relay, "mallory")
@@ -161,7 +161,7 @@ describe("a hostile peer", { timeout: 120_000 }, () => {
     expect((await wire.settle()).filter(({ type }) => type === "ERROR")).toEqual([])
   })
 
-  it("writes malformed outbox lines: they are set aside with a reason and not tried again", async (context) => {
+  it("malformed outbox lines are set aside with a reason and not tried again", async (context) => {
     const relay = await new Scene(context.onTestFinished).relay()
     const alice = await startAgent(context, relay.url, "alice")
     const bob = await startAgent(context, relay.url, "bob")

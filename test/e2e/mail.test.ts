@@ -20,7 +20,7 @@ describe.concurrent("mail", { timeout: 120_000 }, () => {
     ["a relay that keeps running", false],
     ["a relay that is killed and restarted on its store", true],
   ] as const)(
-    "for an agent that is away is kept by %s, and is delivered once",
+    "a message for an agent that is away is stored by %s and delivered once",
     async ([, isKilled], context) => {
       const scene = new Scene(context.onTestFinished)
       const relay = await scene.relay(...(isKilled ? ["--data", scene.directory()] : []))
@@ -47,7 +47,7 @@ describe.concurrent("mail", { timeout: 120_000 }, () => {
     },
   )
 
-  it("is printed by `send --wait answered`, and is found in the inbox otherwise", async ({
+  it("`send --wait answered` prints the answer, which is otherwise in the inbox", async ({
     onTestFinished,
   }) => {
     const scene = new Scene(onTestFinished)
@@ -80,7 +80,7 @@ describe.concurrent("mail", { timeout: 120_000 }, () => {
     ["in memory", false],
     ["with a store", true],
   ] as const)(
-    "written while a relay %s is down arrives once when it is back",
+    "a message written while a relay %s is down arrives once when it is back",
     async ([, isDurable], context) => {
       const scene = new Scene(context.onTestFinished)
       const relay = await scene.relay(...(isDurable ? ["--data", scene.directory()] : []))

@@ -8,7 +8,7 @@ import { patienceMs, Scene } from "../kit/scene.js"
 
 type Defer = (cleanup: () => Promise<void> | void) => void
 
-/** Alice at a relay, who looks at other agents. */
+/** Starts a relay and Alice, who looks at other agents. */
 async function watchRoster(scene: Scene) {
   const relay = await scene.relay()
   const alice = await scene.agent(relay.url, "alice")
@@ -35,7 +35,7 @@ function signal(work: Workspace, name: string, kind: NodeJS.Signals, defer: Defe
 
 describe.concurrent("the roster", { timeout: 120_000 }, () => {
   it.for(["SIGKILL", "SIGTERM"] as const)(
-    "shows an agent that ended by %s as offline, to everybody",
+    "the roster shows an agent whose daemon ended by %s as offline",
     async (kind, { onTestFinished }) => {
       const { alice, shown, becomes, startAgent } = await watchRoster(new Scene(onTestFinished))
       const bob = await startAgent("bob")
@@ -51,7 +51,7 @@ describe.concurrent("the roster", { timeout: 120_000 }, () => {
     },
   )
 
-  it("shows an agent whose daemon and reader are stopped as offline, and as before when they continue", async ({
+  it("the roster shows an agent as offline while its daemon is stopped, and as before when it continues", async ({
     onTestFinished,
   }) => {
     const { alice, shown, becomes, startAgent } = await watchRoster(new Scene(onTestFinished))

@@ -46,7 +46,7 @@ describe("daemon processes", { timeout: 60_000 }, () => {
     await relay.kill()
   })
 
-  scenario("host several identities in one process, unless isolated", async (work) => {
+  scenario("one process hosts several identities, unless isolated", async (work) => {
     await start(work, relay, "a")
     await Promise.all([start(work, relay, "b"), start(work, relay, "c", "--isolate")])
     expect(pidOf(work, "b")).toBe(pidOf(work, "a"))
@@ -64,7 +64,7 @@ describe("daemon processes", { timeout: 60_000 }, () => {
     }
   })
 
-  scenario("stop one daemon and leave the others", async (work) => {
+  scenario("daemon --stop stops one daemon and leaves the others", async (work) => {
     await start(work, relay, "a")
     await start(work, relay, "b")
     await must(work, "daemon", "--stop", "--name", "a")
@@ -79,14 +79,14 @@ describe("daemon processes", { timeout: 60_000 }, () => {
     await until("the end of the process", () => !existsSync(`/proc/${pid}`))
   })
 
-  scenario("give a name to exactly one of two that start at once", async (work) => {
+  scenario("one of two daemons that start at once gets the name", async (work) => {
     const starting = () => agentchat(work, "daemon", relay.url, "--background", "--name", "a")
     const exits = await Promise.all([starting(), starting()])
     expect(exits.map(({ status }) => status).sort()).toEqual([0, 10])
     expect((await starting()).status).toBe(10)
   })
 
-  scenario("start over a pid file whose pid is in use by another process", async (work) => {
+  scenario("a daemon starts despite a pid file whose pid is in use by another process", async (work) => {
     await start(work, relay, "a")
     const record = JSON.parse(readFileSync(work.file("a", "daemon.pid"), "utf8")) as Record<string, unknown>
     await must(work, "daemon", "--stop", "--name", "a")
@@ -95,7 +95,7 @@ describe("daemon processes", { timeout: 60_000 }, () => {
     expect(work.status("a")).toMatchObject({ connected: true })
   })
 
-  scenario("are reported as gone after they were killed", async (work) => {
+  scenario("a killed daemon is reported as gone", async (work) => {
     await start(work, relay, "a")
     const pid = pidOf(work, "a")
     process.kill(pid, "SIGKILL")
@@ -105,7 +105,7 @@ describe("daemon processes", { timeout: 60_000 }, () => {
     expect(JSON.parse(stdout)).toMatchObject({ connected: false })
   })
 
-  scenario("stop with a reason when the identity connects elsewhere", async (work, other) => {
+  scenario("a daemon stops with a reason when its identity connects elsewhere", async (work, other) => {
     await start(work, relay, "a")
     const copy = join(other.dir, "copied.json")
     writeFileSync(copy, readFileSync(work.file("a", "identity.json")), { mode: 0o600 })
@@ -115,7 +115,7 @@ describe("daemon processes", { timeout: 60_000 }, () => {
     expect(other.status("a")).toMatchObject({ connected: true })
   })
 
-  scenario("refuse names that could leave their directory", async (work) => {
+  scenario("names of daemons that could leave their directory are refused", async (work) => {
     const names = ["../x", "a/b", "", "a".repeat(65)]
     const exits = await Promise.all(
       names.map((name) => agentchat(work, "daemon", relay.url, "--background", "--name", name)),
@@ -124,13 +124,13 @@ describe("daemon processes", { timeout: 60_000 }, () => {
     expect(existsSync(join(work.dir, ".agentchat", "daemons"))).toBe(false)
   })
 
-  scenario("have no key with --ephemeral", async (work) => {
+  scenario("a daemon has no key with --ephemeral", async (work) => {
     await start(work, relay, "a", "--ephemeral")
     expect(work.status("a")?.["agent_id"]).toMatch(/^@[a-z2-7]{8}$/)
     expect(existsSync(work.file("a", "identity.json"))).toBe(false)
   })
 
-  scenario("end with their process in the foreground", async (work) => {
+  scenario("a daemon in the foreground ends with its process", async (work) => {
     const child = spawn(process.execPath, [programPath, "daemon", relay.url, "--name", "a"], {
       cwd: work.dir,
       env: work.env,
@@ -160,17 +160,20 @@ describe("daemon processes on a relay that restarts", { timeout: 60_000 }, () =>
     })
   }
 
-  withRelay("rejoin a channel and get what was said before they returned", async (relay, work, other) => {
-    await start(work, relay, "a", "--channels", "#den")
-    await relay.kill()
-    await relay.restart()
-    await untilConnected(work, "a")
-    await must(other, "send", relay.url, "#den", "welcome back")
-    await until("the message", () => work.contents("a").includes("welcome back"))
-  })
+  withRelay(
+    "a daemon rejoins a channel and gets the messages sent while it was away",
+    async (relay, work, other) => {
+      await start(work, relay, "a", "--channels", "#den")
+      await relay.kill()
+      await relay.restart()
+      await untilConnected(work, "a")
+      await must(other, "send", relay.url, "#den", "welcome back")
+      await until("the message", () => work.contents("a").includes("welcome back"))
+    },
+  )
 
   withRelay(
-    "keep an invite-only channel closed and join no open one of its name",
+    "a daemon keeps an invite-only channel closed, and joins no open one of the same name",
     async (relay, work, other) => {
       await start(work, relay, "a")
       await must(work, "create", "#den", "--private", "--name", "a")
@@ -194,7 +197,7 @@ describe("daemon processes on a relay that restarts", { timeout: 60_000 }, () =>
 
 describe("a full disk", { timeout: 60_000 }, () => {
   it.runIf(process.platform === "linux" && process.getuid?.() === 0)(
-    "is reported as a problem, loses nothing, and is cleared once there is room",
+    "a full disk is reported as a problem, loses nothing, and is cleared once there is room",
     async () => {
       const relay = await RelayProcess.start("--rate", "10000/s", "--burst", "10000")
       const sender = new Workspace()

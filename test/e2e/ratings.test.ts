@@ -33,7 +33,7 @@ class Place {
     appendFileSync(this.workspace.file(name, "outbox.jsonl"), `${JSON.stringify(line)}\n`)
   }
 
-  /** Waits until somebody hears of a step in a deal. @returns the id of the proposal */
+  /** Waits for a statement of a deal in an inbox. @returns the id of the proposal */
   async waitForStatement(name: string, type: string, task: string): Promise<string> {
     const { id, proposal_id } = await until(`${type} for ${name}`, () =>
       this.workspace.inbox(name).find((line) => line.type === type && line["task"] === task),
@@ -41,7 +41,7 @@ class Place {
     return String(type === "PROPOSAL" ? id : proposal_id)
   }
 
-  /** Waits for so many receipts. */
+  /** Waits for `count` receipts. */
   async proven(count: number): Promise<void> {
     await until(`${count} receipts`, () => {
       return existsSync(this.path("receipts.jsonl")) && this.read("receipts.jsonl").split("\n").length > count
@@ -64,7 +64,7 @@ afterEach(async () => {
   await relay.kill()
 })
 
-/** Alice proposes to somebody on the other side, who accepts and completes. */
+/** Alice proposes a deal to an agent in the other directory, which accepts and completes it. */
 async function dealWith(name: string, task: string, more: object = {}): Promise<void> {
   left.say("alice", { type: "PROPOSAL", to: right.idOf(name), task, ...more })
   const proposal_id = await right.waitForStatement(name, "PROPOSAL", task)
@@ -72,7 +72,9 @@ async function dealWith(name: string, task: string, more: object = {}): Promise<
   right.say(name, { type: "COMPLETE", proposal_id })
 }
 
-it("two directories rate three agents alike, from receipts alone", { timeout: 60_000 }, async () => {
+it("two directories compute the same ratings of three agents from receipts alone", {
+  timeout: 60_000,
+}, async () => {
   await dealWith("bob", "one")
   await right.proven(1)
   await dealWith("bob", "two", { amount: 0.05, currency: "SOL" })
@@ -81,7 +83,7 @@ it("two directories rate three agents alike, from receipts alone", { timeout: 60
   await Promise.all([left.proven(3), right.proven(3)])
   const [alice, bob, carol] = [left.idOf("alice"), right.idOf("bob"), right.idOf("carol")]
 
-  // 16 for the first deal of two fresh agents, a fourth of as much for the second.
+  // 16 points for the first deal of two new agents, a quarter of that for the second.
   expect(left.ratings("--name", "alice")).toMatch(
     new RegExp(`^Your rating \\(${alice}\\):\n {2}Rating: 12\\d\\d\n {2}Transactions: 3\n`),
   )

@@ -5,7 +5,7 @@ import { judgeStorm } from "../kit/storm-verdict.js"
 
 const ids = { ann: "@aaaaaaaaaaaaaaaa", bob: "@bbbbbbbbbbbbbbbb" }
 
-/** Ann wrote to Bob, and asked for work; both were accepted, and nothing came of either. */
+/** Ann sent Bob a message and queued a task. Both were accepted, but neither arrived. */
 function evidence(): Evidence[] {
   const agent = (name: keyof typeof ids): Evidence => ({
     ...{ id: ids[name], name, role: "crew0", endings: [], rejected: [], inbox: [] },
@@ -28,11 +28,11 @@ function lossOf(stream: string, id: string, text = ""): Loss {
 }
 
 describe("the verdict on a storm", () => {
-  it("misses what was accepted and did not come", () => {
+  it("the verdict lists accepted messages and tasks that did not arrive", () => {
     expect(judgeStorm(evidence())).toEqual({ missing, wrong: [], excused: [] })
   })
 
-  it("excuses what stood in the very entry that NATS lost, and nothing else", () => {
+  it("the verdict excuses only the message or task whose entry NATS lost", () => {
     const [ann, bob] = [ids.ann.slice(1), ids.bob.slice(1)]
     const [mail, task, answer] = [
       lossOf("agentchat_log_inbox", `${bob}:${ann}.ann-0`),

@@ -10,7 +10,7 @@ const size = { ...short, ...(JSON.parse(process.env["STORM"] ?? "{}") as Partial
 const reportFile = process.env["STORM_REPORT"]
 
 describe.skipIf(!hasProgram("nats-server"))("a storm of kills and cut networks", () => {
-  it("leaves every accepted message in the right inboxes once, and every task answered once", {
+  it("a storm leaves every accepted message in the right inboxes once, and every task answered once", {
     timeout: 900_000,
   }, async () => {
     console.log(`storm ${JSON.stringify(size)}`)

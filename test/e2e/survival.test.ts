@@ -74,7 +74,7 @@ class Pair {
 }
 
 describe.concurrent("outbox lines arrive once", { timeout: 240_000 }, () => {
-  it("when four shells append at once", async (context) => {
+  it("lines arrive once when four shells append at once", async (context) => {
     const pair = await Pair.start(context)
     const shells = ["p", "q", "r", "s"].map((prefix) =>
       pair.sender.sh(
@@ -86,7 +86,7 @@ describe.concurrent("outbox lines arrive once", { timeout: 240_000 }, () => {
     for (const prefix of ["p", "q", "r", "s"]) pair.expectInOrder(prefix)
   })
 
-  it("when a writer keeps the outbox open while the daemon clears it", async (context) => {
+  it("lines arrive once when a writer keeps the outbox open while the daemon clears it", async (context) => {
     const pair = await Pair.start(context)
     const fd = openSync(pair.outbox, "a")
     writeSync(fd, '{"to":"#general","content":"k-0"}\n')
@@ -99,7 +99,7 @@ describe.concurrent("outbox lines arrive once", { timeout: 240_000 }, () => {
     await pair.expectAll(numbered("k", 4))
   })
 
-  it("when the daemon of the sender is killed again and again", async (context) => {
+  it("lines arrive once when the daemon of the sender is killed again and again", async (context) => {
     const pair = await Pair.start(context)
     const rounds = isLong ? 6 : 3
     for (let round = 0; round < rounds; round++) {
@@ -113,7 +113,7 @@ describe.concurrent("outbox lines arrive once", { timeout: 240_000 }, () => {
     pair.expectInOrder("m")
   })
 
-  it("when the daemon of the receiver is killed again and again", async (context) => {
+  it("lines arrive once when the daemon of the receiver is killed again and again", async (context) => {
     const pair = await Pair.start(context)
     const rounds = isLong ? 4 : 2
     for (let round = 0; round < rounds; round++) {
@@ -126,7 +126,7 @@ describe.concurrent("outbox lines arrive once", { timeout: 240_000 }, () => {
     await pair.expectAll(numbered("m", rounds * 150))
   })
 
-  it("when they are direct messages and their receiver is killed", async (context) => {
+  it("direct messages arrive once when the daemon of their receiver is killed", async (context) => {
     const pair = await Pair.start(context)
     const to = String(pair.receiver.status("b")?.["agent_id"])
     for (let i = 0; i < 300; i++) {
@@ -138,7 +138,7 @@ describe.concurrent("outbox lines arrive once", { timeout: 240_000 }, () => {
     pair.expectInOrder("d")
   })
 
-  it("when the relay is killed in the middle of a burst", async (context) => {
+  it("lines arrive once when the relay is killed in the middle of a burst", async (context) => {
     const pair = await Pair.start(context)
     for (let round = 0; round < (isLong ? 3 : 2); round++) {
       for (let i = 0; i < 400; i++) {
@@ -152,7 +152,7 @@ describe.concurrent("outbox lines arrive once", { timeout: 240_000 }, () => {
     }
   })
 
-  it("when they are written without a relay, and the daemon restarts meanwhile", async (context) => {
+  it("lines written without a relay arrive once, even if the daemon restarts meanwhile", async (context) => {
     const pair = await Pair.start(context)
     await pair.relay.kill()
     await until("the wait", () => pair.sender.status("a")?.["state"] === "waiting")
@@ -164,7 +164,7 @@ describe.concurrent("outbox lines arrive once", { timeout: 240_000 }, () => {
     pair.expectInOrder("m")
   })
 
-  it("when one between them is too large and is rejected", async (context) => {
+  it("lines around one that is rejected as too large arrive once", async (context) => {
     const pair = await Pair.start(context)
     const { sender } = pair
     pair.post("m-0")

@@ -50,7 +50,7 @@ const passed = (ms: number) => {
 }
 
 describe.concurrent("a task", { timeout: 120_000 }, () => {
-  it("of a worker that is killed goes to the next one, and is gone once it is done", async ({
+  it("the task of a killed worker goes to the next one, and is removed once it is done", async ({
     onTestFinished,
   }) => {
     const { relay, alice, workers } = await office(new Scene(onTestFinished), 2)
@@ -85,7 +85,7 @@ describe.concurrent("a task", { timeout: 120_000 }, () => {
     expect(killed.work.status(killed.name)?.["tasks"]).toEqual([])
   })
 
-  it("stays with a worker that works on it for three leases", async ({ onTestFinished }) => {
+  it("a task stays with a worker that works on it for three leases", async ({ onTestFinished }) => {
     const { alice, workers } = await office(new Scene(onTestFinished), 3)
     alice.must("send", "+coder", "build it", "--name", "alice")
     const [worker, other, task] = await assigned(workers)

@@ -15,7 +15,7 @@ const compatClaims = { challenge_id: "c1", nonce: "n1", timestamp: 1_800_000_000
 const failure = expect.objectContaining({ code: "VERIFICATION_FAILED" }) as Error
 
 describe("verifyChallenge", () => {
-  it("accepts the proof of the key, whatever else the object holds", () => {
+  it("accepts a proof by the key, whatever other fields the signed object had", () => {
     const sig = signChallenge({ ...claims, type: "CHALLENGE" } as typeof claims, keyPair)
     expect(() => verifyChallenge(sig, claims, keyPair.publicKey)).not.toThrow()
   })
@@ -38,21 +38,21 @@ describe("verifyChallenge", () => {
     )
   })
 
-  it("refuses a signature that was made for something else", () => {
+  it("refuses a signature with another type", () => {
     const sig = signDetached(claims, keyPair, "agentchat.proposal+jws")
     expect(() => verifyChallenge(sig, claims, keyPair.publicKey)).toThrow(failure)
   })
 })
 
 describe("verifyCompatChallenge", () => {
-  it("accepts a signature over the older text", () => {
+  it("accepts a signature over the text of older versions", () => {
     const text = "AGENTCHAT_AUTH|n1|c1|1800000000000"
     const signature = opensslSign(null, Buffer.from(text), keyPair.privateKey).toString("base64")
     expect(signCompatChallenge(compatClaims, keyPair)).toBe(signature)
     expect(() => verifyCompatChallenge(signature, compatClaims, keyPair.publicKey)).not.toThrow()
   })
 
-  it("refuses another challenge, another key, and text that is no base64", () => {
+  it("refuses a signature of another challenge or key, and text that is not base64", () => {
     const signature = signCompatChallenge(compatClaims, keyPair)
     const other = { ...compatClaims, nonce: "n2" }
     expect(() => verifyCompatChallenge(signature, other, keyPair.publicKey)).toThrow(failure)

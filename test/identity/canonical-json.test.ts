@@ -13,7 +13,7 @@ describe("canonicalize", () => {
     expect(canonicalize(number)).toBe(text)
   })
 
-  it("does not depend on the order members were added in", () => {
+  it("the text does not depend on the order in which members were added", () => {
     fc.assert(
       fc.property(fc.dictionary(fc.string({ unit: "grapheme" }), fc.jsonValue()), (members) => {
         const reversed = Object.fromEntries(Object.entries(members).reverse())
@@ -22,7 +22,7 @@ describe("canonicalize", () => {
     )
   })
 
-  it("writes what JSON.parse reads back, once and for all", () => {
+  it("writing a value again after JSON.parse gives the same text", () => {
     fc.assert(
       fc.property(fc.jsonValue({ noUnicodeString: false }), (value) => {
         const text = canonicalize(value)
@@ -54,7 +54,7 @@ describe("canonicalize", () => {
     ["a lone surrogate in a key", { a: { "\udc00": 1 } }, "a: lone surrogate"],
     ["a date", { a: new Date(0) }, "a: not a plain object"],
     ["bytes", { a: new Uint8Array(1) }, "a: not a plain object"],
-  ])("refuses %s and names its place", (_what, value, message) => {
+  ])("refuses %s and names its path", (_what, value, message) => {
     expect(() => canonicalize(value)).toThrow(expect.objectContaining({ code: "INVALID_MSG", message }))
   })
 

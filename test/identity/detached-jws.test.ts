@@ -17,7 +17,7 @@ const failed = (message: string): Error =>
 
 describe("signDetached", () => {
   it.each(vectors.vectors)(
-    "makes the published text: $why",
+    "returns the published signature: $why",
     ({ seed, typ: type, statement: signed, jws: text }) => {
       const pair = keyPairFromSeed(Buffer.from(seed, "hex"))
       expect(signDetached(signed, pair, type)).toBe(text)
@@ -45,7 +45,7 @@ describe("verifyDetached", () => {
     expect(verifyDetached(jws, statement, typ)).toEqual(keyPair.publicKey)
   })
 
-  it("does not care for the order of the statement's members", () => {
+  it("accepts the members of the statement in any order", () => {
     const { amount, ...rest } = statement
     expect(verifyDetached(jws, { amount, ...rest }, typ)).toEqual(keyPair.publicKey)
   })
@@ -56,7 +56,7 @@ describe("verifyDetached", () => {
     expect(() => verifyDetached(jws, statement, "agentchat.other+jws")).toThrow(failed("typ must be"))
   })
 
-  it("refuses a text with any one character changed", () => {
+  it("refuses a signature with any one character changed", () => {
     for (let i = 0; i < jws.length; i++) {
       const changed = `${jws.slice(0, i)}${jws[i] === "A" ? "B" : "A"}${jws.slice(i + 1)}`
       expect(() => verifyDetached(changed, statement, typ)).toThrow(failed("signature: "))
@@ -72,13 +72,13 @@ describe("verifyDetached", () => {
     ["a kid that is no did:key", { alg: "EdDSA", kid: "me", typ }, "kid must be a did:key"],
     ["a kid that is no text", { alg: "EdDSA", kid: 1, typ }, "kid must be a did:key"],
     ["a kid with a fragment", { alg: "EdDSA", kid: `${did()}#key`, typ }, "kid: pubkey"],
-    ["a list", ["EdDSA"], "alg, kid and typ"],
-    ["nothing", null, "not an object"],
-  ])("refuses a header with %s, although it is signed", (_what, header, message) => {
+    ["a list instead of an object", ["EdDSA"], "alg, kid and typ"],
+    ["null instead of an object", null, "not an object"],
+  ])("refuses a signed header with %s", (_what, header, message) => {
     expect(() => verifyDetached(signedWith(JSON.stringify(header)), statement, typ)).toThrow(failed(message))
   })
 
-  it("refuses a header that says a member twice, or is no JSON", () => {
+  it("refuses a header with a member twice, or that is no JSON", () => {
     const twice = `{"alg":"EdDSA","alg":"EdDSA","kid":"${did()}","typ":"${typ}"}`
     expect(() => verifyDetached(signedWith(twice), statement, typ)).toThrow(failed("header is not JSON"))
     expect(() => verifyDetached(signedWith("\u0000"), statement, typ)).toThrow(failed("header is not JSON"))
@@ -91,9 +91,9 @@ describe("verifyDetached", () => {
     ["padding", `${jws}==`],
     ["the standard alphabet", `${jws.slice(0, -4)}+/+/`],
     ["white space", `${jws} `],
-    ["nothing", ""],
-    ["a text without end", "A".repeat(1_000_000)],
-  ])("refuses %s", (_what, text) => {
+    ["no characters", ""],
+    ["a million characters", "A".repeat(1_000_000)],
+  ])("refuses a signature with %s", (_what, text) => {
     expect(() => verifyDetached(text, statement, typ)).toThrow(failed("signature: "))
   })
 
@@ -108,7 +108,7 @@ function did(): string {
   return formatDidKey(keyPair.publicKey)
 }
 
-/** A signature over `statement` whose header is any text at all. */
+/** Returns a valid signature over `statement` with this text as its header. */
 function signedWith(header: string): string {
   const encoded = Buffer.from(header).toString("base64url")
   const canonical = '{"amount":"0.05","text":"x|5","type":"NOTE","v":1}'

@@ -31,7 +31,7 @@ const clock = { ...systemClock, now: () => 1_800_000_000_000 }
 const mode = (path: string) => statSync(path).mode & 0o777
 
 describe("createIdentity", () => {
-  it("makes a file only its owner may read, in directories only their owner may enter", () => {
+  it("creates a file that only its owner can read, in directories that only their owner can enter", () => {
     const dir = temporaryDirectory()
     const path = join(dir, "deep", "er", "identity.json")
     const identity = createIdentity(path, { nick: parseNick("bob"), clock })
@@ -49,7 +49,7 @@ describe("createIdentity", () => {
     expect(identity.agentId).toMatch(/^@[0-9a-f]{16}$/)
   })
 
-  it("keeps to the modes under any umask", () => {
+  it("creates file and directories with the same modes under any umask", () => {
     const dir = temporaryDirectory()
     const umask = process.umask(0)
     onTestFinished(() => void process.umask(umask))
@@ -57,7 +57,7 @@ describe("createIdentity", () => {
     expect([mode(join(dir, "home")), mode(join(dir, "home", "identity.json"))]).toEqual([0o700, 0o600])
   })
 
-  it("never overwrites anything, and leaves nothing else behind", () => {
+  it("never overwrites a file, and leaves no temporary file", () => {
     const dir = temporaryDirectory()
     const path = join(dir, "identity.json")
     createIdentity(path)
@@ -71,7 +71,7 @@ describe("createIdentity", () => {
     expect(readdirSync(dir).sort()).toEqual(["empty", "identity.json", "link"])
   })
 
-  it("says so when the directory cannot be made", () => {
+  it("reports a directory that cannot be created", () => {
     const dir = temporaryDirectory()
     writeFileSync(join(dir, "file"), "")
     expect(refusalOf(() => createIdentity(join(dir, "file", "identity.json"))).code).toBe("FILE_FAILED")
@@ -80,7 +80,7 @@ describe("createIdentity", () => {
 
 describe("readIdentity", () => {
   it.each([0o640, 0o604, 0o660, 0o644, 0o601])(
-    "refuses a secret with mode %o and says how to fix it",
+    "refuses a secret with mode %o, with a hint how to fix it",
     (bits) => {
       const path = join(temporaryDirectory(), "my identity.json")
       createIdentity(path)
@@ -94,7 +94,7 @@ describe("readIdentity", () => {
     },
   )
 
-  it("says which file is missing", () => {
+  it("names a missing identity file", () => {
     const path = join(temporaryDirectory(), "identity.json")
     expect(refusalOf(() => readIdentity(path))).toMatchObject({
       code: "NOT_FOUND",
@@ -134,21 +134,21 @@ describe("readIdentity", () => {
   })
 
   it.each([
-    ["a list", "[]", "must be a JSON object"],
+    ["a list instead of an object", "[]", "must be a JSON object"],
     ["another version", { v: 2 }, "v: must be 1"],
     ["no key", { private_key: undefined }, "private_key: must be base64 of 32 bytes"],
     ["a short key", { private_key: "AAAA" }, "private_key: must be base64 of 32 bytes"],
     [
-      "somebody else's did",
+      "the did of another key",
       { did: "did:key:z6MktwupdmLXVVqTzCw4i46r4uGyosGXRnR3XjN4Zq7oMMsw" },
       "did: must be the key",
     ],
     ["no did", { did: 5 }, "did: must be a did:key"],
-    ["a did that is none", { did: "did:key:z1" }, "did: must be a did:key"],
+    ["an invalid did", { did: "did:key:z1" }, "did: must be a did:key"],
     ["no time", { created_ts: "yesterday" }, "created_ts: must be milliseconds"],
-    ["rotations that are none", { rotations: [{}] }, "rotations: must be an array of rotation statements"],
-    ["a revocation that is none", { revocation: {} }, "revocation: must be a revocation statement"],
-  ])("refuses %s", (_what, change, message) => {
+    ["invalid rotations", { rotations: [{}] }, "rotations: must be an array of rotation statements"],
+    ["an invalid revocation", { revocation: {} }, "revocation: must be a revocation statement"],
+  ])("refuses an identity file with %s", (_what, change, message) => {
     const path = join(temporaryDirectory(), "identity.json")
     createIdentity(path)
     const members = JSON.parse(readFileSync(path, "utf8")) as object
@@ -202,7 +202,7 @@ describe("readIdentity", () => {
 })
 
 describe("rotateIdentity", () => {
-  it("changes key and agent id, and keeps a hand-over both keys signed", () => {
+  it("changes key and agent id, and keeps a rotation that both keys signed", () => {
     const path = join(temporaryDirectory(), "identity.json")
     const first = createIdentity(path, { nick: parseNick("bob") })
     const second = rotateIdentity(path, { clock })
@@ -231,7 +231,7 @@ describe("rotateIdentity", () => {
 })
 
 describe("revokeIdentity", () => {
-  it("ends the identity: the secret is gone, the signed statement stays", () => {
+  it("destroys the private key and keeps the signed revocation", () => {
     const path = join(temporaryDirectory(), "identity.json")
     const { did, agentId, keyPair } = createIdentity(path)
     const { revocation } = revokeIdentity(path, { reason: "laptop lost", clock })
@@ -241,7 +241,7 @@ describe("revokeIdentity", () => {
     expect(inspectIdentity(path)).toMatchObject({ did, agent_id: agentId, revocation })
   })
 
-  it("lets the identity be used for nothing any more", () => {
+  it("a revoked identity cannot be read, rotated or revoked again", () => {
     const path = join(temporaryDirectory(), "identity.json")
     createIdentity(path)
     revokeIdentity(path, { clock })
@@ -255,7 +255,7 @@ describe("revokeIdentity", () => {
 })
 
 describe("exportIdentity", () => {
-  it("is what inspectIdentity reads, and holds no secret", () => {
+  it("returns the same as inspectIdentity, without a secret", () => {
     const path = join(temporaryDirectory(), "identity.json")
     createIdentity(path, { nick: parseNick("bob") })
     const identity = rotateIdentity(path)
@@ -275,7 +275,7 @@ function refusalOf(act: () => unknown): ChatError {
     expect(error).toMatchObject({ name: "ChatError" })
     return error as ChatError
   }
-  throw new Error("was not refused")
+  throw new Error("nothing was refused")
 }
 
 function olderText(pubkey: string, privkey: string | Buffer): string {

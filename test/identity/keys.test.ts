@@ -29,7 +29,7 @@ describe("parsePublicKey", () => {
     for (const text of spellings) expect(Buffer.from(parsePublicKey(text))).toEqual(rfcKey)
   })
 
-  it("is the inverse of each way to write a key", () => {
+  it("reads every format that a key is written in", () => {
     for (let i = 0; i < 20; i++) {
       const { publicKey } = generateKeyPair()
       for (const format of [formatDidKey, formatBase64, formatBase64Url, formatPublicPem]) {
@@ -38,7 +38,7 @@ describe("parsePublicKey", () => {
     }
   })
 
-  it.each(refused.keys)("refuses a key of small order or in no canonical form: $why", ({ hex }) => {
+  it.each(refused.keys)("refuses a key of small order or not in canonical form: $why", ({ hex }) => {
     const bytes = new Uint8Array(Buffer.from(hex, "hex"))
     expect(() => checkPublicKey(bytes)).toThrow(/canonical|small order/)
     const did = `did:key:z${formatBase58(Uint8Array.from([0xed, 0x01, ...bytes]))}`
@@ -49,7 +49,7 @@ describe("parsePublicKey", () => {
   })
 
   it.each([
-    ["nothing", ""],
+    ["an empty text", ""],
     ["a DID of another method", "did:web:example.org"],
     ["a did:key of another key type", `did:key:z${formatBase58(Uint8Array.from([0xec, 0x01, ...rfcKey]))}`],
     ["a did:key with one byte more", `did:key:z${formatBase58(Uint8Array.from([0xed, 0x01, ...rfcKey, 0]))}`],
@@ -62,11 +62,11 @@ describe("parsePublicKey", () => {
     ["PEM of another algorithm", rfcPem.replace("MCowBQYDK2Vw", "MCowBQYDK2Vu")],
     ["PEM with text before it", `x${rfcPem}`],
     ["a private key", "-----BEGIN PRIVATE KEY-----\nMCowBQYDK2VwAyEA\n-----END PRIVATE KEY-----\n"],
-  ])("refuses %s", (_what, text) => {
+  ])("refuses %s as a public key", (_what, text) => {
     expect(() => parsePublicKey(text)).toThrow(expect.objectContaining({ code: "INVALID_MSG" }))
   })
 
-  it("never throws anything but a ChatError", () => {
+  it("throws only ChatError, for any text", () => {
     fc.assert(
       fc.property(
         fc.oneof(
@@ -87,13 +87,13 @@ describe("parsePublicKey", () => {
 })
 
 describe("agentIdOf", () => {
-  it("is @ and the first 16 hex digits of the key's SHA-256", () => {
+  it("an agent id is @ and the first 16 hex digits of the key's SHA-256", () => {
     expect(agentIdOf(parsePublicKey(rfcDid))).toBe("@21fe31dfa154a261")
   })
 })
 
 describe("formatBase58", () => {
-  it("keeps leading zero bytes and turns round", () => {
+  it("parseBase58 reverses formatBase58, including leading zero bytes", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 40 }), (bytes) => {
         expect(parseBase58(formatBase58(bytes))).toEqual(bytes)

@@ -18,7 +18,7 @@ hashes.sha512 = (message) => new Uint8Array(createHash("sha512").update(message)
 import rfc8032 from "../vectors/ed25519.json" with { type: "json" }
 
 const hex = (text: string) => new Uint8Array(Buffer.from(text, "hex"))
-/** The order of the group, as RFC 8032 writes it. */
+/** The order of the group (RFC 8032). */
 const groupOrder = 2n ** 252n + 27742317777372353535851937790883648493n
 const keyPair = keyPairFromSeed(hex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60"))
 const message = new TextEncoder().encode("a statement")
@@ -31,7 +31,7 @@ describe("sign", () => {
     expect(verify(hex(vector.signature), hex(vector.message), pair.publicKey)).toBe(true)
   })
 
-  it("makes the same bytes as another implementation", () => {
+  it("returns the same bytes as another implementation", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
         expect(sign(bytes, keyPair)).toEqual(nobleSign(bytes, exportSeed(keyPair)))
@@ -42,7 +42,7 @@ describe("sign", () => {
 })
 
 describe("verify", () => {
-  it("agrees with another strict implementation on signatures that are whole or damaged", () => {
+  it("agrees with another strict implementation on valid and damaged signatures", () => {
     fc.assert(
       fc.property(fc.nat({ max: 64 * 8 }), fc.uint8Array({ maxLength: 40 }), (bit, message) => {
         const signature = sign(message, keyPair)
@@ -54,7 +54,7 @@ describe("verify", () => {
     )
   })
 
-  it("accepts what sign made, of any key and message", () => {
+  it("accepts the signature of any key over any message", () => {
     fc.assert(
       fc.property(
         fc.uint8Array({ minLength: 32, maxLength: 32 }),
@@ -83,7 +83,7 @@ describe("verify", () => {
     expect(verify(signature, message, generateKeyPair().publicKey)).toBe(false)
   })
 
-  it("refuses S + n·L, which satisfies the equation and is not the one signature", () => {
+  it("refuses S + n·L, which satisfies the equation but is not canonical", () => {
     const signature = sign(message, keyPair)
     const s = littleEndian(signature.subarray(32))
     for (let n = 1n; s + n * groupOrder < 2n ** 256n; n++) {
@@ -123,7 +123,7 @@ describe("verify", () => {
 })
 
 describe("a key pair", () => {
-  it("shows no secret when it is printed or serialised", () => {
+  it("a key pair shows no secret when it is printed or serialized", () => {
     const secret = Buffer.from(exportSeed(keyPair))
     const shown = inspect(keyPair, { depth: 9, showHidden: true }) + JSON.stringify(keyPair)
     for (const encoding of ["hex", "base64", "base64url"] as const) {
@@ -131,14 +131,14 @@ describe("a key pair", () => {
     }
   })
 
-  it("comes from PKCS #8 PEM of Ed25519 and of nothing else", () => {
+  it("keyPairFromPem accepts only PKCS #8 PEM of Ed25519", () => {
     const pem = keyPair.privateKey.export({ format: "pem", type: "pkcs8" }).toString()
     expect(keyPairFromPem(pem)?.publicKey).toEqual(keyPair.publicKey)
     expect(keyPairFromPem(pem.replace("MC4CAQ", "MC4CAA"))).toBeUndefined()
     expect(keyPairFromPem("")).toBeUndefined()
   })
 
-  it("has a public key in the group the base point makes", () => {
+  it("a public key is in the group that the base point generates", () => {
     for (let i = 0; i < 5; i++) {
       const { publicKey } = generateKeyPair()
       expect(Point.fromBytes(checkPublicKey(publicKey)).isTorsionFree()).toBe(true)

@@ -13,7 +13,7 @@ const revocation = signRevocation(oldKey, 1_800_000_000_000, "laptop lost")
 const failure = expect.objectContaining({ code: "VERIFICATION_FAILED" }) as Error
 
 describe("verifyRotation", () => {
-  it("accepts a hand-over both keys signed, read back from JSON", () => {
+  it("accepts a rotation that both keys signed, read back from JSON", () => {
     expect(() => verifyRotation(JSON.parse(JSON.stringify(rotation)) as typeof rotation)).not.toThrow()
   })
 
@@ -21,17 +21,17 @@ describe("verifyRotation", () => {
     ["another time", { ...rotation, ts: rotation.ts + 1 }],
     ["another successor", { ...rotation, to: signRotation(oldKey, stranger, rotation.ts).to }],
     ["another predecessor", { ...rotation, from: signRotation(stranger, newKey, rotation.ts).from }],
-    ["a word more", { ...rotation, note: "x" }],
+    ["another member", { ...rotation, note: "x" }],
     ["the signatures swapped", { ...rotation, sigs: [rotation.sigs[1], rotation.sigs[0]] as const }],
     ["the old key's signature twice", { ...rotation, sigs: [rotation.sigs[0], rotation.sigs[0]] as const }],
     ["the new key's signature twice", { ...rotation, sigs: [rotation.sigs[1], rotation.sigs[1]] as const }],
-  ])("refuses %s", (_what, changed) => {
+  ])("refuses a rotation with %s", (_what, changed) => {
     expect(() => verifyRotation(changed)).toThrow(failure)
   })
 })
 
 describe("verifyRevocation", () => {
-  it("accepts the key's own last word, with and without a reason", () => {
+  it("accepts a revocation signed by its key, with and without a reason", () => {
     expect(() => verifyRevocation(JSON.parse(JSON.stringify(revocation)) as typeof revocation)).not.toThrow()
     expect(() => verifyRevocation(signRevocation(oldKey, 0))).not.toThrow()
   })
@@ -45,7 +45,7 @@ describe("verifyRevocation", () => {
       { ...revocation, sig: signRevocation(stranger, revocation.ts, "laptop lost").sig },
     ],
     ["the signature of a rotation", { ...revocation, sig: rotation.sigs[0] }],
-  ])("refuses %s", (_what, changed) => {
+  ])("refuses a revocation with %s", (_what, changed) => {
     expect(() => verifyRevocation(changed)).toThrow(failure)
   })
 })

@@ -29,7 +29,7 @@ describe("foldRatings", () => {
     expect(ratingsAfter([record("a", "b", 1)])).toEqual({ a: 1216, b: 1216 })
   })
 
-  it("gives more for a counterparty with a higher rating", () => {
+  it("gives more points for a counterparty with a higher rating", () => {
     const after = ratingsAfter([...strangers("a", 20), record("a", "b", 50)])
     const before = ratingsAfter(strangers("a", 20))
     expect((after["b"] ?? 0) - 1200).toBeGreaterThan(16)
@@ -51,13 +51,13 @@ describe("foldRatings", () => {
     expect(ratingsAfter([unresolved, record("b", "a", 2)])).toEqual({ a: 1216, b: 1216 })
   })
 
-  it("gives a quarter for the second deal of a pair, whoever proposed it", () => {
+  it("gives a quarter of the points for the second deal of a pair, whoever proposed it", () => {
     const first = ratingsAfter([record("a", "b", 1)])
     const second = ratingsAfter([record("a", "b", 1), record("b", "a", 2)])
     expect((second["a"] ?? 0) - (first["a"] ?? 0)).toBe(4)
   })
 
-  it("takes as much for the hundredth fault of a pair as for the first", () => {
+  it("takes as many points for the hundredth fault of a pair as for the first", () => {
     const completions = Array.from({ length: 20 }, (_, i) => record("a", "b", i + 1))
     const moves: Move[] = []
     foldRatings(historyOf([...completions, record("a", "b", 99, { outcome: "proposer" })]), {
@@ -91,7 +91,7 @@ describe("foldRatings", () => {
     expect(moves.map(({ expected }) => expected)).toEqual([0.5, 0.5])
   })
 
-  it("reports every change, and the changes add up", () => {
+  it("reports every change of a rating, and the changes add up to it", () => {
     fc.assert(
       fc.property(fc.array(anyRecord, { maxLength: 40 }), (records) => {
         const last = new Map<string, number>()
@@ -141,7 +141,7 @@ describe("historyOf", () => {
     expect(historyOf([completed, disputed], endOf("b", 1_000))).toEqual([])
   })
 
-  it("does not depend on the order of receipts or their split into files", () => {
+  it("the history does not depend on the order of receipts or their split into files", () => {
     fc.assert(
       fc.property(
         fc
@@ -166,7 +166,7 @@ describe("historyOf", () => {
     )
   })
 
-  it("does not modify its input", () => {
+  it("historyOf does not modify its input", () => {
     const records = Object.freeze(
       [record("a", "b", 2), record("b", "c", 1)].map((item) => Object.freeze(item)),
     )

@@ -11,7 +11,7 @@ describe("the rating formulas", () => {
     [99, 24],
     [100, 16],
     [5_000, 16],
-  ])("use K-factor for %i transactions: %i", (transactions, k) => {
+  ])("the K-factor after %i transactions is %i", (transactions, k) => {
     expect(kFactor(transactions)).toBe(k)
   })
 
@@ -20,7 +20,7 @@ describe("the rating formulas", () => {
     [1200, 1600, 1 / 11],
     [1600, 1200, 10 / 11],
     [1000, 1800, 1 / 101],
-  ])("expect %i against %i to score %f", (own, other, expected) => {
+  ])("the expected score of %i against %i is %f", (own, other, expected) => {
     expect(expectedScore(own, other)).toBeCloseTo(expected, 12)
   })
 
@@ -32,7 +32,7 @@ describe("the rating formulas", () => {
     ["99", 3],
     ["100", 3],
     ["999999999999999999999.999999999999999999", 3],
-  ])("give an amount of %s the weight %f", (amount, weight) => {
+  ])("an amount of %s has the weight %f", (amount, weight) => {
     expect(taskWeight(amount)).toBeCloseTo(weight, 12)
   })
 
@@ -44,22 +44,22 @@ describe("the rating formulas", () => {
     [5, 1],
     [6, 0],
     [7, 0],
-  ])("let deal %i between equals gain %i", (nth, gain) => {
+  ])("deal %i of two agents with equal ratings gains %i", (nth, gain) => {
     expect(gainOf({ ...even, nth })).toBe(gain)
   })
 
-  it("never round a first gain to 0, but a repeated one", () => {
+  it("rounds a repeated gain to 0, but never a first one", () => {
     expect(gainOf({ ...even, expected: 0.999 })).toBe(1)
     expect(gainOf({ ...even, expected: 0.999, nth: 2 })).toBe(0)
   })
 
-  it("never round a loss to 0, and do not reduce it for repeated deals", () => {
+  it("never rounds a loss to 0, and does not reduce it for repeated deals", () => {
     expect(lossOf({ ...even, expected: 0.001 })).toBe(1)
     expect(lossOf({ ...even, nth: 9 })).toBe(16)
     expect(lossOf({ ...even, weight: 3, expected: 10 / 11 })).toBe(87)
   })
 
-  it("multiply a gain by trust, down to 0", () => {
+  it("multiplies a gain by trust, down to 0", () => {
     expect(trustedGainOf(even, 1)).toBe(gainOf(even))
     expect(trustedGainOf(even, 0.25)).toBe(4)
     expect(trustedGainOf(even, 0)).toBe(0)

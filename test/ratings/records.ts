@@ -3,7 +3,7 @@ import type { DealRecord } from "../../src/ratings/history.js"
 import { historyOf } from "../../src/ratings/history.js"
 import type { KeySuccession } from "../../src/ratings/key-succession.js"
 
-/** A record of a deal between two letters; the nth, unless told, is made and ends n seconds after the epoch. */
+/** Returns the record of a deal between two letters; by default it ends n seconds after the epoch. */
 export function record(
   proposer: string,
   recipient: string,
@@ -25,7 +25,7 @@ export function record(
   }
 }
 
-/** Ratings after these, by letter. */
+/** Returns the ratings after these deals, by letter. */
 export function ratingsAfter(
   records: readonly DealRecord[],
   options?: FoldOptions,
@@ -35,7 +35,7 @@ export function ratingsAfter(
   return Object.fromEntries(Array.from(standings, ([did, { rating }]) => [did, rating]))
 }
 
-/** So many deals of `agent`, each with somebody new. */
+/** Returns `count` deals of `agent`, each with another counterparty. */
 export function strangers(agent: string, count: number, from = 1): DealRecord[] {
   return Array.from({ length: count }, (_, i) => record(agent, `${agent}-${from + i}`, from + i))
 }

@@ -4,7 +4,7 @@ import { historyOf } from "../../src/ratings/history.js"
 import { trustFrom } from "../../src/ratings/trust.js"
 import { ratingsAfter, record } from "./records.js"
 
-/** Everybody of a ring with everybody. */
+/** Returns a deal of every two members of a ring. */
 function ring(names: readonly string[], from: number): DealRecord[] {
   const pairs = names.flatMap((a, i) => names.slice(i + 1).map((b) => [a, b] as const))
   return pairs.map(([a, b], i) => record(a, b, from + i))
@@ -57,18 +57,18 @@ describe("trustFrom", () => {
     expect(sumBehind(40)).toBeLessThan(sumBehind(4) * 1.5)
   })
 
-  it("grows less with repeated deals than with other agents", () => {
+  it("gives more trust to deals with several agents than to repeated deals with one", () => {
     const repeats = Array.from({ length: 50 }, (_, i) => record("me", "often", 10 + i))
     const trustIn = trustFrom(["me"], historyOf([...honest, ...repeats]))
     expect(trustIn("often")).toBeLessThan(2 * trustIn("h1"))
   })
 
-  it("scales gains, but not losses", () => {
+  it("scales gains by trust, but not losses", () => {
     const records = [...honest, record("s1", "me", 10, { outcome: "proposer" })]
     expect(seenBy(["me"], records)["s1"]).toBeLessThan(1190)
   })
 
-  it("does not depend on the order of named agents or on repetition", () => {
+  it("trust does not depend on the order or repetition of the named agents", () => {
     const one = trustFrom(["me", "h1"], historyOf(honest))
     const other = trustFrom(["h1", "me", "h1"], historyOf(honest))
     for (const name of ["me", "h1", "h2"]) expect(other(name)).toBeCloseTo(one(name), 12)

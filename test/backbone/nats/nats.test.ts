@@ -105,7 +105,7 @@ describe.runIf(isPresent)("nats", { timeout: testMs }, () => {
     expect(second.seq).toBeGreaterThan(first.seq)
   })
 
-  test("last finds the newest entries of a key wherever they are in the stream", async () => {
+  test("`last` finds the newest entries of a key wherever they are in the stream", async () => {
     const backbone = await open(server.url, newSpace())
     const logs = await backbone.logs("channel", { ...plenty, maxEntries: 10_000 })
     const spread = [
@@ -123,7 +123,7 @@ describe.runIf(isPresent)("nats", { timeout: testMs }, () => {
     }
   })
 
-  test("trim removes the older entries of a key and nothing else, even entries appended meanwhile", async () => {
+  test("`trim` removes only the older entries of a key, and none that are appended meanwhile", async () => {
     const backbone = await open(server.url, newSpace())
     const logs = await backbone.logs("inbox", { ...plenty, maxEntries: 10_000 })
     const append = (id: string) => logs.append(id.startsWith("b") ? "b" : "a", id, id)

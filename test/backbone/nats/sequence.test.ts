@@ -4,7 +4,7 @@ import { LogSequence } from "../../../src/backbone/nats/nats-logs.js"
 const created = "2026-03-01T12:00:00.000000001Z"
 const createdMs = Date.parse(created)
 
-it("continues above all numbers of an older stream in memory", () => {
+it("numbers of a stream in memory are above all numbers of an older one", () => {
   const [older, newer] = [new LogSequence("memory"), new LogSequence("memory")]
   older.start(created)
   newer.start("2026-03-01T12:00:01Z")
@@ -13,7 +13,7 @@ it("continues above all numbers of an older stream in memory", () => {
   expect(newer.toStream(newer.toLog(7))).toBe(7)
 })
 
-it("uses the numbers of a stream on disk", () => {
+it("a log on disk uses the numbers of its stream", () => {
   const numbers = new LogSequence("disk")
   numbers.start(created)
   expect([numbers.toLog(7), numbers.toStream(7), numbers.afterLoss(createdMs + 3_600_000, true)]).toEqual([
@@ -28,7 +28,7 @@ it.each([
   ["had entries, and is empty", 1_000, true, 1_000_000],
   ["is old, and is empty", 61_000, false, 61_000_000],
 ] as const)(
-  "of a stream that %s continues at the current time or not at all",
+  "the log of a stream that %s continues at the current time or not at all",
   (_name, ageMs, hadEntries, seq) => {
     const numbers = new LogSequence("memory")
     numbers.start(created)

@@ -16,7 +16,7 @@ function start(): { watch: TableWatch; changes: RowChange[] } {
   return { watch, changes }
 }
 
-test("reports every row, is ready, and reports every change", async () => {
+test("a watch reports every row, is ready, and reports every change", async () => {
   const { watch, changes } = start()
   watch.take(row("a", "1", 1))
   watch.take(row("gone", undefined, 2))
@@ -28,7 +28,7 @@ test("reports every row, is ready, and reports every change", async () => {
   expect(changes).toEqual([row("a", "1", 1), row("a", "2", 3), row("a", undefined, 4)])
 })
 
-test("reports after a restart only what changed meanwhile, including rows deleted without a trace", () => {
+test("a watch reports after a restart only what changed meanwhile, including rows deleted without a trace", () => {
   const { watch, changes } = start()
   for (const key of ["same", "changed", "gone", "marked"]) watch.take(row(key, "1", 1))
   watch.caughtUp()
@@ -47,7 +47,7 @@ test("reports after a restart only what changed meanwhile, including rows delete
   ])
 })
 
-test("reports every row of a table that was created again, whatever its revision", () => {
+test("a watch reports every row of a table that was created again, whatever its revision", () => {
   const { watch, changes } = start()
   watch.take(row("a", "1", 100))
   watch.take(row("b", "1", 101))
@@ -62,7 +62,7 @@ test("reports every row of a table that was created again, whatever its revision
   ])
 })
 
-test("reports nothing after it ended", () => {
+test("a watch reports nothing after it ended", () => {
   const { watch, changes } = start()
   watch.caughtUp()
   watch.end()
@@ -70,14 +70,14 @@ test("reports nothing after it ended", () => {
   expect(changes).toEqual([])
 })
 
-/** A change, and whether the watcher was cut off then; a deletion it missed leaves no trace. */
+/** A change of a row. If the watch is disconnected at that time, a deletion leaves no trace. */
 interface Step {
   readonly key: string
   readonly isDelete: boolean
   readonly isMissed: boolean
 }
 
-test("reports the content of the table, however often it restarts and whatever it misses", () => {
+test("a watch reports the content of the table, however often it restarts and whatever it misses", () => {
   const step = fc.record({
     key: fc.constantFrom("a", "b", "c"),
     isDelete: fc.boolean(),

@@ -7,7 +7,7 @@ import { lateTable } from "../../kit/late-table.js"
 import { claimOldest, leaseMs, openQueue, openTable, settle } from "../queue-kit.js"
 
 describe("a queue", () => {
-  test("hands out tasks by the time of their push, also those that were given back", async () => {
+  test("a queue hands out tasks by the time of their push, even those that were given back", async () => {
     const clock = new FakeClock()
     const queue = await openQueue(await openTable(clock), clock)
     for (const id of ["c", "a", "b"]) {
@@ -27,7 +27,7 @@ describe("a queue", () => {
     expect((await queue.claim("coder", "w", "z"))?.id).toBe("z")
   })
 
-  test("remembers the end of a task for an hour, and then forgets it", async () => {
+  test("the end of a task is remembered for an hour", async () => {
     const clock = new FakeClock()
     const table = await openTable(clock)
     const queue = await openQueue(table, clock)
@@ -44,7 +44,7 @@ describe("a queue", () => {
     expect(await queue.push("coder", "a", "x")).toBe(true)
   })
 
-  test("ends a lease when it opens that ran out while no relay was running", async () => {
+  test("a queue that opens ends leases that ran out while no relay was running", async () => {
     const clock = new FakeClock()
     const table = await openTable(clock)
     const before = await openQueue(table, clock)
@@ -67,7 +67,7 @@ describe("a queue", () => {
     expect(after.waiting("coder").map(({ id }) => id)).toEqual(["a", "b"])
   })
 
-  test("ignores rows that are not tasks", async () => {
+  test("rows that are not tasks are ignored", async () => {
     const clock = new FakeClock()
     const table = await openTable(clock)
     for (const [i, value] of ["", "null", "7", "{}", '{"id":"a","topic":1}', '["a"]'].entries()) {
@@ -78,7 +78,7 @@ describe("a queue", () => {
     expect(queue.find("a")).toBeUndefined()
   })
 
-  test("ends a lease later when the table could not be reached", async () => {
+  test("a lease ends later if the table cannot be reached", async () => {
     const clock = new FakeClock()
     const table = await openTable(clock)
     let isAway = false
@@ -110,7 +110,7 @@ describe("a queue", () => {
     })
   })
 
-  test("is up to date after changes that were reported as one, and reports who lost a claim", async () => {
+  test("a queue is up to date after changes reported as one, and reports the worker that lost its claim", async () => {
     const clock = new FakeClock()
     const table = await openTable(clock)
     const view = lateTable(table)
@@ -135,7 +135,7 @@ describe("a queue", () => {
     expect(released).toEqual(["a w"])
   })
 
-  test("ends a task that another relay gave the worker a moment ago", async () => {
+  test("done ends a task that another relay gave the worker a moment ago", async () => {
     const clock = new FakeClock()
     const table = await openTable(clock)
     const view = lateTable(table)
@@ -148,7 +148,7 @@ describe("a queue", () => {
     expect((await queue.done("a", "w"))?.id).toBe("a")
   })
 
-  test("claims a task that was given back on another relay a moment ago, but none that is held", async () => {
+  test("a worker can claim a task that another relay has just got back, but none that another worker has", async () => {
     const clock = new FakeClock()
     const table = await openTable(clock)
     const view = lateTable(table)
@@ -166,7 +166,7 @@ describe("a queue", () => {
     expect(queue.find("b")).toMatchObject({ worker: "v" })
   })
 
-  test("reports the claims of other queues once each", async () => {
+  test("a queue reports each claim of another queue once", async () => {
     const clock = new FakeClock()
     const table = await openTable(clock)
     const claimed: string[] = []
@@ -185,7 +185,7 @@ describe("a queue", () => {
     expect(claimed).toEqual(["b w", "b w"])
   })
 
-  test("reports a claim of its own whose result was unknown", async () => {
+  test("a queue reports its own claim whose result was unknown", async () => {
     const clock = new FakeClock()
     const table = await openTable(clock)
     const view = lateTable(table)
@@ -207,7 +207,7 @@ describe("a queue", () => {
     expect(claimed).toEqual(["a w"])
   })
 
-  test("reads tasks from the table that it has not seen yet", async () => {
+  test("a queue reads tasks from the table that were not reported to it yet", async () => {
     const clock = new FakeClock()
     const table = await openTable(clock)
     const queue = await openQueue(lateTable(table).table, clock)

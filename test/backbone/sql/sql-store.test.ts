@@ -14,7 +14,7 @@ const retentions: Readonly<Record<string, Retention>> = {
 
 const of = { family: fc.constantFrom(...Object.keys(retentions)), key: fc.constantFrom("a", "b") }
 
-/** Operations on a few logs; `wait` is how much later than the one before each comes. */
+/** Operations on a few logs; `wait` is the time between an operation and the one before it. */
 const operations = fc.array(
   fc.record({
     wait: fc.integer({ min: 0, max: 6 }),
@@ -54,12 +54,12 @@ test("a batch has the same effect as its operations one by one", () => {
       const all = batches.flat()
       const each = all.flatMap((op) => singly.apply([op]).answers)
       expect(batches.flatMap((ops) => together.apply(ops).answers)).toEqual(each)
-      // And leaves the same behind.
+      // The stores must have the same content.
       const [report] = together.apply([{ op: "verify" }]).answers
       expect(report).toMatchObject({ ok: true, value: { isWhole: true } })
       expect(everything(together)).toEqual(everything(singly))
     }),
-    // One by one each is a write to the disk.
+    // Each operation that runs alone is one write to the disk.
     { numRuns: 40 },
   )
   together.close()

@@ -127,7 +127,7 @@ test("what was written survives kill -9 at any moment", { timeout: 180_000 }, as
 })
 
 describe("a store on disk", { timeout: 60_000 }, () => {
-  test("is readable by its owner only", async () => {
+  test("a store is readable by its owner only", async () => {
     const dir = join(temporaryDirectory(), "deep", "store")
     await openStore(dir)
     expect(statSync(dir).mode & 0o777).toBe(0o700)
@@ -135,7 +135,7 @@ describe("a store on disk", { timeout: 60_000 }, () => {
       expect(statSync(join(dir, file)).mode & 0o777).toBe(0o600)
   })
 
-  test("can be opened by one process at a time", async () => {
+  test("a store can be opened by one process at a time", async () => {
     const dir = join(temporaryDirectory(), "store")
     const held = { code: "ALREADY_RUNNING", message: `${dir}: another relay uses this store` }
     const appender = new Appender(dir, 1)
@@ -146,7 +146,7 @@ describe("a store on disk", { timeout: 60_000 }, () => {
     await expect(store.open(dir, new FakeClock())).rejects.toMatchObject(held)
   })
 
-  test("writes concurrent operations as one transaction", async () => {
+  test("concurrent operations are written as one transaction", async () => {
     const dir = join(temporaryDirectory(), "store")
     const backbone = await openStore(dir)
     const logs = await backbone.logs("log", plenty)
@@ -154,7 +154,7 @@ describe("a store on disk", { timeout: 60_000 }, () => {
     const before = countCommits(dir)
     await Promise.all(Array.from({ length: 300 }, (_, i) => logs.append("a", `id-${i}`, "x")))
     expect(countCommits(dir)).toBe(before + 1)
-    // While the first is on its way, no answer can come: the loop does not turn between these.
+    // These run in one turn of the event loop, so none is answered before the last is sent.
     const appended = [logs.append("a", "leader", "x")]
     for (let i = 0; i < 200; i++) {
       await Promise.resolve()
@@ -166,7 +166,7 @@ describe("a store on disk", { timeout: 60_000 }, () => {
     expect(countCommits(dir)).toBe(before + 3)
   })
 
-  test("forgets ids after a day, and removes expired entries that nobody reads", async () => {
+  test("a store forgets ids after a day, and removes expired entries that nobody reads", async () => {
     const dir = join(temporaryDirectory(), "store")
     const clock = new FakeClock()
     const backbone = await openStore(dir, clock)
@@ -181,7 +181,7 @@ describe("a store on disk", { timeout: 60_000 }, () => {
     expect((await logsAgain.append("a", "id", "1")).isDuplicate).toBe(false)
   })
 
-  test("refuses every operation once it is closed", async () => {
+  test("a closed store refuses every operation", async () => {
     const backbone = await openStore(join(temporaryDirectory(), "store"))
     const logs = await backbone.logs("log", plenty)
     const appended = logs.append("a", "id", "1")
@@ -215,10 +215,10 @@ describe("a file that cannot be used", { timeout: 60_000 }, () => {
   }
 
   const damages: Record<string, (file: string) => void> = {
-    "a head of garbage": (file) => patch(file, 0, Buffer.alloc(100, 0x5a)),
-    "a page of garbage": (file) => patch(file, 3 * 4096, Buffer.alloc(4096, 0x5a)),
-    "half of it": (file) => truncateSync(file, Math.floor(statSync(file).size / 2)),
-    "no file of SQL": (file) => writeFileSync(file, "hello ".repeat(1_000)),
+    "a file that starts with garbage": (file) => patch(file, 0, Buffer.alloc(100, 0x5a)),
+    "a file with a page of garbage": (file) => patch(file, 3 * 4096, Buffer.alloc(4096, 0x5a)),
+    "a file cut in half": (file) => truncateSync(file, Math.floor(statSync(file).size / 2)),
+    "a file that is not SQLite": (file) => writeFileSync(file, "hello ".repeat(1_000)),
   }
 
   test.each(Object.keys(damages))("%s is reported with the file and a hint", async (name) => {
@@ -266,7 +266,7 @@ describe("a file that cannot be used", { timeout: 60_000 }, () => {
 })
 
 describe.runIf(isRoot())("a disk that is full", { timeout: 60_000 }, () => {
-  test("refuses writes, keeps what was written, and accepts writes again once there is room", async () => {
+  test("a full disk refuses writes, keeps what was written, and accepts writes again once there is room", async () => {
     const disk = new SmallDisk(4 * 1024 * 1024)
     const dir = join(disk.path, "store")
     const clock = new FakeClock()

@@ -26,7 +26,7 @@ async function filled(entries: number, value = (n: number): string => `${n}`): P
   return dir
 }
 
-/** Changes the file behind the store's back. */
+/** Changes the file of a closed store. */
 function tamper(dir: string, sqlText: string): void {
   const sql = new Sql(join(dir, "store.db"))
   sql.exec(sqlText)
@@ -70,7 +70,9 @@ test.each([
   expect(isWhole).toBe(false)
 })
 
-test("compact frees the space of what was removed, and keeps the rest", { timeout: testMs }, async () => {
+test("compact frees the space of removed entries and rows, and keeps the rest", {
+  timeout: testMs,
+}, async () => {
   const dir = await filled(200, () => "x".repeat(5_000))
   const backbone = await store.open(dir, new FakeClock())
   await (await backbone.logs("channel", plenty)).drop("general")

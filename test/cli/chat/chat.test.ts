@@ -28,7 +28,7 @@ describe("parseChatLine", () => {
     },
   )
 
-  it("is documented by /help, which names every command", () => {
+  it("/help names every command", () => {
     for (const word of ["/join", "/leave", "/who", "/dm", "/nick", "/quit", "//"]) {
       expect(chatHelp.some((line) => line.startsWith(word))).toBe(true)
     }

@@ -7,8 +7,8 @@ import { FakeClock } from "../../kit/fake-clock.js"
 import { FakeRelay, type FakeSession } from "../../kit/fake-relay.js"
 import { newIdentity } from "../../kit/identity.js"
 
-describe("a step that a relay does not answer", () => {
-  /** A room whose relay does `answer` when a proposal comes; whatever else it does not answer, it never will. */
+describe("a statement that a relay does not answer", () => {
+  /** A room whose relay calls `answer` when a proposal arrives, and sends no reply to it. */
   async function roomWith(answer: (session: FakeSession, clock: FakeClock) => void, knowsBob = true) {
     const { agentId: id, did } = newIdentity()
     const roster = [{ id, name: "bob", status: "idle", did }]
@@ -36,7 +36,7 @@ describe("a step that a relay does not answer", () => {
     return { relay, identity, run, proposals }
   }
 
-  it("is named, with where to look before it is said again", async () => {
+  it("an unanswered proposal is reported with the command that looks it up", async () => {
     const { relay, identity, run, proposals } = await roomWith((_, clock) => clock.advance(300))
     const { status, out, err } = await run("--json")
     const id = proposals[0]?.id ?? ""
@@ -54,7 +54,7 @@ describe("a step that a relay does not answer", () => {
     )
   })
 
-  it("is named too when the relay hangs up", async () => {
+  it("a proposal is reported when the relay closes the connection", async () => {
     const { run, proposals } = await roomWith(({ socket }) => socket.terminate())
     const { status, out, err } = await run()
     expect({ status, out }).toEqual({ status: 8, out: "" })
@@ -62,7 +62,7 @@ describe("a step that a relay does not answer", () => {
     expect(err).toContain(proposals[0]?.id)
   })
 
-  it("is no step before it was sent", async () => {
+  it("a proposal that was not sent is not reported", async () => {
     const { run, proposals } = await roomWith(() => {}, false)
     const { status, out, err } = await run("--json")
     expect(status).toBe(4)

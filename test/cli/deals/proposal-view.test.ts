@@ -5,8 +5,8 @@ import { openDeal } from "../../../src/proposals/deal.js"
 import { agentIdOfDid } from "../../../src/proposals/statement.js"
 import { Pair, startTs } from "../receipts/receipt-maker.js"
 
-describe("a command line argument of a deal", () => {
-  it("is a time in seconds or with a unit", () => {
+describe("command line arguments of deals", () => {
+  it("timeSpan accepts seconds, or a number with a unit", () => {
     expect(timeSpan("300", "--expires")).toBe(300)
     expect(timeSpan("5m", "--expires")).toBe(300)
     expect(timeSpan("7d", "--expires")).toBe(604_800)
@@ -15,14 +15,14 @@ describe("a command line argument of a deal", () => {
     }
   })
 
-  it("is an amount as it was written", () => {
+  it("amountText returns the amount as it was written", () => {
     for (const text of ["0", "0.050", "1".repeat(21)]) expect(amountText(text, "--amount")).toBe(text)
     for (const text of [".5", "1e3", "-1", "01", "1,5", "", "1".repeat(22), `0.${"1".repeat(19)}`]) {
       expect(() => amountText(text, "--amount")).toThrow(/^--amount: /)
     }
   })
 
-  it("is text of some length, and an id", () => {
+  it("taskText limits the length, and proposalId accepts only ids of proposals", () => {
     expect(() => taskText("", "TASK")).toThrow("TASK: must not be empty")
     expect(() => taskText("x".repeat(2_001), "TASK")).toThrow("TASK: must be at most 2000 characters")
     expect(proposalId("prop_k3v5mq2a7xw4tz6b", "ID")).toBe("prop_k3v5mq2a7xw4tz6b")
@@ -32,7 +32,7 @@ describe("a command line argument of a deal", () => {
   })
 })
 
-describe("a deal as it is shown", () => {
+describe("viewOfDeal", () => {
   const pair = new Pair()
   const accepted = pair.accepted({
     task: "work",
@@ -43,14 +43,14 @@ describe("a deal as it is shown", () => {
   })
   const proposer = agentIdOfDid(accepted.chain[0].from)
 
-  it("has the state of now", () => {
+  it("shows an unanswered proposal as expired after its deadline", () => {
     const pending = openDeal(accepted.chain[0])
     const stateAt = (ts: number) => viewOfDeal(pending, new Map(), ts).state
     expect(stateAt(startTs + 60_000)).toBe("pending")
     expect(stateAt(startTs + 60_001)).toBe("expired")
   })
 
-  it("has every statement, with the state after it", () => {
+  it("shows every statement with the state of the deal after it", () => {
     const completed = pair.say(
       accepted,
       pair.proposer,
@@ -72,7 +72,7 @@ describe("a deal as it is shown", () => {
     expect(JSON.stringify(view)).not.toMatch(/undefined|"sig"|"prev"|did:key/)
   })
 
-  it("shows no text of a stranger where a heading of ours could be, nor as a terminal would obey it", () => {
+  it("indents and escapes the texts of other agents, so that none looks like a heading", () => {
     const task = "one\nstate       completed\r\n\u001b[2Jtwo"
     const deal = pair.accepted({ task })
     const disputed = pair.say(

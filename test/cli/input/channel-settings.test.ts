@@ -20,7 +20,7 @@ describe("the settings of a channel", () => {
     }
   })
 
-  it("become fields of a frame if they are given", () => {
+  it("options of a channel become fields of a frame", () => {
     expect(settingsOf({})).toEqual({})
     expect(settingsOf({ replay: "off", window: replayOptions.window.read(["none"], "--window") })).toEqual({
       replay: false,
@@ -29,7 +29,7 @@ describe("the settings of a channel", () => {
     expect(settingsOf({ description: "x", replay: "on" })).toEqual({ description: "x", replay: true })
   })
 
-  it("fall back to the relay's defaults, marked as such", () => {
+  it("settings that a channel lacks show the relay's default, marked as such", () => {
     const silent = effectiveReplay(undefined, { replay: false, window: "24h" })
     expect([describeReplay(silent), describeWindow(silent)]).toEqual(["off (default)", "24h (default)"])
     const own = effectiveReplay({ replay: true, window: "2s" }, { replay: false, window: "24h" })

@@ -20,11 +20,11 @@ async function refusalOf(text: string | Buffer): Promise<ChatError> {
     if (error instanceof ChatError) return error
     throw error
   }
-  throw new Error(`taken: ${text.toString()}`)
+  throw new Error(`accepted: ${text.toString()}`)
 }
 
-describe("a file of guards", () => {
-  it("changes the numbers it names", async () => {
+describe("readGuardFile", () => {
+  it("returns the numbers that the file names", async () => {
     const text = "# two bots work here\nconversationTurns: 40\nsameDropped: 0\nconversationShare: 0.95\n"
     expect(await readGuardFile(fileOf(text), "--guards")).toEqual({
       conversationTurns: 40,
@@ -36,7 +36,7 @@ describe("a file of guards", () => {
     }
   })
 
-  it("may name every number there is", async () => {
+  it("accepts every number of the guards", async () => {
     const text = Object.entries(defaultGuardLimits).map(([name, number]) => `${name}: ${number}\n`)
     expect(await readGuardFile(fileOf(text.join("")), "--guards")).toEqual(defaultGuardLimits)
     expect(Object.keys(liftedGuards).length).toBeGreaterThan(10)
@@ -88,7 +88,7 @@ describe("a file of guards", () => {
     ["\nhops: 3", "line 2", "hops was removed together with its rule", "delete the line"],
     ["stopMaxMs: 1000", "", "stopMs: 900000 is above stopMaxMs, 1000", "stopMaxMs: 900000"],
     ["breakerWarn: 25", "", "breakerWarn: 25 is above breakerPause, 20", "breakerPause: 25"],
-  ])("%j is refused, with the line, the reason and the hint", async (text, line, reason, hint) => {
+  ])("refuses %j with the line, the reason and a hint", async (text, line, reason, hint) => {
     const error = await refusalOf(text)
     expect(error).toMatchObject({ code: "USAGE" })
     expect(error.message).toContain("--guards: ")
@@ -98,7 +98,7 @@ describe("a file of guards", () => {
     expect(error.message).not.toContain("\n")
   })
 
-  it("is refused when it cannot be one", async () => {
+  it("refuses a file that is binary, too large or missing", async () => {
     expect(await refusalOf(Buffer.from([0xff, 0xfe, 0x00]))).toMatchObject({ code: "USAGE" })
     expect(await refusalOf(`# ${"x".repeat(70_000)}`)).toMatchObject({ code: "USAGE" })
     expect((await refusalOf(`${"x".repeat(10_000)}: 1`)).message.length).toBeLessThan(400)
@@ -107,7 +107,7 @@ describe("a file of guards", () => {
     })
   })
 
-  it("cannot be made to grow by what it refers to", async () => {
+  it("refuses a file whose aliases would expand without limit", async () => {
     const layers = Array.from({ length: 9 }, (_, i) => `a${i + 1}: &a${i + 1} [${`*a${i},`.repeat(9)}]`)
     expect(await refusalOf(["a0: &a0 [x]", ...layers].join("\n"))).toMatchObject({ code: "USAGE" })
   })

@@ -5,7 +5,7 @@ import { messageOptions } from "../../../src/cli/input/message-frame.js"
 const { data, part } = messageOptions
 
 describe("the parts of a message", () => {
-  it("keep nested JSON byte for byte", () => {
+  it("--part keeps nested JSON byte for byte", () => {
     fc.assert(
       fc.property(fc.jsonValue({ maxDepth: 5, noUnicodeString: true }), (value) => {
         const text = JSON.stringify(value)
@@ -17,7 +17,7 @@ describe("the parts of a message", () => {
     ])
   })
 
-  it("reject a kind without a dot, and invalid JSON with the path of the fault", () => {
+  it("--part rejects a kind without a dot, and invalid JSON with the path of the fault", () => {
     expect(() => part.read(['diff={"a":1}'], "--part")).toThrow("its kind must be a reverse-DNS name")
     expect(() => part.read(["com.example.diff=[1]"], "--part")).toThrow("must be a JSON object")
     expect(() => data.read(["{a:1}"], "--data")).toThrow("--data: is not JSON: ")

@@ -9,7 +9,7 @@ function refusal(read: () => unknown): ChatError {
     if (error instanceof ChatError) return error
     throw error
   }
-  throw new Error("was taken")
+  throw new Error("the value was accepted")
 }
 
 describe("wholeNumber", () => {
@@ -42,12 +42,12 @@ describe("wholeNumber", () => {
 })
 
 describe("seconds", () => {
-  it("are converted to milliseconds", () => {
+  it("converts seconds to milliseconds", () => {
     expect(seconds("2", "--timeout")).toBe(2_000)
     expect(seconds("0.25", "--timeout")).toBe(250)
   })
 
-  it("must be above zero", () => {
+  it("rejects a time that is not above zero", () => {
     for (const text of ["0", "0.000", "-1", "x", "1s", ".5"]) {
       expect(refusal(() => seconds(text, "--timeout")).message).toContain("--timeout")
     }
@@ -62,15 +62,15 @@ describe("rate", () => {
     expect(rate("0.5/h", "--rate")).toBeCloseTo(0.5 / 3_600)
   })
 
-  it("rejects anything else", () => {
+  it("rejects a rate without a known unit, and a rate of zero", () => {
     for (const text of ["1", "1/", "1/d", "0/s", "/s", "1/constructor", "-1/s", "1/s "]) {
       expect(refusal(() => rate(text, "--rate")).code).toBe("USAGE")
     }
   })
 })
 
-describe("an error of a value", () => {
-  it("names the option or argument", () => {
+describe("the error of a value", () => {
+  it("an error names the option or argument", () => {
     expect(refusal(() => someText("", "--identity")).message).toBe("--identity: must not be empty")
     expect(refusal(() => choice(["a", "b"])("c", "--format")).message).toBe(
       '--format: "c" is not one of a, b',
@@ -81,7 +81,7 @@ describe("an error of a value", () => {
     })
   })
 
-  it("quotes only the start of a long text", () => {
+  it("an error quotes only the start of a long text", () => {
     expect(refusal(() => port("9".repeat(1_000), "--port")).message.length).toBeLessThan(120)
   })
 })

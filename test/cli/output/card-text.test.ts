@@ -17,7 +17,7 @@ const full = {
 }
 
 describe("an agent card", () => {
-  it("has id, name, kind, role, description, tags, skills and meta as the agent gave them", () => {
+  it("a card shows id, name, kind, role, description, tags, skills and meta as the agent gave them", () => {
     const { description, tags, meta } = full.card
     const facts = { id: plain.id, name: "bob", kind: "agent", role: "reviewer", description, tags, meta }
     expect(entryWithCard(full)).toEqual({ ...plain, ...facts, skills: full.card.skills })
@@ -29,7 +29,7 @@ describe("an agent card", () => {
     })
   })
 
-  it("has every field that A2A requires, also if the agent gave none", () => {
+  it("a card has every field that A2A requires, even if the agent gave none", () => {
     expect(a2aCard(plain)).toEqual({
       id: plain.id,
       name: "bob",
@@ -46,7 +46,7 @@ describe("an agent card", () => {
     })
   })
 
-  it("escapes control characters in the agent's texts", () => {
+  it("a card escapes control characters in the agent's texts", () => {
     const text = describeCard(full).join("\n")
     expect(text).toContain("about    reads patches\\u{1b}[2J")
     expect(text).not.toContain("\u001b")

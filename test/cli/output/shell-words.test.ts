@@ -12,7 +12,7 @@ describe("shellWord", () => {
     expect(shellWord(".agentchat/daemons/a-b_c/inbox.jsonl")).toBe(".agentchat/daemons/a-b_c/inbox.jsonl")
   })
 
-  it("is read back by a real shell", () => {
+  it("quotes a text so that a shell reads it back", () => {
     const text = fc.string({ unit: "grapheme-ascii", minLength: 1 })
     fc.assert(
       fc.property(fc.array(text, { minLength: 1, maxLength: 8 }), (words) => {
@@ -28,7 +28,7 @@ describe("ownInvocation", () => {
   const at = (scriptPath: string, cwd: string, searchPath: string) =>
     ownInvocation({ scriptPath, cwd, searchPath } as System)
 
-  it("is the name if PATH leads to this file", () => {
+  it("returns the name of the program if PATH leads to this file", () => {
     const dir = temporaryDirectory()
     const script = join(dir, "program.js")
     writeFileSync(script, "", { mode: 0o755 })
@@ -37,7 +37,7 @@ describe("ownInvocation", () => {
     expect(at(join(dir, "agentchat"), "/", dir)).toBe("agentchat")
   })
 
-  it("is node and the relative path of the file otherwise", () => {
+  it("returns node and the relative path of the file if PATH does not lead to it", () => {
     const dir = temporaryDirectory()
     writeFileSync(join(dir, "agentchat"), "", { mode: 0o755 })
     expect(at("/opt/clone/dist/bin/agentchat.js", "/opt/clone", dir)).toBe("node dist/bin/agentchat.js")

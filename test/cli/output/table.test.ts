@@ -61,7 +61,7 @@ describe("formatTable", () => {
     ).toEqual(["漢  x", "ab  y"])
   })
 
-  it("has one line per row", () => {
+  it("a table in a pipe has one line per row", () => {
     const many = Array.from({ length: 200_000 }, () => ["x"])
     expect(formatTable(["ID"], many)).toHaveLength(200_001)
   })

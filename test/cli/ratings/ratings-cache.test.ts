@@ -17,7 +17,7 @@ const lines = [
 ]
 const later = completed(ann, bob, 9)
 
-/** A room with receipts that were rated once; and what came out. */
+/** A room with receipts that were rated once, and the resulting ratings. */
 async function ratedRoom(text = lines.join("")) {
   const room = new CommandRoom()
   room.write("receipts.jsonl", text)
@@ -38,7 +38,7 @@ async function afresh(text: string): Promise<string> {
 afterEach(() => judged.mockClear())
 
 describe("ratings.json", () => {
-  it("is readable by its owner only, and answers without verifying receipts", async () => {
+  it("ratings.json is readable by its owner only, and answers without verifying receipts", async () => {
     const { room, document } = await ratedRoom()
     expect(statSync(room.path("ratings.json")).mode & 0o777).toBe(0o600)
     expect(await room.export()).toBe(document)
@@ -46,14 +46,14 @@ describe("ratings.json", () => {
     expect(judged).not.toHaveBeenCalled()
   })
 
-  it("can be deleted; the same bytes are written again", async () => {
+  it("a deleted ratings.json is written again with the same bytes", async () => {
     const { room, document, cache } = await ratedRoom()
     room.remove("ratings.json")
     expect(await room.export()).toBe(document)
     expect(room.read("ratings.json")).toBe(cache)
   })
 
-  it("is written byte for byte the same by --recalculate, which verifies every receipt", async () => {
+  it("--recalculate verifies every receipt and writes the same bytes", async () => {
     const { room, cache } = await ratedRoom()
     const { out } = await room.ratings("--recalculate")
     expect(out).toContain("  Deals: 3\n")
@@ -61,7 +61,7 @@ describe("ratings.json", () => {
     expect(room.read("ratings.json")).toBe(cache)
   })
 
-  it("is updated with new receipts, and only these are verified", async () => {
+  it("a new receipt updates ratings.json, and is the only one verified", async () => {
     const { room } = await ratedRoom()
     room.append("receipts.jsonl", later)
     expect(await room.export()).toBe(await afresh(lines.join("") + later))
@@ -73,13 +73,13 @@ describe("ratings.json", () => {
     expect(room.read("ratings.json")).toBe(grown)
   })
 
-  it("inserts older receipts at their time", async () => {
+  it("an older receipt is inserted at its time", async () => {
     const { room } = await ratedRoom(later)
     room.append("receipts.jsonl", lines.join(""))
     expect(await room.export()).toBe(await afresh(lines.join("") + later))
   })
 
-  it("is ignored if the receipts shrink", async () => {
+  it("ratings.json is ignored if the receipts shrink", async () => {
     const { room } = await ratedRoom()
     room.write("receipts.jsonl", lines.slice(1).join(""))
     expect(await room.export()).toBe(await afresh(lines.slice(1).join("")))
@@ -87,7 +87,7 @@ describe("ratings.json", () => {
     expect(await room.export()).toBe(await afresh(lines[1] ?? ""))
   })
 
-  it("is ignored if receipts change, even with the same size and time", async () => {
+  it("ratings.json is ignored if receipts change, even with the same size and time", async () => {
     const { room } = await ratedRoom()
     const { atime, mtime, size } = statSync(room.path("receipts.jsonl"))
     const [first = "", ...others] = lines
@@ -100,7 +100,7 @@ describe("ratings.json", () => {
     expect(out).toBe(await afresh(others.join("")))
   })
 
-  it("is not used without receipts", async () => {
+  it("ratings.json is not used without receipts", async () => {
     const { room } = await ratedRoom()
     room.remove("receipts.jsonl")
     expect(JSON.parse(await room.export())).toEqual({ v: 1, ratings: [] })
@@ -113,10 +113,10 @@ describe("ratings.json", () => {
     ["cut off", (text) => text.slice(0, -20)],
     ["longer than it was", (text) => `${text}x`],
     ["changed in a rating", (text) => text.replace(/,1(\d{3}),/, ",2$1,")],
-    ["changed in what it was made of", (text) => text.replace('"receipts":"', '"receipts":"1')],
+    ["changed in its source", (text) => text.replace('"receipts":"', '"receipts":"1')],
     ["changed in its sum", (text) => text.replace(/"sum":"./, '"sum":"g')],
     ["without an end of its first line", (text) => text.replaceAll("\n", " ")],
-  ])("is computed again if it is %s", async (_, damage) => {
+  ])("ratings.json is computed again if it is %s", async (_, damage) => {
     const { room, document, cache } = await ratedRoom()
     expect(damage(cache)).not.toBe(cache)
     room.write("ratings.json", damage(cache))
@@ -125,7 +125,7 @@ describe("ratings.json", () => {
     expect(room.read("ratings.json")).toBe(cache)
   })
 
-  it("is computed again if its facts are damaged, once they are needed", async () => {
+  it("damaged facts in ratings.json are computed again once they are needed", async () => {
     const { room, cache } = await ratedRoom()
     const at = cache.lastIndexOf('"completed"')
     room.write("ratings.json", `${cache.slice(0, at)}"somewhere"${cache.slice(at + 11)}`)
@@ -149,7 +149,7 @@ describe("ratings.json", () => {
     })
   })
 
-  it("may be unwritable: the error is reported and the answer printed", async () => {
+  it("an unwritable ratings.json is reported, and the answer printed", async () => {
     const { room, document } = await ratedRoom()
     rmSync(room.path("ratings.json"))
     mkdirSync(room.path("ratings.json"))

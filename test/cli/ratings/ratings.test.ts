@@ -10,7 +10,7 @@ import { agent, completed, dealBetween, lineOf } from "./receipts.js"
 
 const [ann, bob, cat, dan] = [agent(21), agent(22), agent(23), agent(24)]
 
-/** Ann with Bob and Cat, and Cat with Dan twice. */
+/** Deals of Ann with Bob and Cat, and two deals of Cat with Dan. */
 const receipts = [
   completed(ann, bob, 1),
   completed(ann, cat, 2, { amount: "9", currency: "SOL" }),
@@ -33,7 +33,7 @@ function roomOfOne(place = "identity.json") {
   return { room, agentId, did }
 }
 
-/** Writes what a daemon keeps of a proposal of Ann to Bob that was accepted. @param names - by did:key */
+/** Writes proposals.jsonl of a daemon with an accepted proposal of Ann to Bob. @param names - by did:key */
 function log(room: CommandRoom, daemon: string, names: Readonly<Record<string, string>>): void {
   const entries = dealBetween(ann, bob, 1, []).chain.map((statement, i) => {
     return formatJsonLine({ n: i + 1, name: names[statement.from], statement })
@@ -56,7 +56,7 @@ describe("agentchat ratings", () => {
       "  K-factor: 32",
       "",
     ].join("\n")
-    // Cold, then warm.
+    // First without the cache, then with it.
     expect((await room.ratings()).out).toBe(expected)
     expect((await room.ratings()).out).toBe(expected)
     expect(JSON.parse((await room.ratings("--json")).out)).toEqual({

@@ -5,14 +5,14 @@ import { formatReceipt, receiptOf } from "../../../src/proposals/receipt.js"
 import { agentIdOfDid } from "../../../src/proposals/statement.js"
 import { type Changes, dealAfter, propose, type Step, startTs } from "../../kit/deals.js"
 
-/** The nth of agents that are the same in every run. */
+/** Returns the nth agent; its key is the same in every run. */
 export function agent(n: number): KeyPair & { readonly did: string; readonly id: string } {
   const keyPair = keyPairFromSeed(Buffer.alloc(32, n))
   const did = formatDidKey(keyPair.publicKey)
   return { ...keyPair, did, id: agentIdOfDid(did) }
 }
 
-/** A deal that went so: the nth, a minute after the one before. */
+/** Returns a deal with these statements, n minutes after the start. */
 export function dealBetween(
   from: KeyPair,
   to: KeyPair,
@@ -28,14 +28,14 @@ export function dealBetween(
   return dealAfter([["ACCEPT", to], ...steps], propose({ ...usual, ...offer }, from))
 }
 
-/** Its line in receipts.jsonl, with the newline. */
+/** Returns the line of a deal in receipts.jsonl, with the newline. */
 export function lineOf(deal: Deal): string {
   const receipt = receiptOf(deal)
   if (receipt === undefined) throw new Error(`${deal.id} has no receipt`)
   return `${formatReceipt(receipt)}\n`
 }
 
-/** A line of a deal that the recipient completed. */
+/** Returns the line of a deal that the recipient completed. */
 export function completed(from: KeyPair, to: KeyPair, n: number, offer: Changes = {}): string {
   return lineOf(dealBetween(from, to, n, [["COMPLETE", to]], offer))
 }

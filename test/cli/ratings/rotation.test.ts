@@ -56,9 +56,9 @@ function rotatedIdentity(room: CommandRoom, place: string) {
 describe("ratings over a rotation", () => {
   it.each<[string, readonly string[]]>([
     ["after the receipts", [...early, late, line(rotation)]],
-    ["before them", [line(rotation), late, ...early]],
+    ["before the receipts", [line(rotation), late, ...early]],
     ["among them, twice", [...early, line(rotation), late, line(rotation)]],
-  ])("follow a rotation that is %s", async (_, lines) => {
+  ])("ratings follow a rotation %s", async (_, lines) => {
     const room = roomWith(...lines)
     const expected = await expectedRatings()
     expect(await ratingsIn(room)).toEqual(expected)
@@ -72,7 +72,7 @@ describe("ratings over a rotation", () => {
     }
   })
 
-  it("follow a rotation that is added later, with the same bytes in ratings.json", async () => {
+  it("a rotation that is added later gives the same bytes in ratings.json", async () => {
     const room = roomWith(...early, late)
     expect(Object.keys(await ratingsIn(room))).toContain(ann.id)
     room.append("receipts.jsonl", line(rotation))
@@ -83,7 +83,7 @@ describe("ratings over a rotation", () => {
     expect(room.read("ratings.json")).toBe(cache)
   })
 
-  it("follow a rotation in --keys for that run only", async () => {
+  it("ratings follow a rotation in --keys for one run only", async () => {
     const room = roomWith(...early, late)
     const before = await ratingsIn(room)
     const cache = room.read("ratings.json")
@@ -98,7 +98,7 @@ describe("ratings over a rotation", () => {
   })
 
   it.each(["identity.json", "daemons/ann/identity.json"])(
-    "follow those of an own identity in %s as soon as they are there",
+    "ratings follow the rotations of the user's identity in %s at once",
     async (place) => {
       const room = new CommandRoom()
       const { old, rotate } = rotatedIdentity(room, place)
@@ -117,7 +117,7 @@ describe("ratings over a rotation", () => {
     },
   )
 
-  it("follow the rotations of the identity in --identity", async () => {
+  it("ratings follow the rotations of the identity in --identity", async () => {
     const room = new CommandRoom()
     const { path, old, rotate } = rotatedIdentity(room, "elsewhere/ann.json")
     room.write("receipts.jsonl", completed(old.keyPair, bob, 1))
@@ -129,7 +129,7 @@ describe("ratings over a rotation", () => {
     expect(out).toContain(`(${agentId}):\n  Rating: 1216\n`)
   })
 
-  it("follow several rotations in a row, and explain with the current ids", async () => {
+  it("ratings follow several rotations in a row, and --explain shows the current ids", async () => {
     const second = signRotation(newAnn, newestAnn, at(6))
     const room = roomWith(...early, line(second), line(rotation))
     for (const key of [ann, newAnn, newestAnn]) {
@@ -141,7 +141,7 @@ describe("ratings over a rotation", () => {
     expect(JSON.parse(trusting.out)).toMatchObject({ rating: 1216 })
   })
 
-  it("skip what the old key signs at or after the rotation", async () => {
+  it("ratings skip what the old key signs at or after the rotation", async () => {
     const room = roomWith(...early, line(rotation), completed(ann, cat, 5), completed(cat, ann, 8))
     for (let turn = 0; turn < 2; turn++) {
       const { out, err } = await room.ratings("--stats")
@@ -150,7 +150,7 @@ describe("ratings over a rotation", () => {
     }
   })
 
-  it("do not count a deal between two keys of one agent", async () => {
+  it("ratings do not count a deal between two keys of one agent", async () => {
     const room = roomWith(completed(ann, newAnn, 1), completed(newAnn, ann, 2))
     expect(Object.keys(await ratingsIn(room))).toHaveLength(2)
     room.append("receipts.jsonl", line(rotation))
@@ -158,7 +158,7 @@ describe("ratings over a rotation", () => {
     expect((await room.ratings(ann.id)).out).toContain(`Rating (${newAnn.id}):\n  Rating: 1200`)
   })
 
-  it("follow neither of two contradicting rotations, and report them each time", async () => {
+  it("ratings follow neither of two contradicting rotations, and report them each time", async () => {
     const other = signRotation(ann, newestAnn, at(6))
     const keys = [line(rotation), line(other)]
     for (const order of [keys, [...keys].reverse()]) {
@@ -172,14 +172,14 @@ describe("ratings over a rotation", () => {
     }
   })
 
-  it("end on a cycle of rotations", async () => {
+  it("a cycle of rotations ends at one of its keys", async () => {
     const back = signRotation(newAnn, ann, at(6))
     const room = roomWith(...early, line(rotation), line(back))
     expect(Object.keys(await ratingsIn(room))).toContain(newAnn.id)
     expect((await room.ratings(ann.id)).out).toContain(`Rating (${newAnn.id}):`)
   })
 
-  it("do not follow a rotation after a revocation", async () => {
+  it("ratings do not follow a rotation after a revocation", async () => {
     const room = roomWith(...early, line(rotation), line(signRevocation(ann, at(4))))
     expect(Object.keys(await ratingsIn(room))).toContain(ann.id)
   })
@@ -193,7 +193,7 @@ describe("ratings over a rotation", () => {
       "a stranger's signature for the old key's",
       (signed, mallory) => ({ ...signRotation(mallory, newAnn, signed.ts), from: signed.from }),
     ],
-  ])("reject a rotation with %s", async (_, forge) => {
+  ])("ratings reject a rotation with %s", async (_, forge) => {
     const forged = line(forge(rotation, bob))
     const room = roomWith(...early, forged)
     const { out, err } = await room.ratings("--export")
@@ -203,7 +203,7 @@ describe("ratings over a rotation", () => {
     expect(await room.ratings("--stats", "--keys", room.path("keys.jsonl"))).toMatchObject({ status: 2 })
   })
 
-  it("ignore the statements of a damaged identity, and name its file", async () => {
+  it("ratings ignore the statements of a damaged identity, and name the file", async () => {
     const room = roomWith(...early)
     mkdirSync(room.path("daemons/eve"), { recursive: true })
     room.write("daemons/eve/identity.json", "{")

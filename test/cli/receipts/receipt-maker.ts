@@ -8,7 +8,7 @@ import type { Draft } from "../../../src/protocol/statements.js"
 /** 2026-01-15T10:00:00.000Z */
 export const startTs = 1_768_471_200_000
 
-/** Two agents, and what they sign for each other. */
+/** Two agents that sign statements for each other. */
 export class Pair {
   readonly proposer: KeyPair
   readonly recipient: KeyPair
@@ -19,7 +19,7 @@ export class Pair {
     this.recipient = recipient
   }
 
-  /** A deal that was accepted a second after `ts`. */
+  /** Returns a deal that was accepted a second after `ts`. */
   accepted(offer: Partial<Draft<"PROPOSAL">> = {}, ts = startTs): Deal {
     const draft = {
       type: "PROPOSAL",
@@ -33,12 +33,12 @@ export class Pair {
     return this.say(deal, this.recipient, { type: "ACCEPT", proposal_id: deal.id }, ts + 1_000)
   }
 
-  /** The deal with one more statement. */
+  /** Returns the deal with one more statement. */
   say(deal: Deal, keyPair: KeyPair, draft: AnswerDraft, ts: number): Deal {
     return signAnswer(deal, draft, { keyPair, id: this.#nextId(), now: ts }).deal
   }
 
-  /** The receipt of a deal that the recipient completed a minute after `ts`. */
+  /** Returns the receipt of a deal that the recipient completed a minute after `ts`. */
   receipt(offer: Partial<Draft<"PROPOSAL">> = {}, ts = startTs): Receipt {
     const deal = this.accepted(offer, ts)
     return proofOf(this.say(deal, this.recipient, { type: "COMPLETE", proposal_id: deal.id }, ts + 60_000))
@@ -49,7 +49,7 @@ export class Pair {
   }
 }
 
-/** The receipt of a deal that has one. */
+/** Returns the receipt of a completed deal. */
 export function proofOf(deal: Deal): Receipt {
   const receipt = receiptOf(deal)
   if (receipt === undefined) throw new Error(`${deal.id} is ${deal.state}`)

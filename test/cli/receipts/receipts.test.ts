@@ -187,7 +187,7 @@ describe("verifyReceipts", () => {
     expect(out).toMatch(/^undecided: 0 valid, 0 invalid/m)
   })
 
-  it("reads a receipt that spans several lines, and cannot decide on half of one", async () => {
+  it("reads a receipt that spans several lines, and exits with 2 for half of one", async () => {
     const lines = JSON.stringify(new Pair().receipt(), undefined, 2).split("\n")
     expect((await verdictOn(fileOf(...lines))).status).toBe(0)
     expect((await verdictOn(fileOf(...lines.slice(0, -1)))).status).toBe(2)
@@ -306,7 +306,7 @@ describe("exportReceipts", () => {
     expect((await verdictOn(path)).status).toBe(1)
   })
 
-  it("writes equivalent YAML", async () => {
+  it("writes YAML with the same content", async () => {
     expect(parseYaml(await exported({ format: "yaml" }))).toEqual(receipts)
   })
 

@@ -17,7 +17,7 @@ function deliver(target: string, wanted: DeliveryStage, ...stages: object[]): De
 const stage = (state: string, by = bob) => ({ state, ts, by, msg_id: "x.1" })
 
 describe("Delivery", () => {
-  it("is reached at the wanted stage or a later one", () => {
+  it("a delivery is complete at the wanted stage or a later one", () => {
     fc.assert(
       fc.property(
         fc.constantFrom(...deliveryStages.slice(0, 3)),
@@ -30,7 +30,7 @@ describe("Delivery", () => {
     )
   })
 
-  it("is answered once the answer itself has arrived", () => {
+  it("a delivery is answered once the answer itself has arrived", () => {
     const delivery = deliver("@bob", "answered", accepted, stage("retrieved"), stage("answered"))
     expect(delivery).toMatchObject({ isReached: false, isOver: false, state: "answered" })
     expect(delivery.takeMessage(reply)).toBe(true)
@@ -43,14 +43,14 @@ describe("Delivery", () => {
     expect(delivery).toMatchObject({ isReached: false, state: "accepted" })
   })
 
-  it("is not answered by another agent, by an answer to another message, or by an own message", () => {
+  it("a delivery ignores messages of other agents, answers to other messages, and its own agent's messages", () => {
     const delivery = deliver("@bob", "answered", accepted)
     const others = [{ from: ann }, { in_reply_to: "x.2" }, { self: true }, { type: "NOTICE" }]
     for (const other of others) expect(delivery.takeMessage({ ...reply, ...other })).toBe(false)
     expect(delivery.isReached).toBe(false)
   })
 
-  it("of a task is answered by its worker, and over when the task fails", () => {
+  it("the delivery of a task accepts the answer of its worker, and ends when the task fails", () => {
     const task = deliver("+reviewer", "answered", { ...accepted, to: undefined }, stage("claimed"))
     expect(task.takeMessage({ ...reply, from: ann })).toBe(false)
     expect(task.takeMessage(reply)).toBe(true)
@@ -61,7 +61,7 @@ describe("Delivery", () => {
     expect(given).toMatchObject({ isOver: true, isReached: false, state: "failed" })
   })
 
-  it("is written before the relay accepts it", () => {
+  it("a message is `written` before the relay accepts it", () => {
     expect(deliver("@bob", "mirrored")).toMatchObject({ state: "written", msgId: undefined, stages: [] })
   })
 })

@@ -20,7 +20,7 @@ function knownAgents(maxCount = 100) {
 }
 
 describe("KnownAgents", () => {
-  it("returns the memory of an identity that reconnects", () => {
+  it("returns the saved state of an identity that reconnects", () => {
     const { known } = knownAgents()
     const { memory } = known.enter(id(1))
     known.leave(id(1))

@@ -16,7 +16,7 @@ describe("epochAfter", () => {
     )
   })
 
-  it("sorts by time when no earlier epoch is known, and differs between sessions of the same time", () => {
+  it("epochs sort by time, and differ between sessions that start at the same time", () => {
     const [first, second, later] = [
       epochAfter(9, undefined),
       epochAfter(9, undefined),
@@ -27,7 +27,7 @@ describe("epochAfter", () => {
   })
 })
 
-it("ignores a row of another version", () => {
+it("parsing ignores a row of another version", () => {
   expect(parseRecord("x", "{")).toBeUndefined()
   expect(parseRecord("x", JSON.stringify({ v: 2, name: "bob" }))).toBeUndefined()
 })

@@ -7,7 +7,7 @@ import { RosterStore } from "../../../src/server/roster/roster-store.js"
 import { until } from "../../kit/condition.js"
 import { FakeClock } from "../../kit/fake-clock.js"
 
-/** A table whose writes complete when the test says so. */
+/** A table whose writes complete when the test releases them. */
 class SlowTable implements Table {
   readonly written: (string | undefined)[] = []
   #answers: (() => void)[] = []
@@ -111,7 +111,7 @@ describe("RosterStore", () => {
     expect(log).toHaveLength(1)
   })
 
-  it("writes everything on flush, but gives up at the first failure", async () => {
+  it("flush writes every pending record, but gives up at the first failure", async () => {
     const { table, store, activities } = start()
     store.put(recordOf("1"))
     store.put(recordOf("2", "@0123456789abcdee"))

@@ -139,7 +139,7 @@ interface Step {
 }
 
 function take(station: Station, { id, act }: Step, clock: FakeClock): void {
-  // An identity without a key is given for one session at one relay.
+  // An identity without a key is valid for one session on one relay.
   const isOurs = id.length > 9 || station.sync.relay === owner
   if (act === "enter" && isOurs) station.enter(id, "#a")
   else if (act === "leave") station.leave(id)
@@ -153,7 +153,7 @@ function take(station: Station, { id, act }: Step, clock: FakeClock): void {
 let owner = ""
 
 describe("rosters that share a backbone", () => {
-  it("show the same agents once all changes have arrived, whatever happened", async () => {
+  it("rosters show the same agents once all changes have arrived", async () => {
     const step: fc.Arbitrary<Step> = fc.record({
       at: fc.integer({ min: 0, max: 2 }),
       id: fc.constantFrom(...ids),

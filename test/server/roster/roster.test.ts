@@ -41,7 +41,7 @@ const card = {
 } as const
 
 describe("LIST_AGENTS", () => {
-  it("returns the card of an agent unchanged, when it is asked for", async () => {
+  it("returns the card of an agent unchanged if the request asks for cards", async () => {
     const relay = await TestRelay.start()
     const bob = await comeAs(relay, generateKeyPair(), { name: "bob", role: "reviewer", card })
     const eve = await relay.enter("eve", "#general")
@@ -55,7 +55,7 @@ describe("LIST_AGENTS", () => {
     expect(JSON.stringify(joined)).not.toContain("reads code")
   })
 
-  it("refuses a card that is too long", async () => {
+  it("IDENTIFY refuses a card that is too long", async () => {
     const relay = await TestRelay.start()
     const wire = await relay.connect()
     const skills = Array.from({ length: 32 }, (_, i) => ({
@@ -71,7 +71,7 @@ describe("LIST_AGENTS", () => {
     expect(await wire.ask({ type: "IDENTIFY", name: "bob" })).toMatchObject({ type: "WELCOME" })
   })
 
-  it("leaves out cards that would make an answer too long, but no agent", async () => {
+  it("AGENTS omits cards that would make it too long, but no agent", async () => {
     const relay = await TestRelay.start()
     const skills = Array.from({ length: 24 }, (_, i) => ({
       id: `s${i}`,
@@ -109,7 +109,7 @@ describe("LIST_AGENTS", () => {
     expect((await list(joe.wire, { agent: "@bob" })).roster).toMatchObject([{ status: "offline", card }])
   })
 
-  it("forgets agents without a persistent identity when they leave", async () => {
+  it("an agent without a persistent identity is forgotten when it leaves", async () => {
     const relay = await TestRelay.start()
     const bob = await relay.enter("bob")
     const eve = await relay.enter("eve")
@@ -120,7 +120,7 @@ describe("LIST_AGENTS", () => {
     })
   })
 
-  it("keeps role and card of an identity that reconnects, unless it sends new ones", async () => {
+  it("an identity that reconnects keeps its role and card, unless it sends new ones", async () => {
     const relay = await TestRelay.start()
     const keys = generateKeyPair()
     await go(relay, await comeAs(relay, keys, { name: "bob", role: "builder", card }))
@@ -137,7 +137,7 @@ describe("LIST_AGENTS", () => {
 })
 
 describe("names", () => {
-  it("resolves an id before a name, an online agent before offline ones, and reports several as ambiguous", async () => {
+  it("an id is resolved before a name, and an online agent before offline ones; several are ambiguous", async () => {
     const relay = await TestRelay.start()
     const eve = await relay.enter("eve")
     await go(relay, await comeAs(relay, generateKeyPair(), { name: "bob" }))

@@ -15,7 +15,7 @@ async function refusalOf(promise: Promise<unknown>): Promise<string> {
 }
 
 describe("a task", () => {
-  it("waits for a worker of the role, and is gone when it is done", async () => {
+  it("a task waits for a worker of the role, and is removed when it is done", async () => {
     const relays = await TaskRelays.open()
     const ann = new TestWorker(1)
     const { id, receipt } = await relays.askFor(ann, "Reviewer", "look")
@@ -47,7 +47,7 @@ describe("a task", () => {
     expect(relays.first.pending("reviewer")).toEqual({ count: 0, ids: [], claimed: 0 })
   })
 
-  it("is received by one of three idle workers on three relays, thirty times", async () => {
+  it("each of thirty tasks is received by one of three idle workers on three relays", async () => {
     const relays = await TaskRelays.open({ count: 3 })
     const ann = new TestWorker(0)
     const workers = relays.all.map((service, i) => ({ service, worker: new TestWorker(i + 1, "reviewer") }))
@@ -65,7 +65,7 @@ describe("a task", () => {
     expect(relays.answers.size).toBe(30)
   })
 
-  it("goes to one worker when several relays assign it at once", async () => {
+  it("a task goes to one worker when several relays assign it at once", async () => {
     const relays = await TaskRelays.open({ count: 3, isSlow: true })
     const workers = relays.all.map((service, i) => {
       const worker = new TestWorker(i + 1, "reviewer")
@@ -80,7 +80,7 @@ describe("a task", () => {
     expect(workers.flatMap(({ taskIds }) => taskIds).sort()).toEqual(asked)
   })
 
-  it("goes to the worker that lost the race for the task before", async () => {
+  it("a worker that lost the race for one task gets the next", async () => {
     const relays = await TaskRelays.open({ count: 2, isSlow: true })
     const ann = new TestWorker(0)
     const asked = [await relays.ask(ann, "reviewer"), await relays.ask(ann, "reviewer")]
@@ -95,7 +95,7 @@ describe("a task", () => {
     expect(workers.flatMap(({ taskIds }) => taskIds).sort()).toEqual(asked)
   })
 
-  it("waits while the store cannot be reached, and is assigned afterwards", async () => {
+  it("a task waits while the store cannot be reached, and is assigned afterwards", async () => {
     let isAway = false
     const relays = await TaskRelays.open({
       table: (shared) => ({
@@ -126,7 +126,7 @@ describe("a task", () => {
     expect(relays.log.length).toBeLessThan(12)
   })
 
-  it("goes to the workers that have been idle the longest, in turn", async () => {
+  it("tasks go to the workers that have been idle the longest, in turn", async () => {
     const relays = await TaskRelays.open()
     const ann = new TestWorker(0)
     const workers = [1, 2, 3].map((digit) => new TestWorker(digit, "reviewer"))
@@ -143,7 +143,7 @@ describe("a task", () => {
     expect(order).toEqual([...workers, ...workers].map(({ id }) => id))
   })
 
-  it("is not assigned to its asker, nor to a worker that has a task", async () => {
+  it("a task is not assigned to its asker, nor to a worker that has a task", async () => {
     const relays = await TaskRelays.open()
     const ann = new TestWorker(1, "reviewer")
     const bob = new TestWorker(2, "reviewer")
@@ -157,7 +157,7 @@ describe("a task", () => {
     expect(await refusalOf(relays.first.claim(ann.agent, second))).toBe("TASK_NOT_FOUND")
   })
 
-  it("exists once, however often its message is sent", async () => {
+  it("a task exists once, however often its message is sent", async () => {
     const relays = await TaskRelays.open()
     const ann = new TestWorker(1)
     const message = { type: "MSG", to: "+reviewer", content: "once" } as never
@@ -167,7 +167,7 @@ describe("a task", () => {
     expect(relays.first.pending("reviewer").count).toBe(1)
   })
 
-  it("is refused when there are too many tasks, too many characters, or too many waiting for one role", async () => {
+  it("a task is refused when there are too many tasks, too many characters, or too many waiting for one role", async () => {
     const relays = await TaskRelays.open({ limits: { tasks: 3, roleTasks: 2, taskCharacters: 1_000 } })
     const ann = new TestWorker(1)
     await relays.ask(ann, "a")
@@ -178,7 +178,7 @@ describe("a task", () => {
     expect(await refusalOf(relays.ask(ann, "c"))).toBe("LIMIT_REACHED")
   })
 
-  it("is assigned when a worker becomes idle or takes the role", async () => {
+  it("a task is assigned when a worker becomes idle or takes the role", async () => {
     const relays = await TaskRelays.open()
     const bob = new TestWorker(2, "tester")
     bob.status = "working"
@@ -196,7 +196,7 @@ describe("a task", () => {
 })
 
 describe("a lease", () => {
-  it("that ends gives the task to the next worker, and a task that is done never comes back", async () => {
+  it("a lease that ends gives the task to the next worker, and a task that is done never returns", async () => {
     const relays = await TaskRelays.open({ count: 2 })
     const [here, there] = relays.all
     const [ann, bob, eve] = [new TestWorker(1), new TestWorker(2, "reviewer"), new TestWorker(3, "reviewer")]
@@ -219,7 +219,7 @@ describe("a lease", () => {
     expect(relays.answers.size).toBe(1)
   })
 
-  it("that is extended for three times its length is kept", async () => {
+  it("a lease that is extended for three times its length does not end", async () => {
     const relays = await TaskRelays.open()
     const [bob, eve] = [new TestWorker(2, "reviewer"), new TestWorker(3, "reviewer")]
     relays.first.enter(bob.agent)
@@ -237,7 +237,7 @@ describe("a lease", () => {
     expect(eve.taskIds).toEqual([])
   })
 
-  it("that ends is reported to the worker that had it", async () => {
+  it("a lease that ends is reported to the worker that had the task", async () => {
     const relays = await TaskRelays.open()
     const bob = new TestWorker(2, "reviewer")
     relays.first.enter(bob.agent)
@@ -252,7 +252,7 @@ describe("a lease", () => {
     expect(relays.answers.size).toBe(0)
   })
 
-  it("continues for a worker that reconnects, even on another relay", async () => {
+  it("a lease continues for a worker that reconnects, even on another relay", async () => {
     const relays = await TaskRelays.open({ count: 2 })
     const [here, there] = relays.all
     if (here === undefined || there === undefined) throw new Error("two relays")
@@ -276,7 +276,7 @@ describe("a lease", () => {
 })
 
 describe("FAIL", () => {
-  it("gives the task to another worker, and back to the same one only when there is no other", async () => {
+  it("FAIL gives the task to another worker, and back to the same one only when there is no other", async () => {
     const relays = await TaskRelays.open()
     const [bob, eve] = [new TestWorker(2, "reviewer"), new TestWorker(3, "reviewer")]
     relays.first.enter(bob.agent)
@@ -294,7 +294,7 @@ describe("FAIL", () => {
     expect(bob.inbox.map(({ type }) => type)).toEqual(["TASK"])
   })
 
-  it("ends the task after five attempts, and reports it to the asker", async () => {
+  it("the fifth FAIL ends the task and is reported to the asker", async () => {
     const relays = await TaskRelays.open({ count: 2 })
     const bob = new TestWorker(2, "reviewer")
     relays.first.enter(bob.agent)
@@ -311,7 +311,7 @@ describe("FAIL", () => {
     expect(relays.first.pending("reviewer")).toEqual({ count: 0, ids: [], claimed: 0 })
   })
 
-  it("is refused from a worker that does not have the task", async () => {
+  it("FAIL of a worker that does not have the task is refused", async () => {
     const relays = await TaskRelays.open()
     const bob = new TestWorker(2, "reviewer")
     const id = await relays.ask(new TestWorker(1), "reviewer")
@@ -321,7 +321,7 @@ describe("FAIL", () => {
 })
 
 describe("DONE", () => {
-  it("sends one answer when it is repeated, at once or on another relay", async () => {
+  it("a repeated DONE sends one answer, even on another relay", async () => {
     const relays = await TaskRelays.open({ count: 2 })
     const [here, there] = relays.all
     if (here === undefined || there === undefined) throw new Error("two relays")
@@ -336,7 +336,7 @@ describe("DONE", () => {
     expect(bob.inbox.map(({ type }) => type)).toEqual(["TASK"])
   })
 
-  it("leaves the task with its worker when the answer cannot be sent", async () => {
+  it("DONE leaves the task with its worker when the answer cannot be sent", async () => {
     const relays = await TaskRelays.open()
     const bob = new TestWorker(2, "reviewer")
     relays.first.enter(bob.agent)
@@ -352,7 +352,7 @@ describe("DONE", () => {
 })
 
 describe("CLAIM", () => {
-  it("gives a worker a task by id, even of another role and in addition to another task", async () => {
+  it("CLAIM gives a worker a task by id, even of another role and in addition to another task", async () => {
     const relays = await TaskRelays.open()
     const ann = new TestWorker(1)
     const bob = new TestWorker(2, "reviewer")
