@@ -14,7 +14,7 @@ export function isNumbers(value: unknown): value is number[] {
 }
 
 /** Reports whether a value is a list of strings. */
-export function isTexts(value: unknown): value is string[] {
+export function isStrings(value: unknown): value is string[] {
   return Array.isArray(value) && value.every((item) => typeof item === "string")
 }
 

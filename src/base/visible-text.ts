@@ -3,7 +3,7 @@
  * functions are the only ways such text reaches a file or a terminal.
  */
 
-// Controls, format characters (bidi, zero-width, tags), line separators and all that Unicode draws as nothing
+// Controls, format characters (bidi, zero-width, tags), line separators and other characters without a glyph
 // (TR 36 §2.10, CVE-2021-42574).
 const invisible = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu
 

@@ -5,7 +5,7 @@ import { defaultLimits } from "../protocol/limits.js"
 import { parseMembers, parseServerMessage } from "../protocol/parse-message.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 import { FrameSocket } from "./frame-socket.js"
-import { type HandshakeOptions, type Session, shakeHands } from "./handshake.js"
+import { type HandshakeOptions, performHandshake, type Session } from "./handshake.js"
 import { OlderRelay } from "./older-relay.js"
 import { type AnswerTo, PendingRequests, type RequestFrame } from "./pending.js"
 import { ReceiveQueue } from "./receive-queue.js"
@@ -60,7 +60,7 @@ export class Connection {
       )
     }, handshakeMs)
     try {
-      const session = await shakeHands(socket, received, options)
+      const session = await performHandshake(socket, received, options)
       return new Connection(socket, received, session, options, events)
     } catch (error) {
       socket.fail(new ChatError("UNREACHABLE", "server: the handshake failed", { cause: error }))

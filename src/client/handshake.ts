@@ -37,7 +37,7 @@ const maxFrames = 64
  * @throws {ChatError} the relay's refusal; VERIFICATION_FAILED if it welcomes another agent; UNSUPPORTED if it does not
  * speak this protocol
  */
-export async function shakeHands(
+export async function performHandshake(
   socket: FrameSocket,
   received: ReceiveQueue,
   options: HandshakeOptions,

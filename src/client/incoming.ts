@@ -7,7 +7,7 @@ import { EventBuffer } from "./event-buffer.js"
 import type { AgentChatClientEvents } from "./events.js"
 import type { JoinedChannels } from "./joined-channels.js"
 import type { IdentitySource } from "./options.js"
-import { errorOfMessage, isFarewell } from "./relay-error.js"
+import { endsSession, errorOfMessage } from "./relay-error.js"
 
 /** The parts of a client that incoming messages change. */
 interface IncomingTargets {
@@ -21,7 +21,8 @@ interface IncomingTargets {
 
 /**
  * Turns messages that no call waits for into a client's events. A `message` event is emitted once, however often the relay
- * repeats the message, and waits for the first listener. A direct message is confirmed once a listener has had it.
+ * repeats the message, and waits for the first listener. A direct message is confirmed once a listener has received
+ * it.
  */
 export class Incoming {
   readonly #emitter: EventEmitter<AgentChatClientEvents>
@@ -45,7 +46,7 @@ export class Incoming {
     else if (isStatement(message)) deals.push(message)
     else if (message.type !== "MSG") this.#emitUnchanged(message)
     else {
-      channels.saw(message)
+      channels.onRead(message)
       if (this.#held.hasDelivered(message.msg_id)) this.#confirm(message)
       else this.#held.push(message)
     }
@@ -53,7 +54,7 @@ export class Incoming {
 
   /** Emits a failure that no call waits for, if anybody listens. */
   report(error: ChatError): void {
-    if (!isFarewell(error) && this.#emitter.listenerCount("error") > 0) this.#emitter.emit("error", error)
+    if (!endsSession(error) && this.#emitter.listenerCount("error") > 0) this.#emitter.emit("error", error)
   }
 
   /** A pattern joins and leaves channels without a request for each. */

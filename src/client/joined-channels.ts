@@ -45,7 +45,8 @@ export class JoinedChannels {
     this.#patterns.clear()
   }
 
-  saw({ to, seq }: ServerMessage<"MSG">): void {
+  /** Records that a message was read. */
+  onRead({ to, seq }: ServerMessage<"MSG">): void {
     const membership = this.#memberships.get(to)
     if (membership !== undefined && seq !== undefined) membership.seq = Math.max(membership.seq, seq)
   }

@@ -22,7 +22,7 @@ const codeOfClose: Readonly<Record<number, ErrorCode>> = {
 }
 
 /** Reports whether a relay that sends this error then closes the connection with the same code. */
-export function isFarewell(error: ChatError): boolean {
+export function endsSession(error: ChatError): boolean {
   return Object.values(codeOfClose).includes(error.code)
 }
 

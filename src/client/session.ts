@@ -40,8 +40,8 @@ export interface SessionEvents {
   onOnline(connection: Connection, isReconnect: boolean): void
   onMessage(message: ServerMessage): void
   /**
-   * The session was lost, or an attempt to open one failed. A failed first attempt is reported only with `retry:
-   * "always"`; its error also rejects {@link ReconnectingSession.connect}.
+   * Called when the session is lost or an attempt to open one failed. A failed first attempt is reported only with
+   * `retry: "always"`; its error also rejects {@link ReconnectingSession.connect}.
    * @param retryInMs - milliseconds until the next attempt; undefined if there is none
    */
   onLost(error: ChatError, retryInMs: number | undefined): void
@@ -59,7 +59,7 @@ export class ReconnectingSession {
   #wasOnline = false
   #onlineSinceMs = 0
   #isPaused = false
-  /** Identifies the current attempt, so that one that was closed meanwhile can tell. */
+  /** Number of the current attempt, so that an attempt that was closed meanwhile is recognized. */
   #attempt = 0
 
   constructor(options: SessionOptions, events: SessionEvents) {
@@ -77,7 +77,7 @@ export class ReconnectingSession {
   }
 
   /**
-   * Returns the open connection, or opens one now. A pending retry is not waited for.
+   * Returns the open connection, or opens one now. Does not wait for a pending retry.
    * @throws {ChatError} as {@link Connection.open}
    */
   connect(): Promise<Connection> {

@@ -154,12 +154,12 @@ export class Daemon {
     return isDone && this.#session.state === "online" && this.#status.unchangedMs > idleMs
   }
 
-  /** Called by the host about once a second: finds changes that no file event reported, retries, does upkeep. */
+  /** Finds changes that no file event reported and retries what failed. The host calls it about once a second. */
   sweep(): void {
-    this.#inbox.tick()
+    this.#inbox.sweep()
     this.#outbox.sweep()
     this.#acks.flush()
-    this.#deals?.tick()
+    this.#deals?.sweep()
     this.#checkReaders()
     this.#save()
     this.#sender.send()

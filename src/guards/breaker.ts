@@ -1,4 +1,4 @@
-import { isNumber, isPlain, isTexts } from "../base/plain.js"
+import { isNumber, isPlain, isStrings } from "../base/plain.js"
 import type { GuardLimits } from "./limits.js"
 
 /** The numbers of a breaker. */
@@ -164,7 +164,7 @@ function isState(value: unknown): value is BreakerState {
   return (
     [used, ts, until, rejected].every((number) => isNumber(number) && number >= 0) &&
     typeof isStopped === "boolean" &&
-    isTexts(wakers) &&
-    isTexts(evidence)
+    isStrings(wakers) &&
+    isStrings(evidence)
   )
 }

@@ -1,4 +1,4 @@
-import { isNumber, isPlain, isTexts } from "../base/plain.js"
+import { isNumber, isPlain, isStrings } from "../base/plain.js"
 import { pushEvidence } from "./guard-message.js"
 import type { GuardLimits } from "./limits.js"
 
@@ -51,7 +51,7 @@ export class SharedCount {
   static load(drain: Drain, state: unknown): SharedCount | undefined {
     if (!isPlain(state)) return undefined
     const { ts, clockMs, used, own, ids } = state
-    if (!isNumber(ts) || !isNumber(clockMs) || !isNumber(used) || !isTexts(ids) || !isOwn(own))
+    if (!isNumber(ts) || !isNumber(clockMs) || !isNumber(used) || !isStrings(ids) || !isOwn(own))
       return undefined
     const count = new SharedCount(drain, ts, ids)
     count.#clockMs = clockMs

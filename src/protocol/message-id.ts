@@ -7,7 +7,7 @@ import type { Verb } from "./verbs.js"
  * an id that begins with the author's agent id.
  */
 export function formatMessageId(author: AgentId, frameId: string): string {
-  // Joined, because a template would keep the whole received frame in memory for as long as the id.
+  // `join` copies. A template string would keep the whole received frame in memory as long as the id.
   return [author.slice(1), frameId].join(".")
 }
 

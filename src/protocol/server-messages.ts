@@ -94,8 +94,8 @@ const channelEntry = {
 export type ChannelEntry = InputOf<typeof channelEntry>
 
 /**
- * Stages of delivery a relay reports after `accepted`: on the recipient's disk, taken by one of its readers; for a task:
- * taken by a worker, given up after too many attempts.
+ * Stages of delivery that a relay reports after `accepted`: `mirrored`, on the recipient's disk; `retrieved`, taken
+ * by one of its readers; for a task `claimed`, taken by a worker, or `failed`, given up after too many attempts.
  */
 const deliveryStates = ["mirrored", "retrieved", "claimed", "failed"] as const
 /** One of {@link deliveryStates}. */
@@ -152,8 +152,8 @@ interface ServerRow {
   /** One line for the documentation. */
   readonly summary: string
   /**
-   * How a daemon writes it to the inbox: `unchanged`; `if asked`, which is unchanged, but only as the answer to a line of the
-   * outbox; `edited`, which is with other fields. Absent: not at all.
+   * How a daemon writes the message to the inbox: `unchanged`; `if asked`, unchanged but only as the answer to an
+   * outbox line; `edited`, with other fields. Absent if it is not written.
    */
   readonly inbox?: "unchanged" | "if asked" | "edited"
   /** The event of the client library that carries it as it is. */

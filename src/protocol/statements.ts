@@ -16,7 +16,7 @@ import { faults, type Verb } from "./verbs.js"
 /** Default of `expires` and `dispute_window`, in seconds: 7 days. */
 export const defaultSeconds = 604_800
 /** Ten years. */
-const mostSeconds = 315_360_000
+const maxSeconds = 315_360_000
 
 /** A decimal number as text, so that no reader rounds it: at most 21 digits before the point and 18 after. */
 export const amountPattern = /^(?:0|[1-9][0-9]{0,20})(?:\.[0-9]{1,18})?$/
@@ -26,7 +26,7 @@ const amount = matching(amountPattern, amountRule)
 export const proposalIdSchema = matching(/^[A-Za-z0-9_-]{8,64}$/, "must be 8-64 letters, digits, _ or -")
 const statementHash = matching(/^[A-Za-z0-9_-]{43}$/, "must be the base64url of a SHA-256")
 const did = matching(/^did:key:z[1-9A-HJ-NP-Za-km-z]{40,60}$/, "must be a did:key")
-const seconds = whole(1, mostSeconds)
+const seconds = whole(1, maxSeconds)
 
 const offer = {
   task: text(2_000, 1),

@@ -31,10 +31,10 @@ describe.runIf(isRoot())("an inbox on a full or read-only disk", () => {
     })
     expect(inbox.heldBytes).toBeGreaterThan(0)
     expect(room.text.endsWith("\n")).toBe(false)
-    inbox.tick()
+    inbox.sweep()
     expect(room.problems).toHaveLength(1)
     disk.free()
-    inbox.tick()
+    inbox.sweep()
     await until("all are confirmed", () => room.durable.length === 100)
     expect(room.problems).toEqual([expect.anything(), undefined])
     expect(room.messages).toEqual(range(1, 100))
@@ -60,7 +60,7 @@ describe.runIf(isRoot())("an inbox on a full or read-only disk", () => {
       expect(confirmed).toBeLessThanOrEqual(room.messages.length)
       disk.free()
       await until("all are confirmed", () => {
-        inbox.tick()
+        inbox.sweep()
         return room.durable.length === sent
       })
     }
@@ -70,7 +70,7 @@ describe.runIf(isRoot())("an inbox on a full or read-only disk", () => {
     expect(room.lines.map(({ seq }) => seq)).toEqual(range(1, inbox.lastSeq))
     expect(room.segments.length).toBeGreaterThan(2)
     await until("the last rotation, and with it all problems, are over", () => {
-      inbox.tick()
+      inbox.sweep()
       return room.problems.at(-1) === undefined
     })
   })
@@ -108,7 +108,7 @@ describe.runIf(isRoot())("an inbox on a full or read-only disk", () => {
     expect(room.problems).toHaveLength(1)
     rmSync(room.paths.inbox)
     await until("the rest is confirmed", () => {
-      inbox.tick()
+      inbox.sweep()
       return room.durable.length === 400
     })
     expect(room.messages.at(-1)).toBe(400)
@@ -127,7 +127,7 @@ describe.runIf(isRoot())("an inbox on a full or read-only disk", () => {
     expect(room.problems).toHaveLength(1)
     expect(room.problems[0]?.message).toBe("inbox.jsonl: the file system is read-only (EROFS)")
     disk.setReadOnly(false)
-    inbox.tick()
+    inbox.sweep()
     await until("they are confirmed", () => room.durable.length === 3)
     expect(room.messages).toEqual([1, 2, 3])
     expect(room.problems.at(-1)).toBeUndefined()

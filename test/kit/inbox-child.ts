@@ -39,5 +39,5 @@ function appendSome(): void {
 
 appendSome()
 setInterval(() => {
-  inbox.tick()
+  inbox.sweep()
 }, 20)

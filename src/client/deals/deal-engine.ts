@@ -60,7 +60,7 @@ export interface DealEngineHandlers {
   /** Rejects a statement for reasons of the owner. @throws {ChatError} */
   check?(statement: Statement, message: ServerMessage<Verb> | undefined): void
   /**
-   * A statement is invalid. If this throws, the request for the list that contained the statement rejects.
+   * Called for an invalid statement. If this throws, the request for the list that contained the statement rejects.
    * @param message - the message that contained it; undefined for one from a list
    */
   onInvalid(value: unknown, error: ChatError, message: ServerMessage<Verb> | undefined): void

@@ -33,13 +33,13 @@ export interface DealJournalEvents {
   mirror(line: IdentifiedLine, mark: Mark | undefined): void
   /** Acknowledges a message whose line was in the inbox before. */
   confirm(messageId: string): void
-  /** The statement of a message is on disk; `state` of the message is the one of its deal now. */
+  /** Called once the statement of a message is on disk. `message.state` is the state of its deal now. */
   onRecorded(message: ServerMessage<Verb>): void
   /** Reports why the files cannot be written; undefined once they can. */
   onProblem(problem: ChatError | undefined): void
 }
 
-/** A statement on its way through the files. */
+/** A statement that is not in every file yet. */
 interface Entry extends Pick<VerifiedStatement, "statement" | "deal" | "isNew" | "message"> {
   readonly name: string
 }
@@ -109,7 +109,7 @@ export class DealJournal implements DealStore {
     if (this.#unsaved.length > 0 && this.#problem !== undefined) throw this.#problem
   }
 
-  /** Continues with what could not be written. */
+  /** Retries failed writes. */
   flush(): void {
     if (this.#isClosed) return
     this.#timer?.cancel()
@@ -124,12 +124,12 @@ export class DealJournal implements DealStore {
 
   /** Records which statements the inbox has on disk. */
   onDurable(lineIds: readonly string[]): void {
-    let told = this.#memory.state.told
+    let newest = this.#memory.state.told
     for (const lineId of lineIds) {
-      told = Math.max(told, this.#inInbox.get(lineId) ?? 0)
+      newest = Math.max(newest, this.#inInbox.get(lineId) ?? 0)
       this.#inInbox.delete(lineId)
     }
-    if (told > this.#memory.state.told) this.#memory.note({ told })
+    if (newest > this.#memory.state.told) this.#memory.note({ told: newest })
   }
 
   /** Stops writing; the next start completes the work. */
@@ -155,7 +155,7 @@ export class DealJournal implements DealStore {
   }
 
   /**
-   * Receipts that cannot be written do not hold up the inbox: they stay in the list.
+   * Receipts that cannot be written stay in the list and do not delay the inbox.
    * @returns false if another process has the lock
    */
   #writeReceipts(): boolean {

@@ -23,7 +23,7 @@ type Session = Pick<Connection, "request" | "welcome">
 
 /** Connects {@link Deals} to the rest of the daemon. */
 export interface DealEvents extends DealJournalEvents {
-  /** The relay's answer to the statement with the id `re` is invalid, or cannot be checked now. */
+  /** Called when the relay's answer to the statement `re` is invalid or cannot be checked now. */
   onAnswerRefused(re: string, error: ChatError): void
   readonly log: (line: string) => void
 }
@@ -73,21 +73,21 @@ export class Deals {
     )
   }
 
-  /** Starts a session: fetches what was missed. */
+  /** Starts a session and fetches missed statements. */
   attach(session: Session): void {
     this.#session = session
     this.#journal.flush()
     this.#synced = this.#sync()
   }
 
-  /** The session has ended. */
+  /** Ends the session. */
   detach(): void {
     this.#session = undefined
     this.#engine.reset()
   }
 
-  /** Called once a second: retries what the file system refused. */
-  tick(): void {
+  /** Retries failed writes. Called once a second. */
+  sweep(): void {
     this.#journal.flush()
   }
 

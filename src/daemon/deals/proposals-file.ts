@@ -13,7 +13,7 @@ import { asFileProblem } from "../files/file-problems.js"
 import { LineSplitter } from "../files/line-splitter.js"
 
 /** Milliseconds for which a closed deal is kept. */
-const keptMs = 30 * 86_400_000
+const retentionMs = 30 * 86_400_000
 /** Longer lines are skipped; no statement is that long. */
 const maxLineBytes = 1024 * 1024
 
@@ -61,10 +61,10 @@ export function readDealLog(path: string): LoggedDeal[] {
 export function isOver(deal: Deal, now: number): boolean {
   const last = deal.chain.at(-1)?.ts ?? 0
   const openUntil = deal.state === "accepted" ? last + defaultLimits.openProposalMs : last
-  return now > Math.max(openUntil, expiryOf(deal), disputableUntil(deal) ?? 0) + keptMs
+  return now > Math.max(openUntil, expiryOf(deal), disputableUntil(deal) ?? 0) + retentionMs
 }
 
-/** proposals.jsonl: every statement of a daemon's deals, written before anything else happens with it. */
+/** proposals.jsonl: every statement of a daemon's deals, written before it has any effect. */
 export class ProposalsFile {
   readonly #log: AppendLog
   #lastNumber: number

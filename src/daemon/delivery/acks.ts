@@ -27,7 +27,7 @@ export interface Ack {
 export type Evidence = Readonly<Record<string, unknown>>
 
 const rotateBytes = 8 * 1024 * 1024
-/** More than a crash can repeat: the relay answers again for each line that is sent again. */
+/** More stages than a crash can repeat: the relay acknowledges each line that is sent again. */
 const rememberedStages = 2048
 const recallBytes = 1024 * 1024
 const readBytes = 2 * 1024 * 1024

@@ -47,7 +47,7 @@ export class AnswerEffects {
     this.#foreignChannels.clear()
   }
 
-  /** The relay accepted a line. */
+  /** Handles a line that the relay accepted. */
   accepted(line: OutboxLine, answer: ServerMessage): void {
     const { tasks, presence, breaker } = this.#services
     const { frame } = line
@@ -64,7 +64,7 @@ export class AnswerEffects {
     }
   }
 
-  /** The relay, or the daemon's own guard, refused a line for good. */
+  /** Handles a line that the relay, or the daemon's own guard, refused for good. */
   rejected(line: OutboxLine, error: ChatError): void {
     const { tasks, stops, breaker } = this.#services
     const { frame } = line
@@ -75,7 +75,7 @@ export class AnswerEffects {
     else if (breaker.onLineRejected(line, error)) this.#reportRejected(line, error)
   }
 
-  /** A line was rejected before it was sent: it is not a valid message. */
+  /** Handles a line that is not a valid message and was not sent. */
   rejectedUnsent(rejection: Rejection): void {
     const { error } = rejection
     if (this.#services.breaker.onLineRejected(rejection, error)) this.#reportRejected(rejection, error)

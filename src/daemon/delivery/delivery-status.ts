@@ -162,7 +162,7 @@ function judgeDelivery({ to, claimant }: SentMessage, { state, by }: ServerMessa
 function judgeReply({ to, claimant }: SentMessage, from: string): Verdict {
   if (to.startsWith("#")) return "reached"
   const verdict = to.startsWith("+") ? judgeClaimant(claimant, from) : from === to ? "reached" : "mismatch"
-  // Anybody may reply to a message. Only the recipient's reply counts as the answer, but no other is a forgery.
+  // Anybody may reply to a message, so a reply from another agent is not logged as a forgery.
   return verdict === "mismatch" ? "no stage" : verdict
 }
 

@@ -155,7 +155,7 @@ function readTail(path: string, maxBytes: number): { lines: string[]; bytes: num
     const bytes = Buffer.alloc(Math.min(size, maxBytes))
     const read = readSync(fd, bytes, 0, bytes.length, size - bytes.length)
     const lines = bytes.toString("utf8", 0, read).split("\n")
-    // The text after the last newline is no line yet, and the first piece may be half of one.
+    // The text after the last newline is not a whole line, and the first piece may be the end of one.
     lines.pop()
     return { lines: bytes.length < size ? lines.slice(1) : lines, bytes: bytes.length }
   } finally {

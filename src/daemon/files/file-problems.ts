@@ -28,7 +28,7 @@ const hints: Readonly<Record<string, string>> = {
   EMFILE: "raise the limit of open files (ulimit -n); the daemon continues by itself",
 }
 
-/** An error of the operating system, which a later attempt may not meet. */
+/** An error of a system call. A later attempt may succeed. */
 export type FileError = NodeJS.ErrnoException & { readonly code: string }
 
 /** Reports whether `error` was thrown by a system call. */

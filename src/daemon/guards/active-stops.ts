@@ -9,12 +9,12 @@ import type { Inbox } from "../inbox/inbox.js"
 import type { DaemonMemory } from "../session/daemon-memory.js"
 import type { GuardStop } from "../status.js"
 
-const mostStops = 100
+const maxStops = 100
 /** Stops shown in status.json. */
 const shownStops = 20
 /** Milliseconds after which a stop that nobody lifted is reported again. */
 const reportAgainMs = 3_600_000
-/** A short stop is reported once within this time, because the relay sends it besides its answer. */
+/** Minimum milliseconds between two reports of a stop: the relay sends a GUARD in addition to its answer. */
 const leastQuietMs = 5_000
 /** Milliseconds after a warning in which no other is reported. */
 const warnAgainMs = 60_000
@@ -22,7 +22,7 @@ const reasonLength = 300
 /** Kind of messages that may pass where others are stopped. */
 const exemptKind = "status"
 
-const whereHeld = "refused lines are held: agentchat guard"
+const heldHint = "refused lines are held: agentchat guard"
 /** Advice to the agent, by state and by who lifts the stop. */
 const hints = {
   warned: "further messages here will be refused soon: finish something, then report the result once",
@@ -33,7 +33,7 @@ const hints = {
   operator: "stop, do not answer; an operator of the relay lifts it",
 } as const
 
-/** Scope of the daemon's own stop of news about refused lines. */
+/** Scope of the stop that ends the daemon's own reports of rejected lines. */
 export const outboxScope = "outbox"
 
 /** A line of the outbox that was refused. */
@@ -71,17 +71,17 @@ interface KnownStop {
   readonly stop: GuardStop
   /** Time until which the same stop is not reported again. */
   readonly quietUntil: number
-  /** The agent's messages have passed there since. */
+  /** True once a message of the agent passed: the stop is no longer in force. */
   readonly isOver: boolean
 }
 
 /**
- * The stops that concern the agent of a daemon, until they are lifted; they survive a restart. Each stop is one line in
- * the inbox, not one for every line it refuses: those would keep an agent going that answers every line.
+ * The stops that affect the agent of a daemon, kept over restarts until they are lifted. Each stop causes one inbox
+ * line, not one per refused line: an agent that answers every line would never stop.
  */
 export class ActiveStops {
   readonly #context: GuardContext
-  readonly #stops = new LruMap<string, KnownStop>(mostStops)
+  readonly #stops = new LruMap<string, KnownStop>(maxStops)
   #serverId: string | undefined
   #warnedMs = Number.NEGATIVE_INFINITY
 
@@ -104,7 +104,7 @@ export class ActiveStops {
     return active.slice(-shownStops)
   }
 
-  /** A session began. Another relay has stopped nothing yet, nor has one that lost its state. */
+  /** Starts a session. Another relay has stopped nothing yet, and neither has a relay that lost its state. */
   onConnected(serverId: string): void {
     if (this.#serverId !== undefined && this.#serverId !== serverId) {
       for (const [key, { stop }] of this.#stops) if (stop.layer !== daemonLayer) this.#stops.delete(key)
@@ -118,29 +118,29 @@ export class ActiveStops {
     const facts = quoteGuard(message)
     const { state, retry_after_ms: retryAfterMs, ts } = message
     const reason = message.reason.slice(0, reasonLength)
-    const isNews = {
+    const mustReport = {
       warned: () => this.#isNewWarning(facts),
       tripped: () => this.#isNewStop(facts, reason, retryAfterMs),
       lifted: () => this.lift(facts),
     }
-    if (!isNews[state]()) return
-    const hint = state === "tripped" ? `${hints[facts.lifted_by]}; ${whereHeld}` : hints[state]
-    reportGuard(this.#context, { state, ...facts, reason, ...wait(retryAfterMs), hint, ts })
+    if (!mustReport[state]()) return
+    const hint = state === "tripped" ? `${hints[facts.lifted_by]}; ${heldHint}` : hints[state]
+    reportGuard(this.#context, { state, ...facts, reason, retry_after_ms: retryAfterMs, hint, ts })
   }
 
-  /** A line was refused by a guard and is held in rejected.jsonl. */
+  /** Handles a line that a guard refused and that is held in rejected.jsonl. */
   onRefused({ at, id, sha256 }: RefusedLine, error: ChatError): void {
     const { guard, message, retryAfterMs, hint: given } = error
     if (guard === undefined || !this.stop(guard, message, retryAfterMs)) return
-    const hint = `${given ?? hints[guard.lifted_by]}; ${whereHeld}`
-    const facts = { ...guard, reason: message, ...wait(retryAfterMs), id, line_sha256: sha256, hint }
+    const hint = `${given ?? hints[guard.lifted_by]}; ${heldHint}`
+    const facts = { ...guard, reason: message, retry_after_ms: retryAfterMs, id, line_sha256: sha256, hint }
     const ts = this.#context.clock.now()
     reportGuard(this.#context, { state: "tripped", ...facts, ts, msg_id: at }, at)
   }
 
   /**
-   * A message was accepted, which ends the stops that would have refused it. They are reported again only when the relay
-   * sends them again or their time is over.
+   * Handles an accepted message, which ends the stops that would have refused it. They are reported again only when
+   * the relay sends them again or their time is over.
    * @param addressee - `#channel`, `+role` or agent id
    */
   onMessageAccepted(self: string, addressee: string, kind: string | undefined): void {
@@ -164,15 +164,15 @@ export class ActiveStops {
     const key = keyOf(facts)
     const now = this.#context.clock.now()
     const before = this.#stops.peek(key)
-    const isNews = before === undefined || before.quietUntil <= now
+    const isNew = before === undefined || before.quietUntil <= now
     const until = retryAfterMs === undefined ? undefined : now + retryAfterMs
-    const since = isNews ? now : before.stop.since
+    const since = isNew ? now : before.stop.since
     const { layer, scope, lifted_by } = facts
     const stop = { layer, scope, lifted_by, reason, since, ...(until === undefined ? {} : { until }) }
     const newQuiet = until === undefined ? now + reportAgainMs : Math.max(until, now + leastQuietMs)
-    this.#stops.set(key, { stop, quietUntil: isNews ? newQuiet : before.quietUntil, isOver: false })
+    this.#stops.set(key, { stop, quietUntil: isNew ? newQuiet : before.quietUntil, isOver: false })
     this.#save()
-    return isNews
+    return isNew
   }
 
   /** Removes a stop. @returns whether it was in force */
@@ -184,7 +184,7 @@ export class ActiveStops {
     return before?.isOver === false
   }
 
-  /** Several rules warn of the same talk; one line is enough. */
+  /** Several rules warn of the same conversation; one line is enough. */
   #isNewWarning({ scope }: GuardFacts): boolean {
     const now = this.#context.clock.now()
     const isMine = stoppedBy(scope).some((name) => name.startsWith("#") || name === this.#context.self())
@@ -194,8 +194,8 @@ export class ActiveStops {
   }
 
   /**
-   * A channel is stopped for the agents that keep its talk going. Whether this agent is one of them shows, and is reported,
-   * when a line of it is refused.
+   * A channel is stopped only for the agents that keep its conversation going. A refused line shows that this agent
+   * is one of them, and the stop is reported then.
    */
   #isNewStop(facts: GuardFacts, reason: string, retryAfterMs: number | undefined): boolean {
     const key = keyOf(facts)
@@ -239,8 +239,4 @@ function stoppedBy(scope: string): string[] {
 
 function keyOf({ layer, scope }: Pick<GuardFacts, "layer" | "scope">): string {
   return layer === daemonLayer && scope !== outboxScope ? layer : `${layer} ${scope}`
-}
-
-function wait(retryAfterMs: number | undefined): { retry_after_ms?: number } {
-  return retryAfterMs === undefined ? {} : { retry_after_ms: retryAfterMs }
 }

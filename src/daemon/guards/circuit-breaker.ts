@@ -17,7 +17,7 @@ import {
 
 /** Names the stop of this breaker among the active stops, whatever the agent's id is. */
 const ownStop = { layer: daemonLayer, scope: "" } as const
-/** The stop of news about refused lines. */
+/** The stop that ends reports of rejected lines. */
 const silence = { layer: daemonLayer, scope: outboxScope, lifted_by: "progress", evidence: [] } as const
 
 const hints = {
@@ -31,8 +31,8 @@ const hints = {
 } as const
 
 /**
- * The guard that a daemon keeps for its own agent: stops an agent that only answers. It counts the same whatever the relay
- * does, and survives a restart.
+ * The daemon's guard of its own agent: stops an agent that only answers and does no work. It counts independently of
+ * the relay's guards, and its counts survive a restart.
  */
 export class CircuitBreaker {
   readonly #context: GuardContext
@@ -75,7 +75,7 @@ export class CircuitBreaker {
     }
   }
 
-  /** A message arrived. It wakes the agent if it is addressed to it. */
+  /** Handles a message, which wakes the agent if it is addressed to it. */
   onMessage(message: ServerMessage<"MSG">): void {
     const { from, to, msg_id: id, kind, mentions = [], in_reply_to: answered = "", replay } = message
     const self = this.#context.self()
@@ -83,9 +83,9 @@ export class CircuitBreaker {
     if (to === self || mentions.includes(self) || isWrittenBy(self, answered)) this.#breaker.woken(from, id)
   }
 
-  /** The relay accepted a message of the agent. */
+  /** Handles a message of the agent that the relay accepted. */
   onMessageAccepted(): void {
-    // Looks for commits only when they matter, because looking takes longer than everything else here.
+    // Looking for commits takes longer than everything else here, so it is done only when they matter.
     if (!this.#breaker.isWoken) return
     const commitMs = this.#lastCommitMs()
     if (commitMs !== this.#commitMs) {
@@ -99,7 +99,7 @@ export class CircuitBreaker {
     if (step.state === "warned" || this.#stop(step)) this.#report(step)
   }
 
-  /** The relay accepted a line of the outbox. */
+  /** Handles an outbox line that the relay accepted. */
   onLineAccepted(): void {
     if (!this.#breaker.accepted()) return
     this.#stops.lift(silence)
@@ -107,8 +107,9 @@ export class CircuitBreaker {
   }
 
   /**
-   * A line of the outbox was rejected and is in rejected.jsonl.
-   * @returns whether to report it in the inbox; an agent that answers each report with the next such line would never end
+   * Handles an outbox line that was rejected and is in rejected.jsonl.
+   * @returns whether to report it in the inbox; an agent that answers each report with another such line would never
+   * stop
    */
   onLineRejected({ at, id, sha256 }: RefusedLine, { code, message }: ChatError): boolean {
     const isReported = this.#breaker.rejected()
@@ -121,14 +122,14 @@ export class CircuitBreaker {
     return false
   }
 
-  /** The agent finished a task or made a step of a deal. */
+  /** Handles work: the agent finished a task or made a statement in a deal. */
   onWork(): void {
     this.#breaker.worked()
     if (this.#breaker.holds(this.#context.clock.now()) === undefined) this.#stops.lift(ownStop)
     this.#save()
   }
 
-  /** Decides about a message of the agent: it goes, waits, or is refused. */
+  /** Decides whether a message of the agent is sent, waits or is refused. */
   verdict(): "go" | "wait" | ChatError {
     const held = this.#breaker.holds(this.#context.clock.now())
     if (held === undefined) return "go"
@@ -136,7 +137,7 @@ export class CircuitBreaker {
     return new ChatError("GUARDED", reasonOf(held), { guard: this.#factsOf(held), hint: hints.stopped })
   }
 
-  /** A person lifts the stop and clears all counts. */
+  /** Lifts the stop and clears all counts, on behalf of a person. */
   reset(): void {
     const { log, clock } = this.#context
     const held = this.#breaker.holds(clock.now())
@@ -157,9 +158,9 @@ export class CircuitBreaker {
   #report(step: BreakerStep): void {
     const now = this.#context.clock.now()
     const state = step.state === "warned" ? "warned" : "tripped"
-    const wait = step.state === "paused" ? { retry_after_ms: step.until - now } : {}
-    const facts = { ...this.#factsOf(step), reason: reasonOf(step), ...wait, hint: hints[step.state] }
-    reportGuard(this.#context, { state, ...facts, ts: now })
+    const retryAfterMs = step.state === "paused" ? step.until - now : undefined
+    const facts = { ...this.#factsOf(step), reason: reasonOf(step), retry_after_ms: retryAfterMs }
+    reportGuard(this.#context, { state, ...facts, hint: hints[step.state], ts: now })
   }
 
   /** @returns whether the stop is new */

@@ -24,13 +24,13 @@ export interface InboxOptions {
   readonly clock: Clock
   readonly limits?: Partial<InboxLimits>
   /**
-   * These lines survive a power cut. Gets every `msgId` and `mark` given to {@link Inbox.append} once per call and in
-   * order, including those of duplicates; at most 1,000 at a time.
+   * Called with lines that survive a power cut from now on. Gets the `msgId` and `mark` of each {@link Inbox.append}
+   * once and in order, including those of duplicates; at most 1,000 at a time.
    */
   onDurable(batch: DurableBatch): void
-  /** The most serious problem changed; undefined once there is none. */
+  /** Called when the most serious problem changes; undefined once there is none. */
   onProblem(problem: ChatError | undefined): void
-  /** The inbox became full, or no longer is. While it is full, no more lines should be received. */
+  /** Called when the inbox becomes full, and when it no longer is. While it is full, receive no more lines. */
   onPressure(isFull: boolean): void
   /** Called while the inbox is opened, for each line whose id is remembered again, oldest first. */
   readonly onRecalled?: OnRecalled
@@ -115,12 +115,12 @@ export class Inbox {
     })
     this.#resumeRotation(found)
     this.#adopt(found)
-    this.tick()
+    this.sweep()
   }
 
   /**
-   * Opens the inbox of one daemon and continues where its files end. A disk that cannot be written is no error here but
-   * a problem, reported and retried like any later one.
+   * Opens the inbox of one daemon and continues where its files end. A disk that cannot be written does not fail the
+   * call: it is reported as a problem and retried.
    * @throws {ChatError} FILE_FAILED when an existing file cannot be read
    */
   static open(options: InboxOptions): Inbox {
@@ -177,17 +177,17 @@ export class Inbox {
     return isNew
   }
 
-  /** Called once a second by the owner: checks the file, retries what failed, removes old segments. */
-  tick(): void {
+  /** Checks the file, retries what failed and removes old segments. The owner calls it once a second. */
+  sweep(): void {
     if (this.#is("failing")) this.#step("retry")
     if (!this.#is("writing") || this.#isClosing) return
     if (this.#checkFile()) this.#considerRotation()
     this.#flush()
     if (this.#is("writing")) this.#setProblem("write", undefined)
-    this.#retention.tick()
+    this.#retention.sweep()
   }
 
-  /** Writes and syncs what the disk accepts. What it refuses is not confirmed, so the relay sends it again. */
+  /** Writes and syncs all lines. Lines that the disk refuses are not confirmed, so the relay sends them again. */
   async close(): Promise<void> {
     if (this.#isClosing) return
     this.#isClosing = true
@@ -329,7 +329,7 @@ export class Inbox {
     const problem = asFileProblem(error, this.#options.paths.segments)
     const nowMs = this.#clock.monotonic()
     if (isGone) {
-      // The file was deleted, perhaps to make room. To keep it open would keep the disk full.
+      // The file was deleted, perhaps to make room. Keeping it open would keep the disk full.
       this.#options.log?.(`the lines of the deleted inbox.jsonl could not be saved: ${problem.message}`)
       this.#writer.drop()
       this.#policy.onEmptied(Number.POSITIVE_INFINITY, nowMs)

@@ -97,8 +97,8 @@ function lastSeq(files: InboxFiles): number {
 
 /**
  * Reads the lines of one file after `after`.
- * @param isSealed - whether lines after a `seq` are sealed by now. Then the file was emptied during the read, and a line
- *   that seems damaged or out of order was read in the middle.
+ * @param isSealed - reports whether lines after a `seq` are sealed by now. If so, the file was emptied during the
+ * read, and a line that seems damaged or out of order is only half a line.
  * @returns the last `seq` read
  */
 function* readFile(
@@ -138,7 +138,7 @@ function parseEntry(line: Buffer): InboxEntry | undefined {
   }
 }
 
-/** Drops a repetition: a damaged line at the end is read again on every wake-up. */
+/** Reports a damaged line once, although one at the end of the file is read again on every wake-up. */
 function withoutRepeats(report: OnDamaged | undefined): OnDamaged {
   let last: string | undefined
   return (text) => {

@@ -12,7 +12,7 @@ export interface FileSize {
  *     none     nothing is due
  *     watch    due at the next quiet moment; decide again at `atMs`
  *     hold     due now: append nothing until `atMs`, so that readers catch up
- *     rotate   due, and readers had their time
+ *     rotate   due, and readers have had time to catch up
  */
 export type RotationDecision =
   | { readonly act: "none" | "rotate" }
@@ -47,17 +47,17 @@ export class RotationPolicy {
     this.#isRequired = true
   }
 
-  /** Lines were appended. */
+  /** Records that lines were appended. */
   onWrite(nowMs: number): void {
     this.#lastWriteMs = nowMs
   }
 
-  /** A rotation failed. It is tried again after a pause, or at once if the file must not grow. */
+  /** Records that a rotation failed. It is tried again after a pause, or at once if the file must not grow. */
   onFailure(nowMs: number): void {
     this.#notBeforeMs = nowMs + this.#limits.retryRotationMs
   }
 
-  /** The file was emptied. @param formerBytes - its size before; Infinity allows any growth */
+  /** Records that the file was emptied. @param formerBytes - its size before; Infinity allows any growth */
   onEmptied(formerBytes: number, nowMs: number): void {
     this.#fullSinceMs = undefined
     this.#isRequired = false

@@ -88,8 +88,8 @@ export class SegmentRetention {
     this.#lastMs = clock.monotonic()
   }
 
-  /** Runs once an hour; call it more often. */
-  tick(): void {
+  /** Runs if the last run was an hour ago. */
+  sweep(): void {
     if (this.#clock.monotonic() - this.#lastMs >= retentionMs) void this.run()
   }
 

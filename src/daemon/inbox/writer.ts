@@ -41,8 +41,8 @@ export interface InboxBatch {
 export type FileState = "ours" | "changed" | "gone"
 
 /**
- * Writes lines to inbox.jsonl and numbers them. Does each step when it is called; when a step is allowed is decided by
- * the caller. Every method throws the system's errors.
+ * Numbers lines and writes them to inbox.jsonl. The caller decides when each step is allowed. Every method throws the
+ * system's errors.
  */
 export class InboxWriter {
   readonly #paths: InboxPaths

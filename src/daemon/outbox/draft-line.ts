@@ -23,7 +23,7 @@ const examples: Readonly<Record<Verb, string>> = {
   DISPUTE: `echo '{"type":"DISPUTE","proposal_id":"prop_…","reason":"not done"}' >> outbox.jsonl`,
 }
 
-/** Wrong names that are easily written. */
+/** Wrong field names that are easily written. */
 const otherNames: Readonly<Record<string, readonly string[]>> = {
   to: ["agent", "recipient", "target"],
   task: ["content", "text", "description"],
@@ -39,9 +39,9 @@ const hints: Readonly<Record<string, string>> = {
 }
 
 /**
- * Reads a line as the draft of a statement. A member that is not of it is refused, not dropped: what is signed
- * must be what was meant.
- * @throws {ChatError} INVALID_MSG, whose message names the field and whose hint is a hint
+ * Reads a line as the draft of a statement. An unknown member is refused, not dropped, because the signature must
+ * cover everything that was written.
+ * @throws {ChatError} INVALID_MSG with a message that names the field, and a hint
  */
 export function readDraft(type: Verb, value: Readonly<Record<string, unknown>>): Draft {
   const { type: _type, id, ...body } = value

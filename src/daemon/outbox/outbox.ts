@@ -15,7 +15,7 @@ import { RejectedLines, type Rejection } from "./rejected.js"
 export type { OutboxLine } from "./line-queue.js"
 export type { Rejection } from "./rejected.js"
 
-/** How an outbox is opened. */
+/** Options of {@link Outbox.open}. */
 export interface OutboxOptions {
   readonly paths: DaemonPaths
   readonly clock: Clock
@@ -35,8 +35,8 @@ const fileTurnLines = 64
  * The lines to be sent: those appended to outbox.jsonl, even if it was moved or replaced since, and the messages of
  * outbox.d. Never throws for an error of the file system; it reports the problem and continues once it is solved.
  *
- * A line is taken once, and again under the same id after {@link release} or a crash, until it is settled. The lines
- * taken since progress was saved are never more than a relay remembers the ids of.
+ * A line is taken once, and again under the same id after {@link release} or a crash, until it is settled. At most as
+ * many lines are taken between two saves as a relay remembers ids.
  */
 export class Outbox {
   readonly #options: OutboxOptions
@@ -120,7 +120,7 @@ export class Outbox {
     this.#rejected.flush()
   }
 
-  /** Finds missed changes, repeats what failed, and moves away what is sent. Called once a second. */
+  /** Finds missed changes, retries what failed, and moves a sent outbox away. Called once a second. */
   sweep(): void {
     if (this.#isClosed || (!this.#isRestored && !this.#restore())) return
     this.#checkCurrent()
@@ -176,7 +176,7 @@ export class Outbox {
       if (this.#hasMoreActivity) this.#handleActivity()
     })
     if (this.#readAndReport()) return
-    // No new line: somebody deleted, moved or replaced the file.
+    // There is no new line, so the file was deleted, moved or replaced.
     this.#checkCurrent()
     this.#watchAll()
     this.#readAndReport()
@@ -206,7 +206,7 @@ export class Outbox {
   }
 
   /** Number of lines that may be taken before progress is saved. */
-  get #room(): number {
+  get #freeLines(): number {
     const { all } = this.#files
     return (
       this.#limits.windowLines - all.reduce((sum, file) => sum + file.outstanding, this.#drop.outstanding)
@@ -216,9 +216,9 @@ export class Outbox {
   /** Takes from the files and outbox.d in turns, so that neither delays the other for long. */
   #next(): SendableLine | undefined {
     const isDropFirst = this.#fileTurn >= fileTurnLines
-    const room = this.#room
-    const line = (isDropFirst ? this.#drop.take(room) : undefined) ?? this.#files.take(room > 0)
-    if (line === undefined) return isDropFirst ? undefined : this.#drop.take(room)
+    const free = this.#freeLines
+    const line = (isDropFirst ? this.#drop.take(free) : undefined) ?? this.#files.take(free > 0)
+    if (line === undefined) return isDropFirst ? undefined : this.#drop.take(free)
     this.#fileTurn = isDropFirst ? 0 : this.#fileTurn + 1
     return line
   }

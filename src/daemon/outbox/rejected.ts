@@ -25,7 +25,7 @@ export interface Rejection {
 /** Longer lines are kept as files, so that rejected.jsonl stays readable. */
 const inlineBytes = 4 * 1024
 const recallBytes = 8 * 1024 * 1024
-/** More than a crash can make the daemon reject again. */
+/** More lines than the daemon can reject again after a crash. */
 const rememberedLines = 2048
 const copyBytes = 1024 * 1024
 
@@ -167,11 +167,11 @@ export class RejectedLines {
     if (!isInline && typeof body !== "string") writeFileAtomic(path, body)
     if (!this.#recorded.has(at)) {
       const file = join(basename(this.#paths.rejectedDir), basename(path))
-      const kept = isInline ? { line: body.toString() } : { file }
-      this.#log.append(`${formatJsonLine(entryOf(rejection, kept, this.#clock.now()))}\n`)
+      const content = isInline ? { line: body.toString() } : { file }
+      this.#log.append(`${formatJsonLine(entryOf(rejection, content, this.#clock.now()))}\n`)
       this.#recorded.set(at, true)
     }
-    // Moved last: after a crash before this, the file is found where it was, and its line recognized.
+    // Moved last, so that after a crash the file is found where it was and its line is recognized.
     if (typeof body === "string" && existsSync(body)) renameSync(body, path)
   }
 
@@ -214,23 +214,23 @@ export class RejectedLines {
   }
 }
 
-/** Returns a line of rejected.jsonl. */
+/** Returns a line of rejected.jsonl; undefined fields are left out. */
 function entryOf(
   { at, id, sha256, error }: Rejection,
-  kept: { line: string } | { file: string },
+  content: { line: string } | { file: string },
   ts: number,
 ): object {
   return {
     id,
     at,
     line_sha256: sha256,
-    ...kept,
+    ...content,
     code: error.code,
     reason: error.message,
-    ...(error.hint === undefined ? {} : { hint: error.hint }),
-    ...(error.candidates === undefined ? {} : { candidates: error.candidates }),
-    ...(error.retryAfterMs === undefined ? {} : { retry_after_ms: error.retryAfterMs }),
-    ...(error.guard === undefined ? {} : { guard: error.guard }),
+    hint: error.hint,
+    candidates: error.candidates,
+    retry_after_ms: error.retryAfterMs,
+    guard: error.guard,
     ts,
   }
 }

@@ -2,7 +2,7 @@ import type { Outbox, OutboxLine } from "./outbox.js"
 
 /** Lines taken from the outbox at once. */
 const batchLines = 64
-/** Messages held by the daemon's own guard, beyond which nothing behind them is taken. */
+/** Number of messages held by the daemon's own guard at which no further line is taken. */
 const maxHeld = 256
 
 /**
@@ -18,7 +18,7 @@ export class SendOrder {
   /** Lines put back, and lines refused for a while, in order. */
   readonly #due: OutboxLine[] = []
   readonly #held: OutboxLine[] = []
-  /** Lines in flight before a line that is sent again: they may have to be sent again too, and would then be first. */
+  /** Lines in flight before a line that is sent again. If the relay refuses them too, they go first. */
   readonly #uncertain = new Set<OutboxLine>()
   #taken = 0
 
@@ -43,7 +43,7 @@ export class SendOrder {
     return this.#held.shift()
   }
 
-  /** Puts a line back: it is next, but not yet. */
+  /** Puts a line back, so that it is the next one. */
   putBack(line: OutboxLine): void {
     insert(line, this.#due)
   }
@@ -59,7 +59,7 @@ export class SendOrder {
     for (const other of inFlight) if (isBefore(other, line)) this.#uncertain.add(other)
   }
 
-  /** A line in flight was answered. */
+  /** Handles the answer to a line in flight. */
   answered(line: OutboxLine): void {
     this.#uncertain.delete(line)
   }

@@ -19,12 +19,12 @@ import { SendOrder } from "./send-order.js"
 const windowLines = 256
 /** Bytes waiting in the socket above which nothing is added. */
 const windowBytes = 1024 * 1024
-/** After a relay restart its other clients return within the time it was away, and this. */
+/** After a restart of the relay, its clients return within the time it was away plus this many milliseconds. */
 const returnMs = 5_000
 /** No client waits longer than this between two connection attempts. */
 const maxAwayMs = 60_000
 const retryMs = 1_000
-/** Times a draft is signed because the other party was faster. A party makes only so many statements in a deal. */
+/** Attempts to sign a draft while the other party is faster; more than a deal has statements. */
 const maxSignings = 8
 
 /** Errors that keep a line from being accepted, or a draft from being signed, only for a while. */
@@ -43,7 +43,7 @@ type Session = Pick<Connection, "welcome" | "bufferedBytes" | "send">
 interface StatementSigner {
   /** Signs a draft. @throws {ChatError} the relay's refusal, or why it cannot be signed now */
   sign(draft: Draft, key: string): Promise<SignedDraft>
-  /** The relay has a statement of the other party that is not known here; the next draft is to follow from it. */
+  /** Records that the relay has an unknown statement of the other party, from which the next draft must follow. */
   markStale(proposalId: string): void
 }
 
@@ -186,7 +186,7 @@ export class OutboxSender {
       if (error instanceof ChatError) return error
       throw error
     })
-    // The session ended meanwhile: the line was released and will be taken again.
+    // The session ended meanwhile, so the line was released and will be taken again.
     if (this.#connection !== connection) return
     this.#isSigning = false
     if (outcome instanceof ChatError) this.#refuse(line, outcome)
@@ -305,7 +305,7 @@ function isPaced({ type }: OutboxFrame): boolean {
   return type === "MSG" || type === "PROPOSAL"
 }
 
-/** Only a statement proves that a relay has a draft's statement, and a statement answers nothing else. */
+/** Only a statement answers a draft, and a statement answers nothing else. */
 function wrongAnswer({ type }: ServerMessage): ChatError {
   return new ChatError(
     "VERIFICATION_FAILED",

@@ -66,7 +66,7 @@ export async function waitForStatus(
   }
 }
 
-/** Stops one daemon; others in its process go on. @throws {ChatError} NOT_FOUND when it is not running */
+/** Stops one daemon; others in its process continue. @throws {ChatError} NOT_FOUND when it is not running */
 export async function stopDaemon(root: RootPaths, name: InstanceName, clock: Clock): Promise<void> {
   await askControl(socketOf(root, name, clock), { op: "stop", name }, replyMs)
 }
@@ -144,7 +144,7 @@ function instanceNames(root: RootPaths): InstanceName[] {
   }
 }
 
-/** Starts a daemon in the running host. @returns false if there is none, or if it is just ending */
+/** Starts a daemon in the running host. @returns false if there is none, or if it is ending */
 async function joinHost(root: RootPaths, start: DaemonStart, nowMs: number): Promise<boolean> {
   const host = readHolder(root.host, nowMs)
   if (host === undefined) return false

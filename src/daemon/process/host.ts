@@ -8,7 +8,7 @@ import { controlSocketPath, serveControl } from "./control-socket.js"
 import { claimPidFile, heartbeatMs, releasePidFile, touchPidFile } from "./pid-file.js"
 import { describeProcess, type ProcessRecord } from "./process-record.js"
 
-/** Milliseconds between two sweeps of all daemons, and while all of them are idle. */
+/** Milliseconds between two sweeps of all daemons, and the longer pause while all of them are idle. */
 const sweepMs = 1_000
 const idleSweepMs = 2_000
 /** Milliseconds an ending process waits for clients to read their last reply. */
@@ -73,7 +73,7 @@ interface HostOptions {
   readonly process: ProcessRecord
   /** Path of the control socket. */
   readonly socket: string
-  /** The last daemon has ended; `reason` is the error if it stopped because of one. */
+  /** Called when the last daemon has ended; `reason` is the error if it stopped because of one. */
   onEmpty(reason: ChatError | undefined): void
 }
 
@@ -81,7 +81,7 @@ interface HostOptions {
 class Host {
   readonly #options: HostOptions
   readonly #daemons = new Map<InstanceName, Daemon>()
-  /** Daemons being started or stopped. The pid file cannot tell, because this process holds it in both cases. */
+  /** Daemons being started or stopped. Their pid files do not show it: this process holds them in both cases. */
   readonly #changing = new Set<InstanceName>()
   #timer: Timer | undefined
   #lastTouchMs = 0
@@ -117,14 +117,14 @@ class Host {
 
   /** Stops one daemon. @throws {ChatError} NOT_FOUND */
   async stop(name: string): Promise<void> {
-    if (!this.#daemons.has(name as InstanceName)) throw notHere(name)
+    if (!this.#daemons.has(name as InstanceName)) throw notRunning(name)
     await this.#remove(name as InstanceName, undefined)
   }
 
   /** Resets the breaker of one daemon. @throws {ChatError} NOT_FOUND */
   resetGuard(name: string): void {
     const daemon = this.#daemons.get(name as InstanceName)
-    if (daemon === undefined) throw notHere(name)
+    if (daemon === undefined) throw notRunning(name)
     daemon.resetBreaker()
   }
 
@@ -189,7 +189,7 @@ class Host {
   }
 }
 
-function notHere(name: string): ChatError {
+function notRunning(name: string): ChatError {
   return new ChatError("NOT_FOUND", `no daemon ${name} is running here`)
 }
 

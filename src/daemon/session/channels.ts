@@ -80,7 +80,7 @@ export class Channels {
     return this.#joinAll(session)
   }
 
-  /** The session ended. */
+  /** Ends the session. */
   detach(): void {
     this.#session = undefined
     this.#unjoined = new Set()

@@ -10,7 +10,7 @@ import type { Presence } from "./presence.js"
 
 /** Fraction of a lease after which it is renewed. */
 const renewAt = 1 / 3
-/** Least milliseconds between two renewals of one lease: only the remaining time is known of some leases. */
+/** Minimum milliseconds between two renewals: the known lease may be only a short remainder. */
 const leastMs = 300
 /** Milliseconds until a failed renewal is tried again. */
 const retryMs = 2_000
@@ -61,14 +61,14 @@ export class LeasedTasks {
     this.#schedule()
   }
 
-  /** The session ended; the leases go on. */
+  /** Ends the session; the leases continue. */
   detach(): void {
     this.#connection = undefined
     this.#timer?.cancel()
     this.#timer = undefined
   }
 
-  /** Handles TASK: a new lease, or what remains of one that is known. */
+  /** Handles TASK: a new lease, or the remaining time of a known one. */
   hold({ task, lease_ms: leftMs }: LeasedTask): void {
     const lease_ms = Math.max(1, leftMs, this.#held.get(task)?.lease_ms ?? 0)
     this.#ended.delete(task)
@@ -77,7 +77,7 @@ export class LeasedTasks {
     this.#schedule()
   }
 
-  /** The task is done, given back or lost. @returns false if its end was known */
+  /** Forgets a task that is done, given back or lost. @returns false if its end was known */
   end(task: string): boolean {
     if (this.#held.delete(task)) this.#save()
     if (this.#ended.has(task)) return false
@@ -90,7 +90,7 @@ export class LeasedTasks {
     if (this.end(task)) this.#options.inbox.append(lostTaskLine(task, reason, ts))
   }
 
-  /** The agent set its presence. */
+  /** Handles a presence that the agent set. */
   onPresence(): void {
     this.#schedule()
   }

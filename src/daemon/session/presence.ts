@@ -18,7 +18,7 @@ export class Presence {
     this.#log = log
     const { presence: stored } = memory.state
     if (stored === undefined) return
-    // The process that worked so long ago is probably not the one that runs now.
+    // The process that set `working` so long ago probably no longer runs.
     const isStale = stored.status === "working" && clock.now() - stored.since > staleMs
     const presence = isStale ? ({ status: "idle", since: clock.now() } as const) : stored
     const newRole = role ?? stored.role

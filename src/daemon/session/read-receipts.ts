@@ -13,7 +13,7 @@ import type { DaemonMemory } from "./daemon-memory.js"
 const maxUnread = 4_000
 /** Ids in one RECEIVED frame. */
 const idsPerFrame = 1_000
-/** Receipts of the last milliseconds are repeated on the next session: the last connection may have been dead. */
+/** Receipts at most this many milliseconds old are sent again on the next session: they may not have arrived. */
 const repeatMs = 30_000
 
 /**
@@ -123,7 +123,7 @@ export class ReadReceipts {
     const mtime = found === undefined ? "" : String(found.mtimeNs)
     const hasChanged = mtime !== this.#directoryMtime
     const isDue = hasChanged || this.#isCheckDue
-    // Two changes within one tick of the file system's clock have the same time: check once more.
+    // Two changes within the resolution of the file system's clock have the same time, so check once more.
     this.#isCheckDue = hasChanged
     this.#directoryMtime = mtime
     return isDue
@@ -133,7 +133,7 @@ export class ReadReceipts {
     const before = this.#cursors
     this.#cursors = listCursors(this.#options.cursors)
     for (const [reader, seq] of this.#cursors) {
-      // Of the positions before this process started only the furthest is known.
+      // Only the furthest position from before this process started is known.
       const last = before === undefined ? this.#memory.state.retrieved : (before.get(reader) ?? 0)
       if (seq > last) this.#hasMoved = true
     }

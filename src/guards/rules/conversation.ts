@@ -1,5 +1,5 @@
 import { LruMap } from "../../base/lru-map.js"
-import { isNumber, isNumbers, isPlain, isTexts } from "../../base/plain.js"
+import { isNumber, isNumbers, isPlain, isStrings } from "../../base/plain.js"
 import type { GuardMessage, Usage } from "../guard-message.js"
 import type { GuardLimits } from "../limits.js"
 import { deleteWhere, formatEntries, readEntries } from "../saved.js"
@@ -283,5 +283,5 @@ function addWord({ ids, seqs }: Words, author: string, seq: number): void {
 function isWords(value: unknown): value is Words {
   if (!isPlain(value)) return false
   const { ids, seqs } = value
-  return isTexts(ids) && isNumbers(seqs) && ids.length === seqs.length
+  return isStrings(ids) && isNumbers(seqs) && ids.length === seqs.length
 }

@@ -1,5 +1,5 @@
 import { LruMap } from "../../base/lru-map.js"
-import { isNumber, isPlain, isTexts } from "../../base/plain.js"
+import { isNumber, isPlain, isStrings } from "../../base/plain.js"
 import {
   type GuardMessage,
   pushEvidence,
@@ -251,5 +251,5 @@ export function loadWindows(windows: LruMap<string, Window>, state: unknown): vo
 function isWindow(value: unknown): value is Window {
   if (!isPlain(value)) return false
   const { since, used, last, by, ids } = value
-  return [since, used, last].every(isNumber) && typeof by === "string" && isTexts(ids)
+  return [since, used, last].every(isNumber) && typeof by === "string" && isStrings(ids)
 }

@@ -1,5 +1,5 @@
 import { LruMap } from "../../base/lru-map.js"
-import { isNumber, isNumbers, isPlain, isTexts } from "../../base/plain.js"
+import { isNumber, isNumbers, isPlain, isStrings } from "../../base/plain.js"
 import { persistentIdPattern } from "../../protocol/names.js"
 import { type GuardMessage, pushEvidence, type Trip, type Usage } from "../guard-message.js"
 import type { GuardLimits } from "../limits.js"
@@ -221,7 +221,7 @@ function isHistory(value: unknown): value is History {
   if (!isPlain(value)) return false
   const { ids, times, hashes, drops } = value
   return (
-    isTexts(ids) &&
+    isStrings(ids) &&
     isNumbers(times) &&
     isNumbers(hashes) &&
     isNumbers(drops) &&
@@ -231,5 +231,5 @@ function isHistory(value: unknown): value is History {
 }
 
 function isEcho(value: unknown): value is Echo {
-  return isPlain(value) && [value["ts"], value["count"]].every(isNumber) && isTexts(value["ids"])
+  return isPlain(value) && [value["ts"], value["count"]].every(isNumber) && isStrings(value["ids"])
 }

@@ -80,10 +80,10 @@ describe("SegmentRetention", () => {
     const dir = tenSegments()
     const retention = new SegmentRetention(dir, { segments: 9, segmentAgeMs: 100 * dayMs }, clock, undefined)
     nowMs = 59 * 60_000
-    retention.tick()
+    retention.sweep()
     expect(firsts(dir)).toHaveLength(10)
     nowMs = 60 * 60_000
-    retention.tick()
+    retention.sweep()
     await expect.poll(() => firsts(dir)).toHaveLength(9)
   })
 })

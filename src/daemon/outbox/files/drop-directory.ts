@@ -86,11 +86,11 @@ export class DropDirectory implements LineSource {
   /** Notes a changed entry of outbox.d. */
   onName(name: string): void {
     if (name.startsWith(".") || name.endsWith(".tmp")) return
-    // Taking a file away is an event too.
+    // The daemon's own rename of a file is reported too.
     if (existsSync(join(this.#options.paths.outboxDrop, name))) this.#names.add(name)
   }
 
-  /** Lists outbox.d if it changed, and repeats what failed. */
+  /** Lists outbox.d if it changed, and retries what failed. */
   sweep(): void {
     const { problems } = this.#options
     problems.attempt("outbox.d", "read", () => this.#list())
@@ -99,9 +99,9 @@ export class DropDirectory implements LineSource {
     for (const at of this.#unremoved.splice(0)) this.#remove(at)
   }
 
-  /** Takes the next message. @param room - how many messages may be read */
-  take(room: number): SendableLine | undefined {
-    for (let left = room; ; left--) {
+  /** Takes the next message. @param maxReads - number of files that may be read */
+  take(maxReads: number): SendableLine | undefined {
+    for (let left = maxReads; ; left--) {
       const line = this.#queue.take(true)
       if (line !== undefined || left <= 0 || !this.#readNext()) return line
     }
@@ -137,7 +137,7 @@ export class DropDirectory implements LineSource {
       throw new ChatError("FILE_FAILED", "outbox.d: is not a directory", { hint })
     }
     const { mtimeMs } = stats ?? lstatSync(paths.outboxDrop)
-    // A change within the clock tick of the last listing leaves no trace; so a recent change is listed again.
+    // A second change within the clock's resolution keeps the same time, so a recent change is listed again.
     if (mtimeMs === this.#listedMs && mtimeMs < clock.now() - graceMs) return
     for (const name of readdirSync(paths.outboxDrop).sort()) this.onName(name)
     this.#listedMs = mtimeMs

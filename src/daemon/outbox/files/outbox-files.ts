@@ -253,7 +253,7 @@ export class OutboxFiles {
   ): Pick<FileOptions, "generation" | "start" | "isSaved"> {
     const marks = Array.from(this.#marks.values())
     const mark = this.#marks.get(linked ?? "") ?? marks.find((other) => isInodeOf(stats, other))
-    // An empty file always begins a generation: a copy of this directory must not name its lines the same.
+    // An empty file always begins a generation, so that the lines of a copied directory get other ids.
     if (stats.size > 0n) {
       if (mark === undefined) return { generation: linked ?? newGeneration(), start: 0, isSaved: false }
       if (holdsMark(fd, mark)) return { generation: mark.generation, start: mark.offset, isSaved: true }

@@ -7,8 +7,8 @@ import { type DaemonPaths, ensureDirectory } from "../../files/paths.js"
 type Extension = ".jsonl" | ".out"
 
 /**
- * A generation is one life of an inode as an outbox: it names the lines of that life, `generation.offset`,
- * across restarts. A file that is emptied in place begins a new generation.
+ * A generation is the time during which an inode is used as an outbox. Its lines are named `generation.offset`, also
+ * after a restart. A file that is emptied in place begins a new generation.
  */
 const generationPattern = /^[0-9a-z]{10}$/
 const base36 = "0123456789abcdefghijklmnopqrstuvwxyz"
