@@ -69,12 +69,12 @@ export function historyOf(
     .sort(byTime)
 }
 
-/** Tests whether a party signed after its key was rotated or revoked. */
+/** Tests whether a party signed at or after the end of its key. */
 export function isAfterEnd({ parties, signedTs }: DealRecord, keys: KeySuccession): boolean {
   return signedTs[0] >= keys.endOf(parties[0]) || signedTs[1] >= keys.endOf(parties[1])
 }
 
-/** Chains of equal length differ only if a party signed two versions; then any deterministic choice will do. */
+/** Tests which of two receipts counts. Equal lengths mean that a party signed two versions: the lower hash counts. */
 function isLonger(record: DealRecord, known: DealRecord): boolean {
   return record.steps > known.steps || (record.steps === known.steps && record.head < known.head)
 }

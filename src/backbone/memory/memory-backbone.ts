@@ -61,7 +61,7 @@ class MemoryBackbone implements Backbone {
   }
 
   onReachabilityChange(): void {
-    // It never changes.
+    // A memory engine is always reachable.
   }
 
   close(): Promise<void> {

@@ -19,7 +19,7 @@ interface MemoryLog {
   last: number
 }
 
-/** Dropped entries are removed from the array once they are this many and half of it. */
+/** Dropped entries are removed from the array once there are this many and they fill half of it. */
 const compactAt = 64
 
 /** A family of logs in maps. Every method does its work synchronously; only the result is a promise. */

@@ -159,7 +159,7 @@ export class LogMessages {
     try {
       await this.#client.run(() => removeMessage(this.#client, this.#stream, seq))
     } finally {
-      // The next one takes over this one's slot.
+      // Passes the slot to the next removal.
       const next = this.#waitingRemovals.shift()
       if (next === undefined) this.#removals--
       else next()
@@ -169,7 +169,7 @@ export class LogMessages {
 
 interface SearchPoint {
   readonly from: number
-  /** Number of messages from there on. */
+  /** Number of messages from `from` on. */
   readonly pending: number
 }
 
@@ -178,7 +178,7 @@ function interpolate(low: SearchPoint, high: SearchPoint, count: number): number
   const wanted = count + spareMessages / 2
   const share = Math.min(1, Math.max(0, (wanted - high.pending) / (low.pending - high.pending)))
   const even = high.from - Math.ceil((high.from - low.from) * share)
-  // The middle, if an even spread leads nowhere.
+  // Takes the middle if the estimate makes no progress.
   const isBetween = even > low.from && even < high.from
   return isBetween ? even : Math.floor((low.from + high.from) / 2)
 }

@@ -24,7 +24,7 @@ import { LogMessages } from "./log-messages.js"
 import { errorText, type NatsClient, unavailable } from "./nats-client.js"
 import { ensureStream, hasCode, natsCodes } from "./stream.js"
 
-/** When the relay appended an entry: the acknowledgement of NATS has no time. */
+/** Header with the time at which the relay appended an entry, because the acknowledgement of NATS has none. */
 const tsHeader = "Agentchat-Ts"
 const duplicateWindowMs = 3_600_000
 
@@ -39,9 +39,9 @@ export class NatsLogs implements Logs {
   readonly #sequence: LogSequence
   readonly #listeners = new Listeners<LogEntry>()
   #follower: Promise<StreamFollower> | undefined
-  /** When the followed stream was created, and the number of the last message that was reported. */
+  /** The creation time of the followed stream, and the number of the last message reported. */
   #followed: { readonly created: string; last: number } | undefined
-  /** When the stream was created whose message was reported last. */
+  /** The creation time of the stream whose message was reported last. */
   #lastUsed: string | undefined
 
   private constructor(client: NatsClient, name: string, retention: Retention) {
@@ -261,7 +261,6 @@ class Publisher {
           }),
       )
     } finally {
-      // Also after a timeout.
       this.#pending.delete(token)
     }
   }

@@ -1,10 +1,10 @@
 import type { Clock, Timer } from "../../base/clock.js"
 
 /** Time for which the end of a task is remembered, so that a task that is sent again is not done twice. */
-const endedKeptMs = 3_600_000
+const retentionMs = 3_600_000
 /** Most ends remembered; the oldest are forgotten first. */
 const maxEnded = 10_000
-const sweepMs = endedKeptMs / 10
+const sweepMs = retentionMs / 10
 
 /** One timer per claimed task, which fires when its lease ends by the monotonic clock of this relay. */
 export class LeaseTimers {
@@ -82,7 +82,7 @@ export class EndedTasks {
 
   #sweep(): void {
     this.#timer = undefined
-    const oldestTs = this.#clock.now() - endedKeptMs
+    const oldestTs = this.#clock.now() - retentionMs
     const byAge = [...this.#ends].sort(([, a], [, b]) => a - b)
     const surplus = byAge.length - maxEnded
     for (const [index, [key, endedTs]] of byAge.entries()) {

@@ -14,7 +14,7 @@ import {
 
 export type { QueuedTask } from "./queued-tasks.js"
 
-/** Pause before the end of a lease is handled again: the table could not be reached, or the answer not be sent. */
+/** Pause before the end of a lease is handled again, after the table or the asker could not be reached. */
 const retryMs = 1_000
 
 /** Receives the changes of a queue. Called after the queue took over a change, so its getters agree with the call. */
@@ -22,7 +22,7 @@ export interface QueueListener {
   /** The task waits: it is new, was given back, or its lease ended. */
   onAvailable(task: QueuedTask): void
   /**
-   * A worker has the task by a claim that was not made here, or whose success was not known here. A claim that ended
+   * A worker has claimed the task on another relay, or here by a claim whose result was unknown. A claim that ended
    * before this relay saw it is not reported, see {@link Table.watch}.
    */
   onClaimed?(task: QueuedTask, worker: string): void

@@ -13,14 +13,14 @@ import {
   type StoreFailure,
   type StoreOp,
   type StoreOps,
-  type StoreOrder,
+  type StoreOptions,
   type StoreResult,
 } from "./worker-protocol.js"
 
 /** The version of {@link schema}. A store of a newer version is not opened. */
 const schemaVersion = 1
 
-/** "ACst", in the header of the file. */
+/** `ACst` in ASCII; marks the SQLite file as a store of agentchat. */
 const applicationId = 0x41437374
 
 const idBytes = 9
@@ -57,7 +57,7 @@ export class SqlStore {
   readonly #ops: StoreOps
 
   /** @throws {ChatError} ALREADY_RUNNING, STORE_DAMAGED, NOT_FOUND, UNSUPPORTED or FILE_FAILED */
-  constructor({ dir, create, check }: StoreOrder) {
+  constructor({ dir, create, check }: StoreOptions) {
     this.#path = join(dir, "store.db")
     prepareFile(dir, this.#path, create)
     try {
@@ -188,7 +188,7 @@ function hasExpectedRevision(
   return sql.number("select revision from row where tab = ? and key = ?", table, key) === expected
 }
 
-/** Counts for all tables together, so that it keeps rising when a row is deleted and created again. */
+/** Returns a number above those of all tables, so that it rises even when a row is deleted and created again. */
 function nextRevision(sql: Sql): number {
   sql.run("update meta set value = value + 1 where name = 'revision'")
   return sql.number("select value from meta where name = 'revision'")
@@ -216,7 +216,7 @@ function prepareFile(dir: string, path: string, create: boolean): void {
 function openSql(path: string, check: boolean): Sql {
   const sql = new Sql(path)
   try {
-    // Must come before the first read: nobody else can then open the file, and no shared memory file is needed.
+    // Set before the first read, so that nobody else can open the file and SQLite needs no shared memory file.
     sql.all("pragma locking_mode = exclusive")
     sql.all("pragma journal_mode = wal")
     sql.exec("pragma synchronous = full")

@@ -16,7 +16,7 @@ interface Database {
   close(): void
 }
 
-/** A connection to an SQLite file. Calls block; errors are thrown as they come, see {@link sqlFault}. */
+/** A connection to an SQLite file. Calls block. Errors of the driver are thrown unchanged, see {@link sqlFault}. */
 export class Sql {
   readonly #database: Database
   readonly #statements = new Map<string, Statement>()

@@ -20,7 +20,7 @@ import { MemoryLogs } from "../memory/memory-logs.js"
 import { StoreWorker, workerFile } from "./store-worker.js"
 
 /** Milliseconds the id of an entry is remembered. */
-const idsKeptMs = 24 * 3_600_000
+const idRetentionMs = 24 * 3_600_000
 /** Milliseconds between two removals of expired ids and entries. */
 const sweepMs = 10 * 60_000
 /** Milliseconds between two checks whether the store can be written again. */
@@ -44,8 +44,8 @@ export interface SqliteOptions {
  * version wrote it; FILE_FAILED
  */
 export async function openSqliteBackbone(options: SqliteOptions): Promise<Backbone> {
-  const order = { dir: options.dir, create: true, check: true }
-  const worker = await StoreWorker.open(order, options.workerFile ?? workerFile)
+  const storeOptions = { dir: options.dir, create: true, check: true }
+  const worker = await StoreWorker.open(storeOptions, options.workerFile ?? workerFile)
   return new SqliteBackbone(worker, options)
 }
 
@@ -125,7 +125,7 @@ class SqliteBackbone implements Backbone {
     const expired = [...this.#logs.values()].map((logs) =>
       logs instanceof SqliteLogs ? logs.expire() : Promise.resolve(),
     )
-    return [...expired, this.#worker.ask({ op: "sweep", idsBeforeMs: this.#clock.now() - idsKeptMs })]
+    return [...expired, this.#worker.ask({ op: "sweep", idsBeforeMs: this.#clock.now() - idRetentionMs })]
   }
 
   #scheduleProbe(): void {
@@ -244,7 +244,7 @@ class SqliteTable implements Table {
   async watch(listener: (change: RowChange) => void): Promise<Subscription> {
     let end: Subscription = () => {}
     await this.#worker.ask({ op: "rows", table: this.#name }, (rows) => {
-      // Changes that the listener makes are answered later, so none is lost before it is added.
+      // Changes that the listener itself makes are answered later, so it misses none.
       for (const row of rows) listener(row)
       end = this.#listeners.add(listener)
     })
@@ -257,7 +257,7 @@ class SqliteTable implements Table {
   }
 }
 
-/** The loss of the store has already been reported to the listeners of reachability. */
+/** Ignores the loss of the store, which has already been reported to the listeners of reachability. */
 function ignoreUnavailable(error: unknown): void {
   if (!(error instanceof ChatError)) throw error
 }

@@ -26,7 +26,7 @@ export async function verifyStore(dir: string, program = workerFile): Promise<St
 
 /**
  * Compacts a store. Needs as much free disk space as the store takes.
- * @throws {ChatError} as {@worker verifyStore}, and STORE_DAMAGED
+ * @throws {ChatError} as {@link verifyStore}, and STORE_DAMAGED
  */
 export async function compactStore(dir: string, program = workerFile): Promise<StoreSize> {
   return await withStore(dir, program, (worker) => ask(worker, { op: "compact" }))
@@ -34,7 +34,7 @@ export async function compactStore(dir: string, program = workerFile): Promise<S
 
 /**
  * Yields everything in a store: the entries of each log in order, then the rows.
- * @throws {ChatError} as {@worker compactStore}
+ * @throws {ChatError} as {@link compactStore}
  */
 export async function* exportStore(dir: string, program = workerFile): AsyncGenerator<StoreLine> {
   const worker = await StoreWorker.open({ dir, create: false, check: false }, program)

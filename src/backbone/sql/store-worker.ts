@@ -9,7 +9,7 @@ import {
   type StoreFailure,
   type StoreOp,
   type StoreOps,
-  type StoreOrder,
+  type StoreOptions,
   type StoreReply,
   type StoreRequest,
   type StoreResult,
@@ -65,8 +65,8 @@ export class StoreWorker {
    * @param program - the JavaScript file of the worker
    * @throws {ChatError} as `SqlStore` does
    */
-  static async open(order: StoreOrder, program: string): Promise<StoreWorker> {
-    const worker = new Worker(program, { workerData: order })
+  static async open(options: StoreOptions, program: string): Promise<StoreWorker> {
+    const worker = new Worker(program, { workerData: options })
     const exited = new Promise<void>((resolve) => void worker.once("exit", () => resolve()))
     const [reply] = (await once(worker, "message")) as [StoreReply]
     if (reply.kind === "opened") return new StoreWorker(worker, exited, reply.id)
@@ -79,7 +79,7 @@ export class StoreWorker {
     return this.#isReachable
   }
 
-  /** The reason why the store could not be written last. */
+  /** The reason of the last failed write. */
   get fault(): string {
     return this.#fault
   }

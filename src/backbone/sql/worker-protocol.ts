@@ -121,7 +121,7 @@ export type StoreAnswer =
   | { readonly ok: false; readonly failure: StoreFailure }
 
 /** The `workerData` of the worker. */
-export interface StoreOrder {
+export interface StoreOptions {
   readonly dir: string
   /** Create the store if it does not exist. */
   readonly create: boolean

@@ -5,14 +5,14 @@
 import { parentPort, workerData } from "node:worker_threads"
 import { ChatError } from "../../protocol/errors.js"
 import { SqlStore, toFailure } from "./sql-store.js"
-import type { StoreFailure, StoreOrder, StoreReply, StoreRequest } from "./worker-protocol.js"
+import type { StoreFailure, StoreOptions, StoreReply, StoreRequest } from "./worker-protocol.js"
 
 const port = parentPort
 
 if (port !== null) {
   const reply = (message: StoreReply): void => port.postMessage(message)
   try {
-    const store = new SqlStore(workerData as StoreOrder)
+    const store = new SqlStore(workerData as StoreOptions)
     port.on("message", (request: StoreRequest) => {
       if (request.kind === "batch") reply({ kind: "answers", ...store.apply(request.ops) })
       else {

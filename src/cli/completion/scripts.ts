@@ -94,7 +94,7 @@ function quoteFish(text: string): string {
   return `'${text.replace(/['\\]/g, "\\$&")}'`
 }
 
-/** Returns a completion script for zsh. It works sourced, and as a file `_agentchat` in `$fpath`. */
+/** Returns a completion script for zsh. It can be sourced, or installed as `_agentchat` in `$fpath`. */
 export function zshScript(commands: readonly CommandOutline[]): string {
   return [
     "#compdef agentchat",
@@ -130,7 +130,7 @@ export function zshScript(commands: readonly CommandOutline[]): string {
 function zshCommandCase({ name, options, argument }: CommandOutline): string {
   const specs = options.map(zshOption)
   if (typeof argument !== "string") specs.push(quotePosix(`1:argument:(${argument.join(" ")})`))
-  // An empty list instead of a message: with a message to show, zsh completes nothing at the first Tab.
+  // An empty list, because with a message zsh completes nothing at the first Tab.
   else specs.push("'*:argument:()'")
   return `        ${name}) _arguments ${specs.join(" ")} ;;`
 }

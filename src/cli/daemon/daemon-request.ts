@@ -15,7 +15,7 @@ import { commandIdPrefix } from "../../protocol/message-id.js"
 import type { Draft } from "../../protocol/statements.js"
 import { FileTail, watchDirectory } from "./file-tail.js"
 
-/** Milliseconds between two looks at the files, in case the system reports no changes. */
+/** Milliseconds between two reads of the files, in case the system reports no changes. */
 const pollMs = 25
 
 type Members = Readonly<Record<string, unknown>>

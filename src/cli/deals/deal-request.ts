@@ -28,10 +28,10 @@ interface Answered {
   readonly msg_id: string
 }
 
-/** A draft that was sent, of which it is not known whether the relay has it. */
+/** A draft that was sent, and that the relay may or may not have. */
 interface Unanswered {
   readonly via: "daemon" | "relay"
-  /** Undefined if only the daemon can tell the id of the proposal, once it has signed it. */
+  /** Undefined if the id is unknown until the daemon has signed the proposal. */
   readonly proposalId: string | undefined
   /** The reason, and a hint how to find out. */
   readonly error: ChatError

@@ -25,7 +25,7 @@ const guardedExit = 7
 /**
  * Prints what is used of each limit, what is stopped, and the newest held lines.
  * @returns 0
- * @throws {ChatError} why the relay cannot be asked, if nothing else is known either
+ * @throws {ChatError} the error of the relay, if there is nothing else to print
  */
 export async function reportGuards(context: Context, choice: RequestOptions): Promise<number> {
   const { io, config, clock } = context
@@ -133,7 +133,7 @@ function formatUsages(list: readonly GuardUsage[], columns: number | undefined):
   return formatTable(["GUARD", "SCOPE", "USED", "LEFT", "MORE IN", ""], rows, columns)
 }
 
-/** Without --name and without a default daemon the report is about a session that was just opened; names the daemons. */
+/** Suggests other daemons, because without --name and a default daemon the report is about a new session. */
 async function printOtherDaemons(context: Context, choice: RequestOptions): Promise<void> {
   if (choice.options.name !== undefined || usesOwnSession(choice)) return
   const others = await otherDaemonsHint(context, "running")

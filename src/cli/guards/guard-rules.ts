@@ -10,7 +10,7 @@ interface RuleText {
   readonly act: string
 }
 
-/** Every guard in the order in which they are asked. `rate` is the relay's rate limiter, `breaker` belongs to the daemon. */
+/** Every guard, in the order in which they check a message. `rate` is the relay's rate limiter, `breaker` belongs to the daemon. */
 export const guardRules: Readonly<Record<"rate" | RuleName | "breaker", RuleText>> = {
   rate: {
     counts:

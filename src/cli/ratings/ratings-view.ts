@@ -113,7 +113,7 @@ function formatTrust(trust: number): string {
   return trust.toFixed(2)
 }
 
-/** Rounds to six digits, which is more than the computation is exact to. */
+/** Rounds to six digits; the computation is less exact. */
 function roundTrust(trust: number): number {
   return Math.round(trust * 1e6) / 1e6
 }

@@ -71,7 +71,7 @@ export class Delivery {
     return this.#stages.at(-1)?.state ?? "written"
   }
 
-  /** True once the wanted stage or a later one is reached; for `answered`, once the answer itself is here. */
+  /** True once the wanted stage or a later one is reached; for `answered`, once the answer itself has arrived. */
   get isReached(): boolean {
     if (this.wanted === "answered") return this.#reply !== undefined
     return this.#stages.some(({ state }) => orderOf(state) >= orderOf(this.wanted))
@@ -122,7 +122,7 @@ export class Delivery {
     return true
   }
 
-  /** Prevents that an agent which learns the message id answers in place of the recipient. */
+  /** Keeps an agent that learns the message id from answering in place of the recipient. */
   #mayAnswer(from: string): boolean {
     if (this.#addressee !== undefined) return from === this.#addressee
     const claimers = this.#stages.filter(({ state }) => state === "claimed").map(({ by }) => by)

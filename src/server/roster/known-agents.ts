@@ -7,10 +7,10 @@ interface KnownAgent {
   isConnected: boolean
 }
 
-/** Milliseconds after the end of a session for which its message ids are kept: longer than any reconnect takes. */
-const keepIdsMs = 15 * 60_000
+/** Milliseconds for which message ids are kept after a session ends: longer than any reconnect takes. */
+const idRetentionMs = 15 * 60_000
 /** Most disconnected agents whose message ids are kept. */
-const keepIdsOf = 1_024
+const maxDepartures = 1_024
 
 /**
  * The persistent identities this relay has met. It remembers their rate limits and message ids while they are
@@ -79,9 +79,9 @@ export class KnownAgents {
 
   /** Drops the message ids of agents that left long ago, or of too many. */
   #dropIds(): void {
-    const before = this.#clock.monotonic() - keepIdsMs
+    const before = this.#clock.monotonic() - idRetentionMs
     for (const [id, leftAtMs] of this.#departures) {
-      if (leftAtMs > before && this.#departures.size <= keepIdsOf) return
+      if (leftAtMs > before && this.#departures.size <= maxDepartures) return
       this.#departures.delete(id)
       this.#agents.get(id)?.memory.sentIds.clear()
     }

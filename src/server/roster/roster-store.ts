@@ -67,7 +67,7 @@ export class RosterStore {
     this.#enqueue(id, null)
   }
 
-  /** Has queued changes written at the end of this turn, unless the last write failed. */
+  /** Writes queued changes at the end of this turn, unless the last write failed. */
   flushSoon(): void {
     if (this.#isFailing || this.#isFlushDue) return
     this.#isFlushDue = true

@@ -93,7 +93,7 @@ export class RosterSync {
     return known
   }
 
-  /** Writes the record of a session that began, without delay: its name has to be known after a crash, too. */
+  /** Writes the record of a new session without delay, so that its name is known even after a crash. */
   began(session: Session): void {
     this.changed(session)
     this.#store?.flushSoon()

@@ -49,7 +49,7 @@ export class Roster {
     return record
   }
 
-  /** Notes that another relay was running at `ts`, and so every agent that it does not call silent. */
+  /** Notes that another relay was running at `ts`, which also counts as a sign of life of its agents. */
   noteRelay(relay: string, ts: number): void {
     this.#relaySeen.set(relay, ts)
   }
@@ -129,7 +129,7 @@ export class Roster {
     return [...this.#records.values()].filter(({ relay }) => relay === null).reverse()
   }
 
-  /** Updates `seenTs`: a relay vouches for its agents, while a record is as old as its last change. */
+  /** Updates `seenTs` to when its relay was last seen, because the record is as old as its last change. */
   #refresh(record: RosterRecord): RosterRecord {
     const { relay, status, seenTs } = record
     const relayTs = relay === null || status === "offline" ? undefined : this.#relaySeen.get(relay)

@@ -62,17 +62,11 @@ export interface AnswerServices {
  * relay sends it if this one ends in between.
  */
 export class TaskAnswers {
-  readonly #queue: Queue
-  readonly #delivery: Pick<DirectDelivery, "answer">
-  readonly #guards: Pick<GuardService, "refill">
-  readonly #log: (line: string) => void
+  readonly #services: AnswerServices
   readonly #pending = new PendingRequests()
 
-  constructor({ queue, delivery, guards, log }: AnswerServices) {
-    this.#queue = queue
-    this.#delivery = delivery
-    this.#guards = guards
-    this.#log = log
+  constructor(services: AnswerServices) {
+    this.#services = services
   }
 
   /** Reports whether this worker is ending this task right now. */
@@ -88,11 +82,11 @@ export class TaskAnswers {
    */
   async answer(id: string, worker: AgentId, text: string, refuse: () => ChatError): Promise<void> {
     await this.#pending.once(id, worker, async () => {
-      const answered = await this.#queue.answer(id, worker, text)
-      if (this.#queue.endedBy(id) === worker) return
+      const answered = await this.#services.queue.answer(id, worker, text)
+      if (this.#services.queue.endedBy(id) === worker) return
       if (answered === undefined) throw refuse()
       await this.#finish(answered)
-      if (this.#queue.endedBy(id) !== worker) throw refuse()
+      if (this.#services.queue.endedBy(id) !== worker) throw refuse()
     })
   }
 
@@ -105,10 +99,10 @@ export class TaskAnswers {
     try {
       if (persistentIdPattern.test(authorOf(id))) await this.#finish(task)
       // Without a mailbox, the asker would get one answer from each relay: only the one that ends the task sends it.
-      else if (await this.#end(id, worker)) await this.#delivery.answer(id, answer)
+      else if (await this.#end(id, worker)) await this.#services.delivery.answer(id, answer)
     } catch (error) {
       if (!(error instanceof ChatError)) throw error
-      this.#log(`tasks: answer for ${authorOf(id)} is not sent yet: ${error.code}`)
+      this.#services.log(`tasks: answer for ${authorOf(id)} is not sent yet: ${error.code}`)
     }
   }
 
@@ -118,9 +112,10 @@ export class TaskAnswers {
    */
   async #finish({ id, worker, answer }: AnsweredTask): Promise<void> {
     try {
-      await this.#delivery.answer(id, answer)
+      await this.#services.delivery.answer(id, answer)
     } catch (error) {
-      if (error instanceof ChatError && error.code === "MAILBOX_FULL") await this.#queue.withdraw(id, worker)
+      if (error instanceof ChatError && error.code === "MAILBOX_FULL")
+        await this.#services.queue.withdraw(id, worker)
       throw error
     }
     await this.#end(id, worker)
@@ -128,8 +123,8 @@ export class TaskAnswers {
 
   /** @returns whether it was this relay that ended the task */
   async #end(id: string, worker: string): Promise<boolean> {
-    const isEnded = (await this.#queue.done(id, worker)) !== undefined
-    if (isEnded) this.#guards.refill([worker, authorOf(id)])
+    const isEnded = (await this.#services.queue.done(id, worker)) !== undefined
+    if (isEnded) this.#services.guards.refill([worker, authorOf(id)])
     return isEnded
   }
 }

@@ -48,7 +48,7 @@ export class TaskAssigner {
     for (const timer of this.#paused.values()) timer.cancel()
   }
 
-  /** Has a topic served after this turn of the event loop, so that an ACK is sent before the TASK it leads to. */
+  /** Serves a topic after this turn of the event loop, so that an ACK is sent before the TASK it leads to. */
   schedule(topic: string): void {
     if (this.#isClosed || this.#due.has(topic) || this.#paused.has(topic)) return
     this.#due.add(topic)
@@ -58,7 +58,7 @@ export class TaskAssigner {
     })
   }
 
-  /** Has a task assigned that is new, or waits again. */
+  /** Schedules the assignment of a task that is new, or waits again. */
   add({ id, topic, attempt }: QueuedTask): void {
     if (attempt >= this.#options.limits.taskAttempts) this.#exhausted.add(id)
     this.schedule(topic)
@@ -113,7 +113,7 @@ export class TaskAssigner {
     queue.giveBack(task.id, worker).catch((error: unknown) => this.#pause(task.topic, error))
   }
 
-  /** Removes a task that used up its attempts. Of several relays, the one that removes it reports so. */
+  /** Removes a task that used up its attempts. Of several relays, only the one that removes it reports this. */
   async #giveUp(id: string): Promise<void> {
     const { queue, lastHolders, notices } = this.#options
     const task = queue.find(id)
@@ -133,7 +133,7 @@ export class TaskAssigner {
     }
   }
 
-  /** Leaves a topic alone for a while after an error of the store. */
+  /** Stops serving a topic for a while, after an error of the store. */
   #pause(topic: string, error: unknown): void {
     if (!(error instanceof ChatError)) throw error
     if (this.#isClosed || this.#paused.has(topic)) return

@@ -90,7 +90,7 @@ export class TaskService {
     this.#queue.close()
   }
 
-  /** Adds an agent that connected, and sends it the tasks it has from before. */
+  /** Adds an agent that connected, and sends it the tasks whose leases it still has. */
   enter(agent: Agent): void {
     if (!agent.isPersistent) return
     this.update(agent)
@@ -110,7 +110,7 @@ export class TaskService {
   /** Removes an agent that disconnected. Its leases go on, so that it can come back. */
   leave(agent: Agent): void {
     const topic = this.#workers.remove(agent)
-    // A task it was barred from as the last holder may now go back to another one.
+    // Its last holder gets a task back only if no other worker is present, which may be the case now.
     if (topic !== undefined) this.#assigner.schedule(topic)
   }
 
@@ -149,7 +149,7 @@ export class TaskService {
   }
 
   /**
-   * Gives a worker a waiting task that it names, or again one that it has.
+   * Gives a worker a waiting task by id. Returns a task that the worker already has again.
    * @throws {ChatError} IDENTITY_REQUIRED, TASK_NOT_FOUND, LEASE_LOST, UNAVAILABLE
    */
   async claim(agent: Agent, id: string): Promise<ServerMessage<"TASK">> {
@@ -204,7 +204,7 @@ export class TaskService {
     await this.#failing.once(id, agent.id, giveBack, reason)
   }
 
-  /** Reports whether a task has a worker, or gets one of this relay's right away. */
+  /** Reports whether a task has a worker, or a free worker of this relay will get it. */
   #hasWorkerFor(topic: string, id: string, asker: AgentId): boolean {
     const task = this.#queue.find(id)
     if (task === undefined) return false
