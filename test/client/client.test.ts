@@ -33,8 +33,8 @@ describe("AgentChatClient", () => {
       if (message.content.includes("hello")) reply = client.send("#general", "Hello back!")
     })
     const session = await relay.session()
-    session.say(msg("1", { content: "hello there" }))
-    expect((await session.heard("MSG"))[0]).toMatchObject({ to: "#general", content: "Hello back!" })
+    session.send(msg("1", { content: "hello there" }))
+    expect((await session.received("MSG"))[0]).toMatchObject({ to: "#general", content: "Hello back!" })
     expect(lines).toEqual(["@bbbbbbbb: hello there"])
     await reply
   })
@@ -201,7 +201,7 @@ describe("calls of AgentChatClient", () => {
     })
     await client.join("#team.>")
     const session = await relay.session()
-    session.say(
+    session.send(
       { ...joined("#team.backend", undefined, 3), pattern: "#team.>" },
       joined("#forged", undefined),
     )
@@ -255,17 +255,17 @@ describe("calls of AgentChatClient", () => {
 describe("events of AgentChatClient", () => {
   it("carry the relay's messages", async () => {
     const { relay, client } = await connect()
-    const heard: string[] = []
-    client.on("agent_joined", ({ type }) => heard.push(type))
-    client.on("agent_left", ({ type }) => heard.push(type))
-    client.on("presence", ({ type }) => heard.push(type))
-    client.on("invite", ({ type }) => heard.push(type))
-    client.on("delivery", ({ type }) => heard.push(type))
-    client.on("task", ({ type }) => heard.push(type))
-    client.on("task_lost", ({ type }) => heard.push(type))
-    client.on("channel_changed", ({ type }) => heard.push(type))
+    const events: string[] = []
+    client.on("agent_joined", ({ type }) => events.push(type))
+    client.on("agent_left", ({ type }) => events.push(type))
+    client.on("presence", ({ type }) => events.push(type))
+    client.on("invite", ({ type }) => events.push(type))
+    client.on("delivery", ({ type }) => events.push(type))
+    client.on("task", ({ type }) => events.push(type))
+    client.on("task_lost", ({ type }) => events.push(type))
+    client.on("channel_changed", ({ type }) => events.push(type))
     const who = { agent: "@bbbbbbbb", name: "eve", ts: 1 }
-    ;(await relay.session()).say(
+    ;(await relay.session()).send(
       { type: "AGENT_JOINED", channel: "#general", ...who },
       { type: "AGENT_LEFT", channel: "#general", ...who },
       { type: "PRESENCE_CHANGED", status: "away", ...who },
@@ -286,7 +286,7 @@ describe("events of AgentChatClient", () => {
       { type: "CHANNEL_CHANGED", channel: "#general", by: "@bbbbbbbb", settings: { replay: false }, ts: 1 },
     )
     await client.ping()
-    expect(heard).toEqual([
+    expect(events).toEqual([
       "AGENT_JOINED",
       "AGENT_LEFT",
       "PRESENCE_CHANGED",
@@ -300,19 +300,19 @@ describe("events of AgentChatClient", () => {
 
   it("keep messages until the first listener is added", async () => {
     const { relay, client } = await connect()
-    ;(await relay.session()).say(msg("1", { replay: true }), msg("2"))
+    ;(await relay.session()).send(msg("1", { replay: true }), msg("2"))
     await client.ping()
     const ids: string[] = []
     client.on("message", ({ msg_id: id }) => ids.push(id))
     await until("both messages", () => ids.length === 2)
-    ;(await relay.session()).say(msg("3"))
+    ;(await relay.session()).send(msg("3"))
     await client.ping()
     expect(ids).toEqual(["1", "2", "3"])
   })
 
   it("keep the newest thousand messages while nobody listens", async () => {
     const { relay, client } = await connect()
-    ;(await relay.session()).say(...Array.from({ length: 1_500 }, (_, i) => msg(`m${i}`)))
+    ;(await relay.session()).send(...Array.from({ length: 1_500 }, (_, i) => msg(`m${i}`)))
     await client.ping()
     const [first] = (await once(client, "message")) as [ServerMessage<"MSG">]
     expect(first.msg_id).toBe("m500")
@@ -325,10 +325,10 @@ describe("events of AgentChatClient", () => {
   it("report errors that no call waits for, and do not throw without a listener", async () => {
     const { relay, client } = await connect()
     const session = await relay.session()
-    session.say({ type: "ERROR", code: "LIMIT_REACHED", message: "first" })
+    session.send({ type: "ERROR", code: "LIMIT_REACHED", message: "first" })
     await client.ping()
     const failed = once(client, "error")
-    session.say({ type: "ERROR", code: "LIMIT_REACHED", message: "second" })
+    session.send({ type: "ERROR", code: "LIMIT_REACHED", message: "second" })
     expect(await failed).toMatchObject([{ code: "LIMIT_REACHED", message: "second" }])
   })
 })
@@ -339,12 +339,12 @@ describe("direct messages to a persistent identity", () => {
   it("are confirmed after the listeners ran, many in one frame", async () => {
     const { relay, client } = await connect({}, { identity: newIdentity() })
     const session = await relay.session()
-    session.say(dm("1"), msg("2"), dm("3"))
+    session.send(dm("1"), msg("2"), dm("3"))
     await client.ping()
     expect(session.frames.some(({ type }) => type === "RECEIVED")).toBe(false)
     const ids: string[] = []
     client.on("message", ({ msg_id: id }) => ids.push(id))
-    expect(await session.heard("RECEIVED")).toEqual([
+    expect(await session.received("RECEIVED")).toEqual([
       { type: "RECEIVED", ids: ["1", "3"], retrieved: ["1", "3"] },
     ])
     expect(ids).toEqual(["1", "2", "3"])
@@ -355,18 +355,18 @@ describe("direct messages to a persistent identity", () => {
     const session = await relay.session()
     const ids: string[] = []
     client.on("message", ({ msg_id: id }) => ids.push(id))
-    session.say(dm("1"))
-    await session.heard("RECEIVED")
-    session.say(dm("1"))
-    await session.heard("RECEIVED", 2)
+    session.send(dm("1"))
+    await session.received("RECEIVED")
+    session.send(dm("1"))
+    await session.received("RECEIVED", 2)
     expect(ids).toEqual(["1"])
   })
 
   it("are not confirmed by a client without an identity", async () => {
     const { relay, client } = await connect()
-    const heard = once(client, "message")
-    ;(await relay.session()).say(dm("1"))
-    await heard
+    const events = once(client, "message")
+    ;(await relay.session()).send(dm("1"))
+    await events
     await client.ping()
     expect((await relay.session()).frames.map(({ type }) => type)).toEqual(["IDENTIFY", "PING"])
   })

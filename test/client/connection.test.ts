@@ -29,8 +29,8 @@ describe("Connection.request", () => {
     const second = await openSession()
     for (const { connection } of [first, first, second]) await connection.request({ type: "PING" })
     const ids = [
-      ...(await (await first.relay.session()).heard("PING", 2)),
-      ...(await (await second.relay.session()).heard("PING")),
+      ...(await (await first.relay.session()).received("PING", 2)),
+      ...(await (await second.relay.session()).received("PING")),
     ]
     expect(new Set(ids.map(({ id }) => id)).size).toBe(3)
     for (const { id } of ids) expect(id).toMatch(/^[A-Za-z0-9._:~-]{1,64}$/)
@@ -69,7 +69,7 @@ describe("Connection.request", () => {
       code: "TIMEOUT",
       message: "PING: no answer within 20 ms",
     })
-    ;(await relay.session()).say({ type: "PONG", re: "p", ts: 1 })
+    ;(await relay.session()).send({ type: "PONG", re: "p", ts: 1 })
     await until("the late answer", () => messages.length === 1)
   })
 
@@ -85,7 +85,7 @@ describe("Connection.request", () => {
     const waiting = connection.request({ type: "PING" })
     waiting.catch(() => {})
     const session = await relay.session()
-    await session.heard("PING")
+    await session.received("PING")
     session.socket.close(4002, "you do not read")
     await expect(waiting).rejects.toMatchObject({ code: "SLOW_READER" })
     await expect(connection.request({ type: "PING" })).rejects.toMatchObject({ code: "UNREACHABLE" })
@@ -104,8 +104,10 @@ describe("Connection.send", () => {
     const { relay, connection } = await openSession({ answers: { MSG: () => undefined } })
     for (let i = 0; i < 10_000; i++) connection.send({ type: "MSG", to: "#general", content: String(i) })
     expect(connection.bufferedBytes).toBeGreaterThan(0)
-    const heard = await (await relay.session()).heard("MSG", 10_000)
-    expect(heard.map(({ content }) => Number(content))).toEqual(Array.from({ length: 10_000 }, (_, i) => i))
+    const received = await (await relay.session()).received("MSG", 10_000)
+    expect(received.map(({ content }) => Number(content))).toEqual(
+      Array.from({ length: 10_000 }, (_, i) => i),
+    )
     await until("everything left", () => connection.bufferedBytes === 0)
   })
 
@@ -146,7 +148,7 @@ describe("the end of a session", () => {
 
   it("comes with SESSION_DISPLACED even if the relay leaves the socket open", async () => {
     const { relay, messages, ends } = await openSession()
-    ;(await relay.session()).say({ type: "SESSION_DISPLACED", reason: "elsewhere", ts: 1 })
+    ;(await relay.session()).send({ type: "SESSION_DISPLACED", reason: "elsewhere", ts: 1 })
     await until("the end", () => ends.length === 1)
     expect(ends[0]?.code).toBe("SESSION_DISPLACED")
     expect(messages).toHaveLength(1)
@@ -159,7 +161,7 @@ describe("the end of a session", () => {
     connection.send({ type: "MSG", to: "#general", content: "last words" })
     await connection.close()
     expect((await closed)[0]).toBe(1000)
-    expect(await session.heard("MSG")).toHaveLength(1)
+    expect(await session.received("MSG")).toHaveLength(1)
     expect(ends).toEqual([])
     await connection.close()
   })
@@ -224,7 +226,7 @@ describe("a hostile relay", () => {
   ])("does not disturb the session with %s", async (_what, frame) => {
     const { relay, connection, messages, ends } = await openSession()
     const session = await relay.session()
-    session.say(frame)
+    session.send(frame)
     session.socket.send(Buffer.from([0xff, 0x00]), { binary: true })
     await connection.request({ type: "PING" })
     expect(messages).toEqual([])

@@ -84,7 +84,7 @@ describe("Connection.open", () => {
     )
     opening.catch(() => {})
     const session = await relay.session()
-    await session.heard("IDENTIFY")
+    await session.received("IDENTIFY")
     clock.advance(10_000)
     await expect(opening).rejects.toMatchObject({ code: "HANDSHAKE_TIMEOUT" })
     await until("the socket closed", () => session.socket.readyState === session.socket.CLOSED)
@@ -134,7 +134,7 @@ describe("Connection.open", () => {
     const { messages, ends } = await openSession({
       answers: {
         IDENTIFY: (_frame, session) => {
-          session.say(welcome("bob", "@aaaaaaaa"), msg("1"))
+          session.send(welcome("bob", "@aaaaaaaa"), msg("1"))
           session.socket.close(1001)
           return undefined
         },

@@ -4,42 +4,42 @@ import { FakeClock } from "../kit/fake-clock.js"
 
 function start() {
   const clock = new FakeClock()
-  const told: string[] = []
-  const keepAlive = new KeepAlive(clock, { ping: () => told.push("ping"), dead: () => told.push("dead") })
+  const calls: string[] = []
+  const keepAlive = new KeepAlive(clock, { ping: () => calls.push("ping"), dead: () => calls.push("dead") })
   keepAlive.start()
-  return { clock, told, keepAlive }
+  return { clock, calls, keepAlive }
 }
 
 describe("KeepAlive", () => {
   it("pings every 20 s and gives up after 10 more", () => {
-    const { clock, told } = start()
+    const { clock, calls } = start()
     clock.advance(19_999)
-    expect(told).toEqual([])
+    expect(calls).toEqual([])
     clock.advance(1)
-    expect(told).toEqual(["ping"])
+    expect(calls).toEqual(["ping"])
     clock.advance(9_999)
-    expect(told).toEqual(["ping"])
+    expect(calls).toEqual(["ping"])
     clock.advance(1)
-    expect(told).toEqual(["ping", "dead"])
+    expect(calls).toEqual(["ping", "dead"])
     expect(clock.pending).toEqual([])
   })
 
   it("continues as long as anything arrives after each ping", () => {
-    const { clock, told, keepAlive } = start()
+    const { clock, calls, keepAlive } = start()
     clock.advance(20_000)
     for (let i = 0; i < 10; i++) {
       keepAlive.received()
       clock.advance(20_000)
     }
-    expect(told).toEqual(Array.from({ length: 11 }, () => "ping"))
+    expect(calls).toEqual(Array.from({ length: 11 }, () => "ping"))
   })
 
   it("does not take what arrived before the ping for an answer", () => {
-    const { clock, told, keepAlive } = start()
+    const { clock, calls, keepAlive } = start()
     clock.advance(19_999)
     keepAlive.received()
     clock.advance(10_001)
-    expect(told).toEqual(["ping", "dead"])
+    expect(calls).toEqual(["ping", "dead"])
   })
 
   it("wakes a process with many sessions once for all of them", () => {
@@ -52,15 +52,15 @@ describe("KeepAlive", () => {
   })
 
   it("stops, and starts again", () => {
-    const { clock, told, keepAlive } = start()
+    const { clock, calls, keepAlive } = start()
     clock.advance(15_000)
     keepAlive.stop()
     expect(clock.pending).toEqual([])
     clock.advance(5_001)
     keepAlive.start()
     clock.advance(19_998)
-    expect(told).toEqual([])
+    expect(calls).toEqual([])
     clock.advance(1)
-    expect(told).toEqual(["ping"])
+    expect(calls).toEqual(["ping"])
   })
 })

@@ -128,7 +128,7 @@ describe("a relay of the first AgentChat", () => {
     await connection.request({ type: "JOIN", channel: "#general" })
     await connection.request({ type: "JOIN", channel: "#general" })
     const session = await relay.session()
-    session.say(
+    session.send(
       { type: "AGENT_JOINED", channel: "#general", agent: "@cccccccc" },
       { type: "MSG", from: 1, to: "#general", content: "x", ts: 1 },
       "[]",

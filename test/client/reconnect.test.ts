@@ -46,7 +46,7 @@ describe("a client that reconnects", () => {
     await client.join("#agents")
     client.on("message", () => {})
     const first = await relay.session()
-    first.say(msg("5", { seq: 5 }), msg("6", { seq: 6 }))
+    first.send(msg("5", { seq: 5 }), msg("6", { seq: 6 }))
     await client.ping()
     first.socket.terminate()
     await until("the loss", () => events.length === 1)
@@ -54,7 +54,7 @@ describe("a client that reconnects", () => {
     clock.advance(500)
     await once(client, "reconnect")
     expect(events).toEqual(["disconnect UNREACHABLE true", "reconnect"])
-    expect(await (await relay.session(1)).heard("JOIN", 2)).toMatchObject([
+    expect(await (await relay.session(1)).received("JOIN", 2)).toMatchObject([
       { channel: "#general", since: 6 },
       { channel: "#agents", since: 4 },
     ])
@@ -72,8 +72,8 @@ describe("a client that reconnects", () => {
     })
     await client.join("#team.>")
     const first = await relay.session()
-    first.say({ ...joined("#team.a", undefined, 7), pattern: "#team.>" })
-    first.say({ ...joined("#team.gone", undefined, 2), pattern: "#team.>" })
+    first.send({ ...joined("#team.a", undefined, 7), pattern: "#team.>" })
+    first.send({ ...joined("#team.gone", undefined, 2), pattern: "#team.>" })
     await client.ping()
     first.socket.terminate()
     await once(client, "disconnect")
@@ -129,11 +129,13 @@ describe("a client that reconnects", () => {
     clock.advance(500)
     await once(client, "reconnect")
     const session = await restarted.session()
-    expect(await session.heard("JOIN", 2)).toEqual([
+    expect(await session.received("JOIN", 2)).toEqual([
       { type: "JOIN", channel: "#general", id: expect.any(String) as string },
       { type: "JOIN", channel: "#project", id: expect.any(String) as string },
     ])
-    expect(await session.heard("CREATE_CHANNEL")).toMatchObject([{ channel: "#project", invite_only: false }])
+    expect(await session.received("CREATE_CHANNEL")).toMatchObject([
+      { channel: "#project", invite_only: false },
+    ])
   })
 
   it("reports a channel it cannot rejoin and keeps the others", async () => {

@@ -60,7 +60,7 @@ describe("a session that always retries", () => {
 
   it("times out a relay that never answers the handshake, and retries", async () => {
     const { relay, clock, events, errors } = await openSession({ answers: { IDENTIFY: () => undefined } })
-    await (await relay.session()).heard("IDENTIFY")
+    await (await relay.session()).received("IDENTIFY")
     clock.advance(10_000)
     await until("the wait", () => events.includes("waiting 500"))
     expect(errors[0]?.code).toBe("HANDSHAKE_TIMEOUT")

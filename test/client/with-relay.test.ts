@@ -46,10 +46,10 @@ describe("a client with a relay", () => {
     expect(receipt).toMatchObject({ seq: 1, isMember: true, isDuplicate: false })
     const bob = await connect(url)
     expect((await bob.join("#general")).agents).toContain(alice.agentId)
-    const heard = collect(bob)
+    const received = collect(bob)
     await alice.send("#general", "second")
-    await until("both messages", () => heard.length === 2)
-    expect(heard).toMatchObject([
+    await until("both messages", () => received.length === 2)
+    expect(received).toMatchObject([
       { from: alice.agentId, name: "alice", content: "first", replay: true, msg_id: receipt.id },
       { content: "second", seq: 2 },
     ])
@@ -73,13 +73,13 @@ describe("a client with a relay", () => {
     const alice = await connect(url, { name: "alice", identity: newIdentity() })
     const receipt = await alice.dm(identity.agentId, "are you there?")
     const delivered = once(alice, "delivery")
-    const heard = collect(await connect(url, { identity }))
+    const received = collect(await connect(url, { identity }))
     expect(await delivered).toMatchObject([{ msg_id: receipt.id, by: identity.agentId }])
-    expect(heard).toMatchObject([{ content: "are you there?" }])
+    expect(received).toMatchObject([{ content: "are you there?" }])
     const again = await connect(url, { identity })
-    const heardAgain = collect(again)
+    const receivedAgain = collect(again)
     await again.ping()
-    expect(heardAgain).toEqual([])
+    expect(receivedAgain).toEqual([])
   })
 
   it("is answered in order and loses nothing when the relay delays it", async () => {

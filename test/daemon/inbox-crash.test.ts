@@ -7,7 +7,7 @@ import { readInbox } from "../../src/daemon/inbox/reader.js"
 import { formatSegmentName } from "../../src/daemon/inbox/segments.js"
 import { compiled } from "../kit/compiled.js"
 import { until } from "../kit/condition.js"
-import { InboxRoom, parseLines, range } from "../kit/inbox-room.js"
+import { InboxHarness, parseLines, range } from "../kit/inbox-harness.js"
 import { isLong } from "../kit/long.js"
 import { temporaryDirectory } from "../kit/temporary.js"
 
@@ -36,7 +36,7 @@ describe("an inbox whose process is killed", () => {
 
   it(`loses, repeats and cuts off no line over ${kills} kills`, async () => {
     const root = temporaryDirectory()
-    const room = new InboxRoom(root)
+    const harness = new InboxHarness(root)
     let last = 0
     let lastSeq = 0
     let lastMessage = 0
@@ -44,7 +44,7 @@ describe("an inbox whose process is killed", () => {
       // The relay sends unconfirmed messages again, and some confirmed ones.
       const durable = await runAndKill(root, Math.max(1, last - 20), 1 + ((round * 89) % 300))
       last = Math.max(last, ...durable)
-      const added = [...readInbox(room.paths, { sinceSeq: lastSeq })]
+      const added = [...readInbox(harness.paths, { sinceSeq: lastSeq })]
       expect(added.map(({ seq }) => seq)).toEqual(range(lastSeq + 1, lastSeq + added.length))
       const messages = added.flatMap(({ fields }) => fields["n"] ?? [])
       expect(messages).toEqual(range(lastMessage + 1, lastMessage + messages.length))
@@ -52,12 +52,12 @@ describe("an inbox whose process is killed", () => {
       lastMessage += messages.length
       expect(lastMessage).toBeGreaterThanOrEqual(last)
     }
-    const inbox = room.open(limits)
-    await until("the repair", () => inbox.lines > 0 && room.text.endsWith("\n"))
+    const inbox = harness.open(limits)
+    await until("the repair", () => inbox.lines > 0 && harness.text.endsWith("\n"))
     await inbox.close()
-    expect(room.lines.map(({ seq }) => seq)).toEqual(range(1, inbox.lastSeq))
-    expect(room.messages).toEqual(range(1, lastMessage))
-    expect(room.segments.length).toBeGreaterThan(isLong ? 10 : 3)
+    expect(harness.lines.map(({ seq }) => seq)).toEqual(range(1, inbox.lastSeq))
+    expect(harness.messages).toEqual(range(1, lastMessage))
+    expect(harness.segments.length).toBeGreaterThan(isLong ? 10 : 3)
   })
 })
 
@@ -65,34 +65,34 @@ describe("an inbox after a crash", () => {
   const limits = { lines: 10, graceMs: 50 }
 
   /** Returns a closed inbox of nine lines. */
-  async function nineLines(): Promise<InboxRoom> {
-    const room = new InboxRoom()
-    const inbox = room.open(limits)
-    room.send(inbox, 9)
+  async function nineLines(): Promise<InboxHarness> {
+    const harness = new InboxHarness()
+    const inbox = harness.open(limits)
+    harness.send(inbox, 9)
     await inbox.close()
-    return room
+    return harness
   }
 
   it("finishes a rotation that sealed the lines and did not empty the file", async () => {
-    const room = await nineLines()
-    mkdirSync(room.paths.segments)
-    copyFileSync(room.paths.inbox, join(room.paths.segments, formatSegmentName(1, 9)))
-    const inbox = room.open(limits)
-    room.send(inbox, 1)
+    const harness = await nineLines()
+    mkdirSync(harness.paths.segments)
+    copyFileSync(harness.paths.inbox, join(harness.paths.segments, formatSegmentName(1, 9)))
+    const inbox = harness.open(limits)
+    harness.send(inbox, 1)
     await until("the new line", () => inbox.lastSeq === 11)
-    expect(room.lines.map(({ seq }) => seq)).toEqual(range(1, 11))
-    expect(room.messages).toEqual(range(1, 10))
-    expect(parseLines(room.text).map(({ type }) => type)).toEqual(["INBOX_ROTATED", "MSG"])
+    expect(harness.lines.map(({ seq }) => seq)).toEqual(range(1, 11))
+    expect(harness.messages).toEqual(range(1, 10))
+    expect(parseLines(harness.text).map(({ type }) => type)).toEqual(["INBOX_ROTATED", "MSG"])
   })
 
   it("finishes a rotation that emptied the file and did not announce it", async () => {
-    const room = await nineLines()
-    mkdirSync(room.paths.segments)
-    copyFileSync(room.paths.inbox, join(room.paths.segments, formatSegmentName(1, 9)))
-    truncateSync(room.paths.inbox)
-    const inbox = room.open(limits)
+    const harness = await nineLines()
+    mkdirSync(harness.paths.segments)
+    copyFileSync(harness.paths.inbox, join(harness.paths.segments, formatSegmentName(1, 9)))
+    truncateSync(harness.paths.inbox)
+    const inbox = harness.open(limits)
     await until("the first line", () => inbox.lines === 1)
-    expect(room.lines.at(-1)).toMatchObject({
+    expect(harness.lines.at(-1)).toMatchObject({
       seq: 10,
       type: "INBOX_ROTATED",
       segment: `inbox/${formatSegmentName(1, 9)}`,
@@ -100,71 +100,71 @@ describe("an inbox after a crash", () => {
   })
 
   it("announces a rotation once, however often it is opened", async () => {
-    const room = await nineLines()
-    const first = room.open({ ...limits, lines: 5 })
+    const harness = await nineLines()
+    const first = harness.open({ ...limits, lines: 5 })
     await until("the rotation", () => first.lines === 1)
     await first.close()
-    for (let i = 0; i < 3; i++) await room.open(limits).close()
-    expect(room.lines.filter(({ type }) => type === "INBOX_ROTATED")).toHaveLength(1)
+    for (let i = 0; i < 3; i++) await harness.open(limits).close()
+    expect(harness.lines.filter(({ type }) => type === "INBOX_ROTATED")).toHaveLength(1)
   })
 
   it("seals the whole lines before a partial one and drops that", async () => {
-    const room = await nineLines()
-    truncateSync(room.paths.inbox, room.text.length - 5)
-    const inbox = room.open(limits)
-    room.send(inbox, 1)
+    const harness = await nineLines()
+    truncateSync(harness.paths.inbox, harness.text.length - 5)
+    const inbox = harness.open(limits)
+    harness.send(inbox, 1)
     await until("the new line", () => inbox.lastSeq === 10)
-    expect(room.segments).toEqual([formatSegmentName(1, 8)])
-    expect(room.lines.map(({ seq }) => seq)).toEqual(range(1, 10))
-    expect(room.messages).toEqual([...range(1, 8), 10])
-    expect(room.log.join()).toContain("cut off")
+    expect(harness.segments).toEqual([formatSegmentName(1, 8)])
+    expect(harness.lines.map(({ seq }) => seq)).toEqual(range(1, 10))
+    expect(harness.messages).toEqual([...range(1, 8), 10])
+    expect(harness.log.join()).toContain("cut off")
   })
 
   it("accepts a message again whose line was cut off", async () => {
-    const room = await nineLines()
-    truncateSync(room.paths.inbox, room.text.length - 5)
-    const inbox = room.open(limits)
+    const harness = await nineLines()
+    truncateSync(harness.paths.inbox, harness.text.length - 5)
+    const inbox = harness.open(limits)
     expect(inbox.has("x.8")).toBe(true)
     expect(inbox.has("x.9")).toBe(false)
     expect(inbox.append({ type: "MSG", n: 9, msg_id: "x.9" }, { msgId: "x.9" })).toBe(true)
     await until("the new line", () => inbox.lastSeq === 10)
-    expect(room.messages).toEqual(range(1, 9))
+    expect(harness.messages).toEqual(range(1, 9))
   })
 
   it("drops a partial line that is alone in the file", async () => {
-    const room = new InboxRoom()
-    mkdirSync(room.paths.dir, { recursive: true })
-    writeFileSync(room.paths.inbox, '{"seq":1,"type":"MSG","con')
-    const inbox = room.open(limits)
-    room.send(inbox, 2)
+    const harness = new InboxHarness()
+    mkdirSync(harness.paths.dir, { recursive: true })
+    writeFileSync(harness.paths.inbox, '{"seq":1,"type":"MSG","con')
+    const inbox = harness.open(limits)
+    harness.send(inbox, 2)
     await until("the new lines", () => inbox.lastSeq === 2)
-    expect(room.messages).toEqual([1, 2])
-    expect(room.segments).toEqual([])
+    expect(harness.messages).toEqual([1, 2])
+    expect(harness.segments).toEqual([])
   })
 
   it("keeps a damaged line where it is, reports it and continues", async () => {
-    const room = await nineLines()
-    const lines = room.text.split("\n")
+    const harness = await nineLines()
+    const lines = harness.text.split("\n")
     lines[4] = '{"seq":5,"type":"MSG","n":5,"con\u0000\u0000\u0000'
-    writeFileSync(room.paths.inbox, lines.join("\n"))
+    writeFileSync(harness.paths.inbox, lines.join("\n"))
     const damaged: string[] = []
-    const inbox = room.open({ lines: 20, graceMs: 50 })
-    room.send(inbox, 1)
+    const inbox = harness.open({ lines: 20, graceMs: 50 })
+    harness.send(inbox, 1)
     await until("the new line", () => inbox.lastSeq === 10)
-    const seen = [...readInbox(room.paths, { sinceSeq: 0 }, (text) => damaged.push(text))]
+    const seen = [...readInbox(harness.paths, { sinceSeq: 0 }, (text) => damaged.push(text))]
     expect(seen.map(({ seq }) => seq)).toEqual([1, 2, 3, 4, 6, 7, 8, 9, 10])
     expect(damaged).toEqual([lines[4]])
-    expect(room.log.join()).toContain("the first is line 5")
-    expect(readFileSync(room.paths.inbox, "utf8")).toContain(lines[4])
+    expect(harness.log.join()).toContain("the first is line 5")
+    expect(readFileSync(harness.paths.inbox, "utf8")).toContain(lines[4])
   })
 
   it("does not reuse the seq of a damaged last line", async () => {
-    const room = await nineLines()
-    writeFileSync(room.paths.inbox, room.text.replace('{"seq":9,', '{"s\u0000\u0000":9,'))
-    const inbox = room.open(limits)
-    room.send(inbox, 1)
-    await until("the new line", () => room.text.includes('"n":10'))
+    const harness = await nineLines()
+    writeFileSync(harness.paths.inbox, harness.text.replace('{"seq":9,', '{"s\u0000\u0000":9,'))
+    const inbox = harness.open(limits)
+    harness.send(inbox, 1)
+    await until("the new line", () => harness.text.includes('"n":10'))
     expect(inbox.lastSeq).toBeGreaterThanOrEqual(10)
-    expect(room.text).toContain('{"seq":10,')
+    expect(harness.text).toContain('{"seq":10,')
   })
 })

@@ -5,7 +5,7 @@ import { join } from "node:path"
 import { describe, expect, it, onTestFinished } from "vitest"
 import { compiled } from "../kit/compiled.js"
 import { until } from "../kit/condition.js"
-import { InboxRoom, range } from "../kit/inbox-room.js"
+import { InboxHarness, range } from "../kit/inbox-harness.js"
 
 /** More lines than fit into a pipe that nobody reads, so that the reader blocks in the middle. */
 const big = "x".repeat(4_000)
@@ -14,13 +14,13 @@ const count = 60
 describe("a reader killed between taking and acknowledging", { timeout: 120_000 }, () => {
   const program = compiled("bin/agentchat.ts")
 
-  /** Runs `agentchat inbox --reader me` on the inbox of the room. */
-  const args = (room: InboxRoom, ...more: string[]) => {
-    const home = join(room.paths.dir, "../..")
+  /** Runs `agentchat inbox --reader me` on the inbox. */
+  const args = (harness: InboxHarness, ...more: string[]) => {
+    const home = join(harness.paths.dir, "../..")
     return [program, "inbox", "--reader", "me", "--name", "a", "--json", "--home", home, ...more]
   }
-  const take = (room: InboxRoom) => {
-    const { status, stdout, stderr } = spawnSync(process.execPath, args(room), { encoding: "utf8" })
+  const take = (harness: InboxHarness) => {
+    const { status, stdout, stderr } = spawnSync(process.execPath, args(harness), { encoding: "utf8" })
     if (status !== 0) throw new Error(`exit ${String(status)}: ${stderr}`)
     const lines = stdout.split("\n").filter((line) => line !== "")
     return lines.map((line) => (JSON.parse(line) as { n: number }).n)
@@ -30,38 +30,38 @@ describe("a reader killed between taking and acknowledging", { timeout: 120_000 
     child.kill("SIGKILL")
     await ended
   }
-  const cursorOf = ({ paths }: InboxRoom) => join(paths.cursors, "me.json")
+  const cursorOf = ({ paths }: InboxHarness) => join(paths.cursors, "me.json")
 
   it("gets exactly the unacknowledged lines again", async () => {
-    const room = new InboxRoom()
-    const inbox = room.open()
-    room.send(inbox, 2)
-    await until("the lines", () => room.durable.length === 2)
-    expect(take(room)).toEqual([1, 2])
-    room.send(inbox, count, big)
-    await until("more lines", () => room.durable.length === 2 + count)
-    const child = spawn(process.execPath, args(room), { stdio: ["ignore", "pipe", "inherit"] })
+    const harness = new InboxHarness()
+    const inbox = harness.open()
+    harness.send(inbox, 2)
+    await until("the lines", () => harness.durable.length === 2)
+    expect(take(harness)).toEqual([1, 2])
+    harness.send(inbox, count, big)
+    await until("more lines", () => harness.durable.length === 2 + count)
+    const child = spawn(process.execPath, args(harness), { stdio: ["ignore", "pipe", "inherit"] })
     onTestFinished(() => void child.kill("SIGKILL"))
     // It printed the first lines, and cannot print the last while nobody reads the pipe.
     await once(child.stdout, "readable")
     expect(String(child.stdout.read(8))).toContain("seq")
     await kill(child)
-    expect(readFileSync(cursorOf(room), "utf8")).toBe('{"v":1,"seq":2}\n')
-    expect(take(room)).toEqual(range(3, 2 + count))
-    expect(take(room)).toEqual([])
+    expect(readFileSync(cursorOf(harness), "utf8")).toBe('{"v":1,"seq":2}\n')
+    expect(take(harness)).toEqual(range(3, 2 + count))
+    expect(take(harness)).toEqual([])
   })
 
   it("gets unacknowledged lines again with --follow", async () => {
-    const room = new InboxRoom()
-    const inbox = room.open()
-    room.send(inbox, count, big)
-    await until("the lines", () => room.durable.length === count)
-    const child = spawn(process.execPath, args(room, "--follow"), { stdio: ["ignore", "pipe", "inherit"] })
+    const harness = new InboxHarness()
+    const inbox = harness.open()
+    harness.send(inbox, count, big)
+    await until("the lines", () => harness.durable.length === count)
+    const child = spawn(process.execPath, args(harness, "--follow"), { stdio: ["ignore", "pipe", "inherit"] })
     onTestFinished(() => void child.kill("SIGKILL"))
     await once(child.stdout, "readable")
     await kill(child)
-    expect(existsSync(cursorOf(room))).toBe(false)
-    expect(take(room)).toEqual(range(1, count))
-    expect(take(room)).toEqual([])
+    expect(existsSync(cursorOf(harness))).toBe(false)
+    expect(take(harness)).toEqual(range(1, count))
+    expect(take(harness)).toEqual([])
   })
 })

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest"
 import { ReaderCursor } from "../../src/daemon/inbox/reader-cursor.js"
 import { until } from "../kit/condition.js"
-import { DaemonRoom } from "../kit/daemon-room.js"
+import { DaemonHarness } from "../kit/daemon-harness.js"
 import { TestRelay } from "../kit/relay.js"
 
 async function startRelay() {
@@ -11,20 +11,20 @@ async function startRelay() {
 
 async function join(
   server: { readonly url: string },
-  room = new DaemonRoom(),
+  daemon = new DaemonHarness(),
   nick = "bob",
-): Promise<DaemonRoom> {
-  await room.start(server, { nick: nick as never })
-  await until("online", () => room.status.connected)
-  return room
+): Promise<DaemonHarness> {
+  await daemon.start(server, { nick: nick as never })
+  await until("online", () => daemon.status.connected)
+  return daemon
 }
 
 /** Sweeps until a condition holds. */
-async function swept(what: string, rooms: readonly DaemonRoom[], holds: () => boolean): Promise<void> {
+async function swept(what: string, rooms: readonly DaemonHarness[], holds: () => boolean): Promise<void> {
   await until(
     what,
     () => {
-      for (const room of rooms) room.sweep()
+      for (const daemon of rooms) daemon.sweep()
       return holds()
     },
     30_000,
@@ -37,13 +37,13 @@ describe("daemons on a relay", { timeout: 90_000 }, () => {
     const alice = await join(server, undefined, "alice")
     const bob = await join(server)
     alice.write({ to: "@bob", content: "hi", id: "m1" })
-    await alice.rungs("mirrored")
+    await alice.acksWith("mirrored")
     expect(alice.acks.map(({ state }) => state)).toEqual(["accepted", "mirrored"])
     const [line] = await bob.lines("MSG")
     ReaderCursor.open(bob.paths, "me").confirm(Number(line?.["seq"]))
     await swept("retrieved", [bob], () => alice.acks.some(({ state }) => state === "retrieved"))
     bob.write({ to: alice.self, content: "yes", in_reply_to: line?.["msg_id"] })
-    await alice.rungs("answered")
+    await alice.acksWith("answered")
     const all = alice.acks
     expect(all.map(({ state, by }) => [state, by])).toEqual([
       ["accepted", undefined],
@@ -70,7 +70,7 @@ describe("daemons on a relay", { timeout: 90_000 }, () => {
     )
     bob.write({ type: "DONE", task: task?.["task"], content: "built" })
     expect(await alice.lines("MSG")).toMatchObject([{ from: bob.self, content: "built" }])
-    await alice.rungs("answered")
+    await alice.acksWith("answered")
     expect(alice.acks.map(({ state }) => state).filter((state) => state !== "mirrored")).toEqual([
       "accepted",
       "claimed",
@@ -100,8 +100,8 @@ describe("daemons on a relay", { timeout: 90_000 }, () => {
     await until("the answer", () => bob.acks.some(({ id }) => id === "p"))
     alice.write({ to: "#team.new", content: "three" })
     alice.write({ to: "#team.mine", content: "four" })
-    const heard = await bob.lines("MSG", 3)
-    expect(heard.map(({ content }) => content)).toEqual(["one", "two", "four"])
+    const received = await bob.lines("MSG", 3)
+    expect(received.map(({ content }) => content)).toEqual(["one", "two", "four"])
     await join(server, bob)
     expect(bob.status.channels).toEqual(["#general", "#team.mine"])
   })

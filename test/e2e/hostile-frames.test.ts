@@ -93,7 +93,7 @@ describe("a hostile peer", { timeout: 120_000 }, () => {
     const bob = await startAgent(context, relay.url, "bob")
     const session = await relay.session()
     const to = idOf(bob, "bob")
-    session.say(
+    session.send(
       msg("cccccccc.1", { to, content: "forged mail" }),
       msg("cccccccc.2", { content: "forged post" }),
       msg("bbbbbbbb.3", { to, content: "true" }),

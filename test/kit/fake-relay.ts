@@ -37,14 +37,14 @@ export class FakeSession {
     this.socket = socket
   }
 
-  say(...messages: readonly (object | string)[]): void {
+  send(...messages: readonly (object | string)[]): void {
     for (const message of messages) {
       this.socket.send(typeof message === "string" ? message : JSON.stringify(message))
     }
   }
 
   /** Waits for at least `count` frames of a type. */
-  heard<T extends ClientType>(type: T, count = 1): Promise<ClientFrame<T>[]> {
+  received<T extends ClientType>(type: T, count = 1): Promise<ClientFrame<T>[]> {
     return until(`${count} ${type}`, () => {
       const found = this.frames.filter((frame) => frame.type === type)
       return found.length >= count && (found as ClientFrame<T>[])
@@ -100,7 +100,7 @@ export class FakeRelay {
       const frame = JSON.parse((data as Buffer).toString()) as ClientFrame
       session.frames.push(frame)
       const answer = this.#answer(frame, session)
-      if (answer !== undefined) session.say(...(Array.isArray(answer) ? (answer as object[]) : [answer]))
+      if (answer !== undefined) session.send(...(Array.isArray(answer) ? (answer as object[]) : [answer]))
     })
   }
 

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import { onTestFinished } from "vitest"
 import { until } from "./condition.js"
-import { parseLines, type SeenLine } from "./inbox-room.js"
+import { parseLines, type SeenLine } from "./inbox-harness.js"
 
 /** A real `tail -f`, started once per test. */
 export class Tail {

@@ -175,7 +175,7 @@ describe("an answer", () => {
 
   it("requests nothing from the relay if the deal is known", async () => {
     const { client, session, events } = await enter(taking)
-    session.say(relayed(propose()))
+    session.send(relayed(propose()))
     await until("the proposal", () => events.length === 1)
     expect(await client.reject("prop_0001", "no time")).toMatchObject({
       state: "rejected",
@@ -198,7 +198,7 @@ describe("an answer", () => {
       },
     })
     const completing = client.complete(deal.id, "tx:1")
-    await session.heard("COMPLETE")
+    await session.received("COMPLETE")
     await until("the wait", () => clock.pending.includes(250))
     clock.advance(250)
     expect(await completing).toMatchObject({ state: "completed", proof: "tx:1" })
@@ -217,7 +217,7 @@ describe("an answer", () => {
   it("is checked against the fetched deal before it is refused as illegal", async () => {
     const later = dealAfter([["ACCEPT", bob]])
     const { client, session, events } = await enter({ ...knowing(later), ...taking })
-    session.say(relayed(propose()))
+    session.send(relayed(propose()))
     await until("the proposal", () => events.length === 1)
     expect(await client.dispute("prop_0001", "nothing came", { fault: "other" })).toMatchObject({
       state: "disputed",
@@ -244,10 +244,10 @@ describe("complete", () => {
   it("waits for the answer to your own proposal", async () => {
     const { client, session, events } = await enter({ ...knowing(made()), ...taking })
     const completing = client.complete("prop_0001", "tx:1")
-    await session.heard("LIST_PROPOSALS", 2)
+    await session.received("LIST_PROPOSALS", 2)
     await client.ping()
     expect(session.frames.some(({ type }) => type === "COMPLETE")).toBe(false)
-    session.say(relayed(answer(made(), "ACCEPT", alice)))
+    session.send(relayed(answer(made(), "ACCEPT", alice)))
     expect(await completing).toMatchObject({ type: "COMPLETE", state: "completed", proof: "tx:1" })
     expect(events).toMatchObject([{ type: "ACCEPT" }])
   })
@@ -255,12 +255,12 @@ describe("complete", () => {
   it("rejects when the other party rejects, or the session ends", async () => {
     const { client, session } = await enter({ ...knowing(made()), ...taking })
     const completing = client.complete("prop_0001")
-    await session.heard("LIST_PROPOSALS", 2)
-    session.say(relayed(answer(made(), "REJECT", alice)))
+    await session.received("LIST_PROPOSALS", 2)
+    session.send(relayed(answer(made(), "REJECT", alice)))
     await expect(completing).rejects.toMatchObject({ code: "PROPOSAL_STATE" })
     const other = await enter({ ...knowing(made()), ...taking })
     const cut = other.client.complete("prop_0001")
-    await other.session.heard("LIST_PROPOSALS", 2)
+    await other.session.received("LIST_PROPOSALS", 2)
     await other.client.ping()
     const refused = expect(cut).rejects.toMatchObject({ code: "UNREACHABLE" })
     await other.client.disconnect()
@@ -273,14 +273,14 @@ describe("complete", () => {
       { reconnect: true, random: () => 0 },
     )
     const completing = client.complete("prop_0001")
-    await session.heard("LIST_PROPOSALS", 2)
+    await session.received("LIST_PROPOSALS", 2)
     await client.ping()
     session.socket.terminate()
     await until("the loss", () => !client.isConnected)
     clock.advance(0)
     const next = await relay.session(1)
     await until("the return", () => client.isConnected)
-    next.say(relayed(answer(made(), "ACCEPT", alice)))
+    next.send(relayed(answer(made(), "ACCEPT", alice)))
     expect(await completing).toMatchObject({ state: "completed" })
     expect(statementsIn(next.frames, "COMPLETE")).toHaveLength(1)
   })
@@ -291,10 +291,10 @@ describe("complete", () => {
     const completing = client.complete("prop_0001")
     completing.catch(() => {})
     await until("the wait", () => clock.pending.includes(1_001))
-    const asked = (await session.heard("LIST_PROPOSALS")).length
+    const asked = (await session.received("LIST_PROPOSALS")).length
     clock.advance(1_001)
     await expect(completing).rejects.toMatchObject({ code: "PROPOSAL_EXPIRED" })
-    expect((await session.heard("LIST_PROPOSALS")).length).toBeGreaterThan(asked)
+    expect((await session.received("LIST_PROPOSALS")).length).toBeGreaterThan(asked)
   })
 
   it("does not wait if the other party proposed the deal", async () => {
@@ -332,7 +332,7 @@ describe("proposals", () => {
       },
     })
     expect((await client.proposals()).map(({ id }) => id)).toEqual(["prop_0001", "prop_0002", "prop_0003"])
-    expect((await session.heard("LIST_PROPOSALS")).length).toBeLessThan(6)
+    expect((await session.received("LIST_PROPOSALS")).length).toBeLessThan(6)
   })
 
   it("rejects if one statement is forged", async () => {

@@ -73,7 +73,7 @@ async function runExample(server: string): Promise<{ identity: Identity; printed
 
 const statesOf = (events: readonly DealEvent[]) => events.map(({ type, state }) => `${type} ${state}`)
 
-/** Both parties, and a proposal of Alice that Bob has heard of. */
+/** Both parties, and a proposal of Alice that Bob has received. */
 async function propose(server: string) {
   const alice = await connect(server, "alice")
   const bob = await connect(server, "bob")

@@ -11,7 +11,7 @@ describe("a statement from the relay", () => {
   it("causes an event and is confirmed once it is verified", async () => {
     const { session, events } = await enter()
     const proposal = propose({ amount: "0.05", currency: "SOL" })
-    session.say(relayed(proposal))
+    session.send(relayed(proposal))
     expect(await confirmed(session)).toEqual([statementMessageId(proposal)])
     expect(events).toEqual([
       {
@@ -46,7 +46,7 @@ describe("a statement from the relay", () => {
     ],
   ])("causes an error, no event and a confirmation if %s", async (_what, statement, code) => {
     const { session, events, errors } = await enter()
-    session.say(relayed(statement as Statement, { msg_id: "x.1" }))
+    session.send(relayed(statement as Statement, { msg_id: "x.1" }))
     expect(await confirmed(session)).toEqual(["x.1"])
     expect(events).toEqual([])
     expect(errors).toMatchObject([
@@ -58,7 +58,7 @@ describe("a statement from the relay", () => {
     const made = dealAfter([], propose({ to: propose().from }, bob))
     const accept = answer(made, "ACCEPT", alice)
     const { session, events, errors } = await enter(knowing(made))
-    session.say(
+    session.send(
       relayed(answer(made, "ACCEPT", carol, { to: bobDid }), { msg_id: "x.1" }),
       relayed(answer(made, "COMPLETE", alice), { msg_id: "x.2" }),
       relayed(answer(made, "ACCEPT", bob), { msg_id: "x.3" }),
@@ -86,7 +86,7 @@ describe("a statement from the relay", () => {
 
   it("causes one event, however often and under whatever id it is replayed", async () => {
     const { session, events } = await enter()
-    session.say(relayed(propose()), relayed(propose()), relayed(propose(), { msg_id: "x.1" }))
+    session.send(relayed(propose()), relayed(propose()), relayed(propose(), { msg_id: "x.1" }))
     await confirmed(session, 3)
     expect(events).toHaveLength(1)
   })
@@ -96,11 +96,11 @@ describe("a statement from the relay", () => {
     const [proposal] = deal.chain
     const { client, session, events, errors } = await enter(knowing(deal))
     await client.proposals({ id: deal.id })
-    session.say(relayed({ ...proposal, task: "echo hello", payment_code: "mallory" }))
+    session.send(relayed({ ...proposal, task: "echo hello", payment_code: "mallory" }))
     await confirmed(session)
     expect(events).toEqual([])
     expect(errors).toHaveLength(1)
-    session.say(relayed(proposal))
+    session.send(relayed(proposal))
     await confirmed(session, 2)
     expect(events).toMatchObject([{ type: "PROPOSAL", task: "echo hello" }])
     expect(events[0]).not.toHaveProperty("payment_code")
@@ -109,7 +109,7 @@ describe("a statement from the relay", () => {
   it("is confirmed without an event if it is your own", async () => {
     const { session, events } = await enter()
     const own = propose({ to: propose().from }, bob)
-    session.say(relayed(own))
+    session.send(relayed(own))
     expect(await confirmed(session)).toEqual([statementMessageId(own)])
     expect(events).toEqual([])
   })
@@ -122,11 +122,11 @@ describe("a statement from the relay", () => {
       "REJECT",
       alice,
     )
-    session.say(relayed(deal.chain[0]))
+    session.send(relayed(deal.chain[0]))
     await client.ping()
     const rejects: DealEvent[] = []
     client.on("reject", (event) => rejects.push(event))
-    session.say(relayed(propose({ id: "prop_0002", to: propose().from }, bob)), relayed(reject))
+    session.send(relayed(propose({ id: "prop_0002", to: propose().from }, bob)), relayed(reject))
     await until("the rejection", () => rejects.length === 1)
     expect(await confirmed(session, 2)).not.toContain(statementMessageId(deal.chain[0]))
     const proposals: DealEvent[] = []
@@ -139,10 +139,10 @@ describe("a statement from the relay", () => {
     const deal = dealAfter([], propose({ id: "prop_0002", to: propose().from }, bob))
     const accept = answer(deal, "ACCEPT", alice)
     const { session, events } = await enter(knowing(deal))
-    session.say(relayed(accept), relayed(propose()))
+    session.send(relayed(accept), relayed(propose()))
     await until("both", () => events.length === 2)
     expect(events.map(({ type }) => type)).toEqual(["ACCEPT", "PROPOSAL"])
-    expect(await session.heard("LIST_PROPOSALS")).toMatchObject([{ proposal: "prop_0002" }])
+    expect(await session.received("LIST_PROPOSALS")).toMatchObject([{ proposal: "prop_0002" }])
   })
 
   it("is valid after missed statements if the relay's chain proves it", async () => {
@@ -153,7 +153,7 @@ describe("a statement from the relay", () => {
     ])
     const complete = answer(dealAfter([["ACCEPT", bob]]), "COMPLETE", alice)
     const { session, events, errors } = await enter(knowing(deal))
-    session.say(relayed(complete))
+    session.send(relayed(complete))
     await confirmed(session)
     expect(errors).toEqual([])
     expect(events).toMatchObject([{ type: "COMPLETE", proposal_id: deal.id, state: "completed" }])
@@ -171,10 +171,10 @@ describe("a statement from the relay", () => {
         list: [{ id: deal.id, state: "accepted", statements, names: {} }],
       }),
     })
-    session.say(relayed(complete))
+    session.send(relayed(complete))
     await confirmed(session)
     statements = []
-    session.say(relayed(complete))
+    session.send(relayed(complete))
     await confirmed(session, 2)
     expect(events).toEqual([])
     expect(errors.map(({ code }) => code)).toEqual(["VERIFICATION_FAILED", "PROPOSAL_NOT_FOUND"])
@@ -190,11 +190,11 @@ describe("a statement from the relay", () => {
           ? { type: "ERROR", re: frame.id, code: "UNAVAILABLE", message: "no store" }
           : LIST_PROPOSALS?.(frame, to),
     })
-    session.say(relayed(answer(deal, "ACCEPT", alice)))
+    session.send(relayed(answer(deal, "ACCEPT", alice)))
     await until("the failure", () => errors.length === 1)
     expect(session.frames.some(({ type }) => type === "RECEIVED")).toBe(false)
     isDown = false
-    session.say(relayed(answer(deal, "ACCEPT", alice)))
+    session.send(relayed(answer(deal, "ACCEPT", alice)))
     await confirmed(session)
     expect(events).toMatchObject([{ type: "ACCEPT" }])
   })
@@ -208,7 +208,7 @@ describe("a statement from the relay", () => {
           ? { type: "ERROR", re: frame.id, code: "RATE_LIMITED", message: "slow", retry_after_ms: 400 }
           : knowing(deal).LIST_PROPOSALS?.(frame, to),
     })
-    session.say(relayed(answer(deal, "ACCEPT", alice)))
+    session.send(relayed(answer(deal, "ACCEPT", alice)))
     await until("the wait", () => clock.pending.includes(400))
     expect(events).toEqual([])
     clock.advance(400)
@@ -218,8 +218,8 @@ describe("a statement from the relay", () => {
   it("causes no event after the client has disconnected", async () => {
     const deal = dealAfter([], propose({ to: propose().from }, bob))
     const { client, session, events, errors } = await enter({ LIST_PROPOSALS: () => undefined })
-    session.say(relayed(answer(deal, "ACCEPT", alice)), relayed(propose({ id: "prop_0002" })))
-    await session.heard("LIST_PROPOSALS")
+    session.send(relayed(answer(deal, "ACCEPT", alice)), relayed(propose({ id: "prop_0002" })))
+    await session.received("LIST_PROPOSALS")
     await client.disconnect()
     await client.connect()
     await client.ping()

@@ -8,17 +8,17 @@ import { advanceDeal, openDeal } from "../../../src/proposals/deal.js"
 import { statementMessageId } from "../../../src/proposals/statement.js"
 import type { Statement } from "../../../src/protocol/statements.js"
 import { until } from "../../kit/condition.js"
-import { DaemonRoom } from "../../kit/daemon-room.js"
+import { DaemonHarness } from "../../kit/daemon-harness.js"
 import { alice, answer, aud, propose } from "../../kit/deals.js"
 import { FakeRelay, type FakeSession } from "../../kit/fake-relay.js"
 import { isRoot, SmallDisk } from "../../kit/file-system.js"
 
 /** Starts a relay that got no acknowledgments, and so sends all of a deal in each session. */
-async function arrange(room: DaemonRoom, terms?: string): Promise<{ relay: FakeRelay; deal: Deal }> {
-  let deal = openDeal(propose({ to: room.identity.did, terms }))
-  deal = advanceDeal(deal, answer(deal, "ACCEPT", room.identity.keyPair))
+async function arrange(daemon: DaemonHarness, terms?: string): Promise<{ relay: FakeRelay; deal: Deal }> {
+  let deal = openDeal(propose({ to: daemon.identity.did, terms }))
+  deal = advanceDeal(deal, answer(deal, "ACCEPT", daemon.identity.keyPair))
   deal = advanceDeal(deal, answer(deal, "COMPLETE", alice))
-  deal = advanceDeal(deal, answer(deal, "COMPLETE", room.identity.keyPair))
+  deal = advanceDeal(deal, answer(deal, "COMPLETE", daemon.identity.keyPair))
   const relay = await FakeRelay.start({ serverId: aud })
   return { relay, deal }
 }
@@ -36,30 +36,30 @@ function mail({ chain }: Deal): object[] {
 const received = (session: FakeSession | undefined) =>
   new Set(session?.frames.flatMap((frame) => (frame.type === "RECEIVED" ? (frame.ids ?? []) : [])))
 
-async function deliver(room: DaemonRoom, relay: FakeRelay, deal: Deal): Promise<void> {
+async function deliver(daemon: DaemonHarness, relay: FakeRelay, deal: Deal): Promise<void> {
   const index = relay.sessions.length
-  await room.start(relay)
-  await until("online", () => room.status.connected)
+  await daemon.start(relay)
+  await until("online", () => daemon.status.connected)
   const session = await relay.session(index)
-  session.say(...mail(deal))
+  session.send(...mail(deal))
   await until("all is confirmed", () => {
     // The inbox pauses for its readers before it repairs a line that was cut off.
-    room.clock.advance(500)
-    room.sweep()
+    daemon.clock.advance(500)
+    daemon.sweep()
     return received(session).size === deal.chain.length
   })
-  await room.stop()
+  await daemon.stop()
 }
 
 /** Returns the contents of the files, which must not depend on crashes. */
-function found(room: DaemonRoom): object {
+function found(daemon: DaemonHarness): object {
   return {
-    steps: [...readInbox(room.paths, { sinceSeq: 0 })]
+    steps: [...readInbox(daemon.paths, { sinceSeq: 0 })]
       .map(({ fields }) => fields)
       .filter(({ type }) => type !== "INBOX_ROTATED")
       .map(({ type, state }) => `${String(type)} ${String(state)}`),
-    receipts: room.receipts,
-    statements: readFileSync(room.paths.proposals, "utf8")
+    receipts: daemon.receipts,
+    statements: readFileSync(daemon.paths.proposals, "utf8")
       .trimEnd()
       .split("\n")
       .map((line) => (JSON.parse(line) as { statement: Statement }).statement.id),
@@ -77,12 +77,12 @@ const head = (text: string, lines: number, torn: boolean) => {
 
 describe("a daemon that dies between two writes of a deal", { timeout: 120_000 }, () => {
   it.each([false, true])("loses and duplicates no line (partial last line: %s)", async (torn) => {
-    const room = new DaemonRoom()
-    const { relay, deal } = await arrange(room)
-    await deliver(room, relay, deal)
-    const whole = found(room)
+    const daemon = new DaemonHarness()
+    const { relay, deal } = await arrange(daemon)
+    await deliver(daemon, relay, deal)
+    const whole = found(daemon)
     expect(whole).toMatchObject({ receipts: [expect.any(String), expect.any(String)] })
-    const { proposals, receipts, inbox, memory } = room.paths
+    const { proposals, receipts, inbox, memory } = daemon.paths
     const texts = [proposals, receipts, inbox].map((path) => readFileSync(path, "utf8"))
     const [proposalLines = "", receiptLines = "", inboxLines = ""] = texts
     let tried = 0
@@ -92,11 +92,11 @@ describe("a daemon that dies between two writes of a deal", { timeout: 120_000 }
           writeFileSync(proposals, head(proposalLines, p, torn))
           writeFileSync(receipts, head(receiptLines, r, torn))
           writeFileSync(inbox, head(inboxLines, i, torn))
-          rmSync(room.paths.segments, { recursive: true, force: true })
+          rmSync(daemon.paths.segments, { recursive: true, force: true })
           // memory.json is written once a second and may be behind the inbox.
           writeFileSync(memory, JSON.stringify({ v: 1, told: tried % 2 === 0 ? i : 0 }))
-          await deliver(room, relay, deal)
-          expect(found(room), `${p} statements, ${r} receipts, ${i} lines`).toEqual(whole)
+          await deliver(daemon, relay, deal)
+          expect(found(daemon), `${p} statements, ${r} receipts, ${i} lines`).toEqual(whole)
           tried++
         }
       }
@@ -105,76 +105,76 @@ describe("a daemon that dies between two writes of a deal", { timeout: 120_000 }
   })
 
   it("completes the files without the relay", async () => {
-    const room = new DaemonRoom()
-    const { relay, deal } = await arrange(room)
-    await deliver(room, relay, deal)
-    const whole = found(room)
-    const inboxLines = readFileSync(room.paths.inbox, "utf8")
-    writeFileSync(room.paths.receipts, "")
-    writeFileSync(room.paths.inbox, head(inboxLines, 1, false))
-    writeFileSync(room.paths.memory, JSON.stringify({ v: 1, told: 1 }))
-    await room.start(relay)
-    await room.lines("COMPLETE", 2)
-    await room.stop()
-    expect(found(room)).toEqual(whole)
+    const daemon = new DaemonHarness()
+    const { relay, deal } = await arrange(daemon)
+    await deliver(daemon, relay, deal)
+    const whole = found(daemon)
+    const inboxLines = readFileSync(daemon.paths.inbox, "utf8")
+    writeFileSync(daemon.paths.receipts, "")
+    writeFileSync(daemon.paths.inbox, head(inboxLines, 1, false))
+    writeFileSync(daemon.paths.memory, JSON.stringify({ v: 1, told: 1 }))
+    await daemon.start(relay)
+    await daemon.lines("COMPLETE", 2)
+    await daemon.stop()
+    expect(found(daemon)).toEqual(whole)
   })
 
   it("skips damaged lines and takes the statements from the relay again", async () => {
-    const room = new DaemonRoom()
-    const { relay, deal } = await arrange(room)
-    await deliver(room, relay, deal)
-    const lines = readFileSync(room.paths.proposals, "utf8").split("\n")
+    const daemon = new DaemonHarness()
+    const { relay, deal } = await arrange(daemon)
+    await deliver(daemon, relay, deal)
+    const lines = readFileSync(daemon.paths.proposals, "utf8").split("\n")
     writeFileSync(
-      room.paths.proposals,
+      daemon.paths.proposals,
       [lines[0], "nonsense", '{"n":7,"name":"x","statement":{}}', lines[2], ""].join("\n"),
     )
-    expect(readDealLog(room.paths.proposals)[0]?.deal).toMatchObject({ state: "pending" })
-    await deliver(room, relay, deal)
-    expect(readDealLog(room.paths.proposals)[0]?.deal).toMatchObject({
+    expect(readDealLog(daemon.paths.proposals)[0]?.deal).toMatchObject({ state: "pending" })
+    await deliver(daemon, relay, deal)
+    expect(readDealLog(daemon.paths.proposals)[0]?.deal).toMatchObject({
       state: "completed",
       chain: { length: 4 },
     })
-    expect(room.inbox.filter(({ type }) => type === "NOTICE")).toEqual([])
+    expect(daemon.inbox.filter(({ type }) => type === "NOTICE")).toEqual([])
   })
 })
 
 describe.runIf(isRoot())("a deal on a full disk", { timeout: 60_000 }, () => {
   it("is reported as a problem, and written once there is space", async () => {
     const disk = new SmallDisk(1024 * 1024)
-    const room = new DaemonRoom(undefined, { root: disk.path })
-    const { relay, deal } = await arrange(room, "x".repeat(10_000))
-    await room.start(relay)
-    await until("online", () => room.status.connected)
+    const daemon = new DaemonHarness(undefined, { root: disk.path })
+    const { relay, deal } = await arrange(daemon, "x".repeat(10_000))
+    await daemon.start(relay)
+    await until("online", () => daemon.status.connected)
     const session = await relay.session()
     // Room for status.json, and none for the proposal.
     const spare = join(disk.path, "spare")
     writeFileSync(spare, Buffer.alloc(8_192))
     disk.fill()
     rmSync(spare)
-    session.say(...mail(deal))
+    session.send(...mail(deal))
     await until("the daemon says so", () => {
-      room.sweep()
-      return room.status.problems.some(({ where }) => where === "proposals")
+      daemon.sweep()
+      return daemon.status.problems.some(({ where }) => where === "proposals")
     })
-    expect(room.status.problems).toContainEqual(
+    expect(daemon.status.problems).toContainEqual(
       expect.objectContaining({
         message: "proposals.jsonl: cannot be written (ENOSPC: no space left on device)",
         hint: "free some space; the daemon continues by itself",
       }),
     )
     expect(received(session).size).toBe(0)
-    expect(room.inbox).toEqual([])
+    expect(daemon.inbox).toEqual([])
     disk.free()
     await until("all is confirmed", () => {
-      room.sweep()
+      daemon.sweep()
       return received(session).size === deal.chain.length
     })
     await until("the problems are gone", () => {
-      room.sweep()
-      return room.status.problems.length === 0
+      daemon.sweep()
+      return daemon.status.problems.length === 0
     })
-    expect(room.receipts).toHaveLength(2)
-    expect(readDealLog(room.paths.proposals)[0]?.deal.chain).toHaveLength(4)
-    expect(room.inbox.map(({ type }) => type)).toEqual(["PROPOSAL", "ACCEPT", "COMPLETE", "COMPLETE"])
+    expect(daemon.receipts).toHaveLength(2)
+    expect(readDealLog(daemon.paths.proposals)[0]?.deal.chain).toHaveLength(4)
+    expect(daemon.inbox.map(({ type }) => type)).toEqual(["PROPOSAL", "ACCEPT", "COMPLETE", "COMPLETE"])
   })
 })

@@ -4,7 +4,7 @@ import { readDealLog } from "../../../src/daemon/deals/proposals-file.js"
 import { parseReceipt } from "../../../src/proposals/receipt.js"
 import { checkReceipt } from "../../../src/proposals/receipt-check.js"
 import { until } from "../../kit/condition.js"
-import { DaemonRoom } from "../../kit/daemon-room.js"
+import { DaemonHarness } from "../../kit/daemon-harness.js"
 import { FakeClock } from "../../kit/fake-clock.js"
 import { TestRelay } from "../../kit/relay.js"
 import { temporaryDirectory } from "../../kit/temporary.js"
@@ -19,41 +19,41 @@ async function startServer(): Promise<Server> {
   return { url: `ws://127.0.0.1:${relay.relay.port}`, clock: relay.clock }
 }
 
-async function join(server: Server, nick: string, room = new DaemonRoom()): Promise<DaemonRoom> {
-  await room.start(server, { nick: nick as never })
-  await until("online", () => room.status.connected)
-  return room
+async function join(server: Server, nick: string, daemon = new DaemonHarness()): Promise<DaemonHarness> {
+  await daemon.start(server, { nick: nick as never })
+  await until("online", () => daemon.status.connected)
+  return daemon
 }
 
 /** Says a line and waits for its ack. */
-async function say(room: DaemonRoom, line: object): Promise<Record<string, unknown>> {
-  const id = `line-${room.acks.length + room.inbox.length}`
-  room.write({ ...line, id })
+async function say(daemon: DaemonHarness, line: object): Promise<Record<string, unknown>> {
+  const id = `line-${daemon.acks.length + daemon.inbox.length}`
+  daemon.write({ ...line, id })
   return until(`the ack of ${JSON.stringify(line)}`, () => {
-    room.sweep()
-    const refused = room.inbox.find((each) => each["type"] === "REJECTED" && each["id"] === id)
+    daemon.sweep()
+    const refused = daemon.inbox.find((each) => each["type"] === "REJECTED" && each["id"] === id)
     if (refused !== undefined) throw new Error(JSON.stringify(refused))
-    return room.acks.find((ack) => ack["id"] === id && ack["state"] === "accepted")
+    return daemon.acks.find((ack) => ack["id"] === id && ack["state"] === "accepted")
   })
 }
 
 /** Says a line that is refused. @returns the REJECTED line of the inbox */
-async function refused(room: DaemonRoom, line: object): Promise<Record<string, unknown>> {
-  const id = `line-${room.acks.length + room.inbox.length}`
-  room.write({ ...line, id })
+async function refused(daemon: DaemonHarness, line: object): Promise<Record<string, unknown>> {
+  const id = `line-${daemon.acks.length + daemon.inbox.length}`
+  daemon.write({ ...line, id })
   return until(`the refusal of ${JSON.stringify(line)}`, () => {
-    room.sweep()
-    return room.inbox.find((each) => each["type"] === "REJECTED" && each["id"] === id)
+    daemon.sweep()
+    return daemon.inbox.find((each) => each["type"] === "REJECTED" && each["id"] === id)
   })
 }
 
-const verdicts = (room: DaemonRoom) => room.receipts.map((line) => checkReceipt(parseReceipt(line)))
-const stepsIn = (room: DaemonRoom) =>
-  room.inbox
+const verdicts = (daemon: DaemonHarness) => daemon.receipts.map((line) => checkReceipt(parseReceipt(line)))
+const stepsIn = (daemon: DaemonHarness) =>
+  daemon.inbox
     .filter(({ type }) => ["PROPOSAL", "ACCEPT", "REJECT", "COMPLETE", "DISPUTE"].includes(String(type)))
     .map(({ type, state, self }) => `${String(type)} ${String(state)}${self === true ? " self" : ""}`)
 
-async function proposed(alice: DaemonRoom, bob: DaemonRoom): Promise<string> {
+async function proposed(alice: DaemonHarness, bob: DaemonHarness): Promise<string> {
   await say(alice, { type: "PROPOSAL", to: "@bob", task: "echo hello", amount: 0.05, currency: "SOL" })
   const [line] = await bob.lines("PROPOSAL")
   return String(line?.["id"])
@@ -86,9 +86,9 @@ describe("daemons that make deals", { timeout: 60_000 }, () => {
     await alice.lines("ACCEPT")
     await say(alice, { type: "COMPLETE", proposal_id: id, proof: "done" })
     await bob.lines("COMPLETE")
-    for (const room of [alice, bob]) {
-      await until("the receipt", () => room.receipts.length === 1)
-      expect(verdicts(room)).toMatchObject([
+    for (const daemon of [alice, bob]) {
+      await until("the receipt", () => daemon.receipts.length === 1)
+      expect(verdicts(daemon)).toMatchObject([
         { status: "valid", proves: ["integrity", "accepted-by-both", "completed-by-one"] },
       ])
     }
@@ -158,7 +158,7 @@ describe("daemons that make deals", { timeout: 60_000 }, () => {
     const alice = await join(server, "alice")
     const bob = await join(server, "bob")
     await proposed(alice, bob)
-    const [rung] = await alice.rungs("mirrored")
+    const [rung] = await alice.acksWith("mirrored")
     expect(rung).toMatchObject({ by: bob.self, state: "mirrored" })
     expect(alice.log).not.toContain("mismatch")
     expect(bob.log).not.toContain("mismatch")
@@ -189,8 +189,8 @@ describe("daemons that make deals", { timeout: 60_000 }, () => {
   it("in one directory write one receipt per deal", async () => {
     const server = await startServer()
     const root = temporaryDirectory()
-    const alice = await join(server, "alice", new DaemonRoom(new FakeClock(), { root, name: "a" }))
-    const bob = await join(server, "bob", new DaemonRoom(new FakeClock(), { root, name: "b" }))
+    const alice = await join(server, "alice", new DaemonHarness(new FakeClock(), { root, name: "a" }))
+    const bob = await join(server, "bob", new DaemonHarness(new FakeClock(), { root, name: "b" }))
     const id = await proposed(alice, bob)
     await say(bob, { type: "ACCEPT", proposal_id: id })
     await say(bob, { type: "COMPLETE", proposal_id: id })
@@ -233,10 +233,10 @@ describe("daemons that make deals", { timeout: 60_000 }, () => {
   it("refuse drafts without an identity", async () => {
     const server = await startServer()
     const alice = await join(server, "alice")
-    const room = new DaemonRoom()
-    await room.start(server, { nick: "eve" as never, identity: undefined as never })
-    await until("online", () => room.status.connected)
-    expect(await refused(room, { type: "PROPOSAL", to: "@alice", task: "x" })).toMatchObject({
+    const daemon = new DaemonHarness()
+    await daemon.start(server, { nick: "eve" as never, identity: undefined as never })
+    await until("online", () => daemon.status.connected)
+    expect(await refused(daemon, { type: "PROPOSAL", to: "@alice", task: "x" })).toMatchObject({
       code: "IDENTITY_REQUIRED",
       hint: expect.stringContaining("--ephemeral"),
     })

@@ -7,7 +7,7 @@ import { statementMessageId } from "../../../src/proposals/statement.js"
 import type { ProposalEntry } from "../../../src/protocol/server-messages.js"
 import type { Statement } from "../../../src/protocol/statements.js"
 import { until } from "../../kit/condition.js"
-import { DaemonRoom } from "../../kit/daemon-room.js"
+import { DaemonHarness } from "../../kit/daemon-harness.js"
 import { alice, aliceDid, answer, aud, carol, carolDid, propose } from "../../kit/deals.js"
 import { FakeRelay, type FakeSession } from "../../kit/fake-relay.js"
 import { newIdentity } from "../../kit/identity.js"
@@ -19,7 +19,7 @@ function passOn(statement: Statement, changes: object = {}): object {
 
 /** Starts Bob's daemon with a fake relay that lists these chains. */
 async function arrange(chains: () => readonly (readonly Statement[])[] = () => []) {
-  const room = new DaemonRoom()
+  const daemon = new DaemonHarness()
   const relay = await FakeRelay.start({
     serverId: aud,
     answers: {
@@ -37,22 +37,22 @@ async function arrange(chains: () => readonly (readonly Statement[])[] = () => [
       },
     },
   })
-  await room.start(relay)
-  await until("online", () => room.status.connected)
-  return { room, relay, session: await relay.session() }
+  await daemon.start(relay)
+  await until("online", () => daemon.status.connected)
+  return { daemon, relay, session: await relay.session() }
 }
 
-const to = (room: DaemonRoom) => room.identity.did
+const to = (daemon: DaemonHarness) => daemon.identity.did
 const received = (session: FakeSession) =>
   session.frames.flatMap((frame) => (frame.type === "RECEIVED" ? (frame.ids ?? []) : []))
-const notices = (room: DaemonRoom) => room.inbox.filter(({ type }) => type === "NOTICE")
-const dealIn = (room: DaemonRoom): Deal | undefined => readDealLog(room.paths.proposals)[0]?.deal
+const notices = (daemon: DaemonHarness) => daemon.inbox.filter(({ type }) => type === "NOTICE")
+const dealIn = (daemon: DaemonHarness): Deal | undefined => readDealLog(daemon.paths.proposals)[0]?.deal
 
 /** Sends a message from the relay, and waits until the daemon has confirmed it. */
 async function pass(session: FakeSession, message: object): Promise<void> {
   const { msg_id } = message as { msg_id: string }
   const before = received(session).filter((id) => id === msg_id).length
-  session.say(message)
+  session.send(message)
   await until("it is confirmed", () => received(session).filter((id) => id === msg_id).length > before)
 }
 
@@ -81,16 +81,16 @@ describe("a daemon whose relay lies about deals", { timeout: 60_000 }, () => {
     ["a proposal between two other agents", () => propose({ to: carolDid }), /not a party/],
     ["a proposal that was over long ago", (_, me) => propose({ to: me, ts: 1_000 }), /over long ago/],
   ])("refuses %s and writes one NOTICE", async (_name, lie, reason) => {
-    const { room, session } = await arrange()
-    const lied = lie(propose({ to: to(room) }), to(room))
+    const { daemon, session } = await arrange()
+    const lied = lie(propose({ to: to(daemon) }), to(daemon))
     for (let i = 0; i < 2; i++) await pass(session, passOn(lied))
-    expect(notices(room)).toMatchObject([{ message: expect.stringMatching(reason) }])
-    expect(dealIn(room)).toBeUndefined()
-    expect(room.inbox.some(({ type }) => type === "PROPOSAL")).toBe(false)
-    expect(room.log).toContain("statement refused")
+    expect(notices(daemon)).toMatchObject([{ message: expect.stringMatching(reason) }])
+    expect(dealIn(daemon)).toBeUndefined()
+    expect(daemon.inbox.some(({ type }) => type === "PROPOSAL")).toBe(false)
+    expect(daemon.log).toContain("statement refused")
   })
 
-  it.each<[string, (deal: Deal, me: DaemonRoom) => Statement]>([
+  it.each<[string, (deal: Deal, me: DaemonHarness) => Statement]>([
     ["an answer of an agent that is not a party", (deal) => answer(deal, "COMPLETE", carol)],
     ["an acceptance by the proposer", (deal) => answer(deal, "ACCEPT", alice)],
     ["a completion before the acceptance", (deal) => answer(deal, "COMPLETE", alice)],
@@ -108,21 +108,21 @@ describe("a daemon whose relay lies about deals", { timeout: 60_000 }, () => {
         answer({ ...deal, chain: [propose({ id: "prop_0002", to: deal.chain[0].to })] }, "COMPLETE", alice),
     ],
   ])("refuses %s and leaves the deal as it was", async (_name, lie) => {
-    const { room, session } = await arrange()
-    const proposal = propose({ to: to(room) })
+    const { daemon, session } = await arrange()
+    const proposal = propose({ to: to(daemon) })
     await pass(session, passOn(proposal))
-    const lied = lie(openDeal(proposal), room)
+    const lied = lie(openDeal(proposal), daemon)
     await pass(session, passOn(lied))
     await pass(session, passOn(lied))
-    expect(notices(room)).toHaveLength(1)
-    expect(dealIn(room)).toMatchObject({ state: "pending", chain: [{ id: proposal.id }] })
-    expect(room.receipts).toEqual([])
+    expect(notices(daemon)).toHaveLength(1)
+    expect(dealIn(daemon)).toMatchObject({ state: "pending", chain: [{ id: proposal.id }] })
+    expect(daemon.receipts).toEqual([])
   })
 
   it("records a replayed deal once, also after a restart", async () => {
-    const { room, relay, session } = await arrange()
-    let deal = openDeal(propose({ to: to(room) }))
-    deal = advanceDeal(deal, answer(deal, "ACCEPT", room.identity.keyPair))
+    const { daemon, relay, session } = await arrange()
+    let deal = openDeal(propose({ to: to(daemon) }))
+    deal = advanceDeal(deal, answer(deal, "ACCEPT", daemon.identity.keyPair))
     deal = advanceDeal(deal, answer(deal, "COMPLETE", alice))
     const replay = async (to: FakeSession) => {
       for (const statement of deal.chain) await pass(to, passOn(statement))
@@ -130,58 +130,58 @@ describe("a daemon whose relay lies about deals", { timeout: 60_000 }, () => {
     await replay(session)
     await replay(session)
     for (const index of [1, 2]) {
-      await room.start(relay)
-      await until("online", () => room.status.connected)
+      await daemon.start(relay)
+      await until("online", () => daemon.status.connected)
       await replay(await relay.session(index))
-      room.sweep()
+      daemon.sweep()
     }
-    const steps = room.inbox.map(({ type }) => type).filter((type) => type !== "NOTICE")
+    const steps = daemon.inbox.map(({ type }) => type).filter((type) => type !== "NOTICE")
     expect(steps).toEqual(["PROPOSAL", "ACCEPT", "COMPLETE"])
-    expect(notices(room)).toEqual([])
-    expect(room.receipts).toHaveLength(1)
-    expect(dealIn(room)?.chain).toHaveLength(3)
+    expect(notices(daemon)).toEqual([])
+    expect(daemon.receipts).toHaveLength(1)
+    expect(dealIn(daemon)?.chain).toHaveLength(3)
   })
 
   it("fetches the whole deal when the relay withheld a statement", async () => {
     let chain: readonly Statement[] = []
-    const { room, session } = await arrange(() => [chain])
-    const proposal = propose({ to: to(room) })
+    const { daemon, session } = await arrange(() => [chain])
+    const proposal = propose({ to: to(daemon) })
     let deal = openDeal(proposal)
     await pass(session, passOn(proposal))
-    deal = advanceDeal(deal, answer(deal, "ACCEPT", room.identity.keyPair))
+    deal = advanceDeal(deal, answer(deal, "ACCEPT", daemon.identity.keyPair))
     deal = advanceDeal(deal, answer(deal, "COMPLETE", alice))
     chain = deal.chain
     const last = deal.chain.at(-1) ?? proposal
     await pass(session, passOn(last))
-    expect(room.inbox.map(({ type, state }) => `${String(type)} ${String(state)}`)).toEqual([
+    expect(daemon.inbox.map(({ type, state }) => `${String(type)} ${String(state)}`)).toEqual([
       "PROPOSAL pending",
       "ACCEPT accepted",
       "COMPLETE completed",
     ])
-    expect(notices(room)).toEqual([])
+    expect(notices(daemon)).toEqual([])
   })
 
   it("accepts the valid statements before a forged one", async () => {
     let chain: readonly Statement[] = []
-    const { room, relay } = await arrange(() => [chain])
-    const proposal = propose({ to: to(room) })
+    const { daemon, relay } = await arrange(() => [chain])
+    const proposal = propose({ to: to(daemon) })
     const deal = openDeal(proposal)
-    const accept = answer(deal, "ACCEPT", room.identity.keyPair)
+    const accept = answer(deal, "ACCEPT", daemon.identity.keyPair)
     chain = [proposal, { ...accept, payment_code: "mine" } as Statement]
-    await room.start(relay)
-    await room.lines("NOTICE")
-    await room.lines("PROPOSAL")
-    expect(dealIn(room)?.state).toBe("pending")
-    await room.start(relay)
-    await (await relay.session(2)).heard("LIST_PROPOSALS")
-    await until("online", () => room.status.connected)
-    expect(notices(room)).toHaveLength(1)
+    await daemon.start(relay)
+    await daemon.lines("NOTICE")
+    await daemon.lines("PROPOSAL")
+    expect(dealIn(daemon)?.state).toBe("pending")
+    await daemon.start(relay)
+    await (await relay.session(2)).received("LIST_PROPOSALS")
+    await until("online", () => daemon.status.connected)
+    expect(notices(daemon)).toHaveLength(1)
   })
 
   it("signs nothing when the relay names a key that is not the agent's", async () => {
     const mallory = newIdentity()
     const victim = newIdentity()
-    const room = new DaemonRoom()
+    const daemon = new DaemonHarness()
     const relay = await FakeRelay.start({
       serverId: aud,
       answers: {
@@ -197,11 +197,11 @@ describe("a daemon whose relay lies about deals", { timeout: 60_000 }, () => {
         }),
       },
     })
-    await room.start(relay)
+    await daemon.start(relay)
     for (const target of ["@carol", victim.agentId]) {
-      room.write({ type: "PROPOSAL", to: target, task: "x", id: target.slice(1) })
+      daemon.write({ type: "PROPOSAL", to: target, task: "x", id: target.slice(1) })
       await until("the refusal", () =>
-        room.inbox.some(({ id, code }) => id === target.slice(1) && code === "VERIFICATION_FAILED"),
+        daemon.inbox.some(({ id, code }) => id === target.slice(1) && code === "VERIFICATION_FAILED"),
       )
     }
     const session = await relay.session()
@@ -211,7 +211,7 @@ describe("a daemon whose relay lies about deals", { timeout: 60_000 }, () => {
 
   it("rejects a line that the relay answers with a changed statement", async () => {
     const bob = newIdentity()
-    const room = new DaemonRoom()
+    const daemon = new DaemonHarness()
     const relay = await FakeRelay.start({
       serverId: aud,
       answers: {
@@ -224,16 +224,16 @@ describe("a daemon whose relay lies about deals", { timeout: 60_000 }, () => {
         PROPOSAL: (frame) => passOn({ ...frame, task: "all my money" } as Statement, { re: frame.id }),
       },
     })
-    await room.start(relay)
-    room.write({ type: "PROPOSAL", to: "@bob", task: "x", id: "p" })
-    expect(await room.lines("REJECTED")).toMatchObject([{ id: "p", code: "VERIFICATION_FAILED" }])
-    expect(room.acks).toEqual([])
-    expect(dealIn(room)).toBeUndefined()
+    await daemon.start(relay)
+    daemon.write({ type: "PROPOSAL", to: "@bob", task: "x", id: "p" })
+    expect(await daemon.lines("REJECTED")).toMatchObject([{ id: "p", code: "VERIFICATION_FAILED" }])
+    expect(daemon.acks).toEqual([])
+    expect(dealIn(daemon)).toBeUndefined()
   })
 
   it("rejects a line that the relay answers without a statement", async () => {
     const bob = newIdentity()
-    const room = new DaemonRoom()
+    const daemon = new DaemonHarness()
     const relay = await FakeRelay.start({
       serverId: aud,
       answers: {
@@ -241,31 +241,31 @@ describe("a daemon whose relay lies about deals", { timeout: 60_000 }, () => {
         PROPOSAL: ({ id }) => ({ type: "PONG", re: id, ts: 1 }),
       },
     })
-    await room.start(relay)
-    room.write({ type: "PROPOSAL", to: "@bob", task: "x", id: "p" })
-    expect(await room.lines("REJECTED")).toMatchObject([{ id: "p", code: "VERIFICATION_FAILED" }])
-    expect(room.acks).toEqual([])
+    await daemon.start(relay)
+    daemon.write({ type: "PROPOSAL", to: "@bob", task: "x", id: "p" })
+    expect(await daemon.lines("REJECTED")).toMatchObject([{ id: "p", code: "VERIFICATION_FAILED" }])
+    expect(daemon.acks).toEqual([])
   })
 
   it("rejects a line that the relay answers with a statement of the other party under the same id", async () => {
     const { publicKey } = alice
-    const room = new DaemonRoom()
+    const daemon = new DaemonHarness()
     const relay = await FakeRelay.start({
       serverId: aud,
       answers: {
         LIST_AGENTS: ({ id }) => rosterOf({ agentId: agentIdOf(publicKey), did: aliceDid }, id),
-        PROPOSAL: ({ id }) => passOn(propose({ id, to: room.identity.did }), { re: id }),
+        PROPOSAL: ({ id }) => passOn(propose({ id, to: daemon.identity.did }), { re: id }),
       },
     })
-    await room.start(relay)
-    room.write({ type: "PROPOSAL", to: "@bob", task: "x", id: "p" })
-    expect(await room.lines("REJECTED")).toMatchObject([{ id: "p", code: "VERIFICATION_FAILED" }])
-    expect(room.acks).toEqual([])
+    await daemon.start(relay)
+    daemon.write({ type: "PROPOSAL", to: "@bob", task: "x", id: "p" })
+    expect(await daemon.lines("REJECTED")).toMatchObject([{ id: "p", code: "VERIFICATION_FAILED" }])
+    expect(daemon.acks).toEqual([])
   })
 
   it("rejects a line that the relay answers with the statement of another line", async () => {
     const bob = newIdentity()
-    const room = new DaemonRoom()
+    const daemon = new DaemonHarness()
     const sent: Statement[] = []
     const relay = await FakeRelay.start({
       serverId: aud,
@@ -278,17 +278,17 @@ describe("a daemon whose relay lies about deals", { timeout: 60_000 }, () => {
         },
       },
     })
-    await room.start(relay)
-    room.write({ type: "PROPOSAL", to: "@bob", task: "x", id: "p" })
-    await until("the first is accepted", () => room.acks.length === 1)
-    room.write({ type: "PROPOSAL", to: "@bob", task: "y", id: "q" })
-    expect(await room.lines("REJECTED")).toMatchObject([{ id: "q", code: "VERIFICATION_FAILED" }])
-    expect(room.acks).toMatchObject([{ id: "p" }])
+    await daemon.start(relay)
+    daemon.write({ type: "PROPOSAL", to: "@bob", task: "x", id: "p" })
+    await until("the first is accepted", () => daemon.acks.length === 1)
+    daemon.write({ type: "PROPOSAL", to: "@bob", task: "y", id: "q" })
+    expect(await daemon.lines("REJECTED")).toMatchObject([{ id: "q", code: "VERIFICATION_FAILED" }])
+    expect(daemon.acks).toMatchObject([{ id: "p" }])
   })
 
   it("sends a line again when the answer follows from a statement that cannot be fetched yet", async () => {
-    const room = new DaemonRoom()
-    const proposal = propose({ to: room.identity.did })
+    const daemon = new DaemonHarness()
+    const proposal = propose({ to: daemon.identity.did })
     let deal = openDeal(proposal)
     let lists = 0
     const relay = await FakeRelay.start({
@@ -305,7 +305,7 @@ describe("a daemon whose relay lies about deals", { timeout: 60_000 }, () => {
             const { sig: _, from: __, ...body } = frame
             const theirs = answer(deal, "COMPLETE", alice)
             deal = advanceDeal(deal, theirs)
-            const own = answer(deal, "COMPLETE", room.identity.keyPair, {
+            const own = answer(deal, "COMPLETE", daemon.identity.keyPair, {
               ...body,
               prev: deal.head,
               ts: theirs.ts,
@@ -316,32 +316,32 @@ describe("a daemon whose relay lies about deals", { timeout: 60_000 }, () => {
         },
       },
     })
-    deal = advanceDeal(deal, answer(deal, "ACCEPT", room.identity.keyPair))
-    await room.start(relay)
-    room.write({ type: "COMPLETE", proposal_id: proposal.id, id: "c" })
+    deal = advanceDeal(deal, answer(deal, "ACCEPT", daemon.identity.keyPair))
+    await daemon.start(relay)
+    daemon.write({ type: "COMPLETE", proposal_id: proposal.id, id: "c" })
     await until("the ack", () => {
-      room.clock.advance(100)
-      room.sweep()
-      return room.acks.length > 0
+      daemon.clock.advance(100)
+      daemon.sweep()
+      return daemon.acks.length > 0
     })
-    expect(room.acks).toMatchObject([{ id: "c", state: "accepted" }])
-    expect(dealIn(room)?.chain).toHaveLength(4)
+    expect(daemon.acks).toMatchObject([{ id: "c", state: "accepted" }])
+    expect(dealIn(daemon)?.chain).toHaveLength(4)
   })
 
   it("still fetches new statements after one dated in the far future", async () => {
-    const { room, relay, session } = await arrange()
-    await pass(session, passOn(propose({ to: to(room), ts: Number.MAX_SAFE_INTEGER })))
-    await room.start(relay)
-    const [{ since } = {}] = await (await relay.session(1)).heard("LIST_PROPOSALS")
+    const { daemon, relay, session } = await arrange()
+    await pass(session, passOn(propose({ to: to(daemon), ts: Number.MAX_SAFE_INTEGER })))
+    await daemon.start(relay)
+    const [{ since } = {}] = await (await relay.session(1)).received("LIST_PROPOSALS")
     expect(since).toBeLessThan(Number.MAX_SAFE_INTEGER / 2)
   })
 
   it("refuses changed content under a known signature", async () => {
-    const { room, session } = await arrange()
-    const proposal = propose({ to: to(room) })
+    const { daemon, session } = await arrange()
+    const proposal = propose({ to: to(daemon) })
     await pass(session, passOn(proposal))
     await pass(session, passOn({ ...proposal, payment_code: "mallory" }))
-    expect(notices(room)).toHaveLength(1)
-    expect(dealIn(room)?.chain).toEqual([proposal])
+    expect(notices(daemon)).toHaveLength(1)
+    expect(dealIn(daemon)?.chain).toEqual([proposal])
   })
 })

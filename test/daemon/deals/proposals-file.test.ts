@@ -19,7 +19,7 @@ function dealAfter(id: string, ...verbs: Exclude<Verb, "PROPOSAL">[]): Deal {
   )
 }
 
-const said = ({ chain }: Deal) => chain.map((statement) => ({ name: "x", statement }))
+const statementsOf = ({ chain }: Deal) => chain.map((statement) => ({ name: "x", statement }))
 const ids = (path: string) => readDealLog(path).map(({ deal }) => deal.id)
 
 describe("proposals.jsonl", () => {
@@ -27,7 +27,7 @@ describe("proposals.jsonl", () => {
     const path = place()
     const { file } = ProposalsFile.open(path, 0, startTs)
     const [first, second] = [dealAfter("prop_0001", "ACCEPT"), dealAfter("prop_0002")]
-    file.append(said(first).slice(0, 1))
+    file.append(statementsOf(first).slice(0, 1))
     file.append([{ name: "bob\u202e", statement: second.chain[0] }])
     file.append([{ name: "robert", statement: first.chain[1] ?? first.chain[0] }])
     const found = readDealLog(path)
@@ -46,29 +46,29 @@ describe("proposals.jsonl", () => {
   it("can be larger than a string, and skips a line that is too long", () => {
     const path = place()
     const { file } = ProposalsFile.open(path, 0, startTs)
-    file.append(said(dealAfter("prop_0001")))
+    file.append(statementsOf(dealAfter("prop_0001")))
     const size = constants.MAX_STRING_LENGTH + 1
     truncateSync(path, size)
     appendFileSync(path, "\n")
-    ProposalsFile.open(path, 1, startTs).file.append(said(dealAfter("prop_0002", "ACCEPT")))
+    ProposalsFile.open(path, 1, startTs).file.append(statementsOf(dealAfter("prop_0002", "ACCEPT")))
     expect(ids(path)).toEqual(["prop_0001", "prop_0002"])
   })
 
   it("never uses a number twice, also after its statement was deleted", () => {
     const path = place()
-    ProposalsFile.open(path, 0, startTs).file.append(said(dealAfter("prop_0001", "REJECT")))
+    ProposalsFile.open(path, 0, startTs).file.append(statementsOf(dealAfter("prop_0001", "REJECT")))
     const { file, deals } = ProposalsFile.open(path, 2, startTs + 400 * day)
     expect(deals).toEqual([])
     expect(readFileSync(path, "utf8")).toBe("")
-    expect(file.append(said(dealAfter("prop_0002")))).toEqual([3])
+    expect(file.append(statementsOf(dealAfter("prop_0002")))).toEqual([3])
   })
 
   it("removes a partial line before the next one", () => {
     const path = place()
-    ProposalsFile.open(path, 0, startTs).file.append(said(dealAfter("prop_0001")))
+    ProposalsFile.open(path, 0, startTs).file.append(statementsOf(dealAfter("prop_0001")))
     writeFileSync(path, `${readFileSync(path, "utf8")}{"n":2,"name":"x","statem`)
     const { file } = ProposalsFile.open(path, 0, startTs)
-    file.append(said(dealAfter("prop_0002")))
+    file.append(statementsOf(dealAfter("prop_0002")))
     expect(ids(path)).toEqual(["prop_0001", "prop_0002"])
   })
 

@@ -2,11 +2,11 @@ import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
 import { furthestCursor, ReaderCursor } from "../../../src/daemon/inbox/reader-cursor.js"
-import { InboxRoom } from "../../kit/inbox-room.js"
+import { InboxHarness } from "../../kit/inbox-harness.js"
 
 describe("ReaderCursor", () => {
   it("starts at 0 and survives a restart", () => {
-    const { paths } = new InboxRoom()
+    const { paths } = new InboxHarness()
     const cursor = ReaderCursor.open(paths, "hook")
     expect(cursor.seq).toBe(0)
     cursor.confirm(12)
@@ -18,7 +18,7 @@ describe("ReaderCursor", () => {
   })
 
   it("never goes back, even if two processes read under one name", () => {
-    const { paths } = new InboxRoom()
+    const { paths } = new InboxHarness()
     const fast = ReaderCursor.open(paths, "hook")
     const slow = ReaderCursor.open(paths, "hook")
     fast.confirm(100)
@@ -30,7 +30,7 @@ describe("ReaderCursor", () => {
   it.each(["../x", "a/b", "", ".", "..", ".hidden", "a".repeat(65), "a b", "a\0"])(
     "refuses a name that must not become a path: %j",
     (name) => {
-      expect(() => ReaderCursor.open(new InboxRoom().paths, name)).toThrow(
+      expect(() => ReaderCursor.open(new InboxHarness().paths, name)).toThrow(
         expect.objectContaining({ code: "INVALID_NAME" }),
       )
     },
@@ -39,7 +39,7 @@ describe("ReaderCursor", () => {
   it.each(["", "{", "7", "null", '{"seq":-1}', '{"seq":"7"}'])(
     "refuses a file that is not a cursor: %j",
     (text) => {
-      const { paths } = new InboxRoom()
+      const { paths } = new InboxHarness()
       mkdirSync(paths.cursors, { recursive: true })
       writeFileSync(join(paths.cursors, "hook.json"), text)
       expect(() => ReaderCursor.open(paths, "hook")).toThrow(expect.objectContaining({ code: "FILE_FAILED" }))
@@ -47,7 +47,7 @@ describe("ReaderCursor", () => {
   )
 
   it("fails with FILE_FAILED when it cannot be written", () => {
-    const { paths } = new InboxRoom()
+    const { paths } = new InboxHarness()
     const cursor = ReaderCursor.open(paths, "hook")
     mkdirSync(paths.dir, { recursive: true })
     writeFileSync(paths.cursors, "not a directory")
@@ -59,7 +59,7 @@ describe("ReaderCursor", () => {
 
 describe("furthestCursor", () => {
   it("is 0 without readers, and the highest position with several", () => {
-    const { paths } = new InboxRoom()
+    const { paths } = new InboxHarness()
     expect(furthestCursor(paths.cursors)).toBe(0)
     ReaderCursor.open(paths, "a").confirm(3)
     ReaderCursor.open(paths, "b").confirm(9)

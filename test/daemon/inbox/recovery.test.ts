@@ -5,17 +5,17 @@ import { describe, expect, it } from "vitest"
 import { recallSealed, recoverInbox } from "../../../src/daemon/inbox/recovery.js"
 import { formatSegmentName } from "../../../src/daemon/inbox/segments.js"
 import { until } from "../../kit/condition.js"
-import { InboxRoom, range } from "../../kit/inbox-room.js"
+import { InboxHarness, range } from "../../kit/inbox-harness.js"
 
-/** A room whose files are written by hand: segments as `[first, last]`, and the text of inbox.jsonl. */
-function roomOf(segments: readonly (readonly [number, number])[], text?: string): InboxRoom {
-  const room = new InboxRoom()
-  mkdirSync(room.paths.segments, { recursive: true })
+/** A harness whose files are written by hand: segments as `[first, last]`, and the text of inbox.jsonl. */
+function roomOf(segments: readonly (readonly [number, number])[], text?: string): InboxHarness {
+  const harness = new InboxHarness()
+  mkdirSync(harness.paths.segments, { recursive: true })
   for (const [first, last] of segments) {
-    writeFileSync(join(room.paths.segments, formatSegmentName(first, last)), linesOf(first, last))
+    writeFileSync(join(harness.paths.segments, formatSegmentName(first, last)), linesOf(first, last))
   }
-  if (text !== undefined) writeFileSync(room.paths.inbox, text)
-  return room
+  if (text !== undefined) writeFileSync(harness.paths.inbox, text)
+  return harness
 }
 
 function linesOf(first: number, last: number): string {
@@ -26,7 +26,7 @@ function linesOf(first: number, last: number): string {
 
 describe("recoverInbox", () => {
   it("starts at 1 without files", () => {
-    expect(recoverInbox(new InboxRoom().paths)).toMatchObject({ lines: 0, firstSeq: 1, lastSeq: 0 })
+    expect(recoverInbox(new InboxHarness().paths)).toMatchObject({ lines: 0, firstSeq: 1, lastSeq: 0 })
   })
 
   it("continues after the lines of the file", () => {
@@ -73,10 +73,10 @@ describe("recoverInbox", () => {
   })
 
   it("refuses an inbox that is not a regular file", () => {
-    const room = new InboxRoom()
-    mkdirSync(room.paths.inbox, { recursive: true })
-    expect(() => recoverInbox(room.paths)).toThrow("not a regular file")
-    expect(() => room.open()).toThrow(expect.objectContaining({ code: "FILE_FAILED" }))
+    const harness = new InboxHarness()
+    mkdirSync(harness.paths.inbox, { recursive: true })
+    expect(() => recoverInbox(harness.paths)).toThrow("not a regular file")
+    expect(() => harness.open()).toThrow(expect.objectContaining({ code: "FILE_FAILED" }))
   })
 })
 
@@ -97,7 +97,7 @@ describe("an inbox cut off at any byte", () => {
   it("keeps every whole line, continues the numbers, and accepts the lost messages again", {
     timeout: 60_000,
   }, async () => {
-    const whole = new InboxRoom()
+    const whole = new InboxHarness()
     const inbox = whole.open()
     whole.send(inbox, 4, "a, \u00e9, \u4e2d, \u{1f600}")
     whole.send(inbox, 4, "x".repeat(900))
@@ -105,18 +105,18 @@ describe("an inbox cut off at any byte", () => {
     const bytes = readFileSync(whole.paths.inbox)
     await fc.assert(
       fc.asyncProperty(fc.nat(bytes.length), async (length) => {
-        const room = roomOf([])
-        writeFileSync(room.paths.inbox, bytes)
-        truncateSync(room.paths.inbox, length)
+        const harness = roomOf([])
+        writeFileSync(harness.paths.inbox, bytes)
+        truncateSync(harness.paths.inbox, length)
         const kept = bytes.subarray(0, length).toString().split("\n").length - 1
-        const again = room.open({ graceMs: 1 })
+        const again = harness.open({ graceMs: 1 })
         // All eight are delivered again.
-        room.send(again, 8)
-        await until("all are confirmed", () => room.durable.length === 8)
+        harness.send(again, 8)
+        await until("all are confirmed", () => harness.durable.length === 8)
         await again.close()
-        expect(room.messages).toEqual(range(1, 8))
-        expect(room.lines.map(({ seq }) => seq)).toEqual(range(1, again.lastSeq))
-        expect(room.segments.length).toBe(kept > 0 && bytes[length - 1] !== 0x0a ? 1 : 0)
+        expect(harness.messages).toEqual(range(1, 8))
+        expect(harness.lines.map(({ seq }) => seq)).toEqual(range(1, again.lastSeq))
+        expect(harness.segments.length).toBe(kept > 0 && bytes[length - 1] !== 0x0a ? 1 : 0)
       }),
       { numRuns: 60, examples: [[0], [1], [bytes.length], [bytes.length - 1]] },
     )

@@ -7,13 +7,13 @@ import type { ClientFrame } from "../../../src/protocol/client-messages.js"
 import type { ServerMessage } from "../../../src/protocol/server-messages.js"
 import { FakeClock } from "../../kit/fake-clock.js"
 import { welcome } from "../../kit/fake-relay.js"
-import { InboxRoom } from "../../kit/inbox-room.js"
+import { InboxHarness } from "../../kit/inbox-harness.js"
 
 const lineOf = (seq: number) =>
   Buffer.from(JSON.stringify({ seq, type: "MSG", to: "@aaaaaaaaaaaaaaaa", msg_id: `x.${seq}` }))
 
-function setUp(room = new InboxRoom()) {
-  const { paths } = room
+function setUp(harness = new InboxHarness()) {
+  const { paths } = harness
   mkdirSync(paths.dir, { recursive: true })
   const clock = new FakeClock()
   const memory = DaemonMemory.open(paths.memory)
@@ -25,7 +25,7 @@ function setUp(room = new InboxRoom()) {
     send: (frame: ClientFrame) => void sent.push(frame),
   }
   return {
-    room,
+    harness,
     clock,
     memory,
     receipts,
@@ -123,23 +123,23 @@ describe("a read receipt", () => {
     first.receipts.checkReaders()
     first.memory.save()
     first.read(2)
-    const second = setUp(first.room)
+    const second = setUp(first.harness)
     for (let seq = 1; seq <= 3; seq++) second.receipts.recall(lineOf(seq))
     second.receipts.attach(second.session)
     expect(second.retrieved()).toEqual([["x.2"]])
   })
 
   it("costs one stat of the directory while no reader moves", () => {
-    const { receipts, session, retrieved, read, room } = setUp()
+    const { receipts, session, retrieved, read, harness } = setUp()
     receipts.attach(session)
     read(1)
     receipts.checkReaders()
     receipts.checkReaders()
     // Cursors are read only when the directory changed, and this changes a file in place.
-    writeFileSync(`${room.paths.cursors}/hook.json`, '{"seq":9}')
+    writeFileSync(`${harness.paths.cursors}/hook.json`, '{"seq":9}')
     receipts.checkReaders()
     expect(retrieved()).toEqual([[]])
-    rmSync(room.paths.cursors, { recursive: true })
+    rmSync(harness.paths.cursors, { recursive: true })
     receipts.checkReaders()
     expect(retrieved()).toEqual([[]])
   })

@@ -14,7 +14,7 @@ import { temporaryDirectory } from "./temporary.js"
 type Line = Readonly<Record<string, unknown>>
 
 /** A daemon's directory, and the daemons that run in it one after the other. */
-export class DaemonRoom {
+export class DaemonHarness {
   readonly paths: DaemonPaths
   readonly clock: FakeClock
   readonly identity: Identity = newIdentity()
@@ -105,7 +105,7 @@ export class DaemonRoom {
   }
 
   /** Waits for `count` lines of acks.jsonl with this state. */
-  rungs(state: string, count = 1): Promise<Line[]> {
+  acksWith(state: string, count = 1): Promise<Line[]> {
     return until(`${count} acks ${state}`, () => {
       const found = this.acks.filter((line) => line["state"] === state)
       return found.length >= count && found

@@ -18,7 +18,7 @@ export interface SeenLine {
 }
 
 /** A daemon's directory with an inbox that a test opens, closes and inspects. */
-export class InboxRoom {
+export class InboxHarness {
   readonly paths: DaemonPaths
   readonly durable: string[] = []
   readonly marks: unknown[] = []
