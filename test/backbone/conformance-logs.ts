@@ -43,7 +43,7 @@ const hostileTexts = [
 ]
 
 export function describeLogs(start: Start): void {
-  test("has an id and can be reached", async () => {
+  test("an engine has an id and can be reached", async () => {
     const { backbone } = await start()
     expect(backbone.id).toMatch(/^srv_[A-Za-z0-9_-]{8,}$/)
     expect(backbone.isReachable).toBe(true)

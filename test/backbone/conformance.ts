@@ -20,7 +20,7 @@ export function describeBackbone(name: string, open: () => Promise<OpenedBackbon
 }
 
 function describeReopening(open: () => Promise<OpenedBackbone>): void {
-  test("what was written is there after closing and opening", async () => {
+  test("written data is there after an engine is closed and opened again", async () => {
     const opened = await open()
     onTestFinished(() => opened.cleanup(), patienceMs)
     const { backbone } = opened

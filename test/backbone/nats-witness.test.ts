@@ -20,9 +20,9 @@ async function startWitnessed() {
   const config = { name: "log", subjects: ["agentchat.log.>"] }
   await secretly.streams.add(config)
   const write = async (id: string) => {
-    const about = headers()
-    about.set("Nats-Msg-Id", id)
-    return (await jetstream(open).publish("agentchat.log.x", `of ${id}`, { headers: about })).seq
+    const messageHeaders = headers()
+    messageHeaders.set("Nats-Msg-Id", id)
+    return (await jetstream(open).publish("agentchat.log.x", `of ${id}`, { headers: messageHeaders })).seq
   }
   const losses = async () => (await witness.findLosses(server.url, /^log$/)).map(({ id }) => id)
   return { manager, secretly, config, write, losses, witness }

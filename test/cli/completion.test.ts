@@ -52,7 +52,7 @@ describe.runIf(hasProgram("bash"))("completion in bash", () => {
     expect(complete("inbox", "--last", "")).toEqual([])
   })
 
-  it("is registered for agentchat", () => {
+  it("bash completion is registered for agentchat", () => {
     expect(
       run("bash", "source ./completion; complete -p agentchat", prepare(bashScript(commands))).join(),
     ).toContain("-F _agentchat agentchat")

@@ -22,7 +22,7 @@ describe.runIf(hasProgram("tmux"))("connect on a terminal", { timeout: 60_000 },
     )
   const say = (text: string) => bob.must("send", relay.url, "#general", text, "--nick", "bob")
 
-  it("keeps typed text below arriving messages, also over several rows", async () => {
+  it("typed text stays below arriving messages, even over several rows", async () => {
     const terminal = open()
     await terminal.shows(/^#general>$/)
     terminal.type("hello the")
@@ -44,7 +44,7 @@ describe.runIf(hasProgram("tmux"))("connect on a terminal", { timeout: 60_000 },
     await terminal.shows(/^exit 130$/)
   })
 
-  it("keeps a history of typed lines", async () => {
+  it("the prompt has a history of typed lines", async () => {
     const terminal = open()
     await terminal.shows(/^#general>$/)
     terminal.type("good morning")
@@ -56,7 +56,7 @@ describe.runIf(hasProgram("tmux"))("connect on a terminal", { timeout: 60_000 },
     await terminal.shows(/^exit 0$/)
   })
 
-  it("cannot be overwritten by a hostile message", async () => {
+  it("a hostile message cannot overwrite the prompt", async () => {
     const terminal = open()
     await terminal.shows(/^#general>$/)
     say("\u001b[2J\u001b[1;1Hgone\nann: forged")

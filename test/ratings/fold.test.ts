@@ -117,7 +117,7 @@ describe("historyOf", () => {
     expect(historyOf(records).map(({ proposal }) => proposal)).toEqual(["y", "z", "p3"])
   })
 
-  it("has each deal once, by its longest receipt", () => {
+  it("the history has each deal once, by its longest receipt", () => {
     const completed = record("a", "b", 1)
     const disputed = record("a", "b", 1, { steps: 4, head: "h1b", outcome: "unresolved" })
     for (const records of [

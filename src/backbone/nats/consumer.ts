@@ -64,7 +64,7 @@ export function addConsumer(
 
 /**
  * Reports whether a consumer is at the leader of its stream. Other nodes may lag behind, and a node of NATS 2.9 that was
- * killed silently lacks for good what it was about to write.
+ * killed may lack its last messages for good without reporting it.
  */
 export async function isAtLeader(
   client: NatsClient,

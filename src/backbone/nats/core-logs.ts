@@ -61,12 +61,12 @@ export class CoreLogs implements Logs {
     if (known !== undefined) return { ...known, isDuplicate: true }
     const ts = this.#client.clock.now()
     const seq = this.#next(ts)
-    const about = headers()
-    about.set(idHeader, encodeURIComponent(id.toWellFormed()))
-    about.set(seqHeader, String(seq))
-    about.set(tsHeader, String(ts))
+    const messageHeaders = headers()
+    messageHeaders.set(idHeader, encodeURIComponent(id.toWellFormed()))
+    messageHeaders.set(seqHeader, String(seq))
+    messageHeaders.set(tsHeader, String(ts))
     await this.#client.run(async () => {
-      this.#client.nc.publish(this.#prefix + key, data, { headers: about })
+      this.#client.nc.publish(this.#prefix + key, data, { headers: messageHeaders })
       await this.#client.nc.flush()
     })
     this.#appended.add(`${key} ${id}`, seq, ts)

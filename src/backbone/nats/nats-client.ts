@@ -41,7 +41,7 @@ export class NatsClient {
   readonly #pending = new Set<(error: ChatError) => void>()
   readonly #restorers: (() => Promise<unknown>)[] = []
   #isConnected = true
-  #answers = true
+  #isAnswering = true
   #isClosed = false
   #isProbing = false
   #probe: () => Promise<unknown> = () => Promise.resolve()
@@ -74,7 +74,7 @@ export class NatsClient {
   }
 
   get isReachable(): boolean {
-    return this.#isConnected && this.#answers && !this.#isClosed
+    return this.#isConnected && this.#isAnswering && !this.#isClosed
   }
 
   /** True if the server is part of a cluster, which can keep several copies of a stream. */
@@ -98,7 +98,7 @@ export class NatsClient {
 
   /** Treats JetStream as reachable until an operation fails; for the time before it is probed. */
   assumeReachable(): void {
-    this.#answers = true
+    this.#isAnswering = true
   }
 
   /** Calls `probe`, which must write, every 2 s from now on. */
@@ -201,7 +201,7 @@ export class NatsClient {
     if (!this.#isConnected || this.#isClosed) return
     this.#change(() => {
       this.#isConnected = false
-      this.#answers = false
+      this.#isAnswering = false
     }, "the connection is lost")
     this.#rejectPending("the connection is lost")
   }
@@ -216,7 +216,7 @@ export class NatsClient {
   #markUnreachable(error: unknown): void {
     if (this.#isClosed) return
     this.#change(() => {
-      this.#answers = false
+      this.#isAnswering = false
     }, errorText(error))
   }
 
@@ -253,13 +253,13 @@ export class NatsClient {
   }
 
   async #checkReachable(): Promise<void> {
-    const hadAnswers = this.#answers
+    const hadAnswers = this.#isAnswering
     if (!hadAnswers) for (const restore of this.#restorers) await this.withTimeout(restore)
     await this.withTimeout(this.#probe)
     // If the connection was lost meanwhile, the next probe checks again.
     if (hadAnswers || !this.#isConnected || this.#isClosed) return
     this.#change(() => {
-      this.#answers = true
+      this.#isAnswering = true
     }, "")
   }
 }

@@ -72,11 +72,11 @@ export class NatsLogs implements Logs {
     const data = Buffer.from(value)
     this.#client.checkSize(data)
     const ts = this.#client.clock.now()
-    const about = headers()
-    about.set(PubHeaders.MsgIdHdr, `${key}:${toHeaderValue(id)}`)
-    about.set(PubHeaders.ExpectedStreamHdr, this.#stream)
-    about.set(tsHeader, String(ts))
-    const ack = await this.#publisher.publish(subject, data, about)
+    const messageHeaders = headers()
+    messageHeaders.set(PubHeaders.MsgIdHdr, `${key}:${toHeaderValue(id)}`)
+    messageHeaders.set(PubHeaders.ExpectedStreamHdr, this.#stream)
+    messageHeaders.set(tsHeader, String(ts))
+    const ack = await this.#publisher.publish(subject, data, messageHeaders)
     const seq = this.#sequence.toLog(ack.seq)
     if (ack.duplicate !== true) return { seq, ts, isDuplicate: false }
     return { seq, ts: await this.#tsOf(ack.seq), isDuplicate: true }
@@ -231,8 +231,8 @@ interface PendingPublish {
 }
 
 /**
- * Publishes messages to JetStream, many at a time. The library creates timers, promises and an error object for each
- * message, which takes longer than everything else.
+ * Publishes messages to JetStream, many at a time. The `publish` of the library is slow, because it creates timers,
+ * promises and an error object for each message.
  */
 class Publisher {
   readonly #client: NatsClient
@@ -250,14 +250,14 @@ class Publisher {
   }
 
   /** @throws {ChatError} MAILBOX_FULL, UNAVAILABLE */
-  async publish(subject: string, data: Uint8Array, about: MsgHdrs): Promise<PublishAck> {
+  async publish(subject: string, data: Uint8Array, messageHeaders: MsgHdrs): Promise<PublishAck> {
     const token = String(++this.#count)
     try {
       return await this.#client.run(
         () =>
           new Promise<PublishAck>((resolve, reject) => {
             this.#pending.set(token, { resolve, reject })
-            this.#client.nc.publish(subject, data, { headers: about, reply: this.#inbox + token })
+            this.#client.nc.publish(subject, data, { headers: messageHeaders, reply: this.#inbox + token })
           }),
       )
     } finally {
@@ -303,8 +303,8 @@ const lostMs = 60_000
  * Maps the numbers of a stream to those of its log. A stream on disk keeps counting, but one in memory starts at 1 again
  * with every restart of NATS, while its readers continue after the last number they know. Therefore the numbers of a
  * stream in memory start at its creation time in microseconds, which is the same for all relays; they are safe integers
- * until 2311. After a restart of a whole cluster the stream is empty and has its first creation time: then the stream
- * itself is moved on to the current time.
+ * until 2311. After a restart of a whole cluster the stream is empty and keeps its creation time: then it is purged up
+ * to a number that matches the current time.
  */
 export class LogSequence {
   readonly #isInMemory: boolean

@@ -87,12 +87,12 @@ export class NatsTable implements Table {
       const row = await this.#get(key)
       if (row === undefined) return expected === undefined || expected === 0
       if (expected !== undefined && row.revision !== expected) return false
-      const about = headers()
-      about.set(operationHeader, "DEL")
+      const messageHeaders = headers()
+      messageHeaders.set(operationHeader, "DEL")
       const revision =
         expected === undefined
-          ? (await this.#client.js.publish(this.#subject(key), "", { headers: about })).seq
-          : await this.#replace(key, Buffer.alloc(0), expected, about)
+          ? (await this.#client.js.publish(this.#subject(key), "", { headers: messageHeaders })).seq
+          : await this.#replace(key, Buffer.alloc(0), expected, messageHeaders)
       if (revision === undefined) return false
       this.#addTombstone(key, revision)
       return true
@@ -167,19 +167,19 @@ export class NatsTable implements Table {
 
   /**
    * Writes over a row of that revision, which is not 0. The nodes of a cluster compare revisions before they agree on
-   * the order of what is written, so several writers may pass at once (NATS 2.9). What they cannot do is write
-   * under the same id: that is compared afterwards.
+   * the order of what is written, so several writers may pass at once (NATS 2.9). Message ids are compared
+   * afterwards, so of several writes with the same id only the first succeeds.
    * @returns undefined when the row was at another revision, or another writer was first
    */
   async #replace(
     key: string,
     data: Buffer,
     expected: number,
-    about = headers(),
+    messageHeaders = headers(),
   ): Promise<number | undefined> {
     const ack = await ifExpected(
       this.#client.js.publish(this.#subject(key), data, {
-        headers: about,
+        headers: messageHeaders,
         expect: { lastSubjectSequence: expected },
         msgID: `${key}@${expected}`,
       }),

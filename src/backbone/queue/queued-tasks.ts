@@ -104,7 +104,7 @@ export class TaskIndex {
     this.#characters += task.value.length
     if (task.worker === undefined) {
       const waiting = this.#waiting.get(task.topic) ?? []
-      waiting.splice(placeOf(waiting, task), 0, task)
+      waiting.splice(insertionIndex(waiting, task), 0, task)
       this.#waiting.set(task.topic, waiting)
     } else {
       const claimed = this.#claimed.get(task.topic) ?? new Map<string, QueuedTask>()
@@ -120,8 +120,8 @@ export class TaskIndex {
     this.#characters -= task.value.length
     if (task.worker === undefined) {
       const waiting = this.#waiting.get(task.topic) ?? []
-      const place = placeOf(waiting, task)
-      if (waiting[place]?.id === task.id) waiting.splice(place, 1)
+      const index = insertionIndex(waiting, task)
+      if (waiting[index]?.id === task.id) waiting.splice(index, 1)
       if (waiting.length === 0) this.#waiting.delete(task.topic)
     } else {
       const claimed = this.#claimed.get(task.topic)
@@ -140,7 +140,7 @@ function byAge(a: QueuedTask, b: QueuedTask): number {
 }
 
 /** Returns the index of the first task that is not older than `task`. */
-function placeOf(tasks: readonly QueuedTask[], task: QueuedTask): number {
+function insertionIndex(tasks: readonly QueuedTask[], task: QueuedTask): number {
   let low = 0
   let high = tasks.length
   while (low < high) {

@@ -62,7 +62,7 @@ async function sendAgain(
   const { requestThroughDaemon } = await import("../daemon/daemon-request.js")
   const frame = { type: "MSG", ...frameOf(paths, line) } as ClientFrame
   const answer = requestThroughDaemon(paths, frame, { clock, timeoutMs, id: line.id })
-  // If the line is refused again, a line of its own records that.
+  // If the line is refused again, rejected.jsonl gets another line about it.
   noteReleased(paths, line, "released", clock.now())
   await answer
 }
@@ -81,8 +81,8 @@ export async function resetRelayGuards(
 }
 
 /**
- * Resets the daemon's own circuit breaker after a person at the terminal has confirmed it. An agent with a terminal of its
- * own can confirm it too: this makes it harder, not impossible.
+ * Resets the circuit breaker of a daemon after a person at the terminal has confirmed it. This makes it harder for an
+ * agent to reset it, not impossible: it could open a terminal.
  * @throws {ChatError} OPERATOR_REQUIRED without a terminal, or if the number typed is wrong; NOT_FOUND
  */
 export async function resetOwnBreaker(

@@ -24,13 +24,13 @@ export interface HeldLine {
  */
 export function readHeldLines(paths: DaemonPaths): HeldLine[] {
   const done = new Set(readLines(paths.released).flatMap(({ at }) => (typeof at === "string" ? [at] : [])))
-  const places = new Map<string, number>()
+  const positions = new Map<string, number>()
   const held = readLines(paths.rejected).flatMap((entry) => {
     if (!isHeld(entry)) return []
-    if (!places.has(entry.id)) places.set(entry.id, places.size)
+    if (!positions.has(entry.id)) positions.set(entry.id, positions.size)
     return done.has(entry.at) ? [] : [entry]
   })
-  return held.sort((a, b) => (places.get(a.id) ?? 0) - (places.get(b.id) ?? 0))
+  return held.sort((a, b) => (positions.get(a.id) ?? 0) - (positions.get(b.id) ?? 0))
 }
 
 function isHeld(entry: unknown): entry is HeldLine {

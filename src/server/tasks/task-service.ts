@@ -209,8 +209,8 @@ export class TaskService {
     const task = this.#queue.find(id)
     if (task === undefined) return false
     if (task.worker !== undefined) return true
-    const place = this.#queue.waiting(topic).findIndex((other) => other.id === id)
-    return place < this.#workers.countFree(topic, asker)
+    const position = this.#queue.waiting(topic).findIndex((other) => other.id === id)
+    return position < this.#workers.countFree(topic, asker)
   }
 
   /** Returns the error of one more task for this role, or undefined while there is room. */

@@ -99,7 +99,7 @@ function countCommits(dir: string): number {
   return commits
 }
 
-test("what was written survives kill -9 at any moment", { timeout: 180_000 }, async () => {
+test("written entries survive kill -9 at any time", { timeout: 180_000 }, async () => {
   const dir = join(temporaryDirectory(), "store")
   const written = new Set<number>()
   let next = 1

@@ -216,7 +216,7 @@ describe("rating receipts", () => {
     })
   })
 
-  it("gives the same result from two files in either order", async () => {
+  it("two files of receipts give the same ratings in either order", async () => {
     const room = new CommandRoom()
     room.write("one.jsonl", `${lines[2]}${lines[0]}`)
     room.write("other.jsonl", (lines[1] ?? "") + (lines[0] ?? "").trimEnd())
