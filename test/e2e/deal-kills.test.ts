@@ -85,12 +85,12 @@ describe("a daemon that is killed while it writes statements of deals", () => {
     await start()
     ann.say(...tasks.map((task) => ({ id: task, type: "PROPOSAL", to: "@ben", task })))
     const ids = await until("ben knows all proposals", () => {
-      const known = tasks.flatMap((task) => ben.heardOf(task)?.id ?? [])
+      const known = tasks.flatMap((task) => ben.findDeal(task)?.id ?? [])
       return known.length === tasks.length && known
     })
     ben.say(...ids.map((id) => ({ id: `accept-${id}`, type: "ACCEPT", proposal_id: id })))
     const reach = (length: number) => () =>
-      [ann, ben].every((party) => tasks.every((task) => party.heardOf(task)?.length === length))
+      [ann, ben].every((party) => tasks.every((task) => party.findDeal(task)?.length === length))
     await until("all are accepted", reach(2))
 
     for (let round = 0; round < rounds; round++) {

@@ -2,10 +2,10 @@ import { appendFileSync } from "node:fs"
 import { GrowingLines } from "./growing-lines.js"
 import type { Workspace } from "./program.js"
 
-/** A deal as far as a party has heard of it. */
-interface Heard {
+/** A deal that a party knows. */
+interface KnownDeal {
   readonly id: string
-  /** Statements in its chain. */
+  /** Number of statements in the chain. */
   length: number
 }
 
@@ -15,26 +15,26 @@ interface LineEnd {
   readonly codes: string[]
 }
 
-/** An agent of which only the files of its daemon are known. */
+/** An agent, as seen through the files of its daemon. */
 export class DealParty {
   readonly name: string
   readonly place: Workspace
-  readonly #said: GrowingLines
+  readonly #statements: GrowingLines
   readonly #acks: GrowingLines
   readonly #rejected: GrowingLines
-  readonly #byTask = new Map<string, Heard>()
-  readonly #byId = new Map<string, Heard>()
+  readonly #byTask = new Map<string, KnownDeal>()
+  readonly #byId = new Map<string, KnownDeal>()
   readonly #ends = new Map<string, LineEnd>()
 
   constructor(name: string, place: Workspace) {
     this.name = name
     this.place = place
-    this.#said = new GrowingLines(this.file("proposals.jsonl"))
+    this.#statements = new GrowingLines(this.file("proposals.jsonl"))
     this.#acks = new GrowingLines(this.file("acks.jsonl"))
     this.#rejected = new GrowingLines(this.file("rejected.jsonl"))
   }
 
-  /** A file of its daemon. */
+  /** Returns the path of a file of the daemon. */
   file(name: string): string {
     return this.place.file(this.name, name)
   }
@@ -44,17 +44,17 @@ export class DealParty {
     appendFileSync(this.file("outbox.jsonl"), lines.map((line) => `${JSON.stringify(line)}\n`).join(""))
   }
 
-  /** The deal about this task; its task is what tells a deal of a test from the others. */
-  heardOf(task: string): Heard | undefined {
-    for (const { statement } of this.#said.read()) {
-      const { type, id, proposal_id, task: about } = statement as Readonly<Record<string, string>>
-      if (type === "PROPOSAL" && id !== undefined && about !== undefined) {
-        const heard = { id, length: 1 }
-        this.#byTask.set(about, heard)
-        this.#byId.set(id, heard)
+  /** Returns the deal with this task, which identifies it within a test. */
+  findDeal(task: string): KnownDeal | undefined {
+    for (const { statement } of this.#statements.read()) {
+      const { type, id, proposal_id, task: proposedTask } = statement as Readonly<Record<string, string>>
+      if (type === "PROPOSAL" && id !== undefined && proposedTask !== undefined) {
+        const deal = { id, length: 1 }
+        this.#byTask.set(proposedTask, deal)
+        this.#byId.set(id, deal)
       } else {
-        const heard = this.#byId.get(String(proposal_id))
-        if (heard !== undefined) heard.length++
+        const deal = this.#byId.get(String(proposal_id))
+        if (deal !== undefined) deal.length++
       }
     }
     return this.#byTask.get(task)

@@ -76,11 +76,11 @@ export function stepsIn(messages: readonly ServerMessage[]): ServerMessage<Verb>
 /** A chain of statements that begins with a proposal. */
 export type Chain = readonly [Statement<"PROPOSAL">, ...Statement[]]
 
-/** A connection of somebody with a key. */
+/** A connection of an agent with a key. */
 export interface Party extends TestAgent {
   readonly signer: Signer
   /** Returns the statements received until now, without the answers to its own frames. */
-  told(): Promise<ServerMessage<Verb>[]>
+  newStatements(): Promise<ServerMessage<Verb>[]>
   /** Sends a statement. @returns the answer */
   say(statement: Statement): Promise<ServerMessage>
 }
@@ -92,7 +92,7 @@ export async function enterParty(house: TestRelay, name: string, signer = new Si
   return {
     ...agent,
     signer,
-    told: async () => stepsIn(await wire.settle()).filter(({ re }) => re === undefined),
+    newStatements: async () => stepsIn(await wire.settle()).filter(({ re }) => re === undefined),
     say: (statement) => wire.answerTo(statement),
   }
 }
@@ -140,7 +140,7 @@ export class DealRoom {
     return by.signer.force(chain, type, { ts: this.now, ...more })
   }
 
-  /** Has these said, which must be legal, after a proposal. @returns the whole chain */
+  /** Sends these legal statements after a proposal. @returns the whole chain */
   async make(...steps: readonly Step[]): Promise<Chain> {
     const proposal = this.proposal()
     let chain: Chain = [proposal]
@@ -150,8 +150,8 @@ export class DealRoom {
       await must(this[by], statement)
       chain = [...chain, statement]
     }
-    await this.ann.told()
-    await this.bob.told()
+    await this.ann.newStatements()
+    await this.bob.newStatements()
     return chain
   }
 

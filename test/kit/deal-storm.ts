@@ -1,15 +1,15 @@
 import type { DealParty } from "./deal-party.js"
 
 /** The planned answers to a PROPOSAL, by its proposer (0) or its recipient (1). A refused one has an error code. */
-interface Word {
+interface Step {
   readonly by: 0 | 1
   readonly type: "ACCEPT" | "REJECT" | "COMPLETE" | "DISPUTE"
   readonly code?: string
-  /** Said together with the word before, not after it was heard of. */
+  /** Sent together with the step before, not after both parties know that. */
   readonly together?: true
 }
 
-const courses: readonly (readonly Word[])[] = [
+const plans: readonly (readonly Step[])[] = [
   [
     { by: 1, type: "REJECT" },
     { by: 0, type: "COMPLETE", code: "PROPOSAL_STATE" },
@@ -39,77 +39,77 @@ const courses: readonly (readonly Word[])[] = [
   ],
 ]
 
-/** A deal as it is planned, and how far it is. */
+/** A planned deal and its progress. */
 export class PlannedDeal {
   readonly #task: string
   readonly #parties: readonly [DealParty, DealParty]
-  readonly #course: readonly Word[]
-  #said = 0
+  readonly #plan: readonly Step[]
+  #sent = 0
 
-  constructor(task: string, parties: readonly [DealParty, DealParty], course: readonly Word[]) {
+  constructor(task: string, parties: readonly [DealParty, DealParty], plan: readonly Step[]) {
     this.#task = task
     this.#parties = parties
-    this.#course = course
+    this.#plan = plan
   }
 
-  /** Words that were said, and all that will be. */
-  get progress(): readonly [said: number, all: number] {
-    return [this.#said, this.#course.length + 1]
+  /** Number of statements sent, and of all planned. */
+  get progress(): readonly [sent: number, all: number] {
+    return [this.#sent, this.#plan.length + 1]
   }
 
-  /** Says what is next once the word before it was heard of by both. @returns whether all was said and settled */
+  /** Sends the next statements once both parties know those before. @returns whether all are sent and answered */
   step(): boolean {
-    if (this.#said === 0) {
+    if (this.#sent === 0) {
       const [proposer, { name }] = this.#parties
       proposer.say({ id: this.#task, type: "PROPOSAL", to: `@${name}`, task: this.#task })
-      this.#said = 1
+      this.#sent = 1
       return false
     }
     const id = this.#settled()
     if (id === undefined) return false
     do {
-      const word = this.#course[this.#said - 1]
-      if (word === undefined) return true
-      const line = { id: `${this.#task}-${this.#said}`, type: word.type, proposal_id: id }
-      this.#parties[word.by].say({ ...line, ...(word.type === "DISPUTE" ? { reason: "not done" } : {}) })
-      this.#said++
-    } while (this.#course[this.#said - 1]?.together === true)
+      const step = this.#plan[this.#sent - 1]
+      if (step === undefined) return true
+      const line = { id: `${this.#task}-${this.#sent}`, type: step.type, proposal_id: id }
+      this.#parties[step.by].say({ ...line, ...(step.type === "DISPUTE" ? { reason: "not done" } : {}) })
+      this.#sent++
+    } while (this.#plan[this.#sent - 1]?.together === true)
     return false
   }
 
-  /** Returns the differences between the plan and what the parties and their lines have. */
+  /** Returns the differences between the plan and the files of the parties. */
   faults(): string[] {
-    const wanted = this.#wanted(this.#course.length)
-    const told = this.#parties.flatMap((party) => {
-      const length = party.heardOf(this.#task)?.length
+    const wanted = this.#wanted(this.#plan.length)
+    const faults = this.#parties.flatMap((party) => {
+      const length = party.findDeal(this.#task)?.length
       return length === wanted
         ? []
         : [`${this.#task} has ${length} statements for ${party.name}, not ${wanted}`]
     })
-    const lines = Array.from({ length: this.#course.length + 1 }, (_, index) => {
+    const lines = Array.from({ length: this.#plan.length + 1 }, (_, index) => {
       const { party, id, code } = this.#line(index)
       const { accepted, codes } = party.endOf(id) ?? { accepted: 0, codes: [] }
       const isWanted = accepted === (code === undefined ? 1 : 0) && String(codes) === (code ?? "")
       return isWanted ? [] : [`${id}: accepted ${accepted} times, rejected as ${String(codes)}`]
     })
-    return [...told, ...lines.flat()]
+    return [...faults, ...lines.flat()]
   }
 
-  /** @returns the id of the deal, once both have heard and got an answer to all that was said */
+  /** @returns the id of the deal, once both parties know every statement sent and each line has an answer */
   #settled(): string | undefined {
-    const wanted = this.#wanted(this.#said - 1)
-    const [heard, other] = this.#parties.map((party) => party.heardOf(this.#task))
-    if ((heard?.length ?? 0) < wanted || (other?.length ?? 0) < wanted) return undefined
-    for (let index = 0; index < this.#said; index++) {
+    const wanted = this.#wanted(this.#sent - 1)
+    const [deal, other] = this.#parties.map((party) => party.findDeal(this.#task))
+    if ((deal?.length ?? 0) < wanted || (other?.length ?? 0) < wanted) return undefined
+    for (let index = 0; index < this.#sent; index++) {
       const { party, id } = this.#line(index)
       if (party.endOf(id) === undefined) return undefined
     }
-    return heard?.id
+    return deal?.id
   }
 
-  /** Statements of the deal after so many words of its course. */
-  #wanted(words: number): number {
-    return 1 + this.#course.slice(0, words).filter(({ code }) => code === undefined).length
+  /** Returns the number of statements of the deal after this many steps of the plan. */
+  #wanted(steps: number): number {
+    return 1 + this.#plan.slice(0, steps).filter(({ code }) => code === undefined).length
   }
 
   #line(index: number): {
@@ -117,9 +117,9 @@ export class PlannedDeal {
     readonly party: DealParty
     readonly code?: string | undefined
   } {
-    const word = this.#course[index - 1]
-    if (word === undefined) return { id: this.#task, party: this.#parties[0] }
-    return { id: `${this.#task}-${index}`, party: this.#parties[word.by], code: word.code }
+    const step = this.#plan[index - 1]
+    if (step === undefined) return { id: this.#task, party: this.#parties[0] }
+    return { id: `${this.#task}-${index}`, party: this.#parties[step.by], code: step.code }
   }
 }
 
@@ -130,6 +130,6 @@ export function planDeals(count: number, parties: readonly DealParty[], random: 
     const first = Math.floor(random() * among.length)
     const second = (first + 1 + Math.floor(random() * (among.length - 1))) % among.length
     const pair = [among[first], among[second]] as [DealParty, DealParty]
-    return new PlannedDeal(`d${index}`, pair, courses[Math.floor(random() * courses.length)] ?? [])
+    return new PlannedDeal(`d${index}`, pair, plans[Math.floor(random() * plans.length)] ?? [])
   })
 }

@@ -47,11 +47,11 @@ export async function relayFaults(url: string, party: DealParty): Promise<string
     { url, name: party.name, identity, clock: systemClock },
     { onMessage: () => {}, onClose: () => {} },
   )
-  const kept = new Map<string, string>()
+  const relayDeals = new Map<string, string>()
   try {
     for (let since = 0; ; ) {
       const { list, more } = await connection.request({ type: "LIST_PROPOSALS", since })
-      for (const { id, statements } of list) kept.set(id, canonicalize(statements))
+      for (const { id, statements } of list) relayDeals.set(id, canonicalize(statements))
       if (more !== true) break
       since = list.at(-1)?.statements.at(-1)?.ts ?? 0
     }
@@ -61,12 +61,12 @@ export async function relayFaults(url: string, party: DealParty): Promise<string
   const faults: string[] = []
   for (const { id, chain } of dealsOf(party).values()) {
     const text = canonicalize(chain)
-    if (kept.get(id) !== text)
-      faults.push(`${party.name}: ${id} is ${text}, and for the relay ${kept.get(id)}`)
+    if (relayDeals.get(id) !== text)
+      faults.push(`${party.name}: ${id} is ${text}, and for the relay ${relayDeals.get(id)}`)
     for (const statement of chain) verifyStatement(statement)
-    kept.delete(id)
+    relayDeals.delete(id)
   }
-  return [...faults, ...Array.from(kept.keys(), (id) => `${party.name} does not know ${id}`)]
+  return [...faults, ...Array.from(relayDeals.keys(), (id) => `${party.name} does not know ${id}`)]
 }
 
 /** Checks that proposals.jsonl has every statement once, with its own number. */
@@ -75,12 +75,12 @@ function lineFaults(party: DealParty, deals: ReadonlyMap<string, Deal>): string[
   const lines = existsSync(path) ? readFileSync(path, "utf8").split("\n").slice(0, -1) : []
   const entries = lines.map((line) => JSON.parse(line) as { n: number; statement: Statement })
   const numbers = entries.map(({ n }) => n)
-  const said = [...deals.values()].reduce((sum, { chain }) => sum + chain.length, 0)
+  const count = [...deals.values()].reduce((sum, { chain }) => sum + chain.length, 0)
   const isCutOff = /[^\n]$/.test(readFileSync(party.file("inbox.jsonl"), "utf8"))
   return [
     ...(isCutOff ? [`the inbox of ${party.name} ends in the middle of a line`] : []),
     ...(numbers.every((n, index) => n > (numbers[index - 1] ?? 0)) ? [] : [`${party.name}: numbers fall`]),
-    ...(said === lines.length ? [] : [`${party.name} has ${lines.length} lines of ${said} statements`]),
+    ...(count === lines.length ? [] : [`${party.name} has ${lines.length} lines of ${count} statements`]),
   ]
 }
 
@@ -88,17 +88,17 @@ function lineFaults(party: DealParty, deals: ReadonlyMap<string, Deal>): string[
 function inboxFaults({ name, place }: DealParty, deals: ReadonlyMap<string, Deal>): string[] {
   const lines = place.inbox(name)
   const faults = lines.every(({ seq }, index) => seq === index + 1) ? [] : [`the inbox of ${name}: order`]
-  const told = new Map<string, string[]>(Array.from(deals.keys(), (id) => [id, []]))
+  const stepsOf = new Map<string, string[]>(Array.from(deals.keys(), (id) => [id, []]))
   for (const line of lines) {
     const { type, msg_id: id, state } = line
     if (isVerb(type)) {
       const deal = String(type === "PROPOSAL" ? line["id"] : line["proposal_id"])
-      told.set(deal, [...(told.get(deal) ?? []), `${String(id)} ${String(state)}`])
+      stepsOf.set(deal, [...(stepsOf.get(deal) ?? []), `${String(id)} ${String(state)}`])
     } else if (type === "NOTICE" && String(line["message"]).includes("refused")) {
       faults.push(`${name}: ${String(line["message"])}`)
     }
   }
-  for (const [id, steps] of told) {
+  for (const [id, steps] of stepsOf) {
     const chain = deals.get(id)?.chain ?? []
     const wanted = chain.map((statement, index) => {
       const { state } = dealOf(chain.slice(0, index + 1))

@@ -28,7 +28,7 @@ export const members: readonly ReceiptVector[] = [
   signed("the time is a fraction", ...withMember({ ts: t0 + 0.5 })),
   signed(
     "the time is no safe integer",
-    ...[proposal, accept, byBob].map((said) => ({ ...said, members: { ts: 2 ** 53 } })),
+    ...[proposal, accept, byBob].map((statement) => ({ ...statement, members: { ts: 2 ** 53 } })),
   ),
   signed("the time is before 1970", ...withMember({ ts: -1 })),
   signed("the amount is a number", ...withMember({ amount: 0.05 })),

@@ -80,7 +80,7 @@ export class StormAgent {
     for (const { id } of [...this.#outcomes("acks.jsonl"), ...this.#outcomes("rejected.jsonl")]) {
       if (id !== null && /^s\d+-\d+$/.test(id)) this.#settled.add(id)
     }
-    for (const line of this.#news()) if (line.type === "TASK") this.#work(line)
+    for (const line of this.#newLines()) if (line.type === "TASK") this.#work(line)
     while (this.#written < this.#script.length && this.#written - this.#settled.size < window) this.#write()
   }
 
@@ -120,7 +120,7 @@ export class StormAgent {
   }
 
   /** Returns the new lines of the inbox and its closed segments. */
-  #news(): InboxRecord[] {
+  #newLines(): InboxRecord[] {
     const folder = this.workspace.file(this.name, "inbox")
     const fresh: InboxRecord[] = []
     for (const entry of existsSync(folder) ? readdirSync(folder) : []) {

@@ -71,7 +71,7 @@ export class TaskRelays {
   readonly answersSent: string[] = []
   /** The answer to each task, as a mailbox keeps it. */
   readonly answers = new Map<string, Answer>()
-  readonly news: { readonly to: AgentId; readonly news: ServerMessage<"DELIVERY"> }[] = []
+  readonly deliveries: { readonly to: AgentId; readonly delivery: ServerMessage<"DELIVERY"> }[] = []
   readonly log: string[] = []
   /** If set, sending an answer fails with this error. */
   answerFault: Error | undefined
@@ -109,7 +109,7 @@ export class TaskRelays {
           log: (line) => relays.log.push(line),
           delivery: {
             answer: (task, text) => relays.#takeAnswer(task, text),
-            notify: (to, news) => relays.news.push({ to, news }),
+            notify: (to, delivery) => relays.deliveries.push({ to, delivery }),
           },
           guards: { refill: () => {} },
         },
@@ -163,7 +163,9 @@ export class TaskRelays {
 
   /** Returns the states reported of a task, in order. */
   statesOf(id: string): string[] {
-    return this.news.filter(({ news }) => news.msg_id === id).map(({ news }) => news.state)
+    return this.deliveries
+      .filter(({ delivery }) => delivery.msg_id === id)
+      .map(({ delivery }) => delivery.state)
   }
 
   #takeAnswer(task: string, text: string): Promise<void> {

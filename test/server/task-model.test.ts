@@ -168,9 +168,9 @@ class Run {
   /** Returns the ids of tasks that were answered or reported as failed. */
   get ends(): string[] {
     const answered = [...this.relays.answers.values()].map(({ in_reply_to }) => in_reply_to)
-    const failed = this.relays.news
-      .filter(({ news }) => news.state === "failed")
-      .map(({ news }) => news.msg_id)
+    const failed = this.relays.deliveries
+      .filter(({ delivery }) => delivery.state === "failed")
+      .map(({ delivery }) => delivery.msg_id)
     return [...answered, ...failed].sort()
   }
 }

@@ -24,10 +24,10 @@ describe("a statement", () => {
     const told = await ann.say(proposal)
     const again = await enterParty(house, "bob", bob.signer)
     const { re: _, ...mail } = { ...told, re: "" }
-    expect(await again.told()).toEqual([mail])
+    expect(await again.newStatements()).toEqual([mail])
     await leave(room, again)
     const third = await enterParty(house, "bob", bob.signer)
-    expect(await third.told()).toEqual([mail])
+    expect(await third.newStatements()).toEqual([mail])
     const msgId = `${ann.id.slice(1)}.${proposal.id}/PROPOSAL`
     expect(await pendingFor(third)).toEqual([msgId])
     third.wire.say({ type: "RECEIVED", ids: [msgId] })
@@ -35,7 +35,7 @@ describe("a statement", () => {
     expect(await pendingFor(third)).toEqual([])
     await third.wire.settle()
     await leave(room, third)
-    expect(await (await enterParty(house, "bob", bob.signer)).told()).toEqual([])
+    expect(await (await enterParty(house, "bob", bob.signer)).newStatements()).toEqual([])
   })
 
   it("is no delivery to who said it", async () => {
@@ -43,7 +43,7 @@ describe("a statement", () => {
     const { ann } = room
     const proposal = room.proposal()
     await ann.say(proposal)
-    const [own] = await ann.told()
+    const [own] = await ann.newStatements()
     ann.wire.say({ type: "RECEIVED", ids: [own?.msg_id], retrieved: [own?.msg_id] })
     expect(await ann.wire.settle()).toEqual([])
     expect(await pendingFor(ann)).toEqual([])
@@ -98,7 +98,7 @@ describe("a statement", () => {
     const room = await DealRoom.open({ limits: { mailboxMessages: 3 } })
     const { ann, bob, house } = room
     const chain = await room.make(["bob", "ACCEPT"])
-    const [own] = await ann.told().then(() => [`${ann.id.slice(1)}.${chain[0].id}/PROPOSAL`])
+    const [own] = await ann.newStatements().then(() => [`${ann.id.slice(1)}.${chain[0].id}/PROPOSAL`])
     ann.wire.say({ type: "RECEIVED", ids: [own, `${bob.id.slice(1)}.${chain[0].id}/ACCEPT`] })
     await leave(room, bob)
     expect(await ann.wire.ask({ type: "MSG", to: bob.id, content: "full" })).toMatchObject({ type: "ACK" })

@@ -27,7 +27,7 @@ describe("proposals that lead to no deal", () => {
       retry_after_ms: 900_000,
       guard: { layer: "deals", scope: `${room.ann.id} to ${room.bob.id}`, lifted_by: "progress" },
     })
-    expect(await room.bob.told()).toHaveLength(4)
+    expect(await room.bob.newStatements()).toHaveLength(4)
     expect(await room.ann.wire.ask({ type: "LIST_PROPOSALS" })).toMatchObject({
       list: Array.from({ length: 4 }, () => ({ state: "pending" })),
     })

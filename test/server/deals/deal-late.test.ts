@@ -15,6 +15,6 @@ it("takes a proposal to somebody who came to another relay a moment ago, and to 
   const bob = await enterParty(east, "bob")
   const made = { aud: west.relay.serverId, now: clock.now() }
   expect(await ann.say(ann.signer.propose(bob.signer, made))).toMatchObject({ type: "PROPOSAL" })
-  expect(await bob.told()).toMatchObject([{ type: "PROPOSAL" }])
+  expect(await bob.newStatements()).toMatchObject([{ type: "PROPOSAL" }])
   expect(await ann.say(ann.signer.propose(new Signer(), made))).toMatchObject({ code: "AGENT_NOT_FOUND" })
 })

@@ -29,7 +29,7 @@ describe("a deal", () => {
         name: by === ann ? "ann" : "bob",
         re: statement.id,
       })
-      for (const party of [ann, bob]) expect(await party.told()).toMatchObject([told])
+      for (const party of [ann, bob]) expect(await party.newStatements()).toMatchObject([told])
     }
     await step(
       ann,

@@ -6,8 +6,8 @@ import { liftedGuards } from "../../kit/guards.js"
 
 /** Checks that no message was sent and that the deal is unchanged. */
 async function expectUntouched(room: DealRoom, chain: Chain): Promise<void> {
-  expect(await room.ann.told()).toEqual([])
-  expect(await room.bob.told()).toEqual([])
+  expect(await room.ann.newStatements()).toEqual([])
+  expect(await room.bob.newStatements()).toEqual([])
   expect((await room.stored(chain[0].id))?.statements).toEqual(chain)
 }
 
@@ -232,7 +232,7 @@ describe("a proposal is refused", () => {
     const { ann, bob, aud, now } = room
     const late = ann.signer.propose(bob.signer, { aud, now: now - 61_000, expires: 60 })
     expect(await ann.say(late)).toMatchObject({ code: "PROPOSAL_EXPIRED" })
-    expect(await bob.told()).toEqual([])
+    expect(await bob.newStatements()).toEqual([])
   })
 
   it("that comes too fast, while answers do not count as messages", async () => {

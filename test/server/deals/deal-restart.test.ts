@@ -120,7 +120,7 @@ describe("open deals", () => {
     expect(await room.ann.wire.ask({ type: "LIST_PROPOSALS" })).toMatchObject({ code: "UNAVAILABLE" })
     lent.setReachable(true)
     expect(await room.bob.say(accept)).toMatchObject({ type: "ACCEPT", state: "accepted" })
-    expect((await room.ann.told()).map(({ type }) => type)).toEqual(["ACCEPT"])
+    expect((await room.ann.newStatements()).map(({ type }) => type)).toEqual(["ACCEPT"])
   })
 
   it("are delivered even if the relay crashed before it could send them", async () => {
@@ -148,10 +148,10 @@ describe("open deals", () => {
     expect(await room.bob.say(accept)).toMatchObject({ code: "UNAVAILABLE" })
     isFalling = false
     lent.setReachable(true)
-    expect(await room.ann.told()).toEqual([])
+    expect(await room.ann.newStatements()).toEqual([])
     const again = room.bob.signer.resign(accept, { ts: room.now + 1 })
     expect(await room.bob.say(again)).toMatchObject({ type: "ACCEPT", sig: accept.sig })
-    expect(await room.ann.told()).toMatchObject([{ type: "ACCEPT", sig: accept.sig }])
+    expect(await room.ann.newStatements()).toMatchObject([{ type: "ACCEPT", sig: accept.sig }])
     expect((await room.stored(chain[0].id))?.statements).toEqual([...chain, accept])
   })
 })

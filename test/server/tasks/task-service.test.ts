@@ -307,7 +307,7 @@ describe("FAIL", () => {
     await relays.settle()
     expect(bob.tasks).toHaveLength(5)
     expect(relays.statesOf(id)).toEqual(["claimed", "claimed", "claimed", "claimed", "claimed", "failed"])
-    expect(relays.news.at(-1)?.news).toMatchObject({ by: bob.id, reason: "no 5" })
+    expect(relays.deliveries.at(-1)?.delivery).toMatchObject({ by: bob.id, reason: "no 5" })
     expect(relays.first.pending("reviewer")).toEqual({ count: 0, ids: [], claimed: 0 })
   })
 
