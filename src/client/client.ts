@@ -1,6 +1,7 @@
 import { randomInt } from "node:crypto"
 import { EventEmitter } from "node:events"
 import { type Clock, systemClock } from "../base/clock.js"
+import { omitUndefined } from "../base/plain.js"
 import type {
   DealEvent,
   DisputeOptions,
@@ -178,14 +179,12 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
     channel?: string,
     options: { readonly cards?: boolean; readonly agent?: string } = {},
   ): Promise<readonly RosterEntry[]> {
-    const { cards, agent } = options
-    const answer = await this.#request({
-      type: "LIST_AGENTS",
-      ...(channel === undefined ? {} : { channel: parseChannel(channel) }),
-      ...(cards === undefined ? {} : { cards }),
-      ...(agent === undefined ? {} : { agent: parseAgentRef(agent) }),
+    const query = omitUndefined({
+      channel: channel === undefined ? undefined : parseChannel(channel),
+      cards: options.cards,
+      agent: options.agent === undefined ? undefined : parseAgentRef(options.agent),
     })
-    return answer.roster
+    return (await this.#request({ type: "LIST_AGENTS", ...query })).roster
   }
 
   /** Creates a channel and joins it. Only members and invited agents see an invite-only channel. */
@@ -216,12 +215,12 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
 
   /** Ends a task and sends `content` to the agent that asked. */
   async done(task: string, content?: string): Promise<void> {
-    await this.#request({ type: "DONE", task, ...(content === undefined ? {} : { content }) })
+    await this.#request({ type: "DONE", task, ...omitUndefined({ content }) })
   }
 
   /** Gives a task back, for the next worker. */
   async fail(task: string, reason?: string): Promise<void> {
-    await this.#request({ type: "FAIL", task, ...(reason === undefined ? {} : { reason }) })
+    await this.#request({ type: "FAIL", task, ...omitUndefined({ reason }) })
   }
 
   /** Renews the lease of a task. */
@@ -240,12 +239,7 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
     activity?: string,
     role?: string,
   ): Promise<void> {
-    await this.#request({
-      type: "SET_PRESENCE",
-      status,
-      ...(activity === undefined ? {} : { activity }),
-      ...(role === undefined ? {} : { role }),
-    })
+    await this.#request({ type: "SET_PRESENCE", status, ...omitUndefined({ activity, role }) })
   }
 
   /** Proposes a deal to an agent that has an identity. */

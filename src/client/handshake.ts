@@ -1,4 +1,5 @@
 import type { Clock } from "../base/clock.js"
+import { omitUndefined } from "../base/plain.js"
 import type { Identity } from "../identity/identity-file.js"
 import type { ClientFrame } from "../protocol/client-messages.js"
 import { ChatError } from "../protocol/errors.js"
@@ -67,13 +68,8 @@ export async function performHandshake(
 
 async function identify(options: HandshakeOptions): Promise<ClientFrame<"IDENTIFY">> {
   const { name, identity, role, card, compat } = options
-  return {
-    type: "IDENTIFY",
-    name,
-    ...(identity === undefined ? {} : { pubkey: compat === true ? await pemOf(identity) : identity.did }),
-    ...(role === undefined ? {} : { role }),
-    ...(card === undefined ? {} : { card }),
-  }
+  const pubkey = identity && (compat === true ? await pemOf(identity) : identity.did)
+  return { type: "IDENTIFY", name, ...omitUndefined({ pubkey, role, card }) }
 }
 
 async function answerChallenge(

@@ -1,3 +1,4 @@
+import { omitUndefined } from "../base/plain.js"
 import { formatForTerminal } from "../base/visible-text.js"
 import { ChatError, type ErrorCode, isErrorCode } from "../protocol/errors.js"
 import { daemonLayer, type GuardFacts } from "../protocol/guard-facts.js"
@@ -31,12 +32,13 @@ export function errorOfMessage(message: ServerMessage<"ERROR">): ChatError {
   const { code, retry_after_ms: retryAfterMs, candidates, hint, guard } = message
   const isKnown = isErrorCode(code)
   const text = quoteRelay(isKnown ? message.message : `${code}: ${message.message}`)
-  return new ChatError(isKnown ? code : "UNSUPPORTED", text, {
-    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-    ...(candidates === undefined ? {} : { candidates: quoteCandidates(candidates) }),
-    ...(hint === undefined ? {} : { hint: quoteRelay(hint) }),
-    ...(guard === undefined ? {} : { guard: quoteGuard(guard) }),
-  })
+  const details = {
+    retryAfterMs,
+    candidates: candidates && quoteCandidates(candidates),
+    hint: hint === undefined ? undefined : quoteRelay(hint),
+    guard: guard && quoteGuard(guard),
+  }
+  return new ChatError(isKnown ? code : "UNSUPPORTED", text, omitUndefined(details))
 }
 
 /** Shortens and escapes the guard facts of a relay; they cannot claim to be those of the daemon's own guard. */

@@ -1,3 +1,4 @@
+import { omitUndefined } from "../base/plain.js"
 import type { ClientFrame } from "../protocol/client-messages.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 
@@ -39,11 +40,7 @@ export function frameOfMessage(to: string, content: string, options: SendOptions
     type: "MSG",
     to,
     content,
-    ...(id === undefined ? {} : { id }),
-    ...(inReplyTo === undefined ? {} : { in_reply_to: inReplyTo }),
-    ...(kind === undefined ? {} : { kind }),
-    ...(mentions === undefined ? {} : { mentions: [...mentions] }),
-    ...(parts === undefined ? {} : { parts }),
+    ...omitUndefined({ id, in_reply_to: inReplyTo, kind, mentions: mentions && [...mentions], parts }),
   }
 }
 
@@ -52,9 +49,9 @@ export function ackOf(ack: ServerMessage<"ACK">): SendAck {
   return {
     id: ack.msg_id ?? "",
     ts: ack.ts,
-    ...(ack.seq === undefined ? {} : { seq: ack.seq }),
+    ...omitUndefined({ seq: ack.seq }),
     recipients: ack.recipients ?? 0,
-    ...(ack.to === undefined ? {} : { to: ack.to }),
+    ...omitUndefined({ to: ack.to }),
     isMember: ack.member ?? true,
     isDuplicate: ack.duplicate ?? false,
   }

@@ -103,13 +103,13 @@ export class Daemon {
     const breaker = new CircuitBreaker(guardContext, stops, options.guards, home)
     this.#breaker = breaker
 
-    this.#acks = AckLog.open(paths.acks, this.#status.reporter("acks"))
+    this.#acks = new AckLog(paths.acks, this.#status.reporter("acks"))
     const deliveryStatus = new DeliveryStatus(this.#acks, log)
     this.#answerEffects = new AnswerEffects({
       ...{ deliveryStatus, inbox, tasks, presence, stops, breaker, clock, self, log, isEcho: options.echo },
       saveNow: () => this.#saveNow(),
     })
-    this.#outbox = Outbox.open({
+    this.#outbox = new Outbox({
       ...{ paths, clock },
       onProblem: this.#status.reporter("outbox"),
       onLines: () => this.#sender.send(),

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs"
 import type { Clock } from "../base/clock.js"
+import { omitUndefined } from "../base/plain.js"
 import type { ConnectOptions } from "../client/connection.js"
 import type { BreakerLimits } from "../guards/breaker.js"
 import type { Identity } from "../identity/identity-file.js"
@@ -77,8 +78,7 @@ export async function prepareStart(root: RootPaths, start: DaemonStart): Promise
     name,
     nick,
     defaultChannels: defaultChannels as readonly string[] as readonly Channel[],
-    ...(identity === undefined ? {} : { identity }),
-    ...(channels === undefined ? {} : { channels }),
+    ...omitUndefined({ identity, channels }),
   }
 }
 
@@ -106,13 +106,5 @@ export function initialChannels(
 /** Returns the options of the daemon's connections. */
 export function connectOptionsOf(options: DaemonOptions, clock: Clock): ConnectOptions {
   const { server, nick, identity, role, card, compat } = options
-  return {
-    url: server,
-    name: nick,
-    compat,
-    clock,
-    ...(identity === undefined ? {} : { identity }),
-    ...(role === undefined ? {} : { role }),
-    ...(card === undefined ? {} : { card }),
-  }
+  return { url: server, name: nick, compat, clock, ...omitUndefined({ identity, role, card }) }
 }

@@ -12,7 +12,7 @@ import { rootPaths } from "${distUrl}daemon/files/paths.js"
 import { Outbox } from "${distUrl}daemon/outbox/outbox.js"
 const [root, sink, limits] = process.argv.slice(1)
 const fd = openSync(sink, "a")
-const outbox = Outbox.open({
+const outbox = new Outbox({
   paths: rootPaths(root).instance("default"),
   clock: systemClock,
   limits: JSON.parse(limits),

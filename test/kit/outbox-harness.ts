@@ -58,7 +58,7 @@ export class OutboxHarness {
 
   /** The open outbox; opened on first use. */
   get outbox(): Outbox {
-    this.#outbox ??= Outbox.open({
+    this.#outbox ??= new Outbox({
       paths: this.paths,
       clock: this.#clock,
       limits: this.limits,

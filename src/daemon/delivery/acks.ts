@@ -1,4 +1,5 @@
 import { LruMap } from "../../base/lru-map.js"
+import { omitUndefined } from "../../base/plain.js"
 import { formatJsonLine } from "../../base/visible-text.js"
 import { agentIdOfDid } from "../../proposals/statement.js"
 import type { ChatError } from "../../protocol/errors.js"
@@ -41,11 +42,7 @@ export class AckLog {
   #isScheduled = false
 
   /** @param onProblem - receives the reason why acks cannot be written, and undefined once they can */
-  static open(path: string, onProblem: (problem: ChatError | undefined) => void = () => {}): AckLog {
-    return new AckLog(path, onProblem)
-  }
-
-  private constructor(path: string, onProblem: (problem: ChatError | undefined) => void) {
+  constructor(path: string, onProblem: (problem: ChatError | undefined) => void = () => {}) {
     this.#log = new AppendLog(path, { path: path.replace(/\.jsonl$/, ".1.jsonl"), atBytes: rotateBytes })
     this.#problems = new FileProblems(onProblem)
   }
@@ -163,8 +160,4 @@ function evidenceOfAck(answer: ServerMessage<"ACK">, frame: OutboxFrame): Eviden
   const to = frame.type === "MSG" && !frame.to.startsWith("#") ? recipientOf(frame.to, answer) : undefined
   if (seq === undefined && recipients === undefined && to === undefined) return undefined
   return { seq, recipients, to }
-}
-
-function omitUndefined(fields: Evidence): Evidence {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
 }

@@ -1,3 +1,4 @@
+import { omitUndefined } from "../../base/plain.js"
 import { ChatError } from "../../protocol/errors.js"
 import { Fault, strictObject } from "../../protocol/schema.js"
 import { type Draft, draftBodies } from "../../protocol/statements.js"
@@ -52,11 +53,7 @@ export function readDraft(type: Verb, value: Readonly<Record<string, unknown>>):
   }
   const field = read.path
   const hint = hintOf(type, value, field)
-  throw new ChatError(
-    "INVALID_MSG",
-    `${field.slice(0, 70)}: ${read.problem}`,
-    hint === undefined ? {} : { hint },
-  )
+  throw new ChatError("INVALID_MSG", `${field.slice(0, 70)}: ${read.problem}`, omitUndefined({ hint }))
 }
 
 function hintOf(type: Verb, value: Readonly<Record<string, unknown>>, field: string): string | undefined {

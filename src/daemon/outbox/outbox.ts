@@ -15,7 +15,7 @@ import { RejectedLines, type Rejection } from "./rejected.js"
 export type { OutboxLine } from "./line-queue.js"
 export type { Rejection } from "./rejected.js"
 
-/** Options of {@link Outbox.open}. */
+/** Options of an {@link Outbox}. */
 export interface OutboxOptions {
   readonly paths: DaemonPaths
   readonly clock: Clock
@@ -56,11 +56,7 @@ export class Outbox {
   #hasMoreActivity = false
   #fileTurn = 0
 
-  static open(options: OutboxOptions): Outbox {
-    return new Outbox(options)
-  }
-
-  private constructor(options: OutboxOptions) {
+  constructor(options: OutboxOptions) {
     const { paths, clock } = options
     const limits = { ...defaultOutboxLimits, ...options.limits }
     const problems = new FileProblems((problem) => options.onProblem(problem))

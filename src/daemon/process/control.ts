@@ -124,13 +124,8 @@ function socketOf(root: RootPaths, name: InstanceName, clock: Clock): string {
 function refuseRunning(root: RootPaths, name: InstanceName, nowMs: number): void {
   const holder = readHolder(root.instance(name).pid, nowMs)
   if (holder === undefined) return
-  throw new ChatError(
-    "ALREADY_RUNNING",
-    `daemon ${name} is already running in process ${holder.process.pid}`,
-    {
-      hint: `agentchat daemon --stop --name ${name}`,
-    },
-  )
+  const message = `daemon ${name} is already running in process ${holder.process.pid}`
+  throw new ChatError("ALREADY_RUNNING", message, { hint: `agentchat daemon --stop --name ${name}` })
 }
 
 function instanceNames(root: RootPaths): InstanceName[] {

@@ -99,11 +99,8 @@ class Host {
     const options = await prepareStart(this.#options.root, start)
     const { name } = options
     if (this.#daemons.has(name) || this.#changing.has(name)) {
-      throw new ChatError(
-        "ALREADY_RUNNING",
-        `daemon ${name} is already running in process ${this.#options.process.pid}`,
-        { hint: `agentchat daemon --stop --name ${name}` },
-      )
+      const message = `daemon ${name} is already running in process ${this.#options.process.pid}`
+      throw new ChatError("ALREADY_RUNNING", message, { hint: `agentchat daemon --stop --name ${name}` })
     }
     this.#changing.add(name)
     try {

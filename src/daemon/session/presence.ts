@@ -1,4 +1,5 @@
 import type { Clock } from "../../base/clock.js"
+import { omitUndefined } from "../../base/plain.js"
 import type { Connection } from "../../client/connection.js"
 import type { ClientMessage } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
@@ -23,7 +24,7 @@ export class Presence {
     const presence = isStale ? ({ status: "idle", since: clock.now() } as const) : stored
     const newRole = role ?? stored.role
     if (!isStale && newRole === stored.role) return
-    memory.note({ presence: { ...presence, ...(newRole === undefined ? {} : { role: newRole }) } })
+    memory.note({ presence: { ...presence, ...omitUndefined({ role: newRole }) } })
   }
 
   /** Undefined if the agent never set one. */
@@ -37,14 +38,7 @@ export class Presence {
 
   /** Stores a presence that the relay accepted. The role stays unless the message changes it. */
   set({ status, activity, role = this.current?.role }: ClientMessage<"SET_PRESENCE">, ts: number): void {
-    this.#memory.note({
-      presence: {
-        status,
-        ...(activity === undefined ? {} : { activity }),
-        ...(role === undefined ? {} : { role }),
-        since: ts,
-      },
-    })
+    this.#memory.note({ presence: { status, ...omitUndefined({ activity, role }), since: ts } })
   }
 
   /** Sets the presence on a new session. Call it before outbox lines are sent, which may change it. */

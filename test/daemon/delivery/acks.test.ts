@@ -18,7 +18,7 @@ const ids = (path: string) => read(path).map(({ id }) => id)
 describe("AckLog", () => {
   it("writes one line per stage at the end of the callback", async () => {
     const path = newPath()
-    const log = AckLog.open(path)
+    const log = new AckLog(path)
     log.append(ack("a", { line_sha256: "00", msg_id: "x.a", evidence: { seq: 7 } }))
     log.append(ack("a", { state: "mirrored", by: "@bob" }))
     await Promise.resolve()
@@ -32,7 +32,7 @@ describe("AckLog", () => {
   it("writes no stage twice, in one process or over a crash", () => {
     const path = newPath()
     for (let i = 0; i < 3; i++) {
-      const log = AckLog.open(path)
+      const log = new AckLog(path)
       log.append(ack("a", { ts: i }))
       log.append(ack("a", { ts: i + 1 }))
       log.append(ack("b", { state: "mirrored", by: "@one" }))
@@ -46,7 +46,7 @@ describe("AckLog", () => {
 
   it("distinguishes two lines with the same id", () => {
     const path = newPath()
-    const log = AckLog.open(path)
+    const log = new AckLog(path)
     log.append(ack("a", { line_sha256: "aaaaaaaaaaaaaaaa" }))
     log.append(ack("a", { line_sha256: "bbbbbbbbbbbbbbbb" }))
     log.flush()
@@ -56,7 +56,7 @@ describe("AckLog", () => {
   it("continues after a partial line, and after a line of a user", () => {
     const path = newPath()
     appendFileSync(path, 'mine\n{"id":"a","state":"acc')
-    const log = AckLog.open(path)
+    const log = new AckLog(path)
     log.append(ack("a"))
     log.flush()
     expect(readFileSync(path, "utf8").split("\n").slice(0, 2)).toEqual(["mine", JSON.stringify(ack("a"))])
@@ -68,7 +68,7 @@ describe("AckLog", () => {
 
   it("becomes acks.1.jsonl at 8 MiB, whose stages are not written again", () => {
     const path = newPath()
-    let log = AckLog.open(path)
+    let log = new AckLog(path)
     log.append(ack("first"))
     log.flush()
     appendFileSync(path, `${JSON.stringify({ note: "x".repeat(8 * 1024 * 1024) })}\n`)
@@ -77,7 +77,7 @@ describe("AckLog", () => {
     log.flush()
     expect(ids(path)).toEqual(["next"])
     truncateSync(path)
-    log = AckLog.open(path)
+    log = new AckLog(path)
     log.append(ack("last"))
     log.flush()
     expect(statSync(path).size).toBe(0)
@@ -86,7 +86,7 @@ describe("AckLog", () => {
 
   it("remembers only the newest stages", () => {
     const path = newPath()
-    const log = AckLog.open(path)
+    const log = new AckLog(path)
     for (let i = 0; i < 3_000; i++) log.append(ack(`${i}`))
     log.flush()
     log.append(ack("0"))
@@ -101,7 +101,7 @@ describe("AckLog", () => {
       const disk = new SmallDisk(64 * 1024)
       const path = join(disk.path, "acks.jsonl")
       const problems: (ChatError | undefined)[] = []
-      const log = AckLog.open(path, (problem) => problems.push(problem))
+      const log = new AckLog(path, (problem) => problems.push(problem))
       log.append(ack("a"))
       log.flush()
       appendFileSync(path, `${JSON.stringify({ note: "x".repeat(3_900) })}\n`)

@@ -32,7 +32,7 @@ const reply = (id: string, from: string): ServerMessage<"MSG"> => ({
 
 /** A delivery status over a file of acks, as the daemon has it. */
 function statusOn(path = join(temporaryDirectory(), "acks.jsonl")) {
-  const acks = AckLog.open(path)
+  const acks = new AckLog(path)
   const logged: string[] = []
   const status = new DeliveryStatus(acks, (line) => logged.push(line))
   return {

@@ -40,9 +40,7 @@ export class OutboxCleanup {
 
   #moveOut(nowMs: number): void {
     if (this.#isSent(nowMs)) {
-      this.#problems.attempt("outbox.taken", "written", () => {
-        this.#files.moveOut()
-      })
+      this.#problems.attempt("outbox.taken", "written", () => this.#files.moveOut())
     } else this.#problems.clear("outbox.taken", "written")
   }
 
@@ -101,9 +99,7 @@ export class OutboxCleanup {
   }
 
   #delete(file: OutboxFile): void {
-    const isDeleted = this.#problems.attempt("outbox.taken", "emptied", () => {
-      this.#files.delete(file)
-    })
+    const isDeleted = this.#problems.attempt("outbox.taken", "emptied", () => this.#files.delete(file))
     if (isDeleted) this.#nextLookMs.delete(file)
   }
 }
