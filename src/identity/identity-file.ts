@@ -229,7 +229,9 @@ function parseCurrent(members: Members): IdentityRecord {
   if (!isTime(createdTs)) throw new IdentityTextError("created_ts: must be milliseconds since the Unix epoch")
   const revocation = members["revocation"] === undefined ? undefined : parseRevocation(members["revocation"])
   const keyPair = revocation === undefined ? parseSeed(members["private_key"]) : undefined
-  if (keyPair !== undefined) requireKey(did, keyPair)
+  if (keyPair !== undefined && formatDidKey(keyPair.publicKey) !== did) {
+    throw new IdentityTextError("did: must be the key of private_key")
+  }
   return {
     did,
     keyPair,
@@ -265,11 +267,6 @@ function parseSeed(member: unknown): KeyPair {
   const seed = typeof member === "string" ? parseBase64(member) : undefined
   if (seed?.length !== seedBytes) throw new IdentityTextError("private_key: must be base64 of 32 bytes")
   return keyPairFromSeed(seed)
-}
-
-function requireKey(did: string, keyPair: KeyPair): void {
-  if (formatDidKey(keyPair.publicKey) !== did)
-    throw new IdentityTextError("did: must be the key of private_key")
 }
 
 function parseNickMember(member: unknown): Nick | undefined {

@@ -121,7 +121,7 @@ export class CoreLogs implements Logs {
     const idKey = `${key} ${id}`
     if (id === "" || !(seq > 0) || !(ts > 0) || this.#received.find(idKey) !== undefined) return
     const last = this.#last.get(key) ?? 0
-    // Entries of two relays may arrive out of order; the numbers reported rise all the same.
+    // Entries of two relays may arrive out of order; the numbers reported rise nevertheless.
     const entry = { key, seq: Math.max(seq, last + 1), ts, value: message.string() }
     this.#received.add(idKey, entry.seq, ts)
     this.#last.set(key, entry.seq)

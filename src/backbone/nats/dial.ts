@@ -75,7 +75,7 @@ interface DialOptions {
 }
 
 /**
- * Opens a connection that reconnects by itself, for ever.
+ * Opens a connection that reconnects by itself, without a limit of attempts.
  * @throws {ChatError} UNREACHABLE
  */
 export async function dial({ address, connectTimeoutMs }: DialOptions): Promise<NatsConnection> {

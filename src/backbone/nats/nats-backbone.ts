@@ -34,7 +34,7 @@ export interface NatsOptions {
 
 /**
  * Opens an engine that stores everything in NATS JetStream (server 2.9 or newer), shared by every relay with the same
- * servers and space. It reconnects for ever. While NATS or the quorum of its nodes cannot be reached, everything
+ * servers and space. It never gives up reconnecting. While NATS or the quorum of its nodes cannot be reached, everything
  * rejects with UNAVAILABLE at once. No call takes longer than 5 s, except that opening logs and tables, subscribing and
  * watching are retried for as long as the first connection may take.
  * @throws {ChatError} USAGE for an invalid address or space; UNREACHABLE when nothing answers in time

@@ -275,7 +275,7 @@ class Publisher {
   }
 }
 
-/** @returns undefined when nobody answers */
+/** @returns undefined when NATS reports that JetStream does not answer */
 function parseReply(
   message: Msg,
 ): PublishAck | { error: ConstructorParameters<typeof JetStreamApiError>[0] } | undefined {

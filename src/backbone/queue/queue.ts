@@ -127,7 +127,7 @@ export class Queue {
   }
 
   /**
-   * Stores the answer of the worker and restarts its lease. From now on nobody else gets the task, even if this
+   * Stores the answer of the worker and restarts its lease. From now on no other worker gets the task, even if this
    * process ends: see {@link QueueListener.onOverdue}.
    * @returns the task with its answer, the first one if there are several; undefined as for {@link done}
    */

@@ -41,7 +41,9 @@ export const listen = defineCommand({
     const listener = new Listener(client, { messages, timeoutMs }, print)
     listener.start(context)
     try {
-      await Promise.race([join(client, channelsOf(input.args.channels)), listener.status])
+      const { channels } = input.args
+      const joined = channels.length > 0 ? channels : defaultChannels.map(parseChannel)
+      await Promise.race([join(client, joined), listener.status])
       return await listener.status
     } finally {
       listener.stop()
@@ -53,10 +55,6 @@ export const listen = defineCommand({
 async function join(client: AgentChatClient, channels: readonly Channel[]): Promise<void> {
   await withStartHint(client.connect())
   for (const name of channels) await client.join(name)
-}
-
-function channelsOf(named: readonly Channel[]): readonly Channel[] {
-  return named.length > 0 ? named : defaultChannels.map(parseChannel)
 }
 
 const printedEvents = [

@@ -130,7 +130,8 @@ export function readFreshDigest(files: RatingsFiles): RatingsDigest | undefined 
 export function readFacts(path: string): { source: RatingsSource; facts: RatingFacts } | undefined {
   const cached = readCache(path, true)
   if (cached?.facts === undefined) return undefined
-  return { source: cached.source, facts: parseFacts(cached.facts, cached.digest.refused) }
+  const { facts } = JSON.parse(`{${cached.facts.toString("utf8")}`) as { facts: FactsDocument }
+  return { source: cached.source, facts: readFactsDocument(facts, cached.digest.refused) }
 }
 
 /** Replaces ratings.json. */
@@ -215,11 +216,6 @@ function readAt(fd: number, offset: number, bytes: number): Buffer {
     read += more
   }
   return buffer.subarray(0, read)
-}
-
-function parseFacts(line: Buffer, refused: RefusedLines): RatingFacts {
-  const { facts } = JSON.parse(`{${line.toString("utf8")}`) as { facts: FactsDocument }
-  return readFactsDocument(facts, refused)
 }
 
 function sumOf(data: string | Uint8Array): string {

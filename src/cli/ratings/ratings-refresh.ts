@@ -48,7 +48,7 @@ export interface RefreshOptions {
   readonly given: KeyRing
   /** Ignores ratings.json and verifies all receipts. */
   readonly anew: boolean
-  /** Called with the error if ratings.json cannot be written. The ratings are right all the same. */
+  /** Called with the error if ratings.json cannot be written. The ratings are right nevertheless. */
   readonly onProblem: (error: unknown) => void
 }
 
@@ -64,7 +64,15 @@ export function refreshRatings(files: RatingsFiles, options: RefreshOptions): Ra
   if (known !== undefined && isSame(stamps, known.source.stamps)) return rate(known.facts, own, given)
   const { receipts } = files
   const resumed = known === undefined ? undefined : resume(receipts, known.source, known.facts)
-  const { facts, place: from, hash } = resumed ?? begin()
+  const {
+    facts,
+    place: from,
+    hash,
+  } = resumed ?? {
+    facts: noFacts(),
+    place: { offset: 0, lines: 0 },
+    hash: createHash("sha256"),
+  }
   const place = readReceipts(receipts, from, facts)
   for (const chunk of readFileChunks(receipts, from.offset, place.offset)) hash.update(chunk)
   const rated = rate(facts, own)
@@ -94,10 +102,6 @@ export function rateFiles(
     facts.refused = noRefused
   }
   return rate(facts, ...rings)
-}
-
-function begin(): Progress {
-  return { facts: noFacts(), place: { offset: 0, lines: 0 }, hash: createHash("sha256") }
 }
 
 function noFacts(): RatingFacts {
@@ -201,7 +205,7 @@ export class RatedDeals {
     return this.#ids.get(did) ?? ""
   }
 
-  /** Returns the ratings as seen by somebody who trusts only the named agents. @param named - did:key */
+  /** Returns the ratings as seen by an agent that trusts only the named agents. @param named - did:key */
   trustedAgents(named: readonly string[]): ViewedAgent[] {
     const trustIn = trustFrom(named, this.#history)
     const standings = foldRatings(this.#history, { trustIn })
