@@ -57,8 +57,8 @@ export async function runQuietly(program, args) {
   const child = spawn(executable(program), args, { ...surroundings(), stdio: ["ignore", "pipe", "pipe"] })
   let output = ""
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (output += String(chunk)))
-  const closed = once(child, "close").catch((/** @type {Error} */ error) => {
-    output += `${error.message}\n`
+  const closed = once(child, "close").catch((/** @type {unknown} */ error) => {
+    output += `${String(error)}\n`
     return [null, null]
   })
   const [status, signal] = /** @type {[number | null, NodeJS.Signals | null]} */ (await closed)

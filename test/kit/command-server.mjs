@@ -15,11 +15,14 @@ import { pathToFileURL } from "node:url"
 
 const programPath = process.argv[2] ?? ""
 const sources = join(dirname(programPath), "../src")
-const load = (/** @type {string} */ path) => import(pathToFileURL(join(sources, path)).href)
-const { runProgram } = await load("cli/program.js")
-const { systemClock } = await load("base/clock.js")
-const { formatForTerminal, formatJsonLine } = await load("base/visible-text.js")
-const { wantsColor } = await load("cli/config.js")
+/** @param {string} path @returns {Promise<unknown>} */
+const load = (path) => import(pathToFileURL(join(sources, path)).href)
+const { runProgram } = /** @type {typeof import("../../src/cli/program.js")} */ (await load("cli/program.js"))
+const { systemClock } = /** @type {typeof import("../../src/base/clock.js")} */ (await load("base/clock.js"))
+const { formatForTerminal, formatJsonLine } = /** @type {typeof import("../../src/base/visible-text.js")} */ (
+  await load("base/visible-text.js")
+)
+const { wantsColor } = /** @type {typeof import("../../src/cli/config.js")} */ (await load("cli/config.js"))
 
 process.on("message", (/** @type {Order} */ order) => {
   void run(order).then((outcome) => process.send?.(outcome))
@@ -35,7 +38,7 @@ async function run({ argv, cwd, env, input }) {
   let stdout = ""
   let stderr = ""
   const output = new PassThrough()
-  output.setEncoding("utf8").on("data", (text) => (stdout += text))
+  output.setEncoding("utf8").on("data", (/** @type {string} */ text) => (stdout += text))
   const io = {
     out: (/** @type {string} */ line) => void (stdout += `${line}\n`),
     json: (/** @type {unknown} */ value) => void (stdout += `${formatJsonLine(value)}\n`),

@@ -16,7 +16,7 @@ async function relays(count: number) {
   const gone = new Set<Bookmarks>()
   const open = async () => {
     const made: Bookmarks = await Bookmarks.open(backbone, {
-      sessions: { find: () => (gone.has(made) ? undefined : ({} as Session)) },
+      sessions: { find: () => (gone.has(made) ? undefined : (Object.create(null) as Session)) },
       clock,
       log: () => {},
     })
