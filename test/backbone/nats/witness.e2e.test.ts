@@ -1,9 +1,9 @@
 import { jetstream, jetstreamManager } from "@nats-io/jetstream"
 import { connect, headers } from "@nats-io/transport-node"
 import { describe, expect, it, onTestFinished } from "vitest"
-import { CuttableNetwork, NatsServer } from "../kit/nats.js"
-import { NatsWitness } from "../kit/nats-witness.js"
-import { hasProgram } from "../kit/requires.js"
+import { CuttableNetwork, NatsServer } from "../../kit/nats.js"
+import { NatsWitness } from "../../kit/nats-witness.js"
+import { hasProgram } from "../../kit/requires.js"
 
 /** Starts a NATS server with a connection that a witness records, and one that it does not. */
 async function startWitnessed() {

@@ -3,10 +3,10 @@ import { once } from "node:events"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { describe, expect, it, onTestFinished } from "vitest"
-import { NatsServer } from "../kit/nats.js"
-import { programPath } from "../kit/program.js"
-import { hasProgram } from "../kit/requires.js"
-import { temporaryDirectory } from "../kit/temporary.js"
+import { NatsServer } from "../../kit/nats.js"
+import { programPath } from "../../kit/program.js"
+import { hasProgram } from "../../kit/requires.js"
+import { temporaryDirectory } from "../../kit/temporary.js"
 
 /** Creates a certificate authority, and a certificate of it for 127.0.0.1. */
 function makeCertificate() {

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto"
 import { appendFileSync, readdirSync, truncateSync } from "node:fs"
 import { describe, expect, it } from "vitest"
-import { ChatError } from "../../src/protocol/errors.js"
-import { contents, message, OutboxHarness } from "../kit/outbox-harness.js"
+import { ChatError } from "../../../src/protocol/errors.js"
+import { contents, message, OutboxHarness } from "../../kit/outbox-harness.js"
 
 const sha256 = (data: string | Buffer) => createHash("sha256").update(data).digest("hex")
 const megabyte = 1024 * 1024

@@ -1,8 +1,8 @@
 import { chmodSync, chownSync, closeSync, mkdirSync, openSync, readdirSync, rmSync, writeSync } from "node:fs"
 import { describe, expect, it } from "vitest"
-import { asNobody, isRoot, SmallDisk } from "../kit/file-system.js"
-import { contents, message, OutboxHarness } from "../kit/outbox-harness.js"
-import { temporaryDirectory } from "../kit/temporary.js"
+import { asNobody, isRoot, SmallDisk } from "../../kit/file-system.js"
+import { contents, message, OutboxHarness } from "../../kit/outbox-harness.js"
+import { temporaryDirectory } from "../../kit/temporary.js"
 
 const numbers = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => `${from + i}`)
 

@@ -1,10 +1,10 @@
 import { mkdirSync, rmSync } from "node:fs"
 import { setTimeout as sleep, setImmediate as turn } from "node:timers/promises"
 import { describe, expect, it } from "vitest"
-import { until } from "../kit/condition.js"
-import { isRoot, SmallDisk } from "../kit/file-system.js"
-import { InboxHarness, range } from "../kit/inbox-harness.js"
-import { Tail } from "../kit/tail.js"
+import { until } from "../../kit/condition.js"
+import { isRoot, SmallDisk } from "../../kit/file-system.js"
+import { InboxHarness, range } from "../../kit/inbox-harness.js"
+import { Tail } from "../../kit/tail.js"
 
 // A full or read-only disk loses nothing, is reported, and needs no restart (doc/files.md).
 describe.runIf(isRoot())("an inbox on a full or read-only disk", () => {

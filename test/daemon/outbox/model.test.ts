@@ -1,8 +1,8 @@
 import { appendFileSync, closeSync, openSync, renameSync, rmSync, writeSync } from "node:fs"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import type { OutboxLine } from "../../src/daemon/outbox/outbox.js"
-import { contents, message, OutboxHarness } from "../kit/outbox-harness.js"
+import type { OutboxLine } from "../../../src/daemon/outbox/outbox.js"
+import { contents, message, OutboxHarness } from "../../kit/outbox-harness.js"
 
 /** One operation on an outbox: by an agent, a user, the daemon, or a crash. */
 type Act =

@@ -1,8 +1,8 @@
 import * as fs from "node:fs"
 import { setImmediate as turn } from "node:timers/promises"
 import { describe, expect, it, vi } from "vitest"
-import { until } from "../kit/condition.js"
-import { InboxHarness, range } from "../kit/inbox-harness.js"
+import { until } from "../../kit/condition.js"
+import { InboxHarness, range } from "../../kit/inbox-harness.js"
 
 // No disk fails fdatasync on request, so the call is replaced.
 vi.mock("node:fs", async (original) => {

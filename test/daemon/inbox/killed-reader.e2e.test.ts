@@ -3,9 +3,9 @@ import { once } from "node:events"
 import { existsSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it, onTestFinished } from "vitest"
-import { compiled } from "../kit/compiled.js"
-import { until } from "../kit/condition.js"
-import { InboxHarness, range } from "../kit/inbox-harness.js"
+import { compiled } from "../../kit/compiled.js"
+import { until } from "../../kit/condition.js"
+import { InboxHarness, range } from "../../kit/inbox-harness.js"
 
 /** More lines than fit into a pipe that nobody reads, so that the reader blocks in the middle. */
 const big = "x".repeat(4_000)

@@ -2,12 +2,12 @@ import { execFile, spawnSync } from "node:child_process"
 import { setTimeout as sleep } from "node:timers/promises"
 import { promisify } from "node:util"
 import { describe, expect, it } from "vitest"
-import type { Inbox } from "../../src/daemon/inbox/inbox.js"
-import { until } from "../kit/condition.js"
-import { InboxHarness, parseLines, range } from "../kit/inbox-harness.js"
-import { isLong } from "../kit/long.js"
-import { hasProgram } from "../kit/requires.js"
-import { Tail } from "../kit/tail.js"
+import type { Inbox } from "../../../src/daemon/inbox/inbox.js"
+import { until } from "../../kit/condition.js"
+import { InboxHarness, parseLines, range } from "../../kit/inbox-harness.js"
+import { isLong } from "../../kit/long.js"
+import { hasProgram } from "../../kit/requires.js"
+import { Tail } from "../../kit/tail.js"
 
 const run = promisify(execFile)
 

@@ -1,12 +1,12 @@
 import { beforeAll, describe, expect, it, onTestFinished } from "vitest"
-import type { Backbone } from "../../src/backbone/backbone.js"
-import { openNatsBackbone } from "../../src/backbone/nats/nats-backbone.js"
-import { systemClock } from "../../src/base/clock.js"
-import { until } from "../kit/condition.js"
-import { isLong } from "../kit/long.js"
-import { type NatsServer, startNatsCluster } from "../kit/nats.js"
-import { patienceMs, plenty } from "./conformance-kit.js"
-import { isPresent, newSpace, testMs } from "./nats-kit.js"
+import type { Backbone } from "../../../src/backbone/backbone.js"
+import { openNatsBackbone } from "../../../src/backbone/nats/nats-backbone.js"
+import { systemClock } from "../../../src/base/clock.js"
+import { until } from "../../kit/condition.js"
+import { isLong } from "../../kit/long.js"
+import { type NatsServer, startNatsCluster } from "../../kit/nats.js"
+import { patienceMs, plenty } from "../conformance-kit.js"
+import { isPresent, newSpace, testMs } from "../nats-kit.js"
 
 const rounds = isLong ? 100 : 24
 

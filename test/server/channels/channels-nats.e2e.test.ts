@@ -1,10 +1,10 @@
 import { describe, expect, it, onTestFinished } from "vitest"
-import { generateKeyPair } from "../../src/identity/signer.js"
-import { until } from "../kit/condition.js"
-import { NatsServer } from "../kit/nats.js"
-import { enter, startOn } from "../kit/nats-relays.js"
-import { hasProgram } from "../kit/requires.js"
-import type { Wire } from "../kit/wire.js"
+import { generateKeyPair } from "../../../src/identity/signer.js"
+import { until } from "../../kit/condition.js"
+import { NatsServer } from "../../kit/nats.js"
+import { enter, startOn } from "../../kit/nats-relays.js"
+import { hasProgram } from "../../kit/requires.js"
+import type { Wire } from "../../kit/wire.js"
 
 const waitMs = 30_000
 const testMs = 120_000

@@ -4,10 +4,10 @@ import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { describe, expect, it, onTestFinished } from "vitest"
-import { systemClock } from "../../src/base/clock.js"
-import { until } from "../kit/condition.js"
-import { startConsumer } from "../kit/outbox-consumer.js"
-import { contents, OutboxHarness } from "../kit/outbox-harness.js"
+import { systemClock } from "../../../src/base/clock.js"
+import { until } from "../../kit/condition.js"
+import { startConsumer } from "../../kit/outbox-consumer.js"
+import { contents, OutboxHarness } from "../../kit/outbox-harness.js"
 
 /** Short times, so that a few seconds see hundreds of saves, moves and deletions. */
 const hurried = {

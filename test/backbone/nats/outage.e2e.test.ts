@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest"
-import type { RowChange } from "../../src/backbone/backbone.js"
-import { until } from "../kit/condition.js"
-import { CuttableNetwork } from "../kit/nats.js"
-import { patienceMs, plenty } from "./conformance-kit.js"
+import type { RowChange } from "../../../src/backbone/backbone.js"
+import { until } from "../../kit/condition.js"
+import { CuttableNetwork } from "../../kit/nats.js"
+import { patienceMs, plenty } from "../conformance-kit.js"
 import {
   both,
   collectEntries,
@@ -14,7 +14,7 @@ import {
   startCluster,
   startServer,
   testMs,
-} from "./nats-kit.js"
+} from "../nats-kit.js"
 
 const noLog = () => {}
 

@@ -12,7 +12,7 @@ import {
 } from "node:fs"
 import { dirname } from "node:path"
 import { describe, expect, it } from "vitest"
-import { contents, message, OutboxHarness } from "../kit/outbox-harness.js"
+import { contents, message, OutboxHarness } from "../../kit/outbox-harness.js"
 
 const line = (content: string) => `${message(content)}\n`
 

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import { closeSync, openSync, renameSync, statSync, writeFileSync, writeSync } from "node:fs"
 import { describe, expect, it, onTestFinished } from "vitest"
-import { contents, message, OutboxHarness } from "../kit/outbox-harness.js"
+import { contents, message, OutboxHarness } from "../../kit/outbox-harness.js"
 
 const line = (content: string) => `${message(content)}\n`
 
