@@ -1,4 +1,4 @@
-/** Why a text is not acceptable JSON. */
+/** An error that says why a text is not acceptable JSON. */
 export class JsonError extends Error {
   override readonly name = "JsonError"
   /** The field at fault, such as `a.b[0]`; "" for the text as a whole. */

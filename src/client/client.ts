@@ -51,7 +51,7 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
   readonly #options: Omit<AgentChatClientOptions, "identity">
   readonly #session: ReconnectingSession
   readonly #channels = new JoinedChannels()
-  /** Direct messages that listeners have had: they count as received and as read. */
+  /** Direct messages that listeners received; they count as received and read. */
   readonly #receipts = new ReceivedIds((ids) => {
     this.#session.connection?.send({ type: "RECEIVED", ids, retrieved: ids })
   })

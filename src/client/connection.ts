@@ -11,7 +11,7 @@ import { type AnswerTo, PendingRequests, type RequestFrame } from "./pending.js"
 import { ReceiveQueue } from "./receive-queue.js"
 import { formatServer, parseServerUrl } from "./server-url.js"
 
-/** How to open a session. */
+/** Options of {@link Connection.open}. */
 export interface ConnectOptions extends HandshakeOptions {
   /** `ws://` or `wss://` address of the relay. */
   readonly url: string

@@ -33,7 +33,7 @@ export class Incoming {
     this.#emitter = emitter
     this.#targets = targets
     ;(emitter as EventEmitter).on("newListener", (name) => {
-      // The listener is added after this event.
+      // `newListener` is emitted before the listener is added.
       if (name === "message") queueMicrotask(() => this.#held.release())
     })
   }

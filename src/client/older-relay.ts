@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto"
 import type { Clock } from "../base/clock.js"
+import { isPlain } from "../base/plain.js"
 import type { Identity } from "../identity/identity-file.js"
 import { type ClientFrame, clientMessages } from "../protocol/client-messages.js"
 import { formatMessageId } from "../protocol/message-id.js"
@@ -88,12 +89,8 @@ export class OlderRelay {
       return { type: "ACK", ...re, ts, state: "done" }
     }
     if (frame.type !== "MSG") {
-      return {
-        type: "ERROR",
-        ...re,
-        code: "UNSUPPORTED",
-        message: `${frame.type}: the relay does not answer it`,
-      }
+      const message = `${frame.type}: the relay does not answer it`
+      return { type: "ERROR", ...re, code: "UNSUPPORTED", message }
     }
     const msgId = formatMessageId(this.#host.agentId as AgentId, frame.id ?? String(ts))
     return { type: "ACK", ...re, ts, state: "accepted", msg_id: msgId }
@@ -147,16 +144,14 @@ function idOfOlderMessage({ from, to, ts, content }: Members): string {
 
 function rosterOf(list: unknown): { id: unknown; name: unknown; status: unknown }[] {
   return asList(list).map((entry) => {
-    const { id, name, status } =
-      typeof entry === "object" && entry !== null ? (entry as Members) : { id: entry }
+    const { id, name, status }: Members = isPlain(entry) ? entry : { id: entry }
     return { id, name: name ?? nameOf(id), status: status ?? "idle" }
   })
 }
 
 function channelsOf(list: unknown): unknown[] {
   return asList(list).map((entry) => {
-    const { name, agents } =
-      typeof entry === "object" && entry !== null ? (entry as Members) : { name: entry }
+    const { name, agents }: Members = isPlain(entry) ? entry : { name: entry }
     return { name, agents: typeof agents === "number" ? agents : 0, invite_only: false }
   })
 }

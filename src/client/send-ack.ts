@@ -4,7 +4,7 @@ import type { ServerMessage } from "../protocol/server-messages.js"
 
 /** Options of a message besides its text. */
 export interface SendOptions {
-  /** Id of the message, 1-64 characters: sent twice with the same id, it is one message. */
+  /** Id of the message, 1-64 characters. Two calls with the same id send one message. */
   readonly id?: string
   /** `msg_id` of the message this answers. */
   readonly inReplyTo?: string
@@ -19,7 +19,7 @@ export interface SendOptions {
 export interface SendAck {
   /** The message's id, as every reader sees it in `msg_id`. */
   readonly id: string
-  /** When the relay took it, milliseconds since the Unix epoch. */
+  /** When the relay accepted the message, in milliseconds since the Unix epoch. */
   readonly ts: number
   /** Position in the channel; absent for a direct message. */
   readonly seq?: number
@@ -29,7 +29,7 @@ export interface SendAck {
   readonly to?: string
   /** True if the sender is in the channel and so receives the replies. */
   readonly isMember: boolean
-  /** True if the relay already had it. */
+  /** True if the relay had the message already. */
   readonly isDuplicate: boolean
 }
 

@@ -20,7 +20,7 @@ export type SessionState = keyof typeof sessionSteps
 /** A session that lasted this many milliseconds resets the backoff. */
 const settledMs = 10_000
 
-/** How a session is opened and reopened. */
+/** Options of a {@link ReconnectingSession}. */
 export interface SessionOptions {
   readonly clock: Clock
   /** Uniform in [0, 1). */

@@ -72,7 +72,7 @@ export interface ErrorDetails extends ErrorOptions {
   readonly candidates?: readonly string[]
   /** One sentence on how to fix it. */
   readonly hint?: string
-  /** Why the guard stopped it; of GUARDED. */
+  /** Why a guard stopped the request; only with GUARDED. */
   readonly guard?: GuardFacts
 }
 

@@ -3,13 +3,13 @@ import { boolean, type InputOf, list, number, oneOf, optional, string } from "./
 /** The guard that a daemon keeps for its own agent; no relay may report it. */
 export const daemonLayer = "breaker"
 
-/** Longest wait a relay may ask for, in milliseconds: a timer takes a longer one for none. */
+/** A wait in milliseconds, at most a day: a timer with a delay of over 24 days fires at once. */
 export const waitMs = number(0, 86_400_000)
 
 export const guardFacts = {
   /** The rule, such as `same` or `rate`; `doc/guards.md` lists them. */
   layer: string,
-  /** The agents or the channel that are stopped, such as `@a @b` or `@a in #room`. */
+  /** The agents or the channel that are stopped, such as `@a @b` or `@a in #general`. */
   scope: string,
   lifted_by: oneOf(["time", "operator", "progress"]),
   /** Ids of the messages that led to it. */

@@ -23,9 +23,9 @@ export const defaultLimits = {
   storedMailBytes: 64 * 1024 * 1024,
   /** Messages kept per durable channel. */
   durableMessages: 10_000,
-  /** Age to which they are kept, in milliseconds. */
+  /** Age at which they are deleted, in milliseconds. */
   durableMs: 30 * 86_400_000,
-  /** Age to which messages of other channels are kept for relays that share a store, in milliseconds. */
+  /** Age at which messages of other channels are deleted from a shared store, in milliseconds. */
   liveMs: 86_400_000,
   /** Bytes queued for a session that does not read; above this it is closed. */
   sessionQueueBytes: 8 * 1024 * 1024,

@@ -46,10 +46,10 @@ export const role = matching(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, "must be 1-64 
 export const count = whole()
 /** The id of a message, or of the task it became. */
 export const messageId = text(130)
-/** A list of at most 32. */
+/** Most members of a list. */
 export const maxListed = 32
 
-/** A kind of message part that its makers own. */
+/** The reverse-DNS name of a kind of message part. */
 const ownKind = /^[a-z0-9-]+(?:\.[a-z0-9-]+)+$/
 
 /** A part of a message besides its text. It is passed on as it was written. */
@@ -59,8 +59,8 @@ export const part = tested<Readonly<Record<string, unknown>>>(
 )
 
 function isPart(value: unknown): boolean {
-  if (typeof value !== "object" || value === null) return false
-  const { kind, text: content } = value as { kind?: unknown; text?: unknown }
+  if (!isPlain(value)) return false
+  const { kind, text: content } = value
   if (kind === "text") return typeof content === "string"
   if (kind === "data") return Object.hasOwn(value, "data")
   return typeof kind === "string" && kind.length <= 128 && ownKind.test(kind)

@@ -102,6 +102,7 @@ function invalid(field: string, text: string, rule: string, hint?: string): Chat
   return new ChatError("INVALID_NAME", message, hint === undefined ? {} : { hint })
 }
 
-function excerpt(text: string): string {
+/** Shortens text that an error quotes to 70 characters. */
+export function excerpt(text: string): string {
   return text.length > 70 ? `${text.slice(0, 67)}...` : text
 }

@@ -1,3 +1,4 @@
+import { isPlain } from "../base/plain.js"
 import { JsonError, parseStrictJson } from "../base/strict-json.js"
 import { type ClientMessage, type ClientType, clientMessages, isClientType } from "./client-messages.js"
 import { ChatError } from "./errors.js"
@@ -15,7 +16,7 @@ interface RefusedFrame {
   readonly id: string | undefined
 }
 
-/** How a frame is read. */
+/** Options of {@link parseClientMessage}. */
 export interface ReadOptions {
   /** Treats a member that is `null` as absent, because clients of the first AgentChat write it so. */
   readonly nullIsAbsent?: boolean
@@ -60,10 +61,8 @@ function readPlainMessage(frame: string): ClientMessage<"MSG"> | undefined {
 
 /** Validates a value that is parsed already, such as a line of the outbox, as a client message. */
 export function validateClientMessage(value: unknown): ReadFrame {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    return refuse(undefined, "frame: must be a JSON object")
-  }
-  const { type, id } = value as { type?: unknown; id?: unknown }
+  if (!isPlain(value)) return refuse(undefined, "frame: must be a JSON object")
+  const { type, id } = value
   if (id !== undefined && !isFrameId(id)) return refuse(undefined, `id: ${frameIdRule}`)
   if (typeof type !== "string") return refuse(id, "type: must be a string")
   if (!isClientType(type)) {
@@ -75,7 +74,7 @@ export function validateClientMessage(value: unknown): ReadFrame {
 }
 
 function dropNulls(value: unknown): unknown {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return value
+  if (!isPlain(value)) return value
   return Object.fromEntries(Object.entries(value).filter(([, member]) => member !== null))
 }
 
@@ -95,7 +94,7 @@ export function parseMembers(frame: string): Members | undefined {
     if (error instanceof JsonError) return undefined
     throw error
   }
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Members) : undefined
+  return isPlain(value) ? value : undefined
 }
 
 /**

@@ -1,3 +1,5 @@
+import { isPlain } from "../base/plain.js"
+
 /**
  * Schemas of messages: each is a check at run time and a type at compile time. They are small and load no package, so
  * that a command that sends one message can check the relay's answer.
@@ -77,11 +79,7 @@ const missing = new Fault("", "is missing")
 const isString: Rule = [(value: unknown) => typeof value === "string", "must be a string"]
 const isNumber: Rule = [(value: unknown) => typeof value === "number", "must be a number"]
 const isArray: Rule = [(value: unknown) => Array.isArray(value), "must be a list"]
-const isObject: Rule = [isJsonObject, "must be an object"]
-
-function isJsonObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value)
-}
+const isObject: Rule = [isPlain, "must be an object"]
 
 /** Any string. */
 export const string = ruled<string>("string", isString)
@@ -144,7 +142,7 @@ export function tested<O>(test: (value: unknown) => boolean, rule: string): Sche
   return ruled("any", [test, rule])
 }
 
-/** A value of the same kind as another schema's, and else anything. */
+/** A value of the same JSON type as another schema's; its content is not checked. */
 export function looselyAs(schema: Schema<unknown>): Schema<unknown> {
   const loose = ruled(schema.kind, [
     (value: unknown) => typeof value === schema.kind,
@@ -214,7 +212,7 @@ export function record<K extends string, O>(
     read(object) {
       const members = jsonObject.read(object)
       if (members instanceof Fault) return members
-      // Faults name no key: it may be long.
+      // The fault does not name the key, which may be long.
       for (const [name, member] of Object.entries(members)) {
         const found = key.read(name)
         if (found instanceof Fault) return found

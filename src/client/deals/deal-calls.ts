@@ -34,7 +34,7 @@ export interface StatementHandlers {
   /** @param event - undefined for a statement of your own */
   onValid(message: ServerMessage<Verb>, event: DealEvent | undefined): void
   onInvalid(message: ServerMessage<Verb>, error: ChatError): void
-  /** The statement cannot be checked now; the relay will send it again. */
+  /** Called for a statement that cannot be checked now; the relay will send it again. */
   onDeferred(message: ServerMessage<Verb>, error: ChatError): void
 }
 

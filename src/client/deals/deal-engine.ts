@@ -64,7 +64,7 @@ export interface DealEngineHandlers {
    * @param message - the message that contained it; undefined for one from a list
    */
   onInvalid(value: unknown, error: ChatError, message: ServerMessage<Verb> | undefined): void
-  /** The relay cannot be asked now for what is missing before a statement; it will send the message again. */
+  /** Called when the statements before this one cannot be fetched now. The relay will send the message again. */
   onDeferred(message: ServerMessage<Verb>, error: ChatError): void
 }
 
@@ -99,7 +99,7 @@ interface Arrival {
 
 /**
  * The deals of one agent. Verifies every statement itself, so that a relay can withhold a statement but not forge one,
- * asks the relay for what is missing, and signs drafts as answers to the newest statement.
+ * fetches missing statements, and signs drafts as answers to the newest statement.
  */
 export class DealEngine {
   readonly #identity: Identity
@@ -107,7 +107,7 @@ export class DealEngine {
   readonly #relay: DealRelay
   readonly #store: DealStore
   readonly #handlers: DealEngineHandlers
-  /** Messages that wait while the relay is asked for what is missing before an earlier one. */
+  /** Messages that wait until the statements missing before an earlier one are fetched. */
   readonly #arrivals: Arrival[] = []
   #isFetching = false
   /** Deals of which the relay has a statement that the store does not have. */
@@ -321,7 +321,7 @@ export class DealEngine {
 
   async #signAnswer(draft: AnswerDraft, key: string): Promise<SignedDraft> {
     const { proposal_id: id } = draft
-    // Two drafts may have the same key, which their writer chooses; they are two statements nevertheless.
+    // The writer chooses the key, so drafts for two deals may have the same one. They are different statements.
     const signing = this.#signing(draft.type, `${id} ${key}`)
     const known = this.#stale.has(id) ? undefined : this.#store.get(id)
     if (known === undefined) return this.#answer((await this.fetch(id)).deal, draft, signing)

@@ -61,7 +61,7 @@ export class Deals {
     const names = new Set<string>(verbs.map(eventName))
     options.emitter.on("newListener", (name: string) => {
       if (!names.has(name)) return
-      // The listener is added after this event.
+      // `newListener` is emitted before the listener is added.
       queueMicrotask(() => {
         this.#start()
         this.#events.release()
@@ -91,7 +91,7 @@ export class Deals {
     })
   }
 
-  /** The session has ended and is not reopened. Calls that wait reject with `error`. */
+  /** Handles the end of the session, which is not reopened. Calls that wait reject with `error`. */
   end(error: ChatError): void {
     this.#generation++
     this.#unread = []

@@ -3,7 +3,7 @@ import { fdatasync } from "node:fs"
 /** Ids in one RECEIVED frame, however long they are. */
 const maxBatch = 1_000
 
-/** A line on its way to the disk. */
+/** A line that is not known to be on disk yet. */
 export interface CommitEntry {
   readonly msgId: string | undefined
   /** Opaque; handed back in {@link DurableBatch}. */
@@ -22,9 +22,12 @@ export interface DurableBatch {
 
 /** Receives the results of group commits. */
 export interface CommitEvents {
-  /** Gets at most 1,000 lines at a time. */
+  /** Called with at most 1,000 lines at a time. */
   onDurable(batch: DurableBatch): void
-  /** fdatasync failed. Which lines are lost is unknown: nothing is synced before {@link GroupCommit.settle}. */
+  /**
+   * Called when fdatasync fails. It is unknown which lines are lost, so nothing is synced before {@link
+   * GroupCommit.settle}.
+   */
   onFailed(error: Error): void
 }
 
@@ -48,7 +51,7 @@ export class GroupCommit {
   }
 
   /**
-   * Takes the entries of what was appended to `fd`.
+   * Adds the entries of the lines that were appended to `fd`.
    * @param hasWritten - false if no bytes were written, because all entries are duplicates
    */
   add(fd: number, entries: readonly CommitEntry[], hasWritten: boolean): void {

@@ -1,8 +1,10 @@
 import { isUtf8 } from "node:buffer"
+import { isPlain } from "../../base/plain.js"
 import { JsonError, parseStrictJson } from "../../base/strict-json.js"
 import { type ClientMessage, type OutboxType, outboxTypes } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
 import { frameIdRule, isFrameId } from "../../protocol/message-id.js"
+import { excerpt } from "../../protocol/names.js"
 import { validateClientMessage } from "../../protocol/parse-message.js"
 import type { Draft } from "../../protocol/statements.js"
 import { isVerb, type Verb } from "../../protocol/verbs.js"
@@ -42,8 +44,8 @@ export function readOutboxLine(line: Buffer, defaultId?: string): { frame: Outbo
     if (!(error instanceof JsonError)) throw error
     return badJson(error)
   }
-  if (!isRecord(value)) return bad("the line is not a JSON object", `write ${shellExample}`)
-  return readMessage(value, defaultId)
+  if (!isPlain(value)) return bad("the line is not a JSON object", `write ${shellExample}`)
+  return readMessage(value as Record<string, unknown>, defaultId)
 }
 
 function readMessage(
@@ -110,15 +112,7 @@ function isOutboxType(type: string): boolean {
   return knownTypes.has(type)
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value)
-}
-
 /** Removes the byte order mark that some editors write at the beginning of a file. */
 function withoutByteOrderMark(text: string): string {
   return text.startsWith("\ufeff") ? text.slice(1) : text
-}
-
-function excerpt(text: string): string {
-  return text.length > 70 ? `${text.slice(0, 67)}...` : text
 }

@@ -1,3 +1,4 @@
+import { isPlain } from "../../base/plain.js"
 import type { ChatError } from "../../protocol/errors.js"
 import { readStateFile, writeStateFile } from "../files/state-file.js"
 
@@ -90,8 +91,8 @@ function parseCount(value: unknown): number {
 }
 
 function isPresence(value: unknown): value is StoredPresence {
-  if (typeof value !== "object" || value === null) return false
-  const { status, activity, role, since } = value as Record<string, unknown>
+  if (!isPlain(value)) return false
+  const { status, activity, role, since } = value
   return (
     ["idle", "working", "waiting", "away"].includes(String(status)) &&
     [activity, role].every((text) => text === undefined || typeof text === "string") &&
@@ -100,7 +101,7 @@ function isPresence(value: unknown): value is StoredPresence {
 }
 
 function isTask(value: unknown): value is LeasedTask {
-  if (typeof value !== "object" || value === null) return false
-  const { task, lease_ms } = value as Record<string, unknown>
+  if (!isPlain(value)) return false
+  const { task, lease_ms } = value
   return typeof task === "string" && typeof lease_ms === "number" && lease_ms > 0
 }

@@ -47,7 +47,7 @@ function hashTail(fd: number, offset: number): string {
   return hash("sha256", tail.subarray(0, read), "hex")
 }
 
-/** How a cursor is saved. */
+/** Options of an {@link OutboxCursor}. */
 export interface CursorOptions {
   readonly path: string
   readonly clock: Clock
@@ -95,7 +95,7 @@ export class OutboxCursor {
     this.#unsavedLines++
     this.touch()
     if (this.#unsavedLines < this.#options.urgentLines || this.#hasFailed || this.#isClosed) return
-    // Not at once: the acks of these lines must be on disk first.
+    // Not at once, because the acks of these lines must be on disk first.
     this.#immediate ??= setImmediate(() => this.save())
   }
 

@@ -9,7 +9,7 @@ import type { RejectedLines } from "../rejected.js"
 import { type GenerationMark, markGeneration, type OutboxCursor } from "./cursor.js"
 import type { Inode } from "./taken-directory.js"
 
-/** How one generation is read. */
+/** Options of an {@link OutboxFile}. */
 export interface FileOptions {
   readonly generation: string
   readonly inode: Inode
