@@ -28,7 +28,7 @@ import {
 } from "./ratings-cache.js"
 import { byRating, type Explanation, type ViewedAgent } from "./ratings-view.js"
 
-/** Number of invalid lines whose numbers are kept. */
+/** Most line numbers in a report of invalid lines. */
 const maxRefused = 5
 const noRefused: RefusedLines = { count: 0, first: [], hasTail: false }
 
@@ -64,15 +64,7 @@ export function refreshRatings(files: RatingsFiles, options: RefreshOptions): Ra
   if (known !== undefined && isSame(stamps, known.source.stamps)) return rate(known.facts, own, given)
   const { receipts } = files
   const resumed = known === undefined ? undefined : resume(receipts, known.source, known.facts)
-  const {
-    facts,
-    place: from,
-    hash,
-  } = resumed ?? {
-    facts: noFacts(),
-    place: { offset: 0, lines: 0 },
-    hash: createHash("sha256"),
-  }
+  const { facts, place: from, hash } = resumed ?? noProgress()
   const place = readReceipts(receipts, from, facts)
   for (const chunk of readFileChunks(receipts, from.offset, place.offset)) hash.update(chunk)
   const rated = rate(facts, own)
@@ -104,6 +96,10 @@ export function rateFiles(
   return rate(facts, ...rings)
 }
 
+function noProgress(): Progress {
+  return { facts: noFacts(), place: { offset: 0, lines: 0 }, hash: createHash("sha256") }
+}
+
 function noFacts(): RatingFacts {
   return { agentIds: new Map(), keyEnds: new Map(), records: new Map(), refused: noRefused }
 }
@@ -132,11 +128,8 @@ function readReceipts(path: string, from: FilePosition, facts: RatingFacts): Fil
 
 function refuse(number: number, facts: RatingFacts): void {
   const { count, first } = facts.refused
-  facts.refused = {
-    ...facts.refused,
-    count: count + 1,
-    first: first.length < maxRefused ? [...first, number] : first,
-  }
+  const numbers = first.length < maxRefused ? [...first, number] : first
+  facts.refused = { ...facts.refused, count: count + 1, first: numbers }
 }
 
 /** @returns whether the entry is a valid receipt or statement about a key */

@@ -14,9 +14,9 @@ export class Roster {
   readonly #sessions: SessionRegistry
   /** Agents that are not connected here, in the order in which their records changed. */
   readonly #records = new Map<AgentId, RosterRecord>()
-  /** Their ids by name in lower case. */
+  /** The ids in `#records` by name in lower case. */
   readonly #byName = new Map<string, Set<AgentId>>()
-  /** Their ids by channel. */
+  /** The ids in `#records` by channel. */
   readonly #byChannel = new Map<string, Set<AgentId>>()
   /** When each other relay was last known to be running. */
   readonly #relaySeen = new Map<string, number>()
