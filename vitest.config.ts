@@ -33,7 +33,8 @@ export default defineConfig({
     restoreMocks: true,
     unstubEnvs: true,
     projects: [
-      { extends: true, test: { name: "unit", include: ["test/**/*.test.ts"], exclude: e2e } },
+      // Unit tests share a process per worker, which loads the program once and not for each file.
+      { extends: true, test: { name: "unit", include: ["test/**/*.test.ts"], exclude: e2e, isolate: false } },
       { extends: true, test: { name: "e2e", include: e2e } },
     ],
   },
