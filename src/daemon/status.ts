@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs"
+import { isPlain } from "../base/plain.js"
 import type { SessionState } from "../client/session.js"
 import type { GuardFacts, GuardUsage } from "../protocol/guard-facts.js"
 import type { StoredPresence } from "./session/daemon-memory.js"
@@ -63,9 +64,7 @@ export interface DaemonStatus {
 export function readStatus(path: string): DaemonStatus | undefined {
   try {
     const value: unknown = JSON.parse(readFileSync(path, "utf8"))
-    return typeof value === "object" && value !== null && "state" in value
-      ? (value as DaemonStatus)
-      : undefined
+    return isPlain(value) && "state" in value ? (value as unknown as DaemonStatus) : undefined
   } catch {
     return undefined
   }

@@ -79,7 +79,7 @@ describe("daemons on a relay", { timeout: 90_000 }, () => {
     await swept("the end of the task", [bob], () => bob.status.tasks.length === 0)
   })
 
-  it("join what matches a pattern, and keep channels joined by name when they leave it", async () => {
+  it("join channels that match a pattern, and keep those joined by name when they leave it", async () => {
     const server = await startRelay()
     const bob = await join(server)
     bob.write({ type: "CREATE_CHANNEL", channel: "#team.mine" })

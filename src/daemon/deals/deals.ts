@@ -16,7 +16,7 @@ import { isOver } from "./proposals-file.js"
 
 /** Twice the tolerated clock difference of the parties: a later statement may have an earlier `ts`. */
 const overlapMs = 600_000
-/** NOTICE lines about invalid statements per run; a relay could make up any number. */
+/** Most NOTICE lines about invalid statements per run: a relay could invent any number. */
 const maxNotices = 100
 
 type Session = Pick<Connection, "request" | "welcome">

@@ -21,8 +21,8 @@ const chunkBytes = 1024 * 1024
 const newline = 0x0a
 
 /**
- * receipts.jsonl, to which all daemons of a directory append: whole lines, under a lock, each receipt once. A partial
- * line that a crash or a full disk left is removed before the next one.
+ * receipts.jsonl, shared by all daemons of a directory. A daemon appends whole lines under a lock, each receipt once.
+ * A partial line of a crash or a full disk is removed before the next append.
  */
 export class ReceiptsFile {
   readonly #path: string

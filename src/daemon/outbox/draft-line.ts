@@ -24,7 +24,7 @@ const examples: Readonly<Record<Verb, string>> = {
   DISPUTE: `echo '{"type":"DISPUTE","proposal_id":"prop_…","reason":"not done"}' >> outbox.jsonl`,
 }
 
-/** Wrong field names that are easily written. */
+/** Common wrong names of fields. */
 const otherNames: Readonly<Record<string, readonly string[]>> = {
   to: ["agent", "recipient", "target"],
   task: ["content", "text", "description"],

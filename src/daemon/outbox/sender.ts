@@ -260,7 +260,7 @@ export class OutboxSender {
     if (this.#staleRefusals.size > 0) this.#staleRefusals.delete(line.at)
   }
 
-  /** Reports whether a draft is to be signed again, to follow from what the other party stated first. */
+  /** Reports whether a draft must be signed again because the other party made a statement first. */
   #isStale({ at, frame }: OutboxLine, code: ErrorCode): boolean {
     if (code !== "STATEMENT_STALE" || !("proposal_id" in frame)) return false
     const times = (this.#staleRefusals.get(at) ?? 0) + 1

@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process"
 import { readFileSync, readlinkSync } from "node:fs"
 import { hostname } from "node:os"
+import { isPlain } from "../../base/plain.js"
 
 /**
  * Identifies one process. Its number alone does not, because the system reuses pids: the same number with another start
@@ -40,8 +41,8 @@ export function processState(record: ProcessRecord): ProcessState {
 
 /** Parses a record from a file; undefined if it is not one. */
 export function parseProcessRecord(value: unknown): ProcessRecord | undefined {
-  if (typeof value !== "object" || value === null) return undefined
-  const { pid, start_time, boot_id, pid_ns, hostname: host } = value as Record<string, unknown>
+  if (!isPlain(value)) return undefined
+  const { pid, start_time, boot_id, pid_ns, hostname: host } = value
   if (typeof pid !== "number" || !Number.isSafeInteger(pid) || pid <= 0) return undefined
   if (typeof start_time !== "string" || typeof boot_id !== "string") return undefined
   if (typeof pid_ns !== "string" || typeof host !== "string") return undefined

@@ -87,7 +87,7 @@ describe("a draft in the outbox", () => {
     expect(refused(line)).toMatchObject({ code: "INVALID_MSG", message, hint })
   })
 
-  it("with an invalid id is rejected, and a bad draft keeps its id", () => {
+  it("is rejected if its id is invalid, and keeps a valid id when rejected", () => {
     expect(refused({ ...proposal, id: "a b" }).message).toBe("id: must be 1-64 of A-Z a-z 0-9 . _ : ~ -")
     expect(refused({ ...proposal, task: 1, id: "mine" }).id).toBe("mine")
   })

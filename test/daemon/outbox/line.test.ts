@@ -68,7 +68,7 @@ describe("an outbox line", () => {
     ["send", "MSG"],
     ["presence", "SET_PRESENCE"],
     ["create", "CREATE_CHANNEL"],
-  ])("of type %s suggests %s", (type, close) => {
+  ])("is rejected if its type is %s, with the hint %s", (type, close) => {
     expect(refused(JSON.stringify({ type, channel: "#a", id: "k" }))).toMatchObject({
       hint: `did you mean "${close}"?`,
       id: "k",
@@ -143,7 +143,7 @@ describe("a bad outbox line", () => {
     expect(refused(line).hint).toContain(hint)
   })
 
-  it("in another encoding is rejected as not UTF-8", () => {
+  it("is rejected as not UTF-8 if it is in another encoding", () => {
     expect(refused(Buffer.from('{"to":"#a","content":"\xe4"}', "latin1"))).toMatchObject({
       message: "the line is not valid UTF-8",
       hint: "write it as UTF-8 (iconv -f latin1 -t utf-8)",

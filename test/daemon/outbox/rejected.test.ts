@@ -73,7 +73,7 @@ describe("a line that cannot be sent", () => {
     expect(harness.entries).toHaveLength(2)
   })
 
-  it("in another encoding is kept unchanged", () => {
+  it("is kept unchanged if it is in another encoding", () => {
     const harness = new OutboxHarness()
     const latin1 = Buffer.from(message("käse"), "latin1")
     harness.append(Buffer.concat([latin1, Buffer.from("\n"), Buffer.from(`${message("käse")}\n`)]))
@@ -86,14 +86,14 @@ describe("a line that cannot be sent", () => {
     if (entry !== undefined) expect(harness.kept(entry)).toEqual(latin1)
   })
 
-  it("with NUL bytes does not hide the next one", () => {
+  it("does not hide the next line if it contains NUL bytes", () => {
     const harness = new OutboxHarness()
     harness.append(`\0\0\0${message("a")}\n${message("b")}\n`)
     expect(contents(harness.settle())).toEqual(["b"])
     expect(harness.entries).toMatchObject([{ line: `\0\0\0${message("a")}` }])
   })
 
-  it("of 1 MB or 10 MB is kept whole in rejected.d, and the small ones go through", async () => {
+  it("is kept whole in rejected.d if it has 1 MB or 10 MB, and small lines are sent", async () => {
     const harness = new OutboxHarness()
     const large = [1, 10].map((size) => message("x".repeat(size * megabyte)))
     harness.append(`${message("a")}\n${large[0]}\n${message("b")}\r\n${large[1]}\n${message("c")}\n`)

@@ -16,8 +16,8 @@ import { contents, message, OutboxHarness } from "../../kit/outbox-harness.js"
 
 const line = (content: string) => `${message(content)}\n`
 
-describe("an outbox that is", () => {
-  it("deleted is created again, and its lines are sent", async () => {
+describe("outbox.jsonl while a daemon runs", () => {
+  it("is created again after it was deleted, and its lines are sent", async () => {
     const harness = new OutboxHarness()
     harness.sweep()
     harness.say("a")
@@ -32,7 +32,7 @@ describe("an outbox that is", () => {
     expect(harness.problems).toEqual([])
   })
 
-  it("deleted while no daemon runs loses no line", () => {
+  it("loses no line if it is deleted while no daemon runs", () => {
     const harness = new OutboxHarness()
     harness.sweep()
     harness.say("a")
@@ -43,7 +43,7 @@ describe("an outbox that is", () => {
     expect(contents(harness.settle())).toEqual(["a", "b", "c"])
   })
 
-  it("replaced by mv is read from both files", async () => {
+  it("is read to its end, like its replacement, after mv replaced it", async () => {
     const harness = new OutboxHarness()
     harness.sweep()
     harness.say("old")
@@ -59,7 +59,7 @@ describe("an outbox that is", () => {
     expect(contents(harness.settle())).toEqual(["newer"])
   })
 
-  it("moved away and back is read from where it was left", () => {
+  it("continues at the next line after it was moved away and back", () => {
     const harness = new OutboxHarness()
     harness.say("a")
     harness.settle()
@@ -74,7 +74,7 @@ describe("an outbox that is", () => {
     expect(contents(harness.settle())).toEqual(["d"])
   })
 
-  it("emptied in place and refilled is read from its beginning", () => {
+  it("is read from its beginning after it was emptied in place and refilled", () => {
     const harness = new OutboxHarness()
     harness.say("one", "two")
     const first = harness.take()
@@ -90,7 +90,7 @@ describe("an outbox that is", () => {
     expect(contents(harness.take())).toEqual(["three"])
   })
 
-  it("written with > is read from its beginning, whatever its length", () => {
+  it("is read from its beginning after it was written with >, whatever its length", () => {
     const harness = new OutboxHarness()
     for (const content of ["short", "a longer one than before", "tiny", "TINY"]) {
       writeFileSync(harness.paths.outbox, line(content))
@@ -99,7 +99,7 @@ describe("an outbox that is", () => {
     expect(harness.taken).toHaveLength(1)
   })
 
-  it("replaced by a directory or a symbolic link is reported once, not followed, and recovers", () => {
+  it("is reported once and not followed while a directory or a symbolic link replaces it", () => {
     const harness = new OutboxHarness()
     harness.sweep()
     rmSync(harness.paths.outbox)
@@ -125,7 +125,7 @@ describe("an outbox that is", () => {
     expect(readFileSync(outside, "utf8")).toBe(line("outside"))
   })
 
-  it("deleted with its whole directory is created again", () => {
+  it("is created again after its whole directory was deleted", () => {
     const harness = new OutboxHarness()
     harness.say("a")
     harness.take()
@@ -138,7 +138,7 @@ describe("an outbox that is", () => {
     expect(harness.taken.length).toBeGreaterThan(0)
   })
 
-  it("without its link is linked again", () => {
+  it("is linked again after its link was deleted", () => {
     const harness = new OutboxHarness()
     harness.say("a")
     harness.settle()
@@ -152,7 +152,7 @@ describe("an outbox that is", () => {
   })
 })
 
-describe("an outbox that changed while no daemon ran", () => {
+describe("outbox.jsonl after a restart", () => {
   /** Settles a line, closes, applies a change, and returns the lines that the next process takes. */
   function after(change: (harness: OutboxHarness) => void): string[] {
     const harness = new OutboxHarness()
@@ -163,11 +163,11 @@ describe("an outbox that changed while no daemon ran", () => {
     return contents(harness.settle())
   }
 
-  it("is read from where it was left", () => {
+  it("continues at the first unsettled line", () => {
     expect(after((harness) => harness.say("next"))).toEqual(["next"])
   })
 
-  it("is read from its beginning when it was emptied and refilled in place", () => {
+  it("is read from its beginning if it was emptied and refilled in place while no daemon ran", () => {
     expect(after((harness) => writeFileSync(harness.paths.outbox, line("SETTLED")))).toEqual(["SETTLED"])
     expect(after((harness) => writeFileSync(harness.paths.outbox, line("x")))).toEqual(["x"])
     expect(after((harness) => writeFileSync(harness.paths.outbox, line("much longer than it was")))).toEqual([
@@ -175,7 +175,7 @@ describe("an outbox that changed while no daemon ran", () => {
     ])
   })
 
-  it("is a new file even if the file system reused the inode number", () => {
+  it("counts as a new file even if the file system reused the inode number", () => {
     const isReused = after((harness) => {
       rmSync(harness.paths.outboxTaken, { recursive: true })
       const { ino } = statSync(harness.paths.outbox)

@@ -22,6 +22,7 @@ import { readOutboxLine } from "../line.js"
 import { LineQueue, type LineSource, QueuedLine, SendableLine } from "../line-queue.js"
 import type { RejectedLines } from "../rejected.js"
 import type { OutboxCursor } from "./cursor.js"
+import { tooLarge } from "./outbox-file.js"
 import { newGeneration } from "./taken-directory.js"
 
 /** The parts of an outbox that its drop directory uses. */
@@ -155,9 +156,7 @@ export class DropDirectory implements LineSource {
     if (this.#hasFailed) return false
     const at = this.#unread.shift() ?? this.#takeFirst()
     if (at === undefined) return false
-    const isRead = this.#options.problems.attempt("outbox.taken", "read", () => {
-      this.#read(at)
-    })
+    const isRead = this.#options.problems.attempt("outbox.taken", "read", () => this.#read(at))
     if (isRead) return true
     this.#unread.unshift(at)
     this.#hasFailed = true
@@ -224,9 +223,7 @@ export class DropDirectory implements LineSource {
     const line = new QueuedLine(this, { at, id: at, start: 0, end: size })
     this.#queue.push(line)
     this.#oversize.set(at, fd)
-    const message = `the file has ${size} bytes, a message at most ${limits.lineBytes}`
-    const hint = "send it in parts, or put it in a file and send its name"
-    rejected.addOversize(line, new ChatError("INVALID_MSG", message, { hint }), fd)
+    rejected.addOversize(line, tooLarge(`the file has ${size} bytes`, limits.lineBytes), fd)
   }
 
   #reject(at: string, id: string, content: Buffer, error: ChatError): void {

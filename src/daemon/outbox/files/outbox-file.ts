@@ -240,7 +240,8 @@ function isBlank(line: Buffer): boolean {
   return line.every((byte) => byte === space || byte === tab || byte === carriageReturn)
 }
 
-function tooLarge(what: string, limit: number): ChatError {
+/** Returns the error of a line or a file that is too large for a message. */
+export function tooLarge(what: string, limit: number): ChatError {
   const hint = "send it in parts, or put it in a file and send its name"
   return new ChatError("INVALID_MSG", `${what}, a message at most ${limit}`, { hint })
 }

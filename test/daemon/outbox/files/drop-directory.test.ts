@@ -83,7 +83,7 @@ describe("a file renamed into outbox.d", () => {
     expect(harness.settle()).toEqual([line])
   })
 
-  it("that is not a message is moved to rejected.d", () => {
+  it("is moved to rejected.d if it is not a message", () => {
     const harness = openHarness()
     harness.drop("a.json", '{"to":"general","content":"x"}')
     harness.drop("b.json", message("fine"))
@@ -101,7 +101,7 @@ describe("a file renamed into outbox.d", () => {
     expect(harness.entries).toHaveLength(1)
   })
 
-  it("that the relay refuses is moved to rejected.d", () => {
+  it("is moved to rejected.d if the relay refuses it", () => {
     const harness = openHarness()
     harness.drop("a.json", message("x"))
     const [line] = harness.take()
@@ -112,7 +112,7 @@ describe("a file renamed into outbox.d", () => {
     expect(harness.outbox.pending).toBe(0)
   })
 
-  it("too large for a message is kept whole and rejected", async () => {
+  it("is rejected and kept whole if it is too large for a message", async () => {
     const harness = openHarness()
     const text = message("x".repeat(3_000_000))
     harness.drop("large.json", text)
@@ -124,7 +124,7 @@ describe("a file renamed into outbox.d", () => {
     expect(harness.taken.filter((name) => name.startsWith("d-"))).toEqual([])
   })
 
-  it("that is a link or a directory is rejected, not followed", () => {
+  it("is rejected, not followed, if it is a link or a directory", () => {
     const harness = openHarness()
     writeFileSync(join(harness.paths.dir, "secret"), message("secret"))
     symlinkSync(join(harness.paths.dir, "secret"), join(harness.paths.outboxDrop, "link"))
@@ -150,7 +150,7 @@ describe("a file renamed into outbox.d", () => {
     expect(harness.entries).toEqual([])
   })
 
-  it("that vanishes before it is taken is not a problem", () => {
+  it("causes no problem if it vanishes before it is taken", () => {
     const harness = openHarness()
     harness.drop("a.json", message("a"))
     harness.sweep()
