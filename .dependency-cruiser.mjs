@@ -1,8 +1,8 @@
 /**
- * The rooms of src/, each with the rooms it may know: imports point down only, and siblings do not
- * know each other. A new folder gets its row here; without one it may neither import nor be imported.
+ * The folders of src/, each with the folders it may import: imports point down only, and siblings do not know each
+ * other. A new folder gets its row here; without one it may neither import nor be imported.
  */
-const mayKnow = {
+const mayImport = {
   base: [],
   protocol: ["base"],
   guards: ["protocol", "base"],
@@ -27,10 +27,62 @@ const mayKnow = {
   ],
 }
 
-/** Rooms that compute and never act: no module of Node's, not even through another room. */
-const pureRooms = ["protocol", "guards"]
+/**
+ * The sub-folders with the parts of the same folder that each may import; "." is the folder's own files. Whatever is
+ * not listed here, such as another engine of the backbone or another command, is none of their business.
+ */
+const mayImportWithin = {
+  backbone: {
+    memory: ["."],
+    sql: [".", "memory"],
+    nats: ["."],
+    queue: ["."],
+  },
+  guards: { rules: ["."] },
+  client: { deals: ["."] },
+  server: {
+    wire: ["sessions"],
+    sessions: ["wire", "channels", "delivery", "roster"],
+    roster: ["wire", "sessions", "channels"],
+    channels: ["wire", "sessions", "roster", "delivery"],
+    delivery: ["wire", "sessions", "roster", "channels"],
+    guards: [".", "delivery", "tasks"],
+    tasks: ["wire", "sessions", "delivery", "guards"],
+    deals: ["sessions", "roster", "delivery", "guards"],
+    handlers: [".", "wire", "sessions", "roster", "channels", "delivery", "guards"],
+  },
+  daemon: {
+    files: [],
+    inbox: ["files"],
+    guards: [".", "inbox", "session"],
+    outbox: ["files", "delivery", "guards"],
+    delivery: ["files", "inbox", "outbox", "guards", "session"],
+    session: ["files", "inbox", "outbox", "delivery", "guards"],
+    deals: ["files", "inbox", "session"],
+    process: [".", "files"],
+  },
+  cli: {
+    input: ["."],
+    output: [".", "daemon"],
+    completion: ["."],
+    relay: [".", "input", "daemon"],
+    daemon: [".", "input", "relay"],
+    chat: [".", "output"],
+    receipts: [".", "input", "output"],
+    ratings: [".", "input", "output", "relay", "daemon", "receipts"],
+    deals: [".", "input", "output", "relay", "daemon", "receipts"],
+    guards: [".", "output", "relay", "daemon"],
+    commands: [
+      ...[".", "input", "output", "relay", "daemon", "chat", "completion"],
+      ...["receipts", "ratings", "deals", "guards"],
+    ],
+  },
+}
 
-/** Where processes begin and where the package is entered; everything else must be reached from here. */
+/** Folders that compute and never act: no module of Node.js, not even through another folder. */
+const pureFolders = ["protocol", "guards"]
+
+/** Entry points of processes and of the package; everything else must be reachable from them. */
 const entries = [
   "bin/agentchat.ts",
   "src/index.ts",
@@ -39,54 +91,70 @@ const entries = [
 ]
 
 const anyOf = (/** @type {readonly string[]} */ names) => `(${names.join("|").replaceAll(".", "\\.")})`
-const inRooms = (/** @type {readonly string[]} */ names) => `^src/${anyOf(names)}/`
-const rooms = Object.keys(mayKnow)
+const inFolders = (/** @type {readonly string[]} */ names) => `^src/${anyOf(names)}/`
+const folders = Object.keys(mayImport)
 
-const layers = Object.entries(mayKnow).map(([room, known]) => ({
-  name: `${room}-looks-down`,
-  comment: `src/${room} may know ${known.length === 0 ? "no other room" : known.join(", ")}`,
+const layers = Object.entries(mayImport).map(([folder, imports]) => ({
+  name: `${folder}-imports-down`,
+  comment: `src/${folder} may import ${imports.length === 0 ? "no other folder" : imports.join(", ")}`,
   severity: /** @type {const} */ ("error"),
-  from: { path: inRooms([room]) },
-  to: { path: "^(src|bin)/", pathNot: inRooms([room, ...known]) },
+  from: { path: inFolders([folder]) },
+  to: { path: "^(src|bin)/", pathNot: inFolders([folder, ...imports]) },
 }))
+
+const subLayers = Object.entries(mayImportWithin).flatMap(([folder, parts]) =>
+  Object.entries(parts).map(([part, imports]) => ({
+    name: `${folder}-${part}-imports`,
+    comment: `src/${folder}/${part} may import within src/${folder}: ${imports.join(", ") || "nothing"}`,
+    severity: /** @type {const} */ ("error"),
+    from: { path: `^src/${folder}/${part}/` },
+    to: {
+      path: `^src/${folder}/`,
+      pathNot: [part, ...imports].map((name) =>
+        name === "." ? `^src/${folder}/[^/]+$` : `^src/${folder}/${name}/`,
+      ),
+    },
+  })),
+)
 
 /** @type {import("dependency-cruiser").IConfiguration} */
 export default {
   forbidden: [
     ...layers,
+    ...subLayers,
     {
-      name: "bin-knows-cli",
-      comment: "bin/ is a doorstep: it starts the command line and nothing else",
+      name: "bin-imports-cli",
+      comment: "bin/ starts the command line and does nothing else",
       severity: "error",
       from: { path: "^bin/" },
-      to: { path: "^src/", pathNot: inRooms(["cli"]) },
+      to: { path: "^src/", pathNot: inFolders(["cli"]) },
     },
     {
-      name: "package-entry-shows-the-client",
-      comment: "src/index.ts exports the library: the client and what it speaks in",
+      name: "package-entry-exports-the-client",
+      comment: "src/index.ts exports the library: the client and its types",
       severity: "error",
       from: { path: "^src/index\\.ts$" },
-      to: { path: "^src/", pathNot: inRooms(["client", "proposals", "identity", "protocol", "base"]) },
+      to: { path: "^src/", pathNot: inFolders(["client", "proposals", "identity", "protocol", "base"]) },
     },
     {
-      name: "no-unknown-room",
-      comment: "a folder of src/ without a row in mayKnow",
+      name: "no-unknown-folder",
+      comment: "a folder of src/ without a row in mayImport",
       severity: "error",
       from: {},
-      to: { path: "^src/", pathNot: [inRooms(rooms), `^${anyOf(entries)}$`] },
+      to: { path: "^src/", pathNot: [inFolders(folders), `^${anyOf(entries)}$`] },
     },
     {
-      name: "pure-rooms-do-nothing",
-      comment: "rules and declarations get time, chance and stores passed in",
+      name: "pure-folders-use-no-node",
+      comment: "rules and declarations get time, randomness and stores passed in",
       severity: "error",
-      from: { path: inRooms(pureRooms) },
+      from: { path: inFolders(pureFolders) },
       to: { dependencyTypes: ["core"] },
     },
     {
-      name: "pure-rooms-reach-nothing",
-      comment: "nor do they act through a room below",
+      name: "pure-folders-reach-no-node",
+      comment: "nor do they act through a folder below",
       severity: "error",
-      from: { path: inRooms(pureRooms) },
+      from: { path: inFolders(pureFolders) },
       to: {
         path: `^(node:)?${anyOf(["child_process", "crypto", "dgram", "fs", "http", "https", "net", "os", "tls"])}(/|$)`,
         reachable: true,
@@ -115,14 +183,14 @@ export default {
     },
     {
       name: "no-cycle",
-      comment: "nor one of types only: two modules that need each other are one module",
+      comment: "nor a cycle of types: two modules that need each other are one module",
       severity: "error",
       from: {},
       to: { circular: true },
     },
     {
       name: "no-orphan",
-      comment: "a module that no process and no user of the package reaches",
+      comment: "a module that no entry point reaches",
       severity: "error",
       from: { path: `^${anyOf(entries)}$` },
       to: { path: "^(src|bin)/", pathNot: `^${anyOf(entries)}$`, reachable: false },
@@ -131,7 +199,7 @@ export default {
   options: {
     doNotFollow: { path: "node_modules" },
     tsConfig: { fileName: "tsconfig.json" },
-    // Type-only imports count: they are knowledge too.
+    // Type-only imports count: they are dependencies too.
     tsPreCompilationDeps: true,
     combinedDependencies: false,
     enhancedResolveOptions: {

@@ -1,11 +1,11 @@
 import { defineConfig, globalIgnores } from "eslint/config"
 import tseslint from "typescript-eslint"
 
-// The outside world reaches src/ as a parameter. Only these three files may touch it themselves.
+// The outside world reaches src/ as parameters. Only these three files may use it directly.
 const processEdges = ["src/base/clock.ts", "src/cli/main.ts", "src/daemon/process/host-main.ts"]
 
-// Rooms that compute and never act; dependency-cruiser keeps Node's modules out of them.
-const pureRooms = ["src/protocol/**", "src/guards/**"]
+// Folders that compute and never act; dependency-cruiser keeps modules of Node.js out of them.
+const pureFolders = ["src/protocol/**", "src/guards/**"]
 
 const passIn = "pass it in: process and console belong to the process edges"
 const passClock = "pass a Clock in"
@@ -28,23 +28,23 @@ export default defineConfig(
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
     linterOptions: { reportUnusedDisableDirectives: "error" },
     rules: {
-      // A written default says that all the rest is meant.
+      // An explicit default covers the remaining cases.
       "@typescript-eslint/switch-exhaustiveness-check": [
         "error",
         { considerDefaultExhaustiveForUnions: true },
       ],
       // `const { secret, ...rest } = all` is how a property is left out.
       "@typescript-eslint/no-unused-vars": ["error", { ignoreRestSiblings: true }],
-      // A number reads the same in a message however it gets there.
+      // A number formats the same way in any template.
       "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true }],
-      // `() => socket.close()` is how a callback is written here; blocks would only add lines.
+      // `() => socket.close()` is how callbacks are written here; blocks would only add lines.
       "@typescript-eslint/no-confusing-void-expression": ["error", { ignoreArrowShorthand: true }],
-      // `for (;;)` and `while (true)` are honest loops.
+      // `for (;;)` and `while (true)` are intended loops.
       "@typescript-eslint/no-unnecessary-condition": [
         "error",
         { allowConstantLoopConditions: "only-allowed-literals" },
       ],
-      // `() => {}` is the callback that does nothing, and says so.
+      // `() => {}` is an intended empty callback.
       "@typescript-eslint/no-empty-function": ["error", { allow: ["arrowFunctions"] }],
       complexity: ["error", 12],
       eqeqeq: "error",
@@ -85,7 +85,7 @@ export default defineConfig(
     },
   },
   {
-    files: pureRooms,
+    files: pureFolders,
     rules: {
       "no-restricted-globals": [
         "error",
@@ -94,7 +94,7 @@ export default defineConfig(
             ...edgeGlobals,
             ...effectGlobals.map((name) => ({
               name,
-              message: "this room does nothing by itself; pass it in",
+              message: "this folder has no effects of its own; pass it in",
             })),
           ],
           checkGlobalObject: true,
@@ -107,7 +107,7 @@ export default defineConfig(
     rules: {
       // A describe() block is one long function.
       "max-lines-per-function": "off",
-      // expect.any() and its like are typed any; a wrong value fails the test anyhow.
+      // expect.any() and similar are typed any; a wrong value fails the test anyway.
       "@typescript-eslint/no-unsafe-assignment": "off",
     },
   },
