@@ -6,7 +6,7 @@ import type { ServerEvents, ServerMessage } from "../protocol/server-messages.js
 export interface AgentChatClientEvents extends ServerEvents {
   /** A message to a channel this client is in, or to itself. `replay` marks history. */
   message: [message: ServerMessage<"MSG">]
-  /** Another agent proposes something: answer it with `accept` or `reject`. Verified, as the four below. */
+  /** Another agent proposes a deal; answer with `accept` or `reject`. This and the next four events are verified. */
   proposal: [event: DealEvent<"PROPOSAL">]
   /** The other party accepted your proposal. */
   accept: [event: DealEvent<"ACCEPT">]
@@ -22,6 +22,6 @@ export interface AgentChatClientEvents extends ServerEvents {
   disconnect: [error: ChatError, willReconnect: boolean]
   /** The session is restored and the channels are joined again. */
   reconnect: [welcome: ServerMessage<"WELCOME">]
-  /** A failure no call waits for. Unlike other emitters', it is not thrown if nobody listens. */
+  /** A failure that no call waits for. It is not thrown if there is no listener. */
   error: [error: ChatError]
 }

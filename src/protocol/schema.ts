@@ -91,12 +91,12 @@ export function text(max: number, min = 0): Schema<string> {
   return ruled("string", isString, isShort, isLong)
 }
 
-/** A string of a form. @param rule - the form in words, such as `must be a did:key` */
+/** A string that matches a pattern. @param rule - the pattern in words, such as `must be a did:key` */
 export function matching<O extends string = string>(pattern: RegExp, rule: string): Schema<O, string> {
   return ruled<O, string>("string", isString, [(value: string) => pattern.test(value), rule])
 }
 
-/** One of some strings. */
+/** One of the given strings. */
 export function oneOf<const T extends string>(values: readonly T[]): Schema<T> {
   return ruled("string", [(value: T) => values.includes(value), `must be one of ${values.join(", ")}`])
 }

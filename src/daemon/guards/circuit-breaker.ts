@@ -108,8 +108,7 @@ export class CircuitBreaker {
 
   /**
    * Handles an outbox line that was rejected and is in rejected.jsonl.
-   * @returns whether to report it in the inbox; an agent that answers each report with another such line would never
-   * stop
+   * @returns whether to report it in the inbox: an agent that answers every report would never stop
    */
   onLineRejected({ at, id, sha256 }: RefusedLine, { code, message }: ChatError): boolean {
     const isReported = this.#breaker.rejected()

@@ -15,7 +15,7 @@ export const defaultInboxLimits = {
   heldBytes: 1024 * 1024,
   /** Written lines not yet known to be on disk at which the inbox asks for no more lines. */
   unsyncedLines: 16_384,
-  /** Least number of message ids remembered to drop duplicates. */
+  /** Minimum number of message ids remembered to drop duplicates. */
   rememberedIds: 20_000,
   /** Newest lines whose ids are remembered again after a restart. */
   recalledLines: 5_000,
@@ -24,5 +24,5 @@ export const defaultInboxLimits = {
   segmentAgeMs: 30 * 24 * 60 * 60 * 1_000,
 } as const
 
-/** Type of {@link defaultInboxLimits} with other values. */
+/** {@link defaultInboxLimits}, possibly changed. */
 export type InboxLimits = { readonly [K in keyof typeof defaultInboxLimits]: number }

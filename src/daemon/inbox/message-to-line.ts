@@ -51,7 +51,7 @@ export function echoLine(
 }
 
 /**
- * Returns the line about an outbox line that was rejected. Its id is the position in the outbox: a line that is found
+ * Returns the line about an outbox line that was rejected. Its id is the position in the outbox, so that a line found
  * again after a crash is reported once.
  */
 export function rejectedLine(

@@ -4,7 +4,7 @@ import { defaultLimits } from "../../protocol/limits.js"
 export const defaultOutboxLimits = {
   /** Bytes of a line, and of the frame made of it. */
   lineBytes: defaultLimits.frameBytes,
-  /** Lines taken since the cursor was saved: a crash sends these again. Half as many as a relay remembers. */
+  /** Lines taken since the cursor was saved. After a crash they are sent again; a relay remembers twice as many. */
   windowLines: defaultLimits.rememberedIds / 2,
   /** Bytes of lines that are read ahead of the sender. */
   readAheadBytes: 256 * 1024,

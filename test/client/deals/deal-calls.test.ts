@@ -10,7 +10,7 @@ import type { Verb } from "../../../src/protocol/verbs.js"
 import { until } from "../../kit/condition.js"
 import { alice, aliceDid, answer, bob, bobDid, carol, carolDid, dealAfter, propose } from "../../kit/deals.js"
 import { FakeRelay, type FakeRelayOptions } from "../../kit/fake-relay.js"
-import { enter, knowing, relayed } from "./deal-client.js"
+import { enter, relayed, withDeals } from "./deal-client.js"
 
 const aliceId = agentIdOf(alice.publicKey)
 const carolId = agentIdOf(carol.publicKey)
@@ -18,25 +18,25 @@ const entry = { id: aliceId, name: "alice", status: "idle", did: aliceDid }
 
 type Answers = NonNullable<FakeRelayOptions["answers"]>
 
-/** A relay that says this of agents. */
-function naming(...roster: readonly object[]): Answers {
+/** A relay with this roster. */
+function withRoster(...roster: readonly object[]): Answers {
   return { LIST_AGENTS: ({ id: re }) => ({ type: "AGENTS", re, list: [], roster }) }
 }
 
-/** A relay that takes whatever is signed. */
-const taking: Answers = Object.fromEntries(
+/** A relay that accepts every statement. */
+const acceptsAll: Answers = Object.fromEntries(
   ["PROPOSAL", "ACCEPT", "REJECT", "COMPLETE", "DISPUTE"].map((verb) => [
     verb,
     (frame: Statement) => relayed(frame, { re: frame.id, name: "bob" }),
   ]),
 )
 
-/** A proposal of Bob to Alice, and what followed. */
-function made(...steps: Parameters<typeof dealAfter>[0]): Deal {
+/** A deal that Bob proposed to Alice, after the given steps. */
+function bobsDeal(...steps: Parameters<typeof dealAfter>[0]): Deal {
   return dealAfter(steps, propose({ to: aliceDid }, bob))
 }
 
-function refusing(code: string, retryAfterMs?: number) {
+function refusal(code: string, retryAfterMs?: number) {
   return ({ id: re }: { id?: string }) => ({
     type: "ERROR",
     re,
@@ -51,7 +51,7 @@ const statementsIn = (frames: readonly ClientFrame[], verb: Verb) =>
 
 describe("propose", () => {
   it("signs for the key that belongs to the agent id, and returns the recorded proposal", async () => {
-    const { client, session, events } = await enter({ ...naming(entry), ...taking })
+    const { client, session, events } = await enter({ ...withRoster(entry), ...acceptsAll })
     const offer = { task: "echo", amount: 0.05, currency: "SOL", payment_code: "PM8T", expires: 300 }
     const proposal = await client.propose("@alice", offer)
     expect(proposal).toMatchObject({ type: "PROPOSAL", to: aliceId, state: "pending", task: "echo" })
@@ -70,7 +70,7 @@ describe("propose", () => {
   })
 
   it("makes one proposal per id, and a new one without an id", async () => {
-    const { client } = await enter({ ...naming(entry), ...taking })
+    const { client } = await enter({ ...withRoster(entry), ...acceptsAll })
     const ids = []
     for (const id of ["a", "a", undefined, undefined]) {
       ids.push((await client.propose("@alice", { task: "echo", ...(id && { id }) })).id)
@@ -102,7 +102,7 @@ describe("propose", () => {
       "IDENTITY_REQUIRED",
     ],
   ])("sends no proposal if the relay %s", async (_what, to, roster, code) => {
-    const { client, session } = await enter({ ...naming(...roster), ...taking })
+    const { client, session } = await enter({ ...withRoster(...roster), ...acceptsAll })
     await expect(client.propose(to, { task: "echo" })).rejects.toMatchObject({ code })
     expect(session.frames.some(({ type }) => type === "PROPOSAL")).toBe(false)
   })
@@ -113,7 +113,7 @@ describe("propose", () => {
     [{ task: "x", expires: 0 }, "PROPOSAL.expires: must be at least 1"],
     [{ task: "x", prise: 1 }, /^PROPOSAL.prise: unknown field/],
   ])("refuses %j without asking for a signature", async (offer, message) => {
-    const { client, session } = await enter({ ...naming(entry), ...taking })
+    const { client, session } = await enter({ ...withRoster(entry), ...acceptsAll })
     await expect(client.propose("@alice", offer)).rejects.toMatchObject({
       code: "INVALID_MSG",
       message: expect.stringMatching(message),
@@ -124,7 +124,7 @@ describe("propose", () => {
   it("does not accept another statement as the answer", async () => {
     const other = propose({ id: "prop_0009", to: aliceDid }, bob)
     const { client } = await enter({
-      ...naming(entry),
+      ...withRoster(entry),
       PROPOSAL: ({ id: re }) => relayed(other, { re }),
     })
     await expect(client.propose("@alice", { task: "x" })).rejects.toMatchObject({
@@ -161,7 +161,7 @@ describe("propose", () => {
 describe("an answer", () => {
   it("follows from the last statement that the relay lists if the deal is unknown", async () => {
     const deal = dealAfter([])
-    const { client, session } = await enter({ ...knowing(deal), ...taking })
+    const { client, session } = await enter({ ...withDeals(deal), ...acceptsAll })
     expect(await client.accept(deal.id, "my-code")).toMatchObject({
       type: "ACCEPT",
       proposal_id: deal.id,
@@ -174,7 +174,7 @@ describe("an answer", () => {
   })
 
   it("requests nothing from the relay if the deal is known", async () => {
-    const { client, session, events } = await enter(taking)
+    const { client, session, events } = await enter(acceptsAll)
     session.send(relayed(propose()))
     await until("the proposal", () => events.length === 1)
     expect(await client.reject("prop_0001", "no time")).toMatchObject({
@@ -188,13 +188,13 @@ describe("an answer", () => {
     let deal = dealAfter([["ACCEPT", bob]])
     let isStale = true
     const { client, session, clock } = await enter({
-      ...taking,
-      LIST_PROPOSALS: (frame, to) => knowing(deal).LIST_PROPOSALS?.(frame, to),
+      ...acceptsAll,
+      LIST_PROPOSALS: (frame, to) => withDeals(deal).LIST_PROPOSALS?.(frame, to),
       COMPLETE: (frame) => {
         if (!isStale) return relayed(frame as Statement, { re: frame.id })
         isStale = false
         deal = advanceDeal(deal, answer(deal, "COMPLETE", alice))
-        return refusing("STATEMENT_STALE", 250)(frame)
+        return refusal("STATEMENT_STALE", 250)(frame)
       },
     })
     const completing = client.complete(deal.id, "tx:1")
@@ -209,14 +209,14 @@ describe("an answer", () => {
 
   it("gives up after the other party was first several times", async () => {
     const deal = dealAfter([["ACCEPT", bob]])
-    const { client, session } = await enter({ ...knowing(deal), COMPLETE: refusing("STATEMENT_STALE") })
+    const { client, session } = await enter({ ...withDeals(deal), COMPLETE: refusal("STATEMENT_STALE") })
     await expect(client.complete(deal.id)).rejects.toMatchObject({ code: "STATEMENT_STALE" })
     expect(statementsIn(session.frames, "COMPLETE")).toHaveLength(3)
   })
 
   it("is checked against the fetched deal before it is refused as illegal", async () => {
     const later = dealAfter([["ACCEPT", bob]])
-    const { client, session, events } = await enter({ ...knowing(later), ...taking })
+    const { client, session, events } = await enter({ ...withDeals(later), ...acceptsAll })
     session.send(relayed(propose()))
     await until("the proposal", () => events.length === 1)
     expect(await client.dispute("prop_0001", "nothing came", { fault: "other" })).toMatchObject({
@@ -228,10 +228,10 @@ describe("an answer", () => {
   })
 
   it("is refused before it is sent if it is not the agent's turn, too late, or to an unknown proposal", async () => {
-    const own = made()
+    const own = bobsDeal()
     const { client, clock } = await enter({
-      ...knowing(own, dealAfter([], propose({ id: "prop_0002", expires: 1 }))),
-      ...taking,
+      ...withDeals(own, dealAfter([], propose({ id: "prop_0002", expires: 1 }))),
+      ...acceptsAll,
     })
     await expect(client.accept(own.id)).rejects.toMatchObject({ code: "NOT_A_PARTY" })
     await expect(client.accept("prop_0009")).rejects.toMatchObject({ code: "PROPOSAL_NOT_FOUND" })
@@ -242,23 +242,23 @@ describe("an answer", () => {
 
 describe("complete", () => {
   it("waits for the answer to your own proposal", async () => {
-    const { client, session, events } = await enter({ ...knowing(made()), ...taking })
+    const { client, session, events } = await enter({ ...withDeals(bobsDeal()), ...acceptsAll })
     const completing = client.complete("prop_0001", "tx:1")
     await session.received("LIST_PROPOSALS", 2)
     await client.ping()
     expect(session.frames.some(({ type }) => type === "COMPLETE")).toBe(false)
-    session.send(relayed(answer(made(), "ACCEPT", alice)))
+    session.send(relayed(answer(bobsDeal(), "ACCEPT", alice)))
     expect(await completing).toMatchObject({ type: "COMPLETE", state: "completed", proof: "tx:1" })
     expect(events).toMatchObject([{ type: "ACCEPT" }])
   })
 
   it("rejects when the other party rejects, or the session ends", async () => {
-    const { client, session } = await enter({ ...knowing(made()), ...taking })
+    const { client, session } = await enter({ ...withDeals(bobsDeal()), ...acceptsAll })
     const completing = client.complete("prop_0001")
     await session.received("LIST_PROPOSALS", 2)
-    session.send(relayed(answer(made(), "REJECT", alice)))
+    session.send(relayed(answer(bobsDeal(), "REJECT", alice)))
     await expect(completing).rejects.toMatchObject({ code: "PROPOSAL_STATE" })
-    const other = await enter({ ...knowing(made()), ...taking })
+    const other = await enter({ ...withDeals(bobsDeal()), ...acceptsAll })
     const cut = other.client.complete("prop_0001")
     await other.session.received("LIST_PROPOSALS", 2)
     await other.client.ping()
@@ -269,7 +269,7 @@ describe("complete", () => {
 
   it("continues to wait in the next session", async () => {
     const { client, relay, session, clock } = await enter(
-      { ...knowing(made()), ...taking },
+      { ...withDeals(bobsDeal()), ...acceptsAll },
       { reconnect: true, random: () => 0 },
     )
     const completing = client.complete("prop_0001")
@@ -280,14 +280,14 @@ describe("complete", () => {
     clock.advance(0)
     const next = await relay.session(1)
     await until("the return", () => client.isConnected)
-    next.send(relayed(answer(made(), "ACCEPT", alice)))
+    next.send(relayed(answer(bobsDeal(), "ACCEPT", alice)))
     expect(await completing).toMatchObject({ state: "completed" })
     expect(statementsIn(next.frames, "COMPLETE")).toHaveLength(1)
   })
 
   it("asks the relay once more, then rejects, when the time to accept is over", async () => {
     const short = dealAfter([], propose({ to: aliceDid, expires: 1 }, bob))
-    const { client, session, clock } = await enter({ ...knowing(short), ...taking })
+    const { client, session, clock } = await enter({ ...withDeals(short), ...acceptsAll })
     const completing = client.complete("prop_0001")
     completing.catch(() => {})
     await until("the wait", () => clock.pending.includes(1_001))
@@ -298,16 +298,16 @@ describe("complete", () => {
   })
 
   it("does not wait if the other party proposed the deal", async () => {
-    const { client } = await enter({ ...knowing(dealAfter([])), ...taking })
+    const { client } = await enter({ ...withDeals(dealAfter([])), ...acceptsAll })
     await expect(client.complete("prop_0001")).rejects.toMatchObject({ code: "PROPOSAL_STATE" })
   })
 })
 
 describe("proposals", () => {
   it("lists verified deals with their current state and all answers", async () => {
-    const done = made(["ACCEPT", alice], ["COMPLETE", bob])
+    const done = bobsDeal(["ACCEPT", alice], ["COMPLETE", bob])
     const open = dealAfter([], propose({ id: "prop_0002", expires: 1 }))
-    const { client, clock } = await enter(knowing(done, open))
+    const { client, clock } = await enter(withDeals(done, open))
     expect(await client.proposals()).toMatchObject([
       {
         id: "prop_0001",
@@ -338,15 +338,15 @@ describe("proposals", () => {
   it("rejects if one statement is forged", async () => {
     const deal = dealAfter([])
     const forged = { ...deal, chain: [{ ...deal.chain[0], task: "more" }] as const }
-    const { client } = await enter(knowing(forged))
+    const { client } = await enter(withDeals(forged))
     await expect(client.proposals()).rejects.toMatchObject({ code: "VERIFICATION_FAILED" })
   })
 })
 
 describe("receipt", () => {
   it("contains the signed chain once a party has completed the deal", async () => {
-    const done = made(["ACCEPT", alice], ["COMPLETE", bob])
-    const { client } = await enter(knowing(done, dealAfter([], propose({ id: "prop_0002", expires: 1 }))))
+    const done = bobsDeal(["ACCEPT", alice], ["COMPLETE", bob])
+    const { client } = await enter(withDeals(done, dealAfter([], propose({ id: "prop_0002", expires: 1 }))))
     const [proposal, accept, complete] = done.chain
     expect(await client.receipt("prop_0001")).toEqual({
       v: 1,
@@ -360,10 +360,10 @@ describe("receipt", () => {
   })
 
   it("is available after the relay has deleted the deal", async () => {
-    const done = made(["ACCEPT", alice], ["COMPLETE", bob])
+    const done = bobsDeal(["ACCEPT", alice], ["COMPLETE", bob])
     const known = [done]
     const { client } = await enter({
-      LIST_PROPOSALS: (frame, to) => knowing(...known).LIST_PROPOSALS?.(frame, to),
+      LIST_PROPOSALS: (frame, to) => withDeals(...known).LIST_PROPOSALS?.(frame, to),
     })
     await client.proposals()
     known.pop()

@@ -70,7 +70,7 @@ export function relayed(statement: Statement, fields: object = {}): object {
 }
 
 /** A relay that knows of some deals. */
-export function knowing(...deals: readonly Deal[]): NonNullable<FakeRelayOptions["answers"]> {
+export function withDeals(...deals: readonly Deal[]): NonNullable<FakeRelayOptions["answers"]> {
   return {
     LIST_PROPOSALS: ({ id: re, proposal }) => {
       const list = deals

@@ -5,7 +5,7 @@ import { statementMessageId } from "../../../src/proposals/statement.js"
 import type { Statement } from "../../../src/protocol/statements.js"
 import { until } from "../../kit/condition.js"
 import { alice, answer, bob, bobDid, carol, carolDid, dealAfter, propose } from "../../kit/deals.js"
-import { confirmed, enter, knowing, relayed } from "./deal-client.js"
+import { confirmed, enter, relayed, withDeals } from "./deal-client.js"
 
 describe("a statement from the relay", () => {
   it("causes an event and is confirmed once it is verified", async () => {
@@ -57,7 +57,7 @@ describe("a statement from the relay", () => {
   it("is invalid from the wrong party or out of order", async () => {
     const made = dealAfter([], propose({ to: propose().from }, bob))
     const accept = answer(made, "ACCEPT", alice)
-    const { session, events, errors } = await enter(knowing(made))
+    const { session, events, errors } = await enter(withDeals(made))
     session.send(
       relayed(answer(made, "ACCEPT", carol, { to: bobDid }), { msg_id: "x.1" }),
       relayed(answer(made, "COMPLETE", alice), { msg_id: "x.2" }),
@@ -94,7 +94,7 @@ describe("a statement from the relay", () => {
   it("is invalid with other content and a known signature", async () => {
     const deal = dealAfter([])
     const [proposal] = deal.chain
-    const { client, session, events, errors } = await enter(knowing(deal))
+    const { client, session, events, errors } = await enter(withDeals(deal))
     await client.proposals({ id: deal.id })
     session.send(relayed({ ...proposal, task: "echo hello", payment_code: "mallory" }))
     await confirmed(session)
@@ -138,7 +138,7 @@ describe("a statement from the relay", () => {
   it("causes its event in the order of arrival, even if a deal must be fetched first", async () => {
     const deal = dealAfter([], propose({ id: "prop_0002", to: propose().from }, bob))
     const accept = answer(deal, "ACCEPT", alice)
-    const { session, events } = await enter(knowing(deal))
+    const { session, events } = await enter(withDeals(deal))
     session.send(relayed(accept), relayed(propose()))
     await until("both", () => events.length === 2)
     expect(events.map(({ type }) => type)).toEqual(["ACCEPT", "PROPOSAL"])
@@ -152,7 +152,7 @@ describe("a statement from the relay", () => {
       ["COMPLETE", bob],
     ])
     const complete = answer(dealAfter([["ACCEPT", bob]]), "COMPLETE", alice)
-    const { session, events, errors } = await enter(knowing(deal))
+    const { session, events, errors } = await enter(withDeals(deal))
     session.send(relayed(complete))
     await confirmed(session)
     expect(errors).toEqual([])
@@ -183,7 +183,7 @@ describe("a statement from the relay", () => {
   it("is not confirmed, and so sent again, if it cannot be checked now", async () => {
     const deal = dealAfter([], propose({ to: propose().from }, bob))
     let isDown = true
-    const { LIST_PROPOSALS } = knowing(deal)
+    const { LIST_PROPOSALS } = withDeals(deal)
     const { session, events, errors } = await enter({
       LIST_PROPOSALS: (frame, to) =>
         isDown
@@ -206,7 +206,7 @@ describe("a statement from the relay", () => {
       LIST_PROPOSALS: (frame, to) =>
         refusals++ === 0
           ? { type: "ERROR", re: frame.id, code: "RATE_LIMITED", message: "slow", retry_after_ms: 400 }
-          : knowing(deal).LIST_PROPOSALS?.(frame, to),
+          : withDeals(deal).LIST_PROPOSALS?.(frame, to),
     })
     session.send(relayed(answer(deal, "ACCEPT", alice)))
     await until("the wait", () => clock.pending.includes(400))

@@ -90,7 +90,7 @@ describe("an outbox whose daemon is killed again and again", () => {
     let startMs = 0
     for (let kills = 0; kills < 20; kills++) {
       const consumer = startConsumer(root, sink, hurried)
-      // From before the process has opened anything to well after, relative to its start-up time.
+      // The kill comes before the process has opened any file, or later, relative to its start-up time.
       if (kills > 0) await sleep(startMs * (0.3 + Math.random() * 1.4))
       else await until("the first line", () => harness.lines(sink).length > 0)
       if (kills === 0) startMs = performance.now() - begunMs
