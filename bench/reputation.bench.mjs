@@ -78,6 +78,9 @@ async function loadRules() {
   }
 }
 
+/** Lowest rating, as in src/ratings/fold.ts. */
+const minRating = 100
+
 /**
  * The rating rule of the first AgentChat.
  * @param {readonly DealRecord[]} history
@@ -98,7 +101,7 @@ function plainRatings(history, elo) {
       const loses = outcome === "mutual" || outcome === (i === 0 ? "proposer" : "recipient")
       const change = Math.max(1, Math.round(points * (loses ? expected : 1 - expected)))
       return {
-        rating: Math.max(elo.minRating, rating + (loses ? -change : change)),
+        rating: Math.max(minRating, rating + (loses ? -change : change)),
         transactions: transactions + 1,
       }
     })

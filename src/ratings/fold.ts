@@ -132,7 +132,7 @@ function settle(player: Player, { after, deal }: Move): void {
 /** Rating of an agent before its first deal. */
 export const startRating = 1_200
 /** Lowest possible rating. */
-export const minRating = 100
+const minRating = 100
 
 /** Difference in points that makes the expected score 10 to 1. */
 const divisor = 400

@@ -115,7 +115,7 @@ export const instanceName: Parse<InstanceName> = (text, label) => named(label, (
 export const nick: Parse<Nick> = (text, label) => named(label, () => parseNick(text))
 
 /** The name of a role. */
-export const role: Parse<string> = nick
+export const role: Parse<string> = (text, label) => nick(text, label)
 
 /** Replaces the field name in the error of a name parser by the label. */
 function named<T>(label: string, parse: () => T): T {
