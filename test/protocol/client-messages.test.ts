@@ -20,7 +20,7 @@ const signed = {
 } as const
 const answer = { ...signed, proposal_id: "prop_k3v5abcd", prev: "a".repeat(43) } as const
 
-/** One whole example of every message there is. */
+/** One complete example of every message. */
 const examples = {
   IDENTIFY: { name: "bob", pubkey: "did:key:z6Mk", role: "reviewer", card: { skills: [] } },
   VERIFY_IDENTITY: { challenge_id: "c1", sig: "a..b" },

@@ -25,8 +25,8 @@ async function join(server: Server, nick: string, daemon = new DaemonHarness()):
   return daemon
 }
 
-/** Says a line and waits for its ack. */
-async function say(daemon: DaemonHarness, line: object): Promise<Record<string, unknown>> {
+/** Writes a line and waits for its ack. */
+async function send(daemon: DaemonHarness, line: object): Promise<Record<string, unknown>> {
   const id = `line-${daemon.acks.length + daemon.inbox.length}`
   daemon.write({ ...line, id })
   return until(`the ack of ${JSON.stringify(line)}`, () => {
@@ -37,7 +37,7 @@ async function say(daemon: DaemonHarness, line: object): Promise<Record<string, 
   })
 }
 
-/** Says a line that is refused. @returns the REJECTED line of the inbox */
+/** Writes a line that is rejected. @returns the REJECTED line of the inbox */
 async function refused(daemon: DaemonHarness, line: object): Promise<Record<string, unknown>> {
   const id = `line-${daemon.acks.length + daemon.inbox.length}`
   daemon.write({ ...line, id })
@@ -54,7 +54,7 @@ const stepsIn = (daemon: DaemonHarness) =>
     .map(({ type, state, self }) => `${String(type)} ${String(state)}${self === true ? " self" : ""}`)
 
 async function proposed(alice: DaemonHarness, bob: DaemonHarness): Promise<string> {
-  await say(alice, { type: "PROPOSAL", to: "@bob", task: "echo hello", amount: 0.05, currency: "SOL" })
+  await send(alice, { type: "PROPOSAL", to: "@bob", task: "echo hello", amount: 0.05, currency: "SOL" })
   const [line] = await bob.lines("PROPOSAL")
   return String(line?.["id"])
 }
@@ -64,7 +64,7 @@ describe("daemons that make deals", { timeout: 60_000 }, () => {
     const server = await startServer()
     const alice = await join(server, "alice")
     const bob = await join(server, "bob")
-    const ack = await say(alice, { type: "PROPOSAL", to: "@bob", task: "x", amount: 0.05, currency: "SOL" })
+    const ack = await send(alice, { type: "PROPOSAL", to: "@bob", task: "x", amount: 0.05, currency: "SOL" })
     const [proposal] = await bob.lines("PROPOSAL")
     const id = String(proposal?.["id"])
     expect(proposal).toMatchObject({
@@ -82,9 +82,9 @@ describe("daemons that make deals", { timeout: 60_000 }, () => {
       msg_id: proposal?.["msg_id"],
       evidence: { proposal_id: id, state: "pending", to: bob.self },
     })
-    await say(bob, { type: "ACCEPT", proposal_id: id, payment_code: "code" })
+    await send(bob, { type: "ACCEPT", proposal_id: id, payment_code: "code" })
     await alice.lines("ACCEPT")
-    await say(alice, { type: "COMPLETE", proposal_id: id, proof: "done" })
+    await send(alice, { type: "COMPLETE", proposal_id: id, proof: "done" })
     await bob.lines("COMPLETE")
     for (const daemon of [alice, bob]) {
       await until("the receipt", () => daemon.receipts.length === 1)
@@ -92,7 +92,7 @@ describe("daemons that make deals", { timeout: 60_000 }, () => {
         { status: "valid", proves: ["integrity", "accepted-by-both", "completed-by-one"] },
       ])
     }
-    await say(bob, { type: "COMPLETE", proposal_id: id })
+    await send(bob, { type: "COMPLETE", proposal_id: id })
     await alice.lines("COMPLETE", 2)
     await until("the second receipts", () => alice.receipts.length + bob.receipts.length === 4)
     expect(alice.receipts).toEqual(bob.receipts)
@@ -139,16 +139,16 @@ describe("daemons that make deals", { timeout: 60_000 }, () => {
     const alice = await join(server, "alice")
     const bob = await join(server, "bob")
     const first = await proposed(alice, bob)
-    await say(bob, { type: "REJECT", proposal_id: first, reason: "no time" })
+    await send(bob, { type: "REJECT", proposal_id: first, reason: "no time" })
     expect(await alice.lines("REJECT")).toMatchObject([{ state: "rejected", reason: "no time" }])
-    const ack = await say(alice, { type: "PROPOSAL", to: bob.self, task: "again" })
+    const ack = await send(alice, { type: "PROPOSAL", to: bob.self, task: "again" })
     const { proposal_id: second } = ack["evidence"] as { proposal_id: string }
     await until("the proposal", () => bob.inbox.some(({ id }) => id === second))
-    await say(bob, { type: "ACCEPT", proposal_id: second })
+    await send(bob, { type: "ACCEPT", proposal_id: second })
     await alice.lines("ACCEPT")
-    await say(alice, { type: "DISPUTE", proposal_id: second, reason: "not done", fault: "other" })
+    await send(alice, { type: "DISPUTE", proposal_id: second, reason: "not done", fault: "other" })
     await bob.lines("DISPUTE")
-    await say(bob, { type: "DISPUTE", proposal_id: second, reason: "true", fault: "self" })
+    await send(bob, { type: "DISPUTE", proposal_id: second, reason: "true", fault: "self" })
     await until("both receipts", () => alice.receipts.length === 2)
     expect(verdicts(alice)[1]).toMatchObject({ proves: expect.arrayContaining(["fault-agreed"]) })
   })
@@ -170,13 +170,13 @@ describe("daemons that make deals", { timeout: 60_000 }, () => {
     const bob = await join(server, "bob")
     const id = await proposed(alice, bob)
     await alice.stop()
-    await say(bob, { type: "ACCEPT", proposal_id: id })
-    await say(bob, { type: "COMPLETE", proposal_id: id })
+    await send(bob, { type: "ACCEPT", proposal_id: id })
+    await send(bob, { type: "COMPLETE", proposal_id: id })
     await join(server, "alice", alice)
     await alice.lines("COMPLETE")
     await until("the receipt", () => alice.receipts.length === 1)
     await join(server, "alice", alice)
-    await say(alice, { type: "COMPLETE", proposal_id: id })
+    await send(alice, { type: "COMPLETE", proposal_id: id })
     expect(stepsIn(alice)).toEqual([
       "PROPOSAL pending self",
       "ACCEPT accepted",
@@ -192,8 +192,8 @@ describe("daemons that make deals", { timeout: 60_000 }, () => {
     const alice = await join(server, "alice", new DaemonHarness(new FakeClock(), { root, name: "a" }))
     const bob = await join(server, "bob", new DaemonHarness(new FakeClock(), { root, name: "b" }))
     const id = await proposed(alice, bob)
-    await say(bob, { type: "ACCEPT", proposal_id: id })
-    await say(bob, { type: "COMPLETE", proposal_id: id })
+    await send(bob, { type: "ACCEPT", proposal_id: id })
+    await send(bob, { type: "COMPLETE", proposal_id: id })
     await alice.lines("COMPLETE")
     await alice.stop()
     await bob.stop()
@@ -225,7 +225,7 @@ describe("daemons that make deals", { timeout: 60_000 }, () => {
       code: "INVALID_MSG",
       reason: "to: cannot be yourself",
     })
-    await say(bob, { type: "REJECT", proposal_id: id })
+    await send(bob, { type: "REJECT", proposal_id: id })
     expect(await refused(bob, { type: "ACCEPT", proposal_id: id })).toMatchObject({ code: "PROPOSAL_STATE" })
     expect(stepsIn(bob)).toEqual(["PROPOSAL pending", "REJECT rejected self"])
   })

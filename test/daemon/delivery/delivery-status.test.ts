@@ -39,7 +39,7 @@ function statusOn(path = join(temporaryDirectory(), "acks.jsonl")) {
     path,
     logged,
     status,
-    /** Does what the sender does when the relay accepts a message. */
+    /** Records a message as the sender does when the relay accepts it. */
     accept: (id: string, to: string) => {
       const evidence = to.startsWith("#") ? { seq: 3 } : { to }
       const sha256 = `sha-${id}`

@@ -8,7 +8,7 @@ import { until } from "../../kit/condition.js"
 import { InboxHarness, range } from "../../kit/inbox-harness.js"
 
 /** A harness whose files are written by hand: segments as `[first, last]`, and the text of inbox.jsonl. */
-function roomOf(segments: readonly (readonly [number, number])[], text?: string): InboxHarness {
+function harnessOf(segments: readonly (readonly [number, number])[], text?: string): InboxHarness {
   const harness = new InboxHarness()
   mkdirSync(harness.paths.segments, { recursive: true })
   for (const [first, last] of segments) {
@@ -30,7 +30,7 @@ describe("recoverInbox", () => {
   })
 
   it("continues after the lines of the file", () => {
-    const { paths } = roomOf([[1, 4]], linesOf(5, 9))
+    const { paths } = harnessOf([[1, 4]], linesOf(5, 9))
     expect(recoverInbox(paths)).toMatchObject({ lines: 5, firstSeq: 5, lastSeq: 9, isSealed: false })
   })
 
@@ -39,12 +39,12 @@ describe("recoverInbox", () => {
       [1, 4],
       [5, 9],
     ] as const
-    expect(recoverInbox(roomOf(segments).paths)).toMatchObject({ lines: 0, firstSeq: 10, lastSeq: 9 })
-    expect(recoverInbox(roomOf(segments, "").paths)).toMatchObject({ lines: 0, firstSeq: 10, lastSeq: 9 })
+    expect(recoverInbox(harnessOf(segments).paths)).toMatchObject({ lines: 0, firstSeq: 10, lastSeq: 9 })
+    expect(recoverInbox(harnessOf(segments, "").paths)).toMatchObject({ lines: 0, firstSeq: 10, lastSeq: 9 })
   })
 
   it("continues after the furthest reader if the files were deleted", () => {
-    const { paths } = roomOf([[1, 4]])
+    const { paths } = harnessOf([[1, 4]])
     mkdirSync(paths.cursors)
     writeFileSync(join(paths.cursors, "a.json"), '{"v":1,"seq":70}')
     writeFileSync(join(paths.cursors, "b.json"), '{"v":1,"seq":12}')
@@ -53,12 +53,21 @@ describe("recoverInbox", () => {
   })
 
   it("detects that the lines of the file are in a segment already", () => {
-    expect(recoverInbox(roomOf([[1, 9]], linesOf(1, 9)).paths)).toMatchObject({ isSealed: true, lastSeq: 9 })
-    expect(recoverInbox(roomOf([[1, 9]], linesOf(5, 7)).paths)).toMatchObject({ isSealed: true, lastSeq: 9 })
+    expect(recoverInbox(harnessOf([[1, 9]], linesOf(1, 9)).paths)).toMatchObject({
+      isSealed: true,
+      lastSeq: 9,
+    })
+    expect(recoverInbox(harnessOf([[1, 9]], linesOf(5, 7)).paths)).toMatchObject({
+      isSealed: true,
+      lastSeq: 9,
+    })
   })
 
   it("counts a damaged line as the seq it must have had", () => {
-    const damaged = roomOf([[1, 3]], `\0\0\0\n${linesOf(5, 6)}garbage\n${linesOf(8, 8)}{"seq":9,"type":"MS\n`)
+    const damaged = harnessOf(
+      [[1, 3]],
+      `\0\0\0\n${linesOf(5, 6)}garbage\n${linesOf(8, 8)}{"seq":9,"type":"MS\n`,
+    )
     expect(recoverInbox(damaged.paths)).toMatchObject({
       lines: 6,
       firstSeq: 4,
@@ -68,7 +77,7 @@ describe("recoverInbox", () => {
   })
 
   it("ignores the seq of a line that another program wrote", () => {
-    const foreign = roomOf([], `${linesOf(1, 3)}{"seq":8000000000000000,"type":"MSG"}\n`)
+    const foreign = harnessOf([], `${linesOf(1, 3)}{"seq":8000000000000000,"type":"MSG"}\n`)
     expect(recoverInbox(foreign.paths)).toMatchObject({ lastSeq: 4, damaged: [4] })
   })
 
@@ -82,7 +91,7 @@ describe("recoverInbox", () => {
 
 describe("recallSealed", () => {
   it("recalls the ids of the newest segments, oldest first", () => {
-    const { paths } = roomOf([
+    const { paths } = harnessOf([
       [1, 4],
       [5, 8],
       [9, 12],
@@ -105,7 +114,7 @@ describe("an inbox cut off at any byte", () => {
     const bytes = readFileSync(whole.paths.inbox)
     await fc.assert(
       fc.asyncProperty(fc.nat(bytes.length), async (length) => {
-        const harness = roomOf([])
+        const harness = harnessOf([])
         writeFileSync(harness.paths.inbox, bytes)
         truncateSync(harness.paths.inbox, length)
         const kept = bytes.subarray(0, length).toString().split("\n").length - 1
