@@ -45,7 +45,7 @@ export function readOutboxLine(line: Buffer, defaultId?: string): { frame: Outbo
     return badJson(error)
   }
   if (!isPlain(value)) return bad("the line is not a JSON object", `write ${shellExample}`)
-  return readMessage(value as Record<string, unknown>, defaultId)
+  return readMessage(value, defaultId)
 }
 
 function readMessage(
