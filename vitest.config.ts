@@ -9,6 +9,8 @@ for (const name of Object.keys(process.env)) {
 
 /** Tests with child processes, other programs or real disks. All other tests are unit tests. */
 const e2e = ["test/e2e/**/*.test.ts", "test/**/*.e2e.test.ts"]
+/** Unit tests that replace a module, which works only in a process where nothing has loaded it. */
+const mock = ["test/**/*.mock.test.ts"]
 
 /** Starts the end-to-end tests first: they are the longest, and none should be left alone at the end. */
 class LongestFirst extends BaseSequencer {
@@ -33,8 +35,12 @@ export default defineConfig({
     restoreMocks: true,
     unstubEnvs: true,
     projects: [
-      // Unit tests share a process per worker, which loads the program once and not for each file.
-      { extends: true, test: { name: "unit", include: ["test/**/*.test.ts"], exclude: e2e, isolate: false } },
+      {
+        extends: true,
+        // Unit tests share a process per worker, which loads the program once and not for each file.
+        test: { name: "unit", include: ["test/**/*.test.ts"], exclude: [...e2e, ...mock], isolate: false },
+      },
+      { extends: true, test: { name: "mock", include: mock } },
       { extends: true, test: { name: "e2e", include: e2e } },
     ],
   },
