@@ -46,7 +46,7 @@ function expectOrder(seen: readonly string[], writer: string, count: number): vo
 }
 
 describe("an outbox that many shells append to", () => {
-  it("hands out every line once, in each writer's order", { timeout: 30_000 }, async () => {
+  it("hands out every line once, in each writer's order", { timeout: 120_000 }, async () => {
     const harness = new OutboxHarness({ clock: systemClock, limits: { ...hurried, windowLines: 1_024 } })
     const seen: string[] = []
     const drain = () => {
@@ -75,7 +75,7 @@ describe("an outbox that many shells append to", () => {
 })
 
 describe("an outbox whose daemon is killed again and again", () => {
-  it("loses no line, and hands none out under a second id", { timeout: 60_000 }, async () => {
+  it("loses no line, and hands none out under a second id", { timeout: 240_000 }, async () => {
     const harness = new OutboxHarness()
     const sink = join(harness.paths.dir, "sink")
     const root = join(harness.paths.dir, "../..")
