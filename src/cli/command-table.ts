@@ -1,194 +1,81 @@
 import { type Command, globalOptions } from "./command.js"
 import type { CommandOutline, OptionOutline } from "./completion/outline.js"
 
-/** A row of the table: all that the list of commands needs, and how to load the command. */
-interface CommandEntry {
-  readonly group: keyof typeof groups
+/** The summary of a command, and its module, which exports the command under its own name. */
+type Row<Name extends PropertyKey> = readonly [
+  summary: string,
+  load: () => Promise<Readonly<Record<Name, Command>>>,
+]
+
+/** All commands, under the headings of the list. The module of a command is loaded only when the command is called. */
+const sections = {
+  "Start and stop": section({
+    up: ["start a relay and a daemon for this directory", () => import("./commands/up.js")],
+    down: ["stop what `up` started", () => import("./commands/down.js")],
+    serve: ["run a relay", () => import("./commands/serve.js")],
+    store: ["verify, compact or export a relay's data directory", () => import("./commands/store.js")],
+    daemon: ["run, list or stop daemons", () => import("./commands/daemon.js")],
+  }),
+  "Messages and tasks": section({
+    send: ["send text to a #channel, an @agent or a +role", () => import("./commands/send.js")],
+    ask: ["ask an @agent or a +role and wait for the answer", () => import("./commands/ask.js")],
+    inbox: ["read messages that a daemon received", () => import("./commands/inbox.js")],
+    listen: ["print messages as they arrive, without a daemon", () => import("./commands/listen.js")],
+    connect: ["chat at an interactive prompt", () => import("./commands/connect.js")],
+    task: ["list, claim, finish or return tasks of a role", () => import("./commands/task.js")],
+  }),
+  Deals: section({
+    propose: ["propose a deal to an agent, signed", () => import("./commands/propose.js")],
+    accept: ["accept a proposal", () => import("./commands/accept.js")],
+    reject: ["reject a proposal", () => import("./commands/reject.js")],
+    complete: ["state that a deal is completed", () => import("./commands/complete.js")],
+    dispute: ["state that a deal was not carried out as agreed", () => import("./commands/dispute.js")],
+    proposals: ["list your proposals and their states", () => import("./commands/proposals.js")],
+    receipts: ["list, sum up, export or verify receipts of deals", () => import("./commands/receipts.js")],
+    ratings: ["show ratings computed from receipts", () => import("./commands/ratings.js")],
+  }),
+  "Channels, agents, status": section({
+    status: ["show the status of this directory's daemon", () => import("./commands/status.js")],
+    guard: ["show guard limits, release held messages, lift stops", () => import("./commands/guard.js")],
+    presence: ["set your status and activity", () => import("./commands/presence.js")],
+    pending: [
+      "list messages and tasks that wait for an agent or role",
+      () => import("./commands/pending.js"),
+    ],
+    channels: ["list channels, show or change their settings", () => import("./commands/channels.js")],
+    agents: ["list agents and their status", () => import("./commands/agents.js")],
+    create: ["create a channel", () => import("./commands/create.js")],
+    join: ["join a channel, or all channels of a pattern", () => import("./commands/join.js")],
+    leave: ["leave a channel", () => import("./commands/leave.js")],
+    invite: ["invite an agent to an invite-only channel", () => import("./commands/invite.js")],
+  }),
+  "Identity and shell": section({
+    identity: ["create, show, export, rotate or revoke a key", () => import("./commands/identity.js")],
+    completion: ["print a completion script for your shell", () => import("./commands/completion.js")],
+    version: ["print the version", () => import("./commands/version.js")],
+  }),
+}
+
+function section<T extends { readonly [Name in keyof T]: Row<Name> }>(rows: T): T {
+  return rows
+}
+
+/** A command as the list shows it, and how to load it. */
+export interface CommandEntry {
+  readonly name: string
+  readonly heading: string
   readonly summary: string
-  load(): Promise<Command>
+  readonly load: () => Promise<Command>
 }
 
-/** Headings of the list of commands, in order. */
-export const groups = {
-  start: "Start and stop",
-  talk: "Messages and tasks",
-  deal: "Deals",
-  look: "Channels, agents, status",
-  self: "Identity and shell",
-} as const
-
-/** All commands. The module of a command is loaded only when the command is called. */
-export const commandTable = {
-  up: {
-    group: "start",
-    summary: "start a relay and a daemon for this directory",
-    load: async () => (await import("./commands/up.js")).up,
-  },
-  down: {
-    group: "start",
-    summary: "stop what `up` started",
-    load: async () => (await import("./commands/down.js")).down,
-  },
-  serve: {
-    group: "start",
-    summary: "run a relay",
-    load: async () => (await import("./commands/serve.js")).serve,
-  },
-  store: {
-    group: "start",
-    summary: "verify, compact or export a relay's data directory",
-    load: async () => (await import("./commands/store.js")).store,
-  },
-  daemon: {
-    group: "start",
-    summary: "run, list or stop daemons",
-    load: async () => (await import("./commands/daemon.js")).daemon,
-  },
-  send: {
-    group: "talk",
-    summary: "send text to a #channel, an @agent or a +role",
-    load: async () => (await import("./commands/send.js")).send,
-  },
-  ask: {
-    group: "talk",
-    summary: "ask an @agent or a +role and wait for the answer",
-    load: async () => (await import("./commands/ask.js")).ask,
-  },
-  inbox: {
-    group: "talk",
-    summary: "read messages that a daemon received",
-    load: async () => (await import("./commands/inbox.js")).inbox,
-  },
-  listen: {
-    group: "talk",
-    summary: "print messages as they arrive, without a daemon",
-    load: async () => (await import("./commands/listen.js")).listen,
-  },
-  connect: {
-    group: "talk",
-    summary: "chat at an interactive prompt",
-    load: async () => (await import("./commands/connect.js")).connect,
-  },
-  task: {
-    group: "talk",
-    summary: "list, claim, finish or return tasks of a role",
-    load: async () => (await import("./commands/task.js")).task,
-  },
-  propose: {
-    group: "deal",
-    summary: "propose a deal to an agent, signed",
-    load: async () => (await import("./commands/propose.js")).propose,
-  },
-  accept: {
-    group: "deal",
-    summary: "accept a proposal",
-    load: async () => (await import("./commands/accept.js")).accept,
-  },
-  reject: {
-    group: "deal",
-    summary: "reject a proposal",
-    load: async () => (await import("./commands/reject.js")).reject,
-  },
-  complete: {
-    group: "deal",
-    summary: "state that a deal is completed",
-    load: async () => (await import("./commands/complete.js")).complete,
-  },
-  dispute: {
-    group: "deal",
-    summary: "state that a deal was not carried out as agreed",
-    load: async () => (await import("./commands/dispute.js")).dispute,
-  },
-  proposals: {
-    group: "deal",
-    summary: "list your proposals and their states",
-    load: async () => (await import("./commands/proposals.js")).proposals,
-  },
-  receipts: {
-    group: "deal",
-    summary: "list, sum up, export or verify receipts of deals",
-    load: async () => (await import("./commands/receipts.js")).receipts,
-  },
-  ratings: {
-    group: "deal",
-    summary: "show ratings computed from receipts",
-    load: async () => (await import("./commands/ratings.js")).ratings,
-  },
-  status: {
-    group: "look",
-    summary: "show the status of this directory's daemon",
-    load: async () => (await import("./commands/status.js")).status,
-  },
-  guard: {
-    group: "look",
-    summary: "show guard limits, release held messages, lift stops",
-    load: async () => (await import("./commands/guard.js")).guard,
-  },
-  presence: {
-    group: "look",
-    summary: "set your status and activity",
-    load: async () => (await import("./commands/presence.js")).presence,
-  },
-  pending: {
-    group: "look",
-    summary: "list messages and tasks that wait for an agent or role",
-    load: async () => (await import("./commands/pending.js")).pending,
-  },
-  channels: {
-    group: "look",
-    summary: "list channels, show or change their settings",
-    load: async () => (await import("./commands/channels.js")).channels,
-  },
-  agents: {
-    group: "look",
-    summary: "list agents and their status",
-    load: async () => (await import("./commands/agents.js")).agents,
-  },
-  create: {
-    group: "look",
-    summary: "create a channel",
-    load: async () => (await import("./commands/create.js")).create,
-  },
-  join: {
-    group: "look",
-    summary: "join a channel, or all channels of a pattern",
-    load: async () => (await import("./commands/join.js")).join,
-  },
-  leave: {
-    group: "look",
-    summary: "leave a channel",
-    load: async () => (await import("./commands/leave.js")).leave,
-  },
-  invite: {
-    group: "look",
-    summary: "invite an agent to an invite-only channel",
-    load: async () => (await import("./commands/invite.js")).invite,
-  },
-  identity: {
-    group: "self",
-    summary: "create, show, export, rotate or revoke a key",
-    load: async () => (await import("./commands/identity.js")).identity,
-  },
-  completion: {
-    group: "self",
-    summary: "print a completion script for your shell",
-    load: async () => (await import("./commands/completion.js")).completion,
-  },
-  version: {
-    group: "self",
-    summary: "print the version",
-    load: async () => (await import("./commands/version.js")).version,
-  },
-} as const satisfies Record<string, CommandEntry>
-
-/** Name of a command. */
-export type CommandName = keyof typeof commandTable
-
-export const commandNames = Object.keys(commandTable) as CommandName[]
-
-export function isCommandName(text: string): text is CommandName {
-  return Object.hasOwn(commandTable, text)
-}
+/** All commands by name, in the order of the list. */
+export const commandTable: ReadonlyMap<string, CommandEntry> = new Map(
+  Object.entries(sections).flatMap(([heading, rows]) =>
+    Object.entries<Row<string>>(rows).map(([name, [summary, load]]) => {
+      return [name, { name, heading, summary, load: async () => Reflect.get(await load(), name) }]
+    }),
+  ),
+)
 
 /** Options of every command. */
 const everywhere: readonly OptionOutline[] = [
@@ -200,9 +87,8 @@ const everywhere: readonly OptionOutline[] = [
 /** Lists all commands with their options. Loads every command. */
 export function outlineCommands(): Promise<CommandOutline[]> {
   return Promise.all(
-    commandNames.map(async (name) => {
-      const { load, summary } = commandTable[name]
-      const command: Command = await load()
+    Array.from(commandTable.values(), async ({ name, summary, load }) => {
+      const command = await load()
       const own = Object.entries(command.options).map(([flag, option]) => ({
         flag,
         summary: option.summary,

@@ -6,7 +6,7 @@ import { createRequire } from "node:module"
 import type { Help, Command as Parser } from "commander"
 import { ChatError } from "../protocol/errors.js"
 import { type Command, globalOptions, type Input, type Option, type Positional } from "./command.js"
-import { type CommandName, commandNames, commandTable, groups, isCommandName } from "./command-table.js"
+import { type CommandEntry, commandTable } from "./command-table.js"
 import type { GlobalFlags } from "./config.js"
 
 const commander = createRequire(import.meta.url)("commander") as typeof import("commander")
@@ -37,14 +37,15 @@ const noFlags: GlobalFlags = { json: false, home: undefined }
  */
 export async function parseCommandLine(argv: readonly string[], columns: Columns): Promise<Request> {
   const [first = "", ...others] = argv
-  if (isCommandName(first)) return parseCommand(first, others, noFlags, columns)
+  const entry = commandTable.get(first)
+  if (entry !== undefined) return parseCommand(entry, others, noFlags, columns)
   if (first === "help" && others.length > 0) return parseHelp(others, columns)
   const program = buildProgram()
   const { operands, unknown } = program.parseOptions([...argv])
   const { version, ...flags } = program.opts<Partial<GlobalFlags> & { version?: true }>()
   if (version === true) return { kind: "version", flags: { ...noFlags, ...flags } }
-  const [name = ""] = operands
-  if (isCommandName(name)) return parseCommand(name, unknown, { ...noFlags, ...flags }, columns)
+  const later = commandTable.get(operands[0] ?? "")
+  if (later !== undefined) return parseCommand(later, unknown, { ...noFlags, ...flags }, columns)
   const isEmpty = operands.length === 0 && unknown.length === 0
   const { help } = isEmpty ? {} : runParser(program, first === "help" ? ["--help"] : argv, columns)
   if (help !== undefined) return { kind: "help", text: help }
@@ -52,20 +53,20 @@ export async function parseCommandLine(argv: readonly string[], columns: Columns
 }
 
 async function parseHelp([name = ""]: readonly string[], columns: Columns): Promise<Request> {
-  if (isCommandName(name)) return parseCommand(name, ["--help"], noFlags, columns)
+  const entry = commandTable.get(name)
+  if (entry !== undefined) return parseCommand(entry, ["--help"], noFlags, columns)
   runParser(buildProgram(), [name], columns)
   throw new ChatError("USAGE", `unknown command "${name}"`, { hint: "see: agentchat --help" })
 }
 
 /** @param before - options that were given before the name of the command */
 async function parseCommand(
-  name: CommandName,
+  { name, summary, load }: CommandEntry,
   argv: readonly string[],
   before: GlobalFlags,
   columns: Columns,
 ): Promise<Request> {
-  const { load, summary } = commandTable[name]
-  const command: Command = await load()
+  const command = await load()
   const parser = buildParser(name, command, summary)
   const { help } = runParser(parser, argv, columns)
   if (help !== undefined) return { kind: "help", text: help }
@@ -77,15 +78,8 @@ async function parseCommand(
   return {
     kind: "run",
     command,
-    input: {
-      args: readPositionals(name, command, operands),
-      options: readOptions(command, given),
-      url,
-    },
-    flags: {
-      json: before.json || given.has("json"),
-      home: given.get("home")?.[0] ?? before.home,
-    },
+    input: { args: readPositionals(name, command, operands), options: readOptions(command, given), url },
+    flags: { json: before.json || given.has("json"), home: given.get("home")?.[0] ?? before.home },
   }
 }
 
@@ -149,7 +143,7 @@ function readOptions(command: Command, given: ReadonlyMap<string, string[]>): Re
   )
 }
 
-function readPositionals(name: CommandName, command: Command, operands: readonly string[]) {
+function readPositionals(name: string, command: Command, operands: readonly string[]) {
   const values: Record<string, unknown> = {}
   const left = [...operands]
   for (const [key, positional] of Object.entries(command.args)) {
@@ -165,7 +159,7 @@ function readPositionals(name: CommandName, command: Command, operands: readonly
   })
 }
 
-function missing(name: CommandName, command: Command, label: string): ChatError {
+function missing(name: string, command: Command, label: string): ChatError {
   const names = Object.keys(command.args)
   const isName = names.includes("target") || names.includes("channel")
   const quoting = isName ? '; quote channels ("#general"), else the shell reads # as a comment' : ""
@@ -187,9 +181,8 @@ function buildProgram(): Parser {
     })
   for (const { flags, summary } of Object.values(globalOptions)) program.option(flags, summary)
   program.option("-V, --version", "print the version").helpOption("-h, --help", "print this help")
-  for (const name of commandNames) {
-    const { group, summary } = commandTable[name]
-    program.addCommand(bare(name).description(summary).helpGroup(`${groups[group]}:`))
+  for (const { name, heading, summary } of commandTable.values()) {
+    program.addCommand(bare(name).description(summary).helpGroup(`${heading}:`))
   }
   return program.addHelpText("after", "\nOptions and examples of one command: agentchat help COMMAND")
 }
