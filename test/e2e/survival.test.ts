@@ -113,6 +113,25 @@ describe.concurrent("outbox lines arrive once", { timeout: 240_000 }, () => {
     pair.expectInOrder("m")
   })
 
+  it("lines arrive once when a daemon that started with an empty outbox is killed right after the ACK", async (context) => {
+    const pair = await Pair.start(context)
+    const acks = pair.sender.file("a", "acks.jsonl")
+    pair.post("n-0")
+    await until("the clearing", () => readFileSync(pair.outbox).length === 0)
+    for (let round = 1; round <= 4; round++) {
+      if (round % 2 === 1) pair.sender.must("daemon", "--stop", "--name", "a")
+      else killDaemon(pair.sender, "a")
+      await pair.startSender()
+      const acked = readFileSync(acks).length
+      pair.post(`n-${round}`)
+      await until("the ACK", () => readFileSync(acks).length > acked)
+      killDaemon(pair.sender, "a")
+      await pair.startSender()
+      await until("the clearing", () => readFileSync(pair.outbox).length === 0)
+    }
+    await pair.expectAll(numbered("n", 5))
+  })
+
   it("lines arrive once when the daemon of the receiver is killed again and again", async (context) => {
     const pair = await Pair.start(context)
     const rounds = isLong ? 4 : 2

@@ -1,7 +1,10 @@
+import { execFileSync } from "node:child_process"
 import { createHash } from "node:crypto"
-import { statSync } from "node:fs"
+import { statSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
 import { describe, expect, it } from "vitest"
 import { contents, message, OutboxHarness } from "../../kit/outbox-harness.js"
+import { temporaryDirectory } from "../../kit/temporary.js"
 
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex")
 
@@ -139,6 +142,61 @@ describe("an outbox over restarts", () => {
     harness.sweep(50)
     harness.crash()
     expect(harness.take()).toEqual([])
+  })
+
+  for (const end of ["stop", "crash"] as const) {
+    it(`uses the same ids after a crash if it started with an empty file after a ${end}`, () => {
+      const harness = new OutboxHarness()
+      harness.say("earlier")
+      harness.settle()
+      harness.sweep(2_000)
+      harness.sweep(50)
+      expect(harness.size).toBe(0)
+      if (end === "stop") harness.close()
+      else harness.crash()
+      harness.sweep()
+      harness.say("a", "b")
+      const ids = harness.settle().map(({ id }) => id)
+      harness.crash()
+      const again = harness.take()
+      expect(contents(again)).toEqual(["a", "b"])
+      expect(again.map(({ id }) => id)).toEqual(ids)
+    })
+  }
+
+  it("uses the same ids after a crash right after the file was emptied in place", () => {
+    const harness = new OutboxHarness()
+    harness.sweep()
+    harness.outbox.close()
+    harness.crash()
+    harness.say("old")
+    harness.settle()
+    harness.clock.advance(50)
+    writeFileSync(harness.paths.outbox, "")
+    harness.sweep(0)
+    harness.say("new")
+    const ids = harness.settle().map(({ id }) => id)
+    harness.crash()
+    expect(harness.take().map(({ id }) => id)).toEqual(ids)
+  })
+
+  it("uses other ids for the lines of a copied directory", () => {
+    const harness = new OutboxHarness()
+    harness.sweep()
+    harness.say("before")
+    harness.settle()
+    harness.sweep(2_000)
+    harness.close()
+    const root = join(harness.paths.dir, "../..")
+    const copy = temporaryDirectory()
+    execFileSync("cp", ["-a", `${root}/.`, copy])
+    const copied = new OutboxHarness({ root: copy })
+    harness.say("one")
+    copied.say("two")
+    const [one] = harness.take()
+    const [two] = copied.take()
+    expect(contents([one, two].flatMap((line) => line ?? []))).toEqual(["one", "two"])
+    expect(one?.id).not.toBe(two?.id)
   })
 
   it("saves progress within 50 ms", () => {

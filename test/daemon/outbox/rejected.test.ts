@@ -30,7 +30,7 @@ describe("a line that cannot be sent", () => {
     expect(harness.entries).toEqual([
       {
         id: "mine",
-        at: expect.stringMatching(/^[0-9a-z]{10}\.[0-9a-z]+$/),
+        at: expect.stringMatching(/^[0-9a-z]{10}\.[0-9a-z]+\.3cd40$/),
         line_sha256: sha256(line),
         line,
         code: "INVALID_MSG",

@@ -25,6 +25,7 @@ export interface FileOptions {
 const carriageReturn = 0x0d
 const tab = 0x09
 const space = 0x20
+const placeHashLength = 5
 /** Bytes that `type` and `id` may add to a line when it becomes a frame. */
 const frameExtraBytes = 256
 
@@ -185,7 +186,8 @@ export class OutboxFile implements LineSource, LineSink {
   onLine(line: Buffer, start: number, end: number): void {
     const content = withoutReturn(line)
     if (isBlank(content)) return
-    const at = this.#placeAt(start)
+    const sha256 = hash("sha256", content, "hex")
+    const at = this.#placeAt(start, sha256)
     const result = readOutboxLine(content, at)
     if ("bad" in result) {
       this.#reject(start, end, result.bad.error, Buffer.from(content), result.bad.id)
@@ -193,10 +195,9 @@ export class OutboxFile implements LineSource, LineSink {
     }
     const id = result.frame.id ?? at
     const error = this.#checkFrameSize(result.frame, id, content.length)
-    if (error === undefined) {
-      const sha256 = hash("sha256", content, "hex")
+    if (error === undefined)
       this.#queue.push(new SendableLine(this, { at, id, start, end }, sha256, result.frame))
-    } else this.#reject(start, end, error, Buffer.from(content), id)
+    else this.#reject(start, end, error, Buffer.from(content), id)
   }
 
   onOversize(start: number, end: number): void {
@@ -212,18 +213,21 @@ export class OutboxFile implements LineSource, LineSink {
 
   /** @param bytes - the line; undefined if it is too long for memory */
   #reject(start: number, end: number, error: ChatError, bytes: Buffer | undefined, id?: string): void {
-    const at = this.#placeAt(start)
+    const sha256 = bytes && hash("sha256", bytes, "hex")
+    const at = this.#placeAt(start, sha256)
     const line = new QueuedLine(this, { at, id: id ?? at, start, end })
     this.#queue.push(line)
-    if (bytes === undefined) this.#rejected.addOversize(line, error, this.fd)
-    else {
-      const sha256 = hash("sha256", bytes, "hex")
-      this.#rejected.add(line, { at, id: line.id, sha256, error, body: bytes })
-    }
+    if (bytes === undefined || sha256 === undefined) this.#rejected.addOversize(line, error, this.fd)
+    else this.#rejected.add(line, { at, id: line.id, sha256, error, body: bytes })
   }
 
-  #placeAt(start: number): string {
-    return `${this.generation}.${start.toString(36)}`
+  /**
+   * Names a line. Part of its hash keeps lines apart that are at the same place in copies of one directory, or in a
+   * directory restored from a backup.
+   */
+  #placeAt(start: number, sha256: string | undefined): string {
+    const place = `${this.generation}.${start.toString(36)}`
+    return sha256 === undefined ? place : `${place}.${sha256.slice(0, placeHashLength)}`
   }
 
   #readBytes(start: number, end: number): Buffer {

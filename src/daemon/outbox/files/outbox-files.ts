@@ -94,7 +94,7 @@ export class OutboxFiles {
     }
     const bornNs = new Map<OutboxFile, number>()
     for (const generation of this.#taken.list(".jsonl")) {
-      const file = this.#openLinked(generation)
+      const file = this.#openLinked(this.#renewEmpty(generation))
       if (file !== undefined) bornNs.set(file, Number(fstatSync(file.fd, { bigint: true }).birthtimeNs))
     }
     this.#files.sort((a, b) => (bornNs.get(a) ?? 0) - (bornNs.get(b) ?? 0))
@@ -183,11 +183,9 @@ export class OutboxFiles {
 
   /** Begins a new generation of a file that was emptied in place. The old one keeps the lines it read. */
   #beginGeneration(replaced: OutboxFile): void {
-    const generation = newGeneration()
-    const isLinked = replaced.isLinked && this.#taken.rename(replaced.generation, generation)
-    const { inode } = replaced
-    const place = { generation, inode, fd: replaced.giveFile(), start: 0, isLinked, isSaved: false }
-    const file = this.#create(place)
+    const { generation, inode, isLinked } = replaced
+    const fd = replaced.giveFile()
+    const file = this.#create(this.#renew({ generation, inode, fd, start: 0, isLinked, isSaved: false }))
     if (this.#current === replaced) this.#current = file
     this.#files = this.#files.flatMap((other) => (other === replaced ? [replaced, file] : other))
   }
@@ -206,38 +204,55 @@ export class OutboxFiles {
   }
 
   #adopt(): OutboxFile {
-    const generation = newGeneration()
+    const generation = this.#savedGeneration() ?? newGeneration()
     // Linked before it is opened: on an overlay file system the link copies the file up, to another inode.
-    if (!this.#taken.link(generation)) return this.#open(undefined, this.#path)
+    if (!this.#taken.link(generation)) return this.#open(generation, { isLinked: false })
     try {
-      return this.#open(generation, this.#taken.pathOf(generation))
+      return this.#open(generation, { isLinked: true })
     } catch (error) {
       this.#taken.remove(generation)
       throw error
     }
   }
 
+  /** Returns the generation under which an earlier process saved progress in the file at outbox.jsonl. */
+  #savedGeneration(): string | undefined {
+    const stats = lstatSync(this.#path, { bigint: true })
+    return Array.from(this.#marks.values()).find((mark) => isInodeOf(stats, mark))?.generation
+  }
+
+  /** Begins a new generation of an empty file, so that the lines of a copied directory get other ids. */
+  #renewEmpty(generation: string): string {
+    if (lstatSync(this.#taken.pathOf(generation)).size > 0) return generation
+    const renewed = newGeneration()
+    return this.#taken.rename(generation, renewed) ? renewed : generation
+  }
+
   /** Opens the file behind a link; undefined if it is open already, or is no plain file. */
   #openLinked(generation: string): OutboxFile | undefined {
     const stats = lstatSync(this.#taken.pathOf(generation), { bigint: true })
     if (this.#find(stats) === undefined) {
-      return stats.isFile() ? this.#open(generation, this.#taken.pathOf(generation)) : undefined
+      return stats.isFile() ? this.#open(generation, { isLinked: true }) : undefined
     }
     this.#taken.remove(generation)
     return undefined
   }
 
-  /** @param linked - the generation of the file's link, if it has one */
-  #open(linked: string | undefined, path: string): OutboxFile {
-    const fd = openSync(path, readFlags)
+  /**
+   * Opens a file of a generation at its first line that is not settled. The name of a link is the only source of the
+   * generation, because a saved mark can be older. A file that was emptied or rewritten begins another generation.
+   */
+  #open(generation: string, { isLinked }: { readonly isLinked: boolean }): OutboxFile {
+    const fd = openSync(isLinked ? this.#taken.pathOf(generation) : this.#path, readFlags)
     try {
       const stats = fstatSync(fd, { bigint: true })
       if (!stats.isFile()) throw notPlain(stats)
-      const found = this.#identify(linked, stats, fd)
-      const isLinked =
-        linked !== undefined && (linked === found.generation || this.#taken.rename(linked, found.generation))
-      this.#marks.delete(found.generation)
-      const file = this.#create({ ...found, inode: { dev: stats.dev, ino: stats.ino }, fd, isLinked })
+      const mark = this.#marks.get(generation)
+      const inode = { dev: stats.dev, ino: stats.ino }
+      let place = { generation, inode, fd, start: mark?.offset ?? 0, isLinked, isSaved: mark !== undefined }
+      if (mark !== undefined && (stats.size === 0n || !holdsMark(fd, mark))) place = this.#renew(place)
+      this.#marks.delete(generation)
+      const file = this.#create(place)
       this.#files.push(file)
       return file
     } catch (error) {
@@ -246,19 +261,11 @@ export class OutboxFiles {
     }
   }
 
-  #identify(
-    linked: string | undefined,
-    stats: BigIntStats,
-    fd: number,
-  ): Pick<FileOptions, "generation" | "start" | "isSaved"> {
-    const marks = Array.from(this.#marks.values())
-    const mark = this.#marks.get(linked ?? "") ?? marks.find((other) => isInodeOf(stats, other))
-    // An empty file always begins a generation, so that the lines of a copied directory get other ids.
-    if (stats.size > 0n) {
-      if (mark === undefined) return { generation: linked ?? newGeneration(), start: 0, isSaved: false }
-      if (holdsMark(fd, mark)) return { generation: mark.generation, start: mark.offset, isSaved: true }
-    }
-    return { generation: newGeneration(), start: 0, isSaved: false }
+  /** Returns the place of the first line of the next generation of a file. */
+  #renew<P extends FileOptions>(place: P): P {
+    const generation = newGeneration()
+    const isLinked = place.isLinked && this.#taken.rename(place.generation, generation)
+    return { ...place, generation, isLinked, start: 0, isSaved: false }
   }
 
   #create(file: FileOptions): OutboxFile {
