@@ -7,7 +7,7 @@ export const defaultLimits = {
   frameBytes: 256 * 1024,
   /** Messages replayed to a new member of a channel. */
   bufferSize: 20,
-  /** Messages kept per channel for returning members. */
+  /** Messages kept per channel for returning members, by a relay in memory. */
   retainedMessages: 10_000,
   /** The same in bytes. */
   retainedBytes: 4 * 1024 * 1024,
@@ -21,12 +21,10 @@ export const defaultLimits = {
   storedMailMessages: 20_000,
   /** The same in bytes. */
   storedMailBytes: 64 * 1024 * 1024,
-  /** Messages kept per durable channel. */
+  /** Messages kept per channel in a store. */
   durableMessages: 10_000,
   /** Age at which they are deleted, in milliseconds. */
   durableMs: 30 * 86_400_000,
-  /** Age at which messages of other channels are deleted from a shared store, in milliseconds. */
-  liveMs: 86_400_000,
   /** Bytes queued for a session that does not read; above this it is closed. */
   sessionQueueBytes: 8 * 1024 * 1024,
   /** Messages per second of one agent. */

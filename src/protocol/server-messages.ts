@@ -192,6 +192,8 @@ export const serverMessages = {
       seq: count,
       invite_only: boolean,
       durable: optional(boolean),
+      /** In the answer to CREATE_CHANNEL: true if the channel ends with the relay's process. */
+      in_memory: optional(boolean),
       settings: optional(settings),
       /** The pattern that brought this channel; in the answer to a pattern itself, that pattern. */
       pattern: optional(string),

@@ -125,6 +125,7 @@ function connectEvents(services: Services, { clock, log }: RelaySettings): void 
 
 /** Stops all services. Everything that was acknowledged is stored when it resolves. */
 export async function closeServices({
+  channels,
   tasks,
   deals,
   guards,
@@ -132,6 +133,7 @@ export async function closeServices({
   bookmarks,
   backbone,
 }: Services): Promise<void> {
+  channels.close()
   tasks.close()
   deals.close()
   await guards.close()

@@ -4,6 +4,8 @@ import { generateKeyPair } from "../../src/identity/signer.js"
 import type { ServerMessage } from "../../src/protocol/server-messages.js"
 import { type TestAgent, TestRelay } from "../kit/relay.js"
 
+const hourMs = 3_600_000
+
 async function say(agent: TestAgent, to: string, ...contents: readonly string[]) {
   for (const content of contents) await agent.wire.ask({ type: "MSG", to, content })
 }
@@ -159,7 +161,35 @@ describe("CREATE_CHANNEL", () => {
     })
   })
 
-  it("keeps a channel for a minute after its last member lost its connection", async () => {
+  it("says that the channel ends with a relay in memory", async () => {
+    const relay = await TestRelay.start()
+    const { wire } = await relay.enter("bob")
+    expect(await wire.ask({ type: "CREATE_CHANNEL", channel: "#new" })).toMatchObject({ in_memory: true })
+    expect(await wire.ask({ type: "JOIN", channel: "#new" })).not.toHaveProperty("in_memory")
+  })
+
+  it("makes room by removing the open channel that has been empty the longest, after an hour", async () => {
+    const relay = await TestRelay.start({ limits: { channels: 6 } })
+    const passing = await relay.enter("passing")
+    await passing.wire.ask({ type: "CREATE_CHANNEL", channel: "#private", invite_only: true })
+    await passing.wire.ask({ type: "CREATE_CHANNEL", channel: "#four" })
+    passing.wire.socket.destroy()
+    await expect.poll(() => relay.log.filter((line) => line.startsWith("left:")).length).toBe(1)
+    const bob = await relay.enter("bob")
+    await bob.wire.ask({ type: "CREATE_CHANNEL", channel: "#five" })
+    const six = { type: "CREATE_CHANNEL", channel: "#six" }
+    expect(await bob.wire.ask(six)).toMatchObject({ code: "LIMIT_REACHED" })
+    relay.clock.advance(2 * hourMs)
+    expect(await bob.wire.ask(six)).toMatchObject({ type: "JOINED" })
+    expect(await bob.wire.ask({ type: "JOIN", channel: "#four" })).toMatchObject({
+      code: "CHANNEL_NOT_FOUND",
+    })
+    expect(await bob.wire.ask({ type: "CREATE_CHANNEL", channel: "#private" })).toMatchObject({
+      code: "CHANNEL_EXISTS",
+    })
+  })
+
+  it("keeps a channel for 7 days after its last member lost its connection", async () => {
     const relay = await TestRelay.start()
     const keyPair = generateKeyPair()
     const bob = await relay.enterAs(keyPair, "bob")
@@ -168,12 +198,35 @@ describe("CREATE_CHANNEL", () => {
     await say(bob, "#mine", "1")
     await relay.enterAs(keyPair, "bob", "#mine")
     expect(await bob.wire.ended()).toMatchObject({ code: 4001 })
-    relay.clock.advance(60_000)
+    relay.clock.advance(7 * 24 * hourMs)
     const again = await relay.enterAs(keyPair, "bob", "#mine")
     again.wire.socket.destroy()
     await expect.poll(() => relay.log.filter((line) => line.startsWith("left:")).length).toBe(3)
-    relay.clock.advance(60_000)
+    relay.clock.advance(7 * 24 * hourMs)
+    expect(await eve.wire.ask({ type: "CREATE_CHANNEL", channel: "#mine" })).toMatchObject({
+      code: "CHANNEL_EXISTS",
+    })
+    relay.clock.advance(hourMs)
     expect(await eve.wire.ask({ type: "CREATE_CHANNEL", channel: "#mine" })).toMatchObject({ type: "JOINED" })
+  })
+
+  it("keeps a channel that its last connected member leaves while another is disconnected or invited", async () => {
+    const relay = await TestRelay.start()
+    const keyPair = generateKeyPair()
+    const bob = await relay.enter("bob")
+    const away = await relay.enterAs(keyPair, "away")
+    for (const [channel, invite_only] of [
+      ["#open", false],
+      ["#private", true],
+    ] as const) {
+      await bob.wire.ask({ type: "CREATE_CHANNEL", channel, invite_only })
+    }
+    await away.wire.ask({ type: "JOIN", channel: "#open" })
+    away.wire.socket.destroy()
+    await expect.poll(() => relay.log.filter((line) => line.startsWith("left:")).length).toBe(1)
+    await bob.wire.ask({ type: "INVITE", channel: "#private", agent: away.id })
+    for (const channel of ["#open", "#private"]) await bob.wire.ask({ type: "LEAVE", channel })
+    await relay.enterAs(keyPair, "away", "#open", "#private")
   })
 
   it("continues the numbers of an earlier channel, so that no bookmark points past its end", async () => {

@@ -22,17 +22,25 @@ export const create = defineCommand({
   async run(context, input) {
     const { channel: name } = input.args
     const { private: inviteOnly, durable } = input.options
-    const { via } = await relayRequest(context, input, {
+    const { via, answer } = await relayRequest(context, input, {
       type: "CREATE_CHANNEL",
       channel: name,
       invite_only: inviteOnly,
       ...(durable ? { durable } : {}),
       ...settingsOf(input.options),
     })
-    const document = { channel: name, invite_only: inviteOnly, durable, via }
+    const document = {
+      ...{ channel: name, invite_only: inviteOnly, durable, via },
+      ...(answer["in_memory"] === true && { in_memory: true }),
+    }
     const status = reportSuccess(context, document, `created ${name}`)
     if (via === "relay" && inviteOnly && input.options.identity === undefined) {
       context.io.err("nobody can join it: its only member was this session; use --identity, or a daemon")
+    }
+    if (answer["in_memory"] === true) {
+      context.io.err(
+        `${name} is in the memory of the relay and ends with it; agentchat serve --data DIR keeps channels`,
+      )
     }
     return status
   },

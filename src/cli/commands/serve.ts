@@ -32,7 +32,7 @@ export const serve = defineCommand({
     data: value("DIR", "store channels, messages and tasks on disk, in DIR", someText, "directory"),
     backbone: value("URL", "store them in NATS JetStream: nats://HOST:PORT or @FILE", someText),
     lease: value("S", `seconds until an unrenewed task is reassigned (default ${leaseS})`, seconds),
-    retain: value("N", `messages kept of a durable channel (default ${durableMessages})`, wholeNumber(1)),
+    retain: value("N", `messages kept of a channel in a store (default ${durableMessages})`, wholeNumber(1)),
     "retain-age": value("TIME", "how long they are kept (default 30d), such as 24h", duration),
     "tls-cert": value("FILE", "certificate in PEM, for wss://; needs --tls-key", someText, "file"),
     "tls-key": value("FILE", "private key in PEM", someText, "file"),

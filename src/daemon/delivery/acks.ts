@@ -123,8 +123,8 @@ export function evidenceOf(answer: ServerMessage, frame: OutboxFrame): Evidence 
     case "AGENTS":
       return { list: answer.list, roster: answer.roster }
     case "JOINED": {
-      const { count, seq, durable, settings } = answer
-      return omitUndefined({ count, seq, durable, settings })
+      const { count, seq, durable, in_memory, settings } = answer
+      return omitUndefined({ count, seq, durable, in_memory, settings })
     }
     case "PENDING":
     case "GUARDS":

@@ -40,6 +40,8 @@ export class Channel {
   readonly #members = new Set<Agent>()
   #record: ChannelRecord
   #invited: Set<string>
+  /** True if an agent that did not leave may join again. */
+  #mayReturn = false
   #seq: number
   /** The batch that the next message of the same author extends. */
   #batch: FrameBatch | undefined
@@ -126,6 +128,23 @@ export class Channel {
     if (!this.#members.delete(agent)) return
     this.#batch = undefined
     this.#notices.add("left", agent)
+  }
+
+  /** Removes a member whose session ended. One with a key may come back. */
+  disconnect(agent: Agent): void {
+    if (agent.isPersistent) this.#mayReturn = true
+    this.leave(agent)
+  }
+
+  /** Notes that the channel, which comes from a store, may have members that are disconnected. */
+  expectOthers(): void {
+    this.#mayReturn = true
+  }
+
+  /** Returns whether somebody else than `id` may come back, or is invited. */
+  isExpectingOthers(id: AgentId): boolean {
+    if (this.#mayReturn) return true
+    return this.isInviteOnly && this.#invited.size > (this.#invited.has(id) ? 1 : 0)
   }
 
   /** Sends the members a notice that an agent on another relay joined or left. */

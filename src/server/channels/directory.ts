@@ -18,11 +18,15 @@ import { ChannelLogs } from "./history.js"
 import type { ChannelRecord } from "./record.js"
 import { ChannelStore } from "./store.js"
 
+/** Milliseconds between two looks for channels without members. */
+const sweepMs = 3_600_000
 /**
- * Milliseconds a channel is kept after the connection of its last member ended, so that an agent that reconnects
- * finds its invitations and what was said meanwhile. When the last member leaves on purpose it is removed at once.
+ * Looks in a row that find a channel without members after which it is removed: 7 days. Agents that are disconnected
+ * until then find its invitations, its settings and what was said meanwhile.
  */
-const lingerMs = 60_000
+const keptSweeps = 7 * 24
+/** Looks after which it may make room for another channel: it was empty for an hour. */
+const evictableSweeps = 2
 
 /** Events of a {@link ChannelDirectory}. */
 interface DirectoryEvents {
@@ -50,7 +54,9 @@ export class ChannelDirectory extends EventEmitter<DirectoryEvents> {
   readonly #options: DirectoryOptions
   readonly #budget: ByteBudget
   readonly #channels = new Map<ChannelName, Channel>()
-  readonly #lingering = new Map<Channel, Timer>()
+  /** For each channel without members, how many looks in a row found none. */
+  readonly #emptySweeps = new Map<Channel, number>()
+  #sweepTimer: Timer | undefined
   /** Names of channels that are being created. */
   readonly #creating = new Set<ChannelName>()
   /** Channels with a history whose newest number is known, or is being read. */
@@ -73,9 +79,20 @@ export class ChannelDirectory extends EventEmitter<DirectoryEvents> {
     const directory = new ChannelDirectory(store, logs, options)
     for (const name of defaultChannels) directory.#open(parseChannel(name), emptyRecord, true)
     await store.watch((name, record) => directory.#apply(name, record))
+    for (const channel of directory.#channels.values()) channel.expectOthers()
     await logs.subscribe((name, entry) => directory.#onMessage(name, entry))
     await Promise.all(Array.from(directory.#channels.values(), (channel) => directory.loadSeq(channel)))
+    directory.#scheduleSweep()
     return directory
+  }
+
+  close(): void {
+    this.#sweepTimer?.cancel()
+  }
+
+  /** True if channels outlast this relay. */
+  get isStored(): boolean {
+    return this.#logs.isStored
   }
 
   get size(): number {
@@ -150,10 +167,10 @@ export class ChannelDirectory extends EventEmitter<DirectoryEvents> {
       known !== undefined && (known.isPermanent || known.members.size > 0 || !this.store.isShared)
     if (exists || this.#creating.has(name)) throw existsError(name)
     const { limits } = this.#options
-    if (this.#channels.size >= limits.channels) {
+    if (this.#channels.size >= limits.channels && !this.#evict()) {
       throw new ChatError("LIMIT_REACHED", `channel: this relay has ${limits.channels} channels already`)
     }
-    if (record.isDurable && !this.#logs.hasDurable) {
+    if (record.isDurable && !this.isStored) {
       throw new ChatError("UNSUPPORTED", "durable: this relay keeps everything in memory", {
         hint: "start it with: agentchat serve --data DIR",
       })
@@ -190,24 +207,21 @@ export class ChannelDirectory extends EventEmitter<DirectoryEvents> {
     return this.store.change(name, record, change)
   }
 
-  /** Removes `agent`, which left on purpose. */
+  /** Removes `agent`, which left on purpose; and the channel, unless somebody may come back or is invited. */
   leave(channel: Channel, agent: Agent): void {
     channel.leave(agent)
-    this.#closeIfEmpty(channel)
+    if (this.#isEmpty(channel) && !channel.isExpectingOthers(agent.id)) this.#remove(channel)
   }
 
   /** Removes `agent`, whose session ended. */
   disconnect(channel: Channel, agent: Agent): void {
-    channel.leave(agent)
-    if (channel.members.size > 0 || channel.isPermanent) return
-    this.#lingering.get(channel)?.cancel()
-    const close = () => this.#closeIfEmpty(channel)
-    this.#lingering.set(channel, this.#options.clock.setTimer(close, lingerMs, { unref: true }))
+    channel.disconnect(agent)
+    this.#emptySweeps.delete(channel)
   }
 
   #open(name: ChannelName, record: ChannelRecord, isPermanent: boolean): Channel {
     const { limits, clock, writes } = this.#options
-    const history = this.#logs.historyOf(name, record.isDurable)
+    const history = this.#logs.historyOf(name)
     const channel = new Channel({
       name,
       record,
@@ -261,11 +275,41 @@ export class ChannelDirectory extends EventEmitter<DirectoryEvents> {
     channel.publishStored(author, payloadOf(formatStored(entry)))
   }
 
-  #closeIfEmpty(channel: Channel): void {
-    this.#lingering.delete(channel)
-    const { name, members, isPermanent, history } = channel
-    if (members.size > 0 || isPermanent || this.#channels.get(name) !== channel) return
-    if (this.#options.roster.countRemoteMembers(name) > 0) return
+  #scheduleSweep(): void {
+    const sweep = () => {
+      for (const channel of this.#channels.values()) this.#age(channel)
+      this.#scheduleSweep()
+    }
+    this.#sweepTimer = this.#options.clock.setTimer(sweep, sweepMs, { unref: true })
+  }
+
+  #age(channel: Channel): void {
+    const sweeps = this.#isEmpty(channel) ? (this.#emptySweeps.get(channel) ?? 0) + 1 : 0
+    if (sweeps === 0) this.#emptySweeps.delete(channel)
+    else if (sweeps <= keptSweeps) this.#emptySweeps.set(channel, sweeps)
+    else this.#remove(channel)
+  }
+
+  /** Removes the open channel that has been empty the longest, to make room. @returns false if there is none */
+  #evict(): boolean {
+    let oldest: Channel | undefined
+    let most = evictableSweeps - 1
+    for (const [channel, sweeps] of this.#emptySweeps) {
+      if (sweeps <= most || channel.isInviteOnly || !this.#isEmpty(channel)) continue
+      oldest = channel
+      most = sweeps
+    }
+    if (oldest !== undefined) this.#remove(oldest)
+    return oldest !== undefined
+  }
+
+  /** Reports whether a channel that may end has no members on any relay. */
+  #isEmpty({ name, members, isPermanent }: Channel): boolean {
+    return !isPermanent && members.size === 0 && this.#options.roster.countRemoteMembers(name) === 0
+  }
+
+  #remove(channel: Channel): void {
+    const { name, history } = channel
     this.#forget(channel)
     const removed = Promise.all([this.store.remove(name), history?.drop()])
     this.#logFailure(channel, "nobody is left, but it cannot be removed now", removed)
@@ -281,6 +325,7 @@ export class ChannelDirectory extends EventEmitter<DirectoryEvents> {
   #forget(channel: Channel): void {
     this.#channels.delete(channel.name)
     this.#seqLoads.delete(channel)
+    this.#emptySweeps.delete(channel)
     this.#seqFloor = Math.max(this.#seqFloor, channel.seq)
     channel.clear()
   }

@@ -12,54 +12,33 @@ const pageEntries = 200
  */
 export class ChannelLogs {
   /** Absent if the backbone keeps everything in memory. */
-  readonly #durable: Logs | undefined
-  /** Logs of channels that are not durable; absent if no other relay shares the backbone. */
-  readonly #live: Logs | undefined
+  readonly #logs: Logs | undefined
 
-  private constructor(durable: Logs | undefined, live: Logs | undefined) {
-    this.#durable = durable
-    this.#live = live
+  private constructor(logs: Logs | undefined) {
+    this.#logs = logs
   }
 
   /** @throws {ChatError} UNAVAILABLE */
   static async open(backbone: Backbone, limits: Limits): Promise<ChannelLogs> {
-    const durable =
-      backbone.kind === "memory"
-        ? undefined
-        : await backbone.logs("durable", {
-            maxEntries: limits.durableMessages,
-            maxAgeMs: limits.durableMs,
-            whenFull: "drop-oldest",
-            storage: "disk",
-          })
-    const live = backbone.isShared
-      ? await backbone.logs("live", {
-          maxEntries: limits.retainedMessages,
-          maxBytes: limits.retainedBytes,
-          maxAgeMs: limits.liveMs,
-          whenFull: "drop-oldest",
-          storage: "memory",
-        })
-      : undefined
-    return new ChannelLogs(durable, live)
+    if (backbone.kind === "memory") return new ChannelLogs(undefined)
+    const { durableMessages: maxEntries, durableMs: maxAgeMs } = limits
+    const retention = { maxEntries, maxAgeMs, whenFull: "drop-oldest", storage: "disk" } as const
+    return new ChannelLogs(await backbone.logs("durable", retention))
   }
 
-  /** True if channels can be durable. */
-  get hasDurable(): boolean {
-    return this.#durable !== undefined
+  /** True if channels outlast this relay. */
+  get isStored(): boolean {
+    return this.#logs !== undefined
   }
 
   /** Returns the history of a channel; undefined if its messages are kept in this relay's memory instead. */
-  historyOf(name: ChannelName, isDurable: boolean): ChannelHistory | undefined {
-    const logs = isDurable ? this.#durable : this.#live
-    return logs === undefined ? undefined : new ChannelHistory(logs, name)
+  historyOf(name: ChannelName): ChannelHistory | undefined {
+    return this.#logs === undefined ? undefined : new ChannelHistory(this.#logs, name)
   }
 
   /** Calls `listener` with every message that any relay appends from now on. */
   async subscribe(listener: (name: ChannelName, entry: LogEntry) => void): Promise<void> {
-    for (const logs of [this.#durable, this.#live]) {
-      await logs?.subscribe((entry) => listener(`#${entry.key}` as ChannelName, entry))
-    }
+    await this.#logs?.subscribe((entry) => listener(`#${entry.key}` as ChannelName, entry))
   }
 }
 

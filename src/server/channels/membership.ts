@@ -1,5 +1,6 @@
 import type { LogEntry } from "../../backbone/backbone.js"
 import type { Clock } from "../../base/clock.js"
+import { omitUndefined } from "../../base/plain.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { Limits } from "../../protocol/limits.js"
 import {
@@ -41,6 +42,8 @@ export interface JoinOptions {
   readonly pattern?: string
   /** Id of the frame to answer. */
   readonly re?: string | undefined
+  /** {@link ServerMessage} JOINED.in_memory */
+  readonly inMemory?: true | undefined
 }
 
 interface MembershipOptions {
@@ -210,7 +213,7 @@ export class Membership {
     return window === undefined ? -Infinity : clock.now() - durationMs(window)
   }
 
-  #sendJoined(session: Session, channel: Channel, { re, pattern }: JoinOptions): void {
+  #sendJoined(session: Session, channel: Channel, { re, pattern, inMemory }: JoinOptions): void {
     const { roster, clock, limits } = this.#options
     const { agent } = session
     // A session that still reads what it missed is not a member yet.
@@ -240,7 +243,7 @@ export class Membership {
       invite_only: isInviteOnly,
       ...(isDurable && { durable: true }),
       ...(Object.keys(settings).length > 0 && { settings }),
-      ...(pattern !== undefined && { pattern }),
+      ...omitUndefined({ pattern, in_memory: inMemory }),
     }
     session.send(message, re)
   }

@@ -83,15 +83,14 @@ export class ChannelStore {
 
   /** @returns false if a channel of that name exists */
   async create(name: ChannelName, record: ChannelRecord): Promise<boolean> {
-    const needsRow = this.#needsRow(record)
-    const revision = needsRow ? await this.#records.put(keyOf(name), formatChannelRecord(record), 0) : 0
+    const revision = await this.#records.put(keyOf(name), formatChannelRecord(record), 0)
     if (revision === undefined) return false
     this.#report(name, record, revision)
     return true
   }
 
   /**
-   * @param current - the record of a channel that has no row
+   * @param current - the record of a channel that has no row, such as `#general`
    * @throws {ChatError} UNAVAILABLE
    */
   async change(
@@ -104,8 +103,7 @@ export class ChannelStore {
       keyOf(name),
       (row) => {
         const next = change((row && parseChannelRecord(row.value)) ?? current)
-        const needsRow = row !== undefined || this.#needsRow(next)
-        return { result: next, value: needsRow ? formatChannelRecord(next) : undefined }
+        return { result: next, value: formatChannelRecord(next) }
       },
       { what: `channel ${name}` },
     )
@@ -116,16 +114,8 @@ export class ChannelStore {
     await this.#records.delete(keyOf(name))
   }
 
-  /** A channel that ends with this relay's memory needs no row. */
-  #needsRow({ isDurable, settings }: ChannelRecord): boolean {
-    return isDurable || this.#isShared || Object.keys(settings).length > 0
-  }
-
-  /** @param revision - 0 if there is no row */
   #report(name: ChannelName, record: ChannelRecord, revision: number): void {
-    if (revision === 0 || this.#versions.acceptOwn({ key: keyOf(name), revision })) {
-      this.#listener(name, record)
-    }
+    if (this.#versions.acceptOwn({ key: keyOf(name), revision })) this.#listener(name, record)
   }
 
   #setDefaults({ value, revision }: Pick<RowChange, "value" | "revision">): void {

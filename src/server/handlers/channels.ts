@@ -49,7 +49,8 @@ export function channelHandlers(
         by: agent.id,
         invited: [agent.id],
       })
-      await membership.join(session, channel, { re: message.id })
+      const inMemory = channels.isStored ? undefined : true
+      await membership.join(session, channel, { re: message.id, inMemory })
     },
 
     async SET_CHANNEL(session, message) {

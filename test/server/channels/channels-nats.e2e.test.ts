@@ -24,7 +24,7 @@ async function insist(wire: Wire, content: string): Promise<number> {
 }
 
 describe.runIf(hasProgram("nats-server"))("a channel of relays on one NATS", { timeout: testMs }, () => {
-  it("continues for all members after NATS lost its logs in memory", async () => {
+  it("continues for all members after NATS was killed", async () => {
     const server = await NatsServer.start()
     onTestFinished(() => server.dispose(), waitMs)
     const ann = await enter(await startOn(server.url), generateKeyPair(), "ann")
