@@ -244,27 +244,32 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
 
   /** Proposes a deal to an agent that has an identity. */
   async propose(to: string, draft: ProposalDraft): Promise<DealEvent<"PROPOSAL">> {
-    return this.#deals.call((calls) => calls.propose(to, draft))
+    const { id, ...content } = draft
+    return this.#deals.send({ ...content, type: "PROPOSAL", to: parseAgentRef(to) }, id)
   }
 
   /** Accepts a proposal. */
   async accept(id: string, paymentCode?: string): Promise<DealEvent<"ACCEPT">> {
-    return this.#deals.call((calls) => calls.accept(id, paymentCode))
+    return this.#deals.send({
+      type: "ACCEPT",
+      proposal_id: id,
+      ...omitUndefined({ payment_code: paymentCode }),
+    })
   }
 
   /** Rejects a proposal. */
   async reject(id: string, reason?: string): Promise<DealEvent<"REJECT">> {
-    return this.#deals.call((calls) => calls.reject(id, reason))
+    return this.#deals.send({ type: "REJECT", proposal_id: id, ...omitUndefined({ reason }) })
   }
 
   /** States that the work of a deal is done. Waits for the answer to your own proposal until it expires. */
   async complete(id: string, proof?: string): Promise<DealEvent<"COMPLETE">> {
-    return this.#deals.complete(id, proof)
+    return this.#deals.send({ type: "COMPLETE", proposal_id: id, ...omitUndefined({ proof }) })
   }
 
   /** States that the work of a deal is not done, or not as agreed. */
   async dispute(id: string, reason: string, options: DisputeOptions = {}): Promise<DealEvent<"DISPUTE">> {
-    return this.#deals.call((calls) => calls.dispute(id, reason, options))
+    return this.#deals.send({ type: "DISPUTE", proposal_id: id, reason, ...omitUndefined(options) })
   }
 
   /** Lists the deals that the relay has of this agent, each verified. */

@@ -2,6 +2,7 @@ import type { AgentId } from "../protocol/names.js"
 import type { DealState } from "../protocol/server-messages.js"
 import type { Draft, Statement } from "../protocol/statements.js"
 import type { Fault, Verb } from "../protocol/verbs.js"
+import { type Deal, stateAfter, stateAt } from "./deal.js"
 import { agentIdOfDid, statementMessageId } from "./statement.js"
 
 interface EventFields extends Readonly<Record<string, unknown>> {
@@ -91,4 +92,29 @@ export function dealEventOf<V extends Verb>(
     msg_id: statementMessageId(statement),
   }
   return event as unknown as DealEvent<V>
+}
+
+/** Converts a verified statement of a deal to its event. @param name - nick of the signer, if known */
+export function eventIn<V extends Verb>(
+  deal: Deal,
+  statement: Statement<V>,
+  name = agentIdOfDid((statement as Statement).from).slice(1),
+): DealEvent<V> {
+  return dealEventOf(statement, { name, state: stateAfter(deal, statement) })
+}
+
+/**
+ * Converts a verified deal.
+ * @param nameOf - returns the nick of a party, if known
+ * @param nowMs - milliseconds since the Unix epoch
+ */
+export function proposalOf(
+  deal: Deal,
+  nameOf: (party: AgentId) => string | undefined,
+  nowMs: number,
+): Proposal {
+  const [proposal, ...steps] = deal.chain.map((statement) =>
+    eventIn(deal, statement, nameOf(agentIdOfDid(statement.from))),
+  )
+  return { ...(proposal as DealEvent<"PROPOSAL">), state: stateAt(deal, nowMs), steps }
 }

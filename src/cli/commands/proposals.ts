@@ -78,7 +78,7 @@ async function readViews(
   choice: RequestOptions,
   id: string | undefined,
 ): Promise<ProposalView[]> {
-  const { viewOf, viewOfDeal } = await import("../deals/proposal-view.js")
+  const { viewOf } = await import("../deals/proposal-view.js")
   if (usesOwnSession(choice)) {
     if (choice.options.identity === undefined) {
       throw new ChatError("IDENTITY_REQUIRED", "--identity: is required to list the proposals on a relay", {
@@ -100,6 +100,9 @@ async function readViews(
     })
   }
   const { readDealLog } = await import("../../daemon/deals/proposals-file.js")
+  const { proposalOf } = await import("../../proposals/deal-event.js")
   const now = context.clock.now()
-  return readDealLog(path).map(({ deal, names }) => viewOfDeal(deal, names, now))
+  return readDealLog(path).map(({ deal, names }) =>
+    viewOf(proposalOf(deal, (party) => names.get(party), now)),
+  )
 }

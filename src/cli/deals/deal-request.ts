@@ -4,7 +4,6 @@ import type { DealCalls } from "../../client/deals/deal-calls.js"
 import type { RequestFrame } from "../../client/pending.js"
 import { type DaemonPaths, rootPaths } from "../../daemon/files/paths.js"
 import { readStatus } from "../../daemon/status.js"
-import type { DealEvent } from "../../proposals/deal-event.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { DealState } from "../../protocol/server-messages.js"
 import type { Draft } from "../../protocol/statements.js"
@@ -123,30 +122,13 @@ async function sendOnSession(
     if (frame.type === draft.type) sentId = draft.type === "PROPOSAL" ? frame.id : draft.proposal_id
   }
   try {
-    const event = await withDealCalls(context, choice, (calls) => makeStatement(calls, draft), noteSent)
+    const event = await withDealCalls(context, choice, (calls) => calls.send(draft), noteSent)
     const { state, to, msg_id } = event
     return { via: "relay", proposal_id: proposalIdOf(event), state, to, msg_id }
   } catch (error) {
     if (!(error instanceof ChatError) || sentId === undefined) throw error
     if (error.code !== "TIMEOUT" && error.code !== "UNREACHABLE") throw error
     return { via: "relay", proposalId: sentId, error: sentError(error, draft, sentId, choice) }
-  }
-}
-
-function makeStatement(calls: DealCalls, draft: Draft): Promise<DealEvent> {
-  switch (draft.type) {
-    case "PROPOSAL": {
-      const { type: _type, to, ...content } = draft
-      return calls.propose(to, content)
-    }
-    case "ACCEPT":
-      return calls.accept(draft.proposal_id, draft.payment_code)
-    case "REJECT":
-      return calls.reject(draft.proposal_id, draft.reason)
-    case "COMPLETE":
-      return calls.complete(draft.proposal_id, draft.proof)
-    case "DISPUTE":
-      return calls.dispute(draft.proposal_id, draft.reason, omitUndefined({ fault: draft.fault }))
   }
 }
 

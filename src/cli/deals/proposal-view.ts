@@ -2,9 +2,7 @@
 
 import { omitUndefined } from "../../base/plain.js"
 import { formatForTerminal } from "../../base/visible-text.js"
-import { type Deal, stateAfter, stateAt } from "../../proposals/deal.js"
-import { type DealEvent, dealEventOf, type Proposal } from "../../proposals/deal-event.js"
-import { agentIdOfDid } from "../../proposals/statement.js"
+import type { DealEvent, Proposal } from "../../proposals/deal-event.js"
 import type { AgentId } from "../../protocol/names.js"
 import type { DealState } from "../../protocol/server-messages.js"
 import { formatTable } from "../output/table.js"
@@ -46,17 +44,7 @@ interface AnswerView {
   readonly fault?: string
 }
 
-/** Shows a deal from a daemon's proposals.jsonl. @param nowMs - milliseconds since the Unix epoch */
-export function viewOfDeal(deal: Deal, names: ReadonlyMap<AgentId, string>, nowMs: number): ProposalView {
-  const [proposal, ...steps] = deal.chain.map((statement) => {
-    const from = agentIdOfDid(statement.from)
-    const state = stateAfter(deal, statement)
-    return dealEventOf(statement, { name: names.get(from) ?? from.slice(1), state })
-  })
-  return viewOf({ ...(proposal as DealEvent<"PROPOSAL">), state: stateAt(deal, nowMs), steps })
-}
-
-/** Shows a deal from a relay. */
+/** Shows a deal. */
 export function viewOf(proposal: Proposal): ProposalView {
   const { id, state, from, name, to, task, amount, currency, payment_code, terms, ts, steps } = proposal
   const completed = steps.find(({ type }) => type === "COMPLETE")

@@ -1,28 +1,28 @@
 import { randomBytes } from "node:crypto"
 import { type Clock, delay } from "../../base/clock.js"
+import { LruMap } from "../../base/lru-map.js"
 import type { Identity } from "../../identity/identity-file.js"
-import { type Deal, expiryOf, partiesOf, stateAfter, stateAt } from "../../proposals/deal.js"
+import { type Deal, expiryOf, partiesOf } from "../../proposals/deal.js"
 import {
   type DealEvent,
-  type DisputeOptions,
-  dealEventOf,
+  eventIn,
   type Proposal,
-  type ProposalDraft,
   type ProposalQuery,
+  proposalOf,
 } from "../../proposals/deal-event.js"
 import { type Receipt, receiptOf } from "../../proposals/receipt.js"
-import { agentIdOfDid, readStatement, statementIn } from "../../proposals/statement.js"
+import { readStatement, statementIn } from "../../proposals/statement.js"
 import { ChatError } from "../../protocol/errors.js"
-import { parseAgentRef } from "../../protocol/names.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Draft, Statement } from "../../protocol/statements.js"
 import type { Verb } from "../../protocol/verbs.js"
-import { DealEngine, type DealRelay, MemoryDealStore } from "./deal-engine.js"
+import { DealEngine, type DealRelay } from "./deal-engine.js"
 
 /** Attempts to sign an answer while the other party answers first. */
 const maxAttempts = 3
+/** Deals kept in memory; one that was dropped is fetched from the relay again. */
+const maxDeals = 10_000
 
-/** Options of {@link DealCalls}. */
 export interface DealCallsOptions {
   readonly identity: Identity
   readonly clock: Clock
@@ -45,76 +45,55 @@ export interface StatementHandlers {
  * VERIFICATION_FAILED for an invalid answer of the relay.
  */
 export class DealCalls {
-  readonly #identity: Identity
+  readonly did: string
   readonly #clock: Clock
   readonly #relay: DealRelay
-  readonly #store: MemoryDealStore
+  readonly #deals = new LruMap<string, Deal>(maxDeals)
   readonly #engine: DealEngine
 
   constructor(options: DealCallsOptions, handlers?: StatementHandlers) {
     const { identity, clock, relay } = options
-    this.#identity = identity
+    this.did = identity.did
     this.#clock = clock
     this.#relay = relay
-    this.#store = new MemoryDealStore((message, { statement, deal }) => {
-      const isOwn = statement.from === identity.did
-      handlers?.onValid(message, isOwn ? undefined : eventOf(deal, statement, message.name))
-    })
-    this.#engine = new DealEngine(
-      { ...options, store: this.#store },
-      {
-        onInvalid: (_statement, error, message) => {
-          if (message === undefined) throw error
-          handlers?.onInvalid(message, error)
-        },
-        onDeferred: (message, error) => handlers?.onDeferred(message, error),
+    this.#engine = new DealEngine(options, {
+      get: (id) => this.#deals.get(id),
+      add: ({ statement, deal, message }) => {
+        this.#deals.set(deal.id, deal)
+        if (message === undefined) return
+        const isOwn = statement.from === this.did
+        handlers?.onValid(message, isOwn ? undefined : eventIn(deal, statement, message.name))
       },
-    )
+      onInvalid: (_statement, error, message) => {
+        if (message === undefined) throw error
+        handlers?.onInvalid(message, error)
+      },
+      onDeferred: (message, error) => handlers?.onDeferred(message, error),
+    })
   }
 
-  /** did:key of the agent. */
-  get did(): string {
-    return this.#identity.did
-  }
-
-  /**
-   * Proposes a deal.
-   * @param to - `@name` or `@id` of an agent with an identity
-   * @throws {ChatError} IDENTITY_REQUIRED if that agent has none
-   */
-  async propose(to: string, { id = randomKey(), ...content }: ProposalDraft): Promise<DealEvent<"PROPOSAL">> {
-    return this.#send({ ...content, type: "PROPOSAL", to: parseAgentRef(to) }, id)
-  }
-
-  /** Accepts a proposal. */
-  accept(id: string, paymentCode?: string): Promise<DealEvent<"ACCEPT">> {
-    return this.#send(draftOf({ type: "ACCEPT", proposal_id: id, payment_code: paymentCode }))
-  }
-
-  /** Rejects a proposal. */
-  reject(id: string, reason?: string): Promise<DealEvent<"REJECT">> {
-    return this.#send(draftOf({ type: "REJECT", proposal_id: id, reason }))
-  }
-
-  /** States that an accepted deal is carried out. */
-  complete(id: string, proof?: string): Promise<DealEvent<"COMPLETE">> {
-    return this.#send(draftOf({ type: "COMPLETE", proposal_id: id, proof }))
-  }
-
-  /** States that a deal is not carried out, or not as agreed. */
-  dispute(id: string, reason: string, { fault }: DisputeOptions = {}): Promise<DealEvent<"DISPUTE">> {
-    return this.#send(draftOf({ type: "DISPUTE", proposal_id: id, reason, fault }))
+  /** Signs a draft and sends it. @param key - unique per draft: a repeated one makes no second statement */
+  async send<V extends Verb>(draft: Draft & Draft<V>, key = randomKey()): Promise<DealEvent<V>> {
+    for (let attempt = 1; ; attempt++) {
+      const { statement, deal, isKnown } = await this.#engine.sign(draft, key)
+      if (isKnown) return eventIn(deal, statement as Statement<V>)
+      try {
+        return await this.#request(statement as Statement<V>)
+      } catch (error) {
+        if (!(error instanceof ChatError) || error.code !== "STATEMENT_STALE" || attempt === maxAttempts)
+          throw error
+        this.#engine.markStale(deal.id)
+        if (error.retryAfterMs !== undefined) await delay(this.#clock, error.retryAfterMs)
+      }
+    }
   }
 
   /** Lists the deals that the relay has of this agent, each verified. */
   async proposals({ id, since = 0 }: ProposalQuery = {}): Promise<Proposal[]> {
     const listed = id === undefined ? await this.#engine.fetchSince(since) : [await this.#engine.fetch(id)]
     return listed.map(({ deal, names }) => {
-      const [proposal, ...steps] = deal.chain.map((statement) => {
-        const agentId = agentIdOfDid(statement.from)
-        return eventOf(deal, statement, Object.hasOwn(names, agentId) ? names[agentId] : undefined)
-      })
-      return { ...(proposal as DealEvent<"PROPOSAL">), state: stateAt(deal, this.#clock.now()), steps }
+      const nameOf = (party: string) => (Object.hasOwn(names, party) ? names[party] : undefined)
+      return proposalOf(deal, nameOf, this.#clock.now())
     })
   }
 
@@ -147,23 +126,9 @@ export class DealCalls {
    * @param isFresh - ask the relay even if the deal is known
    */
   async answerableUntil(id: string, isFresh = false): Promise<number | undefined> {
-    const deal = isFresh ? (await this.#engine.fetch(id)).deal : await this.#engine.find(id)
+    const known = isFresh ? undefined : this.#deals.get(id)
+    const deal = known ?? (await this.#engine.fetch(id)).deal
     return deal.state === "pending" && partiesOf(deal)[0] === this.did ? expiryOf(deal) : undefined
-  }
-
-  async #send<V extends Verb>(draft: Draft & { readonly type: V }, key = randomKey()): Promise<DealEvent<V>> {
-    for (let attempt = 1; ; attempt++) {
-      const { statement, deal, isKnown } = await this.#engine.sign(draft, key)
-      if (isKnown) return eventOf(deal, statement as Statement<V>, undefined)
-      try {
-        return await this.#request(statement as Statement<V>)
-      } catch (error) {
-        if (!(error instanceof ChatError) || error.code !== "STATEMENT_STALE" || attempt === maxAttempts)
-          throw error
-        this.#engine.markStale(deal.id)
-        if (error.retryAfterMs !== undefined) await delay(this.#clock, error.retryAfterMs)
-      }
-    }
   }
 
   async #request<V extends Verb>(statement: Statement<V>): Promise<DealEvent<V>> {
@@ -178,7 +143,7 @@ export class DealCalls {
         `${statement.type}: the relay answered with another statement`,
       )
     }
-    return eventOf(this.#engine.take(recorded, aud), recorded as Statement<V>, answer.name)
+    return eventIn(this.#engine.take(recorded, aud), recorded as Statement<V>, answer.name)
   }
 
   async #newest(id: string): Promise<Deal> {
@@ -186,25 +151,11 @@ export class DealCalls {
       return (await this.#engine.fetch(id)).deal
     } catch (error) {
       // Relays drop closed deals, but a verified deal stays valid.
-      const known = this.#store.get(id)
+      const known = this.#deals.get(id)
       if (known === undefined || !(error instanceof ChatError)) throw error
       return known
     }
   }
-}
-
-function eventOf<V extends Verb>(
-  deal: Deal,
-  statement: Statement<V>,
-  name = agentIdOfDid((statement as Statement).from).slice(1),
-): DealEvent<V> {
-  return dealEventOf(statement, { name, state: stateAfter(deal, statement) })
-}
-
-/** Leaves out fields that are undefined. */
-function draftOf<V extends Verb>(fields: { readonly type: V; readonly [field: string]: unknown }) {
-  const defined = Object.entries(fields).filter(([, value]) => value !== undefined)
-  return Object.fromEntries(defined) as Draft & { readonly type: V }
 }
 
 function randomKey(): string {

@@ -1,5 +1,4 @@
 import { type Clock, delay } from "../../base/clock.js"
-import { LruMap } from "../../base/lru-map.js"
 import type { Identity } from "../../identity/identity-file.js"
 import { advanceDeal, type Deal, hasStatement, openDeal } from "../../proposals/deal.js"
 import {
@@ -17,8 +16,6 @@ import type { Draft, Statement } from "../../protocol/statements.js"
 import { proposalIdOf, type Verb } from "../../protocol/verbs.js"
 import type { AnswerTo, RequestFrame } from "../pending.js"
 
-/** Bound of {@link MemoryDealStore}; a deal that was dropped is fetched from the relay again. */
-const maxDeals = 10_000
 /** Pages of LIST_PROPOSALS requested at most, in case a relay never ends the list. */
 const maxPages = 1_000
 const maxNameCharacters = 64
@@ -48,15 +45,11 @@ export interface VerifiedStatement {
   readonly message: ServerMessage<Verb> | undefined
 }
 
-/** Where an engine keeps its deals: in memory for a client, in files for a daemon. */
-export interface DealStore {
+/** The owner of an engine, which keeps its deals. */
+export interface DealOwner {
   get(id: string): Deal | undefined
   /** Keeps a statement. Called for each new one, in the order of the chain, and for each message with a known one. */
   add(verified: VerifiedStatement): void
-}
-
-/** Decisions and notifications of the engine's owner. */
-export interface DealEngineHandlers {
   /** Rejects a statement for reasons of the owner. @throws {ChatError} */
   check?(statement: Statement, message: ServerMessage<Verb> | undefined): void
   /**
@@ -68,12 +61,10 @@ export interface DealEngineHandlers {
   onDeferred(message: ServerMessage<Verb>, error: ChatError): void
 }
 
-/** Options of a {@link DealEngine}. */
 export interface DealEngineOptions {
   readonly identity: Identity
   readonly clock: Clock
   readonly relay: DealRelay
-  readonly store: DealStore
 }
 
 /** A deal as a relay lists it, verified. */
@@ -105,8 +96,7 @@ export class DealEngine {
   readonly #identity: Identity
   readonly #clock: Clock
   readonly #relay: DealRelay
-  readonly #store: DealStore
-  readonly #handlers: DealEngineHandlers
+  readonly #owner: DealOwner
   /** Messages that wait until the statements missing before an earlier one are fetched. */
   readonly #arrivals: Arrival[] = []
   #isFetching = false
@@ -115,12 +105,11 @@ export class DealEngine {
   /** Counts the calls of {@link reset}: answers to older requests are discarded. */
   #generation = 0
 
-  constructor({ identity, clock, relay, store }: DealEngineOptions, handlers: DealEngineHandlers) {
+  constructor({ identity, clock, relay }: DealEngineOptions, owner: DealOwner) {
     this.#identity = identity
     this.#clock = clock
     this.#relay = relay
-    this.#store = store
-    this.#handlers = handlers
+    this.#owner = owner
   }
 
   /** Takes a message with a statement. Messages are processed in the order of these calls. */
@@ -155,17 +144,12 @@ export class DealEngine {
   ): Deal {
     const { name, message } = source
     const id = proposalIdOf(statement)
-    const known = this.#store.get(id)
-    this.#handlers.check?.(statement, message)
+    const known = this.#owner.get(id)
+    this.#owner.check?.(statement, message)
     const isNew = known === undefined || !hasStatement(known, statement)
     const deal = isNew ? this.#advance(known, statement, aud) : known
-    if (isNew || message !== undefined) this.#store.add({ statement, deal, name, isNew, message })
+    if (isNew || message !== undefined) this.#owner.add({ statement, deal, name, isNew, message })
     return deal
-  }
-
-  /** Returns a deal from the store, else from the relay. @throws {ChatError} as {@link fetch} */
-  async find(id: string): Promise<Deal> {
-    return this.#store.get(id) ?? (await this.fetch(id)).deal
   }
 
   /** Requests a deal from the relay. @throws {ChatError} PROPOSAL_NOT_FOUND; the relay's refusal */
@@ -225,7 +209,7 @@ export class DealEngine {
       }
     } catch (error) {
       if (!(error instanceof ChatError)) throw error
-      this.#handlers.onInvalid(value, error, message)
+      this.#owner.onInvalid(value, error, message)
     }
   }
 
@@ -243,8 +227,8 @@ export class DealEngine {
     } catch (error) {
       if (!(error instanceof ChatError)) throw error
       if (this.#generation !== generation) return
-      if (isTemporary(error)) this.#handlers.onDeferred(message, error)
-      else this.#handlers.onInvalid(statementIn(message), error, message)
+      if (isTemporary(error)) this.#owner.onDeferred(message, error)
+      else this.#owner.onInvalid(statementIn(message), error, message)
     } finally {
       if (this.#generation === generation) this.#isFetching = false
     }
@@ -287,7 +271,7 @@ export class DealEngine {
     if (this.#generation !== generation) throw new ChatError("UNREACHABLE", "server: the session has ended")
     const times = list.map((entry) => this.#takeEntry(entry, aud))
     const listed = list.flatMap(({ id, names }) => {
-      const deal = this.#store.get(id)
+      const deal = this.#owner.get(id)
       return deal === undefined ? [] : [{ deal, names }]
     })
     return { listed, lastTs: Math.max(-1, ...times), more }
@@ -303,7 +287,7 @@ export class DealEngine {
         this.take(statement, aud, { name: nameIn(names, agentIdOfDid(statement.from)) })
       } catch (error) {
         if (!(error instanceof ChatError)) throw error
-        this.#handlers.onInvalid(value, error, undefined)
+        this.#owner.onInvalid(value, error, undefined)
         break
       }
     }
@@ -312,7 +296,7 @@ export class DealEngine {
 
   async #signProposal(draft: Draft<"PROPOSAL">, key: string): Promise<SignedDraft> {
     const signing = this.#signing("PROPOSAL", key)
-    const known = this.#store.get(signing.id)
+    const known = this.#owner.get(signing.id)
     if (known !== undefined) return { statement: known.chain[0], deal: known, isKnown: true }
     const to = await this.#didOf(draft.to)
     const statement = signProposal(draft, { to, aud: this.#relay.serverId() }, signing)
@@ -323,7 +307,7 @@ export class DealEngine {
     const { proposal_id: id } = draft
     // The writer chooses the key, so drafts for two deals may have the same one. They are different statements.
     const signing = this.#signing(draft.type, `${id} ${key}`)
-    const known = this.#stale.has(id) ? undefined : this.#store.get(id)
+    const known = this.#stale.has(id) ? undefined : this.#owner.get(id)
     if (known === undefined) return this.#answer((await this.fetch(id)).deal, draft, signing)
     try {
       return this.#answer(known, draft, signing)
@@ -370,27 +354,6 @@ export class DealEngine {
       throw new ChatError("VERIFICATION_FAILED", `to: the relay's key for ${to} does not match its agent id`)
     }
     return did
-  }
-}
-
-/** A {@link DealStore} that holds the newest deals in memory. */
-export class MemoryDealStore implements DealStore {
-  readonly #deals = new LruMap<string, Deal>(maxDeals)
-  readonly #onMessage: (message: ServerMessage<Verb>, verified: VerifiedStatement) => void
-
-  /** @param onMessage - called for each message with a valid statement */
-  constructor(onMessage: (message: ServerMessage<Verb>, verified: VerifiedStatement) => void = () => {}) {
-    this.#onMessage = onMessage
-  }
-
-  get(id: string): Deal | undefined {
-    return this.#deals.get(id)
-  }
-
-  add(verified: VerifiedStatement): void {
-    const { deal, message } = verified
-    this.#deals.set(deal.id, deal)
-    if (message !== undefined) this.#onMessage(message, verified)
   }
 }
 

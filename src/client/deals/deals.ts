@@ -4,6 +4,7 @@ import type { Identity } from "../../identity/identity-file.js"
 import type { DealEvent } from "../../proposals/deal-event.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
+import type { Draft } from "../../protocol/statements.js"
 import { type Verb, verbs } from "../../protocol/verbs.js"
 import { EventBuffer } from "../event-buffer.js"
 import type { DealCalls } from "./deal-calls.js"
@@ -83,11 +84,12 @@ export class Deals {
     return run(calls)
   }
 
-  /** Like {@link DealCalls.complete}, but waits while your own proposal is pending. */
-  async complete(id: string, proof?: string): Promise<DealEvent<"COMPLETE">> {
+  /** Like {@link DealCalls.send}, but completes a pending proposal of your own only once it is answered. */
+  async send<V extends Verb>(draft: Draft & Draft<V>, key?: string): Promise<DealEvent<V>> {
     return this.call(async (calls) => {
-      await this.#untilAnswered(calls, id)
-      return calls.complete(id, proof)
+      const content: Draft = draft
+      if (content.type === "COMPLETE") await this.#untilAnswered(calls, content.proposal_id)
+      return calls.send(draft, key)
     })
   }
 

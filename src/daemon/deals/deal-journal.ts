@@ -1,5 +1,5 @@
 import type { Clock, Timer } from "../../base/clock.js"
-import type { DealStore, VerifiedStatement } from "../../client/deals/deal-engine.js"
+import type { VerifiedStatement } from "../../client/deals/deal-engine.js"
 import { type Deal, dealOf } from "../../proposals/deal.js"
 import { dealEventOf } from "../../proposals/deal-event.js"
 import { type Receipt, receiptOf } from "../../proposals/receipt.js"
@@ -49,7 +49,7 @@ interface Entry extends Pick<VerifiedStatement, "statement" | "deal" | "isNew" |
  * line to the inbox. After a crash in between, the next start completes the work; after an error of the file system,
  * {@link flush} does.
  */
-export class DealJournal implements DealStore {
+export class DealJournal {
   readonly #self: string
   readonly #clock: Clock
   readonly #memory: DaemonMemory

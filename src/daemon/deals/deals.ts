@@ -61,8 +61,10 @@ export class Deals {
       request: ((frame) => this.#requireSession().request(frame)) as Session["request"],
     }
     this.#engine = new DealEngine(
-      { identity, clock, relay, store: this.#journal },
+      { identity, clock, relay },
       {
+        get: (id) => this.#journal.get(id),
+        add: (verified) => this.#journal.add(verified),
         check: (statement, message) => this.#check(statement, message),
         onInvalid: (value, error, message) => this.#onInvalid(value, error, message),
         onDeferred: ({ re }, error) => {

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest"
 import { amountText, proposalId, taskText, timeSpan } from "../../../src/cli/deals/deal-values.js"
-import { formatProposal, formatProposalTable, viewOfDeal } from "../../../src/cli/deals/proposal-view.js"
-import { openDeal } from "../../../src/proposals/deal.js"
+import { formatProposal, formatProposalTable, viewOf } from "../../../src/cli/deals/proposal-view.js"
+import { type Deal, openDeal } from "../../../src/proposals/deal.js"
+import { proposalOf } from "../../../src/proposals/deal-event.js"
 import { agentIdOfDid } from "../../../src/proposals/statement.js"
 import { Pair, startTs } from "../receipts/receipt-maker.js"
 
@@ -32,7 +33,10 @@ describe("command line arguments of deals", () => {
   })
 })
 
-describe("viewOfDeal", () => {
+const viewOfDeal = (deal: Deal, names: ReadonlyMap<string, string>, ts: number) =>
+  viewOf(proposalOf(deal, (party) => names.get(party), ts))
+
+describe("viewOf", () => {
   const pair = new Pair()
   const accepted = pair.accepted({
     task: "work",

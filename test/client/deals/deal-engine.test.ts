@@ -1,6 +1,6 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { DealEngine, MemoryDealStore, type VerifiedStatement } from "../../../src/client/deals/deal-engine.js"
+import { DealEngine, type VerifiedStatement } from "../../../src/client/deals/deal-engine.js"
 import { agentIdOf, formatDidKey } from "../../../src/identity/keys.js"
 import type { KeyPair } from "../../../src/identity/signer.js"
 import type { Deal } from "../../../src/proposals/deal.js"
@@ -22,28 +22,29 @@ const code = (expected: string): Error => expect.objectContaining({ code: expect
 /** The engine of one agent, without a relay. */
 class Party {
   readonly added: VerifiedStatement[] = []
-  readonly #store = new MemoryDealStore()
+  readonly #deals = new Map<string, Deal>()
   readonly #engine: DealEngine
 
   constructor(keyPair: KeyPair) {
     const did = formatDidKey(keyPair.publicKey)
     const identity = { agentId: agentIdOf(keyPair.publicKey), did, keyPair, createdTs: 0, rotations: [] }
-    const store = {
-      get: (id: string) => this.#store.get(id),
-      add: (verified: VerifiedStatement) => {
-        this.added.push(verified)
-        this.#store.add(verified)
-      },
-    }
     const relay = { serverId: () => aud, request: () => Promise.reject(new Error("no relay")) }
     this.#engine = new DealEngine(
-      { identity, clock: new FakeClock(), relay, store },
-      { onInvalid: () => {}, onDeferred: () => {} },
+      { identity, clock: new FakeClock(), relay },
+      {
+        get: (id) => this.#deals.get(id),
+        add: (verified) => {
+          this.added.push(verified)
+          this.#deals.set(verified.deal.id, verified.deal)
+        },
+        onInvalid: () => {},
+        onDeferred: () => {},
+      },
     )
   }
 
   get(id: string): Deal | undefined {
-    return this.#store.get(id)
+    return this.#deals.get(id)
   }
 
   take(statement: Statement, server = aud): Deal {
