@@ -19,6 +19,7 @@ const sections = {
   "Messages and tasks": section({
     send: ["send text to a #channel, an @agent or a +role", () => import("./commands/send.js")],
     ask: ["ask an @agent or a +role and wait for the answer", () => import("./commands/ask.js")],
+    reply: ["answer a message of the inbox", () => import("./commands/reply.js")],
     inbox: ["read messages that a daemon received", () => import("./commands/inbox.js")],
     listen: ["print messages as they arrive, without a daemon", () => import("./commands/listen.js")],
     connect: ["chat at an interactive prompt", () => import("./commands/connect.js")],

@@ -16,6 +16,8 @@ export interface Config {
   readonly home: string
   /** The same directory as a user would type it in the working directory. */
   readonly shownHome: string
+  /** `--home` as it was given; commands that hints suggest need it too. */
+  readonly givenHome: string | undefined
   /** `AGENTCHAT_SERVER`. */
   readonly server: string | undefined
   /** True to print one JSON document instead of text. */
@@ -36,6 +38,7 @@ export function mergeConfig(flags: GlobalFlags, env: Environment, cwd: string): 
   return Object.freeze({
     home: resolve(cwd, home),
     shownHome: home,
+    givenHome: flags.home,
     server: nonEmpty(env["AGENTCHAT_SERVER"]),
     json: flags.json,
   })

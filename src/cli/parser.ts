@@ -146,10 +146,14 @@ function readOptions(command: Command, given: ReadonlyMap<string, string[]>): Re
 function readPositionals(name: string, command: Command, operands: readonly string[]) {
   const values: Record<string, unknown> = {}
   const left = [...operands]
-  for (const [key, positional] of Object.entries(command.args)) {
+  const entries = Object.entries(command.args)
+  for (const [index, [key, positional]] of entries.entries()) {
     const label = key.toUpperCase()
+    // An optional argument gets a word only if enough are left for the required ones after it.
+    const needed = entries.slice(index + 1).filter(([, { kind }]) => kind === "required").length
+    const most = positional.kind === "required" ? 1 : Math.max(0, left.length - needed)
     if (positional.kind === "required" && left.length === 0) throw missing(name, command, label)
-    const taken = positional.kind === "rest" ? left.splice(0) : left.splice(0, 1)
+    const taken = left.splice(0, positional.kind === "rest" ? most : Math.min(1, most))
     values[key] = positional.read(taken, label)
   }
   const [surplus] = left

@@ -1,3 +1,4 @@
+import { waitMs } from "./guard-facts.js"
 import { descriptionLength, durationPattern, instructionsLength } from "./limits.js"
 import {
   address,
@@ -118,7 +119,13 @@ export const clientMessages = {
     answer: "ACK",
     outbox: true,
     summary: "sends text to a channel, to an agent, or to one free worker of a role",
-    fields: { ...message, ts: optional(number()), sig: optional(text(1024)) },
+    fields: {
+      ...message,
+      /** Milliseconds, from when the relay has it, that the author waits for an answer. */
+      wait_ms: optional(waitMs),
+      ts: optional(number()),
+      sig: optional(text(1024)),
+    },
   },
   FORECAST: {
     needs: "session",

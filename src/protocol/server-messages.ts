@@ -216,6 +216,7 @@ export const serverMessages = {
       replay: optional(boolean),
       in_reply_to: optional(string),
       kind: optional(string),
+      wait_ms: optional(waitMs),
       mentions: optional(list(string)),
       sig: optional(string),
     },

@@ -14,10 +14,13 @@ import {
   parseNick,
 } from "../../protocol/names.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
-import { type Colors, formatMessage } from "../output/message-text.js"
+import { type Colors, formatMessage, type Look } from "../output/message-text.js"
+import { LiveView, note } from "../output/reading.js"
 
 /** Lines printed of one message, after the first. */
 const maxLines = 40
+/** Characters printed of one message. */
+const maxCharacters = 2_000
 const maxKnownIds = 1_000
 
 /** The screen that a chat prints to. */
@@ -39,6 +42,7 @@ export interface ChatOptions {
 /** A chat session of a person: turns typed lines into requests and received messages into printed lines. */
 export class Chat {
   readonly #options: ChatOptions
+  readonly #live: LiveView
   #client: AgentChatClient
   /** Where typed text goes. */
   #target: Address | undefined
@@ -49,6 +53,11 @@ export class Chat {
   constructor(client: AgentChatClient, options: ChatOptions) {
     this.#options = options
     this.#client = client
+    this.#live = new LiveView(
+      options.clock,
+      () => this.#look(),
+      (line) => options.view.print(line),
+    )
   }
 
   /**
@@ -73,12 +82,11 @@ export class Chat {
     const { view } = this.#options
     client.on("message", (message) => {
       if (!this.#isNew(message.msg_id)) return
+      this.#live.flush()
       for (const line of this.#linesOf(message)) view.print(line)
     })
     for (const event of ["agent_joined", "agent_left", "presence", "invite", "channel_changed"] as const) {
-      client.on(event, (message: ServerMessage) =>
-        view.print(formatMessage({ ...message }, this.#options.colors)),
-      )
+      client.on(event, (message: ServerMessage) => this.#live.add({ ...message, seq: undefined }))
     }
     client.on("disconnect", (error, willReconnect) => {
       this.#printError(error)
@@ -103,6 +111,7 @@ export class Chat {
   }
 
   async close(): Promise<void> {
+    this.#live.flush()
     await this.#client.disconnect()
   }
 
@@ -184,13 +193,20 @@ export class Chat {
     for (const channel of channels) await this.#joinOrCreate(channel)
   }
 
+  #look(): Look {
+    const { colors, clock } = this.#options
+    return { colors, nowMs: clock.now() }
+  }
+
   /** Returns the lines to print. A bar before each further line keeps it from looking like a line of the program. */
   #linesOf(message: ServerMessage<"MSG">): string[] {
-    const [first = "", ...others] = message.content.split(/\r?\n/)
-    const lines = [formatMessage({ ...message, content: first, seq: undefined }, this.#options.colors)]
+    const { length } = message.content
+    const [first = "", ...others] = message.content.slice(0, maxCharacters).toWellFormed().split(/\r?\n/)
+    const lines = [formatMessage({ ...message, content: first, seq: undefined }, this.#look())]
     for (const line of others.slice(0, maxLines))
       lines.push(`         | ${formatForTerminal(line.replaceAll("\t", "  "))}`)
-    if (others.length > maxLines) lines.push(`         | … ${others.length - maxLines} more lines`)
+    if (others.length > maxLines || length > maxCharacters)
+      lines.push(`         | … (cut, ${length} characters)`)
     return lines
   }
 
@@ -218,7 +234,7 @@ export class Chat {
   }
 
   #printNote(text: string): void {
-    this.#options.view.print(this.#options.colors.dim(`-- ${text}`))
+    this.#options.view.print(note(this.#options, text))
   }
 
   #printError({ message, hint }: ChatError): void {

@@ -1,16 +1,22 @@
 import { existsSync } from "node:fs"
+import { formatForTerminal } from "../../base/visible-text.js"
 import type { DaemonPaths } from "../../daemon/files/paths.js"
-import { type InboxEntry, readInbox } from "../../daemon/inbox/reader.js"
+import { followInbox, type InboxEntry, readInbox } from "../../daemon/inbox/reader.js"
+import { ReaderCursor } from "../../daemon/inbox/reader-cursor.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { InstanceName } from "../../protocol/names.js"
 import { defineCommand, flag, value } from "../command.js"
 import type { Context } from "../context.js"
 import { instancePathsOf, otherDaemonsHint } from "../daemon/daemon-choice.js"
+import { lineAt, newestLines } from "../daemon/inbox-lines.js"
 import { interruptedStatus } from "../exit-status.js"
 import { instanceName, nick, wholeNumber } from "../input/values.js"
-import { formatMessage, makeColors } from "../output/message-text.js"
+import { formatMessage, type Look, makeColors } from "../output/message-text.js"
+import { Folded, isReadable, LiveView, NewestLines, note } from "../output/reading.js"
+import { readPrintedAnswers } from "../relay/printed-answers.js"
+import { suggestedCommand } from "../shell-words.js"
 
-/** Number of lines printed by default: enough to see what happens, few enough for an agent's context. */
+/** Number of messages printed by default: enough to see what happens, few enough for an agent's context. */
 const defaultLast = 20
 
 export const inbox = defineCommand({
@@ -19,83 +25,224 @@ export const inbox = defineCommand({
     follow: flag("keep printing new lines until interrupted"),
     last: value(
       "N",
-      `only the newest N lines (default ${defaultLast} without --since and --reader)`,
+      `only the newest N messages (default ${defaultLast} without --since and --reader)`,
       wholeNumber(1),
     ),
     since: value("SEQ", "only lines after number SEQ; 0 for all", wholeNumber(0)),
     reader: value("NAME", "only lines that reader NAME has not seen; mark them as seen", nick),
+    show: value("SEQ", "print one line in full", wholeNumber(1)),
+    "max-chars": value("N", "characters to print at most (default: about 8,000 tokens)", wholeNumber(100)),
     name: value("NAME", 'name of the daemon (default "default")', instanceName, "daemon"),
   },
   takesUrl: false,
   examples: [
     "agentchat inbox",
     "agentchat inbox --reader me",
+    "agentchat inbox --show 12",
     "agentchat inbox --follow --reader me --json",
     "agentchat inbox --since 120 --last 50 --name alice",
   ],
-  notes: ["With --json, prints each line as it is in inbox.jsonl."],
+  notes: [
+    "Cuts messages at 2,000 characters, counts joins and leaves, and keeps the newest lines if there are too many.",
+    "With --json, prints each line as it is in inbox.jsonl.",
+  ],
   async run(context, { options }) {
-    const { io, config, system, clock } = context
-    const { last, since, follow } = options
-    const paths = await existingInbox(context, options.name)
-    if (since !== undefined && options.reader !== undefined) {
-      throw new ChatError(
-        "USAGE",
-        "--since and --reader are mutually exclusive; a reader keeps its own position",
-      )
-    }
-    const cursor = options.reader === undefined ? undefined : await openCursor(paths, options.reader)
-    const colors = makeColors(io.hasColor)
-    const print = ({ text, fields }: InboxEntry) => io.out(config.json ? text : formatMessage(fields, colors))
+    const { last, since, follow, reader, show, name } = options
+    refuseMixed(context, options)
+    const paths = await existingInbox(context, name)
+    if (show !== undefined) return showLine(context, paths, show)
+    const cursor = reader === undefined ? undefined : ReaderCursor.open(paths, reader)
+    // Handle signals before the first line is printed, so that an interrupt does not lose the reader's position.
+    const signal = follow ? context.system.interruption() : undefined
+    const view = context.config.json
+      ? new JsonLines(context, paths)
+      : new TextLines(context, {
+          paths,
+          name,
+          isReader: reader !== undefined,
+          maxChars: options["max-chars"],
+        })
+    const after = since ?? cursor?.seq
     /** Lines count as seen only after the write, because a broken pipe loses them. */
     const confirm = async (seq: number) => {
       if (cursor === undefined) return
-      await io.flush()
+      await context.io.flush()
       cursor.confirm(seq)
     }
-    // Handle signals before the first line is printed, so that an interrupt does not lose the reader's position.
-    const signal = follow ? system.interruption() : undefined
-    const after = since ?? cursor?.seq
-    let seq = after ?? 0
-    const onDamaged = (text: string) => io.err(`skipped a damaged line: ${text.slice(0, 80)}`)
-    for (const entry of selectLines(paths, after, last, onDamaged)) {
-      print(entry)
-      seq = entry.seq
-    }
+    const seq = view.printAll(after, last ?? (after === undefined ? defaultLast : undefined))
     await confirm(seq)
     if (signal === undefined) return 0
-    const { followInbox } = await import("../../daemon/inbox/reader.js")
-    for await (const entry of followInbox(paths, seq, { clock, signal, onDamaged })) {
-      print(entry)
+    const { clock } = context
+    for await (const entry of followInbox(paths, seq, { clock, signal, onDamaged: view.onDamaged })) {
+      view.printNew(entry)
       await confirm(entry.seq)
     }
+    if (view instanceof TextLines) view.end()
     return interruptedStatus(signal)
   },
 })
 
-async function openCursor(paths: DaemonPaths, reader: string) {
-  const { ReaderCursor } = await import("../../daemon/inbox/reader-cursor.js")
-  return ReaderCursor.open(paths, reader)
+interface InboxOptions {
+  readonly since: number | undefined
+  readonly reader: string | undefined
+  readonly show: number | undefined
+  readonly "max-chars": number | undefined
 }
 
-function* selectLines(
-  paths: DaemonPaths,
-  after: number | undefined,
-  last: number | undefined,
-  onDamaged: (text: string) => void,
-) {
-  const newest = last ?? (after === undefined ? defaultLast : undefined)
-  const range = newest === undefined ? { sinceSeq: after ?? 0 } : { last: newest }
-  for (const entry of readInbox(paths, range, onDamaged)) if (entry.seq > (after ?? 0)) yield entry
+function refuseMixed(
+  { config }: Context,
+  { since, reader, show, "max-chars": maxChars }: InboxOptions,
+): void {
+  if (since !== undefined && reader !== undefined) {
+    throw new ChatError(
+      "USAGE",
+      "--since and --reader are mutually exclusive; a reader keeps its own position",
+    )
+  }
+  if (show !== undefined && reader !== undefined) {
+    throw new ChatError("USAGE", "--show and --reader are mutually exclusive")
+  }
+  if (maxChars !== undefined && config.json) {
+    throw new ChatError("USAGE", "--max-chars and --json are mutually exclusive; use --last")
+  }
+}
+
+/** Prints lines as they are in the file. */
+class JsonLines {
+  readonly #context: Context
+  readonly #paths: DaemonPaths
+  readonly onDamaged: (text: string) => void
+
+  constructor(context: Context, paths: DaemonPaths) {
+    this.#context = context
+    this.#paths = paths
+    this.onDamaged = (text) => context.io.err(`skipped a damaged line: ${text.slice(0, 80)}`)
+  }
+
+  /** Prints the lines after a number, or the newest `last` of them. @returns the number of the last line */
+  printAll(after = 0, last?: number): number {
+    let seq = after
+    const range = last === undefined ? { sinceSeq: after } : { last }
+    for (const entry of readInbox(this.#paths, range, this.onDamaged)) {
+      if (entry.seq <= after) continue
+      this.printNew(entry)
+      seq = entry.seq
+    }
+    return seq
+  }
+
+  printNew({ text }: InboxEntry): void {
+    this.#context.io.out(text)
+  }
+}
+
+interface TextOptions {
+  readonly paths: DaemonPaths
+  readonly name: InstanceName | undefined
+  /** True to fold the replay of earlier messages, which nobody has to read. */
+  readonly isReader: boolean
+  readonly maxChars: number | undefined
+}
+
+/** Prints lines for a person or the context of an agent. */
+class TextLines {
+  readonly #context: Context
+  readonly #options: TextOptions
+  readonly #live: LiveView
+  readonly onDamaged: (text: string) => void
+
+  constructor(context: Context, options: TextOptions) {
+    const { io, clock } = context
+    this.#context = context
+    this.#options = options
+    this.#live = new LiveView(
+      clock,
+      () => this.#look(),
+      (line) => io.out(line),
+    )
+    this.onDamaged = (text) => io.err(`skipped a damaged line: ${text.slice(0, 80)}`)
+  }
+
+  /** As {@link JsonLines.printAll}, but `last` counts only what is to be read. */
+  printAll(after = 0, last?: number): number {
+    const { paths, isReader, maxChars } = this.#options
+    const { io } = this.#context
+    const look = this.#look()
+    const folded = new Folded(
+      () => look,
+      isReader ? (seq) => this.#command(`inbox --since ${seq}`) : undefined,
+    )
+    const lines = new NewestLines(maxChars)
+    const entries =
+      last === undefined
+        ? readInbox(paths, { sinceSeq: after }, this.onDamaged)
+        : newestLines(paths, last, isReadable, this.onDamaged)
+    let seq = after
+    for (const { seq: number, fields } of entries) {
+      if (number <= after) continue
+      seq = number
+      if (folded.take(fields) || !isReadable(fields)) continue
+      lines.add({ seq, text: formatMessage(fields, look) })
+    }
+    const { omitted } = lines
+    if (omitted !== undefined) {
+      const command = this.#command(`inbox --since ${omitted.firstSeq - 1} --max-chars 1000000`)
+      io.out(note(look, `${omitted.count} older messages left out: ${command}`))
+    }
+    for (const line of [...lines.texts, ...folded.lines()]) io.out(line)
+    return seq
+  }
+
+  printNew({ fields }: InboxEntry): void {
+    this.#live.add(fields)
+  }
+
+  /** Prints what is folded at the end. */
+  end(): void {
+    this.#live.flush()
+  }
+
+  #look(): Look {
+    const { io, clock } = this.#context
+    return {
+      colors: makeColors(io.hasColor),
+      nowMs: clock.now(),
+      commandFor: (seq) => this.#command(`inbox --show ${seq}`),
+      printedAnswers: readPrintedAnswers(this.#options.paths),
+    }
+  }
+
+  #command(words: string): string {
+    return suggestedCommand(this.#context.config, words, { name: this.#options.name })
+  }
+}
+
+/** Prints all of one line: its text line by line, each after a bar, so that none looks like a line of the program. */
+function showLine({ io, config, clock }: Context, paths: DaemonPaths, seq: number): number {
+  const entry = lineAt(paths, seq)
+  if (entry === undefined) throw new ChatError("NOT_FOUND", `--show: the inbox has no line ${seq}`)
+  const { fields, text } = entry
+  if (config.json) {
+    io.out(text)
+    return 0
+  }
+  const { content, parts } = fields
+  const look = { colors: makeColors(io.hasColor), nowMs: clock.now() }
+  io.out(formatMessage({ ...fields, ...(typeof content === "string" ? { content: "" } : {}) }, look))
+  const lines = typeof content === "string" ? content.split(/\r?\n/) : []
+  for (const line of lines) io.out(`| ${formatForTerminal(line.replaceAll("\t", "  "))}`)
+  for (const part of Array.isArray(parts) ? parts : []) io.out(`| ${formatForTerminal(JSON.stringify(part))}`)
+  if (typeof content !== "string") io.out(`| ${formatForTerminal(text)}`)
+  return 0
 }
 
 async function existingInbox(context: Context, name: InstanceName | undefined): Promise<DaemonPaths> {
   const paths = instancePathsOf(context.config, name)
   if (existsSync(paths.dir)) return paths
-  const option = name === undefined ? "" : ` --name ${name}`
+  const start = suggestedCommand(context.config, "daemon --background", { name })
   throw new ChatError("NOT_FOUND", `daemon ${paths.name} was never started here`, {
     hint:
       (await otherDaemonsHint(context, "all")) ??
-      `start it: agentchat daemon --background${option}, or with a relay of its own: agentchat up`,
+      `start it: ${start}, or with a relay of its own: agentchat up`,
   })
 }

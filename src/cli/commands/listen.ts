@@ -8,7 +8,8 @@ import { defineCommand, rest, value } from "../command.js"
 import type { Context } from "../context.js"
 import { ExitStatus } from "../exit-status.js"
 import { channel, choice, seconds, wholeNumber } from "../input/values.js"
-import { formatMessage, makeColors } from "../output/message-text.js"
+import { makeColors } from "../output/message-text.js"
+import { LiveView } from "../output/reading.js"
 import { makeClient, sessionOptions, withStartHint } from "../relay/session.js"
 
 const formats = ["json", "text"] as const
@@ -29,12 +30,17 @@ export const listen = defineCommand({
   ],
   notes: ["Prints messages only while it runs. To miss none, run a daemon and read its inbox."],
   async run(context, input) {
-    const { io, config } = context
+    const { io, config, clock } = context
     const { "max-messages": messages, timeout: timeoutMs, format } = input.options
     const colors = makeColors(io.hasColor)
     const asText = format === "text" && !config.json
+    const live = new LiveView(
+      clock,
+      () => ({ colors, nowMs: clock.now() }),
+      (line) => io.out(line),
+    )
     const print = (message: ServerMessage) => {
-      if (asText) io.out(formatMessage(message, colors))
+      if (asText) live.add({ ...message, seq: undefined })
       else io.json(message)
     }
     const client = await makeClient(context, input, { reconnect: false })
@@ -47,6 +53,7 @@ export const listen = defineCommand({
       return await listener.status
     } finally {
       listener.stop()
+      live.flush()
       await client.disconnect()
     }
   },

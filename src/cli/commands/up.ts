@@ -12,9 +12,9 @@ import { defaultInstance } from "../daemon/daemon-choice.js"
 import { daemonStart, startInBackground } from "../daemon/daemon-launch.js"
 import { reportSuccess } from "../exit-status.js"
 import { wholeNumber } from "../input/values.js"
-import { ownInvocation, shellWord } from "../output/shell-words.js"
 import { ensureRelay, recordLaunch } from "../relay/relay-launch.js"
 import { isSameServer } from "../relay/session.js"
+import { ownInvocation, shellWord } from "../shell-words.js"
 
 /** Milliseconds to wait for a daemon that another `up` has just started. */
 const settleMs = 5_000

@@ -11,10 +11,10 @@ import { proposalIdOf } from "../../protocol/verbs.js"
 import type { Context } from "../context.js"
 import { otherDaemonsHint } from "../daemon/daemon-choice.js"
 import { failureDocument, reportFailure } from "../exit-status.js"
-import { shellWord } from "../output/shell-words.js"
 import { identityFiles } from "../relay/own-identity.js"
 import { answerMs, chooseDaemon, type RequestOptions, usesOwnSession } from "../relay/relay-request.js"
 import { withSession } from "../relay/session.js"
+import { shellWord } from "../shell-words.js"
 
 /** A statement that the relay has. */
 interface Answered {

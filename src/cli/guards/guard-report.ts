@@ -43,7 +43,7 @@ export async function reportGuards(context: Context, choice: RequestOptions): Pr
     io.json({ ok: true, list: usages, stopped: stops, ...held, ...(problem && { relay: problem.message }) })
     return 0
   }
-  printReport(io, { usages, stops, shown, total: lines.length, problem })
+  printReport(io, clock.now(), { usages, stops, shown, total: lines.length, problem })
   if (!isRunning) await printOtherDaemons(context, choice)
   return 0
 }
@@ -57,9 +57,9 @@ interface Report {
   readonly problem: ChatError | undefined
 }
 
-function printReport(io: Io, { usages, stops, shown, total, problem }: Report): void {
+function printReport(io: Io, nowMs: number, { usages, stops, shown, total, problem }: Report): void {
   for (const line of formatUsages(usages, io.columns)) io.out(line)
-  for (const stop of stops) io.out(formatForTerminal(describeStop(stop)))
+  for (const stop of stops) io.out(formatForTerminal(describeStop(stop, nowMs)))
   if (total > shown.length) io.out(`held      ${total - shown.length} lines before these`)
   for (const { id, guard, line = "" } of shown) {
     const text = `${line.slice(0, shownText)}${line.length > shownText ? "…" : ""}`

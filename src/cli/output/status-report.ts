@@ -44,7 +44,11 @@ async function notRunningError(
   })
 }
 
-function describe({ config }: Context, name: InstanceName, status: DaemonStatus | undefined): string[] {
+function describe(
+  { config, clock }: Context,
+  name: InstanceName,
+  status: DaemonStatus | undefined,
+): string[] {
   if (status === undefined) return [`daemon    ${name}, starting`]
   const { nick, agent_id, server, state, since, reason, pid, channels, inbox, outbox, problems } = status
   // Older versions of the daemon do not write these fields.
@@ -56,14 +60,14 @@ function describe({ config }: Context, name: InstanceName, status: DaemonStatus 
   return [
     `daemon    ${name}, process ${pid}`,
     `agent     ${agent_id ?? "no id yet"}, called ${nick}`,
-    `relay     ${server}, ${state} since ${formatTime(since)}${why}`,
+    `relay     ${server}, ${state} since ${formatTime(since, clock.now())}${why}`,
     `channels  ${joined.length === 0 ? "none" : joined.join(" ")}`,
     ...(presence === null ? [] : [`presence  ${describePresence(presence)}`]),
     ...(tasks.length === 0 ? [] : [`tasks     ${tasks.join(" ")}`]),
     `inbox     ${shownPath(config, paths.inbox)}, newest line ${inbox.seq}`,
     `outbox    ${shownPath(config, paths.outbox)}, ${outbox.pending} waiting`,
     ...problems.map(describeProblem),
-    ...guards.map(describeStop),
+    ...guards.map((stop) => describeStop(stop, clock.now())),
   ]
 }
 
@@ -73,8 +77,8 @@ function describePresence({ status, activity, role }: StoredPresence): string {
 }
 
 /** Describes a stop of a guard in one line. */
-export function describeStop({ layer, scope, reason, lifted_by, until }: GuardStop): string {
-  const end = until === undefined ? liftedBy[lifted_by] : `until ${formatTime(until)}`
+export function describeStop({ layer, scope, reason, lifted_by, until }: GuardStop, nowMs: number): string {
+  const end = until === undefined ? liftedBy[lifted_by] : `until ${formatTime(until, nowMs)}`
   return `guard     ${layer}: ${scope} is stopped: ${reason}; ${end}`
 }
 

@@ -23,11 +23,33 @@ export function formatIsoTime(ts: number): string {
   return new Date(Math.min(Math.max(ts, 0), maxMs)).toISOString()
 }
 
-/** Returns the local time of day, such as `14:03:59`; `--:--:--` if `ts` is not a valid time. */
-export function formatTime(ts: unknown): string {
+/**
+ * Returns a local time: `14:03:59` today, `2026-11-29 14:03:59` on another day; `--:--:--` if `ts` is not a valid time.
+ * @param nowMs - says which day is today
+ */
+export function formatTime(ts: unknown, nowMs: number): string {
+  return withDate(ts, nowMs, ["getHours", "getMinutes", "getSeconds"]) ?? "--:--:--"
+}
+
+/** Returns a local time without seconds, such as `14:03` or `2026-11-29 14:03`; `--:--` if it is not valid. */
+export function formatMinute(ts: unknown, nowMs: number): string {
+  return withDate(ts, nowMs, ["getHours", "getMinutes"]) ?? "--:--"
+}
+
+type ClockPart = "getHours" | "getMinutes" | "getSeconds"
+
+function withDate(ts: unknown, nowMs: number, parts: readonly ClockPart[]): string | undefined {
   const date = new Date(typeof ts === "number" ? ts : Number.NaN)
-  if (Number.isNaN(date.getTime())) return "--:--:--"
-  return [date.getHours(), date.getMinutes(), date.getSeconds()]
-    .map((part) => String(part).padStart(2, "0"))
-    .join(":")
+  if (Number.isNaN(date.getTime())) return undefined
+  const clock = parts.map((part) => twoDigits(date[part]())).join(":")
+  const day = dayOf(date)
+  return day === dayOf(new Date(nowMs)) ? clock : `${day} ${clock}`
+}
+
+function dayOf(date: Date): string {
+  return [date.getFullYear(), twoDigits(date.getMonth() + 1), twoDigits(date.getDate())].join("-")
+}
+
+function twoDigits(number: number): string {
+  return String(number).padStart(2, "0")
 }

@@ -3,12 +3,17 @@ import { formatForTerminal } from "../../base/visible-text.js"
 import type { DaemonPaths } from "../../daemon/files/paths.js"
 import type { ClientFrame } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
+import { isQuiet } from "../../protocol/message-kinds.js"
 import type { Address } from "../../protocol/names.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Context } from "../context.js"
 import { failureDocument, reportFailure, reportSuccess } from "../exit-status.js"
+import { notePrintedAnswer } from "./printed-answers.js"
 import { chooseDaemon, requestAsMember, type SenderChoice } from "./relay-request.js"
 import { withSession } from "./session.js"
+
+/** The longest wait that a question can state, in milliseconds. */
+const maxWaitMs = 86_400_000
 
 /** Delivery stages that a sender can wait for, in order. */
 export const deliveryStages = ["accepted", "mirrored", "retrieved", "answered"] as const
@@ -46,6 +51,7 @@ export class Delivery {
   #addressee: string | undefined
   #msgId: string | undefined
   #reply: Reply | undefined
+  #acceptedMs = 0
 
   constructor(target: Address, wanted: DeliveryStage) {
     this.#target = target
@@ -87,6 +93,7 @@ export class Delivery {
     if (typeof state !== "string" || typeof ts !== "number") return
     if (state === "accepted") {
       if (typeof msg_id === "string") this.#msgId = msg_id
+      this.#acceptedMs = ts
       if (typeof to === "string" && this.#target.startsWith("@")) this.#addressee = to
     } else if (msg_id !== this.#msgId) return
     if (state === "answered" && this.#stages.some((stage) => stage.state === state)) return
@@ -99,17 +106,16 @@ export class Delivery {
   }
 
   /**
-   * Takes a received message as the answer if it is one.
+   * Takes a received message as the answer if it is one: a reply to the question, or the next direct message of the
+   * asked agent unless it replies to something else.
    * @param message - a MSG, or a line of an inbox
    * @returns whether it is the answer
    */
   takeMessage(message: Members): boolean {
-    const { type, in_reply_to, from, name, content, ts, msg_id, parts, self } = message
-    const isReply =
-      type === "MSG" && self !== true && in_reply_to === this.#msgId && this.#msgId !== undefined
-    if (!isReply || this.#reply !== undefined) return false
+    const { type, from, name, content, ts, msg_id, parts, self } = message
+    if (type !== "MSG" || self === true || this.#reply !== undefined) return false
     if (typeof from !== "string" || typeof content !== "string" || typeof ts !== "number") return false
-    if (!this.#mayAnswer(from)) return false
+    if (!this.#answers(message, ts) || !this.#mayAnswer(from)) return false
     this.#reply = {
       msg_id: String(msg_id),
       from,
@@ -120,6 +126,15 @@ export class Delivery {
     }
     this.takeStage({ state: "answered", ts, by: from, msg_id: this.#msgId })
     return true
+  }
+
+  /** A message from before the question is no answer, nor is one of a kind that wakes nobody, unless it says so. */
+  #answers({ in_reply_to, from, to, kind }: Members, ts: number): boolean {
+    if (this.#msgId === undefined) return false
+    if (in_reply_to !== undefined) return in_reply_to === this.#msgId
+    if (from !== this.#addressee) return false
+    const isDirect = typeof to === "string" && to.startsWith("@")
+    return isDirect && !isQuiet(typeof kind === "string" ? kind : undefined) && ts >= this.#acceptedMs
   }
 
   /** Keeps an agent that learns the message id from answering in place of the recipient. */
@@ -152,12 +167,25 @@ type Sender = "daemon" | "relay"
 export async function sendAndWait(
   context: Context,
   choice: SenderChoice,
-  request: DeliveryRequest,
+  { frame, wanted, timeoutMs }: DeliveryRequest,
 ): Promise<number> {
+  const wait = wanted === "answered" ? { wait_ms: Math.min(timeoutMs, maxWaitMs) } : {}
+  const request = { frame: { ...frame, ...wait }, wanted, timeoutMs }
   const paths = chooseDaemon(context, choice)
   if (paths === undefined) return sendOnSession(context, choice, request)
   const delivery = await sendThroughDaemon(context, paths, request)
-  return report(context, request, delivery, "daemon")
+  const status = report(context, request, delivery, "daemon")
+  if (delivery.reply !== undefined) noteAnswer(context, paths, delivery.reply.msg_id)
+  return status
+}
+
+/** Keeps the answer from appearing as news in the inbox. The command has succeeded, whether this works or not. */
+function noteAnswer({ io }: Context, paths: DaemonPaths, msgId: string): void {
+  try {
+    notePrintedAnswer(paths, msgId)
+  } catch (error) {
+    io.err(`the inbox will show the answer as new: ${String((error as NodeJS.ErrnoException).code)}`)
+  }
 }
 
 async function sendThroughDaemon(
@@ -172,7 +200,8 @@ async function sendThroughDaemon(
   try {
     await request.waitFor(timeoutMs, () => {
       for (const line of request.read()) delivery.takeStage(line)
-      for (const line of readNewLines()) delivery.takeMessage(line)
+      // An answer is known by the id of the question, so read the inbox only once the relay has given it one.
+      if (delivery.msgId !== undefined) for (const line of readNewLines()) delivery.takeMessage(line)
       return delivery.isOver || undefined
     })
     if (delivery.stages.length === 0) throw request.timeoutError(timeoutMs)

@@ -35,6 +35,8 @@ export interface DaemonPaths {
   readonly rejected: string
   readonly rejectedDir: string
   readonly released: string
+  /** Ids of answers that a command has printed. */
+  readonly answers: string
   readonly status: string
   readonly log: string
   readonly pid: string
@@ -83,6 +85,7 @@ function instancePaths(dir: string, name: InstanceName, atRoot: (file: string) =
     rejected: at("rejected.jsonl"),
     rejectedDir: at("rejected.d"),
     released: at("released.jsonl"),
+    answers: at("answers.jsonl"),
     status: at("status.json"),
     log: at("daemon.log"),
     pid: at("daemon.pid"),

@@ -80,11 +80,15 @@ export function noticeLine(code: string, message: string, ts: number, channel?: 
 
 /** Absent fields stay undefined: JSON leaves them out. */
 function messageLine(message: ServerMessage<"MSG">): InboxLine {
-  const { type, from, name, to, content, ts, msg_id, in_reply_to, kind, mentions, sig, parts } = message
+  const { type, from, name, to, content, ts, msg_id, in_reply_to, kind, wait_ms, mentions, sig, parts } =
+    message
   const hops = message.hops > 0 ? message.hops : undefined
   const replay = message.replay === true ? true : undefined
   // The parts come after msg_id: readLineId takes the first `msg_id` of a line, and parts may contain one.
-  return { type, from, name, to, content, ts, msg_id, in_reply_to, hops, kind, mentions, sig, replay, parts }
+  return {
+    ...{ type, from, name, to, content, ts, msg_id, in_reply_to, hops, kind, wait_ms, mentions, sig },
+    ...{ replay, parts },
+  }
 }
 
 function taskLine(message: ServerMessage<"TASK">): InboxLine {

@@ -42,11 +42,13 @@ export function formatMessage(
   return isPlain && extras === "}" ? asciiPayload(pieces) : payloadOf(pieces.join(""))
 }
 
-function formatExtras({ parts, in_reply_to, kind, mentions, sig }: ClientMessage<"MSG">): string {
+function formatExtras(message: ClientMessage<"MSG">): string {
+  const { parts, in_reply_to, kind, wait_ms, mentions, sig } = message
   let text = ""
   if (parts !== undefined && parts.length > 0) text += `,"parts":${JSON.stringify(parts)}`
   if (in_reply_to !== undefined) text += `,"in_reply_to":${JSON.stringify(in_reply_to)}`
   if (kind !== undefined) text += `,"kind":"${kind}"`
+  if (wait_ms !== undefined) text += `,"wait_ms":${wait_ms}`
   if (mentions !== undefined && mentions.length > 0) text += `,"mentions":${JSON.stringify(mentions)}`
   if (sig !== undefined) text += `,"sig":${JSON.stringify(sig)}`
   return `${text}}`

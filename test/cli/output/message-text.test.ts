@@ -1,10 +1,22 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { formatMessage, makeColors } from "../../../src/cli/output/message-text.js"
+import { formatMessage, type Look, makeColors } from "../../../src/cli/output/message-text.js"
+import { serverMessages } from "../../../src/protocol/server-messages.js"
 
-const plain = makeColors(false)
+const bob = "@aaaaaaaa"
+const noon = new Date(2026, 10, 29, 12).getTime()
+const plain: Look = { colors: makeColors(false), nowMs: 0 }
 const hostile = "\u001b[2J\u0007\r\n\u202e\u200b\u009b31m"
 const types = [
+  "PROPOSAL",
+  "ACCEPT",
+  "REJECT",
+  "COMPLETE",
+  "DISPUTE",
+  "GUARD",
+  "GUARDS",
+  "FORECAST",
+  "LEFT",
   "MSG",
   "AGENT_JOINED",
   "AGENT_LEFT",
@@ -74,6 +86,85 @@ describe("formatMessage", () => {
       parts: [{ kind: "data" }],
     }
     expect(formatMessage(message, plain)).toContain(": hi (+1 in parts)")
+  })
+
+  it("says that the author of a question waits, and until when", () => {
+    const question = {
+      type: "MSG",
+      from: bob,
+      name: "bob",
+      to: "@bbbbbbbb",
+      content: "which port?",
+      ts: noon,
+    }
+    const asked = { ...question, wait_ms: 60_000 }
+    const at = (nowMs: number) => formatMessage(asked, { ...plain, nowMs })
+    expect(at(noon + 1)).toContain("to you: bob @aaaaaaaa asks, waits until 12:01: which port?")
+    expect(at(noon + 60_000)).toContain("bob @aaaaaaaa asked, waited until 12:01: which port?")
+    expect(formatMessage(question, plain)).not.toContain("wait")
+  })
+
+  it("shows the date of a message of another day", () => {
+    const message = { type: "MSG", seq: 3, from: bob, to: "#general", content: "hi", ts: noon }
+    expect(formatMessage(message, { ...plain, nowMs: noon + 1 })).toMatch(/^3 12:00:00 /)
+    expect(formatMessage(message, { ...plain, nowMs: noon + 86_400_000 })).toMatch(/^3 2026-11-29 12:00:00 /)
+  })
+
+  it("cuts a text after 2,000 characters and names the command that prints all of it", () => {
+    const message = { type: "MSG", seq: 3, from: bob, to: "#general", content: "x".repeat(5_000), ts: 0 }
+    const text = formatMessage(message, { ...plain, commandFor: (seq) => `agentchat inbox --show ${seq}` })
+    expect(text).toContain(
+      `${"x".repeat(2_000)}… (cut, 5000 characters; all of it: agentchat inbox --show 3)`,
+    )
+    expect(formatMessage({ ...message, content: "\u001b".repeat(1_999) }, plain).length).toBeLessThan(2_100)
+    expect(formatMessage({ ...message, content: "x".repeat(2_000) }, plain)).not.toContain("cut")
+  })
+
+  it("shows deals in words", () => {
+    const by = { from: bob, name: "bob", ts: noon, state: "pending" }
+    const look = { ...plain, nowMs: noon }
+    const offer = {
+      type: "PROPOSAL",
+      id: "prop_1",
+      task: "review",
+      amount: "0.05",
+      currency: "SOL",
+      expires: 3600,
+    }
+    expect(formatMessage({ ...by, ...offer }, look)).toContain(
+      "bob @aaaaaaaa proposes prop_1: a deal for 0.05 SOL, answer by 13:00: review",
+    )
+    const words: [object, string][] = [
+      [{ type: "ACCEPT" }, "bob @aaaaaaaa accepts prop_1"],
+      [{ type: "REJECT", reason: "no time" }, "rejects prop_1: no time"],
+      [
+        { type: "COMPLETE", proof: "commit 1a2b", self: true },
+        "(own) bob @aaaaaaaa has completed prop_1: commit 1a2b",
+      ],
+      [{ type: "DISPUTE", fault: "other", reason: "red" }, "disputes prop_1, fault: other: red"],
+    ]
+    for (const [deal, text] of words)
+      expect(formatMessage({ ...by, proposal_id: "prop_1", ...deal }, look)).toContain(text)
+  })
+
+  it("shows a guard in words", () => {
+    const guard = {
+      type: "GUARD",
+      state: "tripped",
+      layer: "same",
+      scope: "#general",
+      reason: "said twice",
+      ts: noon,
+    }
+    expect(
+      formatMessage({ ...guard, retry_after_ms: 60_000, hint: "wait" }, { ...plain, nowMs: noon }),
+    ).toContain("guard same stops #general, until 12:01: said twice (wait)")
+    expect(formatMessage({ ...guard, state: "lifted" }, plain)).toContain("lifts its stop of #general")
+  })
+
+  it("has words for every message that a daemon writes to the inbox", () => {
+    const written = Object.entries(serverMessages).filter(([, row]) => "inbox" in row)
+    for (const [type] of written) expect(formatMessage({ type, ts: 0 }, plain)).not.toContain("{")
   })
 
   it.each(types)("formats %s as one line without control characters", (type) => {

@@ -50,6 +50,24 @@ describe("Delivery", () => {
     expect(delivery.isReached).toBe(false)
   })
 
+  it("takes the next direct message of the asked agent as the answer, unless it replies to something else", () => {
+    const direct = { ...reply, in_reply_to: undefined, to: ann }
+    const others = [
+      { in_reply_to: "x.2" },
+      { from: ann },
+      { to: "#general" },
+      { ts: ts - 1 },
+      { kind: "status" },
+      { kind: "auto" },
+      { self: true },
+    ]
+    const delivery = deliver("@bob", "answered", accepted)
+    for (const other of others) expect(delivery.takeMessage({ ...direct, ...other })).toBe(false)
+    expect(delivery.takeMessage(direct)).toBe(true)
+    expect(deliver("#general", "answered", { ...accepted, to: undefined }).takeMessage(direct)).toBe(false)
+    expect(deliver("@bob", "answered").takeMessage(direct)).toBe(false)
+  })
+
   it("the delivery of a task accepts the answer of its worker, and ends when the task fails", () => {
     const task = deliver("+reviewer", "answered", { ...accepted, to: undefined }, stage("claimed"))
     expect(task.takeMessage({ ...reply, from: ann })).toBe(false)

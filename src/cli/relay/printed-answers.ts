@@ -1,0 +1,29 @@
+/** Remembers which answers `agentchat ask` has printed, so that the inbox does not show them as news. */
+import { appendFileSync, readFileSync } from "node:fs"
+import { writeFileAtomic } from "../../base/atomic-file.js"
+import type { DaemonPaths } from "../../daemon/files/paths.js"
+
+/** Answers remembered. */
+const maxAnswers = 200
+
+type Paths = Pick<DaemonPaths, "answers">
+
+/** Records an answer. Throws the system's errors. */
+export function notePrintedAnswer({ answers }: Paths, msgId: string): void {
+  appendFileSync(answers, `${JSON.stringify(msgId)}\n`, { mode: 0o600 })
+  const lines = linesOf(answers)
+  if (lines.length > 2 * maxAnswers) writeFileAtomic(answers, `${lines.slice(-maxAnswers).join("\n")}\n`)
+}
+
+/** Returns the ids of the answers; none if there is no such file. */
+export function readPrintedAnswers({ answers }: Paths): ReadonlySet<string> {
+  return new Set(linesOf(answers).map((line) => line.slice(1, -1)))
+}
+
+function linesOf(path: string): string[] {
+  try {
+    return readFileSync(path, "utf8").split("\n").filter(Boolean)
+  } catch {
+    return []
+  }
+}

@@ -1,0 +1,69 @@
+import { describe, expect, it } from "vitest"
+import { makeColors } from "../../../src/cli/output/message-text.js"
+import { estimateTokens, Folded, LiveView, NewestLines } from "../../../src/cli/output/reading.js"
+import { FakeClock } from "../../kit/fake-clock.js"
+
+const look = () => ({ colors: makeColors(false), nowMs: 0 })
+const joined = { type: "AGENT_JOINED", agent: "@aaaaaaaa", name: "bob", channel: "#general", ts: 0 }
+const left = { ...joined, type: "AGENT_LEFT" }
+const message = { type: "MSG", from: "@aaaaaaaa", name: "bob", to: "#general", content: "hi", ts: 0 }
+
+describe("Folded", () => {
+  it("counts joins and leaves in one line", () => {
+    const folded = new Folded(look)
+    const many = { ...joined, agents: [{}, {}] }
+    for (const line of [joined, many, left]) expect(folded.take(line)).toBe(true)
+    expect(folded.take(message)).toBe(false)
+    expect(folded.lines()).toEqual(["-- 3 joined, 1 left"])
+    expect(folded.lines()).toEqual([])
+  })
+
+  it("says who joined if nobody else did", () => {
+    const folded = new Folded(look)
+    folded.take(joined)
+    expect(folded.lines()).toEqual([expect.stringContaining("bob @aaaaaaaa joined #general")])
+  })
+
+  it("does not count the replay of a channel as unread", () => {
+    const folded = new Folded(look, (seq) => `agentchat inbox --since ${seq}`)
+    for (const seq of [4, 5]) expect(folded.take({ ...message, replay: true, seq })).toBe(true)
+    expect(folded.lines()).toEqual([
+      "-- 2 messages of #general, from before you joined: agentchat inbox --since 3",
+    ])
+  })
+})
+
+describe("LiveView", () => {
+  it("prints joins and leaves together before the next message, or after a quiet second", () => {
+    const clock = new FakeClock()
+    const lines: string[] = []
+    const view = new LiveView(clock, look, (line) => lines.push(line))
+    view.add(joined)
+    view.add(left)
+    expect(lines).toEqual([])
+    view.add(message)
+    expect(lines).toEqual(["-- 1 joined, 1 left", expect.stringContaining("bob @aaaaaaaa: hi")])
+    view.add(joined)
+    clock.advance(1_000)
+    expect(lines[2]).toContain("joined #general")
+  })
+})
+
+describe("NewestLines", () => {
+  it("keeps the newest lines that fit, and counts those left out", () => {
+    const lines = new NewestLines(30)
+    for (let seq = 1; seq <= 5; seq++) lines.add({ seq, text: `${seq}23456789` })
+    expect(lines.texts).toEqual(["323456789", "423456789", "523456789"])
+    expect(lines.omitted).toEqual({ count: 2, firstSeq: 1 })
+  })
+
+  it("keeps at most 8,000 tokens by default, and always the newest line", () => {
+    const lines = new NewestLines(undefined)
+    for (let seq = 1; seq <= 1_000; seq++)
+      lines.add({ seq, text: "one two three four five six seven eight nine" })
+    expect(estimateTokens(lines.texts.join("\n"))).toBeLessThanOrEqual(8_000)
+    expect(lines.texts.length).toBeGreaterThan(500)
+    lines.add({ seq: 1_001, text: "語".repeat(9_000) })
+    expect(lines.texts).toHaveLength(1)
+  })
+})
