@@ -58,10 +58,11 @@ export interface Logs {
    * Adds an entry. Appends of one caller take effect in the order of the calls.
    * @param id - identifies the entry, 1–512 characters: another append with the same id and key adds nothing, for at
    * least an hour, even if the first entry has been removed since
+   * @param digest - kept with the id, to recognize another entry of the same id: a safe integer
    * @throws {ChatError} MAILBOX_FULL; UNAVAILABLE, after which the entry may or may not have been added: append it
    * again with the same id
    */
-  append(key: string, id: string, value: string): Promise<Appended>
+  append(key: string, id: string, value: string, digest?: number): Promise<Appended>
   /** Returns at most `limit` entries with a `seq` above `after`, oldest first. */
   read(key: string, after: number, limit: number): Promise<LogEntry[]>
   /** Returns the newest `count` entries, oldest first. */
@@ -85,6 +86,8 @@ export interface Appended {
   readonly ts: number
   /** The entry existed already; `seq` and `ts` are those of the first, or 0 where the engine does not remember. */
   readonly isDuplicate: boolean
+  /** Digest of the first entry of a duplicate. Absent where it had none; `nats` forgets it with the entry. */
+  readonly digest?: number
 }
 
 export interface LogStat {

@@ -9,6 +9,7 @@ const retentionMs = 3_600_000
 interface KnownEntry {
   readonly seq: number
   readonly ts: number
+  readonly digest?: number
 }
 
 /** The ids of entries appended within the last hour, to recognize an entry that is appended again. */
@@ -26,8 +27,8 @@ export class EntryIds {
     return this.#entries.peek(id)
   }
 
-  add(id: string, seq: number, ts: number): void {
-    this.#entries.set(id, { seq, ts })
+  add(id: string, known: KnownEntry): void {
+    this.#entries.set(id, known)
     const oldestTs = this.#clock.now() - retentionMs
     for (const [oldest, entry] of this.#entries) {
       if (entry.ts >= oldestTs) break

@@ -8,6 +8,7 @@ const relayErrors = {
   INVALID_NAME: { exit: 2, retry: false, summary: "a name or channel does not have the allowed form" },
   VERIFICATION_FAILED: { exit: 5, retry: false, summary: "a signature is not valid for its purpose" },
   IDENTITY_REQUIRED: { exit: 5, retry: false, summary: "only a persistent identity may do this" },
+  ID_USED: { exit: 2, retry: false, summary: "the id is that of another message" },
   CHANNEL_NOT_FOUND: { exit: 3, retry: false, summary: "no such channel, or it is not visible to you" },
   CHANNEL_EXISTS: { exit: 1, retry: false, summary: "a channel of that name exists" },
   NOT_IN_CHANNEL: { exit: 1, retry: false, summary: "join the channel first" },

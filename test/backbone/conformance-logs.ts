@@ -84,6 +84,19 @@ export function describeLogs(start: Start): void {
     expect(await logs.read("a", 0, 10)).toEqual([])
   })
 
+  test("a duplicate has the digest of the first entry", async () => {
+    const { backbone } = await start()
+    const logs = await backbone.logs("digests", plenty)
+    const largest = 2 ** 52 - 1
+    expect(await logs.append("a", "id", "one", largest)).not.toHaveProperty("digest")
+    expect(await logs.append("a", "id", "two", 7)).toMatchObject({ isDuplicate: true, digest: largest })
+    await logs.append("a", "none", "three")
+    expect(await logs.append("a", "none", "three", 7)).not.toHaveProperty("digest")
+    await logs.trim("a", (await logs.stat("a")).last)
+    const { isDuplicate, digest } = await logs.append("a", "id", "two", 7)
+    expect([isDuplicate, digest]).toEqual([true, backbone.kind === "nats" ? undefined : largest])
+  })
+
   test("read returns pages after a number, and last returns the newest entries", async () => {
     const { backbone } = await start()
     const logs = await backbone.logs("pages", plenty)

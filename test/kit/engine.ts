@@ -73,7 +73,7 @@ export class LentEngine implements Backbone {
   async logs(...options: Parameters<Backbone["logs"]>): Promise<Logs> {
     const logs = await this.#memory.logs(...options)
     return {
-      append: (key, id, value) => this.#reach(() => logs.append(key, id, value)),
+      append: (...entry) => this.#reach(() => logs.append(...entry)),
       read: (key, after, limit) => this.#reach(() => logs.read(key, after, limit)),
       last: (key, count) => this.#reach(() => logs.last(key, count)),
       stat: (key) => this.#reach(() => logs.stat(key)),

@@ -139,6 +139,26 @@ describe("a durable channel", () => {
     expect((await heard(bob)).filter((message) => message.replay !== true)).toEqual([])
   })
 
+  it("refuses another message of the same id, also over a restart and after it was delivered", async () => {
+    const { lasting, relay, ann } = await durableRoom()
+    const bob = await relay.enterAs(keys.bob, "bob")
+    const frames = ["#d", bob.id, "+coder"].map((to, i) => ({ type: "MSG", id: `m${i}`, to, content: "1" }))
+    ann.wire.say(...frames, ...frames.map((frame) => ({ ...frame, content: "2" })))
+    const codes = async (agent: typeof ann) =>
+      (await agent.wire.settle()).flatMap((answer) =>
+        answer.type === "ERROR" ? answer.code : answer.type === "ACK" ? (answer.duplicate ?? "new") : [],
+      )
+    expect((await codes(ann)).sort()).toEqual(["ID_USED", "ID_USED", "ID_USED", "new", "new", "new"])
+    const mail = await bob.wire.next("MSG")
+    bob.wire.say({ type: "RECEIVED", ids: [mail.msg_id] })
+    await bob.wire.settle()
+    await relay.stop()
+    const reborn = await TestRelay.start({ backbone: lasting.lend() })
+    const back = await reborn.enterAs(keys.ann, "ann", "#d")
+    back.wire.say(...frames.map((frame) => ({ ...frame, content: "2" })))
+    expect(await codes(back)).toEqual(["ID_USED", "ID_USED", "ID_USED"])
+  })
+
   it("replays the newest messages to a newcomer, then sends new ones, each once", async () => {
     const { relay, ann } = await durableRoom()
     await post(ann, "#d", "1", "2", "3", "4", "5")

@@ -124,7 +124,36 @@ describe("MSG to a channel", () => {
     expect(await send(await relay.enterAs(keyPair, "bob"))).toBeUndefined()
   })
 
-  it("is recognized by its id alone, not by its content", async () => {
+  it("is refused if its id is that of another message", async () => {
+    const relay = await TestRelay.start()
+    const bob = await relay.enterAs(generateKeyPair(), "bob")
+    const eve = await relay.enterAs(generateKeyPair(), "eve", "#general")
+    const first = { type: "MSG", to: "#general", content: "one", id: "m1" }
+    bob.wire.say(first)
+    await bob.wire.next("ACK")
+    const others = [
+      { content: "two" },
+      { to: eve.id },
+      { to: "+coder" },
+      { parts: [{ kind: "data", data: 1 }] },
+      { in_reply_to: "un.known" },
+      { kind: "ack" },
+      { mentions: ["@eve"] },
+    ]
+    for (const other of others) {
+      bob.wire.say({ ...first, ...other })
+      expect(await bob.wire.next("ERROR")).toMatchObject({
+        re: "m1",
+        code: "ID_USED",
+        message: 'id: "m1" is the id of another message',
+      })
+    }
+    bob.wire.say(first)
+    expect(await bob.wire.next("ACK")).toMatchObject({ duplicate: true })
+    expect((await eve.wire.settle()).filter(({ type }) => type === "MSG")).toHaveLength(1)
+  })
+
+  it("is recognized without its content being kept", async () => {
     const relay = await TestRelay.start()
     const { wire } = await relay.enter("bob")
     const content = "x".repeat(100_000)

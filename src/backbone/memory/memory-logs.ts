@@ -38,7 +38,7 @@ export class MemoryLogs implements Logs {
     this.#ids = ids
   }
 
-  append(key: string, id: string, value: string): Promise<Appended> {
+  append(key: string, id: string, value: string, digest?: number): Promise<Appended> {
     return promptly(() => {
       checkKey(key)
       checkEntryId(id)
@@ -46,7 +46,7 @@ export class MemoryLogs implements Logs {
       const known = this.#ids.find(idKey)
       if (known !== undefined) return { ...known, isDuplicate: true }
       const entry = this.#add(this.#open(key), key, value)
-      this.#ids.add(idKey, entry.seq, entry.ts)
+      this.#ids.add(idKey, { seq: entry.seq, ts: entry.ts, ...(digest !== undefined && { digest }) })
       this.#listeners.emit(entry)
       return { seq: entry.seq, ts: entry.ts, isDuplicate: false }
     })

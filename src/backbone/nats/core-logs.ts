@@ -69,7 +69,7 @@ export class CoreLogs implements Logs {
       this.#client.nc.publish(this.#prefix + key, data, { headers: messageHeaders })
       await this.#client.nc.flush()
     })
-    this.#appended.add(`${key} ${id}`, seq, ts)
+    this.#appended.add(`${key} ${id}`, { seq, ts })
     return { seq, ts, isDuplicate: false }
   }
 
@@ -123,7 +123,7 @@ export class CoreLogs implements Logs {
     const last = this.#last.get(key) ?? 0
     // Entries of two relays may arrive out of order; the numbers reported rise nevertheless.
     const entry = { key, seq: Math.max(seq, last + 1), ts, value: message.string() }
-    this.#received.add(idKey, entry.seq, ts)
+    this.#received.add(idKey, { seq: entry.seq, ts })
     this.#last.set(key, entry.seq)
     this.#seq = Math.max(this.#seq, entry.seq)
     try {

@@ -26,6 +26,7 @@ import { ensureStream, hasCode, natsCodes } from "./stream.js"
 
 /** Header with the time at which the relay appended an entry, because the acknowledgement of NATS has none. */
 const tsHeader = "Agentchat-Ts"
+const digestHeader = "Agentchat-Digest"
 const duplicateWindowMs = 3_600_000
 
 /** A family of logs as one stream of JetStream, with one subject per key. */
@@ -66,7 +67,7 @@ export class NatsLogs implements Logs {
     return logs
   }
 
-  async append(key: string, id: string, value: string): Promise<Appended> {
+  async append(key: string, id: string, value: string, digest?: number): Promise<Appended> {
     const subject = this.#subject(key)
     checkEntryId(id)
     const data = Buffer.from(value)
@@ -76,10 +77,11 @@ export class NatsLogs implements Logs {
     messageHeaders.set(PubHeaders.MsgIdHdr, `${key}:${toHeaderValue(id)}`)
     messageHeaders.set(PubHeaders.ExpectedStreamHdr, this.#stream)
     messageHeaders.set(tsHeader, String(ts))
+    if (digest !== undefined) messageHeaders.set(digestHeader, String(digest))
     const ack = await this.#publisher.publish(subject, data, messageHeaders)
     const seq = this.#sequence.toLog(ack.seq)
     if (ack.duplicate !== true) return { seq, ts, isDuplicate: false }
-    return { seq, ts: await this.#tsOf(ack.seq), isDuplicate: true }
+    return { seq, ...(await this.#firstOf(ack.seq)), isDuplicate: true }
   }
 
   async read(key: string, after: number, limit: number): Promise<LogEntry[]> {
@@ -171,9 +173,14 @@ export class NatsLogs implements Logs {
     }
   }
 
-  async #tsOf(seq: number): Promise<number> {
+  /** Returns what an entry says besides its value; a `ts` of 0 if it has been removed. */
+  async #firstOf(seq: number): Promise<Pick<Appended, "ts" | "digest">> {
     const message = await this.#client.run(() => this.#client.jsm.streams.getMessage(this.#stream, { seq }))
-    return Number(message?.header.get(tsHeader) ?? 0)
+    const digest = message?.header.get(digestHeader) ?? ""
+    return {
+      ts: Number(message?.header.get(tsHeader) ?? 0),
+      ...(digest !== "" && { digest: Number(digest) }),
+    }
   }
 
   async #follow(): Promise<StreamFollower> {

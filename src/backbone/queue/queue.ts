@@ -1,5 +1,5 @@
 import type { Clock } from "../../base/clock.js"
-import type { Row, RowChange, Subscription, Table } from "../backbone.js"
+import type { Appended, Row, RowChange, Subscription, Table } from "../backbone.js"
 import { updateRow } from "../update-row.js"
 import { EndedTasks, LeaseTimers } from "./expiry.js"
 import {
@@ -48,6 +48,7 @@ interface CachedRow {
   /** Undefined once the task has ended. */
   readonly task: QueuedTask | undefined
   readonly endedBy: string | undefined
+  readonly digest: number | undefined
 }
 
 /**
@@ -100,11 +101,21 @@ export class Queue {
   /**
    * Adds a task.
    * @param topic - the kind of worker it is for, such as a role
-   * @returns false when a task of that id exists, or ended within the last hour
+   * @param digest - tells the task from another one of the same id; a safe integer
+   * @returns `isDuplicate` if a task of that id exists, or ended within the last hour, and its digest
    */
-  async push(topic: string, id: string, value: string): Promise<boolean> {
-    const task: QueuedTask = { id, topic, value, attempt: 0, pushedTs: this.#clock.now() }
-    return (await this.#put(rowKey(id), formatTaskRow(task), 0)) !== undefined
+  async push(
+    topic: string,
+    id: string,
+    value: string,
+    digest?: number,
+  ): Promise<Pick<Appended, "isDuplicate" | "digest">> {
+    const pushed = { id, topic, value, attempt: 0, pushedTs: this.#clock.now() }
+    const task: QueuedTask = { ...pushed, ...(digest !== undefined && { digest }) }
+    const key = rowKey(id)
+    if ((await this.#put(key, formatTaskRow(task), 0)) !== undefined) return { isDuplicate: false }
+    const first = (await this.#find(key))?.digest
+    return { isDuplicate: true, ...(first !== undefined && { digest: first }) }
   }
 
   /**
@@ -145,7 +156,7 @@ export class Queue {
 
   /** Ends a task. @returns the task, or undefined when this worker does not have it */
   async done(id: string, worker: string): Promise<QueuedTask | undefined> {
-    return await this.#change(id, ownedBy(worker), () => formatEndRow(id, this.#clock.now(), worker))
+    return await this.#change(id, ownedBy(worker), (task) => formatEndRow(task, this.#clock.now(), worker))
   }
 
   /**
@@ -160,7 +171,7 @@ export class Queue {
   /** Ends a waiting task. @returns the task as it was, or undefined when it is not waiting */
   async remove(id: string): Promise<QueuedTask | undefined> {
     const waits = (task: QueuedTask) => task.worker === undefined
-    return await this.#change(id, waits, () => formatEndRow(id, this.#clock.now()))
+    return await this.#change(id, waits, (task) => formatEndRow(task, this.#clock.now()))
   }
 
   /** Reports whether a task exists or ended within the last hour; reads the table if it is not cached. */
@@ -286,8 +297,8 @@ export class Queue {
     const before = this.#rows.get(key)
     const row = parseRow(value)
     if (this.#isClosed || row === undefined || (before?.revision ?? -1) >= revision) return
-    const { task, endedTs = 0, endedBy } = row
-    this.#rows.set(key, { key, revision, task, endedBy })
+    const { task, endedTs = 0, endedBy, digest } = row
+    this.#rows.set(key, { key, revision, task, endedBy, digest })
     if (before?.task !== undefined) this.#tasks.remove(before.task)
     if (task !== undefined) this.#tasks.add(task)
     else this.#ended.remember(key, endedTs)

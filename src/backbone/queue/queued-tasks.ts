@@ -5,6 +5,8 @@ export interface QueuedTask {
   readonly id: string
   readonly topic: string
   readonly value: string
+  /** Tells it from another task of the same id; a safe integer. */
+  readonly digest?: number
   /** Number of claims so far: 1 during the first claim. */
   readonly attempt: number
   /** When it was pushed, in milliseconds since the Unix epoch. */
@@ -26,6 +28,8 @@ export interface QueueRow {
   readonly endedTs?: number
   /** The worker that ended it; absent when it was removed. */
   readonly endedBy?: string
+  /** {@link QueuedTask.digest}, also after the end. */
+  readonly digest?: number
 }
 
 /** Returns the key of a task's row, a hash: ids contain characters that keys must not. */
@@ -39,8 +43,8 @@ export function formatTaskRow(task: QueuedTask): string {
 }
 
 /** Formats the row that records the end of a task, so that the task is not pushed again. */
-export function formatEndRow(id: string, endedTs: number, endedBy?: string): string {
-  return JSON.stringify({ id, endedTs, endedBy })
+export function formatEndRow({ id, digest }: QueuedTask, endedTs: number, endedBy?: string): string {
+  return JSON.stringify({ id, endedTs, endedBy, digest })
 }
 
 /** Parses a row. @returns undefined when `text` is not the row of a queue */
@@ -53,15 +57,20 @@ export function parseRow(text: string): QueueRow | undefined {
   }
   const { id, endedTs, endedBy, topic, value, attempt, pushedTs, worker, leaseUntil, answer } = row
   if (typeof id !== "string") return undefined
+  const digest = digestIn(row)
   if (typeof endedTs === "number") {
-    return { id, task: undefined, endedTs, ...(typeof endedBy === "string" && { endedBy }) }
+    return { id, task: undefined, endedTs, ...(typeof endedBy === "string" && { endedBy }), ...digest }
   }
   if (typeof topic !== "string" || typeof value !== "string") return undefined
   if (typeof attempt !== "number" || typeof pushedTs !== "number") return undefined
-  const waiting = { id, topic, value, attempt, pushedTs }
-  if (typeof worker !== "string" || typeof leaseUntil !== "number") return { id, task: waiting }
+  const waiting = { id, topic, value, attempt, pushedTs, ...digest }
+  if (typeof worker !== "string" || typeof leaseUntil !== "number") return { id, task: waiting, ...digest }
   const claimed = { ...waiting, worker, leaseUntil }
-  return { id, task: typeof answer === "string" ? { ...claimed, answer } : claimed }
+  return { id, task: typeof answer === "string" ? { ...claimed, answer } : claimed, ...digest }
+}
+
+function digestIn({ digest }: Partial<Record<string, unknown>>): Pick<QueueRow, "digest"> {
+  return typeof digest === "number" ? { digest } : {}
 }
 
 /** The size of a queue, over all topics. */

@@ -33,7 +33,7 @@ export class SqlLogs {
     this.#sql = sql
   }
 
-  append({ family, key, id, value, ts, retention }: OpParams<"append">): Appended {
+  append({ family, key, id, value, digest, ts, retention }: OpParams<"append">): Appended {
     const log = this.#find(family, key) ?? this.#create(family, key)
     log.retention = retention
     if (retention.maxAgeMs !== undefined) this.#dropExpired(log, ts - retention.maxAgeMs)
@@ -43,8 +43,8 @@ export class SqlLogs {
       if (known !== undefined) return known
       throw logFull()
     }
-    const sql = "insert into seen (log, id, seq, ts) values (?, ?, ?, ?) on conflict do nothing"
-    if (this.#sql.run(sql, log.id, toSql(id), log.last + 1, ts) === 0) {
+    const sql = "insert into seen (log, id, seq, ts, digest) values (?, ?, ?, ?, ?) on conflict do nothing"
+    if (this.#sql.run(sql, log.id, toSql(id), log.last + 1, ts, digest ?? null) === 0) {
       const known = this.#seen(log, id)
       if (known !== undefined) return known
     }
@@ -161,8 +161,11 @@ export class SqlLogs {
   }
 
   #seen(log: Log, id: string): Appended | undefined {
-    const row = this.#sql.one("select seq, ts from seen where log = ? and id = ?", log.id, toSql(id))
-    return row && { seq: Number(row[0]), ts: Number(row[1]), isDuplicate: true }
+    const row = this.#sql.one("select seq, ts, digest from seen where log = ? and id = ?", log.id, toSql(id))
+    if (row === undefined) return undefined
+    const [seq, ts, digest] = row
+    const known = { seq: Number(seq), ts: Number(ts), isDuplicate: true }
+    return digest === null ? known : { ...known, digest: Number(digest) }
   }
 
   #insert(log: Log, ts: number, value: string, bytes: number): void {

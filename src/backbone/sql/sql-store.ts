@@ -34,7 +34,7 @@ const schema = `
     value not null);
   create unique index entry_seq on entry (log, seq);
   create table seen (n integer primary key, log integer not null, id not null, seq integer not null,
-    ts integer not null, unique (log, id));
+    ts integer not null, digest integer, unique (log, id));
   create index seen_ts on seen (ts);
   create table row (tab text not null, key text not null, value not null, revision integer not null,
     primary key (tab, key)) without rowid;
@@ -223,7 +223,10 @@ function openSql(path: string, check: boolean): Sql {
     sql.exec("begin immediate")
     const isNew = sql.number("select count(*) from sqlite_master") === 0
     if (isNew) makeSchema(sql)
-    else checkVersion(sql, path)
+    else {
+      checkVersion(sql, path)
+      addDigests(sql)
+    }
     sql.exec("commit")
     if (check) quickCheck(sql, path)
     return sql
@@ -237,6 +240,12 @@ function makeSchema(sql: Sql): void {
   sql.exec(schema)
   const id = `srv_${randomBytes(idBytes).toString("base64url")}`
   sql.run("insert into meta (name, value) values ('id', ?), ('revision', 0)", id)
+}
+
+/** Adds a column that older stores lack. Older versions of agentchat ignore it. */
+function addDigests(sql: Sql): void {
+  const found = sql.number("select count(*) from pragma_table_info('seen') where name = 'digest'")
+  if (found === 0) sql.exec("alter table seen add column digest integer")
 }
 
 function checkVersion(sql: Sql, path: string): void {

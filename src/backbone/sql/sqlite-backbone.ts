@@ -156,10 +156,11 @@ class SqliteLogs implements Logs {
     this.#clock = clock
   }
 
-  async append(key: string, id: string, value: string): Promise<Appended> {
+  async append(key: string, id: string, value: string, digest?: number): Promise<Appended> {
     checkEntryId(id)
     const retention = this.#retention
-    const op = { op: "append", ...this.#log(key), id, value, retention, ts: this.#clock.now() } as const
+    const entry = { id, value, digest, retention, ts: this.#clock.now() }
+    const op = { op: "append", ...this.#log(key), ...entry } as const
     return await this.#worker.ask(op, ({ seq, ts, isDuplicate }) => {
       if (!isDuplicate) this.#listeners.emit({ key, seq, ts, value })
     })

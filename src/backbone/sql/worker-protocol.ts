@@ -33,6 +33,7 @@ export interface StoreOps {
     op: LogName & {
       readonly id: string
       readonly value: string
+      readonly digest: number | undefined
       readonly ts: number
       readonly retention: Retention
     },

@@ -53,8 +53,8 @@ export class ChannelHistory {
   }
 
   /** Stores a message. The members get it when the log reports it to its subscribers. */
-  append(messageId: string, text: string): Promise<Appended> {
-    return this.#logs.append(this.#key, messageId, text)
+  append(messageId: string, text: string, digest: number): Promise<Appended> {
+    return this.#logs.append(this.#key, messageId, text, digest)
   }
 
   /** Returns the number of the newest message ever stored. */

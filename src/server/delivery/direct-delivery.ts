@@ -91,10 +91,11 @@ export class DirectDelivery {
   /**
    * Stores a message for an agent with a key until that confirms it, and sends it when the agent is online.
    * @param text - the whole message, JSON
+   * @param digest - kept with the id, see {@link Logs.append}
    * @throws {ChatError} MAILBOX_FULL, UNAVAILABLE
    */
-  post(to: AgentId, messageId: string, text: string): Promise<Appended> {
-    return this.#mailboxes.post(to, messageId, text)
+  post(to: AgentId, messageId: string, text: string, digest?: number): Promise<Appended> {
+    return this.#mailboxes.post(to, messageId, text, digest)
   }
 
   /** Reports the fate of a message to its author, at once or when the author is back. */

@@ -69,14 +69,15 @@ export class Mailboxes extends EventEmitter<MailboxesEvents> {
   /**
    * Adds a message to the mailbox of `to`. A message with an id that was added before is not added again.
    * @param text - the whole message, JSON
+   * @param digest - kept with the id, see {@link Logs.append}
    * @throws {ChatError} MAILBOX_FULL, UNAVAILABLE
    */
-  async post(to: AgentId, messageId: string, text: string): Promise<Appended> {
+  async post(to: AgentId, messageId: string, text: string, digest?: number): Promise<Appended> {
     const bytes = Buffer.byteLength(text)
     if (this.#budget?.fits(bytes) === false) throw fullError()
     this.#budget?.take(bytes)
     try {
-      const appended = await this.#logs.append(mailKey(to), messageId, text)
+      const appended = await this.#logs.append(mailKey(to), messageId, text, digest)
       if (appended.isDuplicate) this.#budget?.give(bytes)
       return appended
     } catch (error) {

@@ -11,11 +11,19 @@ import type { Route } from "../delivery/route.js"
 import { guardInputOf } from "../guards/guard-input.js"
 import type { RelaySettings, Services } from "../services.js"
 import type { Agent } from "../sessions/agent.js"
-import type { SentAck } from "../sessions/sent-ids.js"
+import { digestOf, repetition, type SentAck } from "../sessions/sent-ids.js"
 import type { Session } from "../sessions/session.js"
 import { textOf } from "../wire/frame-encoder.js"
 
 type Message = ClientMessage<"MSG">
+
+/** What tells a message from others. */
+interface MessageIdentity {
+  readonly messageId: string
+  /** See {@link digestOf}. */
+  readonly digest: number
+  readonly hops: number
+}
 
 const bootNonceBytes = 4
 
@@ -35,23 +43,23 @@ export function messageHandlers(
       const { agent } = session
       const { sentIds } = agent.memory
       const messageId = formatMessageId(agent.id, message.id ?? unnamedFrameId(bootNonce, unnamedFrames++))
-      const known = sentIds.find(messageId)
+      const digest = digestOf(message)
+      const known = sentIds.find(messageId, digest)
+      if (known instanceof Promise) {
+        acknowledgeLater(session, message, messageId, known, true)
+        return
+      }
       if (known !== undefined) {
         acknowledge(agent, message, messageId, known, true)
         return
       }
-      const pending = sentIds.findPending(messageId)
-      if (pending !== undefined) {
-        acknowledgeLater(session, message, messageId, pending, true)
-        return
-      }
-      const ack = sender.send(agent, message, messageId)
+      const ack = sender.send(agent, message, messageId, digest)
       if (ack instanceof Promise) {
         agent.markAnswered(clock.now())
-        acknowledgeLater(session, message, messageId, sentIds.settle(messageId, ack), false)
+        acknowledgeLater(session, message, messageId, sentIds.settle(messageId, digest, ack), false)
       } else {
         agent.markAnswered(ack.ts)
-        sentIds.remember(messageId, ack)
+        sentIds.remember(messageId, digest, ack)
         acknowledge(agent, message, messageId, ack, false)
       }
       if (logMessages) log(formatJsonLine({ from: agent.id, to: message.to, content: message.content }))
@@ -69,13 +77,14 @@ class Sender {
     this.#clock = clock
   }
 
-  send(agent: Agent, message: Message, messageId: string): SentAck | Promise<SentAck> {
+  send(agent: Agent, message: Message, messageId: string, digest: number): SentAck | Promise<SentAck> {
     const { router, guards, tasks } = this.#services
     const route = router.route(agent, message)
     const hops = guards.admit(guardInputOf(route, agent.id, messageId))
     const { channel, to } = route
-    if (channel !== undefined) return this.#sendToChannel(agent, route, channel, messageId, hops)
-    if (to !== undefined) return this.#sendToAgent(agent, route, to, messageId, hops)
+    const identity = { messageId, digest, hops }
+    if (channel !== undefined) return this.#sendToChannel(agent, route, channel, identity)
+    if (to !== undefined) return this.#sendToAgent(agent, route, to, identity)
     return tasks.push(agent, route.message, messageId)
   }
 
@@ -83,8 +92,7 @@ class Sender {
     agent: Agent,
     { message, recipients }: Route,
     channel: Channel,
-    messageId: string,
-    hops: number,
+    { messageId, digest, hops }: MessageIdentity,
   ): SentAck | Promise<SentAck> {
     const { name, history } = channel
     const isMember = channel.members.has(agent)
@@ -98,16 +106,15 @@ class Sender {
     const ack = { ts, seq: undefined, recipients, isMember, hops }
     const text = textOf(formatMessage(agent.messagePrefix, name, message, messageId, ack))
     return agent.memory.sequencer
-      .run(() => history.append(messageId, text))
-      .then(({ seq, isDuplicate }) => ({ ...ack, seq, ...(isDuplicate && { isRepeated: true }) }))
+      .run(() => history.append(messageId, text, digest))
+      .then((appended) => ({ ...ack, seq: appended.seq, ...repetition(appended, digest, message) }))
   }
 
   #sendToAgent(
     agent: Agent,
     { message, recipients }: Route,
     to: AgentId,
-    messageId: string,
-    hops: number,
+    { messageId, digest, hops }: MessageIdentity,
   ): SentAck | Promise<SentAck> {
     const { direct } = this.#services
     const ack = { ts: this.#clock.now(), seq: undefined, recipients, isMember: true, hops, to }
@@ -117,8 +124,8 @@ class Sender {
       return ack
     }
     return agent.memory.sequencer
-      .run(() => direct.post(to, messageId, textOf(payload)))
-      .then(({ isDuplicate }) => ({ ...ack, ...(isDuplicate && { isRepeated: true }) }))
+      .run(() => direct.post(to, messageId, textOf(payload), digest))
+      .then((appended) => ({ ...ack, ...repetition(appended, digest, message) }))
   }
 }
 

@@ -11,7 +11,7 @@ import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { DirectDelivery } from "../delivery/direct-delivery.js"
 import type { GuardService } from "../guards/guard-service.js"
 import type { Agent } from "../sessions/agent.js"
-import type { SentAck } from "../sessions/sent-ids.js"
+import { digestOf, repetition, type SentAck } from "../sessions/sent-ids.js"
 import { PendingRequests, TaskAnswers } from "./task-answers.js"
 import { TaskAssigner } from "./task-assigner.js"
 import { formatAnswer, formatRequest, type LastHolder, TaskNotices } from "./task-messages.js"
@@ -116,7 +116,7 @@ export class TaskService {
 
   /**
    * Queues a message to a role as a task.
-   * @throws {ChatError} LIMIT_REACHED, UNAVAILABLE
+   * @throws {ChatError} ID_USED, LIMIT_REACHED, UNAVAILABLE
    */
   async push(agent: Agent, message: ClientMessage<"MSG">, messageId: string): Promise<SentAck> {
     const topic = topicOf(message.to.slice(1))
@@ -124,14 +124,15 @@ export class TaskService {
     const value = formatRequest({ name: agent.name, content, parts })
     const refusal = this.#limitRefusal(topic, value)
     if (refusal !== undefined && !(await this.#queue.knows(messageId))) throw refusal
-    const isNew = await this.#queue.push(topic, messageId, value)
+    const digest = digestOf(message)
+    const pushed = await this.#queue.push(topic, messageId, value, digest)
     return {
       ts: this.#clock.now(),
       seq: undefined,
       recipients: this.#hasWorkerFor(topic, messageId, agent.id) ? 1 : 0,
       isMember: true,
       hops: 0,
-      ...(!isNew && { isRepeated: true }),
+      ...repetition(pushed, digest, message),
     }
   }
 

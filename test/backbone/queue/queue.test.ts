@@ -7,6 +7,17 @@ import { lateTable } from "../../kit/late-table.js"
 import { claimOldest, leaseMs, openQueue, openTable, settle } from "../queue-kit.js"
 
 describe("a queue", () => {
+  test("a queue has the digest of a task, also after its end", async () => {
+    const clock = new FakeClock()
+    const queue = await openQueue(await openTable(clock), clock)
+    await queue.push("coder", "a", "x", 7)
+    const repeated = { isDuplicate: true, digest: 7 }
+    expect(await queue.push("coder", "a", "y", 8)).toEqual(repeated)
+    await queue.claim("coder", "@w", "a")
+    await queue.done("a", "@w")
+    expect(await queue.push("coder", "a", "y", 8)).toEqual(repeated)
+  })
+
   test("a queue hands out tasks by the time of their push, even those that were given back", async () => {
     const clock = new FakeClock()
     const queue = await openQueue(await openTable(clock), clock)
@@ -36,12 +47,12 @@ describe("a queue", () => {
     await queue.done("a", "w")
     clock.advance(3_500_000)
     await settle()
-    expect(await queue.push("coder", "a", "x")).toBe(false)
+    expect(await queue.push("coder", "a", "x")).toEqual({ isDuplicate: true })
     clock.advance(1_000_000)
     await settle()
     expect(await table.rows()).toEqual([])
     expect(clock.pending.filter((ms) => ms <= leaseMs)).toEqual([])
-    expect(await queue.push("coder", "a", "x")).toBe(true)
+    expect(await queue.push("coder", "a", "x")).toEqual({ isDuplicate: false })
   })
 
   test("a queue that opens ends leases that ran out while no relay was running", async () => {

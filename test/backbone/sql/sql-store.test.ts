@@ -95,6 +95,7 @@ function toOp(operation: Operation["op"], ts: number, run: string): StoreOp {
         key,
         id: String(operation.id),
         value: "x".repeat(operation.size),
+        digest: undefined,
         ts,
         retention,
       }

@@ -39,21 +39,21 @@ describe("KnownAgents", () => {
   it("drops the message ids of identities that left long ago, or of too many", () => {
     const { known, clock } = knownAgents(5000)
     const first = known.enter(id(0)).memory
-    first.sentIds.remember("m1", receipt)
+    first.sentIds.remember("m1", 7, receipt)
     known.leave(id(0))
     for (let n = 1; n < 1024; n++) {
-      known.enter(id(n)).memory.sentIds.remember("m1", receipt)
+      known.enter(id(n)).memory.sentIds.remember("m1", 7, receipt)
       known.leave(id(n))
     }
-    expect(first.sentIds.find("m1")).toBe(receipt)
+    expect(first.sentIds.find("m1", 7)).toBe(receipt)
     known.enter(id(2000))
     known.leave(id(2000))
-    expect(first.sentIds.find("m1")).toBeUndefined()
+    expect(first.sentIds.find("m1", 7)).toBeUndefined()
     const second = known.memoryOf(id(1))
-    expect(second?.sentIds.find("m1")).toBe(receipt)
+    expect(second?.sentIds.find("m1", 7)).toBe(receipt)
     clock.advance(16 * 60_000)
     known.enter(id(2001))
     known.leave(id(2001))
-    expect(second?.sentIds.find("m1")).toBeUndefined()
+    expect(second?.sentIds.find("m1", 7)).toBeUndefined()
   })
 })
