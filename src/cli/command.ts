@@ -9,7 +9,6 @@ import type { Context } from "./context.js"
  */
 export type Parse<T> = (text: string, label: string) => T
 
-/** An option and the type of its value. */
 export interface Option<T> {
   readonly kind: "flag" | "value" | "flagOr" | "list" | "repeated"
   readonly placeholder: string
@@ -19,7 +18,6 @@ export interface Option<T> {
   read(texts: readonly string[] | undefined, label: string): T
 }
 
-/** A positional argument and the type of its value. */
 export interface Positional<T> {
   readonly kind: "required" | "optional" | "rest"
   readonly summary: string
@@ -50,7 +48,6 @@ export interface Command<P extends Positionals = Positionals, O extends Options 
   readonly options: O
   /** True if the first argument may be a ws:// or wss:// address. */
   readonly takesUrl: boolean
-  /** Shell commands. */
   readonly examples: readonly string[]
   /** A few sentences printed below the summary. */
   readonly notes?: readonly string[]
@@ -58,7 +55,6 @@ export interface Command<P extends Positionals = Positionals, O extends Options 
   run(context: Context, input: Input<P, O>): Promise<number>
 }
 
-/** Options of the program itself and of every command. */
 export const globalOptions = {
   json: { flags: "--json", summary: "print one JSON document instead of text" },
   home: { flags: "--home <DIR>", summary: "directory for all files (default ./.agentchat)" },
@@ -155,7 +151,6 @@ export function repeated<T>(
   }
 }
 
-/** A required argument. */
 export function required<T>(
   summary: string,
   parse: Parse<T>,
@@ -164,7 +159,6 @@ export function required<T>(
   return { kind: "required", summary, completion, read: ([text = ""], label) => parse(text, label) }
 }
 
-/** An optional argument. */
 export function optional<T>(
   summary: string,
   parse: Parse<T>,

@@ -1,7 +1,6 @@
 import { join, relative, resolve } from "node:path"
 import { ChatError } from "../protocol/errors.js"
 
-/** Environment variables of the process. */
 export type Environment = Readonly<Record<string, string | undefined>>
 
 /** Values of the options that every command takes. */

@@ -27,11 +27,9 @@ export interface Io {
 
 /** The process a command runs in. */
 export interface System {
-  /** Version of this program. */
   readonly version: string
   readonly pid: number
   readonly uid: number
-  /** Path of the Node executable. */
   readonly nodePath: string
   /** Path of the script that Node runs. */
   readonly scriptPath: string

@@ -70,7 +70,6 @@ export const liftedBy: Readonly<Record<GuardFacts["lifted_by"], string>> = {
   progress: "finished work lifts it, or an operator",
 }
 
-/** Returns the document of an error. */
 export function failureDocument(error: ChatError): FailureDocument {
   const { code, message, exit, retryAfterMs, candidates, hint, guard } = error
   return {

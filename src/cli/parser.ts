@@ -18,7 +18,6 @@ const maxHelpColumns = 80
 /** Returns the width of the terminal. Called only when help is printed. */
 export type Columns = () => number | undefined
 
-/** A parsed command line. */
 export type Request =
   | { readonly kind: "help"; readonly text: string }
   | { readonly kind: "version"; readonly flags: GlobalFlags }

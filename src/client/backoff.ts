@@ -23,7 +23,6 @@ export class Backoff {
     return waitMs
   }
 
-  /** Makes the next wait short again. */
   reset(): void {
     this.#waitedMs = 0
   }

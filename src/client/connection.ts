@@ -11,7 +11,6 @@ import { type AnswerTo, PendingRequests, type RequestFrame } from "./pending.js"
 import { ReceiveQueue } from "./receive-queue.js"
 import { formatServer, parseServerUrl } from "./server-url.js"
 
-/** Options of {@link Connection.open}. */
 export interface ConnectOptions extends HandshakeOptions {
   /** `ws://` or `wss://` address of the relay. */
   readonly url: string
@@ -19,7 +18,6 @@ export interface ConnectOptions extends HandshakeOptions {
   readonly handshakeMs?: number
 }
 
-/** Receives the events of a connection. */
 export interface ConnectionEvents {
   /** Called with each valid message that does not answer a {@link Connection.request}. */
   onMessage(message: ServerMessage): void
@@ -131,7 +129,6 @@ export class Connection {
     this.#socket.pause()
   }
 
-  /** Resumes reading. */
   resume(): void {
     this.#socket.resume()
   }

@@ -11,7 +11,6 @@ const maxFrameBytes = 16 * 1024 * 1024
 /** Milliseconds the relay has to answer the closing handshake. */
 const closeMs = 1_000
 
-/** Receives the events of a socket. */
 export interface FrameSocketEvents {
   onText(text: string): void
   /** Called once when the socket is lost; not after {@link FrameSocket.close}. */
@@ -25,7 +24,6 @@ export class FrameSocket {
   readonly #events: FrameSocketEvents
   readonly #webSocket: InstanceType<typeof WebSocket>
   readonly #keepAlive: KeepAlive
-  /** Frames sent before the socket was open. */
   readonly #early: string[] = []
   #stream: Socket | undefined
   #isCorked = false

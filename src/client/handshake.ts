@@ -10,9 +10,7 @@ import { answerOlderChallenge, isOlderChallenge, isOlderWelcome, olderWelcome } 
 import type { ReceiveQueue } from "./receive-queue.js"
 import { errorOfMessage } from "./relay-error.js"
 
-/** The agent that connects. */
 export interface HandshakeOptions {
-  /** The agent's name. */
   readonly name: string
   /** Without one the relay assigns an id for this session only. */
   readonly identity?: Identity
@@ -23,7 +21,6 @@ export interface HandshakeOptions {
   readonly clock: Clock
 }
 
-/** An established session. */
 export interface Session {
   readonly welcome: ServerMessage<"WELCOME">
   /** True for a relay of the first AgentChat, whose messages need translation. */

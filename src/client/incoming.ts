@@ -9,7 +9,6 @@ import type { JoinedChannels } from "./joined-channels.js"
 import type { IdentitySource } from "./options.js"
 import { endsSession, errorOfMessage } from "./relay-error.js"
 
-/** The parts of a client that incoming messages change. */
 interface IncomingTargets {
   readonly channels: JoinedChannels
   /** Returns the `server_id` of the relay the messages come from. */
@@ -38,7 +37,6 @@ export class Incoming {
     })
   }
 
-  /** Handles a message. */
   take(message: ServerMessage): void {
     const { channels, deals } = this.#targets
     if (message.type === "ERROR") this.report(errorOfMessage(message))

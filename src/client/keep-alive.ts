@@ -5,7 +5,6 @@ const periodMs = 20_000
 /** Milliseconds in which something must arrive after a ping. */
 const answerMs = 10_000
 
-/** The connection that is kept alive. */
 export interface KeepAliveHost {
   ping(): void
   /** Called if nothing arrived in time. */

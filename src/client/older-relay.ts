@@ -8,7 +8,6 @@ import type { AgentId } from "../protocol/names.js"
 import { type Members, validateServerMessage } from "../protocol/parse-message.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 
-/** The two sides of the translation. */
 export interface OlderRelayHost {
   readonly agentId: string
   readonly clock: Clock

@@ -27,7 +27,6 @@ export interface AgentChatClientOptions {
   readonly random?: () => number
 }
 
-/** Options of a new channel. */
 export interface CreateOptions extends ChannelSettings {
   /** Only members and invited agents see the channel (default false). */
   readonly inviteOnly?: boolean
@@ -35,7 +34,6 @@ export interface CreateOptions extends ChannelSettings {
   readonly durable?: boolean
 }
 
-/** The identity option of a client. */
 export class IdentitySource {
   readonly #source: string | Identity | undefined
   #current: Identity | undefined

@@ -9,10 +9,8 @@ import { ChatError } from "../protocol/errors.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 import { errorOfMessage } from "./relay-error.js"
 
-/** A frame that the relay answers. */
 export type RequestFrame = ClientFrame<RequestType>
 
-/** The answer to the frame `F`. */
 export type AnswerTo<F extends RequestFrame> = ServerMessage<AnswerType<F["type"]>>
 
 interface Pending {
@@ -56,7 +54,6 @@ export class PendingRequests {
     return true
   }
 
-  /** Rejects all requests. */
   failAll(error: ChatError): void {
     const waiting = [...this.#pending.values()]
     this.#pending.clear()

@@ -1,6 +1,5 @@
 import type { ChatError } from "../protocol/errors.js"
 
-/** Receives the frames after the handshake. */
 export interface ReceiveSink {
   onText(text: string): void
   onClose(error: ChatError): void

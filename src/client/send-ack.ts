@@ -33,7 +33,6 @@ export interface SendAck {
   readonly isDuplicate: boolean
 }
 
-/** Returns the frame of a message. */
 export function frameOfMessage(to: string, content: string, options: SendOptions): ClientFrame<"MSG"> {
   const { id, inReplyTo, kind, mentions, parts } = options
   return {
@@ -44,7 +43,6 @@ export function frameOfMessage(to: string, content: string, options: SendOptions
   }
 }
 
-/** Converts an ACK. */
 export function ackOf(ack: ServerMessage<"ACK">): SendAck {
   return {
     id: ack.msg_id ?? "",

@@ -20,7 +20,6 @@ export type SessionState = keyof typeof sessionSteps
 /** A session that lasted this many milliseconds resets the backoff. */
 const settledMs = 10_000
 
-/** Options of a {@link ReconnectingSession}. */
 export interface SessionOptions {
   readonly clock: Clock
   /** Uniform in [0, 1). */
@@ -34,7 +33,6 @@ export interface SessionOptions {
   connectOptions(): Promise<ConnectOptions>
 }
 
-/** Receives the events of a session. */
 export interface SessionEvents {
   /** @param isReconnect - whether a session was lost before this one */
   onOnline(connection: Connection, isReconnect: boolean): void

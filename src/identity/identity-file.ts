@@ -38,7 +38,6 @@ export interface PublicIdentity {
   readonly revocation?: Revocation
 }
 
-/** Options of the functions that write an identity file. */
 export interface IdentityFileOptions {
   /** Default nick of the agent; stored in a new file. */
   readonly nick?: Nick
@@ -113,7 +112,6 @@ export function revokeIdentity(path: string, options: IdentityFileOptions = {}):
   return toPublic(revoked)
 }
 
-/** Returns the public part of an identity. */
 export function exportIdentity(identity: Identity): PublicIdentity {
   return toPublic({ ...identity, nick: identity.nick, revocation: undefined, form: "current" })
 }

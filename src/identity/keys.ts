@@ -68,7 +68,6 @@ export function formatPublicPem(key: PublicKey): string {
   return `-----BEGIN PUBLIC KEY-----\n${spkiHead}${formatBase64(key)}\n-----END PUBLIC KEY-----\n`
 }
 
-/** Compares two keys. */
 export function isSameKey(a: PublicKey, b: PublicKey): boolean {
   return Buffer.compare(a, b) === 0
 }

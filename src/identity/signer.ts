@@ -22,7 +22,6 @@ const pkcs8Head = Buffer.from("302e020100300506032b657004220420", "hex")
 /** DER prefix of an Ed25519 public key (RFC 8410 §4); its 32 bytes follow. */
 const spkiHead = Buffer.from("302a300506032b6570032100", "hex")
 
-/** Generates a key pair. */
 export function generateKeyPair(): KeyPair {
   return keyPairFromSeed(randomBytes(seedBytes))
 }

@@ -7,7 +7,6 @@ import { agentIdOfDid, statementMessageId } from "./statement.js"
 
 interface EventFields extends Readonly<Record<string, unknown>> {
   readonly from: AgentId
-  /** Nick of `from`. */
   readonly name: string
   readonly to: AgentId
   /** State of the deal after this statement. */
@@ -50,7 +49,6 @@ export interface ProposalDraft extends Omit<Draft<"PROPOSAL">, "type" | "to"> {
   readonly id?: string
 }
 
-/** Optional fields of a dispute. */
 export interface DisputeOptions {
   /** The party at fault, as the signer sees it. It counts once both parties have named the same one. */
   readonly fault?: Fault

@@ -34,7 +34,6 @@ export const dealRules: readonly DealRule[] = [
 
 /** A proposal and its answers: a chain of statements in which each one names the hash of the one before. */
 export interface Deal {
-  /** The id of the proposal. */
   readonly id: string
   /** State after the last statement. A pending deal may have expired since, see {@link stateAt}. */
   readonly state: DealState
@@ -44,7 +43,6 @@ export interface Deal {
   readonly head: string
 }
 
-/** Opens a deal. */
 export function openDeal(proposal: Statement<"PROPOSAL">): Deal {
   return { id: proposal.id, state: "pending", chain: [proposal], head: hashStatement(proposal) }
 }
@@ -124,13 +122,11 @@ export function hasStatement(deal: Deal, statement: Statement): boolean {
   )
 }
 
-/** Returns the statements of one verb, in order. */
 export function statementsOf<V extends Verb>(deal: Deal, verb: V): Extract<Statement, { type: V }>[] {
   const chain: readonly Statement[] = deal.chain
   return chain.filter((statement): statement is Extract<Statement, { type: V }> => statement.type === verb)
 }
 
-/** Returns the did:key of both parties. */
 export function partiesOf({ chain: [{ from, to }] }: Deal): readonly [proposer: string, recipient: string] {
   return [from, to]
 }

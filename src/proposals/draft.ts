@@ -7,10 +7,8 @@ import type { Verb } from "../protocol/verbs.js"
 import { advanceDeal, type Deal, partiesOf } from "./deal.js"
 import { signStatement } from "./statement.js"
 
-/** A draft of an answer to a proposal. */
 export type AnswerDraft = Draft<Exclude<Verb, "PROPOSAL">>
 
-/** The signer of a draft. */
 export interface Signing {
   readonly keyPair: KeyPair
   /** Id of the statement. Must be the same each time the draft is signed, see {@link statementId}. */

@@ -14,7 +14,6 @@ export type Proof =
   | "disputed"
   | "fault-agreed"
 
-/** Result of checking a receipt. */
 export type ReceiptCheck =
   | {
       readonly status: "valid"

@@ -89,7 +89,6 @@ export function hashStatement(statement: Statement): string {
   return formatBase64Url(createHash("sha256").update(canonicalize(statement)).digest())
 }
 
-/** Returns the `msg_id` of a statement. */
 export function statementMessageId(statement: Statement): string {
   return formatStatementId(agentIdOfDid(statement.from), proposalIdOf(statement), statement.type)
 }

@@ -1,6 +1,5 @@
 import type { DealRecord } from "./history.js"
 
-/** The rating of an agent. */
 export interface Standing {
   readonly rating: number
   /** Number of rated deals. */
@@ -12,7 +11,6 @@ export interface Standing {
 /** The effect of one deal on the rating of one party. */
 export interface Move extends Stake {
   readonly deal: DealRecord
-  /** did:key of the party. */
   readonly agent: string
   readonly counterparty: string
   readonly before: number
@@ -21,7 +19,6 @@ export interface Move extends Stake {
   readonly trust: number | undefined
 }
 
-/** Options of {@link foldRatings}. */
 export interface FoldOptions {
   /** Trust in an agent, 0 to 1. Gains from it are multiplied by the trust and have no minimum. */
   readonly trustIn?: ((did: string) => number) | undefined
@@ -161,7 +158,6 @@ export function taskWeight(amount: string | undefined): number {
 export interface Stake {
   readonly k: number
   readonly weight: number
-  /** {@link expectedScore} of this party against the other. */
   readonly expected: number
   /** Number of this deal among the rated deals of the two parties, from 1. */
   readonly nth: number

@@ -7,7 +7,6 @@ import { duration } from "../input/values.js"
 
 const { task, amount, currency, payment_code, expires, terms } = draftBodies.PROPOSAL
 
-/** Parses the id of a proposal. */
 export const proposalId: Parse<string> = (text, label) => {
   if (!(proposalIdSchema.read(text) instanceof Fault)) return text
   throw new ChatError("USAGE", `${label}: must be the id of a proposal`, {

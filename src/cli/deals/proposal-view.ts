@@ -12,7 +12,6 @@ import { formatPrice, shortTask } from "../receipts/receipt-facts.js"
 /** A deal as `agentchat proposals` shows it. Times are ISO 8601. */
 export interface ProposalView {
   readonly id: string
-  /** The current state. */
   readonly state: DealState
   readonly from: AgentId
   readonly from_name: string
@@ -30,7 +29,6 @@ export interface ProposalView {
   readonly steps: readonly AnswerView[]
 }
 
-/** An answer to a proposal. */
 interface AnswerView {
   readonly type: string
   readonly from: AgentId
@@ -44,7 +42,6 @@ interface AnswerView {
   readonly fault?: string
 }
 
-/** Shows a deal. */
 export function viewOf(proposal: Proposal): ProposalView {
   const { id, state, from, name, to, task, amount, currency, payment_code, terms, ts, steps } = proposal
   const completed = steps.find(({ type }) => type === "COMPLETE")

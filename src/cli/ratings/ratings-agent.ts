@@ -15,7 +15,6 @@ export interface KnownAgent {
   readonly did: string | undefined
 }
 
-/** An abbreviated id. */
 const shortIdPattern = /^@[0-9a-f]{6,15}$/
 
 /**
@@ -67,7 +66,6 @@ export async function findAgent(context: Context, ref: AgentRef, digest: Ratings
   })
 }
 
-/** All keys in the receipts. */
 class KeyDirectory {
   readonly #ids = new Map<string, string>()
   readonly #newest = new Map<string, string>()

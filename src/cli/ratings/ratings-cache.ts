@@ -41,7 +41,6 @@ export interface RatingsDigest {
   readonly contradicted: { readonly count: number; readonly first: readonly string[] }
   /** Number of receipts that a key signed after it was rotated or revoked. */
   readonly belated: number
-  /** Number of deals by outcome. */
   readonly deals: Readonly<Record<Outcome, number>>
   readonly refused: RefusedLines
 }
@@ -56,7 +55,6 @@ export interface RatingsSource {
   readonly stamps: Stamps
 }
 
-/** See {@link stampsOf}. */
 export interface Stamps {
   readonly receipts: string
   readonly identities: string
@@ -81,7 +79,6 @@ interface Head {
   readonly facts_sum: string
 }
 
-/** The digest of no receipts. */
 const emptyDigest: RatingsDigest = {
   agents: [],
   others: [],
@@ -107,7 +104,6 @@ export function stampsOf({ receipts, identities }: RatingsFiles): Stamps | undef
   return { receipts: stamp, identities: sumOf(identities.map(stampOf).join()) }
 }
 
-/** Tests whether two stamps are equal. */
 export function isSame(a: Stamps, b: Stamps | undefined): boolean {
   return a.receipts === b?.receipts && a.identities === b.identities
 }
@@ -134,7 +130,6 @@ export function readFacts(path: string): { source: RatingsSource; facts: RatingF
   return { source: cached.source, facts: readFactsDocument(facts, cached.digest.refused) }
 }
 
-/** Replaces ratings.json. */
 export function writeCache(
   path: string,
   source: RatingsSource,

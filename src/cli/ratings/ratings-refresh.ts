@@ -48,7 +48,6 @@ export interface RefreshOptions {
   readonly given: KeyRing
   /** Ignores ratings.json and verifies all receipts. */
   readonly anew: boolean
-  /** Called with the error if ratings.json cannot be written. The ratings are right nevertheless. */
   readonly onProblem: (error: unknown) => void
 }
 

@@ -6,7 +6,6 @@ import { formatTable } from "../output/table.js"
 import { formatIsoTime } from "../output/time.js"
 import type { RatedAgent, RatingsDigest } from "./ratings-cache.js"
 
-/** A rated agent; with `--trusting` also the trust in it. */
 export interface ViewedAgent extends RatedAgent {
   /** 0 to 1. */
   readonly trust?: number
@@ -17,12 +16,10 @@ export function byRating(a: RatedAgent, b: RatedAgent): number {
   return b.rating - a.rating || b.transactions - a.transactions || (a.did < b.did ? -1 : 1)
 }
 
-/** Returns an agent without rated deals. */
 export function unrated(agentId: string, did: string | undefined): ViewedAgent {
   return { agentId, did: did ?? "", rating: startRating, transactions: 0, updatedTs: 0 }
 }
 
-/** Returns the JSON document of an agent. */
 export function ratingDocument({ agentId, did, rating, transactions, updatedTs, trust }: ViewedAgent) {
   return {
     agent_id: agentId,
@@ -35,7 +32,6 @@ export function ratingDocument({ agentId, did, rating, transactions, updatedTs, 
   }
 }
 
-/** Returns the lines about one agent. */
 export function formatRating(agent: ViewedAgent, isOwn: boolean): string[] {
   const { agentId, rating, transactions, updatedTs, trust } = agent
   return [
@@ -59,7 +55,6 @@ export function formatLeaderboard(agents: readonly ViewedAgent[], wanted: number
   return [`Top ${wanted} agents by rating:`, ...(rows.length === 0 ? ["  none yet"] : rows)]
 }
 
-/** Statistics over all agents. */
 export interface RatingStatistics {
   readonly agents: number
   readonly deals: number
@@ -94,7 +89,6 @@ export function statisticsOf(
   }
 }
 
-/** Returns the lines of statistics. */
 export function formatStatistics(statistics: RatingStatistics): string[] {
   const { agents, deals, completed, disputed, unresolved, highest, lowest, average } = statistics
   return [
@@ -155,7 +149,6 @@ export function formatExplanations(
   return formatTable(headings, rows, columns)
 }
 
-/** Returns the JSON documents of the deals. */
 export function explanationDocuments(explanations: readonly Explanation[], idOf: (did: string) => string) {
   return explanations.map((explanation) => {
     const { deal, counterparty, move } = explanation

@@ -13,7 +13,6 @@ const payloadType = "application/vnd.in-toto+json"
 const statementType = "https://in-toto.io/Statement/v1"
 const predicateType = "urn:agentchat:receipt:v1"
 
-/** A DSSE envelope. */
 export interface Envelope {
   readonly payloadType: typeof payloadType
   /** Base64 of the statement. */

@@ -3,9 +3,7 @@ import type { Identity } from "../../identity/identity-file.js"
 import type { Receipt } from "../../proposals/receipt.js"
 import type { Context } from "../context.js"
 
-/** Formats of an export. */
 export const exportFormats = ["json", "yaml", "in-toto"] as const
-/** One of {@link exportFormats}. */
 export type ExportFormat = (typeof exportFormats)[number]
 
 /** Number of receipts after which an export waits until they are written. */

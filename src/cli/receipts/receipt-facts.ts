@@ -19,7 +19,6 @@ import { addKeysAmongReceipts, readEntries } from "./receipt-source.js"
 /** The contents of a valid receipt. Times are in ISO 8601. */
 export interface ReceiptFacts {
   readonly proposal_id: string
-  /** The proposer. */
   readonly from: AgentId
   readonly to: AgentId
   readonly task: string
@@ -58,7 +57,6 @@ function endOf(deal: Deal): number {
   return end?.ts ?? deal.chain[0].ts
 }
 
-/** A valid receipt and its contents. */
 export interface Collected {
   readonly receipt: Receipt
   readonly facts: ReceiptFacts
@@ -100,7 +98,6 @@ export async function collectReceipts(
     .sort((a, b) => a.end - b.end || (a.facts.proposal_id < b.facts.proposal_id ? -1 : 1))
 }
 
-/** Tests whether the home directory has a file of receipts. */
 export function hasReceipts({ home }: Config): boolean {
   return existsSync(rootPaths(home).receipts)
 }
@@ -145,7 +142,6 @@ export function formatPrice({ amount, currency }: Pick<ReceiptFacts, "amount" | 
   return price === "" ? undefined : price
 }
 
-/** Totals over many receipts. */
 export interface ReceiptSummary {
   readonly total: number
   /** End of the first deal, in ISO 8601. */
@@ -161,7 +157,6 @@ interface CurrencySummary {
   /** Null for amounts without a currency. */
   readonly currency: string | null
   readonly receipts: number
-  /** A decimal number. */
   readonly total: string
 }
 
@@ -183,7 +178,6 @@ export function summarize(receipts: readonly ReceiptFacts[], own: ReadonlySet<Ag
   }
 }
 
-/** Returns the lines of a summary. */
 export function formatSummary(summary: ReceiptSummary): string[] {
   const { total, from, to, counterparties, currencies, disputed } = summary
   return [

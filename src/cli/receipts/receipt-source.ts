@@ -12,7 +12,6 @@ import { type ReadableFile, readFileChunks, readFileLines } from "../input/file-
 import { isEnvelope, openEnvelope } from "./in-toto.js"
 import { KeyRing, readKeyStatement } from "./key-statements.js"
 
-/** An entry of a file of receipts. */
 export type Entry =
   | { readonly kind: "receipt"; readonly receipt: Receipt }
   | { readonly kind: "key"; readonly statement: KeyStatement }
@@ -20,7 +19,6 @@ export type Entry =
   /** Of a type or version that this program does not know. */
   | { readonly kind: "unknown"; readonly problem: string }
 
-/** An entry and its position. */
 export interface PlacedEntry {
   /** Number of the line, or of the element in the array of a document; from 1. */
   readonly line: number

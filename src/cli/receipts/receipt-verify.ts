@@ -6,7 +6,6 @@ import type { KeyRing } from "./key-statements.js"
 import { factsOf, formatPrice, type ReceiptFacts, shortTask } from "./receipt-facts.js"
 import { addKeysAmongReceipts, type Entry, readEntries } from "./receipt-source.js"
 
-/** The result of verifying one line. */
 type Finding =
   | {
       readonly line: number

@@ -88,7 +88,6 @@ export class DealCalls {
     }
   }
 
-  /** Lists the deals that the relay has of this agent, each verified. */
   async proposals({ id, since = 0 }: ProposalQuery = {}): Promise<Proposal[]> {
     const listed = id === undefined ? await this.#engine.fetchSince(since) : [await this.#engine.fetch(id)]
     return listed.map(({ deal, names }) => {

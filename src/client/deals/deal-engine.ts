@@ -24,7 +24,6 @@ const retryMs = 1_000
 /** Errors of a statement that may only mean that an earlier statement did not arrive. */
 const gapCodes: ReadonlySet<ErrorCode> = new Set(["PROPOSAL_NOT_FOUND", "PROPOSAL_STATE", "STATEMENT_STALE"])
 
-/** The relay on which the deals are made. */
 export interface DealRelay {
   /** `server_id` of the relay that answers the next request. @throws {ChatError} UNREACHABLE */
   serverId(): string
@@ -32,7 +31,6 @@ export interface DealRelay {
   request<F extends RequestFrame>(frame: F): Promise<AnswerTo<F>>
 }
 
-/** A statement that was verified. */
 export interface VerifiedStatement {
   readonly statement: Statement
   /** The deal; its chain ends with the statement if that is new. */
@@ -74,10 +72,8 @@ interface ListedDeal {
   readonly names: Readonly<Record<string, string>>
 }
 
-/** A statement made from a draft. */
 export interface SignedDraft {
   readonly statement: Statement
-  /** The deal including the statement. */
   readonly deal: Deal
   /** True if the deal contained the statement before, so that it need not be sent. */
   readonly isKnown: boolean

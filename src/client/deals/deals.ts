@@ -15,7 +15,6 @@ const maxUnread = 1_000
 /** Longest delay of a timer, in milliseconds. */
 const maxTimerMs = 2 ** 31 - 1
 
-/** Options of {@link Deals}. */
 export interface DealsOptions {
   readonly clock: Clock
   readonly relay: DealRelay
@@ -52,9 +51,7 @@ export class Deals {
   #unread: Arrival[] = []
   #isReading = false
   readonly #waiters = new Set<Waiter>()
-  /** Counts the calls of {@link end}. */
   #generation = 0
-  /** Counts the valid statements that arrived. */
   #arrived = 0
 
   constructor(options: DealsOptions) {

@@ -18,7 +18,6 @@ import { ReceiptsFile } from "./receipts-file.js"
 /** Milliseconds before receipts.jsonl is tried again while another process has the lock. */
 const lockRetryMs = 20
 
-/** Options of a {@link DealJournal}. */
 export interface DealJournalOptions {
   readonly paths: Pick<DaemonPaths, "proposals" | "receipts">
   /** did:key of the daemon's agent. */
@@ -27,7 +26,6 @@ export interface DealJournalOptions {
   readonly memory: DaemonMemory
 }
 
-/** Receives what the journal has written. */
 export interface DealJournalEvents {
   /** Appends a line to the inbox. */
   mirror(line: IdentifiedLine, mark: Mark | undefined): void

@@ -28,7 +28,6 @@ export interface DealEvents extends DealJournalEvents {
   readonly log: (line: string) => void
 }
 
-/** Options of {@link Deals}. */
 export interface DealsOptions {
   readonly paths: Pick<DaemonPaths, "proposals" | "receipts">
   readonly identity: Identity
@@ -82,7 +81,6 @@ export class Deals {
     this.#synced = this.#sync()
   }
 
-  /** Ends the session. */
   detach(): void {
     this.#session = undefined
     this.#engine.reset()
@@ -93,7 +91,6 @@ export class Deals {
     this.#journal.flush()
   }
 
-  /** See {@link DealJournal.onDurable}. */
   onDurable(lineIds: readonly string[]): void {
     this.#journal.onDurable(lineIds)
   }
@@ -118,7 +115,6 @@ export class Deals {
     return this.#engine.sign(draft, key)
   }
 
-  /** See {@link DealEngine.markStale}. */
   markStale(proposalId: string): void {
     this.#engine.markStale(proposalId)
   }

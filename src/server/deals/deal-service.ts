@@ -26,7 +26,6 @@ import {
 /** The fields of an agent that the service uses. */
 type DealAgent = Pick<Agent, "id" | "did" | "name" | "markAnswered">
 
-/** Options of {@link DealService.open}. */
 export interface DealServiceOptions extends DealTableOptions {
   readonly agents: Pick<RosterSync, "knows">
   readonly mailboxes: Pick<Mailboxes, "post">

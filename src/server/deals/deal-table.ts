@@ -54,7 +54,6 @@ interface DealEntry {
   readonly revision: number
 }
 
-/** Options of {@link DealTable.open}. */
 export interface DealTableOptions {
   readonly limits: Limits
   readonly clock: Clock
@@ -90,7 +89,6 @@ export class DealTable {
     this.#options = options
   }
 
-  /** Number of deals. */
   get size(): number {
     return this.#entries.size
   }
