@@ -1,4 +1,5 @@
 import { ChatError } from "../protocol/errors.js"
+import type { NumberGap } from "./numbering.js"
 
 /**
  * The storage of a relay. Every engine offers the same logs and tables; `queue/` builds queues on top of tables.
@@ -45,7 +46,10 @@ export interface Retention {
 /** An entry of a log. */
 export interface LogEntry {
   readonly key: string
-  /** Rises with each entry of a key, not always by one; never used twice, even after `drop`. */
+  /**
+   * Rises with each entry of a key, not always by one; never used twice, even after `drop`, and even if the storage
+   * is emptied or restored from an older copy (see `numbering.ts`).
+   */
   readonly seq: number
   /** When it was appended, in milliseconds since the Unix epoch. */
   readonly ts: number
@@ -69,6 +73,8 @@ export interface Logs {
   last(key: string, count: number): Promise<LogEntry[]>
   /** Returns the size of a log and its highest `seq`. */
   stat(key: string): Promise<LogStat>
+  /** Returns the numbers that show that their reader knows another life of the storage; see `isForeign`. */
+  gap(key: string): Promise<NumberGap | undefined>
   /** Removes every entry up to and including `seq`. */
   trim(key: string, seq: number): Promise<void>
   /** Removes every entry. */

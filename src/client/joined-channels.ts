@@ -74,7 +74,7 @@ export class JoinedChannels {
   }
 
   async #join(connection: Connection, channel: string, membership: Membership): Promise<void> {
-    const serverId = connection.welcome.server_id
+    const { server_id: serverId, limits } = connection.welcome
     const since: { since?: number } = membership.serverId === serverId ? { since: membership.seq } : {}
     try {
       const joined = await connection.request({ type: "JOIN", channel, ...since })
@@ -83,7 +83,7 @@ export class JoinedChannels {
         {
           ...joined,
           ...(membership.pattern === undefined ? {} : { pattern: membership.pattern }),
-          seq: since.since ?? joined.seq,
+          seq: joined.reset === true ? Math.max(0, joined.seq - limits.buffer) : (since.since ?? joined.seq),
         },
         serverId,
       )

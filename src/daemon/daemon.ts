@@ -275,12 +275,19 @@ export class Daemon {
   #onJoined(failures: JoinFailures | undefined): void {
     if (failures === undefined) return
     for (const [name, { code, message }] of failures.refused) {
-      const text = `cannot join ${name}: ${message}`
-      this.#log.write(`notice: ${text}`)
-      this.#inbox.append(noticeLine(code, text, this.#host.clock.now()))
+      this.#notify(code, `cannot join ${name}: ${message}`)
+    }
+    if (failures.reset.length > 0) {
+      const names = failures.reset.join(", ")
+      this.#notify("STORE_RESET", `${names}: the relay's store was emptied or restored; messages may be missing there`)
     }
     this.#status.setProblem("channels", failures.temporary)
     this.#save()
+  }
+
+  #notify(code: string, text: string): void {
+    this.#log.write(`notice: ${text}`)
+    this.#inbox.append(noticeLine(code, text, this.#host.clock.now()))
   }
 
   #checkReaders(): void {

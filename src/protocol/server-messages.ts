@@ -195,6 +195,8 @@ export const serverMessages = {
       /** In the answer to CREATE_CHANNEL: true if the channel ends with the relay's process. */
       in_memory: optional(boolean),
       settings: optional(settings),
+      /** `since` is of another life of the relay's store, which was emptied or restored from an older copy. */
+      reset: optional(boolean),
       /** The pattern that brought this channel; in the answer to a pattern itself, that pattern. */
       pattern: optional(string),
     },

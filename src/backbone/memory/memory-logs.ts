@@ -79,6 +79,10 @@ export class MemoryLogs implements Logs {
     })
   }
 
+  gap(): Promise<undefined> {
+    return Promise.resolve(undefined)
+  }
+
   trim(key: string, seq: number): Promise<void> {
     return promptly(() => {
       const log = this.#find(key)

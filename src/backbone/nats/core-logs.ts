@@ -9,6 +9,7 @@ import {
 } from "../backbone.js"
 import { checkEntryId, EntryIds } from "../entry-ids.js"
 import { Listeners } from "../listeners.js"
+import { firstNumber } from "../numbering.js"
 import { errorText, type NatsClient } from "./nats-client.js"
 
 const idHeader = "Agentchat-Id"
@@ -16,8 +17,6 @@ const seqHeader = "Agentchat-Seq"
 const tsHeader = "Agentchat-Ts"
 /** Number of ids remembered per family, of entries appended and of entries received. */
 const maxIds = 50_000
-/** Sequence numbers per millisecond. */
-const numbersPerMs = 1_000
 
 /** A family of logs that keeps no entries: they are passed from relay to relay through core NATS. */
 export class CoreLogs implements Logs {
@@ -85,6 +84,10 @@ export class CoreLogs implements Logs {
     return this.#constant(key, { last: this.#last.get(key) ?? 0, count: 0 })
   }
 
+  gap(key: string): Promise<undefined> {
+    return this.#constant(key, undefined)
+  }
+
   trim(key: string): Promise<void> {
     return this.#constant(key, undefined)
   }
@@ -109,7 +112,7 @@ export class CoreLogs implements Logs {
 
   /** Returns a number above all that this relay has seen, derived from the time so that relays seldom choose the same. */
   #next(ts: number): number {
-    this.#seq = Math.max(this.#seq + 1, ts * numbersPerMs)
+    this.#seq = Math.max(this.#seq + 1, firstNumber(ts))
     return this.#seq
   }
 

@@ -18,9 +18,11 @@ import {
 } from "../backbone.js"
 import { checkEntryId, logFull } from "../entry-ids.js"
 import { Listeners } from "../listeners.js"
+import type { NumberGap } from "../numbering.js"
 import type { StreamMessage } from "./consumer.js"
 import { StreamFollower } from "./follower.js"
 import { LogMessages } from "./log-messages.js"
+import { LogSequence } from "./log-sequence.js"
 import { errorText, type NatsClient, unavailable } from "./nats-client.js"
 import { ensureStream, hasCode, natsCodes } from "./stream.js"
 
@@ -51,7 +53,7 @@ export class NatsLogs implements Logs {
     this.#prefix = `${client.space}.log.${name}.`
     this.#retention = retention
     this.#messages = new LogMessages(client, this.#stream)
-    this.#sequence = new LogSequence(retention.storage)
+    this.#sequence = new LogSequence()
     this.#publisher = new Publisher(client)
   }
 
@@ -103,6 +105,11 @@ export class NatsLogs implements Logs {
     const subject = this.#subject(key)
     const { newest, last, count } = await this.#client.run(() => this.#messages.stat(subject))
     return { last: this.#sequence.toLog(count === 0 ? last : newest), count }
+  }
+
+  gap(key: string): Promise<NumberGap> {
+    checkKey(key)
+    return Promise.resolve({ after: 0, until: this.#sequence.toLog(0) })
   }
 
   async trim(key: string, seq: number): Promise<void> {
@@ -297,54 +304,4 @@ function parseReply(
 function toError(refusal: JetStreamApiError): Error {
   const isFull = hasCode(refusal, natsCodes.storeFailed) && refusal.message.includes("per subject")
   return isFull ? logFull() : refusal
-}
-
-/** 2026-01-01T00:00Z in milliseconds since the Unix epoch. */
-const sequenceEpochMs = 1_767_225_600_000
-/** Numbers per millisecond, and so the highest rate of entries a memory stream can have over its whole life. */
-const numbersPerMs = 1_000
-/** An empty stream that is older than this is considered to have lost its messages. */
-const lostMs = 60_000
-
-/**
- * Maps the numbers of a stream to those of its log. A stream on disk keeps counting, but one in memory starts at 1 again
- * with every restart of NATS, while its readers continue after the last number they know. Therefore the numbers of a
- * stream in memory start at its creation time in microseconds, which is the same for all relays; they are safe integers
- * until 2311. After a restart of a whole cluster the stream is empty and keeps its creation time: then it is purged up
- * to a number that matches the current time.
- */
-export class LogSequence {
-  readonly #isInMemory: boolean
-  #base = 0
-  #createdMs = 0
-
-  constructor(storage: "disk" | "memory") {
-    this.#isInMemory = storage === "memory"
-  }
-
-  /** @param created - when the stream was created, as reported by NATS (RFC 3339) */
-  start(created: string): void {
-    if (!this.#isInMemory) return
-    this.#createdMs = Date.parse(created)
-    this.#base = Math.max(0, (this.#createdMs - sequenceEpochMs) * numbersPerMs)
-  }
-
-  /**
-   * Returns the number at which an empty stream has to continue, or undefined if it is simply new.
-   * @param ts - now, milliseconds since the Unix epoch
-   * @param hadEntries - whether the stream is known to have had an entry
-   */
-  afterLoss(ts: number, hadEntries: boolean): number | undefined {
-    const ageMs = ts - this.#createdMs
-    return this.#isInMemory && (hadEntries || ageMs > lostMs) ? ageMs * numbersPerMs : undefined
-  }
-
-  toLog(streamSeq: number): number {
-    return this.#base + streamSeq
-  }
-
-  /** Returns the number in the stream; 0 for a number before its time. */
-  toStream(seq: number): number {
-    return Math.max(0, seq - this.#base)
-  }
 }

@@ -1,5 +1,6 @@
 import type { Appended, LogEntry, LogStat, Retention } from "../backbone.js"
 import { logFull } from "../entry-ids.js"
+import type { NumberGap } from "../numbering.js"
 import { fromSql, type Sql, type SqlValue, toSql } from "./sql.js"
 import type { OpParams } from "./worker-protocol.js"
 
@@ -26,11 +27,16 @@ const dropBatch = 100
  */
 export class SqlLogs {
   readonly #sql: Sql
+  /** Entries are given numbers above this. */
+  readonly #firstNumber: number
   /** The logs used in this transaction. */
   readonly #open = new Map<string, Log>()
+  /** The last number of each log, by its id, when it was first appended to since the store was opened. */
+  readonly #lastBefore = new Map<number, number>()
 
-  constructor(sql: Sql) {
+  constructor(sql: Sql, firstNumber: number) {
     this.#sql = sql
+    this.#firstNumber = firstNumber
   }
 
   append({ family, key, id, value, digest, ts, retention }: OpParams<"append">): Appended {
@@ -43,12 +49,14 @@ export class SqlLogs {
       if (known !== undefined) return known
       throw logFull()
     }
+    const seq = Math.max(log.last, this.#firstNumber) + 1
     const sql = "insert into seen (log, id, seq, ts, digest) values (?, ?, ?, ?, ?) on conflict do nothing"
-    if (this.#sql.run(sql, log.id, toSql(id), log.last + 1, ts, digest ?? null) === 0) {
+    if (this.#sql.run(sql, log.id, toSql(id), seq, ts, digest ?? null) === 0) {
       const known = this.#seen(log, id)
       if (known !== undefined) return known
     }
-    log.last++
+    if (log.last < this.#firstNumber) this.#lastBefore.set(log.id, log.last)
+    log.last = seq
     if (retention.maxEntries > 0) this.#insert(log, ts, value, bytes)
     return { seq: log.last, ts, isDuplicate: false }
   }
@@ -98,6 +106,13 @@ export class SqlLogs {
     if (log === undefined) return { last: 0, count: 0 }
     const count = this.#sql.number("select count(*) from entry where log = ? and ts > ?", log.id, oldestMs)
     return { last: log.last, count }
+  }
+
+  gap({ family, key }: OpParams<"gap">): NumberGap | undefined {
+    const log = this.#find(family, key)
+    if (log === undefined) return { after: 0, until: this.#firstNumber }
+    const after = log.last < this.#firstNumber ? log.last : this.#lastBefore.get(log.id)
+    return after === undefined ? undefined : { after, until: this.#firstNumber }
   }
 
   trim({ family, key, seq }: OpParams<"trim">): null {

@@ -3,6 +3,7 @@ import { closeSync, existsSync, mkdirSync, openSync } from "node:fs"
 import { join } from "node:path"
 import { ChatError } from "../../protocol/errors.js"
 import type { Row } from "../backbone.js"
+import { firstNumber } from "../numbering.js"
 import { fromSql, Sql, sqlFault, toSql } from "./sql.js"
 import { SqlLogs } from "./sql-logs.js"
 import { compact, exportPage, verify } from "./store-check.js"
@@ -57,16 +58,18 @@ export class SqlStore {
   readonly #ops: StoreOps
 
   /** @throws {ChatError} ALREADY_RUNNING, STORE_DAMAGED, NOT_FOUND, UNSUPPORTED or FILE_FAILED */
-  constructor({ dir, create, check }: StoreOptions) {
+  constructor({ dir, create, check, ts }: StoreOptions) {
     this.#path = join(dir, "store.db")
     prepareFile(dir, this.#path, create)
+    let isNew: boolean
     try {
-      this.#sql = openSql(this.#path, check)
+      ;({ sql: this.#sql, isNew } = openSql(this.#path, check))
       this.id = String(this.#sql.one("select value from meta where name = 'id'")?.[0])
     } catch (error) {
       throw openingError(error, dir, this.#path)
     }
-    this.#logs = new SqlLogs(this.#sql)
+    // An existing store may be an older copy. A new one has an id that no reader knows.
+    this.#logs = new SqlLogs(this.#sql, isNew ? 0 : firstNumber(ts))
     this.#ops = makeOps(this.#sql, this.#logs, this.#path)
   }
 
@@ -132,6 +135,7 @@ function makeOps(sql: Sql, logs: SqlLogs, path: string): StoreOps {
     read: (op) => logs.read(op),
     last: (op) => logs.last(op),
     stat: (op) => logs.stat(op),
+    gap: (op) => logs.gap(op),
     trim: (op) => logs.trim(op),
     sweep: (op) => logs.sweep(op),
     expire: (op) => logs.expire(op),
@@ -213,7 +217,7 @@ function prepareFile(dir: string, path: string, create: boolean): void {
   }
 }
 
-function openSql(path: string, check: boolean): Sql {
+function openSql(path: string, check: boolean): { sql: Sql; isNew: boolean } {
   const sql = new Sql(path)
   try {
     // Set before the first read, so that nobody else can open the file and SQLite needs no shared memory file.
@@ -229,7 +233,7 @@ function openSql(path: string, check: boolean): Sql {
     }
     sql.exec("commit")
     if (check) quickCheck(sql, path)
-    return sql
+    return { sql, isNew }
   } catch (error) {
     sql.close()
     throw error

@@ -17,6 +17,7 @@ import { checkEntryId, EntryIds } from "../entry-ids.js"
 import { Listeners } from "../listeners.js"
 import { maxEntryIds } from "../memory/memory-backbone.js"
 import { MemoryLogs } from "../memory/memory-logs.js"
+import type { NumberGap } from "../numbering.js"
 import { StoreWorker, workerFile } from "./store-worker.js"
 
 /** Milliseconds the id of an entry is remembered. */
@@ -44,7 +45,7 @@ export interface SqliteOptions {
  * version wrote it; FILE_FAILED
  */
 export async function openSqliteBackbone(options: SqliteOptions): Promise<Backbone> {
-  const storeOptions = { dir: options.dir, create: true, check: true }
+  const storeOptions = { dir: options.dir, create: true, check: true, ts: options.clock.now() }
   const worker = await StoreWorker.open(storeOptions, options.workerFile ?? workerFile)
   return new SqliteBackbone(worker, options)
 }
@@ -176,6 +177,10 @@ class SqliteLogs implements Logs {
 
   async stat(key: string): Promise<LogStat> {
     return await this.#worker.ask({ op: "stat", ...this.#log(key), oldestMs: this.#oldestMs })
+  }
+
+  async gap(key: string): Promise<NumberGap | undefined> {
+    return await this.#worker.ask({ op: "gap", ...this.#log(key) })
   }
 
   async trim(key: string, seq: number): Promise<void> {

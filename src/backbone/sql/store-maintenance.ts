@@ -37,7 +37,7 @@ export async function compactStore(dir: string, program = workerFile): Promise<S
  * @throws {ChatError} as {@link compactStore}
  */
 export async function* exportStore(dir: string, program = workerFile): AsyncGenerator<StoreLine> {
-  const worker = await StoreWorker.open({ dir, create: false, check: false }, program)
+  const worker = await StoreWorker.open({ dir, create: false, check: false, ts: 0 }, program)
   try {
     let cursor: ExportCursor | undefined
     do {
@@ -55,7 +55,7 @@ async function withStore<T>(
   program: string,
   act: (worker: StoreWorker) => Promise<T>,
 ): Promise<T> {
-  const worker = await StoreWorker.open({ dir, create: false, check: false }, program)
+  const worker = await StoreWorker.open({ dir, create: false, check: false, ts: 0 }, program)
   try {
     return await act(worker)
   } finally {

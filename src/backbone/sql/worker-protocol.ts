@@ -1,6 +1,7 @@
 // The messages between the main thread and the worker thread of a store.
 
 import type { Appended, LogEntry, LogStat, Retention, Row } from "../backbone.js"
+import type { NumberGap } from "../numbering.js"
 
 /** One log of a family. */
 interface LogName {
@@ -41,6 +42,7 @@ export interface StoreOps {
   readonly read: (op: LogName & Expiry & { readonly after: number; readonly limit: number }) => LogEntry[]
   readonly last: (op: LogName & Expiry & { readonly count: number }) => LogEntry[]
   readonly stat: (op: LogName & Expiry) => LogStat
+  readonly gap: (op: LogName) => NumberGap | undefined
   readonly trim: (op: LogName & { readonly seq: number }) => null
   /** Removes the expired entries of a family. */
   readonly expire: (op: Expiry & { readonly family: string }) => null
@@ -91,6 +93,7 @@ const reads: ReadonlySet<OpName> = new Set([
   "read",
   "last",
   "stat",
+  "gap",
   "get",
   "rows",
   "verify",
@@ -128,6 +131,8 @@ export interface StoreOptions {
   readonly create: boolean
   /** Check the file for damage first. */
   readonly check: boolean
+  /** Milliseconds since the Unix epoch, for the numbers of new entries. */
+  readonly ts: number
 }
 
 /** A message to the worker. */

@@ -126,13 +126,19 @@ export class Bookmarks {
     return this.#inviteOnly.has(channel)
   }
 
-  /** Adds a channel that was joined. @param seq - the last message before those the relay sends next */
-  enter(channel: string, seq: number, { isInviteOnly = false }: { isInviteOnly?: boolean } = {}): void {
+  /**
+   * Adds a channel that was joined.
+   * @param seq - the last message before those the relay sends next
+   * @param options - `isReset`: positions above `seq` are of another life of the relay's store
+   */
+  enter(channel: string, seq: number, options: { isInviteOnly?: boolean; isReset?: boolean } = {}): void {
+    const { isInviteOnly = false, isReset = false } = options
     if (isInviteOnly && !this.#inviteOnly.has(channel)) {
       this.#inviteOnly.add(channel)
       this.#isSaved = false
     }
-    if (typeof this.#positions.get(channel) === "number") return
+    const known = this.#positions.get(channel) ?? undefined
+    if (known !== undefined && !(isReset && known > seq)) return
     this.#positions.set(channel, seq)
     this.#isSaved = false
   }

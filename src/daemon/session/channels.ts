@@ -23,6 +23,8 @@ export interface JoinFailures {
   readonly temporary: ChatError | undefined
   /** Not tried again in this session. */
   readonly refused: ReadonlyMap<string, ChatError>
+  /** Channels whose messages began anew, because the relay's store was emptied or restored. */
+  readonly reset: readonly string[]
 }
 
 /** Options of {@link Channels}. */
@@ -43,6 +45,7 @@ export class Channels {
   readonly #channels = new Set<Channel>()
   readonly #patterns = new Set<ChannelPattern>()
   readonly #durable = new Set<string>()
+  readonly #reset = new Set<string>()
   #session: Session | undefined
   /** Channels and patterns to try again in this session. */
   #unjoined: ReadonlySet<string> = new Set()
@@ -154,7 +157,9 @@ export class Channels {
     const temporary = [...failures].filter(([, { code }]) => temporaryCodes.has(code))
     this.#unjoined = new Set([...this.#unjoined, ...temporary.map(([name]) => name)])
     const refused = [...failures].filter(([name]) => !this.#unjoined.has(name))
-    return { temporary: temporary[0]?.[1], refused: new Map(refused) }
+    const reset = [...this.#reset]
+    this.#reset.clear()
+    return { temporary: temporary[0]?.[1], refused: new Map(refused), reset }
   }
 
   async #joinPattern(session: Session, pattern: ChannelPattern): Promise<void> {
@@ -198,14 +203,15 @@ export class Channels {
   }
 
   #add(joined: Joined, replayed: number): void {
-    const { channel, seq, invite_only: isInviteOnly, settings, durable } = joined
+    const { channel, seq, invite_only: isInviteOnly, settings, durable, reset: isReset = false } = joined
     const isNew = !this.#bookmarks.isKnown(channel)
     this.#channels.add(channel as Channel)
     if (durable === true) this.#durable.add(channel)
     else this.#durable.delete(channel)
     // If the channel does not replay to newcomers, a later JOIN with `since` must not reveal its history either.
     const follows = settings?.replay === false ? 0 : replayed
-    this.#bookmarks.enter(channel, Math.max(0, seq - follows), { isInviteOnly })
+    this.#bookmarks.enter(channel, Math.max(0, seq - follows), { isInviteOnly, isReset })
+    if (isReset) this.#reset.add(channel)
     const line = isNew ? joinedLine(joined) : undefined
     if (line !== undefined) this.#inbox.append(line)
   }

@@ -1,4 +1,5 @@
 import type { Appended, Backbone, LogEntry, Logs } from "../../backbone/backbone.js"
+import type { NumberGap } from "../../backbone/numbering.js"
 import type { Limits } from "../../protocol/limits.js"
 import type { Channel as ChannelName } from "../../protocol/names.js"
 
@@ -60,6 +61,11 @@ export class ChannelHistory {
   /** Returns the number of the newest message ever stored. */
   async lastSeq(): Promise<number> {
     return (await this.#logs.stat(this.#key)).last
+  }
+
+  /** Returns the numbers that show that a client knows another life of the store. */
+  gap(): Promise<NumberGap | undefined> {
+    return this.#logs.gap(this.#key)
   }
 
   /** Returns the next messages after `seq`, oldest first. */

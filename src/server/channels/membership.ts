@@ -1,4 +1,5 @@
 import type { LogEntry } from "../../backbone/backbone.js"
+import { isForeign } from "../../backbone/numbering.js"
 import type { Clock } from "../../base/clock.js"
 import { omitUndefined } from "../../base/plain.js"
 import { ChatError } from "../../protocol/errors.js"
@@ -175,14 +176,16 @@ export class Membership {
   ): Promise<void> {
     session.channels.add(channel)
     let resumeAt: number | undefined
+    let isReset: boolean
     try {
       await this.#options.channels.loadSeq(channel)
-      resumeAt = await this.#findResumePoint(session, channel, options.since)
+      isReset = options.since !== undefined && isForeign(options.since, channel.seq, await history.gap())
+      resumeAt = await this.#findResumePoint(session, channel, options.since, isReset)
     } catch (error) {
       session.channels.delete(channel)
       throw error
     }
-    this.#sendJoined(session, channel, options)
+    this.#sendJoined(session, channel, options, isReset ? true : undefined)
     const newcomer = new Newcomer(session, channel, history, this.#options.clock)
     const { bufferSize } = this.#options.limits
     const at = resumeAt ?? (await newcomer.replay(bufferSize, this.#replayStart(channel)))
@@ -190,19 +193,23 @@ export class Membership {
     if (await newcomer.catchUp(at, isReplay)) this.#enter(session, channel)
   }
 
-  /** Returns the number after which a member continues; undefined for a newcomer, which becomes a member. */
+  /**
+   * Returns the number after which a member continues; undefined for a newcomer, which becomes a member.
+   * @param isReset - `since` is of another life of the store, whose own bookmark counts instead
+   */
   async #findResumePoint(
     { agent: { id } }: Session,
     { name, isDurable, seq }: Channel,
     since: number | undefined,
+    isReset: boolean,
   ): Promise<number | undefined> {
-    if (!isDurable || !persistentIdPattern.test(id)) return since
+    if (!isDurable || !persistentIdPattern.test(id)) return since !== undefined && since > seq ? undefined : since
     const bookmark = await this.#options.bookmarks.find(id, name)
     if (bookmark === undefined) {
       await this.#options.bookmarks.add(id, name, seq)
       return undefined
     }
-    return Math.max(bookmark.from, since ?? bookmark.at)
+    return Math.min(seq, Math.max(bookmark.from, isReset ? bookmark.at : (since ?? bookmark.at)))
   }
 
   /** Returns the time from which messages are replayed to a newcomer; Infinity for none. */
@@ -213,7 +220,8 @@ export class Membership {
     return window === undefined ? -Infinity : clock.now() - durationMs(window)
   }
 
-  #sendJoined(session: Session, channel: Channel, { re, pattern, inMemory }: JoinOptions): void {
+  #sendJoined(session: Session, channel: Channel, options: JoinOptions, reset?: true): void {
+    const { re, pattern, inMemory } = options
     const { roster, clock, limits } = this.#options
     const { agent } = session
     // A session that still reads what it missed is not a member yet.
@@ -243,7 +251,7 @@ export class Membership {
       invite_only: isInviteOnly,
       ...(isDurable && { durable: true }),
       ...(Object.keys(settings).length > 0 && { settings }),
-      ...omitUndefined({ pattern, in_memory: inMemory }),
+      ...omitUndefined({ reset, pattern, in_memory: inMemory }),
     }
     session.send(message, re)
   }

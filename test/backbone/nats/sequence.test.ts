@@ -1,26 +1,16 @@
 import { expect, it } from "vitest"
-import { LogSequence } from "../../../src/backbone/nats/nats-logs.js"
+import { LogSequence } from "../../../src/backbone/nats/log-sequence.js"
 
 const created = "2026-03-01T12:00:00.000000001Z"
 const createdMs = Date.parse(created)
 
-it("numbers of a stream in memory are above all numbers of an older one", () => {
-  const [older, newer] = [new LogSequence("memory"), new LogSequence("memory")]
+it("numbers of a stream are above all numbers of an older one", () => {
+  const [older, newer] = [new LogSequence(), new LogSequence()]
   older.start(created)
   newer.start("2026-03-01T12:00:01Z")
   expect(newer.toLog(1)).toBeGreaterThan(older.toLog(900_000))
   expect(newer.toStream(older.toLog(900_000))).toBe(0)
   expect(newer.toStream(newer.toLog(7))).toBe(7)
-})
-
-it("a log on disk uses the numbers of its stream", () => {
-  const numbers = new LogSequence("disk")
-  numbers.start(created)
-  expect([numbers.toLog(7), numbers.toStream(7), numbers.afterLoss(createdMs + 3_600_000, true)]).toEqual([
-    7,
-    7,
-    undefined,
-  ])
 })
 
 it.each([
@@ -30,7 +20,7 @@ it.each([
 ] as const)(
   "the log of a stream that %s continues at the current time or not at all",
   (_name, ageMs, hadEntries, seq) => {
-    const numbers = new LogSequence("memory")
+    const numbers = new LogSequence()
     numbers.start(created)
     expect(numbers.afterLoss(createdMs + ageMs, hadEntries)).toBe(seq)
   },

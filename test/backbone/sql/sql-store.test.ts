@@ -78,7 +78,7 @@ test("entries beyond a bound are dropped, whether appended in one batch or not",
 })
 
 function openStore(): SqlStore {
-  return new SqlStore({ dir: temporaryDirectory(), create: true, check: false })
+  return new SqlStore({ dir: temporaryDirectory(), create: true, check: false, ts: 0 })
 }
 
 function toOp(operation: Operation["op"], ts: number, run: string): StoreOp {
