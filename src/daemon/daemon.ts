@@ -279,7 +279,10 @@ export class Daemon {
     }
     if (failures.reset.length > 0) {
       const names = failures.reset.join(", ")
-      this.#notify("STORE_RESET", `${names}: the relay's store was emptied or restored; messages may be missing there`)
+      this.#notify(
+        "STORE_RESET",
+        `${names}: the relay's store was emptied or restored; messages may be missing there`,
+      )
     }
     this.#status.setProblem("channels", failures.temporary)
     this.#save()

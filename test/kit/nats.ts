@@ -78,6 +78,13 @@ export class NatsServer {
     await this.#end("SIGKILL")
   }
 
+  /** Kills it, and starts it again with an empty store. */
+  async startEmpty(): Promise<void> {
+    await this.kill()
+    rmSync(join(this.dir, "store"), { recursive: true, force: true })
+    await this.startAgain()
+  }
+
   /** Kills it and removes its store. */
   async dispose(): Promise<void> {
     await this.kill()

@@ -64,19 +64,15 @@ export async function openNatsBackbone(options: NatsOptions): Promise<Backbone> 
 
 async function openSpace(client: NatsClient): Promise<Backbone> {
   const system = await NatsTable.open(client, systemTable)
-  const id = await client.withTimeout(() => readId(system))
-  return new NatsBackbone(client, system, id)
-}
-
-/** Returns the id of the space, which the first relay chooses. */
-async function readId(system: Table): Promise<string> {
   const candidate = `srv_${randomBytes(idBytes).toString("base64url")}`
-  const found = await system.get("id")
-  if (found !== undefined) return found.value
-  await system.put("id", candidate, 0)
-  const first = await system.get("id")
-  if (first === undefined) throw new ChatError("UNAVAILABLE", "the store does not keep what is written")
-  return first.value
+  const id = await client.withTimeout(() => system.ensure("id", candidate))
+  if (id === undefined) throw new ChatError("UNAVAILABLE", "the store does not keep what is written")
+  // A NATS that lost everything is still the store of the relays that use it.
+  client.onRestore(async () => {
+    const found = await system.ensure("id", id)
+    if (found !== id) client.log(`nats: the store is another one now (${found}); restart this relay`)
+  })
+  return new NatsBackbone(client, system, id)
 }
 
 class NatsBackbone implements Backbone {

@@ -22,9 +22,9 @@ import type { NumberGap } from "../numbering.js"
 import type { StreamMessage } from "./consumer.js"
 import { StreamFollower } from "./follower.js"
 import { LogMessages } from "./log-messages.js"
-import { LogSequence } from "./log-sequence.js"
 import { errorText, type NatsClient, unavailable } from "./nats-client.js"
 import { ensureStream, hasCode, natsCodes } from "./stream.js"
+import { StreamNumbers } from "./stream-numbers.js"
 
 /** Header with the time at which the relay appended an entry, because the acknowledgement of NATS has none. */
 const tsHeader = "Agentchat-Ts"
@@ -39,7 +39,7 @@ export class NatsLogs implements Logs {
   readonly #retention: Retention
   readonly #publisher: Publisher
   readonly #messages: LogMessages
-  readonly #sequence: LogSequence
+  readonly #numbers: StreamNumbers
   readonly #listeners = new Listeners<LogEntry>()
   #follower: Promise<StreamFollower> | undefined
   /** The creation time of the followed stream, and the number of the last message reported. */
@@ -53,7 +53,7 @@ export class NatsLogs implements Logs {
     this.#prefix = `${client.space}.log.${name}.`
     this.#retention = retention
     this.#messages = new LogMessages(client, this.#stream)
-    this.#sequence = new LogSequence()
+    this.#numbers = new StreamNumbers()
     this.#publisher = new Publisher(client)
   }
 
@@ -81,7 +81,7 @@ export class NatsLogs implements Logs {
     messageHeaders.set(tsHeader, String(ts))
     if (digest !== undefined) messageHeaders.set(digestHeader, String(digest))
     const ack = await this.#publisher.publish(subject, data, messageHeaders)
-    const seq = this.#sequence.toLog(ack.seq)
+    const seq = this.#numbers.toLog(ack.seq)
     if (ack.duplicate !== true) return { seq, ts, isDuplicate: false }
     return { seq, ...(await this.#firstOf(ack.seq)), isDuplicate: true }
   }
@@ -89,7 +89,7 @@ export class NatsLogs implements Logs {
   async read(key: string, after: number, limit: number): Promise<LogEntry[]> {
     const subject = this.#subject(key)
     if (limit <= 0) return []
-    const from = this.#sequence.toStream(after)
+    const from = this.#numbers.toStream(after)
     const messages = await this.#client.run(() => this.#messages.after(subject, from, limit))
     return messages.map((message) => this.#toEntry(message))
   }
@@ -104,16 +104,17 @@ export class NatsLogs implements Logs {
   async stat(key: string): Promise<LogStat> {
     const subject = this.#subject(key)
     const { newest, last, count } = await this.#client.run(() => this.#messages.stat(subject))
-    return { last: this.#sequence.toLog(count === 0 ? last : newest), count }
+    const seq = count === 0 ? last : newest
+    return { last: seq === 0 ? 0 : this.#numbers.toLog(seq), count }
   }
 
   gap(key: string): Promise<NumberGap> {
     checkKey(key)
-    return Promise.resolve({ after: 0, until: this.#sequence.toLog(0) })
+    return Promise.resolve({ after: 0, until: this.#numbers.toLog(0) })
   }
 
   async trim(key: string, seq: number): Promise<void> {
-    await this.#messages.removeUpTo(this.#subject(key), this.#sequence.toStream(seq))
+    await this.#messages.removeUpTo(this.#subject(key), this.#numbers.toStream(seq))
   }
 
   async drop(key: string): Promise<void> {
@@ -158,9 +159,9 @@ export class NatsLogs implements Logs {
     })
     const { streams } = this.#client.quickJsm
     const { created, state } = await streams.info(this.#stream)
-    this.#sequence.start(created)
+    this.#numbers.start(created)
     if (state.last_seq > 0) return ensured
-    const seq = this.#sequence.afterLoss(this.#client.clock.now(), this.#lastUsed === created)
+    const seq = this.#numbers.afterLoss(this.#client.clock.now(), this.#lastUsed === created)
     if (seq !== undefined) await streams.purge(this.#stream, { seq })
     return ensured
   }
@@ -174,7 +175,7 @@ export class NatsLogs implements Logs {
     const ts = Number(message.headers?.get(tsHeader))
     return {
       key: message.subject.slice(this.#prefix.length),
-      seq: this.#sequence.toLog(message.seq),
+      seq: this.#numbers.toLog(message.seq),
       ts: ts > 0 ? ts : message.ts,
       value: message.text(),
     }
@@ -196,7 +197,7 @@ export class NatsLogs implements Logs {
       filter: `${this.#prefix}>`,
       onStart: async () => {
         const { created, state } = await this.#client.jsm.streams.info(this.#stream)
-        this.#sequence.start(created)
+        this.#numbers.start(created)
         const followed = this.#followed
         const isLost =
           followed !== undefined && (followed.created !== created || state.last_seq < followed.last)

@@ -1,5 +1,4 @@
 import { DiscardPolicy, RetentionPolicy, StorageType } from "@nats-io/jetstream"
-import { type KV, type KvEntry, Kvm } from "@nats-io/kv"
 import { headers, nanos } from "@nats-io/transport-node"
 import type { Timer } from "../../base/clock.js"
 import { checkKey, type Row, type RowChange, type Subscription, type Table } from "../backbone.js"
@@ -7,6 +6,7 @@ import { fetch, type StreamMessage, select } from "./consumer.js"
 import { StreamFollower } from "./follower.js"
 import { errorText, type NatsClient } from "./nats-client.js"
 import { ensureStream, hasCode, natsCodes, removeMessage } from "./stream.js"
+import { StreamNumbers } from "./stream-numbers.js"
 
 const operationHeader = "KV-Operation"
 /** A deleted row leaves a tombstone so that watchers notice the deletion; it is removed after this time. */
@@ -26,39 +26,39 @@ interface Tombstone {
   readonly dueMs: number
 }
 
-/** A table as a bucket of the key-value store of NATS. */
+/**
+ * A table as a bucket of the key-value store of NATS (ADR-8): a stream that keeps the last message of each subject.
+ * Reads go to the leader of the stream, because other nodes may lag behind.
+ */
 export class NatsTable implements Table {
   readonly #client: NatsClient
-  readonly #kv: KV
   readonly #bucket: string
+  readonly #numbers = new StreamNumbers()
   readonly #followers = new Set<StreamFollower>()
   readonly #tombstones: Tombstone[] = []
   #timer: Timer | undefined
   #isClosed = false
 
-  private constructor(client: NatsClient, bucket: string, kv: KV) {
+  private constructor(client: NatsClient, bucket: string) {
     this.#client = client
     this.#bucket = bucket
-    this.#kv = kv
   }
 
   /** Opens a table. Creates its bucket if there is none, now or after NATS lost it. */
   static async open(client: NatsClient, name: string): Promise<NatsTable> {
     checkKey(name)
     const bucket = `${client.space}_${name.replaceAll(".", "_")}`
-    const [table, existing] = await client.retry(bucket, async () => {
-      await ensureBucket(client, bucket)
-      // Read from the leader, because other nodes may lag behind.
-      const kv = await new Kvm(client.js).open(bucket, { allow_direct: false })
-      const opened = new NatsTable(client, bucket, kv)
-      return [opened, await opened.#select()] as const
+    const table = new NatsTable(client, bucket)
+    const existing = await client.retry(bucket, async () => {
+      await table.#ensureBucket()
+      return table.#select()
     })
     // Tombstones that other relays have left.
     for (const { key, value, revision } of existing) {
       if (value === undefined) table.#addTombstone(key, revision)
     }
     client.onRestore(async () => {
-      const { isNew } = await ensureBucket(client, bucket)
+      const { isNew } = await table.#ensureBucket()
       if (isNew) client.log(`nats: bucket ${bucket} was lost and is created again`)
     })
     table.#scheduleSweep()
@@ -67,7 +67,7 @@ export class NatsTable implements Table {
 
   async get(key: string): Promise<Row | undefined> {
     checkKey(key)
-    return this.#client.run(() => this.#get(key))
+    return this.#client.run(async () => toRow(await this.#find(key)))
   }
 
   async put(key: string, value: string, expected?: number): Promise<number | undefined> {
@@ -75,23 +75,29 @@ export class NatsTable implements Table {
     const data = Buffer.from(value)
     this.#client.checkSize(data)
     return this.#client.run(() => {
-      if (expected === undefined) return this.#kv.put(key, data)
+      if (expected === undefined) return this.#write(key, data)
       if (expected === 0) return this.#create(key, data)
       return this.#replace(key, data, expected)
     })
   }
 
+  /** Creates a row unless it exists, also while the store counts as unreachable. @returns its value */
+  async ensure(key: string, value: string): Promise<string | undefined> {
+    await this.#create(key, Buffer.from(value))
+    return (await this.#find(key))?.value
+  }
+
   async delete(key: string, expected?: number): Promise<boolean> {
     checkKey(key)
     return this.#client.run(async () => {
-      const row = await this.#get(key)
+      const row = toRow(await this.#find(key))
       if (row === undefined) return expected === undefined || expected === 0
       if (expected !== undefined && row.revision !== expected) return false
       const messageHeaders = headers()
       messageHeaders.set(operationHeader, "DEL")
       const revision =
         expected === undefined
-          ? (await this.#client.js.publish(this.#subject(key), "", { headers: messageHeaders })).seq
+          ? await this.#write(key, Buffer.alloc(0), messageHeaders)
           : await this.#replace(key, Buffer.alloc(0), expected, messageHeaders)
       if (revision === undefined) return false
       this.#addTombstone(key, revision)
@@ -100,12 +106,7 @@ export class NatsTable implements Table {
   }
 
   rows(): Promise<Row[]> {
-    return this.#client.run(async () => {
-      const changes = await this.#select()
-      return changes.flatMap(({ key, value, revision }) =>
-        value === undefined ? [] : [{ key, value, revision }],
-      )
-    })
+    return this.#client.run(async () => (await this.#select()).flatMap((change) => toRow(change) ?? []))
   }
 
   async watch(listener: (change: RowChange) => void): Promise<Subscription> {
@@ -136,7 +137,7 @@ export class NatsTable implements Table {
 
   /** Writes a dummy value, to find out whether NATS accepts writes. */
   async probe(): Promise<void> {
-    await this.#kv.put("probe", "")
+    await this.#write("probe", Buffer.alloc(0))
   }
 
   /** Ends all watches. */
@@ -146,27 +147,36 @@ export class NatsTable implements Table {
     for (const follower of this.#followers) follower.close()
   }
 
-  async #get(key: string): Promise<Row | undefined> {
-    const entry = await this.#kv.get(key)
-    if (entry === null || isTombstone(entry)) return undefined
-    return { key, value: entry.string(), revision: entry.revision }
+  /** Returns the row of a key, or its tombstone. */
+  async #find(key: string): Promise<RowChange | undefined> {
+    const query = { last_by_subj: this.#subject(key) }
+    const message = await this.#client.jsm.streams.getMessage(this.#stream, query)
+    if (message === null) return undefined
+    return this.#toChange({
+      subject: message.subject,
+      seq: message.seq,
+      headers: message.header,
+      text: () => message.string(),
+    })
   }
 
   async #create(key: string, data: Buffer): Promise<number | undefined> {
     for (let tries = 0; tries < createTries; tries++) {
-      const entry = await this.#kv.get(key)
-      if (entry !== null && !isTombstone(entry)) return undefined
-      const created =
-        entry === null
-          ? await ifExpected(this.#kv.put(key, data, { previousSeq: 0 }))
-          : await this.#replace(key, data, entry.revision)
+      const found = await this.#find(key)
+      if (found?.value !== undefined) return undefined
+      const created = await this.#replace(key, data, found?.revision ?? 0)
       if (created !== undefined) return created
     }
     return undefined
   }
 
+  async #write(key: string, data: Buffer, messageHeaders = headers()): Promise<number> {
+    const { seq } = await this.#client.js.publish(this.#subject(key), data, { headers: messageHeaders })
+    return this.#numbers.toLog(seq)
+  }
+
   /**
-   * Writes over a row of that revision, which is not 0. The nodes of a cluster compare revisions before they agree on
+   * Writes over a row of that revision; 0: there is none. The nodes of a cluster compare revisions before they agree on
    * the order of what is written, so several writers may pass at once (NATS 2.9). Message ids are compared
    * afterwards, so of several writes with the same id only the first succeeds.
    * @returns undefined when the row was at another revision, or another writer was first
@@ -177,23 +187,29 @@ export class NatsTable implements Table {
     expected: number,
     messageHeaders = headers(),
   ): Promise<number | undefined> {
-    const ack = await ifExpected(
-      this.#client.js.publish(this.#subject(key), data, {
+    const lastSubjectSequence = this.#numbers.toStream(expected)
+    // A revision from before the bucket was lost.
+    if (lastSubjectSequence === 0 && expected > 0) return undefined
+    try {
+      const { seq, duplicate } = await this.#client.js.publish(this.#subject(key), data, {
         headers: messageHeaders,
-        expect: { lastSubjectSequence: expected },
-        msgID: `${key}@${expected}`,
-      }),
-    )
-    return ack?.duplicate === true ? undefined : ack?.seq
+        expect: { lastSubjectSequence },
+        ...(expected > 0 && { msgID: `${key}@${expected}` }),
+      })
+      return duplicate ? undefined : this.#numbers.toLog(seq)
+    } catch (error) {
+      if (hasCode(error, natsCodes.wrongRevision, natsCodes.duplicateInProgress)) return undefined
+      throw error
+    }
   }
 
   #follow(watch: TableWatch): StreamFollower {
     return new StreamFollower(this.#client, {
-      stream: `KV_${this.#bucket}`,
+      stream: this.#stream,
       filter: this.#subject(">"),
       onStart: async () => {
-        const { created } = await this.#client.jsm.streams.info(`KV_${this.#bucket}`)
-        watch.start(created)
+        await this.#startNumbers()
+        watch.start()
         return undefined
       },
       onMessage: (message) => watch.take(this.#toChange(message)),
@@ -202,18 +218,42 @@ export class NatsTable implements Table {
   }
 
   async #select(): Promise<RowChange[]> {
-    const pull = await select(this.#client, { stream: `KV_${this.#bucket}`, filter: this.#subject(">") })
+    const pull = await select(this.#client, { stream: this.#stream, filter: this.#subject(">") })
     return (await fetch(this.#client, pull, pull.pending)).map((message) => this.#toChange(message))
+  }
+
+  async #ensureBucket(): Promise<{ isNew: boolean }> {
+    const ensured = await ensureStream(this.#client, {
+      name: this.#stream,
+      subjects: [this.#subject(">")],
+      retention: RetentionPolicy.Limits,
+      storage: StorageType.File,
+      max_msgs_per_subject: 1,
+      discard: DiscardPolicy.New,
+      duplicate_window: nanos(duplicateWindowMs),
+      allow_rollup_hdrs: true,
+      allow_direct: true,
+    })
+    await this.#startNumbers()
+    return ensured
+  }
+
+  async #startNumbers(): Promise<void> {
+    this.#numbers.start((await this.#client.quickJsm.streams.info(this.#stream)).created)
+  }
+
+  get #stream(): string {
+    return `KV_${this.#bucket}`
   }
 
   #subject(key: string): string {
     return `$KV.${this.#bucket}.${key}`
   }
 
-  #toChange(message: StreamMessage): RowChange {
+  #toChange(message: Pick<StreamMessage, "subject" | "seq" | "headers" | "text">): RowChange {
     const key = message.subject.slice(this.#subject("").length)
     const isDeleted = message.headers?.has(operationHeader) ?? false
-    return { key, value: isDeleted ? undefined : message.text(), revision: message.seq }
+    return { key, value: isDeleted ? undefined : message.text(), revision: this.#numbers.toLog(message.seq) }
   }
 
   #addTombstone(key: string, revision: number): void {
@@ -231,7 +271,8 @@ export class NatsTable implements Table {
     try {
       for (const { revision } of due) {
         // Removes the tombstone alone: a row that was written since stays.
-        await this.#client.run(() => removeMessage(this.#client, `KV_${this.#bucket}`, revision))
+        const seq = this.#numbers.toStream(revision)
+        if (seq > 0) await this.#client.run(() => removeMessage(this.#client, this.#stream, seq))
         this.#tombstones.shift()
       }
     } catch {
@@ -242,32 +283,10 @@ export class NatsTable implements Table {
   }
 }
 
-function ensureBucket(client: NatsClient, bucket: string): Promise<{ isNew: boolean }> {
-  return ensureStream(client, {
-    name: `KV_${bucket}`,
-    subjects: [`$KV.${bucket}.>`],
-    retention: RetentionPolicy.Limits,
-    storage: StorageType.File,
-    max_msgs_per_subject: 1,
-    discard: DiscardPolicy.New,
-    duplicate_window: nanos(duplicateWindowMs),
-    allow_rollup_hdrs: true,
-    allow_direct: true,
-  })
-}
-
-function isTombstone({ operation }: KvEntry): boolean {
-  return operation !== "PUT"
-}
-
-/** Returns the result of `write`, or undefined when the revision was not the expected one. */
-async function ifExpected<T>(write: Promise<T>): Promise<T | undefined> {
-  try {
-    return await write
-  } catch (error) {
-    if (hasCode(error, natsCodes.wrongRevision, natsCodes.duplicateInProgress)) return undefined
-    throw error
-  }
+/** Returns the row of a key; undefined for a tombstone. */
+function toRow(found: RowChange | undefined): Row | undefined {
+  if (found?.value === undefined) return undefined
+  return { key: found.key, value: found.value, revision: found.revision }
 }
 
 /**
@@ -279,10 +298,9 @@ export class TableWatch {
   readonly isReady: Promise<void>
   readonly #listener: (change: RowChange) => void
   /** The last reported revision of each row that exists. */
-  #revisions = new Map<string, number>()
+  readonly #revisions = new Map<string, number>()
   /** Keys seen since the last start, until the follower has caught up. */
   #seen: Set<string> | undefined
-  #created: string | undefined
   #resolveReady: () => void = () => {}
   #hasEnded = false
 
@@ -293,15 +311,8 @@ export class TableWatch {
     })
   }
 
-  /**
-   * Called before the follower reports every existing row again.
-   * @param created - when the stream was created; revisions start over with a new stream
-   */
-  start(created: string): void {
-    if (this.#created !== undefined && this.#created !== created) {
-      this.#revisions = new Map([...this.#revisions.keys()].map((key) => [key, 0]))
-    }
-    this.#created = created
+  /** Called before the follower reports every existing row again. */
+  start(): void {
     this.#seen = new Set()
   }
 

@@ -203,7 +203,8 @@ export class Membership {
     since: number | undefined,
     isReset: boolean,
   ): Promise<number | undefined> {
-    if (!isDurable || !persistentIdPattern.test(id)) return since !== undefined && since > seq ? undefined : since
+    if (!isDurable || !persistentIdPattern.test(id))
+      return since !== undefined && since > seq ? undefined : since
     const bookmark = await this.#options.bookmarks.find(id, name)
     if (bookmark === undefined) {
       await this.#options.bookmarks.add(id, name, seq)
@@ -220,8 +221,12 @@ export class Membership {
     return window === undefined ? -Infinity : clock.now() - durationMs(window)
   }
 
+<<<<<<< HEAD
   #sendJoined(session: Session, channel: Channel, options: JoinOptions, reset?: true): void {
     const { re, pattern, inMemory } = options
+=======
+  #sendJoined(session: Session, channel: Channel, { re, pattern }: JoinOptions, reset?: true): void {
+>>>>>>> d48c8f3 (nats: continue every log and table after NATS lost it)
     const { roster, clock, limits } = this.#options
     const { agent } = session
     // A session that still reads what it missed is not a member yet.
@@ -251,7 +256,11 @@ export class Membership {
       invite_only: isInviteOnly,
       ...(isDurable && { durable: true }),
       ...(Object.keys(settings).length > 0 && { settings }),
+<<<<<<< HEAD
       ...omitUndefined({ reset, pattern, in_memory: inMemory }),
+=======
+      ...omitUndefined({ reset, pattern }),
+>>>>>>> d48c8f3 (nats: continue every log and table after NATS lost it)
     }
     session.send(message, re)
   }

@@ -1,5 +1,8 @@
+import { jetstreamManager } from "@nats-io/jetstream"
+import { connect } from "@nats-io/transport-node"
 import { describe, expect, test } from "vitest"
 import type { RowChange } from "../../../src/backbone/backbone.js"
+import { isForeign } from "../../../src/backbone/numbering.js"
 import { until } from "../../kit/condition.js"
 import { CuttableNetwork } from "../../kit/nats.js"
 import { patienceMs, plenty } from "../conformance-kit.js"
@@ -92,6 +95,55 @@ describe
       expect(await logs.last("a", 10)).toMatchObject([{ seq: fourth, value: "4" }])
       await logs.trim("a", fourth ?? 0)
       expect(await logs.last("a", 10)).toEqual([])
+    })
+
+    test("an emptied server gives no number twice, loses no new entry, and keeps its id", async ({
+      onTestFinished: defer,
+    }) => {
+      const server = await startServer("", defer)
+      const space = newSpace()
+      const backbone = await open(server.url, space, noLog, defer)
+      const [logs, table] = [await backbone.logs("inbox", plenty), await backbone.table("bookmark")]
+      const received = await collectEntries(logs)
+      for (const id of ["1", "2", "3"]) await logs.append("a", id, id)
+      const old = (await table.put("row", "old")) ?? 0
+      await until("three have arrived", () => received.length === 3, patienceMs)
+      const last = received.at(-1)?.seq ?? 0
+      await server.startEmpty()
+      for (const id of ["4", "5", "6", "7"]) await insist(logs, "a", id)
+      await until("the new ones have arrived", () => received.length === 7, patienceMs)
+      expect(received.map(({ value }) => value)).toEqual(["1", "2", "3", "4", "5", "6", "7"])
+      const numbers = received.map(({ seq }) => seq)
+      expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b))
+      // A reader that continues after the old entries gets all new ones, and is known to be of another life.
+      expect((await logs.read("a", last, 10)).map(({ value }) => value)).toEqual(["4", "5", "6", "7"])
+      expect(isForeign(last, numbers.at(-1) ?? 0, await logs.gap("a"))).toBe(true)
+      expect(isForeign(numbers.at(-1) ?? 0, numbers.at(-1) ?? 0, await logs.gap("a"))).toBe(false)
+      // A write over a row that was lost is refused, although the new row may be as many changes old.
+      await table.put("row", "new")
+      expect(await table.put("row", "stale", old)).toBeUndefined()
+      expect((await table.get("row"))?.revision).toBeGreaterThan(old)
+      expect((await open(server.url, space, noLog, defer)).id).toBe(backbone.id)
+    })
+
+    test("a deleted stream is created again, and its subscribers miss nothing", async ({
+      onTestFinished: defer,
+    }) => {
+      const server = await startServer("", defer)
+      const space = newSpace()
+      const backbone = await open(server.url, space, noLog, defer)
+      const logs = await backbone.logs("inbox", plenty)
+      const received = await collectEntries(logs)
+      for (const id of ["1", "2", "3"]) await logs.append("a", id, id)
+      await until("three have arrived", () => received.length === 3, patienceMs)
+      const nc = await connect({ servers: server.url })
+      defer(() => nc.close())
+      await (await jetstreamManager(nc)).streams.delete(`${space}_log_inbox`)
+      for (const id of ["4", "5"]) await insist(logs, "a", id)
+      await until("the new ones have arrived", () => received.length === 5, patienceMs)
+      expect(received.map(({ value }) => value)).toEqual(["1", "2", "3", "4", "5"])
+      const numbers = received.map(({ seq }) => seq)
+      expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b))
     })
 
     test("numbers of logs in memory keep rising after a restart of every node of a cluster", async ({

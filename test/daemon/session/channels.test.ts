@@ -19,6 +19,7 @@ const joined = (channel: string, more: Partial<ServerMessage<"JOINED">> = {}) =>
 /** A session that answers every JOIN, except those of channels in `refused`. */
 function openSession(codes: Readonly<Record<string, ErrorCode>> = {}) {
   const refused = new Map(Object.entries(codes))
+  let more: Partial<ServerMessage<"JOINED">> = {}
   const sent: ClientFrame[] = []
   const request = (frame: ClientFrame) => {
     sent.push(frame)
@@ -26,13 +27,14 @@ function openSession(codes: Readonly<Record<string, ErrorCode>> = {}) {
     const code = frame.type === "JOIN" ? refused.get(channel) : undefined
     if (code !== undefined) return Promise.reject(new ChatError(code, "no"))
     return Promise.resolve(
-      joined(channel, { settings, ...(channel.endsWith(">") ? { pattern: channel } : {}) }),
+      joined(channel, { settings, ...(channel.endsWith(">") ? { pattern: channel } : {}), ...more }),
     )
   }
   const session = { welcome: welcome("bob", "@a") as ServerMessage<"WELCOME">, request: request as never }
   const requests = (type: ClientFrame["type"]) =>
     sent.filter((frame) => frame.type === type).map((frame) => (frame as { channel: string }).channel)
-  return { sent, session, refused, requests }
+  const answerWith = (fields: Partial<ServerMessage<"JOINED">>) => void (more = fields)
+  return { sent, session, refused, requests, answerWith }
 }
 
 function openChannels(wanted?: readonly string[], path = join(temporaryDirectory(), "bookmarks.json")) {
@@ -98,7 +100,7 @@ describe("a channel pattern", () => {
     const { channels } = openChannels(["#team.>"])
     channels.onJoined(joined("#team.a", { pattern: "#team.>" }), 20)
     const { session, sent, requests } = openSession({ "#team.a": "CHANNEL_NOT_FOUND" })
-    expect(await channels.attach(session)).toEqual({ temporary: undefined, refused: new Map() })
+    expect(await channels.attach(session)).toEqual({ temporary: undefined, refused: new Map(), reset: [] })
     expect(sent).toHaveLength(2)
     expect(requests("JOIN")).toEqual(["#team.a", "#team.>"])
     expect(channels.names).toEqual([])
@@ -115,7 +117,7 @@ describe("the channels of a daemon", () => {
     expect([...(failures?.refused.keys() ?? [])]).toEqual(["#d"])
     refused.clear()
     sent.length = 0
-    expect(await channels.retryJoins()).toEqual({ temporary: undefined, refused: new Map() })
+    expect(await channels.retryJoins()).toEqual({ temporary: undefined, refused: new Map(), reset: [] })
     expect(requests("JOIN")).toEqual(["#b", "#c.>"])
     expect(await channels.retryJoins()).toBeUndefined()
   })
@@ -151,5 +153,20 @@ describe("the channels of a daemon", () => {
     bookmarks.reset("relay-1")
     channels.onJoined(joined("#a", { settings: { replay: false } }), 20)
     expect(bookmarks.since("relay-1", "#a")).toBe(30)
+  })
+})
+
+describe("a channel whose messages began anew in the relay's store", () => {
+  it("is reported once, and continues below its old bookmark", async () => {
+    const { channels, bookmarks } = openChannels(["#kept"])
+    const first = openSession()
+    await channels.attach(first.session)
+    bookmarks.advance([{ serverId: "relay-1", channel: "#kept", seq: 500 }])
+    const { session, answerWith } = openSession()
+    answerWith({ reset: true, seq: 300 })
+    expect(await channels.attach(session)).toMatchObject({ reset: ["#kept"] })
+    expect(bookmarks.since("relay-1", "#kept")).toBe(280)
+    answerWith({ seq: 300 })
+    expect(await channels.attach(session)).toMatchObject({ reset: [] })
   })
 })

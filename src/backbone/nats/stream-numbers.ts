@@ -4,12 +4,12 @@ import { firstNumber, numbersPerMs } from "../numbering.js"
 const lostMs = 60_000
 
 /**
- * Maps the numbers of a stream to those of its log. A new stream counts from 1, also one that replaces a stream that
- * was lost. Therefore the numbers of a log start at the creation time of its stream, which is the same for all relays.
- * A stream that lost its messages may keep its creation time: then it is purged up to a number that matches the
- * current time.
+ * Maps the numbers of a stream to those of its log, and to the revisions of its table. A new stream counts from 1, also
+ * one that replaces a stream that was lost. Therefore they start at the creation time of the stream, which is the same
+ * for all relays. A stream that lost its messages may keep its creation time: then it is purged up to a number that
+ * matches the current time.
  */
-export class LogSequence {
+export class StreamNumbers {
   #base = 0
   #createdMs = 0
 

@@ -1,11 +1,11 @@
 import { expect, it } from "vitest"
-import { LogSequence } from "../../../src/backbone/nats/log-sequence.js"
+import { StreamNumbers } from "../../../src/backbone/nats/stream-numbers.js"
 
 const created = "2026-03-01T12:00:00.000000001Z"
 const createdMs = Date.parse(created)
 
 it("numbers of a stream are above all numbers of an older one", () => {
-  const [older, newer] = [new LogSequence(), new LogSequence()]
+  const [older, newer] = [new StreamNumbers(), new StreamNumbers()]
   older.start(created)
   newer.start("2026-03-01T12:00:01Z")
   expect(newer.toLog(1)).toBeGreaterThan(older.toLog(900_000))
@@ -20,7 +20,7 @@ it.each([
 ] as const)(
   "the log of a stream that %s continues at the current time or not at all",
   (_name, ageMs, hadEntries, seq) => {
-    const numbers = new LogSequence()
+    const numbers = new StreamNumbers()
     numbers.start(created)
     expect(numbers.afterLoss(createdMs + ageMs, hadEntries)).toBe(seq)
   },
