@@ -57,13 +57,13 @@ const rejoin = ({ wire }: TestAgent, channel: string, since: number) =>
   wire.ask({ type: "JOIN", channel, since }) as Promise<ServerMessage<"JOINED">>
 
 /**
- * Says two things in a durable channel, copies the store, and says three more, all of which ann and bob read.
+ * Says two things in a channel, copies the store, and says three more, all of which ann and bob read.
  * @returns the number of the last message
  */
-async function sayAndCopy(copied: CopiedStore): Promise<number> {
+async function sayAndCopy(copied: CopiedStore, durable = true): Promise<number> {
   const first = await copied.start(startMs)
   const ann = await first.enterAs(keys.ann, "ann")
-  await ann.wire.ask({ type: "CREATE_CHANNEL", channel: "#d", durable: true })
+  await ann.wire.ask({ type: "CREATE_CHANNEL", channel: "#d", durable })
   await first.enterAs(keys.bob, "bob", "#d")
   await post(ann, "#d", "a1", "a2")
   const second = await copied.copyAndRestart(startMs + hourMs)
@@ -77,20 +77,25 @@ async function sayAndCopy(copied: CopiedStore): Promise<number> {
 
 describe("a store restored from an older copy", () => {
   it.each([
-    ["later", 2 * hourMs],
-    ["with a clock set back by a month", -30 * 24 * hourMs],
-  ])("sends a member that is ahead of it all that is said from then on (%s)", async (_when, afterMs) => {
-    const copied = new CopiedStore()
-    const ahead = await sayAndCopy(copied)
-    const restored = await copied.restore(startMs + afterMs)
-    const bob = await restored.enterAs(keys.bob, "bob")
-    expect(await rejoin(bob, "#d", ahead)).toMatchObject({ reset: true })
-    const ann = await restored.enterAs(keys.ann, "ann", "#d")
-    const said = ["c1", "c2", "c3", "c4", "c5", "c6"]
-    await post(ann, "#d", ...said)
-    const received = await receive(bob)
-    expect(received.map(({ content }) => content).filter((content) => said.includes(content))).toEqual(said)
-  })
+    ["a durable channel, later", true, 2 * hourMs],
+    ["a plain channel, later", false, 2 * hourMs],
+    ["a durable channel, with a clock set back by a month", true, -30 * 24 * hourMs],
+    ["a plain channel, with a clock set back by a month", false, -30 * 24 * hourMs],
+  ])(
+    "sends a member that is ahead of it all that is said from then on: %s",
+    async (_when, durable, afterMs) => {
+      const copied = new CopiedStore()
+      const ahead = await sayAndCopy(copied, durable)
+      const restored = await copied.restore(startMs + afterMs)
+      const bob = await restored.enterAs(keys.bob, "bob")
+      expect(await rejoin(bob, "#d", ahead)).toMatchObject({ reset: true })
+      const ann = await restored.enterAs(keys.ann, "ann", "#d")
+      const said = ["c1", "c2", "c3", "c4", "c5", "c6"]
+      await post(ann, "#d", ...said)
+      const received = await receive(bob)
+      expect(received.map(({ content }) => content).filter((content) => said.includes(content))).toEqual(said)
+    },
+  )
 
   it("sends a member that returns when the new life is longer all of it, and reports the reset once", async () => {
     const copied = new CopiedStore()

@@ -221,12 +221,8 @@ export class Membership {
     return window === undefined ? -Infinity : clock.now() - durationMs(window)
   }
 
-<<<<<<< HEAD
   #sendJoined(session: Session, channel: Channel, options: JoinOptions, reset?: true): void {
     const { re, pattern, inMemory } = options
-=======
-  #sendJoined(session: Session, channel: Channel, { re, pattern }: JoinOptions, reset?: true): void {
->>>>>>> d48c8f3 (nats: continue every log and table after NATS lost it)
     const { roster, clock, limits } = this.#options
     const { agent } = session
     // A session that still reads what it missed is not a member yet.
@@ -256,11 +252,7 @@ export class Membership {
       invite_only: isInviteOnly,
       ...(isDurable && { durable: true }),
       ...(Object.keys(settings).length > 0 && { settings }),
-<<<<<<< HEAD
       ...omitUndefined({ reset, pattern, in_memory: inMemory }),
-=======
-      ...omitUndefined({ reset, pattern }),
->>>>>>> d48c8f3 (nats: continue every log and table after NATS lost it)
     }
     session.send(message, re)
   }
