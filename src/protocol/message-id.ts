@@ -1,3 +1,4 @@
+import { ChatError } from "./errors.js"
 import type { AgentId } from "./names.js"
 import type { Verb } from "./verbs.js"
 
@@ -37,6 +38,13 @@ export const commandIdPrefix = "cli-"
 /** Reports whether `id` has the form of a frame's id. */
 export function isFrameId(id: unknown): id is string {
   return typeof id === "string" && frameIdPattern.test(id)
+}
+
+/** The error of a message whose id another one of the same author has. */
+export function idUsed(frameId: string | undefined): ChatError {
+  return new ChatError("ID_USED", `id: ${JSON.stringify(frameId)} is the id of another message`, {
+    hint: "give each message an id of its own, or leave it out",
+  })
 }
 
 /**

@@ -38,6 +38,8 @@ export class AckLog {
   readonly #log: AppendLog
   readonly #problems: FileProblems
   #remembered: LruMap<string, true> | undefined
+  /** SHA-256 of the lines of accepted messages, by id. */
+  readonly #accepted = new LruMap<string, string>(rememberedStages)
   #unwritten: Ack[] = []
   #isScheduled = false
 
@@ -50,6 +52,7 @@ export class AckLog {
   /** Adds a stage unless it is in the file. Acks of one callback are written together at its end. */
   append(ack: Ack): void {
     this.#unwritten.push(ack)
+    this.#noteAccepted(ack)
     if (this.#isScheduled) return
     this.#isScheduled = true
     queueMicrotask(() => {
@@ -76,6 +79,14 @@ export class AckLog {
     })
   }
 
+  /** Returns the SHA-256 of the line that was accepted as the message `id`; undefined if none of the newest was. */
+  lineOf(id: string): string | undefined {
+    this.#problems.attempt("acks.jsonl", "read", () => {
+      this.#remembered ??= this.#recall()
+    })
+    return this.#accepted.peek(id)
+  }
+
   /** Returns the newest acks on disk, oldest first; none when the file cannot be read. */
   readAll(): Ack[] {
     this.flush()
@@ -89,8 +100,15 @@ export class AckLog {
   #recall(): LruMap<string, true> {
     const remembered = new LruMap<string, true>(rememberedStages)
     const newest = this.#log.readNewest(recallBytes).slice(-rememberedStages)
-    for (const ack of newest.flatMap(parseAck)) remembered.set(stageKey(ack), true)
+    for (const ack of newest.flatMap(parseAck)) {
+      remembered.set(stageKey(ack), true)
+      this.#noteAccepted(ack)
+    }
     return remembered
+  }
+
+  #noteAccepted({ id, state, msg_id: msgId, line_sha256: sha256 }: Ack): void {
+    if (state === "accepted" && msgId !== undefined && sha256 !== undefined) this.#accepted.set(id, sha256)
   }
 }
 

@@ -5,7 +5,7 @@ import { asFileProblem } from "../files/file-problems.js"
 import { Dedup } from "./dedup.js"
 import type { DurableBatch } from "./group-commit.js"
 import { defaultInboxLimits, type InboxLimits } from "./limits.js"
-import { formatBody, type InboxLine } from "./line.js"
+import { dedupKey, formatBody, type InboxLine } from "./line.js"
 import {
   describeDamage,
   type InboxPaths,
@@ -39,7 +39,7 @@ export interface InboxOptions {
 
 /** Data that accompanies a line and is not part of it. */
 export interface AppendOptions {
-  /** A line whose id is known is a duplicate and not written. */
+  /** A line whose id is known is a duplicate and not written, unless it is another message of the same id. */
   readonly msgId?: string | undefined
   /** Handed back by {@link InboxOptions.onDurable}. */
   readonly mark?: unknown
@@ -127,7 +127,7 @@ export class Inbox {
     const limits = { ...defaultInboxLimits, ...options.limits }
     const dedup = new Dedup(limits.rememberedIds)
     const remember = (id: string, line: Buffer) => {
-      dedup.add(id)
+      dedup.add(dedupKey(id, line.toString()))
       options.onRecalled?.(id, line)
     }
     try {
@@ -153,11 +153,6 @@ export class Inbox {
     return this.#writer.heldBytes
   }
 
-  /** Reports whether a message of this id was appended before. */
-  has(msgId: string): boolean {
-    return this.#dedup.has(msgId)
-  }
-
   /**
    * Appends a line. All lines of one turn of the event loop are written by one call.
    * @param line - without `seq`
@@ -165,8 +160,9 @@ export class Inbox {
    */
   append(line: InboxLine, { msgId, mark }: AppendOptions = {}): boolean {
     if (this.#isClosing) return false
-    const isNew = msgId === undefined || this.#dedup.add(msgId)
-    this.#writer.push({ body: isNew ? formatBody(line) : undefined, msgId, mark })
+    const body = formatBody(line)
+    const isNew = msgId === undefined || this.#dedup.add(dedupKey(msgId, body))
+    this.#writer.push({ body: isNew ? body : undefined, msgId, mark })
     if (!this.#isFlushDue) {
       this.#isFlushDue = true
       queueMicrotask(() => {

@@ -88,6 +88,23 @@ export function readLineId(line: Buffer): string | undefined {
   return typesWithId.has(type) ? readMsgId(line) : undefined
 }
 
+const messageStart = /^(?:\{"seq":\d+,)?"type":"MSG",/
+
+/**
+ * Returns the text by which a duplicate of a line is recognized: its id, and for a message what it says and to whom. A
+ * sender may use an id again for another message after the relay has forgotten it.
+ * @param line - with or without its `seq`
+ */
+export function dedupKey(id: string, line: string): string {
+  if (!messageStart.test(line)) return id
+  // In this order, see messageToLine. Inside a text the quotes would be escaped.
+  const to = line.indexOf(',"to":')
+  if (to < 0) return id
+  const ts = line.indexOf(',"ts":', to)
+  const parts = line.indexOf(',"parts":', ts)
+  return [id, line.slice(to, ts), parts < 0 ? "" : line.slice(parts).trimEnd()].join("\n")
+}
+
 /** Returns the id of a TASK line: the same task may come again as another attempt. */
 export function taskLineId(task: string, attempt: number): string {
   return `task ${task} ${attempt}`

@@ -4,6 +4,7 @@ import type { SignedDraft } from "../../client/deals/deal-engine.js"
 import { errorOfMessage } from "../../client/relay-error.js"
 import { statementMessageId } from "../../proposals/statement.js"
 import { ChatError, type ErrorCode } from "../../protocol/errors.js"
+import { idUsed } from "../../protocol/message-id.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Draft } from "../../protocol/statements.js"
 import { isVerb, type Verb } from "../../protocol/verbs.js"
@@ -51,7 +52,7 @@ interface StatementSigner {
 export interface SenderOptions {
   readonly outbox: Pick<Outbox, "take" | "release" | "rejectLine">
   readonly clock: Clock
-  readonly acks: Pick<AckLog, "append">
+  readonly acks: Pick<AckLog, "append" | "lineOf">
   /** The effects of an answer on the rest of the daemon. */
   readonly effects: Pick<AnswerEffects, "accepted" | "rejected">
   readonly breaker: Pick<CircuitBreaker, "verdict">
@@ -60,20 +61,13 @@ export interface SenderOptions {
   onUnavailable(reason: ChatError | undefined): void
 }
 
-/** A line that was sent. */
-interface InFlight {
-  readonly line: OutboxLine
-  /** Id of the frame, which its answer repeats. */
-  readonly frameId: string
-}
-
 /** Sends outbox lines in order at the rate the relay allows, and settles each once it is answered. */
 export class OutboxSender {
   readonly #options: SenderOptions
   readonly #clock: Clock
   readonly #order: SendOrder
-  /** In the order they were sent. Two lines may have the same id, chosen by their writer. */
-  readonly #inFlight: InFlight[] = []
+  /** Lines that were sent, in that order, by the id of their frame, which the answer repeats. */
+  readonly #inFlight = new Map<string, OutboxLine>()
   /** A draft from when it is signed until it is answered: the next draft may follow from it. */
   #draft: OutboxLine | undefined
   #isSigning = false
@@ -117,7 +111,7 @@ export class OutboxSender {
     this.#setAvailable()
     this.#timer?.cancel()
     this.#timer = undefined
-    this.#inFlight.length = 0
+    this.#inFlight.clear()
     this.#order.clear()
     this.#draft = undefined
     this.#isSigning = false
@@ -128,7 +122,7 @@ export class OutboxSender {
   send(): void {
     const connection = this.#connection
     if (connection === undefined || this.#isWaiting) return
-    while (this.#inFlight.length < windowLines && connection.bufferedBytes < windowBytes) {
+    while (this.#inFlight.size < windowLines && connection.bufferedBytes < windowBytes) {
       const line = this.#order.next()
       if (line === undefined || !this.#sendLine(line, connection)) return
     }
@@ -140,8 +134,9 @@ export class OutboxSender {
    */
   answer(message: ServerMessage): boolean {
     const re = "re" in message ? message.re : undefined
-    const line = re === undefined ? undefined : this.#takeInFlight(re)
-    if (line === undefined) return false
+    const line = re === undefined ? undefined : this.#inFlight.get(re)
+    if (re === undefined || line === undefined) return false
+    this.#inFlight.delete(re)
     this.#order.answered(line)
     if (message.type === "ERROR") this.#refuse(line, errorOfMessage(message))
     else if (isDraft(line.frame) !== isVerb(message.type)) this.#refuse(line, wrongAnswer(message))
@@ -156,8 +151,12 @@ export class OutboxSender {
 
   /** @returns whether the next line may be sent too */
   #sendLine(line: OutboxLine, connection: Session): boolean {
+    if (this.#hasUsedId(line)) {
+      this.#refuse(line, idUsed(line.id))
+      return true
+    }
     if (this.#isHeldByBreaker(line)) return true
-    if (this.#draft !== undefined && isDraft(line.frame)) {
+    if (this.#inFlight.has(line.id) || (this.#draft !== undefined && isDraft(line.frame))) {
       this.#order.putBack(line)
       return false
     }
@@ -173,7 +172,7 @@ export class OutboxSender {
       void this.#sign(line, line.frame, Buffer.byteLength(text), connection)
       return false
     }
-    this.#inFlight.push({ line, frameId: line.id })
+    this.#inFlight.set(line.id, line)
     connection.send(frame as Exclude<typeof frame, Draft>, text)
     return true
   }
@@ -182,7 +181,9 @@ export class OutboxSender {
   async #sign(line: OutboxLine, draft: Draft, draftBytes: number, connection: Session): Promise<void> {
     this.#draft = line
     this.#isSigning = true
-    const outcome = await this.#options.signer.sign(draft, line.id).catch((error: unknown) => {
+    // A line that is not remembered as accepted may have the id of another one. It is another statement.
+    const key = line.id === line.at ? line.id : `${line.id} ${line.sha256}`
+    const outcome = await this.#options.signer.sign(draft, key).catch((error: unknown) => {
       if (error instanceof ChatError) return error
       throw error
     })
@@ -197,10 +198,17 @@ export class OutboxSender {
       if (isPaced(draft)) {
         this.#pacer?.addSignature(draftBytes, Buffer.byteLength(text), this.#clock.monotonic())
       }
-      this.#inFlight.push({ line, frameId: statement.id })
+      this.#inFlight.set(statement.id, line)
       connection.send(statement, text)
     }
     this.send()
+  }
+
+  /** Reports whether another message of this agent has the id that the writer of the line chose. */
+  #hasUsedId({ id, at, sha256, frame }: OutboxLine): boolean {
+    if (id === at || (frame.type !== "MSG" && !isDraft(frame))) return false
+    const accepted = this.#options.acks.lineOf(id)
+    return accepted !== undefined && accepted !== sha256
   }
 
   /** Asks the daemon's own guard about a message. @returns whether it was held or rejected */
@@ -211,14 +219,6 @@ export class OutboxSender {
     if (verdict === "wait") this.#order.hold(line)
     else this.#refuse(line, verdict)
     return true
-  }
-
-  /** Removes the first line in flight with this frame id. */
-  #takeInFlight(frameId: string): OutboxLine | undefined {
-    // Answers come in order, so this is nearly always the first.
-    if (this.#inFlight[0]?.frameId === frameId) return this.#inFlight.shift()?.line
-    const index = this.#inFlight.findIndex((sent) => sent.frameId === frameId)
-    return index < 0 ? undefined : this.#inFlight.splice(index, 1)[0]?.line
   }
 
   #accept(line: OutboxLine, answer: ServerMessage): void {
@@ -244,8 +244,7 @@ export class OutboxSender {
     if (this.#isTemporary(error.code) || this.#isStale(line, error.code)) {
       if (error.code === "UNAVAILABLE" || error.code === "AGENT_NOT_FOUND") this.#setUnavailable(error)
       if (this.#draft === line) this.#draft = undefined
-      const inFlight = this.#inFlight.map((sent) => sent.line)
-      this.#order.repeat(line, inFlight)
+      this.#order.repeat(line, this.#inFlight.values())
       this.#pause(error.retryAfterMs ?? retryMs)
       return
     }

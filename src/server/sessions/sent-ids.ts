@@ -1,7 +1,7 @@
 import { hash } from "node:crypto"
 import type { Appended } from "../../backbone/backbone.js"
 import type { ClientMessage } from "../../protocol/client-messages.js"
-import { ChatError } from "../../protocol/errors.js"
+import { idUsed } from "../../protocol/message-id.js"
 
 /** Hexadecimal digits of a hash that fit into the integer part of a number: 52 bits. */
 const digestDigits = 13
@@ -13,13 +13,6 @@ export function digestOf(message: ClientMessage<"MSG">): number {
   const more = hasMore === undefined ? "" : JSON.stringify([parts, in_reply_to, kind, mentions])
   const digest = hash("sha256", `${to} ${more}\n${content}`, "hex")
   return Number.parseInt(digest.slice(0, digestDigits), 16)
-}
-
-/** Makes the error of a message whose id another one has. */
-function idUsed(frameId: string | undefined): ChatError {
-  return new ChatError("ID_USED", `id: ${JSON.stringify(frameId)} is the id of another message`, {
-    hint: "give each message an id of its own, or leave it out",
-  })
 }
 
 /** Returns whether the store had a message already. @throws {ChatError} ID_USED if it had another one of the id */

@@ -121,6 +121,16 @@ describe("a line that answers a deal", { timeout: 60_000 }, () => {
     expect(daemon.receipts).toHaveLength(1)
   })
 
+  it("is rejected if its id is that of another statement", async () => {
+    const daemon = new DaemonHarness()
+    const { chain } = accepted(daemon)
+    await arrange(daemon, chain, { COMPLETE: (frame: Statement) => passOn(frame, frame.id) })
+    daemon.write({ type: "COMPLETE", proposal_id: "prop_0001", id: "c" })
+    await daemon.acksWith("accepted")
+    daemon.write({ type: "COMPLETE", proposal_id: "prop_0001", proof: "other", id: "c" })
+    await until("the refusal", () => daemon.inbox.some(({ id, code }) => id === "c" && code === "ID_USED"))
+  })
+
   it("waits for a relay that cannot take it now", async () => {
     const daemon = new DaemonHarness()
     const { chain } = accepted(daemon)

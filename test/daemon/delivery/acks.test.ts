@@ -44,6 +44,17 @@ describe("AckLog", () => {
     expect(read(path).map(({ id, by }) => `${id}${by ?? ""}`)).toEqual(["a", "b@one", "b@two"])
   })
 
+  it("knows the line of an accepted message, also after a restart", () => {
+    const path = newPath()
+    const log = new AckLog(path)
+    log.append(ack("a", { line_sha256: "aa", msg_id: "x.a" }))
+    log.append(ack("request", { line_sha256: "bb" }))
+    expect([log.lineOf("a"), log.lineOf("request")]).toEqual(["aa", undefined])
+    log.flush()
+    const again = new AckLog(path)
+    expect([again.lineOf("a"), again.lineOf("request")]).toEqual(["aa", undefined])
+  })
+
   it("distinguishes two lines with the same id", () => {
     const path = newPath()
     const log = new AckLog(path)

@@ -48,15 +48,22 @@ function senderOf(
   const sender = new OutboxSender({
     outbox,
     clock,
-    acks: { append: (ack: Ack) => void acks.push(ack) },
+    acks: {
+      append: (ack: Ack) => void acks.push(ack),
+      lineOf: (id: string) => acks.find((ack) => ack.id === id)?.line_sha256,
+    },
     effects: { accepted: () => {}, rejected: () => {} },
     breaker: { verdict: guard },
     signer: { sign, markStale: () => {} },
     onUnavailable: (reason) => unavailable.push(reason?.code),
   })
-  const write = (id: string, frame: ClientFrame | Draft = { type: "MSG", to: "#general", content: id }) => {
+  const write = (
+    id: string,
+    frame: ClientFrame | Draft = { type: "MSG", to: "#general", content: id },
+    sha256 = `sha-${id}`,
+  ) => {
     const at = `${waiting.length}:${id}:${taken.length}`
-    waiting.push({ at, id, sha256: `sha-${id}`, frame, settle: () => void settled.push(at) } as OutboxLine)
+    waiting.push({ at, id, sha256, frame, settle: () => void settled.push(at) } as OutboxLine)
     sender.send()
   }
   const session = {
@@ -106,6 +113,30 @@ describe("the outbox sender", () => {
     expect(acks).toEqual([
       { line_sha256: "sha-a", id: "a", msg_id: "me.a", state: "accepted", ts: 7, evidence: { seq: 3 } },
     ])
+  })
+
+  it("rejects another line of the same id, and sends the same line again", () => {
+    const { sender, write, session, ids, settled, rejected } = senderOf()
+    sender.attach(session)
+    write("a")
+    write("a", { type: "MSG", to: "#general", content: "other" }, "sha-other")
+    write("a")
+    expect(ids()).toEqual(["a"])
+    sender.answer(ack("a"))
+    expect(rejected).toEqual(["a"])
+    expect(ids()).toEqual(["a", "a"])
+    sender.answer(ack("a"))
+    expect(settled).toHaveLength(3)
+  })
+
+  it("lets requests share an id", () => {
+    const { sender, write, session, ids, rejected } = senderOf()
+    sender.attach(session)
+    write("q", { type: "PING" })
+    write("q", { type: "LIST_CHANNELS" }, "sha-other")
+    sender.answer({ type: "PONG", re: "q", ts: 1 })
+    expect(ids()).toEqual(["q", "q"])
+    expect(rejected).toEqual([])
   })
 
   it("sends nothing without a session, and everything once there is one", () => {
@@ -234,7 +265,7 @@ describe("the outbox sender", () => {
 
   it("keeps a draft that waits while the one before it waits for the rate", async () => {
     const sign = (_draft: Draft, key: string) =>
-      Promise.resolve({ statement: { id: key }, isKnown: false } as SignedDraft)
+      Promise.resolve({ statement: { id: key.split(" ")[0] }, isKnown: false } as SignedDraft)
     const { clock, sender, write, session, ids } = senderOf({ rate_per_s: 1, burst: 1 }, { sign })
     const sent = async (count: number) => await until(`${count} are sent`, () => ids().length === count)
     sender.attach(session)
