@@ -55,6 +55,8 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
   readonly #receipts = new ReceivedIds((ids) => {
     this.#session.connection?.send({ type: "RECEIVED", ids, retrieved: ids })
   })
+  /** DELIVERY and INVITE messages whose event was emitted. */
+  readonly #notices = new ReceivedIds((ids) => this.#session.connection?.send({ type: "RECEIVED", ids }))
   readonly #deals: Deals
   readonly #incoming: Incoming
 
@@ -99,6 +101,7 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
       deals: this.#deals,
       identity: this.#identity,
       receipts: this.#receipts,
+      notices: this.#notices,
     })
   }
 
@@ -293,7 +296,8 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
   }
 
   async #connectOptions(): Promise<ConnectOptions> {
-    const options = { ...this.#options, url: this.#options.server, clock: this.#clock }
+    const { server: url } = this.#options
+    const options = { ...this.#options, url, clock: this.#clock, confirmsNotices: true }
     const identity = await this.#identity.load()
     return identity === undefined ? options : { ...options, identity }
   }

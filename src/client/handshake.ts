@@ -16,6 +16,8 @@ export interface HandshakeOptions {
   readonly identity?: Identity
   readonly role?: string
   readonly card?: object
+  /** True if each DELIVERY and INVITE is confirmed with RECEIVED (default: the relay sends it once). */
+  readonly confirmsNotices?: boolean
   /** Also accept the handshake of the first AgentChat. */
   readonly compat?: boolean
   readonly clock: Clock
@@ -64,9 +66,9 @@ export async function performHandshake(
 }
 
 async function identify(options: HandshakeOptions): Promise<ClientFrame<"IDENTIFY">> {
-  const { name, identity, role, card, compat } = options
+  const { name, identity, role, card, compat, confirmsNotices: confirms_notices } = options
   const pubkey = identity && (compat === true ? await pemOf(identity) : identity.did)
-  return { type: "IDENTIFY", name, ...omitUndefined({ pubkey, role, card }) }
+  return { type: "IDENTIFY", name, ...omitUndefined({ pubkey, role, card, confirms_notices }) }
 }
 
 async function answerChallenge(

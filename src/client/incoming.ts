@@ -16,6 +16,7 @@ interface IncomingTargets {
   readonly deals: Pick<Deals, "push">
   readonly identity: Pick<IdentitySource, "isPersistent">
   readonly receipts: ReceivedIds
+  readonly notices: ReceivedIds
 }
 
 /**
@@ -65,6 +66,8 @@ export class Incoming {
   #emitUnchanged(message: ServerMessage): void {
     const row = serverMessages[message.type]
     if ("event" in row) (this.#emitter as EventEmitter).emit(row.event, message)
+    const id = noticeIdOf(message)
+    if (id !== undefined) this.#targets.notices.add(id)
   }
 
   #emitMessage(message: ServerMessage<"MSG">): boolean {
@@ -78,6 +81,12 @@ export class Incoming {
     const { identity, receipts } = this.#targets
     if (identity.isPersistent && to.startsWith("@")) receipts.add(id)
   }
+}
+
+/** Returns the id by which a DELIVERY or an INVITE is confirmed; undefined if the relay does not wait for that. */
+export function noticeIdOf(message: ServerMessage): string | undefined {
+  if (message.type === "DELIVERY") return message.mail_id
+  return message.type === "INVITE" ? message.msg_id : undefined
 }
 
 function isStatement(message: ServerMessage): message is ServerMessage<Verb> {

@@ -32,6 +32,8 @@ import { type DaemonFacts, StatusWriter } from "./status-writer.js"
 const idleMs = 10_000
 
 /** Messages that change the status; others show in it after the next sweep. */
+/** Ids in one RECEIVED frame. */
+const idsPerFrame = 1_000
 const statusTypes: ReadonlySet<ServerType> = new Set(["JOINED", "LEFT", "TASK_LOST", "GUARD"])
 
 /** The connection of one identity to a relay, mirrored to files. */
@@ -104,7 +106,7 @@ export class Daemon {
     this.#breaker = breaker
 
     this.#acks = new AckLog(paths.acks, this.#status.reporter("acks"))
-    const deliveryStatus = new DeliveryStatus(this.#acks, log)
+    const deliveryStatus = new DeliveryStatus(this.#acks, (ids) => this.#confirmNotices(ids), log)
     this.#answerEffects = new AnswerEffects({
       ...{ deliveryStatus, inbox, tasks, presence, stops, breaker, clock, self, log, isEcho: options.echo },
       saveNow: () => this.#saveNow(),
@@ -265,6 +267,12 @@ export class Daemon {
     // A task must survive a crash that comes right after it.
     if (message.type === "TASK") this.#saveNow()
     else if (statusTypes.has(message.type)) this.#publish()
+  }
+
+  #confirmNotices(ids: readonly string[]): void {
+    for (let from = 0; from < ids.length; from += idsPerFrame) {
+      this.#session.connection?.send({ type: "RECEIVED", ids: ids.slice(from, from + idsPerFrame) })
+    }
   }
 
   #onDurable(batch: DurableBatch): void {

@@ -106,5 +106,12 @@ export function initialChannels(
 /** Returns the options of the daemon's connections. */
 export function connectOptionsOf(options: DaemonOptions, clock: Clock): ConnectOptions {
   const { server, nick, identity, role, card, compat } = options
-  return { url: server, name: nick, compat, clock, ...omitUndefined({ identity, role, card }) }
+  return {
+    url: server,
+    name: nick,
+    compat,
+    clock,
+    confirmsNotices: true,
+    ...omitUndefined({ identity, role, card }),
+  }
 }

@@ -84,7 +84,14 @@ export const clientMessages = {
     answerNote: "or CHALLENGE if pubkey is given",
     outbox: false,
     summary: "names the agent that connects",
-    fields: { name: nick, pubkey: optional(text(400)), role: optional(role), card: optional(card) },
+    fields: {
+      name: nick,
+      pubkey: optional(text(400)),
+      role: optional(role),
+      card: optional(card),
+      /** True if the client confirms each DELIVERY and INVITE with RECEIVED, as it does messages. */
+      confirms_notices: optional(boolean),
+    },
   },
   VERIFY_IDENTITY: {
     needs: "nothing",

@@ -76,10 +76,16 @@ export function isStatementId(messageId: string): boolean {
   return messageId.includes("/")
 }
 
+/** The id of an INVITE. It has a slash, so it is no message's. */
+export function formatInviteId(author: AgentId, channel: string, ts: number): string {
+  return formatMessageId(author, `invite/${channel}/${ts.toString(36)}`)
+}
+
 /** Ids of entries in a mailbox that are no messages of their own. */
 export const mailEntryId = {
   /** The answer to a task: one, whichever relay sends it and however often. */
   taskAnswer: (taskId: string) => `done/${taskId}`,
   statement: (statementId: string) => `deal/${statementId}`,
-  delivery: (messageId: string, state: string, by: string) => `${messageId}/${state}/${by}`,
+  /** @param occasion - the agent that reached the stage, or the attempt of a task */
+  delivery: (messageId: string, state: string, occasion: string) => `${messageId}/${state}/${occasion}`,
 }

@@ -317,7 +317,7 @@ export const serverMessages = {
     summary: "you may join an invite-only channel",
     inbox: "unchanged",
     event: "invite",
-    fields: { channel, from: agentRef, name: string, ts: time },
+    fields: { channel, from: agentRef, name: string, ts: time, msg_id: optional(string) },
   },
   DELIVERY: {
     summary: "a message of yours reached the next stage of delivery",
@@ -328,6 +328,8 @@ export const serverMessages = {
       by: recipient,
       ts: time,
       reason: optional(string),
+      /** The id to confirm this notice with; absent if the relay does not keep it. */
+      mail_id: optional(string),
     },
   },
   PROPOSAL: {

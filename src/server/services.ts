@@ -58,8 +58,8 @@ export async function openServices(settings: RelaySettings, backbone: Backbone) 
   const roster = new Roster(sessions)
   const knownAgents = new KnownAgents(clock, limits.identities, () => makeAgentMemory(limits, clock))
   const bus = await RelayBus.open(backbone, sessions, log)
-  const mailboxes = await Mailboxes.open(backbone, limits, log)
-  const direct = new DirectDelivery({ sessions, roster, bus, mailboxes, clock })
+  const mailboxes = await Mailboxes.open(backbone, { limits, clock, log })
+  const direct = new DirectDelivery({ sessions, bus, mailboxes, clock })
   const bookmarks = await Bookmarks.open(backbone, { sessions, clock, log })
   const channels = await ChannelDirectory.open(backbone, { sessions, roster, writes, limits, clock, log })
   const router = new Router(channels, roster, sessions)
@@ -90,7 +90,7 @@ function connectEvents(services: Services, { clock, log }: RelaySettings): void 
   sessions.on("opened", (session) => {
     const { agent } = session
     rosterSync.began(session)
-    if (agent.isPersistent) mailboxes.open(agent, session.sendsReceived)
+    if (agent.isPersistent) mailboxes.open(session)
     tasks.enter(agent)
   })
   sessions.on("closed", (session) => {

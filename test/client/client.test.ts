@@ -377,7 +377,7 @@ describe("the card and the role", () => {
     const answers = { IDENTIFY: () => welcome("bob", "@aaaaaaaa") }
     const { relay } = await connect({ answers }, { role: "builder", card: { a: 1 } })
     expect((await relay.session()).frames).toEqual([
-      { type: "IDENTIFY", name: "bob", role: "builder", card: { a: 1 } },
+      { type: "IDENTIFY", name: "bob", role: "builder", confirms_notices: true, card: { a: 1 } },
     ])
   })
 })

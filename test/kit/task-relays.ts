@@ -76,6 +76,7 @@ export class TaskRelays {
   /** If set, sending an answer fails with this error. */
   answerFault: Error | undefined
   readonly #turns: number
+  readonly #notices = new Set<string>()
   #messages = 0
 
   private constructor(clock: FakeClock, services: TaskService[], turns: number) {
@@ -109,7 +110,7 @@ export class TaskRelays {
           log: (line) => relays.log.push(line),
           delivery: {
             answer: (task, text) => relays.#takeAnswer(task, text),
-            notify: (to, delivery) => relays.deliveries.push({ to, delivery }),
+            notify: (to, entryId, notice) => relays.#takeNotice(to, entryId, notice),
           },
           guards: { refill: () => {} },
         },
@@ -177,6 +178,15 @@ export class TaskRelays {
     if (!this.answers.has(task)) {
       const { from, to, content, in_reply_to, kind } = JSON.parse(text) as Answer
       this.answers.set(task, { from, to, content, in_reply_to, kind })
+    }
+    return Promise.resolve()
+  }
+
+  /** Like a mailbox, takes a stage once, however many relays report it. */
+  #takeNotice(to: AgentId, entryId: string, notice: ServerMessage<"DELIVERY" | "INVITE">): Promise<void> {
+    if (notice.type === "DELIVERY" && !this.#notices.has(entryId)) {
+      this.#notices.add(entryId)
+      this.deliveries.push({ to, delivery: notice })
     }
     return Promise.resolve()
   }

@@ -184,8 +184,8 @@ export class Queue {
     return [...this.#tasks.waiting(topic)]
   }
 
-  /** Returns the claimed tasks of a topic, oldest first. */
-  claimed(topic: string): QueuedTask[] {
+  /** Returns the claimed tasks, of one topic or of all, oldest first. */
+  claimed(topic?: string): QueuedTask[] {
     return this.#tasks.claimed(topic)
   }
 

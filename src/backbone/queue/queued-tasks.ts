@@ -98,9 +98,10 @@ export class TaskIndex {
     return this.#waiting.get(topic) ?? []
   }
 
-  /** Returns the claimed tasks of a topic, oldest first. */
-  claimed(topic: string): QueuedTask[] {
-    return [...(this.#claimed.get(topic)?.values() ?? [])].sort(byAge)
+  /** Returns the claimed tasks, of one topic or of all, oldest first. */
+  claimed(topic?: string): QueuedTask[] {
+    const byId = topic === undefined ? [...this.#claimed.values()] : [this.#claimed.get(topic)]
+    return byId.flatMap((tasks) => [...(tasks?.values() ?? [])]).sort(byAge)
   }
 
   /** Returns the tasks of a worker, oldest first. */

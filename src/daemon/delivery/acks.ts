@@ -41,6 +41,7 @@ export class AckLog {
   /** SHA-256 of the lines of accepted messages, by id. */
   readonly #accepted = new LruMap<string, string>(rememberedStages)
   #unwritten: Ack[] = []
+  readonly #onWritten: (() => void)[] = []
   #isScheduled = false
 
   /** @param onProblem - receives the reason why acks cannot be written, and undefined once they can */
@@ -53,6 +54,16 @@ export class AckLog {
   append(ack: Ack): void {
     this.#unwritten.push(ack)
     this.#noteAccepted(ack)
+    this.#schedule()
+  }
+
+  /** Calls `then` once the acks that were added so far are in the file, at the end of this callback or later. */
+  afterWrite(then: () => void): void {
+    this.#onWritten.push(then)
+    this.#schedule()
+  }
+
+  #schedule(): void {
     if (this.#isScheduled) return
     this.#isScheduled = true
     queueMicrotask(() => {
@@ -63,7 +74,11 @@ export class AckLog {
 
   /** Writes the waiting acks. The next {@link append} and the host's sweep repeat a failed write. */
   flush(): void {
-    if (this.#unwritten.length === 0) return
+    if (this.#unwritten.length > 0) this.#write()
+    if (this.#unwritten.length === 0) for (const then of this.#onWritten.splice(0)) then()
+  }
+
+  #write(): void {
     this.#problems.attempt("acks.jsonl", "written", () => {
       const remembered = (this.#remembered ??= this.#recall())
       const fresh = new Map<string, Ack>()

@@ -20,6 +20,7 @@ interface SentMessage {
 /** Reports that a message of this daemon reached a stage: a DELIVERY, or a reply to the message. */
 type Report = ServerMessage<"DELIVERY"> | Reply
 type Reply = Pick<ServerMessage<"MSG">, "type" | "from" | "msg_id" | "ts">
+type Acks = Pick<AckLog, "append" | "afterWrite" | "readAll">
 type Verdict = "reached" | "too early" | "mismatch" | "no stage"
 
 /** Direct messages and tasks remembered: ten times what a mailbox holds. */
@@ -37,17 +38,26 @@ const reasonLength = 200
  * read or answered it.
  */
 export class DeliveryStatus {
-  readonly #acks: Pick<AckLog, "append" | "readAll">
+  readonly #acks: Acks
+  readonly #confirm: (mailIds: string[]) => void
   readonly #log: (line: string) => void
   readonly #direct = new LruMap<string, SentMessage>(rememberedDirect)
   readonly #posts = new LruMap<string, SentMessage>(rememberedPosts)
   /** In a cluster a report may come before the answer that names the recipient. */
-  readonly #early = new LruMap<string, Report[]>(earlyMessages)
+  readonly #early = new LruMap<string, Report[]>(earlyMessages, (_msgId, reports) => {
+    for (const report of reports) this.#settle(report)
+  })
+  /** Ids of reports to confirm once acks.jsonl has what they say. */
+  #settled: string[] = []
   #isRecalled = false
 
-  /** @param log - receives a line for each report from an agent that is not the recipient */
-  constructor(acks: Pick<AckLog, "append" | "readAll">, log: (line: string) => void) {
+  /**
+   * @param confirm - receives the `mail_id` of each DELIVERY that the relay need not keep any longer
+   * @param log - receives a line for each report from an agent that is not the recipient
+   */
+  constructor(acks: Acks, confirm: (mailIds: string[]) => void, log: (line: string) => void) {
     this.#acks = acks
+    this.#confirm = confirm
     this.#log = log
   }
 
@@ -79,6 +89,7 @@ export class DeliveryStatus {
       )
     }
     if (verdict === "too early" && isWrittenBy(self, msgId)) this.#keepEarly(msgId, report)
+    else this.#settle(report)
     // A reply that came before the claim counts if the claimant wrote it.
     if (verdict === "reached" && report.type === "DELIVERY" && report.state === "claimed") {
       this.#applyEarly(msgId)
@@ -94,7 +105,18 @@ export class DeliveryStatus {
   #keepEarly(msgId: string, report: Report): void {
     const reports = this.#early.peek(msgId) ?? []
     if (reports.length < earlyReports) reports.push(report)
+    else this.#settle(report)
     this.#early.set(msgId, reports)
+  }
+
+  /** Confirms a report when its line is in acks.jsonl, all of one callback together. */
+  #settle(report: Report): void {
+    if (report.type === "MSG" || report.mail_id === undefined) return
+    if (this.#settled.push(report.mail_id) > 1) return
+    this.#acks.afterWrite(() => {
+      this.#confirm(this.#settled)
+      this.#settled = []
+    })
   }
 
   #judge(message: SentMessage, report: Report): Verdict {

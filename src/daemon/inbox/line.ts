@@ -71,7 +71,7 @@ const space = 0x20
 const closeBrace = 0x7d
 const msgIdKey = Buffer.from('"msg_id":"')
 /** Types whose lines have a `msg_id` before any object that another agent chose. */
-const typesWithId = new Set(["MSG", "REJECTED", "NOTICE", "GUARD"])
+const typesWithId = new Set(["MSG", "REJECTED", "NOTICE", "GUARD", "INVITE"])
 
 /** Reads the id that duplicates of a line are recognized by; undefined for a line that has none. */
 export function readLineId(line: Buffer): string | undefined {

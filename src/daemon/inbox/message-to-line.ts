@@ -19,13 +19,17 @@ export function messageToLine(message: ServerMessage, self: string): IdentifiedL
     case "TASK":
       if (isForCommand(message)) return undefined
       return { line: taskLine(message), msgId: taskLineId(message.task, message.attempt) }
-    default: {
-      const row = serverMessages[message.type]
-      const inbox = "inbox" in row ? row.inbox : undefined
-      const isAnswer = "re" in message && !isForCommand(message)
-      return inbox === "unchanged" || (inbox === "if asked" && isAnswer) ? { line: message } : undefined
-    }
+    case "INVITE":
+      return { line: message, ...(message.msg_id !== undefined && { msgId: message.msg_id }) }
+    default:
+      return isForInbox(message) ? { line: message } : undefined
   }
+}
+
+function isForInbox(message: ServerMessage): boolean {
+  const row = serverMessages[message.type]
+  const inbox = "inbox" in row ? row.inbox : undefined
+  return inbox === "unchanged" || (inbox === "if asked" && "re" in message && !isForCommand(message))
 }
 
 /** Returns the line about a channel that was joined for the first time; undefined if it has nothing to read. */

@@ -14,7 +14,7 @@ const maxUnread = 4_000
 /** Ids in one RECEIVED frame. */
 const idsPerFrame = 1_000
 /** Receipts at most this many milliseconds old are sent again on the next session: they may not have arrived. */
-const repeatMs = 30_000
+const repeatMs = 600_000
 
 /**
  * Travels with a line through the inbox and says what to confirm to the relay once the line is on disk: the id of a
@@ -25,6 +25,8 @@ export type Mark = { readonly direct: string; readonly isOwn?: boolean } | Bookm
 /** Returns the mark of a message; undefined if the relay expects no confirmation. */
 export function markOf(message: ServerMessage, serverId: string): Mark | undefined {
   if (message.type === "TASK") return { direct: message.task }
+  if (message.type === "INVITE" && message.msg_id !== undefined)
+    return { direct: message.msg_id, isOwn: true }
   if (message.type !== "MSG") return undefined
   if (!message.to.startsWith("#")) return { direct: message.msg_id }
   return message.seq === undefined ? undefined : { serverId, channel: message.to, seq: message.seq }

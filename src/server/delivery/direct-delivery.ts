@@ -5,7 +5,6 @@ import { ChatError } from "../../protocol/errors.js"
 import { authorOf, isStatementId, mailEntryId } from "../../protocol/message-id.js"
 import { type AgentId, persistentIdPattern } from "../../protocol/names.js"
 import type { DeliveryState, ServerMessage } from "../../protocol/server-messages.js"
-import type { Roster } from "../roster/roster.js"
 import type { SessionRegistry } from "../sessions/session-registry.js"
 import { type Payload, payloadOf, textOf } from "../wire/frame-encoder.js"
 import type { Mailboxes } from "./mailboxes.js"
@@ -51,7 +50,6 @@ export class RelayBus {
 /** The services that a {@link DirectDelivery} is built on. */
 interface DirectDeliveryOptions {
   readonly sessions: SessionRegistry
-  readonly roster: Pick<Roster, "find">
   readonly bus: Pick<RelayBus, "send">
   readonly mailboxes: Pick<Mailboxes, "post" | "postNotice">
   readonly clock: Clock
@@ -60,14 +58,12 @@ interface DirectDeliveryOptions {
 /** Delivers a message to one agent, on whichever relay it is connected. */
 export class DirectDelivery {
   readonly #sessions: SessionRegistry
-  readonly #roster: Pick<Roster, "find">
   readonly #bus: Pick<RelayBus, "send">
   readonly #mailboxes: Pick<Mailboxes, "post" | "postNotice">
   readonly #clock: Clock
 
-  constructor({ sessions, roster, bus, mailboxes, clock }: DirectDeliveryOptions) {
+  constructor({ sessions, bus, mailboxes, clock }: DirectDeliveryOptions) {
     this.#sessions = sessions
-    this.#roster = roster
     this.#bus = bus
     this.#mailboxes = mailboxes
     this.#clock = clock
@@ -98,19 +94,23 @@ export class DirectDelivery {
     return this.#mailboxes.post(to, messageId, text, digest)
   }
 
-  /** Reports the fate of a message to its author, at once or when the author is back. */
-  notify(to: AgentId, notice: ServerMessage<"DELIVERY">): void {
-    const isAway = this.#sessions.find(to) === undefined && this.#roster.find(to)?.status === "offline"
-    if (isAway) this.#mailboxes.postNotice(to, notice)
-    else this.send(to, payloadOf(JSON.stringify(notice)))
+  /**
+   * Sends a notice of the relay to an agent. One with a key gets it by mail, until its client confirms it. The promise
+   * resolves when the store has it.
+   * @param entryId - one that is sent again with the same id, for instance by a relay that starts, is stored once
+   */
+  async notify(to: AgentId, entryId: string, notice: ServerMessage<"DELIVERY" | "INVITE">): Promise<void> {
+    if (!this.isStored(to)) this.send(to, payloadOf(JSON.stringify(notice)))
+    else await this.#mailboxes.postNotice(to, entryId, notice)
   }
 
   /** Reports to the author of a message that `by` has it in its inbox, or has read it. */
-  reportDelivery(messageId: string, state: DeliveryState, by: AgentId): void {
+  async reportDelivery(messageId: string, state: DeliveryState, by: AgentId): Promise<void> {
     const author = authorOf(messageId)
     // The copy of a statement that goes back to its signer is not a delivery.
     if (author === by && isStatementId(messageId)) return
-    this.notify(author, { type: "DELIVERY", msg_id: messageId, state, by, ts: this.#clock.now() })
+    const notice = { type: "DELIVERY", msg_id: messageId, state, by, ts: this.#clock.now() } as const
+    await this.notify(author, mailEntryId.delivery(messageId, state, by), notice)
   }
 
   /** Sends the answer to a task to the agent that asked for it. @throws {ChatError} MAILBOX_FULL, UNAVAILABLE */

@@ -16,6 +16,8 @@ const pageEntries = 200
 interface Sent {
   readonly seq: number
   readonly bytes: number
+  /** True for a DELIVERY or an INVITE, whose arrival nobody is told of. */
+  readonly isNotice: boolean
 }
 
 interface MailboxOptions {
@@ -23,6 +25,10 @@ interface MailboxOptions {
   readonly logs: Logs
   /** True if the client sends RECEIVED. Clients of the first AgentChat do not: a message sent counts as confirmed. */
   readonly sendsReceived: boolean
+  /** True if the client also confirms DELIVERY and INVITE; otherwise one that was sent counts as confirmed. */
+  readonly confirmsNotices: boolean
+  /** Start of the ids by which the client confirms a DELIVERY. */
+  readonly idPrefix: string
   /** Called when all entries up to `seq` are confirmed, `bytes` more than at the last call. */
   readonly onConfirmed: (seq: number, bytes: number) => void
   readonly log: (line: string) => void
@@ -33,11 +39,9 @@ interface MailboxOptions {
  * new one. At most one window of messages is ahead of what the agent has confirmed.
  */
 export class Mailbox {
+  readonly #options: MailboxOptions
   readonly #agent: Agent
   readonly #logs: Logs
-  readonly #sendsReceived: boolean
-  readonly #onConfirmed: (seq: number, bytes: number) => void
-  readonly #log: (line: string) => void
   readonly #key: string
   /** Messages that are not confirmed, by id, in the order they were sent. */
   readonly #unconfirmed = new Map<string, Sent>()
@@ -50,13 +54,11 @@ export class Mailbox {
   #hasMore = true
   #isClosed = false
 
-  constructor({ agent, logs, sendsReceived, onConfirmed, log }: MailboxOptions) {
-    this.#agent = agent
-    this.#logs = logs
-    this.#sendsReceived = sendsReceived
-    this.#onConfirmed = onConfirmed
-    this.#log = log
-    this.#key = mailKey(agent.id)
+  constructor(options: MailboxOptions) {
+    this.#options = options
+    this.#agent = options.agent
+    this.#logs = options.logs
+    this.#key = mailKey(options.agent.id)
   }
 
   /** Sends an entry that was just added to the log, unless earlier ones still wait. */
@@ -66,15 +68,16 @@ export class Mailbox {
     else this.#send(entry, message)
   }
 
-  /**
-   * Marks messages as stored by the agent.
-   * @returns those that were sent and not confirmed before
-   */
-  confirm(messageIds: readonly string[]): string[] {
-    const confirmed = messageIds.filter((id) => this.#settle(id))
+  /** Returns those of `messageIds` that are messages which were sent and not confirmed before. */
+  unconfirmed(messageIds: readonly string[]): string[] {
+    return messageIds.filter((id) => this.#unconfirmed.get(id)?.isNotice === false)
+  }
+
+  /** Marks messages and notices as stored by the agent. */
+  confirm(ids: readonly string[]): void {
+    for (const id of ids) this.#settle(id)
     this.#advance()
     if (this.#hasMore) this.resume()
-    return confirmed
   }
 
   /** Sends what waits in the log, as far as the window allows. Call again after the store was unreachable. */
@@ -106,7 +109,7 @@ export class Mailbox {
     } catch (error) {
       this.#hasMore = true
       if (!(error instanceof ChatError)) throw error
-      this.#log(`mail of ${this.#agent.id} cannot be read now: ${error.message}`)
+      this.#options.log(`mail of ${this.#agent.id} cannot be read now: ${error.message}`)
     } finally {
       // In the same turn as the last look: an entry that arrives later is sent by onEntry.
       this.#isReading = false
@@ -116,24 +119,32 @@ export class Mailbox {
   #send(entry: LogEntry, message?: Stored): void {
     const { seq, value } = entry
     this.#sentSeq = seq
-    const payload = payloadOf(value)
-    const sent = { seq, bytes: payload.bytes }
+    const stored = message ?? parseStored(entry)
+    const id = this.#idToConfirm(stored, seq)
+    const hasOwnId = id === undefined || stored.type !== "DELIVERY"
+    const payload = payloadOf(hasOwnId ? value : `${value.slice(0, -1)},"mail_id":"${id}"}`)
+    const sent = { seq, bytes: payload.bytes, isNotice: isNotice(stored) }
     this.#agent.sendQueue.send(payload)
     this.#sent.push(sent)
-    const messageId = this.#sendsReceived ? confirmableId(message ?? parseStored(entry)) : undefined
-    if (messageId !== undefined) {
-      this.#unconfirmed.set(messageId, sent)
+    if (id !== undefined) {
+      this.#unconfirmed.set(id, sent)
       this.#unconfirmedBytes += sent.bytes
     }
     this.#advance()
   }
 
-  #settle(messageId: string): boolean {
-    const sent = this.#unconfirmed.get(messageId)
-    if (sent === undefined) return false
-    this.#unconfirmed.delete(messageId)
+  /** Returns the id by which the client confirms an entry; undefined if it does not. */
+  #idToConfirm(message: Stored, seq: number): string | undefined {
+    const { sendsReceived, confirmsNotices, idPrefix } = this.#options
+    if (!sendsReceived || (isNotice(message) && !confirmsNotices)) return undefined
+    return message.type === "DELIVERY" ? `${idPrefix}/${seq}` : message.msg_id
+  }
+
+  #settle(id: string): void {
+    const sent = this.#unconfirmed.get(id)
+    if (sent === undefined) return
+    this.#unconfirmed.delete(id)
     this.#unconfirmedBytes -= sent.bytes
-    return true
   }
 
   /** Reports how far the log is confirmed without a gap. */
@@ -144,7 +155,7 @@ export class Mailbox {
     this.#confirmedSeq = seq
     const rest = this.#sent.findIndex((sent) => sent.seq > seq)
     const passed = this.#sent.splice(0, rest < 0 ? this.#sent.length : rest)
-    this.#onConfirmed(
+    this.#options.onConfirmed(
       seq,
       passed.reduce((sum, { bytes }) => sum + bytes, 0),
     )
@@ -156,7 +167,7 @@ export function mailKey(id: AgentId): string {
   return id.slice(1)
 }
 
-/** Returns the id by which the client confirms a message or statement; undefined for a DELIVERY. */
-export function confirmableId(message: Stored): string | undefined {
-  return message.type === "DELIVERY" ? undefined : message.msg_id
+/** Reports whether an entry is a notice of the relay rather than a message or a statement of an agent. */
+export function isNotice(message: Stored): message is Stored<"DELIVERY" | "INVITE"> {
+  return message.type === "DELIVERY" || message.type === "INVITE"
 }

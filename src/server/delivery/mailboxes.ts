@@ -1,18 +1,19 @@
 import { EventEmitter } from "node:events"
 import type { Appended, Backbone, LogEntry, Logs, Retention } from "../../backbone/backbone.js"
+import type { Clock } from "../../base/clock.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { Limits } from "../../protocol/limits.js"
-import { isWrittenBy, mailEntryId } from "../../protocol/message-id.js"
-import { type AgentId, persistentIdPattern } from "../../protocol/names.js"
-import type { ServerMessage } from "../../protocol/server-messages.js"
+import { isWrittenBy } from "../../protocol/message-id.js"
+import type { AgentId } from "../../protocol/names.js"
 import type { Agent } from "../sessions/agent.js"
 import { ByteBudget } from "../sessions/byte-budget.js"
-import { confirmableId, Mailbox, mailKey } from "./mailbox.js"
+import type { Session } from "../sessions/session.js"
+import { isNotice, Mailbox, mailKey } from "./mailbox.js"
 import { parseStored, type Stored } from "./message-json.js"
 
 /** The messages in the mailbox of an agent. */
 interface WaitingMail {
-  /** Beyond a thousand, DELIVERY messages are counted too. */
+  /** Beyond a thousand, notices are counted too. */
   readonly count: number
   /** Ids of messages the asker may know, at most {@link listedIds}. */
   readonly ids: readonly string[]
@@ -28,6 +29,15 @@ interface MailboxesEvents {
 const listedIds = 100
 /** Messages read to find those ids. */
 const pageEntries = 1_000
+/** Milliseconds after which a notice that could not be stored is tried again, and how many may wait for that. */
+const retryMs = 1_000
+const waitingNotices = 10_000
+
+interface MailboxesOptions {
+  readonly limits: Limits
+  readonly clock: Clock
+  readonly log: (line: string) => void
+}
 
 /**
  * The mailboxes of all agents that have a key. A direct message stays in the log of its recipient until the
@@ -35,23 +45,30 @@ const pageEntries = 1_000
  */
 export class Mailboxes extends EventEmitter<MailboxesEvents> {
   readonly #logs: Logs
+  readonly #clock: Clock
   readonly #log: (line: string) => void
+  /** Start of the ids by which clients confirm a DELIVERY. */
+  readonly #idPrefix: string
   /** Bytes of all mailboxes, if they are kept in memory. */
   readonly #budget: ByteBudget | undefined
   /** Mailboxes of the agents that are connected here. */
   readonly #open = new Map<string, Mailbox>()
   /** Logs that are being trimmed, with the number up to which to trim next. */
   readonly #trims = new Map<string, number>()
+  #waitingNotices = 0
 
-  private constructor(logs: Logs, budget: ByteBudget | undefined, log: (line: string) => void) {
+  private constructor(backbone: Backbone, logs: Logs, { limits, clock, log }: MailboxesOptions) {
     super()
     this.#logs = logs
-    this.#budget = budget
+    this.#idPrefix = backbone.id
+    this.#budget = backbone.kind === "memory" ? new ByteBudget(limits.mailTotalBytes) : undefined
+    this.#clock = clock
     this.#log = log
   }
 
   /** @throws {ChatError} UNAVAILABLE */
-  static async open(backbone: Backbone, limits: Limits, log: (line: string) => void): Promise<Mailboxes> {
+  static async open(backbone: Backbone, options: MailboxesOptions): Promise<Mailboxes> {
+    const { limits } = options
     const isInMemory = backbone.kind === "memory"
     const retention: Retention = {
       maxEntries: isInMemory ? limits.mailboxMessages : limits.storedMailMessages,
@@ -60,8 +77,7 @@ export class Mailboxes extends EventEmitter<MailboxesEvents> {
       storage: "disk",
     }
     const logs = await backbone.logs("inbox", retention)
-    const budget = isInMemory ? new ByteBudget(limits.mailTotalBytes) : undefined
-    const mailboxes = new Mailboxes(logs, budget, log)
+    const mailboxes = new Mailboxes(backbone, logs, options)
     await logs.subscribe((entry) => mailboxes.#onEntry(entry))
     return mailboxes
   }
@@ -86,26 +102,37 @@ export class Mailboxes extends EventEmitter<MailboxesEvents> {
     }
   }
 
-  /** Adds a DELIVERY for an agent that is away. It is dropped if the mailbox is full. */
-  postNotice(to: AgentId, notice: ServerMessage<"DELIVERY">): void {
-    if (!persistentIdPattern.test(to)) return
-    const id = mailEntryId.delivery(notice.msg_id, notice.state, notice.by)
-    this.post(to, id, JSON.stringify(notice)).catch((error: unknown) => {
-      if (!(error instanceof ChatError)) throw error
-      this.#log(`a DELIVERY for ${to} is lost: ${error.code}`)
-    })
+  /**
+   * Adds a notice of the relay, as soon as the store can be reached. It is dropped if the mailbox is full.
+   * @param notice - for an agent with a key
+   */
+  async postNotice(to: AgentId, entryId: string, notice: Stored<"DELIVERY" | "INVITE">): Promise<void> {
+    for (;;) {
+      try {
+        await this.post(to, entryId, JSON.stringify(notice))
+        return
+      } catch (error) {
+        if (!(error instanceof ChatError)) throw error
+        if (error.code !== "UNAVAILABLE" || this.#waitingNotices >= waitingNotices) {
+          this.#log(`${notice.type} for ${to} is lost: ${error.code}`)
+          return
+        }
+      }
+      this.#waitingNotices++
+      await new Promise<void>((resolve) => this.#clock.setTimer(resolve, retryMs, { unref: true }))
+      this.#waitingNotices--
+    }
   }
 
-  /**
-   * Sends an agent that came online the contents of its mailbox.
-   * @param sendsReceived - whether its client confirms messages with RECEIVED
-   */
-  open(agent: Agent, sendsReceived: boolean): void {
+  /** Sends the agent of a session that begins the contents of its mailbox. */
+  open({ agent, sendsReceived, confirmsNotices }: Session): void {
     const key = mailKey(agent.id)
     const mailbox = new Mailbox({
       agent,
       logs: this.#logs,
       sendsReceived,
+      confirmsNotices,
+      idPrefix: this.#idPrefix,
       onConfirmed: (seq, bytes) => {
         this.#budget?.give(bytes)
         void this.#trim(key, seq)
@@ -136,8 +163,8 @@ export class Mailboxes extends EventEmitter<MailboxesEvents> {
     // One page only, so that asking again and again does not read a whole mailbox each time.
     const page = await this.#logs.read(key, 0, pageEntries)
     const messages = page.flatMap((entry) => {
-      const messageId = confirmableId(parseStored(entry))
-      return messageId === undefined ? [] : [{ ts: entry.ts, messageId }]
+      const message = parseStored(entry)
+      return isNotice(message) ? [] : [{ ts: entry.ts, messageId: message.msg_id }]
     })
     const isWhole = page.length < pageEntries
     const count = isWhole ? messages.length : (await this.#logs.stat(key)).count

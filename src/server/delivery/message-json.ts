@@ -70,7 +70,7 @@ export function parseStored<T extends StoredType = StoredType>({
 
 /** A message in a log. The log of a channel contains only MSG, that of a mailbox all of these. */
 export type Stored<T extends StoredType = StoredType> = ServerMessage<T>
-type StoredType = "MSG" | "DELIVERY" | Verb
+type StoredType = "MSG" | "DELIVERY" | "INVITE" | Verb
 
 /** Formats a message for an agent that was not a member when it was sent. */
 export function formatReplay(message: string): string {

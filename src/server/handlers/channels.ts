@@ -1,7 +1,7 @@
 import type { ClientHandlers, ClientMessage } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
+import { formatInviteId } from "../../protocol/message-id.js"
 import { isChannelPattern } from "../../protocol/names.js"
-import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Channel } from "../channels/channel.js"
 import type { ChannelDirectory } from "../channels/directory.js"
 import { mergeSettings } from "../channels/record.js"
@@ -9,7 +9,6 @@ import { resolveAgentOrKey } from "../delivery/agent-lookup.js"
 import type { RelaySettings, Services } from "../services.js"
 import type { Agent } from "../sessions/agent.js"
 import type { Session } from "../sessions/session.js"
-import { payloadOf } from "../wire/frame-encoder.js"
 
 /** Agents one channel may have invited. */
 const maxInvitations = 10_000
@@ -75,8 +74,8 @@ export function channelHandlers(
       }))
       const { id: from, name } = session.agent
       const ts = clock.now()
-      const invitation: ServerMessage<"INVITE"> = { type: "INVITE", channel: channel.name, from, name, ts }
-      direct.send(invited, payloadOf(JSON.stringify(invitation)))
+      const msg_id = formatInviteId(from, channel.name, ts)
+      await direct.notify(invited, msg_id, { type: "INVITE", channel: channel.name, from, name, ts, msg_id })
       acknowledge(session, message.id)
     },
 

@@ -90,6 +90,7 @@ function admit(
   }
   const agent = new Agent(id, name, memory, session.sendQueue, { clock, staleMs: limits.staleMs })
   agent.introduce({ role, card, did }, rosterSync.claim(agent))
+  session.confirmsNotices = message.confirms_notices === true
   session.admit(agent)
   log(`came: ${id} ${name} from ${session.remoteAddress}`)
   session.send(formatWelcome(agent, backbone.id, settings), re)

@@ -34,8 +34,8 @@ export function makeAgentMemory(
 
 /** The mailbox of a connected agent. */
 interface AgentMailbox {
-  /** @returns the ids that were not confirmed before */
-  confirm(messageIds: readonly string[]): string[]
+  unconfirmed(messageIds: readonly string[]): string[]
+  confirm(ids: readonly string[]): void
   close(): void
 }
 

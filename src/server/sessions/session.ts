@@ -90,6 +90,8 @@ export class Session implements SocketReaderOwner, SendQueueOwner {
   delayLine: DelayLine | undefined
   /** True if the client confirms messages with RECEIVED. Clients of the first AgentChat do not. */
   sendsReceived = true
+  /** True if it confirms DELIVERY and INVITE too. */
+  confirmsNotices = false
   readonly #webSocket: WebSocket
   readonly #socket: Socket
   readonly #clock: Clock

@@ -4,7 +4,7 @@ import type { LruMap } from "../../base/lru-map.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { Limits } from "../../protocol/limits.js"
 import { authorOf } from "../../protocol/message-id.js"
-import type { AgentId } from "../../protocol/names.js"
+import { type AgentId, persistentIdPattern } from "../../protocol/names.js"
 import type { Agent } from "../sessions/agent.js"
 import { type LastHolder, type TaskNotices } from "./task-messages.js"
 import type { Workers } from "./workers.js"
@@ -113,7 +113,10 @@ export class TaskAssigner {
     queue.giveBack(task.id, worker).catch((error: unknown) => this.#pause(task.topic, error))
   }
 
-  /** Removes a task that used up its attempts. Of several relays, only the one that removes it reports this. */
+  /**
+   * Removes a task that used up its attempts. An asker with a mailbox has the report before the task is gone, so that a
+   * crash loses neither. To another asker only the relay that removes the task reports this.
+   */
   async #giveUp(id: string): Promise<void> {
     const { queue, lastHolders, notices } = this.#options
     const task = queue.find(id)
@@ -122,8 +125,11 @@ export class TaskAssigner {
     if (task === undefined || task.worker !== undefined) return
     this.#busy.add(id)
     try {
+      const last = lastHolders.peek(id)
+      const isStored = persistentIdPattern.test(authorOf(id))
+      if (isStored) await notices.reportFailed(task, last)
       if ((await queue.remove(id)) === undefined) return
-      notices.reportFailed(task, lastHolders.peek(id))
+      if (!isStored) await notices.reportFailed(task, last)
       lastHolders.delete(id)
     } catch (error) {
       this.#exhausted.add(id)

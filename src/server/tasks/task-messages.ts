@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto"
 import type { QueuedTask } from "../../backbone/queue/queue.js"
 import type { Clock } from "../../base/clock.js"
-import { authorOf, taskAnswerId } from "../../protocol/message-id.js"
+import { authorOf, mailEntryId, taskAnswerId } from "../../protocol/message-id.js"
 import type { AgentId, AgentRef, Nick } from "../../protocol/names.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { DirectDelivery } from "../delivery/direct-delivery.js"
@@ -92,14 +92,14 @@ export class TaskNotices {
   }
 
   /** Reports to the asker that a worker has the task. */
-  reportClaimed({ id }: QueuedTask, by: AgentId): void {
-    const ts = this.#clock.now()
-    this.#delivery.notify(authorOf(id), { type: "DELIVERY", msg_id: id, state: "claimed", by, ts })
+  reportClaimed({ id, attempt }: QueuedTask, by: AgentId): void {
+    const notice = { type: "DELIVERY", msg_id: id, state: "claimed", by, ts: this.#clock.now() } as const
+    void this.#delivery.notify(authorOf(id), mailEntryId.delivery(id, "claimed", String(attempt)), notice)
   }
 
-  /** Reports to the asker that the task has used up its attempts. */
-  reportFailed({ id, topic, attempt }: QueuedTask, last: LastHolder | undefined): void {
-    this.#delivery.notify(authorOf(id), {
+  /** Reports to the asker that the task has used up its attempts. Resolves when the store has that. */
+  async reportFailed({ id, topic, attempt }: QueuedTask, last: LastHolder | undefined): Promise<void> {
+    await this.#delivery.notify(authorOf(id), mailEntryId.delivery(id, "failed", ""), {
       type: "DELIVERY",
       msg_id: id,
       state: "failed",

@@ -6,7 +6,7 @@ import type { ClientMessage } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { Limits } from "../../protocol/limits.js"
 import { authorOf } from "../../protocol/message-id.js"
-import type { AgentId } from "../../protocol/names.js"
+import { type AgentId, persistentIdPattern } from "../../protocol/names.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { DirectDelivery } from "../delivery/direct-delivery.js"
 import type { GuardService } from "../guards/guard-service.js"
@@ -81,7 +81,10 @@ export class TaskService {
   static async open(backbone: Pick<Backbone, "table">, options: TaskServiceOptions): Promise<TaskService> {
     const { clock, limits } = options
     const queue = await Queue.open(await backbone.table("task"), { clock, leaseMs: limits.leaseMs })
-    return new TaskService(queue, options)
+    const service = new TaskService(queue, options)
+    // The relay that granted a claim may have ended before it reported it.
+    for (const task of queue.claimed()) service.#reportClaimed(task)
+    return service
   }
 
   /** Stops assigning tasks; those in the store stay there. */
@@ -161,6 +164,10 @@ export class TaskService {
     const task = await this.#queue.fetch(id)
     if (task === undefined) throw this.#refusal(id)
     if (task.worker === agent.id) return this.#notices.format(task)
+    if (task.worker === undefined && task.attempt >= this.#limits.taskAttempts) {
+      // Its failure may be reported already.
+      throw new ChatError("TASK_NOT_FOUND", `task: has failed after ${task.attempt} attempts`)
+    }
     const release = this.#workers.reserve(agent.id)
     try {
       const claimed = await this.#queue.claim(task.topic, agent.id, id)
@@ -245,6 +252,13 @@ export class TaskService {
   #noteClaim(task: QueuedTask, worker: AgentId): void {
     const agent = this.#workers.find(worker)
     if (agent !== undefined) this.#notices.sendTask(agent, task)
+    this.#reportClaimed(task)
+  }
+
+  /** Reports a claim that this relay did not grant: the one that did may be gone. A mailbox stores it once. */
+  #reportClaimed(task: QueuedTask): void {
+    if (task.worker === undefined || !persistentIdPattern.test(authorOf(task.id))) return
+    this.#notices.reportClaimed(task, task.worker as AgentId)
   }
 
   /** Notes that a worker no longer has a task, and sends it TASK_LOST unless it expects that. */

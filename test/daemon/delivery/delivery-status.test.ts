@@ -1,4 +1,4 @@
-import { appendFileSync, readFileSync } from "node:fs"
+import { appendFileSync, mkdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
 import { type Ack, AckLog } from "../../../src/daemon/delivery/acks.js"
@@ -34,9 +34,15 @@ const reply = (id: string, from: string): ServerMessage<"MSG"> => ({
 function statusOn(path = join(temporaryDirectory(), "acks.jsonl")) {
   const acks = new AckLog(path)
   const logged: string[] = []
-  const status = new DeliveryStatus(acks, (line) => logged.push(line))
+  const confirmed: string[] = []
+  const status = new DeliveryStatus(
+    acks,
+    (ids) => confirmed.push(...ids),
+    (line) => logged.push(line),
+  )
   return {
     path,
+    confirmed,
     logged,
     status,
     /** Records a message as the sender does when the relay accepts it. */
@@ -74,6 +80,32 @@ function statusOn(path = join(temporaryDirectory(), "acks.jsonl")) {
 }
 
 describe("DeliveryStatus", () => {
+  it("confirms a stage to the relay once its line is in acks.jsonl", () => {
+    const directory = temporaryDirectory()
+    const { status, accept, flush, confirmed } = statusOn(join(directory, "missing", "acks.jsonl"))
+    accept("a", bob)
+    const report = { ...delivery("a", "mirrored", bob), mail_id: "srv/1" }
+    status.delivered(report, self)
+    flush()
+    expect(confirmed).toEqual([])
+    mkdirSync(join(directory, "missing"))
+    flush()
+    expect(confirmed).toEqual(["srv/1"])
+    status.delivered({ ...report, mail_id: "srv/2" }, self)
+    flush()
+    expect(confirmed).toEqual(["srv/1", "srv/2"])
+  })
+
+  it("confirms a stage that comes before the relay's answer to the message only with that answer", () => {
+    const { status, accept, flush, confirmed } = statusOn()
+    status.delivered({ ...delivery("a", "mirrored", bob), mail_id: "srv/1" }, self)
+    flush()
+    expect(confirmed).toEqual([])
+    accept("a", bob)
+    flush()
+    expect(confirmed).toEqual(["srv/1"])
+  })
+
   it("records each stage of a direct message once, with the hash of the line and the recipient", () => {
     const { accept, deliver, answer, acks } = statusOn()
     accept("a", bob)

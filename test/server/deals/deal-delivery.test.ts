@@ -95,7 +95,8 @@ describe("a statement", () => {
   })
 
   it("is deleted if it is a proposal that cannot be delivered, and kept if it is an answer", async () => {
-    const room = await DealRoom.open({ limits: { mailboxMessages: 3 } })
+    // Two statements, a DELIVERY behind them, and the message.
+    const room = await DealRoom.open({ limits: { mailboxMessages: 4 } })
     const { ann, bob, house } = room
     const chain = await room.make(["bob", "ACCEPT"])
     const [own] = await ann.newStatements().then(() => [`${ann.id.slice(1)}.${chain[0].id}/PROPOSAL`])

@@ -35,6 +35,8 @@ it.each(Array.from({ length: turns }, (_, turn) => [turn]))(
       agent: { id: "@a", sendQueue } as unknown as Agent,
       logs: makeLogs(entry, turn, () => mailbox.onEntry(entry)) as Logs,
       sendsReceived: true,
+      confirmsNotices: true,
+      idPrefix: "srv",
       onConfirmed: () => {},
       log: () => {},
     })
