@@ -56,7 +56,7 @@ export function guardRule(Guard, limits, only) {
       return { ok: false, layer: trip.layer, retryAfterMs: trip.retryAfterMs }
     },
     step({ verb, ...step }, ts) {
-      if (verb !== "ACCEPT") guard.deals?.noteStep({ ...step, verb }, ts)
+      if (verb !== "ACCEPT") guard.noteStep({ ...step, verb }, ts)
     },
     spoke: (channel) => guard.operatorSpoke(channel),
     done: (agents, ts) => guard.refill(agents, ts),
@@ -69,12 +69,12 @@ export function guardRule(Guard, limits, only) {
 }
 
 /** @param {Guard} guard @param {import("../../src/guards/guard-message.js").GuardMessage & { deal: string }} said @returns {import("./loop-world.mjs").Verdict} */
-function propose({ deals }, { id, deal, from, to: [to = ""], ts }) {
-  const trip = deals?.checkProposal({ from, to }, ts)
+function propose(guard, { id, deal, from, to: [to = ""], channel, ts }) {
+  const trip = guard.checkProposal({ from, to }, ts)
   if (trip !== undefined) {
-    deals?.refuseProposal({ from, to }, ts)
+    guard.refuse({ channel, ts }, trip)
     return { ok: false, layer: trip.layer, retryAfterMs: trip.retryAfterMs }
   }
-  deals?.noteStep({ id, verb: "PROPOSAL", deal, from, to }, ts)
+  guard.noteStep({ id, verb: "PROPOSAL", deal, from, to }, ts)
   return { ok: true }
 }

@@ -121,8 +121,9 @@ export class Breaker {
     return ts < until ? { state: "paused", used, until } : undefined
   }
 
-  /** Returns the answers counted, with the fraction that is not forgotten yet. */
+  /** Returns the answers counted, with the fraction that is not forgotten yet. A stopped breaker forgets nothing. */
   used(ts: number): number {
+    if (this.#state.isStopped) return this.#state.used
     const elapsedMs = Math.max(0, ts - this.#state.ts)
     return Math.max(0, this.#state.used - elapsedMs / this.#limits.conversationRegainMs)
   }

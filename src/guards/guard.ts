@@ -4,14 +4,15 @@ import type { GuardMessage, RuleName, Trip, Usage, Warning } from "./guard-messa
 import type { GuardLimits } from "./limits.js"
 import { BudgetRule } from "./rules/budget.js"
 import { ConversationRule } from "./rules/conversation.js"
-import { DealsRule } from "./rules/deals.js"
+import { type DealStep, DealsRule } from "./rules/deals.js"
 import { MentionsRule } from "./rules/mentions.js"
-import type { MessageRule, RuleState } from "./rules/rule.js"
+import type { Count, Rule } from "./rules/rule.js"
 import { SameRule } from "./rules/same.js"
 import { SlowRule } from "./rules/slow.js"
 import { WakesRule } from "./rules/wakes.js"
 import { deleteWhere, formatEntries, readEntries } from "./saved.js"
 import { isDirect, isUnder } from "./scopes.js"
+import { leftMs, mayPass, type Stop, Stops } from "./stops.js"
 
 /** An accepted message. */
 interface Accepted {
@@ -22,62 +23,68 @@ interface Accepted {
 /** Times an agent's counts were cleared by work, less those regained since, and the time of the last. */
 type Refills = readonly [refills: number, ts: number]
 
+/** A count that is near its limit, or whose scope was stopped. */
+interface Due {
+  readonly rule: Rule
+  readonly count: Count
+}
+
 const acceptedKept = 8_192
 const acceptedCharacters = 80_000
 const refillsKept = 4_096
 const refillCharacters = 15_000
 const usageLength = 50
+/** Fractions lost while a count drains. */
+const rounding = 1e-6
 
 /**
  * The guards of a relay decide whether a message may be accepted. {@link check} asks, {@link note} or {@link refuse} tell
  * the outcome. Messages of operators, presence, receipts and the statements of a deal do not come here; proposals do,
- * through {@link deals}.
+ * through {@link checkProposal}.
  */
 export class Guard {
   readonly #limits: GuardLimits
-  readonly #rules: readonly MessageRule[]
-  readonly #states: readonly RuleState[]
-  /** Proposals; absent if that rule is left out. */
-  readonly deals: DealsRule | undefined
+  readonly #stops: Stops
+  /** The rules for messages. */
+  readonly #rules: readonly Rule[]
+  /** The rule for proposals; absent if it is left out. */
+  readonly #deals: DealsRule | undefined
+  readonly #all: readonly Rule[]
   /** By message id. */
   readonly #accepted = new LruMap<string, Accepted>(acceptedKept)
   readonly #refills = new LruMap<string, Refills>(refillsKept)
   #lastTs = 0
-  /** The message that all rules have just let pass. */
+  /** The message that was checked last, and the counts it is due for. */
   #checked: GuardMessage | undefined
+  #due: Due[] = []
 
   /** @param only - rules to ask; all of them when absent */
   constructor(limits: GuardLimits, only?: readonly RuleName[]) {
     this.#limits = limits
-    const isAsked = ({ name }: RuleState) => only?.includes(name) ?? true
-    const deals = new DealsRule(limits)
-    this.deals = isAsked(deals) ? deals : undefined
-    this.#rules = [
-      new ConversationRule(limits),
-      new SlowRule(limits),
-      new SameRule(limits),
-      new MentionsRule(limits),
-      new WakesRule(limits),
-      new BudgetRule(limits),
-    ].filter(isAsked)
-    this.#states = isAsked(deals) ? [...this.#rules, deals] : this.#rules
+    this.#stops = new Stops(limits)
+    const isAsked = ({ name }: Rule) => only?.includes(name) ?? true
+    const types = [ConversationRule, SlowRule, SameRule, MentionsRule, WakesRule, BudgetRule]
+    this.#rules = types.map((Type): Rule => new Type(limits, this.#stops)).filter(isAsked)
+    this.#deals = [new DealsRule(limits, this.#stops)].find(isAsked)
+    this.#all = this.#deals === undefined ? this.#rules : [...this.#rules, this.#deals]
   }
 
   /** Restores what {@link save} gave, as parsed JSON; ignores anything else. */
   static load(limits: GuardLimits, state: unknown, only?: readonly RuleName[]): Guard {
     const guard = new Guard(limits, only)
-    if (!isPlain(state) || state["v"] !== 2) return guard
+    if (!isPlain(state) || state["v"] !== 3) return guard
     guard.#lastTs = isNumber(state["ts"]) ? state["ts"] : 0
+    guard.#stops.load(state["stops"])
     readEntries(guard.#accepted, state["accepted"], (value) => (isAccepted(value) ? value : undefined))
     readEntries(guard.#refills, state["refills"], (value) => (isRefills(value) ? value : undefined))
     const rules = isPlain(state["rules"]) ? state["rules"] : {}
-    for (const rule of guard.#states) rule.load(rules[rule.name])
+    for (const rule of guard.#all) rule.load(rules[rule.name])
     return guard
   }
 
-  /** Time of the last message or statement that was counted or refused; 0 if there was none. */
+  /** Time of the last message or statement that was counted; 0 if there was none. */
   get lastTs(): number {
-    return Math.max(this.#lastTs, this.deals?.lastTs ?? 0)
+    return this.#lastTs
   }
 
   /** Returns the hops of a message that was accepted in a channel; such a message may come there again. */
@@ -98,8 +105,9 @@ export class Guard {
   /** Returns the reason to refuse a message; changes no count. */
   check(message: GuardMessage): Trip | undefined {
     this.#checked = undefined
+    if (this.#due.length > 0) this.#due = []
     for (const rule of this.#rules) {
-      const trip = rule.check(message)
+      const trip = this.#ask(rule, rule.count(message), message)
       if (trip !== undefined) return trip
     }
     this.#checked = message
@@ -109,24 +117,62 @@ export class Guard {
   /** Counts an accepted message. Returns warnings for those whom their scopes name. */
   note(message: GuardMessage): Warning[] {
     // Another relay may have accepted what this one would refuse.
-    if (this.#checked !== message) for (const rule of this.#rules) rule.check(message)
+    if (this.#checked !== message) this.#countAll(message)
+    const hops = this.hopsOf(message)
+    const warnings = this.#due.length === 0 ? [] : this.#settle(message)
+    for (const rule of this.#rules) rule.take(message)
+    const { id, channel, ts } = message
     this.#checked = undefined
-    this.#lastTs = message.ts
-    const { id, channel } = message
-    this.#accepted.set(id, { channel, hops: this.hopsOf(message) })
-    const warnings: Warning[] = []
-    for (const rule of this.#rules) {
-      const warning = rule.note(message)
-      if (warning !== undefined) warnings.push(warning)
-    }
+    this.#lastTs = ts
+    this.#accepted.set(id, { channel, hops })
     return warnings
   }
 
-  /** The message was refused for `trip`. */
-  refuse(message: GuardMessage, trip: Trip): void {
+  /**
+   * Stops the scopes for which a message was refused. Whatever else the same rule would stop is stopped too, so that the
+   * pauses end together.
+   * @returns the stops that began, as reasons to refuse
+   */
+  refuse(message: Pick<GuardMessage, "channel" | "ts">, { layer }: Trip): Trip[] {
+    const { channel, ts } = message
+    const begun: Trip[] = []
+    for (const { rule, count } of this.#due) {
+      if (rule.name !== layer) continue
+      if (!isOver(count)) {
+        if (count.dropMs !== undefined) rule.dropped?.(ts)
+        continue
+      }
+      const { scope, used, limit } = count
+      const fields = { layer, scope, liftedBy: rule.liftedBy, channel, used: Math.ceil(used), limit }
+      const stop = this.#stops.begin(fields, ts, rule.firstPauseMs)
+      if (stop !== undefined) begun.push(tripOf(rule, count, stop.pauseMs, stop))
+    }
     this.#checked = undefined
-    this.#lastTs = message.ts
-    this.#rules.find(({ name }) => name === trip.layer)?.refuse(message, trip)
+    return begun
+  }
+
+  /** Returns the reason to refuse a proposal; changes no count. {@link refuse} follows if there is one. */
+  checkProposal(proposal: Pick<DealStep, "from" | "to">, ts: number): Trip | undefined {
+    this.#due = []
+    if (this.#deals === undefined) return undefined
+    return this.#ask(this.#deals, this.#deals.countProposal(proposal, ts), { from: proposal.from, ts })
+  }
+
+  /** Reports whether a step of a deal needs no counting. */
+  knows(step: DealStep): boolean {
+    return this.#deals?.knows(step) ?? true
+  }
+
+  /** Counts a step of a deal once. Returns a warning if this step makes it due. */
+  noteStep(step: DealStep, ts: number): Warning[] {
+    if (this.#deals === undefined || this.#deals.knows(step)) return []
+    this.#lastTs = ts
+    const { verb, from, to } = step
+    const proposal = verb === "REJECT" ? { from: to, to: from } : { from, to }
+    this.checkProposal(proposal, ts)
+    const warnings = verb === "COMPLETE" ? [] : this.#settle({ from: proposal.from, ts })
+    this.#deals.takeStep(step, ts)
+    return warnings
   }
 
   /**
@@ -141,38 +187,98 @@ export class Guard {
       this.#refills.set(agent, [refills + 1, ts])
       return true
     })
-    if (due.length > 0) for (const rule of this.#states) rule.refill?.(due, ts)
+    for (const rule of this.#all) {
+      if (rule.liftedBy !== "progress" || due.length === 0) continue
+      if (rule.refill !== undefined) rule.refill(due, ts)
+      else for (const agent of due) this.#lift(rule, agent)
+    }
     this.#checked = undefined
     return due
   }
 
   /** An operator spoke in a channel; its talk begins anew. */
   operatorSpoke(channel: string): void {
-    for (const rule of this.#rules) rule.operatorSpoke?.(channel)
+    for (const rule of this.#all) if (rule.liftedBy !== "time") this.#lift(rule, channel)
     this.#checked = undefined
   }
 
   /** An operator lifts what was stopped under a scope; undefined: everything. */
   reset(scope: string | undefined): void {
     deleteWhere(this.#refills, (agent) => isUnder(agent, scope))
-    for (const rule of this.#states) rule.reset(scope)
+    for (const rule of this.#all) this.#lift(rule, scope)
     this.#checked = undefined
+  }
+
+  /** Returns the stops in force. */
+  stops(ts: number): readonly Stop[] {
+    return this.#stops.list(ts)
   }
 
   /** Returns what was counted of an agent, stopped scopes first, then the most used; at most 50. */
   usage(agent: string, ts: number): Usage[] {
-    return this.#states
-      .flatMap((rule) => rule.usage(agent, ts))
-      .sort((a, b) => Number(b.isTripped) - Number(a.isTripped) || b.used / b.limit - a.used / a.limit)
-      .slice(0, usageLength)
+    const used = this.#all.flatMap((rule) =>
+      rule.usedBy(agent, ts).map((row): Usage => ({ layer: rule.name, isTripped: false, ...row })),
+    )
+    const isOf = (stop: Stop) => (row: Usage) => row.layer === stop.layer && row.scope === stop.scope
+    const stops = this.stops(ts).filter((stop) => isUnder(stop.scope, agent) || used.some(isOf(stop)))
+    const free = used.filter((row) => !stops.some((stop) => isOf(stop)(row)))
+    free.sort((a, b) => b.used / b.limit - a.used / a.limit)
+    return [...stops.map((stop) => usageOf(stop, ts)), ...free].slice(0, usageLength)
   }
 
   /** Returns the state as JSON of at most 800,000 characters; what was counted longest ago is left out first. */
   save(): string {
-    const rules = this.#states.map((rule) => `"${rule.name}":${rule.save()}`)
+    const rules = this.#all.map((rule) => `"${rule.name}":${rule.save()}`)
     const accepted = formatEntries(this.#accepted, acceptedCharacters)
     const refills = formatEntries(this.#refills, refillCharacters)
-    return `{"v":2,"ts":${this.#lastTs},"accepted":${accepted},"refills":${refills},"rules":{${rules.join()}}}`
+    const stops = this.#stops.save()
+    return `{"v":3,"ts":${this.#lastTs},"stops":${stops},"accepted":${accepted},"refills":${refills},"rules":{${rules.join()}}}`
+  }
+
+  /** Keeps the counts of a rule for a message. @returns the reason to refuse it */
+  #ask(
+    rule: Rule,
+    counts: readonly Count[],
+    { from, ts }: Pick<GuardMessage, "from" | "ts">,
+  ): Trip | undefined {
+    let trip: Trip | undefined
+    for (const count of counts) {
+      this.#due.push({ rule, count })
+      if (trip !== undefined) continue
+      const stop = count.isLifted === true ? undefined : this.#stops.find(rule.name, count.scope, ts)
+      if (stop !== undefined && !mayPass(stop, from, ts)) trip = tripOf(rule, count, leftMs(stop, ts), stop)
+      else if (stop === undefined && isOver(count))
+        trip = tripOf(rule, count, this.#stops.nextMs(undefined, rule.firstPauseMs))
+      else if (count.dropMs !== undefined && !isOver(count)) trip = tripOf(rule, count, count.dropMs)
+    }
+    return trip
+  }
+
+  #countAll(message: GuardMessage): void {
+    this.#due = []
+    for (const rule of this.#rules) this.#ask(rule, rule.count(message), message)
+  }
+
+  /** Notes in the stops that a message passed. @returns warnings that it makes due */
+  #settle({ from, ts }: Pick<GuardMessage, "from" | "ts">): Warning[] {
+    const warnings: Warning[] = []
+    for (const { rule, count } of this.#due) {
+      const { name: layer, warnShare } = rule
+      const { scope, used, cost, limit, isLifted } = count
+      if (isLifted === true) this.#stops.delete(layer, scope)
+      const stop = this.#stops.find(layer, scope, ts)
+      if (stop !== undefined) this.#stops.pass(stop, from, ts, rule.firstPauseMs)
+      const warnAt = limit * warnShare
+      if (used < warnAt && used + cost >= warnAt)
+        warnings.push({ layer, scope, reason: `${Math.round(used + cost)} of ${limit} are used` })
+    }
+    return warnings
+  }
+
+  /** Lifts the stops of a rule under a scope, and begins its counts anew. */
+  #lift(rule: Rule, scope: string | undefined): void {
+    for (const stop of this.#stops.lift(rule.name, scope)) rule.forget(stop.scope)
+    rule.forget(scope)
   }
 
   #refillsOf(agent: string, ts: number): number {
@@ -182,6 +288,24 @@ export class Guard {
       Math.min(refills, this.#limits.refills) - Math.max(0, ts - sinceTs) / this.#limits.refillMs,
     )
   }
+}
+
+function isOver({ used, cost, limit }: Count): boolean {
+  return cost > 0 && used + cost > limit + rounding
+}
+
+/** @param stop - in force; its reason is what was counted when it began */
+function tripOf(rule: Rule, count: Count, retryAfterMs: number, stop?: Stop): Trip {
+  const { name: layer, liftedBy } = rule
+  const { scope, shown = scope, evidence } = count
+  const reason = rule.reasonFor(stop ?? count)
+  return { layer, scope: shown, reason, retryAfterMs, liftedBy, evidence: evidence.slice() }
+}
+
+/** Returns a stop as a row of what is used. */
+export function usageOf(stop: Stop, ts: number): Usage {
+  const { layer, scope, used, limit } = stop
+  return { layer, scope, used, limit, freeInMs: leftMs(stop, ts), isTripped: true }
 }
 
 function isAccepted(value: unknown): value is Accepted {

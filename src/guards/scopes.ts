@@ -22,6 +22,11 @@ export function authorIn(agent: string, channel: string): string {
   return `${agent} in ${channel}`
 }
 
+/** Returns the names a scope stops: `@a` of `@a in #channel` and `@a to @b`, both of `@a @b`. */
+export function stoppedBy(scope: string): readonly string[] {
+  return (scope.split(/ (?:in|to) /, 1)[0] ?? "").split(" ")
+}
+
 export function towards(agent: string, other: string): string {
   return `${agent} to ${other}`
 }

@@ -1,88 +1,111 @@
 import { LruMap } from "../base/lru-map.js"
-import { isNumber, isPlain } from "../base/plain.js"
+import { isNumber, isPlain, isStrings } from "../base/plain.js"
+import type { RuleName, Trip } from "./guard-message.js"
 import type { GuardLimits } from "./limits.js"
-import { deleteWhere, formatEntries, readEntries } from "./saved.js"
+import { formatEntries, readEntries } from "./saved.js"
 import { isUnder } from "./scopes.js"
 
-interface Stop {
+/** A scope that a rule has stopped. */
+export interface Stop {
+  readonly layer: RuleName
+  readonly scope: string
+  readonly liftedBy: Trip["liftedBy"]
+  /** Where the message was sent that began it. */
+  readonly channel: string
+  /** What was counted at that time. */
+  readonly used: number
+  readonly limit: number
   readonly untilMs: number
   readonly pauseMs: number
+  /** Authors that have sent their one message since the pause before ended; none in a first pause. */
+  readonly passed: readonly string[]
 }
 
-const stopsKept = 4_096
-const savedCharacters = 20_000
+const stopsKept = 8_192
+const savedCharacters = 100_000
+/** Authors that may send one message each after a pause: one, and one that answers it. */
+const passes = 2
 
 /**
- * The scopes a rule has stopped. After a pause one message passes and begins the next pause, twice as long, unless the
- * scope was quiet for a while: a loop that waits out every pause gets a handful of messages through in a night.
+ * The scopes that the rules have stopped. After a pause one message passes and begins the next pause, twice as long,
+ * unless the scope was quiet for a while; one message of another author passes too, as its answer. A loop that waits out
+ * every pause gets a handful of messages through in a night.
  */
 export class Stops {
-  readonly #firstMs: number
-  readonly #maxMs: number
-  readonly #forgetMs: number
+  readonly #limits: GuardLimits
+  /** By rule and scope. */
   readonly #stops = new LruMap<string, Stop>(stopsKept)
 
-  constructor({ stopMs, stopMaxMs, stopForgetMs }: GuardLimits, firstMs = stopMs) {
-    this.#firstMs = firstMs
-    this.#maxMs = Math.max(firstMs, stopMaxMs)
-    this.#forgetMs = stopForgetMs
+  constructor(limits: GuardLimits) {
+    this.#limits = limits
   }
 
   get isEmpty(): boolean {
     return this.#stops.size === 0
   }
 
-  /** Reports whether a scope was stopped and is not forgotten. */
-  has(scope: string): boolean {
-    return this.#stops.has(scope)
+  /** Returns the stop of a scope until the scope has been quiet for long enough after its pause. */
+  find(layer: RuleName, scope: string, ts: number): Stop | undefined {
+    if (this.isEmpty) return undefined
+    const stop = this.#stops.peek(keyOf(layer, scope))
+    if (stop === undefined) return undefined
+    const { untilMs, pauseMs } = stop
+    // More than the whole pause is left only if a clock was wrong.
+    const isKnown = untilMs - ts <= pauseMs && ts < untilMs + Math.max(pauseMs, this.#limits.stopForgetMs)
+    return isKnown ? stop : undefined
   }
 
-  /** Returns the milliseconds for which a scope is still stopped; 0 if it is not. */
-  leftMs(scope: string, ts: number): number {
-    const stop = this.#stops.peek(scope)
-    const leftMs = stop === undefined ? 0 : Math.max(0, stop.untilMs - ts)
-    // More than the whole pause can only come from a wrong clock.
-    return leftMs > (stop?.pauseMs ?? 0) ? 0 : leftMs
+  /** Returns the length of the next pause after a stop, or of the first one. */
+  nextMs(last: Stop | undefined, firstMs = this.#limits.stopMs): number {
+    return last === undefined
+      ? firstMs
+      : Math.min(2 * last.pauseMs, Math.max(firstMs, this.#limits.stopMaxMs))
   }
 
-  /** Reports whether a scope is stopped, or was and has not been quiet long enough since. */
-  isRemembered(scope: string, ts: number): boolean {
-    const stop = this.#stops.peek(scope)
-    return (
-      stop !== undefined &&
-      stop.untilMs - ts <= stop.pauseMs &&
-      ts < stop.untilMs + Math.max(stop.pauseMs, this.#forgetMs)
-    )
+  /** Begins a pause. @returns the stop; undefined if the scope is stopped already */
+  begin(
+    stop: Omit<Stop, "untilMs" | "pauseMs" | "passed">,
+    ts: number,
+    firstMs: number | undefined,
+    passed: readonly string[] = [],
+  ): Stop | undefined {
+    const { layer, scope } = stop
+    const last = this.find(layer, scope, ts)
+    if (leftMs(last, ts) > 0) return undefined
+    const pauseMs = this.nextMs(last, firstMs)
+    const begun = { ...stop, untilMs: ts + pauseMs, pauseMs, passed }
+    this.#stops.set(keyOf(layer, scope), begun)
+    return begun
   }
 
-  /** Returns the length of the next pause. */
-  nextMs(scope: string, ts: number): number {
-    const last = this.isRemembered(scope, ts) ? this.#stops.peek(scope)?.pauseMs : undefined
-    return last === undefined ? this.#firstMs : Math.min(2 * last, this.#maxMs)
+  /** A message of an author passed in a scope that was or is stopped. */
+  pass(stop: Stop, author: string, ts: number, firstMs: number | undefined): void {
+    if (this.begin(stop, ts, firstMs, [author]) !== undefined || stop.passed.includes(author)) return
+    this.#stops.set(keyOf(stop.layer, stop.scope), { ...stop, passed: [...stop.passed, author] })
   }
 
-  /** Begins a pause, unless the scope is stopped already. */
-  stop(scope: string, ts: number): void {
-    if (this.leftMs(scope, ts) > 0) return
-    const pauseMs = this.nextMs(scope, ts)
-    this.#stops.set(scope, { untilMs: ts + pauseMs, pauseMs })
+  /**
+   * Forgets the stops of a rule under a scope, and those that began in it if it is a channel.
+   * @returns what was forgotten
+   */
+  lift(layer: RuleName, scope: string | undefined): Stop[] {
+    const lifted: Stop[] = []
+    for (const [key, stop] of this.#stops) {
+      if (stop.layer !== layer || (stop.channel !== scope && !isUnder(stop.scope, scope))) continue
+      this.#stops.delete(key)
+      lifted.push(stop)
+    }
+    return lifted
   }
 
-  /** Forgets one scope. */
-  lift(scope: string): void {
-    this.#stops.delete(scope)
+  /** Forgets the stop of one scope. */
+  delete(layer: RuleName, scope: string): void {
+    this.#stops.delete(keyOf(layer, scope))
   }
 
-  /** Forgets all scopes under `scope`. */
-  reset(scope: string | undefined): void {
-    deleteWhere(this.#stops, (key) => isUnder(key, scope))
-  }
-
-  /** Lists what is stopped under `scope`. */
-  list(scope: string, ts: number): { readonly scope: string; readonly leftMs: number }[] {
-    return [...this.#stops]
-      .map(([key]) => ({ scope: key, leftMs: this.leftMs(key, ts) }))
-      .filter((stop) => stop.leftMs > 0 && isUnder(stop.scope, scope))
+  /** Returns the stops in force. */
+  list(ts: number): Stop[] {
+    return [...this.#stops].map(([, stop]) => stop).filter((stop) => leftMs(stop, ts) > 0)
   }
 
   save(): string {
@@ -90,12 +113,38 @@ export class Stops {
   }
 
   load(state: unknown): void {
+    const longestMs = Math.max(this.#limits.stopMaxMs, this.#limits.mentionWindowMs)
     readEntries(this.#stops, state, (value) =>
-      isStop(value) && value.pauseMs <= this.#maxMs ? value : undefined,
+      isStop(value) && value.pauseMs <= longestMs ? value : undefined,
     )
   }
 }
 
+/** Returns the milliseconds for which a scope is still stopped; 0 if it is not. */
+export function leftMs(stop: Stop | undefined, ts: number): number {
+  if (stop === undefined) return 0
+  const left = stop.untilMs - ts
+  return left > stop.pauseMs ? 0 : Math.max(0, left)
+}
+
+/** Reports whether one message of an author passes: the first after a pause, or the answer to that one. */
+export function mayPass(stop: Stop, author: string, ts: number): boolean {
+  if (leftMs(stop, ts) === 0) return true
+  const { passed, liftedBy } = stop
+  // Where only time lifts a stop its scope has one author, which nobody answers.
+  return liftedBy !== "time" && passed.length > 0 && passed.length < passes && !passed.includes(author)
+}
+
+function keyOf(layer: RuleName, scope: string): string {
+  return `${layer} ${scope}`
+}
+
 function isStop(value: unknown): value is Stop {
-  return isPlain(value) && isNumber(value["untilMs"]) && isNumber(value["pauseMs"])
+  if (!isPlain(value)) return false
+  const { layer, scope, liftedBy, channel, used, limit, untilMs, pauseMs, passed } = value
+  return (
+    [layer, scope, liftedBy, channel].every((text) => typeof text === "string") &&
+    [used, limit, untilMs, pauseMs].every(isNumber) &&
+    isStrings(passed)
+  )
 }

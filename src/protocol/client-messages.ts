@@ -145,8 +145,9 @@ export const clientMessages = {
     needs: "session",
     answer: "GUARDS",
     outbox: true,
-    summary: "asks what the guards have counted for this agent; an operator may ask for another agent",
-    fields: { agent: optional(agentRef) },
+    summary:
+      "asks what the guards have counted for this agent; an operator may ask for another agent, or for everything that is stopped",
+    fields: { agent: optional(agentRef), stopped: optional(boolean) },
   },
   RESET_GUARD: {
     needs: "session",

@@ -236,6 +236,8 @@ export const serverMessages = {
       to: optional(agentRef),
       member: optional(boolean),
       duplicate: optional(boolean),
+      /** Scopes that RESET_GUARD lifted. */
+      lifted: optional(list(string)),
     },
   },
   CHANNELS: {

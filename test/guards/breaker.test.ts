@@ -26,6 +26,14 @@ describe("a breaker", () => {
     expect(breaker.holds(6_000)).toBeUndefined()
   })
 
+  it("forgets nothing while it is stopped", () => {
+    const breaker = new Breaker(limits)
+    talk(breaker, Array<string>(6).fill("@a"))
+    const laterMs = 30 * limits.conversationRegainMs
+    expect(breaker.used(laterMs)).toBeGreaterThan(limits.breakerStop - 1)
+    expect(breaker.holds(laterMs)).toEqual({ state: "stopped", used: limits.breakerStop })
+  })
+
   it("counts neither answers to many, one each, nor what nobody asked for, and forgets", () => {
     const breaker = new Breaker(limits)
     expect(talk(breaker, ["@a", "@b", "@c", "@d", "@e", "@f"]).every((step) => step === undefined)).toBe(true)

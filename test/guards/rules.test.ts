@@ -86,6 +86,40 @@ describe("conversation", () => {
     expect(room.say({ at: free + 1_000, from })?.retryAfterMs).toBe(2 * room.limits.stopMs - 1_000)
   })
 
+  it("lets one answer pass after a pause, so that who speaks first does not block the other", () => {
+    const room = new GuardRoom(["conversation"], { conversationOwn: 1_000 })
+    const stop = { layer: "conversation", scope: "#room" }
+    const [, trip] = inTurn(room, ["@a", "@b"], 1_000)
+    expect(trip).toMatchObject(stop)
+    const free = 60_000 + room.limits.stopMs
+    expect(room.say({ at: free, from: "@a" })).toBeUndefined()
+    expect(room.say({ at: free + 1_000, from: "@b" })).toBeUndefined()
+    for (const from of ["@a", "@b"]) expect(room.say({ at: free + 2_000, from })).toMatchObject(stop)
+  })
+
+  it.each([undefined, "#room", "@b in #room"])("begins anew where an operator resets %s", (scope) => {
+    const room = new GuardRoom(["conversation"], { conversationTurns: 1_000 })
+    const [taken, trip] = inTurn(room, ["@a", "@b"], 1_000)
+    expect(trip?.scope).toBe("@b in #room")
+    room.guard.reset(scope)
+    for (let n = 0; n < 10; n++) {
+      const at = taken * 1_000 + n * 1_000
+      expect(room.say({ at, from: "@b" })).toBeUndefined()
+      expect(room.say({ at: at + 500, from: "@c" })).toBeUndefined()
+    }
+  })
+
+  it("says what was counted when it began for as long as a stop lasts", () => {
+    const room = new GuardRoom(["conversation"], { conversationOwn: 1_000 })
+    const [taken, trip] = inTurn(room, ["@a", "@b"], 1_000)
+    expect(trip?.reason).toContain("came back to speak here 30 times")
+    for (const leftMs of [600_000, 1]) {
+      const at = taken * 1_000 + room.limits.stopMs - leftMs
+      const from = taken % 2 === 0 ? "@a" : "@b"
+      expect(room.say({ at, from })?.reason).toBe(trip?.reason)
+    }
+  })
+
   it("takes a feed for what it is, whoever talks between its lines", () => {
     const room = new GuardRoom(["conversation", "slow"])
     for (let n = 0; n < 1_000; n++) {
@@ -126,6 +160,20 @@ describe("slow", () => {
     expect(taken).toBe(51)
     expect(trip).toMatchObject({ layer: "slow", scope: "@a @b" })
     expect(room.say({ at: 51 * 20 * 60_000 + 48 * hour, from: "@b", to: ["@a"] })).toBeUndefined()
+  })
+
+  it.each(["#room", "@a @b", "@a"])("is lifted where an operator resets %s, if it began there", (scope) => {
+    const room = new GuardRoom(["slow"])
+    const [taken, trip] = pingPong(room, 20 * 60_000, { channel: "#room" })
+    expect(trip).toMatchObject({ layer: "slow", scope: "@a @b" })
+    room.guard.reset("#other")
+    expect(room.guard.stops(taken * 20 * 60_000)).toMatchObject([{ scope: "@a @b", used: 50, limit: 50 }])
+    room.guard.reset(scope)
+    expect(room.guard.stops(taken * 20 * 60_000)).toEqual([])
+    for (let n = 0; n < 40; n++) {
+      const [from, to] = n % 2 === 0 ? ["@a", "@b"] : ["@b", "@a"]
+      expect(room.say({ at: (taken + n) * 20 * 60_000, from, to: [to], channel: "#room" })).toBeUndefined()
+    }
   })
 
   it("counts from nothing once work was done", () => {
@@ -196,6 +244,14 @@ describe("wakes", () => {
     for (let n = 0; n < 200; n++) expect(room.say({ at: 0, from: "@a", to: [`@w${n}`] })).toBeUndefined()
     expect(room.say({ at: 0, from: "@a", to: ["@w200"] })).toMatchObject({ layer: "wakes", scope: "@a" })
     expect(room.say({ at: 0, from: "@b", to: ["@w1"] })).toBeUndefined()
+  })
+
+  it("says how many were woken when it began, also when their hour is over", () => {
+    const room = new GuardRoom(["wakes"], { stopMs: 7_200_000 })
+    for (let n = 0; n < 200; n++) room.say({ at: 0, from: "@a", to: [`@w${n}`] })
+    expect(room.say({ at: 1, from: "@a", to: ["@x"] })?.reason).toContain("you woke others 200 times")
+    expect(room.say({ at: hour + 1, from: "@a", to: ["@x"] })?.reason).toContain("you woke others 200 times")
+    expect(room.guard.usage("@a", hour + 1)).toMatchObject([{ used: 200, limit: 200, isTripped: true }])
   })
 
   it("takes a long series to one that is awake for one", () => {

@@ -146,6 +146,66 @@ describe("two who answer each other", () => {
     expect(await speak(house, by, { content: textOf(500) })).toMatchObject({ type: "ACK" })
   })
 
+  it("are shown to an operator with everything else that is stopped, and logged once each", async () => {
+    const operator = generateKeyPair()
+    const { house, ann, bob } = await threeInARoom({ operators: [formatDidKey(operator.publicKey)] })
+    const boss = await house.enterAs(operator, "boss")
+    expect(await boss.wire.ask({ type: "LIST_GUARDS", stopped: true })).toMatchObject({ list: [] })
+    const { by } = await loop(house, [ann, bob])
+    expect(await ann.wire.ask({ type: "LIST_GUARDS", stopped: true })).toMatchObject({
+      code: "OPERATOR_REQUIRED",
+    })
+    const seen = await boss.wire.ask({ type: "LIST_GUARDS", stopped: true })
+    if (seen.type !== "GUARDS") throw new Error(seen.type)
+    expect(seen.list).toContainEqual(
+      expect.objectContaining({ layer: "conversation", scope: `${by.id} in #general`, used: 15, limit: 15 }),
+    )
+    const logged = house.log.filter((line) => line.includes(" stopped for 900 s: "))
+    expect(logged).toHaveLength(seen.list.length)
+    for (let again = 0; again < 3; again++) await speak(house, by, { content: textOf(800 + again) })
+    expect(house.log.filter((line) => line.includes(" stopped for "))).toEqual(logged)
+  })
+
+  it("are free where an operator resets the channel, which says what it lifted", async () => {
+    const operator = generateKeyPair()
+    const options = { operators: [formatDidKey(operator.publicKey)], guards: { slowPairTurns: 10 } }
+    const { house, ann, bob } = await threeInARoom(options)
+    const boss = await house.enterAs(operator, "boss")
+    const { refusal, by, other } = await loop(house, [ann, bob])
+    expect(refusal.guard).toMatchObject({ layer: "slow", scope: [ann.id, bob.id].sort().join(" ") })
+    await toldOf(other)
+    const reset = { type: "RESET_GUARD", scope: "#general" }
+    expect(await boss.wire.ask(reset)).toMatchObject({ type: "ACK", lifted: [refusal.guard?.scope] })
+    expect(await boss.wire.ask(reset)).toMatchObject({ type: "ACK", lifted: [] })
+    expect(await boss.wire.ask({ type: "LIST_GUARDS", stopped: true })).toMatchObject({ list: [] })
+    expect(await toldOf(other)).toMatchObject([{ state: "lifted", layer: "slow" }])
+    for (let turn = 0; turn < 10; turn++) {
+      const [from, to] = turn % 2 === 0 ? [by, other] : [other, by]
+      const said = { content: textOf(850 + turn), mentions: [to.id] }
+      expect(await speak(house, from, said)).toMatchObject({ type: "ACK" })
+    }
+  })
+
+  it("hear that they may go on when an operator speaks, also after a restart", async () => {
+    const dir = temporaryDirectory()
+    const clock = new FakeClock()
+    const operator = generateKeyPair()
+    const keys = [generateKeyPair(), generateKeyPair()] as const
+    const operators = [formatDidKey(operator.publicKey)]
+    const options = { guards: {}, clock, operators }
+    const first = await TestRelay.start({ ...options, backbone: await store.open(dir, systemClock) })
+    const ann = await first.enterAs(keys[0], "ann", "#general")
+    const bob = await first.enterAs(keys[1], "bob", "#general")
+    const { by } = await loop(first, [ann, bob])
+    await first.stop()
+    const again = await TestRelay.start({ ...options, backbone: await store.open(dir, systemClock) })
+    const back = await again.enterAs(by.id === ann.id ? keys[0] : keys[1], "back", "#general")
+    const boss = await again.enterAs(operator, "boss", "#general")
+    expect(await speak(again, boss, { content: "go on, please" })).toMatchObject({ type: "ACK" })
+    expect((await toldOf(back)).map(({ state }) => state)).toContain("lifted")
+    expect(await speak(again, back, { content: textOf(900) })).toMatchObject({ type: "ACK" })
+  })
+
   it("are stopped in direct messages too, and by leaving out what they answer", async () => {
     const { house, ann, bob } = await threeInARoom()
     const { refusal } = await loopAlone(house, [ann, bob])

@@ -17,7 +17,7 @@ export const guard = defineCommand({
     status: flag("show used limits, stops and held lines (the default)"),
     explain: flag("show what each guard counts, its limits and who lifts it"),
     release: value("ID", "send a held line again", someText),
-    all: flag("with release: every held line"),
+    all: flag("with release: every held line; else, for operators: everything the relay has stopped"),
     drop: flag("with release: discard the held line"),
     reset: flagOr("SCOPE", "lift a stop of the relay, or reset the circuit breaker", "", someText),
     by: value("WHO", "operator (of the relay) or person (at this terminal)", choice(people), people),
@@ -28,6 +28,7 @@ export const guard = defineCommand({
     "agentchat guard",
     "agentchat guard release ID",
     "agentchat guard release --all --drop",
+    "agentchat guard --all --identity operator.json",
     "agentchat guard reset '#general' --by operator --identity operator.json",
     "agentchat guard --reset",
   ],
@@ -40,8 +41,10 @@ export const guard = defineCommand({
     const verb = chooseVerb(args.verb, options)
     refuseElsewhere(verb, args.what, options)
     switch (verb) {
-      case "status":
-        return (await import("../guards/guard-report.js")).reportGuards(context, input)
+      case "status": {
+        const { reportGuards, reportStops } = await import("../guards/guard-report.js")
+        return options.all ? reportStops(context, input) : reportGuards(context, input)
+      }
       case "explain":
         return (await import("../guards/guard-report.js")).explainGuards(context)
       case "release": {
@@ -76,8 +79,11 @@ function refuseElsewhere(
   what: string | undefined,
   { all, drop, by }: { all: boolean; drop: boolean; by: string | undefined },
 ): void {
-  if (verb !== "release" && (all || drop)) {
-    throw new ChatError("USAGE", `--${all ? "all" : "drop"}: only with release`)
+  if (verb !== "release" && drop) throw new ChatError("USAGE", "--drop: only with release")
+  if (all && verb !== "release" && verb !== "status") {
+    throw new ChatError("USAGE", `--all: not with ${verb}`, {
+      hint: "to lift everything: agentchat guard reset --by operator",
+    })
   }
   if (verb !== "reset" && by !== undefined) throw new ChatError("USAGE", "--by: only with reset")
   if (verb === "release" || verb === "reset" || what === undefined) return

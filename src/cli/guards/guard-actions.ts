@@ -9,6 +9,7 @@ import { readStatus } from "../../daemon/status.js"
 import type { ClientFrame } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { InstanceName } from "../../protocol/names.js"
+import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Context } from "../context.js"
 import { defaultInstance, instancePathsOf } from "../daemon/daemon-choice.js"
 import { answerMs, type RequestOptions, relayRequest, requireDaemon } from "../relay/relay-request.js"
@@ -74,9 +75,17 @@ export async function resetRelayGuards(
   scope: string | undefined,
 ): Promise<number> {
   const { io, config } = context
-  await relayRequest(context, choice, { type: "RESET_GUARD", ...omitUndefined({ scope }) })
-  if (config.json) io.json({ ok: true, lifted: scope ?? null })
-  else io.out(`lifted ${formatForTerminal(scope ?? "everything")}`)
+  const { answer } = await relayRequest(context, choice, { type: "RESET_GUARD", ...omitUndefined({ scope }) })
+  const { lifted = [] } = answer as unknown as ServerMessage<"ACK">
+  if (config.json) io.json({ ok: true, lifted: scope ?? null, stops: lifted })
+  else if (lifted.length === 0)
+    io.out(
+      formatForTerminal(`nothing was stopped${scope === undefined ? "" : ` in ${scope}`}; counts begin anew`),
+    )
+  else {
+    io.out(`lifted ${formatForTerminal(scope ?? "everything")}`)
+    for (const stop of lifted) if (stop !== scope) io.out(formatForTerminal(`  ${stop}`))
+  }
   return 0
 }
 

@@ -3,10 +3,10 @@
 import { omitUndefined } from "../../base/plain.js"
 import { formatForTerminal } from "../../base/visible-text.js"
 import { readHolder } from "../../daemon/process/pid-file.js"
-import { type GuardStop, readStatus } from "../../daemon/status.js"
+import { type DaemonStatus, type GuardStop, readStatus } from "../../daemon/status.js"
 import type { ClientFrame } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
-import type { GuardUsage } from "../../protocol/guard-facts.js"
+import { daemonLayer, type GuardUsage } from "../../protocol/guard-facts.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Context, Io } from "../context.js"
 import { instancePathsOf, otherDaemonsHint } from "../daemon/daemon-choice.js"
@@ -33,8 +33,7 @@ export async function reportGuards(context: Context, choice: RequestOptions): Pr
   const isRunning = paths !== undefined && readHolder(paths.pid, clock.now()) !== undefined
   const status = isRunning ? readStatus(paths.status) : undefined
   const { list, problem } = await listGuards(context, choice)
-  const { guards: stops = [], breaker } = { ...status }
-  const usages = breaker === undefined ? list : [...list, breaker]
+  const { stops, usages } = mergeStatus(status, list, problem)
   const lines = paths === undefined ? [] : readHeldLines(paths)
   if (problem !== undefined && usages.length + stops.length + lines.length === 0) throw problem
   const shown = lines.slice(-shownLines)
@@ -46,6 +45,43 @@ export async function reportGuards(context: Context, choice: RequestOptions): Pr
   printReport(io, clock.now(), { usages, stops, shown, total: lines.length, problem })
   if (!isRunning) await printOtherDaemons(context, choice)
   return 0
+}
+
+/** Prints everything that the relay has stopped, for an operator. @throws {ChatError} OPERATOR_REQUIRED */
+export async function reportStops(context: Context, choice: RequestOptions): Promise<number> {
+  const { io, config } = context
+  const { answer } = await relayRequest(context, choice, { type: "LIST_GUARDS", stopped: true })
+  const list = answer["list"] as readonly GuardUsage[]
+  if (config.json) {
+    io.json({ ok: true, list })
+    return 0
+  }
+  for (const line of formatUsages(list, io.columns)) io.out(line)
+  io.err(
+    list.length === 0
+      ? "nothing is stopped"
+      : "lift one: agentchat guard reset 'SCOPE' --by operator --identity FILE",
+  )
+  return 0
+}
+
+/** Combines the answer of the relay with what the status of the daemon shows. */
+function mergeStatus(
+  status: DaemonStatus | undefined,
+  list: readonly GuardUsage[],
+  problem: ChatError | undefined,
+): Pick<Report, "stops" | "usages"> {
+  if (status === undefined) return { stops: [], usages: list }
+  const { guards, breaker } = status
+  const stops = guards.filter((stop) => problem !== undefined || isInForce(stop, list))
+  return { stops, usages: [...list, breaker] }
+}
+
+/** Reports whether a stop of status.json is in force: a daemon does not learn of a lift while it is not connected. */
+function isInForce({ layer, scope }: GuardStop, list: readonly GuardUsage[]): boolean {
+  return (
+    layer === daemonLayer || list.some((row) => row.tripped && row.layer === layer && row.scope === scope)
+  )
 }
 
 interface Report {

@@ -2,6 +2,7 @@ import type { Clock } from "../../base/clock.js"
 import { LruMap } from "../../base/lru-map.js"
 import { isNumber, isPlain } from "../../base/plain.js"
 import { quoteGuard } from "../../client/relay-error.js"
+import { stoppedBy } from "../../guards/scopes.js"
 import type { ChatError } from "../../protocol/errors.js"
 import { daemonLayer, type GuardFacts } from "../../protocol/guard-facts.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
@@ -230,11 +231,6 @@ function isKnownStop(value: unknown): value is KnownStop {
     isNumber(value["quietUntil"]) &&
     typeof value["isOver"] === "boolean"
   )
-}
-
-/** Returns the names a scope stops: `@a` of `@a in #channel` and `@a to @b`, both of `@a @b`. */
-function stoppedBy(scope: string): string[] {
-  return (scope.split(/ (?:in|to) /, 1)[0] ?? "").split(" ")
 }
 
 function keyOf({ layer, scope }: Pick<GuardFacts, "layer" | "scope">): string {

@@ -1,12 +1,12 @@
 import { LruMap } from "../../base/lru-map.js"
 import { isNumber, isNumbers, isPlain, isStrings } from "../../base/plain.js"
-import type { GuardMessage, Usage } from "../guard-message.js"
+import type { GuardMessage } from "../guard-message.js"
 import type { GuardLimits } from "../limits.js"
 import { deleteWhere, formatEntries, readEntries } from "../saved.js"
 import { authorIn, isDirect, isUnder } from "../scopes.js"
 import { type Drain, type Moment, SharedCount } from "../shared-count.js"
 import { Speakers } from "../speakers.js"
-import { type Count, noCounts, StoppingRule } from "./rule.js"
+import { type Count, noCounts, Rule, type Used } from "./rule.js"
 
 /** The talk of one channel, of one role, or of two agents. */
 interface Channel {
@@ -38,44 +38,32 @@ const savedCharacters = 140_000
  * which speaks without regard to others, has none. Finished work or an operator's word clears the count, and an author that
  * only drops in is never stopped.
  */
-export class ConversationRule extends StoppingRule {
+export class ConversationRule extends Rule {
   readonly name = "conversation"
-  protected readonly liftedBy = "progress"
-  readonly #drain: Drain
+  readonly liftedBy = "progress"
+  readonly #drain: Drain = drainOf(this.limits)
   readonly #channels = new LruMap<string, Channel>(channelsKept)
   readonly #readState = new ReadState()
   #seq = 0
   /** How the message checked last continues its channel. */
   #standing = stranger
 
-  constructor(limits: GuardLimits) {
-    super(limits)
-    const perMs = 1 / limits.conversationRegainMs
-    const own = (perMs * limits.conversationOwn) / limits.conversationTurns
-    this.#drain = { used: perMs, own, addsUp: true }
-  }
-
-  refill(agents: readonly string[], ts: number): void {
+  override refill(agents: readonly string[], ts: number): void {
     for (const [name, { returns }] of this.#channels) {
       if (returns?.refill(agents, this.#momentOf(name, ts)) !== true) continue
-      if (returns.agents.length === 0) this.stops.reset(name)
-      else for (const agent of agents) this.stops.reset(authorIn(agent, name))
+      if (returns.agents.length === 0) this.stops.lift(this.name, name)
+      else for (const agent of agents) this.stops.lift(this.name, authorIn(agent, name))
     }
-  }
-
-  operatorSpoke(channel: string): void {
-    this.reset(channel)
   }
 
   save(): string {
     const channels = formatEntries(this.#channels, savedCharacters)
-    return `{"stops":${this.stops.save()},"seq":${this.#seq},"channels":${channels},"read":${this.#readState.save()}}`
+    return `{"seq":${this.#seq},"channels":${channels},"read":${this.#readState.save()}}`
   }
 
   load(state: unknown): void {
     if (!isPlain(state) || !isNumber(state["seq"])) return
     this.#seq = state["seq"]
-    this.stops.load(state["stops"])
     this.#readState.load(state["read"])
     readEntries(this.#channels, state["channels"], (value) => {
       if (!isPlain(value)) return undefined
@@ -85,7 +73,7 @@ export class ConversationRule extends StoppingRule {
     })
   }
 
-  protected count(message: GuardMessage): readonly Count[] {
+  count(message: GuardMessage): readonly Count[] {
     const { channel: name, from, ts } = message
     const channel = this.#channels.peek(name)
     this.#standing = channel === undefined ? stranger : this.#standingOf(message, channel)
@@ -96,7 +84,7 @@ export class ConversationRule extends StoppingRule {
     return returns === undefined ? noCounts : this.#countReturns(returns, from, name, ts)
   }
 
-  protected take(message: GuardMessage): void {
+  take(message: GuardMessage): void {
     const { channel: name, from, ts, to } = message
     const seq = ++this.#seq
     for (const agent of to) this.#readState.pass(from, agent, seq)
@@ -125,9 +113,9 @@ export class ConversationRule extends StoppingRule {
     if (this.stops.isEmpty && isOwnLow && used + cost < conversationTurns * this.warnShare) return noCounts
     const counts: Count[] = []
     const ownScope = authorIn(from, name)
-    if (!this.isQuiet(ownScope, own + cost, conversationOwn))
+    if (!this.isQuiet(ownScope, own + cost, conversationOwn, ts))
       counts.push({ scope: ownScope, used: own, cost, limit: conversationOwn, evidence: returns.ids })
-    if (this.isQuiet(name, used + cost, conversationTurns)) return counts
+    if (this.isQuiet(name, used + cost, conversationTurns, ts)) return counts
     const limit = Math.max(conversationTurns, conversationEach * returns.agentsAt(moment))
     if (returns.isHeavy(from, moment, cost, limit, this.limits))
       counts.push({ scope: name, used, cost, limit, evidence: returns.ids })
@@ -143,11 +131,11 @@ export class ConversationRule extends StoppingRule {
     if (cost > 0) returns.add(from, cost, id, moment)
   }
 
-  protected reasonFor({ used }: Count): string {
-    return `agents came back to speak here ${Math.round(used)} times and no work was finished: finish something, or let an operator decide`
+  reasonFor({ used }: Pick<Count, "used">): string {
+    return `agents came back to speak here ${Math.ceil(used)} times and no work was finished: finish something, or let an operator decide`
   }
 
-  protected usedBy(agent: string, ts: number): Omit<Usage, "layer" | "isTripped">[] {
+  usedBy(agent: string, ts: number): Used[] {
     const { conversationTurns, conversationOwn, conversationRegainMs } = this.limits
     return [...this.#channels].flatMap(([name, { returns }]) => {
       const moment = this.#momentOf(name, ts)
@@ -162,10 +150,12 @@ export class ConversationRule extends StoppingRule {
     })
   }
 
-  protected forget(scope: string | undefined): void {
+  forget(scope: string | undefined): void {
     deleteWhere(this.#channels, (name) => isUnder(name, scope))
-    if (scope?.startsWith("@") !== true || scope.includes(" ")) return
-    for (const [, { returns }] of this.#channels) returns?.remove(scope, { ts: 0, isPaused: true })
+    const [agent = "", channel] = scope?.split(" in ") ?? []
+    if (!agent.startsWith("@") || agent.includes(" ")) return
+    for (const [name, { returns }] of this.#channels)
+      if (channel === undefined || name === channel) returns?.remove(agent, { ts: 0, isPaused: true })
   }
 
   #standingOf(message: GuardMessage, { speakers, statuses }: Channel): Standing {
@@ -194,9 +184,10 @@ export class ConversationRule extends StoppingRule {
   }
 
   #isStuck(name: string, ts: number): boolean {
-    if (this.stops.isRemembered(name, ts)) return true
+    const isStopped = (scope: string) => this.stops.find(this.name, scope, ts) !== undefined
+    if (isStopped(name)) return true
     const agents = this.#channels.peek(name)?.returns?.agents ?? []
-    return agents.some((agent) => this.stops.isRemembered(authorIn(agent, name), ts))
+    return agents.some((agent) => isStopped(authorIn(agent, name)))
   }
 
   /** By twice the time of one return the count has regained what a forgotten speaker's return would cost. */
@@ -207,6 +198,11 @@ export class ConversationRule extends StoppingRule {
   #makeStatuses(state: unknown): Speakers {
     return Speakers.load(this.limits, this.limits.slowWindowMs, state)
   }
+}
+
+function drainOf({ conversationRegainMs, conversationOwn, conversationTurns }: GuardLimits): Drain {
+  const perMs = 1 / conversationRegainMs
+  return { used: perMs, own: (perMs * conversationOwn) / conversationTurns, addsUp: true }
 }
 
 function statusStanding({ from, ts }: GuardMessage, statuses: Speakers): Standing {

@@ -1,7 +1,6 @@
 import { LruMap } from "../../base/lru-map.js"
 import { isNumber, isPlain } from "../../base/plain.js"
 import type { GuardMessage } from "../guard-message.js"
-import type { GuardLimits } from "../limits.js"
 import { formatEntries, readEntries } from "../saved.js"
 import { authorIn, othersThan } from "../scopes.js"
 import { type Count, noCounts, WindowRule } from "./rule.js"
@@ -16,13 +15,12 @@ const savedCharacters = 25_000
  */
 export class MentionsRule extends WindowRule {
   readonly name = "mentions"
-  protected readonly liftedBy = "time"
+  readonly liftedBy = "time"
+  override readonly firstPauseMs = this.limits.mentionWindowMs
+  protected readonly limit = this.limits.mentionsOfOne
+  protected readonly windowMs = this.limits.mentionWindowMs
   /** Time of the last message, by `agent in channel`. */
   readonly #spokeAt = new LruMap<string, number>(speakersKept)
-
-  constructor(limits: GuardLimits) {
-    super(limits, limits.mentionsOfOne, limits.mentionWindowMs, limits.mentionWindowMs)
-  }
 
   override save(): string {
     return `{"base":${super.save()},"spokeAt":${formatEntries(this.#spokeAt, savedCharacters)}}`
@@ -34,7 +32,7 @@ export class MentionsRule extends WindowRule {
     readEntries(this.#spokeAt, state["spokeAt"], (value) => (isNumber(value) ? value : undefined))
   }
 
-  protected count(message: GuardMessage): readonly Count[] {
+  count(message: GuardMessage): readonly Count[] {
     const mentioned = mentionedIn(message)
     if (mentioned.length === 0) return noCounts
     const counts: Count[] = []
@@ -43,12 +41,12 @@ export class MentionsRule extends WindowRule {
       const isAnswered = this.#isAnswered(scope, agent, message)
       const used = isAnswered ? 0 : this.usedIn(scope, message.ts)
       const evidence = this.windows.peek(scope)?.ids ?? []
-      counts.push({ scope, used, cost: 1, limit: this.limits.mentionsOfOne, evidence, isLifted: isAnswered })
+      counts.push({ scope, used, cost: 1, limit: this.limit, evidence, isLifted: isAnswered })
     }
     return counts
   }
 
-  protected take(message: GuardMessage): void {
+  take(message: GuardMessage): void {
     for (const agent of mentionedIn(message)) {
       const scope = scopeOf(message, agent)
       if (this.#isAnswered(scope, agent, message)) this.windows.delete(scope)
@@ -58,7 +56,7 @@ export class MentionsRule extends WindowRule {
       this.#spokeAt.set(authorIn(message.from, message.channel), message.ts)
   }
 
-  protected reasonFor({ scope, limit }: Count): string {
+  reasonFor({ scope, limit }: Pick<Count, "scope" | "limit">): string {
     const [, , agent = ""] = scope.split(" ")
     return `${agent} was called ${limit} times and has not answered: go on without, or ask somebody else`
   }

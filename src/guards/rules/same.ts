@@ -1,13 +1,11 @@
 import { LruMap } from "../../base/lru-map.js"
 import { isNumber, isNumbers, isPlain, isStrings } from "../../base/plain.js"
 import { persistentIdPattern } from "../../protocol/names.js"
-import { type GuardMessage, pushEvidence, type Trip, type Usage } from "../guard-message.js"
-import type { GuardLimits } from "../limits.js"
+import { type GuardMessage, pushEvidence } from "../guard-message.js"
 import { deleteWhere, formatEntries, readEntries } from "../saved.js"
 import { authorIn, isDirect, isUnder } from "../scopes.js"
-import { Stops } from "../stops.js"
 import { digestOf } from "../text-digest.js"
-import type { MessageRule } from "./rule.js"
+import { type Count, noCounts, Rule, type Used } from "./rule.js"
 
 /** The latest messages of one author in one channel, oldest first: ids, times and digests of texts. */
 interface History {
@@ -27,15 +25,14 @@ interface Echo {
 
 /** A message as this rule looks at it. */
 interface Looked {
-  readonly message: GuardMessage
   readonly scope: string
   readonly hash: number
-  readonly words: number
   readonly history: History | undefined
   /** Key of the echo; undefined for an agent with a key or one that has spoken here before, and for a short text. */
   readonly echoKey: string | undefined
 }
 
+const noCopies: readonly number[] = []
 const historiesKept = 2_048
 const echoesKept = 1_024
 const historyCharacters = 90_000
@@ -47,57 +44,39 @@ const echoCharacters = 25_000
  * exactly the same words, one after another, are taken for one that crashes and starts again, and are stopped after
  * `sameLast` of them.
  */
-export class SameRule implements MessageRule {
-  readonly name = "same" as const
-  readonly #limits: GuardLimits
+export class SameRule extends Rule {
+  readonly name = "same"
+  readonly liftedBy = "time"
+  override readonly warnShare = Number.POSITIVE_INFINITY
   readonly #histories = new LruMap<string, History>(historiesKept)
-  readonly #stops: Stops
   /** By channel, or recipient of direct messages, and hash. */
   readonly #echoes = new LruMap<string, Echo>(echoesKept)
-  readonly #echoStops: Stops
   #looked: Looked | undefined
 
-  constructor(limits: GuardLimits) {
-    this.#limits = limits
-    this.#stops = new Stops(limits)
-    this.#echoStops = new Stops(limits)
+  count(message: GuardMessage): readonly Count[] {
+    const { from, channel, text, kind, ts } = message
+    const scope = authorIn(from, channel)
+    const history = this.#histories.peek(scope)
+    this.#looked = undefined
+    if (kind === "ack") return this.#ownCount(scope, history, noCopies, ts)
+    const { hash, words } = digestOf(text, kind === "status")
+    const echoKey = history === undefined ? this.#echoKeyOf(message, hash, words) : undefined
+    this.#looked = { scope, hash, history, echoKey }
+    const copies =
+      history?.hashes.includes(hash) === true ? this.#copiesOf(history, hash, words, ts) : noCopies
+    const own = this.#ownCount(scope, history, copies, ts)
+    return echoKey === undefined ? own : [...own, ...this.#echoCount(echoKey, scope, ts)]
   }
 
-  check(message: GuardMessage): Trip | undefined {
-    const looked = this.#lookAt(message)
-    this.#looked = looked
-    const { scope, history } = looked
-    const { ts } = message
-    const stoppedMs = this.#stops.isEmpty ? 0 : this.#stops.leftMs(scope, ts)
-    const copies = this.#copiesOf(looked)
-    const [first] = copies
-    if (stoppedMs === 0 && first === undefined) return this.#checkEcho(looked)
-    const isLast = this.#recentDrops(history, ts).length >= this.#limits.sameDropped
-    const nextMs = isLast
-      ? this.#stops.nextMs(scope, ts)
-      : (history?.times[first ?? 0] ?? ts) + this.#limits.sameWindowMs - ts
-    return {
-      layer: this.name,
-      scope,
-      reason:
-        stoppedMs > 0 || isLast
-          ? "you said the same here again and again: say something new, or nothing, when the time is over"
-          : "you said this here just now; it was dropped, and the next repetition stops you here for a while",
-      retryAfterMs: stoppedMs > 0 ? stoppedMs : nextMs,
-      liftedBy: "time",
-      evidence: copies.map((n) => history?.ids[n] ?? "").slice(-10),
-    }
-  }
-
-  note({ id, ts, kind }: GuardMessage): undefined {
+  take({ id, ts }: GuardMessage): void {
     const looked = this.#looked
-    if (looked === undefined || kind === "ack" || this.#limits.sameWindowMs === 0) return
-    this.#noteEcho(looked, id, ts)
+    if (looked === undefined || this.limits.sameWindowMs === 0) return
+    if (looked.echoKey !== undefined) this.#takeEcho(looked.echoKey, id, ts)
     const history = looked.history ?? { ids: [], times: [], hashes: [], drops: [] }
     history.ids.push(id)
     history.times.push(ts)
     history.hashes.push(looked.hash)
-    if (history.ids.length > this.#limits.sameLast) {
+    if (history.ids.length > this.limits.sameLast) {
       history.ids.shift()
       history.times.shift()
       history.hashes.shift()
@@ -106,114 +85,103 @@ export class SameRule implements MessageRule {
     this.#histories.set(looked.scope, history)
   }
 
-  refuse({ ts }: GuardMessage): void {
-    const { scope, history, echoKey } = this.#looked ?? { scope: "" }
-    if (this.#stops.leftMs(scope, ts) > 0) return
-    // Without a history the message repeats what others said.
-    if (history === undefined) {
-      if (echoKey !== undefined) this.#echoStops.stop(echoKey, ts)
-      return
-    }
-    const drops = this.#recentDrops(history, ts)
-    if (drops.length >= this.#limits.sameDropped) this.#stops.stop(scope, ts)
-    else history.drops = [...drops, ts]
+  override dropped(ts: number): void {
+    const { scope = "", history } = this.#looked ?? {}
+    if (history === undefined) return
+    history.drops = [...this.#recentDrops(history, ts), ts]
     this.#histories.set(scope, history)
   }
 
-  reset(scope: string | undefined): void {
-    this.#stops.reset(scope)
-    this.#echoStops.reset(scope)
-    deleteWhere(this.#histories, (key) => isUnder(key, scope))
-    deleteWhere(this.#echoes, (key) => isUnder(key, scope))
+  reasonFor({ scope, used, limit }: Pick<Count, "scope" | "used" | "limit">): string {
+    if (!scope.includes(" in "))
+      return "agents without a key came in here one after another and said exactly this: if it is one that starts again and again, stop it"
+    return used >= limit
+      ? "you said the same here again and again: say something new, or nothing, when the time is over"
+      : "you said this here just now; it was dropped, and the next repetition stops you here for a while"
   }
 
-  usage(agent: string, ts: number): Usage[] {
-    const { sameDropped: limit, sameWindowMs } = this.#limits
+  usedBy(agent: string, ts: number): Used[] {
+    const { sameDropped: limit, sameWindowMs } = this.limits
     return [...this.#histories]
       .filter(([scope]) => isUnder(scope, agent))
       .map(([scope, history]) => {
         const drops = this.#recentDrops(history, ts)
-        const leftMs = this.#stops.leftMs(scope, ts)
-        const freeInMs = leftMs > 0 ? leftMs : (drops[0] ?? ts) + sameWindowMs - ts
-        return { layer: this.name, scope, used: drops.length, limit, freeInMs, isTripped: leftMs > 0 }
+        return { scope, used: drops.length, limit, freeInMs: (drops[0] ?? ts) + sameWindowMs - ts }
       })
-      .filter(({ used, isTripped }) => used > 0 || isTripped)
+      .filter(({ used }) => used > 0)
+  }
+
+  forget(scope: string | undefined): void {
+    deleteWhere(this.#histories, (key) => isUnder(key, scope))
+    deleteWhere(this.#echoes, (key) => isUnder(key, scope))
   }
 
   save(): string {
     const histories = formatEntries(this.#histories, historyCharacters)
-    const echoes = formatEntries(this.#echoes, echoCharacters)
-    return `{"stops":${this.#stops.save()},"echoStops":${this.#echoStops.save()},"histories":${histories},"echoes":${echoes}}`
+    return `{"histories":${histories},"echoes":${formatEntries(this.#echoes, echoCharacters)}}`
   }
 
   load(state: unknown): void {
     if (!isPlain(state)) return
-    this.#stops.load(state["stops"])
-    this.#echoStops.load(state["echoStops"])
     readEntries(this.#histories, state["histories"], (value) => (isHistory(value) ? value : undefined))
     readEntries(this.#echoes, state["echoes"], (value) => (isEcho(value) ? value : undefined))
   }
 
-  #lookAt(message: GuardMessage): Looked {
-    const { from, channel, to, text, kind } = message
-    const scope = authorIn(from, channel)
-    const history = this.#histories.peek(scope)
-    if (kind === "ack") return { message, scope, hash: 0, words: 0, history, echoKey: undefined }
-    const { hash, words } = digestOf(text, kind === "status")
-    const isCounted =
-      history === undefined && words >= this.#limits.sameShortWords && !persistentIdPattern.test(from)
-    // Each of them has direct messages of its own with the same agent.
-    const where = isDirect(channel) ? (to[0] ?? channel) : channel
-    return { message, scope, hash, words, history, echoKey: isCounted ? `${where} ${hash}` : undefined }
+  /** @param copies - places of the same text in the history */
+  #ownCount(
+    scope: string,
+    history: History | undefined,
+    copies: readonly number[],
+    ts: number,
+  ): readonly Count[] {
+    if (copies.length === 0 && this.stops.isEmpty) return noCounts
+    const { sameDropped: limit, sameWindowMs } = this.limits
+    const [first] = copies
+    const dropMs = first === undefined ? undefined : (history?.times[first] ?? ts) + sameWindowMs - ts
+    const evidence = copies.map((n) => history?.ids[n] ?? "").slice(-10)
+    const used = this.#recentDrops(history, ts).length
+    return [{ scope, used, cost: copies.length > 0 ? 1 : 0, limit, evidence, dropMs }]
   }
 
-  /** Returns the places of the same text in its author's history, once there are too many. */
-  #copiesOf({ message: { ts, kind }, hash, words, history }: Looked): readonly number[] {
-    if (history === undefined || kind === "ack" || !history.hashes.includes(hash)) return []
-    const { sameWindowMs, sameShortWords, sameShortCopies } = this.#limits
-    const copies = history.hashes.flatMap((known, n) =>
-      known === hash && (history.times[n] ?? 0) > ts - sameWindowMs ? [n] : [],
+  /** Returns the places of a text in its author's history, once there are too many. */
+  #copiesOf({ hashes, times }: History, hash: number, words: number, ts: number): readonly number[] {
+    const { sameWindowMs, sameShortWords, sameShortCopies } = this.limits
+    const copies = hashes.flatMap((known, n) =>
+      known === hash && (times[n] ?? 0) > ts - sameWindowMs ? [n] : [],
     )
     return copies.length >= (words < sameShortWords ? sameShortCopies : 1) ? copies : []
   }
 
   #recentDrops(history: History | undefined, ts: number): readonly number[] {
     const drops = history?.drops ?? []
-    return drops.length === 0 ? drops : drops.filter((drop) => ts - drop < this.#limits.sameWindowMs)
+    return drops.length === 0 ? drops : drops.filter((drop) => ts - drop < this.limits.sameWindowMs)
   }
 
-  #checkEcho({ scope, echoKey, message: { ts } }: Looked): Trip | undefined {
-    const echo = echoKey === undefined ? undefined : this.#echoAt(echoKey, ts)
-    if (echoKey === undefined || echo === undefined) return undefined
-    const leftMs = this.#echoStops.leftMs(echoKey, ts)
-    // One passes after each pause.
-    if (leftMs === 0 && (echo.count < this.#limits.sameLast || this.#echoStops.isRemembered(echoKey, ts)))
-      return undefined
-    return {
-      layer: this.name,
-      scope,
-      reason:
-        "agents without a key came in here one after another and said exactly this: if it is one that starts again and again, stop it",
-      retryAfterMs: leftMs > 0 ? leftMs : this.#echoStops.nextMs(echoKey, ts),
-      liftedBy: "time",
-      evidence: echo.ids.slice(),
-    }
+  #echoKeyOf({ from, channel, to }: GuardMessage, hash: number, words: number): string | undefined {
+    if (words < this.limits.sameShortWords || persistentIdPattern.test(from)) return undefined
+    // Each of them has direct messages of its own with the same agent.
+    return `${isDirect(channel) ? (to[0] ?? channel) : channel} ${hash}`
   }
 
-  #noteEcho({ echoKey }: Looked, id: string, ts: number): void {
-    if (echoKey === undefined) return
+  #echoCount(echoKey: string, scope: string, ts: number): readonly Count[] {
+    const echo = this.#echoAt(echoKey, ts)
+    if (echo === undefined) return noCounts
+    const { count: used, ids: evidence } = echo
+    return [{ scope: echoKey, shown: scope, used, cost: 1, limit: this.limits.sameLast, evidence }]
+  }
+
+  #takeEcho(echoKey: string, id: string, ts: number): void {
     const echo = this.#echoAt(echoKey, ts)
     const ids = echo?.ids ?? []
     pushEvidence(ids, id)
     this.#echoes.set(echoKey, { ts, count: (echo?.count ?? 0) + 1, ids })
-    if (this.#echoStops.isRemembered(echoKey, ts)) this.#echoStops.stop(echoKey, ts)
   }
 
   /** Returns an echo that goes on, or is stopped. */
   #echoAt(key: string, ts: number): Echo | undefined {
     const echo = this.#echoes.peek(key)
-    if (echo === undefined || this.#echoStops.isRemembered(key, ts)) return echo
-    return ts - echo.ts < this.#limits.sameWindowMs ? echo : undefined
+    const isOn = echo !== undefined && ts - echo.ts < this.limits.sameWindowMs
+    return isOn || this.stops.find(this.name, key, ts) !== undefined ? echo : undefined
   }
 }
 

@@ -1,6 +1,5 @@
 import { authorOf } from "../../protocol/message-id.js"
 import type { GuardMessage } from "../guard-message.js"
-import type { GuardLimits } from "../limits.js"
 import { othersThan, pairOf } from "../scopes.js"
 import { type Count, noCounts, WindowRule } from "./rule.js"
 
@@ -11,21 +10,11 @@ import { type Count, noCounts, WindowRule } from "./rule.js"
  */
 export class SlowRule extends WindowRule {
   readonly name = "slow"
-  protected readonly liftedBy = "progress"
+  readonly liftedBy = "progress"
+  protected readonly limit = this.limits.slowPairTurns
+  protected readonly windowMs = this.limits.slowWindowMs
 
-  constructor(limits: GuardLimits) {
-    super(limits, limits.slowPairTurns, limits.slowWindowMs)
-  }
-
-  refill(agents: readonly string[]): void {
-    for (const agent of agents) this.reset(agent)
-  }
-
-  operatorSpoke(channel: string): void {
-    this.reset(channel)
-  }
-
-  protected count(message: GuardMessage): readonly Count[] {
+  count(message: GuardMessage): readonly Count[] {
     let counts = noCounts
     for (const other of partnersOf(message)) {
       const pair = pairOf(message.from, other)
@@ -35,14 +24,14 @@ export class SlowRule extends WindowRule {
     return counts
   }
 
-  protected take(message: GuardMessage): void {
+  take(message: GuardMessage): void {
     for (const other of partnersOf(message)) {
       const pair = pairOf(message.from, other)
       this.add(pair, this.#isTurn(pair, other) ? 1 : 0, message)
     }
   }
 
-  protected reasonFor({ limit }: Count): string {
+  reasonFor({ limit }: { limit: number }): string {
     return `${limit} turns in a day and no work was finished: finish something, or let an operator decide`
   }
 

@@ -1,7 +1,6 @@
 import { LruMap } from "../../base/lru-map.js"
 import { isNumber, isPlain } from "../../base/plain.js"
 import type { GuardMessage } from "../guard-message.js"
-import type { GuardLimits } from "../limits.js"
 import { formatEntries, readEntries } from "../saved.js"
 import { othersThan, towards } from "../scopes.js"
 import { type Count, noCounts, WindowRule } from "./rule.js"
@@ -20,14 +19,12 @@ const nobody: readonly string[] = []
  */
 export class WakesRule extends WindowRule {
   readonly name = "wakes"
-  protected readonly liftedBy = "time"
-  protected override readonly warnShare = 0.8
+  readonly liftedBy = "time"
+  override readonly warnShare = 0.8
+  protected readonly limit = this.limits.wakesPerHour
+  protected readonly windowMs = hourMs
   /** Time of the last wake, by `sender to agent`. */
   readonly #wokenAt = new LruMap<string, number>(wokenKept)
-
-  constructor(limits: GuardLimits) {
-    super(limits, limits.wakesPerHour, hourMs)
-  }
 
   override save(): string {
     return `{"base":${super.save()},"wokenAt":${formatEntries(this.#wokenAt, savedCharacters)}}`
@@ -39,13 +36,13 @@ export class WakesRule extends WindowRule {
     readEntries(this.#wokenAt, state["wokenAt"], (value) => (isNumber(value) ? value : undefined))
   }
 
-  protected count(message: GuardMessage): readonly Count[] {
+  count(message: GuardMessage): readonly Count[] {
     const woken = this.#wokenBy(message).length
     const count = woken === 0 ? undefined : this.countOf(message.from, woken, message.ts)
     return count === undefined ? noCounts : [count]
   }
 
-  protected take(message: GuardMessage): void {
+  take(message: GuardMessage): void {
     const { from, to, ts } = message
     if (to.length === 0) return
     const woken = this.#wokenBy(message)
@@ -56,7 +53,7 @@ export class WakesRule extends WindowRule {
     for (const agent of woken) this.#wokenAt.set(towards(from, agent), ts)
   }
 
-  protected reasonFor({ used, limit }: Count): string {
+  reasonFor({ used, limit }: Pick<Count, "used" | "limit">): string {
     return `you woke others ${Math.round(used)} times within an hour, the limit is ${limit}: write to fewer, or less often`
   }
 

@@ -2,11 +2,12 @@ import { EventEmitter } from "node:events"
 import type { Backbone } from "../../backbone/backbone.js"
 import type { Clock } from "../../base/clock.js"
 import { LruMap } from "../../base/lru-map.js"
-import { Guard } from "../../guards/guard.js"
+import { Guard, usageOf } from "../../guards/guard.js"
 import type { GuardMessage, Trip, Usage, Warning } from "../../guards/guard-message.js"
 import type { GuardLimits } from "../../guards/limits.js"
 import type { DealStep } from "../../guards/rules/deals.js"
-import { isUnder } from "../../guards/scopes.js"
+import { isUnder, pairOf, stoppedBy } from "../../guards/scopes.js"
+import type { Stop } from "../../guards/stops.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { GuardFacts, GuardUsage } from "../../protocol/guard-facts.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
@@ -16,8 +17,8 @@ import { GuardStore } from "./guard-store.js"
 
 /** Milliseconds after which a warning is sent again. */
 const warnAgainMs = 600_000
-/** Stops and warnings remembered, so that each is sent once. */
-const noticesKept = 2_048
+/** Warnings remembered, so that each is sent once. */
+const warningsKept = 2_048
 
 interface GuardServiceOptions {
   readonly guards: GuardLimits
@@ -34,22 +35,14 @@ interface GuardServiceEvents {
 /** The reason a message is refused, as FORECAST has it. */
 type Refusal = NonNullable<ServerMessage<"FORECAST">["refused"]>
 
-/** A stop or a warning that was sent to those its scope names. */
-interface Notice {
-  readonly scope: string
-  readonly facts: GuardFacts
-  readonly isStop: boolean
-  /** Time at which it ends, or is sent again. */
-  readonly untilTs: number
-}
-
 /** The guards of a relay: refuses messages, and tells everybody a stop concerns, once. */
 export class GuardService extends EventEmitter<GuardServiceEvents> {
   readonly #guard: Guard
   readonly #store: GuardStore
   readonly #time: SteadyTime
   readonly #options: GuardServiceOptions
-  readonly #notices = new LruMap<string, Notice>(noticesKept)
+  /** Times of the warnings, by rule and scope. */
+  readonly #warnedAt = new LruMap<string, number>(warningsKept)
   readonly #makeState: () => string
 
   private constructor(store: GuardStore, options: GuardServiceOptions) {
@@ -94,10 +87,7 @@ export class GuardService extends EventEmitter<GuardServiceEvents> {
     if (known !== undefined) return known
     const message = this.#stamp(input)
     const trip = this.#guard.check(message)
-    if (trip !== undefined) {
-      this.#guard.refuse(message, trip)
-      throw this.#refusal(trip, message.ts)
-    }
+    if (trip !== undefined) throw this.#refusal(trip, message)
     this.#note(message)
     return this.#guard.hopsOf(message)
   }
@@ -118,27 +108,24 @@ export class GuardService extends EventEmitter<GuardServiceEvents> {
 
   /** Asks for a proposal, before it is stored or sent. @throws {ChatError} GUARDED */
   admitProposal(proposal: Pick<DealStep, "from" | "to">): void {
-    const { deals } = this.#guard
-    if (deals === undefined || this.isOperator(proposal.from)) return
+    if (this.isOperator(proposal.from)) return
     const ts = this.#time.now()
-    const trip = deals.checkProposal(proposal, ts)
-    if (trip === undefined) return
-    deals.refuseProposal(proposal, ts)
-    throw this.#refusal(trip, ts)
+    const trip = this.#guard.checkProposal(proposal, ts)
+    if (trip !== undefined)
+      throw this.#refusal(trip, { channel: pairOf(proposal.from, proposal.to), from: proposal.from, ts })
   }
 
   /** Counts a statement of a deal that this relay accepted. */
   noteStep(step: DealStep): void {
     if (step.verb === "PROPOSAL" && this.isOperator(step.from)) return
     const ts = this.#time.now()
-    const warning = this.#guard.deals?.noteStep(step, ts)
-    if (warning !== undefined) this.#warn(warning, step.id, ts)
+    for (const warning of this.#guard.noteStep(step, ts)) this.#warn(warning, step.id, ts)
     this.#touch()
   }
 
   /** Counts a statement of a deal that another relay of the same backbone accepted. */
   noteReplicatedStep(step: DealStep): void {
-    if (this.#guard.deals?.knows(step) !== false) return
+    if (this.#guard.knows(step)) return
     this.noteStep(step)
     if (step.verb === "COMPLETE") this.refill([step.from, step.to])
   }
@@ -146,19 +133,17 @@ export class GuardService extends EventEmitter<GuardServiceEvents> {
   /** These agents finished work: what their talk used up is given back. */
   refill(agents: readonly string[]): void {
     const ts = this.#time.now()
-    const due = this.#guard.refill(agents, ts)
-    this.#touch()
-    if (due.length === 0) return
-    const isTheirs = ({ scope, facts, isStop }: Notice) =>
-      isStop &&
-      facts.lifted_by === "progress" &&
-      (!scope.includes("@") || due.some((agent) => isUnder(scope, agent))) &&
-      !this.#isStopped(facts, due, ts)
-    this.#notifyLifted(isTheirs, "work was finished")
+    this.#lifting("work was finished", () => this.#guard.refill(agents, ts))
   }
 
   usage(agent: string): GuardUsage[] {
     return this.#guard.usage(agent, this.#time.now()).map(formatUsage)
+  }
+
+  /** Returns everything that is stopped. */
+  stops(): GuardUsage[] {
+    const ts = this.#time.now()
+    return this.#guard.stops(ts).map((stop) => formatUsage(usageOf(stop, ts)))
   }
 
   /**
@@ -166,12 +151,14 @@ export class GuardService extends EventEmitter<GuardServiceEvents> {
    * @param by - the operator
    * @param resetId - unique among all resets
    * @param scope - undefined: everything
+   * @returns the scopes that were stopped here
    * @throws {ChatError} UNAVAILABLE
    */
-  async reset(by: string, resetId: string, scope: string | undefined): Promise<void> {
-    this.#options.log(`guard: ${scope ?? "everything"} lifted by ${by}`)
-    this.#lift(scope)
+  async reset(by: string, resetId: string, scope: string | undefined): Promise<string[]> {
+    this.#options.log(`guard: ${scope ?? "everything"} reset by ${by}`)
+    const lifted = this.#lift(scope)
     await this.#store.spreadReset(resetId, scope)
+    return lifted.map((stop) => stop.scope)
   }
 
   // Field by field: a spread costs as much as the rest of the guards.
@@ -180,8 +167,9 @@ export class GuardService extends EventEmitter<GuardServiceEvents> {
   }
 
   #operatorSpoke({ channel }: GuardInput): number {
-    this.#guard.operatorSpoke(channel)
-    this.#touch()
+    this.#lifting("an operator spoke", () => {
+      this.#guard.operatorSpoke(channel)
+    })
     return 0
   }
 
@@ -190,67 +178,66 @@ export class GuardService extends EventEmitter<GuardServiceEvents> {
     this.#touch()
   }
 
-  /** Returns the error of a refusal; tells those whom the scope names, unless they know. */
-  #refusal(trip: Trip, ts: number): ChatError {
-    this.#touch()
-    const { layer, scope, reason, retryAfterMs } = trip
-    const facts = factsOf(trip)
-    if (this.#isNews({ scope, facts, isStop: true, untilTs: ts + retryAfterMs }, ts)) {
-      this.#options.log(`guard: ${layer}: ${scope} stopped: ${reason}`)
-      this.#notify(scope, {
-        type: "GUARD",
-        state: "tripped",
-        ...refusalOf(trip),
-        ts: this.#options.clock.now(),
-      })
+  /** Begins the stops of a refusal, and tells those whom their scopes name. Returns the error of the refusal. */
+  #refusal(trip: Trip, message: Pick<GuardMessage, "channel" | "from" | "ts">): ChatError {
+    for (const begun of this.#guard.refuse(message, trip)) {
+      const { layer, scope, reason, retryAfterMs } = begun
+      this.#options.log(
+        `guard: ${layer}: ${scope} stopped for ${Math.ceil(retryAfterMs / 1_000)} s: ${reason}`,
+      )
+      this.#notify("tripped", { ...factsOf(begun), reason, retry_after_ms: retryAfterMs }, message.from)
     }
-    return new ChatError("GUARDED", reason, { hint: hintOf(trip), guard: facts, retryAfterMs })
+    this.#touch()
+    const { reason, retryAfterMs } = trip
+    return new ChatError("GUARDED", reason, { hint: hintOf(trip), guard: factsOf(trip), retryAfterMs })
   }
 
   #warn({ layer, scope, reason }: Warning, messageId: string, ts: number): void {
-    const facts: GuardFacts = { layer, scope, lifted_by: "time", evidence: [messageId] }
-    if (!this.#isNews({ scope, facts, isStop: false, untilTs: ts + warnAgainMs }, ts)) return
-    this.#notify(scope, { type: "GUARD", state: "warned", ...facts, reason, ts: this.#options.clock.now() })
+    const key = `${layer} ${scope}`
+    const warnedAt = this.#warnedAt.peek(key)
+    this.#warnedAt.set(key, ts)
+    if (warnedAt !== undefined && ts - warnedAt < warnAgainMs) return
+    this.#notify("warned", { layer, scope, lifted_by: "time", evidence: [messageId], reason })
   }
 
-  #lift(scope: string | undefined): void {
-    this.#guard.reset(scope)
-    this.#touch()
-    this.#notifyLifted((notice) => isUnder(notice.scope, scope), "an operator has lifted it")
+  #lift(scope: string | undefined): Stop[] {
+    for (const [key] of this.#warnedAt) if (isUnder(key, scope)) this.#warnedAt.delete(key)
+    return this.#lifting("an operator has lifted it", () => {
+      this.#guard.reset(scope)
+    })
   }
 
-  #isStopped({ layer, scope }: GuardFacts, agents: readonly string[], ts: number): boolean {
-    const usages = agents.flatMap((agent) => this.#guard.usage(agent, ts))
-    return usages.some((usage) => usage.isTripped && usage.layer === layer && usage.scope === scope)
-  }
-
-  /** Remembers a notice. @returns whether it was not sent before, or is over since */
-  #isNews(notice: Notice, ts: number): boolean {
-    const key = `${notice.isStop ? "stop" : "warning"} ${notice.facts.layer} ${notice.scope}`
-    const before = this.#notices.peek(key)
-    this.#notices.set(key, notice)
-    return before === undefined || before.untilTs <= ts
-  }
-
-  /** Forgets notices, and tells those whom a stop among them concerned that it is lifted. */
-  #notifyLifted(isLifted: (notice: Notice) => boolean, reason: string): void {
+  /** Calls a function that may lift stops, and tells those whom they concerned. Returns the stops lifted. */
+  #lifting(reason: string, act: () => unknown): Stop[] {
     const ts = this.#time.now()
-    for (const [key, notice] of this.#notices) {
-      if (!isLifted(notice)) continue
-      this.#notices.delete(key)
-      const { scope, facts, isStop, untilTs } = notice
-      if (!isStop || untilTs <= ts) continue
-      this.#notify(scope, { type: "GUARD", state: "lifted", ...facts, reason, ts: this.#options.clock.now() })
+    const before = this.#guard.stops(ts)
+    act()
+    this.#touch()
+    if (before.length === 0) return []
+    const after = new Set(this.#guard.stops(ts))
+    const lifted = before.filter((stop) => !after.has(stop))
+    for (const { layer, scope, liftedBy } of lifted) {
+      this.#options.log(`guard: ${layer}: ${scope} lifted: ${reason}`)
+      this.#notify("lifted", { layer, scope, lifted_by: liftedBy, evidence: [], reason })
     }
+    return lifted
   }
 
-  /** Sends to the agents a scope stops, or else to the channel. */
-  #notify(scope: string, message: ServerMessage<"GUARD">): void {
-    const [stopped = ""] = scope.split(/ (?:in|to) /, 1)
-    const names = stopped.split(" ")
+  /**
+   * Sends to the agents a scope stops, or else to a channel.
+   * @param author - receives what concerns a channel instead; the others there may go on and need not know
+   */
+  #notify(
+    state: ServerMessage<"GUARD">["state"],
+    facts: Omit<ServerMessage<"GUARD">, "type" | "state" | "ts">,
+    author?: string,
+  ): void {
+    const message: ServerMessage<"GUARD"> = { type: "GUARD", state, ...facts, ts: this.#options.clock.now() }
+    const names = stoppedBy(facts.scope)
     const agents = names.filter((name) => name.startsWith("@"))
     const channels = names.filter((name) => name.startsWith("#"))
-    for (const to of agents.length > 0 ? agents : channels) this.emit("notice", to, message)
+    for (const to of agents.length > 0 ? agents : author === undefined ? channels : [author])
+      this.emit("notice", to, message)
   }
 
   #touch(): void {

@@ -58,19 +58,21 @@ export function guardHandlers(
       session.send(answer, id)
     },
 
-    LIST_GUARDS(session, { id, agent: ref }) {
+    LIST_GUARDS(session, { id, agent: ref, stopped: isAll = false }) {
       const own = session.agent.id
       const agent = ref === undefined ? own : resolveAgent(ref, roster, "agent")
-      if (agent !== own && !guards.isOperator(own)) throw notOperator("LIST_GUARDS")
+      if ((isAll || agent !== own) && !guards.isOperator(own)) throw notOperator("LIST_GUARDS")
       charge(session, "LIST_GUARDS")
-      session.send({ type: "GUARDS", agent, list: usageOf(services, settings, agent, own) }, id)
+      const list = isAll ? guards.stops() : usageOf(services, settings, agent, own)
+      session.send({ type: "GUARDS", agent, list }, id)
     },
 
     async RESET_GUARD(session, { id, scope }) {
       const { agent } = session
       if (!guards.isOperator(agent.id)) throw notOperator("RESET_GUARD")
-      await guards.reset(agent.id, randomUUID(), scope && resolveScope(services, agent.id, scope))
-      session.send({ type: "ACK", ts: clock.now(), state: "done" }, id)
+      const resolved = scope && resolveScope(services, agent.id, scope)
+      const lifted = await guards.reset(agent.id, randomUUID(), resolved)
+      session.send({ type: "ACK", ts: clock.now(), state: "done", lifted }, id)
     },
   }
 }
