@@ -72,8 +72,11 @@ let nextReceipt = count
 
 /** @param {(n: number) => string} receiptLine */
 async function measureVerifying(receiptLine) {
-  const { parseReceipt } = /** @type {typeof import("../src/proposals/receipt.js")} */ (
+  const { readReceipt } = /** @type {typeof import("../src/proposals/receipt.js")} */ (
     await importBuilt("proposals/receipt.js")
+  )
+  const { parseStrictJson } = /** @type {typeof import("../src/base/strict-json.js")} */ (
+    await importBuilt("base/strict-json.js")
   )
   const { checkReceipt } = /** @type {typeof import("../src/proposals/receipt-check.js")} */ (
     await importBuilt("proposals/receipt-check.js")
@@ -92,7 +95,8 @@ async function measureVerifying(receiptLine) {
     })
     const ourSeconds = secondsOf(() => {
       for (const line of lines) {
-        if (checkReceipt(parseReceipt(line)).status !== "valid") throw new Error("a receipt is not valid")
+        if (checkReceipt(readReceipt(parseStrictJson(line), line)).status !== "valid")
+          throw new Error("a receipt is not valid")
       }
     })
     if (round < 0) continue

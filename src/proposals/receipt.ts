@@ -1,4 +1,3 @@
-import { JsonError, parseStrictJson } from "../base/strict-json.js"
 import { canonicalize } from "../identity/canonical-json.js"
 import { ChatError } from "../protocol/errors.js"
 import type { Statement } from "../protocol/statements.js"
@@ -44,23 +43,10 @@ export function formatReceipt(receipt: Receipt): string {
 }
 
 /**
- * Parses one line as a receipt: strict JSON, every field known, every statement well formed. Does not check
- * signatures or the order of statements.
- * @throws {ChatError} INVALID_MSG, naming the field at fault
- */
-export function parseReceipt(text: string): Receipt {
-  try {
-    return readReceipt(parseStrictJson(text), text)
-  } catch (error) {
-    if (error instanceof JsonError)
-      throw invalid(`${error.path === "" ? "the line" : error.path}: ${error.message}`)
-    throw error
-  }
-}
-
-/**
- * Parses a receipt from a value that {@link parseStrictJson} returned.
+ * Parses a receipt from parsed strict JSON: every field known, every statement well formed. Does not check signatures or
+ * the order of statements.
  * @param text - the line it was parsed from, which must have the canonical spelling; omit it for indented JSON
+ * @throws {ChatError} INVALID_MSG, naming the field at fault
  */
 export function readReceipt(value: unknown, text?: string): Receipt {
   if (!isRecord(value)) throw invalid("must be a JSON object")

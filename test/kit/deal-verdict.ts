@@ -6,13 +6,14 @@ import { readDealLog } from "../../src/daemon/deals/proposals-file.js"
 import { canonicalize } from "../../src/identity/canonical-json.js"
 import { readIdentity } from "../../src/identity/identity-file.js"
 import { type Deal, dealOf } from "../../src/proposals/deal.js"
-import { formatReceipt, parseReceipt, receiptOf } from "../../src/proposals/receipt.js"
+import { formatReceipt, receiptOf } from "../../src/proposals/receipt.js"
 import { checkReceipt } from "../../src/proposals/receipt-check.js"
 import { statementMessageId, verifyStatement } from "../../src/proposals/statement.js"
 import type { Statement } from "../../src/protocol/statements.js"
 import { isVerb } from "../../src/protocol/verbs.js"
 import type { DealParty } from "./deal-party.js"
 import type { Workspace } from "./program.js"
+import { parseReceipt } from "./receipt-line.js"
 
 /** The deals in proposals.jsonl of a party, by id. */
 export function dealsOf(party: DealParty): ReadonlyMap<string, Deal> {

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
 import { ReceiptsFile } from "../../src/daemon/deals/receipts-file.js"
-import { parseReceipt } from "../../src/proposals/receipt.js"
+import { parseReceipt } from "./receipt-line.js"
 
 // Appends each receipt of one file to another, as a daemon does.
 const [path = "", input = ""] = process.argv.slice(2)

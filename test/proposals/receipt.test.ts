@@ -1,16 +1,12 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
+import { JsonError } from "../../src/base/strict-json.js"
 import { signRevocation, signRotation } from "../../src/identity/succession.js"
-import {
-  formatReceipt,
-  parseReceipt,
-  type Receipt,
-  ReceiptSet,
-  receiptOf,
-} from "../../src/proposals/receipt.js"
+import { formatReceipt, type Receipt, ReceiptSet, receiptOf } from "../../src/proposals/receipt.js"
 import { checkReceipt, verifyKeyStatement } from "../../src/proposals/receipt-check.js"
 import { ChatError } from "../../src/protocol/errors.js"
 import { alice, bob, bobDid, carol, carolDid, dealAfter, propose, type Step, startTs } from "../kit/deals.js"
+import { parseReceipt } from "../kit/receipt-line.js"
 
 const all: readonly Step[] = [
   ["ACCEPT", bob, { payment_code: "PM8T" }],
@@ -105,7 +101,7 @@ function isValid(bytes: Buffer): boolean {
     const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes)
     return checkReceipt(parseReceipt(text)).status === "valid"
   } catch (error) {
-    if (error instanceof ChatError || error instanceof TypeError) return false
+    if (error instanceof ChatError || error instanceof JsonError || error instanceof TypeError) return false
     throw error
   }
 }

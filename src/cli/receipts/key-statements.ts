@@ -157,12 +157,16 @@ function attemptJson(text: string): unknown {
   }
 }
 
-/** An unreadable file is NOT_FOUND, because FILE_FAILED would exit with 1, which means an invalid receipt. */
+/** Turns FILE_FAILED into NOT_FOUND, because its exit status 1 would mean an invalid receipt. */
+export function asNotFound(error: unknown): unknown {
+  if (!(error instanceof ChatError) || error.code !== "FILE_FAILED") return error
+  return new ChatError("NOT_FOUND", error.message, { cause: error })
+}
+
 function readKeysText(path: string): string {
   try {
     return readSmallText(path, "--keys", { maxBytes })
   } catch (error) {
-    if (!(error instanceof ChatError) || error.code !== "FILE_FAILED") throw error
-    throw new ChatError("NOT_FOUND", error.message, { cause: error })
+    throw asNotFound(error)
   }
 }

@@ -5,7 +5,6 @@ import { formatForTerminal } from "../../base/visible-text.js"
 import { rootPaths } from "../../daemon/files/paths.js"
 import { type Deal, statementsOf } from "../../proposals/deal.js"
 import { dealOfReceipt, type Receipt, ReceiptSet } from "../../proposals/receipt.js"
-import { checkReceipt } from "../../proposals/receipt-check.js"
 import { agentIdOfDid } from "../../proposals/statement.js"
 import type { AgentId } from "../../protocol/names.js"
 import type { Config } from "../config.js"
@@ -14,7 +13,7 @@ import type { ReadableFile } from "../input/file-lines.js"
 import { formatTable } from "../output/table.js"
 import { formatIsoTime } from "../output/time.js"
 import type { KeyRing } from "./key-statements.js"
-import { addKeysAmongReceipts, readEntries } from "./receipt-source.js"
+import { judgeReceipts } from "./receipt-source.js"
 
 /** The contents of a valid receipt. Times are in ISO 8601. */
 export interface ReceiptFacts {
@@ -62,9 +61,6 @@ export interface Collected {
   readonly facts: ReceiptFacts
 }
 
-/** Number of receipts verified between two pauses for other work of the process. */
-const receiptsPerFlush = 64
-
 /**
  * Reads the valid receipts of a file, one per deal, in the order in which the deals ended. Reports invalid lines on
  * standard error.
@@ -73,20 +69,16 @@ const receiptsPerFlush = 64
  * @throws {ChatError} NOT_FOUND
  */
 export async function collectReceipts(
-  { io }: Context,
+  context: Context,
   file: ReadableFile,
   { keys, wants, label }: { keys: KeyRing; wants: (facts: ReceiptFacts) => boolean; label: string },
 ): Promise<Collected[]> {
-  addKeysAmongReceipts(keys, file)
+  const { io } = context
   const set = new ReceiptSet()
   let skipped = 0
-  let judged = 0
-  for (const { line, entry } of readEntries(file)) {
-    if (entry.kind === "key") continue
-    const problem = entry.kind === "receipt" ? problemOf(entry.receipt, keys) : entry.problem
-    if (problem === undefined && entry.kind === "receipt") set.add(entry.receipt)
-    else if (++skipped <= 3) io.err(`${label}:${line} is skipped: ${problem}`)
-    if (++judged % receiptsPerFlush === 0) await io.flush()
+  for await (const judged of judgeReceipts(context, file, keys)) {
+    if (judged.status === "valid") set.add(judged.receipt)
+    else if (++skipped <= 3) io.err(`${label}:${judged.line} is skipped: ${judged.problem}`)
   }
   if (skipped > 3) io.err(`${skipped} lines in all are skipped; see: agentchat receipts verify`)
   return [...set.values()]
@@ -100,11 +92,6 @@ export async function collectReceipts(
 
 export function hasReceipts({ home }: Config): boolean {
   return existsSync(rootPaths(home).receipts)
-}
-
-function problemOf(receipt: Receipt, keys: KeyRing): string | undefined {
-  const verdict = checkReceipt(receipt, keys.of(receipt))
-  return verdict.status === "invalid" ? verdict.problem : undefined
 }
 
 /** Formats receipts as a table, safe for a terminal. @param columns - as for {@link formatTable} */

@@ -6,11 +6,12 @@ import type { Readable } from "node:stream"
 import { pipeline } from "node:stream/promises"
 import { JsonError, parseStrictJson } from "../../base/strict-json.js"
 import { type Receipt, readReceipt } from "../../proposals/receipt.js"
-import type { KeyStatement } from "../../proposals/receipt-check.js"
+import { checkReceipt, type KeyStatement, type ReceiptCheck } from "../../proposals/receipt-check.js"
 import { ChatError } from "../../protocol/errors.js"
+import type { Context } from "../context.js"
 import { type ReadableFile, readFileChunks, readFileLines } from "../input/file-lines.js"
 import { isEnvelope, openEnvelope } from "./in-toto.js"
-import { KeyRing, readKeyStatement } from "./key-statements.js"
+import { asNotFound, type KeyRing, readKeyStatement } from "./key-statements.js"
 
 export type Entry =
   | { readonly kind: "receipt"; readonly receipt: Receipt }
@@ -50,13 +51,38 @@ export function* readEntries(
   }
 }
 
+/** The verdict on one receipt of a file. */
+export type Judged =
+  | ({ readonly line: number; readonly receipt: Receipt } & Extract<ReceiptCheck, { status: "valid" }>)
+  | { readonly line: number; readonly status: "invalid" | "undecided"; readonly problem: string }
+
+/** Number of receipts verified between two pauses for output and other work of the process. */
+const receiptsPerFlush = 64
+
 /**
- * Adds every validly signed statement about a key in a file of receipts.
+ * Verifies every receipt of a file.
+ * @param keys - statements about keys to apply; those in the file are added
  * @throws {ChatError} as {@link readEntries}
  */
-export function addKeysAmongReceipts(ring: KeyRing, file: ReadableFile): void {
+export async function* judgeReceipts(
+  { io }: Pick<Context, "io">,
+  file: ReadableFile,
+  keys: KeyRing,
+): AsyncGenerator<Judged, void, undefined> {
   for (const { entry } of readEntries(file, (line) => line.startsWith(receiptStart))) {
-    if (entry.kind === "key") ring.add(entry.statement)
+    if (entry.kind === "key") keys.add(entry.statement)
+  }
+  let judged = 0
+  for (const { line, entry } of readEntries(file)) {
+    if (entry.kind === "key") continue
+    if (entry.kind === "receipt") {
+      const { receipt } = entry
+      const check = checkReceipt(receipt, keys.of(receipt))
+      yield check.status === "valid" ? { line, receipt, ...check } : { line, ...check }
+    } else {
+      yield { line, status: entry.kind === "invalid" ? "invalid" : "undecided", problem: entry.problem }
+    }
+    if (++judged % receiptsPerFlush === 0) await io.flush()
   }
 }
 
@@ -91,13 +117,11 @@ function openUnlinked(): number {
   }
 }
 
-/** Reads lines; turns FILE_FAILED into NOT_FOUND, because exit status 1 would mean an invalid receipt. */
 function* linesOf(file: ReadableFile): ReturnType<typeof readFileLines> {
   try {
     yield* readFileLines(file)
   } catch (error) {
-    if (!(error instanceof ChatError) || error.code !== "FILE_FAILED") throw error
-    throw new ChatError("NOT_FOUND", error.message, { cause: error })
+    throw asNotFound(error)
   }
 }
 

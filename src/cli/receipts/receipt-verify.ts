@@ -1,45 +1,38 @@
 import { formatForTerminal } from "../../base/visible-text.js"
-import { checkReceipt, type Proof } from "../../proposals/receipt-check.js"
+import type { Proof } from "../../proposals/receipt-check.js"
 import type { Context } from "../context.js"
 import type { ReadableFile } from "../input/file-lines.js"
 import type { KeyRing } from "./key-statements.js"
 import { factsOf, formatPrice, type ReceiptFacts, shortTask } from "./receipt-facts.js"
-import { addKeysAmongReceipts, type Entry, readEntries } from "./receipt-source.js"
+import { type Judged, judgeReceipts } from "./receipt-source.js"
 
-type Finding =
-  | {
-      readonly line: number
-      readonly status: "valid"
-      readonly deal: ReceiptFacts
-      readonly proves: readonly Proof[]
-      readonly not_checked: readonly string[]
-    }
-  | { readonly line: number; readonly status: "invalid" | "undecided"; readonly problem: string }
+type Finding = Exclude<Judged, { status: "valid" }> | ValidFinding
+
+interface ValidFinding {
+  readonly line: number
+  readonly status: "valid"
+  readonly deal: ReceiptFacts
+  readonly proves: readonly Proof[]
+  readonly not_checked: readonly string[]
+}
 
 /** Exit status for the worst result. */
 const statuses = { valid: 0, invalid: 1, undecided: 2 } as const
-const findingsPerFlush = 64
 
 /**
  * Verifies every receipt of a file and prints what each proves and what was not checked.
  * @returns exit status 0 if there is a receipt and all are valid, 1 if one is invalid, else 2
  * @throws {ChatError} NOT_FOUND
  */
-export async function verifyReceipts(
-  { io, config }: Context,
-  file: ReadableFile,
-  keys: KeyRing,
-): Promise<number> {
-  addKeysAmongReceipts(keys, file)
+export async function verifyReceipts(context: Context, file: ReadableFile, keys: KeyRing): Promise<number> {
+  const { io, config } = context
   const counts = { valid: 0, invalid: 0, undecided: 0 }
   const findings: Finding[] = []
-  for (const { line, entry } of readEntries(file)) {
-    const finding = judge(line, entry, keys)
-    if (finding === undefined) continue
+  for await (const judged of judgeReceipts(context, file, keys)) {
+    const finding = judged.status === "valid" ? findingOf(judged) : judged
     if (config.json) findings.push(finding)
     else for (const text of describe(finding)) io.out(text)
     counts[finding.status] += 1
-    if ((counts.valid + counts.invalid + counts.undecided) % findingsPerFlush === 0) await io.flush()
   }
   const worst = worstOf(counts)
   if (config.json) io.json({ ok: worst === "valid", verdict: worst, ...counts, receipts: findings })
@@ -53,15 +46,14 @@ function worstOf(counts: Readonly<Record<Finding["status"], number>>): Finding["
   return counts.undecided > 0 || counts.valid === 0 ? "undecided" : "valid"
 }
 
-/** @returns undefined for a statement about a key, which {@link addKeysAmongReceipts} has added */
-function judge(line: number, entry: Entry, keys: KeyRing): Finding | undefined {
-  if (entry.kind === "key") return undefined
-  if (entry.kind === "unknown") return { line, status: "undecided", problem: entry.problem }
-  if (entry.kind === "invalid") return { line, status: "invalid", problem: entry.problem }
-  const verdict = checkReceipt(entry.receipt, keys.of(entry.receipt))
-  if (verdict.status === "invalid") return { line, status: "invalid", problem: verdict.problem }
-  const { deal, proves, unchecked } = verdict
-  return { line, status: "valid", deal: factsOf(deal), proves, not_checked: unchecked }
+function findingOf({
+  line,
+  status,
+  deal,
+  proves,
+  unchecked,
+}: Extract<Judged, { status: "valid" }>): ValidFinding {
+  return { line, status, deal: factsOf(deal), proves, not_checked: unchecked }
 }
 
 function describe(finding: Finding): string[] {

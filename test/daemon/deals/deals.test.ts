@@ -1,11 +1,11 @@
 import { readFileSync } from "node:fs"
 import { describe, expect, it } from "vitest"
 import { readDealLog } from "../../../src/daemon/deals/proposals-file.js"
-import { parseReceipt } from "../../../src/proposals/receipt.js"
 import { checkReceipt } from "../../../src/proposals/receipt-check.js"
 import { until } from "../../kit/condition.js"
 import { DaemonHarness } from "../../kit/daemon-harness.js"
 import { FakeClock } from "../../kit/fake-clock.js"
+import { parseReceipt } from "../../kit/receipt-line.js"
 import { TestRelay } from "../../kit/relay.js"
 import { temporaryDirectory } from "../../kit/temporary.js"
 

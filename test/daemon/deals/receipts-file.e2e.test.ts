@@ -13,10 +13,11 @@ import { join } from "node:path"
 import { describe, expect, it } from "vitest"
 import { ReceiptsFile } from "../../../src/daemon/deals/receipts-file.js"
 import { advanceDeal, openDeal } from "../../../src/proposals/deal.js"
-import { formatReceipt, parseReceipt, type Receipt, receiptOf } from "../../../src/proposals/receipt.js"
+import { formatReceipt, type Receipt, receiptOf } from "../../../src/proposals/receipt.js"
 import { compiled } from "../../kit/compiled.js"
 import { alice, answer, bob, propose } from "../../kit/deals.js"
 import { isRoot, SmallDisk } from "../../kit/file-system.js"
+import { parseReceipt } from "../../kit/receipt-line.js"
 import { temporaryDirectory } from "../../kit/temporary.js"
 
 /** The receipt of the `n`-th deal. */
