@@ -1,5 +1,7 @@
-import { join, relative, resolve } from "node:path"
+import { statSync } from "node:fs"
+import { dirname, join, relative, resolve } from "node:path"
 import { ChatError } from "../protocol/errors.js"
+import { type InstanceName, nickPattern } from "../protocol/names.js"
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
@@ -19,27 +21,73 @@ export interface Config {
   readonly givenHome: string | undefined
   /** `AGENTCHAT_SERVER`. */
   readonly server: string | undefined
+  /** `AGENTCHAT_NAME`: the daemon to use if `--name` does not name one. */
+  readonly name: InstanceName | undefined
   /** True to print one JSON document instead of text. */
   readonly json: boolean
 }
 
-/** The directory for all files, in the working directory. */
+/** The directory for all files, in the working directory or one above it. */
 export const defaultHome = ".agentchat"
 
 /**
  * Merges the settings. Options win over the environment, the environment over the defaults; an empty variable counts
  * as absent.
- * @throws {ChatError} USAGE for an empty `--home`
+ * @param uid - user that runs the command
+ * @throws {ChatError} USAGE for an empty `--home`; INVALID_NAME for `AGENTCHAT_NAME`
  */
-export function mergeConfig(flags: GlobalFlags, env: Environment, cwd: string): Config {
+export function mergeConfig(flags: GlobalFlags, env: Environment, cwd: string, uid: number): Config {
   if (flags.home === "") throw new ChatError("USAGE", "--home: must name a directory")
-  const home = flags.home ?? nonEmpty(env["AGENTCHAT_HOME"]) ?? defaultHome
+  const home = flags.home ?? nonEmpty(env["AGENTCHAT_HOME"]) ?? findHome(cwd, nonEmpty(env["HOME"]), uid)
   return Object.freeze({
     home: resolve(cwd, home),
     shownHome: home,
     givenHome: flags.home,
     server: nonEmpty(env["AGENTCHAT_SERVER"]),
+    name: readName(nonEmpty(env["AGENTCHAT_NAME"])),
     json: flags.json,
+  })
+}
+
+/**
+ * Finds `.agentchat` in the working directory or the nearest directory above it, as git finds its directory. The search
+ * stays on one file system and below the parent of the user's home directory. A directory of another user does not
+ * count, because its files decide who speaks.
+ * @returns the path as a user would type it; in the working directory if there is none
+ */
+function findHome(cwd: string, userHome: string | undefined, uid: number): string {
+  for (const dir of searchedDirectories(cwd, userHome)) {
+    const path = join(dir, defaultHome)
+    const home = statOf(path)
+    if (home?.isDirectory() === true && (dir === cwd || home.uid === uid)) return relative(cwd, path)
+  }
+  return defaultHome
+}
+
+function* searchedDirectories(cwd: string, userHome: string | undefined): Generator<string> {
+  const ceiling = userHome === undefined ? undefined : dirname(resolve(userHome))
+  let dir = cwd
+  yield dir
+  while (dir !== ceiling) {
+    const parent = dirname(dir)
+    if (parent === dir || parent === ceiling || statOf(parent)?.dev !== statOf(dir)?.dev) return
+    dir = parent
+    yield dir
+  }
+}
+
+function statOf(path: string) {
+  try {
+    return statSync(path, { throwIfNoEntry: false })
+  } catch {
+    return undefined
+  }
+}
+
+function readName(text: string | undefined): InstanceName | undefined {
+  if (text === undefined || nickPattern.test(text)) return text as InstanceName | undefined
+  throw new ChatError("INVALID_NAME", "AGENTCHAT_NAME: is not the name of a daemon", {
+    hint: "1-64 letters, digits, . _ or -, the first a letter or digit, not 16 hex digits",
   })
 }
 

@@ -21,7 +21,7 @@ export async function runProgram(argv: readonly string[], surroundings: Surround
       io.out(request.text.trimEnd())
       return 0
     }
-    const config = mergeConfig(request.flags, env, system.cwd)
+    const config = mergeConfig(request.flags, env, system.cwd, system.uid)
     json = config.json
     const context = { io, clock, system, config, outline: outlineCommands }
     if (request.kind === "run") return await request.command.run(context, request.input)

@@ -5,22 +5,51 @@ const noFlags = { json: false, home: undefined }
 
 describe("mergeConfig", () => {
   it("prefers options to the environment, and the environment to the defaults", () => {
-    expect(mergeConfig(noFlags, {}, "/home/agent").home).toBe("/home/agent/.agentchat")
-    expect(mergeConfig(noFlags, { AGENTCHAT_HOME: "there" }, "/home/agent").home).toBe("/home/agent/there")
-    expect(mergeConfig({ ...noFlags, home: "/flag" }, { AGENTCHAT_HOME: "there" }, "/home/agent").home).toBe(
-      "/flag",
-    )
+    expect(mergeConfig(noFlags, {}, "/home/agent", 0).home).toBe("/home/agent/.agentchat")
+    expect(mergeConfig(noFlags, { AGENTCHAT_HOME: "there" }, "/home/agent", 0).home).toBe("/home/agent/there")
+    expect(
+      mergeConfig({ ...noFlags, home: "/flag" }, { AGENTCHAT_HOME: "there" }, "/home/agent", 0).home,
+    ).toBe("/flag")
   })
 
   it("treats an empty variable as absent", () => {
-    expect(mergeConfig(noFlags, { AGENTCHAT_HOME: "", AGENTCHAT_SERVER: "" }, "/home/agent")).toMatchObject({
+    expect(
+      mergeConfig(noFlags, { AGENTCHAT_HOME: "", AGENTCHAT_SERVER: "" }, "/home/agent", 0),
+    ).toMatchObject({
       home: "/home/agent/.agentchat",
       server: undefined,
     })
   })
 
+  it("finds .agentchat in the nearest directory above, below the parent of the user's home directory", () => {
+    const root = temporaryDirectory()
+    const inside = join(root, "users/ann/project/src/deep")
+    mkdirSync(inside, { recursive: true })
+    const find = (uid = process.getuid?.() ?? 0) =>
+      mergeConfig(noFlags, { HOME: join(root, "users/ann") }, inside, uid)
+    for (const above of [".agentchat", "users/.agentchat"]) mkdirSync(join(root, above))
+    expect(find()).toMatchObject({ home: join(inside, ".agentchat"), shownHome: ".agentchat" })
+    mkdirSync(join(root, "users/ann/.agentchat"))
+    expect(find()).toMatchObject({
+      home: join(root, "users/ann/.agentchat"),
+      shownHome: "../../../.agentchat",
+    })
+    writeFileSync(join(root, "users/ann/project/.agentchat"), "not a directory")
+    expect(find().home).toBe(join(root, "users/ann/.agentchat"))
+    expect(find(12_345).home).toBe(join(inside, ".agentchat"))
+    mkdirSync(join(inside, ".agentchat"))
+    expect(find(12_345).shownHome).toBe(".agentchat")
+  })
+
+  it("names AGENTCHAT_NAME if it is no name", () => {
+    expect(mergeConfig(noFlags, { AGENTCHAT_NAME: "ann" }, "/home/agent", 0).name).toBe("ann")
+    expect(() => mergeConfig(noFlags, { AGENTCHAT_NAME: "../x" }, "/home/agent", 0)).toThrow(
+      /^AGENTCHAT_NAME: /,
+    )
+  })
+
   it("returns a frozen object", () => {
-    expect(Object.isFrozen(mergeConfig(noFlags, {}, "/home/agent"))).toBe(true)
+    expect(Object.isFrozen(mergeConfig(noFlags, {}, "/home/agent", 0))).toBe(true)
   })
 })
 

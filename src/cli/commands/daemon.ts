@@ -5,7 +5,7 @@ import { ChatError } from "../../protocol/errors.js"
 import type { InstanceName } from "../../protocol/names.js"
 import { defineCommand, flag, list, value } from "../command.js"
 import type { Context } from "../context.js"
-import { defaultInstance } from "../daemon/daemon-choice.js"
+import { chooseInstance } from "../daemon/daemon-choice.js"
 import { reportSuccess } from "../exit-status.js"
 import { channel, instanceName, nick, role, someText } from "../input/values.js"
 import { printTable } from "../output/table.js"
@@ -18,7 +18,7 @@ export const daemon = defineCommand({
   options: {
     background: flag("run in the background, in one process per directory"),
     isolate: flag("with --background: run in a process of its own"),
-    name: value("NAME", 'name of the daemon (default "default")', instanceName, "daemon"),
+    name: value("NAME", 'name of the daemon (for a start: default "default")', instanceName, "daemon"),
     channels: list("CHANNEL", "#channels to join (default: those of its last run)", channel),
     identity: value("FILE", "identity file (default: one in its directory)", someText, "file"),
     ephemeral: flag("use a new id for each session instead of an identity"),
@@ -85,8 +85,9 @@ function listAll({ io, config, clock }: Context): number {
   return 0
 }
 
-/** @throws {ChatError} NOT_FOUND if it does not run */
-async function stopOne(context: Context, name: InstanceName = defaultInstance): Promise<number> {
+/** @throws {ChatError} as {@link chooseInstance}; NOT_FOUND if it does not run */
+async function stopOne(context: Context, wanted: InstanceName | undefined): Promise<number> {
+  const { name } = chooseInstance(context, wanted)
   await stopDaemon(rootPaths(context.config.home), name, context.clock)
   return reportSuccess(context, { stopped: [name] }, `stopped ${name}`)
 }

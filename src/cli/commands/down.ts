@@ -22,12 +22,12 @@ export const down = defineCommand({
   async run(context) {
     const { io, config, clock } = context
     const root = rootPaths(config.home)
-    const { relay, daemon } = readLaunch(root.relay)
+    const { relay, daemon, name = defaultInstance } = readLaunch(root.relay)
     const stopped: string[] = []
-    const holder = readHolder(root.instance(defaultInstance).pid, clock.now())
+    const holder = readHolder(root.instance(name).pid, clock.now())
     if (isSameProcess(daemon, holder?.process)) {
-      await stopDaemon(root, defaultInstance, clock)
-      stopped.push(`daemon ${defaultInstance}`)
+      await stopDaemon(root, name, clock)
+      stopped.push(`daemon ${name}`)
     }
     writeLaunch(root.relay, { relay, daemon: undefined })
     if (relay !== undefined) {

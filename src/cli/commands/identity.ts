@@ -5,8 +5,11 @@ import { ensureHome, rootPaths } from "../../daemon/files/paths.js"
 import type { PublicIdentity } from "../../identity/identity-file.js"
 import { ChatError } from "../../protocol/errors.js"
 import { defineCommand, flag, value } from "../command.js"
+import type { Context } from "../context.js"
+import { defaultInstance } from "../daemon/daemon-choice.js"
 import { reportSuccess } from "../exit-status.js"
 import { anyText, instanceName, nick, someText } from "../input/values.js"
+import { type OwnChoice, ownIdentityFile } from "../relay/own-identity.js"
 
 const actions = ["generate", "show", "export", "rotate", "revoke"] as const
 type Action = (typeof actions)[number]
@@ -19,8 +22,8 @@ export const identity = defineCommand({
     export: flag("print the public part as one JSON object"),
     rotate: flag("replace the key, signed by both keys; this changes the agent id"),
     revoke: flag("revoke the identity for good and delete its private key"),
-    identity: value("FILE", "identity file (default ./.agentchat/identity.json)", someText, "file"),
-    name: value("NAME", "use the identity of the daemon NAME", instanceName, "daemon"),
+    identity: value("FILE", "identity file (default: that of the daemon)", someText, "file"),
+    name: value("NAME", "daemon that has the identity (default: the only one here)", instanceName, "daemon"),
     nick: value("NAME", "with --generate: name of the agent", nick),
     reason: value("TEXT", "with --revoke: reason, part of the signed statement", anyText),
   },
@@ -35,8 +38,7 @@ export const identity = defineCommand({
     const action = chooseAction(options)
     const { io, config, system } = context
     const root = rootPaths(config.home)
-    const path =
-      options.identity ?? (options.name === undefined ? root : root.instance(options.name)).identity
+    const path = action === "generate" ? newIdentityFile(context, options) : ownIdentityFile(context, options)
     // ensureHome adds a .gitignore, so that a key in the home directory is never committed.
     if (action === "generate" && resolve(system.cwd, path).startsWith(root.root)) ensureHome(root)
     const shown = await act(action, path, omitUndefined({ nick: options.nick, reason: options.reason }))
@@ -46,6 +48,10 @@ export const identity = defineCommand({
     return 0
   },
 })
+
+function newIdentityFile({ config }: Context, { identity, name = config.name }: OwnChoice): string {
+  return identity ?? rootPaths(config.home).instance(name ?? defaultInstance).identity
+}
 
 interface ActionFlags extends Readonly<Record<Action, boolean>> {
   readonly nick: string | undefined

@@ -7,13 +7,14 @@ import { ChatError } from "../../protocol/errors.js"
 import type { InstanceName } from "../../protocol/names.js"
 import { defineCommand, flag, value } from "../command.js"
 import type { Context } from "../context.js"
-import { instancePathsOf, otherDaemonsHint } from "../daemon/daemon-choice.js"
+import { chooseInstance, startCommand } from "../daemon/daemon-choice.js"
 import { lineAt, newestLines } from "../daemon/inbox-lines.js"
 import { interruptedStatus } from "../exit-status.js"
-import { instanceName, nick, wholeNumber } from "../input/values.js"
+import { nick, wholeNumber } from "../input/values.js"
 import { formatMessage, type Look, makeColors } from "../output/message-text.js"
 import { Folded, isReadable, LiveView, NewestLines, note } from "../output/reading.js"
 import { readPrintedAnswers } from "../relay/printed-answers.js"
+import { daemonName } from "../relay/relay-request.js"
 import { suggestedCommand } from "../shell-words.js"
 
 /** Number of messages printed by default: enough to see what happens, few enough for an agent's context. */
@@ -32,7 +33,7 @@ export const inbox = defineCommand({
     reader: value("NAME", "only lines that reader NAME has not seen; mark them as seen", nick),
     show: value("SEQ", "print one line in full", wholeNumber(1)),
     "max-chars": value("N", "characters to print at most (default: about 8,000 tokens)", wholeNumber(100)),
-    name: value("NAME", 'name of the daemon (default "default")', instanceName, "daemon"),
+    name: daemonName,
   },
   takesUrl: false,
   examples: [
@@ -49,7 +50,7 @@ export const inbox = defineCommand({
   async run(context, { options }) {
     const { last, since, follow, reader, show, name } = options
     refuseMixed(context, options)
-    const paths = await existingInbox(context, name)
+    const paths = existingInbox(context, name)
     if (show !== undefined) return showLine(context, paths, show)
     const cursor = reader === undefined ? undefined : ReaderCursor.open(paths, reader)
     // Handle signals before the first line is printed, so that an interrupt does not lose the reader's position.
@@ -236,13 +237,10 @@ function showLine({ io, config, clock }: Context, paths: DaemonPaths, seq: numbe
   return 0
 }
 
-async function existingInbox(context: Context, name: InstanceName | undefined): Promise<DaemonPaths> {
-  const paths = instancePathsOf(context.config, name)
+function existingInbox(context: Context, name: InstanceName | undefined): DaemonPaths {
+  const paths = chooseInstance(context, name)
   if (existsSync(paths.dir)) return paths
-  const start = suggestedCommand(context.config, "daemon --background", { name })
   throw new ChatError("NOT_FOUND", `daemon ${paths.name} was never started here`, {
-    hint:
-      (await otherDaemonsHint(context, "all")) ??
-      `start it: ${start}, or with a relay of its own: agentchat up`,
+    hint: `start it: ${startCommand(context.config, paths)}, or with a relay of its own: agentchat up`,
   })
 }

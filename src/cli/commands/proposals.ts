@@ -2,7 +2,7 @@ import { ChatError } from "../../protocol/errors.js"
 import { dealStates } from "../../protocol/server-messages.js"
 import { defineCommand, optional, value } from "../command.js"
 import type { Context } from "../context.js"
-import { instancePathsOf, otherDaemonsHint } from "../daemon/daemon-choice.js"
+import { chooseInstance } from "../daemon/daemon-choice.js"
 import { proposalId } from "../deals/deal-values.js"
 import type { ProposalView } from "../deals/proposal-view.js"
 import { closeChoice } from "../input/values.js"
@@ -32,7 +32,7 @@ export const proposals = defineCommand({
   async run(context, { args: { id }, options, url }) {
     const { io, config } = context
     const all = await readViews(context, { options, url }, id)
-    if (id !== undefined) return showOne(context, { options, url }, { id, all })
+    if (id !== undefined) return showOne(context, id, all)
     const list = all.filter(({ state }) => options.state === undefined || state === options.state)
     if (config.json) io.json({ ok: true, list })
     else {
@@ -41,30 +41,18 @@ export const proposals = defineCommand({
       if (list.length === 0) {
         const { state } = options
         io.err(`no ${state === undefined ? "" : `${state} `}proposals`)
-        const hint = await otherDaemons(context, { options, url })
-        if (hint !== undefined) io.err(hint)
       }
     }
     return 0
   },
 })
 
-/** Suggests the other daemons of the directory, because the proposal may be one of theirs. */
-async function otherDaemons(context: Context, choice: RequestOptions): Promise<string | undefined> {
-  if (choice.options.name !== undefined || usesOwnSession(choice)) return undefined
-  return otherDaemonsHint(context, "all")
-}
-
-async function showOne(
-  context: Context,
-  choice: RequestOptions,
-  { id, all }: { readonly id: string; readonly all: readonly ProposalView[] },
-): Promise<number> {
+async function showOne(context: Context, id: string, all: readonly ProposalView[]): Promise<number> {
   const { io, config } = context
   const found = all.find((view) => view.id === id)
   if (found === undefined) {
     throw new ChatError("PROPOSAL_NOT_FOUND", `ID: ${id} is not one of your proposals`, {
-      hint: (await otherDaemons(context, choice)) ?? "see: agentchat proposals",
+      hint: "see: agentchat proposals",
     })
   }
   if (config.json) io.json({ ok: true, proposal: found })
@@ -72,7 +60,7 @@ async function showOne(
   return 0
 }
 
-/** @throws {ChatError} NOT_FOUND if the directory has no daemon of that `--name`; the relay's refusal */
+/** @throws {ChatError} as {@link chooseInstance}; the relay's refusal */
 async function readViews(
   context: Context,
   choice: RequestOptions,
@@ -91,14 +79,7 @@ async function readViews(
     )
     return listed.map(viewOf)
   }
-  const { name } = choice.options
-  const { dir, proposals: path } = instancePathsOf(context.config, name)
-  const { existsSync } = await import("node:fs")
-  if (name !== undefined && !existsSync(dir)) {
-    throw new ChatError("NOT_FOUND", `--name: this directory has no daemon ${name}`, {
-      hint: "see: agentchat daemon --list",
-    })
-  }
+  const { proposals: path } = chooseInstance(context, choice.options.name)
   const { readDealLog } = await import("../../daemon/deals/proposals-file.js")
   const { proposalOf } = await import("../../proposals/deal-event.js")
   const now = context.clock.now()

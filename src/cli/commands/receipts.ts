@@ -96,7 +96,7 @@ async function act(context: Context, action: Action, choice: Choice): Promise<nu
     const { verifyReceipts } = await import("../receipts/receipt-verify.js")
     return verifyReceipts(context, choice.source, choice.keys)
   }
-  const own = await ownIds(context.config, choice)
+  const own = await ownIds(context, choice)
   const isOwn = ({ facts }: Pick<Collected, "facts">) => own.has(facts.from) || own.has(facts.to)
   const wants = (facts: Collected["facts"]) => !isNamed(choice) || isOwn({ facts })
   const isNew = choice.file === undefined && !hasReceipts(context.config)
@@ -150,8 +150,8 @@ async function exportAll(context: Context, collected: readonly Collected[], choi
 }
 
 /** @throws {ChatError} IDENTITY_REQUIRED if there is no identity to sign with */
-async function readSigner({ config }: Context, choice: Choice) {
-  const path = ownIdentityFile(config, choice)
+async function readSigner(context: Context, choice: Choice) {
+  const path = ownIdentityFile(context, choice)
   const { readIdentity } = await import("../../identity/identity-file.js")
   try {
     return readIdentity(path)

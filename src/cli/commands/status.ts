@@ -1,10 +1,10 @@
-import { defineCommand, value } from "../command.js"
-import { instanceName } from "../input/values.js"
+import { defineCommand } from "../command.js"
 import { reportStatus } from "../output/status-report.js"
+import { daemonName } from "../relay/relay-request.js"
 
 export const status = defineCommand({
   args: {},
-  options: { name: value("NAME", 'name of the daemon (default "default")', instanceName, "daemon") },
+  options: { name: daemonName },
   takesUrl: false,
   examples: [
     "agentchat status",
@@ -13,5 +13,5 @@ export const status = defineCommand({
     "agentchat status || agentchat up",
   ],
   notes: ["Exit 0 if the daemon runs, connected or not; 3 if it does not run."],
-  run: (context, { options }) => reportStatus(context, options.name),
+  run: (context, { options }) => Promise.resolve(reportStatus(context, options.name)),
 })

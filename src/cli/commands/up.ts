@@ -1,4 +1,4 @@
-import { ensureHome, type RootPaths, rootPaths } from "../../daemon/files/paths.js"
+import { type DaemonPaths, ensureHome, type RootPaths, rootPaths } from "../../daemon/files/paths.js"
 import { waitForStatus } from "../../daemon/process/control.js"
 import { readHolder } from "../../daemon/process/pid-file.js"
 import type { ProcessRecord } from "../../daemon/process/process-record.js"
@@ -36,13 +36,14 @@ export const up = defineCommand({
     const root = rootPaths(config.home)
     const port = options.port ?? defaultPort
     const url = `ws://127.0.0.1:${port}`
-    refuseOtherRelay(root, url, clock.now())
+    const paths = root.instance(config.name ?? defaultInstance)
+    refuseOtherRelay(paths, url, clock.now())
     ensureHome(root)
     const relay = await ensureRelay(context, root, port, options.durable)
     if (relay !== undefined) recordLaunch(root.relay, { relay })
-    const daemon = await ensureDaemon(context, root, url)
-    if (daemon !== undefined) recordLaunch(root.relay, { daemon })
-    return report(context, root, {
+    const daemon = await ensureDaemon(context, root, paths, url)
+    if (daemon !== undefined) recordLaunch(root.relay, { daemon, name: paths.name })
+    return report(context, root, paths, {
       url,
       relayStarted: relay !== undefined,
       daemonStarted: daemon !== undefined,
@@ -51,11 +52,11 @@ export const up = defineCommand({
 })
 
 /** @throws {ChatError} ALREADY_RUNNING if the daemon runs on another relay */
-function refuseOtherRelay(root: RootPaths, url: string, nowMs: number): void {
-  const holder = readHolder(root.instance(defaultInstance).pid, nowMs)
+function refuseOtherRelay({ pid, name }: DaemonPaths, url: string, nowMs: number): void {
+  const holder = readHolder(pid, nowMs)
   if (holder?.server === undefined || isSameServer(holder.server, url)) return
-  throw new ChatError("ALREADY_RUNNING", `daemon ${defaultInstance} runs on ${holder.server}`, {
-    hint: "stop it first: agentchat daemon --stop",
+  throw new ChatError("ALREADY_RUNNING", `daemon ${name} runs on ${holder.server}`, {
+    hint: `stop it first: agentchat daemon --stop --name ${name}`,
   })
 }
 
@@ -63,19 +64,19 @@ function refuseOtherRelay(root: RootPaths, url: string, nowMs: number): void {
 async function ensureDaemon(
   context: Context,
   root: RootPaths,
+  { pid, name }: DaemonPaths,
   url: string,
 ): Promise<ProcessRecord | undefined> {
-  const { pid } = root.instance(defaultInstance)
   const holder = () => readHolder(pid, context.clock.now())?.process
   if (holder() !== undefined) return undefined
-  const request = await daemonStart(context, { ephemeral: false, echo: false, compat: false }, url)
+  const request = await daemonStart(context, { name, ephemeral: false, echo: false, compat: false }, url)
   try {
     await startInBackground(context, request, false)
     return holder()
   } catch (error) {
     // Another `up` has started the daemon at the same time.
     if (!(error instanceof ChatError) || error.code !== "ALREADY_RUNNING") throw error
-    await waitForStatus(root, defaultInstance, { clock: context.clock, timeoutMs: settleMs })
+    await waitForStatus(root, name, { clock: context.clock, timeoutMs: settleMs })
     return undefined
   }
 }
@@ -83,10 +84,10 @@ async function ensureDaemon(
 function report(
   context: Context,
   root: RootPaths,
+  paths: DaemonPaths,
   { url, relayStarted, daemonStarted }: { url: string; relayStarted: boolean; daemonStarted: boolean },
 ): number {
   const { config, system } = context
-  const paths = root.instance(defaultInstance)
   const show = (path: string) => shellWord(shownPath(config, path))
   const home = config.shownHome === defaultHome ? "" : ` --home ${shellWord(config.shownHome)}`
   const { agent_id = null, connected = false } = readStatus(paths.status) ?? {}

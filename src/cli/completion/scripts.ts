@@ -1,8 +1,12 @@
 /** Completion scripts for bash, zsh and fish. */
 import type { CommandOutline, Completion, OptionOutline } from "./outline.js"
 
-/** Shell code that prints the names of the daemons of this directory, one per line. */
-const listDaemonsShell = '(cd "${AGENTCHAT_HOME:-.agentchat}/daemons" 2>/dev/null && ls)'
+/**
+ * Shell code that prints the names of the daemons of this directory, one per line. Looks for `.agentchat` in the
+ * directories above it, too.
+ */
+const listDaemonsShell =
+  '(while [ ! -d "${AGENTCHAT_HOME:-.agentchat}" ] && [ "$PWD" != / ]; do cd ..; done; cd "${AGENTCHAT_HOME:-.agentchat}/daemons" 2>/dev/null && ls)'
 
 /** Returns a completion script for bash 3.2 and newer. */
 export function bashScript(commands: readonly CommandOutline[]): string {

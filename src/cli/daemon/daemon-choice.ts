@@ -1,16 +1,51 @@
-/** Names the daemon that a command is about. */
+/** Chooses the daemon that a command is about. */
+import { existsSync } from "node:fs"
 import { basename, dirname } from "node:path"
-import { type DaemonPaths, rootPaths } from "../../daemon/files/paths.js"
+import { type DaemonPaths, instanceNames, rootPaths } from "../../daemon/files/paths.js"
+import { readHolder } from "../../daemon/process/pid-file.js"
+import { ChatError } from "../../protocol/errors.js"
 import { type InstanceName, type Nick, nickPattern } from "../../protocol/names.js"
 import type { Config } from "../config.js"
 import type { Context } from "../context.js"
 
-/** Name of the daemon that `--name` defaults to. */
+/** Name of a daemon that is started without a name. */
 export const defaultInstance = "default" as InstanceName
 
-/** Returns the paths of a daemon of this directory. */
-export function instancePathsOf(config: Config, name: InstanceName = defaultInstance): DaemonPaths {
-  return rootPaths(config.home).instance(name)
+/** What the choice of a daemon depends on. */
+export type Place = Pick<Context, "config" | "clock">
+
+/**
+ * Returns the daemon that a command is about: that of `--name`, that of `AGENTCHAT_NAME`, or the only one of the
+ * directory. Where some run, those that do not run do not count. A directory without daemons has the one that
+ * `agentchat daemon` would start.
+ * @throws {ChatError} USAGE if there are several, listing them; NOT_FOUND if a named one was never started
+ */
+export function chooseInstance(place: Place, name: InstanceName | undefined): DaemonPaths {
+  const { config } = place
+  const named = name ?? config.name
+  if (named !== undefined) {
+    const paths = rootPaths(config.home).instance(named)
+    if (existsSync(paths.dir)) return paths
+    const source = name === undefined ? "AGENTCHAT_NAME" : "--name"
+    throw new ChatError("NOT_FOUND", `${source}: this directory has no daemon ${named}`, {
+      hint: `start it: ${startCommand(paths)}; or see: agentchat daemon --list`,
+    })
+  }
+  const [only, ...others] = eligibleInstances(place)
+  if (only === undefined) return rootPaths(config.home).instance(defaultInstance)
+  if (others.length === 0) return only
+  const names = [only, ...others].map((paths) => paths.name)
+  throw new ChatError("USAGE", `this directory has several daemons: ${names.join(", ")}`, {
+    hint: `say which: --name ${only.name}, or export AGENTCHAT_NAME=${only.name}`,
+  })
+}
+
+/** Returns the daemons that count where none is named: those that run, else all that ever ran here. */
+export function eligibleInstances({ config, clock }: Place): DaemonPaths[] {
+  const root = rootPaths(config.home)
+  const all = instanceNames(root).map((name) => root.instance(name))
+  const running = all.filter(({ pid }) => readHolder(pid, clock.now()) !== undefined)
+  return running.length > 0 ? running : all.filter(({ status }) => existsSync(status))
 }
 
 /** Returns the name an agent gets without `--nick`: that of the working directory if it is a valid name. */
@@ -19,21 +54,7 @@ export function defaultNick(config: Config): Nick {
   return (nickPattern.test(folder) ? folder : "agent") as Nick
 }
 
-/**
- * Suggests `--name` for a user who left it out where no daemon is called default.
- * @param which - whether to name daemons that do not run
- * @returns a hint such as `say which daemon: --name alice`; undefined if there is no daemon to name
- */
-export async function otherDaemonsHint(
-  { config, clock }: Pick<Context, "config" | "clock">,
-  which: "running" | "all",
-): Promise<string | undefined> {
-  // Loads sockets and child processes, which most commands do not need.
-  const { listDaemons } = await import("../../daemon/process/control.js")
-  const named = listDaemons(rootPaths(config.home), clock.now())
-    .filter(({ name, running }) => name !== "default" && (which === "all" || running))
-    .map(({ name }) => `--name ${name}`)
-  if (named.length === 0) return undefined
-  const more = named.length > 3 ? ", …" : ""
-  return `say which daemon of this directory: ${named.slice(0, 3).join(", ")}${more}`
+/** Returns the command that starts a daemon. */
+export function startCommand({ name }: Pick<DaemonPaths, "name">): string {
+  return `agentchat daemon --background${name === defaultInstance ? "" : ` --name ${name}`}`
 }

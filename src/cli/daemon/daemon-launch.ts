@@ -7,16 +7,16 @@ import { type DaemonPaths, rootPaths } from "../../daemon/files/paths.js"
 import type { DaemonStart } from "../../daemon/options.js"
 import { startDaemon, waitForStatus } from "../../daemon/process/control.js"
 import { openHostProcess } from "../../daemon/process/host.js"
-import type { DaemonStatus } from "../../daemon/status.js"
+import { type DaemonStatus, readStatus } from "../../daemon/status.js"
 import { inspectIdentity } from "../../identity/identity-file.js"
 import { ChatError, isErrorCode } from "../../protocol/errors.js"
+import { defaultServer } from "../../protocol/limits.js"
 import type { AgentCard } from "../../protocol/message-fields.js"
 import type { Channel, InstanceName, Nick } from "../../protocol/names.js"
 import { shownPath } from "../config.js"
 import type { Context } from "../context.js"
 import { reportSuccess } from "../exit-status.js"
-import { chooseServer } from "../relay/session.js"
-import { defaultInstance, defaultNick, instancePathsOf } from "./daemon-choice.js"
+import { defaultInstance, defaultNick } from "./daemon-choice.js"
 import { FileTail, watchDirectory } from "./file-tail.js"
 
 /** Milliseconds a start waits for the relay before it reports that the daemon keeps trying. */
@@ -50,26 +50,32 @@ export async function daemonStart(
   url: string | undefined,
 ): Promise<DaemonStart> {
   const { config, system } = context
-  const { name = defaultInstance, role, channels, ephemeral, echo, compat } = choice
+  const { name = config.name ?? defaultInstance, role, channels, ephemeral, echo, compat } = choice
   if (ephemeral && choice.identity !== undefined) {
     throw new ChatError("USAGE", "--ephemeral and --identity are mutually exclusive")
   }
-  const server = chooseServer(config, url, name)
+  const paths = rootPaths(config.home).instance(name)
+  const last = readStatus(paths.status)
+  const server = url ?? config.server ?? last?.server ?? defaultServer
   parseServerUrl(server)
   const identity = choice.identity === undefined ? undefined : resolve(system.cwd, choice.identity)
-  const identityFile = identity ?? instancePathsOf(config, name).identity
-  const known = !ephemeral && existsSync(identityFile) ? inspectIdentity(identityFile).name : undefined
+  const identityFile = identity ?? paths.identity
+  const nick = choice.nick ?? (ephemeral ? undefined : nickOf(identityFile))
   const card = choice.card === undefined ? undefined : await readCard(resolve(system.cwd, choice.card))
   const guards = await readGuards(context, choice.guards)
   return {
     name,
     server,
-    nick: choice.nick ?? known ?? (name === defaultInstance ? defaultNick(config) : name),
+    nick: nick ?? (name === defaultInstance ? defaultNick(config) : name),
     ephemeral,
     echo,
     compat,
     ...omitUndefined({ identity, channels, role, card, guards }),
   }
+}
+
+function nickOf(identityFile: string): Nick | undefined {
+  return existsSync(identityFile) ? inspectIdentity(identityFile).name : undefined
 }
 
 /**
@@ -137,7 +143,7 @@ export async function runInForeground(
   const { pid, uid, runtimeDir, random } = system
   const root = rootPaths(config.home)
   const process = await openHostProcess({ root, shared: false, clock, random, pid, uid, runtimeDir })
-  const endLog = showLog(context, instancePathsOf(config, start.name as InstanceName))
+  const endLog = showLog(context, root.instance(start.name as InstanceName))
   try {
     await process.host.start(start)
     interruption.addEventListener("abort", () => void process.host.stopAll())
@@ -174,7 +180,7 @@ function reportStarted(
   status: DaemonStatus | undefined,
 ): number {
   const { connected = false, agent_id = null, pid = null, reason = null } = status ?? {}
-  const paths = instancePathsOf(context.config, name as InstanceName)
+  const paths = rootPaths(context.config.home).instance(name as InstanceName)
   reportSuccess(context, { name, agent_id, server, connected, pid }, [
     `daemon ${name}: ${connected ? `on ${server} as ${agent_id ?? "?"}` : `not on ${server} yet`}`,
     `inbox:  ${shownPath(context.config, paths.inbox)}`,

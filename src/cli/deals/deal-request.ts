@@ -9,10 +9,9 @@ import type { DealState } from "../../protocol/server-messages.js"
 import type { Draft } from "../../protocol/statements.js"
 import { proposalIdOf } from "../../protocol/verbs.js"
 import type { Context } from "../context.js"
-import { otherDaemonsHint } from "../daemon/daemon-choice.js"
 import { failureDocument, reportFailure } from "../exit-status.js"
 import { identityFiles } from "../relay/own-identity.js"
-import { answerMs, chooseDaemon, type RequestOptions, usesOwnSession } from "../relay/relay-request.js"
+import { answerMs, chooseDaemon, type RequestOptions } from "../relay/relay-request.js"
 import { withSession } from "../relay/session.js"
 import { shellWord } from "../shell-words.js"
 
@@ -72,10 +71,10 @@ export async function withDealCalls<T>(
   use: (calls: DealCalls) => Promise<T>,
   onSend: (frame: RequestFrame) => void = () => {},
 ): Promise<T> {
-  if (choice.options.identity === undefined) throw await identityRequired(context, choice)
+  if (choice.options.identity === undefined) throw identityRequired()
   const timeoutMs = choice.options.timeout ?? answerMs
   return withSession(context, choice, async (connection, identity) => {
-    if (identity === undefined) throw await identityRequired(context, choice)
+    if (identity === undefined) throw identityRequired()
     const { DealCalls } = await import("../../client/deals/deal-calls.js")
     const relay = {
       serverId: () => connection.welcome.server_id,
@@ -176,11 +175,8 @@ async function futureIdOf(home: string, paths: DaemonPaths, lineId: string): Pro
   return undefined
 }
 
-async function identityRequired(context: Context, choice: RequestOptions): Promise<ChatError> {
-  const others = usesOwnSession(choice) ? undefined : await otherDaemonsHint(context, "running")
+function identityRequired(): ChatError {
   return new ChatError("IDENTITY_REQUIRED", "a deal needs an identity to sign with", {
-    hint:
-      others ??
-      "run a daemon, which has one (agentchat daemon --background), or name one with --identity FILE (agentchat identity --generate)",
+    hint: "run a daemon, which has one (agentchat daemon --background), or name one with --identity FILE (agentchat identity --generate)",
   })
 }

@@ -11,7 +11,7 @@ import { ChatError } from "../../protocol/errors.js"
 import type { InstanceName } from "../../protocol/names.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Context } from "../context.js"
-import { defaultInstance, instancePathsOf } from "../daemon/daemon-choice.js"
+import { chooseInstance } from "../daemon/daemon-choice.js"
 import { answerMs, type RequestOptions, relayRequest, requireDaemon } from "../relay/relay-request.js"
 import { frameOf, type HeldLine, noteReleased, readHeldLines } from "./held-lines.js"
 
@@ -36,7 +36,7 @@ export interface ReleaseChoice {
 export async function releaseLines(context: Context, choice: ReleaseChoice): Promise<number> {
   const { io, config } = context
   const { name, id, isDrop } = choice
-  const paths = isDrop ? instancePathsOf(config, name) : await requireDaemon(context, name)
+  const paths = isDrop ? chooseInstance(context, name) : requireDaemon(context, name)
   const lines = readHeldLines(paths).filter((line) => id === undefined || line.id === id)
   if (id !== undefined && lines.length === 0) {
     throw new ChatError("NOT_FOUND", `ID: no held line ${JSON.stringify(id.slice(0, shownCharacters))}`, {
@@ -94,12 +94,11 @@ export async function resetRelayGuards(
  * agent to reset it, not impossible: it could open a terminal.
  * @throws {ChatError} OPERATOR_REQUIRED without a terminal, or if the number typed is wrong; NOT_FOUND
  */
-export async function resetOwnBreaker(
-  context: Context,
-  name: InstanceName = defaultInstance,
-): Promise<number> {
+export async function resetOwnBreaker(context: Context, wanted: InstanceName | undefined): Promise<number> {
   const { io, config, clock } = context
-  confirmAtTerminal(name, describeBreaker(await requireDaemon(context, name)))
+  const paths = requireDaemon(context, wanted)
+  const { name } = paths
+  confirmAtTerminal(name, describeBreaker(paths))
   await resetDaemonGuard(rootPaths(config.home), name, clock)
   if (config.json) io.json({ ok: true, reset: name })
   else io.out(`circuit breaker of daemon ${name} reset`)

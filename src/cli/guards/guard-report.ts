@@ -9,7 +9,7 @@ import { ChatError } from "../../protocol/errors.js"
 import { daemonLayer, type GuardUsage } from "../../protocol/guard-facts.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Context, Io } from "../context.js"
-import { instancePathsOf, otherDaemonsHint } from "../daemon/daemon-choice.js"
+import { chooseInstance } from "../daemon/daemon-choice.js"
 import { reportFailure } from "../exit-status.js"
 import { describeStop } from "../output/status-report.js"
 import { formatTable } from "../output/table.js"
@@ -29,7 +29,7 @@ const guardedExit = 7
  */
 export async function reportGuards(context: Context, choice: RequestOptions): Promise<number> {
   const { io, config, clock } = context
-  const paths = usesOwnSession(choice) ? undefined : instancePathsOf(config, choice.options.name)
+  const paths = usesOwnSession(choice) ? undefined : chooseInstance(context, choice.options.name)
   const isRunning = paths !== undefined && readHolder(paths.pid, clock.now()) !== undefined
   const status = isRunning ? readStatus(paths.status) : undefined
   const { list, problem } = await listGuards(context, choice)
@@ -43,7 +43,6 @@ export async function reportGuards(context: Context, choice: RequestOptions): Pr
     return 0
   }
   printReport(io, clock.now(), { usages, stops, shown, total: lines.length, problem })
-  if (!isRunning) await printOtherDaemons(context, choice)
   return 0
 }
 
@@ -167,13 +166,6 @@ function formatUsages(list: readonly GuardUsage[], columns: number | undefined):
     tripped ? "stopped" : "",
   ])
   return formatTable(["GUARD", "SCOPE", "USED", "LEFT", "MORE IN", ""], rows, columns)
-}
-
-/** Suggests other daemons, because without --name and a default daemon the report is about a new session. */
-async function printOtherDaemons(context: Context, choice: RequestOptions): Promise<void> {
-  if (choice.options.name !== undefined || usesOwnSession(choice)) return
-  const others = await otherDaemonsHint(context, "running")
-  if (others !== undefined) context.io.err(others)
 }
 
 async function listGuards(

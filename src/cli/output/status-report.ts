@@ -7,7 +7,7 @@ import { ChatError } from "../../protocol/errors.js"
 import type { InstanceName } from "../../protocol/names.js"
 import { shownPath } from "../config.js"
 import type { Context } from "../context.js"
-import { defaultInstance, otherDaemonsHint } from "../daemon/daemon-choice.js"
+import { chooseInstance, startCommand } from "../daemon/daemon-choice.js"
 import { failureDocument, liftedBy, reportFailure, reportSuccess } from "../exit-status.js"
 import { formatTime } from "./time.js"
 
@@ -15,32 +15,26 @@ import { formatTime } from "./time.js"
  * Prints the status of a daemon.
  * @returns exit status 0 if it runs, connected or not; 3 if it does not
  */
-export async function reportStatus(context: Context, name: InstanceName = defaultInstance): Promise<number> {
+export function reportStatus(context: Context, wanted: InstanceName | undefined): number {
   const { io, config, clock } = context
+  const { name } = chooseInstance(context, wanted)
   const { status, running } = daemonStatus(rootPaths(config.home), name, clock.now())
   if (!running) {
-    const error = await notRunningError(context, name, status)
+    const error = notRunningError(name, status)
     if (!config.json) return reportFailure(io, error, false)
-    io.json({ ...status, name, connected: false, running, ...failureDocument(error) })
+    io.json({ ...status, name, home: config.home, connected: false, running, ...failureDocument(error) })
     return error.exit
   }
   // A daemon that has just started has not written its status yet.
-  const unknown = { name, agent_id: null, server: null, state: "connecting", connected: false, pid: null }
+  const unknown = { name, home: config.home, agent_id: null, server: null, state: "connecting", connected: false, pid: null }
   const lines = describe(context, name, status).map(formatForTerminal)
   return reportSuccess(context, { running, ...unknown, ...status }, lines)
 }
 
-async function notRunningError(
-  context: Context,
-  name: InstanceName,
-  status: DaemonStatus | undefined,
-): Promise<ChatError> {
+function notRunningError(name: InstanceName, status: DaemonStatus | undefined): ChatError {
   const reason = status?.reason === undefined || status.reason === null ? "" : `: ${status.reason.message}`
-  const option = name === defaultInstance ? "" : ` --name ${name}`
-  const others = name === defaultInstance ? await otherDaemonsHint(context, "running") : undefined
   return new ChatError("NOT_FOUND", `daemon ${name} is not running${reason}`, {
-    hint:
-      others ?? `start it: agentchat daemon --background${option}, or with a relay of its own: agentchat up`,
+    hint: `start it: ${startCommand({ name })}, or with a relay of its own: agentchat up`,
   })
 }
 
@@ -64,6 +58,7 @@ function describe(
     `channels  ${joined.length === 0 ? "none" : joined.join(" ")}`,
     ...(presence === null ? [] : [`presence  ${describePresence(presence)}`]),
     ...(tasks.length === 0 ? [] : [`tasks     ${tasks.join(" ")}`]),
+    `home      ${config.shownHome}`,
     `inbox     ${shownPath(config, paths.inbox)}, newest line ${inbox.seq}`,
     `outbox    ${shownPath(config, paths.outbox)}, ${outbox.pending} waiting`,
     ...problems.map(describeProblem),

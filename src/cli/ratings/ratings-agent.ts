@@ -4,8 +4,7 @@ import { rootPaths } from "../../daemon/files/paths.js"
 import { ChatError } from "../../protocol/errors.js"
 import { type AgentRef, type InstanceName, persistentIdPattern } from "../../protocol/names.js"
 import type { Context } from "../context.js"
-import { otherDaemonsHint } from "../daemon/daemon-choice.js"
-import { isNamed, type OwnChoice, ownIdentityFile } from "../relay/own-identity.js"
+import { type OwnChoice, ownIdentityFile } from "../relay/own-identity.js"
 import type { RatingsDigest } from "./ratings-cache.js"
 
 /** An agent named on the command line. */
@@ -26,19 +25,13 @@ export async function findSelf(
   choice: OwnChoice,
   digest: RatingsDigest,
 ): Promise<KnownAgent> {
-  const path = ownIdentityFile(context.config, choice)
+  const path = ownIdentityFile(context, choice)
   const { did } = peekIdentity(path)
   const known = did === undefined ? undefined : new KeyDirectory(digest).agentOf(did)
   if (known !== undefined) return known
   const { inspectIdentity } = await import("../../identity/identity-file.js")
-  try {
-    const { agent_id, ...own } = inspectIdentity(path)
-    return { agentId: agent_id, did: own.did }
-  } catch (error) {
-    if (!(error instanceof ChatError) || error.code !== "NOT_FOUND" || isNamed(choice)) throw error
-    const hint = await otherDaemonsHint(context, "all")
-    throw hint === undefined ? error : new ChatError(error.code, error.message, { cause: error, hint })
-  }
+  const { agent_id, ...own } = inspectIdentity(path)
+  return { agentId: agent_id, did: own.did }
 }
 
 /**

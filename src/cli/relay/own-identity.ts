@@ -1,8 +1,8 @@
-import { existsSync, readdirSync } from "node:fs"
-import { type RootPaths, rootPaths } from "../../daemon/files/paths.js"
+import { existsSync } from "node:fs"
+import { instanceNames, type RootPaths } from "../../daemon/files/paths.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { AgentId, InstanceName } from "../../protocol/names.js"
-import type { Config } from "../config.js"
+import { chooseInstance, eligibleInstances, type Place } from "../daemon/daemon-choice.js"
 
 /** Values of `--identity` and `--name`, which select the user's own identity. */
 export interface OwnChoice {
@@ -16,27 +16,18 @@ export function isNamed({ identity, name }: OwnChoice): boolean {
 }
 
 /**
- * Returns the path of the user's own identity file: that of `--identity`, else that of the daemon of `--name`, else that
- * of the home directory.
- * @throws {ChatError} USAGE if both options are given; NOT_FOUND if the daemon has no identity file here
+ * Returns the path of the user's own identity file: that of `--identity`, else that of the daemon that
+ * {@link chooseInstance} returns. Without an option it need not exist.
+ * @throws {ChatError} USAGE if both options are given; NOT_FOUND if the daemon of `--name` has no identity file; as
+ * {@link chooseInstance}
  */
-export function ownIdentityFile(config: Config, { identity, name }: OwnChoice): string {
+export function ownIdentityFile(context: Place, { identity, name }: OwnChoice): string {
   if (identity !== undefined && name !== undefined) {
     throw new ChatError("USAGE", "--name and --identity are mutually exclusive")
   }
-  const root = rootPaths(config.home)
   if (identity !== undefined) return identity
-  return name === undefined ? root.identity : identityOfDaemon(root, name)
-}
-
-function identityOfDaemon(root: RootPaths, name: InstanceName): string {
-  const { dir, identity } = root.instance(name)
-  if (existsSync(identity)) return identity
-  if (!existsSync(dir)) {
-    throw new ChatError("NOT_FOUND", `--name: this directory has no daemon ${name}`, {
-      hint: "see: agentchat daemon --list",
-    })
-  }
+  const { identity: path } = chooseInstance(context, name)
+  if (name === undefined || existsSync(path)) return path
   throw new ChatError("NOT_FOUND", `--name: the daemon ${name} has no identity of its own`, {
     hint: "use --identity FILE if it was started with one; with --ephemeral it has none",
   })
@@ -44,17 +35,18 @@ function identityOfDaemon(root: RootPaths, name: InstanceName): string {
 
 /** Returns the paths of the identity files of a home directory and its daemons. Some may not exist. */
 export function identityFiles(root: RootPaths): string[] {
-  const names = existsSync(root.daemons) ? readdirSync(root.daemons).sort() : []
-  return [...new Set([root.identity, ...names.map((name) => root.instance(name as InstanceName).identity)])]
+  return [...new Set([root.identity, ...instanceNames(root).map((name) => root.instance(name).identity)])]
 }
 
 /**
- * Returns the ids of the user's own identity, including those of earlier keys; none if no option is given and the home
- * directory has no identity.
+ * Returns the ids of the user's own identity, including those of earlier keys; none if no option is given and the
+ * directory has no identity, or several daemons.
  * @throws {ChatError} USAGE; NOT_FOUND or BAD_IDENTITY for the file of an option
  */
-export async function ownIds(config: Config, choice: OwnChoice): Promise<ReadonlySet<AgentId>> {
-  const path = ownIdentityFile(config, choice)
+export async function ownIds(context: Place, choice: OwnChoice): Promise<ReadonlySet<AgentId>> {
+  const isUnknown = !isNamed(choice) && context.config.name === undefined
+  if (isUnknown && eligibleInstances(context).length > 1) return new Set()
+  const path = ownIdentityFile(context, choice)
   if (!isNamed(choice) && !existsSync(path)) return new Set()
   const { inspectIdentity } = await import("../../identity/identity-file.js")
   const { agentIdOfDid } = await import("../../proposals/statement.js")

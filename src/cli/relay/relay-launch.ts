@@ -12,6 +12,7 @@ import {
   processState,
 } from "../../daemon/process/process-record.js"
 import { ChatError } from "../../protocol/errors.js"
+import { type InstanceName, nickPattern } from "../../protocol/names.js"
 import { shownPath } from "../config.js"
 import type { Context } from "../context.js"
 
@@ -108,8 +109,10 @@ function isHealth(text: string): boolean {
 /** The processes that `up` has started in this directory. `down` stops these and no others. */
 export interface LaunchRecord {
   readonly relay: ProcessRecord | undefined
-  /** The process that hosted the daemon `default` when `up` started it. */
+  /** The process that hosted the daemon when `up` started it. */
   readonly daemon: ProcessRecord | undefined
+  /** The name of that daemon; undefined for `default`. */
+  readonly name?: InstanceName | undefined
 }
 
 /** Reads the record, without processes that have ended. */
@@ -120,8 +123,12 @@ export function readLaunch(path: string): LaunchRecord {
   } catch {
     return { relay: undefined, daemon: undefined }
   }
-  const { relay, daemon } = (value ?? {}) as { relay?: unknown; daemon?: unknown }
-  return { relay: running(relay), daemon: running(daemon) }
+  const { relay, daemon, name } = (value ?? {}) as Readonly<Record<string, unknown>>
+  return {
+    relay: running(relay),
+    daemon: running(daemon),
+    name: typeof name === "string" && nickPattern.test(name) ? (name as InstanceName) : undefined,
+  }
 }
 
 function running(value: unknown): ProcessRecord | undefined {

@@ -1,4 +1,5 @@
 /** Sends a request to the relay, through this directory's daemon or on a session of its own ({@link chooseDaemon}). */
+import { existsSync } from "node:fs"
 import type { Connection } from "../../client/connection.js"
 import type { AnswerTo, RequestFrame } from "../../client/pending.js"
 import type { DaemonPaths } from "../../daemon/files/paths.js"
@@ -8,23 +9,31 @@ import { ChatError } from "../../protocol/errors.js"
 import type { InstanceName } from "../../protocol/names.js"
 import { value } from "../command.js"
 import type { Context } from "../context.js"
-import { instancePathsOf, otherDaemonsHint } from "../daemon/daemon-choice.js"
+import { chooseInstance, startCommand } from "../daemon/daemon-choice.js"
 import { instanceName, seconds } from "../input/values.js"
 import { isSameServer, type SessionChoice, sessionOptions, withSession } from "./session.js"
 
 /** Milliseconds to wait for an answer, without `--timeout`. */
 export const answerMs = 10_000
 
+/** The option that chooses a daemon of this directory. */
+export const daemonName = value(
+  "NAME",
+  "name of the daemon (default: the only one here)",
+  instanceName,
+  "daemon",
+)
+
 /** Options of commands that send a request through a daemon or on a session of their own. */
 export const requestOptions = {
   ...sessionOptions,
-  name: value("NAME", 'daemon to send through (default "default")', instanceName, "daemon"),
+  name: value("NAME", "daemon to send through (default: the only one here)", instanceName, "daemon"),
   timeout: value("S", `seconds to wait for the answer (default ${answerMs / 1_000})`, seconds),
 }
 
 /** Options of commands that need a daemon, because their effect ends with the session. */
 export const daemonOptions = {
-  name: value("NAME", 'name of the daemon (default "default")', instanceName, "daemon"),
+  name: daemonName,
   timeout: requestOptions.timeout,
 }
 
@@ -71,27 +80,29 @@ export async function relayRequest(
 }
 
 /**
- * Chooses the sender of a request. A running daemon of this directory sends it, unless the command line names a relay,
- * an identity or a nick, or `AGENTCHAT_SERVER` names another relay than the daemon's.
+ * Chooses the sender of a request: the daemon of this directory, unless the command line names a relay, an identity or
+ * a nick. A directory that has a daemon never sends as somebody else without being asked to.
  * @returns the paths of the daemon; undefined for a session of the command's own
- * @throws {ChatError} USAGE; NOT_FOUND if the daemon of `--name` does not run
+ * @throws {ChatError} as {@link chooseInstance}; USAGE if `AGENTCHAT_SERVER` names another relay than the daemon's;
+ * NOT_FOUND if the daemon does not run
  */
-export function chooseDaemon(
-  { config, clock }: Context,
-  { url, options }: SenderChoice,
-): DaemonPaths | undefined {
-  const { name } = options
+export function chooseDaemon(context: Context, { url, options }: SenderChoice): DaemonPaths | undefined {
   if (usesOwnSession({ url, options })) return undefined
-  const paths = instancePathsOf(config, name)
+  const { config, clock } = context
+  const paths = chooseInstance(context, options.name)
   const holder = readHolder(paths.pid, clock.now())
-  if (name !== undefined && holder === undefined) {
-    throw new ChatError("NOT_FOUND", `daemon ${name} is not running`, {
-      hint: `start it: agentchat daemon --background --name ${name}`,
+  const isNamed = (options.name ?? config.name) !== undefined
+  if (holder === undefined && !isNamed && !existsSync(paths.status)) return undefined
+  if (holder === undefined) {
+    throw new ChatError("NOT_FOUND", `daemon ${paths.name} is not running`, {
+      hint: `start it: ${startCommand(paths)}; to send as somebody else, give URL, --identity or --nick`,
     })
   }
-  if (holder === undefined) return undefined
-  const isSameRelay = config.server === undefined || isSameServer(config.server, holder.server ?? "")
-  return isSameRelay || name !== undefined ? paths : undefined
+  const { server = "" } = holder
+  if (isNamed || config.server === undefined || isSameServer(config.server, server)) return paths
+  throw new ChatError("USAGE", `AGENTCHAT_SERVER: daemon ${paths.name} of this directory is on ${server}`, {
+    hint: `to send through it, add --name ${paths.name}; to send as somebody else, add ${config.server}`,
+  })
 }
 
 /**
@@ -123,7 +134,7 @@ export async function daemonRequest(
   { name, timeout }: { readonly name: InstanceName | undefined; readonly timeout: number | undefined },
   frame: RequestFrame,
 ): Promise<RelayAnswer["answer"]> {
-  const paths = await requireDaemon(context, name)
+  const paths = requireDaemon(context, name)
   requireConnected(paths)
   const { requestThroughDaemon } = await import("../daemon/daemon-request.js")
   return requestThroughDaemon(paths, frame, { clock: context.clock, timeoutMs: timeout ?? answerMs })
@@ -131,17 +142,14 @@ export async function daemonRequest(
 
 /**
  * Returns the paths of a running daemon of this directory.
- * @throws {ChatError} USAGE if none runs; NOT_FOUND if the daemon of `--name` does not run
+ * @throws {ChatError} as {@link chooseDaemon}; USAGE if the directory has none
  */
-export async function requireDaemon(context: Context, name: InstanceName | undefined): Promise<DaemonPaths> {
+export function requireDaemon(context: Context, name: InstanceName | undefined): DaemonPaths {
   const options = { identity: undefined, nick: undefined, compat: false, name }
   const paths = chooseDaemon(context, { url: undefined, options })
   if (paths !== undefined) return paths
-  const hint = await otherDaemonsHint(context, "running")
-  const which =
-    hint === undefined ? "no daemon of this directory is running" : "daemon default is not running"
-  throw new ChatError("USAGE", `${which}; this command needs a running daemon`, {
-    hint: hint ?? "start one: agentchat daemon --background, or with a relay of its own: agentchat up",
+  throw new ChatError("USAGE", "no daemon of this directory is running; this command needs one", {
+    hint: "start one: agentchat daemon --background, or with a relay of its own: agentchat up",
   })
 }
 

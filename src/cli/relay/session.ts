@@ -7,11 +7,10 @@ import { readStatus } from "../../daemon/status.js"
 import type { Identity } from "../../identity/identity-file.js"
 import { ChatError } from "../../protocol/errors.js"
 import { defaultServer } from "../../protocol/limits.js"
-import type { InstanceName, Nick } from "../../protocol/names.js"
+import type { Nick } from "../../protocol/names.js"
 import { flag, value } from "../command.js"
-import type { Config } from "../config.js"
 import type { Context } from "../context.js"
-import { defaultNick, instancePathsOf } from "../daemon/daemon-choice.js"
+import { defaultNick, eligibleInstances } from "../daemon/daemon-choice.js"
 import { nick, someText } from "../input/values.js"
 
 /** Options of commands that open a session. */
@@ -79,9 +78,27 @@ export async function withStartHint<T>(opening: Promise<T>): Promise<T> {
   }
 }
 
-/** Returns the relay to use: as given, else `AGENTCHAT_SERVER`, else that of the daemon, else the default address. */
-export function chooseServer(config: Config, url: string | undefined, name?: InstanceName): string {
-  return url ?? config.server ?? readStatus(instancePathsOf(config, name).status)?.server ?? defaultServer
+/**
+ * Returns the relay for a session of the command's own: as given, else `AGENTCHAT_SERVER`, else that of this directory's
+ * daemons, else the default address.
+ * @throws {ChatError} USAGE if the daemons are on several relays
+ */
+function chooseServer(context: Context, url: string | undefined): string {
+  const given = url ?? context.config.server
+  if (given !== undefined) return given
+  const { name } = context.config
+  const eligible = eligibleInstances(context).filter((paths) => name === undefined || paths.name === name)
+  const [only = defaultServer, ...others] = new Set(
+    eligible.flatMap(({ status }) => readStatus(status)?.server ?? []),
+  )
+  if (others.length === 0) return only
+  throw new ChatError(
+    "USAGE",
+    `the daemons of this directory are on several relays: ${[only, ...others].join(", ")}`,
+    {
+      hint: `say which, such as: --server ${only}`,
+    },
+  )
 }
 
 /** Tests whether two addresses name the same relay. */
@@ -93,13 +110,14 @@ function normalUrl(text: string): string {
   return URL.canParse(text) ? new URL(text).href : text
 }
 
-async function clientOptions({ config, clock }: Context, { url, options }: SessionChoice) {
+async function clientOptions(context: Context, { url, options }: SessionChoice) {
+  const { config, clock } = context
   const identity =
     options.identity === undefined
       ? undefined
       : (await import("../../identity/identity-file.js")).readIdentity(options.identity)
   return {
-    server: chooseServer(config, url),
+    server: chooseServer(context, url),
     name: options.nick ?? identity?.nick ?? defaultNick(config),
     clock,
     compat: options.compat,

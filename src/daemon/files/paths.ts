@@ -1,7 +1,7 @@
-import { existsSync, mkdirSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs"
 import { resolve } from "node:path"
 import { ChatError } from "../../protocol/errors.js"
-import type { InstanceName } from "../../protocol/names.js"
+import { type InstanceName, nickPattern } from "../../protocol/names.js"
 
 /** Every file of one `.agentchat` directory; `doc/files.md` names the writer of each. */
 export interface RootPaths {
@@ -64,6 +64,18 @@ export function rootPaths(root: string): RootPaths {
     relay: at("relay.json"),
     relayLog: at("relay.log"),
     instance: (name) => instancePaths(at("daemons", name), name, at),
+  }
+}
+
+/** Returns the names of all daemons that have a directory here, running or not, sorted. */
+export function instanceNames(root: RootPaths): InstanceName[] {
+  try {
+    return readdirSync(root.daemons, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory() && nickPattern.test(entry.name))
+      .map((entry) => entry.name as InstanceName)
+      .sort()
+  } catch {
+    return []
   }
 }
 

@@ -1,12 +1,11 @@
 import { spawn } from "node:child_process"
-import { closeSync, openSync, readdirSync } from "node:fs"
+import { closeSync, openSync } from "node:fs"
 import type { Socket } from "node:net"
 import { fileURLToPath } from "node:url"
 import { type Clock, delay } from "../../base/clock.js"
 import { ChatError } from "../../protocol/errors.js"
-import { type InstanceName, nickPattern } from "../../protocol/names.js"
-import type { RootPaths } from "../files/paths.js"
-import { ensureHome } from "../files/paths.js"
+import type { InstanceName } from "../../protocol/names.js"
+import { ensureHome, instanceNames, type RootPaths } from "../files/paths.js"
 import type { DaemonStart } from "../options.js"
 import { type DaemonStatus, readStatus } from "../status.js"
 import { askControl, readLine, throwReply } from "./control-socket.js"
@@ -126,17 +125,6 @@ function refuseRunning(root: RootPaths, name: InstanceName, nowMs: number): void
   if (holder === undefined) return
   const message = `daemon ${name} is already running in process ${holder.process.pid}`
   throw new ChatError("ALREADY_RUNNING", message, { hint: `agentchat daemon --stop --name ${name}` })
-}
-
-function instanceNames(root: RootPaths): InstanceName[] {
-  try {
-    return readdirSync(root.daemons, { withFileTypes: true })
-      .filter((entry) => entry.isDirectory() && nickPattern.test(entry.name))
-      .map((entry) => entry.name as InstanceName)
-      .sort()
-  } catch {
-    return []
-  }
 }
 
 /** Starts a daemon in the running host. @returns false if there is none, or if it is ending */
