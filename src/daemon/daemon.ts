@@ -94,6 +94,7 @@ export class Daemon {
     })
     const inbox = this.#inbox
     const wanted = initialChannels(options, bookmarks)
+    bookmarks.setWanted(wanted)
     this.#channels = new Channels({ bookmarks, wanted, inbox, log })
     const channels = this.#channels
     this.#tasks = new LeasedTasks({ memory, clock, presence, inbox, log })
@@ -320,13 +321,15 @@ export class Daemon {
   }
 
   #facts(): DaemonFacts {
-    const { name, nick, server } = this.#options
+    const { name, nick, server, compat, identityFile: identity = null } = this.#options
     const { connection, state } = this.#session
     return {
       name,
       nick,
       agent_id: this.agentId ?? null,
       server,
+      identity,
+      compat,
       server_id: connection?.welcome.server_id ?? null,
       state,
       connected: connection !== undefined,

@@ -1,10 +1,11 @@
 import { existsSync } from "node:fs"
+import { relative } from "node:path"
 import type { Clock } from "../base/clock.js"
 import { omitUndefined } from "../base/plain.js"
 import type { ConnectOptions } from "../client/connection.js"
 import type { BreakerLimits } from "../guards/breaker.js"
 import type { Identity } from "../identity/identity-file.js"
-import { ChatError } from "../protocol/errors.js"
+import type { ChatError } from "../protocol/errors.js"
 import { defaultChannels } from "../protocol/limits.js"
 import type { AgentCard } from "../protocol/message-fields.js"
 import {
@@ -26,7 +27,7 @@ export interface DaemonStart {
   /** WebSocket URL of the relay. */
   readonly server: string
   readonly nick: string
-  /** Identity file; absent for the daemon's own, which is created on the first start. */
+  /** Identity file; absent for the daemon's own. It is created if it does not exist. */
   readonly identity?: string
   readonly ephemeral: boolean
   /** Channel names and patterns. */
@@ -47,6 +48,8 @@ export interface DaemonOptions
   readonly nick: Nick
   /** Absent for an ephemeral daemon. */
   readonly identity?: Identity
+  /** Identity file for the next start, absolute or relative to the home directory; absent for the daemon's own. */
+  readonly identityFile?: string
   /** Channels and patterns to join; absent: those of the last run, or else the default ones. */
   readonly channels?: readonly (Channel | ChannelPattern)[]
   readonly defaultChannels: readonly Channel[]
@@ -78,29 +81,30 @@ export async function prepareStart(root: RootPaths, start: DaemonStart): Promise
     name,
     nick,
     defaultChannels: defaultChannels as readonly string[] as readonly Channel[],
-    ...omitUndefined({ identity, channels }),
+    ...omitUndefined({ identity, channels, identityFile: shortPath(root, start.identity) }),
   }
+}
+
+/** Makes the path of a file of this project relative to the home directory, so that it holds after the project moves. */
+function shortPath({ root }: RootPaths, path: string | undefined): string | undefined {
+  if (path === undefined) return undefined
+  const short = relative(root, path)
+  return short.startsWith("../..") ? path : short
 }
 
 async function loadIdentity(root: RootPaths, start: DaemonStart): Promise<Identity> {
   const { createIdentity, readIdentity } = await import("../identity/identity-file.js")
-  if (start.identity !== undefined) {
-    if (existsSync(start.identity)) return readIdentity(start.identity)
-    throw new ChatError("NOT_FOUND", `identity: ${start.identity} does not exist`, {
-      hint: `make it first: agentchat identity --generate --identity ${start.identity}`,
-    })
-  }
-  const path = root.instance(parseInstanceName(start.name)).identity
+  const path = start.identity ?? root.instance(parseInstanceName(start.name)).identity
   return existsSync(path) ? readIdentity(path) : createIdentity(path)
 }
 
 /** Returns the channels and patterns to join first: those asked for, those of the last run, or the default ones. */
 export function initialChannels(
   { channels, defaultChannels }: Pick<DaemonOptions, "channels" | "defaultChannels">,
-  last: Pick<Bookmarks, "channels" | "patterns">,
+  last: Pick<Bookmarks, "channels" | "patterns" | "isNew">,
 ): readonly (Channel | ChannelPattern)[] {
   const remembered = [...last.channels, ...last.patterns] as (Channel | ChannelPattern)[]
-  return channels ?? (remembered.length > 0 ? remembered : defaultChannels)
+  return channels ?? (last.isNew ? defaultChannels : remembered)
 }
 
 /** Returns the options of the daemon's connections. */

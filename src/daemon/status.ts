@@ -1,7 +1,9 @@
 import { readFileSync } from "node:fs"
+import { dirname, resolve } from "node:path"
 import { isPlain } from "../base/plain.js"
 import type { SessionState } from "../client/session.js"
 import type { GuardFacts, GuardUsage } from "../protocol/guard-facts.js"
+import type { DaemonPaths } from "./files/paths.js"
 import type { StoredPresence } from "./session/daemon-memory.js"
 
 /** A problem that keeps a part of the daemon from working; removed from the list once it is fixed. */
@@ -32,6 +34,10 @@ export interface DaemonStatus {
   readonly nick: string
   readonly agent_id: string | null
   readonly server: string
+  /** Identity file of `--identity`, absolute or relative to the home directory; null for the daemon's own. */
+  readonly identity: string | null
+  /** True if it also accepts a relay of the first AgentChat. */
+  readonly compat: boolean
   readonly server_id: string | null
   readonly state: SessionState
   readonly connected: boolean
@@ -68,4 +74,10 @@ export function readStatus(path: string): DaemonStatus | undefined {
   } catch {
     return undefined
   }
+}
+
+/** Returns the path of a daemon's identity file: that of its last `--identity`, else its own. It may not exist. */
+export function identityFileOf({ status, identity, receipts }: DaemonPaths): string {
+  const last = readStatus(status)?.identity
+  return typeof last === "string" ? resolve(dirname(receipts), last) : identity
 }

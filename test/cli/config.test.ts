@@ -1,5 +1,8 @@
+import { mkdirSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
 import { describe, expect, it } from "vitest"
 import { mergeConfig, wantsColor } from "../../src/cli/config.js"
+import { temporaryDirectory } from "../kit/temporary.js"
 
 const noFlags = { json: false, home: undefined }
 

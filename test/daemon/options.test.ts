@@ -4,8 +4,8 @@ import type { Channel, ChannelPattern } from "../../src/protocol/names.js"
 
 const names = (...list: string[]) => list as Channel[]
 const defaultChannels = names("#general")
-const nothing = { channels: [], patterns: [] }
-const last = { channels: names("#a"), patterns: ["#team.>"] as unknown as ChannelPattern[] }
+const nothing = { channels: [], patterns: [], isNew: true }
+const last = { channels: names("#a"), patterns: ["#team.>"] as unknown as ChannelPattern[], isNew: false }
 
 describe("initialChannels", () => {
   it("returns the channels that were asked for, even none", () => {
@@ -16,5 +16,6 @@ describe("initialChannels", () => {
   it("otherwise returns those of the last run with its patterns, or the default ones on a first run", () => {
     expect(initialChannels({ defaultChannels }, last)).toEqual(["#a", "#team.>"])
     expect(initialChannels({ defaultChannels }, nothing)).toEqual(["#general"])
+    expect(initialChannels({ defaultChannels }, { ...nothing, isNew: false })).toEqual([])
   })
 })

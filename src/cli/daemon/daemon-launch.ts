@@ -2,20 +2,22 @@
 import { existsSync, mkdirSync } from "node:fs"
 import { resolve } from "node:path"
 import { omitUndefined } from "../../base/plain.js"
+import { formatForTerminal } from "../../base/visible-text.js"
 import { parseServerUrl } from "../../client/server-url.js"
 import { type DaemonPaths, rootPaths } from "../../daemon/files/paths.js"
 import type { DaemonStart } from "../../daemon/options.js"
 import { startDaemon, waitForStatus } from "../../daemon/process/control.js"
 import { openHostProcess } from "../../daemon/process/host.js"
-import { type DaemonStatus, readStatus } from "../../daemon/status.js"
+import { type DaemonStatus, identityFileOf, readStatus } from "../../daemon/status.js"
 import { inspectIdentity } from "../../identity/identity-file.js"
 import { ChatError, isErrorCode } from "../../protocol/errors.js"
 import { defaultServer } from "../../protocol/limits.js"
 import type { AgentCard } from "../../protocol/message-fields.js"
 import type { Channel, InstanceName, Nick } from "../../protocol/names.js"
-import { shownPath } from "../config.js"
+import { type Config, shownPath } from "../config.js"
 import type { Context } from "../context.js"
 import { reportSuccess } from "../exit-status.js"
+import { isSameServer } from "../relay/session.js"
 import { defaultInstance, defaultNick } from "./daemon-choice.js"
 import { FileTail, watchDirectory } from "./file-tail.js"
 
@@ -40,7 +42,7 @@ export interface DaemonChoice {
 
 /**
  * Builds the complete start message of a daemon. Its paths are absolute, because the process that hosts the daemon may
- * run in another directory.
+ * run in another directory. Relay, `compat` and identity file are those of its last run unless they are given.
  * @throws {ChatError} USAGE for an invalid address, options that exclude each other, or an invalid card; NOT_FOUND;
  * BAD_IDENTITY
  */
@@ -50,32 +52,65 @@ export async function daemonStart(
   url: string | undefined,
 ): Promise<DaemonStart> {
   const { config, system } = context
-  const { name = config.name ?? defaultInstance, role, channels, ephemeral, echo, compat } = choice
+  const { name = config.name ?? defaultInstance, role, channels, ephemeral, echo } = choice
   if (ephemeral && choice.identity !== undefined) {
     throw new ChatError("USAGE", "--ephemeral and --identity are mutually exclusive")
   }
   const paths = rootPaths(config.home).instance(name)
-  const last = readStatus(paths.status)
-  const server = url ?? config.server ?? last?.server ?? defaultServer
-  parseServerUrl(server)
-  const identity = choice.identity === undefined ? undefined : resolve(system.cwd, choice.identity)
-  const identityFile = identity ?? paths.identity
-  const nick = choice.nick ?? (ephemeral ? undefined : nickOf(identityFile))
+  const identity = chooseIdentity(context, choice, paths)
+  const nick = chooseNick(config, choice, paths, identity)
   const card = choice.card === undefined ? undefined : await readCard(resolve(system.cwd, choice.card))
   const guards = await readGuards(context, choice.guards)
   return {
     name,
-    server,
-    nick: nick ?? (name === defaultInstance ? defaultNick(config) : name),
+    ...chooseRelay(config, choice, paths, url),
+    nick,
     ephemeral,
     echo,
-    compat,
     ...omitUndefined({ identity, channels, role, card, guards }),
   }
 }
 
-function nickOf(identityFile: string): Nick | undefined {
-  return existsSync(identityFile) ? inspectIdentity(identityFile).name : undefined
+/**
+ * Returns the identity file of a start; undefined for the daemon's own. A missing file is created only if it was named
+ * now: a file of an earlier run that is gone must not become another agent.
+ */
+function chooseIdentity(
+  { system }: Context,
+  { identity, ephemeral }: DaemonChoice,
+  paths: DaemonPaths,
+): string | undefined {
+  if (identity !== undefined) return resolve(system.cwd, identity)
+  const last = identityFileOf(paths)
+  if (last === paths.identity) return undefined
+  if (ephemeral || existsSync(last)) return last
+  throw new ChatError("NOT_FOUND", `${last}: the identity file of daemon ${paths.name} is gone`, {
+    hint: "restore it from a copy, or name another one: --identity FILE, which becomes another agent",
+  })
+}
+
+/** Accepting a relay of the first AgentChat belongs to the address it was given for. */
+function chooseRelay(
+  config: Config,
+  { compat }: DaemonChoice,
+  { status }: DaemonPaths,
+  url: string | undefined,
+): Pick<DaemonStart, "server" | "compat"> {
+  const last = readStatus(status)
+  const server = url ?? config.server ?? last?.server ?? defaultServer
+  parseServerUrl(server)
+  return { server, compat: compat || (last?.compat === true && isSameServer(server, last.server)) }
+}
+
+function chooseNick(
+  config: Config,
+  { nick, ephemeral }: DaemonChoice,
+  { name, identity: ownFile }: DaemonPaths,
+  identity = ownFile,
+): string {
+  if (nick !== undefined) return nick
+  const known = !ephemeral && existsSync(identity) ? inspectIdentity(identity).name : undefined
+  return known ?? (name === defaultInstance ? defaultNick(config) : name)
 }
 
 /**
@@ -110,7 +145,8 @@ export async function runInBackground(
   url: string | undefined,
 ): Promise<number> {
   const start = await daemonStart(context, choice, url)
-  return reportStarted(context, start, await startInBackground(context, start, choice.isolate))
+  const created = newIdentityFile(start)
+  return reportStarted(context, start, created, await startInBackground(context, start, choice.isolate))
 }
 
 /** Does the same as {@link runInBackground} without printing. @returns the status of the daemon */
@@ -139,6 +175,7 @@ export async function runInForeground(
 ): Promise<number> {
   const { config, clock, system } = context
   const start = await daemonStart(context, choice, url)
+  const created = newIdentityFile(start)
   const interruption = system.interruption()
   const { pid, uid, runtimeDir, random } = system
   const root = rootPaths(config.home)
@@ -149,7 +186,7 @@ export async function runInForeground(
     interruption.addEventListener("abort", () => void process.host.stopAll())
     const settled = waitForStatus(root, start.name as InstanceName, { clock, timeoutMs: connectMs })
     const first = await Promise.race([settled, process.ended.then(() => undefined)])
-    if (first !== undefined) reportStarted(context, start, first)
+    if (first !== undefined) reportStarted(context, start, created, first)
     const reason = await process.ended
     if (reason !== undefined) throw reason
     return 0
@@ -174,17 +211,25 @@ function showLog({ io }: Context, { dir, log }: DaemonPaths): () => void {
   }
 }
 
+/** Returns the identity file that the start will create; undefined if it exists or is the daemon's own. */
+function newIdentityFile({ identity }: DaemonStart): string | undefined {
+  return identity === undefined || existsSync(identity) ? undefined : identity
+}
+
 function reportStarted(
   context: Context,
   { name, server }: DaemonStart,
-  status: DaemonStatus | undefined,
+  identityCreated: string | undefined,
+  status: Partial<DaemonStatus> = {},
 ): number {
-  const { connected = false, agent_id = null, pid = null, reason = null } = status ?? {}
+  const { connected = false, agent_id = null, pid = null, reason } = status
   const paths = rootPaths(context.config.home).instance(name as InstanceName)
-  reportSuccess(context, { name, agent_id, server, connected, pid }, [
-    `daemon ${name}: ${connected ? `on ${server} as ${agent_id ?? "?"}` : `not on ${server} yet`}`,
+  const created = omitUndefined({ identity_created: identityCreated })
+  reportSuccess(context, { name, agent_id, server, connected, pid, ...created }, [
+    `daemon ${name}: ${connected ? `on ${server} as ${String(agent_id)}` : `not on ${server} yet`}`,
     `inbox:  ${shownPath(context.config, paths.inbox)}`,
     `outbox: ${shownPath(context.config, paths.outbox)}`,
+    ...Object.values(created).map((path) => `created the identity ${formatForTerminal(path)}`),
   ])
   if (!connected && !context.config.json)
     context.io.err(`${reason?.message ?? "the relay has not answered yet"}; the daemon keeps trying`)

@@ -26,7 +26,15 @@ export function reportStatus(context: Context, wanted: InstanceName | undefined)
     return error.exit
   }
   // A daemon that has just started has not written its status yet.
-  const unknown = { name, home: config.home, agent_id: null, server: null, state: "connecting", connected: false, pid: null }
+  const unknown = {
+    name,
+    home: config.home,
+    agent_id: null,
+    server: null,
+    state: "connecting",
+    connected: false,
+    pid: null,
+  }
   const lines = describe(context, name, status).map(formatForTerminal)
   return reportSuccess(context, { running, ...unknown, ...status }, lines)
 }

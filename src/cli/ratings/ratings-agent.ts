@@ -1,6 +1,7 @@
 /** Finds the agent that a command names, without asking a relay. */
 import { readFileSync } from "node:fs"
 import { rootPaths } from "../../daemon/files/paths.js"
+import { identityFileOf } from "../../daemon/status.js"
 import { ChatError } from "../../protocol/errors.js"
 import { type AgentRef, type InstanceName, persistentIdPattern } from "../../protocol/names.js"
 import type { Context } from "../context.js"
@@ -100,7 +101,7 @@ async function idsNamed({ config, clock }: Context, wanted: string): Promise<Set
   const root = rootPaths(config.home)
   for (const daemon of listDaemons(root, clock.now())) {
     const paths = root.instance(daemon.name as InstanceName)
-    const { did, name } = peekIdentity(paths.identity)
+    const { did, name } = peekIdentity(identityFileOf(paths))
     if (did !== undefined && (daemon.name === wanted || name === wanted)) ids.add(agentIdOfDid(did))
     for (const { names } of readDealLog(paths.proposals)) {
       for (const [id, known] of names) if (known === wanted) ids.add(id)

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs"
 import { instanceNames, type RootPaths } from "../../daemon/files/paths.js"
+import { identityFileOf } from "../../daemon/status.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { AgentId, InstanceName } from "../../protocol/names.js"
 import { chooseInstance, eligibleInstances, type Place } from "../daemon/daemon-choice.js"
@@ -26,16 +27,17 @@ export function ownIdentityFile(context: Place, { identity, name }: OwnChoice): 
     throw new ChatError("USAGE", "--name and --identity are mutually exclusive")
   }
   if (identity !== undefined) return identity
-  const { identity: path } = chooseInstance(context, name)
+  const path = identityFileOf(chooseInstance(context, name))
   if (name === undefined || existsSync(path)) return path
   throw new ChatError("NOT_FOUND", `--name: the daemon ${name} has no identity of its own`, {
-    hint: "use --identity FILE if it was started with one; with --ephemeral it has none",
+    hint: "with --ephemeral it has none; another one: --identity FILE",
   })
 }
 
 /** Returns the paths of the identity files of a home directory and its daemons. Some may not exist. */
 export function identityFiles(root: RootPaths): string[] {
-  return [...new Set([root.identity, ...instanceNames(root).map((name) => root.instance(name).identity)])]
+  const ofDaemons = instanceNames(root).map((name) => identityFileOf(root.instance(name)))
+  return [...new Set([root.identity, ...ofDaemons])]
 }
 
 /**

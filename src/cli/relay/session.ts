@@ -101,6 +101,14 @@ function chooseServer(context: Context, url: string | undefined): string {
   )
 }
 
+/** Tests whether a daemon of this directory was told that a relay is one of the first AgentChat. */
+function isCompat(context: Context, server: string): boolean {
+  return eligibleInstances(context).some(({ status: path }) => {
+    const status = readStatus(path)
+    return status?.compat === true && isSameServer(status.server, server)
+  })
+}
+
 /** Tests whether two addresses name the same relay. */
 export function isSameServer(a: string, b: string): boolean {
   return normalUrl(a) === normalUrl(b)
@@ -112,15 +120,16 @@ function normalUrl(text: string): string {
 
 async function clientOptions(context: Context, { url, options }: SessionChoice) {
   const { config, clock } = context
+  const server = chooseServer(context, url)
   const identity =
     options.identity === undefined
       ? undefined
       : (await import("../../identity/identity-file.js")).readIdentity(options.identity)
   return {
-    server: chooseServer(context, url),
+    server,
     name: options.nick ?? identity?.nick ?? defaultNick(config),
     clock,
-    compat: options.compat,
+    compat: options.compat || isCompat(context, server),
     ...omitUndefined({ identity }),
   }
 }

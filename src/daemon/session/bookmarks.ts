@@ -17,6 +17,7 @@ type Positions = Map<string, number | null>
 type Patterns = Map<string, Set<string>>
 
 interface Stored {
+  readonly isNew: boolean
   readonly server: string
   readonly serverId: string
   readonly positions: Positions
@@ -30,6 +31,8 @@ interface Stored {
  * because messages before a bookmark are not sent again.
  */
 export class Bookmarks {
+  /** True if no earlier run has left the file. */
+  readonly isNew: boolean
   readonly #path: string
   readonly #server: string
   #serverId: string
@@ -38,7 +41,9 @@ export class Bookmarks {
   readonly #patterns: Patterns
   #isSaved = true
 
-  private constructor(path: string, server: string, { serverId, positions, inviteOnly, patterns }: Stored) {
+  private constructor(path: string, server: string, stored: Stored) {
+    const { isNew, serverId, positions, inviteOnly, patterns } = stored
+    this.isNew = isNew
     this.#path = path
     this.#server = server
     this.#serverId = serverId
@@ -67,6 +72,24 @@ export class Bookmarks {
   /** The patterns to join. */
   get patterns(): readonly string[] {
     return [...this.#patterns.keys()]
+  }
+
+  /**
+   * Makes `names` the whole list of channels and patterns to join, before any is joined: it counts at the next start even
+   * if no relay answers until then.
+   */
+  setWanted(names: readonly string[]): void {
+    for (const pattern of this.patterns) if (!names.includes(pattern)) this.forgetPattern(pattern)
+    for (const channel of this.channels) {
+      if (!names.includes(channel) && !this.isFromPattern(channel)) this.forget(channel)
+    }
+    for (const name of names) {
+      if (isChannelPattern(name)) this.addPattern(name)
+      else if (!this.#positions.has(name)) {
+        this.#positions.set(name, null)
+        this.#isSaved = false
+      }
+    }
   }
 
   addPattern(pattern: string): void {
@@ -181,6 +204,7 @@ export class Bookmarks {
 function parseBookmarks(state: Readonly<Record<string, unknown>>): Stored {
   const { server, server_id: serverId, channels, invite_only: inviteOnly, patterns } = state
   return {
+    isNew: server === undefined,
     server: typeof server === "string" ? server : "",
     serverId: typeof serverId === "string" ? serverId : "",
     positions: new Map(

@@ -20,6 +20,25 @@ describe("Bookmarks", () => {
     expect(bookmarks.since("s1", "#a")).toBeUndefined()
   })
 
+  it("keep the whole list of wanted channels and patterns, even if none was joined", () => {
+    const { path, bookmarks } = setUp()
+    expect(bookmarks.isNew).toBe(true)
+    bookmarks.enter("#old", 5)
+    bookmarks.enter("#kept", 6)
+    bookmarks.addMatch("#team.a", "#team.>")
+    bookmarks.addMatch("#gone.a", "#gone.>")
+    bookmarks.enter("#team.a", 1)
+    bookmarks.enter("#gone.a", 1)
+    bookmarks.setWanted(["#kept", "#new", "#team.>"])
+    expect(bookmarks.save()).toBeUndefined()
+    const again = Bookmarks.open(path, server)
+    expect(again.isNew).toBe(false)
+    expect(again.channels).toEqual(["#kept", "#team.a", "#new"])
+    expect(again.patterns).toEqual(["#team.>"])
+    expect(again.isKnown("#kept")).toBe(true)
+    expect(again.isKnown("#new")).toBe(false)
+  })
+
   it("keep channels and positions over a restart", () => {
     const { path, bookmarks } = setUp()
     bookmarks.reset("s1")
