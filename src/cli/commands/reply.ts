@@ -33,7 +33,7 @@ export const reply = defineCommand({
   ],
   async run(context, { args, options }) {
     const { "seq|msg_id": ref, text } = args
-    const paths = await requireDaemon(context, options.name)
+    const paths = requireDaemon(context, options.name)
     const line = ref === undefined ? lastDirect(paths) : findLine(paths, ref)
     const { to, msgId } = recipientOf(line)
     const frame = await messageFrame(context, to, text, { ...options, "reply-to": msgId })

@@ -5,7 +5,7 @@ import type { StoredPresence } from "../../daemon/session/daemon-memory.js"
 import type { DaemonStatus, GuardStop, Problem } from "../../daemon/status.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { InstanceName } from "../../protocol/names.js"
-import { shownPath } from "../config.js"
+import { type Config, shownPath } from "../config.js"
 import type { Context } from "../context.js"
 import { chooseInstance, startCommand } from "../daemon/daemon-choice.js"
 import { failureDocument, liftedBy, reportFailure, reportSuccess } from "../exit-status.js"
@@ -20,7 +20,7 @@ export function reportStatus(context: Context, wanted: InstanceName | undefined)
   const { name } = chooseInstance(context, wanted)
   const { status, running } = daemonStatus(rootPaths(config.home), name, clock.now())
   if (!running) {
-    const error = notRunningError(name, status)
+    const error = notRunningError(config, name, status)
     if (!config.json) return reportFailure(io, error, false)
     io.json({ ...status, name, home: config.home, connected: false, running, ...failureDocument(error) })
     return error.exit
@@ -39,10 +39,10 @@ export function reportStatus(context: Context, wanted: InstanceName | undefined)
   return reportSuccess(context, { running, ...unknown, ...status }, lines)
 }
 
-function notRunningError(name: InstanceName, status: DaemonStatus | undefined): ChatError {
+function notRunningError(config: Config, name: InstanceName, status: DaemonStatus | undefined): ChatError {
   const reason = status?.reason === undefined || status.reason === null ? "" : `: ${status.reason.message}`
   return new ChatError("NOT_FOUND", `daemon ${name} is not running${reason}`, {
-    hint: `start it: ${startCommand({ name })}, or with a relay of its own: agentchat up`,
+    hint: `start it: ${startCommand(config, { name })}, or with a relay of its own: agentchat up`,
   })
 }
 
