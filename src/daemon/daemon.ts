@@ -60,6 +60,8 @@ export class Daemon {
   readonly #messages: RelayMessages
   /** Undefined for an ephemeral daemon and with `compat`. */
   readonly #deals: Deals | undefined
+  /** Set when an accepted line changed the state, until that is saved. */
+  #isStateChanged = false
 
   /**
    * Opens the files and wires the services. The caller must hold the pid file.
@@ -106,11 +108,15 @@ export class Daemon {
     const breaker = new CircuitBreaker(guardContext, stops, options.guards, home)
     this.#breaker = breaker
 
-    this.#acks = new AckLog(paths.acks, this.#status.reporter("acks"))
+    const saveState = () => !this.#isStateChanged || this.#save()
+    this.#acks = new AckLog(paths.acks, this.#status.reporter("acks"), saveState)
     const deliveryStatus = new DeliveryStatus(this.#acks, (ids) => this.#confirmNotices(ids), log)
     this.#answerEffects = new AnswerEffects({
       ...{ deliveryStatus, inbox, tasks, presence, stops, breaker, clock, self, log, isEcho: options.echo },
-      saveNow: () => this.#saveNow(),
+      onStateChanged: () => {
+        this.#isStateChanged = true
+        this.#publish()
+      },
     })
     this.#outbox = new Outbox({
       ...{ paths, clock },
@@ -311,9 +317,13 @@ export class Daemon {
     this.#publish()
   }
 
-  #save(): void {
-    this.#status.setProblem("bookmarks", this.#bookmarks.save())
-    this.#status.setProblem("memory", this.#memory.save())
+  /** @returns whether everything is on disk */
+  #save(): boolean {
+    const problems = { bookmarks: this.#bookmarks.save(), memory: this.#memory.save() }
+    for (const [where, problem] of Object.entries(problems)) this.#status.setProblem(where, problem)
+    const isSaved = Object.values(problems).every((problem) => problem === undefined)
+    if (isSaved) this.#isStateChanged = false
+    return isSaved
   }
 
   #publish(): void {

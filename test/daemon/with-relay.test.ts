@@ -1,3 +1,4 @@
+import { mkdirSync, readFileSync, rmSync } from "node:fs"
 import { describe, expect, it } from "vitest"
 import { ReaderCursor } from "../../src/daemon/inbox/reader-cursor.js"
 import { until } from "../kit/condition.js"
@@ -52,6 +53,41 @@ describe("daemons on a relay", { timeout: 90_000 }, () => {
       ["answered", bob.self],
     ])
     expect(new Set(all.map(({ line_sha256 }) => line_sha256)).size).toBe(1)
+  })
+
+  it("save their channels before the ack of a line that changed them", async () => {
+    const daemon = await join(await startRelay())
+    const saved = () => JSON.parse(readFileSync(daemon.paths.bookmarks, "utf8")) as { channels: object }
+    daemon.write({ type: "CREATE_CHANNEL", channel: "#made", id: "c" })
+    await daemon.acksWith("accepted")
+    expect(Object.keys(saved().channels)).toEqual(["#general", "#made"])
+    daemon.write({ type: "LEAVE", channel: "#general", id: "l" })
+    await daemon.acksWith("accepted", 2)
+    expect(Object.keys(saved().channels)).toEqual(["#made"])
+  })
+
+  it("write no ack of a line while the state it changed cannot be saved", async () => {
+    const daemon = await join(await startRelay())
+    rmSync(daemon.paths.bookmarks, { force: true })
+    mkdirSync(daemon.paths.bookmarks)
+    daemon.write({ type: "CREATE_CHANNEL", channel: "#made", id: "j" })
+    await until("the problem", () => daemon.status.problems.some(({ where }) => where === "bookmarks"))
+    daemon.sweep()
+    expect(daemon.acks).toEqual([])
+    rmSync(daemon.paths.bookmarks, { recursive: true })
+    await swept("the ack", [daemon], () => daemon.acks.some(({ id }) => id === "j"))
+  })
+
+  it("forget a task before the ack of its DONE", async () => {
+    const server = await startRelay()
+    const alice = await join(server, undefined, "alice")
+    const bob = await join(server)
+    bob.write({ type: "SET_PRESENCE", status: "idle", role: "coder" })
+    alice.write({ to: "+coder", content: "do it" })
+    const [task] = await bob.lines("TASK")
+    bob.write({ type: "DONE", task: String(task?.["task"]), id: "d" })
+    await until("the ack", () => bob.acks.some(({ id }) => id === "d"))
+    expect(JSON.parse(readFileSync(bob.paths.memory, "utf8"))).toMatchObject({ tasks: [] })
   })
 
   it("deliver a task to a worker, and its answer to the agent that asked", async () => {

@@ -132,6 +132,35 @@ describe.concurrent("outbox lines arrive once", { timeout: 240_000 }, () => {
     await pair.expectAll(numbered("n", 5))
   })
 
+  it("channels joined, left and created stay so when the daemon is killed right after the ACK", async (context) => {
+    const pair = await Pair.start(context)
+    const { sender, outbox } = pair
+    const acks = sender.file("a", "acks.jsonl")
+    const frames = [
+      { type: "CREATE_CHANNEL", channel: "#made" },
+      { type: "CREATE_CHANNEL", channel: "#made.other" },
+      { type: "LEAVE", channel: "#general" },
+      { type: "JOIN", channel: "#team.*" },
+      { type: "LEAVE", channel: "#made" },
+      { type: "SET_PRESENCE", status: "away", activity: "out" },
+    ]
+    for (const [index, frame] of frames.entries()) {
+      appendFileSync(outbox, `${JSON.stringify({ ...frame, id: `s${index}` })}\n`)
+      await until(
+        "the ack",
+        () => existsSync(acks) && readFileSync(acks, "utf8").includes(`"id":"s${index}"`),
+      )
+      killDaemon(sender, "a")
+      await pair.startSender()
+    }
+    await until("online", () => sender.status("a")?.["connected"] === true)
+    expect(sender.status("a")).toMatchObject({
+      channels: ["#agents", "#skills", "#made.other"],
+      patterns: ["#team.*"],
+      presence: { status: "away", activity: "out" },
+    })
+  })
+
   it("lines arrive once when the daemon of the receiver is killed again and again", async (context) => {
     const pair = await Pair.start(context)
     const rounds = isLong ? 4 : 2

@@ -37,6 +37,7 @@ const readBytes = 2 * 1024 * 1024
 export class AckLog {
   readonly #log: AppendLog
   readonly #problems: FileProblems
+  readonly #saveState: () => boolean
   #remembered: LruMap<string, true> | undefined
   /** SHA-256 of the lines of accepted messages, by id. */
   readonly #accepted = new LruMap<string, string>(rememberedStages)
@@ -44,8 +45,17 @@ export class AckLog {
   readonly #onWritten: (() => void)[] = []
   #isScheduled = false
 
-  /** @param onProblem - receives the reason why acks cannot be written, and undefined once they can */
-  constructor(path: string, onProblem: (problem: ChatError | undefined) => void = () => {}) {
+  /**
+   * @param onProblem - receives the reason why acks cannot be written, and undefined once they can
+   * @param saveState - saves what the acks say of the daemon's state, such as its channels; false if that failed. The
+   *   acks wait, because after a crash they must be true
+   */
+  constructor(
+    path: string,
+    onProblem: (problem: ChatError | undefined) => void = () => {},
+    saveState: () => boolean = () => true,
+  ) {
+    this.#saveState = saveState
     this.#log = new AppendLog(path, { path: path.replace(/\.jsonl$/, ".1.jsonl"), atBytes: rotateBytes })
     this.#problems = new FileProblems(onProblem)
   }
@@ -74,7 +84,7 @@ export class AckLog {
 
   /** Writes the waiting acks. The next {@link append} and the host's sweep repeat a failed write. */
   flush(): void {
-    if (this.#unwritten.length > 0) this.#write()
+    if (this.#unwritten.length > 0 && this.#saveState()) this.#write()
     if (this.#unwritten.length === 0) for (const then of this.#onWritten.splice(0)) then()
   }
 

@@ -28,8 +28,8 @@ export interface AnswerServices {
   readonly log: (line: string) => void
   /** Returns the own agent id. */
   readonly self: () => string
-  /** Saves the daemon's state and status at once. */
-  readonly saveNow: () => void
+  /** Called when an accepted line changed the daemon's state, before its ack is written. */
+  readonly onStateChanged: () => void
 }
 
 /** Updates the daemon's state after the relay answered an outbox line, or a line was rejected. */
@@ -52,16 +52,21 @@ export class AnswerEffects {
     const { tasks, presence, breaker } = this.#services
     const { frame } = line
     breaker.onLineAccepted()
-    if (isVerb(answer.type)) this.#acceptedStatement(line, answer as ServerMessage<Verb>)
-    if (answer.type !== "ACK") return
-    if (frame.type === "MSG") this.#acceptedMessage(line, frame, answer)
+    if (isVerb(answer.type)) {
+      this.#acceptedStatement(line, answer as ServerMessage<Verb>)
+      return
+    }
+    if (frame.type === "MSG") {
+      if (answer.type === "ACK") this.#acceptedMessage(line, frame, answer)
+      return
+    }
     if (frame.type === "DONE" || frame.type === "FAIL") tasks.end(frame.task)
     if (frame.type === "DONE") breaker.onWork()
-    if (frame.type === "SET_PRESENCE") {
+    if (frame.type === "SET_PRESENCE" && answer.type === "ACK") {
       presence.set(frame, answer.ts)
       tasks.onPresence()
-      this.#services.saveNow()
     }
+    this.#services.onStateChanged()
   }
 
   /** Handles a line that the relay, or the daemon's own guard, refused for good. */
