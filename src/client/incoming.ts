@@ -84,7 +84,7 @@ export class Incoming {
 }
 
 /** Returns the id by which a DELIVERY or an INVITE is confirmed; undefined if the relay does not wait for that. */
-export function noticeIdOf(message: ServerMessage): string | undefined {
+function noticeIdOf(message: ServerMessage): string | undefined {
   if (message.type === "DELIVERY") return message.mail_id
   return message.type === "INVITE" ? message.msg_id : undefined
 }

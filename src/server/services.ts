@@ -70,7 +70,7 @@ export async function openServices(settings: RelaySettings, backbone: Backbone) 
   })
   const membership = new Membership({ channels, bookmarks, roster, rosterSync, limits, clock })
   const deals = await DealService.open(backbone, {
-    ...{ limits, clock, log, agents: rosterSync, mailboxes, guards },
+    ...{ limits, clock, log, mailboxes, guards },
   })
 
   const services = {

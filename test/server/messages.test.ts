@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest"
+import { agentIdOf } from "../../src/identity/keys.js"
 import { generateKeyPair } from "../../src/identity/signer.js"
 import type { ServerMessage } from "../../src/protocol/server-messages.js"
+import { enterParty, Signer } from "../kit/deal-room.js"
 import { reachableBytes } from "../kit/memory.js"
 import { TestRelay } from "../kit/relay.js"
 
@@ -279,9 +281,6 @@ describe("MSG to an agent", () => {
       code: "AGENT_NOT_FOUND",
       candidates: ["@reviewer"],
     })
-    expect(await bob.wire.ask({ type: "MSG", to: "@0123456789abcdef", content: "hi" })).toMatchObject({
-      code: "AGENT_NOT_FOUND",
-    })
   })
 
   it("is refused once an agent without a key is gone", async () => {
@@ -310,6 +309,28 @@ describe("direct messages to a persistent identity", () => {
     await expect.poll(() => relay.log.length).toBe(lines + 1)
     return eve.id
   }
+
+  it("wait for an agent that the relay has not met, for instance since it was restarted", async () => {
+    const relay = await TestRelay.start()
+    const bob = await relay.enter("bob")
+    const id = agentIdOf(keyPair.publicKey)
+    expect(await bob.wire.ask({ type: "MSG", to: id, content: "1" })).toMatchObject({ recipients: 0, to: id })
+    expect(await bob.wire.ask({ type: "MSG", to: "#general", mentions: [id], content: "2" })).toMatchObject({
+      type: "ACK",
+    })
+    expect(await bob.wire.ask({ type: "PENDING", target: id })).toMatchObject({ count: 1 })
+    const eve = await relay.enterAs(keyPair, "eve")
+    expect(await eve.wire.next("MSG")).toMatchObject({ content: "1" })
+  })
+
+  it("wait, if they are proposals, for an agent that the relay has not met", async () => {
+    const relay = await TestRelay.start()
+    const ann = await enterParty(relay, "ann")
+    const made = { aud: relay.relay.serverId, now: relay.clock.now() }
+    const bob = new Signer()
+    expect(await ann.say(ann.signer.propose(bob, made))).toMatchObject({ type: "PROPOSAL", state: "pending" })
+    expect(await (await enterParty(relay, "bob", bob)).newStatements()).toMatchObject([{ type: "PROPOSAL" }])
+  })
 
   it("wait for it under its id or name, and are sent again until they are confirmed", async () => {
     const relay = await TestRelay.start()

@@ -50,7 +50,7 @@ interface StatementSigner {
 
 /** The parts of a daemon that a sender uses. */
 export interface SenderOptions {
-  readonly outbox: Pick<Outbox, "take" | "release" | "rejectLine">
+  readonly outbox: Pick<Outbox, "take" | "release" | "rejectLine" | "pending">
   readonly clock: Clock
   readonly acks: Pick<AckLog, "append" | "lineOf">
   /** The effects of an answer on the rest of the daemon. */
@@ -79,7 +79,7 @@ export class OutboxSender {
   #timer: Timer | undefined
   #isUnavailable = false
   #serverId: string | undefined
-  #lostMs = 0
+  #lostMs = -Infinity
   /** Monotonic time until which an unknown recipient may still reconnect to a restarted relay. */
   #returnUntilMs = 0
 
@@ -94,7 +94,10 @@ export class OutboxSender {
   attach(connection: Session): void {
     const { server_id, limits } = connection.welcome
     const nowMs = this.#clock.monotonic()
-    if (this.#serverId !== undefined && this.#serverId !== server_id) {
+    // Lines from before this process may be from before a reboot of the relay.
+    const mayBeNew =
+      this.#serverId === undefined ? this.#options.outbox.pending > 0 : this.#serverId !== server_id
+    if (mayBeNew) {
       this.#returnUntilMs = nowMs + Math.min(nowMs - this.#lostMs, maxAwayMs) + returnMs
     }
     const isSameCount = this.#serverId === server_id && this.#pacer?.matches(limits) === true

@@ -10,7 +10,6 @@ import type { Statement } from "../../protocol/statements.js"
 import { proposalIdOf, type Verb } from "../../protocol/verbs.js"
 import type { Mailboxes } from "../delivery/mailboxes.js"
 import type { GuardService } from "../guards/guard-service.js"
-import type { RosterSync } from "../roster/roster-sync.js"
 import type { Agent } from "../sessions/agent.js"
 import { type DealRecord, DealTable, type DealTableOptions } from "./deal-table.js"
 import {
@@ -27,7 +26,6 @@ import {
 type DealAgent = Pick<Agent, "id" | "did" | "name" | "markAnswered">
 
 export interface DealServiceOptions extends DealTableOptions {
-  readonly agents: Pick<RosterSync, "knows">
   readonly mailboxes: Pick<Mailboxes, "post">
   readonly guards: Pick<GuardService, "admitProposal" | "noteStep" | "refill">
 }
@@ -106,7 +104,7 @@ export class DealService {
       if (before !== undefined && repeated !== undefined) {
         return { result: { message: messageOf(before, repeated), isNew: false, isFirst: false } }
       }
-      const record = await this.#advance(agent, statement, before)
+      const record = this.#advance(agent, statement, before)
       const message = messageOf(record, statement)
       return { result: { message, isNew: true, isFirst: before === undefined }, record }
     })
@@ -130,21 +128,14 @@ export class DealService {
   }
 
   /** Returns the deal with a new statement. @throws {ChatError} if the statement is not legal now */
-  async #advance(
-    agent: DealAgent,
-    statement: Statement,
-    before: DealRecord | undefined,
-  ): Promise<DealRecord> {
-    const { clock, limits, agents, guards } = this.#options
+  #advance(agent: DealAgent, statement: Statement, before: DealRecord | undefined): DealRecord {
+    const { clock, limits, guards } = this.#options
     const now = clock.now()
     checkClock(statement, now, limits)
     if (statement.type !== "PROPOSAL" && (before === undefined || !isParty(before.deal, agent))) {
       throw notFound(`${statement.type}.proposal_id`, statement.proposal_id)
     }
     const other = agentIdOfDid(statement.to)
-    if (before === undefined && !(await agents.knows(other))) {
-      throw new ChatError("AGENT_NOT_FOUND", `${statement.type}.to: ${other} is not known to this relay`)
-    }
     const deal =
       before === undefined
         ? openDealNow(statement as Statement<"PROPOSAL">, now, limits)

@@ -16,11 +16,13 @@ function agentsNamed(name: string, roster: Roster, isCandidate: (id: AgentId) =>
 }
 
 /**
- * Returns the agent that `@…` means: the one with that id, or else the only one with that name.
+ * Returns the agent that `@…` means: the one with that id, or else the only one with that name. An id with a key need
+ * not be known: its agent may not have connected yet, or not again since this relay began with an empty memory.
  * @param field - of the frame, for the error
  * @throws {ChatError} AGENT_NOT_FOUND with similar names; AMBIGUOUS_NAME with the ids that have the name
  */
 export function resolveAgent(ref: AgentRef, roster: Roster, field = "to"): AgentId {
+  if (persistentIdPattern.test(ref)) return ref as string as AgentId
   const known = roster.find(ref)
   if (known !== undefined) return known.id
   const name = ref.slice(1)
@@ -28,9 +30,7 @@ export function resolveAgent(ref: AgentRef, roster: Roster, field = "to"): Agent
   const [first, ...others] = ids
   if (first === undefined) {
     throw new ChatError("AGENT_NOT_FOUND", `${field}: ${ref} is neither online nor known to this relay`, {
-      candidates: persistentIdPattern.test(ref)
-        ? []
-        : closestNames(name, roster.names()).map((close) => `@${close}`),
+      candidates: closestNames(name, roster.names()).map((close) => `@${close}`),
     })
   }
   if (others.length > 0) {
@@ -40,11 +40,6 @@ export function resolveAgent(ref: AgentRef, roster: Roster, field = "to"): Agent
     })
   }
   return first
-}
-
-/** Like {@link resolveAgent}, but an id with a key may belong to an agent that the relay does not know. */
-export function resolveAgentOrKey(ref: AgentRef, roster: Roster, field: string): AgentId {
-  return persistentIdPattern.test(ref) ? (ref as string as AgentId) : resolveAgent(ref, roster, field)
 }
 
 /** Returns the member with the id `@word`, or else the only member with the name `word`; undefined if there is none. */

@@ -5,7 +5,7 @@ import { isChannelPattern } from "../../protocol/names.js"
 import type { Channel } from "../channels/channel.js"
 import type { ChannelDirectory } from "../channels/directory.js"
 import { mergeSettings } from "../channels/record.js"
-import { resolveAgentOrKey } from "../delivery/agent-lookup.js"
+import { resolveAgent } from "../delivery/agent-lookup.js"
 import type { RelaySettings, Services } from "../services.js"
 import type { Agent } from "../sessions/agent.js"
 import type { Session } from "../sessions/session.js"
@@ -63,8 +63,7 @@ export function channelHandlers(
 
     async INVITE(session, message) {
       const channel = channels.findJoined(message.channel, session.agent)
-      // A key may be invited before its agent was ever online.
-      const invited = resolveAgentOrKey(message.agent, roster, "agent")
+      const invited = resolveAgent(message.agent, roster, "agent")
       if (channel.invitedCount >= maxInvitations) {
         throw new ChatError("LIMIT_REACHED", `agent: ${channel.name} has invited ${maxInvitations} agents`)
       }

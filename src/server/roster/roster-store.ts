@@ -44,12 +44,6 @@ export class RosterStore {
     return records
   }
 
-  /** Reads the record of one agent. @throws {ChatError} UNAVAILABLE */
-  async find(id: AgentId): Promise<RosterRecord | undefined> {
-    const row = await this.#table.get(id.slice(1))
-    return row && parseRecord(row.key, row.value)
-  }
-
   /** Reports every record, then every change; undefined for a row that was deleted or cannot be parsed. */
   watch(listener: (id: AgentId, record: RosterRecord | undefined) => void): Promise<Subscription> {
     return this.#table.watch(({ key, value }) => {

@@ -130,15 +130,6 @@ export class RosterSync {
     this.#store?.remove(id)
   }
 
-  /**
-   * Reports whether an agent is known, connected or not. Reads the store for one that is not in the roster.
-   * @throws {ChatError} UNAVAILABLE
-   */
-  async knows(id: AgentId): Promise<boolean> {
-    if (this.#options.roster.find(id) !== undefined) return true
-    return this.#relays !== undefined && (await this.#store?.find(id)) !== undefined
-  }
-
   /** Checks the other relays and writes overdue records; to be called every {@link Limits.probeMs}. */
   check(): void {
     if (this.#relays === undefined) return

@@ -32,6 +32,9 @@ function senderOf(
   const acks: Ack[] = []
   const unavailable: (string | undefined)[] = []
   const outbox = {
+    get pending() {
+      return waiting.length
+    },
     take: (max: number) => {
       const lines = waiting.splice(0, max)
       taken.push(...lines)
@@ -385,6 +388,19 @@ describe("the outbox sender", () => {
     write("c")
     sender.answer({ ...unknown, re: "c" })
     expect(rejected).toEqual(["x", "c"])
+  })
+
+  it("retries AGENT_NOT_FOUND for 65 s in the first session if lines waited for it, as after a reboot", () => {
+    const { clock, sender, write, session, ids, rejected } = senderOf()
+    write("a")
+    sender.attach(session)
+    const unknown = { type: "ERROR", re: "a", code: "AGENT_NOT_FOUND", message: "to: not known" } as const
+    sender.answer(unknown)
+    clock.advance(1_000)
+    expect([ids(), rejected]).toEqual([["a", "a"], []])
+    clock.advance(64_000)
+    sender.answer(unknown)
+    expect(rejected).toEqual(["a"])
   })
 
   it("retries AGENT_NOT_FOUND for 65 s at most, and reports the reason", () => {

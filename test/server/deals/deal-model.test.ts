@@ -87,7 +87,6 @@ class Run {
         limits: defaultLimits,
         clock: run.clock,
         log: () => {},
-        agents: { knows: () => Promise.resolve(true) },
         mailboxes: { post },
         guards: { admitProposal: () => {}, noteStep: () => {}, refill: () => {} },
       }
