@@ -33,7 +33,13 @@ export type JsonFaultKind =
 /** Deepest nesting of arrays and objects that is read. */
 const maxDepth = 16
 
+/** A double holds every number of so many digits. */
+const exactDigits = 15
+
 const quote = 0x22
+const point = 0x2e
+const letterE = 0x65
+const lowerCase = 0x20
 const backslash = 0x5c
 const colon = 0x3a
 const openBrace = 0x7b
@@ -42,43 +48,76 @@ const openBracket = 0x5b
 const closeBracket = 0x5d
 
 /**
- * Parses I-JSON (RFC 7493). Unlike `JSON.parse` it refuses duplicate keys, nesting over 16 levels and lone surrogates,
- * because two readers may disagree about them.
+ * Parses I-JSON (RFC 7493). Unlike `JSON.parse` it refuses what readers may disagree about: duplicate keys, nesting over
+ * 16 levels and lone surrogates; and what JavaScript would change: numbers that no double holds exactly as written
+ * (though 1.0 may become 1), and keys of digits that it would move.
  * @throws {JsonError} naming the first fault: its column in the syntax, else its field
  */
 export function parseStrictJson(text: string): unknown {
-  const members = countMembers(text)
-  if (members === undefined) throw new JsonError("", `nested deeper than ${maxDepth}`)
+  const { members, isTooDeep, isSuspect } = survey(text)
+  if (isTooDeep) throw new JsonError("", `nested deeper than ${maxDepth}`)
   let value: unknown
   try {
     value = JSON.parse(text)
   } catch {
-    throw new Scanner(text).findError()
+    throw new Scanner(text).findError() ?? new JsonError("", "not JSON")
   }
   // Text that came through a UTF-8 decoder can hold a lone surrogate only as an escape.
-  const isSuspect = text.includes("\\u") || !text.isWellFormed()
-  if (members !== countKeys(value) || (isSuspect && !isWellFormed(value))) throw new Scanner(text).findError()
+  const mayBeMalformed = text.includes("\\u") || !text.isWellFormed()
+  const isFaulty = members !== countKeys(value) || (mayBeMalformed && !isWellFormed(value))
+  const error = isFaulty || isSuspect ? new Scanner(text).findError() : undefined
+  if (error !== undefined) throw error
   return value
 }
 
-/**
- * Counts `"key":` members by their colons; a duplicate key makes this exceed the number of parsed keys.
- * @returns undefined if the text is nested too deeply
- */
-function countMembers(text: string): number | undefined {
-  let members = 0
+/** What one pass over a text shows; only an unusual text is then scanned thoroughly. */
+interface Survey {
+  /** Number of `"key":` members, by their colons. A duplicate key makes it exceed the number of parsed keys. */
+  members: number
+  isTooDeep: boolean
+  /** The text has a number that may not be exact, or a key that may start with a digit. */
+  isSuspect: boolean
+}
+
+function survey(text: string): Survey {
+  const found: Survey = { members: 0, isTooDeep: false, isSuspect: false }
   let depth = 0
+  let keyStart = 0
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i)
     if (code === quote) {
+      keyStart = i + 1
       i = endOfString(text, i)
       if (i < 0) break
-    } else if (code === colon) members++
-    else if (code === openBrace || code === openBracket) {
-      if (++depth > maxDepth) return undefined
+    } else if (code === colon) {
+      found.members++
+      found.isSuspect ||= mayBeIndex(text.charCodeAt(keyStart))
+    } else if (code === openBrace || code === openBracket) {
+      if (++depth > maxDepth) return { ...found, isTooDeep: true }
     } else if (code === closeBrace || code === closeBracket) depth--
+    else if (isDigit(code)) {
+      const end = endOfNumber(text, i)
+      found.isSuspect ||= end - i > exactDigits || (text.charCodeAt(end) | lowerCase) === letterE
+      i = end - 1
+    }
   }
-  return members
+  return found
+}
+
+/** Reports whether a key with this first character may be a number; an escape may hide a digit. */
+function mayBeIndex(code: number): boolean {
+  return isDigit(code) || code === backslash
+}
+
+/** Index after the digits and the point that begin at `start`. */
+function endOfNumber(text: string, start: number): number {
+  let end = start + 1
+  while (isDigit(text.charCodeAt(end)) || text.charCodeAt(end) === point) end++
+  return end
+}
+
+function isDigit(code: number): boolean {
+  return code >= 0x30 && code <= 0x39
 }
 
 /** Index of the closing quote of the string that opens at `start`, or -1. */
@@ -112,10 +151,16 @@ function isWellFormed(value: unknown): boolean {
 }
 
 const space = /[ \t\r\n]*/y
-const literal = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y
+const number = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y
+const literal = /true|false|null/y
+const movedKey =
+  "key of digits that JavaScript moves; write such keys first, in rising order, or with a letter"
+/** Keys that JavaScript moves to the front of an object, in rising order. */
+const arrayIndex = /^(?:0|[1-9]\d{0,9})$/
+const maxArrayIndex = 2 ** 32 - 2
 const characters = /(?:[^"\\\u0000-\u001f]+|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*/y
 
-/** Finds the first fault of a text that {@link parseStrictJson} refused. Slow: it builds the path of each field. */
+/** Finds the first fault of a text. Slow: it builds the path of each field. */
 class Scanner {
   readonly #text: string
   #at = 0
@@ -126,7 +171,7 @@ class Scanner {
     this.#text = text
   }
 
-  findError(): JsonError {
+  findError(): JsonError | undefined {
     try {
       this.#value("")
       this.#skip(space)
@@ -135,7 +180,7 @@ class Scanner {
       if (error instanceof JsonError) return error
       throw error
     }
-    return this.#contentError ?? new JsonError("", "not JSON")
+    return this.#contentError
   }
 
   #value(path: string): void {
@@ -145,17 +190,37 @@ class Scanner {
     else if (char === "[") this.#array(path)
     else if (char === '"') {
       if (!this.#string().isWellFormed()) this.#note(path, "lone surrogate")
-    } else if (!this.#skip(literal)) this.#unexpected("a value")
+    } else if (!this.#number(path) && !this.#skip(literal)) this.#unexpected("a value")
+  }
+
+  #number(path: string): boolean {
+    const start = this.#at
+    if (!this.#skip(number)) return false
+    const written = this.#text.slice(start, this.#at)
+    const value = Number(written)
+    if (!Number.isFinite(value))
+      this.#note(path, "number too large for a double (RFC 7493); write it as a string")
+    else if (decimalOf(written) !== decimalOf(String(value))) {
+      this.#note(
+        path,
+        `number that a double cannot hold (RFC 7493): ${String(value)} is left; write it as a string`,
+      )
+    }
+    return true
   }
 
   #object(path: string): void {
     const keys = new Set<string>()
+    let lastIndex = -1
     this.#list("}", () => {
       if (this.#text[this.#at] !== '"') this.#unexpected('a name in "double quotes"')
       const key = this.#string()
       const memberPath = path === "" ? key : `${path}.${key}`
       if (!key.isWellFormed()) this.#note(path, "lone surrogate in a key")
       if (keys.has(key)) this.#note(memberPath, "duplicate key")
+      const index = arrayIndex.test(key) && Number(key) <= maxArrayIndex ? Number(key) : Infinity
+      if (index < lastIndex) this.#note(memberPath, movedKey)
+      lastIndex = index
       keys.add(key)
       this.#skip(space)
       if (this.#text[this.#at] !== ":") this.#unexpected('":"')
@@ -232,4 +297,15 @@ class Scanner {
     this.#at += matched[0].length
     return true
   }
+}
+
+/** Returns the value of a decimal number in one spelling. */
+function decimalOf(written: string): string {
+  const [mantissa = "", exponent = "0"] = written.toLowerCase().split("e")
+  const [whole = "", fraction = ""] = mantissa.replace("-", "").split(".")
+  const digits = `${whole}${fraction}`.replace(/^0+/, "")
+  const significant = digits.replace(/0+$/, "")
+  if (significant === "") return "0"
+  const power = Number(exponent) - fraction.length + digits.length - significant.length
+  return `${written.startsWith("-") ? "-" : ""}${significant}e${power}`
 }

@@ -1,5 +1,6 @@
 import type { Clock } from "../base/clock.js"
 import { omitUndefined } from "../base/plain.js"
+import { canonicalize } from "../identity/canonical-json.js"
 import type { Identity } from "../identity/identity-file.js"
 import type { ClientFrame } from "../protocol/client-messages.js"
 import { ChatError } from "../protocol/errors.js"
@@ -67,6 +68,8 @@ export async function performHandshake(
 
 async function identify(options: HandshakeOptions): Promise<ClientFrame<"IDENTIFY">> {
   const { name, identity, role, card, compat, confirmsNotices: confirms_notices } = options
+  // JSON would change a value such as NaN or a Date.
+  if (card !== undefined) canonicalize({ card })
   const pubkey = identity && (compat === true ? await pemOf(identity) : identity.did)
   return { type: "IDENTIFY", name, ...omitUndefined({ pubkey, role, card, confirms_notices }) }
 }

@@ -1,4 +1,5 @@
 import { omitUndefined } from "../base/plain.js"
+import { canonicalize } from "../identity/canonical-json.js"
 import type { ClientFrame } from "../protocol/client-messages.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 
@@ -33,8 +34,10 @@ export interface SendAck {
   readonly isDuplicate: boolean
 }
 
+/** @throws {ChatError} INVALID_MSG for parts that JSON would change, such as NaN or a Date */
 export function frameOfMessage(to: string, content: string, options: SendOptions): ClientFrame<"MSG"> {
   const { id, inReplyTo, kind, mentions, parts } = options
+  if (parts !== undefined) canonicalize({ parts })
   return {
     type: "MSG",
     to,

@@ -109,4 +109,70 @@ describe("parseStrictJson", () => {
   it("does not locate anything in a text nested too deeply", () => {
     expect(errorOf("[".repeat(200_000))).toMatchObject({ fault: undefined })
   })
+
+  it.each([
+    ['{"a":12345678901234567890}', "a"],
+    ['{"a":[1,9007199254740993]}', "a[1]"],
+    ['{"a":{"b":-9007199254740993}}', "a.b"],
+    ['{"a":1e400}', "a"],
+    ['{"a":-1E+400}', "a"],
+    ['{"a":1e-400}', "a"],
+    ['{"a":3.141592653589793238462643383279}', "a"],
+    ['{"a":0.10000000000000001}', "a"],
+    ["[1152921504606846976]", "[0]"],
+    ["1e400", ""],
+  ])("refuses the number that a double would change in %s", (text, path) => {
+    expect(errorOf(text)).toMatchObject({
+      path,
+      message: expect.stringMatching(/double.*write it as a string/),
+    })
+  })
+
+  it.each([
+    "[0,-0,1.0,1.50,100e-2,1E2,5e-324,1.7976931348623157e308]",
+    "[9007199254740991,-9007199254740991,9007199254740992,1e21,100000000000000000000,0.1,0.30000000000000004]",
+    '{"text":"12345678901234567890 1e400","1e400":1,"12345678901234567890":1}',
+  ])("reads the exact numbers and the texts in %s", (text) => {
+    expect(parseStrictJson(text)).toEqual(JSON.parse(text))
+  })
+
+  it("refuses a number exactly if JSON.stringify writes another value for it", () => {
+    const digits = (max: number) => fc.stringMatching(new RegExp(`^[0-9]{0,${max}}$`))
+    const numbers = fc.tuple(fc.nat(), digits(24), digits(24), fc.option(fc.integer({ min: -330, max: 330 })))
+    fc.assert(
+      fc.property(numbers, ([first, more, fraction, exponent]) => {
+        const text = `${first}${first === 0 ? "" : more}${fraction === "" ? "" : `.${fraction}`}${exponent === null ? "" : `e${exponent}`}`
+        const back = JSON.stringify(JSON.parse(text))
+        expect(errorOf(text) === undefined).toBe(back !== "null" && isSameDecimal(text, back))
+      }),
+      { numRuns: 3000 },
+    )
+  })
+
+  it.each([
+    ['{"b":1,"2":2}', "2"],
+    ['{"2":1,"1":2}', "1"],
+    ['{"a":[{"x":{"10":1,"9":2}}]}', "a[0].x.9"],
+    ['{"b":1,"\\u0031":2}', "1"],
+  ])("refuses the key of digits that JavaScript would move in %s and names %s", (text, path) => {
+    expect(errorOf(text)).toMatchObject({ path, message: expect.stringContaining("key of digits") })
+  })
+
+  it.each([
+    '{"1":1,"2":2,"10":3,"b":4}',
+    '{"b":1,"01":2,"-1":3,"1.5":4,"4294967295":5}',
+    '{"b":{"0":1},"a":{"0":1}}',
+  ])("keeps the order of the keys in %s", (text) => {
+    expect(JSON.stringify(parseStrictJson(text))).toBe(text)
+  })
 })
+
+/** Compares two decimal numbers with big integers. */
+function isSameDecimal(a: string, b: string): boolean {
+  const scale = (text: string): bigint => {
+    const [mantissa = "", exponent = "0"] = text.split("e")
+    const [whole = "", fraction = ""] = mantissa.split(".")
+    return BigInt(`${whole}${fraction}`) * 10n ** BigInt(Number(exponent) - fraction.length + 1_000)
+  }
+  return scale(a) === scale(b)
+}

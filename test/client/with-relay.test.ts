@@ -118,6 +118,42 @@ describe("a client with a relay", () => {
     expect(second).toEqual({ ...first, isDuplicate: true })
   })
 
+  it("delivers the numbers and keys of parts exactly as they were sent", async () => {
+    const server = await relayUrl()
+    const [ann, bob] = [await connect(server, { name: "ann" }), await connect(server)]
+    for (const client of [ann, bob]) await client.join("#general")
+    const messages = collect(bob)
+    const data = { 2: 9007199254740991, 10: -0.1, b: 1.7976931348623157e308, a: [5e-324, 1e21] }
+    await ann.send("#general", "numbers", { parts: [{ kind: "data", data }] })
+    await until("it has arrived", () => messages.length > 0)
+    expect(JSON.stringify(messages[0]?.parts)).toBe(JSON.stringify([{ kind: "data", data }]))
+  })
+
+  it.each([
+    ["NaN", { n: Number.NaN }, "parts[0].data.n"],
+    ["a big integer", { list: [1n] }, "parts[0].data.list[0]"],
+    ["a date", { day: new Date(0) }, "parts[0].data.day"],
+    ["a hole", [1, undefined], "parts[0].data[1]"],
+  ])("refuses %s in parts, which JSON would change, and names its path", async (_what, data, path) => {
+    const client = await connect(await relayUrl())
+    await expect(client.send("#general", "x", { parts: [{ kind: "data", data }] })).rejects.toMatchObject({
+      code: "INVALID_MSG",
+      message: expect.stringContaining(`${path}: `),
+    })
+  })
+
+  it("refuses such a value in its card", async () => {
+    const client = new AgentChatClient({
+      server: await relayUrl(),
+      name: "bob",
+      card: { meta: { n: Infinity } },
+    })
+    onTestFinished(() => client.disconnect())
+    await expect(client.connect()).rejects.toMatchObject({
+      message: expect.stringContaining("card.meta.n: "),
+    })
+  })
+
   it("creates an invisible channel and admits one agent", async () => {
     const url = await relayUrl()
     const alice = await connect(url, { name: "alice" })
