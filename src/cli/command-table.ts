@@ -78,8 +78,28 @@ export const commandTable: ReadonlyMap<string, CommandEntry> = new Map(
   ),
 )
 
+/** Words of other programs, and the commands that do what they do. */
+export const aliases: ReadonlyMap<string, string> = new Map([
+  ["start", "up"],
+  ["stop", "down"],
+  ["ls", "channels"],
+  ["list", "channels"],
+  ["who", "agents"],
+  ["log", "inbox"],
+  ["history", "inbox"],
+  ["read", "inbox"],
+  ["dm", "send"],
+  ["msg", "send"],
+])
+
+/** Returns the command of a name or of an alias. */
+export function findCommand(word: string): CommandEntry | undefined {
+  return commandTable.get(aliases.get(word) ?? word)
+}
+
 /** Options of every command. */
 const everywhere: readonly OptionOutline[] = [
+  { flag: "quiet", summary: globalOptions.quiet.summary, completion: undefined },
   { flag: "json", summary: globalOptions.json.summary, completion: undefined },
   { flag: "home", summary: globalOptions.home.summary, completion: "directory" },
   { flag: "help", summary: "print the help", completion: undefined },
@@ -96,7 +116,9 @@ export function outlineCommands(): Promise<CommandOutline[]> {
         completion: option.kind === "flag" || option.kind === "flagOr" ? undefined : option.completion,
       }))
       const [first] = Object.values(command.args)
-      return { name, summary, options: [...own, ...everywhere], argument: first?.completion ?? "nothing" }
+      const verbs = command.verbs === undefined ? undefined : Object.keys(command.verbs)
+      const argument = verbs ?? first?.completion ?? "nothing"
+      return { name, summary, options: [...own, ...everywhere], argument }
     }),
   )
 }

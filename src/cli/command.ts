@@ -46,6 +46,8 @@ export interface Command<P extends Positionals = Positionals, O extends Options 
   readonly args: P
   /** By name without dashes. */
   readonly options: O
+  /** Words that may come first in place of an option, such as `stop` for `--stop`: the option's name by word. */
+  readonly verbs?: Readonly<Record<string, string>>
   /** True if the first argument may be a ws:// or wss:// address. */
   readonly takesUrl: boolean
   readonly examples: readonly string[]
@@ -57,6 +59,7 @@ export interface Command<P extends Positionals = Positionals, O extends Options 
 
 export const globalOptions = {
   json: { flags: "--json", summary: "print one JSON document instead of text" },
+  quiet: { flags: "-q, --quiet", summary: "print no confirmations and no remarks" },
   home: { flags: "--home <DIR>", summary: "directory for all files (default ./.agentchat)" },
 } as const
 

@@ -1,5 +1,6 @@
 import { statSync } from "node:fs"
 import { dirname, join, relative, resolve } from "node:path"
+import type { HintOptions } from "../base/command-hint.js"
 import { ChatError } from "../protocol/errors.js"
 import { type InstanceName, nickPattern } from "../protocol/names.js"
 
@@ -8,6 +9,7 @@ export type Environment = Readonly<Record<string, string | undefined>>
 /** Values of the options that every command takes. */
 export interface GlobalFlags {
   readonly json: boolean
+  readonly quiet: boolean
   readonly home: string | undefined
 }
 
@@ -17,14 +19,16 @@ export interface Config {
   readonly home: string
   /** The same directory as a user would type it in the working directory. */
   readonly shownHome: string
-  /** `--home` as it was given; commands that hints suggest need it too. */
-  readonly givenHome: string | undefined
+  /** Options that commands suggested by hints need too. */
+  readonly hintOptions: HintOptions
   /** `AGENTCHAT_SERVER`. */
   readonly server: string | undefined
   /** `AGENTCHAT_NAME`: the daemon to use if `--name` does not name one. */
   readonly name: InstanceName | undefined
   /** True to print one JSON document instead of text. */
   readonly json: boolean
+  /** True to print no confirmations and no remarks. */
+  readonly quiet: boolean
 }
 
 /** The directory for all files, in the working directory or one above it. */
@@ -36,16 +40,23 @@ export const defaultHome = ".agentchat"
  * @param uid - user that runs the command
  * @throws {ChatError} USAGE for an empty `--home`; INVALID_NAME for `AGENTCHAT_NAME`
  */
-export function mergeConfig(flags: GlobalFlags, env: Environment, cwd: string, uid: number): Config {
+export function mergeConfig(
+  flags: GlobalFlags,
+  env: Environment,
+  cwd: string,
+  uid: number,
+  own: HintOptions = {},
+): Config {
   if (flags.home === "") throw new ChatError("USAGE", "--home: must name a directory")
   const home = flags.home ?? nonEmpty(env["AGENTCHAT_HOME"]) ?? findHome(cwd, nonEmpty(env["HOME"]), uid)
   return Object.freeze({
     home: resolve(cwd, home),
     shownHome: home,
-    givenHome: flags.home,
+    hintOptions: { ...own, home: flags.home },
     server: nonEmpty(env["AGENTCHAT_SERVER"]),
     name: readName(nonEmpty(env["AGENTCHAT_NAME"])),
     json: flags.json,
+    quiet: flags.quiet,
   })
 }
 

@@ -11,6 +11,8 @@ export interface Io {
   json(value: unknown): void
   /** Writes a message to standard error after `agentchat: `, with control characters escaped. */
   err(line: string): void
+  /** Like {@link err}, for a remark on a success; the program omits it with `--quiet`. */
+  note(line: string): void
   /** Resolves once everything written to standard output has been handed to the operating system. */
   flush(): Promise<void>
   readonly input: Readable

@@ -4,13 +4,15 @@
  * further statuses: `receipts verify` and `store verify`.
  */
 
+import { completeHint } from "../base/command-hint.js"
 import { omitUndefined } from "../base/plain.js"
 import { ChatError } from "../protocol/errors.js"
 import type { GuardFacts } from "../protocol/guard-facts.js"
+import type { Config } from "./config.js"
 import type { Context, Io } from "./context.js"
 
 /**
- * Prints the result of a command: with `--json` the document and `ok: true`, else the text.
+ * Prints the result of a command: with `--json` the document and `ok: true`, else the text, unless `--quiet`.
  * @param text - one line or several, safe for a terminal
  * @returns exit status 0
  */
@@ -20,7 +22,7 @@ export function reportSuccess(
   text: string | readonly string[],
 ): number {
   if (config.json) io.json({ ok: true, ...document })
-  else for (const line of typeof text === "string" ? [text] : text) io.out(line)
+  else if (!config.quiet) for (const line of typeof text === "string" ? [text] : text) io.out(line)
   return 0
 }
 
@@ -40,13 +42,19 @@ export interface FailureDocument {
 }
 
 /**
- * Prints an error and its hints to standard error. With `json` it also prints the error document to standard output,
+ * Prints an error and its hints to standard error. With `--json` it also prints the error document to standard output,
  * so that a program that reads standard output always gets a document.
+ * @param facts - members that the document has besides the error
  * @returns the exit status of the error
  */
-export function reportFailure(io: Io, error: ChatError, json: boolean): number {
-  const { candidates, hint, retryAfterMs, guard } = error
-  if (json) io.json(failureDocument(error))
+export function reportFailure(
+  { io, config }: FailureContext,
+  error: ChatError,
+  facts: Readonly<Record<string, unknown>> = {},
+): number {
+  const { candidates, retryAfterMs, guard } = error
+  const hint = error.hint === undefined ? undefined : completeHint(error.hint, config.hintOptions)
+  if (config.json) io.json({ ...facts, ...failureDocument(error, hint) })
   io.err(error.message)
   if (guard !== undefined) {
     const end = retryAfterMs === undefined ? "" : `; over in ${formatWait(retryAfterMs)}`
@@ -57,6 +65,12 @@ export function reportFailure(io: Io, error: ChatError, json: boolean): number {
   if (retryAfterMs !== undefined && guard === undefined) io.err(`try again in ${formatWait(retryAfterMs)}`)
   if (hint !== undefined) io.err(`hint: ${hint}`)
   return error.exit
+}
+
+/** What an error is reported with. */
+interface FailureContext {
+  readonly io: Pick<Io, "err" | "json">
+  readonly config: Pick<Config, "json" | "hintOptions">
 }
 
 function formatWait(ms: number): string {
@@ -70,8 +84,10 @@ export const liftedBy: Readonly<Record<GuardFacts["lifted_by"], string>> = {
   progress: "finished work lifts it, or an operator",
 }
 
-export function failureDocument(error: ChatError): FailureDocument {
-  const { code, message, exit, retryAfterMs, candidates, hint, guard } = error
+function failureDocument(
+  { code, message, exit, retryAfterMs, candidates, guard }: ChatError,
+  hint: string | undefined,
+): FailureDocument {
   return {
     ok: false,
     error: {

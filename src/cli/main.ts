@@ -5,14 +5,15 @@ import { isatty } from "node:tty"
 import { systemClock } from "../base/clock.js"
 import { formatForTerminal, formatJsonLine } from "../base/visible-text.js"
 import { wantsColor } from "./config.js"
-import type { Io, System } from "./context.js"
+import type { System } from "./context.js"
+import type { ProcessIo } from "./program.js"
 
 /** Runs the command line of the process and exits with its status. */
 export async function main(): Promise<void> {
   const argv = process.argv.slice(2)
   const io = processIo()
   // Scripts ask for the version; answering without loading the parser saves most of the start-up time.
-  if (argv.length === 1 && (argv[0] === "--version" || argv[0] === "-V")) {
+  if (argv.length === 1 && ["--version", "-V", "-v"].includes(argv[0] ?? "")) {
     io.out(programVersion())
     return
   }
@@ -22,7 +23,7 @@ export async function main(): Promise<void> {
   process.exit(status)
 }
 
-function processIo(): Io {
+function processIo(): ProcessIo {
   // Each stream takes a millisecond to set up, so standard error is set up at its first use.
   let hasWrittenError = false
   process.stdout.on("error", (error: NodeJS.ErrnoException) => ignoreBrokenPipe(error, () => process.exit(0)))

@@ -4,14 +4,27 @@
  */
 import { createRequire } from "node:module"
 import type { Help, Command as Parser } from "commander"
+import { closestNames } from "../base/closest-names.js"
 import { ChatError } from "../protocol/errors.js"
 import { type Command, globalOptions, type Input, type Option, type Positional } from "./command.js"
-import { type CommandEntry, commandTable } from "./command-table.js"
+import { aliases, type CommandEntry, commandTable, findCommand } from "./command-table.js"
 import type { GlobalFlags } from "./config.js"
 
 const commander = createRequire(import.meta.url)("commander") as typeof import("commander")
 
 const urlSummary = "relay address, ws:// or wss:// (same as --server)"
+/** Printed for a command line without a command. */
+const shortHelp = `agentchat: messaging for agents whose only tool is a shell
+
+  agentchat up                         start a relay and a daemon for this directory
+  agentchat send '#general' 'hello'    say something
+  agentchat inbox --reader me          read what is new
+  agentchat reply 'yes'                answer the last direct message
+  agentchat agents                     see who is there
+  agentchat status                     see whether it works
+  agentchat help                       list all commands
+  agentchat help send                  arguments, options and examples of one
+`
 /** Widest help text, in columns. */
 const maxHelpColumns = 80
 
@@ -19,7 +32,12 @@ const maxHelpColumns = 80
 export type Columns = () => number | undefined
 
 export type Request =
-  | { readonly kind: "help"; readonly text: string }
+  | {
+      readonly kind: "help"
+      readonly text: string
+      /** The same for programs. */
+      readonly document: Readonly<Record<string, unknown>>
+    }
   | { readonly kind: "version"; readonly flags: GlobalFlags }
   | {
       readonly kind: "run"
@@ -28,34 +46,72 @@ export type Request =
       readonly flags: GlobalFlags
     }
 
-const noFlags: GlobalFlags = { json: false, home: undefined }
+const noFlags: GlobalFlags = { json: false, quiet: false, home: undefined }
 
 /**
  * Parses the arguments after the program's name.
  * @throws {ChatError} USAGE or INVALID_NAME, naming the argument and suggesting a fix
  */
 export async function parseCommandLine(argv: readonly string[], columns: Columns): Promise<Request> {
-  const [first = "", ...others] = argv
-  const entry = commandTable.get(first)
-  if (entry !== undefined) return parseCommand(entry, others, noFlags, columns)
-  if (first === "help" && others.length > 0) return parseHelp(others, columns)
-  const program = buildProgram()
-  const { operands, unknown } = program.parseOptions([...argv])
-  const { version, ...flags } = program.opts<Partial<GlobalFlags> & { version?: true }>()
-  if (version === true) return { kind: "version", flags: { ...noFlags, ...flags } }
-  const later = commandTable.get(operands[0] ?? "")
-  if (later !== undefined) return parseCommand(later, unknown, { ...noFlags, ...flags }, columns)
-  const isEmpty = operands.length === 0 && unknown.length === 0
-  const { help } = isEmpty ? {} : runParser(program, first === "help" ? ["--help"] : argv, columns)
-  if (help !== undefined) return { kind: "help", text: help }
-  throw new ChatError("USAGE", "no command given", { hint: "see: agentchat --help" })
+  const [first = "", second = "", ...others] = argv
+  const entry = findCommand(first)
+  if (entry !== undefined) return parseCommand(entry, argv.slice(1), noFlags, columns)
+  const topic = first === "help" ? findCommand(second) : undefined
+  if (topic !== undefined) return parseCommand(topic, ["--help", ...others], noFlags, columns)
+  return parseProgram(argv, columns)
 }
 
-async function parseHelp([name = ""]: readonly string[], columns: Columns): Promise<Request> {
-  const entry = commandTable.get(name)
-  if (entry !== undefined) return parseCommand(entry, ["--help"], noFlags, columns)
-  runParser(buildProgram(), [name], columns)
-  throw new ChatError("USAGE", `unknown command "${name}"`, { hint: "see: agentchat --help" })
+/** Parses a command line that begins with an option of the program, or names no command. */
+async function parseProgram(argv: readonly string[], columns: Columns): Promise<Request> {
+  const program = buildProgram()
+  const { operands, unknown } = program.parseOptions(argv.map((word) => (word === "-V" ? "-v" : word)))
+  const { version, ...flags } = program.opts<Partial<GlobalFlags> & { version?: true }>()
+  if (version === true) return { kind: "version", flags: { ...noFlags, ...flags } }
+  const [name, topic = "--help"] = operands
+  if (name === undefined && unknown.length === 0)
+    return { kind: "help", text: shortHelp, document: listHelp() }
+  const later = findCommand(name ?? "")
+  if (later !== undefined) return parseCommand(later, unknown, { ...noFlags, ...flags }, columns)
+  return helpOnCommands(program, name === undefined ? argv : [name === "help" ? topic : name], columns)
+}
+
+/** @throws {ChatError} USAGE for an unknown command or option */
+function helpOnCommands(program: Parser, words: readonly string[], columns: Columns): Request {
+  const { help } = runParser(program, words, columns)
+  if (help !== undefined) return { kind: "help", text: help, document: listHelp() }
+  throw new ChatError("USAGE", `unknown command "${words.join(" ")}"`, { hint: "see: agentchat --help" })
+}
+
+function listHelp(): Readonly<Record<string, unknown>> {
+  const commands = Array.from(commandTable.values(), ({ name, heading, summary }) => ({
+    name,
+    group: heading,
+    summary,
+  }))
+  return { commands, aliases: Object.fromEntries(aliases) }
+}
+
+function commandHelp(name: string, summary: string, command: Command): Readonly<Record<string, unknown>> {
+  const { args, options, examples, notes = [] } = command
+  return {
+    name,
+    summary,
+    usage: `agentchat ${name} ${usageOf(command)}`,
+    arguments: Object.entries(args).map(([key, { kind, summary: text }]) => ({
+      name: key,
+      kind,
+      summary: text,
+    })),
+    options: [
+      ...Object.entries(options).map(([key, option]) => ({
+        flags: flagsOf(key, option),
+        summary: option.summary,
+      })),
+      ...Object.values(globalOptions),
+    ],
+    notes: notes.join(" "),
+    examples,
+  }
 }
 
 /** @param before - options that were given before the name of the command */
@@ -68,17 +124,23 @@ async function parseCommand(
   const command = await load()
   const parser = buildParser(name, command, summary)
   const { help } = runParser(parser, argv, columns)
-  if (help !== undefined) return { kind: "help", text: help }
+  if (help !== undefined) return { kind: "help", text: help, document: commandHelp(name, summary, command) }
   const given = givenOptions(
     parser.options.map((option) => option.attributeName()),
     parser.opts(),
   )
-  const { url, operands } = takeUrl(command, parser.args, given)
+  const early = takeVerb(command, parser.args, given)
+  const { url, operands: rest } = takeUrl(command, early, given)
+  const operands = early === parser.args ? takeVerb(command, rest, given) : rest
   return {
     kind: "run",
     command,
     input: { args: readPositionals(name, command, operands), options: readOptions(command, given), url },
-    flags: { json: before.json || given.has("json"), home: given.get("home")?.[0] ?? before.home },
+    flags: {
+      json: before.json || given.has("json"),
+      quiet: before.quiet || given.has("quiet"),
+      home: given.get("home")?.[0] ?? before.home,
+    },
   }
 }
 
@@ -95,6 +157,20 @@ function givenOptions(
     given.set(name, value === true ? [] : [value].flat())
   }
   return given
+}
+
+/** Takes a first word that stands for an option, such as `stop` for `--stop`, and the value after it if it has one. */
+function takeVerb(
+  { verbs, options }: Command,
+  operands: readonly string[],
+  given: Map<string, string[]>,
+): readonly string[] {
+  const [word = "", second, ...others] = operands
+  const key = verbs !== undefined && Object.hasOwn(verbs, word) ? verbs[word] : undefined
+  if (key === undefined) return operands
+  const hasValue = second !== undefined && options[key]?.kind !== "flag" && !isRelayUrl(second)
+  given.set(key, hasValue ? [second] : (given.get(key) ?? []))
+  return hasValue || second === undefined ? others : [second, ...others]
 }
 
 /**
@@ -158,14 +234,36 @@ function readPositionals(name: string, command: Command, operands: readonly stri
   const [surplus] = left
   if (surplus === undefined) return values
   throw new ChatError("USAGE", `${name}: one argument too many: ${JSON.stringify(surplus.slice(0, 60))}`, {
-    hint: `quote text that has spaces; usage: agentchat ${name} ${usageOf(command)}`,
+    hint: hintForSurplus(name, command, surplus),
   })
 }
 
+/** Arguments that are prose, of which a shell makes several words if it is not quoted. */
+const proseArguments = new Set(["text", "task", "activity"])
+
+function hintForSurplus(name: string, command: Command, surplus: string): string {
+  const { args, options, verbs = {} } = command
+  const words = Object.keys(args).length === 0 ? closestNames(surplus, Object.keys(verbs)) : []
+  if (words.length > 0) return `did you mean ${words.join(" or ")}?`
+  if (Object.keys(args).some((key) => proseArguments.has(key))) {
+    return `quote text that has spaces; usage: agentchat ${name} ${usageOf(command)}`
+  }
+  if (/^\d+$/.test(surplus) && "port" in options) return `did you mean --port ${surplus}?`
+  if (options["name"]?.completion === "daemon" && instancePattern.test(surplus)) {
+    return `did you mean --name ${surplus}? usage: agentchat ${name} ${usageOf(command)}`
+  }
+  return `usage: agentchat ${name} ${usageOf(command)}`
+}
+
+/** The form of a daemon's name. */
+const instancePattern = /^[A-Za-z0-9][\w.-]{0,63}$/
+
 function missing(name: string, command: Command, label: string): ChatError {
   const names = Object.keys(command.args)
-  const isName = names.includes("target") || names.includes("channel")
-  const quoting = isName ? '; quote channels ("#general"), else the shell reads # as a comment' : ""
+  const isName = ["target", "channel", "seq|msg_id"].some((key) => names.includes(key))
+  const quoting = isName
+    ? "; quote a word that begins with # ('#general'), else the shell reads it as a comment"
+    : ""
   return new ChatError("USAGE", `${name}: ${label} is missing`, {
     hint: `usage: agentchat ${name} ${usageOf(command)}${quoting}`,
   })
@@ -183,7 +281,7 @@ function buildProgram(): Parser {
       formatHelp: withoutGaps,
     })
   for (const { flags, summary } of Object.values(globalOptions)) program.option(flags, summary)
-  program.option("-V, --version", "print the version").helpOption("-h, --help", "print this help")
+  program.option("-v, --version", "print the version").helpOption("-h, --help", "print this help")
   for (const { name, heading, summary } of commandTable.values()) {
     program.addCommand(bare(name).description(summary).helpGroup(`${heading}:`))
   }
@@ -232,7 +330,8 @@ function runParser(parser: Parser, argv: readonly string[], columns: Columns): {
 /** Returns the arguments for the usage line, such as `[URL] TARGET TEXT [OPTIONS]`. */
 function usageOf(command: Command): string {
   const words = Object.entries(command.args).map(([name, positional]) => wordOf(name, positional))
-  return [...(command.takesUrl ? ["[URL]"] : []), ...words, "[OPTIONS]"].join(" ")
+  const verbs = command.verbs === undefined ? [] : ["[VERB]"]
+  return [...(command.takesUrl ? ["[URL]"] : []), ...verbs, ...words, "[OPTIONS]"].join(" ")
 }
 
 function wordOf(name: string, { kind }: Positional<unknown>): string {
@@ -241,10 +340,18 @@ function wordOf(name: string, { kind }: Positional<unknown>): string {
   return kind === "optional" ? `[${word}]` : `[${word}...]`
 }
 
+/** Letters of options that many commands have. */
+const shortFlags: ReadonlyMap<string, string> = new Map([
+  ["name", "n"],
+  ["server", "s"],
+])
+
 function flagsOf(key: string, { kind, placeholder }: Option<unknown>): string {
-  if (kind === "flag") return `--${key}`
-  if (kind === "flagOr") return `--${key} [${placeholder}]`
-  return kind === "list" ? `--${key} <${placeholder}...>` : `--${key} <${placeholder}>`
+  const short = shortFlags.get(key)
+  const long = short === undefined ? `--${key}` : `-${short}, --${key}`
+  if (kind === "flag") return long
+  if (kind === "flagOr") return `${long} [${placeholder}]`
+  return kind === "list" ? `${long} <${placeholder}...>` : `${long} <${placeholder}>`
 }
 
 /** Removes the blank line before each heading, so that the list of commands fits one screen. */
@@ -260,7 +367,12 @@ function describeArguments(command: Command) {
   const rows = Object.entries(command.args).map(
     ([name, { summary }]) => [name.toUpperCase(), summary] as const,
   )
-  const all = command.takesUrl ? [["URL", urlSummary] as const, ...rows] : rows
+  const { takesUrl, verbs } = command
+  const all = [
+    ...(takesUrl ? [["URL", urlSummary] as const] : []),
+    ...(verbs === undefined ? [] : [["VERB", `${Object.keys(verbs).join(", ")}: as the option`] as const]),
+    ...rows,
+  ]
   return all.map(([name, summary]) => new commander.Argument(name, summary))
 }
 

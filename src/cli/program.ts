@@ -1,11 +1,18 @@
+import { completeHint, type HintOptions } from "../base/command-hint.js"
 import { outlineCommands } from "./command-table.js"
 import { type Environment, mergeConfig } from "./config.js"
-import type { Context } from "./context.js"
+import type { Context, Io } from "./context.js"
 import { expectedFailure, reportFailure } from "./exit-status.js"
-import { parseCommandLine } from "./parser.js"
+import { parseCommandLine, type Request } from "./parser.js"
+
+/** The standard streams of the process. */
+export type ProcessIo = Omit<Io, "note">
 
 /** The process as the command line uses it. */
-export type Surroundings = Omit<Context, "config" | "outline"> & { readonly env: Environment }
+export type Surroundings = Pick<Context, "clock" | "system"> & {
+  readonly io: ProcessIo
+  readonly env: Environment
+}
 
 /**
  * Runs one command line.
@@ -13,23 +20,41 @@ export type Surroundings = Omit<Context, "config" | "outline"> & { readonly env:
  * @returns the exit status
  */
 export async function runProgram(argv: readonly string[], surroundings: Surroundings): Promise<number> {
-  const { io, env, system, clock } = surroundings
-  let json = argv.includes("--json")
+  const { env, system, clock } = surroundings
+  let config: Pick<Context["config"], "json" | "hintOptions"> = {
+    json: argv.includes("--json"),
+    hintOptions: {},
+  }
   try {
-    const request = await parseCommandLine(argv, () => io.columns)
+    const request = await parseCommandLine(argv, () => surroundings.io.columns)
     if (request.kind === "help") {
-      io.out(request.text.trimEnd())
+      if (config.json) surroundings.io.json({ ok: true, ...request.document })
+      else surroundings.io.out(request.text.trimEnd())
       return 0
     }
-    const config = mergeConfig(request.flags, env, system.cwd, system.uid)
-    json = config.json
-    const context = { io, clock, system, config, outline: outlineCommands }
+    const merged = mergeConfig(request.flags, env, system.cwd, system.uid, hintOptionsOf(request))
+    config = merged
+    const { hintOptions } = merged
+    const note = (line: string) =>
+      merged.quiet ? undefined : surroundings.io.err(completeHint(line, hintOptions))
+    // A prototype, because reading every property would set up all streams.
+    const io = Object.create(surroundings.io, { note: { value: note } }) as Io
+    const context = { io, clock, system, config: merged, outline: outlineCommands }
     if (request.kind === "run") return await request.command.run(context, request.input)
     const { version } = await import("./commands/version.js")
     return await version.run(context, { args: {}, options: {}, url: undefined })
   } catch (error) {
     const failure = expectedFailure(error)
     if (failure === undefined) throw error
-    return reportFailure(io, failure, json)
+    return reportFailure({ io: surroundings.io, config }, failure)
   }
+}
+
+/** The options that say which daemon or identity the command line is about. */
+function hintOptionsOf(request: Request): HintOptions {
+  if (request.kind !== "run") return {}
+  const { command, input } = request
+  const { name, identity } = input.options as HintOptions
+  const isDaemon = command.options["name"]?.completion === "daemon"
+  return { name: isDaemon ? name : undefined, identity }
 }

@@ -2,7 +2,7 @@ import { omitUndefined } from "../base/plain.js"
 import { formatForTerminal } from "../base/visible-text.js"
 import { ChatError, type ErrorCode, isErrorCode } from "../protocol/errors.js"
 import { daemonLayer, type GuardFacts } from "../protocol/guard-facts.js"
-import { closeCodes } from "../protocol/limits.js"
+import { closeCodes, defaultPort } from "../protocol/limits.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 
 /** Longest text of a relay that is quoted, in characters. */
@@ -58,13 +58,66 @@ export function errorOfClose(server: string, code: number, reason: string): Chat
   return new ChatError(codeOfClose[code] ?? "UNREACHABLE", `${server}: ${problem}`)
 }
 
+/** Why a relay could not be reached, by the code of the error or by its text, and what to do. The first match counts. */
+const networkHints: readonly (readonly [cause: RegExp, hint: string | ((server: string) => string)])[] = [
+  [/^ECONNREFUSED/, hintForRefused],
+  [/^(ENOTFOUND|EAI_\w+)/, "check the name of the host"],
+  [
+    /^(ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|EHOSTDOWN|EADDRNOTAVAIL)/,
+    "check the address, the network and firewalls",
+  ],
+  [/^(CERT_HAS_EXPIRED|CRL_HAS_EXPIRED)/, "the relay needs a new certificate"],
+  [/^CERT_NOT_YET_VALID/, "check the clocks of both machines"],
+  [/^ERR_TLS_CERT_ALTNAME_INVALID/, "use a host name that is in the relay's certificate"],
+  [
+    /^(\w*SELF_SIGNED_CERT\w*|UNABLE_TO_\w+|CERT_\w+)/,
+    "if you trust the relay's certificate, name its file: NODE_EXTRA_CA_CERTS=cert.pem; a running daemon must be started again with it",
+  ],
+  [
+    /^(EPROTO|ERR_SSL_\w+|ERR_TLS_\w+)/,
+    "the server does not speak TLS there; without a certificate the address begins with ws://",
+  ],
+  [/^ECONNRESET|socket hang up/, hintForReset],
+  [/server response: 30\d/, "the server redirects; use the address that it redirects to"],
+  [/server response: (401|403|407)/, "the server or a proxy refuses the connection; ask its operator"],
+  [
+    /server response: (408|429|50\d)/,
+    "the server or a proxy is there, but the relay behind it does not answer; try again later",
+  ],
+  [
+    /server response: \d+|^HPE_|Parse Error/,
+    "another server answers there, not a relay; check host, port and path",
+  ],
+]
+
+function hintForRefused(server: string): string {
+  const { hostname, port } = new URL(server)
+  const isHere = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname)
+  const option = port === "" || port === String(defaultPort) ? "" : ` --port ${port}`
+  if (isHere) return `start a relay on this machine with: agentchat up${option}`
+  return "check host and port; a relay listens for other machines only with: agentchat serve --host 0.0.0.0"
+}
+
+function hintForReset(server: string): string {
+  if (server.startsWith("wss:")) return "the server ended the connection; check host and port"
+  return "the server ended the connection; with a certificate the address begins with wss://"
+}
+
+/** Returns what to do about a network error. @param server - see {@link formatServer} */
+function hintForNetwork(server: string, code: string | undefined, text: string): string | undefined {
+  const hint = networkHints.find(([cause]) => cause.test(code ?? "") || cause.test(text))?.[1]
+  return typeof hint === "function" ? hint(server) : hint
+}
+
 /** Converts a network error to an error of this library. */
 export function errorOfNetwork(server: string, error: Error): ChatError {
   const { code } = error as NodeJS.ErrnoException
-  const what = code === "ECONNREFUSED" ? "nothing listens there (ECONNREFUSED)" : quoteRelay(error.message)
+  const what =
+    code === "ECONNREFUSED" ? "nothing listens there (ECONNREFUSED)" : quoteRelay(error.message.trim())
   const named = code === undefined || what.includes(code) ? what : `${what} (${code})`
   return new ChatError("UNREACHABLE", `${server}: ${named === "" ? "connection failed" : named}`, {
     cause: error,
+    ...omitUndefined({ hint: hintForNetwork(server, code, error.message) }),
   })
 }
 

@@ -1,5 +1,6 @@
 import { writeFileAtomic } from "../base/atomic-file.js"
 import type { Clock } from "../base/clock.js"
+import { omitUndefined } from "../base/plain.js"
 import type { ChatError } from "../protocol/errors.js"
 import type { DaemonLog } from "./files/append-log.js"
 import type { DaemonStatus, Problem } from "./status.js"
@@ -73,8 +74,9 @@ export class StatusWriter {
   /** Writes the file if its content changed. After a failed write the next call tries again. */
   flush(): void {
     if (this.#facts === undefined) return
+    const { code, message, hint } = this.#reason ?? {}
     const reason =
-      this.#reason === undefined ? null : { code: this.#reason.code, message: this.#reason.message }
+      code === undefined || message === undefined ? null : { code, message, ...omitUndefined({ hint }) }
     const body = { ...this.#facts, reason, since: this.#since, problems: [...this.#problems.values()] }
     const text = JSON.stringify(body)
     if (text === this.#written) return

@@ -42,7 +42,7 @@ export interface DaemonStatus {
   readonly state: SessionState
   readonly connected: boolean
   /** Why the session is waiting or stopped. */
-  readonly reason: { readonly code: string; readonly message: string } | null
+  readonly reason: { readonly code: string; readonly message: string; readonly hint?: string } | null
   readonly pid: number
   readonly started: number
   readonly updated: number

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest"
 import { mergeConfig, wantsColor } from "../../src/cli/config.js"
 import { temporaryDirectory } from "../kit/temporary.js"
 
-const noFlags = { json: false, home: undefined }
+const noFlags = { json: false, quiet: false, home: undefined }
 
 describe("mergeConfig", () => {
   it("prefers options to the environment, and the environment to the defaults", () => {

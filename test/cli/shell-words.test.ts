@@ -3,8 +3,9 @@ import { symlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
+import { shellWord } from "../../src/base/command-hint.js"
 import type { System } from "../../src/cli/context.js"
-import { ownInvocation, shellWord } from "../../src/cli/shell-words.js"
+import { ownInvocation } from "../../src/cli/shell-words.js"
 import { temporaryDirectory } from "../kit/temporary.js"
 
 describe("shellWord", () => {

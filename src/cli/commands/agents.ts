@@ -78,7 +78,7 @@ function showRoster({ io, clock }: Context, entries: readonly RosterEntry[], ids
     headings,
     sorted.map((entry) => rowOf(entry, nowMs)),
   )
-  if (ids.length > entries.length) io.err(`and ${ids.length - entries.length} more; --json lists their ids`)
+  if (ids.length > entries.length) io.note(`and ${ids.length - entries.length} more; --json lists their ids`)
   return 0
 }
 

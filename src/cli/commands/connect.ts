@@ -6,7 +6,7 @@ import { defineCommand, list } from "../command.js"
 import { ExitStatus } from "../exit-status.js"
 import { channel } from "../input/values.js"
 import { makeColors } from "../output/message-text.js"
-import { makeClient, sessionOptions, withStartHint } from "../relay/session.js"
+import { makeClient, sessionOptions } from "../relay/session.js"
 
 export const connect = defineCommand({
   args: {},
@@ -55,7 +55,7 @@ export const connect = defineCommand({
         makeClient: client,
         onLost: (error) => exit.end(error),
       })
-      await withStartHint(chat.connect())
+      await chat.connect()
       for (const name of input.options.join ?? [parseChannel(defaultChannels[0])]) await chat.join(name)
     })
     try {

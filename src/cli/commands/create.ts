@@ -35,10 +35,10 @@ export const create = defineCommand({
     }
     const status = reportSuccess(context, document, `created ${name}`)
     if (via === "relay" && inviteOnly && input.options.identity === undefined) {
-      context.io.err("nobody can join it: its only member was this session; use --identity, or a daemon")
+      context.io.note("nobody can join it: its only member was this session; use --identity, or a daemon")
     }
     if (answer["in_memory"] === true) {
-      context.io.err(
+      context.io.note(
         `${name} is in the memory of the relay and ends with it; agentchat serve --data DIR keeps channels`,
       )
     }

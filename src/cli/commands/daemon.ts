@@ -34,6 +34,14 @@ export const daemon = defineCommand({
     stop: flag("stop this daemon only"),
     "stop-all": flag("stop all daemons of this directory"),
   },
+  verbs: {
+    start: "background",
+    stop: "stop",
+    "stop-all": "stop-all",
+    status: "status",
+    list: "list",
+    ls: "list",
+  },
   takesUrl: true,
   examples: [
     "agentchat daemon --background",
@@ -73,7 +81,7 @@ function listAll({ io, config, clock }: Context): number {
   const entries = listDaemons(rootPaths(config.home), clock.now())
   if (config.json) io.json(entries)
   else if (entries.length === 0)
-    io.err("this directory has no daemons; start one: agentchat daemon --background")
+    io.note("this directory has no daemons; start one: agentchat daemon --background")
   else {
     const rows = entries.map(({ name, running, pid, agent_id, server }) =>
       [name, running ? "runs" : "stopped", String(pid ?? ""), agent_id ?? "", server ?? ""].map(
@@ -94,6 +102,6 @@ async function stopOne(context: Context, wanted: InstanceName | undefined): Prom
 
 async function stopAll(context: Context): Promise<number> {
   const stopped = await stopAllDaemons(rootPaths(context.config.home), context.clock)
-  if (stopped.length === 0 && !context.config.json) context.io.err("no daemon is running here")
+  if (stopped.length === 0 && !context.config.json) context.io.note("no daemon is running here")
   return reportSuccess(context, { stopped }, stopped.length === 0 ? [] : `stopped ${stopped.join(" ")}`)
 }

@@ -36,7 +36,7 @@ export const down = defineCommand({
     }
     writeLaunch(root.relay, { relay: undefined, daemon: undefined })
     const isIdle = stopped.length === 0
-    if (isIdle && !config.json) io.err("nothing that `agentchat up` started here is running")
+    if (isIdle && !config.json) io.note("nothing that `agentchat up` started here is running")
     return reportSuccess(context, { stopped }, isIdle ? [] : `stopped ${stopped.join(" and ")}`)
   },
 })

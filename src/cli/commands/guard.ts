@@ -1,7 +1,7 @@
 import { ChatError } from "../../protocol/errors.js"
-import { defineCommand, flag, flagOr, optional, value } from "../command.js"
+import { defineCommand, flag, flagOr, value } from "../command.js"
 import type { Context } from "../context.js"
-import { choice, closeChoice, someText } from "../input/values.js"
+import { choice, someText } from "../input/values.js"
 import { type RequestOptions, requestOptions } from "../relay/relay-request.js"
 
 const verbs = ["status", "explain", "release", "reset"] as const
@@ -9,20 +9,18 @@ type Verb = (typeof verbs)[number]
 const people = ["operator", "person"] as const
 
 export const guard = defineCommand({
-  args: {
-    verb: optional(`${verbs.join(", ")}; default status`, closeChoice(verbs), verbs),
-    what: optional("release: id of a held line; reset: SCOPE", someText),
-  },
+  args: {},
   options: {
     status: flag("show used limits, stops and held lines (the default)"),
     explain: flag("show what each guard counts, its limits and who lifts it"),
-    release: value("ID", "send a held line again", someText),
+    release: flagOr("ID", "send a held line again", "", someText),
     all: flag("with release: every held line; else, for operators: everything the relay has stopped"),
     drop: flag("with release: discard the held line"),
     reset: flagOr("SCOPE", "lift a stop of the relay, or reset the circuit breaker", "", someText),
     by: value("WHO", "operator (of the relay) or person (at this terminal)", choice(people), people),
     ...requestOptions,
   },
+  verbs: Object.fromEntries(verbs.map((verb) => [verb, verb])),
   takesUrl: true,
   examples: [
     "agentchat guard",
@@ -37,9 +35,9 @@ export const guard = defineCommand({
     "Resetting the circuit breaker asks for a number on the terminal: harder for an agent with a shell, not impossible.",
   ],
   async run(context, input) {
-    const { options, args } = input
-    const verb = chooseVerb(args.verb, options)
-    refuseElsewhere(verb, args.what, options)
+    const { options } = input
+    const verb = chooseVerb(options)
+    refuseElsewhere(verb, options)
     switch (verb) {
       case "status": {
         const { reportGuards, reportStops } = await import("../guards/guard-report.js")
@@ -50,11 +48,11 @@ export const guard = defineCommand({
       case "release": {
         const { releaseLines } = await import("../guards/guard-actions.js")
         const { name, drop: isDrop, timeout: timeoutMs } = options
-        const id = readId(args.what ?? options.release, options.all)
+        const id = readId(options.release === "" ? undefined : options.release, options.all)
         return releaseLines(context, { name, id, isDrop, timeoutMs })
       }
       case "reset": {
-        const scope = args.what ?? (options.reset === "" ? undefined : options.reset)
+        const scope = options.reset === "" ? undefined : options.reset
         return reset(context, input, scope, options.by)
       }
     }
@@ -73,10 +71,9 @@ async function reset(
   return resetOwnBreaker(context, choice.options.name)
 }
 
-/** @throws {ChatError} USAGE for an option or argument of another verb */
+/** @throws {ChatError} USAGE for an option of another verb */
 function refuseElsewhere(
   verb: Verb,
-  what: string | undefined,
   { all, drop, by }: { all: boolean; drop: boolean; by: string | undefined },
 ): void {
   if (verb !== "release" && drop) throw new ChatError("USAGE", "--drop: only with release")
@@ -86,10 +83,6 @@ function refuseElsewhere(
     })
   }
   if (verb !== "reset" && by !== undefined) throw new ChatError("USAGE", "--by: only with reset")
-  if (verb === "release" || verb === "reset" || what === undefined) return
-  throw new ChatError("USAGE", `guard ${verb}: takes no argument`, {
-    hint: "agentchat guard --name NAME",
-  })
 }
 
 function readId(id: string | undefined, isAll: boolean): string | undefined {
@@ -98,14 +91,10 @@ function readId(id: string | undefined, isAll: boolean): string | undefined {
 }
 
 function chooseVerb(
-  verb: Verb | undefined,
   flags: Readonly<Record<"status" | "explain", boolean>> &
     Readonly<Record<"release" | "reset", string | undefined>>,
 ): Verb {
-  const chosen = verbs.filter((name) => flags[name] !== false && flags[name] !== undefined)
-  const [first = verb, second = verb] = chosen
-  if (second !== undefined && first !== second) {
-    throw new ChatError("USAGE", `--${String(first)}: not together with ${second}`)
-  }
+  const [first, second] = verbs.filter((name) => flags[name] !== false && flags[name] !== undefined)
+  if (second !== undefined) throw new ChatError("USAGE", `--${String(first)}: not together with ${second}`)
   return first ?? "status"
 }

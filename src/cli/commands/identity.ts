@@ -27,6 +27,7 @@ export const identity = defineCommand({
     nick: value("NAME", "with --generate: name of the agent", nick),
     reason: value("TEXT", "with --revoke: reason, part of the signed statement", anyText),
   },
+  verbs: { ...Object.fromEntries(actions.map((action) => [action, action])), create: "generate" },
   takesUrl: false,
   examples: [
     "agentchat identity --generate",
@@ -44,7 +45,7 @@ export const identity = defineCommand({
     const shown = await act(action, path, omitUndefined({ nick: options.nick, reason: options.reason }))
     if (action === "export") io.json(shown)
     else reportSuccess(context, { file: path, ...shown }, describe(shown, path))
-    if (action === "rotate") io.err("the agent id has changed; restart a running daemon to use the new one")
+    if (action === "rotate") io.note("the agent id has changed; restart a running daemon to use the new one")
     return 0
   },
 })

@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs"
+import { completeHint } from "../../base/command-hint.js"
 import { formatForTerminal } from "../../base/visible-text.js"
 import type { DaemonPaths } from "../../daemon/files/paths.js"
 import { followInbox, type InboxEntry, readInbox } from "../../daemon/inbox/reader.js"
@@ -15,7 +16,6 @@ import { formatMessage, type Look, makeColors } from "../output/message-text.js"
 import { Folded, isReadable, LiveView, NewestLines, note } from "../output/reading.js"
 import { readPrintedAnswers } from "../relay/printed-answers.js"
 import { daemonName } from "../relay/relay-request.js"
-import { suggestedCommand } from "../shell-words.js"
 
 /** Number of messages printed by default: enough to see what happens, few enough for an agent's context. */
 const defaultLast = 20
@@ -59,7 +59,6 @@ export const inbox = defineCommand({
       ? new JsonLines(context, paths)
       : new TextLines(context, {
           paths,
-          name,
           isReader: reader !== undefined,
           maxChars: options["max-chars"],
         })
@@ -117,7 +116,7 @@ class JsonLines {
   constructor(context: Context, paths: DaemonPaths) {
     this.#context = context
     this.#paths = paths
-    this.onDamaged = (text) => context.io.err(`skipped a damaged line: ${text.slice(0, 80)}`)
+    this.onDamaged = (text) => context.io.note(`skipped a damaged line: ${text.slice(0, 80)}`)
   }
 
   /** Prints the lines after a number, or the newest `last` of them. @returns the number of the last line */
@@ -139,7 +138,6 @@ class JsonLines {
 
 interface TextOptions {
   readonly paths: DaemonPaths
-  readonly name: InstanceName | undefined
   /** True to fold the replay of earlier messages, which nobody has to read. */
   readonly isReader: boolean
   readonly maxChars: number | undefined
@@ -161,7 +159,7 @@ class TextLines {
       () => this.#look(),
       (line) => io.out(line),
     )
-    this.onDamaged = (text) => io.err(`skipped a damaged line: ${text.slice(0, 80)}`)
+    this.onDamaged = (text) => io.note(`skipped a damaged line: ${text.slice(0, 80)}`)
   }
 
   /** As {@link JsonLines.printAll}, but `last` counts only what is to be read. */
@@ -214,7 +212,7 @@ class TextLines {
   }
 
   #command(words: string): string {
-    return suggestedCommand(this.#context.config, words, { name: this.#options.name })
+    return completeHint(`agentchat ${words}`, this.#context.config.hintOptions)
   }
 }
 
@@ -241,6 +239,6 @@ function existingInbox(context: Context, name: InstanceName | undefined): Daemon
   const paths = chooseInstance(context, name)
   if (existsSync(paths.dir)) return paths
   throw new ChatError("NOT_FOUND", `daemon ${paths.name} was never started here`, {
-    hint: `start it: ${startCommand(context.config, paths)}, or with a relay of its own: agentchat up`,
+    hint: `start it: ${startCommand(paths)}, or with a relay of its own: agentchat up`,
   })
 }

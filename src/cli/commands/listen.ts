@@ -10,7 +10,7 @@ import { ExitStatus } from "../exit-status.js"
 import { channel, choice, seconds, wholeNumber } from "../input/values.js"
 import { makeColors } from "../output/message-text.js"
 import { LiveView } from "../output/reading.js"
-import { makeClient, sessionOptions, withStartHint } from "../relay/session.js"
+import { makeClient, sessionOptions } from "../relay/session.js"
 
 const formats = ["json", "text"] as const
 
@@ -60,7 +60,7 @@ export const listen = defineCommand({
 })
 
 async function join(client: AgentChatClient, channels: readonly Channel[]): Promise<void> {
-  await withStartHint(client.connect())
+  await client.connect()
   for (const name of channels) await client.join(name)
 }
 

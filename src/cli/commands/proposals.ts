@@ -40,7 +40,7 @@ export const proposals = defineCommand({
       for (const line of formatProposalTable(list, io.columns)) io.out(line)
       if (list.length === 0) {
         const { state } = options
-        io.err(`no ${state === undefined ? "" : `${state} `}proposals`)
+        io.note(`no ${state === undefined ? "" : `${state} `}proposals`)
       }
     }
     return 0

@@ -45,6 +45,13 @@ export const ratings = defineCommand({
     identity: value("FILE", "your identity is in FILE", someText, "file"),
     name: value("NAME", "your identity is that of the daemon NAME", instanceName, "daemon"),
   },
+  verbs: {
+    leaderboard: "leaderboard",
+    stats: "stats",
+    export: "export",
+    explain: "explain",
+    recalculate: "recalculate",
+  },
   takesUrl: false,
   examples: [
     "agentchat ratings",
@@ -158,7 +165,7 @@ async function computeRatings(
       addIdentityKeys(own, path)
     } catch (error) {
       if (!(error instanceof ChatError)) throw error
-      io.err(`${error.message}; its rotations are ignored`)
+      io.note(`${error.message}; its rotations are ignored`)
     }
   }
   const given = new KeyRing()
@@ -183,26 +190,26 @@ async function computeRatings(
 function reportUnwritten({ io, config }: Context, { ratings: path }: RatingsFiles): (error: unknown) => void {
   return (error) => {
     const { code, message } = error as NodeJS.ErrnoException
-    io.err(`${shownPath(config, path)}: cannot be written (${code ?? message}); the ratings are right`)
+    io.note(`${shownPath(config, path)}: cannot be written (${code ?? message}); the ratings are right`)
   }
 }
 
 function reportKeys({ io }: Context, { contradicted: { count, first }, belated }: RatingsDigest): void {
   if (belated > 0)
-    io.err(
+    io.note(
       `${belated} receipt${belated === 1 ? " does" : "s do"} not count: signed after the key was rotated or revoked`,
     )
   if (count === 0) return
   const more = count > first.length ? ` and ${count - first.length} more` : ""
-  io.err(`${first.join(", ")}${more}: rotated to several keys; none of these rotations is followed`)
+  io.note(`${first.join(", ")}${more}: rotated to several keys; none of these rotations is followed`)
 }
 
 function reportRefused({ io }: Context, path: string, { count, first, hasTail }: RefusedLines): void {
-  if (hasTail) io.err(`${path}: the last line is incomplete and does not count yet`)
+  if (hasTail) io.note(`${path}: the last line is incomplete and does not count yet`)
   if (count === 0) return
   const more = count > first.length ? ` and ${count - first.length} more` : ""
   const lines = `line${count === 1 ? "" : "s"} ${first.join(", ")}${more}`
-  io.err(`${path}: ${lines} ${count === 1 ? "is" : "are"} invalid; see: agentchat receipts verify ${path}`)
+  io.note(`${path}: ${lines} ${count === 1 ? "is" : "are"} invalid; see: agentchat receipts verify ${path}`)
 }
 
 /** Returns the did:keys of the agents of `--trusting`. */

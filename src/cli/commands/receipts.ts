@@ -107,7 +107,7 @@ async function act(context: Context, action: Action, choice: Choice): Promise<nu
         wants,
         label: labelOf(context, choice),
       })
-  if (isNew) context.io.err("there are no receipts yet")
+  if (isNew) context.io.note("there are no receipts yet")
   switch (action) {
     case "list":
       return list(context, collected)

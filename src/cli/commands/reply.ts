@@ -1,3 +1,4 @@
+import { shellWord } from "../../base/command-hint.js"
 import { formatForTerminal } from "../../base/visible-text.js"
 import type { DaemonPaths } from "../../daemon/files/paths.js"
 import type { InboxEntry } from "../../daemon/inbox/reader.js"
@@ -9,7 +10,6 @@ import { reportSuccess } from "../exit-status.js"
 import { messageFrame, messageOptions } from "../input/message-frame.js"
 import { anyText, someText } from "../input/values.js"
 import { daemonOptions, daemonRequest, requireDaemon } from "../relay/relay-request.js"
-import { shellWord } from "../shell-words.js"
 
 type Members = InboxEntry["fields"]
 

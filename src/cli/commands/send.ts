@@ -39,7 +39,6 @@ export const send = defineCommand({
     "agentchat send @bob 'can you look at src/a.ts?' --wait answered --timeout 120",
     "git diff | agentchat send '#review' - --mention @bob",
     "agentchat send '#general' 'shall we merge?' --dry-run",
-    "agentchat send ws://127.0.0.1:6667 '#general' hello --identity id.json",
   ],
   notes: [
     "Exit 0 once the relay has the message, or it reached the stage of --wait. Without URL, a running",
@@ -70,7 +69,7 @@ function reportAccepted(context: Context, to: Address, { via, answer }: RelayAns
   const { msg_id, ts, seq, recipients } = answer
   const document = { state: "accepted", to, msg_id, ts, seq, recipients, via }
   const status = reportSuccess(context, document, `accepted ${formatForTerminal(String(msg_id))}`)
-  if (recipients === 0 && !context.config.json) context.io.err(whereItWaits(to))
+  if (recipients === 0 && !context.config.json) context.io.note(whereItWaits(to))
   return status
 }
 

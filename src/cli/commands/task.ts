@@ -67,7 +67,7 @@ async function list(context: Context, choice: RequestOptions, role: string): Pro
   const status = reportSuccess(context, document, ids.map(formatForTerminal))
   const oldest =
     oldest_ts === undefined ? "" : `, the oldest from ${formatAge(oldest_ts, context.clock.now())}`
-  if (!context.config.json) context.io.err(`${count} waiting for ${target}${oldest}; ${claimed} in progress`)
+  if (!context.config.json) context.io.note(`${count} waiting for ${target}${oldest}; ${claimed} in progress`)
   return status
 }
 
@@ -85,7 +85,7 @@ async function claim(context: Context, choice: RequestOptions, id: string): Prom
   } = answer as unknown as ServerMessage<"TASK">
   if (!context.config.json) {
     const leaseS = Math.round(lease_ms / 1_000)
-    context.io.err(`claimed ${claimed}, from ${name} ${from}; the lease lasts ${leaseS} s`)
+    context.io.note(`claimed ${claimed}, from ${name} ${from}; the lease lasts ${leaseS} s`)
   }
   const document = { task: claimed, role, from, name, content, parts, lease_ms, attempt }
   const lines = content.split(/\r?\n/).map((line) => formatForTerminal(line.replaceAll("\t", "  ")))

@@ -1,3 +1,4 @@
+import { shellWord } from "../../base/command-hint.js"
 import { type DaemonPaths, ensureHome, type RootPaths, rootPaths } from "../../daemon/files/paths.js"
 import { waitForStatus } from "../../daemon/process/control.js"
 import { readHolder } from "../../daemon/process/pid-file.js"
@@ -14,7 +15,7 @@ import { reportSuccess } from "../exit-status.js"
 import { wholeNumber } from "../input/values.js"
 import { ensureRelay, recordLaunch } from "../relay/relay-launch.js"
 import { isSameServer } from "../relay/session.js"
-import { ownInvocation, shellWord } from "../shell-words.js"
+import { ownInvocation } from "../shell-words.js"
 
 /** Milliseconds to wait for a daemon that another `up` has just started. */
 const settleMs = 5_000

@@ -7,7 +7,6 @@ import { ChatError } from "../../protocol/errors.js"
 import { type InstanceName, type Nick, nickPattern } from "../../protocol/names.js"
 import type { Config } from "../config.js"
 import type { Context } from "../context.js"
-import { suggestedCommand } from "../shell-words.js"
 
 /** Name of a daemon that is started without a name. */
 export const defaultInstance = "default" as InstanceName
@@ -29,7 +28,7 @@ export function chooseInstance(place: Place, name: InstanceName | undefined): Da
     if (existsSync(paths.dir)) return paths
     const source = name === undefined ? "AGENTCHAT_NAME" : "--name"
     throw new ChatError("NOT_FOUND", `${source}: this directory has no daemon ${named}`, {
-      hint: `start it: ${startCommand(config, paths)}; or see: agentchat daemon --list`,
+      hint: `start it: ${startCommand(paths)}; or see: agentchat daemon --list`,
     })
   }
   const [only, ...others] = eligibleInstances(place)
@@ -56,6 +55,7 @@ export function defaultNick(config: Config): Nick {
 }
 
 /** Returns the command that starts a daemon. */
-export function startCommand(config: Config, { name }: Pick<DaemonPaths, "name">): string {
-  return suggestedCommand(config, "daemon --background", name === defaultInstance ? {} : { name })
+export function startCommand({ name }: Pick<DaemonPaths, "name">): string {
+  const option = name === defaultInstance ? "" : ` --name ${name}`
+  return `agentchat daemon --background${option}`
 }

@@ -160,7 +160,9 @@ export async function startInBackground(
   const status = await waitForStatus(root, start.name as InstanceName, { clock, timeoutMs: connectMs })
   const { reason, state } = status ?? {}
   if (state !== "stopped" || reason === undefined || reason === null) return status
-  throw new ChatError(isErrorCode(reason.code) ? reason.code : "UNSUPPORTED", reason.message)
+  throw new ChatError(isErrorCode(reason.code) ? reason.code : "UNSUPPORTED", reason.message, {
+    ...omitUndefined({ hint: reason.hint }),
+  })
 }
 
 /**
@@ -231,7 +233,11 @@ function reportStarted(
     `outbox: ${shownPath(context.config, paths.outbox)}`,
     ...Object.values(created).map((path) => `created the identity ${formatForTerminal(path)}`),
   ])
-  if (!connected && !context.config.json)
-    context.io.err(`${reason?.message ?? "the relay has not answered yet"}; the daemon keeps trying`)
+  if (!connected && !context.config.json) noteOffline(context, reason ?? null)
   return 0
+}
+
+function noteOffline({ io }: Context, reason: DaemonStatus["reason"]): void {
+  io.note(`${reason?.message ?? "the relay has not answered yet"}; the daemon keeps trying`)
+  if (reason?.hint !== undefined) io.note(`hint: ${reason.hint}`)
 }

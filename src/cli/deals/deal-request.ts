@@ -1,3 +1,4 @@
+import { shellWord } from "../../base/command-hint.js"
 import { omitUndefined } from "../../base/plain.js"
 import { formatForTerminal } from "../../base/visible-text.js"
 import type { DealCalls } from "../../client/deals/deal-calls.js"
@@ -9,11 +10,10 @@ import type { DealState } from "../../protocol/server-messages.js"
 import type { Draft } from "../../protocol/statements.js"
 import { proposalIdOf } from "../../protocol/verbs.js"
 import type { Context } from "../context.js"
-import { failureDocument, reportFailure } from "../exit-status.js"
+import { reportFailure } from "../exit-status.js"
 import { identityFiles } from "../relay/own-identity.js"
 import { answerMs, chooseDaemon, type RequestOptions } from "../relay/relay-request.js"
 import { withSession } from "../relay/session.js"
-import { shellWord } from "../shell-words.js"
 
 /** A statement that the relay has. */
 interface Answered {
@@ -51,8 +51,7 @@ export async function sendDraft(context: Context, choice: RequestOptions, draft:
       : await sendThroughDaemon(context, choice, { paths, draft })
   if ("error" in result) {
     const { via, proposalId: proposal_id, error } = result
-    if (config.json) io.json({ ...omitUndefined({ proposal_id, via }), ...failureDocument(error) })
-    return reportFailure(io, error, false)
+    return reportFailure(context, error, omitUndefined({ proposal_id, via }))
   }
   const { state, proposal_id: id } = result
   if (config.json) io.json({ ok: true, ...result })

@@ -50,7 +50,7 @@ export async function releaseLines(context: Context, choice: ReleaseChoice): Pro
     if (!config.json) io.out(`${state} ${formatForTerminal(line.id)}`)
   }
   if (config.json) io.json({ ok: true, [state]: lines.map((line) => line.id) })
-  else if (lines.length === 0) io.err("no line is held")
+  else if (lines.length === 0) io.note("no line is held")
   return 0
 }
 

@@ -56,7 +56,7 @@ export async function reportStops(context: Context, choice: RequestOptions): Pro
     return 0
   }
   for (const line of formatUsages(list, io.columns)) io.out(line)
-  io.err(
+  io.note(
     list.length === 0
       ? "nothing is stopped"
       : "lift one: agentchat guard reset 'SCOPE' --by operator --identity FILE",
@@ -100,9 +100,9 @@ function printReport(io: Io, nowMs: number, { usages, stops, shown, total, probl
     const text = `${line.slice(0, shownText)}${line.length > shownText ? "…" : ""}`
     io.out(formatForTerminal(`held      ${id}: ${guard.layer}: ${text}`))
   }
-  if (problem !== undefined) io.err(`the relay's guards are unknown: ${problem.message}`)
+  if (problem !== undefined) io.note(`the relay's guards are unknown: ${problem.message}`)
   if (shown.length > 0)
-    io.err("send them again or drop them: agentchat guard release ID, or --all, with --drop")
+    io.note("send them again or drop them: agentchat guard release ID, or --all, with --drop")
 }
 
 /** Prints what each guard counts, its numbers, who lifts it and what to do. */
@@ -146,12 +146,12 @@ export async function reportForecast(
   io.out(`tokens  about ${tokens}, all readers together`)
   for (const line of formatUsages(guards, io.columns)) io.out(line)
   if (refused === undefined) {
-    io.err("nothing was sent")
+    io.note("nothing was sent")
     return 0
   }
   const { reason, retry_after_ms: retryAfterMs, ...guard } = refused
   const details = omitUndefined({ retryAfterMs, guard })
-  return reportFailure(io, new ChatError("GUARDED", `would be refused: ${reason}`, details), false)
+  return reportFailure(context, new ChatError("GUARDED", `would be refused: ${reason}`, details))
 }
 
 /** Formats what is used and left of each limit as a table. */

@@ -79,7 +79,7 @@ export async function readBreakerFile(path: string): Promise<Partial<BreakerLimi
   for (const [name, given] of Object.entries(limits)) {
     if (!isBreakerName(name)) {
       throw new ChatError("USAGE", `--guards: ${path}: ${name}: belongs to the relay, not to a daemon`, {
-        hint: `a daemon's file may have ${Object.keys(breakerNumbers).join(", ")}; the others: agentchat serve --guards`,
+        hint: `a daemon's file may have ${Object.keys(breakerNumbers).join(", ")}; the others go into that of agentchat serve --guards FILE`,
       })
     }
     const known = defaultGuardLimits[name]
@@ -108,7 +108,7 @@ function problemOf({ code, message }: { readonly code: string; readonly message:
 function unknownName(where: string, name: string): ChatError {
   if (removedNames.has(name)) {
     return new ChatError("USAGE", `${where}: ${name} was removed together with its rule`, {
-      hint: "delete the line; agentchat guard explain lists the rules and their numbers",
+      hint: "delete the line; the rules and their numbers: agentchat guard explain",
     })
   }
   const candidates = closestNames(name, names)

@@ -46,7 +46,7 @@ export function readOperatorsFile(path: string, check: (name: string) => unknown
       if (!(error instanceof ChatError)) throw error
       const shown = JSON.stringify(name.slice(0, shownCharacters))
       throw new ChatError("USAGE", `${label}: ${path}: line ${index + 1}: ${shown}: ${error.message}`, {
-        hint: "write the did:key that agentchat identity --show prints, or its @id",
+        hint: "write a did:key, or its @id; see: agentchat identity --show",
         cause: error,
       })
     }

@@ -1,3 +1,4 @@
+import { completeHint } from "../../base/command-hint.js"
 import { formatForTerminal } from "../../base/visible-text.js"
 import { rootPaths } from "../../daemon/files/paths.js"
 import { daemonStatus } from "../../daemon/process/control.js"
@@ -5,10 +6,10 @@ import type { StoredPresence } from "../../daemon/session/daemon-memory.js"
 import type { DaemonStatus, GuardStop, Problem } from "../../daemon/status.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { InstanceName } from "../../protocol/names.js"
-import { type Config, shownPath } from "../config.js"
+import { shownPath } from "../config.js"
 import type { Context } from "../context.js"
 import { chooseInstance, startCommand } from "../daemon/daemon-choice.js"
-import { failureDocument, liftedBy, reportFailure, reportSuccess } from "../exit-status.js"
+import { liftedBy, reportFailure, reportSuccess } from "../exit-status.js"
 import { formatTime } from "./time.js"
 
 /**
@@ -16,14 +17,12 @@ import { formatTime } from "./time.js"
  * @returns exit status 0 if it runs, connected or not; 3 if it does not
  */
 export function reportStatus(context: Context, wanted: InstanceName | undefined): number {
-  const { io, config, clock } = context
+  const { config, clock } = context
   const { name } = chooseInstance(context, wanted)
   const { status, running } = daemonStatus(rootPaths(config.home), name, clock.now())
   if (!running) {
-    const error = notRunningError(config, name, status)
-    if (!config.json) return reportFailure(io, error, false)
-    io.json({ ...status, name, home: config.home, connected: false, running, ...failureDocument(error) })
-    return error.exit
+    const error = notRunningError(name, status)
+    return reportFailure(context, error, { ...status, name, home: config.home, connected: false, running })
   }
   // A daemon that has just started has not written its status yet.
   const unknown = {
@@ -35,14 +34,16 @@ export function reportStatus(context: Context, wanted: InstanceName | undefined)
     connected: false,
     pid: null,
   }
-  const lines = describe(context, name, status).map(formatForTerminal)
+  const lines = describe(context, name, status).map((line) =>
+    formatForTerminal(completeHint(line, config.hintOptions)),
+  )
   return reportSuccess(context, { running, ...unknown, ...status }, lines)
 }
 
-function notRunningError(config: Config, name: InstanceName, status: DaemonStatus | undefined): ChatError {
+function notRunningError(name: InstanceName, status: DaemonStatus | undefined): ChatError {
   const reason = status?.reason === undefined || status.reason === null ? "" : `: ${status.reason.message}`
   return new ChatError("NOT_FOUND", `daemon ${name} is not running${reason}`, {
-    hint: `start it: ${startCommand(config, { name })}, or with a relay of its own: agentchat up`,
+    hint: `start it: ${startCommand({ name })}, or with a relay of its own: agentchat up`,
   })
 }
 
@@ -58,11 +59,11 @@ function describe(
   const { patterns = [], presence = null, tasks = [], guards = [] } = newer
   const joined = [...channels, ...patterns]
   const paths = rootPaths(config.home).instance(name)
-  const why = reason === null ? "" : `: ${reason.message}`
   return [
     `daemon    ${name}, process ${pid}`,
     `agent     ${agent_id ?? "no id yet"}, called ${nick}`,
-    `relay     ${server}, ${state} since ${formatTime(since, clock.now())}${why}`,
+    `relay     ${server}, ${state} since ${formatTime(since, clock.now())}${reason === null ? "" : `: ${reason.message}`}`,
+    ...describeHint(reason),
     `channels  ${joined.length === 0 ? "none" : joined.join(" ")}`,
     ...(presence === null ? [] : [`presence  ${describePresence(presence)}`]),
     ...(tasks.length === 0 ? [] : [`tasks     ${tasks.join(" ")}`]),
@@ -72,6 +73,10 @@ function describe(
     ...problems.map(describeProblem),
     ...guards.map((stop) => describeStop(stop, clock.now())),
   ]
+}
+
+function describeHint(reason: DaemonStatus["reason"]): string[] {
+  return reason?.hint === undefined ? [] : [`hint      ${reason.hint}`]
 }
 
 function describePresence({ status, activity, role }: StoredPresence): string {

@@ -7,7 +7,7 @@ import { isQuiet } from "../../protocol/message-kinds.js"
 import type { Address } from "../../protocol/names.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Context } from "../context.js"
-import { failureDocument, reportFailure, reportSuccess } from "../exit-status.js"
+import { reportFailure, reportSuccess } from "../exit-status.js"
 import { notePrintedAnswer } from "./printed-answers.js"
 import { chooseDaemon, requestAsMember, type SenderChoice } from "./relay-request.js"
 import { withSession } from "./session.js"
@@ -184,7 +184,7 @@ function noteAnswer({ io }: Context, paths: DaemonPaths, msgId: string): void {
   try {
     notePrintedAnswer(paths, msgId)
   } catch (error) {
-    io.err(`the inbox will show the answer as new: ${String((error as NodeJS.ErrnoException).code)}`)
+    io.note(`the inbox will show the answer as new: ${String((error as NodeJS.ErrnoException).code)}`)
   }
 }
 
@@ -304,7 +304,6 @@ class MessageQueue {
 
 /** Prints the result. @returns the exit status */
 function report(context: Context, request: DeliveryRequest, delivery: Delivery, via: Sender): number {
-  const { io, config } = context
   const { to } = request.frame
   const { state, msgId: msg_id, stages, reply } = delivery
   const document = { state, to, msg_id, rungs: stages, reply, via }
@@ -313,8 +312,7 @@ function report(context: Context, request: DeliveryRequest, delivery: Delivery, 
     return reportSuccess(context, document, text)
   }
   const error = unreachedError(request, delivery, via)
-  if (config.json) io.json({ ...document, ...failureDocument(error) })
-  return reportFailure(io, error, false)
+  return reportFailure(context, error, document)
 }
 
 /** Returns the text of an answer line by line, with control characters escaped. */

@@ -95,7 +95,7 @@ export function chooseDaemon(context: Context, { url, options }: SenderChoice): 
   if (holder === undefined && !isNamed && !existsSync(paths.status)) return undefined
   if (holder === undefined) {
     throw new ChatError("NOT_FOUND", `daemon ${paths.name} is not running`, {
-      hint: `start it: ${startCommand(config, paths)}; to send as somebody else, give URL, --identity or --nick`,
+      hint: `start it: ${startCommand(paths)}; to send as somebody else, give URL, --identity or --nick`,
     })
   }
   const { server = "" } = holder
@@ -183,6 +183,6 @@ function requireConnected({ status, name }: DaemonPaths): void {
   throw new ChatError(
     "UNREACHABLE",
     `daemon ${name} is not connected: ${reason?.message ?? "no relay answers yet"}`,
-    { hint: `see: agentchat status --name ${name}` },
+    { hint: reason?.hint ?? `see: agentchat status --name ${name}` },
   )
 }

@@ -45,7 +45,7 @@ export async function withSession<T>(
 ): Promise<T> {
   const { Connection } = await import("../../client/connection.js")
   const { server: url, ...options } = await clientOptions(context, choice)
-  const connection = await withStartHint(Connection.open({ url, ...options }, events))
+  const connection = await Connection.open({ url, ...options }, events)
   try {
     return await use(connection, options.identity)
   } finally {
@@ -65,17 +65,6 @@ export async function makeClient(
     reconnect,
     random: context.system.random,
   })
-}
-
-/** Adds to an UNREACHABLE error how to start a relay. */
-export async function withStartHint<T>(opening: Promise<T>): Promise<T> {
-  try {
-    return await opening
-  } catch (error) {
-    if (!(error instanceof ChatError) || error.code !== "UNREACHABLE" || error.hint !== undefined) throw error
-    const hint = "start a relay on this machine with: agentchat up"
-    throw new ChatError(error.code, error.message, { cause: error, hint })
-  }
 }
 
 /**

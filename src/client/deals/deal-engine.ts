@@ -374,6 +374,6 @@ function nameIn(names: Readonly<Record<string, unknown>>, id: string): string | 
 
 function notFound(id: string): ChatError {
   return new ChatError("PROPOSAL_NOT_FOUND", `proposal_id: ${id} is not one of your proposals`, {
-    hint: "agentchat proposals lists yours",
+    hint: "list yours: agentchat proposals",
   })
 }

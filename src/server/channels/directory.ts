@@ -135,7 +135,7 @@ export class ChannelDirectory extends EventEmitter<DirectoryEvents> {
         name,
         this.visibleTo(id).map((visible) => visible.name),
       ),
-      hint: "CREATE_CHANNEL makes it",
+      hint: `create it first: agentchat create '${name}'`,
     })
   }
 
@@ -333,6 +333,6 @@ export class ChannelDirectory extends EventEmitter<DirectoryEvents> {
 
 function existsError(name: ChannelName): ChatError {
   return new ChatError("CHANNEL_EXISTS", `channel: ${name} exists`, {
-    hint: "JOIN it, or ask a member for an invitation",
+    hint: `join it: agentchat join '${name}', or ask a member for an invitation`,
   })
 }
