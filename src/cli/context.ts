@@ -35,18 +35,21 @@ export interface System {
   readonly nodePath: string
   /** Path of the script that Node runs. */
   readonly scriptPath: string
-  /** Directory for sockets: `$XDG_RUNTIME_DIR`, else the directory for temporary files. */
-  readonly runtimeDir: string
+  /** Directories for sockets, the preferred one first; undefined for a variable that is not set. */
+  readonly runtimeDirs: readonly (string | undefined)[]
   /** `PATH`, used to print how to call this program. */
   readonly searchPath: string
   readonly cwd: string
   readonly random: () => number
   kill(pid: number, signal: NodeJS.Signals): void
   /**
-   * Handles SIGINT and SIGTERM from the first call on: the first one aborts the returned signal, with its name as
-   * `reason`; a second one ends the process.
+   * Handles SIGINT, SIGTERM and SIGHUP from the first call on: the first one aborts the returned signal, with its name
+   * as `reason`; a second one ends the process. SIGHUP counts only if the terminal is gone, because Node undoes what
+   * `nohup` did.
    */
   interruption(): AbortSignal
+  /** Passes errors that nobody caught to `handler` instead of ending the process. */
+  onUncaught(handler: (error: unknown) => void): void
 }
 
 /** The environment of a running command. */

@@ -113,7 +113,7 @@ export function expectedFailure(error: unknown): ChatError | undefined {
 
 /** Returns the exit status of a command that a signal ended. @param signal - see {@link System.interruption} */
 export function interruptedStatus(signal: AbortSignal): number {
-  return signal.reason === "SIGTERM" ? 143 : 130
+  return { SIGHUP: 129, SIGTERM: 143 }[signal.reason as string] ?? 130
 }
 
 /** The exit status of a command that runs until something ends it. The first call of {@link end} decides. */

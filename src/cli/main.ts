@@ -72,24 +72,28 @@ function processSystem(): System {
     uid: process.getuid?.() ?? 0,
     nodePath: process.execPath,
     scriptPath: process.argv[1] ?? "",
-    runtimeDir: process.env["XDG_RUNTIME_DIR"] ?? tmpdir(),
+    runtimeDirs: [process.env["XDG_RUNTIME_DIR"], tmpdir(), "/tmp"],
     searchPath: process.env["PATH"] ?? "",
     cwd: process.cwd(),
     random: Math.random,
     kill: (pid, signal) => void process.kill(pid, signal),
     interruption,
+    onUncaught: (handler) => void process.on("uncaughtException", handler),
   }
 }
 
 function interruption(): AbortSignal {
   const controller = new AbortController()
   for (const name of ["SIGINT", "SIGTERM"] as const) {
-    // `on`, not `once`: without a listener left, the exit hook of proper-lockfile would end the process at once.
     process.on(name, () => {
       if (controller.signal.aborted) process.exit(128 + constants.signals[name])
       controller.abort(name)
     })
   }
+  const terminals = [0, 1, 2].filter((fd) => isatty(fd))
+  process.on("SIGHUP", () => {
+    if (terminals.some((fd) => !isatty(fd))) controller.abort("SIGHUP")
+  })
   return controller.signal
 }
 

@@ -1,4 +1,3 @@
-import { mkdirSync } from "node:fs"
 import type { Connection } from "../client/connection.js"
 import { ReconnectingSession } from "../client/session.js"
 import type { ChatError } from "../protocol/errors.js"
@@ -19,6 +18,7 @@ import { noticeLine } from "./inbox/message-to-line.js"
 import { connectOptionsOf, type DaemonHost, type DaemonOptions, initialChannels } from "./options.js"
 import { Outbox } from "./outbox/outbox.js"
 import { OutboxSender } from "./outbox/sender.js"
+import { describeProcess } from "./process/process-record.js"
 import { Bookmarks } from "./session/bookmarks.js"
 import { Channels, type JoinFailures } from "./session/channels.js"
 import { DaemonMemory } from "./session/daemon-memory.js"
@@ -64,11 +64,10 @@ export class Daemon {
   #isStateChanged = false
 
   /**
-   * Opens the files and wires the services. The caller must hold the pid file.
+   * Opens the files and wires the services. The caller must hold the directory, which exists.
    * @throws {ChatError} FILE_FAILED when a file exists and cannot be read
    */
   constructor(paths: DaemonPaths, options: DaemonOptions, host: DaemonHost) {
-    mkdirSync(paths.dir, { recursive: true, mode: 0o700 })
     const { clock } = host
     this.#options = options
     this.#host = host
@@ -88,7 +87,7 @@ export class Daemon {
     this.#cursorProblems = new FileProblems(this.#status.reporter("cursors"))
 
     this.#inbox = Inbox.open({
-      ...{ paths, clock, log },
+      ...{ paths, clock, log, requireHome: () => host.requireHome() },
       onDurable: (batch) => this.#onDurable(batch),
       onRecalled: (_id, line) => this.#receipts.recall(line),
       onProblem: this.#status.reporter("inbox"),
@@ -119,7 +118,7 @@ export class Daemon {
       },
     })
     this.#outbox = new Outbox({
-      ...{ paths, clock },
+      ...{ paths, clock, requireHome: () => host.requireHome() },
       onProblem: this.#status.reporter("outbox"),
       onLines: () => this.#sender.send(),
       reject: (rejection) => this.#answerEffects.rejectedUnsent(rejection),
@@ -139,19 +138,24 @@ export class Daemon {
     this.#publish()
   }
 
-  /** Ends the session, saves the state and sets the status to `stopped`. Unsent lines stay for the next run. */
-  async stop(): Promise<void> {
-    this.#checkReaders()
+  /**
+   * Ends the session, saves the state and sets the status to `stopped`. Unsent lines stay for the next run.
+   * @param isHomeOurs - false to leave the files as they are: another daemon may use them
+   */
+  async stop(reason?: ChatError, isHomeOurs = true): Promise<void> {
+    if (isHomeOurs) this.#checkReaders()
+    else this.#status.close()
     const isStopped = this.#session.state === "stopped"
     const closed = this.#session.close()
     if (!isStopped) {
-      this.#log.write("stop: as asked")
-      this.#offline(undefined)
+      if (isHomeOurs) this.#log.write(`stop: ${reason?.message ?? "as asked"}`)
+      this.#offline(reason)
     }
     await closed
     this.#deals?.close()
-    await this.#inbox.close()
-    this.#outbox.close()
+    await this.#inbox.close(isHomeOurs)
+    this.#outbox.close(isHomeOurs)
+    if (!isHomeOurs) return
     this.#acks.flush()
     this.#save()
     this.#publish()
@@ -174,6 +178,11 @@ export class Daemon {
     this.#sender.send()
     void this.#channels.retryJoins().then((failures) => this.#onJoined(failures))
     this.#publish()
+  }
+
+  /** Returns a function that sets or clears the problem of one part in the status. */
+  reporter(where: string): (problem: ChatError | undefined) => void {
+    return this.#status.reporter(where)
   }
 
   /** Lets the daemon's own breaker count from zero again. */
@@ -219,7 +228,9 @@ export class Daemon {
   #openDeals(paths: DaemonPaths, log: (line: string) => void): Deals | undefined {
     const { identity, compat } = this.#options
     if (identity === undefined || compat) return undefined
-    const options = { paths, identity, clock: this.#host.clock, memory: this.#memory }
+    const { clock, pid } = this.#host
+    const owner = { process: describeProcess(pid), now: () => clock.now() }
+    const options = { paths, identity, clock, memory: this.#memory, owner }
     return new Deals(options, {
       log,
       mirror: ({ line, msgId }, mark) => this.#inbox.append(line, { msgId, mark }),

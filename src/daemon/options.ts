@@ -61,6 +61,8 @@ export interface DaemonHost {
   /** Uniform in [0, 1). */
   readonly random: () => number
   readonly pid: number
+  /** @throws {ChatError} if another directory, or none, is at the path of the daemon's */
+  requireHome(): void
   /** Called when the daemon stopped because of an error that no retry fixes. */
   onStopped(name: InstanceName, reason: ChatError): void
 }

@@ -20,6 +20,7 @@ export class StatusWriter {
   #since: number
   #written = ""
   #changedMs: number
+  #isClosed = false
 
   constructor(path: string, clock: Clock, log: DaemonLog) {
     this.#path = path
@@ -71,9 +72,14 @@ export class StatusWriter {
     return (error) => this.setProblem(where, error)
   }
 
+  /** Writes nothing from now on. */
+  close(): void {
+    this.#isClosed = true
+  }
+
   /** Writes the file if its content changed. After a failed write the next call tries again. */
   flush(): void {
-    if (this.#facts === undefined) return
+    if (this.#facts === undefined || this.#isClosed) return
     const { code, message, hint } = this.#reason ?? {}
     const reason =
       code === undefined || message === undefined ? null : { code, message, ...omitUndefined({ hint }) }

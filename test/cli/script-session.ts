@@ -249,7 +249,7 @@ export class ScriptSession {
 function backgroundPids(home: string): number[] {
   const daemons = join(home, "daemons")
   const names = existsSync(daemons) ? readdirSync(daemons) : []
-  const files = ["relay.json", "host.json", ...names.map((name) => join("daemons", name, "daemon.pid"))]
+  const files = ["relay.json", "host.json", ...names.map((name) => join("daemons", name, "daemon.json"))]
   const texts = files
     .map((file) => join(home, file))
     .flatMap((path) => (existsSync(path) ? readFileSync(path, "utf8") : []))

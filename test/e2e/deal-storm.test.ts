@@ -52,7 +52,7 @@ describe(`a storm of deals, seed ${seed}`, () => {
 
   /** Kills the process of these daemons, and starts them again. */
   const crash = async (parties: readonly DealParty[]) => {
-    const file = parties[0]?.file("daemon.pid") ?? ""
+    const file = parties[0]?.file("daemon.json") ?? ""
     const { pid } = JSON.parse(readFileSync(file, "utf8")) as { pid: number }
     process.kill(pid, "SIGKILL")
     await start(parties)

@@ -54,7 +54,7 @@ class Party {
 
   /** Ends the daemon without warning and starts it again. */
   crash(url: string): void {
-    const { pid } = JSON.parse(readFileSync(this.place.file(this.name, "daemon.pid"), "utf8")) as {
+    const { pid } = JSON.parse(readFileSync(this.place.file(this.name, "daemon.json"), "utf8")) as {
       pid: number
     }
     process.kill(pid, "SIGKILL")

@@ -28,7 +28,7 @@ async function watchRoster(scene: Scene) {
 
 /** Sends a signal to the process of a daemon; a stopped one continues when the test ends. */
 function signal(work: Workspace, name: string, kind: NodeJS.Signals, defer: Defer): void {
-  const { pid } = JSON.parse(readFileSync(work.file(name, "daemon.pid"), "utf8")) as { pid: number }
+  const { pid } = JSON.parse(readFileSync(work.file(name, "daemon.json"), "utf8")) as { pid: number }
   if (kind === "SIGSTOP") defer(() => void process.kill(pid, "SIGCONT"))
   process.kill(pid, kind)
 }

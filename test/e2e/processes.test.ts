@@ -88,9 +88,9 @@ describe("daemon processes", { timeout: 60_000 }, () => {
 
   scenario("a daemon starts despite a pid file whose pid is in use by another process", async (work) => {
     await start(work, relay, "a")
-    const record = JSON.parse(readFileSync(work.file("a", "daemon.pid"), "utf8")) as Record<string, unknown>
+    const record = JSON.parse(readFileSync(work.file("a", "daemon.json"), "utf8")) as Record<string, unknown>
     await must(work, "daemon", "--stop", "--name", "a")
-    writeFileSync(work.file("a", "daemon.pid"), JSON.stringify({ ...record, pid: process.pid }))
+    writeFileSync(work.file("a", "daemon.json"), JSON.stringify({ ...record, pid: process.pid }))
     await start(work, relay, "a")
     expect(work.status("a")).toMatchObject({ connected: true })
   })

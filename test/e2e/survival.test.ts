@@ -8,7 +8,7 @@ import { patienceMs, Scene, startDaemon } from "../kit/scene.js"
 
 /** Kills the process that runs a daemon, without warning. */
 function killDaemon(workspace: Workspace, name: string): void {
-  const record = JSON.parse(readFileSync(workspace.file(name, "daemon.pid"), "utf8")) as { pid: number }
+  const record = JSON.parse(readFileSync(workspace.file(name, "daemon.json"), "utf8")) as { pid: number }
   process.kill(record.pid, "SIGKILL")
 }
 

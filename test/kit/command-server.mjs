@@ -57,11 +57,12 @@ async function run({ argv, cwd, env, input }) {
     uid: process.getuid?.() ?? 0,
     nodePath: process.execPath,
     scriptPath: programPath,
-    runtimeDir: env["XDG_RUNTIME_DIR"] ?? tmpdir(),
+    runtimeDirs: [env["XDG_RUNTIME_DIR"], tmpdir()],
     searchPath: env["PATH"] ?? "",
     cwd,
     random: Math.random,
     kill: (/** @type {number} */ pid, /** @type {NodeJS.Signals} */ signal) => void process.kill(pid, signal),
+    onUncaught: () => {},
     interruption: () => new AbortController().signal,
   }
   try {

@@ -1,4 +1,4 @@
-import { appendFileSync, existsSync, readFileSync } from "node:fs"
+import { appendFileSync, existsSync, mkdirSync, readFileSync } from "node:fs"
 import { onTestFinished } from "vitest"
 import { Daemon } from "../../src/daemon/daemon.js"
 import { type DaemonPaths, rootPaths } from "../../src/daemon/files/paths.js"
@@ -34,6 +34,7 @@ export class DaemonHarness {
   /** Starts a daemon on `relay`; it is stopped when the test ends, or the next one starts. */
   async start(relay: { readonly url: string }, options: Partial<DaemonOptions> = {}): Promise<void> {
     await this.stop()
+    mkdirSync(this.paths.dir, { recursive: true })
     const daemon = new Daemon(
       this.paths,
       {
@@ -46,7 +47,7 @@ export class DaemonHarness {
         echo: false,
         ...options,
       },
-      { clock: this.clock, random: () => 0.5, pid: 1, onStopped: () => {} },
+      { clock: this.clock, random: () => 0.5, pid: 1, requireHome: () => {}, onStopped: () => {} },
     )
     this.#daemon = daemon
     onTestFinished(() => daemon.stop())

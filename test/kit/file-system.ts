@@ -47,6 +47,15 @@ export class SmallDisk {
   }
 }
 
+/** Makes a directory read-only for everybody who opens files in it from now on. @returns a function that undoes it */
+export function makeReadOnly(dir: string): () => void {
+  if (!mount("--bind", dir, dir)) throw new Error("cannot mount")
+  const undo = () => void spawnSync("umount", ["--lazy", dir])
+  onTestFinished(undo)
+  if (!mount("-o", "remount,bind,ro", dir)) throw new Error("cannot remount")
+  return undo
+}
+
 /** Runs `act` with the rights of an ordinary user, who owns `dir`. */
 export function asNobody<T>(dir: string, act: () => T): T {
   const nobody = 65_534

@@ -198,7 +198,7 @@ async function killDaemons(workspace: Workspace | undefined): Promise<void> {
   }[]
   const name = list.find(({ running }) => running)?.name
   if (workspace === undefined || name === undefined) return
-  const { pid } = JSON.parse(readFileSync(workspace.file(name, "daemon.pid"), "utf8")) as { pid: number }
+  const { pid } = JSON.parse(readFileSync(workspace.file(name, "daemon.json"), "utf8")) as { pid: number }
   process.kill(pid, "SIGKILL")
   await until("the end of the daemons", () => !existsSync(`/proc/${pid}/exe`))
 }

@@ -96,12 +96,12 @@ function listAll({ io, config, clock }: Context): number {
 /** @throws {ChatError} as {@link chooseInstance}; NOT_FOUND if it does not run */
 async function stopOne(context: Context, wanted: InstanceName | undefined): Promise<number> {
   const { name } = chooseInstance(context, wanted)
-  await stopDaemon(rootPaths(context.config.home), name, context.clock)
+  await stopDaemon(rootPaths(context.config.home), name, context)
   return reportSuccess(context, { stopped: [name] }, `stopped ${name}`)
 }
 
 async function stopAll(context: Context): Promise<number> {
-  const stopped = await stopAllDaemons(rootPaths(context.config.home), context.clock)
+  const stopped = await stopAllDaemons(rootPaths(context.config.home), context)
   if (stopped.length === 0 && !context.config.json) context.io.note("no daemon is running here")
   return reportSuccess(context, { stopped }, stopped.length === 0 ? [] : `stopped ${stopped.join(" ")}`)
 }

@@ -53,8 +53,8 @@ export const up = defineCommand({
 })
 
 /** @throws {ChatError} ALREADY_RUNNING if the daemon runs on another relay */
-function refuseOtherRelay({ pid, name }: DaemonPaths, url: string, nowMs: number): void {
-  const holder = readHolder(pid, nowMs)
+function refuseOtherRelay({ record, name }: DaemonPaths, url: string, nowMs: number): void {
+  const holder = readHolder(record, nowMs)
   if (holder?.server === undefined || isSameServer(holder.server, url)) return
   throw new ChatError("ALREADY_RUNNING", `daemon ${name} runs on ${holder.server}`, {
     hint: `stop it first: agentchat daemon --stop --name ${name}`,
@@ -65,10 +65,10 @@ function refuseOtherRelay({ pid, name }: DaemonPaths, url: string, nowMs: number
 async function ensureDaemon(
   context: Context,
   root: RootPaths,
-  { pid, name }: DaemonPaths,
+  { record, name }: DaemonPaths,
   url: string,
 ): Promise<ProcessRecord | undefined> {
-  const holder = () => readHolder(pid, context.clock.now())?.process
+  const holder = () => readHolder(record, context.clock.now())?.process
   if (holder() !== undefined) return undefined
   const request = await daemonStart(context, { name, ephemeral: false, echo: false, compat: false }, url)
   try {

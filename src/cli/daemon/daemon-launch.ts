@@ -151,12 +151,13 @@ export async function runInBackground(
 
 /** Does the same as {@link runInBackground} without printing. @returns the status of the daemon */
 export async function startInBackground(
-  { config, clock, system }: Context,
+  { config, clock, system, io }: Context,
   start: DaemonStart,
   isolate: boolean,
 ): Promise<DaemonStatus | undefined> {
   const root = rootPaths(config.home)
-  await startDaemon(root, start, { clock, isolate, nodePath: system.nodePath })
+  const notices = await startDaemon(root, start, { clock, isolate, nodePath: system.nodePath })
+  for (const notice of notices) io.err(notice)
   const status = await waitForStatus(root, start.name as InstanceName, { clock, timeoutMs: connectMs })
   const { reason, state } = status ?? {}
   if (state !== "stopped" || reason === undefined || reason === null) return status
@@ -175,26 +176,26 @@ export async function runInForeground(
   choice: DaemonChoice,
   url: string | undefined,
 ): Promise<number> {
-  const { config, clock, system } = context
+  const { config, clock, system, io } = context
   const start = await daemonStart(context, choice, url)
   const created = newIdentityFile(start)
   const interruption = system.interruption()
-  const { pid, uid, runtimeDir, random } = system
   const root = rootPaths(config.home)
-  const process = await openHostProcess({ root, shared: false, clock, random, pid, uid, runtimeDir })
+  const host = await openHostProcess({ ...system, root, shared: false, clock, log: (line) => io.err(line) })
+  system.onUncaught((error) => host.onUncaught(error))
   const endLog = showLog(context, root.instance(start.name as InstanceName))
   try {
-    await process.host.start(start)
-    interruption.addEventListener("abort", () => void process.host.stopAll())
+    await host.start(start)
+    interruption.addEventListener("abort", () => void host.stopAll())
     const settled = waitForStatus(root, start.name as InstanceName, { clock, timeoutMs: connectMs })
-    const first = await Promise.race([settled, process.ended.then(() => undefined)])
+    const first = await Promise.race([settled, host.ended.then(() => undefined)])
     if (first !== undefined) reportStarted(context, start, created, first)
-    const reason = await process.ended
+    const reason = await host.ended
     if (reason !== undefined) throw reason
     return 0
   } finally {
     endLog()
-    await process.close()
+    await host.close()
   }
 }
 

@@ -95,11 +95,11 @@ export async function resetRelayGuards(
  * @throws {ChatError} OPERATOR_REQUIRED without a terminal, or if the number typed is wrong; NOT_FOUND
  */
 export async function resetOwnBreaker(context: Context, wanted: InstanceName | undefined): Promise<number> {
-  const { io, config, clock } = context
+  const { io, config } = context
   const paths = requireDaemon(context, wanted)
   const { name } = paths
   confirmAtTerminal(name, describeBreaker(paths))
-  await resetDaemonGuard(rootPaths(config.home), name, clock)
+  await resetDaemonGuard(rootPaths(config.home), name, context)
   if (config.json) io.json({ ok: true, reset: name })
   else io.out(`circuit breaker of daemon ${name} reset`)
   return 0

@@ -30,7 +30,7 @@ const guardedExit = 7
 export async function reportGuards(context: Context, choice: RequestOptions): Promise<number> {
   const { io, config, clock } = context
   const paths = usesOwnSession(choice) ? undefined : chooseInstance(context, choice.options.name)
-  const isRunning = paths !== undefined && readHolder(paths.pid, clock.now()) !== undefined
+  const isRunning = paths !== undefined && readHolder(paths.record, clock.now()) !== undefined
   const status = isRunning ? readStatus(paths.status) : undefined
   const { list, problem } = await listGuards(context, choice)
   const { stops, usages } = mergeStatus(status, list, problem)

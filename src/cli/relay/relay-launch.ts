@@ -146,8 +146,3 @@ export function writeLaunch(path: string, record: LaunchRecord): void {
 export function recordLaunch(path: string, started: Partial<LaunchRecord>): void {
   writeLaunch(path, { ...readLaunch(path), ...started })
 }
-
-/** Tests whether two records name the same process. */
-export function isSameProcess(a: ProcessRecord | undefined, b: ProcessRecord | undefined): boolean {
-  return a !== undefined && a.pid === b?.pid && a.start_time === b.start_time && a.boot_id === b.boot_id
-}

@@ -90,7 +90,7 @@ export function chooseDaemon(context: Context, { url, options }: SenderChoice): 
   if (usesOwnSession({ url, options })) return undefined
   const { config, clock } = context
   const paths = chooseInstance(context, options.name)
-  const holder = readHolder(paths.pid, clock.now())
+  const holder = readHolder(paths.record, clock.now())
   const isNamed = (options.name ?? config.name) !== undefined
   if (holder === undefined && !isNamed && !existsSync(paths.status)) return undefined
   if (holder === undefined) {

@@ -10,6 +10,7 @@ import type { Verb } from "../../protocol/verbs.js"
 import { FileProblems } from "../files/file-problems.js"
 import type { DaemonPaths } from "../files/paths.js"
 import { type IdentifiedLine, stepLineId } from "../inbox/line.js"
+import type { LockOwner } from "../process/lock-file.js"
 import type { DaemonMemory } from "../session/daemon-memory.js"
 import type { Mark } from "../session/read-receipts.js"
 import { type LoggedDeal, ProposalsFile } from "./proposals-file.js"
@@ -24,6 +25,8 @@ export interface DealJournalOptions {
   readonly self: string
   readonly clock: Clock
   readonly memory: DaemonMemory
+  /** Takes the lock of receipts.jsonl. */
+  readonly owner: LockOwner
 }
 
 export interface DealJournalEvents {
@@ -66,14 +69,14 @@ export class DealJournal {
   #isClosed = false
 
   /** @throws {ChatError} FILE_FAILED if proposals.jsonl cannot be read */
-  constructor({ paths, self, clock, memory }: DealJournalOptions, events: DealJournalEvents) {
+  constructor({ paths, self, clock, memory, owner }: DealJournalOptions, events: DealJournalEvents) {
     this.#self = self
     this.#clock = clock
     this.#memory = memory
     this.#events = events
     const { file, deals } = ProposalsFile.open(paths.proposals, memory.state.told, clock.now())
     this.#proposals = file
-    this.#receipts = new ReceiptsFile(paths.receipts)
+    this.#receipts = new ReceiptsFile(paths.receipts, owner)
     this.#deals = new Map(deals.map(({ deal }) => [deal.id, deal]))
     this.#problems = new FileProblems((problem) => {
       this.#problem = problem

@@ -10,6 +10,7 @@ import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Draft, Statement } from "../../protocol/statements.js"
 import type { Verb } from "../../protocol/verbs.js"
 import type { DaemonPaths } from "../files/paths.js"
+import type { LockOwner } from "../process/lock-file.js"
 import type { DaemonMemory } from "../session/daemon-memory.js"
 import { DealJournal, type DealJournalEvents } from "./deal-journal.js"
 import { isOver } from "./proposals-file.js"
@@ -33,6 +34,8 @@ export interface DealsOptions {
   readonly identity: Identity
   readonly clock: Clock
   readonly memory: DaemonMemory
+  /** Takes the lock of receipts.jsonl. */
+  readonly owner: LockOwner
 }
 
 /**
@@ -50,11 +53,11 @@ export class Deals {
   #notices = 0
 
   /** @throws {ChatError} FILE_FAILED if proposals.jsonl cannot be read */
-  constructor({ paths, identity, clock, memory }: DealsOptions, events: DealEvents) {
+  constructor({ paths, identity, clock, memory, owner }: DealsOptions, events: DealEvents) {
     this.#self = identity.did
     this.#clock = clock
     this.#events = events
-    this.#journal = new DealJournal({ paths, self: identity.did, clock, memory }, events)
+    this.#journal = new DealJournal({ paths, self: identity.did, clock, memory, owner }, events)
     const relay = {
       serverId: () => this.#requireSession().welcome.server_id,
       request: ((frame) => this.#requireSession().request(frame)) as Session["request"],

@@ -8,15 +8,13 @@ import {
   readSync,
   writeSync,
 } from "node:fs"
-import { createRequire } from "node:module"
 import { dirname } from "node:path"
 import { syncDirectory } from "../../base/atomic-file.js"
 import { formatReceipt, type Receipt } from "../../proposals/receipt.js"
 import { cutTornLine } from "../files/append-log.js"
 import { Dedup } from "../inbox/dedup.js"
+import { type LockOwner, underLock } from "../process/lock-file.js"
 
-/** Milliseconds after which the lock of a dead process is ignored. */
-const staleMs = 10_000
 const chunkBytes = 1024 * 1024
 const newline = 0x0a
 
@@ -26,13 +24,16 @@ const newline = 0x0a
  */
 export class ReceiptsFile {
   readonly #path: string
+  readonly #owner: LockOwner
   /** The lines up to offset {@link #readTo}. */
   #known = new Dedup(Number.POSITIVE_INFINITY)
   #readTo = 0
   #inode = ""
 
-  constructor(path: string) {
+  /** @param owner - takes the lock */
+  constructor(path: string, owner: LockOwner) {
     this.#path = path
+    this.#owner = owner
   }
 
   /**
@@ -41,25 +42,7 @@ export class ReceiptsFile {
    * @throws an error of the file system; then nothing was appended
    */
   append(receipts: readonly Receipt[]): boolean {
-    const release = this.#lock()
-    if (release === undefined) return false
-    try {
-      this.#append(receipts.map(formatReceipt))
-    } finally {
-      release()
-    }
-    return true
-  }
-
-  #lock(): (() => void) | undefined {
-    const { lockSync } = createRequire(import.meta.url)("proper-lockfile") as typeof import("proper-lockfile")
-    try {
-      // The lock is held within one turn of the event loop, so it cannot be refreshed or lost meanwhile.
-      return lockSync(this.#path, { realpath: false, stale: staleMs, onCompromised: () => {} })
-    } catch (error) {
-      if (error instanceof Error && "code" in error && error.code === "ELOCKED") return undefined
-      throw error
-    }
+    return underLock(`${this.#path}.lock`, this.#owner, () => this.#append(receipts.map(formatReceipt)))
   }
 
   #append(lines: readonly string[]): void {

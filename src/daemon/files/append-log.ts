@@ -106,10 +106,10 @@ export class DaemonLog {
   constructor(path: string, clock: Clock) {
     this.#path = path
     this.#clock = clock
-    this.#bytes = statSync(path, { throwIfNoEntry: false })?.size ?? 0
+    this.#bytes = sizeOf(path)
   }
 
-  /** Appends one line. A full disk costs the line, never the daemon: status.json reports the disk. */
+  /** Appends one line. A failing disk costs the line, never the daemon: status.json reports the disk. */
   write(text: string): void {
     const line = `${new Date(this.#clock.now()).toISOString()} ${formatForTerminal(text)}\n`
     try {
@@ -120,8 +120,16 @@ export class DaemonLog {
       appendFileSync(this.#path, line, { mode: 0o600 })
       this.#bytes += line.length
     } catch {
-      this.#bytes = statSync(this.#path, { throwIfNoEntry: false })?.size ?? 0
+      this.#bytes = sizeOf(this.#path)
     }
+  }
+}
+
+function sizeOf(path: string): number {
+  try {
+    return statSync(path).size
+  } catch {
+    return 0
   }
 }
 

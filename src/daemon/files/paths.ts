@@ -39,7 +39,10 @@ export interface DaemonPaths {
   readonly answers: string
   readonly status: string
   readonly log: string
+  /** The pid as a bare number, for shells; `record` counts. */
   readonly pid: string
+  /** daemon.json: the process that runs the daemon. */
+  readonly record: string
   readonly cursors: string
   readonly identity: string
   /** Shared by all daemons of the directory. */
@@ -101,6 +104,7 @@ function instancePaths(dir: string, name: InstanceName, atRoot: (file: string) =
     status: at("status.json"),
     log: at("daemon.log"),
     pid: at("daemon.pid"),
+    record: at("daemon.json"),
     cursors: at("cursors"),
     identity: name === "default" ? atRoot("identity.json") : at("identity.json"),
     receipts: atRoot("receipts.jsonl"),
@@ -123,16 +127,17 @@ export function ensureHome(paths: RootPaths): void {
 }
 
 /**
- * Creates a directory (0700) and its parents unless it exists.
- * @throws the actual system error: a recursive `mkdirSync` reports ENOENT for a full or read-only disk
+ * Creates a directory (0700) unless it exists. Its parent must exist: nothing makes a daemon's directory again that was
+ * removed or moved away while the daemon runs.
+ * @returns whether it was created
+ * @throws the system error
  */
-export function ensureDirectory(path: string): void {
+export function ensureDirectory(path: string): boolean {
   try {
     mkdirSync(path, { mode: 0o700 })
+    return true
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (code === "EEXIST") return
-    if (code !== "ENOENT") throw error
-    mkdirSync(path, { mode: 0o700, recursive: true })
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false
+    throw error
   }
 }

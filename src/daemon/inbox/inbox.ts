@@ -35,6 +35,8 @@ export interface InboxOptions {
   /** Called while the inbox is opened, for each line whose id is remembered again, oldest first. */
   readonly onRecalled?: OnRecalled
   readonly log?: (line: string) => void
+  /** @throws {ChatError} if another directory, or none, is at the inbox's path: then no file may be created */
+  readonly requireHome?: () => void
 }
 
 /** Data that accompanies a line and is not part of it. */
@@ -112,6 +114,7 @@ export class Inbox {
         this.#checkPressure()
       },
       onFailed: (error) => this.#onSyncFailed(error),
+      requireHome: () => this.#options.requireHome?.(),
     })
     this.#resumeRotation(found)
     this.#adopt(found)
@@ -183,11 +186,14 @@ export class Inbox {
     this.#retention.sweep()
   }
 
-  /** Writes and syncs all lines. Lines that the disk refuses are not confirmed, so the relay sends them again. */
-  async close(): Promise<void> {
+  /**
+   * Writes and syncs all lines. Lines that the disk refuses are not confirmed, so the relay sends them again.
+   * @param mayWrite - false to close the file only, because another daemon may use it
+   */
+  async close(mayWrite = true): Promise<void> {
     if (this.#isClosing) return
     this.#isClosing = true
-    await this.#drain()
+    await (mayWrite ? this.#drain() : this.#rotation)
     this.#wakeTimer?.cancel()
     await this.#writer.close()
     this.#step("close")

@@ -1,10 +1,10 @@
-import { mkdirSync, readdirSync, readFileSync } from "node:fs"
-import { join } from "node:path"
+import { readdirSync, readFileSync } from "node:fs"
+import { dirname, join } from "node:path"
 import { writeFileAtomic } from "../../base/atomic-file.js"
 import { ChatError } from "../../protocol/errors.js"
 import { parseNick } from "../../protocol/names.js"
 import { asFileProblem } from "../files/file-problems.js"
-import type { DaemonPaths } from "../files/paths.js"
+import { type DaemonPaths, ensureDirectory } from "../files/paths.js"
 
 const suffix = ".json"
 
@@ -42,7 +42,7 @@ export class ReaderCursor {
     this.#seq = Math.max(known, seq)
     if (seq <= known) return
     try {
-      mkdirSync(join(this.path, ".."), { recursive: true, mode: 0o700 })
+      ensureDirectory(dirname(this.path))
       writeFileAtomic(this.path, `${JSON.stringify({ v: 1, seq })}\n`)
     } catch (error) {
       throw asFileProblem(error, this.path)

@@ -1,9 +1,10 @@
-import { mkdirSync, read, readdirSync } from "node:fs"
+import { read, readdirSync } from "node:fs"
 import { type FileHandle, open, readdir, rename, rm, stat } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import { promisify } from "node:util"
 import type { Clock } from "../../base/clock.js"
 import { asFileProblem } from "../files/file-problems.js"
+import { ensureDirectory } from "../files/paths.js"
 import type { InboxLimits } from "./limits.js"
 
 /** A sealed file of older lines, named after the first and last `seq` in it. */
@@ -50,7 +51,7 @@ export function lastSealedSeq(dir: string): number {
  * repetition after a crash is harmless. Throws the system's errors.
  */
 export async function sealSegment(fd: number, bytes: number, dir: string, name: string): Promise<void> {
-  const isNew = mkdirSync(dir, { recursive: true, mode: 0o700 }) !== undefined
+  const isNew = ensureDirectory(dir)
   for (const leftover of await readdir(dir)) {
     if (leftover.endsWith(temporarySuffix)) await rm(join(dir, leftover), { force: true })
   }

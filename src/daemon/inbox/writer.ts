@@ -1,13 +1,4 @@
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  ftruncateSync,
-  mkdirSync,
-  openSync,
-  statSync,
-  writeSync,
-} from "node:fs"
+import { closeSync, constants, fstatSync, ftruncateSync, openSync, statSync, writeSync } from "node:fs"
 import { basename, dirname } from "node:path"
 import { syncDirectory } from "../../base/atomic-file.js"
 import { type CommitEntry, type CommitEvents, GroupCommit } from "./group-commit.js"
@@ -47,6 +38,7 @@ export type FileState = "ours" | "changed" | "gone"
 export class InboxWriter {
   readonly #paths: InboxPaths
   readonly #queue = new LineQueue()
+  readonly #events: { requireHome?(): void }
   readonly #commit: GroupCommit
   #file: InboxFile | undefined
   /** The batch to write next; kept while the file must not grow or the disk refuses it. */
@@ -55,8 +47,9 @@ export class InboxWriter {
   #firstSeq = 1
   #lastSeq = 0
 
-  constructor(paths: InboxPaths, events: CommitEvents) {
+  constructor(paths: InboxPaths, events: CommitEvents & { requireHome?(): void }) {
     this.#paths = paths
+    this.#events = events
     this.#commit = new GroupCommit(events)
   }
 
@@ -118,7 +111,7 @@ export class InboxWriter {
   /** Checks the file on disk. Unless it is ours, the lines of a partly written batch are queued again. */
   check(): FileState {
     if (this.#file === undefined) {
-      mkdirSync(this.#paths.dir, { recursive: true, mode: 0o700 })
+      this.#events.requireHome?.()
       this.#file = InboxFile.open(this.#paths.inbox)
     }
     const state = this.#file.check()

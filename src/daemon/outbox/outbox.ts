@@ -22,6 +22,8 @@ export interface OutboxOptions {
   readonly limits?: Partial<OutboxLimits>
   /** Receives the oldest file problem whenever that changes, and undefined once there is none. */
   onProblem(problem: ChatError | undefined): void
+  /** @throws {ChatError} if another directory, or none, is at the outbox's path: then its files are not ours */
+  readonly requireHome?: () => void
   /** Called when there are lines to {@link Outbox.take}. */
   onLines(): void
   /** Receives a line that is no valid message, after it was recorded. After a crash the same `at` may come again. */
@@ -127,9 +129,12 @@ export class Outbox {
     this.#watchAll()
   }
 
-  /** Saves progress and closes every file. Unsettled lines are found again when the outbox is opened next. */
-  close(): void {
-    if (this.#isRestored) this.#cursor.save()
+  /**
+   * Saves progress and closes every file. Unsettled lines are found again when the outbox is opened next.
+   * @param mayWrite - false to close the files only, because another daemon may use them
+   */
+  close(mayWrite = true): void {
+    if (this.#isRestored && mayWrite) this.#cursor.save()
     this.#isClosed = true
     this.#cursor.close()
     clearImmediate(this.#nextRead)
@@ -153,7 +158,10 @@ export class Outbox {
   }
 
   #checkCurrent(): void {
-    this.#problems.attempt("outbox.jsonl", "read", () => this.#files.checkCurrent())
+    this.#problems.attempt("outbox.jsonl", "read", () => {
+      this.#options.requireHome?.()
+      this.#files.checkCurrent()
+    })
     if (this.#files.readable.every((file) => file.isRecorded)) return
     this.#cursor.touch()
     this.#cursor.save()

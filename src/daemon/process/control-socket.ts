@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto"
-import { chmodSync, lstatSync, mkdirSync, rmSync } from "node:fs"
+import { accessSync, chmodSync, constants, lstatSync, mkdirSync, readdirSync, rmSync } from "node:fs"
 import { connect, createServer, type Server, type Socket } from "node:net"
-import { join } from "node:path"
+import { dirname, isAbsolute, join } from "node:path"
 import { ChatError, type ErrorCode, isErrorCode } from "../../protocol/errors.js"
 import type { DaemonStart } from "../options.js"
 
@@ -11,31 +11,81 @@ export type ControlRequest =
   | { readonly op: "stop"; readonly name: string }
   | { readonly op: "reset-guard"; readonly name: string }
 
-/** The reply to a request: success, or an error. */
+/** The reply to a request: success, perhaps with lines for the user, or an error. */
 export type ControlReply =
-  | { readonly ok: true }
+  | { readonly ok: true; readonly notices?: readonly string[] }
   | { readonly ok: false; readonly code: string; readonly message: string; readonly hint?: string }
 
 /** Largest request or reply, in characters. */
 const maxLength = 64 * 1024
 
+/** Longest path of a socket, in bytes: BSD and macOS have 104 bytes for it, the last of them 0. */
+const maxPathBytes = 103
+
+/** Where a control socket may be. */
+export interface SocketPlaces {
+  /** Directories to try in this order, such as `$XDG_RUNTIME_DIR`; those that are no absolute path are skipped. */
+  readonly runtimeDirs: readonly (string | undefined)[]
+  readonly uid: number
+  /** The `.agentchat` directory. */
+  readonly root: string
+  readonly pid: number
+}
+
 /**
  * Returns the path of a host's control socket and creates its directory. The socket is not in the `.agentchat` directory,
- * because a socket path is limited to 104 bytes and shared mounts often do not support sockets.
- * @param runtimeDir - `$XDG_RUNTIME_DIR`, or the directory for temporary files
- * @throws {ChatError} FILE_FAILED when another user owns the directory
+ * because shared mounts often do not support sockets, and its path may be too long.
+ * @param log - gets a line for each directory that cannot be used
+ * @throws {ChatError} FILE_FAILED if none of the directories can be used
  */
-export function controlSocketPath(runtimeDir: string, uid: number, root: string, pid: number): string {
-  const dir = join(runtimeDir, `agentchat-${uid}`)
-  mkdirSync(dir, { recursive: true, mode: 0o700 })
-  const stat = lstatSync(dir)
-  if (!stat.isDirectory() || stat.uid !== uid) {
-    throw new ChatError("FILE_FAILED", `${dir}: owned by another user`, {
-      hint: "set XDG_RUNTIME_DIR to a directory that you own",
-    })
+export function controlSocketPath(places: SocketPlaces, log: (line: string) => void = () => {}): string {
+  const { runtimeDirs, uid, root, pid } = places
+  const name = `${createHash("sha256").update(root).digest("hex").slice(0, 16)}-${pid}.sock`
+  const absolute = runtimeDirs.filter((dir) => dir !== undefined && isAbsolute(dir)) as string[]
+  let problem = "no directory for it is known"
+  for (const runtimeDir of new Set(absolute)) {
+    const path = join(runtimeDir, `agentchat-${uid}`, name)
+    const found = problemOf(path, uid)
+    if (found === undefined) return path
+    problem = `${runtimeDir}: ${found}`
+    log(`control socket: ${problem}; another directory is used`)
   }
-  chmodSync(dir, 0o700)
-  return join(dir, `${createHash("sha256").update(root).digest("hex").slice(0, 16)}-${pid}.sock`)
+  throw new ChatError("FILE_FAILED", `control socket: ${problem}`, {
+    hint: "set XDG_RUNTIME_DIR to a directory that you own, with a short path",
+  })
+}
+
+/** Creates the directory of a socket. @returns why it cannot be used; undefined if it can */
+function problemOf(path: string, uid: number): string | undefined {
+  if (Buffer.byteLength(path) > maxPathBytes) return `too long for a socket path of ${maxPathBytes} bytes`
+  const dir = dirname(path)
+  try {
+    mkdirSync(dir, { recursive: true, mode: 0o700 })
+    const stat = lstatSync(dir)
+    if (!stat.isDirectory() || stat.uid !== uid) return `${dir} is owned by another user`
+    chmodSync(dir, 0o700)
+    accessSync(dir, constants.W_OK | constants.X_OK)
+    return undefined
+  } catch (error) {
+    return `cannot be used (${String((error as NodeJS.ErrnoException).code)})`
+  }
+}
+
+/** Removes the sockets in the directory of `path` that nobody listens on: their processes were killed. */
+export async function removeDeadSockets(path: string): Promise<void> {
+  const dir = dirname(path)
+  const sockets = readdirSync(dir).filter((name) => name.endsWith(".sock"))
+  await Promise.all(sockets.map(async (name) => removeIfDead(join(dir, name))))
+}
+
+function removeIfDead(path: string): Promise<void> {
+  return new Promise((resolve) => {
+    const socket = connect(path, () => socket.destroy())
+    socket.on("error", ({ code }: NodeJS.ErrnoException) => {
+      if (code === "ECONNREFUSED") rmSync(path, { force: true })
+    })
+    socket.on("close", () => resolve())
+  })
 }
 
 /** Serves the control socket: reads one request per connection and writes one reply. */
@@ -81,13 +131,13 @@ export async function askControl(path: string, request: ControlRequest, timeoutM
   } finally {
     socket.destroy()
   }
-  throwReply(line)
+  checkReply(line)
 }
 
-/** Checks a reply. @throws {ChatError} the error in it */
-export function throwReply(line: string): void {
+/** Checks a reply. @returns its notices @throws {ChatError} the error in it */
+export function checkReply(line: string): readonly string[] {
   const reply = JSON.parse(line) as ControlReply
-  if (reply.ok) return
+  if (reply.ok) return reply.notices ?? []
   const code: ErrorCode = isErrorCode(reply.code) ? reply.code : "UNSUPPORTED"
   throw new ChatError(code, reply.message, reply.hint === undefined ? {} : { hint: reply.hint })
 }

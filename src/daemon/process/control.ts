@@ -8,11 +8,21 @@ import type { InstanceName } from "../../protocol/names.js"
 import { ensureHome, instanceNames, type RootPaths } from "../files/paths.js"
 import type { DaemonStart } from "../options.js"
 import { type DaemonStatus, readStatus } from "../status.js"
-import { askControl, readLine, throwReply } from "./control-socket.js"
-import { readHolder } from "./pid-file.js"
+import { askControl, type ControlRequest, checkReply, readLine } from "./control-socket.js"
+import { type Holder, readHolder } from "./pid-file.js"
+import { type ProcessRecord, processState } from "./process-record.js"
 
 /** Milliseconds a host process may take to start or to reply. */
 const replyMs = 10_000
+
+/** Milliseconds to wait for a host to open its control socket again. */
+const reopenMs = 4_000
+
+/** What it takes to end a process. */
+export interface Signals {
+  readonly clock: Clock
+  readonly system: { kill(pid: number, signal: NodeJS.Signals): void }
+}
 
 /** One row of `daemon --list`. */
 export interface DaemonListEntry {
@@ -27,22 +37,24 @@ export interface DaemonListEntry {
  * Starts a daemon in the background, in the process that already hosts this directory's daemons. If there is none, or
  * with `isolate`, starts a new process.
  * @param options - `nodePath` is the Node executable for a new process
+ * @returns what the user should know, such as where the control socket is
  * @throws {ChatError} ALREADY_RUNNING, or the error of the start
  */
 export async function startDaemon(
   root: RootPaths,
   start: DaemonStart,
   options: { clock: Clock; isolate: boolean; nodePath: string },
-): Promise<void> {
+): Promise<readonly string[]> {
   ensureHome(root)
   refuseRunning(root, start.name as InstanceName, options.clock.now())
-  if (!options.isolate && (await joinHost(root, start, options.clock.now()))) return
+  if (!options.isolate && (await joinHost(root, start, options.clock.now()))) return []
   try {
-    await spawnHost(root, start, { shared: !options.isolate, nodePath: options.nodePath })
+    return await spawnHost(root, start, { shared: !options.isolate, nodePath: options.nodePath })
   } catch (error) {
     // Another process became the host a moment earlier: two daemons were started at once.
     const lost = error instanceof ChatError && error.code === "ALREADY_RUNNING" && !options.isolate
     if (!lost || !(await joinHost(root, start, options.clock.now()))) throw error
+    return []
   }
 }
 
@@ -65,20 +77,79 @@ export async function waitForStatus(
   }
 }
 
-/** Stops one daemon; others in its process continue. @throws {ChatError} NOT_FOUND when it is not running */
-export async function stopDaemon(root: RootPaths, name: InstanceName, clock: Clock): Promise<void> {
-  await askControl(socketOf(root, name, clock), { op: "stop", name }, replyMs)
+/**
+ * Stops one daemon; others in its process continue.
+ * @throws {ChatError} NOT_FOUND when it is not running; UNREACHABLE or TIMEOUT if its process does not answer
+ */
+export async function stopDaemon(root: RootPaths, name: InstanceName, signals: Signals): Promise<void> {
+  const holder = holderOf(root, name, signals.clock)
+  const request = { op: "stop", name } as const
+  if (await askedAgain(holder, request, signals)) return
+  const { pid } = holder.process
+  const others = listDaemons(root, signals.clock.now()).filter(
+    (other) => other.pid === pid && other.name !== name,
+  )
+  if (others.length > 0) {
+    const names = others.map((other) => other.name).join(", ")
+    throw new ChatError("UNREACHABLE", `process ${pid} does not answer; it also runs ${names}`, {
+      hint: `end all of them: kill ${pid}`,
+    })
+  }
+  await endProcess(holder.process, signals)
 }
 
-/** Resets a daemon's own breaker. @throws {ChatError} NOT_FOUND when it is not running */
-export async function resetDaemonGuard(root: RootPaths, name: InstanceName, clock: Clock): Promise<void> {
-  await askControl(socketOf(root, name, clock), { op: "reset-guard", name }, replyMs)
+/** Resets a daemon's own breaker. @throws {ChatError} NOT_FOUND when it is not running; UNREACHABLE */
+export async function resetDaemonGuard(root: RootPaths, name: InstanceName, signals: Signals): Promise<void> {
+  const holder = holderOf(root, name, signals.clock)
+  if (await askedAgain(holder, { op: "reset-guard", name }, signals)) return
+  throw new ChatError("UNREACHABLE", `process ${holder.process.pid} does not answer on its socket`)
+}
+
+/**
+ * Sends a request to a host. Its socket may have been removed, as by a cleaner of temporary files; a hangup makes the
+ * host open it again.
+ * @returns false if there is no answer
+ * @throws {ChatError} the host's error; UNREACHABLE if the process cannot be signaled from here
+ */
+async function askedAgain(
+  { socket, process }: Holder,
+  request: ControlRequest,
+  { clock, system }: Signals,
+): Promise<boolean> {
+  const deadline = clock.monotonic() + reopenMs
+  for (let tries = 0; ; tries++) {
+    try {
+      await askControl(socket, request, replyMs)
+      return true
+    } catch (error) {
+      if (!(error instanceof ChatError) || error.code !== "UNREACHABLE") throw error
+      if (processState(process) !== "alive") throw error
+    }
+    if (tries === 0) system.kill(process.pid, "SIGHUP")
+    if (clock.monotonic() >= deadline) return false
+    await delay(clock, 50)
+  }
+}
+
+/** Ends a process and waits for its end. @throws {ChatError} TIMEOUT */
+export async function endProcess(process: ProcessRecord, { clock, system }: Signals): Promise<void> {
+  if (processState(process) !== "alive") return
+  system.kill(process.pid, "SIGTERM")
+  const deadline = clock.monotonic() + replyMs
+  while (processState(process) === "alive") {
+    if (clock.monotonic() >= deadline) {
+      throw new ChatError("TIMEOUT", `process ${process.pid} did not end within ${replyMs / 1000} s`, {
+        hint: `kill -9 ${process.pid}`,
+      })
+    }
+    await delay(clock, 20)
+  }
 }
 
 /** Stops every daemon of the directory. @returns their names */
-export async function stopAllDaemons(root: RootPaths, clock: Clock): Promise<string[]> {
-  const running = listDaemons(root, clock.now()).filter((entry) => entry.running)
-  for (const { name } of running) await stopDaemon(root, name as InstanceName, clock)
+export async function stopAllDaemons(root: RootPaths, signals: Signals): Promise<string[]> {
+  const running = listDaemons(root, signals.clock.now()).filter((entry) => entry.running)
+  for (const { name } of running) await stopDaemon(root, name as InstanceName, signals)
   return running.map(({ name }) => name)
 }
 
@@ -86,7 +157,7 @@ export async function stopAllDaemons(root: RootPaths, clock: Clock): Promise<str
 export function listDaemons(root: RootPaths, nowMs: number): DaemonListEntry[] {
   return instanceNames(root).map((name) => {
     const paths = root.instance(name)
-    const holder = readHolder(paths.pid, nowMs)
+    const holder = readHolder(paths.record, nowMs)
     const status = readStatus(paths.status)
     return {
       name,
@@ -105,7 +176,7 @@ export function daemonStatus(
   nowMs: number,
 ): { status: DaemonStatus | undefined; running: boolean } {
   const paths = root.instance(name)
-  const running = readHolder(paths.pid, nowMs) !== undefined
+  const running = readHolder(paths.record, nowMs) !== undefined
   const status = readStatus(paths.status)
   if (status === undefined || running) return { status, running }
   const crashed =
@@ -113,16 +184,15 @@ export function daemonStatus(
   return { status: { ...status, state: "stopped", connected: false, reason: crashed }, running }
 }
 
-/** Returns the control socket of a running daemon. */
-function socketOf(root: RootPaths, name: InstanceName, clock: Clock): string {
-  const holder = readHolder(root.instance(name).pid, clock.now())
-  if (holder !== undefined) return holder.socket
+function holderOf(root: RootPaths, name: InstanceName, clock: Clock): Holder {
+  const holder = readHolder(root.instance(name).record, clock.now())
+  if (holder !== undefined) return holder
   throw new ChatError("NOT_FOUND", `daemon ${name} is not running`, { hint: "see: agentchat daemon --list" })
 }
 
 function refuseRunning(root: RootPaths, name: InstanceName, nowMs: number): void {
-  const holder = readHolder(root.instance(name).pid, nowMs)
-  if (holder === undefined) return
+  const holder = readHolder(root.instance(name).record, nowMs)
+  if (holder === undefined || holder.isMoved) return
   const message = `daemon ${name} is already running in process ${holder.process.pid}`
   throw new ChatError("ALREADY_RUNNING", message, { hint: `agentchat daemon --stop --name ${name}` })
 }
@@ -130,7 +200,7 @@ function refuseRunning(root: RootPaths, name: InstanceName, nowMs: number): void
 /** Starts a daemon in the running host. @returns false if there is none, or if it is ending */
 async function joinHost(root: RootPaths, start: DaemonStart, nowMs: number): Promise<boolean> {
   const host = readHolder(root.host, nowMs)
-  if (host === undefined) return false
+  if (host === undefined || host.isMoved) return false
   try {
     await askControl(host.socket, { op: "start", start }, replyMs)
     return true
@@ -140,12 +210,12 @@ async function joinHost(root: RootPaths, start: DaemonStart, nowMs: number): Pro
   }
 }
 
-/** Starts a host process with its first daemon and waits for its reply. */
+/** Starts a host process with its first daemon. @returns the notices in its reply */
 async function spawnHost(
   root: RootPaths,
   start: DaemonStart,
   { shared, nodePath }: { shared: boolean; nodePath: string },
-): Promise<void> {
+): Promise<readonly string[]> {
   const log = openLog(root.hostLog)
   const child = spawn(nodePath, [fileURLToPath(new URL("./host-main.js", import.meta.url))], {
     detached: true,
@@ -155,7 +225,7 @@ async function spawnHost(
   const replies = child.stdio[3] as Socket
   child.stdin?.end(JSON.stringify({ root: root.root, shared, start }))
   try {
-    throwReply(await readLine(replies))
+    return checkReply(await readLine(replies))
   } catch (error) {
     if (error instanceof ChatError) throw error
     throw new ChatError("FILE_FAILED", "the daemon process did not start", {

@@ -19,23 +19,36 @@ interface Order {
 
 async function main(): Promise<number> {
   const order = JSON.parse(readFileSync(0, "utf8")) as Order
-  const { host, ended, close } = await openHostProcess({
+  const notices: string[] = []
+  const host = await openHostProcess({
     root: rootPaths(order.root),
     shared: order.shared,
     clock: systemClock,
     random: () => Math.random(),
     pid: process.pid,
     uid: process.getuid?.() ?? 0,
-    runtimeDir: process.env["XDG_RUNTIME_DIR"] ?? tmpdir(),
+    runtimeDirs: [process.env["XDG_RUNTIME_DIR"], tmpdir(), "/tmp"],
+    log: (line) => {
+      notices.push(line)
+      log(line)
+    },
   })
+  process.on("uncaughtException", (error) => host.onUncaught(error))
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => void host.stopAll())
-  process.on("SIGHUP", () => undefined)
+  process.on("SIGHUP", () => host.sweep())
   const failure = await host.start(order.start).then(() => undefined, replyOf)
-  reply(failure ?? { ok: true })
+  reply(failure ?? { ok: true, notices })
   // Another daemon may have joined this process while ours failed to start.
-  const exit = failure !== undefined && host.size === 0 ? 1 : ((await ended)?.exit ?? 0)
-  await close()
+  const exit = failure !== undefined && host.size === 0 ? 1 : ((await host.ended)?.exit ?? 0)
+  await host.close()
   return exit
+}
+
+/** Standard error is host.log, perhaps on a full disk. */
+function log(line: string): void {
+  try {
+    writeSync(2, `${new Date(systemClock.now()).toISOString()} ${line}\n`)
+  } catch {}
 }
 
 function reply(value: ControlReply): void {

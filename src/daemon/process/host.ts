@@ -1,11 +1,14 @@
+import { lstatSync } from "node:fs"
+import type { Server } from "node:net"
 import { type Clock, delay, type Timer } from "../../base/clock.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { InstanceName } from "../../protocol/names.js"
 import { Daemon } from "../daemon.js"
+import { asFileProblem, FileProblems, isFileError } from "../files/file-problems.js"
 import type { RootPaths } from "../files/paths.js"
 import { type DaemonOptions, type DaemonStart, prepareStart } from "../options.js"
-import { controlSocketPath, serveControl } from "./control-socket.js"
-import { claimPidFile, heartbeatMs, releasePidFile, touchPidFile } from "./pid-file.js"
+import { type ControlRequest, controlSocketPath, removeDeadSockets, serveControl } from "./control-socket.js"
+import { type Claim, claimHome, heartbeatMs, type Loss } from "./pid-file.js"
 import { describeProcess, type ProcessRecord } from "./process-record.js"
 
 /** Milliseconds between two sweeps of all daemons, and the longer pause while all of them are idle. */
@@ -24,82 +27,99 @@ export interface HostEnvironment {
   readonly random: () => number
   readonly pid: number
   readonly uid: number
-  /** Where the control socket may be created: `$XDG_RUNTIME_DIR`, or the directory for temporary files. */
-  readonly runtimeDir: string
-}
-
-/** A process that hosts daemons and takes requests on its control socket. */
-export interface HostProcess {
-  readonly host: Host
-  /** Resolves when the last daemon has ended, with the error if it stopped because of one. */
-  readonly ended: Promise<ChatError | undefined>
-  /** Gives up the host's pid file and closes the socket once its clients have their replies. */
-  readonly close: () => Promise<void>
+  /** Where the control socket may be created; see {@link controlSocketPath}. */
+  readonly runtimeDirs: readonly (string | undefined)[]
+  /** Gets what a person should know and no file of a daemon can say. */
+  readonly log: (line: string) => void
 }
 
 /**
  * Makes the calling process a host of daemons.
- * @throws {ChatError} ALREADY_RUNNING when `shared` and another process hosts this directory
+ * @throws {ChatError} ALREADY_RUNNING when `shared` and another process hosts this directory; FILE_FAILED
  */
-export async function openHostProcess(environment: HostEnvironment): Promise<HostProcess> {
-  const { root, shared, clock, random, pid, uid, runtimeDir } = environment
+export async function openHostProcess(environment: HostEnvironment): Promise<Host> {
+  const { root, shared, clock, pid, log } = environment
   const self = describeProcess(pid)
-  const socket = controlSocketPath(runtimeDir, uid, root.root, pid)
-  const { promise: ended, resolve: end } = withResolvers<ChatError | undefined>()
-  const host = new Host({ root, clock, random, process: self, socket, onEmpty: end })
-  const server = await serveControl(socket, async (request) => {
-    if (request.op === "start") await host.start(request.start)
-    else if (request.op === "stop") await host.stop(request.name)
-    else host.resetGuard(request.name)
-  })
-  const close = async () => {
-    if (shared) releasePidFile(root.host, self)
-    await Promise.race([new Promise((resolve) => server.close(resolve)), delay(clock, lastReplyMs)])
-  }
+  const socket = controlSocketPath({ ...environment, root: root.root }, log)
+  await removeDeadSockets(socket)
+  const host = new Host(environment, self, socket)
+  await host.listen()
   try {
-    if (shared) await claimPidFile(root.host, { process: self, socket }, clock.now())
+    if (shared) host.claim = await claimHome({ record: root.host }, { process: self, socket }, clock)
   } catch (error) {
-    await close()
+    await host.close()
     throw error
   }
-  return { host, ended, close }
+  return host
 }
 
-/** Options of {@link Host}. */
-interface HostOptions {
-  readonly root: RootPaths
-  readonly clock: Clock
-  readonly random: () => number
-  readonly process: ProcessRecord
+/** The problem of a sweep that failed; the next sweep that succeeds clears it. */
+const sweeping = ["files", "read and written"] as const
+
+/** A daemon of this process, and its claim on its directory. */
+interface Hosted {
+  readonly daemon: Daemon
+  readonly claim: Claim
+  readonly problems: FileProblems
+}
+
+/**
+ * The daemons of one process, swept by one timer, and the control socket. An error of one file or one daemon is reported
+ * as a problem of that daemon and tried again with the next sweep; it never ends the process.
+ */
+export class Host {
+  readonly #environment: HostEnvironment
+  readonly #process: ProcessRecord
   /** Path of the control socket. */
-  readonly socket: string
-  /** Called when the last daemon has ended; `reason` is the error if it stopped because of one. */
-  onEmpty(reason: ChatError | undefined): void
-}
-
-/** The daemons of one process, swept by one timer. */
-class Host {
-  readonly #options: HostOptions
-  readonly #daemons = new Map<InstanceName, Daemon>()
+  readonly #socket: string
+  readonly #daemons = new Map<InstanceName, Hosted>()
   /** Daemons being started or stopped. Their pid files do not show it: this process holds them in both cases. */
   readonly #changing = new Set<InstanceName>()
+  /** Claims of stopped daemons whose files could not be removed yet. */
+  readonly #unreleased = new Set<Claim>()
+  #server: Server | undefined
+  #isListening = false
   #timer: Timer | undefined
   #lastTouchMs = 0
+  #end: (reason: ChatError | undefined) => void = () => {}
 
-  constructor(options: HostOptions) {
-    this.#options = options
+  /** Resolves when the last daemon has ended, with the error if it stopped because of one. */
+  readonly ended = new Promise<ChatError | undefined>((resolve) => {
+    this.#end = resolve
+  })
+  /** Shows other starts that they may join this process. */
+  claim: Claim | undefined
+
+  constructor(environment: HostEnvironment, process: ProcessRecord, socket: string) {
+    this.#environment = environment
+    this.#process = process
+    this.#socket = socket
   }
 
   get size(): number {
     return this.#daemons.size
   }
 
+  /** Opens the control socket. */
+  async listen(): Promise<void> {
+    this.#server = await serveControl(this.#socket, (request) => this.#handle(request))
+  }
+
+  /** Gives up the directory and closes the socket once its clients have their replies. */
+  async close(): Promise<void> {
+    if (this.claim !== undefined) this.#release(this.claim)
+    const server = this.#server
+    if (server === undefined) return
+    const closed = new Promise((resolve) => server.close(resolve))
+    await Promise.race([closed, delay(this.#environment.clock, lastReplyMs)])
+  }
+
   /** Starts a daemon in this process. @throws {ChatError} ALREADY_RUNNING, or the error of its options or files */
   async start(start: DaemonStart): Promise<void> {
-    const options = await prepareStart(this.#options.root, start)
+    const options = await prepareStart(this.#environment.root, start)
     const { name } = options
     if (this.#daemons.has(name) || this.#changing.has(name)) {
-      const message = `daemon ${name} is already running in process ${this.#options.process.pid}`
+      const message = `daemon ${name} is already running in process ${this.#process.pid}`
       throw new ChatError("ALREADY_RUNNING", message, { hint: `agentchat daemon --stop --name ${name}` })
     }
     this.#changing.add(name)
@@ -112,88 +132,170 @@ class Host {
     this.#timer ??= this.#nextSweep()
   }
 
-  /** Stops one daemon. @throws {ChatError} NOT_FOUND */
-  async stop(name: string): Promise<void> {
-    if (!this.#daemons.has(name as InstanceName)) throw notRunning(name)
-    await this.#remove(name as InstanceName, undefined)
-  }
-
-  /** Resets the breaker of one daemon. @throws {ChatError} NOT_FOUND */
-  resetGuard(name: string): void {
-    const daemon = this.#daemons.get(name as InstanceName)
-    if (daemon === undefined) throw notRunning(name)
-    daemon.resetBreaker()
-  }
-
   /** Stops all daemons. */
   async stopAll(): Promise<void> {
-    await Promise.all([...this.#daemons.keys()].map((name) => this.#remove(name, undefined)))
+    await Promise.all([...this.#daemons.keys()].map((name) => this.#remove(name, undefined, true)))
+  }
+
+  /**
+   * Reports an error that no daemon expected, and continues: the other daemons of this process are not at fault. Ends
+   * with the next sweep if it is an error of the file system.
+   */
+  onUncaught(error: unknown): void {
+    this.#environment.log(`uncaught: ${String(error instanceof Error ? (error.stack ?? error) : error)}`)
+    const problem = problemOf(error)
+    for (const { problems } of this.#daemons.values()) {
+      if (isFileError(error)) problems.set(...sweeping, problem)
+      else problems.set("process", "continued", problem)
+    }
+  }
+
+  /** Does at once what is due with the next sweep. */
+  sweep(): void {
+    for (const claim of [...this.#unreleased]) this.#release(claim)
+    const { clock } = this.#environment
+    const isTouchDue = clock.monotonic() - this.#lastTouchMs >= heartbeatMs
+    if (isTouchDue) this.#lastTouchMs = clock.monotonic()
+    for (const [name, hosted] of this.#daemons) this.#sweepOne(name, hosted, isTouchDue)
+    this.#keepShared()
+    this.#keepListening()
+  }
+
+  #sweepOne(name: InstanceName, { daemon, claim, problems }: Hosted, isTouchDue: boolean): void {
+    let loss: Loss | undefined
+    problems.attempt("daemon.pid", "checked", () => {
+      loss = claim.check()
+    })
+    if (loss !== undefined) {
+      const reason = new ChatError("NOT_FOUND", `stopped, because ${loss.reason}`)
+      this.#environment.log(`daemon ${name}: ${reason.message}`)
+      void this.#remove(name, reason, loss.isHomeOurs)
+      return
+    }
+    try {
+      problems.attempt(...sweeping, () => daemon.sweep())
+      if (isTouchDue) {
+        problems.attempt("daemon.json", "touched", () => claim.touch(this.#environment.clock.now()))
+      }
+    } catch (error) {
+      this.onUncaught(error)
+    }
+  }
+
+  async #handle(request: ControlRequest): Promise<void> {
+    if (request.op === "start") await this.start(request.start)
+    else {
+      const hosted = this.#daemons.get(request.name as InstanceName)
+      if (hosted === undefined) {
+        throw new ChatError("NOT_FOUND", `no daemon ${request.name} is running here`)
+      }
+      if (request.op === "stop") await this.#remove(request.name as InstanceName, undefined, true)
+      else hosted.daemon.resetBreaker()
+    }
   }
 
   async #open(options: DaemonOptions): Promise<void> {
-    const { root, clock, random, process, socket } = this.#options
-    const paths = root.instance(options.name)
+    const { root, clock, random } = this.#environment
+    const { pid, record } = root.instance(options.name)
     const agentId = options.identity?.agentId
-    const holder = { process, socket, server: options.server, ...(agentId === undefined ? {} : { agentId }) }
-    await claimPidFile(paths.pid, holder, clock.now())
+    const holder = {
+      process: this.#process,
+      socket: this.#socket,
+      server: options.server,
+      ...(agentId === undefined ? {} : { agentId }),
+    }
+    const claim = await claimHome({ record, pid }, holder, clock)
     try {
-      const onStopped = (name: InstanceName, reason: ChatError) => void this.#remove(name, reason)
-      const daemon = new Daemon(paths, options, { clock, random, pid: process.pid, onStopped })
-      this.#daemons.set(options.name, daemon)
+      const daemon = new Daemon(root.instance(options.name), options, {
+        ...{ clock, random, pid: this.#process.pid },
+        requireHome: () => claim.requireHome(),
+        onStopped: (name, reason) => void this.#remove(name, reason, true),
+      })
+      const problems = new FileProblems(daemon.reporter("process"))
+      this.#daemons.set(options.name, { daemon, claim, problems })
       daemon.start()
     } catch (error) {
-      releasePidFile(paths.pid, process)
+      this.#release(claim)
       throw error
     }
   }
 
-  async #remove(name: InstanceName, reason: ChatError | undefined): Promise<void> {
-    const daemon = this.#daemons.get(name)
-    if (daemon === undefined) return
+  /** @param isHomeOurs - false if another daemon may use the directory: then nothing may be written */
+  async #remove(name: InstanceName, reason: ChatError | undefined, isHomeOurs: boolean): Promise<void> {
+    const hosted = this.#daemons.get(name)
+    if (hosted === undefined) return
     this.#daemons.delete(name)
     this.#changing.add(name)
     try {
-      await daemon.stop()
-    } finally {
-      releasePidFile(this.#options.root.instance(name).pid, this.#options.process)
-      this.#changing.delete(name)
+      await hosted.daemon.stop(reason, isHomeOurs)
+    } catch (error) {
+      this.onUncaught(error)
     }
+    this.#release(hosted.claim)
+    this.#changing.delete(name)
     this.#endIfEmpty(reason)
+  }
+
+  #release(claim: Claim): void {
+    try {
+      claim.release()
+      this.#unreleased.delete(claim)
+    } catch (error) {
+      if (!isFileError(error)) throw error
+      this.#unreleased.add(claim)
+    }
   }
 
   #endIfEmpty(reason: ChatError | undefined): void {
     if (this.#daemons.size > 0 || this.#changing.size > 0) return
     this.#timer?.cancel()
     this.#timer = undefined
-    this.#options.onEmpty(reason)
+    this.#end(reason)
   }
 
   #nextSweep(): Timer {
-    const isIdle = [...this.#daemons.values()].every((daemon) => daemon.isIdle)
+    const isIdle = [...this.#daemons.values()].every(({ daemon }) => daemon.isIdle)
     const sweep = () => {
-      this.#sweep()
       this.#timer = this.#nextSweep()
+      try {
+        this.sweep()
+      } catch (error) {
+        this.onUncaught(error)
+      }
     }
-    return this.#options.clock.setTimer(sweep, isIdle ? idleSweepMs : sweepMs)
+    return this.#environment.clock.setTimer(sweep, isIdle ? idleSweepMs : sweepMs)
   }
 
-  #sweep(): void {
-    for (const daemon of this.#daemons.values()) daemon.sweep()
-    const { clock, root } = this.#options
-    if (clock.monotonic() - this.#lastTouchMs < heartbeatMs) return
-    this.#lastTouchMs = clock.monotonic()
-    for (const name of this.#daemons.keys()) touchPidFile(root.instance(name).pid, clock.now())
+  /** Writes host.json again if it was removed. A host that was replaced by another one takes no further daemons. */
+  #keepShared(): void {
+    try {
+      if (this.claim?.check() !== undefined) this.claim = undefined
+    } catch (error) {
+      if (!isFileError(error)) throw error
+      // Concerns no daemon that runs, and the next sweep tries again.
+    }
+  }
+
+  /** Opens the control socket again if its file was removed, as by a cleaner of temporary files. */
+  #keepListening(): void {
+    if (this.#isListening || lstatSync(this.#socket, { throwIfNoEntry: false })?.isSocket() === true) return
+    this.#isListening = true
+    this.#server?.close()
+    try {
+      controlSocketPath({ ...this.#environment, root: this.#environment.root.root })
+    } catch {}
+    this.listen()
+      .catch(() => {})
+      .finally(() => {
+        this.#isListening = false
+      })
   }
 }
 
-function notRunning(name: string): ChatError {
-  return new ChatError("NOT_FOUND", `no daemon ${name} is running here`)
-}
-
-function withResolvers<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
-  let resolve: (value: T) => void = () => {}
-  const promise = new Promise<T>((settle) => {
-    resolve = settle
+function problemOf(error: unknown): ChatError {
+  if (isFileError(error)) return asFileProblem(error, error.path ?? "files")
+  const message = `unexpected error: ${error instanceof Error ? error.message : String(error)}`
+  return new ChatError("UNSUPPORTED", message, {
+    hint: "see host.log; start the daemon again if it misbehaves",
   })
-  return { promise, resolve }
 }

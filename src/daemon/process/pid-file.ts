@@ -1,11 +1,20 @@
-import { mkdirSync, readFileSync, rmSync, statSync, utimesSync } from "node:fs"
-import { createRequire } from "node:module"
-import { dirname } from "node:path"
+import { mkdirSync, readFileSync, realpathSync, rmSync, statSync, utimesSync } from "node:fs"
+import { basename, dirname } from "node:path"
 import { writeFileAtomic } from "../../base/atomic-file.js"
+import { type Clock, delay } from "../../base/clock.js"
+import { isPlain } from "../../base/plain.js"
 import { ChatError } from "../../protocol/errors.js"
-import { type ProcessRecord, parseProcessRecord, processState } from "./process-record.js"
+import { asFileProblem } from "../files/file-problems.js"
+import { underLock } from "./lock-file.js"
+import {
+  isSameProcess,
+  type ProcessRecord,
+  parseProcessRecord,
+  processState,
+  wasRunningAt,
+} from "./process-record.js"
 
-/** The process that holds a pid file, and its control socket. */
+/** A process that holds a directory, and its control socket. */
 export interface Holder {
   readonly process: ProcessRecord
   readonly socket: string
@@ -13,87 +22,262 @@ export interface Holder {
   readonly server?: string
 }
 
+/**
+ * The files that name the holder of the directory they are in. The record counts; the pid file repeats its pid as a bare
+ * number, for shells.
+ */
+export interface HolderFiles {
+  readonly record: string
+  readonly pid?: string
+}
+
+/** The living holder of a directory. */
+export interface LivingHolder extends Holder {
+  /** True if the directory was moved since: its holder stops once it notices that. */
+  readonly isMoved: boolean
+}
+
+/** Identifies a directory, wherever it was moved and whatever is at its path now. */
+interface Home {
+  readonly dev: number
+  readonly ino: number
+  /** Its path when it was claimed. */
+  readonly path: string
+}
+
+/** Why a process no longer holds a directory. */
+export interface Loss {
+  readonly reason: string
+  /** False if another process may use the directory: then nothing may be written to it. */
+  readonly isHomeOurs: boolean
+}
+
 /** A holder whose process cannot be looked up counts as gone this many milliseconds after it touched its file. */
 const heartbeatStaleMs = 30_000
-/** Milliseconds between two touches of the file by its holder. */
+/** Milliseconds between two touches of the record by its holder. */
 export const heartbeatMs = 10_000
-/** Milliseconds after which the lock of a start that crashed is ignored. */
-const startStaleMs = 10_000
+/** Milliseconds a start waits for another one, or for a daemon whose directory was moved away to notice that. */
+const claimMs = 15_000
 
 /**
- * Makes `holder` the only holder of `pidFile`. The lock is held only for the check and the write. A holder counts as long
- * as its process is alive, so neither a stale lock nor a reused pid can block a start.
- * @throws {ChatError} ALREADY_RUNNING when another living process holds the file
+ * Makes `holder` the only holder of the directory. A holder counts as long as its process is alive, so neither a stale
+ * lock nor a reused pid can block a start.
+ * @throws {ChatError} ALREADY_RUNNING when another living process holds the directory; FILE_FAILED
  */
-export async function claimPidFile(pidFile: string, holder: Holder, nowMs: number): Promise<void> {
-  await underStartLock(pidFile, () => {
-    const current = readHolder(pidFile, nowMs)
-    if (current !== undefined && !isSameProcess(current.process, holder.process)) {
-      throw new ChatError("ALREADY_RUNNING", `process ${current.process.pid} holds ${pidFile}`, {
-        hint: "stop it first: agentchat daemon --stop",
-      })
-    }
-    const { process, socket, agentId, server } = holder
-    const content = { v: 1, ...process, socket, agent_id: agentId, server }
-    writeFileAtomic(pidFile, `${JSON.stringify(content)}\n`)
-  })
-}
-
-/** Returns the living holder of `pidFile`; undefined if there is none. */
-export function readHolder(pidFile: string, nowMs: number): Holder | undefined {
-  const holder = parseHolder(pidFile)
-  if (holder === undefined) return undefined
-  const state = processState(holder.process)
-  if (state === "alive") return holder
-  return state === "elsewhere" && nowMs - statSync(pidFile).mtimeMs < heartbeatStaleMs ? holder : undefined
-}
-
-/** Updates the file's time for processes that cannot look the pid up, such as those in another container. */
-export function touchPidFile(pidFile: string, nowMs: number): void {
-  utimesSync(pidFile, nowMs / 1000, nowMs / 1000)
-}
-
-/** Removes the file if `process` still holds it. */
-export function releasePidFile(pidFile: string, process: ProcessRecord): void {
-  const holder = parseHolder(pidFile)
-  if (holder !== undefined && isSameProcess(holder.process, process)) rmSync(pidFile, { force: true })
-}
-
-async function underStartLock(pidFile: string, section: () => void): Promise<void> {
-  mkdirSync(dirname(pidFile), { recursive: true, mode: 0o700 })
-  const { lock } = createRequire(import.meta.url)("proper-lockfile") as typeof import("proper-lockfile")
-  const release = await lock(pidFile, {
-    realpath: false,
-    stale: startStaleMs,
-    retries: { retries: 100, factor: 1, minTimeout: 50, maxTimeout: 200, randomize: true },
-  })
+export async function claimHome(files: HolderFiles, holder: Holder, clock: Clock): Promise<Claim> {
+  const deadline = clock.monotonic() + claimMs
   try {
-    section()
-  } finally {
-    await release()
+    mkdirSync(dirname(files.record), { recursive: true, mode: 0o700 })
+    for (;;) {
+      const claim = tryClaim(files, holder, clock)
+      if (claim !== undefined) return claim
+      if (clock.monotonic() >= deadline) {
+        throw new ChatError(
+          "ALREADY_RUNNING",
+          `another process has been starting in ${dirname(files.record)}`,
+          {
+            hint: `try again; if no other start runs, delete ${files.record}.lock`,
+          },
+        )
+      }
+      await delay(clock, 50)
+    }
+  } catch (error) {
+    throw asFileProblem(error, files.record)
   }
 }
 
-function parseHolder(pidFile: string): Holder | undefined {
+/** @returns undefined if the directory may be free soon */
+function tryClaim(files: HolderFiles, holder: Holder, clock: Clock): Claim | undefined {
+  const { process } = holder
+  let claim: Claim | undefined
+  underLock(`${files.record}.lock`, { process, now: () => clock.now() }, () => {
+    const current = readHolder(files.record, clock.now())
+    const home = homeOf(files.record)
+    if (current !== undefined && !isSameProcess(current.process, process)) {
+      if (current.isMoved) return
+      throw new ChatError(
+        "ALREADY_RUNNING",
+        `process ${current.process.pid} holds ${files.pid ?? files.record}`,
+        { hint: "stop it first: agentchat daemon --stop" },
+      )
+    }
+    if (files.pid !== undefined) refuseFirstAgentChat(files.pid, files.record, clock.now())
+    claim = new Claim(files, holder, home)
+    claim.write()
+  })
+  return claim
+}
+
+/** The directory that this process holds. */
+export class Claim {
+  readonly #files: HolderFiles
+  readonly #holder: Holder
+  readonly #home: Home
+
+  constructor(files: HolderFiles, holder: Holder, home: Home) {
+    this.#files = files
+    this.#holder = holder
+    this.#home = home
+  }
+
+  write(): void {
+    const { process, socket, agentId, server } = this.#holder
+    const { dev, ino, path } = this.#home
+    const content = { v: 1, ...process, socket, agent_id: agentId, server, home: { dev, ino, path } }
+    writeFileAtomic(this.#files.record, `${JSON.stringify(content)}\n`)
+    this.#writePid()
+  }
+
+  /**
+   * Checks the files, and writes them again if they are damaged.
+   * @returns why this process no longer holds the directory; undefined while it does
+   * @throws the system error if the files cannot be read or written now
+   */
+  check(): Loss | undefined {
+    const homeLoss = this.#homeLoss()
+    if (homeLoss !== undefined) return { reason: homeLoss, isHomeOurs: false }
+    const named = parseRecord(readText(this.#files.record) ?? "")?.process
+    const isOurs = named !== undefined && isSameProcess(named, this.#holder.process)
+    if (named !== undefined && !isOurs && processState(named) !== "dead") {
+      return { reason: `${basename(this.#files.record)} names process ${named.pid}`, isHomeOurs: false }
+    }
+    const pidLoss = this.#checkPid()
+    if (pidLoss === undefined && !isOurs) this.write()
+    return pidLoss
+  }
+
+  /** @throws {ChatError} NOT_FOUND if another directory, or none, is at the path of the one this process holds */
+  requireHome(): void {
+    const loss = this.#homeLoss()
+    if (loss !== undefined) throw new ChatError("NOT_FOUND", loss)
+  }
+
+  /** Updates the record's time for processes that cannot look the pid up, such as those in another container. */
+  touch(nowMs: number): void {
+    utimesSync(this.#files.record, nowMs / 1000, nowMs / 1000)
+  }
+
+  /** Removes the files if this process still holds them. @throws the system error */
+  release(): void {
+    if (this.#homeLoss() !== undefined) return
+    const named = parseRecord(readText(this.#files.record) ?? "")
+    if (named === undefined || !isSameProcess(named.process, this.#holder.process)) return
+    rmSync(this.#files.record, { force: true })
+    if (this.#files.pid !== undefined) rmSync(this.#files.pid, { force: true })
+  }
+
+  #homeLoss(): string | undefined {
+    const dir = dirname(this.#files.record)
+    try {
+      const { dev, ino } = statSync(dir)
+      const isOurs = ino === this.#home.ino && dev === this.#home.dev
+      return isOurs ? undefined : `another directory is at ${dir} now`
+    } catch (error) {
+      if (!isMissing(error)) throw error
+      return `the directory ${dir} was removed or moved away`
+    }
+  }
+
+  #checkPid(): Loss | undefined {
+    const { pid } = this.#files
+    if (pid === undefined) return undefined
+    const text = readText(pid)
+    if (text === undefined) return { reason: `${basename(pid)} was removed`, isHomeOurs: true }
+    const named = readPid(text)
+    if (named === undefined) this.#writePid()
+    const isOther = named !== undefined && named !== this.#holder.process.pid
+    return isOther ? { reason: `${basename(pid)} names process ${named}`, isHomeOurs: false } : undefined
+  }
+
+  #writePid(): void {
+    if (this.#files.pid !== undefined) writeFileAtomic(this.#files.pid, `${this.#holder.process.pid}\n`)
+  }
+}
+
+/**
+ * Returns the living holder of the directory of `record`; undefined if there is none. A record that names another
+ * directory was copied here and holds nothing.
+ */
+export function readHolder(record: string, nowMs: number): LivingHolder | undefined {
+  let found: (Holder & { readonly home: Home }) | undefined
+  let current: Home
+  let mtimeMs: number
+  try {
+    found = parseRecord(readFileSync(record, "utf8"))
+    current = homeOf(record)
+    mtimeMs = statSync(record).mtimeMs
+  } catch {
+    return undefined
+  }
+  if (found === undefined || found.home.ino !== current.ino) return undefined
+  const { home, ...holder } = found
+  const state = processState(holder.process)
+  if (state === "alive") {
+    return home.dev === current.dev ? { ...holder, isMoved: home.path !== current.path } : undefined
+  }
+  // Another machine may see the same directory under another device number and path.
+  const isFresh = state === "elsewhere" && nowMs - mtimeMs < heartbeatStaleMs
+  return isFresh ? { ...holder, isMoved: false } : undefined
+}
+
+/** @throws {ChatError} ALREADY_RUNNING if the pid file is of a living process that keeps no record, as the first AgentChat */
+function refuseFirstAgentChat(pidFile: string, record: string, nowMs: number): void {
+  const text = readText(pidFile)
+  const pid = text === undefined ? undefined : readPid(text)
+  if (pid === undefined || parseRecord(readText(record) ?? "")?.process.pid === pid) return
+  if (!wasRunningAt(pid, statSync(pidFile).mtimeMs, nowMs)) return
+  throw new ChatError(
+    "ALREADY_RUNNING",
+    `process ${pid} holds ${pidFile}; it has no ${basename(record)}, as a daemon of the first AgentChat`,
+    { hint: `two daemons would send every line twice; stop that one first: kill ${pid}` },
+  )
+}
+
+function homeOf(record: string): Home {
+  const dir = dirname(record)
+  const { dev, ino } = statSync(dir)
+  return { dev, ino, path: realpathSync(dir) }
+}
+
+function readPid(text: string): number | undefined {
+  const pid = /^\s*([1-9]\d{0,9})\s*$/.exec(text)?.[1]
+  return pid === undefined ? undefined : Number(pid)
+}
+
+/** Returns undefined if the file is missing. @throws any other system error */
+function readText(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8")
+  } catch (error) {
+    if (isMissing(error)) return undefined
+    throw error
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException
+  return code === "ENOENT" || code === "ENOTDIR"
+}
+
+function parseRecord(text: string): (Holder & { readonly home: Home }) | undefined {
   let value: unknown
   try {
-    value = JSON.parse(readFileSync(pidFile, "utf8"))
+    value = JSON.parse(text)
   } catch {
     return undefined
   }
   const process = parseProcessRecord(value)
   if (process === undefined) return undefined
-  const { socket, agent_id, server } = value as Record<string, unknown>
+  const { socket, agent_id, server, home } = value as Record<string, unknown>
+  if (!isPlain(home)) return undefined
+  const { dev, ino, path } = home
+  if (typeof dev !== "number" || typeof ino !== "number" || typeof path !== "string") return undefined
   return {
     process,
+    home: { dev, ino, path },
     socket: typeof socket === "string" ? socket : "",
     ...(typeof agent_id === "string" ? { agentId: agent_id } : {}),
     ...(typeof server === "string" ? { server } : {}),
   }
-}
-
-function isSameProcess(a: ProcessRecord, b: ProcessRecord): boolean {
-  return (
-    a.pid === b.pid && a.start_time === b.start_time && a.pid_ns === b.pid_ns && a.hostname === b.hostname
-  )
 }

@@ -18,6 +18,8 @@ export interface ProcessRecord {
   readonly hostname: string
 }
 
+const recordKeys = ["pid", "start_time", "boot_id", "pid_ns", "hostname"] as const
+
 /** State of a recorded process; `elsewhere` if it cannot be looked up from here. */
 export type ProcessState = "alive" | "dead" | "elsewhere"
 
@@ -49,6 +51,25 @@ export function parseProcessRecord(value: unknown): ProcessRecord | undefined {
   return { pid, start_time, boot_id, pid_ns, hostname: host }
 }
 
+/** Tests whether two records name the same process. */
+export function isSameProcess(a: ProcessRecord, b: ProcessRecord): boolean {
+  return recordKeys.every((key) => a[key] === b[key])
+}
+
+/**
+ * Reports whether the process that has this pid now is the one that had it at `atMs`.
+ * @param atMs - milliseconds since the Unix epoch
+ */
+export function wasRunningAt(pid: number, atMs: number, nowMs: number): boolean {
+  if (startTime(pid) === undefined) return false
+  // Elapsed time is counted from the boot on, so a clock that was set meanwhile does not matter much.
+  const elapsed = askPs(pid, "etime")?.match(/^(?:(?:(\d+)-)?(\d+):)?(\d+):(\d+)$/)
+  if (elapsed === null || elapsed === undefined) return false
+  const [days = 0, hours = 0, minutes = 0, seconds = 0] = elapsed.slice(1).map((part) => Number(part ?? 0))
+  const startedMs = nowMs - (((days * 24 + hours) * 60 + minutes) * 60 + seconds + 1) * 1000
+  return startedMs <= atMs
+}
+
 function startTime(pid: number): string | undefined {
   const stat = readText(`/proc/${pid}/stat`)
   if (stat !== "") {
@@ -56,9 +77,14 @@ function startTime(pid: number): string | undefined {
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
     return fields[0] === "Z" || fields[0] === "X" ? undefined : fields[19]
   }
-  if (readText("/proc/self/stat") !== "") return undefined
+  return readText("/proc/self/stat") === "" ? askPs(pid, "lstart") : undefined
+}
+
+/** Asks `ps` in a fixed time zone and language: two callers must read the same start time. */
+export function askPs(pid: number, column: "lstart" | "etime"): string | undefined {
+  const env = { PATH: "/bin:/usr/bin", TZ: "UTC0", LC_ALL: "C" }
   try {
-    const text = execFileSync("ps", ["-o", "lstart=", "-p", String(pid)], { encoding: "utf8" }).trim()
+    const text = execFileSync("ps", ["-o", `${column}=`, "-p", String(pid)], { encoding: "utf8", env }).trim()
     return text === "" ? undefined : text
   } catch {
     return undefined

@@ -1,17 +1,10 @@
 import { spawn } from "node:child_process"
 import { once } from "node:events"
-import {
-  appendFileSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  rmSync,
-  utimesSync,
-  writeFileSync,
-} from "node:fs"
+import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
 import { ReceiptsFile } from "../../../src/daemon/deals/receipts-file.js"
+import { describeProcess } from "../../../src/daemon/process/process-record.js"
 import { advanceDeal, openDeal } from "../../../src/proposals/deal.js"
 import { formatReceipt, type Receipt, receiptOf } from "../../../src/proposals/receipt.js"
 import { compiled } from "../../kit/compiled.js"
@@ -30,17 +23,18 @@ function receipt(n: number, task = "x"): Receipt {
   return found
 }
 
+const owner = { process: describeProcess(process.pid), now: () => Date.now() }
 const place = () => join(temporaryDirectory(), "receipts.jsonl")
 const linesOf = (path: string) => readFileSync(path, "utf8").split("\n").slice(0, -1)
 
 describe("receipts.jsonl", () => {
   it("contains each receipt once, however many writers append it", () => {
     const path = place()
-    const [one, other] = [new ReceiptsFile(path), new ReceiptsFile(path)]
+    const [one, other] = [new ReceiptsFile(path, owner), new ReceiptsFile(path, owner)]
     expect(one.append([receipt(1), receipt(1)])).toBe(true)
     expect(other.append([receipt(1), receipt(2)])).toBe(true)
     expect(one.append([receipt(2), receipt(3)])).toBe(true)
-    expect(new ReceiptsFile(path).append([receipt(1), receipt(2), receipt(3)])).toBe(true)
+    expect(new ReceiptsFile(path, owner).append([receipt(1), receipt(2), receipt(3)])).toBe(true)
     expect(linesOf(path)).toEqual([1, 2, 3].map((n) => formatReceipt(receipt(n))))
     expect(existsSync(`${path}.lock`)).toBe(false)
   })
@@ -50,7 +44,7 @@ describe("receipts.jsonl", () => {
     const line = formatReceipt(receipt(2))
     for (const cut of [1, 40, line.length]) {
       writeFileSync(path, `${formatReceipt(receipt(1))}\n${line.slice(0, cut)}`)
-      expect(new ReceiptsFile(path).append([receipt(2)])).toBe(true)
+      expect(new ReceiptsFile(path, owner).append([receipt(2)])).toBe(true)
       expect(linesOf(path)).toEqual([formatReceipt(receipt(1)), line])
     }
   })
@@ -58,16 +52,16 @@ describe("receipts.jsonl", () => {
   it("recognizes a receipt that spans two reads, even with multi-byte characters", () => {
     const path = place()
     const long = Array.from({ length: 400 }, (_, n) => receipt(n, `${"é".repeat(1_900)}${n}`))
-    expect(new ReceiptsFile(path).append(long)).toBe(true)
+    expect(new ReceiptsFile(path, owner).append(long)).toBe(true)
     const { size } = { size: readFileSync(path).length }
     expect(size).toBeGreaterThan(1024 * 1024)
-    expect(new ReceiptsFile(path).append(long)).toBe(true)
+    expect(new ReceiptsFile(path, owner).append(long)).toBe(true)
     expect(readFileSync(path).length).toBe(size)
   })
 
   it("gets a receipt again after it was deleted or emptied", () => {
     const path = place()
-    const file = new ReceiptsFile(path)
+    const file = new ReceiptsFile(path, owner)
     file.append([receipt(1), receipt(2)])
     rmSync(path)
     file.append([receipt(1)])
@@ -80,18 +74,18 @@ describe("receipts.jsonl", () => {
   it("keeps lines that other programs wrote", () => {
     const path = place()
     appendFileSync(path, "nonsense\n")
-    new ReceiptsFile(path).append([receipt(1)])
+    new ReceiptsFile(path, owner).append([receipt(1)])
     expect(linesOf(path)).toEqual(["nonsense", formatReceipt(receipt(1))])
   })
 
   it("is not written while another process holds the lock, unless that process died", () => {
     const path = place()
-    mkdirSync(`${path}.lock`)
-    const file = new ReceiptsFile(path)
+    const other = describeProcess(process.ppid)
+    writeFileSync(`${path}.lock`, JSON.stringify(other))
+    const file = new ReceiptsFile(path, owner)
     expect(file.append([receipt(1)])).toBe(false)
     expect(existsSync(path)).toBe(false)
-    const longAgo = Date.now() / 1_000 - 60
-    utimesSync(`${path}.lock`, longAgo, longAgo)
+    writeFileSync(`${path}.lock`, JSON.stringify({ ...other, start_time: "1" }))
     expect(file.append([receipt(1)])).toBe(true)
     expect(linesOf(path)).toHaveLength(1)
   })
@@ -119,7 +113,7 @@ describe.runIf(isRoot())("receipts.jsonl on a full disk", () => {
   it("stays unchanged, and accepts the same receipts once there is room", () => {
     const disk = new SmallDisk(256 * 1024)
     const path = join(disk.path, "receipts.jsonl")
-    const file = new ReceiptsFile(path)
+    const file = new ReceiptsFile(path, owner)
     file.append([receipt(1)])
     disk.fill()
     const many = Array.from({ length: 20 }, (_, n) => receipt(n + 2))

@@ -1,5 +1,6 @@
+import { spawnSync } from "node:child_process"
 import { once } from "node:events"
-import { mkdirSync, mkdtempSync, statSync, symlinkSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, statSync, symlinkSync, writeFileSync } from "node:fs"
 import { connect, type Server } from "node:net"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
@@ -8,6 +9,7 @@ import {
   askControl,
   type ControlRequest,
   controlSocketPath,
+  removeDeadSockets,
   serveControl,
 } from "../../../src/daemon/process/control-socket.js"
 import { ChatError } from "../../../src/protocol/errors.js"
@@ -23,7 +25,7 @@ describe("the control socket", () => {
 
   it("carries a request and its reply", async () => {
     const seen: ControlRequest[] = []
-    const path = controlSocketPath(runtimeDir, uid, "/some/root", process.pid)
+    const path = controlSocketPath({ runtimeDirs: [runtimeDir], uid, root: "/some/root", pid: process.pid })
     server = await serveControl(path, (request) => {
       seen.push(request)
       return Promise.resolve()
@@ -33,7 +35,7 @@ describe("the control socket", () => {
   })
 
   it("carries an error with its code and hint", async () => {
-    const path = controlSocketPath(runtimeDir, uid, "/some/root", process.pid)
+    const path = controlSocketPath({ runtimeDirs: [runtimeDir], uid, root: "/some/root", pid: process.pid })
     server = await serveControl(path, () =>
       Promise.reject(new ChatError("NOT_FOUND", "no a", { hint: "look" })),
     )
@@ -45,7 +47,7 @@ describe("the control socket", () => {
   })
 
   it("survives invalid requests", async () => {
-    const path = controlSocketPath(runtimeDir, uid, "/some/root", process.pid)
+    const path = controlSocketPath({ runtimeDirs: [runtimeDir], uid, root: "/some/root", pid: process.pid })
     server = await serveControl(path, () => Promise.resolve())
     const socket = connect(path)
     socket.end("nonsense\n")
@@ -55,22 +57,64 @@ describe("the control socket", () => {
   })
 
   it("is UNREACHABLE if nobody replies", async () => {
-    const path = controlSocketPath(runtimeDir, uid, "/nobody", 1)
+    const path = controlSocketPath({ runtimeDirs: [runtimeDir], uid, root: "/nobody", pid: 1 })
     await expect(askControl(path, { op: "stop", name: "a" }, 200)).rejects.toMatchObject({
       code: "UNREACHABLE",
     })
   })
 
   it("is in a private directory, and its path fits into 104 bytes", () => {
-    const path = controlSocketPath(runtimeDir, uid, `/very/${"long/".repeat(200)}root`, 4_194_304)
+    const path = controlSocketPath({
+      runtimeDirs: [runtimeDir],
+      uid,
+      root: `/very/${"long/".repeat(200)}root`,
+      pid: 4_194_304,
+    })
     expect(statSync(dirname(path)).mode & 0o777).toBe(0o700)
     expect(path.length - runtimeDir.length).toBeLessThan(60)
+  })
+
+  it("is in the next directory if one cannot be used, and says so", () => {
+    const file = join(runtimeDir, "file")
+    writeFileSync(file, "")
+    const deep = join(runtimeDir, "d".repeat(80))
+    const said: string[] = []
+    const places = {
+      runtimeDirs: ["", undefined, "relative", file, deep, runtimeDir],
+      uid,
+      root: "/r",
+      pid: 1,
+    }
+    expect(dirname(dirname(controlSocketPath(places, (line) => said.push(line))))).toBe(runtimeDir)
+    expect(said).toEqual([
+      expect.stringContaining(`${file}: cannot be used (ENOTDIR)`),
+      expect.stringContaining(`${deep}: too long for a socket path`),
+    ])
+    expect(() => controlSocketPath({ ...places, runtimeDirs: [file] })).toThrow(
+      expect.objectContaining({ code: "FILE_FAILED", hint: expect.stringContaining("XDG_RUNTIME_DIR") }),
+    )
+  })
+
+  it("is removed if nobody listens on it, and kept otherwise", async () => {
+    const path = controlSocketPath({ runtimeDirs: [runtimeDir], uid, root: "/r", pid: 1 })
+    server = await serveControl(path, () => Promise.resolve())
+    const dead = join(dirname(path), "dead-2.sock")
+    const script = `require("net").createServer().listen(${JSON.stringify(dead)}, () => process.kill(process.pid, "SIGKILL"))`
+    spawnSync(process.execPath, ["-e", script])
+    expect(existsSync(dead)).toBe(true)
+    await removeDeadSockets(path)
+    expect(existsSync(dead)).toBe(false)
+    expect(existsSync(path)).toBe(true)
   })
 
   it("is not created in a directory that is a link or owned by another user", () => {
     mkdirSync(join(runtimeDir, "target"))
     symlinkSync(join(runtimeDir, "target"), join(runtimeDir, "agentchat-77"))
-    expect(() => controlSocketPath(runtimeDir, 77, "/r", 1)).toThrow("owned by another user")
-    expect(() => controlSocketPath(runtimeDir, uid + 1, "/r", 1)).toThrow("owned by another user")
+    expect(() => controlSocketPath({ runtimeDirs: [runtimeDir], uid: 77, root: "/r", pid: 1 })).toThrow(
+      "owned by another user",
+    )
+    expect(() => controlSocketPath({ runtimeDirs: [runtimeDir], uid: uid + 1, root: "/r", pid: 1 })).toThrow(
+      "owned by another user",
+    )
   })
 })

@@ -1,23 +1,21 @@
+import { spawn } from "node:child_process"
 import {
+  cpSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readFileSync,
+  renameSync,
+  rmSync,
   statSync,
   utimesSync,
   writeFileSync,
 } from "node:fs"
-import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { beforeEach, describe, expect, it } from "vitest"
-import {
-  claimPidFile,
-  type Holder,
-  readHolder,
-  releasePidFile,
-  touchPidFile,
-} from "../../../src/daemon/process/pid-file.js"
+import { beforeEach, describe, expect, it, onTestFinished } from "vitest"
+import { systemClock } from "../../../src/base/clock.js"
+import { claimHome, type Holder, type HolderFiles, readHolder } from "../../../src/daemon/process/pid-file.js"
 import { describeProcess } from "../../../src/daemon/process/process-record.js"
+import { temporaryDirectory } from "../../kit/temporary.js"
 
 const self = describeProcess(process.pid)
 const mine: Holder = {
@@ -26,77 +24,141 @@ const mine: Holder = {
   agentId: "@0123456789abcdef",
   server: "ws://x",
 }
-/** A living process (this one) that differs from `mine` only in its record. */
+/** A living process that is not this one. */
 const parent: Holder = { process: describeProcess(process.ppid), socket: "/run/other.sock" }
+const dead: Holder = { ...parent, process: { ...parent.process, start_time: "1" } }
 
-describe("a pid file", () => {
-  let pidFile: string
+describe("the holder of a directory", () => {
+  let dir: string
+  let files: HolderFiles & { pid: string }
+  const claim = (holder: Holder) => claimHome(files, holder, systemClock)
+  const holder = (record = files.record) => readHolder(record, Date.now())
+  const filesIn = (place: string) => ({ record: join(place, "daemon.json"), pid: join(place, "daemon.pid") })
   beforeEach(() => {
-    pidFile = join(mkdtempSync(join(tmpdir(), "agentchat-claim-")), "daemons", "a", "daemon.pid")
+    dir = join(temporaryDirectory(), "daemons", "a")
+    files = filesIn(dir)
   })
 
-  it("has one living holder", async () => {
-    await claimPidFile(pidFile, parent, Date.now())
-    await expect(claimPidFile(pidFile, mine, Date.now())).rejects.toMatchObject({
-      code: "ALREADY_RUNNING",
-      exit: 10,
-    })
-    expect(readHolder(pidFile, Date.now())).toEqual(parent)
+  it("is one living process", async () => {
+    await claim(parent)
+    await expect(claim(mine)).rejects.toMatchObject({ code: "ALREADY_RUNNING", exit: 10 })
+    expect(holder()).toEqual({ ...parent, isMoved: false })
   })
 
-  it("goes to exactly one of many processes that start at once", async () => {
-    const claims = [mine, parent].map((holder) => claimPidFile(pidFile, holder, Date.now()))
-    const results = await Promise.allSettled(claims)
+  it("is exactly one of many processes that start at once", async () => {
+    const results = await Promise.allSettled([mine, parent].map(claim))
     expect(results.filter(({ status }) => status === "fulfilled")).toHaveLength(1)
   })
 
-  it("is free once its holder is dead, even if its pid is in use again", async () => {
-    const dead: Holder = { ...parent, process: { ...parent.process, start_time: "1" } }
-    mkdirSync(join(pidFile, ".."), { recursive: true })
-    writeFileSync(pidFile, JSON.stringify({ ...dead.process, socket: dead.socket }))
-    expect(readHolder(pidFile, Date.now())).toBeUndefined()
-    await claimPidFile(pidFile, mine, Date.now())
-    expect(readHolder(pidFile, Date.now())).toEqual(mine)
+  it("is gone once it is dead, even if its pid is in use again", async () => {
+    ;(await claim(dead)).touch(Date.now())
+    expect(holder()).toBeUndefined()
+    await claim(mine)
+    expect(holder()).toMatchObject(mine)
   })
 
-  it("is free if it contains no record", async () => {
-    mkdirSync(join(pidFile, ".."), { recursive: true })
-    writeFileSync(pidFile, "12\n")
-    await claimPidFile(pidFile, mine, Date.now())
-    expect(readHolder(pidFile, Date.now())).toEqual(mine)
-  })
-
-  it("is not blocked by a start that crashed while it held the lock", async () => {
-    mkdirSync(`${pidFile}.lock`, { recursive: true })
-    const longAgo = Date.now() / 1000 - 60
-    utimesSync(`${pidFile}.lock`, longAgo, longAgo)
-    await claimPidFile(pidFile, mine, Date.now())
-    expect(readHolder(pidFile, Date.now())).toEqual(mine)
-  })
-
-  it("counts as held by another container while it is touched", async () => {
+  it("is in another container as long as it touches its record", async () => {
     const elsewhere: Holder = { ...mine, process: { ...self, pid_ns: "pid:[1]" } }
-    await claimPidFile(pidFile, elsewhere, Date.now())
-    touchPidFile(pidFile, 1_000_000)
-    expect(readHolder(pidFile, 1_029_000)).toEqual(elsewhere)
-    expect(readHolder(pidFile, 1_031_000)).toBeUndefined()
+    ;(await claim(elsewhere)).touch(1_000_000)
+    expect(readHolder(files.record, 1_029_000)).toMatchObject(elsewhere)
+    expect(readHolder(files.record, 1_031_000)).toBeUndefined()
   })
 
-  it("is released only by its holder", async () => {
-    await claimPidFile(pidFile, mine, Date.now())
-    releasePidFile(pidFile, parent.process)
-    expect(existsSync(pidFile)).toBe(true)
-    releasePidFile(pidFile, self)
-    expect(existsSync(pidFile)).toBe(false)
-  })
-
-  it("names the process and its socket, readable only by its owner", async () => {
-    await claimPidFile(pidFile, mine, Date.now())
-    expect(statSync(pidFile).mode & 0o777).toBe(0o600)
-    expect(JSON.parse(readFileSync(pidFile, "utf8"))).toMatchObject({
+  it("is named by a bare number in the pid file, and by a record that only its owner can read", async () => {
+    await claim(mine)
+    expect(readFileSync(files.pid, "utf8")).toBe(`${process.pid}\n`)
+    expect(statSync(files.record).mode & 0o777).toBe(0o600)
+    expect(JSON.parse(readFileSync(files.record, "utf8"))).toMatchObject({
       v: 1,
       pid: process.pid,
-      socket: mine.socket,
+      ...{ socket: mine.socket },
     })
+  })
+
+  it("holds no copy of its directory", async () => {
+    const held = await claim(mine)
+    const copy = `${dir}-copy`
+    cpSync(dir, copy, { recursive: true })
+    expect(holder(filesIn(copy).record)).toBeUndefined()
+    await claimHome(filesIn(copy), parent, systemClock)
+    expect(held.check()).toBeUndefined()
+    expect(holder(filesIn(copy).record)).toMatchObject(parent)
+  })
+
+  it("loses a directory that is moved away, removed, or replaced by its copy", async () => {
+    const held = await claim(mine)
+    renameSync(dir, `${dir}-moved`)
+    expect(held.check()).toMatchObject({
+      reason: expect.stringContaining("removed or moved"),
+      isHomeOurs: false,
+    })
+    expect(holder(filesIn(`${dir}-moved`).record)).toMatchObject({ isMoved: true })
+    expect(() => held.requireHome()).toThrow("removed or moved")
+    cpSync(`${dir}-moved`, dir, { recursive: true })
+    expect(held.check()).toMatchObject({
+      reason: expect.stringContaining("another directory"),
+      isHomeOurs: false,
+    })
+    held.release()
+    expect(existsSync(files.pid)).toBe(true)
+  })
+
+  it("loses the directory once the pid file is gone or names another process", async () => {
+    const held = await claim(mine)
+    writeFileSync(files.pid, `${process.ppid}\n`)
+    expect(held.check()).toEqual({ reason: `daemon.pid names process ${process.ppid}`, isHomeOurs: false })
+    rmSync(files.pid)
+    expect(held.check()).toEqual({ reason: "daemon.pid was removed", isHomeOurs: true })
+  })
+
+  it("writes a record again that was removed, and a pid file without a number", async () => {
+    const held = await claim(mine)
+    rmSync(files.record)
+    expect(held.check()).toBeUndefined()
+    expect(holder()).toMatchObject(mine)
+    writeFileSync(files.pid, "")
+    expect(held.check()).toBeUndefined()
+    expect(readFileSync(files.pid, "utf8")).toBe(`${process.pid}\n`)
+  })
+
+  it("gives the directory up only for itself", async () => {
+    const held = await claim(dead)
+    await claim(mine)
+    held.release()
+    expect(holder()).toMatchObject(mine)
+    ;(await claim(mine)).release()
+    expect([files.record, files.pid].some(existsSync)).toBe(false)
+  })
+
+  it("is not blocked by the lock of a start that was killed, whatever its date", async () => {
+    mkdirSync(dir, { recursive: true })
+    const lock = `${files.record}.lock`
+    for (const left of [dead, mine]) {
+      writeFileSync(lock, JSON.stringify(left.process))
+      await claim(mine)
+    }
+    const inOneHour = Date.now() / 1_000 + 3_600
+    for (const leave of [() => writeFileSync(lock, ""), () => mkdirSync(lock)]) {
+      leave()
+      utimesSync(lock, inOneHour, inOneHour)
+      await claim(mine)
+      expect(existsSync(lock)).toBe(false)
+    }
+  })
+
+  it("is not a second daemon beside one of the first AgentChat, which writes only its pid", async () => {
+    mkdirSync(dir, { recursive: true })
+    const older = spawn(process.execPath, ["-e", "setInterval(() => {}, 1e6)"])
+    onTestFinished(() => void older.kill())
+    writeFileSync(files.pid, String(older.pid))
+    await expect(claim(mine)).rejects.toMatchObject({
+      code: "ALREADY_RUNNING",
+      message: expect.stringContaining("first AgentChat"),
+      hint: expect.stringContaining(`kill ${older.pid}`),
+    })
+    expect(readFileSync(files.pid, "utf8")).toBe(String(older.pid))
+    // The pid is in use again by a process that started later.
+    utimesSync(files.pid, 1_000, 1_000)
+    await claim(mine)
   })
 })

@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
-import { describe, expect, it } from "vitest"
+import { describe, expect, it, onTestFinished, vi } from "vitest"
 import {
+  askPs,
   describeProcess,
   parseProcessRecord,
   processState,
@@ -29,6 +30,17 @@ describe("a process record", () => {
     const record = describeProcess(process.pid)
     expect(processState({ ...record, hostname: "another-machine" })).toBe("elsewhere")
     expect(processState({ ...record, pid_ns: "pid:[1]" })).toBe("elsewhere")
+  })
+
+  it("has the same start time for callers in every time zone and language", () => {
+    const read = (zone: string) => {
+      vi.stubEnv("TZ", zone)
+      vi.stubEnv("LC_ALL", "de_DE.UTF-8")
+      return askPs(process.pid, "lstart")
+    }
+    onTestFinished(() => void vi.unstubAllEnvs())
+    expect(read("Asia/Tokyo")).toMatch(/\d\d:\d\d:\d\d/)
+    expect(read("Asia/Tokyo")).toBe(read("America/Lima"))
   })
 
   it("survives JSON, and nothing else parses as one", () => {
