@@ -110,7 +110,14 @@ describe("two agents that use only a shell", () => {
       (JSON.parse(readFileSync(identity, "utf8")) as Record<string, unknown>)["private_key"],
     )
     expect(secret.length).toBeGreaterThan(30)
-    for (const name of ["status.json", "daemon.log", "daemon.json", "daemon.pid", "acks.jsonl", "inbox.jsonl"]) {
+    for (const name of [
+      "status.json",
+      "daemon.log",
+      "daemon.json",
+      "daemon.pid",
+      "acks.jsonl",
+      "inbox.jsonl",
+    ]) {
       expect(readFileSync(alice.file("alice", name), "utf8")).not.toContain(secret)
     }
   })

@@ -1,4 +1,4 @@
-import { writeSync } from "node:fs"
+import { mkdirSync, writeSync } from "node:fs"
 import { systemClock } from "../../src/base/clock.js"
 import { rootPaths } from "../../src/daemon/files/paths.js"
 import { Inbox } from "../../src/daemon/inbox/inbox.js"
@@ -14,8 +14,10 @@ import { parseInstanceName } from "../../src/protocol/names.js"
  */
 const [root = "", first = "1", limits = "{}"] = process.argv.slice(2)
 
+const paths = rootPaths(root).instance(parseInstanceName("a"))
+mkdirSync(paths.dir, { recursive: true })
 const inbox = Inbox.open({
-  paths: rootPaths(root).instance(parseInstanceName("a")),
+  paths,
   clock: systemClock,
   limits: JSON.parse(limits) as object,
   onDurable: ({ marks }) => writeSync(1, `${marks.join("\n")}\n`),

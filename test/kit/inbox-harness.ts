@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { onTestFinished } from "vitest"
 import { systemClock } from "../../src/base/clock.js"
@@ -29,6 +29,7 @@ export class InboxHarness {
 
   constructor(root = temporaryDirectory()) {
     this.paths = rootPaths(root).instance(parseInstanceName("a"))
+    mkdirSync(this.paths.dir, { recursive: true, mode: 0o700 })
   }
 
   /** Opens the inbox; it is closed when the test ends. */

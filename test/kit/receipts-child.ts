@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
 import { ReceiptsFile } from "../../src/daemon/deals/receipts-file.js"
-import { describeProcess } from "../../src/daemon/process/process-record.js"
+import { describeProcess } from "../../src/daemon/files/process-record.js"
 import { parseReceipt } from "./receipt-line.js"
 
 // Appends each receipt of one file to another, as a daemon does.

@@ -1,7 +1,7 @@
 import { rootPaths } from "../../daemon/files/paths.js"
+import { isSameProcess } from "../../daemon/files/process-record.js"
 import { endProcess, stopDaemon } from "../../daemon/process/control.js"
 import { readHolder } from "../../daemon/process/pid-file.js"
-import { isSameProcess } from "../../daemon/process/process-record.js"
 import { defineCommand } from "../command.js"
 import { defaultInstance } from "../daemon/daemon-choice.js"
 import { reportSuccess } from "../exit-status.js"

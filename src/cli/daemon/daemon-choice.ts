@@ -44,7 +44,7 @@ export function chooseInstance(place: Place, name: InstanceName | undefined): Da
 export function eligibleInstances({ config, clock }: Place): DaemonPaths[] {
   const root = rootPaths(config.home)
   const all = instanceNames(root).map((name) => root.instance(name))
-  const running = all.filter(({ pid }) => readHolder(pid, clock.now()) !== undefined)
+  const running = all.filter(({ record }) => readHolder(record, clock.now()) !== undefined)
   return running.length > 0 ? running : all.filter(({ status }) => existsSync(status))
 }
 

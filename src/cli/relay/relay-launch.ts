@@ -10,7 +10,7 @@ import {
   type ProcessRecord,
   parseProcessRecord,
   processState,
-} from "../../daemon/process/process-record.js"
+} from "../../daemon/files/process-record.js"
 import { ChatError } from "../../protocol/errors.js"
 import { type InstanceName, nickPattern } from "../../protocol/names.js"
 import { shownPath } from "../config.js"

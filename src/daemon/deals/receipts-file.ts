@@ -12,8 +12,8 @@ import { dirname } from "node:path"
 import { syncDirectory } from "../../base/atomic-file.js"
 import { formatReceipt, type Receipt } from "../../proposals/receipt.js"
 import { cutTornLine } from "../files/append-log.js"
+import { type LockOwner, underLock } from "../files/lock-file.js"
 import { Dedup } from "../inbox/dedup.js"
-import { type LockOwner, underLock } from "../process/lock-file.js"
 
 const chunkBytes = 1024 * 1024
 const newline = 0x0a

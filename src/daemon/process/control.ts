@@ -6,11 +6,11 @@ import { type Clock, delay } from "../../base/clock.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { InstanceName } from "../../protocol/names.js"
 import { ensureHome, instanceNames, type RootPaths } from "../files/paths.js"
+import { type ProcessRecord, processState } from "../files/process-record.js"
 import type { DaemonStart } from "../options.js"
 import { type DaemonStatus, readStatus } from "../status.js"
 import { askControl, type ControlRequest, checkReply, readLine } from "./control-socket.js"
 import { type Holder, readHolder } from "./pid-file.js"
-import { type ProcessRecord, processState } from "./process-record.js"
 
 /** Milliseconds a host process may take to start or to reply. */
 const replyMs = 10_000

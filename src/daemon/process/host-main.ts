@@ -48,7 +48,9 @@ async function main(): Promise<number> {
 function log(line: string): void {
   try {
     writeSync(2, `${new Date(systemClock.now()).toISOString()} ${line}\n`)
-  } catch {}
+  } catch {
+    // The line is lost; status.json reports the disk.
+  }
 }
 
 function reply(value: ControlReply): void {

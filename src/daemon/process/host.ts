@@ -6,10 +6,10 @@ import type { InstanceName } from "../../protocol/names.js"
 import { Daemon } from "../daemon.js"
 import { asFileProblem, FileProblems, isFileError } from "../files/file-problems.js"
 import type { RootPaths } from "../files/paths.js"
+import { describeProcess, type ProcessRecord } from "../files/process-record.js"
 import { type DaemonOptions, type DaemonStart, prepareStart } from "../options.js"
 import { type ControlRequest, controlSocketPath, removeDeadSockets, serveControl } from "./control-socket.js"
 import { type Claim, claimHome, heartbeatMs, type Loss } from "./pid-file.js"
-import { describeProcess, type ProcessRecord } from "./process-record.js"
 
 /** Milliseconds between two sweeps of all daemons, and the longer pause while all of them are idle. */
 const sweepMs = 1_000
@@ -283,7 +283,9 @@ export class Host {
     this.#server?.close()
     try {
       controlSocketPath({ ...this.#environment, root: this.#environment.root.root })
-    } catch {}
+    } catch {
+      // The directory cannot be made now; the next sweep tries again.
+    }
     this.listen()
       .catch(() => {})
       .finally(() => {

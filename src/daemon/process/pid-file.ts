@@ -5,14 +5,14 @@ import { type Clock, delay } from "../../base/clock.js"
 import { isPlain } from "../../base/plain.js"
 import { ChatError } from "../../protocol/errors.js"
 import { asFileProblem } from "../files/file-problems.js"
-import { underLock } from "./lock-file.js"
+import { underLock } from "../files/lock-file.js"
 import {
   isSameProcess,
   type ProcessRecord,
   parseProcessRecord,
   processState,
   wasRunningAt,
-} from "./process-record.js"
+} from "../files/process-record.js"
 
 /** A process that holds a directory, and its control socket. */
 export interface Holder {
@@ -210,7 +210,7 @@ export function readHolder(record: string, nowMs: number): LivingHolder | undefi
   } catch {
     return undefined
   }
-  if (found === undefined || found.home.ino !== current.ino) return undefined
+  if (found?.home.ino !== current.ino) return undefined
   const { home, ...holder } = found
   const state = processState(holder.process)
   if (state === "alive") {

@@ -4,7 +4,7 @@ import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
 import { ReceiptsFile } from "../../../src/daemon/deals/receipts-file.js"
-import { describeProcess } from "../../../src/daemon/process/process-record.js"
+import { describeProcess } from "../../../src/daemon/files/process-record.js"
 import { advanceDeal, openDeal } from "../../../src/proposals/deal.js"
 import { formatReceipt, type Receipt, receiptOf } from "../../../src/proposals/receipt.js"
 import { compiled } from "../../kit/compiled.js"

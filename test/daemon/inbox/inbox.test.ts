@@ -1,4 +1,13 @@
-import { appendFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs"
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs"
 import { setImmediate as turn } from "node:timers/promises"
 import { describe, expect, it } from "vitest"
 import { inboxSteps, nextInboxState } from "../../../src/daemon/inbox/inbox.js"
@@ -242,15 +251,19 @@ describe("an inbox file changed by another program", () => {
     expect(harness.messages).toEqual([1, 2, 3])
   })
 
-  it("is recreated together with its directory", async () => {
+  it("creates nothing while its directory is gone, and loses no new line", async () => {
     const harness = new InboxHarness()
     const inbox = harness.open()
     harness.send(inbox, 3)
     await until("they are confirmed", () => harness.durable.length === 3)
     rmSync(harness.paths.dir, { recursive: true })
     harness.send(inbox, 2)
+    await until("the problem", () => harness.problems.length > 0)
+    expect(existsSync(harness.paths.dir)).toBe(false)
+    mkdirSync(harness.paths.dir)
+    inbox.sweep()
     await until("the new ones too", () => harness.durable.length === 5)
-    expect(harness.messages).toEqual(range(1, 5))
+    expect(harness.messages).toEqual([4, 5])
   })
 
   it("is sealed when another file replaced it", async () => {

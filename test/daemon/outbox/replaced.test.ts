@@ -1,5 +1,6 @@
 import {
   appendFileSync,
+  existsSync,
   linkSync,
   mkdirSync,
   readFileSync,
@@ -125,11 +126,14 @@ describe("outbox.jsonl while a daemon runs", () => {
     expect(readFileSync(outside, "utf8")).toBe(line("outside"))
   })
 
-  it("is created again after its whole directory was deleted", () => {
+  it("is created again in its directory, but not the directory itself", () => {
     const harness = new OutboxHarness()
     harness.say("a")
     harness.take()
     rmSync(harness.paths.dir, { recursive: true })
+    harness.sweep()
+    expect(existsSync(harness.paths.dir)).toBe(false)
+    mkdirSync(harness.paths.dir)
     harness.sweep()
     harness.say("b")
     expect(contents(harness.settle())).toEqual(["b"])

@@ -13,8 +13,8 @@ import {
 import { join } from "node:path"
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest"
 import { systemClock } from "../../../src/base/clock.js"
+import { describeProcess } from "../../../src/daemon/files/process-record.js"
 import { claimHome, type Holder, type HolderFiles, readHolder } from "../../../src/daemon/process/pid-file.js"
-import { describeProcess } from "../../../src/daemon/process/process-record.js"
 import { temporaryDirectory } from "../../kit/temporary.js"
 
 const self = describeProcess(process.pid)

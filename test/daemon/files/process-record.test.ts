@@ -6,7 +6,7 @@ import {
   describeProcess,
   parseProcessRecord,
   processState,
-} from "../../../src/daemon/process/process-record.js"
+} from "../../../src/daemon/files/process-record.js"
 
 async function endedProcess(): Promise<number> {
   const child: ChildProcess = spawn(process.execPath, ["-e", "0"])

@@ -65,7 +65,9 @@ export function wasRunningAt(pid: number, atMs: number, nowMs: number): boolean 
   // Elapsed time is counted from the boot on, so a clock that was set meanwhile does not matter much.
   const elapsed = askPs(pid, "etime")?.match(/^(?:(?:(\d+)-)?(\d+):)?(\d+):(\d+)$/)
   if (elapsed === null || elapsed === undefined) return false
-  const [days = 0, hours = 0, minutes = 0, seconds = 0] = elapsed.slice(1).map((part) => Number(part ?? 0))
+  const [days = 0, hours = 0, minutes = 0, seconds = 0] = elapsed
+    .slice(1)
+    .map((part: string | undefined) => Number(part ?? 0))
   const startedMs = nowMs - (((days * 24 + hours) * 60 + minutes) * 60 + seconds + 1) * 1000
   return startedMs <= atMs
 }
