@@ -1,4 +1,6 @@
+import { createHash } from "node:crypto"
 import { type Clock, systemClock } from "../base/clock.js"
+import { omitUndefined } from "../base/plain.js"
 import { parseStrictJson } from "../base/strict-json.js"
 import { ChatError } from "../protocol/errors.js"
 import { type AgentId, type Nick, nickPattern } from "../protocol/names.js"
@@ -32,6 +34,8 @@ export interface Identity {
 export interface PublicIdentity {
   readonly agent_id: AgentId
   readonly did: string
+  /** The id that the first AgentChat gives the key of its own file, where it differs. */
+  readonly older_agent_id?: string
   readonly name?: Nick
   readonly created_ts: number
   readonly rotations: readonly Rotation[]
@@ -76,7 +80,7 @@ export function createIdentity(path: string, options: IdentityFileOptions = {}):
     createdTs: (options.clock ?? systemClock).now(),
     rotations: [],
     revocation: undefined,
-    form: "current",
+    olderAgentId: undefined,
   }
   createSecretFile(path, formatRecord(record))
   return toIdentity(path, record)
@@ -113,7 +117,7 @@ export function revokeIdentity(path: string, options: IdentityFileOptions = {}):
 }
 
 export function exportIdentity(identity: Identity): PublicIdentity {
-  return toPublic({ ...identity, nick: identity.nick, revocation: undefined, form: "current" })
+  return toPublic({ ...identity, nick: identity.nick, revocation: undefined, olderAgentId: undefined })
 }
 
 function toIdentity(path: string, record: IdentityRecord): Identity {
@@ -126,14 +130,15 @@ function toIdentity(path: string, record: IdentityRecord): Identity {
   return { agentId, did, keyPair, createdTs, rotations, ...(nick === undefined ? {} : { nick }) }
 }
 
-function toPublic({ did, nick, createdTs, rotations, revocation }: IdentityRecord): PublicIdentity {
+function toPublic(record: IdentityRecord): PublicIdentity {
+  const { did, nick: name, createdTs, rotations, revocation, olderAgentId } = record
   return {
     agent_id: agentIdOf(parsePublicKey(did)),
     did,
-    ...(nick === undefined ? {} : { name: nick }),
+    ...omitUndefined({ older_agent_id: olderAgentId, name }),
     created_ts: createdTs,
     rotations,
-    ...(revocation === undefined ? {} : { revocation }),
+    ...omitUndefined({ revocation }),
   }
 }
 
@@ -152,8 +157,10 @@ function readRecord(path: string): IdentityRecord {
 }
 
 function requireCurrentForm(path: string, record: IdentityRecord): void {
-  if (record.form === "current") return
-  throw new ChatError("UNSUPPORTED", `${path}: the older PEM form can only be read`)
+  if (record.olderAgentId === undefined) return
+  throw new ChatError("UNSUPPORTED", `${path}: the file of the first AgentChat can only be read`, {
+    hint: "create a new identity in another file: agentchat identity --generate --identity FILE",
+  })
 }
 
 /** The contents of an identity file. Without `keyPair`, the identity was revoked and its secret destroyed. */
@@ -165,8 +172,8 @@ interface IdentityRecord {
   readonly createdTs: number
   readonly rotations: readonly Rotation[]
   readonly revocation: Revocation | undefined
-  /** Files of the first AgentChat contain PEM texts; they are read but never written. */
-  readonly form: "current" | "older"
+  /** Agent id in the first AgentChat, whose files contain PEM texts; they are read but never written. */
+  readonly olderAgentId: string | undefined
 }
 
 /** Reason why a text is not an identity. Never quotes the text, which may contain a secret. */
@@ -202,7 +209,10 @@ function formatRecord(record: IdentityRecord): string {
  */
 function parseRecord(text: string, modifiedTs: number): IdentityRecord {
   const members = parseMembers(text)
-  return "privkey" in members ? parseOlder(members, modifiedTs) : parseCurrent(members)
+  for (const spelling of olderSpellings) {
+    if (spelling.privateKey in members) return parseOlder(members, modifiedTs, spelling)
+  }
+  return parseCurrent(members)
 }
 
 function parseMembers(text: string): Members {
@@ -237,18 +247,30 @@ function parseCurrent(members: Members): IdentityRecord {
     createdTs,
     rotations: parseRotations(members["rotations"], did),
     revocation,
-    form: "current",
+    olderAgentId: undefined,
   }
 }
 
-function parseOlder(members: Members, modifiedTs: number): IdentityRecord {
-  const { privkey, pubkey, created } = members
-  const keyPair = typeof privkey === "string" ? keyPairFromPem(privkey) : undefined
-  if (keyPair === undefined) throw new IdentityTextError("privkey: must be an Ed25519 key in PKCS #8 PEM")
+/** Names of the keys in files of the first AgentChat: before version 0.22.1, and from then to 0.36.19. */
+const olderSpellings = [
+  { privateKey: "privkey", publicKey: "pubkey" },
+  { privateKey: "privateKey", publicKey: "publicKey" },
+] as const
+
+function parseOlder(
+  members: Members,
+  modifiedTs: number,
+  spelling: (typeof olderSpellings)[number],
+): IdentityRecord {
+  const { [spelling.privateKey]: privateKey, [spelling.publicKey]: publicKey, created } = members
+  const keyPair = typeof privateKey === "string" ? keyPairFromPem(privateKey) : undefined
+  if (keyPair === undefined) {
+    throw new IdentityTextError(`${spelling.privateKey}: must be an Ed25519 key in PKCS #8 PEM`)
+  }
   const createdTs = typeof created === "string" ? Date.parse(created) : Number.NaN
   const did = formatDidKey(keyPair.publicKey)
-  if (typeof pubkey !== "string" || didOfText(pubkey) !== did) {
-    throw new IdentityTextError("pubkey: must be the key of privkey")
+  if (typeof publicKey !== "string" || didOfText(publicKey) !== did) {
+    throw new IdentityTextError(`${spelling.publicKey}: must be the key of ${spelling.privateKey}`)
   }
   return {
     did,
@@ -257,7 +279,8 @@ function parseOlder(members: Members, modifiedTs: number): IdentityRecord {
     createdTs: Number.isNaN(createdTs) ? modifiedTs : createdTs,
     rotations: [],
     revocation: undefined,
-    form: "older",
+    // The first AgentChat hashes the PEM text, this program the key.
+    olderAgentId: `@${createHash("sha256").update(publicKey).digest("hex").slice(0, 16)}`,
   }
 }
 

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process"
-import { createPublicKey, type KeyObject } from "node:crypto"
+import { createHash, createPublicKey, type KeyObject } from "node:crypto"
 import {
   chmodSync,
   mkdirSync,
@@ -166,6 +166,32 @@ describe("readIdentity", () => {
     const members = JSON.parse(readFileSync(join(dir, "b.json"), "utf8")) as object
     writeFileSync(join(dir, "b.json"), JSON.stringify({ ...members, rotations }))
     expect(refusalOf(() => readIdentity(join(dir, "b.json"))).message).toContain("must lead to did")
+  })
+
+  it("reads the file of the first AgentChat 0.22.1 to 0.36.19, and knows its id there", () => {
+    const path = join(temporaryDirectory(), "identity.json")
+    const { publicKey, privateKey } = generateKeyPair()
+    const spki = publicKeyPem(privateKey)
+    const agentId = createHash("sha256").update(spki).digest("hex").slice(0, 16)
+    const text = JSON.stringify({
+      publicKey: spki,
+      privateKey: privateKey.export({ format: "pem", type: "pkcs8" }),
+      agentId,
+      name: "old-agent",
+      created: "2026-01-15T10:00:00.000Z",
+    })
+    writeFileSync(path, text, { mode: 0o600 })
+    const identity = readIdentity(path)
+    expect(identity.keyPair.publicKey).toEqual(publicKey)
+    expect(inspectIdentity(path)).toMatchObject({
+      agent_id: identity.agentId,
+      older_agent_id: `@${agentId}`,
+      name: "old-agent",
+    })
+    expect(refusalOf(() => rotateIdentity(path)).code).toBe("UNSUPPORTED")
+    expect(readFileSync(path, "utf8")).toBe(text)
+    writeFileSync(path, text.replace(/"privateKey":"[^"]*"/, '"privateKey":""'), { mode: 0o600 })
+    expect(refusalOf(() => readIdentity(path)).message).toContain("privateKey: must be an Ed25519 key")
   })
 
   it("reads the PEM files of the first AgentChat and leaves them as they are", () => {

@@ -91,11 +91,12 @@ async function act(
 }
 
 function describe(
-  { agent_id, did, name, created_ts, rotations, revocation }: PublicIdentity,
+  { agent_id, older_agent_id, did, name, created_ts, rotations, revocation }: PublicIdentity,
   path: string,
 ): string[] {
   const rows: (readonly [string, string | undefined])[] = [
     ["agent id", agent_id],
+    ["formerly", older_agent_id && `${older_agent_id} in the first AgentChat`],
     ["key", did],
     ["name", name],
     ["created", new Date(created_ts).toISOString()],

@@ -189,8 +189,10 @@ async function computeRatings(
 
 function reportUnwritten({ io, config }: Context, { ratings: path }: RatingsFiles): (error: unknown) => void {
   return (error) => {
-    const { code, message } = error as NodeJS.ErrnoException
-    io.note(`${shownPath(config, path)}: cannot be written (${code ?? message}); the ratings are right`)
+    const { code, message, hint } = error as NodeJS.ErrnoException & { readonly hint?: string }
+    const why = error instanceof ChatError ? message : `cannot be written (${code ?? message})`
+    io.note(`${shownPath(config, path)}: ${why}; the ratings are right`)
+    if (hint !== undefined) io.note(`hint: ${hint}`)
   }
 }
 

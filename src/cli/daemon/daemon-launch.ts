@@ -221,10 +221,11 @@ function newIdentityFile({ identity }: DaemonStart): string | undefined {
 
 function reportStarted(
   context: Context,
-  { name, server }: DaemonStart,
+  start: DaemonStart,
   identityCreated: string | undefined,
   status: Partial<DaemonStatus> = {},
 ): number {
+  const { name, server } = start
   const { connected = false, agent_id = null, pid = null, reason } = status
   const paths = rootPaths(context.config.home).instance(name as InstanceName)
   const created = omitUndefined({ identity_created: identityCreated })
@@ -234,6 +235,7 @@ function reportStarted(
     `outbox: ${shownPath(context.config, paths.outbox)}`,
     ...Object.values(created).map((path) => `created the identity ${formatForTerminal(path)}`),
   ])
+  sayNewAddress(context, start, paths)
   if (!connected && !context.config.json) noteOffline(context, reason ?? null)
   return 0
 }
@@ -241,4 +243,12 @@ function reportStarted(
 function noteOffline({ io }: Context, reason: DaemonStatus["reason"]): void {
   io.note(`${reason?.message ?? "the relay has not answered yet"}; the daemon keeps trying`)
   if (reason?.hint !== undefined) io.note(`hint: ${reason.hint}`)
+}
+
+/** A key of the first AgentChat has another agent id there, which others may still write to. */
+function sayNewAddress({ io }: Context, { ephemeral, identity }: DaemonStart, paths: DaemonPaths): void {
+  if (ephemeral) return
+  const { agent_id, older_agent_id } = inspectIdentity(identity ?? paths.identity)
+  if (older_agent_id === undefined) return
+  io.note(`the address of this key has changed: ${older_agent_id} in the first AgentChat, ${agent_id} here`)
 }

@@ -8,8 +8,9 @@
  * ```
  */
 import { createHash } from "node:crypto"
-import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs"
+import { closeSync, existsSync, fstatSync, openSync, readFileSync, readSync, statSync } from "node:fs"
 import { writeFileAtomic } from "../../base/atomic-file.js"
+import { ChatError } from "../../protocol/errors.js"
 import type { DealRecord, Outcome } from "../../ratings/history.js"
 import type { KeyEnd } from "../../ratings/key-succession.js"
 import type { FilePosition } from "../input/file-lines.js"
@@ -130,12 +131,17 @@ export function readFacts(path: string): { source: RatingsSource; facts: RatingF
   return { source: cached.source, facts: readFactsDocument(facts, cached.digest.refused) }
 }
 
+/**
+ * Replaces ratings.json.
+ * @throws {ChatError} FILE_FAILED if another program wrote it
+ */
 export function writeCache(
   path: string,
   source: RatingsSource,
   digest: RatingsDigest,
   facts: RatingFacts,
 ): void {
+  refuseForeign(path)
   const factsLine = Buffer.from(`"facts":${formatFacts(facts)}}\n`)
   const rows = digest.agents.map((agent): RatingRow => {
     const { did, agentId, rating, transactions, updatedTs } = agent
@@ -155,6 +161,25 @@ export function writeCache(
   }
   const digestLines = `${JSON.stringify(head).slice(1, -1)},\n${ratingsLine}`
   writeFileAtomic(path, Buffer.concat([Buffer.from(opening(sumOf(digestLines)) + digestLines), factsLine]))
+}
+
+/** Keeps a document of the same name that another program wrote: the ratings of the first AgentChat exist only there. */
+function refuseForeign(path: string): void {
+  if (!existsSync(path)) return
+  const text = readFileSync(path, "utf8")
+  if (/^\{"v":\d+,"sum":"/.test(text) || !isJson(text)) return
+  throw new ChatError("FILE_FAILED", "was written by another program, and stays as it is", {
+    hint: "move it elsewhere, then ratings are stored and computed faster",
+  })
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
+  }
 }
 
 function readCache(path: string, withFacts: boolean) {

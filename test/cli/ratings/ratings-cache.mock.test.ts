@@ -149,6 +149,16 @@ describe("ratings.json", () => {
     })
   })
 
+  it("a ratings.json of the first AgentChat stays as it is, and the answer is printed", async () => {
+    const { room, document } = await ratedRoom()
+    const foreign = JSON.stringify({ "@361d642d60ecf1bb": { rating: 1300, transactions: 4 } }, null, 2)
+    room.write("ratings.json", foreign)
+    const { status, out, err } = await room.ratings("--export")
+    expect({ status, out }).toEqual({ status: 0, out: document })
+    expect(err).toMatch(/ratings\.json: was written by another program, and stays as it is/)
+    expect(room.read("ratings.json")).toBe(foreign)
+  })
+
   it("an unwritable ratings.json is reported, and the answer printed", async () => {
     const { room, document } = await ratedRoom()
     rmSync(room.path("ratings.json"))
