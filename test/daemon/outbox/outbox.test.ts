@@ -199,6 +199,31 @@ describe("an outbox over restarts", () => {
     expect(one?.id).not.toBe(two?.id)
   })
 
+  it.each(["-a", "-r"])(
+    "sends no line again that was sent before its directory was copied with cp %s",
+    (option) => {
+      const harness = new OutboxHarness()
+      harness.say("sent", "sent too")
+      harness.settle()
+      harness.say("waits")
+      harness.take()
+      harness.clock.advance(50)
+      harness.close()
+      const copy = temporaryDirectory()
+      execFileSync("cp", [option, `${join(harness.paths.dir, "../..")}/.`, copy])
+      const ids = harness.take().map(({ id }) => id)
+      const copied = new OutboxHarness({ root: copy })
+      const lines = copied.take()
+      expect(contents(lines)).toEqual(["waits"])
+      expect(lines.map(({ id }) => id)).toEqual(ids)
+      copied.settle()
+      copied.say("new")
+      expect(contents(copied.take())).toEqual(["new"])
+      copied.crash()
+      expect(contents(copied.take()).sort()).toEqual(["new", "waits"])
+    },
+  )
+
   it("saves progress within 50 ms", () => {
     const harness = new OutboxHarness()
     harness.say("a", "b")

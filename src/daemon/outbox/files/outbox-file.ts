@@ -48,6 +48,8 @@ export class OutboxFile implements LineSource, LineSink {
   #savedLines = 0
   #markedLines = 0
   #isSaved: boolean
+  /** Only the cursor file records another start. */
+  readonly #startsAtTop: boolean
   #isReplaced = false
   #ownsFile = true
 
@@ -64,6 +66,7 @@ export class OutboxFile implements LineSource, LineSink {
     this.fd = fd
     this.isLinked = options.isLinked
     this.#isSaved = options.isSaved
+    this.#startsAtTop = options.start === 0
     this.changedMs = nowMs
     this.#limits = limits
     this.#rejected = rejected
@@ -74,7 +77,7 @@ export class OutboxFile implements LineSource, LineSink {
 
   /** True if a restart would find this generation again. Until then its lines must not be sent. */
   get isRecorded(): boolean {
-    return this.isLinked || this.#isSaved
+    return this.#isSaved || (this.isLinked && this.#startsAtTop)
   }
 
   /** Number of lines taken that a crash now would hand out again. */

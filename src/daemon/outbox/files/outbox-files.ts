@@ -1,4 +1,4 @@
-import { type BigIntStats, closeSync, constants, fstatSync, lstatSync, openSync } from "node:fs"
+import { type BigIntStats, closeSync, constants, fstatSync, lstatSync, openSync, readFileSync } from "node:fs"
 import { ChatError } from "../../../protocol/errors.js"
 import type { FileProblems } from "../../files/file-problems.js"
 import type { SplitEnd } from "../../files/line-splitter.js"
@@ -42,6 +42,8 @@ export class OutboxFiles {
   readonly #taken: TakenDirectory
   /** Progress saved by an earlier process, until its file is found. */
   #marks = new Map<string, GenerationMark>()
+  /** Files of an earlier process that are copies, because the whole directory was copied. */
+  readonly #copies = new Set<OutboxFile>()
   #files: OutboxFile[] = []
   #current: OutboxFile | undefined
   #hasMore = false
@@ -205,10 +207,11 @@ export class OutboxFiles {
 
   #adopt(): OutboxFile {
     const generation = this.#savedGeneration() ?? newGeneration()
+    const start = this.#copiedBytes()
     // Linked before it is opened: on an overlay file system the link copies the file up, to another inode.
-    if (!this.#taken.link(generation)) return this.#open(generation, { isLinked: false })
+    if (!this.#taken.link(generation)) return this.#open(generation, { isLinked: false, start })
     try {
-      return this.#open(generation, { isLinked: true })
+      return this.#open(generation, { isLinked: true, start })
     } catch (error) {
       this.#taken.remove(generation)
       throw error
@@ -219,6 +222,22 @@ export class OutboxFiles {
   #savedGeneration(): string | undefined {
     const stats = lstatSync(this.#path, { bigint: true })
     return Array.from(this.#marks.values()).find((mark) => isInodeOf(stats, mark))?.generation
+  }
+
+  /**
+   * Returns how many bytes of outbox.jsonl are in another file too. A copy without its hard links (`cp -r`) has two files
+   * where the original has one; the lines in both must be sent once.
+   */
+  #copiedBytes(): number {
+    if (this.#copies.size === 0) return 0
+    const bytes = readFileSync(this.#path)
+    const common = [...this.#copies].map(({ generation }) => {
+      const copy = readFileSync(this.#taken.pathOf(generation))
+      const length = Math.min(copy.length, bytes.length)
+      return copy.subarray(0, length).equals(bytes.subarray(0, length)) ? length : 0
+    })
+    this.#copies.clear()
+    return Math.max(...common)
   }
 
   /** Begins a new generation of an empty file, so that the lines of a copied directory get other ids. */
@@ -242,18 +261,26 @@ export class OutboxFiles {
    * Opens a file of a generation at its first line that is not settled. The name of a link is the only source of the
    * generation, because a saved mark can be older. A file that was emptied or rewritten begins another generation.
    */
-  #open(generation: string, { isLinked }: { readonly isLinked: boolean }): OutboxFile {
+  #open(generation: string, { isLinked, start = 0 }: { isLinked: boolean; start?: number }): OutboxFile {
     const fd = openSync(isLinked ? this.#taken.pathOf(generation) : this.#path, readFlags)
     try {
       const stats = fstatSync(fd, { bigint: true })
       if (!stats.isFile()) throw notPlain(stats)
       const mark = this.#marks.get(generation)
       const inode = { dev: stats.dev, ino: stats.ino }
-      let place = { generation, inode, fd, start: mark?.offset ?? 0, isLinked, isSaved: mark !== undefined }
+      let place = {
+        generation,
+        inode,
+        fd,
+        start: mark?.offset ?? start,
+        isLinked,
+        isSaved: mark !== undefined,
+      }
       if (mark !== undefined && (stats.size === 0n || !holdsMark(fd, mark))) place = this.#renew(place)
       this.#marks.delete(generation)
       const file = this.#create(place)
       this.#files.push(file)
+      if (mark !== undefined && !isInodeOf(stats, mark)) this.#copies.add(file)
       return file
     } catch (error) {
       closeSync(fd)
