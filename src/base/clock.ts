@@ -4,7 +4,7 @@ export interface Clock {
   now(): number
   /** Monotonic milliseconds from an arbitrary origin; for durations only. */
   monotonic(): number
-  /** Calls `fn` once after `delayMs`. A timer with `unref` does not keep the process alive. */
+  /** Calls `fn` once after `delayMs`, however long that is. A timer with `unref` does not keep the process alive. */
   setTimer(fn: () => void, delayMs: number, options?: { unref?: boolean }): Timer
 }
 
@@ -13,13 +13,21 @@ export interface Timer {
   cancel(): void
 }
 
+/** The longest delay of `setTimeout`, 24.8 days; with a longer one it fires at once. */
+const maxTimeoutMs = 2 ** 31 - 1
+
 /** The clock of the system. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   setTimer(fn, delayMs, options) {
-    const handle = setTimeout(fn, delayMs)
-    if (options?.unref === true) handle.unref()
+    let handle: NodeJS.Timeout
+    const wait = (restMs: number): void => {
+      const isLast = restMs <= maxTimeoutMs
+      handle = isLast ? setTimeout(fn, restMs) : setTimeout(() => wait(restMs - maxTimeoutMs), maxTimeoutMs)
+      if (options?.unref === true) handle.unref()
+    }
+    wait(delayMs)
     return {
       cancel: () => {
         clearTimeout(handle)

@@ -88,16 +88,15 @@ function survey(text: string): Survey {
     if (code === quote) {
       keyStart = i + 1
       i = endOfString(text, i)
-      if (i < 0) break
     } else if (code === colon) {
       found.members++
       found.isSuspect ||= mayBeIndex(text.charCodeAt(keyStart))
     } else if (code === openBrace || code === openBracket) {
-      if (++depth > maxDepth) return { ...found, isTooDeep: true }
+      found.isTooDeep ||= ++depth > maxDepth
     } else if (code === closeBrace || code === closeBracket) depth--
     else if (isDigit(code)) {
       const end = endOfNumber(text, i)
-      found.isSuspect ||= end - i > exactDigits || (text.charCodeAt(end) | lowerCase) === letterE
+      found.isSuspect ||= mayBeInexact(text, i, end)
       i = end - 1
     }
   }
@@ -107,6 +106,11 @@ function survey(text: string): Survey {
 /** Reports whether a key with this first character may be a number; an escape may hide a digit. */
 function mayBeIndex(code: number): boolean {
   return isDigit(code) || code === backslash
+}
+
+/** Reports whether a number has too many digits for a double, or an exponent. */
+function mayBeInexact(text: string, start: number, end: number): boolean {
+  return end - start > exactDigits || (text.charCodeAt(end) | lowerCase) === letterE
 }
 
 /** Index after the digits and the point that begin at `start`. */
@@ -120,7 +124,7 @@ function isDigit(code: number): boolean {
   return code >= 0x30 && code <= 0x39
 }
 
-/** Index of the closing quote of the string that opens at `start`, or -1. */
+/** Index of the closing quote of the string that opens at `start`; the end of the text if there is none. */
 function endOfString(text: string, start: number): number {
   let end = text.indexOf('"', start + 1)
   while (end > 0) {
@@ -129,7 +133,7 @@ function endOfString(text: string, start: number): number {
     if (backslashes % 2 === 0) return end
     end = text.indexOf('"', end + 1)
   }
-  return -1
+  return text.length
 }
 
 function countKeys(value: unknown): number {

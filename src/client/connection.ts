@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto"
+import { maxDurationMs } from "../base/duration.js"
 import type { ClientFrame } from "../protocol/client-messages.js"
 import { ChatError } from "../protocol/errors.js"
 import { defaultLimits } from "../protocol/limits.js"
@@ -46,6 +47,9 @@ export class Connection {
    */
   static async open(options: ConnectOptions, events: ConnectionEvents): Promise<Connection> {
     const { clock, handshakeMs = defaultLimits.handshakeMs } = options
+    if (!(handshakeMs > 0 && handshakeMs <= maxDurationMs)) {
+      throw new ChatError("USAGE", `handshakeMs: must be a number above 0, up to ${maxDurationMs}`)
+    }
     const url = parseServerUrl(options.url)
     const received = new ReceiveQueue()
     const socket = new FrameSocket(url, clock, {

@@ -1,5 +1,6 @@
+import { parseDuration } from "../base/duration.js"
 import { waitMs } from "./guard-facts.js"
-import { descriptionLength, durationPattern, instructionsLength } from "./limits.js"
+import { descriptionLength, instructionsLength } from "./limits.js"
 import {
   address,
   agentRef,
@@ -22,13 +23,13 @@ import {
   type InputOf,
   list,
   literal,
-  matching,
   number,
   type OutputOf,
   oneOf,
   optional,
   record,
   string,
+  tested,
   text,
 } from "./schema.js"
 import type { ServerType } from "./server-messages.js"
@@ -46,8 +47,8 @@ const channelSettings = {
   window: optional(
     either(
       literal(""),
-      matching(durationPattern, ""),
-      "must be a number and s, m, h or d, such as 24h; empty takes it back",
+      tested<string>((value) => typeof value === "string" && parseDuration(value) !== undefined, ""),
+      "must be a number and s, m, h or d, such as 24h, up to 3650d; empty takes it back",
     ),
   ),
 } as const

@@ -1,10 +1,11 @@
+import { maxDurationMs } from "../base/duration.js"
 import { boolean, type InputOf, list, number, oneOf, optional, string } from "./schema.js"
 
 /** The guard that a daemon keeps for its own agent; no relay may report it. */
 export const daemonLayer = "breaker"
 
-/** A wait in milliseconds, at most a day: a timer with a delay of over 24 days fires at once. */
-export const waitMs = number(0, 86_400_000)
+/** A length of time in milliseconds. */
+export const waitMs = number(0, maxDurationMs)
 
 export const guardFacts = {
   /** The rule, such as `same` or `rate`; `doc/guards.md` lists them. */

@@ -110,8 +110,6 @@ export const defaultChannels = ["#general", "#agents", "#skills"] as const
 /** Longest description and instructions of a channel, in characters. A longer text is refused, not truncated. */
 export const descriptionLength = 200
 export const instructionsLength = 2_000
-/** A length of time: a whole number of seconds, minutes, hours or days. */
-export const durationPattern = /^[1-9][0-9]{0,5}[smhd]$/
 
 /** WebSocket close codes beyond RFC 6455. */
 export const closeCodes = { displaced: 4001, slowReader: 4002, handshakeTimeout: 4003 } as const

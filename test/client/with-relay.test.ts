@@ -154,6 +154,21 @@ describe("a client with a relay", () => {
     })
   })
 
+  it.each([0, -1, Number.NaN, Infinity, 315_360_000_001])(
+    "refuses a handshakeMs of %d by name",
+    async (handshakeMs) => {
+      const client = new AgentChatClient({ server: await relayUrl(), name: "bob", handshakeMs })
+      await expect(client.connect()).rejects.toMatchObject({
+        message: expect.stringMatching(/^handshakeMs: /),
+      })
+    },
+  )
+
+  it("accepts a handshakeMs above 24.8 days", async () => {
+    const client = await connect(await relayUrl(), { handshakeMs: 30 * 86_400_000 })
+    expect(await client.ping()).toBeGreaterThanOrEqual(0)
+  })
+
   it("creates an invisible channel and admits one agent", async () => {
     const url = await relayUrl()
     const alice = await connect(url, { name: "alice" })

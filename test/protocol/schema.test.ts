@@ -38,7 +38,7 @@ describe("a schema", () => {
     ["recipient", recipient, [id, "+reviewer"], ["#general", "reviewer"]],
     ["count", count, [0, 3], [-1, 1.5, Number.MAX_SAFE_INTEGER + 1, "3"]],
     ["number", number(), [-1, 0.5], [Number.NaN, Number.POSITIVE_INFINITY, "1"]],
-    ["waitMs", waitMs, [0, 86_400_000], [-1, 86_400_001, "0"]],
+    ["waitMs", waitMs, [0, 86_400_001, 315_360_000_000], [-1, 315_360_000_001, "0"]],
     ["list", list(string), [[], ["a"]], ["a", [1], [["a"]]]],
     ["anyObject", anyObject(), [{}, { a: 1 }], [null, []]],
     ["oneOf", oneOf(["accepted", "done"]), ["accepted", "done"], ["mirrored", ""]],

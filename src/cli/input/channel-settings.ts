@@ -1,9 +1,10 @@
 /** Settings of a channel: the options that change them, and how they are printed. */
 
+import { parseDuration } from "../../base/duration.js"
 import { omitUndefined } from "../../base/plain.js"
 import { formatForTerminal } from "../../base/visible-text.js"
 import { ChatError } from "../../protocol/errors.js"
-import { descriptionLength, durationPattern, instructionsLength } from "../../protocol/limits.js"
+import { descriptionLength, instructionsLength } from "../../protocol/limits.js"
 import type { ChannelSettings } from "../../protocol/server-messages.js"
 import { type Parse, value } from "../command.js"
 import { closeChoice, textUpTo } from "./values.js"
@@ -13,10 +14,10 @@ const switches = ["on", "off"] as const
 /** Parses `--window`. `none` becomes an empty text, which removes the setting. */
 const windowText: Parse<string> = (text, label) => {
   if (text === "none") return ""
-  if (durationPattern.test(text)) return text
+  if (parseDuration(text) !== undefined) return text
   throw new ChatError(
     "USAGE",
-    `${label}: ${JSON.stringify(text.slice(0, 40))} is neither none nor a time like 90s, 10m, 24h, 7d`,
+    `${label}: ${JSON.stringify(text.slice(0, 40))} is neither none nor a time like 90s, 10m, 24h, 7d, up to 3650d`,
   )
 }
 

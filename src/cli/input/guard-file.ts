@@ -1,5 +1,6 @@
 import type { Node, YAMLMap } from "yaml"
 import { closestNames } from "../../base/closest-names.js"
+import { maxDurationMs } from "../../base/duration.js"
 import type { BreakerLimits } from "../../guards/breaker.js"
 import { defaultGuardLimits, type GuardLimits } from "../../guards/limits.js"
 import { ChatError } from "../../protocol/errors.js"
@@ -124,11 +125,13 @@ function unknownName(where: string, name: string): ChatError {
 function readNumber(name: GuardName, value: unknown, where: string): number {
   const isShare = shares.has(name)
   const least = mayBeZero.has(name) ? 0 : 1
+  const isTime = name.endsWith("Ms")
+  const most = isTime ? maxDurationMs : Number.MAX_SAFE_INTEGER
   const isAllowed = (number: number) =>
-    isShare ? number > 0 && number <= 1 : Number.isSafeInteger(number) && number >= least
+    isShare ? number > 0 && number <= 1 : Number.isSafeInteger(number) && number >= least && number <= most
   if (typeof value === "number" && isAllowed(value)) return value
   const range = isShare ? "a number above 0, up to 1" : `a whole number, ${least} or more`
-  const unit = name.endsWith("Ms") ? ", in milliseconds" : ""
+  const unit = isTime ? `, in milliseconds, up to ${maxDurationMs}` : ""
   throw new ChatError("USAGE", `${where}: ${name}: ${show(value)} is not ${range}${unit}`, {
     hint: `write it like ${name}: ${defaultGuardLimits[name]}, or leave the line out`,
   })

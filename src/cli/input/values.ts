@@ -1,5 +1,6 @@
 /** Parsers for values of the command line. They are strict, and every error names the option or argument. */
 import { closestNames } from "../../base/closest-names.js"
+import { maxDurationMs, parseDuration } from "../../base/duration.js"
 import { omitUndefined } from "../../base/plain.js"
 import { ChatError } from "../../protocol/errors.js"
 import {
@@ -52,24 +53,16 @@ export const port: Parse<number> = wholeNumber(0, 65_535)
 
 /** A number of seconds above 0, such as `0.5`, in milliseconds. */
 export const seconds: Parse<number> = (text, label) => {
-  const number = /^\d{1,9}(\.\d{1,3})?$/.test(text) ? Number(text) : Number.NaN
-  if (number > 0) return Math.round(number * 1_000)
-  throw usage(label, `${quote(text)} is not a number of seconds above 0`)
+  const ms = /^\d{1,9}(\.\d{1,3})?$/.test(text) ? Math.round(Number(text) * 1_000) : Number.NaN
+  if (ms > 0 && ms <= maxDurationMs) return ms
+  throw usage(label, `${quote(text)} is not a number of seconds above 0, up to ${maxDurationMs / 1_000}`)
 }
-
-const msOfUnit = new Map([
-  ["s", 1_000],
-  ["m", 60_000],
-  ["h", 3_600_000],
-  ["d", 86_400_000],
-])
 
 /** A duration such as `90s`, `10m`, `24h` or `7d`, in milliseconds. */
 export const duration: Parse<number> = (text, label) => {
-  const [, digits = "", unit = ""] = /^([1-9]\d{0,5})([smhd])$/.exec(text) ?? []
-  const ms = Number(digits) * (msOfUnit.get(unit) ?? Number.NaN)
-  if (ms > 0) return ms
-  throw usage(label, `${quote(text)} is not a time like 90s, 10m, 24h or 7d`)
+  const ms = parseDuration(text)
+  if (ms !== undefined) return ms
+  throw usage(label, `${quote(text)} is not a time like 90s, 10m, 24h or 7d, up to 3650d`)
 }
 
 const secondsOfUnit = new Map([

@@ -12,9 +12,6 @@ import { notePrintedAnswer } from "./printed-answers.js"
 import { chooseDaemon, requestAsMember, type SenderChoice } from "./relay-request.js"
 import { withSession } from "./session.js"
 
-/** The longest wait that a question can state, in milliseconds. */
-const maxWaitMs = 86_400_000
-
 /** Delivery stages that a sender can wait for, in order. */
 export const deliveryStages = ["accepted", "mirrored", "retrieved", "answered"] as const
 /** One of {@link deliveryStages}. */
@@ -169,7 +166,7 @@ export async function sendAndWait(
   choice: SenderChoice,
   { frame, wanted, timeoutMs }: DeliveryRequest,
 ): Promise<number> {
-  const wait = wanted === "answered" ? { wait_ms: Math.min(timeoutMs, maxWaitMs) } : {}
+  const wait = wanted === "answered" ? { wait_ms: timeoutMs } : {}
   const request = { frame: { ...frame, ...wait }, wanted, timeoutMs }
   const paths = chooseDaemon(context, choice)
   if (paths === undefined) return sendOnSession(context, choice, request)

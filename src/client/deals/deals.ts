@@ -12,8 +12,6 @@ import type { DealRelay } from "./deal-engine.js"
 
 /** Messages kept while the engine is not loaded. */
 const maxUnread = 1_000
-/** Longest delay of a timer, in milliseconds. */
-const maxTimerMs = 2 ** 31 - 1
 
 export interface DealsOptions {
   readonly clock: Clock
@@ -178,8 +176,7 @@ export class Deals {
         throw new ChatError("PROPOSAL_EXPIRED", "COMPLETE: the proposal expired before it was accepted")
       }
       // At the deadline the relay is asked once more: the answer may be on its way.
-      isFresh =
-        leftMs < 0 || (arrived === this.#arrived && !(await this.#change(Math.min(leftMs + 1, maxTimerMs))))
+      isFresh = leftMs < 0 || (arrived === this.#arrived && !(await this.#change(leftMs + 1)))
     }
   }
 

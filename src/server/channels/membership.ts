@@ -1,6 +1,7 @@
 import type { LogEntry } from "../../backbone/backbone.js"
 import { isForeign } from "../../backbone/numbering.js"
 import type { Clock } from "../../base/clock.js"
+import { parseDuration } from "../../base/duration.js"
 import { omitUndefined } from "../../base/plain.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { Limits } from "../../protocol/limits.js"
@@ -22,7 +23,6 @@ import type { Bookmarks } from "./bookmarks.js"
 import type { Channel } from "./channel.js"
 import type { ChannelDirectory } from "./directory.js"
 import type { ChannelHistory } from "./history.js"
-import { durationMs } from "./record.js"
 
 /** Ids listed in JOINED; `count` is the number of members. */
 const joinedIds = 1_000
@@ -218,7 +218,7 @@ export class Membership {
     const { channels, clock } = this.#options
     const { replay = true, window } = { ...channels.store.defaults, ...channel.settings }
     if (!replay) return Infinity
-    return window === undefined ? -Infinity : clock.now() - durationMs(window)
+    return window === undefined ? -Infinity : clock.now() - (parseDuration(window) ?? Infinity)
   }
 
   #sendJoined(session: Session, channel: Channel, options: JoinOptions, reset?: true): void {

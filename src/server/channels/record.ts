@@ -40,10 +40,3 @@ export function mergeSettings(old: ChannelSettings, change: SettingsChange): Cha
   const merged = Object.entries({ ...old, ...present })
   return Object.fromEntries(merged.filter(([, value]) => value !== ""))
 }
-
-const unitMs: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
-
-/** Returns the milliseconds of a length of time such as `24h`. */
-export function durationMs(text: string): number {
-  return Number(text.slice(0, -1)) * (unitMs[text.slice(-1)] ?? 0)
-}

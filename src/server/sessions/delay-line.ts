@@ -30,8 +30,6 @@ interface DelayLineOptions {
 
 /** Memory that a frame takes besides its bytes. */
 const frameOverheadBytes = 512
-/** Node's timers fire at once if they are set to more than 24 days. */
-const longestTimerMs = 86_400_000
 
 /**
  * Frames that one session sent faster than its agent may, and all frames after them, in order. Each is handled when
@@ -122,7 +120,7 @@ export class DelayLine {
       this.#timer = undefined
       this.#passDue()
     }
-    this.#timer = this.#options.clock.setTimer(pass, Math.min(delayMs, longestTimerMs), { unref: true })
+    this.#timer = this.#options.clock.setTimer(pass, delayMs, { unref: true })
   }
 
   #remove({ message, bytes }: WaitingFrame): void {

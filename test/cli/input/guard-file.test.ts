@@ -70,7 +70,7 @@ describe("readGuardFile", () => {
     [
       "\nmentionWindowMs: 60s",
       "line 2",
-      'mentionWindowMs: "60s" is not a whole number, 1 or more, in milliseconds',
+      'mentionWindowMs: "60s" is not a whole number, 1 or more, in milliseconds, up to 315360000000',
       "300000",
     ],
     [

@@ -1,5 +1,15 @@
 import { describe, expect, it } from "vitest"
-import { channel, choice, port, rate, seconds, someText, wholeNumber } from "../../../src/cli/input/values.js"
+import { maxDurationMs } from "../../../src/base/duration.js"
+import {
+  channel,
+  choice,
+  duration,
+  port,
+  rate,
+  seconds,
+  someText,
+  wholeNumber,
+} from "../../../src/cli/input/values.js"
 import { ChatError } from "../../../src/protocol/errors.js"
 
 function refusal(read: () => unknown): ChatError {
@@ -47,6 +57,13 @@ describe("seconds", () => {
     expect(seconds("0.25", "--timeout")).toBe(250)
   })
 
+  it("rejects a time of over ten years, naming the option", () => {
+    expect(seconds("315360000", "--lease")).toBe(maxDurationMs)
+    expect(refusal(() => seconds("315360000.001", "--lease")).message).toBe(
+      '--lease: "315360000.001" is not a number of seconds above 0, up to 315360000',
+    )
+  })
+
   it("rejects a time that is not above zero", () => {
     for (const text of ["0", "0.000", "-1", "x", "1s", ".5"]) {
       expect(refusal(() => seconds(text, "--timeout")).message).toContain("--timeout")
@@ -84,4 +101,24 @@ describe("the error of a value", () => {
   it("an error quotes only the start of a long text", () => {
     expect(refusal(() => port("9".repeat(1_000), "--port")).message.length).toBeLessThan(120)
   })
+})
+
+describe("duration", () => {
+  it.each([
+    ["90s", 90_000],
+    ["60000m", 3_600_000_000],
+    ["25d", 2_160_000_000],
+    ["3650d", maxDurationMs],
+  ])("reads %s", (text, ms) => {
+    expect(duration(text, "--retain-age")).toBe(ms)
+  })
+
+  it.each(["3651d", "999999d", "999999999s", "0s", "1.5h", "1w", "-1d", "1e3s", ""])(
+    "rejects %j, naming the option and the limit",
+    (text) => {
+      expect(refusal(() => duration(text, "--retain-age")).message).toBe(
+        `--retain-age: ${JSON.stringify(text)} is not a time like 90s, 10m, 24h or 7d, up to 3650d`,
+      )
+    },
+  )
 })
