@@ -13,6 +13,8 @@ export interface Io {
   err(line: string): void
   /** Like {@link err}, for a remark on a success; the program omits it with `--quiet`. */
   note(line: string): void
+  /** Lets the command go on when standard output fails. Otherwise it ends, because its output is its purpose. */
+  outliveOutput(): void
   /** Resolves once everything written to standard output has been handed to the operating system. */
   flush(): Promise<void>
   readonly input: Readable

@@ -24,18 +24,14 @@ export async function main(): Promise<void> {
 }
 
 function processIo(): ProcessIo {
-  // Each stream takes a millisecond to set up, so standard error is set up at its first use.
-  let hasWrittenError = false
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => ignoreBrokenPipe(error, () => process.exit(0)))
+  const errors = new ErrorStream()
+  const output = new OutputErrors(errors)
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => output.onError(error))
   return {
     out: (line) => void process.stdout.write(`${line}\n`),
     json: (value) => void process.stdout.write(`${formatJsonLine(value)}\n`),
-    err(line) {
-      if (!hasWrittenError)
-        process.stderr.on("error", (error: NodeJS.ErrnoException) => ignoreBrokenPipe(error, () => {}))
-      hasWrittenError = true
-      process.stderr.write(`agentchat: ${formatForTerminal(line)}\n`)
-    },
+    err: (line) => errors.write(line),
+    outliveOutput: () => output.outlive(),
     flush: () =>
       new Promise((resolve) => {
         if (process.stdout.writableLength === 0) setImmediate(resolve)
@@ -63,6 +59,54 @@ function processIo(): ProcessIo {
   }
 }
 
+/** The exit status of FILE_FAILED; importing the table would slow down every start. */
+const outputFailedStatus = 1
+
+/** Standard error. Lines that cannot be written are dropped and counted: a full disk must not end a relay. */
+class ErrorStream {
+  // Setting up a stream takes a millisecond, so this one is set up at its first use.
+  #isOpen = false
+  #lost = 0
+
+  write(line: string): void {
+    if (!this.#isOpen) process.stderr.on("error", () => {})
+    this.#isOpen = true
+    const lost = this.#lost
+    const note = lost === 0 ? "" : `agentchat: ${lost} lines could not be written here\n`
+    process.stderr.write(`${note}agentchat: ${formatForTerminal(line)}\n`, (error) => {
+      if (error !== null && error !== undefined) this.#lost++
+      else this.#lost -= lost
+    })
+  }
+}
+
+/** Decides what an error of standard output means for the command. */
+class OutputErrors {
+  readonly #errors: ErrorStream
+  #isOutlived = false
+  #isReported = false
+
+  constructor(errors: ErrorStream) {
+    this.#errors = errors
+  }
+
+  /** {@link Io.outliveOutput} */
+  outlive(): void {
+    this.#isOutlived = true
+  }
+
+  /** A reader that is gone (`agentchat inbox | head`) is no failure. */
+  onError({ code = "unknown error" }: NodeJS.ErrnoException): void {
+    if (code === "EPIPE") {
+      if (!this.#isOutlived) process.exit(0)
+      return
+    }
+    if (!this.#isReported) this.#errors.write(`standard output cannot be written (${code})`)
+    this.#isReported = true
+    if (!this.#isOutlived) process.exit(outputFailedStatus)
+  }
+}
+
 function processSystem(): System {
   return {
     get version() {
@@ -84,6 +128,8 @@ function processSystem(): System {
 
 function interruption(): AbortSignal {
   const controller = new AbortController()
+  // Node itself writes warnings there.
+  process.stderr.on("error", () => {})
   for (const name of ["SIGINT", "SIGTERM"] as const) {
     process.on(name, () => {
       if (controller.signal.aborted) process.exit(128 + constants.signals[name])
@@ -95,12 +141,6 @@ function interruption(): AbortSignal {
     if (terminals.some((fd) => !isatty(fd))) controller.abort("SIGHUP")
   })
   return controller.signal
-}
-
-/** Calls `end` when the reader of a stream is gone (`agentchat inbox | head`), which is no failure. */
-function ignoreBrokenPipe(error: NodeJS.ErrnoException, end: () => void): void {
-  if (error.code !== "EPIPE") throw error
-  end()
 }
 
 /** Reads the version from package.json, which is in a parent directory of this file, in src/ as in dist/. */

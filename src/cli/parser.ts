@@ -41,6 +41,7 @@ export type Request =
   | { readonly kind: "version"; readonly flags: GlobalFlags }
   | {
       readonly kind: "run"
+      readonly name: string
       readonly command: Command
       readonly input: Input<Command["args"], Command["options"]>
       readonly flags: GlobalFlags
@@ -134,6 +135,7 @@ async function parseCommand(
   const operands = early === parser.args ? takeVerb(command, rest, given) : rest
   return {
     kind: "run",
+    name,
     command,
     input: { args: readPositionals(name, command, operands), options: readOptions(command, given), url },
     flags: {

@@ -14,6 +14,12 @@ export type Surroundings = Pick<Context, "clock" | "system"> & {
   readonly env: Environment
 }
 
+/** Commands whose purpose is their output. The others do something first, and their exit status is about that. */
+const readers: ReadonlySet<string> = new Set([
+  ...["inbox", "listen", "connect", "receipts", "ratings", "proposals", "status", "pending"],
+  ...["channels", "agents", "store", "completion", "version"],
+])
+
 /**
  * Runs one command line.
  * @param argv - the arguments after the program's name
@@ -40,7 +46,10 @@ export async function runProgram(argv: readonly string[], surroundings: Surround
     // A prototype, because reading every property would set up all streams.
     const io = Object.create(surroundings.io, { note: { value: note } }) as Io
     const context = { io, clock, system, config: merged, outline: outlineCommands }
-    if (request.kind === "run") return await request.command.run(context, request.input)
+    if (request.kind === "run") {
+      if (!readers.has(request.name)) io.outliveOutput()
+      return await request.command.run(context, request.input)
+    }
     const { version } = await import("./commands/version.js")
     return await version.run(context, { args: {}, options: {}, url: undefined })
   } catch (error) {

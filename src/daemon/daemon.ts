@@ -7,7 +7,7 @@ import { Deals, refuseDraft } from "./deals/deals.js"
 import { AckLog } from "./delivery/acks.js"
 import { AnswerEffects } from "./delivery/answer-effects.js"
 import { DeliveryStatus } from "./delivery/delivery-status.js"
-import { DaemonLog } from "./files/append-log.js"
+import { EventLog } from "./files/append-log.js"
 import { FileProblems } from "./files/file-problems.js"
 import type { DaemonPaths } from "./files/paths.js"
 import { describeProcess } from "./files/process-record.js"
@@ -40,7 +40,7 @@ const statusTypes: ReadonlySet<ServerType> = new Set(["JOINED", "LEFT", "TASK_LO
 export class Daemon {
   readonly #options: DaemonOptions
   readonly #host: DaemonHost
-  readonly #log: DaemonLog
+  readonly #log: EventLog
   readonly #status: StatusWriter
   readonly #session: ReconnectingSession
   readonly #bookmarks: Bookmarks
@@ -71,7 +71,7 @@ export class Daemon {
     const { clock } = host
     this.#options = options
     this.#host = host
-    this.#log = new DaemonLog(paths.log, clock)
+    this.#log = new EventLog(paths.log, clock)
     this.#status = new StatusWriter(paths.status, clock, this.#log)
     this.#session = this.#createSession()
     const log = (line: string) => this.#log.write(line)

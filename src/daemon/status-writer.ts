@@ -2,7 +2,7 @@ import { writeFileAtomic } from "../base/atomic-file.js"
 import type { Clock } from "../base/clock.js"
 import { omitUndefined } from "../base/plain.js"
 import type { ChatError } from "../protocol/errors.js"
-import type { DaemonLog } from "./files/append-log.js"
+import type { EventLog } from "./files/append-log.js"
 import type { DaemonStatus, Problem } from "./status.js"
 
 /** The members of status.json that the daemon knows; {@link StatusWriter} adds the others. */
@@ -12,7 +12,7 @@ export type DaemonFacts = Omit<DaemonStatus, "v" | "reason" | "started" | "updat
 export class StatusWriter {
   readonly #path: string
   readonly #clock: Clock
-  readonly #log: DaemonLog
+  readonly #log: EventLog
   readonly #started: number
   readonly #problems = new Map<string, Problem>()
   #facts: DaemonFacts | undefined
@@ -22,7 +22,7 @@ export class StatusWriter {
   #changedMs: number
   #isClosed = false
 
-  constructor(path: string, clock: Clock, log: DaemonLog) {
+  constructor(path: string, clock: Clock, log: EventLog) {
     this.#path = path
     this.#clock = clock
     this.#log = log

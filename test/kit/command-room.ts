@@ -61,6 +61,7 @@ export class CommandRoom {
       out: (line: string) => void (out += `${line}\n`),
       json: (value: unknown) => void (out += `${JSON.stringify(value)}\n`),
       err: (line: string) => void (err += `${line}\n`),
+      outliveOutput: () => {},
       flush: () => Promise.resolve(),
       input: new PassThrough(),
       output: new PassThrough(),

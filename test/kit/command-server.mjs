@@ -43,6 +43,7 @@ async function run({ argv, cwd, env, input }) {
     out: (/** @type {string} */ line) => void (stdout += `${line}\n`),
     json: (/** @type {unknown} */ value) => void (stdout += `${formatJsonLine(value)}\n`),
     err: (/** @type {string} */ line) => void (stderr += `agentchat: ${formatForTerminal(line)}\n`),
+    outliveOutput: () => {},
     flush: () => new Promise((resolve) => setImmediate(resolve)),
     input: Readable.from(input === "" ? [] : [Buffer.from(input)], { objectMode: false }),
     output,

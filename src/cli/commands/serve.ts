@@ -3,6 +3,7 @@ import { omitUndefined } from "../../base/plain.js"
 import { ChatError } from "../../protocol/errors.js"
 import { defaultLimits, defaultPort } from "../../protocol/limits.js"
 import { defineCommand, flag, value } from "../command.js"
+import type { Context } from "../context.js"
 import { readGuardFile } from "../input/guard-file.js"
 import { readBackboneAddress, readOperatorsFile, readTls } from "../input/serve-options.js"
 import { duration, nick, port, rate, seconds, someText, wholeNumber } from "../input/values.js"
@@ -17,6 +18,12 @@ export const serve = defineCommand({
     port: value("PORT", `port to listen on (default ${defaultPort}); 0 for any free port`, port),
     host: value("ADDRESS", "address to listen on (default 127.0.0.1); 0.0.0.0 for all", someText),
     name: value("NAME", "name of the relay", nick),
+    log: value(
+      "FILE",
+      "write the log to FILE; at 1 MiB it is moved to FILE.1 (default stderr)",
+      someText,
+      "file",
+    ),
     "log-messages": flag("also log the text of messages"),
     "buffer-size": value(
       "N",
@@ -88,7 +95,7 @@ export const serve = defineCommand({
       }),
       clock,
       version: system.version,
-      log: (line) => io.err(`${new Date(clock.now()).toISOString()} ${line}`),
+      log: await openLog(options.log === undefined ? undefined : pathOf(options.log), { io, clock }),
     })
     const { url, port: openPort, serverId } = relay
     if (config.json) io.json({ ok: true, url, port: openPort, server_id: serverId })
@@ -98,6 +105,16 @@ export const serve = defineCommand({
     return 0
   },
 })
+
+async function openLog(
+  path: string | undefined,
+  { io, clock }: Pick<Context, "io" | "clock">,
+): Promise<(line: string) => void> {
+  if (path === undefined) return (line) => io.err(`${new Date(clock.now()).toISOString()} ${line}`)
+  const { EventLog } = await import("../../daemon/files/append-log.js")
+  const log = new EventLog(path, clock)
+  return (line) => log.write(line)
+}
 
 async function readOperators(path: string): Promise<string[]> {
   const { Operators } = await import("../../server/operators.js")

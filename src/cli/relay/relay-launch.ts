@@ -53,8 +53,9 @@ export async function ensureRelay(
 }
 
 function spawnRelay({ system }: Context, root: RootPaths, options: readonly string[]): ChildProcess {
+  // The relay rotates its log itself; only what Node prints when it crashes comes through standard error.
   const log = openSync(root.relayLog, "a", 0o600)
-  const child = spawn(system.nodePath, [system.scriptPath, "serve", ...options], {
+  const child = spawn(system.nodePath, [system.scriptPath, "serve", "--log", root.relayLog, ...options], {
     detached: true,
     stdio: ["ignore", "pipe", log],
   })

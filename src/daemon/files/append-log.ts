@@ -19,7 +19,7 @@ import { isFileError } from "./file-problems.js"
 
 const newline = 0x0a
 const searchBytes = 64 * 1024
-const daemonLogBytes = 1024 * 1024
+const eventLogBytes = 1024 * 1024
 
 /**
  * A file of lines that only this process appends to. An append is all or nothing, even over a crash: the
@@ -97,11 +97,15 @@ export class AppendLog {
   }
 }
 
-/** daemon.log: one line per event of one daemon. Holds no message content and no secret. */
-export class DaemonLog {
+/**
+ * daemon.log and relay.log: one line per event, with its time. A file of 1 MiB is moved to `*.log.1`. Holds no secret,
+ * and no message content unless the relay was told to log it.
+ */
+export class EventLog {
   readonly #path: string
   readonly #clock: Clock
   #bytes: number
+  #lost = 0
 
   constructor(path: string, clock: Clock) {
     this.#path = path
@@ -109,17 +113,21 @@ export class DaemonLog {
     this.#bytes = sizeOf(path)
   }
 
-  /** Appends one line. A failing disk costs the line, never the daemon: status.json reports the disk. */
+  /** Appends one line. A full disk costs the line, never the process; the next line says how many are missing. */
   write(text: string): void {
-    const line = `${new Date(this.#clock.now()).toISOString()} ${formatForTerminal(text)}\n`
+    const time = new Date(this.#clock.now()).toISOString()
+    const note = this.#lost === 0 ? "" : `${time} ${this.#lost} lines could not be written here\n`
+    const line = `${note}${time} ${formatForTerminal(text)}\n`
     try {
-      if (this.#bytes > daemonLogBytes) {
+      if (this.#bytes > eventLogBytes) {
         renameSync(this.#path, `${this.#path}.1`)
         this.#bytes = 0
       }
       appendFileSync(this.#path, line, { mode: 0o600 })
       this.#bytes += line.length
+      this.#lost = 0
     } catch {
+      this.#lost++
       this.#bytes = sizeOf(this.#path)
     }
   }

@@ -99,7 +99,7 @@ export class DealService {
   }
 
   async #record(agent: DealAgent, statement: Statement, id: string): Promise<ServerMessage<Verb>> {
-    const { result, revision } = await this.#deals.update(id, statement.type, async (before) => {
+    const { result, revision } = await this.#deals.update(id, statement.type, (before) => {
       const repeated = before && findRepeated(before.deal, statement)
       if (before !== undefined && repeated !== undefined) {
         return { result: { message: messageOf(before, repeated), isNew: false, isFirst: false } }

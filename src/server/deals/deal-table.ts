@@ -123,15 +123,15 @@ export class DealTable {
   async update<T>(
     id: string,
     what: string,
-    change: (record: DealRecord | undefined) => Promise<{ readonly result: T; readonly record?: DealRecord }>,
+    change: (record: DealRecord | undefined) => { readonly result: T; readonly record?: DealRecord },
   ): Promise<{ readonly result: T; readonly revision: number }> {
     let value: string | undefined
     const updated = await updateRow(
       this.#table,
       id,
-      async (row) => {
+      (row) => {
         if (row !== undefined) this.#index({ key: id, ...row })
-        const { result, record } = await change(row && parseRecord(row.value))
+        const { result, record } = change(row && parseRecord(row.value))
         value = record && formatRecord(record)
         return { result, value }
       },

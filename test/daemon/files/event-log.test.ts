@@ -1,0 +1,21 @@
+import { mkdirSync, readFileSync, rmdirSync } from "node:fs"
+import { join } from "node:path"
+import { expect, it } from "vitest"
+import { EventLog } from "../../../src/daemon/files/append-log.js"
+import { FakeClock } from "../../kit/fake-clock.js"
+import { temporaryDirectory } from "../../kit/temporary.js"
+
+it("drops lines that cannot be written, and says later how many are missing", () => {
+  const path = join(temporaryDirectory(), "relay.log")
+  const log = new EventLog(path, new FakeClock(0))
+  mkdirSync(path)
+  log.write("one")
+  log.write("two")
+  rmdirSync(path)
+  log.write("three")
+  log.write("four")
+  const time = "1970-01-01T00:00:00.000Z"
+  expect(readFileSync(path, "utf8")).toBe(
+    `${time} 2 lines could not be written here\n${time} three\n${time} four\n`,
+  )
+})
