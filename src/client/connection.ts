@@ -33,6 +33,7 @@ export class Connection {
   readonly welcome: ServerMessage<"WELCOME">
   readonly #events: ConnectionEvents
   readonly #socket: FrameSocket
+  readonly #process: string | undefined
   readonly #requests: PendingRequests
   readonly #older: OlderRelay | undefined
   /** Keeps ids apart from those of other sessions: a relay takes a repeated id for the same message. */
@@ -76,10 +77,11 @@ export class Connection {
     socket: FrameSocket,
     received: ReceiveQueue,
     session: Session,
-    { clock }: ConnectOptions,
+    { clock, attempt }: ConnectOptions,
     events: ConnectionEvents,
   ) {
     this.welcome = session.welcome
+    this.#process = attempt?.process
     this.#events = events
     this.#socket = socket
     this.#requests = new PendingRequests(clock)
@@ -157,9 +159,14 @@ export class Connection {
   #deliver(message: ServerMessage): void {
     if (this.#isOver || this.#requests.settle(message)) return
     this.#events.onMessage(message)
-    if (message.type === "SESSION_DISPLACED") {
-      this.#socket.fail(new ChatError("SESSION_DISPLACED", "server: this identity connected elsewhere"))
-    }
+    if (message.type === "SESSION_DISPLACED") this.#socket.fail(this.#displacement(message))
+  }
+
+  /** A late attempt of this process is no other session of the identity: this one may connect again. */
+  #displacement({ process }: ServerMessage<"SESSION_DISPLACED">): ChatError {
+    return process !== undefined && process === this.#process
+      ? new ChatError("UNREACHABLE", "server: a late connection of this process took the session over")
+      : new ChatError("SESSION_DISPLACED", "server: this identity connected elsewhere")
   }
 
   #refuse(frame: ClientFrame, problem: string): void {

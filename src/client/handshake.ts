@@ -21,7 +21,17 @@ export interface HandshakeOptions {
   readonly confirmsNotices?: boolean
   /** Also accept the handshake of the first AgentChat. */
   readonly compat?: boolean
+  /** Tells a late attempt of this process from a newer one. */
+  readonly attempt?: Attempt
   readonly clock: Clock
+}
+
+/** One attempt to open a session. */
+export interface Attempt {
+  /** Random name of the process. */
+  readonly process: string
+  /** Rises with each attempt of the process. */
+  readonly attempt: number
 }
 
 export interface Session {
@@ -67,11 +77,11 @@ export async function performHandshake(
 }
 
 async function identify(options: HandshakeOptions): Promise<ClientFrame<"IDENTIFY">> {
-  const { name, identity, role, card, compat, confirmsNotices: confirms_notices } = options
+  const { name, identity, role, card, compat, attempt, confirmsNotices: confirms_notices } = options
   // JSON would change a value such as NaN or a Date.
   if (card !== undefined) canonicalize({ card })
   const pubkey = identity && (compat === true ? await pemOf(identity) : identity.did)
-  return { type: "IDENTIFY", name, ...omitUndefined({ pubkey, role, card, confirms_notices }) }
+  return { type: "IDENTIFY", name, ...omitUndefined({ pubkey, role, card, confirms_notices }), ...attempt }
 }
 
 async function answerChallenge(

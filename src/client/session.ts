@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto"
 import type { Clock, Timer } from "../base/clock.js"
 import { ChatError, errorSpecs } from "../protocol/errors.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
@@ -57,6 +58,7 @@ export class ReconnectingSession {
   #wasOnline = false
   #onlineSinceMs = 0
   #isPaused = false
+  readonly #process = randomBytes(9).toString("base64url")
   /** Number of the current attempt, so that an attempt that was closed meanwhile is recognized. */
   #attempt = 0
 
@@ -108,7 +110,11 @@ export class ReconnectingSession {
     this.#step("connect")
     const attempt = ++this.#attempt
     try {
-      const connection = await Connection.open(await this.#options.connectOptions(), {
+      const options = {
+        ...(await this.#options.connectOptions()),
+        attempt: { process: this.#process, attempt },
+      }
+      const connection = await Connection.open(options, {
         onMessage: (message) => this.#events.onMessage(message),
         onClose: (error) => this.#fail(error),
       })

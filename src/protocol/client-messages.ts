@@ -92,6 +92,8 @@ export const clientMessages = {
       card: optional(card),
       /** True if the client confirms each DELIVERY and INVITE with RECEIVED, as it does messages. */
       confirms_notices: optional(boolean),
+      process: optional(text(64)),
+      attempt: optional(count),
     },
   },
   VERIFY_IDENTITY: {

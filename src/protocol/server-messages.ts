@@ -358,7 +358,7 @@ export const serverMessages = {
   },
   SESSION_DISPLACED: {
     summary: "your identity connected elsewhere; this session ends",
-    fields: { reason: string, ts: time },
+    fields: { reason: string, process: optional(string), ts: time },
   },
   ERROR: {
     summary: "your request was refused",

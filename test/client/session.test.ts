@@ -111,6 +111,21 @@ describe("a session that always retries", () => {
     expect(relay.sessions).toHaveLength(1)
   })
 
+  it("connects again when a late connection of its own process took it over", async () => {
+    const { relay, events, errors, clock } = await openSession()
+    await until("online", () => events.includes("online"))
+    const first = await relay.session()
+    const { process, attempt } = first.frames.find((frame) => frame.type === "IDENTIFY") ?? {}
+    expect(process).toMatch(/^[\w-]{12}$/)
+    first.send({ type: "SESSION_DISPLACED", reason: "elsewhere", process, ts: 1 })
+    await until("the loss", () => events.some((event) => event.startsWith("waiting")))
+    expect(errors[0]).toMatchObject({ code: "UNREACHABLE", message: expect.stringContaining("this process") })
+    clock.advance(120_000)
+    const second = await relay.session(1)
+    const again = await until("IDENTIFY", () => second.frames.find((frame) => frame.type === "IDENTIFY"))
+    expect(again).toMatchObject({ process, attempt: Number(attempt) + 1 })
+  })
+
   it("reads nothing while it is paused, and the next connection starts paused too", async () => {
     const { relay, clock, events, session } = await openSession()
     await until("online", () => events.includes("online"))

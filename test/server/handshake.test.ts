@@ -252,6 +252,30 @@ describe("a second session of an identity", () => {
     expect(await second.wire.ask({ type: "LIST_AGENTS", channel: "#general" })).toMatchObject({ list: [] })
   })
 
+  it("displaces no newer attempt of its own process, and is named to an older one", async () => {
+    const relay = await TestRelay.start()
+    const attempt = async (process: string, number: number) => {
+      const wire = await relay.connect()
+      wire.say({ type: "IDENTIFY", name: "bob", pubkey: did, process, attempt: number })
+      return { wire, proof: prove(await wire.next("CHALLENGE"), keyPair) }
+    }
+    const late = await attempt("p", 1)
+    const newer = await attempt("p", 2)
+    newer.wire.say(newer.proof)
+    await newer.wire.next("WELCOME")
+    late.wire.say(late.proof)
+    expect(await late.wire.next("ERROR")).toMatchObject({ code: "SESSION_DISPLACED" })
+    expect(await late.wire.ended()).toMatchObject({ code: 4001 })
+    expect(await newer.wire.ask({ type: "LIST_AGENTS" })).toMatchObject({ type: "AGENTS" })
+    const newest = await attempt("p", 3)
+    newest.wire.say(newest.proof)
+    expect(await newer.wire.next("SESSION_DISPLACED")).toMatchObject({ process: "p" })
+    const other = await attempt("q", 1)
+    other.wire.say(other.proof)
+    expect(await newest.wire.next("SESSION_DISPLACED")).toMatchObject({ process: "q" })
+    await other.wire.next("WELCOME")
+  })
+
   it("displaces nobody without a proof of the key", async () => {
     const relay = await TestRelay.start()
     const bob = await relay.enterAs(keyPair, "bob")

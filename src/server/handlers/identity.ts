@@ -80,7 +80,17 @@ function admit(
   const { name, role, card } = message
   const did = publicKey === undefined ? undefined : formatDidKey(publicKey)
   const id = publicKey === undefined ? newEphemeralId(sessions) : agentIdOf(publicKey)
-  sessions.find(id)?.displace()
+  const current = sessions.find(id)
+  if (current !== undefined && isLate(message, current.attempt)) {
+    const error = new ChatError(
+      "SESSION_DISPLACED",
+      "IDENTIFY: a later attempt of the same process is connected",
+    )
+    session.sendError(error, re)
+    session.close(closeCodes.displaced, error.code)
+    return
+  }
+  current?.displace(message.process)
   let memory: AgentMemory
   if (publicKey === undefined) memory = makeAgentMemory(limits, clock)
   else {
@@ -90,11 +100,18 @@ function admit(
   }
   const agent = new Agent(id, name, memory, session.sendQueue, { clock, staleMs: limits.staleMs })
   agent.introduce({ role, card, did }, rosterSync.claim(agent))
+  session.attempt = message
   session.confirmsNotices = message.confirms_notices === true
   session.admit(agent)
   log(`came: ${id} ${name} from ${session.remoteAddress}`)
   session.send(formatWelcome(agent, backbone.id, settings), re)
   sessions.add(session)
+}
+
+/** Reports whether a network that stalled delivers an attempt which its process has given up since. */
+function isLate(message: Session["attempt"], current: Session["attempt"]): boolean {
+  if (message.process === undefined || message.process !== current.process) return false
+  return (message.attempt ?? 0) < (current.attempt ?? 0)
 }
 
 function closeCodeOf({ code }: ChatError): number {

@@ -42,6 +42,8 @@ export interface RosterRecord extends RosterFacts {
   readonly relay: string | null
   /** The session that wrote this, see {@link epochAfter}. */
   readonly epoch: string
+  /** The process that opened the session, if it said so. */
+  readonly process?: string | undefined
   /** Names of the channels it is in. */
   readonly channels: readonly string[]
   /** The record as its relay wrote it, while the agent is shown offline because that relay is silent; never stored. */
@@ -85,6 +87,7 @@ const row = object({
     "must be a string or null",
   ),
   epoch: string,
+  process: optional(string),
   channels: list(string),
   seen_ts: number(),
   read_ts: optional(number()),

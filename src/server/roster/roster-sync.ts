@@ -168,7 +168,7 @@ export class RosterSync {
       return
     }
     this.#displaced.add(id)
-    session.displace()
+    session.displace(record.process)
     this.#apply(id, record)
   }
 
@@ -252,10 +252,10 @@ export class RosterSync {
 }
 
 /** Returns the record of an agent that is connected here. */
-function recordOf({ agent, channels }: Session, relay: string): RosterRecord {
+function recordOf({ agent, channels, attempt: { process } }: Session, relay: string): RosterRecord {
   const { id, name, status, activity, role, since, seenTs, readTs, answeredTs, card, did, epoch } = agent
   const facts = { id, name, status, activity, role, since, seenTs, readTs, answeredTs, card, did }
-  return { ...facts, relay, epoch, channels: Array.from(channels, (channel) => channel.name) }
+  return { ...facts, relay, epoch, process, channels: Array.from(channels, (channel) => channel.name) }
 }
 
 /** Returns the record of an agent whose session ended without notice. */

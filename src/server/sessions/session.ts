@@ -90,6 +90,8 @@ export class Session implements SocketReaderOwner, SendQueueOwner {
   delayLine: DelayLine | undefined
   /** True if the client confirms messages with RECEIVED. Clients of the first AgentChat do not. */
   sendsReceived = true
+  /** The attempt of the client's process that opened it; undefined for clients that do not count their attempts. */
+  attempt: { readonly process?: string; readonly attempt?: number } = {}
   /** True if it confirms DELIVERY and INVITE too. */
   confirmsNotices = false
   readonly #webSocket: WebSocket
@@ -200,11 +202,19 @@ export class Session implements SocketReaderOwner, SendQueueOwner {
     else this.#webSocket.pause()
   }
 
-  /** Ends the session because its agent connected again: this connection may be dead without anybody knowing. */
-  displace(): void {
+  /**
+   * Ends the session because its agent connected again: this connection may be dead without anybody knowing.
+   * @param process - that opened the other session, if it says so
+   */
+  displace(process?: string): void {
     const reason = "this identity connected elsewhere"
     this.#log(`displaced: ${this.agent.id} at ${this.remoteAddress}`)
-    this.send({ type: "SESSION_DISPLACED", reason, ts: this.#clock.now() })
+    this.send({
+      type: "SESSION_DISPLACED",
+      reason,
+      ...(process !== undefined && { process }),
+      ts: this.#clock.now(),
+    })
     this.close(closeCodes.displaced, `SESSION_DISPLACED: ${reason}`)
   }
 
