@@ -57,7 +57,10 @@ export class LruMap<K, V> {
       return
     }
     const oldest = this.#entries.size < this.#bound ? undefined : this.#oldest
-    if (oldest !== undefined) this.delete(oldest.key)
+    if (oldest !== undefined) {
+      this.#entries.delete(oldest.key)
+      this.#unlink(oldest)
+    }
     const entry = { key, value, older: undefined, newer: undefined }
     this.#entries.set(key, entry)
     this.#append(entry)

@@ -245,7 +245,7 @@ export class Guard {
     for (const count of counts) {
       this.#due.push({ rule, count })
       if (trip !== undefined) continue
-      const stop = count.isLifted === true ? undefined : this.#stops.find(rule.name, count.scope, ts)
+      const stop = this.#stops.find(rule.name, count.scope, ts)
       if (stop !== undefined && !mayPass(stop, from, ts)) trip = tripOf(rule, count, leftMs(stop, ts), stop)
       else if (stop === undefined && isOver(count))
         trip = tripOf(rule, count, this.#stops.nextMs(undefined, rule.firstPauseMs))
@@ -264,8 +264,7 @@ export class Guard {
     const warnings: Warning[] = []
     for (const { rule, count } of this.#due) {
       const { name: layer, warnShare } = rule
-      const { scope, used, cost, limit, isLifted } = count
-      if (isLifted === true) this.#stops.delete(layer, scope)
+      const { scope, used, cost, limit } = count
       const stop = this.#stops.find(layer, scope, ts)
       if (stop !== undefined) this.#stops.pass(stop, from, ts, rule.firstPauseMs)
       const warnAt = limit * warnShare

@@ -1,12 +1,11 @@
 import { LruMap } from "../../base/lru-map.js"
-import { isNumber, isPlain } from "../../base/plain.js"
 import type { GuardMessage } from "../guard-message.js"
-import { formatEntries, readEntries } from "../saved.js"
-import { authorIn, othersThan } from "../scopes.js"
+import { othersThan } from "../scopes.js"
 import { type Count, noCounts, WindowRule } from "./rule.js"
 
-const speakersKept = 8_192
-const savedCharacters = 25_000
+const mentionedKept = 4_096
+/** Open counts that one agent ends when it speaks; the oldest others end by time. */
+const openKept = 256
 
 /**
  * Stops an author from mentioning an agent in a channel after `mentionsOfOne` mentions in five minutes without an answer.
@@ -19,55 +18,58 @@ export class MentionsRule extends WindowRule {
   override readonly firstPauseMs = this.limits.mentionWindowMs
   protected readonly limit = this.limits.mentionsOfOne
   protected readonly windowMs = this.limits.mentionWindowMs
-  /** Time of the last message, by `agent in channel`. */
-  readonly #spokeAt = new LruMap<string, number>(speakersKept)
-
-  override save(): string {
-    return `{"base":${super.save()},"spokeAt":${formatEntries(this.#spokeAt, savedCharacters)}}`
-  }
+  /** Scopes with a count, by mentioned agent. */
+  readonly #open = new LruMap<string, Set<string>>(mentionedKept)
 
   override load(state: unknown): void {
-    if (!isPlain(state)) return
-    super.load(state["base"])
-    readEntries(this.#spokeAt, state["spokeAt"], (value) => (isNumber(value) ? value : undefined))
+    super.load(state)
+    for (const [scope] of this.windows) this.#addOpen(mentionedOf(scope), scope)
   }
 
   count(message: GuardMessage): readonly Count[] {
     const mentioned = mentionedIn(message)
     if (mentioned.length === 0) return noCounts
-    const counts: Count[] = []
-    for (const agent of mentioned) {
-      const scope = scopeOf(message, agent)
-      const isAnswered = this.#isAnswered(scope, agent, message)
-      const used = isAnswered ? 0 : this.usedIn(scope, message.ts)
-      const evidence = this.windows.peek(scope)?.ids ?? []
-      counts.push({ scope, used, cost: 1, limit: this.limit, evidence, isLifted: isAnswered })
-    }
-    return counts
+    return mentioned.flatMap((agent) => this.countOf(scopeOf(message, agent), 1, message.ts) ?? noCounts)
   }
 
   take(message: GuardMessage): void {
+    const { from, channel } = message
+    const answered = this.#open.peek(from)
+    if (answered !== undefined) this.#close(answered, channel)
     for (const agent of mentionedIn(message)) {
       const scope = scopeOf(message, agent)
-      if (this.#isAnswered(scope, agent, message)) this.windows.delete(scope)
       this.add(scope, 1, message)
+      this.#addOpen(agent, scope)
     }
-    if (message.channel.startsWith("#"))
-      this.#spokeAt.set(authorIn(message.from, message.channel), message.ts)
   }
 
   reasonFor({ scope, limit }: Pick<Count, "scope" | "limit">): string {
-    const [, , agent = ""] = scope.split(" ")
-    return `${agent} was called ${limit} times and has not answered: go on without, or ask somebody else`
+    return `${mentionedOf(scope)} was called ${limit} times and has not answered: go on without, or ask somebody else`
   }
 
-  #isAnswered(scope: string, agent: string, { channel }: GuardMessage): boolean {
-    const window = this.windows.peek(scope)
-    return (
-      window !== undefined &&
-      (this.#spokeAt.peek(authorIn(agent, channel)) ?? Number.NEGATIVE_INFINITY) > window.last
-    )
+  #addOpen(agent: string, scope: string): void {
+    const scopes = this.#open.get(agent) ?? new Set()
+    scopes.add(scope)
+    for (const oldest of scopes) {
+      if (scopes.size <= openKept) break
+      scopes.delete(oldest)
+    }
+    this.#open.set(agent, scopes)
   }
+
+  /** Ends the counts in a channel: the mentioned agent spoke there. */
+  #close(scopes: Set<string>, channel: string): void {
+    for (const scope of scopes) {
+      if (!scope.endsWith(` in ${channel}`)) continue
+      scopes.delete(scope)
+      this.windows.delete(scope)
+      this.stops.delete(this.name, scope)
+    }
+  }
+}
+
+function mentionedOf(scope: string): string {
+  return scope.split(" ")[2] ?? ""
 }
 
 function mentionedIn({ channel, kind, from, to }: GuardMessage): readonly string[] {

@@ -15,8 +15,6 @@ export interface Count {
   readonly cost: number
   readonly limit: number
   readonly evidence: readonly string[]
-  /** The cause of the stop is gone. */
-  readonly isLifted?: boolean
   /** The message is refused until so many milliseconds have passed, even if the limit is not reached. */
   readonly dropMs?: number | undefined
   /** The scope to name to the author, if it is another one. */
