@@ -1,6 +1,6 @@
 /** Starts a daemon, in the background or in this process. */
 import { existsSync, mkdirSync } from "node:fs"
-import { resolve } from "node:path"
+import { basename, resolve } from "node:path"
 import { omitUndefined } from "../../base/plain.js"
 import { formatForTerminal } from "../../base/visible-text.js"
 import { parseServerUrl } from "../../client/server-url.js"
@@ -206,7 +206,9 @@ function showLog({ io }: Context, { dir, log }: DaemonPaths): () => void {
   const show = () => {
     for (const line of tail.read()) io.err(line)
   }
-  const unwatch = watchDirectory(dir, show)
+  const unwatch = watchDirectory(dir, (name) => {
+    if (name === null || name === basename(log)) show()
+  })
   return () => {
     unwatch()
     show()

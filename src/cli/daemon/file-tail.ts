@@ -5,13 +5,13 @@ const chunkBytes = 64 * 1024
 const newline = 0x0a
 
 /**
- * Calls back when something in a directory changes. Callers must poll as well: where the system has no watches left,
- * nothing is ever reported.
+ * Calls back with the name of a file when something in a directory changes. Callers must poll as well: where the system
+ * has no watches left, nothing is ever reported.
  * @returns a function that ends the watch
  */
-export function watchDirectory(dir: string, onChange: () => void): () => void {
+export function watchDirectory(dir: string, onChange: (name: string | null) => void): () => void {
   try {
-    const watcher = watch(dir, onChange).on("error", () => {})
+    const watcher = watch(dir, (_event, name) => onChange(name)).on("error", () => {})
     return () => watcher.close()
   } catch {
     return () => {}

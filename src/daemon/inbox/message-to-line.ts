@@ -84,14 +84,23 @@ export function noticeLine(code: string, message: string, ts: number, channel?: 
 
 /** Absent fields stay undefined: JSON leaves them out. */
 function messageLine(message: ServerMessage<"MSG">): InboxLine {
-  const { type, from, name, to, content, ts, msg_id, in_reply_to, kind, wait_ms, mentions, sig, parts } =
-    message
-  const hops = message.hops > 0 ? message.hops : undefined
-  const replay = message.replay === true ? true : undefined
   // The parts come after msg_id: readLineId takes the first `msg_id` of a line, and parts may contain one.
   return {
-    ...{ type, from, name, to, content, ts, msg_id, in_reply_to, hops, kind, wait_ms, mentions, sig },
-    ...{ replay, parts },
+    type: message.type,
+    from: message.from,
+    name: message.name,
+    to: message.to,
+    content: message.content,
+    ts: message.ts,
+    msg_id: message.msg_id,
+    in_reply_to: message.in_reply_to,
+    hops: message.hops > 0 ? message.hops : undefined,
+    kind: message.kind,
+    wait_ms: message.wait_ms,
+    mentions: message.mentions,
+    sig: message.sig,
+    replay: message.replay === true ? true : undefined,
+    parts: message.parts,
   }
 }
 
