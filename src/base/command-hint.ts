@@ -25,7 +25,7 @@ export const hintedOptions = {
  */
 export function completeHint(hint: string, options: HintOptions): string {
   return hint.replaceAll(/\bagentchat ([a-z]+)[^,;()`\n]*/g, (text, command: string) => {
-    const named = /--(?:name|identity)\b/.test(text)
+    const named = /--(?:name|identity|list)\b/.test(text)
     const missing = Object.entries(options).filter(([option, value]) => {
       if (value === undefined || text.includes(`--${option}`)) return false
       if (option === "home") return true

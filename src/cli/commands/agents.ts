@@ -16,10 +16,10 @@ const headings = [
   "NAME",
   "STATUS",
   "ROLE",
-  "SINCE",
-  "DAEMON",
-  "READ",
-  "ANSWERED",
+  { optional: "SINCE" },
+  { optional: "DAEMON" },
+  { optional: "READ" },
+  { optional: "ANSWERED" },
   { text: "ACTIVITY" },
 ]
 
@@ -85,7 +85,7 @@ function showRoster({ io, clock }: Context, entries: readonly RosterEntry[], ids
 function rowOf(entry: RosterEntry, nowMs: number): string[] {
   const { id, name, status, role = "", activity = "", stale } = entry
   const ages = [entry.since, entry.seen_ts, entry.read_ts, entry.answered_ts].map((ts) =>
-    formatAge(ts, nowMs),
+    formatAge(ts, nowMs).replace(" ago", ""),
   )
   const state = stale === true ? `${status} (stale)` : status
   return [id, name, state, role, ...ages, activity].map(formatForTerminal)

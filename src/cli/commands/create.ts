@@ -1,8 +1,9 @@
+import { ChatError } from "../../protocol/errors.js"
 import { defineCommand, flag, required } from "../command.js"
 import { reportSuccess } from "../exit-status.js"
 import { settingsOf, textOptions } from "../input/channel-settings.js"
 import { channel } from "../input/values.js"
-import { relayRequest, requestOptions } from "../relay/relay-request.js"
+import { chooseDaemon, relayRequest, requestOptions } from "../relay/relay-request.js"
 
 export const create = defineCommand({
   args: { channel: required("the new channel", channel) },
@@ -22,6 +23,11 @@ export const create = defineCommand({
   async run(context, input) {
     const { channel: name } = input.args
     const { private: inviteOnly, durable } = input.options
+    if (inviteOnly && input.options.identity === undefined && chooseDaemon(context, input) === undefined) {
+      throw new ChatError("IDENTITY_REQUIRED", "--private: nobody could join it: its only member would be this session", {
+        hint: "create it with --identity FILE, or with a running daemon: agentchat daemon --background",
+      })
+    }
     const { via, answer } = await relayRequest(context, input, {
       type: "CREATE_CHANNEL",
       channel: name,
@@ -34,9 +40,6 @@ export const create = defineCommand({
       ...(answer["in_memory"] === true && { in_memory: true }),
     }
     const status = reportSuccess(context, document, `created ${name}`)
-    if (via === "relay" && inviteOnly && input.options.identity === undefined) {
-      context.io.note("nobody can join it: its only member was this session; use --identity, or a daemon")
-    }
     if (answer["in_memory"] === true) {
       context.io.note(
         `${name} is in the memory of the relay and ends with it; agentchat serve --data DIR keeps channels`,

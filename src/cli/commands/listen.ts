@@ -4,7 +4,7 @@ import { ChatError } from "../../protocol/errors.js"
 import { defaultChannels } from "../../protocol/limits.js"
 import { type Channel, parseChannel } from "../../protocol/names.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
-import { defineCommand, rest, value } from "../command.js"
+import { defineCommand, flag, rest, value } from "../command.js"
 import type { Context } from "../context.js"
 import { ExitStatus } from "../exit-status.js"
 import { channel, choice, seconds, wholeNumber } from "../input/values.js"
@@ -18,7 +18,8 @@ export const listen = defineCommand({
   args: { channels: rest(`#channels to join (default ${defaultChannels.join(" ")})`, channel) },
   options: {
     ...sessionOptions,
-    "max-messages": value("N", "exit after N messages, replayed ones included", wholeNumber(1)),
+    "max-messages": value("N", "exit after N messages", wholeNumber(1)),
+    replay: flag("also print and count messages from before it joined"),
     timeout: value("S", "exit after S seconds; exit 4 if no message arrived", seconds),
     format: value("FORM", "json (one object per line, the default) or text", choice(formats), formats),
   },
@@ -31,7 +32,7 @@ export const listen = defineCommand({
   notes: ["Prints messages only while it runs. To miss none, run a daemon and read its inbox."],
   async run(context, input) {
     const { io, config, clock } = context
-    const { "max-messages": messages, timeout: timeoutMs, format } = input.options
+    const { "max-messages": messages, timeout: timeoutMs, format, replay } = input.options
     const colors = makeColors(io.hasColor)
     const asText = format === "text" && !config.json
     const live = new LiveView(
@@ -44,7 +45,7 @@ export const listen = defineCommand({
       else io.json(message)
     }
     const client = await makeClient(context, input, { reconnect: false })
-    const listener = new Listener(client, { messages, timeoutMs }, print)
+    const listener = new Listener(client, { messages, timeoutMs, hasReplay: replay }, print)
     listener.start(context)
     try {
       const { channels } = input.args
@@ -77,6 +78,7 @@ const printedEvents = [
 interface ListenerLimits {
   readonly messages: number | undefined
   readonly timeoutMs: number | undefined
+  readonly hasReplay: boolean
 }
 
 /** Prints the events of a client until a limit is reached, a signal arrives, or the session is lost. */
@@ -114,7 +116,8 @@ class Listener {
   }
 
   #take(message: ServerMessage): void {
-    if (this.#exit.isOver) return
+    const isReplay = message.type === "MSG" && message.replay === true
+    if (this.#exit.isOver || (isReplay && !this.#limits.hasReplay)) return
     this.#print(message)
     if (message.type === "MSG" && ++this.#messages === this.#limits.messages) this.#exit.end(0)
   }

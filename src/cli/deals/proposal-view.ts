@@ -84,7 +84,7 @@ function answerViewOf(event: DealEvent): AnswerView {
 export function formatProposalTable(views: readonly ProposalView[], columns?: number): string[] {
   if (views.length === 0) return []
   return formatTable(
-    ["PROPOSAL", "STATE", "FROM", "TO", "AMOUNT", "CHANGED", { text: "TASK" }],
+    ["PROPOSAL", "STATE", "FROM", "TO", "AMOUNT", { optional: "CHANGED" }, { text: "TASK" }],
     views.map((view) => [
       view.id,
       view.state,

@@ -1,7 +1,10 @@
 import type { Io } from "../context.js"
 
-/** Heading of a column. A `text` column is prose that may be cut to fit a terminal; others, such as ids, are not. */
-export type Heading = string | { readonly text: string }
+/**
+ * Heading of a column. A `text` column is prose that may be cut to fit a terminal; others, such as ids, are not. An
+ * `optional` column is omitted if the table does not fit otherwise, and so is one without a cell.
+ */
+export type Heading = string | { readonly text: string } | { readonly optional: string }
 
 /** Least width of a cut text, in columns. */
 const minTextColumns = 8
@@ -19,12 +22,19 @@ export function formatTable(
   rows: readonly (readonly string[])[],
   columns = Infinity,
 ): string[] {
-  const titles = headings.map((heading) => (typeof heading === "string" ? heading : heading.text))
+  const titles = headings.map(titleOf)
   const lines = [titles, ...rows]
   const full = titles.map((_, column) =>
     lines.reduce((widest, line) => Math.max(widest, columnsOf(line[column] ?? "")), 0),
   )
   const parts = layOut(headings, full, columns)
+  if (parts.length > 1) {
+    const isEmpty = headings.map((_, column) => rows.every((row) => (row[column] ?? "") === ""))
+    const isOptional = headings.map((heading) => typeof heading === "object" && "optional" in heading)
+    const dropped = isEmpty.includes(true) ? isEmpty.indexOf(true) : isOptional.indexOf(true)
+    const others = <T>(list: readonly T[]) => list.filter((_, column) => column !== dropped)
+    if (dropped >= 0) return formatTable(others(headings), rows.map(others), columns)
+  }
   return lines.flatMap((line) =>
     parts
       .map((part, index) => {
@@ -35,13 +45,18 @@ export function formatTable(
   )
 }
 
+function titleOf(heading: Heading): string {
+  if (typeof heading === "string") return heading
+  return "text" in heading ? heading.text : heading.optional
+}
+
 /** Columns that are printed on the same line. */
 type Part = readonly { readonly column: number; readonly width: number }[]
 
 function layOut(headings: readonly Heading[], full: readonly number[], columns: number): Part[] {
   const least = headings.map((heading, column) => {
     const width = full[column] ?? 0
-    return typeof heading === "string"
+    return typeof heading === "string" || "optional" in heading
       ? width
       : Math.min(width, Math.max(columnsOf(heading.text), minTextColumns))
   })
@@ -94,15 +109,32 @@ function pad(text: string, width: number): string {
 
 const plain = /^[ -~]*$/
 const mark = /\p{M}/u
-const wide =
-  /[\p{Emoji_Presentation}\p{Script=Han}\p{Script=Hangul}\p{Script=Hiragana}\p{Script=Katakana}！-｠]/u
+const regional = /[\u{1f1e6}-\u{1f1ff}]/u
+/** East Asian Wide and Fullwidth (UAX #11): scripts, and the ranges of punctuation and symbols that belong to them. */
+const wide = new RegExp(
+  [
+    "\\p{Emoji_Presentation}|\\p{Script=Han}|\\p{Script=Hiragana}|\\p{Script=Katakana}|\\p{Script=Bopomofo}",
+    "\\p{Script=Yi}|\\p{Script=Tangut}|[\\u1100-\\u115f\\uac00-\\ud7a3\\ua960-\\ua97c]",
+    "[\\u2329\\u232a\\u3000-\\u303e\\u3099-\\u30ff\\u3190-\\u33ff\\ufe10-\\ufe19\\ufe30-\\ufe6b\\uff01-\\uff60\\uffe0-\\uffe6]",
+  ].join("|"),
+  "u",
+)
+/** Vowels and finals of Hangul, which join the syllable before them. */
+const joining = /[\u1160-\u11ff\ud7b0-\ud7fb]/u
 
 /** Returns the width of a text without control characters on a terminal, in columns. */
 function columnsOf(text: string): number {
   if (plain.test(text)) return text.length
   let columns = 0
-  for (const char of text) if (!mark.test(char)) columns += wide.test(char) ? 2 : 1
+  for (const char of text) columns += columnsOfCharacter(char)
   return columns
+}
+
+function columnsOfCharacter(char: string): number {
+  if (mark.test(char) || joining.test(char)) return 0
+  // Two regional indicators make a flag, which takes two columns.
+  if (regional.test(char)) return 1
+  return wide.test(char) ? 2 : 1
 }
 
 /** Prints a table that fits the terminal. @param rows - as for {@link formatTable} */

@@ -45,6 +45,24 @@ describe("formatTable", () => {
     ])
   })
 
+  it("omits empty columns, then optional ones, before it breaks a line", () => {
+    const table = (columns?: number) =>
+      formatTable(["ID", "ROLE", { optional: "SINCE" }, "NAME"], [["@1234", "", "2 min", "bob"]], columns)
+    expect(table()).toEqual(["ID     ROLE  SINCE  NAME", "@1234        2 min  bob"])
+    expect(table(20)).toEqual(["ID     SINCE  NAME", "@1234  2 min  bob"])
+    expect(table(12)).toEqual(["ID     NAME", "@1234  bob"])
+    expect(table(8)).toEqual(["ID", "  NAME", "@1234", "  bob"])
+  })
+
+  it.each(["「漢」、。", "（！）", "ー・〜", "한국어", "ㄅㄆ", "＄￥", "🇩🇪🇫🇷", "각"])(
+    "gives %s its width on a terminal",
+    (text) => {
+      const width = text.startsWith("🇩") ? 4 : 2 * [...text.normalize("NFC")].length
+      const [, line = ""] = formatTable(["TEXT", "ID"], [[text, "x"]])
+      expect(line).toBe(`${text}${" ".repeat(Math.max(4, width) - width)}  x`)
+    },
+  )
+
   it("counts wide characters as two columns and combining marks as none", () => {
     const [, line = ""] = formatTable([{ text: "T" }, "ID"], [["漢字漢字漢字漢字", "x"]], 14)
     expect(line).toBe("漢字漢字…   x")
