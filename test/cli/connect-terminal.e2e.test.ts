@@ -56,6 +56,34 @@ describe.runIf(hasProgram("tmux"))("connect on a terminal", { timeout: 60_000 },
     await terminal.shows(/^exit 0$/)
   })
 
+  it("Tab completes commands, channels and names", async () => {
+    const terminal = open()
+    await terminal.shows(/^#general>$/)
+    terminal.type("/jo")
+    terminal.press("Tab")
+    await terminal.shows(/^#general> \/join$/)
+    terminal.type("#gen")
+    terminal.press("Tab")
+    await terminal.shows(/^#general> \/join #general$/)
+    terminal.press("C-u", "C-d")
+    await terminal.shows(/^exit 0$/)
+  })
+
+  it("asks before it sends many lines that were pasted, and sends them as one message", async () => {
+    const terminal = open()
+    await terminal.shows(/^#general>$/)
+    terminal.type("first\n/quit\nthird\n")
+    await terminal.shows(/3 lines pasted; send them as one message\? y or n/)
+    terminal.type("maybe")
+    terminal.press("Enter")
+    await terminal.shows(/y sends the pasted lines, n discards them/)
+    terminal.type("n")
+    terminal.press("Enter")
+    await terminal.shows(/^-- discarded$/)
+    terminal.press("C-d")
+    await terminal.shows(/^exit 0$/)
+  })
+
   it("a hostile message cannot overwrite the prompt", async () => {
     const terminal = open()
     await terminal.shows(/^#general>$/)

@@ -18,6 +18,8 @@ export class Terminal {
       "/dev/null",
       "new-session",
       "-d",
+      "-c",
+      this.#dir,
       "-x",
       String(columns),
       "-y",

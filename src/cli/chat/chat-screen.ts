@@ -1,9 +1,22 @@
 import { clearScreenDown, createInterface, cursorTo, type Interface, moveCursor } from "node:readline"
+import type { Clock, Timer } from "../../base/clock.js"
 import type { Io } from "../context.js"
+
+/** Milliseconds between two lines, below which they are pasted: no person presses Enter twice in this time. */
+const pasteMs = 30
+
+/** Returns the word that ends a line; it may be empty. */
+export function lastWord(line: string): string {
+  return /\S*$/.exec(line)?.[0] ?? ""
+}
 
 /** Callbacks of a screen. */
 export interface ChatScreenEvents {
   onLine(line: string): void
+  /** Called instead for lines that come faster than a person types; only on a terminal. */
+  onPaste(lines: readonly string[]): void
+  /** Returns what the last word of a line may become. */
+  complete(line: string): readonly string[]
   /** Called at the end of the input, or for Ctrl-D. */
   onEnd(): void
   /** Called for Ctrl-C at an empty prompt. */
@@ -22,7 +35,10 @@ export class ChatScreen {
   /** True while the cursor is on the line of the prompt. */
   #isPrompting = false
 
-  constructor(io: Io, events: ChatScreenEvents) {
+  #typed: string[] = []
+  #timer: Timer | undefined
+
+  constructor(io: Io, clock: Clock, events: ChatScreenEvents) {
     this.#io = io
     this.#hasPrompt = io.isInputTerminal && io.isOutputTerminal
     this.#lines = createInterface({
@@ -32,19 +48,34 @@ export class ChatScreen {
       prompt: "> ",
       historySize: 500,
       removeHistoryDuplicates: true,
+      completer: (line: string) => [events.complete(line), lastWord(line)],
     })
     this.#lines.on("line", (line) => {
       this.#isPrompting = false
-      events.onLine(line)
+      if (!this.#hasPrompt) {
+        events.onLine(line)
+        return
+      }
+      this.#typed.push(line)
+      this.#timer?.cancel()
+      this.#timer = clock.setTimer(() => this.#handTyped(events), pasteMs)
     })
     this.#lines.on("close", () => {
       this.#isClosed = true
+      this.#handTyped(events)
       events.onEnd()
     })
     this.#lines.on("SIGINT", () => {
       if (this.#lines.line === "") events.onInterrupt()
       else this.#lines.write(null, { ctrl: true, name: "u" })
     })
+  }
+
+  #handTyped(events: ChatScreenEvents): void {
+    this.#timer?.cancel()
+    const lines = this.#typed.splice(0)
+    if (lines.length > 1) events.onPaste(lines)
+    else for (const line of lines) events.onLine(line)
   }
 
   /** Sets the prompt. @param target - where typed text goes; safe for a terminal */

@@ -4,11 +4,13 @@ import { formatForTerminal } from "../../base/visible-text.js"
 import type { AgentChatClient } from "../../client/client.js"
 import type { PresenceState } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
+import { defaultChannels } from "../../protocol/limits.js"
 import {
   type Address,
   type AgentRef,
   type Channel,
   type Nick,
+  nickPattern,
   parseAgentRef,
   parseChannel,
   parseNick,
@@ -16,12 +18,14 @@ import {
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import { type Colors, formatMessage, type Look } from "../output/message-text.js"
 import { LiveView, note } from "../output/reading.js"
+import { lastWord } from "./chat-screen.js"
 
 /** Lines printed of one message, after the first. */
 const maxLines = 40
 /** Characters printed of one message. */
 const maxCharacters = 2_000
 const maxKnownIds = 1_000
+const maxKnownNames = 200
 
 /** The screen that a chat prints to. */
 interface ChatView {
@@ -46,6 +50,10 @@ export class Chat {
   #client: AgentChatClient
   /** Where typed text goes. */
   #target: Address | undefined
+  /** Names seen, for completion. */
+  readonly #names = new LruMap<string, true>(maxKnownNames)
+  /** Pasted text that waits for an answer whether to send it. */
+  #pasted: string | undefined
   /** Ids of recent messages, to skip those that a new session replays. */
   readonly #knownIds = new LruMap<string, true>(maxKnownIds)
 
@@ -66,6 +74,10 @@ export class Chat {
    */
   async handleLine(line: string): Promise<boolean> {
     try {
+      if (this.#pasted !== undefined) {
+        await this.#answerPaste(this.#pasted, line)
+        return true
+      }
       const action = parseChatLine(line)
       if (action?.kind === "quit") return false
       if (action !== undefined) await this.#act(action)
@@ -76,17 +88,53 @@ export class Chat {
     return true
   }
 
+  /** Asks whether to send lines that were pasted. They are one text; none of them is a command. */
+  handlePaste(lines: readonly string[]): void {
+    this.#pasted = lines.join("\n")
+    this.#printNote(`${lines.length} lines pasted; send them as one message? y or n`)
+  }
+
+  async #answerPaste(text: string, answer: string): Promise<void> {
+    const isYes = /^\s*\/?y(es)?\s*$/i.test(answer)
+    if (!isYes && !/^\s*\/?no?\s*$/i.test(answer)) {
+      this.#printNote("y sends the pasted lines, n discards them")
+      return
+    }
+    this.#pasted = undefined
+    if (isYes) await this.#send(this.#requireTarget(), text)
+    else this.#printNote("discarded")
+  }
+
+  /** Returns what the last word of a line may become: a command, a channel or a name. */
+  complete(line: string): string[] {
+    const word = lastWord(line)
+    const commands = line === word ? Object.keys(readers).map((name) => `/${name}`) : []
+    const channels = [...new Set([...this.#client.channels, ...defaultChannels])]
+    const names = Array.from(this.#names, ([name]) => `@${name}`)
+    const all = [...commands, ...channels, ...names]
+    const hits = all.filter((text) => word !== "" && text.startsWith(word))
+    return hits.map((text) => `${text} `)
+  }
+
+  #noteName(name: unknown): void {
+    if (typeof name === "string" && nickPattern.test(name)) this.#names.set(name, true)
+  }
+
   /** Opens the session. @throws {ChatError} */
   async connect(): Promise<void> {
     const client = this.#client
     const { view } = this.#options
     client.on("message", (message) => {
       if (!this.#isNew(message.msg_id)) return
+      this.#noteName(message.name)
       this.#live.flush()
       for (const line of this.#linesOf(message)) view.print(line)
     })
     for (const event of ["agent_joined", "agent_left", "presence", "invite", "channel_changed"] as const) {
-      client.on(event, (message: ServerMessage) => this.#live.add({ ...message, seq: undefined }))
+      client.on(event, (message: ServerMessage) => {
+        this.#noteName((message as { name?: unknown }).name)
+        this.#live.add({ ...message, seq: undefined })
+      })
     }
     client.on("disconnect", (error, willReconnect) => {
       this.#printError(error)
@@ -103,6 +151,7 @@ export class Chat {
   /** Joins a channel, creating it if necessary, and makes it the target of typed text. @throws {ChatError} */
   async join(channel: Channel): Promise<void> {
     const joined = await this.#joinOrCreate(channel)
+    for (const { name } of joined.roster) this.#noteName(name)
     this.#setTarget(channel)
     const others = joined.count - 1
     this.#printNote(
@@ -125,6 +174,8 @@ export class Chat {
         return this.#leave(action.channel ?? this.#requireChannel())
       case "who":
         return this.#listAgents(action.channel ?? this.#requireChannel())
+      case "list":
+        return this.#listChannels()
       case "dm":
         return this.#sendDirect(action.to, action.text)
       case "nick":
@@ -181,6 +232,13 @@ export class Chat {
     for (const { id, name, status, activity } of await this.#client.listAgents(channel)) {
       const state = activity === undefined ? status : `${status}: ${activity}`
       this.#options.view.print(`  ${[name, id, state].map(formatForTerminal).join("  ")}`)
+    }
+  }
+
+  async #listChannels(): Promise<void> {
+    for (const { name, agents, settings } of await this.#client.listChannels()) {
+      const texts = [name, String(agents), settings?.description ?? ""]
+      this.#options.view.print(`  ${texts.map(formatForTerminal).join("  ")}`.trimEnd())
     }
   }
 
@@ -248,6 +306,7 @@ export type ChatAction =
   | { readonly kind: "send"; readonly text: string }
   | { readonly kind: "join"; readonly channel: Channel }
   | { readonly kind: "leave"; readonly channel: Channel | undefined }
+  | { readonly kind: "list" }
   | { readonly kind: "who"; readonly channel: Channel | undefined }
   | { readonly kind: "dm"; readonly to: AgentRef; readonly text: string }
   | { readonly kind: "nick"; readonly name: Nick }
@@ -261,11 +320,20 @@ const presence =
   (status: PresenceState): Read =>
   (first, others) => ({ kind: "presence", status, activity: `${first} ${others}`.trim() })
 
+const direct: Read = (agent, text) => ({
+  kind: "dm",
+  to: parseAgentRef(agent),
+  text,
+})
+
 const readers: Readonly<Record<string, Read>> = {
-  join: (channel) => ({ kind: "join", channel: parseChannel(channel) }),
+  join: (channel) => ({ kind: "join", channel: channelOf(channel) }),
   leave: (channel) => ({ kind: "leave", channel: optionalChannel(channel) }),
   who: (channel) => ({ kind: "who", channel: optionalChannel(channel) }),
-  dm: (agent, text) => ({ kind: "dm", to: parseAgentRef(agent), text }),
+  list: () => ({ kind: "list" }),
+  dm: direct,
+  msg: direct,
+  me: (first, others) => ({ kind: "send", text: `* ${first} ${others}`.trim() }),
   nick: (name) => ({ kind: "nick", name: parseNick(name) }),
   working: presence("working"),
   waiting: presence("waiting"),
@@ -281,7 +349,9 @@ export const chatHelp = [
   "/join #channel  join a channel, or create it, and send there",
   "/leave          leave this channel; or /leave #channel",
   "/who            list the agents here; or /who #channel",
-  "/dm @agent text send to one agent; without text, send there from now on",
+  "/list           list the channels",
+  "/dm @agent text send to one agent (or /msg); without text, send there from now on",
+  "/me TEXT        say what you do",
   "/nick NAME      change your name (opens a new session)",
   "/working TEXT   set your status and activity; also /waiting /idle /away",
   "//text          send a text that starts with /",
@@ -308,5 +378,10 @@ export function parseChatLine(line: string): ChatAction | undefined {
 }
 
 function optionalChannel(text: string): Channel | undefined {
-  return text === "" ? undefined : parseChannel(text)
+  return text === "" ? undefined : channelOf(text)
+}
+
+/** Parses a channel, which a person may write without its `#`. */
+function channelOf(text: string): Channel {
+  return parseChannel(text === "" || text.startsWith("#") ? text : `#${text}`)
 }

@@ -2,16 +2,20 @@ import { defaultChannels } from "../../protocol/limits.js"
 import { type Nick, parseChannel } from "../../protocol/names.js"
 import { Chat } from "../chat/chat.js"
 import { ChatScreen } from "../chat/chat-screen.js"
-import { defineCommand, list } from "../command.js"
-import { ExitStatus } from "../exit-status.js"
+import { defineCommand, flag, list } from "../command.js"
+import type { Context } from "../context.js"
+import { defaultNick } from "../daemon/daemon-choice.js"
+import { ExitStatus, expectedFailure } from "../exit-status.js"
 import { channel } from "../input/values.js"
 import { makeColors } from "../output/message-text.js"
+import { type PersonIdentity, usePersonIdentity } from "../relay/person-identity.js"
 import { makeClient, sessionOptions } from "../relay/session.js"
 
 export const connect = defineCommand({
   args: {},
   options: {
     ...sessionOptions,
+    ephemeral: flag("use a random id for this session"),
     join: list("CHANNEL", `#channels to join (default ${defaultChannels[0]})`, channel),
   },
   takesUrl: true,
@@ -22,6 +26,7 @@ export const connect = defineCommand({
   ],
   notes: [
     "Type text to send it; /help lists the commands, such as /join, /dm and /quit.",
+    "Your id lasts: one for each name and directory, in .agentchat/people.",
     "Without a terminal, reads lines from standard input and prints lines.",
   ],
   async run(context, input) {
@@ -30,7 +35,14 @@ export const connect = defineCommand({
     exit.endOnSignal(context)
     const queue = new TaskQueue((error) => exit.end(error))
     let chat: Chat | undefined
-    const screen = new ChatScreen(io, {
+    const screen = new ChatScreen(io, context.clock, {
+      onPaste: (lines) =>
+        queue.add(() => {
+          chat?.handlePaste(lines)
+          screen.refresh()
+          return Promise.resolve()
+        }),
+      complete: (line) => chat?.complete(line) ?? [],
       onLine: (line) =>
         queue.add(async () => {
           if ((await chat?.handleLine(line)) === false) exit.end(0)
@@ -43,10 +55,14 @@ export const connect = defineCommand({
         }),
       onInterrupt: () => exit.end(130),
     })
-    const client = (name?: Nick) => {
-      const options = name === undefined ? input.options : { ...input.options, nick: name }
-      return makeClient(context, { url: input.url, options }, { reconnect: true })
-    }
+    const own = lastingIdentity(context, input.options)
+    const identity = input.options.identity ?? own?.path
+    const client = (name = input.options.nick) =>
+      makeClient(
+        context,
+        { url: input.url, options: { ...input.options, identity, nick: name } },
+        { reconnect: true },
+      )
     queue.add(async () => {
       chat = new Chat(await client(), {
         clock: context.clock,
@@ -63,9 +79,36 @@ export const connect = defineCommand({
     } finally {
       screen.close()
       await chat?.close()
+      own?.release()
     }
   },
 })
+
+/** Returns an identity of its own for a person who named none; undefined if there can be none. */
+function lastingIdentity(
+  context: Context,
+  { identity, ephemeral, compat, nick }: ConnectOptions,
+): PersonIdentity | undefined {
+  if (identity !== undefined || ephemeral || compat) return undefined
+  const name = nick ?? defaultNick(context.config)
+  try {
+    const own = usePersonIdentity(context, name)
+    if (own === undefined) context.io.note(`${name} is chatting elsewhere here; this session has a random id`)
+    return own
+  } catch (error) {
+    const failure = expectedFailure(error)
+    if (failure === undefined) throw error
+    context.io.note(`${failure.message}; this session has a random id`)
+    return undefined
+  }
+}
+
+interface ConnectOptions {
+  readonly identity: string | undefined
+  readonly ephemeral: boolean
+  readonly compat: boolean
+  readonly nick: Nick | undefined
+}
 
 /** Runs tasks one after another, so that typed lines are sent in order. A failed task ends the queue. */
 class TaskQueue {

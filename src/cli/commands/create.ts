@@ -24,9 +24,13 @@ export const create = defineCommand({
     const { channel: name } = input.args
     const { private: inviteOnly, durable } = input.options
     if (inviteOnly && input.options.identity === undefined && chooseDaemon(context, input) === undefined) {
-      throw new ChatError("IDENTITY_REQUIRED", "--private: nobody could join it: its only member would be this session", {
-        hint: "create it with --identity FILE, or with a running daemon: agentchat daemon --background",
-      })
+      throw new ChatError(
+        "IDENTITY_REQUIRED",
+        "--private: nobody could join it: its only member would be this session",
+        {
+          hint: "create it with --identity FILE, or with a running daemon: agentchat daemon --background",
+        },
+      )
     }
     const { via, answer } = await relayRequest(context, input, {
       type: "CREATE_CHANNEL",

@@ -7,6 +7,10 @@ describe("parseChatLine", () => {
     ["hello there", { kind: "send", text: "hello there" }],
     ["//not a command", { kind: "send", text: "/not a command" }],
     ["/join #general", { kind: "join", channel: "#general" }],
+    ["/join general", { kind: "join", channel: "#general" }],
+    ["/msg @bob hi", { kind: "dm", to: "@bob", text: "hi" }],
+    ["/me waves twice", { kind: "send", text: "* waves twice" }],
+    ["/list", { kind: "list" }],
     ["/leave", { kind: "leave", channel: undefined }],
     ["/leave  #a.b ", { kind: "leave", channel: "#a.b" }],
     ["/who #a", { kind: "who", channel: "#a" }],
@@ -21,7 +25,7 @@ describe("parseChatLine", () => {
     expect(parseChatLine(line)).toEqual(action)
   })
 
-  it.each(["/jion #general", "/", "/constructor", "/join general", "/join", "/dm bob hi", "/nick ../x"])(
+  it.each(["/jion #general", "/", "/constructor", "/join", "/dm bob hi", "/nick ../x"])(
     "rejects %j",
     (line) => {
       expect(() => parseChatLine(line)).toThrow(ChatError)
@@ -29,7 +33,7 @@ describe("parseChatLine", () => {
   )
 
   it("/help names every command", () => {
-    for (const word of ["/join", "/leave", "/who", "/dm", "/nick", "/quit", "//"]) {
+    for (const word of ["/join", "/leave", "/list", "/who", "/dm", "/me", "/nick", "/quit", "//"]) {
       expect(chatHelp.some((line) => line.startsWith(word))).toBe(true)
     }
   })
