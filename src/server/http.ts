@@ -1,5 +1,6 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
+import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from "node:http"
 import { createServer as createTlsServer } from "node:https"
+import type { Duplex } from "node:stream"
 import { ChatError } from "../protocol/errors.js"
 
 /** PEM texts of a certificate chain and its key. */
@@ -8,18 +9,35 @@ export interface TlsFiles {
   readonly key: string
 }
 
+/** The body of `GET /health`. */
+export interface HealthReport {
+  readonly ok: boolean
+  readonly [field: string]: unknown
+}
+
+/** An answer to an HTTP request. */
+export interface HttpAnswer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string
+}
+
 /**
- * The HTTP side of a relay: `GET /health` in JSON, 426 for a browser that opens `/`, 404 for the rest.
+ * The HTTP side of a relay.
+ * @param answerTo - {@link answerRequest}
  * @param headersTimeoutMs - milliseconds a request may take to arrive
  * @throws {ChatError} USAGE if the certificate or key cannot be used
  */
 export function createHttpFront(
-  health: () => object,
+  answerTo: (request: IncomingMessage) => HttpAnswer,
   tls: TlsFiles | undefined,
   headersTimeoutMs: number,
 ): Server {
-  const answer = (request: IncomingMessage, response: ServerResponse) =>
-    answerRequest(request, response, health)
+  const answer = (request: IncomingMessage, response: ServerResponse) => {
+    const { status, headers, body } = answerTo(request)
+    response.writeHead(status, headers)
+    response.end(body)
+  }
   const options = {
     headersTimeout: headersTimeoutMs,
     requestTimeout: headersTimeoutMs,
@@ -56,29 +74,38 @@ export function listen(server: Server, port: number, host: string): Promise<numb
   })
 }
 
-/** Returns whether a request comes from a web page of another site, which must not use its visitor's relay. */
-export function isForeignPage({ headers }: IncomingMessage): boolean {
-  const { origin, host } = headers
-  if (origin === undefined) return false
-  return !URL.canParse(origin) || new URL(origin).host !== host
-}
-
-function answerRequest(request: IncomingMessage, response: ServerResponse, health: () => object): void {
-  const path = request.url?.split("?", 1)[0]
-  const isRead = request.method === "GET" || request.method === "HEAD"
+/** Returns the answer to a request: `GET /health` in JSON, 426 for a browser that opens `/`, 404 for the rest. */
+export function answerRequest({ url, method }: IncomingMessage, health: () => HealthReport): HttpAnswer {
+  const path = url?.split("?", 1)[0]
+  const isRead = method === "GET" || method === "HEAD"
   if (path === "/health" && isRead) {
-    respond(response, 200, "application/json", `${JSON.stringify(health())}\n`)
-  } else if (path === "/" && isRead) {
-    response.setHeader("Upgrade", "websocket")
-    respond(response, 426, "text/plain", "this is an agentchat relay; connect with a WebSocket\n")
-  } else {
-    respond(response, 404, "text/plain", "not found\n")
+    const report = health()
+    const headers = { ...commonHeaders, "Content-Type": "application/json" }
+    return { status: report.ok ? 200 : 503, headers, body: `${JSON.stringify(report)}\n` }
   }
+  if (path !== "/" || !isRead) return textAnswer(404, "not found")
+  const { status, headers, body } = textAnswer(426, "this is an agentchat relay; connect with a WebSocket")
+  return { status, headers: { ...headers, Upgrade: "websocket" }, body }
 }
 
-function respond(response: ServerResponse, status: number, type: string, body: string): void {
-  response.writeHead(status, { "Content-Type": type, "Cache-Control": "no-store" })
-  response.end(body)
+const commonHeaders = { "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff" } as const
+
+/** Returns an answer of one line. */
+export function textAnswer(status: number, line: string): HttpAnswer {
+  return { status, headers: { ...commonHeaders, "Content-Type": "text/plain" }, body: `${line}\n` }
+}
+
+/** Answers a request that asked for an upgrade, for which Node makes no response object, and closes its connection. */
+export function answerOnSocket(socket: Duplex, { method }: IncomingMessage, answer: HttpAnswer): void {
+  const { status, headers, body } = answer
+  const lines = Object.entries({
+    ...headers,
+    Connection: "close",
+    "Content-Length": String(Buffer.byteLength(body)),
+  }).map(([name, value]) => `${name}: ${value}\r\n`)
+  socket.on("error", () => socket.destroy())
+  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${lines.join("")}\r\n`
+  socket.end(method === "HEAD" ? head : head + body)
 }
 
 function listenError(error: NodeJS.ErrnoException, port: number, host: string): ChatError {

@@ -9,8 +9,18 @@ import { defaultGuardLimits, type GuardLimits } from "../guards/limits.js"
 import { ChatError } from "../protocol/errors.js"
 import { defaultLimits, type Limits } from "../protocol/limits.js"
 import { Dispatcher } from "./dispatch.js"
-import { createHttpFront, isForeignPage, listen, type TlsFiles } from "./http.js"
+import {
+  answerOnSocket,
+  answerRequest,
+  createHttpFront,
+  type HealthReport,
+  type HttpAnswer,
+  listen,
+  type TlsFiles,
+  textAnswer,
+} from "./http.js"
 import { Operators } from "./operators.js"
+import { PageRules } from "./page-rules.js"
 import { closeServices, openServices, type RelaySettings, type Services } from "./services.js"
 import { ByteBudget } from "./sessions/byte-budget.js"
 import { IpLimiter } from "./sessions/ip-limiter.js"
@@ -35,6 +45,8 @@ export interface RelayOptions {
   /** True if the handshake of the first AgentChat is accepted too. */
   readonly compat?: boolean
   readonly tls?: TlsFiles
+  /** Origins of web pages that may connect besides the relay's own, such as `https://chat.example.org`. */
+  readonly allowedOrigins?: readonly string[]
   /** Directory of the store. Without it, and without `backbone`, everything is kept in memory. */
   readonly data?: string
   /** Addresses of NATS servers that hold the store and connect several relays; or a backbone that is open. */
@@ -112,6 +124,7 @@ export class Relay {
   readonly #webSockets: WebSocketServer
   readonly #ipLimiter: IpLimiter
   readonly #budgets: SessionBudgets
+  readonly #pageRules: PageRules
   readonly #startedMs: number
   #port = 0
   #probeTimer: Timer | undefined
@@ -129,7 +142,8 @@ export class Relay {
       queues: new ByteBudget(limits.queueTotalBytes),
     }
     this.#startedMs = clock.monotonic()
-    this.#server = createHttpFront(() => this.health(), options.tls, limits.handshakeMs)
+    this.#server = createHttpFront((request) => this.#answer(request), options.tls, limits.handshakeMs)
+    this.#pageRules = new PageRules(options.host, options.allowedOrigins ?? [])
     this.#webSockets = new WebSocketServer({
       noServer: true,
       perMessageDeflate: false,
@@ -151,7 +165,7 @@ export class Relay {
   }
 
   /** Returns the body of `GET /health`. */
-  health(): object {
+  health(): HealthReport {
     const { clock, name = "agentchat", version } = this.#options
     const { backbone, sessions, channels } = this.#services
     const { kind, isReachable } = backbone
@@ -221,12 +235,27 @@ export class Relay {
     socket.once("close", () => this.#ipLimiter.disconnected(remoteAddress))
   }
 
+  #answer(request: IncomingMessage): HttpAnswer {
+    return this.#refusePage(request) ?? answerRequest(request, () => this.health())
+  }
+
+  #refusePage(request: IncomingMessage): HttpAnswer | undefined {
+    const reason = this.#pageRules.refusal(request)
+    if (reason === undefined) return undefined
+    this.#options.log(`refused a request from ${request.socket.remoteAddress}: ${reason}`)
+    return textAnswer(403, reason)
+  }
+
   #onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    if (isForeignPage(request)) refuseUpgrade(socket, "403 Forbidden")
+    const refuse = (answer: HttpAnswer) => answerOnSocket(socket, request, answer)
+    // A client may offer other protocols, such as h2c, and must be answered as if it had not.
+    const isOther = request.headers.upgrade?.toLowerCase() !== "websocket"
+    const refusal = isOther ? this.#answer(request) : this.#refusePage(request)
+    if (refusal !== undefined) refuse(refusal)
     else if (this.#ipLimiter.hasTooManyConnections(request.socket.remoteAddress)) {
-      refuseUpgrade(socket, "429 Too Many Requests")
+      refuse(textAnswer(429, "too many connections from your address"))
     } else if (this.#webSockets.clients.size >= this.#limits.sessions) {
-      refuseUpgrade(socket, "503 Service Unavailable")
+      refuse(textAnswer(503, "the relay has as many sessions as it can"))
     } else {
       this.#webSockets.handleUpgrade(request, socket, head, (webSocket) =>
         this.#openSession(webSocket, request.socket),
@@ -259,9 +288,4 @@ export class Relay {
     const probeAfterReading = () => void setImmediate(probe)
     this.#probeTimer = this.#options.clock.setTimer(probeAfterReading, this.#limits.probeMs, { unref: true })
   }
-}
-
-function refuseUpgrade(socket: Duplex, status: string): void {
-  socket.on("error", () => socket.destroy())
-  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
 }

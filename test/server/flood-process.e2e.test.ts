@@ -19,7 +19,7 @@ function residentMebibytes(pid: number): number {
 /** Upgrades, starts a long message and never finishes it. */
 function besiege(port: number, start: Buffer): Promise<Socket> {
   const socket = connect(port, "127.0.0.1")
-  const lines = ["GET / HTTP/1.1", "Host: x", "Connection: Upgrade", "Upgrade: websocket"]
+  const lines = ["GET / HTTP/1.1", "Host: localhost", "Connection: Upgrade", "Upgrade: websocket"]
   const key = Buffer.alloc(16).toString("base64")
   const upgrade = [...lines, "Sec-WebSocket-Version: 13", `Sec-WebSocket-Key: ${key}`, "", ""].join("\r\n")
   return new Promise((resolve) => {

@@ -2,11 +2,11 @@ import { resolve } from "node:path"
 import { omitUndefined } from "../../base/plain.js"
 import { ChatError } from "../../protocol/errors.js"
 import { defaultLimits, defaultPort } from "../../protocol/limits.js"
-import { defineCommand, flag, value } from "../command.js"
+import { defineCommand, flag, repeated, value } from "../command.js"
 import type { Context } from "../context.js"
 import { readGuardFile } from "../input/guard-file.js"
 import { readBackboneAddress, readOperatorsFile, readTls } from "../input/serve-options.js"
-import { duration, nick, port, rate, seconds, someText, wholeNumber } from "../input/values.js"
+import { duration, nick, origin, port, rate, seconds, someText, wholeNumber } from "../input/values.js"
 
 const { retainedMessages: maxBuffer, durableMessages } = defaultLimits
 const leaseS = defaultLimits.leaseMs / 1_000
@@ -45,6 +45,11 @@ export const serve = defineCommand({
     "tls-key": value("FILE", "private key in PEM", someText, "file"),
     guards: value("FILE", "guard limits that differ from the defaults, in YAML", someText, "file"),
     operators: value("FILE", "keys that may lift guards: a did:key or @id per line", someText, "file"),
+    "allow-origin": repeated(
+      "ORIGIN",
+      "web pages that may connect, such as https://chat.example.org",
+      origin,
+    ),
     compat: flag("also accept clients of the first AgentChat"),
   },
   takesUrl: false,
@@ -87,6 +92,7 @@ export const serve = defineCommand({
       }),
       ...omitUndefined({
         name: options.name,
+        allowedOrigins: options["allow-origin"],
         tls,
         guards,
         operators,

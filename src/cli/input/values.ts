@@ -107,6 +107,13 @@ export const agentRef: Parse<AgentRef> = (text, label) => named(label, () => par
 export const instanceName: Parse<InstanceName> = (text, label) => named(label, () => parseInstanceName(text))
 export const nick: Parse<Nick> = (text, label) => named(label, () => parseNick(text))
 
+/** The origin of web pages: a scheme, a host, and a port unless it is the usual one. */
+export const origin: Parse<string> = (text, label) => {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url?.origin === text.replace(/\/$/, "") && /^https?:/.test(text)) return url.origin
+  throw usage(label, `${quote(text)} is no origin; write scheme and host, such as https://chat.example.org`)
+}
+
 /** The name of a role. */
 export const role: Parse<string> = (text, label) => nick(text, label)
 
