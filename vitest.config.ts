@@ -41,7 +41,7 @@ export default defineConfig({
         test: { name: "unit", include: ["test/**/*.test.ts"], exclude: [...e2e, ...mock], isolate: false },
       },
       { extends: true, test: { name: "mock", include: mock } },
-      { extends: true, test: { name: "e2e", include: e2e } },
+      { extends: true, test: { name: "e2e", include: e2e, isolate: false } },
     ],
   },
 })

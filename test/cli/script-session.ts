@@ -5,7 +5,6 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
-  readdirSync,
   readFileSync,
   rmSync,
   writeFileSync,
@@ -15,7 +14,7 @@ import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { until } from "../kit/condition.js"
-import { programPath } from "../kit/program.js"
+import { killBackground, programPath } from "../kit/program.js"
 
 /** The output and the exit status of a program. */
 interface Outcome {
@@ -47,15 +46,30 @@ class Run implements Outcome {
 
 /**
  * Runs commands of the built program one after another in one process ({@link file://../kit/command-server.mjs}),
- * because starting Node takes longer than most commands.
+ * because starting Node takes longer than most commands. One session after another uses it.
  */
-class CommandServer {
+export class CommandServer {
+  static readonly #free: CommandServer[] = []
   readonly #process = fork(join(import.meta.dirname, "../kit/command-server.mjs"), [programPath])
   readonly #ready = once(this.#process, "message")
+  readonly #ended = once(this.#process, "exit")
+
+  /** Ends the servers that no session uses. */
+  static async endAll(): Promise<void> {
+    for (const server of CommandServer.#free.splice(0)) {
+      server.#process.kill("SIGKILL")
+      await server.#ended
+    }
+  }
+
+  /** Returns a server that no session uses. */
+  static take(): CommandServer {
+    return CommandServer.#free.pop() ?? new CommandServer()
+  }
 
   async run(argv: readonly string[], cwd: string, env: NodeJS.ProcessEnv, input: string): Promise<Outcome> {
     await this.#ready
-    const ended = once(this.#process, "exit").then(([code]) => {
+    const ended = this.#ended.then(([code]) => {
       throw new Error(`the command server ended with ${String(code)} in: agentchat ${argv.join(" ")}`)
     })
     const answer = once(this.#process, "message").then(([outcome]) => outcome as Outcome)
@@ -63,10 +77,8 @@ class CommandServer {
     return Promise.race([answer, ended])
   }
 
-  async end(): Promise<void> {
-    if (this.#process.exitCode !== null) return
-    this.#process.kill("SIGKILL")
-    await once(this.#process, "exit")
+  giveBack(): void {
+    if (this.#process.exitCode === null && this.#process.signalCode === null) CommandServer.#free.push(this)
   }
 }
 
@@ -85,7 +97,7 @@ export class ScriptSession {
   readonly #background = new Map<string, Run>()
   readonly #directories: Set<string>
   readonly #strangers: Server[] = []
-  readonly #commands = new CommandServer()
+  readonly #commands = CommandServer.take()
   #dir: string
   #input: string | undefined
   #last: Outcome | undefined
@@ -108,8 +120,8 @@ export class ScriptSession {
 
   /** Ends every program that the script started, and removes its directory. */
   async end(): Promise<void> {
-    await this.#commands.end()
-    for (const dir of this.#directories) for (const pid of backgroundPids(join(dir, ".agentchat"))) end(pid)
+    this.#commands.giveBack()
+    for (const dir of this.#directories) killBackground(join(dir, ".agentchat"))
     for (const run of this.#background.values()) {
       if (run.status === undefined) run.child.kill("SIGKILL")
       await run.ended
@@ -242,25 +254,6 @@ export class ScriptSession {
     throw new Error(
       `${what} is not as expected\nexit ${String(status)}\n--- stdout\n${stdout}--- stderr\n${stderr}`,
     )
-  }
-}
-
-/** Returns the pids of background processes, from the files in which the program records them. */
-function backgroundPids(home: string): number[] {
-  const daemons = join(home, "daemons")
-  const names = existsSync(daemons) ? readdirSync(daemons) : []
-  const files = ["relay.json", "host.json", ...names.map((name) => join("daemons", name, "daemon.json"))]
-  const texts = files
-    .map((file) => join(home, file))
-    .flatMap((path) => (existsSync(path) ? readFileSync(path, "utf8") : []))
-  return texts.flatMap((text) => Array.from(text.matchAll(/"pid":(\d+)/g), ([, pid]) => Number(pid)))
-}
-
-function end(pid: number): void {
-  try {
-    process.kill(pid, "SIGKILL")
-  } catch {
-    // It has ended already.
   }
 }
 

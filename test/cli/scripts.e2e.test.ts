@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
-import { describe, it } from "vitest"
-import { ScriptSession } from "./script-session.js"
+import { afterAll, describe, it } from "vitest"
+import { CommandServer, ScriptSession } from "./script-session.js"
 import { splitWords } from "./script-words.js"
 
 /**
@@ -13,6 +13,7 @@ import { splitWords } from "./script-words.js"
 const folder = join(import.meta.dirname, "../scripts")
 
 describe("a command line session", { timeout: 120_000 }, () => {
+  afterAll(() => CommandServer.endAll())
   for (const file of readdirSync(folder).filter((name) => name.endsWith(".txt"))) {
     const lines = readFileSync(join(folder, file), "utf8").split("\n")
     const title = (lines[0] ?? "").replace(/^# /, "")

@@ -90,10 +90,29 @@ export class Workspace {
     }
   }
 
-  /** Ends every daemon and removes the directory. */
+  /** Kills what runs in the background and removes the directory. */
   dispose(): void {
-    this.run("daemon", "--stop-all")
-    rmSync(this.dir, { recursive: true, force: true })
+    killBackground(join(this.dir, ".agentchat"))
+    rmSync(this.dir, { recursive: true, force: true, maxRetries: 10 })
+  }
+}
+
+/** Kills the relay and the daemons of a home directory, which is faster than asking each to stop. */
+export function killBackground(home: string): void {
+  const daemons = join(home, "daemons")
+  const names = existsSync(daemons) ? readdirSync(daemons) : []
+  const files = ["relay.json", "host.json", ...names.map((name) => join("daemons", name, "daemon.json"))]
+  for (const path of files.map((file) => join(home, file)).filter(existsSync)) {
+    const pid = /"pid":(\d+)/.exec(readFileSync(path, "utf8"))?.[1]
+    if (pid !== undefined) kill(Number(pid))
+  }
+}
+
+function kill(pid: number): void {
+  try {
+    if (pid !== process.pid) process.kill(pid, "SIGKILL")
+  } catch {
+    // It has ended already.
   }
 }
 

@@ -30,10 +30,10 @@ export class Scene {
   /** Starts a daemon in a workspace of its own. */
   async agent(url: string, name: string, ...args: string[]): Promise<Workspace> {
     const workspace = new Workspace()
-    this.#defer(async () => {
-      await agentchat(workspace, "daemon", "--stop-all")
-      rmSync(workspace.dir, { recursive: true, force: true })
-    }, patienceMs)
+    this.#defer(() => {
+      workspace.dispose()
+      return Promise.resolve()
+    })
     await startDaemon(workspace, url, name, ...args)
     return workspace
   }
