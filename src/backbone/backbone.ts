@@ -39,8 +39,6 @@ export interface Retention {
   readonly maxBytes?: number
   /** `drop-oldest` makes room; `refuse-new` rejects with MAILBOX_FULL. */
   readonly whenFull: "drop-oldest" | "refuse-new"
-  /** `disk` survives a restart of the engine. `memory` of engine `sqlite` is lost with the process. */
-  readonly storage: "disk" | "memory"
 }
 
 /** An entry of a log. */

@@ -7,7 +7,7 @@
 /** 2026-01-01T00:00Z in milliseconds since the Unix epoch. */
 const originMs = 1_767_225_600_000
 /** Numbers per millisecond, and so the highest lasting rate of entries. Numbers are safe integers until 2311. */
-export const numbersPerMs = 1_000
+const numbersPerMs = 1_000
 /** A reader that joins may remember a position this far below the first number it was sent. */
 const slack = 1_000
 

@@ -18,7 +18,7 @@ export type Start = () => Promise<OpenedBackbone>
 export const patienceMs = 30_000
 
 /** Bounds that no test reaches. */
-export const plenty: Retention = { maxEntries: 1_000, whenFull: "drop-oldest", storage: "disk" }
+export const plenty: Retention = { maxEntries: 1_000, whenFull: "drop-oldest" }
 
 /** Opens an engine at its first use and cleans it up after the tests. */
 export function openShared(open: () => Promise<OpenedBackbone>): Start {

@@ -26,12 +26,10 @@ function describeReopening(open: () => Promise<OpenedBackbone>): void {
     const { backbone } = opened
     if (opened.reopen === undefined) return
     const logs = await backbone.logs("lasting", plenty)
-    const light = await backbone.logs("light", { ...plenty, storage: "memory" })
     const table = await backbone.table("lasting")
     await logs.append("a", "id-1", "1")
     const second = await logs.append("a", "id-2", "2")
     const dropped = await logs.append("b", "id-1", "1")
-    await light.append("a", "id", "1")
     await logs.drop("b")
     const revision = await table.put("row", "1")
     await table.put("gone", "1")
@@ -40,7 +38,6 @@ function describeReopening(open: () => Promise<OpenedBackbone>): void {
     expect(again.id).toBe(backbone.id)
     const logsAgain = await again.logs("lasting", plenty)
     const tableAgain = await again.table("lasting")
-    await again.logs("light", { ...plenty, storage: "memory" })
     expect((await logsAgain.read("a", 0, 10)).map(({ value }) => value)).toEqual(["1", "2"])
     expect((await logsAgain.append("a", "id-2", "2")).isDuplicate).toBe(true)
     expect((await logsAgain.append("a", "id-3", "3")).seq).toBeGreaterThan(second.seq)

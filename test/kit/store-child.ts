@@ -11,7 +11,7 @@ import { systemClock } from "../../src/base/clock.js"
 const [dir = "", first = "1", workerFile = ""] = process.argv.slice(2)
 
 const backbone = await openSqliteBackbone({ dir, clock: systemClock, log: () => {}, workerFile })
-const logs = await backbone.logs("log", { maxEntries: 1_000_000, whenFull: "drop-oldest", storage: "disk" })
+const logs = await backbone.logs("log", { maxEntries: 1_000_000, whenFull: "drop-oldest" })
 const table = await backbone.table("newest")
 
 let next = Number(first)

@@ -23,8 +23,7 @@ import type { StreamMessage } from "./consumer.js"
 import { StreamFollower } from "./follower.js"
 import { LogMessages } from "./log-messages.js"
 import { errorText, type NatsClient, unavailable } from "./nats-client.js"
-import { ensureStream, hasCode, natsCodes } from "./stream.js"
-import { StreamNumbers } from "./stream-numbers.js"
+import { ensureStream, hasCode, natsCodes, StreamNumbers } from "./stream.js"
 
 /** Header with the time at which the relay appended an entry, because the acknowledgement of NATS has none. */
 const tsHeader = "Agentchat-Ts"
@@ -44,8 +43,6 @@ export class NatsLogs implements Logs {
   #follower: Promise<StreamFollower> | undefined
   /** The creation time of the followed stream, and the number of the last message reported. */
   #followed: { readonly created: string; last: number } | undefined
-  /** The creation time of the stream whose message was reported last. */
-  #lastUsed: string | undefined
 
   private constructor(client: NatsClient, name: string, retention: Retention) {
     this.#client = client
@@ -143,13 +140,13 @@ export class NatsLogs implements Logs {
   }
 
   async #ensureStream(): Promise<{ isNew: boolean }> {
-    const { maxEntries, maxAgeMs = 0, whenFull, storage } = this.#retention
+    const { maxEntries, maxAgeMs = 0, whenFull } = this.#retention
     const isRefusing = whenFull === "refuse-new"
     const ensured = await ensureStream(this.#client, {
       name: this.#stream,
       subjects: [`${this.#prefix}>`],
       retention: RetentionPolicy.Limits,
-      storage: storage === "disk" ? StorageType.File : StorageType.Memory,
+      storage: StorageType.File,
       max_msgs_per_subject: maxEntries,
       max_age: nanos(maxAgeMs),
       discard: isRefusing ? DiscardPolicy.New : DiscardPolicy.Old,
@@ -157,12 +154,7 @@ export class NatsLogs implements Logs {
       duplicate_window: nanos(maxAgeMs === 0 ? duplicateWindowMs : Math.min(duplicateWindowMs, maxAgeMs)),
       allow_direct: true,
     })
-    const { streams } = this.#client.quickJsm
-    const { created, state } = await streams.info(this.#stream)
-    this.#numbers.start(created)
-    if (state.last_seq > 0) return ensured
-    const seq = this.#numbers.afterLoss(this.#client.clock.now(), this.#lastUsed === created)
-    if (seq !== undefined) await streams.purge(this.#stream, { seq })
+    this.#numbers.start((await this.#client.quickJsm.streams.info(this.#stream)).created)
     return ensured
   }
 
@@ -209,7 +201,6 @@ export class NatsLogs implements Logs {
       onMessage: (message) => {
         if (this.#followed === undefined || message.seq <= this.#followed.last) return
         this.#followed.last = message.seq
-        this.#lastUsed = this.#followed.created
         this.#emit(this.#toEntry(message))
       },
     })

@@ -5,8 +5,7 @@ import { checkKey, type Row, type RowChange, type Subscription, type Table } fro
 import { fetch, type StreamMessage, select } from "./consumer.js"
 import { StreamFollower } from "./follower.js"
 import { errorText, type NatsClient } from "./nats-client.js"
-import { ensureStream, hasCode, natsCodes, removeMessage } from "./stream.js"
-import { StreamNumbers } from "./stream-numbers.js"
+import { ensureStream, hasCode, natsCodes, removeMessage, StreamNumbers } from "./stream.js"
 
 const operationHeader = "KV-Operation"
 /** A deleted row leaves a tombstone so that watchers notice the deletion; it is removed after this time. */

@@ -1,4 +1,5 @@
 import { JetStreamApiError, type StreamConfig, type StreamInfo } from "@nats-io/jetstream"
+import { firstNumber } from "../numbering.js"
 import { errorText, type NatsClient } from "./nats-client.js"
 
 /** Error codes of JetStream. */
@@ -102,5 +103,28 @@ export async function removeMessage(client: NatsClient, stream: string, seq: num
     await client.jsm.streams.deleteMessage(stream, seq, false)
   } catch (error) {
     if (!hasCode(error, natsCodes.noMessage, natsCodes.noSequence, natsCodes.notDeleted)) throw error
+  }
+}
+
+/**
+ * Maps the numbers of a stream to those of its log, and to the revisions of its table. A new stream counts from 1, also
+ * one that replaces a stream that was lost. Therefore they start at the creation time of the stream, which is the same
+ * for all relays.
+ */
+export class StreamNumbers {
+  #first = 0
+
+  /** @param created - when the stream was created, as reported by NATS (RFC 3339) */
+  start(created: string): void {
+    this.#first = firstNumber(Date.parse(created))
+  }
+
+  toLog(streamSeq: number): number {
+    return this.#first + streamSeq
+  }
+
+  /** Returns the number in the stream; 0 for a number before its time. */
+  toStream(seq: number): number {
+    return Math.max(0, seq - this.#first)
   }
 }

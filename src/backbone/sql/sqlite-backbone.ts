@@ -13,10 +13,8 @@ import {
   type Subscription,
   type Table,
 } from "../backbone.js"
-import { checkEntryId, EntryIds } from "../entry-ids.js"
+import { checkEntryId } from "../entry-ids.js"
 import { Listeners } from "../listeners.js"
-import { maxEntryIds } from "../memory/memory-backbone.js"
-import { MemoryLogs } from "../memory/memory-logs.js"
 import type { NumberGap } from "../numbering.js"
 import { StoreWorker, workerFile } from "./store-worker.js"
 
@@ -40,7 +38,7 @@ export interface SqliteOptions {
 
 /**
  * Opens an engine that stores everything in one SQLite file, for a single relay. Everything is on disk when a call
- * resolves, except logs with `storage: "memory"`.
+ * resolves.
  * @throws {ChatError} ALREADY_RUNNING when another relay uses the directory; STORE_DAMAGED; UNSUPPORTED when a newer
  * version wrote it; FILE_FAILED
  */
@@ -55,8 +53,7 @@ class SqliteBackbone implements Backbone {
   readonly isShared = false
   readonly #worker: StoreWorker
   readonly #clock: Clock
-  readonly #ids: EntryIds
-  readonly #logs = new Map<string, SqliteLogs | MemoryLogs>()
+  readonly #logs = new Map<string, SqliteLogs>()
   readonly #tables = new Map<string, SqliteTable>()
   #sweepTimer: Timer | undefined
   #probeTimer: Timer | undefined
@@ -65,7 +62,6 @@ class SqliteBackbone implements Backbone {
   constructor(worker: StoreWorker, { clock, log, dir }: SqliteOptions) {
     this.#worker = worker
     this.#clock = clock
-    this.#ids = new EntryIds(clock, maxEntryIds)
     worker.onReachabilityChange((isReachable) => {
       log(isReachable ? `store ${dir}: can be written again` : `store cannot be written: ${worker.fault}`)
       if (!isReachable) this.#scheduleProbe()
@@ -84,12 +80,7 @@ class SqliteBackbone implements Backbone {
   // eslint-disable-next-line @typescript-eslint/require-await -- so that an invalid name rejects
   async logs(name: string, retention: Retention): Promise<Logs> {
     checkKey(name)
-    const known = this.#logs.get(name)
-    if (known !== undefined) return known
-    const logs =
-      retention.storage === "memory"
-        ? new MemoryLogs(name, retention, this.#clock, this.#ids)
-        : new SqliteLogs(this.#worker, name, retention, this.#clock)
+    const logs = this.#logs.get(name) ?? new SqliteLogs(this.#worker, name, retention, this.#clock)
     this.#logs.set(name, logs)
     return logs
   }
@@ -123,9 +114,7 @@ class SqliteBackbone implements Backbone {
   }
 
   #sweep(): Promise<unknown>[] {
-    const expired = [...this.#logs.values()].map((logs) =>
-      logs instanceof SqliteLogs ? logs.expire() : Promise.resolve(),
-    )
+    const expired = Array.from(this.#logs.values(), (logs) => logs.expire())
     return [...expired, this.#worker.ask({ op: "sweep", idsBeforeMs: this.#clock.now() - idRetentionMs })]
   }
 

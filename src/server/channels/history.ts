@@ -23,7 +23,7 @@ export class ChannelLogs {
   static async open(backbone: Backbone, limits: Limits): Promise<ChannelLogs> {
     if (backbone.kind === "memory") return new ChannelLogs(undefined)
     const { durableMessages: maxEntries, durableMs: maxAgeMs } = limits
-    const retention = { maxEntries, maxAgeMs, whenFull: "drop-oldest", storage: "disk" } as const
+    const retention = { maxEntries, maxAgeMs, whenFull: "drop-oldest" } as const
     return new ChannelLogs(await backbone.logs("durable", retention))
   }
 

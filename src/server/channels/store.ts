@@ -1,4 +1,4 @@
-import type { Backbone, Row, RowChange, Table } from "../../backbone/backbone.js"
+import type { Backbone, RowChange, Table } from "../../backbone/backbone.js"
 import { updateRow } from "../../backbone/update-row.js"
 import { LruMap } from "../../base/lru-map.js"
 import { type Channel as ChannelName, channelPattern } from "../../protocol/names.js"
@@ -8,6 +8,9 @@ import { type ChannelRecord, formatChannelRecord, parseChannelRecord } from "./r
 /** Called with the new record of a channel; undefined if the channel was deleted. */
 type ChannelListener = (name: ChannelName, record: ChannelRecord | undefined) => void
 
+/** Rows whose revisions are remembered. */
+const rowsKept = 8_192
+
 /** Key of the relay-wide defaults in the table of settings. */
 const defaultsKey = "channels"
 
@@ -16,7 +19,11 @@ export class ChannelStore {
   readonly #isShared: boolean
   readonly #records: Table
   readonly #settings: Table
-  readonly #versions = new RowVersions()
+  /**
+   * The newest revision of each row that was reported, written or read. The watch may report a revision late. Deleted
+   * rows are among them: a value read earlier may arrive after the news of the deletion.
+   */
+  readonly #revisions = new LruMap<string, number>(rowsKept)
   #listener: ChannelListener = () => {}
   #defaults: ChannelSettings = {}
   #defaultsRevision = 0
@@ -69,7 +76,7 @@ export class ChannelStore {
       if (!channelPattern.test(name)) return
       const record = value === undefined ? undefined : parseChannelRecord(value)
       const isReadable = value === undefined || record !== undefined
-      if (isReadable && this.#versions.acceptWatched({ key, revision })) listener(name, record)
+      if (isReadable && this.#isNews(key, revision)) listener(name, record)
     })
   }
 
@@ -115,49 +122,18 @@ export class ChannelStore {
   }
 
   #report(name: ChannelName, record: ChannelRecord, revision: number): void {
-    if (this.#versions.acceptOwn({ key: keyOf(name), revision })) this.#listener(name, record)
+    if (this.#isNews(keyOf(name), revision)) this.#listener(name, record)
+  }
+
+  #isNews(key: string, revision: number): boolean {
+    if (revision <= (this.#revisions.get(key) ?? 0)) return false
+    this.#revisions.set(key, revision)
+    return true
   }
 
   #setDefaults({ value, revision }: Pick<RowChange, "value" | "revision">): void {
     this.#defaults = value === undefined ? {} : parseSettings(value)
     this.#defaultsRevision = revision
-  }
-}
-
-/** Revisions of one row. */
-interface Version {
-  /** The last one the watch reported. */
-  readonly watched: number
-  /** The last one that was read or written since; 0 if none. */
-  readonly own: number
-}
-
-/** Rows remembered. Deleted ones are among them: a value read earlier may arrive after the news of the deletion. */
-const rowsKept = 8_192
-const unknownVersion: Version = { watched: 0, own: 0 }
-
-/**
- * Filters stale change notifications for rows that this relay also reads and writes. The watch may report a
- * revision late, after a newer one was read, or report what this relay has just written.
- */
-export class RowVersions {
-  readonly #versions = new LruMap<string, Version>(rowsKept)
-
-  /** Records a revision that the watch reported. @returns whether it is newer than all known ones */
-  acceptWatched({ key, revision }: Pick<Row, "key" | "revision">): boolean {
-    const { watched, own } = this.#versions.get(key) ?? unknownVersion
-    // A revision below all watched ones belongs to a table that was lost and starts again.
-    if (watched < revision && revision < own) return false
-    this.#versions.set(key, { watched: revision, own: 0 })
-    return true
-  }
-
-  /** Records a revision that was read or written here. @returns whether it is newer than all known ones */
-  acceptOwn({ key, revision }: Pick<Row, "key" | "revision">): boolean {
-    const { watched, own } = this.#versions.get(key) ?? unknownVersion
-    if (revision <= Math.max(watched, own)) return false
-    this.#versions.set(key, { watched, own: revision })
-    return true
   }
 }
 

@@ -33,7 +33,7 @@ export class RelayBus {
     log: (line: string) => void,
   ): Promise<RelayBus> {
     if (!backbone.isShared) return new RelayBus(undefined, log)
-    const logs = await backbone.logs("bus", { maxEntries: 0, whenFull: "drop-oldest", storage: "memory" })
+    const logs = await backbone.logs("bus", { maxEntries: 0, whenFull: "drop-oldest" })
     await logs.subscribe(({ key, value }) => sessions.find(`@${key}`)?.sendQueue.send(payloadOf(value)))
     return new RelayBus(logs, log)
   }

@@ -74,7 +74,6 @@ export class Mailboxes extends EventEmitter<MailboxesEvents> {
       maxEntries: isInMemory ? limits.mailboxMessages : limits.storedMailMessages,
       maxBytes: isInMemory ? limits.mailboxBytes : limits.storedMailBytes,
       whenFull: "refuse-new",
-      storage: "disk",
     }
     const logs = await backbone.logs("inbox", retention)
     const mailboxes = new Mailboxes(backbone, logs, options)

@@ -9,7 +9,7 @@ describeBackbone("memory", async () => {
   return { backbone, pass: (ms) => clock.advance(ms), cleanup: () => backbone.close() }
 })
 
-const keeping = { maxEntries: 10, whenFull: "drop-oldest", storage: "memory" } as const
+const keeping = { maxEntries: 10, whenFull: "drop-oldest" } as const
 
 test("every engine has an id of its own", async () => {
   const clock = new FakeClock()

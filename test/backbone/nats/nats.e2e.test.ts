@@ -91,7 +91,7 @@ describe.runIf(isPresent)("nats", { timeout: testMs }, () => {
   test("logs that keep no entries pass them from relay to relay", async () => {
     const space = newSpace()
     const backbones = await Promise.all([open(server.url, space), open(server.url, space)])
-    const retention = { maxEntries: 0, whenFull: "drop-oldest", storage: "memory" } as const
+    const retention = { maxEntries: 0, whenFull: "drop-oldest" } as const
     const [one, two] = await both(backbones, (backbone) => backbone.logs("channel", retention))
     const received = await collectEntries(two)
     const first = await one.append("a", "id é", "1")

@@ -64,39 +64,6 @@ describe
       expect(reach).toEqual([false, true])
     })
 
-    test("logs in memory exist again after a restart of the server, and keep their subscribers", async ({
-      onTestFinished: defer,
-    }) => {
-      const server = await startServer("", defer)
-      const lines: string[] = []
-      const backbone = await open(server.url, newSpace(), (line) => void lines.push(line), defer)
-      const logs = await backbone.logs("channel", { ...plenty, storage: "memory" })
-      const received = await collectEntries(logs)
-      for (const id of ["1", "2", "3"]) await logs.append("a", id, id)
-      await until("three have arrived", () => received.length === 3, patienceMs)
-      await server.kill()
-      await server.startAgain()
-      await until(
-        "the server is lost and found",
-        () => lines.some((line) => line.includes("can be reached again")),
-        patienceMs,
-      )
-      await insist(logs, "a", "4")
-      await until("the new one has arrived", () => received.length >= 4, patienceMs)
-      expect(received.map(({ value }) => value)).toEqual(["1", "2", "3", "4"])
-      expect(lines.join("\n")).toMatch(/is created again/)
-      // A reader continues after the old entries: no number is used twice, and none is lower than an earlier one.
-      const numbers = received.map(({ seq }) => seq)
-      expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b))
-      const [, , third, fourth] = numbers
-      expect(await logs.read("a", third ?? 0, 10)).toMatchObject([{ seq: fourth, value: "4" }])
-      expect(await logs.stat("a")).toEqual({ last: fourth, count: 1 })
-      await logs.trim("a", third ?? 0)
-      expect(await logs.last("a", 10)).toMatchObject([{ seq: fourth, value: "4" }])
-      await logs.trim("a", fourth ?? 0)
-      expect(await logs.last("a", 10)).toEqual([])
-    })
-
     test("an emptied server gives no number twice, loses no new entry, and keeps its id", async ({
       onTestFinished: defer,
     }) => {
@@ -144,33 +111,6 @@ describe
       expect(received.map(({ value }) => value)).toEqual(["1", "2", "3", "4", "5"])
       const numbers = received.map(({ seq }) => seq)
       expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b))
-    })
-
-    test("numbers of logs in memory keep rising after a restart of every node of a cluster", async ({
-      onTestFinished: defer,
-    }) => {
-      const { nodes: servers, url } = await startCluster(defer)
-      const space = newSpace()
-      const follow = async () => {
-        const backbone = await open(url, space, noLog, defer)
-        const logs = await backbone.logs("channel", { ...plenty, storage: "memory" })
-        return { logs, received: await collectEntries(logs) }
-      }
-      const relays = await Promise.all([follow(), follow()])
-      const [{ logs: near }, { logs: far }] = relays
-      for (const id of ["1", "2", "3"]) await insist(near, "a", id)
-      for (const { received } of relays)
-        await until("three have arrived", () => received.length === 3, patienceMs)
-      await Promise.all(servers.map((server) => server.kill()))
-      await Promise.all(servers.map((server) => server.startAgain()))
-      const after = [await insist(far, "a", "4"), await insist(near, "a", "5")]
-      for (const { received } of relays) {
-        await until("the new ones have arrived", () => received.length >= 5, patienceMs)
-        expect(received.map(({ value }) => value)).toEqual(["1", "2", "3", "4", "5"])
-        expect(received.slice(3).map(({ seq }) => seq)).toEqual(after)
-        const numbers = received.map(({ seq }) => seq)
-        expect(numbers).toEqual([...numbers].sort((a, b) => a - b))
-      }
     })
 
     test("a network that is cut is reported, calls are refused meanwhile, and nothing is lost or doubled", async ({

@@ -89,7 +89,7 @@ describe.runIf(isPresent)("relays at different nodes of a NATS cluster", { timeo
   })
 
   it("a relay reads what another relay has written", async () => {
-    const retention = { maxEntries: 1_000, whenFull: "drop-oldest", storage: "memory" } as const
+    const retention = { maxEntries: 1_000, whenFull: "drop-oldest" } as const
     const logs = await openEach((relay) => relay.logs("fresh", retention))
     for (let round = 0; round < rounds / 4; round++) {
       const { seq } = (await logs[round % 3]?.append("log", `${round}`, `${round}`)) ?? { seq: 0 }
@@ -101,7 +101,7 @@ describe.runIf(isPresent)("relays at different nodes of a NATS cluster", { timeo
   })
 
   it("no entry is lost that is appended while older ones are removed", async () => {
-    const retention = { maxEntries: 20_000, whenFull: "refuse-new", storage: "disk" } as const
+    const retention = { maxEntries: 20_000, whenFull: "refuse-new" } as const
     const logs = await openEach((relay) => relay.logs("passing", retention))
     const received = new Set<number>()
     const [first] = logs
@@ -123,7 +123,7 @@ describe.runIf(isPresent)("relays at different nodes of a NATS cluster", { timeo
   it("entries written before a node was killed are found after its restart", async () => {
     const [first, second] = relays
     const [, , third] = nodes
-    const retention = { maxEntries: 100_000, whenFull: "drop-oldest", storage: "disk" } as const
+    const retention = { maxEntries: 100_000, whenFull: "drop-oldest" } as const
     const writer = await first?.logs("busy", retention)
     const reader = await second?.logs("busy", retention)
     let isOver = false

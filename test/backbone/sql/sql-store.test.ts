@@ -6,10 +6,10 @@ import type { StoreAnswer, StoreOp } from "../../../src/backbone/sql/worker-prot
 import { temporaryDirectory } from "../../kit/temporary.js"
 
 const retentions: Readonly<Record<string, Retention>> = {
-  newest: { maxEntries: 3, maxBytes: 40, maxAgeMs: 20, whenFull: "drop-oldest", storage: "disk" },
-  many: { maxEntries: 150, whenFull: "drop-oldest", storage: "disk" },
-  full: { maxEntries: 3, maxBytes: 40, maxAgeMs: 20, whenFull: "refuse-new", storage: "disk" },
-  none: { maxEntries: 0, whenFull: "drop-oldest", storage: "disk" },
+  newest: { maxEntries: 3, maxBytes: 40, maxAgeMs: 20, whenFull: "drop-oldest" },
+  many: { maxEntries: 150, whenFull: "drop-oldest" },
+  full: { maxEntries: 3, maxBytes: 40, maxAgeMs: 20, whenFull: "refuse-new" },
+  none: { maxEntries: 0, whenFull: "drop-oldest" },
 }
 
 const of = { family: fc.constantFrom(...Object.keys(retentions)), key: fc.constantFrom("a", "b") }

@@ -27,7 +27,7 @@ import { describeBackbone } from "../conformance.js"
 const store = storeOpener()
 const child = compiled("test/kit/store-child.ts")
 const patienceMs = 30_000
-const plenty: Retention = { maxEntries: 1_000_000, whenFull: "drop-oldest", storage: "disk" }
+const plenty: Retention = { maxEntries: 1_000_000, whenFull: "drop-oldest" }
 
 describeBackbone("sqlite", async () => {
   const dir = mkdtempSync(join(tmpdir(), "agentchat-test-"))

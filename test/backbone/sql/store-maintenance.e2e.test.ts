@@ -8,7 +8,7 @@ import { storeOpener } from "../../kit/store.js"
 import { temporaryDirectory } from "../../kit/temporary.js"
 
 const store = storeOpener()
-const plenty = { maxEntries: 10_000, whenFull: "drop-oldest", storage: "disk" } as const
+const plenty = { maxEntries: 10_000, whenFull: "drop-oldest" } as const
 const testMs = 60_000
 
 /** A closed store of two logs with `entries` entries each, and of three rows. */
