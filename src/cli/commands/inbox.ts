@@ -14,6 +14,7 @@ import { interruptedStatus } from "../exit-status.js"
 import { nick, wholeNumber } from "../input/values.js"
 import { formatMessage, type Look, makeColors } from "../output/message-text.js"
 import { Folded, isReadable, LiveView, NewestLines, note } from "../output/reading.js"
+import { noteOffline } from "../output/status-report.js"
 import { readPrintedAnswers } from "../relay/printed-answers.js"
 import { daemonName } from "../relay/relay-request.js"
 
@@ -52,6 +53,7 @@ export const inbox = defineCommand({
     refuseMixed(context, options)
     const paths = existingInbox(context, name)
     if (show !== undefined) return showLine(context, paths, show)
+    noteOffline(context, paths.name)
     const cursor = reader === undefined ? undefined : ReaderCursor.open(paths, reader)
     // Handle signals before the first line is printed, so that an interrupt does not lose the reader's position.
     const signal = follow ? context.system.interruption() : undefined

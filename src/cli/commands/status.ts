@@ -12,6 +12,6 @@ export const status = defineCommand({
     "agentchat status --json",
     "agentchat status || agentchat up",
   ],
-  notes: ["Exit 0 if the daemon runs, connected or not; 3 if it does not run."],
+  notes: ["Exit 0 if the daemon is connected to its relay, 8 if it runs and is not, 3 if it does not run."],
   run: (context, { options }) => Promise.resolve(reportStatus(context, options.name)),
 })

@@ -14,7 +14,7 @@ import { formatTime } from "./time.js"
 
 /**
  * Prints the status of a daemon.
- * @returns exit status 0 if it runs, connected or not; 3 if it does not
+ * @returns exit status 0 if it is connected, 8 if it runs and is not, 3 if it does not run
  */
 export function reportStatus(context: Context, wanted: InstanceName | undefined): number {
   const { config, clock } = context
@@ -37,7 +37,23 @@ export function reportStatus(context: Context, wanted: InstanceName | undefined)
   const lines = describe(context, name, status).map((line) =>
     formatForTerminal(completeHint(line, config.hintOptions)),
   )
-  return reportSuccess(context, { running, ...unknown, ...status }, lines)
+  const document = { running, ...unknown, ...status }
+  if (document.connected) return reportSuccess(context, document, lines)
+  if (!config.json) for (const line of lines) context.io.out(line)
+  return reportFailure(context, notConnectedError(name, status), document)
+}
+
+/** Notes why no new message can come, unless the daemon is connected. */
+export function noteOffline({ config, clock, io }: Context, name: InstanceName): void {
+  const { status, running } = daemonStatus(rootPaths(config.home), name, clock.now())
+  if (running && status?.connected === true) return
+  const error = running ? notConnectedError(name, status) : notRunningError(name, status)
+  io.note(`${error.message}; newer messages may be missing`)
+}
+
+function notConnectedError(name: InstanceName, status: DaemonStatus | undefined): ChatError {
+  const reason = status?.reason?.message ?? "the relay has not answered yet"
+  return new ChatError("UNREACHABLE", `daemon ${name} is not connected: ${reason}`)
 }
 
 function notRunningError(name: InstanceName, status: DaemonStatus | undefined): ChatError {
