@@ -31,6 +31,14 @@ describe.each(documents)("%s", (name) => {
     expect(problems).toEqual([])
   })
 
+  it("has one command on each line of a shell block", () => {
+    const blocks = [...text.matchAll(/```sh\n([\s\S]*?)```/g)].flatMap(([, body = ""]) => body.split("\n"))
+    const several = blocks.filter((line) =>
+      /\bagentchat\b[^#]*(?:(?<!\|)\|(?!\|)|;)\s*agentchat\b/.test(line),
+    )
+    expect(several).toEqual([])
+  })
+
   it("names only files and functions that exist", () => {
     const named = [
       ...text.matchAll(/`((?:src|test|bench|scripts|bin|doc|verifiers)\/[\w./-]+\w)(?::(\w+))?`/g),

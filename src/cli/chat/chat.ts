@@ -171,7 +171,7 @@ export class Chat {
       case "join":
         return this.join(action.channel)
       case "leave":
-        return this.#leave(action.channel ?? this.#requireChannel())
+        return this.#leave(action.channel)
       case "who":
         return this.#listAgents(action.channel ?? this.#requireChannel())
       case "list":
@@ -222,7 +222,7 @@ export class Chat {
     }
   }
 
-  async #leave(channel: Channel): Promise<void> {
+  async #leave(channel = this.#requireChannel()): Promise<void> {
     await this.#client.leave(channel)
     this.#printNote(`left ${channel}`)
     if (this.#target === channel) this.#setTarget(this.#client.channels.at(-1) as Channel | undefined)
