@@ -1,43 +1,80 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { createHash } from "node:crypto"
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs"
+import { createRequire } from "node:module"
 import { dirname, join, relative, resolve } from "node:path"
-import ts from "typescript"
-import { afterAll } from "vitest"
 
 const project = resolve(import.meta.dirname, "../..")
+// Inside the project, so that packages resolve.
+const cache = join(project, "node_modules/.cache/agentchat-test")
 const relativeImport = /(?:from|import)\s*\(?"(\.[^"]+)\.js"/g
+const dayMs = 86_400_000
 
 /**
- * Translates a TypeScript program and what it imports to JavaScript, so that a test can start it with
- * plain Node and kill it. Types are not checked. Call it in the body of a test file or of a describe.
+ * Translates a TypeScript program and what it imports to JavaScript, so that a test can start it with plain Node and
+ * kill it. Types are not checked. The same sources are translated once.
  * @param entry - path below the project, such as `test/kit/inbox-child.ts`
- * @returns path of the JavaScript file, removed after the tests
+ * @returns path of the JavaScript file
  */
 export function compiled(entry: string): string {
-  // Inside the project, so that packages resolve; with its own package.json, because node_modules stops the outer one.
-  const cache = join(project, "node_modules/.cache")
-  mkdirSync(cache, { recursive: true })
-  const out = mkdtempSync(join(cache, "agentchat-test-"))
-  afterAll(() => {
-    rmSync(out, { recursive: true, force: true })
-  })
-  writeFileSync(join(out, "package.json"), '{"type":"module"}')
-  const target = (source: string) => join(out, relative(project, source).replace(/\.ts$/, ".js"))
-  const sources = [join(project, entry)]
-  // The list grows during the loop.
-  for (const source of sources) {
-    const text = readFileSync(source, "utf8")
-    for (const [, path] of text.matchAll(relativeImport)) {
-      const imported = resolve(dirname(source), `${path}.ts`)
-      if (!sources.includes(imported)) sources.push(imported)
-    }
-    mkdirSync(dirname(target(source)), { recursive: true })
-    writeFileSync(target(source), translate(text))
-  }
-  return target(join(project, entry))
+  const texts = readSources(join(project, entry))
+  const hash = createHash("sha256")
+    .update(JSON.stringify([...texts]))
+    .digest("hex")
+  const out = join(cache, hash.slice(0, 16))
+  if (!existsSync(out)) translate(texts, out)
+  return join(out, entry.replace(/\.ts$/, ".js"))
 }
 
-function translate(text: string): string {
+/** Returns the texts of a file and of all it imports, by path. */
+function readSources(entry: string): Map<string, string> {
+  const texts = new Map([[entry, readFileSync(entry, "utf8")]])
+  // The map grows during the loop.
+  for (const [source, text] of texts) {
+    for (const [, path] of text.matchAll(relativeImport)) {
+      const imported = resolve(dirname(source), `${path}.ts`)
+      if (!texts.has(imported)) texts.set(imported, readFileSync(imported, "utf8"))
+    }
+  }
+  return texts
+}
+
+function translate(texts: ReadonlyMap<string, string>, out: string): void {
+  // Most calls find a translation, and loading the compiler takes a second.
+  const ts = createRequire(import.meta.url)("typescript") as typeof import("typescript")
   const { ES2023 } = ts.ScriptTarget
   const compilerOptions = { target: ES2023, module: ts.ModuleKind.ESNext, verbatimModuleSyntax: true }
-  return ts.transpileModule(text, { compilerOptions }).outputText
+  mkdirSync(cache, { recursive: true })
+  removeOld()
+  const temporary = mkdtempSync(`${out}-`)
+  // Its own, because node_modules hides that of the project.
+  writeFileSync(join(temporary, "package.json"), '{"type":"module"}')
+  for (const [source, text] of texts) {
+    const target = join(temporary, relative(project, source).replace(/\.ts$/, ".js"))
+    mkdirSync(dirname(target), { recursive: true })
+    writeFileSync(target, ts.transpileModule(text, { compilerOptions }).outputText)
+  }
+  try {
+    renameSync(temporary, out)
+  } catch (error) {
+    rmSync(temporary, { recursive: true })
+    // Another process was faster.
+    if (!existsSync(out)) throw error
+  }
+}
+
+function removeOld(): void {
+  for (const name of readdirSync(cache)) {
+    const path = join(cache, name)
+    if (statSync(path).mtimeMs < Date.now() - dayMs) rmSync(path, { recursive: true, force: true })
+  }
 }

@@ -3,21 +3,19 @@ import { once } from "node:events"
 import { existsSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it, onTestFinished } from "vitest"
-import { compiled } from "../../kit/compiled.js"
 import { until } from "../../kit/condition.js"
 import { InboxHarness, range } from "../../kit/inbox-harness.js"
+import { programPath } from "../../kit/program.js"
 
 /** More lines than fit into a pipe that nobody reads, so that the reader blocks in the middle. */
 const big = "x".repeat(4_000)
 const count = 60
 
 describe("a reader killed between taking and acknowledging", { timeout: 120_000 }, () => {
-  const program = compiled("bin/agentchat.ts")
-
   /** Runs `agentchat inbox --reader me` on the inbox. */
   const args = (harness: InboxHarness, ...more: string[]) => {
     const home = join(harness.paths.dir, "../..")
-    return [program, "inbox", "--reader", "me", "--name", "a", "--json", "--home", home, ...more]
+    return [programPath, "inbox", "--reader", "me", "--name", "a", "--json", "--home", home, ...more]
   }
   const take = (harness: InboxHarness) => {
     const { status, stdout, stderr } = spawnSync(process.execPath, args(harness), { encoding: "utf8" })
