@@ -92,6 +92,7 @@ class Station {
       agent,
       channels: channels.map((name) => ({ name })),
       send: () => {},
+      attempt: {},
       displace: () => this.leave(id),
     }
     this.sessions.add(session as unknown as Session)
