@@ -8,11 +8,6 @@ export function isNumber(value: unknown): value is number {
   return typeof value === "number" && Number.isFinite(value)
 }
 
-/** Reports whether a value is a list of finite numbers. */
-export function isNumbers(value: unknown): value is number[] {
-  return Array.isArray(value) && value.every(isNumber)
-}
-
 /** Reports whether a value is a list of strings. */
 export function isStrings(value: unknown): value is string[] {
   return Array.isArray(value) && value.every((item) => typeof item === "string")

@@ -1,5 +1,5 @@
 import { LruMap } from "../base/lru-map.js"
-import { isNumber, isPlain } from "../base/plain.js"
+import { isPlain } from "../base/plain.js"
 import type { GuardMessage, RuleName, Trip, Usage, Warning } from "./guard-message.js"
 import type { GuardLimits } from "./limits.js"
 import { BudgetRule } from "./rules/budget.js"
@@ -10,9 +10,10 @@ import type { Count, Rule } from "./rules/rule.js"
 import { SameRule } from "./rules/same.js"
 import { SlowRule } from "./rules/slow.js"
 import { WakesRule } from "./rules/wakes.js"
-import { deleteWhere, formatEntries, readEntries } from "./saved.js"
+import { deleteWhere, formatEntries, loadEntries } from "./saved.js"
 import { isDirect, isUnder } from "./scopes.js"
 import { leftMs, mayPass, type Stop, Stops } from "./stops.js"
+import { checksumOf } from "./text-digest.js"
 
 /** An accepted message. */
 interface Accepted {
@@ -22,6 +23,15 @@ interface Accepted {
 
 /** Times an agent's counts were cleared by work, less those regained since, and the time of the last. */
 type Refills = readonly [refills: number, ts: number]
+
+/** What {@link Guard.save} writes: every part as JSON of its owner. */
+interface SavedState {
+  readonly ts: number
+  readonly stops: unknown
+  readonly accepted: unknown
+  readonly refills: unknown
+  readonly rules: Readonly<Partial<Record<RuleName, unknown>>>
+}
 
 /** A count that is near its limit, or whose scope was stopped. */
 interface Due {
@@ -73,12 +83,14 @@ export class Guard {
   static load(limits: GuardLimits, state: unknown, only?: readonly RuleName[]): Guard {
     const guard = new Guard(limits, only)
     if (!isPlain(state) || state["v"] !== 3) return guard
-    guard.#lastTs = isNumber(state["ts"]) ? state["ts"] : 0
-    guard.#stops.load(state["stops"])
-    readEntries(guard.#accepted, state["accepted"], (value) => (isAccepted(value) ? value : undefined))
-    readEntries(guard.#refills, state["refills"], (value) => (isRefills(value) ? value : undefined))
-    const rules = isPlain(state["rules"]) ? state["rules"] : {}
-    for (const rule of guard.#all) rule.load(rules[rule.name])
+    // A state that was changed or cut off is not loaded, so nothing in it needs a check.
+    if (checksumOf(JSON.stringify(state["state"] ?? null)) !== state["sum"]) return guard
+    const { ts, stops, accepted, refills, rules } = state["state"] as SavedState
+    guard.#lastTs = ts
+    guard.#stops.load(stops)
+    loadEntries(guard.#accepted, accepted)
+    loadEntries(guard.#refills, refills)
+    for (const rule of guard.#all) if (rules[rule.name] !== undefined) rule.load(rules[rule.name])
     return guard
   }
 
@@ -232,7 +244,8 @@ export class Guard {
     const accepted = formatEntries(this.#accepted, acceptedCharacters)
     const refills = formatEntries(this.#refills, refillCharacters)
     const stops = this.#stops.save()
-    return `{"v":3,"ts":${this.#lastTs},"stops":${stops},"accepted":${accepted},"refills":${refills},"rules":{${rules.join()}}}`
+    const state = `{"ts":${this.#lastTs},"stops":${stops},"accepted":${accepted},"refills":${refills},"rules":{${rules.join()}}}`
+    return `{"v":3,"sum":${checksumOf(state)},"state":${state}}`
   }
 
   /** Keeps the counts of a rule for a message. @returns the reason to refuse it */
@@ -305,12 +318,4 @@ function tripOf(rule: Rule, count: Count, retryAfterMs: number, stop?: Stop): Tr
 export function usageOf(stop: Stop, ts: number): Usage {
   const { layer, scope, used, limit } = stop
   return { layer, scope, used, limit, freeInMs: leftMs(stop, ts), isTripped: true }
-}
-
-function isAccepted(value: unknown): value is Accepted {
-  return isPlain(value) && typeof value["channel"] === "string" && isNumber(value["hops"])
-}
-
-function isRefills(value: unknown): value is Refills {
-  return Array.isArray(value) && value.length === 2 && value.every(isNumber)
 }

@@ -16,22 +16,9 @@ export function formatEntries<V>(map: LruMap<string, V>, mostCharacters: number)
   return `[${texts.reverse().join()}]`
 }
 
-/**
- * Adds the entries that {@link formatEntries} wrote.
- * @param read - makes a value of parsed JSON; undefined leaves the entry out
- */
-export function readEntries<V>(
-  map: LruMap<string, V>,
-  saved: unknown,
-  read: (value: unknown) => V | undefined,
-): void {
-  if (!Array.isArray(saved)) return
-  for (const entry of saved as unknown[]) {
-    if (!Array.isArray(entry)) continue
-    const [key, value] = entry as unknown[]
-    const made = typeof key === "string" ? read(value) : undefined
-    if (typeof key === "string" && made !== undefined) map.set(key, made)
-  }
+/** Adds the entries that {@link formatEntries} wrote, as parsed JSON. `Guard.load` has checked that nobody changed them. */
+export function loadEntries<V>(map: LruMap<string, V>, saved: unknown): void {
+  for (const [key, value] of saved as [string, V][]) map.set(key, value)
 }
 
 /** Deletes the entries whose key passes a test. */

@@ -1,4 +1,3 @@
-import { isNumber, isPlain, isStrings } from "../base/plain.js"
 import { pushEvidence } from "./guard-message.js"
 import type { GuardLimits } from "./limits.js"
 
@@ -24,6 +23,15 @@ interface Own {
   atMs: number
 }
 
+/** A {@link SharedCount} as JSON. */
+export interface SavedCount {
+  readonly ts: number
+  readonly clockMs: number
+  readonly used: number
+  readonly own: readonly (readonly [agent: string, used: number, atMs: number])[]
+  readonly ids: string[]
+}
+
 /** Agents counted apart. */
 const agentsKept = 64
 /** An agent that has used nothing yet may use one, among however many. */
@@ -47,12 +55,8 @@ export class SharedCount {
     this.ids = ids
   }
 
-  /** Restores what {@link toJSON} gave; undefined if it is something else. */
-  static load(drain: Drain, state: unknown): SharedCount | undefined {
-    if (!isPlain(state)) return undefined
-    const { ts, clockMs, used, own, ids } = state
-    if (!isNumber(ts) || !isNumber(clockMs) || !isNumber(used) || !isStrings(ids) || !isOwn(own))
-      return undefined
+  /** Restores what {@link toJSON} gave. */
+  static load(drain: Drain, { ts, clockMs, used, own, ids }: SavedCount): SharedCount {
     const count = new SharedCount(drain, ts, ids)
     count.#clockMs = clockMs
     count.#used = used
@@ -149,8 +153,12 @@ export class SharedCount {
     return true
   }
 
-  toJSON(): unknown {
-    const own = [...this.#own].map(([agent, { used, atMs }]) => [agent, used, atMs])
+  toJSON(): SavedCount {
+    const own = [...this.#own].map(([agent, { used, atMs }]): SavedCount["own"][number] => [
+      agent,
+      used,
+      atMs,
+    ])
     return { ts: this.#ts, clockMs: this.#clockMs, used: this.#used, own, ids: this.ids }
   }
 
@@ -176,15 +184,4 @@ export class SharedCount {
   #drainingMs({ ts, isPaused }: Moment): number {
     return isPaused ? 0 : Math.max(0, ts - this.#ts)
   }
-}
-
-function isOwn(value: unknown): value is [agent: string, used: number, atMs: number][] {
-  return (
-    Array.isArray(value) &&
-    value.every((row: unknown) => {
-      if (!Array.isArray(row) || row.length !== 3) return false
-      const [agent, ...numbers] = row as unknown[]
-      return typeof agent === "string" && numbers.every(isNumber)
-    })
-  )
 }

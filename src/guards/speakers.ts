@@ -1,4 +1,3 @@
-import { isNumber } from "../base/plain.js"
 import { authorOf } from "../protocol/message-id.js"
 import type { GuardMessage } from "./guard-message.js"
 import type { GuardLimits } from "./limits.js"
@@ -57,11 +56,10 @@ export class Speakers {
     this.#idleMs = idleMs
   }
 
-  /** Restores what {@link toJSON} gave, as far as it is that. */
-  static load(limits: GuardLimits, idleMs: number, state: unknown): Speakers {
+  /** Restores what {@link toJSON} gave. */
+  static load(limits: GuardLimits, idleMs: number, state: readonly Speaker[]): Speakers {
     const speakers = new Speakers(limits, idleMs)
-    const rows = Array.isArray(state) ? (state as unknown[]) : []
-    speakers.#speakers = rows.flatMap(readSpeaker)
+    speakers.#speakers = state.map((speaker) => ({ ...speaker }))
     return speakers
   }
 
@@ -130,11 +128,8 @@ export class Speakers {
   }
 
   /** Returns the speakers as plain data, the latest at the end. */
-  toJSON(): unknown {
-    return this.#speakers.map((speaker) => {
-      const { id, first, last, ts, credit, lag, gap, gaps, lags, isQuick } = speaker
-      return [id, first, last, ts, credit, lag, gap, gaps, lags, this.#owedBy(speaker), isQuick ? 1 : 0]
-    })
+  toJSON(): readonly Speaker[] {
+    return this.#speakers.map((speaker) => ({ ...speaker, owed: this.#owedBy(speaker), owedSince: 0 }))
   }
 
   /** Takes credit from the agents a message answers or is addressed to: nobody answers a feed. */
@@ -205,14 +200,4 @@ export class Speakers {
 function newSpeaker(id: string, ts: number, seq: number): Speaker {
   const none = { credit: 0, lag: 0, gap: 0, gaps: 0, lags: 0, owed: 0, owedSince: 0 }
   return { id, first: seq, last: seq, ts, ...none, isQuick: false }
-}
-
-type SavedNumbers = [number, number, number, number, number, number, number, number, number, number]
-
-function readSpeaker(row: unknown): Speaker[] {
-  if (!Array.isArray(row)) return []
-  const [id, ...numbers] = row as unknown[]
-  if (typeof id !== "string" || numbers.length !== 10 || !numbers.every(isNumber)) return []
-  const [first, last, ts, credit, lag, gap, gaps, lags, owed, quick] = numbers as SavedNumbers
-  return [{ id, first, last, ts, credit, lag, gap, gaps, lags, owed, owedSince: 0, isQuick: quick === 1 }]
 }

@@ -1,8 +1,7 @@
 import { LruMap } from "../base/lru-map.js"
-import { isNumber, isPlain, isStrings } from "../base/plain.js"
 import type { RuleName, Trip } from "./guard-message.js"
 import type { GuardLimits } from "./limits.js"
-import { formatEntries, readEntries } from "./saved.js"
+import { deleteWhere, formatEntries, loadEntries } from "./saved.js"
 import { isUnder } from "./scopes.js"
 
 /** A scope that a rule has stopped. */
@@ -114,9 +113,9 @@ export class Stops {
 
   load(state: unknown): void {
     const longestMs = Math.max(this.#limits.stopMaxMs, this.#limits.mentionWindowMs)
-    readEntries(this.#stops, state, (value) =>
-      isStop(value) && value.pauseMs <= longestMs ? value : undefined,
-    )
+    loadEntries(this.#stops, state)
+    // An operator may have made the longest pause shorter.
+    deleteWhere(this.#stops, (_, { pauseMs }) => pauseMs > longestMs)
   }
 }
 
@@ -137,14 +136,4 @@ export function mayPass(stop: Stop, author: string, ts: number): boolean {
 
 function keyOf(layer: RuleName, scope: string): string {
   return `${layer} ${scope}`
-}
-
-function isStop(value: unknown): value is Stop {
-  if (!isPlain(value)) return false
-  const { layer, scope, liftedBy, channel, used, limit, untilMs, pauseMs, passed } = value
-  return (
-    [layer, scope, liftedBy, channel].every((text) => typeof text === "string") &&
-    [used, limit, untilMs, pauseMs].every(isNumber) &&
-    isStrings(passed)
-  )
 }

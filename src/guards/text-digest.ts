@@ -45,6 +45,11 @@ export function digestOf(text: string, keepsDigits = false): TextDigest {
   return digest.words > 0 ? digest : { hash: hashWords(plain, identity).hash, words: 0 }
 }
 
+/** Returns a number that changes with any character of a text. */
+export function checksumOf(text: string): number {
+  return hashWords(text, identity).hash
+}
+
 /** @param table - by ASCII code; 0 for what separates words */
 function hashWords(text: string, table: Uint8Array): TextDigest {
   let hash = fnvOffset

@@ -285,6 +285,8 @@ describe("budget", () => {
 })
 
 it("saves every rule under its name, in the order in which they are asked", () => {
-  const { rules } = JSON.parse(new GuardRoom().guard.save()) as { rules: Record<RuleName, unknown> }
-  expect(Object.keys(rules)).toEqual([...ruleNames])
+  const { state } = JSON.parse(new GuardRoom().guard.save()) as {
+    state: { rules: Record<RuleName, unknown> }
+  }
+  expect(Object.keys(state.rules)).toEqual([...ruleNames])
 })

@@ -33,7 +33,7 @@ class Talk {
   }
 
   restart(): void {
-    const saved: unknown = JSON.parse(JSON.stringify(this.speakers))
+    const saved = JSON.parse(JSON.stringify(this.speakers)) as ReturnType<Speakers["toJSON"]>
     this.speakers = Speakers.load(defaultGuardLimits, idleMs, saved)
   }
 

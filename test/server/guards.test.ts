@@ -203,7 +203,8 @@ describe("two who answer each other", () => {
     const boss = await again.enterAs(operator, "boss", "#general")
     expect(await speak(again, boss, { content: "go on, please" })).toMatchObject({ type: "ACK" })
     expect((await toldOf(back)).map(({ state }) => state)).toContain("lifted")
-    expect(await speak(again, back, { content: textOf(900) })).toMatchObject({ type: "ACK" })
+    const message = { type: "MSG", id: "after", to: "#general", content: textOf(900) }
+    expect(await back.wire.answerTo(message)).toMatchObject({ type: "ACK" })
   })
 
   it("are stopped in direct messages too, and by leaving out what they answer", async () => {

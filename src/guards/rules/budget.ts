@@ -1,9 +1,9 @@
 import { LruMap } from "../../base/lru-map.js"
 import type { GuardMessage } from "../guard-message.js"
 import type { GuardLimits } from "../limits.js"
-import { deleteWhere, formatEntries, readEntries } from "../saved.js"
+import { deleteWhere, formatEntries } from "../saved.js"
 import { isUnder } from "../scopes.js"
-import { type Drain, type Moment, SharedCount } from "../shared-count.js"
+import { type Drain, type Moment, type SavedCount, SharedCount } from "../shared-count.js"
 import { type Count, noCounts, Rule, type Used } from "./rule.js"
 
 const channelsKept = 1_024
@@ -27,7 +27,8 @@ export class BudgetRule extends Rule {
   }
 
   load(state: unknown): void {
-    readEntries(this.#channels, state, (value) => SharedCount.load(this.#drain, value))
+    for (const [channel, value] of state as [string, SavedCount][])
+      this.#channels.set(channel, SharedCount.load(this.#drain, value))
   }
 
   count({ channel, from, ts, bytes }: GuardMessage): readonly Count[] {

@@ -1,11 +1,10 @@
 import { LruMap } from "../../base/lru-map.js"
-import { isNumber, isNumbers, isPlain, isStrings } from "../../base/plain.js"
 import type { GuardMessage } from "../guard-message.js"
 import type { GuardLimits } from "../limits.js"
-import { deleteWhere, formatEntries, readEntries } from "../saved.js"
+import { deleteWhere, formatEntries, loadEntries } from "../saved.js"
 import { authorIn, isDirect, isUnder } from "../scopes.js"
-import { type Drain, type Moment, SharedCount } from "../shared-count.js"
-import { Speakers } from "../speakers.js"
+import { type Drain, type Moment, type SavedCount, SharedCount } from "../shared-count.js"
+import { type Speaker, Speakers } from "../speakers.js"
 import { type Count, noCounts, Rule, type Used } from "./rule.js"
 
 /** The talk of one channel, of one role, or of two agents. */
@@ -15,6 +14,20 @@ interface Channel {
   statuses: Speakers | undefined
   /** Absent until there is one. */
   returns: SharedCount | undefined
+}
+
+/** What the rule saves. */
+interface SavedTalk {
+  readonly seq: number
+  readonly read: unknown
+  readonly channels: readonly [
+    name: string,
+    channel: {
+      readonly speakers: readonly Speaker[]
+      readonly statuses?: readonly Speaker[]
+      readonly returns?: SavedCount
+    },
+  ][]
 }
 
 /** How a message continues the talk of its channel. */
@@ -30,7 +43,7 @@ interface Standing {
 const stranger: Standing = { returns: 0, isFeed: false, isAlone: false }
 
 const channelsKept = 2_048
-const savedCharacters = 140_000
+const savedCharacters = 210_000
 
 /**
  * Limits how often agents come back to speak in one channel: `conversationTurns` times together and `conversationOwn` times
@@ -62,15 +75,15 @@ export class ConversationRule extends Rule {
   }
 
   load(state: unknown): void {
-    if (!isPlain(state) || !isNumber(state["seq"])) return
-    this.#seq = state["seq"]
-    this.#readState.load(state["read"])
-    readEntries(this.#channels, state["channels"], (value) => {
-      if (!isPlain(value)) return undefined
-      const statuses = value["statuses"] === undefined ? undefined : this.#makeStatuses(value["statuses"])
-      const returns = SharedCount.load(this.#drain, value["returns"])
-      return { speakers: this.#makeSpeakers(value["speakers"]), statuses, returns }
-    })
+    const { seq, channels, read } = state as SavedTalk
+    this.#seq = seq
+    this.#readState.load(read)
+    for (const [name, { speakers, statuses, returns }] of channels)
+      this.#channels.set(name, {
+        speakers: this.#makeSpeakers(speakers),
+        statuses: statuses && this.#makeStatuses(statuses),
+        returns: returns && SharedCount.load(this.#drain, returns),
+      })
   }
 
   count(message: GuardMessage): readonly Count[] {
@@ -90,7 +103,7 @@ export class ConversationRule extends Rule {
     for (const agent of to) this.#readState.pass(from, agent, seq)
     let channel = this.#channels.get(name)
     if (channel === undefined) {
-      channel = { speakers: this.#makeSpeakers(undefined), statuses: undefined, returns: undefined }
+      channel = { speakers: this.#makeSpeakers(), statuses: undefined, returns: undefined }
       this.#channels.set(name, channel)
     }
     const isStatus = isPlainStatus(message)
@@ -98,7 +111,7 @@ export class ConversationRule extends Rule {
     if (channel.returns !== undefined) this.#takeReturns(channel.returns, message, isStatus)
     if (!isStatus) channel.speakers.note(message, seq)
     else if (!isDirect(name)) {
-      channel.statuses ??= this.#makeStatuses(undefined)
+      channel.statuses ??= this.#makeStatuses()
       channel.statuses.note(message, seq)
     }
   }
@@ -191,11 +204,11 @@ export class ConversationRule extends Rule {
   }
 
   /** By twice the time of one return the count has regained what a forgotten speaker's return would cost. */
-  #makeSpeakers(state: unknown): Speakers {
+  #makeSpeakers(state: readonly Speaker[] = []): Speakers {
     return Speakers.load(this.limits, 2 * this.limits.conversationRegainMs, state)
   }
 
-  #makeStatuses(state: unknown): Speakers {
+  #makeStatuses(state: readonly Speaker[] = []): Speakers {
     return Speakers.load(this.limits, this.limits.slowWindowMs, state)
   }
 }
@@ -259,7 +272,7 @@ class ReadState {
   }
 
   load(state: unknown): void {
-    readEntries(this.#words, state, (value) => (isWords(value) ? value : undefined))
+    loadEntries(this.#words, state)
   }
 }
 
@@ -274,10 +287,4 @@ function addWord({ ids, seqs }: Words, author: string, seq: number): void {
     ids[place] = author
     seqs[place] = seq
   }
-}
-
-function isWords(value: unknown): value is Words {
-  if (!isPlain(value)) return false
-  const { ids, seqs } = value
-  return isStrings(ids) && isNumbers(seqs) && ids.length === seqs.length
 }

@@ -1,6 +1,5 @@
 import { LruMap } from "../../base/lru-map.js"
-import { isPlain } from "../../base/plain.js"
-import { formatEntries, readEntries } from "../saved.js"
+import { formatEntries, loadEntries } from "../saved.js"
 import { towards } from "../scopes.js"
 import { type Count, noCounts, type Used, WindowRule } from "./rule.js"
 
@@ -80,9 +79,9 @@ export class DealsRule extends WindowRule {
   }
 
   override load(state: unknown): void {
-    if (!isPlain(state)) return
-    super.load(state["turns"])
-    readEntries(this.#steps, state["steps"], (value) => (value === 1 ? value : undefined))
+    const { turns, steps } = state as Readonly<Record<string, unknown>>
+    super.load(turns)
+    loadEntries(this.#steps, steps)
   }
 
   /** A completed deal takes back a turn; it does not say whose, so the agent with more turns loses it. */

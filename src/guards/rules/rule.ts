@@ -1,8 +1,7 @@
 import { LruMap } from "../../base/lru-map.js"
-import { isNumber, isPlain, isStrings } from "../../base/plain.js"
 import { type GuardMessage, pushEvidence, type RuleName, type Trip, type Usage } from "../guard-message.js"
 import type { GuardLimits } from "../limits.js"
-import { deleteWhere, formatEntries, readEntries } from "../saved.js"
+import { deleteWhere, formatEntries, loadEntries } from "../saved.js"
 import { isUnder } from "../scopes.js"
 import type { Stops } from "../stops.js"
 
@@ -58,7 +57,7 @@ export abstract class Rule {
   abstract forget(scope: string | undefined): void
   /** Returns the counts as JSON of bounded length. */
   abstract save(): string
-  /** Restores what {@link save} gave, as parsed JSON; ignores anything else. */
+  /** Restores what {@link save} gave, as parsed JSON. */
   abstract load(state: unknown): void
 
   /** These agents finished work; without this method their stops are lifted and their counts begin anew. */
@@ -97,7 +96,7 @@ export abstract class WindowRule extends Rule {
   }
 
   load(state: unknown): void {
-    readEntries(this.windows, state, (value) => (isWindow(value) ? value : undefined))
+    loadEntries(this.windows, state)
   }
 
   usedBy(agent: string, ts: number): Used[] {
@@ -140,10 +139,4 @@ export abstract class WindowRule extends Rule {
     if (cost > 0) pushEvidence(window.ids, id)
     if (!isOpen) this.windows.set(scope, window)
   }
-}
-
-function isWindow(value: unknown): value is Window {
-  if (!isPlain(value)) return false
-  const { since, used, last, by, ids } = value
-  return [since, used, last].every(isNumber) && typeof by === "string" && isStrings(ids)
 }

@@ -1,8 +1,7 @@
 import { LruMap } from "../../base/lru-map.js"
-import { isNumber, isNumbers, isPlain, isStrings } from "../../base/plain.js"
 import { persistentIdPattern } from "../../protocol/names.js"
 import { type GuardMessage, pushEvidence } from "../guard-message.js"
-import { deleteWhere, formatEntries, readEntries } from "../saved.js"
+import { deleteWhere, formatEntries, loadEntries } from "../saved.js"
 import { authorIn, isDirect, isUnder } from "../scopes.js"
 import { digestOf } from "../text-digest.js"
 import { type Count, noCounts, Rule, type Used } from "./rule.js"
@@ -122,9 +121,9 @@ export class SameRule extends Rule {
   }
 
   load(state: unknown): void {
-    if (!isPlain(state)) return
-    readEntries(this.#histories, state["histories"], (value) => (isHistory(value) ? value : undefined))
-    readEntries(this.#echoes, state["echoes"], (value) => (isEcho(value) ? value : undefined))
+    const { histories, echoes } = state as Readonly<Record<string, unknown>>
+    loadEntries(this.#histories, histories)
+    loadEntries(this.#echoes, echoes)
   }
 
   /** @param copies - places of the same text in the history */
@@ -183,21 +182,4 @@ export class SameRule extends Rule {
     const isOn = echo !== undefined && ts - echo.ts < this.limits.sameWindowMs
     return isOn || this.stops.find(this.name, key, ts) !== undefined ? echo : undefined
   }
-}
-
-function isHistory(value: unknown): value is History {
-  if (!isPlain(value)) return false
-  const { ids, times, hashes, drops } = value
-  return (
-    isStrings(ids) &&
-    isNumbers(times) &&
-    isNumbers(hashes) &&
-    isNumbers(drops) &&
-    ids.length === times.length &&
-    ids.length === hashes.length
-  )
-}
-
-function isEcho(value: unknown): value is Echo {
-  return isPlain(value) && [value["ts"], value["count"]].every(isNumber) && isStrings(value["ids"])
 }

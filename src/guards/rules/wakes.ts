@@ -1,7 +1,6 @@
 import { LruMap } from "../../base/lru-map.js"
-import { isNumber, isPlain } from "../../base/plain.js"
 import type { GuardMessage } from "../guard-message.js"
-import { formatEntries, readEntries } from "../saved.js"
+import { formatEntries, loadEntries } from "../saved.js"
 import { othersThan, towards } from "../scopes.js"
 import { type Count, noCounts, WindowRule } from "./rule.js"
 
@@ -31,9 +30,9 @@ export class WakesRule extends WindowRule {
   }
 
   override load(state: unknown): void {
-    if (!isPlain(state)) return
-    super.load(state["base"])
-    readEntries(this.#wokenAt, state["wokenAt"], (value) => (isNumber(value) ? value : undefined))
+    const { base, wokenAt } = state as Readonly<Record<string, unknown>>
+    super.load(base)
+    loadEntries(this.#wokenAt, wokenAt)
   }
 
   count(message: GuardMessage): readonly Count[] {
