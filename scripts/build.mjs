@@ -3,7 +3,7 @@
 // program that is running from it never finds it half empty.
 import { createHash } from "node:crypto"
 import { chmodSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import process from "node:process"
 import { root } from "./project.mjs"
 import { fail, run, say } from "./run.mjs"
@@ -34,6 +34,22 @@ function listFiles(folder) {
   return paths.filter((path) => path.endsWith(".ts")).sort()
 }
 
+/**
+ * Removes the declarations that no user of the package can import: `exports` names src/index.d.ts only.
+ * @param {string} folder
+ */
+function removeUnreachableTypes(folder) {
+  const reachable = new Set([join(folder, "src", "index.d.ts")])
+  for (const path of reachable) {
+    const imports = readFileSync(path, "utf8").matchAll(/(?:from |import\()"(\.[^"]+)\.js"/g)
+    for (const [, target = ""] of imports) reachable.add(join(dirname(path), `${target}.d.ts`))
+  }
+  for (const name of readdirSync(folder, { recursive: true, encoding: "utf8" })) {
+    const path = join(folder, name)
+    if (name.endsWith(".d.ts") && !reachable.has(path)) rmSync(path)
+  }
+}
+
 function readStamp() {
   const path = join(dist, stampName)
   return existsSync(path) ? readFileSync(path, "utf8") : undefined
@@ -45,6 +61,7 @@ function build() {
   const old = `${fresh}-old`
   const status = run("tsc", ["-p", "tsconfig.build.json", "--outDir", fresh])
   if (status === 0) {
+    removeUnreachableTypes(fresh)
     chmodSync(join(fresh, "bin", "agentchat.js"), 0o755)
     writeFileSync(join(fresh, stampName), stamp)
     if (existsSync(dist)) renameSync(dist, old)

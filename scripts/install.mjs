@@ -37,7 +37,8 @@ function isSamePackage(wanted, present) {
 
 function install() {
   say("installing dependencies …")
-  const args = ["--include=dev", "--no-audit", "--no-fund"]
+  // As `prepare`, this runs inside `npm install -g .`, whose settings npm passes on.
+  const args = ["--include=dev", "--no-audit", "--no-fund", "--no-global", "--location=project"]
   const status = run("npm", ["ci", ...args], { quiet: true })
   if (status === 0) return
   if (status === 127) fail("npm is not on the PATH", "install npm, which comes with Node.js, then try again")

@@ -11,7 +11,7 @@ import { readJson, root } from "./project.mjs"
  * @returns {string} path of the tarball
  */
 export function pack(folder) {
-  // The gate has just built dist/; skip `prepack`.
+  // The gate has just built dist/; skip `prepare`.
   const args = ["pack", "--ignore-scripts", "--silent", "--pack-destination", folder]
   return join(folder, execFileSync("npm", args, { cwd: root, encoding: "utf8" }).trim())
 }

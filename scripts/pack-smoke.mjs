@@ -63,8 +63,9 @@ function importLibrary() {
 /** Compiles a strict program that uses the library, with Node's types and no others. */
 function checkTypes() {
   const lines = [
-    'import { AgentChatClient } from "agentchat"',
-    "export const Client: object = AgentChatClient",
+    'import { AgentChatClient, type DealEvent } from "agentchat"',
+    'const client = new AgentChatClient({ server: "ws://127.0.0.1:6667", name: "a" })',
+    'client.on("proposal", (event: DealEvent<"PROPOSAL">) => client.accept(event.id, event.task))',
     "",
   ]
   writeFileSync(join(folder, "user.mts"), lines.join("\n"))
