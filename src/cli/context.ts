@@ -50,6 +50,8 @@ export interface System {
    * `nohup` did.
    */
   interruption(): AbortSignal
+  /** Calls `handler` at each SIGHUP. */
+  onHangup(handler: () => void): void
   /** Passes errors that nobody caught to `handler` instead of ending the process. */
   onUncaught(handler: (error: unknown) => void): void
 }

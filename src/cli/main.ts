@@ -122,6 +122,7 @@ function processSystem(): System {
     random: Math.random,
     kill: (pid, signal) => void process.kill(pid, signal),
     interruption,
+    onHangup: (handler) => void process.on("SIGHUP", handler),
     onUncaught: (handler) => void process.on("uncaughtException", handler),
   }
 }

@@ -4,6 +4,7 @@ import { canonicalize } from "../identity/canonical-json.js"
 import type { Identity } from "../identity/identity-file.js"
 import type { ClientFrame } from "../protocol/client-messages.js"
 import { ChatError } from "../protocol/errors.js"
+import { maxRotations } from "../protocol/limits.js"
 import { type Members, parseMembers, validateServerMessage } from "../protocol/parse-message.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 import type { FrameSocket } from "./frame-socket.js"
@@ -93,7 +94,8 @@ async function answerChallenge(
   const { signChallenge } = await import("../identity/auth-proof.js")
   const iat = Math.floor(clock.now() / 1000)
   const sig = signChallenge({ aud, challenge_id, nonce, iat }, identity.keyPair)
-  return { type: "VERIFY_IDENTITY", challenge_id, iat, sig }
+  const rotations = identity.rotations.slice(-maxRotations)
+  return { type: "VERIFY_IDENTITY", challenge_id, iat, sig, ...(rotations.length > 0 && { rotations }) }
 }
 
 /** Handles a frame of the first AgentChat. @returns the session if the frame is its welcome */

@@ -54,6 +54,27 @@ export function verifyRotation({ sigs, ...statement }: Rotation): void {
   requireSigner(byNew, statement, rotationType, statement.to)
 }
 
+/**
+ * Checks that rotations lead to a key without a gap.
+ * @returns the keys, from the oldest to `did`
+ * @throws {ChatError} VERIFICATION_FAILED
+ */
+export function verifySuccession(
+  rotations: readonly (Omit<Rotation, "sigs"> & { readonly sigs: readonly string[] })[],
+  did: string,
+): string[] {
+  const keys = rotations.map(({ from }) => from)
+  keys.push(did)
+  for (const [index, rotation] of rotations.entries()) {
+    if (rotation.to !== keys[index + 1]) {
+      throw new ChatError("VERIFICATION_FAILED", "rotations: must lead to the key of IDENTIFY without a gap")
+    }
+    const [byOld = "", byNew = ""] = rotation.sigs
+    verifyRotation({ ...rotation, sigs: [byOld, byNew] })
+  }
+  return keys
+}
+
 /** Signs a revocation. @param ts - milliseconds since the Unix epoch */
 export function signRevocation(keyPair: KeyPair, ts: number, reason?: string): Revocation {
   const from = formatDidKey(keyPair.publicKey)

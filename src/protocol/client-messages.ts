@@ -1,6 +1,6 @@
 import { parseDuration } from "../base/duration.js"
 import { waitMs } from "./guard-facts.js"
-import { descriptionLength, instructionsLength } from "./limits.js"
+import { descriptionLength, instructionsLength, maxRotations } from "./limits.js"
 import {
   address,
   agentRef,
@@ -25,6 +25,7 @@ import {
   literal,
   number,
   type OutputOf,
+  object,
   oneOf,
   optional,
   record,
@@ -34,6 +35,16 @@ import {
 } from "./schema.js"
 import type { ServerType } from "./server-messages.js"
 import { proposalIdSchema, statementBodies } from "./statements.js"
+
+/** A signed ROTATION, see `identity/succession.ts`. */
+const rotation = object({
+  v: literal(1),
+  type: literal("ROTATION"),
+  from: text(128),
+  to: text(128),
+  ts: number(),
+  sigs: list(text(1024), 2),
+})
 
 /** Presence an agent may claim for itself; only the relay says `offline`. */
 const presenceStates = ["idle", "working", "waiting", "away"] as const
@@ -105,6 +116,8 @@ export const clientMessages = {
       challenge_id: text(64),
       sig: optional(text(1024)),
       iat: optional(count),
+      /** The rotations that led to the key, oldest first: the agent takes over what waits for its earlier ids. */
+      rotations: optional(list(rotation, maxRotations)),
       signature: optional(text(1024)),
       timestamp: optional(number()),
     },

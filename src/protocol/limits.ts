@@ -110,6 +110,8 @@ export const defaultChannels = ["#general", "#agents", "#skills"] as const
 /** Longest description and instructions of a channel, in characters. A longer text is refused, not truncated. */
 export const descriptionLength = 200
 export const instructionsLength = 2_000
+/** Most rotations that a client shows a relay: the latest ones. */
+export const maxRotations = 8
 
 /** WebSocket close codes beyond RFC 6455. */
 export const closeCodes = { displaced: 4001, slowReader: 4002, handshakeTimeout: 4003 } as const

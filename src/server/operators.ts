@@ -4,7 +4,9 @@ import { type AgentId, persistentIdPattern } from "../protocol/names.js"
 
 /** The operators of a relay. Guards never stop them, and they may reset guards. */
 export class Operators {
-  readonly #ids: ReadonlySet<AgentId>
+  #ids: ReadonlySet<AgentId>
+  /** For the new key of an operator, the id of the key it replaced. */
+  readonly #predecessors = new Map<AgentId, AgentId>()
 
   private constructor(ids: ReadonlySet<AgentId>) {
     this.#ids = ids
@@ -18,8 +20,24 @@ export class Operators {
     return new Operators(new Set(names.map(parseOperator)))
   }
 
+  /** Names other operators. @throws {ChatError} as {@link of} */
+  replace(names: readonly string[]): void {
+    this.#ids = new Set(names.map(parseOperator))
+  }
+
+  /** Lets an operator keep its office with a new key. */
+  succeed(from: AgentId, to: AgentId): void {
+    if (from !== to && this.has(from)) this.#predecessors.set(to, from)
+  }
+
   has(id: string): boolean {
-    return this.#ids.has(id as AgentId)
+    const seen = new Set<string>()
+    for (let key: string | undefined = id; key !== undefined && !seen.has(key); ) {
+      if (this.#ids.has(key as AgentId)) return true
+      seen.add(key)
+      key = this.#predecessors.get(key as AgentId)
+    }
+    return false
   }
 }
 

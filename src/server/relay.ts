@@ -118,6 +118,7 @@ async function openBackbone({ clock, log, data, backbone: servers }: RelayOption
 export class Relay {
   readonly #options: RelayOptions
   readonly #limits: Limits
+  readonly #settings: RelaySettings
   readonly #services: Services
   readonly #dispatcher: Dispatcher
   readonly #server: Server
@@ -134,6 +135,7 @@ export class Relay {
     const { limits, clock, log } = settings
     this.#options = options
     this.#limits = limits
+    this.#settings = settings
     this.#services = services
     this.#ipLimiter = new IpLimiter(limits, clock, log)
     this.#dispatcher = new Dispatcher(services, settings, this.#ipLimiter)
@@ -196,6 +198,16 @@ export class Relay {
     this.#scheduleProbe()
     log(`listening: ${this.url} as ${this.serverId}`)
     if (compat === true) log("compat: the older handshake, which names no relay, is accepted too")
+  }
+
+  /**
+   * Replaces the limits of the guards and the operators; sessions, and what was counted and stopped, stay.
+   * @throws {ChatError} INVALID_MSG for an operator; nothing has changed then
+   */
+  reload({ guards, operators }: Pick<RelayOptions, "guards" | "operators">): void {
+    this.#settings.operators.replace(operators ?? [])
+    Object.assign(this.#settings.guards, defaultGuardLimits, guards)
+    this.#services.guards.reload()
   }
 
   /** Closes all sessions, waits up to 3 s until they are gone, and frees the port. */

@@ -195,6 +195,8 @@ export class ScriptSession {
       this.#check("stdout", found !== undefined, false)
       this.variables.set(name, found ?? "")
     },
+    logged: ([name = "", pattern = ""]) =>
+      until(`${name} logs ${pattern}`, () => matches(this.#named(name).stderr, pattern)).then(() => {}),
     exists: ([path = ""], isNegated) => this.#check(path, existsSync(resolve(this.#dir, path)), isNegated),
     file: ([path = "", pattern = ""], isNegated) =>
       this.#check(path, matches(readFileSync(resolve(this.#dir, path), "utf8"), pattern), isNegated),

@@ -83,6 +83,7 @@ export class CommandRoom {
       random: () => 0,
       kill: () => {},
       interruption: () => new AbortController().signal,
+      onHangup: () => {},
     }
     const status = await runProgram(args, { io, system, clock, env: {} })
     return { status, out, err }

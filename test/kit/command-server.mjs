@@ -65,6 +65,7 @@ async function run({ argv, cwd, env, input }) {
     kill: (/** @type {number} */ pid, /** @type {NodeJS.Signals} */ signal) => void process.kill(pid, signal),
     onUncaught: () => {},
     interruption: () => new AbortController().signal,
+    onHangup: () => {},
   }
   try {
     const status = await runProgram(argv, { io, clock: systemClock, system, env })

@@ -1,9 +1,11 @@
 import { resolve } from "node:path"
+import type { Readable } from "node:stream"
 import { omitUndefined } from "../../base/plain.js"
 import { formatForTerminal } from "../../base/visible-text.js"
 import { ensureHome, rootPaths } from "../../daemon/files/paths.js"
 import type { PublicIdentity } from "../../identity/identity-file.js"
 import { ChatError } from "../../protocol/errors.js"
+import type { InstanceName } from "../../protocol/names.js"
 import { defineCommand, flag, value } from "../command.js"
 import type { Context } from "../context.js"
 import { defaultInstance } from "../daemon/daemon-choice.js"
@@ -25,6 +27,7 @@ export const identity = defineCommand({
     identity: value("FILE", "identity file (default: that of the daemon)", someText, "file"),
     name: value("NAME", "daemon that has the identity (default: the only one here)", instanceName, "daemon"),
     nick: value("NAME", "with --generate: name of the agent", nick),
+    yes: flag("with --rotate and --revoke: do not ask"),
     reason: value("TEXT", "with --revoke: reason, part of the signed statement", anyText),
   },
   verbs: { ...Object.fromEntries(actions.map((action) => [action, action])), create: "generate" },
@@ -33,6 +36,7 @@ export const identity = defineCommand({
     "agentchat identity --generate",
     "agentchat identity --show --identity ./.agentchat/alice.json",
     "agentchat identity --export > alice.public.json",
+    "agentchat identity --rotate --yes",
     "agentchat identity --revoke --reason 'the laptop is lost'",
   ],
   async run(context, { options }) {
@@ -42,19 +46,77 @@ export const identity = defineCommand({
     const path = action === "generate" ? newIdentityFile(context, options) : ownIdentityFile(context, options)
     // ensureHome adds a .gitignore, so that a key in the home directory is never committed.
     if (action === "generate" && resolve(system.cwd, path).startsWith(root.root)) ensureHome(root)
+    const before =
+      action === "rotate" || action === "revoke"
+        ? await confirm(context, action, path, options.yes)
+        : undefined
     const shown = await act(action, path, omitUndefined({ nick: options.nick, reason: options.reason }))
     if (action === "export") io.json(shown)
     else reportSuccess(context, { file: path, ...shown }, describe(shown, path))
-    if (action === "rotate") io.note("the agent id has changed; restart a running daemon to use the new one")
+    if (before !== undefined) await restartDaemons(context, before)
     return 0
   },
 })
+
+/**
+ * Asks before a key is destroyed.
+ * @returns the identity as it is now
+ * @throws {ChatError} USAGE if nobody can be asked; OPERATOR_REQUIRED if the answer is not yes
+ */
+async function confirm(
+  { io }: Context,
+  action: "rotate" | "revoke",
+  path: string,
+  isConfirmed: boolean,
+): Promise<PublicIdentity> {
+  const { inspectIdentity } = await import("../../identity/identity-file.js")
+  const identity = inspectIdentity(path)
+  if (isConfirmed) return identity
+  if (!io.isInputTerminal) {
+    throw new ChatError("USAGE", `--${action}: destroys a private key; needs --yes where nobody can be asked`)
+  }
+  const loss = action === "revoke" ? "nobody can ever speak as it again" : "its agent id changes"
+  io.note(`${action} ${identity.agent_id} (${path})? ${loss}. Type yes:`)
+  if ((await firstLine(io.input)).trim().toLowerCase() === "yes") return identity
+  throw new ChatError("OPERATOR_REQUIRED", `--${action}: not confirmed; nothing was changed`)
+}
+
+async function firstLine(input: Readable): Promise<string> {
+  const { createInterface } = await import("node:readline")
+  const lines = createInterface({ input })
+  try {
+    for await (const line of lines) return line
+    return ""
+  } finally {
+    lines.close()
+  }
+}
+
+/** Makes the running daemons of an identity use its changed file at once. */
+async function restartDaemons(context: Context, { agent_id: id }: PublicIdentity): Promise<void> {
+  const { io, clock, system, config } = context
+  const root = rootPaths(config.home)
+  const { listDaemons, restartDaemon } = await import("../../daemon/process/control.js")
+  const affected = listDaemons(root, clock.now()).filter(
+    ({ running, agent_id }) => running && agent_id === id,
+  )
+  for (const { name } of affected) {
+    try {
+      await restartDaemon(root, name as InstanceName, { clock, system })
+      io.note(`daemon ${name} uses the new key now`)
+    } catch (error) {
+      if (!(error instanceof ChatError)) throw error
+      io.note(`daemon ${name} has stopped: ${error.message}`)
+    }
+  }
+}
 
 function newIdentityFile({ config }: Context, { identity, name = config.name }: OwnChoice): string {
   return identity ?? rootPaths(config.home).instance(name ?? defaultInstance).identity
 }
 
 interface ActionFlags extends Readonly<Record<Action, boolean>> {
+  readonly yes: boolean
   readonly nick: string | undefined
   readonly reason: string | undefined
 }
@@ -66,6 +128,8 @@ function chooseAction(options: ActionFlags): Action {
   const action = chosen[0] ?? "show"
   if (options.nick !== undefined && action !== "generate")
     throw new ChatError("USAGE", "--nick: only with --generate")
+  if (options.yes && action !== "rotate" && action !== "revoke")
+    throw new ChatError("USAGE", "--yes: only with --rotate or --revoke")
   if (options.reason !== undefined && action !== "revoke")
     throw new ChatError("USAGE", "--reason: only with --revoke")
   return action

@@ -2,8 +2,10 @@ import { resolve } from "node:path"
 import { omitUndefined } from "../../base/plain.js"
 import { ChatError } from "../../protocol/errors.js"
 import { defaultLimits, defaultPort } from "../../protocol/limits.js"
+import type { Relay } from "../../server/relay.js"
 import { defineCommand, flag, repeated, value } from "../command.js"
 import type { Context } from "../context.js"
+import { expectedFailure } from "../exit-status.js"
 import { readGuardFile } from "../input/guard-file.js"
 import { readBackboneAddress, readOperatorsFile, readTls } from "../input/serve-options.js"
 import { duration, nick, origin, port, rate, seconds, someText, wholeNumber } from "../input/values.js"
@@ -62,7 +64,8 @@ export const serve = defineCommand({
   ],
   notes: [
     "Without --data or --backbone, everything is in memory and a restart loses it. Relays with the same",
-    "--backbone act as one. SIGINT or SIGTERM stops the relay after it has notified its clients.",
+    "--backbone act as one. SIGINT or SIGTERM stops the relay after it has notified its clients; SIGHUP reads",
+    "the files of --guards and --operators again.",
   ],
   async run({ io, config, clock, system }, { options }) {
     const { data, backbone } = options
@@ -71,10 +74,9 @@ export const serve = defineCommand({
     }
     const pathOf = (path: string) => resolve(system.cwd, path)
     const tls = readTls(options["tls-cert"], options["tls-key"])
-    const guards =
-      options.guards === undefined ? undefined : await readGuardFile(pathOf(options.guards), "--guards")
-    const operators =
-      options.operators === undefined ? undefined : await readOperators(pathOf(options.operators))
+    const readFiles = () => readGuardFiles(system.cwd, options)
+    const files = await readFiles()
+    const log = await openLog(options.log === undefined ? undefined : pathOf(options.log), { io, clock })
     const { startRelay } = await import("../../server/relay.js")
     const interruption = system.interruption()
     const relay = await startRelay({
@@ -90,22 +92,22 @@ export const serve = defineCommand({
         durableMessages: options.retain,
         durableMs: options["retain-age"],
       }),
+      ...files,
       ...omitUndefined({
         name: options.name,
         allowedOrigins: options["allow-origin"],
         tls,
-        guards,
-        operators,
         data: data === undefined ? undefined : pathOf(data),
         backbone: backbone === undefined ? undefined : readBackboneAddress(backbone, system.cwd),
       }),
       clock,
       version: system.version,
-      log: await openLog(options.log === undefined ? undefined : pathOf(options.log), { io, clock }),
+      log,
     })
     const { url, port: openPort, serverId } = relay
     if (config.json) io.json({ ok: true, url, port: openPort, server_id: serverId })
     else io.out(`relay on ${url}`)
+    system.onHangup(() => void reload(relay, readFiles, log))
     await aborted(interruption)
     await relay.stop()
     return 0
@@ -120,6 +122,33 @@ async function openLog(
   const { EventLog } = await import("../../daemon/files/append-log.js")
   const log = new EventLog(path, clock)
   return (line) => log.write(line)
+}
+
+/** The files that a running relay reads again. */
+async function readGuardFiles(
+  cwd: string,
+  { guards, operators }: { readonly guards: string | undefined; readonly operators: string | undefined },
+) {
+  return omitUndefined({
+    guards: guards === undefined ? undefined : await readGuardFile(resolve(cwd, guards), "--guards"),
+    operators: operators === undefined ? undefined : await readOperators(resolve(cwd, operators)),
+  })
+}
+
+/** Reads the files again. If one is invalid, both stay as they were. */
+async function reload(
+  relay: Relay,
+  readFiles: () => ReturnType<typeof readGuardFiles>,
+  log: (line: string) => void,
+): Promise<void> {
+  try {
+    relay.reload(await readFiles())
+    log("read again: --guards and --operators")
+  } catch (error) {
+    const failure = expectedFailure(error)
+    if (failure === undefined) throw error
+    log(`not read again: ${failure.message}`)
+  }
 }
 
 async function readOperators(path: string): Promise<string[]> {

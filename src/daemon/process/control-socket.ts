@@ -9,6 +9,7 @@ import type { DaemonStart } from "../options.js"
 export type ControlRequest =
   | { readonly op: "start"; readonly start: DaemonStart }
   | { readonly op: "stop"; readonly name: string }
+  | { readonly op: "restart"; readonly name: string }
   | { readonly op: "reset-guard"; readonly name: string }
 
 /** The reply to a request: success, perhaps with lines for the user, or an error. */

@@ -100,8 +100,24 @@ export async function stopDaemon(root: RootPaths, name: InstanceName, signals: S
 
 /** Resets a daemon's own breaker. @throws {ChatError} NOT_FOUND when it is not running; UNREACHABLE */
 export async function resetDaemonGuard(root: RootPaths, name: InstanceName, signals: Signals): Promise<void> {
-  const holder = holderOf(root, name, signals.clock)
-  if (await askedAgain(holder, { op: "reset-guard", name }, signals)) return
+  await askDaemon(root, { op: "reset-guard", name }, signals)
+}
+
+/**
+ * Stops a daemon and starts it as it was started, so that it reads its identity again.
+ * @throws {ChatError} NOT_FOUND when it is not running; UNREACHABLE; the error of the start, and it is stopped then
+ */
+export async function restartDaemon(root: RootPaths, name: InstanceName, signals: Signals): Promise<void> {
+  await askDaemon(root, { op: "restart", name }, signals)
+}
+
+async function askDaemon(
+  root: RootPaths,
+  request: Extract<ControlRequest, { readonly name: string }>,
+  signals: Signals,
+): Promise<void> {
+  const holder = holderOf(root, request.name as InstanceName, signals.clock)
+  if (await askedAgain(holder, request, signals)) return
   throw new ChatError("UNREACHABLE", `process ${holder.process.pid} does not answer on its socket`)
 }
 

@@ -58,6 +58,7 @@ const sweeping = ["files", "read and written"] as const
 
 /** A daemon of this process, and its claim on its directory. */
 interface Hosted {
+  readonly start: DaemonStart
   readonly daemon: Daemon
   readonly claim: Claim
   readonly problems: FileProblems
@@ -79,6 +80,8 @@ export class Host {
   readonly #unreleased = new Set<Claim>()
   #server: Server | undefined
   #isListening = false
+  /** Daemons that are stopped and will start again. */
+  #restarts = 0
   #timer: Timer | undefined
   #lastTouchMs = 0
   #end: (reason: ChatError | undefined) => void = () => {}
@@ -124,7 +127,7 @@ export class Host {
     }
     this.#changing.add(name)
     try {
-      await this.#open(options)
+      await this.#open(start, options)
     } finally {
       this.#changing.delete(name)
       this.#endIfEmpty(undefined)
@@ -190,11 +193,28 @@ export class Host {
         throw new ChatError("NOT_FOUND", `no daemon ${request.name} is running here`)
       }
       if (request.op === "stop") await this.#remove(request.name as InstanceName, undefined, true)
+      else if (request.op === "restart") await this.#restart(request.name as InstanceName, hosted.start)
       else hosted.daemon.resetBreaker()
     }
   }
 
-  async #open(options: DaemonOptions): Promise<void> {
+  /** Starts a daemon anew, so that it reads its identity again. @throws {ChatError} as {@link start}; it is stopped then */
+  async #restart(name: InstanceName, start: DaemonStart): Promise<void> {
+    this.#restarts++
+    let problem: ChatError | undefined
+    try {
+      await this.#remove(name, undefined, true)
+      await this.start(start)
+    } catch (error) {
+      if (error instanceof ChatError) problem = error
+      throw error
+    } finally {
+      this.#restarts--
+      this.#endIfEmpty(problem)
+    }
+  }
+
+  async #open(start: DaemonStart, options: DaemonOptions): Promise<void> {
     const { root, clock, random } = this.#environment
     const { pid, record } = root.instance(options.name)
     const agentId = options.identity?.agentId
@@ -212,7 +232,7 @@ export class Host {
         onStopped: (name, reason) => void this.#remove(name, reason, true),
       })
       const problems = new FileProblems(daemon.reporter("process"))
-      this.#daemons.set(options.name, { daemon, claim, problems })
+      this.#daemons.set(options.name, { start, daemon, claim, problems })
       daemon.start()
     } catch (error) {
       this.#release(claim)
@@ -247,7 +267,7 @@ export class Host {
   }
 
   #endIfEmpty(reason: ChatError | undefined): void {
-    if (this.#daemons.size > 0 || this.#changing.size > 0) return
+    if (this.#daemons.size + this.#changing.size + this.#restarts > 0) return
     this.#timer?.cancel()
     this.#timer = undefined
     this.#end(reason)

@@ -207,6 +207,15 @@ export class ChannelDirectory extends EventEmitter<DirectoryEvents> {
     return this.store.change(name, record, change)
   }
 
+  /** Invites an agent to all channels that an earlier id of it may join. @throws {ChatError} UNAVAILABLE */
+  async passInvitations(from: AgentId, to: AgentId): Promise<void> {
+    for (const channel of this.#channels.values()) {
+      const { invited } = channel.record
+      if (!invited.includes(from) || invited.includes(to)) continue
+      await this.change(channel, (record) => ({ ...record, invited: [...record.invited, to] }))
+    }
+  }
+
   /** Removes `agent`, which left on purpose; and the channel, unless somebody may come back or is invited. */
   leave(channel: Channel, agent: Agent): void {
     channel.leave(agent)

@@ -16,13 +16,13 @@ function agentsNamed(name: string, roster: Roster, isCandidate: (id: AgentId) =>
 }
 
 /**
- * Returns the agent that `@…` means: the one with that id, or else the only one with that name. An id with a key need
+ * Returns the agent that `@…` means: the one that has or had that id, or else the only one with that name. An id with a key need
  * not be known: its agent may not have connected yet, or not again since this relay began with an empty memory.
  * @param field - of the frame, for the error
  * @throws {ChatError} AGENT_NOT_FOUND with similar names; AMBIGUOUS_NAME with the ids that have the name
  */
 export function resolveAgent(ref: AgentRef, roster: Roster, field = "to"): AgentId {
-  if (persistentIdPattern.test(ref)) return ref as string as AgentId
+  if (persistentIdPattern.test(ref)) return roster.currentId(ref as string as AgentId)
   const known = roster.find(ref)
   if (known !== undefined) return known.id
   const name = ref.slice(1)

@@ -123,6 +123,23 @@ export class Mailboxes extends EventEmitter<MailboxesEvents> {
     }
   }
 
+  /** Moves all messages of one mailbox to another. @throws {ChatError} MAILBOX_FULL, UNAVAILABLE */
+  async move(from: AgentId, to: AgentId): Promise<void> {
+    const key = mailKey(from)
+    for (;;) {
+      const page = await this.#logs.read(key, 0, pageEntries)
+      const last = page.at(-1)
+      if (last === undefined) return
+      for (const entry of page) {
+        const message = parseStored(entry)
+        const id = isNotice(message) ? `moved.${from}.${entry.seq}` : message.msg_id
+        await this.post(to, id, entry.value)
+        this.#budget?.give(Buffer.byteLength(entry.value))
+      }
+      await this.#logs.trim(key, last.seq)
+    }
+  }
+
   /** Sends the agent of a session that begins the contents of its mailbox. */
   open({ agent, sendsReceived, confirmsNotices }: Session): void {
     const key = mailKey(agent.id)

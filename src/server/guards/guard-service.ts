@@ -37,7 +37,7 @@ type Refusal = NonNullable<ServerMessage<"FORECAST">["refused"]>
 
 /** The guards of a relay: refuses messages, and tells everybody a stop concerns, once. */
 export class GuardService extends EventEmitter<GuardServiceEvents> {
-  readonly #guard: Guard
+  #guard: Guard
   readonly #store: GuardStore
   readonly #time: SteadyTime
   readonly #options: GuardServiceOptions
@@ -64,6 +64,11 @@ export class GuardService extends EventEmitter<GuardServiceEvents> {
       service.#lift(scope)
     })
     return service
+  }
+
+  /** Applies changed limits; what was counted and stopped stays. */
+  reload(): void {
+    this.#guard = Guard.load(this.#options.guards, JSON.parse(this.#guard.save()))
   }
 
   /** Saves the state. */

@@ -1,10 +1,12 @@
 import { randomBytes } from "node:crypto"
 import { agentIdOf, formatDidKey, parsePublicKey } from "../../identity/keys.js"
+import { verifySuccession } from "../../identity/succession.js"
 import type { ClientHandlers } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
 import { closeCodes, protocolVersion } from "../../protocol/limits.js"
 import type { AgentId } from "../../protocol/names.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
+import { moveBelongings, replaceIds } from "../roster/take-over.js"
 import type { RelaySettings, Services } from "../services.js"
 import { Agent, type AgentMemory, makeAgentMemory } from "../sessions/agent.js"
 import { Challenge, type Claim } from "../sessions/challenge.js"
@@ -17,7 +19,10 @@ const ephemeralIdLength = 8
 /** Characters of a card as JSON. A card is kept as long as its agent is known. */
 const cardLength = 16 * 1024
 
-type IdentityServices = Pick<Services, "backbone" | "sessions" | "knownAgents" | "rosterSync">
+type IdentityServices = Pick<
+  Services,
+  "backbone" | "sessions" | "knownAgents" | "roster" | "rosterSync" | "mailboxes" | "channels"
+>
 
 /** Handles IDENTIFY and VERIFY_IDENTITY: a client states its name, and proves its key if it has one. */
 export function identityHandlers(
@@ -52,8 +57,10 @@ export function identityHandlers(
       if (session.isReady) throw new ChatError("ALREADY_IDENTIFIED", "VERIFY_IDENTITY: the key is proven")
       if (challenge === undefined) throw new ChatError("AUTH_REQUIRED", "IDENTIFY with a pubkey comes first")
       const { claim } = challenge
+      let keys: readonly string[]
       try {
         challenge.check(message, clock.monotonic(), isCompat)
+        keys = verifySuccession(message.rotations ?? [], formatDidKey(claim.publicKey))
       } catch (error) {
         if (!(error instanceof ChatError) || error.code === "INVALID_MSG") throw error
         log(`refused: ${agentIdOf(claim.publicKey)} from ${session.remoteAddress}: ${error.message}`)
@@ -63,19 +70,25 @@ export function identityHandlers(
       }
       session.sendsReceived = message.sig !== undefined
       if (message.sig === undefined) log(`compat: ${claim.message.name} used the older handshake`)
-      admit(session, claim, message.id, services, settings)
+      admit(session, { ...claim, keys }, message.id, services, settings)
     },
   }
+}
+
+interface ProvenClaim extends Claim {
+  /** did:keys of the agent, from the oldest that it shows to the proven one. */
+  readonly keys: readonly string[]
 }
 
 /** Makes a session ready, and sends it WELCOME and then everything that waits for its agent. */
 function admit(
   session: Session,
-  { message, publicKey }: Pick<Claim, "message"> & Partial<Claim>,
+  { message, publicKey, keys = [] }: Pick<Claim, "message"> & Partial<ProvenClaim>,
   re: string | undefined,
-  { backbone, sessions, knownAgents, rosterSync }: IdentityServices,
+  services: IdentityServices,
   settings: RelaySettings,
 ): void {
+  const { backbone, sessions, knownAgents, rosterSync } = services
   const { limits, clock, log } = settings
   const { name, role, card } = message
   const did = publicKey === undefined ? undefined : formatDidKey(publicKey)
@@ -91,6 +104,7 @@ function admit(
     return
   }
   current?.displace(message.process)
+  const ids = succeed(keys, services, settings)
   let memory: AgentMemory
   if (publicKey === undefined) memory = makeAgentMemory(limits, clock)
   else {
@@ -99,13 +113,28 @@ function admit(
     if (known.evicted !== undefined) rosterSync.forget(known.evicted)
   }
   const agent = new Agent(id, name, memory, session.sendQueue, { clock, staleMs: limits.staleMs })
-  agent.introduce({ role, card, did }, rosterSync.claim(agent))
+  const formerly = ids.length > 0 ? ids.slice(0, -1) : undefined
+  agent.introduce({ role, card, did, formerly }, rosterSync.claim(agent))
   session.attempt = message
   session.confirmsNotices = message.confirms_notices === true
   session.admit(agent)
   log(`came: ${id} ${name} from ${session.remoteAddress}`)
   session.send(formatWelcome(agent, backbone.id, settings), re)
   sessions.add(session)
+  void moveBelongings(ids, services, log)
+}
+
+/** @returns the ids of an agent that replaces its earlier ones, oldest first; none if it replaces none */
+function succeed(
+  keys: readonly string[],
+  services: IdentityServices,
+  { operators, log }: RelaySettings,
+): readonly AgentId[] {
+  const ids = keys.map((key) => agentIdOf(parsePublicKey(key)))
+  if (ids.length < 2) return []
+  if (replaceIds(ids, services, operators)) return ids
+  log(`refused: ${String(ids.at(-1))} as successor: its earlier key has another one`)
+  return []
 }
 
 /** Reports whether a network that stalled delivers an attempt which its process has given up since. */

@@ -34,6 +34,8 @@ export interface RosterFacts {
   readonly card?: AgentCard | undefined
   /** did:key of a persistent identity. */
   readonly did?: string | undefined
+  /** Ids of its earlier keys, oldest first. */
+  readonly formerly?: readonly AgentId[] | undefined
 }
 
 /** An agent that is not connected to this relay: it is disconnected, or connected to another one. */
@@ -67,8 +69,8 @@ export function epochAfter(now: number, earlier: string | undefined): string {
 
 /** Returns the record of an agent whose session has ended. */
 export function departedRecord(agent: RosterFacts, epoch: string, now: number): RosterRecord {
-  const { id, name, role, seenTs, readTs, answeredTs, card, did } = agent
-  const facts = { id, name, role, seenTs, readTs, answeredTs, card, did }
+  const { id, name, role, seenTs, readTs, answeredTs, card, did, formerly } = agent
+  const facts = { id, name, role, seenTs, readTs, answeredTs, card, did, formerly }
   return { ...facts, status: "offline", since: now, relay: null, epoch, channels: [] }
 }
 
@@ -81,6 +83,7 @@ const row = object({
   since: number(),
   card: optional(anyObject()),
   did: optional(string),
+  formerly: optional(list(string)),
   relay: either(
     string,
     tested<null>((value) => value === null, ""),
@@ -111,6 +114,7 @@ export function parseRecord(key: string, text: string): RosterRecord | undefined
     id,
     name: name as Nick,
     card: card as AgentCard | undefined,
+    formerly: others.formerly as readonly AgentId[] | undefined,
     seenTs,
     readTs,
     answeredTs,

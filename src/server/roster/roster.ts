@@ -1,3 +1,5 @@
+import { LruMap } from "../../base/lru-map.js"
+import { defaultLimits } from "../../protocol/limits.js"
 import type { AgentId } from "../../protocol/names.js"
 import type { RosterEntry } from "../../protocol/server-messages.js"
 import type { SessionRegistry } from "../sessions/session-registry.js"
@@ -18,11 +20,42 @@ export class Roster {
   readonly #byName = new Map<string, Set<AgentId>>()
   /** The ids in `#records` by channel. */
   readonly #byChannel = new Map<string, Set<AgentId>>()
+  /** For an id of an earlier key, the id of the key that replaced it. */
+  readonly #successors: LruMap<AgentId, AgentId>
   /** When each other relay was last known to be running. */
   readonly #relaySeen = new Map<string, number>()
 
-  constructor(sessions: SessionRegistry) {
+  /** @param maxSuccessors - most replaced ids that are known */
+  constructor(sessions: SessionRegistry, maxSuccessors: number = defaultLimits.identities) {
     this.#sessions = sessions
+    this.#successors = new LruMap(maxSuccessors)
+  }
+
+  /**
+   * Records that keys replaced each other.
+   * @param ids - of the keys, oldest first
+   * @returns false if another key has replaced one of them before; that one stays the successor
+   */
+  noteSuccession(ids: readonly AgentId[]): boolean {
+    const links = ids.flatMap((from, index) => {
+      const to = ids[index + 1]
+      return to === undefined ? [] : [[from, to] as const]
+    })
+    if (links.some(([from, to]) => (this.#successors.get(from) ?? to) !== to)) return false
+    for (const [from, to] of links) this.#successors.set(from, to)
+    return true
+  }
+
+  /** Returns the id that an agent has now: that of its newest key. */
+  currentId(id: AgentId): AgentId {
+    const seen = new Set<AgentId>()
+    for (let current = id; !seen.has(current); ) {
+      seen.add(current)
+      const next = this.#successors.get(current)
+      if (next === undefined) return current
+      current = next
+    }
+    return id
   }
 
   /** Returns the record of an agent that is not connected here. */
@@ -35,6 +68,7 @@ export class Roster {
     const { id, name, channels } = record
     this.delete(id)
     this.#records.set(id, record)
+    if (record.formerly !== undefined) this.noteSuccession([...record.formerly, id])
     addTo(this.#byName, name.toLowerCase(), id)
     for (const channel of channels) addTo(this.#byChannel, channel, id)
   }

@@ -51,6 +51,8 @@ interface Introduction {
   readonly card?: AgentCard | undefined
   /** did:key of the key it proved. */
   readonly did?: string | undefined
+  /** Ids of its earlier keys, oldest first. */
+  readonly formerly?: readonly AgentId[] | undefined
 }
 
 /** The agent of a session that is identified. */
@@ -67,6 +69,7 @@ export class Agent implements RosterFacts {
   role: string | undefined
   card: AgentCard | undefined
   did: string | undefined
+  formerly: readonly AgentId[] | undefined
   /** When the session last sent anything. */
   seenTs: number
   readTs: number | undefined
@@ -100,10 +103,11 @@ export class Agent implements RosterFacts {
   }
 
   /** Sets what the agent states of itself; what it leaves out stays as last known. */
-  introduce({ role, card, did }: Introduction, known: RosterFacts | undefined): void {
+  introduce({ role, card, did, formerly }: Introduction, known: RosterFacts | undefined): void {
     this.role = role ?? known?.role
     this.card = card ?? known?.card
     this.did = did
+    this.formerly = formerly
     this.readTs = known?.readTs
     this.answeredTs = known?.answeredTs
   }
