@@ -6,11 +6,11 @@ import { ChatError } from "../../protocol/errors.js"
 import { closeCodes, protocolVersion } from "../../protocol/limits.js"
 import type { AgentId } from "../../protocol/names.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
-import { moveBelongings, replaceIds } from "../roster/take-over.js"
 import type { RelaySettings, Services } from "../services.js"
 import { Agent, type AgentMemory, makeAgentMemory } from "../sessions/agent.js"
 import { Challenge, type Claim } from "../sessions/challenge.js"
 import type { Session } from "../sessions/session.js"
+import { moveBelongings, replaceIds } from "./take-over.js"
 
 /** RFC 6455 §7.4.1: the endpoint has received something that violates its policy. */
 const policyViolation = 1008

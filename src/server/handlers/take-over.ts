@@ -4,9 +4,9 @@ import type { AgentId } from "../../protocol/names.js"
 import type { ChannelDirectory } from "../channels/directory.js"
 import type { Mailboxes } from "../delivery/mailboxes.js"
 import type { Operators } from "../operators.js"
+import type { Roster } from "../roster/roster.js"
+import type { RosterSync } from "../roster/roster-sync.js"
 import type { SessionRegistry } from "../sessions/session-registry.js"
-import type { Roster } from "./roster.js"
-import type { RosterSync } from "./roster-sync.js"
 
 interface TakeOverServices {
   readonly roster: Roster
