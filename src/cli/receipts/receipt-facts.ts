@@ -78,9 +78,9 @@ export async function collectReceipts(
   let skipped = 0
   for await (const judged of judgeReceipts(context, file, keys)) {
     if (judged.status === "valid") set.add(judged.receipt)
-    else if (++skipped <= 3) io.note(`${label}:${judged.line} is skipped: ${judged.problem}`)
+    else if (++skipped <= 3) io.err(`${label}:${judged.line} is skipped: ${judged.problem}`)
   }
-  if (skipped > 3) io.note(`${skipped} lines in all are skipped; see: agentchat receipts verify`)
+  if (skipped > 3) io.err(`${skipped} lines in all are skipped; see: agentchat receipts verify`)
   return [...set.values()]
     .map((receipt) => {
       const deal = dealOfReceipt(receipt)

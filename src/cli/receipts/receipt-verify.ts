@@ -37,7 +37,7 @@ export async function verifyReceipts(context: Context, file: ReadableFile, keys:
   const worst = worstOf(counts)
   if (config.json) io.json({ ok: worst === "valid", verdict: worst, ...counts, receipts: findings })
   else io.out(`${worst}: ${counts.valid} valid, ${counts.invalid} invalid, ${counts.undecided} undecided`)
-  if (counts.valid + counts.invalid + counts.undecided === 0) io.note("there is no receipt in it")
+  if (counts.valid + counts.invalid + counts.undecided === 0) io.err("there is no receipt in it")
   return statuses[worst]
 }
 
