@@ -57,7 +57,7 @@ describe("formatTable", () => {
   it.each(["「漢」、。", "（！）", "ー・〜", "한국어", "ㄅㄆ", "＄￥", "🇩🇪🇫🇷", "각"])(
     "gives %s its width on a terminal",
     (text) => {
-      const width = text.startsWith("🇩") ? 4 : 2 * [...text.normalize("NFC")].length
+      const width = text.startsWith("🇩") ? 4 : 2 * Array.from(text.normalize("NFC")).length
       const [, line = ""] = formatTable(["TEXT", "ID"], [[text, "x"]])
       expect(line).toBe(`${text}${" ".repeat(Math.max(4, width) - width)}  x`)
     },
