@@ -71,12 +71,15 @@ const secondsOfUnit = new Map([
   ["h", 3_600],
 ])
 
+/** The lowest rate, one message a day: waits for the largest messages stay within {@link maxDurationMs}. */
+const leastPerSecond = 1 / 86_400
+
 /** A rate such as `1/s`, `30/min` or `100/h`, in messages per second. */
 export const rate: Parse<number> = (text, label) => {
   const [, digits = "", unit = ""] = /^(\d{1,9}(?:\.\d{1,3})?)\/(s|min|h)$/.exec(text) ?? []
   const perSecond = Number(digits) / (secondsOfUnit.get(unit) ?? Number.NaN)
-  if (perSecond > 0) return perSecond
-  throw usage(label, `${quote(text)} is not a rate like 1/s, 30/min or 100/h`)
+  if (perSecond >= leastPerSecond) return perSecond
+  throw usage(label, `${quote(text)} is not a rate like 1/s, 30/min or 100/h, at least one message a day`)
 }
 
 /** One of several words. */

@@ -76,11 +76,11 @@ describe("rate", () => {
     expect(rate("1/s", "--rate")).toBe(1)
     expect(rate("100000/s", "--rate")).toBe(100_000)
     expect(rate("30/min", "--rate")).toBe(0.5)
-    expect(rate("0.5/h", "--rate")).toBeCloseTo(0.5 / 3_600)
+    expect(rate("0.042/h", "--rate")).toBeCloseTo(0.042 / 3_600)
   })
 
-  it("rejects a rate without a known unit, and a rate of zero", () => {
-    for (const text of ["1", "1/", "1/d", "0/s", "/s", "1/constructor", "-1/s", "1/s "]) {
+  it("rejects a rate without a known unit, and one of less than a message a day", () => {
+    for (const text of ["1", "1/", "1/d", "0/s", "/s", "1/constructor", "-1/s", "1/s ", "0.041/h"]) {
       expect(refusal(() => rate(text, "--rate")).code).toBe("USAGE")
     }
   })
