@@ -19,6 +19,8 @@ export interface Backbone {
   readonly isReachable: boolean
   /** True if other relays may use the same storage. */
   readonly isShared: boolean
+  /** Passes messages to all relays that share the storage; absent if there is only one. */
+  readonly bus?: Bus
   /** Opens a family of logs; to be called once per name and relay. */
   logs(name: string, retention: Retention): Promise<Logs>
   /** Opens a table; to be called once per name and relay. */
@@ -31,7 +33,7 @@ export interface Backbone {
 
 /** The bounds of a log, and its behavior when it is full. */
 export interface Retention {
-  /** Most entries per key; 0: none are kept, they are only passed to subscribers. */
+  /** Most entries per key. */
   readonly maxEntries: number
   /** Milliseconds an entry is kept. */
   readonly maxAgeMs?: number
@@ -99,6 +101,14 @@ export interface LogStat {
   readonly last: number
   /** Number of entries kept. */
   readonly count: number
+}
+
+/** Passes messages from relay to relay, at most once each, and stores none. */
+export interface Bus {
+  /** @throws {ChatError} UNAVAILABLE */
+  publish(key: string, value: string): Promise<void>
+  /** Calls `listener` with every message from now on, those of this relay included. */
+  subscribe(listener: (key: string, value: string) => void): Promise<Subscription>
 }
 
 /** Ends a subscription or a watch; the listener is not called afterwards. */

@@ -62,22 +62,6 @@ export function describeRetention(start: Start): void {
     expect(await logs.stat("a")).toEqual({ last: seq, count: 0 })
     expect((await logs.append("a", "id-2", "2")).seq).toBeGreaterThan(seq)
   })
-
-  test("a log that keeps no entries passes them to subscribers", async () => {
-    const { backbone } = await start()
-    const logs = await backbone.logs("passing", { maxEntries: 0, whenFull: "drop-oldest" })
-    const received: string[] = []
-    await logs.subscribe(({ value }) => void received.push(value))
-    const first = await logs.append("a", "id-1", "1")
-    const second = await logs.append("a", "id-2", "2")
-    expect((await logs.append("a", "id-2", "2")).isDuplicate).toBe(true)
-    expect(second.seq).toBeGreaterThan(first.seq)
-    await until("both have arrived", () => received.length >= 2, patienceMs)
-    expect(received).toEqual(["1", "2"])
-    expect(await logs.read("a", 0, 10)).toEqual([])
-    expect(await logs.last("a", 10)).toEqual([])
-    expect((await logs.stat("a")).count).toBe(0)
-  })
 }
 
 export function describeSubscriptions(start: Start): void {

@@ -1,4 +1,5 @@
-import type { Backbone, Logs, RowChange, Table } from "../../src/backbone/backbone.js"
+import type { Backbone, Bus, Logs, RowChange, Table } from "../../src/backbone/backbone.js"
+import { Listeners } from "../../src/backbone/listeners.js"
 import { openMemoryBackbone } from "../../src/backbone/memory/memory-backbone.js"
 import { ChatError } from "../../src/protocol/errors.js"
 import { FakeClock } from "./fake-clock.js"
@@ -7,6 +8,7 @@ import { FakeClock } from "./fake-clock.js"
 export class LastingEngine {
   readonly #memory: Backbone
   readonly #isShared: boolean
+  readonly #bus = new Listeners<{ readonly key: string; readonly value: string }>()
 
   private constructor(memory: Backbone, isShared: boolean) {
     this.#memory = memory
@@ -19,7 +21,7 @@ export class LastingEngine {
 
   /** Returns the access of one relay. */
   lend(): LentEngine {
-    return new LentEngine(this.#memory, this.#isShared)
+    return new LentEngine(this.#memory, this.#isShared ? this.#bus : undefined)
   }
 }
 
@@ -28,6 +30,7 @@ export class LentEngine implements Backbone {
   readonly kind: Backbone["kind"]
   readonly id: string
   readonly isShared: boolean
+  readonly bus?: Bus
   isReachable = true
   readonly #memory: Backbone
   readonly #reachListeners: ((isReachable: boolean) => void)[] = []
@@ -37,11 +40,20 @@ export class LentEngine implements Backbone {
   /** Changes of tables held back while it was late, by row. */
   readonly #lateChanges = new Map<string, () => void>()
 
-  constructor(memory: Backbone, isShared: boolean) {
-    this.kind = isShared ? "nats" : "sqlite"
+  /** @param listeners - those of the relays that share the engine; absent if only one uses it */
+  constructor(memory: Backbone, listeners?: Listeners<{ readonly key: string; readonly value: string }>) {
+    this.isShared = listeners !== undefined
+    this.kind = this.isShared ? "nats" : "sqlite"
     this.id = memory.id
-    this.isShared = isShared
     this.#memory = memory
+    if (listeners === undefined) return
+    this.bus = {
+      publish: (key, value) => this.#reach(async () => listeners.emit({ key, value })),
+      subscribe: (listener) => {
+        const end = listeners.add(this.#holdBack(({ key, value }) => listener(key, value)))
+        return Promise.resolve(end)
+      },
+    }
   }
 
   /** Cuts it off, or reconnects it and delivers what was held back. */

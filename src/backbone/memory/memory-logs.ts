@@ -102,7 +102,7 @@ export class MemoryLogs implements Logs {
     const { whenFull, maxEntries, maxBytes = Infinity } = this.#retention
     const bytes = Buffer.byteLength(value)
     const isFull = log.entries.length - log.start >= maxEntries || log.bytes + bytes > maxBytes
-    if (isFull && maxEntries > 0 && whenFull === "refuse-new") {
+    if (isFull && whenFull === "refuse-new") {
       throw logFull()
     }
     const entry = { key, seq: log.last + 1, ts: this.#clock.now(), value }

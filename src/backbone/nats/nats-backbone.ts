@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto"
 import type { Clock } from "../../base/clock.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { Backbone, Logs, Retention, Table } from "../backbone.js"
-import { CoreLogs } from "./core-logs.js"
+import { NatsBus } from "./bus.js"
 import { parseNatsAddress, unreachable } from "./dial.js"
 import { errorText, NatsClient } from "./nats-client.js"
 import { NatsLogs } from "./nats-logs.js"
@@ -81,13 +81,15 @@ class NatsBackbone implements Backbone {
   readonly id: string
   readonly #client: NatsClient
   readonly #system: NatsTable
-  readonly #logs = new Map<string, Promise<NatsLogs | CoreLogs>>()
+  readonly bus: NatsBus
+  readonly #logs = new Map<string, Promise<NatsLogs>>()
   readonly #tables = new Map<string, Promise<NatsTable>>()
 
   constructor(client: NatsClient, system: NatsTable, id: string) {
     this.#client = client
     this.#system = system
     this.id = id
+    this.bus = new NatsBus(client)
     client.startProbing(() => system.probe())
   }
 
@@ -96,11 +98,7 @@ class NatsBackbone implements Backbone {
   }
 
   logs(name: string, retention: Retention): Promise<Logs> {
-    return openOnce(this.#logs, name, () =>
-      retention.maxEntries > 0
-        ? NatsLogs.open(this.#client, name, retention)
-        : CoreLogs.open(this.#client, name),
-    )
+    return openOnce(this.#logs, name, () => NatsLogs.open(this.#client, name, retention))
   }
 
   table(name: string): Promise<Table> {

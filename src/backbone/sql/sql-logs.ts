@@ -57,7 +57,7 @@ export class SqlLogs {
     }
     if (log.last < this.#firstNumber) this.#lastBefore.set(log.id, log.last)
     log.last = seq
-    if (retention.maxEntries > 0) this.#insert(log, ts, value, bytes)
+    this.#insert(log, ts, value, bytes)
     return { seq: log.last, ts, isDuplicate: false }
   }
 
@@ -239,7 +239,7 @@ export class SqlLogs {
 
 /** Reports whether a log refuses an entry of this size. */
 function isFull({ whenFull, maxEntries, maxBytes = Infinity }: Retention, log: Log, bytes: number): boolean {
-  if (whenFull !== "refuse-new" || maxEntries === 0) return false
+  if (whenFull !== "refuse-new") return false
   return log.count >= maxEntries || log.bytes + bytes > maxBytes
 }
 

@@ -1,5 +1,4 @@
-import { randomBytes } from "node:crypto"
-import type { Appended, Backbone, Logs } from "../../backbone/backbone.js"
+import type { Appended, Backbone, Bus } from "../../backbone/backbone.js"
 import type { Clock } from "../../base/clock.js"
 import { ChatError } from "../../protocol/errors.js"
 import { authorOf, isStatementId, mailEntryId } from "../../protocol/message-id.js"
@@ -9,38 +8,32 @@ import type { SessionRegistry } from "../sessions/session-registry.js"
 import { type Payload, payloadOf, textOf } from "../wire/frame-encoder.js"
 import type { Mailboxes } from "./mailboxes.js"
 
-const busIdBytes = 9
-
 /**
  * Carries messages that are not stored to an agent connected to another relay of the same backbone. Messages in
  * channels do not pass here: relays share the log of a channel, see `channels/history.ts`.
  */
 export class RelayBus {
-  readonly #logs: Logs | undefined
+  readonly #bus: Bus | undefined
   readonly #log: (line: string) => void
-  readonly #prefix = randomBytes(busIdBytes).toString("base64url")
-  #count = 0
 
-  private constructor(logs: Logs | undefined, log: (line: string) => void) {
-    this.#logs = logs
+  private constructor(bus: Bus | undefined, log: (line: string) => void) {
+    this.#bus = bus
     this.#log = log
   }
 
   /** @throws {ChatError} UNAVAILABLE */
   static async open(
-    backbone: Backbone,
+    { bus }: Pick<Backbone, "bus">,
     sessions: SessionRegistry,
     log: (line: string) => void,
   ): Promise<RelayBus> {
-    if (!backbone.isShared) return new RelayBus(undefined, log)
-    const logs = await backbone.logs("bus", { maxEntries: 0, whenFull: "drop-oldest" })
-    await logs.subscribe(({ key, value }) => sessions.find(`@${key}`)?.sendQueue.send(payloadOf(value)))
-    return new RelayBus(logs, log)
+    await bus?.subscribe((key, value) => sessions.find(`@${key}`)?.sendQueue.send(payloadOf(value)))
+    return new RelayBus(bus, log)
   }
 
   /** Sends a message to `to` through the other relays. It is lost if `to` is not connected to any of them. */
   send(to: AgentId, text: string): void {
-    this.#logs?.append(to.slice(1), `${this.#prefix}${this.#count++}`, text).catch((error: unknown) => {
+    this.#bus?.publish(to.slice(1), text).catch((error: unknown) => {
       if (!(error instanceof ChatError)) throw error
       this.#log(`a message for ${to} on another relay is lost: ${error.code}`)
     })

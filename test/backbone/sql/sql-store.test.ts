@@ -9,7 +9,6 @@ const retentions: Readonly<Record<string, Retention>> = {
   newest: { maxEntries: 3, maxBytes: 40, maxAgeMs: 20, whenFull: "drop-oldest" },
   many: { maxEntries: 150, whenFull: "drop-oldest" },
   full: { maxEntries: 3, maxBytes: 40, maxAgeMs: 20, whenFull: "refuse-new" },
-  none: { maxEntries: 0, whenFull: "drop-oldest" },
 }
 
 const of = { family: fc.constantFrom(...Object.keys(retentions)), key: fc.constantFrom("a", "b") }
