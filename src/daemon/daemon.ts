@@ -194,7 +194,8 @@ export class Daemon {
 
   /** The agent's id; undefined for an ephemeral daemon that never was online. */
   get agentId(): string | undefined {
-    return this.#options.identity?.agentId ?? this.#session.connection?.welcome.agent_id
+    // A relay of the first AgentChat derives another id from the same key.
+    return this.#session.connection?.welcome.agent_id ?? this.#options.identity?.agentId
   }
 
   #createSession(): ReconnectingSession {

@@ -6,6 +6,7 @@ import { frameIdRule, isFrameId } from "./message-id.js"
 import { type Address, addressPattern } from "./names.js"
 import { Fault, type Fields, object, optional, type Schema, string } from "./schema.js"
 import { isServerType, type ServerMessage, type ServerType, serverMessages } from "./server-messages.js"
+import { isVerb } from "./verbs.js"
 
 /** Characters of a stranger's text that an error may quote. */
 const quotedCharacters = 200
@@ -16,19 +17,19 @@ interface RefusedFrame {
   readonly id: string | undefined
 }
 
-/** Options of {@link parseClientMessage}. */
-export interface ReadOptions {
-  /** Treats a member that is `null` as absent, because clients of the first AgentChat write it so. */
-  readonly nullIsAbsent?: boolean
-}
-
 type ReadFrame = { readonly message: ClientMessage } | { readonly refused: RefusedFrame }
 
+/** Translates a frame before it is validated; undefined to ignore it. */
+type Translate = (frame: Members) => Members | undefined
+
 /**
- * Parses a text as a client message. Unknown fields are dropped, unknown types refused.
- * @returns the message, or an INVALID_MSG that names the first field at fault
+ * Parses a text as a client message. Unknown fields are dropped, unknown types refused. A field that is `null` counts as
+ * absent.
+ * @returns the message, an INVALID_MSG that names the first field at fault, or undefined if `translate` ignores it
  */
-export function parseClientMessage(frame: string, options: ReadOptions = {}): ReadFrame {
+export function parseClientMessage(frame: string): ReadFrame
+export function parseClientMessage(frame: string, translate: Translate | undefined): ReadFrame | undefined
+export function parseClientMessage(frame: string, translate?: Translate): ReadFrame | undefined {
   const plain = readPlainMessage(frame)
   if (plain !== undefined) return { message: plain }
   let value: unknown
@@ -39,7 +40,9 @@ export function parseClientMessage(frame: string, options: ReadOptions = {}): Re
     const where = error.path === "" ? "frame" : error.path.slice(0, quotedCharacters)
     return refuse(undefined, `${where}: ${error.message}`)
   }
-  return validateClientMessage(options.nullIsAbsent === true ? dropNulls(value) : value)
+  if (!isPlain(value)) return validateClientMessage(value)
+  const translated = translate === undefined ? value : translate(value)
+  return translated && validateClientMessage(translated)
 }
 
 /**
@@ -60,21 +63,41 @@ function readPlainMessage(frame: string): ClientMessage<"MSG"> | undefined {
 }
 
 /** Validates a value that is parsed already, such as a line of the outbox, as a client message. */
-export function validateClientMessage(value: unknown): ReadFrame {
-  if (!isPlain(value)) return refuse(undefined, "frame: must be a JSON object")
+export function validateClientMessage(members: unknown): ReadFrame {
+  if (!isPlain(members)) return refuse(undefined, "frame: must be a JSON object")
+  const value = dropNulls(members)
   const { type, id } = value
   if (id !== undefined && !isFrameId(id)) return refuse(undefined, `id: ${frameIdRule}`)
   if (typeof type !== "string") return refuse(id, "type: must be a string")
   if (!isClientType(type)) {
-    return refuse(id, `type: ${JSON.stringify(type.slice(0, 32))} is not a message of this protocol`)
+    const older = olderTypes.has(type) ? `, but of the first AgentChat; ${compatAdvice}` : ""
+    return refuse(id, `type: ${JSON.stringify(type.slice(0, 32))} is not a message of this protocol${older}`)
   }
   const message = clientSchemas[type].read(value)
-  if (message instanceof Fault) return refuse(id, `${type}.${message.path}: ${message.problem}`)
+  if (message instanceof Fault) {
+    return refuse(id, problemOf(type, value, message))
+  }
   return { message: message as ClientMessage }
 }
 
-function dropNulls(value: unknown): unknown {
-  if (!isPlain(value)) return value
+/** Types and statuses of the first AgentChat that this protocol does not have. */
+const olderTypes: ReadonlySet<string> = new Set(["SET_NICK", "TYPING", "FILE_CHUNK", "RESPONDING_TO"])
+const olderStatuses: ReadonlySet<unknown> = new Set(["online", "listening", "busy", "offline"])
+/** In the message and not a hint, because clients of the first AgentChat show only that. */
+const compatAdvice = "agentchat serve --compat accepts its clients"
+
+/** Describes a fault, and names the first AgentChat where its clients make it. */
+function problemOf(type: ClientType, { status, sig, v }: Members, fault: Fault): string {
+  if (isVerb(type) && typeof sig === "string" && v === undefined) {
+    return `${type}: deals of the first AgentChat are not accepted, because its signatures do not prove a deal to others`
+  }
+  const problem = `${type}.${fault.path}: ${fault.problem}`
+  const isOlder = fault.path === "status" && olderStatuses.has(status)
+  return isOlder ? `${problem}; in the first AgentChat it is valid: ${compatAdvice}` : problem
+}
+
+function dropNulls(value: Members): Members {
+  if (!Object.values(value).includes(null)) return value
   return Object.fromEntries(Object.entries(value).filter(([, member]) => member !== null))
 }
 

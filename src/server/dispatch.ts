@@ -1,6 +1,6 @@
 import { type ClientHandlers, type ClientMessage, clientMessages } from "../protocol/client-messages.js"
 import { ChatError } from "../protocol/errors.js"
-import { parseClientMessage } from "../protocol/parse-message.js"
+import { type Members, parseClientMessage } from "../protocol/parse-message.js"
 import { channelHandlers } from "./handlers/channels.js"
 import { guardHandlers } from "./handlers/guards.js"
 import { identityHandlers } from "./handlers/identity.js"
@@ -11,6 +11,7 @@ import { proposalHandlers } from "./handlers/proposals.js"
 import { taskHandlers } from "./handlers/tasks.js"
 import type { RelaySettings, Services } from "./services.js"
 import type { IpLimiter } from "./sessions/ip-limiter.js"
+import { translateOlder } from "./sessions/older-clients.js"
 import { RateLimiter } from "./sessions/rate-limiter.js"
 import type { Session } from "./sessions/session.js"
 
@@ -24,7 +25,7 @@ export class Dispatcher {
   readonly #handlers: ClientHandlers<Session>
   readonly #ipLimiter: IpLimiter
   readonly #rateLimiter: RateLimiter
-  readonly #parseOptions: { readonly nullIsAbsent: boolean }
+  readonly #isCompat: boolean
   /** Frames that wait until the last message of their session is handled. */
   readonly #waiting = new Map<Session, string[]>()
 
@@ -40,7 +41,7 @@ export class Dispatcher {
       ...guardHandlers(services, settings),
     }
     this.#ipLimiter = ipLimiter
-    this.#parseOptions = { nullIsAbsent: settings.isCompat }
+    this.#isCompat = settings.isCompat
     this.#rateLimiter = new RateLimiter(settings, (session, message) => {
       const handled = this.#handle(session, message)
       if (handled !== undefined) this.#waitFor(session, handled, [])
@@ -62,7 +63,9 @@ export class Dispatcher {
   /** Parses, checks and handles a frame. @returns a promise if the next frame has to wait */
   #admit(session: Session, text: string): void | Promise<void> {
     if (!session.isReady && !this.#mayRead(session)) return
-    const parsed = parseClientMessage(text, this.#parseOptions)
+    const translate = this.#isCompat ? (frame: Members) => translateOlder(frame, session) : undefined
+    const parsed = parseClientMessage(text, translate)
+    if (parsed === undefined) return
     if ("refused" in parsed) {
       session.sendError(parsed.refused.error, parsed.refused.id)
       return

@@ -185,18 +185,6 @@ describe("a relay with --compat", () => {
     expect(relay.log).toContain("compat: old used the older handshake")
   })
 
-  it("reads null as absent, as older clients write it", async () => {
-    const relay = await TestRelay.start({ compat: true })
-    const wire = await relay.connect()
-    wire.say({ type: "IDENTIFY", name: "old", pubkey: null })
-    await wire.next("WELCOME")
-    const strict = await TestRelay.start()
-    const refused = await strict.connect()
-    expect(await refused.ask({ type: "IDENTIFY", name: "old", pubkey: null })).toMatchObject({
-      code: "INVALID_MSG",
-    })
-  })
-
   it("rejects an older proof by another key", async () => {
     const relay = await TestRelay.start({ compat: true })
     const wire = await relay.connect()

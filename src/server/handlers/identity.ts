@@ -69,6 +69,7 @@ export function identityHandlers(
         return
       }
       session.sendsReceived = message.sig !== undefined
+      session.isOlder ||= message.sig === undefined
       if (message.sig === undefined) log(`compat: ${claim.message.name} used the older handshake`)
       admit(session, { ...claim, keys }, message.id, services, settings)
     },

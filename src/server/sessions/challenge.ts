@@ -52,7 +52,9 @@ export class Challenge {
     } else if (isCompat && signature !== undefined && timestamp !== undefined) {
       verifyCompatChallenge(signature, { challenge_id, nonce, timestamp }, publicKey)
     } else {
-      throw new ChatError("INVALID_MSG", "VERIFY_IDENTITY: sig and iat are required")
+      const isOlder = signature !== undefined
+      const advice = isOlder ? "; agentchat serve --compat accepts the proof of the first AgentChat" : ""
+      throw new ChatError("INVALID_MSG", `VERIFY_IDENTITY: sig and iat are required${advice}`)
     }
   }
 }

@@ -15,6 +15,7 @@ import type { Agent } from "./agent.js"
 import type { ByteBudget } from "./byte-budget.js"
 import type { Challenge } from "./challenge.js"
 import type { DelayLine } from "./delay-line.js"
+import { formatOlder } from "./older-clients.js"
 
 /** State of a connection. `ready`: its agent is identified. `closing`: the relay has sent a close frame. */
 export type SessionState = "connecting" | "challenged" | "ready" | "closing" | "gone"
@@ -92,6 +93,8 @@ export class Session implements SocketReaderOwner, SendQueueOwner {
   sendsReceived = true
   /** The attempt of the client's process that opened it; undefined for clients that do not count their attempts. */
   attempt: { readonly process?: string; readonly attempt?: number } = {}
+  /** True if it is a client of the first AgentChat. */
+  isOlder = false
   /** True if it confirms DELIVERY and INVITE too. */
   confirmsNotices = false
   readonly #webSocket: WebSocket
@@ -178,7 +181,8 @@ export class Session implements SocketReaderOwner, SendQueueOwner {
 
   /** @param re - the id of the frame this answers, if it has one */
   send(message: ServerMessage, re?: string): void {
-    this.sendQueue.send(payloadOf(JSON.stringify(re === undefined ? message : { ...message, re })))
+    const shaped = this.isOlder ? formatOlder(message) : message
+    this.sendQueue.send(payloadOf(JSON.stringify(re === undefined ? shaped : { ...shaped, re })))
   }
 
   /** Sends ERROR. @param re - the id of the frame it answers */
