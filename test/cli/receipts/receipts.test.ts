@@ -33,6 +33,7 @@ function printer(json = false) {
     out: (line: string) => void out.push(line),
     json: (value: unknown) => void out.push(JSON.stringify(value)),
     err: (line: string) => void err.push(line),
+    note: (line: string) => void err.push(line),
     flush: async () => {},
   }
   return { out, err, context: { io, config: { json } } as unknown as Context }
