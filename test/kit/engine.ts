@@ -48,7 +48,11 @@ export class LentEngine implements Backbone {
     this.#memory = memory
     if (listeners === undefined) return
     this.bus = {
-      publish: (key, value) => this.#reach(async () => listeners.emit({ key, value })),
+      publish: (key, value) =>
+        this.#reach(() => {
+          listeners.emit({ key, value })
+          return Promise.resolve()
+        }),
       subscribe: (listener) => {
         const end = listeners.add(this.#holdBack(({ key, value }) => listener(key, value)))
         return Promise.resolve(end)
