@@ -10,7 +10,7 @@ import { defineCommand, flag, value } from "../command.js"
 import type { Context } from "../context.js"
 import { chooseInstance, startCommand } from "../daemon/daemon-choice.js"
 import { lineAt, newestLines } from "../daemon/inbox-lines.js"
-import { interruptedStatus } from "../exit-status.js"
+import { interruptedStatus, reportSuccess } from "../exit-status.js"
 import { nick, wholeNumber } from "../input/values.js"
 import { formatMessage, type Look, makeColors } from "../output/message-text.js"
 import { Folded, isReadable, LiveView, NewestLines, note } from "../output/reading.js"
@@ -32,6 +32,7 @@ export const inbox = defineCommand({
     ),
     since: value("SEQ", "only lines after number SEQ; 0 for all", wholeNumber(0)),
     reader: value("NAME", "only lines that reader NAME has not seen; mark them as seen", nick),
+    ack: value("SEQ", "with --reader: print nothing, mark the lines up to SEQ as seen", wholeNumber(1)),
     show: value("SEQ", "print one line in full", wholeNumber(1)),
     "max-chars": value("N", "characters to print at most (default: about 8,000 tokens)", wholeNumber(100)),
     name: daemonName,
@@ -40,19 +41,22 @@ export const inbox = defineCommand({
   examples: [
     "agentchat inbox",
     "agentchat inbox --reader me",
+    "agentchat inbox --reader me --ack 120",
     "agentchat inbox --show 12",
     "agentchat inbox --follow --reader me --json",
     "agentchat inbox --since 120 --last 50 --name alice",
   ],
   notes: [
     "Cuts messages at 2,000 characters, counts joins and leaves, and keeps the newest lines if there are too many.",
+    "What was written into a pipe counts as seen, read or not; --ack marks it after.",
     "With --json, prints each line as it is in inbox.jsonl.",
   ],
   async run(context, { options }) {
-    const { last, since, follow, reader, show, name } = options
+    const { last, since, follow, reader, name } = options
     refuseMixed(context, options)
     const paths = existingInbox(context, name)
-    if (show !== undefined) return showLine(context, paths, show)
+    const status = showOrMark(context, paths, options)
+    if (status !== undefined) return status
     noteOffline(context, paths.name)
     const cursor = reader === undefined ? undefined : ReaderCursor.open(paths, reader)
     // Handle signals before the first line is printed, so that an interrupt does not lose the reader's position.
@@ -84,10 +88,40 @@ export const inbox = defineCommand({
   },
 })
 
+/** Does what --show or --ack asks for. @returns the exit status; undefined without either */
+function showOrMark(
+  context: Context,
+  paths: DaemonPaths,
+  { show, ack, reader }: InboxOptions,
+): number | undefined {
+  if (show !== undefined) return showLine(context, paths, show)
+  return ack === undefined ? undefined : markSeen(context, paths, { reader, ack })
+}
+
+/** @throws {ChatError} USAGE without a reader, or for a line that does not exist yet */
+function markSeen(
+  context: Context,
+  paths: DaemonPaths,
+  { reader, ack }: { reader: string | undefined; ack: number },
+): number {
+  if (reader === undefined) throw new ChatError("USAGE", "--ack: needs --reader NAME")
+  let newest = 0
+  for (const { seq } of readInbox(paths, { last: 1 })) newest = seq
+  if (ack > newest) throw new ChatError("USAGE", `--ack: the newest line is ${newest}, not ${ack}`)
+  const cursor = ReaderCursor.open(paths, reader)
+  cursor.confirm(ack)
+  return reportSuccess(
+    context,
+    { reader, seq: cursor.seq },
+    `${reader} has seen the lines up to ${cursor.seq}`,
+  )
+}
+
 interface InboxOptions {
   readonly since: number | undefined
   readonly reader: string | undefined
   readonly show: number | undefined
+  readonly ack: number | undefined
   readonly "max-chars": number | undefined
 }
 
