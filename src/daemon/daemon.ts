@@ -26,6 +26,7 @@ import { LeasedTasks } from "./session/leased-tasks.js"
 import { Presence } from "./session/presence.js"
 import { ReadReceipts } from "./session/read-receipts.js"
 import { RelayMessages } from "./session/relay-messages.js"
+import type { OutboxStatus, OutboxWait } from "./status.js"
 import { type DaemonFacts, StatusWriter } from "./status-writer.js"
 
 /** A daemon is idle once it is online and its status has not changed for this long. */
@@ -338,6 +339,29 @@ export class Daemon {
     return isSaved
   }
 
+  #outboxStatus(): OutboxStatus {
+    const { pending, unreadBytes, unfinished } = this.#outbox
+    const waits: OutboxWait[] = pending > 0 || unreadBytes > 0 ? this.#reasonsToWait() : []
+    if (unfinished !== undefined) {
+      const message = `the last line has ${unfinished.bytes} bytes and no newline`
+      waits.unshift({ reason: "unfinished line", message, since: unfinished.sinceMs })
+    }
+    return { pending, unread_bytes: unreadBytes, waits }
+  }
+
+  #reasonsToWait(): OutboxWait[] {
+    const { connection, state } = this.#session
+    const { wait } = this.#sender
+    const offline = connection === undefined ? (this.#status.reason?.message ?? state) : undefined
+    const relay = offline ?? this.#status.problemOf("relay")?.message
+    const disk = this.#status.problemOf("outbox") ?? this.#status.problemOf("acks")
+    const waits: OutboxWait[] = []
+    if (relay !== undefined && wait?.reason !== "relay") waits.push({ reason: "relay", message: relay })
+    if (disk !== undefined) waits.push({ reason: "disk", message: disk.message })
+    if (wait !== undefined) waits.push(wait)
+    return waits
+  }
+
   #publish(): void {
     this.#status.publish(this.#facts())
   }
@@ -363,7 +387,7 @@ export class Daemon {
       tasks: this.#tasks.ids,
       guards: this.#stops.list,
       breaker: this.#breaker.usage,
-      outbox: { pending: this.#outbox.pending },
+      outbox: this.#outboxStatus(),
       inbox: { seq: this.#inbox.lastSeq, lines: this.#inbox.lines, held_bytes: this.#inbox.heldBytes },
     }
   }

@@ -36,6 +36,16 @@ export class StatusWriter {
     return this.#problems.size > 0 ? 0 : this.#clock.monotonic() - this.#changedMs
   }
 
+  /** Why the session is waiting or stopped. */
+  get reason(): ChatError | undefined {
+    return this.#reason
+  }
+
+  /** Returns the problem of one part. */
+  problemOf(where: string): Problem | undefined {
+    return this.#problems.get(where)
+  }
+
   /** Replaces the daemon's facts and writes the file if they changed. */
   publish(facts: DaemonFacts): void {
     if (facts.state !== this.#facts?.state) this.#since = this.#clock.now()

@@ -25,6 +25,24 @@ export interface GuardStop extends Omit<GuardFacts, "evidence"> {
   readonly until?: number
 }
 
+/** A reason why lines of the outbox are not sent now. Times are milliseconds since the Unix epoch. */
+export interface OutboxWait {
+  readonly reason: "unfinished line" | "rate" | "guard" | "relay" | "disk"
+  readonly message: string
+  readonly since?: number
+  /** When the next line may be sent. */
+  readonly until?: number
+}
+
+/** The state of an outbox. */
+export interface OutboxStatus {
+  /** Lines that are read and not yet sent. */
+  readonly pending: number
+  /** Bytes behind those lines. */
+  readonly unread_bytes: number
+  readonly waits: readonly OutboxWait[]
+}
+
 /** Content of status.json. Times are milliseconds since the Unix epoch. */
 export interface DaemonStatus {
   readonly v: 1
@@ -61,7 +79,7 @@ export interface DaemonStatus {
   readonly guards: readonly GuardStop[]
   /** Usage of the daemon's own breaker. */
   readonly breaker: GuardUsage
-  readonly outbox: { readonly pending: number }
+  readonly outbox: OutboxStatus
   readonly inbox: { readonly seq: number; readonly lines: number; readonly held_bytes: number }
   readonly problems: readonly Problem[]
 }

@@ -56,6 +56,7 @@ const plainFrame =
 function readPlainMessage(frame: string): ClientMessage<"MSG"> | undefined {
   const [, before, to, content, after] = plainFrame.exec(frame) ?? []
   if (to === undefined || content === undefined || !addressPattern.test(to)) return undefined
+  if (content.trim() === "") return undefined
   const id = before ?? after
   if (id === undefined) return { type: "MSG", to: to as Address, content }
   const hasTwoIds = before !== undefined && after !== undefined
@@ -74,10 +75,24 @@ export function validateClientMessage(members: unknown): ReadFrame {
     return refuse(id, `type: ${JSON.stringify(type.slice(0, 32))} is not a message of this protocol${older}`)
   }
   const message = clientSchemas[type].read(value)
-  if (message instanceof Fault) {
-    return refuse(id, problemOf(type, value, message))
-  }
-  return { message: message as ClientMessage }
+  if (message instanceof Fault) return refuse(id, problemOf(type, value, message))
+  const empty = emptyText(message as ClientMessage)
+  return empty === undefined ? { message: message as ClientMessage } : { refused: { error: empty, id } }
+}
+
+/** Returns the error of a message without text and parts; undefined for any other. */
+function emptyText(message: {
+  readonly type: string
+  readonly content?: unknown
+  readonly parts?: unknown
+}): ChatError | undefined {
+  const { type, content, parts } = message
+  if (type !== "MSG" && type !== "FORECAST") return undefined
+  const hasParts = Array.isArray(parts) && parts.length > 0
+  if (hasParts || typeof content !== "string" || content.trim() !== "") return undefined
+  return new ChatError("INVALID_MSG", `${type}.content: is empty, and there are no parts`, {
+    hint: "write a text, or attach parts",
+  })
 }
 
 /** Types and statuses of the first AgentChat that this protocol does not have. */

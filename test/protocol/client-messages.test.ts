@@ -94,6 +94,24 @@ describe("client messages", () => {
     expect(JSON.stringify((message as { parts: object[] }).parts[0])).toBe(JSON.stringify(part))
   })
 
+  it.each(["MSG", "FORECAST"])("refuses an empty %s without parts", (type) => {
+    for (const content of ["", " ", "\n\t"]) {
+      const parsed = parseClientMessage(JSON.stringify({ type, to: "#a", content, id: "m" }))
+      expect(parsed).toMatchObject({
+        refused: {
+          error: {
+            message: `${type}.content: is empty, and there are no parts`,
+            hint: "write a text, or attach parts",
+          },
+          id: "m",
+        },
+      })
+    }
+    expect(parseClientMessage(JSON.stringify({ type, to: "#a", content: "", parts: [] }))).toHaveProperty(
+      "refused",
+    )
+  })
+
   it.each([{ kind: "diff" }, { kind: "text" }, { kind: "data" }, {}, null, "x", { kind: "Com.Example" }])(
     "refuses the message part %j and names its place",
     (part) => {

@@ -58,6 +58,7 @@ describe("a plain message", () => {
   it.each([
     '{"type":"MSG","to":"#general","content":"hi"}',
     '{"type":"MSG","id":"m1","to":"#general","content":""}',
+    '{"type":"MSG","to":"#general","content":"  "}',
     '{"type":"MSG","to":"@bob","content":"hi","id":"m1"}',
     '{"type":"MSG","id":"m1","to":"@bob","content":"hi","id":"m1"}',
     '{"type":"MSG","to":"@bob","content":"hi","id":"a b"}',

@@ -3,9 +3,20 @@
  * from acks.jsonl or rejected.jsonl.
  */
 import { randomBytes } from "node:crypto"
-import { closeSync, openSync, writeSync } from "node:fs"
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  openSync,
+  readSync,
+  renameSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs"
+import { join } from "node:path"
 import type { Clock } from "../../base/clock.js"
 import type { DaemonPaths } from "../../daemon/files/paths.js"
+import { mayOvertake } from "../../daemon/outbox/limits.js"
 import { readStatus } from "../../daemon/status.js"
 import type { ClientFrame } from "../../protocol/client-messages.js"
 import { ChatError, isErrorCode } from "../../protocol/errors.js"
@@ -13,10 +24,12 @@ import type { GuardFacts } from "../../protocol/guard-facts.js"
 import { defaultLimits } from "../../protocol/limits.js"
 import { commandIdPrefix } from "../../protocol/message-id.js"
 import type { Draft } from "../../protocol/statements.js"
+import { describeWait, waitsOf } from "../output/outbox-waits.js"
 import { FileTail, watchDirectory } from "./file-tail.js"
 
 /** Milliseconds between two reads of the files, in case the system reports no changes. */
 const pollMs = 25
+const newline = 0x0a
 
 type Members = Readonly<Record<string, unknown>>
 
@@ -37,7 +50,10 @@ export class OutboxRequest {
     this.#paths = paths
     this.#clock = clock
     this.#tails = [paths.acks, paths.rejected].map((path) => new FileTail(path))
-    appendLine(paths.outbox, `${JSON.stringify({ ...frame, id: this.#id })}\n`)
+    const line = `${JSON.stringify({ ...frame, id: this.#id })}\n`
+    checkSize(line)
+    if (mayOvertake(frame) && existsSync(paths.outboxDrop)) dropFile(paths.outboxDrop, this.#id, line)
+    else appendLine(paths.outbox, line)
   }
 
   /**
@@ -77,8 +93,10 @@ export class OutboxRequest {
   timeoutError(timeoutMs: number): ChatError {
     const { status: path, name } = this.#paths
     const status = readStatus(path)
-    const why = status?.reason ?? status?.problems.find(({ where }) => where === "relay")
-    const reason = why === undefined ? "" : `: ${why.message}`
+    const waits = status === undefined ? [] : waitsOf(status)
+    const nowMs = this.#clock.now()
+    const why = waits.map((wait) => describeWait(wait, nowMs)).join(", ") || status?.reason?.message
+    const reason = why === undefined ? "" : `: ${why}`
     const message = `queued, and not accepted within ${timeoutMs / 1000} s${reason}`
     return new ChatError("TIMEOUT", message, {
       hint: `do not send it again: the daemon will; see: agentchat status --name ${name}`,
@@ -128,22 +146,47 @@ function readOutcome(text: string, id: string): Members[] {
   return [{ ...line, ...(line["evidence"] as Members | undefined), state: line["state"] }]
 }
 
+function checkSize(line: string): void {
+  const bytes = Buffer.byteLength(line)
+  if (bytes <= defaultLimits.frameBytes) return
+  throw new ChatError(
+    "INVALID_MSG",
+    `text: the line has ${bytes} bytes; a relay accepts ${defaultLimits.frameBytes}`,
+    { hint: "put it into a file both can read, and send its path" },
+  )
+}
+
+/** Appends a line. If the one before it has no newline, it gets one, so that both stay apart. */
 function appendLine(path: string, line: string): void {
-  const bytes = Buffer.from(line)
-  if (bytes.length > defaultLimits.frameBytes) {
-    throw new ChatError(
-      "INVALID_MSG",
-      `text: the line has ${bytes.length} bytes; a relay accepts ${defaultLimits.frameBytes}`,
-      { hint: "put it into a file both can read, and send its path" },
-    )
-  }
-  try {
-    const fd = openSync(path, "a", 0o600)
+  attempt(path, () => {
+    const fd = openSync(path, "a+", 0o600)
     try {
+      const bytes = Buffer.from(endsWithNewline(fd) ? line : `\n${line}`)
       for (let offset = 0; offset < bytes.length; ) offset += writeSync(fd, bytes, offset)
     } finally {
       closeSync(fd)
     }
+  })
+}
+
+function endsWithNewline(fd: number): boolean {
+  const { size } = fstatSync(fd)
+  const last = Buffer.alloc(1)
+  return size === 0 || readSync(fd, last, 0, 1, size - 1) === 0 || last[0] === newline
+}
+
+/** Puts a request into outbox.d, where it does not queue behind the messages of outbox.jsonl. */
+function dropFile(directory: string, id: string, line: string): void {
+  const path = join(directory, `${id}.json`)
+  attempt(path, () => {
+    writeFileSync(`${path}.tmp`, line, { mode: 0o600 })
+    renameSync(`${path}.tmp`, path)
+  })
+}
+
+function attempt(path: string, write: () => void): void {
+  try {
+    write()
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     throw new ChatError("FILE_FAILED", `${path}: cannot be written (${String(code)})`, { cause: error })

@@ -62,6 +62,9 @@ export async function messageFrame(
 ): Promise<ClientFrame<"MSG"> & { readonly to: Address }> {
   const content = await textArgument(text, io.input)
   const parts = [...data, ...part]
+  if (content.trim() === "" && parts.length === 0) {
+    throw new ChatError("INVALID_MSG", "text: is empty", { hint: "write a text, or attach --data or --part" })
+  }
   return {
     type: "MSG",
     to,

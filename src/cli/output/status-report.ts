@@ -3,13 +3,14 @@ import { formatForTerminal } from "../../base/visible-text.js"
 import { rootPaths } from "../../daemon/files/paths.js"
 import { daemonStatus } from "../../daemon/process/control.js"
 import type { StoredPresence } from "../../daemon/session/daemon-memory.js"
-import type { DaemonStatus, GuardStop, Problem } from "../../daemon/status.js"
+import type { DaemonStatus, GuardStop, OutboxStatus, Problem } from "../../daemon/status.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { InstanceName } from "../../protocol/names.js"
 import { shownPath } from "../config.js"
 import type { Context } from "../context.js"
 import { chooseInstance, startCommand } from "../daemon/daemon-choice.js"
 import { liftedBy, reportFailure, reportSuccess } from "../exit-status.js"
+import { describeWait, waitsOf } from "./outbox-waits.js"
 import { formatTime } from "./time.js"
 
 /**
@@ -85,7 +86,8 @@ function describe(
     ...(tasks.length === 0 ? [] : [`tasks     ${tasks.join(" ")}`]),
     `home      ${config.shownHome}`,
     `inbox     ${shownPath(config, paths.inbox)}, newest line ${inbox.seq}`,
-    `outbox    ${shownPath(config, paths.outbox)}, ${outbox.pending} waiting`,
+    `outbox    ${shownPath(config, paths.outbox)}, ${describeWaiting(outbox)}`,
+    ...waitsOf(status).map((wait) => `waits     ${describeWait(wait, clock.now())}`),
     ...problems.map(describeProblem),
     ...guards.map((stop) => describeStop(stop, clock.now())),
   ]
@@ -93,6 +95,10 @@ function describe(
 
 function describeHint(reason: DaemonStatus["reason"]): string[] {
   return reason?.hint === undefined ? [] : [`hint      ${reason.hint}`]
+}
+
+function describeWaiting({ pending, unread_bytes: unread = 0 }: Partial<OutboxStatus>): string {
+  return unread === 0 ? `${pending} waiting` : `${pending} waiting, and ${unread} bytes behind them`
 }
 
 function describePresence({ status, activity, role }: StoredPresence): string {

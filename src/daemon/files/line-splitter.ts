@@ -85,6 +85,7 @@ export class LineSplitter {
 
   /** Returns the index in `bytes` up to which lines were passed on; undefined if the file changed meanwhile. */
   #passOn(bytes: Buffer, base: number, from: number, sink: LineSink): number | undefined {
+    this.#skipNuls(bytes, base, from)
     let index = bytes.indexOf(newline, from)
     while (index >= 0) {
       const end = base + index
@@ -95,10 +96,17 @@ export class LineSplitter {
         sink.onLine(line, this.#lineStart, end)
       }
       this.#lineStart = end + 1
+      this.#skipNuls(bytes, base, from)
       if (!sink.hasRoom()) return index + 1
       index = bytes.indexOf(newline, index + 1)
     }
     return bytes.length
+  }
+
+  /** Skips NULs before a line: a hole, or the second half of a newline in UTF-16. */
+  #skipNuls(bytes: Buffer, base: number, from: number): void {
+    if (this.#lineStart < base + from) return
+    while (bytes[this.#lineStart - base] === 0) this.#lineStart++
   }
 
   #lineUpTo(bytes: Buffer, base: number, from: number, end: number): Buffer | undefined {

@@ -1,3 +1,4 @@
+import type { OutboxType } from "../../protocol/client-messages.js"
 import { defaultLimits } from "../../protocol/limits.js"
 
 /** Limits of one outbox. */
@@ -28,3 +29,22 @@ export const defaultOutboxLimits = {
 
 /** {@link defaultOutboxLimits}, changed for a test or by an operator. */
 export type OutboxLimits = { readonly [K in keyof typeof defaultOutboxLimits]: number }
+
+/** Requests whose order among messages does not matter: they need not wait until those may be sent. */
+const overtaking: ReadonlySet<string> = new Set<OutboxType>([
+  "FORECAST",
+  "LIST_GUARDS",
+  "RESET_GUARD",
+  "LIST_CHANNELS",
+  "LIST_AGENTS",
+  "SET_PRESENCE",
+  "PENDING",
+  "CLAIM",
+  "EXTEND",
+  "PING",
+])
+
+/** Reports whether a frame of this type may be sent before messages that have to wait. */
+export function mayOvertake({ type }: { readonly type: string }): boolean {
+  return overtaking.has(type)
+}

@@ -68,6 +68,7 @@ export class SendableLine extends QueuedLine implements OutboxLine {
   readonly sha256: string
   readonly frame: OutboxFrame
   position = 0
+  isTaken = false
 
   constructor(source: LineSource, place: LinePlace, sha256: string, frame: OutboxFrame) {
     super(source, place)
@@ -132,9 +133,19 @@ export class LineQueue {
     for (let line = this.#lines[this.#next]; line !== undefined; line = this.#lines[this.#next]) {
       if (!mayBeNew && this.#nextNumber >= this.#taken) return undefined
       this.#advance(line)
-      if (line instanceof SendableLine && !line.isSettled) return line
+      if (line instanceof SendableLine && !line.isSettled && !line.isTaken) return takeNow(line)
     }
     return undefined
+  }
+
+  /** Takes all lines that can be sent and whose frame fits, wherever they are. */
+  takeFitting(fits: (frame: OutboxFrame) => boolean): SendableLine[] {
+    const found = this.#lines.slice(this.#next).flatMap((line) => {
+      const isFree = line instanceof SendableLine && !line.isSettled && !line.isTaken
+      return isFree && fits(line.frame) ? takeNow(line) : []
+    })
+    for (const line of found) this.#readyBytes -= line.bytes
+    return found
   }
 
   /** Makes all taken, unsettled lines ready again, in order. */
@@ -142,7 +153,9 @@ export class LineQueue {
     this.#next = this.#head
     this.#readyBytes = 0
     for (const line of this.#lines.slice(this.#head)) {
-      if (line instanceof SendableLine) this.#readyBytes += line.bytes
+      if (!(line instanceof SendableLine)) continue
+      line.isTaken = false
+      this.#readyBytes += line.bytes
     }
   }
 
@@ -168,6 +181,11 @@ export class LineQueue {
   #advance(line: QueuedLine): void {
     this.#next++
     this.#taken = Math.max(this.#taken, this.#nextNumber)
-    if (line instanceof SendableLine) this.#readyBytes -= line.bytes
+    if (line instanceof SendableLine && !line.isTaken) this.#readyBytes -= line.bytes
   }
+}
+
+function takeNow(line: SendableLine): SendableLine {
+  line.isTaken = true
+  return line
 }

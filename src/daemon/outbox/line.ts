@@ -21,6 +21,11 @@ export function isDraft(frame: OutboxFrame): frame is Draft {
   return isVerb(frame.type)
 }
 
+/** Reports whether a request may be sent before this frame. It may depend on any other one, such as a JOIN. */
+export function mayBeOvertaken(frame: OutboxFrame): boolean {
+  return frame.type === "MSG" || isDraft(frame)
+}
+
 /** A line that is not a message: the error, and its own `id` if it has a valid one. */
 export interface BadLine {
   readonly error: ChatError
@@ -33,6 +38,12 @@ export interface BadLine {
  * @returns the frame, or an INVALID_MSG that names the field and has a hint
  */
 export function readOutboxLine(line: Buffer, defaultId?: string): { frame: OutboxFrame } | { bad: BadLine } {
+  if (isUtf16(line)) {
+    return bad(
+      "the line has NUL bytes, as text in UTF-16 has",
+      "write it as UTF-8 (iconv -f utf-16 -t utf-8)",
+    )
+  }
   if (!isUtf8(line)) {
     return bad("the line is not valid UTF-8", "write it as UTF-8 (iconv -f latin1 -t utf-8)")
   }
@@ -48,6 +59,53 @@ export function readOutboxLine(line: Buffer, defaultId?: string): { frame: Outbo
   return readMessage(value, defaultId)
 }
 
+/** Reports whether a line has as many NUL bytes as a JSON object in UTF-16 has at least. */
+function isUtf16(line: Buffer): boolean {
+  if (!line.includes(0)) return false
+  const nuls = line.reduce((count, byte) => (byte === 0 ? count + 1 : count), 0)
+  return nuls > line.length / 4 && nuls < line.length
+}
+
+const quote = 0x22
+const backslash = 0x5c
+const openBrace = 0x7b
+const closeBrace = 0x7d
+/** NUL bytes in a row that are a hole in the file rather than text in UTF-16. */
+const hole = Buffer.alloc(4)
+
+/**
+ * Finds where two lines were joined: behind a whole object whose newline was forgotten, or at a hole that another
+ * program left when it emptied the file.
+ * @returns the end of the first line and the start of the second; undefined if it is one line
+ */
+export function findJoint(line: Buffer): { readonly end: number; readonly next: number } | undefined {
+  const end = line.indexOf(hole)
+  if (end > 0) {
+    const length = line.subarray(end).findIndex((byte) => byte !== 0)
+    return length < 0 ? undefined : { end, next: end + length }
+  }
+  const objectEnd = endOfObject(line)
+  if (objectEnd === undefined) return undefined
+  const rest = line.toString("latin1", objectEnd)
+  const spaces = rest.length - rest.trimStart().length
+  return rest[spaces] === "{" ? { end: objectEnd, next: objectEnd + spaces } : undefined
+}
+
+/** Returns the offset behind the object that a line begins with; undefined if it has no end. */
+function endOfObject(line: Buffer): number | undefined {
+  let depth = 0
+  let isText = false
+  for (let i = 0; i < line.length; i++) {
+    const byte = line[i]
+    if (isText && byte === backslash) i++
+    else if (byte === quote) isText = !isText
+    else if (isText) continue
+    else if (byte === openBrace) depth++
+    else if (byte === closeBrace && --depth <= 0) return i + 1
+  }
+  return undefined
+}
+
 function readMessage(
   value: Record<string, unknown>,
   defaultId: string | undefined,
@@ -59,10 +117,16 @@ function readMessage(
   if (defaultId !== undefined && !Object.hasOwn(value, "id")) value["id"] = defaultId
   const parsed = validateClientMessage(value)
   if ("message" in parsed) return { frame: parsed.message as OutboxFrame }
-  const { error, id } = parsed.refused
-  const [, field, reason] = /^(?:[A-Z_]+\.)?([a-z_]+)(?:[.[].*)?: (.*)$/s.exec(error.message) ?? []
+  return badField(value, parsed.refused)
+}
+
+function badField(
+  value: Readonly<Record<string, unknown>>,
+  { error, id }: { readonly error: ChatError; readonly id: string | undefined },
+): { bad: BadLine } {
+  const [, field, reason = ""] = /^(?:[A-Z_]+\.)?([a-z_]+)(?:[.[].*)?: (.*)$/s.exec(error.message) ?? []
   if (field === undefined) return bad(error.message, undefined, id)
-  return bad(describeField(value, field, reason ?? ""), hintForField(value, field), id)
+  return bad(describeField(value, field, reason), error.hint ?? hintForField(value, field), id)
 }
 
 function readDraftLine(

@@ -30,6 +30,13 @@ export interface OutboxOptions {
   reject(line: Rejection): void
 }
 
+/** A line whose newline is missing. */
+export interface UnfinishedLine {
+  readonly bytes: number
+  /** Milliseconds since the Unix epoch. */
+  readonly sinceMs: number
+}
+
 /** Lines of files taken in a row before a message of outbox.d. */
 const fileTurnLines = 64
 
@@ -57,6 +64,7 @@ export class Outbox {
   #endOfTurn: NodeJS.Immediate | undefined
   #hasMoreActivity = false
   #fileTurn = 0
+  #unfinished: (UnfinishedLine & { readonly at: string; readonly isConfirmed: boolean }) | undefined
 
   constructor(options: OutboxOptions) {
     const { paths, clock } = options
@@ -91,6 +99,17 @@ export class Outbox {
     return this.#files.all.reduce((sum, file) => sum + file.unsettled, this.#drop.unsettled)
   }
 
+  /** Bytes of the files that are not read yet, because the lines before them wait. */
+  get unreadBytes(): number {
+    if (!this.#files.hasMore) return 0
+    return this.#files.readable.reduce((sum, file) => sum + file.unreadBytes, 0)
+  }
+
+  /** The last line of a file if it had no newline at the last two sweeps, and when that was noticed first. */
+  get unfinished(): UnfinishedLine | undefined {
+    return this.#unfinished?.isConfirmed === true ? this.#unfinished : undefined
+  }
+
   /** Takes up to `max` lines, those of one file in order. Each must be settled, in any order. */
   take(max: number): OutboxLine[] {
     const lines: OutboxLine[] = []
@@ -101,6 +120,11 @@ export class Outbox {
     }
     this.#rejected.flush()
     return lines
+  }
+
+  /** Takes the requests in outbox.d that may overtake messages. Each must be settled. */
+  takeOvertaking(): OutboxLine[] {
+    return this.#drop.takeOvertaking(this.#freeLines)
   }
 
   /** Makes all taken, unsettled lines ready again, in order: the connection is lost. */
@@ -125,6 +149,7 @@ export class Outbox {
     this.#drop.sweep()
     this.#cursor.save()
     this.#readAndReport()
+    this.#lookForUnfinished()
     if (this.#cleanup.sweep(this.#options.clock.monotonic())) this.#cursor.touch()
     this.#watchAll()
   }
@@ -143,6 +168,18 @@ export class Outbox {
     this.#rejected.close()
     this.#files.close()
     this.#drop.close()
+  }
+
+  #lookForUnfinished(): void {
+    const file = this.#files.readable.find(({ hasPartialLine }) => hasPartialLine)
+    const at = file && `${file.generation}.${file.partialBytes.start}`
+    const known = this.#unfinished
+    const isSame = known?.at === at
+    if (file === undefined || at === undefined) this.#unfinished = undefined
+    else {
+      const sinceMs = isSame && known !== undefined ? known.sinceMs : this.#options.clock.now()
+      this.#unfinished = { at, bytes: file.partialBytes.bytes, sinceMs, isConfirmed: isSame }
+    }
   }
 
   #restore(): boolean {

@@ -1,3 +1,5 @@
+import { mayOvertake } from "./limits.js"
+import { mayBeOvertaken } from "./line.js"
 import type { Outbox, OutboxLine } from "./outbox.js"
 
 /** Lines taken from the outbox at once. */
@@ -10,7 +12,7 @@ const maxHeld = 256
  * sent again, in the order in which they were taken. Only messages held by the daemon's own guard are overtaken.
  */
 export class SendOrder {
-  readonly #outbox: Pick<Outbox, "take">
+  readonly #outbox: Pick<Outbox, "take" | "takeOvertaking">
   readonly #isHeld: (line: OutboxLine) => boolean
   /** Taken from the outbox; the first of them that is not sent is at `#nextFresh`. */
   #fresh: readonly OutboxLine[] = []
@@ -23,7 +25,7 @@ export class SendOrder {
   #taken = 0
 
   /** @param isHeld - reports whether the daemon's own guard holds a message for now */
-  constructor(outbox: Pick<Outbox, "take">, isHeld: (line: OutboxLine) => boolean) {
+  constructor(outbox: Pick<Outbox, "take" | "takeOvertaking">, isHeld: (line: OutboxLine) => boolean) {
     this.#outbox = outbox
     this.#isHeld = isHeld
   }
@@ -41,6 +43,33 @@ export class SendOrder {
       return this.#due.shift() ?? this.#takeFresh()
     }
     return this.#held.shift()
+  }
+
+  /** Number of messages held by the daemon's own guard. */
+  get held(): number {
+    return this.#held.length
+  }
+
+  /** True while so many messages are held that no further line is taken. */
+  get isFull(): boolean {
+    return this.#held.length >= maxHeld
+  }
+
+  /** Takes the requests that may be sent before the messages that wait. They overtake nothing else. */
+  takeOvertaking(): OutboxLine[] {
+    const isMessage = ({ frame }: OutboxLine) => mayBeOvertaken(frame)
+    const passing: OutboxLine[] = []
+    if (this.#due.every(isMessage)) {
+      const waiting = this.#fresh.slice(this.#nextFresh)
+      const rest = [...waiting, ...this.#outbox.take(batchLines - waiting.length)]
+      const end = rest.findIndex((line) => !isMessage(line) && !mayOvertake(line.frame))
+      passing.push(...rest.slice(0, end < 0 ? rest.length : end).filter((line) => mayOvertake(line.frame)))
+      this.#fresh = rest.filter((line) => !passing.includes(line))
+      this.#nextFresh = 0
+    }
+    passing.push(...this.#outbox.takeOvertaking())
+    for (const line of passing) line.position = ++this.#taken
+    return passing
   }
 
   /** Puts a line back, so that it is the next one. */
@@ -74,7 +103,7 @@ export class SendOrder {
   }
 
   #takeFresh(): OutboxLine | undefined {
-    if (this.#held.length >= maxHeld) return undefined
+    if (this.isFull) return undefined
     if (this.#nextFresh >= this.#fresh.length) {
       this.#fresh = this.#outbox.take(batchLines)
       this.#nextFresh = 0

@@ -11,6 +11,7 @@ import { isVerb, type Verb } from "../../protocol/verbs.js"
 import { type AckLog, evidenceOf } from "../delivery/acks.js"
 import type { AnswerEffects } from "../delivery/answer-effects.js"
 import type { CircuitBreaker } from "../guards/circuit-breaker.js"
+import type { OutboxWait } from "../status.js"
 import { isDraft, type OutboxFrame } from "./line.js"
 import type { Outbox, OutboxLine } from "./outbox.js"
 import { RatePacer } from "./rate-pacer.js"
@@ -50,7 +51,7 @@ interface StatementSigner {
 
 /** The parts of a daemon that a sender uses. */
 export interface SenderOptions {
-  readonly outbox: Pick<Outbox, "take" | "release" | "rejectLine" | "pending">
+  readonly outbox: Pick<Outbox, "take" | "takeOvertaking" | "release" | "rejectLine" | "pending">
   readonly clock: Clock
   readonly acks: Pick<AckLog, "append" | "lineOf">
   /** The effects of an answer on the rest of the daemon. */
@@ -77,6 +78,8 @@ export class OutboxSender {
   /** Kept over lost sessions, as the relay keeps its count. */
   #pacer: RatePacer | undefined
   #timer: Timer | undefined
+  /** Set while there is a timer. */
+  #pauseReason: OutboxWait | undefined
   #isUnavailable = false
   #serverId: string | undefined
   #lostMs = -Infinity
@@ -114,6 +117,7 @@ export class OutboxSender {
     this.#setAvailable()
     this.#timer?.cancel()
     this.#timer = undefined
+    this.#pauseReason = undefined
     this.#inFlight.clear()
     this.#order.clear()
     this.#draft = undefined
@@ -124,11 +128,21 @@ export class OutboxSender {
   /** Sends all lines that may be sent now. Frames sent by one callback leave in one write. */
   send(): void {
     const connection = this.#connection
-    if (connection === undefined || this.#isWaiting) return
-    while (this.#inFlight.size < windowLines && connection.bufferedBytes < windowBytes) {
+    if (connection === undefined) return
+    while (!this.#isWaiting && this.#inFlight.size < windowLines && connection.bufferedBytes < windowBytes) {
       const line = this.#order.next()
-      if (line === undefined || !this.#sendLine(line, connection)) return
+      if (line === undefined || !this.#sendLine(line, connection)) break
     }
+    if (!this.#isWaiting && !this.#order.isFull) return
+    for (const line of this.#order.takeOvertaking()) this.#sendLine(line, connection)
+  }
+
+  /** Why the next message is not sent now; undefined if nothing keeps it. */
+  get wait(): OutboxWait | undefined {
+    if (this.#pauseReason !== undefined) return this.#pauseReason
+    const { held } = this.#order
+    if (held === 0) return undefined
+    return { reason: "guard", message: `${held} held by the daemon's own breaker; see: agentchat guard` }
   }
 
   /**
@@ -168,7 +182,7 @@ export class OutboxSender {
     const waitMs = this.#waitMs(line.frame, text)
     if (waitMs > 0) {
       this.#order.putBack(line)
-      this.#pause(waitMs)
+      this.#pause(waitMs, "rate", "the relay's rate")
       return false
     }
     if (isDraft(line.frame)) {
@@ -248,7 +262,8 @@ export class OutboxSender {
       if (error.code === "UNAVAILABLE" || error.code === "AGENT_NOT_FOUND") this.#setUnavailable(error)
       if (this.#draft === line) this.#draft = undefined
       this.#order.repeat(line, this.#inFlight.values())
-      this.#pause(error.retryAfterMs ?? retryMs)
+      const reason = error.code === "RATE_LIMITED" ? "rate" : error.code === "FILE_FAILED" ? "disk" : "relay"
+      this.#pause(error.retryAfterMs ?? retryMs, reason, error.message)
       return
     }
     this.#setAvailable()
@@ -293,10 +308,12 @@ export class OutboxSender {
     return this.#pacer.waitMs(Buffer.byteLength(text), this.#clock.monotonic())
   }
 
-  #pause(ms: number): void {
+  #pause(ms: number, reason: OutboxWait["reason"], message: string): void {
     this.#timer?.cancel()
+    this.#pauseReason = { reason, message, until: this.#clock.now() + ms }
     this.#timer = this.#clock.setTimer(() => {
       this.#timer = undefined
+      this.#pauseReason = undefined
       this.send()
     }, ms)
   }

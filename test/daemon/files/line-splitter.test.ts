@@ -75,11 +75,15 @@ describe("a line splitter", () => {
             file.append(whole.subarray(from, to)).look()
             from = to
           }
-          const expected = whole.toString("latin1").split("\n").slice(0, -1)
+          const expected = whole
+            .toString("latin1")
+            .split("\n")
+            .map((line) => line.replace(/^\0+/, ""))
+          const partial = expected.pop() ?? ""
           expect(file.lines).toEqual(
             expected.map((line) => (line.length > 50_000 ? { oversize: line.length } : line)),
           )
-          expect(file.splitter.lineStart).toBe(whole.lastIndexOf(0x0a) + 1)
+          expect(file.splitter.lineStart).toBe(whole.length - partial.length)
           expect(file.splitter.scanned).toBe(whole.length)
         },
       ),

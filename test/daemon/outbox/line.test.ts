@@ -25,10 +25,10 @@ describe("an outbox line", () => {
   })
 
   it("keeps its own id and drops unknown fields", () => {
-    expect(accepted('{"to":"@bob","content":"","id":"job-7","colour":"red"}')).toEqual({
+    expect(accepted('{"to":"@bob","content":"x","id":"job-7","colour":"red"}')).toEqual({
       type: "MSG",
       to: "@bob",
-      content: "",
+      content: "x",
       id: "job-7",
     })
   })

@@ -74,6 +74,82 @@ describe("an outbox", () => {
     expect(harness.entries).toEqual([])
   })
 
+  it("hands out a line apart from the one before it that has no newline", () => {
+    const harness = new OutboxHarness()
+    harness.append(message("{one} \\"))
+    harness.append(`  ${message("two")}${message("three")}\n${message("four")}\n`)
+    const lines = harness.take()
+    expect(contents(lines)).toEqual(["{one} \\", "two", "three", "four"])
+    expect(new Set(lines.map(({ id }) => id)).size).toBe(4)
+    for (const line of lines.slice(0, 1)) line.settle()
+    harness.close()
+    expect(harness.settle().map(({ id }) => id)).toEqual(lines.slice(1).map(({ id }) => id))
+    harness.append(`${message("five")}{"to":"general"}\n`)
+    expect(contents(harness.settle())).toEqual(["five"])
+    expect(harness.entries.map(({ line }) => line)).toEqual(['{"to":"general"}'])
+  })
+
+  it("reports a line without a newline after a second, until it is ended", () => {
+    const harness = new OutboxHarness()
+    harness.sweep()
+    harness.append(message("torn"))
+    harness.sweep()
+    const noticed = harness.clock.now()
+    expect(harness.outbox.unfinished).toBeUndefined()
+    harness.sweep()
+    harness.sweep()
+    expect(harness.outbox.unfinished).toMatchObject({ bytes: message("torn").length, sinceMs: noticed })
+    harness.append("\n")
+    harness.sweep()
+    expect(harness.outbox.unfinished).toBeUndefined()
+    expect(contents(harness.take())).toEqual(["torn"])
+  })
+
+  it("rejects a line in UTF-16, and hands out the next one", () => {
+    for (const bom of ["", "\ufeff"]) {
+      const harness = new OutboxHarness()
+      harness.append(Buffer.from(`${bom}${message("sixteen")}\n`, "utf16le"))
+      harness.append(Buffer.from(`${bom}${message("sixteen")}\n`, "utf16le").swap16())
+      harness.say("eight")
+      expect(contents(harness.settle())).toEqual(["eight"])
+      expect(harness.entries.map(({ reason, hint }) => [reason, hint])).toEqual(
+        Array.from({ length: 2 }, () => [
+          "the line has NUL bytes, as text in UTF-16 has",
+          "write it as UTF-8 (iconv -f utf-16 -t utf-8)",
+        ]),
+      )
+    }
+  })
+
+  it("skips a hole of NUL bytes before a line or in one, however long it is", () => {
+    const harness = new OutboxHarness()
+    harness.append(Buffer.alloc(600_000))
+    harness.say("after a hole")
+    harness.append('{"to":"#gen')
+    harness.append(Buffer.alloc(40))
+    harness.say("after a torn line")
+    harness.append(Buffer.alloc(9))
+    harness.append("\n")
+    harness.say("last")
+    expect(contents(harness.settle())).toEqual(["after a hole", "after a torn line", "last"])
+    expect(harness.entries.map(({ line }) => line)).toEqual(['{"to":"#gen'])
+  })
+
+  it("takes requests of outbox.d before messages that wait", () => {
+    const harness = new OutboxHarness()
+    harness.sweep()
+    harness.say("waits")
+    harness.drop("1.json", message("a message"))
+    harness.drop("2.json", '{"type":"LIST_AGENTS"}')
+    harness.sweep()
+    expect(contents(harness.outbox.takeOvertaking())).toEqual(["LIST_AGENTS"])
+    expect(contents(harness.outbox.takeOvertaking())).toEqual([])
+    expect(contents(harness.take()).sort()).toEqual(["a message", "waits"])
+    harness.outbox.release()
+    expect(contents(harness.settle()).sort()).toEqual(["LIST_AGENTS", "a message", "waits"])
+    expect(harness.outbox.pending).toBe(0)
+  })
+
   it("hands out unsettled lines again after release, in order and under the same ids", () => {
     const harness = new OutboxHarness()
     harness.say("a", "b", "c", "d", "e")

@@ -88,9 +88,9 @@ describe("a line that cannot be sent", () => {
 
   it("does not hide the next line if it contains NUL bytes", () => {
     const harness = new OutboxHarness()
-    harness.append(`\0\0\0${message("a")}\n${message("b")}\n`)
+    harness.append(`x\0y\n${message("b")}\n`)
     expect(contents(harness.settle())).toEqual(["b"])
-    expect(harness.entries).toMatchObject([{ line: `\0\0\0${message("a")}` }])
+    expect(harness.entries).toMatchObject([{ line: "x\0y" }])
   })
 
   it("is kept whole in rejected.d if it has 1 MB or 10 MB, and small lines are sent", async () => {

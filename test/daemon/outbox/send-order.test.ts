@@ -4,9 +4,9 @@ import { SendOrder } from "../../../src/daemon/outbox/send-order.js"
 
 /** The send order of an outbox with a line for each letter; the guard holds messages until `open` is called. */
 function orderOf(letters: string) {
-  const lines = letters.split("").map((id) => ({ id }) as OutboxLine)
+  const lines = letters.split("").map((id) => ({ id, frame: { type: "MSG" } }) as OutboxLine)
   let isShut = true
-  const order = new SendOrder({ take: () => lines.splice(0, 1) }, () => isShut)
+  const order = new SendOrder({ take: () => lines.splice(0, 1), takeOvertaking: () => [] }, () => isShut)
   return { order, open: () => (isShut = false), next: () => order.next()?.id }
 }
 

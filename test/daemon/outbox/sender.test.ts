@@ -40,6 +40,7 @@ function senderOf(
       taken.push(...lines)
       return lines
     },
+    takeOvertaking: () => [],
     release: () => {
       waiting.unshift(...taken.splice(0).filter(({ at }) => !settled.includes(at)))
     },
@@ -130,6 +131,22 @@ describe("the outbox sender", () => {
     expect(ids()).toEqual(["a", "a"])
     sender.answer(ack("a"))
     expect(settled).toHaveLength(3)
+  })
+
+  it("sends requests before a message that waits for the rate, and none before a JOIN", () => {
+    const { sender, write, session, ids, clock } = senderOf({ rate_per_s: 1, burst: 1 })
+    sender.attach(session)
+    for (const id of ["a", "b"]) write(id)
+    write("q", { type: "LIST_AGENTS" })
+    expect(ids()).toEqual(["a", "q"])
+    expect(sender.wait).toMatchObject({ reason: "rate", message: "the relay's rate" })
+    expect(sender.wait?.until).toBeGreaterThan(clock.now())
+    write("j", { type: "JOIN", channel: "#x" })
+    write("p", { type: "PING" })
+    expect(ids()).toEqual(["a", "q"])
+    clock.advance(1_100)
+    expect(ids()).toEqual(["a", "q", "b", "j", "p"])
+    expect(sender.wait).toBeUndefined()
   })
 
   it("lets requests share an id", () => {

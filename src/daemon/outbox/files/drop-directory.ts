@@ -17,7 +17,7 @@ import type { Clock } from "../../../base/clock.js"
 import { ChatError } from "../../../protocol/errors.js"
 import { type FileProblems, isFileError } from "../../files/file-problems.js"
 import { type DaemonPaths, ensureDirectory } from "../../files/paths.js"
-import type { OutboxLimits } from "../limits.js"
+import { mayOvertake, type OutboxLimits } from "../limits.js"
 import { readOutboxLine } from "../line.js"
 import { LineQueue, type LineSource, QueuedLine, SendableLine } from "../line-queue.js"
 import type { RejectedLines } from "../rejected.js"
@@ -106,6 +106,15 @@ export class DropDirectory implements LineSource {
       const line = this.#queue.take(true)
       if (line !== undefined || left <= 0 || !this.#readNext()) return line
     }
+  }
+
+  /** Takes the requests that may overtake messages. @param maxReads - number of files that may be read */
+  takeOvertaking(maxReads: number): SendableLine[] {
+    const { readAheadBytes } = this.#options.limits
+    for (let left = maxReads; left > 0 && this.#queue.readyBytes < readAheadBytes; left--) {
+      if (!this.#readNext()) break
+    }
+    return this.#queue.takeFitting(mayOvertake)
   }
 
   release(): void {

@@ -1,9 +1,9 @@
 import { hash } from "node:crypto"
-import { closeSync, readSync } from "node:fs"
+import { closeSync, fstatSync, readSync } from "node:fs"
 import { ChatError } from "../../../protocol/errors.js"
 import { type LineSink, LineSplitter, type SplitEnd } from "../../files/line-splitter.js"
 import type { OutboxLimits } from "../limits.js"
-import { type OutboxFrame, readOutboxLine } from "../line.js"
+import { findJoint, type OutboxFrame, readOutboxLine } from "../line.js"
 import { LineQueue, type LineSource, QueuedLine, SendableLine } from "../line-queue.js"
 import type { RejectedLines } from "../rejected.js"
 import { type GenerationMark, markGeneration, type OutboxCursor } from "./cursor.js"
@@ -97,6 +97,17 @@ export class OutboxFile implements LineSource, LineSink {
 
   get hasPartialLine(): boolean {
     return this.#splitter.lineStart < this.#splitter.scanned
+  }
+
+  /** The bytes after the last newline that were read. */
+  get partialBytes(): { readonly start: number; readonly bytes: number } {
+    const { lineStart, scanned } = this.#splitter
+    return { start: lineStart, bytes: scanned - lineStart }
+  }
+
+  /** Bytes of the file that are not read yet. */
+  get unreadBytes(): number {
+    return Math.max(0, fstatSync(this.fd).size - this.scanned)
   }
 
   /** True while lines wait to be taken. */
@@ -193,7 +204,12 @@ export class OutboxFile implements LineSource, LineSink {
     const at = this.#placeAt(start, sha256)
     const result = readOutboxLine(content, at)
     if ("bad" in result) {
-      this.#reject(start, end, result.bad.error, Buffer.from(content), result.bad.id)
+      const joint = findJoint(content)
+      if (joint === undefined) this.#reject(start, end, result.bad.error, Buffer.from(content), result.bad.id)
+      else {
+        this.onLine(content.subarray(0, joint.end), start, start + joint.end)
+        this.onLine(line.subarray(joint.next), start + joint.next, end)
+      }
       return
     }
     const id = result.frame.id ?? at
