@@ -32,7 +32,7 @@ describe("starting a command", { timeout: 60_000 }, () => {
   ])("loads the parser and no other package for %s", async (_, args) => {
     const files = await loadedFiles(workspace, ...args)
     expect(packagesOf(files)).toEqual(["commander"])
-    expect(files.length).toBeLessThanOrEqual(43)
+    expect(files.length).toBeLessThanOrEqual(47)
   })
 
   it.concurrent("send on a session of its own loads no server, schema or signature library", async () => {

@@ -24,7 +24,6 @@ import type { GuardFacts } from "../../protocol/guard-facts.js"
 import { defaultLimits } from "../../protocol/limits.js"
 import { commandIdPrefix } from "../../protocol/message-id.js"
 import type { Draft } from "../../protocol/statements.js"
-import { describeWait, waitsOf } from "../output/outbox-waits.js"
 import { FileTail, watchDirectory } from "./file-tail.js"
 
 /** Milliseconds between two reads of the files, in case the system reports no changes. */
@@ -90,9 +89,10 @@ export class OutboxRequest {
   }
 
   /** Returns the TIMEOUT error for a line that is still in the outbox. */
-  timeoutError(timeoutMs: number): ChatError {
+  async timeoutError(timeoutMs: number): Promise<ChatError> {
     const { status: path, name } = this.#paths
     const status = readStatus(path)
+    const { describeWait, waitsOf } = await import("../output/outbox-waits.js")
     const waits = status === undefined ? [] : waitsOf(status)
     const nowMs = this.#clock.now()
     const why = waits.map((wait) => describeWait(wait, nowMs)).join(", ") || status?.reason?.message
@@ -124,7 +124,7 @@ export async function requestThroughDaemon(
     const answer = await request.waitFor(timeoutMs, () =>
       request.read().find(({ state }) => state === "accepted"),
     )
-    if (answer === undefined) throw request.timeoutError(timeoutMs)
+    if (answer === undefined) throw await request.timeoutError(timeoutMs)
     return answer
   } finally {
     request.close()

@@ -201,7 +201,7 @@ async function sendThroughDaemon(
       if (delivery.msgId !== undefined) for (const line of readNewLines()) delivery.takeMessage(line)
       return delivery.isOver || undefined
     })
-    if (delivery.stages.length === 0) throw request.timeoutError(timeoutMs)
+    if (delivery.stages.length === 0) throw await request.timeoutError(timeoutMs)
     return delivery
   } finally {
     request.close()
