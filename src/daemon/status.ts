@@ -4,6 +4,7 @@ import { isPlain } from "../base/plain.js"
 import type { SessionState } from "../client/session.js"
 import type { GuardFacts, GuardUsage } from "../protocol/guard-facts.js"
 import type { DaemonPaths } from "./files/paths.js"
+import type { OutboxWait } from "./outbox/limits.js"
 import type { StoredPresence } from "./session/daemon-memory.js"
 
 /** A problem that keeps a part of the daemon from working; removed from the list once it is fixed. */
@@ -22,15 +23,6 @@ export interface GuardStop extends Omit<GuardFacts, "evidence"> {
   readonly reason: string
   readonly since: number
   /** When the stop ends; absent if it lasts until somebody lifts it. */
-  readonly until?: number
-}
-
-/** A reason why lines of the outbox are not sent now. Times are milliseconds since the Unix epoch. */
-export interface OutboxWait {
-  readonly reason: "unfinished line" | "rate" | "guard" | "relay" | "disk"
-  readonly message: string
-  readonly since?: number
-  /** When the next line may be sent. */
   readonly until?: number
 }
 

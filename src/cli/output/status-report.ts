@@ -9,8 +9,8 @@ import type { InstanceName } from "../../protocol/names.js"
 import { shownPath } from "../config.js"
 import type { Context } from "../context.js"
 import { chooseInstance, startCommand } from "../daemon/daemon-choice.js"
+import { describeWait, waitsOf } from "../daemon/outbox-waits.js"
 import { liftedBy, reportFailure, reportSuccess } from "../exit-status.js"
-import { describeWait, waitsOf } from "./outbox-waits.js"
 import { formatTime } from "./time.js"
 
 /**

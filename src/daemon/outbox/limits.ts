@@ -48,3 +48,12 @@ const overtaking: ReadonlySet<string> = new Set<OutboxType>([
 export function mayOvertake({ type }: { readonly type: string }): boolean {
   return overtaking.has(type)
 }
+
+/** A reason why lines of the outbox are not sent now. Times are milliseconds since the Unix epoch. */
+export interface OutboxWait {
+  readonly reason: "unfinished line" | "rate" | "guard" | "relay" | "disk"
+  readonly message: string
+  readonly since?: number
+  /** When the next line may be sent. */
+  readonly until?: number
+}
