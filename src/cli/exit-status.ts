@@ -27,7 +27,7 @@ export function reportSuccess(
 }
 
 /** The document that `--json` prints for an error. */
-export interface FailureDocument {
+interface FailureDocument {
   readonly ok: false
   readonly error: {
     readonly code: string
