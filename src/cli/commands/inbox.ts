@@ -32,7 +32,7 @@ export const inbox = defineCommand({
     ),
     since: value("SEQ", "only lines after number SEQ; 0 for all", wholeNumber(0)),
     reader: value("NAME", "only lines that reader NAME has not seen; mark them as seen", nick),
-    ack: value("SEQ", "with --reader: print nothing, mark the lines up to SEQ as seen", wholeNumber(1)),
+    ack: value("SEQ", "only mark lines up to SEQ as seen", wholeNumber(1)),
     show: value("SEQ", "print one line in full", wholeNumber(1)),
     "max-chars": value("N", "characters to print at most (default: about 8,000 tokens)", wholeNumber(100)),
     name: daemonName,
@@ -41,14 +41,11 @@ export const inbox = defineCommand({
   examples: [
     "agentchat inbox",
     "agentchat inbox --reader me",
-    "agentchat inbox --reader me --ack 120",
     "agentchat inbox --show 12",
     "agentchat inbox --follow --reader me --json",
-    "agentchat inbox --since 120 --last 50 --name alice",
   ],
   notes: [
     "Cuts messages at 2,000 characters, counts joins and leaves, and keeps the newest lines if there are too many.",
-    "What was written into a pipe counts as seen, read or not; --ack marks it after.",
     "With --json, prints each line as it is in inbox.jsonl.",
   ],
   async run(context, { options }) {
