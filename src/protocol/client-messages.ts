@@ -184,7 +184,13 @@ export const clientMessages = {
     answer: "AGENTS",
     outbox: true,
     summary: "lists the agents of a channel, or all the relay knows, or one; on request with their cards",
-    fields: { channel: optional(channel), agent: optional(agentRef), cards: optional(boolean) },
+    fields: {
+      channel: optional(channel),
+      agent: optional(agentRef),
+      cards: optional(boolean),
+      /** True to list agents too that have been away for more than 7 days. */
+      all: optional(boolean),
+    },
   },
   CREATE_CHANNEL: {
     needs: "session",

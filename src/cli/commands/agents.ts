@@ -28,6 +28,7 @@ export const agents = defineCommand({
   options: {
     ...requestOptions,
     card: value("@AGENT", "show the card of one agent: description, tags, skills", agentRef),
+    all: flag("also agents that have been away for more than 7 days"),
     cards: flag("with --json: add the fields of each agent's card"),
   },
   takesUrl: true,
@@ -43,14 +44,19 @@ export const agents = defineCommand({
   ],
   async run(context, input) {
     const { channel: wanted } = input.args
-    const { card, cards } = input.options
+    const { card, cards, all } = input.options
     if (card !== undefined && wanted !== undefined) {
       throw new ChatError("USAGE", "--card and CHANNEL are mutually exclusive")
     }
     const withCards = cards || card !== undefined
     const frame = {
       type: "LIST_AGENTS" as const,
-      ...omitUndefined({ channel: wanted, agent: card, cards: withCards || undefined }),
+      ...omitUndefined({
+        channel: wanted,
+        agent: card,
+        cards: withCards || undefined,
+        all: all || undefined,
+      }),
     }
     const { answer, self } = await relayRequest(context, input, frame)
     const roster = answer["roster"] as readonly RosterEntry[]

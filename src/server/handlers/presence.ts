@@ -22,7 +22,7 @@ export function presenceHandlers(
 ): Pick<ClientHandlers<Session>, "LIST_AGENTS" | "SET_PRESENCE" | "PING"> {
   function listAgents(
     session: Session,
-    { agent: ref, channel: name, cards = false }: ClientMessage<"LIST_AGENTS">,
+    { agent: ref, channel: name, cards = false, all = false }: ClientMessage<"LIST_AGENTS">,
   ): AgentList {
     const showing = { now: clock.now(), staleMs: limits.staleMs, withCard: cards }
     if (ref !== undefined) {
@@ -32,7 +32,7 @@ export function presenceHandlers(
       const complete = { ...showing, withCard: true, withKey: true }
       return { list: online.map(({ id }) => id), roster: formatEntries(found, complete) }
     }
-    if (name === undefined) return listRoster(roster, rosterEntries, showing)
+    if (name === undefined) return listRoster(roster, { count: rosterEntries, isAll: all }, showing)
     const channel = channels.find(name, session.agent.id)
     const members: RosterFacts[] = [...channel.members, ...roster.remoteMembers(channel.name)]
     return {

@@ -158,9 +158,10 @@ export class Roster {
     for (const record of this.#records.values()) if (record.relay !== null) yield this.#refresh(record)
   }
 
-  /** Returns the disconnected agents, the one that left last first. */
-  disconnected(): RosterFacts[] {
-    return [...this.#records.values()].filter(({ relay }) => relay === null).reverse()
+  /** Returns the disconnected agents that were seen at `sinceTs` or later, the one that left last first. */
+  disconnected(sinceTs: number): RosterFacts[] {
+    const isListed = ({ relay, seenTs }: RosterRecord) => relay === null && seenTs >= sinceTs
+    return [...this.#records.values()].filter(isListed).reverse()
   }
 
   /** Updates `seenTs` to when its relay was last seen, because the record is as old as its last change. */
@@ -171,12 +172,23 @@ export class Roster {
   }
 }
 
-/** Lists the roster: agents online first, then silent ones, then disconnected ones; at most `count` entries. */
-export function listRoster(roster: Roster, count: number, options: EntryOptions): RosterList {
+/** Milliseconds after which a disconnected agent is listed only on request. */
+const retiredMs = 7 * 86_400_000
+
+/**
+ * Lists the roster: agents online first, then silent ones, then disconnected ones; at most `count` entries.
+ * @param isAll - whether to list agents too that have been disconnected for more than 7 days
+ */
+export function listRoster(
+  roster: Roster,
+  { count, isAll }: { readonly count: number; readonly isAll: boolean },
+  options: EntryOptions,
+): RosterList {
+  const sinceTs = isAll ? 0 : options.now - retiredMs
   const connected = [...roster.connected()]
   const online = connected.filter(isOnline)
   const isFull = online.length >= count
-  const shown = isFull ? online : [...online, ...connected.filter(isOffline), ...roster.disconnected()]
+  const shown = isFull ? online : [...online, ...connected.filter(isOffline), ...roster.disconnected(sinceTs)]
   return { list: online.map(({ id }) => id), roster: formatEntries(shown.slice(0, count), options) }
 }
 

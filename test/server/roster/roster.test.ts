@@ -109,6 +109,16 @@ describe("LIST_AGENTS", () => {
     expect((await list(joe.wire, { agent: "@bob" })).roster).toMatchObject([{ status: "offline", card }])
   })
 
+  it("an identity that has been away for more than 7 days is listed only on request, and keeps its name", async () => {
+    const relay = await TestRelay.start()
+    await go(relay, await comeAs(relay, generateKeyPair(), { name: "bob" }))
+    relay.clock.advance(7 * 86_400_000 + 1)
+    const eve = await relay.enter("eve")
+    expect((await list(eve.wire)).roster).toMatchObject([{ name: "eve" }])
+    expect((await list(eve.wire, { all: true })).roster).toMatchObject([{ name: "eve" }, { name: "bob" }])
+    expect((await list(eve.wire, { agent: "@bob" })).roster).toMatchObject([{ name: "bob" }])
+  })
+
   it("an agent without a persistent identity is forgotten when it leaves", async () => {
     const relay = await TestRelay.start()
     const bob = await relay.enter("bob")
