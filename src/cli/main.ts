@@ -17,10 +17,25 @@ export async function main(): Promise<void> {
     io.out(programVersion())
     return
   }
+  if (!hasWorkingDirectory()) {
+    io.err("the working directory does not exist any more")
+    io.err('hint: change to another directory, or back to it by its name: cd "$PWD"')
+    await io.flush()
+    process.exit(1)
+  }
   const { runProgram } = await import("./program.js")
   const status = await runProgram(argv, { io, clock: systemClock, system: processSystem(), env: process.env })
   await io.flush()
   process.exit(status)
+}
+
+function hasWorkingDirectory(): boolean {
+  try {
+    process.cwd()
+    return true
+  } catch {
+    return false
+  }
 }
 
 function processIo(): ProcessIo {

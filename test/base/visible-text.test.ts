@@ -6,6 +6,10 @@ const hostile = "a\nb\r\0\u001b[2J\u009b31m\u202eevil\u2066x\u2069\u200b\ufeff\u
 const invisible = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{DI}]/u
 
 describe("formatJsonLine", () => {
+  it("escapes noncharacters, which YAML does not allow", () => {
+    expect(formatJsonLine("a\ufffe\uffffb")).toBe(`"a\\ufffe\\uffffb"`)
+  })
+
   it("returns one line without invisible characters and keeps the value", () => {
     fc.assert(
       fc.property(fc.string({ unit: "binary" }), (text) => {

@@ -1,3 +1,4 @@
+import { createReadStream, statSync } from "node:fs"
 import { resolve } from "node:path"
 import { rootPaths } from "../../daemon/files/paths.js"
 import { ChatError } from "../../protocol/errors.js"
@@ -56,9 +57,11 @@ export const receipts = defineCommand({
     const keys = new KeyRing()
     for (const path of options.keys ?? []) addKeysFile(keys, resolve(context.system.cwd, path))
     const choice = { ...options, keys, file }
-    if (file !== "-") return await act(context, action, { ...choice, source: pathOf(context, file) })
+    const path = pathOf(context, file)
+    if (file !== "-" && !isStream(path)) return await act(context, action, { ...choice, source: path })
     const { withInputFile } = await import("../receipts/receipt-source.js")
-    return withInputFile(context.io.input, (source) => act(context, action, { ...choice, source }))
+    const input = file === "-" ? context.io.input : createReadStream(path)
+    return withInputFile(input, (source) => act(context, action, { ...choice, source }))
   },
 })
 
@@ -85,6 +88,12 @@ function refuseMisplaced(
     const option = options.name === undefined ? "identity" : "name"
     throw new ChatError("USAGE", `--${option}: not allowed with verify, which checks every receipt`)
   }
+}
+
+/** Tests for a pipe, such as /dev/stdin or that of `<(command)`, which can be read only once. */
+function isStream(path: string): boolean {
+  const stat = statSync(path, { throwIfNoEntry: false })
+  return stat !== undefined && (stat.isFIFO() || stat.isSocket() || stat.isCharacterDevice())
 }
 
 function pathOf({ config, system }: Context, file: string | undefined): string {
