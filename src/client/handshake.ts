@@ -28,7 +28,7 @@ export interface HandshakeOptions {
 }
 
 /** One attempt to open a session. */
-export interface Attempt {
+interface Attempt {
   /** Random name of the process. */
   readonly process: string
   /** Rises with each attempt of the process. */

@@ -17,7 +17,7 @@ import { MemoryLogs, promptly } from "./memory-logs.js"
 const idBytes = 9
 
 /** Number of entry ids remembered for all logs together. */
-export const maxEntryIds = 100_000
+const maxEntryIds = 100_000
 
 /**
  * Opens an engine that stores everything in this process. It is always reachable and never shared, its promises resolve
