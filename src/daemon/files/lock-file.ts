@@ -1,11 +1,15 @@
-import { closeSync, linkSync, openSync, readFileSync, renameSync, rmSync, statSync, writeSync } from "node:fs"
-import { isDeepStrictEqual } from "node:util"
+import { readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { createRequire } from "node:module"
+import { join } from "node:path"
 import { isSameProcess, type ProcessRecord, parseProcessRecord, processState } from "./process-record.js"
 
 /** A lock of a process that cannot be looked up counts as abandoned after this many milliseconds. */
 const elsewhereStaleMs = 10_000
 /** A lock without a record was left by a process that died, or that has yet to write its record, which takes no time. */
-const emptyStaleMs = 1_000
+const emptyStaleMs = 2_000
+
+/** An age that no lock reaches: {@link removeAbandoned} decides. */
+const neverMs = 24 * 3_600_000
 
 /** Whoever takes a lock. */
 export interface LockOwner {
@@ -15,62 +19,57 @@ export interface LockOwner {
 }
 
 /**
- * Runs `section` while this process alone has the lock. The section runs within one turn of the event loop, so a lock
- * that names a dead process, or the caller's own, was left behind by a crash and is taken over. Its age does not matter:
- * the clock may have been set since.
+ * Runs `section` while this process alone has the lock, a directory that contains a record of its owner. The section runs
+ * within one turn of the event loop, so a lock that names a dead process, or the caller's own, was left behind by a crash
+ * and is taken over. Its age does not matter: the clock may have been set since.
  * @returns false if another living process has the lock; then `section` did not run
- * @throws the error of `section`, or the system error of the lock file
+ * @throws the error of `section`, or the system error of the lock
  */
 export function underLock(path: string, owner: LockOwner, section: () => void): boolean {
-  if (!take(path, owner.process) && !(removeAbandoned(path, owner) && take(path, owner.process))) return false
+  const release = take(path, neverMs) ?? (removeAbandoned(path, owner) ? take(path, neverMs) : undefined)
+  if (release === undefined) return false
   try {
+    writeFileSync(recordOf(path), JSON.stringify(owner.process), { mode: 0o600 })
     section()
   } finally {
-    rmSync(path, { force: true })
+    rmSync(recordOf(path), { force: true })
+    release()
   }
   return true
 }
 
-function take(path: string, process: ProcessRecord): boolean {
-  let fd: number
+/** @param staleMs - age after which the library takes over a lock */
+function take(path: string, staleMs: number): (() => void) | undefined {
+  const { lockSync } = createRequire(import.meta.url)("proper-lockfile") as typeof import("proper-lockfile")
   try {
-    fd = openSync(path, "wx", 0o600)
+    return lockSync(path, {
+      ...{ realpath: false, lockfilePath: path, stale: staleMs },
+      // The section is too short for the library to refresh the lock, or to notice that it was lost.
+      onCompromised: () => {},
+    })
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false
+    const { code = "" } = error as NodeJS.ErrnoException
+    if (["ELOCKED", "ENOTEMPTY", "EEXIST", "ENOTDIR"].includes(code)) return undefined
     throw error
   }
-  try {
-    writeSync(fd, JSON.stringify(process))
-  } catch (error) {
-    rmSync(path, { force: true })
-    throw error
-  } finally {
-    closeSync(fd)
-  }
-  return true
 }
 
-/** Renames the lock before it removes it, so that only one of several processes takes it over. */
+/** Removes an abandoned lock under a lock of its own, so that nobody removes the one that follows. */
 function removeAbandoned(path: string, owner: LockOwner): boolean {
-  const record = readRecord(path)
-  if (!isAbandoned(path, record, owner)) return false
-  const aside = `${path}.${owner.process.pid}`
+  if (!isAbandoned(path, owner)) return false
+  const release = take(`${path}.takeover`, emptyStaleMs)
+  if (release === undefined) return false
   try {
-    renameSync(path, aside)
-    const isTheSame = isDeepStrictEqual(readRecord(aside), record)
-    // Another process took it over a moment earlier: give that one its lock back.
-    if (!isTheSame) linkSync(aside, path)
-    return isTheSame
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (code === "ENOENT" || code === "EEXIST") return code === "ENOENT"
-    throw error
+    if (!isAbandoned(path, owner)) return false
+    rmSync(path, { recursive: true, force: true })
+    return true
   } finally {
-    rmSync(aside, { recursive: true, force: true })
+    release()
   }
 }
 
-function isAbandoned(path: string, record: ProcessRecord | undefined, owner: LockOwner): boolean {
+function isAbandoned(path: string, owner: LockOwner): boolean {
+  const record = readRecord(path)
   if (record !== undefined) {
     if (isSameProcess(record, owner.process)) return true
     const state = processState(record)
@@ -84,8 +83,12 @@ function isAbandoned(path: string, record: ProcessRecord | undefined, owner: Loc
 
 function readRecord(path: string): ProcessRecord | undefined {
   try {
-    return parseProcessRecord(JSON.parse(readFileSync(path, "utf8")))
+    return parseProcessRecord(JSON.parse(readFileSync(recordOf(path), "utf8")))
   } catch {
     return undefined
   }
+}
+
+function recordOf(path: string): string {
+  return join(path, "owner.json")
 }

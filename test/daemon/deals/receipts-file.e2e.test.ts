@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process"
 import { once } from "node:events"
-import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
 import { ReceiptsFile } from "../../../src/daemon/deals/receipts-file.js"
@@ -81,11 +81,13 @@ describe("receipts.jsonl", () => {
   it("is not written while another process holds the lock, unless that process died", () => {
     const path = place()
     const other = describeProcess(process.ppid)
-    writeFileSync(`${path}.lock`, JSON.stringify(other))
+    mkdirSync(`${path}.lock`)
+    const holder = join(`${path}.lock`, "owner.json")
+    writeFileSync(holder, JSON.stringify(other))
     const file = new ReceiptsFile(path, owner)
     expect(file.append([receipt(1)])).toBe(false)
     expect(existsSync(path)).toBe(false)
-    writeFileSync(`${path}.lock`, JSON.stringify({ ...other, start_time: "1" }))
+    writeFileSync(holder, JSON.stringify({ ...other, start_time: "1" }))
     expect(file.append([receipt(1)])).toBe(true)
     expect(linesOf(path)).toHaveLength(1)
   })

@@ -134,7 +134,8 @@ describe("the holder of a directory", () => {
     mkdirSync(dir, { recursive: true })
     const lock = `${files.record}.lock`
     for (const left of [dead, mine]) {
-      writeFileSync(lock, JSON.stringify(left.process))
+      mkdirSync(lock)
+      writeFileSync(join(lock, "owner.json"), JSON.stringify(left.process))
       await claim(mine)
     }
     const inOneHour = Date.now() / 1_000 + 3_600
