@@ -121,7 +121,7 @@ it("two directories compute the same ratings of three agents from receipts alone
   }
 
   right.workspace.must("daemon", "--stop", "--name", "carol")
-  right.workspace.must("identity", "--rotate", "--name", "carol")
+  right.workspace.must("identity", "--rotate", "--yes", "--name", "carol")
   const rotated = right.ratings("--name", "carol")
   expect(rotated).not.toContain(carol)
   expect(right.ratings(carol)).toBe(rotated.replace("Your rating", "Rating"))

@@ -8,15 +8,14 @@ import { ChatError } from "../../protocol/errors.js"
 import type { InstanceName } from "../../protocol/names.js"
 import { defineCommand, flag, value } from "../command.js"
 import type { Context } from "../context.js"
-import { chooseInstance, startCommand } from "../daemon/daemon-choice.js"
+import { chooseInstance, daemonName, startCommand } from "../daemon/daemon-choice.js"
+import { noteOffline } from "../daemon/daemon-state.js"
 import { lineAt, newestLines } from "../daemon/inbox-lines.js"
 import { interruptedStatus, reportSuccess } from "../exit-status.js"
 import { nick, wholeNumber } from "../input/values.js"
 import { formatMessage, type Look, makeColors } from "../output/message-text.js"
 import { Folded, isReadable, LiveView, NewestLines, note } from "../output/reading.js"
-import { noteOffline } from "../output/status-report.js"
 import { readPrintedAnswers } from "../relay/printed-answers.js"
-import { daemonName } from "../relay/relay-request.js"
 
 /** Number of messages printed by default: enough to see what happens, few enough for an agent's context. */
 const defaultLast = 20

@@ -1,6 +1,6 @@
 import { defineCommand } from "../command.js"
+import { daemonName } from "../daemon/daemon-choice.js"
 import { reportStatus } from "../output/status-report.js"
-import { daemonName } from "../relay/relay-request.js"
 
 export const status = defineCommand({
   args: {},

@@ -5,11 +5,21 @@ import { type DaemonPaths, instanceNames, rootPaths } from "../../daemon/files/p
 import { readHolder } from "../../daemon/process/pid-file.js"
 import { ChatError } from "../../protocol/errors.js"
 import { type InstanceName, type Nick, nickPattern } from "../../protocol/names.js"
+import { value } from "../command.js"
 import type { Config } from "../config.js"
 import type { Context } from "../context.js"
+import { instanceName } from "../input/values.js"
 
 /** Name of a daemon that is started without a name. */
 export const defaultInstance = "default" as InstanceName
+
+/** The option that chooses a daemon of this directory. */
+export const daemonName = value(
+  "NAME",
+  "name of the daemon (default: the only one here)",
+  instanceName,
+  "daemon",
+)
 
 /** What the choice of a daemon depends on. */
 export type Place = Pick<Context, "config" | "clock">

@@ -4,11 +4,11 @@ import { rootPaths } from "../../daemon/files/paths.js"
 import { daemonStatus } from "../../daemon/process/control.js"
 import type { StoredPresence } from "../../daemon/session/daemon-memory.js"
 import type { DaemonStatus, GuardStop, OutboxStatus, Problem } from "../../daemon/status.js"
-import { ChatError } from "../../protocol/errors.js"
 import type { InstanceName } from "../../protocol/names.js"
 import { shownPath } from "../config.js"
 import type { Context } from "../context.js"
-import { chooseInstance, startCommand } from "../daemon/daemon-choice.js"
+import { chooseInstance } from "../daemon/daemon-choice.js"
+import { notConnectedError, notRunningError } from "../daemon/daemon-state.js"
 import { describeWait, waitsOf } from "../daemon/outbox-waits.js"
 import { liftedBy, reportFailure, reportSuccess } from "../exit-status.js"
 import { formatTime } from "./time.js"
@@ -42,26 +42,6 @@ export function reportStatus(context: Context, wanted: InstanceName | undefined)
   if (document.connected) return reportSuccess(context, document, lines)
   if (!config.json) for (const line of lines) context.io.out(line)
   return reportFailure(context, notConnectedError(name, status), document)
-}
-
-/** Notes why no new message can come, unless the daemon is connected. */
-export function noteOffline({ config, clock, io }: Context, name: InstanceName): void {
-  const { status, running } = daemonStatus(rootPaths(config.home), name, clock.now())
-  if (running && status?.connected === true) return
-  const error = running ? notConnectedError(name, status) : notRunningError(name, status)
-  io.note(`${error.message}; newer messages may be missing`)
-}
-
-function notConnectedError(name: InstanceName, status: DaemonStatus | undefined): ChatError {
-  const reason = status?.reason?.message ?? "the relay has not answered yet"
-  return new ChatError("UNREACHABLE", `daemon ${name} is not connected: ${reason}`)
-}
-
-function notRunningError(name: InstanceName, status: DaemonStatus | undefined): ChatError {
-  const reason = status?.reason === undefined || status.reason === null ? "" : `: ${status.reason.message}`
-  return new ChatError("NOT_FOUND", `daemon ${name} is not running${reason}`, {
-    hint: `start it: ${startCommand({ name })}, or with a relay of its own: agentchat up`,
-  })
 }
 
 function describe(

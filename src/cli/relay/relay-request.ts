@@ -9,20 +9,12 @@ import { ChatError } from "../../protocol/errors.js"
 import type { InstanceName } from "../../protocol/names.js"
 import { value } from "../command.js"
 import type { Context } from "../context.js"
-import { chooseInstance, startCommand } from "../daemon/daemon-choice.js"
+import { chooseInstance, daemonName, startCommand } from "../daemon/daemon-choice.js"
 import { instanceName, seconds } from "../input/values.js"
 import { isSameServer, type SessionChoice, sessionOptions, withSession } from "./session.js"
 
 /** Milliseconds to wait for an answer, without `--timeout`. */
 export const answerMs = 10_000
-
-/** The option that chooses a daemon of this directory. */
-export const daemonName = value(
-  "NAME",
-  "name of the daemon (default: the only one here)",
-  instanceName,
-  "daemon",
-)
 
 /** Options of commands that send a request through a daemon or on a session of their own. */
 export const requestOptions = {
