@@ -112,7 +112,7 @@ export function expectedFailure(error: unknown): ChatError | undefined {
   const { code = "", path, syscall = "open" } = error as NodeJS.ErrnoException
   if (nativeCodes.has(code) && error.message.includes("libsql")) {
     return new ChatError("UNSUPPORTED", "the native library of libsql is missing for this platform", {
-      hint: "install agentchat again on this machine, with optional dependencies: npm install --include=optional",
+      hint: "install it again on this machine, with optional dependencies: npm install --include=optional",
       cause: error,
     })
   }

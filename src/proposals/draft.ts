@@ -41,6 +41,15 @@ export function statementId(verb: Verb, did: string, key: string): string {
 }
 
 /**
+ * Returns the key of a draft that a line of an outbox contains under an id of its writer. Another line may have the same
+ * id; it is another statement.
+ * @param sha256 - of the line without its newline, in hexadecimal
+ */
+export function keyOfLine(id: string, sha256: string): string {
+  return `${id} ${sha256}`
+}
+
+/**
  * Signs a proposal.
  * @param to - did:key of the recipient
  * @param aud - `server_id` of the relay

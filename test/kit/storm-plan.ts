@@ -44,7 +44,7 @@ export const durableChannel = "#storm.kept"
 export const openChannel = "#storm.open"
 export const relayCount = 3
 export const nodeCount = 3
-const nobody = "@0123456789abcdef"
+const nobody = "@nobody"
 const faultKinds: readonly FaultKind[] = ["relay", "daemons", "node", "cut", "blink"]
 
 /** Returns a random number generator with a seed (mulberry32). */

@@ -47,7 +47,7 @@ describe("MSG to a channel", () => {
     const relay = await TestRelay.start()
     const bob = await relay.enter("bob")
     const eve = await relay.enter("eve", "#general")
-    for (const content of ["", hostile, "x".repeat(100_000), '"', "\u007f"]) {
+    for (const content of [hostile, "x".repeat(100_000), '"', "\u007f"]) {
       await bob.wire.ask({ type: "MSG", to: "#general", content })
       expect((await eve.wire.next("MSG")).content).toBe(content)
     }

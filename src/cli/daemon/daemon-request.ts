@@ -49,7 +49,7 @@ export class OutboxRequest {
     this.#paths = paths
     this.#clock = clock
     this.#tails = [paths.acks, paths.rejected].map((path) => new FileTail(path))
-    const line = `${JSON.stringify({ ...frame, id: this.#id })}\n`
+    const line = `${outboxLine(frame, id)}\n`
     checkSize(line)
     if (mayOvertake(frame) && existsSync(paths.outboxDrop)) dropFile(paths.outboxDrop, this.#id, line)
     else appendLine(paths.outbox, line)
@@ -129,6 +129,11 @@ export async function requestThroughDaemon(
   } finally {
     request.close()
   }
+}
+
+/** Returns the line, without its newline, that puts a frame into an outbox. */
+export function outboxLine(frame: ClientFrame | Draft, id: string): string {
+  return JSON.stringify({ ...frame, id })
 }
 
 /** Returns a new id for an outbox line that a command writes. */

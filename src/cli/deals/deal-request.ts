@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto"
 import { shellWord } from "../../base/command-hint.js"
 import { omitUndefined } from "../../base/plain.js"
 import { formatForTerminal } from "../../base/visible-text.js"
@@ -91,7 +92,7 @@ async function sendThroughDaemon(
   { options }: RequestOptions,
   { paths, draft }: { paths: DaemonPaths; draft: Draft },
 ): Promise<Answered | Unanswered> {
-  const { requestThroughDaemon, newLineId } = await import("../daemon/daemon-request.js")
+  const { requestThroughDaemon, newLineId, outboxLine } = await import("../daemon/daemon-request.js")
   const { clock, config } = context
   const lineId = newLineId()
   try {
@@ -105,7 +106,9 @@ async function sendThroughDaemon(
   } catch (error) {
     if (!(error instanceof ChatError) || error.code !== "TIMEOUT") throw error
     const proposalId =
-      draft.type === "PROPOSAL" ? await futureIdOf(config.home, paths, lineId) : draft.proposal_id
+      draft.type === "PROPOSAL"
+        ? await futureIdOf(config.home, paths, { id: lineId, text: outboxLine(draft, lineId) })
+        : draft.proposal_id
     return { via: "daemon", proposalId, error: queuedError(error, draft, proposalId, paths.name) }
   }
 }
@@ -156,16 +159,21 @@ function sentError(
 }
 
 /** Computes the id that the daemon will give a proposal. @returns undefined if its identity is not in the home */
-async function futureIdOf(home: string, paths: DaemonPaths, lineId: string): Promise<string | undefined> {
+async function futureIdOf(
+  home: string,
+  paths: DaemonPaths,
+  line: { id: string; text: string },
+): Promise<string | undefined> {
   const agentId = readStatus(paths.status)?.agent_id
-  const [{ inspectIdentity }, { statementId }] = await Promise.all([
+  const [{ inspectIdentity }, { keyOfLine, statementId }] = await Promise.all([
     import("../../identity/identity-file.js"),
     import("../../proposals/draft.js"),
   ])
+  const key = keyOfLine(line.id, createHash("sha256").update(line.text).digest("hex"))
   for (const path of identityFiles(rootPaths(home))) {
     try {
       const { agent_id, did } = inspectIdentity(path)
-      if (agent_id === agentId) return statementId("PROPOSAL", did, lineId)
+      if (agent_id === agentId) return statementId("PROPOSAL", did, key)
     } catch (error) {
       // Another daemon's file may be damaged or missing.
       if (!(error instanceof ChatError)) throw error

@@ -2,6 +2,7 @@ import type { Clock, Timer } from "../../base/clock.js"
 import type { Connection } from "../../client/connection.js"
 import type { SignedDraft } from "../../client/deals/deal-engine.js"
 import { errorOfMessage } from "../../client/relay-error.js"
+import { keyOfLine } from "../../proposals/draft.js"
 import { statementMessageId } from "../../proposals/statement.js"
 import { ChatError, type ErrorCode } from "../../protocol/errors.js"
 import { idUsed } from "../../protocol/message-id.js"
@@ -198,8 +199,7 @@ export class OutboxSender {
   async #sign(line: OutboxLine, draft: Draft, draftBytes: number, connection: Session): Promise<void> {
     this.#draft = line
     this.#isSigning = true
-    // A line that is not remembered as accepted may have the id of another one. It is another statement.
-    const key = line.id === line.at ? line.id : `${line.id} ${line.sha256}`
+    const key = line.id === line.at ? line.id : keyOfLine(line.id, line.sha256)
     const outcome = await this.#options.signer.sign(draft, key).catch((error: unknown) => {
       if (error instanceof ChatError) return error
       throw error

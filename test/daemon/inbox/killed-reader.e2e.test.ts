@@ -7,9 +7,9 @@ import { until } from "../../kit/condition.js"
 import { InboxHarness, range } from "../../kit/inbox-harness.js"
 import { programPath } from "../../kit/program.js"
 
-/** More lines than fit into a pipe that nobody reads, so that the reader blocks in the middle. */
+/** More lines than fit into a pipe and into what this process reads ahead, so that the reader blocks in the middle. */
 const big = "x".repeat(4_000)
-const count = 60
+const count = 200
 
 describe("a reader killed between taking and acknowledging", { timeout: 120_000 }, () => {
   /** Runs `agentchat inbox --reader me` on the inbox. */

@@ -1,0 +1,28 @@
+/** Says why a daemon does not run, or runs without a connection. */
+import { rootPaths } from "../../daemon/files/paths.js"
+import { daemonStatus } from "../../daemon/process/control.js"
+import type { DaemonStatus } from "../../daemon/status.js"
+import { ChatError } from "../../protocol/errors.js"
+import type { InstanceName } from "../../protocol/names.js"
+import type { Context } from "../context.js"
+import { startCommand } from "./daemon-choice.js"
+
+/** Notes why no new message can come, unless the daemon is connected. */
+export function noteOffline({ config, clock, io }: Context, name: InstanceName): void {
+  const { status, running } = daemonStatus(rootPaths(config.home), name, clock.now())
+  if (running && status?.connected === true) return
+  const error = running ? notConnectedError(name, status) : notRunningError(name, status)
+  io.note(`${error.message}; newer messages may be missing`)
+}
+
+export function notConnectedError(name: InstanceName, status: DaemonStatus | undefined): ChatError {
+  const reason = status?.reason?.message ?? "the relay has not answered yet"
+  return new ChatError("UNREACHABLE", `daemon ${name} is not connected: ${reason}`)
+}
+
+export function notRunningError(name: InstanceName, status: DaemonStatus | undefined): ChatError {
+  const reason = status?.reason === undefined || status.reason === null ? "" : `: ${status.reason.message}`
+  return new ChatError("NOT_FOUND", `daemon ${name} is not running${reason}`, {
+    hint: `start it: ${startCommand({ name })}, or with a relay of its own: agentchat up`,
+  })
+}
