@@ -14,7 +14,7 @@ import { lineAt, newestLines } from "../daemon/inbox-lines.js"
 import { interruptedStatus, reportSuccess } from "../exit-status.js"
 import { nick, wholeNumber } from "../input/values.js"
 import { formatMessage, type Look, makeColors } from "../output/message-text.js"
-import { Folded, isReadable, LiveView, NewestLines, note } from "../output/reading.js"
+import { BoundedLines, Folded, isReadable, LiveView, note } from "../output/reading.js"
 import { readPrintedAnswers } from "../relay/printed-answers.js"
 
 /** Number of messages printed by default: enough to see what happens, few enough for an agent's context. */
@@ -44,7 +44,8 @@ export const inbox = defineCommand({
     "agentchat inbox --follow --reader me --json",
   ],
   notes: [
-    "Cuts messages at 2,000 characters, counts joins and leaves, and keeps the newest lines if there are too many.",
+    "Cuts messages at 2,000 characters, counts joins and leaves, and keeps the newest lines if there are too many;",
+    "with --reader, those that do not fit wait for the next reading.",
     "With --json, prints each line as it is in inbox.jsonl.",
   ],
   async run(context, { options }) {
@@ -61,7 +62,7 @@ export const inbox = defineCommand({
       ? new JsonLines(context, paths)
       : new TextLines(context, {
           paths,
-          isReader: reader !== undefined,
+          reader,
           maxChars: options["max-chars"],
         })
     const after = since ?? cursor?.seq
@@ -170,8 +171,11 @@ class JsonLines {
 
 interface TextOptions {
   readonly paths: DaemonPaths
-  /** True to fold the replay of earlier messages, which nobody has to read. */
-  readonly isReader: boolean
+  /**
+   * The reader whose position moves. For it the replay of earlier messages is folded, which nobody has to read, and what
+   * does not fit waits for the next reading: lines that were not printed do not count as read.
+   */
+  readonly reader: string | undefined
   readonly maxChars: number | undefined
 }
 
@@ -196,24 +200,23 @@ class TextLines {
 
   /** As {@link JsonLines.printAll}, but `last` counts only what is to be read. */
   printAll(after = 0, last?: number): number {
-    const { paths, isReader, maxChars } = this.#options
+    const { reader, maxChars } = this.#options
     const { io } = this.#context
     const look = this.#look()
+    const isReader = reader !== undefined
     const folded = new Folded(
       () => look,
       isReader ? (seq) => this.#command(`inbox --since ${seq}`) : undefined,
     )
-    const lines = new NewestLines(maxChars)
-    const entries =
-      last === undefined
-        ? readInbox(paths, { sinceSeq: after }, this.onDamaged)
-        : newestLines(paths, last, isReadable, this.onDamaged)
+    const lines = new BoundedLines(maxChars, isReader ? "first" : "newest")
     let seq = after
-    for (const { seq: number, fields } of entries) {
-      if (number <= after) continue
+    let isCut = false
+    for (const { seq: number, fields } of this.#entries(after, last)) {
+      if (!folded.take(fields) && isReadable(fields)) {
+        isCut = !lines.add({ seq: number, text: formatMessage(fields, look) })
+        if (isCut) break
+      }
       seq = number
-      if (folded.take(fields) || !isReadable(fields)) continue
-      lines.add({ seq, text: formatMessage(fields, look) })
     }
     const { omitted } = lines
     if (omitted !== undefined) {
@@ -221,7 +224,17 @@ class TextLines {
       io.out(note(look, `${omitted.count} older messages left out: ${command}`))
     }
     for (const line of [...lines.texts, ...folded.lines()]) io.out(line)
+    if (isCut) io.out(note(look, `more messages wait: ${this.#command(`inbox --reader ${String(reader)}`)}`))
     return seq
+  }
+
+  *#entries(after: number, last: number | undefined): Generator<InboxEntry> {
+    const { paths } = this.#options
+    const entries =
+      last === undefined
+        ? readInbox(paths, { sinceSeq: after }, this.onDamaged)
+        : newestLines(paths, last, isReadable, this.onDamaged)
+    for (const entry of entries) if (entry.seq > after) yield entry
   }
 
   printNew({ fields }: InboxEntry): void {

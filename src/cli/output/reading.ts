@@ -122,26 +122,34 @@ interface NumberedLine {
   readonly text: string
 }
 
-/** The newest lines of a reading that fit a limit. */
-export class NewestLines {
+/** The lines of a reading that fit a limit: the newest ones, or as many as fit from the first on. */
+export class BoundedLines {
   readonly #costOf: (text: string) => number
   readonly #limit: number
+  readonly #keep: "newest" | "first"
   readonly #kept: NumberedLine[] = []
   #cost = 0
   #omitted = 0
   #firstOmitted: number | undefined
 
   /** @param maxChars - the limit in characters; by default it is {@link maxTokens} */
-  constructor(maxChars: number | undefined) {
+  constructor(maxChars: number | undefined, keep: "newest" | "first") {
+    this.#keep = keep
     this.#costOf = maxChars === undefined ? estimateTokens : (text) => text.length + 1
     this.#limit = maxChars ?? maxTokens
   }
 
-  add(line: NumberedLine): void {
+  /**
+   * Adds a line. One line is kept in any case: a message is at most a few thousand characters.
+   * @returns false if the first lines are to be kept and this one no longer fits
+   */
+  add(line: NumberedLine): boolean {
+    const cost = this.#costOf(line.text)
+    if (this.#keep === "first" && this.#kept.length > 0 && this.#cost + cost > this.#limit) return false
     this.#kept.push(line)
-    this.#cost += this.#costOf(line.text)
-    // The newest line is kept in any case: a message is at most a few thousand characters.
-    while (this.#cost > this.#limit && this.#kept.length > 1) this.#omitOldest()
+    this.#cost += cost
+    while (this.#keep === "newest" && this.#cost > this.#limit && this.#kept.length > 1) this.#omitOldest()
+    return true
   }
 
   get texts(): readonly string[] {

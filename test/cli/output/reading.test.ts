@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest"
 import { makeColors } from "../../../src/cli/output/message-text.js"
-import { estimateTokens, Folded, LiveView, NewestLines } from "../../../src/cli/output/reading.js"
+import { BoundedLines, estimateTokens, Folded, LiveView } from "../../../src/cli/output/reading.js"
 import { FakeClock } from "../../kit/fake-clock.js"
 
 const look = () => ({ colors: makeColors(false), nowMs: 0 })
@@ -49,21 +49,29 @@ describe("LiveView", () => {
   })
 })
 
-describe("NewestLines", () => {
+describe("BoundedLines", () => {
   it("keeps the newest lines that fit, and counts those left out", () => {
-    const lines = new NewestLines(30)
+    const lines = new BoundedLines(30, "newest")
     for (let seq = 1; seq <= 5; seq++) lines.add({ seq, text: `${seq}23456789` })
     expect(lines.texts).toEqual(["323456789", "423456789", "523456789"])
     expect(lines.omitted).toEqual({ count: 2, firstSeq: 1 })
   })
 
   it("keeps at most 8,000 tokens by default, and always the newest line", () => {
-    const lines = new NewestLines(undefined)
+    const lines = new BoundedLines(undefined, "newest")
     for (let seq = 1; seq <= 1_000; seq++)
       lines.add({ seq, text: "one two three four five six seven eight nine" })
     expect(estimateTokens(lines.texts.join("\n"))).toBeLessThanOrEqual(8_000)
     expect(lines.texts.length).toBeGreaterThan(500)
     lines.add({ seq: 1_001, text: "語".repeat(9_000) })
     expect(lines.texts).toHaveLength(1)
+  })
+
+  it("keeps the first lines that fit for a reader, at least one, and takes no more", () => {
+    const lines = new BoundedLines(30, "first")
+    const taken = [1, 2, 3, 4].map((seq) => lines.add({ seq, text: `${seq}23456789` }))
+    expect(taken).toEqual([true, true, true, false])
+    expect(lines.texts).toEqual(["123456789", "223456789", "323456789"])
+    expect(new BoundedLines(5, "first").add({ seq: 1, text: "123456789" })).toBe(true)
   })
 })
