@@ -1,5 +1,4 @@
 import { resolve } from "node:path"
-import type { Readable } from "node:stream"
 import { omitUndefined } from "../../base/plain.js"
 import { formatForTerminal } from "../../base/visible-text.js"
 import { ensureHome, rootPaths } from "../../daemon/files/paths.js"
@@ -64,32 +63,21 @@ export const identity = defineCommand({
  * @throws {ChatError} USAGE if nobody can be asked; OPERATOR_REQUIRED if the answer is not yes
  */
 async function confirm(
-  { io }: Context,
+  context: Context,
   action: "rotate" | "revoke",
   path: string,
   isConfirmed: boolean,
 ): Promise<PublicIdentity> {
   const { inspectIdentity } = await import("../../identity/identity-file.js")
   const identity = inspectIdentity(path)
-  if (isConfirmed) return identity
-  if (!io.isInputTerminal) {
-    throw new ChatError("USAGE", `--${action}: destroys a private key; needs --yes where nobody can be asked`)
-  }
-  const loss = action === "revoke" ? "nobody can ever speak as it again" : "its agent id changes"
-  io.note(`${action} ${identity.agent_id} (${path})? ${loss}. Type yes:`)
-  if ((await firstLine(io.input)).trim().toLowerCase() === "yes") return identity
-  throw new ChatError("OPERATOR_REQUIRED", `--${action}: not confirmed; nothing was changed`)
-}
-
-async function firstLine(input: Readable): Promise<string> {
-  const { createInterface } = await import("node:readline")
-  const lines = createInterface({ input })
-  try {
-    for await (const line of lines) return line
-    return ""
-  } finally {
-    lines.close()
-  }
+  const effect = action === "revoke" ? "nobody can ever speak as it again" : "its agent id changes"
+  const { requireConfirmation } = await import("../input/confirmation.js")
+  await requireConfirmation(context, isConfirmed, {
+    asker: `--${action}`,
+    loss: "destroys a private key",
+    question: `${action} ${identity.agent_id} (${path})? ${effect}.`,
+  })
+  return identity
 }
 
 /** Makes the running daemons of an identity use its changed file at once. */

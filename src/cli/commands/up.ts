@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs"
 import { shellWord } from "../../base/command-hint.js"
 import { type DaemonPaths, ensureHome, type RootPaths, rootPaths } from "../../daemon/files/paths.js"
 import type { ProcessRecord } from "../../daemon/files/process-record.js"
@@ -13,7 +14,7 @@ import { defaultInstance } from "../daemon/daemon-choice.js"
 import { daemonStart, startInBackground } from "../daemon/daemon-launch.js"
 import { reportSuccess } from "../exit-status.js"
 import { wholeNumber } from "../input/values.js"
-import { ensureRelay, recordLaunch } from "../relay/relay-launch.js"
+import { askHealth, ensureRelay, localUrl, readLaunch, recordLaunch } from "../relay/relay-launch.js"
 import { isSameServer } from "../relay/session.js"
 import { ownInvocation } from "../shell-words.js"
 
@@ -24,40 +25,60 @@ export const up = defineCommand({
   args: {},
   options: {
     port: value("PORT", `port of the relay (default ${defaultPort})`, wholeNumber(1, 65_535)),
-    durable: flag("store channels, messages and tasks on disk, in ./.agentchat/relay-data"),
+    durable: flag("store channels, messages and tasks in ./.agentchat/relay-data, from now on"),
   },
   takesUrl: false,
   examples: ["agentchat up", "agentchat up --port 7000", "agentchat up --durable", "agentchat up --json"],
   notes: [
     "Starts a relay on 127.0.0.1 and the daemon `default` of this directory, both in the background, and",
     "prints the paths of inbox and outbox. Uses what already runs. `agentchat down` stops what this started.",
+    "After --durable, each later relay of this directory uses the store, until you delete it.",
   ],
   async run(context, { options }) {
     const { config, clock } = context
     const root = rootPaths(config.home)
     const port = options.port ?? defaultPort
-    const url = `ws://127.0.0.1:${port}`
+    const url = localUrl(port)
     const paths = root.instance(config.name ?? defaultInstance)
-    refuseOtherRelay(paths, url, clock.now())
+    refuseOtherRelay(root, paths, url, clock.now())
     ensureHome(root)
-    const relay = await ensureRelay(context, root, port, options.durable)
-    if (relay !== undefined) recordLaunch(root.relay, { relay })
+    const relay = await ensureRelay(context, root, port, options.durable || existsSync(root.relayData))
+    if (relay !== undefined) recordLaunch(root.relay, { relay, port })
     const daemon = await ensureDaemon(context, root, paths, url)
     if (daemon !== undefined) recordLaunch(root.relay, { daemon, name: paths.name })
+    const hasStore = (await askHealth(port))?.hasStore ?? false
+    if (options.durable && !hasStore) {
+      context.io.note("the relay that runs has no store, and --durable does not give it one")
+      context.io.note("hint: end that relay, then run agentchat up --durable")
+    }
     return report(context, root, paths, {
       url,
+      hasStore,
       relayStarted: relay !== undefined,
       daemonStarted: daemon !== undefined,
     })
   },
 })
 
-/** @throws {ChatError} ALREADY_RUNNING if the daemon runs on another relay */
-function refuseOtherRelay({ record, name }: DaemonPaths, url: string, nowMs: number): void {
-  const holder = readHolder(record, nowMs)
-  if (holder?.server === undefined || isSameServer(holder.server, url)) return
-  throw new ChatError("ALREADY_RUNNING", `daemon ${name} runs on ${holder.server}`, {
-    hint: `stop it first: agentchat daemon --stop --name ${name}`,
+/** @throws {ChatError} ALREADY_RUNNING if the daemon, or the relay that `up` started here, runs at another address */
+function refuseOtherRelay(root: RootPaths, { record, name }: DaemonPaths, url: string, nowMs: number): void {
+  const launch = readLaunch(root.relay)
+  const relay = launch.relay === undefined || launch.port === undefined ? undefined : localUrl(launch.port)
+  const daemon = readHolder(record, nowMs)?.server
+  if (daemon !== undefined && !isSameServer(daemon, url)) {
+    throw otherRelay(`daemon ${name}`, daemon, url, `agentchat daemon --stop --name ${name}`)
+  }
+  if (relay !== undefined && !isSameServer(relay, url)) {
+    throw otherRelay("the relay of this directory", relay, url, "agentchat down")
+  }
+}
+
+function otherRelay(subject: string, current: string, wanted: string, stop: string): ChatError {
+  const port = URL.canParse(current) ? Number(new URL(current).port) : 0
+  const isLocal = port !== 0 && isSameServer(current, localUrl(port))
+  const stay = isLocal ? `to use ${current}: agentchat up --port ${port}; ` : ""
+  return new ChatError("ALREADY_RUNNING", `${subject} runs on ${current}, not on ${wanted}`, {
+    hint: `${stay}to use ${wanted}, stop it first: ${stop}`,
   })
 }
 
@@ -82,11 +103,19 @@ async function ensureDaemon(
   }
 }
 
+interface Outcome {
+  readonly url: string
+  /** Whether the relay keeps anything when it ends. */
+  readonly hasStore: boolean
+  readonly relayStarted: boolean
+  readonly daemonStarted: boolean
+}
+
 function report(
   context: Context,
   root: RootPaths,
   paths: DaemonPaths,
-  { url, relayStarted, daemonStarted }: { url: string; relayStarted: boolean; daemonStarted: boolean },
+  { url, hasStore, relayStarted, daemonStarted }: Outcome,
 ): number {
   const { config, system } = context
   const show = (path: string) => shellWord(shownPath(config, path))
@@ -101,9 +130,9 @@ function report(
   const started = { relay_started: relayStarted, daemon_started: daemonStarted }
   return reportSuccess(
     context,
-    { server: url, ...started, name: paths.name, agent_id, connected, ...shown },
+    { server: url, durable: hasStore, ...started, name: paths.name, agent_id, connected, ...shown },
     [
-      `# relay on ${url}, ${relayStarted ? "started" : "was running"}`,
+      `# relay on ${url}, ${relayStarted ? "started" : "was running"}${hasStore ? ", with a store on disk" : ""}`,
       `# daemon ${paths.name} ${daemonStarted ? "started" : "was running"}, ${connected ? `online as ${agent_id ?? "?"}` : "not online yet"}`,
       "# read:",
       `tail -f ${shown.inbox}`,

@@ -2,8 +2,8 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import { closeSync, openSync, readFileSync, rmSync } from "node:fs"
 import { get } from "node:http"
-import { join } from "node:path"
 import { writeFileAtomic } from "../../base/atomic-file.js"
+import { isPlain } from "../../base/plain.js"
 import type { RootPaths } from "../../daemon/files/paths.js"
 import {
   describeProcess,
@@ -16,8 +16,16 @@ import { type InstanceName, nickPattern } from "../../protocol/names.js"
 import { shownPath } from "../config.js"
 import type { Context } from "../context.js"
 
-/** The kind of server that listens on a port. */
-type Occupant = "agentchat" | "other" | "nobody"
+/** What a relay reports of itself. */
+export interface RelayHealth {
+  /** Number of agents that are connected. */
+  readonly agents: number
+  /** False if it forgets everything when it ends. */
+  readonly hasStore: boolean
+}
+
+/** What listens on a port. */
+type Occupant = RelayHealth | "other" | "nobody"
 
 const probeMs = 2_000
 const startMs = 10_000
@@ -36,17 +44,17 @@ export async function ensureRelay(
   isDurable: boolean,
 ): Promise<ProcessRecord | undefined> {
   const occupant = await probePort(port)
-  if (occupant === "agentchat") return undefined
+  if (typeof occupant === "object") return undefined
   if (occupant === "other") {
     throw new ChatError("ALREADY_RUNNING", `port ${port} is held by another program`, {
       hint: `choose another one: agentchat up --port ${port < 65_535 ? port + 1 : 6667}`,
     })
   }
-  const data = isDurable ? ["--data", join(root.root, "relay-data")] : []
+  const data = isDurable ? ["--data", root.relayData] : []
   const child = spawnRelay(context, root, ["--port", String(port), ...data])
   if (await hasStarted(child, context)) return describeProcess(child.pid ?? 0)
   // Another `up` may have started its relay on the port at the same time.
-  if ((await probePort(port)) === "agentchat") return undefined
+  if ((await askHealth(port)) !== undefined) return undefined
   throw new ChatError("FILE_FAILED", "the relay did not start", {
     hint: `see ${shownPath(context.config, root.relayLog)}`,
   })
@@ -79,6 +87,17 @@ function hasStarted(child: ChildProcess, { clock }: Context): Promise<boolean> {
   })
 }
 
+/** Returns the address of a relay on this machine. */
+export function localUrl(port: number): string {
+  return `ws://127.0.0.1:${port}`
+}
+
+/** Returns what the relay on a port of this machine reports; undefined if there is none or it does not answer. */
+export async function askHealth(port: number): Promise<RelayHealth | undefined> {
+  const occupant = await probePort(port)
+  return typeof occupant === "object" ? occupant : undefined
+}
+
 function probePort(port: number): Promise<Occupant> {
   return new Promise((resolve) => {
     const request = get({ host: "127.0.0.1", port, path: "/health", timeout: probeMs }, (response) => {
@@ -88,7 +107,7 @@ function probePort(port: number): Promise<Occupant> {
         text += chunk
         if (text.length > maxHealthBytes) request.destroy()
       })
-      response.on("end", () => resolve(isHealth(text) ? "agentchat" : "other"))
+      response.on("end", () => resolve(parseHealth(text) ?? "other"))
       response.on("close", () => resolve("other"))
     })
     request.on("timeout", () => request.destroy())
@@ -98,18 +117,25 @@ function probePort(port: number): Promise<Occupant> {
   })
 }
 
-function isHealth(text: string): boolean {
+function parseHealth(text: string): RelayHealth | undefined {
   try {
     const health: unknown = JSON.parse(text)
-    return typeof health === "object" && health !== null && "server_id" in health
+    if (!isPlain(health) || !("server_id" in health)) return undefined
+    const { agents, store } = health
+    return {
+      agents: typeof agents === "number" ? agents : 0,
+      hasStore: isPlain(store) && store["kind"] !== "memory",
+    }
   } catch {
-    return false
+    return undefined
   }
 }
 
 /** The processes that `up` has started in this directory. `down` stops these and no others. */
 export interface LaunchRecord {
   readonly relay: ProcessRecord | undefined
+  /** The port of that relay. */
+  readonly port?: number | undefined
   /** The process that hosted the daemon when `up` started it. */
   readonly daemon: ProcessRecord | undefined
   /** The name of that daemon; undefined for `default`. */
@@ -124,9 +150,10 @@ export function readLaunch(path: string): LaunchRecord {
   } catch {
     return { relay: undefined, daemon: undefined }
   }
-  const { relay, daemon, name } = (value ?? {}) as Readonly<Record<string, unknown>>
+  const { relay, port, daemon, name } = (value ?? {}) as Readonly<Record<string, unknown>>
   return {
     relay: running(relay),
+    port: typeof port === "number" ? port : undefined,
     daemon: running(daemon),
     name: typeof name === "string" && nickPattern.test(name) ? (name as InstanceName) : undefined,
   }

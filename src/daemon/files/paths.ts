@@ -15,6 +15,8 @@ export interface RootPaths {
   readonly hostLog: string
   readonly relay: string
   readonly relayLog: string
+  /** The store of the relay that `up --durable` starts. */
+  readonly relayData: string
   instance(name: InstanceName): DaemonPaths
 }
 
@@ -66,6 +68,7 @@ export function rootPaths(root: string): RootPaths {
     hostLog: at("host.log"),
     relay: at("relay.json"),
     relayLog: at("relay.log"),
+    relayData: at("relay-data"),
     instance: (name) => instancePaths(at("daemons", name), name, at),
   }
 }
