@@ -70,7 +70,7 @@ export function parseStrictJson(text: string): unknown {
   return value
 }
 
-/** What one pass over a text shows; only an unusual text is then scanned thoroughly. */
+/** Facts from one pass over a text; only an unusual text is then scanned thoroughly. */
 interface Survey {
   /** Number of `"key":` members, by their colons. A duplicate key makes it exceed the number of parsed keys. */
   members: number

@@ -67,7 +67,7 @@ export function reportFailure(
   return error.exit
 }
 
-/** What an error is reported with. */
+/** Part of the context that reports an error. */
 interface FailureContext {
   readonly io: Pick<Io, "err" | "json">
   readonly config: Pick<Config, "json" | "hintOptions">

@@ -11,7 +11,7 @@ export interface Stop {
   readonly liftedBy: Trip["liftedBy"]
   /** Where the message was sent that began it. */
   readonly channel: string
-  /** What was counted at that time. */
+  /** Count at that time. */
   readonly used: number
   readonly limit: number
   readonly untilMs: number

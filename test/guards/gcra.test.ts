@@ -63,7 +63,7 @@ describe("Gcra", () => {
     )
   })
 
-  it("keeps its word: what waits as long as it was told passes", () => {
+  it("passes what waits as long as it was asked to", () => {
     const gaps = fc.array(fc.integer({ min: 0, max: 50 }), { minLength: 1, maxLength: 200 })
     fc.assert(
       fc.property(rate, gaps, ({ ratePerSecond, burst }, gapsMs) => {

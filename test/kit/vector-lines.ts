@@ -35,6 +35,6 @@ function bytesOf({ why, line, base64, of, edit }: ReceiptVector, all: readonly R
   const [old, text] = edit
   const before = all.find((vector) => vector.why === of)?.line ?? ""
   const at = before.indexOf(old)
-  if (at < 0 || at !== before.lastIndexOf(old)) throw new Error(`${why}: ${old} must stand once in it`)
+  if (at < 0 || at !== before.lastIndexOf(old)) throw new Error(`${why}: ${old} must occur once in it`)
   return Buffer.from(before.slice(0, at) + text + before.slice(at + old.length))
 }

@@ -22,7 +22,7 @@ function textOf(turn: number): string {
   return `${turn}: ${words.join(" ")}`
 }
 
-/** Says something and tells whether it was taken. */
+/** Sends a message and returns whether it was accepted. */
 async function speak(house: TestRelay, by: TestAgent, frame: object): Promise<ServerMessage> {
   house.clock.advance(2_000)
   return by.wire.ask({ type: "MSG", to: "#general", ...frame })
@@ -251,7 +251,7 @@ describe("what is no talk", () => {
 })
 
 describe("FORECAST", () => {
-  it("sends nothing, counts nothing and tells who would get it", async () => {
+  it("sends nothing, counts nothing and reports who would get it", async () => {
     const { house, ann, bob, eve } = await threeInARoom()
     const frame = { type: "FORECAST", to: "#general", content: "@bob please look at the test of the parser" }
     for (let again = 0; again < 5; again++) {
@@ -275,7 +275,7 @@ describe("FORECAST", () => {
     expect(await ann.wire.ask({ ...frame, to: "@nobody" })).toMatchObject({ code: "AGENT_NOT_FOUND" })
   })
 
-  it("tells what a stopped agent would be told", async () => {
+  it("reports the refusal that a stopped agent would get", async () => {
     const { house, ann, bob } = await threeInARoom()
     const { by, other } = await loop(house, [ann, bob])
     const message = { to: "#general", content: textOf(900), mentions: [other.id] }

@@ -21,7 +21,7 @@ export const daemonName = value(
   "daemon",
 )
 
-/** What the choice of a daemon depends on. */
+/** Part of the context on which the choice of a daemon depends. */
 export type Place = Pick<Context, "config" | "clock">
 
 /**

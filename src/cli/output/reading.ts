@@ -1,4 +1,4 @@
-/** What a reader gets of many messages: the messages themselves, the rest folded, and no more than fits its context. */
+/** Bounds what a reader gets of many messages: joins, leaves and replay are folded, and the rest fits its context. */
 import type { Clock, Timer } from "../../base/clock.js"
 import { formatForTerminal } from "../../base/visible-text.js"
 import { formatMessage, type Look } from "./message-text.js"

@@ -90,7 +90,7 @@ function chooseServer(context: Context, url: string | undefined): string {
   )
 }
 
-/** Tests whether a daemon of this directory was told that a relay is one of the first AgentChat. */
+/** Reports whether a daemon of this directory was started with `--compat` for a relay. */
 function isCompat(context: Context, server: string): boolean {
   return eligibleInstances(context).some(({ status: path }) => {
     const status = readStatus(path)

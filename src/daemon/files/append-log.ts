@@ -99,7 +99,7 @@ export class AppendLog {
 
 /**
  * daemon.log and relay.log: one line per event, with its time. A file of 1 MiB is moved to `*.log.1`. Holds no secret,
- * and no message content unless the relay was told to log it.
+ * and no message content unless the relay was configured to log it.
  */
 export class EventLog {
   readonly #path: string

@@ -11,7 +11,7 @@ const emptyStaleMs = 2_000
 /** An age that no lock reaches: {@link removeAbandoned} decides. */
 const neverMs = 24 * 3_600_000
 
-/** Whoever takes a lock. */
+/** Process that takes a lock. */
 export interface LockOwner {
   readonly process: ProcessRecord
   /** Wall clock, milliseconds since the Unix epoch. */

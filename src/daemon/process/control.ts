@@ -18,7 +18,7 @@ const replyMs = 10_000
 /** Milliseconds to wait for a host to open its control socket again. */
 const reopenMs = 4_000
 
-/** What it takes to end a process. */
+/** Part of the system needed to end a process. */
 export interface Signals {
   readonly clock: Clock
   readonly system: { kill(pid: number, signal: NodeJS.Signals): void }

@@ -16,7 +16,7 @@ interface Channel {
   returns: SharedCount | undefined
 }
 
-/** What the rule saves. */
+/** State that the rule saves. */
 interface SavedTalk {
   readonly seq: number
   readonly read: unknown

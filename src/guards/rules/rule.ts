@@ -31,7 +31,7 @@ export type Used = Omit<Usage, "layer" | "isTripped">
  */
 export abstract class Rule {
   abstract readonly name: RuleName
-  /** What else than time lifts a stop, and begins a new count. */
+  /** Events other than time that lift a stop and begin a new count. */
   abstract readonly liftedBy: Trip["liftedBy"]
   /** Share of the limit at which the rule warns. */
   readonly warnShare: number = 0.5

@@ -16,7 +16,7 @@ const pageEntries = 200
 interface Sent {
   readonly seq: number
   readonly bytes: number
-  /** True for a DELIVERY or an INVITE, whose arrival nobody is told of. */
+  /** True for a DELIVERY or an INVITE, whose arrival is reported to nobody. */
   readonly isNotice: boolean
 }
 

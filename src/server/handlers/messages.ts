@@ -17,7 +17,7 @@ import { textOf } from "../wire/frame-encoder.js"
 
 type Message = ClientMessage<"MSG">
 
-/** What tells a message from others. */
+/** Fields by which a message differs from others. */
 interface MessageIdentity {
   readonly messageId: string
   /** See {@link digestOf}. */

@@ -147,7 +147,7 @@ describe("the holder of a directory", () => {
     }
   })
 
-  it("is not a second daemon beside one of the first AgentChat, which writes only its pid", async () => {
+  it("does not start while a daemon of the first AgentChat runs, which writes only its pid", async () => {
     mkdirSync(dir, { recursive: true })
     const older = spawn(process.execPath, ["-e", "setInterval(() => {}, 1e6)"])
     onTestFinished(() => void older.kill())

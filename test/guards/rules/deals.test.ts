@@ -108,7 +108,7 @@ describe("deals", () => {
     ["work is done", (desk: Desk) => desk.guard.refill(["@b"], desk.ts)],
     ["an operator resets one of the two", (desk: Desk) => desk.guard.reset("@b")],
     ["an operator resets the pair", (desk: Desk) => desk.guard.reset("@a @b")],
-    ["an operator resets what is told", (desk: Desk) => desk.guard.reset("@a to @b")],
+    ["an operator resets the reported scope", (desk: Desk) => desk.guard.reset("@a to @b")],
     ["an operator resets everything", (desk: Desk) => desk.guard.reset(undefined)],
     ["a day is over", (desk: Desk) => (desk.ts += slowWindowMs)],
   ])("begins anew when %s", (_, act) => {

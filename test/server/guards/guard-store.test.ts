@@ -5,7 +5,7 @@ import { GuardStore } from "../../../src/server/guards/guard-store.js"
 import { FakeClock } from "../../kit/fake-clock.js"
 import { lateTable } from "../../kit/late-table.js"
 
-/** One relay's store of guards over a table that others share, and what it was told to lift. */
+/** One relay's store of guards over a table that others share, and the stops it was asked to lift. */
 async function open(table: Table) {
   const lifted: (string | undefined)[] = []
   const backbone = {
@@ -21,7 +21,7 @@ async function open(table: Table) {
   return { store, lifted }
 }
 
-it("tells of everything that was lifted, in order and once, also of what is heard late and as one", async () => {
+it("reports everything that was lifted, in order and once, also what arrives late and together", async () => {
   const memory = await openMemoryBackbone({ clock: new FakeClock() })
   const table = await memory.table("guard")
   const before = await open(table)
@@ -40,7 +40,7 @@ it("tells of everything that was lifted, in order and once, also of what is hear
   expect(before.lifted).toEqual(["#a", undefined, "#w"])
 })
 
-it("reads what a relay wrote that tells of the last one only", async () => {
+it("reads what a relay wrote that reports only the last one", async () => {
   const memory = await openMemoryBackbone({ clock: new FakeClock() })
   const table = await memory.table("guard")
   const { store, lifted } = await open(table)
