@@ -92,7 +92,7 @@ export class OutboxRequest {
   async timeoutError(timeoutMs: number): Promise<ChatError> {
     const { status: path, name } = this.#paths
     const status = readStatus(path)
-    const { describeWait, waitsOf } = await import("./outbox-waits.js")
+    const { describeWait, waitsOf } = await import("./daemon-state.js")
     const waits = status === undefined ? [] : waitsOf(status)
     const nowMs = this.#clock.now()
     const why = waits.map((wait) => describeWait(wait, nowMs)).join(", ") || status?.reason?.message

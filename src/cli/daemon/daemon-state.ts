@@ -1,7 +1,8 @@
-/** Says why a daemon does not run, or runs without a connection. */
+/** Says why a daemon does not run, has no connection, or does not send. */
 import { rootPaths } from "../../daemon/files/paths.js"
+import type { OutboxWait } from "../../daemon/outbox/limits.js"
 import { daemonStatus } from "../../daemon/process/control.js"
-import type { DaemonStatus } from "../../daemon/status.js"
+import type { DaemonStatus, OutboxStatus } from "../../daemon/status.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { InstanceName } from "../../protocol/names.js"
 import type { Context } from "../context.js"
@@ -25,4 +26,21 @@ export function notRunningError(name: InstanceName, status: DaemonStatus | undef
   return new ChatError("NOT_FOUND", `daemon ${name} is not running${reason}`, {
     hint: `start it: ${startCommand({ name })}, or with a relay of its own: agentchat up`,
   })
+}
+
+/** Returns why lines of the outbox wait. Older daemons do not write it. */
+export function waitsOf({ outbox }: DaemonStatus): readonly OutboxWait[] {
+  return (outbox as Partial<OutboxStatus>).waits ?? []
+}
+
+/** Describes in one line why lines of the outbox wait. */
+export function describeWait({ reason, message, since, until }: OutboxWait, nowMs: number): string {
+  const begun = since === undefined ? "" : ` for ${secondsUntil(nowMs, since)} s`
+  const hint = reason === "unfinished line" ? "; end it with a newline" : ""
+  const next = until === undefined ? "" : `; next in ${secondsUntil(until, nowMs)} s`
+  return `${reason}: ${message}${begun}${next}${hint}`
+}
+
+function secondsUntil(ts: number, nowMs: number): number {
+  return Math.max(1, Math.ceil((ts - nowMs) / 1_000))
 }
