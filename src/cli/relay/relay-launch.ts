@@ -1,5 +1,5 @@
 /** Starts a relay in the background, and records the processes that `up` has started so that `down` can stop them. */
-import { type ChildProcess, spawn } from "node:child_process"
+import type { ChildProcess } from "node:child_process"
 import { closeSync, openSync, readFileSync, rmSync } from "node:fs"
 import { get } from "node:http"
 import { writeFileAtomic } from "../../base/atomic-file.js"
@@ -11,6 +11,7 @@ import {
   parseProcessRecord,
   processState,
 } from "../../daemon/files/process-record.js"
+import { spawnInBackground } from "../../daemon/process/background-process.js"
 import { ChatError } from "../../protocol/errors.js"
 import { type InstanceName, nickPattern } from "../../protocol/names.js"
 import { shownPath } from "../config.js"
@@ -63,10 +64,8 @@ export async function ensureRelay(
 function spawnRelay({ system }: Context, root: RootPaths, options: readonly string[]): ChildProcess {
   // The relay rotates its log itself; only what Node prints when it crashes comes through standard error.
   const log = openSync(root.relayLog, "a", 0o600)
-  const child = spawn(system.nodePath, [system.scriptPath, "serve", "--log", root.relayLog, ...options], {
-    detached: true,
-    stdio: ["ignore", "pipe", log],
-  })
+  const args = [system.scriptPath, "serve", "--log", root.relayLog, ...options]
+  const child = spawnInBackground(system.nodePath, args, ["ignore", "pipe", log])
   closeSync(log)
   child.unref()
   return child

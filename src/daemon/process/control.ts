@@ -1,4 +1,3 @@
-import { spawn } from "node:child_process"
 import { closeSync, openSync } from "node:fs"
 import type { Socket } from "node:net"
 import { fileURLToPath } from "node:url"
@@ -9,6 +8,7 @@ import { ensureHome, instanceNames, type RootPaths } from "../files/paths.js"
 import { type ProcessRecord, processState } from "../files/process-record.js"
 import type { DaemonStart } from "../options.js"
 import { type DaemonStatus, readStatus } from "../status.js"
+import { spawnInBackground } from "./background-process.js"
 import { askControl, type ControlRequest, checkReply, readLine } from "./control-socket.js"
 import { type Holder, readHolder } from "./pid-file.js"
 
@@ -233,10 +233,8 @@ async function spawnHost(
   { shared, nodePath }: { shared: boolean; nodePath: string },
 ): Promise<readonly string[]> {
   const log = openLog(root.hostLog)
-  const child = spawn(nodePath, [fileURLToPath(new URL("./host-main.js", import.meta.url))], {
-    detached: true,
-    stdio: ["pipe", log, log, "pipe"],
-  })
+  const main = fileURLToPath(new URL("./host-main.js", import.meta.url))
+  const child = spawnInBackground(nodePath, [main], ["pipe", log, log, "pipe"])
   closeSync(log)
   const replies = child.stdio[3] as Socket
   child.stdin?.end(JSON.stringify({ root: root.root, shared, start }))
