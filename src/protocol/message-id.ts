@@ -35,6 +35,17 @@ export const frameIdRule = "must be 1-64 of A-Z a-z 0-9 . _ : ~ -"
  */
 export const commandIdPrefix = "cli-"
 
+/** @param random - text that makes the id unique @returns the id of a line that the command with this process id writes */
+export function formatCommandId(pid: number, random: string): string {
+  return `${commandIdPrefix}${pid.toString(36)}.${random}`
+}
+
+/** Returns the process id of the command that chose an id; undefined for any other id. */
+export function commandPid(id: string): number | undefined {
+  const [, pid] = /^cli-([0-9a-z]{1,6})\./.exec(id) ?? []
+  return pid === undefined ? undefined : Number.parseInt(pid, 36)
+}
+
 /** Reports whether `id` has the form of a frame's id. */
 export function isFrameId(id: unknown): id is string {
   return typeof id === "string" && frameIdPattern.test(id)

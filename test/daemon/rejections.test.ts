@@ -1,6 +1,8 @@
+import { spawnSync } from "node:child_process"
 import { existsSync, readFileSync } from "node:fs"
 import { describe, expect, it } from "vitest"
 import { defaultGuardLimits } from "../../src/guards/limits.js"
+import { formatCommandId } from "../../src/protocol/message-id.js"
 import { until } from "../kit/condition.js"
 import { DaemonHarness } from "../kit/daemon-harness.js"
 import { FakeRelay } from "../kit/fake-relay.js"
@@ -99,5 +101,23 @@ describe("an agent that answers each rejection with a line that is rejected", ()
     await refuse(1, { to: "general", content: "x" })
     await until("five lines", () => noticeTypes().length === 5)
     expect(noticeTypes().at(-1)).toBe("REJECTED")
+  })
+})
+
+describe("a line that a command wrote", () => {
+  it("is not reported in the inbox when it is rejected while the command waits, which prints the reason", async () => {
+    const { daemon, noticeTypes, refuse } = await running()
+    await refuse(1, { to: "@nobody", content: "x", id: formatCommandId(process.pid, "a") })
+    await refuse(1, { to: "@nobody", content: "x", id: "own-line" })
+    await until("a notice", () => noticeTypes().length > 0)
+    expect(daemon.inbox.filter(({ type }) => isNoticeType(type))).toMatchObject([{ id: "own-line" }])
+  })
+
+  it("is reported when it is rejected after the command gave up or was killed", async () => {
+    const { daemon, noticeTypes, refuse } = await running()
+    const { pid } = spawnSync(process.execPath, ["--version"])
+    await refuse(1, { to: "@nobody", content: "x", id: formatCommandId(pid, "a") })
+    await until("a notice", () => noticeTypes().length > 0)
+    expect(daemon.inbox.filter(({ type }) => isNoticeType(type))).toHaveLength(1)
   })
 })

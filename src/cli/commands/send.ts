@@ -1,4 +1,5 @@
 import { formatForTerminal } from "../../base/visible-text.js"
+import type { RequestFrame } from "../../client/pending.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { Address } from "../../protocol/names.js"
 import { defineCommand, flag, required, value } from "../command.js"
@@ -8,6 +9,7 @@ import { messageFrame, messageOptions } from "../input/message-frame.js"
 import { address, anyText, closeChoice, seconds } from "../input/values.js"
 import { type DeliveryStage, deliveryStages, sendAndWait } from "../relay/delivery.js"
 import { answerMs, type RelayAnswer, relayRequest, requestOptions } from "../relay/relay-request.js"
+import { describeUnserved, findUnserved, type UnservedRole } from "../relay/unserved-role.js"
 
 /** Milliseconds to wait for a stage after `accepted`, without `--timeout`. */
 const stageMs = 30_000
@@ -54,7 +56,11 @@ export const send = defineCommand({
       return (await import("../guards/guard-report.js")).reportForecast(context, input, frame)
     }
     if (wanted !== "accepted") return sendAndWait(context, input, { frame, wanted, timeoutMs })
-    return reportAccepted(context, target, await relayRequest(context, input, frame))
+    const accepted = await relayRequest(context, input, frame)
+    const ask = async (query: RequestFrame) => (await relayRequest(context, input, query)).answer
+    const unserved =
+      accepted.answer["recipients"] === 0 ? await findUnserved(target, ask, accepted.self) : undefined
+    return reportAccepted(context, target, accepted, unserved)
   },
 })
 
@@ -65,11 +71,17 @@ function refuseUnreachableStage(target: Address, stage: DeliveryStage): void {
   })
 }
 
-function reportAccepted(context: Context, to: Address, { via, answer }: RelayAnswer): number {
+function reportAccepted(
+  context: Context,
+  to: Address,
+  { via, answer }: RelayAnswer,
+  unserved: UnservedRole | undefined,
+): number {
   const { msg_id, ts, seq, recipients } = answer
-  const document = { state: "accepted", to, msg_id, ts, seq, recipients, via }
+  const document = { state: "accepted", to, msg_id, ts, seq, recipients, ...unserved, via }
   const status = reportSuccess(context, document, `accepted ${formatForTerminal(String(msg_id))}`)
-  if (recipients === 0 && !context.config.json) context.io.note(whereItWaits(to))
+  if (unserved !== undefined) context.io.note(describeUnserved(to, unserved))
+  else if (recipients === 0 && !context.config.json) context.io.note(whereItWaits(to))
   return status
 }
 

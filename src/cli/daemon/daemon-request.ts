@@ -22,8 +22,9 @@ import type { ClientFrame } from "../../protocol/client-messages.js"
 import { ChatError, isErrorCode } from "../../protocol/errors.js"
 import type { GuardFacts } from "../../protocol/guard-facts.js"
 import { defaultLimits } from "../../protocol/limits.js"
-import { commandIdPrefix } from "../../protocol/message-id.js"
+import { formatCommandId } from "../../protocol/message-id.js"
 import type { Draft } from "../../protocol/statements.js"
+import type { System } from "../context.js"
 import { FileTail, watchDirectory } from "./file-tail.js"
 
 /** Milliseconds between two reads of the files, in case the system reports no changes. */
@@ -44,7 +45,7 @@ export class OutboxRequest {
    * @param id - the id of the line; a line that is sent again keeps its id, so that the relay stores it once
    * @throws {ChatError} INVALID_MSG if it is too large; FILE_FAILED
    */
-  constructor(paths: DaemonPaths, frame: ClientFrame | Draft, clock: Clock, id = newLineId()) {
+  constructor(paths: DaemonPaths, frame: ClientFrame | Draft, clock: Clock, id: string) {
     this.#id = id
     this.#paths = paths
     this.#clock = clock
@@ -117,7 +118,7 @@ export class OutboxRequest {
 export async function requestThroughDaemon(
   paths: DaemonPaths,
   frame: ClientFrame | Draft,
-  { clock, timeoutMs, id }: { clock: Clock; timeoutMs: number; id?: string },
+  { clock, timeoutMs, id }: { clock: Clock; timeoutMs: number; id: string },
 ): Promise<Members> {
   const request = new OutboxRequest(paths, frame, clock, id)
   try {
@@ -136,9 +137,9 @@ export function outboxLine(frame: ClientFrame | Draft, id: string): string {
   return JSON.stringify({ ...frame, id })
 }
 
-/** Returns a new id for an outbox line that a command writes. */
-export function newLineId(): string {
-  return `${commandIdPrefix}${randomBytes(9).toString("base64url")}`
+/** Returns a new id for an outbox line that this command writes. */
+export function newLineId({ pid }: Pick<System, "pid">): string {
+  return formatCommandId(pid, randomBytes(9).toString("base64url"))
 }
 
 /** @throws {ChatError} if the line rejects the request */

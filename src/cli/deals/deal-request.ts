@@ -94,7 +94,7 @@ async function sendThroughDaemon(
 ): Promise<Answered | Unanswered> {
   const { requestThroughDaemon, newLineId, outboxLine } = await import("../daemon/daemon-request.js")
   const { clock, config } = context
-  const lineId = newLineId()
+  const lineId = newLineId(context.system)
   try {
     const line = await requestThroughDaemon(paths, draft, {
       clock,

@@ -1,6 +1,7 @@
 /** Sends a message and waits until it reaches a delivery stage, or is answered. */
 import { formatForTerminal } from "../../base/visible-text.js"
 import type { DaemonPaths } from "../../daemon/files/paths.js"
+import { readStatus } from "../../daemon/status.js"
 import type { ClientFrame } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
 import { isQuiet } from "../../protocol/message-kinds.js"
@@ -9,8 +10,9 @@ import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Context } from "../context.js"
 import { reportFailure, reportSuccess } from "../exit-status.js"
 import { notePrintedAnswer } from "./printed-answers.js"
-import { chooseDaemon, requestAsMember, type SenderChoice } from "./relay-request.js"
+import { answerMs, askDaemon, chooseDaemon, requestAsMember, type SenderChoice } from "./relay-request.js"
 import { withSession } from "./session.js"
+import { describeUnserved, findUnserved, type UnservedRole } from "./unserved-role.js"
 
 /** Delivery stages that a sender can wait for, in order. */
 export const deliveryStages = ["accepted", "mirrored", "retrieved", "answered"] as const
@@ -42,16 +44,19 @@ type Members = Readonly<Record<string, unknown>>
 /** The delivery of one message: the stages it has reached, and its answer. */
 export class Delivery {
   readonly wanted: DeliveryStage
-  readonly #target: Address
+  /** Set if no agent has the role that the message is for. */
+  unserved: UnservedRole | undefined
+  readonly target: Address
   readonly #stages: ReachedStage[] = []
   /** Id of the agent whose answer counts; undefined if any answer does. */
   #addressee: string | undefined
   #msgId: string | undefined
   #reply: Reply | undefined
   #acceptedMs = 0
+  #recipients: unknown
 
   constructor(target: Address, wanted: DeliveryStage) {
-    this.#target = target
+    this.target = target
     this.wanted = wanted
     if (/^@[0-9a-f]{16}$/.test(target)) this.#addressee = target
   }
@@ -67,6 +72,11 @@ export class Delivery {
 
   get reply(): Reply | undefined {
     return this.#reply
+  }
+
+  /** True for a task that the relay has accepted, and that no agent could take at once. */
+  get isUntaken(): boolean {
+    return this.#recipients === 0 && this.target.startsWith("+")
   }
 
   /** The latest stage; `written` before the first. */
@@ -86,12 +96,13 @@ export class Delivery {
   }
 
   /** Adds a stage. @param report - an ACK, a DELIVERY, or a line of acks.jsonl */
-  takeStage({ state, ts, by, msg_id, to, reason }: Members): void {
+  takeStage({ state, ts, by, msg_id, to, reason, recipients }: Members): void {
     if (typeof state !== "string" || typeof ts !== "number") return
     if (state === "accepted") {
       if (typeof msg_id === "string") this.#msgId = msg_id
       this.#acceptedMs = ts
-      if (typeof to === "string" && this.#target.startsWith("@")) this.#addressee = to
+      this.#recipients = recipients
+      if (typeof to === "string" && this.target.startsWith("@")) this.#addressee = to
     } else if (msg_id !== this.#msgId) return
     if (state === "answered" && this.#stages.some((stage) => stage.state === state)) return
     this.#stages.push({
@@ -186,26 +197,48 @@ function noteAnswer({ io }: Context, paths: DaemonPaths, msgId: string): void {
 }
 
 async function sendThroughDaemon(
-  { clock }: Context,
+  context: Context,
   paths: DaemonPaths,
   { frame, wanted, timeoutMs }: DeliveryRequest,
 ): Promise<Delivery> {
-  const { OutboxRequest } = await import("../daemon/daemon-request.js")
+  const { clock } = context
+  const { newLineId, OutboxRequest } = await import("../daemon/daemon-request.js")
+  const deadlineMs = clock.monotonic() + timeoutMs
+  const timeLeft = () => Math.max(0, deadlineMs - clock.monotonic())
   const delivery = new Delivery(frame.to, wanted)
   const readNewLines = wanted === "answered" ? await openInbox(paths) : () => []
-  const request = new OutboxRequest(paths, frame, clock)
+  const request = new OutboxRequest(paths, frame, clock, newLineId(context.system))
   try {
-    await request.waitFor(timeoutMs, () => {
+    const look = () => {
       for (const line of request.read()) delivery.takeStage(line)
       // An answer is known by the id of the question, so read the inbox only once the relay has given it one.
       if (delivery.msgId !== undefined) for (const line of readNewLines()) delivery.takeMessage(line)
       return delivery.isOver || undefined
-    })
+    }
+    await request.waitFor(timeoutMs, () => look() ?? (delivery.isUntaken || undefined))
+    if (delivery.isUntaken && !delivery.isOver) {
+      const ask = (query: ClientFrame<"LIST_AGENTS">) =>
+        askDaemon(context, paths, query, Math.min(answerMs, timeLeft()))
+      await noteUnserved(context, delivery, ask, readStatus(paths.status)?.agent_id)
+      await request.waitFor(timeLeft(), look)
+    }
     if (delivery.stages.length === 0) throw await request.timeoutError(timeoutMs)
     return delivery
   } finally {
     request.close()
   }
+}
+
+/** Says at once that a task waits for nobody, rather than after the time limit. */
+async function noteUnserved(
+  { io }: Context,
+  delivery: Delivery,
+  ask: Parameters<typeof findUnserved>[1],
+  self: string | null | undefined,
+): Promise<void> {
+  const { target } = delivery
+  delivery.unserved = await findUnserved(target, ask, self)
+  if (delivery.unserved !== undefined) io.note(describeUnserved(target, delivery.unserved))
 }
 
 /** @returns a function that returns the lines added since its last call */
@@ -232,6 +265,7 @@ async function sendOnSession(
   const delivery = new Delivery(frame.to, wanted)
   const { clock } = context
   const deadlineMs = clock.monotonic() + timeoutMs
+  const timeLeft = () => Math.max(0, deadlineMs - clock.monotonic())
   const queue = new MessageQueue()
   return withSession(
     context,
@@ -241,7 +275,12 @@ async function sendOnSession(
         await connection.request({ type: "JOIN", channel: frame.to }, timeoutMs)
       }
       delivery.takeStage({ ...(await requestAsMember(connection, frame, timeoutMs)) })
-      const timer = clock.setTimer(() => queue.end(), Math.max(0, deadlineMs - clock.monotonic()))
+      if (delivery.isUntaken) {
+        const ask = (query: ClientFrame<"LIST_AGENTS">) =>
+          connection.request(query, Math.min(answerMs, timeLeft()))
+        await noteUnserved(context, delivery, ask, connection.welcome.agent_id)
+      }
+      const timer = clock.setTimer(() => queue.end(), timeLeft())
       try {
         await queue.drain((message) => {
           if (message.type === "DELIVERY") delivery.takeStage({ ...message })
@@ -302,8 +341,8 @@ class MessageQueue {
 /** Prints the result. @returns the exit status */
 function report(context: Context, request: DeliveryRequest, delivery: Delivery, via: Sender): number {
   const { to } = request.frame
-  const { state, msgId: msg_id, stages, reply } = delivery
-  const document = { state, to, msg_id, rungs: stages, reply, via }
+  const { state, msgId: msg_id, stages, reply, unserved } = delivery
+  const document = { state, to, msg_id, ...unserved, rungs: stages, reply, via }
   if (delivery.isReached) {
     const text = reply === undefined ? `${state} ${formatForTerminal(String(msg_id))}` : formatReply(reply)
     return reportSuccess(context, document, text)

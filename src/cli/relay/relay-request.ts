@@ -61,8 +61,7 @@ export async function relayRequest(
   const paths = chooseDaemon(context, choice)
   if (paths !== undefined) {
     if (frame.type !== "MSG") requireConnected(paths)
-    const { requestThroughDaemon } = await import("../daemon/daemon-request.js")
-    const answer = await requestThroughDaemon(paths, frame, { clock: context.clock, timeoutMs })
+    const answer = await askDaemon(context, paths, frame, timeoutMs)
     return { via: "daemon", self: undefined, answer }
   }
   return withSession(context, choice, async (connection) => {
@@ -128,8 +127,18 @@ export async function daemonRequest(
 ): Promise<RelayAnswer["answer"]> {
   const paths = requireDaemon(context, name)
   requireConnected(paths)
-  const { requestThroughDaemon } = await import("../daemon/daemon-request.js")
-  return requestThroughDaemon(paths, frame, { clock: context.clock, timeoutMs: timeout ?? answerMs })
+  return askDaemon(context, paths, frame, timeout ?? answerMs)
+}
+
+/** Sends a frame through a daemon and returns the answer. @throws {ChatError} as `requestThroughDaemon` */
+export async function askDaemon(
+  { clock, system }: Context,
+  paths: DaemonPaths,
+  frame: RequestFrame,
+  timeoutMs: number,
+): Promise<RelayAnswer["answer"]> {
+  const { newLineId, requestThroughDaemon } = await import("../daemon/daemon-request.js")
+  return requestThroughDaemon(paths, frame, { clock, timeoutMs, id: newLineId(system) })
 }
 
 /**

@@ -2,8 +2,10 @@ import type { Clock } from "../../base/clock.js"
 import { agentIdOfDid } from "../../proposals/statement.js"
 import type { ClientMessage } from "../../protocol/client-messages.js"
 import type { ChatError } from "../../protocol/errors.js"
+import { commandPid } from "../../protocol/message-id.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import { isVerb, type Verb } from "../../protocol/verbs.js"
+import { isRunning } from "../files/process-record.js"
 import type { ActiveStops } from "../guards/active-stops.js"
 import type { CircuitBreaker } from "../guards/circuit-breaker.js"
 import type { Inbox } from "../inbox/inbox.js"
@@ -89,6 +91,7 @@ export class AnswerEffects {
   #reportRejected(line: Pick<OutboxLine, "at" | "id" | "sha256">, error: ChatError): void {
     const { inbox, log, clock } = this.#services
     log(`rejected: ${line.id} ${error.code}`)
+    if (isReadByCommand(line.id)) return
     inbox.append(rejectedLine(line, error, clock.now()), { msgId: line.at })
   }
 
@@ -119,4 +122,10 @@ export class AnswerEffects {
     if (msgId === undefined || !this.#services.isEcho) return
     inbox.append(echoLine({ to, content }, msgId, ts, self()), { msgId })
   }
+}
+
+/** Reports whether a command still waits for the outcome of its line, and so prints it itself. */
+function isReadByCommand(lineId: string): boolean {
+  const pid = commandPid(lineId)
+  return pid !== undefined && isRunning(pid)
 }

@@ -72,6 +72,11 @@ export function wasRunningAt(pid: number, atMs: number, nowMs: number): boolean 
   return startedMs <= atMs
 }
 
+/** Reports whether a process has this pid now. */
+export function isRunning(pid: number): boolean {
+  return startTime(pid) !== undefined
+}
+
 function startTime(pid: number): string | undefined {
   const stat = readText(`/proc/${pid}/stat`)
   if (stat !== "") {

@@ -268,8 +268,9 @@ export class OutboxSender {
     }
     this.#setAvailable()
     this.#forget(line)
-    this.#options.outbox.rejectLine(line, error)
+    // First, while the command that wrote the line cannot have read the outcome and ended.
     this.#options.effects.rejected(line, error)
+    this.#options.outbox.rejectLine(line, error)
   }
 
   #forget(line: OutboxLine): void {
