@@ -72,10 +72,14 @@ async function confirmForOthers(
     .map(({ name }) => name)
   const names = here.length === 0 ? "" : ` (here: ${here.join(", ")})`
   const loss = `disconnects ${others} other ${others === 1 ? "agent" : "agents"}${names}`
+  const gentler =
+    ownName === undefined
+      ? "see who: agentchat agents"
+      : `stop the daemon only: agentchat daemon --stop --name ${ownName}`
   await requireConfirmation(context, false, {
     asker: "down",
     loss,
     question: `stop the relay on ${localUrl(port)}? It ${loss}.`,
-    hint: "see who: agentchat agents; stop it anyway: agentchat down --yes",
+    hint: `${gentler}; stop the relay too: agentchat down --yes`,
   })
 }
