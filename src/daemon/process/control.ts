@@ -8,7 +8,6 @@ import { ensureHome, instanceNames, type RootPaths } from "../files/paths.js"
 import { type ProcessRecord, processState } from "../files/process-record.js"
 import type { DaemonStart } from "../options.js"
 import { type DaemonStatus, readStatus } from "../status.js"
-import { spawnInBackground } from "./background-process.js"
 import { askControl, type ControlRequest, checkReply, readLine } from "./control-socket.js"
 import { type Holder, readHolder } from "./pid-file.js"
 
@@ -232,6 +231,7 @@ async function spawnHost(
   start: DaemonStart,
   { shared, nodePath }: { shared: boolean; nodePath: string },
 ): Promise<readonly string[]> {
+  const { spawnInBackground } = await import("./background-process.js")
   const log = openLog(root.hostLog)
   const main = fileURLToPath(new URL("./host-main.js", import.meta.url))
   const child = spawnInBackground(nodePath, [main], ["pipe", log, log, "pipe"])
