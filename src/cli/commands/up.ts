@@ -105,7 +105,7 @@ async function ensureDaemon(
 
 interface Outcome {
   readonly url: string
-  /** Whether the relay keeps anything when it ends. */
+  /** True if the relay has a store that outlives it. */
   readonly hasStore: boolean
   readonly relayStarted: boolean
   readonly daemonStarted: boolean

@@ -3,11 +3,11 @@ import type { Readable } from "node:stream"
 import { ChatError } from "../../protocol/errors.js"
 import type { Context } from "../context.js"
 
-/** What a person has to confirm. */
+/** A step that a person has to confirm. */
 export interface Confirmation {
   /** The command or option that asks, such as `--rotate`. */
   readonly asker: string
-  /** What it does, such as "destroys a private key". */
+  /** Its effect, such as "destroys a private key". */
   readonly loss: string
   readonly question: string
   readonly hint?: string

@@ -17,7 +17,7 @@ import { type InstanceName, nickPattern } from "../../protocol/names.js"
 import { shownPath } from "../config.js"
 import type { Context } from "../context.js"
 
-/** What a relay reports of itself. */
+/** Facts that a relay reports about itself. */
 export interface RelayHealth {
   /** Number of agents that are connected. */
   readonly agents: number
@@ -25,7 +25,7 @@ export interface RelayHealth {
   readonly hasStore: boolean
 }
 
-/** What listens on a port. */
+/** The program that listens on a port. */
 type Occupant = RelayHealth | "other" | "nobody"
 
 const probeMs = 2_000
