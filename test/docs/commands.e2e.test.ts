@@ -42,6 +42,8 @@ describe("the commands of the documents", { timeout: 120_000 }, () => {
     for (const line of shellLines("README.md").filter((one) => /--name bob|bob\/outbox/.test(one))) {
       const { status, stderr } = sh(line, { AGENTCHAT_SERVER: relay.url })
       expect([line, status, stderr]).toEqual([line, 0, ""])
+      // A person types the next line after bob has joined the three channels.
+      await until("bob's joins", () => place.inbox("default").length >= 3)
     }
     const found = await until("the message", () => place.inbox("default").find(({ type }) => type === "MSG"))
     expect(Object.keys(found)).toEqual(Object.keys(shown))
