@@ -18,7 +18,7 @@ export type BreakerStep =
   | { readonly state: "paused"; readonly used: number; readonly until: number }
   | { readonly state: "stopped"; readonly used: number }
 
-/** What {@link Breaker.save} returns: plain JSON. */
+/** The state that {@link Breaker.save} returns: plain JSON. */
 interface BreakerState {
   /** Answers counted, at the time `ts`. */
   used: number

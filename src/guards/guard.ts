@@ -24,7 +24,7 @@ interface Accepted {
 /** Times an agent's counts were cleared by work, less those regained since, and the time of the last. */
 type Refills = readonly [refills: number, ts: number]
 
-/** What {@link Guard.save} writes: every part as JSON of its owner. */
+/** The state that {@link Guard.save} writes: every part as JSON of its owner. */
 interface SavedState {
   readonly ts: number
   readonly stops: unknown

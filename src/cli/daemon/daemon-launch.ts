@@ -238,11 +238,11 @@ function reportStarted(
     ...Object.values(created).map((path) => `created the identity ${formatForTerminal(path)}`),
   ])
   sayNewAddress(context, start, paths)
-  if (!connected && !context.config.json) noteOffline(context, reason ?? null)
+  if (!connected && !context.config.json) noteRetrying(context, reason ?? null)
   return 0
 }
 
-function noteOffline({ io }: Context, reason: DaemonStatus["reason"]): void {
+function noteRetrying({ io }: Context, reason: DaemonStatus["reason"]): void {
   io.note(`${reason?.message ?? "the relay has not answered yet"}; the daemon keeps trying`)
   if (reason?.hint !== undefined) io.note(`hint: ${reason.hint}`)
 }

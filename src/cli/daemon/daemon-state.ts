@@ -16,11 +16,13 @@ export function noteOffline({ config, clock, io }: Context, name: InstanceName):
   io.note(`${error.message}; newer messages may be missing`)
 }
 
+/** Returns the error of a daemon that runs without a connection, with the reason from its status. */
 export function notConnectedError(name: InstanceName, status: DaemonStatus | undefined): ChatError {
   const reason = status?.reason?.message ?? "the relay has not answered yet"
   return new ChatError("UNREACHABLE", `daemon ${name} is not connected: ${reason}`)
 }
 
+/** Returns the error of a daemon that does not run, with the reason why it stopped and the command that starts it. */
 export function notRunningError(name: InstanceName, status: DaemonStatus | undefined): ChatError {
   const reason = status?.reason === undefined || status.reason === null ? "" : `: ${status.reason.message}`
   return new ChatError("NOT_FOUND", `daemon ${name} is not running${reason}`, {
@@ -35,12 +37,13 @@ export function waitsOf({ outbox }: DaemonStatus): readonly OutboxWait[] {
 
 /** Describes in one line why lines of the outbox wait. */
 export function describeWait({ reason, message, since, until }: OutboxWait, nowMs: number): string {
-  const begun = since === undefined ? "" : ` for ${secondsUntil(nowMs, since)} s`
+  const begun = since === undefined ? "" : ` for ${secondsBetween(since, nowMs)} s`
   const hint = reason === "unfinished line" ? "; end it with a newline" : ""
-  const next = until === undefined ? "" : `; next in ${secondsUntil(until, nowMs)} s`
+  const next = until === undefined ? "" : `; next in ${secondsBetween(nowMs, until)} s`
   return `${reason}: ${message}${begun}${next}${hint}`
 }
 
-function secondsUntil(ts: number, nowMs: number): number {
-  return Math.max(1, Math.ceil((ts - nowMs) / 1_000))
+/** At least 1: a wait that has just begun, or is about to end, is not shown as none. */
+function secondsBetween(startMs: number, endMs: number): number {
+  return Math.max(1, Math.ceil((endMs - startMs) / 1_000))
 }

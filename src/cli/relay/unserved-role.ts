@@ -6,7 +6,7 @@ import { ChatError } from "../../protocol/errors.js"
 import type { Address } from "../../protocol/names.js"
 import type { RosterEntry } from "../../protocol/server-messages.js"
 
-/** What `--json` says of a task whose role no agent has now. */
+/** Members of `--json` for a task whose role no agent has now. */
 export interface UnservedRole {
   readonly unserved: true
   /** Similar roles that agents have. */
