@@ -1,5 +1,5 @@
 import { once } from "node:events"
-import { appendFileSync, closeSync, existsSync, openSync, readFileSync, writeSync } from "node:fs"
+import { appendFileSync, closeSync, existsSync, openSync, readFileSync, statSync, writeSync } from "node:fs"
 import { describe, expect, it, type TestContext } from "vitest"
 import { until } from "../kit/condition.js"
 import { isLong } from "../kit/long.js"
@@ -42,6 +42,11 @@ class Pair {
   /** Appends a message to #general. */
   post(content: string): void {
     appendFileSync(this.outbox, `${JSON.stringify({ to: "#general", content })}\n`)
+  }
+
+  /** Waits until the daemon has emptied the outbox; between the moving away and the new file there is none. */
+  async cleared(): Promise<void> {
+    await until("the clearing", () => statSync(this.outbox, { throwIfNoEntry: false })?.size === 0)
   }
 
   startSender(): Promise<void> {
@@ -90,7 +95,7 @@ describe.concurrent("outbox lines arrive once", { timeout: 240_000 }, () => {
     const pair = await Pair.start(context)
     const fd = openSync(pair.outbox, "a")
     writeSync(fd, '{"to":"#general","content":"k-0"}\n')
-    await until("the clearing", () => readFileSync(pair.outbox).length === 0)
+    await pair.cleared()
     writeSync(fd, '{"to":"#general","content":"k-1"}\n')
     pair.post("k-2")
     await until("the late line", () => pair.receiver.contents("b").includes("k-1"))
@@ -117,7 +122,7 @@ describe.concurrent("outbox lines arrive once", { timeout: 240_000 }, () => {
     const pair = await Pair.start(context)
     const acks = pair.sender.file("a", "acks.jsonl")
     pair.post("n-0")
-    await until("the clearing", () => readFileSync(pair.outbox).length === 0)
+    await pair.cleared()
     for (let round = 1; round <= 4; round++) {
       if (round % 2 === 1) pair.sender.must("daemon", "--stop", "--name", "a")
       else killDaemon(pair.sender, "a")
@@ -127,7 +132,7 @@ describe.concurrent("outbox lines arrive once", { timeout: 240_000 }, () => {
       await until("the ACK", () => readFileSync(acks).length > acked)
       killDaemon(pair.sender, "a")
       await pair.startSender()
-      await until("the clearing", () => readFileSync(pair.outbox).length === 0)
+      await pair.cleared()
     }
     await pair.expectAll(numbered("n", 5))
   })
