@@ -9,6 +9,7 @@ import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { RelaySettings, Services } from "../services.js"
 import { Agent, type AgentMemory, makeAgentMemory } from "../sessions/agent.js"
 import { Challenge, type Claim } from "../sessions/challenge.js"
+import { addressOrigin } from "../sessions/origin.js"
 import type { Session } from "../sessions/session.js"
 import { moveBelongings, replaceIds } from "./take-over.js"
 
@@ -113,7 +114,8 @@ function admit(
     memory = known.memory
     if (known.evicted !== undefined) rosterSync.forget(known.evicted)
   }
-  const agent = new Agent(id, name, memory, session.sendQueue, { clock, staleMs: limits.staleMs })
+  const address = addressOrigin(session.remoteAddress)
+  const agent = new Agent(id, name, memory, session.sendQueue, { clock, staleMs: limits.staleMs, address })
   const formerly = ids.length > 0 ? ids.slice(0, -1) : undefined
   agent.introduce({ role, card, did, formerly }, rosterSync.claim(agent))
   session.attempt = message

@@ -31,6 +31,8 @@ export interface RosterFacts {
   readonly seenTs: number
   readonly readTs?: number | undefined
   readonly answeredTs?: number | undefined
+  /** When a relay first met it. */
+  readonly metTs?: number | undefined
   readonly card?: AgentCard | undefined
   /** did:key of a persistent identity. */
   readonly did?: string | undefined
@@ -69,8 +71,8 @@ export function epochAfter(now: number, earlier: string | undefined): string {
 
 /** Returns the record of an agent whose session has ended. */
 export function departedRecord(agent: RosterFacts, epoch: string, now: number): RosterRecord {
-  const { id, name, role, seenTs, readTs, answeredTs, card, did, formerly } = agent
-  const facts = { id, name, role, seenTs, readTs, answeredTs, card, did, formerly }
+  const { id, name, role, seenTs, readTs, answeredTs, metTs, card, did, formerly } = agent
+  const facts = { id, name, role, seenTs, readTs, answeredTs, metTs, card, did, formerly }
   return { ...facts, status: "offline", since: now, relay: null, epoch, channels: [] }
 }
 
@@ -95,19 +97,22 @@ const row = object({
   seen_ts: number(),
   read_ts: optional(number()),
   answered_ts: optional(number()),
+  met_ts: optional(number()),
 })
 
 /** Formats a record as a row of the table of agents, whose key is the id without its `@`. */
 export function formatRecord(record: RosterRecord): string {
-  const { id: _, beforeSilence: __, seenTs, readTs, answeredTs, ...others } = record
-  return JSON.stringify({ v: 1, ...others, seen_ts: seenTs, read_ts: readTs, answered_ts: answeredTs })
+  const { id: _, beforeSilence: __, seenTs, readTs, answeredTs, metTs, ...others } = record
+  const times = { seen_ts: seenTs, read_ts: readTs, answered_ts: answeredTs, met_ts: metTs }
+  return JSON.stringify({ v: 1, ...others, ...times })
 }
 
 /** Parses a row of the table of agents. @returns undefined for a row of another version */
 export function parseRecord(key: string, text: string): RosterRecord | undefined {
   const read = row.read(parseJson(text))
   if (read instanceof Fault) return undefined
-  const { v: _, name, card, seen_ts: seenTs, read_ts: readTs, answered_ts: answeredTs, ...others } = read
+  const { v: _, name, card, seen_ts: seenTs, read_ts: readTs, answered_ts: answeredTs, ...rest } = read
+  const { met_ts: metTs = seenTs, ...others } = rest
   const id = `@${key}` as AgentId
   return {
     ...others,
@@ -118,6 +123,7 @@ export function parseRecord(key: string, text: string): RosterRecord | undefined
     seenTs,
     readTs,
     answeredTs,
+    metTs,
   }
 }
 

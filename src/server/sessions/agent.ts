@@ -9,6 +9,7 @@ import { formatMessagePrefix } from "../delivery/message-json.js"
 import { formatEntry, type RosterFacts } from "../roster/roster-record.js"
 import { payloadOf } from "../wire/frame-encoder.js"
 import type { SendQueue } from "../wire/send-queue.js"
+import { keyOrigin, type Origin } from "./origin.js"
 import { SentIds } from "./sent-ids.js"
 import { WriteSequencer } from "./write-sequencer.js"
 
@@ -43,6 +44,8 @@ interface AgentOptions {
   readonly clock: Clock
   /** {@link Limits.staleMs} */
   readonly staleMs: number
+  /** Origin of the address it connected from. */
+  readonly address: Origin
 }
 
 /** The facts that a client states in IDENTIFY. */
@@ -74,12 +77,15 @@ export class Agent implements RosterFacts {
   seenTs: number
   readTs: number | undefined
   answeredTs: number | undefined
+  /** When this relay first met it. */
+  metTs: number
   /** {@link RosterRecord.epoch} */
   epoch = ""
   /** Probes in a row that found the session silent. */
   missedProbes = 0
   readonly #clock: Clock
   readonly #staleMs: number
+  readonly #address: Origin
   #status: PresenceState = "idle"
   #statusTs: number
   #silentTs: number | undefined
@@ -89,7 +95,7 @@ export class Agent implements RosterFacts {
     name: Nick,
     memory: AgentMemory,
     sendQueue: SendQueue,
-    { clock, staleMs }: AgentOptions,
+    { clock, staleMs, address }: AgentOptions,
   ) {
     this.id = id
     this.name = name
@@ -98,8 +104,10 @@ export class Agent implements RosterFacts {
     this.messagePrefix = formatMessagePrefix(id, name)
     this.#clock = clock
     this.#staleMs = staleMs
+    this.#address = address
     this.#statusTs = clock.now()
     this.seenTs = this.#statusTs
+    this.metTs = this.#statusTs
   }
 
   /** Sets what the agent states of itself; what it leaves out stays as last known. */
@@ -110,11 +118,19 @@ export class Agent implements RosterFacts {
     this.formerly = formerly
     this.readTs = known?.readTs
     this.answeredTs = known?.answeredTs
+    this.metTs = known?.metTs ?? this.metTs
   }
 
   /** True if the agent proved a key, and so can come back as the same agent. */
   get isPersistent(): boolean {
     return persistentIdPattern.test(this.id)
+  }
+
+  /** The origin that what it takes is charged to now. */
+  get origin(): Origin {
+    return this.isPersistent
+      ? keyOrigin(this.id, this.#address, this.#clock.now() - this.metTs)
+      : this.#address
   }
 
   /** The status it set; `offline` while its session is silent. */

@@ -2,6 +2,7 @@ import type { Clock } from "../../base/clock.js"
 import { LruMap } from "../../base/lru-map.js"
 import { Gcra, type Passage } from "../../guards/gcra.js"
 import type { Limits } from "../../protocol/limits.js"
+import { addressOrigin, loopback, type Origin } from "./origin.js"
 
 /** Addresses without a connection whose frames are still counted. */
 const absentAddresses = 4_096
@@ -23,8 +24,8 @@ export class IpLimiter {
   readonly #clock: Clock
   readonly #log: (line: string) => void
   /** Addresses with a connection. */
-  readonly #present = new Map<string, Visitor>()
-  readonly #absent = new LruMap<string, Visitor>(absentAddresses)
+  readonly #present = new Map<Origin, Visitor>()
+  readonly #absent = new LruMap<Origin, Visitor>(absentAddresses)
 
   constructor(limits: Limits, clock: Clock, log: (line: string) => void) {
     this.#limits = limits
@@ -34,11 +35,11 @@ export class IpLimiter {
 
   /** Counts a connection. Call {@link disconnected} once for each. */
   connected(address: string | undefined): void {
-    this.#find(originOf(address)).connections++
+    this.#find(addressOrigin(address)).connections++
   }
 
   disconnected(address: string | undefined): void {
-    const origin = originOf(address)
+    const origin = addressOrigin(address)
     const visitor = this.#present.get(origin)
     if (visitor === undefined || --visitor.connections > 0) return
     this.#present.delete(origin)
@@ -47,8 +48,8 @@ export class IpLimiter {
 
   /** Returns whether an address holds more connections than it may. */
   hasTooManyConnections(address: string | undefined): boolean {
-    const origin = originOf(address)
-    if (origin === "loopback") return false
+    const origin = addressOrigin(address)
+    if (origin === loopback) return false
     const visitor = this.#present.get(origin)
     if (visitor === undefined || visitor.connections <= this.#limits.addressSessions) return false
     this.#logFlood(origin, visitor, `${visitor.connections} connections, more than one address may have`)
@@ -57,14 +58,14 @@ export class IpLimiter {
 
   /** Counts a frame that came before IDENTIFY. @returns whether it may be handled */
   takeFrame(address: string | undefined): Passage {
-    const origin = originOf(address)
+    const origin = addressOrigin(address)
     const visitor = this.#find(origin)
     const passage = visitor.meter.take(this.#clock.monotonic())
     if (!passage.ok) this.#logFlood(origin, visitor, "too many frames without an identity")
     return passage
   }
 
-  #find(origin: string): Visitor {
+  #find(origin: Origin): Visitor {
     const known = this.#present.get(origin) ?? this.#absent.get(origin)
     const { strangerFramesPerSecond: ratePerSecond, strangerFrameBurst: burst } = this.#limits
     const visitor = known ?? {
@@ -77,30 +78,10 @@ export class IpLimiter {
     return visitor
   }
 
-  #logFlood(origin: string, visitor: Visitor, what: string): void {
+  #logFlood(origin: Origin, visitor: Visitor, what: string): void {
     const nowMs = this.#clock.monotonic()
     if (nowMs - visitor.loggedMs < logMs) return
     visitor.loggedMs = nowMs
     this.#log(`flood: ${origin}: ${what}`)
   }
-}
-
-/** Returns the key under which an address is counted. One IPv6 user has 2^64 addresses: their /64 counts as one. */
-function originOf(address: string | undefined): string {
-  if (address === undefined) return "?"
-  const plain = address.startsWith("::ffff:") ? address.slice("::ffff:".length) : address
-  if (plain === "::1" || plain.startsWith("127.")) return "loopback"
-  return plain.includes(":") ? networkOf(plain) : plain
-}
-
-const groupsOfNetwork = 4
-const groups = 8
-
-function networkOf(address: string): string {
-  const [head = "", tail] = address.split("%", 1)[0]?.split("::") ?? []
-  const first = head === "" ? [] : head.split(":")
-  const last = tail === undefined || tail === "" ? [] : tail.split(":")
-  const zeros = tail === undefined ? 0 : Math.max(0, groups - first.length - last.length)
-  const all = [...first, ...new Array<string>(zeros).fill("0"), ...last]
-  return `${all.slice(0, groupsOfNetwork).join(":")}::/64`
 }

@@ -44,6 +44,7 @@ function agentAt(writes: WriteScheduler, name: string) {
     agent: new Agent(`@${name}` as AgentId, name as Nick, memory, sendQueue, {
       clock: new FakeClock(),
       staleMs: 1,
+      address: "loopback",
     }),
   }
 }

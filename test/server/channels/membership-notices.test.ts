@@ -115,6 +115,7 @@ function agentNamed(name: string): Agent {
   return new Agent(`@${name}` as AgentId, name as Nick, memory, sendQueue, {
     clock: new FakeClock(),
     staleMs: 1,
+    address: "loopback",
   })
 }
 

@@ -85,7 +85,7 @@ class Station {
     this.leave(id)
     const owner = { isWritable: false, onOverflow: () => {} }
     const outgoing = new SendQueue(new Socket(), owner, new WriteScheduler(), 1)
-    const time = { clock: this.#clock, staleMs: 1 }
+    const time = { clock: this.#clock, staleMs: 1, address: "loopback" }
     const agent = new Agent(id, `n${id.slice(-2)}` as Nick, makeMemory(), outgoing, time)
     agent.introduce({}, this.sync.claim(agent))
     const session = {
