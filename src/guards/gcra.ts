@@ -73,6 +73,12 @@ export class Gcra {
     return waitMs === 0 ? admittedAtOnce : { ok: true, waitMs }
   }
 
+  /** Takes `cost` cells whatever is left, so that later ones wait; never more than `cost` beyond the burst. */
+  charge(nowMs: number, cost: number): void {
+    this.#level = Math.min(this.#drainedTo(nowMs), this.#burst) + cost
+    this.#levelAtMs = nowMs
+  }
+
   /** Returns cells that were admitted but did not pass. */
   giveBack(cost: number): void {
     this.#level = Math.max(0, this.#level - cost)

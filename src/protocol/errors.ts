@@ -69,8 +69,8 @@ export const errorSpecs = Object.fromEntries([
 export interface ErrorDetails extends ErrorOptions {
   /** Milliseconds until the same request may be retried. */
   readonly retryAfterMs?: number
-  /** Names or ids the caller may have meant. */
-  readonly candidates?: readonly string[]
+  /** Names or ids the caller may have meant; a function searches them when somebody reads them. */
+  readonly candidates?: readonly string[] | (() => readonly string[])
   /** One sentence on how to fix it. */
   readonly hint?: string
   /** Why a guard stopped the request; only with GUARDED. */
@@ -82,17 +82,23 @@ export class ChatError extends Error {
   override readonly name = "ChatError"
   readonly code: ErrorCode
   readonly retryAfterMs: number | undefined
-  readonly candidates: readonly string[] | undefined
   readonly hint: string | undefined
   readonly guard: GuardFacts | undefined
+  #candidates: ErrorDetails["candidates"]
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details)
     this.code = code
     this.retryAfterMs = details.retryAfterMs
-    this.candidates = details.candidates
+    this.#candidates = details.candidates
     this.hint = details.hint
     this.guard = details.guard
+  }
+
+  /** {@link ErrorDetails} candidates */
+  get candidates(): readonly string[] | undefined {
+    if (typeof this.#candidates === "function") this.#candidates = this.#candidates()
+    return this.#candidates
   }
 
   /** Exit status of a command that ends with this error. */

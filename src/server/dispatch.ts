@@ -77,7 +77,7 @@ export class Dispatcher {
       }
       if (!this.#rateLimiter.admit(session, message, text)) return
     } catch (error) {
-      refuse(session, error, message.id)
+      this.#refuse(session, error, message)
       return
     }
     return this.#handle(session, message)
@@ -87,10 +87,15 @@ export class Dispatcher {
     try {
       // The handler fits the message, but TypeScript cannot relate the two through an index.
       const handle = this.#handlers[message.type] as Handle
-      return handle(session, message)?.catch((error: unknown) => refuse(session, error, message.id))
+      return handle(session, message)?.catch((error: unknown) => this.#refuse(session, error, message))
     } catch (error) {
-      refuse(session, error, message.id)
+      this.#refuse(session, error, message)
     }
+  }
+
+  #refuse(session: Session, error: unknown, { type, id }: ClientMessage): void {
+    if (!(error instanceof ChatError)) throw error
+    session.sendError(this.#rateLimiter.chargeRefusal(session, type, error), id)
   }
 
   /** Keeps back what the session sends, and before it `texts`, until a message is handled. */
@@ -121,9 +126,4 @@ export class Dispatcher {
     session.sendError(new ChatError("RATE_LIMITED", "frame: too many from your address", { retryAfterMs }))
     return false
   }
-}
-
-function refuse(session: Session, error: unknown, re: string | undefined): void {
-  if (!(error instanceof ChatError)) throw error
-  session.sendError(error, re)
 }

@@ -109,6 +109,11 @@ export class ChannelDirectory extends EventEmitter<DirectoryEvents> {
     return visible.sort((a, b) => (a.name < b.name ? -1 : 1))
   }
 
+  /** Yields their names in no order. */
+  *#namesVisibleTo(id: AgentId): Iterable<ChannelName> {
+    for (const channel of this.#channels.values()) if (channel.isVisibleTo(id)) yield channel.name
+  }
+
   /** Returns the same as CHANNELS lists them, counting members on all relays. */
   list(id: AgentId): ChannelEntry[] {
     return this.visibleTo(id).map(({ name, entry }) => ({
@@ -131,10 +136,7 @@ export class ChannelDirectory extends EventEmitter<DirectoryEvents> {
     const channel = this.peek(name, id)
     if (channel !== undefined) return channel
     throw new ChatError("CHANNEL_NOT_FOUND", `channel: there is no ${name} here`, {
-      candidates: closestNames(
-        name,
-        this.visibleTo(id).map((visible) => visible.name),
-      ),
+      candidates: () => closestNames(name, this.#namesVisibleTo(id)),
       hint: `create it first: agentchat create '${name}'`,
     })
   }

@@ -30,7 +30,7 @@ export function resolveAgent(ref: AgentRef, roster: Roster, field = "to"): Agent
   const [first, ...others] = ids
   if (first === undefined) {
     throw new ChatError("AGENT_NOT_FOUND", `${field}: ${ref} is neither online nor known to this relay`, {
-      candidates: closestNames(name, roster.names()).map((close) => `@${close}`),
+      candidates: () => closestNames(name, roster.names()).map((close) => `@${close}`),
     })
   }
   if (others.length > 0) {

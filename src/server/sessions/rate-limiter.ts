@@ -2,7 +2,7 @@ import type { Clock } from "../../base/clock.js"
 import { messageCost } from "../../guards/gcra.js"
 import type { GuardLimits } from "../../guards/limits.js"
 import type { ClientMessage, ClientType } from "../../protocol/client-messages.js"
-import { ChatError } from "../../protocol/errors.js"
+import { ChatError, type ErrorCode } from "../../protocol/errors.js"
 import type { Limits } from "../../protocol/limits.js"
 import { ByteBudget } from "./byte-budget.js"
 import { type DelayedFrame, DelayLine } from "./delay-line.js"
@@ -16,6 +16,14 @@ interface RateLimiterOptions {
   readonly limits: Limits
   readonly guards: Pick<GuardLimits, "rateBytes" | "ratePatienceMs">
 }
+
+/** Requests that a lookup costs which finds nothing or too much: all names are searched, and similar ones compared. */
+const failedLookupCost = 20
+const failedLookups: ReadonlySet<ErrorCode> = new Set([
+  "AGENT_NOT_FOUND",
+  "CHANNEL_NOT_FOUND",
+  "AMBIGUOUS_NAME",
+])
 
 /** Handles a frame that has waited. The next one waits for the promise. */
 type Pass = (session: Session, message: ClientMessage) => void | Promise<void>
@@ -61,6 +69,21 @@ export class RateLimiter {
     if (!isBehind || type === "PING" || type === "RECEIVED") return true
     this.#delay(session, { message, bytes: Buffer.byteLength(text), cells: 0 })
     return false
+  }
+
+  /**
+   * Charges a session for a lookup that failed. A daemon joins many channels at once that a restarted relay does not know,
+   * and creates them; so JOIN is charged only up to half of the burst, and then answered without similar names.
+   * @returns the answer
+   */
+  chargeRefusal({ requestRate }: Session, type: ClientType, error: ChatError): ChatError {
+    const { code, message, hint } = error
+    if (!failedLookups.has(code)) return error
+    const nowMs = this.#clock.monotonic()
+    if (type === "JOIN" && requestRate.usage(nowMs).used > this.#limits.requestBurst / 2)
+      return new ChatError(code, message, hint === undefined ? {} : { hint })
+    requestRate.charge(nowMs, failedLookupCost - 1)
+    return error
   }
 
   #admitMessage(session: Session, message: ClientMessage, text: string, isBehind: boolean): boolean {
