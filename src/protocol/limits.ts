@@ -13,6 +13,8 @@ export const defaultLimits = {
   retainedBytes: 4 * 1024 * 1024,
   /** Most channels of a relay. */
   channels: 1_000,
+  /** Channel patterns of all sessions. */
+  patterns: 10_000,
   /** Direct messages waiting for one identity, kept in memory. */
   mailboxMessages: 1_000,
   /** The same in bytes. */

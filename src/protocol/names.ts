@@ -52,17 +52,23 @@ export function isChannelPattern(text: string): text is ChannelPattern {
 
 /** Reports whether a channel matches a pattern: `*` is any one level, a last `>` one or more. */
 export function matchesChannel(pattern: ChannelPattern, channel: Channel): boolean {
-  const wanted = pattern.slice(1).split(".")
-  const levels = channel.slice(1).split(".")
-  if (wanted.at(-1) === ">") {
-    const head = wanted.slice(0, -1)
-    return levels.length > head.length && isSamePath(head, levels.slice(0, head.length))
+  // Level by level and without lists: one LEAVE may compare a thousand channels with a hundred patterns.
+  for (let [at, from] = [1, 1]; ; ) {
+    if (pattern[at] === ">") return true
+    const [wantedEnd, end] = [endOfLevel(pattern, at), endOfLevel(channel, from)]
+    const isAny = pattern[at] === "*"
+    if (!isAny && (wantedEnd - at !== end - from || !channel.startsWith(pattern.slice(at, wantedEnd), from)))
+      return false
+    if (wantedEnd === pattern.length || end === channel.length)
+      return wantedEnd === pattern.length && end === channel.length
+    at = wantedEnd + 1
+    from = end + 1
   }
-  return levels.length === wanted.length && isSamePath(wanted, levels)
 }
 
-function isSamePath(wanted: readonly string[], levels: readonly string[]): boolean {
-  return wanted.every((level, i) => level === "*" || level === levels[i])
+function endOfLevel(name: string, at: number): number {
+  const end = name.indexOf(".", at)
+  return end < 0 ? name.length : end
 }
 
 /** Parses the name of an agent. @throws {ChatError} INVALID_NAME, also if it looks like the agent id of a key */

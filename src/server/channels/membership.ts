@@ -17,12 +17,14 @@ import { formatReplay, formatStored, parseStored } from "../delivery/message-jso
 import type { Roster } from "../roster/roster.js"
 import { formatEntry } from "../roster/roster-record.js"
 import type { RosterSync } from "../roster/roster-sync.js"
+import { FairShare } from "../sessions/origin.js"
 import type { Session } from "../sessions/session.js"
 import { payloadOf } from "../wire/frame-encoder.js"
 import type { Bookmarks } from "./bookmarks.js"
 import type { Channel } from "./channel.js"
 import type { ChannelDirectory } from "./directory.js"
 import type { ChannelHistory } from "./history.js"
+import { PatternIndex } from "./pattern-index.js"
 
 /** Ids listed in JOINED; `count` is the number of members. */
 const joinedIds = 1_000
@@ -34,6 +36,8 @@ const retryMs = 1_000
 const aheadBytes = 1024 * 1024
 /** Patterns one session may join. */
 const maxPatterns = 100
+/** Memberships that begin or end by a pattern for the price of one request. */
+const membershipsPerRequest = 10
 
 /** How a session joins a channel. */
 export interface JoinOptions {
@@ -60,10 +64,12 @@ interface MembershipOptions {
 export class Membership {
   readonly #options: MembershipOptions
   /** Sessions that also join each new channel whose name matches. */
-  readonly #byPattern = new Map<ChannelPattern, Set<Session>>()
+  readonly #patterns = new PatternIndex<Session>()
+  readonly #patternShare: FairShare
 
   constructor(options: MembershipOptions) {
     this.#options = options
+    this.#patternShare = new FairShare(options.limits.patterns)
   }
 
   /**
@@ -90,19 +96,14 @@ export class Membership {
 
   /** Joins all channels that match a pattern, now and when they are created. */
   async joinPattern(session: Session, pattern: ChannelPattern, re: string | undefined): Promise<void> {
-    if (session.patterns.size >= maxPatterns && !session.patterns.has(pattern)) {
-      throw new ChatError("LIMIT_REACHED", `channel: at most ${maxPatterns} patterns`)
-    }
-    session.patterns.add(pattern)
-    const sessions = this.#byPattern.get(pattern)
-    if (sessions === undefined) this.#byPattern.set(pattern, new Set([session]))
-    else sessions.add(session)
+    if (!session.patterns.has(pattern)) this.#addPattern(session, pattern)
     const none = { agents: [], roster: [], count: 0, seq: 0, invite_only: false }
     session.send({ type: "JOINED", channel: pattern, ...none, pattern }, re)
-    for (const channel of this.#options.channels.visibleTo(session.agent.id)) {
-      if (!matchesChannel(pattern, channel.name) || session.channels.has(channel)) continue
-      await this.join(session, channel, { pattern })
-    }
+    const isNew = (channel: Channel) =>
+      matchesChannel(pattern, channel.name) && !session.channels.has(channel)
+    const matching = this.#options.channels.visibleTo(session.agent.id).filter(isNew)
+    this.#charge(session, matching.length)
+    for (const channel of matching) await this.join(session, channel, { pattern })
   }
 
   async leave(session: Session, channel: Channel): Promise<void> {
@@ -121,8 +122,10 @@ export class Membership {
       throw new ChatError("NOT_IN_CHANNEL", `channel: ${pattern} was not joined`)
     }
     this.#removePattern(session, pattern)
-    for (const channel of session.joinedByPattern) {
-      if (!matchesChannel(pattern, channel.name) || matchesAny(session.patterns, channel.name)) continue
+    const matching = [...session.joinedByPattern].filter(({ name }) => matchesChannel(pattern, name))
+    this.#charge(session, matching.length)
+    for (const channel of matching) {
+      if (matchesAny(session.patterns.keys(), channel.name)) continue
       await this.leave(session, channel)
       session.send({ type: "LEFT", channel: channel.name })
     }
@@ -130,30 +133,55 @@ export class Membership {
 
   /** Joins all sessions that have a matching pattern to a channel that was just created. */
   onOpened(channel: Channel): void {
-    for (const [pattern, sessions] of this.#byPattern) {
-      if (!matchesChannel(pattern, channel.name)) continue
-      for (const session of sessions) {
-        if (!channel.isVisibleTo(session.agent.id)) continue
-        this.join(session, channel, { pattern })?.catch((error: unknown) => {
-          if (!(error instanceof ChatError)) throw error
-          session.sendError(error)
-        })
-      }
+    for (const [session, pattern] of this.#patterns.matching(channel.name)) {
+      if (!channel.isVisibleTo(session.agent.id)) continue
+      this.join(session, channel, { pattern })?.catch((error: unknown) => {
+        if (!(error instanceof ChatError)) throw error
+        session.sendError(error)
+      })
     }
+  }
+
+  /** Charges a session for the joins of others that the channel it creates leads to. */
+  chargeCreation(session: Session, { name, isInviteOnly }: Channel): void {
+    if (!isInviteOnly) this.#charge(session, this.#patterns.matching(name).size)
   }
 
   /** Removes a session that ended from all its channels. Durable memberships continue. */
   onClosed(session: Session): void {
     for (const channel of session.channels) this.#options.channels.disconnect(channel, session.agent)
     session.channels.clear()
-    for (const pattern of session.patterns) this.#removePattern(session, pattern)
+    for (const pattern of session.patterns.keys()) this.#removePattern(session, pattern)
+  }
+
+  /** @throws {ChatError} LIMIT_REACHED */
+  #addPattern(session: Session, pattern: ChannelPattern): void {
+    const { origin } = session.agent
+    if (session.patterns.size >= maxPatterns || !this.#patternShare.fits(origin)) {
+      const { patterns } = this.#options.limits
+      throw new ChatError(
+        "LIMIT_REACHED",
+        `channel: at most ${maxPatterns} patterns, and from one origin a quarter of ${patterns}`,
+      )
+    }
+    this.#patternShare.take(origin)
+    session.patterns.set(pattern, origin)
+    this.#patterns.add(pattern, session)
   }
 
   #removePattern(session: Session, pattern: ChannelPattern): void {
+    const origin = session.patterns.get(pattern)
+    if (origin === undefined) return
+    this.#patternShare.give(origin)
     session.patterns.delete(pattern)
-    const sessions = this.#byPattern.get(pattern)
-    sessions?.delete(session)
-    if (sessions?.size === 0) this.#byPattern.delete(pattern)
+    this.#patterns.delete(pattern, session)
+  }
+
+  /** Charges a session for memberships that begin or end by a pattern: fewer requests than by their names. */
+  #charge({ requestRate }: Session, memberships: number): void {
+    const { clock, limits } = this.#options
+    const cost = Math.floor(memberships / membershipsPerRequest)
+    requestRate.charge(clock.monotonic(), Math.min(cost, limits.requestBurst))
   }
 
   #enter(session: Session, channel: Channel): void {
@@ -322,6 +350,6 @@ class Newcomer {
   }
 }
 
-function matchesAny(patterns: ReadonlySet<ChannelPattern>, name: ChannelName): boolean {
+function matchesAny(patterns: Iterable<ChannelPattern>, name: ChannelName): boolean {
   return [...patterns].some((pattern) => matchesChannel(pattern, name))
 }

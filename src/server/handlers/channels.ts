@@ -48,6 +48,7 @@ export function channelHandlers(
         by: agent.id,
         invited: [agent.id],
       })
+      membership.chargeCreation(session, channel)
       const inMemory = channels.isStored ? undefined : true
       await membership.join(session, channel, { re: message.id, inMemory })
     },

@@ -16,6 +16,7 @@ import type { ByteBudget } from "./byte-budget.js"
 import type { Challenge } from "./challenge.js"
 import type { DelayLine } from "./delay-line.js"
 import { formatOlder } from "./older-clients.js"
+import type { Origin } from "./origin.js"
 
 /** State of a connection. `ready`: its agent is identified. `closing`: the relay has sent a close frame. */
 export type SessionState = "connecting" | "challenged" | "ready" | "closing" | "gone"
@@ -82,7 +83,8 @@ export class Session implements SocketReaderOwner, SendQueueOwner {
   readonly channels = new Set<Channel>()
   /** Those of them that were joined by a pattern and not by name. */
   readonly joinedByPattern = new Set<Channel>()
-  readonly patterns = new Set<ChannelPattern>()
+  /** Patterns that were joined, and the origin that each is charged to. */
+  readonly patterns = new Map<ChannelPattern, Origin>()
   /** The rate of requests other than messages. */
   readonly requestRate: Gcra
   /** The challenge to answer in state `challenged`. */
