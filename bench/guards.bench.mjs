@@ -169,9 +169,6 @@ async function loadRelay() {
     /** @type {typeof import("../src/server/delivery/message-json.js")} */ (
       await importBuilt("server/delivery/message-json.js")
     )
-  const { textOf } = /** @type {typeof import("../src/server/wire/frame-encoder.js")} */ (
-    await importBuilt("server/wire/frame-encoder.js")
-  )
   const counts = /Turns|Own|OfOne|PerHour/
   const limits = /** @type {typeof defaultGuardLimits} */ (
     Object.fromEntries(
@@ -187,7 +184,7 @@ async function loadRelay() {
       if (!("message" in read) || read.message.type !== "MSG") throw new Error(`refused: ${frame}`)
       const receipt = { ts, seq: undefined, recipients: 1, isMember: true, hops: 0 }
       const message = formatMessage('{"type":"MSG","from":"', channel, read.message, id, receipt)
-      written += textOf(message).length + textOf(formatAck(read.message.id, id, receipt, false)).length
+      written += message.length + formatAck(read.message.id, id, receipt, false).length
       if (written === 0) throw new Error("nothing was written")
     },
   }

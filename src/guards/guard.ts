@@ -1,5 +1,6 @@
 import { LruMap } from "../base/lru-map.js"
 import { isPlain } from "../base/plain.js"
+import { RecentMap } from "../base/recent-map.js"
 import type { GuardMessage, RuleName, Trip, Usage, Warning } from "./guard-message.js"
 import type { GuardLimits } from "./limits.js"
 import { BudgetRule } from "./rules/budget.js"
@@ -61,7 +62,7 @@ export class Guard {
   readonly #deals: DealsRule | undefined
   readonly #all: readonly Rule[]
   /** By message id. */
-  readonly #accepted = new LruMap<string, Accepted>(acceptedKept)
+  readonly #accepted = new RecentMap<Accepted>(acceptedKept)
   readonly #refills = new LruMap<string, Refills>(refillsKept)
   #lastTs = 0
   /** The message that was checked last, and the counts it is due for. */
@@ -101,14 +102,14 @@ export class Guard {
 
   /** Returns the hops of a message that was accepted in a channel; such a message may come there again. */
   find(id: string, channel: string): number | undefined {
-    const accepted = this.#accepted.peek(id)
+    const accepted = this.#accepted.get(id)
     return accepted?.channel === channel ? accepted.hops : undefined
   }
 
   /** Returns the length of the chain of replies before a message. */
   hopsOf({ answers, from }: Pick<GuardMessage, "answers" | "from">): number {
     if (answers === undefined) return 0
-    const parent = this.#accepted.peek(answers)
+    const parent = this.#accepted.get(answers)
     // Nobody learns of the direct messages of others by naming them.
     const isKnown = parent !== undefined && (!isDirect(parent.channel) || isUnder(parent.channel, from))
     return isKnown ? parent.hops + 1 : 1

@@ -4,7 +4,7 @@ import type { LruMap } from "../base/lru-map.js"
  * Formats the entries of a map as a JSON array of `[key, value]`, least recently used first.
  * @param mostCharacters - length of the result; the least recently used entries that do not fit are left out
  */
-export function formatEntries<V>(map: LruMap<string, V>, mostCharacters: number): string {
+export function formatEntries(map: Iterable<[string, unknown]>, mostCharacters: number): string {
   const texts: string[] = []
   let left = mostCharacters - 2
   for (const entry of [...map].reverse()) {
@@ -17,7 +17,7 @@ export function formatEntries<V>(map: LruMap<string, V>, mostCharacters: number)
 }
 
 /** Adds the entries that {@link formatEntries} wrote, as parsed JSON. `Guard.load` has checked that nobody changed them. */
-export function loadEntries<V>(map: LruMap<string, V>, saved: unknown): void {
+export function loadEntries<V>(map: Pick<LruMap<string, V>, "set">, saved: unknown): void {
   for (const [key, value] of saved as [string, V][]) map.set(key, value)
 }
 

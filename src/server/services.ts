@@ -24,7 +24,6 @@ import { makeAgentMemory } from "./sessions/agent.js"
 import { Heartbeat } from "./sessions/heartbeat.js"
 import { SessionRegistry } from "./sessions/session-registry.js"
 import { TaskService } from "./tasks/task-service.js"
-import { payloadOf } from "./wire/frame-encoder.js"
 import { WriteScheduler } from "./wire/write-scheduler.js"
 
 /** How a relay is configured, with all defaults filled in. */
@@ -150,7 +149,7 @@ function sendGuardNotice(
 ): void {
   const channel = to.startsWith("#") ? channels.get(to) : undefined
   if (channel !== undefined) channel.sendTo(channel.members, notice)
-  else if (roster.find(to) !== undefined) direct.send(to as AgentId, payloadOf(JSON.stringify(notice)))
+  else if (roster.find(to) !== undefined) direct.send(to as AgentId, JSON.stringify(notice))
 }
 
 /** Counts a message or a statement that may come from another relay. */

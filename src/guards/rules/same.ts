@@ -57,7 +57,7 @@ export class SameRule extends Rule {
     const scope = authorIn(from, channel)
     const history = this.#histories.peek(scope)
     this.#looked = undefined
-    if (kind === "ack") return this.#ownCount(scope, history, noCopies, ts)
+    if (kind === "ack" || this.limits.sameWindowMs === 0) return this.#ownCount(scope, history, noCopies, ts)
     const { hash, words } = digestOf(text, kind === "status")
     const echoKey = history === undefined ? this.#echoKeyOf(message, hash, words) : undefined
     this.#looked = { scope, hash, history, echoKey }
@@ -69,7 +69,7 @@ export class SameRule extends Rule {
 
   take({ id, ts }: GuardMessage): void {
     const looked = this.#looked
-    if (looked === undefined || this.limits.sameWindowMs === 0) return
+    if (looked === undefined) return
     if (looked.echoKey !== undefined) this.#takeEcho(looked.echoKey, id, ts)
     const history = looked.history ?? { ids: [], times: [], hashes: [], drops: [] }
     history.ids.push(id)

@@ -4,7 +4,6 @@ import type { ChannelEntry, ChannelSettings, ServerMessage } from "../../protoco
 import type { Agent } from "../sessions/agent.js"
 import type { ByteBudget } from "../sessions/byte-budget.js"
 import { FrameBatch, type FrameBuffer } from "../wire/frame-buffer.js"
-import { type Payload, payloadOf } from "../wire/frame-encoder.js"
 import type { WriteScheduler } from "../wire/write-scheduler.js"
 import type { ChannelHistory } from "./history.js"
 import { MembershipNotices } from "./membership-notices.js"
@@ -168,23 +167,23 @@ export class Channel {
   }
 
   /** Queues the message that has the newest number for all members but its author, and keeps it for replay. */
-  publish(author: Agent, payload: Payload, ts: number): void {
+  publish(author: Agent, text: string, ts: number): void {
     this.#notices.flush()
-    this.#queue(author, this.#replayBuffer.append(this.#seq, payload, author.id, ts))
+    this.#queue(author, this.#replayBuffer.append(this.#seq, text, author.id, ts))
   }
 
   /**
    * Queues a message from {@link history} for all members but its author.
    * @param author - undefined if it is not connected here
    */
-  publishStored(author: Agent | undefined, payload: Payload): void {
+  publishStored(author: Agent | undefined, text: string): void {
     this.#notices.flush()
-    this.#queue(author, this.#writes.append(payload))
+    this.#queue(author, this.#writes.append(text))
   }
 
   /** Queues a message for some of the members. */
   sendTo(recipients: Iterable<Agent>, message: ServerMessage): void {
-    const batch = new FrameBatch(this.#writes.append(payloadOf(JSON.stringify(message))))
+    const batch = new FrameBatch(this.#writes.append(JSON.stringify(message)))
     for (const { sendQueue } of recipients) sendQueue.push(batch)
   }
 

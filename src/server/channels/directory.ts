@@ -11,7 +11,6 @@ import type { Roster } from "../roster/roster.js"
 import type { Agent } from "../sessions/agent.js"
 import { ByteBudget } from "../sessions/byte-budget.js"
 import type { SessionRegistry } from "../sessions/session-registry.js"
-import { payloadOf } from "../wire/frame-encoder.js"
 import type { WriteScheduler } from "../wire/write-scheduler.js"
 import { Channel } from "./channel.js"
 import { ChannelLogs } from "./history.js"
@@ -283,7 +282,7 @@ export class ChannelDirectory extends EventEmitter<DirectoryEvents> {
     const message = parseStored<"MSG">(entry)
     this.emit("message", message)
     const author = this.#options.sessions.find(message.from)?.agent
-    channel.publishStored(author, payloadOf(formatStored(entry)))
+    channel.publishStored(author, formatStored(entry))
   }
 
   #scheduleSweep(): void {

@@ -19,7 +19,6 @@ import { formatEntry } from "../roster/roster-record.js"
 import type { RosterSync } from "../roster/roster-sync.js"
 import { FairShare } from "../sessions/origin.js"
 import type { Session } from "../sessions/session.js"
-import { payloadOf } from "../wire/frame-encoder.js"
 import type { Bookmarks } from "./bookmarks.js"
 import type { Channel } from "./channel.js"
 import type { ChannelDirectory } from "./directory.js"
@@ -192,7 +191,7 @@ export class Membership {
   #replayFromMemory({ agent, sendQueue }: Session, channel: Channel, since: number | undefined): void {
     const earliestTs = since === undefined ? this.#replayStart(channel) : -Infinity
     for (const { author, ts, text } of channel.replay(since, this.#options.limits.bufferSize)) {
-      if (ts >= earliestTs && author !== agent.id) sendQueue.send(payloadOf(formatReplay(text)))
+      if (ts >= earliestTs && author !== agent.id) sendQueue.send(formatReplay(text))
     }
   }
 
@@ -346,7 +345,7 @@ class Newcomer {
   #send(message: LogEntry, isReplay: boolean): void {
     if (parseStored<"MSG">(message).from === this.#session.agent.id) return
     const text = formatStored(message)
-    this.#session.sendQueue.send(payloadOf(isReplay ? formatReplay(text) : text))
+    this.#session.sendQueue.send(isReplay ? formatReplay(text) : text)
   }
 }
 

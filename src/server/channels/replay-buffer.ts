@@ -1,7 +1,7 @@
 import type { AgentId } from "../../protocol/names.js"
 import type { ByteBudget } from "../sessions/byte-budget.js"
 import { FrameBuffer } from "../wire/frame-buffer.js"
-import { frameBytes, type Payload, readFrame } from "../wire/frame-encoder.js"
+import { frameBytes, readFrame } from "../wire/frame-encoder.js"
 
 /** Bounds of one channel's buffer. */
 export interface ReplayLimits {
@@ -42,11 +42,12 @@ export class ReplayBuffer {
   }
 
   /** Adds a message. @returns the buffer whose last frame it is */
-  append(seq: number, payload: Payload, author: AgentId, ts: number): FrameBuffer {
+  append(seq: number, text: string, author: AgentId, ts: number): FrameBuffer {
+    const bytes = Buffer.byteLength(text)
     let page = this.#pages.at(-1)
-    if (page?.add(payload, author, ts) !== true) {
-      page = this.#addPage(seq, frameBytes(payload.bytes))
-      page.add(payload, author, ts)
+    if (page?.add(text, bytes, author, ts) !== true) {
+      page = this.#addPage(seq, frameBytes(bytes))
+      page.add(text, bytes, author, ts)
     }
     this.#count++
     return page
@@ -125,8 +126,8 @@ class ReplayPage extends FrameBuffer {
   }
 
   /** @returns false if the message does not fit */
-  add(payload: Payload, author: AgentId, ts: number): boolean {
-    if (!this.append(payload)) return false
+  add(text: string, bytes: number, author: AgentId, ts: number): boolean {
+    if (!this.append(text, bytes)) return false
     this.#ends.push(this.usedBytes)
     this.#authors.push(author)
     this.#times.push(ts)

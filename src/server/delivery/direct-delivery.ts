@@ -5,7 +5,6 @@ import { authorOf, isStatementId, mailEntryId } from "../../protocol/message-id.
 import { type AgentId, persistentIdPattern } from "../../protocol/names.js"
 import type { DeliveryState, ServerMessage } from "../../protocol/server-messages.js"
 import type { SessionRegistry } from "../sessions/session-registry.js"
-import { type Payload, payloadOf, textOf } from "../wire/frame-encoder.js"
 import type { Mailboxes } from "./mailboxes.js"
 
 /**
@@ -27,7 +26,7 @@ export class RelayBus {
     sessions: SessionRegistry,
     log: (line: string) => void,
   ): Promise<RelayBus> {
-    await bus?.subscribe((key, value) => sessions.find(`@${key}`)?.sendQueue.send(payloadOf(value)))
+    await bus?.subscribe((key, value) => sessions.find(`@${key}`)?.sendQueue.send(value))
     return new RelayBus(bus, log)
   }
 
@@ -66,10 +65,10 @@ export class DirectDelivery {
    * Sends a message without storing it. An agent that this relay does not know may have connected to another one
    * a moment ago, so the message goes there too.
    */
-  send(to: AgentId, payload: Payload): void {
+  send(to: AgentId, text: string): void {
     const session = this.#sessions.find(to)
-    if (session === undefined) this.#bus.send(to, textOf(payload))
-    else session.sendQueue.send(payload)
+    if (session === undefined) this.#bus.send(to, text)
+    else session.sendQueue.send(text)
   }
 
   /** Returns whether messages to an agent are stored in a mailbox: only an agent with a key has one. */
@@ -93,7 +92,7 @@ export class DirectDelivery {
    * @param entryId - one that is sent again with the same id, for instance by a relay that starts, is stored once
    */
   async notify(to: AgentId, entryId: string, notice: ServerMessage<"DELIVERY" | "INVITE">): Promise<void> {
-    if (!this.isStored(to)) this.send(to, payloadOf(JSON.stringify(notice)))
+    if (!this.isStored(to)) this.send(to, JSON.stringify(notice))
     else await this.#mailboxes.postNotice(to, entryId, notice)
   }
 
@@ -111,6 +110,6 @@ export class DirectDelivery {
     const to = authorOf(task)
     // The id names the task, so an answer that several relays send is stored once.
     if (this.isStored(to)) await this.post(to, mailEntryId.taskAnswer(task), text)
-    else this.send(to, payloadOf(text))
+    else this.send(to, text)
   }
 }

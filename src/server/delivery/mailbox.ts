@@ -2,7 +2,6 @@ import type { LogEntry, Logs } from "../../backbone/backbone.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { AgentId } from "../../protocol/names.js"
 import type { Agent } from "../sessions/agent.js"
-import { payloadOf } from "../wire/frame-encoder.js"
 import { parseStored, type Stored } from "./message-json.js"
 
 /** Messages sent but not confirmed. Beyond this the next ones stay in the log. */
@@ -122,9 +121,9 @@ export class Mailbox {
     const stored = message ?? parseStored(entry)
     const id = this.#idToConfirm(stored, seq)
     const hasOwnId = id === undefined || stored.type !== "DELIVERY"
-    const payload = payloadOf(hasOwnId ? value : `${value.slice(0, -1)},"mail_id":"${id}"}`)
-    const sent = { seq, bytes: payload.bytes, isNotice: isNotice(stored) }
-    this.#agent.sendQueue.send(payload)
+    const text = hasOwnId ? value : `${value.slice(0, -1)},"mail_id":"${id}"}`
+    const sent = { seq, bytes: Buffer.byteLength(text), isNotice: isNotice(stored) }
+    this.#agent.sendQueue.send(text)
     this.#sent.push(sent)
     if (id !== undefined) {
       this.#unconfirmed.set(id, sent)

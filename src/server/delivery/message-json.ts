@@ -4,7 +4,6 @@ import type { AgentId, Nick } from "../../protocol/names.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Verb } from "../../protocol/verbs.js"
 import type { SentAck } from "../sessions/sent-ids.js"
-import { asciiPayload, type Payload, payloadOf } from "../wire/frame-encoder.js"
 
 // MSG and ACK are written for every message read. They are assembled by hand, because JSON.stringify takes five times
 // as long. Ids, names and addresses are validated and need no escapes.
@@ -25,21 +24,12 @@ export function formatMessage(
   message: ClientMessage<"MSG">,
   messageId: string,
   ack: SentAck,
-): Payload {
+): string {
   const { ts, seq, hops } = ack
   const { content } = message
-  const isPlain = plainText.test(content)
-  const pieces = [
-    prefix,
-    to,
-    isPlain ? '","content":"' : '","content":',
-    isPlain ? content : JSON.stringify(content),
-  ]
-  pieces.push(isPlain ? '","ts":' : ',"ts":', String(ts), ',"msg_id":"', messageId, '","hops":', String(hops))
-  if (seq !== undefined) pieces.push(',"seq":', String(seq))
-  const extras = formatExtras(message)
-  pieces.push(extras)
-  return isPlain && extras === "}" ? asciiPayload(pieces) : payloadOf(pieces.join(""))
+  const text = plainText.test(content) ? `"${content}"` : JSON.stringify(content)
+  const number = seq === undefined ? "" : `,"seq":${seq}`
+  return `${prefix}${to}","content":${text},"ts":${ts},"msg_id":"${messageId}","hops":${hops}${number}${formatExtras(message)}`
 }
 
 function formatExtras(message: ClientMessage<"MSG">): string {
@@ -83,17 +73,14 @@ export function formatAck(
   messageId: string,
   ack: SentAck,
   isDuplicate: boolean,
-): Payload {
+): string {
   const { ts, seq, recipients, to, isMember } = ack
-  const pieces = ['{"type":"ACK"']
-  if (re !== undefined) pieces.push(',"re":"', re, '"')
-  pieces.push(',"msg_id":"', messageId, '","ts":', String(ts))
-  pieces.push(',"state":"accepted","recipients":', String(recipients))
-  if (seq !== undefined) pieces.push(',"seq":', String(seq))
-  if (to !== undefined) pieces.push(',"to":"', to, '"')
-  if (!isMember) pieces.push(',"member":false')
-  pieces.push(isDuplicate ? ',"duplicate":true}' : "}")
-  return asciiPayload(pieces)
+  let text = re === undefined ? '{"type":"ACK"' : `{"type":"ACK","re":"${re}"`
+  text += `,"msg_id":"${messageId}","ts":${ts},"state":"accepted","recipients":${recipients}`
+  if (seq !== undefined) text += `,"seq":${seq}`
+  if (to !== undefined) text += `,"to":"${to}"`
+  if (!isMember) text += ',"member":false'
+  return text + (isDuplicate ? ',"duplicate":true}' : "}")
 }
 
 /** Printable ASCII without `"` and `\`, which needs no escapes. Testing costs a fifth of JSON.stringify. */

@@ -13,7 +13,6 @@ import type { RelaySettings, Services } from "../services.js"
 import type { Agent } from "../sessions/agent.js"
 import { digestOf, repetition, type SentAck } from "../sessions/sent-ids.js"
 import type { Session } from "../sessions/session.js"
-import { textOf } from "../wire/frame-encoder.js"
 
 type Message = ClientMessage<"MSG">
 
@@ -104,7 +103,7 @@ class Sender {
     }
     // Without a number: the log reports the message with its number, and then it is published.
     const ack = { ts, seq: undefined, recipients, isMember, hops }
-    const text = textOf(formatMessage(agent.messagePrefix, name, message, messageId, ack))
+    const text = formatMessage(agent.messagePrefix, name, message, messageId, ack)
     return agent.memory.sequencer
       .run(() => history.append(messageId, text, digest))
       .then((appended) => ({ ...ack, seq: appended.seq, ...repetition(appended, digest, message) }))
@@ -118,13 +117,13 @@ class Sender {
   ): SentAck | Promise<SentAck> {
     const { direct } = this.#services
     const ack = { ts: this.#clock.now(), seq: undefined, recipients, isMember: true, hops, to }
-    const payload = formatMessage(agent.messagePrefix, to, message, messageId, ack)
+    const text = formatMessage(agent.messagePrefix, to, message, messageId, ack)
     if (!direct.isStored(to)) {
-      direct.send(to, payload)
+      direct.send(to, text)
       return ack
     }
     return agent.memory.sequencer
-      .run(() => direct.post(to, messageId, textOf(payload), digest))
+      .run(() => direct.post(to, messageId, text, digest))
       .then((appended) => ({ ...ack, ...repetition(appended, digest, message) }))
   }
 }

@@ -2,7 +2,6 @@ import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Channel } from "../channels/channel.js"
 import type { Agent } from "../sessions/agent.js"
 import { FrameBatch } from "../wire/frame-buffer.js"
-import { payloadOf } from "../wire/frame-encoder.js"
 import type { WriteScheduler } from "../wire/write-scheduler.js"
 import type { RosterFacts, RosterRecord } from "./roster-record.js"
 
@@ -51,7 +50,7 @@ function sendPresence(
 ): void {
   let batch: FrameBatch | undefined
   for (const facts of agents) {
-    const frame = writes.append(payloadOf(JSON.stringify(formatPresence(facts, ts))))
+    const frame = writes.append(JSON.stringify(formatPresence(facts, ts)))
     if (batch?.extend(frame) === true) continue
     batch = new FrameBatch(frame)
     for (const { sendQueue } of recipients) sendQueue.push(batch)

@@ -7,7 +7,6 @@ import { type AgentId, type Nick, persistentIdPattern } from "../../protocol/nam
 import type { RosterEntry, ServerMessage } from "../../protocol/server-messages.js"
 import { formatMessagePrefix } from "../delivery/message-json.js"
 import { formatEntry, type RosterFacts } from "../roster/roster-record.js"
-import { payloadOf } from "../wire/frame-encoder.js"
 import type { SendQueue } from "../wire/send-queue.js"
 import { keyOrigin, type Origin } from "./origin.js"
 import { SentIds } from "./sent-ids.js"
@@ -182,7 +181,7 @@ export class Agent implements RosterFacts {
   }
 
   send(message: ServerMessage): void {
-    this.sendQueue.send(payloadOf(JSON.stringify(message)))
+    this.sendQueue.send(JSON.stringify(message))
   }
 
   /** The agent as JOINED lists it, without its card. */

@@ -1,18 +1,21 @@
-import { hash } from "node:crypto"
+import { crc32 } from "node:zlib"
 import type { Appended } from "../../backbone/backbone.js"
+import { RecentMap } from "../../base/recent-map.js"
 import type { ClientMessage } from "../../protocol/client-messages.js"
 import { idUsed } from "../../protocol/message-id.js"
 
-/** Hexadecimal digits of a hash that fit into the integer part of a number: 52 bits. */
-const digestDigits = 13
+/** The digest of a message has 32 bits of its checksum and 20 of its length, which fit into the integer part of a number. */
+const lengthRange = 2 ** 20
 
-/** Returns a hash of what a message says and to whom, to recognize another message of the same id. */
+/**
+ * Returns a digest of what a message says and to whom, to recognize another message of the same id. An author that makes
+ * two messages of the same digest and gives them one id keeps only its own second message from arriving.
+ */
 export function digestOf(message: ClientMessage<"MSG">): number {
   const { to, content, parts, in_reply_to, kind, mentions } = message
   const hasMore = parts ?? in_reply_to ?? kind ?? mentions
   const more = hasMore === undefined ? "" : JSON.stringify([parts, in_reply_to, kind, mentions])
-  const digest = hash("sha256", `${to} ${more}\n${content}`, "hex")
-  return Number.parseInt(digest.slice(0, digestDigits), 16)
+  return crc32(`${to} ${more}\n${content}`) * lengthRange + (content.length % lengthRange)
 }
 
 /** Returns whether the store had a message already. @throws {ChatError} ID_USED if it had another one of the id */
@@ -43,32 +46,20 @@ export interface SentAck {
   readonly hops: number
 }
 
-interface Entry {
-  readonly id: string
+interface Sent<Ack> {
   /** See {@link digestOf}. */
   readonly digest: number
-  readonly ack: SentAck
-  /** Another id with the same hash. */
-  readonly next: Entry | undefined
+  readonly ack: Ack
 }
 
-/**
- * The last message ids of one sender: at least `count` of them, at most twice as many. There are two generations, and
- * the older one is dropped as a whole, which costs a tenth of deleting the oldest id with each new one.
- *
- * The maps are keyed by our own hash. Nearly every id is new, and to find that out a map keyed by strings compares it
- * with several old ones, which are seldom in the processor's cache.
- */
+/** The last message ids of one sender: at least `count` of them, at most twice as many. */
 export class SentIds {
-  readonly #count: number
+  readonly #acks: RecentMap<Sent<SentAck>>
   /** Acks that depend on a store that has not answered yet. */
-  readonly #pending = new Map<string, { readonly digest: number; readonly ack: Promise<SentAck> }>()
-  #young = new Map<number, Entry>()
-  #old: ReadonlyMap<number, Entry> | undefined
-  #size = 0
+  readonly #pending = new Map<string, Sent<Promise<SentAck>>>()
 
   constructor(count: number) {
-    this.#count = count
+    this.#acks = new RecentMap(count)
   }
 
   /**
@@ -77,24 +68,16 @@ export class SentIds {
    * @throws {ChatError} ID_USED if the id is that of another message; the promise may reject with it too
    */
   find(id: string, digest: number): SentAck | Promise<SentAck> | undefined {
-    const hash = hashOf(id)
-    const known = findIn(this.#young.get(hash), id) ?? findIn(this.#old?.get(hash), id)
-    if (known !== undefined) return same(known, digest)
+    const known = this.#acks.get(id)
+    if (known !== undefined) return same(id, known, digest)
     // Without a store there are none, and looking up a string costs its hash.
     const pending = this.#pending.size === 0 ? undefined : this.#pending.get(id)
-    return pending?.ack.then((ack) => same({ id, ack, digest: pending.digest }, digest))
+    return pending?.ack.then((ack) => same(id, { ack, digest: pending.digest }, digest))
   }
 
   /** Adds the ack of an id that {@link find} does not know. */
   remember(id: string, digest: number, ack: SentAck): void {
-    if (this.#size >= this.#count) {
-      this.#old = this.#young
-      this.#young = new Map()
-      this.#size = 0
-    }
-    const hash = hashOf(id)
-    this.#young.set(hash, { id, digest, ack, next: this.#young.get(hash) })
-    this.#size++
+    this.#acks.set(id, { digest, ack })
   }
 
   /** Adds an ack when it resolves. If it is rejected, the id can be used again. */
@@ -115,28 +98,12 @@ export class SentIds {
   }
 
   clear(): void {
-    this.#young = new Map()
-    this.#old = undefined
-    this.#size = 0
+    this.#acks.clear()
   }
 }
 
-function findIn(first: Entry | undefined, id: string): Entry | undefined {
-  for (let entry = first; entry !== undefined; entry = entry.next) {
-    if (entry.id === id) return entry
-  }
-  return undefined
-}
-
-/** @throws {ChatError} ID_USED if the entry is that of another message */
-function same({ id, ack, digest }: Pick<Entry, "id" | "ack" | "digest">, wanted: number): SentAck {
+/** @throws {ChatError} ID_USED if the id is that of another message */
+function same(id: string, { ack, digest }: Sent<SentAck>, wanted: number): SentAck {
   if (digest !== wanted) throw idUsed(id.slice(id.indexOf(".") + 1))
   return ack
-}
-
-/** FNV-1a, reduced to the 31 bits that V8 stores without an allocation. */
-function hashOf(id: string): number {
-  let hash = 0x811c9dc5
-  for (let i = 0; i < id.length; i++) hash = Math.imul(hash ^ id.charCodeAt(i), 0x01000193)
-  return hash >>> 1
 }

@@ -7,7 +7,6 @@ import { closeCodes, type Limits } from "../../protocol/limits.js"
 import type { ChannelPattern } from "../../protocol/names.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Channel } from "../channels/channel.js"
-import { payloadOf } from "../wire/frame-encoder.js"
 import { SendQueue, type SendQueueOwner } from "../wire/send-queue.js"
 import { SocketReader, type SocketReaderOwner } from "../wire/socket-reader.js"
 import type { WriteScheduler } from "../wire/write-scheduler.js"
@@ -184,7 +183,7 @@ export class Session implements SocketReaderOwner, SendQueueOwner {
   /** @param re - the id of the frame this answers, if it has one */
   send(message: ServerMessage, re?: string): void {
     const shaped = this.isOlder ? formatOlder(message) : message
-    this.sendQueue.send(payloadOf(JSON.stringify(re === undefined ? shaped : { ...shaped, re })))
+    this.sendQueue.send(JSON.stringify(re === undefined ? shaped : { ...shaped, re }))
   }
 
   /** Sends ERROR. @param re - the id of the frame it answers */

@@ -7,7 +7,6 @@ import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { DirectDelivery } from "../delivery/direct-delivery.js"
 import { formatMessage } from "../delivery/message-json.js"
 import type { Agent } from "../sessions/agent.js"
-import { textOf } from "../wire/frame-encoder.js"
 
 /** The part of a message to a role that the queue keeps. */
 interface Request {
@@ -43,7 +42,7 @@ export function formatAnswer(worker: Agent, taskId: string, content: string, ts:
     kind: "inform",
   } as const
   const ack = { ts, seq: undefined, recipients: 0, isMember: true, hops: 1 }
-  return textOf(formatMessage(worker.messagePrefix, to, message, answerIdOf(worker.id, taskId), ack))
+  return formatMessage(worker.messagePrefix, to, message, answerIdOf(worker.id, taskId), ack)
 }
 
 /** Returns the message id of an answer: always the same, however often the worker sends DONE. */

@@ -1,4 +1,4 @@
-import { frameBytes, type Payload, writeFrame } from "./frame-encoder.js"
+import { frameBytes, writeFrame } from "./frame-encoder.js"
 
 /**
  * Consecutive messages, stored as the frames in which they are sent. Each message is encoded once, outside of the
@@ -27,11 +27,11 @@ export class FrameBuffer {
     return this.#usedBytes
   }
 
-  /** @returns false if the message does not fit */
-  append(payload: Payload): boolean {
-    if (this.#usedBytes + frameBytes(payload.bytes) > this.#bytes.length) return false
+  /** Adds a message. @param bytes - its size in UTF-8 @returns false if it does not fit */
+  append(text: string, bytes: number): boolean {
+    if (this.#usedBytes + frameBytes(bytes) > this.#bytes.length) return false
     this.#lastStart = this.#usedBytes
-    this.#usedBytes = writeFrame(this.#bytes, this.#lastStart, payload)
+    this.#usedBytes = writeFrame(this.#bytes, this.#lastStart, text, bytes)
     return true
   }
 

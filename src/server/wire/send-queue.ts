@@ -1,7 +1,6 @@
 import type { Socket } from "node:net"
 import type { ByteBudget } from "../sessions/byte-budget.js"
 import { FrameBatch } from "./frame-buffer.js"
-import type { Payload } from "./frame-encoder.js"
 import type { Flushable, WriteScheduler } from "./write-scheduler.js"
 
 /** The session of a {@link SendQueue}. */
@@ -77,16 +76,16 @@ export class SendQueue implements Flushable {
     for (const wake of waiters) wake()
   }
 
-  /** Queues a message for this session alone. */
-  send(payload: Payload): void {
+  /** Queues a message, JSON, for this session alone. */
+  send(text: string): void {
     if (this.#isClosed) return
-    const buffer = this.#writes.append(payload)
+    const buffer = this.#writes.append(text)
     if (this.#ownBatch?.extend(buffer) !== true) {
       const batch = new FrameBatch(buffer)
       this.push(batch)
       this.#ownBatch = batch
     }
-    this.#ownBytes += payload.bytes
+    this.#ownBytes += buffer.usedBytes - buffer.lastStart
     if (this.#ownBytes > this.#maxBytes) this.#overflow()
   }
 

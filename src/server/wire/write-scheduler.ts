@@ -1,5 +1,5 @@
 import { type FrameBatch, FrameBuffer } from "./frame-buffer.js"
-import { frameBytes, type Payload } from "./frame-encoder.js"
+import { frameBytes } from "./frame-encoder.js"
 
 const bufferBytes = 64 * 1024
 
@@ -29,10 +29,11 @@ export class WriteScheduler {
   }
 
   /** Encodes a message that is not kept for replay. @returns the buffer whose last frame it is */
-  append(payload: Payload): FrameBuffer {
-    if (!this.#buffer.append(payload)) {
-      this.#buffer = new FrameBuffer(Math.max(bufferBytes, frameBytes(payload.bytes)))
-      this.#buffer.append(payload)
+  append(text: string): FrameBuffer {
+    const bytes = Buffer.byteLength(text)
+    if (!this.#buffer.append(text, bytes)) {
+      this.#buffer = new FrameBuffer(Math.max(bufferBytes, frameBytes(bytes)))
+      this.#buffer.append(text, bytes)
     }
     return this.#buffer
   }

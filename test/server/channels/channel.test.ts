@@ -7,7 +7,6 @@ import { Agent } from "../../../src/server/sessions/agent.js"
 import { ByteBudget } from "../../../src/server/sessions/byte-budget.js"
 import { SentIds } from "../../../src/server/sessions/sent-ids.js"
 import { WriteSequencer } from "../../../src/server/sessions/write-sequencer.js"
-import { payloadOf } from "../../../src/server/wire/frame-encoder.js"
 import { SendQueue } from "../../../src/server/wire/send-queue.js"
 import { WriteScheduler } from "../../../src/server/wire/write-scheduler.js"
 import { FakeClock } from "../../kit/fake-clock.js"
@@ -72,7 +71,7 @@ class Model {
     if (kind === "post") this.#post(channel, agent)
     else if (kind === "answer") {
       const text = `answer ${++this.#count}`
-      agent.sendQueue.send(payloadOf(text))
+      agent.sendQueue.send(text)
       person.expected.push(text)
     } else if (kind === "move") {
       if (channel.members.has(agent)) channel.leave(agent)
@@ -93,7 +92,7 @@ class Model {
 
   #post(channel: Channel, author: Agent): void {
     const text = `${channel.name} ${channel.nextSeq()} ${"x".repeat(++this.#count)}`
-    channel.publish(author, payloadOf(text), 0)
+    channel.publish(author, text, 0)
     for (const { agent, expected } of this.#people) {
       if (agent !== author && channel.members.has(agent)) expected.push(text)
     }
@@ -119,7 +118,7 @@ describe("a channel", () => {
     const readers = Array.from({ length: 3 }, (_, i) => agentAt(writes, `n${i}`))
     const say = (content: string) => {
       channel.nextSeq()
-      channel.publish(author.agent, payloadOf(content), 0)
+      channel.publish(author.agent, content, 0)
       return new Promise((resolve) => setImmediate(resolve))
     }
     for (const { agent } of readers) channel.join(agent)

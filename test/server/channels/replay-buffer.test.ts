@@ -4,15 +4,13 @@ import type { AgentId } from "../../../src/protocol/names.js"
 import type { ReplayedMessage } from "../../../src/server/channels/replay-buffer.js"
 import { ReplayBuffer } from "../../../src/server/channels/replay-buffer.js"
 import { ByteBudget } from "../../../src/server/sessions/byte-budget.js"
-import { payloadOf } from "../../../src/server/wire/frame-encoder.js"
 
 const author = "@a" as AgentId
 const kibibyte = 1024
 const ample = { retainedMessages: 10_000, retainedBytes: 4 * kibibyte * kibibyte }
 
 function fill(log: ReplayBuffer, count: number, bytes = 100, first = 1) {
-  for (let seq = first; seq < first + count; seq++)
-    log.append(seq, payloadOf(`${seq}`.padEnd(bytes)), author, seq)
+  for (let seq = first; seq < first + count; seq++) log.append(seq, `${seq}`.padEnd(bytes), author, seq)
 }
 
 const seqs = (messages: Iterable<ReplayedMessage>) => Array.from(messages, ({ text }) => Number(text))
@@ -35,7 +33,7 @@ describe("ReplayBuffer", () => {
       fc.property(fc.array(fc.string({ unit: "binary", maxLength: 300 }), { maxLength: 60 }), (texts) => {
         const wellFormed = texts.map((text) => text.toWellFormed())
         const log = new ReplayBuffer(ample, new ByteBudget(ample.retainedBytes))
-        for (const [i, text] of wellFormed.entries()) log.append(i + 1, payloadOf(text), author, i)
+        for (const [i, text] of wellFormed.entries()) log.append(i + 1, text, author, i)
         expect([...log.after(0)]).toEqual(wellFormed.map((text, ts) => ({ author, ts, text })))
       }),
     )
@@ -55,9 +53,9 @@ describe("ReplayBuffer", () => {
     const log = new ReplayBuffer({ ...ample, retainedBytes: 64 * kibibyte }, budget)
     fill(log, 5000)
     expect(seqs(log.after(0)).length).toBeLessThan(700)
-    log.append(5001, payloadOf("5001".padEnd(200 * kibibyte)), author, 0)
+    log.append(5001, "5001".padEnd(200 * kibibyte), author, 0)
     expect(seqs(log.after(0))).toEqual([5001])
-    log.append(5002, payloadOf("5002"), author, 0)
+    log.append(5002, "5002", author, 0)
     expect(seqs(log.last(1))).toEqual([5002])
   })
 

@@ -2,7 +2,6 @@ import { describe, expect, it } from "vitest"
 import type { AgentId } from "../../../src/protocol/names.js"
 import { DirectDelivery } from "../../../src/server/delivery/direct-delivery.js"
 import type { SessionRegistry } from "../../../src/server/sessions/session-registry.js"
-import { payloadOf } from "../../../src/server/wire/frame-encoder.js"
 import { FakeClock } from "../../kit/fake-clock.js"
 
 const here = "@000000000000000a" as AgentId
@@ -54,7 +53,7 @@ describe("DirectDelivery", () => {
     const { delivery, sent } = makeDelivery()
     await delivery.answer(`${here.slice(1)}.m1`, "{}")
     await delivery.answer(`${guest.slice(1)}.m1`, "{}")
-    delivery.send(here, payloadOf("{}"))
+    delivery.send(here, "{}")
     expect(sent).toEqual([`mail ${here} done/${here.slice(1)}.m1`, `bus ${guest}`, `session ${here}`])
   })
 })

@@ -2,7 +2,6 @@ import { expect, it } from "vitest"
 import type { LogEntry, Logs } from "../../../src/backbone/backbone.js"
 import { Mailbox } from "../../../src/server/delivery/mailbox.js"
 import type { Agent } from "../../../src/server/sessions/agent.js"
-import { type Payload, textOf } from "../../../src/server/wire/frame-encoder.js"
 
 /** More turns of the microtask queue than one read takes. */
 const turns = 20
@@ -29,7 +28,7 @@ it.each(Array.from({ length: turns }, (_, turn) => [turn]))(
   "sends a message that arrives %i microtasks after the last page was read",
   async (turn) => {
     const sent: string[] = []
-    const sendQueue = { send: (payload: Payload) => void sent.push(textOf(payload)) }
+    const sendQueue = { send: (payload: string) => void sent.push(payload) }
     const entry = { key: "a", seq: 1, ts: 0, value: "{}" }
     const mailbox: Mailbox = new Mailbox({
       agent: { id: "@a", sendQueue } as unknown as Agent,

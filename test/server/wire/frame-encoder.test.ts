@@ -1,13 +1,13 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { frameBytes, payloadOf, readFrame, writeFrame } from "../../../src/server/wire/frame-encoder.js"
+import { frameBytes, readFrame, writeFrame } from "../../../src/server/wire/frame-encoder.js"
 import { splitFrame } from "../../kit/wire.js"
 
 function encodeFrames(texts: readonly string[]): Buffer {
-  const payloads = texts.map((text) => payloadOf(text))
-  const frames = Buffer.alloc(payloads.reduce((sum, { bytes }) => sum + frameBytes(bytes), 0))
+  const sizes = texts.map((text) => Buffer.byteLength(text))
+  const frames = Buffer.alloc(sizes.reduce((sum, bytes) => sum + frameBytes(bytes), 0))
   let offset = 0
-  for (const payload of payloads) offset = writeFrame(frames, offset, payload)
+  for (const [i, text] of texts.entries()) offset = writeFrame(frames, offset, text, sizes[i] ?? 0)
   expect(offset).toBe(frames.length)
   return frames
 }

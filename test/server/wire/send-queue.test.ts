@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest"
 import { FrameBatch } from "../../../src/server/wire/frame-buffer.js"
-import { payloadOf } from "../../../src/server/wire/frame-encoder.js"
 import { SendQueue } from "../../../src/server/wire/send-queue.js"
 import { WriteScheduler } from "../../../src/server/wire/write-scheduler.js"
 import { FakeSocket } from "../../kit/fake-socket.js"
@@ -21,8 +20,8 @@ function session(writes: WriteScheduler, maxBytes = 1_000_000) {
 /** Queues messages that go to several sessions. */
 function runOf(writes: WriteScheduler, ...texts: readonly [string, ...string[]]): FrameBatch {
   const [first, ...others] = texts
-  const run = new FrameBatch(writes.append(payloadOf(first)))
-  for (const text of others) run.extend(writes.append(payloadOf(text)))
+  const run = new FrameBatch(writes.append(first))
+  for (const text of others) run.extend(writes.append(text))
   return run
 }
 
@@ -32,15 +31,15 @@ describe("Outgoing", () => {
   it("writes once per turn, in order", async () => {
     const writes = new WriteScheduler()
     const { socket, outgoing } = session(writes)
-    outgoing.send(payloadOf("1"))
+    outgoing.send("1")
     outgoing.push(runOf(writes, "2", "3"))
-    outgoing.send(payloadOf("4"))
-    outgoing.send(payloadOf("5"))
+    outgoing.send("4")
+    outgoing.send("5")
     expect(socket.written).toHaveLength(0)
     await flushed()
     expect(socket.written).toHaveLength(1)
     expect(socket.texts).toEqual(["1", "2", "3", "4", "5"])
-    outgoing.send(payloadOf("6"))
+    outgoing.send("6")
     await flushed()
     expect(socket.texts.at(-1)).toBe("6")
   })
@@ -62,18 +61,18 @@ describe("Outgoing", () => {
     const { outgoing } = session(writes)
     const run = runOf(writes, "1")
     outgoing.push(run)
-    expect(run.extend(writes.append(payloadOf("2")))).toBe(true)
+    expect(run.extend(writes.append("2"))).toBe(true)
     outgoing.push(runOf(writes, "3"))
-    expect(run.extend(writes.append(payloadOf("4")))).toBe(false)
+    expect(run.extend(writes.append("4"))).toBe(false)
   })
 
   it("keeps what a slow reader does not take, and continues in order when it drains", async () => {
     const { socket, outgoing } = session(new WriteScheduler())
-    outgoing.send(payloadOf("1"))
+    outgoing.send("1")
     await flushed()
     socket.stall()
     for (const text of ["2", "3"]) {
-      outgoing.send(payloadOf(text))
+      outgoing.send(text)
       await flushed()
     }
     expect(socket.texts).toEqual(["1"])
@@ -81,7 +80,7 @@ describe("Outgoing", () => {
     socket.drain()
     expect(socket.texts).toEqual(["1", "2", "3"])
     expect(outgoing.waitingBytes).toBe(0)
-    outgoing.send(payloadOf("4"))
+    outgoing.send("4")
     await flushed()
     expect(socket.texts).toEqual(["1", "2", "3", "4"])
   })
@@ -91,7 +90,7 @@ describe("Outgoing", () => {
     socket.stall()
     const texts = Array.from({ length: 40 }, (_, i) => `${i}`.padEnd(100_000, "."))
     for (const text of texts) {
-      outgoing.send(payloadOf(text))
+      outgoing.send(text)
       await flushed()
     }
     let drains = 0
@@ -111,21 +110,21 @@ describe("Outgoing", () => {
     expect(owner.overflows).toBe(1)
     expect(socket.written).toHaveLength(0)
     socket.drain()
-    outgoing.send(payloadOf("late"))
+    outgoing.send("late")
     await flushed()
     expect(socket.written).toHaveLength(0)
   })
 
   it("overflows within a turn if too many answers are queued", () => {
     const { owner, outgoing } = session(new WriteScheduler(), 10_000)
-    for (let i = 0; i < 1000; i++) outgoing.send(payloadOf("x".repeat(1000)))
+    for (let i = 0; i < 1000; i++) outgoing.send("x".repeat(1000))
     expect(owner.overflows).toBe(1)
   })
 
   it("does not keep a large buffer in memory for a few bytes", async () => {
     const { socket, outgoing } = session(new WriteScheduler())
     socket.stall()
-    outgoing.send(payloadOf("small"))
+    outgoing.send("small")
     await flushed()
     socket.drain()
     expect(socket.written[0]?.buffer.byteLength).toBe(socket.written[0]?.length)
@@ -134,11 +133,11 @@ describe("Outgoing", () => {
   it("writes everything when it ends, and nothing after that", async () => {
     const { socket, outgoing } = session(new WriteScheduler())
     socket.stall()
-    outgoing.send(payloadOf("1"))
+    outgoing.send("1")
     await flushed()
-    outgoing.send(payloadOf("2"))
+    outgoing.send("2")
     outgoing.end()
-    outgoing.send(payloadOf("3"))
+    outgoing.send("3")
     await flushed()
     socket.drain()
     expect(socket.texts).toEqual(["1", "2"])
@@ -146,7 +145,7 @@ describe("Outgoing", () => {
 
   it("writes nothing once the connection is closing", async () => {
     const { socket, owner, outgoing } = session(new WriteScheduler())
-    outgoing.send(payloadOf("1"))
+    outgoing.send("1")
     owner.isWritable = false
     await flushed()
     outgoing.end()
