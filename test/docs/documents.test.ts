@@ -66,6 +66,20 @@ describe.each(documents)("%s", (name) => {
   })
 })
 
+describe("SECURITY.md", () => {
+  it("names for each threat a test that makes the attack, and a limit", () => {
+    const text = readFileSync(join(root, "SECURITY.md"), "utf8")
+    const rows = [...(text.split("## Threats")[1] ?? "").matchAll(/^\| (?!threat |-)(.+) \|$/gm)].map(
+      ([, row = ""]) => row.split(" | "),
+    )
+    expect(rows.length).toBeGreaterThan(0)
+    for (const [threat, holds, test = "", limit] of rows) {
+      expect({ threat, holds, limit }).not.toContain(undefined)
+      expect(test, threat).toMatch(/^`test\/[^`]+\.test\.ts`/)
+    }
+  })
+})
+
 function markdownIn(folder: string): string[] {
   return readdirSync(join(root, folder))
     .filter((name) => name.endsWith(".md"))
