@@ -386,6 +386,17 @@ function bare(name: string): Parser {
 function usageError(parser: Parser, text: string): ChatError {
   const [message = text, suggestion] = text.replace(/^error: /, "").split("\n")
   const meant = /^\(Did you mean (?:one of )?(.*)\?\)$/.exec(suggestion ?? "")?.[1]
-  const hint = meant === undefined ? `see: ${parser.name()} --help` : `did you mean ${meant}?`
+  const hint =
+    nameHint(parser, message) ??
+    (meant === undefined ? `see: ${parser.name()} --help` : `did you mean ${meant}?`)
   return new ChatError("USAGE", message.replaceAll("'", '"'), { hint })
+}
+
+/** Returns the hint for `--name` at a command that is not about one daemon: no option of similar spelling is meant. */
+function nameHint({ options }: Parser, message: string): string | undefined {
+  if (!/option '(?:--name|-n)'/.test(message)) return undefined
+  const takesNick = options.some(({ long }) => long === "--nick")
+  return takesNick
+    ? "did you mean --nick?"
+    : "start one more daemon: agentchat daemon --background --name NAME"
 }

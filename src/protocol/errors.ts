@@ -38,6 +38,7 @@ const relayErrors = {
 const localErrors = {
   UNREACHABLE: { exit: 8, retry: true, summary: "no relay answers at the address" },
   TIMEOUT: { exit: 4, retry: true, summary: "no answer in time" },
+  CANCELLED: { exit: 1, retry: false, summary: "a person was asked, and did not confirm it" },
   USAGE: { exit: 2, retry: false, summary: "the command line is not valid" },
   NOT_FOUND: { exit: 3, retry: false, summary: "a named file, daemon or entry does not exist" },
   ALREADY_RUNNING: { exit: 10, retry: false, summary: "a daemon of that name runs, or a port is in use" },

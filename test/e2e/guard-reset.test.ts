@@ -84,7 +84,7 @@ describe.runIf(hasProgram("python3"))("a daemon that stopped its own agent", { t
     const args = ["-c", alone, process.execPath, programPath, "guard", "--reset", "--name", "a"]
     const blind = spawnSync("python3", args, { cwd: a.dir, env: a.env, encoding: "utf8" })
     expect([blind.status, blind.stderr]).toEqual([5, expect.stringContaining("a person at a terminal")])
-    expect(resetAt("wrong")).toEqual({ status: 5, stdout: expect.stringContaining("nothing was changed") })
+    expect(resetAt("wrong")).toEqual({ status: 1, stdout: expect.stringContaining("nothing was changed") })
     expect(a.run("guard", "reset", "--by", "operator", "--name", "a").status).toBe(5)
     a.must("daemon", "--stop", "--name", "a")
     expect(resetAt("right").status).toBe(3)

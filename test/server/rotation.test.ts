@@ -6,6 +6,7 @@ import type { AgentId, Nick } from "../../src/protocol/names.js"
 import { Roster } from "../../src/server/roster/roster.js"
 import { departedRecord, formatRecord, parseRecord } from "../../src/server/roster/roster-record.js"
 import { SessionRegistry } from "../../src/server/sessions/session-registry.js"
+import { LastingEngine } from "../kit/engine.js"
 import { prove, TestRelay } from "../kit/relay.js"
 
 const [first, second, third, evil] = [1, 2, 3, 4].map(generateKeyPair) as [KeyPair, KeyPair, KeyPair, KeyPair]
@@ -41,6 +42,59 @@ describe("an agent whose key was rotated", () => {
     const wire = await enterAfter(relay, second, [rotation(first, second)])
     await wire.next("WELCOME")
     await old.wire.next("SESSION_DISPLACED")
+  })
+
+  it("keeps its task, and its worker answers the task", async () => {
+    const relay = await TestRelay.start()
+    const bob = await relay.enterAs(evil, "bob")
+    const old = await relay.enterAs(first, "alice")
+    await old.wire.ask({ type: "SET_PRESENCE", status: "idle", role: "reviewer" })
+    await bob.wire.ask({ type: "MSG", to: "+reviewer", content: "read it" })
+    const { task } = await old.wire.next("TASK")
+    const wire = await enterAfter(relay, second, [rotation(first, second)])
+    await wire.next("WELCOME")
+    expect(await wire.ask({ type: "DONE", task, content: "read" })).toMatchObject({ type: "ACK" })
+    expect(await bob.wire.next("MSG")).toMatchObject({ content: "read", in_reply_to: task })
+    expect(await wire.next("TASK")).toMatchObject({ task })
+  })
+
+  it("gets the answer to a task that it asked for with an earlier key", async () => {
+    const relay = await TestRelay.start()
+    const bob = await relay.enterAs(evil, "bob")
+    await bob.wire.ask({ type: "SET_PRESENCE", status: "idle", role: "reviewer" })
+    const old = await relay.enterAs(first, "alice")
+    await old.wire.ask({ type: "MSG", to: "+reviewer", content: "read it" })
+    const { task } = await bob.wire.next("TASK")
+    const wire = await enterAfter(relay, second, [rotation(first, second)])
+    await wire.next("WELCOME")
+    await bob.wire.ask({ type: "DONE", task, content: "read" })
+    expect(await wire.next("MSG")).toMatchObject({ content: "read", in_reply_to: task })
+  })
+
+  it("sees which of the messages of its earlier key still wait", async () => {
+    const relay = await TestRelay.start()
+    const bob = await relay.enterAs(evil, "bob")
+    bob.wire.socket.destroy()
+    const old = await relay.enterAs(first, "alice")
+    const { msg_id } = (await old.wire.ask({ type: "MSG", to: bob.id, content: "hi" })) as { msg_id?: string }
+    const wire = await enterAfter(relay, second, [rotation(first, second)])
+    await wire.next("WELCOME")
+    expect(await wire.ask({ type: "PENDING", target: bob.id })).toMatchObject({ ids: [msg_id] })
+  })
+
+  it("gets at once what a relay that does not know of the new key yet posts to the old one", async () => {
+    const engine = await LastingEngine.make({ isShared: true })
+    const east = await TestRelay.start({ backbone: engine.lend() })
+    const lent = engine.lend()
+    const west = await TestRelay.start({ backbone: lent })
+    const old = await east.enterAs(first, "alice")
+    old.wire.socket.destroy()
+    const bob = await west.enterAs(evil, "bob")
+    lent.setLate(true)
+    const wire = await enterAfter(east, second, [rotation(first, second)])
+    await wire.next("WELCOME")
+    await bob.wire.ask({ type: "MSG", to: old.id, content: "late" })
+    expect(await wire.next("MSG")).toMatchObject({ content: "late" })
   })
 
   it("is known by its earlier ids from the record that a store keeps", () => {

@@ -168,6 +168,15 @@ export class Queue {
     return await this.#change(id, fits, (task) => formatTaskRow(unclaimed(task)))
   }
 
+  /** Gives a task that has no answer yet to another worker, with a new lease. @returns the task; undefined as for {@link done} */
+  async passOn(id: string, from: string, to: string): Promise<QueuedTask | undefined> {
+    const leaseUntil = this.#leaseEnd
+    const passed = (task: QueuedTask) => ({ ...task, worker: to, leaseUntil })
+    const fits = (task: QueuedTask) => task.worker === from && !isAnswered(task)
+    const before = await this.#change(id, fits, (task) => formatTaskRow(passed(task)))
+    return before && passed(before)
+  }
+
   /** Ends a waiting task. @returns the task as it was, or undefined when it is not waiting */
   async remove(id: string): Promise<QueuedTask | undefined> {
     const waits = (task: QueuedTask) => task.worker === undefined

@@ -51,7 +51,7 @@ export const down = defineCommand({
  * Asks before the relay is taken from agents that `up` did not start.
  * @param port - undefined if an earlier version started the relay, which did not record it
  * @param ownName - the daemon that is stopped with the relay
- * @throws {ChatError} USAGE if nobody can be asked; OPERATOR_REQUIRED if the answer is not yes
+ * @throws {ChatError} USAGE if nobody can be asked; CANCELLED if the answer is not yes
  */
 async function confirmForOthers(
   context: Context,

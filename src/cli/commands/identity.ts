@@ -60,7 +60,7 @@ export const identity = defineCommand({
 /**
  * Asks before a key is destroyed.
  * @returns the identity as it is now
- * @throws {ChatError} USAGE if nobody can be asked; OPERATOR_REQUIRED if the answer is not yes
+ * @throws {ChatError} USAGE if nobody can be asked; CANCELLED if the answer is not yes
  */
 async function confirm(
   context: Context,

@@ -92,7 +92,7 @@ export async function resetRelayGuards(
 /**
  * Resets the circuit breaker of a daemon after a person at the terminal has confirmed it. This makes it harder for an
  * agent to reset it, not impossible: it could open a terminal.
- * @throws {ChatError} OPERATOR_REQUIRED without a terminal, or if the number typed is wrong; NOT_FOUND
+ * @throws {ChatError} OPERATOR_REQUIRED without a terminal; CANCELLED if the number typed is wrong; NOT_FOUND
  */
 export async function resetOwnBreaker(context: Context, wanted: InstanceName | undefined): Promise<number> {
   const { io, config } = context
@@ -129,5 +129,5 @@ function confirmAtTerminal(name: InstanceName, state: string): void {
   } finally {
     closeSync(tty)
   }
-  throw new ChatError("OPERATOR_REQUIRED", "--reset: wrong number; nothing was changed")
+  throw new ChatError("CANCELLED", "--reset: wrong number; nothing was changed")
 }

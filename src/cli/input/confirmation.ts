@@ -15,7 +15,7 @@ export interface Confirmation {
 
 /**
  * Asks on the terminal before something is lost, unless `--yes` was given.
- * @throws {ChatError} USAGE if nobody can be asked; OPERATOR_REQUIRED if the answer is not yes
+ * @throws {ChatError} USAGE if nobody can be asked; CANCELLED if the answer is not yes
  */
 export async function requireConfirmation(
   { io }: Context,
@@ -29,7 +29,7 @@ export async function requireConfirmation(
   }
   io.err(`${question} Type yes:`)
   if ((await firstLine(io.input)).trim().toLowerCase() === "yes") return
-  throw new ChatError("OPERATOR_REQUIRED", `${asker}: not confirmed; nothing was changed`)
+  throw new ChatError("CANCELLED", `${asker}: not confirmed; nothing was changed`)
 }
 
 async function firstLine(input: Readable): Promise<string> {

@@ -1,4 +1,5 @@
 import type { Backbone } from "../../backbone/backbone.js"
+import { KeyedMutex } from "../../base/keyed-mutex.js"
 import type { DealStep } from "../../guards/rules/deals.js"
 import { type Deal, partiesOf, stateAfter, stateAt } from "../../proposals/deal.js"
 import { agentIdOfDid, statementMessageId } from "../../proposals/statement.js"
@@ -174,21 +175,6 @@ export class DealService {
 
   #format({ deal, names }: DealRecord): ProposalEntry {
     return { id: deal.id, state: stateAt(deal, this.#options.clock.now()), statements: deal.chain, names }
-  }
-}
-
-/** Runs functions with the same key one after the other. */
-class KeyedMutex {
-  readonly #last = new Map<string, Promise<unknown>>()
-
-  async run<T>(key: string, work: () => Promise<T>): Promise<T> {
-    const done = (this.#last.get(key) ?? Promise.resolve()).then(work, work)
-    this.#last.set(key, done)
-    try {
-      return await done
-    } finally {
-      if (this.#last.get(key) === done) this.#last.delete(key)
-    }
   }
 }
 

@@ -1,10 +1,12 @@
 import { EventEmitter } from "node:events"
 import type { Appended, Backbone, LogEntry, Logs, Retention } from "../../backbone/backbone.js"
 import type { Clock } from "../../base/clock.js"
+import { KeyedMutex } from "../../base/keyed-mutex.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { Limits } from "../../protocol/limits.js"
 import { isWrittenBy } from "../../protocol/message-id.js"
 import type { AgentId } from "../../protocol/names.js"
+import type { Roster } from "../roster/roster.js"
 import type { Agent } from "../sessions/agent.js"
 import { ByteBudget } from "../sessions/byte-budget.js"
 import type { Session } from "../sessions/session.js"
@@ -34,6 +36,8 @@ const retryMs = 1_000
 const waitingNotices = 10_000
 
 interface MailboxesOptions {
+  /** Names the agent that a replaced id belongs to now. */
+  readonly roster: Pick<Roster, "currentId">
   readonly limits: Limits
   readonly clock: Clock
   readonly log: (line: string) => void
@@ -45,6 +49,7 @@ interface MailboxesOptions {
  */
 export class Mailboxes extends EventEmitter<MailboxesEvents> {
   readonly #logs: Logs
+  readonly #roster: Pick<Roster, "currentId">
   readonly #clock: Clock
   readonly #log: (line: string) => void
   /** Start of the ids by which clients confirm a DELIVERY. */
@@ -53,13 +58,16 @@ export class Mailboxes extends EventEmitter<MailboxesEvents> {
   readonly #budget: ByteBudget | undefined
   /** Mailboxes of the agents that are connected here. */
   readonly #open = new Map<string, Mailbox>()
+  /** Moves the mail of one id at a time. */
+  readonly #moves = new KeyedMutex()
   /** Logs that are being trimmed, with the number up to which to trim next. */
   readonly #trims = new Map<string, number>()
   #waitingNotices = 0
 
-  private constructor(backbone: Backbone, logs: Logs, { limits, clock, log }: MailboxesOptions) {
+  private constructor(backbone: Backbone, logs: Logs, { roster, limits, clock, log }: MailboxesOptions) {
     super()
     this.#logs = logs
+    this.#roster = roster
     this.#idPrefix = backbone.id
     this.#budget = backbone.kind === "memory" ? new ByteBudget(limits.mailTotalBytes) : undefined
     this.#clock = clock
@@ -82,7 +90,8 @@ export class Mailboxes extends EventEmitter<MailboxesEvents> {
   }
 
   /**
-   * Adds a message to the mailbox of `to`. A message with an id that was added before is not added again.
+   * Adds a message to the mailbox of the agent that has, or had, the id `to`. A message with an id that was added before
+   * is not added again.
    * @param text - the whole message, JSON
    * @param digest - kept with the id, see {@link Logs.append}
    * @throws {ChatError} MAILBOX_FULL, UNAVAILABLE
@@ -92,7 +101,7 @@ export class Mailboxes extends EventEmitter<MailboxesEvents> {
     if (this.#budget?.fits(bytes) === false) throw fullError()
     this.#budget?.take(bytes)
     try {
-      const appended = await this.#logs.append(mailKey(to), messageId, text, digest)
+      const appended = await this.#logs.append(mailKey(this.#roster.currentId(to)), messageId, text, digest)
       if (appended.isDuplicate) this.#budget?.give(bytes)
       return appended
     } catch (error) {
@@ -124,7 +133,11 @@ export class Mailboxes extends EventEmitter<MailboxesEvents> {
   }
 
   /** Moves all messages of one mailbox to another. @throws {ChatError} MAILBOX_FULL, UNAVAILABLE */
-  async move(from: AgentId, to: AgentId): Promise<void> {
+  move(from: AgentId, to: AgentId): Promise<void> {
+    return this.#moves.run(from, () => this.#move(from, to))
+  }
+
+  async #move(from: AgentId, to: AgentId): Promise<void> {
     const key = mailKey(from)
     for (;;) {
       const page = await this.#logs.read(key, 0, pageEntries)
@@ -173,8 +186,14 @@ export class Mailboxes extends EventEmitter<MailboxesEvents> {
     for (const mailbox of this.#open.values()) mailbox.resume()
   }
 
-  /** Counts the messages that wait for `id`. Lists all ids if the asker is `id` itself, else those it wrote. */
-  async waitingFor(id: AgentId, asker: AgentId): Promise<WaitingMail> {
+  /**
+   * Counts the messages that wait for `id`. Lists all ids if the asker is `id` itself, else those it wrote, also under
+   * earlier ids.
+   */
+  async waitingFor(
+    id: AgentId,
+    { id: asker, formerly = [] }: Pick<Agent, "id" | "formerly">,
+  ): Promise<WaitingMail> {
     const key = mailKey(id)
     // One page only, so that asking again and again does not read a whole mailbox each time.
     const page = await this.#logs.read(key, 0, pageEntries)
@@ -184,7 +203,8 @@ export class Mailboxes extends EventEmitter<MailboxesEvents> {
     })
     const isWhole = page.length < pageEntries
     const count = isWhole ? messages.length : (await this.#logs.stat(key)).count
-    const known = messages.filter(({ messageId }) => id === asker || isWrittenBy(asker, messageId))
+    const isOwn = (messageId: string) => [asker, ...formerly].some((each) => isWrittenBy(each, messageId))
+    const known = id === asker ? messages : messages.filter(({ messageId }) => isOwn(messageId))
     const ids = known.slice(0, listedIds).map(({ messageId }) => messageId)
     return { count, ids, oldestTs: messages[0]?.ts }
   }
@@ -193,6 +213,18 @@ export class Mailboxes extends EventEmitter<MailboxesEvents> {
     const message = parseStored(entry)
     this.emit("posted", message)
     this.#open.get(entry.key)?.onEntry(entry, message)
+    this.#forward(entry.key)
+  }
+
+  /** Moves what another relay posted to an earlier id of an agent that is connected here, before it knew of the new one. */
+  #forward(key: string): void {
+    const from = `@${key}` as AgentId
+    const to = this.#roster.currentId(from)
+    if (to === from || !this.#open.has(mailKey(to))) return
+    this.move(from, to).catch((error: unknown) => {
+      if (!(error instanceof ChatError)) throw error
+      this.#log(`mail for ${from} waits until ${to} connects again: ${error.message}`)
+    })
   }
 
   /** Removes confirmed messages, with one call of the store at a time per mailbox. */

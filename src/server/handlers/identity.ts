@@ -22,7 +22,7 @@ const cardLength = 16 * 1024
 
 type IdentityServices = Pick<
   Services,
-  "backbone" | "sessions" | "knownAgents" | "roster" | "rosterSync" | "mailboxes" | "channels"
+  "backbone" | "sessions" | "knownAgents" | "roster" | "rosterSync" | "mailboxes" | "channels" | "tasks"
 >
 
 /** Handles IDENTIFY and VERIFY_IDENTITY: a client states its name, and proves its key if it has one. */

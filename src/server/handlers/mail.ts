@@ -38,7 +38,7 @@ export function mailHandlers(
         return
       }
       const agent = resolveAgent(target as AgentRef, roster, "target")
-      const { count, ids, oldestTs } = await mailboxes.waitingFor(agent, session.agent.id)
+      const { count, ids, oldestTs } = await mailboxes.waitingFor(agent, session.agent)
       const oldest = oldestTs === undefined ? {} : { oldest_ts: oldestTs }
       session.send({ type: "PENDING", target: agent, count, ids, ...oldest }, id)
     },

@@ -7,6 +7,7 @@ import type { Operators } from "../operators.js"
 import type { Roster } from "../roster/roster.js"
 import type { RosterSync } from "../roster/roster-sync.js"
 import type { SessionRegistry } from "../sessions/session-registry.js"
+import type { TaskService } from "../tasks/task-service.js"
 
 interface TakeOverServices {
   readonly roster: Roster
@@ -14,6 +15,7 @@ interface TakeOverServices {
   readonly rosterSync: RosterSync
   readonly mailboxes: Mailboxes
   readonly channels: ChannelDirectory
+  readonly tasks: TaskService
 }
 
 /**
@@ -38,16 +40,17 @@ export function replaceIds(
   return true
 }
 
-/** Moves the mail of earlier ids to the new one, and the invitations. Failures are logged; the next session tries again. */
+/** Moves the mail, the tasks and the invitations of earlier ids to the new one. Failures are logged; the next session tries again. */
 export async function moveBelongings(
   ids: readonly AgentId[],
-  { mailboxes, channels }: TakeOverServices,
+  { mailboxes, channels, tasks }: TakeOverServices,
   log: (line: string) => void,
 ): Promise<void> {
   const newest = ids.at(-1)
   if (newest === undefined) return
   for (const id of ids.slice(0, -1)) {
     try {
+      await tasks.passOn(id, newest)
       await channels.passInvitations(id, newest)
       await mailboxes.move(id, newest)
     } catch (error) {

@@ -100,6 +100,15 @@ export class TaskService {
     for (const task of this.#queue.heldBy(agent.id)) this.#notices.sendTask(agent, task)
   }
 
+  /** Gives the tasks of an earlier id to the agent that has replaced it. @throws {ChatError} UNAVAILABLE */
+  async passOn(from: AgentId, to: AgentId): Promise<void> {
+    for (const { id } of this.#queue.heldBy(from)) {
+      const task = await this.#queue.passOn(id, from, to)
+      const agent = this.#workers.find(to)
+      if (task !== undefined && agent !== undefined) this.#notices.sendTask(agent, task)
+    }
+  }
+
   /** Takes over a new status or role of a connected agent. */
   update(agent: Agent): void {
     if (!agent.isPersistent) return
@@ -161,6 +170,7 @@ export class TaskService {
       throw new ChatError("IDENTITY_REQUIRED", "CLAIM: requires a persistent identity")
     }
     if (authorOf(id) === agent.id) throw new ChatError("TASK_NOT_FOUND", "task: cannot be your own")
+    await this.#takeOver(agent, id)
     const task = await this.#queue.fetch(id)
     if (task === undefined) throw this.#refusal(id)
     if (task.worker === agent.id) return this.#notices.format(task)
@@ -186,6 +196,7 @@ export class TaskService {
 
   /** Restarts the lease. @throws {ChatError} TASK_NOT_FOUND, LEASE_LOST, UNAVAILABLE */
   async extend(agent: Agent, id: string): Promise<void> {
+    await this.#takeOver(agent, id)
     if (!(await this.#queue.extend(id, agent.id))) throw this.#refusal(id)
   }
 
@@ -194,6 +205,7 @@ export class TaskService {
    * @throws {ChatError} TASK_NOT_FOUND, LEASE_LOST; MAILBOX_FULL and UNAVAILABLE leave the task with the worker
    */
   async done(agent: Agent, id: string, content: string): Promise<void> {
+    await this.#takeOver(agent, id)
     const text = formatAnswer(agent, id, content, this.#clock.now())
     await this.#answers.answer(id, agent.id, text, () => this.#refusal(id))
   }
@@ -203,6 +215,7 @@ export class TaskService {
    * @throws {ChatError} TASK_NOT_FOUND, LEASE_LOST, UNAVAILABLE
    */
   async fail(agent: Agent, id: string, reason: string | undefined): Promise<void> {
+    await this.#takeOver(agent, id)
     const last = this.#lastHolders.peek(id)
     const isRepeated = last?.worker === agent.id && last.hasFailed
     if (isRepeated && this.#queue.find(id)?.worker !== agent.id) return
@@ -210,6 +223,13 @@ export class TaskService {
       if ((await this.#queue.giveBack(id, agent.id)) === undefined) throw this.#refusal(id)
     }
     await this.#failing.once(id, agent.id, giveBack, reason)
+  }
+
+  /** Gives an agent a task of an earlier id that {@link passOn} has not reached yet. @throws {ChatError} UNAVAILABLE */
+  async #takeOver({ id: worker, formerly }: Agent, id: string): Promise<void> {
+    const holder = this.#queue.find(id)?.worker as AgentId | undefined
+    if (holder !== undefined && formerly?.includes(holder) === true)
+      await this.#queue.passOn(id, holder, worker)
   }
 
   /** Reports whether a task has a worker, or a free worker of this relay will get it. */

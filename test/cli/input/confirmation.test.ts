@@ -27,7 +27,7 @@ describe("a question before something is lost", () => {
 
   it.each(["", "\n", "y\n", "no\nyes\n"])("takes %j as a refusal", async (typed) => {
     await expect(ask(typed)).rejects.toMatchObject({
-      code: "OPERATOR_REQUIRED",
+      code: "CANCELLED",
       message: "down: not confirmed; nothing was changed",
     })
   })
