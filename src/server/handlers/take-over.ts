@@ -1,22 +1,13 @@
 /** Gives the agent of a new key what belongs to its earlier ids. */
 import { ChatError } from "../../protocol/errors.js"
 import type { AgentId } from "../../protocol/names.js"
-import type { ChannelDirectory } from "../channels/directory.js"
-import type { Mailboxes } from "../delivery/mailboxes.js"
 import type { Operators } from "../operators.js"
-import type { Roster } from "../roster/roster.js"
-import type { RosterSync } from "../roster/roster-sync.js"
-import type { SessionRegistry } from "../sessions/session-registry.js"
-import type { TaskService } from "../tasks/task-service.js"
+import type { Services } from "../services.js"
 
-interface TakeOverServices {
-  readonly roster: Roster
-  readonly sessions: SessionRegistry
-  readonly rosterSync: RosterSync
-  readonly mailboxes: Mailboxes
-  readonly channels: ChannelDirectory
-  readonly tasks: TaskService
-}
+type TakeOverServices = Pick<
+  Services,
+  "roster" | "sessions" | "rosterSync" | "mailboxes" | "channels" | "tasks"
+>
 
 /**
  * Ends the sessions of earlier ids and forgets their names, so that a name still means one agent. From now on, messages
