@@ -8,6 +8,11 @@ export function isNumber(value: unknown): value is number {
   return typeof value === "number" && Number.isFinite(value)
 }
 
+/** Returns an error with its stack, as one line for a log. */
+export function stackOf(error: unknown): string {
+  return String(error instanceof Error ? (error.stack ?? error) : error).replaceAll(/\n\s*/g, " ")
+}
+
 /** Reports whether a value is a list of strings. */
 export function isStrings(value: unknown): value is string[] {
   return Array.isArray(value) && value.every((item) => typeof item === "string")

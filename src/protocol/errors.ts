@@ -31,6 +31,7 @@ const relayErrors = {
   HANDSHAKE_TIMEOUT: { exit: 8, retry: true, summary: "the session did not identify itself in time" },
   SLOW_READER: { exit: 8, retry: true, summary: "the session did not read and was closed" },
   SESSION_DISPLACED: { exit: 10, retry: false, summary: "the same identity connected elsewhere" },
+  INTERNAL: { exit: 1, retry: false, summary: "a fault of the relay; the request may be done in part" },
   SHUTTING_DOWN: { exit: 8, retry: true, summary: "the relay is stopping" },
 } as const satisfies Record<string, ErrorRow>
 

@@ -57,6 +57,18 @@ export class Fault {
   }
 }
 
+/** Parses JSON that fits a schema. @returns undefined for any other text */
+export function parseAs<O, I>(schema: Schema<O, I>, text: string): O | undefined {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    return undefined
+  }
+  const read = schema.read(value)
+  return read instanceof Fault ? undefined : read
+}
+
 type Rule = readonly [isMet: (value: never) => boolean, problem: string]
 
 /** A value that meets each rule, checked in order; a later rule may rely on the earlier ones. */

@@ -56,7 +56,7 @@ const rosterEntry = {
 /** An agent as JOINED and AGENTS list it. Times are milliseconds since the Unix epoch. */
 export type RosterEntry = InputOf<typeof rosterEntry>
 
-const channelSettings = {
+const settingsFields = {
   description: optional(string),
   instructions: optional(string),
   /** True if new members get earlier messages; absent: the relay's default applies. */
@@ -65,8 +65,8 @@ const channelSettings = {
   window: optional(string),
 } as const
 /** The settings of a channel; absent members were never set. */
-export type ChannelSettings = InputOf<typeof channelSettings>
-const settings = openObject(channelSettings)
+export type ChannelSettings = InputOf<typeof settingsFields>
+export const channelSettings = openObject(settingsFields)
 
 const welcomeLimits = {
   /** Size of the largest frame, in bytes. */
@@ -88,7 +88,7 @@ const channelEntry = {
   agents: count,
   invite_only: boolean,
   durable: optional(boolean),
-  settings: optional(settings),
+  settings: optional(channelSettings),
 } as const
 /** A channel as CHANNELS lists it. */
 export type ChannelEntry = InputOf<typeof channelEntry>
@@ -194,7 +194,7 @@ export const serverMessages = {
       durable: optional(boolean),
       /** In the answer to CREATE_CHANNEL: true if the channel ends with the relay's process. */
       in_memory: optional(boolean),
-      settings: optional(settings),
+      settings: optional(channelSettings),
       /** `since` is of another life of the relay's store, which was emptied or restored from an older copy. */
       reset: optional(boolean),
       /** The pattern that brought this channel; in the answer to a pattern itself, that pattern. */
@@ -243,13 +243,13 @@ export const serverMessages = {
   CHANNELS: {
     summary: "the channels you may see",
     inbox: "if asked",
-    fields: { re, list: list(openObject(channelEntry)), defaults: optional(settings) },
+    fields: { re, list: list(openObject(channelEntry)), defaults: optional(channelSettings) },
   },
   CHANNEL_CHANGED: {
     summary: "the settings of one of your channels changed",
     inbox: "unchanged",
     event: "channel_changed",
-    fields: { channel, by: agentRef, settings, ts: time },
+    fields: { channel, by: agentRef, settings: channelSettings, ts: time },
   },
   TASK: {
     summary: "work for your role, yours until the lease ends",

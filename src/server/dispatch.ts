@@ -77,7 +77,11 @@ export class Dispatcher {
       }
       if (!this.#rateLimiter.admit(session, message, text)) return
     } catch (error) {
+<<<<<<< HEAD
       this.#refuse(session, error, message)
+=======
+      session.refuse(error, message)
+>>>>>>> 8429cfa (server: read stored rows by schema; an error ends one request)
       return
     }
     return this.#handle(session, message)
@@ -87,9 +91,15 @@ export class Dispatcher {
     try {
       // The handler fits the message, but TypeScript cannot relate the two through an index.
       const handle = this.#handlers[message.type] as Handle
+<<<<<<< HEAD
       return handle(session, message)?.catch((error: unknown) => this.#refuse(session, error, message))
     } catch (error) {
       this.#refuse(session, error, message)
+=======
+      return handle(session, message)?.catch((error: unknown) => session.refuse(error, message))
+    } catch (error) {
+      session.refuse(error, message)
+>>>>>>> 8429cfa (server: read stored rows by schema; an error ends one request)
     }
   }
 

@@ -293,9 +293,9 @@ export class Relay {
   #scheduleProbe(): void {
     const probe = () => {
       if (this.#stopped !== undefined) return
+      this.#scheduleProbe()
       this.#services.heartbeat.probe()
       this.#services.rosterSync.check()
-      this.#scheduleProbe()
     }
     const probeAfterReading = () => void setImmediate(probe)
     this.#probeTimer = this.#options.clock.setTimer(probeAfterReading, this.#limits.probeMs, { unref: true })

@@ -7,6 +7,7 @@ import {
   formatTaskRow,
   parseRow,
   type QueuedTask,
+  type QueueRow,
   type QueueSize,
   rowKey,
   TaskIndex,
@@ -41,6 +42,14 @@ export interface QueueListener {
 /** A task with an answer. */
 export type AnsweredTask = QueuedTask & Required<Pick<QueuedTask, "worker" | "answer">>
 
+interface QueueOptions {
+  readonly clock: Clock
+  /** How long a claim lasts unless it is extended, in milliseconds; the same for all relays. */
+  readonly leaseMs: number
+  /** Tells tasks from malformed rows, which the queue leaves out. */
+  readonly isValid?: (task: QueuedTask) => boolean
+}
+
 /** A row as this relay last saw it. */
 interface CachedRow {
   readonly key: string
@@ -63,6 +72,7 @@ export class Queue {
   readonly #table: Table
   readonly #clock: Clock
   readonly #leaseMs: number
+  readonly #isValid: (task: QueuedTask) => boolean
   readonly #rows = new Map<string, CachedRow>()
   readonly #tasks = new TaskIndex()
   readonly #leases: LeaseTimers
@@ -74,19 +84,17 @@ export class Queue {
   #isOpen = false
   #isClosed = false
 
-  private constructor(table: Table, { clock, leaseMs }: { clock: Clock; leaseMs: number }) {
+  private constructor(table: Table, { clock, leaseMs, isValid = () => true }: QueueOptions) {
     this.#table = table
     this.#clock = clock
     this.#leaseMs = leaseMs
+    this.#isValid = isValid
     this.#leases = new LeaseTimers(clock, (key) => void this.#endLease(key))
     this.#ended = new EndedTasks(clock, (key) => this.#deleteEnd(key))
   }
 
-  /**
-   * Reads the table and watches it from then on. The table must serve this queue alone.
-   * @param options - `leaseMs`: how long a claim lasts unless it is extended; the same for all relays
-   */
-  static async open(table: Table, options: { clock: Clock; leaseMs: number }): Promise<Queue> {
+  /** Reads the table and watches it from then on. The table must serve this queue alone. */
+  static async open(table: Table, options: QueueOptions): Promise<Queue> {
     const queue = new Queue(table, options)
     queue.#endWatch = await table.watch((change) => queue.#onChange(change))
     queue.#isOpen = true
@@ -260,7 +268,7 @@ export class Queue {
       table,
       key,
       (row) => {
-        const task = row && parseRow(row.value)?.task
+        const task = row && this.#parse(key, row.value)?.task
         return task !== undefined && fits(task) ? { result: task, value: next(task) } : { result: undefined }
       },
       { what: "task" },
@@ -304,7 +312,7 @@ export class Queue {
   /** Caches a row, unless a newer version is cached. */
   #take({ key, value, revision }: { key: string; value: string; revision: number }): void {
     const before = this.#rows.get(key)
-    const row = parseRow(value)
+    const row = this.#parse(key, value)
     if (this.#isClosed || row === undefined || (before?.revision ?? -1) >= revision) return
     const { task, endedTs = 0, endedBy, digest } = row
     this.#rows.set(key, { key, revision, task, endedBy, digest })
@@ -313,6 +321,13 @@ export class Queue {
     else this.#ended.remember(key, endedTs)
     this.#setLease(key, task)
     this.#report(before?.task, task, this.#writing.has(value))
+  }
+
+  /** @returns undefined for a malformed row */
+  #parse(key: string, value: string): QueueRow | undefined {
+    const row = parseRow(value)
+    if (row === undefined || rowKey(row.id) !== key) return undefined
+    return row.task === undefined || this.#isValid(row.task) ? row : undefined
   }
 
   #forget({ key, task }: CachedRow): void {

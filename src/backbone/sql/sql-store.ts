@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto"
-import { closeSync, existsSync, mkdirSync, openSync } from "node:fs"
+import { chmodSync, existsSync, linkSync, mkdirSync, rmSync } from "node:fs"
 import { join } from "node:path"
+import { syncDirectory } from "../../base/atomic-file.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { Row } from "../backbone.js"
 import { firstNumber } from "../numbering.js"
@@ -8,6 +9,7 @@ import { fromSql, Sql, sqlFault, toSql } from "./sql.js"
 import { SqlLogs } from "./sql-logs.js"
 import { compact, exportPage, verify } from "./store-check.js"
 import {
+  isAlone,
   isRead,
   type OpParams,
   type StoreAnswer,
@@ -60,10 +62,10 @@ export class SqlStore {
   /** @throws {ChatError} ALREADY_RUNNING, STORE_DAMAGED, NOT_FOUND, UNSUPPORTED or FILE_FAILED */
   constructor({ dir, create, check, ts }: StoreOptions) {
     this.#path = join(dir, "store.db")
-    prepareFile(dir, this.#path, create)
     let isNew: boolean
     try {
-      ;({ sql: this.#sql, isNew } = openSql(this.#path, check))
+      isNew = createIfMissing(dir, this.#path, create)
+      this.#sql = openSql(this.#path, check)
       this.id = String(this.#sql.one("select value from meta where name = 'id'")?.[0])
     } catch (error) {
       throw openingError(error, dir, this.#path)
@@ -79,8 +81,8 @@ export class SqlStore {
    */
   apply(ops: readonly StoreOp[]): { answers: StoreAnswer[]; fault?: string } {
     try {
-      // SQLite compacts outside of transactions only.
-      if (ops[0]?.op === "compact") return { answers: [this.#answer(ops[0])] }
+      const [first] = ops
+      if (first !== undefined && isAlone(first)) return { answers: [this.#answer(first)] }
       this.#sql.exec("begin")
       const answers = ops.map((op) => this.#answer(op))
       this.#logs.settle()
@@ -145,6 +147,10 @@ function makeOps(sql: Sql, logs: SqlLogs, path: string): StoreOps {
     rows: (op) => readRows(sql, op),
     verify: () => verify(sql),
     compact: () => compact(sql, path),
+    copy: (op) => {
+      sql.run("vacuum into ?", op.path)
+      return null
+    },
     export: ({ cursor }) => exportPage(sql, cursor),
   }
 }
@@ -204,20 +210,45 @@ export function toFailure(error: ChatError): StoreFailure {
   return { code: code as StoreFailure["code"], message, ...(hint === undefined ? {} : { hint }) }
 }
 
-function prepareFile(dir: string, path: string, create: boolean): void {
-  if (!create) {
-    if (existsSync(path)) return
-    throw new ChatError("NOT_FOUND", `${path}: no such store`)
-  }
+/** Creates a store if there is none and `create` is true. @returns true if it did */
+function createIfMissing(dir: string, path: string, create: boolean): boolean {
+  if (existsSync(path)) return false
+  if (!create) throw new ChatError("NOT_FOUND", `${path}: no such store`)
+  checkNoWal(path)
+  mkdirSync(dir, { recursive: true, mode: 0o700 })
+  // Under another name first: an empty store.db is one that lost its content, not one that is being created.
+  const draft = `${path}.${randomBytes(idBytes).toString("hex")}.tmp`
   try {
-    mkdirSync(dir, { recursive: true, mode: 0o700 })
-    closeSync(openSync(path, "a", 0o600))
+    const sql = new Sql(draft)
+    try {
+      chmodSync(draft, 0o600)
+      sql.exec("begin")
+      makeSchema(sql)
+      sql.exec("commit")
+    } finally {
+      sql.close()
+    }
+    linkSync(draft, path)
+    syncDirectory(dir)
+    return true
   } catch (error) {
-    throw new ChatError("FILE_FAILED", `${path}: ${(error as Error).message}`, { cause: error })
+    // Another relay was faster; its store is opened instead.
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error
+    return false
+  } finally {
+    rmSync(draft, { force: true })
   }
 }
 
-function openSql(path: string, check: boolean): { sql: Sql; isNew: boolean } {
+/** Refuses a directory with the write-ahead log of a store that is gone: SQLite would apply it to the next store. */
+export function checkNoWal(path: string): void {
+  if (!existsSync(`${path}-wal`)) return
+  throw new ChatError("STORE_DAMAGED", `${path}: is missing, but its ${path}-wal is there`, {
+    hint: "move both back to the same place, or move the -wal file away too and start with an empty store",
+  })
+}
+
+function openSql(path: string, check: boolean): Sql {
   const sql = new Sql(path)
   try {
     // Set before the first read, so that nobody else can open the file and SQLite needs no shared memory file.
@@ -225,15 +256,12 @@ function openSql(path: string, check: boolean): { sql: Sql; isNew: boolean } {
     sql.all("pragma journal_mode = wal")
     sql.exec("pragma synchronous = full")
     sql.exec("begin immediate")
-    const isNew = sql.number("select count(*) from sqlite_master") === 0
-    if (isNew) makeSchema(sql)
-    else {
-      checkVersion(sql, path)
-      addDigests(sql)
-    }
+    if (sql.number("select count(*) from sqlite_master") === 0) throw emptied(path)
+    checkVersion(sql, path)
+    addDigests(sql)
     sql.exec("commit")
     if (check) quickCheck(sql, path)
-    return { sql, isNew }
+    return sql
   } catch (error) {
     sql.close()
     throw error
@@ -270,6 +298,12 @@ function checkVersion(sql: Sql, path: string): void {
 function quickCheck(sql: Sql, path: string): void {
   const finding = String(sql.one("pragma quick_check(1)")?.[0])
   if (finding !== "ok") throw damaged(path, finding)
+}
+
+function emptied(path: string): ChatError {
+  return new ChatError("STORE_DAMAGED", `${path}: is empty`, {
+    hint: "restore a copy: agentchat store restore DIR FILE; or remove the file to start with a new store",
+  })
 }
 
 function damaged(path: string, finding: string): ChatError {

@@ -1,27 +1,155 @@
+import { randomBytes } from "node:crypto"
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  copyFileSync,
+  existsSync,
+  fsyncSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  statSync,
+} from "node:fs"
+import { dirname, join } from "node:path"
+import { syncDirectory } from "../../base/atomic-file.js"
 import { ChatError } from "../../protocol/errors.js"
+import { checkNoWal } from "./sql-store.js"
 import { StoreWorker, workerFile } from "./store-worker.js"
-import type {
-  ExportCursor,
-  ExportPage,
-  StoreLine,
-  StoreOp,
-  StoreOps,
-  StoreReport,
-  StoreResult,
-  StoreSize,
+import {
+  type ExportCursor,
+  type ExportPage,
+  maxFaults,
+  type StoreLine,
+  type StoreOp,
+  type StoreOps,
+  type StoreReport,
+  type StoreResult,
+  type StoreSize,
 } from "./worker-protocol.js"
+
+/** How a store is checked. */
+interface VerifyOptions {
+  /** Reports whether a relay can read an entry or a row; without it, contents are not checked. */
+  readonly isReadable?: (line: StoreLine) => boolean
+  /** The JavaScript file of the worker, if it is not the built one. */
+  readonly program?: string
+}
 
 /**
  * Reads a whole store and checks it for damage.
  * @throws {ChatError} ALREADY_RUNNING while a relay uses it; NOT_FOUND, UNSUPPORTED, FILE_FAILED
  */
-export async function verifyStore(dir: string, program = workerFile): Promise<StoreReport> {
+export async function verifyStore(
+  dir: string,
+  { isReadable, program = workerFile }: VerifyOptions = {},
+): Promise<StoreReport> {
   try {
-    return await withStore(dir, program, (worker) => ask(worker, { op: "verify" }))
+    const report = await withStore(dir, program, (worker) => ask(worker, { op: "verify" }))
+    if (!report.isWhole || isReadable === undefined) return report
+    const faults: string[] = []
+    for await (const line of exportStore(dir, program)) {
+      if (faults.length < maxFaults && !isReadable(line)) faults.push(describeMalformed(line))
+    }
+    return { ...report, isWhole: faults.length === 0, faults }
   } catch (error) {
     if (!(error instanceof ChatError) || error.code !== "STORE_DAMAGED") throw error
     return { isWhole: false, logs: 0, entries: 0, rows: 0, faults: [error.message] }
   }
+}
+
+function describeMalformed(line: StoreLine): string {
+  const key = JSON.stringify(line.key)
+  if (line.kind === "row") return `row ${key} of table ${JSON.stringify(line.table)} is malformed`
+  return `log ${JSON.stringify(line.family)} ${key}: entry ${line.seq} is malformed`
+}
+
+/**
+ * Writes a copy of a store to a new file, which {@link restoreStore} takes.
+ * @throws {ChatError} FILE_FAILED if the file exists; as {@link compactStore}
+ */
+export async function backupStore(dir: string, file: string, program = workerFile): Promise<void> {
+  const draft = `${file}.${randomBytes(6).toString("hex")}.tmp`
+  refuseExisting(file)
+  try {
+    closeSync(openSync(draft, "wx", 0o600))
+    await withStore(dir, program, (worker) => ask(worker, { op: "copy", path: draft }))
+    publish(draft, file)
+  } catch (error) {
+    throw asFileError(error, file)
+  } finally {
+    rmSync(draft, { force: true })
+  }
+}
+
+/**
+ * Makes a directory's store from a backup, or from a `store.db` that was copied with its `-wal`. The store keeps its id.
+ * A relay that opens it begins a new life of its numbers, as with every store that exists, so that members who know
+ * more than the copy miss nothing that follows.
+ * @throws {ChatError} NOT_FOUND for the file; FILE_FAILED if the directory has a store; STORE_DAMAGED, UNSUPPORTED
+ */
+export async function restoreStore(
+  file: string,
+  dir: string,
+  options: VerifyOptions = {},
+): Promise<StoreReport> {
+  const path = join(dir, "store.db")
+  refuseExisting(path)
+  checkNoWal(path)
+  if (!statSync(file, { throwIfNoEntry: false })?.isFile())
+    throw new ChatError("NOT_FOUND", `${file}: no such file`)
+  let stage: string | undefined
+  try {
+    mkdirSync(dir, { recursive: true, mode: 0o700 })
+    stage = mkdtempSync(join(dir, "restore-"))
+    const staged = join(stage, "store.db")
+    for (const end of ["", "-wal"]) {
+      if (end !== "" && !existsSync(file + end)) continue
+      copyFileSync(file + end, staged + end, constants.COPYFILE_EXCL)
+      chmodSync(staged + end, 0o600)
+    }
+    const report = await verifyStore(stage, options)
+    if (!report.isWhole) {
+      throw new ChatError("STORE_DAMAGED", `${file}: is damaged: ${report.faults[0] ?? ""}`, {
+        hint: "nothing was restored; take another backup",
+      })
+    }
+    publish(staged, path)
+    return report
+  } catch (error) {
+    throw asFileError(error, path)
+  } finally {
+    if (stage !== undefined) rmSync(stage, { recursive: true, force: true })
+  }
+}
+
+function refuseExisting(path: string): void {
+  if (existsSync(path)) throw existing(path)
+}
+
+function existing(path: string): ChatError {
+  return new ChatError("FILE_FAILED", `${path}: exists, and nothing is overwritten`, {
+    hint: "name another place, or move it away first",
+  })
+}
+
+/** Gives a finished file its name, unless that exists. */
+function publish(draft: string, path: string): void {
+  const fd = openSync(draft, "r")
+  fsyncSync(fd)
+  closeSync(fd)
+  linkSync(draft, path)
+  syncDirectory(dirname(path))
+}
+
+function asFileError(error: unknown, path: string): unknown {
+  const { code, message } = error as NodeJS.ErrnoException
+  if (error instanceof ChatError || code === undefined) return error
+  return code === "EEXIST"
+    ? existing(path)
+    : new ChatError("FILE_FAILED", `${path}: ${message}`, { cause: error })
 }
 
 /**
@@ -72,7 +200,7 @@ async function ask<Name extends keyof StoreOps>(
     return await worker.ask(op)
   } catch (error) {
     if (!(error instanceof ChatError) || error.code !== "UNAVAILABLE") throw error
-    const code = op.op === "compact" ? "FILE_FAILED" : "STORE_DAMAGED"
+    const code = op.op === "compact" || op.op === "copy" ? "FILE_FAILED" : "STORE_DAMAGED"
     throw new ChatError(code, worker.fault, { cause: error })
   }
 }

@@ -4,6 +4,7 @@ import { Worker } from "node:worker_threads"
 import { ChatError } from "../../protocol/errors.js"
 import { Listeners } from "../listeners.js"
 import {
+  isAlone,
   isRead,
   type StoreAnswer,
   type StoreFailure,
@@ -155,8 +156,9 @@ export class StoreWorker {
     let length = 0
     let count = 0
     for (const pending of this.#queued) {
-      const isAlone = pending.op.op === "compact" || this.#queued[0]?.op.op === "compact"
-      if (count > 0 && (isAlone || count >= batchOps || length + pending.length > batchLength)) break
+      const first = this.#queued[0]?.op ?? pending.op
+      const hasToEnd = isAlone(pending.op) || isAlone(first)
+      if (count > 0 && (hasToEnd || count >= batchOps || length + pending.length > batchLength)) break
       length += pending.length
       count++
     }

@@ -57,8 +57,10 @@ export interface StoreOps {
   }
   readonly rows: (op: { readonly table: string }) => Row[]
   readonly verify: (op: object) => StoreReport
-  /** Always the only operation of its batch. */
+  /** As {@link isAlone}. */
   readonly compact: (op: object) => StoreSize
+  /** Writes a copy of the whole store to an empty or missing file. As {@link isAlone}. */
+  readonly copy: (op: { readonly path: string }) => null
   readonly export: (op: { readonly cursor: ExportCursor | undefined }) => ExportPage
 }
 
@@ -103,6 +105,11 @@ const reads: ReadonlySet<OpName> = new Set([
 /** Reports whether an operation leaves the store unchanged. */
 export function isRead({ op }: StoreOp): boolean {
   return reads.has(op)
+}
+
+/** Reports whether an operation has to be the only one of its batch, because SQLite runs it outside of transactions. */
+export function isAlone({ op }: StoreOp): boolean {
+  return op === "compact" || op === "copy"
 }
 
 /** An error, as it is passed between threads. */

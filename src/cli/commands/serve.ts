@@ -1,5 +1,5 @@
 import { resolve } from "node:path"
-import { omitUndefined } from "../../base/plain.js"
+import { omitUndefined, stackOf } from "../../base/plain.js"
 import { ChatError } from "../../protocol/errors.js"
 import { defaultLimits, defaultPort } from "../../protocol/limits.js"
 import type { Relay } from "../../server/relay.js"
@@ -99,6 +99,8 @@ export const serve = defineCommand({
     if (config.json) io.json({ ok: true, url, port: openPort, server_id: serverId })
     else io.out(`relay on ${url}`)
     system.onHangup(() => void reload(relay, readFiles, log))
+    // The other sessions are not at fault.
+    system.onUncaught((error) => log(`unexpected error: ${stackOf(error)}`))
     await aborted(interruption)
     await relay.stop()
     return 0

@@ -1,6 +1,7 @@
 import { lstatSync } from "node:fs"
 import type { Server } from "node:net"
 import { type Clock, delay, type Timer } from "../../base/clock.js"
+import { stackOf } from "../../base/plain.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { InstanceName } from "../../protocol/names.js"
 import { Daemon } from "../daemon.js"
@@ -145,7 +146,7 @@ export class Host {
    * with the next sweep if it is an error of the file system.
    */
   onUncaught(error: unknown): void {
-    this.#environment.log(`uncaught: ${String(error instanceof Error ? (error.stack ?? error) : error)}`)
+    this.#environment.log(`uncaught: ${stackOf(error)}`)
     const problem = problemOf(error)
     for (const { problems } of this.#daemons.values()) {
       if (isFileError(error)) problems.set(...sweeping, problem)

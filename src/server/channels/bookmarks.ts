@@ -2,7 +2,8 @@ import type { Backbone, Table } from "../../backbone/backbone.js"
 import { updateRow } from "../../backbone/update-row.js"
 import type { Clock, Timer } from "../../base/clock.js"
 import { ChatError } from "../../protocol/errors.js"
-import type { AgentId, Channel as ChannelName } from "../../protocol/names.js"
+import { type AgentId, type Channel as ChannelName, channelPattern } from "../../protocol/names.js"
+import { matching, object, parseAs, record, whole } from "../../protocol/schema.js"
 import type { SessionRegistry } from "../sessions/session-registry.js"
 
 /** The position of one member in a durable channel. */
@@ -125,7 +126,7 @@ export class Bookmarks {
       this.#table,
       keyOf(id),
       (row) => {
-        const before = row === undefined ? {} : parseBookmarks(row.value)
+        const before = this.#parse(id, row?.value)
         const after = change(before)
         if (after === before) return { result: after }
         return { result: after, value: Object.keys(after).length > 0 ? JSON.stringify(after) : null }
@@ -141,7 +142,16 @@ export class Bookmarks {
   async #read(id: AgentId): Promise<Row> {
     const row = await this.#table.get(keyOf(id))
     if (row === undefined) return { bookmarks: {}, revision: 0 }
-    return { bookmarks: parseBookmarks(row.value), revision: row.revision }
+    return { bookmarks: this.#parse(id, row.value), revision: row.revision }
+  }
+
+  /** Returns the bookmarks in a row; none if there is no row or it is malformed, and then `id` joins anew. */
+  #parse(id: AgentId, value: string | undefined): BookmarksByChannel {
+    if (value === undefined) return {}
+    const bookmarks = parseBookmarks(value)
+    if (bookmarks === undefined)
+      this.#options.log(`store: the bookmarks of ${id} are malformed and are left out`)
+    return bookmarks ?? {}
   }
 }
 
@@ -158,6 +168,9 @@ function keyOf(id: AgentId): string {
   return id.slice(1)
 }
 
-function parseBookmarks(text: string): BookmarksByChannel {
-  return JSON.parse(text) as BookmarksByChannel
+const row = record(matching(channelPattern, "must be a channel"), object({ from: whole(), at: whole() }))
+
+/** @returns undefined for a malformed row */
+export function parseBookmarks(text: string): BookmarksByChannel | undefined {
+  return parseAs(row, text)
 }

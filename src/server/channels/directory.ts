@@ -73,7 +73,7 @@ export class ChannelDirectory extends EventEmitter<DirectoryEvents> {
 
   /** Opens the default channels and all stored ones. @throws {ChatError} UNAVAILABLE */
   static async open(backbone: Backbone, options: DirectoryOptions): Promise<ChannelDirectory> {
-    const store = await ChannelStore.open(backbone)
+    const store = await ChannelStore.open(backbone, options.log)
     const logs = await ChannelLogs.open(backbone, options.limits)
     const directory = new ChannelDirectory(store, logs, options)
     for (const name of defaultChannels) directory.#open(parseChannel(name), emptyRecord, true)
@@ -279,7 +279,11 @@ export class ChannelDirectory extends EventEmitter<DirectoryEvents> {
     const channel = this.#channels.get(name)
     if (channel === undefined || entry.seq <= channel.seq) return
     channel.advanceTo(entry.seq)
-    const message = parseStored<"MSG">(entry)
+    const message = parseStored(entry)
+    if (message?.type !== "MSG") {
+      this.#options.log(`store: message ${entry.seq} of ${name} is malformed and is left out`)
+      return
+    }
     this.emit("message", message)
     const author = this.#options.sessions.find(message.from)?.agent
     channel.publishStored(author, formatStored(entry))
@@ -287,8 +291,8 @@ export class ChannelDirectory extends EventEmitter<DirectoryEvents> {
 
   #scheduleSweep(): void {
     const sweep = () => {
-      for (const channel of this.#channels.values()) this.#age(channel)
       this.#scheduleSweep()
+      for (const channel of this.#channels.values()) this.#age(channel)
     }
     this.#sweepTimer = this.#options.clock.setTimer(sweep, sweepMs, { unref: true })
   }

@@ -1,4 +1,5 @@
-import type { ChannelSettings } from "../../protocol/server-messages.js"
+import { boolean, list, literal, object, optional, parseAs, string } from "../../protocol/schema.js"
+import { type ChannelSettings, channelSettings } from "../../protocol/server-messages.js"
 
 /** A channel as it is stored, without its messages. */
 export interface ChannelRecord {
@@ -17,18 +18,20 @@ export function formatChannelRecord(record: ChannelRecord): string {
   return JSON.stringify({ v: 1, invite_only: isInviteOnly, durable: isDurable, settings, by, invited })
 }
 
-/** @returns undefined for a row of another version */
+const row = object({
+  v: literal(1),
+  invite_only: boolean,
+  durable: boolean,
+  settings: channelSettings,
+  by: optional(string),
+  invited: list(string),
+})
+
+/** @returns undefined for a row that is malformed or of another version */
 export function parseChannelRecord(text: string): ChannelRecord | undefined {
-  const row = JSON.parse(text) as {
-    v: number
-    invite_only: boolean
-    durable: boolean
-    settings: ChannelSettings
-    by?: string
-    invited: readonly string[]
-  }
-  if (row.v !== 1) return undefined
-  const { invite_only, durable, settings, by, invited } = row
+  const read = parseAs(row, text)
+  if (read === undefined) return undefined
+  const { invite_only, durable, settings, by, invited } = read
   return { isInviteOnly: invite_only, isDurable: durable, settings, ...(by !== undefined && { by }), invited }
 }
 

@@ -2,7 +2,8 @@ import type { Backbone, RowChange, Table } from "../../backbone/backbone.js"
 import { updateRow } from "../../backbone/update-row.js"
 import { LruMap } from "../../base/lru-map.js"
 import { type Channel as ChannelName, channelPattern } from "../../protocol/names.js"
-import type { ChannelSettings } from "../../protocol/server-messages.js"
+import { parseAs } from "../../protocol/schema.js"
+import { type ChannelSettings, channelSettings } from "../../protocol/server-messages.js"
 import { type ChannelRecord, formatChannelRecord, parseChannelRecord } from "./record.js"
 
 /** Called with the new record of a channel; undefined if the channel was deleted. */
@@ -17,6 +18,7 @@ const defaultsKey = "channels"
 /** The records of all channels, and the settings that apply to all of them. */
 export class ChannelStore {
   readonly #isShared: boolean
+  readonly #log: (line: string) => void
   readonly #records: Table
   readonly #settings: Table
   /**
@@ -28,16 +30,17 @@ export class ChannelStore {
   #defaults: ChannelSettings = {}
   #defaultsRevision = 0
 
-  private constructor(isShared: boolean, records: Table, settings: Table) {
+  private constructor(isShared: boolean, records: Table, settings: Table, log: (line: string) => void) {
     this.#isShared = isShared
     this.#records = records
     this.#settings = settings
+    this.#log = log
   }
 
   /** @throws {ChatError} UNAVAILABLE */
-  static async open(backbone: Backbone): Promise<ChannelStore> {
+  static async open(backbone: Backbone, log: (line: string) => void): Promise<ChannelStore> {
     const [records, settings] = [await backbone.table("channel"), await backbone.table("setting")]
-    const store = new ChannelStore(backbone.isShared, records, settings)
+    const store = new ChannelStore(backbone.isShared, records, settings, log)
     await settings.watch((change) => {
       if (change.key === defaultsKey) store.#setDefaults(change)
     })
@@ -75,8 +78,9 @@ export class ChannelStore {
       const name = `#${key}` as ChannelName
       if (!channelPattern.test(name)) return
       const record = value === undefined ? undefined : parseChannelRecord(value)
-      const isReadable = value === undefined || record !== undefined
-      if (isReadable && this.#isNews(key, revision)) listener(name, record)
+      if (value !== undefined && record === undefined) {
+        this.#log(`store: the row of channel ${name} is malformed and is left out`)
+      } else if (this.#isNews(key, revision)) listener(name, record)
     })
   }
 
@@ -141,6 +145,7 @@ function keyOf(name: ChannelName): string {
   return name.slice(1)
 }
 
+/** Returns the defaults in a row; none if it is malformed. */
 function parseSettings(text: string): ChannelSettings {
-  return JSON.parse(text) as ChannelSettings
+  return parseAs(channelSettings, text) ?? {}
 }

@@ -9,10 +9,23 @@ import {
   partiesOf,
   statementsOf,
 } from "../../proposals/deal.js"
-import { agentIdOfDid } from "../../proposals/statement.js"
+import { agentIdOfDid, readStatement } from "../../proposals/statement.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { Limits } from "../../protocol/limits.js"
-import type { AgentId } from "../../protocol/names.js"
+import { type AgentId, persistentIdPattern } from "../../protocol/names.js"
+import {
+  list,
+  literal,
+  matching,
+  number,
+  object,
+  openObject,
+  optional,
+  parseAs,
+  record,
+  string,
+  whole,
+} from "../../protocol/schema.js"
 import type { DealState } from "../../protocol/server-messages.js"
 import type { Statement } from "../../protocol/statements.js"
 
@@ -131,7 +144,7 @@ export class DealTable {
       id,
       (row) => {
         if (row !== undefined) this.#index({ key: id, ...row })
-        const { result, record } = change(row && parseRecord(row.value))
+        const { result, record } = change(row && parseDealRecord(row.value))
         value = record && formatRecord(record)
         return { result, value }
       },
@@ -149,9 +162,10 @@ export class DealTable {
   async list(agent: AgentId, since: number): Promise<{ records: DealRecord[]; more: boolean }> {
     for (let tries = 0; tries < maxTries; tries++) {
       const { entries, more } = this.#pageOf(agent, since)
-      const read = await Promise.all(entries.map((entry) => this.#readUnchanged(entry)))
-      const records = read.filter((record) => record !== undefined)
-      if (records.length === read.length) return { records, more }
+      const read = await Promise.all(entries.map((entry) => this.#readEntry(entry)))
+      if (read.every(({ isUnchanged }) => isUnchanged)) {
+        return { records: read.flatMap(({ record }) => record ?? []), more }
+      }
     }
     throw tooManyChanges("LIST_PROPOSALS")
   }
@@ -188,14 +202,14 @@ export class DealTable {
     const row = await this.#table.get(id)
     if (row === undefined) return { revision: 0, record: undefined }
     this.#index(row)
-    return { revision: row.revision, record: parseRecord(row.value) }
+    return { revision: row.revision, record: parseDealRecord(row.value) }
   }
 
-  /** @returns undefined if the deal has changed since it was indexed */
-  async #readUnchanged({ id, revision }: DealEntry): Promise<DealRecord | undefined> {
+  /** Reads an indexed deal; `isUnchanged` is false if it has changed since it was indexed. */
+  async #readEntry({ id, revision }: DealEntry) {
     const found = await this.#read(id)
     if (found.revision === 0) this.#index({ key: id, value: undefined, revision })
-    return found.revision === revision ? found.record : undefined
+    return { isUnchanged: found.revision === revision, record: found.record }
   }
 
   /** Applies a change to the index, unless the index has a newer revision. */
@@ -280,24 +294,37 @@ function formatRecord({ deal, names }: DealRecord): string {
   return JSON.stringify(row)
 }
 
-function parseRecord(text: string): DealRecord | undefined {
-  const row = parseRow(text)
-  return row === undefined ? undefined : { deal: dealOf(row.statements), names: row.names }
+/** @returns undefined for a row that is malformed or of another version */
+export function parseDealRecord(text: string): DealRecord | undefined {
+  const row = parseAs(rowSchema, text)
+  if (row === undefined) return undefined
+  try {
+    return { deal: dealOf(row.statements.map(readStatement)), names: row.names }
+  } catch (error) {
+    if (error instanceof ChatError) return undefined
+    throw error
+  }
 }
 
 function parseEntry(id: string, text: string, revision: number): DealEntry | undefined {
-  const row = parseRow(text)
+  const row = parseAs(rowSchema, text)
   const lastTs = row?.statements.at(-1)?.ts
-  if (row === undefined || lastTs === undefined) return undefined
-  const { parties, closes: closesTs } = row
-  return { id, parties, lastTs, closesTs, characters: text.length, revision }
+  const [proposer, recipient] = row?.parties ?? []
+  if (row === undefined || lastTs === undefined || proposer === undefined || recipient === undefined) {
+    return undefined
+  }
+  const parties = [proposer, recipient] as const
+  return { id, parties, lastTs, closesTs: row.closes, characters: text.length, revision }
 }
 
-/** Does not validate, because only relays write the table. @returns undefined for a row of another version */
-function parseRow(text: string): Row | undefined {
-  const row = JSON.parse(text) as { readonly v?: unknown }
-  return row.v === 1 ? (row as Row) : undefined
-}
+/** Checks what the index needs; {@link parseDealRecord} checks the statements. */
+const rowSchema = object({
+  v: literal(1),
+  parties: list(matching<AgentId>(persistentIdPattern, "must be an agent id"), 2),
+  closes: optional(number()),
+  statements: list(openObject({ ts: whole() })),
+  names: record(string, string),
+})
 
 /** Returns when a deal closes. The answer to a dispute has the time of the dispute window. */
 function closesTsOf(deal: Deal): number | undefined {

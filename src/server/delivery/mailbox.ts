@@ -119,6 +119,10 @@ export class Mailbox {
     const { seq, value } = entry
     this.#sentSeq = seq
     const stored = message ?? parseStored(entry)
+    if (stored === undefined) {
+      this.#options.log(`store: message ${seq} to ${this.#agent.id} is malformed and is left out`)
+      return
+    }
     const id = this.#idToConfirm(stored, seq)
     const hasOwnId = id === undefined || stored.type !== "DELIVERY"
     const text = hasOwnId ? value : `${value.slice(0, -1)},"mail_id":"${id}"}`

@@ -145,6 +145,7 @@ export class Mailboxes extends EventEmitter<MailboxesEvents> {
       if (last === undefined) return
       for (const entry of page) {
         const message = parseStored(entry)
+        if (message === undefined) continue
         const id = isNotice(message) ? `moved.${from}.${entry.seq}` : message.msg_id
         await this.post(to, id, entry.value)
         this.#budget?.give(Buffer.byteLength(entry.value))
@@ -199,7 +200,7 @@ export class Mailboxes extends EventEmitter<MailboxesEvents> {
     const page = await this.#logs.read(key, 0, pageEntries)
     const messages = page.flatMap((entry) => {
       const message = parseStored(entry)
-      return isNotice(message) ? [] : [{ ts: entry.ts, messageId: message.msg_id }]
+      return message === undefined || isNotice(message) ? [] : [{ ts: entry.ts, messageId: message.msg_id }]
     })
     const isWhole = page.length < pageEntries
     const count = isWhole ? messages.length : (await this.#logs.stat(key)).count
@@ -211,7 +212,7 @@ export class Mailboxes extends EventEmitter<MailboxesEvents> {
 
   #onEntry(entry: LogEntry): void {
     const message = parseStored(entry)
-    this.emit("posted", message)
+    if (message !== undefined) this.emit("posted", message)
     this.#open.get(entry.key)?.onEntry(entry, message)
     this.#forward(entry.key)
   }

@@ -1,8 +1,10 @@
 import type { LogEntry } from "../../backbone/backbone.js"
 import type { ClientMessage } from "../../protocol/client-messages.js"
 import type { AgentId, Nick } from "../../protocol/names.js"
+import { validateServerMessage } from "../../protocol/parse-message.js"
+import { anyObject, parseAs } from "../../protocol/schema.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
-import type { Verb } from "../../protocol/verbs.js"
+import { type Verb, verbs } from "../../protocol/verbs.js"
 import type { SentAck } from "../sessions/sent-ids.js"
 
 // MSG and ACK are written for every message read. They are assembled by hand, because JSON.stringify takes five times
@@ -49,13 +51,15 @@ export function formatStored({ value, seq }: LogEntry): string {
   return `${value.slice(0, -1)},"seq":${seq}}`
 }
 
-/** Parses the message of a log entry. Only relays write logs, so nothing is checked. */
-export function parseStored<T extends StoredType = StoredType>({
-  value,
-}: {
-  readonly value: string
-}): Stored<T> {
-  return JSON.parse(value) as Stored<T>
+const jsonObject = anyObject()
+const storedTypes: ReadonlySet<string> = new Set(["MSG", "DELIVERY", "INVITE", ...verbs])
+
+/** Parses the message of a log entry. @returns undefined for a malformed one, which readers skip */
+export function parseStored({ value }: { readonly value: string }): Stored | undefined {
+  // Fields are added before the last brace.
+  const message = value.endsWith("}") ? parseAs(jsonObject, value) : undefined
+  const valid = message && validateServerMessage(message)
+  return valid !== undefined && storedTypes.has(valid.type) ? (valid as Stored) : undefined
 }
 
 /** A message in a log. The log of a channel contains only MSG, that of a mailbox all of these. */

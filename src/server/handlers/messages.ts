@@ -2,7 +2,6 @@ import { randomBytes } from "node:crypto"
 import type { Clock } from "../../base/clock.js"
 import { formatJsonLine } from "../../base/visible-text.js"
 import type { ClientHandlers, ClientMessage } from "../../protocol/client-messages.js"
-import { ChatError } from "../../protocol/errors.js"
 import { formatMessageId, unnamedFrameId } from "../../protocol/message-id.js"
 import type { AgentId } from "../../protocol/names.js"
 import type { Channel } from "../channels/channel.js"
@@ -143,9 +142,6 @@ function acknowledgeLater(
   ack.then(
     (settled) =>
       acknowledge(session.agent, message, messageId, settled, isDuplicate || settled.isRepeated === true),
-    (error: unknown) => {
-      if (!(error instanceof ChatError)) throw error
-      session.sendError(error, message.id)
-    },
+    (error: unknown) => session.refuse(error, message),
   )
 }

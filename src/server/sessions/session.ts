@@ -1,7 +1,9 @@
 import type { Socket } from "node:net"
 import type { Clock, Timer } from "../../base/clock.js"
+import { stackOf } from "../../base/plain.js"
 import type { WebSocket } from "../../base/websocket.js"
 import { Gcra } from "../../guards/gcra.js"
+import type { ClientMessage } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
 import { closeCodes, type Limits } from "../../protocol/limits.js"
 import type { ChannelPattern } from "../../protocol/names.js"
@@ -199,6 +201,16 @@ export class Session implements SocketReaderOwner, SendQueueOwner {
       ...(guard !== undefined && { guard }),
     } as const
     this.send(body, re)
+  }
+
+  /** Answers a request that failed. An error that nobody expected ends the request, not the relay. */
+  refuse(error: unknown, { type, id }: Pick<ClientMessage, "type" | "id">): void {
+    if (error instanceof ChatError) {
+      this.sendError(error, id)
+      return
+    }
+    this.#log(`unexpected error in ${type}: ${stackOf(error)}`)
+    this.sendError(new ChatError("INTERNAL", `${type}: the relay failed; its log has the reason`), id)
   }
 
   /** Starts or stops reading from the network. */

@@ -2,7 +2,15 @@ import { createHash } from "node:crypto"
 import type { QueuedTask } from "../../backbone/queue/queue.js"
 import type { Clock } from "../../base/clock.js"
 import { authorOf, mailEntryId, taskAnswerId } from "../../protocol/message-id.js"
-import type { AgentId, AgentRef, Nick } from "../../protocol/names.js"
+import {
+  type AgentId,
+  type AgentRef,
+  agentRefPattern,
+  type Nick,
+  nickPattern,
+  persistentIdPattern,
+} from "../../protocol/names.js"
+import { anyObject, list, matching, object, optional, parseAs, string } from "../../protocol/schema.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { DirectDelivery } from "../delivery/direct-delivery.js"
 import { formatMessage } from "../delivery/message-json.js"
@@ -13,6 +21,19 @@ interface Request {
   readonly name: Nick
   readonly content: string
   readonly parts?: readonly unknown[] | undefined
+}
+
+const requestSchema = object({
+  name: matching<Nick>(nickPattern, "must be a name"),
+  content: string,
+  parts: optional(list<unknown, unknown>(anyObject())),
+})
+
+/** Reports whether a row of the queue is a task as {@link formatRequest} writes it. */
+export function isTask({ id, value, worker }: QueuedTask): boolean {
+  const hasAuthor = agentRefPattern.test(authorOf(id))
+  const hasWorker = worker === undefined || persistentIdPattern.test(worker)
+  return hasAuthor && hasWorker && parseAs(requestSchema, value) !== undefined
 }
 
 /** A worker that lost a task without finishing it. */
@@ -65,6 +86,7 @@ export class TaskNotices {
 
   /** Formats TASK, with the time that is left of the lease. */
   format({ id, topic, value, attempt, leaseUntil }: QueuedTask): ServerMessage<"TASK"> {
+    // The queue has only tasks that passed isTask.
     const { name, content, parts } = JSON.parse(value) as Request
     const ts = this.#clock.now()
     const leftMs = (leaseUntil ?? ts) - ts

@@ -14,7 +14,7 @@ import type { Agent } from "../sessions/agent.js"
 import { digestOf, repetition, type SentAck } from "../sessions/sent-ids.js"
 import { PendingRequests, TaskAnswers } from "./task-answers.js"
 import { TaskAssigner } from "./task-assigner.js"
-import { formatAnswer, formatRequest, type LastHolder, TaskNotices } from "./task-messages.js"
+import { formatAnswer, formatRequest, isTask, type LastHolder, TaskNotices } from "./task-messages.js"
 import { topicOf, Workers } from "./workers.js"
 
 /** Most task ids in one PENDING answer. */
@@ -80,7 +80,8 @@ export class TaskService {
    */
   static async open(backbone: Pick<Backbone, "table">, options: TaskServiceOptions): Promise<TaskService> {
     const { clock, limits } = options
-    const queue = await Queue.open(await backbone.table("task"), { clock, leaseMs: limits.leaseMs })
+    const { leaseMs } = limits
+    const queue = await Queue.open(await backbone.table("task"), { clock, leaseMs, isValid: isTask })
     const service = new TaskService(queue, options)
     // The relay that granted a claim may have ended before it reported it.
     for (const task of queue.claimed()) service.#reportClaimed(task)

@@ -121,7 +121,7 @@ test("written entries survive kill -9 at any time", { timeout: 180_000 }, async 
     }
     await backbone.close()
     expect([...written].filter((n) => !stored.has(n))).toEqual([])
-    expect(await verifyStore(dir, store.workerFile)).toMatchObject({ isWhole: true, faults: [] })
+    expect(await verifyStore(dir, { program: store.workerFile })).toMatchObject({ isWhole: true, faults: [] })
     next = Math.max(...stored) + 1
   }
 })
@@ -193,7 +193,7 @@ describe("a store on disk", { timeout: 60_000 }, () => {
 
 async function verifyAfter(backbone: Backbone, dir: string): Promise<unknown> {
   await backbone.close()
-  return await verifyStore(dir, store.workerFile)
+  return await verifyStore(dir, { program: store.workerFile })
 }
 
 describe("a file that cannot be used", { timeout: 60_000 }, () => {
@@ -229,7 +229,7 @@ describe("a file that cannot be used", { timeout: 60_000 }, () => {
       ...damaged,
       hint: expect.stringContaining("restore a copy of the directory"),
     })
-    expect((await verifyStore(dir, store.workerFile)).isWhole).toBe(false)
+    expect((await verifyStore(dir, { program: store.workerFile })).isWhole).toBe(false)
   })
 
   test("a store of a newer version is not opened", async () => {

@@ -41,7 +41,7 @@ async function exported(dir: string): Promise<unknown[]> {
 
 test("verify counts logs, entries and rows", { timeout: testMs }, async () => {
   const dir = await filled(450)
-  const report = await verifyStore(dir, store.workerFile)
+  const report = await verifyStore(dir, { program: store.workerFile })
   expect(report).toEqual({ isWhole: true, logs: 2, entries: 900, rows: 3, faults: [] })
 })
 
@@ -65,7 +65,7 @@ test.each([
 ])("verify finds the fault after: %s", { timeout: testMs }, async (change, fault) => {
   const dir = await filled(10)
   tamper(dir, change)
-  const { isWhole, faults } = await verifyStore(dir, store.workerFile)
+  const { isWhole, faults } = await verifyStore(dir, { program: store.workerFile })
   expect(faults).toEqual([fault])
   expect(isWhole).toBe(false)
 })
@@ -81,7 +81,7 @@ test("compact frees the space of removed entries and rows, and keeps the rest", 
   expect(before).toBeGreaterThan(1_000_000)
   expect(after).toBeLessThan(200_000)
   expect(statSync(join(dir, "store.db")).size).toBe(after)
-  const report = await verifyStore(dir, store.workerFile)
+  const report = await verifyStore(dir, { program: store.workerFile })
   expect(report).toMatchObject({ isWhole: true, entries: 200, rows: 3 })
 })
 
@@ -108,17 +108,19 @@ test("an export that is left early closes the store", { timeout: testMs }, async
     expect(line.kind).toBe("entry")
     break
   }
-  expect((await verifyStore(dir, store.workerFile)).isWhole).toBe(true)
+  expect((await verifyStore(dir, { program: store.workerFile })).isWhole).toBe(true)
 })
 
 test("a store in use is not opened, and a missing one is not created", { timeout: testMs }, async () => {
   const dir = await filled(1)
   const backbone = await store.open(dir, new FakeClock())
   const held = { code: "ALREADY_RUNNING" }
-  await expect(verifyStore(dir, store.workerFile)).rejects.toMatchObject(held)
+  await expect(verifyStore(dir, { program: store.workerFile })).rejects.toMatchObject(held)
   await expect(compactStore(dir, store.workerFile)).rejects.toMatchObject(held)
   await expect(exported(dir)).rejects.toMatchObject(held)
   await backbone.close()
   const nowhere = join(temporaryDirectory(), "nowhere")
-  await expect(verifyStore(nowhere, store.workerFile)).rejects.toMatchObject({ code: "NOT_FOUND" })
+  await expect(verifyStore(nowhere, { program: store.workerFile })).rejects.toMatchObject({
+    code: "NOT_FOUND",
+  })
 })
