@@ -77,11 +77,7 @@ export class Dispatcher {
       }
       if (!this.#rateLimiter.admit(session, message, text)) return
     } catch (error) {
-<<<<<<< HEAD
       this.#refuse(session, error, message)
-=======
-      session.refuse(error, message)
->>>>>>> 8429cfa (server: read stored rows by schema; an error ends one request)
       return
     }
     return this.#handle(session, message)
@@ -91,21 +87,18 @@ export class Dispatcher {
     try {
       // The handler fits the message, but TypeScript cannot relate the two through an index.
       const handle = this.#handlers[message.type] as Handle
-<<<<<<< HEAD
       return handle(session, message)?.catch((error: unknown) => this.#refuse(session, error, message))
     } catch (error) {
       this.#refuse(session, error, message)
-=======
-      return handle(session, message)?.catch((error: unknown) => session.refuse(error, message))
-    } catch (error) {
-      session.refuse(error, message)
->>>>>>> 8429cfa (server: read stored rows by schema; an error ends one request)
     }
   }
 
-  #refuse(session: Session, error: unknown, { type, id }: ClientMessage): void {
-    if (!(error instanceof ChatError)) throw error
-    session.sendError(this.#rateLimiter.chargeRefusal(session, type, error), id)
+  #refuse(session: Session, error: unknown, message: ClientMessage): void {
+    const isExpected = error instanceof ChatError
+    session.refuse(
+      isExpected ? this.#rateLimiter.chargeRefusal(session, message.type, error) : error,
+      message,
+    )
   }
 
   /** Keeps back what the session sends, and before it `texts`, until a message is handled. */

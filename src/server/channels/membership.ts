@@ -132,23 +132,11 @@ export class Membership {
 
   /** Joins all sessions that have a matching pattern to a channel that was just created. */
   onOpened(channel: Channel): void {
-<<<<<<< HEAD
     for (const [session, pattern] of this.#patterns.matching(channel.name)) {
       if (!channel.isVisibleTo(session.agent.id)) continue
-      this.join(session, channel, { pattern })?.catch((error: unknown) => {
-        if (!(error instanceof ChatError)) throw error
-        session.sendError(error)
-      })
-=======
-    for (const [pattern, sessions] of this.#byPattern) {
-      if (!matchesChannel(pattern, channel.name)) continue
-      for (const session of sessions) {
-        if (!channel.isVisibleTo(session.agent.id)) continue
-        this.join(session, channel, { pattern })?.catch((error: unknown) =>
-          session.refuse(error, { type: "JOIN" }),
-        )
-      }
->>>>>>> 8429cfa (server: read stored rows by schema; an error ends one request)
+      this.join(session, channel, { pattern })?.catch((error: unknown) =>
+        session.refuse(error, { type: "JOIN" }),
+      )
     }
   }
 

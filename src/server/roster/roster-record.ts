@@ -109,16 +109,10 @@ export function formatRecord(record: RosterRecord): string {
 
 /** Parses a row of the table of agents. @returns undefined for a row of another version */
 export function parseRecord(key: string, text: string): RosterRecord | undefined {
-<<<<<<< HEAD
-  const read = row.read(parseJson(text))
-  if (read instanceof Fault) return undefined
-  const { v: _, name, card, seen_ts: seenTs, read_ts: readTs, answered_ts: answeredTs, ...rest } = read
-  const { met_ts: metTs = seenTs, ...others } = rest
-=======
   const read = parseAs(row, text)
   if (read === undefined) return undefined
-  const { v: _, name, card, seen_ts: seenTs, read_ts: readTs, answered_ts: answeredTs, ...others } = read
->>>>>>> 8429cfa (server: read stored rows by schema; an error ends one request)
+  const { v: _, name, card, seen_ts: seenTs, read_ts: readTs, answered_ts: answeredTs, ...rest } = read
+  const { met_ts: metTs = seenTs, ...others } = rest
   const id = `@${key}` as AgentId
   return {
     ...others,
