@@ -92,6 +92,11 @@ export class LruMap<K, V> {
     }
   }
 
+  /** Yields all entries, most recently used first. */
+  *newestFirst(): Generator<[K, V], undefined> {
+    for (let entry = this.#newest; entry !== undefined; entry = entry.older) yield [entry.key, entry.value]
+  }
+
   #touch(entry: Entry<K, V>): void {
     if (entry === this.#newest) return
     this.#unlink(entry)

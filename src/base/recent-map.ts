@@ -45,10 +45,10 @@ export class RecentMap<V> {
     this.#size = 0
   }
 
-  /** Yields the entries, oldest first. */
-  *[Symbol.iterator](): Generator<[string, V], undefined> {
-    for (const generation of [this.#old ?? [], this.#young])
-      for (const [, { key, value }] of generation) yield [key, value]
+  /** Yields all entries, newest first. */
+  *newestFirst(): Generator<[string, V], undefined> {
+    for (const generation of [this.#young, this.#old ?? []])
+      for (const [, { key, value }] of [...generation].reverse()) yield [key, value]
   }
 }
 

@@ -40,7 +40,8 @@ interface Due {
   readonly count: Count
 }
 
-const acceptedKept = 8_192
+/** At least; at most twice as many. */
+const acceptedKept = 4_096
 const acceptedCharacters = 80_000
 const refillsKept = 4_096
 const refillCharacters = 15_000

@@ -4,10 +4,13 @@ import type { LruMap } from "../base/lru-map.js"
  * Formats the entries of a map as a JSON array of `[key, value]`, least recently used first.
  * @param mostCharacters - length of the result; the least recently used entries that do not fit are left out
  */
-export function formatEntries(map: Iterable<[string, unknown]>, mostCharacters: number): string {
+export function formatEntries(
+  map: { newestFirst(): Iterable<[string, unknown]> },
+  mostCharacters: number,
+): string {
   const texts: string[] = []
   let left = mostCharacters - 2
-  for (const entry of [...map].reverse()) {
+  for (const entry of map.newestFirst()) {
     const text = JSON.stringify(entry)
     left -= text.length + 1
     if (left < 0) break

@@ -162,10 +162,10 @@ export class SharedCount {
     return { ts: this.#ts, clockMs: this.#clockMs, used: this.#used, own, ids: this.ids }
   }
 
-  /** Makes room for one more agent, and forgets those whose part has drained. */
+  /** Makes room for one more agent. Where the number of agents counts, those whose part has drained are forgotten. */
   #forgetOldest(moment: Moment): void {
     for (const oldest of this.#own.keys()) {
-      if (this.#own.size < agentsKept && this.ownAt(oldest, moment) > 0) return
+      if (this.#own.size < agentsKept && (!this.#drain.addsUp || this.ownAt(oldest, moment) > 0)) return
       this.#own.delete(oldest)
     }
   }

@@ -47,7 +47,9 @@ export function digestOf(text: string, keepsDigits = false): TextDigest {
 
 /** Returns a number that changes with any character of a text. */
 export function checksumOf(text: string): number {
-  return hashWords(text, identity).hash
+  let hash = fnvOffset
+  for (let n = 0; n < text.length; n++) hash = Math.imul(hash ^ text.charCodeAt(n), fnvPrime)
+  return hash >>> 0
 }
 
 /** @param table - by ASCII code; 0 for what separates words */
