@@ -68,7 +68,7 @@ export class Dispatcher {
     if (parsed === undefined) return
     if ("refused" in parsed) {
       session.sendError(parsed.refused.error, parsed.refused.id)
-      return
+      return session.payForWaste(1)
     }
     const { message } = parsed
     try {
@@ -78,7 +78,7 @@ export class Dispatcher {
       if (!this.#rateLimiter.admit(session, message, text)) return
     } catch (error) {
       this.#refuse(session, error, message)
-      return
+      return session.payForWaste(1)
     }
     return this.#handle(session, message)
   }

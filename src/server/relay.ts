@@ -254,7 +254,7 @@ export class Relay {
   #refusePage(request: IncomingMessage): HttpAnswer | undefined {
     const reason = this.#pageRules.refusal(request)
     if (reason === undefined) return undefined
-    this.#options.log(`refused a request from ${request.socket.remoteAddress}: ${reason}`)
+    this.#services.warn(`refused a request from ${request.socket.remoteAddress}: ${reason}`)
     return textAnswer(403, reason)
   }
 

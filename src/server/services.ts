@@ -8,6 +8,7 @@ import { isVerb, type Verb } from "../protocol/verbs.js"
 import { Bookmarks } from "./channels/bookmarks.js"
 import { ChannelDirectory } from "./channels/directory.js"
 import { Membership } from "./channels/membership.js"
+import { countRepeats } from "./counted-log.js"
 import { DealService, guardStepOf } from "./deals/deal-service.js"
 import { DirectDelivery, RelayBus } from "./delivery/direct-delivery.js"
 import { Mailboxes } from "./delivery/mailboxes.js"
@@ -50,7 +51,8 @@ export type Services = Awaited<ReturnType<typeof openServices>>
  * @throws {ChatError} UNAVAILABLE if the backbone cannot be read
  */
 export async function openServices(settings: RelaySettings, backbone: Backbone) {
-  const { limits, operators, clock, log } = settings
+  const { limits, operators, clock } = settings
+  const log = countRepeats(settings.log, clock)
   const writes = new WriteScheduler()
   const sessions = new SessionRegistry()
   const heartbeat = new Heartbeat(sessions, clock, limits)
@@ -75,6 +77,8 @@ export async function openServices(settings: RelaySettings, backbone: Backbone) 
   const services = {
     ...{ backbone, writes, sessions, heartbeat, roster, rosterSync, knownAgents, mailboxes, direct },
     ...{ bookmarks, channels, membership, router, guards, tasks, deals },
+    /** Takes a line that somebody else may cause again and again. */
+    warn: log,
   }
   connectEvents(services, settings)
   return services

@@ -8,6 +8,7 @@ import type { AgentId, Nick, RoleRef } from "../../src/protocol/names.js"
 import type { ServerMessage } from "../../src/protocol/server-messages.js"
 import { formatMessagePrefix } from "../../src/server/delivery/message-json.js"
 import type { Agent } from "../../src/server/sessions/agent.js"
+import { DeliveredIds } from "../../src/server/sessions/delivered-ids.js"
 import type { SentAck } from "../../src/server/sessions/sent-ids.js"
 import { TaskService } from "../../src/server/tasks/task-service.js"
 import { FakeClock } from "./fake-clock.js"
@@ -23,6 +24,7 @@ export class TestWorker {
   readonly name: Nick
   readonly isPersistent = true
   readonly messagePrefix: string
+  readonly memory = { delivered: new DeliveredIds() }
   role: string | undefined
   status = "idle"
   /** All messages it received. */

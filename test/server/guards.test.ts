@@ -222,7 +222,12 @@ describe("what is no talk", () => {
     expect(await wire.ask({ type: "SET_PRESENCE", status: "working" })).toMatchObject({ type: "ACK" })
     expect(await wire.ask({ type: "LIST_AGENTS", channel: "#general" })).toMatchObject({ type: "AGENTS" })
     expect(await wire.ask({ type: "PENDING" })).toMatchObject({ type: "PENDING" })
-    wire.say({ type: "RECEIVED", retrieved: [`${other.id.slice(1)}.settle-1`] })
+    const { msg_id } = (await other.wire.ask({
+      type: "MSG",
+      to: by.id,
+      content: "x",
+    })) as ServerMessage<"ACK">
+    wire.say({ type: "RECEIVED", retrieved: [msg_id] })
     expect((await other.wire.next("DELIVERY")).state).toBe("retrieved")
   })
 

@@ -6,6 +6,7 @@ import { type AgentId, persistentIdPattern } from "../../protocol/names.js"
 import type { DeliveryState, ServerMessage } from "../../protocol/server-messages.js"
 import type { SessionRegistry } from "../sessions/session-registry.js"
 import type { Mailboxes } from "./mailboxes.js"
+import { parseStored } from "./message-json.js"
 
 /**
  * Carries messages that are not stored to an agent connected to another relay of the same backbone. Messages in
@@ -26,7 +27,13 @@ export class RelayBus {
     sessions: SessionRegistry,
     log: (line: string) => void,
   ): Promise<RelayBus> {
-    await bus?.subscribe((key, value) => sessions.find(`@${key}`)?.sendQueue.send(value))
+    await bus?.subscribe((key, value) => {
+      const session = sessions.find(`@${key}`)
+      if (session === undefined) return
+      const message = parseStored({ value })
+      if (message?.type === "MSG") session.agent.memory.delivered.add(message.msg_id)
+      session.sendQueue.send(value)
+    })
     return new RelayBus(bus, log)
   }
 
@@ -64,11 +71,16 @@ export class DirectDelivery {
   /**
    * Sends a message without storing it. An agent that this relay does not know may have connected to another one
    * a moment ago, so the message goes there too.
+   * @param messageId - of a message that a reader may take
    */
-  send(to: AgentId, text: string): void {
+  send(to: AgentId, text: string, messageId?: string): void {
     const session = this.#sessions.find(to)
-    if (session === undefined) this.#bus.send(to, text)
-    else session.sendQueue.send(text)
+    if (session === undefined) {
+      this.#bus.send(to, text)
+      return
+    }
+    if (messageId !== undefined) session.agent.memory.delivered.add(messageId)
+    session.sendQueue.send(text)
   }
 
   /** Returns whether messages to an agent are stored in a mailbox: only an agent with a key has one. */
@@ -110,6 +122,6 @@ export class DirectDelivery {
     const to = authorOf(task)
     // The id names the task, so an answer that several relays send is stored once.
     if (this.isStored(to)) await this.post(to, mailEntryId.taskAnswer(task), text)
-    else this.send(to, text)
+    else this.send(to, text, parseStored({ value: text })?.msg_id)
   }
 }

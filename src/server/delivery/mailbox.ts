@@ -17,6 +17,8 @@ interface Sent {
   readonly bytes: number
   /** True for a DELIVERY or an INVITE, whose arrival is reported to nobody. */
   readonly isNotice: boolean
+  /** True once the client has confirmed it; its author then gets the stage. */
+  isClaimed: boolean
 }
 
 interface MailboxOptions {
@@ -67,9 +69,21 @@ export class Mailbox {
     else this.#send(entry, message)
   }
 
-  /** Returns those of `messageIds` that are messages which were sent and not confirmed before. */
-  unconfirmed(messageIds: readonly string[]): string[] {
-    return messageIds.filter((id) => this.#unconfirmed.get(id)?.isNotice === false)
+  /**
+   * Takes ids that the client confirms, each once.
+   * @returns the messages among them, and how many of the ids were sent and not confirmed before
+   */
+  claim(ids: readonly string[]): { messages: string[]; known: number } {
+    const messages: string[] = []
+    let known = 0
+    for (const id of ids) {
+      const sent = this.#unconfirmed.get(id)
+      if (sent === undefined || sent.isClaimed) continue
+      sent.isClaimed = true
+      known++
+      if (!sent.isNotice) messages.push(id)
+    }
+    return { messages, known }
   }
 
   /** Marks messages and notices as stored by the agent. */
@@ -126,7 +140,8 @@ export class Mailbox {
     const id = this.#idToConfirm(stored, seq)
     const hasOwnId = id === undefined || stored.type !== "DELIVERY"
     const text = hasOwnId ? value : `${value.slice(0, -1)},"mail_id":"${id}"}`
-    const sent = { seq, bytes: Buffer.byteLength(text), isNotice: isNotice(stored) }
+    const sent = { seq, bytes: Buffer.byteLength(text), isNotice: isNotice(stored), isClaimed: false }
+    if (!isNotice(stored)) this.#agent.memory.delivered.add(stored.msg_id)
     this.#agent.sendQueue.send(text)
     this.#sent.push(sent)
     if (id !== undefined) {

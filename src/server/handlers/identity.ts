@@ -22,7 +22,15 @@ const cardLength = 16 * 1024
 
 type IdentityServices = Pick<
   Services,
-  "backbone" | "sessions" | "knownAgents" | "roster" | "rosterSync" | "mailboxes" | "channels" | "tasks"
+  | "backbone"
+  | "warn"
+  | "sessions"
+  | "knownAgents"
+  | "roster"
+  | "rosterSync"
+  | "mailboxes"
+  | "channels"
+  | "tasks"
 >
 
 /** Handles IDENTIFY and VERIFY_IDENTITY: a client states its name, and proves its key if it has one. */
@@ -64,7 +72,9 @@ export function identityHandlers(
         keys = verifySuccession(message.rotations ?? [], formatDidKey(claim.publicKey))
       } catch (error) {
         if (!(error instanceof ChatError) || error.code === "INVALID_MSG") throw error
-        log(`refused: ${agentIdOf(claim.publicKey)} from ${session.remoteAddress}: ${error.message}`)
+        services.warn(
+          `refused: ${agentIdOf(claim.publicKey)} from ${session.remoteAddress}: ${error.message}`,
+        )
         session.sendError(error, message.id)
         session.close(closeCodeOf(error), error.code)
         return

@@ -5,6 +5,9 @@ import type { RelaySettings, Services } from "../services.js"
 import type { Agent } from "../sessions/agent.js"
 import type { Session } from "../sessions/session.js"
 
+/** Ids in RECEIVED that report nothing new and together cost as much as one refused frame. */
+const idsPerCell = 10
+
 type MailServices = Pick<Services, "bookmarks" | "direct" | "mailboxes" | "roster" | "tasks">
 
 /** Handles RECEIVED and PENDING: which messages have arrived, and which still wait. */
@@ -12,24 +15,36 @@ export function mailHandlers(
   { bookmarks, direct, mailboxes, roster, tasks }: MailServices,
   { clock }: RelaySettings,
 ): Pick<ClientHandlers<Session>, "RECEIVED" | "PENDING"> {
-  async function confirmMail({ id: by, mailbox }: Agent, ids: readonly string[]): Promise<void> {
+  /** @returns how many of the ids confirm something */
+  function confirmMail({ id: by, mailbox }: Agent, ids: readonly string[]): number {
+    if (mailbox === undefined || ids.length === 0) return 0
+    const { messages, known } = mailbox.claim(ids)
     // A message leaves the mailbox once that of its author has the stage: a crash in between loses neither.
-    const messages = mailbox?.unconfirmed(ids) ?? []
-    await Promise.all(messages.map((id) => direct.reportDelivery(id, "mirrored", by)))
-    mailbox?.confirm(ids)
+    void Promise.all(messages.map((id) => direct.reportDelivery(id, "mirrored", by))).then(() =>
+      mailbox.confirm(ids),
+    )
+    return known
+  }
+
+  /** @returns how many of the messages were sent to the agent and not reported before */
+  function reportReaders(agent: Agent, ids: readonly string[]): number {
+    agent.markRead(clock.now())
+    const read = ids.filter((id) => agent.memory.delivered.markRead(id))
+    for (const id of read) void direct.reportDelivery(id, "retrieved", agent.id)
+    return read.length
   }
 
   return {
-    RECEIVED({ agent, channels }, { ids, up_to: upTo, retrieved }) {
-      if (ids !== undefined) void confirmMail(agent, ids)
+    RECEIVED(session, { ids = [], up_to: upTo, retrieved }) {
+      const { agent, channels } = session
+      const useless = ids.length - confirmMail(agent, ids)
       for (const channel of channels) {
         const seq = upTo?.[channel.name]
         if (seq !== undefined && channel.isDurable)
           bookmarks.advance(agent.id, channel.name, Math.min(seq, channel.seq))
       }
-      if (retrieved === undefined) return
-      agent.markRead(clock.now())
-      for (const id of retrieved) void direct.reportDelivery(id, "retrieved", agent.id)
+      const unread = retrieved === undefined ? 0 : retrieved.length - reportReaders(agent, retrieved)
+      return session.payForWaste((1 + useless + unread) / idsPerCell)
     },
 
     async PENDING(session, { id, target = session.agent.id }) {

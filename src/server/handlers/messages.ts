@@ -118,7 +118,7 @@ class Sender {
     const ack = { ts: this.#clock.now(), seq: undefined, recipients, isMember: true, hops, to }
     const text = formatMessage(agent.messagePrefix, to, message, messageId, ack)
     if (!direct.isStored(to)) {
-      direct.send(to, text)
+      direct.send(to, text, messageId)
       return ack
     }
     return agent.memory.sequencer

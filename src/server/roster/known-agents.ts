@@ -83,7 +83,9 @@ export class KnownAgents {
     for (const [id, leftAtMs] of this.#departures) {
       if (leftAtMs > before && this.#departures.size <= maxDepartures) return
       this.#departures.delete(id)
-      this.#agents.get(id)?.memory.sentIds.clear()
+      const memory = this.#agents.get(id)?.memory
+      memory?.sentIds.clear()
+      memory?.delivered.clear()
     }
   }
 }

@@ -8,6 +8,7 @@ import type { RosterEntry, ServerMessage } from "../../protocol/server-messages.
 import { formatMessagePrefix } from "../delivery/message-json.js"
 import { formatEntry, type RosterFacts } from "../roster/roster-record.js"
 import type { SendQueue } from "../wire/send-queue.js"
+import { DeliveredIds } from "./delivered-ids.js"
 import { keyOrigin, type Origin } from "./origin.js"
 import { SentIds } from "./sent-ids.js"
 import { WriteSequencer } from "./write-sequencer.js"
@@ -16,6 +17,7 @@ import { WriteSequencer } from "./write-sequencer.js"
 export interface AgentMemory {
   readonly meter: Gcra
   readonly sentIds: SentIds
+  readonly delivered: DeliveredIds
   /** Keeps the order of what the agent has stored. */
   readonly sequencer: WriteSequencer
 }
@@ -28,13 +30,14 @@ export function makeAgentMemory(
   return {
     meter: new Gcra({ ratePerSecond, burst: rateBurst }),
     sentIds: new SentIds(rememberedIds),
+    delivered: new DeliveredIds(),
     sequencer: new WriteSequencer(clock),
   }
 }
 
 /** The mailbox of a connected agent. */
 interface AgentMailbox {
-  unconfirmed(messageIds: readonly string[]): string[]
+  claim(ids: readonly string[]): { readonly messages: readonly string[]; readonly known: number }
   confirm(ids: readonly string[]): void
   close(): void
 }

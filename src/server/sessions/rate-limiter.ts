@@ -98,9 +98,9 @@ export class RateLimiter {
     return false
   }
 
-  /** Counts a request. RECEIVED follows what was sent to the client, so it counts only if it reports readers. */
+  /** Counts a request. RECEIVED follows what was sent to the client; its handler counts what does not. */
   #countRequest(session: Session, message: ClientMessage): void {
-    if (message.type === "RECEIVED" && message.retrieved === undefined) return
+    if (message.type === "RECEIVED") return
     const passage = session.requestRate.take(this.#clock.monotonic())
     if (!passage.ok) throw rateError(message.type, passage.retryAfterMs)
   }

@@ -46,6 +46,8 @@ const openState = 1
 const policyViolation = 1008
 /** Size of an incomplete message, in frames. The WebSocket library cuts off longer ones. */
 const heldFrames = 4
+/** Refused frames that one session may send at once, in bursts of requests. */
+const wasteBursts = 5
 /** Milliseconds a peer may take to read what is queued and to answer a close frame. */
 const closeMs = 5_000
 
@@ -88,6 +90,8 @@ export class Session implements SocketReaderOwner, SendQueueOwner {
   readonly patterns = new Map<ChannelPattern, Origin>()
   /** The rate of requests other than messages. */
   readonly requestRate: Gcra
+  /** The rate of frames that were for nothing. */
+  readonly #wasteRate: Gcra
   /** The challenge to answer in state `challenged`. */
   challenge: Challenge | undefined
   /** Frames that wait because the agent sends too fast. Made when that first happens. */
@@ -122,7 +126,9 @@ export class Session implements SocketReaderOwner, SendQueueOwner {
     this.#frames = frames
     this.#onEnd = onEnd
     this.sendQueue = new SendQueue(socket, this, writes, limits.sessionQueueBytes, budgets.queues)
-    this.requestRate = new Gcra({ ratePerSecond: limits.requestsPerSecond, burst: limits.requestBurst })
+    const { requestsPerSecond: ratePerSecond, requestBurst: burst } = limits
+    this.requestRate = new Gcra({ ratePerSecond, burst })
+    this.#wasteRate = new Gcra({ ratePerSecond, burst: wasteBursts * burst })
     this.#deadline = clock.setTimer(() => this.#onHandshakeTimeout(limits.handshakeMs), limits.handshakeMs, {
       unref: true,
     })
@@ -265,6 +271,16 @@ export class Session implements SocketReaderOwner, SendQueueOwner {
     }
     // The library frees what it holds only then.
     setImmediate(() => this.terminate())
+  }
+
+  /**
+   * Counts frames that were refused, or reported nothing new.
+   * @returns a promise if there were too many: until it resolves, nothing more of the session may be handled
+   */
+  payForWaste(cells: number): Promise<void> | undefined {
+    const admission = this.#wasteRate.admit(this.#clock.monotonic(), cells, Infinity)
+    if (!admission.ok || admission.waitMs === 0) return undefined
+    return new Promise((resolve) => this.#clock.setTimer(resolve, admission.waitMs, { unref: true }))
   }
 
   /** Counts a frame that came before IDENTIFY. @returns false if there were too many */

@@ -84,8 +84,9 @@ export class TaskNotices {
     this.#delivery = delivery
   }
 
-  /** Formats TASK, with the time that is left of the lease. */
-  format({ id, topic, value, attempt, leaseUntil }: QueuedTask): ServerMessage<"TASK"> {
+  /** Formats TASK for a worker, with the time that is left of the lease. */
+  format({ memory }: Agent, { id, topic, value, attempt, leaseUntil }: QueuedTask): ServerMessage<"TASK"> {
+    memory.delivered.add(id)
     // The queue has only tasks that passed isTask.
     const { name, content, parts } = JSON.parse(value) as Request
     const ts = this.#clock.now()
@@ -105,7 +106,7 @@ export class TaskNotices {
   }
 
   sendTask(worker: Agent, task: QueuedTask): void {
-    worker.send(this.format(task))
+    worker.send(this.format(worker, task))
   }
 
   sendLost(worker: Agent, task: string, reason: string): void {

@@ -174,7 +174,7 @@ export class TaskService {
     await this.#takeOver(agent, id)
     const task = await this.#queue.fetch(id)
     if (task === undefined) throw this.#refusal(id)
-    if (task.worker === agent.id) return this.#notices.format(task)
+    if (task.worker === agent.id) return this.#notices.format(agent, task)
     if (task.worker === undefined && task.attempt >= this.#limits.taskAttempts) {
       // Its failure may be reported already.
       throw new ChatError("TASK_NOT_FOUND", `task: has failed after ${task.attempt} attempts`)
@@ -184,12 +184,12 @@ export class TaskService {
       const claimed = await this.#queue.claim(task.topic, agent.id, id)
       if (claimed !== undefined) {
         this.#notices.reportClaimed(claimed, agent.id)
-        return this.#notices.format(claimed)
+        return this.#notices.format(agent, claimed)
       }
       // Another relay may have given it to the same worker meanwhile.
       const current = this.#queue.find(id)
       if (current?.worker !== agent.id) throw this.#refusal(id)
-      return this.#notices.format(current)
+      return this.#notices.format(agent, current)
     } finally {
       release()
     }

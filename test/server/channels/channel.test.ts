@@ -5,6 +5,7 @@ import { type AgentId, type Nick, parseChannel } from "../../../src/protocol/nam
 import { Channel } from "../../../src/server/channels/channel.js"
 import { Agent } from "../../../src/server/sessions/agent.js"
 import { ByteBudget } from "../../../src/server/sessions/byte-budget.js"
+import { DeliveredIds } from "../../../src/server/sessions/delivered-ids.js"
 import { SentIds } from "../../../src/server/sessions/sent-ids.js"
 import { WriteSequencer } from "../../../src/server/sessions/write-sequencer.js"
 import { SendQueue } from "../../../src/server/wire/send-queue.js"
@@ -35,6 +36,7 @@ function agentAt(writes: WriteScheduler, name: string) {
   const memory = {
     meter: new Gcra({ ratePerSecond: 1, burst: 1 }),
     sentIds: new SentIds(1),
+    delivered: new DeliveredIds(),
     sequencer: new WriteSequencer(new FakeClock()),
   }
   const sendQueue = new SendQueue(socket.socket, owner, writes, 1_000_000)

@@ -6,6 +6,7 @@ import { type AgentId, type Nick, parseChannel } from "../../../src/protocol/nam
 import type { ServerMessage } from "../../../src/protocol/server-messages.js"
 import { MembershipNotices } from "../../../src/server/channels/membership-notices.js"
 import { Agent } from "../../../src/server/sessions/agent.js"
+import { DeliveredIds } from "../../../src/server/sessions/delivered-ids.js"
 import { SentIds } from "../../../src/server/sessions/sent-ids.js"
 import { WriteSequencer } from "../../../src/server/sessions/write-sequencer.js"
 import { SendQueue } from "../../../src/server/wire/send-queue.js"
@@ -109,6 +110,7 @@ function agentNamed(name: string): Agent {
   const memory = {
     meter: new Gcra({ ratePerSecond: 1, burst: 1 }),
     sentIds: new SentIds(1),
+    delivered: new DeliveredIds(),
     sequencer: new WriteSequencer(new FakeClock()),
   }
   const sendQueue = new SendQueue(socket, owner, new WriteScheduler(), 1)

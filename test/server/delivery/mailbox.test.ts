@@ -2,6 +2,7 @@ import { expect, it } from "vitest"
 import type { LogEntry, Logs } from "../../../src/backbone/backbone.js"
 import { Mailbox } from "../../../src/server/delivery/mailbox.js"
 import type { Agent } from "../../../src/server/sessions/agent.js"
+import { DeliveredIds } from "../../../src/server/sessions/delivered-ids.js"
 
 /** More turns of the microtask queue than one read takes. */
 const turns = 20
@@ -31,7 +32,7 @@ it.each(Array.from({ length: turns }, (_, turn) => [turn]))(
     const sendQueue = { send: (payload: string) => void sent.push(payload) }
     const entry = { key: "a", seq: 1, ts: 0, value: "{}" }
     const mailbox: Mailbox = new Mailbox({
-      agent: { id: "@a", sendQueue } as unknown as Agent,
+      agent: { id: "@a", sendQueue, memory: { delivered: new DeliveredIds() } } as unknown as Agent,
       logs: makeLogs(entry, turn, () => mailbox.onEntry(entry)) as Logs,
       sendsReceived: true,
       confirmsNotices: true,

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest"
 import { Gcra } from "../../../src/guards/gcra.js"
 import type { AgentId } from "../../../src/protocol/names.js"
 import { KnownAgents } from "../../../src/server/roster/known-agents.js"
+import { DeliveredIds } from "../../../src/server/sessions/delivered-ids.js"
 import { SentIds } from "../../../src/server/sessions/sent-ids.js"
 import { WriteSequencer } from "../../../src/server/sessions/write-sequencer.js"
 import { FakeClock } from "../../kit/fake-clock.js"
@@ -14,6 +15,7 @@ function knownAgents(maxCount = 100) {
   const makeMemory = () => ({
     meter: new Gcra({ ratePerSecond: 1, burst: 1 }),
     sentIds: new SentIds(10),
+    delivered: new DeliveredIds(),
     sequencer: new WriteSequencer(new FakeClock()),
   })
   return { clock, known: new KnownAgents(clock, maxCount, makeMemory) }

@@ -9,6 +9,7 @@ import { KnownAgents } from "../../../src/server/roster/known-agents.js"
 import { Roster } from "../../../src/server/roster/roster.js"
 import { RosterSync } from "../../../src/server/roster/roster-sync.js"
 import { Agent } from "../../../src/server/sessions/agent.js"
+import { DeliveredIds } from "../../../src/server/sessions/delivered-ids.js"
 import { SentIds } from "../../../src/server/sessions/sent-ids.js"
 import type { Session } from "../../../src/server/sessions/session.js"
 import { SessionRegistry } from "../../../src/server/sessions/session-registry.js"
@@ -39,6 +40,7 @@ function makeMemory() {
   return {
     meter: new Gcra({ ratePerSecond: 1, burst: 1 }),
     sentIds: new SentIds(1),
+    delivered: new DeliveredIds(),
     sequencer: new WriteSequencer(new FakeClock()),
   }
 }
