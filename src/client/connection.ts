@@ -124,7 +124,7 @@ export class Connection {
   request<F extends RequestFrame>(frame: F, timeoutMs = requestMs): Promise<AnswerTo<F>> {
     if (this.#isOver) return Promise.reject(new ChatError("UNREACHABLE", "server: the session is closed"))
     const id = frame.id ?? `${this.#idPrefix}-${(++this.#lastId).toString(36)}`
-    const answer = this.#requests.add(id, frame.type, timeoutMs)
+    const answer = this.#requests.add(id, frame, timeoutMs)
     this.send({ ...frame, id })
     // PendingRequests has checked the type of the answer.
     return answer as Promise<unknown> as Promise<AnswerTo<F>>

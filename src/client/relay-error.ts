@@ -121,7 +121,8 @@ export function errorOfNetwork(server: string, error: Error): ChatError {
   })
 }
 
-function quoteRelay(text: string): string {
+/** Shortens and escapes text of a relay. */
+export function quoteRelay(text: string): string {
   return formatForTerminal(text.length > maxText ? `${text.slice(0, maxText - 1)}…` : text)
 }
 

@@ -7,6 +7,7 @@ import { Deals, refuseDraft } from "./deals/deals.js"
 import { AckLog } from "./delivery/acks.js"
 import { AnswerEffects } from "./delivery/answer-effects.js"
 import { DeliveryStatus } from "./delivery/delivery-status.js"
+import { NamePins } from "./delivery/name-pins.js"
 import { EventLog } from "./files/append-log.js"
 import { FileProblems } from "./files/file-problems.js"
 import type { DaemonPaths } from "./files/paths.js"
@@ -220,6 +221,7 @@ export class Daemon {
       acks: this.#acks,
       effects: this.#answerEffects,
       breaker: this.#breaker,
+      names: new NamePins(this.#memory),
       signer: {
         sign: (draft, key) => this.#deals?.sign(draft, key) ?? refuseDraft(),
         markStale: (proposalId) => this.#deals?.markStale(proposalId),

@@ -1,6 +1,7 @@
 import { ChatError } from "../protocol/errors.js"
+import type { RotationClaim } from "../protocol/message-fields.js"
 import { formatHeader, signDetached, verifyDetached } from "./detached-jws.js"
-import { formatDidKey } from "./keys.js"
+import { agentIdOf, formatDidKey, parsePublicKey } from "./keys.js"
 import type { KeyPair } from "./signer.js"
 
 /**
@@ -59,10 +60,7 @@ export function verifyRotation({ sigs, ...statement }: Rotation): void {
  * @returns the keys, from the oldest to `did`
  * @throws {ChatError} VERIFICATION_FAILED
  */
-export function verifySuccession(
-  rotations: readonly (Omit<Rotation, "sigs"> & { readonly sigs: readonly string[] })[],
-  did: string,
-): string[] {
+export function verifySuccession(rotations: readonly RotationClaim[], did: string): string[] {
   const keys = rotations.map(({ from }) => from)
   keys.push(did)
   for (const [index, rotation] of rotations.entries()) {
@@ -73,6 +71,28 @@ export function verifySuccession(
     verifyRotation({ ...rotation, sigs: [byOld, byNew] })
   }
   return keys
+}
+
+/**
+ * Reports whether rotations prove that the agent of one id replaced its key until it had the other id.
+ * @param rotations - oldest first; the first may be of a still earlier key
+ */
+export function isSuccessor(to: string, from: string, rotations: readonly RotationClaim[]): boolean {
+  const idOf = (did: string) => agentIdOf(parsePublicKey(did))
+  try {
+    const chain = rotations.slice(
+      Math.max(
+        0,
+        rotations.findIndex((each) => idOf(each.from) === from),
+      ),
+    )
+    const newest = chain.at(-1)?.to ?? ""
+    const [oldest = ""] = verifySuccession(chain, newest)
+    return idOf(oldest) === from && idOf(newest) === to
+  } catch (error) {
+    if (error instanceof ChatError) return false
+    throw error
+  }
 }
 
 /** Signs a revocation. @param ts - milliseconds since the Unix epoch */

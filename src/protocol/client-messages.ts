@@ -1,8 +1,9 @@
 import { parseDuration } from "../base/duration.js"
 import { waitMs } from "./guard-facts.js"
-import { descriptionLength, instructionsLength, maxRotations } from "./limits.js"
+import { descriptionLength, instructionsLength } from "./limits.js"
 import {
   address,
+  agentId,
   agentRef,
   card,
   channel,
@@ -13,6 +14,7 @@ import {
   part,
   recipient,
   role,
+  rotations,
   subscription,
 } from "./message-fields.js"
 import { messageKinds } from "./message-kinds.js"
@@ -25,7 +27,6 @@ import {
   literal,
   number,
   type OutputOf,
-  object,
   oneOf,
   optional,
   record,
@@ -35,16 +36,6 @@ import {
 } from "./schema.js"
 import type { ServerType } from "./server-messages.js"
 import { proposalIdSchema, statementBodies } from "./statements.js"
-
-/** A signed ROTATION, see `identity/succession.ts`. */
-const rotation = object({
-  v: literal(1),
-  type: literal("ROTATION"),
-  from: text(128),
-  to: text(128),
-  ts: number(),
-  sigs: list(text(1024), 2),
-})
 
 /** Presence an agent may claim for itself; only the relay says `offline`. */
 const presenceStates = ["idle", "working", "waiting", "away"] as const
@@ -117,7 +108,7 @@ export const clientMessages = {
       sig: optional(text(1024)),
       iat: optional(count),
       /** The rotations that led to the key, oldest first: the agent takes over what waits for its earlier ids. */
-      rotations: optional(list(rotation, maxRotations)),
+      rotations: optional(rotations),
       signature: optional(text(1024)),
       timestamp: optional(number()),
     },
@@ -144,6 +135,8 @@ export const clientMessages = {
     summary: "sends text to a channel, to an agent, or to one free worker of a role",
     fields: {
       ...message,
+      /** The agent that the name in `to` meant in an earlier message; refused if it means another one now. */
+      to_id: optional(agentId),
       /** Milliseconds, from when the relay has it, that the author waits for an answer. */
       wait_ms: optional(waitMs),
       ts: optional(number()),

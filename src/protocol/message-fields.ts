@@ -1,9 +1,12 @@
 /** The fields that several messages share. */
 import { isPlain } from "../base/plain.js"
+import { maxRotations } from "./limits.js"
 import {
   type Address,
+  type AgentId,
   type AgentRef,
   addressPattern,
+  agentIdPattern,
   agentRefPattern,
   type Channel,
   type ChannelPattern,
@@ -14,12 +17,24 @@ import {
   roleRefPattern,
   subscriptionPattern,
 } from "./names.js"
-import { list, matching, type OutputOf, object, oneOf, optional, tested, text, whole } from "./schema.js"
+import {
+  list,
+  literal,
+  matching,
+  number,
+  type OutputOf,
+  object,
+  oneOf,
+  optional,
+  tested,
+  text,
+  whole,
+} from "./schema.js"
 
 /** The name of an agent. */
 export const nick = matching<Nick>(
   nickPattern,
-  "must be 1-64 letters, digits, . _ - and not look like an agent id",
+  "must be 1-64 letters, digits, . _ - and not have the form of an agent id",
 )
 /** A channel by name. */
 export const channel = matching<Channel>(
@@ -28,6 +43,8 @@ export const channel = matching<Channel>(
 )
 /** An agent by name or id. */
 export const agentRef = matching<AgentRef>(agentRefPattern, "must be @ and a name or an agent id")
+/** An agent by id. */
+export const agentId = matching<AgentId>(agentIdPattern, "must be @ and an agent id")
 /** The address of a message. */
 export const address = matching<Address>(addressPattern, "must be a #channel, an @agent or a +role")
 /** A channel, or a pattern of channels, to join. */
@@ -46,6 +63,20 @@ export const role = matching(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, "must be 1-64 
 export const count = whole()
 /** The id of a message, or of the task it became. */
 export const messageId = text(130)
+/** ROTATION statements, oldest first; see `identity/succession.ts`. */
+export const rotations = list(
+  object({
+    v: literal(1),
+    type: literal("ROTATION"),
+    from: text(128),
+    to: text(128),
+    ts: number(),
+    sigs: list(text(1024), 2),
+  }),
+  maxRotations,
+)
+/** A ROTATION statement that was not verified yet. */
+export type RotationClaim = OutputOf<{ readonly all: typeof rotations }>["all"][number]
 /** Most members of a list. */
 export const maxListed = 32
 

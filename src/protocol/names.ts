@@ -5,7 +5,7 @@ type Branded<Name extends string> = string & { readonly [brand]: Name }
 
 /** `#` and 1–64 characters: segments of letters, digits, `_`, `-`, joined by single dots. */
 export type Channel = Branded<"Channel">
-/** `@` and 16 hex digits (a key's fingerprint) or 8 characters of base32 (given for one session). */
+/** `@` and 16 hex digits (a key's fingerprint), or a digit and 7 characters of base32 (given for one session). */
 export type AgentId = Branded<"AgentId">
 /** The name of an agent: a letter or digit, then up to 63 of letters, digits, `.`, `_`, `-`. */
 export type Nick = Branded<"Nick">
@@ -21,7 +21,7 @@ export type Address = Channel | AgentRef | RoleRef
 export type ChannelPattern = Branded<"ChannelPattern">
 
 export const channelPattern = /^#(?=.{1,64}$)[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*$/
-export const nickPattern = /^(?![0-9a-f]{16}$)[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
+export const nickPattern = /^(?!(?:[0-9A-Fa-f]{16}|[2-7][A-Za-z2-7]{7})$)[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 export const agentRefPattern = /^@[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 export const roleRefPattern = /^\+[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 export const addressPattern = new RegExp(
@@ -31,6 +31,8 @@ export const addressPattern = new RegExp(
 export const subscriptionPattern = /^#(?=.{1,64}$)(?:(?:[A-Za-z0-9_-]+|\*)\.)*(?:[A-Za-z0-9_-]+|\*|>)$/
 /** The agent id of a key. */
 export const persistentIdPattern = /^@[0-9a-f]{16}$/
+/** Either form of an agent id, in any case. A reference of this form is never a name. */
+export const agentIdPattern = /^@(?:[0-9a-f]{16}|[2-7][a-z2-7]{7})$/i
 
 /** Parses a channel name. Repairs nothing. @throws {ChatError} INVALID_NAME */
 export function parseChannel(text: string): Channel {
@@ -71,14 +73,21 @@ function endOfLevel(name: string, at: number): number {
   return end < 0 ? name.length : end
 }
 
-/** Parses the name of an agent. @throws {ChatError} INVALID_NAME, also if it looks like the agent id of a key */
+/** Returns the id that a reference has the form of, in lower case; undefined for a name. */
+export function agentIdIn(ref: string): AgentId | undefined {
+  return agentIdPattern.test(ref) ? (ref.toLowerCase() as AgentId) : undefined
+}
+
+/** Parses the name of an agent. @throws {ChatError} INVALID_NAME, also if it has the form of an agent id */
 export function parseNick(text: string): Nick {
   if (nickPattern.test(text)) return text as Nick
-  throw invalid(
-    "name",
-    text,
-    "1-64 letters, digits, . _ or -, the first a letter or digit, not 16 hex digits",
-  )
+  if (agentIdPattern.test(`@${text}`)) {
+    const form = "16 hex digits, or 8 letters and digits of which the first is 2-7"
+    throw new ChatError("INVALID_NAME", `name: "${text}" has the form of an agent id: ${form}`, {
+      hint: `choose another one, such as "${text}-agent"`,
+    })
+  }
+  throw invalid("name", text, "1-64 letters, digits, . _ or -, the first a letter or digit")
 }
 
 /** Parses the name of a daemon. @throws {ChatError} INVALID_NAME if it is not safe as a directory name */

@@ -6,6 +6,7 @@ import {
   channel,
   count,
   recipient,
+  rotations,
   subscription,
 } from "./message-fields.js"
 import {
@@ -29,6 +30,8 @@ import type { Verb } from "./verbs.js"
 const time = number()
 /** The `id` of the frame that is answered. */
 const re = optional(string)
+/** Proof that the agent in the answer is the one that was named by an earlier id. */
+const succession = { rotations: optional(rotations) } as const
 /** Parts of a message, passed on unchecked. */
 const parts = optional(list<unknown, unknown>(anyObject()))
 
@@ -232,8 +235,9 @@ export const serverMessages = {
       msg_id: optional(string),
       seq: optional(count),
       recipients: optional(count),
-      /** The agent that the name in `to` resolved to. */
+      /** The agent that `to` of the message means. */
       to: optional(agentRef),
+      ...succession,
       member: optional(boolean),
       duplicate: optional(boolean),
       /** Scopes that RESET_GUARD lifted. */
@@ -284,12 +288,19 @@ export const serverMessages = {
       ids: list(string),
       oldest_ts: optional(time),
       claimed: optional(count),
+      ...succession,
     },
   },
   AGENTS: {
     summary: "the agents you asked for",
     inbox: "if asked",
-    fields: { re, channel: optional(channel), list: list(agentRef), roster: list(openObject(rosterEntry)) },
+    fields: {
+      re,
+      channel: optional(channel),
+      list: list(agentRef),
+      roster: list(openObject(rosterEntry)),
+      ...succession,
+    },
   },
   AGENT_JOINED: {
     summary: "agents joined one of your channels",
@@ -388,7 +399,7 @@ export const serverMessages = {
   GUARDS: {
     summary: "what the guards have counted",
     inbox: "if asked",
-    fields: { re, agent: agentRef, list: list(openObject(guardUsage)) },
+    fields: { re, agent: agentRef, list: list(openObject(guardUsage)), ...succession },
   },
   FORECAST: {
     summary: "what a message would do",
@@ -403,6 +414,7 @@ export const serverMessages = {
       tokens: count,
       guards: list(openObject(guardUsage)),
       refused: optional(refusal),
+      ...succession,
     },
   },
   PONG: { summary: "a sign of life", fields: { re, ts: time } },

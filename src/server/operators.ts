@@ -43,6 +43,7 @@ export class Operators {
 
 function parseOperator(name: string): AgentId {
   if (!name.startsWith("@")) return agentIdOf(parsePublicKey(name))
-  if (persistentIdPattern.test(name)) return name as AgentId
+  const id = name.toLowerCase()
+  if (persistentIdPattern.test(id)) return id as AgentId
   throw new ChatError("INVALID_MSG", "operator: must be a did:key, or the id of a key: @ and 16 hex digits")
 }

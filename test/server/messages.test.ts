@@ -253,16 +253,6 @@ describe("MSG to an agent", () => {
     expect(await ann.wire.settle()).toEqual([])
   })
 
-  it("goes to the exact id first, then by name", async () => {
-    const relay = await TestRelay.start()
-    const eve = await relay.enter("eve")
-    const namesake = await relay.enter(eve.id.slice(1))
-    const bob = await relay.enter("bob")
-    await bob.wire.ask({ type: "MSG", to: eve.id, content: "hi" })
-    expect(await eve.wire.next("MSG")).toMatchObject({ content: "hi" })
-    expect(await namesake.wire.settle()).toEqual([])
-  })
-
   it("is refused with candidates if several agents have the name", async () => {
     const relay = await TestRelay.start()
     const [one, two] = [await relay.enter("eve"), await relay.enter("EVE")]

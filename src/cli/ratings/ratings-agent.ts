@@ -42,8 +42,9 @@ export async function findSelf(
  */
 export async function findAgent(context: Context, ref: AgentRef, digest: RatingsDigest): Promise<KnownAgent> {
   const directory = new KeyDirectory(digest)
-  const ids = persistentIdPattern.test(ref)
-    ? [ref]
+  const id = ref.toLowerCase()
+  const ids = persistentIdPattern.test(id)
+    ? [id]
     : [...(await idsNamed(context, ref.slice(1))), ...directory.idsStartingWith(ref)]
   const found = new Map(
     ids.map((id) => directory.agentWithId(id)).map((agent) => [agent.agentId, agent] as const),
@@ -88,7 +89,8 @@ class KeyDirectory {
 
   /** Returns the ids that start with an abbreviated id; none if it is too short. */
   idsStartingWith(ref: string): string[] {
-    return shortIdPattern.test(ref) ? [...this.#dids.keys()].filter((id) => id.startsWith(ref)) : []
+    const start = ref.toLowerCase()
+    return shortIdPattern.test(start) ? [...this.#dids.keys()].filter((id) => id.startsWith(start)) : []
   }
 }
 

@@ -10,7 +10,7 @@ import {
 } from "../../proposals/draft.js"
 import { agentIdOfDid, readStatement, statementIn, verifyStatement } from "../../proposals/statement.js"
 import { ChatError, type ErrorCode, errorSpecs } from "../../protocol/errors.js"
-import { type AgentRef, persistentIdPattern } from "../../protocol/names.js"
+import { type AgentRef, agentIdIn } from "../../protocol/names.js"
 import type { ProposalEntry, RosterEntry, ServerMessage } from "../../protocol/server-messages.js"
 import type { Draft, Statement } from "../../protocol/statements.js"
 import { proposalIdOf, type Verb } from "../../protocol/verbs.js"
@@ -345,7 +345,8 @@ export class DealEngine {
         hint: "it gets one with: agentchat identity --generate; every daemon without --ephemeral has one",
       })
     }
-    const isRequested = persistentIdPattern.test(to) ? id === to : name === to.slice(1)
+    const asked = agentIdIn(to)
+    const isRequested = asked === undefined ? name.toLowerCase() === to.slice(1).toLowerCase() : id === asked
     if (!isRequested || !isKeyOf(entry, did)) {
       throw new ChatError("VERIFICATION_FAILED", `to: the relay's key for ${to} does not match its agent id`)
     }

@@ -3,7 +3,7 @@ import { omitUndefined } from "../../base/plain.js"
 import { formatJsonLine } from "../../base/visible-text.js"
 import { agentIdOfDid } from "../../proposals/statement.js"
 import type { ChatError } from "../../protocol/errors.js"
-import { persistentIdPattern } from "../../protocol/names.js"
+import { agentIdIn } from "../../protocol/names.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import { isVerb, proposalIdOf, type Verb } from "../../protocol/verbs.js"
 import { AppendLog } from "../files/append-log.js"
@@ -190,7 +190,7 @@ export function evidenceOf(answer: ServerMessage, frame: OutboxFrame): Evidence 
  */
 export function recipientOf(to: string, { to: resolved }: ServerMessage<"ACK">): string | undefined {
   if (!to.startsWith("@")) return to
-  return resolved ?? (persistentIdPattern.test(to) ? to : undefined)
+  return resolved ?? agentIdIn(to)
 }
 
 function evidenceOfStatement(statement: ServerMessage<Verb>): Evidence {

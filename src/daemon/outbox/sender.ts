@@ -1,16 +1,20 @@
 import type { Clock, Timer } from "../../base/clock.js"
 import type { Connection } from "../../client/connection.js"
 import type { SignedDraft } from "../../client/deals/deal-engine.js"
+import { strangerError, strangerIn } from "../../client/pending.js"
 import { errorOfMessage } from "../../client/relay-error.js"
+import { isSuccessor } from "../../identity/succession.js"
 import { keyOfLine } from "../../proposals/draft.js"
 import { statementMessageId } from "../../proposals/statement.js"
 import { ChatError, type ErrorCode } from "../../protocol/errors.js"
 import { idUsed } from "../../protocol/message-id.js"
+import { type AgentRef, agentIdIn } from "../../protocol/names.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Draft } from "../../protocol/statements.js"
 import { isVerb, type Verb } from "../../protocol/verbs.js"
 import { type AckLog, evidenceOf } from "../delivery/acks.js"
 import type { AnswerEffects } from "../delivery/answer-effects.js"
+import type { NamePins } from "../delivery/name-pins.js"
 import type { CircuitBreaker } from "../guards/circuit-breaker.js"
 import type { OutboxWait } from "./limits.js"
 import { isDraft, type OutboxFrame } from "./line.js"
@@ -58,6 +62,7 @@ export interface SenderOptions {
   /** The effects of an answer on the rest of the daemon. */
   readonly effects: Pick<AnswerEffects, "accepted" | "rejected">
   readonly breaker: Pick<CircuitBreaker, "verdict">
+  readonly names: Pick<NamePins, "attach" | "idOf" | "accepted" | "refused">
   readonly signer: StatementSigner
   /** Receives the reason why the relay takes no lines now, and undefined once it takes one. */
   onUnavailable(reason: ChatError | undefined): void
@@ -107,6 +112,7 @@ export class OutboxSender {
     const isSameCount = this.#serverId === server_id && this.#pacer?.matches(limits) === true
     if (!isSameCount) this.#pacer = new RatePacer(limits)
     this.#serverId = server_id
+    this.#options.names.attach(server_id)
     this.#connection = connection
     this.send()
   }
@@ -157,8 +163,11 @@ export class OutboxSender {
     this.#inFlight.delete(re)
     this.#order.answered(line)
     if (message.type === "ERROR") this.#refuse(line, errorOfMessage(message))
-    else if (isDraft(line.frame) !== isVerb(message.type)) this.#refuse(line, wrongAnswer(message))
-    else this.#accept(line, message)
+    else {
+      const problem = this.#problemOf(line, message)
+      if (problem === undefined) this.#accept(line, message)
+      else this.#refuse(line, problem)
+    }
     this.send()
     return true
   }
@@ -178,7 +187,7 @@ export class OutboxSender {
       this.#order.putBack(line)
       return false
     }
-    const frame = line.frame.id === line.id ? line.frame : { ...line.frame, id: line.id }
+    const frame = this.#frameOf(line)
     const text = JSON.stringify(frame)
     const waitMs = this.#waitMs(line.frame, text)
     if (waitMs > 0) {
@@ -195,12 +204,49 @@ export class OutboxSender {
     return true
   }
 
+  /** Returns a line's frame with its id, and for a message to a name the agent that the name has meant so far. */
+  #frameOf({ frame, id }: OutboxLine): OutboxFrame {
+    const { names } = this.#options
+    const meant = frame.type === "MSG" && agentIdIn(frame.to) === undefined ? names.idOf(frame.to) : undefined
+    if (meant !== undefined) return { to_id: meant, ...frame, id } as OutboxFrame
+    return frame.id === id ? frame : { ...frame, id }
+  }
+
+  /** Addresses a proposal to the agent that the name in it has meant so far. */
+  #addressed(draft: Draft): Draft {
+    if (draft.type !== "PROPOSAL") return draft
+    // An agent id is a valid AgentRef.
+    const to = this.#options.names.idOf(draft.to) as string | undefined as AgentRef | undefined
+    return to === undefined ? draft : { ...draft, to }
+  }
+
+  /** Returns why an answer is not believed: it is of the wrong type, or about another agent. */
+  #problemOf({ frame }: OutboxLine, answer: ServerMessage): ChatError | undefined {
+    if (isDraft(frame) !== isVerb(answer.type)) return wrongAnswer(answer)
+    if (isDraft(frame)) return undefined
+    const meant = frame.type === "MSG" ? this.#options.names.idOf(frame.to) : undefined
+    const stranger = strangerIn(meant === undefined ? frame : { type: frame.type, to: meant }, answer)
+    if (stranger === undefined) return undefined
+    const { asked, answered, rotations } = stranger
+    if (isSuccessor(answered, asked, rotations)) return undefined
+    if (frame.type !== "MSG" || agentIdIn(frame.to) !== undefined) return strangerError(stranger)
+    // A relay that knows `to_id` refuses the message instead.
+    return new ChatError(
+      "AMBIGUOUS_NAME",
+      `to: ${frame.to} meant ${asked} before, and means ${answered} now`,
+      {
+        candidates: [asked, answered],
+        hint: "use an id",
+      },
+    )
+  }
+
   /** Signs and sends a draft. The lines behind it wait. */
   async #sign(line: OutboxLine, draft: Draft, draftBytes: number, connection: Session): Promise<void> {
     this.#draft = line
     this.#isSigning = true
     const key = line.id === line.at ? line.id : keyOfLine(line.id, line.sha256)
-    const outcome = await this.#options.signer.sign(draft, key).catch((error: unknown) => {
+    const outcome = await this.#options.signer.sign(this.#addressed(draft), key).catch((error: unknown) => {
       if (error instanceof ChatError) return error
       throw error
     })
@@ -252,6 +298,11 @@ export class OutboxSender {
       ts,
       evidence,
     })
+    const { frame } = line
+    const to = evidence?.["to"]
+    if ((frame.type === "MSG" || frame.type === "PROPOSAL") && typeof to === "string") {
+      this.#options.names.accepted(frame.to, to)
+    }
     this.#options.effects.accepted(line, answer)
     line.settle()
   }
@@ -268,6 +319,9 @@ export class OutboxSender {
     }
     this.#setAvailable()
     this.#forget(line)
+    if (error.code === "AMBIGUOUS_NAME" && line.frame.type === "MSG") {
+      this.#options.names.refused(line.frame.to, error.candidates ?? [])
+    }
     // First, while the command that wrote the line cannot have read the outcome and ended.
     this.#options.effects.rejected(line, error)
     this.#options.outbox.rejectLine(line, error)

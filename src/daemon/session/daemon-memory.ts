@@ -28,6 +28,8 @@ interface State {
   readonly breaker: unknown
   /** Saved active stops of the relay's guards. */
   readonly stops: unknown
+  /** The agents that names meant first, see `delivery/name-pins.ts`. */
+  readonly names: unknown
 }
 
 /**
@@ -75,6 +77,7 @@ function parseState({
   told,
   breaker,
   stops,
+  names,
 }: Readonly<Record<string, unknown>>): State {
   return {
     presence: isPresence(presence) ? presence : undefined,
@@ -83,6 +86,7 @@ function parseState({
     told: parseCount(told),
     breaker,
     stops,
+    names,
   }
 }
 

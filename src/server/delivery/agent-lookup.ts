@@ -1,45 +1,83 @@
 import { closestNames } from "../../base/closest-names.js"
+import { omitUndefined } from "../../base/plain.js"
 import { ChatError } from "../../protocol/errors.js"
-import { type AgentId, type AgentRef, persistentIdPattern } from "../../protocol/names.js"
+import type { RotationClaim } from "../../protocol/message-fields.js"
+import { type AgentId, type AgentRef, agentIdIn, persistentIdPattern } from "../../protocol/names.js"
 import type { Roster } from "../roster/roster.js"
 
+/** Milliseconds after its last sign of life for which a name still means the agent with a key that has it. */
+const reservedMs = 30 * 86_400_000
 /** Ids listed when a name is ambiguous. */
 const candidateIds = 10
 
 /**
- * Returns the agents that `name` may mean: those that are online, or else those that had the name when they were
- * last online, so that a name still reaches an agent that is reconnecting. Case is ignored.
+ * Returns the agents that `name` may mean: those with a key that have it or had it in the last 30 days, or else those
+ * that are online, or else those that had the name when they were last online. A key thus keeps its name while it is
+ * away: whoever else takes the name gets nothing that was meant for it. Case is ignored.
  */
 function agentsNamed(name: string, roster: Roster, isCandidate: (id: AgentId) => boolean): AgentId[] {
   const online = roster.onlineNamed(name).filter(isCandidate)
-  return online.length > 0 ? online : roster.offlineNamed(name).filter(isCandidate)
+  const reserved = [...online, ...roster.awayNamed(name, reservedMs).filter(isCandidate)].filter(hasKey)
+  if (reserved.length > 0) return reserved
+  return online.length > 0 ? online : roster.awayNamed(name).filter(isCandidate)
+}
+
+function hasKey(id: AgentId): boolean {
+  return persistentIdPattern.test(id)
 }
 
 /**
- * Returns the agent that `@…` means: the one that has or had that id, or else the only one with that name. An id with a key need
- * not be known: its agent may not have connected yet, or not again since this relay began with an empty memory.
+ * Returns the agent that `@…` means. A reference of the form of an id means that id or nobody; any other means the only
+ * agent with that name. An id with a key need not be known: its agent may not have connected yet, or not again since
+ * this relay began with an empty memory.
  * @param field - of the frame, for the error
- * @throws {ChatError} AGENT_NOT_FOUND with similar names; AMBIGUOUS_NAME with the ids that have the name
+ * @param meant - the agent that the sender meant by the name before
+ * @throws {ChatError} AGENT_NOT_FOUND, for a name with similar ones; AMBIGUOUS_NAME with the ids that have the name
  */
-export function resolveAgent(ref: AgentRef, roster: Roster, field = "to"): AgentId {
-  if (persistentIdPattern.test(ref)) return roster.currentId(ref as string as AgentId)
-  const known = roster.find(ref)
-  if (known !== undefined) return known.id
+export function resolveAgent(ref: AgentRef, roster: Roster, field = "to", meant?: AgentId): AgentId {
+  const id = agentIdIn(ref)
+  if (id !== undefined) {
+    if (persistentIdPattern.test(id)) return roster.currentId(id)
+    if (roster.find(id) !== undefined) return id
+    throw notFound(ref, field)
+  }
   const name = ref.slice(1)
   const ids = agentsNamed(name, roster, () => true)
   const [first, ...others] = ids
   if (first === undefined) {
-    throw new ChatError("AGENT_NOT_FOUND", `${field}: ${ref} is neither online nor known to this relay`, {
-      candidates: () => closestNames(name, roster.names()).map((close) => `@${close}`),
-    })
+    throw notFound(ref, field, () => closestNames(name, roster.names()).map((close) => `@${close}`))
   }
-  if (others.length > 0) {
-    throw new ChatError("AMBIGUOUS_NAME", `${field}: ${ids.length} agents have the name ${ref}`, {
-      candidates: ids.slice(0, candidateIds),
-      hint: "use an id",
-    })
+  const before = meant && roster.currentId(meant.toLowerCase() as AgentId)
+  if (before !== undefined && !ids.includes(before)) {
+    throw ambiguous(`${field}: ${ref} meant ${before} before, and means ${first} now`, [before, ...ids])
   }
-  return first
+  if (before === undefined && others.length > 0) {
+    throw ambiguous(`${field}: ${ids.length} agents have the name ${ref}`, ids)
+  }
+  return before ?? first
+}
+
+function ambiguous(message: string, ids: readonly AgentId[]): ChatError {
+  return new ChatError("AMBIGUOUS_NAME", message, {
+    candidates: ids.slice(0, candidateIds),
+    hint: "use an id",
+  })
+}
+
+function notFound(ref: AgentRef, field: string, candidates?: () => readonly string[]): ChatError {
+  const message = `${field}: ${ref} is neither online nor known to this relay`
+  return new ChatError("AGENT_NOT_FOUND", message, omitUndefined({ candidates }))
+}
+
+/** Returns the proof that the agent `id` is the one that an earlier id named; {} if `ref` did not name another id. */
+export function successionTo(
+  id: string,
+  ref: string | undefined,
+  roster: Roster,
+): { rotations?: readonly RotationClaim[] } {
+  const named = ref === undefined ? undefined : agentIdIn(ref)
+  if (named === undefined || named === id) return {}
+  return omitUndefined({ rotations: roster.find(id)?.rotations })
 }
 
 /** Returns the member with the id `@word`, or else the only member with the name `word`; undefined if there is none. */
@@ -48,8 +86,8 @@ export function findMember(
   roster: Roster,
   isMember: (id: AgentId) => boolean,
 ): AgentId | undefined {
-  const id = `@${word.toLowerCase()}` as AgentId
-  if (isMember(id)) return id
+  const id = agentIdIn(`@${word}`)
+  if (id !== undefined) return isMember(id) ? id : undefined
   const ids = agentsNamed(word, roster, isMember)
   return ids.length === 1 ? ids[0] : undefined
 }

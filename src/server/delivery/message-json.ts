@@ -1,5 +1,6 @@
 import type { LogEntry } from "../../backbone/backbone.js"
 import type { ClientMessage } from "../../protocol/client-messages.js"
+import type { RotationClaim } from "../../protocol/message-fields.js"
 import type { AgentId, Nick } from "../../protocol/names.js"
 import { validateServerMessage } from "../../protocol/parse-message.js"
 import { anyObject, parseAs } from "../../protocol/schema.js"
@@ -71,18 +72,20 @@ export function formatReplay(message: string): string {
   return `${message.slice(0, -1)},"replay":true}`
 }
 
-/** Formats the ACK of a message. */
+/** Formats the ACK of a message. @param rotations - verified, and so ASCII */
 export function formatAck(
   re: string | undefined,
   messageId: string,
   ack: SentAck,
   isDuplicate: boolean,
+  rotations?: readonly RotationClaim[],
 ): string {
   const { ts, seq, recipients, to, isMember } = ack
   let text = re === undefined ? '{"type":"ACK"' : `{"type":"ACK","re":"${re}"`
   text += `,"msg_id":"${messageId}","ts":${ts},"state":"accepted","recipients":${recipients}`
   if (seq !== undefined) text += `,"seq":${seq}`
   if (to !== undefined) text += `,"to":"${to}"`
+  if (rotations !== undefined) text += `,"rotations":${JSON.stringify(rotations)}`
   if (!isMember) text += ',"member":false'
   return text + (isDuplicate ? ',"duplicate":true}' : "}")
 }

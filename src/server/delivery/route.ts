@@ -68,7 +68,7 @@ export class Router {
   }
 
   #routeToAgent(message: Message): Route {
-    const to = resolveAgent(message.to as AgentRef, this.#roster)
+    const to = resolveAgent(message.to as AgentRef, this.#roster, "to", message.to_id)
     const recipients = (this.#roster.find(to)?.status ?? "offline") === "offline" ? 0 : 1
     const resolved = mayMention(message) ? this.#withMentions(message, (id) => id === to) : message
     return { message: resolved, address: to, channel: undefined, to, addressees: [to], recipients }

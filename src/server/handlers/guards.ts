@@ -4,8 +4,8 @@ import { ChatError } from "../../protocol/errors.js"
 import type { GuardUsage } from "../../protocol/guard-facts.js"
 import { formatMessageId } from "../../protocol/message-id.js"
 import { isQuiet } from "../../protocol/message-kinds.js"
-import { type AgentId, type AgentRef, type Channel, persistentIdPattern } from "../../protocol/names.js"
-import { resolveAgent } from "../delivery/agent-lookup.js"
+import type { AgentId, AgentRef, Channel } from "../../protocol/names.js"
+import { resolveAgent, successionTo } from "../delivery/agent-lookup.js"
 import { agentsWoken } from "../delivery/route.js"
 import { guardInputOf } from "../guards/guard-input.js"
 import type { RelaySettings, Services } from "../services.js"
@@ -54,6 +54,7 @@ export function guardHandlers(
         tokens: Math.ceil(input.bytes / bytesPerToken) * readers,
         guards: usageOf(services, settings, agent.id, agent.id),
         ...(refused !== undefined && { refused }),
+        ...(route.to !== undefined && successionTo(route.to, message.to, roster)),
       } as const
       session.send(answer, id)
     },
@@ -64,7 +65,7 @@ export function guardHandlers(
       if ((isAll || agent !== own) && !guards.isOperator(own)) throw notOperator("LIST_GUARDS")
       charge(session, "LIST_GUARDS")
       const list = isAll ? guards.stops() : usageOf(services, settings, agent, own)
-      session.send({ type: "GUARDS", agent, list }, id)
+      session.send({ type: "GUARDS", agent, list, ...successionTo(agent, ref, roster) }, id)
     },
 
     async RESET_GUARD(session, { id, scope }) {
@@ -107,7 +108,7 @@ function mayKnow({ channels, guards }: GuardServices, scope: string, reader: Age
 function resolveScope({ roster, channels }: GuardServices, by: AgentId, scope: string): string {
   const words = scope.split(" ")
   const resolved = words.map((word) => {
-    if (word.startsWith("@")) return resolveKnown(word as AgentRef, roster)
+    if (word.startsWith("@")) return resolveAgent(word as AgentRef, roster, "scope")
     // An operator may lift a stop in a channel that it cannot see.
     if (word.startsWith("#") && channels.get(word) === undefined)
       return channels.find(word as Channel, by).name
@@ -121,17 +122,6 @@ function resolveScope({ roster, channels }: GuardServices, by: AgentId, scope: s
     )
   })
   return resolved.join(" ")
-}
-
-/** Resolves an agent, which may be stopped although the relay has forgotten it. */
-function resolveKnown(ref: AgentRef, roster: Services["roster"]): string {
-  try {
-    return resolveAgent(ref, roster, "scope")
-  } catch (error) {
-    const isForgotten = error instanceof ChatError && error.code === "AGENT_NOT_FOUND"
-    if (isForgotten && persistentIdPattern.test(ref)) return ref
-    throw error
-  }
 }
 
 function notOperator(type: GuardMessage): ChatError {

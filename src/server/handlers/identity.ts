@@ -1,9 +1,10 @@
-import { randomBytes } from "node:crypto"
+import { randomBytes, randomInt } from "node:crypto"
 import { agentIdOf, formatDidKey, parsePublicKey } from "../../identity/keys.js"
 import { verifySuccession } from "../../identity/succession.js"
 import type { ClientHandlers } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
 import { closeCodes, protocolVersion } from "../../protocol/limits.js"
+import type { RotationClaim } from "../../protocol/message-fields.js"
 import type { AgentId } from "../../protocol/names.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { RelaySettings, Services } from "../services.js"
@@ -15,7 +16,8 @@ import { moveBelongings, replaceIds } from "./take-over.js"
 
 /** RFC 6455 §7.4.1: the endpoint has received something that violates its policy. */
 const policyViolation = 1008
-const base32 = "abcdefghijklmnopqrstuvwxyz234567"
+const base32 = "234567abcdefghijklmnopqrstuvwxyz"
+const base32Digits = 6
 const ephemeralIdLength = 8
 /** Characters of a card as JSON. A card is kept as long as its agent is known. */
 const cardLength = 16 * 1024
@@ -82,7 +84,7 @@ export function identityHandlers(
       session.sendsReceived = message.sig !== undefined
       session.isOlder ||= message.sig === undefined
       if (message.sig === undefined) log(`compat: ${claim.message.name} used the older handshake`)
-      admit(session, { ...claim, keys }, message.id, services, settings)
+      admit(session, { ...claim, keys, rotations: message.rotations }, message.id, services, settings)
     },
   }
 }
@@ -90,12 +92,13 @@ export function identityHandlers(
 interface ProvenClaim extends Claim {
   /** did:keys of the agent, from the oldest that it shows to the proven one. */
   readonly keys: readonly string[]
+  readonly rotations: readonly RotationClaim[] | undefined
 }
 
 /** Makes a session ready, and sends it WELCOME and then everything that waits for its agent. */
 function admit(
   session: Session,
-  { message, publicKey, keys = [] }: Pick<Claim, "message"> & Partial<ProvenClaim>,
+  { message, publicKey, keys = [], rotations: proof }: Pick<Claim, "message"> & Partial<ProvenClaim>,
   re: string | undefined,
   services: IdentityServices,
   settings: RelaySettings,
@@ -126,8 +129,10 @@ function admit(
   }
   const address = addressOrigin(session.remoteAddress)
   const agent = new Agent(id, name, memory, session.sendQueue, { clock, staleMs: limits.staleMs, address })
-  const formerly = ids.length > 0 ? ids.slice(0, -1) : undefined
-  agent.introduce({ role, card, did, formerly }, rosterSync.claim(agent))
+  const isSuccessor = ids.length > 0
+  const formerly = isSuccessor ? ids.slice(0, -1) : undefined
+  const rotations = isSuccessor ? proof : undefined
+  agent.introduce({ role, card, did, formerly, rotations }, rosterSync.claim(agent))
   session.attempt = message
   session.confirmsNotices = message.confirms_notices === true
   session.admit(agent)
@@ -162,8 +167,9 @@ function closeCodeOf({ code }: ChatError): number {
 
 function newEphemeralId(sessions: Services["sessions"]): AgentId {
   for (;;) {
-    let id = "@"
-    for (const byte of randomBytes(ephemeralIdLength)) id += base32.charAt(byte & 31)
+    // The first is a digit, so that no usual name, such as "reviewer", has the form of an id.
+    let id = `@${base32.charAt(randomInt(base32Digits))}`
+    for (const byte of randomBytes(ephemeralIdLength - 1)) id += base32.charAt(byte & 31)
     if (sessions.find(id) === undefined) return id as AgentId
   }
 }

@@ -1,6 +1,6 @@
 import type { ClientHandlers } from "../../protocol/client-messages.js"
 import { type AgentRef, roleRefPattern } from "../../protocol/names.js"
-import { resolveAgent } from "../delivery/agent-lookup.js"
+import { resolveAgent, successionTo } from "../delivery/agent-lookup.js"
 import type { RelaySettings, Services } from "../services.js"
 import type { Agent } from "../sessions/agent.js"
 import type { Session } from "../sessions/session.js"
@@ -55,7 +55,8 @@ export function mailHandlers(
       const agent = resolveAgent(target as AgentRef, roster, "target")
       const { count, ids, oldestTs } = await mailboxes.waitingFor(agent, session.agent)
       const oldest = oldestTs === undefined ? {} : { oldest_ts: oldestTs }
-      session.send({ type: "PENDING", target: agent, count, ids, ...oldest }, id)
+      const proof = successionTo(agent, target, roster)
+      session.send({ type: "PENDING", target: agent, count, ids, ...oldest, ...proof }, id)
     },
   }
 }

@@ -5,6 +5,7 @@ import type { ClientHandlers, ClientMessage } from "../../protocol/client-messag
 import { formatMessageId, unnamedFrameId } from "../../protocol/message-id.js"
 import type { AgentId } from "../../protocol/names.js"
 import type { Channel } from "../channels/channel.js"
+import { successionTo } from "../delivery/agent-lookup.js"
 import { formatAck, formatMessage } from "../delivery/message-json.js"
 import type { Route } from "../delivery/route.js"
 import { guardInputOf } from "../guards/guard-input.js"
@@ -25,7 +26,7 @@ interface MessageIdentity {
 
 const bootNonceBytes = 4
 
-type MessageServices = Pick<Services, "router" | "guards" | "direct" | "tasks">
+type MessageServices = Pick<Services, "router" | "guards" | "direct" | "tasks" | "roster">
 
 /** Handles MSG: to a channel, an agent or a role. */
 export function messageHandlers(
@@ -35,6 +36,34 @@ export function messageHandlers(
   const sender = new Sender(services, clock)
   const bootNonce = randomBytes(bootNonceBytes).toString("hex")
   let unnamedFrames = 0
+
+  function acknowledge(
+    agent: Agent,
+    message: Message,
+    messageId: string,
+    ack: SentAck,
+    isDuplicate: boolean,
+  ) {
+    const { id, to, to_id: meant } = message
+    const isOther = ack.to !== undefined && ack.to !== to
+    const proof = isOther ? successionTo(ack.to, meant ?? to, services.roster).rotations : undefined
+    agent.sendQueue.send(formatAck(id, messageId, ack, isDuplicate, proof))
+  }
+
+  /** Acknowledges a message when the store has. The session continues meanwhile. */
+  function acknowledgeLater(
+    session: Session,
+    message: Message,
+    messageId: string,
+    ack: Promise<SentAck>,
+    isDuplicate: boolean,
+  ): void {
+    ack.then(
+      (settled) =>
+        acknowledge(session.agent, message, messageId, settled, isDuplicate || settled.isRepeated === true),
+      (error: unknown) => session.refuse(error, message),
+    )
+  }
 
   return {
     MSG(session, message) {
@@ -125,23 +154,4 @@ class Sender {
       .run(() => direct.post(to, messageId, text, digest))
       .then((appended) => ({ ...ack, ...repetition(appended, digest, message) }))
   }
-}
-
-function acknowledge(agent: Agent, { id }: Message, messageId: string, ack: SentAck, isDuplicate: boolean) {
-  agent.sendQueue.send(formatAck(id, messageId, ack, isDuplicate))
-}
-
-/** Acknowledges a message when the store has. The session continues meanwhile. */
-function acknowledgeLater(
-  session: Session,
-  message: Message,
-  messageId: string,
-  ack: Promise<SentAck>,
-  isDuplicate: boolean,
-): void {
-  ack.then(
-    (settled) =>
-      acknowledge(session.agent, message, messageId, settled, isDuplicate || settled.isRepeated === true),
-    (error: unknown) => session.refuse(error, message),
-  )
 }

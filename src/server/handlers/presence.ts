@@ -1,7 +1,8 @@
 import type { ClientHandlers, ClientMessage } from "../../protocol/client-messages.js"
+import type { RotationClaim } from "../../protocol/message-fields.js"
 import type { AgentId } from "../../protocol/names.js"
 import type { RosterEntry } from "../../protocol/server-messages.js"
-import { resolveAgent } from "../delivery/agent-lookup.js"
+import { resolveAgent, successionTo } from "../delivery/agent-lookup.js"
 import { formatEntries, listRoster } from "../roster/roster.js"
 import type { RosterFacts } from "../roster/roster-record.js"
 import type { RelaySettings, Services } from "../services.js"
@@ -13,6 +14,7 @@ const rosterEntries = 1_000
 interface AgentList {
   readonly list: readonly AgentId[]
   readonly roster: readonly RosterEntry[]
+  readonly rotations?: readonly RotationClaim[]
 }
 
 /** Handles LIST_AGENTS, SET_PRESENCE and PING. */
@@ -26,11 +28,13 @@ export function presenceHandlers(
   ): AgentList {
     const showing = { now: clock.now(), staleMs: limits.staleMs, withCard: cards }
     if (ref !== undefined) {
-      const facts = roster.find(resolveAgent(ref, roster, "agent"))
+      const id = resolveAgent(ref, roster, "agent")
+      const facts = roster.find(id)
       const found = facts === undefined ? [] : [facts]
       const online = found.filter(({ status }) => status !== "offline")
       const complete = { ...showing, withCard: true, withKey: true }
-      return { list: online.map(({ id }) => id), roster: formatEntries(found, complete) }
+      const proof = successionTo(id, ref, roster)
+      return { list: online.map((one) => one.id), roster: formatEntries(found, complete), ...proof }
     }
     if (name === undefined) return listRoster(roster, { count: rosterEntries, isAll: all }, showing)
     const channel = channels.find(name, session.agent.id)

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto"
 import type { PresenceState } from "../../protocol/client-messages.js"
-import type { AgentCard } from "../../protocol/message-fields.js"
+import { type AgentCard, type RotationClaim, rotations } from "../../protocol/message-fields.js"
 import type { AgentId, Nick } from "../../protocol/names.js"
 import {
   anyObject,
@@ -38,6 +38,8 @@ export interface RosterFacts {
   readonly did?: string | undefined
   /** Ids of its earlier keys, oldest first. */
   readonly formerly?: readonly AgentId[] | undefined
+  /** Proof of its earlier keys; absent in rows of earlier versions. */
+  readonly rotations?: readonly RotationClaim[] | undefined
 }
 
 /** An agent that is not connected to this relay: it is disconnected, or connected to another one. */
@@ -71,8 +73,9 @@ export function epochAfter(now: number, earlier: string | undefined): string {
 
 /** Returns the record of an agent whose session has ended. */
 export function departedRecord(agent: RosterFacts, epoch: string, now: number): RosterRecord {
-  const { id, name, role, seenTs, readTs, answeredTs, metTs, card, did, formerly } = agent
-  const facts = { id, name, role, seenTs, readTs, answeredTs, metTs, card, did, formerly }
+  const { id, name, role, seenTs, readTs, answeredTs, metTs, card, did, formerly, rotations } = agent
+  const keys = { did, formerly, rotations }
+  const facts = { id, name, role, seenTs, readTs, answeredTs, metTs, card, ...keys }
   return { ...facts, status: "offline", since: now, relay: null, epoch, channels: [] }
 }
 
@@ -86,6 +89,7 @@ const row = object({
   card: optional(anyObject()),
   did: optional(string),
   formerly: optional(list(string)),
+  rotations: optional(rotations),
   relay: either(
     string,
     tested<null>((value) => value === null, ""),

@@ -254,8 +254,9 @@ export class RosterSync {
 /** Returns the record of an agent that is connected here. */
 function recordOf({ agent, channels, attempt: { process } }: Session, relay: string): RosterRecord {
   const { id, name, status, activity, role, since, seenTs, readTs, answeredTs, card, did, epoch } = agent
-  const { formerly, metTs } = agent
-  const facts = { id, name, status, activity, role, since, seenTs, readTs, answeredTs, card, did, formerly }
+  const { formerly, rotations, metTs } = agent
+  const keys = { did, formerly, rotations }
+  const facts = { id, name, status, activity, role, since, seenTs, readTs, answeredTs, card, ...keys }
   return { ...facts, metTs, relay, epoch, process, channels: Array.from(channels, (channel) => channel.name) }
 }
 

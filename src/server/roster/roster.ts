@@ -1,3 +1,4 @@
+import { type Clock, systemClock } from "../../base/clock.js"
 import { LruMap } from "../../base/lru-map.js"
 import { defaultLimits } from "../../protocol/limits.js"
 import type { AgentId } from "../../protocol/names.js"
@@ -14,6 +15,7 @@ const maxCardCharacters = 1024 * 1024
  */
 export class Roster {
   readonly #sessions: SessionRegistry
+  readonly #clock: Pick<Clock, "now">
   /** Agents that are not connected here, in the order in which their records changed. */
   readonly #records = new Map<AgentId, RosterRecord>()
   /** The ids in `#records` by name in lower case. */
@@ -26,8 +28,13 @@ export class Roster {
   readonly #relaySeen = new Map<string, number>()
 
   /** @param maxSuccessors - most replaced ids that are known */
-  constructor(sessions: SessionRegistry, maxSuccessors: number = defaultLimits.identities) {
+  constructor(
+    sessions: SessionRegistry,
+    maxSuccessors: number = defaultLimits.identities,
+    clock: Pick<Clock, "now"> = systemClock,
+  ) {
     this.#sessions = sessions
+    this.#clock = clock
     this.#successors = new LruMap(maxSuccessors)
   }
 
@@ -131,9 +138,13 @@ export class Roster {
     return this.#named(name, isOnline)
   }
 
-  /** Returns the ids of agents with a name that are shown offline; case is ignored. */
-  offlineNamed(name: string): AgentId[] {
-    return this.#named(name, isOffline)
+  /**
+   * Returns the ids of agents with a name that are shown offline; case is ignored.
+   * @param withinMs - how long ago they may have been seen last
+   */
+  awayNamed(name: string, withinMs = Infinity): AgentId[] {
+    const sinceTs = this.#clock.now() - withinMs
+    return this.#named(name, (facts) => isOffline(facts) && facts.seenTs >= sinceTs)
   }
 
   /** Yields the names of all agents in lower case, first of those connected here. */

@@ -2,7 +2,7 @@ import type { Clock } from "../../base/clock.js"
 import { Gcra } from "../../guards/gcra.js"
 import type { PresenceState } from "../../protocol/client-messages.js"
 import type { Limits } from "../../protocol/limits.js"
-import type { AgentCard } from "../../protocol/message-fields.js"
+import type { AgentCard, RotationClaim } from "../../protocol/message-fields.js"
 import { type AgentId, type Nick, persistentIdPattern } from "../../protocol/names.js"
 import type { RosterEntry, ServerMessage } from "../../protocol/server-messages.js"
 import { formatMessagePrefix } from "../delivery/message-json.js"
@@ -58,6 +58,8 @@ interface Introduction {
   readonly did?: string | undefined
   /** Ids of its earlier keys, oldest first. */
   readonly formerly?: readonly AgentId[] | undefined
+  /** Proof of its earlier keys. */
+  readonly rotations?: readonly RotationClaim[] | undefined
 }
 
 /** The agent of a session that is identified. */
@@ -75,6 +77,7 @@ export class Agent implements RosterFacts {
   card: AgentCard | undefined
   did: string | undefined
   formerly: readonly AgentId[] | undefined
+  rotations: readonly RotationClaim[] | undefined
   /** When the session last sent anything. */
   seenTs: number
   readTs: number | undefined
@@ -113,11 +116,12 @@ export class Agent implements RosterFacts {
   }
 
   /** Sets what the agent states of itself; what it leaves out stays as last known. */
-  introduce({ role, card, did, formerly }: Introduction, known: RosterFacts | undefined): void {
+  introduce({ role, card, did, formerly, rotations }: Introduction, known: RosterFacts | undefined): void {
     this.role = role ?? known?.role
     this.card = card ?? known?.card
     this.did = did
     this.formerly = formerly
+    this.rotations = rotations
     this.readTs = known?.readTs
     this.answeredTs = known?.answeredTs
     this.metTs = known?.metTs ?? this.metTs

@@ -58,6 +58,7 @@ function senderOf(
     },
     effects: { accepted: () => {}, rejected: () => {} },
     breaker: { verdict: guard },
+    names: { attach: () => {}, idOf: () => undefined, accepted: () => {}, refused: () => {} },
     signer: { sign, markStale: () => {} },
     onUnavailable: (reason) => unavailable.push(reason?.code),
   })
