@@ -349,6 +349,18 @@ export type ClientHandlers<Context> = {
   readonly [K in ClientType]: (context: Context, message: ClientMessage<K>) => void | Promise<void>
 }
 
+/** Types whose text comes into the inboxes of other agents. */
+const spokenTypes: ReadonlySet<string> = new Set(["MSG", "PROPOSAL", "INVITE", "SET_CHANNEL"])
+
+/**
+ * Reports whether a message puts text into the inboxes of others, and so counts against the rate of its agent. The texts of
+ * a new channel come to those who join it by a pattern; without them it can be created again after a restart of the relay.
+ */
+export function isSpoken(message: { readonly type: string }): boolean {
+  if (message.type !== "CREATE_CHANNEL") return spokenTypes.has(message.type)
+  return "description" in message || "instructions" in message
+}
+
 /** Reports whether `text` names a client message. */
 export function isClientType(text: string): text is ClientType {
   return Object.hasOwn(clientMessages, text)

@@ -1,7 +1,7 @@
 import { type ClientHandlers, type ClientMessage, clientMessages } from "../protocol/client-messages.js"
 import { ChatError } from "../protocol/errors.js"
 import { type Members, parseClientMessage } from "../protocol/parse-message.js"
-import { channelHandlers } from "./handlers/channels.js"
+import { channelHandlers, channelTextHandlers } from "./handlers/channels.js"
 import { guardHandlers } from "./handlers/guards.js"
 import { identityHandlers } from "./handlers/identity.js"
 import { mailHandlers } from "./handlers/mail.js"
@@ -32,7 +32,8 @@ export class Dispatcher {
   constructor(services: Services, settings: RelaySettings, ipLimiter: IpLimiter) {
     this.#handlers = {
       ...identityHandlers(services, settings),
-      ...channelHandlers(services, settings),
+      ...channelHandlers(services),
+      ...channelTextHandlers(services, settings),
       ...messageHandlers(services, settings),
       ...mailHandlers(services, settings),
       ...presenceHandlers(services, settings),

@@ -23,7 +23,6 @@ describe("a lookup that fails", () => {
   it.each([
     ["AGENT_NOT_FOUND", { type: "LIST_AGENTS", agent: "@nobody" }],
     ["AGENT_NOT_FOUND", { type: "PENDING", target: "@nobody" }],
-    ["AGENT_NOT_FOUND", { type: "INVITE", channel: "#general", agent: "@nobody" }],
     ["CHANNEL_NOT_FOUND", { type: "LIST_AGENTS", channel: "#nothing" }],
     ["CHANNEL_NOT_FOUND", { type: "LEAVE", channel: "#nothing" }],
     ["AMBIGUOUS_NAME", { type: "LIST_AGENTS", agent: "@twin" }],
@@ -37,11 +36,34 @@ describe("a lookup that fails", () => {
     expect(counts.get("RATE_LIMITED")).toBe(attempts - 10)
   })
 
-  it("in a message costs requests of the session as well", async () => {
+  it("with CHANNEL_EXISTS bounds guesses of the names of hidden channels, and does not say which are hidden", async () => {
     const relay = await TestRelay.start({ limits })
-    const { wire } = await relay.enter("mallory")
-    const message = { type: "MSG", to: "@nobody", content: "hi" }
-    for (let n = 0; n < 11; n++) expect(await wire.ask(message)).toMatchObject({ code: "AGENT_NOT_FOUND" })
+    const { wire } = await relay.enter("ann", "#general")
+    await wire.ask({ type: "CREATE_CHANNEL", channel: "#hidden", invite_only: true })
+    const create = { type: "CREATE_CHANNEL", channel: "#hidden" }
+    const counts = await countAnswers(relay, create)
+    expect(counts).toEqual(
+      new Map([
+        ["CHANNEL_EXISTS", 10],
+        ["RATE_LIMITED", attempts - 10],
+      ]),
+    )
+    const eve = await relay.enter("eve")
+    const [hidden, open] = [
+      await eve.wire.ask(create),
+      await eve.wire.ask({ ...create, channel: "#general" }),
+    ]
+    const textOf = (answer: object) => JSON.stringify({ ...answer, re: "" }).replaceAll("#hidden", "#general")
+    expect(textOf(hidden)).toBe(textOf(open))
+  })
+
+  it.each([
+    { type: "MSG", to: "@nobody", content: "hi" },
+    { type: "INVITE", channel: "#general", agent: "@nobody" },
+  ])("costs requests of the session if it counts against the rate as well: %j", async (frame) => {
+    const relay = await TestRelay.start({ limits })
+    const { wire } = await relay.enter("mallory", "#general")
+    for (let n = 0; n < 11; n++) expect(await wire.ask(frame)).toMatchObject({ code: "AGENT_NOT_FOUND" })
     expect(await wire.ask({ type: "LIST_CHANNELS" })).toMatchObject({ code: "RATE_LIMITED" })
   })
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest"
+import { formatDidKey } from "../../src/identity/keys.js"
 import { generateKeyPair } from "../../src/identity/signer.js"
 import type { ServerMessage } from "../../src/protocol/server-messages.js"
 import { LastingEngine, type LentEngine } from "../kit/engine.js"
@@ -12,8 +13,9 @@ async function twoRelays() {
   const clock = new FakeClock()
   const engine = await LastingEngine.make({ isShared: true })
   const late = engine.lend()
-  const east = await TestRelay.start({ backbone: engine.lend(), clock })
-  const west = await TestRelay.start({ backbone: late, clock })
+  const operators = [keys.ann, keys.bob].map(({ publicKey }) => formatDidKey(publicKey))
+  const east = await TestRelay.start({ backbone: engine.lend(), clock, operators })
+  const west = await TestRelay.start({ backbone: late, clock, operators })
   return { clock, east, west, late }
 }
 

@@ -1,10 +1,13 @@
 import { describe, expect, it } from "vitest"
+import { formatDidKey } from "../../src/identity/keys.js"
 import { generateKeyPair } from "../../src/identity/signer.js"
 import type { ServerMessage } from "../../src/protocol/server-messages.js"
 import { LastingEngine } from "../kit/engine.js"
 import { type TestAgent, TestRelay } from "../kit/relay.js"
 
 const keys = { ann: generateKeyPair(), bob: generateKeyPair(), eve: generateKeyPair() }
+/** Ann is the operator. */
+const operators = [formatDidKey(keys.ann.publicKey)]
 
 /** Joins, and waits only for JOINED. */
 async function join({ wire }: TestAgent, channel: string, since?: number): Promise<ServerMessage> {
@@ -26,7 +29,7 @@ const contentsOf = (messages: readonly ServerMessage<"MSG">[]) => messages.map((
 /** A relay with a durable channel #d that ann created. */
 async function durableRoom(engine?: LastingEngine) {
   const lasting = engine ?? (await LastingEngine.make())
-  const relay = await TestRelay.start({ backbone: lasting.lend() })
+  const relay = await TestRelay.start({ backbone: lasting.lend(), operators })
   const ann = await relay.enterAs(keys.ann, "ann")
   const made = await ann.wire.ask({ type: "CREATE_CHANNEL", channel: "#d", durable: true })
   return { lasting, relay, ann, made }
@@ -262,7 +265,7 @@ describe("a durable channel", () => {
 
 describe("SET_CHANNEL", () => {
   it("keeps absent fields, and rejects text that is too long and invalid durations", async () => {
-    const relay = await TestRelay.start()
+    const relay = await TestRelay.start({ operators })
     const ann = await relay.enterAs(keys.ann, "ann", "#general")
     const set = (change: object) => ann.wire.ask({ type: "SET_CHANNEL", channel: "#general", ...change })
     await set({ description: "all of us", instructions: "be brief", window: "24h" })
@@ -285,7 +288,7 @@ describe("SET_CHANNEL", () => {
   })
 
   it("sends the members CHANNEL_CHANGED at once", async () => {
-    const relay = await TestRelay.start()
+    const relay = await TestRelay.start({ operators })
     const ann = await relay.enterAs(keys.ann, "ann", "#general")
     const bob = await relay.enter("bob", "#general")
     await ann.wire.ask({ type: "SET_CHANNEL", channel: "#general", description: "plans" })
@@ -300,7 +303,7 @@ describe("SET_CHANNEL", () => {
   })
 
   it("is refused for agents without a key and for non-members", async () => {
-    const relay = await TestRelay.start()
+    const relay = await TestRelay.start({ operators })
     const ann = await relay.enterAs(keys.ann, "ann")
     const frame = { type: "SET_CHANNEL", channel: "#general", description: "mine" }
     expect(await ann.wire.ask(frame)).toMatchObject({ code: "NOT_IN_CHANNEL" })

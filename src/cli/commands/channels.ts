@@ -37,6 +37,7 @@ export const channels = defineCommand({
   notes: [
     "list omits invite-only channels that you are not invited to. set changes the given settings only.",
     "default shows or changes the settings of channels that have none of their own.",
+    "Only the maker of a channel or an operator of the relay changes it, and only an operator the defaults.",
   ],
   async run(context, input) {
     const { verb = "list", channel: name } = input.args

@@ -6,6 +6,7 @@ import { errorOfMessage } from "../../client/relay-error.js"
 import { isSuccessor } from "../../identity/succession.js"
 import { keyOfLine } from "../../proposals/draft.js"
 import { statementMessageId } from "../../proposals/statement.js"
+import { isSpoken } from "../../protocol/client-messages.js"
 import { ChatError, type ErrorCode } from "../../protocol/errors.js"
 import { idUsed } from "../../protocol/message-id.js"
 import { type AgentRef, agentIdIn } from "../../protocol/names.js"
@@ -258,7 +259,7 @@ export class OutboxSender {
     else {
       const { statement } = outcome
       const text = JSON.stringify(statement)
-      if (isPaced(draft)) {
+      if (isSpoken(draft)) {
         this.#pacer?.addSignature(draftBytes, Buffer.byteLength(text), this.#clock.monotonic())
       }
       this.#inFlight.set(statement.id, line)
@@ -359,7 +360,7 @@ export class OutboxSender {
   }
 
   #waitMs(frame: OutboxFrame, text: string): number {
-    if (this.#pacer === undefined || !isPaced(frame)) return 0
+    if (this.#pacer === undefined || !isSpoken(frame)) return 0
     return this.#pacer.waitMs(Buffer.byteLength(text), this.#clock.monotonic())
   }
 
@@ -375,10 +376,6 @@ export class OutboxSender {
 }
 
 /** Reports whether a frame counts against the relay's rate limit. */
-function isPaced({ type }: OutboxFrame): boolean {
-  return type === "MSG" || type === "PROPOSAL"
-}
-
 /** Only a statement answers a draft, and a statement answers nothing else. */
 function wrongAnswer({ type }: ServerMessage): ChatError {
   return new ChatError(

@@ -1,4 +1,5 @@
 import type { Clock, Timer } from "../../base/clock.js"
+import { Gcra, type Rate } from "../../guards/gcra.js"
 import type { Channel } from "../../protocol/names.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Agent } from "../sessions/agent.js"
@@ -21,6 +22,8 @@ type NetSteps = Map<string, Step>
 
 /** Milliseconds for which joins and leaves are collected. */
 const windowMs = 100
+/** Notices at once after a pause, and a second in the long run: who comes and goes again and again wakes nobody. */
+const noticeRate: Rate = { ratePerSecond: 1 / 60, burst: 20 }
 /** Steps after which a window ends early: each newcomer gets the steps after its own, so the cost is quadratic. */
 const windowSteps = 256
 
@@ -32,13 +35,14 @@ export interface NoticeAudience {
 
 /**
  * Sends the members of a channel AGENT_JOINED and AGENT_LEFT, collected for 100 ms: when a thousand agents join at
- * once, each member gets a few messages instead of a thousand. An agent that joins meanwhile gets only what came
+ * once, each member gets a few messages instead of a thousand. After 20 notices they are collected for a minute. An agent that joins meanwhile gets only what came
  * after its JOINED. An agent that joins and leaves, or leaves and joins, within one window is not mentioned.
  */
 export class MembershipNotices {
   readonly #channel: Channel
   readonly #audience: NoticeAudience
   readonly #clock: Clock
+  readonly #meter = new Gcra(noticeRate)
   #steps: Step[] = []
   #timer: Timer | undefined
 
@@ -51,7 +55,7 @@ export class MembershipNotices {
   /** Adds a step that the list of members already shows. */
   add(movement: Movement, agent: Mover): void {
     this.#steps.push({ movement, agent })
-    this.#timer ??= this.#clock.setTimer(() => this.flush(), windowMs, { unref: true })
+    this.#timer ??= this.#clock.setTimer(() => this.flush(), this.#waitMs(), { unref: true })
     if (this.#steps.length >= windowSteps) this.flush()
   }
 
@@ -74,10 +78,15 @@ export class MembershipNotices {
       }
       toggle(net, step)
     }
+    if (net.size > 0) this.#meter.charge(this.#clock.monotonic(), 1)
     this.#send(
       [...members].filter((member) => !newcomers.has(member)),
       net,
     )
+  }
+
+  #waitMs(): number {
+    return Math.max(windowMs, this.#meter.usage(this.#clock.monotonic()).nextInMs)
   }
 
   #send(recipients: readonly Agent[], net: NetSteps): void {

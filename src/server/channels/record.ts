@@ -6,6 +6,8 @@ export interface ChannelRecord {
   readonly isInviteOnly: boolean
   readonly isDurable: boolean
   readonly settings: ChannelSettings
+  /** Id of the agent that created it; absent for a default channel. */
+  readonly maker?: string
   /** Id of the agent that changed the settings last. */
   readonly by?: string
   /** Ids of the agents that may join an invite-only channel. */
@@ -14,8 +16,8 @@ export interface ChannelRecord {
 
 /** Formats a record as a row of the table of channels. */
 export function formatChannelRecord(record: ChannelRecord): string {
-  const { isInviteOnly, isDurable, settings, by, invited } = record
-  return JSON.stringify({ v: 1, invite_only: isInviteOnly, durable: isDurable, settings, by, invited })
+  const { isInviteOnly, isDurable, settings, maker, by, invited } = record
+  return JSON.stringify({ v: 1, invite_only: isInviteOnly, durable: isDurable, settings, maker, by, invited })
 }
 
 const row = object({
@@ -23,6 +25,7 @@ const row = object({
   invite_only: boolean,
   durable: boolean,
   settings: channelSettings,
+  maker: optional(string),
   by: optional(string),
   invited: list(string),
 })
@@ -32,7 +35,10 @@ export function parseChannelRecord(text: string): ChannelRecord | undefined {
   const read = parseAs(row, text)
   if (read === undefined) return undefined
   const { invite_only, durable, settings, by, invited } = read
-  return { isInviteOnly: invite_only, isDurable: durable, settings, ...(by !== undefined && { by }), invited }
+  // Rows of earlier versions do not name the maker, but it is the first that was invited.
+  const { maker = invited[0] } = read
+  const agents = { ...(maker !== undefined && { maker }), ...(by !== undefined && { by }), invited }
+  return { isInviteOnly: invite_only, isDurable: durable, settings, ...agents }
 }
 
 type SettingsChange = { readonly [K in keyof ChannelSettings]: ChannelSettings[K] | undefined }

@@ -1,29 +1,35 @@
-import type { ClientHandlers, ClientMessage } from "../../protocol/client-messages.js"
+import { randomUUID } from "node:crypto"
+import { LruMap } from "../../base/lru-map.js"
+import { pairOf } from "../../guards/scopes.js"
+import { type ClientHandlers, type ClientMessage, isSpoken } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
-import { formatInviteId } from "../../protocol/message-id.js"
-import { isChannelPattern } from "../../protocol/names.js"
+import { defaultChannels } from "../../protocol/limits.js"
+import { formatInviteId, formatMessageId } from "../../protocol/message-id.js"
+import { type AgentId, isChannelPattern } from "../../protocol/names.js"
+import type { ChannelSettings } from "../../protocol/server-messages.js"
 import type { Channel } from "../channels/channel.js"
-import type { ChannelDirectory } from "../channels/directory.js"
 import { mergeSettings } from "../channels/record.js"
 import { resolveAgent } from "../delivery/agent-lookup.js"
+import type { GuardService } from "../guards/guard-service.js"
 import type { RelaySettings, Services } from "../services.js"
 import type { Agent } from "../sessions/agent.js"
 import type { Session } from "../sessions/session.js"
 
 /** Agents one channel may have invited. */
 const maxInvitations = 10_000
+/** Milliseconds for which an invitation is not sent again, and invitations remembered for that. */
+const invitedAgainMs = 3_600_000
+const invitationsKept = 10_000
 
-type ChannelMessage = "JOIN" | "LEAVE" | "CREATE_CHANNEL" | "SET_CHANNEL" | "INVITE" | "LIST_CHANNELS"
-type ChannelServices = Pick<Services, "channels" | "membership" | "roster" | "direct">
-
-/** Handles the messages that join, leave, list and change channels. */
-export function channelHandlers(
-  { channels, membership, roster, direct }: ChannelServices,
-  { clock }: RelaySettings,
-): Pick<ClientHandlers<Session>, ChannelMessage> {
-  const acknowledge = (session: Session, re: string | undefined) =>
-    session.send({ type: "ACK", ts: clock.now(), state: "done" }, re)
-
+/** Handles the messages that join, leave, create and list channels. */
+export function channelHandlers({
+  channels,
+  membership,
+  guards,
+}: Pick<Services, "channels" | "membership" | "guards">): Pick<
+  ClientHandlers<Session>,
+  "JOIN" | "LEAVE" | "CREATE_CHANNEL" | "LIST_CHANNELS"
+> {
   return {
     JOIN(session, { id: re, channel: name, since }) {
       if (isChannelPattern(name)) return membership.joinPattern(session, name, re)
@@ -41,42 +47,19 @@ export function channelHandlers(
 
     async CREATE_CHANNEL(session, message) {
       const { agent } = session
+      const settings = mergeSettings({}, pickSettings(message))
+      if (isSpoken(message)) admitText(guards, agent, message.channel, [], textOf(settings))
       const channel = await channels.create(message.channel, {
         isInviteOnly: message.invite_only ?? false,
         isDurable: message.durable ?? false,
-        settings: mergeSettings({}, pickSettings(message)),
+        settings,
+        maker: agent.id,
         by: agent.id,
         invited: [agent.id],
       })
       membership.chargeCreation(session, channel)
       const inMemory = channels.isStored ? undefined : true
       await membership.join(session, channel, { re: message.id, inMemory })
-    },
-
-    async SET_CHANNEL(session, message) {
-      const { agent } = session
-      if (!agent.isPersistent) {
-        throw new ChatError("IDENTITY_REQUIRED", "SET_CHANNEL: only an agent with a key changes channels")
-      }
-      await setChannel(channels, agent, message)
-      acknowledge(session, message.id)
-    },
-
-    async INVITE(session, message) {
-      const channel = channels.findJoined(message.channel, session.agent)
-      const invited = resolveAgent(message.agent, roster, "agent")
-      if (channel.invitedCount >= maxInvitations) {
-        throw new ChatError("LIMIT_REACHED", `agent: ${channel.name} has invited ${maxInvitations} agents`)
-      }
-      await channels.change(channel, (record) => ({
-        ...record,
-        invited: [...new Set([...record.invited, invited])],
-      }))
-      const { id: from, name } = session.agent
-      const ts = clock.now()
-      const msg_id = formatInviteId(from, channel.name, ts)
-      await direct.notify(invited, msg_id, { type: "INVITE", channel: channel.name, from, name, ts, msg_id })
-      acknowledge(session, message.id)
     },
 
     LIST_CHANNELS(session, { id }) {
@@ -87,26 +70,107 @@ export function channelHandlers(
   }
 }
 
-async function setChannel(
-  channels: ChannelDirectory,
-  agent: Agent,
-  message: ClientMessage<"SET_CHANNEL">,
-): Promise<void> {
-  const change = pickSettings(message)
-  if (message.channel === "*") {
-    const { replay, window } = change
-    await channels.store.changeDefaults((defaults) => mergeSettings(defaults, { replay, window }))
-    return
+type TextServices = Pick<Services, "channels" | "roster" | "direct" | "guards">
+
+/** Handles the messages about a channel that put text into the inboxes of others. */
+export function channelTextHandlers(
+  services: TextServices,
+  { clock }: RelaySettings,
+): Pick<ClientHandlers<Session>, "SET_CHANNEL" | "INVITE"> {
+  const { channels, roster, direct, guards } = services
+  /** Times of invitations, by channel and agent. */
+  const invitedAt = new LruMap<string, number>(invitationsKept)
+  const acknowledge = (session: Session, re: string | undefined) =>
+    session.send({ type: "ACK", ts: clock.now(), state: "done" }, re)
+
+  return {
+    async SET_CHANNEL(session, message) {
+      const { agent } = session
+      if (!agent.isPersistent) {
+        throw new ChatError("IDENTITY_REQUIRED", "SET_CHANNEL: only an agent with a key changes channels")
+      }
+      const change = pickSettings(message)
+      if (message.channel === "*") {
+        checkMaySet(agent, undefined, services)
+        const { replay, window } = change
+        await channels.store.changeDefaults((defaults) => mergeSettings(defaults, { replay, window }))
+      } else {
+        const channel = channels.findJoined(message.channel, agent)
+        checkMaySet(agent, channel, services)
+        const text = textOf(mergeSettings(channel.settings, change))
+        if (text !== textOf(channel.settings)) admitText(guards, agent, channel.name, [], text)
+        await channels.change(channel, (record) => ({
+          ...record,
+          settings: mergeSettings(record.settings, change),
+          by: agent.id,
+        }))
+      }
+      acknowledge(session, message.id)
+    },
+
+    async INVITE(session, message) {
+      const { id: from, name } = session.agent
+      const channel = channels.findJoined(message.channel, session.agent)
+      const invited = resolveAgent(message.agent, roster, "agent")
+      const key = `${channel.name} ${invited}`
+      const ts = clock.now()
+      if (ts - (invitedAt.peek(key) ?? -Infinity) < invitedAgainMs) {
+        acknowledge(session, message.id)
+        return
+      }
+      if (channel.invitedCount >= maxInvitations) {
+        throw new ChatError("LIMIT_REACHED", `agent: ${channel.name} has invited ${maxInvitations} agents`)
+      }
+      admitText(guards, session.agent, pairOf(from, invited), [invited], `invitation to ${channel.name}`)
+      await channels.change(channel, (record) => ({
+        ...record,
+        invited: [...new Set([...record.invited, invited])],
+      }))
+      const msg_id = formatInviteId(from, channel.name, ts)
+      await direct.notify(invited, msg_id, { type: "INVITE", channel: channel.name, from, name, ts, msg_id })
+      invitedAt.set(key, ts)
+      acknowledge(session, message.id)
+    },
   }
-  await channels.change(channels.findJoined(message.channel, agent), (record) => ({
-    ...record,
-    settings: mergeSettings(record.settings, change),
-    by: agent.id,
-  }))
+}
+
+/** Asks the guards for text that comes into inboxes without being a message. @throws {ChatError} GUARDED */
+function admitText(
+  guards: GuardService,
+  { id: from }: Agent,
+  channel: string,
+  to: readonly AgentId[],
+  text: string,
+): void {
+  const id = formatMessageId(from, `notice/${randomUUID()}`)
+  const bytes = Buffer.byteLength(text)
+  guards.admit({ id, from, channel, to, kind: undefined, answers: undefined, text, bytes })
+}
+
+/** @param channel - undefined for the defaults of all channels. @throws {ChatError} OPERATOR_REQUIRED */
+function checkMaySet(
+  agent: Agent,
+  channel: Channel | undefined,
+  { guards, roster }: Pick<TextServices, "guards" | "roster">,
+): void {
+  if (guards.isOperator(agent.id)) return
+  const isDefault = channel === undefined || (defaultChannels as readonly string[]).includes(channel.name)
+  const maker = isDefault ? undefined : (channel.record.maker as AgentId | undefined)
+  if (maker !== undefined && roster.currentId(maker) === agent.id) return
+  const name = channel?.name ?? "the defaults of all channels"
+  const who = maker === undefined ? "an operator" : `its maker ${maker} or an operator`
+  throw new ChatError("OPERATOR_REQUIRED", `SET_CHANNEL: only ${who} changes ${name}`, {
+    hint: "the operators are named where the relay is started: agentchat serve --operators FILE",
+  })
 }
 
 type Settings = Pick<ClientMessage<"SET_CHANNEL">, "description" | "instructions" | "replay" | "window">
 
 function pickSettings({ description, instructions, replay, window }: Settings) {
   return { description, instructions, replay, window }
+}
+
+/** Returns what the members read when the settings change. */
+function textOf(settings: ChannelSettings): string {
+  return JSON.stringify(settings)
 }

@@ -1,7 +1,7 @@
 import type { Clock } from "../../base/clock.js"
 import { messageCost } from "../../guards/gcra.js"
 import type { GuardLimits } from "../../guards/limits.js"
-import type { ClientMessage, ClientType } from "../../protocol/client-messages.js"
+import { type ClientMessage, type ClientType, isSpoken } from "../../protocol/client-messages.js"
 import { ChatError, type ErrorCode } from "../../protocol/errors.js"
 import type { Limits } from "../../protocol/limits.js"
 import { ByteBudget } from "./byte-budget.js"
@@ -17,11 +17,13 @@ interface RateLimiterOptions {
   readonly guards: Pick<GuardLimits, "rateBytes" | "ratePatienceMs">
 }
 
-/** Requests that a lookup costs which finds nothing or too much: all names are searched, and similar ones compared. */
+/** Requests that a lookup costs which fails: names are searched and compared, and guesses of hidden ones bounded. */
 const failedLookupCost = 20
 const failedLookups: ReadonlySet<ErrorCode> = new Set([
   "AGENT_NOT_FOUND",
   "CHANNEL_NOT_FOUND",
+  // Says of a channel that one cannot see that it exists.
+  "CHANNEL_EXISTS",
   "AMBIGUOUS_NAME",
 ])
 
@@ -29,8 +31,8 @@ const failedLookups: ReadonlySet<ErrorCode> = new Set([
 type Pass = (session: Session, message: ClientMessage) => void | Promise<void>
 
 /**
- * Decides whether a frame is handled now, later or not at all. Messages and proposals count against the rate of
- * their agent, and wait for it. Everything else counts against the rate of its session, and waits only for messages
+ * Decides whether a frame is handled now, later or not at all. What {@link isSpoken} counts against the rate of its
+ * agent, and waits for it. Everything else counts against the rate of its session, and waits only for messages
  * before it. PING and RECEIVED never wait.
  */
 export class RateLimiter {
@@ -60,7 +62,7 @@ export class RateLimiter {
     const { type } = message
     const { delayLine } = session
     const isBehind = delayLine !== undefined && !delayLine.isEmpty
-    const isMessage = type === "MSG" || type === "PROPOSAL"
+    const isMessage = isSpoken(message)
     // A message that is sent again while it waits was counted before.
     if (isMessage && !(isBehind && delayLine.has(message))) {
       return this.#admitMessage(session, message, text, isBehind)
