@@ -62,7 +62,9 @@ export interface Logs {
    * Adds an entry. Appends of one caller take effect in the order of the calls.
    * @param id - identifies the entry, 1–512 characters: another append with the same id and key adds nothing, for at
    * least an hour, even if the first entry has been removed since
-   * @param digest - kept with the id, to recognize another entry of the same id: a safe integer
+   * @param digest - kept with the id, to recognize another entry of the same id: a safe integer. An id with a digest is
+   * unique among all keys: another append with the same id, a digest and any key adds nothing. `memory` and `sqlite`
+   * compare the logs of all families, `nats` those of one.
    * @throws {ChatError} MAILBOX_FULL; UNAVAILABLE, after which the entry may or may not have been added: append it
    * again with the same id
    */
@@ -92,7 +94,7 @@ export interface Appended {
   readonly ts: number
   /** The entry existed already; `seq` and `ts` are those of the first, or 0 where the engine does not remember. */
   readonly isDuplicate: boolean
-  /** Digest of the first entry of a duplicate. Absent where it had none; `nats` forgets it with the entry. */
+  /** Digest of the first entry of a duplicate. Absent where it had none. */
   readonly digest?: number
 }
 

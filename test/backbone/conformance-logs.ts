@@ -94,7 +94,23 @@ export function describeLogs(start: Start): void {
     expect(await logs.append("a", "none", "three", 7)).not.toHaveProperty("digest")
     await logs.trim("a", (await logs.stat("a")).last)
     const { isDuplicate, digest } = await logs.append("a", "id", "two", 7)
-    expect([isDuplicate, digest]).toEqual([true, backbone.kind === "nats" ? undefined : largest])
+    expect([isDuplicate, digest]).toEqual([true, largest])
+  })
+
+  test("an id with a digest is unique among all keys, also after its entry was removed", async () => {
+    const { backbone } = await start()
+    const logs = await backbone.logs("unique", plenty)
+    const others = await backbone.logs("unique-others", plenty)
+    await logs.append("a", "unique-id", "one", 1)
+    expect(await logs.append("b", "unique-id", "two", 2)).toMatchObject({ isDuplicate: true, digest: 1 })
+    await logs.trim("a", (await logs.stat("a")).last)
+    expect(await logs.append("b", "unique-id", "two", 2)).toMatchObject({ isDuplicate: true, digest: 1 })
+    expect(await logs.read("b", 0, 10)).toEqual([])
+    // NATS recognizes ids per stream.
+    const other = await others.append("a", "unique-id", "three", 3)
+    expect(other.isDuplicate).toBe(backbone.kind !== "nats")
+    expect((await logs.append("b", "plain", "one")).isDuplicate).toBe(false)
+    expect((await logs.append("a", "plain", "one")).isDuplicate).toBe(false)
   })
 
   test("read returns pages after a number, and last returns the newest entries", async () => {

@@ -199,9 +199,12 @@ function requestFor(role: string, content: string): ClientMessage<"MSG"> {
   return { type: "MSG", to: `+${role}` as RoleRef, content }
 }
 
-async function viewOf(backbone: Backbone, change: (table: Table) => Table): Promise<Pick<Backbone, "table">> {
+async function viewOf(
+  backbone: Backbone,
+  change: (table: Table) => Table,
+): Promise<Pick<Backbone, "table" | "logs">> {
   const table = change(await backbone.table("task"))
-  return { table: () => Promise.resolve(table) }
+  return { table: () => Promise.resolve(table), logs: (...options) => backbone.logs(...options) }
 }
 
 /** Delays every call, result and change of a table by a few turns of the event loop, in order. */

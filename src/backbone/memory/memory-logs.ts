@@ -43,10 +43,12 @@ export class MemoryLogs implements Logs {
       checkKey(key)
       checkEntryId(id)
       const idKey = `${this.#name} ${key} ${id}`
-      const known = this.#ids.find(idKey)
+      const known = this.#ids.find(idKey) ?? (digest === undefined ? undefined : this.#ids.find(id))
       if (known !== undefined) return { ...known, isDuplicate: true }
       const entry = this.#add(this.#open(key), key, value)
-      this.#ids.add(idKey, { seq: entry.seq, ts: entry.ts, ...(digest !== undefined && { digest }) })
+      const { seq, ts } = entry
+      this.#ids.add(idKey, { seq, ts, ...(digest !== undefined && { digest }) })
+      if (digest !== undefined) this.#ids.add(id, { seq, ts, digest })
       this.#listeners.emit(entry)
       return { seq: entry.seq, ts: entry.ts, isDuplicate: false }
     })

@@ -1,3 +1,4 @@
+import type { MsgHdrs } from "@nats-io/transport-node"
 import { discard, fetch, type Pull, type StreamMessage, select } from "./consumer.js"
 import { type NatsClient, unavailable } from "./nats-client.js"
 import { removeMessage } from "./stream.js"
@@ -14,6 +15,12 @@ const removalBatch = 512
 /** Most removals in progress at once, over all subjects of the stream. */
 const maxRemovals = 64
 
+/** A message without its content. */
+interface MessageHead {
+  readonly seq: number
+  readonly headers?: MsgHdrs | undefined
+}
+
 /** The messages of one subject. */
 interface SubjectStat {
   /** Number of the oldest message of the whole stream. */
@@ -29,12 +36,19 @@ interface SubjectStat {
 export class LogMessages {
   readonly #client: NatsClient
   readonly #stream: string
+  readonly #beforeRemoval: (headers: MsgHdrs | undefined) => Promise<void>
   readonly #waitingRemovals: (() => void)[] = []
   #removals = 0
 
-  constructor(client: NatsClient, stream: string) {
+  /** @param beforeRemoval - called with the headers of each message that is removed next */
+  constructor(
+    client: NatsClient,
+    stream: string,
+    beforeRemoval: (headers: MsgHdrs | undefined) => Promise<void>,
+  ) {
     this.#client = client
     this.#stream = stream
+    this.#beforeRemoval = beforeRemoval
   }
 
   /** Returns at most `limit` messages with a number above `seq`, oldest first. */
@@ -72,11 +86,11 @@ export class LogMessages {
   async removeUpTo(subject: string, seq: number): Promise<void> {
     for (let from = 1, steps = 1; from <= seq; steps++) {
       const isSingle = steps <= singleRemovals
-      const found = isSingle ? await this.#nextNumber(subject, from) : await this.#numbers(subject, from)
+      const found = isSingle ? await this.#next(subject, from) : await this.#heads(subject, from)
       const last = found.at(-1)
       if (last === undefined) return
-      await Promise.all(found.filter((one) => one <= seq).map((one) => this.#remove(one)))
-      from = last + 1
+      await Promise.all(found.filter((one) => one.seq <= seq).map((one) => this.#remove(one)))
+      from = last.seq + 1
     }
   }
 
@@ -135,28 +149,28 @@ export class LogMessages {
     return select(this.#client, { stream: this.#stream, filter: subject, from })
   }
 
-  /** Returns the number of the first message of a subject from a number on, according to the leader. */
-  async #nextNumber(subject: string, from: number): Promise<number[]> {
+  /** Returns the first message of a subject from a number on, according to the leader. */
+  async #next(subject: string, from: number): Promise<MessageHead[]> {
     // NATS 2.9 accepts this request, but the types of the library do not know it.
     const request = { seq: from, next_by_subj: subject }
     const next = await this.#client.run(() => this.#client.jsm.streams.getMessage(this.#stream, request))
-    return next === null ? [] : [next.seq]
+    return next === null ? [] : [{ seq: next.seq, headers: next.header }]
   }
 
-  /** Returns the numbers of the first messages of a subject from a number on. */
-  #numbers(subject: string, from: number): Promise<number[]> {
+  /** Returns the first messages of a subject from a number on. */
+  #heads(subject: string, from: number): Promise<MessageHead[]> {
     const selection = { stream: this.#stream, filter: subject, from, headersOnly: true }
-    return this.#client.run(async () => {
-      const messages = await fetch(this.#client, await select(this.#client, selection), removalBatch)
-      return messages.map(({ seq }) => seq)
-    })
+    return this.#client.run(async () =>
+      fetch(this.#client, await select(this.#client, selection), removalBatch),
+    )
   }
 
-  async #remove(seq: number): Promise<void> {
+  async #remove({ seq, headers }: MessageHead): Promise<void> {
     if (this.#removals >= maxRemovals)
       await new Promise<void>((resolve) => this.#waitingRemovals.push(resolve))
     else this.#removals++
     try {
+      await this.#beforeRemoval(headers)
       await this.#client.run(() => removeMessage(this.#client, this.#stream, seq))
     } finally {
       // Passes the slot to the next removal.

@@ -23,6 +23,7 @@ import type { StreamMessage } from "./consumer.js"
 import { StreamFollower } from "./follower.js"
 import { LogMessages } from "./log-messages.js"
 import { errorText, type NatsClient, unavailable } from "./nats-client.js"
+import { RemovedIds } from "./removed-ids.js"
 import { ensureStream, hasCode, natsCodes, StreamNumbers } from "./stream.js"
 
 /** Header with the time at which the relay appended an entry, because the acknowledgement of NATS has none. */
@@ -38,6 +39,7 @@ export class NatsLogs implements Logs {
   readonly #retention: Retention
   readonly #publisher: Publisher
   readonly #messages: LogMessages
+  readonly #removedIds: RemovedIds
   readonly #numbers: StreamNumbers
   readonly #listeners = new Listeners<LogEntry>()
   #follower: Promise<StreamFollower> | undefined
@@ -49,7 +51,11 @@ export class NatsLogs implements Logs {
     this.#stream = `${client.space}_log_${name.replaceAll(".", "_")}`
     this.#prefix = `${client.space}.log.${name}.`
     this.#retention = retention
-    this.#messages = new LogMessages(client, this.#stream)
+    this.#removedIds = new RemovedIds(client)
+    this.#messages = new LogMessages(client, this.#stream, async (removed) => {
+      const digest = removed?.get(digestHeader) ?? ""
+      if (digest !== "") await this.#removedIds.add(removed?.get(PubHeaders.MsgIdHdr) ?? "", digest)
+    })
     this.#numbers = new StreamNumbers()
     this.#publisher = new Publisher(client)
   }
@@ -59,7 +65,9 @@ export class NatsLogs implements Logs {
     checkKey(name)
     const logs = new NatsLogs(client, name, retention)
     await client.retry(logs.#stream, () => logs.#ensureStream())
+    await client.retry(logs.#stream, () => logs.#removedIds.ensureStream())
     client.onRestore(async () => {
+      await logs.#removedIds.ensureStream()
       const { isNew } = await logs.#ensureStream()
       if (isNew) client.log(`nats: ${logs.#stream} was lost and is created again`)
     })
@@ -73,14 +81,15 @@ export class NatsLogs implements Logs {
     this.#client.checkSize(data)
     const ts = this.#client.clock.now()
     const messageHeaders = headers()
-    messageHeaders.set(PubHeaders.MsgIdHdr, `${key}:${toHeaderValue(id)}`)
+    const uniqueId = toHeaderValue(id)
+    messageHeaders.set(PubHeaders.MsgIdHdr, digest === undefined ? `${key}:${uniqueId}` : uniqueId)
     messageHeaders.set(PubHeaders.ExpectedStreamHdr, this.#stream)
     messageHeaders.set(tsHeader, String(ts))
     if (digest !== undefined) messageHeaders.set(digestHeader, String(digest))
     const ack = await this.#publisher.publish(subject, data, messageHeaders)
     const seq = this.#numbers.toLog(ack.seq)
     if (ack.duplicate !== true) return { seq, ts, isDuplicate: false }
-    return { seq, ...(await this.#firstOf(ack.seq)), isDuplicate: true }
+    return { seq, ...(await this.#firstOf(ack.seq, uniqueId)), isDuplicate: true }
   }
 
   async read(key: string, after: number, limit: number): Promise<LogEntry[]> {
@@ -174,9 +183,9 @@ export class NatsLogs implements Logs {
   }
 
   /** Returns what an entry says besides its value; a `ts` of 0 if it has been removed. */
-  async #firstOf(seq: number): Promise<Pick<Appended, "ts" | "digest">> {
+  async #firstOf(seq: number, uniqueId: string): Promise<Pick<Appended, "ts" | "digest">> {
     const message = await this.#client.run(() => this.#client.jsm.streams.getMessage(this.#stream, { seq }))
-    const digest = message?.header.get(digestHeader) ?? ""
+    const digest = message?.header.get(digestHeader) ?? (await this.#removedIds.find(uniqueId))
     return {
       ts: Number(message?.header.get(tsHeader) ?? 0),
       ...(digest !== "" && { digest: Number(digest) }),

@@ -45,15 +45,17 @@ export class SqlLogs {
     if (retention.maxAgeMs !== undefined) this.#dropExpired(log, ts - retention.maxAgeMs)
     const bytes = Buffer.byteLength(value)
     if (isFull(retention, log, bytes)) {
-      const known = this.#seen(log, id)
+      const known = this.#seen(log, id) ?? this.#seenAnywhere(id, digest)
       if (known !== undefined) return known
       throw logFull()
     }
+    const known = this.#seenAnywhere(id, digest)
+    if (known !== undefined) return known
     const seq = Math.max(log.last, this.#firstNumber) + 1
     const sql = "insert into seen (log, id, seq, ts, digest) values (?, ?, ?, ?, ?) on conflict do nothing"
     if (this.#sql.run(sql, log.id, toSql(id), seq, ts, digest ?? null) === 0) {
-      const known = this.#seen(log, id)
-      if (known !== undefined) return known
+      const own = this.#seen(log, id)
+      if (own !== undefined) return own
     }
     if (log.last < this.#firstNumber) this.#lastBefore.set(log.id, log.last)
     log.last = seq
@@ -176,11 +178,16 @@ export class SqlLogs {
   }
 
   #seen(log: Log, id: string): Appended | undefined {
-    const row = this.#sql.one("select seq, ts, digest from seen where log = ? and id = ?", log.id, toSql(id))
-    if (row === undefined) return undefined
-    const [seq, ts, digest] = row
-    const known = { seq: Number(seq), ts: Number(ts), isDuplicate: true }
-    return digest === null ? known : { ...known, digest: Number(digest) }
+    return toKnown(
+      this.#sql.one("select seq, ts, digest from seen where id = ? and log = ?", toSql(id), log.id),
+    )
+  }
+
+  /** Finds an id with a digest in all logs. @param digest - that of the new entry; without one there is nothing to find */
+  #seenAnywhere(id: string, digest: number | undefined): Appended | undefined {
+    if (digest === undefined) return undefined
+    const sql = "select seq, ts, digest from seen where id = ? and digest is not null limit 1"
+    return toKnown(this.#sql.one(sql, toSql(id)))
   }
 
   #insert(log: Log, ts: number, value: string, bytes: number): void {
@@ -235,6 +242,13 @@ export class SqlLogs {
     log.bytes -= bytes
     log.oldestTs = undefined
   }
+}
+
+function toKnown(row: readonly SqlValue[] | undefined): Appended | undefined {
+  if (row === undefined) return undefined
+  const [seq, ts, digest = null] = row
+  const known = { seq: Number(seq), ts: Number(ts), isDuplicate: true }
+  return digest === null ? known : { ...known, digest: Number(digest) }
 }
 
 /** Reports whether a log refuses an entry of this size. */

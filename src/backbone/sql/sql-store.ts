@@ -37,7 +37,7 @@ const schema = `
     value not null);
   create unique index entry_seq on entry (log, seq);
   create table seen (n integer primary key, log integer not null, id not null, seq integer not null,
-    ts integer not null, digest integer, unique (log, id));
+    ts integer not null, digest integer, unique (id, log));
   create index seen_ts on seen (ts);
   create table row (tab text not null, key text not null, value not null, revision integer not null,
     primary key (tab, key)) without rowid;
@@ -274,10 +274,12 @@ function makeSchema(sql: Sql): void {
   sql.run("insert into meta (name, value) values ('id', ?), ('revision', 0)", id)
 }
 
-/** Adds a column that older stores lack. Older versions of agentchat ignore it. */
+/** Adds a column and an index that older stores lack. Older versions of agentchat ignore them. */
 function addDigests(sql: Sql): void {
   const found = sql.number("select count(*) from pragma_table_info('seen') where name = 'digest'")
   if (found === 0) sql.exec("alter table seen add column digest integer")
+  const older = sql.number("select count(*) from sqlite_master where sql like '%unique (log, id)%'")
+  if (older > 0) sql.exec("create index if not exists seen_id on seen (id)")
 }
 
 function checkVersion(sql: Sql, path: string): void {

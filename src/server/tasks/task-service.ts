@@ -1,4 +1,4 @@
-import type { Backbone } from "../../backbone/backbone.js"
+import type { Backbone, Logs } from "../../backbone/backbone.js"
 import { Queue, type QueuedTask } from "../../backbone/queue/queue.js"
 import type { Clock } from "../../base/clock.js"
 import { LruMap } from "../../base/lru-map.js"
@@ -41,9 +41,14 @@ interface PendingTasks {
   readonly claimed: number
 }
 
+/** The only key of the log of ids, which keeps no entry but the last. */
+const idsKey = "all"
+
 /** Tasks for a role: each waits for a free worker, which then has it for one lease. */
 export class TaskService {
   readonly #queue: Queue
+  /** The ids of all tasks, for the logs of other messages to compare. */
+  readonly #ids: Pick<Logs, "append">
   readonly #limits: Limits
   readonly #clock: Clock
   readonly #workers: Workers<Agent>
@@ -54,8 +59,13 @@ export class TaskService {
   readonly #answers: TaskAnswers
   readonly #failing = new PendingRequests()
 
-  private constructor(queue: Queue, { limits, clock, log, delivery, guards }: TaskServiceOptions) {
+  private constructor(
+    queue: Queue,
+    ids: Pick<Logs, "append">,
+    { limits, clock, log, delivery, guards }: TaskServiceOptions,
+  ) {
     this.#queue = queue
+    this.#ids = ids
     this.#limits = limits
     this.#clock = clock
     const workers = new Workers<Agent>((id) => queue.heldBy(id).length > 0)
@@ -78,11 +88,15 @@ export class TaskService {
    * Opens the queue of tasks in the store.
    * @throws {ChatError} UNAVAILABLE
    */
-  static async open(backbone: Pick<Backbone, "table">, options: TaskServiceOptions): Promise<TaskService> {
+  static async open(
+    backbone: Pick<Backbone, "table" | "logs">,
+    options: TaskServiceOptions,
+  ): Promise<TaskService> {
     const { clock, limits } = options
     const { leaseMs } = limits
+    const ids = await backbone.logs("task-id", { maxEntries: 1, whenFull: "drop-oldest" })
     const queue = await Queue.open(await backbone.table("task"), { clock, leaseMs, isValid: isTask })
-    const service = new TaskService(queue, options)
+    const service = new TaskService(queue, ids, options)
     // The relay that granted a claim may have ended before it reported it.
     for (const task of queue.claimed()) service.#reportClaimed(task)
     return service
@@ -138,6 +152,9 @@ export class TaskService {
     const refusal = this.#limitRefusal(topic, value)
     if (refusal !== undefined && !(await this.#queue.knows(messageId))) throw refusal
     const digest = digestOf(message)
+    // The queue knows only tasks; the logs know the ids of all messages.
+    const noted = await this.#ids.append(idsKey, messageId, "", digest)
+    repetition(noted, digest, message)
     const pushed = await this.#queue.push(topic, messageId, value, digest)
     return {
       ts: this.#clock.now(),
