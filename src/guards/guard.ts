@@ -262,8 +262,8 @@ export class Guard {
       if (trip !== undefined) continue
       const stop = this.#stops.find(rule.name, count.scope, ts)
       if (stop !== undefined && !mayPass(stop, from, ts)) trip = tripOf(rule, count, leftMs(stop, ts), stop)
-      else if (stop === undefined && isOver(count))
-        trip = tripOf(rule, count, this.#stops.nextMs(undefined, rule.firstPauseMs))
+      else if (isOver(count) && (stop === undefined || isByTime(rule)))
+        trip = tripOf(rule, count, this.#stops.nextMs(stop, rule.firstPauseMs))
       else if (count.dropMs !== undefined && !isOver(count)) trip = tripOf(rule, count, count.dropMs)
     }
     return trip
@@ -281,7 +281,7 @@ export class Guard {
       const { name: layer, warnShare } = rule
       const { scope, used, cost, limit } = count
       const stop = this.#stops.find(layer, scope, ts)
-      if (stop !== undefined) this.#stops.pass(stop, from, ts, rule.firstPauseMs)
+      if (stop !== undefined && !isByTime(rule)) this.#stops.pass(stop, from, ts, rule.firstPauseMs)
       const warnAt = limit * warnShare
       if (used < warnAt && used + cost >= warnAt)
         warnings.push({ layer, scope, reason: `${Math.round(used + cost)} of ${limit} are used` })
@@ -306,6 +306,11 @@ export class Guard {
 
 function isOver({ used, cost, limit }: Count): boolean {
   return cost > 0 && used + cost > limit + rounding
+}
+
+/** Reports whether a stop leaves nothing behind when its time is over: its count has begun anew by then. */
+function isByTime({ liftedBy }: Rule): boolean {
+  return liftedBy === "time"
 }
 
 /** @param stop - in force; its reason is what was counted when it began */

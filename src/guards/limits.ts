@@ -35,7 +35,7 @@ export const defaultGuardLimits = {
   refills: 6,
   refillMs: 600_000,
   /** Turns of two agents within `slowWindowMs` without finished work. */
-  slowPairTurns: 50,
+  slowPairTurns: 48,
   slowWindowMs: 86_400_000,
   /** Proposals between two agents within `slowWindowMs` that led to no deal; a rejected one counts twice. */
   dealTurns: 40,

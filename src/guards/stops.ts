@@ -20,6 +20,9 @@ export interface Stop {
   readonly passed: readonly string[]
 }
 
+/** Milliseconds in which `wakes` and `budget` count; also the first pause of `wakes`. */
+export const hourMs = 3_600_000
+
 const stopsKept = 8_192
 const savedCharacters = 100_000
 /** Authors that may send one message each after a pause: one, and one that answers it. */
@@ -90,7 +93,7 @@ export class Stops {
   lift(layer: RuleName, scope: string | undefined): Stop[] {
     const lifted: Stop[] = []
     for (const [key, stop] of this.#stops) {
-      if (stop.layer !== layer || (stop.channel !== scope && !isUnder(stop.scope, scope))) continue
+      if (stop.layer !== layer || !isStoppedUnder(stop, scope)) continue
       this.#stops.delete(key)
       lifted.push(stop)
     }
@@ -112,11 +115,16 @@ export class Stops {
   }
 
   load(state: unknown): void {
-    const longestMs = Math.max(this.#limits.stopMaxMs, this.#limits.mentionWindowMs)
+    const longestMs = Math.max(this.#limits.stopMaxMs, this.#limits.mentionWindowMs, hourMs)
     loadEntries(this.#stops, state)
     // An operator may have made the longest pause shorter.
     deleteWhere(this.#stops, (_, { pauseMs }) => pauseMs > longestMs)
   }
+}
+
+/** Reports whether a reset of `scope` lifts a stop. */
+export function isStoppedUnder(stop: Stop, scope: string | undefined): boolean {
+  return stop.channel === scope || isUnder(stop.scope, scope)
 }
 
 /** Returns the milliseconds for which a scope is still stopped; 0 if it is not. */

@@ -154,10 +154,10 @@ describe("conversation", () => {
 })
 
 describe("slow", () => {
-  it("takes 50 turns of two agents in a day and refuses the next", () => {
+  it("takes 48 turns of two agents in a day and refuses the next", () => {
     const room = new GuardRoom(["slow"])
     const [taken, trip] = pingPong(room, 20 * 60_000)
-    expect(taken).toBe(51)
+    expect(taken).toBe(49)
     expect(trip).toMatchObject({ layer: "slow", scope: "@a @b" })
     expect(room.say({ at: 51 * 20 * 60_000 + 48 * hour, from: "@b", to: ["@a"] })).toBeUndefined()
   })
@@ -167,7 +167,7 @@ describe("slow", () => {
     const [taken, trip] = pingPong(room, 20 * 60_000, { channel: "#room" })
     expect(trip).toMatchObject({ layer: "slow", scope: "@a @b" })
     room.guard.reset("#other")
-    expect(room.guard.stops(taken * 20 * 60_000)).toMatchObject([{ scope: "@a @b", used: 50, limit: 50 }])
+    expect(room.guard.stops(taken * 20 * 60_000)).toMatchObject([{ scope: "@a @b", used: 48, limit: 48 }])
     room.guard.reset(scope)
     expect(room.guard.stops(taken * 20 * 60_000)).toEqual([])
     for (let n = 0; n < 40; n++) {
@@ -236,6 +236,27 @@ describe("mentions", () => {
     room.say({ at: 4_000, from: "@silent" })
     expect(call(5_000)).toBeUndefined()
   })
+
+  it.each<[string, number, (room: GuardRoom) => void]>([
+    ["the pause is over", 303_001, () => {}],
+    ...[undefined, "#room", "@a", "@silent", "@a to @silent in #room"].map(
+      (scope): [string, number, (room: GuardRoom) => void] => [
+        `an operator resets ${String(scope)}`,
+        4_000,
+        (room) => {
+          room.guard.reset(scope)
+        },
+      ],
+    ),
+  ])("counts three anew when %s", (_, at, lift) => {
+    const room = new GuardRoom(["mentions"])
+    const call = (ts: number) => room.say({ at: ts, from: "@a", to: ["@silent"], channel: "#room" })
+    for (let n = 0; n < 3; n++) expect(call(n * 1_000)).toBeUndefined()
+    expect(call(3_000)).toBeDefined()
+    lift(room)
+    for (let n = 0; n < 3; n++) expect(call(at + n)).toBeUndefined()
+    expect(call(at + 3)).toMatchObject({ layer: "mentions" })
+  })
 })
 
 describe("wakes", () => {
@@ -252,6 +273,15 @@ describe("wakes", () => {
     expect(room.say({ at: 1, from: "@a", to: ["@x"] })?.reason).toContain("you woke others 200 times")
     expect(room.say({ at: hour + 1, from: "@a", to: ["@x"] })?.reason).toContain("you woke others 200 times")
     expect(room.guard.usage("@a", hour + 1)).toMatchObject([{ used: 200, limit: 200, isTripped: true }])
+  })
+
+  it("counts anew after the pause, and pauses twice as long when it goes on", () => {
+    const room = new GuardRoom(["wakes"])
+    const wake = (at: number) => room.say({ at, from: "@a", to: [`@w${at}`] })
+    for (let n = 0; n < 200; n++) expect(wake(n)).toBeUndefined()
+    expect(wake(200)).toMatchObject({ retryAfterMs: hour })
+    for (let n = 0; n < 200; n++) expect(wake(200 + hour + n)).toBeUndefined()
+    expect(wake(400 + hour)).toMatchObject({ retryAfterMs: 2 * hour })
   })
 
   it("takes a long series to one that is awake for one", () => {

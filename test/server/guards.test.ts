@@ -186,6 +186,31 @@ describe("two who answer each other", () => {
     }
   })
 
+  it("are shown and lifted at each relay that shares the store", async () => {
+    const operator = generateKeyPair()
+    const engine = await LastingEngine.make({ isShared: true })
+    const options = { guards: {}, operators: [formatDidKey(operator.publicKey)] }
+    const east = await TestRelay.start({ ...options, backbone: engine.lend() })
+    const west = await TestRelay.start({ ...options, backbone: engine.lend(), clock: east.clock })
+    const ann = await east.enterAs(generateKeyPair(), "ann", "#general")
+    const bob = await east.enterAs(generateKeyPair(), "bob", "#general")
+    const boss = await west.enterAs(operator, "boss")
+    const { by } = await loop(east, [ann, bob])
+    const stopped = async () => {
+      const answer = await boss.wire.ask({ type: "LIST_GUARDS", stopped: true })
+      return answer.type === "GUARDS" ? answer.list.map(({ scope }) => scope) : []
+    }
+    east.clock.advance(3_000)
+    await until("the stop is known", async () => (await stopped()).includes(`${by.id} in #general`))
+    // A relay that starts later knows it as well, and forgets none.
+    await TestRelay.start({ ...options, backbone: engine.lend(), clock: east.clock })
+    expect(await stopped()).toContain(`${by.id} in #general`)
+    const reset = await boss.wire.ask({ type: "RESET_GUARD", scope: "#general" })
+    expect(reset).toMatchObject({ type: "ACK", lifted: expect.arrayContaining([`${by.id} in #general`]) })
+    await until("nothing is stopped", async () => (await stopped()).length === 0)
+    expect(await speak(east, by, { content: textOf(900) })).toMatchObject({ type: "ACK" })
+  })
+
   it("hear that they may go on when an operator speaks, also after a restart", async () => {
     const dir = temporaryDirectory()
     const clock = new FakeClock()

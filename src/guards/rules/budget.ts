@@ -4,11 +4,11 @@ import type { GuardLimits } from "../limits.js"
 import { deleteWhere, formatEntries } from "../saved.js"
 import { isUnder } from "../scopes.js"
 import { type Drain, type Moment, type SavedCount, SharedCount } from "../shared-count.js"
+import { hourMs } from "../stops.js"
 import { type Count, noCounts, Rule, type Used } from "./rule.js"
 
 const channelsKept = 1_024
 const savedCharacters = 35_000
-const hourMs = 3_600_000
 
 /**
  * Limits the tokens that one reader of a channel reads there in an hour, estimated as a quarter of the bytes. However many

@@ -138,7 +138,9 @@ export class SameRule extends Rule {
     const [first] = copies
     const dropMs = first === undefined ? undefined : (history?.times[first] ?? ts) + sameWindowMs - ts
     const evidence = copies.map((n) => history?.ids[n] ?? "").slice(-10)
-    const used = this.#recentDrops(history, ts).length
+    // Whoever was stopped for repetitions is stopped at the next one.
+    const wasStopped = this.stops.find(this.name, scope, ts) !== undefined
+    const used = wasStopped ? limit : this.#recentDrops(history, ts).length
     return [{ scope, used, cost: copies.length > 0 ? 1 : 0, limit, evidence, dropMs }]
   }
 
@@ -176,10 +178,13 @@ export class SameRule extends Rule {
     this.#echoes.set(echoKey, { ts, count: (echo?.count ?? 0) + 1, ids })
   }
 
-  /** Returns an echo that goes on, or is stopped. */
+  /** Returns an echo that goes on, or was stopped. After a pause one of its agents may speak before it is stopped again. */
   #echoAt(key: string, ts: number): Echo | undefined {
     const echo = this.#echoes.peek(key)
-    const isOn = echo !== undefined && ts - echo.ts < this.limits.sameWindowMs
-    return isOn || this.stops.find(this.name, key, ts) !== undefined ? echo : undefined
+    if (echo === undefined) return undefined
+    const stop = this.stops.find(this.name, key, ts)
+    if (stop === undefined) return ts - echo.ts < this.limits.sameWindowMs ? echo : undefined
+    const isFirst = ts >= stop.untilMs && echo.ts < stop.untilMs
+    return isFirst ? { ...echo, count: Math.min(echo.count, this.limits.sameLast - 1) } : echo
   }
 }

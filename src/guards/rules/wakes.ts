@@ -2,9 +2,9 @@ import { LruMap } from "../../base/lru-map.js"
 import type { GuardMessage } from "../guard-message.js"
 import { formatEntries, loadEntries } from "../saved.js"
 import { othersThan, towards } from "../scopes.js"
+import { hourMs } from "../stops.js"
 import { type Count, noCounts, WindowRule } from "./rule.js"
 
-const hourMs = 3_600_000
 /** Time for which a woken agent stays awake, unless it speaks before. */
 const awakeMs = 60_000
 const wokenKept = 16_384
@@ -20,6 +20,7 @@ export class WakesRule extends WindowRule {
   readonly name = "wakes"
   readonly liftedBy = "time"
   override readonly warnShare = 0.8
+  override readonly firstPauseMs = Math.max(hourMs, this.limits.stopMs)
   protected readonly limit = this.limits.wakesPerHour
   protected readonly windowMs = hourMs
   /** Time of the last wake, by `sender to agent`. */

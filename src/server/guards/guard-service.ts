@@ -7,7 +7,7 @@ import type { GuardMessage, Trip, Usage, Warning } from "../../guards/guard-mess
 import type { GuardLimits } from "../../guards/limits.js"
 import type { DealStep } from "../../guards/rules/deals.js"
 import { isUnder, pairOf, stoppedBy } from "../../guards/scopes.js"
-import type { Stop } from "../../guards/stops.js"
+import { isStoppedUnder, type Stop } from "../../guards/stops.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { GuardFacts, GuardUsage } from "../../protocol/guard-facts.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
@@ -44,6 +44,7 @@ export class GuardService extends EventEmitter<GuardServiceEvents> {
   /** Times of the warnings, by rule and scope. */
   readonly #warnedAt = new LruMap<string, number>(warningsKept)
   readonly #makeState: () => string
+  readonly #listStops: () => readonly Stop[]
 
   private constructor(store: GuardStore, options: GuardServiceOptions) {
     super()
@@ -54,6 +55,7 @@ export class GuardService extends EventEmitter<GuardServiceEvents> {
     this.#store = store
     this.#options = options
     this.#makeState = () => this.#guard.save()
+    this.#listStops = () => this.#guard.stops(this.#time.now())
   }
 
   /** Restores the state that the last relay of the same backbone saved. @throws {ChatError} UNAVAILABLE */
@@ -145,10 +147,12 @@ export class GuardService extends EventEmitter<GuardServiceEvents> {
     return this.#guard.usage(agent, this.#time.now()).map(formatUsage)
   }
 
-  /** Returns everything that is stopped. */
-  stops(): GuardUsage[] {
+  /** Returns everything that is stopped, here and at the other relays of the backbone. @throws {ChatError} UNAVAILABLE */
+  async stops(): Promise<GuardUsage[]> {
     const ts = this.#time.now()
-    return this.#guard.stops(ts).map((stop) => formatUsage(usageOf(stop, ts)))
+    const all = [...(await this.#store.remoteStops()), ...this.#guard.stops(ts)]
+    const byScope = new Map(all.map((stop) => [`${stop.layer} ${stop.scope}`, stop]))
+    return [...byScope.values()].map((stop) => formatUsage(usageOf(stop, ts)))
   }
 
   /**
@@ -156,14 +160,15 @@ export class GuardService extends EventEmitter<GuardServiceEvents> {
    * @param by - the operator
    * @param resetId - unique among all resets
    * @param scope - undefined: everything
-   * @returns the scopes that were stopped here
+   * @returns the scopes that were stopped
    * @throws {ChatError} UNAVAILABLE
    */
   async reset(by: string, resetId: string, scope: string | undefined): Promise<string[]> {
     this.#options.log(`guard: ${scope ?? "everything"} reset by ${by}`)
-    const lifted = this.#lift(scope)
+    const remote = await this.#store.remoteStops()
+    const lifted = [...this.#lift(scope), ...remote.filter((stop) => isStoppedUnder(stop, scope))]
     await this.#store.spreadReset(resetId, scope)
-    return lifted.map((stop) => stop.scope)
+    return [...new Set(lifted.map((stop) => stop.scope))]
   }
 
   // Field by field: a spread costs as much as the rest of the guards.
@@ -246,7 +251,7 @@ export class GuardService extends EventEmitter<GuardServiceEvents> {
   }
 
   #touch(): void {
-    this.#store.touch(this.#makeState)
+    this.#store.touch(this.#makeState, this.#listStops)
   }
 }
 

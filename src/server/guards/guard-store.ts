@@ -1,15 +1,20 @@
+import { randomUUID } from "node:crypto"
 import { EventEmitter } from "node:events"
 import type { Backbone, Table } from "../../backbone/backbone.js"
 import { type KnownRow, updateRow } from "../../backbone/update-row.js"
 import type { Clock, Timer } from "../../base/clock.js"
 import { isPlain } from "../../base/plain.js"
+import type { Stop } from "../../guards/stops.js"
 import { ChatError } from "../../protocol/errors.js"
 
 /** Milliseconds between two writes: what a crash forgives at most. */
 const writeMs = 3_000
-/** Keys of the two rows: the state of one relay, and what operators lifted. */
+/** Keys of the rows: the state of one relay, what operators lifted, and what each relay has stopped. */
 const stateKey = "state"
 const resetKey = "reset"
+const stopsPrefix = "stops-"
+/** Stops of one relay that the others can list. */
+const stopsListed = 1_000
 /** Resets kept in the row besides the last one: a relay may see several changes of it as one. */
 const earlierKept = 32
 
@@ -32,8 +37,8 @@ interface Reset {
 }
 
 /**
- * Saves the state of the guards, as one JSON document that is replaced every few seconds, and spreads resets among the
- * relays of one backbone. A relay in memory saves nothing.
+ * Saves the state of the guards, as one JSON document that is replaced every few seconds. Relays of one backbone learn
+ * of each other's resets, and can list each other's stops. A relay in memory saves nothing.
  */
 export class GuardStore extends EventEmitter<GuardStoreEvents> {
   readonly #table: Table
@@ -50,6 +55,10 @@ export class GuardStore extends EventEmitter<GuardStoreEvents> {
   /** Ids of the resets in the row as last seen, and of resets of this relay not seen there yet. */
   #seen = new Set<string>()
   readonly #own = new Set<string>()
+  readonly #stopsKey = stopsPrefix + randomUUID()
+  /** The stops of this relay as they were written last. */
+  #stopsWritten = "[]"
+  #listStops: () => readonly Stop[] = () => []
 
   private constructor(table: Table, backbone: Backbone, state: unknown, options: GuardStoreOptions) {
     super()
@@ -65,17 +74,33 @@ export class GuardStore extends EventEmitter<GuardStoreEvents> {
     const table = await backbone.table("guard")
     const row = backbone.kind === "memory" ? undefined : await table.get(stateKey)
     // Earlier versions saved the state in several rows.
-    for (const { key } of await table.rows())
-      if (key !== stateKey && key !== resetKey) await table.delete(key)
+    for (const { key, value } of await table.rows()) {
+      const isCurrent = key.startsWith(stopsPrefix) && stopsIn(value, options.clock.now()).length > 0
+      if (key !== stateKey && key !== resetKey && !isCurrent) await table.delete(key)
+    }
     const store = new GuardStore(table, backbone, row && parse(row.value), options)
     if (backbone.isShared) await store.#watchResets()
     return store
   }
 
-  /** The state has changed; it is written soon. @param makeState - returns it as JSON */
-  touch(makeState: () => string): void {
+  /**
+   * The state has changed; it is written soon.
+   * @param makeState - returns it as JSON
+   * @param listStops - returns the stops in force
+   */
+  touch(makeState: () => string, listStops: () => readonly Stop[]): void {
     this.#makeState = makeState
+    this.#listStops = listStops
     this.#startTimer()
+  }
+
+  /** Returns what the other relays of the backbone have stopped, as of a few seconds ago. @throws {ChatError} UNAVAILABLE */
+  async remoteStops(): Promise<readonly Stop[]> {
+    if (!this.#isShared) return []
+    const rows = await this.#table.rows()
+    const now = this.#options.clock.now()
+    const others = rows.filter(({ key }) => key.startsWith(stopsPrefix) && key !== this.#stopsKey)
+    return others.flatMap(({ value }) => stopsIn(value, now))
   }
 
   /** Tells the other relays that an operator lifted a scope. @throws {ChatError} UNAVAILABLE */
@@ -118,6 +143,7 @@ export class GuardStore extends EventEmitter<GuardStoreEvents> {
   async #put(makeState: () => string): Promise<void> {
     try {
       await this.#table.put(stateKey, makeState())
+      if (this.#isShared) await this.#putStops()
       this.#isFailing = false
     } catch (error) {
       if (!(error instanceof ChatError)) throw error
@@ -125,6 +151,13 @@ export class GuardStore extends EventEmitter<GuardStoreEvents> {
       this.#isFailing = true
       this.#makeState ??= makeState
     }
+  }
+
+  async #putStops(): Promise<void> {
+    const value = JSON.stringify(this.#listStops().slice(-stopsListed))
+    if (value === this.#stopsWritten) return
+    await this.#table.put(this.#stopsKey, value)
+    this.#stopsWritten = value
   }
 
   async #watchResets(): Promise<void> {
@@ -135,10 +168,21 @@ export class GuardStore extends EventEmitter<GuardStoreEvents> {
       const news = resets.filter(({ id }) => !this.#seen.has(id) && !this.#own.delete(id))
       this.#seen = new Set(resets.map(({ id }) => id))
       // Resets from before this relay opened are in the saved state already.
-      if (isOpen) for (const { scope } of news.reverse()) this.emit("reset", scope)
+      if (!isOpen || news.length === 0) return
+      for (const { scope } of news.reverse()) this.emit("reset", scope)
+      // The operator may list the stops next.
+      this.#timer?.cancel()
+      this.#timer = undefined
+      if (this.#writing === undefined) void this.#write()
     })
     isOpen = true
   }
+}
+
+/** Returns the stops in a row that are still in force. */
+function stopsIn(text: string, now: number): Stop[] {
+  const stops = parse(text)
+  return Array.isArray(stops) ? (stops as Stop[]).filter(({ untilMs }) => untilMs > now) : []
 }
 
 /** Returns the resets in a row, the last one first. A malformed row must not lift everything. */

@@ -59,12 +59,12 @@ export function guardHandlers(
       session.send(answer, id)
     },
 
-    LIST_GUARDS(session, { id, agent: ref, stopped: isAll = false }) {
+    async LIST_GUARDS(session, { id, agent: ref, stopped: isAll = false }) {
       const own = session.agent.id
       const agent = ref === undefined ? own : resolveAgent(ref, roster, "agent")
       if ((isAll || agent !== own) && !guards.isOperator(own)) throw notOperator("LIST_GUARDS")
       charge(session, "LIST_GUARDS")
-      const list = isAll ? guards.stops() : usageOf(services, settings, agent, own)
+      const list = isAll ? await guards.stops() : usageOf(services, settings, agent, own)
       session.send({ type: "GUARDS", agent, list, ...successionTo(agent, ref, roster) }, id)
     },
 

@@ -42,7 +42,7 @@ describe("agents without a key that say the same, one after another", () => {
     expect(room.say({ at, from: "@another", text: hello })).toMatchObject({ layer: "same", liftedBy: "time" })
     expect(room.say({ at: at + stopMs, from: "@one-more", text: hello })).toBeUndefined()
     expect(room.say({ at: at + stopMs + 1, from: "@the-next", text: hello })).toMatchObject({
-      retryAfterMs: 2 * stopMs - 1,
+      retryAfterMs: 2 * stopMs,
     })
   })
 
@@ -65,5 +65,18 @@ describe("agents without a key that say the same, one after another", () => {
     ["come seldom", { everyMs: sameWindowMs }],
   ])("are no matter when they %s", (_, how) => {
     expect(comeIn(new GuardRoom(["same"]), 3 * sameLast, how)).toEqual([])
+  })
+})
+
+describe("an author that was stopped for repeating itself", () => {
+  it("may say several things when the pause is over", () => {
+    const room = new GuardRoom(["same"])
+    const say = (at: number, text = hello) => room.say({ at, from: "@a", text })
+    expect([say(0), say(1), say(2)].map((trip) => trip?.layer)).toEqual([undefined, "same", "same"])
+    expect(say(3, "something that is entirely new here")).toMatchObject({ layer: "same" })
+    for (let n = 0; n < 5; n++)
+      expect(say(3 + stopMs + n, `number ${n} of the things that are new`)).toBeUndefined()
+    expect(say(10 + stopMs)).toBeUndefined()
+    expect(say(11 + stopMs)).toMatchObject({ layer: "same", retryAfterMs: 2 * stopMs })
   })
 })
