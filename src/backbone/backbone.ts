@@ -12,7 +12,7 @@ export interface Backbone {
   readonly kind: "memory" | "sqlite" | "nats"
   /**
    * Identifies the storage: the same after a restart and for every relay that shares it. `memory` has a new one each
-   * time.
+   * time. Changes if the storage was lost and another relay has given the new one its id; see {@link onIdChange}.
    */
   readonly id: string
   /** False while the storage cannot be reached; see {@link onReachabilityChange}. */
@@ -27,6 +27,8 @@ export interface Backbone {
   table(name: string): Promise<Table>
   /** Calls `listener` whenever {@link isReachable} changes. */
   onReachabilityChange(listener: (isReachable: boolean) => void): void
+  /** Calls `listener` when {@link id} has changed; absent if it cannot. */
+  onIdChange?(listener: () => void): void
   /** Completes pending writes; nothing may be called afterwards. */
   close(): Promise<void>
 }

@@ -196,6 +196,10 @@ export class Relay {
     // For example when file descriptors run out: the connection is lost, the relay is not.
     this.#server.on("error", (error) => log(`a connection could not be accepted: ${error.message}`))
     this.#scheduleProbe()
+    // Clients have to learn the new id, and that everything before it is gone.
+    this.#services.backbone.onIdChange?.(() =>
+      this.#closeSessions("the store is another one now; connect again"),
+    )
     log(`listening: ${this.url} as ${this.serverId}`)
     if (compat === true) log("compat: the older handshake, which names no relay, is accepted too")
   }
@@ -222,17 +226,21 @@ export class Relay {
       this.#server.close(() => resolve())
     })
     this.#probeTimer?.cancel()
-    for (const session of [...this.#services.sessions.all()]) {
-      session.sendError(new ChatError("SHUTTING_DOWN", "the relay is stopping"))
-      session.close(goingAway, "SHUTTING_DOWN")
-    }
-    for (const webSocket of this.#webSockets.clients) webSocket.close(goingAway, "SHUTTING_DOWN")
+    this.#closeSessions("the relay is stopping")
     this.#server.closeIdleConnections()
     const deadline = clock.setTimer(() => this.#cutAll(), stopMs)
     await closed
     deadline.cancel()
     await closeServices(this.#services)
     log("stopped")
+  }
+
+  #closeSessions(reason: string): void {
+    for (const session of [...this.#services.sessions.all()]) {
+      session.sendError(new ChatError("SHUTTING_DOWN", reason))
+      session.close(goingAway, "SHUTTING_DOWN")
+    }
+    for (const webSocket of this.#webSockets.clients) webSocket.close(goingAway, "SHUTTING_DOWN")
   }
 
   #cutAll(): void {

@@ -28,11 +28,12 @@ export class LastingEngine {
 /** The access of one relay to an engine. While it is cut off, calls are refused and changes are held back. */
 export class LentEngine implements Backbone {
   readonly kind: Backbone["kind"]
-  readonly id: string
+  id: string
   readonly isShared: boolean
   readonly bus?: Bus
   isReachable = true
   readonly #memory: Backbone
+  readonly #idListeners: (() => void)[] = []
   readonly #reachListeners: ((isReachable: boolean) => void)[] = []
   /** Listener calls held back while it was cut off. */
   #missed: (() => void)[] = []
@@ -109,6 +110,16 @@ export class LentEngine implements Backbone {
       rows: () => this.#reach(() => table.rows()),
       watch: (listener) => table.watch(this.#delay(name, this.#holdBack(listener))),
     }
+  }
+
+  /** Gives the engine another id, as another relay does after the engine was lost. */
+  setId(id: string): void {
+    this.id = id
+    for (const listener of this.#idListeners) listener()
+  }
+
+  onIdChange(listener: () => void): void {
+    this.#idListeners.push(listener)
   }
 
   onReachabilityChange(listener: (isReachable: boolean) => void): void {

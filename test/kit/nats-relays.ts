@@ -23,6 +23,6 @@ export async function startOn(servers: string): Promise<Relay> {
 export async function enter(relay: Relay, keys: KeyPair, name: string): Promise<{ wire: Wire; id: string }> {
   const wire = await Wire.open(relay.port)
   wire.say({ type: "IDENTIFY", name, pubkey: formatDidKey(keys.publicKey) })
-  wire.say(prove(await wire.next("CHALLENGE"), keys))
+  wire.say(prove(await wire.next("CHALLENGE"), keys, Math.floor(Date.now() / 1_000)))
   return { wire, id: (await wire.next("WELCOME")).agent_id }
 }

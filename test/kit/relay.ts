@@ -89,8 +89,11 @@ export interface TestAgent {
 }
 
 /** Builds the correct answer to a challenge. */
-export function prove({ aud, challenge_id, nonce }: ServerMessage<"CHALLENGE">, keyPair: KeyPair): object {
-  const iat = 1_800_000_000
+export function prove(
+  { aud, challenge_id, nonce }: ServerMessage<"CHALLENGE">,
+  keyPair: KeyPair,
+  iat = 1_800_000_000,
+): object {
   const sig = signChallenge({ aud, challenge_id, nonce, iat }, keyPair)
   return { type: "VERIFY_IDENTITY", challenge_id, iat, sig }
 }

@@ -178,7 +178,7 @@ describe("a relay with --compat", () => {
     const wire = await relay.connect()
     wire.say({ type: "IDENTIFY", name: "old", pubkey: formatPublicPem(keyPair.publicKey) })
     const { challenge_id, nonce } = await wire.next("CHALLENGE")
-    const timestamp = 1_700_000_000_000
+    const timestamp = 1_800_000_000_000
     const signature = signCompatChallenge({ challenge_id, nonce, timestamp }, keyPair)
     wire.say({ type: "VERIFY_IDENTITY", challenge_id, signature, timestamp })
     expect(await wire.next("WELCOME")).toMatchObject({ agent_id: agentIdOf(keyPair.publicKey) })
@@ -190,8 +190,11 @@ describe("a relay with --compat", () => {
     const wire = await relay.connect()
     wire.say({ type: "IDENTIFY", name: "old", pubkey: did })
     const { challenge_id, nonce } = await wire.next("CHALLENGE")
-    const signature = signCompatChallenge({ challenge_id, nonce, timestamp: 1 }, generateKeyPair())
-    const answer = { type: "VERIFY_IDENTITY", challenge_id, signature, timestamp: 1 }
+    const signature = signCompatChallenge(
+      { challenge_id, nonce, timestamp: 1_800_000_000_000 },
+      generateKeyPair(),
+    )
+    const answer = { type: "VERIFY_IDENTITY", challenge_id, signature, timestamp: 1_800_000_000_000 }
     expect(await wire.ask(answer)).toMatchObject({ code: "VERIFICATION_FAILED" })
   })
 
@@ -200,8 +203,8 @@ describe("a relay with --compat", () => {
     const wire = await relay.connect()
     wire.say({ type: "IDENTIFY", name: "old", pubkey: did })
     const { challenge_id, nonce } = await wire.next("CHALLENGE")
-    const signature = signCompatChallenge({ challenge_id, nonce, timestamp: 1 }, keyPair)
-    wire.say({ type: "VERIFY_IDENTITY", challenge_id, signature, timestamp: 1 })
+    const signature = signCompatChallenge({ challenge_id, nonce, timestamp: 1_800_000_000_000 }, keyPair)
+    wire.say({ type: "VERIFY_IDENTITY", challenge_id, signature, timestamp: 1_800_000_000_000 })
     await wire.next("WELCOME")
     const { wire: sender } = await relay.enter("bob")
     await sender.ask({ type: "MSG", to: "@old", content: "once" })

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto"
 import type { Clock } from "../../base/clock.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { Backbone, Logs, Retention, Table } from "../backbone.js"
+import { Listeners } from "../listeners.js"
 import { NatsBus } from "./bus.js"
 import { parseNatsAddress, unreachable } from "./dial.js"
 import { errorText, NatsClient } from "./nats-client.js"
@@ -67,30 +68,33 @@ async function openSpace(client: NatsClient): Promise<Backbone> {
   const candidate = `srv_${randomBytes(idBytes).toString("base64url")}`
   const id = await client.withTimeout(() => system.ensure("id", candidate))
   if (id === undefined) throw new ChatError("UNAVAILABLE", "the store does not keep what is written")
-  // A NATS that lost everything is still the store of the relays that use it.
-  client.onRestore(async () => {
-    const found = await system.ensure("id", id)
-    if (found !== id) client.log(`nats: the store is another one now (${found}); restart this relay`)
-  })
   return new NatsBackbone(client, system, id)
 }
 
 class NatsBackbone implements Backbone {
   readonly kind = "nats"
   readonly isShared = true
-  readonly id: string
   readonly #client: NatsClient
   readonly #system: NatsTable
   readonly bus: NatsBus
+  #id: string
+  readonly #idListeners = new Listeners<undefined>()
   readonly #logs = new Map<string, Promise<NatsLogs>>()
   readonly #tables = new Map<string, Promise<NatsTable>>()
 
   constructor(client: NatsClient, system: NatsTable, id: string) {
     this.#client = client
     this.#system = system
-    this.id = id
+    this.#id = id
     this.bus = new NatsBus(client)
-    client.startProbing(() => system.probe())
+    client.startProbing(async () => {
+      await system.probe()
+      await this.#checkId()
+    })
+  }
+
+  get id(): string {
+    return this.#id
   }
 
   get isReachable(): boolean {
@@ -107,6 +111,22 @@ class NatsBackbone implements Backbone {
 
   onReachabilityChange(listener: (isReachable: boolean) => void): void {
     this.#client.onReachabilityChange(listener)
+  }
+
+  onIdChange(listener: () => void): void {
+    this.#idListeners.add(listener)
+  }
+
+  /**
+   * A NATS that lost everything is still the store of the relays that use it, and the first one to notice gives it its
+   * id again. If that is a relay which started meanwhile, the others take over its id: relays of one chat have one.
+   */
+  async #checkId(): Promise<void> {
+    const found = await this.#system.ensure("id", this.#id)
+    if (found === undefined || found === this.#id) return
+    this.#client.log(`nats: the store is another one now: ${found} instead of ${this.#id}`)
+    this.#id = found
+    this.#idListeners.emit(undefined)
   }
 
   async close(): Promise<void> {

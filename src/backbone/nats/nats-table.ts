@@ -82,6 +82,8 @@ export class NatsTable implements Table {
 
   /** Creates a row unless it exists, also while the store counts as unreachable. @returns its value */
   async ensure(key: string, value: string): Promise<string | undefined> {
+    const found = await this.#find(key)
+    if (found?.value !== undefined) return found.value
     await this.#create(key, Buffer.from(value))
     return (await this.#find(key))?.value
   }

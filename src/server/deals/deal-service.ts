@@ -38,7 +38,7 @@ export interface DealServiceOptions extends DealTableOptions {
  */
 export class DealService {
   readonly #deals: DealTable
-  readonly #serverId: string
+  readonly #backbone: Pick<Backbone, "id">
   readonly #options: DealServiceOptions
   /** Sends the statements of a deal in order. */
   readonly #mutex = new KeyedMutex()
@@ -48,12 +48,12 @@ export class DealService {
     backbone: Pick<Backbone, "table" | "id">,
     options: DealServiceOptions,
   ): Promise<DealService> {
-    return new DealService(await DealTable.open(backbone, options), backbone.id, options)
+    return new DealService(await DealTable.open(backbone, options), backbone, options)
   }
 
-  private constructor(deals: DealTable, serverId: string, options: DealServiceOptions) {
+  private constructor(deals: DealTable, backbone: Pick<Backbone, "id">, options: DealServiceOptions) {
     this.#deals = deals
-    this.#serverId = serverId
+    this.#backbone = backbone
     this.#options = options
   }
 
@@ -75,7 +75,7 @@ export class DealService {
         hint: "connect with an identity: agentchat identity --generate",
       })
     }
-    const statement = readOwnStatement(frame, did, this.#serverId)
+    const statement = readOwnStatement(frame, did, this.#backbone.id)
     const id = proposalIdOf(statement)
     return this.#mutex.run(id, () => this.#record(agent, statement, id))
   }

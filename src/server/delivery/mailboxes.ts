@@ -52,8 +52,8 @@ export class Mailboxes extends EventEmitter<MailboxesEvents> {
   readonly #roster: Pick<Roster, "currentId">
   readonly #clock: Clock
   readonly #log: (line: string) => void
-  /** Start of the ids by which clients confirm a DELIVERY. */
-  readonly #idPrefix: string
+  /** Its id begins the ids by which clients confirm a DELIVERY. */
+  readonly #backbone: Pick<Backbone, "id">
   /** Bytes of all mailboxes, if they are kept in memory. */
   readonly #budget: ByteBudget | undefined
   /** Mailboxes of the agents that are connected here. */
@@ -68,7 +68,7 @@ export class Mailboxes extends EventEmitter<MailboxesEvents> {
     super()
     this.#logs = logs
     this.#roster = roster
-    this.#idPrefix = backbone.id
+    this.#backbone = backbone
     this.#budget = backbone.kind === "memory" ? new ByteBudget(limits.mailTotalBytes) : undefined
     this.#clock = clock
     this.#log = log
@@ -162,7 +162,7 @@ export class Mailboxes extends EventEmitter<MailboxesEvents> {
       logs: this.#logs,
       sendsReceived,
       confirmsNotices,
-      idPrefix: this.#idPrefix,
+      idPrefix: this.#backbone.id,
       onConfirmed: (seq, bytes) => {
         this.#budget?.give(bytes)
         void this.#trim(key, seq)

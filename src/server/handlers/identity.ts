@@ -41,7 +41,7 @@ export function identityHandlers(
   settings: RelaySettings,
 ): Pick<ClientHandlers<Session>, "IDENTIFY" | "VERIFY_IDENTITY"> {
   const { limits, clock, isCompat, log } = settings
-  const serverId = services.backbone.id
+  const { backbone } = services
 
   return {
     IDENTIFY(session, message) {
@@ -56,11 +56,11 @@ export function identityHandlers(
         return
       }
       const claim = { message, publicKey: parsePublicKey(message.pubkey) }
-      const challenge = new Challenge(claim, serverId, clock.monotonic() + limits.challengeMs)
+      const challenge = new Challenge(claim, backbone.id, clock.monotonic() + limits.challengeMs)
       session.startChallenge(challenge)
       const { id: challenge_id, nonce } = challenge
       const expires_ms = limits.challengeMs
-      session.send({ type: "CHALLENGE", challenge_id, nonce, aud: serverId, expires_ms }, message.id)
+      session.send({ type: "CHALLENGE", challenge_id, nonce, aud: backbone.id, expires_ms }, message.id)
     },
 
     VERIFY_IDENTITY(session, message) {
@@ -70,7 +70,7 @@ export function identityHandlers(
       const { claim } = challenge
       let keys: readonly string[]
       try {
-        challenge.check(message, clock.monotonic(), isCompat)
+        challenge.check(message, clock, isCompat)
         keys = verifySuccession(message.rotations ?? [], formatDidKey(claim.publicKey))
       } catch (error) {
         if (!(error instanceof ChatError) || error.code === "INVALID_MSG") throw error

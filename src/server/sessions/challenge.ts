@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto"
+import type { Clock } from "../../base/clock.js"
 import { verifyChallenge, verifyCompatChallenge } from "../../identity/auth-proof.js"
 import type { PublicKey } from "../../identity/keys.js"
 import type { ClientMessage } from "../../protocol/client-messages.js"
@@ -6,6 +7,8 @@ import { ChatError } from "../../protocol/errors.js"
 
 const idBytes = 16
 const nonceBytes = 32
+/** The clock of a client may be wrong by this; the nonce alone proves that an answer is fresh. */
+const mostSkewMs = 366 * 86_400_000
 
 /** The claim of IDENTIFY. */
 export interface Claim {
@@ -32,11 +35,12 @@ export class Challenge {
   }
 
   /**
+   * @param clock - of the relay
    * @param isCompat - whether the proof of the first AgentChat, which names no audience, is accepted too
    * @throws {ChatError} VERIFICATION_FAILED unless `answer` proves the claimed key to this relay;
    * HANDSHAKE_TIMEOUT if it came too late; INVALID_MSG if it contains no proof
    */
-  check(answer: ClientMessage<"VERIFY_IDENTITY">, nowMs: number, isCompat: boolean): void {
+  check(answer: ClientMessage<"VERIFY_IDENTITY">, clock: Clock, isCompat: boolean): void {
     const { challenge_id, sig, iat, signature, timestamp } = answer
     if (challenge_id !== this.id) {
       throw new ChatError(
@@ -44,7 +48,9 @@ export class Challenge {
         "VERIFY_IDENTITY.challenge_id: is not that of this connection's challenge",
       )
     }
-    if (nowMs > this.#expiresAtMs) throw new ChatError("HANDSHAKE_TIMEOUT", "the challenge has expired")
+    if (clock.monotonic() > this.#expiresAtMs)
+      throw new ChatError("HANDSHAKE_TIMEOUT", "the challenge has expired")
+    checkTime(iat === undefined ? timestamp : iat * 1_000, clock.now())
     const { publicKey } = this.claim
     const { nonce } = this
     if (sig !== undefined && iat !== undefined) {
@@ -57,4 +63,16 @@ export class Challenge {
       throw new ChatError("INVALID_MSG", `VERIFY_IDENTITY: sig and iat are required${advice}`)
     }
   }
+}
+
+function checkTime(ts: number | undefined, now: number): void {
+  if (ts === undefined || Math.abs(ts - now) <= mostSkewMs) return
+  const today = new Date(now).toISOString().slice(0, 10)
+  throw new ChatError(
+    "VERIFICATION_FAILED",
+    "VERIFY_IDENTITY.iat: is more than a year from the relay's clock",
+    {
+      hint: `set the clock of the machine that is wrong; the relay's says ${today}`,
+    },
+  )
 }
