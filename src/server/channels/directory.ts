@@ -4,12 +4,18 @@ import type { Clock, Timer } from "../../base/clock.js"
 import { closestNames } from "../../base/closest-names.js"
 import { ChatError } from "../../protocol/errors.js"
 import { defaultChannels, type Limits } from "../../protocol/limits.js"
-import { type AgentId, type Channel as ChannelName, parseChannel } from "../../protocol/names.js"
+import {
+  type AgentId,
+  type Channel as ChannelName,
+  parseChannel,
+  persistentIdPattern,
+} from "../../protocol/names.js"
 import type { ChannelEntry } from "../../protocol/server-messages.js"
 import { formatStored, parseStored, type Stored } from "../delivery/message-json.js"
 import type { Roster } from "../roster/roster.js"
 import type { Agent } from "../sessions/agent.js"
 import { ByteBudget } from "../sessions/byte-budget.js"
+import { FairShare, type Origin, unknownOrigin } from "../sessions/origin.js"
 import type { SessionRegistry } from "../sessions/session-registry.js"
 import type { WriteScheduler } from "../wire/write-scheduler.js"
 import { Channel } from "./channel.js"
@@ -24,7 +30,9 @@ const sweepMs = 3_600_000
  * until then find its invitations, its settings and what was said meanwhile.
  */
 const keptSweeps = 7 * 24
-/** Looks after which it may make room for another channel: it was empty for an hour. */
+/** The same for a durable channel in which nothing is said either: 30 days, for which messages are kept. */
+const durableSweeps = 30 * 24
+/** Looks after which it may make room for another channel, or ends if nobody may come back: it was empty for an hour. */
 const evictableSweeps = 2
 
 /** Events of a {@link ChannelDirectory}. */
@@ -53,11 +61,14 @@ export class ChannelDirectory extends EventEmitter<DirectoryEvents> {
   readonly #options: DirectoryOptions
   readonly #budget: ByteBudget
   readonly #channels = new Map<ChannelName, Channel>()
-  /** For each channel without members, how many looks in a row found none. */
-  readonly #emptySweeps = new Map<Channel, number>()
+  /** For each channel without members, how many looks in a row found none, and no message since the first. */
+  readonly #unused = new Map<Channel, { readonly sweeps: number; readonly seq: number }>()
   #sweepTimer: Timer | undefined
-  /** Names of channels that are being created. */
-  readonly #creating = new Set<ChannelName>()
+  /** Names of channels that are being created, and the origins of their makers. */
+  readonly #creating = new Map<ChannelName, Origin>()
+  readonly #share: FairShare
+  /** The origin that each channel but the default ones is charged to. */
+  readonly #origins = new Map<Channel, Origin>()
   /** Channels with a history whose newest number is known, or is being read. */
   readonly #seqLoads = new Map<Channel, Promise<void>>()
   /** Not below any number of a removed channel, so that a member that returns never asks for a number to come. */
@@ -69,6 +80,7 @@ export class ChannelDirectory extends EventEmitter<DirectoryEvents> {
     this.#logs = logs
     this.#options = options
     this.#budget = new ByteBudget(options.limits.retainedTotalBytes)
+    this.#share = new FairShare(options.limits.channels)
   }
 
   /** Opens the default channels and all stored ones. @throws {ChatError} UNAVAILABLE */
@@ -160,27 +172,34 @@ export class ChannelDirectory extends EventEmitter<DirectoryEvents> {
     throw new ChatError("NOT_IN_CHANNEL", `channel: join ${name} first`)
   }
 
-  /** @throws {ChatError} CHANNEL_EXISTS, LIMIT_REACHED, UNSUPPORTED, UNAVAILABLE */
-  async create(name: ChannelName, record: ChannelRecord): Promise<Channel> {
+  /**
+   * @param origin - of the maker, which has a share of all channels
+   * @throws {ChatError} CHANNEL_EXISTS, LIMIT_REACHED, UNSUPPORTED, UNAVAILABLE
+   */
+  async create(name: ChannelName, record: ChannelRecord, origin: Origin): Promise<Channel> {
     const known = this.#channels.get(name)
     // Another relay may have removed an empty channel without this relay knowing yet.
     const exists =
       known !== undefined && (known.isPermanent || known.members.size > 0 || !this.store.isShared)
     if (exists || this.#creating.has(name)) throw existsError(name)
-    const { limits } = this.#options
-    if (this.#channels.size >= limits.channels && !this.#evict()) {
-      throw new ChatError("LIMIT_REACHED", `channel: this relay has ${limits.channels} channels already`)
+    if (!this.#hasRoom(origin)) {
+      const { channels: most } = this.#options.limits
+      throw new ChatError("LIMIT_REACHED", `channel: no more channels from one origin, of ${most} in all`, {
+        hint: "leave channels that nobody uses: one that everybody has left ends",
+      })
     }
     if (record.isDurable && !this.isStored) {
       throw new ChatError("UNSUPPORTED", "durable: this relay keeps everything in memory", {
         hint: "start it with: agentchat serve --data DIR",
       })
     }
-    this.#creating.add(name)
+    this.#creating.set(name, origin)
+    this.#share.take(origin)
     try {
       if (!(await this.store.create(name, record))) throw existsError(name)
     } finally {
       this.#creating.delete(name)
+      this.#share.give(origin)
     }
     const channel = this.#channels.get(name) ?? this.#open(name, record, false)
     await this.loadSeq(channel)
@@ -226,7 +245,7 @@ export class ChannelDirectory extends EventEmitter<DirectoryEvents> {
   /** Removes `agent`, whose session ended. */
   disconnect(channel: Channel, agent: Agent): void {
     channel.disconnect(agent)
-    this.#emptySweeps.delete(channel)
+    this.#unused.delete(channel)
   }
 
   #open(name: ChannelName, record: ChannelRecord, isPermanent: boolean): Channel {
@@ -244,6 +263,11 @@ export class ChannelDirectory extends EventEmitter<DirectoryEvents> {
       writes,
     })
     this.#channels.set(name, channel)
+    if (!isDefault(name)) {
+      const origin = this.#creating.get(name) ?? makerOrigin(record)
+      this.#origins.set(channel, origin)
+      this.#share.take(origin)
+    }
     this.emit("opened", channel)
     return channel
   }
@@ -298,18 +322,37 @@ export class ChannelDirectory extends EventEmitter<DirectoryEvents> {
   }
 
   #age(channel: Channel): void {
-    const sweeps = this.#isEmpty(channel) ? (this.#emptySweeps.get(channel) ?? 0) + 1 : 0
-    if (sweeps === 0) this.#emptySweeps.delete(channel)
-    else if (sweeps <= keptSweeps) this.#emptySweeps.set(channel, sweeps)
+    const { seq, record, isDurable } = channel
+    const before = this.#unused.get(channel)
+    if (isDefault(channel.name) || !this.#hasNoMembers(channel)) {
+      this.#unused.delete(channel)
+      return
+    }
+    const isSame = before !== undefined && (!isDurable || before.seq === seq)
+    const sweeps = isSame ? before.sweeps + 1 : 1
+    const isExpecting = channel.isExpectingOthers((record.maker ?? "") as AgentId)
+    const most = isDurable ? durableSweeps : isExpecting ? keptSweeps : evictableSweeps
+    if (sweeps <= most) this.#unused.set(channel, { sweeps, seq })
     else this.#remove(channel)
   }
 
-  /** Removes the open channel that has been empty the longest, to make room. @returns false if there is none */
-  #evict(): boolean {
+  /** Returns whether an origin may have one more channel, for which a channel may have to end that nobody is in. */
+  #hasRoom(origin: Origin): boolean {
+    while (!this.#share.fits(origin)) if (!this.#evict(origin)) return false
+    return true
+  }
+
+  /**
+   * Removes the open channel that has been empty the longest, of an origin that has as many as the given one.
+   * @returns false if there is none
+   */
+  #evict(origin: Origin): boolean {
+    const least = this.#share.usedBy(origin)
     let oldest: Channel | undefined
     let most = evictableSweeps - 1
-    for (const [channel, sweeps] of this.#emptySweeps) {
+    for (const [channel, { sweeps }] of this.#unused) {
       if (sweeps <= most || channel.isInviteOnly || !this.#isEmpty(channel)) continue
+      if (this.#share.usedBy(this.#origins.get(channel) ?? "") < least) continue
       oldest = channel
       most = sweeps
     }
@@ -318,8 +361,12 @@ export class ChannelDirectory extends EventEmitter<DirectoryEvents> {
   }
 
   /** Reports whether a channel that may end has no members on any relay. */
-  #isEmpty({ name, members, isPermanent }: Channel): boolean {
-    return !isPermanent && members.size === 0 && this.#options.roster.countRemoteMembers(name) === 0
+  #isEmpty(channel: Channel): boolean {
+    return !channel.isPermanent && this.#hasNoMembers(channel)
+  }
+
+  #hasNoMembers({ name, members }: Channel): boolean {
+    return members.size === 0 && this.#options.roster.countRemoteMembers(name) === 0
   }
 
   #remove(channel: Channel): void {
@@ -339,10 +386,23 @@ export class ChannelDirectory extends EventEmitter<DirectoryEvents> {
   #forget(channel: Channel): void {
     this.#channels.delete(channel.name)
     this.#seqLoads.delete(channel)
-    this.#emptySweeps.delete(channel)
+    this.#unused.delete(channel)
+    const origin = this.#origins.get(channel)
+    if (origin !== undefined) this.#share.give(origin)
+    this.#origins.delete(channel)
     this.#seqFloor = Math.max(this.#seqFloor, channel.seq)
     channel.clear()
   }
+}
+
+/** Reports whether a channel is one that every relay has. */
+export function isDefault(name: ChannelName): boolean {
+  return (defaultChannels as readonly string[]).includes(name)
+}
+
+/** Returns the origin of a channel that another relay made, or an earlier life of this one. */
+function makerOrigin({ maker }: ChannelRecord): Origin {
+  return maker !== undefined && persistentIdPattern.test(maker) ? maker : unknownOrigin
 }
 
 function existsError(name: ChannelName): ChatError {

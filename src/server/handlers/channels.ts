@@ -3,11 +3,11 @@ import { LruMap } from "../../base/lru-map.js"
 import { pairOf } from "../../guards/scopes.js"
 import { type ClientHandlers, type ClientMessage, isSpoken } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
-import { defaultChannels } from "../../protocol/limits.js"
 import { formatInviteId, formatMessageId } from "../../protocol/message-id.js"
 import { type AgentId, isChannelPattern } from "../../protocol/names.js"
 import type { ChannelSettings } from "../../protocol/server-messages.js"
 import type { Channel } from "../channels/channel.js"
+import { isDefault } from "../channels/directory.js"
 import { mergeSettings } from "../channels/record.js"
 import { resolveAgent } from "../delivery/agent-lookup.js"
 import type { GuardService } from "../guards/guard-service.js"
@@ -48,15 +48,19 @@ export function channelHandlers({
     async CREATE_CHANNEL(session, message) {
       const { agent } = session
       const settings = mergeSettings({}, pickSettings(message))
+      if (message.durable === true && !agent.isPersistent) {
+        throw new ChatError("IDENTITY_REQUIRED", "durable: only an agent with a key makes durable channels")
+      }
       if (isSpoken(message)) admitText(guards, agent, message.channel, [], textOf(settings))
-      const channel = await channels.create(message.channel, {
+      const record = {
         isInviteOnly: message.invite_only ?? false,
         isDurable: message.durable ?? false,
         settings,
         maker: agent.id,
         by: agent.id,
         invited: [agent.id],
-      })
+      }
+      const channel = await channels.create(message.channel, record, agent.origin)
       membership.chargeCreation(session, channel)
       const inMemory = channels.isStored ? undefined : true
       await membership.join(session, channel, { re: message.id, inMemory })
@@ -154,8 +158,8 @@ function checkMaySet(
   { guards, roster }: Pick<TextServices, "guards" | "roster">,
 ): void {
   if (guards.isOperator(agent.id)) return
-  const isDefault = channel === undefined || (defaultChannels as readonly string[]).includes(channel.name)
-  const maker = isDefault ? undefined : (channel.record.maker as AgentId | undefined)
+  const hasMaker = channel !== undefined && !isDefault(channel.name)
+  const maker = hasMaker ? (channel.record.maker as AgentId | undefined) : undefined
   if (maker !== undefined && roster.currentId(maker) === agent.id) return
   const name = channel?.name ?? "the defaults of all channels"
   const who = maker === undefined ? "an operator" : `its maker ${maker} or an operator`

@@ -8,12 +8,15 @@ export type Origin = string
 /** The origin of sessions without a key on this machine. */
 export const loopback: Origin = "loopback"
 
+/** The origin of those whose address is not known. */
+export const unknownOrigin: Origin = "?"
+
 /** Milliseconds for which a key counts with its address. */
 const newKeyMs = 3_600_000
 
 /** Returns the origin of an address. One IPv6 user has 2^64 addresses: their /64 counts as one. */
 export function addressOrigin(address: string | undefined): Origin {
-  if (address === undefined) return "?"
+  if (address === undefined) return unknownOrigin
   const plain = address.startsWith("::ffff:") ? address.slice("::ffff:".length) : address
   if (plain === "::1" || plain.startsWith("127.")) return loopback
   return plain.includes(":") ? networkOf(plain) : plain
