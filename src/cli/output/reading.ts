@@ -16,7 +16,10 @@ export class Folded {
   #first: Members | undefined
   #joined = 0
   #left = 0
-  readonly #replayed = new Map<string, { count: number; readonly afterSeq: number }>()
+  #replayed = 0
+  /** Number of the line before the first replayed one. */
+  #replayedAfter = 0
+  readonly #replayedChannels = new Set<string>()
 
   /** @param commandSince - returns the command that prints the lines after a number; if given, replays are folded */
   constructor(look: () => Look, commandSince?: (seq: number) => string) {
@@ -35,23 +38,15 @@ export class Folded {
       return true
     }
     if (type !== "MSG" || replay !== true || this.#commandSince === undefined) return false
-    const channel = String(to)
-    const known = this.#replayed.get(channel)
-    if (known !== undefined) known.count += 1
-    else this.#replayed.set(channel, { count: 1, afterSeq: Number(seq) - 1 })
+    if (this.#replayed === 0) this.#replayedAfter = Number(seq) - 1
+    this.#replayed += 1
+    this.#replayedChannels.add(String(to))
     return true
   }
 
   /** Returns the lines for what was folded since the last call. */
   lines(): string[] {
-    const lines = [...this.#replayed].map(([channel, { count, afterSeq }]) => {
-      const command = this.#commandSince?.(afterSeq) ?? ""
-      const messages = count === 1 ? "1 message" : `${count} messages`
-      return note(
-        this.#look(),
-        `${messages} of ${formatForTerminal(channel)}, from before you joined: ${command}`,
-      )
-    })
+    const lines = this.#replayed === 0 ? [] : [note(this.#look(), this.#replayNote())]
     const movements = this.#joined + this.#left
     if (movements > 1) {
       const counts = [
@@ -63,8 +58,18 @@ export class Folded {
     this.#first = undefined
     this.#joined = 0
     this.#left = 0
-    this.#replayed.clear()
+    this.#replayed = 0
+    this.#replayedChannels.clear()
     return lines
+  }
+
+  /** Says in one line, whatever the number of channels, what was replayed and how to read it. */
+  #replayNote(): string {
+    const count = this.#replayed === 1 ? "1 message" : `${this.#replayed} messages`
+    const { size } = this.#replayedChannels
+    const [first = ""] = this.#replayedChannels
+    const channels = `${formatForTerminal(first)}${size > 1 ? ` and ${size - 1} more` : ""}`
+    return `${count} of ${channels}, from before you joined: ${this.#commandSince?.(this.#replayedAfter) ?? ""}`
   }
 }
 

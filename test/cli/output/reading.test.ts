@@ -1,6 +1,8 @@
+import { mkdirSync } from "node:fs"
 import { describe, expect, it } from "vitest"
 import { makeColors } from "../../../src/cli/output/message-text.js"
 import { BoundedLines, estimateTokens, Folded, LiveView } from "../../../src/cli/output/reading.js"
+import { CommandRoom } from "../../kit/command-room.js"
 import { FakeClock } from "../../kit/fake-clock.js"
 
 const look = () => ({ colors: makeColors(false), nowMs: 0 })
@@ -30,6 +32,35 @@ describe("Folded", () => {
     expect(folded.lines()).toEqual([
       "-- 2 messages of #general, from before you joined: agentchat inbox --since 3",
     ])
+  })
+})
+
+describe("the first reading of a new short message", () => {
+  const ids = { from: "@88e0df9306b2e254", name: "reviewer-2" }
+  const new_ = { ...ids, type: "MSG", content: "which port does the server use?", ts: 1_800_000_000_000 }
+  const channels = ["#general", "#agents", "#skills"]
+
+  it.each([
+    ["in a channel", { to: "#general", msg_id: "88e0df9306b2e254.1" }],
+    ["to the reader, whose author waits", { to: "@57cbe9eba2c7348a", wait_ms: 300_000 }],
+    ["with parts", { to: "#general", parts: [{ kind: "data", data: { port: 1 } }] }],
+  ])("costs at most 60 tokens %s, however many agents came and messages were replayed", async (_, more) => {
+    const room = new CommandRoom()
+    mkdirSync(room.path("daemons/backend-bob"), { recursive: true, mode: 0o700 })
+    const lines: object[] = []
+    for (const channel of channels)
+      for (let n = 0; n < 100; n++) {
+        lines.push({ ...ids, type: "AGENT_JOINED", channel, agent: ids.from, ts: 1_790_000_000_000 })
+        lines.push({ ...new_, to: channel, content: "old ".repeat(50), replay: true, ts: 1_790_000_000_000 })
+      }
+    lines.push({ ...new_, ...more })
+    const text = lines.map((line, n) => `${JSON.stringify({ seq: n + 1, ...line })}\n`).join("")
+    room.write("daemons/backend-bob/inbox.jsonl", text)
+    const { out, status } = await room.run(["inbox", "--reader", "me", "--name", "backend-bob"])
+    expect(status).toBe(0)
+    expect(out).toContain("which port does the server use?")
+    expect(out).toContain("-- 300 messages of #general and 2 more, from before you joined")
+    expect(out.length / 4).toBeLessThanOrEqual(60)
   })
 })
 
