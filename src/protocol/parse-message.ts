@@ -96,7 +96,19 @@ function emptyText(message: {
 }
 
 /** Types and statuses of the first AgentChat that this protocol does not have. */
-const olderTypes: ReadonlySet<string> = new Set(["SET_NICK", "TYPING", "FILE_CHUNK", "RESPONDING_TO"])
+export const olderTypes: ReadonlySet<unknown> = new Set([
+  ...["SET_NICK", "TYPING", "FILE_CHUNK", "RESPONDING_TO", "REGISTER_SKILLS", "SEARCH_SKILLS"],
+  ...[
+    "VERIFY_REQUEST",
+    "VERIFY_RESPONSE",
+    "CAPTCHA_RESPONSE",
+    "DISPUTE_INTENT",
+    "DISPUTE_REVEAL",
+    "EVIDENCE",
+  ],
+  ...["ARBITER_ACCEPT", "ARBITER_DECLINE", "ARBITER_VOTE", "ADMIN_APPROVE", "ADMIN_REVOKE", "ADMIN_LIST"],
+  ...["ADMIN_KICK", "ADMIN_BAN", "ADMIN_UNBAN"],
+])
 const olderStatuses: ReadonlySet<unknown> = new Set(["online", "listening", "busy", "offline"])
 /** In the message and not a hint, because clients of the first AgentChat show only that. */
 const compatAdvice = "agentchat serve --compat accepts its clients"
