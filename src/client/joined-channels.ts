@@ -1,5 +1,7 @@
+import { omitUndefined } from "../base/plain.js"
 import { ChatError } from "../protocol/errors.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
+import { ChannelNumbers, restartAfter } from "./channel-numbers.js"
 import type { Connection } from "./connection.js"
 
 interface Membership {
@@ -9,6 +11,7 @@ interface Membership {
   /** Sequence number of the newest message seen; valid only for the relay `serverId`. */
   seq: number
   serverId: string
+  readonly numbers: ChannelNumbers
 }
 
 /** The channels of a client and how far it has read each, so that a new session continues where the last one ended. */
@@ -25,10 +28,14 @@ export class JoinedChannels {
     return [...this.#patterns]
   }
 
-  joined(joined: ServerMessage<"JOINED">, serverId: string): void {
-    const { channel, seq, invite_only: inviteOnly, pattern } = joined
+  /** @param position - of the newest message seen; by default that of JOINED */
+  joined(joined: ServerMessage<"JOINED">, serverId: string, position = joined.seq): void {
+    const { channel, seq: top, invite_only: inviteOnly, pattern } = joined
     if (channel === pattern) this.#patterns.add(pattern)
-    else this.#memberships.set(channel, { inviteOnly, seq, serverId, pattern })
+    else {
+      const numbers = new ChannelNumbers(top)
+      this.#memberships.set(channel, { inviteOnly, seq: position, serverId, pattern, numbers })
+    }
   }
 
   /** @param channel - a channel, or a pattern together with the channels joined through it */
@@ -48,7 +55,10 @@ export class JoinedChannels {
   /** Records that a message was read. */
   onRead({ to, seq }: ServerMessage<"MSG">): void {
     const membership = this.#memberships.get(to)
-    if (membership !== undefined && seq !== undefined) membership.seq = Math.max(membership.seq, seq)
+    if (membership === undefined || seq === undefined) return
+    const step = membership.numbers.take(seq)
+    if (step === "back") membership.seq = seq
+    else if (step === "next") membership.seq = Math.max(membership.seq, seq)
   }
 
   /**
@@ -75,18 +85,16 @@ export class JoinedChannels {
 
   async #join(connection: Connection, channel: string, membership: Membership): Promise<void> {
     const { server_id: serverId, limits } = connection.welcome
-    const since: { since?: number } = membership.serverId === serverId ? { since: membership.seq } : {}
+    const since = membership.serverId === serverId ? membership.seq : undefined
     try {
-      const joined = await connection.request({ type: "JOIN", channel, ...since })
+      const join = { type: "JOIN", channel, ...omitUndefined({ since }) } as const
+      const joined = await connection.request(join)
+      const restart = restartAfter(since, joined, limits.buffer)
+      if (restart?.isFar === true) await connection.request({ ...join, since: restart.position })
+      const { pattern } = membership
       // The replay has not arrived yet, so this session has read no further than the last one.
-      this.joined(
-        {
-          ...joined,
-          ...(membership.pattern === undefined ? {} : { pattern: membership.pattern }),
-          seq: joined.reset === true ? Math.max(0, joined.seq - limits.buffer) : (since.since ?? joined.seq),
-        },
-        serverId,
-      )
+      const position = restart?.position ?? since
+      this.joined({ ...joined, ...omitUndefined({ pattern }) }, serverId, position)
     } catch (error) {
       if (!(error instanceof ChatError) || error.code !== "CHANNEL_NOT_FOUND") throw error
       if (membership.pattern !== undefined) {

@@ -99,7 +99,7 @@ export class Daemon {
     const inbox = this.#inbox
     const wanted = initialChannels(options, bookmarks)
     bookmarks.setWanted(wanted)
-    this.#channels = new Channels({ bookmarks, wanted, inbox, log })
+    this.#channels = new Channels({ bookmarks, wanted, inbox, now: () => clock.now(), log })
     const channels = this.#channels
     this.#tasks = new LeasedTasks({ memory, clock, presence, inbox, log })
     const tasks = this.#tasks

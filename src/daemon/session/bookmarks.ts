@@ -152,7 +152,7 @@ export class Bookmarks {
   /**
    * Adds a channel that was joined.
    * @param seq - the last message before those the relay sends next
-   * @param options - `isReset`: positions above `seq` are of another life of the relay's store
+   * @param options - `isReset`: positions above `seq` are of another life of the relay's store, or were false
    */
   enter(channel: string, seq: number, options: { isInviteOnly?: boolean; isReset?: boolean } = {}): void {
     const { isInviteOnly = false, isReset = false } = options
@@ -177,6 +177,13 @@ export class Bookmarks {
       this.#positions.set(channel, seq)
       this.#isSaved = false
     }
+  }
+
+  /** Moves a bookmark back: the numbers of the channel began again, or an earlier one was false. */
+  restart(channel: string, seq: number): void {
+    if ((this.#positions.get(channel) ?? 0) <= seq) return
+    this.#positions.set(channel, seq)
+    this.#isSaved = false
   }
 
   /** Removes a channel that was left. */

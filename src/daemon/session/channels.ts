@@ -1,9 +1,10 @@
+import { ChannelNumbers, restartAfter } from "../../client/channel-numbers.js"
 import type { Connection } from "../../client/connection.js"
 import { ChatError } from "../../protocol/errors.js"
 import { type Channel, type ChannelPattern, isChannelPattern, matchesChannel } from "../../protocol/names.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Inbox } from "../inbox/inbox.js"
-import { joinedLine } from "../inbox/message-to-line.js"
+import { joinedLine, noticeLine } from "../inbox/message-to-line.js"
 import type { Bookmarks } from "./bookmarks.js"
 
 type Joined = ServerMessage<"JOINED">
@@ -34,6 +35,7 @@ export interface ChannelsOptions {
   readonly wanted: Iterable<Channel | ChannelPattern>
   /** Gets a JOINED line for each channel that is joined for the first time and has settings to read. */
   readonly inbox: Pick<Inbox, "append">
+  readonly now: () => number
   readonly log: (line: string) => void
 }
 
@@ -41,18 +43,21 @@ export interface ChannelsOptions {
 export class Channels {
   readonly #bookmarks: Bookmarks
   readonly #inbox: Pick<Inbox, "append">
+  readonly #now: () => number
   readonly #log: (line: string) => void
   readonly #channels = new Set<Channel>()
   readonly #patterns = new Set<ChannelPattern>()
   readonly #durable = new Set<string>()
+  readonly #numbers = new Map<string, ChannelNumbers>()
   readonly #reset = new Set<string>()
   #session: Session | undefined
   /** Channels and patterns to try again in this session. */
   #unjoined: ReadonlySet<string> = new Set()
 
-  constructor({ bookmarks, wanted, inbox, log }: ChannelsOptions) {
+  constructor({ bookmarks, wanted, inbox, now, log }: ChannelsOptions) {
     this.#bookmarks = bookmarks
     this.#inbox = inbox
+    this.#now = now
     this.#log = log
     for (const name of wanted) {
       if (isChannelPattern(name)) this.#patterns.add(name)
@@ -86,6 +91,7 @@ export class Channels {
   /** Ends the session. */
   detach(): void {
     this.#session = undefined
+    this.#numbers.clear()
     this.#unjoined = new Set()
   }
 
@@ -111,6 +117,26 @@ export class Channels {
     if (pattern === undefined) this.#bookmarks.keep(channel)
     else if (!this.#channels.has(channel as Channel)) this.#bookmarks.addMatch(channel, pattern)
     this.#add(joined, replayed)
+  }
+
+  /**
+   * Handles a message to a channel.
+   * @returns false if its number is no position to continue from
+   */
+  follow({ to, seq }: Pick<ServerMessage<"MSG">, "to" | "seq">): boolean {
+    const numbers = this.#numbers.get(to)
+    if (seq === undefined || numbers === undefined) return seq !== undefined
+    const step = numbers.take(seq)
+    if (step === "back") this.#restart(to, seq)
+    else if (step === "leap") this.#log(`${to}: number ${seq} is too high to be a position`)
+    return step !== "leap"
+  }
+
+  #restart(channel: string, seq: number): void {
+    this.#bookmarks.restart(channel, Math.max(0, seq - 1))
+    const text = `${channel}: the relay's numbers of messages went back; messages may be missing there`
+    this.#log(`notice: ${text}`)
+    this.#inbox.append(noticeLine("STORE_RESET", text, this.#now()))
   }
 
   /**
@@ -176,7 +202,11 @@ export class Channels {
     })
     if (joined === undefined) return
     await this.#refuseOpen(session, joined)
-    this.#add(joined, session.welcome.limits.buffer)
+    const { buffer } = session.welcome.limits
+    const restart = restartAfter(since, joined, buffer)
+    // The relay sends nothing after a position that it never reached.
+    if (restart?.isFar === true) await session.request({ ...join, since: restart.position })
+    this.#add(restart === undefined ? joined : { ...joined, reset: true }, buffer)
   }
 
   async #create(
@@ -206,6 +236,7 @@ export class Channels {
     const { channel, seq, invite_only: isInviteOnly, settings, durable, reset: isReset = false } = joined
     const isNew = !this.#bookmarks.isKnown(channel)
     this.#channels.add(channel as Channel)
+    this.#numbers.set(channel, new ChannelNumbers(seq))
     if (durable === true) this.#durable.add(channel)
     else this.#durable.delete(channel)
     // If the channel does not replay to newcomers, a later JOIN with `since` must not reveal its history either.
@@ -240,6 +271,7 @@ export class Channels {
   #forget(channel: Channel): void {
     this.#channels.delete(channel)
     this.#durable.delete(channel)
+    this.#numbers.delete(channel)
     this.#bookmarks.forget(channel)
   }
 }

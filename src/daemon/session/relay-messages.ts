@@ -38,9 +38,14 @@ export class RelayMessages {
     this.#apply(message, self, limits.buffer)
     const { sender, inbox, log } = this.#services
     const isAnswer = sender.answer(message)
+    const isPosition =
+      message.type !== "MSG" || !message.to.startsWith("#") || this.#services.channels.follow(message)
     const entry = messageToLine(message, self)
     if (entry !== undefined) {
-      inbox.append(entry.line, { msgId: entry.msgId, mark: markOf(message, server_id) })
+      inbox.append(entry.line, {
+        msgId: entry.msgId,
+        mark: isPosition ? markOf(message, server_id) : undefined,
+      })
     } else if (!isAnswer && message.type === "ERROR") {
       log(`relay: ${message.code} ${message.message}`)
     }

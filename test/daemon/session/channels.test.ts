@@ -42,7 +42,7 @@ function openChannels(wanted?: readonly string[], path = join(temporaryDirectory
   const names = wanted ?? [...bookmarks.channels, ...bookmarks.patterns]
   const lines: InboxLine[] = []
   const inbox = { append: (line: InboxLine) => lines.push(line) > 0 }
-  const channels = new Channels({ bookmarks, wanted: names as Channel[], inbox, log: () => {} })
+  const channels = new Channels({ bookmarks, wanted: names as Channel[], inbox, now: () => 0, log: () => {} })
   return { path, bookmarks, channels, joinedLines: () => lines.map(({ channel }) => channel) }
 }
 
