@@ -179,6 +179,26 @@ describe.concurrent("outbox lines arrive once", { timeout: 240_000 }, () => {
     await pair.expectAll(numbered("m", rounds * 150))
   })
 
+  it("direct messages arrive after a reboot of everything, though their receiver returns after the sender", async (context) => {
+    const pair = await Pair.start(context)
+    const id = String(pair.receiver.status("b")?.["agent_id"])
+    await pair.relay.kill()
+    killDaemon(pair.sender, "a")
+    killDaemon(pair.receiver, "b")
+    for (let i = 0; i < 50; i++) {
+      const to = i % 2 === 0 ? id : "@b"
+      appendFileSync(pair.outbox, `${JSON.stringify({ to, content: `r-${i}` })}\n`)
+    }
+    await pair.relay.restart()
+    await pair.startSender()
+    // The relay has forgotten everybody: the first line is accepted as mail, the second waits for somebody named b.
+    const acks = pair.sender.file("a", "acks.jsonl")
+    await until("the first ack", () => existsSync(acks) && readFileSync(acks, "utf8").includes("accepted"))
+    await pair.startReceiver()
+    await pair.expectAll(numbered("r", 50))
+    expect(existsSync(pair.sender.file("a", "rejected.jsonl"))).toBe(false)
+  })
+
   it("direct messages arrive once when the daemon of their receiver is killed", async (context) => {
     const pair = await Pair.start(context)
     const to = String(pair.receiver.status("b")?.["agent_id"])
