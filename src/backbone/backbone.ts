@@ -77,6 +77,8 @@ export interface Logs {
   last(key: string, count: number): Promise<LogEntry[]>
   /** Returns the size of a log and its highest `seq`. */
   stat(key: string): Promise<LogStat>
+  /** Returns about how many bytes the values of all keys have. */
+  size(): Promise<number>
   /** Returns the numbers that show that their reader knows another life of the storage; see `isForeign`. */
   gap(key: string): Promise<NumberGap | undefined>
   /** Removes every entry up to and including `seq`. */

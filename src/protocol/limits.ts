@@ -66,8 +66,14 @@ export const defaultLimits = {
   identities: 10_000,
   /** Bytes of messages kept for all channels. */
   retainedTotalBytes: 256 * 1024 * 1024,
-  /** Bytes of waiting direct messages of all identities. */
+  /** Bytes of waiting direct messages of all identities, kept in memory. */
   mailTotalBytes: 256 * 1024 * 1024,
+  /** The same in a store. */
+  storedMailTotalBytes: 4 * 1024 * 1024 * 1024,
+  /** Bytes that all agents without a key at one address may leave for agents that are away. */
+  keylessMailBytes: 64 * 1024,
+  /** Age at which waiting direct messages are deleted, in milliseconds. */
+  mailMs: 30 * 86_400_000,
   /** Milliseconds between two checks of the sessions; a session that was silent in between is pinged. */
   probeMs: 2_000,
   /** Milliseconds of silence after which an agent is shown as offline. */

@@ -59,7 +59,7 @@ export async function openServices(settings: RelaySettings, backbone: Backbone) 
   const roster = new Roster(sessions, limits.identities, clock)
   const knownAgents = new KnownAgents(clock, limits.identities, () => makeAgentMemory(limits, clock))
   const bus = await RelayBus.open(backbone, sessions, log)
-  const mailboxes = await Mailboxes.open(backbone, { roster, limits, clock, log })
+  const mailboxes = await Mailboxes.open(backbone, { sessions, roster, limits, clock, log })
   const direct = new DirectDelivery({ sessions, bus, mailboxes, clock })
   const bookmarks = await Bookmarks.open(backbone, { sessions, clock, log })
   const channels = await ChannelDirectory.open(backbone, { sessions, roster, writes, limits, clock, log })
@@ -131,6 +131,7 @@ export async function closeServices({
   channels,
   tasks,
   deals,
+  mailboxes,
   guards,
   rosterSync,
   bookmarks,
@@ -139,6 +140,7 @@ export async function closeServices({
   channels.close()
   tasks.close()
   deals.close()
+  mailboxes.stop()
   await guards.close()
   await rosterSync.close()
   await bookmarks.save()

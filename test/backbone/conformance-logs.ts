@@ -161,6 +161,20 @@ export function describeLogs(start: Start): void {
     await logs.trim("unused", 5)
   })
 
+  test("size is the bytes of all keys that are still there", async () => {
+    const { backbone } = await start()
+    const logs = await backbone.logs("sized", plenty)
+    const before = await logs.size()
+    const { seq } = await logs.append("a", "1", "x".repeat(10_000))
+    await logs.append("b", "2", "é".repeat(10_000))
+    const full = await logs.size()
+    // NATS counts headers too.
+    expect(full - before).toBeGreaterThanOrEqual(30_000)
+    expect(full - before).toBeLessThan(31_000)
+    await logs.trim("a", seq)
+    expect(full - (await logs.size())).toBeGreaterThanOrEqual(10_000)
+  })
+
   test("families of logs are separate", async () => {
     const { backbone } = await start()
     const left = await backbone.logs("left", plenty)

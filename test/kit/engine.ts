@@ -94,6 +94,7 @@ export class LentEngine implements Backbone {
       read: (key, after, limit) => this.#reach(() => logs.read(key, after, limit)),
       last: (key, count) => this.#reach(() => logs.last(key, count)),
       stat: (key) => this.#reach(() => logs.stat(key)),
+      size: () => this.#reach(() => logs.size()),
       gap: (key) => this.#reach(() => logs.gap(key)),
       trim: (key, seq) => this.#reach(() => logs.trim(key, seq)),
       drop: (key) => this.#reach(() => logs.drop(key)),

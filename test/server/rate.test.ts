@@ -227,6 +227,7 @@ describe("a long message", () => {
   it("of any length passes if the rate is unused, and the next one waits for all of it", async () => {
     const relay = await TestRelay.start({ limits: { ratePerSecond: 1, rateBurst: 4 }, guards: slow.guards })
     const { wire } = await relay.enter("bob")
+    relay.clock.advance(60_000)
     wire.say(say("long", { content: "x".repeat(20_480) }), say("next"))
     const messages = await wire.settle()
     expect(answers(messages)).toEqual(["long ACK", "next ERROR"])

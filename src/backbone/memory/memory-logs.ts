@@ -81,6 +81,14 @@ export class MemoryLogs implements Logs {
     })
   }
 
+  size(): Promise<number> {
+    return promptly(() => {
+      let bytes = 0
+      for (const key of this.#logs.keys()) bytes += this.#find(key)?.bytes ?? 0
+      return bytes
+    })
+  }
+
   gap(): Promise<undefined> {
     return Promise.resolve(undefined)
   }

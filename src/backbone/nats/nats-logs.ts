@@ -114,6 +114,11 @@ export class NatsLogs implements Logs {
     return { last: seq === 0 ? 0 : this.#numbers.toLog(seq), count }
   }
 
+  async size(): Promise<number> {
+    const { state } = await this.#client.run(() => this.#client.jsm.streams.info(this.#stream))
+    return state.bytes
+  }
+
   gap(key: string): Promise<NumberGap> {
     checkKey(key)
     return Promise.resolve({ after: 0, until: this.#numbers.toLog(0) })

@@ -137,6 +137,7 @@ function makeOps(sql: Sql, logs: SqlLogs, path: string): StoreOps {
     read: (op) => logs.read(op),
     last: (op) => logs.last(op),
     stat: (op) => logs.stat(op),
+    size: ({ family }) => sql.number("select coalesce(sum(bytes), 0) from log where family = ?", family),
     gap: (op) => logs.gap(op),
     trim: (op) => logs.trim(op),
     sweep: (op) => logs.sweep(op),

@@ -168,6 +168,10 @@ class SqliteLogs implements Logs {
     return await this.#worker.ask({ op: "stat", ...this.#log(key), oldestMs: this.#oldestMs })
   }
 
+  async size(): Promise<number> {
+    return await this.#worker.ask({ op: "size", family: this.#family })
+  }
+
   async gap(key: string): Promise<NumberGap | undefined> {
     return await this.#worker.ask({ op: "gap", ...this.#log(key) })
   }

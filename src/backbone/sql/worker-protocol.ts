@@ -42,6 +42,7 @@ export interface StoreOps {
   readonly read: (op: LogName & Expiry & { readonly after: number; readonly limit: number }) => LogEntry[]
   readonly last: (op: LogName & Expiry & { readonly count: number }) => LogEntry[]
   readonly stat: (op: LogName & Expiry) => LogStat
+  readonly size: (op: { readonly family: string }) => number
   readonly gap: (op: LogName) => NumberGap | undefined
   readonly trim: (op: LogName & { readonly seq: number }) => null
   /** Removes the expired entries of a family. */
@@ -95,6 +96,7 @@ const reads: ReadonlySet<OpName> = new Set([
   "read",
   "last",
   "stat",
+  "size",
   "gap",
   "get",
   "rows",

@@ -1,7 +1,9 @@
 import type { LogEntry, Logs } from "../../backbone/backbone.js"
 import { ChatError } from "../../protocol/errors.js"
+import { authorOf } from "../../protocol/message-id.js"
 import type { AgentId } from "../../protocol/names.js"
 import type { Agent } from "../sessions/agent.js"
+import type { Letter } from "./mail-shares.js"
 import { parseStored, type Stored } from "./message-json.js"
 
 /** Messages sent but not confirmed. Beyond this the next ones stay in the log. */
@@ -17,6 +19,8 @@ interface Sent {
   readonly bytes: number
   /** True for a DELIVERY or an INVITE, whose arrival is reported to nobody. */
   readonly isNotice: boolean
+  /** Undefined for a notice. */
+  readonly author: AgentId | undefined
   /** True once the client has confirmed it; its author then gets the stage. */
   isClaimed: boolean
 }
@@ -30,8 +34,8 @@ interface MailboxOptions {
   readonly confirmsNotices: boolean
   /** Start of the ids by which the client confirms a DELIVERY. */
   readonly idPrefix: string
-  /** Called when all entries up to `seq` are confirmed, `bytes` more than at the last call. */
-  readonly onConfirmed: (seq: number, bytes: number) => void
+  /** Called when all entries up to `seq` are confirmed, `letters` more than at the last call. */
+  readonly onConfirmed: (seq: number, letters: readonly Letter[]) => void
   readonly log: (line: string) => void
 }
 
@@ -103,6 +107,11 @@ export class Mailbox {
     this.#isClosed = true
   }
 
+  /** True if everything was sent, and the agent confirms what it gets. */
+  get isLive(): boolean {
+    return !this.#isReading && !this.#hasMore && !this.#isFull
+  }
+
   get #isFull(): boolean {
     return this.#unconfirmed.size >= windowMessages || this.#unconfirmedBytes >= windowBytes
   }
@@ -140,7 +149,8 @@ export class Mailbox {
     const id = this.#idToConfirm(stored, seq)
     const hasOwnId = id === undefined || stored.type !== "DELIVERY"
     const text = hasOwnId ? value : `${value.slice(0, -1)},"mail_id":"${id}"}`
-    const sent = { seq, bytes: Buffer.byteLength(text), isNotice: isNotice(stored), isClaimed: false }
+    const { author, bytes } = letterOf(stored, value)
+    const sent = { seq, bytes, author, isNotice: isNotice(stored), isClaimed: false }
     if (!isNotice(stored)) this.#agent.memory.delivered.add(stored.msg_id)
     this.#agent.sendQueue.send(text)
     this.#sent.push(sent)
@@ -173,16 +183,20 @@ export class Mailbox {
     this.#confirmedSeq = seq
     const rest = this.#sent.findIndex((sent) => sent.seq > seq)
     const passed = this.#sent.splice(0, rest < 0 ? this.#sent.length : rest)
-    this.#options.onConfirmed(
-      seq,
-      passed.reduce((sum, { bytes }) => sum + bytes, 0),
-    )
+    this.#options.onConfirmed(seq, passed)
   }
 }
 
 /** Returns the key of an agent in the log of direct messages. */
 export function mailKey(id: AgentId): string {
   return id.slice(1)
+}
+
+/** Returns what is charged for an entry. News of a message's stages is the relay's; its failure counts for its author. */
+export function letterOf(message: Stored, text: string): Letter {
+  const isNews = message.type === "DELIVERY" && message.state !== "failed"
+  const author = isNews || message.msg_id === undefined ? undefined : authorOf(message.msg_id)
+  return { author, bytes: Buffer.byteLength(text) }
 }
 
 /** Reports whether an entry is a notice of the relay rather than a message or a statement of an agent. */

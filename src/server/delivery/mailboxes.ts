@@ -1,16 +1,17 @@
 import { EventEmitter } from "node:events"
 import type { Appended, Backbone, LogEntry, Logs, Retention } from "../../backbone/backbone.js"
-import type { Clock } from "../../base/clock.js"
+import type { Clock, Timer } from "../../base/clock.js"
 import { KeyedMutex } from "../../base/keyed-mutex.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { Limits } from "../../protocol/limits.js"
-import { isWrittenBy } from "../../protocol/message-id.js"
+import { authorOf, isWrittenBy } from "../../protocol/message-id.js"
 import type { AgentId } from "../../protocol/names.js"
 import type { Roster } from "../roster/roster.js"
 import type { Agent } from "../sessions/agent.js"
-import { ByteBudget } from "../sessions/byte-budget.js"
 import type { Session } from "../sessions/session.js"
-import { isNotice, Mailbox, mailKey } from "./mailbox.js"
+import type { SessionRegistry } from "../sessions/session-registry.js"
+import { fullError, type Letter, MailShares } from "./mail-shares.js"
+import { isNotice, letterOf, Mailbox, mailKey } from "./mailbox.js"
 import { parseStored, type Stored } from "./message-json.js"
 
 /** The messages in the mailbox of an agent. */
@@ -34,8 +35,11 @@ const pageEntries = 1_000
 /** Milliseconds after which a notice that could not be stored is tried again, and how many may wait for that. */
 const retryMs = 1_000
 const waitingNotices = 10_000
+/** Milliseconds between two counts of what the store has. */
+const countMs = 60_000
 
 interface MailboxesOptions {
+  readonly sessions: SessionRegistry
   /** Names the agent that a replaced id belongs to now. */
   readonly roster: Pick<Roster, "currentId">
   readonly limits: Limits
@@ -54,8 +58,7 @@ export class Mailboxes extends EventEmitter<MailboxesEvents> {
   readonly #log: (line: string) => void
   /** Its id begins the ids by which clients confirm a DELIVERY. */
   readonly #backbone: Pick<Backbone, "id">
-  /** Bytes of all mailboxes, if they are kept in memory. */
-  readonly #budget: ByteBudget | undefined
+  readonly #shares: MailShares
   /** Mailboxes of the agents that are connected here. */
   readonly #open = new Map<string, Mailbox>()
   /** Moves the mail of one id at a time. */
@@ -63,30 +66,65 @@ export class Mailboxes extends EventEmitter<MailboxesEvents> {
   /** Logs that are being trimmed, with the number up to which to trim next. */
   readonly #trims = new Map<string, number>()
   #waitingNotices = 0
+  #countTimer: Timer | undefined
+  #isClosed = false
 
-  private constructor(backbone: Backbone, logs: Logs, { roster, limits, clock, log }: MailboxesOptions) {
+  private constructor(
+    backbone: Backbone,
+    logs: Logs,
+    shares: MailShares,
+    { roster, clock, log }: MailboxesOptions,
+  ) {
     super()
     this.#logs = logs
     this.#roster = roster
     this.#backbone = backbone
-    this.#budget = backbone.kind === "memory" ? new ByteBudget(limits.mailTotalBytes) : undefined
+    this.#shares = shares
     this.#clock = clock
     this.#log = log
   }
 
   /** @throws {ChatError} UNAVAILABLE */
   static async open(backbone: Backbone, options: MailboxesOptions): Promise<Mailboxes> {
-    const { limits } = options
+    const { limits, sessions } = options
     const isInMemory = backbone.kind === "memory"
-    const retention: Retention = {
-      maxEntries: isInMemory ? limits.mailboxMessages : limits.storedMailMessages,
-      maxBytes: isInMemory ? limits.mailboxBytes : limits.storedMailBytes,
-      whenFull: "refuse-new",
-    }
+    const maxEntries = isInMemory ? limits.mailboxMessages : limits.storedMailMessages
+    const maxBytes = isInMemory ? limits.mailboxBytes : limits.storedMailBytes
+    const retention: Retention = { maxEntries, maxBytes, maxAgeMs: limits.mailMs, whenFull: "refuse-new" }
     const logs = await backbone.logs("inbox", retention)
-    const mailboxes = new Mailboxes(backbone, logs, options)
+    const shares = new MailShares({
+      ...{ maxMessages: maxEntries, maxBytes },
+      totalBytes: isInMemory ? limits.mailTotalBytes : limits.storedMailTotalBytes,
+      keylessBytes: limits.keylessMailBytes,
+      originOf: (author) => sessions.find(author)?.agent.origin ?? author,
+    })
+    shares.noteTotal(await logs.size())
+    const mailboxes = new Mailboxes(backbone, logs, shares, options)
     await logs.subscribe((entry) => mailboxes.#onEntry(entry))
+    mailboxes.#scheduleCount()
     return mailboxes
+  }
+
+  /** Counts again from time to time what the store has: entries expire, and other relays add and remove some. */
+  #scheduleCount(): void {
+    const count = async () => {
+      try {
+        for (const key of this.#shares.keys()) {
+          if (!this.#open.has(key)) this.#shares.noteCount(key, (await this.#logs.stat(key)).count)
+        }
+        this.#shares.noteTotal(await this.#logs.size())
+      } catch (error) {
+        if (!(error instanceof ChatError)) throw error
+      }
+      this.#scheduleCount()
+    }
+    if (!this.#isClosed) this.#countTimer = this.#clock.setTimer(() => void count(), countMs, { unref: true })
+  }
+
+  /** Stops counting. */
+  stop(): void {
+    this.#isClosed = true
+    this.#countTimer?.cancel()
   }
 
   /**
@@ -97,21 +135,32 @@ export class Mailboxes extends EventEmitter<MailboxesEvents> {
    * @throws {ChatError} MAILBOX_FULL, UNAVAILABLE
    */
   async post(to: AgentId, messageId: string, text: string, digest?: number): Promise<Appended> {
-    const bytes = Buffer.byteLength(text)
-    if (this.#budget?.fits(bytes) === false) throw fullError()
-    this.#budget?.take(bytes)
+    const key = mailKey(this.#roster.currentId(to))
+    // Other ids in a mailbox name what a message is about.
+    const isPlain = !messageId.includes("/")
+    const stored = isPlain ? undefined : parseStored({ value: text })
+    const letter =
+      stored === undefined
+        ? { author: authorOf(messageId), bytes: Buffer.byteLength(text) }
+        : letterOf(stored, text)
+    this.#shares.take(key, letter, this.#open.get(key)?.isLive === true)
+    return await this.#append(key, messageId, text, letter, digest)
+  }
+
+  /** Adds a message that room was taken for. */
+  async #append(key: string, id: string, text: string, letter: Letter, digest?: number): Promise<Appended> {
     try {
-      const appended = await this.#logs.append(mailKey(this.#roster.currentId(to)), messageId, text, digest)
-      if (appended.isDuplicate) this.#budget?.give(bytes)
+      const appended = await this.#logs.append(key, id, text, digest)
+      if (appended.isDuplicate) this.#shares.give(key, letter)
       return appended
     } catch (error) {
-      this.#budget?.give(bytes)
+      this.#shares.give(key, letter)
       throw error instanceof ChatError && error.code === "MAILBOX_FULL" ? fullError() : error
     }
   }
 
   /**
-   * Adds a notice of the relay, as soon as the store can be reached. It is dropped if the mailbox is full.
+   * Adds a notice of the relay, as soon as the store can be reached. It is dropped if the mailbox is half full.
    * @param notice - for an agent with a key
    */
   async postNotice(to: AgentId, entryId: string, notice: Stored<"DELIVERY" | "INVITE">): Promise<void> {
@@ -147,8 +196,11 @@ export class Mailboxes extends EventEmitter<MailboxesEvents> {
         const message = parseStored(entry)
         if (message === undefined) continue
         const id = isNotice(message) ? `moved.${from}.${entry.seq}` : message.msg_id
-        await this.post(to, id, entry.value)
-        this.#budget?.give(Buffer.byteLength(entry.value))
+        const letter = letterOf(message, entry.value)
+        const target = mailKey(this.#roster.currentId(to))
+        this.#shares.force(target, letter)
+        await this.#append(target, id, entry.value, letter)
+        this.#shares.give(key, letter)
       }
       await this.#logs.trim(key, last.seq)
     }
@@ -163,8 +215,8 @@ export class Mailboxes extends EventEmitter<MailboxesEvents> {
       sendsReceived,
       confirmsNotices,
       idPrefix: this.#backbone.id,
-      onConfirmed: (seq, bytes) => {
-        this.#budget?.give(bytes)
+      onConfirmed: (seq, letters) => {
+        for (const letter of letters) this.#shares.give(key, letter)
         void this.#trim(key, seq)
       },
       log: this.#log,
@@ -247,8 +299,4 @@ export class Mailboxes extends EventEmitter<MailboxesEvents> {
       this.#trims.delete(key)
     }
   }
-}
-
-function fullError(): ChatError {
-  return new ChatError("MAILBOX_FULL", "to: the mailbox of the recipient is full", { retryAfterMs: 60_000 })
 }

@@ -16,6 +16,8 @@ import { WriteSequencer } from "./write-sequencer.js"
 /** State of an agent that outlives its session, so that reconnecting with the same key resets nothing. */
 export interface AgentMemory {
   readonly meter: Gcra
+  /** When its rate began to count, monotonic. */
+  readonly startMs: number
   readonly sentIds: SentIds
   readonly delivered: DeliveredIds
   /** Keeps the order of what the agent has stored. */
@@ -29,6 +31,7 @@ export function makeAgentMemory(
 ): AgentMemory {
   return {
     meter: new Gcra({ ratePerSecond, burst: rateBurst }),
+    startMs: clock.monotonic(),
     sentIds: new SentIds(rememberedIds),
     delivered: new DeliveredIds(),
     sequencer: new WriteSequencer(clock),

@@ -32,20 +32,28 @@ export function keyOrigin(id: string, address: Origin, knownMs: number): Origin 
   return address === loopback || knownMs >= newKeyMs ? id : address
 }
 
-/** Shares of an origin that leave room for others: it may have a third of what it leaves free. */
-const freeParts = 3
+/** Origins that have next to nothing may fill all of a resource, greedy ones this part of it. */
+const greedyPart = 0.75
+/** A greedy origin leaves this many times as much of that part free as it has. */
+const freeParts = 2
+/** Part of a resource that is next to nothing. */
+const smallPart = 1 / 512
 
 /**
  * A bounded resource that origins share. One origin gets at most a quarter of it. The more is taken, the less each may
- * have: `n` greedy origins together leave 3/(n+3) free, so the largest are refused first, and a new one finds room.
+ * have, so the largest are refused first. The last quarter is for origins that have at most a 512th.
  */
 export class FairShare {
   readonly #max: number
+  /** False if the resource is so small that any origin may take all of it. */
+  readonly isDivided: boolean
   readonly #used = new Map<Origin, number>()
   #total = 0
 
-  constructor(max: number) {
+  /** @param divided - smallest size that is divided */
+  constructor(max: number, divided = 1) {
     this.#max = max
+    this.isDivided = max >= divided
   }
 
   get total(): number {
@@ -56,23 +64,29 @@ export class FairShare {
     return this.#used.get(origin) ?? 0
   }
 
-  /** Returns whether an origin may take `amount` more. */
-  fits(origin: Origin, amount = 1): boolean {
-    return (this.usedBy(origin) + amount) * freeParts <= this.#max - this.#total - amount
+  /** Returns whether an origin may take `amount` more, of this resource and `spare` units. */
+  fits(origin: Origin, amount = 1, spare = 0): boolean {
+    const max = this.#max + spare
+    const free = max - this.#total - amount
+    if (free < 0 || !this.isDivided) return free >= 0
+    const wanted = this.usedBy(origin) + amount
+    return wanted <= Math.max(1, max * smallPart) || wanted * freeParts <= free - max * (1 - greedyPart)
   }
 
-  /** Takes an amount, without a check. An agent's origin changes as its key ages: give back to the one that took. */
+  /**
+   * Takes an amount, without a check; a negative one gives back. An agent's origin changes as its key ages: give back to
+   * the one that took.
+   */
   take(origin: Origin, amount = 1): void {
-    this.#used.set(origin, this.usedBy(origin) + amount)
+    const used = this.usedBy(origin) + amount
+    if (used > 0) this.#used.set(origin, used)
+    else this.#used.delete(origin)
     this.#total += amount
   }
 
   /** Gives back what was taken. */
   give(origin: Origin, amount = 1): void {
-    const left = this.usedBy(origin) - amount
-    if (left > 0) this.#used.set(origin, left)
-    else this.#used.delete(origin)
-    this.#total -= amount
+    this.take(origin, -amount)
   }
 }
 

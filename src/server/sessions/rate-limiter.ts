@@ -89,11 +89,16 @@ export class RateLimiter {
   }
 
   #admitMessage(session: Session, message: ClientMessage, text: string, isBehind: boolean): boolean {
-    const { meter } = session.agent.memory
+    const { meter, startMs } = session.agent.memory
     // Counting bytes takes longer than everything else here, and all short messages cost the same.
     const isShort = text.length * bytesPerUnit < this.#rateBytes
     const cells = isShort ? 1 : messageCost(Buffer.byteLength(text), this.#rateBytes)
-    const admission = meter.admit(this.#clock.monotonic(), cells, this.#ratePatienceMs)
+    const nowMs = this.#clock.monotonic()
+    // Sessions cost nothing: a new one has its burst, and what its rate has allowed since.
+    const { rateBurst, ratePerSecond } = this.#limits
+    const earnedMs = startMs + ((cells - rateBurst) / ratePerSecond) * 1_000
+    if (cells > rateBurst && nowMs < earnedMs) throw rateError(message.type, Math.ceil(earnedMs - nowMs))
+    const admission = meter.admit(nowMs, cells, this.#ratePatienceMs)
     if (!admission.ok) throw rateError(message.type, admission.retryAfterMs)
     if (admission.waitMs === 0 && !isBehind) return true
     this.#delay(session, { message, bytes: Buffer.byteLength(text), cells }, admission.waitMs)

@@ -35,6 +35,7 @@ function agentAt(writes: WriteScheduler, name: string) {
   const owner = { isWritable: true, onOverflow: () => {} }
   const memory = {
     meter: new Gcra({ ratePerSecond: 1, burst: 1 }),
+    startMs: 0,
     sentIds: new SentIds(1),
     delivered: new DeliveredIds(),
     sequencer: new WriteSequencer(new FakeClock()),

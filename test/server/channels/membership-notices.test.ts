@@ -109,6 +109,7 @@ function agentNamed(name: string): Agent {
   const owner = { isWritable: false, onOverflow: () => {} }
   const memory = {
     meter: new Gcra({ ratePerSecond: 1, burst: 1 }),
+    startMs: 0,
     sentIds: new SentIds(1),
     delivered: new DeliveredIds(),
     sequencer: new WriteSequencer(new FakeClock()),

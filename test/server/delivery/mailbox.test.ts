@@ -4,6 +4,10 @@ import { Mailbox } from "../../../src/server/delivery/mailbox.js"
 import type { Agent } from "../../../src/server/sessions/agent.js"
 import { DeliveredIds } from "../../../src/server/sessions/delivered-ids.js"
 
+const text = JSON.stringify({
+  ...{ type: "MSG", from: "@0123456789abcdef", name: "ann", to: "@fedcba9876543210", content: "x" },
+  ...{ ts: 1, msg_id: "0123456789abcdef.1", hops: 0 },
+})
 /** More turns of the microtask queue than one read takes. */
 const turns = 20
 
@@ -30,7 +34,7 @@ it.each(Array.from({ length: turns }, (_, turn) => [turn]))(
   async (turn) => {
     const sent: string[] = []
     const sendQueue = { send: (payload: string) => void sent.push(payload) }
-    const entry = { key: "a", seq: 1, ts: 0, value: "{}" }
+    const entry = { key: "a", seq: 1, ts: 0, value: text }
     const mailbox: Mailbox = new Mailbox({
       agent: { id: "@a", sendQueue, memory: { delivered: new DeliveredIds() } } as unknown as Agent,
       logs: makeLogs(entry, turn, () => mailbox.onEntry(entry)) as Logs,
@@ -42,6 +46,6 @@ it.each(Array.from({ length: turns }, (_, turn) => [turn]))(
     })
     mailbox.resume()
     for (let i = 0; i < 3 * turns; i++) await Promise.resolve()
-    expect(sent).toEqual(["{}"])
+    expect(sent).toEqual([text])
   },
 )

@@ -14,6 +14,7 @@ function knownAgents(maxCount = 100) {
   const clock = new FakeClock()
   const makeMemory = () => ({
     meter: new Gcra({ ratePerSecond: 1, burst: 1 }),
+    startMs: 0,
     sentIds: new SentIds(10),
     delivered: new DeliveredIds(),
     sequencer: new WriteSequencer(new FakeClock()),

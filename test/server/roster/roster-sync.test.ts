@@ -39,6 +39,7 @@ function recordingChannel(remoteMembers: Map<string, Set<AgentId>>, name: string
 function makeMemory() {
   return {
     meter: new Gcra({ ratePerSecond: 1, burst: 1 }),
+    startMs: 0,
     sentIds: new SentIds(1),
     delivered: new DeliveredIds(),
     sequencer: new WriteSequencer(new FakeClock()),

@@ -40,11 +40,9 @@ describe("FairShare", () => {
 
   it("leaves room for a new origin however many greedy ones there are", () => {
     const share = new FairShare(1_000_000)
-    for (let round = 0; round < 1_000; round++) {
-      for (let i = 0; i < 100; i++) if (share.fits(`greedy ${i}`, 200)) share.take(`greedy ${i}`, 200)
-    }
-    expect(share.fits("new", 5_000)).toBe(true)
-    expect(share.fits("greedy 0", 1_000)).toBe(false)
+    for (let i = 0; i < 100; i++) while (share.fits(`greedy ${i}`, 200)) share.take(`greedy ${i}`, 200)
+    expect(share.fits("new", 1_900)).toBe(true)
+    expect(share.fits("greedy 0", 200)).toBe(false)
   })
 
   it("never exceeds its size, and is empty when everything is given back", () => {
