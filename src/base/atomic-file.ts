@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto"
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs"
+import { closeSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs"
 import { dirname } from "node:path"
+import { writeAll } from "./plain-file.js"
 
 /** Options of {@link writeFileAtomic}. */
 export interface AtomicWriteOptions {
@@ -18,7 +19,7 @@ export function writeFileAtomic(
 ): void {
   const temporary = `${path}.${randomBytes(6).toString("hex")}.tmp`
   try {
-    const fd = openSync(temporary, "w", options.mode ?? 0o600)
+    const fd = openSync(temporary, "wx", options.mode ?? 0o600)
     try {
       writeAll(fd, typeof data === "string" ? Buffer.from(data) : data)
       if (options.durable === true) fsyncSync(fd)
@@ -41,8 +42,4 @@ export function syncDirectory(path: string): void {
   } finally {
     closeSync(fd)
   }
-}
-
-function writeAll(fd: number, data: Uint8Array): void {
-  for (let offset = 0; offset < data.length; ) offset += writeSync(fd, data, offset)
 }

@@ -19,6 +19,14 @@ export function formatJsonLine(value: unknown): string {
   return escapeInvisible(JSON.stringify(value))
 }
 
+/** Does the same as {@link formatJsonLine} over several lines, indented by two spaces. */
+export function formatJsonDocument(value: unknown): string {
+  return JSON.stringify(value, null, 2)
+    .split("\n")
+    .map((line) => escapeInvisible(line))
+    .join("\n")
+}
+
 /**
  * Escapes every invisible character of JSON text.
  * @param escape - writes one character in another notation than JSON's

@@ -1,4 +1,4 @@
-import { statSync } from "node:fs"
+import { realpathSync, statSync } from "node:fs"
 import { dirname, join, relative, resolve } from "node:path"
 import type { HintOptions } from "../base/command-hint.js"
 import { ChatError } from "../protocol/errors.js"
@@ -17,6 +17,8 @@ export interface GlobalFlags {
 export interface Config {
   /** The `.agentchat` directory, absolute. */
   readonly home: string
+  /** The user who runs the command. */
+  readonly uid: number
   /** The same directory as a user would type it in the working directory. */
   readonly shownHome: string
   /** Options that commands suggested by hints need too. */
@@ -48,9 +50,11 @@ export function mergeConfig(
   own: HintOptions = {},
 ): Config {
   if (flags.home === "") throw new ChatError("USAGE", "--home: must name a directory")
-  const home = flags.home ?? nonEmpty(env["AGENTCHAT_HOME"]) ?? findHome(cwd, nonEmpty(env["HOME"]), uid)
+  const named = flags.home ?? nonEmpty(env["AGENTCHAT_HOME"])
+  const home = named ?? findHome(cwd, nonEmpty(env["HOME"]), uid)
   return Object.freeze({
-    home: resolve(cwd, home),
+    home: named === undefined ? resolve(cwd, home) : realPath(resolve(cwd, named)),
+    uid,
     shownHome: home,
     hintOptions: { ...own, home: flags.home },
     server: nonEmpty(env["AGENTCHAT_SERVER"]),
@@ -84,6 +88,15 @@ function* searchedDirectories(cwd: string, userHome: string | undefined): Genera
     if (parent === dir || parent === ceiling || statOf(parent)?.dev !== statOf(dir)?.dev) return
     dir = parent
     yield dir
+  }
+}
+
+/** Follows the symbolic links of a directory that the user named. */
+function realPath(path: string): string {
+  try {
+    return realpathSync(path)
+  } catch {
+    return path
   }
 }
 

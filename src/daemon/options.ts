@@ -17,8 +17,8 @@ import {
   parseNick,
   parseSubscription,
 } from "../protocol/names.js"
+import { ensureHome } from "./files/home.js"
 import type { RootPaths } from "./files/paths.js"
-import { ensureHome } from "./files/paths.js"
 import type { Bookmarks } from "./session/bookmarks.js"
 
 /** A request to start a daemon, as it crosses process boundaries: plain JSON without secrets. */

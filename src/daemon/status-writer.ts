@@ -1,6 +1,7 @@
 import { writeFileAtomic } from "../base/atomic-file.js"
 import type { Clock } from "../base/clock.js"
 import { omitUndefined } from "../base/plain.js"
+import { formatJsonDocument } from "../base/visible-text.js"
 import type { ChatError } from "../protocol/errors.js"
 import type { EventLog } from "./files/append-log.js"
 import type { DaemonStatus, Problem } from "./status.js"
@@ -99,7 +100,7 @@ export class StatusWriter {
     this.#changedMs = this.#clock.monotonic()
     const status: DaemonStatus = { v: 1, started: this.#started, updated: this.#clock.now(), ...body }
     try {
-      writeFileAtomic(this.#path, `${JSON.stringify(status, null, 2)}\n`)
+      writeFileAtomic(this.#path, `${formatJsonDocument(status)}\n`)
       this.#written = text
     } catch {
       this.#written = ""

@@ -1,6 +1,6 @@
-import { readFileSync } from "node:fs"
 import { dirname, resolve } from "node:path"
 import { isPlain } from "../base/plain.js"
+import { readIfExists } from "../base/plain-file.js"
 import type { SessionState } from "../client/session.js"
 import type { GuardFacts, GuardUsage } from "../protocol/guard-facts.js"
 import type { DaemonPaths } from "./files/paths.js"
@@ -79,7 +79,7 @@ export interface DaemonStatus {
 /** Reads the last status a daemon wrote; undefined if there is none. The daemon may have crashed since. */
 export function readStatus(path: string): DaemonStatus | undefined {
   try {
-    const value: unknown = JSON.parse(readFileSync(path, "utf8"))
+    const value: unknown = JSON.parse(readIfExists(path) ?? "")
     return isPlain(value) && "state" in value ? (value as unknown as DaemonStatus) : undefined
   } catch {
     return undefined

@@ -73,7 +73,7 @@ export class CommandRoom {
     const system = {
       version: "0.0.0",
       pid: 1,
-      uid: 1,
+      uid: process.getuid?.() ?? 0,
       nodePath: "",
       scriptPath: "",
       runtimeDirs: [this.dir],

@@ -1,5 +1,5 @@
 import { formatForTerminal } from "../../base/visible-text.js"
-import { rootPaths } from "../../daemon/files/paths.js"
+import { openHome } from "../../daemon/files/home.js"
 import { listDaemons, stopAllDaemons, stopDaemon } from "../../daemon/process/control.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { InstanceName } from "../../protocol/names.js"
@@ -78,7 +78,7 @@ function chooseMode(options: Readonly<Record<(typeof modes)[number], boolean>>):
 }
 
 function listAll({ io, config, clock }: Context): number {
-  const entries = listDaemons(rootPaths(config.home), clock.now())
+  const entries = listDaemons(openHome(config.home, config.uid), clock.now())
   if (config.json) io.json(entries)
   else if (entries.length === 0)
     io.note("this directory has no daemons; start one: agentchat daemon --background")
@@ -96,12 +96,12 @@ function listAll({ io, config, clock }: Context): number {
 /** @throws {ChatError} as {@link chooseInstance}; NOT_FOUND if it does not run */
 async function stopOne(context: Context, wanted: InstanceName | undefined): Promise<number> {
   const { name } = chooseInstance(context, wanted)
-  await stopDaemon(rootPaths(context.config.home), name, context)
+  await stopDaemon(openHome(context.config.home, context.config.uid), name, context)
   return reportSuccess(context, { stopped: [name] }, `stopped ${name}`)
 }
 
 async function stopAll(context: Context): Promise<number> {
-  const stopped = await stopAllDaemons(rootPaths(context.config.home), context)
+  const stopped = await stopAllDaemons(openHome(context.config.home, context.config.uid), context)
   if (stopped.length === 0 && !context.config.json) context.io.note("no daemon is running here")
   return reportSuccess(context, { stopped }, stopped.length === 0 ? [] : `stopped ${stopped.join(" ")}`)
 }

@@ -1,4 +1,5 @@
-import { type RootPaths, rootPaths } from "../../daemon/files/paths.js"
+import { openHome } from "../../daemon/files/home.js"
+import type { RootPaths } from "../../daemon/files/paths.js"
 import { isSameProcess } from "../../daemon/files/process-record.js"
 import { endProcess, listDaemons, stopDaemon } from "../../daemon/process/control.js"
 import { readHolder } from "../../daemon/process/pid-file.js"
@@ -23,7 +24,7 @@ export const down = defineCommand({
   ],
   async run(context, { options }) {
     const { io, config, clock } = context
-    const root = rootPaths(config.home)
+    const root = openHome(config.home, config.uid)
     const { relay, port, daemon, name = defaultInstance } = readLaunch(root.relay)
     const stopped: string[] = []
     const holder = readHolder(root.instance(name).record, clock.now())

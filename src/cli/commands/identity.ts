@@ -1,7 +1,7 @@
 import { resolve } from "node:path"
 import { omitUndefined } from "../../base/plain.js"
 import { formatForTerminal } from "../../base/visible-text.js"
-import { ensureHome, rootPaths } from "../../daemon/files/paths.js"
+import { ensureHome, openHome } from "../../daemon/files/home.js"
 import type { PublicIdentity } from "../../identity/identity-file.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { InstanceName } from "../../protocol/names.js"
@@ -41,7 +41,7 @@ export const identity = defineCommand({
   async run(context, { options }) {
     const action = chooseAction(options)
     const { io, config, system } = context
-    const root = rootPaths(config.home)
+    const root = openHome(config.home, config.uid)
     const path = action === "generate" ? newIdentityFile(context, options) : ownIdentityFile(context, options)
     // ensureHome adds a .gitignore, so that a key in the home directory is never committed.
     if (action === "generate" && resolve(system.cwd, path).startsWith(root.root)) ensureHome(root)
@@ -83,7 +83,7 @@ async function confirm(
 /** Makes the running daemons of an identity use its changed file at once. */
 async function restartDaemons(context: Context, { agent_id: id }: PublicIdentity): Promise<void> {
   const { io, clock, system, config } = context
-  const root = rootPaths(config.home)
+  const root = openHome(config.home, config.uid)
   const { listDaemons, restartDaemon } = await import("../../daemon/process/control.js")
   const affected = listDaemons(root, clock.now()).filter(
     ({ running, agent_id }) => running && agent_id === id,
@@ -100,7 +100,7 @@ async function restartDaemons(context: Context, { agent_id: id }: PublicIdentity
 }
 
 function newIdentityFile({ config }: Context, { identity, name = config.name }: OwnChoice): string {
-  return identity ?? rootPaths(config.home).instance(name ?? defaultInstance).identity
+  return identity ?? openHome(config.home, config.uid).instance(name ?? defaultInstance).identity
 }
 
 interface ActionFlags extends Readonly<Record<Action, boolean>> {

@@ -1,5 +1,5 @@
 import { resolve } from "node:path"
-import { rootPaths } from "../../daemon/files/paths.js"
+import { openHome } from "../../daemon/files/home.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { AgentRef, InstanceName } from "../../protocol/names.js"
 import { defineCommand, flag, flagOr, optional, type Parse, repeated, value } from "../command.js"
@@ -130,7 +130,7 @@ function chooseView(flags: Flags, agent: AgentRef | undefined): View {
 /** Answers from the cache if possible, which verifies nothing. */
 async function rate(context: Context, choice: Choice): Promise<Rated> {
   const { config } = context
-  const root = rootPaths(config.home)
+  const root = openHome(config.home, config.uid)
   const { ratings: path, receipts } = root
   const files: RatingsFiles = { ratings: path, receipts, identities: identityFiles(root) }
   const identity = choice.identity === undefined ? undefined : resolve(context.system.cwd, choice.identity)

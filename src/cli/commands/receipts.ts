@@ -1,6 +1,6 @@
 import { createReadStream, statSync } from "node:fs"
 import { resolve } from "node:path"
-import { rootPaths } from "../../daemon/files/paths.js"
+import { openHome } from "../../daemon/files/home.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { InstanceName } from "../../protocol/names.js"
 import { defineCommand, optional, repeated, required, value } from "../command.js"
@@ -97,7 +97,7 @@ function isStream(path: string): boolean {
 }
 
 function pathOf({ config, system }: Context, file: string | undefined): string {
-  return file === undefined ? rootPaths(config.home).receipts : resolve(system.cwd, file)
+  return file === undefined ? openHome(config.home, config.uid).receipts : resolve(system.cwd, file)
 }
 
 async function act(context: Context, action: Action, choice: Choice): Promise<number> {
@@ -128,7 +128,7 @@ async function act(context: Context, action: Action, choice: Choice): Promise<nu
 }
 
 function labelOf({ config }: Context, { file }: Choice): string {
-  if (file === undefined) return shownPath(config, rootPaths(config.home).receipts)
+  if (file === undefined) return shownPath(config, openHome(config.home, config.uid).receipts)
   return file === "-" ? "standard input" : file
 }
 

@@ -1,3 +1,4 @@
+import { appendFileSync } from "node:fs"
 import { resolve } from "node:path"
 import { omitUndefined, stackOf } from "../../base/plain.js"
 import { ChatError } from "../../protocol/errors.js"
@@ -113,7 +114,9 @@ async function openLog(
 ): Promise<(line: string) => void> {
   if (path === undefined) return (line) => io.err(`${new Date(clock.now()).toISOString()} ${line}`)
   const { EventLog } = await import("../../daemon/files/append-log.js")
-  const log = new EventLog(path, clock)
+  // The user chose the file, which may be a link or a device.
+  const append = (file: string, text: string) => appendFileSync(file, text, { mode: 0o600 })
+  const log = new EventLog(path, clock, append)
   return (line) => log.write(line)
 }
 

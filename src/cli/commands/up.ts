@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs"
 import { shellWord } from "../../base/command-hint.js"
-import { type DaemonPaths, ensureHome, type RootPaths, rootPaths } from "../../daemon/files/paths.js"
+import { ensureHome, openHome } from "../../daemon/files/home.js"
+import type { DaemonPaths, RootPaths } from "../../daemon/files/paths.js"
 import type { ProcessRecord } from "../../daemon/files/process-record.js"
 import { waitForStatus } from "../../daemon/process/control.js"
 import { readHolder } from "../../daemon/process/pid-file.js"
@@ -36,7 +37,7 @@ export const up = defineCommand({
   ],
   async run(context, { options }) {
     const { config, clock } = context
-    const root = rootPaths(config.home)
+    const root = openHome(config.home, config.uid)
     const port = options.port ?? defaultPort
     const url = localUrl(port)
     const paths = root.instance(config.name ?? defaultInstance)

@@ -1,7 +1,8 @@
 /** Chooses the daemon that a command is about. */
 import { existsSync } from "node:fs"
 import { basename, dirname } from "node:path"
-import { type DaemonPaths, instanceNames, rootPaths } from "../../daemon/files/paths.js"
+import { openHome } from "../../daemon/files/home.js"
+import { type DaemonPaths, instanceNames } from "../../daemon/files/paths.js"
 import { readHolder } from "../../daemon/process/pid-file.js"
 import { ChatError } from "../../protocol/errors.js"
 import { type InstanceName, type Nick, nickPattern } from "../../protocol/names.js"
@@ -34,7 +35,7 @@ export function chooseInstance(place: Place, name: InstanceName | undefined): Da
   const { config } = place
   const named = name ?? config.name
   if (named !== undefined) {
-    const paths = rootPaths(config.home).instance(named)
+    const paths = openHome(config.home, config.uid).instance(named)
     if (existsSync(paths.dir)) return paths
     const source = name === undefined ? "AGENTCHAT_NAME" : "--name"
     throw new ChatError("NOT_FOUND", `${source}: this directory has no daemon ${named}`, {
@@ -42,7 +43,7 @@ export function chooseInstance(place: Place, name: InstanceName | undefined): Da
     })
   }
   const [only, ...others] = eligibleInstances(place)
-  if (only === undefined) return rootPaths(config.home).instance(defaultInstance)
+  if (only === undefined) return openHome(config.home, config.uid).instance(defaultInstance)
   if (others.length === 0) return only
   const names = [only, ...others].map((paths) => paths.name)
   throw new ChatError("USAGE", `this directory has several daemons: ${names.join(", ")}`, {
@@ -52,7 +53,7 @@ export function chooseInstance(place: Place, name: InstanceName | undefined): Da
 
 /** Returns the daemons that count where none is named: those that run, else all that ever ran here. */
 export function eligibleInstances({ config, clock }: Place): DaemonPaths[] {
-  const root = rootPaths(config.home)
+  const root = openHome(config.home, config.uid)
   const all = instanceNames(root).map((name) => root.instance(name))
   const running = all.filter(({ record }) => readHolder(record, clock.now()) !== undefined)
   return running.length > 0 ? running : all.filter(({ status }) => existsSync(status))

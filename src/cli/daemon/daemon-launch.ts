@@ -4,7 +4,8 @@ import { basename, resolve } from "node:path"
 import { omitUndefined } from "../../base/plain.js"
 import { formatForTerminal } from "../../base/visible-text.js"
 import { parseServerUrl } from "../../client/server-url.js"
-import { type DaemonPaths, rootPaths } from "../../daemon/files/paths.js"
+import { openHome } from "../../daemon/files/home.js"
+import type { DaemonPaths } from "../../daemon/files/paths.js"
 import type { DaemonStart } from "../../daemon/options.js"
 import { startDaemon, waitForStatus } from "../../daemon/process/control.js"
 import { openHostProcess } from "../../daemon/process/host.js"
@@ -56,7 +57,7 @@ export async function daemonStart(
   if (ephemeral && choice.identity !== undefined) {
     throw new ChatError("USAGE", "--ephemeral and --identity are mutually exclusive")
   }
-  const paths = rootPaths(config.home).instance(name)
+  const paths = openHome(config.home, config.uid).instance(name)
   const identity = chooseIdentity(context, choice, paths)
   const nick = chooseNick(config, choice, paths, identity)
   const card = choice.card === undefined ? undefined : await readCard(resolve(system.cwd, choice.card))
@@ -155,7 +156,7 @@ export async function startInBackground(
   start: DaemonStart,
   isolate: boolean,
 ): Promise<DaemonStatus | undefined> {
-  const root = rootPaths(config.home)
+  const root = openHome(config.home, config.uid)
   const notices = await startDaemon(root, start, { clock, isolate, nodePath: system.nodePath })
   for (const notice of notices) io.err(notice)
   const status = await waitForStatus(root, start.name as InstanceName, { clock, timeoutMs: connectMs })
@@ -180,7 +181,7 @@ export async function runInForeground(
   const start = await daemonStart(context, choice, url)
   const created = newIdentityFile(start)
   const interruption = system.interruption()
-  const root = rootPaths(config.home)
+  const root = openHome(config.home, config.uid)
   const host = await openHostProcess({ ...system, root, shared: false, clock, log: (line) => io.err(line) })
   system.onUncaught((error) => host.onUncaught(error))
   const endLog = showLog(context, root.instance(start.name as InstanceName))
@@ -229,7 +230,7 @@ function reportStarted(
 ): number {
   const { name, server } = start
   const { connected = false, agent_id = null, pid = null, reason } = status
-  const paths = rootPaths(context.config.home).instance(name as InstanceName)
+  const paths = openHome(context.config.home, context.config.uid).instance(name as InstanceName)
   const created = omitUndefined({ identity_created: identityCreated })
   reportSuccess(context, { name, agent_id, server, connected, pid, ...created }, [
     `daemon ${name}: ${connected ? `on ${server} as ${String(agent_id)}` : `not on ${server} yet`}`,

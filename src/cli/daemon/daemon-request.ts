@@ -3,18 +3,11 @@
  * from acks.jsonl or rejected.jsonl.
  */
 import { randomBytes } from "node:crypto"
-import {
-  closeSync,
-  existsSync,
-  fstatSync,
-  openSync,
-  readSync,
-  renameSync,
-  writeFileSync,
-  writeSync,
-} from "node:fs"
+import { closeSync, constants, existsSync, fstatSync, readSync } from "node:fs"
 import { join } from "node:path"
+import { writeFileAtomic } from "../../base/atomic-file.js"
 import type { Clock } from "../../base/clock.js"
+import { openPlain, writeAll } from "../../base/plain-file.js"
 import type { DaemonPaths } from "../../daemon/files/paths.js"
 import { mayOvertake } from "../../daemon/outbox/limits.js"
 import { readStatus } from "../../daemon/status.js"
@@ -165,10 +158,9 @@ function checkSize(line: string): void {
 /** Appends a line. If the one before it has no newline, it gets one, so that both stay apart. */
 function appendLine(path: string, line: string): void {
   attempt(path, () => {
-    const fd = openSync(path, "a+", 0o600)
+    const fd = openPlain(path, constants.O_RDWR | constants.O_APPEND | constants.O_CREAT)
     try {
-      const bytes = Buffer.from(endsWithNewline(fd) ? line : `\n${line}`)
-      for (let offset = 0; offset < bytes.length; ) offset += writeSync(fd, bytes, offset)
+      writeAll(fd, Buffer.from(endsWithNewline(fd) ? line : `\n${line}`))
     } finally {
       closeSync(fd)
     }
@@ -184,10 +176,7 @@ function endsWithNewline(fd: number): boolean {
 /** Puts a request into outbox.d, where it does not queue behind the messages of outbox.jsonl. */
 function dropFile(directory: string, id: string, line: string): void {
   const path = join(directory, `${id}.json`)
-  attempt(path, () => {
-    writeFileSync(`${path}.tmp`, line, { mode: 0o600 })
-    renameSync(`${path}.tmp`, path)
-  })
+  attempt(path, () => writeFileAtomic(path, line))
 }
 
 function attempt(path: string, write: () => void): void {

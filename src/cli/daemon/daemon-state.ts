@@ -1,5 +1,5 @@
 /** Says why a daemon does not run, has no connection, or does not send. */
-import { rootPaths } from "../../daemon/files/paths.js"
+import { openHome } from "../../daemon/files/home.js"
 import type { OutboxWait } from "../../daemon/outbox/limits.js"
 import { daemonStatus } from "../../daemon/process/control.js"
 import type { DaemonStatus, OutboxStatus } from "../../daemon/status.js"
@@ -10,7 +10,7 @@ import { startCommand } from "./daemon-choice.js"
 
 /** Notes why no new message can come, unless the daemon is connected. */
 export function noteOffline({ config, clock, io }: Context, name: InstanceName): void {
-  const { status, running } = daemonStatus(rootPaths(config.home), name, clock.now())
+  const { status, running } = daemonStatus(openHome(config.home, config.uid), name, clock.now())
   if (running && status?.connected === true) return
   const error = running ? notConnectedError(name, status) : notRunningError(name, status)
   io.note(`${error.message}; newer messages may be missing`)

@@ -1,5 +1,6 @@
 /** Follows files that other processes append to. */
-import { closeSync, fstatSync, openSync, readSync, statSync, watch } from "node:fs"
+import { closeSync, fstatSync, readSync, statSync, watch } from "node:fs"
+import { openIfExists } from "../../base/plain-file.js"
 
 const chunkBytes = 64 * 1024
 const newline = 0x0a
@@ -54,12 +55,7 @@ export class FileTail {
   }
 
   #open(): void {
-    if (this.#fd !== undefined) return
-    try {
-      this.#fd = openSync(this.#path, "r")
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error
-    }
+    this.#fd ??= openIfExists(this.#path)
   }
 
   #readNew(): string[] {

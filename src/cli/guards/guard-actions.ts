@@ -3,7 +3,8 @@ import { randomInt } from "node:crypto"
 import { closeSync, openSync, readSync, writeSync } from "node:fs"
 import { omitUndefined } from "../../base/plain.js"
 import { formatForTerminal } from "../../base/visible-text.js"
-import { type DaemonPaths, rootPaths } from "../../daemon/files/paths.js"
+import { openHome } from "../../daemon/files/home.js"
+import type { DaemonPaths } from "../../daemon/files/paths.js"
 import { resetDaemonGuard } from "../../daemon/process/control.js"
 import { readStatus } from "../../daemon/status.js"
 import type { ClientFrame } from "../../protocol/client-messages.js"
@@ -99,7 +100,7 @@ export async function resetOwnBreaker(context: Context, wanted: InstanceName | u
   const paths = requireDaemon(context, wanted)
   const { name } = paths
   confirmAtTerminal(name, describeBreaker(paths))
-  await resetDaemonGuard(rootPaths(config.home), name, context)
+  await resetDaemonGuard(openHome(config.home, config.uid), name, context)
   if (config.json) io.json({ ok: true, reset: name })
   else io.out(`circuit breaker of daemon ${name} reset`)
   return 0

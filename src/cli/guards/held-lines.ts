@@ -1,9 +1,11 @@
 /** Outbox lines that a guard has stopped. They are held in rejected.jsonl until they are released or dropped. */
-import { appendFileSync, existsSync, readFileSync } from "node:fs"
 import { join } from "node:path"
+import { appendPlain, readIfExists } from "../../base/plain-file.js"
 import type { DaemonPaths } from "../../daemon/files/paths.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { GuardFacts } from "../../protocol/guard-facts.js"
+
+const maxFileBytes = 256 * 1024 * 1024
 
 /** A held line. */
 export interface HeldLine {
@@ -47,7 +49,7 @@ export function noteReleased(
   ts: number,
 ): void {
   try {
-    appendFileSync(paths.released, `${JSON.stringify({ at, id, state, ts })}\n`, { mode: 0o600 })
+    appendPlain(paths.released, `${JSON.stringify({ at, id, state, ts })}\n`)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     throw new ChatError("FILE_FAILED", `${paths.released}: cannot be written (${String(code)})`, {
@@ -62,22 +64,19 @@ export function frameOf(
   { line, file = "", id }: HeldLine,
 ): Readonly<Record<string, unknown>> {
   try {
-    return JSON.parse(line ?? readFileSync(join(paths.dir, file), "utf8")) as Record<string, unknown>
+    return JSON.parse(line ?? readIfExists(join(paths.dir, file)) ?? "") as Record<string, unknown>
   } catch (error) {
     throw new ChatError("NOT_FOUND", `${id}: the line cannot be read again`, { cause: error })
   }
 }
 
 function readLines(path: string): Readonly<Record<string, unknown>>[] {
-  if (!existsSync(path)) return []
-  return readFileSync(path, "utf8")
-    .split("\n")
-    .flatMap((text) => {
-      try {
-        const value: unknown = text === "" ? undefined : JSON.parse(text)
-        return typeof value === "object" && value !== null ? [{ ...value }] : []
-      } catch {
-        return []
-      }
-    })
+  return (readIfExists(path, maxFileBytes) ?? "").split("\n").flatMap((text) => {
+    try {
+      const value: unknown = text === "" ? undefined : JSON.parse(text)
+      return typeof value === "object" && value !== null ? [{ ...value }] : []
+    } catch {
+      return []
+    }
+  })
 }

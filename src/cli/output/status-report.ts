@@ -1,6 +1,6 @@
 import { completeHint } from "../../base/command-hint.js"
 import { formatForTerminal } from "../../base/visible-text.js"
-import { rootPaths } from "../../daemon/files/paths.js"
+import { openHome } from "../../daemon/files/home.js"
 import { daemonStatus } from "../../daemon/process/control.js"
 import type { StoredPresence } from "../../daemon/session/daemon-memory.js"
 import type { DaemonStatus, GuardStop, OutboxStatus, Problem } from "../../daemon/status.js"
@@ -19,7 +19,7 @@ import { formatTime } from "./time.js"
 export function reportStatus(context: Context, wanted: InstanceName | undefined): number {
   const { config, clock } = context
   const { name } = chooseInstance(context, wanted)
-  const { status, running } = daemonStatus(rootPaths(config.home), name, clock.now())
+  const { status, running } = daemonStatus(openHome(config.home, config.uid), name, clock.now())
   if (!running) {
     const error = notRunningError(name, status)
     return reportFailure(context, error, { ...status, name, home: config.home, connected: false, running })
@@ -54,7 +54,7 @@ function describe(
   const newer: Partial<Pick<DaemonStatus, "patterns" | "presence" | "tasks" | "guards">> = status
   const { patterns = [], presence = null, tasks = [], guards = [] } = newer
   const joined = [...channels, ...patterns]
-  const paths = rootPaths(config.home).instance(name)
+  const paths = openHome(config.home, config.uid).instance(name)
   return [
     `daemon    ${name}, process ${pid}`,
     `agent     ${agent_id ?? "no id yet"}, called ${nick}`,

@@ -1,7 +1,7 @@
 /** Finds the agent that a command names, without asking a relay. */
-import { readFileSync } from "node:fs"
-import { rootPaths } from "../../daemon/files/paths.js"
+import { openHome } from "../../daemon/files/home.js"
 import { identityFileOf } from "../../daemon/status.js"
+import { readSecretFile } from "../../identity/secret-file.js"
 import { ChatError } from "../../protocol/errors.js"
 import { type AgentRef, type InstanceName, persistentIdPattern } from "../../protocol/names.js"
 import type { Context } from "../context.js"
@@ -100,7 +100,7 @@ async function idsNamed({ config, clock }: Context, wanted: string): Promise<Set
   const { readDealLog } = await import("../../daemon/deals/proposals-file.js")
   const { agentIdOfDid } = await import("../../proposals/statement.js")
   const ids = new Set<string>()
-  const root = rootPaths(config.home)
+  const root = openHome(config.home, config.uid)
   for (const daemon of listDaemons(root, clock.now())) {
     const paths = root.instance(daemon.name as InstanceName)
     const { did, name } = peekIdentity(identityFileOf(paths))
@@ -115,7 +115,7 @@ async function idsNamed({ config, clock }: Context, wanted: string): Promise<Set
 /** Reads an identity file without verifying it. The result is only used to look up verified data. */
 export function peekIdentity(path: string): PeekedIdentity {
   try {
-    const { did, name, rotations } = JSON.parse(readFileSync(path, "utf8")) as Record<string, unknown>
+    const { did, name, rotations } = JSON.parse(readSecretFile(path).text) as Record<string, unknown>
     return {
       did: typeof did === "string" ? did : undefined,
       name: typeof name === "string" ? name : undefined,

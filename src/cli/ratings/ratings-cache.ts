@@ -8,12 +8,15 @@
  * ```
  */
 import { createHash } from "node:crypto"
-import { closeSync, existsSync, fstatSync, openSync, readFileSync, readSync, statSync } from "node:fs"
+import { fstatSync, readSync, statSync } from "node:fs"
 import { writeFileAtomic } from "../../base/atomic-file.js"
+import { readIfExists, withFile } from "../../base/plain-file.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { DealRecord, Outcome } from "../../ratings/history.js"
 import type { KeyEnd } from "../../ratings/key-succession.js"
 import type { FilePosition } from "../input/file-lines.js"
+
+const maxForeignBytes = 256 * 1024 * 1024
 
 /** An agent with at least one rated deal. */
 export interface RatedAgent {
@@ -165,9 +168,8 @@ export function writeCache(
 
 /** Keeps a document of the same name that another program wrote: the ratings of the first AgentChat exist only there. */
 function refuseForeign(path: string): void {
-  if (!existsSync(path)) return
-  const text = readFileSync(path, "utf8")
-  if (/^\{"v":\d+,"sum":"/.test(text) || !isJson(text)) return
+  const text = readIfExists(path, maxForeignBytes)
+  if (text === undefined || /^\{"v":\d+,"sum":"/.test(text) || !isJson(text)) return
   throw new ChatError("FILE_FAILED", "was written by another program, and stays as it is", {
     hint: "move it elsewhere, then ratings are stored and computed faster",
   })
@@ -184,12 +186,7 @@ function isJson(text: string): boolean {
 
 function readCache(path: string, withFacts: boolean) {
   try {
-    const fd = openSync(path, "r")
-    try {
-      return parseCache(fd, withFacts)
-    } finally {
-      closeSync(fd)
-    }
+    return withFile(path, (fd) => parseCache(fd, withFacts))
   } catch {
     // The cache can be computed again.
     return undefined

@@ -1,8 +1,9 @@
 /** Gives a person who chats an identity that lasts: one for each name and directory. */
-import { existsSync, readFileSync, rmSync } from "node:fs"
+import { existsSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { writeFileAtomic } from "../../base/atomic-file.js"
-import { ensureDirectory, ensureHome, rootPaths } from "../../daemon/files/paths.js"
+import { readIfExists } from "../../base/plain-file.js"
+import { ensureDirectory, ensureHome, openHome } from "../../daemon/files/home.js"
 import { describeProcess, parseProcessRecord, processState } from "../../daemon/files/process-record.js"
 import { createIdentity } from "../../identity/identity-file.js"
 import type { Nick } from "../../protocol/names.js"
@@ -21,11 +22,11 @@ export interface PersonIdentity {
  * @throws {ChatError} FILE_FAILED; throws the system's errors
  */
 export function usePersonIdentity({ config, system }: Context, nick: Nick): PersonIdentity | undefined {
-  const root = rootPaths(config.home)
+  const root = openHome(config.home, config.uid)
   ensureHome(root)
-  ensureDirectory(join(root.root, "people"))
-  const path = join(root.root, "people", `${nick}.json`)
-  const claim = join(root.root, "people", `${nick}.pid`)
+  ensureDirectory(root.people)
+  const path = join(root.people, `${nick}.json`)
+  const claim = join(root.people, `${nick}.pid`)
   if (isClaimed(claim)) return undefined
   writeFileAtomic(claim, `${JSON.stringify(describeProcess(system.pid))}\n`)
   if (!existsSync(path)) createIdentity(path, { nick })
@@ -34,7 +35,7 @@ export function usePersonIdentity({ config, system }: Context, nick: Nick): Pers
 
 function isClaimed(path: string): boolean {
   try {
-    const record = parseProcessRecord(JSON.parse(readFileSync(path, "utf8")))
+    const record = parseProcessRecord(JSON.parse(readIfExists(path) ?? ""))
     return record !== undefined && processState(record) === "alive"
   } catch {
     return false

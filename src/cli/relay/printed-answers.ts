@@ -1,6 +1,6 @@
 /** Remembers which answers `agentchat ask` has printed, so that the inbox does not show them as news. */
-import { appendFileSync, readFileSync } from "node:fs"
 import { writeFileAtomic } from "../../base/atomic-file.js"
+import { appendPlain, readIfExists } from "../../base/plain-file.js"
 import type { DaemonPaths } from "../../daemon/files/paths.js"
 
 /** Answers remembered. */
@@ -10,7 +10,7 @@ type Paths = Pick<DaemonPaths, "answers">
 
 /** Records an answer. Throws the system's errors. */
 export function notePrintedAnswer({ answers }: Paths, msgId: string): void {
-  appendFileSync(answers, `${JSON.stringify(msgId)}\n`, { mode: 0o600 })
+  appendPlain(answers, `${JSON.stringify(msgId)}\n`)
   const lines = linesOf(answers)
   if (lines.length > 2 * maxAnswers) writeFileAtomic(answers, `${lines.slice(-maxAnswers).join("\n")}\n`)
 }
@@ -22,7 +22,7 @@ export function readPrintedAnswers({ answers }: Paths): ReadonlySet<string> {
 
 function linesOf(path: string): string[] {
   try {
-    return readFileSync(path, "utf8").split("\n").filter(Boolean)
+    return (readIfExists(path) ?? "").split("\n").filter(Boolean)
   } catch {
     return []
   }

@@ -1,9 +1,10 @@
 /** Starts a relay in the background, and records the processes that `up` has started so that `down` can stop them. */
 import type { ChildProcess } from "node:child_process"
-import { closeSync, openSync, readFileSync, rmSync } from "node:fs"
+import { closeSync, constants, rmSync } from "node:fs"
 import { get } from "node:http"
 import { writeFileAtomic } from "../../base/atomic-file.js"
 import { isPlain } from "../../base/plain.js"
+import { openPlain, readIfExists } from "../../base/plain-file.js"
 import type { RootPaths } from "../../daemon/files/paths.js"
 import {
   describeProcess,
@@ -63,7 +64,7 @@ export async function ensureRelay(
 
 function spawnRelay({ system }: Context, root: RootPaths, options: readonly string[]): ChildProcess {
   // The relay rotates its log itself; only what Node prints when it crashes comes through standard error.
-  const log = openSync(root.relayLog, "a", 0o600)
+  const log = openPlain(root.relayLog, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT)
   const args = [system.scriptPath, "serve", "--log", root.relayLog, ...options]
   const child = spawnInBackground(system.nodePath, args, ["ignore", "pipe", log])
   closeSync(log)
@@ -145,7 +146,7 @@ export interface LaunchRecord {
 export function readLaunch(path: string): LaunchRecord {
   let value: unknown
   try {
-    value = JSON.parse(readFileSync(path, "utf8"))
+    value = JSON.parse(readIfExists(path) ?? "")
   } catch {
     return { relay: undefined, daemon: undefined }
   }

@@ -1,5 +1,6 @@
-import { closeSync, openSync, readSync } from "node:fs"
+import { readSync } from "node:fs"
 import { writeFileAtomic } from "../../base/atomic-file.js"
+import { withFile } from "../../base/plain-file.js"
 import { formatJsonLine } from "../../base/visible-text.js"
 import { advanceDeal, type Deal, disputableUntil, expiryOf, openDeal } from "../../proposals/deal.js"
 import { agentIdOfDid, readStatement } from "../../proposals/statement.js"
@@ -140,18 +141,15 @@ function readEntries(path: string): DealEntry[] {
     onOversize: () => {},
     hasRoom: () => true,
   }
-  let fd: number | undefined
   try {
-    const file = (fd = openSync(path, "r"))
-    const readAt = (buffer: Uint8Array, position: number) =>
-      readSync(file, buffer, 0, buffer.length, position)
-    const splitter = new LineSplitter(readAt, 0, maxLineBytes)
-    while (splitter.step(sink) === "more");
+    withFile(path, (fd) => {
+      const readAt = (buffer: Uint8Array, position: number) =>
+        readSync(fd, buffer, 0, buffer.length, position)
+      const splitter = new LineSplitter(readAt, 0, maxLineBytes)
+      while (splitter.step(sink) === "more");
+    })
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return []
     throw asFileProblem(error, path)
-  } finally {
-    if (fd !== undefined) closeSync(fd)
   }
   return entries
 }

@@ -1,15 +1,7 @@
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  fsyncSync,
-  ftruncateSync,
-  openSync,
-  readSync,
-  writeSync,
-} from "node:fs"
+import { closeSync, constants, fstatSync, fsyncSync, ftruncateSync, readSync } from "node:fs"
 import { dirname } from "node:path"
 import { syncDirectory } from "../../base/atomic-file.js"
+import { openPlain, writeAll } from "../../base/plain-file.js"
 import { formatReceipt, type Receipt } from "../../proposals/receipt.js"
 import { cutTornLine } from "../files/append-log.js"
 import { type LockOwner, underLock } from "../files/lock-file.js"
@@ -46,8 +38,8 @@ export class ReceiptsFile {
   }
 
   #append(lines: readonly string[]): void {
-    const { O_RDWR, O_CREAT, O_APPEND, O_NOFOLLOW } = constants
-    const fd = openSync(this.#path, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW, 0o600)
+    const { O_RDWR, O_CREAT, O_APPEND } = constants
+    const fd = openPlain(this.#path, O_RDWR | O_CREAT | O_APPEND)
     try {
       cutTornLine(fd)
       this.#readAppended(fd)
@@ -64,7 +56,7 @@ export class ReceiptsFile {
   #write(fd: number, bytes: Buffer): void {
     const { size } = fstatSync(fd)
     try {
-      for (let written = 0; written < bytes.length; ) written += writeSync(fd, bytes, written)
+      writeAll(fd, bytes)
       fsyncSync(fd)
       if (size === 0) syncDirectory(dirname(this.#path))
     } catch (error) {

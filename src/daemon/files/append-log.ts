@@ -1,21 +1,18 @@
 import {
-  appendFileSync,
   closeSync,
   constants,
   fstatSync,
   fsyncSync,
   ftruncateSync,
-  openSync,
   readSync,
   renameSync,
   statSync,
-  writeSync,
 } from "node:fs"
 import { dirname } from "node:path"
 import { syncDirectory } from "../../base/atomic-file.js"
 import type { Clock } from "../../base/clock.js"
+import { appendPlain, openPlain, withFile, writeAll } from "../../base/plain-file.js"
 import { formatForTerminal } from "../../base/visible-text.js"
-import { isFileError } from "./file-problems.js"
 
 const newline = 0x0a
 const searchBytes = 64 * 1024
@@ -70,8 +67,8 @@ export class AppendLog {
   }
 
   #open(): number {
-    const { O_RDWR, O_CREAT, O_APPEND, O_NOFOLLOW } = constants
-    const fd = openSync(this.#path, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW, 0o600)
+    const { O_RDWR, O_CREAT, O_APPEND } = constants
+    const fd = openPlain(this.#path, O_RDWR | O_CREAT | O_APPEND)
     if (!this.#mayBeTorn) return fd
     try {
       cutTornLine(fd)
@@ -86,7 +83,7 @@ export class AppendLog {
 
   #write(fd: number, bytes: Buffer, size: number): void {
     try {
-      for (let written = 0; written < bytes.length; ) written += writeSync(fd, bytes, written)
+      writeAll(fd, bytes)
       if (this.#isDurable) fsyncSync(fd)
     } catch (error) {
       this.#mayBeTorn = true
@@ -104,12 +101,15 @@ export class AppendLog {
 export class EventLog {
   readonly #path: string
   readonly #clock: Clock
+  readonly #append: (path: string, text: string) => void
   #bytes: number
   #lost = 0
 
-  constructor(path: string, clock: Clock) {
+  /** @param append - the default refuses anything but a plain file */
+  constructor(path: string, clock: Clock, append = appendPlain) {
     this.#path = path
     this.#clock = clock
+    this.#append = append
     this.#bytes = sizeOf(path)
   }
 
@@ -123,7 +123,7 @@ export class EventLog {
         renameSync(this.#path, `${this.#path}.1`)
         this.#bytes = 0
       }
-      appendFileSync(this.#path, line, { mode: 0o600 })
+      this.#append(this.#path, line)
       this.#bytes += line.length
       this.#lost = 0
     } catch {
@@ -159,22 +159,13 @@ export function cutTornLine(fd: number): void {
 }
 
 function readTail(path: string, maxBytes: number): { lines: string[]; bytes: number } {
-  let fd: number
-  try {
-    fd = openSync(path, "r")
-  } catch (error) {
-    if (isFileError(error) && error.code === "ENOENT") return { lines: [], bytes: 0 }
-    throw error
-  }
-  try {
-    const { size } = fstatSync(fd)
+  const tail = withFile(path, (fd, { size }) => {
     const bytes = Buffer.alloc(Math.min(size, maxBytes))
     const read = readSync(fd, bytes, 0, bytes.length, size - bytes.length)
     const lines = bytes.toString("utf8", 0, read).split("\n")
     // The text after the last newline is not a whole line, and the first piece may be the end of one.
     lines.pop()
     return { lines: bytes.length < size ? lines.slice(1) : lines, bytes: bytes.length }
-  } finally {
-    closeSync(fd)
-  }
+  })
+  return tail ?? { lines: [], bytes: 0 }
 }

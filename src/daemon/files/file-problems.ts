@@ -14,6 +14,9 @@ const reasons: Readonly<Record<string, string>> = {
   EISDIR: "a directory exists where the file belongs",
   ENOTDIR: "a file exists where a directory belongs",
   EEXIST: "a file exists where a directory belongs",
+  ELOOP: "a symbolic link exists where the file belongs",
+  EFTYPE: "something other than a plain file is there",
+  EFBIG: "the file is too large",
   EMFILE: "too many open files",
   ENFILE: "too many open files",
 }
@@ -25,6 +28,7 @@ const hints: Readonly<Record<string, string>> = {
   EACCES: "give the daemon's user access to it (chmod u+rwX); the daemon continues by itself",
   EPERM: "give the daemon's user access to it (chmod u+rwX); the daemon continues by itself",
   ELOOP: "remove the symbolic link; the daemon creates a plain file by itself",
+  EFTYPE: "remove it; the daemon creates a plain file by itself",
   EMFILE: "raise the limit of open files (ulimit -n); the daemon continues by itself",
 }
 

@@ -1,6 +1,7 @@
-import { readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { rmSync, statSync, writeFileSync } from "node:fs"
 import { createRequire } from "node:module"
 import { join } from "node:path"
+import { readIfExists } from "../../base/plain-file.js"
 import { isSameProcess, type ProcessRecord, parseProcessRecord, processState } from "./process-record.js"
 
 /** A lock of a process that cannot be looked up counts as abandoned after this many milliseconds. */
@@ -83,7 +84,7 @@ function isAbandoned(path: string, owner: LockOwner): boolean {
 
 function readRecord(path: string): ProcessRecord | undefined {
   try {
-    return parseProcessRecord(JSON.parse(readFileSync(recordOf(path), "utf8")))
+    return parseProcessRecord(JSON.parse(readIfExists(recordOf(path)) ?? ""))
   } catch {
     return undefined
   }

@@ -1,6 +1,5 @@
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs"
+import { readdirSync } from "node:fs"
 import { resolve } from "node:path"
-import { ChatError } from "../../protocol/errors.js"
 import { type InstanceName, nickPattern } from "../../protocol/names.js"
 
 /** Every file of one `.agentchat` directory; `doc/files.md` names the writer of each. */
@@ -15,6 +14,8 @@ export interface RootPaths {
   readonly hostLog: string
   readonly relay: string
   readonly relayLog: string
+  /** Identities of people who chat here. */
+  readonly people: string
   /** The store of the relay that `up --durable` starts. */
   readonly relayData: string
   instance(name: InstanceName): DaemonPaths
@@ -68,6 +69,7 @@ export function rootPaths(root: string): RootPaths {
     hostLog: at("host.log"),
     relay: at("relay.json"),
     relayLog: at("relay.log"),
+    people: at("people"),
     relayData: at("relay-data"),
     instance: (name) => instancePaths(at("daemons", name), name, at),
   }
@@ -111,36 +113,5 @@ function instancePaths(dir: string, name: InstanceName, atRoot: (file: string) =
     cursors: at("cursors"),
     identity: name === "default" ? atRoot("identity.json") : at("identity.json"),
     receipts: atRoot("receipts.jsonl"),
-  }
-}
-
-/**
- * Creates the `.agentchat` directory (0700) with a `.gitignore` of `*`, so that no key is ever committed.
- * Leaves existing files as they are.
- * @throws {ChatError} FILE_FAILED when the directory cannot be created
- */
-export function ensureHome(paths: RootPaths): void {
-  try {
-    mkdirSync(paths.root, { recursive: true, mode: 0o700 })
-    if (!existsSync(paths.gitignore)) writeFileSync(paths.gitignore, "*\n")
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    throw new ChatError("FILE_FAILED", `${paths.root}: cannot be created (${String(code)})`, { cause: error })
-  }
-}
-
-/**
- * Creates a directory (0700) unless it exists. Its parent must exist: nothing makes a daemon's directory again that was
- * removed or moved away while the daemon runs.
- * @returns whether it was created
- * @throws the system error
- */
-export function ensureDirectory(path: string): boolean {
-  try {
-    mkdirSync(path, { mode: 0o700 })
-    return true
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false
-    throw error
   }
 }

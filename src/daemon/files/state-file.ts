@@ -1,5 +1,6 @@
-import { readFileSync } from "node:fs"
 import { writeFileAtomic } from "../../base/atomic-file.js"
+import { readIfExists } from "../../base/plain-file.js"
+import { formatJsonLine } from "../../base/visible-text.js"
 import type { ChatError } from "../../protocol/errors.js"
 import { asFileProblem } from "./file-problems.js"
 
@@ -10,9 +11,8 @@ import { asFileProblem } from "./file-problems.js"
  */
 export function readStateFile(path: string): Readonly<Record<string, unknown>> {
   try {
-    return parseObject(readFileSync(path, "utf8"))
+    return parseObject(readIfExists(path) ?? "")
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return {}
     throw asFileProblem(error, path)
   }
 }
@@ -20,7 +20,7 @@ export function readStateFile(path: string): Readonly<Record<string, unknown>> {
 /** Replaces a state file atomically. @returns the error, if any; the caller tries again later */
 export function writeStateFile(path: string, state: object): ChatError | undefined {
   try {
-    writeFileAtomic(path, `${JSON.stringify({ v: 1, ...state })}\n`)
+    writeFileAtomic(path, `${formatJsonLine({ v: 1, ...state })}\n`)
     return undefined
   } catch (error) {
     return asFileProblem(error, path)

@@ -1,12 +1,14 @@
-import { readdirSync, readFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { writeFileAtomic } from "../../base/atomic-file.js"
+import { listIfExists, readIfExists } from "../../base/plain-file.js"
 import { ChatError } from "../../protocol/errors.js"
 import { parseNick } from "../../protocol/names.js"
 import { asFileProblem } from "../files/file-problems.js"
-import { type DaemonPaths, ensureDirectory } from "../files/paths.js"
+import { ensureDirectory } from "../files/home.js"
+import type { DaemonPaths } from "../files/paths.js"
 
 const suffix = ".json"
+const maxCursorBytes = 4096
 
 /** The position of one named reader of an inbox. Every reader has its own. */
 export class ReaderCursor {
@@ -60,41 +62,30 @@ export function furthestCursor(dir: string): number {
 
 /** Returns the position of each reader by file name; a damaged cursor counts as 0. */
 export function listCursors(dir: string): Map<string, number> {
-  let names: string[] = []
-  try {
-    names = readdirSync(dir).filter((name) => name.endsWith(suffix))
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error
-  }
+  const names = listIfExists(dir).filter((name) => name.endsWith(suffix))
   return new Map(names.map((name) => [name, seqAt(join(dir, name))]))
 }
 
+/** Anybody may delete a cursor at any time, to forget its reader. */
 function seqAt(path: string): number {
-  try {
-    return seqIn(readFileSync(path, "utf8")) ?? 0
-  } catch (error) {
-    // Anybody may delete a cursor at any time, to forget its reader.
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return 0
-    throw error
-  }
+  return seqIn(readIfExists(path, maxCursorBytes)) ?? 0
 }
 
 function readCursor(path: string): number {
-  let text: string
+  let text: string | undefined
   try {
-    text = readFileSync(path, "utf8")
+    text = readIfExists(path, maxCursorBytes)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return 0
     throw asFileProblem(error, path)
   }
-  const seq = seqIn(text)
+  const seq = text === undefined ? 0 : seqIn(text)
   if (seq !== undefined) return seq
   throw new ChatError("FILE_FAILED", `${path}: not a reader's cursor`, {
     hint: "delete the file to read from the beginning",
   })
 }
 
-function seqIn(text: string): number | undefined {
+function seqIn(text = ""): number | undefined {
   try {
     const { seq } = JSON.parse(text) as { seq?: unknown }
     return Number.isSafeInteger(seq) && (seq as number) >= 0 ? (seq as number) : undefined

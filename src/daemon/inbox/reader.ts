@@ -1,8 +1,9 @@
 import { closeSync, fstatSync } from "node:fs"
 import type { Clock, Timer } from "../../base/clock.js"
+import { openIfExists, withFile } from "../../base/plain-file.js"
 import type { DaemonPaths } from "../files/paths.js"
 import { readSeq } from "./line.js"
-import { lastSeqOf, offsetAfter, openIfExists, scanLines, withFile } from "./scan.js"
+import { lastSeqOf, offsetAfter, scanLines } from "./scan.js"
 import { lastSealedSeq, listSegments } from "./segments.js"
 
 /** One line of the inbox. */
@@ -91,7 +92,7 @@ export async function* followInbox(
 
 /** Returns the newest `seq`; 0 for an empty inbox. */
 function lastSeq(files: InboxFiles): number {
-  const live = withFile(files.inbox, (fd) => lastSeqOf(fd, fstatSync(fd).size))
+  const live = withFile(files.inbox, (fd, { size }) => lastSeqOf(fd, size))
   return Math.max(live ?? 0, lastSealedSeq(files.segments))
 }
 

@@ -1,9 +1,9 @@
 import { fstatSync, statSync } from "node:fs"
-import { ChatError } from "../../protocol/errors.js"
+import { withFile } from "../../base/plain-file.js"
 import type { DaemonPaths } from "../files/paths.js"
 import { looksWhole, readLineId, readSeq } from "./line.js"
 import { furthestCursor } from "./reader-cursor.js"
-import { scanLines, withFile } from "./scan.js"
+import { scanLines } from "./scan.js"
 import { listSegments, type Segment } from "./segments.js"
 
 /** Gets the id and the bytes of a line in the inbox. The bytes are only valid during the call. */
@@ -37,7 +37,7 @@ const maxJump = 1_000_000
 /**
  * Reads the state of an inbox from its files. Changes nothing.
  * @param remember - called for each line of inbox.jsonl that has an id
- * @throws {ChatError} FILE_FAILED when inbox.jsonl is not a regular file; also throws the system's errors
+ * @throws the system's errors, as {@link withFile}
  */
 export function recoverInbox(paths: InboxPaths, remember: OnRecalled = () => {}): Recovered {
   const newest = listSegments(paths.segments).at(-1)
@@ -83,8 +83,6 @@ export function describeDamage({ partialBytes, damaged }: Recovered): string[] {
 type Live = Omit<Recovered, "isSealed" | "segment">
 
 function readLive(path: string, sealed: number, remember: OnRecalled): Live {
-  const found = statSync(path, { throwIfNoEntry: false })
-  if (found?.isFile() === false) throw new ChatError("FILE_FAILED", `${path}: not a regular file`)
   const live = withFile(path, (fd) => {
     const count = new SeqCount(sealed)
     const scan = scanLines(fd)

@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync } from "node:fs"
+import { readSync } from "node:fs"
 import { readSeq } from "./line.js"
 
 const blockBytes = 64 * 1024
@@ -59,27 +59,6 @@ export function lastSeqOf(fd: number, bytes: number): number | undefined {
     isEnded = true
   }
   return undefined
-}
-
-/** Opens a file for reading; undefined if it does not exist. */
-export function openIfExists(path: string): number | undefined {
-  try {
-    return openSync(path, "r")
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined
-    throw error
-  }
-}
-
-/** Calls `use` with an open file; undefined if it does not exist. */
-export function withFile<T>(path: string, use: (fd: number) => T): T | undefined {
-  const fd = openIfExists(path)
-  if (fd === undefined) return undefined
-  try {
-    return use(fd)
-  } finally {
-    closeSync(fd)
-  }
 }
 
 interface LineStart {

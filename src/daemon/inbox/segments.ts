@@ -1,10 +1,11 @@
-import { read, readdirSync } from "node:fs"
+import { read } from "node:fs"
 import { type FileHandle, open, readdir, rename, rm, stat } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import { promisify } from "node:util"
 import type { Clock } from "../../base/clock.js"
+import { listIfExists } from "../../base/plain-file.js"
 import { asFileProblem } from "../files/file-problems.js"
-import { ensureDirectory } from "../files/paths.js"
+import { ensureDirectory } from "../files/home.js"
 import type { InboxLimits } from "./limits.js"
 
 /** A sealed file of older lines, named after the first and last `seq` in it. */
@@ -31,7 +32,7 @@ export function formatSegmentName(first: number, last: number): string {
 
 /** Returns the segments of a directory, oldest first; none if the directory does not exist. */
 export function listSegments(dir: string): Segment[] {
-  return namesIn(dir)
+  return listIfExists(dir)
     .flatMap((name) => {
       const match = namePattern.exec(name)
       return match === null
@@ -56,7 +57,7 @@ export async function sealSegment(fd: number, bytes: number, dir: string, name: 
     if (leftover.endsWith(temporarySuffix)) await rm(join(dir, leftover), { force: true })
   }
   const temporary = join(dir, `.${name}${temporarySuffix}`)
-  const target = await open(temporary, "w", 0o600)
+  const target = await open(temporary, "wx", 0o600)
   try {
     await copy(fd, bytes, target)
     await target.sync()
@@ -132,14 +133,5 @@ async function syncDirectory(path: string): Promise<void> {
     await handle.sync()
   } finally {
     await handle.close()
-  }
-}
-
-function namesIn(dir: string): string[] {
-  try {
-    return readdirSync(dir)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return []
-    throw error
   }
 }

@@ -1,6 +1,7 @@
-import { closeSync, constants, fstatSync, ftruncateSync, openSync, statSync, writeSync } from "node:fs"
+import { closeSync, constants, fstatSync, ftruncateSync, lstatSync, writeSync } from "node:fs"
 import { basename, dirname } from "node:path"
 import { syncDirectory } from "../../base/atomic-file.js"
+import { openPlain } from "../../base/plain-file.js"
 import { type CommitEntry, type CommitEvents, GroupCommit } from "./group-commit.js"
 import { formatBody, formatNumbered, type InboxLine } from "./line.js"
 import type { InboxPaths, Recovered } from "./recovery.js"
@@ -290,8 +291,8 @@ class InboxFile {
 
   /** Opens the file, or creates it with mode 0600. */
   static open(path: string): InboxFile {
-    const isNew = statSync(path, { throwIfNoEntry: false }) === undefined
-    const fd = openSync(path, openFlags, 0o600)
+    const isNew = lstatSync(path, { throwIfNoEntry: false }) === undefined
+    const fd = openPlain(path, openFlags)
     if (isNew) syncDirectory(dirname(path))
     return new InboxFile(path, fd)
   }
@@ -302,7 +303,7 @@ class InboxFile {
 
   /** Compares the file at the path with this one, by inode and size. */
   check(): FileState {
-    const found = statSync(this.#path, { throwIfNoEntry: false })
+    const found = lstatSync(this.#path, { throwIfNoEntry: false })
     if (found?.ino !== this.#inode || found.dev !== this.#device) return "gone"
     if (found.size === this.#bytes) return "ours"
     this.#bytes = found.size

@@ -9,7 +9,8 @@ import { formatJsonLine } from "../../base/visible-text.js"
 import type { ChatError } from "../../protocol/errors.js"
 import { AppendLog } from "../files/append-log.js"
 import type { FileProblems } from "../files/file-problems.js"
-import { type DaemonPaths, ensureDirectory } from "../files/paths.js"
+import { ensureDirectory } from "../files/home.js"
+import type { DaemonPaths } from "../files/paths.js"
 import type { QueuedLine } from "./line-queue.js"
 
 /** A line that will not be sent. */
@@ -54,7 +55,7 @@ class LineCopy {
    * @throws the system error; then {@link abort} this copy and start another
    */
   step(): string | undefined {
-    this.#fd ??= openSync(`${this.#to}.tmp`, "w", 0o600)
+    this.#fd ??= this.#create()
     const piece = this.#piece.subarray(0, this.#end - this.#at)
     const read = readSync(this.#from, piece, 0, piece.length, this.#at)
     for (let written = 0; written < read; ) written += writeSync(this.#fd, piece, written, read - written)
@@ -66,6 +67,12 @@ class LineCopy {
     this.#fd = undefined
     renameSync(`${this.#to}.tmp`, this.#to)
     return this.#hash.digest("hex")
+  }
+
+  /** Creates the file of the copy anew: an earlier process may have left one. */
+  #create(): number {
+    rmSync(`${this.#to}.tmp`, { force: true })
+    return openSync(`${this.#to}.tmp`, "wx", 0o600)
   }
 
   /** Removes the partial copy. */

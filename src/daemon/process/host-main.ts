@@ -5,7 +5,7 @@
 import { closeSync, readFileSync, writeSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { systemClock } from "../../base/clock.js"
-import { rootPaths } from "../files/paths.js"
+import { openHome } from "../files/home.js"
 import type { DaemonStart } from "../options.js"
 import { type ControlReply, replyOf } from "./control-socket.js"
 import { openHostProcess } from "./host.js"
@@ -20,13 +20,14 @@ interface Order {
 async function main(): Promise<number> {
   const order = JSON.parse(readFileSync(0, "utf8")) as Order
   const notices: string[] = []
+  const uid = process.getuid?.() ?? 0
   const host = await openHostProcess({
-    root: rootPaths(order.root),
+    root: openHome(order.root, uid),
     shared: order.shared,
     clock: systemClock,
     random: () => Math.random(),
     pid: process.pid,
-    uid: process.getuid?.() ?? 0,
+    uid,
     runtimeDirs: [process.env["XDG_RUNTIME_DIR"], tmpdir(), "/tmp"],
     log: (line) => {
       notices.push(line)

@@ -6,6 +6,7 @@ import { ChatError } from "../../protocol/errors.js"
 import type { InstanceName } from "../../protocol/names.js"
 import { Daemon } from "../daemon.js"
 import { asFileProblem, FileProblems, isFileError } from "../files/file-problems.js"
+import { checkOutboxLinks } from "../files/home.js"
 import type { RootPaths } from "../files/paths.js"
 import { describeProcess, type ProcessRecord } from "../files/process-record.js"
 import { type DaemonOptions, type DaemonStart, prepareStart } from "../options.js"
@@ -217,7 +218,9 @@ export class Host {
 
   async #open(start: DaemonStart, options: DaemonOptions): Promise<void> {
     const { root, clock, random } = this.#environment
-    const { pid, record } = root.instance(options.name)
+    const paths = root.instance(options.name)
+    checkOutboxLinks(paths)
+    const { pid, record } = paths
     const agentId = options.identity?.agentId
     const holder = {
       process: this.#process,
@@ -227,7 +230,7 @@ export class Host {
     }
     const claim = await claimHome({ record, pid }, holder, clock)
     try {
-      const daemon = new Daemon(root.instance(options.name), options, {
+      const daemon = new Daemon(paths, options, {
         ...{ clock, random, pid: this.#process.pid },
         requireHome: () => claim.requireHome(),
         onStopped: (name, reason) => void this.#remove(name, reason, true),

@@ -1,8 +1,10 @@
-import { mkdirSync, readFileSync, realpathSync, rmSync, statSync, utimesSync } from "node:fs"
+import { mkdirSync, realpathSync, rmSync, statSync, utimesSync } from "node:fs"
 import { basename, dirname } from "node:path"
 import { writeFileAtomic } from "../../base/atomic-file.js"
 import { type Clock, delay } from "../../base/clock.js"
 import { isPlain } from "../../base/plain.js"
+import { isMissing, readIfExists } from "../../base/plain-file.js"
+import { formatJsonLine } from "../../base/visible-text.js"
 import { ChatError } from "../../protocol/errors.js"
 import { asFileProblem } from "../files/file-problems.js"
 import { underLock } from "../files/lock-file.js"
@@ -125,7 +127,7 @@ export class Claim {
     const { process, socket, agentId, server } = this.#holder
     const { dev, ino, path } = this.#home
     const content = { v: 1, ...process, socket, agent_id: agentId, server, home: { dev, ino, path } }
-    writeFileAtomic(this.#files.record, `${JSON.stringify(content)}\n`)
+    writeFileAtomic(this.#files.record, `${formatJsonLine(content)}\n`)
     this.#writePid()
   }
 
@@ -137,7 +139,7 @@ export class Claim {
   check(): Loss | undefined {
     const homeLoss = this.#homeLoss()
     if (homeLoss !== undefined) return { reason: homeLoss, isHomeOurs: false }
-    const named = parseRecord(readText(this.#files.record) ?? "")?.process
+    const named = parseRecord(readIfExists(this.#files.record) ?? "")?.process
     const isOurs = named !== undefined && isSameProcess(named, this.#holder.process)
     if (named !== undefined && !isOurs && processState(named) !== "dead") {
       return { reason: `${basename(this.#files.record)} names process ${named.pid}`, isHomeOurs: false }
@@ -161,7 +163,7 @@ export class Claim {
   /** Removes the files if this process still holds them. @throws the system error */
   release(): void {
     if (this.#homeLoss() !== undefined) return
-    const named = parseRecord(readText(this.#files.record) ?? "")
+    const named = parseRecord(readIfExists(this.#files.record) ?? "")
     if (named === undefined || !isSameProcess(named.process, this.#holder.process)) return
     rmSync(this.#files.record, { force: true })
     if (this.#files.pid !== undefined) rmSync(this.#files.pid, { force: true })
@@ -182,7 +184,7 @@ export class Claim {
   #checkPid(): Loss | undefined {
     const { pid } = this.#files
     if (pid === undefined) return undefined
-    const text = readText(pid)
+    const text = readIfExists(pid)
     if (text === undefined) return { reason: `${basename(pid)} was removed`, isHomeOurs: true }
     const named = readPid(text)
     if (named === undefined) this.#writePid()
@@ -204,7 +206,7 @@ export function readHolder(record: string, nowMs: number): LivingHolder | undefi
   let current: Home
   let mtimeMs: number
   try {
-    found = parseRecord(readFileSync(record, "utf8"))
+    found = parseRecord(readIfExists(record) ?? "")
     current = homeOf(record)
     mtimeMs = statSync(record).mtimeMs
   } catch {
@@ -223,9 +225,9 @@ export function readHolder(record: string, nowMs: number): LivingHolder | undefi
 
 /** @throws {ChatError} ALREADY_RUNNING if the pid file is of a living process that keeps no record, as the first AgentChat */
 function refuseFirstAgentChat(pidFile: string, record: string, nowMs: number): void {
-  const text = readText(pidFile)
+  const text = readIfExists(pidFile)
   const pid = text === undefined ? undefined : readPid(text)
-  if (pid === undefined || parseRecord(readText(record) ?? "")?.process.pid === pid) return
+  if (pid === undefined || parseRecord(readIfExists(record) ?? "")?.process.pid === pid) return
   if (!wasRunningAt(pid, statSync(pidFile).mtimeMs, nowMs)) return
   throw new ChatError(
     "ALREADY_RUNNING",
@@ -243,21 +245,6 @@ function homeOf(record: string): Home {
 function readPid(text: string): number | undefined {
   const pid = /^\s*([1-9]\d{0,9})\s*$/.exec(text)?.[1]
   return pid === undefined ? undefined : Number(pid)
-}
-
-/** Returns undefined if the file is missing. @throws any other system error */
-function readText(path: string): string | undefined {
-  try {
-    return readFileSync(path, "utf8")
-  } catch (error) {
-    if (isMissing(error)) return undefined
-    throw error
-  }
-}
-
-function isMissing(error: unknown): boolean {
-  const { code } = error as NodeJS.ErrnoException
-  return code === "ENOENT" || code === "ENOTDIR"
 }
 
 function parseRecord(text: string): (Holder & { readonly home: Home }) | undefined {

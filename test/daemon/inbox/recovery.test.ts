@@ -84,7 +84,7 @@ describe("recoverInbox", () => {
   it("refuses an inbox that is not a regular file", () => {
     const harness = new InboxHarness()
     mkdirSync(harness.paths.inbox, { recursive: true })
-    expect(() => recoverInbox(harness.paths)).toThrow("not a regular file")
+    expect(() => recoverInbox(harness.paths)).toThrow("EISDIR")
     expect(() => harness.open()).toThrow(expect.objectContaining({ code: "FILE_FAILED" }))
   })
 })

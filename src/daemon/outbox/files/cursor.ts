@@ -1,7 +1,8 @@
 import { hash } from "node:crypto"
-import { type BigIntStats, fstatSync, readFileSync, readSync } from "node:fs"
+import { type BigIntStats, fstatSync, readSync } from "node:fs"
 import { writeFileAtomic } from "../../../base/atomic-file.js"
 import type { Clock, Timer } from "../../../base/clock.js"
+import { readIfExists } from "../../../base/plain-file.js"
 import { type FileProblems, isFileError } from "../../files/file-problems.js"
 import { isGeneration } from "./taken-directory.js"
 
@@ -82,7 +83,7 @@ export class OutboxCursor {
   load(): Map<string, GenerationMark> {
     let text: string
     try {
-      text = readFileSync(this.#options.path, "utf8")
+      text = readIfExists(this.#options.path) ?? ""
     } catch (error) {
       if (isFileError(error)) return new Map()
       throw error

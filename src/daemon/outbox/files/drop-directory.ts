@@ -1,11 +1,9 @@
 import { hash } from "node:crypto"
 import {
   closeSync,
-  constants,
   existsSync,
   fstatSync,
   lstatSync,
-  openSync,
   readdirSync,
   readSync,
   renameSync,
@@ -14,9 +12,11 @@ import {
 } from "node:fs"
 import { join } from "node:path"
 import type { Clock } from "../../../base/clock.js"
+import { openIfExists } from "../../../base/plain-file.js"
 import { ChatError } from "../../../protocol/errors.js"
 import { type FileProblems, isFileError } from "../../files/file-problems.js"
-import { type DaemonPaths, ensureDirectory } from "../../files/paths.js"
+import { ensureDirectory } from "../../files/home.js"
+import type { DaemonPaths } from "../../files/paths.js"
 import { mayOvertake, type OutboxLimits } from "../limits.js"
 import { readOutboxLine } from "../line.js"
 import { LineQueue, type LineSource, QueuedLine, SendableLine } from "../line-queue.js"
@@ -39,7 +39,6 @@ const hint = "move it away; the daemon creates a new outbox.d by itself"
 /** Milliseconds within which a file that is no message yet may still be written to. */
 const graceMs = 2_000
 const takenPattern = /^(d-[0-9a-z]{10})\.json$/
-const readFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 
 /**
  * outbox.d/: each file put there is one message. It is taken by renaming it to `outbox.taken/ID.json`, so that
@@ -201,12 +200,12 @@ export class DropDirectory implements LineSource {
     const { clock, limits } = this.#options
     if (!stats.isFile() || stats.mtimeMs < clock.now() - graceMs) return true
     if (stats.size > limits.lineBytes) return false
-    const file = openPlain(path)
+    const file = openIfPlain(path)
     return typeof file === "number" && "frame" in readOutboxLine(readAndClose(file))
   }
 
   #read(at: string): void {
-    const file = openPlain(this.#takenPath(at))
+    const file = openIfPlain(this.#takenPath(at))
     if (file === "gone") return
     if (file === "not plain") {
       this.#reject(at, at, Buffer.alloc(0), new ChatError("INVALID_MSG", "it is not a plain file"))
@@ -247,18 +246,13 @@ export class DropDirectory implements LineSource {
   }
 }
 
-function openPlain(path: string): number | "gone" | "not plain" {
-  let fd: number
+function openIfPlain(path: string): number | "gone" | "not plain" {
   try {
-    fd = openSync(path, readFlags)
+    return openIfExists(path) ?? "gone"
   } catch (error) {
-    if (isFileError(error) && error.code === "ENOENT") return "gone"
-    if (isFileError(error) && (error.code === "ELOOP" || error.code === "ENXIO")) return "not plain"
+    if (isFileError(error) && ["ELOOP", "EISDIR", "EFTYPE"].includes(error.code)) return "not plain"
     throw error
   }
-  if (fstatSync(fd).isFile()) return fd
-  closeSync(fd)
-  return "not plain"
 }
 
 function readAndClose(fd: number): Buffer {

@@ -1,4 +1,5 @@
-import { type BigIntStats, closeSync, constants, fstatSync, lstatSync, openSync, readFileSync } from "node:fs"
+import { type BigIntStats, closeSync, constants, fstatSync, lstatSync, readSync } from "node:fs"
+import { openPlain, withFile } from "../../../base/plain-file.js"
 import { ChatError } from "../../../protocol/errors.js"
 import type { FileProblems } from "../../files/file-problems.js"
 import type { SplitEnd } from "../../files/line-splitter.js"
@@ -10,8 +11,7 @@ import { type GenerationMark, holdsMark, isInodeOf, type OutboxCursor } from "./
 import { type FileOptions, OutboxFile } from "./outbox-file.js"
 import { type Inode, isSameInode, newGeneration, TakenDirectory } from "./taken-directory.js"
 
-// Does not follow a symbolic link, and does not wait for the writer of a pipe.
-const readFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+const compareBytes = 64 * 1024
 
 /** The parts of an outbox that its files use. */
 export interface FilesOptions {
@@ -198,7 +198,7 @@ export class OutboxFiles {
     if (stats === undefined) {
       this.#taken.ensure()
       // Without O_EXCL: a writer's `>>` may have created the file meanwhile.
-      closeSync(openSync(this.#path, constants.O_CREAT | constants.O_RDONLY | constants.O_NOFOLLOW, 0o600))
+      closeSync(openPlain(this.#path, constants.O_CREAT | constants.O_RDONLY))
       stats = lstatSync(this.#path, { bigint: true })
     }
     if (!stats.isFile()) throw notPlain(stats)
@@ -230,14 +230,9 @@ export class OutboxFiles {
    */
   #copiedBytes(): number {
     if (this.#copies.size === 0) return 0
-    const bytes = readFileSync(this.#path)
-    const common = [...this.#copies].map(({ generation }) => {
-      const copy = readFileSync(this.#taken.pathOf(generation))
-      const length = Math.min(copy.length, bytes.length)
-      return copy.subarray(0, length).equals(bytes.subarray(0, length)) ? length : 0
-    })
+    const common = withFile(this.#path, (fd) => [...this.#copies].map((copy) => commonStart(fd, copy.fd)))
     this.#copies.clear()
-    return Math.max(...common)
+    return Math.max(0, ...(common ?? []))
   }
 
   /** Begins a new generation of an empty file, so that the lines of a copied directory get other ids. */
@@ -262,10 +257,9 @@ export class OutboxFiles {
    * generation, because a saved mark can be older. A file that was emptied or rewritten begins another generation.
    */
   #open(generation: string, { isLinked, start = 0 }: { isLinked: boolean; start?: number }): OutboxFile {
-    const fd = openSync(isLinked ? this.#taken.pathOf(generation) : this.#path, readFlags)
+    const fd = openPlain(isLinked ? this.#taken.pathOf(generation) : this.#path)
     try {
       const stats = fstatSync(fd, { bigint: true })
-      if (!stats.isFile()) throw notPlain(stats)
       const mark = this.#marks.get(generation)
       const inode = { dev: stats.dev, ino: stats.ino }
       let place = {
@@ -303,6 +297,19 @@ export class OutboxFiles {
   #find(inode: Inode): OutboxFile | undefined {
     return this.#files.find((file) => !file.isReplaced && isSameInode(file.inode, inode))
   }
+}
+
+/** Returns the size of the shorter of two files if the longer one begins with it; otherwise 0. */
+function commonStart(a: number, b: number): number {
+  const size = Math.min(fstatSync(a).size, fstatSync(b).size)
+  const chunks = [Buffer.alloc(compareBytes), Buffer.alloc(compareBytes)] as const
+  for (let at = 0; at < size; at += compareBytes) {
+    const length = Math.min(compareBytes, size - at)
+    readSync(a, chunks[0], 0, length, at)
+    readSync(b, chunks[1], 0, length, at)
+    if (!chunks[0].subarray(0, length).equals(chunks[1].subarray(0, length))) return 0
+  }
+  return size
 }
 
 function notPlain(stats: BigIntStats): ChatError {

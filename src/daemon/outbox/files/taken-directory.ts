@@ -2,7 +2,8 @@ import { randomBytes } from "node:crypto"
 import { type BigIntStats, linkSync, lstatSync, readdirSync, renameSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { isFileError } from "../../files/file-problems.js"
-import { type DaemonPaths, ensureDirectory } from "../../files/paths.js"
+import { ensureDirectory } from "../../files/home.js"
+import type { DaemonPaths } from "../../files/paths.js"
 
 type Extension = ".jsonl" | ".out"
 

@@ -1,4 +1,5 @@
 import { type FSWatcher, watch as watchFile } from "node:fs"
+import { isMissing } from "../../../base/plain-file.js"
 import { ChatError } from "../../../protocol/errors.js"
 import { type FileProblems, isFileError } from "../../files/file-problems.js"
 
@@ -104,7 +105,7 @@ export class OutboxWatch {
     this.#end(key, watch)
     if (!isFileError(error)) throw error
     // The file is gone; the next sweep finds out what replaced it.
-    if (error.code === "ENOENT") return
+    if (isMissing(error)) return
     const hint = "raise fs.inotify.max_user_watches and fs.inotify.max_user_instances"
     const message = `outbox: changes are noticed only once a second (${error.message})`
     this.#problems.set("outbox", "watched", new ChatError("FILE_FAILED", message, { hint, cause: error }))

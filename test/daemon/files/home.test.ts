@@ -1,7 +1,8 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
-import { ensureHome, rootPaths } from "../../../src/daemon/files/paths.js"
+import { ensureHome } from "../../../src/daemon/files/home.js"
+import { rootPaths } from "../../../src/daemon/files/paths.js"
 import { temporaryDirectory } from "../../kit/temporary.js"
 
 describe("ensureHome", () => {

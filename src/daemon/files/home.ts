@@ -1,0 +1,180 @@
+/**
+ * The rules for a home and the directories of its daemons. A checkout may bring a `.agentchat` of its own, whose links
+ * would make the daemon read, empty or execute other files of its user.
+ */
+import { type BigIntStats, lstatSync, mkdirSync, realpathSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { isMissing, listIfExists } from "../../base/plain-file.js"
+import { ChatError } from "../../protocol/errors.js"
+import { trackedPath } from "./git-index.js"
+import { type DaemonPaths, type RootPaths, rootPaths } from "./paths.js"
+
+const groupMayWrite = 0o020n
+const othersMayWrite = 0o002n
+
+/**
+ * Returns the paths of a home that is used from now on. The home, and each daemon's directory when its paths are taken,
+ * must consist of real directories of this user and of plain files, as far as they exist, which no git repository has.
+ * @param uid - user of the process
+ * @throws {ChatError} FILE_FAILED, naming the first entry that is something else
+ */
+export function openHome(root: string, uid: number): RootPaths {
+  const paths = rootPaths(root)
+  if (checkDirectory(paths.root, uid)) refuseTracked(paths.root)
+  const { identity, gitignore, receipts, ratings, host, hostLog, relay, relayLog } = paths
+  for (const path of [identity, gitignore, receipts, ratings, host, hostLog, relay, relayLog]) checkFile(path)
+  checkDirectory(paths.daemons, uid)
+  for (const dir of [paths.people, paths.relayData]) if (checkDirectory(dir, uid)) checkEntries(dir)
+  return {
+    ...paths,
+    instance: (name) => {
+      const instance = paths.instance(name)
+      checkInstance(instance, uid)
+      return instance
+    },
+  }
+}
+
+/** Everybody with a clone has the keys and messages that a repository contains. */
+function refuseTracked(root: string): void {
+  const tracked = trackedPath(root)
+  if (tracked === undefined) return
+  throw refuse(
+    root,
+    `its ${tracked} is in a git repository, whose other users have it too`,
+    `if these files are yours: git rm -r --cached ${root}; otherwise remove them`,
+  )
+}
+
+function checkInstance(paths: DaemonPaths, uid: number): void {
+  if (!checkDirectory(paths.dir, uid)) return
+  const { segments, outboxTaken, outboxDrop, rejectedDir, cursors } = paths
+  for (const dir of [segments, outboxTaken, outboxDrop, rejectedDir, cursors]) checkDirectory(dir, uid)
+  for (const dir of [paths.dir, segments, outboxTaken, rejectedDir, cursors]) checkEntries(dir)
+}
+
+/**
+ * Refuses an outbox.jsonl with a hard link outside outbox.taken. Only for the process that holds the daemon's directory:
+ * links come and go while a daemon runs.
+ * @throws {ChatError} FILE_FAILED
+ */
+export function checkOutboxLinks({ outbox, outboxTaken }: DaemonPaths): void {
+  const found = statOf(outbox)
+  if (found === undefined) return
+  const own = entriesOf(outboxTaken).filter((name) => statOf(join(outboxTaken, name))?.ino === found.ino)
+  if (found.nlink > BigInt(own.length + 1))
+    throw refuse(outbox, "has another hard link", "copy it, and remove it")
+}
+
+/** Checks every entry of a directory but directories. */
+function checkEntries(dir: string): void {
+  for (const name of entriesOf(dir)) checkFile(join(dir, name))
+}
+
+function entriesOf(dir: string): string[] {
+  try {
+    return listIfExists(dir)
+  } catch (error) {
+    throw cannotExamine(dir, error)
+  }
+}
+
+function checkFile(path: string): void {
+  const found = statOf(path)
+  if (found === undefined || found.isDirectory()) return
+  if (!found.isFile()) throw refuse(path, `is ${kindOf(found)}, not a plain file`, "remove it")
+  // Files that are replaced as a whole may have a second name while that happens, and an outbox has one.
+  const isAppendedTo = /(?<!\/outbox|\/outbox\.taken\/[^/]*)\.(jsonl|log|db)$/.test(path)
+  if (isAppendedTo && found.nlink > 1n) throw refuse(path, "has another hard link", "copy it, and remove it")
+}
+
+/** @returns whether the directory exists */
+function checkDirectory(path: string, uid: number): boolean {
+  const found = statOf(path)
+  if (found === undefined) return false
+  if (found.isSymbolicLink()) {
+    throw refuse(
+      path,
+      "is a symbolic link, not a directory",
+      `name the directory itself: --home ${targetOf(path)}`,
+    )
+  }
+  if (!found.isDirectory()) throw refuse(path, `is ${kindOf(found)}, not a directory`, "move it away")
+  if (Number(found.uid) !== uid) {
+    throw refuse(
+      path,
+      `belongs to user ${found.uid}, not to you`,
+      "run agentchat as that user, or take it over: chown -R",
+    )
+  }
+  // A group of one user has the user's number on most systems; with umask 002 its members may write.
+  const others = found.gid === found.uid ? othersMayWrite : othersMayWrite | groupMayWrite
+  if ((found.mode & others) !== 0n) throw refuse(path, "may be written by others", `chmod go-w ${path}`)
+  return true
+}
+
+function targetOf(path: string): string {
+  try {
+    return realpathSync(path)
+  } catch {
+    return "DIR"
+  }
+}
+
+function kindOf(found: BigIntStats): string {
+  if (found.isSymbolicLink()) return "a symbolic link"
+  if (found.isDirectory()) return "a directory"
+  if (found.isFIFO()) return "a pipe"
+  return found.isFile() ? "a file" : "a socket or device"
+}
+
+function statOf(path: string): BigIntStats | undefined {
+  try {
+    return lstatSync(path, { bigint: true })
+  } catch (error) {
+    if (isMissing(error)) return undefined
+    throw cannotExamine(path, error)
+  }
+}
+
+function cannotExamine(path: string, error: unknown): ChatError {
+  return refuse(path, `cannot be examined (${String((error as NodeJS.ErrnoException).code)})`)
+}
+
+function refuse(path: string, problem: string, hint?: string): ChatError {
+  return new ChatError("FILE_FAILED", `${path}: ${problem}`, hint === undefined ? {} : { hint })
+}
+
+/**
+ * Creates the `.agentchat` directory (0700) with a `.gitignore` of `*`, so that no key is ever committed.
+ * Leaves existing files as they are.
+ * @throws {ChatError} FILE_FAILED when the directory cannot be created
+ */
+export function ensureHome(paths: RootPaths): void {
+  try {
+    mkdirSync(paths.root, { recursive: true, mode: 0o700 })
+    writeFileSync(paths.gitignore, "*\n", { mode: 0o600, flag: "wx" })
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === "EEXIST" && statOf(paths.gitignore) !== undefined) return
+    throw new ChatError("FILE_FAILED", `${paths.root}: cannot be created (${String(code)})`, { cause: error })
+  }
+}
+
+/**
+ * Creates a directory (0700) unless it exists. Its parent must exist: nothing makes a daemon's directory again that was
+ * removed or moved away while the daemon runs.
+ * @returns whether it was created
+ * @throws the system error
+ */
+export function ensureDirectory(path: string): boolean {
+  try {
+    mkdirSync(path, { mode: 0o700 })
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error
+    // A symbolic link would lead to a directory of somebody else.
+    if (lstatSync(path).isDirectory()) return false
+    throw error
+  }
+}
