@@ -1,5 +1,5 @@
-import { writeFileAtomic } from "../base/atomic-file.js"
 import type { Clock } from "../base/clock.js"
+import { writeFileAtomic } from "../base/files.js"
 import { omitUndefined } from "../base/plain.js"
 import { formatJsonDocument } from "../base/visible-text.js"
 import type { ChatError } from "../protocol/errors.js"

@@ -1,6 +1,6 @@
 import { dirname, resolve } from "node:path"
+import { readIfExists } from "../base/files.js"
 import { isPlain } from "../base/plain.js"
-import { readIfExists } from "../base/plain-file.js"
 import type { SessionState } from "../client/session.js"
 import type { GuardFacts, GuardUsage } from "../protocol/guard-facts.js"
 import type { DaemonPaths } from "./files/paths.js"

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto"
 import * as fs from "node:fs"
 import { dirname } from "node:path"
-import { syncDirectory, writeFileAtomic } from "../base/atomic-file.js"
+import { syncDirectory, writeFileAtomic } from "../base/files.js"
 import { ChatError } from "../protocol/errors.js"
 
 /** The contents of a secret file, and its modification time in milliseconds since the Unix epoch. */

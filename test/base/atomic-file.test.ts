@@ -2,7 +2,7 @@ import { chmodSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileS
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
-import { writeFileAtomic } from "../../src/base/atomic-file.js"
+import { writeFileAtomic } from "../../src/base/files.js"
 
 describe("writeFileAtomic", () => {
   const dir = mkdtempSync(join(tmpdir(), "agentchat-atomic-"))

@@ -1,4 +1,5 @@
-import { writeFileSync } from "node:fs"
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
+import { basename, join } from "node:path"
 import { describe, expect, it } from "vitest"
 import { ReaderCursor } from "../../src/daemon/inbox/reader-cursor.js"
 import type { Channel } from "../../src/protocol/names.js"
@@ -270,6 +271,27 @@ describe("a daemon", { timeout: 60_000 }, () => {
     expect(await daemon.acksWith("accepted")).toMatchObject([{ id: "p1" }])
     expect(session.frames.filter(({ type }) => type === "JOIN").length).toBeGreaterThan(1)
     expect(daemon.inbox.filter(({ type }) => type === "REJECTED" || type === "NOTICE")).toEqual([])
+  })
+
+  it("writes no control, bidi or zero-width character to any file but the outbox", async () => {
+    const hostile = "a\u0085\u009b31m\u202e\u200b\u2066\ufeff\u007f b"
+    const { daemon, session } = await running({ SET_PRESENCE: done })
+    daemon.write({ type: "SET_PRESENCE", id: "p", status: "working", activity: hostile })
+    daemon.write({ to: "#general", content: hostile, kind: 7 })
+    await until("presence", () => daemon.status.presence?.activity === hostile)
+    session.send(msg("bbbbbbbb.1", { to: daemon.self, content: hostile }))
+    await daemon.lines("MSG")
+    await daemon.stop()
+    expect(daemon.status).toMatchObject({ presence: { activity: hostile } })
+    const names = readdirSync(daemon.paths.dir, { recursive: true, encoding: "utf8" })
+    const files = names.map((each) => join(daemon.paths.dir, each)).filter((path) => statSync(path).isFile())
+    const read = files.filter((path) => !path.includes("outbox"))
+    expect(read.map((path) => basename(path))).toEqual(
+      expect.arrayContaining(["inbox.jsonl", "status.json", "memory.json", "rejected.jsonl", "daemon.log"]),
+    )
+    for (const path of read) {
+      expect(readFileSync(path, "utf8").replaceAll("\n", ""), path).not.toMatch(/[\p{Cc}\p{Cf}]/u)
+    }
   })
 
   it("shows in its status that it cannot read the cursors, and continues", async () => {

@@ -13,7 +13,7 @@ import {
 } from "node:fs"
 import { dirname, join } from "node:path"
 import { describe, expect, it } from "vitest"
-import { openPlain, readIfExists } from "../../src/base/plain-file.js"
+import { openPlain, readIfExists } from "../../src/base/files.js"
 import { checkOutboxLinks, ensureDirectory, ensureHome, openHome } from "../../src/daemon/files/home.js"
 import { rootPaths } from "../../src/daemon/files/paths.js"
 import { ReaderCursor } from "../../src/daemon/inbox/reader-cursor.js"

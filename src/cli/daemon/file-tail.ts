@@ -1,6 +1,6 @@
 /** Follows files that other processes append to. */
 import { closeSync, fstatSync, readSync, statSync, watch } from "node:fs"
-import { openIfExists } from "../../base/plain-file.js"
+import { openIfExists } from "../../base/files.js"
 
 const chunkBytes = 64 * 1024
 const newline = 0x0a

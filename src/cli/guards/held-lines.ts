@@ -1,6 +1,6 @@
 /** Outbox lines that a guard has stopped. They are held in rejected.jsonl until they are released or dropped. */
 import { join } from "node:path"
-import { appendPlain, readIfExists } from "../../base/plain-file.js"
+import { appendPlain, readIfExists } from "../../base/files.js"
 import type { DaemonPaths } from "../../daemon/files/paths.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { GuardFacts } from "../../protocol/guard-facts.js"

@@ -9,8 +9,7 @@
  */
 import { createHash } from "node:crypto"
 import { fstatSync, readSync, statSync } from "node:fs"
-import { writeFileAtomic } from "../../base/atomic-file.js"
-import { readIfExists, withFile } from "../../base/plain-file.js"
+import { readIfExists, withFile, writeFileAtomic } from "../../base/files.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { DealRecord, Outcome } from "../../ratings/history.js"
 import type { KeyEnd } from "../../ratings/key-succession.js"

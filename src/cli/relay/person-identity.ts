@@ -1,8 +1,7 @@
 /** Gives a person who chats an identity that lasts: one for each name and directory. */
 import { existsSync, rmSync } from "node:fs"
 import { join } from "node:path"
-import { writeFileAtomic } from "../../base/atomic-file.js"
-import { readIfExists } from "../../base/plain-file.js"
+import { readIfExists, writeFileAtomic } from "../../base/files.js"
 import { ensureDirectory, ensureHome, openHome } from "../../daemon/files/home.js"
 import { describeProcess, parseProcessRecord, processState } from "../../daemon/files/process-record.js"
 import { createIdentity } from "../../identity/identity-file.js"

@@ -1,6 +1,5 @@
 /** Remembers which answers `agentchat ask` has printed, so that the inbox does not show them as news. */
-import { writeFileAtomic } from "../../base/atomic-file.js"
-import { appendPlain, readIfExists } from "../../base/plain-file.js"
+import { appendPlain, readIfExists, writeFileAtomic } from "../../base/files.js"
 import type { DaemonPaths } from "../../daemon/files/paths.js"
 
 /** Answers remembered. */

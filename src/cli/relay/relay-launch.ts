@@ -1,10 +1,9 @@
 /** Starts a relay in the background, and records the processes that `up` has started so that `down` can stop them. */
 import type { ChildProcess } from "node:child_process"
-import { closeSync, constants, rmSync } from "node:fs"
+import { closeSync, rmSync } from "node:fs"
 import { get } from "node:http"
-import { writeFileAtomic } from "../../base/atomic-file.js"
+import { readIfExists, writeFileAtomic } from "../../base/files.js"
 import { isPlain } from "../../base/plain.js"
-import { openPlain, readIfExists } from "../../base/plain-file.js"
 import type { RootPaths } from "../../daemon/files/paths.js"
 import {
   describeProcess,
@@ -12,7 +11,7 @@ import {
   parseProcessRecord,
   processState,
 } from "../../daemon/files/process-record.js"
-import { spawnInBackground } from "../../daemon/process/background-process.js"
+import { openLog, spawnInBackground } from "../../daemon/process/background-process.js"
 import { ChatError } from "../../protocol/errors.js"
 import { type InstanceName, nickPattern } from "../../protocol/names.js"
 import { shownPath } from "../config.js"
@@ -64,7 +63,7 @@ export async function ensureRelay(
 
 function spawnRelay({ system }: Context, root: RootPaths, options: readonly string[]): ChildProcess {
   // The relay rotates its log itself; only what Node prints when it crashes comes through standard error.
-  const log = openPlain(root.relayLog, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT)
+  const log = openLog(root.relayLog)
   const args = [system.scriptPath, "serve", "--log", root.relayLog, ...options]
   const child = spawnInBackground(system.nodePath, args, ["ignore", "pipe", log])
   closeSync(log)

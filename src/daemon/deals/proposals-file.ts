@@ -1,6 +1,5 @@
 import { readSync } from "node:fs"
-import { writeFileAtomic } from "../../base/atomic-file.js"
-import { withFile } from "../../base/plain-file.js"
+import { withFile, writeFileAtomic } from "../../base/files.js"
 import { formatJsonLine } from "../../base/visible-text.js"
 import { advanceDeal, type Deal, disputableUntil, expiryOf, openDeal } from "../../proposals/deal.js"
 import { agentIdOfDid, readStatement } from "../../proposals/statement.js"

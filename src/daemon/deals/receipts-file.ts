@@ -1,7 +1,6 @@
 import { closeSync, constants, fstatSync, fsyncSync, ftruncateSync, readSync } from "node:fs"
 import { dirname } from "node:path"
-import { syncDirectory } from "../../base/atomic-file.js"
-import { openPlain, writeAll } from "../../base/plain-file.js"
+import { openPlain, syncDirectory, writeAll } from "../../base/files.js"
 import { formatReceipt, type Receipt } from "../../proposals/receipt.js"
 import { cutTornLine } from "../files/append-log.js"
 import { type LockOwner, underLock } from "../files/lock-file.js"

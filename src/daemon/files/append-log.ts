@@ -9,9 +9,8 @@ import {
   statSync,
 } from "node:fs"
 import { dirname } from "node:path"
-import { syncDirectory } from "../../base/atomic-file.js"
 import type { Clock } from "../../base/clock.js"
-import { appendPlain, openPlain, withFile, writeAll } from "../../base/plain-file.js"
+import { appendPlain, openPlain, syncDirectory, withFile, writeAll } from "../../base/files.js"
 import { formatForTerminal } from "../../base/visible-text.js"
 
 const newline = 0x0a
@@ -119,10 +118,7 @@ export class EventLog {
     const note = this.#lost === 0 ? "" : `${time} ${this.#lost} lines could not be written here\n`
     const line = `${note}${time} ${formatForTerminal(text)}\n`
     try {
-      if (this.#bytes > eventLogBytes) {
-        renameSync(this.#path, `${this.#path}.1`)
-        this.#bytes = 0
-      }
+      if (this.#bytes > eventLogBytes) this.#bytes = rotateLog(this.#path)
       this.#append(this.#path, line)
       this.#bytes += line.length
       this.#lost = 0
@@ -131,6 +127,14 @@ export class EventLog {
       this.#bytes = sizeOf(this.#path)
     }
   }
+}
+
+/** Moves a log of 1 MiB to `*.log.1`. @returns the size of what is at the path now @throws the system error */
+export function rotateLog(path: string): number {
+  const bytes = sizeOf(path)
+  if (bytes <= eventLogBytes) return bytes
+  renameSync(path, `${path}.1`)
+  return 0
 }
 
 function sizeOf(path: string): number {

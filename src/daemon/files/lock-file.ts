@@ -1,7 +1,7 @@
 import { rmSync, statSync, writeFileSync } from "node:fs"
 import { createRequire } from "node:module"
 import { join } from "node:path"
-import { readIfExists } from "../../base/plain-file.js"
+import { readIfExists } from "../../base/files.js"
 import { isSameProcess, type ProcessRecord, parseProcessRecord, processState } from "./process-record.js"
 
 /** A lock of a process that cannot be looked up counts as abandoned after this many milliseconds. */

@@ -1,5 +1,4 @@
-import { writeFileAtomic } from "../../base/atomic-file.js"
-import { readIfExists } from "../../base/plain-file.js"
+import { readIfExists, writeFileAtomic } from "../../base/files.js"
 import { formatJsonLine } from "../../base/visible-text.js"
 import type { ChatError } from "../../protocol/errors.js"
 import { asFileProblem } from "./file-problems.js"

@@ -1,6 +1,5 @@
 import { dirname, join } from "node:path"
-import { writeFileAtomic } from "../../base/atomic-file.js"
-import { listIfExists, readIfExists } from "../../base/plain-file.js"
+import { listIfExists, readIfExists, writeFileAtomic } from "../../base/files.js"
 import { ChatError } from "../../protocol/errors.js"
 import { parseNick } from "../../protocol/names.js"
 import { asFileProblem } from "../files/file-problems.js"

@@ -1,6 +1,6 @@
 import { closeSync, fstatSync } from "node:fs"
 import type { Clock, Timer } from "../../base/clock.js"
-import { openIfExists, withFile } from "../../base/plain-file.js"
+import { openIfExists, withFile } from "../../base/files.js"
 import type { DaemonPaths } from "../files/paths.js"
 import { readSeq } from "./line.js"
 import { lastSeqOf, offsetAfter, scanLines } from "./scan.js"

@@ -1,5 +1,5 @@
 import { fstatSync, statSync } from "node:fs"
-import { withFile } from "../../base/plain-file.js"
+import { withFile } from "../../base/files.js"
 import type { DaemonPaths } from "../files/paths.js"
 import { looksWhole, readLineId, readSeq } from "./line.js"
 import { furthestCursor } from "./reader-cursor.js"

@@ -3,7 +3,7 @@ import { type FileHandle, open, readdir, rename, rm, stat } from "node:fs/promis
 import { dirname, join } from "node:path"
 import { promisify } from "node:util"
 import type { Clock } from "../../base/clock.js"
-import { listIfExists } from "../../base/plain-file.js"
+import { listIfExists } from "../../base/files.js"
 import { asFileProblem } from "../files/file-problems.js"
 import { ensureDirectory } from "../files/home.js"
 import type { InboxLimits } from "./limits.js"

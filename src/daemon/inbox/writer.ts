@@ -1,7 +1,6 @@
 import { closeSync, constants, fstatSync, ftruncateSync, lstatSync, writeSync } from "node:fs"
 import { basename, dirname } from "node:path"
-import { syncDirectory } from "../../base/atomic-file.js"
-import { openPlain } from "../../base/plain-file.js"
+import { openPlain, syncDirectory } from "../../base/files.js"
 import { type CommitEntry, type CommitEvents, GroupCommit } from "./group-commit.js"
 import { formatBody, formatNumbered, type InboxLine } from "./line.js"
 import type { InboxPaths, Recovered } from "./recovery.js"

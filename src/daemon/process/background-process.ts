@@ -1,5 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process"
-import { closeSync, openSync, readdirSync, readFileSync } from "node:fs"
+import { closeSync, constants, openSync, readdirSync, readFileSync } from "node:fs"
+import { openPlain } from "../../base/files.js"
+import { ChatError } from "../../protocol/errors.js"
+import { rotateLog } from "../files/append-log.js"
 
 /** O_CLOEXEC of Linux: programs that are started do not inherit the file. */
 const closeOnExec = 0o2000000
@@ -25,6 +28,20 @@ export function spawnInBackground(
     return spawn(path, args, { detached: true, stdio: slots })
   } finally {
     closeSync(nothing)
+  }
+}
+
+/**
+ * Opens the log of a process to be started, for what Node prints when the process crashes.
+ * @throws {ChatError} FILE_FAILED
+ */
+export function openLog(path: string): number {
+  try {
+    rotateLog(path)
+    return openPlain(path, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    throw new ChatError("FILE_FAILED", `${path}: cannot be written (${String(code)})`, { cause: error })
   }
 }
 

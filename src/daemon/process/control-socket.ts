@@ -2,7 +2,21 @@ import { createHash } from "node:crypto"
 import { accessSync, chmodSync, constants, lstatSync, mkdirSync, readdirSync, rmSync } from "node:fs"
 import { connect, createServer, type Server, type Socket } from "node:net"
 import { dirname, isAbsolute, join } from "node:path"
+import { isPlain } from "../../base/plain.js"
 import { ChatError, type ErrorCode, isErrorCode } from "../../protocol/errors.js"
+import { card } from "../../protocol/message-fields.js"
+import {
+  boolean,
+  Fault,
+  list,
+  literal,
+  number,
+  object,
+  optional,
+  record,
+  type Schema,
+  string,
+} from "../../protocol/schema.js"
 import type { DaemonStart } from "../options.js"
 
 /** A request to a host process. */
@@ -11,6 +25,26 @@ export type ControlRequest =
   | { readonly op: "stop"; readonly name: string }
   | { readonly op: "restart"; readonly name: string }
   | { readonly op: "reset-guard"; readonly name: string }
+
+const daemonStart = object({
+  name: string,
+  server: string,
+  nick: string,
+  identity: optional(string),
+  ephemeral: boolean,
+  channels: optional(list(string)),
+  role: optional(string),
+  card: optional(card),
+  compat: boolean,
+  echo: boolean,
+  guards: optional(record(string, number(0))),
+})
+const requests: Record<ControlRequest["op"], Schema<unknown>> = {
+  start: object({ op: literal("start"), start: daemonStart }),
+  stop: object({ op: literal("stop"), name: string }),
+  restart: object({ op: literal("restart"), name: string }),
+  "reset-guard": object({ op: literal("reset-guard"), name: string }),
+}
 
 /** The reply to a request: success, perhaps with lines for the user, or an error. */
 export type ControlReply =
@@ -34,8 +68,8 @@ export interface SocketPlaces {
 }
 
 /**
- * Returns the path of a host's control socket and creates its directory. The socket is not in the `.agentchat` directory,
- * because shared mounts often do not support sockets, and its path may be too long.
+ * Returns the path of a host's control socket and creates its directory. The socket is in the `.agentchat` directory
+ * only if there is no other place, because shared mounts often do not support sockets, and its path may be too long.
  * @param log - gets a line for each directory that cannot be used
  * @throws {ChatError} FILE_FAILED if none of the directories can be used
  */
@@ -44,10 +78,12 @@ export function controlSocketPath(places: SocketPlaces, log: (line: string) => v
   const name = `${createHash("sha256").update(root).digest("hex").slice(0, 16)}-${pid}.sock`
   const absolute = runtimeDirs.filter((dir) => dir !== undefined && isAbsolute(dir)) as string[]
   let problem = "no directory for it is known"
-  for (const runtimeDir of new Set(absolute)) {
-    const path = join(runtimeDir, `agentchat-${uid}`, name)
-    const found = problemOf(path, uid)
+  // Anybody can occupy a name in a directory for all users, but nobody else one in the home.
+  for (const runtimeDir of new Set([...absolute, root])) {
+    const path = runtimeDir === root ? join(root, name) : join(runtimeDir, `agentchat-${uid}`, name)
+    const found = problemOf(path, uid, runtimeDir !== root)
     if (found === undefined) return path
+    if (runtimeDir === root) break
     problem = `${runtimeDir}: ${found}`
     log(`control socket: ${problem}; another directory is used`)
   }
@@ -56,15 +92,22 @@ export function controlSocketPath(places: SocketPlaces, log: (line: string) => v
   })
 }
 
+/** Does nothing if something is there. @throws the system error */
+function createDirectory(dir: string): void {
+  if (lstatSync(dir, { throwIfNoEntry: false }) === undefined)
+    mkdirSync(dir, { recursive: true, mode: 0o700 })
+}
+
 /** Creates the directory of a socket. @returns why it cannot be used; undefined if it can */
-function problemOf(path: string, uid: number): string | undefined {
+function problemOf(path: string, uid: number, mayCreate: boolean): string | undefined {
   if (Buffer.byteLength(path) > maxPathBytes) return `too long for a socket path of ${maxPathBytes} bytes`
   const dir = dirname(path)
   try {
-    mkdirSync(dir, { recursive: true, mode: 0o700 })
+    if (mayCreate) createDirectory(dir)
     const stat = lstatSync(dir)
-    if (!stat.isDirectory() || stat.uid !== uid) return `${dir} is owned by another user`
-    chmodSync(dir, 0o700)
+    if (stat.uid !== uid) return `${dir} is owned by another user`
+    if (!stat.isDirectory()) return `${dir} is not a directory`
+    if (mayCreate) chmodSync(dir, 0o700)
     accessSync(dir, constants.W_OK | constants.X_OK)
     return undefined
   } catch (error) {
@@ -89,6 +132,26 @@ function removeIfDead(path: string): Promise<void> {
   })
 }
 
+/** @throws {ChatError} INVALID_MSG, naming the member at fault; UNSUPPORTED for another `op` */
+function parseRequest(line: string): ControlRequest {
+  let value: unknown
+  try {
+    value = JSON.parse(line)
+  } catch (error) {
+    throw new ChatError("INVALID_MSG", "control request: is not JSON", { cause: error })
+  }
+  const op = isPlain(value) ? value["op"] : undefined
+  if (typeof op !== "string" || !Object.hasOwn(requests, op)) {
+    throw new ChatError(
+      "UNSUPPORTED",
+      `control request: op: must be one of ${Object.keys(requests).join(", ")}`,
+    )
+  }
+  const request = requests[op as ControlRequest["op"]].read(value)
+  if (!(request instanceof Fault)) return request as ControlRequest
+  throw new ChatError("INVALID_MSG", `control request: ${request.path}: ${request.problem}`)
+}
+
 /** Serves the control socket: reads one request per connection and writes one reply. */
 export function serveControl(
   path: string,
@@ -100,7 +163,7 @@ export function serveControl(
       socket.destroy()
     })
     void readLine(socket)
-      .then(async (line) => handle(JSON.parse(line) as ControlRequest))
+      .then(async (line) => handle(parseRequest(line)))
       .then(
         () => ({ ok: true }) as const,
         (error: unknown) => replyOf(error),

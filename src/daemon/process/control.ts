@@ -1,4 +1,4 @@
-import { closeSync, openSync } from "node:fs"
+import { closeSync } from "node:fs"
 import type { Socket } from "node:net"
 import { fileURLToPath } from "node:url"
 import { type Clock, delay } from "../../base/clock.js"
@@ -9,7 +9,7 @@ import { instanceNames, type RootPaths } from "../files/paths.js"
 import { type ProcessRecord, processState } from "../files/process-record.js"
 import type { DaemonStart } from "../options.js"
 import { type DaemonStatus, readStatus } from "../status.js"
-import { askControl, type ControlRequest, checkReply, readLine } from "./control-socket.js"
+import type { ControlRequest } from "./control-socket.js"
 import { type Holder, readHolder } from "./pid-file.js"
 
 /** Milliseconds a host process may take to start or to reply. */
@@ -132,6 +132,7 @@ async function askedAgain(
   request: ControlRequest,
   { clock, system }: Signals,
 ): Promise<boolean> {
+  const { askControl } = await import("./control-socket.js")
   const deadline = clock.monotonic() + reopenMs
   for (let tries = 0; ; tries++) {
     try {
@@ -217,6 +218,7 @@ function refuseRunning(root: RootPaths, name: InstanceName, nowMs: number): void
 async function joinHost(root: RootPaths, start: DaemonStart, nowMs: number): Promise<boolean> {
   const host = readHolder(root.host, nowMs)
   if (host === undefined || host.isMoved) return false
+  const { askControl } = await import("./control-socket.js")
   try {
     await askControl(host.socket, { op: "start", start }, replyMs)
     return true
@@ -232,7 +234,10 @@ async function spawnHost(
   start: DaemonStart,
   { shared, nodePath }: { shared: boolean; nodePath: string },
 ): Promise<readonly string[]> {
-  const { spawnInBackground } = await import("./background-process.js")
+  const [{ openLog, spawnInBackground }, { checkReply, readLine }] = await Promise.all([
+    import("./background-process.js"),
+    import("./control-socket.js"),
+  ])
   const log = openLog(root.hostLog)
   const main = fileURLToPath(new URL("./host-main.js", import.meta.url))
   const child = spawnInBackground(nodePath, [main], ["pipe", log, log, "pipe"])
@@ -250,14 +255,5 @@ async function spawnHost(
   } finally {
     replies.destroy()
     child.unref()
-  }
-}
-
-function openLog(path: string): number {
-  try {
-    return openSync(path, "a", 0o600)
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    throw new ChatError("FILE_FAILED", `${path}: cannot be written (${String(code)})`, { cause: error })
   }
 }

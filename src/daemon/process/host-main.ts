@@ -5,10 +5,14 @@
 import { closeSync, readFileSync, writeSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { systemClock } from "../../base/clock.js"
+import { EventLog } from "../files/append-log.js"
 import { openHome } from "../files/home.js"
 import type { DaemonStart } from "../options.js"
 import { type ControlReply, replyOf } from "./control-socket.js"
 import { openHostProcess } from "./host.js"
+
+/** Lines of the log that the reply repeats. */
+const maxNotices = 10
 
 /** The input of a host process. */
 interface Order {
@@ -19,10 +23,13 @@ interface Order {
 
 async function main(): Promise<number> {
   const order = JSON.parse(readFileSync(0, "utf8")) as Order
-  const notices: string[] = []
   const uid = process.getuid?.() ?? 0
+  const root = openHome(order.root, uid)
+  // Only what Node prints when it crashes comes through standard error.
+  const log = new EventLog(root.hostLog, systemClock)
+  const notices: string[] = []
   const host = await openHostProcess({
-    root: openHome(order.root, uid),
+    root,
     shared: order.shared,
     clock: systemClock,
     random: () => Math.random(),
@@ -30,8 +37,8 @@ async function main(): Promise<number> {
     uid,
     runtimeDirs: [process.env["XDG_RUNTIME_DIR"], tmpdir(), "/tmp"],
     log: (line) => {
-      notices.push(line)
-      log(line)
+      if (notices.length < maxNotices) notices.push(line)
+      log.write(line)
     },
   })
   process.on("uncaughtException", (error) => host.onUncaught(error))
@@ -43,15 +50,6 @@ async function main(): Promise<number> {
   const exit = failure !== undefined && host.size === 0 ? 1 : ((await host.ended)?.exit ?? 0)
   await host.close()
   return exit
-}
-
-/** Standard error is host.log, perhaps on a full disk. */
-function log(line: string): void {
-  try {
-    writeSync(2, `${new Date(systemClock.now()).toISOString()} ${line}\n`)
-  } catch {
-    // The line is lost; status.json reports the disk.
-  }
 }
 
 function reply(value: ControlReply): void {

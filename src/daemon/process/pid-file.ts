@@ -1,13 +1,12 @@
 import { mkdirSync, realpathSync, rmSync, statSync, utimesSync } from "node:fs"
 import { basename, dirname } from "node:path"
-import { writeFileAtomic } from "../../base/atomic-file.js"
 import { type Clock, delay } from "../../base/clock.js"
+import { isMissing, readIfExists, writeFileAtomic } from "../../base/files.js"
 import { isPlain } from "../../base/plain.js"
-import { isMissing, readIfExists } from "../../base/plain-file.js"
 import { formatJsonLine } from "../../base/visible-text.js"
 import { ChatError } from "../../protocol/errors.js"
 import { asFileProblem } from "../files/file-problems.js"
-import { underLock } from "../files/lock-file.js"
+import type { underLock } from "../files/lock-file.js"
 import {
   isSameProcess,
   type ProcessRecord,
@@ -67,11 +66,13 @@ const claimMs = 15_000
  * @throws {ChatError} ALREADY_RUNNING when another living process holds the directory; FILE_FAILED
  */
 export async function claimHome(files: HolderFiles, holder: Holder, clock: Clock): Promise<Claim> {
+  // Loaded late: most commands only look for a holder.
+  const { underLock: lock } = await import("../files/lock-file.js")
   const deadline = clock.monotonic() + claimMs
   try {
     mkdirSync(dirname(files.record), { recursive: true, mode: 0o700 })
     for (;;) {
-      const claim = tryClaim(files, holder, clock)
+      const claim = tryClaim(files, holder, clock, lock)
       if (claim !== undefined) return claim
       if (clock.monotonic() >= deadline) {
         throw new ChatError(
@@ -90,10 +91,15 @@ export async function claimHome(files: HolderFiles, holder: Holder, clock: Clock
 }
 
 /** @returns undefined if the directory may be free soon */
-function tryClaim(files: HolderFiles, holder: Holder, clock: Clock): Claim | undefined {
+function tryClaim(
+  files: HolderFiles,
+  holder: Holder,
+  clock: Clock,
+  lock: typeof underLock,
+): Claim | undefined {
   const { process } = holder
   let claim: Claim | undefined
-  underLock(`${files.record}.lock`, { process, now: () => clock.now() }, () => {
+  lock(`${files.record}.lock`, { process, now: () => clock.now() }, () => {
     const current = readHolder(files.record, clock.now())
     const home = homeOf(files.record)
     if (current !== undefined && !isSameProcess(current.process, process)) {

@@ -56,6 +56,55 @@ describe("the control socket", () => {
     await askControl(path, { op: "stop", name: "a" }, 1_000)
   })
 
+  it("refuses requests of other forms, and names what is wrong with them", async () => {
+    const path = controlSocketPath({ runtimeDirs: [runtimeDir], uid, root: "/some/root", pid: process.pid })
+    const seen: ControlRequest[] = []
+    server = await serveControl(path, (request) => {
+      seen.push(request)
+      return Promise.resolve()
+    })
+    const start = { name: "a", server: "ws://h", nick: "a", ephemeral: false, compat: false, echo: false }
+    const requests: [value: unknown, message: string][] = [
+      [{ op: "format-disk", name: "a" }, "op: must be one of start, stop, restart, reset-guard"],
+      [{ op: "toString", name: "a" }, "op: must be one of"],
+      [{ op: ["stop"], name: "a" }, "op: must be one of"],
+      [{ name: "a" }, "op: must be one of"],
+      [null, "op: must be one of"],
+      [[], "op: must be one of"],
+      [{ op: "stop" }, "control request: name: is missing"],
+      [{ op: "stop", name: 7 }, "control request: name: must be a string"],
+      [{ op: "start" }, "control request: start: is missing"],
+      [
+        { op: "start", start: { ...start, channels: "all" } },
+        "control request: start.channels: must be a list",
+      ],
+      [{ op: "start", start: { ...start, ephemeral: "no" } }, "control request: start.ephemeral"],
+    ]
+    for (const [request, message] of requests) {
+      await expect(askControl(path, request as ControlRequest, 1_000)).rejects.toMatchObject({
+        message: expect.stringContaining(message) as string,
+      })
+    }
+    expect(seen).toEqual([])
+    await askControl(path, { op: "start", start }, 1_000)
+    expect(seen).toEqual([{ op: "start", start }])
+  })
+
+  it("is in the home if its names in the directories for all users are taken", async () => {
+    const root = mkdtempSync(join(tmpdir(), "agentchat-home-"))
+    writeFileSync(join(runtimeDir, `agentchat-${uid}`), "")
+    const said: string[] = []
+    const path = controlSocketPath({ runtimeDirs: [runtimeDir], uid, root, pid: 1 }, (line) =>
+      said.push(line),
+    )
+    expect(dirname(path)).toBe(root)
+    expect(said).toEqual([
+      expect.stringContaining(`agentchat-${uid} is not a directory; another directory is used`),
+    ])
+    server = await serveControl(path, () => Promise.resolve())
+    await askControl(path, { op: "stop", name: "a" }, 1_000)
+  })
+
   it("is UNREACHABLE if nobody replies", async () => {
     const path = controlSocketPath({ runtimeDirs: [runtimeDir], uid, root: "/nobody", pid: 1 })
     await expect(askControl(path, { op: "stop", name: "a" }, 200)).rejects.toMatchObject({

@@ -1,8 +1,7 @@
 import { hash } from "node:crypto"
 import { type BigIntStats, fstatSync, readSync } from "node:fs"
-import { writeFileAtomic } from "../../../base/atomic-file.js"
 import type { Clock, Timer } from "../../../base/clock.js"
-import { readIfExists } from "../../../base/plain-file.js"
+import { readIfExists, writeFileAtomic } from "../../../base/files.js"
 import { type FileProblems, isFileError } from "../../files/file-problems.js"
 import { isGeneration } from "./taken-directory.js"
 

@@ -12,7 +12,7 @@ import {
 } from "node:fs"
 import { join } from "node:path"
 import type { Clock } from "../../../base/clock.js"
-import { openIfExists } from "../../../base/plain-file.js"
+import { openIfExists } from "../../../base/files.js"
 import { ChatError } from "../../../protocol/errors.js"
 import { type FileProblems, isFileError } from "../../files/file-problems.js"
 import { ensureDirectory } from "../../files/home.js"

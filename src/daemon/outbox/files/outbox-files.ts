@@ -1,5 +1,5 @@
 import { type BigIntStats, closeSync, constants, fstatSync, lstatSync, readSync } from "node:fs"
-import { openPlain, withFile } from "../../../base/plain-file.js"
+import { openPlain, withFile } from "../../../base/files.js"
 import { ChatError } from "../../../protocol/errors.js"
 import type { FileProblems } from "../../files/file-problems.js"
 import type { SplitEnd } from "../../files/line-splitter.js"

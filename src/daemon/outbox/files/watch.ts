@@ -1,5 +1,5 @@
 import { type FSWatcher, watch as watchFile } from "node:fs"
-import { isMissing } from "../../../base/plain-file.js"
+import { isMissing } from "../../../base/files.js"
 import { ChatError } from "../../../protocol/errors.js"
 import { type FileProblems, isFileError } from "../../files/file-problems.js"
 
