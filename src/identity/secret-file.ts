@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto"
 import * as fs from "node:fs"
 import { dirname } from "node:path"
-import { syncDirectory, writeFileAtomic } from "../base/files.js"
+import { isMissing, syncDirectory, writeFileAtomic } from "../base/files.js"
 import { ChatError } from "../protocol/errors.js"
 
 /** The contents of a secret file, and its modification time in milliseconds since the Unix epoch. */
@@ -76,7 +76,7 @@ function openSecretFile(path: string): number {
     return fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    if (code === "ENOENT" || code === "ENOTDIR") {
+    if (isMissing(error)) {
       const hint = "make one: agentchat identity --generate"
       throw new ChatError("NOT_FOUND", `${path}: no such identity file`, { hint })
     }

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto"
 import { chmodSync, existsSync, linkSync, mkdirSync, rmSync } from "node:fs"
 import { join } from "node:path"
-import { syncDirectory } from "../../base/atomic-file.js"
+import { syncDirectory } from "../../base/files.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { Row } from "../backbone.js"
 import { firstNumber } from "../numbering.js"

@@ -14,7 +14,7 @@ import {
   statSync,
 } from "node:fs"
 import { dirname, join } from "node:path"
-import { syncDirectory } from "../../base/atomic-file.js"
+import { syncDirectory } from "../../base/files.js"
 import { ChatError } from "../../protocol/errors.js"
 import { checkNoWal } from "./sql-store.js"
 import { StoreWorker, workerFile } from "./store-worker.js"

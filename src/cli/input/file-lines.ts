@@ -1,5 +1,6 @@
 import { isUtf8 } from "node:buffer"
 import { closeSync, openSync, readSync } from "node:fs"
+import { isMissing } from "../../base/files.js"
 import { ChatError } from "../../protocol/errors.js"
 
 /** A position between two lines of a file. */
@@ -100,7 +101,7 @@ function attempt<T>(file: ReadableFile, act: () => T): T {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     const path = typeof file === "number" ? `file ${file}` : file
-    if (code === "ENOENT" || code === "ENOTDIR") throw new ChatError("NOT_FOUND", `${path}: no such file`)
+    if (isMissing(error)) throw new ChatError("NOT_FOUND", `${path}: no such file`)
     throw new ChatError("FILE_FAILED", `${path}: cannot be read (${String(code)})`, { cause: error })
   }
 }

@@ -1,6 +1,7 @@
 /** Reads the text that an argument refers to: standard input for `-`, or the file that an option names. */
 import { readFileSync } from "node:fs"
 import type { Readable } from "node:stream"
+import { isMissing } from "../../base/files.js"
 import { JsonError, parseStrictJson } from "../../base/strict-json.js"
 import { ChatError } from "../../protocol/errors.js"
 import { defaultLimits } from "../../protocol/limits.js"
@@ -50,7 +51,7 @@ export function readNamedFile(path: string, label: string): Buffer {
     return readFileSync(path)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    const name = code === "ENOENT" ? "NOT_FOUND" : "FILE_FAILED"
+    const name = isMissing(error) ? "NOT_FOUND" : "FILE_FAILED"
     throw new ChatError(name, `${label}: ${path} cannot be read (${String(code)})`, { cause: error })
   }
 }
