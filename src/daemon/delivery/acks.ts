@@ -1,5 +1,5 @@
-import { LruMap } from "../../base/lru-map.js"
 import { omitUndefined } from "../../base/plain.js"
+import { RecentMap } from "../../base/recent-map.js"
 import { formatJsonLine } from "../../base/visible-text.js"
 import { agentIdOfDid } from "../../proposals/statement.js"
 import type { ChatError } from "../../protocol/errors.js"
@@ -38,9 +38,9 @@ export class AckLog {
   readonly #log: AppendLog
   readonly #problems: FileProblems
   readonly #saveState: () => boolean
-  #remembered: LruMap<string, true> | undefined
+  #remembered: RecentMap<true> | undefined
   /** SHA-256 of the lines of accepted messages, by id. */
-  readonly #accepted = new LruMap<string, string>(rememberedStages)
+  readonly #accepted = new RecentMap<string>(rememberedStages)
   #unwritten: Ack[] = []
   readonly #onWritten: (() => void)[] = []
   #isScheduled = false
@@ -94,7 +94,7 @@ export class AckLog {
       const fresh = new Map<string, Ack>()
       for (const ack of this.#unwritten) {
         const stage = stageKey(ack)
-        if (!remembered.has(stage)) fresh.set(stage, ack)
+        if (remembered.get(stage) === undefined) fresh.set(stage, ack)
       }
       let lines = ""
       for (const ack of fresh.values()) lines += `${formatJsonLine(ack)}\n`
@@ -109,7 +109,7 @@ export class AckLog {
     this.#problems.attempt("acks.jsonl", "read", () => {
       this.#remembered ??= this.#recall()
     })
-    return this.#accepted.peek(id)
+    return this.#accepted.get(id)
   }
 
   /** Returns the newest acks on disk, oldest first; none when the file cannot be read. */
@@ -122,8 +122,8 @@ export class AckLog {
     return lines.flatMap(parseAck)
   }
 
-  #recall(): LruMap<string, true> {
-    const remembered = new LruMap<string, true>(rememberedStages)
+  #recall(): RecentMap<true> {
+    const remembered = new RecentMap<true>(rememberedStages)
     const newest = this.#log.readNewest(recallBytes).slice(-rememberedStages)
     for (const ack of newest.flatMap(parseAck)) {
       remembered.set(stageKey(ack), true)

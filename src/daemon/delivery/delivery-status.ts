@@ -1,4 +1,5 @@
 import { LruMap } from "../../base/lru-map.js"
+import { RecentMap } from "../../base/recent-map.js"
 import { authorOf, isWrittenBy } from "../../protocol/message-id.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Ack, AckLog } from "./acks.js"
@@ -41,8 +42,8 @@ export class DeliveryStatus {
   readonly #acks: Acks
   readonly #confirm: (mailIds: string[]) => void
   readonly #log: (line: string) => void
-  readonly #direct = new LruMap<string, SentMessage>(rememberedDirect)
-  readonly #posts = new LruMap<string, SentMessage>(rememberedPosts)
+  readonly #direct = new RecentMap<SentMessage>(rememberedDirect)
+  readonly #posts = new RecentMap<SentMessage>(rememberedPosts)
   /** In a cluster a report may come before the answer that names the recipient. */
   readonly #early = new LruMap<string, Report[]>(earlyMessages, (_msgId, reports) => {
     for (const report of reports) this.#settle(report)
@@ -129,7 +130,7 @@ export class DeliveryStatus {
   }
 
   #find(msgId: string): SentMessage | undefined {
-    return this.#direct.peek(msgId) ?? this.#posts.peek(msgId)
+    return this.#direct.get(msgId) ?? this.#posts.get(msgId)
   }
 
   #add({ id, msgId, sha256, to }: SentMessage): void {

@@ -98,12 +98,12 @@ describe("AckLog", () => {
   it("remembers only the newest stages", () => {
     const path = newPath()
     const log = new AckLog(path)
-    for (let i = 0; i < 3_000; i++) log.append(ack(`${i}`))
+    for (let i = 0; i < 6_300; i++) log.append(ack(`${i}`))
     log.flush()
     log.append(ack("0"))
-    log.append(ack("2999"))
+    log.append(ack("6299"))
     log.flush()
-    expect(ids(path)).toHaveLength(3_001)
+    expect(ids(path)).toHaveLength(6_301)
   })
 
   it.runIf(isRoot())(
