@@ -6,6 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { describe, expect, it, onTestFinished } from "vitest"
 import { systemClock } from "../../../src/base/clock.js"
 import { until } from "../../kit/condition.js"
+import { isLong } from "../../kit/long.js"
 import { startConsumer } from "../../kit/outbox-consumer.js"
 import { contents, OutboxHarness } from "../../kit/outbox-harness.js"
 
@@ -18,6 +19,9 @@ const hurried = {
   windowLines: 64,
   clearBytes: 8_000,
 }
+
+/** Each takes about as long as Node starts, which on a busy machine is seconds. */
+const killCount = isLong ? 20 : 8
 
 /** Lines of the writer that keeps its file open. */
 const heldLines = 200
@@ -88,7 +92,7 @@ describe("an outbox whose daemon is killed again and again", () => {
     const ended = Promise.all(shells.map((child) => once(child, "exit")))
     const begunMs = performance.now()
     let startMs = 0
-    for (let kills = 0; kills < 20; kills++) {
+    for (let kills = 0; kills < killCount; kills++) {
       const consumer = startConsumer(root, sink, hurried)
       // The kill comes before the process has opened any file, or later, relative to its start-up time.
       if (kills > 0) await sleep(startMs * (0.3 + Math.random() * 1.4))
