@@ -6,7 +6,7 @@ import type { ClientFrame } from "../protocol/client-messages.js"
 import { ChatError } from "../protocol/errors.js"
 import { maxRotations } from "../protocol/limits.js"
 import { type Members, parseMembers, validateServerMessage } from "../protocol/parse-message.js"
-import type { ServerMessage } from "../protocol/server-messages.js"
+import type { ServerMessage, WelcomeLimits } from "../protocol/server-messages.js"
 import type { FrameSocket } from "./frame-socket.js"
 import { answerOlderChallenge, isOlderChallenge, isOlderWelcome, olderWelcome } from "./older-relay.js"
 import type { ReceiveQueue } from "./receive-queue.js"
@@ -68,6 +68,7 @@ export async function performHandshake(
       audience = message.aud
     } else if (message?.type === "WELCOME") {
       checkWelcome(message, options.identity, audience)
+      checkLimits(message.limits)
       return { welcome: message, isOlder: false }
     } else if (members !== undefined && message === undefined) {
       const session = await acceptOlder(members, options, send)
@@ -129,6 +130,27 @@ function checkWelcome(
   }
   if (welcome.agent_id !== identity.agentId) {
     throw new ChatError("VERIFICATION_FAILED", "server: welcomed another agent id than that of the key")
+  }
+}
+
+/** The least and greatest value of each limit that a client can work with. */
+const limitRanges: Readonly<Record<keyof WelcomeLimits, readonly [least: number, greatest: number]>> = {
+  frame_bytes: [512, 2 ** 30],
+  rate_per_s: [1 / 86_400, 1e12],
+  burst: [1, 1e12],
+  rate_bytes: [0, 2 ** 40],
+  buffer: [0, 1e6],
+}
+
+/** Refuses limits with which a client would send nothing, or try again and again. */
+function checkLimits(limits: WelcomeLimits): void {
+  for (const [name, [least, greatest]] of Object.entries(limitRanges)) {
+    const value = limits[name as keyof WelcomeLimits]
+    if (value === undefined || (value >= least && value <= greatest)) continue
+    const problem = `WELCOME.limits.${name}: ${value} is not between ${least} and ${greatest}`
+    throw new ChatError("UNSUPPORTED", `server: ${problem}`, {
+      hint: "no relay has such a limit; check host and port",
+    })
   }
 }
 

@@ -20,18 +20,22 @@ export type SessionState = keyof typeof sessionSteps
 
 /** A session that lasted this many milliseconds resets the backoff. */
 const settledMs = 10_000
+/** A relay that kept a session for this many milliseconds may end one for good. */
+const trustedMs = 300_000
 
 export interface SessionOptions {
   readonly clock: Clock
   /** Uniform in [0, 1). */
   readonly random: () => number
   /**
-   * When to try again after an error that a retry may fix: never; only after an open session was lost;
-   * or after a failed first attempt as well.
+   * When to try again: never; after an open session was lost, if a retry may fix the error; or always, also after a failed
+   * first attempt and a refusal, because any program may answer at the address of a relay.
    */
   readonly retry: "never" | "after-loss" | "always"
   /** Returns the options of the next connection. Called for each attempt. */
   connectOptions(): Promise<ConnectOptions>
+  /** Returns the `server_id` of the relay that an earlier process was connected to. */
+  lastServerId?(): string | undefined
 }
 
 export interface SessionEvents {
@@ -46,7 +50,7 @@ export interface SessionEvents {
   onLost(error: ChatError, retryInMs: number | undefined): void
 }
 
-/** One session with a relay, reopened with full-jitter backoff after temporary errors until it is closed. */
+/** One session with a relay, reopened with full-jitter backoff until it is closed; see {@link SessionOptions.retry}. */
 export class ReconnectingSession {
   readonly #options: SessionOptions
   readonly #events: SessionEvents
@@ -57,6 +61,8 @@ export class ReconnectingSession {
   #retryTimer: Timer | undefined
   #wasOnline = false
   #onlineSinceMs = 0
+  /** The relay that may end the session for good: the first one, or the last one that kept a session for {@link trustedMs}. */
+  #serverId: string | undefined
   #isPaused = false
   readonly #process = randomBytes(9).toString("base64url")
   /** Number of the current attempt, so that an attempt that was closed meanwhile is recognized. */
@@ -108,6 +114,7 @@ export class ReconnectingSession {
   async #open(): Promise<Connection> {
     this.#retryTimer?.cancel()
     this.#step("connect")
+    this.#serverId ??= this.#options.lastServerId?.()
     const attempt = ++this.#attempt
     try {
       const options = {
@@ -143,15 +150,19 @@ export class ReconnectingSession {
 
   #fail(error: unknown): void {
     const { clock, random, retry } = this.#options
+    const serverId = this.#connection?.welcome.server_id
+    const onlineMs = serverId === undefined ? 0 : clock.monotonic() - this.#onlineSinceMs
     // A relay that accepts a session and drops it at once must not reset the backoff each time.
-    if (this.#state === "online" && clock.monotonic() - this.#onlineSinceMs > settledMs) this.#backoff.reset()
+    if (onlineMs > settledMs) this.#backoff.reset()
+    if (onlineMs > trustedMs) this.#serverId = serverId
+    else this.#serverId ??= serverId
+    const isOver = isFinal(error, retry, serverId !== undefined && serverId === this.#serverId)
     this.#connection = undefined
     this.#opening = undefined
     const mayRetry = retry === "always" || (retry === "after-loss" && this.#wasOnline)
     const isReported = retry === "always" || this.#wasOnline
-    const isTemporary = error instanceof ChatError && errorSpecs[error.code].retry
     let retryInMs: number | undefined
-    if (mayRetry && isTemporary) {
+    if (mayRetry && !isOver) {
       this.#step("lost")
       retryInMs = this.#backoff.next(random)
       this.#retryTimer = clock.setTimer(() => this.#retry(), retryInMs)
@@ -175,4 +186,15 @@ export class ReconnectingSession {
     if (next === undefined) throw new Error(`session: ${event} while ${this.#state}`)
     this.#state = next
   }
+}
+
+/**
+ * Reports whether an error ends a session for good. One that always retries believes no refusal before WELCOME, and after it
+ * only that the relay which was there before displaced it.
+ */
+function isFinal(error: unknown, retry: SessionOptions["retry"], isKnownRelay: boolean): boolean {
+  if (!(error instanceof ChatError)) return true
+  const { retry: isTemporary, wire } = errorSpecs[error.code]
+  if (retry !== "always" || !wire) return !isTemporary
+  return isKnownRelay && error.code === "SESSION_DISPLACED"
 }

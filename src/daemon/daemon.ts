@@ -205,7 +205,11 @@ export class Daemon {
     const { clock, random } = this.#host
     const connectOptions = connectOptionsOf(this.#options, clock)
     return new ReconnectingSession(
-      { clock, random, retry: "always", connectOptions: () => Promise.resolve(connectOptions) },
+      {
+        ...{ clock, random, retry: "always" },
+        connectOptions: () => Promise.resolve(connectOptions),
+        lastServerId: () => this.#bookmarks.serverId,
+      },
       {
         onOnline: (connection) => void this.#onOnline(connection),
         onMessage: (message) => this.#receive(message),
@@ -359,7 +363,8 @@ export class Daemon {
     const relay = offline ?? this.#status.problemOf("relay")?.message
     const disk = this.#status.problemOf("outbox") ?? this.#status.problemOf("acks")
     const waits: OutboxWait[] = []
-    if (relay !== undefined && wait?.reason !== "relay") waits.push({ reason: "relay", message: relay })
+    if (relay !== undefined && (wait === undefined || wait.reason === "guard"))
+      waits.push({ reason: "relay", message: relay })
     if (disk !== undefined) waits.push({ reason: "disk", message: disk.message })
     if (wait !== undefined) waits.push(wait)
     return waits

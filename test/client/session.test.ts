@@ -89,16 +89,6 @@ describe("a session that always retries", () => {
     }
   })
 
-  it.each([
-    ["VERIFICATION_FAILED", { type: "ERROR", code: "VERIFICATION_FAILED", message: "no" }],
-    ["INVALID_NAME", { type: "ERROR", code: "INVALID_NAME", message: "no" }],
-  ])("stops and does not retry after %s", async (code, answer) => {
-    const { events, errors, clock } = await openSession({ answers: { IDENTIFY: () => answer } })
-    await until("the end", () => events.includes("stopped"))
-    expect(errors[0]?.code).toBe(code)
-    expect(clock.pending).toEqual([])
-  })
-
   it("stops when the same identity connects elsewhere", async () => {
     const { relay, events, errors, clock } = await openSession()
     await until("online", () => events.includes("online"))

@@ -32,6 +32,10 @@ const returnMs = 5_000
 /** No client waits longer than this between two connection attempts. */
 const maxAwayMs = 60_000
 const retryMs = 1_000
+/** A line is not sent again sooner, whatever the relay says. */
+const leastRetryMs = 20
+/** A longer pause is a problem that the status shows. */
+const longPauseMs = 60_000
 /** Attempts to sign a draft while the other party is faster; more than a deal has statements. */
 const maxSignings = 8
 
@@ -315,7 +319,7 @@ export class OutboxSender {
       if (this.#draft === line) this.#draft = undefined
       this.#order.repeat(line, this.#inFlight.values())
       const reason = error.code === "RATE_LIMITED" ? "rate" : error.code === "FILE_FAILED" ? "disk" : "relay"
-      this.#pause(error.retryAfterMs ?? retryMs, reason, error.message)
+      this.#pause(Math.max(leastRetryMs, error.retryAfterMs ?? retryMs), reason, error.message)
       return
     }
     this.#setAvailable()
@@ -367,6 +371,10 @@ export class OutboxSender {
   #pause(ms: number, reason: OutboxWait["reason"], message: string): void {
     this.#timer?.cancel()
     this.#pauseReason = { reason, message, until: this.#clock.now() + ms }
+    if (ms > longPauseMs) {
+      const text = `outbox: nothing is sent for ${Math.ceil(ms / 1000)} s: ${message}`
+      this.#setUnavailable(new ChatError(reason === "rate" ? "RATE_LIMITED" : "UNAVAILABLE", text))
+    }
     this.#timer = this.#clock.setTimer(() => {
       this.#timer = undefined
       this.#pauseReason = undefined

@@ -61,7 +61,12 @@ export class Bookmarks {
     const stored = parseBookmarks(readStateFile(path))
     if (stored.server === server) return new Bookmarks(path, server, stored)
     const positions: Positions = new Map([...stored.positions.keys()].map((channel) => [channel, null]))
-    return new Bookmarks(path, server, { ...stored, positions })
+    return new Bookmarks(path, server, { ...stored, serverId: "", positions })
+  }
+
+  /** The `server_id` of the relay that the bookmarks are of; undefined before there was one. */
+  get serverId(): string | undefined {
+    return this.#serverId === "" ? undefined : this.#serverId
   }
 
   /** The channels to join, including those without a message so far. */
