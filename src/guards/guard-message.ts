@@ -7,6 +7,11 @@ export interface GuardMessage {
   /** Milliseconds since the Unix epoch. */
   readonly ts: number
   readonly from: string
+  /**
+   * The address of an author without a key, or with a new one: everybody from there counts together in a channel, and
+   * apart from other authors. Undefined for an author that counts by itself.
+   */
+  readonly sharedOrigin?: string | undefined
   /** `#channel` or `+role`; for a direct message both ids, sorted and joined by a space. */
   readonly channel: string
   /** Agents the message is addressed to: the recipient of a direct message, or the agents mentioned. */

@@ -84,7 +84,7 @@ export class Guard {
   /** Restores what {@link save} gave, as parsed JSON; ignores anything else. */
   static load(limits: GuardLimits, state: unknown, only?: readonly RuleName[]): Guard {
     const guard = new Guard(limits, only)
-    if (!isPlain(state) || state["v"] !== 3) return guard
+    if (!isPlain(state) || state["v"] !== 4) return guard
     // A state that was changed or cut off is not loaded, so nothing in it needs a check.
     if (checksumOf(JSON.stringify(state["state"] ?? null)) !== state["sum"]) return guard
     const { ts, stops, accepted, refills, rules } = state["state"] as SavedState
@@ -247,7 +247,7 @@ export class Guard {
     const refills = formatEntries(this.#refills, refillCharacters)
     const stops = this.#stops.save()
     const state = `{"ts":${this.#lastTs},"stops":${stops},"accepted":${accepted},"refills":${refills},"rules":{${rules.join()}}}`
-    return `{"v":3,"sum":${checksumOf(state)},"state":${state}}`
+    return `{"v":4,"sum":${checksumOf(state)},"state":${state}}`
   }
 
   /** Keeps the counts of a rule for a message. @returns the reason to refuse it */

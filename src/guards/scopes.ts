@@ -1,5 +1,7 @@
-// A scope names what a guard stops: `@a`, `#channel`, `+role`, `@a @b`, `@a in #channel`, `@a to @b` or
-// `@a to @b in #channel`. State is kept under the same names.
+import type { GuardMessage } from "./guard-message.js"
+
+// A scope names what a guard stops: `@a`, `#channel`, `+role`, `@a @b`, `@a in #channel`, `@a to @b`,
+// `@a to @b in #channel`, or `192.0.2.7 in #channel` for the authors that share an address. State is kept under the same names.
 
 /** Reports whether every name in `scope` is one of the names in `key`. Everything is under `undefined`. */
 export function isUnder(key: string, scope: string | undefined): boolean {
@@ -20,6 +22,21 @@ export function isDirect(channel: string): boolean {
 
 export function authorIn(agent: string, channel: string): string {
   return `${agent} in ${channel}`
+}
+
+/** Returns the scope of those whose messages in a channel count together. Nobody disturbs the direct messages of others. */
+export function classIn({ channel, sharedOrigin }: Pick<GuardMessage, "channel" | "sharedOrigin">): string {
+  return sharedOrigin === undefined || isDirect(channel) ? channel : authorIn(sharedOrigin, channel)
+}
+
+/** Returns the channel of a {@link classIn}. */
+export function channelOf(scope: string): string {
+  return scope.split(" in ").at(-1) ?? scope
+}
+
+/** Returns a scope as its agents see it: the address that they share is not for everybody. */
+export function withoutOrigin(scope: string): string {
+  return scope.startsWith("@") ? scope : channelOf(scope)
 }
 
 /** Returns the names a scope stops: `@a` of `@a in #channel` and `@a to @b`, both of `@a @b`. */

@@ -120,8 +120,8 @@ describe("a guard", () => {
         const empty = new Guard(defaultGuardLimits).save()
         for (const guess of [
           state,
-          { v: 3, sum: "", state },
-          { v: 3, sum: "", state: { rules: Object.fromEntries(ruleNames.map((name) => [name, state])) } },
+          { v: 4, sum: "", state },
+          { v: 4, sum: "", state: { rules: Object.fromEntries(ruleNames.map((name) => [name, state])) } },
         ])
           expect(Guard.load(defaultGuardLimits, guess).save()).toBe(empty)
       }),

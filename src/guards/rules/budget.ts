@@ -2,7 +2,7 @@ import { LruMap } from "../../base/lru-map.js"
 import type { GuardMessage } from "../guard-message.js"
 import type { GuardLimits } from "../limits.js"
 import { deleteWhere, formatEntries } from "../saved.js"
-import { isUnder } from "../scopes.js"
+import { classIn, isUnder } from "../scopes.js"
 import { type Drain, type Moment, type SavedCount, SharedCount } from "../shared-count.js"
 import { hourMs } from "../stops.js"
 import { type Count, noCounts, Rule, type Used } from "./rule.js"
@@ -20,6 +20,7 @@ export class BudgetRule extends Rule {
   readonly liftedBy = "operator"
   override readonly warnShare = 0.8
   readonly #drain: Drain = drainOf(this.limits)
+  /** By channel, and by shared origin in a channel. */
   readonly #channels = new LruMap<string, SharedCount>(channelsKept)
 
   save(): string {
@@ -31,24 +32,28 @@ export class BudgetRule extends Rule {
       this.#channels.set(channel, SharedCount.load(this.#drain, value))
   }
 
-  count({ channel, from, ts, bytes }: GuardMessage): readonly Count[] {
-    const count = this.#channels.peek(channel)
-    const moment = this.#momentOf(channel, ts)
+  count(message: GuardMessage): readonly Count[] {
+    const { channel, from, ts, bytes } = message
+    const scope = classIn(message)
+    const count = this.#channels.peek(scope)
+    const moment = this.#momentOf(scope, ts)
     const limit = this.limits.tokensPerHour
     const cost = tokensOf(bytes)
     const used = count?.usedAt(moment) ?? 0
-    if (this.isQuiet(channel, used + cost, limit, ts)) return noCounts
+    if (this.isQuiet(scope, used + cost, limit, ts)) return noCounts
     if (count?.isHeavy(from, moment, cost, limit, this.limits) === false) return noCounts
-    return [{ scope: channel, used, cost, limit, evidence: count?.ids ?? [] }]
+    return [{ scope, shown: channel, used, cost, limit, evidence: count?.ids ?? [] }]
   }
 
-  take({ channel, from, ts, bytes, id }: GuardMessage): void {
-    let count = this.#channels.get(channel)
+  take(message: GuardMessage): void {
+    const { from, ts, bytes, id } = message
+    const scope = classIn(message)
+    let count = this.#channels.get(scope)
     if (count === undefined) {
       count = new SharedCount(this.#drain, ts)
-      this.#channels.set(channel, count)
+      this.#channels.set(scope, count)
     }
-    count.add(from, tokensOf(bytes), id, this.#momentOf(channel, ts))
+    count.add(from, tokensOf(bytes), id, this.#momentOf(scope, ts))
   }
 
   reasonFor({ used, limit }: Pick<Count, "used" | "limit">): string {

@@ -2,18 +2,29 @@ import { LruMap } from "../../base/lru-map.js"
 import type { GuardMessage } from "../guard-message.js"
 import type { GuardLimits } from "../limits.js"
 import { deleteWhere, formatEntries, loadEntries } from "../saved.js"
-import { authorIn, isDirect, isUnder } from "../scopes.js"
+import { authorIn, channelOf, classIn, isDirect, isUnder } from "../scopes.js"
 import { type Drain, type Moment, type SavedCount, SharedCount } from "../shared-count.js"
 import { type Speaker, Speakers } from "../speakers.js"
 import { type Count, noCounts, Rule, type Used } from "./rule.js"
 
 /** The talk of one channel, of one role, or of two agents. */
-interface Channel {
+interface Talk {
   readonly speakers: Speakers
   /** The speakers of statuses that are addressed to nobody; absent until there is one. */
   statuses: Speakers | undefined
-  /** Absent until there is one. */
-  returns: SharedCount | undefined
+}
+
+/** A channel: strangers must not make a conversation of what its other agents say, but not escape it either. */
+interface Channel {
+  /** The talk of those that count by themselves. */
+  readonly known: Talk
+  /** The talk of everybody since the first message of somebody with a shared origin. */
+  mixed: Talk | undefined
+}
+
+interface SavedSpeakers {
+  readonly speakers: readonly Speaker[]
+  readonly statuses?: readonly Speaker[]
 }
 
 /** State that the rule saves. */
@@ -22,12 +33,9 @@ interface SavedTalk {
   readonly read: unknown
   readonly channels: readonly [
     name: string,
-    channel: {
-      readonly speakers: readonly Speaker[]
-      readonly statuses?: readonly Speaker[]
-      readonly returns?: SavedCount
-    },
+    channel: { readonly known: SavedSpeakers; readonly mixed?: SavedSpeakers },
   ][]
+  readonly returns: readonly [scope: string, count: SavedCount][]
 }
 
 /** How a message continues the talk of its channel. */
@@ -43,7 +51,8 @@ interface Standing {
 const stranger: Standing = { returns: 0, isFeed: false, isAlone: false }
 
 const channelsKept = 2_048
-const savedCharacters = 210_000
+const savedCharacters = 160_000
+const savedReturns = 50_000
 
 /**
  * Limits how often agents come back to speak in one channel: `conversationTurns` times together and `conversationOwn` times
@@ -56,68 +65,75 @@ export class ConversationRule extends Rule {
   readonly liftedBy = "progress"
   readonly #drain: Drain = drainOf(this.limits)
   readonly #channels = new LruMap<string, Channel>(channelsKept)
+  /** The returns in each channel, and those of each shared origin there. */
+  readonly #returns = new LruMap<string, SharedCount>(channelsKept)
   readonly #readState = new ReadState()
   #seq = 0
   /** How the message checked last continues its channel. */
   #standing = stranger
 
   override refill(agents: readonly string[], ts: number): void {
-    for (const [name, { returns }] of this.#channels) {
-      if (returns?.refill(agents, this.#momentOf(name, ts)) !== true) continue
-      if (returns.agents.length === 0) this.stops.lift(this.name, name)
-      else for (const agent of agents) this.stops.lift(this.name, authorIn(agent, name))
+    for (const [scope, returns] of this.#returns) {
+      if (!returns.refill(agents, this.#momentOf(scope, ts))) continue
+      if (returns.agents.length === 0) this.stops.lift(this.name, scope)
+      else for (const agent of agents) this.stops.lift(this.name, authorIn(agent, channelOf(scope)))
     }
   }
 
   save(): string {
     const channels = formatEntries(this.#channels, savedCharacters)
-    return `{"seq":${this.#seq},"channels":${channels},"read":${this.#readState.save()}}`
+    const returns = formatEntries(this.#returns, savedReturns)
+    return `{"seq":${this.#seq},"channels":${channels},"returns":${returns},"read":${this.#readState.save()}}`
   }
 
   load(state: unknown): void {
-    const { seq, channels, read } = state as SavedTalk
+    const { seq, channels, returns, read } = state as SavedTalk
     this.#seq = seq
     this.#readState.load(read)
-    for (const [name, { speakers, statuses, returns }] of channels)
-      this.#channels.set(name, {
-        speakers: this.#makeSpeakers(speakers),
-        statuses: statuses && this.#makeStatuses(statuses),
-        returns: returns && SharedCount.load(this.#drain, returns),
-      })
+    for (const [name, { known, mixed }] of channels)
+      this.#channels.set(name, { known: this.#makeTalk(known), mixed: mixed && this.#makeTalk(mixed) })
+    for (const [scope, count] of returns) this.#returns.set(scope, SharedCount.load(this.#drain, count))
   }
 
   count(message: GuardMessage): readonly Count[] {
-    const { channel: name, from, ts } = message
-    const channel = this.#channels.peek(name)
-    this.#standing = channel === undefined ? stranger : this.#standingOf(message, channel)
+    const { ts } = message
+    const channel = this.#channels.peek(message.channel)
+    const talk = message.sharedOrigin === undefined ? channel?.known : channel?.mixed
+    this.#standing = talk === undefined ? stranger : this.#standingOf(message, talk)
     const isReturn = this.#standing.returns > 0
     // A plain status passes also where others are stopped, as long as it is no return.
-    if (channel === undefined || (!isReturn && isPlainStatus(message))) return noCounts
-    const returns = channel.returns ?? (isReturn ? new SharedCount(this.#drain, ts) : undefined)
-    return returns === undefined ? noCounts : this.#countReturns(returns, from, name, ts)
+    if (talk === undefined || (!isReturn && isPlainStatus(message))) return noCounts
+    const returns =
+      this.#returns.peek(classIn(message)) ?? (isReturn ? new SharedCount(this.#drain, ts) : undefined)
+    return returns === undefined ? noCounts : this.#countReturns(returns, message)
   }
 
   take(message: GuardMessage): void {
-    const { channel: name, from, ts, to } = message
+    const { channel: name, from, ts, to, sharedOrigin } = message
     const seq = ++this.#seq
     for (const agent of to) this.#readState.pass(from, agent, seq)
+    const isStatus = isPlainStatus(message)
+    this.#takeReturns(message, isStatus, ts)
     let channel = this.#channels.get(name)
     if (channel === undefined) {
-      channel = { speakers: this.#makeSpeakers(), statuses: undefined, returns: undefined }
+      channel = { known: this.#makeTalk(), mixed: undefined }
       this.#channels.set(name, channel)
     }
-    const isStatus = isPlainStatus(message)
-    if (this.#standing.returns > 0) channel.returns ??= new SharedCount(this.#drain, ts)
-    if (channel.returns !== undefined) this.#takeReturns(channel.returns, message, isStatus)
-    if (!isStatus) channel.speakers.note(message, seq)
-    else if (!isDirect(name)) {
-      channel.statuses ??= this.#makeStatuses()
-      channel.statuses.note(message, seq)
+    if (sharedOrigin !== undefined) channel.mixed ??= this.#makeTalk()
+    for (const talk of [sharedOrigin === undefined ? channel.known : undefined, channel.mixed]) {
+      if (talk === undefined) continue
+      if (!isStatus) talk.speakers.note(message, seq)
+      else if (!isDirect(name)) {
+        talk.statuses ??= this.#makeStatuses()
+        talk.statuses.note(message, seq)
+      }
     }
   }
 
-  #countReturns(returns: SharedCount, from: string, name: string, ts: number): readonly Count[] {
-    const moment = this.#momentOf(name, ts)
+  #countReturns(returns: SharedCount, message: GuardMessage): readonly Count[] {
+    const { from, channel: name, ts } = message
+    const scope = classIn(message)
+    const moment = this.#momentOf(scope, ts)
     const cost = this.#costOf(from, returns, moment)
     const { conversationTurns, conversationOwn, conversationEach } = this.limits
     const own = returns.ownAt(from, moment)
@@ -125,18 +141,31 @@ export class ConversationRule extends Rule {
     const isOwnLow = own + cost < conversationOwn * this.warnShare
     if (this.stops.isEmpty && isOwnLow && used + cost < conversationTurns * this.warnShare) return noCounts
     const counts: Count[] = []
+    const evidence = returns.ids
     const ownScope = authorIn(from, name)
     if (!this.isQuiet(ownScope, own + cost, conversationOwn, ts))
-      counts.push({ scope: ownScope, used: own, cost, limit: conversationOwn, evidence: returns.ids })
-    if (this.isQuiet(name, used + cost, conversationTurns, ts)) return counts
-    const limit = Math.max(conversationTurns, conversationEach * returns.agentsAt(moment))
-    if (returns.isHeavy(from, moment, cost, limit, this.limits))
-      counts.push({ scope: name, used, cost, limit, evidence: returns.ids })
+      counts.push({ scope: ownScope, used: own, cost, limit: conversationOwn, evidence })
+    if (this.isQuiet(scope, used + cost, conversationTurns, ts)) return counts
+    // Those of one origin count as one, so a new one that comes back has taken what all took.
+    const isShared = scope !== name
+    const agents = isShared ? 1 : returns.agentsAt(moment)
+    const limit = Math.max(conversationTurns, conversationEach * agents)
+    const isNew = isShared && own === 0 && cost > 0
+    if (isNew || returns.isHeavy(from, moment, cost, limit, this.limits))
+      counts.push({ scope, shown: name, used, cost, limit, evidence })
     return counts
   }
 
-  #takeReturns(returns: SharedCount, { channel, from, ts, id }: GuardMessage, isStatus: boolean): void {
-    const moment = this.#momentOf(channel, ts)
+  #takeReturns(message: GuardMessage, isStatus: boolean, ts: number): void {
+    const { from, id } = message
+    const scope = classIn(message)
+    let returns = this.#returns.get(scope)
+    if (returns === undefined) {
+      if (this.#standing.returns === 0) return
+      returns = new SharedCount(this.#drain, ts)
+      this.#returns.set(scope, returns)
+    }
+    const moment = this.#momentOf(scope, ts)
     // An agent that turns out to be a feed, before anybody is stopped, never came back to speak.
     if (this.#standing.isFeed && !isStatus && !moment.isPaused && returns.ownAt(from, moment) > 0)
       returns.remove(from, moment)
@@ -150,28 +179,31 @@ export class ConversationRule extends Rule {
 
   usedBy(agent: string, ts: number): Used[] {
     const { conversationTurns, conversationOwn, conversationRegainMs } = this.limits
-    return [...this.#channels].flatMap(([name, { returns }]) => {
-      const moment = this.#momentOf(name, ts)
-      const own = Math.ceil(returns?.ownAt(agent, moment) ?? 0)
-      if (returns === undefined || own === 0) return []
+    return [...this.#returns].flatMap(([scope, returns]) => {
+      const moment = this.#momentOf(scope, ts)
+      const own = Math.ceil(returns.ownAt(agent, moment))
+      if (own === 0) return []
       const used = Math.ceil(returns.usedAt(moment))
       const ownMs = Math.ceil(1 / this.#drain.own)
+      const ownScope = authorIn(agent, channelOf(scope))
       return [
-        { scope: name, used, limit: conversationTurns, freeInMs: conversationRegainMs },
-        { scope: authorIn(agent, name), used: own, limit: conversationOwn, freeInMs: ownMs },
+        { scope, used, limit: conversationTurns, freeInMs: conversationRegainMs },
+        { scope: ownScope, used: own, limit: conversationOwn, freeInMs: ownMs },
       ]
     })
   }
 
   forget(scope: string | undefined): void {
     deleteWhere(this.#channels, (name) => isUnder(name, scope))
+    deleteWhere(this.#returns, (key) => isUnder(key, scope))
     const [agent = "", channel] = scope?.split(" in ") ?? []
     if (!agent.startsWith("@") || agent.includes(" ")) return
-    for (const [name, { returns }] of this.#channels)
-      if (channel === undefined || name === channel) returns?.remove(agent, { ts: 0, isPaused: true })
+    for (const [key, returns] of this.#returns)
+      if (channel === undefined || channelOf(key) === channel)
+        returns.remove(agent, { ts: 0, isPaused: true })
   }
 
-  #standingOf(message: GuardMessage, { speakers, statuses }: Channel): Standing {
+  #standingOf(message: GuardMessage, { speakers, statuses }: Talk): Standing {
     if (isPlainStatus(message)) return statuses === undefined ? stranger : statusStanding(message, statuses)
     const { from, ts, to, answers, channel } = message
     const me = speakers.find(from, ts)
@@ -191,16 +223,20 @@ export class ConversationRule extends Rule {
     return count.isLight(from, moment, this.limits) ? 0 : returns
   }
 
-  /** A count does not drain while somebody is stopped in the channel and still tries. */
-  #momentOf(name: string, ts: number): Moment {
-    return { ts, isPaused: !this.stops.isEmpty && this.#isStuck(name, ts) }
+  /** A count does not drain while somebody it counts is stopped and still tries. */
+  #momentOf(scope: string, ts: number): Moment {
+    return { ts, isPaused: !this.stops.isEmpty && this.#isStuck(scope, ts) }
   }
 
-  #isStuck(name: string, ts: number): boolean {
-    const isStopped = (scope: string) => this.stops.find(this.name, scope, ts) !== undefined
-    if (isStopped(name)) return true
-    const agents = this.#channels.peek(name)?.returns?.agents ?? []
-    return agents.some((agent) => isStopped(authorIn(agent, name)))
+  #isStuck(scope: string, ts: number): boolean {
+    const isStopped = (stopped: string) => this.stops.find(this.name, stopped, ts) !== undefined
+    if (isStopped(scope)) return true
+    const agents = this.#returns.peek(scope)?.agents ?? []
+    return agents.some((agent) => isStopped(authorIn(agent, channelOf(scope))))
+  }
+
+  #makeTalk({ speakers, statuses }: SavedSpeakers = { speakers: [] }): Talk {
+    return { speakers: this.#makeSpeakers(speakers), statuses: statuses && this.#makeStatuses(statuses) }
   }
 
   /** By twice the time of one return the count has regained what a forgotten speaker's return would cost. */

@@ -38,18 +38,19 @@ export class WakesRule extends WindowRule {
 
   count(message: GuardMessage): readonly Count[] {
     const woken = this.#wokenBy(message).length
-    const count = woken === 0 ? undefined : this.countOf(message.from, woken, message.ts)
-    return count === undefined ? noCounts : [count]
+    const { from, sharedOrigin: scope = from, ts } = message
+    const count = woken === 0 ? undefined : this.countOf(scope, woken, ts)
+    return count === undefined ? noCounts : [{ ...count, shown: from }]
   }
 
   take(message: GuardMessage): void {
-    const { from, to, ts } = message
+    const { from, sharedOrigin: scope = from, to, ts } = message
     if (to.length === 0) return
     const woken = this.#wokenBy(message)
     // An agent that has spoken may have gone to sleep again.
     for (const agent of to) this.#wokenAt.delete(towards(agent, from))
     if (woken.length === 0) return
-    this.add(from, woken.length, message)
+    this.add(scope, woken.length, message)
     for (const agent of woken) this.#wokenAt.set(towards(from, agent), ts)
   }
 

@@ -1,7 +1,7 @@
 import type { GuardMessage } from "../../guards/guard-message.js"
 import { pairOf } from "../../guards/scopes.js"
 import type { Kind } from "../../protocol/message-kinds.js"
-import type { AgentId } from "../../protocol/names.js"
+import { type AgentId, persistentIdPattern } from "../../protocol/names.js"
 import type { Stored } from "../delivery/message-json.js"
 import type { Route } from "../delivery/route.js"
 import { answerIdOf } from "../tasks/task-messages.js"
@@ -12,13 +12,14 @@ export type GuardInput = Omit<GuardMessage, "ts">
 /** Returns the guard input of a message that an agent wants to send. @param id - its `msg_id` */
 export function guardInputOf(
   { message, address, to, addressees }: Route,
-  from: AgentId,
+  { id: from, sharedOrigin }: { readonly id: AgentId; readonly sharedOrigin: string | undefined },
   id: string,
 ): GuardInput {
   const text = readableText(message)
   return {
     id,
     from,
+    sharedOrigin,
     channel: to === undefined ? address : pairOf(from, to),
     to: addressees,
     kind: message.kind,
@@ -41,6 +42,8 @@ export function replicatedInput(message: Stored): GuardInput | undefined {
   return {
     id,
     from,
+    // The address of an agent on another relay is not known, nor the age of its key.
+    sharedOrigin: persistentIdPattern.test(from) ? undefined : "elsewhere",
     channel: isDirect ? pairOf(from, to) : to,
     to: isDirect ? [to] : mentions,
     kind: message.kind as Kind | undefined,

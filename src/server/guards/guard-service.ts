@@ -6,7 +6,7 @@ import { Guard, usageOf } from "../../guards/guard.js"
 import type { GuardMessage, Trip, Usage, Warning } from "../../guards/guard-message.js"
 import type { GuardLimits } from "../../guards/limits.js"
 import type { DealStep } from "../../guards/rules/deals.js"
-import { isUnder, pairOf, stoppedBy } from "../../guards/scopes.js"
+import { isUnder, pairOf, stoppedBy, withoutOrigin } from "../../guards/scopes.js"
 import { isStoppedUnder, type Stop } from "../../guards/stops.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { GuardFacts, GuardUsage } from "../../protocol/guard-facts.js"
@@ -172,8 +172,8 @@ export class GuardService extends EventEmitter<GuardServiceEvents> {
   }
 
   // Field by field: a spread costs as much as the rest of the guards.
-  #stamp({ id, from, channel, to, kind, answers, text, bytes }: GuardInput): GuardMessage {
-    return { id, ts: this.#time.now(), from, channel, to, kind, answers, text, bytes }
+  #stamp({ id, from, sharedOrigin, channel, to, kind, answers, text, bytes }: GuardInput): GuardMessage {
+    return { id, ts: this.#time.now(), from, sharedOrigin, channel, to, kind, answers, text, bytes }
   }
 
   #operatorSpoke({ channel }: GuardInput): number {
@@ -295,7 +295,7 @@ function refusalOf(trip: Trip): Refusal {
 }
 
 function formatUsage({ layer, scope, used, limit, freeInMs, isTripped }: Usage): GuardUsage {
-  return { layer, scope, used, limit, free_in_ms: freeInMs, tripped: isTripped }
+  return { layer, scope: withoutOrigin(scope), used, limit, free_in_ms: freeInMs, tripped: isTripped }
 }
 
 function hintOf({ liftedBy, retryAfterMs, scope }: Trip): string {

@@ -141,14 +141,14 @@ export function channelTextHandlers(
 /** Asks the guards for text that comes into inboxes without being a message. @throws {ChatError} GUARDED */
 function admitText(
   guards: GuardService,
-  { id: from }: Agent,
+  { id: from, sharedOrigin }: Agent,
   channel: string,
   to: readonly AgentId[],
   text: string,
 ): void {
   const id = formatMessageId(from, `notice/${randomUUID()}`)
   const bytes = Buffer.byteLength(text)
-  guards.admit({ id, from, channel, to, kind: undefined, answers: undefined, text, bytes })
+  guards.admit({ id, from, sharedOrigin, channel, to, text, bytes })
 }
 
 /** @param channel - undefined for the defaults of all channels. @throws {ChatError} OPERATOR_REQUIRED */

@@ -41,7 +41,7 @@ export function guardHandlers(
       const { agent } = session
       charge(session, "FORECAST")
       const route = router.route(agent, { ...message, type: "MSG" })
-      const input = guardInputOf(route, agent.id, formatMessageId(agent.id, id ?? ""))
+      const input = guardInputOf(route, agent, formatMessageId(agent.id, id ?? ""))
       const refused = guards.forecast(input)
       const woken = refused === undefined && !isQuiet(input.kind) ? agentsWoken(route, agent, wokenIds) : []
       // An agent that is offline reads a direct message later.

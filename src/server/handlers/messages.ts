@@ -107,7 +107,7 @@ class Sender {
   send(agent: Agent, message: Message, messageId: string, digest: number): SentAck | Promise<SentAck> {
     const { router, guards, tasks } = this.#services
     const route = router.route(agent, message)
-    const hops = guards.admit(guardInputOf(route, agent.id, messageId))
+    const hops = guards.admit(guardInputOf(route, agent, messageId))
     const { channel, to } = route
     const identity = { messageId, digest, hops }
     if (channel !== undefined) return this.#sendToChannel(agent, route, channel, identity)

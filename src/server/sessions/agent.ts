@@ -142,6 +142,12 @@ export class Agent implements RosterFacts {
       : this.#address
   }
 
+  /** The origin of an agent that does not count by itself. */
+  get sharedOrigin(): Origin | undefined {
+    const { origin } = this
+    return origin === this.id ? undefined : origin
+  }
+
   /** The status it set; `offline` while its session is silent. */
   get status(): PresenceState | "offline" {
     return this.#silentTs === undefined ? this.#status : "offline"

@@ -1,15 +1,22 @@
 import type { Clock } from "../../base/clock.js"
-import { messageCost } from "../../guards/gcra.js"
+import { LruMap } from "../../base/lru-map.js"
+import { Gcra, messageCost } from "../../guards/gcra.js"
 import type { GuardLimits } from "../../guards/limits.js"
 import { type ClientMessage, type ClientType, isSpoken } from "../../protocol/client-messages.js"
 import { ChatError, type ErrorCode } from "../../protocol/errors.js"
 import type { Limits } from "../../protocol/limits.js"
+import type { Agent } from "./agent.js"
 import { ByteBudget } from "./byte-budget.js"
 import { type DelayedFrame, DelayLine } from "./delay-line.js"
+import type { Origin } from "./origin.js"
 import type { Session } from "./session.js"
 
 /** Most bytes of UTF-8 that one UTF-16 code unit takes. */
 const bytesPerUnit = 3
+
+/** Agents without a key, or with a new one, that may use their whole rate at once from one address. */
+const agentsPerOrigin = 20
+const originsKept = 4_096
 
 interface RateLimiterOptions {
   readonly clock: Clock
@@ -41,6 +48,8 @@ export class RateLimiter {
   readonly #rateBytes: number
   readonly #ratePatienceMs: number
   readonly #pass: Pass
+  /** Meters of addresses, for messages of agents that do not count by themselves. */
+  readonly #originMeters = new LruMap<Origin, Gcra>(originsKept)
   /** Bytes of all frames that wait. */
   readonly #budget: ByteBudget
 
@@ -100,9 +109,25 @@ export class RateLimiter {
     if (cells > rateBurst && nowMs < earnedMs) throw rateError(message.type, Math.ceil(earnedMs - nowMs))
     const admission = meter.admit(nowMs, cells, this.#ratePatienceMs)
     if (!admission.ok) throw rateError(message.type, admission.retryAfterMs)
+    this.#countForOrigin(session.agent, message.type, cells)
     if (admission.waitMs === 0 && !isBehind) return true
     this.#delay(session, { message, bytes: Buffer.byteLength(text), cells }, admission.waitMs)
     return false
+  }
+
+  /** Counts a message for the address of an agent that does not count by itself. @throws {ChatError} RATE_LIMITED */
+  #countForOrigin(agent: Agent, type: ClientType, cells: number): void {
+    const { sharedOrigin: origin } = agent
+    if (origin === undefined) return
+    const { ratePerSecond, rateBurst } = this.#limits
+    const meter =
+      this.#originMeters.get(origin) ??
+      new Gcra({ ratePerSecond: agentsPerOrigin * ratePerSecond, burst: agentsPerOrigin * rateBurst })
+    this.#originMeters.set(origin, meter)
+    const passage = meter.take(this.#clock.monotonic(), Math.min(cells, agentsPerOrigin * rateBurst))
+    if (passage.ok) return
+    agent.memory.meter.giveBack(cells)
+    throw rateError(type, passage.retryAfterMs)
   }
 
   /** Counts a request. RECEIVED follows what was sent to the client; its handler counts what does not. */
