@@ -3,10 +3,12 @@ import { createHash, type Hash } from "node:crypto"
 import { closeSync, existsSync, openSync, readSync, renameSync, rmSync, writeSync } from "node:fs"
 import { basename, join } from "node:path"
 import type { Clock } from "../../base/clock.js"
+import { shellWord } from "../../base/command-hint.js"
 import { writeFileAtomic } from "../../base/files.js"
 import { LruMap } from "../../base/lru-map.js"
+import { omitUndefined } from "../../base/plain.js"
 import { formatJsonLine } from "../../base/visible-text.js"
-import type { ChatError } from "../../protocol/errors.js"
+import { ChatError } from "../../protocol/errors.js"
 import { AppendLog } from "../files/append-log.js"
 import type { FileProblems } from "../files/file-problems.js"
 import { ensureDirectory } from "../files/home.js"
@@ -130,7 +132,8 @@ export class RejectedLines {
 
   /** Rejects a line. @param options - `isReported: true` if the caller reports the rejection itself */
   add(line: QueuedLine, rejection: Rejection, { isReported = false } = {}): void {
-    this.#unrecorded.push({ line, rejection, isReported })
+    const error = locateOutbox(rejection.error, this.#paths)
+    this.#unrecorded.push({ line, rejection: { ...rejection, error }, isReported })
   }
 
   /** Rejects a line too long for memory. @param fd - stays open until the line is settled */
@@ -219,6 +222,14 @@ export class RejectedLines {
   #pathFor(at: string): string {
     return join(this.#paths.rejectedDir, `${at}.line`)
   }
+}
+
+/** Returns an error whose hint names the outbox by its path: whoever follows the hint may be in any directory. */
+function locateOutbox(error: ChatError, { outbox }: DaemonPaths): ChatError {
+  const { code, message, hint, candidates, retryAfterMs, guard } = error
+  if (hint?.includes(">> outbox.jsonl") !== true) return error
+  const located = hint.replaceAll(">> outbox.jsonl", () => `>> ${shellWord(outbox)}`)
+  return new ChatError(code, message, omitUndefined({ hint: located, candidates, retryAfterMs, guard }))
 }
 
 /** Returns a line of rejected.jsonl; undefined fields are left out. */

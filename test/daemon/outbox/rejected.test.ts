@@ -45,6 +45,15 @@ describe("a line that cannot be sent", () => {
     expect(harness.outbox.pending).toBe(0)
   })
 
+  it("gets a hint whose command works in every directory", () => {
+    const harness = new OutboxHarness()
+    harness.append('nonsense\n{"to":"#general"}\n{"type":"ACCEPT"}\n')
+    harness.settle()
+    const hints = harness.entries.map((entry) => String((entry as { hint?: unknown }).hint))
+    expect(hints.filter((hint) => hint.endsWith(` >> ${harness.paths.outbox}`))).toHaveLength(3)
+    expect(harness.rejected.map(({ error }) => error.hint)).toEqual(hints)
+  })
+
   it("is recorded even when no lines are taken", () => {
     const harness = new OutboxHarness()
     harness.say("waits")
@@ -126,7 +135,7 @@ describe("a line that cannot be sent", () => {
           most = Math.max(most, process.memoryUsage().arrayBuffers - before)
           return harness.entries.length
         },
-        { interval: 1 },
+        { interval: 1, timeout: 30_000 },
       )
       .toBe(1)
     expect(most).toBeLessThan(16 * megabyte)
