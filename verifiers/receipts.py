@@ -8,7 +8,7 @@ files of such statements. Prints what each line proves and what was not checked.
 Exit status: 0 if all receipts are valid, 1 if something is invalid, 2 if it cannot decide (no receipt, or an unreadable
 file).
 
-README.md in this directory describes the format.
+RULES.md in this directory has the rules, README.md the format.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import sys
 from datetime import datetime, timezone
 
 MAX_LINE_BYTES = 1024 * 1024
+MAX_DOCUMENT_BYTES = 128 * 1024 * 1024
 MAX_DEPTH = 16
 MAX_SAFE = 2**53 - 1
 MAX_STATEMENT = 32768
@@ -125,6 +126,8 @@ def parse_json(text):
     bare = STRING.sub("", text)
     if '"' in bare:
         raise Invalid("a string is not JSON, or an escape in it is not written in lower case")
+    if re.search(r"[^][{}:,0-9a-z \t\r\n]", bare):
+        raise Invalid("not JSON, or a number is not a whole one from 0 to 2^53 - 1")
     depth = 0
     for mark in re.findall(r"[\[\]{}]", bare):
         depth += 1 if mark in "[{" else -1
@@ -148,6 +151,8 @@ def _distinct(pairs):
     members = dict(pairs)
     if len(members) != len(pairs):
         raise Invalid("duplicate key")
+    if any(re.fullmatch("[0-9]+", name) for name in members):
+        raise Invalid("a name consists of digits")
     return members
 
 
@@ -442,30 +447,35 @@ def check_key_statement(statement):
 class Line:
     """A line of a file, or an element of a document: its contents, or its fault."""
 
-    def __init__(self, source, number, data):
-        self.source, self.number = source, number
-        self.value, self.problem = None, None
-        self.status = "valid"
+    def __init__(self, source, number, value=None):
+        self.source, self.number, self.value = source, number, value
+        self.problem, self.status = None, "valid"
         self.proves, self.unchecked = [], []
+        if isinstance(value, dict) and "payloadType" in value and "signatures" in value:
+            self.refuse("is an envelope, which `agentchat receipts verify` opens", "undecided")
+        elif self.kind is None:
+            self.refuse("is neither a receipt nor a statement about a key", "undecided")
+        elif not SIGNED["v"](value.get("v")):
+            self.refuse("v: is an unknown version", "undecided")
+
+    @classmethod
+    def parse(cls, source, number, data):
+        """Returns the line of these bytes."""
+        line = cls(source, number)
         try:
             if len(data) > MAX_LINE_BYTES:
-                raise Invalid("longer than %d bytes" % MAX_LINE_BYTES)
-            self.value = parse_json(data.decode("utf-8"))
+                line.refuse("longer than %d bytes" % MAX_LINE_BYTES)
+                return line
+            text = data.decode("utf-8")
+            return cls(source, number, parse_json(text))
         except UnicodeDecodeError:
-            self.refuse("is not UTF-8")
+            line.refuse("is not UTF-8")
         except Invalid as problem:
-            if data.lstrip(b" \t\r\n\xef\xbb\xbf").startswith(b"{"):
-                has_mark = data.startswith(b"\xef\xbb\xbf")
-                self.refuse("starts with a byte order mark" if has_mark else str(problem))
+            if text.lstrip(" \t\r\ufeff").startswith("{"):
+                line.refuse("starts with a byte order mark" if text.startswith("\ufeff") else str(problem))
             else:
-                self.refuse("is not a receipt", "undecided")
-        else:
-            if isinstance(self.value, dict) and "payloadType" in self.value:
-                self.refuse("is an envelope, which `agentchat receipts verify` opens", "undecided")
-            elif self.kind is None:
-                self.refuse("is neither a receipt nor a statement about a key", "undecided")
-            elif self.value.get("v") != 1:
-                self.refuse("v: is an unknown version", "undecided")
+                line.refuse("is not a receipt", "undecided")
+        return line
 
     def refuse(self, problem, status="invalid"):
         self.status, self.problem = status, problem
@@ -483,25 +493,29 @@ def read_lines(source):
     else:
         with open(source, "rb") as file:
             data = file.read()
-    if re.match(rb"\s*(\[|\{[ \t\r]*\n)", data):
+    if re.match(rb"[ \t\r\n]*(\[|\{[ \t\r]*(\n|\Z))", data):
         try:
+            if len(data) > MAX_DOCUMENT_BYTES:
+                raise Invalid("longer than %d bytes" % MAX_DOCUMENT_BYTES)
             items = parse_json(data.decode("utf-8"))
             items = items if isinstance(items, list) else [items]
-            return [Line(source, at + 1, canonical(item).encode()) for at, item in enumerate(items)], data
+            return [Line(source, at + 1, item) for at, item in enumerate(items)], data
         except (UnicodeDecodeError, Invalid):
-            return [Line(source, 1, b"[")], data
-    lines = [Line(source, at + 1, text) for at, text in enumerate(data.split(b"\n")) if text.strip(b" \t\r")]
-    return lines, data
+            return [Line(source, 1)], data
+    pieces = enumerate(data.split(b"\n"))
+    is_blank = lambda piece: len(piece) <= MAX_LINE_BYTES and not piece.strip(b" \t\r")
+    return [Line.parse(source, at + 1, piece) for at, piece in pieces if not is_blank(piece)], data
 
 
 def read_key_lines(source):
     """Reads statements about keys, one per line or from the JSON object that `agentchat identity --export` prints."""
     lines, data = read_lines(source)
-    whole = Line(source, 1, data)
+    whole = Line.parse(source, 1, data)
     if whole.kind is None and isinstance(whole.value, dict):
-        found = whole.value.get("rotations", [])
-        found = (found if isinstance(found, list) else [found]) + [whole.value.get("revocation")]
-        lines = [Line(source, 1, canonical(value).encode()) for value in found if value is not None]
+        found = whole.value.get("rotations")
+        if isinstance(whole.value.get("did"), str) and isinstance(found, list):
+            found = found + ([whole.value["revocation"]] if "revocation" in whole.value else [])
+            lines = [Line(source, 1, value) for value in found]
     return lines
 
 

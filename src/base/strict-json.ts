@@ -70,6 +70,35 @@ export function parseStrictJson(text: string): unknown {
   return value
 }
 
+const anyString = /"[^"\\]*(?:\\.[^"\\]*)*"/g
+const upperCaseEscape = /\\(?:u(?=.{0,3}[A-F]).{4}|.)/g
+
+/**
+ * Parses the JSON of receipts, see `verifiers/RULES.md`: strict JSON in which a value has one spelling only, apart from
+ * white space and the order of members, and which simple parsers read alike.
+ * @throws {JsonError} as {@link parseStrictJson}; also for a number that is not written as a whole one from 0 to 2^53 - 1,
+ * an escape with upper-case digits and a name of digits
+ */
+export function parsePlainJson(text: string): unknown {
+  const value = parseStrictJson(text)
+  const outsideStrings = text.replace(anyString, "")
+  if (/[-.]|[0-9][eE]/.test(outsideStrings)) throw new JsonError("", "a number is not written as a whole one")
+  if (text.match(upperCaseEscape)?.some((escape) => escape.length > 2) === true) {
+    throw new JsonError("", "an escape is not in lower case")
+  }
+  requirePlainMembers(value)
+  return value
+}
+
+function requirePlainMembers(value: unknown): void {
+  if (typeof value === "number" && !Number.isSafeInteger(value)) throw new JsonError("", "number too large")
+  if (typeof value !== "object" || value === null) return
+  for (const [name, member] of Object.entries(value)) {
+    if (!Array.isArray(value) && /^[0-9]+$/.test(name)) throw new JsonError("", "a name consists of digits")
+    requirePlainMembers(member)
+  }
+}
+
 /** Facts from one pass over a text; only an unusual text is then scanned thoroughly. */
 interface Survey {
   /** Number of `"key":` members, by their colons. A duplicate key makes it exceed the number of parsed keys. */

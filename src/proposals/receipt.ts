@@ -43,12 +43,11 @@ export function formatReceipt(receipt: Receipt): string {
 }
 
 /**
- * Parses a receipt from parsed strict JSON: every field known, every statement well formed. Does not check signatures or
- * the order of statements.
- * @param text - the line it was parsed from, which must have the canonical spelling; omit it for indented JSON
+ * Validates a receipt that `parsePlainJson` parsed: every field known, every statement well formed. Does not check
+ * signatures or the order of statements.
  * @throws {ChatError} INVALID_MSG, naming the field at fault
  */
-export function readReceipt(value: unknown, text?: string): Receipt {
+export function readReceipt(value: unknown): Receipt {
   if (!isRecord(value)) throw invalid("must be a JSON object")
   if (value["type"] !== "RECEIPT") throw invalid("type: must be RECEIPT")
   if (value["v"] !== 1) throw invalid("v: must be 1")
@@ -60,7 +59,6 @@ export function readReceipt(value: unknown, text?: string): Receipt {
   requireEnd(complete, dispute)
   const proposal = readOne(value["proposal"], "proposal", "PROPOSAL")
   const accept = readOne(value["accept"], "accept", "ACCEPT")
-  if (text !== undefined) requirePlainTokens(text)
   return { v: 1, type: "RECEIPT", proposal, accept, complete, ...(dispute === undefined ? {} : { dispute }) }
 }
 
@@ -68,18 +66,6 @@ function requireEnd(complete: readonly Statement[], dispute: readonly Statement[
   if (dispute?.length === 0) throw invalid("dispute: must not be empty")
   if (complete.length + (dispute?.length ?? 0) === 0) {
     throw invalid("complete: must not be empty without a dispute")
-  }
-}
-
-const strings = /"[^"\\]*(?:\\.[^"\\]*)*"/g
-const escapes = /\\(?:u.{4}|.)/g
-
-/** Rejects other spellings of the same value: numbers must be whole, escapes in lower case. */
-function requirePlainTokens(text: string): void {
-  const outsideStrings = text.replace(strings, "")
-  if (/[-.]|[0-9][eE]/.test(outsideStrings)) throw invalid("numbers must be written as integers")
-  if (text.match(escapes)?.some((escape) => /^\\u.*[A-F]/.test(escape)) === true) {
-    throw invalid("escapes must be in lower case")
   }
 }
 

@@ -250,7 +250,7 @@ const texts: readonly ReceiptVector[] = [
 export function makeReceiptVectors() {
   return {
     about:
-      "Lines a checker of receipts must agree on; verifiers/README.md tells the format. Seeds are 32 times this byte.",
+      "Lines a checker of receipts must agree on; verifiers/RULES.md has the rules. Seeds are 32 times this byte.",
     seeds,
     receipts: [
       ...validOnes,

@@ -1,9 +1,25 @@
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import type { KeyVector, ReceiptVector } from "./receipt-vector-deals.js"
+import type { FileVector } from "./receipt-vector-files.js"
 
 /** Path of test/vectors/receipts.json. */
 export const receiptVectorsPath = join(import.meta.dirname, "../vectors/receipts.json")
+
+/** Path of test/vectors/receipt-files.json. */
+export const fileVectorsPath = join(import.meta.dirname, "../vectors/receipt-files.json")
+
+/** Reads the vectors of whole files from disk. */
+export function readFileVectors(): readonly (Omit<FileVector, "pieces"> & { readonly bytes: Buffer })[] {
+  const vectors = JSON.parse(readFileSync(fileVectorsPath, "utf8")) as FileVector[]
+  return vectors.map(({ pieces, ...others }) => {
+    const bytes = pieces.map(([base64, times]) => {
+      const piece = Buffer.from(base64, "base64")
+      return Buffer.alloc(piece.length * times, piece)
+    })
+    return { ...others, bytes: Buffer.concat(bytes) }
+  })
+}
 
 /** A vector with its line computed. */
 export interface LineVector {

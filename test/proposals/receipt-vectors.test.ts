@@ -9,11 +9,13 @@ import {
   verifyKeyStatement,
 } from "../../src/proposals/receipt-check.js"
 import { ChatError } from "../../src/protocol/errors.js"
+import { fileVectors } from "../kit/receipt-vector-files.js"
 import { makeReceiptVectors } from "../kit/receipt-vector-list.js"
-import { readReceiptVectors, receiptVectorsPath } from "../kit/vector-lines.js"
+import { fileVectorsPath, readReceiptVectors, receiptVectorsPath } from "../kit/vector-lines.js"
 
 if (process.env["UPDATE_VECTORS"] !== undefined) {
   writeFileSync(receiptVectorsPath, `${JSON.stringify(makeReceiptVectors(), undefined, 1)}\n`)
+  writeFileSync(fileVectorsPath, `${JSON.stringify(fileVectors, undefined, 1)}\n`)
 }
 const { receipts, keys } = readReceiptVectors()
 
@@ -21,6 +23,7 @@ describe("the shared vectors of receipts", () => {
   it("are what their makers make; UPDATE_VECTORS=1 writes them anew", () => {
     const made: unknown = JSON.parse(JSON.stringify(makeReceiptVectors()))
     expect(JSON.parse(readFileSync(receiptVectorsPath, "utf8"))).toEqual(made)
+    expect(JSON.parse(readFileSync(fileVectorsPath, "utf8"))).toEqual(fileVectors)
   })
 
   it("have a name each", () => {

@@ -7,9 +7,11 @@ import { pathToFileURL } from "node:url"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { Pair, proofOf, startTs } from "../cli/receipts/receipt-maker.js"
 import { Browser } from "../kit/browser.js"
+import { ReceiptMutator } from "../kit/mutated-receipts.js"
 import { hasProgram } from "../kit/requires.js"
 import { temporaryDirectory } from "../kit/temporary.js"
-import { readReceiptVectors } from "../kit/vector-lines.js"
+import { readFileVectors, readReceiptVectors } from "../kit/vector-lines.js"
+import { ourVerdicts, pageVerdicts } from "../kit/verdicts.js"
 
 const pagePath = join(import.meta.dirname, "../../verifiers/verify.html")
 const { receipts, keys } = readReceiptVectors()
@@ -81,6 +83,40 @@ describe.runIf(hasProgram("chromium"))("verify.html in Chromium", () => {
     expect(shown.cards.slice(1).map(({ status }) => status)).toEqual(keyLines.map(() => "valid"))
     if (verdict === "valid") expect(shown.cards[0]?.rows["proven"]).toBe(proves.join(", "))
     else expect(shown.cards[0]?.rows).toEqual({ because: expect.stringMatching(/\S/) as string })
+  })
+
+  async function verdictsOf(bytes: Uint8Array): Promise<string[]> {
+    await forget()
+    const path = join(temporaryDirectory(), "receipts.jsonl")
+    writeFileSync(path, bytes)
+    await browser.chooseFile("#file", path)
+    return (await browser.evaluate(`(async () => { ${pageVerdicts} })()`)) as string[]
+  }
+
+  it("agrees with every file", async () => {
+    for (const { why, bytes, verdicts } of readFileVectors()) {
+      expect([why, await verdictsOf(bytes)]).toEqual([why, verdicts])
+    }
+  })
+
+  it("agrees with our own verifier on 3,000 changed lines and 60 changed files", async () => {
+    const mutator = new ReceiptMutator(Number(process.env["RECEIPT_SEED"] ?? 1), receipts)
+    const lines = Array.from({ length: 3_000 }, () => Buffer.concat([mutator.line(), Buffer.from("\n")]))
+    const first = Buffer.from(`${String(receipts[0]?.bytes)}\n`)
+    for (const bytes of [
+      Buffer.concat([first, ...lines]),
+      ...Array.from({ length: 60 }, () => mutator.file()),
+    ]) {
+      const path = join(temporaryDirectory(), "receipts.jsonl")
+      writeFileSync(path, bytes)
+      const ours = await ourVerdicts(path)
+      const told = await verdictsOf(bytes)
+      const at = ours.findIndex((verdict, index) => verdict !== told[index])
+      const shown =
+        at < 0 ? [] : [ours[at], told[at], bytes.toString().split("\n")[Number.parseInt(ours[at] ?? "") - 1]]
+      expect(shown).toEqual([])
+      expect(told).toHaveLength(ours.length)
+    }
   })
 
   it.each(keys)("$verdict: $why", async ({ line, verdict }) => {

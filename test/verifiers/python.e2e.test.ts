@@ -2,17 +2,29 @@ import { spawnSync } from "node:child_process"
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
+import { ReceiptMutator } from "../kit/mutated-receipts.js"
 import { hasProgram } from "../kit/requires.js"
 import { temporaryDirectory } from "../kit/temporary.js"
-import { readReceiptVectors } from "../kit/vector-lines.js"
+import { readFileVectors, readReceiptVectors } from "../kit/vector-lines.js"
+import { ourVerdicts, pythonVerdicts } from "../kit/verdicts.js"
 import ed25519 from "../vectors/ed25519.json" with { type: "json" }
 import refused from "../vectors/refused-keys.json" with { type: "json" }
 import wycheproof from "../vectors/wycheproof-ed25519.json" with { type: "json" }
 
 const folder = join(import.meta.dirname, "../../verifiers")
 const { receipts, keys } = readReceiptVectors()
+const fileVectors = readFileVectors()
+/** Another number changes other lines. */
+const seed = Number(process.env["RECEIPT_SEED"] ?? 1)
 const oneLine = receipts[0]?.bytes.toString() ?? ""
 const tampered = oneLine.replace("echo hello", "echo hellO")
+
+/** Writes a file and returns its path. */
+function written(bytes: Uint8Array): string {
+  const path = join(temporaryDirectory(), "receipts.jsonl")
+  writeFileSync(path, bytes)
+  return path
+}
 
 /** Runs the file as a user would. */
 function run(args: readonly string[], input: string | Uint8Array = "") {
@@ -42,7 +54,7 @@ import base64, json, sys
 import receipts
 answers = []
 for file in json.load(sys.stdin):
-    lines = [receipts.Line("file", at + 1, base64.b64decode(text)) for at, text in enumerate(file)]
+    lines = [receipts.Line.parse("file", at + 1, base64.b64decode(text)) for at, text in enumerate(file)]
     receipts.judge(lines, [])
     answers.append([receipts.as_record(line) for line in lines])
 print(json.dumps(answers))
@@ -70,6 +82,42 @@ describe.runIf(hasProgram("python3"))("receipts.py", () => {
     })
     expect(told).toEqual(receipts.map(({ why, verdict, proves }) => [why, verdict, proves]))
     for (const { problem } of answers.flat()) expect(problem ?? "none").toMatch(/^[ -~]+$/)
+  })
+
+  it("agrees with every file, and so does our own verifier", async () => {
+    const paths = fileVectors.map(({ bytes }) => written(bytes))
+    const told = ask(pythonVerdicts, paths) as string[][]
+    for (const [index, { why, verdicts }] of fileVectors.entries()) {
+      expect([why, await ourVerdicts(paths[index] ?? "")]).toEqual([why, verdicts])
+      expect([why, told[index]]).toEqual([why, verdicts])
+    }
+  })
+
+  it("agrees with our own verifier on 3,000 changed lines and 300 changed files", async () => {
+    const mutator = new ReceiptMutator(seed, receipts)
+    const lines = Array.from({ length: 3_000 }, () => mutator.line())
+    const all = Buffer.concat(lines.flatMap((line) => [line, Buffer.from("\n")]))
+    // The first line keeps the file from being one document.
+    const files = [
+      Buffer.concat([Buffer.from(`${oneLine}\n`), all]),
+      ...Array.from({ length: 300 }, () => mutator.file()),
+    ]
+    const paths = files.map(written)
+    const told = ask(pythonVerdicts, paths) as string[][]
+    for (const [index, path] of paths.entries()) {
+      const ours = await ourVerdicts(path)
+      const differences = ours.filter((verdict, at) => verdict !== told[index]?.[at])
+      const shown = differences.slice(0, 5).map((verdict) => {
+        const line = files[index]?.toString().split("\n")[Number.parseInt(verdict, 10) - 1]
+        return [verdict, index === 0 ? line : files[index]?.toString()]
+      })
+      expect([seed, index, shown]).toEqual([seed, index, []])
+      expect(told[index]).toHaveLength(ours.length)
+    }
+    const [ofLines = []] = told
+    for (const status of ["valid", "invalid", "undecided"]) {
+      expect(ofLines.filter((verdict) => verdict.endsWith(` ${status}`)).length).toBeGreaterThan(30)
+    }
   })
 
   it("agrees with every statement about a key", () => {

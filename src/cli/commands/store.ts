@@ -67,7 +67,10 @@ export const store = defineCommand({
 function fileOf(action: string, file: string | undefined): string {
   if (file !== undefined) return file
   throw new ChatError("USAGE", `store ${action}: name the directory and then the file of the backup`, {
-    hint: `agentchat store ${action} ./relay-data ./relay.backup`,
+    hint:
+      action === "backup"
+        ? "agentchat store backup ./relay-data ./relay.backup"
+        : "agentchat store restore ./relay-data ./relay.backup",
   })
 }
 

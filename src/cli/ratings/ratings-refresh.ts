@@ -10,7 +10,7 @@ import { type DealRecord, historyOf, isAfterEnd, recordOf } from "../../ratings/
 import { type KeyEnd, KeySuccession } from "../../ratings/key-succession.js"
 import { trustFrom } from "../../ratings/trust.js"
 import { type FilePosition, readFileChunks, readFileLines } from "../input/file-lines.js"
-import type { KeyRing } from "../receipts/key-statements.js"
+import { isBlank, type KeyRing } from "../receipts/key-statements.js"
 import { type Entry, readEntries, readEntry } from "../receipts/receipt-source.js"
 import {
   isSame,
@@ -119,7 +119,7 @@ function readReceipts(path: string, from: FilePosition, facts: RatingFacts): Fil
     hasTail = !isWhole
     if (hasTail) break
     place = after
-    if (text?.trim() !== "" && !takeEntry(readEntry(text), facts)) refuse(number, facts)
+    if (!(text !== undefined && isBlank(text)) && !takeEntry(readEntry(text), facts)) refuse(number, facts)
   }
   facts.refused = { ...facts.refused, hasTail }
   return place

@@ -1,6 +1,6 @@
 /** Converts receipts to in-toto Statements v1 in DSSE envelopes, which other tools read, and back. */
 import { createHash } from "node:crypto"
-import { parseStrictJson } from "../../base/strict-json.js"
+import { parsePlainJson } from "../../base/strict-json.js"
 import { formatBase64, parseBase64 } from "../../identity/base64.js"
 import { canonicalize } from "../../identity/canonical-json.js"
 import type { Identity } from "../../identity/identity-file.js"
@@ -59,7 +59,7 @@ export function openEnvelope(value: object): Receipt {
 function readStatement(bytes: Uint8Array): Readonly<Record<string, unknown>> {
   let statement: unknown
   try {
-    statement = parseStrictJson(new TextDecoder("utf-8", { fatal: true }).decode(bytes))
+    statement = parsePlainJson(new TextDecoder("utf-8", { fatal: true }).decode(bytes))
   } catch {
     throw failed("payload")
   }

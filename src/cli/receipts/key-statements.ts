@@ -1,6 +1,6 @@
 /** Reads signed statements about the end of keys: rotations and revocations. */
 import { existsSync } from "node:fs"
-import { parseStrictJson } from "../../base/strict-json.js"
+import { parsePlainJson } from "../../base/strict-json.js"
 import { inspectIdentity } from "../../identity/identity-file.js"
 import type { Receipt } from "../../proposals/receipt.js"
 import { type KeyStatement, verifyKeyStatement } from "../../proposals/receipt-check.js"
@@ -116,7 +116,7 @@ export function addKeysFile(ring: KeyRing, path: string): void {
     return
   }
   for (const [index, line] of content.split("\n").entries()) {
-    if (line.trim() === "") continue
+    if (isBlank(line)) continue
     addKeys(ring, attemptJson(line), `--keys: ${path}:${index + 1}`)
   }
 }
@@ -149,9 +149,14 @@ function statementsIn(value: unknown): readonly object[] | undefined {
   return end === undefined ? rotations : [...rotations, end]
 }
 
+/** Reports whether a line has only white space of JSON, and so nothing. */
+export function isBlank(line: string): boolean {
+  return /^[ \t\r]*$/.test(line)
+}
+
 function attemptJson(text: string): unknown {
   try {
-    return parseStrictJson(text)
+    return parsePlainJson(text)
   } catch {
     return undefined
   }

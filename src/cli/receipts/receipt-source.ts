@@ -4,14 +4,14 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { Readable } from "node:stream"
 import { pipeline } from "node:stream/promises"
-import { JsonError, parseStrictJson } from "../../base/strict-json.js"
+import { JsonError, parsePlainJson } from "../../base/strict-json.js"
 import { type Receipt, readReceipt } from "../../proposals/receipt.js"
 import { checkReceipt, type KeyStatement, type ReceiptCheck } from "../../proposals/receipt-check.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { Context } from "../context.js"
 import { type ReadableFile, readFileChunks, readFileLines } from "../input/file-lines.js"
 import { isEnvelope, openEnvelope } from "./in-toto.js"
-import { asNotFound, type KeyRing, readKeyStatement } from "./key-statements.js"
+import { asNotFound, isBlank, type KeyRing, readKeyStatement } from "./key-statements.js"
 
 export type Entry =
   | { readonly kind: "receipt"; readonly receipt: Receipt }
@@ -27,11 +27,15 @@ export interface PlacedEntry {
 }
 
 const maxDocumentBytes = 128 * 1024 * 1024
+/** White space of JSON. */
+const space: ReadonlySet<number> = new Set([0x20, 0x09, 0x0a, 0x0d])
+const [newline, openBrace, openBracket] = [0x0a, 0x7b, 0x5b]
 /** Start of every receipt, and of no statement about a key. */
 const receiptStart = '{"accept":'
 
 /**
- * Reads all entries of a file, line by line. A file that holds one JSON document over several lines is read at once.
+ * Reads all entries of a file, line by line. A file that is one JSON document is read at once. `verifiers/RULES.md` has
+ * the rules, which all verifiers follow.
  * @param skips - selects lines to skip unparsed
  * @throws {ChatError} NOT_FOUND if it does not exist or cannot be read
  */
@@ -39,14 +43,12 @@ export function* readEntries(
   file: ReadableFile,
   skips: (line: string) => boolean = () => false,
 ): Generator<PlacedEntry, void, undefined> {
-  let isFirst = true
+  if (isDocument(file)) {
+    yield* documentEntries(file)
+    return
+  }
   for (const { number, text } of linesOf(file)) {
-    if (text?.trim() === "") continue
-    if (isFirst && text !== undefined && /^\s*(\[|\{\s*$)/.test(text)) {
-      yield* documentEntries(file)
-      return
-    }
-    isFirst = false
+    if (text !== undefined && isBlank(text)) continue
     if (text === undefined || !skips(text)) yield { line: number, entry: readEntry(text) }
   }
 }
@@ -131,6 +133,24 @@ function* documentEntries(file: ReadableFile): Generator<PlacedEntry, void, unde
   for (const [index, item] of values.entries()) yield { line: index + 1, entry: entryOf(item) }
 }
 
+/** Reports whether the first character that is not white space is `[`, or a `{` that is alone on its line. */
+function isDocument(file: ReadableFile): boolean {
+  let hasBrace = false
+  try {
+    for (const chunk of readFileChunks(file, 0)) {
+      for (const byte of chunk) {
+        if (hasBrace && byte === newline) return true
+        if (space.has(byte)) continue
+        if (hasBrace || byte !== openBrace) return !hasBrace && byte === openBracket
+        hasBrace = true
+      }
+    }
+  } catch (error) {
+    throw asNotFound(error)
+  }
+  return hasBrace
+}
+
 /** @returns undefined if the file is not one JSON document */
 function parseDocument(file: ReadableFile): unknown {
   const chunks: Buffer[] = []
@@ -139,7 +159,7 @@ function parseDocument(file: ReadableFile): unknown {
   const bytes = Buffer.concat(chunks)
   if (bytes.length > maxDocumentBytes) return undefined
   try {
-    return parseStrictJson(new TextDecoder("utf-8", { fatal: true }).decode(bytes))
+    return parsePlainJson(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes))
   } catch (error) {
     if (error instanceof JsonError || error instanceof TypeError) return undefined
     throw error
@@ -153,10 +173,10 @@ function parseDocument(file: ReadableFile): unknown {
 export function readEntry(text: string | undefined): Entry {
   if (text === undefined) return { kind: "invalid", problem: "is not UTF-8, or longer than 1 MiB" }
   try {
-    return entryOf(parseStrictJson(text), text)
+    return entryOf(parsePlainJson(text))
   } catch (error) {
     if (!(error instanceof JsonError)) throw error
-    if (!text.trimStart().startsWith("{")) return { kind: "unknown", problem: "is not a receipt" }
+    if (!/^[ \t\r\uFEFF]*\{/.test(text)) return { kind: "unknown", problem: "is not a receipt" }
     if (text.startsWith("\uFEFF")) {
       return { kind: "invalid", problem: "starts with a byte order mark, which JSON does not allow" }
     }
@@ -165,25 +185,21 @@ export function readEntry(text: string | undefined): Entry {
   }
 }
 
-/**
- * Reads an entry from a parsed value.
- * @param text - the line it was parsed from; if given, a receipt must be in canonical form
- */
-function entryOf(value: unknown, text?: string): Entry {
+function entryOf(value: unknown): Entry {
   if (typeof value !== "object" || value === null) return { kind: "unknown", problem: "is not a receipt" }
   try {
-    return isEnvelope(value) ? { kind: "receipt", receipt: openEnvelope(value) } : bareEntryOf(value, text)
+    return isEnvelope(value) ? { kind: "receipt", receipt: openEnvelope(value) } : bareEntryOf(value)
   } catch (error) {
     if (error instanceof ChatError) return { kind: "invalid", problem: error.message }
     throw error
   }
 }
 
-function bareEntryOf(value: object, text: string | undefined): Entry {
+function bareEntryOf(value: object): Entry {
   const { type, v } = value as Partial<Record<string, unknown>>
   const isKey = type === "ROTATION" || type === "REVOCATION"
   if (type !== "RECEIPT" && !isKey) return { kind: "unknown", problem: "type: is not RECEIPT" }
   if (v !== 1) return { kind: "unknown", problem: "v: is an unknown version" }
   if (isKey) return { kind: "key", statement: readKeyStatement(value) }
-  return { kind: "receipt", receipt: readReceipt(value, text) }
+  return { kind: "receipt", receipt: readReceipt(value) }
 }
