@@ -28,7 +28,8 @@ const stages = [
     types: ["tsc", "-p", "."],
     imports: ["depcruise", "bin", "src"],
     deadcode: ["knip"],
-    build: ["node", "scripts/build.mjs"],
+    // After an install on a fresh clone there is nothing left to do: `prepare` has built.
+    build: ["node", "scripts/build.mjs", "--if-stale"],
   },
   {
     tests: [
