@@ -1,6 +1,7 @@
 import type { Backbone } from "../backbone/backbone.js"
 import type { Clock } from "../base/clock.js"
 import type { GuardLimits } from "../guards/limits.js"
+import { ChatError } from "../protocol/errors.js"
 import type { Limits } from "../protocol/limits.js"
 import type { AgentId } from "../protocol/names.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
@@ -81,7 +82,36 @@ export async function openServices(settings: RelaySettings, backbone: Backbone) 
     warn: log,
   }
   connectEvents(services, settings)
+  makeRoom(services)
   return services
+}
+
+/** Forgets agents, if the relay knows too many. */
+function makeRoom({
+  knownAgents,
+  roster,
+  rosterSync,
+  tasks,
+  deals,
+  mailboxes,
+  bookmarks,
+  warn,
+}: Services): void {
+  if (!knownAgents.isFull) return
+  const workers = tasks.parties()
+  const eviction = {
+    ageOf: (id: AgentId) => {
+      const { seenTs = 0, metTs = seenTs } = roster.recordOf(id) ?? {}
+      return seenTs - metTs
+    },
+    isNeeded: async (id: AgentId) =>
+      workers.has(id) || deals.isParty(id) || (await mailboxes.hasMail(id)) || (await bookmarks.isMember(id)),
+    forget: (id: AgentId) => rosterSync.forget(id),
+  }
+  knownAgents.makeRoom(eviction).catch((error: unknown) => {
+    if (!(error instanceof ChatError)) throw error
+    warn(`roster: nobody can be forgotten now: ${error.code}`)
+  })
 }
 
 /** Subscribes services to the events of those they are not built on. */
@@ -106,6 +136,7 @@ function connectEvents(services: Services, { clock, log }: RelaySettings): void 
       knownAgents.leave(agent.id)
     }
     rosterSync.departed(agent)
+    makeRoom(services)
     log(`left: ${agent.id} ${agent.name}`)
   })
   sessions.on("presence", (session, isVisible) => {

@@ -206,6 +206,11 @@ export class Queue {
     return this.#tasks.claimed(topic)
   }
 
+  /** Yields all tasks, in no order. */
+  *all(): Iterable<QueuedTask> {
+    for (const { task } of this.#rows.values()) if (task !== undefined) yield task
+  }
+
   /** Returns a task from the cache. */
   find(id: string): QueuedTask | undefined {
     return this.#rows.get(rowKey(id))?.task

@@ -60,6 +60,11 @@ export class Bookmarks {
     return merge(bookmarks, this.#progress.get(id))[channel]
   }
 
+  /** Returns whether an agent is a member of any durable channel. */
+  async isMember(id: AgentId): Promise<boolean> {
+    return Object.keys((await this.#load(id)).bookmarks).length > 0
+  }
+
   /** Makes `id` a member that may read messages after `seq`. Resolves when that is stored. */
   async add(id: AgentId, channel: ChannelName, seq: number): Promise<void> {
     const row = await this.#load(id)

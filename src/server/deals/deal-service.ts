@@ -57,6 +57,11 @@ export class DealService {
     this.#options = options
   }
 
+  /** Returns whether an agent is a party of a deal. */
+  isParty(id: AgentId): boolean {
+    return this.#deals.isParty(id)
+  }
+
   close(): void {
     this.#deals.close()
   }

@@ -116,6 +116,11 @@ export class DealTable {
     return this.#proposed.get(id) ?? 0
   }
 
+  /** Returns whether an agent is a party of a deal. */
+  isParty(id: AgentId): boolean {
+    return this.#byParty.has(id)
+  }
+
   /** Returns how many deals of an agent have their last statement at exactly this time. */
   countAt(id: AgentId, ts: number): number {
     return this.#byParty.get(id)?.get(ts)?.size ?? 0

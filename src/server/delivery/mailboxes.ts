@@ -262,6 +262,11 @@ export class Mailboxes extends EventEmitter<MailboxesEvents> {
     return { count, ids, oldestTs: messages[0]?.ts }
   }
 
+  /** Returns whether anything waits for an agent. */
+  async hasMail(id: AgentId): Promise<boolean> {
+    return (await this.#logs.stat(mailKey(id))).count > 0
+  }
+
   #onEntry(entry: LogEntry): void {
     const message = parseStored(entry)
     if (message !== undefined) this.emit("posted", message)

@@ -8,7 +8,7 @@ import type { RotationClaim } from "../../protocol/message-fields.js"
 import type { AgentId } from "../../protocol/names.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { RelaySettings, Services } from "../services.js"
-import { Agent, type AgentMemory, makeAgentMemory } from "../sessions/agent.js"
+import { Agent, makeAgentMemory } from "../sessions/agent.js"
 import { Challenge, type Claim } from "../sessions/challenge.js"
 import { addressOrigin } from "../sessions/origin.js"
 import type { Session } from "../sessions/session.js"
@@ -120,19 +120,14 @@ function admit(
   }
   current?.displace(message.process)
   const ids = succeed(keys, services, settings)
-  let memory: AgentMemory
-  if (publicKey === undefined) memory = makeAgentMemory(limits, clock)
-  else {
-    const known = knownAgents.enter(id)
-    memory = known.memory
-    if (known.evicted !== undefined) rosterSync.forget(known.evicted)
-  }
   const address = addressOrigin(session.remoteAddress)
+  const memory = publicKey === undefined ? makeAgentMemory(limits, clock) : knownAgents.enter(id)
   const agent = new Agent(id, name, memory, session.sendQueue, { clock, staleMs: limits.staleMs, address })
   const isSuccessor = ids.length > 0
   const formerly = isSuccessor ? ids.slice(0, -1) : undefined
   const rotations = isSuccessor ? proof : undefined
   agent.introduce({ role, card, did, formerly, rotations }, rosterSync.claim(agent))
+  knownAgents.noteOrigin(id, agent.origin)
   session.attempt = message
   session.confirmsNotices = message.confirms_notices === true
   session.admit(agent)

@@ -200,8 +200,7 @@ export class RosterSync {
   #addDisconnected(record: RosterRecord): void {
     const { roster, knownAgents } = this.#options
     roster.set(record)
-    const evicted = knownAgents.learn(record.id)
-    if (evicted !== undefined) this.forget(evicted)
+    knownAgents.learn(record.id)
   }
 
   /** Notes in each channel that an agent on another relay has joined or left it. */

@@ -166,6 +166,13 @@ export class TaskService {
     }
   }
 
+  /** Returns the agents that asked for a task or have one. */
+  parties(): Set<string> {
+    const ids = new Set<string>()
+    for (const { id, worker } of this.#queue.all()) ids.add(authorOf(id)).add(worker ?? "")
+    return ids
+  }
+
   /** Lists the tasks of a role; case is ignored. */
   pending(role: string): PendingTasks {
     const topic = topicOf(role)

@@ -25,27 +25,30 @@ function knownAgents(maxCount = 100) {
 describe("KnownAgents", () => {
   it("returns the saved state of an identity that reconnects", () => {
     const { known } = knownAgents()
-    const { memory } = known.enter(id(1))
+    const memory = known.enter(id(1))
     known.leave(id(1))
-    expect(known.enter(id(1)).memory).toBe(memory)
+    expect(known.enter(id(1))).toBe(memory)
     expect(known.memoryOf(id(2))).toBeUndefined()
   })
 
-  it("evicts the identity that was disconnected first when there are too many", () => {
-    const { known } = knownAgents(2)
-    for (const n of [1, 2]) known.enter(id(n))
-    for (const n of [1, 2]) known.leave(id(n))
-    expect(known.enter(id(3)).evicted).toBe(id(1))
-    expect([1, 2, 3].map((n) => known.memoryOf(id(n)) !== undefined)).toEqual([false, true, true])
+  it("forgets the newest of the agents that nothing waits for when there are too many", async () => {
+    const { known } = knownAgents(4)
+    for (const n of [1, 2, 3, 4, 5]) known.enter(id(n))
+    for (const n of [1, 2, 3, 4, 5]) known.leave(id(n))
+    const forgotten: string[] = []
+    const isNeeded = (asked: AgentId) => Promise.resolve(asked === id(5))
+    await known.makeRoom({ isNeeded, ageOf: () => 0, forget: (each) => forgotten.push(each) })
+    expect(forgotten).toEqual([id(4)])
+    expect([3, 4, 5].map((n) => known.memoryOf(id(n)) !== undefined)).toEqual([true, false, true])
   })
 
   it("drops the message ids of identities that left long ago, or of too many", () => {
     const { known, clock } = knownAgents(5000)
-    const first = known.enter(id(0)).memory
+    const first = known.enter(id(0))
     first.sentIds.remember("m1", 7, receipt)
     known.leave(id(0))
     for (let n = 1; n < 1024; n++) {
-      known.enter(id(n)).memory.sentIds.remember("m1", 7, receipt)
+      known.enter(id(n)).sentIds.remember("m1", 7, receipt)
       known.leave(id(n))
     }
     expect(first.sentIds.find("m1", 7)).toBe(receipt)
