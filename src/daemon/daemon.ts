@@ -256,6 +256,7 @@ export class Daemon {
     this.#status.setReason(undefined)
     this.#answerEffects.restart()
     this.#stops.onConnected(welcome.server_id)
+    this.#breaker.attach(welcome)
     void this.#presence.resend(connection)
     this.#tasks.attach(connection)
     this.#receipts.attach(connection)

@@ -1,4 +1,5 @@
 import { isNumber, isPlain, isStrings } from "../base/plain.js"
+import { authorOf } from "../protocol/message-id.js"
 import type { GuardLimits } from "./limits.js"
 
 /** The numbers of a breaker. */
@@ -31,19 +32,34 @@ interface BreakerState {
   evidence: readonly string[]
   /** Lines refused in a row; absent in states of earlier versions. */
   rejected?: number
+  /** Ids and names of the agents that woke this one again, and the channels they did it in; absent in earlier versions. */
+  talkers?: readonly string[] | undefined
+}
+
+/** What tells whether a message answers somebody. */
+export interface AnswerFacts {
+  readonly to: string
+  readonly content?: string | undefined
+  readonly mentions?: readonly string[] | undefined
+  readonly in_reply_to?: string | undefined
 }
 
 const wakersKept = 200
+const talkersKept = 200
 const evidenceKept = 10
 
+/** A word of a text that may name an agent. */
+const mention = /@[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?/g
+
 const emptyState = (): BreakerState => ({
-  ...{ used: 0, ts: 0, until: 0, isStopped: false, wakers: [], evidence: [], rejected: 0 },
+  ...{ used: 0, ts: 0, until: 0, isStopped: false, wakers: [], evidence: [], rejected: 0, talkers: [] },
 })
 
 /**
  * Counts how often an agent was woken by an agent that woke it before, and only answered: no finished task, no step of a
  * deal, no commit. One answer is forgotten in each `conversationRegainMs`. It warns at `breakerWarn`, delays each further
- * answer from `breakerPause` on, and stops the agent at `breakerStop` until {@link reset}.
+ * answer from `breakerPause` on, and stops the agent at `breakerStop` until {@link reset}. Only answers to the agents that woke
+ * it are delayed and stopped, so strangers cannot keep it from writing to others.
  *
  * It also counts lines refused in a row, because an agent may answer the news of each with another such line. After
  * `breakerRejected` of them it is silent about single lines.
@@ -60,7 +76,7 @@ export class Breaker {
   /** Restores what {@link save} returned; ignores anything else. */
   static load(limits: BreakerLimits, state: unknown): Breaker {
     const breaker = new Breaker(limits)
-    if (isState(state)) breaker.#state = { ...emptyState(), ...state }
+    if (isState(state)) breaker.#state = { ...emptyState(), talkers: undefined, ...state }
     return breaker
   }
 
@@ -83,14 +99,20 @@ export class Breaker {
     return this.#state.rejected ?? 0
   }
 
-  /** A message is addressed to the agent. @param id - of the message */
-  woken(by: string, id: string): void {
-    const { wakers, evidence } = this.#state
+  /**
+   * A message is addressed to the agent.
+   * @param id - of the message
+   * @param places - where an answer may go: the name of the author as a reference, the channel
+   */
+  woken(by: string, id: string, places: readonly string[] = []): void {
+    const { wakers, evidence, talkers } = this.#state
     if (!wakers.includes(by)) {
       this.#state.wakers = [...wakers, by].slice(-wakersKept)
       return
     }
     this.#isWoken = true
+    const all = [by, ...places].map((place) => place.toLowerCase())
+    if (talkers !== undefined) this.#state.talkers = [...new Set([...talkers, ...all])].slice(-talkersKept)
     this.#state.evidence = [...evidence, id].slice(-evidenceKept)
   }
 
@@ -113,7 +135,21 @@ export class Breaker {
     return used === breakerWarn ? { state: "warned", used } : undefined
   }
 
-  /** Returns what keeps the agent from sending now. */
+  /**
+   * Reports whether a message answers an agent that woke this one. In a channel the agents it names decide, or the one it
+   * replies to; without any it answers all who woke it there.
+   */
+  isAnswer({ to, content = "", mentions = [], in_reply_to: answered }: AnswerFacts): boolean {
+    const { talkers } = this.#state
+    if (talkers === undefined) return true
+    const isTalker = (ref: string) => talkers.includes(ref.toLowerCase())
+    if (!to.startsWith("#")) return isTalker(to)
+    if (answered !== undefined) return isTalker(authorOf(answered))
+    const named = [...mentions, ...(content.match(mention) ?? [])]
+    return named.length > 0 ? named.some(isTalker) : isTalker(to)
+  }
+
+  /** Returns what keeps the agent from sending answers now. */
   holds(ts: number): BreakerStep | undefined {
     const { isStopped, until } = this.#state
     const used = Math.ceil(this.used(ts))
@@ -161,11 +197,12 @@ export class Breaker {
 
 function isState(value: unknown): value is BreakerState {
   if (!isPlain(value)) return false
-  const { used, ts, until, isStopped, wakers, evidence, rejected = 0 } = value
+  const { used, ts, until, isStopped, wakers, evidence, rejected = 0, talkers = [] } = value
   return (
     [used, ts, until, rejected].every((number) => isNumber(number) && number >= 0) &&
     typeof isStopped === "boolean" &&
     isStrings(wakers) &&
-    isStrings(evidence)
+    isStrings(evidence) &&
+    isStrings(talkers)
   )
 }

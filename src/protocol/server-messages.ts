@@ -176,6 +176,8 @@ export const serverMessages = {
       server_id: string,
       protocol: count,
       limits: openObject(welcomeLimits),
+      /** Operators of the relay, by id. */
+      operators: optional(list(agentRef)),
       ts: time,
     },
   },

@@ -25,6 +25,13 @@ export class Operators {
     this.#ids = new Set(names.map(parseOperator))
   }
 
+  /** The ids of up to `count` operators, under the keys they have now. */
+  newest(count: number): AgentId[] {
+    const replaced = new Set(this.#predecessors.values())
+    const all = [...this.#ids, ...this.#predecessors.keys()]
+    return all.filter((id) => !replaced.has(id)).slice(0, count)
+  }
+
   /** Lets an operator keep its office with a new key. */
   succeed(from: AgentId, to: AgentId): void {
     if (from !== to && this.has(from)) this.#predecessors.set(to, from)

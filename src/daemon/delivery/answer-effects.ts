@@ -102,11 +102,12 @@ export class AnswerEffects {
 
   #acceptedMessage(
     { id, sha256 }: OutboxLine,
-    { to, content, kind }: ClientMessage<"MSG">,
+    message: ClientMessage<"MSG">,
     answer: ServerMessage<"ACK">,
   ): void {
     const { deliveryStatus, inbox, clock, log, self, stops, breaker } = this.#services
-    breaker.onMessageAccepted()
+    const { to, content, kind } = message
+    breaker.onMessageAccepted(message)
     const { msg_id: msgId, member, ts } = answer
     const recipient = recipientOf(to, answer)
     if (recipient !== undefined) stops.onMessageAccepted(self(), recipient, kind)

@@ -1,6 +1,6 @@
 import { statSync } from "node:fs"
 import { dirname, join } from "node:path"
-import { Breaker, type BreakerLimits, type BreakerStep } from "../../guards/breaker.js"
+import { type AnswerFacts, Breaker, type BreakerLimits, type BreakerStep } from "../../guards/breaker.js"
 import { defaultGuardLimits } from "../../guards/limits.js"
 import { ChatError } from "../../protocol/errors.js"
 import { daemonLayer, type GuardFacts, type GuardUsage } from "../../protocol/guard-facts.js"
@@ -42,6 +42,8 @@ export class CircuitBreaker {
   /** Git's log of the working directory. A commit is work. */
   readonly #commits: string
   #commitMs: number
+  /** Operators of the relay: what they ask for is no idle talk. */
+  #operators: ReadonlySet<string> = new Set()
 
   /**
    * @param limits - numbers that differ from the defaults
@@ -75,16 +77,24 @@ export class CircuitBreaker {
     }
   }
 
+  /** Begins a session. */
+  attach({ operators = [] }: Pick<ServerMessage<"WELCOME">, "operators">): void {
+    this.#operators = new Set(operators)
+  }
+
   /** Handles a message, which wakes the agent if it is addressed to it. */
   onMessage(message: ServerMessage<"MSG">): void {
-    const { from, to, msg_id: id, kind, mentions = [], in_reply_to: answered = "", replay } = message
+    const { from, name, to, msg_id: id, kind, mentions = [], in_reply_to: answered = "", replay } = message
     const self = this.#context.self()
-    if (from === self || replay === true || isQuiet(kind)) return
-    if (to === self || mentions.includes(self) || isWrittenBy(self, answered)) this.#breaker.woken(from, id)
+    if (from === self || replay === true || isQuiet(kind) || this.#operators.has(from)) return
+    if (to !== self && !mentions.includes(self) && !isWrittenBy(self, answered)) return
+    this.#breaker.woken(from, id, to.startsWith("#") ? [`@${name}`, to] : [`@${name}`])
   }
 
   /** Handles a message of the agent that the relay accepted. */
-  onMessageAccepted(): void {
+  onMessageAccepted(message: AnswerFacts): void {
+    const isHeld = this.#breaker.holds(this.#context.clock.now()) !== undefined
+    if (isHeld && !this.#breaker.isAnswer(message)) return
     // Looking for commits takes longer than everything else here, so it is done only when they matter.
     if (!this.#breaker.isWoken) return
     const commitMs = this.#lastCommitMs()
@@ -128,10 +138,10 @@ export class CircuitBreaker {
     this.#save()
   }
 
-  /** Decides whether a message of the agent is sent, waits or is refused. */
-  verdict(): "go" | "wait" | ChatError {
+  /** Decides whether a message of the agent is sent, waits or is refused. Only answers to those that woke it are held. */
+  verdict(message: AnswerFacts): "go" | "wait" | ChatError {
     const held = this.#breaker.holds(this.#context.clock.now())
-    if (held === undefined) return "go"
+    if (held === undefined || !this.#breaker.isAnswer(message)) return "go"
     if (held.state !== "stopped") return "wait"
     return new ChatError("GUARDED", reasonOf(held), { guard: this.#factsOf(held), hint: hints.stopped })
   }

@@ -101,7 +101,10 @@ export class OutboxSender {
     this.#options = options
     this.#clock = options.clock
     const { outbox, breaker } = options
-    this.#order = new SendOrder(outbox, () => breaker.verdict() === "wait")
+    this.#order = new SendOrder(
+      outbox,
+      ({ frame }) => frame.type === "MSG" && breaker.verdict(frame) === "wait",
+    )
   }
 
   /** Starts sending in a session. */
@@ -282,7 +285,7 @@ export class OutboxSender {
   /** Asks the daemon's own guard about a message. @returns whether it was held or rejected */
   #isHeldByBreaker(line: OutboxLine): boolean {
     if (line.frame.type !== "MSG") return false
-    const verdict = this.#options.breaker.verdict()
+    const verdict = this.#options.breaker.verdict(line.frame)
     if (verdict === "go") return false
     if (verdict === "wait") this.#order.hold(line)
     else this.#refuse(line, verdict)

@@ -19,6 +19,8 @@ const policyViolation = 1008
 const base32 = "234567abcdefghijklmnopqrstuvwxyz"
 const base32Digits = 6
 const ephemeralIdLength = 8
+/** Operators named in WELCOME. */
+const maxOperators = 32
 /** Characters of a card as JSON. A card is kept as long as its agent is known. */
 const cardLength = 16 * 1024
 
@@ -172,8 +174,9 @@ function newEphemeralId(sessions: Services["sessions"]): AgentId {
 function formatWelcome(
   agent: Agent,
   serverId: string,
-  { name, limits, guards, clock }: RelaySettings,
+  { name, limits, guards, clock, operators }: RelaySettings,
 ): ServerMessage<"WELCOME"> {
+  const shown = operators.newest(maxOperators)
   return {
     type: "WELCOME",
     agent_id: agent.id,
@@ -188,6 +191,7 @@ function formatWelcome(
       rate_bytes: guards.rateBytes,
       buffer: limits.bufferSize,
     },
+    ...(shown.length > 0 && agent.isPersistent && { operators: shown }),
     ts: clock.now(),
   }
 }
