@@ -58,7 +58,7 @@ async function apart(open: () => Promise<Backbone> | Backbone) {
     const answer = await wire.ask({ type: "LIST_AGENTS", agent: ref })
     return answer.type === "AGENTS" && answer.roster[0]?.did !== undefined
   }
-  await until("they know each other", async () => (await knows(ann, "@bob")) && knows(bob, "@ann"), waitMs)
+  await until("they know each other", async () => (await knows(ann, bob.id)) && knows(bob, ann.id), waitMs)
   return { clock, east, west, ann, bob, aud: east.relay.serverId }
 }
 
