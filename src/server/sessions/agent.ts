@@ -69,6 +69,8 @@ interface Introduction {
 export class Agent implements RosterFacts {
   readonly id: AgentId
   readonly name: Nick
+  /** True if the agent proved a key, and so can come back as the same agent. */
+  readonly isPersistent: boolean
   readonly memory: AgentMemory
   readonly sendQueue: SendQueue
   /** The start of every MSG of this agent, see {@link formatMessagePrefix}. */
@@ -107,6 +109,7 @@ export class Agent implements RosterFacts {
   ) {
     this.id = id
     this.name = name
+    this.isPersistent = persistentIdPattern.test(id)
     this.memory = memory
     this.sendQueue = sendQueue
     this.messagePrefix = formatMessagePrefix(id, name)
@@ -128,11 +131,6 @@ export class Agent implements RosterFacts {
     this.readTs = known?.readTs
     this.answeredTs = known?.answeredTs
     this.metTs = known?.metTs ?? this.metTs
-  }
-
-  /** True if the agent proved a key, and so can come back as the same agent. */
-  get isPersistent(): boolean {
-    return persistentIdPattern.test(this.id)
   }
 
   /** The origin that what it takes is charged to now. */

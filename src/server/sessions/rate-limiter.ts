@@ -120,10 +120,11 @@ export class RateLimiter {
     const { sharedOrigin: origin } = agent
     if (origin === undefined) return
     const { ratePerSecond, rateBurst } = this.#limits
-    const meter =
-      this.#originMeters.get(origin) ??
-      new Gcra({ ratePerSecond: agentsPerOrigin * ratePerSecond, burst: agentsPerOrigin * rateBurst })
-    this.#originMeters.set(origin, meter)
+    let meter = this.#originMeters.get(origin)
+    if (meter === undefined) {
+      meter = new Gcra({ ratePerSecond: agentsPerOrigin * ratePerSecond, burst: agentsPerOrigin * rateBurst })
+      this.#originMeters.set(origin, meter)
+    }
     const passage = meter.take(this.#clock.monotonic(), Math.min(cells, agentsPerOrigin * rateBurst))
     if (passage.ok) return
     agent.memory.meter.giveBack(cells)
