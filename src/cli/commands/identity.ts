@@ -70,7 +70,10 @@ async function confirm(
 ): Promise<PublicIdentity> {
   const { inspectIdentity } = await import("../../identity/identity-file.js")
   const identity = inspectIdentity(path)
-  const effect = action === "revoke" ? "nobody can ever speak as it again" : "its agent id changes"
+  const effect =
+    action === "revoke"
+      ? "nobody can ever speak as it again"
+      : "its agent id changes, and it can sign nothing more for its open deals"
   const { requireConfirmation } = await import("../input/confirmation.js")
   await requireConfirmation(context, isConfirmed, {
     asker: `--${action}`,

@@ -1,6 +1,6 @@
 import { type Clock, delay } from "../../base/clock.js"
 import type { Identity } from "../../identity/identity-file.js"
-import { advanceDeal, type Deal, hasStatement, openDeal } from "../../proposals/deal.js"
+import { advanceDeal, type Deal, hasStatement, openDeal, partiesOf } from "../../proposals/deal.js"
 import {
   type AnswerDraft,
   type Signing,
@@ -90,6 +90,8 @@ interface Arrival {
  */
 export class DealEngine {
   readonly #identity: Identity
+  /** did:keys that rotations have replaced. Deals made with them can be followed, but not signed any more. */
+  readonly #earlierKeys: ReadonlySet<string>
   readonly #clock: Clock
   readonly #relay: DealRelay
   readonly #owner: DealOwner
@@ -103,6 +105,7 @@ export class DealEngine {
 
   constructor({ identity, clock, relay }: DealEngineOptions, owner: DealOwner) {
     this.#identity = identity
+    this.#earlierKeys = new Set(identity.rotations.map(({ from }) => from))
     this.#clock = clock
     this.#relay = relay
     this.#owner = owner
@@ -245,7 +248,7 @@ export class DealEngine {
 
   #advance(deal: Deal | undefined, statement: Statement, aud: string): Deal {
     const { type, from, to } = statement
-    if (from !== this.#identity.did && to !== this.#identity.did) {
+    if (![from, to].some((party) => party === this.#identity.did || this.#earlierKeys.has(party))) {
       throw new ChatError("NOT_A_PARTY", `${type}: you are not a party of this deal`)
     }
     if (statement.aud !== aud) {
@@ -321,6 +324,15 @@ export class DealEngine {
     const chain: readonly Statement[] = deal.chain
     const known = chain.find(({ id, from }) => id === signing.id && from === this.#identity.did)
     if (known !== undefined) return { statement: known, deal, isKnown: true }
+    if (partiesOf(deal).some((party) => this.#earlierKeys.has(party))) {
+      throw new ChatError(
+        "NOT_A_PARTY",
+        `${draft.type}: ${deal.id} was made with a key that you have replaced`,
+        {
+          hint: "only that key could sign for it; agree on the rest in a new proposal",
+        },
+      )
+    }
     if (deal.chain[0].aud !== this.#relay.serverId()) {
       throw new ChatError("PROPOSAL_NOT_FOUND", `proposal_id: ${deal.id} was made on another relay`, {
         hint: "connect to that relay; one that lost its data counts as another one",

@@ -24,7 +24,7 @@ import {
 } from "./deal-validation.js"
 
 /** The fields of an agent that the service uses. */
-type DealAgent = Pick<Agent, "id" | "did" | "name" | "markAnswered">
+type DealAgent = Pick<Agent, "id" | "did" | "name" | "markAnswered"> & Partial<Pick<Agent, "formerly">>
 
 export interface DealServiceOptions extends DealTableOptions {
   readonly mailboxes: Pick<Mailboxes, "post">
@@ -99,7 +99,7 @@ export class DealService {
       if (record === undefined || !isParty(record.deal, agent)) throw notFound("proposal", proposal)
       return { type: "PROPOSALS", list: [this.#format(record)] }
     }
-    const { records, more } = await this.#deals.list(agent.id, since)
+    const { records, more } = await this.#deals.list([agent.id, ...(agent.formerly ?? [])], since)
     const list = records.map((record) => this.#format(record))
     return { type: "PROPOSALS", list, ...(more && { more }) }
   }
@@ -197,8 +197,9 @@ function messageOf({ deal, names }: DealRecord, statement: Statement): ServerMes
   return { type, msg_id: statementMessageId(statement), name, state, ...fields } as ServerMessage<Verb>
 }
 
-function isParty(deal: Deal, { did }: DealAgent): boolean {
-  return partiesOf(deal).some((party) => party === did)
+/** Reports whether an agent is a party, with its key or one that this has replaced. */
+function isParty(deal: Deal, { did, formerly = [] }: DealAgent): boolean {
+  return partiesOf(deal).some((party) => party === did || formerly.includes(agentIdOfDid(party)))
 }
 
 function notFound(field: string, id: string): ChatError {

@@ -160,13 +160,13 @@ export class DealTable {
   }
 
   /**
-   * Returns deals of an agent that changed at `since` or later, oldest change first.
+   * Returns deals of an agent, which may have had other ids, that changed at `since` or later, oldest change first.
    * @returns a page, and whether there are more after it
    * @throws {ChatError} UNAVAILABLE
    */
-  async list(agent: AgentId, since: number): Promise<{ records: DealRecord[]; more: boolean }> {
+  async list(ids: readonly AgentId[], since: number): Promise<{ records: DealRecord[]; more: boolean }> {
     for (let tries = 0; tries < maxTries; tries++) {
-      const { entries, more } = this.#pageOf(agent, since)
+      const { entries, more } = this.#pageOf(ids, since)
       const read = await Promise.all(entries.map((entry) => this.#readEntry(entry)))
       if (read.every(({ isUnchanged }) => isUnchanged)) {
         return { records: read.flatMap(({ record }) => record ?? []), more }
@@ -189,8 +189,12 @@ export class DealTable {
   }
 
   /** Groups by time, because the next page starts at the last time of this one: a page has at least two times. */
-  #pageOf(agent: AgentId, since: number): { entries: DealEntry[]; more: boolean } {
-    const groups = [...(this.#byParty.get(agent) ?? [])].filter(([ts]) => ts >= since)
+  #pageOf(ids: readonly AgentId[], since: number): { entries: DealEntry[]; more: boolean } {
+    const byTime = new Map<number, Set<DealEntry>>()
+    for (const [ts, group] of ids.flatMap((id) => [...(this.#byParty.get(id) ?? [])])) {
+      if (ts >= since) byTime.set(ts, new Set([...(byTime.get(ts) ?? []), ...group]))
+    }
+    const groups = [...byTime]
     const entries: DealEntry[] = []
     let characters = 0
     for (const [index, [, group]] of groups.sort(([a], [b]) => a - b).entries()) {
