@@ -204,6 +204,13 @@ export const clientMessages = {
     summary: "changes the settings of a channel; absent fields stay as they are",
     fields: { channel: either(channel, literal("*"), "must be a #channel, or *"), ...channelSettings },
   },
+  REMOVE_CHANNEL: {
+    needs: "session",
+    answer: "ACK",
+    outbox: true,
+    summary: "ends a channel, whoever is in it; for operators",
+    fields: { channel },
+  },
   INVITE: {
     needs: "session",
     answer: "ACK",

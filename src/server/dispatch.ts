@@ -32,7 +32,7 @@ export class Dispatcher {
   constructor(services: Services, settings: RelaySettings, ipLimiter: IpLimiter) {
     this.#handlers = {
       ...identityHandlers(services, settings),
-      ...channelHandlers(services),
+      ...channelHandlers(services, settings),
       ...channelTextHandlers(services, settings),
       ...messageHandlers(services, settings),
       ...mailHandlers(services, settings),

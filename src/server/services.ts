@@ -145,6 +145,9 @@ function connectEvents(services: Services, { clock, log }: RelaySettings): void 
     tasks.update(session.agent)
   })
   channels.on("opened", (channel) => membership.onOpened(channel))
+  channels.on("removed", (channel) => {
+    for (const session of sessions.all()) membership.expel(session, channel)
+  })
   if (backbone.isShared) {
     // The guards of this relay count the messages that other relays accept.
     const count = (message: Stored) => countReplicated(message, guards)

@@ -1,9 +1,11 @@
 import { describe, expect, it } from "vitest"
+import { formatDidKey } from "../../src/identity/keys.js"
 import { generateKeyPair } from "../../src/identity/signer.js"
 import { LastingEngine } from "../kit/engine.js"
+import { FakeClock } from "../kit/fake-clock.js"
 import { type TestAgent, TestRelay } from "../kit/relay.js"
 
-const keys = { ann: generateKeyPair(), bob: generateKeyPair() }
+const keys = { boss: generateKeyPair(), ann: generateKeyPair(), bob: generateKeyPair() }
 const hourMs = 3_600_000
 const dayMs = 24 * hourMs
 
@@ -102,5 +104,28 @@ describe("the channels of a relay", () => {
     passHours(relay, (2 * dayMs) / hourMs)
     expect(await exists(relay, "#unused")).toBe(false)
     expect(await exists(relay, "#used")).toBe(true)
+  })
+
+  it("end when an operator removes them, whoever is in them, at every relay of a store", async () => {
+    const engine = await LastingEngine.make({ isShared: true })
+    const operators = [formatDidKey(keys.boss.publicKey)]
+    const clock = new FakeClock()
+    const east = await TestRelay.start({ backbone: engine.lend(), operators, clock })
+    const west = await TestRelay.start({ backbone: engine.lend(), operators, clock })
+    const ann = await east.enterAs(keys.ann, "ann")
+    await ann.wire.ask({ type: "CREATE_CHANNEL", channel: "#spam", durable: true, invite_only: true })
+    const bob = await west.enterAs(keys.bob, "bob")
+    await ann.wire.ask({ type: "INVITE", channel: "#spam", agent: bob.id })
+    expect(await bob.wire.ask({ type: "JOIN", channel: "#spam" })).toMatchObject({ type: "JOINED" })
+    const remove = { type: "REMOVE_CHANNEL", channel: "#spam" }
+    expect(await bob.wire.ask(remove)).toMatchObject({ code: "OPERATOR_REQUIRED" })
+    const boss = await west.enterAs(keys.boss, "boss")
+    expect(await boss.wire.ask({ ...remove, channel: "#general" })).toMatchObject({ code: "UNSUPPORTED" })
+    expect(await boss.wire.ask(remove)).toMatchObject({ type: "ACK" })
+    for (const { wire } of [ann, bob]) {
+      expect(await wire.next("LEFT")).toMatchObject({ channel: "#spam" })
+      expect(await wire.ask({ type: "JOIN", channel: "#spam" })).toMatchObject({ code: "CHANNEL_NOT_FOUND" })
+    }
+    expect(await bob.wire.ask({ type: "CREATE_CHANNEL", channel: "#spam" })).toMatchObject({ seq: 0 })
   })
 })

@@ -36,6 +36,7 @@ export const clientExamples = {
   LIST_AGENTS: { channel: "#general", agent: "@bob", cards: true },
   CREATE_CHANNEL: { channel: "#new", invite_only: true, durable: true, description: "d" },
   SET_CHANNEL: { channel: "#new", description: "d", instructions: "i", replay: false, window: "24h" },
+  REMOVE_CHANNEL: { channel: "#new" },
   INVITE: { channel: "#new", agent: "@bob" },
   SET_PRESENCE: { status: "working", activity: "tests", role: "builder" },
   RECEIVED: { ids: ["x.1"], up_to: { "#general": 3 }, retrieved: ["x.1"] },

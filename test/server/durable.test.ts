@@ -258,7 +258,8 @@ describe("a durable channel", () => {
       await bob.wire.next("JOINED")
       const got = contentsOf(await heard(bob)).filter((content) => content.startsWith(`${round}-`))
       expect(got).toEqual(contents.slice(contents.length - got.length))
-      expect(got.length).toBeGreaterThanOrEqual(25)
+      // On a busy machine the JOIN comes after all messages; then the newest 20 are replayed.
+      expect(got.length).toBeGreaterThanOrEqual(20)
     }
   })
 })

@@ -18,7 +18,7 @@ import { channel, closeChoice } from "../input/values.js"
 import { printTable } from "../output/table.js"
 import { type RequestOptions, relayRequest, requestOptions } from "../relay/relay-request.js"
 
-const verbs = ["list", "show", "set", "default"] as const
+const verbs = ["list", "show", "set", "default", "remove"] as const
 
 export const channels = defineCommand({
   args: {
@@ -32,11 +32,13 @@ export const channels = defineCommand({
     "agentchat channels show '#review'",
     "agentchat channels set '#review' --window 24h --replay on",
     "agentchat channels default --replay off",
+    "agentchat channels remove '#spam' --identity operator.json",
     "agentchat channels ws://127.0.0.1:6667 --json",
   ],
   notes: [
     "list omits invite-only channels that you are not invited to. set changes the given settings only.",
     "default shows or changes the settings of channels that have none of their own.",
+    "remove ends a channel, whoever is in it; only for an operator of the relay.",
     "Only the maker of a channel or an operator of the relay changes it, and only an operator the defaults.",
   ],
   async run(context, input) {
@@ -44,6 +46,7 @@ export const channels = defineCommand({
     const settings = settingsOf(input.options)
     const isSetting = Object.keys(settings).length > 0
     refuseMisplaced(verb, name, settings)
+    if (verb === "remove" && name !== undefined) return remove(context, input, name)
     if (verb === "show" && name !== undefined) return show(context, input, name)
     if (isSetting || verb === "set") return set(context, input, name ?? "*", settings)
     return list(context, input, verb)
@@ -56,12 +59,12 @@ function refuseMisplaced(
   settings: Partial<ChannelSettings>,
 ): void {
   const names = Object.keys(settings)
-  const needsChannel = verb === "set" || verb === "show"
+  const needsChannel = verb !== "list" && verb !== "default"
   if (needsChannel !== (name !== undefined)) {
     const problem = needsChannel ? "is missing" : "is not allowed"
     throw new ChatError("USAGE", `channels ${verb}: CHANNEL ${problem}`)
   }
-  if ((verb === "list" || verb === "show") && names.length > 0) {
+  if (verb !== "set" && verb !== "default" && names.length > 0) {
     throw new ChatError("USAGE", `--${String(names[0])}: only with channels set or default`)
   }
   if (verb === "default" && (names.includes("description") || names.includes("instructions"))) {
@@ -130,6 +133,11 @@ async function show(context: Context, choice: RequestOptions, name: Channel): Pr
     `${entry.agents} in it, ${kindOf(entry)}, replay ${describeReplay(shown)}, window ${describeWindow(shown)}`,
     ...instructions.split(/\r?\n/).flatMap((line) => (line === "" ? [] : formatForTerminal(line))),
   ])
+}
+
+async function remove(context: Context, choice: RequestOptions, channel: Channel): Promise<number> {
+  const { via } = await relayRequest(context, choice, { type: "REMOVE_CHANNEL", channel })
+  return reportSuccess(context, { channel, via }, `removed ${formatForTerminal(channel)}`)
 }
 
 async function set(

@@ -35,6 +35,7 @@ const overtaking: ReadonlySet<string> = new Set<OutboxType>([
   "FORECAST",
   "LIST_GUARDS",
   "RESET_GUARD",
+  "REMOVE_CHANNEL",
   "LIST_CHANNELS",
   "LIST_AGENTS",
   "SET_PRESENCE",

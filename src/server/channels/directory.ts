@@ -39,6 +39,8 @@ const evictableSweeps = 2
 interface DirectoryEvents {
   /** A channel was created, here or by another relay. */
   opened: [channel: Channel]
+  /** An operator removed a channel, here or at another relay; its members are to leave it. */
+  removed: [channel: Channel]
   /** A message was appended to the log of a channel, by this relay or another one. */
   message: [message: Stored<"MSG">]
 }
@@ -227,6 +229,12 @@ export class ChannelDirectory extends EventEmitter<DirectoryEvents> {
     return this.store.change(name, record, change)
   }
 
+  /** Ends a channel at every relay, whoever is in it. @throws {ChatError} UNAVAILABLE */
+  async end(channel: Channel): Promise<void> {
+    await this.change(channel, (record) => ({ ...record, isRemoved: true }))
+    await Promise.all([this.store.remove(channel.name), channel.history?.drop()])
+  }
+
   /** Invites an agent to all channels that an earlier id of it may join. @throws {ChatError} UNAVAILABLE */
   async passInvitations(from: AgentId, to: AgentId): Promise<void> {
     for (const channel of this.#channels.values()) {
@@ -276,7 +284,11 @@ export class ChannelDirectory extends EventEmitter<DirectoryEvents> {
   #apply(name: ChannelName, record: ChannelRecord | undefined): void {
     const channel = this.#channels.get(name)
     if (record === undefined) {
-      if (channel !== undefined && !channel.isPermanent) this.#onDeleted(channel)
+      if (channel !== undefined && !isDefault(name)) this.#onDeleted(channel)
+    } else if (record.isRemoved === true) {
+      if (channel === undefined) return
+      this.emit("removed", channel)
+      this.#forget(channel)
     } else if (channel === undefined) {
       this.#open(name, record, false)
     } else if (channel.isDurable !== record.isDurable && channel.members.size === 0) {

@@ -145,6 +145,14 @@ export class Membership {
     if (!isInviteOnly) this.#charge(session, this.#patterns.matching(name).size)
   }
 
+  /** Takes a session out of a channel that an operator removed. */
+  expel(session: Session, channel: Channel): void {
+    if (!session.channels.delete(channel)) return
+    session.joinedByPattern.delete(channel)
+    session.send({ type: "LEFT", channel: channel.name })
+    this.#options.rosterSync.changed(session)
+  }
+
   /** Removes a session that ended from all its channels. Durable memberships continue. */
   onClosed(session: Session): void {
     for (const channel of session.channels) this.#options.channels.disconnect(channel, session.agent)

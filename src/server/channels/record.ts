@@ -1,3 +1,4 @@
+import { omitUndefined } from "../../base/plain.js"
 import { boolean, list, literal, object, optional, parseAs, string } from "../../protocol/schema.js"
 import { type ChannelSettings, channelSettings } from "../../protocol/server-messages.js"
 
@@ -12,12 +13,15 @@ export interface ChannelRecord {
   readonly by?: string
   /** Ids of the agents that may join an invite-only channel. */
   readonly invited: readonly string[]
+  /** True while the relays of one store take their members out: an operator removes the channel. */
+  readonly isRemoved?: boolean
 }
 
 /** Formats a record as a row of the table of channels. */
 export function formatChannelRecord(record: ChannelRecord): string {
-  const { isInviteOnly, isDurable, settings, maker, by, invited } = record
-  return JSON.stringify({ v: 1, invite_only: isInviteOnly, durable: isDurable, settings, maker, by, invited })
+  const { isInviteOnly, isDurable, settings, maker, by, invited, isRemoved: removed } = record
+  const others = { settings, maker, by, invited, removed }
+  return JSON.stringify({ v: 1, invite_only: isInviteOnly, durable: isDurable, ...others })
 }
 
 const row = object({
@@ -28,6 +32,7 @@ const row = object({
   maker: optional(string),
   by: optional(string),
   invited: list(string),
+  removed: optional(boolean),
 })
 
 /** @returns undefined for a row that is malformed or of another version */
@@ -37,8 +42,8 @@ export function parseChannelRecord(text: string): ChannelRecord | undefined {
   const { invite_only, durable, settings, by, invited } = read
   // Rows of earlier versions do not name the maker, but it is the first that was invited.
   const { maker = invited[0] } = read
-  const agents = { ...(maker !== undefined && { maker }), ...(by !== undefined && { by }), invited }
-  return { isInviteOnly: invite_only, isDurable: durable, settings, ...agents }
+  const others = omitUndefined({ maker, by, isRemoved: read.removed })
+  return { isInviteOnly: invite_only, isDurable: durable, settings, invited, ...others }
 }
 
 type SettingsChange = { readonly [K in keyof ChannelSettings]: ChannelSettings[K] | undefined }

@@ -21,15 +21,11 @@ const maxInvitations = 10_000
 const invitedAgainMs = 3_600_000
 const invitationsKept = 10_000
 
-/** Handles the messages that join, leave, create and list channels. */
-export function channelHandlers({
-  channels,
-  membership,
-  guards,
-}: Pick<Services, "channels" | "membership" | "guards">): Pick<
-  ClientHandlers<Session>,
-  "JOIN" | "LEAVE" | "CREATE_CHANNEL" | "LIST_CHANNELS"
-> {
+/** Handles the messages that join, leave, create, list and remove channels. */
+export function channelHandlers(
+  { channels, membership, guards }: Pick<Services, "channels" | "membership" | "guards">,
+  { clock, log }: RelaySettings,
+): Pick<ClientHandlers<Session>, "JOIN" | "LEAVE" | "CREATE_CHANNEL" | "LIST_CHANNELS" | "REMOVE_CHANNEL"> {
   return {
     JOIN(session, { id: re, channel: name, since }) {
       if (isChannelPattern(name)) return membership.joinPattern(session, name, re)
@@ -64,6 +60,17 @@ export function channelHandlers({
       membership.chargeCreation(session, channel)
       const inMemory = channels.isStored ? undefined : true
       await membership.join(session, channel, { re: message.id, inMemory })
+    },
+
+    async REMOVE_CHANNEL(session, { id, channel: name }) {
+      if (!guards.isOperator(session.agent.id))
+        throw operatorOnly("REMOVE_CHANNEL: only an operator may do this")
+      if (isDefault(name)) throw new ChatError("UNSUPPORTED", `channel: ${name} is one that every relay has`)
+      // An operator removes also what it cannot see.
+      const channel = channels.get(name) ?? (await channels.findLatest(name, session.agent.id))
+      log(`${name}: removed by ${session.agent.id}`)
+      await channels.end(channel)
+      session.send({ type: "ACK", ts: clock.now(), state: "done" }, id)
     },
 
     LIST_CHANNELS(session, { id }) {
@@ -163,7 +170,11 @@ function checkMaySet(
   if (maker !== undefined && roster.currentId(maker) === agent.id) return
   const name = channel?.name ?? "the defaults of all channels"
   const who = maker === undefined ? "an operator" : `its maker ${maker} or an operator`
-  throw new ChatError("OPERATOR_REQUIRED", `SET_CHANNEL: only ${who} changes ${name}`, {
+  throw operatorOnly(`SET_CHANNEL: only ${who} changes ${name}`)
+}
+
+function operatorOnly(message: string): ChatError {
+  return new ChatError("OPERATOR_REQUIRED", message, {
     hint: "the operators are named where the relay is started: agentchat serve --operators FILE",
   })
 }
