@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process"
 import { existsSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { readJson, root } from "./project.mjs"
+import { removeShrinkwrap, writeShrinkwrap } from "./shrinkwrap.mjs"
 
 /** @typedef {{ packages: Record<string, { dev?: boolean, devOptional?: boolean }> }} Lock */
 
@@ -13,7 +14,12 @@ import { readJson, root } from "./project.mjs"
 export function pack(folder) {
   // The gate has just built dist/; skip `prepare`.
   const args = ["pack", "--ignore-scripts", "--silent", "--pack-destination", folder]
-  return join(folder, execFileSync("npm", args, { cwd: root, encoding: "utf8" }).trim())
+  writeShrinkwrap()
+  try {
+    return join(folder, execFileSync("npm", args, { cwd: root, encoding: "utf8" }).trim())
+  } finally {
+    removeShrinkwrap()
+  }
 }
 
 /**

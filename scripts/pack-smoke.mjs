@@ -1,7 +1,7 @@
 // Uses the packed package as a new user would: installed into an empty folder, without access to this checkout.
 import { execFileSync, spawn } from "node:child_process"
 import { once } from "node:events"
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -12,6 +12,11 @@ import { publint } from "publint"
 import { formatMessage } from "publint/utils"
 import { install, pack } from "./pack-install.mjs"
 import { readJson, root } from "./project.mjs"
+
+/**
+ * @typedef {{ version?: string, integrity?: string, dev?: boolean, dependencies?: Record<string, string> }} Package
+ * @typedef {{ packages: Record<string, Package> }} Lock
+ */
 
 /** Milliseconds after which a check is killed; far above what any of them needs. */
 const deadlineMs = 30_000
@@ -24,6 +29,7 @@ const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !n
 try {
   const tarball = pack(folder)
   await check("satisfies publint", () => satisfyPublint(tarball))
+  await check("pins what a user installs", () => checkPins(tarball))
   await check("installs", () => install(tarball, folder))
   await check("prints its version", () => expectText(agentchat("--version"), version))
   await check("prints its help", () => expectText(agentchat("--help"), "Usage"))
@@ -45,6 +51,27 @@ async function check(claim, verify) {
     throw new Error(`the packed package does not hold: it ${claim}`, { cause })
   }
   console.log(`  ${claim}`)
+}
+
+/**
+ * Compares the shrinkwrap in the package with package-lock.json. The checkout must have none, or npm would prefer it.
+ * @param {string} tarball
+ */
+function checkPins(tarball) {
+  const text = execFileSync("tar", ["-xzOf", tarball, "package/npm-shrinkwrap.json"], { encoding: "utf8" })
+  const pinned = /** @type {Lock} */ (JSON.parse(text)).packages
+  const locked = /** @type {Lock} */ (readJson("package-lock.json")).packages
+  const { "": project, ...packages } = pinned
+  const wanted = Object.keys(project?.dependencies ?? {})
+  if (wanted.length === 0) throw new Error("it has no dependencies")
+  for (const name of wanted)
+    if (packages[`node_modules/${name}`] === undefined) throw new Error(`${name} is not pinned`)
+  for (const [path, { version, integrity, dev }] of Object.entries(packages)) {
+    const isSame = version === locked[path]?.version && integrity === locked[path]?.integrity
+    if (!isSame || integrity === undefined || dev === true) throw new Error(`${path} is not as locked`)
+  }
+  if (existsSync(join(root, "npm-shrinkwrap.json")))
+    throw new Error("npm-shrinkwrap.json is left in the checkout")
 }
 
 /** @param {string} tarball */
