@@ -84,6 +84,8 @@ export const defaultLimits = {
   tasks: 10_000,
   /** Waiting tasks per role. */
   roleTasks: 2_000,
+  /** Milliseconds after which a task fails, whether or not a worker has it. */
+  taskMs: 7 * 86_400_000,
   /** Characters of all tasks. */
   taskCharacters: 64 * 1024 * 1024,
   /** Duration of a task's lease, in milliseconds. */

@@ -23,6 +23,7 @@ export class TestWorker {
   readonly id: AgentId
   readonly name: Nick
   readonly isPersistent = true
+  readonly origin = "loopback"
   readonly messagePrefix: string
   readonly memory = { delivered: new DeliveredIds() }
   role: string | undefined

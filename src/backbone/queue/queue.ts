@@ -191,6 +191,12 @@ export class Queue {
     return await this.#change(id, waits, (task) => formatEndRow(task, this.#clock.now()))
   }
 
+  /** Ends a task that is not answered, also one that a worker has. @returns the task as it was */
+  async abandon(id: string): Promise<QueuedTask | undefined> {
+    const isOpen = (task: QueuedTask) => !isAnswered(task)
+    return await this.#change(id, isOpen, (task) => formatEndRow(task, this.#clock.now()))
+  }
+
   /** Reports whether a task exists or ended within the last hour; reads the table if it is not cached. */
   async knows(id: string): Promise<boolean> {
     return (await this.#find(rowKey(id))) !== undefined

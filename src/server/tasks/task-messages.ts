@@ -38,7 +38,7 @@ export function isTask({ id, value, worker }: QueuedTask): boolean {
 
 /** A worker that lost a task without finishing it. */
 export interface LastHolder {
-  readonly worker: AgentId
+  readonly worker: AgentId | undefined
   /** True if it sent FAIL, false if its lease ended. */
   readonly hasFailed: boolean
   /** The reason its FAIL gave. */

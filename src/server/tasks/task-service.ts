@@ -1,6 +1,6 @@
 import type { Backbone, Logs } from "../../backbone/backbone.js"
 import { Queue, type QueuedTask } from "../../backbone/queue/queue.js"
-import type { Clock } from "../../base/clock.js"
+import type { Clock, Timer } from "../../base/clock.js"
 import { LruMap } from "../../base/lru-map.js"
 import type { ClientMessage } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
@@ -11,11 +11,20 @@ import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { DirectDelivery } from "../delivery/direct-delivery.js"
 import type { GuardService } from "../guards/guard-service.js"
 import type { Agent } from "../sessions/agent.js"
+import { FairShare, type Origin } from "../sessions/origin.js"
 import { digestOf, repetition, type SentAck } from "../sessions/sent-ids.js"
 import { PendingRequests, TaskAnswers } from "./task-answers.js"
 import { TaskAssigner } from "./task-assigner.js"
 import { formatAnswer, formatRequest, isTask, type LastHolder, TaskNotices } from "./task-messages.js"
 import { topicOf, Workers } from "./workers.js"
+
+/** Milliseconds between two searches for tasks that are too old. */
+const sweepMs = 600_000
+/** A queue of fewer tasks, or of fewer characters, is not divided among origins. */
+const dividedTasks = 16
+const dividedCharacters = 65_536
+/** Part of a bound below which no origin can have its share. */
+const smallPart = 0.1
 
 /** Most task ids in one PENDING answer. */
 const listedIds = 100
@@ -58,6 +67,13 @@ export class TaskService {
   readonly #assigner: TaskAssigner
   readonly #answers: TaskAnswers
   readonly #failing = new PendingRequests()
+  /** Origins of the agents that asked for tasks. */
+  readonly #origins: LruMap<AgentId, Origin>
+  /** Agents that disconnected while a task of theirs may be on its way to the store. */
+  readonly #gone = new WeakSet<Agent>()
+  readonly #log: (line: string) => void
+  #sweepTimer: Timer | undefined
+  #isClosed = false
 
   private constructor(
     queue: Queue,
@@ -76,6 +92,9 @@ export class TaskService {
     this.#notices = notices
     this.#assigner = new TaskAssigner({ queue, workers, lastHolders, notices, clock, limits, log })
     this.#answers = new TaskAnswers({ queue, delivery, guards, log })
+    this.#origins = new LruMap(limits.tasks)
+    this.#log = log
+    this.#scheduleSweep()
     queue.listen({
       onAvailable: (task) => this.#assigner.add(task),
       onClaimed: (task, worker) => this.#noteClaim(task, worker as AgentId),
@@ -89,7 +108,7 @@ export class TaskService {
    * @throws {ChatError} UNAVAILABLE
    */
   static async open(
-    backbone: Pick<Backbone, "table" | "logs">,
+    backbone: Pick<Backbone, "table" | "logs"> & Partial<Pick<Backbone, "isShared">>,
     options: TaskServiceOptions,
   ): Promise<TaskService> {
     const { clock, limits } = options
@@ -99,11 +118,18 @@ export class TaskService {
     const service = new TaskService(queue, ids, options)
     // The relay that granted a claim may have ended before it reported it.
     for (const task of queue.claimed()) service.#reportClaimed(task)
+    // Whoever asked without a key has left with the relay that had its session.
+    if (backbone.isShared === false) {
+      for (const task of queue.all())
+        if (!persistentIdPattern.test(authorOf(task.id))) void service.#end(task)
+    }
     return service
   }
 
   /** Stops assigning tasks; those in the store stay there. */
   close(): void {
+    this.#isClosed = true
+    this.#sweepTimer?.cancel()
     this.#assigner.close()
     this.#queue.close()
   }
@@ -134,8 +160,12 @@ export class TaskService {
     if (before !== undefined && before !== after) this.#assigner.schedule(before)
   }
 
-  /** Removes an agent that disconnected. Its leases go on, so that it can come back. */
+  /** Removes an agent that disconnected. Its leases go on, so that it can come back; without a key it cannot. */
   leave(agent: Agent): void {
+    if (!agent.isPersistent && this.#origins.has(agent.id)) {
+      this.#gone.add(agent)
+      for (const task of this.#queue.all()) if (authorOf(task.id) === agent.id) void this.#end(task)
+    }
     const topic = this.#workers.remove(agent)
     // Its last holder gets a task back only if no other worker is present, which may be the case now.
     if (topic !== undefined) this.#assigner.schedule(topic)
@@ -149,13 +179,17 @@ export class TaskService {
     const topic = topicOf(message.to.slice(1))
     const { content, parts } = message
     const value = formatRequest({ name: agent.name, content, parts })
-    const refusal = this.#limitRefusal(topic, value)
+    const { origin } = agent
+    const refusal = this.#limitRefusal(topic, value, origin)
     if (refusal !== undefined && !(await this.#queue.knows(messageId))) throw refusal
+    this.#origins.set(agent.id, origin)
     const digest = digestOf(message)
     // The queue knows only tasks; the logs know the ids of all messages.
     const noted = await this.#ids.append(idsKey, messageId, "", digest)
     repetition(noted, digest, message)
     const pushed = await this.#queue.push(topic, messageId, value, digest)
+    const task = this.#gone.has(agent) ? this.#queue.find(messageId) : undefined
+    if (task !== undefined) void this.#end(task)
     return {
       ts: this.#clock.now(),
       seq: undefined,
@@ -267,21 +301,83 @@ export class TaskService {
   }
 
   /** Returns the error of one more task for this role, or undefined while there is room. */
-  #limitRefusal(topic: string, value: string): ChatError | undefined {
+  #limitRefusal(topic: string, value: string, origin: Origin): ChatError | undefined {
     const { tasks, taskCharacters, roleTasks, leaseMs } = this.#limits
     const { size } = this.#queue
+    const waiting = this.#queue.waiting(topic)
     const details = { retryAfterMs: leaseMs }
     if (size.tasks >= tasks || size.characters + value.length > taskCharacters) {
       return new ChatError("LIMIT_REACHED", "to: the task queue of this relay is full", details)
     }
-    if (this.#queue.waiting(topic).length >= roleTasks) {
+    if (waiting.length >= roleTasks) {
       return new ChatError(
         "LIMIT_REACHED",
         `to: ${roleTasks} tasks are already waiting for this role`,
         details,
       )
     }
-    return undefined
+    const hasShare =
+      this.#hasShare(waiting, origin, roleTasks) &&
+      this.#hasShare(this.#queue.all(), origin, tasks, size.tasks) &&
+      this.#hasShareOfCharacters(origin, value.length)
+    if (hasShare) return undefined
+    return new ChatError(
+      "LIMIT_REACHED",
+      "to: too many of the waiting tasks are yours, or of your address",
+      details,
+    )
+  }
+
+  /** Returns whether an origin may add one to `tasks`. @param count - how many there are */
+  #hasShare(
+    tasks: Iterable<QueuedTask>,
+    origin: Origin,
+    max: number,
+    count = Array.isArray(tasks) ? tasks.length : 0,
+  ): boolean {
+    if (count < max * smallPart) return true
+    const share = new FairShare(max, dividedTasks)
+    for (const { id } of tasks) share.take(this.#originOf(authorOf(id)))
+    return share.fits(origin)
+  }
+
+  #hasShareOfCharacters(origin: Origin, characters: number): boolean {
+    const { taskCharacters } = this.#limits
+    if (this.#queue.size.characters + characters < taskCharacters * smallPart) return true
+    const share = new FairShare(taskCharacters, dividedCharacters)
+    for (const { id, value } of this.#queue.all()) share.take(this.#originOf(authorOf(id)), value.length)
+    return share.fits(origin, characters)
+  }
+
+  #originOf(asker: AgentId): Origin {
+    return this.#origins.peek(asker) ?? asker
+  }
+
+  /** Ends a task whose answer nobody waits for any more. */
+  async #end({ id }: QueuedTask, reason?: string): Promise<void> {
+    try {
+      const task = this.#queue.find(id)
+      if (task === undefined || task.answer !== undefined) return
+      const last = { worker: task.worker as AgentId | undefined, hasFailed: false, reason }
+      const isStored = persistentIdPattern.test(authorOf(id))
+      if (reason !== undefined && isStored) await this.#notices.reportFailed(task, last)
+      if ((await this.#queue.abandon(id)) === undefined) return
+      if (reason !== undefined && !isStored) await this.#notices.reportFailed(task, last)
+    } catch (error) {
+      if (!(error instanceof ChatError)) throw error
+      this.#log(`tasks: a task for nobody is kept: ${error.code}`)
+    }
+  }
+
+  #scheduleSweep(): void {
+    const sweep = () => {
+      if (this.#isClosed) return
+      const oldestTs = this.#clock.now() - this.#limits.taskMs
+      const reason = `not finished within ${Math.round(this.#limits.taskMs / 86_400_000)} days`
+      for (const task of this.#queue.all()) if (task.pushedTs <= oldestTs) void this.#end(task, reason)
+      this.#scheduleSweep()
+    }
+    this.#sweepTimer = this.#clock.setTimer(sweep, sweepMs, { unref: true })
   }
 
   /** Makes the error of a request for a task that is not the requester's. */
