@@ -4,6 +4,9 @@ import type { ServerMessage } from "../protocol/server-messages.js"
 import { ChannelNumbers, restartAfter } from "./channel-numbers.js"
 import type { Connection } from "./connection.js"
 
+/** Channels that are joined again in the next session; a relay has at most a tenth as many by default. */
+const maxMemberships = 10_000
+
 interface Membership {
   readonly inviteOnly: boolean
   /** The pattern through which it was joined; undefined if it was joined by name. */
@@ -32,7 +35,7 @@ export class JoinedChannels {
   joined(joined: ServerMessage<"JOINED">, serverId: string, position = joined.seq): void {
     const { channel, seq: top, invite_only: inviteOnly, pattern } = joined
     if (channel === pattern) this.#patterns.add(pattern)
-    else {
+    else if (this.#memberships.has(channel) || this.#memberships.size < maxMemberships) {
       const numbers = new ChannelNumbers(top)
       this.#memberships.set(channel, { inviteOnly, seq: position, serverId, pattern, numbers })
     }

@@ -77,10 +77,22 @@ interface Pending {
   readonly reject: (error: ChatError) => void
 }
 
+/** Returns the error of a JOINED that is about another channel than the frame; undefined for any other answer. */
+export function otherChannelError(
+  { type, channel }: { readonly type: string; readonly channel?: string },
+  answer: ServerMessage,
+): ChatError | undefined {
+  if (answer.type !== "JOINED" || channel === undefined || answer.channel === channel) return undefined
+  const problem = `${type}: answered for ${quoteRelay(answer.channel)} instead of ${channel}`
+  return new ChatError("VERIFICATION_FAILED", `server: ${problem}`)
+}
+
 async function settleAnswered({ frame, resolve, reject }: Pending, answer: ServerMessage): Promise<void> {
   const stranger = strangerIn(frame, answer)
   if (stranger === undefined) {
-    resolve(answer)
+    const problem = otherChannelError(frame, answer)
+    if (problem === undefined) resolve(answer)
+    else reject(problem)
     return
   }
   const { isSuccessor } = await import("../identity/succession.js")

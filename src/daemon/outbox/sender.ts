@@ -1,7 +1,7 @@
 import type { Clock, Timer } from "../../base/clock.js"
 import type { Connection } from "../../client/connection.js"
 import type { SignedDraft } from "../../client/deals/deal-engine.js"
-import { strangerError, strangerIn } from "../../client/pending.js"
+import { otherChannelError, strangerError, strangerIn } from "../../client/pending.js"
 import { errorOfMessage } from "../../client/relay-error.js"
 import { isSuccessor } from "../../identity/succession.js"
 import { keyOfLine } from "../../proposals/draft.js"
@@ -180,6 +180,12 @@ export class OutboxSender {
     return true
   }
 
+  /** Reports whether an answer with this `re` belongs to a line, which names `channel` if that is given. */
+  awaits(re: string | undefined, channel?: string): boolean {
+    const frame = re === undefined ? undefined : this.#inFlight.get(re)?.frame
+    return frame !== undefined && (channel === undefined || ("channel" in frame && frame.channel === channel))
+  }
+
   get #isWaiting(): boolean {
     return this.#timer !== undefined || this.#isSigning || this.#order.isUncertain
   }
@@ -232,6 +238,8 @@ export class OutboxSender {
   #problemOf({ frame }: OutboxLine, answer: ServerMessage): ChatError | undefined {
     if (isDraft(frame) !== isVerb(answer.type)) return wrongAnswer(answer)
     if (isDraft(frame)) return undefined
+    const problem = otherChannelError(frame, answer)
+    if (problem !== undefined) return problem
     const meant = frame.type === "MSG" ? this.#options.names.idOf(frame.to) : undefined
     const stranger = strangerIn(meant === undefined ? frame : { type: frame.type, to: meant }, answer)
     if (stranger === undefined) return undefined

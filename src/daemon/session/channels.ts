@@ -10,6 +10,8 @@ import type { Bookmarks } from "./bookmarks.js"
 type Joined = ServerMessage<"JOINED">
 type Session = Pick<Connection, "request" | "welcome">
 
+/** Channels that patterns bring; a relay has at most a tenth as many by default. */
+const maxChannels = 10_000
 /** Error codes after which joining the same channel may succeed later. */
 const temporaryCodes: ReadonlySet<string> = new Set([
   "UNAVAILABLE",
@@ -101,6 +103,13 @@ export class Channels {
     const only = this.#unjoined
     this.#unjoined = new Set()
     return this.#joinAll(this.#session, only)
+  }
+
+  /** Reports whether a channel may be joined without a request: it is joined already, or by one of the patterns. */
+  expects({ channel, pattern }: Pick<Joined, "channel" | "pattern">): boolean {
+    if (this.#channels.has(channel as Channel)) return true
+    const own = this.patterns.find((each) => each === pattern)
+    return own !== undefined && this.#channels.size < maxChannels && matchesChannel(own, channel as Channel)
   }
 
   /**

@@ -14,6 +14,8 @@ const renewAt = 1 / 3
 const leastMs = 300
 /** Milliseconds until a failed renewal is tried again. */
 const retryMs = 2_000
+/** Leases held at which a task that the relay assigns is dropped; it gives it to another worker later. */
+const maxHeld = 1_000
 /** Ended tasks that are remembered, so that each end is reported once. */
 const rememberedEnds = 256
 
@@ -66,6 +68,11 @@ export class LeasedTasks {
     this.#connection = undefined
     this.#timer?.cancel()
     this.#timer = undefined
+  }
+
+  /** Reports whether a TASK is taken that nothing asked for. */
+  expects(task: string): boolean {
+    return this.#held.has(task) || this.#held.size < maxHeld
   }
 
   /** Handles TASK: a new lease, or the remaining time of a known one. */

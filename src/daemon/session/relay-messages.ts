@@ -35,9 +35,12 @@ export class RelayMessages {
   /** @param welcome - of the session the message came on */
   receive(message: ServerMessage, { agent_id: self, server_id, limits }: ServerMessage<"WELCOME">): void {
     if (this.#isForged(message)) return
-    this.#apply(message, self, limits.buffer)
     const { sender, inbox, log } = this.#services
+    const isExpected = this.#isExpected(message)
+    if (isExpected) this.#apply(message, self, limits.buffer)
+    else log(`unexpected: dropped ${message.type}, which nothing asked for`)
     const isAnswer = sender.answer(message)
+    if (!isExpected) return
     const isPosition =
       message.type !== "MSG" || !message.to.startsWith("#") || this.#services.channels.follow(message)
     const entry = messageToLine(message, self)
@@ -58,6 +61,14 @@ export class RelayMessages {
     const { from, msg_id } = message
     log(`sender-mismatch: dropped message ${msg_id.slice(0, 130)}, which claims to be from ${from}`)
     return true
+  }
+
+  /** Reports whether a JOINED or TASK was asked for, or is one of those that a relay sends by itself. */
+  #isExpected(message: ServerMessage): boolean {
+    const { channels, tasks, sender } = this.#services
+    if (message.type === "JOINED")
+      return sender.awaits(message.re, message.channel) || channels.expects(message)
+    return message.type !== "TASK" || sender.awaits(message.re) || tasks.expects(message.task)
   }
 
   #apply(message: ServerMessage, self: string, replayed: number): void {
