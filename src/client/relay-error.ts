@@ -91,10 +91,12 @@ const networkHints: readonly (readonly [cause: RegExp, hint: string | ((server: 
 ]
 
 function hintForRefused(server: string): string {
-  const { hostname, port } = new URL(server)
+  const { protocol, hostname, port } = new URL(server)
+  if (port === "")
+    return `add the port; a relay listens on ${defaultPort} by default: ${protocol}//${hostname}:${defaultPort}`
   const isHere = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname)
-  const option = port === "" || port === String(defaultPort) ? "" : ` --port ${port}`
-  if (isHere) return `start a relay on this machine with: agentchat up${option}`
+  const option = port === String(defaultPort) ? "" : ` --port ${port}`
+  if (isHere && protocol === "ws:") return `start a relay on this machine with: agentchat up${option}`
   return "check host and port; a relay listens for other machines only with: agentchat serve --host 0.0.0.0"
 }
 

@@ -72,6 +72,15 @@ describe("the hint for a relay that cannot be reached", () => {
     expect(errorOfNetwork("wss://example.org", error).hint).toContain(hint)
   })
 
+  it("asks for the port where the address has none, and does not start a plain relay for wss", () => {
+    const error = Object.assign(new Error("failed"), { code: "ECONNREFUSED" })
+    expect(errorOfNetwork("ws://127.0.0.1", error).hint).toMatch(
+      /^add the port; .*: ws:\/\/127\.0\.0\.1:6667$/,
+    )
+    expect(errorOfNetwork("wss://example.org/chat", error).hint).toMatch(/wss:\/\/example\.org:6667$/)
+    expect(errorOfNetwork("wss://127.0.0.1:7000", error).hint).not.toContain("agentchat up")
+  })
+
   it("does not tell to start a relay for another machine", () => {
     const error = Object.assign(new Error("failed"), { code: "ECONNREFUSED" })
     expect(errorOfNetwork("ws://example.org:6667", error).hint).not.toContain("agentchat up")
