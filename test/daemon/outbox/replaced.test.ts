@@ -13,6 +13,7 @@ import {
 } from "node:fs"
 import { dirname } from "node:path"
 import { describe, expect, it } from "vitest"
+import { isRoot, makeReadOnly } from "../../kit/file-system.js"
 import { contents, message, OutboxHarness } from "../../kit/outbox-harness.js"
 
 const line = (content: string) => `${message(content)}\n`
@@ -226,5 +227,27 @@ describe("outbox.jsonl after a restart", () => {
       return harness.take()[0]?.id
     })
     expect(ids[0]).not.toBe(ids[1])
+  })
+
+  it.runIf(isRoot())("sends each line once although outbox.taken was read-only when it was emptied", () => {
+    const harness = new OutboxHarness()
+    harness.sweep(0)
+    harness.say("a")
+    expect(contents(harness.settle())).toEqual(["a"])
+    harness.sweep(0)
+    const makeWritable = makeReadOnly(harness.paths.outboxTaken)
+    truncateSync(harness.paths.outbox, 0)
+    harness.sweep(0)
+    harness.say("b, which is longer than the line before")
+    harness.sweep(0)
+    const sent = contents(harness.settle())
+    harness.sweep(0)
+    makeWritable()
+    harness.close()
+    sent.push(...contents(harness.settle()))
+    harness.sweep(0)
+    harness.crash()
+    sent.push(...contents(harness.settle()))
+    expect(sent).toEqual(["b, which is longer than the line before"])
   })
 })

@@ -15,6 +15,8 @@ export interface GenerationMark {
   readonly offset: number
   /** SHA-256 of the up to 4 KiB before `offset`, in hex. */
   readonly tail_sha256: string
+  /** False if no link of this generation could be made; another one may have been left behind. */
+  readonly linked?: false
 }
 
 const tailBytes = 4096

@@ -167,7 +167,8 @@ export class OutboxFile implements LineSource, LineSink {
   mark(): GenerationMark {
     this.#markedLines = this.#queue.passed
     const offset = this.#queue.first?.start ?? this.#splitter.lineStart
-    return markGeneration(this.generation, this.fd, offset)
+    const mark = markGeneration(this.generation, this.fd, offset)
+    return this.isLinked ? mark : { ...mark, linked: false }
   }
 
   /** The last {@link mark} is on disk. */

@@ -95,8 +95,8 @@ export class OutboxFiles {
       this.#taken.finishMove(generation, (stats) => mark === undefined || isInodeOf(stats, mark))
     }
     const bornNs = new Map<OutboxFile, number>()
-    for (const generation of this.#taken.list(".jsonl")) {
-      const file = this.#openLinked(this.#renewEmpty(generation))
+    for (const link of this.#taken.list(".jsonl")) {
+      const file = this.#openLinked(this.#renewEmpty(this.#repairLink(link)))
       if (file !== undefined) bornNs.set(file, Number(fstatSync(file.fd, { bigint: true }).birthtimeNs))
     }
     this.#files.sort((a, b) => (bornNs.get(a) ?? 0) - (bornNs.get(b) ?? 0))
@@ -233,6 +233,19 @@ export class OutboxFiles {
     const common = withFile(this.#path, (fd) => [...this.#copies].map((copy) => commonStart(fd, copy.fd)))
     this.#copies.clear()
     return Math.max(0, ...(common ?? []))
+  }
+
+  /**
+   * Renames a link to the generation that the cursor has for its file: the file was emptied while the link could not be
+   * renamed. Otherwise the name of the link counts.
+   * @throws the system error
+   */
+  #repairLink(generation: string): string {
+    const stats = lstatSync(this.#taken.pathOf(generation), { bigint: true })
+    const unlinked = [...this.#marks.values()].filter((mark) => mark.linked === false)
+    const actual = unlinked.findLast((mark) => isInodeOf(stats, mark))?.generation ?? generation
+    if (actual !== generation) this.#taken.move(generation, actual)
+    return actual
   }
 
   /** Begins a new generation of an empty file, so that the lines of a copied directory get other ids. */

@@ -71,7 +71,12 @@ export class TakenDirectory {
 
   /** Renames a link to another generation. @returns whether the file system allowed it */
   rename(from: string, to: string): boolean {
-    return succeeds(() => renameSync(this.pathOf(from), this.pathOf(to)))
+    return succeeds(() => this.move(from, to))
+  }
+
+  /** Does the same. @throws the system error */
+  move(from: string, to: string): void {
+    renameSync(this.pathOf(from), this.pathOf(to))
   }
 
   /** Removes a link, if it exists. @throws the system error */
