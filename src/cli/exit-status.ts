@@ -100,22 +100,27 @@ function failureDocument(
 }
 
 /** Codes of file system errors that a user can fix. Any other unexpected error is a bug and shows its stack. */
-const fixableCodes = new Set(["EACCES", "EDQUOT", "EMFILE", "ENOSPC", "ENOTDIR", "EPERM", "EROFS"])
-
-/** Codes of a native library that is missing, or made for another platform. */
-const nativeCodes = new Set(["MODULE_NOT_FOUND", "ERR_DLOPEN_FAILED"])
+const fixableCodes = new Set([
+  ...[
+    "EACCES",
+    "EDQUOT",
+    "EFBIG",
+    "EFTYPE",
+    "EISDIR",
+    "ELOOP",
+    "EMFILE",
+    "ENOSPC",
+    "ENOTDIR",
+    "EPERM",
+    "EROFS",
+  ],
+])
 
 /** Returns an error as a failure to report; undefined if it is a bug of this program. */
 export function expectedFailure(error: unknown): ChatError | undefined {
   if (error instanceof ChatError) return error
   if (!(error instanceof Error)) return undefined
   const { code = "", path, syscall = "open" } = error as NodeJS.ErrnoException
-  if (nativeCodes.has(code) && error.message.includes("libsql")) {
-    return new ChatError("UNSUPPORTED", "the native library of libsql is missing for this platform", {
-      hint: "install it again on this machine, with optional dependencies: npm install --include=optional",
-      cause: error,
-    })
-  }
   if (path === undefined || !fixableCodes.has(code)) return undefined
   return new ChatError("FILE_FAILED", `${path}: cannot be used (${syscall}: ${code})`, { cause: error })
 }

@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
 import { mergeConfig, wantsColor } from "../../src/cli/config.js"
+import { isRoot, SmallDisk } from "../kit/file-system.js"
 import { temporaryDirectory } from "../kit/temporary.js"
 
 const noFlags = { json: false, quiet: false, home: undefined }
@@ -42,6 +43,17 @@ describe("mergeConfig", () => {
     expect(find(12_345).home).toBe(join(inside, ".agentchat"))
     mkdirSync(join(inside, ".agentchat"))
     expect(find(12_345).shownHome).toBe(".agentchat")
+  })
+
+  it.runIf(isRoot())("finds no .agentchat beyond the file system of the working directory", () => {
+    const mounted = new SmallDisk(1024 * 1024).path
+    const inside = join(mounted, "src")
+    mkdirSync(inside)
+    mkdirSync(join(mounted, "../.agentchat"))
+    const find = () => mergeConfig(noFlags, {}, inside, process.getuid?.() ?? 0).shownHome
+    expect(find()).toBe(".agentchat")
+    mkdirSync(join(mounted, ".agentchat"))
+    expect(find()).toBe("../.agentchat")
   })
 
   it("names AGENTCHAT_NAME if it is no name", () => {

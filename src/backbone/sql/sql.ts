@@ -1,4 +1,5 @@
 import { createRequire } from "node:module"
+import { ChatError } from "../../protocol/errors.js"
 
 /** The value of a column. */
 export type SqlValue = string | number | null | Buffer
@@ -16,6 +17,24 @@ interface Database {
   close(): void
 }
 
+/** Codes of a native library that is missing, or made for another platform. */
+const nativeCodes = new Set(["MODULE_NOT_FOUND", "ERR_DLOPEN_FAILED"])
+
+/** @throws {ChatError} UNSUPPORTED without the native library */
+function loadDriver(): new (path: string) => Database {
+  try {
+    return createRequire(import.meta.url)("libsql") as new (
+      path: string,
+    ) => Database
+  } catch (error) {
+    if (!nativeCodes.has((error as NodeJS.ErrnoException).code ?? "")) throw error
+    throw new ChatError("UNSUPPORTED", "the native library of libsql is missing for this platform", {
+      hint: "install it again on this machine, with optional dependencies: npm install --include=optional",
+      cause: error,
+    })
+  }
+}
+
 /** A connection to an SQLite file. Calls block. Errors of the driver are thrown unchanged, see {@link sqlFault}. */
 export class Sql {
   readonly #database: Database
@@ -23,8 +42,7 @@ export class Sql {
 
   /** Opens a file; creates it if it does not exist. */
   constructor(path: string) {
-    const driver = createRequire(import.meta.url)("libsql") as new (path: string) => Database
-    this.#database = new driver(path)
+    this.#database = new (loadDriver())(path)
   }
 
   get isInTransaction(): boolean {

@@ -179,7 +179,7 @@ async function computeRatings(
           anew: choice.recalculate,
           onProblem: reportUnwritten(context, files),
         })
-      : rateFiles(
+      : await rateFiles(
           choice.receipts.map((path) => resolve(system.cwd, path)),
           [own, given],
           (path, refused) => reportRefused(context, path, refused),

@@ -1,4 +1,3 @@
-import { createReadStream, statSync } from "node:fs"
 import { resolve } from "node:path"
 import { openHome } from "../../daemon/files/home.js"
 import { ChatError } from "../../protocol/errors.js"
@@ -58,10 +57,9 @@ export const receipts = defineCommand({
     for (const path of options.keys ?? []) addKeysFile(keys, resolve(context.system.cwd, path))
     const choice = { ...options, keys, file }
     const path = pathOf(context, file)
-    if (file !== "-" && !isStream(path)) return await act(context, action, { ...choice, source: path })
-    const { withInputFile } = await import("../receipts/receipt-source.js")
-    const input = file === "-" ? context.io.input : createReadStream(path)
-    return withInputFile(input, (source) => act(context, action, { ...choice, source }))
+    const { withInputFile, withReceipts } = await import("../receipts/receipt-source.js")
+    const run = (source: ReadableFile) => act(context, action, { ...choice, source })
+    return file === "-" ? await withInputFile(context.io.input, run) : await withReceipts(path, run)
   },
 })
 
@@ -88,12 +86,6 @@ function refuseMisplaced(
     const option = options.name === undefined ? "identity" : "name"
     throw new ChatError("USAGE", `--${option}: not allowed with verify, which checks every receipt`)
   }
-}
-
-/** Tests for a pipe, such as /dev/stdin or that of `<(command)`, which can be read only once. */
-function isStream(path: string): boolean {
-  const stat = statSync(path, { throwIfNoEntry: false })
-  return stat !== undefined && (stat.isFIFO() || stat.isSocket() || stat.isCharacterDevice())
 }
 
 function pathOf({ config, system }: Context, file: string | undefined): string {

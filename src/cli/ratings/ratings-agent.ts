@@ -1,7 +1,8 @@
 /** Finds the agent that a command names, without asking a relay. */
+import { realpathSync } from "node:fs"
+import { readIfExists } from "../../base/files.js"
 import { openHome } from "../../daemon/files/home.js"
 import { identityFileOf } from "../../daemon/status.js"
-import { readSecretFile } from "../../identity/secret-file.js"
 import { ChatError } from "../../protocol/errors.js"
 import { type AgentRef, type InstanceName, persistentIdPattern } from "../../protocol/names.js"
 import type { Context } from "../context.js"
@@ -115,7 +116,10 @@ async function idsNamed({ config, clock }: Context, wanted: string): Promise<Set
 /** Reads an identity file without verifying it. The result is only used to look up verified data. */
 export function peekIdentity(path: string): PeekedIdentity {
   try {
-    const { did, name, rotations } = JSON.parse(readSecretFile(path).text) as Record<string, unknown>
+    const { did, name, rotations } = JSON.parse(readIfExists(realpathSync(path)) ?? "") as Record<
+      string,
+      unknown
+    >
     return {
       did: typeof did === "string" ? did : undefined,
       name: typeof name === "string" ? name : undefined,

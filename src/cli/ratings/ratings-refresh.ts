@@ -11,7 +11,7 @@ import { type KeyEnd, KeySuccession } from "../../ratings/key-succession.js"
 import { trustFrom } from "../../ratings/trust.js"
 import { type FilePosition, readFileChunks, readFileLines } from "../input/file-lines.js"
 import { isBlank, type KeyRing } from "../receipts/key-statements.js"
-import { type Entry, readEntries, readEntry } from "../receipts/receipt-source.js"
+import { type Entry, readEntries, readEntry, withReceipts } from "../receipts/receipt-source.js"
 import {
   isSame,
   nameOfEnd,
@@ -81,14 +81,16 @@ export function refreshRatings(files: RatingsFiles, options: RefreshOptions): Ra
  * @param onRefused - called with the invalid lines of each file
  * @throws {ChatError} NOT_FOUND
  */
-export function rateFiles(
+export async function rateFiles(
   paths: readonly string[],
   rings: readonly KeyRing[],
   onRefused: (path: string, refused: RefusedLines) => void,
-): RatedDeals {
+): Promise<RatedDeals> {
   const facts = noFacts()
   for (const path of paths) {
-    for (const { line, entry } of readEntries(path)) if (!takeEntry(entry, facts)) refuse(line, facts)
+    await withReceipts(path, (file) => {
+      for (const { line, entry } of readEntries(file)) if (!takeEntry(entry, facts)) refuse(line, facts)
+    })
     onRefused(path, facts.refused)
     facts.refused = noRefused
   }

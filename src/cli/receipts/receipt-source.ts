@@ -1,5 +1,13 @@
 /** Reads receipts from a file of lines of any size, from one JSON document, or from standard input. */
-import { closeSync, createWriteStream, mkdtempSync, openSync, rmSync } from "node:fs"
+import {
+  closeSync,
+  createReadStream,
+  createWriteStream,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  statSync,
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { Readable } from "node:stream"
@@ -92,7 +100,7 @@ export async function* judgeReceipts(
  * Copies standard input to a temporary file for the duration of `use`, because receipts are read more than once.
  * @throws {ChatError} NOT_FOUND if it cannot be read or copied
  */
-export async function withInputFile<T>(input: Readable, use: (file: number) => Promise<T>): Promise<T> {
+export async function withInputFile<T>(input: Readable, use: (file: number) => T | Promise<T>): Promise<T> {
   let file: number | undefined
   try {
     try {
@@ -107,6 +115,17 @@ export async function withInputFile<T>(input: Readable, use: (file: number) => P
   } finally {
     if (file !== undefined) closeSync(file)
   }
+}
+
+/**
+ * Calls `use` with a file of receipts that can be read more than once: a pipe, such as /dev/stdin or that of `<(command)`,
+ * is copied first.
+ * @throws {ChatError} as {@link withInputFile}
+ */
+export async function withReceipts<T>(path: string, use: (file: ReadableFile) => T | Promise<T>): Promise<T> {
+  const stat = statSync(path, { throwIfNoEntry: false })
+  const isStream = stat?.isFIFO() === true || stat?.isSocket() === true || stat?.isCharacterDevice() === true
+  return isStream ? await withInputFile(createReadStream(path), use) : await use(path)
 }
 
 /** Opens a file that is already deleted, so that nothing is left however the program ends. */
