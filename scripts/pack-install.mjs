@@ -1,10 +1,8 @@
 import { execFileSync } from "node:child_process"
 import { existsSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { readJson, root } from "./project.mjs"
-import { removeShrinkwrap, writeShrinkwrap } from "./shrinkwrap.mjs"
-
-/** @typedef {{ packages: Record<string, { dev?: boolean, devOptional?: boolean }> }} Lock */
+import { root } from "./project.mjs"
+import { pinnedLock, removeShrinkwrap, writeShrinkwrap } from "./shrinkwrap.mjs"
 
 /**
  * Packs the project as for publishing. dist/ must be built.
@@ -41,11 +39,8 @@ export function install(tarball, folder) {
 
 /** Returns the names of the packages that a user installs; a nested package comes with its parent. */
 function shippedPackages() {
-  const lock = /** @type {Lock} */ (readJson("package-lock.json"))
-  const shipped = Object.entries(lock.packages).filter(
-    ([, { dev, devOptional }]) => dev !== true && devOptional !== true,
-  )
-  return shipped.flatMap(([path]) => /^node_modules\/((?:@[^/]+\/)?[^/]+)$/.exec(path)?.[1] ?? [])
+  const shipped = Object.keys(pinnedLock().packages)
+  return shipped.flatMap((path) => /^node_modules\/((?:@[^/]+\/)?[^/]+)$/.exec(path)?.[1] ?? [])
 }
 
 /** @param {string} name */

@@ -10,16 +10,20 @@ import { readJson, root } from "./project.mjs"
 
 const path = join(root, "npm-shrinkwrap.json")
 
-/** Writes the packages of package-lock.json that a user installs, with their versions and hashes. */
-export function writeShrinkwrap() {
+/** Returns the part of package-lock.json that a user installs, as an object of packages and as text. */
+export function pinnedLock() {
   const lock = /** @type {Lock} */ (readJson("package-lock.json"))
   const { "": project = {}, ...packages } = lock.packages
   const { devDependencies: _, ...shipped } = project
   const installed = Object.entries(packages).filter(
     ([, { dev, devOptional }]) => dev !== true && devOptional !== true,
   )
-  const pinned = { ...lock, packages: { "": shipped, ...Object.fromEntries(installed) } }
-  writeFileSync(path, `${JSON.stringify(pinned, undefined, 2)}\n`)
+  const pinned = { "": shipped, ...Object.fromEntries(installed) }
+  return { packages: pinned, text: `${JSON.stringify({ ...lock, packages: pinned }, undefined, 2)}\n` }
+}
+
+export function writeShrinkwrap() {
+  writeFileSync(path, pinnedLock().text)
 }
 
 export function removeShrinkwrap() {
