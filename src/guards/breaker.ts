@@ -36,7 +36,7 @@ interface BreakerState {
   talkers?: readonly string[] | undefined
 }
 
-/** What tells whether a message answers somebody. */
+/** The fields of a message that show whether it answers somebody. */
 export interface AnswerFacts {
   readonly to: string
   readonly content?: string | undefined
