@@ -138,7 +138,7 @@ export class SameRule extends Rule {
     const [first] = copies
     const dropMs = first === undefined ? undefined : (history?.times[first] ?? ts) + sameWindowMs - ts
     const evidence = copies.map((n) => history?.ids[n] ?? "").slice(-10)
-    // Whoever was stopped for repetitions is stopped at the next one.
+    // An author that was stopped for repetitions is stopped at the next one.
     const wasStopped = this.stops.find(this.name, scope, ts) !== undefined
     const used = wasStopped ? limit : this.#recentDrops(history, ts).length
     return [{ scope, used, cost: copies.length > 0 ? 1 : 0, limit, evidence, dropMs }]
