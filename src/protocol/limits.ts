@@ -44,6 +44,8 @@ export const defaultLimits = {
   challengeMs: 30_000,
   /** Message ids remembered per sender, to recognise a message that is sent twice. */
   rememberedIds: 2_048,
+  /** Bytes of the ids that are remembered of all agents. */
+  rememberedIdBytes: 128 * 1024 * 1024,
   /** Requests other than messages per second of one session. */
   requestsPerSecond: 50,
   /** Requests other than messages one session may send at once after a pause. */

@@ -24,6 +24,7 @@ import { Roster } from "./roster/roster.js"
 import { RosterSync } from "./roster/roster-sync.js"
 import { makeAgentMemory } from "./sessions/agent.js"
 import { Heartbeat } from "./sessions/heartbeat.js"
+import { IdBudget } from "./sessions/id-budget.js"
 import { SessionRegistry } from "./sessions/session-registry.js"
 import { TaskService } from "./tasks/task-service.js"
 import { WriteScheduler } from "./wire/write-scheduler.js"
@@ -58,7 +59,9 @@ export async function openServices(settings: RelaySettings, backbone: Backbone) 
   const sessions = new SessionRegistry()
   const heartbeat = new Heartbeat(sessions, clock, limits)
   const roster = new Roster(sessions, limits.identities, clock)
-  const knownAgents = new KnownAgents(clock, limits.identities, () => makeAgentMemory(limits, clock))
+  const ids = new IdBudget(limits.rememberedIdBytes)
+  const makeMemory = () => makeAgentMemory(limits, clock, ids)
+  const knownAgents = new KnownAgents(clock, limits.identities, makeMemory)
   const bus = await RelayBus.open(backbone, sessions, log)
   const mailboxes = await Mailboxes.open(backbone, { sessions, roster, limits, clock, log })
   const direct = new DirectDelivery({ sessions, bus, mailboxes, clock })
@@ -77,7 +80,7 @@ export async function openServices(settings: RelaySettings, backbone: Backbone) 
 
   const services = {
     ...{ backbone, writes, sessions, heartbeat, roster, rosterSync, knownAgents, mailboxes, direct },
-    ...{ bookmarks, channels, membership, router, guards, tasks, deals },
+    ...{ bookmarks, channels, membership, router, guards, tasks, deals, makeMemory },
     /** Takes a line that somebody else may cause again and again. */
     warn: log,
   }
@@ -134,6 +137,9 @@ function connectEvents(services: Services, { clock, log }: RelaySettings): void 
       mailboxes.close(agent)
       void bookmarks.release(agent.id)
       knownAgents.leave(agent.id)
+    } else {
+      agent.memory.sentIds.clear()
+      agent.memory.delivered.clear()
     }
     rosterSync.departed(agent)
     makeRoom(services)

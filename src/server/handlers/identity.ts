@@ -8,7 +8,7 @@ import type { RotationClaim } from "../../protocol/message-fields.js"
 import type { AgentId } from "../../protocol/names.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { RelaySettings, Services } from "../services.js"
-import { Agent, makeAgentMemory } from "../sessions/agent.js"
+import { Agent } from "../sessions/agent.js"
 import { Challenge, type Claim } from "../sessions/challenge.js"
 import { addressOrigin } from "../sessions/origin.js"
 import type { Session } from "../sessions/session.js"
@@ -30,6 +30,7 @@ type IdentityServices = Pick<
   | "warn"
   | "sessions"
   | "knownAgents"
+  | "makeMemory"
   | "roster"
   | "rosterSync"
   | "mailboxes"
@@ -123,7 +124,7 @@ function admit(
   current?.displace(message.process)
   const ids = succeed(keys, services, settings)
   const address = addressOrigin(session.remoteAddress)
-  const memory = publicKey === undefined ? makeAgentMemory(limits, clock) : knownAgents.enter(id)
+  const memory = publicKey === undefined ? services.makeMemory() : knownAgents.enter(id)
   const agent = new Agent(id, name, memory, session.sendQueue, { clock, staleMs: limits.staleMs, address })
   const isSuccessor = ids.length > 0
   const formerly = isSuccessor ? ids.slice(0, -1) : undefined

@@ -113,6 +113,8 @@ export class KnownAgents {
         if (agent.isConnected || this.#agents.get(id) !== agent) continue
         this.#agents.delete(id)
         this.#departures.delete(id)
+        agent.memory.sentIds.clear()
+        agent.memory.delivered.clear()
         forget(id)
       }
     } finally {

@@ -9,6 +9,7 @@ import { formatMessagePrefix } from "../delivery/message-json.js"
 import { formatEntry, type RosterFacts } from "../roster/roster-record.js"
 import type { SendQueue } from "../wire/send-queue.js"
 import { DeliveredIds } from "./delivered-ids.js"
+import type { IdBudget } from "./id-budget.js"
 import { keyOrigin, type Origin } from "./origin.js"
 import { SentIds } from "./sent-ids.js"
 import { WriteSequencer } from "./write-sequencer.js"
@@ -24,16 +25,17 @@ export interface AgentMemory {
   readonly sequencer: WriteSequencer
 }
 
-/** Makes the memory of an agent that is not remembered. */
+/** Makes the memory of an agent that is not remembered. @param ids - for the ids of all agents */
 export function makeAgentMemory(
   { ratePerSecond, rateBurst, rememberedIds }: Pick<Limits, "ratePerSecond" | "rateBurst" | "rememberedIds">,
   clock: Clock,
+  ids?: IdBudget,
 ): AgentMemory {
   return {
     meter: new Gcra({ ratePerSecond, burst: rateBurst }),
     startMs: clock.monotonic(),
-    sentIds: new SentIds(rememberedIds),
-    delivered: new DeliveredIds(),
+    sentIds: new SentIds(rememberedIds, ids),
+    delivered: new DeliveredIds(ids),
     sequencer: new WriteSequencer(clock),
   }
 }

@@ -1,7 +1,11 @@
 import { hash, randomBytes } from "node:crypto"
+import type { IdBudget } from "./id-budget.js"
 
 /** Ids remembered per agent: at least this many, at most twice as many. */
 const maxIds = 4_096
+/** Bytes of an id in a map, and ids after which they are counted again. */
+const idBytes = 40
+const countedIds = 64
 /** Part of each hash, so that nobody can choose an id that looks like another one. */
 const secret = randomBytes(16).toString("hex")
 
@@ -13,6 +17,12 @@ export class DeliveredIds {
   /** By hash: whether a reader was reported. */
   #young = new Map<number, boolean>()
   #old: ReadonlyMap<number, boolean> = new Map()
+  readonly #budget: IdBudget | undefined
+
+  /** @param budget - for the ids of all agents */
+  constructor(budget?: IdBudget) {
+    this.#budget = budget
+  }
 
   /** Adds a message, unless it was sent before. */
   add(id: string): void {
@@ -31,6 +41,7 @@ export class DeliveredIds {
   clear(): void {
     this.#young = new Map()
     this.#old = new Map()
+    this.#budget?.note(this, 0)
   }
 
   #set(key: number, isRead: boolean): void {
@@ -39,6 +50,8 @@ export class DeliveredIds {
       this.#young = new Map()
     }
     this.#young.set(key, isRead)
+    const count = this.#young.size + this.#old.size
+    if (count % countedIds === 1) this.#budget?.note(this, (count + countedIds) * idBytes)
   }
 }
 

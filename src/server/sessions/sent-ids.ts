@@ -1,8 +1,9 @@
 import { crc32 } from "node:zlib"
 import type { Appended } from "../../backbone/backbone.js"
-import { RecentMap } from "../../base/recent-map.js"
 import type { ClientMessage } from "../../protocol/client-messages.js"
 import { idUsed } from "../../protocol/message-id.js"
+import { AckTable } from "./ack-table.js"
+import type { IdBudget } from "./id-budget.js"
 
 /** The digest of a message has 32 bits of its checksum and 20 of its length, which fit into the integer part of a number. */
 const lengthRange = 2 ** 20
@@ -54,12 +55,17 @@ interface Sent<Ack> {
 
 /** The last message ids of one sender: at least `count` of them, at most twice as many. */
 export class SentIds {
-  readonly #acks: RecentMap<Sent<SentAck>>
+  readonly #count: number
+  readonly #budget: IdBudget | undefined
+  #young = new AckTable()
+  #old: AckTable | undefined
   /** Acks that depend on a store that has not answered yet. */
   readonly #pending = new Map<string, Sent<Promise<SentAck>>>()
 
-  constructor(count: number) {
-    this.#acks = new RecentMap(count)
+  /** @param budget - for the ids of all senders */
+  constructor(count: number, budget?: IdBudget) {
+    this.#count = count
+    this.#budget = budget
   }
 
   /**
@@ -68,7 +74,7 @@ export class SentIds {
    * @throws {ChatError} ID_USED if the id is that of another message; the promise may reject with it too
    */
   find(id: string, digest: number): SentAck | Promise<SentAck> | undefined {
-    const known = this.#acks.get(id)
+    const known = this.#young.get(id) ?? this.#old?.get(id)
     if (known !== undefined) return same(id, known, digest)
     // Without a store there are none, and looking up a string costs its hash.
     const pending = this.#pending.size === 0 ? undefined : this.#pending.get(id)
@@ -77,7 +83,15 @@ export class SentIds {
 
   /** Adds the ack of an id that {@link find} does not know. */
   remember(id: string, digest: number, ack: SentAck): void {
-    this.#acks.set(id, { digest, ack })
+    const { bytes } = this.#young
+    if (this.#young.size >= this.#count) {
+      this.#old = this.#young
+      this.#young = new AckTable()
+    }
+    const isFirst = this.#young.size === 0
+    this.#young.add(id, digest, ack)
+    if (isFirst || this.#young.bytes !== bytes)
+      this.#budget?.note(this, this.#young.bytes + (this.#old?.bytes ?? 0))
   }
 
   /** Adds an ack when it resolves. If it is rejected, the id can be used again. */
@@ -98,7 +112,9 @@ export class SentIds {
   }
 
   clear(): void {
-    this.#acks.clear()
+    this.#young = new AckTable()
+    this.#old = undefined
+    this.#budget?.note(this, 0)
   }
 }
 

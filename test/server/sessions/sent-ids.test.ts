@@ -4,6 +4,21 @@ import { type SentAck, SentIds } from "../../../src/server/sessions/sent-ids.js"
 const receiptOf = (seq: number): SentAck => ({ ts: 1, seq, recipients: 1, isMember: true, hops: 0 })
 
 describe("SentIds", () => {
+  it("returns the same ack as the first time", () => {
+    const ids = new SentIds(1_000)
+    const acks: SentAck[] = [
+      { ts: 1_800_000_000_000, seq: 2 ** 52, recipients: 10_000, isMember: false, hops: 99 },
+      { ts: 1, seq: undefined, recipients: 0, isMember: true, hops: 0, to: "@0123456789abcdef" },
+      { ts: 1, seq: 0, recipients: 1, isMember: true, hops: 1, isRepeated: true },
+    ]
+    for (const [kind, ack] of acks.entries()) {
+      for (let i = 0; i < 200; i++) ids.remember(`a.${kind}.${i}`, 2 ** 52 - i, ack)
+    }
+    for (const [kind, ack] of acks.entries()) {
+      for (let i = 0; i < 200; i++) expect(ids.find(`a.${kind}.${i}`, 2 ** 52 - i)).toEqual(ack)
+    }
+  })
+
   it("remembers at least `count` ids and at most twice as many", () => {
     const ids = new SentIds(100)
     for (let i = 0; i < 1000; i++) ids.remember(`${i}`, 7, receiptOf(i))
