@@ -4,6 +4,7 @@ import { basename, resolve } from "node:path"
 import { omitUndefined } from "../../base/plain.js"
 import { formatForTerminal } from "../../base/visible-text.js"
 import { parseServerUrl } from "../../client/server-url.js"
+import { FileTail, watchDirectory } from "../../daemon/files/file-tail.js"
 import { openHome } from "../../daemon/files/home.js"
 import type { DaemonPaths } from "../../daemon/files/paths.js"
 import type { DaemonStart } from "../../daemon/options.js"
@@ -20,7 +21,6 @@ import type { Context } from "../context.js"
 import { reportSuccess } from "../exit-status.js"
 import { isSameServer } from "../relay/session.js"
 import { defaultInstance, defaultNick } from "./daemon-choice.js"
-import { FileTail, watchDirectory } from "./file-tail.js"
 
 /** Milliseconds a start waits for the relay before it reports that the daemon keeps trying. */
 const connectMs = 5_000

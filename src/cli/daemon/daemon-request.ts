@@ -7,6 +7,7 @@ import { closeSync, constants, existsSync, fstatSync, readSync } from "node:fs"
 import { join } from "node:path"
 import type { Clock } from "../../base/clock.js"
 import { openPlain, writeAll, writeFileAtomic } from "../../base/files.js"
+import { FileTail, watchDirectory } from "../../daemon/files/file-tail.js"
 import type { DaemonPaths } from "../../daemon/files/paths.js"
 import { mayOvertake } from "../../daemon/outbox/limits.js"
 import { readStatus } from "../../daemon/status.js"
@@ -17,7 +18,6 @@ import { defaultLimits } from "../../protocol/limits.js"
 import { formatCommandId } from "../../protocol/message-id.js"
 import type { Draft } from "../../protocol/statements.js"
 import type { System } from "../context.js"
-import { FileTail, watchDirectory } from "./file-tail.js"
 
 /** Milliseconds between two reads of the files, in case the system reports no changes. */
 const pollMs = 25

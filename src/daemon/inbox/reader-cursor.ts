@@ -7,16 +7,33 @@ import { ensureDirectory } from "../files/home.js"
 import type { DaemonPaths } from "../files/paths.js"
 
 const suffix = ".json"
-const maxCursorBytes = 4096
+/** Room for the groups of lines that a reader may have taken from between unread ones. */
+const maxCursorBytes = 128 * 1024
+
+/** Lines from the first number to the second, both included. */
+type Range = readonly [first: number, last: number]
+
+/** The lines that a reader has: all up to `seq`, and those in `also`, which are in order and apart from each other. */
+export interface ReaderPosition {
+  readonly seq: number
+  readonly also: readonly Range[]
+}
+
+const beginning: ReaderPosition = { seq: 0, also: [] }
+
+/** Reports whether the reader at a position has a line. */
+export function hasLine({ seq, also }: ReaderPosition, line: number): boolean {
+  return line <= seq || also.some(([first, last]) => first <= line && line <= last)
+}
 
 /** The position of one named reader of an inbox. Every reader has its own. */
 export class ReaderCursor {
   readonly path: string
-  #seq: number
+  #position: ReaderPosition
 
-  private constructor(path: string, seq: number) {
+  private constructor(path: string, position: ReaderPosition) {
     this.path = path
-    this.#seq = seq
+    this.#position = position
   }
 
   /**
@@ -28,9 +45,19 @@ export class ReaderCursor {
     return new ReaderCursor(path, readCursor(path))
   }
 
-  /** `seq` of the last line this reader took; 0 before the first. */
+  /** `seq` of the last line up to which this reader has all lines; 0 before the first. */
   get seq(): number {
-    return this.#seq
+    return this.#position.seq
+  }
+
+  /** Number of groups of lines that this reader took although lines before them are unread. */
+  get groupsApart(): number {
+    return this.#position.also.length
+  }
+
+  /** Reports whether this reader has a line. */
+  has(line: number): boolean {
+    return hasLine(this.#position, line)
   }
 
   /**
@@ -39,56 +66,100 @@ export class ReaderCursor {
    * @throws {ChatError} FILE_FAILED when the file cannot be written
    */
   confirm(seq: number): void {
-    const known = Math.max(this.#seq, readCursor(this.path))
-    this.#seq = Math.max(known, seq)
-    if (seq <= known) return
+    this.#add([[1, seq]])
+  }
+
+  /**
+   * Records that the consumer has these lines, as {@link confirm} does; the lines between them stay unread.
+   * @param lines - numbers in rising order
+   */
+  take(lines: readonly number[]): void {
+    this.#add(lines.map((line) => [line, line]))
+  }
+
+  #add(ranges: readonly Range[]): void {
+    const stored = readCursor(this.path)
+    const position = unite([stored, this.#position, { seq: 0, also: ranges }])
+    this.#position = position
+    const content = format(position)
+    if (content === format(stored)) return
     try {
       ensureDirectory(dirname(this.path))
-      writeFileAtomic(this.path, `${JSON.stringify({ v: 1, seq })}\n`)
+      writeFileAtomic(this.path, content)
     } catch (error) {
       throw asFileProblem(error, this.path)
     }
   }
 }
 
-/**
- * Returns the furthest position of any reader; 0 if there is none. An inbox whose files were all deleted continues after
- * it, so that no reader mistakes new lines for old ones.
- */
-export function furthestCursor(dir: string): number {
-  return Math.max(0, ...listCursors(dir).values())
+/** Returns the position that has the lines of all. */
+function unite(positions: readonly ReaderPosition[]): ReaderPosition {
+  const ranges = positions.flatMap(({ seq, also }): Range[] => [[1, seq], ...also])
+  let seq = 0
+  const also: [number, number][] = []
+  for (const [first, last] of ranges.sort(([a], [b]) => a - b)) {
+    const before = also.at(-1)
+    if (first <= seq + 1) seq = Math.max(seq, last)
+    else if (before !== undefined && first <= before[1] + 1) before[1] = Math.max(before[1], last)
+    else also.push([first, last])
+  }
+  return { seq, also }
 }
 
-/** Returns the position of each reader by file name; a damaged cursor counts as 0. */
-export function listCursors(dir: string): Map<string, number> {
+function format({ seq, also }: ReaderPosition): string {
+  return `${JSON.stringify({ v: 1, seq, ...(also.length > 0 && { also }) })}\n`
+}
+
+/**
+ * Returns the number of the furthest line that any reader has; 0 if there is none. An inbox whose files were all deleted
+ * continues after it, so that no reader mistakes new lines for old ones.
+ */
+export function furthestCursor(dir: string): number {
+  const positions = [...listCursors(dir).values()]
+  return Math.max(0, ...positions.map(({ seq, also }) => also.at(-1)?.[1] ?? seq))
+}
+
+/** Returns the position of each reader by file name; a damaged cursor counts as one at the beginning. */
+export function listCursors(dir: string): Map<string, ReaderPosition> {
   const names = listIfExists(dir).filter((name) => name.endsWith(suffix))
-  return new Map(names.map((name) => [name, seqAt(join(dir, name))]))
+  return new Map(names.map((name) => [name, positionAt(join(dir, name))]))
 }
 
 /** Anybody may delete a cursor at any time, to forget its reader. */
-function seqAt(path: string): number {
-  return seqIn(readIfExists(path, maxCursorBytes)) ?? 0
+function positionAt(path: string): ReaderPosition {
+  return parse(readIfExists(path, maxCursorBytes)) ?? beginning
 }
 
-function readCursor(path: string): number {
+function readCursor(path: string): ReaderPosition {
   let text: string | undefined
   try {
     text = readIfExists(path, maxCursorBytes)
   } catch (error) {
     throw asFileProblem(error, path)
   }
-  const seq = text === undefined ? 0 : seqIn(text)
-  if (seq !== undefined) return seq
+  const position = text === undefined ? beginning : parse(text)
+  if (position !== undefined) return position
   throw new ChatError("FILE_FAILED", `${path}: not a reader's cursor`, {
     hint: "delete the file to read from the beginning",
   })
 }
 
-function seqIn(text = ""): number | undefined {
+function parse(text = ""): ReaderPosition | undefined {
   try {
-    const { seq } = JSON.parse(text) as { seq?: unknown }
-    return Number.isSafeInteger(seq) && (seq as number) >= 0 ? (seq as number) : undefined
+    const { seq, also = [] } = JSON.parse(text) as { seq?: unknown; also?: unknown }
+    if (!isLineNumber(seq) || !Array.isArray(also) || !also.every(isRange)) return undefined
+    return unite([{ seq, also }])
   } catch {
     return undefined
   }
+}
+
+function isRange(value: unknown): value is Range {
+  if (!Array.isArray(value) || value.length !== 2 || !value.every(isLineNumber)) return false
+  const [first = 0, last = 0] = value
+  return first <= last
+}
+
+function isLineNumber(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0
 }

@@ -1,4 +1,5 @@
 import { closeSync, fstatSync } from "node:fs"
+import { basename, dirname } from "node:path"
 import type { Clock, Timer } from "../../base/clock.js"
 import { openIfExists, withFile } from "../../base/files.js"
 import type { DaemonPaths } from "../files/paths.js"
@@ -21,10 +22,8 @@ export type InboxFiles = Pick<DaemonPaths, "inbox" | "segments">
 
 type OnDamaged = (text: string) => void
 
-/** Milliseconds a follower sleeps without a file event. */
+/** Milliseconds a follower sleeps without a file event; where the system reports none, it finds new lines that late. */
 const idleMs = 1_000
-/** Milliseconds it sleeps right after lines came: chokidar drops a second change that comes soon after the first. */
-const recheckMs = 20
 
 /**
  * Reads the lines of an inbox in order, across its segments and the file, up to its current end. The daemon may rotate
@@ -70,23 +69,24 @@ export async function* followInbox(
   const isOver = () => signal.aborted
   const reportOnce = withoutRepeats(onDamaged)
   signal.addEventListener("abort", notify)
-  // Loading chokidar takes longer than a short read; only followers pay for it.
-  const { watch } = await import("chokidar")
-  // The first event, sent when the file is found, covers changes from before the watch began.
-  const watcher = watch(files.inbox).on("all", notify)
+  // Only followers need it.
+  const { watchDirectory } = await import("../files/file-tail.js")
+  // The directory, because the file may be deleted and created again.
+  const unwatch = watchDirectory(dirname(files.inbox), (name) => {
+    if (name === null || name === basename(files.inbox)) notify()
+  })
   try {
     while (!isOver()) {
-      const before = afterSeq
       for (const entry of readInbox(files, { sinceSeq: afterSeq }, reportOnce)) {
         afterSeq = entry.seq
         yield entry
         if (isOver()) return
       }
-      await wakeUp.wait(afterSeq > before ? recheckMs : idleMs)
+      await wakeUp.wait(idleMs)
     }
   } finally {
     signal.removeEventListener("abort", notify)
-    await watcher.close()
+    unwatch()
   }
 }
 

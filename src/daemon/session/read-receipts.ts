@@ -5,7 +5,7 @@ import type { Connection } from "../../client/connection.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { DurableBatch } from "../inbox/group-commit.js"
 import { readDirectId, readSeq } from "../inbox/line.js"
-import { listCursors } from "../inbox/reader-cursor.js"
+import { hasLine, listCursors, type ReaderPosition } from "../inbox/reader-cursor.js"
 import type { Bookmark, Bookmarks } from "./bookmarks.js"
 import type { DaemonMemory } from "./daemon-memory.js"
 
@@ -51,7 +51,7 @@ export class ReadReceipts {
   /** Ids of unread direct messages and tasks by the `seq` of their line, in the order of the inbox. */
   readonly #unread = new LruMap<number, string>(maxUnread)
   #sent: { readonly atMs: number; readonly ids: readonly string[] }[] = []
-  #cursors: ReadonlyMap<string, number> | undefined
+  #cursors: ReadonlyMap<string, ReaderPosition> | undefined
   #directoryMtime = ""
   #isCheckDue = true
   #hasMoved = false
@@ -111,13 +111,13 @@ export class ReadReceipts {
     if (this.#mayHaveChanged()) this.#readCursors()
     if (!this.#hasMoved) return
     this.#hasMoved = false
-    this.#sendTaken(Math.max(0, ...(this.#cursors?.values() ?? [])))
+    this.#sendTaken()
   }
 
   /** A reader may have taken the line before it was known to be on disk. */
   #add(seq: number, id: string): void {
     this.#unread.set(seq, id)
-    if (seq <= this.#memory.state.retrieved) this.#hasMoved = true
+    if (seq <= this.#memory.state.retrieved || this.#isTaken(seq)) this.#hasMoved = true
   }
 
   #mayHaveChanged(): boolean {
@@ -134,17 +134,23 @@ export class ReadReceipts {
   #readCursors(): void {
     const before = this.#cursors
     this.#cursors = listCursors(this.#options.cursors)
-    for (const [reader, seq] of this.#cursors) {
+    for (const [reader, { seq, also }] of this.#cursors) {
       // Only the furthest position from before this process started is known.
-      const last = before === undefined ? this.#memory.state.retrieved : (before.get(reader) ?? 0)
-      if (seq > last) this.#hasMoved = true
+      const last = before === undefined ? { seq: this.#memory.state.retrieved, also: [] } : before.get(reader)
+      const isNews = (last?.also.toString() ?? "") !== also.toString()
+      if (seq > (last?.seq ?? 0) || isNews) this.#hasMoved = true
     }
   }
 
-  #sendTaken(furthest: number): void {
+  #isTaken(line: number): boolean {
+    for (const position of this.#cursors?.values() ?? []) if (hasLine(position, line)) return true
+    return false
+  }
+
+  #sendTaken(): void {
     const ids: string[] = []
     for (const [seq, id] of this.#unread) {
-      if (seq > furthest) continue
+      if (!this.#isTaken(seq)) continue
       ids.push(id)
       this.#unread.delete(seq)
     }
@@ -152,6 +158,7 @@ export class ReadReceipts {
     for (let from = 0; from === 0 || from < ids.length; from += idsPerFrame) {
       this.#send(ids.slice(from, from + idsPerFrame))
     }
+    const furthest = Math.max(0, ...Array.from(this.#cursors?.values() ?? [], ({ seq }) => seq))
     if (furthest > this.#memory.state.retrieved) this.#memory.note({ retrieved: furthest })
   }
 

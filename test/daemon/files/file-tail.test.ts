@@ -1,7 +1,7 @@
 import { appendFileSync, renameSync, truncateSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest"
-import { FileTail } from "../../../src/cli/daemon/file-tail.js"
+import { FileTail } from "../../../src/daemon/files/file-tail.js"
 import { temporaryDirectory } from "../../kit/temporary.js"
 
 describe("FileTail", () => {
