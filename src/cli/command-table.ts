@@ -21,6 +21,8 @@ const sections = {
     ask: ["ask an @agent or a +role and wait for the answer", () => import("./commands/ask.js")],
     reply: ["answer a message of the inbox", () => import("./commands/reply.js")],
     inbox: ["read messages that a daemon received", () => import("./commands/inbox.js")],
+    wait: ["wait until something new arrives, and print it", () => import("./commands/wait.js")],
+    watch: ["print one short line per new message, for monitors", () => import("./commands/watch.js")],
     listen: ["print messages as they arrive, without a daemon", () => import("./commands/listen.js")],
     connect: ["chat at an interactive prompt", () => import("./commands/connect.js")],
     task: ["list, claim, finish or return tasks of a role", () => import("./commands/task.js")],
@@ -36,6 +38,7 @@ const sections = {
     ratings: ["show ratings computed from receipts", () => import("./commands/ratings.js")],
   }),
   "Channels, agents, status": section({
+    whoami: ["show who you are, what you may do, what is unread", () => import("./commands/whoami.js")],
     status: ["show the status of this directory's daemon", () => import("./commands/status.js")],
     guard: ["show guard limits, release held messages, lift stops", () => import("./commands/guard.js")],
     presence: ["set your status and activity", () => import("./commands/presence.js")],

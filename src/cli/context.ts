@@ -33,6 +33,8 @@ export interface Io {
 export interface System {
   readonly version: string
   readonly pid: number
+  /** The process that started this one; another one once that has ended. */
+  readonly parentPid: () => number
   readonly uid: number
   readonly nodePath: string
   /** Path of the script that Node runs. */

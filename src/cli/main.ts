@@ -128,6 +128,7 @@ function processSystem(): System {
       return programVersion()
     },
     pid: process.pid,
+    parentPid: () => process.ppid,
     uid: process.getuid?.() ?? 0,
     nodePath: process.execPath,
     scriptPath: process.argv[1] ?? "",

@@ -16,7 +16,19 @@ export type Surroundings = Pick<Context, "clock" | "system"> & {
 
 /** Commands whose purpose is their output. The others do something first, and their exit status is about that. */
 const readers: ReadonlySet<string> = new Set([
-  ...["inbox", "listen", "connect", "receipts", "ratings", "proposals", "status", "pending"],
+  ...[
+    "inbox",
+    "wait",
+    "watch",
+    "whoami",
+    "listen",
+    "connect",
+    "receipts",
+    "ratings",
+    "proposals",
+    "status",
+    "pending",
+  ],
   ...["channels", "agents", "store", "completion", "version"],
 ])
 

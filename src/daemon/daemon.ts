@@ -386,6 +386,7 @@ export class Daemon {
       identity,
       compat,
       server_id: connection?.welcome.server_id ?? null,
+      operator: connection === undefined ? null : isOperator(connection.welcome),
       state,
       connected: connection !== undefined,
       pid: this.#host.pid,
@@ -400,4 +401,8 @@ export class Daemon {
       inbox: { seq: this.#inbox.lastSeq, lines: this.#inbox.lines, held_bytes: this.#inbox.heldBytes },
     }
   }
+}
+
+function isOperator({ operators, agent_id: self }: ServerMessage<"WELCOME">): boolean {
+  return operators?.includes(self) === true
 }

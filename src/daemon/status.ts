@@ -49,6 +49,8 @@ export interface DaemonStatus {
   /** True if it also accepts a relay of the first AgentChat. */
   readonly compat: boolean
   readonly server_id: string | null
+  /** True if the agent was an operator of the relay when it connected; null without a connection. */
+  readonly operator: boolean | null
   readonly state: SessionState
   readonly connected: boolean
   /** Why the session is waiting or stopped. */

@@ -9,6 +9,14 @@ describe("starting a command", { timeout: 60_000 }, () => {
   beforeAll(async () => {
     relay = await RelayProcess.start()
     workspace.must("daemon", relay.url, "--background")
+    workspace.must(
+      "send",
+      relay.url,
+      String(workspace.status("default")?.["agent_id"]),
+      "unread",
+      "--wait",
+      "mirrored",
+    )
   }, 60_000)
   afterAll(async () => {
     workspace.dispose()
@@ -23,6 +31,8 @@ describe("starting a command", { timeout: 60_000 }, () => {
 
   it.concurrent.each([
     ["reading the inbox", ["inbox", "--last", "1"]],
+    ["waiting for what is unread already", ["wait"]],
+    ["saying who one is", ["whoami"]],
     ["sending through the daemon", ["send", "#general", "hello"]],
     ["showing the status", ["status"]],
     ["listing channels through the daemon", ["channels"]],

@@ -81,6 +81,7 @@ export class CommandRoom {
       searchPath: "",
       cwd: this.dir,
       random: () => 0,
+      parentPid: () => 1,
       kill: () => {},
       interruption: () => new AbortController().signal,
       onHangup: () => {},

@@ -62,6 +62,7 @@ async function run({ argv, cwd, env, input }) {
     searchPath: env["PATH"] ?? "",
     cwd,
     random: Math.random,
+    parentPid: () => process.ppid,
     kill: (/** @type {number} */ pid, /** @type {NodeJS.Signals} */ signal) => void process.kill(pid, signal),
     onUncaught: () => {},
     interruption: () => new AbortController().signal,

@@ -51,6 +51,15 @@ export function chooseInstance(place: Place, name: InstanceName | undefined): Da
   })
 }
 
+/** Returns the daemon that {@link chooseInstance} returns. @throws {ChatError} NOT_FOUND if it was never started here */
+export function startedInstance(place: Place, name: InstanceName | undefined): DaemonPaths {
+  const paths = chooseInstance(place, name)
+  if (existsSync(paths.dir)) return paths
+  throw new ChatError("NOT_FOUND", `daemon ${paths.name} was never started here`, {
+    hint: `start it: ${startCommand(paths)}, or with a relay of its own: agentchat up`,
+  })
+}
+
 /** Returns the daemons that count where none is named: those that run, else all that ever ran here. */
 export function eligibleInstances({ config, clock }: Place): DaemonPaths[] {
   const root = openHome(config.home, config.uid)

@@ -1,19 +1,41 @@
 /** Says why a daemon does not run, has no connection, or does not send. */
 import { openHome } from "../../daemon/files/home.js"
 import type { OutboxWait } from "../../daemon/outbox/limits.js"
-import { daemonStatus } from "../../daemon/process/control.js"
-import type { DaemonStatus, OutboxStatus } from "../../daemon/status.js"
+import { readHolder } from "../../daemon/process/pid-file.js"
+import { type DaemonStatus, type OutboxStatus, readStatus } from "../../daemon/status.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { InstanceName } from "../../protocol/names.js"
 import type { Context } from "../context.js"
 import { startCommand } from "./daemon-choice.js"
 
+/** Returns the status a daemon wrote last, corrected if the process is gone. */
+export function daemonStatus(
+  { config, clock }: Pick<Context, "config" | "clock">,
+  name: InstanceName,
+): { status: DaemonStatus | undefined; running: boolean } {
+  const paths = openHome(config.home, config.uid).instance(name)
+  const running = readHolder(paths.record, clock.now()) !== undefined
+  const status = readStatus(paths.status)
+  if (status === undefined || running) return { status, running }
+  const crashed =
+    status.state === "stopped" ? status.reason : { code: "NOT_FOUND", message: "the process is gone" }
+  return { status: { ...status, state: "stopped", connected: false, reason: crashed }, running }
+}
+
 /** Notes why no new message can come, unless the daemon is connected. */
-export function noteOffline({ config, clock, io }: Context, name: InstanceName): void {
-  const { status, running } = daemonStatus(openHome(config.home, config.uid), name, clock.now())
-  if (running && status?.connected === true) return
-  const error = running ? notConnectedError(name, status) : notRunningError(name, status)
-  io.note(`${error.message}; newer messages may be missing`)
+export function noteOffline(context: Context, name: InstanceName): void {
+  const error = offlineError(context, name)
+  if (error !== undefined) context.io.note(`${error.message}; newer messages may be missing`)
+}
+
+/** Returns why no new message can come; undefined while the daemon is connected. */
+export function offlineError(
+  context: Pick<Context, "config" | "clock">,
+  name: InstanceName,
+): ChatError | undefined {
+  const { status, running } = daemonStatus(context, name)
+  if (running && status?.connected === true) return undefined
+  return running ? notConnectedError(name, status) : notRunningError(name, status)
 }
 
 /** Returns the error of a daemon that runs without a connection, with the reason from its status. */

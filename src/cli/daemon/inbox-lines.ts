@@ -30,3 +30,11 @@ export function lineAt(paths: DaemonPaths, seq: number): InboxEntry | undefined 
   for (const entry of readInbox(paths, { sinceSeq: seq - 1 })) return entry.seq === seq ? entry : undefined
   return undefined
 }
+
+/** Yields the entries that pass a test. */
+export function* only(
+  entries: Iterable<InboxEntry>,
+  isWanted: (entry: InboxEntry) => boolean,
+): Generator<InboxEntry> {
+  for (const entry of entries) if (isWanted(entry)) yield entry
+}

@@ -65,6 +65,12 @@ export const duration: Parse<number> = (text, label) => {
   throw usage(label, `${quote(text)} is not a time like 90s, 10m, 24h or 7d, up to 3650d`)
 }
 
+/** A time to wait: 0, a duration as {@link duration} reads it, or a number of seconds; in milliseconds. */
+export const waitTime: Parse<number> = (text, label) => {
+  if (text === "0") return 0
+  return /[a-z]$/.test(text) ? duration(text, label) : seconds(text, label)
+}
+
 const secondsOfUnit = new Map([
   ["s", 1],
   ["min", 60],

@@ -1,14 +1,19 @@
 import { completeHint } from "../../base/command-hint.js"
 import { formatForTerminal } from "../../base/visible-text.js"
 import { openHome } from "../../daemon/files/home.js"
-import { daemonStatus } from "../../daemon/process/control.js"
 import type { StoredPresence } from "../../daemon/session/daemon-memory.js"
 import type { DaemonStatus, GuardStop, OutboxStatus, Problem } from "../../daemon/status.js"
 import type { InstanceName } from "../../protocol/names.js"
 import { shownPath } from "../config.js"
 import type { Context } from "../context.js"
 import { chooseInstance } from "../daemon/daemon-choice.js"
-import { describeWait, notConnectedError, notRunningError, waitsOf } from "../daemon/daemon-state.js"
+import {
+  daemonStatus,
+  describeWait,
+  notConnectedError,
+  notRunningError,
+  waitsOf,
+} from "../daemon/daemon-state.js"
 import { liftedBy, reportFailure, reportSuccess } from "../exit-status.js"
 import { formatTime } from "./time.js"
 
@@ -17,9 +22,9 @@ import { formatTime } from "./time.js"
  * @returns exit status 0 if it is connected, 8 if it runs and is not, 3 if it does not run
  */
 export function reportStatus(context: Context, wanted: InstanceName | undefined): number {
-  const { config, clock } = context
+  const { config } = context
   const { name } = chooseInstance(context, wanted)
-  const { status, running } = daemonStatus(openHome(config.home, config.uid), name, clock.now())
+  const { status, running } = daemonStatus(context, name)
   if (!running) {
     const error = notRunningError(name, status)
     return reportFailure(context, error, { ...status, name, home: config.home, connected: false, running })

@@ -47,6 +47,8 @@ export interface DaemonPaths {
   /** daemon.json: the process that runs the daemon. */
   readonly record: string
   readonly cursors: string
+  /** Records of the processes that wait for lines. */
+  readonly waits: string
   readonly identity: string
   /** Shared by all daemons of the directory. */
   readonly receipts: string
@@ -111,6 +113,7 @@ function instancePaths(dir: string, name: InstanceName, atRoot: (file: string) =
     pid: at("daemon.pid"),
     record: at("daemon.json"),
     cursors: at("cursors"),
+    waits: at("waits"),
     identity: name === "default" ? atRoot("identity.json") : at("identity.json"),
     receipts: atRoot("receipts.jsonl"),
   }

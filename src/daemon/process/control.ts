@@ -186,21 +186,6 @@ export function listDaemons(root: RootPaths, nowMs: number): DaemonListEntry[] {
   })
 }
 
-/** Returns the status a daemon wrote last, corrected if the process is gone. */
-export function daemonStatus(
-  root: RootPaths,
-  name: InstanceName,
-  nowMs: number,
-): { status: DaemonStatus | undefined; running: boolean } {
-  const paths = root.instance(name)
-  const running = readHolder(paths.record, nowMs) !== undefined
-  const status = readStatus(paths.status)
-  if (status === undefined || running) return { status, running }
-  const crashed =
-    status.state === "stopped" ? status.reason : { code: "NOT_FOUND", message: "the process is gone" }
-  return { status: { ...status, state: "stopped", connected: false, reason: crashed }, running }
-}
-
 function holderOf(root: RootPaths, name: InstanceName, clock: Clock): Holder {
   const holder = readHolder(root.instance(name).record, clock.now())
   if (holder !== undefined) return holder

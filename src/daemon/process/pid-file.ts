@@ -1,4 +1,5 @@
-import { mkdirSync, realpathSync, rmSync, statSync, utimesSync } from "node:fs"
+import { randomBytes } from "node:crypto"
+import { linkSync, mkdirSync, realpathSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs"
 import { basename, dirname } from "node:path"
 import { type Clock, delay } from "../../base/clock.js"
 import { isMissing, readIfExists, writeFileAtomic } from "../../base/files.js"
@@ -117,6 +118,49 @@ function tryClaim(
   return claim
 }
 
+/**
+ * Makes `holder` the only holder of a record, unless a living process is. Needs the lock only to take over what a dead
+ * process left behind, so that short commands need not load it.
+ * @returns the claim, or the other holder
+ * @throws {ChatError} FILE_FAILED; ALREADY_RUNNING if others have been taking it over for long
+ */
+export async function claimRecord(
+  record: string,
+  holder: Holder,
+  clock: Clock,
+): Promise<Claim | LivingHolder> {
+  const deadline = clock.monotonic() + claimMs
+  const { process } = holder
+  try {
+    for (;;) {
+      const claim = new Claim({ record }, holder, homeOf(record))
+      if (claim.create()) return claim
+      const current = readHolder(record, clock.now())
+      if (current !== undefined) return current
+      // Loaded late: a record is hardly ever left behind.
+      const { underLock: lock } = await import("../files/lock-file.js")
+      const outcome: { is: Claim | LivingHolder | undefined } = { is: undefined }
+      lock(`${record}.lock`, { process, now: () => clock.now() }, () => {
+        const isGone = statSync(record, { throwIfNoEntry: false }) === undefined
+        outcome.is = isGone ? undefined : readHolder(record, clock.now())
+        // What is still there was left behind: nobody else replaces it without the lock.
+        if (isGone || outcome.is !== undefined) return
+        claim.write()
+        outcome.is = claim
+      })
+      if (outcome.is !== undefined) return outcome.is
+      if (clock.monotonic() >= deadline) {
+        throw new ChatError("ALREADY_RUNNING", `another process has been taking over ${record}`, {
+          hint: `try again; if no other process runs, delete ${record}.lock`,
+        })
+      }
+      await delay(clock, 50)
+    }
+  } catch (error) {
+    throw asFileProblem(error, record)
+  }
+}
+
 /** The directory that this process holds. */
 export class Claim {
   readonly #files: HolderFiles
@@ -130,11 +174,31 @@ export class Claim {
   }
 
   write(): void {
+    writeFileAtomic(this.#files.record, this.#content())
+    this.#writePid()
+  }
+
+  /** Writes the record in one step unless there is one. @returns whether it was written */
+  create(): boolean {
+    const { record } = this.#files
+    const temporary = `${record}.${randomBytes(6).toString("hex")}.tmp`
+    try {
+      writeFileSync(temporary, this.#content(), { mode: 0o600, flag: "wx" })
+      linkSync(temporary, record)
+      return true
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "EEXIST") return false
+      throw error
+    } finally {
+      rmSync(temporary, { force: true })
+    }
+  }
+
+  #content(): string {
     const { process, socket, agentId, server } = this.#holder
     const { dev, ino, path } = this.#home
     const content = { v: 1, ...process, socket, agent_id: agentId, server, home: { dev, ino, path } }
-    writeFileAtomic(this.#files.record, `${formatJsonLine(content)}\n`)
-    this.#writePid()
+    return `${formatJsonLine(content)}\n`
   }
 
   /**

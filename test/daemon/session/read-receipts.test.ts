@@ -59,6 +59,19 @@ describe("a read receipt", () => {
     ])
   })
 
+  it("is sent for a line that a reader took from between unread ones", () => {
+    const { harness, receipts, store, session, retrieved, read } = setUp()
+    receipts.attach(session)
+    for (let seq = 1; seq <= 3; seq++) store(seq)
+    ReaderCursor.open(harness.paths, "hook").take([2])
+    receipts.checkReaders()
+    receipts.checkReaders()
+    expect(retrieved()).toEqual([["x.2"]])
+    read(3)
+    receipts.checkReaders()
+    expect(retrieved()).toEqual([["x.2"], ["x.1", "x.3"]])
+  })
+
   it("is an empty list if only channel messages were passed, so that the relay notes the time", () => {
     const { receipts, session, retrieved, read } = setUp()
     receipts.attach(session)
