@@ -10,7 +10,7 @@ import { isTask } from "./tasks/task-messages.js"
 
 const members = anyObject()
 
-/** Tells the rows of each table that the relay can read, by the table's name. */
+/** Tests whether the relay can read a row, by the name of its table. */
 const readers: Readonly<Record<string, (value: string, key: string) => boolean>> = {
   agent: (value, key) => parseRecord(key, value) !== undefined,
   bookmark: (value) => parseBookmarks(value) !== undefined,

@@ -46,7 +46,7 @@ interface QueueOptions {
   readonly clock: Clock
   /** How long a claim lasts unless it is extended, in milliseconds; the same for all relays. */
   readonly leaseMs: number
-  /** Tells tasks from malformed rows, which the queue leaves out. */
+  /** Reports whether a task is well formed; the queue leaves others out. */
   readonly isValid?: (task: QueuedTask) => boolean
 }
 

@@ -3,6 +3,8 @@ import { join } from "node:path"
 import { expect, test } from "vitest"
 import { Sql } from "../../../src/backbone/sql/sql.js"
 import { compactStore, exportStore, verifyStore } from "../../../src/backbone/sql/store-maintenance.js"
+import type { StoreLine } from "../../../src/backbone/sql/worker-protocol.js"
+import { isReadableEntry, isReadableRow } from "../../../src/server/stored-rows.js"
 import { FakeClock } from "../../kit/fake-clock.js"
 import { storeOpener } from "../../kit/store.js"
 import { temporaryDirectory } from "../../kit/temporary.js"
@@ -68,6 +70,21 @@ test.each([
   const { isWhole, faults } = await verifyStore(dir, { program: store.workerFile })
   expect(faults).toEqual([fault])
   expect(isWhole).toBe(false)
+})
+
+test("verify finds rows and entries that a relay cannot read", { timeout: testMs }, async () => {
+  const dir = await filled(2)
+  const isReadable = (line: StoreLine) =>
+    line.kind === "row"
+      ? isReadableRow(line.table, line.key, line.value)
+      : isReadableEntry(line.family, line.value)
+  const { isWhole, faults } = await verifyStore(dir, { isReadable, program: store.workerFile })
+  expect(isWhole).toBe(false)
+  expect(faults).toEqual([
+    'log "inbox" "abc": entry 1 is malformed',
+    'log "inbox" "abc": entry 2 is malformed',
+    ...["x", "y", "z"].map((key) => `row "${key}" of table "agent" is malformed`),
+  ])
 })
 
 test("compact frees the space of removed entries and rows, and keeps the rest", {
