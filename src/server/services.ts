@@ -19,7 +19,7 @@ import { replicatedInput } from "./guards/guard-input.js"
 import { GuardService } from "./guards/guard-service.js"
 import type { Operators } from "./operators.js"
 import { KnownAgents } from "./roster/known-agents.js"
-import { broadcastPresence } from "./roster/presence-broadcast.js"
+import { broadcastPresence, PresencePacer } from "./roster/presence-broadcast.js"
 import { Roster } from "./roster/roster.js"
 import { RosterSync } from "./roster/roster-sync.js"
 import { makeAgentMemory } from "./sessions/agent.js"
@@ -145,8 +145,11 @@ function connectEvents(services: Services, { clock, log }: RelaySettings): void 
     makeRoom(services)
     log(`left: ${agent.id} ${agent.name}`)
   })
+  const presence = new PresencePacer(clock, ({ channels: joined, agent }) =>
+    broadcastPresence(writes, joined, agent, clock.now()),
+  )
   sessions.on("presence", (session, isVisible) => {
-    if (isVisible) broadcastPresence(writes, session.channels, session.agent, clock.now())
+    if (isVisible) presence.note(session)
     rosterSync.changed(session)
     tasks.update(session.agent)
   })

@@ -1,9 +1,49 @@
+import type { Clock } from "../../base/clock.js"
+import { Gcra } from "../../guards/gcra.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Channel } from "../channels/channel.js"
 import type { Agent } from "../sessions/agent.js"
+import type { Session } from "../sessions/session.js"
 import { FrameBatch } from "../wire/frame-buffer.js"
 import type { WriteScheduler } from "../wire/write-scheduler.js"
 import type { RosterFacts, RosterRecord } from "./roster-record.js"
+
+/** Changes of presence that one agent may show at once, and per second after that. */
+const changes = { burst: 5, ratePerSecond: 1 }
+
+/**
+ * Shows the changes of presence of each agent at a rate, because one small frame of it becomes a frame to each member of its
+ * channels. Of changes that come faster only the last one is shown.
+ */
+export class PresencePacer {
+  readonly #clock: Clock
+  readonly #show: (session: Session) => void
+  readonly #rates = new WeakMap<Session, Gcra>()
+  readonly #waiting = new WeakSet<Session>()
+
+  constructor(clock: Clock, show: (session: Session) => void) {
+    this.#clock = clock
+    this.#show = show
+  }
+
+  /** Shows the presence that the agent of a session has now, or soon. */
+  note(session: Session): void {
+    if (this.#waiting.has(session)) return
+    const rate = this.#rates.get(session) ?? new Gcra(changes)
+    this.#rates.set(session, rate)
+    const admission = rate.admit(this.#clock.monotonic(), 1, Infinity)
+    if (!admission.ok || admission.waitMs === 0) {
+      this.#show(session)
+      return
+    }
+    this.#waiting.add(session)
+    const show = () => {
+      this.#waiting.delete(session)
+      if (session.isReady) this.#show(session)
+    }
+    this.#clock.setTimer(show, admission.waitMs, { unref: true })
+  }
+}
 
 /** The members of a channel. */
 type Membership = Pick<Channel, "members">
