@@ -1,6 +1,7 @@
 // The process of agents that send to a channel and of agents that receive. All receivers count, and two at each relay
 // check that every message arrives once and in order: a figure of a relay that loses messages would mean nothing.
 import { Agent } from "../kit/agent.mjs"
+import { importBuilt } from "../kit/built.mjs"
 import { answer } from "../kit/children.mjs"
 import { sharedNowMs, sleep, waitUntil } from "../kit/clock.mjs"
 import { quantile } from "../kit/statistics.mjs"
@@ -40,10 +41,14 @@ let onHeard = () => {}
 const api = {
   /** @param {TalkersOptions} options */
   async open({ ports, isDurable, ...counts }) {
+    const { generateKeyPair } = /** @type {typeof import("../../src/identity/signer.js")} */ (
+      await importBuilt("identity/signer.js")
+    )
     const portOf = (/** @type {number} */ index) => ports[index % ports.length] ?? 0
     for (let index = 0; index < counts.members; index++) {
       const port = portOf(index)
-      const agent = await Agent.open(port, `member-${index}`)
+      // Only an agent with a key makes a durable channel.
+      const agent = await Agent.open(port, `member-${index}`, index === 0 ? generateKeyPair() : undefined)
       if (index === 0) await agent.ask({ type: "CREATE_CHANNEL", channel, durable: isDurable })
       else await join(agent)
       members.push({ port, agent, heard: 0 })
