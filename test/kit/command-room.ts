@@ -50,10 +50,17 @@ export class CommandRoom {
     return this.run(["ratings", ...args])
   }
 
-  /** @param options.columns - columns of the terminal; without it, output is not a terminal */
+  /**
+   * @param options.columns - columns of the terminal; without it, output is not a terminal
+   * @param options.output - standard output as a stream, of which commands look at the unread bytes
+   */
   async run(
     args: readonly string[],
-    { clock = new FakeClock(), columns }: { clock?: Clock; columns?: number } = {},
+    {
+      clock = new FakeClock(),
+      columns,
+      output = new PassThrough(),
+    }: { clock?: Clock; columns?: number; output?: PassThrough } = {},
   ): Promise<Answer> {
     let out = ""
     let err = ""
@@ -64,7 +71,7 @@ export class CommandRoom {
       outliveOutput: () => {},
       flush: () => Promise.resolve(),
       input: new PassThrough(),
-      output: new PassThrough(),
+      output,
       isOutputTerminal: columns !== undefined,
       columns,
       isInputTerminal: false,

@@ -13,6 +13,8 @@ import { LiveView } from "../output/reading.js"
 import { makeClient, sessionOptions } from "../relay/session.js"
 
 const formats = ["json", "text"] as const
+/** Bytes that may wait for the reader of standard output. */
+const maxUnreadBytes = 16 * 1024 * 1024
 
 export const listen = defineCommand({
   args: { channels: rest(`#channels to join (default ${defaultChannels.join(" ")})`, channel) },
@@ -43,6 +45,12 @@ export const listen = defineCommand({
     const print = (message: ServerMessage) => {
       if (asText) live.add({ ...message, seq: undefined })
       else io.json(message)
+      if (io.output.writableLength <= maxUnreadBytes) return
+      listener.end(
+        new ChatError("FILE_FAILED", "standard output is not read, so further messages are left out", {
+          hint: "to miss none, run a daemon and read its inbox: agentchat inbox --follow",
+        }),
+      )
     }
     const client = await makeClient(context, input, { reconnect: false })
     const listener = new Listener(client, { messages, timeoutMs, hasReplay: replay }, print)
@@ -101,6 +109,10 @@ class Listener {
   /** The exit status. Rejects with TIMEOUT if no message arrived, or with the error that ended the session. */
   get status(): Promise<number> {
     return this.#exit.status
+  }
+
+  end(error: ChatError): void {
+    this.#exit.end(error)
   }
 
   /** Starts the timeout and handles signals. */
