@@ -35,7 +35,7 @@ async function flood(from: TestAgent, to: string, bytes = 1, most = 2_000): Prom
 }
 
 describe("a mailbox", () => {
-  it("gives one sender a quarter, and a new one finds room beside 20 greedy ones", async () => {
+  it("gives one sender a quarter, and a new one finds room next to 20 greedy ones", async () => {
     const relay = await TestRelay.start({ limits: { mailboxMessages: 200 } })
     const to = await gone(relay, ann, "ann")
     expect(await flood(await relay.enterAs(generateKeyPair(), "mallory"), to)).toBe(50)

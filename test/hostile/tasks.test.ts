@@ -74,7 +74,7 @@ describe("a task", () => {
     expect(await countOf(await next.enter("looker"))).toEqual([1, 0])
   })
 
-  it("fails after 7 days, and its asker gets to know", async () => {
+  it("fails after 7 days, which its asker gets as DELIVERY", async () => {
     const relay = await TestRelay.start()
     const keyPair = generateKeyPair()
     const asker = await relay.enterAs(keyPair, "asker")

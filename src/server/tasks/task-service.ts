@@ -118,7 +118,7 @@ export class TaskService {
     const service = new TaskService(queue, ids, options)
     // The relay that granted a claim may have ended before it reported it.
     for (const task of queue.claimed()) service.#reportClaimed(task)
-    // Whoever asked without a key has left with the relay that had its session.
+    // An asker without a key has left with the relay that had its session.
     if (backbone.isShared === false) {
       for (const task of queue.all())
         if (!persistentIdPattern.test(authorOf(task.id))) void service.#end(task)
