@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from "node:fs"
 import { constants, tmpdir } from "node:os"
 import { isatty } from "node:tty"
-import { systemClock } from "../base/clock.js"
+import { delay, systemClock } from "../base/clock.js"
 import { formatForTerminal, formatJsonLine } from "../base/visible-text.js"
 import { wantsColor } from "./config.js"
 import type { System } from "./context.js"
@@ -25,9 +25,15 @@ export async function main(): Promise<void> {
   }
   const { runProgram } = await import("./program.js")
   const status = await runProgram(argv, { io, clock: systemClock, system: processSystem(), env: process.env })
-  await io.flush()
+  const flushed = io.flush()
+  // A reader that stalls must not keep an interrupted command from ending; what it printed is not marked as read then.
+  await (status < interruptedFrom ? flushed : Promise.race([flushed, delay(systemClock, lastFlushMs)]))
   process.exit(status)
 }
+
+/** Lowest exit status of a command that a signal ended, and milliseconds its output may still take. */
+const interruptedFrom = 128
+const lastFlushMs = 1_000
 
 function hasWorkingDirectory(): boolean {
   try {
