@@ -5,7 +5,7 @@ import { RelayProcess } from "./program.js"
 import { hasAbility } from "./requires.js"
 
 /** CPU seconds and resident bytes of a process. */
-export interface Usage {
+interface Usage {
   readonly cpuSeconds: number
   readonly residentBytes: number
 }
@@ -18,7 +18,7 @@ const ticksPerSecond = canMeasureProcesses
   : 100
 
 /** Reads what a process has used since it started. Source: proc_pid_stat(5), fields 14, 15 and 24. */
-export function usageOf(pid: number): Usage {
+function usageOf(pid: number): Usage {
   // The name of the program, which may contain spaces, ends with the last parenthesis.
   const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
     .replace(/^.*\) /s, "")
@@ -28,7 +28,7 @@ export function usageOf(pid: number): Usage {
   return { cpuSeconds: (userTicks + systemTicks) / ticksPerSecond, residentBytes: Number(resident) * 1024 }
 }
 
-/** A relay that is attacked, and an idle one started in the same way beside it. */
+/** A relay that is attacked, and an idle one that was started in the same way. */
 export class AttackedRelay {
   readonly relay: RelayProcess
   readonly #idle: RelayProcess

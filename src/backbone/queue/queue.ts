@@ -44,7 +44,7 @@ export type AnsweredTask = QueuedTask & Required<Pick<QueuedTask, "worker" | "an
 
 interface QueueOptions {
   readonly clock: Clock
-  /** How long a claim lasts unless it is extended, in milliseconds; the same for all relays. */
+  /** Milliseconds that a claim lasts unless it is extended; the same for all relays. */
   readonly leaseMs: number
   /** Reports whether a task is well formed; the queue leaves others out. */
   readonly isValid?: (task: QueuedTask) => boolean

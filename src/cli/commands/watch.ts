@@ -52,7 +52,7 @@ export const watch = defineCommand({
 /** The exit status of a program whose terminal is gone. */
 const hangupStatus = 129
 
-/** What monitors accept without dropping lines or being stopped: ten lines at once, then one every two seconds. */
+/** Rate that monitors accept without dropping lines or being stopped: ten lines at once, then one every two seconds. */
 const burst = 10
 const refillMs = 2_000
 

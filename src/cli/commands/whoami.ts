@@ -43,7 +43,7 @@ export const whoami = defineCommand({
   },
 })
 
-/** What is unread, in messages and other lines that count. */
+/** Counts of unread messages and of other unread lines. */
 interface Unread {
   /** The reader whose position counts. */
   readonly reader: string
@@ -93,7 +93,7 @@ interface Facts {
   /** When the state began, milliseconds since the Unix epoch. */
   readonly since: number | null
   readonly presence: DaemonStatus["presence"]
-  /** Whether the agent is an operator of the relay; null if that is not known. */
+  /** True if the agent is an operator of the relay; null if that is not known. */
   readonly operator: boolean | null
   readonly channels: readonly string[]
   readonly patterns: readonly string[]
@@ -102,7 +102,7 @@ interface Facts {
   readonly unread: Unread
 }
 
-/** What is known of a daemon that has written no status; older ones do not write all of it. */
+/** Fallback for a daemon that has written no status; older ones do not write all of it. */
 const unknown = {
   ...{ nick: null, agent_id: null, server: null, state: "stopped", connected: false, since: null },
   ...{ presence: null, operator: null, channels: [], patterns: [], tasks: [], guards: [] },

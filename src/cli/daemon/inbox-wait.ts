@@ -122,7 +122,7 @@ const lookMs = 1_000
 /** Why a wait ends: its time is over, its parent has ended, a signal came (by name), or an error. */
 export type WaitEnd = "timeout" | "parent" | NodeJS.Signals | ChatError
 
-/** What a {@link Waiter} is for. */
+/** Settings of a {@link Waiter}. */
 export interface WaiterOptions {
   readonly paths: DaemonPaths
   readonly kind: "wait" | "watch"

@@ -10,7 +10,7 @@ import { readPrintedAnswers } from "../daemon/printed-answers.js"
 import { formatMessage, type Look, makeColors } from "./message-text.js"
 import { BoundedLines, Folded, isReadable, LiveView, note } from "./reading.js"
 
-/** What a view shows, and for whom. */
+/** The lines of a view, and its reader. */
 export interface ViewOptions {
   readonly paths: DaemonPaths
   /** The command that prints what does not fit, without the program's name. */

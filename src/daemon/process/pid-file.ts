@@ -143,7 +143,7 @@ export async function claimRecord(
       lock(`${record}.lock`, { process, now: () => clock.now() }, () => {
         const isGone = statSync(record, { throwIfNoEntry: false }) === undefined
         outcome.is = isGone ? undefined : readHolder(record, clock.now())
-        // What is still there was left behind: nobody else replaces it without the lock.
+        // A file that is still there was left behind: nobody else replaces it without the lock.
         if (isGone || outcome.is !== undefined) return
         claim.write()
         outcome.is = claim

@@ -7,7 +7,7 @@ interface Node<T> {
   readonly holders: Map<T, ChannelPattern>
 }
 
-/** Who holds which patterns, by level: a channel is compared with the patterns that fit it level by level, not with all. */
+/** The holders of patterns, by level: a channel is compared with the patterns that fit it level by level, not with all. */
 export class PatternIndex<T> {
   readonly #root: Node<T> = newNode()
 

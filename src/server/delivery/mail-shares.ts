@@ -17,7 +17,7 @@ interface Charge {
 }
 
 interface Box {
-  /** What agents wrote. */
+  /** Messages that agents wrote. */
   readonly messages: FairShare
   readonly bytes: FairShare
   readonly charges: Map<AgentId | undefined, Charge>
