@@ -150,13 +150,8 @@ export class ReconnectingSession {
 
   #fail(error: unknown): void {
     const { clock, random, retry } = this.#options
-    const serverId = this.#connection?.welcome.server_id
-    const onlineMs = serverId === undefined ? 0 : clock.monotonic() - this.#onlineSinceMs
-    // A relay that accepts a session and drops it at once must not reset the backoff each time.
-    if (onlineMs > settledMs) this.#backoff.reset()
-    if (onlineMs > trustedMs) this.#serverId = serverId
-    else this.#serverId ??= serverId
-    const isOver = isFinal(error, retry, serverId !== undefined && serverId === this.#serverId)
+    const isKnownRelay = this.#judgeRelay()
+    const isOver = isFinal(error, retry, isKnownRelay)
     this.#connection = undefined
     this.#opening = undefined
     const mayRetry = retry === "always" || (retry === "after-loss" && this.#wasOnline)
@@ -171,6 +166,18 @@ export class ReconnectingSession {
       this.#wasOnline = false
     }
     if (isReported && error instanceof ChatError) this.#events.onLost(error, retryInMs)
+  }
+
+  /** Notes for how long the relay kept the session. @returns true if it is the relay that was there before */
+  #judgeRelay(): boolean {
+    const serverId = this.#connection?.welcome.server_id
+    if (serverId === undefined) return false
+    const onlineMs = this.#options.clock.monotonic() - this.#onlineSinceMs
+    // A relay that accepts a session and drops it at once must not reset the backoff each time.
+    if (onlineMs > settledMs) this.#backoff.reset()
+    if (onlineMs > trustedMs) this.#serverId = serverId
+    else this.#serverId ??= serverId
+    return serverId === this.#serverId
   }
 
   #retry(): void {

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest"
 import { defaultLimits } from "../../src/protocol/limits.js"
+import type { SentAck } from "../../src/server/sessions/ack-table.js"
 import { DeliveredIds } from "../../src/server/sessions/delivered-ids.js"
 import { IdBudget } from "../../src/server/sessions/id-budget.js"
-import { type SentAck, SentIds } from "../../src/server/sessions/sent-ids.js"
+import { SentIds } from "../../src/server/sessions/sent-ids.js"
 import { reachableBytes } from "../kit/memory.js"
 
 const mebibyte = 1024 * 1024

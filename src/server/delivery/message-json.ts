@@ -6,7 +6,7 @@ import { validateServerMessage } from "../../protocol/parse-message.js"
 import { anyObject, parseAs } from "../../protocol/schema.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import { type Verb, verbs } from "../../protocol/verbs.js"
-import type { SentAck } from "../sessions/sent-ids.js"
+import type { SentAck } from "../sessions/ack-table.js"
 
 // MSG and ACK are written for every message read. They are assembled by hand, because JSON.stringify takes five times
 // as long. Ids, names and addresses are validated and need no escapes.

@@ -10,8 +10,9 @@ import { formatAck, formatMessage } from "../delivery/message-json.js"
 import type { Route } from "../delivery/route.js"
 import { guardInputOf } from "../guards/guard-input.js"
 import type { RelaySettings, Services } from "../services.js"
+import type { SentAck } from "../sessions/ack-table.js"
 import type { Agent } from "../sessions/agent.js"
-import { digestOf, repetition, type SentAck } from "../sessions/sent-ids.js"
+import { digestOf, repetition } from "../sessions/sent-ids.js"
 import type { Session } from "../sessions/session.js"
 
 type Message = ClientMessage<"MSG">

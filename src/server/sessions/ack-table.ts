@@ -1,5 +1,3 @@
-import type { SentAck } from "./sent-ids.js"
-
 /** Numbers per ack: hash of the id, digest, ts, seq, recipients, hops with flags. */
 const columns = 6
 const firstCapacity = 16
@@ -13,6 +11,23 @@ const flagBits = 4
 const laneSize = 2 ** 32
 /** Bits of the second hash that fit into a number besides the first. */
 const secondMask = 0xfffff
+
+/** The relay's answer to a message. It is kept, so that the same message sent again gets the same answer. */
+export interface SentAck {
+  readonly ts: number
+  /** Number in its channel; undefined for a direct message. */
+  readonly seq: number | undefined
+  /** Sessions it was sent to at once. */
+  readonly recipients: number
+  /** The recipient of a direct message. */
+  readonly to?: string
+  /** True if the sender is a member of the channel; true for a direct message. */
+  readonly isMember: boolean
+  /** True if the store had the message already. */
+  readonly isRepeated?: boolean
+  /** Length of the chain of replies that it ends; 0 if it is not a reply. */
+  readonly hops: number
+}
 
 /**
  * Acks by message id, in some 70 bytes each. An id is kept as a hash of 52 bits: two ids of one sender practically never

@@ -2,7 +2,7 @@ import { crc32 } from "node:zlib"
 import type { Appended } from "../../backbone/backbone.js"
 import type { ClientMessage } from "../../protocol/client-messages.js"
 import { idUsed } from "../../protocol/message-id.js"
-import { AckTable } from "./ack-table.js"
+import { AckTable, type SentAck } from "./ack-table.js"
 import type { IdBudget } from "./id-budget.js"
 
 /** The digest of a message has 32 bits of its checksum and 20 of its length, which fit into the integer part of a number. */
@@ -28,23 +28,6 @@ export function repetition(
   if (!isDuplicate) return {}
   if (first !== undefined && first !== digest) throw idUsed(id)
   return { isRepeated: true }
-}
-
-/** The relay's answer to a message. It is kept, so that the same message sent again gets the same answer. */
-export interface SentAck {
-  readonly ts: number
-  /** Number in its channel; undefined for a direct message. */
-  readonly seq: number | undefined
-  /** Sessions it was sent to at once. */
-  readonly recipients: number
-  /** The recipient of a direct message. */
-  readonly to?: string
-  /** True if the sender is a member of the channel; true for a direct message. */
-  readonly isMember: boolean
-  /** True if the store had the message already. */
-  readonly isRepeated?: boolean
-  /** Length of the chain of replies that it ends; 0 if it is not a reply. */
-  readonly hops: number
 }
 
 interface Sent<Ack> {

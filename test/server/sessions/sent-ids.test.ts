@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest"
-import { type SentAck, SentIds } from "../../../src/server/sessions/sent-ids.js"
+import type { SentAck } from "../../../src/server/sessions/ack-table.js"
+import { SentIds } from "../../../src/server/sessions/sent-ids.js"
 
 const receiptOf = (seq: number): SentAck => ({ ts: 1, seq, recipients: 1, isMember: true, hops: 0 })
 
