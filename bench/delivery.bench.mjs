@@ -27,8 +27,8 @@ const rounds = 3
 const floodMs = 400
 const single = { count: 300, pauseMs: 3 }
 /** Messages that one sender may leave in a mailbox: a quarter of it. */
-const queued = 5_000
-const queuedInMemory = 250
+const queued = 10_000
+const queuedInMemory = 1_000
 const writing = {
   bareSingle: "SQL alone, a transaction each",
   bareGrouped: "SQL alone, grouped like agentchat",

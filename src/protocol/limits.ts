@@ -16,13 +16,13 @@ export const defaultLimits = {
   /** Channel patterns of all sessions. */
   patterns: 10_000,
   /** Direct messages waiting for one identity, kept in memory. */
-  mailboxMessages: 1_000,
+  mailboxMessages: 4_000,
   /** The same in bytes. */
-  mailboxBytes: 4 * 1024 * 1024,
+  mailboxBytes: 16 * 1024 * 1024,
   /** Direct messages waiting for one identity, kept in a store. */
-  storedMailMessages: 20_000,
+  storedMailMessages: 40_000,
   /** The same in bytes. */
-  storedMailBytes: 64 * 1024 * 1024,
+  storedMailBytes: 256 * 1024 * 1024,
   /** Messages kept per channel in a store. */
   durableMessages: 10_000,
   /** Age at which they are deleted, in milliseconds. */

@@ -59,7 +59,10 @@ describe("the commands of the documents", { timeout: 120_000 }, () => {
     const proposal = { id: "" }
     /** Commands that wait for somebody, are for another agent or another machine, or need an id. */
     const special: Readonly<Record<string, (line: string) => unknown>> = {
-      "agentchat status || agentchat up": (line) => expect(sh(line).status).toBe(0),
+      "agentchat wait": (line) => {
+        place.must("send", "@ann", "wake up", "--name", "bob")
+        expect(sh(line).status).toBe(0)
+      },
       "agentchat daemon ws://": (line) =>
         expect(sh(`${line.replace(/ws:\S+/, relay.url)} --name carl`).status).toBe(0),
       "tail -f": () => {},

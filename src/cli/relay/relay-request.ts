@@ -6,7 +6,7 @@ import type { DaemonPaths } from "../../daemon/files/paths.js"
 import { readHolder } from "../../daemon/process/pid-file.js"
 import { readStatus } from "../../daemon/status.js"
 import { ChatError } from "../../protocol/errors.js"
-import type { InstanceName } from "../../protocol/names.js"
+import { type InstanceName, persistentIdPattern } from "../../protocol/names.js"
 import { value } from "../command.js"
 import type { Context } from "../context.js"
 import { chooseInstance, daemonName, startCommand } from "../daemon/daemon-choice.js"
@@ -65,6 +65,7 @@ export async function relayRequest(
     return { via: "daemon", self: undefined, answer }
   }
   return withSession(context, choice, async (connection) => {
+    refuseLostTask(frame, connection)
     const answer = await requestAsMember(connection, frame, timeoutMs)
     return { via: "relay", self: connection.welcome.agent_id, answer }
   })
@@ -169,6 +170,18 @@ export async function requestAsMember(
     await connection.request({ type: "JOIN", channel }, timeoutMs)
     return connection.request(frame, timeoutMs)
   }
+}
+
+/** The relay ends the task of an agent without a key with its session, which is the end of this command. */
+function refuseLostTask(frame: RequestFrame, { welcome }: Connection): void {
+  if (frame.type !== "MSG" || !frame.to.startsWith("+") || persistentIdPattern.test(welcome.agent_id)) return
+  throw new ChatError(
+    "IDENTITY_REQUIRED",
+    `to: a task for ${frame.to} from a sender without a key ends at once`,
+    {
+      hint: "wait for the answer with: agentchat ask; or send with --identity FILE, or through a daemon",
+    },
+  )
 }
 
 function channelOf(frame: RequestFrame): string | undefined {

@@ -7,6 +7,8 @@ import type { Session } from "../sessions/session.js"
 
 /** Ids in RECEIVED that report nothing new and together cost as much as one refused frame. */
 const idsPerCell = 10
+/** Most milliseconds that the next frame of a session waits until the stages of this one are stored. */
+const stageMs = 1_000
 
 type MailServices = Pick<Services, "bookmarks" | "direct" | "mailboxes" | "roster" | "tasks">
 
@@ -26,12 +28,22 @@ export function mailHandlers(
     return known
   }
 
-  /** @returns how many of the messages were sent to the agent and not reported before */
-  function reportReaders(agent: Agent, ids: readonly string[]): number {
+  /** Reports the messages that were sent to the agent and not reported before. @returns the number of the others */
+  function reportReaders(
+    agent: Agent,
+    ids: readonly string[],
+  ): { useless: number; stored?: Promise<unknown> } {
     agent.markRead(clock.now())
     const read = ids.filter((id) => agent.memory.delivered.markRead(id))
-    for (const id of read) void direct.reportDelivery(id, "retrieved", agent.id)
-    return read.length
+    const useless = ids.length - read.length
+    if (read.length === 0) return { useless }
+    const stored = Promise.all(read.map((id) => direct.reportDelivery(id, "retrieved", agent.id)))
+    // A relay that is killed before would not know afterwards that it delivered them.
+    return { useless, stored: Promise.race([stored, within(stageMs)]) }
+  }
+
+  function within(limitMs: number): Promise<void> {
+    return new Promise((resolve) => clock.setTimer(resolve, limitMs, { unref: true }))
   }
 
   return {
@@ -43,8 +55,9 @@ export function mailHandlers(
         if (seq !== undefined && channel.isDurable)
           bookmarks.advance(agent.id, channel.name, Math.min(seq, channel.seq))
       }
-      const unread = retrieved === undefined ? 0 : retrieved.length - reportReaders(agent, retrieved)
-      return session.payForWaste((1 + useless + unread) / idsPerCell)
+      const readers = retrieved === undefined ? { useless: 0 } : reportReaders(agent, retrieved)
+      const paid = session.payForWaste((1 + useless + readers.useless) / idsPerCell)
+      return readers.stored?.then(() => paid) ?? paid
     },
 
     async PENDING(session, { id, target = session.agent.id }) {
