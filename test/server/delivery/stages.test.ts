@@ -83,7 +83,14 @@ describe("a stage that its author has not confirmed", () => {
     await bob.wire.next("MSG")
     backbone.setReachable(false)
     bob.wire.say({ type: "RECEIVED", ids: [msg_id], retrieved: [msg_id] })
-    await bob.wire.settle()
+    let isSettled = false
+    void bob.wire.settle().then(() => (isSettled = true))
+    // The session waits for the store only for a moment.
+    const advanced = () => {
+      relay.clock.advance(1_000)
+      return isSettled
+    }
+    await expect.poll(advanced).toBe(true)
     backbone.setReachable(true)
     relay.clock.advance(1_000)
     expect((await ann.wire.next("DELIVERY")).state).toBe("mirrored")
