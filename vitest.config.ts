@@ -27,7 +27,7 @@ export default defineConfig({
     // Tests use real processes and signals, which threads would share.
     pool: "forks",
     // Most tests wait for processes, so a small machine can run several files at a time.
-    maxWorkers: Math.max(4, availableParallelism() - 1),
+    maxWorkers: Math.max(3, availableParallelism() - 1),
     sequence: { sequencer: LongestFirst },
     // Tests wait for conditions, not for time; the limits allow for a loaded machine.
     testTimeout: 60_000,

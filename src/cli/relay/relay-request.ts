@@ -179,7 +179,7 @@ function refuseLostTask(frame: RequestFrame, { welcome }: Connection): void {
     "IDENTITY_REQUIRED",
     `to: a task for ${frame.to} from a sender without a key ends at once`,
     {
-      hint: "wait for the answer with: agentchat ask; or send with --identity FILE, or through a daemon",
+      hint: "send through a daemon: agentchat daemon --background; or wait for the answer: agentchat help ask",
     },
   )
 }
