@@ -47,7 +47,9 @@ class Party {
   /** Waits for `count` lines in receipts.jsonl. */
   async proven(count: number): Promise<string[]> {
     return until(`${count} receipts of ${this.name}`, () => {
-      const lines = existsSync(this.receipts) ? readFileSync(this.receipts, "utf8").trim().split("\n") : []
+      const text = existsSync(this.receipts) ? readFileSync(this.receipts, "utf8") : ""
+      // What follows the last newline is a line that is still being written.
+      const lines = text.split("\n").slice(0, -1)
       return lines.length >= count && lines
     })
   }
