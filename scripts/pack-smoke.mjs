@@ -98,7 +98,7 @@ async function carryLine() {
     await becomeHealthy(port)
     const url = `ws://127.0.0.1:${port}`
     const text = "one line through the packed program"
-    const listener = start("listen", url, "#general")
+    const listener = start("listen", url, "#general", "--replay")
     // The order does not matter: a listener that joins after the send gets the line by replay.
     agentchat("send", url, "#general", text)
     await printText(listener, text)
