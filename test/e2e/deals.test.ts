@@ -48,7 +48,7 @@ class Party {
   async proven(count: number): Promise<string[]> {
     return until(`${count} receipts of ${this.name}`, () => {
       const text = existsSync(this.receipts) ? readFileSync(this.receipts, "utf8") : ""
-      // What follows the last newline is a line that is still being written.
+      // After the last newline is a line that is still being written.
       const lines = text.split("\n").slice(0, -1)
       return lines.length >= count && lines
     })

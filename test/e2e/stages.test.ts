@@ -7,7 +7,7 @@ import { hasProgram } from "../kit/requires.js"
 import { patienceMs, Scene, startDaemon } from "../kit/scene.js"
 
 function statesOf(sender: Workspace, id: string): string[] {
-  // What follows the last newline is a line that is still being written.
+  // After the last newline is a line that is still being written.
   const lines = readFileSync(sender.file("ann", "acks.jsonl"), "utf8").split("\n").slice(0, -1)
   const acks = lines.map((line) => JSON.parse(line) as { id: string; state: string })
   return acks.filter((ack) => ack.id === id).map(({ state }) => state)
