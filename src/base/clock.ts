@@ -36,7 +36,7 @@ export const systemClock: Clock = {
   },
 }
 
-/** Resolves after `delayMs` of `clock`. */
-export function delay(clock: Clock, delayMs: number): Promise<void> {
-  return new Promise((resolve) => clock.setTimer(resolve, delayMs))
+/** Resolves after `delayMs` of `clock`. @param options - as for {@link Clock.setTimer} */
+export function delay(clock: Clock, delayMs: number, options?: { unref?: boolean }): Promise<void> {
+  return new Promise((resolve) => clock.setTimer(resolve, delayMs, options))
 }

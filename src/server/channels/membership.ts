@@ -1,6 +1,6 @@
 import type { LogEntry } from "../../backbone/backbone.js"
 import { isForeign } from "../../backbone/numbering.js"
-import type { Clock } from "../../base/clock.js"
+import { type Clock, delay } from "../../base/clock.js"
 import { parseDuration } from "../../base/duration.js"
 import { omitUndefined } from "../../base/plain.js"
 import { ChatError } from "../../protocol/errors.js"
@@ -343,7 +343,7 @@ class Newcomer {
         return await read(this.#history)
       } catch (error) {
         if (!(error instanceof ChatError)) throw error
-        await new Promise<void>((resolve) => this.#clock.setTimer(resolve, retryMs))
+        await delay(this.#clock, retryMs)
       }
     }
     return []

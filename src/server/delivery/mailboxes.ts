@@ -1,6 +1,6 @@
 import { EventEmitter } from "node:events"
 import type { Appended, Backbone, LogEntry, Logs, Retention } from "../../backbone/backbone.js"
-import type { Clock, Timer } from "../../base/clock.js"
+import { type Clock, delay, type Timer } from "../../base/clock.js"
 import { KeyedMutex } from "../../base/keyed-mutex.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { Limits } from "../../protocol/limits.js"
@@ -176,7 +176,7 @@ export class Mailboxes extends EventEmitter<MailboxesEvents> {
         }
       }
       this.#waitingNotices++
-      await new Promise<void>((resolve) => this.#clock.setTimer(resolve, retryMs, { unref: true }))
+      await delay(this.#clock, retryMs, { unref: true })
       this.#waitingNotices--
     }
   }

@@ -1,3 +1,4 @@
+import { delay } from "../../base/clock.js"
 import type { ClientHandlers } from "../../protocol/client-messages.js"
 import { type AgentRef, roleRefPattern } from "../../protocol/names.js"
 import { resolveAgent, successionTo } from "../delivery/agent-lookup.js"
@@ -39,11 +40,7 @@ export function mailHandlers(
     if (read.length === 0) return { useless }
     const stored = Promise.all(read.map((id) => direct.reportDelivery(id, "retrieved", agent.id)))
     // A relay that is killed before would not know afterwards that it delivered them.
-    return { useless, stored: Promise.race([stored, within(stageMs)]) }
-  }
-
-  function within(limitMs: number): Promise<void> {
-    return new Promise((resolve) => clock.setTimer(resolve, limitMs, { unref: true }))
+    return { useless, stored: Promise.race([stored, delay(clock, stageMs, { unref: true })]) }
   }
 
   return {

@@ -1,5 +1,5 @@
 import type { Socket } from "node:net"
-import type { Clock, Timer } from "../../base/clock.js"
+import { type Clock, delay, type Timer } from "../../base/clock.js"
 import { stackOf } from "../../base/plain.js"
 import type { WebSocket } from "../../base/websocket.js"
 import { Gcra } from "../../guards/gcra.js"
@@ -280,7 +280,7 @@ export class Session implements SocketReaderOwner, SendQueueOwner {
   payForWaste(cells: number): Promise<void> | undefined {
     const admission = this.#wasteRate.admit(this.#clock.monotonic(), cells, Infinity)
     if (!admission.ok || admission.waitMs === 0) return undefined
-    return new Promise((resolve) => this.#clock.setTimer(resolve, admission.waitMs, { unref: true }))
+    return delay(this.#clock, admission.waitMs, { unref: true })
   }
 
   /** Counts a frame that came before IDENTIFY. @returns false if there were too many */
