@@ -13,7 +13,9 @@ const mayImport = {
   backbone: ["protocol", "base"],
   server: ["proposals", "backbone", "guards", "identity", "protocol", "base"],
   daemon: ["client", "proposals", "guards", "identity", "protocol", "base"],
+  harness: ["daemon", "client", "proposals", "guards", "identity", "protocol", "base"],
   cli: [
+    "harness",
     "daemon",
     "client",
     "server",
@@ -60,6 +62,11 @@ const mayImportWithin = {
     session: ["files", "inbox", "outbox", "delivery", "guards"],
     deals: ["files", "inbox", "session"],
     process: [".", "files"],
+  },
+  harness: {
+    install: ["."],
+    hooks: ["."],
+    wake: ["."],
   },
   cli: {
     input: ["."],
