@@ -23,7 +23,8 @@ export function openHome(root: string, uid: number): RootPaths {
   const { identity, gitignore, receipts, ratings, host, hostLog, relay, relayLog } = paths
   for (const path of [identity, gitignore, receipts, ratings, host, hostLog, relay, relayLog]) checkFile(path)
   checkDirectory(paths.daemons, uid)
-  for (const dir of [paths.people, paths.relayData]) if (checkDirectory(dir, uid)) checkEntries(dir)
+  for (const dir of [paths.people, paths.relayData, paths.sessions])
+    if (checkDirectory(dir, uid)) checkEntries(dir)
   return {
     ...paths,
     instance: (name) => {

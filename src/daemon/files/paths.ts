@@ -18,6 +18,8 @@ export interface RootPaths {
   readonly people: string
   /** The store of the relay that `up --durable` starts. */
   readonly relayData: string
+  /** Records of the sessions of coding harnesses. */
+  readonly sessions: string
   instance(name: InstanceName): DaemonPaths
 }
 
@@ -73,6 +75,7 @@ export function rootPaths(root: string): RootPaths {
     relayLog: at("relay.log"),
     people: at("people"),
     relayData: at("relay-data"),
+    sessions: at("sessions"),
     instance: (name) => instancePaths(at("daemons", name), name, at),
   }
 }
