@@ -1,7 +1,7 @@
 import type { Readable, Writable } from "node:stream"
 import type { Clock } from "../base/clock.js"
 import type { CommandOutline } from "./completion/outline.js"
-import type { Config } from "./config.js"
+import type { Config, Environment } from "./config.js"
 
 /** The standard streams of the process. */
 export interface Io {
@@ -63,6 +63,8 @@ export interface Context {
   readonly io: Io
   readonly clock: Clock
   readonly config: Config
+  /** Variables of other programs, such as `HOME`; those of this program are merged into `config`. */
+  readonly env: Environment
   readonly system: System
   /** Lists all commands with their options. Loads every command. */
   readonly outline: () => Promise<readonly CommandOutline[]>

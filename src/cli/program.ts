@@ -1,6 +1,6 @@
 import { completeHint, type HintOptions } from "../base/command-hint.js"
 import { outlineCommands } from "./command-table.js"
-import { type Environment, mergeConfig } from "./config.js"
+import { mergeConfig } from "./config.js"
 import type { Context, Io } from "./context.js"
 import { expectedFailure, reportFailure } from "./exit-status.js"
 import { parseCommandLine, type Request } from "./parser.js"
@@ -9,9 +9,8 @@ import { parseCommandLine, type Request } from "./parser.js"
 export type ProcessIo = Omit<Io, "note">
 
 /** The process as the command line uses it. */
-export type Surroundings = Pick<Context, "clock" | "system"> & {
+export type Surroundings = Pick<Context, "clock" | "system" | "env"> & {
   readonly io: ProcessIo
-  readonly env: Environment
 }
 
 /** Commands whose purpose is their output. The others do something first, and their exit status is about that. */
@@ -57,7 +56,7 @@ export async function runProgram(argv: readonly string[], surroundings: Surround
       merged.quiet ? undefined : surroundings.io.err(completeHint(line, hintOptions))
     // A prototype, because reading every property would set up all streams.
     const io = Object.create(surroundings.io, { note: { value: note } }) as Io
-    const context = { io, clock, system, config: merged, outline: outlineCommands }
+    const context = { io, clock, system, env, config: merged, outline: outlineCommands }
     if (request.kind === "run") {
       if (!readers.has(request.name)) io.outliveOutput()
       return await request.command.run(context, request.input)
