@@ -1,0 +1,131 @@
+/** YAML. Documents are read with their offsets and edited as text, because writing them anew would change the rest. */
+import { isMap, isScalar, type Pair, parseDocument, stringify, type YAMLMap } from "yaml"
+import { isObject, type Members, type Path } from "./additions.js"
+import { indentAt, lineBreakBeforeEnd, lineEndOf, type Splice, type TextFormat } from "./text-format.js"
+
+export const yamlFormat: TextFormat = {
+  parse(text) {
+    const value: unknown = read(text).toJS()
+    return value ?? undefined
+  },
+
+  insert(text, desired) {
+    const { contents } = read(text)
+    if (isMap(contents)) return [...insertions(text, contents, desired)]
+    if (contents !== null && !(isScalar(contents) && contents.value === null)) {
+      throw new Error("the document is not a mapping")
+    }
+    return [atEnd(text, desired)]
+  },
+
+  remove(text, paths) {
+    return paths.toReversed().reduce(removeOne, text)
+  },
+
+  isBlank: (text) => text.trim() === "" || /^\s*\{\s*\}\s*$/.test(text),
+}
+
+function read(text: string) {
+  const document = parseDocument(text, { keepSourceTokens: true })
+  const [error] = document.errors
+  if (error !== undefined) throw new Error(`line ${error.linePos?.[0].line ?? 1} is not valid YAML`)
+  return document
+}
+
+function* insertions(text: string, map: YAMLMap, desired: Members): Generator<Splice> {
+  const added: Members = {}
+  for (const [name, value] of Object.entries(desired)) {
+    const pair = pairOf(map, name)
+    if (pair === undefined) added[name] = value
+    else if (isMap(pair.value) && isObject(value)) yield* insertions(text, pair.value, value)
+    else if (isEmpty(pair) && isObject(value)) yield belowKey(text, pair, value)
+  }
+  if (Object.keys(added).length === 0) return
+  yield map.flow === true ? intoFlow(text, map, added) : intoBlock(text, map, added)
+}
+
+function pairOf(map: YAMLMap, name: string): Pair | undefined {
+  return map.items.find(({ key }) => (isScalar(key) ? key.value : key) === name)
+}
+
+function isEmpty({ value }: Pair): boolean {
+  return value === null || (isScalar(value) && value.value === null)
+}
+
+function atEnd(text: string, added: Members): Splice {
+  return { at: text.length, text: lineBreakBeforeEnd(text) + formatBlock(added, "", lineEndOf(text)) }
+}
+
+/** `key:` without a value. */
+function belowKey(text: string, { key }: Pair, added: Members): Splice {
+  const [start = 0, end = 0] = (isScalar(key) ? key.range : undefined) ?? []
+  const colon = text.indexOf(":", end) + 1
+  const rest = /^[ \t]*(?:#[^\r\n]*)?/.exec(text.slice(colon))?.[0].length ?? 0
+  const eol = lineEndOf(text)
+  const body = formatBlock(added, `${indentAt(text, start)}  `, eol)
+  return { at: colon + rest, text: eol + body.slice(0, -eol.length) }
+}
+
+function intoFlow(text: string, map: YAMLMap, added: Members): Splice {
+  const end = (map.range?.[1] ?? text.length) - 1
+  const body = Object.entries(added).map(([name, value]) => `${name}: ${JSON.stringify(value)}`)
+  const before = text.slice(0, end).trimEnd()
+  const needsComma = map.items.length > 0 && !before.endsWith(",")
+  return { at: before.length, text: `${needsComma ? ", " : ""}${body.join(", ")}` }
+}
+
+function intoBlock(text: string, map: YAMLMap, added: Members): Splice {
+  const [first] = map.items
+  const start = (isScalar(first?.key) ? first.key.range?.[0] : undefined) ?? 0
+  const indent = indentAt(text, start)
+  const end = lastContent(text, map.range?.[1] ?? text.length)
+  const eol = lineEndOf(text)
+  const body = formatBlock(added, indent, eol)
+  return { at: end, text: eol + body.slice(0, -eol.length) }
+}
+
+/** Returns the end of the last line before an offset that is neither blank nor only a comment. */
+function lastContent(text: string, offset: number): number {
+  let end = offset
+  const isOnComment = () => /(?:^|[\r\n])[ \t]*(?:#[^\r\n]*)?$/.test(text.slice(0, end))
+  end = text.slice(0, end).trimEnd().length
+  while (isOnComment())
+    end = text
+      .slice(0, end)
+      .replace(/[ \t]*#[^\r\n]*$/, "")
+      .trimEnd().length
+  const rest = /^[^\r\n]*/.exec(text.slice(end))?.[0].length ?? 0
+  return end + rest
+}
+
+function formatBlock(members: Members, indent: string, eol: string): string {
+  return stringify(members, { lineWidth: 0 })
+    .split("\n")
+    .map((line) => (line === "" ? "" : indent + line))
+    .join(eol)
+}
+
+function removeOne(text: string, path: Path): string {
+  let map: unknown = read(text).contents
+  let pair: Pair | undefined
+  for (const step of path) {
+    if (!isMap(map)) return text
+    pair = pairOf(map, String(step))
+    if (path.at(-1) !== step || pair === undefined) map = pair?.value
+  }
+  if (pair === undefined || !isMap(map) || !isScalar(pair.key)) return text
+  const [start = 0] = pair.key.range ?? []
+  const [, valueEnd = start] = (pair.value as { range?: number[] } | null)?.range ?? pair.key.range ?? []
+  if (map.flow === true) return removeFromFlow(text, map, pair, start, valueEnd)
+  const lineStart = start - indentAt(text, start).length
+  const contentEnd = lastContent(text, valueEnd)
+  const lineEnd = contentEnd + (/^\r?\n/.exec(text.slice(contentEnd))?.[0].length ?? 0)
+  return text.slice(0, lineStart) + text.slice(lineEnd)
+}
+
+function removeFromFlow(text: string, map: YAMLMap, pair: Pair, start: number, end: number): string {
+  const next = map.items[map.items.indexOf(pair) + 1]
+  if (isScalar(next?.key)) return text.slice(0, start) + text.slice(next.key.range?.[0] ?? end)
+  const before = text.slice(0, start).trimEnd()
+  return (before.endsWith(",") ? before.slice(0, -1) : before) + text.slice(end)
+}
