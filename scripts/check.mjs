@@ -24,7 +24,7 @@ const stages = [
   { install: ["node", "scripts/install.mjs"] },
   {
     format: ["biome", "check", "--error-on-warnings", "."],
-    lint: ["eslint", "--max-warnings", "0", "."],
+    lint: ["oxlint"],
     types: ["tsc", "-p", "."],
     imports: ["depcruise", "bin", "src"],
     deadcode: ["knip"],

@@ -86,7 +86,7 @@ function checkTypes() {
     "",
   ]
   writeFileSync(join(folder, "user.mts"), lines.join("\n"))
-  const tsc = join(root, "node_modules", "typescript", "bin", "tsc")
+  const tsc = join(root, "node_modules", "@typescript", "native", "bin", "tsc")
   const options = ["--noEmit", "--strict", "--module", "node20", "--target", "es2023", "--types", "node"]
   execFileSync(process.execPath, [tsc, ...options, "user.mts"], { cwd: folder, stdio: "inherit" })
 }

@@ -82,21 +82,19 @@ function frameHead(size, firstByte) {
   return Buffer.from([firstByte, 0x80 | 126, size >> 8, size & 0xff])
 }
 
-/** @param {Stream} stream @param {FrameScanner} scanner */
+/** @param {Stream} stream @param {FrameScanner} scanner @returns {Promise<void>} */
 function readResponse(stream, scanner) {
   let head = Buffer.alloc(0)
-  return /** @type {Promise<void>} */ (
-    new Promise((resolve, reject) => {
-      stream.socket.once("close", () => reject(new Error("closed before the upgrade")))
-      stream.onBytes = (chunk, length) => {
-        head = Buffer.concat([head, chunk.subarray(0, length)])
-        const end = head.indexOf("\r\n\r\n")
-        if (end < 0) return
-        if (!head.toString("latin1").startsWith("HTTP/1.1 101")) reject(new Error("upgrade refused"))
-        stream.onBytes = (later, laterLength) => scanner.push(later, laterLength)
-        scanner.push(head.subarray(end + 4))
-        resolve()
-      }
-    })
-  )
+  return new Promise((resolve, reject) => {
+    stream.socket.once("close", () => reject(new Error("closed before the upgrade")))
+    stream.onBytes = (chunk, length) => {
+      head = Buffer.concat([head, chunk.subarray(0, length)])
+      const end = head.indexOf("\r\n\r\n")
+      if (end < 0) return
+      if (!head.toString("latin1").startsWith("HTTP/1.1 101")) reject(new Error("upgrade refused"))
+      stream.onBytes = (later, laterLength) => scanner.push(later, laterLength)
+      scanner.push(head.subarray(end + 4))
+      resolve()
+    }
+  })
 }

@@ -175,7 +175,7 @@ function confirmEach(agent, ids) {
 }
 
 function write() {
-  writer.send({ type: "MSG", id: String(++written), to: /** @type {never} */ (readerId), content })
+  writer.send({ type: "MSG", id: String(++written), to: readerId, content })
 }
 
 /** @param {string} text */
@@ -195,7 +195,7 @@ function untilEmpty() {
   // may get it again, and its daemon recognizes it.
   let looks = 0
   const isEmpty = async () => {
-    const pending = await writer.ask({ type: "PENDING", target: /** @type {never} */ (readerId) })
+    const pending = await writer.ask({ type: "PENDING", target: readerId })
     looks = pending.type === "PENDING" && pending.count === 0 ? looks + 1 : 0
     return looks >= clearedLooks
   }

@@ -247,8 +247,8 @@ function push(heap, event) {
   let at = heap.push(event) - 1
   while (at > 0) {
     const parent = (at - 1) >> 1
-    const above = /** @type {Event} */ (heap[parent])
-    if (isBefore(above, event)) break
+    const above = heap[parent]
+    if (above === undefined || isBefore(above, event)) break
     heap[at] = above
     at = parent
   }

@@ -177,7 +177,9 @@ describe("daemon processes on a relay that restarts", { timeout: 60_000 }, () =>
     async (relay, work, other) => {
       await start(work, relay, "a")
       await must(work, "create", "#den", "--private", "--name", "a")
-      await until("the channel", () => (work.status("a")?.["channels"] as string[]).includes("#den"))
+      await until("the channel", () =>
+        (work.status("a")?.["channels"] as string[] | undefined)?.includes("#den"),
+      )
       await relay.kill()
       await relay.restart()
       await untilConnected(work, "a")
@@ -218,7 +220,10 @@ describe("a full disk", { timeout: 60_000 }, () => {
         rmSync(filler)
         await until("the recovery", () => receiver.contents("b").length === 40, 30_000)
         expect(receiver.contents("b")).toEqual(messages)
-        await until("the all-clear", () => (receiver.status("b")?.["problems"] as unknown[]).length === 0)
+        await until(
+          "the all-clear",
+          () => (receiver.status("b")?.["problems"] as unknown[] | undefined)?.length === 0,
+        )
       } finally {
         receiver.run("daemon", "--stop-all")
         await once(receiver.sh(`umount -l ${home}`), "exit")

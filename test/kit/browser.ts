@@ -121,7 +121,7 @@ export class Browser {
       this.#waiting.get(id)?.(reply)
       this.#waiting.delete(id)
     } else if (method === "Network.requestWillBeSent") {
-      this.requests.push((params?.["request"] as { url: string }).url)
+      this.requests.push((params as { request: { url: string } }).request.url)
     } else if (method === "Log.entryAdded" || method === "Runtime.exceptionThrown") {
       this.complaints.push(JSON.stringify(params))
     }

@@ -77,7 +77,7 @@ class SqliteBackbone implements Backbone {
     return this.#worker.isReachable
   }
 
-  // eslint-disable-next-line @typescript-eslint/require-await -- so that an invalid name rejects
+  // oxlint-disable-next-line typescript/require-await -- so that an invalid name rejects
   async logs(name: string, retention: Retention): Promise<Logs> {
     checkKey(name)
     const logs = this.#logs.get(name) ?? new SqliteLogs(this.#worker, name, retention, this.#clock)
@@ -85,7 +85,7 @@ class SqliteBackbone implements Backbone {
     return logs
   }
 
-  // eslint-disable-next-line @typescript-eslint/require-await -- so that an invalid name rejects
+  // oxlint-disable-next-line typescript/require-await -- so that an invalid name rejects
   async table(name: string): Promise<Table> {
     checkKey(name)
     const table = this.#tables.get(name) ?? new SqliteTable(this.#worker, name)

@@ -122,7 +122,7 @@ export function parseRecord(key: string, text: string): RosterRecord | undefined
     ...others,
     id,
     name: name as Nick,
-    card: card as AgentCard | undefined,
+    card,
     formerly: others.formerly as readonly AgentId[] | undefined,
     seenTs,
     readTs,

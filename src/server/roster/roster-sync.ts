@@ -161,15 +161,15 @@ export class RosterSync {
     const { agent } = session
     const { id, epoch } = agent
     if (record?.relay === this.relay) return
-    if (record === undefined || record.relay === null || record.epoch < epoch) {
-      // A later session may have come and gone on another relay; this one outlived it.
-      if (record !== undefined && record.epoch > epoch) agent.epoch = epochAfter(clock.now(), record.epoch)
-      this.changed(session)
+    if (record !== undefined && record.relay !== null && record.epoch >= epoch) {
+      this.#displaced.add(id)
+      session.displace(record.process)
+      this.#apply(id, record)
       return
     }
-    this.#displaced.add(id)
-    session.displace(record.process)
-    this.#apply(id, record)
+    // A later session may have come and gone on another relay; this one outlived it.
+    if (record !== undefined && record.epoch > epoch) agent.epoch = epochAfter(clock.now(), record.epoch)
+    this.changed(session)
   }
 
   /** Takes over the row of an agent that is not connected here, unless a later one is known. */

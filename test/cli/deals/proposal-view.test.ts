@@ -95,7 +95,6 @@ describe("viewOf", () => {
     expect(lines.filter((line) => /^ {12}\w+: /.test(line))).toEqual([" ".repeat(12) + "reason: a"])
     const table = formatProposalTable([view])
     expect(table).toHaveLength(2)
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: these must not be there
     for (const line of [...lines, ...table]) expect(line).not.toMatch(/[\u0000-\u001f]/)
   })
 })

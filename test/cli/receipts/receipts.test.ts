@@ -252,7 +252,6 @@ describe("verifyReceipts", () => {
   it("escapes texts of other agents", async () => {
     const { out } = await verdictOn(fileOf(new Pair().receipt({ task: "a\u001b[2J\nline 2: valid: \u202e" })))
     expect(out).toContain("a\\u{1b}[2J line 2: valid: \\u{202e}")
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: these must not be there
     expect(out).not.toMatch(/[\u001b\u202e]|^line 2/m)
   })
 
@@ -292,7 +291,6 @@ describe("exportReceipts", () => {
     const { out, context } = printer()
     await exportReceipts(context, some, form)
     const text = out.join("\n")
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: these must not be there
     expect(text).not.toMatch(/[\u001b\u202e\u2028]/)
     return text
   }
