@@ -2,6 +2,7 @@ import { authorOf } from "../protocol/message-id.js"
 import type { GuardMessage } from "./guard-message.js"
 import type { GuardLimits } from "./limits.js"
 import { othersThan } from "./scopes.js"
+import type { Moment } from "./shared-count.js"
 
 /** The habits of an agent in a channel. */
 export interface Speaker {
@@ -64,9 +65,9 @@ export class Speakers {
   }
 
   /** Returns an agent that spoke here not too long ago. */
-  find(id: string, ts: number): Speaker | undefined {
+  find(id: string, moment: Moment): Speaker | undefined {
     const speaker = this.#find(id)
-    return speaker === undefined || ts - speaker.ts > this.#idleMs ? undefined : speaker
+    return speaker === undefined || this.#isIdle(speaker, moment) ? undefined : speaker
   }
 
   /** Reports whether nobody else has spoken since an agent did, which was not just now. */
@@ -78,13 +79,13 @@ export class Speakers {
    * Reports whether an agent that speaks now comes back: another agent spoke before its last message and again since. In
    * a run of messages as many are returns as the others had sent before, because each may answer one of them.
    */
-  isReturn(me: Speaker, ts: number): boolean {
+  isReturn(me: Speaker, moment: Moment): boolean {
     const owesAnswer = me.isQuick && this.#owedBy(me) > 0
     for (let n = this.#speakers.length - 1; n >= 0; n--) {
       const other = this.#speakers[n]
       if (other === undefined || (other === me && !owesAnswer)) return false
-      if (other === me || other.first >= me.last || ts - other.ts > this.#idleMs) continue
-      if (!this.isFeeding(other, ts)) return true
+      if (other === me || other.first >= me.last || this.#isIdle(other, moment)) continue
+      if (!this.isFeeding(other, moment.ts)) return true
     }
     return false
   }
@@ -104,15 +105,16 @@ export class Speakers {
   }
 
   /** @param seq - number of the message among all messages */
-  note(message: GuardMessage, seq: number): void {
+  note(message: GuardMessage, seq: number, moment: Moment): void {
     const { from, ts } = message
-    this.#forgetIdle(ts)
+    this.#forgetIdle(moment)
     const newest = this.#speakers.at(-1)
     const silenceMs = newest === undefined ? Number.POSITIVE_INFINITY : Math.max(0, ts - newest.ts)
     const known = this.#find(from)
     const speaker = known ?? newSpeaker(from, ts, seq)
     const isInRun = speaker === newest
-    const mayEarn = isInRun && !this.#isRacing(speaker, ts)
+    // The silence of agents that are stopped says nothing about the author.
+    const mayEarn = isInRun && !moment.isPaused && !this.#isRacing(speaker, ts)
     const isFeeding = this.isFeeding(speaker, ts)
     // Messages that the last run left unanswered stay unanswered once another agent speaks.
     if (newest !== undefined && !isInRun && silenceMs >= overlapMs) this.#owe(newest, 0)
@@ -192,8 +194,17 @@ export class Speakers {
     speakers.push(speaker)
   }
 
-  #forgetIdle(ts: number): void {
-    while (ts - (this.#speakers[0]?.ts ?? ts) > this.#idleMs) this.#speakers.shift()
+  /** Reports whether an agent was silent for long. Where agents are stopped their silence is not their own. */
+  #isIdle(speaker: Speaker, { ts, isPaused }: Moment): boolean {
+    return !isPaused && ts - speaker.ts > this.#idleMs
+  }
+
+  #forgetIdle(moment: Moment): void {
+    for (;;) {
+      const oldest = this.#speakers[0]
+      if (oldest === undefined || !this.#isIdle(oldest, moment)) return
+      this.#speakers.shift()
+    }
   }
 }
 

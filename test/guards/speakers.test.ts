@@ -9,24 +9,27 @@ const idleMs = 2 * defaultGuardLimits.conversationRegainMs
 /** The speakers of one channel, asked and told about each message as the conversation rule does. */
 class Talk {
   speakers = new Speakers(defaultGuardLimits, idleMs)
+  /** Somebody is stopped here. */
+  isPaused = false
   #seq = 0
 
   isFeed(at: number, from: string): boolean {
-    const me = this.speakers.find(from, at)
+    const me = this.speakers.find(from, this.#moment(at))
     return me !== undefined && this.speakers.isFeeding(me, at)
   }
 
   /** Says something. @returns whether it is a return */
   say(at: number, from: string): boolean {
-    const me = this.speakers.find(from, at)
-    const isReturn = me !== undefined && !this.isFeed(at, from) && this.speakers.isReturn(me, at)
+    const moment = this.#moment(at)
+    const me = this.speakers.find(from, moment)
+    const isReturn = me !== undefined && !this.isFeed(at, from) && this.speakers.isReturn(me, moment)
     this.#note(at, from)
     return isReturn
   }
 
   /** Sends a status. @returns whether it is part of a loop */
   sayStatus(at: number, from: string): boolean {
-    const me = this.speakers.find(from, at)
+    const me = this.speakers.find(from, this.#moment(at))
     const isLoop = me !== undefined && this.speakers.isStatusLoop(me)
     this.#note(at, from)
     return isLoop
@@ -39,7 +42,11 @@ class Talk {
 
   #note(ts: number, from: string): void {
     const message: GuardMessage = { id: "m", ts, from, channel: "#room", to: [], text: "", bytes: 0 }
-    this.speakers.note(message, ++this.#seq)
+    this.speakers.note(message, ++this.#seq, this.#moment(ts))
+  }
+
+  #moment(ts: number) {
+    return { ts, isPaused: this.isPaused }
   }
 }
 
@@ -79,6 +86,25 @@ describe("a speaker that comes back", () => {
     talk.restart()
     talk.say(601_000, "@a")
     expect(talk.isFeed(602_000, "@ci")).toBe(true)
+  })
+
+  it("comes back after the longest pause if it waited because agents were stopped", () => {
+    for (const isPaused of [true, false]) {
+      const talk = new Talk()
+      opening.forEach((from, n) => talk.say(n * 1_000, from))
+      talk.isPaused = isPaused
+      expect(talk.say(10 * idleMs, "@a")).toBe(isPaused)
+    }
+  })
+
+  it("earns nothing by breaking the silence of agents that are stopped", () => {
+    for (const isPaused of [true, false]) {
+      const talk = new Talk()
+      opening.slice(0, 4).forEach((from, n) => talk.say(n * 20_000, from))
+      talk.isPaused = isPaused
+      for (let n = 4; n < 8; n++) talk.say(n * 20_000, "@b")
+      expect(talk.isFeed(160_000, "@b")).toBe(!isPaused)
+    }
   })
 
   it("loops with statuses only if two send them faster than anybody reads", () => {

@@ -120,12 +120,13 @@ export class ConversationRule extends Rule {
       this.#channels.set(name, channel)
     }
     if (sharedOrigin !== undefined) channel.mixed ??= this.#makeTalk()
+    const moment = this.#momentOf(classIn(message), ts)
     for (const talk of [sharedOrigin === undefined ? channel.known : undefined, channel.mixed]) {
       if (talk === undefined) continue
-      if (!isStatus) talk.speakers.note(message, seq)
+      if (!isStatus) talk.speakers.note(message, seq, moment)
       else if (!isDirect(name)) {
         talk.statuses ??= this.#makeStatuses()
-        talk.statuses.note(message, seq)
+        talk.statuses.note(message, seq, moment)
       }
     }
   }
@@ -204,14 +205,15 @@ export class ConversationRule extends Rule {
   }
 
   #standingOf(message: GuardMessage, { speakers, statuses }: Talk): Standing {
-    if (isPlainStatus(message)) return statuses === undefined ? stranger : statusStanding(message, statuses)
     const { from, ts, to, answers, channel } = message
-    const me = speakers.find(from, ts)
+    const moment = this.#momentOf(classIn(message), ts)
+    if (isPlainStatus(message)) return statuses === undefined ? stranger : statusStanding(from, statuses, moment)
+    const me = speakers.find(from, moment)
     if (me === undefined) return stranger
     const isAlone = speakers.isAlone(me, ts)
     const isFeed = answers === undefined && to.length === 0 && speakers.isFeeding(me, ts)
     if (isFeed) return { returns: 0, isFeed, isAlone }
-    if (speakers.isReturn(me, ts)) return { returns: 1, isFeed, isAlone }
+    if (speakers.isReturn(me, moment)) return { returns: 1, isFeed, isAlone }
     const isCircle = isDirect(channel) && this.#readState.hasReached(to, from, me.last)
     return { returns: isCircle ? 2 : 0, isFeed, isAlone }
   }
@@ -254,10 +256,10 @@ function drainOf({ conversationRegainMs, conversationOwn, conversationTurns }: G
   return { used: perMs, own: (perMs * conversationOwn) / conversationTurns, addsUp: true }
 }
 
-function statusStanding({ from, ts }: GuardMessage, statuses: Speakers): Standing {
-  const me = statuses.find(from, ts)
+function statusStanding(from: string, statuses: Speakers, moment: Moment): Standing {
+  const me = statuses.find(from, moment)
   if (me === undefined) return stranger
-  return { returns: statuses.isStatusLoop(me) ? 1 : 0, isFeed: true, isAlone: statuses.isAlone(me, ts) }
+  return { returns: statuses.isStatusLoop(me) ? 1 : 0, isFeed: true, isAlone: statuses.isAlone(me, moment.ts) }
 }
 
 /** Reports whether a message only says how things are, to nobody, and answers nothing. */
