@@ -207,7 +207,8 @@ export class ConversationRule extends Rule {
   #standingOf(message: GuardMessage, { speakers, statuses }: Talk): Standing {
     const { from, ts, to, answers, channel } = message
     const moment = this.#momentOf(classIn(message), ts)
-    if (isPlainStatus(message)) return statuses === undefined ? stranger : statusStanding(from, statuses, moment)
+    if (isPlainStatus(message))
+      return statuses === undefined ? stranger : statusStanding(from, statuses, moment)
     const me = speakers.find(from, moment)
     if (me === undefined) return stranger
     const isAlone = speakers.isAlone(me, ts)
@@ -259,7 +260,11 @@ function drainOf({ conversationRegainMs, conversationOwn, conversationTurns }: G
 function statusStanding(from: string, statuses: Speakers, moment: Moment): Standing {
   const me = statuses.find(from, moment)
   if (me === undefined) return stranger
-  return { returns: statuses.isStatusLoop(me) ? 1 : 0, isFeed: true, isAlone: statuses.isAlone(me, moment.ts) }
+  return {
+    returns: statuses.isStatusLoop(me) ? 1 : 0,
+    isFeed: true,
+    isAlone: statuses.isAlone(me, moment.ts),
+  }
 }
 
 /** Reports whether a message only says how things are, to nobody, and answers nothing. */
