@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto"
+import type { Clock } from "../base/clock.js"
 import { maxDurationMs } from "../base/duration.js"
 import type { ClientFrame } from "../protocol/client-messages.js"
 import { ChatError } from "../protocol/errors.js"
@@ -28,10 +29,16 @@ export interface ConnectionEvents {
 
 const requestMs = 10_000
 
+/** Reports whether the answer to a frame may say that an agent can be woken. */
+function mayHaveLease(frame: RequestFrame): boolean {
+  return frame.type === "LIST_AGENTS" || (frame.type === "MSG" && frame.to.startsWith("@"))
+}
+
 /** One authenticated session with a relay. */
 export class Connection {
   readonly welcome: ServerMessage<"WELCOME">
   readonly #events: ConnectionEvents
+  readonly #clock: Pick<Clock, "now">
   readonly #socket: FrameSocket
   readonly #process: string | undefined
   readonly #requests: PendingRequests
@@ -83,6 +90,7 @@ export class Connection {
     this.welcome = session.welcome
     this.#process = attempt?.process
     this.#events = events
+    this.#clock = clock
     this.#socket = socket
     this.#requests = new PendingRequests(clock)
     if (session.isOlder) {
@@ -126,8 +134,9 @@ export class Connection {
     const id = frame.id ?? `${this.#idPrefix}-${(++this.#lastId).toString(36)}`
     const answer = this.#requests.add(id, frame, timeoutMs)
     this.send({ ...frame, id })
+    const proven = mayHaveLease(frame) ? answer.then((message) => this.#withoutForged(message)) : answer
     // PendingRequests has checked the type of the answer.
-    return answer as Promise<unknown> as Promise<AnswerTo<F>>
+    return proven as Promise<unknown> as Promise<AnswerTo<F>>
   }
 
   /** Stops reading, so that the relay feels backpressure. Messages that were read already may still arrive. */
@@ -154,6 +163,13 @@ export class Connection {
     }
     const message = parseServerMessage(text)
     if (message !== undefined) this.#deliver(message)
+  }
+
+  async #withoutForged(message: ServerMessage): Promise<ServerMessage> {
+    // Most answers have none, and checking one needs the curve.
+    if (!JSON.stringify(message).includes('"wakeable"')) return message
+    const { withProvenLeases } = await import("./wake-leases.js")
+    return withProvenLeases(message, this.welcome.server_id, this.#clock.now())
   }
 
   #deliver(message: ServerMessage): void {

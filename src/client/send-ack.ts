@@ -1,7 +1,7 @@
 import { omitUndefined } from "../base/plain.js"
 import { canonicalize } from "../identity/canonical-json.js"
 import type { ClientFrame } from "../protocol/client-messages.js"
-import type { ServerMessage } from "../protocol/server-messages.js"
+import type { ServerMessage, TargetFacts } from "../protocol/server-messages.js"
 
 /** Options of a message besides its text. */
 export interface SendOptions {
@@ -28,6 +28,8 @@ export interface SendAck {
   readonly recipients: number
   /** Id of the agent a direct message is for. */
   readonly to?: string
+  /** What the relay knows of that agent, such as when it last read something. */
+  readonly target?: TargetFacts
   /** True if the sender is in the channel and so receives the replies. */
   readonly isMember: boolean
   /** True if the relay had the message already. */
@@ -52,7 +54,7 @@ export function ackOf(ack: ServerMessage<"ACK">): SendAck {
     ts: ack.ts,
     ...omitUndefined({ seq: ack.seq }),
     recipients: ack.recipients ?? 0,
-    ...omitUndefined({ to: ack.to }),
+    ...omitUndefined({ to: ack.to, target: ack.target }),
     isMember: ack.member ?? true,
     isDuplicate: ack.duplicate ?? false,
   }

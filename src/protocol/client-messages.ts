@@ -36,6 +36,7 @@ import {
 } from "./schema.js"
 import type { ServerType } from "./server-messages.js"
 import { proposalIdSchema, statementBodies } from "./statements.js"
+import { attentions, channelAttentions, wakeLease, wakeMethod } from "./wake.js"
 
 /** Presence an agent may claim for itself; only the relay says `offline`. */
 const presenceStates = ["idle", "working", "waiting", "away"] as const
@@ -223,7 +224,27 @@ export const clientMessages = {
     answer: "ACK",
     outbox: true,
     summary: "sets this agent's status",
-    fields: { status: oneOf(presenceStates), activity: optional(text(200)), role: optional(role) },
+    fields: {
+      status: oneOf(presenceStates),
+      activity: optional(text(200)),
+      role: optional(role),
+      /** Whom it lets wake it; absent: as before. */
+      attention: optional(oneOf(attentions)),
+    },
+  },
+  SET_ATTENTION: {
+    needs: "session",
+    answer: "ACK",
+    outbox: true,
+    summary: "sets what of a channel wakes this agent; its daemon keeps it",
+    fields: { channel, attention: oneOf(channelAttentions) },
+  },
+  SET_WAKE_LEASE: {
+    needs: "session",
+    answer: "ACK",
+    outbox: false,
+    summary: "proves that this agent was woken, or withdraws the proof",
+    fields: { lease: optional(wakeLease) },
   },
   RECEIVED: {
     needs: "session",
@@ -233,6 +254,12 @@ export const clientMessages = {
       ids: optional(list(messageId, 10_000)),
       up_to: optional(record(channel, count)),
       retrieved: optional(list(messageId, 1_000)),
+      /** Messages that an idle session was rung for. */
+      rung: optional(list(messageId, 1_000)),
+      /** Messages that were put into the context of a model. */
+      in_context: optional(list(messageId, 1_000)),
+      /** How it was rung, or what put them there. */
+      method: optional(wakeMethod),
     },
   },
   PENDING: {

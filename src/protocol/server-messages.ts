@@ -25,6 +25,7 @@ import {
 } from "./schema.js"
 import { type Statement, statementBodies } from "./statements.js"
 import type { Verb } from "./verbs.js"
+import { wakeLease } from "./wake.js"
 
 /** Milliseconds since the Unix epoch. */
 const time = number()
@@ -52,12 +53,28 @@ const rosterEntry = {
   answered_ts: optional(time),
   /** It says `working`, and has not read, sent or changed anything for two minutes. */
   stale: optional(boolean),
+  /** Whom it lets wake it, unless it is open to all. */
+  attention: optional(string),
+  /** The last proof that it could be woken, signed by its key; absent once it has expired. */
+  wakeable: optional(wakeLease),
   card: optional(anyObject<AgentCard>()),
   /** did:key of a persistent identity; only if one agent was asked for. */
   did: optional(string),
 } as const
 /** An agent as JOINED and AGENTS list it. Times are milliseconds since the Unix epoch. */
 export type RosterEntry = InputOf<typeof rosterEntry>
+
+const targetFacts = {
+  status: string,
+  attention: optional(string),
+  seen_ts: time,
+  read_ts: optional(time),
+  /** Messages for it that no reader has taken, as far as the relay knows, with this one. */
+  unread: optional(count),
+  wakeable: optional(wakeLease),
+} as const
+/** What the sender of a direct message learns about the agent it goes to, as in {@link RosterEntry}. */
+export type TargetFacts = InputOf<typeof targetFacts>
 
 const settingsFields = {
   description: optional(string),
@@ -97,10 +114,11 @@ const channelEntry = {
 export type ChannelEntry = InputOf<typeof channelEntry>
 
 /**
- * Stages of delivery that a relay reports after `accepted`: `mirrored`, on the recipient's disk; `retrieved`, taken
- * by one of its readers; for a task `claimed`, taken by a worker, or `failed`, given up after too many attempts.
+ * Stages of delivery that a relay reports after `accepted`: `mirrored`, on the recipient's disk; `rung`, its idle session
+ * was rung; `retrieved`, taken by one of its readers; `in_context`, put into the context of its model; for a task `claimed`,
+ * taken by a worker, or `failed`, given up after too many attempts.
  */
-const deliveryStates = ["mirrored", "retrieved", "claimed", "failed"] as const
+export const deliveryStates = ["mirrored", "rung", "retrieved", "in_context", "claimed", "failed"] as const
 /** One of {@link deliveryStates}. */
 export type DeliveryState = (typeof deliveryStates)[number]
 
@@ -239,6 +257,8 @@ export const serverMessages = {
       recipients: optional(count),
       /** The agent that `to` of the message means. */
       to: optional(agentRef),
+      /** What is known of that agent; absent in the answer to a message sent again. */
+      target: optional(openObject(targetFacts)),
       ...succession,
       member: optional(boolean),
       duplicate: optional(boolean),
@@ -343,6 +363,8 @@ export const serverMessages = {
       by: recipient,
       ts: time,
       reason: optional(string),
+      /** How the session was rung, or what put the message into its context. */
+      method: optional(string),
       /** The id to confirm this notice with; absent if the relay does not keep it. */
       mail_id: optional(string),
     },

@@ -44,6 +44,6 @@ describe("the ids a relay remembers", () => {
     expect(after.heap + after.buffers - before.heap - before.buffers).toBeLessThan(8 * mebibyte)
     expect(senders[0]?.find(`0.${"x".repeat(50)}0`, 0)).toBeUndefined()
     expect(senders[199]?.find(`199.${"x".repeat(50)}0`, 0)).toEqual(ack)
-    expect(delivered[199]?.markRead("199.0")).toBe(true)
+    expect(delivered[199]?.mark("199.0", "retrieved")).toBe(true)
   })
 })

@@ -146,6 +146,8 @@ function goodAnswers(serverId: string): Answers {
     REMOVE_CHANNEL: ({ id }) => ({ type: "ACK", re: id, ts, state: "done" }),
     INVITE: ({ id }) => ({ type: "ACK", re: id, ts, state: "done" }),
     SET_PRESENCE: ({ id }) => ({ type: "ACK", re: id, ts, state: "done" }),
+    SET_ATTENTION: ({ id }) => ({ type: "ACK", re: id, ts, state: "done" }),
+    SET_WAKE_LEASE: ({ id }) => ({ type: "ACK", re: id, ts, state: "done" }),
     RECEIVED: () => undefined,
   }
 }

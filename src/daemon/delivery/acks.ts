@@ -199,8 +199,8 @@ function evidenceOfStatement(statement: ServerMessage<Verb>): Evidence {
 }
 
 function evidenceOfAck(answer: ServerMessage<"ACK">, frame: OutboxFrame): Evidence | undefined {
-  const { seq, recipients } = answer
+  const { seq, recipients, target } = answer
   const to = frame.type === "MSG" && !frame.to.startsWith("#") ? recipientOf(frame.to, answer) : undefined
   if (seq === undefined && recipients === undefined && to === undefined) return undefined
-  return { seq, recipients, to }
+  return { seq, recipients, to, ...omitUndefined({ target }) }
 }

@@ -1,4 +1,5 @@
 import { LruMap } from "../../base/lru-map.js"
+import { omitUndefined } from "../../base/plain.js"
 import { RecentMap } from "../../base/recent-map.js"
 import { authorOf, isWrittenBy } from "../../protocol/message-id.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
@@ -32,9 +33,10 @@ const rememberedPosts = 1_000
 const earlyMessages = 256
 const earlyReports = 8
 const reasonLength = 200
+const methodLength = 32
 
 /**
- * Tracks the delivery stages after `accepted`: mirrored, retrieved, claimed, failed, answered. A report counts only
+ * Tracks the delivery stages after `accepted`: mirrored, rung, retrieved, in_context, claimed, failed, answered. A report counts only
  * if it comes from the recipient the relay named when it accepted the message. Nobody else can claim to have received,
  * read or answered it.
  */
@@ -201,7 +203,9 @@ function ackOf({ id, msgId, sha256 }: SentMessage, report: Report, state: string
 
 function evidenceOfReport(report: Report): Ack["evidence"] {
   if (report.type === "MSG") return { msg_id: report.msg_id }
-  return report.reason === undefined ? undefined : { reason: report.reason.slice(0, reasonLength) }
+  const { reason, method } = report
+  if (reason === undefined && method === undefined) return undefined
+  return omitUndefined({ reason: reason?.slice(0, reasonLength), method: method?.slice(0, methodLength) })
 }
 
 function authorOfReport(report: Report): string {

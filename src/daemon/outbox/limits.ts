@@ -39,6 +39,7 @@ const overtaking: ReadonlySet<string> = new Set<OutboxType>([
   "LIST_CHANNELS",
   "LIST_AGENTS",
   "SET_PRESENCE",
+  "SET_ATTENTION",
   "PENDING",
   "CLAIM",
   "EXTEND",

@@ -3,6 +3,7 @@ import type { Connection } from "../../client/connection.js"
 import type { SignedDraft } from "../../client/deals/deal-engine.js"
 import { otherChannelError, strangerError, strangerIn } from "../../client/pending.js"
 import { errorOfMessage } from "../../client/relay-error.js"
+import { withProvenLeases } from "../../client/wake-leases.js"
 import { isSuccessor } from "../../identity/succession.js"
 import { keyOfLine } from "../../proposals/draft.js"
 import { statementMessageId } from "../../proposals/statement.js"
@@ -173,11 +174,15 @@ export class OutboxSender {
     if (message.type === "ERROR") this.#refuse(line, errorOfMessage(message))
     else {
       const problem = this.#problemOf(line, message)
-      if (problem === undefined) this.#accept(line, message)
+      if (problem === undefined) this.#accept(line, this.#proven(message))
       else this.#refuse(line, problem)
     }
     this.send()
     return true
+  }
+
+  #proven(answer: ServerMessage): ServerMessage {
+    return withProvenLeases(answer, this.#serverId ?? "", this.#clock.now())
   }
 
   /** Reports whether an answer with this `re` belongs to a line, which names `channel` if that is given. */

@@ -1,5 +1,6 @@
 import type { Appended, Backbone, Bus } from "../../backbone/backbone.js"
 import type { Clock } from "../../base/clock.js"
+import { omitUndefined } from "../../base/plain.js"
 import { ChatError } from "../../protocol/errors.js"
 import { authorOf, isStatementId, mailEntryId } from "../../protocol/message-id.js"
 import { type AgentId, persistentIdPattern } from "../../protocol/names.js"
@@ -108,12 +109,13 @@ export class DirectDelivery {
     else await this.#mailboxes.postNotice(to, entryId, notice)
   }
 
-  /** Reports to the author of a message that `by` has it in its inbox, or has read it. */
-  async reportDelivery(messageId: string, state: DeliveryState, by: AgentId): Promise<void> {
+  /** Reports to the author of a message a stage that it has reached at `by`. @param method - of ringing or reading */
+  async reportDelivery(messageId: string, state: DeliveryState, by: AgentId, method?: string): Promise<void> {
     const author = authorOf(messageId)
     // The copy of a statement that goes back to its signer is not a delivery.
     if (author === by && isStatementId(messageId)) return
-    const notice = { type: "DELIVERY", msg_id: messageId, state, by, ts: this.#clock.now() } as const
+    const facts = { msg_id: messageId, state, by, ts: this.#clock.now(), ...omitUndefined({ method }) }
+    const notice = { type: "DELIVERY", ...facts } as const
     await this.notify(author, mailEntryId.delivery(messageId, state, by), notice)
   }
 

@@ -101,6 +101,11 @@ export class MailShares {
     return [...this.#boxes.keys()]
   }
 
+  /** Returns how many messages of agents a mailbox has that arrived since this relay started. */
+  countOf(key: string): number {
+    return this.#boxes.get(key)?.messages.total ?? 0
+  }
+
   /** Notes how many messages a mailbox really has: others may have expired, or been confirmed to another relay. */
   noteCount(key: string, count: number): void {
     const box = this.#boxes.get(key)

@@ -262,6 +262,12 @@ export class Mailboxes extends EventEmitter<MailboxesEvents> {
     return { count, ids, oldestTs: messages[0]?.ts }
   }
 
+  /** Returns how many messages wait for an agent that is not connected here; 0 for any other. */
+  countUnsent(id: AgentId): number {
+    const key = mailKey(id)
+    return this.#open.has(key) ? 0 : this.#shares.countOf(key)
+  }
+
   /** Returns whether anything waits for an agent. */
   async hasMail(id: AgentId): Promise<boolean> {
     return (await this.#logs.stat(mailKey(id))).count > 0

@@ -4,7 +4,7 @@ import type { RotationClaim } from "../../protocol/message-fields.js"
 import type { AgentId, Nick } from "../../protocol/names.js"
 import { validateServerMessage } from "../../protocol/parse-message.js"
 import { anyObject, parseAs } from "../../protocol/schema.js"
-import type { ServerMessage } from "../../protocol/server-messages.js"
+import type { ServerMessage, TargetFacts } from "../../protocol/server-messages.js"
 import { type Verb, verbs } from "../../protocol/verbs.js"
 import type { SentAck } from "../sessions/ack-table.js"
 
@@ -72,13 +72,20 @@ export function formatReplay(message: string): string {
   return `${message.slice(0, -1)},"replay":true}`
 }
 
-/** Formats the ACK of a message. @param rotations - verified, and so ASCII */
+/** What an ACK says about the agent that the message goes to. */
+interface AckedTarget {
+  /** Verified, and so ASCII. */
+  readonly rotations?: readonly RotationClaim[] | undefined
+  readonly target?: TargetFacts | undefined
+}
+
+/** Formats the ACK of a message. */
 export function formatAck(
   re: string | undefined,
   messageId: string,
   ack: SentAck,
   isDuplicate: boolean,
-  rotations?: readonly RotationClaim[],
+  { rotations, target }: AckedTarget = {},
 ): string {
   const { ts, seq, recipients, to, isMember } = ack
   let text = re === undefined ? '{"type":"ACK"' : `{"type":"ACK","re":"${re}"`
@@ -86,6 +93,7 @@ export function formatAck(
   if (seq !== undefined) text += `,"seq":${seq}`
   if (to !== undefined) text += `,"to":"${to}"`
   if (rotations !== undefined) text += `,"rotations":${JSON.stringify(rotations)}`
+  if (target !== undefined) text += `,"target":${JSON.stringify(target)}`
   if (!isMember) text += ',"member":false'
   return text + (isDuplicate ? ',"duplicate":true}' : "}")
 }

@@ -1,9 +1,10 @@
 import { delay } from "../../base/clock.js"
-import type { ClientHandlers } from "../../protocol/client-messages.js"
+import type { ClientHandlers, ClientMessage } from "../../protocol/client-messages.js"
 import { type AgentRef, roleRefPattern } from "../../protocol/names.js"
 import { resolveAgent, successionTo } from "../delivery/agent-lookup.js"
 import type { RelaySettings, Services } from "../services.js"
 import type { Agent } from "../sessions/agent.js"
+import type { ReportedStage } from "../sessions/delivered-ids.js"
 import type { Session } from "../sessions/session.js"
 
 /** Ids in RECEIVED that report nothing new and together cost as much as one refused frame. */
@@ -29,22 +30,32 @@ export function mailHandlers(
     return known
   }
 
-  /** Reports the messages that were sent to the agent and not reported before. @returns the number of the others */
-  function reportReaders(
-    agent: Agent,
-    ids: readonly string[],
+  /** Reports the stages of messages that were sent to the agent, each once. @returns the number of the other ids */
+  function reportStages(
+    { id: by, memory }: Agent,
+    { rung = [], retrieved = [], in_context: inContext = [], method }: ClientMessage<"RECEIVED">,
   ): { useless: number; stored?: Promise<unknown> } {
-    agent.markRead(clock.now())
-    const read = ids.filter((id) => agent.memory.delivered.markRead(id))
-    const useless = ids.length - read.length
-    if (read.length === 0) return { useless }
-    const stored = Promise.all(read.map((id) => direct.reportDelivery(id, "retrieved", agent.id)))
+    const mark = (ids: readonly string[], state: ReportedStage) =>
+      ids.filter((id) => memory.delivered.mark(id, state)).map((id) => ({ id, state }))
+    const reported = [...mark(rung, "rung"), ...mark(retrieved, "retrieved")]
+    // A reader has taken what is in a context, even if only that was reported.
+    const taken = mark(inContext, "retrieved")
+    reported.push(...mark(inContext, "in_context"))
+    const useless = rung.length + retrieved.length + inContext.length - reported.length
+    const reached = [...taken, ...reported]
+    if (reached.length === 0) return { useless }
+    const stored = Promise.all(
+      reached.map(({ id, state }) =>
+        direct.reportDelivery(id, state, by, state === "retrieved" ? undefined : method),
+      ),
+    )
     // A relay that is killed before would not know afterwards that it delivered them.
     return { useless, stored: Promise.race([stored, delay(clock, stageMs, { unref: true })]) }
   }
 
   return {
-    RECEIVED(session, { ids = [], up_to: upTo, retrieved }) {
+    RECEIVED(session, message) {
+      const { ids = [], up_to: upTo, retrieved, in_context: inContext } = message
       const { agent, channels } = session
       const useless = ids.length - confirmMail(agent, ids)
       for (const channel of channels) {
@@ -52,7 +63,8 @@ export function mailHandlers(
         if (seq !== undefined && channel.isDurable)
           bookmarks.advance(agent.id, channel.name, Math.min(seq, channel.seq))
       }
-      const readers = retrieved === undefined ? { useless: 0 } : reportReaders(agent, retrieved)
+      if (retrieved !== undefined || inContext !== undefined) agent.markRead(clock.now())
+      const readers = reportStages(agent, message)
       const paid = session.payForWaste((1 + useless + readers.useless) / idsPerCell)
       return readers.stored?.then(() => paid) ?? paid
     },

@@ -1,14 +1,17 @@
 import { randomBytes } from "node:crypto"
 import type { Clock } from "../../base/clock.js"
+import { omitUndefined } from "../../base/plain.js"
 import { formatJsonLine } from "../../base/visible-text.js"
 import type { ClientHandlers, ClientMessage } from "../../protocol/client-messages.js"
 import { formatMessageId, unnamedFrameId } from "../../protocol/message-id.js"
 import type { AgentId } from "../../protocol/names.js"
+import type { TargetFacts } from "../../protocol/server-messages.js"
 import type { Channel } from "../channels/channel.js"
 import { successionTo } from "../delivery/agent-lookup.js"
 import { formatAck, formatMessage } from "../delivery/message-json.js"
 import type { Route } from "../delivery/route.js"
 import { guardInputOf } from "../guards/guard-input.js"
+import { wakeFactsOf } from "../roster/roster-record.js"
 import type { RelaySettings, Services } from "../services.js"
 import type { SentAck } from "../sessions/ack-table.js"
 import type { Agent } from "../sessions/agent.js"
@@ -27,7 +30,10 @@ interface MessageIdentity {
 
 const bootNonceBytes = 4
 
-type MessageServices = Pick<Services, "router" | "guards" | "direct" | "tasks" | "roster">
+type MessageServices = Pick<
+  Services,
+  "router" | "guards" | "direct" | "tasks" | "roster" | "sessions" | "knownAgents" | "mailboxes"
+>
 
 /** Handles MSG: to a channel, an agent or a role. */
 export function messageHandlers(
@@ -47,8 +53,10 @@ export function messageHandlers(
   ) {
     const { id, to, to_id: meant } = message
     const isOther = ack.to !== undefined && ack.to !== to
-    const proof = isOther ? successionTo(ack.to, meant ?? to, services.roster).rotations : undefined
-    agent.sendQueue.send(formatAck(id, messageId, ack, isDuplicate, proof))
+    const rotations = isOther ? successionTo(ack.to, meant ?? to, services.roster).rotations : undefined
+    const target =
+      ack.to === undefined || isDuplicate ? undefined : targetFacts(ack.to, services, clock.now())
+    agent.sendQueue.send(formatAck(id, messageId, ack, isDuplicate, { rotations, target }))
   }
 
   /** Acknowledges a message when the store has. The session continues meanwhile. */
@@ -93,6 +101,23 @@ export function messageHandlers(
       if (logMessages) log(formatJsonLine({ from: agent.id, to: message.to, content: message.content }))
     },
   }
+}
+
+/** Returns what the sender of a direct message learns about its recipient; undefined for one that this relay does not know. */
+function targetFacts(
+  to: string,
+  { roster, sessions, knownAgents, mailboxes }: MessageServices,
+  now: number,
+): TargetFacts | undefined {
+  const facts = roster.find(to)
+  if (facts === undefined) return undefined
+  const { id, status, seenTs, readTs } = facts
+  const memory = sessions.find(id)?.agent.memory ?? knownAgents.memoryOf(id)
+  // Another relay delivers to an agent that is connected there.
+  const isElsewhere = sessions.find(id) === undefined && (roster.recordOf(id)?.relay ?? null) !== null
+  const unread = isElsewhere ? undefined : (memory?.delivered.unread ?? 0) + mailboxes.countUnsent(id)
+  const wake = wakeFactsOf(facts, now)
+  return { status, seen_ts: seenTs, ...omitUndefined({ read_ts: readTs, unread }), ...wake }
 }
 
 /** Sends a message to its recipients. Returns a promise if the message has to be stored first. */

@@ -1,7 +1,10 @@
+import { isSignedBy } from "../../identity/wake-lease.js"
 import type { ClientHandlers, ClientMessage } from "../../protocol/client-messages.js"
+import { ChatError } from "../../protocol/errors.js"
 import type { RotationClaim } from "../../protocol/message-fields.js"
 import type { AgentId } from "../../protocol/names.js"
 import type { RosterEntry } from "../../protocol/server-messages.js"
+import { isCurrent, maxLeaseMs } from "../../protocol/wake.js"
 import { resolveAgent, successionTo } from "../delivery/agent-lookup.js"
 import { formatEntries, listRoster } from "../roster/roster.js"
 import type { RosterFacts } from "../roster/roster-record.js"
@@ -17,11 +20,16 @@ interface AgentList {
   readonly rotations?: readonly RotationClaim[]
 }
 
-/** Handles LIST_AGENTS, SET_PRESENCE and PING. */
+type PresenceServices = Pick<Services, "backbone" | "sessions" | "roster" | "channels">
+
+/** Handles LIST_AGENTS, SET_PRESENCE, SET_ATTENTION, SET_WAKE_LEASE and PING. */
 export function presenceHandlers(
-  { sessions, roster, channels }: Pick<Services, "sessions" | "roster" | "channels">,
+  { backbone, sessions, roster, channels }: PresenceServices,
   { clock, limits }: RelaySettings,
-): Pick<ClientHandlers<Session>, "LIST_AGENTS" | "SET_PRESENCE" | "PING"> {
+): Pick<
+  ClientHandlers<Session>,
+  "LIST_AGENTS" | "SET_PRESENCE" | "SET_ATTENTION" | "SET_WAKE_LEASE" | "PING"
+> {
   function listAgents(
     session: Session,
     { agent: ref, channel: name, cards = false, all = false }: ClientMessage<"LIST_AGENTS">,
@@ -52,9 +60,35 @@ export function presenceHandlers(
       session.send({ type: "AGENTS", ...(channel !== undefined && { channel }), ...listed }, id)
     },
 
-    SET_PRESENCE(session, { id, status, activity, role }) {
-      const isVisible = session.agent.setPresence(status, activity, role)
+    SET_PRESENCE(session, { id, status, activity, role, attention }) {
+      const isVisible = session.agent.setPresence(status, activity, role, attention)
       sessions.emit("presence", session, isVisible)
+      session.send({ type: "ACK", ts: clock.now(), state: "done" }, id)
+    },
+
+    SET_ATTENTION(session, { id }) {
+      // The daemon of the agent decides what wakes it; the relay only says that the request is valid.
+      session.send({ type: "ACK", ts: clock.now(), state: "done" }, id)
+    },
+
+    SET_WAKE_LEASE(session, { id, lease }) {
+      const { agent } = session
+      if (!agent.isPersistent) {
+        throw new ChatError("IDENTITY_REQUIRED", "lease: only an agent with a key can sign one", {
+          hint: "connect with an identity",
+        })
+      }
+      if (lease !== undefined && !isCurrent(lease, clock.now())) {
+        throw new ChatError(
+          "INVALID_MSG",
+          `lease: must be valid now and end at most ${maxLeaseMs / 3_600_000} h after proven_ts`,
+        )
+      }
+      if (lease !== undefined && !isSignedBy(lease, agent.id, backbone.id)) {
+        throw new ChatError("VERIFICATION_FAILED", "lease.sig: must be made for this relay by your own key")
+      }
+      agent.wakeable = lease
+      sessions.emit("presence", session, false)
       session.send({ type: "ACK", ts: clock.now(), state: "done" }, id)
     },
 

@@ -16,6 +16,7 @@ import {
   tested,
 } from "../../protocol/schema.js"
 import type { RosterEntry } from "../../protocol/server-messages.js"
+import { type Attention, attentions, isCurrent, type WakeLease, wakeLease } from "../../protocol/wake.js"
 
 /** The facts a roster shows of an agent. Times are milliseconds since the Unix epoch. */
 export interface RosterFacts {
@@ -33,6 +34,9 @@ export interface RosterFacts {
   readonly answeredTs?: number | undefined
   /** When a relay first met it. */
   readonly metTs?: number | undefined
+  readonly attention?: Attention | undefined
+  /** Verified, and possibly expired. */
+  readonly wakeable?: WakeLease | undefined
   readonly card?: AgentCard | undefined
   /** did:key of a persistent identity. */
   readonly did?: string | undefined
@@ -73,9 +77,10 @@ export function epochAfter(now: number, earlier: string | undefined): string {
 
 /** Returns the record of an agent whose session has ended. */
 export function departedRecord(agent: RosterFacts, epoch: string, now: number): RosterRecord {
-  const { id, name, role, seenTs, readTs, answeredTs, metTs, card, did, formerly, rotations } = agent
+  const { id, name, role, seenTs, readTs, answeredTs, metTs, card, did, formerly, rotations, attention } =
+    agent
   const keys = { did, formerly, rotations }
-  const facts = { id, name, role, seenTs, readTs, answeredTs, metTs, card, ...keys }
+  const facts = { id, name, role, seenTs, readTs, answeredTs, metTs, attention, card, ...keys }
   return { ...facts, status: "offline", since: now, relay: null, epoch, channels: [] }
 }
 
@@ -86,6 +91,8 @@ const row = object({
   activity: optional(string),
   role: optional(string),
   since: number(),
+  attention: optional(oneOf(attentions)),
+  wakeable: optional(wakeLease),
   card: optional(anyObject()),
   did: optional(string),
   formerly: optional(list(string)),
@@ -155,8 +162,18 @@ export function formatEntry(facts: RosterFacts, options: EntryOptions): RosterEn
     ...(readTs !== undefined && { read_ts: readTs }),
     ...(answeredTs !== undefined && { answered_ts: answeredTs }),
     ...(status === "working" && options.now - lastActivityTs > options.staleMs && { stale: true }),
+    ...wakeFactsOf(facts, options.now),
     ...detailsOf(facts, options),
   }
+}
+
+/** Returns what is known of waking an agent: its attention, and its lease while that is valid. */
+export function wakeFactsOf(
+  { status, attention = "open", wakeable }: RosterFacts,
+  now: number,
+): Pick<RosterEntry, "attention" | "wakeable"> {
+  const isProven = status !== "offline" && wakeable !== undefined && isCurrent(wakeable, now)
+  return { ...(attention !== "open" && { attention }), ...(isProven && { wakeable }) }
 }
 
 function detailsOf({ card, did }: RosterFacts, { withCard = false, withKey = false }: EntryOptions) {

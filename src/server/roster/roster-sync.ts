@@ -253,15 +253,24 @@ export class RosterSync {
 /** Returns the record of an agent that is connected here. */
 function recordOf({ agent, channels, attempt: { process } }: Session, relay: string): RosterRecord {
   const { id, name, status, activity, role, since, seenTs, readTs, answeredTs, card, did, epoch } = agent
-  const { formerly, rotations, metTs } = agent
+  const { formerly, rotations, metTs, attention, wakeable } = agent
   const keys = { did, formerly, rotations }
   const facts = { id, name, status, activity, role, since, seenTs, readTs, answeredTs, card, ...keys }
-  return { ...facts, metTs, relay, epoch, process, channels: Array.from(channels, (channel) => channel.name) }
+  const wake = { attention, wakeable }
+  return {
+    ...facts,
+    ...wake,
+    metTs,
+    relay,
+    epoch,
+    process,
+    channels: Array.from(channels, (channel) => channel.name),
+  }
 }
 
 /** Returns the record of an agent whose session ended without notice. */
 function toDisconnected(record: RosterRecord): RosterRecord {
-  const { activity: _, beforeSilence: __, ...others } = record
+  const { activity: _, beforeSilence: __, wakeable: ___, ...others } = record
   return { ...others, status: "offline", relay: null, channels: [] }
 }
 

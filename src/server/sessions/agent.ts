@@ -5,6 +5,7 @@ import type { Limits } from "../../protocol/limits.js"
 import type { AgentCard, RotationClaim } from "../../protocol/message-fields.js"
 import { type AgentId, type Nick, persistentIdPattern } from "../../protocol/names.js"
 import type { RosterEntry, ServerMessage } from "../../protocol/server-messages.js"
+import type { Attention, WakeLease } from "../../protocol/wake.js"
 import { formatMessagePrefix } from "../delivery/message-json.js"
 import { formatEntry, type RosterFacts } from "../roster/roster-record.js"
 import type { SendQueue } from "../wire/send-queue.js"
@@ -82,6 +83,9 @@ export class Agent implements RosterFacts {
   activity: string | undefined
   role: string | undefined
   card: AgentCard | undefined
+  attention: Attention | undefined
+  /** Verified. */
+  wakeable: WakeLease | undefined
   did: string | undefined
   formerly: readonly AgentId[] | undefined
   rotations: readonly RotationClaim[] | undefined
@@ -127,6 +131,7 @@ export class Agent implements RosterFacts {
   introduce({ role, card, did, formerly, rotations }: Introduction, known: RosterFacts | undefined): void {
     this.role = role ?? known?.role
     this.card = card ?? known?.card
+    this.attention = known?.attention
     this.did = did
     this.formerly = formerly
     this.rotations = rotations
@@ -164,7 +169,12 @@ export class Agent implements RosterFacts {
   }
 
   /** @returns whether others see a difference other than the time */
-  setPresence(status: PresenceState, activity: string | undefined, role: string | undefined): boolean {
+  setPresence(
+    status: PresenceState,
+    activity: string | undefined,
+    role: string | undefined,
+    attention = this.attention,
+  ): boolean {
     const before = this.status
     const isVisible = activity !== this.activity || (role ?? this.role) !== this.role || before !== status
     this.#status = status
@@ -173,6 +183,7 @@ export class Agent implements RosterFacts {
     this.missedProbes = 0
     this.activity = activity
     this.role = role ?? this.role
+    this.attention = attention
     return isVisible
   }
 

@@ -9,14 +9,20 @@ const countedIds = 64
 /** Part of each hash, so that nobody can choose an id that looks like another one. */
 const secret = randomBytes(16).toString("hex")
 
+/** The bit of each stage that the agent reports. */
+const stageBits = { rung: 1, retrieved: 2, in_context: 4 } as const
+/** A stage of a delivery that the recipient reports. */
+export type ReportedStage = keyof typeof stageBits
+
 /**
- * The last messages and tasks that were sent to one agent, by hash. The agent may report once that a reader took one of
- * them, also in a later session.
+ * The last messages and tasks that were sent to one agent, by hash. The agent may report each stage of one of them once,
+ * also in a later session, and none before an earlier one: a message that a reader has is not rung for.
  */
 export class DeliveredIds {
-  /** By hash: whether a reader was reported. */
-  #young = new Map<number, boolean>()
-  #old: ReadonlyMap<number, boolean> = new Map()
+  /** By hash: the stages that were reported. */
+  #young = new Map<number, number>()
+  #old: ReadonlyMap<number, number> = new Map()
+  #unread = 0
   readonly #budget: IdBudget | undefined
 
   /** @param budget - for the ids of all agents */
@@ -24,32 +30,47 @@ export class DeliveredIds {
     this.#budget = budget
   }
 
+  /** Number of the messages that no reader has taken. */
+  get unread(): number {
+    return this.#unread
+  }
+
   /** Adds a message, unless it was sent before. */
   add(id: string): void {
     const key = hashOf(id)
-    if (!this.#young.has(key)) this.#set(key, this.#old.get(key) ?? false)
+    if (this.#young.has(key)) return
+    const stages = this.#old.get(key)
+    if (stages === undefined) this.#unread++
+    this.#set(key, stages ?? 0)
   }
 
-  /** Marks a message as read. @returns false if it was not sent, or was marked before */
-  markRead(id: string): boolean {
+  /** Marks a message as having reached a stage. @returns false if it was not sent, or a later stage was marked before */
+  mark(id: string, stage: ReportedStage): boolean {
     const key = hashOf(id)
-    const isRead = this.#young.get(key) ?? this.#old.get(key) ?? true
-    if (!isRead) this.#set(key, true)
-    return !isRead
+    const stages = this.#young.get(key) ?? this.#old.get(key)
+    const bit = stageBits[stage]
+    if (stages === undefined || stages >= bit) return false
+    if (stages < stageBits.retrieved && bit >= stageBits.retrieved) this.#unread--
+    this.#set(key, stages | bit)
+    return true
   }
 
   clear(): void {
     this.#young = new Map()
     this.#old = new Map()
+    this.#unread = 0
     this.#budget?.note(this, 0)
   }
 
-  #set(key: number, isRead: boolean): void {
+  #set(key: number, stages: number): void {
     if (this.#young.size >= maxIds) {
+      for (const [old, reached] of this.#old) {
+        if (reached < stageBits.retrieved && !this.#young.has(old) && old !== key) this.#unread--
+      }
       this.#old = this.#young
       this.#young = new Map()
     }
-    this.#young.set(key, isRead)
+    this.#young.set(key, stages)
     const count = this.#young.size + this.#old.size
     if (count % countedIds === 1) this.#budget?.note(this, (count + countedIds) * idBytes)
   }
