@@ -21,7 +21,7 @@ function lease(change: Partial<WakeClaims> = {}, signer = key) {
 }
 
 /** A relay that claims that bob has proven `wakeable`. */
-function claiming(wakeable: object): FakeRelayOptions["answers"] {
+function claiming(wakeable: object): NonNullable<FakeRelayOptions["answers"]> {
   return {
     LIST_AGENTS: ({ id }) => ({ type: "AGENTS", re: id, list: [bob], roster: [{ ...entry, wakeable }] }),
     MSG: ({ id }) => ({

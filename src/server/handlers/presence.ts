@@ -4,11 +4,12 @@ import { ChatError } from "../../protocol/errors.js"
 import type { RotationClaim } from "../../protocol/message-fields.js"
 import type { AgentId } from "../../protocol/names.js"
 import type { RosterEntry } from "../../protocol/server-messages.js"
-import { isCurrent, maxLeaseMs } from "../../protocol/wake.js"
+import { isCurrent, maxLeaseMs, type WakeLease } from "../../protocol/wake.js"
 import { resolveAgent, successionTo } from "../delivery/agent-lookup.js"
 import { formatEntries, listRoster } from "../roster/roster.js"
 import type { RosterFacts } from "../roster/roster-record.js"
 import type { RelaySettings, Services } from "../services.js"
+import type { Agent } from "../sessions/agent.js"
 import type { Session } from "../sessions/session.js"
 
 /** Entries listed in AGENTS; the list of ids is complete. */
@@ -18,6 +19,27 @@ interface AgentList {
   readonly list: readonly AgentId[]
   readonly roster: readonly RosterEntry[]
   readonly rotations?: readonly RotationClaim[]
+}
+
+/** @throws {ChatError} IDENTITY_REQUIRED, INVALID_MSG, VERIFICATION_FAILED */
+function checkLease(
+  lease: WakeLease,
+  { id, isPersistent }: Pick<Agent, "id" | "isPersistent">,
+  serverId: string,
+  now: number,
+): void {
+  if (!isPersistent) {
+    throw new ChatError("IDENTITY_REQUIRED", "lease: only an agent with a key can sign one", {
+      hint: "connect with an identity",
+    })
+  }
+  if (!isCurrent(lease, now)) {
+    const hours = maxLeaseMs / 3_600_000
+    throw new ChatError("INVALID_MSG", `lease: must be valid now and end at most ${hours} h after proven_ts`)
+  }
+  if (!isSignedBy(lease, id, serverId)) {
+    throw new ChatError("VERIFICATION_FAILED", "lease.sig: must be made for this relay by your own key")
+  }
 }
 
 type PresenceServices = Pick<Services, "backbone" | "sessions" | "roster" | "channels">
@@ -73,20 +95,7 @@ export function presenceHandlers(
 
     SET_WAKE_LEASE(session, { id, lease }) {
       const { agent } = session
-      if (!agent.isPersistent) {
-        throw new ChatError("IDENTITY_REQUIRED", "lease: only an agent with a key can sign one", {
-          hint: "connect with an identity",
-        })
-      }
-      if (lease !== undefined && !isCurrent(lease, clock.now())) {
-        throw new ChatError(
-          "INVALID_MSG",
-          `lease: must be valid now and end at most ${maxLeaseMs / 3_600_000} h after proven_ts`,
-        )
-      }
-      if (lease !== undefined && !isSignedBy(lease, agent.id, backbone.id)) {
-        throw new ChatError("VERIFICATION_FAILED", "lease.sig: must be made for this relay by your own key")
-      }
+      if (lease !== undefined) checkLease(lease, agent, backbone.id, clock.now())
       agent.wakeable = lease
       sessions.emit("presence", session, false)
       session.send({ type: "ACK", ts: clock.now(), state: "done" }, id)
