@@ -62,7 +62,8 @@ export async function performHandshake(
   for (let frames = 0; frames < maxFrames; frames++) {
     const members = parseMembers(await received.next())
     const message = members && validateServerMessage(members)
-    if (message?.type === "ERROR") throw errorOfMessage(message)
+    if (message?.type === "ERROR")
+      throw (await keyEndOf(message, options.identity)) ?? errorOfMessage(message)
     if (message?.type === "CHALLENGE") {
       send(await answerChallenge(message, options))
       audience = message.aud
@@ -157,6 +158,25 @@ function checkLimits(limits: WelcomeLimits): void {
 async function pemOf(identity: Identity): Promise<string> {
   const { formatPublicPem } = await import("../identity/keys.js")
   return formatPublicPem(identity.keyPair.publicKey)
+}
+
+/** Returns the final error for a relay that proves the end of this key. Without the proof it may be wrong or lie. */
+async function keyEndOf(
+  { code, key_end: end }: ServerMessage<"ERROR">,
+  identity: Identity | undefined,
+): Promise<ChatError | undefined> {
+  if (code !== "KEY_ENDED" || end === undefined || end.from !== identity?.did) return undefined
+  const { verifyKeyStatement } = await import("../identity/succession.js")
+  try {
+    verifyKeyStatement(end)
+  } catch (error) {
+    if (error instanceof ChatError) return undefined
+    throw error
+  }
+  const problem = end.type === "ROTATION" ? `was replaced by ${end.to}` : "was revoked"
+  return new ChatError("BAD_IDENTITY", `identity: its key ${problem}; nobody can speak as it again`, {
+    hint: "use the identity of the newer key, or generate another one",
+  })
 }
 
 function unexpectedChallenge(): ChatError {

@@ -1,5 +1,5 @@
 import { ChatError } from "../protocol/errors.js"
-import type { RotationClaim } from "../protocol/message-fields.js"
+import type { KeyStatementClaim, RotationClaim } from "../protocol/message-fields.js"
 import { formatHeader, signDetached, verifyDetached } from "./detached-jws.js"
 import { agentIdOf, formatDidKey, parsePublicKey } from "./keys.js"
 import type { KeyPair } from "./signer.js"
@@ -32,6 +32,9 @@ export interface Revocation {
   /** Detached JWS by the revoked key. */
   readonly sig: string
 }
+
+/** The end of a key. */
+export type KeyStatement = Rotation | Revocation
 
 const rotationType = "agentchat.rotation+jws"
 const revocationType = "agentchat.revocation+jws"
@@ -67,8 +70,7 @@ export function verifySuccession(rotations: readonly RotationClaim[], did: strin
     if (rotation.to !== keys[index + 1]) {
       throw new ChatError("VERIFICATION_FAILED", "rotations: must lead to the key of IDENTIFY without a gap")
     }
-    const [byOld = "", byNew = ""] = rotation.sigs
-    verifyRotation({ ...rotation, sigs: [byOld, byNew] })
+    verifyKeyStatement(rotation)
   }
   return keys
 }
@@ -106,6 +108,16 @@ export function signRevocation(keyPair: KeyPair, ts: number, reason?: string): R
 /** @throws {ChatError} VERIFICATION_FAILED unless the revoked key signed the statement */
 export function verifyRevocation({ sig, ...statement }: Revocation): void {
   requireSigner(sig, statement, revocationType, statement.from)
+}
+
+/** Checks a statement about the end of a key. @throws {ChatError} VERIFICATION_FAILED */
+export function verifyKeyStatement(statement: KeyStatement | KeyStatementClaim): void {
+  if (statement.type === "REVOCATION") {
+    verifyRevocation(statement)
+    return
+  }
+  const [byOld = "", byNew = ""] = statement.sigs
+  verifyRotation({ ...statement, sigs: [byOld, byNew] })
 }
 
 function requireSigner(sig: string, statement: object, typ: string, did: string): void {

@@ -1,4 +1,4 @@
-import { type Revocation, type Rotation, verifyRevocation, verifyRotation } from "../identity/succession.js"
+import type { KeyStatement } from "../identity/succession.js"
 import { ChatError } from "../protocol/errors.js"
 import type { Statement } from "../protocol/statements.js"
 import { agreedFault, type Deal, partiesOf, statementsOf } from "./deal.js"
@@ -24,15 +24,12 @@ export type ReceiptCheck =
     }
   | { readonly status: "invalid"; readonly problem: string }
 
-/** The end of a key: nothing it signs at or after `ts` is valid. */
-export type KeyStatement = Rotation | Revocation
-
 const selfDeclared = "time: each statement states its own time, and nobody else confirms it"
 
 /**
  * Checks a receipt offline: every signature, that each statement answers the one before, and that each was legal for
  * its signer at its time.
- * @param keys - rotations and revocations to apply, each checked by {@link verifyKeyStatement} before
+ * @param keys - rotations and revocations to apply, each checked by `verifyKeyStatement` before
  */
 export function checkReceipt(receipt: Receipt, keys: readonly KeyStatement[] = []): ReceiptCheck {
   try {
@@ -50,12 +47,6 @@ export function checkReceipt(receipt: Receipt, keys: readonly KeyStatement[] = [
     if (error instanceof ChatError) return { status: "invalid", problem: error.message }
     throw error
   }
-}
-
-/** Checks a statement about a key. @throws {ChatError} VERIFICATION_FAILED */
-export function verifyKeyStatement(statement: KeyStatement): void {
-  if (statement.type === "ROTATION") verifyRotation(statement)
-  else verifyRevocation(statement)
 }
 
 function proofsOf(deal: Deal): Proof[] {

@@ -8,6 +8,7 @@ import {
   card,
   channel,
   count,
+  keyStatement,
   maxListed,
   messageId,
   nick,
@@ -113,6 +114,13 @@ export const clientMessages = {
       signature: optional(text(1024)),
       timestamp: optional(number()),
     },
+  },
+  KEY_STATEMENT: {
+    needs: "session",
+    answer: "ACK",
+    outbox: false,
+    summary: "says that a key was revoked or replaced; whoever has the signed statement may bring it",
+    fields: { statement: keyStatement },
   },
   JOIN: {
     needs: "session",

@@ -7,6 +7,7 @@ const relayErrors = {
   INVALID_MSG: { exit: 2, retry: false, summary: "the frame is not a valid message" },
   INVALID_NAME: { exit: 2, retry: false, summary: "a name or channel does not have the allowed form" },
   VERIFICATION_FAILED: { exit: 5, retry: false, summary: "a signature is not valid for its purpose" },
+  KEY_ENDED: { exit: 5, retry: false, summary: "the key was revoked or replaced; `key_end` is the proof" },
   IDENTITY_REQUIRED: { exit: 5, retry: false, summary: "only a persistent identity may do this" },
   ID_USED: { exit: 2, retry: false, summary: "the id is that of another message" },
   CHANNEL_NOT_FOUND: { exit: 3, retry: false, summary: "no such channel, or it is not visible to you" },

@@ -18,6 +18,7 @@ import {
   subscriptionPattern,
 } from "./names.js"
 import {
+  either,
   list,
   literal,
   matching,
@@ -63,18 +64,28 @@ export const role = matching(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, "must be 1-64 
 export const count = whole()
 /** The id of a message, or of the task it became. */
 export const messageId = text(130)
+const rotation = object({
+  v: literal(1),
+  type: literal("ROTATION"),
+  from: text(128),
+  to: text(128),
+  ts: number(),
+  sigs: list(text(1024), 2),
+})
+const revocation = object({
+  v: literal(1),
+  type: literal("REVOCATION"),
+  from: text(128),
+  ts: number(),
+  reason: optional(text(1024)),
+  sig: text(1024),
+})
 /** ROTATION statements, oldest first; see `identity/succession.ts`. */
-export const rotations = list(
-  object({
-    v: literal(1),
-    type: literal("ROTATION"),
-    from: text(128),
-    to: text(128),
-    ts: number(),
-    sigs: list(text(1024), 2),
-  }),
-  maxRotations,
-)
+export const rotations = list(rotation, maxRotations)
+/** A statement about the end of a key. */
+export const keyStatement = either(rotation, revocation, "must be a ROTATION or a REVOCATION statement")
+/** A statement about the end of a key that was not verified yet. */
+export type KeyStatementClaim = OutputOf<{ readonly one: typeof keyStatement }>["one"]
 /** A ROTATION statement that was not verified yet. */
 export type RotationClaim = OutputOf<{ readonly all: typeof rotations }>["all"][number]
 /** Most members of a list. */

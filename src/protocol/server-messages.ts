@@ -5,6 +5,7 @@ import {
   agentRef,
   channel,
   count,
+  keyStatement,
   recipient,
   rotations,
   subscription,
@@ -405,6 +406,8 @@ export const serverMessages = {
       candidates: optional(list(string)),
       hint: optional(string),
       guard: optional(openObject(guardFacts)),
+      /** With KEY_ENDED: the statement that ended the key. */
+      key_end: optional(keyStatement),
     },
   },
   GUARD: {

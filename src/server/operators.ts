@@ -37,6 +37,11 @@ export class Operators {
     if (from !== to && this.has(from)) this.#predecessors.set(to, from)
   }
 
+  /** Takes an office back from the key that replaced a revoked one: a thief may have replaced it. */
+  withdraw(revoked: AgentId): void {
+    for (const [to, from] of this.#predecessors) if (from === revoked) this.#predecessors.delete(to)
+  }
+
   has(id: string): boolean {
     const seen = new Set<string>()
     for (let key: string | undefined = id; key !== undefined && !seen.has(key); ) {

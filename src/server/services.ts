@@ -18,6 +18,7 @@ import { Router } from "./delivery/route.js"
 import { replicatedInput } from "./guards/guard-input.js"
 import { GuardService } from "./guards/guard-service.js"
 import type { Operators } from "./operators.js"
+import { EndedKeys } from "./roster/ended-keys.js"
 import { KnownAgents } from "./roster/known-agents.js"
 import { broadcastPresence, PresencePacer } from "./roster/presence-broadcast.js"
 import { Roster } from "./roster/roster.js"
@@ -59,6 +60,7 @@ export async function openServices(settings: RelaySettings, backbone: Backbone) 
   const sessions = new SessionRegistry()
   const heartbeat = new Heartbeat(sessions, clock, limits)
   const roster = new Roster(sessions, limits.identities, clock)
+  const endedKeys = await EndedKeys.open(backbone, roster)
   const ids = new IdBudget(limits.rememberedIdBytes)
   const makeMemory = () => makeAgentMemory(limits, clock, ids)
   const knownAgents = new KnownAgents(clock, limits.identities, makeMemory)
@@ -79,7 +81,18 @@ export async function openServices(settings: RelaySettings, backbone: Backbone) 
   })
 
   const services = {
-    ...{ backbone, writes, sessions, heartbeat, roster, rosterSync, knownAgents, mailboxes, direct },
+    ...{
+      backbone,
+      writes,
+      sessions,
+      heartbeat,
+      roster,
+      rosterSync,
+      endedKeys,
+      knownAgents,
+      mailboxes,
+      direct,
+    },
     ...{ bookmarks, channels, membership, router, guards, tasks, deals, makeMemory },
     /** Takes a line that somebody else may cause again and again. */
     warn: log,
@@ -118,8 +131,8 @@ function makeRoom({
 }
 
 /** Subscribes services to the events of those they are not built on. */
-function connectEvents(services: Services, { clock, log }: RelaySettings): void {
-  const { backbone, writes, sessions, rosterSync, knownAgents, mailboxes } = services
+function connectEvents(services: Services, { clock, log, operators }: RelaySettings): void {
+  const { backbone, writes, sessions, rosterSync, endedKeys, knownAgents, mailboxes } = services
   const { bookmarks, channels, membership, guards, tasks, roster, direct } = services
 
   guards.on("notice", (to, notice) => sendGuardNotice(to, notice, { channels, roster, direct }))
@@ -141,9 +154,19 @@ function connectEvents(services: Services, { clock, log }: RelaySettings): void 
       agent.memory.sentIds.clear()
       agent.memory.delivered.clear()
     }
-    rosterSync.departed(agent)
+    const end = endedKeys.find(agent.id)
+    if (end === undefined || end.to !== undefined) rosterSync.departed(agent)
+    else void giveUp(end.id, services)
     makeRoom(services)
     log(`left: ${agent.id} ${agent.name}`)
+  })
+  endedKeys.on("ended", (end) => {
+    log(`ended: the key of ${end.id}`)
+    if (end.to === undefined) operators.withdraw(end.id)
+    else operators.succeed(end.id, end.to)
+    const session = sessions.find(end.id)
+    if (session !== undefined) session.endKey(end)
+    else if (end.to === undefined) void giveUp(end.id, services)
   })
   const presence = new PresencePacer(clock, ({ channels: joined, agent }) =>
     broadcastPresence(writes, joined, agent, clock.now()),
@@ -167,6 +190,17 @@ function connectEvents(services: Services, { clock, log }: RelaySettings): void 
     log(isReachable ? "store: can be reached again" : "store: cannot be reached")
     if (isReachable) mailboxes.resume()
   })
+}
+
+/** Gives back the name and the tasks of an agent whose key was revoked. */
+async function giveUp(id: AgentId, { rosterSync, tasks, warn }: Services): Promise<void> {
+  rosterSync.forget(id)
+  try {
+    await tasks.giveUp(id)
+  } catch (error) {
+    if (!(error instanceof ChatError)) throw error
+    warn(`the tasks of ${id} wait for the end of their leases: ${error.message}`)
+  }
 }
 
 /** Stops all services. Everything that was acknowledged is stored when it resolves. */

@@ -14,6 +14,9 @@ const answer = { ...signed, proposal_id: "prop_k3v5abcd", prev: "a".repeat(43) }
 export const clientExamples = {
   IDENTIFY: { name: "bob", pubkey: "did:key:z6Mk", role: "reviewer", card: { skills: [] } },
   VERIFY_IDENTITY: { challenge_id: "c1", sig: "a..b" },
+  KEY_STATEMENT: {
+    statement: { v: 1, type: "REVOCATION", from: signed.from, ts: 1, reason: "lost", sig: "a..b" },
+  },
   JOIN: { channel: "#general", since: 4 },
   LEAVE: { channel: "#general" },
   MSG: {

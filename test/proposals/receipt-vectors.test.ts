@@ -2,12 +2,8 @@ import { isUtf8 } from "node:buffer"
 import { readFileSync, writeFileSync } from "node:fs"
 import { describe, expect, it } from "vitest"
 import { readEntry } from "../../src/cli/receipts/receipt-source.js"
-import {
-  checkReceipt,
-  type KeyStatement,
-  type ReceiptCheck,
-  verifyKeyStatement,
-} from "../../src/proposals/receipt-check.js"
+import { type KeyStatement, verifyKeyStatement } from "../../src/identity/succession.js"
+import { checkReceipt, type ReceiptCheck } from "../../src/proposals/receipt-check.js"
 import { ChatError } from "../../src/protocol/errors.js"
 import { fileVectors } from "../kit/receipt-vector-files.js"
 import { makeReceiptVectors } from "../kit/receipt-vector-list.js"

@@ -3,6 +3,7 @@ import { omitUndefined } from "../../base/plain.js"
 import { formatForTerminal } from "../../base/visible-text.js"
 import { ensureHome, openHome } from "../../daemon/files/home.js"
 import type { PublicIdentity } from "../../identity/identity-file.js"
+import type { KeyStatement } from "../../identity/succession.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { InstanceName } from "../../protocol/names.js"
 import { defineCommand, flag, value } from "../command.js"
@@ -12,8 +13,10 @@ import { reportSuccess } from "../exit-status.js"
 import { anyText, instanceName, nick, someText } from "../input/values.js"
 import { type OwnChoice, ownIdentityFile } from "../relay/own-identity.js"
 
-const actions = ["generate", "show", "export", "rotate", "revoke"] as const
+const actions = ["generate", "show", "export", "rotate", "revoke", "publish"] as const
 type Action = (typeof actions)[number]
+/** Characters of a reason; relays take no longer one. */
+const maxReason = 1024
 
 export const identity = defineCommand({
   args: {},
@@ -23,9 +26,16 @@ export const identity = defineCommand({
     export: flag("print the public part as one JSON object"),
     rotate: flag("replace the key, signed by both keys; this changes the agent id"),
     revoke: flag("revoke the identity for good and delete its private key"),
+    publish: flag("tell the relay which keys of the identity have ended"),
     identity: value("FILE", "identity file (default: that of the daemon)", someText, "file"),
     name: value("NAME", "daemon that has the identity (default: the only one here)", instanceName, "daemon"),
     nick: value("NAME", "with --generate: name of the agent", nick),
+    server: value(
+      "URL",
+      "with --publish, --rotate and --revoke: relay to tell (default: those of the daemons)",
+      someText,
+    ),
+    keys: value("FILE", "with --publish: tell of the keys in FILE, as in receipts", someText, "file"),
     yes: flag("with --rotate and --revoke: do not ask"),
     reason: value("TEXT", "with --revoke: reason, part of the signed statement", anyText),
   },
@@ -37,10 +47,14 @@ export const identity = defineCommand({
     "agentchat identity --export > alice.public.json",
     "agentchat identity --rotate --yes",
     "agentchat identity --revoke --reason 'the laptop is lost'",
+    "agentchat identity --publish --keys alice.public.json",
   ],
   async run(context, { options }) {
     const action = chooseAction(options)
     const { io, config, system } = context
+    if (action === "publish") {
+      return (await publish(context, await endedKeys(context, options), options)) ? 0 : 8
+    }
     const root = openHome(config.home, config.uid)
     const path = action === "generate" ? newIdentityFile(context, options) : ownIdentityFile(context, options)
     // ensureHome adds a .gitignore, so that a key in the home directory is never committed.
@@ -52,7 +66,11 @@ export const identity = defineCommand({
     const shown = await act(action, path, omitUndefined({ nick: options.nick, reason: options.reason }))
     if (action === "export") io.json(shown)
     else reportSuccess(context, { file: path, ...shown }, describe(shown, path))
+    const ended = shown.revocation === undefined ? shown.rotations : [...shown.rotations, shown.revocation]
+    // With its new key, a daemon proves itself that it replaced the old one; a revoked key must end at once.
+    if (action === "revoke") await publish(context, ended, options)
     if (before !== undefined) await restartDaemons(context, before)
+    if (action === "rotate") await publish(context, ended, options)
     return 0
   },
 })
@@ -83,6 +101,50 @@ async function confirm(
   return identity
 }
 
+/** Returns the statements of `--keys`, or those about the keys of the identity. */
+async function endedKeys(
+  context: Context,
+  { keys, ...choice }: OwnChoice & { readonly keys: string | undefined },
+): Promise<readonly KeyStatement[]> {
+  const { addIdentityKeys, addKeysFile, KeyRing } = await import("../receipts/key-statements.js")
+  const ring = new KeyRing()
+  if (keys === undefined) addIdentityKeys(ring, ownIdentityFile(context, choice))
+  else addKeysFile(ring, keys)
+  if (ring.size > 0) return ring.values()
+  throw new ChatError("NOT_FOUND", "--publish: no key of the identity has ended", {
+    hint: "a key ends with: agentchat identity --rotate, or --revoke",
+  })
+}
+
+/** Tells relays which keys have ended. @returns false if one of them does not know it now */
+async function publish(
+  context: Context,
+  statements: readonly KeyStatement[],
+  { server }: { readonly server: string | undefined },
+): Promise<boolean> {
+  const { io } = context
+  const [{ knownServers, withSession }, { defaultServer }] = await Promise.all([
+    import("../relay/session.js"),
+    import("../../protocol/limits.js"),
+  ])
+  const servers = knownServers(context, server)
+  let isKnown = true
+  for (const url of servers.length === 0 ? [defaultServer] : servers) {
+    const choice = { url, options: { identity: undefined, nick: undefined, compat: false } }
+    try {
+      await withSession(context, choice, async (connection) => {
+        for (const statement of statements) await connection.request({ type: "KEY_STATEMENT", statement })
+      })
+      io.note(`${url} knows that the key has ended`)
+    } catch (error) {
+      if (!(error instanceof ChatError)) throw error
+      isKnown = false
+      io.note(`${url} does not know it yet: ${error.message}; tell it with: agentchat identity --publish`)
+    }
+  }
+  return isKnown
+}
+
 /** Makes the running daemons of an identity use its changed file at once. */
 async function restartDaemons(context: Context, { agent_id: id }: PublicIdentity): Promise<void> {
   const { io, clock, system, config } = context
@@ -110,6 +172,8 @@ interface ActionFlags extends Readonly<Record<Action, boolean>> {
   readonly yes: boolean
   readonly nick: string | undefined
   readonly reason: string | undefined
+  readonly server: string | undefined
+  readonly keys: string | undefined
 }
 
 function chooseAction(options: ActionFlags): Action {
@@ -123,11 +187,17 @@ function chooseAction(options: ActionFlags): Action {
     throw new ChatError("USAGE", "--yes: only with --rotate or --revoke")
   if (options.reason !== undefined && action !== "revoke")
     throw new ChatError("USAGE", "--reason: only with --revoke")
+  if ((options.reason?.length ?? 0) > maxReason)
+    throw new ChatError("USAGE", `--reason: must have at most ${maxReason} characters`)
+  if (options.keys !== undefined && action !== "publish")
+    throw new ChatError("USAGE", "--keys: only with --publish")
+  if (options.server !== undefined && !["publish", "rotate", "revoke"].includes(action))
+    throw new ChatError("USAGE", "--server: only with --publish, --rotate or --revoke")
   return action
 }
 
 async function act(
-  action: Action,
+  action: Exclude<Action, "publish">,
   path: string,
   options: import("../../identity/identity-file.js").IdentityFileOptions,
 ): Promise<PublicIdentity> {

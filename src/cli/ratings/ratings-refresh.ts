@@ -3,7 +3,8 @@
  * slow.
  */
 import { createHash, type Hash } from "node:crypto"
-import { checkReceipt, type KeyStatement } from "../../proposals/receipt-check.js"
+import type { KeyStatement } from "../../identity/succession.js"
+import { checkReceipt } from "../../proposals/receipt-check.js"
 import { agentIdOfDid } from "../../proposals/statement.js"
 import { type FoldOptions, foldRatings, type Move, startRating } from "../../ratings/fold.js"
 import { type DealRecord, historyOf, isAfterEnd, recordOf } from "../../ratings/history.js"

@@ -2,8 +2,8 @@
 import { existsSync } from "node:fs"
 import { parsePlainJson } from "../../base/strict-json.js"
 import { inspectIdentity } from "../../identity/identity-file.js"
+import { type KeyStatement, verifyKeyStatement } from "../../identity/succession.js"
 import type { Receipt } from "../../proposals/receipt.js"
-import { type KeyStatement, verifyKeyStatement } from "../../proposals/receipt-check.js"
 import { ChatError } from "../../protocol/errors.js"
 import {
   Fault,

@@ -73,13 +73,7 @@ export async function makeClient(
  * @throws {ChatError} USAGE if the daemons are on several relays
  */
 function chooseServer(context: Context, url: string | undefined): string {
-  const given = url ?? context.config.server
-  if (given !== undefined) return given
-  const { name } = context.config
-  const eligible = eligibleInstances(context).filter((paths) => name === undefined || paths.name === name)
-  const [only = defaultServer, ...others] = new Set(
-    eligible.flatMap(({ status }) => readStatus(status)?.server ?? []),
-  )
+  const [only = defaultServer, ...others] = knownServers(context, url)
   if (others.length === 0) return only
   throw new ChatError(
     "USAGE",
@@ -88,6 +82,15 @@ function chooseServer(context: Context, url: string | undefined): string {
       hint: `say which, such as: --server ${only}`,
     },
   )
+}
+
+/** Returns the relay that was given, in the command or in `AGENTCHAT_SERVER`, else those of this directory's daemons. */
+export function knownServers(context: Context, url: string | undefined): string[] {
+  const given = url ?? context.config.server
+  if (given !== undefined) return [given]
+  const { name } = context.config
+  const eligible = eligibleInstances(context).filter((paths) => name === undefined || paths.name === name)
+  return [...new Set(eligible.flatMap(({ status }) => readStatus(status)?.server ?? []))]
 }
 
 /** Reports whether a daemon of this directory was started with `--compat` for a relay. */

@@ -32,12 +32,12 @@ function hasKey(id: AgentId): boolean {
  * this relay began with an empty memory.
  * @param field - of the frame, for the error
  * @param meant - the agent that the sender meant by the name before
- * @throws {ChatError} AGENT_NOT_FOUND, for a name with similar ones; AMBIGUOUS_NAME with the ids that have the name
+ * @throws {ChatError} AGENT_NOT_FOUND, for a name with similar ones, or if its key was revoked; AMBIGUOUS_NAME with the ids that have the name
  */
 export function resolveAgent(ref: AgentRef, roster: Roster, field = "to", meant?: AgentId): AgentId {
   const id = agentIdIn(ref)
   if (id !== undefined) {
-    if (persistentIdPattern.test(id)) return roster.currentId(id)
+    if (persistentIdPattern.test(id)) return requireLive(roster.currentId(id), roster, field)
     if (roster.find(id) !== undefined) return id
     throw notFound(ref, field)
   }
@@ -55,6 +55,11 @@ export function resolveAgent(ref: AgentRef, roster: Roster, field = "to", meant?
     throw ambiguous(`${field}: ${ids.length} agents have the name ${ref}`, ids)
   }
   return before ?? first
+}
+
+function requireLive(id: AgentId, roster: Roster, field: string): AgentId {
+  if (!roster.isRevoked(id)) return id
+  throw new ChatError("AGENT_NOT_FOUND", `${field}: ${id} has ended: its key was revoked`)
 }
 
 function ambiguous(message: string, ids: readonly AgentId[]): ChatError {

@@ -11,11 +11,9 @@ import type { RelaySettings, Services } from "../services.js"
 import { Agent } from "../sessions/agent.js"
 import { Challenge, type Claim } from "../sessions/challenge.js"
 import { addressOrigin } from "../sessions/origin.js"
-import type { Session } from "../sessions/session.js"
+import { policyViolation, type Session } from "../sessions/session.js"
 import { moveBelongings, replaceIds } from "./take-over.js"
 
-/** RFC 6455 §7.4.1: the endpoint has received something that violates its policy. */
-const policyViolation = 1008
 const base32 = "234567abcdefghijklmnopqrstuvwxyz"
 const base32Digits = 6
 const ephemeralIdLength = 8
@@ -30,6 +28,7 @@ type IdentityServices = Pick<
   | "warn"
   | "sessions"
   | "knownAgents"
+  | "endedKeys"
   | "makeMemory"
   | "roster"
   | "rosterSync"
@@ -38,13 +37,16 @@ type IdentityServices = Pick<
   | "tasks"
 >
 
-/** Handles IDENTIFY and VERIFY_IDENTITY: a client states its name, and proves its key if it has one. */
+/**
+ * Handles IDENTIFY and VERIFY_IDENTITY: a client states its name, and proves its key if it has one. Handles KEY_STATEMENT:
+ * a key has ended.
+ */
 export function identityHandlers(
   services: IdentityServices,
   settings: RelaySettings,
-): Pick<ClientHandlers<Session>, "IDENTIFY" | "VERIFY_IDENTITY"> {
+): Pick<ClientHandlers<Session>, "IDENTIFY" | "VERIFY_IDENTITY" | "KEY_STATEMENT"> {
   const { limits, clock, isCompat, log } = settings
-  const { backbone } = services
+  const { backbone, endedKeys } = services
 
   return {
     IDENTIFY(session, message) {
@@ -59,6 +61,11 @@ export function identityHandlers(
         return
       }
       const claim = { message, publicKey: parsePublicKey(message.pubkey) }
+      const end = endedKeys.find(agentIdOf(claim.publicKey))
+      if (end !== undefined) {
+        session.endKey(end, message.id)
+        return
+      }
       const challenge = new Challenge(claim, backbone.id, clock.monotonic() + limits.challengeMs)
       session.startChallenge(challenge)
       const { id: challenge_id, nonce } = challenge
@@ -89,6 +96,12 @@ export function identityHandlers(
       if (message.sig === undefined) log(`compat: ${claim.message.name} used the older handshake`)
       admit(session, { ...claim, keys, rotations: message.rotations }, message.id, services, settings)
     },
+
+    async KEY_STATEMENT(session, { id, statement }) {
+      const { agent } = session
+      await endedKeys.add(statement, agent.origin)
+      session.send({ type: "ACK", ts: clock.now(), state: "done" }, id)
+    },
   }
 }
 
@@ -106,11 +119,16 @@ function admit(
   services: IdentityServices,
   settings: RelaySettings,
 ): void {
-  const { backbone, sessions, knownAgents, rosterSync } = services
+  const { backbone, sessions, knownAgents, rosterSync, endedKeys } = services
   const { limits, clock, log } = settings
   const { name, role, card } = message
   const did = publicKey === undefined ? undefined : formatDidKey(publicKey)
   const id = publicKey === undefined ? newEphemeralId(sessions) : agentIdOf(publicKey)
+  const end = endedKeys.find(id)
+  if (end !== undefined) {
+    session.endKey(end, re)
+    return
+  }
   const current = sessions.find(id)
   if (current !== undefined && isLate(message, current.attempt)) {
     const error = new ChatError(
@@ -129,6 +147,7 @@ function admit(
   const isSuccessor = ids.length > 0
   const formerly = isSuccessor ? ids.slice(0, -1) : undefined
   const rotations = isSuccessor ? proof : undefined
+  for (const each of rotations ?? []) void noteRotation(each, agent, services)
   agent.introduce({ role, card, did, formerly, rotations }, rosterSync.claim(agent))
   knownAgents.noteOrigin(id, agent.origin)
   session.attempt = message
@@ -138,6 +157,20 @@ function admit(
   session.send(formatWelcome(agent, backbone.id, settings), re)
   sessions.add(session)
   void moveBelongings(ids, services, log)
+}
+
+/** Stores that a key was replaced. If it cannot be stored, the next session of the agent tries again. */
+async function noteRotation(
+  rotation: RotationClaim,
+  { origin }: Agent,
+  { endedKeys, warn }: IdentityServices,
+) {
+  try {
+    await endedKeys.add(rotation, origin)
+  } catch (error) {
+    if (!(error instanceof ChatError)) throw error
+    warn(`the rotation of ${rotation.from} is not stored: ${error.message}`)
+  }
 }
 
 /** @returns the ids of an agent that replaces its earlier ones, oldest first; none if it replaces none */

@@ -24,6 +24,8 @@ export class Roster {
   readonly #byChannel = new Map<string, Set<AgentId>>()
   /** For an id of an earlier key, the id of the key that replaced it. */
   readonly #successors: LruMap<AgentId, AgentId>
+  /** Ids whose key was revoked. */
+  readonly #revoked = new Set<AgentId>()
   /** When each other relay was last known to be running. */
   readonly #relaySeen = new Map<string, number>()
 
@@ -48,9 +50,29 @@ export class Roster {
       const to = ids[index + 1]
       return to === undefined ? [] : [[from, to] as const]
     })
-    if (links.some(([from, to]) => (this.#successors.get(from) ?? to) !== to)) return false
+    const isOther = ([from, to]: readonly [AgentId, AgentId]) =>
+      this.#revoked.has(from) || (this.#successors.get(from) ?? to) !== to
+    if (links.some(isOther)) return false
     for (const [from, to] of links) this.#successors.set(from, to)
     return true
+  }
+
+  /**
+   * Records the end of a key, whatever was known about it.
+   * @param to - the id of the key that replaced it; undefined if it was revoked
+   */
+  noteEnd(id: AgentId, to: AgentId | undefined): void {
+    if (to !== undefined) {
+      this.#successors.set(id, to)
+      return
+    }
+    this.#revoked.add(id)
+    this.#successors.delete(id)
+  }
+
+  /** Reports whether the key of an agent was revoked. */
+  isRevoked(id: AgentId): boolean {
+    return this.#revoked.has(id)
   }
 
   /** Returns the id that an agent has now: that of its newest key. */

@@ -9,6 +9,7 @@ import { closeCodes, type Limits } from "../../protocol/limits.js"
 import type { ChannelPattern } from "../../protocol/names.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Channel } from "../channels/channel.js"
+import type { KeyEnd } from "../roster/ended-keys.js"
 import { SendQueue, type SendQueueOwner } from "../wire/send-queue.js"
 import { SocketReader, type SocketReaderOwner } from "../wire/socket-reader.js"
 import type { WriteScheduler } from "../wire/write-scheduler.js"
@@ -43,7 +44,7 @@ export function nextSessionState(state: SessionState, event: SessionEvent): Sess
 /** WebSocket.OPEN; importing the constant would load the library here. */
 const openState = 1
 /** RFC 6455 §7.4.1: the endpoint has received something that violates its policy. */
-const policyViolation = 1008
+export const policyViolation = 1008
 /** Size of an incomplete message, in frames. The WebSocket library cuts off longer ones. */
 const heldFrames = 4
 /** Refused frames that one session may send at once, in bursts of requests. */
@@ -239,6 +240,13 @@ export class Session implements SocketReaderOwner, SendQueueOwner {
       ts: this.#clock.now(),
     })
     this.close(closeCodes.displaced, `SESSION_DISPLACED: ${reason}`)
+  }
+
+  /** Ends the session because the key of its agent has ended. */
+  endKey({ statement, to }: KeyEnd, re?: string): void {
+    const message = to === undefined ? "the key was revoked" : `the key was replaced by that of ${to}`
+    this.send({ type: "ERROR", code: "KEY_ENDED", message: `pubkey: ${message}`, key_end: statement }, re)
+    this.close(policyViolation, "KEY_ENDED")
   }
 
   /** Sends what is queued, then a close frame. The connection is cut if the peer does not answer within 5 s. */

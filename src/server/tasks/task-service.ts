@@ -151,6 +151,11 @@ export class TaskService {
     }
   }
 
+  /** Gives back the tasks of an agent that will not come back. @throws {ChatError} UNAVAILABLE */
+  async giveUp(worker: AgentId): Promise<void> {
+    for (const { id } of this.#queue.heldBy(worker)) await this.#queue.giveBack(id, worker)
+  }
+
   /** Takes over a new status or role of a connected agent. */
   update(agent: Agent): void {
     if (!agent.isPersistent) return
