@@ -123,13 +123,12 @@ async function publish(
   { server }: { readonly server: string | undefined },
 ): Promise<boolean> {
   const { io } = context
-  const [{ knownServers, withSession }, { defaultServer }] = await Promise.all([
-    import("../relay/session.js"),
-    import("../../protocol/limits.js"),
-  ])
+  const { knownServers, withSession } = await import("../relay/session.js")
   const servers = knownServers(context, server)
-  let isKnown = true
-  for (const url of servers.length === 0 ? [defaultServer] : servers) {
+  const command = "agentchat identity --publish"
+  if (servers.length === 0) io.note(`no relay knows it yet; tell one with: ${command} --server URL`)
+  let isKnown = servers.length > 0
+  for (const url of servers) {
     const choice = { url, options: { identity: undefined, nick: undefined, compat: false } }
     try {
       await withSession(context, choice, async (connection) => {
@@ -139,7 +138,7 @@ async function publish(
     } catch (error) {
       if (!(error instanceof ChatError)) throw error
       isKnown = false
-      io.note(`${url} does not know it yet: ${error.message}; tell it with: agentchat identity --publish`)
+      io.note(`${url} does not know it yet: ${error.message}; tell it with: ${command}`)
     }
   }
   return isKnown
