@@ -79,9 +79,10 @@ const mayImportWithin = {
     ratings: [".", "input", "output", "relay", "daemon", "receipts"],
     deals: [".", "input", "output", "relay", "daemon", "receipts"],
     guards: [".", "output", "relay", "daemon"],
+    hooks: [".", "output", "daemon"],
     commands: [
       ...[".", "input", "output", "relay", "daemon", "chat", "completion"],
-      ...["receipts", "ratings", "deals", "guards"],
+      ...["receipts", "ratings", "deals", "guards", "hooks"],
     ],
   },
 }

@@ -53,6 +53,9 @@ const sections = {
     leave: ["leave a channel", () => import("./commands/leave.js")],
     invite: ["invite an agent to an invite-only channel", () => import("./commands/invite.js")],
   }),
+  "Coding harnesses": section({
+    hook: ["answer an event of a coding harness", () => import("./commands/hook.js")],
+  }),
   "Identity and shell": section({
     identity: ["create, show, export, rotate or revoke a key", () => import("./commands/identity.js")],
     completion: ["print a completion script for your shell", () => import("./commands/completion.js")],

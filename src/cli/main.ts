@@ -17,6 +17,8 @@ export async function main(): Promise<void> {
     io.out(programVersion())
     return
   }
+  // A hook has to answer wherever its harness runs it.
+  if (!hasWorkingDirectory() && argv[0] === "hook") process.chdir("/")
   if (!hasWorkingDirectory()) {
     io.err("the working directory does not exist any more")
     io.err('hint: change to another directory, or back to it by its name: cd "$PWD"')

@@ -28,7 +28,7 @@ const readers: ReadonlySet<string> = new Set([
     "status",
     "pending",
   ],
-  ...["channels", "agents", "store", "completion", "version"],
+  ...["channels", "agents", "store", "completion", "version", "hook"],
 ])
 
 /**
@@ -65,6 +65,11 @@ export async function runProgram(argv: readonly string[], surroundings: Surround
     return await version.run(context, { args: {}, options: {}, url: undefined })
   } catch (error) {
     const failure = expectedFailure(error)
+    if (argv[0] === "hook") {
+      surroundings.io.err(failure?.message ?? String(error))
+      const { answerFailure } = await import("./hooks/hook-run.js")
+      return answerFailure(surroundings.io, argv)
+    }
     if (failure === undefined) throw error
     return reportFailure({ io: surroundings.io, config }, failure)
   }

@@ -2,8 +2,9 @@
 import { existsSync } from "node:fs"
 import { basename, dirname } from "node:path"
 import { openHome } from "../../daemon/files/home.js"
-import { type DaemonPaths, instanceNames } from "../../daemon/files/paths.js"
+import { type DaemonPaths, instanceNames, rootPaths } from "../../daemon/files/paths.js"
 import { readHolder } from "../../daemon/process/pid-file.js"
+import { listSessions } from "../../harness/sessions.js"
 import { ChatError } from "../../protocol/errors.js"
 import { type InstanceName, type Nick, nickPattern } from "../../protocol/names.js"
 import { value } from "../command.js"
@@ -26,8 +27,8 @@ export const daemonName = value(
 export type Place = Pick<Context, "config" | "clock">
 
 /**
- * Returns the daemon that a command is about: that of `--name`, that of `AGENTCHAT_NAME`, or the only one of the
- * directory. Where some run, those that do not run do not count. A directory without daemons has the one that
+ * Returns the daemon that a command is about: that of `--name`, that of `AGENTCHAT_NAME`, that of the session of a coding
+ * harness in which the command runs, or the only one of the directory. Where some run, those that do not run do not count. A directory without daemons has the one that
  * `agentchat daemon` would start.
  * @throws {ChatError} USAGE if there are several, listing them; NOT_FOUND if a named one was never started
  */
@@ -42,6 +43,9 @@ export function chooseInstance(place: Place, name: InstanceName | undefined): Da
       hint: `start it: ${startCommand(paths)}; or see: agentchat daemon --list`,
     })
   }
+  const own = sessionAgent(config)
+  const ownPaths = own === undefined ? undefined : openHome(config.home, config.uid).instance(own)
+  if (ownPaths !== undefined && existsSync(ownPaths.dir)) return ownPaths
   const [only, ...others] = eligibleInstances(place)
   if (only === undefined) return openHome(config.home, config.uid).instance(defaultInstance)
   if (others.length === 0) return only
@@ -66,6 +70,16 @@ export function eligibleInstances({ config, clock }: Place): DaemonPaths[] {
   const all = instanceNames(root).map((name) => root.instance(name))
   const running = all.filter(({ record }) => readHolder(record, clock.now()) !== undefined)
   return running.length > 0 ? running : all.filter(({ status }) => existsSync(status))
+}
+
+/** Returns the agent of the session in which the command runs; undefined if it runs in none that has a record here. */
+export function sessionAgent({ home, harnessSession }: Config): InstanceName | undefined {
+  if (harnessSession === undefined) return undefined
+  const { ids, socket } = harnessSession
+  // Where one harness runs another, the variables of both are set, and the inner one is at work.
+  return listSessions(rootPaths(home)).find(
+    ({ session, door }) => ids.includes(session) || (socket !== undefined && door.socket === socket),
+  )?.agent
 }
 
 /** Returns the name an agent gets without `--nick`: that of the working directory if it is a valid name. */

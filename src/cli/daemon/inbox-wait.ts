@@ -4,11 +4,11 @@ import type { Timer } from "../../base/clock.js"
 import { ensureDirectory } from "../../daemon/files/home.js"
 import type { DaemonPaths } from "../../daemon/files/paths.js"
 import { describeProcess } from "../../daemon/files/process-record.js"
+import { isNews } from "../../daemon/inbox/news.js"
 import type { InboxEntry } from "../../daemon/inbox/reader.js"
 import { Claim, claimRecord, heartbeatMs } from "../../daemon/process/pid-file.js"
 import { readStatus } from "../../daemon/status.js"
 import { ChatError } from "../../protocol/errors.js"
-import { isQuiet } from "../../protocol/message-kinds.js"
 import {
   type AgentRef,
   type Channel,
@@ -97,11 +97,6 @@ export function lineFilter(options: FilterOptions, paths: Pick<DaemonPaths, "sta
       (tests.length === 0 || tests.some((test) => test(line))) &&
       (from.length === 0 || from.some((agent) => isFrom(line, agent))),
   }
-}
-
-function isNews({ type, kind }: Members): boolean {
-  if (type === "AGENT_JOINED" || type === "AGENT_LEFT" || type === "INBOX_ROTATED") return false
-  return type !== "MSG" || !isQuiet(typeof kind === "string" ? kind : undefined)
 }
 
 function isWithin(to: unknown, wanted: Channel | ChannelPattern): boolean {

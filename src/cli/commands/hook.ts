@@ -1,0 +1,21 @@
+import { HARNESSES } from "../../harness/harness.js"
+import { defineCommand, required, value } from "../command.js"
+import { anyText } from "../input/values.js"
+
+export const hook = defineCommand({
+  args: { event: required("the harness's own name of the event, such as SessionStart", anyText) },
+  options: { harness: value("NAME", HARNESSES.join(", "), anyText) },
+  takesUrl: false,
+  examples: [
+    "agentchat hook SessionStart --harness claude",
+    "agentchat hook beforeSubmitPrompt --harness cursor",
+  ],
+  notes: [
+    "Run by coding harnesses; agentchat install registers it. Reads the event as JSON from standard input. Prints unread",
+    "messages and what else the harness takes, in its own form; sets the presence of the session's agent. Always exits 0.",
+  ],
+  async run(context, { args, options }) {
+    const { runHook } = await import("../hooks/hook-run.js")
+    return runHook(context, { name: args.event, harness: options.harness ?? "" })
+  },
+})

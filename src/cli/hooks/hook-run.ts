@@ -1,0 +1,263 @@
+/**
+ * Answers one event of a harness: binds the session to its agent, passes its state on, and gives the model what is
+ * unread. Whatever goes wrong, the harness gets an answer that changes nothing.
+ */
+import { existsSync } from "node:fs"
+import { isAbsolute } from "node:path"
+import { completeHint, shellWord } from "../../base/command-hint.js"
+import { appendPlain } from "../../base/files.js"
+import { omitUndefined, stackOf } from "../../base/plain.js"
+import { ensureHome, openHome } from "../../daemon/files/home.js"
+import { type DaemonPaths, type RootPaths, rootPaths } from "../../daemon/files/paths.js"
+import { isSameProcess, type ProcessRecord } from "../../daemon/files/process-record.js"
+import { readHolder } from "../../daemon/process/pid-file.js"
+import { HARNESSES, type Harness } from "../../harness/harness.js"
+import {
+  doors,
+  formatAnswer,
+  type HookAnswer,
+  type HookOutput,
+  sessionVariable,
+  takesContext,
+} from "../../harness/hooks/answers.js"
+import { type HookEvent, readEvent } from "../../harness/hooks/event.js"
+import { claimFiring } from "../../harness/hooks/firings.js"
+import { agentName, harnessProcess, recordAfter } from "../../harness/hooks/steps.js"
+import { listSessions, readSession, type SessionRecord, writeSession } from "../../harness/sessions.js"
+import { ChatError } from "../../protocol/errors.js"
+import { type InstanceName, nickPattern } from "../../protocol/names.js"
+import { type Config, mergeConfig } from "../config.js"
+import type { Context, Io } from "../context.js"
+import { readUnread, type Unread } from "./digest.js"
+import { readPayload } from "./payload.js"
+import { knownRelay, reportState, startSessionDaemon, stopSessionDaemon } from "./session-daemon.js"
+
+/** The event as it was named on the command line, unvalidated. */
+export interface HookRequest {
+  readonly harness: string
+  readonly name: string
+}
+
+/**
+ * @returns exit status 0: several harnesses refuse a tool call or a prompt after any other
+ * @throws {ChatError} USAGE for an unknown harness; {@link answerFailure} follows
+ */
+export async function runHook(context: Context, { harness: named, name }: HookRequest): Promise<number> {
+  const harness = HARNESSES.find((known) => known === named)
+  if (harness === undefined) {
+    throw new ChatError("USAGE", `--harness: ${JSON.stringify(named)} is none of ${HARNESSES.join(", ")}`)
+  }
+  const event = readEvent(harness, name, await readPayload(context), context.env)
+  try {
+    await answerEvent(context, event)
+  } catch (error) {
+    context.io.note(error instanceof ChatError ? error.message : stackOf(error))
+    print(context, formatAnswer(event))
+  }
+  return 0
+}
+
+/**
+ * Answers a hook whose command line cannot be read, such as one of another version of this program.
+ * @returns exit status 0
+ */
+export function answerFailure(io: Pick<Io, "json" | "out">, argv: readonly string[]): number {
+  const words = argv.flatMap((word) => word.split("="))
+  const harness = HARNESSES.find((known) => known === words[words.indexOf("--harness") + 1])
+  print({ io }, harness === undefined ? {} : formatAnswer(readEvent(harness, argv[1] ?? "", undefined, {})))
+  return 0
+}
+
+function print({ io }: { readonly io: Pick<Io, "json" | "out"> }, output: HookOutput): void {
+  if (typeof output !== "string") io.json(output)
+  else if (output !== "") io.out(output)
+}
+
+async function answerEvent(context: Context, event: HookEvent): Promise<void> {
+  const visit = openVisit(context, event)
+  if (visit === undefined || typeof visit === "string") {
+    print(context, formatAnswer(event, asContext(event, visit)))
+  } else if (event.kind === "end") {
+    await endSession(context, event, visit)
+    print(context, formatAnswer(event))
+  } else await give(context, event, await joinRelay(context, event, visit))
+}
+
+/** One event of a session in a home that exists. */
+interface Visit {
+  readonly root: RootPaths
+  /** The record of the session with this event. */
+  readonly record: SessionRecord
+  /** Its record so far; undefined for a session that is new here. */
+  readonly before: SessionRecord | undefined
+}
+
+/** @returns undefined if there is nothing to do; a text for the model if the directory has no home */
+function openVisit(context: Context, event: HookEvent): Visit | string | undefined {
+  const { system, clock } = context
+  if (event.isSubagent || isForeign(context, event)) return undefined
+  const process = harnessProcess(system.parentPid())
+  const session = event.session ?? (process && `process ${process.pid} ${process.start_time}`)
+  if (session === undefined) return undefined
+  const { cwd = system.cwd } = event
+  const agent = chooseName(context, event.harness, cwd, session)
+  const root = findHome(context, event, cwd)
+  if (root === undefined) return event.kind === "start" ? howToJoin(agent) : undefined
+  const before = readSession(root, session)
+  if (isRepeated(root, event, { session, before }, clock.now())) return undefined
+  const heir = before ?? predecessor(root, event, process)
+  return {
+    root,
+    before,
+    record: recordAfter(before, heir, event, { session, agent, cwd, nowMs: clock.now(), process }),
+  }
+}
+
+/** Cursor runs the hooks of Claude Code's settings too, and has hooks of its own. */
+function isForeign({ env }: Context, { harness }: HookEvent): boolean {
+  return harness === "claude" && (env["CURSOR_VERSION"] ?? "") !== ""
+}
+
+/** A name of the environment counts for the sessions that are started in it. */
+function chooseName({ env }: Context, harness: Harness, cwd: string, session: string): InstanceName {
+  const { AGENTCHAT_NAME: named = "" } = env
+  return nickPattern.test(named) ? (named as InstanceName) : agentName(harness, cwd, session)
+}
+
+/** @returns undefined if the directory has no home and no relay is known for it */
+function findHome(context: Context, { kind }: HookEvent, cwd: string): RootPaths | undefined {
+  const { home, server, uid } = configOf(context, cwd)
+  if (!existsSync(home)) {
+    if (kind !== "start" || server === undefined) return undefined
+    ensureHome(rootPaths(home))
+  }
+  return openHome(home, uid)
+}
+
+/** The harness may run the hook in another directory than that of the session. */
+function configOf({ config, env }: Context, cwd: string): Config {
+  const isNamed = config.hintOptions.home !== undefined || (env["AGENTCHAT_HOME"] ?? "") !== ""
+  return isNamed ? config : mergeConfig({ json: false, quiet: true, home: undefined }, env, cwd, config.uid)
+}
+
+/** Reports whether the event was handled by another firing, or by the harness to which the session belongs. */
+function isRepeated(
+  root: RootPaths,
+  { harness, kind, firing }: HookEvent,
+  { session, before }: { readonly session: string; readonly before: SessionRecord | undefined },
+  nowMs: number,
+): boolean {
+  if (before === undefined && kind === "end") return true
+  // Others read the configuration of Claude Code, and it reads none of theirs.
+  if (harness === "claude" && before !== undefined && before.harness !== harness) return true
+  return !claimFiring(root, session, firing, nowMs)
+}
+
+/** Returns the session that goes on under another id because its user cleared its history. */
+function predecessor(
+  root: RootPaths,
+  { harness, kind, cause }: HookEvent,
+  process: ProcessRecord | undefined,
+): SessionRecord | undefined {
+  if (kind !== "start" || cause !== "clear" || process === undefined) return undefined
+  return listSessions(root).find(
+    (other) =>
+      other.harness === harness && other.process !== undefined && isSameProcess(other.process, process),
+  )
+}
+
+async function endSession(context: Context, { cause }: HookEvent, { root, record }: Visit): Promise<void> {
+  const paths = root.instance(record.agent)
+  // After "clear" the next session of the process goes on as the same agent.
+  const isLeaving = cause !== "clear" && readHolder(paths.record, context.clock.now()) !== undefined
+  if (isLeaving && record.owns_daemon) await stopSessionDaemon(context, root, record)
+  const isReported = isLeaving && !record.owns_daemon
+  writeSession(root, isReported ? withReport(context, paths, record) : record)
+}
+
+function withReport(context: Context, paths: DaemonPaths, record: SessionRecord): SessionRecord {
+  return { ...record, ...omitUndefined({ reported: reportState(context, paths, record) }) }
+}
+
+/** A visit after its agent has joined, or tried to. */
+interface Presence extends Visit {
+  readonly isRunning: boolean
+  /** Says who the session is, at its beginning. */
+  readonly greeting: string | undefined
+}
+
+/** Starts the daemon of a session that begins, if it does not run and a relay is known. */
+async function joinRelay(context: Context, event: HookEvent, visit: Visit): Promise<Presence> {
+  const { root, record, before } = visit
+  const { agent } = record
+  const isRunning = readHolder(root.instance(agent).record, context.clock.now()) !== undefined
+  if (event.kind !== "start" && before !== undefined) return { ...visit, isRunning, greeting: undefined }
+  exportSession(context, event, record)
+  const server = isRunning ? undefined : knownRelay(context, root)
+  const greeting = isRunning || server !== undefined ? whoIs(context, agent) : howToJoin(agent)
+  if (server === undefined) return { ...visit, isRunning, greeting }
+  await startSessionDaemon(context, root, agent, server)
+  const { reported: _reported, ...rest } = record
+  return { ...visit, record: { ...rest, owns_daemon: true }, isRunning, greeting }
+}
+
+/** Lets commands that the agent runs find its session: Claude Code runs this file before each of them. */
+function exportSession({ env }: Context, { harness }: HookEvent, { session }: SessionRecord): void {
+  const { CLAUDE_ENV_FILE: path = "" } = env
+  if (harness !== "claude" || !isAbsolute(path)) return
+  appendPlain(path, `export ${sessionVariable}=${shellWord(session)}\n`)
+}
+
+function whoIs({ config }: Context, agent: InstanceName): string {
+  const command = completeHint("agentchat send TARGET TEXT", { name: agent, home: config.hintOptions.home })
+  return `agentchat: this session is agent ${agent}; other agents reach it as @${agent}, and it writes with: ${command}`
+}
+
+function howToJoin(agent: InstanceName): string {
+  return `agentchat: this session is on no relay; it joins as @${agent} with: agentchat daemon --background --name ${agent}`
+}
+
+/** Returns what the event may show the model. */
+function unreadFor(
+  context: Context,
+  event: HookEvent,
+  { root, record, before }: Presence,
+): Unread | undefined {
+  const { harness, kind } = event
+  const door = doors[harness][kind]
+  // Cursor sends the context of the start with every request.
+  if (door === undefined || (harness === "cursor" && kind === "start")) return undefined
+  if (door === "resume" && (!event.mayContinue || before?.continued === true)) return undefined
+  const unread = readUnread(root.instance(record.agent), {
+    announced: record.announced,
+    nowMs: context.clock.now(),
+    hintOptions: { name: record.agent, home: context.config.hintOptions.home },
+  })
+  // Nothing but what is meant for the agent goes into a turn that is under way, or starts one.
+  return kind === "start" || kind === "prompt" || unread?.isAddressed === true ? unread : undefined
+}
+
+/** Prints the answer. The lines in it count as read once it is written. */
+async function give(context: Context, event: HookEvent, presence: Presence): Promise<void> {
+  const { root, greeting, isRunning } = presence
+  const unread = isRunning ? unreadFor(context, event, presence) : undefined
+  const isResumed = unread !== undefined && doors[event.harness][event.kind] === "resume"
+  const after: SessionRecord = {
+    ...presence.record,
+    ...(isResumed && { state: "working" }),
+    continued: isResumed || (presence.record.continued && event.kind !== "stop"),
+  }
+  const record = isRunning ? withReport(context, root.instance(after.agent), after) : after
+  writeSession(root, record)
+  const digest = await unread?.render()
+  const text = [greeting, digest?.text].filter((part) => part !== undefined).join("\n")
+  print(context, formatAnswer(event, isResumed ? { resume: text } : asContext(event, text)))
+  if (unread === undefined || digest === undefined) return
+  await context.io.flush()
+  unread.confirm(digest.shown)
+  writeSession(root, { ...record, announced: unread.newest })
+}
+
+function asContext(event: HookEvent, text = ""): HookAnswer {
+  return text !== "" && takesContext(event) ? { context: text } : {}
+}

@@ -1,0 +1,110 @@
+/** The record of a session: what begins it, and how it changes with an event. */
+import { readFileSync } from "node:fs"
+import { isAbsolute } from "node:path"
+import { describeProcess, type ProcessRecord } from "../../daemon/files/process-record.js"
+import { type InstanceName, nickPattern } from "../../protocol/names.js"
+import type { Harness } from "../harness.js"
+import { hashOf, type SessionRecord, type SessionState } from "../sessions.js"
+import type { HookEvent, HookKind } from "./event.js"
+
+/** Characters of a directory's name in the name of an agent, and of the hash that sets sessions apart. */
+const directoryLength = 24
+const hashLength = 6
+
+/** Returns the name of a session's agent that nobody named: harness, directory and a part of the session's hash. */
+export function agentName(harness: Harness, directory: string, session: string): InstanceName {
+  const last = isAbsolute(directory) ? (directory.split("/").at(-1) ?? "") : ""
+  const plain = last.replaceAll(/[^A-Za-z0-9._-]+/g, "-").replaceAll(/^[._-]+|[._-]+$/g, "")
+  const hash = hashOf(session).slice(0, hashLength)
+  const name = [harness, plain.slice(0, directoryLength), hash].filter((part) => part !== "").join("-")
+  return (nickPattern.test(name) ? name : `${harness}-${hash}`) as InstanceName
+}
+
+/** What is known about a session besides its event. */
+export interface Circumstances {
+  readonly session: string
+  readonly agent: InstanceName
+  readonly cwd: string
+  readonly process: ProcessRecord | undefined
+  /** Milliseconds since the Unix epoch. */
+  readonly nowMs: number
+}
+
+/**
+ * Returns the record of a session after an event.
+ * @param before - its record so far; undefined if there is none
+ * @param heir - the session whose agent it goes on as, which may be itself
+ */
+export function recordAfter(
+  before: SessionRecord | undefined,
+  heir: SessionRecord | undefined,
+  event: HookEvent,
+  { session, agent, cwd, process, nowMs }: Circumstances,
+): SessionRecord {
+  const { harness, name, kind } = event
+  const known = before ?? {
+    ...{ session, cwd, started: nowMs, state: "idle" as const, door: {} },
+    ...{ continued: false, background: 0 },
+  }
+  const background = event.background ?? known.background
+  return {
+    ...known,
+    ...{ harness, event: name, event_at: nowMs, background },
+    agent: heir?.agent ?? agent,
+    owns_daemon: heir?.owns_daemon ?? false,
+    announced: heir?.announced ?? 0,
+    state: stateAfter({ ...known, background }, event),
+    door: { ...known.door, ...event.door },
+    continued: known.continued && kind !== "start",
+    ...(process !== undefined && { process }),
+  }
+}
+
+const states: Partial<Record<HookKind, SessionState>> = {
+  ...{ prompt: "working", "before-tool": "working", "after-tool": "working" },
+  ...{ settled: "idle", "needs-user": "waiting", end: "ended" },
+}
+
+function stateAfter(
+  { state, background }: Pick<SessionRecord, "state" | "background">,
+  { kind, cause, isIdle }: HookEvent,
+): SessionState {
+  // The history is shortened in the middle of a turn.
+  if (kind === "start") return cause === "compact" && state !== "ended" ? state : "idle"
+  if (kind === "stop") return background > 0 ? "working" : "idle"
+  if (isIdle && background === 0 && state !== "ended") return "idle"
+  return states[kind] ?? state
+}
+
+/** Shells that a harness may run a hook in, and that end with it. */
+const shells = new Set(["sh", "bash", "dash", "zsh", "fish", "ash", "ksh", "env", "timeout"])
+const maxShells = 4
+
+/**
+ * Returns the nearest process above a hook that is no shell; undefined where the system does not say what a process is.
+ * @param parentPid - the process that started the hook
+ */
+export function harnessProcess(parentPid: number): ProcessRecord | undefined {
+  let pid = parentPid
+  for (let depth = 0; depth <= maxShells && pid > 1; depth++) {
+    const stat = statOf(pid)
+    if (stat === undefined) return undefined
+    if (!shells.has(stat.command)) return describeProcess(pid)
+    pid = stat.parent
+  }
+  return undefined
+}
+
+/** @see https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html */
+function statOf(pid: number): { command: string; parent: number } | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, "utf8")
+    const end = text.lastIndexOf(")")
+    return {
+      command: text.slice(text.indexOf("(") + 1, end),
+      parent: Number(text.slice(end + 2).split(" ")[1]),
+    }
+  } catch {
+    return undefined
+  }
+}
