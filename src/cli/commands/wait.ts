@@ -1,6 +1,7 @@
 import type { DaemonPaths } from "../../daemon/files/paths.js"
 import { followInbox, type InboxEntry, readInbox } from "../../daemon/inbox/reader.js"
 import { ReaderCursor } from "../../daemon/inbox/reader-cursor.js"
+import { confirmWait } from "../../daemon/wake/echo.js"
 import { ChatError } from "../../protocol/errors.js"
 import { defineCommand, flag, value } from "../command.js"
 import type { Context } from "../context.js"
@@ -70,12 +71,14 @@ export const wait = defineCommand({
       })
       waiter.begin()
       const lines = new UnreadLines(paths, cursor, filter, view.onDamaged)
-      const isThere = lines.hasAny() || (timeout > 0 && (await lines.follow(context, waiter.signal)))
+      const wasThere = lines.hasAny()
+      const isThere = wasThere || (timeout > 0 && (await lines.follow(context, waiter.signal)))
       if (!isThere) return endOf(context, paths, waiter.signal, timeout)
       const taken = view.print(lines.all())
       // Lines count as seen only after the write, because a broken pipe loses them.
       await context.io.flush()
-      cursor.take(taken)
+      cursor.take(taken, render ? "wait" : undefined)
+      if (!wasThere) confirmWait(paths, context.clock.now(), "wait")
       return 0
     } finally {
       waiter.close()

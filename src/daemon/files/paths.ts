@@ -51,6 +51,8 @@ export interface DaemonPaths {
   readonly cursors: string
   /** Records of the processes that wait for lines. */
   readonly waits: string
+  /** Echoes of the sessions that the daemon rang; here while it waits for some. */
+  readonly echoes: string
   readonly identity: string
   /** Shared by all daemons of the directory. */
   readonly receipts: string
@@ -117,6 +119,7 @@ function instancePaths(dir: string, name: InstanceName, atRoot: (file: string) =
     record: at("daemon.json"),
     cursors: at("cursors"),
     waits: at("waits"),
+    echoes: at("echoes"),
     identity: name === "default" ? atRoot("identity.json") : at("identity.json"),
     receipts: atRoot("receipts.jsonl"),
   }

@@ -1,5 +1,6 @@
 import { dirname, join } from "node:path"
 import { listIfExists, readIfExists, writeFileAtomic } from "../../base/files.js"
+import { isPlain } from "../../base/plain.js"
 import { ChatError } from "../../protocol/errors.js"
 import { parseNick } from "../../protocol/names.js"
 import { asFileProblem } from "../files/file-problems.js"
@@ -13,17 +14,35 @@ const maxCursorBytes = 128 * 1024
 /** Lines from the first number to the second, both included. */
 type Range = readonly [first: number, last: number]
 
+/** What puts lines into the context of a model. */
+const contextDoors = ["hook", "wait", "mcp"] as const
+/** One of {@link contextDoors}. */
+export type ContextDoor = (typeof contextDoors)[number]
+/** Groups of lines that are kept for each door, the newest: older ones were reported. */
+const maxContextGroups = 64
+
 /** The lines that a reader has: all up to `seq`, and those in `also`, which are in order and apart from each other. */
 export interface ReaderPosition {
   readonly seq: number
   readonly also: readonly Range[]
+  /** The lines among them that were put into the context of a model. */
+  readonly context?: Readonly<Partial<Record<ContextDoor, readonly Range[]>>>
 }
 
 const beginning: ReaderPosition = { seq: 0, also: [] }
 
+/** Returns what put a line into the context of a model; undefined if nothing is known to have. */
+export function contextDoorOf({ context = {} }: ReaderPosition, line: number): ContextDoor | undefined {
+  return contextDoors.find((door) => isIn(context[door] ?? [], line))
+}
+
+function isIn(ranges: readonly Range[], line: number): boolean {
+  return ranges.some(([first, last]) => first <= line && line <= last)
+}
+
 /** Reports whether the reader at a position has a line. */
 export function hasLine({ seq, also }: ReaderPosition, line: number): boolean {
-  return line <= seq || also.some(([first, last]) => first <= line && line <= last)
+  return line <= seq || isIn(also, line)
 }
 
 /** The position of one named reader of an inbox. Every reader has its own. */
@@ -72,14 +91,19 @@ export class ReaderCursor {
   /**
    * Records that the consumer has these lines, as {@link confirm} does; the lines between them stay unread.
    * @param lines - numbers in rising order
+   * @param door - given if the consumer is the context of a model: the senders learn that their messages are in it
    */
-  take(lines: readonly number[]): void {
-    this.#add(lines.map((line) => [line, line]))
+  take(lines: readonly number[], door?: ContextDoor): void {
+    this.#add(
+      lines.map((line) => [line, line]),
+      door,
+    )
   }
 
-  #add(ranges: readonly Range[]): void {
+  #add(ranges: readonly Range[], door?: ContextDoor): void {
     const stored = readCursor(this.path)
-    const position = unite([stored, this.#position, { seq: 0, also: ranges }])
+    const context = door === undefined ? {} : { [door]: ranges }
+    const position = unite([stored, this.#position, { seq: 0, also: ranges, context }])
     this.#position = position
     const content = format(position)
     if (content === format(stored)) return
@@ -94,20 +118,28 @@ export class ReaderCursor {
 
 /** Returns the position that has the lines of all. */
 function unite(positions: readonly ReaderPosition[]): ReaderPosition {
-  const ranges = positions.flatMap(({ seq, also }): Range[] => [[1, seq], ...also])
-  let seq = 0
-  const also: [number, number][] = []
-  for (const [first, last] of ranges.sort(([a], [b]) => a - b)) {
-    const before = also.at(-1)
-    if (first <= seq + 1) seq = Math.max(seq, last)
-    else if (before !== undefined && first <= before[1] + 1) before[1] = Math.max(before[1], last)
-    else also.push([first, last])
-  }
-  return { seq, also }
+  const [first, ...also] = uniteRanges(positions.flatMap(({ seq, also }): Range[] => [[0, seq], ...also]))
+  const contexts = contextDoors.flatMap((door) => {
+    const ranges = uniteRanges(positions.flatMap(({ context }) => context?.[door] ?? []))
+    return ranges.length === 0 ? [] : [[door, ranges.slice(-maxContextGroups)] as const]
+  })
+  const context = contexts.length === 0 ? {} : { context: Object.fromEntries(contexts) }
+  return { seq: first?.[1] ?? 0, also, ...context }
 }
 
-function format({ seq, also }: ReaderPosition): string {
-  return `${JSON.stringify({ v: 1, seq, ...(also.length > 0 && { also }) })}\n`
+/** Joins groups that touch. */
+function uniteRanges(ranges: readonly Range[]): Range[] {
+  const united: [number, number][] = []
+  for (const [first, last] of [...ranges].sort(([a], [b]) => a - b)) {
+    const before = united.at(-1)
+    if (before !== undefined && first <= before[1] + 1) before[1] = Math.max(before[1], last)
+    else united.push([first, last])
+  }
+  return united
+}
+
+function format({ seq, also, context }: ReaderPosition): string {
+  return `${JSON.stringify({ v: 1, seq, ...(also.length > 0 && { also }), ...(context && { context }) })}\n`
 }
 
 /**
@@ -146,12 +178,24 @@ function readCursor(path: string): ReaderPosition {
 
 function parse(text = ""): ReaderPosition | undefined {
   try {
-    const { seq, also = [] } = JSON.parse(text) as { seq?: unknown; also?: unknown }
-    if (!isLineNumber(seq) || !Array.isArray(also) || !also.every(isRange)) return undefined
-    return unite([{ seq, also }])
+    const { seq, also = [], context } = JSON.parse(text) as Readonly<Record<string, unknown>>
+    if (!isLineNumber(seq) || !isRanges(also)) return undefined
+    return unite([{ seq, also, context: parseContext(context) }])
   } catch {
     return undefined
   }
+}
+
+/** Leaves out what is damaged: it only says what was reported. */
+function parseContext(value: unknown): NonNullable<ReaderPosition["context"]> {
+  const context = isPlain(value) ? value : {}
+  return Object.fromEntries(
+    contextDoors.flatMap((door) => (isRanges(context[door]) ? [[door, context[door]]] : [])),
+  )
+}
+
+function isRanges(value: unknown): value is readonly Range[] {
+  return Array.isArray(value) && value.every(isRange)
 }
 
 function isRange(value: unknown): value is Range {

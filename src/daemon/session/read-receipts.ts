@@ -2,10 +2,17 @@ import { statSync } from "node:fs"
 import type { Clock } from "../../base/clock.js"
 import { LruMap } from "../../base/lru-map.js"
 import type { Connection } from "../../client/connection.js"
+import type { ClientFrame } from "../../protocol/client-messages.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { DurableBatch } from "../inbox/group-commit.js"
 import { readDirectId, readSeq } from "../inbox/line.js"
-import { hasLine, listCursors, type ReaderPosition } from "../inbox/reader-cursor.js"
+import {
+  type ContextDoor,
+  contextDoorOf,
+  hasLine,
+  listCursors,
+  type ReaderPosition,
+} from "../inbox/reader-cursor.js"
 import type { Bookmark, Bookmarks } from "./bookmarks.js"
 import type { DaemonMemory } from "./daemon-memory.js"
 
@@ -32,6 +39,18 @@ export function markOf(message: ServerMessage, serverId: string): Mark | undefin
   return message.seq === undefined ? undefined : { serverId, channel: message.to, seq: message.seq }
 }
 
+/** A direct message or task that no model is known to have. */
+interface Unread {
+  readonly id: string
+  /** True once a reader's receipt was sent. */
+  isTaken: boolean
+}
+
+interface SentReceipt {
+  readonly atMs: number
+  readonly receipt: ClientFrame<"RECEIVED">
+}
+
 /** Options of {@link ReadReceipts}. */
 export interface ReadReceiptsOptions {
   /** Directory of the readers' cursors. */
@@ -48,9 +67,9 @@ export interface ReadReceiptsOptions {
 export class ReadReceipts {
   readonly #options: ReadReceiptsOptions
   readonly #memory: DaemonMemory
-  /** Ids of unread direct messages and tasks by the `seq` of their line, in the order of the inbox. */
-  readonly #unread = new LruMap<number, string>(maxUnread)
-  #sent: { readonly atMs: number; readonly ids: readonly string[] }[] = []
+  /** Direct messages and tasks that are in no context yet by the `seq` of their line, in the order of the inbox. */
+  readonly #unread = new LruMap<number, Unread>(maxUnread)
+  #sent: SentReceipt[] = []
   #cursors: ReadonlyMap<string, ReaderPosition> | undefined
   #directoryMtime = ""
   #isCheckDue = true
@@ -74,7 +93,7 @@ export class ReadReceipts {
     const repeated = this.#newestSent()
     this.#sent = []
     this.#session = session
-    for (const { ids } of repeated) this.#send(ids)
+    for (const { receipt } of repeated) this.#send(receipt)
     this.checkReaders()
   }
 
@@ -116,7 +135,7 @@ export class ReadReceipts {
 
   /** A reader may have taken the line before it was known to be on disk. */
   #add(seq: number, id: string): void {
-    this.#unread.set(seq, id)
+    this.#unread.set(seq, { id, isTaken: false })
     if (seq <= this.#memory.state.retrieved || this.#isTaken(seq)) this.#hasMoved = true
   }
 
@@ -134,10 +153,12 @@ export class ReadReceipts {
   #readCursors(): void {
     const before = this.#cursors
     this.#cursors = listCursors(this.#options.cursors)
-    for (const [reader, { seq, also }] of this.#cursors) {
+    for (const [reader, position] of this.#cursors) {
+      const { seq, also } = position
       // Only the furthest position from before this process started is known.
       const last = before === undefined ? { seq: this.#memory.state.retrieved, also: [] } : before.get(reader)
-      const isNews = (last?.also.toString() ?? "") !== also.toString()
+      const hasContext = before !== undefined && contextText(before.get(reader)) !== contextText(position)
+      const isNews = (last?.also.toString() ?? "") !== also.toString() || hasContext
       if (seq > (last?.seq ?? 0) || isNews) this.#hasMoved = true
     }
   }
@@ -147,29 +168,64 @@ export class ReadReceipts {
     return false
   }
 
+  #contextDoorOf(line: number): ContextDoor | undefined {
+    for (const position of this.#cursors?.values() ?? []) {
+      const door = contextDoorOf(position, line)
+      if (door !== undefined) return door
+    }
+    return undefined
+  }
+
   #sendTaken(): void {
-    const ids: string[] = []
-    for (const [seq, id] of this.#unread) {
+    const taken: string[] = []
+    const inContext = new Map<ContextDoor, string[]>()
+    for (const [seq, unread] of this.#unread) {
       if (!this.#isTaken(seq)) continue
-      ids.push(id)
-      this.#unread.delete(seq)
+      const { id, isTaken } = unread
+      const door = this.#contextDoorOf(seq)
+      if (door !== undefined) {
+        const ids = inContext.get(door) ?? []
+        inContext.set(door, ids)
+        ids.push(id)
+        this.#unread.delete(seq)
+      } else if (!isTaken) {
+        taken.push(id)
+        unread.isTaken = true
+      }
     }
     // An empty list is sent too: a reader that took only channel messages was active as well.
-    for (let from = 0; from === 0 || from < ids.length; from += idsPerFrame) {
-      this.#send(ids.slice(from, from + idsPerFrame))
+    const pages = taken.length === 0 && inContext.size > 0 ? [] : pagesOf(taken)
+    for (const retrieved of pages) this.#send({ type: "RECEIVED", retrieved })
+    for (const [method, ids] of inContext) {
+      for (const page of pagesOf(ids)) this.#send({ type: "RECEIVED", in_context: page, method })
     }
     const furthest = Math.max(0, ...Array.from(this.#cursors?.values() ?? [], ({ seq }) => seq))
     if (furthest > this.#memory.state.retrieved) this.#memory.note({ retrieved: furthest })
   }
 
-  #send(ids: readonly string[]): void {
+  #send(receipt: ClientFrame<"RECEIVED">): void {
     this.#sent = this.#newestSent()
-    if (ids.length > 0) this.#sent.push({ atMs: this.#options.clock.monotonic(), ids })
-    this.#session?.send({ type: "RECEIVED", retrieved: [...ids] })
+    if (receipt.retrieved?.length !== 0) {
+      this.#sent.push({ atMs: this.#options.clock.monotonic(), receipt })
+    }
+    this.#session?.send(receipt)
   }
 
-  #newestSent(): { readonly atMs: number; readonly ids: readonly string[] }[] {
+  #newestSent(): SentReceipt[] {
     const nowMs = this.#options.clock.monotonic()
     return this.#sent.filter(({ atMs }) => nowMs - atMs < repeatMs)
   }
+}
+
+/** Divides ids into frames; one frame for none. */
+function pagesOf(ids: readonly string[]): string[][] {
+  const pages: string[][] = []
+  for (let from = 0; from === 0 || from < ids.length; from += idsPerFrame) {
+    pages.push(ids.slice(from, from + idsPerFrame))
+  }
+  return pages
+}
+
+function contextText(position: ReaderPosition | undefined): string {
+  return JSON.stringify(position?.context ?? {})
 }

@@ -156,4 +156,36 @@ describe("a read receipt", () => {
     receipts.checkReaders()
     expect(retrieved()).toEqual([[]])
   })
+
+  it("says which messages were put into the context of a model and by what, once, also after a reader had them", () => {
+    const { harness, receipts, store, session, sent, read } = setUp()
+    receipts.attach(session)
+    for (let seq = 1; seq <= 3; seq++) store(seq)
+    read(1, "shell")
+    receipts.checkReaders()
+    const hook = ReaderCursor.open(harness.paths, "claude")
+    hook.take([1, 2], "hook")
+    receipts.checkReaders()
+    hook.take([3], "hook")
+    receipts.checkReaders()
+    expect(sent.filter((frame) => frame.type === "RECEIVED" && frame.ids === undefined)).toEqual([
+      { type: "RECEIVED", retrieved: ["x.1"] },
+      { type: "RECEIVED", in_context: ["x.1", "x.2"], method: "hook" },
+      { type: "RECEIVED", in_context: ["x.3"], method: "hook" },
+    ])
+  })
+
+  it("does not take a message for read by a model because the same reader read others", () => {
+    const { harness, receipts, store, session, sent } = setUp()
+    receipts.attach(session)
+    for (let seq = 1; seq <= 3; seq++) store(seq)
+    const reader = ReaderCursor.open(harness.paths, "me")
+    reader.take([2], "wait")
+    reader.confirm(3)
+    receipts.checkReaders()
+    expect(sent.slice(-2)).toEqual([
+      { type: "RECEIVED", retrieved: ["x.1", "x.3"] },
+      { type: "RECEIVED", in_context: ["x.2"], method: "wait" },
+    ])
+  })
 })
