@@ -14,8 +14,10 @@ const mayImport = {
   server: ["proposals", "backbone", "guards", "identity", "protocol", "base"],
   daemon: ["client", "proposals", "guards", "identity", "protocol", "base"],
   harness: ["daemon", "client", "proposals", "guards", "identity", "protocol", "base"],
+  mcp: ["protocol", "base"],
   cli: [
     "harness",
+    "mcp",
     "daemon",
     "client",
     "server",
@@ -80,9 +82,10 @@ const mayImportWithin = {
     deals: [".", "input", "output", "relay", "daemon", "receipts"],
     guards: [".", "output", "relay", "daemon"],
     hooks: [".", "output", "daemon"],
+    mcp: [".", "input", "output", "relay", "daemon", "deals", "commands"],
     commands: [
       ...[".", "input", "output", "relay", "daemon", "chat", "completion"],
-      ...["receipts", "ratings", "deals", "guards", "hooks"],
+      ...["receipts", "ratings", "deals", "guards", "hooks", "mcp"],
     ],
   },
 }

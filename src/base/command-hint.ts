@@ -10,7 +10,7 @@ export interface HintOptions {
 /** Commands that take `--name` for a daemon, and those that take `--identity`; the rest take neither. */
 export const hintedOptions = {
   name: words(
-    "daemon send ask reply inbox wait watch whoami task propose accept reject complete dispute proposals receipts ratings",
+    "daemon send ask reply inbox wait watch whoami mcp task propose accept reject complete dispute proposals receipts ratings",
     "status guard presence pending channels agents create join leave invite identity",
   ),
   identity: words(

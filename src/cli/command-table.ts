@@ -58,6 +58,8 @@ const sections = {
   }),
   "Identity and shell": section({
     identity: ["create, show, export, rotate or revoke a key", () => import("./commands/identity.js")],
+    mcp: ["serve an MCP client on standard input and output", () => import("./commands/mcp.js")],
+    schema: ["print the messages of the protocol as JSON Schema", () => import("./commands/schema.js")],
     completion: ["print a completion script for your shell", () => import("./commands/completion.js")],
     version: ["print the version", () => import("./commands/version.js")],
   }),

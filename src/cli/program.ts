@@ -28,7 +28,7 @@ const readers: ReadonlySet<string> = new Set([
     "status",
     "pending",
   ],
-  ...["channels", "agents", "store", "completion", "version", "hook"],
+  ...["channels", "agents", "store", "completion", "version", "hook", "schema", "mcp"],
 ])
 
 /**

@@ -32,7 +32,7 @@ export const subscriptionPattern = /^#(?=.{1,64}$)(?:(?:[A-Za-z0-9_-]+|\*)\.)*(?
 /** The agent id of a key. */
 export const persistentIdPattern = /^@[0-9a-f]{16}$/
 /** Either form of an agent id, in any case. A reference of this form is never a name. */
-export const agentIdPattern = /^@(?:[0-9a-f]{16}|[2-7][a-z2-7]{7})$/i
+export const agentIdPattern = /^@(?:[0-9A-Fa-f]{16}|[2-7][A-Za-z2-7]{7})$/
 
 /** Parses a channel name. Repairs nothing. @throws {ChatError} INVALID_NAME */
 export function parseChannel(text: string): Channel {

@@ -10,9 +10,17 @@ export interface Schema<Output, Input = Output> {
   readonly isOptional: boolean
   /** Returns the value without members the schema does not name, or the first fault. Never throws. */
   read(value: unknown): Output | Fault
+  /**
+   * Returns the schema as JSON Schema 2020-12. Every value that {@link read} accepts passes it; it may accept more, where
+   * JSON Schema has no words for a rule.
+   */
+  json(): JsonSchema
   /** Carries the types; never set. `Input` has plain strings where `Output` has checked names. */
   readonly types?: { readonly output: Output; readonly input: Input }
 }
+
+/** A JSON Schema of the draft 2020-12. */
+export type JsonSchema = Readonly<Record<string, unknown>>
 
 /** A schema whose value may be absent. */
 export interface OptionalSchema<Output, Input = Output>
@@ -71,12 +79,20 @@ export function parseAs<O, I>(schema: Schema<O, I>, text: string): O | undefined
 
 type Rule = readonly [isMet: (value: never) => boolean, problem: string]
 
-/** A value that meets each rule, checked in order; a later rule may rely on the earlier ones. */
-function ruled<O, I = O>(kind: Schema<O>["kind"], ...rules: readonly Rule[]): Schema<O, I> {
+/**
+ * A value that meets each rule, checked in order; a later rule may rely on the earlier ones.
+ * @param words - the rules in the words of JSON Schema
+ */
+function ruled<O, I = O>(
+  kind: Schema<O>["kind"],
+  words: JsonSchema,
+  ...rules: readonly Rule[]
+): Schema<O, I> {
   const checks = rules.map(([isMet, problem]) => ({ isMet, fault: new Fault("", problem) }))
   return {
     kind,
     isOptional: false,
+    json: () => ({ ...(kind === "any" ? {} : { type: kind }), ...words }),
     read(value) {
       for (const { isMet, fault } of checks) {
         if (!isMet(value as never)) return value === undefined ? missing : fault
@@ -94,39 +110,52 @@ const isArray: Rule = [(value: unknown) => Array.isArray(value), "must be a list
 const isObject: Rule = [isPlain, "must be an object"]
 
 /** Any string. */
-export const string = ruled<string>("string", isString)
+export const string = ruled<string>("string", {}, isString)
 
 /** A string of `min` to `max` characters. */
 export function text(max: number, min = 0): Schema<string> {
   const isShort: Rule = [(value: string) => value.length <= max, `must be at most ${max} characters`]
   const isLong: Rule = [(value: string) => value.length >= min, "must not be empty"]
-  return ruled("string", isString, isShort, isLong)
+  // JSON Schema counts a pair of surrogates as one character.
+  return ruled("string", { minLength: min, maxLength: max }, isString, isShort, isLong)
 }
 
 /** A string that matches a pattern. @param rule - the pattern in words, such as `must be a did:key` */
 export function matching<O extends string = string>(pattern: RegExp, rule: string): Schema<O, string> {
-  return ruled<O, string>("string", isString, [(value: string) => pattern.test(value), rule])
+  const words = { pattern: pattern.source, description: rule }
+  return ruled<O, string>("string", words, isString, [(value: string) => pattern.test(value), rule])
 }
 
 /** One of the given strings. */
 export function oneOf<const T extends string>(values: readonly T[]): Schema<T> {
-  return ruled("string", [(value: T) => values.includes(value), `must be one of ${values.join(", ")}`])
+  const rule = `must be one of ${values.join(", ")}`
+  return ruled("string", { enum: values }, [(value: T) => values.includes(value), rule])
 }
 
 /** One string or number. */
 export function literal<const T extends string | number>(expected: T): Schema<T> {
   const kind = typeof expected === "string" ? "string" : "number"
-  return ruled(kind, [(value: unknown) => value === expected, `must be ${expected}`])
+  return ruled(kind, { const: expected }, [(value: unknown) => value === expected, `must be ${expected}`])
 }
 
 /** Any finite number of `min` to `max`. */
 export function number(min = -Infinity, max = Infinity): Schema<number> {
-  return ruled("number", isNumber, [Number.isFinite, "must be a finite number"], ...within(min, max))
+  const words = bounds(min, max)
+  return ruled("number", words, isNumber, [Number.isFinite, "must be a finite number"], ...within(min, max))
 }
 
 /** A whole number of `min` to `max`. */
 export function whole(min = 0, max = Number.MAX_SAFE_INTEGER): Schema<number> {
-  return ruled("number", isNumber, [Number.isSafeInteger, "must be a whole number"], ...within(min, max))
+  const words = { type: "integer", ...bounds(min, max) }
+  const isWhole: Rule = [Number.isSafeInteger, "must be a whole number"]
+  return ruled("number", words, isNumber, isWhole, ...within(min, max))
+}
+
+function bounds(min: number, max: number): JsonSchema {
+  return {
+    ...(Number.isFinite(min) ? { minimum: min } : {}),
+    ...(Number.isFinite(max) ? { maximum: max } : {}),
+  }
 }
 
 function within(min: number, max: number): Rule[] {
@@ -137,26 +166,26 @@ function within(min: number, max: number): Rule[] {
 }
 
 /** `true` or `false`. */
-export const boolean = ruled<boolean>("boolean", [
+export const boolean = ruled<boolean>("boolean", {}, [
   (value: unknown) => typeof value === "boolean",
   "must be true or false",
 ])
 
 /** An object that is passed on as it is; its members are not checked. */
 export function anyObject<O extends object = Readonly<Record<string, unknown>>>(): Schema<O> {
-  return ruled<O>("object", isObject)
+  return ruled<O>("object", {}, isObject)
 }
 
 const jsonObject = anyObject()
 
 /** Any value that passes a test. It is passed on as it is. */
 export function tested<O>(test: (value: unknown) => boolean, rule: string): Schema<O> {
-  return ruled("any", [test, rule])
+  return ruled("any", { description: rule }, [test, rule])
 }
 
 /** A value of the same JSON type as another schema's; its content is not checked. */
 export function looselyAs(schema: Schema<unknown>): Schema<unknown> {
-  const loose = ruled(schema.kind, [
+  const loose = ruled(schema.kind, {}, [
     (value: unknown) => typeof value === schema.kind,
     `must be a ${schema.kind}`,
   ])
@@ -169,6 +198,7 @@ export function optional<O, I>(schema: Schema<O, I>): OptionalSchema<O, I> {
     kind: schema.kind,
     isOptional: true,
     read: (value) => (value === undefined ? undefined : schema.read(value)),
+    json: () => schema.json(),
   }
 }
 
@@ -182,6 +212,7 @@ export function either<A, B, AI, BI>(
   return {
     kind: a.kind,
     isOptional: false,
+    json: () => ({ anyOf: [a.json(), b.json()], description: rule }),
     read(value) {
       if (value === undefined) return missing
       const first = a.read(value)
@@ -195,10 +226,15 @@ export function either<A, B, AI, BI>(
 /** A list of at most `max` members. */
 export function list<O, I>(member: Schema<O, I>, max = Infinity): Schema<readonly O[], readonly I[]> {
   const isShort: Rule = [(value: unknown[]) => value.length <= max, `must have at most ${max} members`]
-  const whole = ruled<readonly unknown[]>("array", isArray, isShort)
+  const whole = ruled<readonly unknown[]>("array", {}, isArray, isShort)
   return {
     kind: "array",
     isOptional: false,
+    json: () => ({
+      type: "array",
+      items: member.json(),
+      ...(Number.isFinite(max) ? { maxItems: max } : {}),
+    }),
     read(value) {
       const members = whole.read(value)
       if (members instanceof Fault) return members
@@ -221,6 +257,7 @@ export function record<K extends string, O>(
   return {
     kind: "object",
     isOptional: false,
+    json: () => ({ type: "object", propertyNames: key.json(), additionalProperties: value.json() }),
     read(object) {
       const members = jsonObject.read(object)
       if (members instanceof Fault) return members
@@ -239,9 +276,15 @@ export function record<K extends string, O>(
 /** An object of which only the members of `fields` are passed on. */
 export function object<F extends Fields>(fields: F): Schema<OutputOf<F>, InputOf<F>> {
   const entries = Object.entries(fields).map(([name, schema]) => ({ name, schema }))
+  const required = entries.flatMap(({ name, schema }) => (schema.isOptional ? [] : [name]))
   return {
     kind: "object",
     isOptional: false,
+    json: () => ({
+      type: "object",
+      properties: Object.fromEntries(entries.map(({ name, schema }) => [name, schema.json()])),
+      ...(required.length > 0 ? { required } : {}),
+    }),
     read(value) {
       const members = jsonObject.read(value)
       if (members instanceof Fault) return members
@@ -263,6 +306,7 @@ export function strictObject<F extends Fields>(fields: F): Schema<OutputOf<F>, I
   const known = object(fields)
   return {
     ...known,
+    json: () => ({ ...known.json(), additionalProperties: false }),
     read(value) {
       const output = known.read(value)
       if (output instanceof Fault) return output
@@ -278,6 +322,7 @@ export function openObject<F extends Fields>(fields: F): Schema<InputOf<F>> {
   return {
     kind: "object",
     isOptional: false,
+    json: () => known.json(),
     read(value) {
       const output = known.read(value)
       return output instanceof Fault ? output : (value as InputOf<F>)

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse, S
 import { createServer as createTlsServer } from "node:https"
 import type { Duplex } from "node:stream"
 import { ChatError } from "../protocol/errors.js"
+import { protocolSchema } from "../protocol/json-schema.js"
 
 /** PEM texts of a certificate chain and its key. */
 export interface TlsFiles {
@@ -74,7 +75,10 @@ export function listen(server: Server, port: number, host: string): Promise<numb
   })
 }
 
-/** Returns the answer to a request: `GET /health` in JSON, 426 for a browser that opens `/`, 404 for the rest. */
+/**
+ * Returns the answer to a request: `GET /health` and `GET /schema` in JSON, 426 for a browser that opens `/`, 404 for the
+ * rest.
+ */
 export function answerRequest({ url, method }: IncomingMessage, health: () => HealthReport): HttpAnswer {
   const path = url?.split("?", 1)[0]
   const isRead = method === "GET" || method === "HEAD"
@@ -83,12 +87,22 @@ export function answerRequest({ url, method }: IncomingMessage, health: () => He
     const headers = { ...commonHeaders, "Content-Type": "application/json" }
     return { status: report.ok ? 200 : 503, headers, body: `${JSON.stringify(report)}\n` }
   }
+  if (path === "/schema" && isRead) return { status: 200, headers: schemaHeaders, body: schemaText() }
   if (path !== "/" || !isRead) return textAnswer(404, "not found")
   const { status, headers, body } = textAnswer(426, "this is an agentchat relay; connect with a WebSocket")
   return { status, headers: { ...headers, Upgrade: "websocket" }, body }
 }
 
 const commonHeaders = { "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff" } as const
+
+const schemaHeaders = { ...commonHeaders, "Content-Type": "application/schema+json" }
+let cachedSchema: string | undefined
+
+/** Returns the messages of the protocol as JSON Schema, which never change while the relay runs. */
+function schemaText(): string {
+  cachedSchema ??= `${JSON.stringify(protocolSchema())}\n`
+  return cachedSchema
+}
 
 /** Returns an answer of one line. */
 export function textAnswer(status: number, line: string): HttpAnswer {

@@ -5,6 +5,7 @@ import { join } from "node:path"
 import { describe, expect, it, onTestFinished } from "vitest"
 import { systemClock } from "../../src/base/clock.js"
 import { ChatError } from "../../src/protocol/errors.js"
+import { protocolSchema } from "../../src/protocol/json-schema.js"
 import { startRelay } from "../../src/server/relay.js"
 import { TestRelay } from "../kit/relay.js"
 import { hasProgram } from "../kit/requires.js"
@@ -61,6 +62,13 @@ describe("a relay's HTTP side", () => {
     expect(await statusOf("/nothing")).toBe(404)
     expect(await statusOf("/health", "POST")).toBe(404)
     expect(await statusOf("/health?x=1")).toBe(200)
+  })
+
+  it("publishes its messages as JSON Schema", async () => {
+    const relay = await TestRelay.start()
+    const response = await fetch(`http://127.0.0.1:${relay.relay.port}/schema`)
+    expect(response.headers.get("content-type")).toBe("application/schema+json")
+    expect(await response.json()).toEqual(JSON.parse(JSON.stringify(protocolSchema())))
   })
 
   it("refuses web pages of other sites", async () => {

@@ -26,6 +26,7 @@ export const inbox = defineCommand({
     ),
     since: value("SEQ", "only lines after number SEQ; 0 for all", wholeNumber(0)),
     reader: value("NAME", "only lines that reader NAME has not seen; mark them as seen", nick),
+    peek: flag("with --reader: leave the lines unread"),
     ack: value("SEQ", "only mark lines up to SEQ as seen", wholeNumber(1)),
     show: value("SEQ", "print one line in full", wholeNumber(1)),
     "max-chars": value("N", "characters to print at most (default: about 8,000 tokens)", wholeNumber(100)),
@@ -60,7 +61,7 @@ export const inbox = defineCommand({
     })
     /** Lines count as seen only after the write, because a broken pipe loses them. */
     const confirm = async (seq: number) => {
-      if (cursor === undefined) return
+      if (cursor === undefined || options.peek) return
       await context.io.flush()
       cursor.confirm(seq)
     }
@@ -141,14 +142,16 @@ interface InboxOptions {
   readonly reader: string | undefined
   readonly show: number | undefined
   readonly render: boolean
+  readonly peek: boolean
   readonly ack: number | undefined
   readonly "max-chars": number | undefined
 }
 
 function refuseMixed(
   { config }: Context,
-  { since, reader, show, render, "max-chars": maxChars }: InboxOptions,
+  { since, reader, show, render, peek, "max-chars": maxChars }: InboxOptions,
 ): void {
+  if (peek && reader === undefined) throw new ChatError("USAGE", "--peek: needs --reader NAME")
   if (since !== undefined && reader !== undefined) {
     throw new ChatError(
       "USAGE",

@@ -18,6 +18,8 @@ export const preface =
 
 /** Characters of the JSON of one message, unless all of it is asked for. */
 const maxBlock = 6_000
+/** Characters of the JSON of an answer. */
+const maxData = 16_000
 /** Characters of the text of a message, and of another field, before they are encoded. */
 const maxText = 2_000
 const maxField = 500
@@ -56,6 +58,43 @@ export function renderMessage(members: Members, options: RenderOptions = {}): st
   return [`agentchat-begin ${number} ${describe(members, options)}`, body, `agentchat-end ${number}`].join(
     "\n",
   )
+}
+
+/**
+ * Renders an answer that may have texts of other agents, such as a roster, as a block of three lines. Long texts are cut,
+ * and the longest list is shortened until the block fits.
+ * @param title - what it is, in words of this program
+ */
+export function renderData(title: string, data: Members): string {
+  const shown: unknown = JSON.parse(JSON.stringify(data, (_, value: unknown) => cutText(value)))
+  while (encode(shown).length > maxData && shorten(shown));
+  const body = encode(shown)
+  let number = newFence()
+  while (body.includes(number)) number = newFence()
+  return [`agentchat-begin ${number} ${title}`, body, `agentchat-end ${number}`].join("\n")
+}
+
+function cutText(value: unknown): unknown {
+  return typeof value === "string" ? cut(value, maxText) : value
+}
+
+/** Leaves out the second half of the longest list. @returns false if every list has one member at most */
+function shorten(data: unknown): boolean {
+  const lists = listsOf(data).sort((a, b) => b.length - a.length)
+  const [longest] = lists
+  if (longest === undefined || longest.length < 2) return false
+  const before = longest.at(-1)
+  const omitted = typeof before === "string" ? Number(/^… (\d+) left out$/.exec(before)?.[1] ?? 0) : 0
+  const kept = Math.floor((longest.length - (omitted > 0 ? 1 : 0)) / 2)
+  const count = longest.length - (omitted > 0 ? 1 : 0) - kept + omitted
+  longest.splice(kept, longest.length, `… ${count} left out`)
+  return kept > 0
+}
+
+function listsOf(data: unknown): unknown[][] {
+  if (typeof data !== "object" || data === null) return []
+  const below = Object.values(data).flatMap(listsOf)
+  return Array.isArray(data) ? [data, ...below] : below
 }
 
 /**
