@@ -66,7 +66,8 @@ const mayImportWithin = {
     process: [".", "files"],
   },
   harness: {
-    install: ["."],
+    config: ["."],
+    install: [".", "config"],
     hooks: ["."],
     wake: ["."],
   },
@@ -82,10 +83,11 @@ const mayImportWithin = {
     deals: [".", "input", "output", "relay", "daemon", "receipts"],
     guards: [".", "output", "relay", "daemon"],
     hooks: [".", "output", "daemon"],
+    harness: [".", "input", "output"],
     mcp: [".", "input", "output", "relay", "daemon", "deals", "commands"],
     commands: [
       ...[".", "input", "output", "relay", "daemon", "chat", "completion"],
-      ...["receipts", "ratings", "deals", "guards", "hooks", "mcp"],
+      ...["receipts", "ratings", "deals", "guards", "hooks", "harness", "mcp"],
     ],
   },
 }

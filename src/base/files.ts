@@ -6,6 +6,8 @@ import { randomBytes } from "node:crypto"
 import {
   closeSync,
   constants,
+  fchmodSync,
+  fchownSync,
   fstatSync,
   fsyncSync,
   openSync,
@@ -119,6 +121,8 @@ export function writeAll(fd: number, data: Uint8Array): void {
 export interface AtomicWriteOptions {
   /** Permission bits of the new file (default 0600). */
   readonly mode?: number
+  /** The file to replace: the new one gets its mode and, as far as the process may give it, its owner. */
+  readonly like?: Stats | undefined
   /** Also survive a power cut, not only the end of this process; costs two fsyncs (default false). */
   readonly durable?: boolean
 }
@@ -134,6 +138,7 @@ export function writeFileAtomic(
     const fd = openSync(temporary, "wx", options.mode ?? 0o600)
     try {
       writeAll(fd, typeof data === "string" ? Buffer.from(data) : data)
+      if (options.like !== undefined) makeLike(fd, options.like)
       if (options.durable === true) fsyncSync(fd)
     } finally {
       closeSync(fd)
@@ -144,6 +149,16 @@ export function writeFileAtomic(
     throw error
   }
   if (options.durable === true) syncDirectory(dirname(path))
+}
+
+function makeLike(fd: number, { uid, gid, mode }: Stats): void {
+  const own = fstatSync(fd)
+  try {
+    if (own.uid !== uid || own.gid !== gid) fchownSync(fd, uid, gid)
+  } catch {
+    // Only root may give files away.
+  }
+  fchmodSync(fd, mode & 0o7777)
 }
 
 /** Makes renames and new files in the directory `path` survive a power cut. */

@@ -54,6 +54,8 @@ const sections = {
     invite: ["invite an agent to an invite-only channel", () => import("./commands/invite.js")],
   }),
   "Coding harnesses": section({
+    install: ["join the coding harnesses that are here", () => import("./commands/install.js")],
+    uninstall: ["remove what `install` added", () => import("./commands/uninstall.js")],
     hook: ["answer an event of a coding harness", () => import("./commands/hook.js")],
   }),
   "Identity and shell": section({

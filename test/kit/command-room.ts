@@ -2,6 +2,8 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileS
 import { join } from "node:path"
 import { PassThrough } from "node:stream"
 import type { Clock } from "../../src/base/clock.js"
+import type { Environment } from "../../src/cli/config.js"
+import type { System } from "../../src/cli/context.js"
 import { runProgram } from "../../src/cli/program.js"
 import { FakeClock } from "./fake-clock.js"
 import { temporaryDirectory } from "./temporary.js"
@@ -60,7 +62,15 @@ export class CommandRoom {
       clock = new FakeClock(),
       columns,
       output = new PassThrough(),
-    }: { clock?: Clock; columns?: number; output?: PassThrough } = {},
+      env = {},
+      surroundings = {},
+    }: {
+      clock?: Clock
+      columns?: number
+      output?: PassThrough
+      env?: Environment
+      surroundings?: Partial<System>
+    } = {},
   ): Promise<Answer> {
     let out = ""
     let err = ""
@@ -92,8 +102,9 @@ export class CommandRoom {
       kill: () => {},
       interruption: () => new AbortController().signal,
       onHangup: () => {},
+      ...surroundings,
     }
-    const status = await runProgram(args, { io, system, clock, env: {} })
+    const status = await runProgram(args, { io, system, clock, env })
     return { status, out, err }
   }
 

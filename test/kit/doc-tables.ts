@@ -1,9 +1,20 @@
 import { guardRules, numbersOf } from "../../src/cli/guards/guard-rules.js"
+import { HARNESSES } from "../../src/harness/harness.js"
+import { type FileRequest, placesOf } from "../../src/harness/install/spec.js"
+import { harnessSpecs } from "../../src/harness/install/specs.js"
 import { dealRules } from "../../src/proposals/deal.js"
 import { clientMessages, outboxTypes } from "../../src/protocol/client-messages.js"
 import { errorSpecs } from "../../src/protocol/errors.js"
 import { closeCodes, defaultLimits } from "../../src/protocol/limits.js"
 import { serverMessages } from "../../src/protocol/server-messages.js"
+
+const exampleRequest: FileRequest = {
+  places: placesOf({}, "~", "/project"),
+  scope: "user",
+  program: { node: "/usr/bin/node", script: "/agentchat.js", version: "0.0.0" },
+  skill: "",
+  claims: undefined,
+}
 
 /** The tables of the documents, generated from the code. Each is placed between `<!-- table:NAME -->` and `<!-- /table -->`. */
 export const docTables: Record<string, () => string> = {
@@ -68,6 +79,23 @@ export const docTables: Record<string, () => string> = {
       Object.entries(guardRules)
         .filter(([, { numbers }]) => numbers.length > 0)
         .map(([name, layer]) => [code(name), numbersOf(layer)]),
+    ),
+  harnesses: () =>
+    table(
+      ["harness", "inject", "wake", "proof", "limits"],
+      HARNESSES.map((name) => {
+        const { title, facts } = harnessSpecs[name]
+        return [`${title} (${code(name)})`, facts.inject, facts.wake, facts.proof, facts.limits]
+      }),
+    ),
+  "harness-files": () =>
+    table(
+      ["harness", "files", "events", "with `--claims` also"],
+      HARNESSES.map((name) => {
+        const spec = harnessSpecs[name]
+        const files = spec.files(exampleRequest).map(({ path }) => code(path))
+        return [code(name), files.join(", "), spec.events.map(code).join(", "), code(spec.claimEvent)]
+      }),
     ),
   "close-codes": () =>
     table(

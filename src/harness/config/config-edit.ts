@@ -138,9 +138,9 @@ function stripped(
   earlier: Earlier,
   record: EditRecord | undefined,
 ): string {
-  if (record?.sha256 === digest(text) || record?.sha256 === digest(byteOrderMark + text)) {
-    const offset = record.sha256 === digest(text) ? 0 : byteOrderMark.length
-    return withoutSplices(text, shifted(record.inserted, -offset))
+  const marked = [text, byteOrderMark + text].find((one) => digest(one) === record?.sha256)
+  if (record !== undefined && marked !== undefined) {
+    return withoutSplices(text, shifted(record.inserted, text.length - marked.length))
   }
   const value = format.parse(text) ?? {}
   const own = ownPaths(value, earlier)
@@ -155,14 +155,26 @@ function stripped(
   }
   const deleted = [...withoutInserted(text, record?.inserted ?? [])].find(isRight)
   if (deleted !== undefined) return deleted
-  let left = format.remove(text, own)
+  const left = format.remove(text, own)
   if (!isRight(left)) throw new Error("has a form that cannot be removed from")
-  const created = record?.containers.map((path) => JSON.stringify(path))
-  for (const path of containersOf(places).toReversed()) {
-    if (created?.includes(JSON.stringify(path)) === false) continue
-    if (isEmptyContainer(valueAt(format.parse(left), path))) left = format.remove(left, [path])
-  }
-  return left
+  return withoutContainers(format, left, containersOf(places), record?.containers)
+}
+
+/** Removes empty containers, of those that install created. @param created - undefined if no record tells */
+function withoutContainers(
+  format: TextFormat,
+  text: string,
+  containers: readonly (readonly string[])[],
+  created: EditRecord["containers"] | undefined,
+): string {
+  const meant = containers.filter((path) => created?.some((one) => isDeepStrictEqual(one, path)) ?? true)
+  return meant
+    .toReversed()
+    .reduce(
+      (left, path) =>
+        isEmptyContainer(valueAt(format.parse(left), path)) ? format.remove(left, [path]) : left,
+      text,
+    )
 }
 
 /** Yields the text without the inserted texts where each is found once, also with a line break in place of each. */

@@ -1,5 +1,5 @@
 /** YAML. Documents are read with their offsets and edited as text, because writing them anew would change the rest. */
-import { isMap, isScalar, type Pair, parseDocument, stringify, type YAMLMap } from "yaml"
+import { isMap, isNode, isScalar, type Pair, parseDocument, stringify, type YAMLMap } from "yaml"
 import { isObject, type Members, type Path } from "./additions.js"
 import { indentAt, lineBreakBeforeEnd, lineEndOf, type Splice, type TextFormat } from "./text-format.js"
 
@@ -106,21 +106,25 @@ function formatBlock(members: Members, indent: string, eol: string): string {
 }
 
 function removeOne(text: string, path: Path): string {
-  let map: unknown = read(text).contents
-  let pair: Pair | undefined
-  for (const step of path) {
-    if (!isMap(map)) return text
-    pair = pairOf(map, String(step))
-    if (path.at(-1) !== step || pair === undefined) map = pair?.value
-  }
-  if (pair === undefined || !isMap(map) || !isScalar(pair.key)) return text
-  const [start = 0] = pair.key.range ?? []
-  const [, valueEnd = start] = (pair.value as { range?: number[] } | null)?.range ?? pair.key.range ?? []
-  if (map.flow === true) return removeFromFlow(text, map, pair, start, valueEnd)
+  const { contents } = read(text)
+  const names = path.map(String)
+  const map = names.slice(0, -1).reduce<unknown>((at, name) => {
+    return isMap(at) ? pairOf(at, name)?.value : undefined
+  }, contents)
+  const pair = isMap(map) ? pairOf(map, names.at(-1) ?? "") : undefined
+  if (!isMap(map) || pair === undefined) return text
+  const [start = 0, keyEnd = 0] = rangeOf(pair.key)
+  const end = rangeOf(pair.value)[1] ?? keyEnd
+  if (map.flow === true) return removeFromFlow(text, map, pair, start, end)
   const lineStart = start - indentAt(text, start).length
-  const contentEnd = lastContent(text, valueEnd)
+  const contentEnd = lastContent(text, end)
   const lineEnd = contentEnd + (/^\r?\n/.exec(text.slice(contentEnd))?.[0].length ?? 0)
   return text.slice(0, lineStart) + text.slice(lineEnd)
+}
+
+/** Returns the offsets of a node; empty for an absent value. */
+function rangeOf(node: unknown): readonly number[] {
+  return isNode(node) ? (node.range ?? []) : []
 }
 
 function removeFromFlow(text: string, map: YAMLMap, pair: Pair, start: number, end: number): string {

@@ -107,7 +107,7 @@ function isOwnHandler(handler: unknown, harness: Harness): boolean {
   if (!isObject(handler)) return false
   return ["command", "bash"].some((key) => {
     const line = handler[key]
-    return typeof line === "string" && /agentchat/.test(line) && ownHook(harness).test(line)
+    return typeof line === "string" && line.includes("agentchat") && ownHook(harness).test(line)
   })
 }
 
