@@ -71,6 +71,10 @@ export interface Logs {
    * again with the same id
    */
   append(key: string, id: string, value: string, digest?: number): Promise<Appended>
+  /**
+   * Reports whether an entry without a digest was added to a key, for at least an hour, even if it has been removed since.
+   */
+  has(key: string, id: string): Promise<boolean>
   /** Returns at most `limit` entries with a `seq` above `after`, oldest first. */
   read(key: string, after: number, limit: number): Promise<LogEntry[]>
   /** Returns the newest `count` entries, oldest first. */

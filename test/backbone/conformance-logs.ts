@@ -84,6 +84,26 @@ export function describeLogs(start: Start): void {
     expect(await logs.read("a", 0, 10)).toEqual([])
   })
 
+  test("an entry is known by its id and key, also after it was removed", async () => {
+    const { backbone } = await start()
+    const logs = await backbone.logs("known", plenty)
+    const others = await backbone.logs("known-others", plenty)
+    expect(await logs.has("a", "id")).toBe(false)
+    const longId = "é".repeat(300)
+    for (const id of ["id", longId]) await logs.append("a", id, "one")
+    const both = (key: string) => Promise.all(["id", longId].map((id) => logs.has(key, id)))
+    expect(await both("a")).toEqual([true, true])
+    await logs.drop("a")
+    expect(await both("a")).toEqual([true, true])
+    expect(await both("b")).toEqual([false, false])
+    expect(await others.has("a", "id")).toBe(false)
+    // A question adds nothing.
+    await logs.append("c", "id", "one")
+    expect(await logs.has("c", "other")).toBe(false)
+    expect((await logs.append("c", "other", "two")).isDuplicate).toBe(false)
+    expect((await logs.read("c", 0, 10)).map(({ value }) => value)).toEqual(["one", "two"])
+  })
+
   test("a duplicate has the digest of the first entry", async () => {
     const { backbone } = await start()
     const logs = await backbone.logs("digests", plenty)

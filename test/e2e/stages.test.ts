@@ -25,8 +25,8 @@ async function expectStagesAfterKills(scene: Scene, ...storeOptions: string[]): 
   await startDaemon(bob, relay.url, "bob")
   await until("bob has it", () => bob.contents("bob").includes("x"), patienceMs)
   bob.must("inbox", "--reader", "r", "--name", "bob")
-  // The daemon looks at its readers every second. The relay answers in order, so it has stored what came before.
-  for (let question = 0; question < 6; question++) bob.must("pending", "--name", "bob")
+  // The relay is killed before or after it hears that the message was read.
+  bob.must("pending", "--name", "bob")
   await relay.kill()
   await relay.restart()
   await startDaemon(ann, relay.url, "ann")

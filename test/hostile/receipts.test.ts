@@ -3,11 +3,12 @@ import { generateKeyPair } from "../../src/identity/signer.js"
 import { defaultLimits } from "../../src/protocol/limits.js"
 import type { ServerMessage } from "../../src/protocol/server-messages.js"
 import { countRepeats } from "../../src/server/counted-log.js"
+import { LastingEngine } from "../kit/engine.js"
 import { FakeClock } from "../kit/fake-clock.js"
 import { type TestAgent, TestRelay } from "../kit/relay.js"
 import type { Wire } from "../kit/wire.js"
 
-const keys = { ann: generateKeyPair(), bob: generateKeyPair() }
+const keys = { ann: generateKeyPair(), bob: generateKeyPair(), eve: generateKeyPair() }
 const { requestsPerSecond, requestBurst } = defaultLimits
 
 async function post(from: TestAgent, to: TestAgent): Promise<string> {
@@ -44,6 +45,24 @@ describe("RECEIVED", () => {
     wire.say({ type: "RECEIVED", ids: [msgId], retrieved: [msgId] })
     await wire.settle()
     expect(await stagesFor(ann)).toEqual([])
+  })
+
+  it("reports nothing for a message that another agent got before the relay started", async () => {
+    const engine = await LastingEngine.make()
+    const before = await TestRelay.start({ backbone: engine.lend() })
+    const ann = await before.enterAs(keys.ann, "ann")
+    const bob = await before.enterAs(keys.bob, "bob")
+    const stored = await post(ann, bob)
+    bob.wire.say({ type: "RECEIVED", ids: [stored] })
+    await bob.wire.settle()
+    const waiting = await post(ann, bob)
+    const relay = await TestRelay.start({ backbone: engine.lend() })
+    const author = await relay.enterAs(keys.ann, "ann")
+    const attacker = await relay.enterAs(keys.eve, "eve")
+    const ids = [stored, waiting, `${stored}/mirrored/${bob.id}`, `${ann.id.slice(1)}.made-up`]
+    attacker.wire.say({ type: "RECEIVED", ids, retrieved: ids })
+    await attacker.wire.settle()
+    expect(await stagesFor(author)).toEqual([])
   })
 
   it("reports each stage once, however often a client says so, and also after it connected again", async () => {

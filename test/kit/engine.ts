@@ -91,6 +91,7 @@ export class LentEngine implements Backbone {
     const logs = await this.#memory.logs(...options)
     return {
       append: (...entry) => this.#reach(() => logs.append(...entry)),
+      has: (key, id) => this.#reach(() => logs.has(key, id)),
       read: (key, after, limit) => this.#reach(() => logs.read(key, after, limit)),
       last: (key, count) => this.#reach(() => logs.last(key, count)),
       stat: (key) => this.#reach(() => logs.stat(key)),

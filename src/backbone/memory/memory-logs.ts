@@ -54,6 +54,10 @@ export class MemoryLogs implements Logs {
     })
   }
 
+  has(key: string, id: string): Promise<boolean> {
+    return promptly(() => this.#ids.find(`${this.#name} ${key} ${id}`) !== undefined)
+  }
+
   read(key: string, after: number, limit: number): Promise<LogEntry[]> {
     return promptly(() => {
       const log = this.#find(key)

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto"
+import { createHash, randomUUID } from "node:crypto"
 import {
   DiscardPolicy,
   JetStreamApiError,
@@ -90,6 +90,16 @@ export class NatsLogs implements Logs {
     const seq = this.#numbers.toLog(ack.seq)
     if (ack.duplicate !== true) return { seq, ts, isDuplicate: false }
     return { seq, ...(await this.#firstOf(ack.seq, uniqueId)), isDuplicate: true }
+  }
+
+  /** Publishes a message that NATS adds only after one that does not exist; it looks for duplicates first. */
+  async has(key: string, id: string): Promise<boolean> {
+    const probe = headers()
+    probe.set(PubHeaders.MsgIdHdr, `${key}:${toHeaderValue(id)}`)
+    probe.set(PubHeaders.ExpectedStreamHdr, this.#stream)
+    probe.set(PubHeaders.ExpectedLastMsgIdHdr, randomUUID())
+    const { duplicate } = await this.#publisher.publish(this.#subject(key), Buffer.alloc(0), probe)
+    return duplicate === true
   }
 
   async read(key: string, after: number, limit: number): Promise<LogEntry[]> {
@@ -290,8 +300,10 @@ class Publisher {
     if (pending === undefined) return
     const reply = parseReply(message)
     if (reply === undefined) pending.reject(unavailable("JetStream does not answer"))
-    else if ("error" in reply) pending.reject(toError(new JetStreamApiError(reply.error)))
-    else pending.resolve(reply)
+    else if (!("error" in reply)) pending.resolve(reply)
+    // What was asked by a message that could not be added is answered: it is no duplicate.
+    else if (reply.error.err_code === natsCodes.wrongLastId) pending.resolve({ seq: 0 })
+    else pending.reject(toError(new JetStreamApiError(reply.error)))
   }
 }
 

@@ -11,6 +11,7 @@ export const natsCodes = {
   notDeleted: 10_057,
   streamExists: 10_058,
   streamNotFound: 10_059,
+  wrongLastId: 10_070,
   wrongRevision: 10_071,
   noReplicas: 10_074,
   storeFailed: 10_077,

@@ -78,6 +78,11 @@ export class SqlLogs {
     this.#open.clear()
   }
 
+  has({ family, key, id }: OpParams<"has">): boolean {
+    const log = this.#find(family, key)
+    return log !== undefined && this.#seen(log, id) !== undefined
+  }
+
   read({ family, key, after, limit, oldestMs }: OpParams<"read">): LogEntry[] {
     const rows = this.#sql.all(
       `select e.seq, e.ts, e.value from entry e join log l on l.id = e.log

@@ -134,6 +134,7 @@ function makeOps(sql: Sql, logs: SqlLogs, path: string): StoreOps {
       return null
     },
     append: (op) => logs.append(op),
+    has: (op) => logs.has(op),
     read: (op) => logs.read(op),
     last: (op) => logs.last(op),
     stat: (op) => logs.stat(op),

@@ -156,6 +156,10 @@ class SqliteLogs implements Logs {
     })
   }
 
+  async has(key: string, id: string): Promise<boolean> {
+    return await this.#worker.ask({ op: "has", ...this.#log(key), id })
+  }
+
   async read(key: string, after: number, limit: number): Promise<LogEntry[]> {
     return await this.#worker.ask({ op: "read", ...this.#log(key), oldestMs: this.#oldestMs, after, limit })
   }

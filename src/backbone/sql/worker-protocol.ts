@@ -39,6 +39,7 @@ export interface StoreOps {
       readonly retention: Retention
     },
   ) => Appended
+  readonly has: (op: LogName & { readonly id: string }) => boolean
   readonly read: (op: LogName & Expiry & { readonly after: number; readonly limit: number }) => LogEntry[]
   readonly last: (op: LogName & Expiry & { readonly count: number }) => LogEntry[]
   readonly stat: (op: LogName & Expiry) => LogStat
@@ -93,6 +94,7 @@ export interface ExportPage {
 
 const reads: ReadonlySet<OpName> = new Set([
   "pass",
+  "has",
   "read",
   "last",
   "stat",

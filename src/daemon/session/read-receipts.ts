@@ -74,6 +74,7 @@ export class ReadReceipts {
   #directoryMtime = ""
   #isCheckDue = true
   #hasMoved = false
+  #isRepeatDue = false
   #session: Pick<Connection, "send" | "welcome"> | undefined
 
   constructor(options: ReadReceiptsOptions) {
@@ -88,13 +89,13 @@ export class ReadReceipts {
     if (id !== undefined) this.#add(seq, id)
   }
 
-  /** Reports on this session from now on, starting with the newest receipts of the last one. */
+  /**
+   * Reports on this session from now on. The newest receipts of the last one are repeated at the next check, and not at
+   * once: a relay that was killed first sends again what it does not know to have delivered.
+   */
   attach(session: Pick<Connection, "send" | "welcome">): void {
-    const repeated = this.#newestSent()
-    this.#sent = []
     this.#session = session
-    for (const { receipt } of repeated) this.#send(receipt)
-    this.checkReaders()
+    this.#isRepeatDue = true
   }
 
   detach(): void {
@@ -127,6 +128,7 @@ export class ReadReceipts {
   /** Reads the cursors if they may have changed, and sends receipts for what readers took. Throws file errors. */
   checkReaders(): void {
     if (this.#session === undefined) return
+    if (this.#isRepeatDue) this.#repeat()
     if (this.#mayHaveChanged()) this.#readCursors()
     if (!this.#hasMoved) return
     this.#hasMoved = false
@@ -201,6 +203,13 @@ export class ReadReceipts {
     }
     const furthest = Math.max(0, ...Array.from(this.#cursors?.values() ?? [], ({ seq }) => seq))
     if (furthest > this.#memory.state.retrieved) this.#memory.note({ retrieved: furthest })
+  }
+
+  #repeat(): void {
+    this.#isRepeatDue = false
+    const repeated = this.#newestSent()
+    this.#sent = []
+    for (const { receipt } of repeated) this.#send(receipt)
   }
 
   #send(receipt: ClientFrame<"RECEIVED">): void {

@@ -51,7 +51,7 @@ export class RelayBus {
 interface DirectDeliveryOptions {
   readonly sessions: SessionRegistry
   readonly bus: Pick<RelayBus, "send">
-  readonly mailboxes: Pick<Mailboxes, "post" | "postNotice">
+  readonly mailboxes: Pick<Mailboxes, "hadNotice" | "post" | "postNotice">
   readonly clock: Clock
 }
 
@@ -59,7 +59,7 @@ interface DirectDeliveryOptions {
 export class DirectDelivery {
   readonly #sessions: SessionRegistry
   readonly #bus: Pick<RelayBus, "send">
-  readonly #mailboxes: Pick<Mailboxes, "post" | "postNotice">
+  readonly #mailboxes: Pick<Mailboxes, "hadNotice" | "post" | "postNotice">
   readonly #clock: Clock
 
   constructor({ sessions, bus, mailboxes, clock }: DirectDeliveryOptions) {
@@ -117,6 +117,17 @@ export class DirectDelivery {
     const facts = { msg_id: messageId, state, by, ts: this.#clock.now(), ...omitUndefined({ method }) }
     const notice = { type: "DELIVERY", ...facts } as const
     await this.notify(author, mailEntryId.delivery(messageId, state, by), notice)
+  }
+
+  /**
+   * Reports whether the author of a message, one with a key, has got the news that it is in the inbox of `by`. Unlike the
+   * memory of what was delivered, the store knows that after a restart and at every relay.
+   * @throws {ChatError} UNAVAILABLE
+   */
+  async wasMirrored(messageId: string, by: AgentId): Promise<boolean> {
+    const author = authorOf(messageId)
+    if (!this.isStored(author)) return false
+    return await this.#mailboxes.hadNotice(author, mailEntryId.delivery(messageId, "mirrored", by))
   }
 
   /** Sends the answer to a task to the agent that asked for it. @throws {ChatError} MAILBOX_FULL, UNAVAILABLE */

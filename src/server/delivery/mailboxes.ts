@@ -181,6 +181,11 @@ export class Mailboxes extends EventEmitter<MailboxesEvents> {
     }
   }
 
+  /** Reports whether a notice with this id was added to the mailbox of an agent. @throws {ChatError} UNAVAILABLE */
+  hadNotice(to: AgentId, entryId: string): Promise<boolean> {
+    return this.#logs.has(mailKey(this.#roster.currentId(to)), entryId)
+  }
+
   /** Moves all messages of one mailbox to another. @throws {ChatError} MAILBOX_FULL, UNAVAILABLE */
   move(from: AgentId, to: AgentId): Promise<void> {
     return this.#moves.run(from, () => this.#move(from, to))

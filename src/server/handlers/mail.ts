@@ -1,5 +1,5 @@
-import { delay } from "../../base/clock.js"
 import type { ClientHandlers, ClientMessage } from "../../protocol/client-messages.js"
+import { ChatError } from "../../protocol/errors.js"
 import { type AgentRef, roleRefPattern } from "../../protocol/names.js"
 import { resolveAgent, successionTo } from "../delivery/agent-lookup.js"
 import type { RelaySettings, Services } from "../services.js"
@@ -9,8 +9,8 @@ import type { Session } from "../sessions/session.js"
 
 /** Ids in RECEIVED that report nothing new and together cost as much as one refused frame. */
 const idsPerCell = 10
-/** Most milliseconds that the next frame of a session waits until the stages of this one are stored. */
-const stageMs = 1_000
+
+type Receipt = ClientMessage<"RECEIVED">
 
 type MailServices = Pick<Services, "bookmarks" | "direct" | "mailboxes" | "roster" | "tasks">
 
@@ -33,24 +33,26 @@ export function mailHandlers(
   /** Reports the stages of messages that were sent to the agent, each once. @returns the number of the other ids */
   function reportStages(
     { id: by, memory }: Agent,
-    { rung = [], retrieved = [], in_context: inContext = [], method }: ClientMessage<"RECEIVED">,
-  ): { useless: number; stored?: Promise<unknown> } {
+    { rung = [], retrieved = [], in_context: inContext = [], method }: Receipt,
+  ): number {
     const mark = (ids: readonly string[], state: ReportedStage) =>
       ids.filter((id) => memory.delivered.mark(id, state)).map((id) => ({ id, state }))
     const reported = [...mark(rung, "rung"), ...mark(retrieved, "retrieved")]
     // A reader has taken what is in a context, even if only that was reported.
     const taken = mark(inContext, "retrieved")
     reported.push(...mark(inContext, "in_context"))
-    const useless = rung.length + retrieved.length + inContext.length - reported.length
-    const reached = [...taken, ...reported]
-    if (reached.length === 0) return { useless }
-    const stored = Promise.all(
-      reached.map(({ id, state }) =>
-        direct.reportDelivery(id, state, by, state === "retrieved" ? undefined : method),
-      ),
-    )
-    // A relay that is killed before would not know afterwards that it delivered them.
-    return { useless, stored: Promise.race([stored, delay(clock, stageMs, { unref: true })]) }
+    for (const { id, state } of [...taken, ...reported])
+      void direct.reportDelivery(id, state, by, state === "retrieved" ? undefined : method)
+    return rung.length + retrieved.length + inContext.length - reported.length
+  }
+
+  /** As {@link reportStages}; returns a promise while the store is asked. */
+  function takeStages(agent: Agent, receipt: Receipt): number | Promise<number> {
+    const { rung = [], retrieved = [], in_context: inContext = [] } = receipt
+    const ids = agent.isPersistent ? [...rung, ...retrieved, ...inContext] : []
+    const unknown = ids.filter((id) => !agent.memory.delivered.has(id))
+    if (unknown.length === 0) return reportStages(agent, receipt)
+    return recallDelivered(direct, agent, unknown).then(() => reportStages(agent, receipt))
   }
 
   return {
@@ -64,9 +66,9 @@ export function mailHandlers(
           bookmarks.advance(agent.id, channel.name, Math.min(seq, channel.seq))
       }
       if (retrieved !== undefined || inContext !== undefined) agent.markRead(clock.now())
-      const readers = reportStages(agent, message)
-      const paid = session.payForWaste((1 + useless + readers.useless) / idsPerCell)
-      return readers.stored?.then(() => paid) ?? paid
+      const pay = (others: number) => session.payForWaste((1 + useless + others) / idsPerCell)
+      const others = takeStages(agent, message)
+      return typeof others === "number" ? pay(others) : others.then(pay)
     },
 
     async PENDING(session, { id, target = session.agent.id }) {
@@ -80,5 +82,22 @@ export function mailHandlers(
       const proof = successionTo(agent, target, roster)
       session.send({ type: "PENDING", target: agent, count, ids, ...oldest, ...proof }, id)
     },
+  }
+}
+
+/** Remembers those of the messages that were delivered to an agent before this relay started, or by another one. */
+async function recallDelivered(
+  direct: Pick<Services["direct"], "wasMirrored">,
+  { id: by, formerly = [], memory }: Agent,
+  ids: readonly string[],
+): Promise<void> {
+  const recall = async (id: string) => {
+    const found = await Promise.all([by, ...formerly].map((each) => direct.wasMirrored(id, each)))
+    if (found.includes(true)) memory.delivered.add(id)
+  }
+  try {
+    await Promise.all(ids.map(recall))
+  } catch (error) {
+    if (!(error instanceof ChatError)) throw error
   }
 }

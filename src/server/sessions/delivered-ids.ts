@@ -44,6 +44,12 @@ export class DeliveredIds {
     this.#set(key, stages ?? 0)
   }
 
+  /** Reports whether a message was sent, as far as is remembered. */
+  has(id: string): boolean {
+    const key = hashOf(id)
+    return this.#young.has(key) || this.#old.has(key)
+  }
+
   /** Marks a message as having reached a stage. @returns false if it was not sent, or a later stage was marked before */
   mark(id: string, stage: ReportedStage): boolean {
     const key = hashOf(id)

@@ -20,6 +20,7 @@ function makeDelivery() {
         sent.push(`mail ${to} ${id}`)
         return Promise.resolve({ seq: 1, ts: 0, isDuplicate: false })
       },
+      hadNotice: (_to, entryId) => Promise.resolve(!entryId.includes(".new/")),
       postNotice: (to, entryId) => {
         sent.push(`notice ${to} ${entryId}`)
         return Promise.resolve()
