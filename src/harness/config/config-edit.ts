@@ -157,7 +157,10 @@ function stripped(
   if (deleted !== undefined) return deleted
   const left = format.remove(text, own)
   if (!isRight(left)) throw new Error("has a form that cannot be removed from")
-  return withoutContainers(format, left, containersOf(places), record?.containers)
+  // A table of TOML is there only while it has something, or a header that is the user's.
+  const bare =
+    format === tomlFormat ? left : withoutContainers(format, left, containersOf(places), record?.containers)
+  return isRight(bare) ? bare : left
 }
 
 /** Removes empty containers, of those that install created. @param created - undefined if no record tells */
@@ -236,6 +239,7 @@ function containersOf(places: readonly Place[]): (readonly string[])[] {
 }
 
 function isEmptyContainer(value: unknown): boolean {
+  if (value === null) return true
   return Array.isArray(value) ? value.length === 0 : isObject(value) && Object.keys(value).length === 0
 }
 

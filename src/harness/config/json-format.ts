@@ -198,13 +198,13 @@ function removeOne(text: string, path: Path): string {
   const siblings = container.children ?? []
   const previous = siblings[siblings.indexOf(node) - 1]
   const start = text.slice(0, node.offset).trimEnd().length
-  const comma = commaAfter(text, endOf(node))
-  if (comma !== undefined) return text.slice(0, start) + text.slice(comma)
-  if (previous !== undefined) return withoutLast(text, endOf(previous), start, endOf(node))
-  const open = container.offset + 1
-  const close = endOf(container) - 1
-  const left = text.slice(open, start) + text.slice(endOf(node), close)
-  return text.slice(0, open) + (left.trim() === "" ? "" : left) + text.slice(close)
+  const end = endOf(node)
+  const comma = commaAfter(text, end)
+  if (comma !== undefined) return join(text, text.slice(0, start), text.slice(comma))
+  if (previous !== undefined) return withoutLast(text, endOf(previous), start, end)
+  const [open, close] = [container.offset + 1, endOf(container) - 1]
+  const isEmpty = (text.slice(open, start) + text.slice(end, close)).trim() === ""
+  return isEmpty ? text.slice(0, open) + text.slice(close) : join(text, text.slice(0, start), text.slice(end))
 }
 
 /** Removes the last of several entries, and the comma before it. */
@@ -212,5 +212,17 @@ function withoutLast(text: string, previousEnd: number, start: number, end: numb
   const comma = commaAfter(text, previousEnd) ?? start
   const before = text.slice(0, comma - 1)
   const left = /[\r\n][ \t]*$/.test(before) ? before.trimEnd() : before
-  return left + text.slice(comma, start) + text.slice(end)
+  return join(text, left + text.slice(comma, start), text.slice(end))
+}
+
+/** Joins what is left of a text. A line break stays where a comment before it would swallow what follows. */
+function join(text: string, before: string, after: string): string {
+  const isSwallowed = endsInComment(before) && !/^[\r\n]/.test(after)
+  return before + (isSwallowed ? lineEndOf(text) : "") + after
+}
+
+/** Reports whether a text ends in a comment that only a line break ends. */
+function endsInComment(text: string): boolean {
+  const last = [...text.matchAll(/"(?:[^"\\]|\\.)*"|\/\/[^\r\n]*|\/\*[\s\S]*?\*\//g)].at(-1)
+  return last?.[0].startsWith("//") === true && last.index + last[0].length === text.length
 }

@@ -1,5 +1,15 @@
 /** YAML. Documents are read with their offsets and edited as text, because writing them anew would change the rest. */
-import { isMap, isNode, isScalar, type Pair, parseDocument, stringify, type YAMLMap } from "yaml"
+import {
+  isMap,
+  isNode,
+  isPair,
+  isScalar,
+  isSeq,
+  type Pair,
+  parseDocument,
+  stringify,
+  type YAMLMap,
+} from "yaml"
 import { isObject, type Members, type Path } from "./additions.js"
 import { indentAt, lineBreakBeforeEnd, lineEndOf, type Splice, type TextFormat } from "./text-format.js"
 
@@ -76,26 +86,30 @@ function intoFlow(text: string, map: YAMLMap, added: Members): Splice {
 
 function intoBlock(text: string, map: YAMLMap, added: Members): Splice {
   const [first] = map.items
-  const start = (isScalar(first?.key) ? first.key.range?.[0] : undefined) ?? 0
-  const indent = indentAt(text, start)
-  const end = lastContent(text, map.range?.[1] ?? text.length)
+  const indent = indentAt(text, rangeOf(first?.key)[0] ?? 0)
+  const at = lineEndAfter(text, contentEnd(map))
   const eol = lineEndOf(text)
   const body = formatBlock(added, indent, eol)
-  return { at: end, text: eol + body.slice(0, -eol.length) }
+  // A text block ends with its line break.
+  return /[\r\n]$/.test(text.slice(0, at))
+    ? { at, text: body }
+    : { at, text: eol + body.slice(0, -eol.length) }
 }
 
-/** Returns the end of the last line before an offset that is neither blank nor only a comment. */
-function lastContent(text: string, offset: number): number {
-  let end = offset
-  const isOnComment = () => /(?:^|[\r\n])[ \t]*(?:#[^\r\n]*)?$/.test(text.slice(0, end))
-  end = text.slice(0, end).trimEnd().length
-  while (isOnComment())
-    end = text
-      .slice(0, end)
-      .replace(/[ \t]*#[^\r\n]*$/, "")
-      .trimEnd().length
-  const rest = /^[^\r\n]*/.exec(text.slice(end))?.[0].length ?? 0
-  return end + rest
+/** Returns the end of the last value in a node; what follows are comments and blank lines. */
+function contentEnd(node: unknown): number {
+  if ((isMap(node) || isSeq(node)) && node.flow !== true) {
+    const last: unknown = node.items.at(-1)
+    if (isPair(last)) return last.value === null ? (rangeOf(last.key)[1] ?? 0) : contentEnd(last.value)
+    if (last !== undefined) return contentEnd(last)
+  }
+  return rangeOf(node)[1] ?? 0
+}
+
+/** Returns the end of the line with the end of a value, after a comment beside it. */
+function lineEndAfter(text: string, offset: number): number {
+  if (/[\r\n]$/.test(text.slice(0, offset))) return offset
+  return offset + (/^[^\r\n]*/.exec(text.slice(offset))?.[0].length ?? 0)
 }
 
 function formatBlock(members: Members, indent: string, eol: string): string {
@@ -114,11 +128,10 @@ function removeOne(text: string, path: Path): string {
   const pair = isMap(map) ? pairOf(map, names.at(-1) ?? "") : undefined
   if (!isMap(map) || pair === undefined) return text
   const [start = 0, keyEnd = 0] = rangeOf(pair.key)
-  const end = rangeOf(pair.value)[1] ?? keyEnd
-  if (map.flow === true) return removeFromFlow(text, map, pair, start, end)
+  if (map.flow === true) return removeFromFlow(text, map, pair, start, rangeOf(pair.value)[1] ?? keyEnd)
   const lineStart = start - indentAt(text, start).length
-  const contentEnd = lastContent(text, end)
-  const lineEnd = contentEnd + (/^\r?\n/.exec(text.slice(contentEnd))?.[0].length ?? 0)
+  const last = lineEndAfter(text, Math.max(contentEnd(pair.value), keyEnd))
+  const lineEnd = last + (/^\r?\n/.exec(text.slice(last))?.[0].length ?? 0)
   return text.slice(0, lineStart) + text.slice(lineEnd)
 }
 
