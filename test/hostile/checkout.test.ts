@@ -32,7 +32,16 @@ function checkout(dir = temporaryDirectory()) {
   const paths = root.instance(name)
   mkdirSync(paths.dir, { recursive: true, mode: 0o755 })
   const { segments, outboxTaken, outboxDrop, rejectedDir, cursors } = paths
-  const inner = [segments, outboxTaken, outboxDrop, rejectedDir, cursors, root.people, root.relayData]
+  const inner = [
+    segments,
+    outboxTaken,
+    outboxDrop,
+    rejectedDir,
+    cursors,
+    root.people,
+    root.relayData,
+    root.sessions,
+  ]
   for (const path of inner) mkdirSync(path, { mode: 0o755 })
   const victim = join(dir, "victim")
   writeFileSync(victim, "precious\n")
@@ -61,7 +70,14 @@ function git(dir: string, ...args: string[]): void {
 describe("a checkout with an .agentchat of its own", () => {
   it("is refused for a symbolic link or a pipe in place of any file of the home or of a daemon", () => {
     const { root, paths, victim, directories, open } = checkout()
-    const inside = [paths.segments, paths.outboxTaken, paths.rejectedDir, paths.cursors, root.people]
+    const inside = [
+      paths.segments,
+      paths.outboxTaken,
+      paths.rejectedDir,
+      paths.cursors,
+      root.people,
+      root.sessions,
+    ]
     const files = [
       ...filesOf(root, directories),
       ...filesOf(paths, directories),
