@@ -15,6 +15,7 @@ import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { until } from "../kit/condition.js"
 import { killBackground, programPath } from "../kit/program.js"
+import { SharedProcess } from "../kit/shared-process.js"
 
 /** The output and the exit status of a program. */
 interface Outcome {
@@ -98,6 +99,8 @@ export class ScriptSession {
   readonly #directories: Set<string>
   readonly #strangers: Server[] = []
   readonly #commands = CommandServer.take()
+  readonly #homes = new Set<string>()
+  #hasProcesses = false
   #dir: string
   #input: string | undefined
   #last: Outcome | undefined
@@ -121,6 +124,7 @@ export class ScriptSession {
   /** Ends every program that the script started, and removes its directory. */
   async end(): Promise<void> {
     this.#commands.giveBack()
+    for (const home of this.#homes) await SharedProcess.get().closeHost(home)
     for (const dir of this.#directories) killBackground(join(dir, ".agentchat"))
     for (const run of this.#background.values()) {
       if (run.status === undefined) run.child.kill("SIGKILL")
@@ -136,6 +140,7 @@ export class ScriptSession {
     agentchat: async (words, isNegated) => {
       const input = this.#input ?? ""
       this.#input = undefined
+      if (!isNegated && words[0] === "daemon" && words.includes("--background")) await this.#openHost()
       this.#last = await this.#commands.run(words, this.#dir, this.#env, input)
       this.#check("exit status", this.#last.status === 0, isNegated)
     },
@@ -156,6 +161,8 @@ export class ScriptSession {
     stranger: async ([name = ""]) => {
       this.#strangers.push(await this.#listen(name))
     },
+    // Relays and daemons share a process, except in scripts that kill them or look at their processes.
+    processes: () => void (this.#hasProcesses = true),
     relay: (options) => this.#startRelay(options),
     stdin: ([text = ""]) => void (this.#input = text),
     env: (assignments) => {
@@ -218,10 +225,25 @@ export class ScriptSession {
     return run
   }
 
+  /** Lets the daemons of this directory start in the shared process. */
+  async #openHost(): Promise<void> {
+    const home = join(this.#dir, ".agentchat")
+    if (this.#hasProcesses || this.#env["AGENTCHAT_HOME"] !== undefined) return
+    this.#homes.add(home)
+    await SharedProcess.get().openHost(home)
+  }
+
   async #startRelay(options: readonly string[]): Promise<void> {
+    if (!this.#hasProcesses) {
+      this.#setRelay(await SharedProcess.get().relay(options, this.#dir))
+      return
+    }
     const relay = this.#start(programPath, ["serve", "--port", "0", ...options], "")
     this.#background.set("relay", relay)
-    const url = await until("a relay", () => /wss?:\/\/\S+/.exec(relay.stdout)?.[0])
+    this.#setRelay(await until("a relay", () => /wss?:\/\/\S+/.exec(relay.stdout)?.[0]))
+  }
+
+  #setRelay(url: string): void {
     this.variables.set("RELAY", url)
     this.variables.set("PORT", new URL(url).port)
   }

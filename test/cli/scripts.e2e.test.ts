@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, describe, it } from "vitest"
+import { SharedProcess } from "../kit/shared-process.js"
 import { CommandServer, ScriptSession } from "./script-session.js"
 import { splitWords } from "./script-words.js"
 
@@ -13,7 +14,7 @@ import { splitWords } from "./script-words.js"
 const folder = join(import.meta.dirname, "../scripts")
 
 describe("a command line session", { timeout: 120_000 }, () => {
-  afterAll(() => CommandServer.endAll())
+  afterAll(() => Promise.all([CommandServer.endAll(), SharedProcess.end()]))
   for (const file of readdirSync(folder).filter((name) => name.endsWith(".txt"))) {
     const lines = readFileSync(join(folder, file), "utf8").split("\n")
     const title = (lines[0] ?? "").replace(/^# /, "")
