@@ -58,6 +58,13 @@ const sections = {
     uninstall: ["remove what `install` added", () => import("./commands/uninstall.js")],
     hook: ["answer an event of a coding harness", () => import("./commands/hook.js")],
   }),
+  "For operators": section({
+    kick: ["take an agent out of a channel", () => import("./commands/kick.js")],
+    ban: ["refuse an agent, or lift that", () => import("./commands/ban.js")],
+    mute: ["refuse what an agent says, or lift that", () => import("./commands/mute.js")],
+    history: ["delete what the relay keeps of a channel", () => import("./commands/history.js")],
+    audit: ["list what operators have done, and verify it", () => import("./commands/audit.js")],
+  }),
   "Identity and shell": section({
     identity: ["create, show, export, rotate or revoke a key", () => import("./commands/identity.js")],
     mcp: ["serve an MCP client on standard input and output", () => import("./commands/mcp.js")],
@@ -96,7 +103,6 @@ export const aliases: ReadonlyMap<string, string> = new Map([
   ["list", "channels"],
   ["who", "agents"],
   ["log", "inbox"],
-  ["history", "inbox"],
   ["read", "inbox"],
   ["dm", "send"],
   ["msg", "send"],

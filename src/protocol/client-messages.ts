@@ -19,6 +19,7 @@ import {
   subscription,
 } from "./message-fields.js"
 import { messageKinds } from "./message-kinds.js"
+import { moderation } from "./moderation.js"
 import {
   boolean,
   either,
@@ -173,6 +174,21 @@ export const clientMessages = {
     outbox: true,
     summary: "lifts what a guard stopped; for operators",
     fields: { scope: optional(text(200)) },
+  },
+  MODERATE: {
+    needs: "session",
+    answer: "ACK",
+    answerNote: "`accepted` if a second operator has to say the same",
+    outbox: true,
+    summary: "carries out a signed action of an operator",
+    fields: { statement: moderation },
+  },
+  LIST_AUDIT: {
+    needs: "session",
+    answer: "AUDIT",
+    outbox: true,
+    summary: "asks for the actions of operators; for operators",
+    fields: { after: optional(count) },
   },
   LIST_CHANNELS: {
     needs: "session",

@@ -26,6 +26,7 @@ const relayErrors = {
   NOT_A_PARTY: { exit: 5, retry: false, summary: "only the other party may make this statement" },
   STATEMENT_STALE: { exit: 1, retry: true, summary: "the other party made a statement first; answer it" },
   GUARDED: { exit: 7, retry: false, summary: "a guard stopped it; `guard` says which and why" },
+  FORBIDDEN: { exit: 5, retry: false, summary: "an operator of the relay has forbidden it" },
   OPERATOR_REQUIRED: { exit: 5, retry: false, summary: "only an operator of the relay may do this" },
   UNAVAILABLE: { exit: 8, retry: true, summary: "the store cannot be reached; nothing was stored" },
   UNSUPPORTED: { exit: 1, retry: false, summary: "this relay does not support the request" },

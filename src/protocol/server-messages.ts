@@ -10,6 +10,7 @@ import {
   rotations,
   subscription,
 } from "./message-fields.js"
+import { auditEntry } from "./moderation.js"
 import {
   anyObject,
   boolean,
@@ -354,6 +355,26 @@ export const serverMessages = {
     inbox: "unchanged",
     event: "invite",
     fields: { channel, from: agentRef, name: string, ts: time, msg_id: optional(string) },
+  },
+  MODERATION: {
+    summary: "an operator has done something that concerns you or your channel",
+    inbox: "unchanged",
+    event: "moderation",
+    fields: {
+      action: string,
+      channel: optional(channel),
+      agent: optional(agentRef),
+      by: agentRef,
+      reason: string,
+      until: optional(time),
+      ts: time,
+    },
+  },
+  AUDIT: {
+    summary: "the actions of operators, the oldest first",
+    inbox: "if asked",
+    /** With `more`, ask again from the last number on. */
+    fields: { re, server_id: string, list: list(auditEntry), more: optional(boolean) },
   },
   DELIVERY: {
     summary: "a message of yours reached the next stage of delivery",

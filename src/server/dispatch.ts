@@ -6,6 +6,7 @@ import { guardHandlers } from "./handlers/guards.js"
 import { identityHandlers } from "./handlers/identity.js"
 import { mailHandlers } from "./handlers/mail.js"
 import { messageHandlers } from "./handlers/messages.js"
+import { moderationHandlers } from "./handlers/moderation.js"
 import { presenceHandlers } from "./handlers/presence.js"
 import { proposalHandlers } from "./handlers/proposals.js"
 import { taskHandlers } from "./handlers/tasks.js"
@@ -25,6 +26,7 @@ export class Dispatcher {
   readonly #handlers: ClientHandlers<Session>
   readonly #ipLimiter: IpLimiter
   readonly #rateLimiter: RateLimiter
+  readonly #moderation: Services["moderation"]
   readonly #isCompat: boolean
   /** Frames that wait until the last message of their session is handled. */
   readonly #waiting = new Map<Session, string[]>()
@@ -40,8 +42,10 @@ export class Dispatcher {
       ...taskHandlers(services, settings),
       ...proposalHandlers(services),
       ...guardHandlers(services, settings),
+      ...moderationHandlers(services, settings),
     }
     this.#ipLimiter = ipLimiter
+    this.#moderation = services.moderation
     this.#isCompat = settings.isCompat
     this.#rateLimiter = new RateLimiter(settings, (session, message) => {
       const handled = this.#handle(session, message)
@@ -76,6 +80,8 @@ export class Dispatcher {
       if (!session.isReady && clientMessages[message.type].needs === "session") {
         throw new ChatError("AUTH_REQUIRED", `${message.type}: IDENTIFY comes first`)
       }
+      const forbidden = session.isReady && this.#moderation.refusal(session.agent.id, message)
+      if (forbidden) throw forbidden
       if (!this.#rateLimiter.admit(session, message, text)) return
     } catch (error) {
       this.#refuse(session, error, message)

@@ -42,6 +42,8 @@ export interface RelayOptions {
   readonly guards?: Partial<GuardLimits>
   /** Keys (did:key) and ids of agents that no guard stops, and that may reset guards. */
   readonly operators?: readonly string[]
+  /** True if two operators have to agree on deleting the history of a channel. */
+  readonly twoPerson?: boolean
   /** True if the handshake of the first AgentChat is accepted too. */
   readonly compat?: boolean
   readonly tls?: TlsFiles
@@ -83,7 +85,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
 }
 
 function resolveSettings(options: RelayOptions): RelaySettings {
-  const { clock, log, name = "agentchat", compat = false, logMessages = false } = options
+  const { clock, log, name = "agentchat", compat = false, logMessages = false, twoPerson = false } = options
   const limits = { ...defaultLimits, ...options.limits }
   return {
     name,
@@ -92,6 +94,7 @@ function resolveSettings(options: RelayOptions): RelaySettings {
     guards: { ...defaultGuardLimits, ...options.guards },
     operators: Operators.of(options.operators ?? []),
     isCompat: compat,
+    isTwoPerson: twoPerson,
     logMessages,
     clock,
     log,

@@ -17,6 +17,7 @@ import type { Stored } from "./delivery/message-json.js"
 import { Router } from "./delivery/route.js"
 import { replicatedInput } from "./guards/guard-input.js"
 import { GuardService } from "./guards/guard-service.js"
+import { type Carried, ModerationService } from "./moderation/moderation-service.js"
 import type { Operators } from "./operators.js"
 import { EndedKeys } from "./roster/ended-keys.js"
 import { KnownAgents } from "./roster/known-agents.js"
@@ -26,6 +27,7 @@ import { RosterSync } from "./roster/roster-sync.js"
 import { makeAgentMemory } from "./sessions/agent.js"
 import { Heartbeat } from "./sessions/heartbeat.js"
 import { IdBudget } from "./sessions/id-budget.js"
+import { policyViolation } from "./sessions/session.js"
 import { SessionRegistry } from "./sessions/session-registry.js"
 import { TaskService } from "./tasks/task-service.js"
 import { WriteScheduler } from "./wire/write-scheduler.js"
@@ -41,6 +43,8 @@ export interface RelaySettings {
   readonly isCompat: boolean
   /** True if the contents of messages are logged. */
   readonly logMessages: boolean
+  /** True if two operators have to agree on deleting the history of a channel. */
+  readonly isTwoPerson: boolean
   readonly clock: Clock
   /** Takes one line without its newline. */
   readonly log: (line: string) => void
@@ -60,6 +64,8 @@ export async function openServices(settings: RelaySettings, backbone: Backbone) 
   const sessions = new SessionRegistry()
   const heartbeat = new Heartbeat(sessions, clock, limits)
   const roster = new Roster(sessions, limits.identities, clock)
+  const { isTwoPerson } = settings
+  const moderation = await ModerationService.open(backbone, { operators, clock, isTwoPerson })
   const endedKeys = await EndedKeys.open(backbone, roster)
   const ids = new IdBudget(limits.rememberedIdBytes)
   const makeMemory = () => makeAgentMemory(limits, clock, ids)
@@ -75,7 +81,7 @@ export async function openServices(settings: RelaySettings, backbone: Backbone) 
   const rosterSync = await RosterSync.open(backbone, {
     ...{ roster, sessions, knownAgents, channels, writes, clock, limits, log },
   })
-  const membership = new Membership({ channels, bookmarks, roster, rosterSync, limits, clock })
+  const membership = new Membership({ channels, moderation, bookmarks, roster, rosterSync, limits, clock })
   const deals = await DealService.open(backbone, {
     ...{ limits, clock, log, mailboxes, guards },
   })
@@ -93,7 +99,7 @@ export async function openServices(settings: RelaySettings, backbone: Backbone) 
       mailboxes,
       direct,
     },
-    ...{ bookmarks, channels, membership, router, guards, tasks, deals, makeMemory },
+    ...{ moderation, bookmarks, channels, membership, router, guards, tasks, deals, makeMemory },
     /** Takes a line that somebody else may cause again and again. */
     warn: log,
   }
@@ -168,6 +174,12 @@ function connectEvents(services: Services, { clock, log, operators }: RelaySetti
     if (session !== undefined) session.endKey(end)
     else if (end.to === undefined) void giveUp(end.id, services)
   })
+  services.moderation.on("carried", (action) => {
+    log(
+      `${action.by}: ${action.statement.action} ${action.statement.channel ?? ""} ${action.statement.agent ?? ""}`,
+    )
+    carryOut(action, services, clock)
+  })
   const presence = new PresencePacer(clock, ({ channels: joined, agent }) =>
     broadcastPresence(writes, joined, agent, clock.now()),
   )
@@ -190,6 +202,35 @@ function connectEvents(services: Services, { clock, log, operators }: RelaySetti
     log(isReachable ? "store: can be reached again" : "store: cannot be reached")
     if (isReachable) mailboxes.resume()
   })
+}
+
+/** Carries out an action of an operator on the sessions and channels of this relay. */
+function carryOut({ statement, by }: Carried, services: Services, clock: Clock): void {
+  const { sessions, channels, membership, bookmarks, moderation, warn } = services
+  const { action, reason, until, agent, channel: name } = statement
+  const facts = { ...(name && { channel: name }), ...(agent && { agent }), ...(until && { until }) }
+  const notice = { type: "MODERATION", action, ...facts, by, reason, ts: clock.now() } as const
+  const session = agent === undefined ? undefined : sessions.find(agent.toLowerCase())
+  const channel = name === undefined ? undefined : channels.get(name)
+  channel?.sendTo(channel.members, notice)
+  if (channel === undefined || (session !== undefined && !session.channels.has(channel)))
+    session?.send(notice)
+  if (action === "kick" && channel !== undefined && agent !== undefined) {
+    if (session?.channels.has(channel) === true) {
+      membership.expel(session, channel)
+      channels.leave(channel, session.agent)
+    }
+    const removal = bookmarks.remove(agent.toLowerCase() as AgentId, channel.name)
+    removal.catch((error: unknown) => warn(`${channel.name}: ${agent} stays a member: ${String(error)}`))
+  }
+  if (action === "clear" && channel !== undefined) {
+    channel.clear()
+    channel.history?.drop().catch((error: unknown) => warn(`${channel.name}: not cleared: ${String(error)}`))
+  }
+  const ban = session && moderation.banOf([session.agent.id])
+  if (ban === undefined) return
+  session?.sendError(ban)
+  session?.close(policyViolation, ban.code)
 }
 
 /** Gives back the name and the tasks of an agent whose key was revoked. */

@@ -5,6 +5,7 @@ import { parseBookmarks } from "./channels/bookmarks.js"
 import { parseChannelRecord } from "./channels/record.js"
 import { parseDealRecord } from "./deals/deal-table.js"
 import { parseStored } from "./delivery/message-json.js"
+import { parseAuditEntry } from "./moderation/audit-log.js"
 import { parseKeyEnd } from "./roster/ended-keys.js"
 import { parseRecord } from "./roster/roster-record.js"
 import { isTask } from "./tasks/task-messages.js"
@@ -14,6 +15,7 @@ const members = anyObject()
 /** Tests whether the relay can read a row, by the name of its table. */
 const readers: Readonly<Record<string, (value: string, key: string) => boolean>> = {
   agent: (value, key) => parseRecord(key, value) !== undefined,
+  audit: (value) => parseAuditEntry(value) !== undefined,
   bookmark: (value) => parseBookmarks(value) !== undefined,
   channel: (value) => parseChannelRecord(value) !== undefined,
   "ended-key": (value) => parseKeyEnd(value) !== undefined,

@@ -35,6 +35,13 @@ export const clientExamples = {
   FORECAST: { to: "#general", content: "hi", in_reply_to: "x.1", kind: "request", mentions: ["@bob"] },
   LIST_GUARDS: { agent: "@bob" },
   RESET_GUARD: { scope: "@a @b" },
+  MODERATE: {
+    statement: {
+      ...{ v: 1, type: "MODERATION", id: "0123456789", action: "kick", from: signed.from, aud: "s1" },
+      ...{ agent: "@bob", channel: "#general", reason: "spam", until: 2, ts: 1, sig: "a..b" },
+    },
+  },
+  LIST_AUDIT: { after: 3 },
   LIST_CHANNELS: {},
   LIST_AGENTS: { channel: "#general", agent: "@bob", cards: true },
   CREATE_CHANNEL: { channel: "#new", invite_only: true, durable: true, description: "d" },

@@ -1,9 +1,10 @@
 import { closestNames } from "../../base/closest-names.js"
 import { formatForTerminal } from "../../base/visible-text.js"
 import { ChatError } from "../../protocol/errors.js"
+import { maxReason } from "../../protocol/moderation.js"
 import type { Channel } from "../../protocol/names.js"
 import type { ChannelEntry, ChannelSettings } from "../../protocol/server-messages.js"
-import { defineCommand, optional } from "../command.js"
+import { defineCommand, optional, value } from "../command.js"
 import type { Context } from "../context.js"
 import { reportSuccess } from "../exit-status.js"
 import {
@@ -14,18 +15,23 @@ import {
   settingsOf,
   textOptions,
 } from "../input/channel-settings.js"
-import { channel, closeChoice } from "../input/values.js"
+import { channel, closeChoice, textUpTo } from "../input/values.js"
 import { printTable } from "../output/table.js"
 import { type RequestOptions, relayRequest, requestOptions } from "../relay/relay-request.js"
 
-const verbs = ["list", "show", "set", "default", "remove"] as const
+const verbs = ["list", "show", "set", "default", "remove", "close", "reopen"] as const
 
 export const channels = defineCommand({
   args: {
     verb: optional(`${verbs.join(", ")} (default list)`, closeChoice(verbs), verbs),
     channel: optional("channel to show or set", channel),
   },
-  options: { ...requestOptions, ...textOptions, ...replayOptions },
+  options: {
+    ...requestOptions,
+    ...textOptions,
+    ...replayOptions,
+    reason: value("TEXT", `with close and reopen: why, up to ${maxReason} characters`, textUpTo(maxReason)),
+  },
   takesUrl: true,
   examples: [
     "agentchat channels",
@@ -33,11 +39,13 @@ export const channels = defineCommand({
     "agentchat channels set '#review' --window 24h --replay on",
     "agentchat channels default --replay off",
     "agentchat channels remove '#spam' --identity operator.json",
+    "agentchat channels close '#general' --reason 'release day' --identity operator.json",
     "agentchat channels ws://127.0.0.1:6667 --json",
   ],
   notes: [
     "list omits invite-only channels that you are not invited to. set changes the given settings only.",
     "default shows or changes the settings of channels that have none of their own.",
+    "close lets only operators write to a channel, reopen everybody again; only for an operator of the relay.",
     "remove ends a channel, whoever is in it; only for an operator of the relay.",
     "Only the maker of a channel or an operator of the relay changes it, and only an operator the defaults.",
   ],
@@ -46,6 +54,10 @@ export const channels = defineCommand({
     const settings = settingsOf(input.options)
     const isSetting = Object.keys(settings).length > 0
     refuseMisplaced(verb, name, settings)
+    if ((verb === "close" || verb === "reopen") && name !== undefined) {
+      const { moderate } = await import("../relay/moderate.js")
+      return moderate(context, input, { action: verb, channel: name, reason: input.options.reason })
+    }
     if (verb === "remove" && name !== undefined) return remove(context, input, name)
     if (verb === "show" && name !== undefined) return show(context, input, name)
     if (isSetting || verb === "set") return set(context, input, name ?? "*", settings)

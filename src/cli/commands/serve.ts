@@ -42,6 +42,7 @@ export const serve = defineCommand({
     "tls-cert": value("FILE", "certificate in PEM, for wss://; needs --tls-key", someText, "file"),
     "tls-key": value("FILE", "private key in PEM", someText, "file"),
     guards: value("FILE", "guard limits that differ from the defaults, in YAML", someText, "file"),
+    "two-person": flag("let only two operators together delete the history of a channel"),
     operators: value("FILE", "keys that may lift guards: a did:key or @id per line", someText, "file"),
     "allow-origin": repeated("ORIGIN", "pages that may connect: https://example.org", origin),
     compat: flag("also accept clients of the first AgentChat"),
@@ -76,6 +77,7 @@ export const serve = defineCommand({
       host: options.host ?? "127.0.0.1",
       logMessages: options["log-messages"],
       compat: options.compat,
+      twoPerson: options["two-person"],
       limits: omitUndefined({
         bufferSize: options["buffer-size"],
         ratePerSecond: options.rate,

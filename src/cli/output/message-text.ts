@@ -52,6 +52,15 @@ const describers: Readonly<Record<string, Describe>> = {
     const fault = deal["fault"] === undefined ? "" : `, fault: ${plain(deal["fault"])}`
     return `${party(deal, look)} ${described(deal, "disputes", "proposal_id")}${fault}${detail(deal["reason"])}`
   },
+  MODERATION: (event, look) => {
+    const targets = [
+      event["agent"] === undefined ? [] : agent(undefined, event["agent"], look),
+      event["channel"] === undefined ? [] : channel(event["channel"], look),
+    ].flat()
+    const end = typeof event["until"] === "number" ? `, until ${new Date(event["until"]).toISOString()}` : ""
+    const text = `operator ${plain(event["by"])}: ${plain(event["action"])} ${targets.join(" in ")}${end}`
+    return look.colors.warning(`${text}${detail(event["reason"])}`)
+  },
   GUARD: (guard, look) => look.colors.warning(describeGuard(guard, look)),
   PENDING: (answer) => `${plain(answer["count"])} waiting for ${plain(answer["target"])}`,
   REJECTED: (line, { colors }) => {

@@ -171,6 +171,7 @@ export function evidenceOf(answer: ServerMessage, frame: OutboxFrame): Evidence 
     }
     case "PENDING":
     case "GUARDS":
+    case "AUDIT":
     case "FORECAST": {
       const { type: _type, re: _re, ...evidence } = answer
       return evidence
@@ -199,6 +200,7 @@ function evidenceOfStatement(statement: ServerMessage<Verb>): Evidence {
 }
 
 function evidenceOfAck(answer: ServerMessage<"ACK">, frame: OutboxFrame): Evidence | undefined {
+  if (frame.type === "MODERATE") return { done: answer.state === "done" }
   const { seq, recipients, target } = answer
   const to = frame.type === "MSG" && !frame.to.startsWith("#") ? recipientOf(frame.to, answer) : undefined
   if (seq === undefined && recipients === undefined && to === undefined) return undefined

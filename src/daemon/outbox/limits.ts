@@ -36,6 +36,8 @@ const overtaking: ReadonlySet<string> = new Set<OutboxType>([
   "LIST_GUARDS",
   "RESET_GUARD",
   "REMOVE_CHANNEL",
+  "MODERATE",
+  "LIST_AUDIT",
   "LIST_CHANNELS",
   "LIST_AGENTS",
   "SET_PRESENCE",

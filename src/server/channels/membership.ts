@@ -14,6 +14,7 @@ import {
 } from "../../protocol/names.js"
 import type { RosterEntry, ServerMessage } from "../../protocol/server-messages.js"
 import { formatReplay, formatStored, parseStored } from "../delivery/message-json.js"
+import type { ModerationService } from "../moderation/moderation-service.js"
 import type { Roster } from "../roster/roster.js"
 import { formatEntry } from "../roster/roster-record.js"
 import type { RosterSync } from "../roster/roster-sync.js"
@@ -52,6 +53,7 @@ export interface JoinOptions {
 
 interface MembershipOptions {
   readonly channels: ChannelDirectory
+  readonly moderation: Pick<ModerationService, "isKept">
   readonly bookmarks: Bookmarks
   readonly roster: Roster
   readonly rosterSync: Pick<RosterSync, "changed">
@@ -99,7 +101,9 @@ export class Membership {
     const none = { agents: [], roster: [], count: 0, seq: 0, invite_only: false }
     session.send({ type: "JOINED", channel: pattern, ...none, pattern }, re)
     const isNew = (channel: Channel) =>
-      matchesChannel(pattern, channel.name) && !session.channels.has(channel)
+      matchesChannel(pattern, channel.name) &&
+      !session.channels.has(channel) &&
+      !this.#options.moderation.isKept(channel.name, session.agent.id)
     const matching = this.#options.channels.visibleTo(session.agent.id).filter(isNew)
     this.#charge(session, matching.length)
     for (const channel of matching) await this.join(session, channel, { pattern })
@@ -133,7 +137,8 @@ export class Membership {
   /** Joins all sessions that have a matching pattern to a channel that was just created. */
   onOpened(channel: Channel): void {
     for (const [session, pattern] of this.#patterns.matching(channel.name)) {
-      if (!channel.isVisibleTo(session.agent.id)) continue
+      const { id } = session.agent
+      if (!channel.isVisibleTo(id) || this.#options.moderation.isKept(channel.name, id)) continue
       this.join(session, channel, { pattern })?.catch((error: unknown) =>
         session.refuse(error, { type: "JOIN" }),
       )

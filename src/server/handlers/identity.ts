@@ -29,6 +29,7 @@ type IdentityServices = Pick<
   | "sessions"
   | "knownAgents"
   | "endedKeys"
+  | "moderation"
   | "makeMemory"
   | "roster"
   | "rosterSync"
@@ -119,7 +120,7 @@ function admit(
   services: IdentityServices,
   settings: RelaySettings,
 ): void {
-  const { backbone, sessions, knownAgents, rosterSync, endedKeys } = services
+  const { backbone, sessions, knownAgents, rosterSync, endedKeys, moderation } = services
   const { limits, clock, log } = settings
   const { name, role, card } = message
   const did = publicKey === undefined ? undefined : formatDidKey(publicKey)
@@ -127,6 +128,12 @@ function admit(
   const end = endedKeys.find(id)
   if (end !== undefined) {
     session.endKey(end, re)
+    return
+  }
+  const ban = moderation.banOf([...keys.map((key) => agentIdOf(parsePublicKey(key))), id])
+  if (ban !== undefined) {
+    session.sendError(ban, re)
+    session.close(policyViolation, ban.code)
     return
   }
   const current = sessions.find(id)

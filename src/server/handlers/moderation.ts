@@ -1,0 +1,35 @@
+import type { ClientHandlers } from "../../protocol/client-messages.js"
+import { ChatError } from "../../protocol/errors.js"
+import { resolveAgent } from "../delivery/agent-lookup.js"
+import type { RelaySettings, Services } from "../services.js"
+import type { Session } from "../sessions/session.js"
+
+/** Entries of the audit log in one answer. */
+const maxEntries = 100
+
+/** Handles the actions of operators, and questions about them. */
+export function moderationHandlers(
+  { moderation, guards, roster, backbone }: Pick<Services, "moderation" | "guards" | "roster" | "backbone">,
+  { clock }: RelaySettings,
+): Pick<ClientHandlers<Session>, "MODERATE" | "LIST_AUDIT"> {
+  return {
+    async MODERATE(session, { id, statement }) {
+      const { agent } = statement
+      if (agent !== undefined && resolveAgent(agent, roster, "agent") !== agent.toLowerCase()) {
+        throw new ChatError("INVALID_MSG", "agent: must be the id that the agent has now")
+      }
+      const isDone = await moderation.carry(statement)
+      session.send({ type: "ACK", ts: clock.now(), state: isDone ? "done" : "accepted" }, id)
+    },
+
+    LIST_AUDIT(session, { id, after = 0 }) {
+      if (!guards.isOperator(session.agent.id)) {
+        throw new ChatError("OPERATOR_REQUIRED", "LIST_AUDIT: only an operator of the relay may do this")
+      }
+      const later = moderation.entries().filter(({ seq }) => seq > after)
+      const list = later.slice(0, maxEntries)
+      const more = later.length > maxEntries ? { more: true } : {}
+      session.send({ type: "AUDIT", server_id: backbone.id, list, ...more }, id)
+    },
+  }
+}

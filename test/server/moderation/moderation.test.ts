@@ -1,0 +1,260 @@
+import { describe, expect, it } from "vitest"
+import { agentIdOf, formatDidKey } from "../../../src/identity/keys.js"
+import { auditFaults, signModeration } from "../../../src/identity/moderation.js"
+import { generateKeyPair, type KeyPair } from "../../../src/identity/signer.js"
+import { signRotation } from "../../../src/identity/succession.js"
+import { type AuditEntry, type Moderation, moderationActions } from "../../../src/protocol/moderation.js"
+import type { AgentRef, Channel } from "../../../src/protocol/names.js"
+import { LastingEngine } from "../../kit/engine.js"
+import { prove, type TestAgent, TestRelay } from "../../kit/relay.js"
+
+const [chief, deputy, stranger, worker] = [1, 2, 3, 4].map(generateKeyPair) as [
+  KeyPair,
+  KeyPair,
+  KeyPair,
+  KeyPair,
+]
+const operators = [chief, deputy].map(({ publicKey }) => formatDidKey(publicKey))
+const general = "#general" as Channel
+const workerId = agentIdOf(worker.publicKey) as unknown as AgentRef
+let ids = 0
+
+type Facts = Partial<Omit<Moderation, "action">> & Pick<Moderation, "action">
+
+function signed(relay: TestRelay, facts: Facts, keyPair = chief): Moderation {
+  const own = { id: `action-${ids++}`, aud: relay.relay.serverId, reason: "spam", ts: relay.clock.now() }
+  return signModeration({ ...own, ...facts }, keyPair)
+}
+
+/** Has an operator carry out an action. @returns the relay's answer */
+async function act(by: TestAgent, relay: TestRelay, facts: Facts, keyPair = chief) {
+  return by.wire.ask({ type: "MODERATE", statement: signed(relay, facts, keyPair) })
+}
+
+async function startWithOperator(options = {}) {
+  const relay = await TestRelay.start({ operators, ...options })
+  return { relay, op: await relay.enterAs(chief, "op") }
+}
+
+describe("an agent that was kicked", () => {
+  it("is taken out, reads why, and comes back neither by name nor by pattern until the time is over", async () => {
+    const { relay, op } = await startWithOperator()
+    const bob = await relay.enterAs(worker, "bob", general)
+    const ann = await relay.enter("ann", general)
+    const until = relay.clock.now() + 60_000
+    expect(await act(op, relay, { action: "kick", agent: workerId, channel: general, until })).toMatchObject({
+      state: "done",
+    })
+    const notice = { action: "kick", agent: workerId, by: agentIdOf(chief.publicKey), reason: "spam", until }
+    expect(await bob.wire.next("MODERATION")).toMatchObject(notice)
+    expect(await ann.wire.next("MODERATION")).toMatchObject(notice)
+    expect(await bob.wire.next("LEFT")).toMatchObject({ channel: general })
+    expect(await bob.wire.ask({ type: "MSG", to: general, content: "x" })).toMatchObject({
+      code: "FORBIDDEN",
+    })
+    const refusal = await bob.wire.ask({ type: "JOIN", channel: general })
+    expect(refusal).toMatchObject({ code: "FORBIDDEN", retry_after_ms: 60_000 })
+    expect(JSON.stringify(refusal)).toContain("spam")
+    await bob.wire.ask({ type: "JOIN", channel: "#>" })
+    expect(await bob.wire.settle()).not.toContainEqual(expect.objectContaining({ channel: general }))
+    relay.clock.advance(60_000)
+    expect(await bob.wire.ask({ type: "JOIN", channel: general })).toMatchObject({ type: "JOINED" })
+  })
+
+  it("gets nothing that is said in a durable channel meanwhile", async () => {
+    const engine = await LastingEngine.make()
+    const { relay, op } = await startWithOperator({ backbone: engine.lend() })
+    await op.wire.ask({ type: "CREATE_CHANNEL", channel: "#log", durable: true })
+    const bob = await relay.enterAs(worker, "bob", "#log")
+    await act(op, relay, { action: "kick", agent: workerId, channel: "#log" as Channel })
+    await bob.wire.next("LEFT")
+    await op.wire.ask({ type: "MSG", to: "#log", content: "secret" })
+    bob.wire.socket.destroy()
+    const again = await relay.enterAs(worker, "bob")
+    expect(JSON.stringify(await again.wire.settle())).not.toContain("secret")
+  })
+})
+
+describe("an agent that was banned", () => {
+  it("loses its session, is refused also with a rotated key and after a restart, until the ban is lifted", async () => {
+    const engine = await LastingEngine.make()
+    const { relay, op } = await startWithOperator({ backbone: engine.lend() })
+    const bob = await relay.enterAs(worker, "bob")
+    await act(op, relay, { action: "ban", agent: workerId })
+    expect(await bob.wire.next("MODERATION")).toMatchObject({ action: "ban" })
+    expect(await bob.wire.next("ERROR")).toMatchObject({ code: "FORBIDDEN" })
+    expect(await bob.wire.ended()).toBeDefined()
+    await relay.stop()
+    const later = await TestRelay.start({ operators, backbone: engine.lend(), clock: relay.clock })
+    for (const [keyPair, rotations] of [
+      [worker, undefined],
+      [stranger, [signRotation(worker, stranger, 1)]],
+    ] as const) {
+      const wire = await later.connect()
+      wire.say({ type: "IDENTIFY", name: "bob", pubkey: formatDidKey(keyPair.publicKey) })
+      wire.say({ ...prove(await wire.next("CHALLENGE"), keyPair), rotations })
+      expect(await wire.next("ERROR")).toMatchObject({ code: "FORBIDDEN" })
+    }
+    const again = await later.enterAs(chief, "op")
+    await act(again, later, { action: "unban", agent: workerId })
+    await later.enterAs(worker, "bob")
+  })
+})
+
+describe("an agent that was muted", () => {
+  it("reads, but says nothing by any message that carries text, until the time is over", async () => {
+    const { relay, op } = await startWithOperator()
+    const bob = await relay.enterAs(worker, "bob", general)
+    await act(op, relay, { action: "mute", agent: workerId, until: relay.clock.now() + 1_000 })
+    for (const frame of [
+      { type: "MSG", to: general, content: "x" },
+      { type: "MSG", to: "@op", content: "x" },
+      { type: "MSG", to: "+role", content: "x" },
+      { type: "SET_CHANNEL", channel: general, description: "x" },
+      { type: "CREATE_CHANNEL", channel: "#x", description: "x" },
+      { type: "INVITE", channel: general, agent: "@op" },
+      { type: "DONE", task: "x.1", content: "x" },
+    ]) {
+      expect(await bob.wire.ask(frame)).toMatchObject({ code: "FORBIDDEN" })
+    }
+    await op.wire.ask({ type: "JOIN", channel: general })
+    await op.wire.ask({ type: "MSG", to: general, content: "still heard" })
+    expect(await bob.wire.next("MSG")).toMatchObject({ content: "still heard" })
+    relay.clock.advance(1_000)
+    expect(await bob.wire.ask({ type: "MSG", to: general, content: "x" })).toMatchObject({ type: "ACK" })
+  })
+})
+
+describe("a channel that was closed", () => {
+  it("takes messages of operators only until it is reopened", async () => {
+    const { relay, op } = await startWithOperator()
+    await op.wire.ask({ type: "JOIN", channel: general })
+    const bob = await relay.enterAs(worker, "bob", general)
+    await act(op, relay, { action: "close", channel: general })
+    expect(await bob.wire.ask({ type: "MSG", to: general, content: "x" })).toMatchObject({
+      code: "FORBIDDEN",
+    })
+    expect(await op.wire.ask({ type: "MSG", to: general, content: "news" })).toMatchObject({ type: "ACK" })
+    await act(op, relay, { action: "reopen", channel: general })
+    expect(await bob.wire.ask({ type: "MSG", to: general, content: "x" })).toMatchObject({ type: "ACK" })
+  })
+})
+
+describe("the history of a channel", () => {
+  it.each([
+    ["memory", false],
+    ["a store", true],
+  ])("that is kept in %s is gone once it was cleared", async (_, isStored) => {
+    const engine = await LastingEngine.make()
+    const { relay, op } = await startWithOperator(isStored ? { backbone: engine.lend() } : {})
+    await op.wire.ask({ type: "CREATE_CHANNEL", channel: "#log", durable: isStored })
+    await op.wire.ask({ type: "MSG", to: "#log", content: "password" })
+    await act(op, relay, { action: "clear", channel: "#log" as Channel })
+    await op.wire.settle()
+    const ann = await relay.enterAs(worker, "ann", "#log")
+    expect(JSON.stringify(await ann.wire.settle())).not.toContain("password")
+  })
+
+  it("stays until a second operator says the same, where two rule", async () => {
+    const { relay, op } = await startWithOperator({ twoPerson: true })
+    await op.wire.ask({ type: "JOIN", channel: general })
+    await op.wire.ask({ type: "MSG", to: general, content: "password" })
+    const clear: Facts = { action: "clear", channel: general }
+    for (let times = 0; times < 2; times++) {
+      expect(await act(op, relay, clear)).toMatchObject({ state: "accepted" })
+    }
+    const other = await relay.enterAs(deputy, "op2")
+    relay.clock.advance(600_001)
+    expect(await act(other, relay, clear, deputy)).toMatchObject({ state: "accepted" })
+    const ann = await relay.enter("ann", general)
+    expect(await ann.wire.next("MSG")).toMatchObject({ content: "password" })
+    expect(await act(op, relay, clear)).toMatchObject({ state: "done" })
+    const eve = await relay.enter("eve", general)
+    expect(JSON.stringify(await eve.wire.settle())).not.toContain("password")
+  })
+})
+
+describe("MODERATE", () => {
+  it.each<[string, Partial<Moderation>, KeyPair, string]>([
+    ["is not signed by an operator", {}, stranger, "OPERATOR_REQUIRED"],
+    ["is for another relay", { aud: "other" }, chief, "VERIFICATION_FAILED"],
+    ["was signed long ago", { ts: 1 }, chief, "VERIFICATION_FAILED"],
+    [
+      "is against an operator",
+      { agent: agentIdOf(deputy.publicKey) as unknown as AgentRef },
+      chief,
+      "INVALID_MSG",
+    ],
+    ["names a channel without need", { channel: general }, chief, "INVALID_MSG"],
+  ])("is refused if it %s", async (_, facts, keyPair, code) => {
+    const { relay } = await startWithOperator()
+    await relay.enterAs(worker, "bob")
+    const eve = await relay.enterAs(stranger, "eve")
+    const statement = signed(relay, { action: "ban", agent: workerId, ...facts }, keyPair)
+    expect(await eve.wire.ask({ type: "MODERATE", statement })).toMatchObject({ code })
+  })
+
+  it("is refused if it was changed, and is carried out once, whoever brings it again", async () => {
+    const { relay, op } = await startWithOperator()
+    const statement = signed(relay, { action: "mute", agent: workerId })
+    const changed = { ...statement, reason: "other" }
+    expect(await op.wire.ask({ type: "MODERATE", statement: changed })).toMatchObject({
+      code: "VERIFICATION_FAILED",
+    })
+    await op.wire.ask({ type: "MODERATE", statement })
+    await act(op, relay, { action: "unmute", agent: workerId })
+    const eve = await relay.enterAs(stranger, "eve")
+    await eve.wire.ask({ type: "MODERATE", statement })
+    const bob = await relay.enterAs(worker, "bob")
+    expect(await bob.wire.ask({ type: "MSG", to: "@eve", content: "x" })).toMatchObject({ type: "ACK" })
+    expect(await op.wire.ask({ type: "LIST_AUDIT" })).toMatchObject({ list: [{ seq: 1 }, { seq: 2 }] })
+  })
+})
+
+describe("the audit log", () => {
+  it("has every action of every relay in one chain, for operators only", async () => {
+    const engine = await LastingEngine.make({ isShared: true })
+    const east = await TestRelay.start({ operators, backbone: engine.lend() })
+    const west = await TestRelay.start({ operators, backbone: engine.lend(), clock: east.clock })
+    const [op, other] = [await east.enterAs(chief, "op"), await west.enterAs(deputy, "op2")]
+    const bob = await west.enterAs(worker, "bob", general)
+    const actions: Facts[] = [
+      { action: "close", channel: general },
+      { action: "mute", agent: workerId },
+      { action: "reopen", channel: general },
+      { action: "unmute", agent: workerId },
+    ]
+    await Promise.all(actions.map((facts) => act(op, east, facts)))
+    await Promise.all(actions.map((facts) => act(other, west, facts, deputy)))
+    expect(await bob.wire.ask({ type: "LIST_AUDIT" })).toMatchObject({ code: "OPERATOR_REQUIRED" })
+    const answer = await op.wire.ask({ type: "LIST_AUDIT" })
+    const list = (answer as { list?: AuditEntry[] }).list ?? []
+    expect(list.map(({ seq }) => seq)).toEqual([1, 2, 3, 4, 5, 6, 7, 8])
+    expect(auditFaults(list)).toEqual([])
+    const [first, second, third] = list as [AuditEntry, AuditEntry, AuditEntry]
+    expect(auditFaults([first, third])).not.toEqual([])
+    expect(auditFaults([second, third])).not.toEqual([])
+    expect(auditFaults([{ ...first, ts: 1 }, second])).toEqual([
+      "entry 2: does not follow the entry before it",
+    ])
+    const forged = { ...first, statement: { ...first.statement, reason: "other" } }
+    expect(auditFaults([forged])).toHaveLength(1)
+  })
+
+  it("is answered in pages", async () => {
+    const { relay, op } = await startWithOperator()
+    for (let count = 0; count < 51; count++) {
+      await act(op, relay, { action: "close", channel: general })
+      await act(op, relay, { action: "reopen", channel: general })
+    }
+    expect(await op.wire.ask({ type: "LIST_AUDIT" })).toMatchObject({ more: true })
+    expect(await op.wire.ask({ type: "LIST_AUDIT", after: 100 })).toMatchObject({
+      list: [{ seq: 101 }, { seq: 102 }],
+    })
+  })
+})
+
+it("every action is tested here", () => {
+  const named = ["kick", "ban", "unban", "mute", "unmute", "close", "reopen", "clear"]
+  expect(Object.keys(moderationActions)).toEqual(named)
+})
