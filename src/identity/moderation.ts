@@ -9,14 +9,12 @@ import type { KeyPair } from "./signer.js"
 
 const moderationType = "agentchat.moderation+jws"
 
-/** Signs an action. Members that are undefined are left out. */
+/** Signs an action. */
 export function signModeration(
   unsigned: Omit<Moderation, "v" | "type" | "from" | "sig">,
   keyPair: KeyPair,
 ): Moderation {
-  const members = Object.entries(unsigned).filter(([, value]) => value !== undefined)
-  const body = Object.fromEntries(members) as typeof unsigned
-  const statement = { ...body, v: 1, type: "MODERATION", from: formatDidKey(keyPair.publicKey) } as const
+  const statement = { ...unsigned, v: 1, type: "MODERATION", from: formatDidKey(keyPair.publicKey) } as const
   return { ...statement, sig: signDetached(statement, keyPair, moderationType) }
 }
 

@@ -17,7 +17,8 @@ import type { Stored } from "./delivery/message-json.js"
 import { Router } from "./delivery/route.js"
 import { replicatedInput } from "./guards/guard-input.js"
 import { GuardService } from "./guards/guard-service.js"
-import { type Carried, ModerationService } from "./moderation/moderation-service.js"
+import { carryOut } from "./moderation/carry-out.js"
+import { ModerationService } from "./moderation/moderation-service.js"
 import type { Operators } from "./operators.js"
 import { EndedKeys } from "./roster/ended-keys.js"
 import { KnownAgents } from "./roster/known-agents.js"
@@ -27,7 +28,6 @@ import { RosterSync } from "./roster/roster-sync.js"
 import { makeAgentMemory } from "./sessions/agent.js"
 import { Heartbeat } from "./sessions/heartbeat.js"
 import { IdBudget } from "./sessions/id-budget.js"
-import { policyViolation } from "./sessions/session.js"
 import { SessionRegistry } from "./sessions/session-registry.js"
 import { TaskService } from "./tasks/task-service.js"
 import { WriteScheduler } from "./wire/write-scheduler.js"
@@ -178,7 +178,7 @@ function connectEvents(services: Services, { clock, log, operators }: RelaySetti
     log(
       `${action.by}: ${action.statement.action} ${action.statement.channel ?? ""} ${action.statement.agent ?? ""}`,
     )
-    carryOut(action, services, clock)
+    carryOut(action, services, clock.now())
   })
   const presence = new PresencePacer(clock, ({ channels: joined, agent }) =>
     broadcastPresence(writes, joined, agent, clock.now()),
@@ -202,35 +202,6 @@ function connectEvents(services: Services, { clock, log, operators }: RelaySetti
     log(isReachable ? "store: can be reached again" : "store: cannot be reached")
     if (isReachable) mailboxes.resume()
   })
-}
-
-/** Carries out an action of an operator on the sessions and channels of this relay. */
-function carryOut({ statement, by }: Carried, services: Services, clock: Clock): void {
-  const { sessions, channels, membership, bookmarks, moderation, warn } = services
-  const { action, reason, until, agent, channel: name } = statement
-  const facts = { ...(name && { channel: name }), ...(agent && { agent }), ...(until && { until }) }
-  const notice = { type: "MODERATION", action, ...facts, by, reason, ts: clock.now() } as const
-  const session = agent === undefined ? undefined : sessions.find(agent.toLowerCase())
-  const channel = name === undefined ? undefined : channels.get(name)
-  channel?.sendTo(channel.members, notice)
-  if (channel === undefined || (session !== undefined && !session.channels.has(channel)))
-    session?.send(notice)
-  if (action === "kick" && channel !== undefined && agent !== undefined) {
-    if (session?.channels.has(channel) === true) {
-      membership.expel(session, channel)
-      channels.leave(channel, session.agent)
-    }
-    const removal = bookmarks.remove(agent.toLowerCase() as AgentId, channel.name)
-    removal.catch((error: unknown) => warn(`${channel.name}: ${agent} stays a member: ${String(error)}`))
-  }
-  if (action === "clear" && channel !== undefined) {
-    channel.clear()
-    channel.history?.drop().catch((error: unknown) => warn(`${channel.name}: not cleared: ${String(error)}`))
-  }
-  const ban = session && moderation.banOf([session.agent.id])
-  if (ban === undefined) return
-  session?.sendError(ban)
-  session?.close(policyViolation, ban.code)
 }
 
 /** Gives back the name and the tasks of an agent whose key was revoked. */

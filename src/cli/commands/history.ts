@@ -12,7 +12,10 @@ export const history = defineCommand({
   },
   options: { force: flag("delete the messages for good (required)"), ...moderationOptions },
   takesUrl: true,
-  examples: ["agentchat history clear '#general' --force --reason 'a password' --identity operator.json"],
+  examples: [
+    "agentchat history clear '#general' --force --reason 'a password'",
+    "agentchat history clear '#general' --force --reason 'a password' --identity operator.json",
+  ],
   notes: [
     "Only for an operator of the relay. Deletes what the relay keeps of a channel; what members have received stays in",
     "their inboxes. With serve --two-person, a second operator has to give the same command within 10 minutes.",

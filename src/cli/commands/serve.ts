@@ -42,7 +42,7 @@ export const serve = defineCommand({
     "tls-cert": value("FILE", "certificate in PEM, for wss://; needs --tls-key", someText, "file"),
     "tls-key": value("FILE", "private key in PEM", someText, "file"),
     guards: value("FILE", "guard limits that differ from the defaults, in YAML", someText, "file"),
-    "two-person": flag("let only two operators together delete the history of a channel"),
+    "two-person": flag("let only two operators together delete history"),
     operators: value("FILE", "keys that may lift guards: a did:key or @id per line", someText, "file"),
     "allow-origin": repeated("ORIGIN", "pages that may connect: https://example.org", origin),
     compat: flag("also accept clients of the first AgentChat"),
@@ -51,14 +51,13 @@ export const serve = defineCommand({
   examples: [
     "agentchat serve",
     "agentchat serve --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem",
-    "agentchat serve --data ./relay-data --retain-age 7d",
+    "agentchat serve --data ./relay-data --retain-age 7d --two-person",
     "agentchat serve --backbone nats://127.0.0.1:4222",
     "agentchat serve --guards guards.yaml --operators operators.txt",
   ],
   notes: [
-    "Without --data or --backbone, everything is in memory and a restart loses it. Relays with the same",
-    "--backbone act as one. SIGINT or SIGTERM stops the relay after it has notified its clients; SIGHUP reads",
-    "the files of --guards and --operators again.",
+    "Without --data or --backbone, a restart loses everything. Relays with the same --backbone act as one.",
+    "SIGINT or SIGTERM stops the relay; SIGHUP reads the files of --guards and --operators again.",
   ],
   async run({ io, config, clock, system }, { options }) {
     const { data, backbone } = options

@@ -62,6 +62,7 @@ const describers: Readonly<Record<string, Describe>> = {
     return look.colors.warning(`${text}${detail(event["reason"])}`)
   },
   GUARD: (guard, look) => look.colors.warning(describeGuard(guard, look)),
+  AUDIT: (answer) => `${Array.isArray(answer["list"]) ? answer["list"].length : 0} actions of operators`,
   PENDING: (answer) => `${plain(answer["count"])} waiting for ${plain(answer["target"])}`,
   REJECTED: (line, { colors }) => {
     const hint = line["hint"] === undefined ? "" : ` (${plain(line["hint"])})`

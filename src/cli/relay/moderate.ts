@@ -1,5 +1,6 @@
 /** Signs actions of an operator and sends them to the relay. */
 import { randomUUID } from "node:crypto"
+import { omitUndefined } from "../../base/plain.js"
 import { formatForTerminal } from "../../base/visible-text.js"
 import type { RequestFrame } from "../../client/pending.js"
 import { readStatus } from "../../daemon/status.js"
@@ -78,8 +79,11 @@ export async function moderate(
     const ts = context.clock.now()
     const target = agent === undefined ? undefined : await idOf(agent, ask)
     const until = forMs === undefined ? undefined : ts + forMs
-    const facts = { id: randomUUID(), action, aud: serverId, agent: target, channel, reason, until, ts }
-    const statement = signModeration(facts as Parameters<typeof signModeration>[0], keyPair)
+    const targets = omitUndefined({ agent: target, channel, until })
+    const statement = signModeration(
+      { id: randomUUID(), action, aud: serverId, reason, ts, ...targets },
+      keyPair,
+    )
     const { state, done } = await ask({ type: "MODERATE", statement })
     const named = [target, channel].flatMap((name) => (name === undefined ? [] : formatForTerminal(name)))
     const end = until === undefined ? "" : ` until ${new Date(until).toISOString()}`
@@ -111,8 +115,8 @@ export async function asOperator<T>(
       return use({ ask, keyPair: identity.keyPair, serverId: connection.welcome.server_id })
     })
   }
-  const serverId = readStatus(paths.status)?.server_id
-  if (serverId == null) {
+  const serverId = readStatus(paths.status)?.server_id ?? undefined
+  if (serverId === undefined) {
     throw new ChatError("UNREACHABLE", `daemon ${paths.name} has not reached a relay yet`)
   }
   const { keyPair } = readIdentity(ownIdentityFile(context, { identity: undefined, name: paths.name }))

@@ -120,33 +120,13 @@ function admit(
   services: IdentityServices,
   settings: RelaySettings,
 ): void {
-  const { backbone, sessions, knownAgents, rosterSync, endedKeys, moderation } = services
+  const { backbone, sessions, knownAgents, rosterSync } = services
   const { limits, clock, log } = settings
   const { name, role, card } = message
   const did = publicKey === undefined ? undefined : formatDidKey(publicKey)
   const id = publicKey === undefined ? newEphemeralId(sessions) : agentIdOf(publicKey)
-  const end = endedKeys.find(id)
-  if (end !== undefined) {
-    session.endKey(end, re)
-    return
-  }
-  const ban = moderation.banOf([...keys.map((key) => agentIdOf(parsePublicKey(key))), id])
-  if (ban !== undefined) {
-    session.sendError(ban, re)
-    session.close(policyViolation, ban.code)
-    return
-  }
-  const current = sessions.find(id)
-  if (current !== undefined && isLate(message, current.attempt)) {
-    const error = new ChatError(
-      "SESSION_DISPLACED",
-      "IDENTIFY: a later attempt of the same process is connected",
-    )
-    session.sendError(error, re)
-    session.close(closeCodes.displaced, error.code)
-    return
-  }
-  current?.displace(message.process)
+  if (mayNotEnter(session, { id, keys, message, re }, services)) return
+  sessions.find(id)?.displace(message.process)
   const ids = succeed(keys, services, settings)
   const address = addressOrigin(session.remoteAddress)
   const memory = publicKey === undefined ? services.makeMemory() : knownAgents.enter(id)
@@ -164,6 +144,37 @@ function admit(
   session.send(formatWelcome(agent, backbone.id, settings), re)
   sessions.add(session)
   void moveBelongings(ids, services, log)
+}
+
+interface Entrant {
+  readonly id: AgentId
+  /** did:keys, from the oldest that it shows. */
+  readonly keys: readonly string[]
+  readonly message: Claim["message"]
+  /** Id of the frame to answer. */
+  readonly re: string | undefined
+}
+
+/** Ends the session of an agent whose key has ended, that is banned, or that has connected again meanwhile. */
+function mayNotEnter(
+  session: Session,
+  { id, keys, message, re }: Entrant,
+  { endedKeys, moderation, sessions }: IdentityServices,
+): boolean {
+  const end = endedKeys.find(id)
+  if (end !== undefined) {
+    session.endKey(end, re)
+    return true
+  }
+  const ban = moderation.banOf([...keys.map((key) => agentIdOf(parsePublicKey(key))), id])
+  const current = sessions.find(id)
+  const isTooLate = current !== undefined && isLate(message, current.attempt)
+  const late = "IDENTIFY: a later attempt of the same process is connected"
+  const error = ban ?? (isTooLate ? new ChatError("SESSION_DISPLACED", late) : undefined)
+  if (error === undefined) return false
+  session.sendError(error, re)
+  session.close(ban === undefined ? closeCodes.displaced : policyViolation, error.code)
+  return true
 }
 
 /** Stores that a key was replaced. If it cannot be stored, the next session of the agent tries again. */

@@ -4,7 +4,7 @@ import { auditFaults, signModeration } from "../../../src/identity/moderation.js
 import { generateKeyPair, type KeyPair } from "../../../src/identity/signer.js"
 import { signRotation } from "../../../src/identity/succession.js"
 import { type AuditEntry, type Moderation, moderationActions } from "../../../src/protocol/moderation.js"
-import type { AgentRef, Channel } from "../../../src/protocol/names.js"
+import type { Channel } from "../../../src/protocol/names.js"
 import { LastingEngine } from "../../kit/engine.js"
 import { prove, type TestAgent, TestRelay } from "../../kit/relay.js"
 
@@ -16,7 +16,7 @@ const [chief, deputy, stranger, worker] = [1, 2, 3, 4].map(generateKeyPair) as [
 ]
 const operators = [chief, deputy].map(({ publicKey }) => formatDidKey(publicKey))
 const general = "#general" as Channel
-const workerId = agentIdOf(worker.publicKey) as unknown as AgentRef
+const workerId = agentIdOf(worker.publicKey)
 let ids = 0
 
 type Facts = Partial<Omit<Moderation, "action">> & Pick<Moderation, "action">
@@ -66,7 +66,7 @@ describe("an agent that was kicked", () => {
     const { relay, op } = await startWithOperator({ backbone: engine.lend() })
     await op.wire.ask({ type: "CREATE_CHANNEL", channel: "#log", durable: true })
     const bob = await relay.enterAs(worker, "bob", "#log")
-    await act(op, relay, { action: "kick", agent: workerId, channel: "#log" as Channel })
+    await act(op, relay, { action: "kick", agent: workerId, channel: "#log" })
     await bob.wire.next("LEFT")
     await op.wire.ask({ type: "MSG", to: "#log", content: "secret" })
     bob.wire.socket.destroy()
@@ -149,7 +149,7 @@ describe("the history of a channel", () => {
     const { relay, op } = await startWithOperator(isStored ? { backbone: engine.lend() } : {})
     await op.wire.ask({ type: "CREATE_CHANNEL", channel: "#log", durable: isStored })
     await op.wire.ask({ type: "MSG", to: "#log", content: "password" })
-    await act(op, relay, { action: "clear", channel: "#log" as Channel })
+    await act(op, relay, { action: "clear", channel: "#log" })
     await op.wire.settle()
     const ann = await relay.enterAs(worker, "ann", "#log")
     expect(JSON.stringify(await ann.wire.settle())).not.toContain("password")
@@ -179,12 +179,7 @@ describe("MODERATE", () => {
     ["is not signed by an operator", {}, stranger, "OPERATOR_REQUIRED"],
     ["is for another relay", { aud: "other" }, chief, "VERIFICATION_FAILED"],
     ["was signed long ago", { ts: 1 }, chief, "VERIFICATION_FAILED"],
-    [
-      "is against an operator",
-      { agent: agentIdOf(deputy.publicKey) as unknown as AgentRef },
-      chief,
-      "INVALID_MSG",
-    ],
+    ["is against an operator", { agent: agentIdOf(deputy.publicKey) }, chief, "INVALID_MSG"],
     ["names a channel without need", { channel: general }, chief, "INVALID_MSG"],
   ])("is refused if it %s", async (_, facts, keyPair, code) => {
     const { relay } = await startWithOperator()
