@@ -27,19 +27,22 @@ export interface Config {
   readonly server: string | undefined
   /** `AGENTCHAT_NAME`: the daemon to use if `--name` does not name one. */
   readonly name: InstanceName | undefined
-  /** Where a session of a coding harness runs the command: what its environment says about it, if anything. */
-  readonly harnessSession: HarnessSession | undefined
+  /** The daemon of the session of a coding harness in which the command runs, if it has a record in the home. */
+  readonly sessionAgent?: InstanceName | undefined
   /** True to print one JSON document instead of text. */
   readonly json: boolean
   /** True to print no confirmations and no remarks. */
   readonly quiet: boolean
 }
 
-/** A session of a coding harness, by its id or by what only its own processes know. */
-export interface HarnessSession {
-  readonly ids: readonly string[]
-  /** The inbox socket of Claude Code. */
-  readonly socket: string | undefined
+/** Variables that name the session of a coding harness in which a command runs; `agentchat hook` sets the first. */
+export const sessionVariables = ["AGENTCHAT_SESSION", "CODEX_THREAD_ID", "GEMINI_SESSION_ID"] as const
+/** The variable with the inbox socket of a session, which Claude Code sets. */
+export const socketVariable = "CLAUDE_CODE_MESSAGING_SOCKET"
+
+/** Reports whether a coding harness runs the command. */
+export function isInHarness(env: Environment): boolean {
+  return [...sessionVariables, socketVariable].some((name) => nonEmpty(env[name]) !== undefined)
 }
 
 /** The directory for all files, in the working directory or one above it. */
@@ -68,7 +71,6 @@ export function mergeConfig(
     hintOptions: { ...own, home: flags.home },
     server: nonEmpty(env["AGENTCHAT_SERVER"]),
     name: readName(nonEmpty(env["AGENTCHAT_NAME"])),
-    harnessSession: readHarnessSession(env),
     json: flags.json,
     quiet: flags.quiet,
   })
@@ -123,15 +125,6 @@ function readName(text: string | undefined): InstanceName | undefined {
   throw new ChatError("INVALID_NAME", "AGENTCHAT_NAME: is not the name of a daemon", {
     hint: "1-64 letters, digits, . _ or -, the first a letter or digit, not 16 hex digits",
   })
-}
-
-/** Variables with the id of the session in which a harness runs a command; the first is set by `agentchat hook`. */
-const sessionVariables = ["AGENTCHAT_SESSION", "CODEX_THREAD_ID", "GEMINI_SESSION_ID", "CLAUDE_SESSION_ID"]
-
-function readHarnessSession(env: Environment): HarnessSession | undefined {
-  const ids = sessionVariables.map((name) => env[name] ?? "").filter((id) => id !== "")
-  const socket = nonEmpty(env["CLAUDE_CODE_MESSAGING_SOCKET"])
-  return ids.length === 0 && socket === undefined ? undefined : { ids, socket }
 }
 
 /**

@@ -1,6 +1,6 @@
 import { completeHint, type HintOptions } from "../base/command-hint.js"
 import { outlineCommands } from "./command-table.js"
-import { mergeConfig } from "./config.js"
+import { type Config, type Environment, isInHarness, mergeConfig } from "./config.js"
 import type { Context, Io } from "./context.js"
 import { expectedFailure, reportFailure } from "./exit-status.js"
 import { parseCommandLine, type Request } from "./parser.js"
@@ -49,7 +49,10 @@ export async function runProgram(argv: readonly string[], surroundings: Surround
       else surroundings.io.out(request.text.trimEnd())
       return 0
     }
-    const merged = mergeConfig(request.flags, env, system.cwd, system.uid, hintOptionsOf(request))
+    const merged = await withSession(
+      mergeConfig(request.flags, env, system.cwd, system.uid, hintOptionsOf(request)),
+      env,
+    )
     config = merged
     const { hintOptions } = merged
     const note = (line: string) =>
@@ -73,6 +76,13 @@ export async function runProgram(argv: readonly string[], surroundings: Surround
     if (failure === undefined) throw error
     return reportFailure({ io: surroundings.io, config }, failure)
   }
+}
+
+/** Adds what the environment says about a session of a coding harness. */
+async function withSession(config: Config, env: Environment): Promise<Config> {
+  if (config.name !== undefined || !isInHarness(env)) return config
+  const { findSessionAgent } = await import("./hooks/session-agent.js")
+  return { ...config, sessionAgent: findSessionAgent(config, env) }
 }
 
 /** The options that say which daemon or identity the command line is about. */

@@ -56,6 +56,8 @@ export interface SessionRecord {
   readonly owns_daemon: boolean
   /** True from a continued end of a turn to the next prompt: no second one follows. */
   readonly continued: boolean
+  /** True once its model was told which agent it is. */
+  readonly greeted: boolean
   /** Number of background tasks that ran at the end of the last turn. */
   readonly background: number
 }
@@ -155,7 +157,7 @@ type RequiredFields = Pick<
 
 /** Reads the fields without which a record is still of use. */
 function parseProgress(value: Readonly<Record<string, unknown>>): Omit<SessionRecord, keyof RequiredFields> {
-  const { announced, background, owns_daemon, continued } = value
+  const { announced, background, owns_daemon, continued, greeted } = value
   const process = parseProcessRecord(value["process"])
   const reported = states.find((state) => state === value["reported"])
   return {
@@ -165,6 +167,7 @@ function parseProgress(value: Readonly<Record<string, unknown>>): Omit<SessionRe
     ...(reported !== undefined && { reported }),
     owns_daemon: owns_daemon === true,
     continued: continued === true,
+    greeted: greeted === true,
     background: isNumber(background) ? background : 0,
   }
 }

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { loadedFiles, packagesOf } from "../kit/loaded-files.js"
+import { filesLoadedWith, loadedFiles, packagesOf } from "../kit/loaded-files.js"
 import { RelayProcess, Workspace } from "../kit/program.js"
 
 describe("starting a command", { timeout: 60_000 }, () => {
@@ -43,6 +43,15 @@ describe("starting a command", { timeout: 60_000 }, () => {
     const files = await loadedFiles(workspace, ...args)
     expect(packagesOf(files)).toEqual(["commander"])
     expect(files.length).toBeLessThanOrEqual(47)
+  })
+
+  it.concurrent("loads few files to answer a hook", async () => {
+    const env = { ...workspace.env, AGENTCHAT_NAME: "default" }
+    const payload = JSON.stringify({ session_id: "s", cwd: workspace.dir, prompt: "go on" })
+    const place = Object.assign(Object.create(workspace) as Workspace, { env })
+    const files = await filesLoadedWith(payload, place, "hook", "UserPromptSubmit", "--harness", "claude")
+    expect(packagesOf(files)).toEqual(["commander"])
+    expect(files.length).toBeLessThanOrEqual(56)
   })
 
   it.concurrent("send on a session of its own loads no server, schema or signature library", async () => {

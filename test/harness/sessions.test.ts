@@ -24,7 +24,7 @@ function recordOf(session: string, fields: Partial<SessionRecord> = {}): Session
   return {
     ...{ harness: "claude", session, agent: `agent-${session.length}` as InstanceName, cwd: "/work" },
     ...{ started: 1, event: "SessionStart", event_at: 1, state: "idle", door: {}, announced: 0 },
-    ...{ owns_daemon: false, continued: false, background: 0 },
+    ...{ owns_daemon: false, continued: false, greeted: false, background: 0 },
     ...fields,
   }
 }

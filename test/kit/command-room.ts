@@ -15,6 +15,21 @@ export interface Answer {
   readonly err: string
 }
 
+/** What surrounds a command. */
+export interface RunOptions {
+  readonly clock?: Clock
+  /** Columns of the terminal; without it, output is not a terminal. */
+  readonly columns?: number
+  /** Standard output as a stream, of which commands look at the unread bytes. */
+  readonly output?: PassThrough
+  /** Standard input. */
+  readonly input?: PassThrough
+  readonly env?: Environment
+  /** Waits until standard output is written. */
+  readonly flush?: () => Promise<void>
+  readonly surroundings?: Partial<System>
+}
+
 /** A directory in which a test runs commands in this process. */
 export class CommandRoom {
   readonly dir = temporaryDirectory()
@@ -52,25 +67,17 @@ export class CommandRoom {
     return this.run(["ratings", ...args])
   }
 
-  /**
-   * @param options.columns - columns of the terminal; without it, output is not a terminal
-   * @param options.output - standard output as a stream, of which commands look at the unread bytes
-   */
   async run(
     args: readonly string[],
     {
       clock = new FakeClock(),
       columns,
       output = new PassThrough(),
+      input = new PassThrough(),
       env = {},
+      flush = () => Promise.resolve(),
       surroundings = {},
-    }: {
-      clock?: Clock
-      columns?: number
-      output?: PassThrough
-      env?: Environment
-      surroundings?: Partial<System>
-    } = {},
+    }: RunOptions = {},
   ): Promise<Answer> {
     let out = ""
     let err = ""
@@ -79,8 +86,8 @@ export class CommandRoom {
       json: (value: unknown) => void (out += `${JSON.stringify(value)}\n`),
       err: (line: string) => void (err += `${line}\n`),
       outliveOutput: () => {},
-      flush: () => Promise.resolve(),
-      input: new PassThrough(),
+      flush,
+      input,
       output,
       isOutputTerminal: columns !== undefined,
       columns,

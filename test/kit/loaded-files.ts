@@ -6,14 +6,25 @@ import { join } from "node:path"
 import { programPath, type Workspace } from "./program.js"
 
 /** Returns the files that Node loads to run a command. Unlike the start-up time, they are the same on every machine. */
-export async function loadedFiles(workspace: Workspace, ...args: string[]): Promise<string[]> {
+export function loadedFiles(workspace: Workspace, ...args: string[]): Promise<string[]> {
+  return filesLoadedWith("", workspace, ...args)
+}
+
+/** Does the same with a text on standard input. */
+export async function filesLoadedWith(
+  input: string,
+  workspace: Workspace,
+  ...args: string[]
+): Promise<string[]> {
   const dir = mkdtempSync(join(tmpdir(), "agentchat-coverage-"))
   try {
     const child = spawn(process.execPath, [programPath, ...args], {
       cwd: workspace.dir,
       env: { ...workspace.env, NODE_V8_COVERAGE: dir },
-      stdio: ["ignore", "ignore", "pipe"],
+      stdio: ["pipe", "ignore", "pipe"],
     })
+    child.stdin.on("error", () => {})
+    child.stdin.end(input)
     let stderr = ""
     child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text))
     const [status] = (await once(child, "close")) as [number | null]

@@ -4,7 +4,14 @@ import { anyText } from "../input/values.js"
 
 export const hook = defineCommand({
   args: { event: required("the harness's own name of the event, such as SessionStart", anyText) },
-  options: { harness: value("NAME", HARNESSES.join(", "), anyText) },
+  options: {
+    harness: value("NAME", HARNESSES.join(", "), anyText),
+    claims: value(
+      "MODE",
+      "warn or block: what happens at an edit of a path that another agent has claimed",
+      anyText,
+    ),
+  },
   takesUrl: false,
   examples: [
     "agentchat hook SessionStart --harness claude",

@@ -2,9 +2,8 @@
 import { existsSync } from "node:fs"
 import { basename, dirname } from "node:path"
 import { openHome } from "../../daemon/files/home.js"
-import { type DaemonPaths, instanceNames, rootPaths } from "../../daemon/files/paths.js"
+import { type DaemonPaths, instanceNames } from "../../daemon/files/paths.js"
 import { readHolder } from "../../daemon/process/pid-file.js"
-import { listSessions } from "../../harness/sessions.js"
 import { ChatError } from "../../protocol/errors.js"
 import { type InstanceName, type Nick, nickPattern } from "../../protocol/names.js"
 import { value } from "../command.js"
@@ -43,9 +42,9 @@ export function chooseInstance(place: Place, name: InstanceName | undefined): Da
       hint: `start it: ${startCommand(paths)}; or see: agentchat daemon --list`,
     })
   }
-  const own = sessionAgent(config)
-  const ownPaths = own === undefined ? undefined : openHome(config.home, config.uid).instance(own)
-  if (ownPaths !== undefined && existsSync(ownPaths.dir)) return ownPaths
+  const { sessionAgent } = config
+  const own = sessionAgent && openHome(config.home, config.uid).instance(sessionAgent)
+  if (own !== undefined && existsSync(own.dir)) return own
   const [only, ...others] = eligibleInstances(place)
   if (only === undefined) return openHome(config.home, config.uid).instance(defaultInstance)
   if (others.length === 0) return only
@@ -70,16 +69,6 @@ export function eligibleInstances({ config, clock }: Place): DaemonPaths[] {
   const all = instanceNames(root).map((name) => root.instance(name))
   const running = all.filter(({ record }) => readHolder(record, clock.now()) !== undefined)
   return running.length > 0 ? running : all.filter(({ status }) => existsSync(status))
-}
-
-/** Returns the agent of the session in which the command runs; undefined if it runs in none that has a record here. */
-export function sessionAgent({ home, harnessSession }: Config): InstanceName | undefined {
-  if (harnessSession === undefined) return undefined
-  const { ids, socket } = harnessSession
-  // Where one harness runs another, the variables of both are set, and the inner one is at work.
-  return listSessions(rootPaths(home)).find(
-    ({ session, door }) => ids.includes(session) || (socket !== undefined && door.socket === socket),
-  )?.agent
 }
 
 /** Returns the name an agent gets without `--nick`: that of the working directory if it is a valid name. */

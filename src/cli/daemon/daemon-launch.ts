@@ -20,7 +20,7 @@ import { type Config, shownPath } from "../config.js"
 import type { Context } from "../context.js"
 import { reportSuccess } from "../exit-status.js"
 import { isSameServer } from "../relay/session.js"
-import { defaultInstance, defaultNick, sessionAgent } from "./daemon-choice.js"
+import { defaultInstance, defaultNick } from "./daemon-choice.js"
 
 /** Milliseconds a start waits for the relay before it reports that the daemon keeps trying. */
 const connectMs = 5_000
@@ -54,7 +54,7 @@ export async function daemonStart(
 ): Promise<DaemonStart> {
   const { config, system } = context
   const {
-    name = config.name ?? sessionAgent(config) ?? defaultInstance,
+    name = config.name ?? config.sessionAgent ?? defaultInstance,
     role,
     channels,
     ephemeral,

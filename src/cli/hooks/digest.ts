@@ -2,7 +2,7 @@
 import { completeHint, type HintOptions } from "../../base/command-hint.js"
 import { isNumber } from "../../base/plain.js"
 import type { DaemonPaths } from "../../daemon/files/paths.js"
-import { isAddressed, isNews } from "../../daemon/inbox/news.js"
+import { isAddressed, isNews } from "../../daemon/inbox/line.js"
 import { type InboxEntry, readInbox } from "../../daemon/inbox/reader.js"
 import { ReaderCursor } from "../../daemon/inbox/reader-cursor.js"
 import { readStatus } from "../../daemon/status.js"
@@ -60,7 +60,11 @@ export function readUnread(paths: DaemonPaths, options: DigestOptions): Unread |
     newest,
     // If there are too many, those for the agent itself come first.
     render: () => render([...own.reverse(), ...others.reverse()], compat === true, options),
-    confirm: (shown) => cursor.take([...shown].sort((a, b) => a - b)),
+    confirm: (shown) =>
+      cursor.take(
+        [...shown].sort((a, b) => a - b),
+        "hook",
+      ),
   }
 }
 

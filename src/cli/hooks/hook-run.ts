@@ -11,6 +11,7 @@ import { ensureHome, openHome } from "../../daemon/files/home.js"
 import { type DaemonPaths, type RootPaths, rootPaths } from "../../daemon/files/paths.js"
 import { isSameProcess, type ProcessRecord } from "../../daemon/files/process-record.js"
 import { readHolder } from "../../daemon/process/pid-file.js"
+import { confirmRing, ringNonceIn } from "../../daemon/wake/echo.js"
 import { HARNESSES, type Harness } from "../../harness/harness.js"
 import {
   doors,
@@ -20,7 +21,7 @@ import {
   sessionVariable,
   takesContext,
 } from "../../harness/hooks/answers.js"
-import { type HookEvent, readEvent } from "../../harness/hooks/event.js"
+import { type HookEvent, type HookKind, readEvent } from "../../harness/hooks/event.js"
 import { claimFiring } from "../../harness/hooks/firings.js"
 import { agentName, harnessProcess, recordAfter } from "../../harness/hooks/steps.js"
 import { listSessions, readSession, type SessionRecord, writeSession } from "../../harness/sessions.js"
@@ -47,14 +48,33 @@ export async function runHook(context: Context, { harness: named, name }: HookRe
   if (harness === undefined) {
     throw new ChatError("USAGE", `--harness: ${JSON.stringify(named)} is none of ${HARNESSES.join(", ")}`)
   }
-  const event = readEvent(harness, name, await readPayload(context), context.env)
-  try {
-    await answerEvent(context, event)
-  } catch (error) {
-    context.io.note(error instanceof ChatError ? error.message : stackOf(error))
+  const payload = await readPayload(context)
+  const event = readEvent(harness, name, payload ?? {}, context.env)
+  if (payload === undefined) {
     print(context, formatAnswer(event))
+    return 0
   }
+  const { output, confirm } = await answerOf(context, event).catch((error: unknown): Answer => {
+    noteFailure(context, error)
+    return { output: formatAnswer(event) }
+  })
+  print(context, output)
+  // Lines count as read only after the write, because a broken pipe loses them.
+  await context.io
+    .flush()
+    .then(() => confirm?.())
+    .catch((error: unknown) => noteFailure(context, error))
   return 0
+}
+
+/** What a hook prints, and what to record once it is written. */
+interface Answer {
+  readonly output: HookOutput
+  readonly confirm?: () => void
+}
+
+function noteFailure({ io }: Context, error: unknown): void {
+  io.note(error instanceof ChatError ? error.message : stackOf(error))
 }
 
 /**
@@ -64,7 +84,7 @@ export async function runHook(context: Context, { harness: named, name }: HookRe
 export function answerFailure(io: Pick<Io, "json" | "out">, argv: readonly string[]): number {
   const words = argv.flatMap((word) => word.split("="))
   const harness = HARNESSES.find((known) => known === words[words.indexOf("--harness") + 1])
-  print({ io }, harness === undefined ? {} : formatAnswer(readEvent(harness, argv[1] ?? "", undefined, {})))
+  print({ io }, harness === undefined ? {} : formatAnswer(readEvent(harness, argv[1] ?? "", {}, {})))
   return 0
 }
 
@@ -73,14 +93,14 @@ function print({ io }: { readonly io: Pick<Io, "json" | "out"> }, output: HookOu
   else if (output !== "") io.out(output)
 }
 
-async function answerEvent(context: Context, event: HookEvent): Promise<void> {
+async function answerOf(context: Context, event: HookEvent): Promise<Answer> {
   const visit = openVisit(context, event)
   if (visit === undefined || typeof visit === "string") {
-    print(context, formatAnswer(event, asContext(event, visit)))
-  } else if (event.kind === "end") {
-    await endSession(context, event, visit)
-    print(context, formatAnswer(event))
-  } else await give(context, event, await joinRelay(context, event, visit))
+    return { output: formatAnswer(event, asContext(event, visit)) }
+  }
+  if (event.kind !== "end") return give(context, event, await joinRelay(context, event, visit))
+  await endSession(context, event, visit)
+  return { output: formatAnswer(event) }
 }
 
 /** One event of a session in a home that exists. */
@@ -182,8 +202,8 @@ function withReport(context: Context, paths: DaemonPaths, record: SessionRecord)
 /** A visit after its agent has joined, or tried to. */
 interface Presence extends Visit {
   readonly isRunning: boolean
-  /** Says who the session is, at its beginning. */
-  readonly greeting: string | undefined
+  /** Says which agent the session is. */
+  readonly greeting: string
 }
 
 /** Starts the daemon of a session that begins, if it does not run and a relay is known. */
@@ -191,9 +211,11 @@ async function joinRelay(context: Context, event: HookEvent, visit: Visit): Prom
   const { root, record, before } = visit
   const { agent } = record
   const isRunning = readHolder(root.instance(agent).record, context.clock.now()) !== undefined
-  if (event.kind !== "start" && before !== undefined) return { ...visit, isRunning, greeting: undefined }
-  exportSession(context, event, record)
-  const server = isRunning ? undefined : knownRelay(context, root)
+  const isBeginning = event.kind === "start" || before === undefined
+  if (isBeginning) exportSession(context, event, record)
+  const nonce = ringNonceIn(event.prompt)
+  if (nonce !== undefined) confirmRing(root.instance(agent), nonce, context.clock.now())
+  const server = isBeginning && !isRunning ? knownRelay(context, root) : undefined
   const greeting = isRunning || server !== undefined ? whoIs(context, agent) : howToJoin(agent)
   if (server === undefined) return { ...visit, isRunning, greeting }
   await startSessionDaemon(context, root, agent, server)
@@ -237,25 +259,44 @@ function unreadFor(
   return kind === "start" || kind === "prompt" || unread?.isAddressed === true ? unread : undefined
 }
 
-/** Prints the answer. The lines in it count as read once it is written. */
-async function give(context: Context, event: HookEvent, presence: Presence): Promise<void> {
-  const { root, greeting, isRunning } = presence
+/** Records the event, and returns the answer to it. */
+async function give(context: Context, event: HookEvent, presence: Presence): Promise<Answer> {
+  const { root, isRunning, before } = presence
+  const { kind } = event
+  const door = doors[event.harness][kind]
   const unread = isRunning ? unreadFor(context, event, presence) : undefined
-  const isResumed = unread !== undefined && doors[event.harness][event.kind] === "resume"
-  const after: SessionRecord = {
-    ...presence.record,
-    ...(isResumed && { state: "working" }),
-    continued: isResumed || (presence.record.continued && event.kind !== "stop"),
-  }
-  const record = isRunning ? withReport(context, root.instance(after.agent), after) : after
-  writeSession(root, record)
+  const isResumed = unread !== undefined && door === "resume"
+  const isGreeted = door === "context" && (kind === "start" || before?.greeted !== true)
+  const record = keepRecord(context, presence, kind, { isResumed, isGreeted })
   const digest = await unread?.render()
-  const text = [greeting, digest?.text].filter((part) => part !== undefined).join("\n")
-  print(context, formatAnswer(event, isResumed ? { resume: text } : asContext(event, text)))
-  if (unread === undefined || digest === undefined) return
-  await context.io.flush()
-  unread.confirm(digest.shown)
-  writeSession(root, { ...record, announced: unread.newest })
+  const texts = [isGreeted ? presence.greeting : undefined, digest?.text]
+  const text = texts.filter((part) => part !== undefined).join("\n")
+  return {
+    output: formatAnswer(event, isResumed ? { resume: text } : asContext(event, text)),
+    confirm: () => {
+      if (unread === undefined || digest === undefined) return
+      unread.confirm(digest.shown)
+      writeSession(root, { ...record, announced: unread.newest })
+    },
+  }
+}
+
+/** Writes the record of the session, and passes its state to the daemon. @returns the record */
+function keepRecord(
+  context: Context,
+  { root, record, isRunning }: Presence,
+  kind: HookKind,
+  { isResumed, isGreeted }: { readonly isResumed: boolean; readonly isGreeted: boolean },
+): SessionRecord {
+  const after: SessionRecord = {
+    ...record,
+    ...(isResumed && { state: "working" }),
+    greeted: isGreeted || record.greeted,
+    continued: isResumed || (record.continued && kind !== "stop"),
+  }
+  const reported = isRunning ? withReport(context, root.instance(after.agent), after) : after
+  writeSession(root, reported)
+  return reported
 }
 
 function asContext(event: HookEvent, text = ""): HookAnswer {

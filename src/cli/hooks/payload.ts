@@ -1,3 +1,4 @@
+import { isPlain } from "../../base/plain.js"
 import type { Context } from "../context.js"
 
 /** Bytes of a payload that are read; the results of tools can be long. */
@@ -5,8 +6,13 @@ const maxBytes = 32 * 1024 * 1024
 /** Milliseconds in which the harness has to write all of it. */
 const patienceMs = 2_000
 
-/** Reads the JSON value on standard input; undefined if it is none, is too large or does not end in time. */
-export async function readPayload({ io, clock }: Pick<Context, "io" | "clock">): Promise<unknown> {
+type Payload = Readonly<Record<string, unknown>>
+
+/** Reads the JSON object on standard input; undefined if it is none, is too large or does not end in time. */
+export async function readPayload({
+  io,
+  clock,
+}: Pick<Context, "io" | "clock">): Promise<Payload | undefined> {
   if (io.isInputTerminal) return undefined
   const { input } = io
   const chunks: Buffer[] = []
@@ -31,9 +37,10 @@ export async function readPayload({ io, clock }: Pick<Context, "io" | "clock">):
   return text === undefined ? undefined : parse(text)
 }
 
-function parse(text: string): unknown {
+function parse(text: string): Payload | undefined {
   try {
-    return JSON.parse(text.replace(/^\uFEFF/, "")) as unknown
+    const value: unknown = JSON.parse(text.replace(/^\uFEFF/, ""))
+    return isPlain(value) ? value : undefined
   } catch {
     return undefined
   }

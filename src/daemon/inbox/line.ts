@@ -1,4 +1,5 @@
 import { formatJsonLine } from "../../base/visible-text.js"
+import { isQuiet } from "../../protocol/message-kinds.js"
 import { isVerb, type Verb } from "../../protocol/verbs.js"
 
 /** A line for the inbox, before it has its `seq`. */
@@ -143,4 +144,29 @@ function parseLine(line: Buffer): Readonly<Record<string, unknown>> {
   } catch {
     return {}
   }
+}
+
+const notNews = new Set(["AGENT_JOINED", "AGENT_LEFT", "INBOX_ROTATED"])
+/** Types that are about the agent, whatever their fields say. */
+const forAgent = new Set(["TASK", "TASK_LOST", "INVITE", "REJECTED"])
+
+/** Reports whether a line is news: no join or leave, and no message of a kind that wakes nobody. */
+export function isNews({ type, kind }: Readonly<Record<string, unknown>>): boolean {
+  if (typeof type === "string" && notNews.has(type)) return false
+  return type !== "MSG" || !isQuiet(typeof kind === "string" ? kind : undefined)
+}
+
+/**
+ * Reports whether a line is news meant for its agent: a direct message, a mention, a task, an invitation or a step of a
+ * deal. The replay of earlier messages and the agent's own lines are not.
+ * @param self - the agent's id
+ */
+export function isAddressed(
+  line: Readonly<Record<string, unknown>>,
+  self: string | null | undefined,
+): boolean {
+  const { type, to, mentions, replay, self: isOwn } = line
+  if (replay === true || isOwn === true || typeof type !== "string" || !isNews(line)) return false
+  if (type !== "MSG") return forAgent.has(type) || isVerb(type)
+  return String(to).startsWith("@") || (Array.isArray(mentions) && mentions.includes(self))
 }

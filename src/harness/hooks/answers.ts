@@ -31,12 +31,12 @@ export const doors: Readonly<Record<Harness, Doors>> = {
   claude: asClaude,
   codex: asClaude,
   gemini: asClaude,
-  antigravity: { prompt: "context", stop: "resume" },
+  antigravity: { prompt: "context", "after-tool": "context", stop: "resume" },
   cursor: asClaude,
   copilot: { start: "context", "after-tool": "context", notification: "context", stop: "resume" },
   kimi: { start: "context", prompt: "context" },
   goose: { stop: "resume" },
-  opencode: asClaude,
+  opencode: { prompt: "context", "after-tool": "context", stop: "resume" },
   amp: { prompt: "context", stop: "resume" },
 }
 

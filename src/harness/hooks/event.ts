@@ -84,15 +84,14 @@ const kinds: ReadonlyMap<string, HookKind> = new Map(
 /**
  * Reads an event.
  * @param name - the event as the hook was registered for it, which counts more than what the payload says
- * @param payload - the JSON value on standard input, unvalidated
+ * @param members - the JSON object on standard input, unvalidated
  */
 export function readEvent(
   harness: Harness,
   name: string,
-  payload: unknown,
+  members: Members,
   environment: Environment,
 ): HookEvent {
-  const members = isPlain(payload) ? payload : {}
   const input = inputOf(members)
   const session = sessionOf(harness, members, environment)
   const event = {
@@ -118,6 +117,8 @@ const notificationKeys = ["notification_type", "notificationType", "type"]
 
 function kindOf(harness: Harness, name: string, members: Members): HookKind {
   const kind = kinds.get(plainName(name)) ?? "other"
+  // Antigravity fires it before each call of the model, of which the first answers the prompt.
+  if (kind === "prompt" && Number(members["invocationNum"]) > 1) return "after-tool"
   // Copilot CLI fires it for every call of a tool, whether or not the user is asked.
   if (kind === "needs-user" && harness === "copilot") return "other"
   if (kind !== "notification") return kind
@@ -191,6 +192,7 @@ function inputOf(members: Members): unknown {
 const interrupted = /abort|cancel|interrupt|error|fail/i
 
 function mayContinue(members: Members): boolean {
+  if (members["can_continue"] === false) return false
   if (members["stop_hook_active"] === true || members["stopHookActive"] === true) return false
   if (typeof members["loop_count"] === "number" && members["loop_count"] > 0) return false
   const end = textOf(members, ["status", "terminationReason", "termination_reason", "stopReason"]) ?? ""

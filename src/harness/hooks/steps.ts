@@ -44,7 +44,7 @@ export function recordAfter(
   const { harness, name, kind } = event
   const known = before ?? {
     ...{ session, cwd, started: nowMs, state: "idle" as const, door: {} },
-    ...{ continued: false, background: 0 },
+    ...{ continued: false, greeted: false, background: 0 },
   }
   const background = event.background ?? known.background
   return {
