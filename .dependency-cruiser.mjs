@@ -60,8 +60,7 @@ const mayImportWithin = {
     inbox: ["files"],
     guards: [".", "inbox", "session"],
     outbox: ["files", "delivery", "guards"],
-    delivery: ["files", "inbox", "outbox", "guards", "session", "wake"],
-    wake: ["files", "inbox", "session", "process"],
+    delivery: ["files", "inbox", "outbox", "guards", "session"],
     session: ["files", "inbox", "outbox", "delivery", "guards"],
     deals: ["files", "inbox", "session"],
     process: [".", "files"],
@@ -85,10 +84,11 @@ const mayImportWithin = {
     guards: [".", "output", "relay", "daemon"],
     hooks: [".", "output", "daemon"],
     harness: [".", "input", "output"],
+    doctor: [".", "output", "daemon", "harness"],
     mcp: [".", "input", "output", "relay", "daemon", "deals", "commands"],
     commands: [
       ...[".", "input", "output", "relay", "daemon", "chat", "completion"],
-      ...["receipts", "ratings", "deals", "guards", "hooks", "harness", "mcp"],
+      ...["receipts", "ratings", "deals", "guards", "hooks", "harness", "doctor", "mcp"],
     ],
   },
 }
@@ -97,7 +97,12 @@ const mayImportWithin = {
 const pureFolders = ["protocol", "guards"]
 
 /** Entry points of processes and of the package; everything else must be reachable from them. */
-const entries = ["bin/agentchat.ts", "src/index.ts", "src/harness/host-main.ts", "src/backbone/sql/worker.ts"]
+const entries = [
+  "bin/agentchat.ts",
+  "src/index.ts",
+  "src/daemon/process/host-main.ts",
+  "src/backbone/sql/worker.ts",
+]
 
 const anyOf = (/** @type {readonly string[]} */ names) => `(${names.join("|").replaceAll(".", "\\.")})`
 const inFolders = (/** @type {readonly string[]} */ names) => `^src/${anyOf(names)}/`

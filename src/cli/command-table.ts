@@ -56,6 +56,7 @@ const sections = {
   "Coding harnesses": section({
     install: ["join the coding harnesses that are here", () => import("./commands/install.js")],
     uninstall: ["remove what `install` added", () => import("./commands/uninstall.js")],
+    doctor: ["find out what keeps agents from being reached", () => import("./commands/doctor.js")],
     hook: ["answer an event of a coding harness", () => import("./commands/hook.js")],
   }),
   "For operators": section({

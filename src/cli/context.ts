@@ -37,6 +37,8 @@ export interface System {
   readonly parentPid: () => number
   readonly uid: number
   readonly nodePath: string
+  /** Version of Node, such as `v22.4.0`. */
+  readonly nodeVersion: string
   /** Path of the script that Node runs. */
   readonly scriptPath: string
   /** Directories for sockets, the preferred one first; undefined for a variable that is not set. */

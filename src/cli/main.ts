@@ -139,6 +139,7 @@ function processSystem(): System {
     parentPid: () => process.ppid,
     uid: process.getuid?.() ?? 0,
     nodePath: process.execPath,
+    nodeVersion: process.version,
     scriptPath: process.argv[1] ?? "",
     runtimeDirs: [process.env["XDG_RUNTIME_DIR"], tmpdir(), "/tmp"],
     searchPath: process.env["PATH"] ?? "",

@@ -20,6 +20,7 @@ const readers: ReadonlySet<string> = new Set([
     "wait",
     "watch",
     "whoami",
+    "doctor",
     "listen",
     "connect",
     "receipts",

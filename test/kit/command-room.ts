@@ -99,6 +99,7 @@ export class CommandRoom {
       pid: 1,
       uid: process.getuid?.() ?? 0,
       nodePath: "",
+      nodeVersion: process.version,
       scriptPath: "",
       runtimeDirs: [this.dir],
       onUncaught: () => {},

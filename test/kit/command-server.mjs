@@ -57,6 +57,7 @@ async function run({ argv, cwd, env, input }) {
     pid: process.pid,
     uid: process.getuid?.() ?? 0,
     nodePath: process.execPath,
+    nodeVersion: process.version,
     scriptPath: programPath,
     runtimeDirs: [env["XDG_RUNTIME_DIR"], tmpdir()],
     searchPath: env["PATH"] ?? "",

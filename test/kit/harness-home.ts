@@ -9,6 +9,7 @@ import {
 } from "node:fs"
 import { dirname, join } from "node:path"
 import { type Answer, CommandRoom } from "./command-room.js"
+import { FakeClock } from "./fake-clock.js"
 
 /** A home directory of a user with coding harnesses, and a project. */
 export class HarnessHome {
@@ -18,6 +19,8 @@ export class HarnessHome {
   /** The program that installs, as a path. */
   script = "/opt/agentchat/dist/bin/agentchat.js"
   readonly env: Record<string, string> = { HOME: this.home }
+  clock = new FakeClock()
+  nodeVersion = process.version
   /** `PATH`. */
   searchPath = ""
 
@@ -54,15 +57,16 @@ export class HarnessHome {
   }
 
   run(...args: string[]): Promise<Answer> {
-    const { script, searchPath, env, project } = this
+    const { script, searchPath, env, project, clock, nodeVersion } = this
     const surroundings = {
+      nodeVersion,
       nodePath: "/usr/bin/node",
       scriptPath: script,
       searchPath,
       cwd: project,
       pid: process.pid,
     }
-    return this.#room.run(args, { env, surroundings, columns: 80 })
+    return this.#room.run(args, { env, surroundings, columns: 80, clock })
   }
 
   /** Runs a command that must succeed. */

@@ -68,6 +68,7 @@ function openRelay(args, cwd) {
     pid: process.pid,
     uid,
     nodePath: process.execPath,
+    nodeVersion: process.version,
     scriptPath: programPath,
     runtimeDirs,
     searchPath: "",

@@ -69,7 +69,8 @@ function removeAbandoned(path: string, owner: LockOwner): boolean {
   }
 }
 
-function isAbandoned(path: string, owner: LockOwner): boolean {
+/** Reports whether the process that took a lock is gone. @param owner - the process that asks */
+export function isAbandoned(path: string, owner: LockOwner): boolean {
   const record = readRecord(path)
   if (record !== undefined) {
     if (isSameProcess(record, owner.process)) return true

@@ -54,8 +54,7 @@ export interface DaemonPaths {
   /** Echoes of the sessions that the daemon rang; here while it waits for some. */
   readonly echoes: string
   readonly identity: string
-  /** Shared by all daemons of the directory, as `receipts` is. */
-  readonly sessions: string
+  /** Shared by all daemons of the directory. */
   readonly receipts: string
 }
 
@@ -122,7 +121,6 @@ function instancePaths(dir: string, name: InstanceName, atRoot: (file: string) =
     waits: at("waits"),
     echoes: at("echoes"),
     identity: name === "default" ? atRoot("identity.json") : at("identity.json"),
-    sessions: atRoot("sessions"),
     receipts: atRoot("receipts.jsonl"),
   }
 }

@@ -1,6 +1,5 @@
 import { isPlain } from "../../base/plain.js"
 import type { ChatError } from "../../protocol/errors.js"
-import { type Attention, attentions } from "../../protocol/wake.js"
 import { readStateFile, writeStateFile } from "../files/state-file.js"
 
 /** The presence an agent set last. */
@@ -8,7 +7,6 @@ export interface StoredPresence {
   readonly status: "idle" | "working" | "waiting" | "away"
   readonly activity?: string
   readonly role?: string
-  readonly attention?: Attention
   /** When it was set, milliseconds since the Unix epoch. */
   readonly since: number
 }
@@ -32,8 +30,6 @@ interface State {
   readonly stops: unknown
   /** The agents that names meant first, see `delivery/name-pins.ts`. */
   readonly names: unknown
-  /** Saved state of the bell, see `wake/bell.ts`. */
-  readonly wake: unknown
 }
 
 /**
@@ -82,7 +78,6 @@ function parseState({
   breaker,
   stops,
   names,
-  wake,
 }: Readonly<Record<string, unknown>>): State {
   return {
     presence: isPresence(presence) ? presence : undefined,
@@ -92,7 +87,6 @@ function parseState({
     breaker,
     stops,
     names,
-    wake,
   }
 }
 
@@ -102,11 +96,10 @@ function parseCount(value: unknown): number {
 
 function isPresence(value: unknown): value is StoredPresence {
   if (!isPlain(value)) return false
-  const { status, activity, role, since, attention = "open" } = value
+  const { status, activity, role, since } = value
   return (
     ["idle", "working", "waiting", "away"].includes(String(status)) &&
     [activity, role].every((text) => text === undefined || typeof text === "string") &&
-    (attentions as readonly unknown[]).includes(attention) &&
     typeof since === "number"
   )
 }

@@ -1,6 +1,7 @@
 /** The record of what install wrote, by which uninstall puts every file back. */
 import { rmSync } from "node:fs"
 import { join } from "node:path"
+import { shellWord } from "../../base/command-hint.js"
 import { readIfExists, writeFileAtomic } from "../../base/files.js"
 import { isPlain } from "../../base/plain.js"
 import { ChatError } from "../../protocol/errors.js"
@@ -48,7 +49,7 @@ export function readRecord(places: Pick<Places, "state">): InstallRecord {
       directories: new Set(directories.filter((one): one is string => typeof one === "string")),
     }
   } catch (error) {
-    const hint = `without the file, agentchat uninstall removes what it finds: rm ${path}`
+    const hint = `rm ${shellWord(path)}; entries are found without it, too: agentchat uninstall`
     throw new ChatError("FILE_FAILED", `${path}: is not a record of agentchat install`, {
       hint,
       cause: error,

@@ -126,11 +126,8 @@ export class PeerRelays {
     if (this.#isWriting || this.#isClosed) return
     const { self, clock } = this.#options
     this.#isWriting = true
-    try {
-      await this.#try(() => this.#table.put(self, JSON.stringify({ ts: clock.now() })))
-    } finally {
-      this.#isWriting = false
-    }
+    await this.#try(() => this.#table.put(self, JSON.stringify({ ts: clock.now() })))
+    this.#isWriting = false
   }
 
   #deleteRow(relay: string): Promise<void> {

@@ -269,7 +269,11 @@ describe("entries of a TOML file", () => {
         const longer = `${after}\n# mine\n[zz]\na = 1\n[[hooks]]\nevent = "Start"\ncommand = "say"\n`
         const left = tomlFormat.parse(removeEntries("gemini", tomlFile, longer, undefined)?.text ?? "")
         const expected = tomlFormat.parse(
-          `${stringifyToml({ ...value, zz: { a: 1 }, hooks: [...(value.hooks ?? []), { event: "Start", command: "say" }] })}`,
+          stringifyToml({
+            ...value,
+            zz: { a: 1 },
+            hooks: [...(value.hooks ?? []), { event: "Start", command: "say" }],
+          }),
         )
         expect(left).toEqual(expected)
       }),
@@ -330,9 +334,8 @@ describe("entries of a YAML file", () => {
           yamlFormat.parse(after),
           isFlow ? { collectionStyle: "flow" } : { indent: 4 },
         )
-        const left = (yamlFormat.parse(removeEntries("gemini", yamlFile, anew, undefined)?.text ?? "") ??
-          {}) as object
-        const { extensions, ...rest } = left as { extensions?: object }
+        const left = yamlFormat.parse(removeEntries("gemini", yamlFile, anew, undefined)?.text ?? "")
+        const { extensions, ...rest } = (left ?? {}) as { extensions?: object }
         const { extensions: before, ...others } = value
         expect(rest).toEqual(others)
         expect(extensions ?? {}).toEqual(before ?? {})

@@ -1,0 +1,12 @@
+/** `bad` keeps something from working, `warn` may; `off` says that something is not used here. */
+export type Level = "ok" | "warn" | "bad" | "off"
+
+/** One line of the report. */
+export interface Check {
+  readonly level: Level
+  /** What is checked, in one word. */
+  readonly what: string
+  readonly text: string
+  /** What to do, if possible as a command. */
+  readonly fix?: string
+}
