@@ -60,7 +60,8 @@ const mayImportWithin = {
     inbox: ["files"],
     guards: [".", "inbox", "session"],
     outbox: ["files", "delivery", "guards"],
-    delivery: ["files", "inbox", "outbox", "guards", "session"],
+    delivery: ["files", "inbox", "outbox", "guards", "session", "wake"],
+    wake: ["files", "inbox", "session", "process"],
     session: ["files", "inbox", "outbox", "delivery", "guards"],
     deals: ["files", "inbox", "session"],
     process: [".", "files"],
@@ -97,12 +98,7 @@ const mayImportWithin = {
 const pureFolders = ["protocol", "guards"]
 
 /** Entry points of processes and of the package; everything else must be reachable from them. */
-const entries = [
-  "bin/agentchat.ts",
-  "src/index.ts",
-  "src/daemon/process/host-main.ts",
-  "src/backbone/sql/worker.ts",
-]
+const entries = ["bin/agentchat.ts", "src/index.ts", "src/harness/host-main.ts", "src/backbone/sql/worker.ts"]
 
 const anyOf = (/** @type {readonly string[]} */ names) => `(${names.join("|").replaceAll(".", "\\.")})`
 const inFolders = (/** @type {readonly string[]} */ names) => `^src/${anyOf(names)}/`

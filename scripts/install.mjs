@@ -1,8 +1,10 @@
 // Installs the dependencies unless node_modules already matches package-lock.json. It compares contents, not times,
 // because a checkout changes the times of all files.
+import process from "node:process"
 import { isDeepStrictEqual } from "node:util"
 import { readJson } from "./project.mjs"
 import { fail, requireNode, run, say } from "./run.mjs"
+import { removeShrinkwrap } from "./shrinkwrap.mjs"
 
 /**
  * @typedef {Record<string, string>} Ranges
@@ -12,6 +14,8 @@ import { fail, requireNode, run, say } from "./run.mjs"
  */
 
 requireNode()
+// npm prefers it to package-lock.json. It is left by packing that was killed; packing calls this script too.
+if (!["pack", "publish"].includes(process.env["npm_command"] ?? "")) removeShrinkwrap()
 if (!isInstalled()) install()
 
 function isInstalled() {

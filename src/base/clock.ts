@@ -36,6 +36,34 @@ export const systemClock: Clock = {
   },
 }
 
+/**
+ * Calls `work` again and again, `pauseMs` after it ended. An error of it, which is nobody's to handle, does not end that.
+ * Does not keep the process alive.
+ */
+export function repeat(clock: Clock, pauseMs: number, work: () => void | Promise<void>): Timer {
+  let timer: Timer | undefined
+  let isCancelled = false
+  const next = () => {
+    if (!isCancelled) timer = clock.setTimer(run, pauseMs, { unref: true })
+  }
+  const run = () => {
+    let done: Promise<void> | void = undefined
+    try {
+      done = work()
+    } finally {
+      if (done === undefined) next()
+    }
+    void done?.finally(next)
+  }
+  next()
+  return {
+    cancel: () => {
+      isCancelled = true
+      timer?.cancel()
+    },
+  }
+}
+
 /** Resolves after `delayMs` of `clock`. @param options - as for {@link Clock.setTimer} */
 export function delay(clock: Clock, delayMs: number, options?: { unref?: boolean }): Promise<void> {
   return new Promise((resolve) => clock.setTimer(resolve, delayMs, options))

@@ -41,11 +41,11 @@ export class KeepAlive {
     // Rounded to the period, so that all sessions of a process wake it at the same time.
     this.#wait(periodMs - (this.#clock.monotonic() % periodMs), () => {
       this.#isAnswered = false
-      this.#host.ping()
       this.#wait(answerMs, () => {
         if (this.#isAnswered) this.#watch()
         else this.#host.dead()
       })
+      this.#host.ping()
     })
   }
 

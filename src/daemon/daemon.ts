@@ -30,6 +30,7 @@ import { ReadReceipts } from "./session/read-receipts.js"
 import { RelayMessages } from "./session/relay-messages.js"
 import type { OutboxStatus } from "./status.js"
 import { type DaemonFacts, StatusWriter } from "./status-writer.js"
+import { Bell } from "./wake/bell.js"
 
 /** A daemon is idle once it is online and its status has not changed for this long. */
 const idleMs = 10_000
@@ -51,11 +52,13 @@ export class Daemon {
   readonly #presence: Presence
   readonly #receipts: ReadReceipts
   readonly #cursorProblems: FileProblems
+  readonly #wakeProblems: FileProblems
   readonly #inbox: Inbox
   readonly #tasks: LeasedTasks
   readonly #channels: Channels
   readonly #stops: ActiveStops
   readonly #breaker: CircuitBreaker
+  readonly #bell: Bell
   readonly #acks: AckLog
   readonly #answerEffects: AnswerEffects
   readonly #outbox: Outbox
@@ -88,6 +91,7 @@ export class Daemon {
     const presence = this.#presence
     this.#receipts = new ReadReceipts({ cursors: paths.cursors, bookmarks, memory, clock })
     this.#cursorProblems = new FileProblems(this.#status.reporter("cursors"))
+    this.#wakeProblems = new FileProblems(this.#status.reporter("wake"))
 
     this.#inbox = Inbox.open({
       ...{ paths, clock, log, requireHome: () => host.requireHome() },
@@ -110,11 +114,15 @@ export class Daemon {
     const breaker = new CircuitBreaker(guardContext, stops, options.guards, home)
     this.#breaker = breaker
 
+    this.#bell = this.#openBell(paths, log)
+    const bell = this.#bell
+
     const saveState = () => !this.#isStateChanged || this.#save()
     this.#acks = new AckLog(paths.acks, this.#status.reporter("acks"), saveState)
     const deliveryStatus = new DeliveryStatus(this.#acks, (ids) => this.#confirmNotices(ids), log)
     this.#answerEffects = new AnswerEffects({
-      ...{ deliveryStatus, inbox, tasks, presence, stops, breaker, clock, self, log, isEcho: options.echo },
+      ...{ deliveryStatus, inbox, tasks, presence, stops, breaker, bell, clock, self, log },
+      isEcho: options.echo,
       onStateChanged: () => {
         this.#isStateChanged = true
         this.#publish()
@@ -156,6 +164,7 @@ export class Daemon {
     }
     await closed
     this.#deals?.close()
+    this.#bell.close()
     await this.#inbox.close(isHomeOurs)
     this.#outbox.close(isHomeOurs)
     if (!isHomeOurs) return
@@ -177,6 +186,7 @@ export class Daemon {
     this.#acks.flush()
     this.#deals?.sweep()
     this.#checkReaders()
+    this.#wakeProblems.attempt("echoes", "read", () => this.#bell.sweep())
     this.#save()
     this.#sender.send()
     void this.#channels.retryJoins().then((failures) => this.#onJoined(failures))
@@ -193,6 +203,15 @@ export class Daemon {
     this.#breaker.reset()
     this.#saveNow()
     this.#sender.send()
+  }
+
+  /** Rings the agent's session. @returns how @throws {ChatError} why it cannot be rung */
+  async testWake(): Promise<string> {
+    try {
+      return await this.#bell.test()
+    } finally {
+      this.#publish()
+    }
   }
 
   /** The agent's id; undefined for an ephemeral daemon that never was online. */
@@ -234,6 +253,21 @@ export class Daemon {
     })
   }
 
+  #openBell(paths: DaemonPaths, log: (line: string) => void): Bell {
+    const { clock, findSession } = this.#host
+    const { identity, name, compat } = this.#options
+    return new Bell({
+      ...{ paths, clock, memory: this.#memory, log, identity: compat ? undefined : identity },
+      self: () => this.agentId ?? "",
+      lastSeq: () => this.#inbox.lastSeq,
+      findSession: async () => findSession?.(name),
+      onEcho: () => {
+        this.#checkReaders()
+        this.#publish()
+      },
+    })
+  }
+
   #openDeals(paths: DaemonPaths, log: (line: string) => void): Deals | undefined {
     const { identity, compat } = this.#options
     if (identity === undefined || compat) return undefined
@@ -260,6 +294,7 @@ export class Daemon {
     void this.#presence.resend(connection)
     this.#tasks.attach(connection)
     this.#receipts.attach(connection)
+    this.#bell.attach(connection)
     this.#deals?.attach(connection)
     this.#onJoined(await this.#channels.attach(connection))
     // Lines may be meant for channels, so they are sent once the channels are joined.
@@ -280,6 +315,7 @@ export class Daemon {
     this.#sender.detach()
     this.#tasks.detach()
     this.#receipts.detach()
+    this.#bell.detach()
     this.#deals?.detach()
     this.#channels.detach()
     this.#status.setProblem("channels", undefined)
@@ -306,6 +342,7 @@ export class Daemon {
   #onDurable(batch: DurableBatch): void {
     this.#deals?.onDurable(batch.msgIds)
     this.#receipts.confirm(batch)
+    this.#bell.onDurable()
   }
 
   #onJoined(failures: JoinFailures | undefined): void {
@@ -397,6 +434,7 @@ export class Daemon {
       tasks: this.#tasks.ids,
       guards: this.#stops.list,
       breaker: this.#breaker.usage,
+      wake: this.#bell.status,
       outbox: this.#outboxStatus(),
       inbox: { seq: this.#inbox.lastSeq, lines: this.#inbox.lines, held_bytes: this.#inbox.heldBytes },
     }

@@ -20,6 +20,7 @@ import {
 import { ensureHome } from "./files/home.js"
 import type { RootPaths } from "./files/paths.js"
 import type { Bookmarks } from "./session/bookmarks.js"
+import type { SessionDoors } from "./wake/session-doors.js"
 
 /** A request to start a daemon, as it crosses process boundaries: plain JSON without secrets. */
 export interface DaemonStart {
@@ -63,6 +64,8 @@ export interface DaemonHost {
   readonly pid: number
   /** @throws {ChatError} if another directory, or none, is at the path of the daemon's */
   requireHome(): void
+  /** Finds the sessions of coding harnesses that can be woken; absent if none can. */
+  readonly findSession?: (name: InstanceName) => Promise<SessionDoors | undefined>
   /** Called when the daemon stopped because of an error that no retry fixes. */
   onStopped(name: InstanceName, reason: ChatError): void
 }

@@ -6,6 +6,7 @@ import type { GuardFacts, GuardUsage } from "../protocol/guard-facts.js"
 import type { DaemonPaths } from "./files/paths.js"
 import type { OutboxWait } from "./outbox/limits.js"
 import type { StoredPresence } from "./session/daemon-memory.js"
+import type { WakeStatus } from "./wake/wake-status.js"
 
 /** A problem that keeps a part of the daemon from working; removed from the list once it is fixed. */
 export interface Problem {
@@ -73,6 +74,7 @@ export interface DaemonStatus {
   readonly guards: readonly GuardStop[]
   /** Usage of the daemon's own breaker. */
   readonly breaker: GuardUsage
+  readonly wake: WakeStatus
   readonly outbox: OutboxStatus
   readonly inbox: { readonly seq: number; readonly lines: number; readonly held_bytes: number }
   readonly problems: readonly Problem[]

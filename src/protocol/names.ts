@@ -78,6 +78,12 @@ export function agentIdIn(ref: string): AgentId | undefined {
   return agentIdPattern.test(ref) ? (ref.toLowerCase() as AgentId) : undefined
 }
 
+/** Returns what to do about a name that meant an agent before, and means the agent `now`. */
+export function hintForOtherBearer(name: string, before: string, now: string): string {
+  if (persistentIdPattern.test(before)) return "use an id"
+  return `an agent without a key has a new id in each session: if this is the same one, write to ${now} once, and ${name} means it from then on`
+}
+
 /** Parses the name of an agent. @throws {ChatError} INVALID_NAME, also if it has the form of an agent id */
 export function parseNick(text: string): Nick {
   if (nickPattern.test(text)) return text as Nick

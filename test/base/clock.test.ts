@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest"
-import { systemClock } from "../../src/base/clock.js"
+import { repeat, systemClock } from "../../src/base/clock.js"
+import { FakeClock } from "../kit/fake-clock.js"
+import { collectUncaught } from "../kit/uncaught.js"
 
 const limitMs = 2 ** 31 - 1
 
@@ -36,5 +38,37 @@ it("a timer that never ends does not fire", () => {
   const timer = systemClock.setTimer(fn, Infinity)
   vi.advanceTimersByTime(10 * limitMs)
   expect(fn).not.toHaveBeenCalled()
+  timer.cancel()
+})
+
+it("work is repeated after it has ended, also if it fails, until that is cancelled", async () => {
+  vi.useRealTimers()
+  const clock = new FakeClock()
+  const failure = new TypeError("a fault of the program")
+  const outcomes = [() => {}, () => Promise.reject(failure), () => Promise.resolve(), () => undefined]
+  let calls = 0
+  const timer = repeat(clock, 1_000, () => outcomes[calls++]?.())
+  const pass = async () => {
+    clock.advance(1_000)
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  const uncaught = await collectUncaught(async () => {
+    for (let n = 0; n < 4; n++) await pass()
+  })
+  expect([calls, uncaught]).toEqual([4, [failure]])
+  timer.cancel()
+  await pass()
+  expect([calls, clock.pending]).toEqual([4, []])
+})
+
+it("work that throws is repeated", () => {
+  const clock = new FakeClock()
+  let calls = 0
+  const timer = repeat(clock, 1_000, () => {
+    if (++calls === 1) throw new TypeError("a fault of the program")
+  })
+  expect(() => clock.advance(1_000)).toThrow("a fault")
+  clock.advance(2_000)
+  expect(calls).toBe(3)
   timer.cancel()
 })

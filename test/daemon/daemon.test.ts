@@ -117,7 +117,10 @@ describe("a daemon", { timeout: 60_000 }, () => {
     ReaderCursor.open(daemon.paths, "me").confirm(3)
     daemon.clock.advance(60_000)
     await daemon.start(relay)
-    await until("the other stage", () => receipts().length === 2)
+    await until("the other stage", () => {
+      daemon.sweep()
+      return receipts().length === 2
+    })
     expect(receipts()).toEqual([["bbbbbbbb.1"], ["bbbbbbbb.3"]])
   })
 

@@ -231,6 +231,7 @@ describe("a name that another agent takes", () => {
       id: "m2",
       code: "AMBIGUOUS_NAME",
       candidates: [first.id, second.id],
+      hint: expect.stringContaining(`if this is the same one, write to ${second.id} once`),
     })
     expect((await second.wire.settle()).filter(({ type }) => type === "MSG")).toEqual([])
     alice.write({ to: second.id, content: "three", id: "m3" })

@@ -2,7 +2,7 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync } from "node:fs"
 import { onTestFinished } from "vitest"
 import { Daemon } from "../../src/daemon/daemon.js"
 import { type DaemonPaths, rootPaths } from "../../src/daemon/files/paths.js"
-import type { DaemonOptions } from "../../src/daemon/options.js"
+import type { DaemonHost, DaemonOptions } from "../../src/daemon/options.js"
 import type { DaemonStatus } from "../../src/daemon/status.js"
 import type { Identity } from "../../src/identity/identity-file.js"
 import { type Channel, parseInstanceName, parseNick } from "../../src/protocol/names.js"
@@ -32,7 +32,11 @@ export class DaemonHarness {
   }
 
   /** Starts a daemon on `relay`; it is stopped when the test ends, or the next one starts. */
-  async start(relay: { readonly url: string }, options: Partial<DaemonOptions> = {}): Promise<void> {
+  async start(
+    relay: { readonly url: string },
+    options: Partial<DaemonOptions> = {},
+    host: Pick<DaemonHost, "findSession"> = {},
+  ): Promise<void> {
     await this.stop()
     mkdirSync(this.paths.dir, { recursive: true })
     const daemon = new Daemon(
@@ -47,7 +51,7 @@ export class DaemonHarness {
         echo: false,
         ...options,
       },
-      { clock: this.clock, random: () => 0.5, pid: 1, requireHome: () => {}, onStopped: () => {} },
+      { clock: this.clock, random: () => 0.5, pid: 1, requireHome: () => {}, onStopped: () => {}, ...host },
     )
     this.#daemon = daemon
     onTestFinished(() => daemon.stop())
@@ -62,6 +66,12 @@ export class DaemonHarness {
   /** Does what the host does once a second. */
   sweep(): void {
     this.#daemon?.sweep()
+  }
+
+  /** Rings the agent's session, as `agentchat wake test` does. */
+  testWake(): Promise<string> {
+    if (this.#daemon === undefined) throw new Error("no daemon runs")
+    return this.#daemon.testWake()
   }
 
   /** Resets the circuit breaker, as a person at the terminal does. */

@@ -1,6 +1,6 @@
 import { DiscardPolicy, RetentionPolicy, StorageType } from "@nats-io/jetstream"
 import { headers, nanos } from "@nats-io/transport-node"
-import type { Timer } from "../../base/clock.js"
+import { repeat, type Timer } from "../../base/clock.js"
 import { checkKey, type Row, type RowChange, type Subscription, type Table } from "../backbone.js"
 import { fetch, type StreamMessage, select } from "./consumer.js"
 import { StreamFollower } from "./follower.js"
@@ -36,7 +36,6 @@ export class NatsTable implements Table {
   readonly #followers = new Set<StreamFollower>()
   readonly #tombstones: Tombstone[] = []
   #timer: Timer | undefined
-  #isClosed = false
 
   private constructor(client: NatsClient, bucket: string) {
     this.#client = client
@@ -60,7 +59,7 @@ export class NatsTable implements Table {
       const { isNew } = await table.#ensureBucket()
       if (isNew) client.log(`nats: bucket ${bucket} was lost and is created again`)
     })
-    table.#scheduleSweep()
+    table.#timer = repeat(client.clock, sweepMs, () => table.#sweep())
     return table
   }
 
@@ -143,7 +142,6 @@ export class NatsTable implements Table {
 
   /** Ends all watches. */
   close(): void {
-    this.#isClosed = true
     this.#timer?.cancel()
     for (const follower of this.#followers) follower.close()
   }
@@ -261,11 +259,6 @@ export class NatsTable implements Table {
     this.#tombstones.push({ key, revision, dueMs: this.#client.clock.monotonic() + tombstoneMs })
   }
 
-  #scheduleSweep(): void {
-    if (this.#isClosed) return
-    this.#timer = this.#client.clock.setTimer(() => void this.#sweep(), sweepMs, { unref: true })
-  }
-
   async #sweep(): Promise<void> {
     const nowMs = this.#client.clock.monotonic()
     const due = this.#tombstones.filter(({ dueMs }) => dueMs <= nowMs).slice(0, sweepBatch)
@@ -278,8 +271,6 @@ export class NatsTable implements Table {
       }
     } catch {
       // NATS cannot be reached; the next sweep tries again.
-    } finally {
-      this.#scheduleSweep()
     }
   }
 }

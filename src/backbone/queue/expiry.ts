@@ -85,10 +85,10 @@ export class EndedTasks {
     const oldestTs = this.#clock.now() - retentionMs
     const byAge = [...this.#ends].sort(([, a], [, b]) => a - b)
     const surplus = byAge.length - maxEnded
+    if (byAge.length > 0) this.#scheduleSweep()
     for (const [index, [key, endedTs]] of byAge.entries()) {
       if (index >= surplus && endedTs >= oldestTs) break
       this.#onExpired(key)
     }
-    if (this.#ends.size > 0) this.#scheduleSweep()
   }
 }

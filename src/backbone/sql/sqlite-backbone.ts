@@ -1,4 +1,4 @@
-import type { Clock, Timer } from "../../base/clock.js"
+import { type Clock, repeat, type Timer } from "../../base/clock.js"
 import { ChatError } from "../../protocol/errors.js"
 import {
   type Appended,
@@ -55,7 +55,7 @@ class SqliteBackbone implements Backbone {
   readonly #clock: Clock
   readonly #logs = new Map<string, SqliteLogs>()
   readonly #tables = new Map<string, SqliteTable>()
-  #sweepTimer: Timer | undefined
+  readonly #sweepTimer: Timer
   #probeTimer: Timer | undefined
   #isClosed = false
 
@@ -66,7 +66,9 @@ class SqliteBackbone implements Backbone {
       log(isReachable ? `store ${dir}: can be written again` : `store cannot be written: ${worker.fault}`)
       if (!isReachable) this.#scheduleProbe()
     })
-    this.#scheduleSweep()
+    this.#sweepTimer = repeat(clock, sweepMs, () => {
+      for (const result of this.#sweep()) result.catch(ignoreUnavailable)
+    })
   }
 
   get id(): string {
@@ -100,17 +102,9 @@ class SqliteBackbone implements Backbone {
   async close(): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true
-    this.#sweepTimer?.cancel()
+    this.#sweepTimer.cancel()
     this.#probeTimer?.cancel()
     await this.#worker.close()
-  }
-
-  #scheduleSweep(): void {
-    const sweep = () => {
-      for (const result of this.#sweep()) result.catch(ignoreUnavailable)
-      this.#scheduleSweep()
-    }
-    this.#sweepTimer = this.#clock.setTimer(sweep, sweepMs, { unref: true })
   }
 
   #sweep(): Promise<unknown>[] {
@@ -123,8 +117,8 @@ class SqliteBackbone implements Backbone {
     this.#probeTimer?.cancel()
     const probe = () => {
       this.#worker.ask({ op: "probe", ts: this.#clock.now() }).catch((error: unknown) => {
-        ignoreUnavailable(error)
         this.#scheduleProbe()
+        ignoreUnavailable(error)
       })
     }
     this.#probeTimer = this.#clock.setTimer(probe, probeMs, { unref: true })

@@ -183,12 +183,15 @@ export async function runInForeground(
   choice: DaemonChoice,
   url: string | undefined,
 ): Promise<number> {
-  const { config, clock, system, io } = context
+  const { config, clock, system, io, env } = context
   const start = await daemonStart(context, choice, url)
   const created = newIdentityFile(start)
   const interruption = system.interruption()
   const root = openHome(config.home, config.uid)
-  const host = await openHostProcess({ ...system, root, shared: false, clock, log: (line) => io.err(line) })
+  const { sessionFinder } = await import("../../harness/wake/find-session.js")
+  const findSession = sessionFinder(root, { clock, env, uid: config.uid })
+  const log = (line: string) => io.err(line)
+  const host = await openHostProcess({ ...system, root, shared: false, clock, findSession, log })
   system.onUncaught((error) => host.onUncaught(error))
   const endLog = showLog(context, root.instance(start.name as InstanceName))
   try {

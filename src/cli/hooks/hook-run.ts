@@ -117,14 +117,13 @@ function openVisit(context: Context, event: HookEvent): Visit | string | undefin
   const { system, clock } = context
   if (event.isSubagent || isForeign(context, event)) return undefined
   const process = harnessProcess(system.parentPid())
-  const session = event.session ?? (process && `process ${process.pid} ${process.start_time}`)
+  const { session, cwd = system.cwd } = event
   if (session === undefined) return undefined
-  const { cwd = system.cwd } = event
   const agent = chooseName(context, event.harness, cwd, session)
   const root = findHome(context, event, cwd)
   if (root === undefined) return event.kind === "start" ? howToJoin(agent) : undefined
   const before = readSession(root, session)
-  if (isRepeated(root, event, { session, before }, clock.now())) return undefined
+  if (isNotOurs(root, event, { session, before }, clock.now())) return undefined
   const heir = before ?? predecessor(root, event, process)
   return {
     root,
@@ -160,14 +159,17 @@ function configOf({ config, env }: Context, cwd: string): Config {
   return isNamed ? config : mergeConfig({ json: false, quiet: true, home: undefined }, env, cwd, config.uid)
 }
 
-/** Reports whether the event was handled by another firing, or by the harness to which the session belongs. */
-function isRepeated(
+/**
+ * Reports whether the event was handled by another firing or by the harness to which the session belongs, or is of a
+ * session that has not begun here.
+ */
+function isNotOurs(
   root: RootPaths,
   { harness, kind, firing }: HookEvent,
   { session, before }: { readonly session: string; readonly before: SessionRecord | undefined },
   nowMs: number,
 ): boolean {
-  if (before === undefined && kind === "end") return true
+  if (before === undefined && kind !== "start" && kind !== "prompt") return true
   // Others read the configuration of Claude Code, and it reads none of theirs.
   if (harness === "claude" && before !== undefined && before.harness !== harness) return true
   return !claimFiring(root, session, firing, nowMs)

@@ -13,6 +13,7 @@ import { echoLine, noticeLine, rejectedLine } from "../inbox/message-to-line.js"
 import type { OutboxLine, Rejection } from "../outbox/outbox.js"
 import type { LeasedTasks } from "../session/leased-tasks.js"
 import type { Presence } from "../session/presence.js"
+import type { Bell } from "../wake/bell.js"
 import { recipientOf } from "./acks.js"
 import type { DeliveryStatus } from "./delivery-status.js"
 
@@ -24,6 +25,7 @@ export interface AnswerServices {
   readonly presence: Presence
   readonly stops: ActiveStops
   readonly breaker: CircuitBreaker
+  readonly bell: Pick<Bell, "onAttention" | "setChannel">
   /** True to show the agent's own messages in the inbox. */
   readonly isEcho: boolean
   readonly clock: Clock
@@ -51,7 +53,7 @@ export class AnswerEffects {
 
   /** Handles a line that the relay accepted. */
   accepted(line: OutboxLine, answer: ServerMessage): void {
-    const { tasks, presence, breaker } = this.#services
+    const { tasks, presence, breaker, bell } = this.#services
     const { frame } = line
     breaker.onLineAccepted()
     if (isVerb(answer.type)) {
@@ -67,7 +69,9 @@ export class AnswerEffects {
     if (frame.type === "SET_PRESENCE" && answer.type === "ACK") {
       presence.set(frame, answer.ts)
       tasks.onPresence()
+      bell.onAttention()
     }
+    if (frame.type === "SET_ATTENTION") bell.setChannel(frame.channel, frame.attention)
     this.#services.onStateChanged()
   }
 

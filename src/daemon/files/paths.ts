@@ -54,7 +54,8 @@ export interface DaemonPaths {
   /** Echoes of the sessions that the daemon rang; here while it waits for some. */
   readonly echoes: string
   readonly identity: string
-  /** Shared by all daemons of the directory. */
+  /** Shared by all daemons of the directory, as `receipts` is. */
+  readonly sessions: string
   readonly receipts: string
 }
 
@@ -121,6 +122,7 @@ function instancePaths(dir: string, name: InstanceName, atRoot: (file: string) =
     waits: at("waits"),
     echoes: at("echoes"),
     identity: name === "default" ? atRoot("identity.json") : at("identity.json"),
+    sessions: atRoot("sessions"),
     receipts: atRoot("receipts.jsonl"),
   }
 }

@@ -10,7 +10,7 @@ import { statementMessageId } from "../../proposals/statement.js"
 import { isSpoken } from "../../protocol/client-messages.js"
 import { ChatError, type ErrorCode } from "../../protocol/errors.js"
 import { idUsed } from "../../protocol/message-id.js"
-import { type AgentRef, agentIdIn } from "../../protocol/names.js"
+import { type AgentRef, agentIdIn, hintForOtherBearer } from "../../protocol/names.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Draft } from "../../protocol/statements.js"
 import { isVerb, type Verb } from "../../protocol/verbs.js"
@@ -257,7 +257,7 @@ export class OutboxSender {
       `to: ${frame.to} meant ${asked} before, and means ${answered} now`,
       {
         candidates: [asked, answered],
-        hint: "use an id",
+        hint: hintForOtherBearer(frame.to, asked, answered),
       },
     )
   }

@@ -25,6 +25,7 @@ export type ControlRequest =
   | { readonly op: "stop"; readonly name: string }
   | { readonly op: "restart"; readonly name: string }
   | { readonly op: "reset-guard"; readonly name: string }
+  | { readonly op: "test-wake"; readonly name: string }
 
 const daemonStart = object({
   name: string,
@@ -44,6 +45,7 @@ const requests: Record<ControlRequest["op"], Schema<unknown>> = {
   stop: object({ op: literal("stop"), name: string }),
   restart: object({ op: literal("restart"), name: string }),
   "reset-guard": object({ op: literal("reset-guard"), name: string }),
+  "test-wake": object({ op: literal("test-wake"), name: string }),
 }
 
 /** The reply to a request: success, perhaps with lines for the user, or an error. */

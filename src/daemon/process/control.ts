@@ -104,6 +104,14 @@ export async function resetDaemonGuard(root: RootPaths, name: InstanceName, sign
 }
 
 /**
+ * Lets a daemon ring its agent's session; its status then says what came of it.
+ * @throws {ChatError} why the session cannot be rung; NOT_FOUND when the daemon is not running; UNREACHABLE
+ */
+export async function testDaemonWake(root: RootPaths, name: InstanceName, signals: Signals): Promise<void> {
+  await askDaemon(root, { op: "test-wake", name }, signals)
+}
+
+/**
  * Stops a daemon and starts it as it was started, so that it reads its identity again.
  * @throws {ChatError} NOT_FOUND when it is not running; UNREACHABLE; the error of the start, and it is stopped then
  */
@@ -224,7 +232,7 @@ async function spawnHost(
     import("./control-socket.js"),
   ])
   const log = openLog(root.hostLog)
-  const main = fileURLToPath(new URL("./host-main.js", import.meta.url))
+  const main = fileURLToPath(new URL("../../harness/host-main.js", import.meta.url))
   const child = spawnInBackground(nodePath, [main], ["pipe", log, log, "pipe"])
   closeSync(log)
   const replies = child.stdio[3] as Socket

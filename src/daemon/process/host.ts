@@ -9,7 +9,7 @@ import { asFileProblem, FileProblems, isFileError } from "../files/file-problems
 import { checkOutboxLinks } from "../files/home.js"
 import type { RootPaths } from "../files/paths.js"
 import { describeProcess, type ProcessRecord } from "../files/process-record.js"
-import { type DaemonOptions, type DaemonStart, prepareStart } from "../options.js"
+import { type DaemonHost, type DaemonOptions, type DaemonStart, prepareStart } from "../options.js"
 import { type ControlRequest, controlSocketPath, removeDeadSockets, serveControl } from "./control-socket.js"
 import { type Claim, claimHome, heartbeatMs, type Loss } from "./pid-file.js"
 
@@ -29,6 +29,8 @@ export interface HostEnvironment {
   readonly random: () => number
   readonly pid: number
   readonly uid: number
+  /** As in {@link DaemonHost} */
+  readonly findSession?: DaemonHost["findSession"]
   /** Where the control socket may be created; see {@link controlSocketPath}. */
   readonly runtimeDirs: readonly (string | undefined)[]
   /** Gets what a person should know and no file of a daemon can say. */
@@ -196,6 +198,7 @@ export class Host {
       }
       if (request.op === "stop") await this.#remove(request.name as InstanceName, undefined, true)
       else if (request.op === "restart") await this.#restart(request.name as InstanceName, hosted.start)
+      else if (request.op === "test-wake") await hosted.daemon.testWake()
       else hosted.daemon.resetBreaker()
     }
   }
@@ -217,7 +220,7 @@ export class Host {
   }
 
   async #open(start: DaemonStart, options: DaemonOptions): Promise<void> {
-    const { root, clock, random } = this.#environment
+    const { root, clock, random, findSession } = this.#environment
     const paths = root.instance(options.name)
     checkOutboxLinks(paths)
     const { pid, record } = paths
@@ -232,6 +235,7 @@ export class Host {
     try {
       const daemon = new Daemon(paths, options, {
         ...{ clock, random, pid: this.#process.pid },
+        ...(findSession !== undefined && { findSession }),
         requireHome: () => claim.requireHome(),
         onStopped: (name, reason) => void this.#remove(name, reason, true),
       })

@@ -1,5 +1,6 @@
 import { isPlain } from "../../base/plain.js"
 import type { ChatError } from "../../protocol/errors.js"
+import { type Attention, attentions } from "../../protocol/wake.js"
 import { readStateFile, writeStateFile } from "../files/state-file.js"
 
 /** The presence an agent set last. */
@@ -7,6 +8,7 @@ export interface StoredPresence {
   readonly status: "idle" | "working" | "waiting" | "away"
   readonly activity?: string
   readonly role?: string
+  readonly attention?: Attention
   /** When it was set, milliseconds since the Unix epoch. */
   readonly since: number
 }
@@ -30,6 +32,8 @@ interface State {
   readonly stops: unknown
   /** The agents that names meant first, see `delivery/name-pins.ts`. */
   readonly names: unknown
+  /** Saved state of the bell, see `wake/bell.ts`. */
+  readonly wake: unknown
 }
 
 /**
@@ -78,6 +82,7 @@ function parseState({
   breaker,
   stops,
   names,
+  wake,
 }: Readonly<Record<string, unknown>>): State {
   return {
     presence: isPresence(presence) ? presence : undefined,
@@ -87,6 +92,7 @@ function parseState({
     breaker,
     stops,
     names,
+    wake,
   }
 }
 
@@ -96,10 +102,11 @@ function parseCount(value: unknown): number {
 
 function isPresence(value: unknown): value is StoredPresence {
   if (!isPlain(value)) return false
-  const { status, activity, role, since } = value
+  const { status, activity, role, since, attention = "open" } = value
   return (
     ["idle", "working", "waiting", "away"].includes(String(status)) &&
     [activity, role].every((text) => text === undefined || typeof text === "string") &&
+    (attentions as readonly unknown[]).includes(attention) &&
     typeof since === "number"
   )
 }

@@ -21,7 +21,9 @@ export class Presence {
     if (stored === undefined) return
     // The process that set `working` so long ago probably no longer runs.
     const isStale = stored.status === "working" && clock.now() - stored.since > staleMs
-    const presence = isStale ? ({ status: "idle", since: clock.now() } as const) : stored
+    const { attention } = stored
+    const idle = { status: "idle", since: clock.now(), ...omitUndefined({ attention }) } as const
+    const presence = isStale ? idle : stored
     const newRole = role ?? stored.role
     if (!isStale && newRole === stored.role) return
     memory.note({ presence: { ...presence, ...omitUndefined({ role: newRole }) } })
@@ -36,9 +38,10 @@ export class Presence {
     return this.current?.status === "working"
   }
 
-  /** Stores a presence that the relay accepted. The role stays unless the message changes it. */
-  set({ status, activity, role = this.current?.role }: ClientMessage<"SET_PRESENCE">, ts: number): void {
-    this.#memory.note({ presence: { status, ...omitUndefined({ activity, role }), since: ts } })
+  /** Stores a presence that the relay accepted. Role and attention stay unless the message changes them. */
+  set(message: ClientMessage<"SET_PRESENCE">, ts: number): void {
+    const { status, activity, role = this.current?.role, attention = this.current?.attention } = message
+    this.#memory.note({ presence: { status, ...omitUndefined({ activity, role, attention }), since: ts } })
   }
 
   /** Sets the presence on a new session. Call it before outbox lines are sent, which may change it. */

@@ -1,9 +1,9 @@
-import { statSync } from "node:fs"
 import type { Clock } from "../../base/clock.js"
 import { LruMap } from "../../base/lru-map.js"
 import type { Connection } from "../../client/connection.js"
 import type { ClientFrame } from "../../protocol/client-messages.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
+import { DirectoryChange } from "../files/directory-change.js"
 import type { DurableBatch } from "../inbox/group-commit.js"
 import { readDirectId, readSeq } from "../inbox/line.js"
 import {
@@ -67,12 +67,11 @@ export interface ReadReceiptsOptions {
 export class ReadReceipts {
   readonly #options: ReadReceiptsOptions
   readonly #memory: DaemonMemory
+  readonly #change: DirectoryChange
   /** Direct messages and tasks that are in no context yet by the `seq` of their line, in the order of the inbox. */
   readonly #unread = new LruMap<number, Unread>(maxUnread)
   #sent: SentReceipt[] = []
   #cursors: ReadonlyMap<string, ReaderPosition> | undefined
-  #directoryMtime = ""
-  #isCheckDue = true
   #hasMoved = false
   #isRepeatDue = false
   #session: Pick<Connection, "send" | "welcome"> | undefined
@@ -80,6 +79,7 @@ export class ReadReceipts {
   constructor(options: ReadReceiptsOptions) {
     this.#options = options
     this.#memory = options.memory
+    this.#change = new DirectoryChange(options.cursors)
   }
 
   /** Takes a line that was found in the inbox at startup. */
@@ -129,7 +129,7 @@ export class ReadReceipts {
   checkReaders(): void {
     if (this.#session === undefined) return
     if (this.#isRepeatDue) this.#repeat()
-    if (this.#mayHaveChanged()) this.#readCursors()
+    if (this.#change.isDue) this.#readCursors()
     if (!this.#hasMoved) return
     this.#hasMoved = false
     this.#sendTaken()
@@ -139,17 +139,6 @@ export class ReadReceipts {
   #add(seq: number, id: string): void {
     this.#unread.set(seq, { id, isTaken: false })
     if (seq <= this.#memory.state.retrieved || this.#isTaken(seq)) this.#hasMoved = true
-  }
-
-  #mayHaveChanged(): boolean {
-    const found = statSync(this.#options.cursors, { bigint: true, throwIfNoEntry: false })
-    const mtime = found === undefined ? "" : String(found.mtimeNs)
-    const hasChanged = mtime !== this.#directoryMtime
-    const isDue = hasChanged || this.#isCheckDue
-    // Two changes within the resolution of the file system's clock have the same time, so check once more.
-    this.#isCheckDue = hasChanged
-    this.#directoryMtime = mtime
-    return isDue
   }
 
   #readCursors(): void {
@@ -179,6 +168,19 @@ export class ReadReceipts {
   }
 
   #sendTaken(): void {
+    const { taken, inContext } = this.#newlyTaken()
+    // An empty list is sent too: a reader that took only channel messages was active as well.
+    const pages = taken.length === 0 && inContext.size > 0 ? [] : pagesOf(taken)
+    for (const retrieved of pages) this.#send({ type: "RECEIVED", retrieved })
+    for (const [method, ids] of inContext) {
+      for (const page of pagesOf(ids)) this.#send({ type: "RECEIVED", in_context: page, method })
+    }
+    const furthest = Math.max(0, ...Array.from(this.#cursors?.values() ?? [], ({ seq }) => seq))
+    if (furthest > this.#memory.state.retrieved) this.#memory.note({ retrieved: furthest })
+  }
+
+  /** Returns the ids that readers have taken since the last call, and apart from them those that are in a context. */
+  #newlyTaken(): { taken: string[]; inContext: ReadonlyMap<ContextDoor, string[]> } {
     const taken: string[] = []
     const inContext = new Map<ContextDoor, string[]>()
     for (const [seq, unread] of this.#unread) {
@@ -195,14 +197,7 @@ export class ReadReceipts {
         unread.isTaken = true
       }
     }
-    // An empty list is sent too: a reader that took only channel messages was active as well.
-    const pages = taken.length === 0 && inContext.size > 0 ? [] : pagesOf(taken)
-    for (const retrieved of pages) this.#send({ type: "RECEIVED", retrieved })
-    for (const [method, ids] of inContext) {
-      for (const page of pagesOf(ids)) this.#send({ type: "RECEIVED", in_context: page, method })
-    }
-    const furthest = Math.max(0, ...Array.from(this.#cursors?.values() ?? [], ({ seq }) => seq))
-    if (furthest > this.#memory.state.retrieved) this.#memory.note({ retrieved: furthest })
+    return { taken, inContext }
   }
 
   #repeat(): void {

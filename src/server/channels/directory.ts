@@ -1,6 +1,6 @@
 import { EventEmitter } from "node:events"
 import type { Backbone, LogEntry } from "../../backbone/backbone.js"
-import type { Clock, Timer } from "../../base/clock.js"
+import { type Clock, repeat, type Timer } from "../../base/clock.js"
 import { closestNames } from "../../base/closest-names.js"
 import { ChatError } from "../../protocol/errors.js"
 import { defaultChannels, type Limits } from "../../protocol/limits.js"
@@ -95,7 +95,7 @@ export class ChannelDirectory extends EventEmitter<DirectoryEvents> {
     for (const channel of directory.#channels.values()) channel.expectOthers()
     await logs.subscribe((name, entry) => directory.#onMessage(name, entry))
     await Promise.all(Array.from(directory.#channels.values(), (channel) => directory.loadSeq(channel)))
-    directory.#scheduleSweep()
+    directory.#sweepTimer = repeat(options.clock, sweepMs, () => directory.#ageAll())
     return directory
   }
 
@@ -325,12 +325,8 @@ export class ChannelDirectory extends EventEmitter<DirectoryEvents> {
     channel.publishStored(author, formatStored(entry))
   }
 
-  #scheduleSweep(): void {
-    const sweep = () => {
-      this.#scheduleSweep()
-      for (const channel of this.#channels.values()) this.#age(channel)
-    }
-    this.#sweepTimer = this.#options.clock.setTimer(sweep, sweepMs, { unref: true })
+  #ageAll(): void {
+    for (const channel of this.#channels.values()) this.#age(channel)
   }
 
   #age(channel: Channel): void {

@@ -1,6 +1,6 @@
 import type { Backbone, RowChange, Subscription, Table } from "../../backbone/backbone.js"
 import { tooManyChanges, updateRow } from "../../backbone/update-row.js"
-import type { Clock, Timer } from "../../base/clock.js"
+import { type Clock, repeat, type Timer } from "../../base/clock.js"
 import {
   type Deal,
   dealOf,
@@ -93,7 +93,7 @@ export class DealTable {
   static async open(backbone: Pick<Backbone, "table">, options: DealTableOptions): Promise<DealTable> {
     const deals = new DealTable(await backbone.table("proposal"), options)
     deals.#endWatch = await deals.#table.watch((change) => deals.#index(change))
-    deals.#startTimer()
+    deals.#timer = repeat(options.clock, expiryMs, () => deals.#deleteExpired())
     return deals
   }
 
@@ -260,11 +260,6 @@ export class DealTable {
     }
   }
 
-  #startTimer(): void {
-    if (this.#isClosed) return
-    this.#timer = this.#options.clock.setTimer(() => void this.#deleteExpired(), expiryMs, { unref: true })
-  }
-
   async #deleteExpired(): Promise<void> {
     try {
       for (const { id, revision } of this.#expired()) {
@@ -274,8 +269,6 @@ export class DealTable {
     } catch (error) {
       if (!(error instanceof ChatError)) throw error
       this.#options.log(`closed proposals cannot be deleted now: ${error.message}`)
-    } finally {
-      this.#startTimer()
     }
   }
 

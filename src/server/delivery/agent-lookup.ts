@@ -2,7 +2,13 @@ import { closestNames } from "../../base/closest-names.js"
 import { omitUndefined } from "../../base/plain.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { RotationClaim } from "../../protocol/message-fields.js"
-import { type AgentId, type AgentRef, agentIdIn, persistentIdPattern } from "../../protocol/names.js"
+import {
+  type AgentId,
+  type AgentRef,
+  agentIdIn,
+  hintForOtherBearer,
+  persistentIdPattern,
+} from "../../protocol/names.js"
 import type { Roster } from "../roster/roster.js"
 
 /** Milliseconds after its last sign of life for which a name still means the agent with a key that has it. */
@@ -49,7 +55,8 @@ export function resolveAgent(ref: AgentRef, roster: Roster, field = "to", meant?
   }
   const before = meant && roster.currentId(meant.toLowerCase() as AgentId)
   if (before !== undefined && !ids.includes(before)) {
-    throw ambiguous(`${field}: ${ref} meant ${before} before, and means ${first} now`, [before, ...ids])
+    const message = `${field}: ${ref} meant ${before} before, and means ${first} now`
+    throw ambiguous(message, [before, ...ids], hintForOtherBearer(ref, before, first))
   }
   if (before === undefined && others.length > 0) {
     throw ambiguous(`${field}: ${ids.length} agents have the name ${ref}`, ids)
@@ -62,11 +69,8 @@ function requireLive(id: AgentId, roster: Roster, field: string): AgentId {
   throw new ChatError("AGENT_NOT_FOUND", `${field}: ${id} has ended: its key was revoked`)
 }
 
-function ambiguous(message: string, ids: readonly AgentId[]): ChatError {
-  return new ChatError("AMBIGUOUS_NAME", message, {
-    candidates: ids.slice(0, candidateIds),
-    hint: "use an id",
-  })
+function ambiguous(message: string, ids: readonly AgentId[], hint = "use an id"): ChatError {
+  return new ChatError("AMBIGUOUS_NAME", message, { candidates: ids.slice(0, candidateIds), hint })
 }
 
 function notFound(ref: AgentRef, field: string, candidates?: () => readonly string[]): ChatError {

@@ -1,6 +1,6 @@
 import { EventEmitter } from "node:events"
 import type { Appended, Backbone, LogEntry, Logs, Retention } from "../../backbone/backbone.js"
-import { type Clock, delay, type Timer } from "../../base/clock.js"
+import { type Clock, delay, repeat, type Timer } from "../../base/clock.js"
 import { KeyedMutex } from "../../base/keyed-mutex.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { Limits } from "../../protocol/limits.js"
@@ -67,7 +67,6 @@ export class Mailboxes extends EventEmitter<MailboxesEvents> {
   readonly #trims = new Map<string, number>()
   #waitingNotices = 0
   #countTimer: Timer | undefined
-  #isClosed = false
 
   private constructor(
     backbone: Backbone,
@@ -101,29 +100,24 @@ export class Mailboxes extends EventEmitter<MailboxesEvents> {
     shares.noteTotal(await logs.size())
     const mailboxes = new Mailboxes(backbone, logs, shares, options)
     await logs.subscribe((entry) => mailboxes.#onEntry(entry))
-    mailboxes.#scheduleCount()
+    mailboxes.#countTimer = repeat(mailboxes.#clock, countMs, () => mailboxes.#count())
     return mailboxes
   }
 
-  /** Counts again from time to time what the store has: entries expire, and other relays add and remove some. */
-  #scheduleCount(): void {
-    const count = async () => {
-      try {
-        for (const key of this.#shares.keys()) {
-          if (!this.#open.has(key)) this.#shares.noteCount(key, (await this.#logs.stat(key)).count)
-        }
-        this.#shares.noteTotal(await this.#logs.size())
-      } catch (error) {
-        if (!(error instanceof ChatError)) throw error
+  /** Counts again what the store has: entries expire, and other relays add and remove some. */
+  async #count(): Promise<void> {
+    try {
+      for (const key of this.#shares.keys()) {
+        if (!this.#open.has(key)) this.#shares.noteCount(key, (await this.#logs.stat(key)).count)
       }
-      this.#scheduleCount()
+      this.#shares.noteTotal(await this.#logs.size())
+    } catch (error) {
+      if (!(error instanceof ChatError)) throw error
     }
-    if (!this.#isClosed) this.#countTimer = this.#clock.setTimer(() => void count(), countMs, { unref: true })
   }
 
   /** Stops counting. */
   stop(): void {
-    this.#isClosed = true
     this.#countTimer?.cancel()
   }
 

@@ -135,9 +135,12 @@ export class GuardStore extends EventEmitter<GuardStoreEvents> {
     if (makeState === undefined) return
     this.#makeState = undefined
     this.#writing = this.#put(makeState)
-    await this.#writing
-    this.#writing = undefined
-    this.#startTimer()
+    try {
+      await this.#writing
+    } finally {
+      this.#writing = undefined
+      this.#startTimer()
+    }
   }
 
   async #put(makeState: () => string): Promise<void> {
@@ -146,10 +149,10 @@ export class GuardStore extends EventEmitter<GuardStoreEvents> {
       if (this.#isShared) await this.#putStops()
       this.#isFailing = false
     } catch (error) {
+      this.#makeState ??= makeState
       if (!(error instanceof ChatError)) throw error
       if (!this.#isFailing) this.#options.log(`guard: the state cannot be saved now: ${error.message}`)
       this.#isFailing = true
-      this.#makeState ??= makeState
     }
   }
 

@@ -126,8 +126,11 @@ export class PeerRelays {
     if (this.#isWriting || this.#isClosed) return
     const { self, clock } = this.#options
     this.#isWriting = true
-    await this.#try(() => this.#table.put(self, JSON.stringify({ ts: clock.now() })))
-    this.#isWriting = false
+    try {
+      await this.#try(() => this.#table.put(self, JSON.stringify({ ts: clock.now() })))
+    } finally {
+      this.#isWriting = false
+    }
   }
 
   #deleteRow(relay: string): Promise<void> {

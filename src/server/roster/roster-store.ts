@@ -103,27 +103,25 @@ export class RosterStore {
       if (this.#writing.size >= maxWrites) return
       if (this.#writing.has(id)) continue
       this.#queued.delete(id)
-      const writing = this.#write(id, write).then((isWritten) => {
+      const writing = this.#write(id, write).finally(() => {
         this.#writing.delete(id)
-        if (this.#queued.size > 0) this.#schedule(isWritten ? gatherMs : retryMs)
+        if (this.#queued.size > 0) this.#schedule(this.#isFailing ? retryMs : gatherMs)
       })
       this.#writing.set(id, writing)
     }
   }
 
-  async #write(id: AgentId, write: Write): Promise<boolean> {
+  async #write(id: AgentId, write: Write): Promise<void> {
     const key = id.slice(1)
     try {
       if (write === null) await this.#table.delete(key)
       else await this.#table.put(key, formatRecord(write))
       this.#isFailing = false
-      return true
     } catch (error) {
       if (!(error instanceof ChatError)) throw error
       if (!this.#isFailing) this.#log(`roster: cannot be written: ${error.message}`)
       this.#isFailing = true
       if (!this.#queued.has(id)) this.#queued.set(id, write)
-      return false
     }
   }
 }

@@ -108,7 +108,7 @@ export class DelayLine {
       const handled = this.#options.pass(first.message)
       if (handled === undefined) continue
       this.#isHandling = true
-      void handled.then(() => {
+      void handled.finally(() => {
         this.#isHandling = false
         this.#passDue()
       })

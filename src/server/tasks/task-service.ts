@@ -1,6 +1,6 @@
 import type { Backbone, Logs } from "../../backbone/backbone.js"
 import { Queue, type QueuedTask } from "../../backbone/queue/queue.js"
-import type { Clock, Timer } from "../../base/clock.js"
+import { type Clock, repeat, type Timer } from "../../base/clock.js"
 import { LruMap } from "../../base/lru-map.js"
 import type { ClientMessage } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
@@ -74,7 +74,6 @@ export class TaskService {
   readonly #gone = new WeakSet<Agent>()
   readonly #log: (line: string) => void
   #sweepTimer: Timer | undefined
-  #isClosed = false
 
   private constructor(
     queue: Queue,
@@ -95,7 +94,7 @@ export class TaskService {
     this.#answers = new TaskAnswers({ queue, delivery, guards, log })
     this.#origins = new LruMap(limits.tasks)
     this.#log = log
-    this.#scheduleSweep()
+    this.#sweepTimer = repeat(this.#clock, sweepMs, () => this.#endOld())
     queue.listen({
       onAvailable: (task) => this.#assigner.add(task),
       onClaimed: (task, worker) => this.#noteClaim(task, worker as AgentId),
@@ -129,7 +128,6 @@ export class TaskService {
 
   /** Stops assigning tasks; those in the store stay there. */
   close(): void {
-    this.#isClosed = true
     this.#sweepTimer?.cancel()
     this.#assigner.close()
     this.#queue.close()
@@ -375,15 +373,10 @@ export class TaskService {
     }
   }
 
-  #scheduleSweep(): void {
-    const sweep = () => {
-      if (this.#isClosed) return
-      const oldestTs = this.#clock.now() - this.#limits.taskMs
-      const reason = `not finished within ${Math.round(this.#limits.taskMs / 86_400_000)} days`
-      for (const task of this.#queue.all()) if (task.pushedTs <= oldestTs) void this.#end(task, reason)
-      this.#scheduleSweep()
-    }
-    this.#sweepTimer = this.#clock.setTimer(sweep, sweepMs, { unref: true })
+  #endOld(): void {
+    const oldestTs = this.#clock.now() - this.#limits.taskMs
+    const reason = `not finished within ${Math.round(this.#limits.taskMs / 86_400_000)} days`
+    for (const task of this.#queue.all()) if (task.pushedTs <= oldestTs) void this.#end(task, reason)
   }
 
   /** Makes the error of a request for a task that is not the requester's. */

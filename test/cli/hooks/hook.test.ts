@@ -157,6 +157,22 @@ describe("a hook", () => {
     expect(readdirSync(room.dir)).toEqual([])
   })
 
+  it.each([
+    ["a payload without a session", "SessionStart", { source: "startup" }],
+    ["a payload that is no JSON", "SessionStart", "garbage"],
+    ["an empty payload", "SessionStart", ""],
+    ["the end of a turn of an unknown session", "Stop", { session_id: "new", stop_hook_active: false }],
+    ["a tool of an unknown session", "PostToolUse", { session_id: "new", tool_name: "Bash" }],
+    ["an unknown event of an unknown session", "SomethingNew", { session_id: "new" }],
+  ])("starts nothing for %s, and leaves no record", async (_, name, payload) => {
+    const room = new HookRoom()
+    await room.daemon("other")
+    const system = { parentPid: () => process.pid, nodePath: "/nowhere/node" }
+    const { status, out, err } = await room.hook("claude", name, payload, { system })
+    expect({ status, out: out.trim(), err }).toEqual({ status: 0, out: "{}", err: "" })
+    expect(readdirSync(room.home).sort()).toEqual(["daemons"])
+  })
+
   it("uses the home of the session's directory, not that of its own", async () => {
     const room = new HookRoom()
     const start = { session_id: "s", cwd: "/CWD", source: "startup" }

@@ -4,9 +4,10 @@ import { openMemoryBackbone } from "../../../src/backbone/memory/memory-backbone
 import { GuardStore } from "../../../src/server/guards/guard-store.js"
 import { FakeClock } from "../../kit/fake-clock.js"
 import { lateTable } from "../../kit/late-table.js"
+import { collectUncaught } from "../../kit/uncaught.js"
 
 /** One relay's store of guards over a table that others share, and the stops it was asked to lift. */
-async function open(table: Table) {
+async function open(table: Table, clock = new FakeClock()) {
   const lifted: (string | undefined)[] = []
   const backbone = {
     kind: "nats",
@@ -14,7 +15,7 @@ async function open(table: Table) {
     table: () => Promise.resolve(table),
   } as unknown as Backbone
   const store = await GuardStore.open(backbone, {
-    clock: new FakeClock(),
+    clock,
     log: () => {},
   })
   store.on("reset", (scope) => void lifted.push(scope))
@@ -50,4 +51,26 @@ it("reads what a relay wrote that reports only the last one", async () => {
   expect(lifted).toEqual(["#a", "#b", "#c"])
   await store.spreadReset("own", "#d")
   expect(JSON.parse((await table.get("reset"))?.value ?? "")).toMatchObject({ id: "own", scope: "#d" })
+})
+
+it("goes on writing after an error that nobody expects, and writes what that one left", async () => {
+  const memory = await openMemoryBackbone({ clock: new FakeClock() })
+  const table = await memory.table("guard")
+  const clock = new FakeClock()
+  const { store } = await open(table, clock)
+  const failure = new TypeError("a fault of the program")
+  let isFaulty = true
+  const makeState = () => {
+    if (isFaulty) throw failure
+    return "{}"
+  }
+  store.touch(makeState, () => [])
+  const pass = async () => {
+    clock.advance(3_000)
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  expect(await collectUncaught(pass)).toEqual([failure])
+  isFaulty = false
+  await pass()
+  expect((await table.get("state"))?.value).toBe("{}")
 })

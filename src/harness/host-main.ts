@@ -4,12 +4,13 @@
  */
 import { closeSync, readFileSync, writeSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { systemClock } from "../../base/clock.js"
-import { EventLog } from "../files/append-log.js"
-import { openHome } from "../files/home.js"
-import type { DaemonStart } from "../options.js"
-import { type ControlReply, replyOf } from "./control-socket.js"
-import { openHostProcess } from "./host.js"
+import { systemClock } from "../base/clock.js"
+import { EventLog } from "../daemon/files/append-log.js"
+import { openHome } from "../daemon/files/home.js"
+import type { DaemonStart } from "../daemon/options.js"
+import { type ControlReply, replyOf } from "../daemon/process/control-socket.js"
+import { openHostProcess } from "../daemon/process/host.js"
+import { sessionFinder } from "./wake/find-session.js"
 
 /** Lines of the log that the reply repeats. */
 const maxNotices = 10
@@ -35,6 +36,7 @@ async function main(): Promise<number> {
     random: () => Math.random(),
     pid: process.pid,
     uid,
+    findSession: sessionFinder(root, { clock: systemClock, env: process.env, uid }),
     runtimeDirs: [process.env["XDG_RUNTIME_DIR"], tmpdir(), "/tmp"],
     log: (line) => {
       if (notices.length < maxNotices) notices.push(line)
