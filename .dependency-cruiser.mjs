@@ -53,6 +53,7 @@ const mayImportWithin = {
     guards: [".", "delivery", "tasks"],
     tasks: ["wire", "sessions", "delivery", "guards"],
     deals: ["sessions", "roster", "delivery", "guards"],
+    claims: ["sessions", "roster"],
     handlers: [".", "wire", "sessions", "roster", "channels", "delivery", "guards"],
   },
   daemon: {
@@ -64,6 +65,7 @@ const mayImportWithin = {
     wake: ["files", "inbox", "session", "process"],
     session: ["files", "inbox", "outbox", "delivery", "guards"],
     deals: ["files", "inbox", "session"],
+    claims: ["files"],
     process: [".", "files"],
   },
   harness: {

@@ -11,7 +11,7 @@ export interface HintOptions {
 export const hintedOptions = {
   name: words(
     "daemon send ask reply inbox wait watch whoami mcp task propose accept reject complete dispute proposals receipts ratings",
-    "status guard presence pending channels agents create join leave invite identity kick ban mute history audit",
+    "status guard claim release claims presence pending channels agents create join leave invite identity kick ban mute history audit",
   ),
   identity: words(
     "daemon send ask task propose accept reject complete dispute proposals receipts ratings listen connect",

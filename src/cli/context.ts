@@ -1,5 +1,6 @@
 import type { Readable, Writable } from "node:stream"
 import type { Clock } from "../base/clock.js"
+import type { ContextDoor } from "../daemon/inbox/reader-cursor.js"
 import type { CommandOutline } from "./completion/outline.js"
 import type { Config, Environment } from "./config.js"
 
@@ -68,6 +69,8 @@ export interface Context {
   /** Variables of other programs, such as `HOME`; those of this program are merged into `config`. */
   readonly env: Environment
   readonly system: System
+  /** What puts the lines that a command prints into the context of a model, if it is known to. */
+  readonly contextDoor?: ContextDoor
   /** Lists all commands with their options. Loads every command. */
   readonly outline: () => Promise<readonly CommandOutline[]>
 }

@@ -29,7 +29,7 @@ const readers: ReadonlySet<string> = new Set([
     "status",
     "pending",
   ],
-  ...["channels", "agents", "store", "completion", "version", "hook", "schema", "mcp"],
+  ...["channels", "agents", "store", "completion", "version", "hook", "schema", "mcp", "claims"],
 ])
 
 /**

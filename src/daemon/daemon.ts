@@ -1,8 +1,12 @@
 import type { Connection } from "../client/connection.js"
 import { ReconnectingSession } from "../client/session.js"
+import { signClaim } from "../identity/claim-signature.js"
+import { defaultClaimSeconds } from "../protocol/claims.js"
+import type { ClientMessage } from "../protocol/client-messages.js"
 import type { ChatError } from "../protocol/errors.js"
 import type { ServerMessage, ServerType } from "../protocol/server-messages.js"
 import { isVerb, type Verb } from "../protocol/verbs.js"
+import { ClaimMirror } from "./claims/claim-mirror.js"
 import { Deals, refuseDraft } from "./deals/deals.js"
 import { AckLog } from "./delivery/acks.js"
 import { AnswerEffects } from "./delivery/answer-effects.js"
@@ -66,6 +70,7 @@ export class Daemon {
   readonly #messages: RelayMessages
   /** Undefined for an ephemeral daemon and with `compat`. */
   readonly #deals: Deals | undefined
+  readonly #claims: ClaimMirror
   /** Set when an accepted line changed the state, until that is saved. */
   #isStateChanged = false
 
@@ -139,6 +144,7 @@ export class Daemon {
     const services = { channels, deliveryStatus, tasks, stops, breaker, sender, inbox, log }
     this.#messages = new RelayMessages({ ...services, isCompat: options.compat })
     this.#deals = this.#openDeals(paths, log)
+    this.#claims = new ClaimMirror(paths, this.#status.reporter("claims"))
   }
 
   /** Connects, and stays connected until {@link stop}. */
@@ -185,6 +191,7 @@ export class Daemon {
     this.#outbox.sweep()
     this.#acks.flush()
     this.#deals?.sweep()
+    this.#claims.sweep()
     this.#checkReaders()
     this.#wakeProblems.attempt("echoes", "read", () => this.#bell.sweep())
     this.#save()
@@ -247,6 +254,7 @@ export class Daemon {
       names: new NamePins(this.#memory),
       signer: {
         sign: (draft, key) => this.#deals?.sign(draft, key) ?? refuseDraft(),
+        signClaim: (frame) => this.#signClaim(frame),
         markStale: (proposalId) => this.#deals?.markStale(proposalId),
       },
       onUnavailable: this.#status.reporter("relay"),
@@ -284,6 +292,15 @@ export class Daemon {
     })
   }
 
+  /** Signs a claim for the relay of this session. Without a key it stays as it is, and the relay refuses it. */
+  #signClaim(frame: ClientMessage<"CLAIM_PATHS">): ClientMessage<"CLAIM_PATHS"> {
+    const { identity } = this.#options
+    const aud = this.#session.connection?.welcome.server_id
+    if (identity === undefined || aud === undefined) return frame
+    const claim = { ...frame, seconds: frame.seconds ?? defaultClaimSeconds, ts: this.#host.clock.now() }
+    return { ...claim, sig: signClaim({ ...claim, aud }, identity.keyPair) }
+  }
+
   async #onOnline(connection: Connection): Promise<void> {
     const { welcome } = connection
     this.#log.write(`online: ${welcome.agent_id} on ${welcome.server} (${welcome.server_id})`)
@@ -296,6 +313,7 @@ export class Daemon {
     this.#receipts.attach(connection)
     this.#bell.attach(connection)
     this.#deals?.attach(connection)
+    void this.#claims.attach(connection)
     this.#onJoined(await this.#channels.attach(connection))
     // Lines may be meant for channels, so they are sent once the channels are joined.
     if (this.#session.connection !== connection) return
@@ -317,6 +335,7 @@ export class Daemon {
     this.#receipts.detach()
     this.#bell.detach()
     this.#deals?.detach()
+    this.#claims.detach()
     this.#channels.detach()
     this.#status.setProblem("channels", undefined)
     this.#status.setReason(reason)
@@ -324,6 +343,7 @@ export class Daemon {
   }
 
   #receive(message: ServerMessage): void {
+    if (message.type === "CLAIMS_CHANGED") this.#claims.receive(message)
     if (isVerb(message.type)) this.#deals?.receive(message as ServerMessage<Verb>)
     else if (this.#session.connection !== undefined) {
       this.#messages.receive(message, this.#session.connection.welcome)

@@ -1,4 +1,5 @@
 import { parseDuration } from "../base/duration.js"
+import { claimFields, claimPath, maxPaths, repositoryName } from "./claims.js"
 import { waitMs } from "./guard-facts.js"
 import { descriptionLength, instructionsLength } from "./limits.js"
 import {
@@ -292,6 +293,28 @@ export const clientMessages = {
     outbox: true,
     summary: "asks what is waiting for this agent, for another agent, or for a role",
     fields: { target: optional(recipient) },
+  },
+  CLAIM_PATHS: {
+    needs: "session",
+    answer: "CLAIMS",
+    outbox: true,
+    summary:
+      "claims files of a repository for a time, signed: all paths, or none if another agent has one of them",
+    fields: claimFields,
+  },
+  RELEASE_PATHS: {
+    needs: "session",
+    answer: "ACK",
+    outbox: true,
+    summary: "ends own claims: of these paths, or all of them in the repository, or everywhere",
+    fields: { repo: optional(repositoryName), paths: optional(list(claimPath, maxPaths)) },
+  },
+  LIST_CLAIMS: {
+    needs: "session",
+    answer: "CLAIMS",
+    outbox: true,
+    summary: "lists the claims of a repository, or all; on request also tells of every later change",
+    fields: { repo: optional(repositoryName), follow: optional(boolean) },
   },
   CLAIM: {
     needs: "session",

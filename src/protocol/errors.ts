@@ -18,6 +18,7 @@ const relayErrors = {
   RATE_LIMITED: { exit: 6, retry: true, summary: "too fast; wait for retry_after_ms" },
   MAILBOX_FULL: { exit: 1, retry: true, summary: "the mailbox of the recipient is full" },
   LIMIT_REACHED: { exit: 1, retry: true, summary: "a limit of the relay is reached" },
+  CLAIMED: { exit: 1, retry: false, summary: "another agent has claimed one of the paths" },
   TASK_NOT_FOUND: { exit: 3, retry: false, summary: "no such task is waiting, or it is done" },
   LEASE_LOST: { exit: 1, retry: false, summary: "the task is not yours, or no longer yours" },
   PROPOSAL_NOT_FOUND: { exit: 3, retry: false, summary: "no such proposal, or you are not a party" },

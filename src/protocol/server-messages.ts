@@ -1,3 +1,4 @@
+import { claimEntry } from "./claims.js"
 import { guardFacts, guardUsage, waitMs } from "./guard-facts.js"
 import {
   type AgentCard,
@@ -59,6 +60,8 @@ const rosterEntry = {
   attention: optional(string),
   /** The last proof that it could be woken, signed by its key; absent once it has expired. */
   wakeable: optional(wakeLease),
+  /** Its claims of files. */
+  claims: optional(list(claimEntry)),
   card: optional(anyObject<AgentCard>()),
   /** did:key of a persistent identity; only if one agent was asked for. */
   did: optional(string),
@@ -266,6 +269,8 @@ export const serverMessages = {
       duplicate: optional(boolean),
       /** Scopes that RESET_GUARD lifted. */
       lifted: optional(list(string)),
+      /** Paths that RELEASE_PATHS released. */
+      released: optional(list(string)),
     },
   },
   CHANNELS: {
@@ -278,6 +283,15 @@ export const serverMessages = {
     inbox: "unchanged",
     event: "channel_changed",
     fields: { channel, by: agentRef, settings: channelSettings, ts: time },
+  },
+  CLAIMS: {
+    summary: "the claims you asked for, or yours",
+    inbox: "if asked",
+    fields: { re, list: list(claimEntry) },
+  },
+  CLAIMS_CHANGED: {
+    summary: "the claims of a repository, after a change",
+    fields: { repo: string, list: list(claimEntry) },
   },
   TASK: {
     summary: "work for your role, yours until the lease ends",

@@ -2,6 +2,7 @@ import { type ClientHandlers, type ClientMessage, clientMessages } from "../prot
 import { ChatError } from "../protocol/errors.js"
 import { type Members, parseClientMessage } from "../protocol/parse-message.js"
 import { channelHandlers, channelTextHandlers } from "./handlers/channels.js"
+import { claimHandlers } from "./handlers/claims.js"
 import { guardHandlers } from "./handlers/guards.js"
 import { identityHandlers } from "./handlers/identity.js"
 import { mailHandlers } from "./handlers/mail.js"
@@ -40,6 +41,7 @@ export class Dispatcher {
       ...mailHandlers(services, settings),
       ...presenceHandlers(services, settings),
       ...taskHandlers(services, settings),
+      ...claimHandlers(services, settings),
       ...proposalHandlers(services),
       ...guardHandlers(services, settings),
       ...moderationHandlers(services, settings),

@@ -9,6 +9,7 @@ import { isVerb, type Verb } from "../protocol/verbs.js"
 import { Bookmarks } from "./channels/bookmarks.js"
 import { ChannelDirectory } from "./channels/directory.js"
 import { Membership } from "./channels/membership.js"
+import { ClaimService } from "./claims/claim-service.js"
 import { countRepeats } from "./counted-log.js"
 import { DealService, guardStepOf } from "./deals/deal-service.js"
 import { DirectDelivery, RelayBus } from "./delivery/direct-delivery.js"
@@ -86,6 +87,8 @@ export async function openServices(settings: RelaySettings, backbone: Backbone) 
     ...{ limits, clock, log, mailboxes, guards },
   })
 
+  const claims = await ClaimService.open(backbone, { roster, limits, clock, log })
+
   const services = {
     ...{
       backbone,
@@ -99,7 +102,7 @@ export async function openServices(settings: RelaySettings, backbone: Backbone) 
       mailboxes,
       direct,
     },
-    ...{ moderation, bookmarks, channels, membership, router, guards, tasks, deals, makeMemory },
+    ...{ moderation, bookmarks, channels, membership, router, guards, tasks, deals, claims, makeMemory },
     /** Takes a line that somebody else may cause again and again. */
     warn: log,
   }
@@ -139,7 +142,7 @@ function makeRoom({
 /** Subscribes services to the events of those they are not built on. */
 function connectEvents(services: Services, { clock, log, operators }: RelaySettings): void {
   const { backbone, writes, sessions, rosterSync, endedKeys, knownAgents, mailboxes } = services
-  const { bookmarks, channels, membership, guards, tasks, roster, direct } = services
+  const { bookmarks, channels, membership, guards, tasks, roster, direct, claims } = services
 
   guards.on("notice", (to, notice) => sendGuardNotice(to, notice, { channels, roster, direct }))
   sessions.on("opened", (session) => {
@@ -151,6 +154,7 @@ function connectEvents(services: Services, { clock, log, operators }: RelaySetti
   sessions.on("closed", (session) => {
     const { agent } = session
     membership.onClosed(session)
+    claims.unfollow(session)
     tasks.leave(agent)
     if (agent.isPersistent) {
       mailboxes.close(agent)
@@ -220,6 +224,7 @@ export async function closeServices({
   channels,
   tasks,
   deals,
+  claims,
   mailboxes,
   guards,
   rosterSync,
@@ -229,6 +234,7 @@ export async function closeServices({
   channels.close()
   tasks.close()
   deals.close()
+  claims.close()
   mailboxes.stop()
   await guards.close()
   await rosterSync.close()

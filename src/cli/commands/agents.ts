@@ -1,5 +1,6 @@
 import { omitUndefined } from "../../base/plain.js"
 import { formatForTerminal } from "../../base/visible-text.js"
+import { claimedPaths } from "../../protocol/claims.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { RosterEntry } from "../../protocol/server-messages.js"
 import { defineCommand, flag, optional, value } from "../command.js"
@@ -20,6 +21,7 @@ const headings = [
   { optional: "DAEMON" },
   { optional: "READ" },
   { optional: "ANSWERED" },
+  { optional: "CLAIMS" },
   { text: "ACTIVITY" },
 ]
 
@@ -94,5 +96,11 @@ function rowOf(entry: RosterEntry, nowMs: number): string[] {
     formatAge(ts, nowMs).replace(" ago", ""),
   )
   const state = stale === true ? `${status} (stale)` : status
-  return [id, name, state, role, ...ages, activity].map(formatForTerminal)
+  return [id, name, state, role, ...ages, shownClaims(entry), activity].map(formatForTerminal)
+}
+
+/** Returns the first path that an agent has claimed, and how many more there are. */
+function shownClaims({ claims = [] }: RosterEntry): string {
+  const [first, ...others] = claims.flatMap(claimedPaths)
+  return first === undefined ? "" : others.length === 0 ? first : `${first} +${others.length}`
 }

@@ -60,16 +60,18 @@ export const inbox = defineCommand({
       command: readCommand(reader, options.render),
     })
     /** Lines count as seen only after the write, because a broken pipe loses them. */
-    const confirm = async (seq: number) => {
+    const confirm = async (seq: number, printed: readonly number[] = []) => {
       if (cursor === undefined || options.peek) return
       await context.io.flush()
+      if (context.contextDoor !== undefined) cursor.take(printed, context.contextDoor)
       cursor.confirm(seq)
     }
     const isNew = ({ seq }: InboxEntry) => cursor?.has(seq) !== true
     const after = since ?? cursor?.seq
     const entries = entriesOf(context, paths, view, { after, last })
-    const seq = view.print(only(entries, isNew)).at(-1) ?? after ?? 0
-    await confirm(seq)
+    const printed = view.print(only(entries, isNew))
+    const seq = printed.at(-1) ?? after ?? 0
+    await confirm(seq, printed)
     if (signal === undefined) return 0
     const { clock } = context
     for await (const entry of followInbox(paths, seq, { clock, signal, onDamaged: view.onDamaged })) {

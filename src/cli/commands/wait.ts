@@ -77,7 +77,7 @@ export const wait = defineCommand({
       const taken = view.print(lines.all())
       // Lines count as seen only after the write, because a broken pipe loses them.
       await context.io.flush()
-      cursor.take(taken, render ? "wait" : undefined)
+      cursor.take(taken, render ? (context.contextDoor ?? "wait") : undefined)
       if (!wasThere) confirmWait(paths, context.clock.now(), "wait")
       return 0
     } finally {

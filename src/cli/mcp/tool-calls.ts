@@ -203,7 +203,10 @@ async function read(
     isAnswered = true
     await answer(done(textOf(early)))
   }
-  return { output: await capture(context, { json: false, signal, flush }, command), isAnswered }
+  return {
+    output: await capture({ ...context, contextDoor: "mcp" }, { json: false, signal, flush }, command),
+    isAnswered,
+  }
 }
 
 function textOf({ lines, notes }: Output): string {

@@ -163,6 +163,8 @@ export function evidenceOf(answer: ServerMessage, frame: OutboxFrame): Evidence 
       return evidenceOfAck(answer, frame)
     case "CHANNELS":
       return omitUndefined({ list: answer.list, defaults: answer.defaults })
+    case "CLAIMS":
+      return { list: answer.list }
     case "AGENTS":
       return { list: answer.list, roster: answer.roster }
     case "JOINED": {
@@ -201,7 +203,8 @@ function evidenceOfStatement(statement: ServerMessage<Verb>): Evidence {
 
 function evidenceOfAck(answer: ServerMessage<"ACK">, frame: OutboxFrame): Evidence | undefined {
   if (frame.type === "MODERATE") return { done: answer.state === "done" }
-  const { seq, recipients, target } = answer
+  const { seq, recipients, target, released } = answer
+  if (released !== undefined) return { released }
   const to = frame.type === "MSG" && !frame.to.startsWith("#") ? recipientOf(frame.to, answer) : undefined
   if (seq === undefined && recipients === undefined && to === undefined) return undefined
   return { seq, recipients, to, ...omitUndefined({ target }) }

@@ -53,6 +53,8 @@ export interface DaemonPaths {
   readonly waits: string
   /** Echoes of the sessions that the daemon rang; here while it waits for some. */
   readonly echoes: string
+  /** Claims of files, as the relay has them. */
+  readonly claims: string
   readonly identity: string
   /** Shared by all daemons of the directory, as `receipts` is. */
   readonly sessions: string
@@ -119,6 +121,7 @@ function instancePaths(dir: string, name: InstanceName, atRoot: (file: string) =
     pid: at("daemon.pid"),
     record: at("daemon.json"),
     cursors: at("cursors"),
+    claims: at("claims.json"),
     waits: at("waits"),
     echoes: at("echoes"),
     identity: name === "default" ? atRoot("identity.json") : at("identity.json"),

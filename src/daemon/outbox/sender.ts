@@ -7,7 +7,7 @@ import { withProvenLeases } from "../../client/wake-leases.js"
 import { isSuccessor } from "../../identity/succession.js"
 import { keyOfLine } from "../../proposals/draft.js"
 import { statementMessageId } from "../../proposals/statement.js"
-import { isSpoken } from "../../protocol/client-messages.js"
+import { type ClientMessage, isSpoken } from "../../protocol/client-messages.js"
 import { ChatError, type ErrorCode } from "../../protocol/errors.js"
 import { idUsed } from "../../protocol/message-id.js"
 import { type AgentRef, agentIdIn, hintForOtherBearer } from "../../protocol/names.js"
@@ -52,8 +52,10 @@ const temporary: ReadonlySet<ErrorCode> = new Set([
 
 type Session = Pick<Connection, "welcome" | "bufferedBytes" | "send">
 
-/** Signs the statements of deals. */
+/** Signs the statements of deals, and claims. */
 interface StatementSigner {
+  /** Signs a claim for the relay of this session, as of now. */
+  signClaim(frame: ClientMessage<"CLAIM_PATHS">): ClientMessage<"CLAIM_PATHS">
   /** Signs a draft. @throws {ChatError} the relay's refusal, or why it cannot be signed now */
   sign(draft: Draft, key: string): Promise<SignedDraft>
   /** Records that the relay has an unknown statement of the other party, from which the next draft must follow. */
@@ -225,6 +227,7 @@ export class OutboxSender {
 
   /** Returns a line's frame with its id, and for a message to a name the agent that the name has meant so far. */
   #frameOf({ frame, id }: OutboxLine): OutboxFrame {
+    if (frame.type === "CLAIM_PATHS") return { ...this.#options.signer.signClaim(frame), id }
     const { names } = this.#options
     const meant = frame.type === "MSG" && agentIdIn(frame.to) === undefined ? names.idOf(frame.to) : undefined
     if (meant !== undefined) return { to_id: meant, ...frame, id } as OutboxFrame

@@ -15,6 +15,9 @@ import type { Session } from "../sessions/session.js"
 /** Entries listed in AGENTS; the list of ids is complete. */
 const rosterEntries = 1_000
 
+/** Claims listed with an agent. */
+const shownClaims = 8
+
 interface AgentList {
   readonly list: readonly AgentId[]
   readonly roster: readonly RosterEntry[]
@@ -42,11 +45,11 @@ function checkLease(
   }
 }
 
-type PresenceServices = Pick<Services, "backbone" | "sessions" | "roster" | "channels">
+type PresenceServices = Pick<Services, "backbone" | "sessions" | "roster" | "channels" | "claims">
 
 /** Handles LIST_AGENTS, SET_PRESENCE, SET_ATTENTION, SET_WAKE_LEASE and PING. */
 export function presenceHandlers(
-  { backbone, sessions, roster, channels }: PresenceServices,
+  { backbone, sessions, roster, channels, claims }: PresenceServices,
   { clock, limits }: RelaySettings,
 ): Pick<
   ClientHandlers<Session>,
@@ -79,7 +82,15 @@ export function presenceHandlers(
     LIST_AGENTS(session, message) {
       const { id, channel } = message
       const listed = listAgents(session, message)
-      session.send({ type: "AGENTS", ...(channel !== undefined && { channel }), ...listed }, id)
+      const owners = claims.byOwner()
+      const entries = listed.roster.map((entry) => {
+        const own = owners.get(entry.id)
+        return own === undefined ? entry : { ...entry, claims: own.slice(0, shownClaims) }
+      })
+      session.send(
+        { type: "AGENTS", ...(channel !== undefined && { channel }), ...listed, roster: entries },
+        id,
+      )
     },
 
     SET_PRESENCE(session, { id, status, activity, role, attention }) {

@@ -59,7 +59,7 @@ function senderOf(
     effects: { accepted: () => {}, rejected: () => {} },
     breaker: { verdict: guard },
     names: { attach: () => {}, idOf: () => undefined, accepted: () => {}, refused: () => {} },
-    signer: { sign, markStale: () => {} },
+    signer: { sign, signClaim: (claim) => claim, markStale: () => {} },
     onUnavailable: (reason) => unavailable.push(reason?.code),
   })
   const write = (

@@ -1,0 +1,165 @@
+/** Claims: which agent edits which files of a repository. */
+import { agentRef, count } from "./message-fields.js"
+import { type InputOf, list, matching, openObject, optional, string, text, whole } from "./schema.js"
+
+/** Most paths of one claim. */
+export const maxPaths = 16
+/** Seconds that a claim lasts without `seconds`, and at most. */
+export const defaultClaimSeconds = 1_800
+const maxClaimSeconds = 86_400
+const maxNote = 200
+
+/** A repository: its remote as `host/path`, or a name. */
+export const repositoryName = matching(
+  /^(?=.{1,200}$)[a-z0-9_][a-z0-9._~-]*(?:\/[a-z0-9._~-]+)*$/,
+  "must be a repository such as github.com/owner/name, or a name: 1-200 lower-case letters, digits, . _ ~ - /",
+)
+
+/** A path from the root of a repository; `*` is any text within a name, a segment `**` any number of folders. */
+export const claimPath = matching(
+  /^(?=.{1,256}$)(?:(?!\.{1,2}(?:\/|$))[^/\\\p{Cc}\p{Cs}\p{Zl}\p{Zp}]+(?:\/(?!$)|$))+$/u,
+  "must be a path from the root of the repository, such as src/a.ts, or a glob such as src/**/*.ts; 1-256 characters, / between folders, no . or ..",
+)
+
+/** What an owner states and signs; `sig` is a detached JWS over these and the relay's `server_id`. */
+export const claimFields = {
+  repo: repositoryName,
+  paths: list(claimPath, maxPaths),
+  note: optional(text(maxNote, 1)),
+  /** Seconds from `ts` that the claim lasts. */
+  seconds: optional(whole(1, maxClaimSeconds)),
+  /** When it was signed, milliseconds since the Unix epoch. */
+  ts: optional(count),
+  sig: optional(text(1_024)),
+} as const
+
+const entry = {
+  repo: string,
+  paths: list(string),
+  /** Paths of these that the owner has released since. */
+  released: optional(list(string)),
+  owner: agentRef,
+  name: string,
+  note: optional(string),
+  seconds: count,
+  ts: count,
+  expires_ts: count,
+  sig: string,
+} as const
+
+/** A claim as CLAIMS lists it. */
+export const claimEntry = openObject(entry)
+/** See {@link claimEntry}. */
+export type ClaimEntry = InputOf<typeof entry>
+
+/** Returns the paths of a claim that its owner has not released. */
+export function claimedPaths({ paths, released = [] }: Pick<ClaimEntry, "paths" | "released">): string[] {
+  return paths.filter((path) => !released.includes(path))
+}
+
+/**
+ * Returns the first claim of another agent that a path or glob meets.
+ * @param self - id of the own agent
+ */
+export function findConflict<C extends Pick<ClaimEntry, "paths" | "released" | "owner" | "expires_ts">>(
+  claims: Iterable<C>,
+  path: string,
+  self: string | undefined,
+  nowMs: number,
+): C | undefined {
+  for (const claim of claims) {
+    if (claim.owner === self || claim.expires_ts <= nowMs) continue
+    if (claimedPaths(claim).some((claimed) => overlap(claimed, path))) return claim
+  }
+  return undefined
+}
+
+/**
+ * Reports whether a file can exist that both paths or globs mean. A path without `*` means also what is below it, if the
+ * other one shows that it is a folder. Takes time in proportion to the product of the lengths at most.
+ */
+export function overlap(a: string, b: string): boolean {
+  const [one, other] = [a.split("/"), b.split("/")]
+  return meet(one, other, isAnyFolders, segmentsMeet) || isFolderOf(one, other) || isFolderOf(other, one)
+}
+
+function isAnyFolders(segment: string): boolean {
+  return segment === "**"
+}
+
+function segmentsMeet(a: string, b: string): boolean {
+  if (a === b) return true
+  if (!a.includes("*") && !b.includes("*")) return false
+  return meet([...a], [...b], isStar, isSame)
+}
+
+function isStar(char: string): boolean {
+  return char === "*"
+}
+
+function isSame(a: string, b: string): boolean {
+  return a === b
+}
+
+/** Reports whether a path without `*` is a folder in which everything of the other one is. */
+function isFolderOf(path: readonly string[], other: readonly string[]): boolean {
+  return (
+    path.length < other.length && path.every((segment, i) => !segment.includes("*") && segment === other[i])
+  )
+}
+
+/**
+ * Reports whether two patterns of parts have a common match. A wild part matches any number of parts.
+ * @param meets - whether two other parts have a common match
+ */
+function meet(
+  a: readonly string[],
+  b: readonly string[],
+  isWild: (part: string) => boolean,
+  meets: (one: string, other: string) => boolean,
+): boolean {
+  const [wildA, wildB] = [a.some(isWild), b.some(isWild)]
+  if (wildA && wildB) {
+    // What is between the first and the last wild part of one fits into a wild part of the other.
+    return edgesMeet(a, b, isWild, meets) && edgesMeet(a.toReversed(), b.toReversed(), isWild, meets)
+  }
+  return wildA ? matches(b, a, isWild, meets) : matches(a, b, isWild, meets)
+}
+
+/** Compares the parts before the first wild part of each, as far as both go. */
+function edgesMeet(
+  a: readonly string[],
+  b: readonly string[],
+  isWild: (part: string) => boolean,
+  meets: (one: string, other: string) => boolean,
+): boolean {
+  const length = Math.min(a.findIndex(isWild), b.findIndex(isWild))
+  for (let i = 0; i < length; i++) if (!meets(a[i] ?? "", b[i] ?? "")) return false
+  return true
+}
+
+/** Matches parts without a wild one against a pattern: after each wild part, the earliest match is the best. */
+function matches(
+  parts: readonly string[],
+  pattern: readonly string[],
+  isWild: (part: string) => boolean,
+  meets: (one: string, other: string) => boolean,
+): boolean {
+  let [at, next] = [0, 0]
+  let retryAt = -1
+  let retryNext = -1
+  while (at < parts.length) {
+    const part = pattern[next]
+    if (part !== undefined && isWild(part)) {
+      retryNext = ++next
+      retryAt = at
+    } else if (part !== undefined && meets(parts[at] ?? "", part)) {
+      at++
+      next++
+    } else if (retryNext >= 0) {
+      at = ++retryAt
+      next = retryNext
+    } else return false
+  }
+  return pattern.slice(next).every(isWild)
+}
