@@ -37,24 +37,32 @@ export const amp: HarnessSpec = {
 function pluginText(request: FileRequest): string {
   return `// @i-know-the-amp-plugin-api-is-wip-and-very-experimental-right-now
 // @ts-nocheck
+import { createHash } from "node:crypto"
+import { existsSync, readFileSync, rmSync } from "node:fs"
+import { dirname, join } from "node:path"
 ${pluginHead("amp", request)}
 export default function agentchat(amp) {
-  const payload = (event, context, more = {}) => ({
-    thread_id: event?.thread?.id ?? context?.thread?.id,
-    cwd: amp.system?.workspaceRoot ?? process.cwd(),
-    ...more,
-  })
+  const workspace = amp.system?.workspaceRoot ?? process.cwd()
+  const threads = new Map()
+  const threadOf = (event, context) => event?.thread ?? context?.thread
+  const payload = (event, context, more = {}) => {
+    const thread = threadOf(event, context)
+    if (thread?.id !== undefined) threads.set(thread.id, thread)
+    return { thread_id: thread?.id, cwd: workspace, ...more }
+  }
   amp.on("session.start", async (event, context) => {
     const told = payload(event, context)
     if (told.thread_id !== undefined) await hook("session.start", told)
   })
   amp.on("agent.start", async (event, context) => {
-    const answer = await hook("agent.start", payload(event, context, { prompt: event?.message, prompt_id: event?.id }))
+    const prompt = typeof event?.message === "string" ? event.message : JSON.stringify(event?.message ?? "")
+    const answer = await hook("agent.start", payload(event, context, { prompt, prompt_id: event?.id }))
     if (typeof answer.context === "string") return { message: { content: answer.context, display: false } }
   })
   amp.on("agent.end", async (event, context) => {
-    const answer = await hook("agent.end", payload(event, context, { status: event?.status }))
-    if (typeof answer.continue === "string") await append(event, context, answer.continue)
+    const told = payload(event, context, { status: event?.status })
+    const answer = await hook("agent.end", told)
+    if (typeof answer.continue === "string") await append(told.thread_id, answer.continue)
   })
   if (claims !== null) {
     amp.on("tool.call", async (event, context) => {
@@ -64,13 +72,42 @@ export default function agentchat(amp) {
     })
   }
 
-  /** Appends a message of the user's to the thread, where the build can. */
-  async function append(event, context, text) {
-    const thread = event?.thread ?? context?.thread
-    try {
-      if (typeof thread?.append === "function") await thread.append([{ type: "user-message", content: text }])
-    } catch {
-      // The lines are shown at the next prompt.
+  // The daemon rings by a file beside the record of the session, and counts the ring as taken once the file is gone.
+  const timer = setInterval(() => {
+    for (const id of threads.keys()) {
+      const ring = ringFile(id)
+      if (ring === undefined || !existsSync(ring)) continue
+      try {
+        const text = readFileSync(ring, "utf8")
+        rmSync(ring)
+        void append(id, text)
+      } catch {
+        // Somebody else took it.
+      }
+    }
+  }, 1000)
+  timer.unref?.()
+  amp.onDispose?.(() => clearInterval(timer))
+
+  function ringFile(id) {
+    const name = createHash("sha256").update(id).digest("hex").slice(0, 16)
+    const homes = process.env.AGENTCHAT_HOME ? [process.env.AGENTCHAT_HOME] : []
+    for (let folder = workspace; ; folder = dirname(folder)) {
+      homes.push(join(folder, ".agentchat"))
+      if (dirname(folder) === folder) break
+    }
+    const home = homes.find((one) => existsSync(join(one, "sessions", name + ".json")))
+    return home === undefined ? undefined : join(home, "sessions", name + ".ring")
+  }
+
+  /** Appends a message of the user's to the thread, where the build can; else the lines are shown at the next prompt. */
+  async function append(id, text) {
+    for (const message of [[{ type: "user-message", content: text }], text]) {
+      try {
+        return await threads.get(id)?.append(message)
+      } catch {
+        // The argument has another shape in this build, or the thread is gone.
+      }
     }
   }
 }

@@ -49,7 +49,11 @@ export const antigravity: HarnessSpec = {
   },
 }
 
+/** Without an answer a tool call is denied, also when the program is gone. */
+const allow = `|| echo '{"decision":"allow"}'`
+
 function handler(event: string, request: FileRequest, isClaim = false) {
-  const command = hookLine("antigravity", event, request, isClaim)
+  const line = hookLine("antigravity", event, request, isClaim)
+  const command = isClaim ? `${line} ${allow}` : line
   return { type: "command", command, timeout: hookTimeoutS }
 }

@@ -10,7 +10,7 @@ import {
   skillFile,
 } from "./spec.js"
 
-/** A hook before a tool call denies it by any failure, so that hook is there for claims only. */
+/** A hook before a tool call denies it by any failure: that hook is there for claims only, and outlives its program. */
 export const copilot: HarnessSpec = {
   name: "copilot",
   title: "GitHub Copilot CLI",
@@ -50,6 +50,7 @@ export const copilot: HarnessSpec = {
 }
 
 function hook(event: string, request: FileRequest, isClaim = false) {
-  const bash = hookLine("copilot", event, request, isClaim)
+  const line = hookLine("copilot", event, request, isClaim)
+  const bash = isClaim ? `${line} || true` : line
   return item(["hooks", event], { type: "command", bash, timeoutSec: hookTimeoutS })
 }
