@@ -1,4 +1,4 @@
-import { type ChildProcess, fork, spawn } from "node:child_process"
+import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import {
   appendFileSync,
@@ -13,11 +13,12 @@ import { createServer, type Server } from "node:http"
 import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
+import { CommandServer } from "../kit/command-server.js"
 import { until } from "../kit/condition.js"
 import { killBackground, programPath } from "../kit/program.js"
 import { SharedProcess } from "../kit/shared-process.js"
 
-/** The output and the exit status of a program. */
+/** What a program has printed, and its exit status. */
 interface Outcome {
   readonly stdout: string
   readonly stderr: string
@@ -42,44 +43,6 @@ class Run implements Outcome {
     this.ended = once(child, "close").then(([code, signal]) => {
       this.status = (code as number | null) ?? (signal as string)
     })
-  }
-}
-
-/**
- * Runs commands of the built program one after another in one process ({@link file://../kit/command-server.mjs}),
- * because starting Node takes longer than most commands. One session after another uses it.
- */
-export class CommandServer {
-  static readonly #free: CommandServer[] = []
-  readonly #process = fork(join(import.meta.dirname, "../kit/command-server.mjs"), [programPath])
-  readonly #ready = once(this.#process, "message")
-  readonly #ended = once(this.#process, "exit")
-
-  /** Ends the servers that no session uses. */
-  static async endAll(): Promise<void> {
-    for (const server of CommandServer.#free.splice(0)) {
-      server.#process.kill("SIGKILL")
-      await server.#ended
-    }
-  }
-
-  /** Returns a server that no session uses. */
-  static take(): CommandServer {
-    return CommandServer.#free.pop() ?? new CommandServer()
-  }
-
-  async run(argv: readonly string[], cwd: string, env: NodeJS.ProcessEnv, input: string): Promise<Outcome> {
-    await this.#ready
-    const ended = this.#ended.then(([code]) => {
-      throw new Error(`the command server ended with ${String(code)} in: agentchat ${argv.join(" ")}`)
-    })
-    const answer = once(this.#process, "message").then(([outcome]) => outcome as Outcome)
-    this.#process.send({ argv, cwd, env, input })
-    return Promise.race([answer, ended])
-  }
-
-  giveBack(): void {
-    if (this.#process.exitCode === null && this.#process.signalCode === null) CommandServer.#free.push(this)
   }
 }
 
@@ -141,8 +104,9 @@ export class ScriptSession {
       const input = this.#input ?? ""
       this.#input = undefined
       if (!isNegated && words[0] === "daemon" && words.includes("--background")) await this.#openHost()
-      this.#last = await this.#commands.run(words, this.#dir, this.#env, input)
-      this.#check("exit status", this.#last.status === 0, isNegated)
+      const ended = await this.#commands.run(words, this.#dir, this.#env, input)
+      this.#last = ended
+      this.#check("exit status", ended.status === 0, isNegated)
     },
     sh: ([script = ""], isNegated) => this.#finish(this.#spawn("sh", ["-c", script]), isNegated),
     background: ([name = "", ...words]) => void this.#background.set(name, this.#start(programPath, words)),

@@ -1,8 +1,9 @@
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, describe, it } from "vitest"
+import { CommandServer } from "../kit/command-server.js"
 import { SharedProcess } from "../kit/shared-process.js"
-import { CommandServer, ScriptSession } from "./script-session.js"
+import { ScriptSession } from "./script-session.js"
 import { splitWords } from "./script-words.js"
 
 /**

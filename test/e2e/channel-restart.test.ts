@@ -6,7 +6,10 @@ import { patienceMs, Scene } from "../kit/scene.js"
 
 async function expectChannelsAfterKill(scene: Scene, ...storeOptions: string[]): Promise<void> {
   const relay = await scene.relay(...storeOptions)
-  const [ann, bob] = await Promise.all([scene.agent(relay.url, "ann"), scene.agent(relay.url, "bob")])
+  const [ann, bob] = await Promise.all([
+    scene.sharedAgent(relay.url, "ann"),
+    scene.sharedAgent(relay.url, "bob"),
+  ])
   ann.must("create", "#private", "--private", "--name", "ann")
   ann.must("create", "#plain", "--description", "what it is for", "--name", "ann")
   ann.must("invite", "#private", String(bob.status("bob")?.["agent_id"]), "--name", "ann")
@@ -15,7 +18,7 @@ async function expectChannelsAfterKill(scene: Scene, ...storeOptions: string[]):
   }
   await relay.kill()
   await relay.restart()
-  const eve = await scene.agent(relay.url, "eve")
+  const eve = await scene.sharedAgent(relay.url, "eve")
   await until("#general is replayed", () => eve.contents("eve").includes("in #general"), patienceMs)
   expect(eve.run("create", "#private", "--name", "eve").stderr).toContain("#private exists")
   expect(eve.must("channels", "--name", "eve")).toContain("what it is for")

@@ -2,11 +2,12 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { agentchat } from "../kit/command-server.js"
 import { until } from "../kit/condition.js"
 import { DealParty } from "../kit/deal-party.js"
 import { planDeals } from "../kit/deal-storm.js"
 import { dealFaults, relayFaults } from "../kit/deal-verdict.js"
-import { agentchat, RelayProcess, Workspace } from "../kit/program.js"
+import { RelayProcess, Workspace } from "../kit/program.js"
 import { randomOf } from "../kit/storm-plan.js"
 
 /** Another seed: `DEAL_STORM=7 npx vitest run test/e2e/deal-storm.test.ts`. */

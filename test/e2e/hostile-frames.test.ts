@@ -1,8 +1,9 @@
 import { appendFileSync, existsSync, readFileSync } from "node:fs"
 import { describe, expect, it, type TestContext } from "vitest"
+import { agentchat } from "../kit/command-server.js"
 import { until } from "../kit/condition.js"
 import { FakeRelay, msg } from "../kit/fake-relay.js"
-import { agentchat, type RelayProcess, type Workspace } from "../kit/program.js"
+import { type RelayProcess, type Workspace } from "../kit/program.js"
 import { patienceMs, Scene, startDaemon } from "../kit/scene.js"
 import { Wire } from "../kit/wire.js"
 

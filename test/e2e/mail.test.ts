@@ -1,9 +1,10 @@
 import { once } from "node:events"
 import { appendFileSync, readFileSync } from "node:fs"
 import { describe, expect, it } from "vitest"
+import { agentchat } from "../kit/command-server.js"
 import { until } from "../kit/condition.js"
 import { isLong } from "../kit/long.js"
-import { agentchat, programPath, type Workspace } from "../kit/program.js"
+import { programPath, type Workspace } from "../kit/program.js"
 import { patienceMs, Scene, startDaemon } from "../kit/scene.js"
 
 const outageMs = isLong ? 10_000 : 2_000
@@ -24,7 +25,10 @@ describe.concurrent("mail", { timeout: 120_000 }, () => {
     async ([, isKilled], context) => {
       const scene = new Scene(context.onTestFinished)
       const relay = await scene.relay(...(isKilled ? ["--data", scene.directory()] : []))
-      const [alice, bob] = await Promise.all([scene.agent(relay.url, "alice"), scene.agent(relay.url, "bob")])
+      const [alice, bob] = await Promise.all([
+        scene.sharedAgent(relay.url, "alice"),
+        scene.sharedAgent(relay.url, "bob"),
+      ])
       const startBob = () => startDaemon(bob, relay.url, "bob")
       bob.must("daemon", "--stop", "--name", "bob")
       alice.must("send", "@bob", "hi", "--name", "alice")
@@ -51,8 +55,8 @@ describe.concurrent("mail", { timeout: 120_000 }, () => {
     onTestFinished,
   }) => {
     const scene = new Scene(onTestFinished)
-    const relay = await scene.relay()
-    const [alice, bob] = await Promise.all([scene.agent(relay.url, "alice"), scene.agent(relay.url, "bob")])
+    const url = await scene.sharedRelay()
+    const [alice, bob] = await Promise.all([scene.sharedAgent(url, "alice"), scene.sharedAgent(url, "bob")])
     const answer = async (question: string, content: string) => {
       const line = await until(question, () => bob.inbox("bob").find((one) => one["content"] === question))
       bob.must("send", "@alice", content, "--reply-to", String(line["msg_id"]), "--name", "bob")
@@ -84,7 +88,10 @@ describe.concurrent("mail", { timeout: 120_000 }, () => {
     async ([, isDurable], context) => {
       const scene = new Scene(context.onTestFinished)
       const relay = await scene.relay(...(isDurable ? ["--data", scene.directory()] : []))
-      const [alice, bob] = await Promise.all([scene.agent(relay.url, "alice"), scene.agent(relay.url, "bob")])
+      const [alice, bob] = await Promise.all([
+        scene.sharedAgent(relay.url, "alice"),
+        scene.sharedAgent(relay.url, "bob"),
+      ])
       const agents = [
         [alice, "alice"],
         [bob, "bob"],

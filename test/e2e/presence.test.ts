@@ -2,16 +2,17 @@ import { spawn } from "node:child_process"
 import { readFileSync } from "node:fs"
 import { createInterface } from "node:readline"
 import { describe, expect, it } from "vitest"
+import { agentchat } from "../kit/command-server.js"
 import { until } from "../kit/condition.js"
-import { agentchat, programPath, type Workspace } from "../kit/program.js"
+import { programPath, type Workspace } from "../kit/program.js"
 import { patienceMs, Scene } from "../kit/scene.js"
 
 type Defer = (cleanup: () => Promise<void> | void) => void
 
 /** Starts a relay and Alice, who looks at other agents. */
 async function watchRoster(scene: Scene) {
-  const relay = await scene.relay()
-  const alice = await scene.agent(relay.url, "alice")
+  const url = await scene.sharedRelay()
+  const alice = await scene.sharedAgent(url, "alice")
 
   /** Returns the entry of an agent in `agentchat agents`. */
   async function shown(name: string): Promise<Record<string, unknown>> {
@@ -23,7 +24,7 @@ async function watchRoster(scene: Scene) {
   const becomes = (name: string, status: string) =>
     until(`${name} is ${status}`, async () => (await shown(name))["status"] === status, patienceMs)
 
-  return { alice, shown, becomes, startAgent: (name: string) => scene.agent(relay.url, name) }
+  return { alice, shown, becomes, startAgent: (name: string) => scene.agent(url, name) }
 }
 
 /** Sends a signal to the process of a daemon; a stopped one continues when the test ends. */

@@ -3,8 +3,9 @@ import { once } from "node:events"
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { agentchat } from "../kit/command-server.js"
 import { until } from "../kit/condition.js"
-import { agentchat, programPath, RelayProcess, Workspace } from "../kit/program.js"
+import { programPath, RelayProcess, Workspace } from "../kit/program.js"
 
 /** Runs a command that must succeed. @returns its output */
 async function must(work: Workspace, ...args: string[]): Promise<string> {

@@ -16,7 +16,7 @@ function statesOf(sender: Workspace, id: string): string[] {
 /** Kills the author while its message is read, and then the relay. */
 async function expectStagesAfterKills(scene: Scene, ...storeOptions: string[]): Promise<void> {
   const relay = await scene.relay(...storeOptions)
-  const [ann, bob] = await Promise.all([scene.agent(relay.url, "ann"), scene.agent(relay.url, "bob")])
+  const [ann, bob] = await Promise.all([scene.agent(relay.url, "ann"), scene.sharedAgent(relay.url, "bob")])
   bob.must("daemon", "--stop", "--name", "bob")
   const to = String(bob.status("bob")?.["agent_id"])
   ann.must("send", to, "x", "--name", "ann")

@@ -1,38 +1,62 @@
 import { once } from "node:events"
 import { appendFileSync, closeSync, existsSync, openSync, readFileSync, statSync, writeSync } from "node:fs"
 import { describe, expect, it, type TestContext } from "vitest"
+import { agentchat } from "../kit/command-server.js"
 import { until } from "../kit/condition.js"
 import { isLong } from "../kit/long.js"
-import { agentchat, type RelayProcess, type Workspace } from "../kit/program.js"
+import { type RelayProcess, type Workspace } from "../kit/program.js"
 import { patienceMs, Scene, startDaemon } from "../kit/scene.js"
 
-/** Kills the process that runs a daemon, without warning. */
-function killDaemon(workspace: Workspace, name: string): void {
-  const record = JSON.parse(readFileSync(workspace.file(name, "daemon.json"), "utf8")) as { pid: number }
-  process.kill(record.pid, "SIGKILL")
+/** Kills the process that runs a daemon, without warning, and waits for its end. */
+async function killDaemon(workspace: Workspace, name: string): Promise<void> {
+  const { pid } = JSON.parse(readFileSync(workspace.file(name, "daemon.json"), "utf8")) as { pid: number }
+  process.kill(pid, "SIGKILL")
+  await until("the end", () => !isAlive(pid))
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
 }
 
 function numbered(prefix: string, count: number): string[] {
   return Array.from({ length: count }, (_, index) => `${prefix}-${index}`)
 }
 
+/** What a test kills; it gets a process of its own. */
+type Part = "relay" | "sender" | "receiver"
+
 /** A relay in memory with a sender `a` and a receiver `b`, both in #general. */
 class Pair {
-  readonly relay: RelayProcess
+  readonly url: string
   readonly sender: Workspace
   readonly receiver: Workspace
+  readonly #relay: RelayProcess | undefined
 
-  private constructor(relay: RelayProcess, sender: Workspace, receiver: Workspace) {
-    this.relay = relay
+  private constructor(url: string, relay: RelayProcess | undefined, sender: Workspace, receiver: Workspace) {
+    this.url = url
+    this.#relay = relay
     this.sender = sender
     this.receiver = receiver
   }
 
-  static async start({ onTestFinished }: TestContext): Promise<Pair> {
+  static async start({ onTestFinished }: TestContext, ...killed: Part[]): Promise<Pair> {
     const scene = new Scene(onTestFinished)
-    const relay = await scene.relay()
-    const [sender, receiver] = await Promise.all([scene.agent(relay.url, "a"), scene.agent(relay.url, "b")])
-    return new Pair(relay, sender, receiver)
+    const relay = killed.includes("relay") ? await scene.relay() : undefined
+    const url = relay?.url ?? (await scene.sharedRelay())
+    const [sender, receiver] = await Promise.all([
+      killed.includes("sender") ? scene.agent(url, "a") : scene.sharedAgent(url, "a"),
+      killed.includes("receiver") ? scene.agent(url, "b") : scene.sharedAgent(url, "b"),
+    ])
+    return new Pair(url, relay, sender, receiver)
+  }
+
+  get relay(): RelayProcess {
+    if (this.#relay === undefined) throw new Error("this pair shares its relay")
+    return this.#relay
   }
 
   get outbox(): string {
@@ -50,11 +74,11 @@ class Pair {
   }
 
   startSender(): Promise<void> {
-    return startDaemon(this.sender, this.relay.url, "a")
+    return startDaemon(this.sender, this.url, "a")
   }
 
   startReceiver(): Promise<void> {
-    return startDaemon(this.receiver, this.relay.url, "b")
+    return startDaemon(this.receiver, this.url, "b")
   }
 
   /** Waits for these messages, and checks that they arrived once and without a gap in the numbers of the inbox. */
@@ -105,12 +129,12 @@ describe.concurrent("outbox lines arrive once", { timeout: 240_000 }, () => {
   })
 
   it("lines arrive once when the daemon of the sender is killed again and again", async (context) => {
-    const pair = await Pair.start(context)
+    const pair = await Pair.start(context, "sender")
     const rounds = isLong ? 6 : 3
     for (let round = 0; round < rounds; round++) {
       for (let i = 0; i < 200; i++) {
         pair.post(`m-${round * 200 + i}`)
-        if (i === 60 + round * 20) killDaemon(pair.sender, "a")
+        if (i === 60 + round * 20) await killDaemon(pair.sender, "a")
       }
       await pair.startSender()
     }
@@ -119,18 +143,18 @@ describe.concurrent("outbox lines arrive once", { timeout: 240_000 }, () => {
   })
 
   it("lines arrive once when a daemon that started with an empty outbox is killed right after the ACK", async (context) => {
-    const pair = await Pair.start(context)
+    const pair = await Pair.start(context, "sender")
     const acks = pair.sender.file("a", "acks.jsonl")
     pair.post("n-0")
     await pair.cleared()
     for (let round = 1; round <= 4; round++) {
       if (round % 2 === 1) pair.sender.must("daemon", "--stop", "--name", "a")
-      else killDaemon(pair.sender, "a")
+      else await killDaemon(pair.sender, "a")
       await pair.startSender()
       const acked = readFileSync(acks).length
       pair.post(`n-${round}`)
       await until("the ACK", () => readFileSync(acks).length > acked)
-      killDaemon(pair.sender, "a")
+      await killDaemon(pair.sender, "a")
       await pair.startSender()
       await pair.cleared()
     }
@@ -138,7 +162,7 @@ describe.concurrent("outbox lines arrive once", { timeout: 240_000 }, () => {
   })
 
   it("channels joined, left and created stay so when the daemon is killed right after the ACK", async (context) => {
-    const pair = await Pair.start(context)
+    const pair = await Pair.start(context, "sender")
     const { sender, outbox } = pair
     const acks = sender.file("a", "acks.jsonl")
     const frames = [
@@ -155,7 +179,7 @@ describe.concurrent("outbox lines arrive once", { timeout: 240_000 }, () => {
         "the ack",
         () => existsSync(acks) && readFileSync(acks, "utf8").includes(`"id":"s${index}"`),
       )
-      killDaemon(sender, "a")
+      await killDaemon(sender, "a")
       await pair.startSender()
     }
     await until("online", () => sender.status("a")?.["connected"] === true)
@@ -167,12 +191,12 @@ describe.concurrent("outbox lines arrive once", { timeout: 240_000 }, () => {
   })
 
   it("lines arrive once when the daemon of the receiver is killed again and again", async (context) => {
-    const pair = await Pair.start(context)
+    const pair = await Pair.start(context, "receiver")
     const rounds = isLong ? 4 : 2
     for (let round = 0; round < rounds; round++) {
       for (let i = 0; i < 150; i++) {
         pair.post(`m-${round * 150 + i}`)
-        if (i === 30) killDaemon(pair.receiver, "b")
+        if (i === 30) await killDaemon(pair.receiver, "b")
       }
       await pair.startReceiver()
     }
@@ -180,11 +204,11 @@ describe.concurrent("outbox lines arrive once", { timeout: 240_000 }, () => {
   })
 
   it("direct messages arrive after a reboot of everything, though their receiver returns after the sender", async (context) => {
-    const pair = await Pair.start(context)
+    const pair = await Pair.start(context, "relay", "sender", "receiver")
     const id = String(pair.receiver.status("b")?.["agent_id"])
     await pair.relay.kill()
-    killDaemon(pair.sender, "a")
-    killDaemon(pair.receiver, "b")
+    await killDaemon(pair.sender, "a")
+    await killDaemon(pair.receiver, "b")
     for (let i = 0; i < 50; i++) {
       const to = i % 2 === 0 ? id : "@b"
       appendFileSync(pair.outbox, `${JSON.stringify({ to, content: `r-${i}` })}\n`)
@@ -200,11 +224,11 @@ describe.concurrent("outbox lines arrive once", { timeout: 240_000 }, () => {
   })
 
   it("direct messages arrive once when the daemon of their receiver is killed", async (context) => {
-    const pair = await Pair.start(context)
+    const pair = await Pair.start(context, "receiver")
     const to = String(pair.receiver.status("b")?.["agent_id"])
     for (let i = 0; i < 300; i++) {
       appendFileSync(pair.outbox, `${JSON.stringify({ to, content: `d-${i}` })}\n`)
-      if (i === 100) killDaemon(pair.receiver, "b")
+      if (i === 100) await killDaemon(pair.receiver, "b")
     }
     await pair.startReceiver()
     await pair.expectAll(numbered("d", 300))
@@ -212,7 +236,7 @@ describe.concurrent("outbox lines arrive once", { timeout: 240_000 }, () => {
   })
 
   it("lines arrive once when the relay is killed in the middle of a burst", async (context) => {
-    const pair = await Pair.start(context)
+    const pair = await Pair.start(context, "relay")
     for (let round = 0; round < (isLong ? 3 : 2); round++) {
       for (let i = 0; i < 400; i++) {
         pair.post(`m-${round * 400 + i}`)
@@ -226,7 +250,7 @@ describe.concurrent("outbox lines arrive once", { timeout: 240_000 }, () => {
   })
 
   it("lines written without a relay arrive once, even if the daemon restarts meanwhile", async (context) => {
-    const pair = await Pair.start(context)
+    const pair = await Pair.start(context, "relay", "sender")
     await pair.relay.kill()
     await until("the wait", () => pair.sender.status("a")?.["state"] === "waiting")
     for (const content of numbered("m", 50)) pair.post(content)

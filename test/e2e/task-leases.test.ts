@@ -6,17 +6,17 @@ import { patienceMs, Scene, startDaemon } from "../kit/scene.js"
 
 /** Starts a relay with this lease, alice who sends tasks, and two idle workers. */
 async function office(scene: Scene, leaseSeconds: number) {
-  const relay = await scene.relay("--lease", `${leaseSeconds}`)
+  const url = await scene.sharedRelay("--lease", `${leaseSeconds}`)
   const worker = async (name: string) => ({
     name,
-    work: await scene.agent(relay.url, name, "--role", "coder"),
+    work: await scene.agent(url, name, "--role", "coder"),
   })
   const [alice, ...workers] = await Promise.all([
-    scene.agent(relay.url, "alice"),
+    scene.sharedAgent(url, "alice"),
     worker("bob"),
     worker("carol"),
   ])
-  return { relay, alice, workers }
+  return { url, alice, workers }
 }
 
 interface Worker {
@@ -53,7 +53,7 @@ describe.concurrent("a task", { timeout: 120_000 }, () => {
   it("the task of a killed worker goes to the next one, and is removed once it is done", async ({
     onTestFinished,
   }) => {
-    const { relay, alice, workers } = await office(new Scene(onTestFinished), 2)
+    const { url, alice, workers } = await office(new Scene(onTestFinished), 2)
     alice.must("send", "+coder", "build it", "--name", "alice")
     const [killed, next, task] = await assigned(workers)
     expect(tasksOf(next)).toEqual([])
@@ -68,7 +68,7 @@ describe.concurrent("a task", { timeout: 120_000 }, () => {
       "done",
     )
     await until("the answer", () => alice.contents("alice").includes("built"), patienceMs)
-    await startDaemon(killed.work, relay.url, killed.name, "--role", "coder")
+    await startDaemon(killed.work, url, killed.name, "--role", "coder")
     write(killed, { type: "DONE", task: task["task"], content: "built by the dead", id: "late" })
     await until(
       "the refusal",

@@ -116,24 +116,6 @@ function kill(pid: number): void {
   }
 }
 
-/** Runs a command without blocking this process. */
-export async function agentchat(
-  workspace: Workspace,
-  ...args: string[]
-): Promise<{ status: number; stdout: string }> {
-  const child = spawn(process.execPath, [programPath, ...args], {
-    cwd: workspace.dir,
-    env: workspace.env,
-    stdio: ["ignore", "pipe", "ignore"],
-  })
-  let stdout = ""
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    stdout += text
-  })
-  await once(child, "close")
-  return { status: child.exitCode ?? -1, stdout }
-}
-
 function readJsonLines(path: string): InboxRecord[] {
   if (!existsSync(path)) return []
   const text = readFileSync(path, "utf8")

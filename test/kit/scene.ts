@@ -1,7 +1,10 @@
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { agentchat, RelayProcess, Workspace } from "./program.js"
+import { agentchat } from "./command-server.js"
+import { liftedGuardsPath } from "./guards.js"
+import { RelayProcess, Workspace } from "./program.js"
+import { SharedProcess } from "./shared-process.js"
 
 /** Time limit for something to arrive or to be noticed on a loaded machine. */
 export const patienceMs = 60_000
@@ -27,7 +30,25 @@ export class Scene {
     return relay
   }
 
-  /** Starts a daemon in a workspace of its own. */
+  /** Starts a relay in the shared process, for a test that does not kill it. @returns its URL */
+  sharedRelay(...args: string[]): Promise<string> {
+    return SharedProcess.get().relay(["--guards", liftedGuardsPath, ...unlimited, ...args], tmpdir())
+  }
+
+  /** Starts a daemon in a workspace of its own and in the shared process, for a test that does not kill it. */
+  async sharedAgent(url: string, name: string, ...args: string[]): Promise<Workspace> {
+    const workspace = new Workspace()
+    const home = join(workspace.dir, ".agentchat")
+    this.#defer(async () => {
+      await SharedProcess.get().closeHost(home)
+      workspace.dispose()
+    })
+    await SharedProcess.get().openHost(home)
+    await startDaemon(workspace, url, name, ...args)
+    return workspace
+  }
+
+  /** Starts a daemon in a workspace and a process of its own. */
   async agent(url: string, name: string, ...args: string[]): Promise<Workspace> {
     const workspace = new Workspace()
     this.#defer(() => {

@@ -20,6 +20,9 @@ export class SharedProcess {
   #lastId = 0
 
   private constructor() {
+    // It ends with this process, and does not keep it.
+    this.#process.unref()
+    this.#process.channel?.unref()
     this.#process.on("message", (answer: Answer & { readonly id: number }) => {
       this.#waiting.get(answer.id)?.(answer)
       this.#waiting.delete(answer.id)

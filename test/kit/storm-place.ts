@@ -3,10 +3,11 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { jetstreamManager } from "@nats-io/jetstream"
 import { connect } from "@nats-io/transport-node"
+import { agentchat } from "./command-server.js"
 import { until } from "./condition.js"
 import { CuttableNetwork, type NatsServer, startNatsCluster } from "./nats.js"
 import { type Loss, NatsWitness } from "./nats-witness.js"
-import { agentchat, RelayProcess, Workspace } from "./program.js"
+import { RelayProcess, Workspace } from "./program.js"
 import { type Fault, nodeCount, relayCount } from "./storm-plan.js"
 
 /** Time limit for each step. */

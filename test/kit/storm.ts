@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises"
+import { agentchat } from "./command-server.js"
 import { until } from "./condition.js"
 import type { Loss } from "./nats-witness.js"
-import { agentchat } from "./program.js"
 import { type Ending, StormAgent } from "./storm-agent.js"
 import { patienceMs, type Resident, StormPlace } from "./storm-place.js"
 import {
