@@ -142,6 +142,7 @@ function goodAnswers(serverId: string): Answers {
     }),
     LIST_AGENTS: ({ id }) => ({ type: "AGENTS", re: id, list: ["@bbbbbbbb"], roster: [eve] }),
     LIST_PROPOSALS: ({ id }) => ({ type: "PROPOSALS", re: id, list: [] }),
+    LIST_CLAIMS: ({ id }) => ({ type: "CLAIMS", re: id, list: [] }),
     PING: ({ id }) => ({ type: "PONG", re: id, ts }),
     REMOVE_CHANNEL: ({ id }) => ({ type: "ACK", re: id, ts, state: "done" }),
     INVITE: ({ id }) => ({ type: "ACK", re: id, ts, state: "done" }),
