@@ -88,7 +88,7 @@ const mayImportWithin = {
     hooks: [".", "output", "daemon"],
     harness: [".", "input", "output"],
     doctor: [".", "output", "daemon", "harness"],
-    mcp: [".", "input", "output", "relay", "daemon", "deals", "commands"],
+    mcp: [".", "input", "output", "relay", "daemon", "deals", "hooks", "commands"],
     commands: [
       ...[".", "input", "output", "relay", "daemon", "chat", "completion"],
       ...["receipts", "ratings", "deals", "guards", "hooks", "harness", "doctor", "mcp"],

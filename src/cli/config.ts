@@ -27,22 +27,12 @@ export interface Config {
   readonly server: string | undefined
   /** `AGENTCHAT_NAME`: the daemon to use if `--name` does not name one. */
   readonly name: InstanceName | undefined
-  /** The daemon of the session of a coding harness in which the command runs, if it has a record in the home. */
+  /** The daemon of the session of a coding harness in which the command runs, if the home has a record of it. */
   readonly sessionAgent?: InstanceName | undefined
   /** True to print one JSON document instead of text. */
   readonly json: boolean
   /** True to print no confirmations and no remarks. */
   readonly quiet: boolean
-}
-
-/** Variables that name the session of a coding harness in which a command runs; `agentchat hook` sets the first. */
-export const sessionVariables = ["AGENTCHAT_SESSION", "CODEX_THREAD_ID", "GEMINI_SESSION_ID"] as const
-/** The variable with the inbox socket of a session, which Claude Code sets. */
-export const socketVariable = "CLAUDE_CODE_MESSAGING_SOCKET"
-
-/** Reports whether a coding harness runs the command. */
-export function isInHarness(env: Environment): boolean {
-  return [...sessionVariables, socketVariable].some((name) => nonEmpty(env[name]) !== undefined)
 }
 
 /** The directory for all files, in the working directory or one above it. */

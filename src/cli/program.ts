@@ -1,6 +1,8 @@
+import { existsSync } from "node:fs"
 import { completeHint, type HintOptions } from "../base/command-hint.js"
+import { rootPaths } from "../daemon/files/paths.js"
 import { outlineCommands } from "./command-table.js"
-import { type Config, type Environment, isInHarness, mergeConfig } from "./config.js"
+import { type Config, mergeConfig } from "./config.js"
 import type { Context, Io } from "./context.js"
 import { expectedFailure, reportFailure } from "./exit-status.js"
 import { parseCommandLine, type Request } from "./parser.js"
@@ -52,7 +54,7 @@ export async function runProgram(argv: readonly string[], surroundings: Surround
     }
     const merged = await withSession(
       mergeConfig(request.flags, env, system.cwd, system.uid, hintOptionsOf(request)),
-      env,
+      surroundings,
     )
     config = merged
     const { hintOptions } = merged
@@ -79,11 +81,11 @@ export async function runProgram(argv: readonly string[], surroundings: Surround
   }
 }
 
-/** Adds what the environment says about a session of a coding harness. */
-async function withSession(config: Config, env: Environment): Promise<Config> {
-  if (config.name !== undefined || !isInHarness(env)) return config
+/** Adds the agent of the session in which the command runs. */
+async function withSession(config: Config, { env, system }: Surroundings): Promise<Config> {
+  if (config.name !== undefined || !existsSync(rootPaths(config.home).sessions)) return config
   const { findSessionAgent } = await import("./hooks/session-agent.js")
-  return { ...config, sessionAgent: findSessionAgent(config, env) }
+  return { ...config, sessionAgent: findSessionAgent({ config, env, system }) }
 }
 
 /** The options that say which daemon or identity the command line is about. */

@@ -40,7 +40,7 @@ export const up = defineCommand({
     const root = openHome(config.home, config.uid)
     const port = options.port ?? defaultPort
     const url = localUrl(port)
-    const paths = root.instance(config.name ?? defaultInstance)
+    const paths = root.instance(config.name ?? config.sessionAgent ?? defaultInstance)
     refuseOtherRelay(root, paths, url, clock.now())
     ensureHome(root)
     const relay = await ensureRelay(context, root, port, options.durable || existsSync(root.relayData))

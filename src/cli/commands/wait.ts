@@ -1,7 +1,6 @@
 import type { DaemonPaths } from "../../daemon/files/paths.js"
 import { followInbox, type InboxEntry, readInbox } from "../../daemon/inbox/reader.js"
 import { ReaderCursor } from "../../daemon/inbox/reader-cursor.js"
-import { confirmWait } from "../../daemon/wake/echo.js"
 import { ChatError } from "../../protocol/errors.js"
 import { defineCommand, flag, value } from "../command.js"
 import type { Context } from "../context.js"
@@ -78,13 +77,19 @@ export const wait = defineCommand({
       // Lines count as seen only after the write, because a broken pipe loses them.
       await context.io.flush()
       cursor.take(taken, render ? (context.contextDoor ?? "wait") : undefined)
-      if (!wasThere) confirmWait(paths, context.clock.now(), "wait")
+      if (!wasThere) await echo(context, paths)
       return 0
     } finally {
       waiter.close()
     }
   },
 })
+
+/** Says that this wait was answered, in case the daemon waits for that. */
+async function echo({ clock }: Context, paths: DaemonPaths): Promise<void> {
+  const { confirmWait } = await import("../../daemon/wake/echo.js")
+  confirmWait(paths, clock.now(), "wait")
+}
 
 /** The lines that a reader has not seen and that a filter lets through. */
 class UnreadLines {

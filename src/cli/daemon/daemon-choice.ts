@@ -42,9 +42,10 @@ export function chooseInstance(place: Place, name: InstanceName | undefined): Da
       hint: `start it: ${startCommand(paths)}; or see: agentchat daemon --list`,
     })
   }
-  const { sessionAgent } = config
-  const own = sessionAgent && openHome(config.home, config.uid).instance(sessionAgent)
-  if (own !== undefined && existsSync(own.dir)) return own
+  // A session speaks as nobody else, even if its own daemon does not run.
+  if (config.sessionAgent !== undefined) {
+    return openHome(config.home, config.uid).instance(config.sessionAgent)
+  }
   const [only, ...others] = eligibleInstances(place)
   if (only === undefined) return openHome(config.home, config.uid).instance(defaultInstance)
   if (others.length === 0) return only

@@ -12,6 +12,7 @@ import { type DaemonPaths, type RootPaths, rootPaths } from "../../daemon/files/
 import { isSameProcess, type ProcessRecord } from "../../daemon/files/process-record.js"
 import { readHolder } from "../../daemon/process/pid-file.js"
 import { confirmRing, ringNonceIn } from "../../daemon/wake/echo.js"
+import { harnessProcess } from "../../harness/ancestors.js"
 import { HARNESSES, type Harness } from "../../harness/harness.js"
 import {
   doors,
@@ -23,7 +24,7 @@ import {
 } from "../../harness/hooks/answers.js"
 import { type HookEvent, type HookKind, readEvent } from "../../harness/hooks/event.js"
 import { claimFiring } from "../../harness/hooks/firings.js"
-import { agentName, harnessProcess, recordAfter } from "../../harness/hooks/steps.js"
+import { agentName, recordAfter } from "../../harness/hooks/steps.js"
 import { listSessions, readSession, type SessionRecord, writeSession } from "../../harness/sessions.js"
 import { ChatError } from "../../protocol/errors.js"
 import { type InstanceName, nickPattern } from "../../protocol/names.js"

@@ -43,9 +43,9 @@ export async function serveMcp(context: Context, { name, reader = defaultReader 
     })
   const runTool: RunTool = async (call) => {
     // The daemon is chosen for each call, because it may be started or restarted in between.
-    const chosen = await capture(context, { json: true, signal: call.signal }, (own) => {
-      own.io.json({ name: requireDaemon(own, name).name })
-      return Promise.resolve(0)
+    const chosen = await capture(context, { json: true, signal: call.signal }, async (own) => {
+      own.io.json({ name: requireDaemon(await withSession(own), name).name })
+      return 0
     })
     if (chosen.status !== 0) return failed(chosen)
     const { operation, args } = call.call
@@ -54,6 +54,13 @@ export async function serveMcp(context: Context, { name, reader = defaultReader 
   }
   const handle = mcpHandler(system.version, runTool)
   await new RpcServer({ input: io.input, write, handle, onBug: (line) => io.err(line) }).run()
+}
+
+/** A harness starts this server before its session has a record. */
+async function withSession(context: Context): Promise<Context> {
+  if (context.config.name !== undefined) return context
+  const { findSessionAgent } = await import("../hooks/session-agent.js")
+  return { ...context, config: { ...context.config, sessionAgent: findSessionAgent(context) } }
 }
 
 const handlers: ToolHandlers<Place, ToolResult | undefined> = {

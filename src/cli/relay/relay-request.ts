@@ -83,7 +83,7 @@ export function chooseDaemon(context: Context, { url, options }: SenderChoice): 
   const { config, clock } = context
   const paths = chooseInstance(context, options.name)
   const holder = readHolder(paths.record, clock.now())
-  const isNamed = (options.name ?? config.name) !== undefined
+  const isNamed = (options.name ?? config.name ?? config.sessionAgent) !== undefined
   if (holder === undefined && !isNamed && !existsSync(paths.status)) return undefined
   if (holder === undefined) {
     throw new ChatError("NOT_FOUND", `daemon ${paths.name} is not running`, {

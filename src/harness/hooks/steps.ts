@@ -1,7 +1,6 @@
 /** The record of a session: what begins it, and how it changes with an event. */
-import { readFileSync } from "node:fs"
 import { isAbsolute } from "node:path"
-import { describeProcess, type ProcessRecord } from "../../daemon/files/process-record.js"
+import type { ProcessRecord } from "../../daemon/files/process-record.js"
 import { type InstanceName, nickPattern } from "../../protocol/names.js"
 import type { Harness } from "../harness.js"
 import { hashOf, type SessionRecord, type SessionState } from "../sessions.js"
@@ -74,37 +73,4 @@ function stateAfter(
   if (kind === "stop") return background > 0 ? "working" : "idle"
   if (isIdle && background === 0 && state !== "ended") return "idle"
   return states[kind] ?? state
-}
-
-/** Shells that a harness may run a hook in, and that end with it. */
-const shells = new Set(["sh", "bash", "dash", "zsh", "fish", "ash", "ksh", "env", "timeout"])
-const maxShells = 4
-
-/**
- * Returns the nearest process above a hook that is no shell; undefined where the system does not say what a process is.
- * @param parentPid - the process that started the hook
- */
-export function harnessProcess(parentPid: number): ProcessRecord | undefined {
-  let pid = parentPid
-  for (let depth = 0; depth <= maxShells && pid > 1; depth++) {
-    const stat = statOf(pid)
-    if (stat === undefined) return undefined
-    if (!shells.has(stat.command)) return describeProcess(pid)
-    pid = stat.parent
-  }
-  return undefined
-}
-
-/** @see https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html */
-function statOf(pid: number): { command: string; parent: number } | undefined {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, "utf8")
-    const end = text.lastIndexOf(")")
-    return {
-      command: text.slice(text.indexOf("(") + 1, end),
-      parent: Number(text.slice(end + 2).split(" ")[1]),
-    }
-  } catch {
-    return undefined
-  }
 }

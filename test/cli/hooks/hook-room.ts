@@ -10,7 +10,7 @@ import { claimRecord } from "../../../src/daemon/process/pid-file.js"
 import type { Harness } from "../../../src/harness/harness.js"
 import { listSessions, readSession, type SessionRecord } from "../../../src/harness/sessions.js"
 import type { InstanceName } from "../../../src/protocol/names.js"
-import { CommandRoom } from "../../kit/command-room.js"
+import { CommandRoom, type RunOptions } from "../../kit/command-room.js"
 import { FakeClock } from "../../kit/fake-clock.js"
 
 /** The agent id of every daemon here. */
@@ -88,6 +88,12 @@ export class HookRoom extends CommandRoom {
     return name === undefined
       ? undefined
       : (JSON.parse(readFileSync(join(outboxDrop, name), "utf8")) as Record<string, unknown>)
+  }
+
+  /** Returns the daemon that a command chooses; undefined if it cannot choose. */
+  async whoami(options: RunOptions): Promise<unknown> {
+    const { out } = await this.run(["whoami", "--json"], options)
+    return (JSON.parse(out) as { readonly daemon?: string }).daemon
   }
 
   session(id: string): SessionRecord | undefined {

@@ -35,6 +35,17 @@ async function roomOfAnn(): Promise<HookRoom> {
   return room
 }
 
+function startOf(session: string): object {
+  return { session_id: session, cwd: "/CWD", source: "startup" }
+}
+
+async function roomOfTwo(): Promise<HookRoom> {
+  const room = new HookRoom()
+  await room.daemon("ann")
+  await room.daemon("bea")
+  return room
+}
+
 describe("the agent of a session", () => {
   it("is another one for each of three sessions in one directory, and stays the same", async () => {
     const room = new HookRoom()
@@ -71,32 +82,39 @@ describe("the agent of a session", () => {
     expect(new Set([s1, s3, s4]).size).toBe(3)
   })
 
-  it("is found by commands that the session runs", async () => {
-    const room = new HookRoom()
-    await Promise.all(["ann", "bea"].map((name) => room.daemon(name)))
+  it("is that of the commands which the session runs", async () => {
+    const room = await roomOfTwo()
     const file = join(room.dir, "env.sh")
     const socket = { CLAUDE_CODE_MESSAGING_SOCKET: "/run/bea.sock" }
-    const start = { cwd: "/CWD", source: "startup" }
-    await room.hook(
-      "claude",
-      "SessionStart",
-      { ...start, session_id: "it's" },
-      { env: { ...env, CLAUDE_ENV_FILE: file } },
-    )
-    await room.hook(
-      "claude",
-      "SessionStart",
-      { ...start, session_id: "b" },
-      { env: { AGENTCHAT_NAME: "bea", ...socket } },
-    )
+    await room.hook("claude", "SessionStart", startOf("it's"), { env: { ...env, CLAUDE_ENV_FILE: file } })
+    await room.hook("claude", "SessionStart", startOf("b"), { env: { AGENTCHAT_NAME: "bea", ...socket } })
     expect(readFileSync(file, "utf8")).toBe("export AGENTCHAT_SESSION='it'\\''s'\n")
-    const nameWith = async (variables: Record<string, string>) =>
-      (JSON.parse((await room.run(["whoami", "--json"], { env: variables })).out) as { daemon?: string })
-        .daemon
-    expect(await nameWith({ AGENTCHAT_SESSION: "it's" })).toBe("ann")
-    expect(await nameWith(socket)).toBe("bea")
-    expect(await nameWith({ AGENTCHAT_SESSION: "it's", AGENTCHAT_NAME: "bea" })).toBe("bea")
-    expect((await room.run(["whoami"])).status).toBe(2)
+    expect(await room.whoami({ env: { AGENTCHAT_SESSION: "it's" } })).toBe("ann")
+    expect(await room.whoami({ env: socket })).toBe("bea")
+    expect(await room.whoami({ env: { AGENTCHAT_SESSION: "it's", AGENTCHAT_NAME: "bea" } })).toBe("bea")
+    expect(await room.whoami({})).toBeUndefined()
+  })
+
+  it("is that of the harness above a command's process, unless several sessions share it", async () => {
+    const room = await roomOfTwo()
+    const system = { parentPid: () => process.pid }
+    await room.hook("cursor", "sessionStart", startOf("a"), { env, system })
+    expect(await room.whoami({ surroundings: system })).toBe("ann")
+    await room.hook("cursor", "sessionStart", startOf("b"), { env: { AGENTCHAT_NAME: "bea" }, system })
+    expect(await room.whoami({ surroundings: system })).toBeUndefined()
+    expect(await room.whoami({ surroundings: system, env: { AGENTCHAT_SESSION: "a" } })).toBe("ann")
+    await room.hook("cursor", "sessionEnd", startOf("a"), { env, system })
+    expect(await room.whoami({ surroundings: system })).toBe("bea")
+  })
+
+  it("is the only one its commands speak as, even if its daemon does not run", async () => {
+    const room = new HookRoom()
+    await room.daemon("other")
+    const nowhere = { parentPid: () => process.pid, nodePath: "/nowhere/node" }
+    await room.hook("claude", "SessionStart", startOf("s"), { system: nowhere })
+    const { status, err } = await room.run(["send", "#general", "x"], { surroundings: nowhere })
+    expect(status).not.toBe(0)
+    expect(err).toContain(room.session("s")?.agent)
   })
 })
 
