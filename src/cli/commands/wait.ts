@@ -1,6 +1,6 @@
 import type { DaemonPaths } from "../../daemon/files/paths.js"
 import { followInbox, type InboxEntry, readInbox } from "../../daemon/inbox/reader.js"
-import { ReaderCursor } from "../../daemon/inbox/reader-cursor.js"
+import { type ContextDoor, ReaderCursor } from "../../daemon/inbox/reader-cursor.js"
 import { ChatError } from "../../protocol/errors.js"
 import { defineCommand, flag, value } from "../command.js"
 import type { Context } from "../context.js"
@@ -55,9 +55,7 @@ export const wait = defineCommand({
   ],
   async run(context, { options }) {
     const { reader = defaultReader, render, max = defaultMax, timeout = defaultTimeoutMs } = options
-    if (render && context.config.json) {
-      throw new ChatError("USAGE", "--render and --json are mutually exclusive")
-    }
+    refuseMixed(context, render)
     const paths = startedInstance(context, options.name)
     const filter = lineFilter(options, paths)
     const waiter = await Waiter.start(context, { paths, kind: "wait", reader, timeoutMs: timeout })
@@ -76,7 +74,7 @@ export const wait = defineCommand({
       const taken = view.print(lines.all())
       // Lines count as seen only after the write, because a broken pipe loses them.
       await context.io.flush()
-      cursor.take(taken, render ? (context.contextDoor ?? "wait") : undefined)
+      cursor.take(taken, render ? doorOf(context) : undefined)
       if (!wasThere) await echo(context, paths)
       return 0
     } finally {
@@ -84,6 +82,14 @@ export const wait = defineCommand({
     }
   },
 })
+
+function doorOf({ contextDoor = "wait" }: Context): ContextDoor {
+  return contextDoor
+}
+
+function refuseMixed({ config }: Context, render: boolean): void {
+  if (render && config.json) throw new ChatError("USAGE", "--render and --json are mutually exclusive")
+}
 
 /** Says that this wait was answered, in case the daemon waits for that. */
 async function echo({ clock }: Context, paths: DaemonPaths): Promise<void> {
