@@ -48,7 +48,7 @@ describe("an outbox line", () => {
 
   it.each(outboxTypes)("may be a %s", (type) => {
     const message = { task: "b.1", to: "#a", content: "x", channel: "#a", agent: "@b", status: "idle" }
-    const more = { attention: "open" }
+    const more = { attention: "open", repo: "shop", paths: ["a"] }
     const fields = drafts[type] ?? { ...message, ...more }
     expect(accepted(JSON.stringify({ type, ...fields }))).toMatchObject({ type })
   })
