@@ -23,6 +23,7 @@ export const hook = defineCommand({
   ],
   async run(context, { args, options }) {
     const { runHook } = await import("../hooks/hook-run.js")
-    return runHook(context, { name: args.event, harness: options.harness ?? "" })
+    const { harness = "", claims } = options
+    return runHook(context, { name: args.event, harness, claims })
   },
 })

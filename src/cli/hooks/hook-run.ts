@@ -4,7 +4,7 @@
  */
 import { existsSync } from "node:fs"
 import { isAbsolute } from "node:path"
-import { completeHint, shellWord } from "../../base/command-hint.js"
+import { completeHint, type HintOptions, shellWord } from "../../base/command-hint.js"
 import { appendPlain } from "../../base/files.js"
 import { omitUndefined, stackOf } from "../../base/plain.js"
 import { ensureHome, openHome } from "../../daemon/files/home.js"
@@ -38,13 +38,18 @@ import { knownRelay, reportState, startSessionDaemon, stopSessionDaemon } from "
 export interface HookRequest {
   readonly harness: string
   readonly name: string
+  /** `block` denies an edit of a claimed path, any other text is a warning; undefined for neither. */
+  readonly claims: string | undefined
 }
 
 /**
  * @returns exit status 0: several harnesses refuse a tool call or a prompt after any other
  * @throws {ChatError} USAGE for an unknown harness; {@link answerFailure} follows
  */
-export async function runHook(context: Context, { harness: named, name }: HookRequest): Promise<number> {
+export async function runHook(
+  context: Context,
+  { harness: named, name, claims }: HookRequest,
+): Promise<number> {
   const harness = HARNESSES.find((known) => known === named)
   if (harness === undefined) {
     throw new ChatError("USAGE", `--harness: ${JSON.stringify(named)} is none of ${HARNESSES.join(", ")}`)
@@ -55,7 +60,7 @@ export async function runHook(context: Context, { harness: named, name }: HookRe
     print(context, formatAnswer(event))
     return 0
   }
-  const { output, confirm } = await answerOf(context, event).catch((error: unknown): Answer => {
+  const { output, confirm } = await answerOf(context, event, claims).catch((error: unknown): Answer => {
     noteFailure(context, error)
     return { output: formatAnswer(event) }
   })
@@ -94,7 +99,34 @@ function print({ io }: { readonly io: Pick<Io, "json" | "out"> }, output: HookOu
   else if (output !== "") io.out(output)
 }
 
-async function answerOf(context: Context, event: HookEvent): Promise<Answer> {
+async function answerOf(context: Context, event: HookEvent, claims: string | undefined): Promise<Answer> {
+  // Before the visit, which answers no second call of the same kind and no subagent.
+  const conflict =
+    claims === undefined || event.kind !== "before-tool" ? undefined : await conflictOf(context, event)
+  const answer = await answerVisit(context, event)
+  if (conflict === undefined) return answer
+  return { output: formatAnswer(event, claims === "block" ? { deny: conflict } : asContext(event, conflict)) }
+}
+
+async function conflictOf(context: Context, event: HookEvent): Promise<string | undefined> {
+  const { session, cwd = context.system.cwd } = event
+  const root = session === undefined ? undefined : findHome(context, event, cwd)
+  const record = root === undefined || session === undefined ? undefined : readSession(root, session)
+  if (root === undefined || record === undefined) return undefined
+  const paths = root.instance(record.agent)
+  const nowMs = context.clock.now()
+  if (readHolder(paths.record, nowMs) === undefined) return undefined
+  const { describeConflict } = await import("./claim-check.js")
+  const hintOptions = hintsOf(context, record.agent)
+  return describeConflict(paths, event, { cwd, nowMs, hintOptions })
+}
+
+/** Returns the options without which a command of the session would be about another agent. */
+function hintsOf({ config }: Context, name: InstanceName): HintOptions {
+  return { name, home: config.hintOptions.home }
+}
+
+async function answerVisit(context: Context, event: HookEvent): Promise<Answer> {
   const visit = openVisit(context, event)
   if (visit === undefined || typeof visit === "string") {
     return { output: formatAnswer(event, asContext(event, visit)) }
@@ -233,8 +265,8 @@ function exportSession({ env }: Context, { harness }: HookEvent, { session }: Se
   appendPlain(path, `export ${sessionVariable}=${shellWord(session)}\n`)
 }
 
-function whoIs({ config }: Context, agent: InstanceName): string {
-  const command = completeHint("agentchat send TARGET TEXT", { name: agent, home: config.hintOptions.home })
+function whoIs(context: Context, agent: InstanceName): string {
+  const command = completeHint("agentchat send TARGET TEXT", hintsOf(context, agent))
   return `agentchat: this session is agent ${agent}; other agents reach it as @${agent}, and it writes with: ${command}`
 }
 
@@ -256,7 +288,7 @@ function unreadFor(
   const unread = readUnread(root.instance(record.agent), {
     announced: record.announced,
     nowMs: context.clock.now(),
-    hintOptions: { name: record.agent, home: context.config.hintOptions.home },
+    hintOptions: hintsOf(context, record.agent),
   })
   // Nothing but what is meant for the agent goes into a turn that is under way, or starts one.
   return kind === "start" || kind === "prompt" || unread?.isAddressed === true ? unread : undefined

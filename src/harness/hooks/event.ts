@@ -40,8 +40,10 @@ export interface HookEvent {
   /** The text that the user or a wake-up entered. */
   readonly prompt: string
   readonly tool: string | undefined
-  /** Files that the tool writes, as the harness names them. */
+  /** Files in the arguments of the tool, as the model named them. */
   readonly paths: readonly string[]
+  /** False for a tool that by its name only reads. */
+  readonly isEdit: boolean
   /** What started or ended the session, such as `startup`, `clear` or `logout`; "" if unknown. */
   readonly cause: string
   /** False if the turn has been continued already, was interrupted or failed. */
@@ -94,13 +96,15 @@ export function readEvent(
 ): HookEvent {
   const input = inputOf(members)
   const session = sessionOf(harness, members, environment)
+  const tool =
+    textOf(members, ["tool_name", "toolName", "tool"]) ?? textOf(toolCallOf(members), ["name", "tool"])
   const event = {
-    ...{ harness, name, session },
+    ...{ harness, name, session, tool },
     kind: kindOf(harness, name, members),
     cwd: directoryOf(harness, members, environment),
     prompt: textOf(members, ["prompt", "message", "text"]) ?? "",
-    tool: textOf(members, ["tool_name", "toolName", "tool"]) ?? textOf(toolCallOf(members), ["name", "tool"]),
     paths: pathsOf(input).map((path) => path.slice(0, maxPath)),
+    isEdit: isEdit(`${name} ${tool ?? ""}`, input),
     cause: textOf(members, ["source", "reason"]) ?? "",
     mayContinue: mayContinue(members),
     isIdle:
@@ -186,6 +190,13 @@ function inputOf(members: Members): unknown {
   } catch {
     return { patch: found }
   }
+}
+
+/** A tool that is not known to read may write. */
+function isEdit(names: string, input: unknown): boolean {
+  if (isPlain(input) && input["command"] === "view") return false
+  const isReader = /read|view|open|grep|glob|search|find|list|fetch|\bls\b/i.test(names)
+  return !isReader || /write|edit|replace|patch|create|delete|remove|move|rename/i.test(names)
 }
 
 /** Ends of a turn after which nothing more is wanted. */

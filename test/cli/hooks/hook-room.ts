@@ -24,6 +24,13 @@ interface HookOutcome {
   readonly err: string
 }
 
+interface HookOptions {
+  readonly env?: Environment
+  readonly system?: Partial<System>
+  /** Value of `--claims`. */
+  readonly claims?: string
+}
+
 /** A directory with daemons that seem to run, and in which hooks are run in this process. */
 export class HookRoom extends CommandRoom {
   readonly clock = new FakeClock()
@@ -42,12 +49,13 @@ export class HookRoom extends CommandRoom {
     harness: Harness | "unknown",
     event: string,
     payload: object | string,
-    { env = {}, system = {} }: { env?: Environment; system?: Partial<System> } = {},
+    { env = {}, system = {}, claims }: HookOptions = {},
   ): Promise<HookOutcome> {
     const input = new PassThrough()
     const text = typeof payload === "string" ? payload : JSON.stringify(payload)
     input.end(text.replaceAll("/CWD", this.dir))
-    return this.run(["hook", event, "--harness", harness], {
+    const options = claims === undefined ? [] : ["--claims", claims]
+    return this.run(["hook", event, "--harness", harness, ...options], {
       clock: this.clock,
       input,
       env,
@@ -103,4 +111,10 @@ export class HookRoom extends CommandRoom {
   get sessions(): SessionRecord[] {
     return listSessions(this.root)
   }
+}
+
+/** Returns the text that a hook in the shape of Claude Code puts into the context. */
+export function contextIn(out: string): string {
+  const { hookSpecificOutput } = JSON.parse(out) as { hookSpecificOutput?: { additionalContext?: string } }
+  return hookSpecificOutput?.additionalContext ?? ""
 }

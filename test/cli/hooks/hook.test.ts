@@ -14,15 +14,9 @@ import { describe, expect, it } from "vitest"
 import { ReaderCursor } from "../../../src/daemon/inbox/reader-cursor.js"
 import { sessionFile } from "../../../src/harness/sessions.js"
 import { until } from "../../kit/condition.js"
-import { HookRoom, self } from "./hook-room.js"
+import { contextIn, HookRoom, self } from "./hook-room.js"
 
 const env = { AGENTCHAT_NAME: "ann" }
-
-/** Returns the text that a hook in the shape of Claude Code puts into the context. */
-function contextIn(out: string): string {
-  const { hookSpecificOutput } = JSON.parse(out) as { hookSpecificOutput?: { additionalContext?: string } }
-  return hookSpecificOutput?.additionalContext ?? ""
-}
 
 function prompt(session: string, id = "p1"): object {
   return { session_id: session, cwd: "/CWD", prompt: "go on", prompt_id: id }
