@@ -4,9 +4,9 @@ export type Level = "ok" | "warn" | "bad" | "off"
 /** One line of the report. */
 export interface Check {
   readonly level: Level
-  /** What is checked, in one word. */
+  /** The subject, in one word. */
   readonly what: string
   readonly text: string
-  /** What to do, if possible as a command. */
+  /** The remedy, if possible as a command. */
   readonly fix?: string
 }

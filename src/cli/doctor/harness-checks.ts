@@ -14,8 +14,8 @@ import { fileRequest } from "../harness/install-request.js"
 import { formatAge } from "../output/time.js"
 import type { Check } from "./check.js"
 
-/** What is known of a harness; times in milliseconds since the Unix epoch. */
-export interface HarnessState {
+/** Facts about a harness; times in milliseconds since the Unix epoch. */
+interface HarnessState {
   readonly harness: Harness
   readonly present: boolean
   readonly installed: "yes" | "no" | "partly"

@@ -59,7 +59,7 @@ async function checkRelay(context: Context, server: string, isMeant: boolean): P
   }
 }
 
-/** What a server answered. */
+/** The answer of a server. */
 interface Answer {
   /** The body, parsed; undefined if it is no JSON. */
   readonly health: unknown

@@ -1,4 +1,4 @@
-/** Prints what install or uninstall changes. */
+/** Prints the changes of install and uninstall. */
 import { createTwoFilesPatch, FILE_HEADERS_ONLY } from "diff"
 import { formatForTerminal } from "../../base/visible-text.js"
 import type { FileChange, InstallProblem } from "../../harness/install/plan.js"
@@ -18,7 +18,7 @@ function actionOf({ found, after }: FileChange): Action | undefined {
   return found.text === undefined ? "create" : "edit"
 }
 
-/** What was done, or is about to be. */
+/** Changes that were made, or are about to be. */
 export interface Outcome {
   readonly changes: readonly FileChange[]
   readonly problems: readonly InstallProblem[]

@@ -1,4 +1,4 @@
-/** What install, uninstall and doctor are asked for, from options and surroundings. */
+/** Makes the request of install, uninstall and doctor from options and surroundings. */
 import { isAbsolute } from "node:path"
 import { HARNESSES, type Harness } from "../../harness/harness.js"
 import { isPresent, programOf, readSkill } from "../../harness/install/detect.js"

@@ -70,7 +70,7 @@ function containerAt(root: Members, path: readonly string[]): Members {
 /** The entries of an earlier install. */
 export interface Earlier {
   readonly harness: Harness
-  /** Those that were added; undefined if no record tells. */
+  /** Those that were added; undefined without a record. */
   readonly added: readonly Addition[] | undefined
   /** Places that entries of this harness have in this file, now or in an earlier version. */
   readonly places: readonly Pick<Addition, "kind" | "path" | "isFrame">[]

@@ -163,7 +163,7 @@ function stripped(
   return isRight(bare) ? bare : left
 }
 
-/** Removes empty containers, of those that install created. @param created - undefined if no record tells */
+/** Removes empty containers, of those that install created. @param created - undefined without a record */
 function withoutContainers(
   format: TextFormat,
   text: string,

@@ -127,7 +127,7 @@ function intoLine(children: readonly Node[], entries: readonly Entry[], { text, 
 /** A layout with the indentation of the entries. */
 type Indented = Style & { readonly indent: string }
 
-/** Adds members on lines of their own, so that no other line changes. A comment stays beside the opening brace. */
+/** Adds members on lines of their own, so that no other line changes. A comment after the opening brace stays there. */
 function beforeFirst({ offset }: Node, entries: readonly Entry[], layout: Indented): Splice {
   const { text, eol, indent } = layout
   const at = commentOnLine(text, offset + 1) ?? offset + 1
@@ -164,7 +164,7 @@ function keyOf(name: string | undefined): string {
   return name === undefined ? "" : `${JSON.stringify(name)}: `
 }
 
-/** Returns the indentation of a node that begins its line; undefined if something stands before it. */
+/** Returns the indentation of a node that begins its line; undefined if something else comes first. */
 function ownLineIndent(text: string, offset: number): string | undefined {
   const indent = indentAt(text, offset)
   const start = offset - indent.length

@@ -1,15 +1,5 @@
 /** YAML. Documents are read with their offsets and edited as text, because writing them anew would change the rest. */
-import {
-  isMap,
-  isNode,
-  isPair,
-  isScalar,
-  isSeq,
-  type Pair,
-  parseDocument,
-  stringify,
-  type YAMLMap,
-} from "yaml"
+import { isMap, isNode, isScalar, type Pair, parseDocument, stringify, type YAMLMap } from "yaml"
 import { isObject, type Members, type Path } from "./additions.js"
 import { indentAt, lineBreakBeforeEnd, lineEndOf, type Splice, type TextFormat } from "./text-format.js"
 
@@ -87,7 +77,7 @@ function intoFlow(text: string, map: YAMLMap, added: Members): Splice {
 function intoBlock(text: string, map: YAMLMap, added: Members): Splice {
   const [first] = map.items
   const indent = indentAt(text, rangeOf(first?.key)[0] ?? 0)
-  const at = lineEndAfter(text, contentEnd(map))
+  const at = lineEndAfter(text, rangeOf(map)[1] ?? text.length)
   const eol = lineEndOf(text)
   const body = formatBlock(added, indent, eol)
   // A text block ends with its line break.
@@ -96,17 +86,7 @@ function intoBlock(text: string, map: YAMLMap, added: Members): Splice {
     : { at, text: eol + body.slice(0, -eol.length) }
 }
 
-/** Returns the end of the last value in a node; what follows are comments and blank lines. */
-function contentEnd(node: unknown): number {
-  if ((isMap(node) || isSeq(node)) && node.flow !== true) {
-    const last: unknown = node.items.at(-1)
-    if (isPair(last)) return last.value === null ? (rangeOf(last.key)[1] ?? 0) : contentEnd(last.value)
-    if (last !== undefined) return contentEnd(last)
-  }
-  return rangeOf(node)[1] ?? 0
-}
-
-/** Returns the end of the line with the end of a value, after a comment beside it. */
+/** Returns the end of the line with the end of a value, after a comment on it. */
 function lineEndAfter(text: string, offset: number): number {
   if (/[\r\n]$/.test(text.slice(0, offset))) return offset
   return offset + (/^[^\r\n]*/.exec(text.slice(offset))?.[0].length ?? 0)
@@ -128,9 +108,10 @@ function removeOne(text: string, path: Path): string {
   const pair = isMap(map) ? pairOf(map, names.at(-1) ?? "") : undefined
   if (!isMap(map) || pair === undefined) return text
   const [start = 0, keyEnd = 0] = rangeOf(pair.key)
-  if (map.flow === true) return removeFromFlow(text, map, pair, start, rangeOf(pair.value)[1] ?? keyEnd)
+  const end = rangeOf(pair.value)[1] ?? keyEnd
+  if (map.flow === true) return removeFromFlow(text, map, pair, start, end)
   const lineStart = start - indentAt(text, start).length
-  const last = lineEndAfter(text, Math.max(contentEnd(pair.value), keyEnd))
+  const last = lineEndAfter(text, end)
   const lineEnd = last + (/^\r?\n/.exec(text.slice(last))?.[0].length ?? 0)
   return text.slice(0, lineStart) + text.slice(lineEnd)
 }

@@ -51,8 +51,8 @@ export default function agentchat(amp) {
     return { thread_id: thread?.id, cwd: workspace, ...more }
   }
   amp.on("session.start", async (event, context) => {
-    const told = payload(event, context)
-    if (told.thread_id !== undefined) await hook("session.start", told)
+    const sent = payload(event, context)
+    if (sent.thread_id !== undefined) await hook("session.start", sent)
   })
   amp.on("agent.start", async (event, context) => {
     const prompt = typeof event?.message === "string" ? event.message : JSON.stringify(event?.message ?? "")
@@ -60,9 +60,9 @@ export default function agentchat(amp) {
     if (typeof answer.context === "string") return { message: { content: answer.context, display: false } }
   })
   amp.on("agent.end", async (event, context) => {
-    const told = payload(event, context, { status: event?.status })
-    const answer = await hook("agent.end", told)
-    if (typeof answer.continue === "string") await append(told.thread_id, answer.continue)
+    const sent = payload(event, context, { status: event?.status })
+    const answer = await hook("agent.end", sent)
+    if (typeof answer.continue === "string") await append(sent.thread_id, answer.continue)
   })
   if (claims !== null) {
     amp.on("tool.call", async (event, context) => {
@@ -72,7 +72,7 @@ export default function agentchat(amp) {
     })
   }
 
-  // The daemon rings by a file beside the record of the session, and counts the ring as taken once the file is gone.
+  // The daemon rings by a file next to the record of the session, and counts the ring as taken once the file is gone.
   const timer = setInterval(() => {
     for (const id of threads.keys()) {
       const ring = ringFile(id)

@@ -9,7 +9,7 @@ import { describe, type FileChange, type InstallProblem, type Plan } from "./pla
 import { type InstallRecord, readRecord, recordFolder, writeRecord } from "./record.js"
 import type { Places } from "./spec.js"
 
-/** What was done. */
+/** The result of applying plans. */
 export interface Applied {
   readonly changes: readonly FileChange[]
   readonly problems: readonly InstallProblem[]

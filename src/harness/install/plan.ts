@@ -1,4 +1,4 @@
-/** What install or uninstall changes in each file. Nothing is written here. */
+/** Plans the changes of install and uninstall to each file. Nothing is written here. */
 import { join } from "node:path"
 import { shellWord } from "../../base/command-hint.js"
 import { addEntries, type ConfigFile, digest, type EditRecord, removeEntries } from "../config/config-edit.js"

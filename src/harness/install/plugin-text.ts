@@ -8,7 +8,7 @@ export function pluginHead(harness: Harness, { program, claims }: FileRequest): 
 import { spawn } from "node:child_process"
 
 const command = ${JSON.stringify([program.node, program.script])}
-/** What happens at an edit of a path that another agent has claimed; null for nothing. */
+/** The reaction to an edit of a path that another agent has claimed; null for none. */
 const claims = ${JSON.stringify(claims ?? null)}
 
 /** Passes an event to agentchat. Resolves to {} whatever goes wrong: the session must go on. */

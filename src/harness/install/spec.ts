@@ -57,14 +57,14 @@ export interface Program {
 
 export type Scope = "user" | "project"
 
-/** What install is asked for. */
+/** A request of install, for one scope. */
 export interface FileRequest {
   readonly places: Places
   readonly scope: Scope
   readonly program: Program
   /** The text of SKILL.md. */
   readonly skill: string
-  /** What happens at an edit of a path that another agent has claimed; undefined for nothing. */
+  /** The reaction to an edit of a path that another agent has claimed; undefined for nothing. */
   readonly claims: "warn" | "block" | undefined
 }
 
@@ -92,18 +92,18 @@ export interface HarnessSpec {
   readonly claimEvent: string
   /** Returns what install writes. @throws {Error} if it cannot hold our command line */
   files(request: FileRequest): readonly HarnessFile[]
-  /** What the user has to do once. */
+  /** A step that is left to the user, once. */
   readonly afterInstall?: string
   readonly facts: HarnessFacts
 }
 
 /** The row of the harness in doc/harnesses.md. */
-export interface HarnessFacts {
-  /** When text reaches the model's context. */
+interface HarnessFacts {
+  /** The moments at which text reaches the model's context. */
   readonly inject: string
-  /** How an idle session is woken. */
+  /** The way to wake an idle session. */
   readonly wake: string
-  /** What shows that it was. */
+  /** The evidence that it was. */
   readonly proof: string
   readonly limits: string
 }

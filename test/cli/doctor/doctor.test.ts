@@ -209,7 +209,7 @@ describe("agentchat doctor", () => {
     )
   })
 
-  it("tells that a proxy is not used, where a relay cannot be reached", async () => {
+  it("warns of a proxy that is not used, where a relay cannot be reached", async () => {
     const home = scene()
     home.env["AGENTCHAT_SERVER"] = "ws://relay.invalid:6667"
     home.env["HTTPS_PROXY"] = "http://user:secret@proxy:3128"

@@ -281,10 +281,19 @@ describe("entries of a TOML file", () => {
     )
   })
 
+  it("go without a record, and comments of others around them stay", () => {
+    const before = 'a = 1 # one\n\n# about docs\n[mcp_servers.docs]\ncommand = "docs"\n'
+    const after = `${roundTrip(tomlFile, before).after}\n# about zz\n[zz]\nb = 2\n`
+    const left = removeEntries("gemini", tomlFile, after, undefined)?.text
+    expect(left?.replaceAll(/\n+/g, "\n")).toBe(
+      `${before}\n# about zz\n[zz]\nb = 2\n`.replaceAll(/\n+/g, "\n"),
+    )
+  })
+
   it.each([
     ['mcp_servers = { docs = { command = "x" } }\n', "an inline table"],
     ["hooks = []\n", "an inline list"],
-  ])("are refused beside %j: %s", (text) => {
+  ])("are refused next to %j: %s", (text) => {
     expect(() => addEntries("gemini", tomlFile, text, undefined)).toThrow(
       /not valid TOML|form that cannot be added/,
     )
@@ -351,6 +360,10 @@ describe("entries of a YAML file", () => {
     ["extensions: { dev: { enabled: true } }\n", "a flow map"],
     ["{a: 1}\n", "a document in flow style"],
     ["# only a comment\n", "a comment"],
+    [
+      "extensions:\n  a: |\n    text\n\n  # about b\n  b: {}\n  # nothing more\n# other\nc: 1\n",
+      "comments and a text block",
+    ],
   ])("fit into %j: %s", (text) => {
     const { after, left } = roundTrip(yamlFile, text)
     expect(yamlFormat.parse(after)).toMatchObject({ extensions: { agentchat: server } })

@@ -157,7 +157,7 @@ describe("the plugin for Amp", () => {
     ])
   })
 
-  it("takes a ring beside the record of its session, and appends it to the thread", async () => {
+  it("takes a ring next to the record of its session, and appends it to the thread", async () => {
     vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] })
     try {
       const { dir, fire, dispose } = await loadAmp()
