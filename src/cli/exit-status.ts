@@ -163,3 +163,16 @@ export class ExitStatus {
     signal.addEventListener("abort", () => this.end(interruptedStatus(signal)))
   }
 }
+
+/** Waits for work, but no longer than until a signal is aborted. @returns whether the work has ended */
+export async function orAborted(work: Promise<void>, signal: AbortSignal | undefined): Promise<boolean> {
+  let stop = () => {}
+  const aborted = new Promise<false>((resolve) => {
+    stop = () => resolve(false)
+    signal?.addEventListener("abort", stop)
+  })
+  if (signal?.aborted === true) stop()
+  const hasEnded = await Promise.race([work.then(() => true), aborted])
+  signal?.removeEventListener("abort", stop)
+  return hasEnded
+}

@@ -1,7 +1,8 @@
-import { spawnSync } from "node:child_process"
-import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs"
+import { spawn, spawnSync } from "node:child_process"
+import { once } from "node:events"
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest"
 import { programPath, RelayProcess, Workspace } from "../kit/program.js"
 import { hasAbility } from "../kit/requires.js"
 
@@ -64,5 +65,36 @@ describe("the log of a relay that up started", { timeout: 120_000 }, () => {
     expect(statSync(`${log}.1`).size).toBe(1024 * 1024 + 1)
     expect(readFileSync(log, "utf8")).toMatch(/listening: .*\n.*came: .*\n.*left: .*\n.*stopped\n$/s)
     workspace.dispose()
+  })
+})
+
+describe("a command that prints into a pipe that nobody reads", { timeout: 60_000 }, () => {
+  it("ends at the first SIGTERM and marks nothing as seen, if it follows an inbox", async () => {
+    const workspace = new Workspace()
+    onTestFinished(() => workspace.dispose())
+    const daemon = join(workspace.dir, ".agentchat/daemons/bob")
+    mkdirSync(daemon, { recursive: true, mode: 0o700 })
+    const message = { type: "MSG", from: "@0123456789abcdef", name: "ann", to: "#general", ts: 1 }
+    const lines = Array.from({ length: 20 }, (_, n) =>
+      JSON.stringify({
+        seq: n + 1,
+        ...message,
+        msg_id: `0123456789abcdef.${n}`,
+        content: "x".repeat(100_000),
+      }),
+    )
+    writeFileSync(join(daemon, "inbox.jsonl"), `${lines.join("\n")}\n`)
+    const words = [programPath, "inbox", "--follow", "--json", "--name", "bob", "--reader", "r"]
+    const child = spawn(process.execPath, words, {
+      cwd: workspace.dir,
+      env: workspace.env,
+      stdio: ["ignore", "pipe", "ignore"],
+    })
+    const ended = once(child, "exit")
+    await once(child.stdout, "readable")
+    child.kill("SIGTERM")
+    expect((await ended)[0]).toBe(143)
+    expect(existsSync(join(daemon, "cursors/r.json"))).toBe(false)
+    child.stdout.destroy()
   })
 })

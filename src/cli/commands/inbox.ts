@@ -7,7 +7,7 @@ import type { Context } from "../context.js"
 import { daemonName, startedInstance } from "../daemon/daemon-choice.js"
 import { noteOffline } from "../daemon/daemon-state.js"
 import { lineAt, newestLines, only } from "../daemon/inbox-lines.js"
-import { interruptedStatus, reportSuccess } from "../exit-status.js"
+import { interruptedStatus, orAborted, reportSuccess } from "../exit-status.js"
 import { nick, wholeNumber } from "../input/values.js"
 import { type InboxView, openView, showEntry } from "../output/inbox-view.js"
 import { isReadable } from "../output/reading.js"
@@ -62,7 +62,8 @@ export const inbox = defineCommand({
     /** Lines count as seen only after the write, because a broken pipe loses them. */
     const confirm = async (seq: number, printed: readonly number[] = []) => {
       if (cursor === undefined || options.peek) return
-      await context.io.flush()
+      // A reader that stalls must not keep an interrupted command from ending.
+      if (!(await orAborted(context.io.flush(), signal))) return
       if (context.contextDoor !== undefined) cursor.take(printed, context.contextDoor)
       cursor.confirm(seq)
     }

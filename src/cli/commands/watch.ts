@@ -19,7 +19,7 @@ import {
   type WaitEnd,
   Waiter,
 } from "../daemon/inbox-wait.js"
-import { interruptedStatus } from "../exit-status.js"
+import { interruptedStatus, orAborted } from "../exit-status.js"
 import { describe, factsOf } from "../output/render.js"
 
 export const watch = defineCommand({
@@ -91,7 +91,7 @@ class Watch {
     )
     for await (const entry of followInbox(paths, seq, { clock, signal })) {
       if (entry.seq <= seq || !filter.matches(entry.fields)) continue
-      await this.#orAborted(this.#pace.turn())
+      await orAborted(this.#pace.turn(), signal)
       if (signal.aborted) return
       ;({ seq } = await this.#printAll(this.#linesAfter(seq), this.#pace.room))
     }
@@ -116,7 +116,7 @@ class Watch {
       this.#pace.use(1)
     }
     // A reader that stalls gets one line about everything that came meanwhile.
-    await this.#orAborted(io.flush())
+    await orAborted(io.flush(), this.#options.signal)
     return lines
   }
 
@@ -148,17 +148,6 @@ class Watch {
       if (count <= burst) events.push(entry)
     }
     return { events, count, seq }
-  }
-
-  async #orAborted(work: Promise<void>): Promise<void> {
-    const { signal } = this.#options
-    let stop = () => {}
-    const aborted = new Promise<void>((resolve) => {
-      stop = resolve
-      signal.addEventListener("abort", stop)
-    })
-    if (!signal.aborted) await Promise.race([work, aborted])
-    signal.removeEventListener("abort", stop)
   }
 }
 
