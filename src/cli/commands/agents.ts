@@ -21,7 +21,6 @@ const headings = [
   { optional: "DAEMON" },
   { optional: "READ" },
   { optional: "ANSWERED" },
-  { optional: "CLAIMS" },
   { text: "ACTIVITY" },
 ]
 
@@ -81,10 +80,14 @@ function showRoster({ io, clock }: Context, entries: readonly RosterEntry[], ids
   const nowMs = clock.now()
   const isOffline = ({ status }: RosterEntry) => status === "offline"
   const sorted = [...entries.filter((entry) => !isOffline(entry)), ...entries.filter(isOffline)]
+  const hasClaims = sorted.some(({ claims = [] }) => claims.length > 0)
   printTable(
     io,
-    headings,
-    sorted.map((entry) => rowOf(entry, nowMs)),
+    hasClaims ? [...headings, { text: "CLAIMS" }] : headings,
+    sorted.map((entry) => [
+      ...rowOf(entry, nowMs),
+      ...(hasClaims ? [formatForTerminal(shownClaims(entry))] : []),
+    ]),
   )
   if (ids.length > entries.length) io.note(`and ${ids.length - entries.length} more; --json lists their ids`)
   return 0
@@ -96,7 +99,7 @@ function rowOf(entry: RosterEntry, nowMs: number): string[] {
     formatAge(ts, nowMs).replace(" ago", ""),
   )
   const state = stale === true ? `${status} (stale)` : status
-  return [id, name, state, role, ...ages, shownClaims(entry), activity].map(formatForTerminal)
+  return [id, name, state, role, ...ages, activity].map(formatForTerminal)
 }
 
 /** Returns the first path that an agent has claimed, and how many more there are. */
