@@ -32,7 +32,13 @@ import { type Config, mergeConfig } from "../config.js"
 import type { Context, Io } from "../context.js"
 import { readUnread, type Unread } from "./digest.js"
 import { readPayload } from "./payload.js"
-import { knownRelay, reportState, startSessionDaemon, stopSessionDaemon } from "./session-daemon.js"
+import {
+  endLostSessions,
+  knownRelay,
+  reportState,
+  startSessionDaemon,
+  stopSessionDaemon,
+} from "./session-daemon.js"
 
 /** The event as it was named on the command line, unvalidated. */
 export interface HookRequest {
@@ -246,8 +252,11 @@ async function joinRelay(context: Context, event: HookEvent, visit: Visit): Prom
   const { root, record, before } = visit
   const { agent } = record
   const isRunning = readHolder(root.instance(agent).record, context.clock.now()) !== undefined
-  const isBeginning = event.kind === "start" || before === undefined
-  if (isBeginning) exportSession(context, event, record)
+  const isBeginning = event.kind === "start" || before === undefined || before.state === "ended"
+  if (isBeginning) {
+    exportSession(context, event, record)
+    await endLostSessions(context, root)
+  }
   const nonce = ringNonceIn(event.prompt)
   if (nonce !== undefined) confirmRing(root.instance(agent), nonce, context.clock.now())
   const server = isBeginning && !isRunning ? knownRelay(context, root) : undefined

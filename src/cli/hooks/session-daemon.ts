@@ -5,6 +5,7 @@ import { join } from "node:path"
 import { writeFileAtomic } from "../../base/files.js"
 import { omitUndefined } from "../../base/plain.js"
 import { type DaemonPaths, instanceNames, type RootPaths } from "../../daemon/files/paths.js"
+import { processState } from "../../daemon/files/process-record.js"
 import { readStatus } from "../../daemon/status.js"
 import {
   hashOf,
@@ -12,6 +13,7 @@ import {
   listSessions,
   type SessionRecord,
   type SessionState,
+  writeSession,
 } from "../../harness/sessions.js"
 import type { PresenceState } from "../../protocol/client-messages.js"
 import { formatCommandId } from "../../protocol/message-id.js"
@@ -76,6 +78,24 @@ export async function stopSessionDaemon(
     (other) => other.agent === agent && other.session !== session && isLive(other),
   )
   if (!isUsed) await spawnProgram(context, ["daemon", "--stop", "--name", agent, "--home", root.root])
+}
+
+/** A session whose process is not known counts as ended after a day without an event. */
+const silentMs = 86_400_000
+/** Sessions that one hook ends: each costs a process. */
+const maxEnded = 3
+
+/** Ends the daemons of sessions whose harness is gone and reported no end, as after a crash. */
+export async function endLostSessions(context: Context, root: RootPaths): Promise<void> {
+  const nowMs = context.clock.now()
+  const isLost = ({ owns_daemon, state, process, event_at }: SessionRecord) =>
+    owns_daemon &&
+    state !== "ended" &&
+    (process === undefined ? nowMs - event_at > silentMs : processState(process) === "dead")
+  for (const record of listSessions(root).filter(isLost).slice(0, maxEnded)) {
+    writeSession(root, { ...record, state: "ended" })
+    await stopSessionDaemon(context, root, record)
+  }
 }
 
 async function spawnProgram({ system }: Context, args: readonly string[]): Promise<void> {

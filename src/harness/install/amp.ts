@@ -60,7 +60,8 @@ export default function agentchat(amp) {
     if (typeof answer.context === "string") return { message: { content: answer.context, display: false } }
   })
   amp.on("agent.end", async (event, context) => {
-    const sent = payload(event, context, { status: event?.status })
+    const can_continue = typeof threadOf(event, context)?.append === "function"
+    const sent = payload(event, context, { status: event?.status, can_continue })
     const answer = await hook("agent.end", sent)
     if (typeof answer.continue === "string") await append(sent.thread_id, answer.continue)
   })

@@ -11,8 +11,9 @@ import {
 import { join } from "node:path"
 import { PassThrough } from "node:stream"
 import { describe, expect, it } from "vitest"
+import { describeProcess } from "../../../src/daemon/files/process-record.js"
 import { ReaderCursor } from "../../../src/daemon/inbox/reader-cursor.js"
-import { sessionFile } from "../../../src/harness/sessions.js"
+import { sessionFile, writeSession } from "../../../src/harness/sessions.js"
 import { until } from "../../kit/condition.js"
 import { contextIn, HookRoom, self } from "./hook-room.js"
 
@@ -490,6 +491,22 @@ describe("the beginning and end of a session", () => {
     await room.hook("claude", "SessionEnd", { ...start, reason: "logout" }, { env, system })
     expect(room.presence("ann")?.["status"]).toBe("away")
     expect(existsSync(join(room.dir, "started"))).toBe(false)
+  })
+
+  it("end the daemons of sessions whose harness is gone, which begin again with their next event", async () => {
+    const room = new HookRoom()
+    const { system, started } = standIn(room)
+    await room.daemon("other")
+    await room.hook("claude", "SessionStart", { ...start, session_id: "lost" }, { system })
+    await started()
+    const lost = room.session("lost") ?? expect.unreachable("no record")
+    writeSession(room.root, { ...lost, process: { ...describeProcess(process.pid), start_time: "1" } })
+    await room.daemon("ann")
+    await room.hook("claude", "SessionStart", start, { env, system })
+    expect(await started()).toContain(`daemon --stop --name ${lost.agent}`)
+    expect(room.session("lost")?.state).toBe("ended")
+    await room.hook("claude", "UserPromptSubmit", { ...start, session_id: "lost", prompt: "x" }, { system })
+    expect(await started()).toContain(`--background --name ${lost.agent}`)
   })
 
   it("keep what a wake-up needs in a file of the user alone, and print none of it", async () => {
