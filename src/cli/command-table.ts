@@ -42,6 +42,7 @@ const sections = {
     status: ["show the status of this directory's daemon", () => import("./commands/status.js")],
     guard: ["show guard limits, release held messages, lift stops", () => import("./commands/guard.js")],
     presence: ["set your status and activity", () => import("./commands/presence.js")],
+    wake: ["show or test how your session is woken", () => import("./commands/wake.js")],
     pending: [
       "list messages and tasks that wait for an agent or role",
       () => import("./commands/pending.js"),

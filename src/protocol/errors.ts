@@ -42,6 +42,7 @@ const relayErrors = {
 const localErrors = {
   UNREACHABLE: { exit: 8, retry: true, summary: "no relay answers at the address" },
   TIMEOUT: { exit: 4, retry: true, summary: "no answer in time" },
+  NOT_WAKEABLE: { exit: 4, retry: true, summary: "the agent is not proven to wake, as was required" },
   CANCELLED: { exit: 1, retry: false, summary: "a person was asked, and did not confirm it" },
   USAGE: { exit: 2, retry: false, summary: "the command line is not valid" },
   NOT_FOUND: { exit: 3, retry: false, summary: "a named file, daemon or entry does not exist" },

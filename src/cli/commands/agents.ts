@@ -3,6 +3,7 @@ import { formatForTerminal } from "../../base/visible-text.js"
 import { claimedPaths } from "../../protocol/claims.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { RosterEntry } from "../../protocol/server-messages.js"
+import { isCurrent } from "../../protocol/wake.js"
 import { defineCommand, flag, optional, value } from "../command.js"
 import type { Context } from "../context.js"
 import { reportSuccess } from "../exit-status.js"
@@ -21,6 +22,7 @@ const headings = [
   { optional: "DAEMON" },
   { optional: "READ" },
   { optional: "ANSWERED" },
+  { optional: "WAKE" },
   { text: "ACTIVITY" },
 ]
 
@@ -41,7 +43,8 @@ export const agents = defineCommand({
   ],
   notes: [
     "DAEMON: last sign of life of its daemon. READ: last time it read its inbox. ANSWERED: last time it",
-    "sent something. `working (stale)`: none of these happened within the last two minutes.",
+    "sent something. `working (stale)`: none of these happened within the last two minutes. WAKE: how it was woken last,",
+    "proven by the key of the agent. `(dnd)`, `(focus)`: nothing wakes it, or only what is addressed to it.",
   ],
   async run(context, input) {
     const { channel: wanted } = input.args
@@ -98,8 +101,14 @@ function rowOf(entry: RosterEntry, nowMs: number): string[] {
   const ages = [entry.since, entry.seen_ts, entry.read_ts, entry.answered_ts].map((ts) =>
     formatAge(ts, nowMs).replace(" ago", ""),
   )
-  const state = stale === true ? `${status} (stale)` : status
-  return [id, name, state, role, ...ages, activity].map(formatForTerminal)
+  const { attention, wakeable } = entry
+  const notes = [...(stale === true ? ["stale"] : []), ...(attention === undefined ? [] : [attention])]
+  const state = notes.length > 0 ? `${status} (${notes.join(", ")})` : status
+  const isProven = wakeable !== undefined && isCurrent(wakeable, nowMs)
+  const woken = isProven
+    ? `${wakeable.method} ${formatAge(wakeable.proven_ts, nowMs).replace(" ago", "")}`
+    : ""
+  return [id, name, state, role, ...ages, woken, activity].map(formatForTerminal)
 }
 
 /** Returns the first path that an agent has claimed, and how many more there are. */

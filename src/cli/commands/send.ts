@@ -1,15 +1,26 @@
+import { omitUndefined } from "../../base/plain.js"
 import { formatForTerminal } from "../../base/visible-text.js"
 import type { RequestFrame } from "../../client/pending.js"
 import { ChatError } from "../../protocol/errors.js"
-import type { Address } from "../../protocol/names.js"
+import type { Address, AgentRef } from "../../protocol/names.js"
+import type { RosterEntry } from "../../protocol/server-messages.js"
 import { defineCommand, flag, required, value } from "../command.js"
 import type { Context } from "../context.js"
 import { reportSuccess } from "../exit-status.js"
 import { messageFrame, messageOptions } from "../input/message-frame.js"
 import { address, anyText, closeChoice, seconds } from "../input/values.js"
 import { type DeliveryStage, deliveryStages, sendAndWait } from "../relay/delivery.js"
-import { answerMs, type RelayAnswer, relayRequest, requestOptions } from "../relay/relay-request.js"
+import {
+  answerMs,
+  type RelayAnswer,
+  type RequestOptions,
+  relayRequest,
+  requestOptions,
+} from "../relay/relay-request.js"
+import { describeSilence, describeWakeable, targetOf } from "../relay/target-facts.js"
 import { describeUnserved, findUnserved, type UnservedRole } from "../relay/unserved-role.js"
+
+const requirements = ["wakeable"] as const
 
 /** Milliseconds to wait for a stage after `accepted`, without `--timeout`. */
 const stageMs = 30_000
@@ -33,6 +44,12 @@ export const send = defineCommand({
       closeChoice(deliveryStages),
       deliveryStages,
     ),
+    require: value(
+      "WHAT",
+      "wakeable: send nothing (exit 4) unless the @agent is proven to wake",
+      closeChoice(requirements),
+      requirements,
+    ),
     "dry-run": flag("send nothing; show who would be woken, and the guard limits"),
   },
   takesUrl: true,
@@ -55,6 +72,7 @@ export const send = defineCommand({
     if (input.options["dry-run"]) {
       return (await import("../guards/guard-report.js")).reportForecast(context, input, frame)
     }
+    if (input.options.require !== undefined) await requireWakeable(context, input, target)
     if (wanted !== "accepted") return sendAndWait(context, input, { frame, wanted, timeoutMs })
     const accepted = await relayRequest(context, input, frame)
     const ask = async (query: RequestFrame) => (await relayRequest(context, input, query)).answer
@@ -71,6 +89,24 @@ function refuseUnreachableStage(target: Address, stage: DeliveryStage): void {
   })
 }
 
+/** @throws {ChatError} NOT_WAKEABLE, with why; AGENT_NOT_FOUND */
+async function requireWakeable(context: Context, input: RequestOptions, to: Address): Promise<void> {
+  if (!to.startsWith("@")) throw new ChatError("USAGE", "--require: only an @agent can be wakeable")
+  // An address that begins so is one of an agent.
+  const { answer } = await relayRequest(context, input, {
+    type: "LIST_AGENTS",
+    agent: to as string as AgentRef,
+  })
+  const [entry] = answer["roster"] as readonly RosterEntry[]
+  const now = context.clock.now()
+  const target = targetOf(entry, now)
+  if (target === undefined) throw new ChatError("AGENT_NOT_FOUND", `${to} is not known to the relay`)
+  if (target.wakeable) return
+  throw new ChatError("NOT_WAKEABLE", `${describeWakeable(to, target, now)}; nothing was sent`, {
+    hint: `send without --require: it waits in its mailbox; to find out: agentchat wake test ${to}`,
+  })
+}
+
 function reportAccepted(
   context: Context,
   to: Address,
@@ -78,10 +114,16 @@ function reportAccepted(
   unserved: UnservedRole | undefined,
 ): number {
   const { msg_id, ts, seq, recipients } = answer
-  const document = { state: "accepted", to, msg_id, ts, seq, recipients, ...unserved, via }
+  const now = context.clock.now()
+  const target = targetOf(answer["target"], now)
+  const facts = { msg_id, ts, seq, recipients, ...omitUndefined({ target }), ...unserved }
+  const document = { state: "accepted", to, ...facts, via }
   const status = reportSuccess(context, document, `accepted ${formatForTerminal(String(msg_id))}`)
+  const silence = target === undefined ? undefined : describeSilence(to, target, now)
   if (unserved !== undefined) context.io.note(describeUnserved(to, unserved))
-  else if (recipients === 0 && !context.config.json) context.io.note(whereItWaits(to))
+  else if (context.config.json) return status
+  else if (silence !== undefined) context.io.note(silence)
+  else if (recipients === 0) context.io.note(whereItWaits(to))
   return status
 }
 

@@ -16,6 +16,7 @@ import {
 } from "../daemon/daemon-state.js"
 import { liftedBy, reportFailure, reportSuccess } from "../exit-status.js"
 import { formatTime } from "./time.js"
+import { describeWake } from "./wake-text.js"
 
 /**
  * Prints the status of a daemon.
@@ -56,8 +57,8 @@ function describe(
   if (status === undefined) return [`daemon    ${name}, starting`]
   const { nick, agent_id, server, state, since, reason, pid, channels, inbox, outbox, problems } = status
   // Older versions of the daemon do not write these fields.
-  const newer: Partial<Pick<DaemonStatus, "patterns" | "presence" | "tasks" | "guards">> = status
-  const { patterns = [], presence = null, tasks = [], guards = [] } = newer
+  const newer: Partial<Pick<DaemonStatus, "patterns" | "presence" | "tasks" | "guards" | "wake">> = status
+  const { patterns = [], presence = null, tasks = [], guards = [], wake } = newer
   const joined = [...channels, ...patterns]
   const paths = openHome(config.home, config.uid).instance(name)
   return [
@@ -68,6 +69,7 @@ function describe(
     `channels  ${joined.length === 0 ? "none" : joined.join(" ")}`,
     ...(presence === null ? [] : [`presence  ${describePresence(presence)}`]),
     ...(tasks.length === 0 ? [] : [`tasks     ${tasks.join(" ")}`]),
+    ...(wake === undefined ? [] : describeWake(wake, clock.now()).map((line) => `wake      ${line}`)),
     `home      ${config.shownHome}`,
     `inbox     ${shownPath(config, paths.inbox)}, newest line ${inbox.seq}`,
     `outbox    ${shownPath(config, paths.outbox)}, ${describeWaiting(outbox)}`,
@@ -85,9 +87,10 @@ function describeWaiting({ pending, unread_bytes: unread = 0 }: Partial<OutboxSt
   return unread === 0 ? `${pending} waiting` : `${pending} waiting, and ${unread} bytes behind them`
 }
 
-function describePresence({ status, activity, role }: StoredPresence): string {
+function describePresence({ status, activity, role, attention = "open" }: StoredPresence): string {
   const text = activity === undefined ? status : `${status}: ${activity}`
-  return role === undefined ? text : `${text} (${role})`
+  const notes = [...(role === undefined ? [] : [role]), ...(attention === "open" ? [] : [attention])]
+  return notes.length === 0 ? text : `${text} (${notes.join(", ")})`
 }
 
 /** Describes a stop of a guard in one line. */

@@ -1,4 +1,5 @@
 /** Sends a message and waits until it reaches a delivery stage, or is answered. */
+import { omitUndefined } from "../../base/plain.js"
 import { formatForTerminal } from "../../base/visible-text.js"
 import type { DaemonPaths } from "../../daemon/files/paths.js"
 import { readStatus } from "../../daemon/status.js"
@@ -12,10 +13,13 @@ import { notePrintedAnswer } from "../daemon/printed-answers.js"
 import { reportFailure, reportSuccess } from "../exit-status.js"
 import { answerMs, askDaemon, chooseDaemon, requestAsMember, type SenderChoice } from "./relay-request.js"
 import { withSession } from "./session.js"
+import { describeSilence, targetOf } from "./target-facts.js"
 import { describeUnserved, findUnserved, type UnservedRole } from "./unserved-role.js"
 
 /** Delivery stages that a sender can wait for, in order. */
-export const deliveryStages = ["accepted", "mirrored", "retrieved", "answered"] as const
+export const deliveryStages = [
+  ...(["accepted", "mirrored", "rung", "retrieved", "in_context", "answered"] as const),
+]
 /** One of {@link deliveryStages}. */
 export type DeliveryStage = (typeof deliveryStages)[number]
 
@@ -27,6 +31,8 @@ export interface ReachedStage {
   /** Id of the agent that reported it. */
   readonly by?: string
   readonly reason?: string
+  /** How the session was rung, or what put the message into its context. */
+  readonly method?: string
 }
 
 /** The answer to a message. */
@@ -46,7 +52,7 @@ export class Delivery {
   readonly wanted: DeliveryStage
   /** Set if no agent has the role that the message is for. */
   unserved: UnservedRole | undefined
-  readonly target: Address
+  readonly to: Address
   readonly #stages: ReachedStage[] = []
   /** Id of the agent whose answer counts; undefined if any answer does. */
   #addressee: string | undefined
@@ -54,11 +60,17 @@ export class Delivery {
   #reply: Reply | undefined
   #acceptedMs = 0
   #recipients: unknown
+  #target: unknown
 
-  constructor(target: Address, wanted: DeliveryStage) {
-    this.target = target
+  constructor(to: Address, wanted: DeliveryStage) {
+    this.to = to
     this.wanted = wanted
-    if (/^@[0-9a-f]{16}$/.test(target)) this.#addressee = target
+    if (/^@[0-9a-f]{16}$/.test(to)) this.#addressee = to
+  }
+
+  /** What the relay said about the agent the message goes to, as in {@link TargetFacts}. */
+  get target(): unknown {
+    return this.#target
   }
 
   get stages(): readonly ReachedStage[] {
@@ -76,7 +88,7 @@ export class Delivery {
 
   /** True for a task that the relay has accepted, and that no agent could take at once. */
   get isUntaken(): boolean {
-    return this.#recipients === 0 && this.target.startsWith("+")
+    return this.#recipients === 0 && this.to.startsWith("+")
   }
 
   /** The latest stage; `written` before the first. */
@@ -96,13 +108,14 @@ export class Delivery {
   }
 
   /** Adds a stage. @param report - an ACK, a DELIVERY, or a line of acks.jsonl */
-  takeStage({ state, ts, by, msg_id, to, reason, recipients }: Members): void {
+  takeStage({ state, ts, by, msg_id, to, reason, method, recipients, target }: Members): void {
     if (typeof state !== "string" || typeof ts !== "number") return
     if (state === "accepted") {
       if (typeof msg_id === "string") this.#msgId = msg_id
       this.#acceptedMs = ts
       this.#recipients = recipients
-      if (typeof to === "string" && this.target.startsWith("@")) this.#addressee = to
+      this.#target = target
+      if (typeof to === "string" && this.to.startsWith("@")) this.#addressee = to
     } else if (msg_id !== this.#msgId) return
     if (state === "answered" && this.#stages.some((stage) => stage.state === state)) return
     this.#stages.push({
@@ -110,6 +123,7 @@ export class Delivery {
       ts,
       ...(typeof by === "string" ? { by } : {}),
       ...(typeof reason === "string" ? { reason } : {}),
+      ...(typeof method === "string" ? { method } : {}),
     })
   }
 
@@ -215,13 +229,14 @@ async function sendThroughDaemon(
       if (delivery.msgId !== undefined) for (const line of readNewLines()) delivery.takeMessage(line)
       return delivery.isOver || undefined
     }
-    await request.waitFor(timeoutMs, () => look() ?? (delivery.isUntaken || undefined))
+    await request.waitFor(timeoutMs, () => look() ?? (delivery.msgId === undefined ? undefined : true))
+    noteSilence(context, delivery)
     if (delivery.isUntaken && !delivery.isOver) {
       const ask = (query: ClientFrame<"LIST_AGENTS">) =>
         askDaemon(context, paths, query, Math.min(answerMs, timeLeft()))
       await noteUnserved(context, delivery, ask, readStatus(paths.status)?.agent_id)
-      await request.waitFor(timeLeft(), look)
     }
+    if (!delivery.isOver) await request.waitFor(timeLeft(), look)
     if (delivery.stages.length === 0) throw await request.timeoutError(timeoutMs)
     return delivery
   } finally {
@@ -236,9 +251,16 @@ async function noteUnserved(
   ask: Parameters<typeof findUnserved>[1],
   self: string | null | undefined,
 ): Promise<void> {
-  const { target } = delivery
-  delivery.unserved = await findUnserved(target, ask, self)
-  if (delivery.unserved !== undefined) io.note(describeUnserved(target, delivery.unserved))
+  const { to } = delivery
+  delivery.unserved = await findUnserved(to, ask, self)
+  if (delivery.unserved !== undefined) io.note(describeUnserved(to, delivery.unserved))
+}
+
+/** Says at once that the agent is not reading, rather than after the time limit. */
+function noteSilence({ io, clock, config }: Context, { to, target }: Delivery): void {
+  const facts = targetOf(target, clock.now())
+  const silence = facts === undefined ? undefined : describeSilence(to, facts, clock.now())
+  if (silence !== undefined && !config.json) io.note(silence)
 }
 
 /** @returns a function that returns the lines added since its last call */
@@ -275,6 +297,7 @@ async function sendOnSession(
         await connection.request({ type: "JOIN", channel: frame.to }, timeoutMs)
       }
       delivery.takeStage({ ...(await requestAsMember(connection, frame, timeoutMs)) })
+      noteSilence(context, delivery)
       if (delivery.isUntaken) {
         const ask = (query: ClientFrame<"LIST_AGENTS">) =>
           connection.request(query, Math.min(answerMs, timeLeft()))
@@ -342,7 +365,8 @@ class MessageQueue {
 function report(context: Context, request: DeliveryRequest, delivery: Delivery, via: Sender): number {
   const { to } = request.frame
   const { state, msgId: msg_id, stages, reply, unserved } = delivery
-  const document = { state, to, msg_id, ...unserved, rungs: stages, reply, via }
+  const target = targetOf(delivery.target, context.clock.now())
+  const document = { state, to, msg_id, ...omitUndefined({ target }), ...unserved, rungs: stages, reply, via }
   if (delivery.isReached) {
     const text = reply === undefined ? `${state} ${formatForTerminal(String(msg_id))}` : formatReply(reply)
     return reportSuccess(context, document, text)
@@ -375,7 +399,8 @@ function unreachedError({ frame, timeoutMs }: DeliveryRequest, delivery: Deliver
 }
 
 function describeState({ stages, state }: Delivery, to: Address): string {
-  const { by } = stages.at(-1) ?? {}
+  const { by, method } = stages.at(-1) ?? {}
   if (to.startsWith("+") && state === "accepted") return `queued, no worker of ${to} is free`
-  return by === undefined ? state : `${state} by ${by}`
+  const how = method === undefined ? "" : ` (${formatForTerminal(method)})`
+  return by === undefined ? state : `${state} by ${by}${how}`
 }
