@@ -2,7 +2,7 @@ import { omitUndefined } from "../../base/plain.js"
 import { formatForTerminal } from "../../base/visible-text.js"
 import type { RequestFrame } from "../../client/pending.js"
 import { ChatError } from "../../protocol/errors.js"
-import type { Address, AgentRef } from "../../protocol/names.js"
+import type { Address } from "../../protocol/names.js"
 import type { RosterEntry } from "../../protocol/server-messages.js"
 import { defineCommand, flag, required, value } from "../command.js"
 import type { Context } from "../context.js"
@@ -46,11 +46,11 @@ export const send = defineCommand({
     ),
     require: value(
       "WHAT",
-      "wakeable: send nothing (exit 4) unless the @agent is proven to wake",
+      "wakeable: send only if the @agent is proven to wake",
       closeChoice(requirements),
       requirements,
     ),
-    "dry-run": flag("send nothing; show who would be woken, and the guard limits"),
+    "dry-run": flag("send nothing; show who it would wake, and the limits"),
   },
   takesUrl: true,
   examples: [
@@ -95,7 +95,7 @@ async function requireWakeable(context: Context, input: RequestOptions, to: Addr
   // An address that begins so is one of an agent.
   const { answer } = await relayRequest(context, input, {
     type: "LIST_AGENTS",
-    agent: to as string as AgentRef,
+    agent: to,
   })
   const [entry] = answer["roster"] as readonly RosterEntry[]
   const now = context.clock.now()

@@ -18,7 +18,7 @@ import type { Context } from "../context.js"
 import { reportSuccess } from "../exit-status.js"
 import { closeChoice, someText } from "../input/values.js"
 import { describeWake } from "../output/wake-text.js"
-import { Delivery } from "../relay/delivery.js"
+import { Delivery, type ReachedStage } from "../relay/delivery.js"
 import { daemonOptions, daemonRequest, requireDaemon } from "../relay/relay-request.js"
 import { describeWakeable, targetOf } from "../relay/target-facts.js"
 
@@ -59,7 +59,10 @@ export const wake = defineCommand({
   },
 })
 
-type Options = { readonly name: Parameters<typeof requireDaemon>[1]; readonly timeout: number | undefined }
+interface Options {
+  readonly name: Parameters<typeof requireDaemon>[1]
+  readonly timeout: number | undefined
+}
 
 function showStatus(context: Context, path: string, target: string | undefined): number {
   if (target !== undefined) throw new ChatError("USAGE", "TARGET: not allowed with status")
@@ -140,31 +143,29 @@ function reportOther(context: Context, to: AgentRef, delivery: Delivery, timeout
   const { stages, msgId: msg_id } = delivery
   const now = context.clock.now()
   const target = targetOf(delivery.target, now)
-  const [sent, rung, read] = ["accepted", "rung", "in_context"].map((state) =>
-    stages.find((stage) => stage.state === state),
-  )
+  const stageOf = (wanted: string) => stages.find(({ state }) => state === wanted)
+  const rung = stageOf("rung")
+  const read = stageOf("in_context")
+  if (read === undefined)
+    throw unreadError(to, rung, target === undefined ? "" : describeWakeable(to, target, now), timeoutMs)
+  const latency_ms = read.ts - (stageOf("accepted")?.ts ?? read.ts)
+  const woken = rung !== undefined
   const method = rung?.method
-  const latency_ms = read === undefined || sent === undefined ? undefined : read.ts - sent.ts
-  const document = {
-    woken: rung !== undefined && read !== undefined,
-    to,
-    msg_id,
-    method,
-    latency_ms,
-    target,
-    stages,
-  }
-  if (rung !== undefined && read !== undefined) {
-    const text = `${to}: woken by ${method ?? "?"}; the message was in its context ${latency_ms ?? 0} ms after it was sent`
-    return reportSuccess(context, omitUndefined(document), formatForTerminal(text))
-  }
-  if (read !== undefined) {
-    const text = `${to}: read it without a ring (${read.method ?? "?"}), ${latency_ms ?? 0} ms after it was sent`
-    return reportSuccess(context, omitUndefined(document), formatForTerminal(text))
-  }
-  const state = rung === undefined ? "not rung" : `rung by ${method ?? "?"}, no echo yet`
-  const why = target === undefined ? "" : `; ${describeWakeable(to, target, now)}`
-  throw new ChatError("TIMEOUT", `${to}: ${state} within ${timeoutMs / 1_000} s${why}`, {
+  const how = woken ? `woken by ${method ?? "?"}` : `it read without a ring (${read.method ?? "?"})`
+  const text = `${to}: ${how}; the message was in its context ${latency_ms} ms after it was sent`
+  const document = { woken, to, msg_id, method, latency_ms, target, stages }
+  return reportSuccess(context, omitUndefined(document), formatForTerminal(text))
+}
+
+function unreadError(
+  to: AgentRef,
+  rung: ReachedStage | undefined,
+  why: string,
+  timeoutMs: number,
+): ChatError {
+  const state = rung === undefined ? "not rung" : `rung by ${rung.method ?? "?"}, no echo yet`
+  const time = `within ${timeoutMs / 1_000} s`
+  return new ChatError("TIMEOUT", [`${to}: ${state} ${time}`, ...(why === "" ? [] : [why])].join("; "), {
     hint: "the message is not lost: it waits in its mailbox",
   })
 }

@@ -35,7 +35,7 @@ export const messageOptions = {
   "reply-to": value("MSG_ID", "id of the message this answers", someText),
   kind: value(
     "KIND",
-    "request, inform, ack, auto or status; these three wake nobody",
+    "request, inform; ack, auto, status wake nobody",
     closeChoice(messageKinds),
     messageKinds,
   ),

@@ -110,21 +110,19 @@ export class Delivery {
   /** Adds a stage. @param report - an ACK, a DELIVERY, or a line of acks.jsonl */
   takeStage({ state, ts, by, msg_id, to, reason, method, recipients, target }: Members): void {
     if (typeof state !== "string" || typeof ts !== "number") return
-    if (state === "accepted") {
-      if (typeof msg_id === "string") this.#msgId = msg_id
-      this.#acceptedMs = ts
-      this.#recipients = recipients
-      this.#target = target
-      if (typeof to === "string" && this.to.startsWith("@")) this.#addressee = to
-    } else if (msg_id !== this.#msgId) return
+    if (state === "accepted") this.#takeAcceptance({ ts, msg_id, to, recipients, target })
+    else if (msg_id !== this.#msgId) return
     if (state === "answered" && this.#stages.some((stage) => stage.state === state)) return
-    this.#stages.push({
-      state,
-      ts,
-      ...(typeof by === "string" ? { by } : {}),
-      ...(typeof reason === "string" ? { reason } : {}),
-      ...(typeof method === "string" ? { method } : {}),
-    })
+    const details = Object.entries({ by, reason, method }).filter(([, text]) => typeof text === "string")
+    this.#stages.push({ state, ts, ...Object.fromEntries(details) })
+  }
+
+  #takeAcceptance({ ts, msg_id, to, recipients, target }: Members & { readonly ts: number }): void {
+    if (typeof msg_id === "string") this.#msgId = msg_id
+    this.#acceptedMs = ts
+    this.#recipients = recipients
+    this.#target = target
+    if (typeof to === "string" && this.to.startsWith("@")) this.#addressee = to
   }
 
   /**

@@ -1,8 +1,8 @@
 /** What the sender of a direct message learns about the agent it goes to: whether it reads, and can be woken. */
-import { isPlain } from "../../base/plain.js"
+import { isPlain, omitUndefined } from "../../base/plain.js"
 import { formatForTerminal } from "../../base/visible-text.js"
-import type { RosterEntry, TargetFacts } from "../../protocol/server-messages.js"
-import { isCurrent } from "../../protocol/wake.js"
+import type { TargetFacts } from "../../protocol/server-messages.js"
+import { isCurrent, type WakeLease } from "../../protocol/wake.js"
 import { formatAge } from "../output/time.js"
 
 /** An agent that has read nothing for this many milliseconds, while something waits for it, is not reading. */
@@ -27,31 +27,32 @@ export interface TargetDocument {
   readonly unread?: number
 }
 
+type Facts = Partial<TargetFacts> & Pick<TargetFacts, "status">
+
 /** Returns the facts of an answer; undefined if it has none, as that of a relay of an earlier version. */
 export function targetOf(facts: unknown, now: number): TargetDocument | undefined {
   if (!isPlain(facts) || typeof facts["status"] !== "string") return undefined
   // A lease that its agent did not sign was removed when the answer arrived.
-  const {
-    status,
-    attention = "open",
-    wakeable,
-    seen_ts,
-    read_ts,
-    unread,
-  } = facts as Partial<RosterEntry> & TargetFacts
-  const isProven = wakeable !== undefined && isCurrent(wakeable, now)
-  const { method, latency_ms, proven_ts } = wakeable ?? {}
-  const proof = isProven && method !== undefined ? { method, latency_ms, proven_ts } : {}
+  const { status, attention = "open", wakeable, seen_ts, read_ts, unread } = facts as Facts
+  const proof = provenBy(wakeable, now)
+  const isOnline = status !== "offline"
   return {
-    online: status !== "offline",
+    online: isOnline,
     status,
     attention,
-    wakeable: isProven && attention !== "dnd" && status !== "offline",
-    ...(proof as Pick<TargetDocument, "method" | "latency_ms" | "proven_ts">),
-    ...(seen_ts !== undefined && { seen_ts }),
-    ...(read_ts !== undefined && { read_ts }),
-    ...(unread !== undefined && { unread }),
+    wakeable: proof !== undefined && attention !== "dnd" && isOnline,
+    ...proof,
+    ...omitUndefined({ seen_ts, read_ts, unread }),
   }
+}
+
+function provenBy(
+  lease: WakeLease | undefined,
+  now: number,
+): Pick<WakeLease, "method" | "latency_ms" | "proven_ts"> | undefined {
+  if (lease === undefined || !isCurrent(lease, now)) return undefined
+  const { method, latency_ms, proven_ts } = lease
+  return { method, latency_ms, proven_ts }
 }
 
 /** Says that an agent is not reading; undefined if it is, as far as is known. */
