@@ -3,8 +3,9 @@ import { once } from "node:events"
 import { createServer } from "node:net"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
+import { agentchat } from "../kit/command-server.js"
 import { until } from "../kit/condition.js"
-import { agentchat, programPath, type Workspace } from "../kit/program.js"
+import { programPath, type Workspace } from "../kit/program.js"
 import { patienceMs, Scene } from "../kit/scene.js"
 
 type Defer = (cleanup: () => Promise<void> | void) => void
@@ -92,9 +93,9 @@ describe.concurrent("a message to an idle session", { timeout: 120_000 }, () => 
     onTestFinished,
   }) => {
     const scene = new Scene(onTestFinished)
-    const relay = await scene.relay()
-    const alice = await scene.agent(relay.url, "alice")
-    const bob = await scene.agent(relay.url, "other")
+    const url = await scene.sharedRelay()
+    const alice = await scene.sharedAgent(url, "alice")
+    const bob = await scene.sharedAgent(url, "other")
     const socket = join(scene.directory(), "inbox.sock")
     const session = new HookedSession(bob, "claude", {
       CLAUDE_CODE_MESSAGING_SOCKET: socket,
@@ -123,9 +124,9 @@ describe.concurrent("a message to an idle session", { timeout: 120_000 }, () => 
     onTestFinished,
   }) => {
     const scene = new Scene(onTestFinished)
-    const relay = await scene.relay()
-    const alice = await scene.agent(relay.url, "alice")
-    const bob = await scene.agent(relay.url, "other")
+    const url = await scene.sharedRelay()
+    const alice = await scene.sharedAgent(url, "alice")
+    const bob = await scene.sharedAgent(url, "other")
     const session = new HookedSession(bob, "gemini")
     await session.hook("SessionStart", { source: "startup" })
     const name = await sessionName(session)
