@@ -95,7 +95,7 @@ describe.concurrent("a message to an idle session", { timeout: 120_000 }, () => 
     const scene = new Scene(onTestFinished)
     const url = await scene.sharedRelay()
     const alice = await scene.sharedAgent(url, "alice")
-    const bob = await scene.sharedAgent(url, "other")
+    const bob = await scene.agent(url, "other")
     const socket = join(scene.directory(), "inbox.sock")
     const session = new HookedSession(bob, "claude", {
       CLAUDE_CODE_MESSAGING_SOCKET: socket,
@@ -126,7 +126,7 @@ describe.concurrent("a message to an idle session", { timeout: 120_000 }, () => 
     const scene = new Scene(onTestFinished)
     const url = await scene.sharedRelay()
     const alice = await scene.sharedAgent(url, "alice")
-    const bob = await scene.sharedAgent(url, "other")
+    const bob = await scene.agent(url, "other")
     const session = new HookedSession(bob, "gemini")
     await session.hook("SessionStart", { source: "startup" })
     const name = await sessionName(session)
