@@ -64,6 +64,8 @@ export class ClaimService {
   readonly #followers = new Set<Session>()
   readonly #changed = new Set<string>()
   #endWatch: Subscription = () => {}
+  /** Changes that the store has reported. */
+  #changes = 0
   #sweepTimer: Timer | undefined
   #noticeTimer: Timer | undefined
   #isClosed = false
@@ -74,7 +76,10 @@ export class ClaimService {
     options: ClaimServiceOptions,
   ): Promise<ClaimService> {
     const service = new ClaimService(await backbone.table("claim"), () => backbone.id, options)
-    service.#endWatch = await service.#table.watch((change) => service.#index(change))
+    service.#endWatch = await service.#table.watch((change) => {
+      service.#changes++
+      service.#index(change)
+    })
     return service
   }
 
@@ -231,20 +236,22 @@ export class ClaimService {
     change: (claims: readonly ClaimEntry[]) => { readonly result: T; readonly claims: readonly ClaimEntry[] },
   ): Promise<T> {
     const key = keyOf(repo)
-    let value: string | null = null
+    const changesBefore = this.#changes
     const { result, revision } = await updateRow(
       this.#table,
       key,
       (before) => {
         const known = before === undefined ? [] : (parseAs(row, before.value)?.claims ?? [])
-        const changed = change(known.filter((claim) => !this.#isOver(claim)))
-        value = changed.claims.length === 0 ? null : JSON.stringify({ v: 1, repo, claims: changed.claims })
-        return { result: changed.result, value: before === undefined && value === null ? undefined : value }
+        const { result: own, claims } = change(known.filter((claim) => !this.#isOver(claim)))
+        const value = claims.length === 0 ? null : JSON.stringify({ v: 1, repo, claims })
+        const isNothing = before === undefined && value === null
+        return { result: { own, value: value ?? undefined }, value: isNothing ? undefined : value }
       },
       { what: "claim" },
     )
-    this.#index({ key, value: value ?? undefined, revision })
-    return result
+    // A change that was reported meanwhile may be a later one; then this one was reported too, or will be.
+    if (this.#changes === changesBefore) this.#index({ key, value: result.value, revision })
+    return result.own
   }
 
   #index({ key, value }: RowChange): void {
