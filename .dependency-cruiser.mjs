@@ -78,7 +78,7 @@ const mayImportWithin = {
     input: ["."],
     output: [".", "daemon"],
     completion: ["."],
-    relay: [".", "input", "daemon"],
+    relay: [".", "input", "output", "daemon"],
     daemon: [".", "input", "relay"],
     chat: [".", "output"],
     receipts: [".", "input", "output"],

@@ -1,7 +1,6 @@
 import { type ExecFileException, execFile } from "node:child_process"
-import { statSync } from "node:fs"
+import { readFileSync, statSync } from "node:fs"
 import { join } from "node:path"
-import { readIfExists } from "../../base/files.js"
 import { isRunning } from "../../daemon/files/process-record.js"
 import type { WakeDoor } from "../../daemon/wake/session-doors.js"
 import { ChatError } from "../../protocol/errors.js"
@@ -52,7 +51,8 @@ async function checkHolder(lock: string, env: NodeJS.ProcessEnv): Promise<void> 
 /** Returns the locks of all processes; undefined where the system does not list them. */
 function readLocks(): string | undefined {
   try {
-    return readIfExists("/proc/locks")
+    // It has no size, as no file of the kernel has.
+    return readFileSync("/proc/locks", "utf8")
   } catch {
     return undefined
   }
