@@ -33,6 +33,17 @@ async function swept(what: string, rooms: readonly DaemonHarness[], holds: () =>
 }
 
 describe("daemons on a relay", { timeout: 90_000 }, () => {
+  it("do not reject a line that was accepted, and is sent again because of a crash", async () => {
+    const server = await startRelay()
+    const alice = await join(server, undefined, "alice")
+    const create = { type: "CREATE_CHANNEL", channel: "#plans", id: "m1" }
+    for (let n = 0; n < 2; n++) alice.write(create)
+    alice.write({ type: "CREATE_CHANNEL", channel: "#plans", id: "m2" })
+    const rejected = await alice.lines("REJECTED")
+    expect(rejected.map(({ id, code }) => [id, code])).toEqual([["m2", "CHANNEL_EXISTS"]])
+    expect(alice.acks.map(({ id, state }) => [id, state])).toEqual([["m1", "accepted"]])
+  })
+
   it("see the delivery status of a message from accepted to answered", async () => {
     const server = await startRelay()
     const alice = await join(server, undefined, "alice")

@@ -106,10 +106,21 @@ export class AckLog {
 
   /** Returns the SHA-256 of the line that was accepted as the message `id`; undefined if none of the newest was. */
   lineOf(id: string): string | undefined {
+    this.#remember()
+    return this.#accepted.get(id)
+  }
+
+  /** Reports whether the file says that a line was accepted: it is sent again after a crash. */
+  wasAccepted({ id, sha256 }: { readonly id: string; readonly sha256: string }): boolean {
+    const stage = stageKey({ id, state: "accepted", line_sha256: sha256, ts: 0 })
+    return this.#remember()?.get(stage) !== undefined
+  }
+
+  #remember(): RecentMap<true> | undefined {
     this.#problems.attempt("acks.jsonl", "read", () => {
       this.#remembered ??= this.#recall()
     })
-    return this.#accepted.get(id)
+    return this.#remembered
   }
 
   /** Returns the newest acks on disk, oldest first; none when the file cannot be read. */

@@ -66,7 +66,7 @@ interface StatementSigner {
 export interface SenderOptions {
   readonly outbox: Pick<Outbox, "take" | "takeOvertaking" | "release" | "rejectLine" | "pending">
   readonly clock: Clock
-  readonly acks: Pick<AckLog, "append" | "lineOf">
+  readonly acks: Pick<AckLog, "append" | "lineOf" | "wasAccepted">
   /** The effects of an answer on the rest of the daemon. */
   readonly effects: Pick<AnswerEffects, "accepted" | "rejected">
   readonly breaker: Pick<CircuitBreaker, "verdict">
@@ -343,6 +343,11 @@ export class OutboxSender {
     }
     this.#setAvailable()
     this.#forget(line)
+    // What acks.jsonl says stays true: a channel that was created, or left, before a crash.
+    if (this.#options.acks.wasAccepted(line)) {
+      line.settle()
+      return
+    }
     if (error.code === "AMBIGUOUS_NAME" && line.frame.type === "MSG") {
       this.#options.names.refused(line.frame.to, error.candidates ?? [])
     }

@@ -55,6 +55,7 @@ function senderOf(
     acks: {
       append: (ack: Ack) => void acks.push(ack),
       lineOf: (id: string) => acks.find((ack) => ack.id === id)?.line_sha256,
+      wasAccepted: ({ id, sha256 }) => acks.some((ack) => ack.id === id && ack.line_sha256 === sha256),
     },
     effects: { accepted: () => {}, rejected: () => {} },
     breaker: { verdict: guard },
