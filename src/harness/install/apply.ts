@@ -1,10 +1,11 @@
 /** Writes what is planned, and keeps the record of it. */
 
+import { mkdirSync } from "node:fs"
 import { join } from "node:path"
 import { underLock } from "../../daemon/files/lock-file.js"
 import { describeProcess } from "../../daemon/files/process-record.js"
 import { ChatError } from "../../protocol/errors.js"
-import { ensureParents, removeEmpty, removeFound, writeFound } from "./disk.js"
+import { missingParents, removeEmpty, removeFound, writeFound } from "./disk.js"
 import { describe, type FileChange, type InstallProblem, type Plan } from "./plan.js"
 import { type InstallRecord, readRecord, recordFolder, writeRecord } from "./record.js"
 import type { Places } from "./spec.js"
@@ -33,7 +34,8 @@ export function applyUnderLock(
   plan: (record: InstallRecord) => Iterable<Plan>,
 ): Applied {
   const lock = join(recordFolder(places), "install.lock")
-  const created = ensureParents(lock)
+  const created = missingParents(lock)
+  mkdirSync(recordFolder(places), { recursive: true })
   const owner = { process: describeProcess(applier.pid), now: () => applier.now() }
   let applied: Applied | undefined
   let left: InstallRecord | undefined
@@ -53,7 +55,8 @@ export function applyUnderLock(
 }
 
 /**
- * Applies plans, each of which is made when the one before is applied: harnesses may share a file. The record is written first: with it, uninstall finds nothing to do in a file that was not written.
+ * Applies plans, each of which is made when the one before is applied: harnesses may share a file. The record is written
+ * first: with it, uninstall finds nothing to do in a file that was not written.
  */
 function applyPlans(
   places: Places,
@@ -83,12 +86,11 @@ function applyChange(places: Places, record: InstallRecord, change: FileChange):
   try {
     if (entry !== undefined) {
       record.files.set(path, entry)
+      for (const directory of missingParents(found.path)) record.directories.add(directory)
       writeRecord(places, record)
     }
     if (after === undefined && found.text !== undefined) removeFound(found)
-    else if (after !== undefined && after !== found.text) {
-      for (const directory of writeFound(found, after)) record.directories.add(directory)
-    }
+    else if (after !== undefined && after !== found.text) writeFound(found, after)
     if (entry === undefined) record.files.delete(path)
     return undefined
   } catch (error) {

@@ -1,5 +1,14 @@
 /** Files and directories that install reads, replaces and removes. */
-import { lstatSync, mkdirSync, realpathSync, rmdirSync, rmSync, type Stats, statSync } from "node:fs"
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  realpathSync,
+  rmdirSync,
+  rmSync,
+  type Stats,
+  statSync,
+} from "node:fs"
 import { dirname, isAbsolute, relative, sep } from "node:path"
 import { isMissing, readBytesIfExists, writeFileAtomic } from "../../base/files.js"
 
@@ -62,20 +71,18 @@ function isInside(path: string, directory: string): boolean {
 
 /**
  * Replaces or creates a file atomically, with the mode and owner it had.
- * @returns the directories that had to be created, outermost first
  * @throws {Error} if the file changed since it was read; the system error
  */
-export function writeFound(found: FoundFile, text: string): string[] {
+export function writeFound(found: FoundFile, text: string): void {
   assertUnchanged(found)
-  const created = ensureParents(found.path)
+  mkdirSync(dirname(found.path), { recursive: true })
   writeFileAtomic(found.path, text, { mode: 0o644, like: found.stat, durable: true })
-  return created
 }
 
-/** Creates the directories above a file. @returns those that did not exist, outermost first */
-export function ensureParents(path: string): string[] {
-  const created = mkdirSync(dirname(path), { recursive: true })
-  return created === undefined ? [] : directoriesBetween(created, dirname(path))
+/** Returns the directories above a file that do not exist, outermost first. */
+export function missingParents(path: string): string[] {
+  const parent = dirname(path)
+  return existsSync(parent) || parent === path ? [] : [...missingParents(parent), parent]
 }
 
 export function removeFound(found: FoundFile): void {
@@ -86,13 +93,6 @@ export function removeFound(found: FoundFile): void {
 function assertUnchanged({ path, text }: FoundFile): void {
   if (readFound(path, undefined).text !== text)
     throw new Error("was changed by another program just now; try again")
-}
-
-function directoriesBetween(first: string, last: string): string[] {
-  const directories = [last]
-  while (directories[0] !== first && directories[0] !== undefined)
-    directories.unshift(dirname(directories[0]))
-  return directories
 }
 
 /** Removes those directories that are empty, innermost first. @returns the ones that are left */

@@ -1,5 +1,5 @@
 /** The record of what install wrote, by which uninstall puts every file back. */
-import { rmSync } from "node:fs"
+import { mkdirSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { shellWord } from "../../base/command-hint.js"
 import { readIfExists, writeFileAtomic } from "../../base/files.js"
@@ -7,7 +7,7 @@ import { isPlain } from "../../base/plain.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { ConfigFile, EditRecord } from "../config/config-edit.js"
 import type { Harness } from "../harness.js"
-import { ensureParents } from "./disk.js"
+import { missingParents } from "./disk.js"
 import type { Places, Scope } from "./spec.js"
 
 /** One file that install wrote to. */
@@ -64,7 +64,8 @@ export function writeRecord(places: Pick<Places, "state">, { files, directories 
     rmSync(path, { force: true })
     return
   }
-  for (const created of ensureParents(path)) directories.add(created)
+  for (const created of missingParents(path)) directories.add(created)
+  mkdirSync(recordFolder(places), { recursive: true })
   const document = { v: 1, directories: [...directories], files: Object.fromEntries(files) }
   writeFileAtomic(path, `${JSON.stringify(document, null, 1)}\n`, { durable: true })
 }

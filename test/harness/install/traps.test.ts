@@ -27,10 +27,10 @@ function handlers(name: Harness, of = request): Handler[] {
     .filter(({ kind }) => kind === "item")
     .flatMap(({ path, value }) => {
       const group = value as Record<string, unknown>
-      const inner = (group["hooks"] ?? [group]) as Record<string, unknown>[]
+      const inner = (group["hooks"] ?? [group]) as Record<string, string | undefined>[]
       return inner.map((one) => ({
-        event: String(one["event"] ?? path.at(-1)),
-        command: String(one["command"] ?? one["bash"]),
+        event: one["event"] ?? path.at(-1) ?? "",
+        command: one["command"] ?? one["bash"] ?? "",
         timeout: Number(one["timeout"] ?? one["timeoutSec"]),
         matcher: group["matcher"],
       }))
