@@ -21,7 +21,10 @@ interface InstallOptions extends UninstallOptions {
   readonly claims: FileRequest["claims"]
 }
 
-export function runInstall(context: Context, { harness, scope, claims, isDryRun }: InstallOptions): number {
+export function runInstall(
+  context: Context,
+  { harness, scope, claims, isDryRun }: InstallOptions,
+): Promise<number> {
   const request = fileRequest(context, scope, claims)
   const specs = chosenHarnesses(context, harness, request)
   if (/[\\/]_npx[\\/]/.test(request.program.script)) {
@@ -37,7 +40,10 @@ export function runInstall(context: Context, { harness, scope, claims, isDryRun 
   })
 }
 
-export function runUninstall(context: Context, { harness, scope, isDryRun }: UninstallOptions): number {
+export function runUninstall(
+  context: Context,
+  { harness, scope, isDryRun }: UninstallOptions,
+): Promise<number> {
   const request = fileRequest(context, scope, undefined)
   const names = harness === undefined || harness === "all" ? HARNESSES : [harness]
   return run(context, request, isDryRun, false, function* (record) {
@@ -45,17 +51,17 @@ export function runUninstall(context: Context, { harness, scope, isDryRun }: Uni
   })
 }
 
-function run(
+async function run(
   context: Context,
   request: FileRequest,
   isDryRun: boolean,
   isInstall: boolean,
   plan: (record: InstallRecord) => Iterable<Plan>,
-): number {
+): Promise<number> {
   const { places } = request
   const { system, clock } = context
   if (!isDryRun) {
-    const applied = applyUnderLock(places, { pid: system.pid, now: () => clock.now() }, plan)
+    const applied = await applyUnderLock(places, { pid: system.pid, clock }, plan)
     return reportChanges(context, { ...applied, isDryRun, isInstall }, places)
   }
   const plans = [...plan(readRecord(places))]

@@ -73,7 +73,22 @@ export default function agentchat(amp) {
     })
   }
 
-  // The daemon rings by a file next to the record of the session, and counts the ring as taken once the file is gone.
+${ringPart}
+  /** Appends a message of the user's to the thread, where the build can; else the lines are shown at the next prompt. */
+  async function append(id, text) {
+    for (const message of [[{ type: "user-message", content: text }], text]) {
+      try {
+        return await threads.get(id)?.append(message)
+      } catch {
+        // The argument has another shape in this build, or the thread is gone.
+      }
+    }
+  }
+}
+`
+}
+
+const ringPart = `  // The daemon rings by a file next to the record of the session, and counts the ring as taken once the file is gone.
   const timer = setInterval(() => {
     for (const id of threads.keys()) {
       const ring = ringFile(id)
@@ -100,17 +115,4 @@ export default function agentchat(amp) {
     const home = homes.find((one) => existsSync(join(one, "sessions", name + ".json")))
     return home === undefined ? undefined : join(home, "sessions", name + ".ring")
   }
-
-  /** Appends a message of the user's to the thread, where the build can; else the lines are shown at the next prompt. */
-  async function append(id, text) {
-    for (const message of [[{ type: "user-message", content: text }], text]) {
-      try {
-        return await threads.get(id)?.append(message)
-      } catch {
-        // The argument has another shape in this build, or the thread is gone.
-      }
-    }
-  }
-}
 `
-}

@@ -2,10 +2,11 @@
 
 import { mkdirSync } from "node:fs"
 import { join } from "node:path"
-import { underLock } from "../../daemon/files/lock-file.js"
+import { type Clock, delay } from "../../base/clock.js"
+import { type LockOwner, underLock } from "../../daemon/files/lock-file.js"
 import { describeProcess } from "../../daemon/files/process-record.js"
 import { ChatError } from "../../protocol/errors.js"
-import { missingParents, removeEmpty, removeFound, writeFound } from "./disk.js"
+import { missingParents, removeEmpty, removeFound, removeTemporaries, writeFound } from "./disk.js"
 import { describe, type FileChange, type InstallProblem, type Plan } from "./plan.js"
 import { type InstallRecord, readRecord, recordFolder, writeRecord } from "./record.js"
 import type { Places } from "./spec.js"
@@ -19,35 +20,52 @@ export interface Applied {
 /** The process that applies changes. */
 export interface Applier {
   readonly pid: number
-  /** Milliseconds since the Unix epoch. */
-  now(): number
+  readonly clock: Clock
 }
+
+/** Milliseconds to wait for another install, and between two looks. */
+const waitMs = 10_000
+const lookMs = 100
 
 /**
  * Plans and applies changes, while no other install does.
  * @param plan - plans with the record as it is then
- * @throws {ChatError} FILE_FAILED if another install runs or the record cannot be used
+ * @throws {ChatError} FILE_FAILED if another install does not end or the record cannot be used
  */
-export function applyUnderLock(
+export async function applyUnderLock(
   places: Places,
-  applier: Applier,
+  { pid, clock }: Applier,
   plan: (record: InstallRecord) => Iterable<Plan>,
-): Applied {
+): Promise<Applied> {
+  const deadline = clock.monotonic() + waitMs
+  const owner = { process: describeProcess(pid), now: () => clock.now() }
+  for (;;) {
+    const applied = applyOnce(places, owner, plan)
+    if (applied !== undefined) return applied
+    if (clock.monotonic() >= deadline) {
+      throw new ChatError("FILE_FAILED", "another agentchat install is running", { hint: "try again" })
+    }
+    await delay(clock, lookMs)
+  }
+}
+
+/** @returns undefined if another install is at work */
+function applyOnce(
+  places: Places,
+  owner: LockOwner,
+  plan: (record: InstallRecord) => Iterable<Plan>,
+): Applied | undefined {
   const lock = join(recordFolder(places), "install.lock")
   const created = missingParents(lock)
   mkdirSync(recordFolder(places), { recursive: true })
-  const owner = { process: describeProcess(applier.pid), now: () => applier.now() }
   let applied: Applied | undefined
   let left: InstallRecord | undefined
   try {
-    const isAlone = underLock(lock, owner, () => {
+    underLock(lock, owner, () => {
       left = readRecord(places)
       for (const directory of created) left.directories.add(directory)
       applied = applyPlans(places, left, plan)
     })
-    if (!isAlone || applied === undefined) {
-      throw new ChatError("FILE_FAILED", "another agentchat install is running", { hint: "try again" })
-    }
     return applied
   } finally {
     if (left === undefined || left.files.size === 0) removeEmpty([...created, ...(left?.directories ?? [])])
@@ -84,6 +102,7 @@ function applyChange(places: Places, record: InstallRecord, change: FileChange):
   const { harness, path, found, after, entry } = change
   const before = record.files.get(path)
   try {
+    removeTemporaries(found.path)
     if (entry !== undefined) {
       record.files.set(path, entry)
       for (const directory of missingParents(found.path)) record.directories.add(directory)

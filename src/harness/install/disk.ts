@@ -9,8 +9,8 @@ import {
   type Stats,
   statSync,
 } from "node:fs"
-import { dirname, isAbsolute, relative, sep } from "node:path"
-import { isMissing, readBytesIfExists, writeFileAtomic } from "../../base/files.js"
+import { basename, dirname, isAbsolute, join, relative, sep } from "node:path"
+import { isMissing, listIfExists, readBytesIfExists, writeFileAtomic } from "../../base/files.js"
 
 /** Larger than any configuration file. */
 const maxBytes = 4 * 1024 * 1024
@@ -93,6 +93,15 @@ export function removeFound(found: FoundFile): void {
 function assertUnchanged({ path, text }: FoundFile): void {
   if (readFound(path, undefined).text !== text)
     throw new Error("was changed by another program just now; try again")
+}
+
+/** Removes what a process that was killed left of a replacement of the file. */
+export function removeTemporaries(path: string): void {
+  const name = basename(path)
+  for (const one of listIfExists(dirname(path))) {
+    const isOurs = one.startsWith(`${name}.`) && /^\.[0-9a-f]{12}\.tmp$/.test(one.slice(name.length))
+    if (isOurs) rmSync(join(dirname(path), one), { force: true })
+  }
 }
 
 /** Removes those directories that are empty, innermost first. @returns the ones that are left */

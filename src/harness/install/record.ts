@@ -7,7 +7,7 @@ import { isPlain } from "../../base/plain.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { ConfigFile, EditRecord } from "../config/config-edit.js"
 import type { Harness } from "../harness.js"
-import { missingParents } from "./disk.js"
+import { missingParents, removeTemporaries } from "./disk.js"
 import type { Places, Scope } from "./spec.js"
 
 /** One file that install wrote to. */
@@ -60,6 +60,7 @@ export function readRecord(places: Pick<Places, "state">): InstallRecord {
 /** Writes the record (0600), or removes it if it is empty. */
 export function writeRecord(places: Pick<Places, "state">, { files, directories }: InstallRecord): void {
   const path = recordPath(places)
+  removeTemporaries(path)
   if (files.size === 0) {
     rmSync(path, { force: true })
     return

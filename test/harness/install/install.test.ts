@@ -387,6 +387,15 @@ describe("agentchat uninstall", () => {
     expect(home.tree()).toEqual({})
   })
 
+  it("removes what a killed install left of a file", async () => {
+    const home = new HarnessHome()
+    await home.must("install", "--harness", "cursor")
+    home.write(".cursor/mcp.json.0123456789ab.tmp", "{")
+    home.write(".cursor/mcp.json.backup.tmp", "{")
+    await home.must("uninstall")
+    expect(Object.keys(home.tree())).toEqual([".cursor/", ".cursor/mcp.json.backup.tmp"])
+  })
+
   it("keeps directories in which others have files", async () => {
     const home = new HarnessHome()
     await home.must("install", "--harness", "goose")
