@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it, onTestFinished } from "vitest"
+import { must } from "../kit/command-server.js"
 import { programPath, RelayProcess, Workspace } from "../kit/program.js"
 import { hasProgram } from "../kit/requires.js"
 import { Terminal } from "./terminal.js"
@@ -32,7 +33,7 @@ function workspace(): Workspace {
 describe.runIf(hasProgram("tmux"))("a question at a terminal", { timeout: 60_000 }, () => {
   it.each(["rotate", "revoke"])("comes before identity --%s, and only yes goes on", async (action) => {
     const place = workspace()
-    place.must("identity", "--generate")
+    await must(place, "identity", "--generate")
     const path = join(place.dir, ".agentchat", "identity.json")
     const before = readFileSync(path, "utf8")
     const { agent_id } = JSON.parse(before) as { agent_id: string }
@@ -43,13 +44,13 @@ describe.runIf(hasProgram("tmux"))("a question at a terminal", { timeout: 60_000
     expect(readFileSync(path, "utf8")).toBe(before)
     expect(await answer(open(place, "identity", action), "yes")).toMatch(/^exit 0$/m)
     expect(readFileSync(path, "utf8")).not.toBe(before)
-    expect(place.must("identity", "--show")).toContain(action === "rotate" ? "rotated" : "revoked")
+    expect(await must(place, "identity", "--show")).toContain(action === "rotate" ? "rotated" : "revoked")
   })
 
   it("is given up with Ctrl-C and Ctrl-D, which change nothing", async () => {
     const place = workspace()
-    place.must("identity", "--generate")
-    const before = place.must("identity", "--export")
+    await must(place, "identity", "--generate")
+    const before = await must(place, "identity", "--export")
     for (const [key, end] of [
       ["C-c", /exit 130$/],
       ["C-d", /^exit 1$/],
@@ -59,7 +60,7 @@ describe.runIf(hasProgram("tmux"))("a question at a terminal", { timeout: 60_000
       terminal.press(key)
       await terminal.shows(end)
     }
-    expect(place.must("identity", "--export")).toBe(before)
+    expect(await must(place, "identity", "--export")).toBe(before)
   })
 
   it("comes before down ends a relay that others use, and names them", async () => {
@@ -68,8 +69,8 @@ describe.runIf(hasProgram("tmux"))("a question at a terminal", { timeout: 60_000
     const probe = await RelayProcess.start()
     const port = new URL(probe.url).port
     await probe.kill()
-    place.must("up", "--port", port)
-    place.must("daemon", "--background", "--name", "bob", `ws://127.0.0.1:${port}`)
+    await must(place, "up", "--port", port)
+    await must(place, "daemon", "--background", "--name", "bob", `ws://127.0.0.1:${port}`)
     const refused = await answer(open(place, "down"), "no")
     expect(refused).toContain("disconnects 1 other agent (here: bob)")
     expect(refused).toMatch(/^exit 1$/m)

@@ -1,6 +1,7 @@
 import { mkdirSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { must } from "../kit/command-server.js"
 import { filesLoadedWith, loadedFiles, packagesOf } from "../kit/loaded-files.js"
 import { RelayProcess, Workspace } from "../kit/program.js"
 
@@ -10,8 +11,9 @@ describe("starting a command", { timeout: 60_000 }, () => {
 
   beforeAll(async () => {
     relay = await RelayProcess.start()
-    workspace.must("daemon", relay.url, "--background")
-    workspace.must(
+    await must(workspace, "daemon", relay.url, "--background")
+    await must(
+      workspace,
       "send",
       relay.url,
       String(workspace.status("default")?.["agent_id"]),

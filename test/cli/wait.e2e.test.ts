@@ -3,6 +3,7 @@ import { once } from "node:events"
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { dirname } from "node:path"
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest"
+import { agentchat, must } from "../kit/command-server.js"
 import { until } from "../kit/condition.js"
 import { programPath, RelayProcess, Workspace } from "../kit/program.js"
 
@@ -33,19 +34,19 @@ describe("a waiting command", { timeout: 60_000 }, () => {
   const workspace = new Workspace()
   const record = (kind: string, name: string) => workspace.file("default", `waits/${kind}-${name}.json`)
   /** A reader that has seen everything so far. */
-  const newReader = () => {
+  const newReader = async () => {
     const name = `reader${++reader}`
     const seq = workspace.inbox("default").at(-1)?.seq ?? 0
-    if (seq > 0) workspace.must("inbox", "--reader", name, "--ack", String(seq))
+    if (seq > 0) await must(workspace, "inbox", "--reader", name, "--ack", String(seq))
     return name
   }
-  const say = (text: string) => workspace.must("send", relay.url, "#general", text)
+  const say = (text: string) => must(workspace, "send", relay.url, "#general", text)
   const waitUntilClaimed = (kind: string, name: string) =>
     until("it waits", () => existsSync(record(kind, name)))
 
   beforeAll(async () => {
     relay = await RelayProcess.start("--rate", "1000/s", "--burst", "1000")
-    workspace.must("daemon", relay.url, "--background")
+    await must(workspace, "daemon", relay.url, "--background")
   }, 60_000)
   afterAll(async () => {
     workspace.dispose()
@@ -53,75 +54,77 @@ describe("a waiting command", { timeout: 60_000 }, () => {
   }, 60_000)
 
   it("refuses a second wait for its reader by the pid of the first, and none for another reader", async () => {
-    const name = newReader()
+    const name = await newReader()
     const first = start(workspace, "wait", "--reader", name)
     await waitUntilClaimed("wait", name)
-    const second = workspace.run("wait", "--reader", name)
+    const second = await agentchat(workspace, "wait", "--reader", name)
     expect(second.status).toBe(10)
     expect(second.stderr).toContain(`process ${first.child.pid} runs agentchat wait for reader ${name}`)
-    expect(workspace.run("wait", "--reader", `${name}b`, "--timeout", "0", "--dm").status).toBe(4)
-    say("for the first")
+    expect(
+      (await agentchat(workspace, "wait", "--reader", `${name}b`, "--timeout", "0", "--dm")).status,
+    ).toBe(4)
+    await say("for the first")
     expect(await first.ended).toBe(0)
     expect(first.seen.stdout).toContain("for the first")
     expect(existsSync(record("wait", name))).toBe(false)
   })
 
   it("is replaced after a kill -9, and what it did not print comes to the next", async () => {
-    const name = newReader()
+    const name = await newReader()
     const killed = start(workspace, "wait", "--reader", name)
     await waitUntilClaimed("wait", name)
     await kill(killed.child, "SIGKILL")
     expect(existsSync(record("wait", name))).toBe(true)
-    say("after the kill")
+    await say("after the kill")
     const next = start(workspace, "wait", "--reader", name)
     expect(await next.ended).toBe(0)
     expect(next.seen.stdout).toContain("after the kill")
   })
 
-  it("takes over the record of another process that has the pid now", () => {
-    const name = newReader()
+  it("takes over the record of another process that has the pid now", async () => {
+    const name = await newReader()
     const path = record("wait", name)
-    workspace.run("wait", "--reader", name, "--timeout", "0")
+    await agentchat(workspace, "wait", "--reader", name, "--timeout", "0")
     mkdirSync(dirname(path), { recursive: true })
     const daemon = JSON.parse(readFileSync(workspace.file("default", "daemon.json"), "utf8")) as object
     writeFileSync(path, JSON.stringify({ ...daemon, pid: process.pid }))
-    expect(workspace.run("wait", "--reader", name, "--timeout", "0").status).toBe(4)
+    expect((await agentchat(workspace, "wait", "--reader", name, "--timeout", "0")).status).toBe(4)
     writeFileSync(path, "not a record")
-    expect(workspace.run("wait", "--reader", name, "--timeout", "0").status).toBe(4)
+    expect((await agentchat(workspace, "wait", "--reader", name, "--timeout", "0")).status).toBe(4)
   })
 
   it.each([
     ["SIGTERM", 143],
     ["SIGINT", 130],
   ] as const)("ends on %s with %i, leaves no record and marks nothing as seen", async (signal, status) => {
-    const name = newReader()
+    const name = await newReader()
     const waiting = start(workspace, "wait", "--dm", "--reader", name)
     await waitUntilClaimed("wait", name)
     // The second look of the wait comes after its signals are handled.
-    say(`unread ${signal}`)
+    await say(`unread ${signal}`)
     await until("the line", () => workspace.contents("default").includes(`unread ${signal}`))
     await kill(waiting.child, signal)
     expect(await waiting.ended).toBe(status)
     expect(existsSync(record("wait", name))).toBe(false)
-    expect(workspace.must("wait", "--reader", name)).toContain(`unread ${signal}`)
+    expect(await must(workspace, "wait", "--reader", name)).toContain(`unread ${signal}`)
   })
 
   it("says once that the daemon is down, goes on waiting, and gets what comes later", async () => {
     const other = new Workspace()
     onTestFinished(() => other.dispose())
-    other.must("daemon", relay.url, "--background")
-    other.must("daemon", "--stop")
+    await must(other, "daemon", relay.url, "--background")
+    await must(other, "daemon", "--stop")
     const waiting = start(other, "wait")
     await until("it says so", () => waiting.seen.stderr.includes("is not running"))
-    other.must("daemon", relay.url, "--background")
-    say("after the start")
+    await must(other, "daemon", relay.url, "--background")
+    await say("after the start")
     expect(await waiting.ended).toBe(0)
     expect(waiting.seen.stdout).toContain("after the start")
     expect(waiting.seen.stderr.match(/waiting for it/g)).toHaveLength(1)
   })
 
   it("loses nothing if nobody reads its output", async () => {
-    const name = newReader()
+    const name = await newReader()
     const child = spawn(process.execPath, [programPath, "wait", "--reader", name], {
       cwd: workspace.dir,
       env: workspace.env,
@@ -129,28 +132,28 @@ describe("a waiting command", { timeout: 60_000 }, () => {
     })
     child.stdout.destroy()
     const ended = once(child, "exit")
-    say("into a closed pipe")
+    await say("into a closed pipe")
     await ended
-    expect(workspace.must("wait", "--reader", name)).toContain("into a closed pipe")
+    expect(await must(workspace, "wait", "--reader", name)).toContain("into a closed pipe")
   })
 
   it("prints one line per message without its text when it watches, and marks nothing as seen", async () => {
-    const name = newReader()
+    const name = await newReader()
     const watching = start(workspace, "watch", "--reader", name)
     await waitUntilClaimed("watch", name)
-    say("<secret> text")
+    await say("<secret> text")
     await until("its line", () => watching.seen.stdout.includes("in #general"))
     expect(watching.seen.stdout).toMatch(
       /^agentchat: line \d+ type MSG from @\S+ (un)?verified name "\S+" in #general\n$/,
     )
-    const second = workspace.run("watch", "--reader", name)
+    const second = await agentchat(workspace, "watch", "--reader", name)
     expect(second.status).toBe(10)
     await kill(watching.child, "SIGTERM")
-    expect(workspace.must("wait", "--reader", name)).toContain("<secret> text")
+    expect(await must(workspace, "wait", "--reader", name)).toContain("<secret> text")
   })
 
   it("ends with its parent when it watches, also if that is killed", async () => {
-    const name = newReader()
+    const name = await newReader()
     const parent = spawn(
       process.execPath,
       [
@@ -165,13 +168,13 @@ describe("a waiting command", { timeout: 60_000 }, () => {
   })
 
   it("counts a flood in one line when it watches", async () => {
-    const name = newReader()
+    const name = await newReader()
     const watching = start(workspace, "watch", "--reader", name)
     await waitUntilClaimed("watch", name)
     const lines = Array.from({ length: 200 }, (_, i) => `{"to":"#general","content":"flood ${i}"}`)
     const other = new Workspace()
     onTestFinished(() => other.dispose())
-    other.must("daemon", relay.url, "--background", "--name", "flooder")
+    await must(other, "daemon", relay.url, "--background", "--name", "flooder")
     writeFileSync(other.file("flooder", "outbox.jsonl"), `${lines.join("\n")}\n`, { flag: "a" })
     await until("all came", () => workspace.contents("default").includes("flood 30"))
     await until("they are counted", () => /\d+ unread lines, the newest is/.test(watching.seen.stdout))

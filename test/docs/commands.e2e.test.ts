@@ -2,6 +2,7 @@ import { spawn, spawnSync } from "node:child_process"
 import { chmodSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { agentchat, must } from "../kit/command-server.js"
 import { until } from "../kit/condition.js"
 import { programPath, RelayProcess, Workspace } from "../kit/program.js"
 
@@ -27,7 +28,7 @@ describe("the commands of the documents", { timeout: 120_000 }, () => {
     place.env["PATH"] = `${place.dir}:${process.env["PATH"] ?? ""}`
   }, 60_000)
   afterEach(async () => {
-    place.run("daemon", "--stop-all")
+    await agentchat(place, "daemon", "--stop-all")
     place.dispose()
     await relay.kill("SIGTERM")
   }, 60_000)
@@ -38,7 +39,7 @@ describe("the commands of the documents", { timeout: 120_000 }, () => {
   it("the first message of the README arrives with the number that it shows", async () => {
     const text = readFileSync(join(root, "README.md"), "utf8")
     const shown = JSON.parse(/```json\n(\{"seq".*\})\n```/.exec(text)?.[1] ?? "{}") as Record<string, unknown>
-    place.must("daemon", relay.url, "--background")
+    await must(place, "daemon", relay.url, "--background")
     for (const line of shellLines("README.md").filter((one) => /--name bob|bob\/outbox/.test(one))) {
       const { status, stderr } = sh(line, { AGENTCHAT_SERVER: relay.url })
       expect([line, status, stderr]).toEqual([line, 0, ""])
@@ -52,15 +53,15 @@ describe("the commands of the documents", { timeout: 120_000 }, () => {
   })
 
   it("every command of SKILL.md works as it is written", async () => {
-    place.must("daemon", relay.url, "--background", "--nick", "ann")
-    place.must("daemon", relay.url, "--background", "--name", "bob")
+    await must(place, "daemon", relay.url, "--background", "--nick", "ann")
+    await must(place, "daemon", relay.url, "--background", "--name", "bob")
     place.env["AGENTCHAT_NAME"] = "default"
     let task = ""
     const proposal = { id: "" }
     /** Commands that wait for somebody, are for another agent or another machine, or need an id. */
     const special: Readonly<Record<string, (line: string) => unknown>> = {
-      "agentchat wait": (line) => {
-        place.must("send", "@ann", "wake up", "--name", "bob")
+      "agentchat wait": async (line) => {
+        await must(place, "send", "@ann", "wake up", "--name", "bob")
         expect(sh(line).status).toBe(0)
       },
       "agentchat daemon ws://": (line) =>
@@ -68,7 +69,7 @@ describe("the commands of the documents", { timeout: 120_000 }, () => {
       "tail -f": () => {},
       "agentchat inbox --show 12": (line) => expect(sh(line.replace("12", "1")).status).toBe(0),
       "agentchat reply": async (line) => {
-        place.must("send", "@ann", "which port?", "--name", "bob")
+        await must(place, "send", "@ann", "which port?", "--name", "bob")
         const direct = () => place.inbox("default").findLast(({ content }) => content === "which port?")
         const { seq } = await until("the question", direct)
         expect(sh(line.replace("12", String(seq))).status).toBe(0)
@@ -79,7 +80,7 @@ describe("the commands of the documents", { timeout: 120_000 }, () => {
         let answer = ""
         asking.stdout.on("data", (data: Buffer) => (answer += data.toString()))
         await until("the question", () => place.contents("bob").includes("which port?"))
-        place.must("reply", "8080", "--name", "bob")
+        await must(place, "reply", "8080", "--name", "bob")
         await until("the answer", () => answer === "8080\n")
       },
       "agentchat task done": (line) => expect(sh(line.replace("ID", task)).status).toBe(0),
@@ -99,7 +100,7 @@ describe("the commands of the documents", { timeout: 120_000 }, () => {
     }
     for (const line of shellLines("SKILL.md")) {
       if (line.startsWith("agentchat presence working")) {
-        place.must("send", "+reviewer", "please look", "--name", "bob")
+        await must(place, "send", "+reviewer", "please look", "--name", "bob")
         task = (await until("the task", () => place.inbox("default").find(({ type }) => type === "TASK")))[
           "task"
         ] as string

@@ -6,6 +6,7 @@ import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { isVerb } from "../../src/protocol/verbs.js"
+import { must } from "../kit/command-server.js"
 import { until } from "../kit/condition.js"
 import { DealParty } from "../kit/deal-party.js"
 import { dealFaults, dealsOf, relayFaults } from "../kit/deal-verdict.js"
@@ -33,7 +34,7 @@ describe("a daemon that is killed while it writes statements of deals", () => {
     relay = await RelayProcess.start("--rate", "1000/s", "--burst", "1000", "--data", data)
     ann = new DealParty("ann", new Workspace())
     ben = new DealParty("ben", new Workspace())
-    ann.place.must("daemon", relay.url, "--background", "--name", "ann")
+    await must(ann.place, "daemon", relay.url, "--background", "--name", "ann")
   })
   afterEach(async () => {
     victim?.kill("SIGKILL")

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
@@ -7,7 +7,7 @@ import { until } from "../kit/condition.js"
 import { DealParty } from "../kit/deal-party.js"
 import { planDeals } from "../kit/deal-storm.js"
 import { dealFaults, relayFaults } from "../kit/deal-verdict.js"
-import { RelayProcess, Workspace } from "../kit/program.js"
+import { killDaemon, RelayProcess, Workspace } from "../kit/program.js"
 import { randomOf } from "../kit/storm-plan.js"
 
 /** Another seed: `DEAL_STORM=7 npx vitest run test/e2e/deal-storm.test.ts`. */
@@ -53,9 +53,8 @@ describe(`a storm of deals, seed ${seed}`, () => {
 
   /** Kills the process of these daemons, and starts them again. */
   const crash = async (parties: readonly DealParty[]) => {
-    const file = parties[0]?.file("daemon.json") ?? ""
-    const { pid } = JSON.parse(readFileSync(file, "utf8")) as { pid: number }
-    process.kill(pid, "SIGKILL")
+    const [first] = parties
+    if (first !== undefined) await killDaemon(first.place, first.name)
     await start(parties)
   }
 

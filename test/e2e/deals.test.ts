@@ -3,8 +3,9 @@ import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFil
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { agentchat, must } from "../kit/command-server.js"
 import { until } from "../kit/condition.js"
-import { type InboxRecord, RelayProcess, Workspace } from "../kit/program.js"
+import { type InboxRecord, killDaemon, RelayProcess, Workspace } from "../kit/program.js"
 import { hasProgram } from "../kit/requires.js"
 
 const hasPython = hasProgram("python3")
@@ -19,9 +20,14 @@ class Party {
   readonly name: string
   readonly place = new Workspace()
 
-  constructor(name: string, url: string) {
+  private constructor(name: string) {
     this.name = name
-    this.place.must("daemon", url, "--background", "--name", name)
+  }
+
+  static async start(name: string, url: string): Promise<Party> {
+    const party = new Party(name)
+    await must(party.place, "daemon", url, "--background", "--name", name)
+    return party
   }
 
   get id(): string {
@@ -55,12 +61,9 @@ class Party {
   }
 
   /** Ends the daemon without warning and starts it again. */
-  crash(url: string): void {
-    const { pid } = JSON.parse(readFileSync(this.place.file(this.name, "daemon.json"), "utf8")) as {
-      pid: number
-    }
-    process.kill(pid, "SIGKILL")
-    this.place.must("daemon", url, "--background", "--name", this.name)
+  async crash(url: string): Promise<void> {
+    await killDaemon(this.place, this.name)
+    await must(this.place, "daemon", url, "--background", "--name", this.name)
   }
 }
 
@@ -73,8 +76,8 @@ describe("two agents that agree with nothing but echo", { timeout: 120_000 }, ()
   beforeEach(async () => {
     data = mkdtempSync(join(tmpdir(), "agentchat-deals-"))
     relay = await RelayProcess.start("--rate", "1000/s", "--burst", "1000", "--data", data)
-    alice = new Party("alice", relay.url)
-    bob = new Party("bob", relay.url)
+    alice = await Party.start("alice", relay.url)
+    bob = await Party.start("bob", relay.url)
   })
   afterEach(async () => {
     alice.place.dispose()
@@ -101,13 +104,13 @@ describe("two agents that agree with nothing but echo", { timeout: 120_000 }, ()
         type: "RECEIPT",
         complete: [{ proof: "commit 1a2b3c" }],
       })
-      const ours = party.place.run("receipts", "verify", party.receipts)
+      const ours = await agentchat(party.place, "receipts", "verify", party.receipts)
       expect(ours).toMatchObject({ status: 0 })
       expect(ours.stdout).toContain("completed-by-one")
       expect(ours.stdout).toContain("not checked")
       if (hasPython) expect(verifiedByPython(party.receipts)).toBe(0)
       for (const agent of [alice.id, bob.id]) {
-        expect(party.place.must("ratings", agent)).toContain("Rating: 1216")
+        expect(await must(party.place, "ratings", agent)).toContain("Rating: 1216")
       }
       for (const type of ["PROPOSAL", "ACCEPT", "COMPLETE"]) await party.waitForLine(type)
     }
@@ -122,7 +125,7 @@ describe("two agents that agree with nothing but echo", { timeout: 120_000 }, ()
     const [line = ""] = await bob.proven(1)
     const forged = join(bob.place.dir, "forged.jsonl")
     writeFileSync(forged, `${line.replace('"amount":"0.05"', '"amount":"5000"')}\n`)
-    const verdict = bob.place.run("receipts", "verify", forged)
+    const verdict = await agentchat(bob.place, "receipts", "verify", forged)
     expect(verdict.status).toBe(1)
     expect(verdict.stdout).not.toContain("integrity")
     if (hasPython) expect(verifiedByPython(forged)).toBe(1)
@@ -132,25 +135,25 @@ describe("two agents that agree with nothing but echo", { timeout: 120_000 }, ()
     const proposal_id = await propose("survive")
     await relay.kill()
     bob.echo({ type: "ACCEPT", proposal_id })
-    bob.crash(relay.url)
+    await bob.crash(relay.url)
     await relay.restart()
     await alice.waitForLine("ACCEPT")
-    alice.crash(relay.url)
+    await alice.crash(relay.url)
     alice.echo({ type: "COMPLETE", proposal_id })
     await bob.waitForLine("COMPLETE")
     bob.echo({ type: "COMPLETE", proposal_id })
     await alice.waitForLine("COMPLETE", ({ from }) => from === bob.id)
     for (const party of [alice, bob]) {
       await party.proven(2)
-      party.crash(relay.url)
+      await party.crash(relay.url)
       await until("the daemon is back", () => party.place.status(party.name)?.["connected"] === true)
       const steps = party.place
         .inbox(party.name)
         .filter(({ msg_id, task }) => msg_id !== undefined && (task ?? "survive") === "survive")
       expect(new Set(steps.map(({ msg_id }) => msg_id)).size).toBe(steps.length)
       expect(await party.proven(2)).toHaveLength(2)
-      expect(party.place.must("receipts", "verify", party.receipts)).toContain("completed-by-both")
-      expect(party.place.must("proposals", "--name", party.name)).toContain("completed")
+      expect(await must(party.place, "receipts", "verify", party.receipts)).toContain("completed-by-both")
+      expect(await must(party.place, "proposals", "--name", party.name)).toContain("completed")
     }
   })
 

@@ -1,5 +1,6 @@
 import { appendFileSync, existsSync, readFileSync } from "node:fs"
 import { describe, expect, it } from "vitest"
+import { must } from "../kit/command-server.js"
 import { until } from "../kit/condition.js"
 import type { Workspace } from "../kit/program.js"
 import { Scene, startDaemon } from "../kit/scene.js"
@@ -37,7 +38,7 @@ describe.concurrent("a relay with --data", { timeout: 240_000 }, () => {
     onTestFinished,
   }) => {
     const { relay, sender, receiver, to } = await start(new Scene(onTestFinished))
-    receiver.must("daemon", "--stop", "--name", "b")
+    await must(receiver, "daemon", "--stop", "--name", "b")
     write(sender, to, 0, 10_000)
     await until("they are accepted", () => countAccepted(sender) === 10_000, patienceMs)
     const startMs = performance.now()
@@ -49,8 +50,8 @@ describe.concurrent("a relay with --data", { timeout: 240_000 }, () => {
 
   it("a relay killed in a burst delivers every accepted message once", async ({ onTestFinished }) => {
     const { relay, sender, receiver, to } = await start(new Scene(onTestFinished))
-    sender.must("create", "#kept", "--durable", "--name", "a")
-    receiver.must("join", "#kept", "--name", "b")
+    await must(sender, "create", "#kept", "--durable", "--name", "a")
+    await must(receiver, "join", "#kept", "--name", "b")
     for (let i = 0; i < 1_000; i += 10) {
       write(sender, i % 20 === 0 ? to : "#kept", i, i + 10)
       if (i === 500) await until("some are accepted", () => countAccepted(sender) > 200, patienceMs)

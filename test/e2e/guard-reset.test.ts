@@ -2,6 +2,7 @@ import { spawnSync } from "node:child_process"
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { agentchat, must } from "../kit/command-server.js"
 import { until } from "../kit/condition.js"
 import { programPath, RelayProcess, Workspace } from "../kit/program.js"
 import { hasProgram } from "../kit/requires.js"
@@ -34,10 +35,10 @@ describe.runIf(hasProgram("python3"))("a daemon that stopped its own agent", { t
   const b = new Workspace()
   let relay: RelayProcess
 
-  const startA = () => {
+  const startA = async () => {
     const strict = join(a.dir, "strict.yaml")
     writeFileSync(strict, "breakerWarn: 1\nbreakerPause: 3\nbreakerStop: 3\n")
-    a.must("daemon", relay.url, "--background", "--name", "a", "--guards", strict)
+    await must(a, "daemon", relay.url, "--background", "--name", "a", "--guards", strict)
   }
   const guardsOfA = () => JSON.stringify(a.status("a")?.["guards"] ?? [])
   /** Runs `agentchat guard --reset` at a terminal and types the right or a wrong number. */
@@ -49,12 +50,12 @@ describe.runIf(hasProgram("python3"))("a daemon that stopped its own agent", { t
 
   beforeAll(async () => {
     relay = await RelayProcess.start("--rate", "100/s", "--burst", "100")
-    startA()
-    b.must("daemon", relay.url, "--background", "--name", "b")
+    await startA()
+    await must(b, "daemon", relay.url, "--background", "--name", "b")
     for (const turn of ["one", "two", "three", "four"]) {
-      b.must("send", "@a", `question ${turn}?`, "--name", "b")
+      await must(b, "send", "@a", `question ${turn}?`, "--name", "b")
       await until("the question arrived", () => a.contents("a").includes(`question ${turn}?`))
-      a.must("send", "@b", `answer ${turn}`, "--name", "a")
+      await must(a, "send", "@b", `answer ${turn}`, "--name", "a")
     }
     await until("the agent is stopped", () => guardsOfA().includes("breaker"))
   }, 120_000)
@@ -65,32 +66,32 @@ describe.runIf(hasProgram("python3"))("a daemon that stopped its own agent", { t
     await relay.kill()
   })
 
-  it("the breaker reports its stop to the agent once, with a hint and in the error of `send`", () => {
+  it("the breaker reports its stop to the agent once, with a hint and in the error of `send`", async () => {
     const lines = a.inbox("a").filter(({ type }) => type === "GUARD")
     expect(lines.map(({ state, layer }) => [state, layer])).toEqual([
       ["warned", "breaker"],
       ["tripped", "breaker"],
     ])
     expect(lines[1]?.["hint"]).toContain("agentchat guard --reset")
-    const refused = a.run("send", "@b", "one more", "--name", "a")
+    const refused = await agentchat(a, "send", "@b", "one more", "--name", "a")
     expect([refused.status, refused.stderr]).toEqual([7, expect.stringContaining("guard breaker")])
-    expect(a.run("guard", "--name", "a").stdout).toMatch(/^breaker +@\w+ +3 +0 +stopped$/m)
+    expect((await agentchat(a, "guard", "--name", "a")).stdout).toMatch(/^breaker +@\w+ +3 +0 +stopped$/m)
     expect(a.inbox("a").filter(({ type }) => type === "GUARD")).toHaveLength(2)
   })
 
-  it("the breaker is not lifted without a terminal, by a wrong number, by an operator, or by a restart", () => {
+  it("the breaker is not lifted without a terminal, by a wrong number, by an operator, or by a restart", async () => {
     // A new session (setsid) has no terminal, even if these tests run at one.
     const alone = "import os, sys; os.setsid(); os.execv(sys.argv[1], sys.argv[1:])"
     const args = ["-c", alone, process.execPath, programPath, "guard", "--reset", "--name", "a"]
     const blind = spawnSync("python3", args, { cwd: a.dir, env: a.env, encoding: "utf8" })
     expect([blind.status, blind.stderr]).toEqual([5, expect.stringContaining("a person at a terminal")])
     expect(resetAt("wrong")).toEqual({ status: 1, stdout: expect.stringContaining("nothing was changed") })
-    expect(a.run("guard", "reset", "--by", "operator", "--name", "a").status).toBe(5)
-    a.must("daemon", "--stop", "--name", "a")
+    expect((await agentchat(a, "guard", "reset", "--by", "operator", "--name", "a")).status).toBe(5)
+    await must(a, "daemon", "--stop", "--name", "a")
     expect(resetAt("right").status).toBe(3)
-    startA()
+    await startA()
     expect(guardsOfA()).toContain("breaker")
-    expect(a.run("send", "@b", "once more", "--name", "a").status).toBe(7)
+    expect((await agentchat(a, "send", "@b", "once more", "--name", "a")).status).toBe(7)
   })
 
   it("the breaker is lifted when a person at the terminal types the number it shows", async () => {
@@ -100,9 +101,9 @@ describe.runIf(hasProgram("python3"))("a daemon that stopped its own agent", { t
     )
     expect(status).toBe(0)
     await until("the lift is reported", () => a.inbox("a").some(({ state }) => state === "lifted"))
-    a.must("guard", "release", "--all", "--name", "a")
+    await must(a, "guard", "release", "--all", "--name", "a")
     await until("the held lines arrived", () => b.contents("b").includes("once more"))
     expect(b.contents("b").slice(-2)).toEqual(["one more", "once more"])
-    expect(a.run("guard", "--name", "a").stdout).toMatch(/^breaker +@\w+ +0 +3 *$/m)
+    expect((await agentchat(a, "guard", "--name", "a")).stdout).toMatch(/^breaker +@\w+ +0 +3 *$/m)
   })
 })

@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { must } from "../kit/command-server.js"
 import { until } from "../kit/condition.js"
 import { RelayProcess, Workspace } from "../kit/program.js"
 
@@ -61,6 +62,9 @@ describe("two shells that answer every line", { timeout: 400_000 }, () => {
 
   /** Checks that the loops keep trying and are refused, while the messages of c are accepted. */
   async function expectQuiet(): Promise<void> {
+    // c has received all that was accepted before its own message.
+    const heard = talked()
+    await until("c hears what was accepted", () => talked() > heard + 1, patienceMs)
     const refused = loops.map((name) => linesOf(name, "rejected.jsonl").length)
     const counts = loops.map(messageCount)
     const before = talked()
@@ -76,14 +80,15 @@ describe("two shells that answer every line", { timeout: 400_000 }, () => {
   }
 
   beforeEach(async () => {
-    operator.must("identity", "--generate", "--identity", "op.json", "--nick", "op")
-    const [did = ""] = /did:key:\w+/.exec(operator.must("identity", "--show", "--identity", "op.json")) ?? []
+    await must(operator, "identity", "--generate", "--identity", "op.json", "--nick", "op")
+    const [did = ""] =
+      /did:key:\w+/.exec(await must(operator, "identity", "--show", "--identity", "op.json")) ?? []
     writeFileSync(join(home, "operators"), `${did}\n`)
     const options = ["--operators", join(home, "operators"), "--data", join(home, "data")]
     relay = await RelayProcess.start("--guards", "/dev/null", "--rate", "10/s", ...options)
     for (const name of [...loops, "c"]) {
       const workspace = new Workspace()
-      workspace.must("daemon", relay.url, "--background", "--name", name)
+      await must(workspace, "daemon", relay.url, "--background", "--name", name)
       places.set(name, workspace)
     }
   })
@@ -133,7 +138,7 @@ describe("two shells that answer every line", { timeout: 400_000 }, () => {
     await expectQuiet()
 
     const before = loops.map(messageCount)
-    operator.must("guard", "reset", "--server", relay.url, "--by", "operator", "--identity", "op.json")
+    await must(operator, "guard", "reset", "--server", relay.url, "--by", "operator", "--identity", "op.json")
     await until(
       "both go on",
       () => loops.every((name, index) => messageCount(name) >= (before[index] ?? 0) + 3),

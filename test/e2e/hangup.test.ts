@@ -2,6 +2,7 @@ import { spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
 import { readFileSync, rmSync } from "node:fs"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { must } from "../kit/command-server.js"
 import { until } from "../kit/condition.js"
 import { programPath, RelayProcess, Workspace } from "../kit/program.js"
 import { hasAbility } from "../kit/requires.js"
@@ -49,13 +50,13 @@ describe("a hangup", { timeout: 120_000 }, () => {
   })
 
   it("neither ends a daemon without a terminal, nor keeps --stop from ending one whose socket is gone", async () => {
-    workspace.must("daemon", relay.url, "--background")
+    await must(workspace, "daemon", relay.url, "--background")
     const record = readFileSync(workspace.file("default", "daemon.json"), "utf8")
     const { pid, socket } = JSON.parse(record) as { pid: number; socket: string }
     process.kill(pid, "SIGHUP")
-    workspace.must("send", "#general", "still here")
+    await must(workspace, "send", "#general", "still here")
     rmSync(socket)
-    workspace.must("daemon", "--stop")
+    await must(workspace, "daemon", "--stop")
     await until("its end", () => workspace.status("default")?.["state"] === "stopped")
   })
 })

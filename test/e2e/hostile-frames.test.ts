@@ -1,6 +1,6 @@
 import { appendFileSync, existsSync, readFileSync } from "node:fs"
 import { describe, expect, it, type TestContext } from "vitest"
-import { agentchat } from "../kit/command-server.js"
+import { agentchat, must } from "../kit/command-server.js"
 import { until } from "../kit/condition.js"
 import { FakeRelay, msg } from "../kit/fake-relay.js"
 import { type RelayProcess, type Workspace } from "../kit/program.js"
@@ -79,7 +79,13 @@ describe("a hostile peer", { timeout: 120_000 }, () => {
   it("a client cannot connect with the key of another agent", async (context) => {
     const relay = await new Scene(context.onTestFinished).relay()
     const alice = await startAgent(context, relay.url, "alice")
-    const shown = alice.must("identity", "--export", "--identity", alice.file("alice", "identity.json"))
+    const shown = await must(
+      alice,
+      "identity",
+      "--export",
+      "--identity",
+      alice.file("alice", "identity.json"),
+    )
     const { did } = JSON.parse(shown) as { did: string }
     const wire = await Wire.open(Number(new URL(relay.url).port))
     wire.say({ type: "IDENTIFY", name: "alice", pubkey: did })
@@ -185,7 +191,7 @@ describe("a hostile peer", { timeout: 120_000 }, () => {
     expect(rejected()[1]?.reason).toMatch(/\bto\b/)
     expect(rejected()[2]?.reason).toContain("content")
     await restartAgent(alice, relay.url, "alice")
-    alice.must("send", "#general", "good again", "--name", "alice")
+    await must(alice, "send", "#general", "good again", "--name", "alice")
     await until("the other good one", () => bob.contents("bob").includes("good again"), patienceMs)
     expect(bob.contents("bob")).toEqual(["good", "good again"])
     expect(rejected()).toHaveLength(3)

@@ -1,7 +1,7 @@
 import { once } from "node:events"
 import { appendFileSync, readFileSync } from "node:fs"
 import { describe, expect, it } from "vitest"
-import { agentchat } from "../kit/command-server.js"
+import { agentchat, must } from "../kit/command-server.js"
 import { until } from "../kit/condition.js"
 import { isLong } from "../kit/long.js"
 import { programPath, type Workspace } from "../kit/program.js"
@@ -30,8 +30,8 @@ describe.concurrent("mail", { timeout: 120_000 }, () => {
         scene.sharedAgent(relay.url, "bob"),
       ])
       const startBob = () => startDaemon(bob, relay.url, "bob")
-      bob.must("daemon", "--stop", "--name", "bob")
-      alice.must("send", "@bob", "hi", "--name", "alice")
+      await must(bob, "daemon", "--stop", "--name", "bob")
+      await must(alice, "send", "@bob", "hi", "--name", "alice")
       if (isKilled) {
         await relay.kill()
         await relay.restart()
@@ -39,9 +39,9 @@ describe.concurrent("mail", { timeout: 120_000 }, () => {
       }
       await startBob()
       await until("the mail", () => bob.contents("bob").includes("hi"), patienceMs)
-      bob.must("daemon", "--stop", "--name", "bob")
+      await must(bob, "daemon", "--stop", "--name", "bob")
       await startBob()
-      alice.must("send", "@bob", "what comes after it", "--name", "alice")
+      await must(alice, "send", "@bob", "what comes after it", "--name", "alice")
       await until("the next mail", () => bob.contents("bob").includes("what comes after it"), patienceMs)
       const mail = bob.inbox("bob").filter(({ type }) => type === "MSG")
       expect(mail.map(({ content, to, from, name }) => [content, to, from, name])).toEqual([
@@ -59,7 +59,7 @@ describe.concurrent("mail", { timeout: 120_000 }, () => {
     const [alice, bob] = await Promise.all([scene.sharedAgent(url, "alice"), scene.sharedAgent(url, "bob")])
     const answer = async (question: string, content: string) => {
       const line = await until(question, () => bob.inbox("bob").find((one) => one["content"] === question))
-      bob.must("send", "@alice", content, "--reply-to", String(line["msg_id"]), "--name", "bob")
+      await must(bob, "send", "@alice", content, "--reply-to", String(line["msg_id"]), "--name", "bob")
     }
     const asking = alice.sh(
       `exec '${process.execPath}' '${programPath}' send @bob q1 --wait answered --timeout 60 --name alice`,
@@ -72,10 +72,10 @@ describe.concurrent("mail", { timeout: 120_000 }, () => {
     await answer("q1", "answer 1")
     expect(await ended).toEqual([0, null])
     expect(printed).toBe("answer 1\n")
-    alice.must("send", "@bob", "q2", "--name", "alice")
+    await must(alice, "send", "@bob", "q2", "--name", "alice")
     await answer("q2", "answer 2")
     await until("the late answer", () => alice.contents("alice").includes("answer 2"), patienceMs)
-    expect(alice.must("inbox", "--name", "alice")).toContain("answer 2")
+    expect(await must(alice, "inbox", "--name", "alice")).toContain("answer 2")
     const lines = readFileSync(alice.file("alice", "acks.jsonl"), "utf8").trim().split("\n")
     expect(lines.filter((line) => line.includes('"state":"answered"'))).toHaveLength(2)
   })
@@ -96,7 +96,7 @@ describe.concurrent("mail", { timeout: 120_000 }, () => {
         [alice, "alice"],
         [bob, "bob"],
       ] as const
-      alice.must("send", "@bob", "before", "--name", "alice")
+      await must(alice, "send", "@bob", "before", "--name", "alice")
       await until("what was said before", () => bob.contents("bob").includes("before"), patienceMs)
       await relay.kill()
       const killed = performance.now()

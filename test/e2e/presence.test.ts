@@ -2,7 +2,7 @@ import { spawn } from "node:child_process"
 import { readFileSync } from "node:fs"
 import { createInterface } from "node:readline"
 import { describe, expect, it } from "vitest"
-import { agentchat } from "../kit/command-server.js"
+import { agentchat, must } from "../kit/command-server.js"
 import { until } from "../kit/condition.js"
 import { programPath, type Workspace } from "../kit/program.js"
 import { patienceMs, Scene } from "../kit/scene.js"
@@ -65,14 +65,14 @@ describe.concurrent("the roster", { timeout: 120_000 }, () => {
     })
     onTestFinished(() => void reader.kill("SIGKILL"))
     const lines = createInterface({ input: reader.stdout })[Symbol.asyncIterator]()
-    alice.must("send", "@bob", "build it", "--name", "alice")
+    await must(alice, "send", "@bob", "build it", "--name", "alice")
     expect((await lines.next()).value).toContain("build it")
-    bob.must("presence", "working", "building", "--name", "bob")
+    await must(bob, "presence", "working", "building", "--name", "bob")
     await until("the reading", async () => (await shown("bob"))["read_ts"] !== undefined, patienceMs)
     expect(await shown("bob")).toMatchObject({ status: "working", activity: "building" })
     reader.kill("SIGSTOP")
     signal(bob, "bob", "SIGSTOP", onTestFinished)
-    alice.must("send", "#general", "said meanwhile", "--name", "alice")
+    await must(alice, "send", "#general", "said meanwhile", "--name", "alice")
     await becomes("bob", "offline")
     const { read_ts, seen_ts } = await shown("bob")
     expect([read_ts, seen_ts]).toEqual([expect.any(Number), expect.any(Number)])

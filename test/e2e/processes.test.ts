@@ -3,16 +3,9 @@ import { once } from "node:events"
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { agentchat } from "../kit/command-server.js"
+import { agentchat, must } from "../kit/command-server.js"
 import { until } from "../kit/condition.js"
-import { programPath, RelayProcess, Workspace } from "../kit/program.js"
-
-/** Runs a command that must succeed. @returns its output */
-async function must(work: Workspace, ...args: string[]): Promise<string> {
-  const { status, stdout } = await agentchat(work, ...args)
-  if (status !== 0) throw new Error(`agentchat ${args.join(" ")}: exit ${status}\n${stdout}`)
-  return stdout
-}
+import { killDaemon, programPath, RelayProcess, Workspace } from "../kit/program.js"
 
 async function dispose(work: Workspace): Promise<void> {
   if (existsSync(join(work.dir, ".agentchat"))) await agentchat(work, "daemon", "--stop-all")
@@ -98,9 +91,7 @@ describe("daemon processes", { timeout: 60_000 }, () => {
 
   scenario("a killed daemon is reported as gone", async (work) => {
     await start(work, relay, "a")
-    const pid = pidOf(work, "a")
-    process.kill(pid, "SIGKILL")
-    await until("the end of the process", () => !existsSync(`/proc/${pid}/exe`))
+    await killDaemon(work, "a")
     const { status, stdout } = await agentchat(work, "status", "--name", "a", "--json")
     expect(status).toBe(3)
     expect(JSON.parse(stdout)).toMatchObject({ connected: false })
@@ -210,14 +201,16 @@ describe("a full disk", { timeout: 60_000 }, () => {
       const mount = receiver.sh(`mount -t tmpfs -o size=512k,mode=700 agentchat-test ${home}`)
       expect((await once(mount, "exit"))[0]).toBe(0)
       try {
-        receiver.must("daemon", relay.url, "--background", "--name", "b")
-        sender.must("daemon", relay.url, "--background", "--name", "a")
+        await must(receiver, "daemon", relay.url, "--background", "--name", "b")
+        await must(sender, "daemon", relay.url, "--background", "--name", "a")
         const filler = join(home, "filler")
         await once(receiver.sh(`dd if=/dev/zero of=${filler} bs=4096 2>/dev/null`), "exit")
         const messages = Array.from({ length: 40 }, (_, index) => `m-${index}`)
         const lines = messages.map((content) => `${JSON.stringify({ to: "#general", content })}\n`)
         appendFileSync(sender.file("a", "outbox.jsonl"), lines.join(""))
-        await until("the problem", () => receiver.run("status", "--name", "b").stdout.includes("inbox"))
+        await until("the problem", async () =>
+          (await agentchat(receiver, "status", "--name", "b")).stdout.includes("inbox"),
+        )
         rmSync(filler)
         await until("the recovery", () => receiver.contents("b").length === 40, 30_000)
         expect(receiver.contents("b")).toEqual(messages)
@@ -226,7 +219,7 @@ describe("a full disk", { timeout: 60_000 }, () => {
           () => (receiver.status("b")?.["problems"] as unknown[] | undefined)?.length === 0,
         )
       } finally {
-        receiver.run("daemon", "--stop-all")
+        await agentchat(receiver, "daemon", "--stop-all")
         await once(receiver.sh(`umount -l ${home}`), "exit")
         receiver.dispose()
         sender.dispose()

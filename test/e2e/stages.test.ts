@@ -1,8 +1,9 @@
 import { readFileSync } from "node:fs"
 import { describe, expect, it } from "vitest"
+import { must } from "../kit/command-server.js"
 import { until } from "../kit/condition.js"
 import { NatsServer } from "../kit/nats.js"
-import type { Workspace } from "../kit/program.js"
+import { killDaemon, type Workspace } from "../kit/program.js"
 import { hasProgram } from "../kit/requires.js"
 import { patienceMs, Scene, startDaemon } from "../kit/scene.js"
 
@@ -17,16 +18,16 @@ function statesOf(sender: Workspace, id: string): string[] {
 async function expectStagesAfterKills(scene: Scene, ...storeOptions: string[]): Promise<void> {
   const relay = await scene.relay(...storeOptions)
   const [ann, bob] = await Promise.all([scene.agent(relay.url, "ann"), scene.sharedAgent(relay.url, "bob")])
-  bob.must("daemon", "--stop", "--name", "bob")
+  await must(bob, "daemon", "--stop", "--name", "bob")
   const to = String(bob.status("bob")?.["agent_id"])
-  ann.must("send", to, "x", "--name", "ann")
+  await must(ann, "send", to, "x", "--name", "ann")
   const { id } = JSON.parse(readFileSync(ann.file("ann", "acks.jsonl"), "utf8")) as { id: string }
-  process.kill(Number(ann.status("ann")?.["pid"]), "SIGKILL")
+  await killDaemon(ann, "ann")
   await startDaemon(bob, relay.url, "bob")
   await until("bob has it", () => bob.contents("bob").includes("x"), patienceMs)
-  bob.must("inbox", "--reader", "r", "--name", "bob")
+  await must(bob, "inbox", "--reader", "r", "--name", "bob")
   // The relay is killed before or after it hears that the message was read.
-  bob.must("pending", "--name", "bob")
+  await must(bob, "pending", "--name", "bob")
   await relay.kill()
   await relay.restart()
   await startDaemon(ann, relay.url, "ann")

@@ -1,26 +1,11 @@
 import { once } from "node:events"
 import { appendFileSync, closeSync, existsSync, openSync, readFileSync, statSync, writeSync } from "node:fs"
 import { describe, expect, it, type TestContext } from "vitest"
-import { agentchat } from "../kit/command-server.js"
+import { agentchat, must } from "../kit/command-server.js"
 import { until } from "../kit/condition.js"
 import { isLong } from "../kit/long.js"
-import { type RelayProcess, type Workspace } from "../kit/program.js"
+import { killDaemon, type RelayProcess, type Workspace } from "../kit/program.js"
 import { patienceMs, Scene, startDaemon } from "../kit/scene.js"
-
-/** Kills the process that runs a daemon, without warning, and waits for its end. */
-async function killDaemon(workspace: Workspace, name: string): Promise<void> {
-  const { pid } = JSON.parse(readFileSync(workspace.file(name, "daemon.json"), "utf8")) as { pid: number }
-  process.kill(pid, "SIGKILL")
-  await until("the end", () => !isAlive(pid))
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0)
-  } catch {
-    return false
-  }
-}
 
 function numbered(prefix: string, count: number): string[] {
   return Array.from({ length: count }, (_, index) => `${prefix}-${index}`)
@@ -148,7 +133,7 @@ describe.concurrent("outbox lines arrive once", { timeout: 240_000 }, () => {
     pair.post("n-0")
     await pair.cleared()
     for (let round = 1; round <= 4; round++) {
-      if (round % 2 === 1) pair.sender.must("daemon", "--stop", "--name", "a")
+      if (round % 2 === 1) await must(pair.sender, "daemon", "--stop", "--name", "a")
       else await killDaemon(pair.sender, "a")
       await pair.startSender()
       const acked = readFileSync(acks).length

@@ -1,7 +1,8 @@
 import { appendFileSync } from "node:fs"
 import { describe, expect, it } from "vitest"
+import { must } from "../kit/command-server.js"
 import { until } from "../kit/condition.js"
-import type { InboxRecord, Workspace } from "../kit/program.js"
+import { type InboxRecord, killDaemon, type Workspace } from "../kit/program.js"
 import { patienceMs, Scene, startDaemon } from "../kit/scene.js"
 
 /** Starts a relay with this lease, alice who sends tasks, and two idle workers. */
@@ -54,19 +55,19 @@ describe.concurrent("a task", { timeout: 120_000 }, () => {
     onTestFinished,
   }) => {
     const { url, alice, workers } = await office(new Scene(onTestFinished), 2)
-    alice.must("send", "+coder", "build it", "--name", "alice")
+    await must(alice, "send", "+coder", "build it", "--name", "alice")
     const [killed, next, task] = await assigned(workers)
     expect(tasksOf(next)).toEqual([])
-    process.kill(Number(killed.work.status(killed.name)?.["pid"]), "SIGKILL")
+    await killDaemon(killed.work, killed.name)
     const [again] = await until(
       "the next worker",
       () => tasksOf(next).length > 0 && tasksOf(next),
       patienceMs,
     )
     expect(again).toMatchObject({ task: task["task"], content: "build it", attempt: 2 })
-    expect(next.work.must("task", "done", String(task["task"]), "built", "--name", next.name)).toContain(
-      "done",
-    )
+    expect(
+      await must(next.work, "task", "done", String(task["task"]), "built", "--name", next.name),
+    ).toContain("done")
     await until("the answer", () => alice.contents("alice").includes("built"), patienceMs)
     await startDaemon(killed.work, url, killed.name, "--role", "coder")
     write(killed, { type: "DONE", task: task["task"], content: "built by the dead", id: "late" })
@@ -80,14 +81,16 @@ describe.concurrent("a task", { timeout: 120_000 }, () => {
     expect(tasksOf(killed)).toHaveLength(1)
     expect(tasksOf(next)).toHaveLength(1)
     expect(alice.contents("alice")).toEqual(["built"])
-    const list = JSON.parse(alice.must("task", "list", "+coder", "--name", "alice", "--json")) as object
+    const list = JSON.parse(
+      await must(alice, "task", "list", "+coder", "--name", "alice", "--json"),
+    ) as object
     expect(list).toMatchObject({ waiting: 0, claimed: 0 })
     expect(killed.work.status(killed.name)?.["tasks"]).toEqual([])
   })
 
   it("a task stays with a worker that works on it for three leases", async ({ onTestFinished }) => {
     const { alice, workers } = await office(new Scene(onTestFinished), 3)
-    alice.must("send", "+coder", "build it", "--name", "alice")
+    await must(alice, "send", "+coder", "build it", "--name", "alice")
     const [worker, other, task] = await assigned(workers)
     write(worker, { type: "SET_PRESENCE", status: "working", activity: "building" })
     await passed(9_500)

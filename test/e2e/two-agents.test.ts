@@ -2,6 +2,7 @@ import { once } from "node:events"
 import { appendFileSync, readFileSync, statSync } from "node:fs"
 import { createInterface } from "node:readline"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { agentchat, must } from "../kit/command-server.js"
 import { until } from "../kit/condition.js"
 import { RelayProcess, Workspace } from "../kit/program.js"
 
@@ -12,8 +13,8 @@ describe("two agents that use only a shell", () => {
 
   beforeAll(async () => {
     relay = await RelayProcess.start("--rate", "1000/s", "--burst", "1000")
-    alice.must("daemon", relay.url, "--background", "--name", "alice")
-    bob.must("daemon", relay.url, "--background", "--name", "bob")
+    await must(alice, "daemon", relay.url, "--background", "--name", "alice")
+    await must(bob, "daemon", relay.url, "--background", "--name", "bob")
   })
   afterAll(async () => {
     alice.dispose()
@@ -98,7 +99,7 @@ describe("two agents that use only a shell", () => {
     await until("the hostile text", () => bob.contents("bob").includes(content))
     const raw = readFileSync(bob.file("bob", "inbox.jsonl"), "utf8")
     expect(raw).not.toMatch(/[^\n\P{Cc}]|[\p{Cf}\u2028]/u)
-    const { stdout } = bob.run("inbox", "--name", "bob", "--last", "1")
+    const { stdout } = await agentchat(bob, "inbox", "--name", "bob", "--last", "1")
     expect(stdout).not.toContain("\u001b")
     expect(stdout.trimEnd().split("\n")).toHaveLength(1)
   })

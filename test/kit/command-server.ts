@@ -61,3 +61,10 @@ export async function agentchat(workspace: Workspace, ...args: string[]): Promis
     server.giveBack()
   }
 }
+
+/** Like {@link agentchat}, and fails unless the command succeeds. @returns its standard output */
+export async function must(workspace: Workspace, ...args: string[]): Promise<string> {
+  const { status, stdout, stderr } = await agentchat(workspace, ...args)
+  if (status !== 0) throw new Error(`agentchat ${args.join(" ")}: exit ${status}\n${stdout}${stderr}`)
+  return stdout
+}

@@ -4,6 +4,8 @@ import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
+import { isRunning } from "../../src/daemon/files/process-record.js"
+import { until } from "./condition.js"
 import { liftedGuardsPath } from "./guards.js"
 
 /** The built program, as a user runs it. */
@@ -106,6 +108,13 @@ export function killBackground(home: string): void {
     const pid = /"pid":(\d+)/.exec(readFileSync(path, "utf8"))?.[1]
     if (pid !== undefined) kill(Number(pid))
   }
+}
+
+/** Kills the process of a daemon without warning, and waits for its end: a daemon cannot start beside it. */
+export async function killDaemon(workspace: Workspace, name: string): Promise<void> {
+  const { pid } = JSON.parse(readFileSync(workspace.file(name, "daemon.json"), "utf8")) as { pid: number }
+  process.kill(pid, "SIGKILL")
+  await until("the end of the daemon", () => !isRunning(pid))
 }
 
 function kill(pid: number): void {

@@ -1,4 +1,4 @@
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { jetstreamManager } from "@nats-io/jetstream"
@@ -7,7 +7,7 @@ import { agentchat } from "./command-server.js"
 import { until } from "./condition.js"
 import { CuttableNetwork, type NatsServer, startNatsCluster } from "./nats.js"
 import { type Loss, NatsWitness } from "./nats-witness.js"
-import { RelayProcess, Workspace } from "./program.js"
+import { killDaemon, RelayProcess, Workspace } from "./program.js"
 import { type Fault, nodeCount, relayCount } from "./storm-plan.js"
 
 /** Time limit for each step. */
@@ -199,7 +199,5 @@ async function killDaemons(workspace: Workspace | undefined): Promise<void> {
   }[]
   const name = list.find(({ running }) => running)?.name
   if (workspace === undefined || name === undefined) return
-  const { pid } = JSON.parse(readFileSync(workspace.file(name, "daemon.json"), "utf8")) as { pid: number }
-  process.kill(pid, "SIGKILL")
-  await until("the end of the daemons", () => !existsSync(`/proc/${pid}/exe`))
+  await killDaemon(workspace, name)
 }
