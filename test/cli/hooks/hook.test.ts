@@ -1,3 +1,4 @@
+import { once } from "node:events"
 import {
   chmodSync,
   existsSync,
@@ -100,6 +101,28 @@ describe("the agent of a session", () => {
     expect(await room.whoami({ surroundings: system, env: { AGENTCHAT_SESSION: "a" } })).toBe("ann")
     await room.hook("cursor", "sessionEnd", startOf("a"), { env, system })
     expect(await room.whoami({ surroundings: system })).toBe("bea")
+  })
+
+  it("is that of its MCP server, which its harness starts before the session has a record", async () => {
+    const room = await roomOfTwo()
+    const system = { parentPid: () => process.pid }
+    const [input, output] = [new PassThrough(), new PassThrough()]
+    const send = (message: object) => input.write(`${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`)
+    const served = room.run(["mcp"], { input, output, surroundings: system })
+    const client = {
+      protocolVersion: "2025-06-18",
+      capabilities: {},
+      clientInfo: { name: "c", version: "1" },
+    }
+    send({ id: 1, method: "initialize", params: client })
+    await once(output, "data")
+    await room.hook("claude", "SessionStart", startOf("s"), { env: { AGENTCHAT_NAME: "bea" }, system })
+    send({ method: "notifications/initialized" })
+    send({ id: 2, method: "tools/call", params: { name: "status", arguments: {} } })
+    const [answer] = (await once(output, "data")) as [Buffer]
+    input.end()
+    await served
+    expect(answer.toString()).toContain(String.raw`\"daemon\":\"bea\"`)
   })
 
   it("is the only one its commands speak as, even if its daemon does not run", async () => {
