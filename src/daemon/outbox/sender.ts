@@ -343,6 +343,10 @@ export class OutboxSender {
     }
     this.#setAvailable()
     this.#forget(line)
+    this.#reject(line, error)
+  }
+
+  #reject(line: OutboxLine, error: ChatError): void {
     // What acks.jsonl says stays true: a channel that was created, or left, before a crash.
     if (this.#options.acks.wasAccepted(line)) {
       line.settle()
