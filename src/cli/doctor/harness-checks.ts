@@ -1,7 +1,6 @@
 /** Checks for each harness: is it joined, have its hooks run, can its sessions be woken? */
-import { isPlain } from "../../base/plain.js"
 import { rootPaths } from "../../daemon/files/paths.js"
-import { readStatus } from "../../daemon/status.js"
+import { type DaemonStatus, readStatus } from "../../daemon/status.js"
 import { HARNESSES, type Harness } from "../../harness/harness.js"
 import { isPresent } from "../../harness/install/detect.js"
 import { type Plan, planInstall } from "../../harness/install/plan.js"
@@ -76,13 +75,11 @@ function installation(
 function lastWake({ config }: Context, sessions: readonly SessionRecord[]): HarnessState["last_wake"] {
   const root = rootPaths(config.home)
   const proofs = [...new Set(sessions.map(({ agent }) => agent))].flatMap((agent) => {
-    const status: object = readStatus(root.instance(agent).status) ?? {}
-    const wake: unknown = Reflect.get(status, "wake")
-    const proven = isPlain(wake) ? wake["proven"] : undefined
-    if (!isPlain(proven)) return []
-    const { method, latency_ms, proven_ts: ts } = proven
-    if (typeof method !== "string" || typeof latency_ms !== "number" || typeof ts !== "number") return []
-    return [{ method, latency_ms, ts }]
+    // Older daemons do not write it.
+    const status: Partial<DaemonStatus> | undefined = readStatus(root.instance(agent).status)
+    const proven = status?.wake?.proven ?? undefined
+    if (proven === undefined) return []
+    return [{ method: proven.method, latency_ms: proven.latency_ms, ts: proven.proven_ts }]
   })
   return proofs.sort((a, b) => b.ts - a.ts)[0] ?? null
 }

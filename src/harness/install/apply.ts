@@ -68,7 +68,9 @@ function applyOnce(
     })
     return applied
   } finally {
-    if (left === undefined || left.files.size === 0) removeEmpty([...created, ...(left?.directories ?? [])])
+    if (left === undefined || left.files.size === 0) {
+      removeEmpty([...created, ...(left?.directories ?? []), recordFolder(places)])
+    }
   }
 }
 
