@@ -17,7 +17,6 @@ import {
   relayRequest,
   requestOptions,
 } from "../relay/relay-request.js"
-import { describeSilence, describeWakeable, targetOf } from "../relay/target-facts.js"
 import { describeUnserved, findUnserved, type UnservedRole } from "../relay/unserved-role.js"
 
 const requirements = ["wakeable"] as const
@@ -99,6 +98,7 @@ async function requireWakeable(context: Context, input: RequestOptions, to: Addr
   })
   const [entry] = answer["roster"] as readonly RosterEntry[]
   const now = context.clock.now()
+  const { describeWakeable, targetOf } = await import("../relay/target-facts.js")
   const target = targetOf(entry, now)
   if (target === undefined) throw new ChatError("AGENT_NOT_FOUND", `${to} is not known to the relay`)
   if (target.wakeable) return
@@ -107,19 +107,21 @@ async function requireWakeable(context: Context, input: RequestOptions, to: Addr
   })
 }
 
-function reportAccepted(
+async function reportAccepted(
   context: Context,
   to: Address,
   { via, answer }: RelayAnswer,
   unserved: UnservedRole | undefined,
-): number {
+): Promise<number> {
   const { msg_id, ts, seq, recipients } = answer
   const now = context.clock.now()
-  const target = targetOf(answer["target"], now)
-  const facts = { msg_id, ts, seq, recipients, ...omitUndefined({ target }), ...unserved }
-  const document = { state: "accepted", to, ...facts, via }
+  // Only a message to an agent needs it.
+  const facts = answer["target"] === undefined ? undefined : await import("../relay/target-facts.js")
+  const target = facts?.targetOf(answer["target"], now)
+  const more = omitUndefined({ target })
+  const document = { state: "accepted", to, msg_id, ts, seq, recipients, ...more, ...unserved, via }
   const status = reportSuccess(context, document, `accepted ${formatForTerminal(String(msg_id))}`)
-  const silence = target === undefined ? undefined : describeSilence(to, target, now)
+  const silence = target === undefined ? undefined : facts?.describeSilence(to, target, now)
   if (unserved !== undefined) context.io.note(describeUnserved(to, unserved))
   else if (context.config.json) return status
   else if (silence !== undefined) context.io.note(silence)

@@ -13,7 +13,7 @@ import { notePrintedAnswer } from "../daemon/printed-answers.js"
 import { reportFailure, reportSuccess } from "../exit-status.js"
 import { answerMs, askDaemon, chooseDaemon, requestAsMember, type SenderChoice } from "./relay-request.js"
 import { withSession } from "./session.js"
-import { describeSilence, targetOf } from "./target-facts.js"
+import type { TargetDocument } from "./target-facts.js"
 import { describeUnserved, findUnserved, type UnservedRole } from "./unserved-role.js"
 
 /** Delivery stages that a sender can wait for, in order. */
@@ -194,7 +194,7 @@ export async function sendAndWait(
   const paths = chooseDaemon(context, choice)
   if (paths === undefined) return sendOnSession(context, choice, request)
   const delivery = await sendThroughDaemon(context, paths, request)
-  const status = report(context, request, delivery, "daemon")
+  const status = await report(context, request, delivery, "daemon")
   if (delivery.reply !== undefined) noteAnswer(context, paths, delivery.reply.msg_id)
   return status
 }
@@ -228,7 +228,7 @@ async function sendThroughDaemon(
       return delivery.isOver || undefined
     }
     await request.waitFor(timeoutMs, () => look() ?? (delivery.msgId === undefined ? undefined : true))
-    noteSilence(context, delivery)
+    await noteSilence(context, delivery)
     if (delivery.isUntaken && !delivery.isOver) {
       const ask = (query: ClientFrame<"LIST_AGENTS">) =>
         askDaemon(context, paths, query, Math.min(answerMs, timeLeft()))
@@ -255,10 +255,13 @@ async function noteUnserved(
 }
 
 /** Says at once that the agent is not reading, rather than after the time limit. */
-function noteSilence({ io, clock, config }: Context, { to, target }: Delivery): void {
+async function noteSilence({ io, clock, config }: Context, { to, target }: Delivery): Promise<void> {
+  if (target === undefined || config.json) return
+  // Only a message to an agent needs it.
+  const { describeSilence, targetOf } = await import("./target-facts.js")
   const facts = targetOf(target, clock.now())
   const silence = facts === undefined ? undefined : describeSilence(to, facts, clock.now())
-  if (silence !== undefined && !config.json) io.note(silence)
+  if (silence !== undefined) io.note(silence)
 }
 
 /** @returns a function that returns the lines added since its last call */
@@ -295,7 +298,7 @@ async function sendOnSession(
         await connection.request({ type: "JOIN", channel: frame.to }, timeoutMs)
       }
       delivery.takeStage({ ...(await requestAsMember(connection, frame, timeoutMs)) })
-      noteSilence(context, delivery)
+      await noteSilence(context, delivery)
       if (delivery.isUntaken) {
         const ask = (query: ClientFrame<"LIST_AGENTS">) =>
           connection.request(query, Math.min(answerMs, timeLeft()))
@@ -311,7 +314,7 @@ async function sendOnSession(
       } finally {
         timer.cancel()
       }
-      const status = report(context, request, delivery, "relay")
+      const status = await report(context, request, delivery, "relay")
       const { reply } = delivery
       // Acknowledge the answer only now that it is printed.
       if (reply !== undefined) {
@@ -359,11 +362,22 @@ class MessageQueue {
   }
 }
 
+async function targetDocument({ clock }: Context, { target }: Delivery): Promise<TargetDocument | undefined> {
+  if (target === undefined) return undefined
+  const { targetOf } = await import("./target-facts.js")
+  return targetOf(target, clock.now())
+}
+
 /** Prints the result. @returns the exit status */
-function report(context: Context, request: DeliveryRequest, delivery: Delivery, via: Sender): number {
+async function report(
+  context: Context,
+  request: DeliveryRequest,
+  delivery: Delivery,
+  via: Sender,
+): Promise<number> {
   const { to } = request.frame
   const { state, msgId: msg_id, stages, reply, unserved } = delivery
-  const target = targetOf(delivery.target, context.clock.now())
+  const target = await targetDocument(context, delivery)
   const document = { state, to, msg_id, ...omitUndefined({ target }), ...unserved, rungs: stages, reply, via }
   if (delivery.isReached) {
     const text = reply === undefined ? `${state} ${formatForTerminal(String(msg_id))}` : formatReply(reply)
