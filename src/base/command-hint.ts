@@ -11,11 +11,12 @@ export interface HintOptions {
 export const hintedOptions = {
   name: words(
     "daemon send ask reply inbox wait watch whoami mcp task propose accept reject complete dispute proposals receipts ratings",
-    "status guard claim release claims presence pending channels agents create join leave invite identity kick ban mute history audit",
+    "status guard claim release claims presence pending channels agents create join leave invite identity",
+    "kick ban mute history audit mint grants",
   ),
   identity: words(
     "daemon send ask task propose accept reject complete dispute proposals receipts ratings listen connect",
-    "guard pending channels agents create invite identity kick ban mute history audit",
+    "guard pending channels agents create invite identity kick ban mute history audit mint grants",
   ),
 } as const
 

@@ -68,6 +68,8 @@ const sections = {
     ban: ["refuse an agent, or lift that", () => import("./commands/ban.js")],
     mute: ["refuse what an agent says, or lift that", () => import("./commands/mute.js")],
     history: ["delete what the relay keeps of a channel", () => import("./commands/history.js")],
+    mint: ["make a grant for a closed relay", () => import("./commands/mint.js")],
+    grants: ["list, revoke or add grants", () => import("./commands/grants.js")],
     audit: ["list what operators have done, and verify it", () => import("./commands/audit.js")],
   }),
   "Identity and shell": section({

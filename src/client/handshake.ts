@@ -97,7 +97,10 @@ async function answerChallenge(
   const iat = Math.floor(clock.now() / 1000)
   const sig = signChallenge({ aud, challenge_id, nonce, iat }, identity.keyPair)
   const rotations = identity.rotations.slice(-maxRotations)
-  return { type: "VERIFY_IDENTITY", challenge_id, iat, sig, ...(rotations.length > 0 && { rotations }) }
+  // Some grants belong to whoever shows them first, so that no other relay may see them.
+  const grants = identity.grants.filter((grant) => grant.aud === aud)
+  const shown = { ...(rotations.length > 0 && { rotations }), ...(grants.length > 0 && { grants }) }
+  return { type: "VERIFY_IDENTITY", challenge_id, iat, sig, ...shown }
 }
 
 /** Handles a frame of the first AgentChat. @returns the session if the frame is its welcome */

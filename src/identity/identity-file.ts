@@ -3,7 +3,9 @@ import { type Clock, systemClock } from "../base/clock.js"
 import { omitUndefined } from "../base/plain.js"
 import { parseStrictJson } from "../base/strict-json.js"
 import { ChatError } from "../protocol/errors.js"
+import { type Grant, grant, maxGrants } from "../protocol/grants.js"
 import { type AgentId, type Nick, nickPattern } from "../protocol/names.js"
+import { list, parseAs } from "../protocol/schema.js"
 import { formatBase64, parseBase64 } from "./base64.js"
 import { agentIdOf, formatDidKey, parsePublicKey } from "./keys.js"
 import { createSecretFile, readSecretFile, refuseIdentity, replaceSecretFile } from "./secret-file.js"
@@ -28,6 +30,8 @@ export interface Identity {
   readonly createdTs: number
   /** The rotations from earlier keys to this one, oldest first. */
   readonly rotations: readonly Rotation[]
+  /** What lets the agent into closed relays, see {@link addGrant}. */
+  readonly grants: readonly Grant[]
 }
 
 /** The public part of an identity, as `identity --export` prints it. */
@@ -127,7 +131,43 @@ function toIdentity(path: string, record: IdentityRecord): Identity {
     throw refuseIdentity(path, `was revoked${since}`, "create a new identity in another file")
   }
   const agentId = agentIdOf(keyPair.publicKey)
-  return { agentId, did, keyPair, createdTs, rotations, ...(nick === undefined ? {} : { nick }) }
+  return {
+    agentId,
+    did,
+    keyPair,
+    createdTs,
+    rotations,
+    grants: readGrants(path),
+    ...(nick === undefined ? {} : { nick }),
+  }
+}
+
+/** Returns the file beside an identity that has its grants. */
+export function grantsFileOf(path: string): string {
+  return `${path.replace(/\.json$/, "")}.grants.json`
+}
+
+/**
+ * Adds a grant to those of an identity (0600: some belong to whoever shows them first).
+ * @throws {ChatError} BAD_IDENTITY if the file is damaged; LIMIT_REACHED
+ */
+export function addGrant(path: string, added: Grant): void {
+  const others = readGrants(path).filter(({ id }) => id !== added.id)
+  replaceSecretFile(grantsFileOf(path), `${JSON.stringify([...others, added].slice(-maxGrants))}\n`)
+}
+
+function readGrants(path: string): readonly Grant[] {
+  const file = grantsFileOf(path)
+  let text: string
+  try {
+    text = readSecretFile(file).text
+  } catch (error) {
+    if (error instanceof ChatError && error.code === "NOT_FOUND") return []
+    throw error
+  }
+  const grants = parseAs(list(grant, maxGrants), text)
+  if (grants === undefined) throw refuseIdentity(file, "must be a list of grants")
+  return grants
 }
 
 function toPublic(record: IdentityRecord): PublicIdentity {

@@ -26,15 +26,16 @@ export function verifyModeration({ sig, ...statement }: Moderation): void {
   if (formatDidKey(verifyDetached(sig, statement, moderationType)) !== statement.from) {
     throw new ChatError("VERIFICATION_FAILED", `signature: must be made by ${statement.from}`)
   }
-  const { action, agent, channel, until } = statement
+  const { action, agent, channel, grant, until } = statement
   const { target, lasts } = moderationActions[action]
-  const faults = [
-    (agent !== undefined) !== (target !== "channel") &&
-      `agent: ${agent === undefined ? "is missing" : "is not allowed"}`,
-    (channel !== undefined) !== (target !== "agent") &&
-      `channel: ${channel === undefined ? "is missing" : "is not allowed"}`,
-    until !== undefined && !lasts && "until: is not allowed",
-  ]
+  const needed = { agent: ["agent", "member"], channel: ["channel", "member"], grant: ["grant"] }
+  const given = { agent, channel, grant }
+  const faults = Object.entries(needed).map(([field, targets]) => {
+    const isGiven = given[field as keyof typeof given] !== undefined
+    if (isGiven === targets.includes(target)) return false
+    return `${field}: ${isGiven ? "is not allowed" : "is missing"}`
+  })
+  if (until !== undefined && !lasts) faults.push("until: is not allowed")
   const fault = faults.find((one) => one !== false)
   if (fault !== undefined) throw new ChatError("INVALID_MSG", `${action}.${fault}`)
 }

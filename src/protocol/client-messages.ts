@@ -1,5 +1,6 @@
 import { parseDuration } from "../base/duration.js"
 import { claimFields, claimPath, maxPaths, repositoryName } from "./claims.js"
+import { grant, maxGrants } from "./grants.js"
 import { waitMs } from "./guard-facts.js"
 import { descriptionLength, instructionsLength } from "./limits.js"
 import {
@@ -113,6 +114,8 @@ export const clientMessages = {
       iat: optional(count),
       /** The rotations that led to the key, oldest first: the agent takes over what waits for its earlier ids. */
       rotations: optional(rotations),
+      /** What lets the agent into a closed relay. */
+      grants: optional(list(grant, maxGrants)),
       signature: optional(text(1024)),
       timestamp: optional(number()),
     },
@@ -190,6 +193,13 @@ export const clientMessages = {
     outbox: true,
     summary: "asks for the actions of operators; for operators",
     fields: { after: optional(count) },
+  },
+  LIST_GRANTS: {
+    needs: "session",
+    answer: "GRANTS",
+    outbox: true,
+    summary: "asks for the grants that were used, and by whom; for operators",
+    fields: {},
   },
   LIST_CHANNELS: {
     needs: "session",

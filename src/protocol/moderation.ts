@@ -11,11 +11,12 @@ export const moderationActions = {
   unmute: { target: "agent", lasts: false, summary: "lets a muted agent speak again" },
   close: { target: "channel", lasts: false, summary: "lets only operators write to a channel" },
   reopen: { target: "channel", lasts: false, summary: "lets everybody write to a closed channel again" },
+  revoke: { target: "grant", lasts: false, summary: "ends a grant" },
   clear: { target: "channel", lasts: false, summary: "deletes the messages that a channel has kept" },
 } as const satisfies Record<string, ActionRow>
 
 interface ActionRow {
-  readonly target: "agent" | "channel" | "member"
+  readonly target: "agent" | "channel" | "member" | "grant"
   readonly lasts: boolean
   readonly summary: string
 }
@@ -41,6 +42,8 @@ const moderationFields = {
   /** The id of an agent. */
   agent: optional(agentRef),
   channel: optional(channel),
+  /** The id of a grant. */
+  grant: optional(text(64)),
   reason: text(maxReason, 1),
   /** When it ends, in milliseconds since the Unix epoch. */
   until: optional(number(0)),

@@ -1,4 +1,5 @@
 import { claimEntry } from "./claims.js"
+import { grant, rights } from "./grants.js"
 import { guardFacts, guardUsage, waitMs } from "./guard-facts.js"
 import {
   type AgentCard,
@@ -20,6 +21,7 @@ import {
   list,
   looselyAs,
   number,
+  object,
   oneOf,
   openObject,
   optional,
@@ -201,6 +203,8 @@ export const serverMessages = {
       limits: openObject(welcomeLimits),
       /** Operators of the relay, by id. */
       operators: optional(list(agentRef)),
+      /** What the grants of this agent allow; only in a closed relay, and not for operators. */
+      rights: optional(openObject(rights)),
       ts: time,
     },
   },
@@ -272,6 +276,11 @@ export const serverMessages = {
       /** Paths that RELEASE_PATHS released. */
       released: optional(list(string)),
     },
+  },
+  GRANTS: {
+    summary: "the grants that were used, and by whom",
+    inbox: "if asked",
+    fields: { re, list: list(object({ grant, keys: list(agentRef), revoked: optional(boolean) })) },
   },
   CHANNELS: {
     summary: "the channels you may see",

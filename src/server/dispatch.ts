@@ -3,6 +3,7 @@ import { ChatError } from "../protocol/errors.js"
 import { type Members, parseClientMessage } from "../protocol/parse-message.js"
 import { channelHandlers, channelTextHandlers } from "./handlers/channels.js"
 import { claimHandlers } from "./handlers/claims.js"
+import { grantHandlers } from "./handlers/grants.js"
 import { guardHandlers } from "./handlers/guards.js"
 import { identityHandlers } from "./handlers/identity.js"
 import { mailHandlers } from "./handlers/mail.js"
@@ -27,7 +28,7 @@ export class Dispatcher {
   readonly #handlers: ClientHandlers<Session>
   readonly #ipLimiter: IpLimiter
   readonly #rateLimiter: RateLimiter
-  readonly #moderation: Services["moderation"]
+  readonly #services: Pick<Services, "moderation" | "grants" | "tasks">
   readonly #isCompat: boolean
   /** Frames that wait until the last message of their session is handled. */
   readonly #waiting = new Map<Session, string[]>()
@@ -45,9 +46,10 @@ export class Dispatcher {
       ...proposalHandlers(services),
       ...guardHandlers(services, settings),
       ...moderationHandlers(services, settings),
+      ...grantHandlers(services),
     }
     this.#ipLimiter = ipLimiter
-    this.#moderation = services.moderation
+    this.#services = services
     this.#isCompat = settings.isCompat
     this.#rateLimiter = new RateLimiter(settings, (session, message) => {
       const handled = this.#handle(session, message)
@@ -82,14 +84,20 @@ export class Dispatcher {
       if (!session.isReady && clientMessages[message.type].needs === "session") {
         throw new ChatError("AUTH_REQUIRED", `${message.type}: IDENTIFY comes first`)
       }
-      const forbidden = session.isReady && this.#moderation.refusal(session.agent.id, message)
-      if (forbidden) throw forbidden
+      const forbidden = session.isReady ? this.#forbidden(session, message) : undefined
+      if (forbidden !== undefined) throw forbidden
       if (!this.#rateLimiter.admit(session, message, text)) return
     } catch (error) {
       this.#refuse(session, error, message)
       return session.payForWaste(1)
     }
     return this.#handle(session, message)
+  }
+
+  #forbidden({ agent }: Session, message: ClientMessage): ChatError | undefined {
+    const { moderation, grants, tasks } = this.#services
+    const refusal = moderation.refusal(agent.id, message)
+    return refusal ?? grants.refusal(agent, message, (task) => tasks.roleOf(task))
   }
 
   #handle(session: Session, message: ClientMessage): void | Promise<void> {

@@ -21,7 +21,7 @@ import {
 } from "./http.js"
 import { Operators } from "./operators.js"
 import { PageRules } from "./page-rules.js"
-import { closeServices, openServices, type RelaySettings, type Services } from "./services.js"
+import { closeServices, endUngranted, openServices, type RelaySettings, type Services } from "./services.js"
 import { ByteBudget } from "./sessions/byte-budget.js"
 import { IpLimiter } from "./sessions/ip-limiter.js"
 import { Session, type SessionBudgets } from "./sessions/session.js"
@@ -42,6 +42,8 @@ export interface RelayOptions {
   readonly guards?: Partial<GuardLimits>
   /** Keys (did:key) and ids of agents that no guard stops, and that may reset guards. */
   readonly operators?: readonly string[]
+  /** True if only agents with a grant of an operator may enter. */
+  readonly closed?: boolean
   /** True if two operators have to agree on deleting the history of a channel. */
   readonly twoPerson?: boolean
   /** True if the handshake of the first AgentChat is accepted too. */
@@ -85,7 +87,15 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
 }
 
 function resolveSettings(options: RelayOptions): RelaySettings {
-  const { clock, log, name = "agentchat", compat = false, logMessages = false, twoPerson = false } = options
+  const {
+    clock,
+    log,
+    name = "agentchat",
+    compat = false,
+    logMessages = false,
+    twoPerson = false,
+    closed = false,
+  } = options
   const limits = { ...defaultLimits, ...options.limits }
   return {
     name,
@@ -95,6 +105,7 @@ function resolveSettings(options: RelayOptions): RelaySettings {
     operators: Operators.of(options.operators ?? []),
     isCompat: compat,
     isTwoPerson: twoPerson,
+    isClosed: closed,
     logMessages,
     clock,
     log,
@@ -307,6 +318,7 @@ export class Relay {
       this.#scheduleProbe()
       this.#services.heartbeat.probe()
       this.#services.rosterSync.check()
+      endUngranted(this.#services)
     }
     const probeAfterReading = () => void setImmediate(probe)
     this.#probeTimer = this.#options.clock.setTimer(probeAfterReading, this.#limits.probeMs, { unref: true })

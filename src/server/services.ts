@@ -3,7 +3,7 @@ import type { Clock } from "../base/clock.js"
 import type { GuardLimits } from "../guards/limits.js"
 import { ChatError } from "../protocol/errors.js"
 import type { Limits } from "../protocol/limits.js"
-import type { AgentId } from "../protocol/names.js"
+import type { AgentId, Channel as ChannelName } from "../protocol/names.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 import { isVerb, type Verb } from "../protocol/verbs.js"
 import { Bookmarks } from "./channels/bookmarks.js"
@@ -16,6 +16,7 @@ import { DirectDelivery, RelayBus } from "./delivery/direct-delivery.js"
 import { Mailboxes } from "./delivery/mailboxes.js"
 import type { Stored } from "./delivery/message-json.js"
 import { Router } from "./delivery/route.js"
+import { GrantService } from "./grants/grant-service.js"
 import { replicatedInput } from "./guards/guard-input.js"
 import { GuardService } from "./guards/guard-service.js"
 import { carryOut } from "./moderation/carry-out.js"
@@ -29,6 +30,7 @@ import { RosterSync } from "./roster/roster-sync.js"
 import { makeAgentMemory } from "./sessions/agent.js"
 import { Heartbeat } from "./sessions/heartbeat.js"
 import { IdBudget } from "./sessions/id-budget.js"
+import { policyViolation } from "./sessions/session.js"
 import { SessionRegistry } from "./sessions/session-registry.js"
 import { TaskService } from "./tasks/task-service.js"
 import { WriteScheduler } from "./wire/write-scheduler.js"
@@ -46,6 +48,8 @@ export interface RelaySettings {
   readonly logMessages: boolean
   /** True if two operators have to agree on deleting the history of a channel. */
   readonly isTwoPerson: boolean
+  /** True if only agents with a grant may enter. */
+  readonly isClosed: boolean
   readonly clock: Clock
   /** Takes one line without its newline. */
   readonly log: (line: string) => void
@@ -65,9 +69,11 @@ export async function openServices(settings: RelaySettings, backbone: Backbone) 
   const sessions = new SessionRegistry()
   const heartbeat = new Heartbeat(sessions, clock, limits)
   const roster = new Roster(sessions, limits.identities, clock)
-  const { isTwoPerson } = settings
+  const { isTwoPerson, isClosed } = settings
   const moderation = await ModerationService.open(backbone, { operators, clock, isTwoPerson })
   const endedKeys = await EndedKeys.open(backbone, roster)
+  const grants = await GrantService.open(backbone, { operators, moderation, roster, clock, isClosed })
+  const mayRead = (id: AgentId, name: ChannelName) => grants.mayRead(sessions.find(id)?.agent ?? { id }, name)
   const ids = new IdBudget(limits.rememberedIdBytes)
   const makeMemory = () => makeAgentMemory(limits, clock, ids)
   const knownAgents = new KnownAgents(clock, limits.identities, makeMemory)
@@ -75,7 +81,9 @@ export async function openServices(settings: RelaySettings, backbone: Backbone) 
   const mailboxes = await Mailboxes.open(backbone, { sessions, roster, limits, clock, log })
   const direct = new DirectDelivery({ sessions, bus, mailboxes, clock })
   const bookmarks = await Bookmarks.open(backbone, { sessions, clock, log })
-  const channels = await ChannelDirectory.open(backbone, { sessions, roster, writes, limits, clock, log })
+  const channels = await ChannelDirectory.open(backbone, {
+    ...{ sessions, roster, writes, limits, clock, log, mayRead },
+  })
   const router = new Router(channels, roster, sessions)
   const guards = await GuardService.open(backbone, { guards: settings.guards, operators, clock, log })
   const tasks = await TaskService.open(backbone, { limits, clock, log, delivery: direct, guards })
@@ -102,7 +110,8 @@ export async function openServices(settings: RelaySettings, backbone: Backbone) 
       mailboxes,
       direct,
     },
-    ...{ moderation, bookmarks, channels, membership, router, guards, tasks, deals, claims, makeMemory },
+    ...{ moderation, grants, bookmarks, channels, membership, router, guards, tasks, deals, claims },
+    makeMemory,
     /** Takes a line that somebody else may cause again and again. */
     warn: log,
   }
@@ -148,7 +157,7 @@ function connectEvents(services: Services, { clock, log, operators }: RelaySetti
   sessions.on("opened", (session) => {
     const { agent } = session
     rosterSync.began(session)
-    if (agent.isPersistent) mailboxes.open(session)
+    if (agent.isPersistent && !agent.isHidden) mailboxes.open(session)
     tasks.enter(agent)
   })
   sessions.on("closed", (session) => {
@@ -175,6 +184,7 @@ function connectEvents(services: Services, { clock, log, operators }: RelaySetti
     if (end.to === undefined) operators.withdraw(end.id)
     else operators.succeed(end.id, end.to)
     const session = sessions.find(end.id)
+    endUngranted(services)
     if (session !== undefined) session.endKey(end)
     else if (end.to === undefined) void giveUp(end.id, services)
   })
@@ -183,10 +193,11 @@ function connectEvents(services: Services, { clock, log, operators }: RelaySetti
       `${action.by}: ${action.statement.action} ${action.statement.channel ?? ""} ${action.statement.agent ?? ""}`,
     )
     carryOut(action, services, clock.now())
+    endUngranted(services)
   })
-  const presence = new PresencePacer(clock, ({ channels: joined, agent }) =>
-    broadcastPresence(writes, joined, agent, clock.now()),
-  )
+  const presence = new PresencePacer(clock, ({ channels: joined, agent }) => {
+    if (!agent.isHidden) broadcastPresence(writes, joined, agent, clock.now())
+  })
   sessions.on("presence", (session, isVisible) => {
     if (isVisible) presence.note(session)
     rosterSync.changed(session)
@@ -206,6 +217,24 @@ function connectEvents(services: Services, { clock, log, operators }: RelaySetti
     log(isReachable ? "store: can be reached again" : "store: cannot be reached")
     if (isReachable) mailboxes.resume()
   })
+}
+
+/** In a closed relay, ends the sessions whose grants have ended, and takes others out of what they may no longer read. */
+export function endUngranted({ grants, sessions, membership, channels }: Services): void {
+  if (!grants.isClosed) return
+  for (const session of [...sessions.all()]) {
+    const { agent } = session
+    if (!grants.mayStay(agent)) {
+      session.sendError(new ChatError("FORBIDDEN", "the relay is closed: your grant has ended"))
+      session.close(policyViolation, "FORBIDDEN")
+      continue
+    }
+    for (const channel of [...session.channels]) {
+      if (channel.isVisibleTo(agent.id)) continue
+      membership.expel(session, channel)
+      channels.leave(channel, agent)
+    }
+  }
 }
 
 /** Gives back the name and the tasks of an agent whose key was revoked. */

@@ -5,6 +5,7 @@ import { parseBookmarks } from "./channels/bookmarks.js"
 import { parseChannelRecord } from "./channels/record.js"
 import { parseDealRecord } from "./deals/deal-table.js"
 import { parseStored } from "./delivery/message-json.js"
+import { parseGrantRow } from "./grants/grant-service.js"
 import { parseAuditEntry } from "./moderation/audit-log.js"
 import { parseKeyEnd } from "./roster/ended-keys.js"
 import { parseRecord } from "./roster/roster-record.js"
@@ -19,6 +20,7 @@ const readers: Readonly<Record<string, (value: string, key: string) => boolean>>
   bookmark: (value) => parseBookmarks(value) !== undefined,
   channel: (value) => parseChannelRecord(value) !== undefined,
   "ended-key": (value) => parseKeyEnd(value) !== undefined,
+  grant: (value) => parseGrantRow(value) !== undefined,
   guard: (value) => parseAs(members, value) !== undefined,
   proposal: (value) => parseDealRecord(value) !== undefined,
   setting: (value) => parseAs(channelSettings, value) !== undefined,

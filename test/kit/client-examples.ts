@@ -42,6 +42,7 @@ export const clientExamples = {
     },
   },
   LIST_AUDIT: { after: 3 },
+  LIST_GRANTS: {},
   LIST_CHANNELS: {},
   LIST_AGENTS: { channel: "#general", agent: "@bob", cards: true },
   CREATE_CHANNEL: { channel: "#new", invite_only: true, durable: true, description: "d" },

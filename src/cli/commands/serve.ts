@@ -42,6 +42,7 @@ export const serve = defineCommand({
     "tls-cert": value("FILE", "certificate in PEM, for wss://; needs --tls-key", someText, "file"),
     "tls-key": value("FILE", "private key in PEM", someText, "file"),
     guards: value("FILE", "guard limits that differ from the defaults, in YAML", someText, "file"),
+    closed: flag("let in only agents with a grant: see agentchat mint"),
     "two-person": flag("let only two operators together delete history"),
     operators: value("FILE", "keys that may lift guards: a did:key or @id per line", someText, "file"),
     "allow-origin": repeated("ORIGIN", "pages that may connect: https://example.org", origin),
@@ -61,6 +62,12 @@ export const serve = defineCommand({
   ],
   async run({ io, config, clock, system }, { options }) {
     const { data, backbone } = options
+    if (options.closed && data === undefined && backbone === undefined) {
+      throw new ChatError("USAGE", "--closed: needs --data or --backbone, to know which grants were used")
+    }
+    if (options.closed && options.operators === undefined) {
+      throw new ChatError("USAGE", "--closed: needs --operators, whose grants let agents in")
+    }
     if (data !== undefined && backbone !== undefined) {
       throw new ChatError("USAGE", "--data and --backbone are mutually exclusive")
     }
@@ -76,6 +83,7 @@ export const serve = defineCommand({
       host: options.host ?? "127.0.0.1",
       logMessages: options["log-messages"],
       compat: options.compat,
+      closed: options.closed,
       twoPerson: options["two-person"],
       limits: omitUndefined({
         bufferSize: options["buffer-size"],

@@ -46,6 +46,7 @@ const reports: Readonly<Record<ModerationAction, string>> = {
   unmute: "lifted the muting of",
   close: "closed",
   reopen: "reopened",
+  revoke: "revoked the grant",
   clear: "deleted the history of",
 }
 
@@ -54,6 +55,8 @@ export interface WantedAction {
   readonly action: ModerationAction
   readonly agent?: AgentRef
   readonly channel?: Channel
+  /** The id of a grant. */
+  readonly grant?: string
   readonly reason: string | undefined
   /** Milliseconds; undefined for an action that does not end by itself. */
   readonly forMs?: number | undefined
@@ -70,7 +73,7 @@ interface Operator {
 export async function moderate(
   context: Context,
   choice: RequestOptions,
-  { action, agent, channel, reason, forMs }: WantedAction,
+  { action, agent, channel, grant, reason, forMs }: WantedAction,
 ): Promise<number> {
   if (reason === undefined || reason.trim() === "") {
     throw new ChatError("USAGE", "--reason: is required", { hint: "the audit log keeps it: --reason 'spam'" })
@@ -79,13 +82,15 @@ export async function moderate(
     const ts = context.clock.now()
     const target = agent === undefined ? undefined : await idOf(agent, ask)
     const until = forMs === undefined ? undefined : ts + forMs
-    const targets = omitUndefined({ agent: target, channel, until })
+    const targets = omitUndefined({ agent: target, channel, grant, until })
     const statement = signModeration(
       { id: randomUUID(), action, aud: serverId, reason, ts, ...targets },
       keyPair,
     )
     const { state, done } = await ask({ type: "MODERATE", statement })
-    const named = [target, channel].flatMap((name) => (name === undefined ? [] : formatForTerminal(name)))
+    const named = [target, channel, grant].flatMap((name) =>
+      name === undefined ? [] : formatForTerminal(name),
+    )
     const end = until === undefined ? "" : ` until ${new Date(until).toISOString()}`
     // The lines of a daemon's acks.jsonl are all "accepted".
     const isDone = typeof done === "boolean" ? done : state === "done"

@@ -185,6 +185,7 @@ export function evidenceOf(answer: ServerMessage, frame: OutboxFrame): Evidence 
     case "PENDING":
     case "GUARDS":
     case "AUDIT":
+    case "GRANTS":
     case "FORECAST": {
       const { type: _type, re: _re, ...evidence } = answer
       return evidence

@@ -38,6 +38,7 @@ const overtaking: ReadonlySet<string> = new Set<OutboxType>([
   "REMOVE_CHANNEL",
   "MODERATE",
   "LIST_AUDIT",
+  "LIST_GRANTS",
   "LIST_CHANNELS",
   "LIST_AGENTS",
   "SET_PRESENCE",

@@ -23,6 +23,8 @@ export interface ChannelOptions {
   readonly budget: ByteBudget
   readonly clock: Clock
   readonly writes: WriteScheduler
+  /** Reports whether the relay lets an agent read the channel. */
+  readonly mayRead: (id: AgentId) => boolean
 }
 
 /** A channel: its members, who may join, and the latest messages. */
@@ -34,11 +36,14 @@ export class Channel {
   readonly #replayBuffer: ReplayBuffer
   readonly #notices: MembershipNotices
   readonly #writes: WriteScheduler
+  readonly #mayRead: (id: AgentId) => boolean
   readonly #clock: Clock
   /** In the order they joined. */
   readonly #members = new Set<Agent>()
   #record: ChannelRecord
   #invited: Set<string>
+  /** Number of members that only read, and that others do not see. */
+  #hidden = 0
   /** True if an agent that did not leave may join again. */
   #mayReturn = false
   #seq: number
@@ -53,6 +58,7 @@ export class Channel {
     this.#record = options.record
     this.#invited = new Set(options.record.invited)
     this.#writes = options.writes
+    this.#mayRead = options.mayRead
     this.#clock = options.clock
     this.#seq = options.seq
     this.#replayBuffer = new ReplayBuffer(options.limits, options.budget)
@@ -100,7 +106,7 @@ export class Channel {
     const { isDurable, settings, isInviteOnly } = this.#record
     return {
       name: this.name,
-      agents: this.#members.size,
+      agents: this.#members.size - this.#hidden,
       invite_only: isInviteOnly,
       ...(isDurable && { durable: true }),
       ...(Object.keys(settings).length > 0 && { settings }),
@@ -109,7 +115,7 @@ export class Channel {
 
   /** Returns whether `id` may see and join the channel. One that is invite-only exists only for those invited. */
   isVisibleTo(id: AgentId): boolean {
-    return !this.isInviteOnly || this.#invited.has(id)
+    return (!this.isInviteOnly || this.#invited.has(id)) && this.#mayRead(id)
   }
 
   get invitedCount(): number {
@@ -120,13 +126,15 @@ export class Channel {
     if (this.#members.has(agent)) return
     this.#members.add(agent)
     this.#batch = undefined
-    this.#notices.add("joined", agent)
+    if (agent.isHidden) this.#hidden++
+    else this.#notices.add("joined", agent)
   }
 
   leave(agent: Agent): void {
     if (!this.#members.delete(agent)) return
     this.#batch = undefined
-    this.#notices.add("left", agent)
+    if (agent.isHidden) this.#hidden--
+    else this.#notices.add("left", agent)
   }
 
   /** Removes a member whose session ended. One with a key may come back. */
@@ -153,7 +161,7 @@ export class Channel {
 
   /** Returns the number of members a message of `author` goes to: all but the author itself. */
   recipientsOf(author: Agent): number {
-    return this.#members.size - (this.#members.has(author) ? 1 : 0)
+    return this.#members.size - this.#hidden - (this.#members.has(author) ? 1 : 0)
   }
 
   /** Returns the number for the next message. {@link publish} that message in the same turn. */

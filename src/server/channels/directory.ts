@@ -52,6 +52,8 @@ interface DirectoryOptions {
   readonly limits: Limits
   readonly clock: Clock
   readonly log: (line: string) => void
+  /** Reports whether the relay lets an agent read a channel. */
+  readonly mayRead: (id: AgentId, name: ChannelName) => boolean
 }
 
 const emptyRecord: ChannelRecord = { isInviteOnly: false, isDurable: false, settings: {}, invited: [] }
@@ -257,7 +259,7 @@ export class ChannelDirectory extends EventEmitter<DirectoryEvents> {
   }
 
   #open(name: ChannelName, record: ChannelRecord, isPermanent: boolean): Channel {
-    const { limits, clock, writes } = this.#options
+    const { limits, clock, writes, mayRead } = this.#options
     const history = this.#logs.historyOf(name)
     const channel = new Channel({
       name,
@@ -269,6 +271,7 @@ export class ChannelDirectory extends EventEmitter<DirectoryEvents> {
       budget: this.#budget,
       clock,
       writes,
+      mayRead: (id) => mayRead(id, name),
     })
     this.#channels.set(name, channel)
     if (!isDefault(name)) {

@@ -268,8 +268,11 @@ export class Membership {
     const members = channel.members.has(agent) ? channel.members : new Set([...channel.members, agent])
     const ids: AgentId[] = []
     const entries: RosterEntry[] = []
+    let count = roster.countRemoteMembers(channel.name)
     for (const member of members) {
-      if (ids.length >= joinedIds) break
+      if (member.isHidden) continue
+      count++
+      if (ids.length >= joinedIds) continue
       ids.push(member.id)
       if (entries.length < joinedRoster) entries.push(member.rosterEntry)
     }
@@ -286,7 +289,7 @@ export class Membership {
       channel: name,
       agents: ids,
       roster: entries,
-      count: members.size + roster.countRemoteMembers(name),
+      count,
       seq,
       invite_only: isInviteOnly,
       ...(isDurable && { durable: true }),

@@ -65,6 +65,7 @@ export function resolveAgent(ref: AgentRef, roster: Roster, field = "to", meant?
 }
 
 function requireLive(id: AgentId, roster: Roster, field: string): AgentId {
+  if (roster.isHidden(id)) throw notFound(id as string as AgentRef, field)
   if (!roster.isRevoked(id)) return id
   throw new ChatError("AGENT_NOT_FOUND", `${field}: ${id} has ended: its key was revoked`)
 }

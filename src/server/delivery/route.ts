@@ -102,6 +102,6 @@ export function agentsWoken(
 ): AgentId[] {
   if (channel === undefined) return recipients === 0 ? [] : [...addressees]
   if (addressees.length > 0) return addressees.slice(0, count)
-  const others = [...channel.members].filter((member) => member !== author)
+  const others = [...channel.members].filter((member) => member !== author && !member.isHidden)
   return others.slice(0, count).map(({ id }) => id)
 }

@@ -1,7 +1,8 @@
 import { randomBytes, randomInt } from "node:crypto"
+import type { Rights } from "../../grants/decide.js"
 import { agentIdOf, formatDidKey, parsePublicKey } from "../../identity/keys.js"
 import { verifySuccession } from "../../identity/succession.js"
-import type { ClientHandlers } from "../../protocol/client-messages.js"
+import type { ClientHandlers, ClientMessage } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
 import { closeCodes, protocolVersion } from "../../protocol/limits.js"
 import type { RotationClaim } from "../../protocol/message-fields.js"
@@ -30,6 +31,7 @@ type IdentityServices = Pick<
   | "knownAgents"
   | "endedKeys"
   | "moderation"
+  | "grants"
   | "makeMemory"
   | "roster"
   | "rosterSync"
@@ -47,7 +49,7 @@ export function identityHandlers(
   settings: RelaySettings,
 ): Pick<ClientHandlers<Session>, "IDENTIFY" | "VERIFY_IDENTITY" | "KEY_STATEMENT"> {
   const { limits, clock, isCompat, log } = settings
-  const { backbone, endedKeys } = services
+  const { backbone, endedKeys, grants } = services
 
   return {
     IDENTIFY(session, message) {
@@ -58,6 +60,9 @@ export function identityHandlers(
         throw new ChatError("INVALID_MSG", `card: must be at most ${cardLength} characters of JSON`)
       }
       if (message.pubkey === undefined) {
+        if (grants.isClosed) {
+          throw new ChatError("IDENTITY_REQUIRED", "pubkey: the relay is closed to agents without a key")
+        }
         admit(session, { message }, message.id, services, settings)
         return
       }
@@ -74,7 +79,7 @@ export function identityHandlers(
       session.send({ type: "CHALLENGE", challenge_id, nonce, aud: backbone.id, expires_ms }, message.id)
     },
 
-    VERIFY_IDENTITY(session, message) {
+    async VERIFY_IDENTITY(session, message) {
       const { challenge } = session
       if (session.isReady) throw new ChatError("ALREADY_IDENTIFIED", "VERIFY_IDENTITY: the key is proven")
       if (challenge === undefined) throw new ChatError("AUTH_REQUIRED", "IDENTIFY with a pubkey comes first")
@@ -95,7 +100,10 @@ export function identityHandlers(
       session.sendsReceived = message.sig !== undefined
       session.isOlder ||= message.sig === undefined
       if (message.sig === undefined) log(`compat: ${claim.message.name} used the older handshake`)
-      admit(session, { ...claim, keys, rotations: message.rotations }, message.id, services, settings)
+      const proven = { ...claim, keys, rotations: message.rotations }
+      if (!grants.isClosed || (await isGranted(session, proven, message, services))) {
+        admit(session, proven, message.id, services, settings)
+      }
     },
 
     async KEY_STATEMENT(session, { id, statement }) {
@@ -112,6 +120,30 @@ interface ProvenClaim extends Claim {
   readonly rotations: readonly RotationClaim[] | undefined
 }
 
+/** Ends the session unless a grant lets the agent enter. @returns true if one does, and the session is still there */
+async function isGranted(
+  session: Session,
+  { message: { role }, publicKey, keys }: ProvenClaim,
+  { id: re, grants: shown = [] }: ClientMessage<"VERIFY_IDENTITY">,
+  { grants, warn }: IdentityServices,
+): Promise<boolean> {
+  const id = agentIdOf(publicKey)
+  const holder = { id, formerly: keys.slice(0, -1).map((key) => agentIdOf(parsePublicKey(key))) }
+  try {
+    await grants.enter(holder, formatDidKey(publicKey), shown)
+    if (role !== undefined && !grants.mayServe(holder, role)) {
+      throw new ChatError("FORBIDDEN", `role: no grant lets you serve the role ${role}`)
+    }
+    return session.isReadable
+  } catch (error) {
+    if (!(error instanceof ChatError)) throw error
+    warn(`refused: ${id} from ${session.remoteAddress}: ${error.message}`)
+    session.sendError(error, re)
+    session.close(policyViolation, error.code)
+    return false
+  }
+}
+
 /** Makes a session ready, and sends it WELCOME and then everything that waits for its agent. */
 function admit(
   session: Session,
@@ -120,7 +152,7 @@ function admit(
   services: IdentityServices,
   settings: RelaySettings,
 ): void {
-  const { backbone, sessions, knownAgents, rosterSync } = services
+  const { backbone, sessions, knownAgents, rosterSync, grants } = services
   const { limits, clock, log } = settings
   const { name, role, card } = message
   const did = publicKey === undefined ? undefined : formatDidKey(publicKey)
@@ -136,12 +168,14 @@ function admit(
   const rotations = isSuccessor ? proof : undefined
   for (const each of rotations ?? []) void noteRotation(each, agent, services)
   agent.introduce({ role, card, did, formerly, rotations }, rosterSync.claim(agent))
+  agent.isHidden = grants.isHidden(agent)
+  if (agent.role !== undefined && !grants.mayServe(agent, agent.role)) agent.role = undefined
   knownAgents.noteOrigin(id, agent.origin)
   session.attempt = message
   session.confirmsNotices = message.confirms_notices === true
   session.admit(agent)
   log(`came: ${id} ${name} from ${session.remoteAddress}`)
-  session.send(formatWelcome(agent, backbone.id, settings), re)
+  session.send(formatWelcome(agent, backbone.id, settings, grants.rightsOf(agent)), re)
   sessions.add(session)
   void moveBelongings(ids, services, log)
 }
@@ -227,6 +261,7 @@ function formatWelcome(
   agent: Agent,
   serverId: string,
   { name, limits, guards, clock, operators }: RelaySettings,
+  rights: Rights | undefined,
 ): ServerMessage<"WELCOME"> {
   const shown = operators.newest(maxOperators)
   return {
@@ -243,6 +278,7 @@ function formatWelcome(
       rate_bytes: guards.rateBytes,
       buffer: limits.bufferSize,
     },
+    ...(rights !== undefined && { rights }),
     ...(shown.length > 0 && agent.isPersistent && { operators: shown }),
     ts: clock.now(),
   }

@@ -71,7 +71,8 @@ export function presenceHandlers(
     }
     if (name === undefined) return listRoster(roster, { count: rosterEntries, isAll: all }, showing)
     const channel = channels.find(name, session.agent.id)
-    const members: RosterFacts[] = [...channel.members, ...roster.remoteMembers(channel.name)]
+    const seen = [...channel.members].filter(({ isHidden }) => !isHidden)
+    const members: RosterFacts[] = [...seen, ...roster.remoteMembers(channel.name)]
     return {
       list: members.map(({ id }) => id),
       roster: formatEntries(members.slice(0, rosterEntries), showing),

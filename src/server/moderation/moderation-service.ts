@@ -44,6 +44,8 @@ export class ModerationService extends EventEmitter<{ carried: [action: Carried]
   readonly #mutes = new Map<AgentId, Sanction>()
   /** By channel and agent. */
   readonly #kicks = new Map<string, Sanction>()
+  /** Ids of grants. */
+  readonly #revoked = new Set<string>()
   readonly #closed = new Map<string, Sanction>()
   /** For a channel, who wants to delete its history, where two have to. */
   readonly #asked = new Map<string, { readonly by: AgentId; readonly ts: number }>()
@@ -128,6 +130,11 @@ export class ModerationService extends EventEmitter<{ carried: [action: Carried]
     return this.#kicks.size > 0 && this.#inForce(this.#kicks, `${channel} ${agent}`) !== undefined
   }
 
+  /** Reports whether a grant was revoked. */
+  isRevoked(grant: string): boolean {
+    return this.#revoked.has(grant)
+  }
+
   #kickError(channel: string | undefined, agent: AgentId): ChatError | undefined {
     if (channel === undefined || isChannelPattern(channel)) return undefined
     const kick = this.#inForce(this.#kicks, `${channel} ${agent}`)
@@ -149,7 +156,7 @@ export class ModerationService extends EventEmitter<{ carried: [action: Carried]
   }
 
   #apply({ statement, ts }: AuditEntry): void {
-    const { action, reason, until, agent = "", channel = "" } = statement
+    const { action, reason, until, agent = "", channel = "", grant = "" } = statement
     const by = idOf(statement.from)
     const sanction = { by, reason, until }
     const id = agent.toLowerCase() as AgentId
@@ -159,6 +166,7 @@ export class ModerationService extends EventEmitter<{ carried: [action: Carried]
     else if (action === "unmute") this.#mutes.delete(id)
     else if (action === "kick") this.#kicks.set(`${channel} ${id}`, sanction)
     else if (action === "close") this.#closed.set(channel, sanction)
+    else if (action === "revoke") this.#revoked.add(grant)
     else if (action === "reopen") this.#closed.delete(channel)
     else if (!this.#isAgreed(channel, by, ts)) return
     if (this.#isLive) this.emit("carried", { statement, by })

@@ -103,6 +103,7 @@ export class RosterSync {
   changed(session: Session): void {
     const { agent } = session
     if (this.#store === undefined || (this.#relays === undefined && !agent.isPersistent)) return
+    if (agent.isHidden) return
     if (this.#options.sessions.find(agent.id) !== session) return
     this.#store.put(recordOf(session, this.relay))
     if (this.#relays !== undefined) this.#writtenTs.set(agent.id, this.#options.clock.now())
@@ -112,7 +113,7 @@ export class RosterSync {
   departed(agent: Agent): void {
     const { id } = agent
     this.#writtenTs.delete(id)
-    if (this.#displaced.delete(id)) return
+    if (this.#displaced.delete(id) || agent.isHidden) return
     if (!agent.isPersistent) {
       if (this.#relays !== undefined) this.#store?.remove(id)
       return

@@ -70,6 +70,11 @@ export class Roster {
     this.#successors.delete(id)
   }
 
+  /** Reports whether an agent is connected here and only reads. */
+  isHidden(id: AgentId): boolean {
+    return this.#sessions.find(id)?.agent.isHidden === true
+  }
+
   /** Reports whether the key of an agent was revoked. */
   isRevoked(id: AgentId): boolean {
     return this.#revoked.has(id)
@@ -150,7 +155,7 @@ export class Roster {
   /** Returns an agent connected here, or the record of one that is not. */
   find(id: string): RosterFacts | undefined {
     const agent = this.#sessions.find(id)?.agent
-    if (agent !== undefined) return agent
+    if (agent !== undefined) return agent.isHidden ? undefined : agent
     const record = this.#records.get(id as AgentId)
     return record === undefined ? undefined : this.#refresh(record)
   }
@@ -177,7 +182,7 @@ export class Roster {
 
   #named(name: string, fits: (facts: RosterFacts) => boolean): AgentId[] {
     const ids: AgentId[] = []
-    for (const { agent } of this.#sessions.named(name)) if (fits(agent)) ids.push(agent.id)
+    for (const { agent } of this.#sessions.named(name)) if (!agent.isHidden && fits(agent)) ids.push(agent.id)
     for (const id of this.#byName.get(name.toLowerCase()) ?? []) {
       const record = this.#records.get(id)
       if (record !== undefined && fits(record)) ids.push(id)
@@ -187,7 +192,7 @@ export class Roster {
 
   /** Yields every agent with a session, here or on another relay. */
   *connected(): Iterable<RosterFacts> {
-    for (const { agent } of this.#sessions.all()) yield agent
+    for (const { agent } of this.#sessions.all()) if (!agent.isHidden) yield agent
     for (const record of this.#records.values()) if (record.relay !== null) yield this.#refresh(record)
   }
 

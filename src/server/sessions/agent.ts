@@ -84,6 +84,8 @@ export class Agent implements RosterFacts {
   role: string | undefined
   card: AgentCard | undefined
   attention: Attention | undefined
+  /** True if it only reads, so that others do not see it. */
+  isHidden = false
   /** Verified. */
   wakeable: WakeLease | undefined
   did: string | undefined

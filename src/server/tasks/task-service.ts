@@ -204,6 +204,11 @@ export class TaskService {
     }
   }
 
+  /** Returns the role of a task, in lower case; undefined for one that is not known here. */
+  roleOf(id: string): string | undefined {
+    return this.#queue.find(id)?.topic
+  }
+
   /** Returns the agents that asked for a task or have one. */
   parties(): Set<string> {
     const ids = new Set<string>()

@@ -20,7 +20,7 @@ import { FakeRelay, type FakeRelayOptions, type FakeSession } from "../../kit/fa
 /** A key pair as an identity. */
 function identityOf(keyPair: KeyPair): Identity {
   const did = formatDidKey(keyPair.publicKey)
-  return { agentId: agentIdOf(keyPair.publicKey), did, keyPair, createdTs: 0, rotations: [] }
+  return { agentId: agentIdOf(keyPair.publicKey), did, keyPair, createdTs: 0, rotations: [], grants: [] }
 }
 
 /** A client and its events. */

@@ -27,7 +27,14 @@ class Party {
 
   constructor(keyPair: KeyPair) {
     const did = formatDidKey(keyPair.publicKey)
-    const identity = { agentId: agentIdOf(keyPair.publicKey), did, keyPair, createdTs: 0, rotations: [] }
+    const identity = {
+      agentId: agentIdOf(keyPair.publicKey),
+      did,
+      keyPair,
+      createdTs: 0,
+      rotations: [],
+      grants: [],
+    }
     const relay = { serverId: () => aud, request: () => Promise.reject(new Error("no relay")) }
     this.#engine = new DealEngine(
       { identity, clock: new FakeClock(), relay },

@@ -26,6 +26,7 @@ function channelNamed(name: string, writes: WriteScheduler): Channel {
     budget,
     clock: new FakeClock(),
     writes,
+    mayRead: () => true,
   }
   return new Channel({ name: parseChannel(name), ...options })
 }

@@ -1,0 +1,264 @@
+import { describe, expect, it } from "vitest"
+import { signGrant } from "../../../src/grants/sign.js"
+import { agentIdOf, formatDidKey } from "../../../src/identity/keys.js"
+import { signModeration } from "../../../src/identity/moderation.js"
+import { generateKeyPair, type KeyPair } from "../../../src/identity/signer.js"
+import { signRevocation, signRotation } from "../../../src/identity/succession.js"
+import type { Grant } from "../../../src/protocol/grants.js"
+import { LastingEngine } from "../../kit/engine.js"
+import { prove, TestRelay } from "../../kit/relay.js"
+import type { Wire } from "../../kit/wire.js"
+
+const [chief, worker, other, third, stranger] = [1, 2, 3, 4, 5].map(generateKeyPair) as [
+  KeyPair,
+  KeyPair,
+  KeyPair,
+  KeyPair,
+  KeyPair,
+]
+const operators = [formatDidKey(chief.publicKey)]
+let ids = 1_000
+
+async function startClosed(engine?: LastingEngine) {
+  const backbone = (engine ?? (await LastingEngine.make())).lend()
+  return TestRelay.start({ operators, closed: true, backbone })
+}
+
+function mint(relay: TestRelay, facts: Partial<Grant> = {}, keyPair = chief): Grant {
+  const base = { profile: "agent", read: ["#>"], write: ["#>"], roles: ["*"] } as unknown as Grant
+  return signGrant({ ...base, id: `grant-${ids++}`, aud: relay.relay.serverId, ts: 0, ...facts }, keyPair)
+}
+
+/** Connects with grants. @returns the wire, and the relay's answer */
+async function knock(relay: TestRelay, keyPair: KeyPair, grants?: readonly Grant[], frame: object = {}) {
+  const wire = await relay.connect()
+  wire.say({ type: "IDENTIFY", name: "agent", pubkey: formatDidKey(keyPair.publicKey), ...frame })
+  wire.say({ ...prove(await wire.next("CHALLENGE"), keyPair), ...(grants && { grants }) })
+  return wire
+}
+
+async function enter(relay: TestRelay, keyPair: KeyPair, grants?: readonly Grant[], frame?: object) {
+  const wire = await knock(relay, keyPair, grants, frame)
+  return { wire, welcome: await wire.next("WELCOME") }
+}
+
+async function revoke(op: Wire, relay: TestRelay, grant: Grant) {
+  const facts = { id: `action-${ids++}`, action: "revoke", grant: grant.id, reason: "left" } as const
+  const statement = signModeration({ ...facts, aud: relay.relay.serverId, ts: relay.clock.now() }, chief)
+  await op.ask({ type: "MODERATE", statement })
+}
+
+describe("a closed relay", () => {
+  it("lets in operators and agents with a grant, and nobody else", async () => {
+    const relay = await startClosed()
+    await enter(relay, chief)
+    await enter(relay, worker, [mint(relay)])
+    const wire = await relay.connect()
+    expect(await wire.ask({ type: "IDENTIFY", name: "bob" })).toMatchObject({ code: "IDENTITY_REQUIRED" })
+    expect(await (await knock(relay, stranger)).next("ERROR")).toMatchObject({ code: "FORBIDDEN" })
+  })
+
+  it.each<[string, Partial<Grant>, KeyPair]>([
+    ["of somebody else", {}, stranger],
+    ["for another relay", { aud: "srv_2" }, chief],
+    ["that has expired", { exp: 1 }, chief],
+    ["for another key", { to: formatDidKey(other.publicKey) }, chief],
+  ])("refuses a grant %s", async (_, facts, keyPair) => {
+    const relay = await startClosed()
+    const wire = await knock(relay, worker, [mint(relay, facts, keyPair)])
+    expect(await wire.next("ERROR")).toMatchObject({ code: "FORBIDDEN" })
+    expect(await wire.ended()).toBeDefined()
+  })
+
+  it("refuses a grant that was changed", async () => {
+    const relay = await startClosed()
+    const wire = await knock(relay, worker, [{ ...mint(relay), profile: "admin" }])
+    expect(await wire.next("ERROR")).toMatchObject({ code: "FORBIDDEN" })
+  })
+
+  it("lets one key use a grant, again and again, on every relay and after restarts", async () => {
+    const engine = await LastingEngine.make({ isShared: true })
+    const [east, west] = [await startClosed(engine), await startClosed(engine)]
+    const grant = mint(east)
+    await enter(east, worker, [grant])
+    expect(await (await knock(west, other, [grant])).next("ERROR")).toMatchObject({ code: "FORBIDDEN" })
+    await enter(west, worker)
+    const later = await startClosed(engine)
+    expect(await (await knock(later, other, [grant])).next("ERROR")).toMatchObject({ code: "FORBIDDEN" })
+    await enter(later, worker)
+  })
+
+  it("lets as many keys use a grant as it says, also at the same time", async () => {
+    const relay = await startClosed()
+    const grant = mint(relay, { uses: 2 })
+    const wires = await Promise.all([worker, other, third].map((keyPair) => knock(relay, keyPair, [grant])))
+    const outcomes = wires.map((wire) =>
+      wire.next("WELCOME").then(
+        () => "welcome",
+        () => "refused",
+      ),
+    )
+    expect((await Promise.all(outcomes)).sort()).toEqual(["refused", "welcome", "welcome"])
+  })
+})
+
+describe("a grant", () => {
+  const team = { read: ["#team.>"], write: ["#team.web"], roles: ["reviewer"] } as unknown as Partial<Grant>
+
+  it("hides the channels that it does not let an agent read", async () => {
+    const relay = await startClosed()
+    const { wire: op } = await enter(relay, chief)
+    for (const channel of ["#team.web", "#team.api", "#secret"])
+      await op.ask({ type: "CREATE_CHANNEL", channel })
+    const { wire, welcome } = await enter(relay, worker, [mint(relay, team)])
+    expect(welcome.rights).toEqual({ profile: "agent", ...team })
+    const { list } = (await wire.ask({ type: "LIST_CHANNELS" })) as unknown as { list: { name: string }[] }
+    expect(list.map(({ name }) => name)).toEqual(["#team.api", "#team.web"])
+    expect(await wire.ask({ type: "JOIN", channel: "#secret" })).toMatchObject({ code: "CHANNEL_NOT_FOUND" })
+    expect(await wire.ask({ type: "LIST_AGENTS", channel: "#secret" })).toMatchObject({
+      code: "CHANNEL_NOT_FOUND",
+    })
+    await wire.ask({ type: "JOIN", channel: "#>" })
+    const joined = (await wire.settle()).flatMap((message) =>
+      message.type === "JOINED" ? message.channel : [],
+    )
+    expect(joined).toEqual(["#team.api", "#team.web"])
+    await op.ask({ type: "CREATE_CHANNEL", channel: "#new" })
+    expect(JSON.stringify(await wire.settle())).not.toContain("#new")
+  })
+
+  it.each([
+    [{ type: "MSG", to: "#team.api", content: "x" }, "does not let you write #team.api"],
+    [{ type: "MSG", to: "#secret", content: "x" }, "does not let you write #secret"],
+    [{ type: "CREATE_CHANNEL", channel: "#mine" }, "does not let you write #mine"],
+    [{ type: "SET_CHANNEL", channel: "#team.api", description: "x" }, "does not let you write #team.api"],
+    [{ type: "SET_PRESENCE", status: "idle", role: "builder" }, "does not let you serve the role builder"],
+  ])("refuses %j", async (frame, problem) => {
+    const relay = await startClosed()
+    const { wire: op } = await enter(relay, chief)
+    for (const channel of ["#team.web", "#team.api", "#secret"])
+      await op.ask({ type: "CREATE_CHANNEL", channel })
+    const { wire } = await enter(relay, worker, [mint(relay, team)])
+    await wire.ask({ type: "JOIN", channel: "#team.api" })
+    const answer = await wire.ask(frame)
+    expect(answer).toMatchObject({ code: "FORBIDDEN" })
+    expect(JSON.stringify(answer)).toContain(problem)
+    expect(await wire.ask({ type: "MSG", to: "#team.web", content: "x" })).toMatchObject({ type: "ACK" })
+  })
+
+  it("refuses a role in IDENTIFY that it does not have, and tasks of other roles", async () => {
+    const relay = await startClosed()
+    const grant = mint(relay, team)
+    const wire = await knock(relay, worker, [grant], { role: "builder" })
+    expect(await wire.next("ERROR")).toMatchObject({ code: "FORBIDDEN" })
+    const { wire: op } = await enter(relay, chief)
+    const { msg_id } = (await op.ask({ type: "MSG", to: "+builder", content: "x" })) as { msg_id?: string }
+    const { wire: bob } = await enter(relay, worker, [grant], { role: "reviewer" })
+    expect(await bob.ask({ type: "CLAIM", task: msg_id })).toMatchObject({ code: "FORBIDDEN" })
+  })
+
+  it("that was revoked, or has expired, ends the session and lets nobody in again", async () => {
+    const engine = await LastingEngine.make({ isShared: true })
+    const [east, west] = [await startClosed(engine), await startClosed(engine)]
+    const { wire: op } = await enter(east, chief)
+    const [grant, short] = [mint(east), mint(east, { exp: west.clock.now() + 1_000 })]
+    const { wire: bob } = await enter(west, worker, [grant])
+    const { wire: ann } = await enter(west, other, [short])
+    await revoke(op, east, grant)
+    expect(await bob.next("ERROR")).toMatchObject({ code: "FORBIDDEN" })
+    expect(await bob.ended()).toBeDefined()
+    west.clock.advance(1_000)
+    expect(await ann.ask({ type: "MSG", to: "#general", content: "x" })).toMatchObject({ code: "FORBIDDEN" })
+    west.clock.advance(2_000)
+    expect(await ann.ended()).toBeDefined()
+    for (const [keyPair, shown] of [
+      [worker, grant],
+      [other, short],
+    ] as const) {
+      expect(await (await knock(west, keyPair, [shown])).next("ERROR")).toMatchObject({ code: "FORBIDDEN" })
+    }
+    expect(await op.ask({ type: "LIST_GRANTS" })).toMatchObject({
+      list: [{ revoked: true, keys: [agentIdOf(worker.publicKey)] }, { keys: [agentIdOf(other.publicKey)] }],
+    })
+    expect(await (await enter(east, third, [mint(east)])).wire.ask({ type: "LIST_GRANTS" })).toMatchObject({
+      code: "OPERATOR_REQUIRED",
+    })
+  })
+
+  it("that narrows takes the agent out of what it may no longer read", async () => {
+    const relay = await startClosed()
+    const { wire: op } = await enter(relay, chief)
+    await op.ask({ type: "CREATE_CHANNEL", channel: "#secret" })
+    const all = mint(relay)
+    const { wire } = await enter(relay, worker, [all, mint(relay, team)])
+    await wire.ask({ type: "JOIN", channel: "#secret" })
+    await revoke(op, relay, all)
+    expect(await wire.next("LEFT")).toMatchObject({ channel: "#secret" })
+    await op.ask({ type: "MSG", to: "#secret", content: "hidden" })
+    expect(JSON.stringify(await wire.settle())).not.toContain("hidden")
+  })
+
+  it("goes to the key that replaced its key, and ends with a revoked one", async () => {
+    const relay = await startClosed()
+    await enter(relay, worker, [mint(relay)])
+    const wire = await relay.connect()
+    wire.say({ type: "IDENTIFY", name: "agent", pubkey: formatDidKey(other.publicKey) })
+    wire.say({ ...prove(await wire.next("CHALLENGE"), other), rotations: [signRotation(worker, other, 1)] })
+    await wire.next("WELCOME")
+    const { wire: op } = await enter(relay, chief)
+    await op.ask({ type: "KEY_STATEMENT", statement: signRevocation(worker, 1) })
+    expect(await wire.next("ERROR")).toMatchObject({ code: "FORBIDDEN" })
+  })
+})
+
+describe("an observer", () => {
+  it("reads channels unseen, writes nothing and gets no direct mail", async () => {
+    const relay = await startClosed()
+    const { wire: bob } = await enter(relay, worker, [mint(relay)], { name: "bob" })
+    await bob.ask({ type: "JOIN", channel: "#general" })
+    const observer = mint(relay, { profile: "observer", write: [], roles: [] })
+    const { wire: eve, welcome } = await enter(relay, other, [observer], { name: "eve" })
+    expect(await eve.ask({ type: "JOIN", channel: "#general" })).toMatchObject({ type: "JOINED", count: 1 })
+    const ack = await bob.ask({ type: "MSG", to: "#general", content: "hello" })
+    expect(ack).toMatchObject({ recipients: 0 })
+    expect(await eve.next("MSG")).toMatchObject({ content: "hello" })
+    await eve.ask({ type: "SET_PRESENCE", status: "working", activity: "watching" })
+    relay.clock.advance(60_000)
+    const seen = JSON.stringify([
+      ...(await bob.settle()),
+      await bob.ask({ type: "LIST_AGENTS" }),
+      await bob.ask({ type: "LIST_AGENTS", channel: "#general" }),
+      await bob.ask({ type: "LIST_CHANNELS" }),
+    ])
+    expect(seen).not.toContain(welcome.agent_id)
+    for (const to of ["@eve", welcome.agent_id]) {
+      expect(await bob.ask({ type: "MSG", to, content: "x" })).toMatchObject({ code: "AGENT_NOT_FOUND" })
+    }
+    for (const frame of [
+      { type: "MSG", to: "#general", content: "x" },
+      { type: "MSG", to: "@bob", content: "x" },
+      { type: "MSG", to: "+any", content: "x" },
+      { type: "CREATE_CHANNEL", channel: "#x" },
+      { type: "SET_PRESENCE", status: "idle", role: "any" },
+    ]) {
+      expect(await eve.ask(frame)).toMatchObject({ code: "FORBIDDEN" })
+    }
+  })
+
+  it("that is an admin reads every channel", async () => {
+    const relay = await startClosed()
+    const { wire: op } = await enter(relay, chief)
+    await op.ask({ type: "CREATE_CHANNEL", channel: "#secret" })
+    const admin = mint(relay, { profile: "admin", read: [], write: [], roles: [] })
+    const { wire } = await enter(relay, worker, [admin])
+    expect(await wire.ask({ type: "JOIN", channel: "#secret" })).toMatchObject({ type: "JOINED" })
+    expect(await wire.ask({ type: "MSG", to: "#secret", content: "x" })).toMatchObject({ code: "FORBIDDEN" })
+  })
+})
+
+it("an open relay asks for no grant, and its agents may do everything", async () => {
+  const relay = await TestRelay.start({ operators })
+  const { wire, welcome } = await enter(relay, worker, [mint(relay, { read: [], write: [] })])
+  expect(welcome.rights).toBeUndefined()
+  expect(await wire.ask({ type: "MSG", to: "#general", content: "x" })).toMatchObject({ type: "ACK" })
+})
