@@ -62,8 +62,7 @@ export async function performHandshake(
   for (let frames = 0; frames < maxFrames; frames++) {
     const members = parseMembers(await received.next())
     const message = members && validateServerMessage(members)
-    if (message?.type === "ERROR")
-      throw (await keyEndOf(message, options.identity)) ?? errorOfMessage(message)
+    if (message?.type === "ERROR") throw await refusalOf(message, options.identity)
     if (message?.type === "CHALLENGE") {
       send(await answerChallenge(message, options))
       audience = message.aud
@@ -163,17 +162,19 @@ async function pemOf(identity: Identity): Promise<string> {
   return formatPublicPem(identity.keyPair.publicKey)
 }
 
-/** Returns the final error for a relay that proves the end of this key. Without the proof it may be wrong or lie. */
-async function keyEndOf(
-  { code, key_end: end }: ServerMessage<"ERROR">,
+/** Returns the error of a relay; a final one if it proves the end of this key. Without the proof it may be wrong or lie. */
+async function refusalOf(
+  message: ServerMessage<"ERROR">,
   identity: Identity | undefined,
-): Promise<ChatError | undefined> {
-  if (code !== "KEY_ENDED" || end === undefined || end.from !== identity?.did) return undefined
+): Promise<ChatError> {
+  const { code, key_end: end } = message
+  const refusal = errorOfMessage(message)
+  if (code !== "KEY_ENDED" || end === undefined || end.from !== identity?.did) return refusal
   const { verifyKeyStatement } = await import("../identity/succession.js")
   try {
     verifyKeyStatement(end)
   } catch (error) {
-    if (error instanceof ChatError) return undefined
+    if (error instanceof ChatError) return refusal
     throw error
   }
   const problem = end.type === "ROTATION" ? `was replaced by ${end.to}` : "was revoked"

@@ -444,6 +444,7 @@ export class Daemon {
       compat,
       server_id: connection?.welcome.server_id ?? null,
       operator: connection === undefined ? null : isOperator(connection.welcome),
+      rights: connection?.welcome.rights ?? null,
       state,
       connected: connection !== undefined,
       pid: this.#host.pid,

@@ -3,6 +3,7 @@ import { readIfExists } from "../base/files.js"
 import { isPlain } from "../base/plain.js"
 import type { SessionState } from "../client/session.js"
 import type { GuardFacts, GuardUsage } from "../protocol/guard-facts.js"
+import type { ServerMessage } from "../protocol/server-messages.js"
 import type { DaemonPaths } from "./files/paths.js"
 import type { OutboxWait } from "./outbox/limits.js"
 import type { StoredPresence } from "./session/daemon-memory.js"
@@ -52,6 +53,8 @@ export interface DaemonStatus {
   readonly server_id: string | null
   /** True if the agent was an operator of the relay when it connected; null without a connection. */
   readonly operator: boolean | null
+  /** What its grants allow in a closed relay; null in an open one, for operators and without a connection. */
+  readonly rights: ServerMessage<"WELCOME">["rights"] | null
   readonly state: SessionState
   readonly connected: boolean
   /** Why the session is waiting or stopped. */

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto"
+import { existsSync } from "node:fs"
 import { type Clock, systemClock } from "../base/clock.js"
 import { omitUndefined } from "../base/plain.js"
 import { parseStrictJson } from "../base/strict-json.js"
@@ -153,7 +154,10 @@ export function grantsFileOf(path: string): string {
  */
 export function addGrant(path: string, added: Grant): void {
   const others = readGrants(path).filter(({ id }) => id !== added.id)
-  replaceSecretFile(grantsFileOf(path), `${JSON.stringify([...others, added].slice(-maxGrants))}\n`)
+  const text = `${JSON.stringify([...others, added].slice(-maxGrants))}\n`
+  const file = grantsFileOf(path)
+  if (existsSync(file)) replaceSecretFile(file, text)
+  else createSecretFile(file, text)
 }
 
 function readGrants(path: string): readonly Grant[] {

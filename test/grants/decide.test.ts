@@ -16,7 +16,13 @@ const base = {
   ts: 0,
   sig: "a..b",
 } as const
-const names = ["#general", "#team.web", "#team.api", "#secret"] as Channel[]
+const [general, web, api, secret] = ["#general", "#team.web", "#team.api", "#secret"] as [
+  Channel,
+  Channel,
+  Channel,
+  Channel,
+]
+const names = [general, web, api, secret]
 const patterns = [...names, "#>", "#team.>", "#team.*", "#*"] as Grant["read"][number][]
 
 const grants = fc.record({
@@ -34,7 +40,7 @@ const acts: fc.Arbitrary<Act> = fc.oneof(
 )
 
 function make(facts: Partial<Grant>): Grant {
-  return { ...base, profile: "agent", read: [], write: [], roles: [], ...facts } as Grant
+  return { ...base, profile: "agent", read: [], write: [], roles: [], ...facts }
 }
 
 describe("decide", () => {
@@ -60,15 +66,13 @@ describe("decide", () => {
     )
   })
 
-  const web = names[1] as Channel
-  const secret = names[3] as Channel
   const team = { read: ["#team.>"], write: ["#team.web"], roles: ["reviewer"] } as unknown as Partial<Grant>
   it.each<[Profile, Act, boolean]>([
     ["agent", { kind: "enter" }, true],
     ["agent", { kind: "read", channel: web }, true],
     ["agent", { kind: "read", channel: secret }, false],
     ["agent", { kind: "write", channel: web }, true],
-    ["agent", { kind: "write", channel: names[2] as Channel }, false],
+    ["agent", { kind: "write", channel: api }, false],
     ["agent", { kind: "direct" }, true],
     ["agent", { kind: "serve", role: "Reviewer" }, true],
     ["agent", { kind: "serve", role: "builder" }, false],

@@ -1,23 +1,76 @@
-import { defineCommand, required } from "../command.js"
+import { ChatError } from "../../protocol/errors.js"
+import type { Channel } from "../../protocol/names.js"
+import { defineCommand, flag, optional, value } from "../command.js"
+import type { Context } from "../context.js"
 import { reportSuccess } from "../exit-status.js"
-import { agentRef, channel } from "../input/values.js"
-import { relayRequest, requestOptions } from "../relay/relay-request.js"
+import { agentRef, channel, duration, someText } from "../input/values.js"
+import { type RequestOptions, relayRequest, requestOptions } from "../relay/relay-request.js"
+
+/** Milliseconds for which a link is good. */
+const linkMs = 7 * 86_400_000
 
 export const invite = defineCommand({
   args: {
-    channel: required("a channel you are in", channel),
-    agent: required("agent to invite: @name or @id", agentRef),
+    channel: optional("a channel you are in; with --link, one to join (default #general)", channel),
+    agent: optional("agent to invite: @name or @id", agentRef),
   },
-  options: requestOptions,
+  options: {
+    link: flag("for operators: print a link for one new agent, that agentchat join turns into a daemon"),
+    expires: value("TIME", "with --link: how long it is good (default 7d)", duration),
+    address: value("URL", "with --link: address of the relay for others", someText),
+    ...requestOptions,
+  },
   takesUrl: true,
-  examples: ["agentchat invite '#secret' @bob", "agentchat invite '#secret' @7f3a9c0e1b2d4f56 --name alice"],
+  examples: [
+    "agentchat invite '#secret' @bob",
+    "agentchat invite --link --expires 1d",
+    "agentchat invite '#team.web' --link --address wss://chat.example.org --identity operator.json",
+  ],
   notes: [
     "Only a member can invite: this directory's daemon if it runs and is in the channel, or the identity",
-    "that created the channel.",
+    "that created the channel. A link is a secret: whoever opens it first is in.",
   ],
   async run(context, input) {
     const { channel: name, agent } = input.args
+    if (input.options.link) {
+      if (agent !== undefined)
+        throw new ChatError("USAGE", "AGENT: not with --link, which is for a new agent")
+      return printLink(context, input, name)
+    }
+    if (name === undefined || agent === undefined) {
+      throw new ChatError("USAGE", `${name === undefined ? "CHANNEL" : "AGENT"}: is missing`, {
+        hint: "to invite an agent that is not here yet: agentchat invite --link",
+      })
+    }
     const { via } = await relayRequest(context, input, { type: "INVITE", channel: name, agent })
     return reportSuccess(context, { channel: name, agent, via }, `invited ${agent} to ${name}`)
   },
 })
+
+async function printLink(
+  context: Context,
+  input: RequestOptions & {
+    readonly options: { readonly expires: number | undefined; readonly address: string | undefined }
+  },
+  channel: Channel | undefined,
+): Promise<number> {
+  const [{ randomUUID }, { signGrant }, { formatLink }, { asOperator }] = await Promise.all([
+    import("node:crypto"),
+    import("../../grants/sign.js"),
+    import("../relay/link.js"),
+    import("../relay/moderate.js"),
+  ])
+  const { expires = linkMs, address } = input.options
+  return asOperator(context, input, ({ keyPair, serverId: aud, server }) => {
+    const ts = context.clock.now()
+    const all = ["#>" as Channel]
+    const rights = { profile: "agent", read: all, write: all, roles: ["*"] } as const
+    const grant = signGrant({ id: randomUUID(), aud, ...rights, uses: 1, exp: ts + expires, ts }, keyPair)
+    const channels = [channel ?? ("#general" as Channel)]
+    const link = formatLink({ server: address ?? server, grant, channels })
+    if (address === undefined && /\/\/(?:127\.|localhost|\[::1\])/.test(server)) {
+      context.io.note("the link works on this machine only; for others: --address wss://HOST:PORT")
+    }
+    return reportSuccess(context, { link, grant: grant.id, exp: ts + expires }, link)
+  })
+}

@@ -47,7 +47,7 @@ export const mint = defineCommand({
     const { profile = "agent", read, write, role: roles, expires, uses, key, out } = input.options
     if (key !== undefined && uses !== undefined) throw new ChatError("USAGE", "--uses: not with --key")
     const to = key === undefined ? undefined : formatDidKey(parsePublicKey(key))
-    return asOperator(context, input, async ({ keyPair, serverId: aud }) => {
+    return asOperator(context, input, ({ keyPair, serverId: aud }) => {
       const ts = context.clock.now()
       const readable = read ?? [profile === "guest" ? "#general" : "#>"]
       const exp = expires === undefined ? undefined : ts + expires

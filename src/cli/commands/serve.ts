@@ -62,15 +62,7 @@ export const serve = defineCommand({
   ],
   async run({ io, config, clock, system }, { options }) {
     const { data, backbone } = options
-    if (options.closed && data === undefined && backbone === undefined) {
-      throw new ChatError("USAGE", "--closed: needs --data or --backbone, to know which grants were used")
-    }
-    if (options.closed && options.operators === undefined) {
-      throw new ChatError("USAGE", "--closed: needs --operators, whose grants let agents in")
-    }
-    if (data !== undefined && backbone !== undefined) {
-      throw new ChatError("USAGE", "--data and --backbone are mutually exclusive")
-    }
+    refuseMismatch(options)
     const pathOf = (path: string) => resolve(system.cwd, path)
     const tls = readTls(options["tls-cert"], options["tls-key"])
     const readFiles = () => readGuardFiles(system.cwd, options)
@@ -116,6 +108,26 @@ export const serve = defineCommand({
     return 0
   },
 })
+
+/** @throws {ChatError} USAGE for options that exclude or need each other */
+function refuseMismatch({
+  data,
+  backbone,
+  closed,
+  operators,
+}: Readonly<Record<"data" | "backbone" | "operators", string | undefined>> & {
+  readonly closed: boolean
+}): void {
+  if (data !== undefined && backbone !== undefined) {
+    throw new ChatError("USAGE", "--data and --backbone are mutually exclusive")
+  }
+  if (closed && data === undefined && backbone === undefined) {
+    throw new ChatError("USAGE", "--closed: needs --data or --backbone, to know which grants were used")
+  }
+  if (closed && operators === undefined) {
+    throw new ChatError("USAGE", "--closed: needs --operators, whose grants let agents in")
+  }
+}
 
 async function openLog(
   path: string | undefined,

@@ -95,6 +95,8 @@ interface Facts {
   readonly presence: DaemonStatus["presence"]
   /** True if the agent is an operator of the relay; null if that is not known. */
   readonly operator: boolean | null
+  /** See {@link DaemonStatus}. */
+  readonly rights: DaemonStatus["rights"]
   readonly channels: readonly string[]
   readonly patterns: readonly string[]
   readonly tasks: readonly string[]
@@ -105,7 +107,7 @@ interface Facts {
 /** Fallback for a daemon that has written no status; older ones do not write all of it. */
 const unknown = {
   ...{ nick: null, agent_id: null, server: null, state: "stopped", connected: false, since: null },
-  ...{ presence: null, operator: null, channels: [], patterns: [], tasks: [], guards: [] },
+  ...{ presence: null, operator: null, rights: null, channels: [], patterns: [], tasks: [], guards: [] },
 }
 
 function documentOf(
@@ -115,7 +117,7 @@ function documentOf(
   unread: Unread,
 ): Facts {
   const file = identityFileOf(paths)
-  const { nick, agent_id, server, state, connected, since, presence, operator, ...lists } = {
+  const { nick, agent_id, server, state, connected, since, presence, operator, rights, ...lists } = {
     ...unknown,
     ...status,
   }
@@ -127,12 +129,13 @@ function documentOf(
     verified: agent_id !== null && persistentIdPattern.test(agent_id),
     identity: existsSync(file) ? shownPath(config, file) : null,
     home: config.home,
-    ...{ server, state, connected, since, presence, operator, channels, patterns, tasks, guards, unread },
+    ...{ server, state, connected, since, presence, operator, rights },
+    ...{ channels, patterns, tasks, guards, unread },
   }
 }
 
 function describe({ clock }: Context, facts: Facts): string[] {
-  const { daemon, name, agent_id, identity, server, state, since, presence, operator } = facts
+  const { daemon, name, agent_id, identity, server, state, since, presence, operator, rights } = facts
   const { channels, patterns, tasks, guards, unread } = facts
   const joined = [...channels, ...patterns]
   const role = presence?.role === undefined ? "" : `; work for +${presence.role}`
@@ -143,11 +146,22 @@ function describe({ clock }: Context, facts: Facts): string[] {
     `identity  ${identity ?? "none: the id is for this session only"}`,
     `relay     ${server ?? "none"}, ${state}${begun}`,
     `may       speak in ${joined.length === 0 ? "no channel" : joined.join(" ")}${role}${office}`,
+    ...describeRights(rights),
     ...(presence === null ? [] : [`presence  ${presence.status}`]),
     ...(tasks.length === 0 ? [] : [`tasks     ${tasks.join(" ")}`]),
     ...guards.map((stop) => describeStop(stop, clock.now())),
     `unread    ${describeUnread(unread)}`,
   ]
+}
+
+function describeRights(rights: DaemonStatus["rights"]): string[] {
+  if (rights === null || rights === undefined) return []
+  const { profile, read, write, roles, exp } = rights
+  const end = exp === undefined ? "" : `; until ${new Date(exp).toISOString()}`
+  const named = (names: readonly string[]) =>
+    names.length === 0 ? "nothing" : formatForTerminal(names.join(" "))
+  const text = `reads ${named(read)}; writes ${named(write)}; serves ${named(roles)}${end}`
+  return [`grant     ${formatForTerminal(profile)}: ${text}`]
 }
 
 function describeUnread({ reader, count, direct, mentions, tasks, more }: Unread): string {

@@ -8,6 +8,7 @@ import { readIdentity } from "../../identity/identity-file.js"
 import { signModeration } from "../../identity/moderation.js"
 import type { KeyPair } from "../../identity/signer.js"
 import { ChatError } from "../../protocol/errors.js"
+import { defaultServer } from "../../protocol/limits.js"
 import { type ModerationAction, maxReason } from "../../protocol/moderation.js"
 import type { AgentId, AgentRef, Channel } from "../../protocol/names.js"
 import type { RosterEntry } from "../../protocol/server-messages.js"
@@ -24,7 +25,7 @@ import {
   type RequestOptions,
   requestOptions,
 } from "./relay-request.js"
-import { withSession } from "./session.js"
+import { knownServers, withSession } from "./session.js"
 
 /** Options of every action. */
 export const moderationOptions = {
@@ -67,6 +68,8 @@ interface Operator {
   readonly ask: (frame: RequestFrame) => Promise<RelayAnswer["answer"]>
   readonly keyPair: KeyPair
   readonly serverId: string
+  /** Address of the relay. */
+  readonly server: string
 }
 
 /** Carries out an action and reports it. @throws {ChatError} USAGE, IDENTITY_REQUIRED, and the errors of the relay */
@@ -105,7 +108,7 @@ export async function moderate(
 export async function asOperator<T>(
   context: Context,
   choice: RequestOptions,
-  use: (operator: Operator) => Promise<T>,
+  use: (operator: Operator) => T | Promise<T>,
 ): Promise<T> {
   const timeoutMs = choice.options.timeout ?? answerMs
   const paths = chooseDaemon(context, choice)
@@ -117,15 +120,16 @@ export async function asOperator<T>(
         })
       }
       const ask = (frame: RequestFrame) => connection.request(frame, timeoutMs)
-      return use({ ask, keyPair: identity.keyPair, serverId: connection.welcome.server_id })
+      const [server = defaultServer] = knownServers(context, choice.url)
+      return use({ ask, keyPair: identity.keyPair, serverId: connection.welcome.server_id, server })
     })
   }
-  const serverId = readStatus(paths.status)?.server_id ?? undefined
-  if (serverId === undefined) {
+  const { server = "", server_id: serverId = null } = readStatus(paths.status) ?? {}
+  if (serverId === null) {
     throw new ChatError("UNREACHABLE", `daemon ${paths.name} has not reached a relay yet`)
   }
   const { keyPair } = readIdentity(ownIdentityFile(context, { identity: undefined, name: paths.name }))
-  return use({ ask: (frame) => askDaemon(context, paths, frame, timeoutMs), keyPair, serverId })
+  return use({ ask: (frame) => askDaemon(context, paths, frame, timeoutMs), keyPair, serverId, server })
 }
 
 async function idOf(agent: AgentRef, ask: Operator["ask"]): Promise<AgentId> {

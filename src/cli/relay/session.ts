@@ -40,7 +40,7 @@ const ignoreEvents: ConnectionEvents = { onMessage: () => {}, onClose: () => {} 
 export async function withSession<T>(
   context: Context,
   choice: SessionChoice,
-  use: (connection: Connection, identity: Identity | undefined) => Promise<T>,
+  use: (connection: Connection, identity: Identity | undefined) => T | Promise<T>,
   events: ConnectionEvents = ignoreEvents,
 ): Promise<T> {
   const { Connection } = await import("../../client/connection.js")

@@ -14,7 +14,6 @@ import {
 } from "../../protocol/names.js"
 import type { RosterEntry, ServerMessage } from "../../protocol/server-messages.js"
 import { formatReplay, formatStored, parseStored } from "../delivery/message-json.js"
-import type { ModerationService } from "../moderation/moderation-service.js"
 import type { Roster } from "../roster/roster.js"
 import { formatEntry } from "../roster/roster-record.js"
 import type { RosterSync } from "../roster/roster-sync.js"
@@ -53,7 +52,8 @@ export interface JoinOptions {
 
 interface MembershipOptions {
   readonly channels: ChannelDirectory
-  readonly moderation: Pick<ModerationService, "isKept">
+  /** Knows who was taken out of a channel and may not come back yet. */
+  readonly moderation: { isKept(channel: string, agent: AgentId): boolean }
   readonly bookmarks: Bookmarks
   readonly roster: Roster
   readonly rosterSync: Pick<RosterSync, "changed">

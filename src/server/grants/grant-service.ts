@@ -79,7 +79,7 @@ export class GrantService {
     const problems: string[] = []
     for (const each of shown) {
       const problem = this.#problemOf(each, did) ?? (await this.#use(each, holder))
-      if (problem !== undefined) problems.push(`${each.id}: ${problem}`)
+      if (problem !== undefined) problems.push(`${each.id} ${problem}`)
     }
     const refusal = this.#refusal(holder, { kind: "enter" })
     if (refusal === undefined) return
@@ -114,8 +114,13 @@ export class GrantService {
     return !this.isClosed || this.#refusal(agent, { kind: "enter" }) === undefined
   }
 
-  /** Reports whether an agent only reads: it is in no roster and gets no direct mail. */
-  isHidden(agent: Holder): boolean {
+  /** Hides an agent that may only read, and takes a role from it that it may not serve. */
+  limit(agent: Holder & { isHidden: boolean; role: string | undefined }): void {
+    agent.isHidden = this.#isHidden(agent)
+    if (agent.role !== undefined && !this.mayServe(agent, agent.role)) agent.role = undefined
+  }
+
+  #isHidden(agent: Holder): boolean {
     if (!this.isClosed || this.#options.operators.has(agent.id)) return false
     const scope = this.#scope
     const valid = this.#grantsOf(agent).filter((each) => isValid(each, scope))

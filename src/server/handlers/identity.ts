@@ -168,8 +168,7 @@ function admit(
   const rotations = isSuccessor ? proof : undefined
   for (const each of rotations ?? []) void noteRotation(each, agent, services)
   agent.introduce({ role, card, did, formerly, rotations }, rosterSync.claim(agent))
-  agent.isHidden = grants.isHidden(agent)
-  if (agent.role !== undefined && !grants.mayServe(agent, agent.role)) agent.role = undefined
+  grants.limit(agent)
   knownAgents.noteOrigin(id, agent.origin)
   session.attempt = message
   session.confirmsNotices = message.confirms_notices === true

@@ -3,15 +3,24 @@ import { omitUndefined } from "../../base/plain.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { AgentId } from "../../protocol/names.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
+import type { Bookmarks } from "../channels/bookmarks.js"
 import type { Channel } from "../channels/channel.js"
-import type { Services } from "../services.js"
+import type { ChannelDirectory } from "../channels/directory.js"
+import type { Membership } from "../channels/membership.js"
 import { policyViolation, type Session } from "../sessions/session.js"
-import type { Carried } from "./moderation-service.js"
+import type { SessionRegistry } from "../sessions/session-registry.js"
+import type { Carried, ModerationService } from "./moderation-service.js"
 
-type CarryServices = Pick<
-  Services,
-  "sessions" | "channels" | "membership" | "bookmarks" | "moderation" | "warn"
->
+/** The services that actions need. */
+interface CarryServices {
+  readonly sessions: SessionRegistry
+  readonly channels: ChannelDirectory
+  readonly membership: Membership
+  readonly bookmarks: Bookmarks
+  readonly moderation: ModerationService
+  /** Takes a line for the log. */
+  readonly warn: (line: string) => void
+}
 
 /** Notifies those whom an action concerns, and does what it says. @param now - milliseconds since the Unix epoch */
 export function carryOut({ statement, by }: Carried, services: CarryServices, now: number): void {

@@ -5,7 +5,7 @@ import { agentIdOf, parsePublicKey } from "../../identity/keys.js"
 import { verifyModeration } from "../../identity/moderation.js"
 import { type ClientMessage, isSpoken } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
-import type { AuditEntry, Moderation } from "../../protocol/moderation.js"
+import type { AuditEntry, Moderation, ModerationAction } from "../../protocol/moderation.js"
 import { type AgentId, isChannelPattern } from "../../protocol/names.js"
 import { isVerb } from "../../protocol/verbs.js"
 import type { Operators } from "../operators.js"
@@ -160,15 +160,19 @@ export class ModerationService extends EventEmitter<{ carried: [action: Carried]
     const by = idOf(statement.from)
     const sanction = { by, reason, until }
     const id = agent.toLowerCase() as AgentId
-    if (action === "ban") this.#bans.set(id, sanction)
-    else if (action === "unban") this.#bans.delete(id)
-    else if (action === "mute") this.#mutes.set(id, sanction)
-    else if (action === "unmute") this.#mutes.delete(id)
-    else if (action === "kick") this.#kicks.set(`${channel} ${id}`, sanction)
-    else if (action === "close") this.#closed.set(channel, sanction)
-    else if (action === "revoke") this.#revoked.add(grant)
-    else if (action === "reopen") this.#closed.delete(channel)
-    else if (!this.#isAgreed(channel, by, ts)) return
+    const effects: Readonly<Record<ModerationAction, () => unknown>> = {
+      ban: () => this.#bans.set(id, sanction),
+      unban: () => this.#bans.delete(id),
+      mute: () => this.#mutes.set(id, sanction),
+      unmute: () => this.#mutes.delete(id),
+      kick: () => this.#kicks.set(`${channel} ${id}`, sanction),
+      close: () => this.#closed.set(channel, sanction),
+      reopen: () => this.#closed.delete(channel),
+      revoke: () => this.#revoked.add(grant),
+      clear: () => {},
+    }
+    effects[action]()
+    if (action === "clear" && !this.#isAgreed(channel, by, ts)) return
     if (this.#isLive) this.emit("carried", { statement, by })
   }
 

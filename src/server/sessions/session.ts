@@ -6,10 +6,10 @@ import { Gcra } from "../../guards/gcra.js"
 import type { ClientMessage } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
 import { closeCodes, type Limits } from "../../protocol/limits.js"
-import type { ChannelPattern } from "../../protocol/names.js"
+import type { KeyStatementClaim } from "../../protocol/message-fields.js"
+import type { AgentId, ChannelPattern } from "../../protocol/names.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Channel } from "../channels/channel.js"
-import type { KeyEnd } from "../roster/ended-keys.js"
 import { SendQueue, type SendQueueOwner } from "../wire/send-queue.js"
 import { SocketReader, type SocketReaderOwner } from "../wire/socket-reader.js"
 import type { WriteScheduler } from "../wire/write-scheduler.js"
@@ -243,7 +243,10 @@ export class Session implements SocketReaderOwner, SendQueueOwner {
   }
 
   /** Ends the session because the key of its agent has ended. */
-  endKey({ statement, to }: KeyEnd, re?: string): void {
+  endKey(
+    { statement, to }: { readonly statement: KeyStatementClaim; readonly to: AgentId | undefined },
+    re?: string,
+  ): void {
     const message = to === undefined ? "the key was revoked" : `the key was replaced by that of ${to}`
     this.send({ type: "ERROR", code: "KEY_ENDED", message: `pubkey: ${message}`, key_end: statement }, re)
     this.close(policyViolation, "KEY_ENDED")
