@@ -46,7 +46,7 @@ export const mint = defineCommand({
     const { grantee: name } = input.args
     const { profile = "agent", read, write, role: roles, expires, uses, key, out } = input.options
     if (key !== undefined && uses !== undefined) throw new ChatError("USAGE", "--uses: not with --key")
-    const to = key === undefined ? undefined : formatDidKey(parsePublicKey(key))
+    const to = key === undefined ? undefined : readKey(key)
     return asOperator(context, input, ({ keyPair, serverId: aud }) => {
       const ts = context.clock.now()
       const readable = read ?? [profile === "guest" ? "#general" : "#>"]
@@ -73,3 +73,14 @@ export const mint = defineCommand({
     })
   },
 })
+
+function readKey(text: string): string {
+  try {
+    return formatDidKey(parsePublicKey(text))
+  } catch (error) {
+    if (!(error instanceof ChatError)) throw error
+    throw new ChatError("USAGE", "--key: must be a did:key, as agentchat identity --show prints it", {
+      cause: error,
+    })
+  }
+}

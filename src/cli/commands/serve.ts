@@ -53,8 +53,7 @@ export const serve = defineCommand({
     "agentchat serve",
     "agentchat serve --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem",
     "agentchat serve --data ./relay-data --retain-age 7d --two-person",
-    "agentchat serve --backbone nats://127.0.0.1:4222",
-    "agentchat serve --guards guards.yaml --operators operators.txt",
+    "agentchat serve --closed --data ./relay-data --operators operators.txt",
   ],
   notes: [
     "Without --data or --backbone, a restart loses everything. Relays with the same --backbone act as one.",

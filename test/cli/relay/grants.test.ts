@@ -73,7 +73,7 @@ describe("agentchat mint", () => {
     [["mint", "x", "--read", "foo/bar"], "--read"],
     [["mint", "x", "--read", "team..x"], "--read"],
     [["mint", "x", "--write", "#a b"], "--write"],
-    [["mint", "x", "--key", "did:key:zzz"], "public key"],
+    [["mint", "x", "--key", "did:key:zzz"], "--key: must be"],
     [["mint", "x", "--key", "did:key:zzz", "--uses", "2"], "--uses: not with --key"],
     [["grants", "revoke", "--reason", "x"], "TARGET is missing"],
     [["grants", "revoke", "@0000000000000000", "--reason", "x"], "uses none"],

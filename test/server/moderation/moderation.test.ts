@@ -249,7 +249,7 @@ describe("the audit log", () => {
   })
 })
 
-it("every action is tested here", () => {
-  const named = ["kick", "ban", "unban", "mute", "unmute", "close", "reopen", "clear"]
+it("every action is tested here, and revoke with grants", () => {
+  const named = ["kick", "ban", "unban", "mute", "unmute", "close", "reopen", "revoke", "clear"]
   expect(Object.keys(moderationActions)).toEqual(named)
 })
