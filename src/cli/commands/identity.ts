@@ -10,7 +10,7 @@ import { defineCommand, flag, value } from "../command.js"
 import type { Context } from "../context.js"
 import { defaultInstance } from "../daemon/daemon-choice.js"
 import { reportSuccess } from "../exit-status.js"
-import { anyText, instanceName, nick, someText } from "../input/values.js"
+import { instanceName, nick, someText, textUpTo } from "../input/values.js"
 import { type OwnChoice, ownIdentityFile } from "../relay/own-identity.js"
 
 const actions = ["generate", "show", "export", "rotate", "revoke", "publish"] as const
@@ -37,7 +37,7 @@ export const identity = defineCommand({
     ),
     keys: value("FILE", "with --publish: tell of the keys in FILE, as in receipts", someText, "file"),
     yes: flag("with --rotate and --revoke: do not ask"),
-    reason: value("TEXT", "with --revoke: reason, part of the signed statement", anyText),
+    reason: value("TEXT", "with --revoke: reason, part of the signed statement", textUpTo(maxReason)),
   },
   verbs: { ...Object.fromEntries(actions.map((action) => [action, action])), create: "generate" },
   takesUrl: false,
@@ -66,14 +66,23 @@ export const identity = defineCommand({
     const shown = await act(action, path, omitUndefined({ nick: options.nick, reason: options.reason }))
     if (action === "export") io.json(shown)
     else reportSuccess(context, { file: path, ...shown }, describe(shown, path))
-    const ended = shown.revocation === undefined ? shown.rotations : [...shown.rotations, shown.revocation]
-    // With its new key, a daemon proves itself that it replaced the old one; a revoked key must end at once.
-    if (action === "revoke") await publish(context, ended, options)
-    if (before !== undefined) await restartDaemons(context, before)
-    if (action === "rotate") await publish(context, ended, options)
+    if (before !== undefined) await spread(context, shown, before, options)
     return 0
   },
 })
+
+/** Tells relays and daemons that a key has ended. @param before - the identity with that key */
+async function spread(
+  context: Context,
+  { rotations, revocation }: PublicIdentity,
+  before: PublicIdentity,
+  options: { readonly server: string | undefined },
+): Promise<void> {
+  // With its new key, a daemon proves itself that it replaced the old one; a revoked key must end at once.
+  if (revocation !== undefined) await publish(context, [...rotations, revocation], options)
+  await restartDaemons(context, before)
+  if (revocation === undefined) await publish(context, rotations, options)
+}
 
 /**
  * Asks before a key is destroyed.
@@ -167,6 +176,15 @@ function newIdentityFile({ config }: Context, { identity, name = config.name }: 
   return identity ?? openHome(config.home, config.uid).instance(name ?? defaultInstance).identity
 }
 
+/** Options that belong to some actions only. */
+const onlyWith = {
+  nick: ["generate"],
+  yes: ["rotate", "revoke"],
+  reason: ["revoke"],
+  keys: ["publish"],
+  server: ["publish", "rotate", "revoke"],
+} as const satisfies Record<string, readonly Action[]>
+
 interface ActionFlags extends Readonly<Record<Action, boolean>> {
   readonly yes: boolean
   readonly nick: string | undefined
@@ -180,18 +198,14 @@ function chooseAction(options: ActionFlags): Action {
   if (chosen.length > 1)
     throw new ChatError("USAGE", `--${String(chosen[1])}: only one of --${actions.join(", --")} is allowed`)
   const action = chosen[0] ?? "show"
-  if (options.nick !== undefined && action !== "generate")
-    throw new ChatError("USAGE", "--nick: only with --generate")
-  if (options.yes && action !== "rotate" && action !== "revoke")
-    throw new ChatError("USAGE", "--yes: only with --rotate or --revoke")
-  if (options.reason !== undefined && action !== "revoke")
-    throw new ChatError("USAGE", "--reason: only with --revoke")
-  if ((options.reason?.length ?? 0) > maxReason)
-    throw new ChatError("USAGE", `--reason: must have at most ${maxReason} characters`)
-  if (options.keys !== undefined && action !== "publish")
-    throw new ChatError("USAGE", "--keys: only with --publish")
-  if (options.server !== undefined && !["publish", "rotate", "revoke"].includes(action))
-    throw new ChatError("USAGE", "--server: only with --publish, --rotate or --revoke")
+  for (const [option, allowed] of Object.entries<readonly Action[]>(onlyWith)) {
+    const value = options[option as keyof typeof onlyWith]
+    if (value === undefined || value === false || allowed.includes(action)) continue
+    throw new ChatError(
+      "USAGE",
+      `--${option}: only with --${allowed.join(", --").replace(/, (?=[^,]*$)/, " or ")}`,
+    )
+  }
   return action
 }
 
