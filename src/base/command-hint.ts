@@ -12,7 +12,7 @@ export const hintedOptions = {
   name: words(
     "daemon send ask reply inbox wait watch whoami mcp task propose accept reject complete dispute proposals receipts ratings",
     "status guard claim release claims presence pending channels agents create join leave invite identity",
-    "kick ban mute history audit mint grants",
+    "kick ban mute history audit mint grants wake",
   ),
   identity: words(
     "daemon send ask task propose accept reject complete dispute proposals receipts ratings listen connect",

@@ -13,9 +13,9 @@ async function helpOn(columns: number | undefined, argv: string[]): Promise<stri
 }
 
 describe("the list of commands", () => {
-  it("help lists every command with its summary, in less than 70 lines", async () => {
+  it("help lists every command with its summary, in less than 80 lines", async () => {
     const lines = await helpOf("--help")
-    expect(lines.length).toBeLessThan(70)
+    expect(lines.length).toBeLessThan(80)
     for (const { name, summary } of commandTable.values()) {
       expect(lines.filter((line) => line.startsWith(`  ${name} `) && line.endsWith(summary))).toHaveLength(1)
     }

@@ -54,7 +54,11 @@ describe("identity", () => {
     [["--publish"], "no key of the identity has ended", 3],
     [["--keys", "x"], "--keys: only with --publish", 2],
     [["--show", "--server", dead], "--server: only with --publish, --rotate or --revoke", 2],
-    [["--revoke", "--yes", "--reason", "x".repeat(1025)], "--reason: must have at most 1024 characters", 2],
+    [
+      ["--revoke", "--yes", "--reason", "x".repeat(1025)],
+      "--reason: has 1025 characters; at most 1024 are allowed",
+      2,
+    ],
   ])("refuses %j", async (args, problem, exit) => {
     const { room } = await makeScene()
     const { status, err } = await room.run(["identity", ...args])
