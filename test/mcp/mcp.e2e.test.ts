@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs"
 import { Client } from "@modelcontextprotocol/client"
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio"
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest"
@@ -134,6 +135,13 @@ describe("agentchat mcp with the official client", { timeout: 60_000 }, () => {
     expect((await b.call("inbox", { line: seq })).text).toContain("x".repeat(20_000))
     expect(bodies((await b.call("inbox")).text)).toBe(bodies(peeked))
     expect((await b.call("inbox")).text).toBe("nothing new")
+    // The sender sees that its message came into the context of a model, and how.
+    const acks = () => readFileSync(alice.file("default", "acks.jsonl"), "utf8")
+    await until("the stage", () =>
+      acks()
+        .split("\n")
+        .some((line) => /"in_context".*"mcp"/.test(line)),
+    )
 
     const lines = peeked.split("\n")
     const [begin = "", body = "", end] = lines.slice(

@@ -19,7 +19,11 @@ function accepts(name: string, value: unknown): boolean {
   return validate(value) as boolean
 }
 
-const wrongValues = [null, true, -1, 1.5, "", "text", "#", [], {}, [1], ["x"], { a: 1 }, "x".repeat(20_000)]
+/** Lengths at which fields end. */
+const lengths = [1, 64, 65, 128, 200, 201, 256, 400, 500, 1_024, 2_000, 20_000].map((length) =>
+  "x".repeat(length),
+)
+const wrongValues = [null, true, -1, 1.5, "", "text", "#", [], {}, [1], ["x"], { a: 1 }, ...lengths]
 const clientFrames = Object.entries(clientExamples).map(([type, fields]) => ({ type, id: "a-1", ...fields }))
 const serverFrames = frames.frames as readonly ({ type: string } & Record<string, unknown>)[]
 
