@@ -15,10 +15,10 @@ export const repositoryName = matching(
   "must be a repository such as github.com/owner/name, or a name: 1-200 lower-case letters, digits, . _ ~ - /",
 )
 
-/** A path from the root of a repository; `*` is any text within a name, a segment `**` any number of folders. */
+/** A path from the root of a repository; `*` is any text within a name, a segment `**` any number of folders. Comparing many `*` takes long. */
 export const claimPath = matching(
-  /^(?=.{1,256}$)(?:(?!\.{1,2}(?:\/|$))[^/\\\p{Cc}\p{Cs}\p{Zl}\p{Zp}]+(?:\/(?!$)|$))+$/u,
-  "must be a path from the root of the repository, such as src/a.ts, or a glob such as src/**/*.ts; 1-256 characters, / between folders, no . or ..",
+  /^(?=.{1,256}$)(?!(?:[^*]*\*){9})(?:(?!\.{1,2}(?:\/|$))[^/\\\p{Cc}\p{Cs}\p{Zl}\p{Zp}]+(?:\/(?!$)|$))+$/u,
+  "must be a path from the root of the repository, such as src/a.ts, or a glob such as src/**/*.ts; 1-256 characters, at most 8 *, / between folders, no . or ..",
 )
 
 /** What an owner states and signs; `sig` is a detached JWS over these and the relay's `server_id`. */
@@ -89,8 +89,7 @@ function isAnyFolders(segment: string): boolean {
 
 function segmentsMeet(a: string, b: string): boolean {
   if (a === b) return true
-  if (!a.includes("*") && !b.includes("*")) return false
-  return meet([...a], [...b], isStar, isSame)
+  return (a.includes("*") || b.includes("*")) && meet(a, b, isStar, isSame)
 }
 
 function isStar(char: string): boolean {
@@ -108,43 +107,39 @@ function isFolderOf(path: readonly string[], other: readonly string[]): boolean 
   )
 }
 
+type Test = (part: string) => boolean
+type Meets = (one: string, other: string) => boolean
+
 /**
  * Reports whether two patterns of parts have a common match. A wild part matches any number of parts.
  * @param meets - whether two other parts have a common match
  */
-function meet(
-  a: readonly string[],
-  b: readonly string[],
-  isWild: (part: string) => boolean,
-  meets: (one: string, other: string) => boolean,
-): boolean {
-  const [wildA, wildB] = [a.some(isWild), b.some(isWild)]
-  if (wildA && wildB) {
-    // What is between the first and the last wild part of one fits into a wild part of the other.
-    return edgesMeet(a, b, isWild, meets) && edgesMeet(a.toReversed(), b.toReversed(), isWild, meets)
-  }
-  return wildA ? matches(b, a, isWild, meets) : matches(a, b, isWild, meets)
-}
-
-/** Compares the parts before the first wild part of each, as far as both go. */
-function edgesMeet(
-  a: readonly string[],
-  b: readonly string[],
-  isWild: (part: string) => boolean,
-  meets: (one: string, other: string) => boolean,
-): boolean {
-  const length = Math.min(a.findIndex(isWild), b.findIndex(isWild))
-  for (let i = 0; i < length; i++) if (!meets(a[i] ?? "", b[i] ?? "")) return false
+function meet(a: ArrayLike<string>, b: ArrayLike<string>, isWild: Test, meets: Meets): boolean {
+  const [wildA, wildB] = [wildsOf(a, isWild), wildsOf(b, isWild)]
+  if (wildA === undefined) return matches(a, b, isWild, meets)
+  if (wildB === undefined) return matches(b, a, isWild, meets)
+  // What is between the first and the last wild part of one fits into a wild part of the other.
+  const before = Math.min(wildA.first, wildB.first)
+  for (let i = 0; i < before; i++) if (!meets(a[i] ?? "", b[i] ?? "")) return false
+  const after = Math.min(a.length - wildA.last, b.length - wildB.last)
+  for (let i = 1; i < after; i++) if (!meets(a[a.length - i] ?? "", b[b.length - i] ?? "")) return false
   return true
 }
 
+/** Returns where the first and the last wild part are. */
+function wildsOf(parts: ArrayLike<string>, isWild: Test): { first: number; last: number } | undefined {
+  let first = -1
+  let last = -1
+  for (let i = 0; i < parts.length; i++) {
+    if (!isWild(parts[i] ?? "")) continue
+    if (first < 0) first = i
+    last = i
+  }
+  return first < 0 ? undefined : { first, last }
+}
+
 /** Matches parts without a wild one against a pattern: after each wild part, the earliest match is the best. */
-function matches(
-  parts: readonly string[],
-  pattern: readonly string[],
-  isWild: (part: string) => boolean,
-  meets: (one: string, other: string) => boolean,
-): boolean {
+function matches(parts: ArrayLike<string>, pattern: ArrayLike<string>, isWild: Test, meets: Meets): boolean {
   let [at, next] = [0, 0]
   let retryAt = -1
   let retryNext = -1
@@ -161,5 +156,6 @@ function matches(
       next = retryNext
     } else return false
   }
-  return pattern.slice(next).every(isWild)
+  while (next < pattern.length && isWild(pattern[next] ?? "")) next++
+  return next === pattern.length
 }

@@ -152,10 +152,11 @@ describe("a claim of files", () => {
 
   it("cannot fill the table: one origin has a share, one repository a bound", async () => {
     const { claim, bobClaims } = await room()
-    for (let i = 0; i < 128; i++) await claim([`f${i}`])
+    const files = (i: number) => Array.from({ length: 16 }, (_, at) => `f${i}-${at}`)
+    for (let i = 0; i < 16; i++) await claim(files(i))
     expect(await claim(["one-more"])).toMatchObject({ code: "LIMIT_REACHED" })
     // Renewal takes no more room.
-    expect(await claim(["f0"])).toMatchObject({ type: "CLAIMS" })
+    expect(await claim(["f0-0"])).toMatchObject({ type: "CLAIMS" })
     expect(await bobClaims(["x"], { repo: "other" })).toMatchObject({ type: "CLAIMS" })
   })
 })

@@ -21,15 +21,18 @@ import type { Agent } from "../sessions/agent.js"
 import { FairShare, type Origin, unknownOrigin } from "../sessions/origin.js"
 import type { Session } from "../sessions/session.js"
 
-/** Most claims of all repositories, and of one: its row has to fit into a message of the store. */
+/** Most claims of all repositories. */
 const maxClaims = 4_096
-const maxClaimsOfRepository = 128
+/** Most claimed paths of one: a new path is compared with each, and its row has to fit into a message of the store. */
+const maxPathsOfRepository = 256
 /** Milliseconds after which the claims of an agent end that is offline. */
 const offlineMs = 300_000
 /** Milliseconds between two looks for claims that have ended. */
 const sweepMs = 10_000
-/** Milliseconds for which changes of a repository are gathered before they are sent. */
+/** Milliseconds for which changes are gathered before they are sent. */
 const gatherMs = 100
+/** Characters sent to each follower per millisecond, so that changing a long list again and again floods nobody. */
+const charactersPerMs = 20
 
 /** The claims of one repository: a row of the table `claim`. */
 const row = object({ v: literal(1), repo: string, claims: list(claimEntry) })
@@ -68,6 +71,8 @@ export class ClaimService {
   #changes = 0
   #sweepTimer: Timer | undefined
   #noticeTimer: Timer | undefined
+  /** When the next changes may be sent, on the monotonic clock. */
+  #nextNoticeMs = 0
   #isClosed = false
 
   /** @throws {ChatError} UNAVAILABLE */
@@ -101,7 +106,8 @@ export class ClaimService {
       const own = release(claims, agent.id, claim.paths)
       this.#refuseConflict(claim, own.claims)
       const isNew = claims.length <= own.claims.length
-      if (own.claims.length >= maxClaimsOfRepository || (isNew && !this.#share.fits(agent.origin))) {
+      const pathCount = [...own.claims, claim].flatMap(claimedPaths).length
+      if (pathCount > maxPathsOfRepository || (isNew && !this.#share.fits(agent.origin))) {
         throw new ChatError("LIMIT_REACHED", "paths: too many claims exist", {
           hint: "release what you no longer edit: agentchat release --all",
         })
@@ -281,16 +287,20 @@ export class ClaimService {
   #schedule(): void {
     if (this.#isClosed) return
     const { clock } = this.#options
-    this.#noticeTimer ??= clock.setTimer(() => this.#sendChanges(), gatherMs, { unref: true })
+    const waitMs = Math.max(gatherMs, this.#nextNoticeMs - clock.monotonic())
+    this.#noticeTimer ??= clock.setTimer(() => this.#sendChanges(), waitMs, { unref: true })
     this.#sweepTimer ??= clock.setTimer(() => this.#sweep(), sweepMs, { unref: true })
   }
 
   #sendChanges(): void {
     this.#noticeTimer = undefined
+    let characters = 0
     for (const repo of this.#changed) {
       const text = JSON.stringify({ type: "CLAIMS_CHANGED", repo, list: this.list(repo) })
       for (const session of this.#followers) session.sendQueue.send(text)
+      characters += text.length
     }
+    this.#nextNoticeMs = this.#options.clock.monotonic() + characters / charactersPerMs
     this.#changed.clear()
   }
 
