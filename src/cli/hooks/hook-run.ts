@@ -268,10 +268,14 @@ async function joinRelay(context: Context, event: HookEvent, visit: Visit): Prom
 }
 
 /** Lets commands that the agent runs find its session: Claude Code runs this file before each of them. */
-function exportSession({ env }: Context, { harness }: HookEvent, { session }: SessionRecord): void {
-  const { CLAUDE_ENV_FILE: path = "" } = env
+function exportSession(context: Context, { harness }: HookEvent, { session }: SessionRecord): void {
+  const { CLAUDE_ENV_FILE: path = "" } = context.env
   if (harness !== "claude" || !isAbsolute(path)) return
-  appendPlain(path, `export ${sessionVariable}=${shellWord(session)}\n`)
+  try {
+    appendPlain(path, `export ${sessionVariable}=${shellWord(session)}\n`)
+  } catch (error) {
+    noteFailure(context, error)
+  }
 }
 
 function whoIs(context: Context, agent: InstanceName): string {

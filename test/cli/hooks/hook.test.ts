@@ -91,6 +91,13 @@ describe("the agent of a session", () => {
     expect(await room.whoami({})).toBeUndefined()
   })
 
+  it("begins although the file with its variables cannot be written", async () => {
+    const room = await roomOfTwo()
+    const variables = { ...env, CLAUDE_ENV_FILE: join(room.dir, "missing", "env.sh") }
+    const { out } = await room.hook("claude", "SessionStart", startOf("s"), { env: variables })
+    expect(contextIn(out)).toContain("this session is agent ann")
+  })
+
   it("is that of the harness above a command's process, unless several sessions share it", async () => {
     const room = await roomOfTwo()
     const system = { parentPid: () => process.pid }
