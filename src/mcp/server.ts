@@ -34,7 +34,7 @@ export interface ToolCall {
   readonly signal: AbortSignal
   /** Sends the answer now. Resolves once it is written; rejects if nobody waits for it. */
   readonly answer: (result: ToolResult) => Promise<void>
-  /** Tells the client that the call still runs, if it asked for that. */
+  /** Sends a sign that the call still runs, if the client asked for that. */
   readonly progress: (done: number, total: number) => void
 }
 

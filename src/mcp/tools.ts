@@ -67,10 +67,10 @@ const operations = {
 type Operations = typeof operations
 
 /** A tool, or an action of a tool as `tool.action`. */
-export type Operation = keyof Operations
+type Operation = keyof Operations
 
 /** The validated arguments of an operation. */
-export type ArgumentsOf<O extends Operation> = OutputOf<Operations[O]>
+type ArgumentsOf<O extends Operation> = OutputOf<Operations[O]>
 
 /** What carries out each operation. */
 export type ToolHandlers<Context, Result> = {

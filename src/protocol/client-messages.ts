@@ -323,7 +323,7 @@ export const clientMessages = {
     needs: "session",
     answer: "CLAIMS",
     outbox: true,
-    summary: "lists the claims of a repository, or all; on request also tells of every later change",
+    summary: "lists the claims of a repository, or all; on request also sends every later change",
     fields: { repo: optional(repositoryName), follow: optional(boolean) },
   },
   CLAIM: {

@@ -178,7 +178,7 @@ async function readLines(
   return isAnswered ? undefined : done(textOf(output))
 }
 
-/** Waits for a line that counts, and tells the client that it still does. */
+/** Waits for a line that counts, and sends progress meanwhile. */
 async function waitForLines(place: Place, waitS: number): Promise<ToolResult | undefined> {
   const { wait } = await import("../commands/wait.js")
   const { context, progress, name, reader } = place
