@@ -1,7 +1,10 @@
-import { existsSync, readFileSync } from "node:fs"
+import { existsSync, mkdirSync, readFileSync } from "node:fs"
+import { join } from "node:path"
 import { describe, expect, it } from "vitest"
+import { describeProcess } from "../../../src/daemon/files/process-record.js"
 import { ReaderCursor } from "../../../src/daemon/inbox/reader-cursor.js"
-import { confirmRing, newNonce } from "../../../src/daemon/wake/echo.js"
+import { Claim, claimRecord } from "../../../src/daemon/process/pid-file.js"
+import { confirmRing, confirmWait, newNonce } from "../../../src/daemon/wake/echo.js"
 import { generateKeyPair } from "../../../src/identity/signer.js"
 import type { Channel } from "../../../src/protocol/names.js"
 import type { RosterEntry, ServerMessage } from "../../../src/protocol/server-messages.js"
@@ -259,6 +262,32 @@ describe("attention", () => {
     await expect.poll(async () => (await entryOf(ann, daemon.self))?.attention).toBe("dnd")
     expect(daemon.status.wake.channels).toEqual({ "#general": "muted" })
     expect(readFileSync(daemon.paths.memory, "utf8")).toContain("muted")
+  })
+})
+
+describe("a `wait` that runs", () => {
+  it("takes the place of a ring, and proves by its echo that it ended with a message", async () => {
+    const { daemon, session, ann, send } = await scene()
+    mkdirSync(daemon.paths.waits, { recursive: true })
+    const holder = { process: describeProcess(process.pid), socket: "" }
+    const claim = await claimRecord(join(daemon.paths.waits, "wait-me.json"), holder, daemon.clock)
+    await until("the number that it returns", () => {
+      daemon.clock.advance(20)
+      daemon.sweep()
+      return daemon.status.wake.waits && existsSync(join(daemon.paths.echoes, "wait"))
+    })
+    await send("one")
+    expect(session.rings).toEqual([])
+    ReaderCursor.open(daemon.paths, "me").take([1, 2, 3], "wait")
+    if (claim instanceof Claim) claim.release()
+    expect(confirmWait(daemon.paths, daemon.clock.now(), "wait")).toBe(true)
+    daemon.sweep()
+    await until("the lease", () => daemon.status.wake.proven ?? undefined)
+    expect(daemon.status.wake.proven).toMatchObject({ method: "wait" })
+    expect(await stagesFor(ann)).toEqual(expect.arrayContaining([["in_context", "wait"]]))
+    for (let minute = 0; minute < 3; minute++) await session.pass(61_000)
+    expect(daemon.status.wake.proven).toBeNull()
+    expect(session.rings).toEqual([])
   })
 })
 
