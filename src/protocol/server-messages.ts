@@ -125,7 +125,7 @@ export type ChannelEntry = InputOf<typeof channelEntry>
  * was rung; `retrieved`, taken by one of its readers; `in_context`, put into the context of its model; for a task `claimed`,
  * taken by a worker, or `failed`, given up after too many attempts.
  */
-export const deliveryStates = ["mirrored", "rung", "retrieved", "in_context", "claimed", "failed"] as const
+const deliveryStates = ["mirrored", "rung", "retrieved", "in_context", "claimed", "failed"] as const
 /** One of {@link deliveryStates}. */
 export type DeliveryState = (typeof deliveryStates)[number]
 
