@@ -36,7 +36,7 @@ async function main(): Promise<number> {
     random: () => Math.random(),
     pid: process.pid,
     uid,
-    findSession: sessionFinder(root, { env: process.env, uid }),
+    findSession: sessionFinder(root, { clock: systemClock, env: process.env, uid }),
     runtimeDirs: [process.env["XDG_RUNTIME_DIR"], tmpdir(), "/tmp"],
     log: (line) => {
       if (notices.length < maxNotices) notices.push(line)

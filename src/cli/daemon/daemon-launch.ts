@@ -189,7 +189,7 @@ export async function runInForeground(
   const interruption = system.interruption()
   const root = openHome(config.home, config.uid)
   const { sessionFinder } = await import("../../harness/wake/find-session.js")
-  const findSession = sessionFinder(root, { env, uid: config.uid })
+  const findSession = sessionFinder(root, { clock, env, uid: config.uid })
   const log = (line: string) => io.err(line)
   const host = await openHostProcess({ ...system, root, shared: false, clock, findSession, log })
   system.onUncaught((error) => host.onUncaught(error))

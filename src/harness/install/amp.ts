@@ -27,8 +27,8 @@ export const amp: HarnessSpec = {
   },
   facts: {
     inject: "prompt",
-    wake: "none",
-    proof: "the next hook shows the lines",
+    wake: "`append` of the thread",
+    proof: "its plugin echoes the ring's nonce",
     limits: "older builds load plugins with `PLUGINS=all amp` only",
   },
 }

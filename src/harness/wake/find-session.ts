@@ -1,5 +1,6 @@
 import { homedir } from "node:os"
 import { join } from "node:path"
+import type { Clock } from "../../base/clock.js"
 import { DirectoryChange } from "../../daemon/files/directory-change.js"
 import type { RootPaths } from "../../daemon/files/paths.js"
 import type { SessionDoors, WakeDoor } from "../../daemon/wake/session-doors.js"
@@ -9,23 +10,29 @@ import { isLive, listSessions, type SessionRecord } from "../sessions.js"
 
 /** The system as the doors use it. */
 export interface DoorSystem {
+  readonly clock: Clock
   readonly env: NodeJS.ProcessEnv
   /** Of this user. */
   readonly uid: number
 }
 
-type Doors = (record: SessionRecord, system: DoorSystem) => Promise<(WakeDoor | undefined)[]>
+type Doors = (record: SessionRecord, root: RootPaths, system: DoorSystem) => Promise<(WakeDoor | undefined)[]>
 
 /** The doors of each harness, the strongest first. Any other one is reached at its next hook, or by `agentchat wait`. */
 const doorsOf: Partial<Record<Harness, Doors>> = {
-  claude: async ({ door }, { uid }) => [(await import("./claude-socket.js")).claudeSocketDoor(door, uid)],
-  codex: async ({ door, session, cwd }, { env }) => {
+  claude: async ({ door }, _root, { uid }) => [
+    (await import("./claude-socket.js")).claudeSocketDoor(door, uid),
+  ],
+  codex: async ({ door, session, cwd }, _root, { env }) => {
     const home = env["CODEX_HOME"] ?? join(env["HOME"] ?? homedir(), ".codex")
     const { codexQueueDoor } = await import("./codex-queue.js")
     return [codexQueueDoor(door.thread ?? session, { home, cwd, env })]
   },
   opencode: async ({ door, session }) => [
     (await import("./opencode-prompt.js")).opencodePromptDoor(door.server, session),
+  ],
+  amp: async ({ session }, root, { clock }) => [
+    (await import("./amp-ring-file.js")).ampAppendDoor(root, session, clock),
   ],
 }
 
@@ -43,7 +50,7 @@ export function sessionFinder(
     if (change.isDue) records = listSessions(root)
     const record = records.find((each) => each.agent === name && isLive(each))
     if (record === undefined) return undefined
-    const doors = (await doorsOf[record.harness]?.(record, system)) ?? []
+    const doors = (await doorsOf[record.harness]?.(record, root, system)) ?? []
     return {
       state: `${record.session} ${record.event_at}`,
       isBusy: record.state === "working",

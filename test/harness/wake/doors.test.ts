@@ -6,6 +6,7 @@ import type { AddressInfo } from "node:net"
 import { createServer, type Server } from "node:net"
 import { join } from "node:path"
 import { describe, expect, it, onTestFinished } from "vitest"
+import { systemClock } from "../../../src/base/clock.js"
 import { rootPaths } from "../../../src/daemon/files/paths.js"
 import { type SessionRecord, writeSession } from "../../../src/harness/sessions.js"
 import { claudeSocketDoor } from "../../../src/harness/wake/claude-socket.js"
@@ -225,7 +226,7 @@ describe("the session of an agent", () => {
 
   it("is the newest that has not ended, with the doors of its harness, and is busy while it works", async () => {
     const root = rootPaths(temporaryDirectory())
-    const find = sessionFinder(root, { env: {}, uid })
+    const find = sessionFinder(root, { clock: systemClock, env: {}, uid })
     expect(await find("bob" as InstanceName)).toBeUndefined()
     writeSession(root, record)
     writeSession(root, { ...record, session: "s2", event_at: 2, harness: "gemini", state: "working" })
