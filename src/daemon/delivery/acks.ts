@@ -174,8 +174,6 @@ export function evidenceOf(answer: ServerMessage, frame: OutboxFrame): Evidence 
       return evidenceOfAck(answer, frame)
     case "CHANNELS":
       return omitUndefined({ list: answer.list, defaults: answer.defaults })
-    case "CLAIMS":
-      return { list: answer.list }
     case "AGENTS":
       return { list: answer.list, roster: answer.roster }
     case "JOINED": {
@@ -186,6 +184,7 @@ export function evidenceOf(answer: ServerMessage, frame: OutboxFrame): Evidence 
     case "GUARDS":
     case "AUDIT":
     case "GRANTS":
+    case "CLAIMS":
     case "FORECAST": {
       const { type: _type, re: _re, ...evidence } = answer
       return evidence

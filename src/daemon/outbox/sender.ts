@@ -334,16 +334,21 @@ export class OutboxSender {
   /** Sends a line again later, or rejects it for good. */
   #refuse(line: OutboxLine, error: ChatError): void {
     if (this.#isTemporary(error.code) || this.#isStale(line, error.code)) {
-      if (error.code === "UNAVAILABLE" || error.code === "AGENT_NOT_FOUND") this.#setUnavailable(error)
-      if (this.#draft === line) this.#draft = undefined
-      this.#order.repeat(line, this.#inFlight.values())
-      const reason = error.code === "RATE_LIMITED" ? "rate" : error.code === "FILE_FAILED" ? "disk" : "relay"
-      this.#pause(Math.max(leastRetryMs, error.retryAfterMs ?? retryMs), reason, error.message)
+      this.#postpone(line, error)
       return
     }
     this.#setAvailable()
     this.#forget(line)
     this.#reject(line, error)
+  }
+
+  #postpone(line: OutboxLine, error: ChatError): void {
+    const { code, message, retryAfterMs = retryMs } = error
+    if (code === "UNAVAILABLE" || code === "AGENT_NOT_FOUND") this.#setUnavailable(error)
+    if (this.#draft === line) this.#draft = undefined
+    this.#order.repeat(line, this.#inFlight.values())
+    const reason = code === "RATE_LIMITED" ? "rate" : code === "FILE_FAILED" ? "disk" : "relay"
+    this.#pause(Math.max(leastRetryMs, retryAfterMs), reason, message)
   }
 
   #reject(line: OutboxLine, error: ChatError): void {
