@@ -112,6 +112,7 @@ export const aliases: ReadonlyMap<string, string> = new Map([
   ["log", "inbox"],
   ["read", "inbox"],
   ["dm", "send"],
+  ["anycast", "send"],
   ["msg", "send"],
 ])
 

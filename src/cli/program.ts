@@ -6,6 +6,7 @@ import { type Config, mergeConfig } from "./config.js"
 import type { Context, Io } from "./context.js"
 import { expectedFailure, reportFailure } from "./exit-status.js"
 import { parseCommandLine, type Request } from "./parser.js"
+import { respell } from "./spellings.js"
 
 /** The standard streams of the process. */
 export type ProcessIo = Omit<Io, "note">
@@ -36,10 +37,11 @@ const readers: ReadonlySet<string> = new Set([
 
 /**
  * Runs one command line.
- * @param argv - the arguments after the program's name
+ * @param words - the arguments after the program's name
  * @returns the exit status
  */
-export async function runProgram(argv: readonly string[], surroundings: Surroundings): Promise<number> {
+export async function runProgram(words: readonly string[], surroundings: Surroundings): Promise<number> {
+  const argv = respell(words)
   const { env, system, clock } = surroundings
   let config: Pick<Context["config"], "json" | "hintOptions"> = {
     json: argv.includes("--json"),

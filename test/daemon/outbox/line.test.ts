@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest"
 import { readOutboxLine } from "../../../src/daemon/outbox/line.js"
 import { outboxTypes } from "../../../src/protocol/client-messages.js"
+import { clientExamples } from "../../kit/client-examples.js"
 
 const read = (line: string | Uint8Array) => readOutboxLine(Buffer.from(line as string))
 const accepted = (line: string | Uint8Array) => {
@@ -43,6 +44,7 @@ describe("an outbox line", () => {
     ACCEPT: { proposal_id: "prop_12345678" },
     REJECT: { proposal_id: "prop_12345678" },
     COMPLETE: { proposal_id: "prop_12345678" },
+    MODERATE: clientExamples.MODERATE,
     DISPUTE: { proposal_id: "prop_12345678", reason: "x" },
   }
 
