@@ -69,7 +69,7 @@ export interface Context {
   /** Variables of other programs, such as `HOME`; those of this program are merged into `config`. */
   readonly env: Environment
   readonly system: System
-  /** What puts the lines that a command prints into the context of a model, if it is known to. */
+  /** The program that puts the lines of a command into the context of a model, if there is one. */
   readonly contextDoor?: ContextDoor
   /** Lists all commands with their options. Loads every command. */
   readonly outline: () => Promise<readonly CommandOutline[]>

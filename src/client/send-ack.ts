@@ -28,7 +28,7 @@ export interface SendAck {
   readonly recipients: number
   /** Id of the agent a direct message is for. */
   readonly to?: string
-  /** What the relay knows of that agent, such as when it last read something. */
+  /** Facts that the relay has about that agent, such as when it last read something. */
   readonly target?: TargetFacts
   /** True if the sender is in the channel and so receives the replies. */
   readonly isMember: boolean

@@ -2,14 +2,14 @@ import { isSignedBy } from "../identity/wake-lease.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 import { isCurrent, type WakeLease } from "../protocol/wake.js"
 
-/** What an agent proved, as far as its answer says so. */
+/** The proof of an agent, as far as its answer says so. */
 interface Proven {
   readonly wakeable?: WakeLease | undefined
 }
 
 /**
  * Removes from an answer each lease that the key of its agent did not sign for this relay, or that is over: nobody shows
- * what a relay or another agent made up.
+ * a lease that a relay or another agent made up.
  * @param aud - `server_id` of the relay
  */
 export function withProvenLeases<M extends ServerMessage>(answer: M, aud: string, now: number): M {

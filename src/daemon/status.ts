@@ -53,7 +53,7 @@ export interface DaemonStatus {
   readonly server_id: string | null
   /** True if the agent was an operator of the relay when it connected; null without a connection. */
   readonly operator: boolean | null
-  /** What its grants allow in a closed relay; null in an open one, for operators and without a connection. */
+  /** The rights of its grants in a closed relay; null in an open one, for operators and without a connection. */
   readonly rights: ServerMessage<"WELCOME">["rights"] | null
   readonly state: SessionState
   readonly connected: boolean

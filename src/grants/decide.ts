@@ -2,7 +2,7 @@
 import { type Grant, type Profile, profiles } from "../protocol/grants.js"
 import { type Channel, type ChannelPattern, isChannelPattern, matchesChannel } from "../protocol/names.js"
 
-/** What an agent wants to do. */
+/** An act of an agent that needs a right. */
 export type Act =
   | { readonly kind: "enter" }
   | { readonly kind: "read" | "write"; readonly channel: Channel }
@@ -11,7 +11,7 @@ export type Act =
   /** Taking tasks of a role. */
   | { readonly kind: "serve"; readonly role: string }
 
-/** Whether an act is allowed, and if not the rule that says so. */
+/** The answer to an act: allowed, or the rule that refuses it. */
 export type Verdict = { readonly isAllowed: true } | { readonly isAllowed: false; readonly rule: string }
 
 /** Where and when a grant must be valid. */

@@ -56,7 +56,7 @@ export interface SessionRecord {
   readonly owns_daemon: boolean
   /** True from a continued end of a turn to the next prompt: no second one follows. */
   readonly continued: boolean
-  /** True once its model was told which agent it is. */
+  /** True once its model has read which agent it is. */
   readonly greeted: boolean
   /** Number of background tasks that ran at the end of the last turn. */
   readonly background: number

@@ -4,7 +4,7 @@ import { signDetached, verifyDetached } from "./detached-jws.js"
 import { agentIdOf } from "./keys.js"
 import type { KeyPair } from "./signer.js"
 
-/** What the owner of a claim signs. `aud` is the `server_id` of the relay, so that a claim is valid on one relay only. */
+/** The statement that the owner of a claim signs. `aud` is the `server_id` of the relay, so that a claim is valid on one relay only. */
 export interface SignedClaim {
   readonly aud: string
   readonly repo: string

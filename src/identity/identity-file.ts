@@ -31,7 +31,7 @@ export interface Identity {
   readonly createdTs: number
   /** The rotations from earlier keys to this one, oldest first. */
   readonly rotations: readonly Rotation[]
-  /** What lets the agent into closed relays, see {@link addGrant}. */
+  /** The grants that let the agent into closed relays, see {@link addGrant}. */
   readonly grants: readonly Grant[]
 }
 
@@ -143,7 +143,7 @@ function toIdentity(path: string, record: IdentityRecord): Identity {
   }
 }
 
-/** Returns the file beside an identity that has its grants. */
+/** Returns the file next to an identity that has its grants. */
 export function grantsFileOf(path: string): string {
   return `${path.replace(/\.json$/, "")}.grants.json`
 }

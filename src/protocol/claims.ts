@@ -21,7 +21,7 @@ export const claimPath = matching(
   "must be a path from the root of the repository, such as src/a.ts, or a glob such as src/**/*.ts; 1-256 characters, at most 8 *, / between folders, no . or ..",
 )
 
-/** What an owner states and signs; `sig` is a detached JWS over these and the relay's `server_id`. */
+/** The statement of an owner, signed; `sig` is a detached JWS over these and the relay's `server_id`. */
 export const claimFields = {
   repo: repositoryName,
   paths: list(claimPath, maxPaths),
@@ -118,7 +118,7 @@ function meet(a: ArrayLike<string>, b: ArrayLike<string>, isWild: Test, meets: M
   const [wildA, wildB] = [wildsOf(a, isWild), wildsOf(b, isWild)]
   if (wildA === undefined) return matches(a, b, isWild, meets)
   if (wildB === undefined) return matches(b, a, isWild, meets)
-  // What is between the first and the last wild part of one fits into a wild part of the other.
+  // Everything between the first and the last wild part of one fits into a wild part of the other.
   const before = Math.min(wildA.first, wildB.first)
   for (let i = 0; i < before; i++) if (!meets(a[i] ?? "", b[i] ?? "")) return false
   const after = Math.min(a.length - wildA.last, b.length - wildB.last)

@@ -114,7 +114,7 @@ export const clientMessages = {
       iat: optional(count),
       /** The rotations that led to the key, oldest first: the agent takes over what waits for its earlier ids. */
       rotations: optional(rotations),
-      /** What lets the agent into a closed relay. */
+      /** The grants that let the agent into a closed relay. */
       grants: optional(list(grant, maxGrants)),
       signature: optional(text(1024)),
       timestamp: optional(number()),
@@ -263,7 +263,7 @@ export const clientMessages = {
       status: oneOf(presenceStates),
       activity: optional(text(200)),
       role: optional(role),
-      /** Whom it lets wake it; absent: as before. */
+      /** The senders that may wake it; absent: as before. */
       attention: optional(oneOf(attentions)),
     },
   },

@@ -13,7 +13,7 @@ import {
   whole,
 } from "./schema.js"
 
-/** What an agent may be, and what each may do besides entering. `isListed`: it is in the roster, and gets direct mail. */
+/** The kinds of agents, and their rights besides entering. `isListed`: it is in the roster, and gets direct mail. */
 export const profiles = {
   agent: { isListed: true, writes: true, direct: true, works: true, readsAll: false },
   guest: { isListed: true, writes: true, direct: false, works: false, readsAll: false },
@@ -68,7 +68,7 @@ export const grant = object({
   ts: number(0),
   sig: text(1024),
 })
-/** What grants allow together, as WELCOME says it. */
+/** The rights of several grants together, as WELCOME has them. */
 export const rights = {
   profile: text(16),
   read: list(text(64)),

@@ -58,7 +58,7 @@ const rosterEntry = {
   answered_ts: optional(time),
   /** It says `working`, and has not read, sent or changed anything for two minutes. */
   stale: optional(boolean),
-  /** Whom it lets wake it, unless it is open to all. */
+  /** The senders that may wake it, unless all may. */
   attention: optional(string),
   /** The last proof that it could be woken, signed by its key; absent once it has expired. */
   wakeable: optional(wakeLease),
@@ -80,7 +80,7 @@ const targetFacts = {
   unread: optional(count),
   wakeable: optional(wakeLease),
 } as const
-/** What the sender of a direct message learns about the agent it goes to, as in {@link RosterEntry}. */
+/** Facts for the sender of a direct message about its recipient, as in {@link RosterEntry}. */
 export type TargetFacts = InputOf<typeof targetFacts>
 
 const settingsFields = {
@@ -203,7 +203,7 @@ export const serverMessages = {
       limits: openObject(welcomeLimits),
       /** Operators of the relay, by id. */
       operators: optional(list(agentRef)),
-      /** What the grants of this agent allow; only in a closed relay, and not for operators. */
+      /** The rights of the grants of this agent; only in a closed relay, and not for operators. */
       rights: optional(openObject(rights)),
       ts: time,
     },
@@ -266,7 +266,7 @@ export const serverMessages = {
       recipients: optional(count),
       /** The agent that `to` of the message means. */
       to: optional(agentRef),
-      /** What is known of that agent; absent in the answer to a message sent again. */
+      /** Facts about that agent; absent in the answer to a message sent again. */
       target: optional(openObject(targetFacts)),
       ...succession,
       member: optional(boolean),

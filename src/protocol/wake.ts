@@ -1,12 +1,12 @@
 /** How agents are woken: their attention, and the proof that waking them works. */
 import { matching, type OutputOf, object, text, whole } from "./schema.js"
 
-/** Whom an agent lets wake it: `focus` only those who address it, `dnd` nobody. */
+/** The senders that may wake an agent: `focus` only those who address it, `dnd` nobody. */
 export const attentions = ["open", "focus", "dnd"] as const
 /** One of {@link attentions}. */
 export type Attention = (typeof attentions)[number]
 
-/** What of a channel wakes an agent: `quiet` only mentions, `muted` nothing. */
+/** The messages of a channel that wake an agent: `quiet` only mentions, `muted` none. */
 export const channelAttentions = ["open", "quiet", "muted"] as const
 /** One of {@link channelAttentions}. */
 export type ChannelAttention = (typeof channelAttentions)[number]

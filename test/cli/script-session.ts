@@ -18,7 +18,7 @@ import { until } from "../kit/condition.js"
 import { killBackground, programPath } from "../kit/program.js"
 import { SharedProcess } from "../kit/shared-process.js"
 
-/** What a program has printed, and its exit status. */
+/** The output of a program, and its exit status. */
 interface Outcome {
   readonly stdout: string
   readonly stderr: string

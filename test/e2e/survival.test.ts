@@ -11,7 +11,7 @@ function numbered(prefix: string, count: number): string[] {
   return Array.from({ length: count }, (_, index) => `${prefix}-${index}`)
 }
 
-/** What a test kills; it gets a process of its own. */
+/** The programs that a test kills; each gets a process of its own. */
 type Part = "relay" | "sender" | "receiver"
 
 /** A relay in memory with a sender `a` and a receiver `b`, both in #general. */

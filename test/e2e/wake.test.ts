@@ -14,7 +14,7 @@ const token = "a-secret-of-the-session"
 
 /** A session of a harness that behaves as documented: it runs the real hook, and shows a model what that answers. */
 class HookedSession {
-  /** What its model has been shown. */
+  /** The texts that its model has seen. */
   readonly context: string[] = []
   readonly #workspace: Workspace
   readonly #harness: string

@@ -15,7 +15,7 @@ export interface Answer {
   readonly err: string
 }
 
-/** What surrounds a command. */
+/** The surroundings of a command. */
 export interface RunOptions {
   readonly clock?: Clock
   /** Columns of the terminal; without it, output is not a terminal. */

@@ -110,7 +110,7 @@ export function killBackground(home: string): void {
   }
 }
 
-/** Kills the process of a daemon without warning, and waits for its end: a daemon cannot start beside it. */
+/** Kills the process of a daemon without warning, and waits for its end: a second one cannot start before that. */
 export async function killDaemon(workspace: Workspace, name: string): Promise<void> {
   const { pid } = JSON.parse(readFileSync(workspace.file(name, "daemon.json"), "utf8")) as { pid: number }
   process.kill(pid, "SIGKILL")

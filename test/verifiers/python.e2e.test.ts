@@ -241,15 +241,15 @@ describe.runIf(hasProgram("python3"))("receipts.py", { timeout: pythonMs }, () =
     const identity = { did: "x", created_ts: 1, rotations: [], revocation: JSON.parse(statement) as unknown }
     const foreign = keys.find(({ why }) => why === "a revocation by another key")?.line ?? ""
     const files = [statement, JSON.stringify(identity), JSON.stringify(identity, undefined, 2), foreign]
-    const [after, before, ...beside] = runTogether([
+    const [after, before, ...others] = runTogether([
       [["-"], `${oneLine}\n${statement}\n`],
       [["-"], `${statement}\n${oneLine}\n`],
       ...files.map((text) => [["-", "--keys", written(Buffer.from(text))], oneLine] as const),
     ])
     expect([after?.status, before?.status]).toEqual([1, 1])
-    expect(beside.pop()).toMatchObject({ status: 2, stdout: "" })
-    expect(beside).toHaveLength(3)
-    for (const { stdout } of beside) expect(stdout).toContain("its key was revoked before it was signed")
+    expect(others.pop()).toMatchObject({ status: 2, stdout: "" })
+    expect(others).toHaveLength(3)
+    for (const { stdout } of others) expect(stdout).toContain("its key was revoked before it was signed")
   })
 
   it("reads a JSON array that spans several lines", () => {

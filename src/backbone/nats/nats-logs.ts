@@ -301,7 +301,7 @@ class Publisher {
     const reply = parseReply(message)
     if (reply === undefined) pending.reject(unavailable("JetStream does not answer"))
     else if (!("error" in reply)) pending.resolve(reply)
-    // What was asked by a message that could not be added is answered: it is no duplicate.
+    // A message that could not be added answers the question: it is no duplicate.
     else if (reply.error.err_code === natsCodes.wrongLastId) pending.resolve({ seq: 0 })
     else pending.reject(toError(new JetStreamApiError(reply.error)))
   }

@@ -36,7 +36,7 @@ export const grants = defineCommand({
   ],
   notes: [
     "list and revoke are for operators: list shows the grants that were used; revoke ends the sessions that have no other",
-    "one, within a second. add keeps a grant beside the identity of this directory, or of --identity, which shows it to its relay.",
+    "one, within a second. add keeps a grant next to the identity of this directory, or of --identity, which shows it to its relay.",
   ],
   async run(context, input) {
     const { verb = "list", target } = input.args

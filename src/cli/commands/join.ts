@@ -31,7 +31,7 @@ export const join = defineCommand({
   },
 })
 
-/** Keeps the grant of a link beside the identity of a daemon, which is created if it is new, and starts the daemon. */
+/** Keeps the grant of a link next to the identity of a daemon, which is created if it is new, and starts the daemon. */
 async function joinByLink(context: Context, link: string, name: InstanceName | undefined): Promise<number> {
   const [
     { parseLink },

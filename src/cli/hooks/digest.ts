@@ -27,7 +27,7 @@ export interface DigestOptions {
   readonly hintOptions: HintOptions
 }
 
-/** What an agent has not read. */
+/** The lines that an agent has not read. */
 export interface Unread {
   /** True if some of it is meant for the agent itself. */
   readonly isAddressed: boolean

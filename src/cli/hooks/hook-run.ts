@@ -79,7 +79,7 @@ export async function runHook(
   return 0
 }
 
-/** What a hook prints, and what to record once it is written. */
+/** The output of a hook, and the facts to record once it is written. */
 interface Answer {
   readonly output: HookOutput
   readonly confirm?: () => void

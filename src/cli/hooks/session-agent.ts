@@ -31,7 +31,7 @@ function liveSessions(home: string): SessionRecord[] {
   try {
     return listSessions(rootPaths(home)).filter(({ state }) => state !== "ended")
   } catch (error) {
-    // Whatever uses the home next says what is wrong with it.
+    // The next user of the home says why it cannot be used.
     if (error instanceof ChatError) return []
     throw error
   }

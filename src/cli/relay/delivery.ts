@@ -68,7 +68,7 @@ export class Delivery {
     if (/^@[0-9a-f]{16}$/.test(to)) this.#addressee = to
   }
 
-  /** What the relay said about the agent the message goes to, as in {@link TargetFacts}. */
+  /** The facts that the relay gave about the agent the message goes to, as in {@link TargetFacts}. */
   get target(): unknown {
     return this.#target
   }

@@ -9,7 +9,7 @@ import { list, object, parseAs } from "../../protocol/schema.js"
 const payload = object({ grant, channels: list(channel, 32) })
 const schemes = { "ws:": "agentchat:", "wss:": "agentchat+tls:" } as const
 
-/** What a link invites to. */
+/** The contents of a link. */
 export interface Invitation {
   /** ws:// or wss:// address of the relay. */
   readonly server: string

@@ -1,4 +1,4 @@
-/** What the sender of a direct message learns about the agent it goes to: whether it reads, and can be woken. */
+/** Facts for the sender of a direct message about its recipient: whether it reads, and can be woken. */
 import { isPlain, omitUndefined } from "../../base/plain.js"
 import { formatForTerminal } from "../../base/visible-text.js"
 import type { TargetFacts } from "../../protocol/server-messages.js"
@@ -68,7 +68,7 @@ function whyNotReading(target: TargetDocument, now: number): string | undefined 
   const { online, attention, wakeable, seen_ts, read_ts, unread = 0 } = target
   if (!online) return `offline${since(seen_ts, now)}`
   if (attention === "dnd") return "does not want to be disturbed"
-  // What has just been sent is one of them.
+  // The message that was just sent is one of them.
   const hasEarlier = unread > 1
   if (read_ts === undefined) return hasEarlier ? "has read nothing yet" : undefined
   const isQuiet = now - read_ts >= quietMs

@@ -163,12 +163,21 @@ function parseAck(line: string): Ack[] {
   }
 }
 
+/** Answers that are kept whole. */
+const reports: ReadonlySet<ServerMessage["type"]> = new Set([
+  ...(["PENDING", "GUARDS", "AUDIT", "GRANTS", "CLAIMS", "FORECAST"] as const),
+])
+
 /**
  * Selects the facts of a relay's answer to a line that acks.jsonl keeps.
  * @returns undefined when the answer only says that the relay took the line
  */
 export function evidenceOf(answer: ServerMessage, frame: OutboxFrame): Evidence | undefined {
   if (isVerb(answer.type)) return evidenceOfStatement(answer as ServerMessage<Verb>)
+  if (reports.has(answer.type)) {
+    const { type: _type, re: _re, ...evidence } = { re: undefined, ...answer }
+    return evidence
+  }
   switch (answer.type) {
     case "ACK":
       return evidenceOfAck(answer, frame)
@@ -179,15 +188,6 @@ export function evidenceOf(answer: ServerMessage, frame: OutboxFrame): Evidence 
     case "JOINED": {
       const { count, seq, durable, in_memory, settings } = answer
       return omitUndefined({ count, seq, durable, in_memory, settings })
-    }
-    case "PENDING":
-    case "GUARDS":
-    case "AUDIT":
-    case "GRANTS":
-    case "CLAIMS":
-    case "FORECAST": {
-      const { type: _type, re: _re, ...evidence } = answer
-      return evidence
     }
     case "TASK": {
       const { type: _type, re: _re, ts: _ts, ...evidence } = answer

@@ -14,7 +14,7 @@ const maxCursorBytes = 128 * 1024
 /** Lines from the first number to the second, both included. */
 type Range = readonly [first: number, last: number]
 
-/** What puts lines into the context of a model. */
+/** The ways in which lines get into the context of a model. */
 const contextDoors = ["hook", "wait", "mcp"] as const
 /** One of {@link contextDoors}. */
 export type ContextDoor = (typeof contextDoors)[number]

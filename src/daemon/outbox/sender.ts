@@ -352,7 +352,7 @@ export class OutboxSender {
   }
 
   #reject(line: OutboxLine, error: ChatError): void {
-    // What acks.jsonl says stays true: a channel that was created, or left, before a crash.
+    // The lines of acks.jsonl stay true: a channel that was created, or left, before a crash.
     if (this.#options.acks.wasAccepted(line)) {
       line.settle()
       return

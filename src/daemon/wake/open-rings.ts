@@ -95,7 +95,7 @@ export class OpenRings {
 
   #prepare(): void {
     if (this.#unwatch !== undefined) return
-    // What an earlier process left behind proves nothing.
+    // A file that an earlier process left behind proves nothing.
     rmSync(this.#paths.echoes, { recursive: true, force: true })
     mkdirSync(this.#paths.echoes, { mode: 0o700 })
     this.#unwatch = watchDirectory(this.#paths.echoes, () => this.#onActivity())

@@ -1,4 +1,4 @@
-/** What a daemon has to know of coding harnesses to wake their sessions; `src/harness/wake` implements it. */
+/** The part of coding harnesses that a daemon needs to wake their sessions; `src/harness/wake` implements it. */
 
 /** One way to reach a session. */
 export interface WakeDoor {

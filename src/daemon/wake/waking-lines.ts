@@ -6,7 +6,7 @@ type Members = Readonly<Record<string, unknown>>
 /** How much a line concerns the agent: `direct` is for it alone, `mention` names it, `ambient` is for a whole channel. */
 export type Concern = "direct" | "mention" | "ambient"
 
-/** What an agent lets wake it. */
+/** The lines that an agent lets wake it. */
 export interface Attentions {
   readonly attention: Attention
   readonly channel: (name: string) => ChannelAttention

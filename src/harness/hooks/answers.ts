@@ -5,7 +5,7 @@
 import type { Harness } from "../harness.js"
 import type { HookEvent, HookKind } from "./event.js"
 
-/** What a hook has to say; at most one of the members is given. */
+/** The answer of a hook; at most one of the members is given. */
 export interface HookAnswer {
   /** Text for the context of the model. */
   readonly context?: string
@@ -26,7 +26,7 @@ export type Doors = Readonly<Partial<Record<HookKind, "context" | "resume">>>
 
 const asClaude: Doors = { start: "context", prompt: "context", "after-tool": "context", stop: "resume" }
 
-/** What each harness takes, and when. A kind that is not listed takes nothing. */
+/** The answers that each harness takes, and when. A kind that is not listed takes nothing. */
 export const doors: Readonly<Record<Harness, Doors>> = {
   claude: asClaude,
   codex: asClaude,

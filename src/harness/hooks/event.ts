@@ -1,6 +1,6 @@
 /**
  * Reads the JSON that a harness passes to its hooks. Every harness has names of its own for the same events and fields;
- * whatever is missing, has another type or is unknown is left out, because harnesses change faster than this program.
+ * everything that is missing, has another type or is unknown is left out, because harnesses change faster than this program.
  */
 import { createHash } from "node:crypto"
 import { isAbsolute } from "node:path"
@@ -44,7 +44,7 @@ export interface HookEvent {
   readonly paths: readonly string[]
   /** False for a tool that by its name only reads. */
   readonly isEdit: boolean
-  /** What started or ended the session, such as `startup`, `clear` or `logout`; "" if unknown. */
+  /** The reason why the session started or ended, such as `startup`, `clear` or `logout`; "" if unknown. */
   readonly cause: string
   /** False if the turn has been continued already, was interrupted or failed. */
   readonly mayContinue: boolean

@@ -19,7 +19,7 @@ export function agentName(harness: Harness, directory: string, session: string):
   return (nickPattern.test(name) ? name : `${harness}-${hash}`) as InstanceName
 }
 
-/** What is known about a session besides its event. */
+/** Facts about a session besides its event. */
 export interface Circumstances {
   readonly session: string
   readonly agent: InstanceName

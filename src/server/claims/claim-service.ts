@@ -62,7 +62,7 @@ export class ClaimService {
   readonly #startedTs: number
   readonly #repositories = new Map<string, Repository>()
   readonly #share = new FairShare(maxClaims)
-  /** Whom each claim is charged to, by its signature. */
+  /** The origin that each claim is charged to, by its signature. */
   readonly #charged = new Map<string, Origin>()
   readonly #followers = new Set<Session>()
   readonly #changed = new Set<string>()

@@ -72,7 +72,7 @@ export function formatReplay(message: string): string {
   return `${message.slice(0, -1)},"replay":true}`
 }
 
-/** What an ACK says about the agent that the message goes to. */
+/** The part of an ACK about the agent that the message goes to. */
 interface AckedTarget {
   /** Verified, and so ASCII. */
   readonly rotations?: readonly RotationClaim[] | undefined

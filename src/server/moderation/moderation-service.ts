@@ -36,7 +36,7 @@ export interface Carried {
   readonly by: AgentId
 }
 
-/** What operators have decided, on all relays of a backbone. It follows from the audit log alone. Emits `carried`. */
+/** The decisions of operators, on all relays of a backbone. They follow from the audit log alone. Emits `carried`. */
 export class ModerationService extends EventEmitter<{ carried: [action: Carried] }> {
   readonly #options: ModerationOptions
   readonly #serverId: string

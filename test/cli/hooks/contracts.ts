@@ -1,4 +1,4 @@
-/** What each harness accepts from a hook: schemas without any other member. */
+/** The answers that each harness accepts from a hook: schemas without any other member. */
 import type { Harness } from "../../../src/harness/harness.js"
 
 /** Members by name: a kind of value, the values that are allowed, or a schema. A name that ends with `?` may be absent. */

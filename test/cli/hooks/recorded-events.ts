@@ -1,4 +1,4 @@
-/** What harnesses pass to their hooks, in the shape of their documentation and of recorded runs. */
+/** The events that harnesses pass to their hooks, in the shape of their documentation and of recorded runs. */
 import type { Harness } from "../../../src/harness/harness.js"
 import type { SessionState } from "../../../src/harness/sessions.js"
 
