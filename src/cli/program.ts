@@ -5,8 +5,7 @@ import { outlineCommands } from "./command-table.js"
 import { type Config, mergeConfig } from "./config.js"
 import type { Context, Io } from "./context.js"
 import { expectedFailure, reportFailure } from "./exit-status.js"
-import { parseCommandLine, type Request } from "./parser.js"
-import { respell } from "./spellings.js"
+import { parseCommandLine, type Request, respell } from "./parser.js"
 
 /** The standard streams of the process. */
 export type ProcessIo = Omit<Io, "note">

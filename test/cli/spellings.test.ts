@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import { respell } from "../../src/cli/spellings.js"
+import { respell } from "../../src/cli/parser.js"
 
 describe("respell", () => {
   it.each([

@@ -125,10 +125,11 @@ describe("a state that somebody changed", () => {
           } catch {
             return before
           }
-        }, state)
-        const room = new GuardRoom()
-        room.guard = Guard.load(defaultGuardLimits, bad)
+        }, structuredClone(state))
         const isChanged = JSON.stringify(bad) !== JSON.stringify(state)
+        const room = new GuardRoom()
+        // A guard goes on with the objects it loads, so that each run needs its own.
+        room.guard = Guard.load(defaultGuardLimits, bad)
         expect(room.guard.save() === new Guard(defaultGuardLimits).save()).toBe(isChanged)
         for (let turn = 0; turn < 8; turn++) {
           const at = 1_800_000_200_000 + turn * 1_000
