@@ -40,12 +40,17 @@ describe.concurrent("the roster", { timeout: 120_000 }, () => {
     async (kind, { onTestFinished }) => {
       const { alice, shown, becomes, startAgent } = await watchRoster(new Scene(onTestFinished))
       const bob = await startAgent("bob")
+      const notified = (movement: string) => {
+        const isBob = ({ type, name, agents }: Record<string, unknown>) =>
+          type === movement && (name === "bob" || JSON.stringify(agents).includes('"bob"'))
+        return until(`${movement} of bob`, () => alice.inbox("alice").some(isBob), patienceMs)
+      }
       await becomes("bob", "idle")
+      // Who joins and leaves within the time for which notices are collected is not mentioned.
+      await notified("AGENT_JOINED")
       signal(bob, "bob", kind, onTestFinished)
       await becomes("bob", "offline")
-      const left = ({ type, name, agents }: Record<string, unknown>) =>
-        type === "AGENT_LEFT" && (name === "bob" || JSON.stringify(agents).includes('"bob"'))
-      await until("alice to be notified", () => alice.inbox("alice").some(left), patienceMs)
+      await notified("AGENT_LEFT")
       await startAgent("carol")
       await becomes("carol", "idle")
       expect((await shown("bob"))["status"]).toBe("offline")
