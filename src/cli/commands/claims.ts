@@ -17,7 +17,8 @@ export const claims = defineCommand({
   ],
   async run(context, { options }) {
     const { all, repo } = options
-    const some = all ? {} : { repo: chooseRepository(context, repo).name }
+    const name = all ? undefined : chooseRepository(context, repo).name
+    const some = name === undefined ? {} : { repo: name }
     const answer = await daemonRequest(context, options, { type: "LIST_CLAIMS", ...some })
     const list = answer["list"] as readonly ClaimEntry[]
     if (context.config.json) return reportSuccess(context, { list }, [])
@@ -31,7 +32,9 @@ export const claims = defineCommand({
     )
     const headings = ["PATH", "AGENT", "NAME", "UNTIL", { optional: "REPOSITORY" }, { text: "NOTE" }]
     printTable(context.io, headings, rows)
-    if (rows.length === 0) context.io.note("nothing is claimed")
+    const where =
+      name === undefined ? "" : ` in ${formatForTerminal(name)}; of all repositories: agentchat claims --all`
+    if (rows.length === 0) context.io.note(`nothing is claimed${where}`)
     return 0
   },
 })

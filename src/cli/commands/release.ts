@@ -22,7 +22,7 @@ export const release = defineCommand({
     const released = answer["released"] as readonly string[]
     if (released.length === 0 && !all) {
       throw new ChatError("NOT_FOUND", "release: you have claimed none of these paths", {
-        hint: "see: agentchat claims",
+        hint: "see: agentchat claims --all",
       })
     }
     const lines = released.map((path) => `released ${formatForTerminal(path)}`)

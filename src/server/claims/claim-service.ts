@@ -222,7 +222,7 @@ export class ClaimService {
       throw new ChatError(
         "CLAIMED",
         `paths: ${path} is claimed by ${other.owner} (${other.name}) until ${end}${note}`,
-        { hint: `ask ${other.owner} to release it, or take other files; see: agentchat claims` },
+        { hint: `ask ${other.owner} to release it, or take other files; see: agentchat claims --all` },
       )
     }
   }
