@@ -8,7 +8,7 @@ import { defineCommand, flag, repeated, value } from "../command.js"
 import type { Context } from "../context.js"
 import { expectedFailure } from "../exit-status.js"
 import { readGuardFile } from "../input/guard-file.js"
-import { readBackboneAddress, readOperatorsFile, readTls } from "../input/serve-options.js"
+import { exposureNote, readBackboneAddress, readOperatorsFile, readTls } from "../input/serve-options.js"
 import { duration, nick, origin, port, rate, seconds, someText, wholeNumber } from "../input/values.js"
 
 const { retainedMessages: maxBuffer, durableMessages } = defaultLimits
@@ -99,6 +99,8 @@ export const serve = defineCommand({
     const { url, port: openPort, serverId } = relay
     if (config.json) io.json({ ok: true, url, port: openPort, server_id: serverId })
     else io.out(`relay on ${url}`)
+    const exposure = exposureNote(options.host ?? "127.0.0.1", options.closed, tls !== undefined)
+    if (exposure !== undefined) io.note(exposure)
     system.onHangup(() => void reload(relay, readFiles, log))
     // The other sessions are not at fault.
     system.onUncaught((error) => log(`unexpected error: ${stackOf(error)}`))

@@ -70,3 +70,13 @@ export function readTls(
     key: readNamedFile(key, "--tls-key").toString("utf8"),
   }
 }
+
+/** Returns a remark on a relay that other machines reach and that is open or unencrypted; undefined for any other. */
+export function exposureNote(host: string, isClosed: boolean, hasTls: boolean): string | undefined {
+  if (/^(?:127\.|localhost$|\[?::1\]?$)/i.test(host) || (isClosed && hasTls)) return undefined
+  const risks = [
+    ...(isClosed ? [] : ["anybody who reaches it may join: --closed"]),
+    ...(hasTls ? [] : ["nothing is encrypted: --tls-cert, or a proxy with TLS"]),
+  ]
+  return `other machines reach this relay; ${risks.join("; ")}`
+}
