@@ -46,7 +46,7 @@ describe.concurrent("the roster", { timeout: 120_000 }, () => {
         return until(`${movement} of bob`, () => alice.inbox("alice").some(isBob), patienceMs)
       }
       await becomes("bob", "idle")
-      // Who joins and leaves within the time for which notices are collected is not mentioned.
+      // An agent that joins and leaves while notices are collected is not mentioned.
       await notified("AGENT_JOINED")
       signal(bob, "bob", kind, onTestFinished)
       await becomes("bob", "offline")

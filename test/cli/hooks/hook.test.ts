@@ -477,7 +477,7 @@ describe("a session that was woken", () => {
 describe("the beginning and end of a session", () => {
   const start = { session_id: "s", cwd: "/CWD", source: "startup" }
 
-  /** A stand-in for the program that writes down with what it is started. */
+  /** A program that writes down the arguments with which it is started, in place of agentchat. */
   function standIn(room: HookRoom) {
     const path = join(room.dir, "program.sh")
     const log = join(room.dir, "started")
