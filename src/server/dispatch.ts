@@ -28,7 +28,8 @@ export class Dispatcher {
   readonly #handlers: ClientHandlers<Session>
   readonly #ipLimiter: IpLimiter
   readonly #rateLimiter: RateLimiter
-  readonly #services: Pick<Services, "moderation" | "grants" | "tasks">
+  readonly #services: Pick<Services, "moderation" | "grants">
+  readonly #roleOf: (task: string) => string | undefined
   readonly #isCompat: boolean
   /** Frames that wait until the last message of their session is handled. */
   readonly #waiting = new Map<Session, string[]>()
@@ -50,6 +51,7 @@ export class Dispatcher {
     }
     this.#ipLimiter = ipLimiter
     this.#services = services
+    this.#roleOf = (task) => services.tasks.roleOf(task)
     this.#isCompat = settings.isCompat
     this.#rateLimiter = new RateLimiter(settings, (session, message) => {
       const handled = this.#handle(session, message)
@@ -95,9 +97,8 @@ export class Dispatcher {
   }
 
   #forbidden({ agent }: Session, message: ClientMessage): ChatError | undefined {
-    const { moderation, grants, tasks } = this.#services
-    const refusal = moderation.refusal(agent.id, message)
-    return refusal ?? grants.refusal(agent, message, (task) => tasks.roleOf(task))
+    const { moderation, grants } = this.#services
+    return moderation.refusal(agent.id, message) ?? grants.refusal(agent, message, this.#roleOf)
   }
 
   #handle(session: Session, message: ClientMessage): void | Promise<void> {

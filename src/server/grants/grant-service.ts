@@ -42,22 +42,22 @@ interface GrantOptions {
 export class GrantService {
   readonly isClosed: boolean
   readonly #table: Table
-  readonly #serverId: string
+  readonly #backbone: Pick<Backbone, "id">
   readonly #options: GrantOptions
   readonly #rows = new Map<string, GrantRow>()
   /** Ids of grants by who uses them. */
   readonly #used = new Map<AgentId, Set<string>>()
 
-  private constructor(table: Table, serverId: string, options: GrantOptions) {
+  private constructor(table: Table, backbone: Pick<Backbone, "id">, options: GrantOptions) {
     this.#table = table
-    this.#serverId = serverId
+    this.#backbone = backbone
     this.#options = options
     this.isClosed = options.isClosed
   }
 
   /** @throws {ChatError} UNAVAILABLE */
   static async open(backbone: Backbone, options: GrantOptions): Promise<GrantService> {
-    const service = new GrantService(await backbone.table("grant"), backbone.id, options)
+    const service = new GrantService(await backbone.table("grant"), backbone, options)
     await service.#table.watch(({ key, value }) => {
       const row = value === undefined ? undefined : parseGrantRow(value)
       if (row !== undefined) service.#note(key, row)
@@ -133,7 +133,7 @@ export class GrantService {
   }
 
   get #scope() {
-    return { relay: this.#serverId, now: this.#options.clock.now() }
+    return { relay: this.#backbone.id, now: this.#options.clock.now() }
   }
 
   #refusal(agent: Holder, act: Act): ChatError | undefined {
@@ -165,7 +165,7 @@ export class GrantService {
       throw error
     }
     if (!operators.has(idOf(shown.from))) return "is not signed by an operator of this relay"
-    if (shown.aud !== this.#serverId) return "is for another relay"
+    if (shown.aud !== this.#backbone.id) return "is for another relay"
     if (shown.exp !== undefined && clock.now() >= shown.exp) return "has expired"
     if (shown.to !== undefined && shown.to !== did) return "is for another key"
     return moderation.isRevoked(shown.id) ? "was revoked" : undefined

@@ -49,7 +49,7 @@ export class AuditLog {
    */
   async append(statement: Moderation, ts: number): Promise<AuditEntry | undefined> {
     for (let tries = 0; tries < maxTries; tries++) {
-      if (this.entries().some((each) => each.statement.id === statement.id)) return undefined
+      if (this.#hasId(statement.id)) return undefined
       const last = this.#last
       const seq = (last?.seq ?? 0) + 1
       const entry = { seq, prev: last === undefined ? "" : hashAuditEntry(last), ts, statement }
@@ -62,6 +62,11 @@ export class AuditLog {
       this.#note((await this.#table.get(key))?.value)
     }
     throw tooManyChanges("audit log")
+  }
+
+  #hasId(id: string): boolean {
+    for (const { statement } of this.#entries.values()) if (statement.id === id) return true
+    return false
   }
 
   #note(value: string | undefined): void {

@@ -39,7 +39,7 @@ export interface Carried {
 /** The decisions of operators, on all relays of a backbone. They follow from the audit log alone. Emits `carried`. */
 export class ModerationService extends EventEmitter<{ carried: [action: Carried] }> {
   readonly #options: ModerationOptions
-  readonly #serverId: string
+  readonly #backbone: Pick<Backbone, "id">
   readonly #bans = new Map<AgentId, Sanction>()
   readonly #mutes = new Map<AgentId, Sanction>()
   /** By channel and agent. */
@@ -52,15 +52,15 @@ export class ModerationService extends EventEmitter<{ carried: [action: Carried]
   #log: AuditLog | undefined
   #isLive = false
 
-  private constructor(serverId: string, options: ModerationOptions) {
+  private constructor(backbone: Pick<Backbone, "id">, options: ModerationOptions) {
     super()
-    this.#serverId = serverId
+    this.#backbone = backbone
     this.#options = options
   }
 
   /** @throws {ChatError} UNAVAILABLE */
   static async open(backbone: Backbone, options: ModerationOptions): Promise<ModerationService> {
-    const service = new ModerationService(backbone.id, options)
+    const service = new ModerationService(backbone, options)
     service.#log = await AuditLog.open(backbone, (entry) => service.#apply(entry))
     service.#isLive = true
     return service
@@ -85,7 +85,7 @@ export class ModerationService extends EventEmitter<{ carried: [action: Carried]
         `${statement.action}: only an operator of the relay may do this`,
       )
     }
-    if (statement.aud !== this.#serverId) {
+    if (statement.aud !== this.#backbone.id) {
       throw new ChatError("VERIFICATION_FAILED", "aud: the statement is for another relay")
     }
     const now = clock.now()

@@ -211,6 +211,13 @@ describe("a grant", () => {
   })
 })
 
+it("a grant for the id that the relay has since its store was replaced lets its agent in", async () => {
+  const backbone = (await LastingEngine.make()).lend()
+  const relay = await TestRelay.start({ operators, closed: true, backbone })
+  backbone.id = "srv_replaced"
+  await enter(relay, worker, [mint(relay)])
+})
+
 describe("an observer", () => {
   it("reads channels unseen, writes nothing and gets no direct mail", async () => {
     const relay = await startClosed()

@@ -206,6 +206,13 @@ describe("MODERATE", () => {
   })
 })
 
+it("an action for the id that the relay has since its store was replaced is carried out", async () => {
+  const backbone = (await LastingEngine.make()).lend()
+  const { relay, op } = await startWithOperator({ backbone })
+  backbone.id = "srv_replaced"
+  expect(await act(op, relay, { action: "close", channel: general })).toMatchObject({ state: "done" })
+})
+
 describe("the audit log", () => {
   it("has every action of every relay in one chain, for operators only", async () => {
     const engine = await LastingEngine.make({ isShared: true })
