@@ -288,6 +288,14 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
     return this.#deals.call((calls) => calls.receipt(id))
   }
 
+  /**
+   * Sends a message that has no method of its own, such as `{type: "LIST_TASKS"}`, and returns its answer.
+   * @throws {ChatError} INVALID_MSG for one that is not valid
+   */
+  async request<F extends RequestFrame>(frame: F): Promise<AnswerTo<F>> {
+    return this.#request(frame)
+  }
+
   /** Returns the round-trip time to the relay, in milliseconds. */
   async ping(): Promise<number> {
     const startMs = this.#clock.monotonic()

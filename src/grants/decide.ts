@@ -8,8 +8,10 @@ export type Act =
   | { readonly kind: "read" | "write"; readonly channel: Channel }
   /** A message to an agent or a role, or a statement in a deal. */
   | { readonly kind: "direct" }
-  /** Taking tasks of a role. */
-  | { readonly kind: "serve"; readonly role: string }
+  /** Taking tasks of a role, or only seeing them. */
+  | { readonly kind: "serve" | "see"; readonly role: string }
+  /** Seeing the deals of other agents. */
+  | { readonly kind: "see-deals" }
 
 /** The answer to an act: allowed, or the rule that refuses it. */
 export type Verdict = { readonly isAllowed: true } | { readonly isAllowed: false; readonly rule: string }
@@ -40,7 +42,10 @@ export function decide(grants: readonly Grant[], act: Act, scope: GrantScope): V
     case "direct":
       return refused(`the grant (${names}) allows no direct messages`)
     case "serve":
-      return refused(`the grant (${names}) does not let you serve the role ${act.role}`)
+    case "see":
+      return refused(`the grant (${names}) does not let you ${act.kind} the role ${act.role}`)
+    case "see-deals":
+      return refused(`the grant (${names}) does not let you see the deals of others`)
     case "enter":
       return refused("no valid grant")
   }
@@ -80,8 +85,16 @@ function allows({ profile, read, write, roles }: Grant, act: Act): boolean {
     case "direct":
       return may.direct
     case "serve":
-      return may.works && roles.some((role) => role === "*" || role.toLowerCase() === act.role.toLowerCase())
+      return may.works && hasRole(roles, act.role)
+    case "see":
+      return may.readsAll || hasRole(roles, act.role)
+    case "see-deals":
+      return may.readsAll
   }
+}
+
+function hasRole(roles: readonly string[], wanted: string): boolean {
+  return roles.some((role) => role === "*" || role.toLowerCase() === wanted.toLowerCase())
 }
 
 function matchesAny(patterns: readonly (Channel | ChannelPattern)[], channel: Channel): boolean {

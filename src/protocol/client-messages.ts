@@ -326,6 +326,13 @@ export const clientMessages = {
     summary: "lists the claims of a repository, or all; on request also sends every later change",
     fields: { repo: optional(repositoryName), follow: optional(boolean) },
   },
+  LIST_TASKS: {
+    needs: "session",
+    answer: "TASKS",
+    outbox: false,
+    summary: "lists the tasks of a role, or of all roles, that are not finished",
+    fields: { role: optional(role) },
+  },
   CLAIM: {
     needs: "session",
     answer: "TASK",
@@ -394,7 +401,12 @@ export const clientMessages = {
     answer: "PROPOSALS",
     outbox: false,
     summary: "lists this agent's proposals by their last change: one, or those that changed since a time",
-    fields: { proposal: optional(proposalIdSchema), since: optional(count) },
+    fields: {
+      proposal: optional(proposalIdSchema),
+      since: optional(count),
+      /** True for those of all agents; for operators, and agents with an `admin` grant. */
+      all: optional(boolean),
+    },
   },
   PING: {
     needs: "nothing",

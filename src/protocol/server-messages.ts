@@ -115,6 +115,8 @@ const channelEntry = {
   agents: count,
   invite_only: boolean,
   durable: optional(boolean),
+  /** Number of its newest message; absent if it has none. */
+  seq: optional(count),
   settings: optional(channelSettings),
 } as const
 /** A channel as CHANNELS lists it. */
@@ -144,6 +146,26 @@ const proposalEntry = {
 } as const
 /** A deal as PROPOSALS lists it. */
 export type ProposalEntry = InputOf<typeof proposalEntry>
+
+const taskEntry = {
+  task: string,
+  role: string,
+  /** The agent that asked. */
+  from: agentRef,
+  name: string,
+  /** Up to 4,000 characters of its text. */
+  content: string,
+  /** Number of claims so far. */
+  attempt: count,
+  /** When it was sent. */
+  ts: time,
+  /** The agent that has it; absent while it waits. */
+  worker: optional(agentRef),
+  /** Milliseconds that are left of its lease. */
+  lease_ms: optional(waitMs),
+} as const
+/** A task as TASKS lists it. */
+export type TaskEntry = InputOf<typeof taskEntry>
 
 const movement = {
   channel,
@@ -318,6 +340,11 @@ export const serverMessages = {
       attempt: count,
       ts: time,
     },
+  },
+  TASKS: {
+    summary: "the tasks you asked for that you may see, oldest first",
+    /** With `more`, there are others. */
+    fields: { re, list: list(openObject(taskEntry)), more: optional(boolean) },
   },
   TASK_LOST: {
     summary: "a task is no longer yours",

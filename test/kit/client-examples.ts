@@ -72,6 +72,7 @@ export const clientExamples = {
     sig: "a..b",
   },
   RELEASE_PATHS: { repo: "github.com/a/b", paths: ["src/a.ts"] },
+  LIST_TASKS: { role: "reviewer" },
   LIST_CLAIMS: { repo: "github.com/a/b", follow: true },
   CLAIM: { task: "x.1" },
   EXTEND: { task: "x.1" },
@@ -91,6 +92,6 @@ export const clientExamples = {
   REJECT: { ...answer, reason: "no time" },
   COMPLETE: { ...answer, proof: "tx:5abc" },
   DISPUTE: { ...answer, reason: "never came", fault: "other" },
-  LIST_PROPOSALS: { proposal: "prop_k3v5abcd", since: 1 },
+  LIST_PROPOSALS: { proposal: "prop_k3v5abcd", since: 1, all: true },
   PING: {},
 } as const satisfies Record<keyof typeof clientMessages, object>

@@ -141,6 +141,7 @@ function goodAnswers(serverId: string): Answers {
       list: [{ name: "#general", agents: 2, invite_only: false }],
     }),
     LIST_AGENTS: ({ id }) => ({ type: "AGENTS", re: id, list: ["@bbbbbbbb"], roster: [eve] }),
+    LIST_TASKS: ({ id }) => ({ type: "TASKS", re: id, list: [] }),
     LIST_PROPOSALS: ({ id }) => ({ type: "PROPOSALS", re: id, list: [] }),
     LIST_CLAIMS: ({ id }) => ({ type: "CLAIMS", re: id, list: [] }),
     PING: ({ id }) => ({ type: "PONG", re: id, ts }),

@@ -174,3 +174,38 @@ describe("a task for a role", () => {
     expect(await bob.wire.ask({ type: "FAIL", task })).toMatchObject({ code: "TASK_NOT_FOUND" })
   })
 })
+
+describe("LIST_TASKS", () => {
+  it("lists waiting and claimed tasks, oldest first, with the worker and the rest of its lease", async () => {
+    const relay = await TestRelay.start()
+    const ann = await relay.enterAs(generateKeyPair(), "ann")
+    const first = await ask(ann, "reviewer", "x".repeat(5_000))
+    const bob = await enterWorker(relay, "bob")
+    await bob.wire.next("TASK")
+    relay.clock.advance(10_000)
+    const second = await ask(ann, "tester", "test it")
+    const third = await ask(ann, "reviewer", "later")
+    const answer = await ann.wire.ask({ type: "LIST_TASKS" })
+    const held = { task: first, role: "reviewer", from: ann.id, name: "ann", attempt: 1, worker: bob.id }
+    expect(answer).toMatchObject({
+      type: "TASKS",
+      list: [{ ...held, lease_ms: leaseMs - 10_000 }, { task: second, attempt: 0 }, { task: third }],
+    })
+    expect(answer).toHaveProperty("list.0.content", "x".repeat(4_000))
+    expect(answer).not.toHaveProperty("list.1.worker")
+    const reviews = await ann.wire.ask({ type: "LIST_TASKS", role: "Reviewer" })
+    expect(reviews).toMatchObject({ list: [{ task: first }, { task: third }] })
+    await bob.wire.ask({ type: "DONE", task: first })
+    const left = await ann.wire.ask({ type: "LIST_TASKS", role: "reviewer" })
+    expect(left).toMatchObject({ list: [{ task: third }] })
+  })
+
+  it("lists at most 500, and says that there are more", async () => {
+    const relay = await TestRelay.start()
+    const ann = await relay.enterAs(generateKeyPair(), "ann")
+    for (let i = 0; i < 501; i++) await ask(ann, i % 2 === 0 ? "tester" : "reviewer")
+    const answer = (await ann.wire.ask({ type: "LIST_TASKS" })) as ServerMessage<"TASKS">
+    expect(answer).toMatchObject({ more: true })
+    expect(answer.list).toHaveLength(500)
+  })
+})

@@ -109,6 +109,7 @@ export class Channel {
       agents: this.#members.size - this.#hidden,
       invite_only: isInviteOnly,
       ...(isDurable && { durable: true }),
+      ...(this.#seq > 0 && { seq: this.#seq }),
       ...(Object.keys(settings).length > 0 && { settings }),
     }
   }

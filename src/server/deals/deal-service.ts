@@ -87,19 +87,23 @@ export class DealService {
 
   /**
    * Lists one deal of an agent, or those that changed at `since` or later, oldest change first.
-   * @param since - milliseconds since the Unix epoch
+   * @param query - `since`: milliseconds since the Unix epoch; `all`: also the deals of other agents
    * @throws {ChatError} PROPOSAL_NOT_FOUND, UNAVAILABLE
    */
   async list(
     agent: DealAgent,
-    { proposal, since = 0 }: { readonly proposal?: string | undefined; readonly since?: number | undefined },
+    { proposal, since = 0, all: isAll }: DealQuery,
   ): Promise<Omit<ServerMessage<"PROPOSALS">, "re">> {
     if (proposal !== undefined) {
       const record = await this.#deals.get(proposal)
-      if (record === undefined || !isParty(record.deal, agent)) throw notFound("proposal", proposal)
+      if (record === undefined || !(isAll || isParty(record.deal, agent)))
+        throw notFound("proposal", proposal)
       return { type: "PROPOSALS", list: [this.#format(record)] }
     }
-    const { records, more } = await this.#deals.list([agent.id, ...(agent.formerly ?? [])], since)
+    const { records, more } = await this.#deals.list(
+      isAll ? undefined : [agent.id, ...(agent.formerly ?? [])],
+      since,
+    )
     const list = records.map((record) => this.#format(record))
     return { type: "PROPOSALS", list, ...(more && { more }) }
   }
@@ -181,6 +185,13 @@ export class DealService {
   #format({ deal, names }: DealRecord): ProposalEntry {
     return { id: deal.id, state: stateAt(deal, this.#options.clock.now()), statements: deal.chain, names }
   }
+}
+
+/** Selects the deals to list. */
+interface DealQuery {
+  readonly proposal: string | undefined
+  readonly since: number | undefined
+  readonly all: boolean
 }
 
 /** Returns the input of the guards for a statement; undefined if they do not count its verb. */

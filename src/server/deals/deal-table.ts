@@ -160,11 +160,15 @@ export class DealTable {
   }
 
   /**
-   * Returns deals of an agent, which may have had other ids, that changed at `since` or later, oldest change first.
+   * Returns deals that changed at `since` or later, oldest change first.
+   * @param ids - of an agent, which may have had others; undefined for the deals of all agents
    * @returns a page, and whether there are more after it
    * @throws {ChatError} UNAVAILABLE
    */
-  async list(ids: readonly AgentId[], since: number): Promise<{ records: DealRecord[]; more: boolean }> {
+  async list(
+    ids: readonly AgentId[] | undefined,
+    since: number,
+  ): Promise<{ records: DealRecord[]; more: boolean }> {
     for (let tries = 0; tries < maxTries; tries++) {
       const { entries, more } = this.#pageOf(ids, since)
       const read = await Promise.all(entries.map((entry) => this.#readEntry(entry)))
@@ -189,9 +193,10 @@ export class DealTable {
   }
 
   /** Groups by time, because the next page starts at the last time of this one: a page has at least two times. */
-  #pageOf(ids: readonly AgentId[], since: number): { entries: DealEntry[]; more: boolean } {
+  #pageOf(ids: readonly AgentId[] | undefined, since: number): { entries: DealEntry[]; more: boolean } {
     const byTime = new Map<number, Set<DealEntry>>()
-    for (const [ts, group] of ids.flatMap((id) => [...(this.#byParty.get(id) ?? [])])) {
+    const parties = ids ?? this.#byParty.keys()
+    for (const [ts, group] of [...parties].flatMap((id) => [...(this.#byParty.get(id) ?? [])])) {
       if (ts >= since) byTime.set(ts, new Set([...(byTime.get(ts) ?? []), ...group]))
     }
     const groups = [...byTime]

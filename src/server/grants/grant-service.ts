@@ -109,6 +109,18 @@ export class GrantService {
     return !this.isClosed || this.#refusal(agent, { kind: "serve", role }) === undefined
   }
 
+  /** Reports whether an agent may see the tasks of a role. */
+  maySeeTasks(agent: Holder, role: string): boolean {
+    return !this.isClosed || this.#refusal(agent, { kind: "see", role }) === undefined
+  }
+
+  /** Returns the error for an agent that asks for the deals of others, also in an open relay. */
+  dealsRefusal(agent: Holder): ChatError | undefined {
+    if (this.#options.operators.has(agent.id)) return undefined
+    if (this.isClosed) return this.#refusal(agent, { kind: "see-deals" })
+    return new ChatError("OPERATOR_REQUIRED", "LIST_PROPOSALS.all: only an operator of the relay may do this")
+  }
+
   /** Reports whether an agent may be here. */
   mayStay(agent: Holder): boolean {
     return !this.isClosed || this.#refusal(agent, { kind: "enter" }) === undefined

@@ -6,7 +6,8 @@ import type { Session } from "../sessions/session.js"
 /** Handles the statements of deals. */
 export function proposalHandlers({
   deals,
-}: Pick<Services, "deals">): Pick<ClientHandlers<Session>, Verb | "LIST_PROPOSALS"> {
+  grants,
+}: Pick<Services, "deals" | "grants">): Pick<ClientHandlers<Session>, Verb | "LIST_PROPOSALS"> {
   const record = async (session: Session, frame: { readonly type: Verb; readonly id?: string }) => {
     session.send(await deals.record(session.agent, frame), frame.id)
   }
@@ -17,8 +18,10 @@ export function proposalHandlers({
     COMPLETE: record,
     DISPUTE: record,
 
-    async LIST_PROPOSALS(session, { id, proposal, since }) {
-      session.send(await deals.list(session.agent, { proposal, since }), id)
+    async LIST_PROPOSALS(session, { id, proposal, since, all = false }) {
+      const refusal = all ? grants.dealsRefusal(session.agent) : undefined
+      if (refusal !== undefined) throw refusal
+      session.send(await deals.list(session.agent, { proposal, since, all }), id)
     },
   }
 }

@@ -11,7 +11,7 @@ import {
   persistentIdPattern,
 } from "../../protocol/names.js"
 import { anyObject, list, matching, object, optional, parseAs, string } from "../../protocol/schema.js"
-import type { ServerMessage } from "../../protocol/server-messages.js"
+import type { ServerMessage, TaskEntry } from "../../protocol/server-messages.js"
 import type { DirectDelivery } from "../delivery/direct-delivery.js"
 import { formatMessage } from "../delivery/message-json.js"
 import type { Agent } from "../sessions/agent.js"
@@ -46,10 +46,28 @@ export interface LastHolder {
 }
 
 const digestCharacters = 22
+/** Characters of a task's text that TASKS has. */
+const shownCharacters = 4_000
 
 /** Formats a request for the queue. */
 export function formatRequest({ name, content, parts }: Request): string {
   return JSON.stringify({ name, content, ...(parts !== undefined && parts.length > 0 && { parts }) })
+}
+
+/** Formats a task as TASKS lists it. */
+export function formatEntry(
+  { id, topic, value, attempt, pushedTs, worker, leaseUntil }: QueuedTask,
+  now: number,
+): TaskEntry {
+  const { name, content } = JSON.parse(value) as Request
+  const base = { task: id, role: topic, from: authorOf(id), name, content: content.slice(0, shownCharacters) }
+  const lease = leaseUntil === undefined ? {} : { lease_ms: Math.max(0, leaseUntil - now) }
+  return {
+    ...base,
+    attempt,
+    ts: pushedTs,
+    ...(worker !== undefined && { worker: worker as AgentId, ...lease }),
+  }
 }
 
 /** Formats the answer of a worker as the MSG its asker receives. */

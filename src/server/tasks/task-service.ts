@@ -7,7 +7,7 @@ import { ChatError } from "../../protocol/errors.js"
 import type { Limits } from "../../protocol/limits.js"
 import { authorOf } from "../../protocol/message-id.js"
 import { type AgentId, persistentIdPattern } from "../../protocol/names.js"
-import type { ServerMessage } from "../../protocol/server-messages.js"
+import type { ServerMessage, TaskEntry } from "../../protocol/server-messages.js"
 import type { DirectDelivery } from "../delivery/direct-delivery.js"
 import type { GuardService } from "../guards/guard-service.js"
 import type { SentAck } from "../sessions/ack-table.js"
@@ -16,7 +16,14 @@ import { FairShare, type Origin } from "../sessions/origin.js"
 import { digestOf, repetition } from "../sessions/sent-ids.js"
 import { PendingRequests, TaskAnswers } from "./task-answers.js"
 import { TaskAssigner } from "./task-assigner.js"
-import { formatAnswer, formatRequest, isTask, type LastHolder, TaskNotices } from "./task-messages.js"
+import {
+  formatAnswer,
+  formatEntry,
+  formatRequest,
+  isTask,
+  type LastHolder,
+  TaskNotices,
+} from "./task-messages.js"
 import { topicOf, Workers } from "./workers.js"
 
 /** Milliseconds between two searches for tasks that are too old. */
@@ -27,8 +34,9 @@ const dividedCharacters = 65_536
 /** Part of a bound below which no origin can have its share. */
 const smallPart = 0.1
 
-/** Most task ids in one PENDING answer. */
+/** Most task ids in one PENDING answer, and most tasks in one TASKS answer. */
 const listedIds = 100
+const listedTasks = 500
 
 /** The services and settings that tasks need. */
 export interface TaskServiceOptions {
@@ -227,6 +235,18 @@ export class TaskService {
       ...(oldest !== undefined && { oldest_ts: oldest.pushedTs }),
       claimed: this.#queue.claimed(topic).length,
     }
+  }
+
+  /**
+   * Lists the tasks of a role, or of all roles, that are not finished, oldest first.
+   * @param maySee - reports whether the tasks of a role may be listed
+   */
+  list(role: string | undefined, maySee: (role: string) => boolean): { list: TaskEntry[]; more?: true } {
+    const topic = role === undefined ? undefined : topicOf(role)
+    const isListed = (task: QueuedTask) => (topic ?? task.topic) === task.topic && maySee(task.topic)
+    const found = [...this.#queue.all()].filter(isListed).sort((a, b) => a.pushedTs - b.pushedTs)
+    const list = found.slice(0, listedTasks).map((task) => formatEntry(task, this.#clock.now()))
+    return { list, ...(found.length > list.length && { more: true }) }
   }
 
   /**

@@ -1,4 +1,6 @@
 import { describe, expect, it } from "vitest"
+import { formatDidKey } from "../../../src/identity/keys.js"
+import { generateKeyPair } from "../../../src/identity/signer.js"
 import type { Statement } from "../../../src/protocol/statements.js"
 import { until } from "../../kit/condition.js"
 import { DealRoom, enterParty, type Party, stepsIn } from "../../kit/deal-room.js"
@@ -200,6 +202,18 @@ describe("time", () => {
 })
 
 describe("LIST_PROPOSALS", () => {
+  it("lists the deals of all agents to an operator only", async () => {
+    const keyPair = generateKeyPair()
+    const room = await DealRoom.open({ operators: [formatDidKey(keyPair.publicKey)] })
+    const [{ id }] = await room.make(["bob", "REJECT"])
+    const op = await room.house.enterAs(keyPair, "op")
+    const all = { type: "LIST_PROPOSALS", all: true }
+    expect(await op.wire.ask(all)).toMatchObject({ list: [{ id, state: "rejected" }] })
+    expect(await op.wire.ask({ ...all, proposal: id })).toMatchObject({ list: [{ id }] })
+    expect(await op.wire.ask({ type: "LIST_PROPOSALS" })).toMatchObject({ list: [] })
+    expect(await room.ann.wire.ask(all)).toMatchObject({ code: "OPERATOR_REQUIRED" })
+  })
+
   it("tells each once, oldest change first, in pages that can be asked for one after the other", async () => {
     const room = await DealRoom.open()
     const made: string[] = []

@@ -263,6 +263,44 @@ describe("an observer", () => {
   })
 })
 
+describe("what oversees a closed relay", () => {
+  async function enterWithTasks() {
+    const relay = await startClosed()
+    const { wire: op } = await enter(relay, chief)
+    const { wire: bob } = await enter(relay, worker, [mint(relay)], { name: "bob" })
+    for (const to of ["+human", "+tester"]) await bob.ask({ type: "MSG", to, content: `for ${to}` })
+    const look = async (keyPair: KeyPair, facts: Partial<Grant>) => {
+      const { wire } = await enter(relay, keyPair, [
+        mint(relay, { read: [], write: [], roles: [], ...facts }),
+      ])
+      return { tasks: await wire.ask({ type: "LIST_TASKS" }), deals: await wire.ask(allDeals) }
+    }
+    return { op, look }
+  }
+  const allDeals = { type: "LIST_PROPOSALS", all: true }
+  const both = { type: "TASKS", list: [{ role: "human" }, { role: "tester" }] }
+
+  it("shows operators and admins the tasks of all roles, and the deals of all agents", async () => {
+    const { op, look } = await enterWithTasks()
+    expect(await op.ask({ type: "LIST_TASKS" })).toMatchObject(both)
+    expect(await op.ask(allDeals)).toMatchObject({ type: "PROPOSALS", list: [] })
+    const seen = await look(other, { profile: "admin" })
+    expect(seen).toMatchObject({ tasks: both, deals: { type: "PROPOSALS" } })
+  })
+
+  it("shows others the tasks of their roles, and no deals", async () => {
+    const { look } = await enterWithTasks()
+    const roles = ["Human"] as unknown as Grant["roles"]
+    const human = { type: "TASKS", list: [{ role: "human", content: "for +human" }] }
+    const forbidden = { code: "FORBIDDEN" }
+    expect(await look(other, { roles })).toMatchObject({ tasks: human, deals: forbidden })
+    expect(await look(third, { profile: "observer", roles })).toMatchObject({ tasks: human })
+    const guest = await look(stranger, { profile: "guest" })
+    expect(guest).toMatchObject({ tasks: { type: "TASKS", list: [] }, deals: forbidden })
+    expect(guest.tasks).toHaveProperty("list", [])
+  })
+})
+
 it("an open relay asks for no grant, and its agents may do everything", async () => {
   const relay = await TestRelay.start({ operators })
   const { wire, welcome } = await enter(relay, worker, [mint(relay, { read: [], write: [] })])
