@@ -26,7 +26,7 @@ export function verifyModeration({ sig, ...statement }: Moderation): void {
   if (formatDidKey(verifyDetached(sig, statement, moderationType)) !== statement.from) {
     throw new ChatError("VERIFICATION_FAILED", `signature: must be made by ${statement.from}`)
   }
-  const { action, agent, channel, grant, until } = statement
+  const { action, agent, channel, grant, until, writers = [] } = statement
   const { target, lasts } = moderationActions[action]
   const needed = { agent: ["agent", "member"], channel: ["channel", "member"], grant: ["grant"] }
   const given = { agent, channel, grant }
@@ -35,6 +35,9 @@ export function verifyModeration({ sig, ...statement }: Moderation): void {
     if (isGiven === targets.includes(target)) return false
     return `${field}: ${isGiven ? "is not allowed" : "is missing"}`
   })
+  if ((action === "restrict") !== writers.length > 0) {
+    faults.push(`writers: ${action === "restrict" ? "is missing" : "is not allowed"}`)
+  }
   if (until !== undefined && !lasts) faults.push("until: is not allowed")
   const fault = faults.find((one) => one !== false)
   if (fault !== undefined) throw new ChatError("INVALID_MSG", `${action}.${fault}`)

@@ -58,6 +58,14 @@ export const recipient = matching<AgentRef | RoleRef>(
   new RegExp(`${agentRefPattern.source}|${roleRefPattern.source}`),
   "must be an @agent or a +role",
 )
+/** Agents by id and roles, such as those that may write to a channel. */
+export const writers = list(
+  matching<AgentId | RoleRef>(
+    new RegExp(`${agentIdPattern.source}|${roleRefPattern.source}`),
+    "must be the @id of an agent or a +role",
+  ),
+  32,
+)
 /** The role of an agent. */
 export const role = matching(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, "must be 1-64 letters, digits, . _ -")
 /** A whole number from 0. */

@@ -1,5 +1,5 @@
-/** Actions of operators: who is kept out, who is silenced, which channel is closed. */
-import { agentRef, channel } from "./message-fields.js"
+/** Actions of operators: who is kept out, who is silenced, who may write to a channel. */
+import { agentRef, channel, writers } from "./message-fields.js"
 import { type InputOf, literal, number, object, oneOf, optional, text } from "./schema.js"
 
 /** Every action, with what it needs and what it lifts. `lasts`: it ends by itself after `until`. */
@@ -10,7 +10,13 @@ export const moderationActions = {
   mute: { target: "agent", lasts: true, summary: "refuses everything an agent says" },
   unmute: { target: "agent", lasts: false, summary: "lets a muted agent speak again" },
   close: { target: "channel", lasts: false, summary: "lets only operators write to a channel" },
-  reopen: { target: "channel", lasts: false, summary: "lets everybody write to a closed channel again" },
+  reopen: { target: "channel", lasts: false, summary: "ends the closing of a channel" },
+  restrict: {
+    target: "channel",
+    lasts: false,
+    summary: "lets only some agents and roles write to a channel",
+  },
+  unrestrict: { target: "channel", lasts: false, summary: "lets everybody write to a channel again" },
   revoke: { target: "grant", lasts: false, summary: "ends a grant" },
   clear: { target: "channel", lasts: false, summary: "deletes the messages that a channel has kept" },
 } as const satisfies Record<string, ActionRow>
@@ -44,6 +50,8 @@ const moderationFields = {
   channel: optional(channel),
   /** The id of a grant. */
   grant: optional(text(64)),
+  /** For `restrict`, those that may write, next to operators. */
+  writers: optional(writers),
   reason: text(maxReason, 1),
   /** When it ends, in milliseconds since the Unix epoch. */
   until: optional(number(0)),

@@ -11,6 +11,7 @@ import {
   recipient,
   rotations,
   subscription,
+  writers,
 } from "./message-fields.js"
 import { auditEntry } from "./moderation.js"
 import {
@@ -118,6 +119,8 @@ const channelEntry = {
   /** Number of its newest message; absent if it has none. */
   seq: optional(count),
   settings: optional(channelSettings),
+  /** Those that may write besides operators; absent if every member may. */
+  writers: optional(writers),
 } as const
 /** A channel as CHANNELS lists it. */
 export type ChannelEntry = InputOf<typeof channelEntry>
@@ -414,6 +417,7 @@ export const serverMessages = {
       action: string,
       channel: optional(channel),
       agent: optional(agentRef),
+      writers: optional(writers),
       by: agentRef,
       reason: string,
       until: optional(time),

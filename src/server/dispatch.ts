@@ -1,5 +1,6 @@
 import { type ClientHandlers, type ClientMessage, clientMessages } from "../protocol/client-messages.js"
 import { ChatError } from "../protocol/errors.js"
+import type { Channel } from "../protocol/names.js"
 import { type Members, parseClientMessage } from "../protocol/parse-message.js"
 import { channelHandlers, channelTextHandlers } from "./handlers/channels.js"
 import { claimHandlers } from "./handlers/claims.js"
@@ -28,7 +29,7 @@ export class Dispatcher {
   readonly #handlers: ClientHandlers<Session>
   readonly #ipLimiter: IpLimiter
   readonly #rateLimiter: RateLimiter
-  readonly #services: Pick<Services, "moderation" | "grants">
+  readonly #services: Pick<Services, "moderation" | "grants" | "channels">
   readonly #roleOf: (task: string) => string | undefined
   readonly #isCompat: boolean
   /** Frames that wait until the last message of their session is handled. */
@@ -97,8 +98,10 @@ export class Dispatcher {
   }
 
   #forbidden({ agent }: Session, message: ClientMessage): ChatError | undefined {
-    const { moderation, grants } = this.#services
-    return moderation.refusal(agent.id, message) ?? grants.refusal(agent, message, this.#roleOf)
+    const { moderation, grants, channels } = this.#services
+    // Grants come first: what one may not read does not exist, also if it is closed.
+    const isVisible = (name: Channel) => channels.peek(name, agent.id) !== undefined
+    return grants.refusal(agent, message, this.#roleOf) ?? moderation.refusal(agent, message, isVisible)
   }
 
   #handle(session: Session, message: ClientMessage): void | Promise<void> {

@@ -2,9 +2,9 @@ import { closestNames } from "../../base/closest-names.js"
 import { formatForTerminal } from "../../base/visible-text.js"
 import { ChatError } from "../../protocol/errors.js"
 import { maxReason } from "../../protocol/moderation.js"
-import type { Channel } from "../../protocol/names.js"
+import type { AgentRef, Channel, RoleRef } from "../../protocol/names.js"
 import type { ChannelEntry, ChannelSettings } from "../../protocol/server-messages.js"
-import { defineCommand, optional, value } from "../command.js"
+import { defineCommand, list as listOf, optional, type Parse, value } from "../command.js"
 import type { Context } from "../context.js"
 import { reportSuccess } from "../exit-status.js"
 import {
@@ -15,11 +15,15 @@ import {
   settingsOf,
   textOptions,
 } from "../input/channel-settings.js"
-import { channel, closeChoice, textUpTo } from "../input/values.js"
+import { channel, closeChoice, textUpTo, worker } from "../input/values.js"
 import { printTable } from "../output/table.js"
 import { type RequestOptions, relayRequest, requestOptions } from "../relay/relay-request.js"
 
 const verbs = ["list", "show", "set", "default", "remove", "close", "reopen"] as const
+
+/** Parses `--write`. */
+const writer: Parse<AgentRef | RoleRef | "all"> = (text, label) =>
+  text === "all" ? text : worker(text, label)
 
 export const channels = defineCommand({
   args: {
@@ -30,58 +34,77 @@ export const channels = defineCommand({
     ...requestOptions,
     ...textOptions,
     ...replayOptions,
-    reason: value("TEXT", "with close and reopen: why", textUpTo(maxReason)),
+    write: listOf("WHO", "with set: @agents and +roles that may write, or all; for operators", writer),
+    reason: value("TEXT", "with close, reopen and set --write: why", textUpTo(maxReason)),
   },
   takesUrl: true,
   examples: [
     "agentchat channels",
-    "agentchat channels show '#review'",
     "agentchat channels set '#review' --window 24h --replay on",
+    "agentchat channels set '#release' --write +lead --write @bob --reason 'release day'",
     "agentchat channels close '#general' --reason 'release day' --identity operator.json",
-    "agentchat channels ws://127.0.0.1:6667 --json",
   ],
   notes: [
-    "list omits invite-only channels that you are not invited to. set changes the given settings only.",
-    "default shows or changes the settings of channels that have none of their own.",
-    "Only for operators: close lets only them write to a channel, reopen everybody; remove ends a channel.",
-    "Only the maker of a channel or an operator of the relay changes it, and only an operator the defaults.",
+    "list omits channels that you may not see. set changes the given settings only.",
+    "default is for channels that have none of their own.",
+    "Only for operators: close (only they write, until reopen), set --write (who else writes), remove, default.",
+    "Only the maker of a channel or an operator of the relay changes its settings.",
   ],
   async run(context, input) {
     const { verb = "list", channel: name } = input.args
     const settings = settingsOf(input.options)
-    const isSetting = Object.keys(settings).length > 0
-    refuseMisplaced(verb, name, settings)
-    if ((verb === "close" || verb === "reopen") && name !== undefined) {
+    const names = Object.keys(settings)
+    const action = actionOf(verb, input.options.write, names)
+    refuseMisplaced(verb, name, action === undefined ? names : undefined)
+    if (action !== undefined && name !== undefined) {
       const { moderate } = await import("../relay/moderate.js")
-      return moderate(context, input, { action: verb, channel: name, reason: input.options.reason })
+      return moderate(context, input, { ...action, channel: name, reason: input.options.reason })
     }
     if (verb === "remove" && name !== undefined) return remove(context, input, name)
     if (verb === "show" && name !== undefined) return show(context, input, name)
-    if (isSetting || verb === "set") return set(context, input, name ?? "*", settings)
+    if (names.length > 0) return set(context, input, name ?? "*", settings)
     return list(context, input, verb)
   },
 })
 
+/** Returns what an operator does with `close`, `reopen` and `set --write`; undefined for other commands. */
+function actionOf(
+  verb: (typeof verbs)[number],
+  write: readonly (AgentRef | RoleRef | "all")[] | undefined,
+  settings: readonly string[],
+) {
+  if (write === undefined) return verb === "close" || verb === "reopen" ? { action: verb } : undefined
+  if (verb !== "set" || settings.length > 0) {
+    throw new ChatError("USAGE", "--write: only with channels set, and alone: it is signed for the audit log")
+  }
+  const writers = write.filter((who): who is AgentRef | RoleRef => who !== "all")
+  if (writers.length === write.length) return { action: "restrict", writers } as const
+  if (write.length === 1) return { action: "unrestrict" } as const
+  throw new ChatError("USAGE", "--write all: not with others")
+}
+
+/** @param settings - names of the given ones; undefined if the command is about something else */
 function refuseMisplaced(
   verb: (typeof verbs)[number],
   name: Channel | undefined,
-  settings: Partial<ChannelSettings>,
+  settings: readonly string[] | undefined,
 ): void {
-  const names = Object.keys(settings)
-  const needsChannel = verb !== "list" && verb !== "default"
+  const needsChannel = !["list", "default"].includes(verb)
   if (needsChannel !== (name !== undefined)) {
     const problem = needsChannel ? "is missing" : "is not allowed"
     throw new ChatError("USAGE", `channels ${verb}: CHANNEL ${problem}`)
   }
-  if (verb !== "set" && verb !== "default" && names.length > 0) {
-    throw new ChatError("USAGE", `--${String(names[0])}: only with channels set or default`)
+  if (settings === undefined) return
+  const [first] = settings
+  if (first !== undefined && verb !== "set" && verb !== "default") {
+    throw new ChatError("USAGE", `--${first}: only with channels set or default`)
   }
-  if (verb === "default" && (names.includes("description") || names.includes("instructions"))) {
+  if (verb === "default" && (settings.includes("description") || settings.includes("instructions"))) {
     throw new ChatError("USAGE", "channels default: only --replay and --window are allowed")
   }
-  if (verb === "set" && names.length === 0) {
+  if (verb === "set" && first === undefined) {
     throw new ChatError("USAGE", "channels set: no setting given", {
-      hint: "--description, --instructions, --replay or --window",
+      hint: "--description, --instructions, --replay, --window or --write",
     })
   }
 }
@@ -140,6 +163,7 @@ async function show(context: Context, choice: RequestOptions, name: Channel): Pr
   return reportSuccess(context, documentOf(shown), [
     `${formatForTerminal(name)}: ${formatForTerminal(description)}`,
     `${entry.agents} in it, ${kindOf(entry)}, replay ${describeReplay(shown)}, window ${describeWindow(shown)}`,
+    ...(entry.writers === undefined ? [] : [writersOf(entry.writers)]),
     ...instructions.split(/\r?\n/).flatMap((line) => (line === "" ? [] : formatForTerminal(line))),
   ])
 }
@@ -169,7 +193,16 @@ function documentOf({
   return { ...entry, durable, description: settings?.description, instructions: settings?.instructions }
 }
 
-function kindOf({ invite_only, durable }: ChannelEntry): string {
-  const kinds = [...(invite_only ? ["invite-only"] : []), ...(durable === true ? ["durable"] : [])]
+function writersOf(writers: readonly string[]): string {
+  if (writers.length === 0) return "closed: only operators write"
+  return `only ${writers.map(formatForTerminal).join(", ")} and operators write`
+}
+
+function kindOf({ invite_only, durable, writers }: ChannelEntry): string {
+  const kinds = [
+    ...(invite_only ? ["invite-only"] : []),
+    ...(durable === true ? ["durable"] : []),
+    ...(writers === undefined ? [] : [writers.length === 0 ? "closed" : "restricted"]),
+  ]
   return kinds.length === 0 ? "open" : kinds.join(" ")
 }

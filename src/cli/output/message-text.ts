@@ -58,7 +58,8 @@ const describers: Readonly<Record<string, Describe>> = {
       event["channel"] === undefined ? [] : channel(event["channel"], look),
     ].flat()
     const end = typeof event["until"] === "number" ? `, until ${new Date(event["until"]).toISOString()}` : ""
-    const text = `operator ${plain(event["by"])}: ${plain(event["action"])} ${targets.join(" in ")}${end}`
+    const writers = Array.isArray(event["writers"]) ? ` to ${event["writers"].map(plain).join(", ")}` : ""
+    const text = `operator ${plain(event["by"])}: ${plain(event["action"])} ${targets.join(" in ")}${writers}${end}`
     return look.colors.warning(`${text}${detail(event["reason"])}`)
   },
   GUARD: (guard, look) => look.colors.warning(describeGuard(guard, look)),

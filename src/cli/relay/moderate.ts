@@ -10,7 +10,7 @@ import type { KeyPair } from "../../identity/signer.js"
 import { ChatError } from "../../protocol/errors.js"
 import { defaultServer } from "../../protocol/limits.js"
 import { type ModerationAction, maxReason } from "../../protocol/moderation.js"
-import type { AgentId, AgentRef, Channel } from "../../protocol/names.js"
+import type { AgentId, AgentRef, Channel, RoleRef } from "../../protocol/names.js"
 import type { RosterEntry } from "../../protocol/server-messages.js"
 import { value } from "../command.js"
 import type { Context } from "../context.js"
@@ -47,6 +47,8 @@ const reports: Readonly<Record<ModerationAction, string>> = {
   unmute: "lifted the muting of",
   close: "closed",
   reopen: "reopened",
+  restrict: "set who writes to",
+  unrestrict: "let everybody write to",
   revoke: "revoked the grant",
   clear: "deleted the history of",
 }
@@ -58,6 +60,8 @@ export interface WantedAction {
   readonly channel?: Channel
   /** The id of a grant. */
   readonly grant?: string
+  /** Agents and roles that may write. */
+  readonly writers?: readonly (AgentRef | RoleRef)[]
   readonly reason: string | undefined
   /** Milliseconds; undefined for an action that does not end by itself. */
   readonly forMs?: number | undefined
@@ -76,7 +80,7 @@ interface Operator {
 export async function moderate(
   context: Context,
   choice: RequestOptions,
-  { action, agent, channel, grant, reason, forMs }: WantedAction,
+  { action, agent, channel, grant, writers, reason, forMs }: WantedAction,
 ): Promise<number> {
   if (reason === undefined || reason.trim() === "") {
     throw new ChatError("USAGE", "--reason: is required", { hint: "the audit log keeps it: --reason 'spam'" })
@@ -85,7 +89,10 @@ export async function moderate(
     const ts = context.clock.now()
     const target = agent === undefined ? undefined : await idOf(agent, ask)
     const until = forMs === undefined ? undefined : ts + forMs
-    const targets = omitUndefined({ agent: target, channel, grant, until })
+    const resolve = (writer: AgentRef | RoleRef) =>
+      writer.startsWith("@") ? idOf(writer as AgentRef, ask) : (writer as RoleRef)
+    const allowed = writers === undefined ? undefined : await Promise.all(writers.map(resolve))
+    const targets = omitUndefined({ agent: target, channel, grant, writers: allowed, until })
     const statement = signModeration(
       { id: randomUUID(), action, aud: serverId, reason, ts, ...targets },
       keyPair,

@@ -17,6 +17,7 @@ import { formatReplay, formatStored, parseStored } from "../delivery/message-jso
 import type { Roster } from "../roster/roster.js"
 import { formatEntry } from "../roster/roster-record.js"
 import type { RosterSync } from "../roster/roster-sync.js"
+import type { Agent } from "../sessions/agent.js"
 import { FairShare } from "../sessions/origin.js"
 import type { Session } from "../sessions/session.js"
 import type { Bookmarks } from "./bookmarks.js"
@@ -53,7 +54,7 @@ export interface JoinOptions {
 interface MembershipOptions {
   readonly channels: ChannelDirectory
   /** Knows who was taken out of a channel and may not come back yet. */
-  readonly moderation: { isKept(channel: string, agent: AgentId): boolean }
+  readonly moderation: { isKept(channel: ChannelName, agent: Agent): boolean }
   readonly bookmarks: Bookmarks
   readonly roster: Roster
   readonly rosterSync: Pick<RosterSync, "changed">
@@ -103,7 +104,7 @@ export class Membership {
     const isNew = (channel: Channel) =>
       matchesChannel(pattern, channel.name) &&
       !session.channels.has(channel) &&
-      !this.#options.moderation.isKept(channel.name, session.agent.id)
+      !this.#options.moderation.isKept(channel.name, session.agent)
     const matching = this.#options.channels.visibleTo(session.agent.id).filter(isNew)
     this.#charge(session, matching.length)
     for (const channel of matching) await this.join(session, channel, { pattern })
@@ -137,8 +138,8 @@ export class Membership {
   /** Joins all sessions that have a matching pattern to a channel that was just created. */
   onOpened(channel: Channel): void {
     for (const [session, pattern] of this.#patterns.matching(channel.name)) {
-      const { id } = session.agent
-      if (!channel.isVisibleTo(id) || this.#options.moderation.isKept(channel.name, id)) continue
+      const { agent } = session
+      if (!channel.isVisibleTo(agent.id) || this.#options.moderation.isKept(channel.name, agent)) continue
       this.join(session, channel, { pattern })?.catch((error: unknown) =>
         session.refuse(error, { type: "JOIN" }),
       )

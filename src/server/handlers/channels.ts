@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto"
 import { LruMap } from "../../base/lru-map.js"
+import { omitUndefined } from "../../base/plain.js"
 import { pairOf } from "../../guards/scopes.js"
 import { type ClientHandlers, type ClientMessage, isSpoken } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
@@ -23,7 +24,12 @@ const invitationsKept = 10_000
 
 /** Handles the messages that join, leave, create, list and remove channels. */
 export function channelHandlers(
-  { channels, membership, guards }: Pick<Services, "channels" | "membership" | "guards">,
+  {
+    channels,
+    membership,
+    guards,
+    moderation,
+  }: Pick<Services, "channels" | "membership" | "guards" | "moderation">,
   { clock, log }: RelaySettings,
 ): Pick<ClientHandlers<Session>, "JOIN" | "LEAVE" | "CREATE_CHANNEL" | "LIST_CHANNELS" | "REMOVE_CHANNEL"> {
   return {
@@ -76,7 +82,10 @@ export function channelHandlers(
     LIST_CHANNELS(session, { id }) {
       const { defaults } = channels.store
       const withDefaults = Object.keys(defaults).length > 0 ? { defaults } : {}
-      session.send({ type: "CHANNELS", list: channels.list(session.agent.id), ...withDefaults }, id)
+      const list = channels
+        .list(session.agent.id)
+        .map((entry) => ({ ...entry, ...omitUndefined({ writers: moderation.writersOf(entry.name) }) }))
+      session.send({ type: "CHANNELS", list, ...withDefaults }, id)
     },
   }
 }

@@ -15,8 +15,9 @@ export function moderationHandlers(
   return {
     async MODERATE(session, { id, statement }) {
       const { agent } = statement
-      if (agent !== undefined && resolveAgent(agent, roster, "agent") !== agent.toLowerCase()) {
-        throw new ChatError("INVALID_MSG", "agent: must be the id that the agent has now")
+      const current = agent === undefined ? undefined : resolveAgent(agent, roster, "agent")
+      if (current !== agent?.toLowerCase()) {
+        throw new ChatError("INVALID_MSG", `agent: must be the id that the agent has now: ${String(current)}`)
       }
       const isDone = await moderation.carry(statement)
       session.send({ type: "ACK", ts: clock.now(), state: isDone ? "done" : "accepted" }, id)

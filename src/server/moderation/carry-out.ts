@@ -9,7 +9,7 @@ import type { ChannelDirectory } from "../channels/directory.js"
 import type { Membership } from "../channels/membership.js"
 import { policyViolation, type Session } from "../sessions/session.js"
 import type { SessionRegistry } from "../sessions/session-registry.js"
-import type { Carried, ModerationService } from "./moderation-service.js"
+import { type Carried, idsOf, type ModerationService } from "./moderation-service.js"
 
 /** The services that actions need. */
 interface CarryServices {
@@ -24,13 +24,13 @@ interface CarryServices {
 
 /** Notifies those whom an action concerns, and does what it says. @param now - milliseconds since the Unix epoch */
 export function carryOut({ statement, by }: Carried, services: CarryServices, now: number): void {
-  const { action, reason, until, agent, channel: name } = statement
+  const { action, reason, until, agent, channel: name, writers } = statement
   const id = agent?.toLowerCase() as AgentId | undefined
   const session = id === undefined ? undefined : services.sessions.find(id)
   const channel = name === undefined ? undefined : services.channels.get(name)
   notify(session, channel, {
     ...{ type: "MODERATION", action, by, reason, ts: now },
-    ...omitUndefined({ channel: name, agent, until }),
+    ...omitUndefined({ channel: name, agent, writers, until }),
   })
   if (channel !== undefined && id !== undefined) takeOut(id, session, channel, services)
   else if (channel !== undefined && action === "clear") clear(channel, services)
@@ -66,7 +66,7 @@ function clear(channel: Channel, { warn }: CarryServices): void {
 }
 
 function endBanned(session: Session, { moderation }: CarryServices): void {
-  const ban = moderation.banOf([session.agent.id])
+  const ban = moderation.banOf(idsOf(session.agent))
   if (ban === undefined) return
   session.sendError(ban)
   session.close(policyViolation, ban.code)

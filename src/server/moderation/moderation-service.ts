@@ -6,9 +6,10 @@ import { verifyModeration } from "../../identity/moderation.js"
 import { type ClientMessage, isSpoken } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { AuditEntry, Moderation, ModerationAction } from "../../protocol/moderation.js"
-import { type AgentId, isChannelPattern } from "../../protocol/names.js"
+import { type AgentId, type Channel, isChannelPattern } from "../../protocol/names.js"
 import { isVerb } from "../../protocol/verbs.js"
 import type { Operators } from "../operators.js"
+import type { Agent } from "../sessions/agent.js"
 import { AuditLog } from "./audit-log.js"
 
 /** Milliseconds that the time of an action may differ from the relay's. */
@@ -16,12 +17,20 @@ const maxSkewMs = 300_000
 /** Milliseconds within which a second operator has to say the same, where two rule. */
 const secondMs = 600_000
 
-/** An action that is in force. */
+/** An action that holds for an agent or a channel until a later one. */
 interface Sanction {
+  /** Number in the audit log. */
+  readonly seq: number
   readonly by: AgentId
   readonly reason: string
   readonly until: number | undefined
+  /** True if it ended an earlier one. */
+  readonly isLift: boolean
+  readonly writers: readonly string[]
 }
+
+/** An agent whose messages are checked. */
+type Speaker = Pick<Agent, "id" | "formerly" | "role">
 
 interface ModerationOptions {
   readonly operators: Operators
@@ -47,6 +56,8 @@ export class ModerationService extends EventEmitter<{ carried: [action: Carried]
   /** Ids of grants. */
   readonly #revoked = new Set<string>()
   readonly #closed = new Map<string, Sanction>()
+  /** By channel; others than its writers may not write. */
+  readonly #restricted = new Map<string, Sanction>()
   /** For a channel, who wants to delete its history, where two have to. */
   readonly #asked = new Map<string, { readonly by: AgentId; readonly ts: number }>()
   #log: AuditLog | undefined
@@ -101,33 +112,44 @@ export class ModerationService extends EventEmitter<{ carried: [action: Carried]
     return statement.action !== "clear" || !this.#asked.has(statement.channel ?? "")
   }
 
-  /** Returns the error for an agent that is banned, under any of its ids. */
+  /** Returns the error for an agent that is banned. @param ids - of the agent, now and before */
   banOf(ids: readonly AgentId[]): ChatError | undefined {
-    for (const id of ids) {
-      const ban = this.#inForce(this.#bans, id)
-      if (ban !== undefined) return this.#error(ban, "you are banned from this relay")
-    }
-    return undefined
+    const ban = this.#inForce(this.#bans, ids)
+    return ban && this.#error(ban, "you are banned from this relay")
   }
 
-  /** Returns the error for a message that operators have forbidden; undefined if they have not. */
-  refusal(agent: AgentId, message: ClientMessage): ChatError | undefined {
-    if (this.#mutes.size + this.#kicks.size + this.#closed.size === 0) return undefined
-    if (this.#options.operators.has(agent)) return undefined
+  /**
+   * Returns the error for a message that operators have forbidden; undefined if they have not.
+   * @param isVisible - reports whether the agent may know that a channel exists
+   */
+  refusal(
+    agent: Speaker,
+    message: ClientMessage,
+    isVisible: (channel: Channel) => boolean,
+  ): ChatError | undefined {
+    if (this.#mutes.size + this.#kicks.size + this.#closed.size + this.#restricted.size === 0)
+      return undefined
+    if (this.#options.operators.has(agent.id)) return undefined
     const channel = channelOf(message)
-    const kicked = this.#kickError(channel, agent)
-    if (message.type === "JOIN") return kicked
-    if (!isSpoken(message) && !isVerb(message.type) && message.type !== "DONE") return undefined
-    const mute = this.#inForce(this.#mutes, agent)
+    const kicked = channel === undefined ? undefined : this.#kickOf(channel, agent)
+    const kickError = kicked && this.#error(kicked, `you were taken out of ${String(channel)}`)
+    if (message.type === "JOIN") return kickError
+    if (!putsText(message)) return undefined
+    const mute = this.#inForce(this.#mutes, idsOf(agent))
     if (mute !== undefined) return this.#error(mute, "you are muted")
-    if (kicked !== undefined) return kicked
-    const closed = channel === undefined ? undefined : this.#closed.get(channel)
-    return closed && this.#error(closed, `${String(channel)} is closed`)
+    if (kickError !== undefined) return kickError
+    return channel !== undefined && isVisible(channel) ? this.#writeError(channel, agent) : undefined
   }
 
   /** Reports whether an agent was taken out of a channel and may not come back yet. */
-  isKept(channel: string, agent: AgentId): boolean {
-    return this.#kicks.size > 0 && this.#inForce(this.#kicks, `${channel} ${agent}`) !== undefined
+  isKept(channel: Channel, agent: Speaker): boolean {
+    return this.#kicks.size > 0 && this.#kickOf(channel, agent) !== undefined
+  }
+
+  /** Returns those that may write to a channel besides operators; undefined if every member may. */
+  writersOf(channel: string): readonly string[] | undefined {
+    if (this.#closed.has(channel)) return []
+    return this.#restricted.get(channel)?.writers
   }
 
   /** Reports whether a grant was revoked. */
@@ -135,10 +157,23 @@ export class ModerationService extends EventEmitter<{ carried: [action: Carried]
     return this.#revoked.has(grant)
   }
 
-  #kickError(channel: string | undefined, agent: AgentId): ChatError | undefined {
-    if (channel === undefined || isChannelPattern(channel)) return undefined
-    const kick = this.#inForce(this.#kicks, `${channel} ${agent}`)
-    return kick && this.#error(kick, `you were taken out of ${channel}`)
+  #kickOf(channel: Channel, agent: Speaker): Sanction | undefined {
+    return this.#inForce(
+      this.#kicks,
+      idsOf(agent).map((id) => `${channel} ${id}`),
+    )
+  }
+
+  #writeError(channel: Channel, { role, ...agent }: Speaker): ChatError | undefined {
+    const closed = this.#closed.get(channel)
+    if (closed !== undefined) return this.#error(closed, `${channel} is closed`)
+    const restricted = this.#restricted.get(channel)
+    if (restricted === undefined) return undefined
+    const own = role === undefined ? idsOf(agent) : [...idsOf(agent), `+${role}`]
+    const { writers } = restricted
+    if (own.some((each) => writers.some((writer) => writer.toLowerCase() === each.toLowerCase())))
+      return undefined
+    return this.#error(restricted, `only ${writers.join(", ")} and operators write to ${channel}`)
   }
 
   #error({ by, reason, until }: Sanction, what: string): ChatError {
@@ -148,26 +183,33 @@ export class ModerationService extends EventEmitter<{ carried: [action: Carried]
     return new ChatError("FORBIDDEN", `${what}${end}, by ${by}: ${reason}`, details)
   }
 
-  #inForce<K>(sanctions: Map<K, Sanction>, key: K): Sanction | undefined {
-    const sanction = sanctions.get(key)
-    if (sanction?.until === undefined || sanction.until > this.#options.clock.now()) return sanction
-    sanctions.delete(key)
-    return undefined
+  /** Returns the newest sanction under one of the keys, unless it has ended. */
+  #inForce<K>(sanctions: ReadonlyMap<K, Sanction>, keys: readonly K[]): Sanction | undefined {
+    let newest: Sanction | undefined
+    for (const key of keys) {
+      const sanction = sanctions.get(key)
+      if (sanction !== undefined && sanction.seq > (newest?.seq ?? 0)) newest = sanction
+    }
+    const hasEnded = (newest?.until ?? Infinity) <= this.#options.clock.now()
+    return newest?.isLift === true || hasEnded ? undefined : newest
   }
 
-  #apply({ statement, ts }: AuditEntry): void {
-    const { action, reason, until, agent = "", channel = "", grant = "" } = statement
+  #apply({ seq, statement, ts }: AuditEntry): void {
+    const { action, reason, until, agent = "", channel = "", grant = "", writers = [] } = statement
     const by = idOf(statement.from)
-    const sanction = { by, reason, until }
+    const sanction = { seq, by, reason, until, writers, isLift: false }
+    const lift = { ...sanction, isLift: true }
     const id = agent.toLowerCase() as AgentId
     const effects: Readonly<Record<ModerationAction, () => unknown>> = {
       ban: () => this.#bans.set(id, sanction),
-      unban: () => this.#bans.delete(id),
+      unban: () => this.#bans.set(id, lift),
       mute: () => this.#mutes.set(id, sanction),
-      unmute: () => this.#mutes.delete(id),
+      unmute: () => this.#mutes.set(id, lift),
       kick: () => this.#kicks.set(`${channel} ${id}`, sanction),
       close: () => this.#closed.set(channel, sanction),
       reopen: () => this.#closed.delete(channel),
+      restrict: () => this.#restricted.set(channel, sanction),
+      unrestrict: () => this.#restricted.delete(channel),
       revoke: () => this.#revoked.add(grant),
       clear: () => {},
     }
@@ -193,7 +235,21 @@ function idOf(did: string): AgentId {
   return agentIdOf(parsePublicKey(did))
 }
 
-function channelOf(message: ClientMessage): string | undefined {
-  if ("channel" in message) return message.channel
-  return message.type === "MSG" && message.to.startsWith("#") ? message.to : undefined
+/** Returns the ids of an agent: that of its key, and of the keys it replaced. */
+export function idsOf({ id, formerly = [] }: Pick<Agent, "id" | "formerly">): readonly AgentId[] {
+  return [id, ...formerly]
+}
+
+/** Reports whether a message puts text into the inboxes of others, or asks what one would do. */
+function putsText(message: ClientMessage): boolean {
+  const { type } = message
+  return isSpoken(message) || isVerb(type) || type === "DONE" || type === "FORECAST"
+}
+
+function channelOf(message: ClientMessage): Channel | undefined {
+  if ("channel" in message) {
+    const { channel } = message
+    return channel === "*" || isChannelPattern(channel) ? undefined : channel
+  }
+  return "to" in message && message.to.startsWith("#") ? (message.to as Channel) : undefined
 }

@@ -22,6 +22,7 @@ describe("an operator's commands", () => {
       await run("mute", "@bob", "--for", "1h", "--reason", "loop"),
       await run("mute", "@bob", "--lift", "--reason", "fixed"),
       await run("channels", "close", "#general", "--reason", "release"),
+      await run("channels", "set", "#general", "--write", "@bob", "--write", "+lead", "--reason", "release"),
       await run("history", "clear", "#general", "--force", "--reason", "a password"),
       await run("ban", "@bob", "--reason", "bye \u001b[31m"),
     ]
@@ -30,18 +31,33 @@ describe("an operator's commands", () => {
       expect.stringMatching(`^muted ${bob.id} until `),
       `lifted the muting of ${bob.id}\n`,
       "closed #general\n",
+      "set who writes to #general\n",
       "deleted the history of #general\n",
       `banned ${bob.id}\n`,
     ])
     const { out, err } = await run("audit", "--verify")
-    expect(err).toBe("6 entries, every signature and hash is right\n")
+    expect(err).toBe("7 entries, every signature and hash is right\n")
     expect(
       out
         .split("\n")
         .slice(1, -1)
         .map((line) => line.split(/ +/)[3]),
-    ).toEqual(["kick", "mute", "unmute", "close", "clear", "ban"])
+    ).toEqual(["kick", "mute", "unmute", "close", "restrict", "clear", "ban"])
     expect(out).not.toContain("\u001b")
+  })
+
+  it("channels shows who may write to one, and set --write all ends it", async () => {
+    const { run } = await makeScene()
+    const show = async () => (await run("channels", "show", "#general")).out
+    await run("channels", "set", "#general", "--write", "+lead", "--reason", "release")
+    expect(await show()).toContain("only +lead and operators write")
+    expect((await run("channels")).out).toMatch(/#general +0 +restricted/)
+    await run("channels", "close", "#general", "--reason", "release")
+    expect(await show()).toContain("closed: only operators write")
+    await run("channels", "reopen", "#general", "--reason", "done")
+    expect(await show()).toContain("only +lead and operators write")
+    await run("channels", "set", "#general", "--write", "all", "--reason", "done")
+    expect(await show()).not.toContain("operators write")
   })
 
   it.each([
@@ -51,6 +67,17 @@ describe("an operator's commands", () => {
     [["history", "clear", "#general", "--reason", "x"], "--force: is required"],
     [["mute", "@nobody", "--reason", "x"], "@nobody is neither online nor known"],
     [["channels", "close", "--reason", "x"], "CHANNEL is missing"],
+    [["channels", "set", "#general", "--write", "+lead"], "--reason: is required"],
+    [
+      ["channels", "set", "#general", "--write", "all", "--write", "+lead", "--reason", "x"],
+      "--write all: not with",
+    ],
+    [
+      ["channels", "set", "#general", "--write", "+lead", "--window", "1h", "--reason", "x"],
+      "--write: only with",
+    ],
+    [["channels", "close", "#general", "--write", "+lead", "--reason", "x"], "--write: only with"],
+    [["channels", "set", "#general", "--write", "lead", "--reason", "x"], "--write: "],
   ])("%j is refused", async (args, problem) => {
     const { run } = await makeScene()
     const { status, err } = await run(...args)

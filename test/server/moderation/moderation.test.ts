@@ -8,12 +8,9 @@ import type { Channel } from "../../../src/protocol/names.js"
 import { LastingEngine } from "../../kit/engine.js"
 import { prove, type TestAgent, TestRelay } from "../../kit/relay.js"
 
-const [chief, deputy, stranger, worker] = [1, 2, 3, 4].map(generateKeyPair) as [
-  KeyPair,
-  KeyPair,
-  KeyPair,
-  KeyPair,
-]
+const [chief, deputy, stranger] = [generateKeyPair(), generateKeyPair(), generateKeyPair()]
+/** A key, and the one that replaces it. */
+const [worker, next] = [generateKeyPair(), generateKeyPair()]
 const operators = [chief, deputy].map(({ publicKey }) => formatDidKey(publicKey))
 const general = "#general" as Channel
 const workerId = agentIdOf(worker.publicKey)
@@ -34,6 +31,15 @@ async function act(by: TestAgent, relay: TestRelay, facts: Facts, keyPair = chie
 async function startWithOperator(options = {}) {
   const relay = await TestRelay.start({ operators, ...options })
   return { relay, op: await relay.enterAs(chief, "op") }
+}
+
+/** Connects with a new key that replaces one. */
+async function enterRotated(relay: TestRelay, from: KeyPair, to: KeyPair) {
+  const wire = await relay.connect()
+  wire.say({ type: "IDENTIFY", name: "bob", pubkey: formatDidKey(to.publicKey) })
+  wire.say({ ...prove(await wire.next("CHALLENGE"), to), rotations: [signRotation(from, to, 1)] })
+  await wire.next("WELCOME")
+  return wire
 }
 
 describe("an agent that was kicked", () => {
@@ -137,6 +143,90 @@ describe("a channel that was closed", () => {
     expect(await op.wire.ask({ type: "MSG", to: general, content: "news" })).toMatchObject({ type: "ACK" })
     await act(op, relay, { action: "reopen", channel: general })
     expect(await bob.wire.ask({ type: "MSG", to: general, content: "x" })).toMatchObject({ type: "ACK" })
+  })
+})
+
+describe("a channel that was restricted", () => {
+  it("takes messages of its writers only, by id and role, after a restart and a rotation, until it is lifted", async () => {
+    const engine = await LastingEngine.make()
+    const { relay, op } = await startWithOperator({ backbone: engine.lend() })
+    const ann = await relay.enterAs(stranger, "ann", general)
+    await act(op, relay, { action: "restrict", channel: general, writers: [workerId, "+Lead"] as never })
+    expect(await ann.wire.next("MODERATION")).toMatchObject({
+      action: "restrict",
+      writers: [workerId, "+Lead"],
+    })
+    await relay.stop()
+    const later = await TestRelay.start({ operators, backbone: engine.lend(), clock: relay.clock })
+    const say = { type: "MSG", to: general, content: "x" }
+    const bob = await enterRotated(later, worker, next)
+    await bob.ask({ type: "JOIN", channel: general })
+    expect(await bob.ask(say)).toMatchObject({ type: "ACK" })
+    const eve = await later.enterAs(stranger, "eve", general)
+    for (const frame of [
+      say,
+      { ...say, type: "FORECAST" },
+      { type: "INVITE", channel: general, agent: "@bob" },
+    ]) {
+      const refusal = await eve.wire.ask(frame)
+      expect(refusal).toMatchObject({ code: "FORBIDDEN" })
+      expect(JSON.stringify(refusal)).toContain(`only ${workerId}, +Lead and operators write to #general`)
+    }
+    await eve.wire.ask({ type: "SET_PRESENCE", status: "idle", role: "lead" })
+    expect(await eve.wire.ask(say)).toMatchObject({ type: "ACK" })
+    const { list } = (await eve.wire.ask({ type: "LIST_CHANNELS" })) as { list?: object[] }
+    expect(list).toContainEqual(expect.objectContaining({ name: general, writers: [workerId, "+Lead"] }))
+    await eve.wire.ask({ type: "SET_PRESENCE", status: "idle", role: "other" })
+    const again = await later.enterAs(chief, "op", general)
+    expect(await again.wire.ask(say)).toMatchObject({ type: "ACK" })
+    await act(again, later, { action: "unrestrict", channel: general })
+    expect(await eve.wire.ask(say)).toMatchObject({ type: "ACK" })
+  })
+
+  it("or closed answers an agent that may not see it as one that does not exist", async () => {
+    const { relay, op } = await startWithOperator()
+    await op.wire.ask({ type: "CREATE_CHANNEL", channel: "#hidden", invite_only: true })
+    await act(op, relay, { action: "close", channel: "#hidden" })
+    const eve = await relay.enterAs(stranger, "eve")
+    for (const frame of [
+      { type: "MSG", content: "x" },
+      { type: "FORECAST", content: "x" },
+      { type: "INVITE", agent: "@op" },
+    ]) {
+      const ask = async (name: string) => {
+        const answer = await eve.wire.ask({ ...frame, to: name, channel: name })
+        return JSON.stringify({ ...answer, re: "" }).replaceAll(name, "")
+      }
+      expect(await ask("#hidden")).toBe(await ask("#absent"))
+    }
+  })
+})
+
+describe("a key that was replaced", () => {
+  it("leaves its mute and its kick to the new one, which an operator lifts by the new id", async () => {
+    const { relay, op } = await startWithOperator()
+    await relay.enterAs(worker, "bob")
+    await act(op, relay, { action: "mute", agent: workerId })
+    await act(op, relay, { action: "kick", agent: workerId, channel: general })
+    const bob = await enterRotated(relay, worker, next)
+    expect(await bob.ask({ type: "JOIN", channel: general })).toMatchObject({ code: "FORBIDDEN" })
+    await bob.ask({ type: "JOIN", channel: "#>" })
+    expect(await bob.settle()).not.toContainEqual(expect.objectContaining({ channel: general }))
+    const say = { type: "MSG", to: "@op", content: "x" }
+    expect(await bob.ask(say)).toMatchObject({ code: "FORBIDDEN" })
+    const newId = agentIdOf(next.publicKey)
+    const late = await act(op, relay, { action: "unmute", agent: workerId })
+    expect(JSON.stringify(late)).toContain(newId)
+    await act(op, relay, { action: "unmute", agent: newId })
+    expect(await bob.ask(say)).toMatchObject({ type: "ACK" })
+  })
+
+  it("and was banned comes back once an operator lifts the ban by the new id", async () => {
+    const { relay, op } = await startWithOperator()
+    await act(op, relay, { action: "ban", agent: workerId })
+    await op.wire.ask({ type: "KEY_STATEMENT", statement: signRotation(worker, next, 1) })
+    await act(op, relay, { action: "unban", agent: agentIdOf(next.publicKey) })
+    await enterRotated(relay, worker, next)
   })
 })
 
@@ -257,6 +347,7 @@ describe("the audit log", () => {
 })
 
 it("every action is tested here, and revoke with grants", () => {
-  const named = ["kick", "ban", "unban", "mute", "unmute", "close", "reopen", "revoke", "clear"]
+  const named = ["kick", "ban", "unban", "mute", "unmute", "close", "reopen", "restrict"]
+  named.push("unrestrict", "revoke", "clear")
   expect(Object.keys(moderationActions)).toEqual(named)
 })
