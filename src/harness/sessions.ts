@@ -73,6 +73,11 @@ export function sessionFile(root: Pick<RootPaths, "sessions">, session: string):
   return join(root.sessions, `${hashOf(session)}${suffix}`)
 }
 
+/** Returns the path of what a session's background hook has printed and no other hook has confirmed. */
+export function rungFile(root: Pick<RootPaths, "sessions">, session: string): string {
+  return sessionFile(root, session).replace(/json$/, "rung")
+}
+
 /** Returns a number for a session that is the same whenever it is asked for: 16 hex digits. */
 export function hashOf(session: string): string {
   return createHash("sha256").update(session).digest("hex").slice(0, 16)
@@ -131,7 +136,9 @@ function makeRoom(root: Pick<RootPaths, "sessions">): void {
   const byUse = [others, inUse].flatMap((group) =>
     group.sort((a, b) => (a.record?.event_at ?? 0) - (b.record?.event_at ?? 0)),
   )
-  for (const { path } of byUse.slice(0, files.length - maxSessions + 1)) rmSync(path, { force: true })
+  for (const { path } of byUse.slice(0, files.length - maxSessions + 1)) {
+    for (const end of ["json", "rewake", "rung"]) rmSync(path.replace(/json$/, end), { force: true })
+  }
 }
 
 function recordFiles(root: Pick<RootPaths, "sessions">): string[] {

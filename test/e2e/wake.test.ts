@@ -3,6 +3,8 @@ import { once } from "node:events"
 import { createServer } from "node:net"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
+import { placesOf } from "../../src/harness/install/spec.js"
+import { harnessSpecs } from "../../src/harness/install/specs.js"
 import { agentchat } from "../kit/command-server.js"
 import { until } from "../kit/condition.js"
 import { programPath, type Workspace } from "../kit/program.js"
@@ -40,6 +42,41 @@ class HookedSession {
     )
     await once(child, "close")
     this.context.push(stdout)
+  }
+
+  /**
+   * Runs the hook that waits in the background once the session is idle. Its end with status 2 starts a turn, which runs
+   * no hook of a prompt.
+   */
+  async rewake(event: string): Promise<void> {
+    const child = this.background(event)
+    let stderr = ""
+    child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text))
+    await once(child, "close")
+    if (child.exitCode !== 2) return
+    this.context.push(stderr)
+    await this.hook("PostToolBatch", { prompt_id: `r${++this.#turns}`, tool_calls: [] })
+    await this.hook("Stop", { stop_hook_active: false, prompt_id: `r${this.#turns}` })
+  }
+
+  /** Starts the command line that `agentchat install` registers for the background. */
+  background(event: string) {
+    const [program] = harnessSpecs.claude
+      .files({
+        ...{ places: placesOf({}, this.#workspace.dir, this.#workspace.dir), scope: "user", skill: "" },
+        ...{ program: { node: process.execPath, script: programPath, version: "1" }, claims: undefined },
+      })
+      .flatMap((file) => (file.kind === "config" ? file.additions : []))
+      .filter(({ path }) => path[1] === event)
+      .flatMap(({ value }) => (value as { hooks: { command: string; asyncRewake?: boolean }[] }).hooks)
+      .filter(({ asyncRewake }) => asyncRewake === true)
+    const child = spawn("sh", ["-c", program?.command ?? ""], {
+      cwd: this.#workspace.dir,
+      env: { ...this.#workspace.env, ...this.#env },
+      stdio: ["pipe", "inherit", "pipe"],
+    })
+    child.stdin.end(JSON.stringify({ session_id: "s1", cwd: this.#workspace.dir, hook_event_name: event }))
+    return child
   }
 
   prompt(event: string, prompt: string): Promise<void> {
@@ -118,6 +155,36 @@ describe.concurrent("a message to an idle session", { timeout: 120_000 }, () => 
     const { roster } = JSON.parse(stdout) as { roster: { name: string; wakeable?: { method: string } }[] }
     expect(roster.find((entry) => entry.name === name)?.wakeable?.method).toBe("claude-socket")
     expect(JSON.stringify(bob.status(name))).not.toContain(token)
+  })
+
+  it("reaches the context of a Claude Code session without an inbox socket by its background hook", async ({
+    onTestFinished,
+  }) => {
+    const scene = new Scene(onTestFinished)
+    const url = await scene.sharedRelay()
+    const alice = await scene.sharedAgent(url, "alice")
+    const bob = await scene.agent(url, "other")
+    const session = new HookedSession(bob, "claude")
+    await session.hook("SessionStart", { source: "startup" })
+    const name = await sessionName(session)
+    await until("the daemon", () => bob.status(name)?.["connected"] === true, patienceMs)
+    const woken = session.rewake("Stop")
+    await session.hook("Stop", { stop_hook_active: false })
+    const doors = () => (bob.status(name)?.["wake"] as { doors?: unknown } | undefined)?.doors
+    await until("the door", () => JSON.stringify(doors()) === '["async-rewake"]', patienceMs)
+    const sent = await sendTo(alice, name, "the build is red")
+    await woken
+    expect(session.context.filter((text) => text.includes("the build is red"))).toEqual([
+      expect.stringMatching(/^agentchat-ring [0-9a-f]{32}: 1 unread message/),
+    ])
+    expect(sent.rungs).toEqual(
+      expect.arrayContaining([
+        expect.objectContaining({ state: "rung", method: "async-rewake" }),
+        expect.objectContaining({ state: "in_context", method: "hook" }),
+      ]),
+    )
+    const wake = bob.status(name)?.["wake"] as { proven: { method: string } | null }
+    expect(wake.proven?.method).toBe("async-rewake")
   })
 
   it("reaches the context of a session that nothing can wake at its next turn, and the sender sees no ring", async ({

@@ -15,6 +15,8 @@ export class StubSession {
   /** Why the door refuses rings; undefined if it takes them. */
   refusal: string | undefined
   queues = false
+  /** True while the door takes no ring, and will again. */
+  isClosed = false
   isThere = true
   #events = 0
 
@@ -23,13 +25,13 @@ export class StubSession {
   }
 
   readonly findSession = (): Promise<SessionDoors | undefined> => {
-    const { isBusy, queues } = this
+    const { isBusy, isClosed, queues } = this
     const ring = (text: string) => {
       if (this.refusal !== undefined) return Promise.reject(new ChatError("UNREACHABLE", this.refusal))
       this.rings.push(text)
       return Promise.resolve()
     }
-    const door: WakeDoor = { method: "stub-door", queues, ring }
+    const door: WakeDoor = { method: "stub-door", queues, isClosed, ring }
     return Promise.resolve(this.isThere ? { state: `s ${this.#events}`, isBusy, doors: [door] } : undefined)
   }
 

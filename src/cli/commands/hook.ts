@@ -1,5 +1,6 @@
 import { HARNESSES } from "../../harness/harness.js"
-import { defineCommand, required, value } from "../command.js"
+import { ChatError } from "../../protocol/errors.js"
+import { defineCommand, flag, required, value } from "../command.js"
 import { anyText } from "../input/values.js"
 
 export const hook = defineCommand({
@@ -11,6 +12,9 @@ export const hook = defineCommand({
       "warn or block: what happens at an edit of a path that another agent has claimed",
       anyText,
     ),
+    rewake: flag(
+      "claude: wait in the background until the session is rung; exit 2 then, which starts a turn",
+    ),
   },
   takesUrl: false,
   examples: [
@@ -19,11 +23,17 @@ export const hook = defineCommand({
   ],
   notes: [
     "Run by coding harnesses; agentchat install registers it. Reads the event as JSON from standard input. Prints unread",
-    "messages and what else the harness takes, in its own form; sets the presence of the session's agent. Always exits 0.",
+    "messages and what else the harness takes, in its own form; sets the presence of the session's agent. Exits 0, but",
+    "for --rewake.",
   ],
   async run(context, { args, options }) {
+    const { harness = "", claims, rewake } = options
+    if (rewake) {
+      if (harness !== "claude") throw new ChatError("USAGE", "--rewake: only with --harness claude")
+      const { runRewake } = await import("../hooks/rewake.js")
+      return runRewake(context, args.event)
+    }
     const { runHook } = await import("../hooks/hook-run.js")
-    const { harness = "", claims } = options
     return runHook(context, { name: args.event, harness, claims })
   },
 })

@@ -94,7 +94,7 @@ function refuseMixed({ config }: Context, render: boolean): void {
 /** Says that this wait was answered, in case the daemon waits for that. */
 async function echo({ clock }: Context, paths: DaemonPaths): Promise<void> {
   const { confirmWait } = await import("../../daemon/wake/echo.js")
-  confirmWait(paths, clock.now(), "wait")
+  confirmWait(paths, clock.now())
 }
 
 /** The lines that a reader has not seen and that a filter lets through. */

@@ -60,12 +60,16 @@ export function readUnread(paths: DaemonPaths, options: DigestOptions): Unread |
     newest,
     // If there are too many, those for the agent itself come first.
     render: () => render([...own.reverse(), ...others.reverse()], compat === true, options),
-    confirm: (shown) =>
-      cursor.take(
-        [...shown].sort((a, b) => a - b),
-        "hook",
-      ),
+    confirm: (shown) => takeAsHook(paths, shown),
   }
+}
+
+/** Records that lines were shown to the model, by their numbers. @throws {ChatError} FILE_FAILED */
+export function takeAsHook(paths: DaemonPaths, shown: readonly number[]): void {
+  ReaderCursor.open(paths, reader).take(
+    [...shown].sort((a, b) => a - b),
+    "hook",
+  )
 }
 
 function isWanted(fields: InboxEntry["fields"]): boolean {

@@ -25,12 +25,18 @@ import {
 import { type HookEvent, type HookKind, readEvent } from "../../harness/hooks/event.js"
 import { claimFiring } from "../../harness/hooks/firings.js"
 import { agentName, recordAfter } from "../../harness/hooks/steps.js"
-import { listSessions, readSession, type SessionRecord, writeSession } from "../../harness/sessions.js"
+import {
+  listSessions,
+  readSession,
+  rungFile,
+  type SessionRecord,
+  writeSession,
+} from "../../harness/sessions.js"
 import { ChatError } from "../../protocol/errors.js"
 import { type InstanceName, nickPattern } from "../../protocol/names.js"
 import { type Config, mergeConfig } from "../config.js"
 import type { Context, Io } from "../context.js"
-import { readUnread, type Unread } from "./digest.js"
+import { readUnread, takeAsHook, type Unread } from "./digest.js"
 import { readPayload } from "./payload.js"
 import {
   endLostSessions,
@@ -128,7 +134,7 @@ async function conflictOf(context: Context, event: HookEvent): Promise<string | 
 }
 
 /** Returns the options without which a command of the session would be about another agent. */
-function hintsOf({ config }: Context, name: InstanceName): HintOptions {
+export function hintsOf({ config }: Context, name: InstanceName): HintOptions {
   return { name, home: config.hintOptions.home }
 }
 
@@ -172,7 +178,7 @@ function openVisit(context: Context, event: HookEvent): Visit | string | undefin
 }
 
 /** Cursor runs the hooks of Claude Code's settings too, and has hooks of its own. */
-function isForeign({ env }: Context, { harness }: HookEvent): boolean {
+export function isForeign({ env }: Context, { harness }: HookEvent): boolean {
   return harness === "claude" && (env["CURSOR_VERSION"] ?? "") !== ""
 }
 
@@ -183,7 +189,7 @@ function chooseName({ env }: Context, harness: Harness, cwd: string, session: st
 }
 
 /** @returns undefined if the directory has no home and no relay is known for it */
-function findHome(context: Context, { kind }: HookEvent, cwd: string): RootPaths | undefined {
+export function findHome(context: Context, { kind }: HookEvent, cwd: string): RootPaths | undefined {
   const { home, server, uid } = configOf(context, cwd)
   if (!existsSync(home)) {
     if (kind !== "start" || server === undefined) return undefined
@@ -257,14 +263,29 @@ async function joinRelay(context: Context, event: HookEvent, visit: Visit): Prom
     exportSession(context, event, record)
     await endLostSessions(context, root)
   }
-  const nonce = ringNonceIn(event.prompt)
-  if (nonce !== undefined) confirmRing(root.instance(agent), nonce, context.clock.now())
+  const announced = await takeEcho(context, event, visit)
   const server = isBeginning && !isRunning ? knownRelay(context, root) : undefined
   const greeting = isRunning || server !== undefined ? whoIs(context, agent) : howToJoin(agent)
-  if (server === undefined) return { ...visit, isRunning, greeting }
+  if (server === undefined) return { ...visit, record: { ...record, announced }, isRunning, greeting }
   await startSessionDaemon(context, root, agent, server)
   const { reported: _reported, ...rest } = record
-  return { ...visit, record: { ...rest, owns_daemon: true }, isRunning, greeting }
+  return { ...visit, record: { ...rest, announced, owns_daemon: true }, isRunning, greeting }
+}
+
+/** Returns the number of the ring that the event shows to have woken the session. @returns the newest announced line */
+async function takeEcho(context: Context, event: HookEvent, { root, record }: Visit): Promise<number> {
+  const { agent, session, announced } = record
+  const paths = root.instance(agent)
+  const confirm = (nonce: string) => confirmRing(paths, nonce, context.clock.now())
+  const nonce = ringNonceIn(event.prompt)
+  if (nonce !== undefined) confirm(nonce)
+  if (event.harness !== "claude" || !existsSync(rungFile(root, session))) return announced
+  const { takeRung } = await import("../../harness/wake/claude-rewake.js")
+  const rung = takeRung(root, session, event)
+  if (rung === undefined) return announced
+  confirm(rung.nonce)
+  takeAsHook(paths, rung.seqs)
+  return Math.max(announced, rung.newest)
 }
 
 /** Lets commands that the agent runs find its session: Claude Code runs this file before each of them. */

@@ -34,8 +34,8 @@ const maxBackOffMs = 3_600_000
 const maxFailures = 6
 /** Milliseconds between two looks whether the session and a `wait` still run. */
 const aliveMs = 60_000
-/** Ways in which a `wait` may say that it waited. */
-const waitMethods: ReadonlySet<unknown> = new Set(["wait", "async-rewake"])
+/** The method of a `wait`. */
+const waitMethod = "wait"
 const maxChannels = 1_000
 
 type BellSession = Pick<Connection, "request" | "send" | "welcome">
@@ -255,7 +255,7 @@ export class Bell {
     const isRecent = nowMs - this.#lastWaiterMs < aliveMs
     this.#rings.setStanding(isRecent)
     const { method } = this.#lease.current ?? {}
-    if (waitMethods.has(method)) {
+    if (method === waitMethod) {
       if (!isRecent) this.#lease.withdraw("no `agentchat wait` runs")
     } else if (
       method !== undefined &&
@@ -304,7 +304,7 @@ export class Bell {
   /** The doors through which the session may be rung now: a running tool call is not interrupted. */
   #usableDoors(): readonly WakeDoor[] {
     const { doors = [], isBusy = false } = this.#session ?? {}
-    return isBusy ? doors.filter(({ queues }) => queues) : doors
+    return doors.filter(({ queues, isClosed }) => isClosed !== true && (!isBusy || queues))
   }
 
   /** Rings through the first door that takes the ring. */
@@ -374,10 +374,10 @@ export class Bell {
   #takeEchoes(): void {
     if (this.#isClosed) return
     let hasEcho = false
-    for (const { ring, ts, method } of this.#rings.take()) {
+    for (const { ring, ts } of this.#rings.take()) {
       hasEcho = true
       const provenTs = Math.min(ts ?? Infinity, this.#clock.now())
-      if (ring === "wait") this.#onWaited(provenTs, method)
+      if (ring === "wait") this.#onWaited(provenTs)
       else this.#onEcho(ring, provenTs)
     }
     if (!hasEcho) return
@@ -395,16 +395,15 @@ export class Bell {
   }
 
   /** A `wait` ended with new lines: the program that ran it goes on. */
-  #onWaited(provenTs: number, method: string | undefined): void {
-    const how = waitMethods.has(method) ? String(method) : "wait"
+  #onWaited(provenTs: number): void {
     this.#lines.read(this.#clock.monotonic())
     const waking = this.#lines.wakingLines(this.#attentions)
     this.#lines.dropTaken()
     this.#reportRung(
       waking.filter(({ seq }) => !this.#lines.hasAny([seq])),
-      how,
+      waitMethod,
     )
-    if (this.#arrivedTs !== undefined) this.#lease.renew(how, provenTs - this.#arrivedTs, provenTs)
+    if (this.#arrivedTs !== undefined) this.#lease.renew(waitMethod, provenTs - this.#arrivedTs, provenTs)
   }
 
   #note(): void {

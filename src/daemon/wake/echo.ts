@@ -37,12 +37,12 @@ export function ringNonceIn(text: string): string | undefined {
  * @param nowMs - milliseconds since the Unix epoch
  * @returns false if that daemon waits for no echo; never throws because of the files
  */
-export function confirmRing({ echoes }: EchoPaths, nonce: string, nowMs: number, method?: string): boolean {
+export function confirmRing({ echoes }: EchoPaths, nonce: string, nowMs: number): boolean {
   if (!noncePattern.test(nonce)) return false
   try {
     const fd = openPlain(join(echoes, nonce), O_WRONLY | O_CREAT | O_EXCL)
     try {
-      writeAll(fd, Buffer.from(JSON.stringify({ ts: nowMs, method })))
+      writeAll(fd, Buffer.from(JSON.stringify({ ts: nowMs })))
     } finally {
       closeSync(fd)
     }
@@ -54,10 +54,10 @@ export function confirmRing({ echoes }: EchoPaths, nonce: string, nowMs: number,
 }
 
 /** Returns the echo of a `wait` that has received lines. @returns as {@link confirmRing} */
-export function confirmWait(paths: EchoPaths, nowMs: number, method: string): boolean {
+export function confirmWait(paths: EchoPaths, nowMs: number): boolean {
   try {
     const nonce = readIfExists(join(paths.echoes, standingName), maxEchoBytes) ?? ""
-    return confirmRing(paths, nonce.trim(), nowMs, method)
+    return confirmRing(paths, nonce.trim(), nowMs)
   } catch {
     return false
   }
@@ -73,7 +73,6 @@ export interface Echo {
   readonly nonce: string
   /** When it was written, milliseconds since the Unix epoch. */
   readonly ts: number | undefined
-  readonly method: string | undefined
 }
 
 /** Takes the echoes that have arrived out of the directory. Throws the system's errors. */
@@ -82,22 +81,19 @@ export function takeEchoes({ echoes }: EchoPaths): Echo[] {
     .filter((name) => noncePattern.test(name))
     .map((nonce) => {
       const path = join(echoes, nonce)
-      const { ts, method } = parseEcho(path)
+      const ts = timeOf(path)
       rmSync(path, { force: true })
-      return { nonce, ts, method }
+      return { nonce, ts }
     })
 }
 
-function parseEcho(path: string): { ts: number | undefined; method: string | undefined } {
+function timeOf(path: string): number | undefined {
   try {
-    const { ts, method } = JSON.parse(readIfExists(path, maxEchoBytes) ?? "") as Record<string, unknown>
-    return {
-      ts: Number.isSafeInteger(ts) ? (ts as number) : undefined,
-      method: typeof method === "string" ? method : undefined,
-    }
+    const { ts } = JSON.parse(readIfExists(path, maxEchoBytes) ?? "") as Record<string, unknown>
+    return Number.isSafeInteger(ts) ? (ts as number) : undefined
   } catch (error) {
     // Half written: it is there, and when it came is known within a moment.
     if (!(error instanceof SyntaxError) && !isMissing(error)) throw error
-    return { ts: undefined, method: undefined }
+    return undefined
   }
 }

@@ -72,17 +72,17 @@ export class OpenRings {
   /** Takes the echoes that came: each with its ring, or with `wait` for that of a `wait`. Throws the system's errors. */
   take(): EchoedRing[] {
     if (this.isEmpty) return []
-    return takeEchoes(this.#paths).flatMap(({ nonce, ts, method }): EchoedRing[] => {
+    return takeEchoes(this.#paths).flatMap(({ nonce, ts }): EchoedRing[] => {
       const ring = this.#rings.get(nonce)
       if (ring !== undefined) {
         this.close(ring)
-        return [{ ring, ts, method }]
+        return [{ ring, ts }]
       }
       if (nonce !== this.#standing) return []
       // Each number proves one thing.
       this.#standing = newNonce()
       writeStanding(this.#paths, this.#standing)
-      return [{ ring: "wait", ts, method }]
+      return [{ ring: "wait", ts }]
     })
   }
 

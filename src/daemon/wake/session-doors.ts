@@ -6,6 +6,8 @@ export interface WakeDoor {
   readonly method: string
   /** True if the harness itself keeps a ring until a running tool call has ended. */
   readonly queues: boolean
+  /** True while it takes no ring, and will again soon. */
+  readonly isClosed?: boolean
   /**
    * Hands the text to the session. That it was accepted proves nothing: only the echo does.
    * @throws {ChatError} why the session cannot be reached this way

@@ -53,7 +53,8 @@ export function recordAfter(
     owns_daemon: heir?.owns_daemon ?? false,
     announced: heir?.announced ?? 0,
     state: stateAfter({ ...known, background }, event),
-    door: { ...known.door, ...event.door },
+    // A session that is resumed may be in another process, with other ways to reach it.
+    door: kind === "start" ? event.door : { ...known.door, ...event.door },
     continued: known.continued && kind !== "start",
     ...(process !== undefined && { process }),
   }

@@ -101,7 +101,7 @@ const ringPart = `  // The daemon rings by a file next to the record of the sess
         // Somebody else took it.
       }
     }
-  }, 1000)
+  }, 300)
   timer.unref?.()
   amp.onDispose?.(() => clearInterval(timer))
 

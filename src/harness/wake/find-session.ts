@@ -20,8 +20,9 @@ type Doors = (record: SessionRecord, root: RootPaths, system: DoorSystem) => Pro
 
 /** The doors of each harness, the strongest first. Any other one is reached at its next hook, or by `agentchat wait`. */
 const doorsOf: Partial<Record<Harness, Doors>> = {
-  claude: async ({ door }, _root, { uid }) => [
-    (await import("./claude-socket.js")).claudeSocketDoor(door, uid),
+  claude: async (record, root, { clock, uid }) => [
+    (await import("./claude-socket.js")).claudeSocketDoor(record.door, uid),
+    (await import("./claude-rewake.js")).claudeRewakeDoor(root, record, clock),
   ],
   codex: async ({ door, session, cwd }, _root, { env }) => {
     const home = env["CODEX_HOME"] ?? join(env["HOME"] ?? homedir(), ".codex")
@@ -32,7 +33,9 @@ const doorsOf: Partial<Record<Harness, Doors>> = {
     (await import("./opencode-prompt.js")).opencodePromptDoor(door.server, session),
   ],
   amp: async ({ session }, root, { clock }) => [
-    (await import("./amp-ring-file.js")).ampAppendDoor(root, session, clock),
+    (await import("./ring-file.js")).ringFileDoor(root, session, {
+      ...{ clock, method: "amp-append", taker: "amp: the plugin" },
+    }),
   ],
 }
 

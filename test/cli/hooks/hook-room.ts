@@ -29,6 +29,8 @@ interface HookOptions {
   readonly system?: Partial<System>
   /** Value of `--claims`. */
   readonly claims?: string
+  /** True to wait in the background. */
+  readonly rewake?: boolean
 }
 
 /** A directory with daemons that seem to run, and in which hooks are run in this process. */
@@ -49,12 +51,12 @@ export class HookRoom extends CommandRoom {
     harness: Harness | "unknown",
     event: string,
     payload: object | string,
-    { env = {}, system = {}, claims }: HookOptions = {},
+    { env = {}, system = {}, claims, rewake = false }: HookOptions = {},
   ): Promise<HookOutcome> {
     const input = new PassThrough()
     const text = typeof payload === "string" ? payload : JSON.stringify(payload)
     input.end(text.replaceAll("/CWD", this.dir))
-    const options = claims === undefined ? [] : ["--claims", claims]
+    const options = [...(claims === undefined ? [] : ["--claims", claims]), ...(rewake ? ["--rewake"] : [])]
     return this.run(["hook", event, "--harness", harness, ...options], {
       clock: this.clock,
       input,

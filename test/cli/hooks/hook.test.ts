@@ -78,6 +78,18 @@ describe("the agent of a session", () => {
     expect(new Set([s1, s3, s4]).size).toBe(3)
   })
 
+  it("is reached as its newest process is, not as the one before it was resumed", async () => {
+    const room = new HookRoom()
+    await room.daemon("ann")
+    const env = { AGENTCHAT_NAME: "ann" }
+    const start = { session_id: "s1", cwd: "/CWD", source: "startup" }
+    const socket = { CLAUDE_CODE_MESSAGING_SOCKET: "/x.sock", CLAUDE_CODE_MESSAGING_TOKEN: "t" }
+    await room.hook("claude", "SessionStart", start, { env: { ...env, ...socket } })
+    expect(room.session("s1")?.door).toEqual({ socket: "/x.sock", token: "t" })
+    await room.hook("claude", "SessionStart", { ...start, source: "resume" }, { env })
+    expect(room.session("s1")?.door).toEqual({})
+  })
+
   it("is that of the commands which the session runs", async () => {
     const room = await roomOfTwo()
     const file = join(room.dir, "env.sh")

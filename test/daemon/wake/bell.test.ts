@@ -131,6 +131,19 @@ describe("an idle session", () => {
     expect(session.rings).toHaveLength(1)
   })
 
+  it("is rung once its door opens, for all that came while it was closed", async () => {
+    const { daemon, session, send } = await scene((each) => (each.isClosed = true))
+    await send("one")
+    await send("hello all", { to: "#general" })
+    await session.pass(10_000)
+    expect([session.rings, daemon.status.wake.doors, daemon.status.wake.failed]).toEqual([
+      ...[[], ["stub-door"], null],
+    ])
+    session.isClosed = false
+    session.hook(false)
+    expect(await session.ring()).toContain("2 unread messages")
+  })
+
   it("is rung while it works for what concerns it alone, if the harness keeps the ring until a tool call has ended", async () => {
     const { session, send } = await scene((each) => {
       each.isBusy = true
@@ -280,7 +293,7 @@ describe("a `wait` that runs", () => {
     expect(session.rings).toEqual([])
     ReaderCursor.open(daemon.paths, "me").take([1, 2, 3], "wait")
     if (claim instanceof Claim) claim.release()
-    expect(confirmWait(daemon.paths, daemon.clock.now(), "wait")).toBe(true)
+    expect(confirmWait(daemon.paths, daemon.clock.now())).toBe(true)
     daemon.sweep()
     await until("the lease", () => daemon.status.wake.proven ?? undefined)
     expect(daemon.status.wake.proven).toMatchObject({ method: "wait" })

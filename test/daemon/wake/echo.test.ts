@@ -47,7 +47,7 @@ describe("the echo of a ring", () => {
   it("leaves nothing behind where no daemon waits for one", () => {
     const paths = { echoes: join(temporaryDirectory(), "echoes") }
     expect(confirmRing(paths, newNonce(), 1)).toBe(false)
-    expect(confirmWait(paths, 1, "wait")).toBe(false)
+    expect(confirmWait(paths, 1)).toBe(false)
     expect(existsSync(paths.echoes)).toBe(false)
   })
 
@@ -64,7 +64,7 @@ describe("the echo of a ring", () => {
     const paths = place()
     const nonce = newNonce()
     writeStanding(paths, nonce)
-    expect(confirmWait(paths, 7, "async-rewake")).toBe(true)
-    expect(takeEchoes(paths)).toEqual([{ nonce, ts: 7, method: "async-rewake" }])
+    expect(confirmWait(paths, 7)).toBe(true)
+    expect(takeEchoes(paths)).toEqual([{ nonce, ts: 7 }])
   })
 })

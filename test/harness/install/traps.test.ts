@@ -16,22 +16,28 @@ interface Handler {
   readonly event: string
   readonly command: string
   readonly timeout: number
+  readonly isRewake: boolean
   readonly matcher: unknown
 }
 
-/** All hooks that a harness gets, whatever the layout of its file. */
+/** The hooks that a harness waits for, whatever the layout of its file. */
 function handlers(name: Harness, of = request): Handler[] {
+  return allHandlers(name, of).filter(({ isRewake }) => !isRewake)
+}
+
+function allHandlers(name: Harness, of = request): Handler[] {
   const configs = harnessSpecs[name].files(of).filter((file): file is ConfigFile => file.kind === "config")
   return configs
     .flatMap(({ additions }) => additions)
     .filter(({ kind }) => kind === "item")
     .flatMap(({ path, value }) => {
       const group = value as Record<string, unknown>
-      const inner = (group["hooks"] ?? [group]) as Record<string, string | undefined>[]
+      const inner = (group["hooks"] ?? [group]) as Record<string, string>[]
       return inner.map((one) => ({
         event: one["event"] ?? path.at(-1) ?? "",
         command: one["command"] ?? one["bash"] ?? "",
         timeout: Number(one["timeout"] ?? one["timeoutSec"]),
+        isRewake: String(one["asyncRewake"]) === "true",
         matcher: group["matcher"],
       }))
     })
@@ -67,6 +73,21 @@ describe("hooks that install registers", () => {
     expect(handlers("claude").find(({ event }) => event === "SessionEnd")?.timeout).toBeLessThan(1.5)
     const paths = harnessSpecs.claude.files(withClaims).map(({ path }) => path)
     expect(paths.filter((path) => !path.startsWith("/home/u/.claude/skills/agentchat/"))).toEqual([])
+  })
+
+  it("wait in the background of Claude Code only, where there is no inbox socket, and end with 2 on standard error", () => {
+    const background = HARNESSES.flatMap((name) => allHandlers(name)).filter(({ isRewake }) => isRewake)
+    expect(background.map(({ event, timeout }) => [event, timeout])).toEqual([
+      ["SessionStart", 21_600],
+      ["Stop", 21_600],
+    ])
+    const line = (event: string) => `/usr/bin/node /opt/agentchat/agentchat.js hook ${event} --harness claude`
+    for (const { event, command } of background) {
+      expect(command).toBe(`[ -n "$CLAUDE_CODE_MESSAGING_SOCKET" ] || exec ${line(event)} --rewake >&2`)
+    }
+    const [hooks] = harnessSpecs.claude.files(request).filter(({ path }) => path.endsWith("hooks.json"))
+    // A version that knows no `asyncRewake` must not wait for it at the end of a turn.
+    expect(JSON.stringify(hooks).match(/"async":true,"asyncRewake":true/g)).toHaveLength(2)
   })
 
   it("of Cursor are events that its terminal version knows, without a URL or quotes", () => {

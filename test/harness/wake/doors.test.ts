@@ -1,6 +1,15 @@
 import { spawn } from "node:child_process"
 import { once } from "node:events"
-import { chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs"
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs"
 import { createServer as createHttpServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import { createServer, type Server } from "node:net"
@@ -13,8 +22,10 @@ import { claudeSocketDoor } from "../../../src/harness/wake/claude-socket.js"
 import { codexQueueDoor } from "../../../src/harness/wake/codex-queue.js"
 import { sessionFinder } from "../../../src/harness/wake/find-session.js"
 import { opencodePromptDoor } from "../../../src/harness/wake/opencode-prompt.js"
+import { ringFile, ringFileDoor } from "../../../src/harness/wake/ring-file.js"
 import type { InstanceName } from "../../../src/protocol/names.js"
 import { until } from "../../kit/condition.js"
+import { FakeClock } from "../../kit/fake-clock.js"
 import { temporaryDirectory } from "../../kit/temporary.js"
 
 const uid = process.getuid?.() ?? 0
@@ -208,6 +219,43 @@ describe("prompt_async of OpenCode", () => {
       expect(opencodePromptDoor(url, "s1")).toBeUndefined()
     },
   )
+})
+
+describe("a ring through a file", () => {
+  const options = { method: "amp-append", taker: "amp: the plugin" }
+  const place = () => {
+    const root = rootPaths(temporaryDirectory())
+    mkdirSync(root.sessions)
+    const clock = new FakeClock()
+    return { root, clock, path: ringFile(root, "s1"), door: ringFileDoor(root, "s1", { clock, ...options }) }
+  }
+
+  it("is accepted once the session has taken it, and is only for its user", async () => {
+    const { clock, path, door } = place()
+    const ringing = door.ring("a ring")
+    expect([readFileSync(path, "utf8"), statSync(path).mode & 0o777]).toEqual(["a ring", 0o600])
+    rmSync(path)
+    clock.advance(100)
+    await ringing
+  })
+
+  it("fails if nobody takes it within 4 s, and leaves nothing behind that starts a turn later", async () => {
+    const { clock, path, door } = place()
+    const ringing = expect(door.ring("a ring")).rejects.toThrow("amp: the plugin does not take the ring")
+    for (let i = 0; i <= 40; i++) {
+      clock.advance(100)
+      await new Promise(setImmediate)
+    }
+    await ringing
+    expect(existsSync(path)).toBe(false)
+  })
+
+  it("fails where it cannot be written, and names why", async () => {
+    const { root, door } = place()
+    rmSync(root.sessions, { recursive: true })
+    writeFileSync(root.sessions, "")
+    await expect(door.ring("a ring")).rejects.toThrow("amp: the plugin: ENOTDIR")
+  })
 })
 
 describe("the session of an agent", () => {

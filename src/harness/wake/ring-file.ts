@@ -6,35 +6,39 @@ import type { WakeDoor } from "../../daemon/wake/session-doors.js"
 import { ChatError } from "../../protocol/errors.js"
 import { sessionFile } from "../sessions.js"
 
-/** Milliseconds in which the plugin has to take the file: it looks once a second. */
+/** Milliseconds in which the session has to take the file: a plugin looks once a second. */
 const takenMs = 4_000
 const lookMs = 100
 
-/**
- * Returns the file by which the daemon rings a session whose plugin looks for it: it has the text to append to the thread,
- * and the plugin deletes it before it does.
- */
+/** Returns the file with the text of a ring, next to the record of its session. Deleting it takes the ring. */
 export function ringFile(root: Pick<RootPaths, "sessions">, session: string): string {
   return sessionFile(root, session).replace(/\.json$/, ".ring")
 }
 
-/** `thread.append` of the Amp plugin. */
-export function ampAppendDoor(root: Pick<RootPaths, "sessions">, session: string, clock: Clock): WakeDoor {
+/**
+ * Rings a session through a file that a part of it takes: the plugin of Amp, or the background hook of Claude Code.
+ * @param taker - in an error, after "does not take the ring"
+ */
+export function ringFileDoor(
+  root: Pick<RootPaths, "sessions">,
+  session: string,
+  { clock, method, taker }: { readonly clock: Clock; readonly method: string; readonly taker: string },
+): WakeDoor {
   const path = ringFile(root, session)
   return {
-    method: "amp-append",
+    method,
     queues: false,
     ring: async (text) => {
       try {
         writeFileAtomic(path, text)
       } catch (error) {
-        throw new ChatError("FILE_FAILED", `amp: ${String((error as NodeJS.ErrnoException).code)}`)
+        throw new ChatError("FILE_FAILED", `${taker}: ${String((error as NodeJS.ErrnoException).code)}`)
       }
       const deadline = clock.monotonic() + takenMs
       while (existsSync(path)) {
         if (clock.monotonic() >= deadline) {
           rmSync(path, { force: true })
-          throw new ChatError("UNREACHABLE", "amp: the plugin does not take the ring")
+          throw new ChatError("UNREACHABLE", `${taker} does not take the ring`)
         }
         await delay(clock, lookMs)
       }
