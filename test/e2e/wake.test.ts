@@ -187,6 +187,55 @@ describe.concurrent("a message to an idle session", { timeout: 120_000 }, () => 
     expect(wake.proven?.method).toBe("async-rewake")
   })
 
+  it("reaches the context of a Copilot session at the end of its background wait, and not while none runs", async ({
+    onTestFinished,
+  }) => {
+    const scene = new Scene(onTestFinished)
+    const url = await scene.sharedRelay()
+    const alice = await scene.sharedAgent(url, "alice")
+    const bob = await scene.agent(url, "other")
+    const session = new HookedSession(bob, "copilot")
+    await session.hook("sessionStart", { source: "new" })
+    const name = await sessionName(session)
+    await until("the daemon", () => bob.status(name)?.["connected"] === true, patienceMs)
+    await session.hook("agentStop", { stop_hook_active: false })
+    const early = await agentchat(
+      alice,
+      "send",
+      `@${name}`,
+      "early",
+      "--wait",
+      "mirrored",
+      "--json",
+      "--name",
+      "alice",
+    )
+    expect(early.stdout).not.toContain('"rung"')
+    await session.hook("notification", { notification_type: "agent_idle" })
+    expect(session.context.join("\n")).not.toContain("early")
+    await session.hook("userPromptSubmitted", { prompt: "go on" })
+    await session.hook("postToolUse", { toolName: "bash", tool_use_id: "t1" })
+    expect(session.context.at(-1)).toContain("early")
+    await session.hook("agentStop", { stop_hook_active: false, prompt_id: "p9" })
+    const waiting = spawn(process.execPath, [programPath, "wait", "--name", name], {
+      ...{ cwd: bob.dir, env: bob.env, stdio: "ignore" },
+    })
+    const over = once(waiting, "close").then(() =>
+      session.hook("notification", { notification_type: "shell_completed" }),
+    )
+    const waits = () => (bob.status(name)?.["wake"] as { waits?: boolean } | undefined)?.waits === true
+    await until("the wait", waits, patienceMs)
+    const sent = await sendTo(alice, name, "the build is red")
+    await over
+    expect(session.context.at(-1)).toContain("the build is red")
+    expect(sent.rungs).toEqual(
+      expect.arrayContaining([
+        expect.objectContaining({ state: "rung", method: "wait" }),
+        expect.objectContaining({ state: "in_context", method: "hook" }),
+      ]),
+    )
+  })
+
   it("reaches the context of a session that nothing can wake at its next turn, and the sender sees no ring", async ({
     onTestFinished,
   }) => {

@@ -4,7 +4,7 @@ import { isNumber } from "../../base/plain.js"
 import type { DaemonPaths } from "../../daemon/files/paths.js"
 import { isAddressed, isNews } from "../../daemon/inbox/line.js"
 import { type InboxEntry, readInbox } from "../../daemon/inbox/reader.js"
-import { ReaderCursor } from "../../daemon/inbox/reader-cursor.js"
+import { hasLine, listCursors, ReaderCursor } from "../../daemon/inbox/reader-cursor.js"
 import { readStatus } from "../../daemon/status.js"
 import { formatAge } from "../output/time.js"
 
@@ -25,6 +25,8 @@ export interface DigestOptions {
   readonly announced: number
   readonly nowMs: number
   readonly hintOptions: HintOptions
+  /** True for the lines that ended an `agentchat wait`, and those that came with them; none if no reader has any. */
+  readonly isAfterWait?: boolean
 }
 
 /** The lines that an agent has not read. */
@@ -44,14 +46,15 @@ export interface Unread {
  * @throws {ChatError} FILE_FAILED; the system's errors
  */
 export function readUnread(paths: DaemonPaths, options: DigestOptions): Unread | undefined {
+  const { announced, isAfterWait = false } = options
   const cursor = ReaderCursor.open(paths, reader)
-  const after = Math.max(cursor.seq, options.announced)
+  const isUnread = (seq: number) => isAfterWait || !cursor.has(seq)
   const entries: InboxEntry[] = []
   for (const entry of readInbox(paths, { last: maxLines })) {
-    if (entry.seq > after && !cursor.has(entry.seq) && isWanted(entry.fields)) entries.push(entry)
+    if (entry.seq > announced && isUnread(entry.seq) && isWanted(entry.fields)) entries.push(entry)
   }
   const newest = entries.at(-1)?.seq
-  if (newest === undefined) return undefined
+  if (newest === undefined || (isAfterWait && !hasTaken(paths, entries))) return undefined
   const { agent_id: self, compat } = readStatus(paths.status) ?? {}
   const own = entries.filter(({ fields }) => isAddressed(fields, self))
   const others = entries.filter((entry) => !own.includes(entry))
@@ -62,6 +65,17 @@ export function readUnread(paths: DaemonPaths, options: DigestOptions): Unread |
     render: () => render([...own.reverse(), ...others.reverse()], compat === true, options),
     confirm: (shown) => takeAsHook(paths, shown),
   }
+}
+
+/** Reports whether a reader has one of these lines. */
+function hasTaken({ cursors }: DaemonPaths, entries: readonly InboxEntry[]): boolean {
+  const positions = [...listCursors(cursors).values()]
+  return entries.some(({ seq }) => positions.some((position) => hasLine(position, seq)))
+}
+
+/** Returns the number of the line up to which everything was read. @throws {ChatError} FILE_FAILED */
+export function readUpTo(paths: DaemonPaths): number {
+  return ReaderCursor.open(paths, reader).seq
 }
 
 /** Records that lines were shown to the model, by their numbers. @throws {ChatError} FILE_FAILED */

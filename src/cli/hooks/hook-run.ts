@@ -36,7 +36,7 @@ import { ChatError } from "../../protocol/errors.js"
 import { type InstanceName, nickPattern } from "../../protocol/names.js"
 import { type Config, mergeConfig } from "../config.js"
 import type { Context, Io } from "../context.js"
-import { readUnread, takeAsHook, type Unread } from "./digest.js"
+import { readUnread, readUpTo, takeAsHook, type Unread } from "./digest.js"
 import { readPayload } from "./payload.js"
 import {
   endLostSessions,
@@ -265,7 +265,7 @@ async function joinRelay(context: Context, event: HookEvent, visit: Visit): Prom
   }
   const announced = await takeEcho(context, event, visit)
   const server = isBeginning && !isRunning ? knownRelay(context, root) : undefined
-  const greeting = isRunning || server !== undefined ? whoIs(context, agent) : howToJoin(agent)
+  const greeting = isRunning || server !== undefined ? whoIs(context, record) : howToJoin(agent)
   if (server === undefined) return { ...visit, record: { ...record, announced }, isRunning, greeting }
   await startSessionDaemon(context, root, agent, server)
   const { reported: _reported, ...rest } = record
@@ -299,9 +299,11 @@ function exportSession(context: Context, { harness }: HookEvent, { session }: Se
   }
 }
 
-function whoIs(context: Context, agent: InstanceName): string {
-  const command = completeHint("agentchat send TARGET TEXT", hintsOf(context, agent))
-  return `agentchat: this session is agent ${agent}; other agents reach it as @${agent}, and it writes with: ${command}`
+function whoIs(context: Context, { agent, harness }: Pick<SessionRecord, "agent" | "harness">): string {
+  const command = (text: string) => completeHint(text, hintsOf(context, agent))
+  const who = `agentchat: this session is agent ${agent}; other agents reach it as @${agent}, and it writes with: ${command("agentchat send TARGET TEXT")}`
+  if (doors[harness].notification === undefined) return who
+  return `${who}\nagentchat: a message starts a turn of this session while this runs in a background shell: ${command("agentchat wait")}`
 }
 
 function howToJoin(agent: InstanceName): string {
@@ -319,13 +321,18 @@ function unreadFor(
   // Cursor sends the context of the start with every request.
   if (door === undefined || (harness === "cursor" && kind === "start")) return undefined
   if (door === "resume" && (!event.mayContinue || before?.continued === true)) return undefined
+  // A notification of an idle session starts a turn of it, so only the end of a `wait` that it left running counts.
+  const isAfterWait = kind === "notification"
+  if (isAfterWait && record.state !== "idle") return undefined
   const unread = readUnread(root.instance(record.agent), {
     announced: record.announced,
     nowMs: context.clock.now(),
     hintOptions: hintsOf(context, record.agent),
+    isAfterWait,
   })
   // Nothing but what is meant for the agent goes into a turn that is under way, or starts one.
-  return kind === "start" || kind === "prompt" || unread?.isAddressed === true ? unread : undefined
+  const isAsked = isAfterWait || kind === "start" || kind === "prompt"
+  return isAsked || unread?.isAddressed === true ? unread : undefined
 }
 
 /** Records the event, and returns the answer to it. */
@@ -357,8 +364,12 @@ function keepRecord(
   kind: HookKind,
   { isResumed, isGreeted }: { readonly isResumed: boolean; readonly isGreeted: boolean },
 ): SessionRecord {
+  // What was read before the end of a turn is no news of a `wait` in the background.
+  const isWaited = kind === "stop" && doors[record.harness].notification !== undefined
+  const read = isWaited ? readUpTo(root.instance(record.agent)) : 0
   const after: SessionRecord = {
     ...record,
+    announced: Math.max(record.announced, read),
     ...(isResumed && { state: "working" }),
     greeted: isGreeted || record.greeted,
     continued: isResumed || (record.continued && kind !== "stop"),
