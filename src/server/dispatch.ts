@@ -68,8 +68,12 @@ export class Dispatcher {
       texts.push(text)
       return
     }
-    const handled = this.#admit(session, text)
-    if (handled !== undefined) this.#waitFor(session, handled, [])
+    try {
+      const handled = this.#admit(session, text)
+      if (handled !== undefined) this.#waitFor(session, handled, [])
+    } catch (error) {
+      this.#fail(session, error)
+    }
   }
 
   /** Parses, checks and handles a frame. @returns a promise if the next frame has to wait */
@@ -126,7 +130,13 @@ export class Dispatcher {
   #waitFor(session: Session, handled: Promise<void>, texts: string[]): void {
     this.#waiting.set(session, texts)
     session.setReading(false)
-    void handled.then(() => this.#resume(session, texts))
+    handled.then(() => this.#resume(session, texts)).catch((error: unknown) => this.#fail(session, error))
+  }
+
+  /** Ends a session for which even the refusal of a frame failed. Without that, nothing of it would be read again. */
+  #fail(session: Session, error: unknown): void {
+    this.#waiting.delete(session)
+    session.fail(error)
   }
 
   #resume(session: Session, texts: string[]): void {

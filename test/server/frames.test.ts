@@ -1,4 +1,5 @@
-import { describe, expect, it } from "vitest"
+import { describe, expect, it, onTestFinished, vi } from "vitest"
+import { Session } from "../../src/server/sessions/session.js"
 import { TestRelay } from "../kit/relay.js"
 import { maskedFrame } from "../kit/wire.js"
 
@@ -102,5 +103,24 @@ describe("frames", () => {
     await wire.settle()
     const pongs = wire.frames.filter(({ opcode }) => opcode === 10).map(({ payload }) => payload.toString())
     expect(pongs).toEqual(Array.from({ length: 20 }, (_, i) => `c${i * 10}`))
+  })
+})
+
+describe("an error that nobody expected, in the refusal of a frame", () => {
+  it.each([
+    ["at once", [{ type: "NICK" }]],
+    ["behind a request that waits for the store", [{ type: "PENDING" }, { type: "NICK" }, { type: "PING" }]],
+  ])("%s ends that session with a logged reason, and no other one", async (_name, frames) => {
+    const { relay, wire } = await session()
+    const ann = await relay.enter("ann")
+    const pay = vi.spyOn(Session.prototype, "payForWaste").mockImplementation(() => {
+      throw new Error("a bug")
+    })
+    onTestFinished(() => pay.mockRestore())
+    wire.say(...frames)
+    expect(await wire.ended()).toMatchObject({ code: 1011 })
+    pay.mockRestore()
+    expect(relay.log.filter((line) => line.includes("ends: Error: a bug"))).toHaveLength(1)
+    expect(await ann.wire.ask({ type: "PING" })).toMatchObject({ type: "PONG" })
   })
 })

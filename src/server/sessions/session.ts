@@ -45,6 +45,8 @@ export function nextSessionState(state: SessionState, event: SessionEvent): Sess
 const openState = 1
 /** RFC 6455 §7.4.1: the endpoint has received something that violates its policy. */
 export const policyViolation = 1008
+/** RFC 6455 §7.4.1: the endpoint has met a condition that it did not expect. */
+const internalError = 1011
 /** Size of an incomplete message, in frames. The WebSocket library cuts off longer ones. */
 const heldFrames = 4
 /** Refused frames that one session may send at once, in bursts of requests. */
@@ -218,6 +220,13 @@ export class Session implements SocketReaderOwner, SendQueueOwner {
     }
     this.#log(`unexpected error in ${type}: ${stackOf(error)}`)
     this.sendError(new ChatError("INTERNAL", `${type}: the relay failed; its log has the reason`), id)
+  }
+
+  /** Ends the session because of an error that nobody expected and that no answer can name. */
+  fail(error: unknown): void {
+    this.#log(`unexpected error, the session of ${this.remoteAddress} ends: ${stackOf(error)}`)
+    this.close(internalError, "INTERNAL")
+    this.setReading(true)
   }
 
   /** Starts or stops reading from the network. */
