@@ -1,23 +1,11 @@
-import { defineCommand, flag, value } from "../command.js"
-import { claimModes, harnessWords, scopes } from "../harness/install-options.js"
-import { choice, closeChoice } from "../input/values.js"
+import { defineCommand, value } from "../command.js"
+import { claimModes, harnessOptions } from "../harness/install-options.js"
+import { choice } from "../input/values.js"
 
 export const install = defineCommand({
   args: {},
   options: {
-    harness: value(
-      "NAME",
-      `the harness, or all that are here (default): ${harnessWords.join(", ")}`,
-      closeChoice(harnessWords),
-      harnessWords,
-    ),
-    scope: value(
-      "user|project",
-      "your home directory (default), or the working directory",
-      choice(scopes),
-      scopes,
-    ),
-    "dry-run": flag("show what would change, as a diff, and change nothing"),
+    ...harnessOptions("all that are here"),
     claims: value(
       "warn|block",
       "before an edit of a path that another agent has claimed: warn the model, or deny the edit",

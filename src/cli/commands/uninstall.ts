@@ -1,24 +1,9 @@
-import { defineCommand, flag, value } from "../command.js"
-import { harnessWords, scopes } from "../harness/install-options.js"
-import { choice, closeChoice } from "../input/values.js"
+import { defineCommand } from "../command.js"
+import { harnessOptions } from "../harness/install-options.js"
 
 export const uninstall = defineCommand({
   args: {},
-  options: {
-    harness: value(
-      "NAME",
-      `the harness, or all (default): ${harnessWords.join(", ")}`,
-      closeChoice(harnessWords),
-      harnessWords,
-    ),
-    scope: value(
-      "user|project",
-      "your home directory (default), or the working directory",
-      choice(scopes),
-      scopes,
-    ),
-    "dry-run": flag("show what would change, as a diff, and change nothing"),
-  },
+  options: harnessOptions("all"),
   takesUrl: false,
   examples: ["agentchat uninstall", "agentchat uninstall --dry-run", "agentchat uninstall --harness cursor"],
   notes: [
