@@ -1,6 +1,6 @@
 export { AgentChatClient } from "./client/client.js"
 export type { AgentChatClientEvents } from "./client/events.js"
-export type { AgentChatClientOptions, CreateOptions } from "./client/options.js"
+export type { AgentChatClientOptions, ClaimOptions, CreateOptions } from "./client/options.js"
 export type { SendAck, SendOptions } from "./client/send-ack.js"
 export type { Identity } from "./identity/identity-file.js"
 export type {
@@ -11,6 +11,7 @@ export type {
   ProposalQuery,
 } from "./proposals/deal-event.js"
 export type { Receipt } from "./proposals/receipt.js"
+export type { ClaimEntry } from "./protocol/claims.js"
 export { ChatError, type ErrorCode, type ErrorDetails, errorSpecs, isErrorCode } from "./protocol/errors.js"
 export type { AgentCard } from "./protocol/message-fields.js"
 export type { AgentId } from "./protocol/names.js"

@@ -10,6 +10,7 @@ import type {
   ProposalQuery,
 } from "../proposals/deal-event.js"
 import type { Receipt } from "../proposals/receipt.js"
+import { type ClaimEntry, defaultClaimSeconds } from "../protocol/claims.js"
 import type { ClientFrame } from "../protocol/client-messages.js"
 import { ChatError } from "../protocol/errors.js"
 import {
@@ -31,7 +32,12 @@ import { Deals } from "./deals/deals.js"
 import type { AgentChatClientEvents } from "./events.js"
 import { Incoming, ReceivedIds } from "./incoming.js"
 import { JoinedChannels } from "./joined-channels.js"
-import { type AgentChatClientOptions, type CreateOptions, IdentitySource } from "./options.js"
+import {
+  type AgentChatClientOptions,
+  type ClaimOptions,
+  type CreateOptions,
+  IdentitySource,
+} from "./options.js"
 import type { AnswerTo, RequestFrame } from "./pending.js"
 import { ackOf, frameOfMessage, type SendAck, type SendOptions } from "./send-ack.js"
 import { parseServerUrl } from "./server-url.js"
@@ -229,6 +235,40 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
   /** Renews the lease of a task. */
   async extend(task: string): Promise<void> {
     await this.#request({ type: "EXTEND", task })
+  }
+
+  /**
+   * Claims files of a repository: all of the paths, or none.
+   * @param repo - its remote as `host/path`, or a name
+   * @param paths - up to 16, from the root of the repository; globs such as `src/**\/*.ts` too
+   * @throws {ChatError} CLAIMED, naming owner, note and end; IDENTITY_REQUIRED without an identity
+   */
+  async claimPaths(repo: string, paths: readonly string[], options: ClaimOptions = {}): Promise<ClaimEntry> {
+    const { keyPair } = this.#identity.require()
+    const { signClaim } = await import("../identity/claim-signature.js")
+    const { note, seconds = defaultClaimSeconds } = options
+    const claim = { repo, paths, ...omitUndefined({ note }), seconds, ts: this.#clock.now() }
+    const sig = signClaim({ ...claim, aud: this.#serverId }, keyPair)
+    const [made] = (await this.#request({ type: "CLAIM_PATHS", ...claim, sig })).list
+    if (made === undefined)
+      throw new ChatError("UNSUPPORTED", "CLAIM_PATHS: the relay answered with no claim")
+    return made
+  }
+
+  /** Ends own claims: of these paths, of all in a repository, or of all. @returns the paths that were claimed */
+  async releasePaths(repo?: string, paths?: readonly string[]): Promise<readonly string[]> {
+    const { released = [] } = await this.#request({
+      type: "RELEASE_PATHS",
+      ...omitUndefined({ repo, paths }),
+    })
+    return released
+  }
+
+  /** Lists the claims of a repository, or all, that their owners have signed. */
+  async claims(repo?: string): Promise<readonly ClaimEntry[]> {
+    const { list } = await this.#request({ type: "LIST_CLAIMS", ...omitUndefined({ repo }) })
+    const { signedClaims } = await import("../identity/claim-signature.js")
+    return signedClaims(list, this.#serverId)
   }
 
   /** Admits an agent to an invite-only channel. */

@@ -63,8 +63,16 @@ export class IdentitySource {
   require(): Identity {
     if (this.#current !== undefined) return this.#current
     if (this.isPersistent) throw new ChatError("UNREACHABLE", "client: not connected")
-    throw new ChatError("IDENTITY_REQUIRED", "proposals: signing needs a key", {
+    throw new ChatError("IDENTITY_REQUIRED", "client: signing needs a key", {
       hint: "create one with: agentchat identity --generate, and pass its file as identity",
     })
   }
+}
+
+/** Options of `claimPaths` besides repository and paths. */
+export interface ClaimOptions {
+  /** What you do there, up to 200 characters. */
+  readonly note?: string
+  /** Duration in seconds, up to 86,400 (default 1,800). */
+  readonly seconds?: number
 }

@@ -1,4 +1,5 @@
 import { omitUndefined } from "../base/plain.js"
+import type { ClaimEntry } from "../protocol/claims.js"
 import { ChatError } from "../protocol/errors.js"
 import { signDetached, verifyDetached } from "./detached-jws.js"
 import { agentIdOf } from "./keys.js"
@@ -29,6 +30,15 @@ export function isClaimOf(claim: SignedClaim, sig: string, agentId: string): boo
     if (error instanceof ChatError) return false
     throw error
   }
+}
+
+/** Returns the claims of a list that their owners signed for the relay `aud`, with the end that they signed. */
+export function signedClaims(list: readonly ClaimEntry[], aud: string): ClaimEntry[] {
+  return list.filter(
+    (claim) =>
+      claim.expires_ts === claim.ts + claim.seconds * 1_000 &&
+      isClaimOf({ ...claim, aud }, claim.sig, claim.owner),
+  )
 }
 
 function pick({ aud, repo, paths, note, seconds, ts }: SignedClaim): object {

@@ -215,4 +215,31 @@ describe("a client with a relay", () => {
     expect((await other.listAgents("#project")).map(({ id }) => id)).toEqual([client.agentId])
     expect((await other.listAgents("#general")).map(({ id }) => id)).toEqual([client.agentId])
   })
+
+  it("claims files, sees the claims of others, and releases its own", async () => {
+    const url = await relayUrl()
+    const [alice, bob] = await Promise.all([
+      connect(url, { name: "alice", identity: newIdentity() }),
+      connect(url, { identity: newIdentity() }),
+    ])
+    const made = await alice.claimPaths("acme/shop", ["src/a.ts", "doc/**"], { note: "parser", seconds: 60 })
+    expect(made).toMatchObject({ owner: alice.agentId, paths: ["src/a.ts", "doc/**"], note: "parser" })
+    expect(made.expires_ts - made.ts).toBe(60_000)
+    await expect(bob.claimPaths("acme/shop", ["src"])).rejects.toMatchObject({
+      ...{ code: "CLAIMED", message: expect.stringContaining(String(alice.agentId)) },
+    })
+    expect(await bob.claims("acme/shop")).toEqual([made])
+    expect(await bob.claims("acme/other")).toEqual([])
+    expect(await bob.releasePaths()).toEqual([])
+    expect(await alice.releasePaths("acme/shop", ["src/a.ts"])).toEqual(["src/a.ts"])
+    expect((await bob.claimPaths("acme/shop", ["src"])).owner).toBe(bob.agentId)
+    expect(await alice.releasePaths()).toEqual(["doc/**"])
+    const [left, ...others] = await bob.claims()
+    expect([left?.paths, others]).toEqual([["src"], []])
+  })
+
+  it("cannot claim files without an identity", async () => {
+    const client = await connect(await relayUrl())
+    await expect(client.claimPaths("acme/shop", ["src"])).rejects.toMatchObject({ code: "IDENTITY_REQUIRED" })
+  })
 })

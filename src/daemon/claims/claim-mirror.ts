@@ -1,5 +1,5 @@
 import type { Connection } from "../../client/connection.js"
-import { isClaimOf } from "../../identity/claim-signature.js"
+import { signedClaims } from "../../identity/claim-signature.js"
 import type { ClaimEntry } from "../../protocol/claims.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
@@ -29,7 +29,7 @@ export class ClaimMirror {
     this.#session = session
     try {
       const { list } = await session.request({ type: "LIST_CLAIMS", follow: true })
-      if (this.#session === session) this.#set(this.#signed(list, session))
+      if (this.#session === session) this.#set(signedClaims(list, session.welcome.server_id))
     } catch (error) {
       // A relay of an earlier version knows no claims; a session that ends is followed by another.
       if (!(error instanceof ChatError)) throw error
@@ -44,19 +44,13 @@ export class ClaimMirror {
     const session = this.#session
     if (session === undefined) return
     const others = this.#list.filter((claim) => claim.repo !== repo)
-    this.#set([...others, ...this.#signed(list, session).filter((claim) => claim.repo === repo)])
+    const signed = signedClaims(list, session.welcome.server_id)
+    this.#set([...others, ...signed.filter((claim) => claim.repo === repo)])
   }
 
   /** Writes what the disk refused before. */
   sweep(): void {
     if (this.#isUnsaved) this.#save()
-  }
-
-  #signed(list: readonly ClaimEntry[], { welcome }: Session): ClaimEntry[] {
-    return list.filter((claim) => {
-      const isInTime = claim.expires_ts === claim.ts + claim.seconds * 1_000
-      return isInTime && isClaimOf({ ...claim, aud: welcome.server_id }, claim.sig, claim.owner)
-    })
   }
 
   #set(list: readonly ClaimEntry[]): void {
