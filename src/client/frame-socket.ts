@@ -4,7 +4,7 @@ import { WebSocket } from "../base/websocket.js"
 import { ChatError } from "../protocol/errors.js"
 import { KeepAlive } from "./keep-alive.js"
 import { errorOfClose, errorOfNetwork } from "./relay-error.js"
-import { formatServer } from "./server-url.js"
+import { connectOptionsOf, formatServer } from "./server-url.js"
 
 /** Size of the largest frame that is read, in bytes; a roster of a hundred thousand agents fits. */
 const maxFrameBytes = 16 * 1024 * 1024
@@ -40,7 +40,10 @@ export class FrameSocket {
         this.fail(new ChatError("UNREACHABLE", `${this.#server}: does not respond`))
       },
     })
-    this.#webSocket = new WebSocket(url, {
+    const target = new URL(url)
+    target.hash = ""
+    this.#webSocket = new WebSocket(target, {
+      ...connectOptionsOf(url),
       perMessageDeflate: false,
       followRedirects: false,
       maxPayload: maxFrameBytes,

@@ -68,10 +68,14 @@ const networkHints: readonly (readonly [cause: RegExp, hint: string | ((server: 
   ],
   [/^(CERT_HAS_EXPIRED|CRL_HAS_EXPIRED)/, "the relay needs a new certificate"],
   [/^CERT_NOT_YET_VALID/, "check the clocks of both machines"],
+  [
+    /^ERR_PINNED_KEY/,
+    "another server answers, or the relay has a new key: ask its operator for a new link, or for the address with the new #sha256=",
+  ],
   [/^ERR_TLS_CERT_ALTNAME_INVALID/, "use a host name that is in the relay's certificate"],
   [
     /^(\w*SELF_SIGNED_CERT\w*|UNABLE_TO_\w+|CERT_\w+)/,
-    "if you trust the relay's certificate, name its file: NODE_EXTRA_CA_CERTS=cert.pem; a running daemon must be started again with it",
+    "if you trust the relay's certificate, put its key after the address, #sha256=… as agentchat serve prints it, or name its file: NODE_EXTRA_CA_CERTS=cert.pem; a running daemon must be started again with it",
   ],
   [
     /^(EPROTO|ERR_SSL_\w+|ERR_TLS_\w+)/,

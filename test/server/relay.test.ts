@@ -1,7 +1,4 @@
-import { execFileSync } from "node:child_process"
-import { readFileSync } from "node:fs"
 import { createServer, type Server } from "node:net"
-import { join } from "node:path"
 import { describe, expect, it, onTestFinished } from "vitest"
 import { systemClock } from "../../src/base/clock.js"
 import { ChatError } from "../../src/protocol/errors.js"
@@ -9,7 +6,7 @@ import { protocolSchema } from "../../src/protocol/json-schema.js"
 import { startRelay } from "../../src/server/relay.js"
 import { TestRelay } from "../kit/relay.js"
 import { hasProgram } from "../kit/requires.js"
-import { temporaryDirectory } from "../kit/temporary.js"
+import { makeCertificate } from "../kit/tls.js"
 
 async function failureOf(promise: Promise<unknown>): Promise<ChatError> {
   const error: unknown = await promise.then(
@@ -113,13 +110,7 @@ describe("startRelay", () => {
   })
 
   it.runIf(hasProgram("openssl"))("speaks TLS", async () => {
-    const dir = temporaryDirectory()
-    const [key, cert] = [join(dir, "key.pem"), join(dir, "cert.pem")]
-    const request = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    execFileSync("openssl", [...request, "-subj", "/CN=localhost", "-keyout", key, "-out", cert], {
-      stdio: "ignore",
-    })
-    const tls = { key: readFileSync(key, "utf8"), cert: readFileSync(cert, "utf8") }
+    const tls = makeCertificate("localhost")
     const relay = await startRelay({ ...quiet, port: 0, tls })
     onTestFinished(() => relay.stop())
     expect(relay.url).toBe(`wss://127.0.0.1:${relay.port}`)

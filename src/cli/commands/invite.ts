@@ -18,6 +18,9 @@ export const invite = defineCommand({
     link: flag("for operators: print a link for one new agent, that agentchat join turns into a daemon"),
     expires: value("TIME", "with --link: how long it is good (default 7d)", duration),
     address: value("URL", "with --link: address of the relay for others", someText),
+    unpinned: flag(
+      "with --link: leave out the key of the certificate, if it will be renewed with another one",
+    ),
     ...requestOptions,
   },
   takesUrl: true,
@@ -50,7 +53,11 @@ export const invite = defineCommand({
 async function printLink(
   context: Context,
   input: RequestOptions & {
-    readonly options: { readonly expires: number | undefined; readonly address: string | undefined }
+    readonly options: {
+      readonly expires: number | undefined
+      readonly address: string | undefined
+      readonly unpinned: boolean
+    }
   },
   channel: Channel | undefined,
 ): Promise<number> {
@@ -60,17 +67,44 @@ async function printLink(
     import("../relay/link.js"),
     import("../relay/moderate.js"),
   ])
-  const { expires = linkMs, address } = input.options
-  return asOperator(context, input, ({ keyPair, serverId: aud, server }) => {
+  const { expires = linkMs, address, unpinned: isUnpinned } = input.options
+  return asOperator(context, input, async ({ keyPair, serverId: aud, server }) => {
     const ts = context.clock.now()
     const all = ["#>" as Channel]
     const rights = { profile: "agent", read: all, write: all, roles: ["*"] } as const
     const grant = signGrant({ id: randomUUID(), aud, ...rights, uses: 1, exp: ts + expires, ts }, keyPair)
     const channels = [channel ?? ("#general" as Channel)]
-    const link = formatLink({ server: address ?? server, grant, channels })
+    const link = formatLink({ server: await pinned(context, address ?? server, isUnpinned), grant, channels })
     if (address === undefined && /\/\/(?:127\.|localhost|\[::1\])/.test(server)) {
       context.io.note("the link works on this machine only; for others: --address wss://HOST:PORT")
     }
     return reportSuccess(context, { link, grant: grant.id, exp: ts + expires }, link)
   })
+}
+
+/** Returns an address with the pin of the certificate that it has now, or that it names already. */
+async function pinned({ io }: Context, server: string, isUnpinned: boolean): Promise<string> {
+  const [{ parseServerUrl, withPin }, { fetchPin }] = await Promise.all([
+    import("../../client/server-url.js"),
+    import("../relay/link.js"),
+  ])
+  const url = parseServerUrl(server)
+  if (isUnpinned) {
+    url.hash = ""
+    return url.href
+  }
+  if (url.protocol !== "wss:" || url.hash !== "") return server
+  const fetched = await fetchPin(url)
+  if (fetched === undefined) {
+    io.note(
+      `the link names no key, because ${url.host} shows no certificate here: a known authority must vouch for it`,
+    )
+    return server
+  }
+  const { pin, isTrusted } = fetched
+  if (!isTrusted) {
+    io.note(`the link names the key of ${url.host}, which no known authority vouches for: compare it with`)
+    io.note(`that of agentchat serve: #sha256=${pin}`)
+  }
+  return withPin(server, pin)
 }

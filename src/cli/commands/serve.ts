@@ -97,8 +97,10 @@ export const serve = defineCommand({
       log,
     })
     const { url, port: openPort, serverId } = relay
-    if (config.json) io.json({ ok: true, url, port: openPort, server_id: serverId })
-    else io.out(`relay on ${url}`)
+    const pin = tls === undefined ? undefined : await pinOf(tls.cert)
+    if (config.json)
+      io.json({ ok: true, url, port: openPort, server_id: serverId, ...omitUndefined({ pin }) })
+    else io.out(`relay on ${url}${pin === undefined ? "" : `, key of its certificate: #sha256=${pin}`}`)
     const exposure = exposureNote(options.host ?? "127.0.0.1", options.closed, tls !== undefined)
     if (exposure !== undefined) io.note(exposure)
     system.onHangup(() => void reload(relay, readFiles, log))
@@ -109,6 +111,14 @@ export const serve = defineCommand({
     return 0
   },
 })
+
+async function pinOf(certificate: string): Promise<string> {
+  const [{ X509Certificate }, { keyPinOf }] = await Promise.all([
+    import("node:crypto"),
+    import("../../client/server-url.js"),
+  ])
+  return keyPinOf(new X509Certificate(certificate))
+}
 
 /** @throws {ChatError} USAGE for options that exclude or need each other */
 function refuseMismatch({

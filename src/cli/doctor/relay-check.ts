@@ -4,7 +4,7 @@ import { get as getSecure } from "node:https"
 import { TLSSocket } from "node:tls"
 import { isPlain } from "../../base/plain.js"
 import { errorOfNetwork } from "../../client/relay-error.js"
-import { formatServer, parseServerUrl } from "../../client/server-url.js"
+import { connectOptionsOf, formatServer, parseServerUrl } from "../../client/server-url.js"
 import { instanceNames, rootPaths } from "../../daemon/files/paths.js"
 import { readStatus } from "../../daemon/status.js"
 import { defaultPort, defaultServer } from "../../protocol/limits.js"
@@ -77,7 +77,8 @@ function ask(url: URL): Promise<Answer> {
     port: port === "" ? (isSecure ? 443 : 80) : Number(port),
     path: "/health",
     timeout: answerMs,
-    agent: false,
+    // An agent would make the connection itself.
+    ...(url.hash === "" ? { agent: false } : connectOptionsOf(url)),
   }
   return new Promise((resolve, reject) => {
     const request = (isSecure ? getSecure : get)(options, (response) => {

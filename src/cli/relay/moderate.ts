@@ -89,7 +89,7 @@ export async function moderate(
     const ts = context.clock.now()
     const target = agent === undefined ? undefined : await idOf(agent, ask)
     const until = forMs === undefined ? undefined : ts + forMs
-    const resolve = (writer: AgentRef | RoleRef) =>
+    const resolve = async (writer: AgentRef | RoleRef) =>
       writer.startsWith("@") ? idOf(writer as AgentRef, ask) : (writer as RoleRef)
     const allowed = writers === undefined ? undefined : await Promise.all(writers.map(resolve))
     const targets = omitUndefined({ agent: target, channel, grant, writers: allowed, until })

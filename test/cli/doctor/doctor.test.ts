@@ -1,9 +1,10 @@
-import { execFileSync } from "node:child_process"
-import { chmodSync, mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs"
+import { X509Certificate } from "node:crypto"
+import { chmodSync, mkdirSync, rmSync, utimesSync, writeFileSync } from "node:fs"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import { join } from "node:path"
 import { describe, expect, it, onTestFinished } from "vitest"
+import { keyPinOf, withPin } from "../../../src/client/server-url.js"
 import { rootPaths } from "../../../src/daemon/files/paths.js"
 import { type SessionRecord, writeSession } from "../../../src/harness/sessions.js"
 import type { InstanceName } from "../../../src/protocol/names.js"
@@ -12,7 +13,7 @@ import { FakeClock } from "../../kit/fake-clock.js"
 import { HarnessHome } from "../../kit/harness-home.js"
 import { TestRelay } from "../../kit/relay.js"
 import { hasProgram } from "../../kit/requires.js"
-import { temporaryDirectory } from "../../kit/temporary.js"
+import { makeCertificate } from "../../kit/tls.js"
 
 interface Report {
   readonly ok: boolean
@@ -219,13 +220,7 @@ describe("agentchat doctor", () => {
   })
 
   it.runIf(hasProgram("openssl"))("names a certificate that is not trusted", async () => {
-    const dir = temporaryDirectory()
-    const [key, cert] = [join(dir, "key.pem"), join(dir, "cert.pem")]
-    const request = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    execFileSync("openssl", [...request, "-subj", "/CN=localhost", "-keyout", key, "-out", cert], {
-      stdio: "ignore",
-    })
-    const tls = { key: readFileSync(key, "utf8"), cert: readFileSync(cert, "utf8") }
+    const tls = makeCertificate("localhost")
     const relay = await startRelay({ port: 0, host: "127.0.0.1", log: () => {}, clock: new FakeClock(), tls })
     onTestFinished(() => relay.stop())
     const home = scene()
@@ -233,5 +228,7 @@ describe("agentchat doctor", () => {
     expect(await check(home, "relay")).toMatchObject({
       ...{ level: "bad", fix: expect.stringContaining("NODE_EXTRA_CA_CERTS=cert.pem") },
     })
+    home.env["AGENTCHAT_SERVER"] = withPin(relay.url, keyPinOf(new X509Certificate(tls.cert)))
+    expect(await check(home, "relay")).toMatchObject({ level: "ok" })
   })
 })

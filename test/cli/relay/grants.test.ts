@@ -1,22 +1,32 @@
+import { X509Certificate } from "node:crypto"
 import { readFileSync, statSync } from "node:fs"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { formatLink, isLink, parseLink } from "../../../src/cli/relay/link.js"
+import { keyPinOf, withPin } from "../../../src/client/server-url.js"
 import type { Grant } from "../../../src/protocol/grants.js"
 import { CommandRoom } from "../../kit/command-room.js"
 import { LastingEngine } from "../../kit/engine.js"
 import { TestRelay } from "../../kit/relay.js"
+import { hasProgram } from "../../kit/requires.js"
+import { makeCertificate } from "../../kit/tls.js"
+
+function pinOf(certificate: string): string {
+  return keyPinOf(new X509Certificate(certificate))
+}
 
 /** @returns a closed relay, and a function that runs a command as its operator */
-async function makeScene() {
+async function makeScene(options: Parameters<typeof TestRelay.start>[0] = {}) {
   const room = new CommandRoom()
   await room.run(["identity", "--generate"])
   const { did } = JSON.parse((await room.run(["identity", "--export"])).out) as { did: string }
   const backbone = (await LastingEngine.make()).lend()
-  const relay = await TestRelay.start({ operators: [did], closed: true, backbone })
-  const own = ["--server", relay.relay.url, "--identity", room.path("identity.json")]
+  const relay = await TestRelay.start({ operators: [did], closed: true, backbone, ...options })
+  const { tls } = options
+  const server = tls === undefined ? relay.relay.url : withPin(relay.relay.url, pinOf(tls.cert))
+  const own = ["--server", server, "--identity", room.path("identity.json")]
   const run = (...args: string[]) => room.run([...args, ...own], { clock: relay.clock })
-  return { relay, room, run }
+  return { relay, room, run, server }
 }
 
 /** @returns an agent with an identity, and a function that runs its commands at the relay */
@@ -99,7 +109,29 @@ describe("a link", () => {
     expect(out.trim()).not.toMatch(/\s/)
   })
 
-  const servers = ["ws://127.0.0.1:6667", "wss://h.example", "wss://h.example/a/b", "ws://[::1]:7000"]
+  it.runIf(hasProgram("openssl"))("of a relay with TLS names the key of its certificate", async () => {
+    const tls = makeCertificate("localhost")
+    const { run, server } = await makeScene({ tls })
+    expect(parseLink((await run("invite", "--link")).out).server).toBe(server)
+    const other = await makeScene({ tls: makeCertificate("localhost") })
+    const address = other.relay.relay.url
+    const { out, err } = await run("invite", "--link", "--address", address)
+    expect(parseLink(out).server).toBe(other.server)
+    expect(err).toContain(`no known authority vouches for: compare it with`)
+    const bare = await run("invite", "--link", "--address", other.server, "--unpinned")
+    expect(parseLink(bare.out).server).toBe(address)
+    const gone = await run("invite", "--link", "--address", "wss://127.0.0.1:1")
+    expect(parseLink(gone.out).server).toBe("wss://127.0.0.1:1")
+    expect(gone.err).toContain("the link names no key")
+  })
+
+  const servers = [
+    "ws://127.0.0.1:6667",
+    "wss://h.example",
+    "wss://h.example/a/b",
+    `wss://h.example/a#sha256=${"A".repeat(43)}`,
+    "ws://[::1]:7000",
+  ]
   const grant = {
     ...{ v: 1, type: "GRANT", id: "01234567", from: "did:key:z", aud: "srv_1", profile: "agent" },
     ...{ read: [], write: [], roles: [], ts: 0, sig: "a..b" },
