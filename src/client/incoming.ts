@@ -83,10 +83,10 @@ export class Incoming {
   }
 }
 
-/** Returns the id by which a DELIVERY or an INVITE is confirmed; undefined if the relay does not wait for that. */
+/** Returns the id by which a notice is confirmed; undefined if the relay does not wait for that. */
 function noticeIdOf(message: ServerMessage): string | undefined {
   if (message.type === "DELIVERY") return message.mail_id
-  return message.type === "INVITE" ? message.msg_id : undefined
+  return message.type === "INVITE" || message.type === "TASK_EXPIRED" ? message.msg_id : undefined
 }
 
 function isStatement(message: ServerMessage): message is ServerMessage<Verb> {

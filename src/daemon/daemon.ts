@@ -1,5 +1,6 @@
 import type { Connection } from "../client/connection.js"
 import { ReconnectingSession } from "../client/session.js"
+import { signAnswer } from "../identity/answer-signature.js"
 import { signClaim } from "../identity/claim-signature.js"
 import { defaultClaimSeconds } from "../protocol/claims.js"
 import type { ClientMessage } from "../protocol/client-messages.js"
@@ -255,6 +256,7 @@ export class Daemon {
       signer: {
         sign: (draft, key) => this.#deals?.sign(draft, key) ?? refuseDraft(),
         signClaim: (frame) => this.#signClaim(frame),
+        signAnswer: (frame) => this.#signAnswer(frame),
         markStale: (proposalId) => this.#deals?.markStale(proposalId),
       },
       onUnavailable: this.#status.reporter("relay"),
@@ -299,6 +301,17 @@ export class Daemon {
     if (identity === undefined || aud === undefined) return frame
     const claim = { ...frame, seconds: frame.seconds ?? defaultClaimSeconds, ts: this.#host.clock.now() }
     return { ...claim, sig: signClaim({ ...claim, aud }, identity.keyPair) }
+  }
+
+  /** Signs the answer to a task that needs that, if the question is known. */
+  #signAnswer(frame: ClientMessage<"DONE">): ClientMessage<"DONE"> {
+    const { identity } = this.#options
+    const aud = this.#session.connection?.welcome.server_id
+    const { task, content: answer = "" } = frame
+    const question = this.#tasks.questionOf(task)
+    if (identity === undefined || aud === undefined || question === undefined) return frame
+    const ts = this.#host.clock.now()
+    return { ...frame, answer: signAnswer({ aud, task, question, answer, ts }, identity.keyPair) }
   }
 
   async #onOnline(connection: Connection): Promise<void> {

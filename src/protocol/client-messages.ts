@@ -22,6 +22,7 @@ import {
 } from "./message-fields.js"
 import { messageKinds } from "./message-kinds.js"
 import { moderation } from "./moderation.js"
+import { answerProof, taskFields } from "./questions.js"
 import {
   boolean,
   either,
@@ -153,6 +154,7 @@ export const clientMessages = {
       to_id: optional(agentId),
       /** Milliseconds, from when the relay has it, that the author waits for an answer. */
       wait_ms: optional(waitMs),
+      ...taskFields,
       ts: optional(number()),
       sig: optional(text(1024)),
     },
@@ -352,7 +354,12 @@ export const clientMessages = {
     answer: "ACK",
     outbox: true,
     summary: "ends a task and sends the text to the agent that asked",
-    fields: { task: messageId, content: optional(string) },
+    fields: {
+      task: messageId,
+      content: optional(string),
+      /** Needed if the task has choices or a schema, or is for people. */
+      answer: optional(answerProof),
+    },
   },
   FAIL: {
     needs: "session",

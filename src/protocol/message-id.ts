@@ -96,6 +96,8 @@ export function formatInviteId(author: AgentId, channel: string, ts: number): st
 export const mailEntryId = {
   /** The answer to a task: one, whichever relay sends it and however often. */
   taskAnswer: (taskId: string) => `done/${taskId}`,
+  /** Not a message's, because of the slash. */
+  expiry: (taskId: string) => `${taskId}/expired`,
   statement: (statementId: string) => `deal/${statementId}`,
   /** @param occasion - the agent that reached the stage, or the attempt of a task */
   delivery: (messageId: string, state: string, occasion: string) => `${messageId}/${state}/${occasion}`,

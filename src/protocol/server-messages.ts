@@ -14,6 +14,7 @@ import {
   writers,
 } from "./message-fields.js"
 import { auditEntry } from "./moderation.js"
+import { answerProof } from "./questions.js"
 import {
   anyObject,
   boolean,
@@ -130,7 +131,15 @@ export type ChannelEntry = InputOf<typeof channelEntry>
  * was rung; `retrieved`, taken by one of its readers; `in_context`, put into the context of its model; for a task `claimed`,
  * taken by a worker, or `failed`, given up after too many attempts.
  */
-const deliveryStates = ["mirrored", "rung", "retrieved", "in_context", "claimed", "failed"] as const
+const deliveryStates = [
+  "mirrored",
+  "rung",
+  "retrieved",
+  "in_context",
+  "claimed",
+  "failed",
+  "expired",
+] as const
 /** One of {@link deliveryStates}. */
 export type DeliveryState = (typeof deliveryStates)[number]
 
@@ -150,6 +159,16 @@ const proposalEntry = {
 /** A deal as PROPOSALS lists it. */
 export type ProposalEntry = InputOf<typeof proposalEntry>
 
+/** What a task asks for, and until when. */
+const question = {
+  choices: optional(list(string)),
+  schema: optional(anyObject()),
+  /** The answer that is given when it expires. */
+  default: optional(string),
+  /** When it expires. */
+  expires_ts: optional(time),
+} as const
+
 const taskEntry = {
   task: string,
   role: string,
@@ -166,6 +185,7 @@ const taskEntry = {
   worker: optional(agentRef),
   /** Milliseconds that are left of its lease. */
   lease_ms: optional(waitMs),
+  ...question,
 } as const
 /** A task as TASKS lists it. */
 export type TaskEntry = InputOf<typeof taskEntry>
@@ -278,6 +298,8 @@ export const serverMessages = {
       wait_ms: optional(waitMs),
       mentions: optional(list(string)),
       sig: optional(string),
+      /** The proof of an answer to a task that asks for one of several answers, or asks people. */
+      answer: optional(answerProof),
     },
   },
   ACK: {
@@ -342,6 +364,9 @@ export const serverMessages = {
       lease_ms: waitMs,
       attempt: count,
       ts: time,
+      ...question,
+      /** True for a task that nobody has: answer it, or leave it to others with the role. */
+      offered: optional(boolean),
     },
   },
   TASKS: {
@@ -354,6 +379,19 @@ export const serverMessages = {
     inbox: "edited",
     event: "task_lost",
     fields: { task: string, reason: string, ts: time },
+  },
+  TASK_EXPIRED: {
+    summary: "a task of yours was not answered in time",
+    inbox: "unchanged",
+    event: "task_expired",
+    fields: {
+      task: string,
+      role: string,
+      /** The default answer. */
+      answer: optional(string),
+      ts: time,
+      msg_id: string,
+    },
   },
   PENDING: {
     summary: "what is waiting, and for whom",

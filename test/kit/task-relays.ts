@@ -203,9 +203,10 @@ function requestFor(role: string, content: string): ClientMessage<"MSG"> {
 async function viewOf(
   backbone: Backbone,
   change: (table: Table) => Table,
-): Promise<Pick<Backbone, "table" | "logs">> {
+): Promise<Pick<Backbone, "id" | "table" | "logs">> {
   const table = change(await backbone.table("task"))
-  return { table: () => Promise.resolve(table), logs: (...options) => backbone.logs(...options) }
+  const { id } = backbone
+  return { id, table: () => Promise.resolve(table), logs: (...options) => backbone.logs(...options) }
 }
 
 /** Delays every call, result and change of a table by a few turns of the event loop, in order. */

@@ -6,8 +6,8 @@ const retentionMs = 3_600_000
 const maxEnded = 10_000
 const sweepMs = retentionMs / 10
 
-/** One timer per claimed task, which fires when its lease ends by the monotonic clock of this relay. */
-export class LeaseTimers {
+/** Timers of tasks, which fire by the monotonic clock of this relay: when a lease ends, or when a task expires. */
+export class TaskTimers {
   readonly #clock: Clock
   readonly #onEnd: (key: string) => void
   readonly #timers = new Map<string, Timer>()
@@ -27,6 +27,10 @@ export class LeaseTimers {
       this.#onEnd(key)
     }
     this.#timers.set(key, this.#clock.setTimer(end, ms, { unref: true }))
+  }
+
+  has(key: string): boolean {
+    return this.#timers.has(key)
   }
 
   cancel(key: string): void {

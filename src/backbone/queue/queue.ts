@@ -1,7 +1,7 @@
 import type { Clock } from "../../base/clock.js"
 import type { Appended, Row, RowChange, Subscription, Table } from "../backbone.js"
 import { updateRow } from "../update-row.js"
-import { EndedTasks, LeaseTimers } from "./expiry.js"
+import { EndedTasks, TaskTimers } from "./expiry.js"
 import {
   formatEndRow,
   formatTaskRow,
@@ -37,6 +37,10 @@ export interface QueueListener {
    * Called every second until the task is ended or its answer is withdrawn.
    */
   onOverdue?(task: AnsweredTask): void
+  /** The task has expired and has no answer: {@link Queue.expire} ends it. Called every second until it is answered. */
+  onExpired?(task: QueuedTask): void
+  /** The task has ended on any relay; {@link Queue.endedBy} says by whom. */
+  onEnded?(task: QueuedTask): void
 }
 
 /** A task with an answer. */
@@ -75,7 +79,8 @@ export class Queue {
   readonly #isValid: (task: QueuedTask) => boolean
   readonly #rows = new Map<string, CachedRow>()
   readonly #tasks = new TaskIndex()
-  readonly #leases: LeaseTimers
+  readonly #leases: TaskTimers
+  readonly #expiries: TaskTimers
   readonly #ended: EndedTasks
   /** Values being written here: the table may report a change before the write returns. */
   readonly #writing = new Set<string>()
@@ -89,7 +94,8 @@ export class Queue {
     this.#clock = clock
     this.#leaseMs = leaseMs
     this.#isValid = isValid
-    this.#leases = new LeaseTimers(clock, (key) => void this.#endLease(key))
+    this.#leases = new TaskTimers(clock, (key) => void this.#endLease(key))
+    this.#expiries = new TaskTimers(clock, (key) => this.#reportExpired(key))
     this.#ended = new EndedTasks(clock, (key) => this.#deleteEnd(key))
   }
 
@@ -110,6 +116,7 @@ export class Queue {
    * Adds a task.
    * @param topic - the kind of worker it is for, such as a role
    * @param digest - tells the task from another one of the same id; a safe integer
+   * @param ttlMs - milliseconds until it expires; absent if it does not
    * @returns `isDuplicate` if a task of that id exists, or ended within the last hour, and its digest
    */
   async push(
@@ -117,9 +124,14 @@ export class Queue {
     id: string,
     value: string,
     digest?: number,
+    ttlMs?: number,
   ): Promise<Pick<Appended, "isDuplicate" | "digest">> {
-    const pushed = { id, topic, value, attempt: 0, pushedTs: this.#clock.now() }
-    const task: QueuedTask = { ...pushed, ...(digest !== undefined && { digest }) }
+    const pushedTs = this.#clock.now()
+    const task: QueuedTask = {
+      ...{ id, topic, value, attempt: 0, pushedTs },
+      ...(digest !== undefined && { digest }),
+      ...(ttlMs !== undefined && { expiresTs: pushedTs + ttlMs }),
+    }
     const key = rowKey(id)
     if ((await this.#put(key, formatTaskRow(task), 0)) !== undefined) return { isDuplicate: false }
     const first = (await this.#find(key))?.digest
@@ -154,6 +166,18 @@ export class Queue {
     const leaseUntil = this.#leaseEnd
     const answered = (task: QueuedTask) => ({ answer, ...task, worker, leaseUntil })
     const before = await this.#change(id, ownedBy(worker), (task) => formatTaskRow(answered(task)))
+    return before && answered(before)
+  }
+
+  /**
+   * Gives a task that has no answer one, in the name of `worker`, whoever has it now.
+   * @returns the task with its answer; undefined if it was answered or has ended
+   */
+  async expire(id: string, worker: string, answer: string): Promise<AnsweredTask | undefined> {
+    const leaseUntil = this.#leaseEnd
+    const isOpen = (task: QueuedTask) => !isAnswered(task)
+    const answered = (task: QueuedTask) => ({ ...task, worker, leaseUntil, answer })
+    const before = await this.#change(id, isOpen, (task) => formatTaskRow(answered(task)))
     return before && answered(before)
   }
 
@@ -247,6 +271,7 @@ export class Queue {
     this.#endWatch()
     this.#ended.close()
     this.#leases.close()
+    this.#expiries.close()
   }
 
   get #leaseEnd(): number {
@@ -331,6 +356,7 @@ export class Queue {
     if (task !== undefined) this.#tasks.add(task)
     else this.#ended.remember(key, endedTs)
     this.#setLease(key, task)
+    this.#setExpiry(key, task, before === undefined)
     this.#report(before?.task, task, this.#writing.has(value))
   }
 
@@ -346,6 +372,7 @@ export class Queue {
     this.#ended.forget(key)
     if (task !== undefined) this.#tasks.remove(task)
     this.#leases.cancel(key)
+    this.#expiries.cancel(key)
     this.#report(task, undefined, false)
   }
 
@@ -354,8 +381,8 @@ export class Queue {
     if (listener === undefined) return
     const isSame = isSameClaim(before, after)
     if (before?.worker !== undefined && !isSame) listener.onReleased?.(before, before.worker)
-    if (after === undefined) return
-    if (after.worker === undefined) listener.onAvailable(after)
+    if (after === undefined) reportEnd(listener, before)
+    else if (after.worker === undefined) listener.onAvailable(after)
     else if (!isSame && !isOwn) listener.onClaimed?.(after, after.worker)
   }
 
@@ -366,6 +393,24 @@ export class Queue {
     }
     const leftMs = this.#isOpen ? this.#leaseMs : task.leaseUntil - this.#clock.now()
     this.#leases.start(key, Math.min(this.#leaseMs, Math.max(0, leftMs)))
+  }
+
+  /** Like a lease, an expiry is counted from when this relay saw the task, unless it has just opened the queue. */
+  #setExpiry(key: string, task: QueuedTask | undefined, isNew: boolean): void {
+    if (task?.expiresTs === undefined || isAnswered(task)) {
+      this.#expiries.cancel(key)
+      return
+    }
+    if (this.#expiries.has(key)) return
+    const start = isNew && this.#isOpen && task.attempt === 0 ? task.pushedTs : this.#clock.now()
+    this.#expiries.start(key, Math.max(0, task.expiresTs - start))
+  }
+
+  #reportExpired(key: string): void {
+    const task = this.#rows.get(key)?.task
+    if (task === undefined || isAnswered(task)) return
+    this.#expiries.start(key, retryMs)
+    this.#listener?.onExpired?.(task)
   }
 
   async #endLease(key: string): Promise<void> {
@@ -390,6 +435,10 @@ export class Queue {
     // If the row changed or the table cannot be reached, the next sweep tries again.
     if (cached !== undefined) this.#table.delete(key, cached.revision).catch(() => {})
   }
+}
+
+function reportEnd(listener: QueueListener, before: QueuedTask | undefined): void {
+  if (before !== undefined) listener.onEnded?.(before)
 }
 
 function isSameClaim(a: QueuedTask | undefined, b: QueuedTask | undefined): boolean {

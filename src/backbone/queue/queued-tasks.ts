@@ -11,6 +11,8 @@ export interface QueuedTask {
   readonly attempt: number
   /** When it was pushed, in milliseconds since the Unix epoch. */
   readonly pushedTs: number
+  /** When it expires, by the clock of the relay that pushed it; absent if it does not. */
+  readonly expiresTs?: number
   /** The worker that has it; absent while it waits. */
   readonly worker?: string
   /** When the claim ends unless it is extended, by the clock of the relay that granted it. */
@@ -63,10 +65,14 @@ export function parseRow(text: string): QueueRow | undefined {
   }
   if (typeof topic !== "string" || typeof value !== "string") return undefined
   if (typeof attempt !== "number" || typeof pushedTs !== "number") return undefined
-  const waiting = { id, topic, value, attempt, pushedTs, ...digest }
+  const waiting = { id, topic, value, attempt, pushedTs, ...expiryIn(row), ...digest }
   if (typeof worker !== "string" || typeof leaseUntil !== "number") return { id, task: waiting, ...digest }
   const claimed = { ...waiting, worker, leaseUntil }
   return { id, task: typeof answer === "string" ? { ...claimed, answer } : claimed, ...digest }
+}
+
+function expiryIn({ expiresTs }: Partial<Record<string, unknown>>): Pick<QueuedTask, "expiresTs"> {
+  return typeof expiresTs === "number" ? { expiresTs } : {}
 }
 
 function digestIn({ digest }: Partial<Record<string, unknown>>): Pick<QueueRow, "digest"> {

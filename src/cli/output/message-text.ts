@@ -1,6 +1,6 @@
 /** Formats messages for people and agents. Text of other agents is escaped; one message takes one line. */
 import { formatForTerminal } from "../../base/visible-text.js"
-import { formatMinute, formatTime } from "./time.js"
+import { formatIsoTime, formatMinute, formatTime } from "./time.js"
 
 /** How messages are shown. */
 export interface Look {
@@ -38,7 +38,14 @@ const describers: Readonly<Record<string, Describe>> = {
     const { role, name, from, content, attempt } = task
     const again = typeof attempt === "number" && attempt > 1 ? ` (attempt ${attempt})` : ""
     const head = `${look.colors.bold("task")} ${plain(task["task"])} for +${plain(role)}${again}`
-    return `${head}, from ${agent(name, from, look)}: ${body(content, task, look)}`
+    return `${head}, from ${agent(name, from, look)}: ${body(content, task, look)}${describeQuestion(task)}`
+  },
+  TASK_EXPIRED: (line, { colors }) => {
+    const answer =
+      line["answer"] === undefined ? ", without an answer" : `; the answer is ${plain(line["answer"])}`
+    return colors.warning(
+      `task ${plain(line["task"])} for +${plain(line["role"])} expired${answer}, given by no person`,
+    )
   },
   TASK_LOST: (line, { colors }) =>
     colors.warning(`task ${plain(line["task"])} is no longer yours${detail(line["reason"])}`),
@@ -197,6 +204,17 @@ function body(content: unknown, { seq }: Members, { commandFor }: Look): string 
   if (shown.length <= maxBody) return shown
   const command = typeof seq === "number" ? commandFor?.(seq) : undefined
   return `${shown} (cut, ${text.length} characters${command === undefined ? "" : `; all of it: ${command}`})`
+}
+
+/** Describes what a task asks for, and until when. */
+function describeQuestion({ choices, schema, default: fallback, expires_ts: end }: Members): string {
+  const parts = [
+    Array.isArray(choices) ? `choices: ${choices.map(plain).join(" | ")}` : undefined,
+    schema === undefined ? undefined : `answer with JSON of the schema ${plain(JSON.stringify(schema))}`,
+    fallback === undefined ? undefined : `without an answer: ${plain(fallback)}`,
+    typeof end === "number" ? `expires ${formatIsoTime(end)}` : undefined,
+  ].filter((part) => part !== undefined)
+  return parts.length === 0 ? "" : ` [${parts.join("; ")}]`
 }
 
 function detail(text: unknown): string {

@@ -36,7 +36,7 @@ const reasonLength = 200
 const methodLength = 32
 
 /**
- * Tracks the delivery stages after `accepted`: mirrored, rung, retrieved, in_context, claimed, failed, answered. A report counts only
+ * Tracks the delivery stages after `accepted`: mirrored, rung, retrieved, in_context, claimed, failed, expired, answered. A report counts only
  * if it comes from the recipient the relay named when it accepted the message. Nobody else can claim to have received,
  * read or answered it.
  */
@@ -180,7 +180,7 @@ function judgeDelivery({ to, claimant }: SentMessage, { state, by }: ServerMessa
   if (to.startsWith("#")) return "mismatch"
   if (!to.startsWith("+")) return by === to && state !== "claimed" ? "reached" : "mismatch"
   // The relay decides which agent claims a task.
-  if (state === "claimed" || state === "failed") return "reached"
+  if (state === "claimed" || state === "failed" || state === "expired") return "reached"
   return judgeClaimant(claimant, by)
 }
 

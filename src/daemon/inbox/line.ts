@@ -72,7 +72,7 @@ const space = 0x20
 const closeBrace = 0x7d
 const msgIdKey = Buffer.from('"msg_id":"')
 /** Types whose lines have a `msg_id` before any object that another agent chose. */
-const typesWithId = new Set(["MSG", "REJECTED", "NOTICE", "GUARD", "INVITE"])
+const typesWithId = new Set(["MSG", "REJECTED", "NOTICE", "GUARD", "INVITE", "TASK_EXPIRED"])
 
 /** Reads the id that duplicates of a line are recognized by; undefined for a line that has none. */
 export function readLineId(line: Buffer): string | undefined {
@@ -148,7 +148,7 @@ function parseLine(line: Buffer): Readonly<Record<string, unknown>> {
 
 const notNews = new Set(["AGENT_JOINED", "AGENT_LEFT", "INBOX_ROTATED"])
 /** Types that are about the agent, whatever their fields say. */
-const forAgent = new Set(["TASK", "TASK_LOST", "INVITE", "REJECTED"])
+const forAgent = new Set(["TASK", "TASK_LOST", "TASK_EXPIRED", "INVITE", "REJECTED"])
 
 /** Reports whether a line is news: no join or leave, and no message of a kind that wakes nobody. */
 export function isNews({ type, kind }: Readonly<Record<string, unknown>>): boolean {

@@ -19,6 +19,7 @@ export function messageToLine(message: ServerMessage, self: string): IdentifiedL
     case "TASK":
       if (isForCommand(message)) return undefined
       return { line: taskLine(message), msgId: taskLineId(message.task, message.attempt) }
+    case "TASK_EXPIRED":
     case "INVITE":
       return { line: message, ...(message.msg_id !== undefined && { msgId: message.msg_id }) }
     default:
@@ -106,7 +107,9 @@ function messageLine(message: ServerMessage<"MSG">): InboxLine {
 
 function taskLine(message: ServerMessage<"TASK">): InboxLine {
   const { type, task, role, from, name, content, parts, lease_ms, attempt, ts } = message
-  return { type, task, role, from, name, content, parts, lease_ms, attempt, ts }
+  const { choices, schema, default: fallback, expires_ts, offered } = message
+  const question = { choices, schema, default: fallback, expires_ts, offered }
+  return { type, task, role, from, name, content, parts, lease_ms, attempt, ts, ...question }
 }
 
 /** Reports whether a message answers a CLI command, which prints it itself. */

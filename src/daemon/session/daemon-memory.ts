@@ -17,11 +17,15 @@ export interface StoredPresence {
 export interface LeasedTask {
   readonly task: string
   readonly lease_ms: number
+  /** The digest of its question, for the signature of the answer; absent if the answer needs none. */
+  readonly question?: string
 }
 
 interface State {
   readonly presence: StoredPresence | undefined
   readonly tasks: readonly LeasedTask[]
+  /** Digests of the questions of tasks that were offered, by task. */
+  readonly offers: Readonly<Record<string, string>>
   /** `seq` of the inbox up to which read receipts were sent. */
   readonly retrieved: number
   /** Number of the newest statement in proposals.jsonl that is in the inbox. */
@@ -77,6 +81,7 @@ export class DaemonMemory {
 function parseState({
   presence,
   tasks,
+  offers,
   retrieved,
   told,
   breaker,
@@ -87,6 +92,7 @@ function parseState({
   return {
     presence: isPresence(presence) ? presence : undefined,
     tasks: Array.isArray(tasks) ? tasks.filter(isTask) : [],
+    offers: isPlain(offers) ? (offers as Record<string, string>) : {},
     retrieved: parseCount(retrieved),
     told: parseCount(told),
     breaker,
@@ -113,6 +119,7 @@ function isPresence(value: unknown): value is StoredPresence {
 
 function isTask(value: unknown): value is LeasedTask {
   if (!isPlain(value)) return false
-  const { task, lease_ms } = value
+  const { task, lease_ms, question } = value
+  if (question !== undefined && typeof question !== "string") return false
   return typeof task === "string" && typeof lease_ms === "number" && lease_ms > 0
 }

@@ -16,6 +16,8 @@ const leastMs = 300
 const retryMs = 2_000
 /** Leases held at which a task that the relay assigns is dropped; it gives it to another worker later. */
 const maxHeld = 1_000
+/** Offered tasks whose questions are remembered; an older one has to be claimed before it is answered. */
+const maxOffers = 200
 /** Ended tasks that are remembered, so that each end is reported once. */
 const rememberedEnds = 256
 
@@ -40,6 +42,7 @@ export class LeasedTasks {
   readonly #options: LeasedTasksOptions
   readonly #clock: Clock
   readonly #held = new Map<string, HeldTask>()
+  readonly #offers: Map<string, string>
   readonly #ended = new LruMap<string, true>(rememberedEnds)
   #connection: Pick<Connection, "request"> | undefined
   #timer: Timer | undefined
@@ -47,6 +50,7 @@ export class LeasedTasks {
   constructor(options: LeasedTasksOptions) {
     this.#options = options
     this.#clock = options.clock
+    this.#offers = new Map(Object.entries(options.memory.state.offers))
     // After a restart the remaining time is unknown: renew at once.
     for (const task of options.memory.state.tasks) {
       this.#held.set(task.task, { ...task, dueMs: this.#clock.monotonic() })
@@ -76,17 +80,33 @@ export class LeasedTasks {
   }
 
   /** Handles TASK: a new lease, or the remaining time of a known one. */
-  hold({ task, lease_ms: leftMs }: LeasedTask): void {
-    const lease_ms = Math.max(1, leftMs, this.#held.get(task)?.lease_ms ?? 0)
-    this.#ended.delete(task)
-    this.#held.set(task, { task, lease_ms, dueMs: this.#clock.monotonic() + leftMs * renewAt })
+  hold({ lease_ms: leftMs, ...task }: LeasedTask): void {
+    const lease_ms = Math.max(1, leftMs, this.#held.get(task.task)?.lease_ms ?? 0)
+    this.#ended.delete(task.task)
+    this.#held.set(task.task, { ...task, lease_ms, dueMs: this.#clock.monotonic() + leftMs * renewAt })
     this.#save()
     this.#schedule()
+  }
+
+  /** Handles the TASK of a task that is offered. @param question - the digest of its question */
+  offer(task: string, question: string): void {
+    this.#ended.delete(task)
+    this.#offers.delete(task)
+    this.#offers.set(task, question)
+    const [oldest] = this.#offers.keys()
+    if (this.#offers.size > maxOffers && oldest !== undefined) this.#offers.delete(oldest)
+    this.#options.memory.note({ offers: Object.fromEntries(this.#offers) })
+  }
+
+  /** Returns the digest of the question of a task; undefined if its answer needs no signature, or it is not known here. */
+  questionOf(task: string): string | undefined {
+    return this.#held.get(task)?.question ?? this.#offers.get(task)
   }
 
   /** Forgets a task that is done, given back or lost. @returns false if its end was known */
   end(task: string): boolean {
     if (this.#held.delete(task)) this.#save()
+    if (this.#offers.delete(task)) this.#options.memory.note({ offers: Object.fromEntries(this.#offers) })
     if (this.#ended.has(task)) return false
     this.#ended.set(task, true)
     return true
@@ -103,7 +123,7 @@ export class LeasedTasks {
   }
 
   #save(): void {
-    const tasks = [...this.#held.values()].map(({ task, lease_ms }) => ({ task, lease_ms }))
+    const tasks = Array.from(this.#held.values(), ({ dueMs: _dueMs, ...task }) => task)
     this.#options.memory.note({ tasks })
   }
 

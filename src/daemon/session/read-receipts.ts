@@ -31,9 +31,9 @@ export type Mark = { readonly direct: string; readonly isOwn?: boolean } | Bookm
 
 /** Returns the mark of a message; undefined if the relay expects no confirmation. */
 export function markOf(message: ServerMessage, serverId: string): Mark | undefined {
-  if (message.type === "TASK") return { direct: message.task }
-  if (message.type === "INVITE" && message.msg_id !== undefined)
-    return { direct: message.msg_id, isOwn: true }
+  if (message.type === "TASK") return message.offered === true ? undefined : { direct: message.task }
+  const isNotice = message.type === "INVITE" || message.type === "TASK_EXPIRED"
+  if (isNotice && message.msg_id !== undefined) return { direct: message.msg_id, isOwn: true }
   if (message.type !== "MSG") return undefined
   if (!message.to.startsWith("#")) return { direct: message.msg_id }
   return message.seq === undefined ? undefined : { serverId, channel: message.to, seq: message.seq }

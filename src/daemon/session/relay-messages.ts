@@ -1,4 +1,8 @@
+import { omitUndefined } from "../../base/plain.js"
+import { questionDigest } from "../../identity/answer-signature.js"
 import { isWrittenBy } from "../../protocol/message-id.js"
+import type { RoleRef } from "../../protocol/names.js"
+import { isQuestion } from "../../protocol/questions.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { DeliveryStatus } from "../delivery/delivery-status.js"
 import type { ActiveStops } from "../guards/active-stops.js"
@@ -34,7 +38,7 @@ export class RelayMessages {
 
   /** @param welcome - of the session the message came on */
   receive(message: ServerMessage, { agent_id: self, server_id, limits }: ServerMessage<"WELCOME">): void {
-    if (this.#isForged(message)) return
+    if (this.#isForged(message, self)) return
     const { sender, inbox, log } = this.#services
     const isExpected = this.#isExpected(message)
     if (isExpected) this.#apply(message, self, limits.buffer)
@@ -54,9 +58,10 @@ export class RelayMessages {
     }
   }
 
-  /** Reports whether a message claims a sender that its id does not belong to. */
-  #isForged(message: ServerMessage): boolean {
+  /** Reports whether a message claims a sender that its id does not belong to, or is about a task of another agent. */
+  #isForged(message: ServerMessage, self: string): boolean {
     const { isCompat, log } = this.#services
+    if (message.type === "TASK_EXPIRED") return this.#isOfOther(message, self)
     if (message.type !== "MSG" || isCompat || isWrittenBy(message.from, message.msg_id)) return false
     const { from, msg_id } = message
     log(`sender-mismatch: dropped message ${msg_id.slice(0, 130)}, which claims to be from ${from}`)
@@ -69,6 +74,19 @@ export class RelayMessages {
     if (message.type === "JOINED")
       return sender.awaits(message.re, message.channel) || channels.expects(message)
     return message.type !== "TASK" || sender.awaits(message.re) || tasks.expects(message.task)
+  }
+
+  #takeTask(message: ServerMessage<"TASK">): void {
+    const { task, lease_ms, role, offered } = message
+    const question = isQuestion(message, role) ? questionDigest(message) : undefined
+    if (offered === true) this.#services.tasks.offer(task, question ?? "")
+    else this.#services.tasks.hold({ task, lease_ms, ...omitUndefined({ question }) })
+  }
+
+  #isOfOther({ task }: ServerMessage<"TASK_EXPIRED">, self: string): boolean {
+    if (isWrittenBy(self, task)) return false
+    this.#services.log(`unexpected: dropped the expiry of ${task.slice(0, 130)}, a task of another agent`)
+    return true
   }
 
   #apply(message: ServerMessage, self: string, replayed: number): void {
@@ -89,7 +107,10 @@ export class RelayMessages {
         deliveryStatus.delivered(message, self)
         break
       case "TASK":
-        tasks.hold(message)
+        this.#takeTask(message)
+        break
+      case "TASK_EXPIRED":
+        deliveryStatus.delivered(expiryReport(message), self)
         break
       case "TASK_LOST":
         tasks.onLost(message)
@@ -100,4 +121,9 @@ export class RelayMessages {
       default:
     }
   }
+}
+
+/** Returns the news of an expiry as a delivery stage of its task. */
+function expiryReport({ task, role, ts }: ServerMessage<"TASK_EXPIRED">): ServerMessage<"DELIVERY"> {
+  return { type: "DELIVERY", msg_id: task, state: "expired", by: `+${role}` as RoleRef, ts }
 }

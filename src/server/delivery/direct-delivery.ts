@@ -135,6 +135,12 @@ export class DirectDelivery {
     const to = authorOf(task)
     // The id names the task, so an answer that several relays send is stored once.
     if (this.isStored(to)) await this.post(to, mailEntryId.taskAnswer(task), text)
-    else this.send(to, text, parseStored({ value: text })?.msg_id)
+    else this.send(to, text, messageIdIn(text))
   }
+}
+
+/** Returns the id of a message that a reader may take; undefined for a notice. */
+function messageIdIn(text: string): string | undefined {
+  const stored = parseStored({ value: text })
+  return stored?.type === "MSG" ? stored.msg_id : undefined
 }

@@ -17,7 +17,7 @@ const pageEntries = 200
 interface Sent {
   readonly seq: number
   readonly bytes: number
-  /** True for a DELIVERY or an INVITE, whose arrival is reported to nobody. */
+  /** True for a notice of the relay, whose arrival is reported to nobody. */
   readonly isNotice: boolean
   /** Undefined for a notice. */
   readonly author: AgentId | undefined
@@ -200,6 +200,6 @@ export function letterOf(message: Stored, text: string): Letter {
 }
 
 /** Reports whether an entry is a notice of the relay rather than a message or a statement of an agent. */
-export function isNotice(message: Stored): message is Stored<"DELIVERY" | "INVITE"> {
-  return message.type === "DELIVERY" || message.type === "INVITE"
+export function isNotice(message: Stored): message is Stored<"DELIVERY" | "INVITE" | "TASK_EXPIRED"> {
+  return message.type === "DELIVERY" || message.type === "INVITE" || message.type === "TASK_EXPIRED"
 }

@@ -53,7 +53,7 @@ export function formatStored({ value, seq }: LogEntry): string {
 }
 
 const jsonObject = anyObject()
-const storedTypes: ReadonlySet<string> = new Set(["MSG", "DELIVERY", "INVITE", ...verbs])
+const storedTypes: ReadonlySet<string> = new Set(["MSG", "DELIVERY", "INVITE", "TASK_EXPIRED", ...verbs])
 
 /** Parses the message of a log entry. @returns undefined for a malformed one, which readers skip */
 export function parseStored({ value }: { readonly value: string }): Stored | undefined {
@@ -65,7 +65,7 @@ export function parseStored({ value }: { readonly value: string }): Stored | und
 
 /** A message in a log. The log of a channel contains only MSG, that of a mailbox all of these. */
 export type Stored<T extends StoredType = StoredType> = ServerMessage<T>
-type StoredType = "MSG" | "DELIVERY" | "INVITE" | Verb
+type StoredType = "MSG" | "DELIVERY" | "INVITE" | "TASK_EXPIRED" | Verb
 
 /** Formats a message for an agent that was not a member when it was sent. */
 export function formatReplay(message: string): string {

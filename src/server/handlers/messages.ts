@@ -2,9 +2,11 @@ import { randomBytes } from "node:crypto"
 import type { Clock } from "../../base/clock.js"
 import { omitUndefined } from "../../base/plain.js"
 import { formatJsonLine } from "../../base/visible-text.js"
+import { checkAnswer } from "../../protocol/answer-check.js"
 import type { ClientHandlers, ClientMessage } from "../../protocol/client-messages.js"
 import { formatMessageId, unnamedFrameId } from "../../protocol/message-id.js"
 import type { AgentId } from "../../protocol/names.js"
+import { requireTask } from "../../protocol/questions.js"
 import type { TargetFacts } from "../../protocol/server-messages.js"
 import type { Channel } from "../channels/channel.js"
 import { successionTo } from "../delivery/agent-lookup.js"
@@ -77,6 +79,7 @@ export function messageHandlers(
   return {
     MSG(session, message) {
       const { agent } = session
+      requireTask(message, checkAnswer)
       const { sentIds } = agent.memory
       const messageId = formatMessageId(agent.id, message.id ?? unnamedFrameId(bootNonce, unnamedFrames++))
       const digest = digestOf(message)

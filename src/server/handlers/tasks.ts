@@ -27,8 +27,8 @@ export function taskHandlers(
       acknowledge(session, id)
     },
 
-    async DONE(session, { id, task, content = "" }) {
-      await tasks.done(session.agent, task, content)
+    async DONE(session, { id, task, content = "", answer: proof }) {
+      await tasks.done(session.agent, task, content, proof)
       acknowledge(session, id)
     },
 

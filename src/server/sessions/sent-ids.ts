@@ -2,6 +2,7 @@ import { crc32 } from "node:zlib"
 import type { Appended } from "../../backbone/backbone.js"
 import type { ClientMessage } from "../../protocol/client-messages.js"
 import { idUsed } from "../../protocol/message-id.js"
+import { taskFieldsOf } from "../../protocol/questions.js"
 import { AckTable, type SentAck } from "./ack-table.js"
 import type { IdBudget } from "./id-budget.js"
 
@@ -14,8 +15,9 @@ const lengthRange = 2 ** 20
  */
 export function digestOf(message: ClientMessage<"MSG">): number {
   const { to, content, parts, in_reply_to, kind, mentions } = message
-  const hasMore = parts ?? in_reply_to ?? kind ?? mentions
-  const more = hasMore === undefined ? "" : JSON.stringify([parts, in_reply_to, kind, mentions])
+  const task = taskFieldsOf(message)
+  const hasMore = parts ?? in_reply_to ?? kind ?? mentions ?? task
+  const more = hasMore === undefined ? "" : JSON.stringify([parts, in_reply_to, kind, mentions, task])
   return crc32(`${to} ${more}\n${content}`) * lengthRange + (content.length % lengthRange)
 }
 

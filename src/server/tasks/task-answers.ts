@@ -4,6 +4,7 @@ import { authorOf } from "../../protocol/message-id.js"
 import { type AgentId, persistentIdPattern } from "../../protocol/names.js"
 import type { DirectDelivery } from "../delivery/direct-delivery.js"
 import type { GuardService } from "../guards/guard-service.js"
+import { expiryWorker } from "./task-messages.js"
 
 /** A request of one worker about one task that is being carried out. */
 interface PendingRequest {
@@ -91,6 +92,20 @@ export class TaskAnswers {
   }
 
   /**
+   * Ends a task that has expired, and sends its asker the default answer. Every relay calls this at the same time.
+   * @param text - from `formatExpiry`
+   */
+  async expire(id: string, text: string): Promise<void> {
+    try {
+      const expired = await this.#services.queue.expire(id, expiryWorker, text)
+      if (expired !== undefined) await this.sendOverdue(expired)
+    } catch (error) {
+      if (!(error instanceof ChatError)) throw error
+      this.#services.log(`tasks: the expiry of ${id} waits for the store: ${error.code}`)
+    }
+  }
+
+  /**
    * Sends an answer whose relay has not sent it: that relay is gone, or cannot reach the store. Every relay calls this
    * at the same time.
    */
@@ -114,8 +129,9 @@ export class TaskAnswers {
     try {
       await this.#services.delivery.answer(id, answer)
     } catch (error) {
-      if (error instanceof ChatError && error.code === "MAILBOX_FULL")
-        await this.#services.queue.withdraw(id, worker)
+      // Nobody else can answer a task that has expired, so that answer waits for room.
+      const isFull = error instanceof ChatError && error.code === "MAILBOX_FULL"
+      if (isFull && worker !== expiryWorker) await this.#services.queue.withdraw(id, worker)
       throw error
     }
     await this.#end(id, worker)
@@ -124,7 +140,7 @@ export class TaskAnswers {
   /** @returns whether it was this relay that ended the task */
   async #end(id: string, worker: string): Promise<boolean> {
     const isEnded = (await this.#services.queue.done(id, worker)) !== undefined
-    if (isEnded) this.#services.guards.refill([worker, authorOf(id)])
+    if (isEnded && worker !== expiryWorker) this.#services.guards.refill([worker, authorOf(id)])
     return isEnded
   }
 }

@@ -7,6 +7,7 @@ import { authorOf } from "../../protocol/message-id.js"
 import { type AgentId, persistentIdPattern } from "../../protocol/names.js"
 import type { Agent } from "../sessions/agent.js"
 import { type LastHolder, type TaskNotices } from "./task-messages.js"
+import { isForPeople } from "./task-offers.js"
 import type { Workers } from "./workers.js"
 
 /** Pause before a topic is tried again when the store could not be reached. */
@@ -50,7 +51,7 @@ export class TaskAssigner {
 
   /** Serves a topic after this turn of the event loop, so that an ACK is sent before the TASK it leads to. */
   schedule(topic: string): void {
-    if (this.#isClosed || this.#due.has(topic) || this.#paused.has(topic)) return
+    if (this.#isClosed || isForPeople(topic) || this.#due.has(topic) || this.#paused.has(topic)) return
     this.#due.add(topic)
     setImmediate(() => {
       this.#due.delete(topic)
@@ -60,6 +61,7 @@ export class TaskAssigner {
 
   /** Schedules the assignment of a task that is new, or waits again. */
   add({ id, topic, attempt }: QueuedTask): void {
+    if (isForPeople(topic)) return
     if (attempt >= this.#options.limits.taskAttempts) this.#exhausted.add(id)
     this.schedule(topic)
   }

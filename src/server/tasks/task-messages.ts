@@ -1,6 +1,10 @@
 import { createHash } from "node:crypto"
 import type { QueuedTask } from "../../backbone/queue/queue.js"
 import type { Clock } from "../../base/clock.js"
+import { omitUndefined } from "../../base/plain.js"
+import { type AnswerProof, isAnswerOf, questionDigest } from "../../identity/answer-signature.js"
+import { checkAnswer } from "../../protocol/answer-check.js"
+import { ChatError } from "../../protocol/errors.js"
 import { authorOf, mailEntryId, taskAnswerId } from "../../protocol/message-id.js"
 import {
   type AgentId,
@@ -10,6 +14,7 @@ import {
   nickPattern,
   persistentIdPattern,
 } from "../../protocol/names.js"
+import { isQuestion, type Question } from "../../protocol/questions.js"
 import { anyObject, list, matching, object, optional, parseAs, string } from "../../protocol/schema.js"
 import type { ServerMessage, TaskEntry } from "../../protocol/server-messages.js"
 import type { DirectDelivery } from "../delivery/direct-delivery.js"
@@ -17,22 +22,30 @@ import { formatMessage } from "../delivery/message-json.js"
 import type { Agent } from "../sessions/agent.js"
 
 /** The part of a message to a role that the queue keeps. */
-interface Request {
+interface Request extends Question {
   readonly name: Nick
   readonly content: string
   readonly parts?: readonly unknown[] | undefined
+  /** The answer that is given at the expiry. */
+  readonly default?: string | undefined
 }
+
+/** Has a task that expired, until its asker knows. */
+export const expiryWorker = "expiry"
 
 const requestSchema = object({
   name: matching<Nick>(nickPattern, "must be a name"),
   content: string,
   parts: optional(list<unknown, unknown>(anyObject())),
+  choices: optional(list(string)),
+  schema: optional(anyObject()),
+  default: optional(string),
 })
 
 /** Reports whether a row of the queue is a task as {@link formatRequest} writes it. */
 export function isTask({ id, value, worker }: QueuedTask): boolean {
   const hasAuthor = agentRefPattern.test(authorOf(id))
-  const hasWorker = worker === undefined || persistentIdPattern.test(worker)
+  const hasWorker = worker === undefined || worker === expiryWorker || persistentIdPattern.test(worker)
   return hasAuthor && hasWorker && parseAs(requestSchema, value) !== undefined
 }
 
@@ -50,28 +63,38 @@ const digestCharacters = 22
 const shownCharacters = 4_000
 
 /** Formats a request for the queue. */
-export function formatRequest({ name, content, parts }: Request): string {
-  return JSON.stringify({ name, content, ...(parts !== undefined && parts.length > 0 && { parts }) })
+export function formatRequest({ name, content, parts, choices, schema, default: fallback }: Request): string {
+  const given = parts !== undefined && parts.length > 0 ? parts : undefined
+  return JSON.stringify({ name, content, parts: given, choices, schema, default: fallback })
+}
+
+/** Returns the request of a task; the queue has only tasks that passed {@link isTask}. */
+export function requestOf({ value }: Pick<QueuedTask, "value">): Request {
+  return JSON.parse(value) as Request
+}
+
+function questionOf(task: QueuedTask) {
+  const { choices, schema, default: fallback } = requestOf(task)
+  return omitUndefined({ choices, schema, default: fallback, expires_ts: task.expiresTs })
 }
 
 /** Formats a task as TASKS lists it. */
-export function formatEntry(
-  { id, topic, value, attempt, pushedTs, worker, leaseUntil }: QueuedTask,
-  now: number,
-): TaskEntry {
-  const { name, content } = JSON.parse(value) as Request
+export function formatEntry(task: QueuedTask, now: number): TaskEntry {
+  const { id, topic, attempt, pushedTs, worker, leaseUntil } = task
+  const { name, content } = requestOf(task)
   const base = { task: id, role: topic, from: authorOf(id), name, content: content.slice(0, shownCharacters) }
   const lease = leaseUntil === undefined ? {} : { lease_ms: Math.max(0, leaseUntil - now) }
   return {
     ...base,
     attempt,
     ts: pushedTs,
-    ...(worker !== undefined && { worker: worker as AgentId, ...lease }),
+    ...questionOf(task),
+    ...(worker !== undefined && { worker, ...lease }),
   }
 }
 
 /** Formats the answer of a worker as the MSG its asker receives. */
-export function formatAnswer(worker: Agent, taskId: string, content: string, ts: number): string {
+export function formatAnswer(worker: Agent, taskId: string, { content, proof }: Answer, ts: number): string {
   const to = authorOf(taskId)
   const message = {
     type: "MSG",
@@ -81,7 +104,53 @@ export function formatAnswer(worker: Agent, taskId: string, content: string, ts:
     kind: "inform",
   } as const
   const ack = { ts, seq: undefined, recipients: 0, isMember: true, hops: 1 }
-  return formatMessage(worker.messagePrefix, to, message, answerIdOf(worker.id, taskId), ack)
+  const text = formatMessage(worker.messagePrefix, to, message, answerIdOf(worker.id, taskId), ack)
+  return proof === undefined ? text : `${text.slice(0, -1)},"answer":${JSON.stringify(proof)}}`
+}
+
+/** Formats the notice of an expiry, with the default answer, for the asker. */
+export function formatExpiry(task: QueuedTask, ts: number): string {
+  const { id, topic } = task
+  const answer = requestOf(task).default
+  const notice: ServerMessage<"TASK_EXPIRED"> = {
+    ...{ type: "TASK_EXPIRED", task: id, role: topic, ts, msg_id: mailEntryId.expiry(id) },
+    ...omitUndefined({ answer }),
+  }
+  return JSON.stringify(notice)
+}
+
+/**
+ * Checks the answer to a task.
+ * @param relay - its `server_id`
+ * @returns the answer as it counts
+ * @throws {ChatError} INVALID_MSG, VERIFICATION_FAILED
+ */
+export function requireAnswer(
+  task: QueuedTask,
+  { content, proof }: Answer,
+  { worker, relay }: { readonly worker: AgentId; readonly relay: string },
+): Answer {
+  const request = requestOf(task)
+  if (!isQuestion(request, task.topic)) return { content }
+  const answer = checkAnswer(request, content)
+  const hint = "answer with a client that signs: agentchat task done, connect, or the page"
+  if (proof === undefined)
+    throw new ChatError("VERIFICATION_FAILED", "answer: this task needs a signed answer", { hint })
+  if (proof.question !== questionDigest({ ...request, role: task.topic }))
+    throw new ChatError("VERIFICATION_FAILED", "answer.question: is the digest of another question", { hint })
+  if (!isAnswerOf({ aud: relay, task: task.id, answer: content }, proof, worker))
+    throw new ChatError("VERIFICATION_FAILED", "answer.sig: is not your signature of this answer", { hint })
+  if (answer !== content)
+    throw new ChatError("INVALID_MSG", "content: must be spelled like the choice", {
+      hint: `answer ${answer}`,
+    })
+  return { content, proof }
+}
+
+/** An answer to a task, as DONE carries it. */
+export interface Answer {
+  readonly content: string
+  readonly proof?: AnswerProof | undefined
 }
 
 /** Returns the message id of an answer: always the same, however often the worker sends DONE. */
@@ -103,10 +172,14 @@ export class TaskNotices {
   }
 
   /** Formats TASK for a worker, with the time that is left of the lease. */
-  format({ memory }: Agent, { id, topic, value, attempt, leaseUntil }: QueuedTask): ServerMessage<"TASK"> {
-    memory.delivered.add(id)
-    // The queue has only tasks that passed isTask.
-    const { name, content, parts } = JSON.parse(value) as Request
+  format({ memory }: Agent, task: QueuedTask): ServerMessage<"TASK"> {
+    memory.delivered.add(task.id)
+    return this.#format(task)
+  }
+
+  #format(task: QueuedTask): ServerMessage<"TASK"> {
+    const { id, topic, attempt, leaseUntil } = task
+    const { name, content, parts } = requestOf(task)
     const ts = this.#clock.now()
     const leftMs = (leaseUntil ?? ts) - ts
     return {
@@ -120,7 +193,13 @@ export class TaskNotices {
       lease_ms: Math.min(this.#leaseMs, Math.max(0, leftMs)),
       attempt,
       ts,
+      ...questionOf(task),
     }
+  }
+
+  /** Offers a task that nobody has. */
+  sendOffer(agent: Agent, task: QueuedTask): void {
+    agent.send({ ...this.#format(task), offered: true })
   }
 
   sendTask(worker: Agent, task: QueuedTask): void {

@@ -17,13 +17,18 @@ import { digestOf, repetition } from "../sessions/sent-ids.js"
 import { PendingRequests, TaskAnswers } from "./task-answers.js"
 import { TaskAssigner } from "./task-assigner.js"
 import {
+  type Answer,
+  expiryWorker,
   formatAnswer,
   formatEntry,
+  formatExpiry,
   formatRequest,
   isTask,
   type LastHolder,
+  requireAnswer,
   TaskNotices,
 } from "./task-messages.js"
+import { isForPeople, requirePerson, TaskOffers } from "./task-offers.js"
 import { topicOf, Workers } from "./workers.js"
 
 /** Milliseconds between two searches for tasks that are too old. */
@@ -74,6 +79,7 @@ export class TaskService {
   readonly #lastHolders: LruMap<string, LastHolder>
   readonly #notices: TaskNotices
   readonly #assigner: TaskAssigner
+  readonly #offers: TaskOffers
   readonly #answers: TaskAnswers
   readonly #failing = new PendingRequests()
   /** Origins of the agents that asked for tasks. */
@@ -81,13 +87,17 @@ export class TaskService {
   /** Agents that disconnected while a task of theirs may be on its way to the store. */
   readonly #gone = new WeakSet<Agent>()
   readonly #log: (line: string) => void
+  /** Returns the `server_id` of the relay. */
+  readonly #serverId: () => string
   #sweepTimer: Timer | undefined
 
   private constructor(
     queue: Queue,
     ids: Pick<Logs, "append">,
+    serverId: () => string,
     { limits, clock, log, delivery, guards }: TaskServiceOptions,
   ) {
+    this.#serverId = serverId
     this.#queue = queue
     this.#ids = ids
     this.#limits = limits
@@ -99,15 +109,18 @@ export class TaskService {
     this.#lastHolders = lastHolders
     this.#notices = notices
     this.#assigner = new TaskAssigner({ queue, workers, lastHolders, notices, clock, limits, log })
+    this.#offers = new TaskOffers({ queue, workers, notices })
     this.#answers = new TaskAnswers({ queue, delivery, guards, log })
     this.#origins = new LruMap(limits.tasks)
     this.#log = log
     this.#sweepTimer = repeat(this.#clock, sweepMs, () => this.#endOld())
     queue.listen({
-      onAvailable: (task) => this.#assigner.add(task),
+      onAvailable: (task) => (isForPeople(task.topic) ? this.#offers.offer(task) : this.#assigner.add(task)),
       onClaimed: (task, worker) => this.#noteClaim(task, worker as AgentId),
       onReleased: (task, worker) => this.#noteRelease(task, worker as AgentId),
       onOverdue: (task) => void this.#answers.sendOverdue(task),
+      onExpired: (task) => void this.#answers.expire(task.id, formatExpiry(task, clock.now())),
+      onEnded: (task) => this.#offers.withdraw(task),
     })
   }
 
@@ -116,14 +129,14 @@ export class TaskService {
    * @throws {ChatError} UNAVAILABLE
    */
   static async open(
-    backbone: Pick<Backbone, "table" | "logs"> & Partial<Pick<Backbone, "isShared">>,
+    backbone: Pick<Backbone, "table" | "logs" | "id"> & Partial<Pick<Backbone, "isShared">>,
     options: TaskServiceOptions,
   ): Promise<TaskService> {
     const { clock, limits } = options
     const { leaseMs } = limits
     const ids = await backbone.logs("task-id", { maxEntries: 1, whenFull: "drop-oldest" })
     const queue = await Queue.open(await backbone.table("task"), { clock, leaseMs, isValid: isTask })
-    const service = new TaskService(queue, ids, options)
+    const service = new TaskService(queue, ids, () => backbone.id, options)
     // The relay that granted a claim may have ended before it reported it.
     for (const task of queue.claimed()) service.#reportClaimed(task)
     // An asker without a key has left with the relay that had its session.
@@ -168,6 +181,7 @@ export class TaskService {
     const before = this.#workers.topicFor(agent.id)
     this.#workers.update(agent)
     const after = this.#workers.topicFor(agent.id)
+    if (after !== before && after !== undefined && isForPeople(after)) this.#offers.offerAll(agent)
     if (after !== undefined) this.#assigner.schedule(after)
     if (before !== undefined && before !== after) this.#assigner.schedule(before)
   }
@@ -189,8 +203,8 @@ export class TaskService {
    */
   async push(agent: Agent, message: ClientMessage<"MSG">, messageId: string): Promise<SentAck> {
     const topic = topicOf(message.to.slice(1))
-    const { content, parts } = message
-    const value = formatRequest({ name: agent.name, content, parts })
+    const { ttl_s } = message
+    const value = formatRequest({ ...message, name: agent.name })
     const { origin } = agent
     const refusal = this.#limitRefusal(topic, value, origin)
     if (refusal !== undefined && !(await this.#queue.knows(messageId))) throw refusal
@@ -199,7 +213,8 @@ export class TaskService {
     // The queue knows only tasks; the logs know the ids of all messages.
     const noted = await this.#ids.append(idsKey, messageId, "", digest)
     repetition(noted, digest, message)
-    const pushed = await this.#queue.push(topic, messageId, value, digest)
+    const ttlMs = ttl_s === undefined ? undefined : ttl_s * 1_000
+    const pushed = await this.#queue.push(topic, messageId, value, digest, ttlMs)
     const task = this.#gone.has(agent) ? this.#queue.find(messageId) : undefined
     if (task !== undefined) void this.#end(task)
     return {
@@ -243,7 +258,8 @@ export class TaskService {
    */
   list(role: string | undefined, maySee: (role: string) => boolean): { list: TaskEntry[]; more?: true } {
     const topic = role === undefined ? undefined : topicOf(role)
-    const isListed = (task: QueuedTask) => (topic ?? task.topic) === task.topic && maySee(task.topic)
+    const isListed = (task: QueuedTask) =>
+      (topic ?? task.topic) === task.topic && task.worker !== expiryWorker && maySee(task.topic)
     const found = [...this.#queue.all()].filter(isListed).sort((a, b) => a.pushedTs - b.pushedTs)
     const list = found.slice(0, listedTasks).map((task) => formatEntry(task, this.#clock.now()))
     return { list, ...(found.length > list.length && { more: true }) }
@@ -261,8 +277,9 @@ export class TaskService {
     await this.#takeOver(agent, id)
     const task = await this.#queue.fetch(id)
     if (task === undefined) throw this.#refusal(id)
+    requirePerson(agent, task.topic)
     if (task.worker === agent.id) return this.#notices.format(agent, task)
-    if (task.worker === undefined && task.attempt >= this.#limits.taskAttempts) {
+    if (task.worker === undefined && this.#isExhausted(task)) {
       // Its failure may be reported already.
       throw new ChatError("TASK_NOT_FOUND", `task: has failed after ${task.attempt} attempts`)
     }
@@ -282,6 +299,10 @@ export class TaskService {
     }
   }
 
+  #isExhausted({ topic, attempt }: QueuedTask): boolean {
+    return !isForPeople(topic) && attempt >= this.#limits.taskAttempts
+  }
+
   /** Restarts the lease. @throws {ChatError} TASK_NOT_FOUND, LEASE_LOST, UNAVAILABLE */
   async extend(agent: Agent, id: string): Promise<void> {
     await this.#takeOver(agent, id)
@@ -289,12 +310,21 @@ export class TaskService {
   }
 
   /**
-   * Ends a task and sends the answer to its asker, once however often it is called.
-   * @throws {ChatError} TASK_NOT_FOUND, LEASE_LOST; MAILBOX_FULL and UNAVAILABLE leave the task with the worker
+   * Ends a task and sends the answer to its asker, once however often it is called. A task for people that nobody has is
+   * taken first.
+   * @throws {ChatError} INVALID_MSG, VERIFICATION_FAILED, TASK_NOT_FOUND, LEASE_LOST; MAILBOX_FULL and UNAVAILABLE leave the task with the worker
    */
-  async done(agent: Agent, id: string, content: string): Promise<void> {
+  async done(agent: Agent, id: string, content: string, proof?: Answer["proof"]): Promise<void> {
     await this.#takeOver(agent, id)
-    const text = formatAnswer(agent, id, content, this.#clock.now())
+    const task = await this.#queue.fetch(id)
+    const isOpen = task !== undefined && isForPeople(task.topic) && task.worker === undefined
+    if (isOpen) requirePerson(agent, task.topic)
+    const isOwn = isOpen || task?.worker === agent.id
+    const options = { worker: agent.id, relay: this.#serverId() }
+    const given = { content, proof }
+    const answer = task !== undefined && isOwn ? requireAnswer(task, given, options) : { content }
+    if (isOpen) await this.claim(agent, id)
+    const text = formatAnswer(agent, id, answer, this.#clock.now())
     await this.#answers.answer(id, agent.id, text, () => this.#refusal(id))
   }
 
@@ -325,6 +355,7 @@ export class TaskService {
     const task = this.#queue.find(id)
     if (task === undefined) return false
     if (task.worker !== undefined) return true
+    if (isForPeople(topic)) return this.#workers.of(topic).some((agent) => agent.id !== asker)
     const position = this.#queue.waiting(topic).findIndex((other) => other.id === id)
     return position < this.#workers.countFree(topic, asker)
   }
@@ -407,6 +438,8 @@ export class TaskService {
   /** Makes the error of a request for a task that is not the requester's. */
   #refusal(id: string): ChatError {
     const task = this.#queue.find(id)
+    if ((task?.worker ?? this.#queue.endedBy(id)) === expiryWorker)
+      return new ChatError("TASK_NOT_FOUND", "task: has expired; its asker has the news")
     if (task === undefined) return new ChatError("TASK_NOT_FOUND", "task: does not exist")
     if (task.worker === undefined) return new ChatError("LEASE_LOST", "task: is waiting for a worker")
     const verb = task.answer === undefined ? "held" : "answered"
@@ -422,7 +455,9 @@ export class TaskService {
 
   /** Reports a claim that this relay did not grant: the one that did may be gone. A mailbox stores it once. */
   #reportClaimed(task: QueuedTask): void {
-    if (task.worker === undefined || !persistentIdPattern.test(authorOf(task.id))) return
+    const { worker } = task
+    if (worker === undefined || worker === expiryWorker) return
+    if (!persistentIdPattern.test(authorOf(task.id))) return
     this.#notices.reportClaimed(task, task.worker as AgentId)
   }
 
@@ -438,6 +473,8 @@ export class TaskService {
     const isExpected = failing !== undefined || this.#answers.isEnding(id, worker)
     const agent = this.#workers.find(worker)
     if (isExpected || this.#queue.endedBy(id) === worker || agent === undefined) return
-    this.#notices.sendLost(agent, id, task === undefined ? "the task ended" : "the lease ended")
+    const hasExpired = (task?.worker ?? this.#queue.endedBy(id)) === expiryWorker
+    const reason = task === undefined ? "the task ended" : "the lease ended"
+    this.#notices.sendLost(agent, id, hasExpired ? "the task expired" : reason)
   }
 }

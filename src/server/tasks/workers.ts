@@ -105,6 +105,11 @@ export class Workers<W extends Worker = Worker> {
     return this.#longestIdle(fit)
   }
 
+  /** Returns the agents of a topic, free or not. */
+  of(topic: string): W[] {
+    return Array.from(this.#byTopic.get(topic) ?? [], ({ worker }) => worker)
+  }
+
   /** Returns how many workers could take a task of a topic right now. */
   countFree(topic: string, asker?: AgentId): number {
     let count = 0

@@ -1,12 +1,12 @@
 import { expect, test } from "vitest"
-import { EndedTasks, LeaseTimers } from "../../../src/backbone/queue/expiry.js"
+import { EndedTasks, TaskTimers } from "../../../src/backbone/queue/expiry.js"
 import { FakeClock } from "../../kit/fake-clock.js"
 
 const hourMs = 3_600_000
 
 function leaseTimers(clock: FakeClock) {
   const ended: string[] = []
-  return { leases: new LeaseTimers(clock, (key) => void ended.push(key)), ended }
+  return { leases: new TaskTimers(clock, (key) => void ended.push(key)), ended }
 }
 
 /** Ended tasks that are forgotten as soon as they expire. */

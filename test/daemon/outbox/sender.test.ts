@@ -60,7 +60,7 @@ function senderOf(
     effects: { accepted: () => {}, rejected: () => {} },
     breaker: { verdict: guard },
     names: { attach: () => {}, idOf: () => undefined, accepted: () => {}, refused: () => {} },
-    signer: { sign, signClaim: (claim) => claim, markStale: () => {} },
+    signer: { sign, signClaim: (claim) => claim, signAnswer: (done) => done, markStale: () => {} },
     onUnavailable: (reason) => unavailable.push(reason?.code),
   })
   const write = (
