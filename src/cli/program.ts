@@ -1,11 +1,10 @@
 import { existsSync } from "node:fs"
 import { completeHint, type HintOptions } from "../base/command-hint.js"
 import { rootPaths } from "../daemon/files/paths.js"
-import { outlineCommands } from "./command-table.js"
 import { type Config, mergeConfig } from "./config.js"
 import type { Context, Io } from "./context.js"
 import { expectedFailure, reportFailure } from "./exit-status.js"
-import { parseCommandLine, type Request, respell } from "./parser.js"
+import type { Request } from "./parser.js"
 
 /** The standard streams of the process. */
 export type ProcessIo = Omit<Io, "note">
@@ -40,8 +39,46 @@ const readers: ReadonlySet<string> = new Set([
  * @returns the exit status
  */
 export async function runProgram(words: readonly string[], surroundings: Surroundings): Promise<number> {
+  return words[0] === "hook" ? runHookWords(words, surroundings) : runWords(words, surroundings)
+}
+
+/** Runs a hook, which answers whatever goes wrong. */
+async function runHookWords(words: readonly string[], surroundings: Surroundings): Promise<number> {
+  const { answerHook, readHookWords } = await import("./hooks/hook-words.js")
+  const { env, system, io } = surroundings
+  const request = readHookWords(words)
+  if (request === undefined) return runWords(words, surroundings)
+  try {
+    return await answerHook(
+      contextOf(surroundings, mergeConfig(noFlags, env, system.cwd, system.uid)),
+      request,
+    )
+  } catch (error) {
+    return answerFailedHook(io, words, error)
+  }
+}
+
+const noFlags = { json: false, quiet: false, home: undefined }
+
+async function answerFailedHook(io: ProcessIo, words: readonly string[], error: unknown): Promise<number> {
+  io.err(expectedFailure(error)?.message ?? String(error))
+  const { answerFailure } = await import("./hooks/hook-run.js")
+  return answerFailure(io, words)
+}
+
+function contextOf({ io: processIo, clock, system, env }: Surroundings, config: Config): Context {
+  const note = (line: string) =>
+    config.quiet ? undefined : processIo.err(completeHint(line, config.hintOptions))
+  // A prototype, because reading every property would set up all streams.
+  const io = Object.create(processIo, { note: { value: note } }) as Io
+  const outline = async () => (await import("./command-table.js")).outlineCommands()
+  return { io, clock, system, env, config, outline }
+}
+
+async function runWords(words: readonly string[], surroundings: Surroundings): Promise<number> {
+  const { parseCommandLine, respell } = await import("./parser.js")
   const argv = respell(words)
-  const { env, system, clock } = surroundings
+  const { env, system } = surroundings
   let config: Pick<Context["config"], "json" | "hintOptions"> = {
     json: argv.includes("--json"),
     hintOptions: {},
@@ -58,25 +95,16 @@ export async function runProgram(words: readonly string[], surroundings: Surroun
       surroundings,
     )
     config = merged
-    const { hintOptions } = merged
-    const note = (line: string) =>
-      merged.quiet ? undefined : surroundings.io.err(completeHint(line, hintOptions))
-    // A prototype, because reading every property would set up all streams.
-    const io = Object.create(surroundings.io, { note: { value: note } }) as Io
-    const context = { io, clock, system, env, config: merged, outline: outlineCommands }
+    const context = contextOf(surroundings, merged)
     if (request.kind === "run") {
-      if (!readers.has(request.name)) io.outliveOutput()
+      if (!readers.has(request.name)) context.io.outliveOutput()
       return await request.command.run(context, request.input)
     }
     const { version } = await import("./commands/version.js")
     return await version.run(context, { args: {}, options: {}, url: undefined })
   } catch (error) {
     const failure = expectedFailure(error)
-    if (argv[0] === "hook") {
-      surroundings.io.err(failure?.message ?? String(error))
-      const { answerFailure } = await import("./hooks/hook-run.js")
-      return answerFailure(surroundings.io, argv)
-    }
+    if (argv[0] === "hook") return answerFailedHook(surroundings.io, argv, error)
     if (failure === undefined) throw error
     return reportFailure({ io: surroundings.io, config }, failure)
   }

@@ -1,6 +1,6 @@
 import { HARNESSES } from "../../harness/harness.js"
-import { ChatError } from "../../protocol/errors.js"
 import { defineCommand, flag, required, value } from "../command.js"
+import { answerHook } from "../hooks/hook-words.js"
 import { anyText } from "../input/values.js"
 
 export const hook = defineCommand({
@@ -28,12 +28,6 @@ export const hook = defineCommand({
   ],
   async run(context, { args, options }) {
     const { harness = "", claims, rewake } = options
-    if (rewake) {
-      if (harness !== "claude") throw new ChatError("USAGE", "--rewake: only with --harness claude")
-      const { runRewake } = await import("../hooks/rewake.js")
-      return runRewake(context, args.event)
-    }
-    const { runHook } = await import("../hooks/hook-run.js")
-    return runHook(context, { name: args.event, harness, claims })
+    return answerHook(context, { name: args.event, harness, claims, isRewake: rewake })
   },
 })

@@ -37,6 +37,7 @@ import { type InstanceName, nickPattern } from "../../protocol/names.js"
 import { type Config, mergeConfig } from "../config.js"
 import type { Context, Io } from "../context.js"
 import { readUnread, readUpTo, takeAsHook, type Unread } from "./digest.js"
+import type { HookRequest } from "./hook-words.js"
 import { readPayload } from "./payload.js"
 import {
   endLostSessions,
@@ -46,21 +47,13 @@ import {
   stopSessionDaemon,
 } from "./session-daemon.js"
 
-/** The event as it was named on the command line, unvalidated. */
-export interface HookRequest {
-  readonly harness: string
-  readonly name: string
-  /** `block` denies an edit of a claimed path, any other text is a warning; undefined for neither. */
-  readonly claims: string | undefined
-}
-
 /**
  * @returns exit status 0: several harnesses refuse a tool call or a prompt after any other
  * @throws {ChatError} USAGE for an unknown harness; {@link answerFailure} follows
  */
 export async function runHook(
   context: Context,
-  { harness: named, name, claims }: HookRequest,
+  { harness: named, name, claims }: Omit<HookRequest, "isRewake">,
 ): Promise<number> {
   const harness = HARNESSES.find((known) => known === named)
   if (harness === undefined) {

@@ -65,6 +65,13 @@ export class HookRoom extends CommandRoom {
     })
   }
 
+  /** Runs a command line with a text on standard input. */
+  input(text: string, args: readonly string[], env: Environment): Promise<HookOutcome> {
+    const input = new PassThrough()
+    input.end(text)
+    return this.run(args, { clock: this.clock, input, env })
+  }
+
   /** Runs a hook whose standard output breaks before all of it is written. */
   failingHook(args: readonly string[], payload: string, env: Environment): Promise<HookOutcome> {
     const input = new PassThrough()
