@@ -20,14 +20,14 @@ import { GrantService } from "./grants/grant-service.js"
 import { replicatedInput } from "./guards/guard-input.js"
 import { GuardService } from "./guards/guard-service.js"
 import { carryOut } from "./moderation/carry-out.js"
-import { ModerationService } from "./moderation/moderation-service.js"
+import { type Carried, idsOf, ModerationService } from "./moderation/moderation-service.js"
 import type { Operators } from "./operators.js"
 import { EndedKeys } from "./roster/ended-keys.js"
 import { KnownAgents } from "./roster/known-agents.js"
 import { broadcastPresence, PresencePacer } from "./roster/presence-broadcast.js"
 import { Roster } from "./roster/roster.js"
 import { RosterSync } from "./roster/roster-sync.js"
-import { makeAgentMemory } from "./sessions/agent.js"
+import { type Agent, makeAgentMemory } from "./sessions/agent.js"
 import { Heartbeat } from "./sessions/heartbeat.js"
 import { IdBudget } from "./sessions/id-budget.js"
 import { policyViolation } from "./sessions/session.js"
@@ -95,7 +95,9 @@ export async function openServices(settings: RelaySettings, backbone: Backbone) 
     ...{ limits, clock, log, mailboxes, guards },
   })
 
-  const claims = await ClaimService.open(backbone, { roster, limits, clock, log })
+  const isGone = (id: AgentId) =>
+    endedKeys.find(id) !== undefined || isShutOut(holderOf(id, roster), { moderation, grants })
+  const claims = await ClaimService.open(backbone, { roster, isGone, limits, clock, log })
 
   const services = {
     ...{
@@ -116,6 +118,7 @@ export async function openServices(settings: RelaySettings, backbone: Backbone) 
     warn: log,
   }
   connectEvents(services, settings)
+  connectAuthority(services, settings)
   makeRoom(services)
   return services
 }
@@ -149,7 +152,7 @@ function makeRoom({
 }
 
 /** Subscribes services to the events of those they are not built on. */
-function connectEvents(services: Services, { clock, log, operators }: RelaySettings): void {
+function connectEvents(services: Services, { clock, log }: RelaySettings): void {
   const { backbone, writes, sessions, rosterSync, endedKeys, knownAgents, mailboxes } = services
   const { bookmarks, channels, membership, guards, tasks, roster, direct, claims } = services
 
@@ -174,26 +177,12 @@ function connectEvents(services: Services, { clock, log, operators }: RelaySetti
       agent.memory.delivered.clear()
     }
     const end = endedKeys.find(agent.id)
-    if (end === undefined || end.to !== undefined) rosterSync.departed(agent)
-    else void giveUp(end.id, services)
+    if (end === undefined || end.to !== undefined) {
+      rosterSync.departed(agent)
+      if (isShutOut(agent, services)) void giveTasksBack(agent.id, services)
+    } else void giveUp(end.id, services)
     makeRoom(services)
     log(`left: ${agent.id} ${agent.name}`)
-  })
-  endedKeys.on("ended", (end) => {
-    log(`ended: the key of ${end.id}`)
-    if (end.to === undefined) operators.withdraw(end.id)
-    else operators.succeed(end.id, end.to)
-    const session = sessions.find(end.id)
-    endUngranted(services)
-    if (session !== undefined) session.endKey(end)
-    else if (end.to === undefined) void giveUp(end.id, services)
-  })
-  services.moderation.on("carried", (action) => {
-    log(
-      `${action.by}: ${action.statement.action} ${action.statement.channel ?? ""} ${action.statement.agent ?? ""}`,
-    )
-    carryOut(action, services, clock.now())
-    endUngranted(services)
   })
   const presence = new PresencePacer(clock, ({ channels: joined, agent }) => {
     if (!agent.isHidden) broadcastPresence(writes, joined, agent, clock.now())
@@ -219,6 +208,34 @@ function connectEvents(services: Services, { clock, log, operators }: RelaySetti
   })
 }
 
+/** Makes the end of keys and the actions of operators take effect. */
+function connectAuthority(services: Services, { clock, log, operators }: RelaySettings): void {
+  const { endedKeys, moderation, sessions, roster, claims } = services
+  endedKeys.on("ended", (end) => {
+    log(`ended: the key of ${end.id}`)
+    if (end.to === undefined) operators.withdraw(end.id)
+    else operators.succeed(end.id, end.to)
+    const session = sessions.find(end.id)
+    endUngranted(services)
+    if (session !== undefined) session.endKey(end)
+    else if (end.to === undefined) void giveUp(end.id, services)
+    claims.sweep()
+  })
+  moderation.on("carried", (action) => {
+    log(
+      `${action.by}: ${action.statement.action} ${action.statement.channel ?? ""} ${action.statement.agent ?? ""}`,
+    )
+    carryOut(action, services, clock.now())
+    endUngranted(services)
+    // An agent that is connected to this relay gives them back when its session has ended.
+    for (const id of concerned(action, services)) {
+      if (sessions.find(id) !== undefined || !isShutOut(holderOf(id, roster), services)) continue
+      void giveTasksBack(id, services)
+    }
+    claims.sweep()
+  })
+}
+
 /** In a closed relay, ends the sessions whose grants have ended, and takes others out of what they may no longer read. */
 export function endUngranted({ grants, sessions, membership, channels }: Services): void {
   if (!grants.isClosed) return
@@ -237,9 +254,33 @@ export function endUngranted({ grants, sessions, membership, channels }: Service
   }
 }
 
+/** Reports whether an agent is banned, or has no grant for a closed relay any more. */
+function isShutOut(
+  agent: Pick<Agent, "id" | "formerly">,
+  { moderation, grants }: Pick<Services, "moderation" | "grants">,
+): boolean {
+  return moderation.banOf(idsOf(agent)) !== undefined || !grants.mayStay(agent)
+}
+
+function holderOf(id: AgentId, roster: Roster): Pick<Agent, "id" | "formerly"> {
+  return { id, formerly: roster.find(id)?.formerly }
+}
+
+/** Returns the agents that an action may shut out. */
+function concerned({ statement }: Carried, { grants, roster }: Services): readonly AgentId[] {
+  const { agent, grant } = statement
+  const used = grants.rows().find((row) => row.grant.id === grant)
+  const ids = agent === undefined ? (used?.keys ?? []) : [agent.toLowerCase() as AgentId]
+  return ids.map((id) => roster.currentId(id))
+}
+
 /** Gives back the name and the tasks of an agent whose key was revoked. */
-async function giveUp(id: AgentId, { rosterSync, tasks, warn }: Services): Promise<void> {
-  rosterSync.forget(id)
+async function giveUp(id: AgentId, services: Services): Promise<void> {
+  services.rosterSync.forget(id)
+  await giveTasksBack(id, services)
+}
+
+async function giveTasksBack(id: AgentId, { tasks, warn }: Services): Promise<void> {
   try {
     await tasks.giveUp(id)
   } catch (error) {

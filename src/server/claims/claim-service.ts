@@ -44,6 +44,8 @@ interface Repository {
 
 export interface ClaimServiceOptions {
   readonly roster: Pick<Roster, "find">
+  /** Reports whether an agent cannot come back under its id. */
+  readonly isGone: (id: AgentId) => boolean
   readonly limits: Pick<Limits, "statementSkewMs">
   readonly clock: Clock
   readonly log: (line: string) => void
@@ -229,7 +231,7 @@ export class ClaimService {
 
   #isOver({ owner, expires_ts, ts }: ClaimEntry): boolean {
     const now = this.#options.clock.now()
-    if (expires_ts <= now) return true
+    if (expires_ts <= now || this.#options.isGone(owner as AgentId)) return true
     const facts = this.#options.roster.find(owner)
     if (facts !== undefined && facts.status !== "offline") return false
     // The owner has time to come back after a restart of the relay.
@@ -289,7 +291,7 @@ export class ClaimService {
     const { clock } = this.#options
     const waitMs = Math.max(gatherMs, this.#nextNoticeMs - clock.monotonic())
     this.#noticeTimer ??= clock.setTimer(() => this.#sendChanges(), waitMs, { unref: true })
-    this.#sweepTimer ??= clock.setTimer(() => this.#sweep(), sweepMs, { unref: true })
+    this.#sweepTimer ??= clock.setTimer(() => this.sweep(), sweepMs, { unref: true })
   }
 
   #sendChanges(): void {
@@ -305,7 +307,8 @@ export class ClaimService {
   }
 
   /** Removes claims that have ended, and looks again later while there are others. */
-  #sweep(): void {
+  sweep(): void {
+    this.#sweepTimer?.cancel()
     this.#sweepTimer = undefined
     if (this.#repositories.size === 0) return
     this.#schedule()

@@ -1,51 +1,23 @@
 import { describe, expect, it } from "vitest"
-import { signGrant } from "../../../src/grants/sign.js"
 import { agentIdOf, formatDidKey } from "../../../src/identity/keys.js"
-import { signModeration } from "../../../src/identity/moderation.js"
 import { generateKeyPair, type KeyPair } from "../../../src/identity/signer.js"
 import { signRevocation, signRotation } from "../../../src/identity/succession.js"
 import type { Grant } from "../../../src/protocol/grants.js"
+import { act, chief, enter, knock, mint, startClosed } from "../../kit/closed-relay.js"
 import { LastingEngine } from "../../kit/engine.js"
 import { prove, TestRelay } from "../../kit/relay.js"
 import type { Wire } from "../../kit/wire.js"
 
-const [chief, worker, other, third, stranger] = [1, 2, 3, 4, 5].map(generateKeyPair) as [
-  KeyPair,
+const [worker, other, third, stranger] = [1, 2, 3, 4].map(generateKeyPair) as [
   KeyPair,
   KeyPair,
   KeyPair,
   KeyPair,
 ]
 const operators = [formatDidKey(chief.publicKey)]
-let ids = 1_000
-
-async function startClosed(engine?: LastingEngine) {
-  const backbone = (engine ?? (await LastingEngine.make())).lend()
-  return TestRelay.start({ operators, closed: true, backbone })
-}
-
-function mint(relay: TestRelay, facts: Partial<Grant> = {}, keyPair = chief): Grant {
-  const base = { profile: "agent", read: ["#>"], write: ["#>"], roles: ["*"] } as unknown as Grant
-  return signGrant({ ...base, id: `grant-${ids++}`, aud: relay.relay.serverId, ts: 0, ...facts }, keyPair)
-}
-
-/** Connects with grants. @returns the wire, and the relay's answer */
-async function knock(relay: TestRelay, keyPair: KeyPair, grants?: readonly Grant[], frame: object = {}) {
-  const wire = await relay.connect()
-  wire.say({ type: "IDENTIFY", name: "agent", pubkey: formatDidKey(keyPair.publicKey), ...frame })
-  wire.say({ ...prove(await wire.next("CHALLENGE"), keyPair), ...(grants && { grants }) })
-  return wire
-}
-
-async function enter(relay: TestRelay, keyPair: KeyPair, grants?: readonly Grant[], frame?: object) {
-  const wire = await knock(relay, keyPair, grants, frame)
-  return { wire, welcome: await wire.next("WELCOME") }
-}
 
 async function revoke(op: Wire, relay: TestRelay, grant: Grant) {
-  const facts = { id: `action-${ids++}`, action: "revoke", grant: grant.id, reason: "left" } as const
-  const statement = signModeration({ ...facts, aud: relay.relay.serverId, ts: relay.clock.now() }, chief)
-  await op.ask({ type: "MODERATE", statement })
+  await act(op, relay, { action: "revoke", grant: grant.id })
 }
 
 describe("a closed relay", () => {
