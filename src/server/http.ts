@@ -1,6 +1,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from "node:http"
 import { createServer as createTlsServer } from "node:https"
+import type { AddressInfo, ListenOptions } from "node:net"
 import type { Duplex } from "node:stream"
+import type { Server as TlsServer } from "node:tls"
 import { ChatError } from "../protocol/errors.js"
 import { protocolSchema } from "../protocol/json-schema.js"
 
@@ -44,9 +46,20 @@ export function createHttpFront(
     requestTimeout: headersTimeoutMs,
   }
   if (tls === undefined) return withIdleTimeout(createServer(options, answer), headersTimeoutMs)
-  try {
+  return withCertificate(() => {
     const server = createTlsServer({ ...options, ...tls, handshakeTimeout: headersTimeoutMs }, answer)
     return withIdleTimeout(server, headersTimeoutMs)
+  })
+}
+
+/** Gives new connections another certificate. @throws {ChatError} USAGE if it cannot be used; nothing has changed then */
+export function replaceCertificate(server: Server, { cert, key }: TlsFiles): void {
+  withCertificate(() => (server as Server & TlsServer).setSecureContext({ cert, key }))
+}
+
+function withCertificate<T>(use: () => T): T {
+  try {
+    return use()
   } catch (error) {
     throw new ChatError("USAGE", "tls: the certificate or its key cannot be used", { cause: error })
   }
@@ -59,18 +72,19 @@ function withIdleTimeout(server: Server, idleMs: number): Server {
 }
 
 /**
- * Starts listening.
- * @returns the port: a free one if `port` is 0
+ * Starts listening, at an address or on a socket that another program opened.
+ * @returns address and port: a free one if the port is 0
  * @throws {ChatError} ALREADY_RUNNING if the port is taken; USAGE if listening on it fails
  */
-export function listen(server: Server, port: number, host: string): Promise<number> {
+export function listen(server: Server, at: ListenOptions & { readonly fd?: number }): Promise<AddressInfo> {
   return new Promise((resolve, reject) => {
-    const onError = (error: NodeJS.ErrnoException) => reject(listenError(error, port, host))
+    const onError = (error: NodeJS.ErrnoException) => reject(listenError(error, at))
     server.once("error", onError)
-    server.listen(port, host, () => {
+    server.listen(at, () => {
       server.removeListener("error", onError)
       const address = server.address()
-      resolve(typeof address === "object" && address !== null ? address.port : port)
+      if (typeof address === "object" && address !== null) resolve(address)
+      else reject(new ChatError("USAGE", `cannot listen on ${String(address)}: is no TCP socket`))
     })
   })
 }
@@ -122,14 +136,18 @@ export function answerOnSocket(socket: Duplex, { method }: IncomingMessage, answ
   socket.end(method === "HEAD" ? head : head + body)
 }
 
-function listenError(error: NodeJS.ErrnoException, port: number, host: string): ChatError {
+function listenError(
+  error: NodeJS.ErrnoException,
+  { port, host, fd }: Parameters<typeof listen>[1],
+): ChatError {
+  const place = fd === undefined ? `port ${port} of ${host}` : `file descriptor ${fd}`
   if (error.code === "EADDRINUSE") {
-    return new ChatError("ALREADY_RUNNING", `port ${port} of ${host} is held by another program`, {
+    return new ChatError("ALREADY_RUNNING", `${place} is held by another program`, {
       hint: "stop it, or choose another port with --port",
       cause: error,
     })
   }
-  return new ChatError("USAGE", `cannot listen on port ${port} of ${host} (${error.code ?? error.message})`, {
+  return new ChatError("USAGE", `cannot listen on ${place} (${error.code ?? error.message})`, {
     cause: error,
   })
 }

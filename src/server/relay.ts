@@ -16,6 +16,7 @@ import {
   type HealthReport,
   type HttpAnswer,
   listen,
+  replaceCertificate,
   type TlsFiles,
   textAnswer,
 } from "./http.js"
@@ -23,6 +24,7 @@ import { Operators } from "./operators.js"
 import { PageRules } from "./page-rules.js"
 import { closeServices, endUngranted, openServices, type RelaySettings, type Services } from "./services.js"
 import { ByteBudget } from "./sessions/byte-budget.js"
+import { ClientAddress } from "./sessions/client-address.js"
 import { IpLimiter } from "./sessions/ip-limiter.js"
 import { Session, type SessionBudgets } from "./sessions/session.js"
 
@@ -51,6 +53,10 @@ export interface RelayOptions {
   readonly tls?: TlsFiles
   /** Origins of web pages that may connect besides the relay's own, such as `https://chat.example.org`. */
   readonly allowedOrigins?: readonly string[]
+  /** Addresses and networks of reverse proxies whose `X-Forwarded-For` names the client. */
+  readonly trustedProxies?: readonly string[]
+  /** File descriptor of a socket that listens already, in place of `host` and `port`. */
+  readonly listenFd?: number
   /** Directory of the store. Without it, and without `backbone`, everything is kept in memory. */
   readonly data?: string
   /** Addresses of NATS servers that hold the store and connect several relays; or a backbone that is open. */
@@ -139,8 +145,10 @@ export class Relay {
   readonly #webSockets: WebSocketServer
   readonly #ipLimiter: IpLimiter
   readonly #budgets: SessionBudgets
-  readonly #pageRules: PageRules
+  readonly #clientAddress: ClientAddress
+  #pageRules: PageRules
   readonly #startedMs: number
+  #host: string
   #port = 0
   #probeTimer: Timer | undefined
   #stopped: Promise<void> | undefined
@@ -159,7 +167,9 @@ export class Relay {
     }
     this.#startedMs = clock.monotonic()
     this.#server = createHttpFront((request) => this.#answer(request), options.tls, limits.handshakeMs)
+    this.#host = options.host
     this.#pageRules = new PageRules(options.host, options.allowedOrigins ?? [])
+    this.#clientAddress = new ClientAddress(options.trustedProxies ?? [])
     this.#webSockets = new WebSocketServer({
       noServer: true,
       perMessageDeflate: false,
@@ -172,7 +182,8 @@ export class Relay {
   }
 
   get url(): string {
-    const { host, tls } = this.#options
+    const { tls } = this.#options
+    const host = this.#host
     return `${tls === undefined ? "ws" : "wss"}://${host.includes(":") ? `[${host}]` : host}:${this.#port}`
   }
 
@@ -200,10 +211,15 @@ export class Relay {
 
   /** Called once, by {@link startRelay}. */
   async listen(): Promise<void> {
-    const { port, host, log, compat } = this.#options
+    const { port, host, listenFd, allowedOrigins, log, compat } = this.#options
     this.#server.maxConnections = this.#limits.sessions + spareConnections
     this.#server.on("connection", (socket: Socket) => this.#onConnection(socket))
-    this.#port = await listen(this.#server, port, host)
+    const bound = await listen(this.#server, listenFd === undefined ? { port, host } : { fd: listenFd })
+    this.#port = bound.port
+    if (listenFd !== undefined) {
+      this.#host = bound.address
+      this.#pageRules = new PageRules(bound.address, allowedOrigins ?? [])
+    }
     this.#server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) =>
       this.#onUpgrade(request, socket, head),
     )
@@ -219,10 +235,14 @@ export class Relay {
   }
 
   /**
-   * Replaces the limits of the guards and the operators; sessions, and what was counted and stopped, stay.
-   * @throws {ChatError} INVALID_MSG for an operator; nothing has changed then
+   * Replaces the limits of the guards, the operators, and the certificate of new connections; sessions, and what was
+   * counted and stopped, stay.
+   * @throws {ChatError} INVALID_MSG for an operator, USAGE for a certificate; nothing has changed then
    */
-  reload({ guards, operators }: Pick<RelayOptions, "guards" | "operators">): void {
+  reload({ guards, operators, tls }: Pick<RelayOptions, "guards" | "operators" | "tls">): void {
+    // Throws before anything has changed.
+    Operators.of(operators ?? [])
+    if (tls !== undefined) replaceCertificate(this.#server, tls)
     this.#settings.operators.replace(operators ?? [])
     Object.assign(this.#settings.guards, defaultGuardLimits, guards)
     this.#services.guards.reload()
@@ -264,9 +284,13 @@ export class Relay {
 
   /** Counts a connection until it is closed, whether or not it becomes a session. */
   #onConnection(socket: Socket): void {
-    const { remoteAddress } = socket
-    this.#ipLimiter.connected(remoteAddress)
-    socket.once("close", () => this.#ipLimiter.disconnected(remoteAddress))
+    // A connection of a proxy counts for its client, whom only a request names.
+    if (!this.#clientAddress.isProxy(socket.remoteAddress)) this.#count(socket, socket.remoteAddress)
+  }
+
+  #count(socket: Duplex, address: string | undefined): void {
+    this.#ipLimiter.connected(address)
+    socket.once("close", () => this.#ipLimiter.disconnected(address))
   }
 
   #answer(request: IncomingMessage): HttpAnswer {
@@ -276,7 +300,7 @@ export class Relay {
   #refusePage(request: IncomingMessage): HttpAnswer | undefined {
     const reason = this.#pageRules.refusal(request)
     if (reason === undefined) return undefined
-    this.#services.warn(`refused a request from ${request.socket.remoteAddress}: ${reason}`)
+    this.#services.warn(`refused a request from ${this.#clientAddress.of(request)}: ${reason}`)
     return textAnswer(403, reason)
   }
 
@@ -285,23 +309,25 @@ export class Relay {
     // A client may offer other protocols, such as h2c, and must be answered as if it had not.
     const isOther = request.headers.upgrade?.toLowerCase() !== "websocket"
     const refusal = isOther ? this.#answer(request) : this.#refusePage(request)
+    const address = this.#clientAddress.of(request)
+    if (this.#clientAddress.isProxy(request.socket.remoteAddress)) this.#count(socket, address)
     if (refusal !== undefined) refuse(refusal)
-    else if (this.#ipLimiter.hasTooManyConnections(request.socket.remoteAddress)) {
+    else if (this.#ipLimiter.hasTooManyConnections(address)) {
       refuse(textAnswer(429, "too many connections from your address"))
     } else if (this.#webSockets.clients.size >= this.#limits.sessions) {
       refuse(textAnswer(503, "the relay has as many sessions as it can"))
     } else {
       this.#webSockets.handleUpgrade(request, socket, head, (webSocket) =>
-        this.#openSession(webSocket, request.socket),
+        this.#openSession(webSocket, request.socket, address),
       )
     }
   }
 
-  #openSession(webSocket: WebSocket, socket: Socket): void {
+  #openSession(webSocket: WebSocket, socket: Socket, remoteAddress: string | undefined): void {
     const { writes, sessions } = this.#services
     const { clock, log } = this.#options
     new Session({
-      ...{ webSocket, socket, writes, clock, log },
+      ...{ webSocket, socket, writes, clock, log, remoteAddress: remoteAddress ?? "?" },
       limits: this.#limits,
       budgets: this.#budgets,
       frames: this.#dispatcher,

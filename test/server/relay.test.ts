@@ -1,6 +1,8 @@
 import { createServer, type Server } from "node:net"
 import { describe, expect, it, onTestFinished } from "vitest"
 import { systemClock } from "../../src/base/clock.js"
+import { formatDidKey } from "../../src/identity/keys.js"
+import { generateKeyPair } from "../../src/identity/signer.js"
 import { ChatError } from "../../src/protocol/errors.js"
 import { protocolSchema } from "../../src/protocol/json-schema.js"
 import { startRelay } from "../../src/server/relay.js"
@@ -107,6 +109,33 @@ describe("startRelay", () => {
   it("reports an invalid certificate", async () => {
     const error = await failureOf(startRelay({ ...quiet, port: 0, tls: { cert: "x", key: "x" } }))
     expect(error).toMatchObject({ code: "USAGE", message: expect.stringContaining("tls") })
+  })
+
+  it.runIf(hasProgram("openssl"))("takes another certificate while it runs, and no broken one", async () => {
+    const [old, renewed] = [makeCertificate("old"), makeCertificate("renewed")]
+    const relay = await startRelay({ ...quiet, port: 0, tls: old })
+    onTestFinished(() => relay.stop())
+    const { connect } = await import("node:tls")
+    const nameOf = (): Promise<unknown> =>
+      new Promise((resolve, reject) => {
+        const socket = connect({ port: relay.port, host: "127.0.0.1", rejectUnauthorized: false }, () => {
+          resolve(socket.getPeerCertificate().subject.CN)
+          socket.destroy()
+        }).on("error", reject)
+      })
+    expect(await nameOf()).toBe("old")
+    const operators = [formatDidKey(generateKeyPair().publicKey)]
+    for (const tls of [
+      { cert: renewed.cert, key: old.key },
+      { cert: "x", key: "x" },
+    ]) {
+      expect(() => relay.reload({ operators, tls })).toThrow(expect.objectContaining({ code: "USAGE" }))
+      expect(await nameOf()).toBe("old")
+    }
+    relay.reload({ tls: renewed })
+    expect(await nameOf()).toBe("renewed")
+    expect(() => relay.reload({ tls: old, operators: ["nonsense"] })).toThrow(ChatError)
+    expect(await nameOf()).toBe("renewed")
   })
 
   it.runIf(hasProgram("openssl"))("speaks TLS", async () => {

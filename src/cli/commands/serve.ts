@@ -10,6 +10,7 @@ import { expectedFailure } from "../exit-status.js"
 import { readGuardFile } from "../input/guard-file.js"
 import { exposureNote, readBackboneAddress, readOperatorsFile, readTls } from "../input/serve-options.js"
 import { duration, nick, origin, port, rate, seconds, someText, wholeNumber } from "../input/values.js"
+import { inheritedSocket, notifyReady } from "../relay/service-manager.js"
 
 const { retainedMessages: maxBuffer, durableMessages } = defaultLimits
 const leaseS = defaultLimits.leaseMs / 1_000
@@ -41,6 +42,7 @@ export const serve = defineCommand({
     "retain-age": value("TIME", "how long they are kept (default 30d), such as 24h", duration),
     "tls-cert": value("FILE", "certificate in PEM, for wss://; needs --tls-key", someText, "file"),
     "tls-key": value("FILE", "private key in PEM", someText, "file"),
+    "trusted-proxy": repeated("IP", "proxy (or IP/BITS) whose X-Forwarded-For counts", someText),
     guards: value("FILE", "guard limits that differ from the defaults, in YAML", someText, "file"),
     closed: flag("let in only agents with a grant: see agentchat mint"),
     "two-person": flag("let only two operators together delete history"),
@@ -52,20 +54,19 @@ export const serve = defineCommand({
   examples: [
     "agentchat serve",
     "agentchat serve --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem",
-    "agentchat serve --data ./relay-data --retain-age 7d --two-person",
     "agentchat serve --closed --data ./relay-data --operators operators.txt",
   ],
   notes: [
     "Without --data or --backbone, a restart loses everything. Relays with the same --backbone act as one.",
-    "SIGINT or SIGTERM stops the relay; SIGHUP reads the files of --guards and --operators again.",
+    "SIGTERM stops the relay; SIGHUP reads guards, operators and certificate again.",
   ],
-  async run({ io, config, clock, system }, { options }) {
+  async run({ io, config, clock, system, env }, { options }) {
     const { data, backbone } = options
     refuseMismatch(options)
     const pathOf = (path: string) => resolve(system.cwd, path)
-    const tls = readTls(options["tls-cert"], options["tls-key"])
-    const readFiles = () => readGuardFiles(system.cwd, options)
+    const readFiles = () => readReloaded(system.cwd, options)
     const files = await readFiles()
+    const { tls } = files
     const log = await openLog(options.log === undefined ? undefined : pathOf(options.log), { io, clock })
     const { startRelay } = await import("../../server/relay.js")
     const interruption = system.interruption()
@@ -88,7 +89,8 @@ export const serve = defineCommand({
       ...omitUndefined({
         name: options.name,
         allowedOrigins: options["allow-origin"],
-        tls,
+        trustedProxies: options["trusted-proxy"],
+        listenFd: inheritedSocket(env, system.pid),
         data: data === undefined ? undefined : pathOf(data),
         backbone: backbone === undefined ? undefined : readBackboneAddress(backbone, system.cwd),
       }),
@@ -101,11 +103,12 @@ export const serve = defineCommand({
     if (config.json)
       io.json({ ok: true, url, port: openPort, server_id: serverId, ...omitUndefined({ pin }) })
     else io.out(`relay on ${url}${pin === undefined ? "" : `, key of its certificate: #sha256=${pin}`}`)
-    const exposure = exposureNote(options.host ?? "127.0.0.1", options.closed, tls !== undefined)
+    const exposure = exposureNote(new URL(url).hostname, options.closed, tls !== undefined)
     if (exposure !== undefined) io.note(exposure)
     system.onHangup(() => void reload(relay, readFiles, log))
     // The other sessions are not at fault.
     system.onUncaught((error) => log(`unexpected error: ${stackOf(error)}`))
+    await notifyReady(env, log)
     await aborted(interruption)
     await relay.stop()
     return 0
@@ -152,26 +155,27 @@ async function openLog(
   return (line) => log.write(line)
 }
 
-/** The files that a running relay reads again. */
-async function readGuardFiles(
-  cwd: string,
-  { guards, operators }: { readonly guards: string | undefined; readonly operators: string | undefined },
-) {
+type ReloadedOptions = Readonly<Record<"guards" | "operators" | "tls-cert" | "tls-key", string | undefined>>
+
+/** Reads the files that a running relay reads again. */
+async function readReloaded(cwd: string, options: ReloadedOptions) {
+  const { guards, operators } = options
   return omitUndefined({
+    tls: readTls(options["tls-cert"], options["tls-key"]),
     guards: guards === undefined ? undefined : await readGuardFile(resolve(cwd, guards), "--guards"),
     operators: operators === undefined ? undefined : await readOperators(resolve(cwd, operators)),
   })
 }
 
-/** Reads the files again. If one is invalid, both stay as they were. */
+/** Reads the files again. If one is invalid, all stay as they were. */
 async function reload(
   relay: Relay,
-  readFiles: () => ReturnType<typeof readGuardFiles>,
+  readFiles: () => ReturnType<typeof readReloaded>,
   log: (line: string) => void,
 ): Promise<void> {
   try {
     relay.reload(await readFiles())
-    log("read again: --guards and --operators")
+    log("read again: --guards, --operators and --tls-cert")
   } catch (error) {
     const failure = expectedFailure(error)
     if (failure === undefined) throw error

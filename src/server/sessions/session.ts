@@ -72,6 +72,8 @@ interface SessionOptions {
   readonly webSocket: WebSocket
   /** The socket under `webSocket`. */
   readonly socket: Socket
+  /** Address of the client, which is not that of the socket if it comes through a proxy. */
+  readonly remoteAddress: string
   readonly writes: WriteScheduler
   readonly limits: Limits
   readonly budgets: SessionBudgets
@@ -85,6 +87,7 @@ interface SessionOptions {
 /** One connection, from the upgrade to its end. */
 export class Session implements SocketReaderOwner, SendQueueOwner {
   readonly sendQueue: SendQueue
+  readonly remoteAddress: string
   /** Channels that were joined. */
   readonly channels = new Set<Channel>()
   /** Those of them that were joined by a pattern and not by name. */
@@ -120,7 +123,9 @@ export class Session implements SocketReaderOwner, SendQueueOwner {
   #bytesSeen = 0
   #unidentifiedFrames = 0
 
-  constructor({ webSocket, socket, writes, limits, budgets, clock, log, frames, onEnd }: SessionOptions) {
+  constructor(options: SessionOptions) {
+    const { webSocket, socket, writes, limits, budgets, clock, log, frames, onEnd } = options
+    this.remoteAddress = options.remoteAddress
     this.#limits = limits
     this.#webSocket = webSocket
     this.#socket = socket
@@ -169,11 +174,6 @@ export class Session implements SocketReaderOwner, SendQueueOwner {
   get agent(): Agent {
     if (this.#agent === undefined) throw new Error(`session: no agent while ${this.#state}`)
     return this.#agent
-  }
-
-  /** Address of the peer, for the log. */
-  get remoteAddress(): string {
-    return this.#socket.remoteAddress ?? "?"
   }
 
   /** Waits for a proof of the key that IDENTIFY named. */
