@@ -91,11 +91,12 @@ const mayImportWithin = {
     guards: [".", "output", "relay", "daemon"],
     hooks: [".", "output", "daemon"],
     harness: [".", "input", "output"],
+    log: [".", "input", "output", "relay", "daemon"],
     doctor: [".", "output", "daemon", "harness"],
     mcp: [".", "input", "output", "relay", "daemon", "deals", "hooks", "commands"],
     commands: [
       ...[".", "input", "output", "relay", "daemon", "chat", "completion"],
-      ...["receipts", "ratings", "deals", "guards", "hooks", "harness", "doctor", "mcp"],
+      ...["receipts", "ratings", "deals", "guards", "hooks", "harness", "log", "doctor", "mcp"],
     ],
   },
 }

@@ -1,6 +1,6 @@
 export { AgentChatClient } from "./client/client.js"
 export type { AgentChatClientEvents } from "./client/events.js"
-export type { AgentChatClientOptions, ClaimOptions, CreateOptions } from "./client/options.js"
+export type { AgentChatClientOptions, ClaimOptions, CreateOptions, MessageSearch } from "./client/options.js"
 export type { SendAck, SendOptions } from "./client/send-ack.js"
 export type { Identity } from "./identity/identity-file.js"
 export type {

@@ -1,4 +1,5 @@
 import { ChatError } from "../protocol/errors.js"
+import type { MessagePage, MessageQuery } from "./message-search.js"
 import type { NumberGap } from "./numbering.js"
 
 /**
@@ -25,6 +26,11 @@ export interface Backbone {
   logs(name: string, retention: Retention): Promise<Logs>
   /** Opens a table; to be called once per name and relay. */
   table(name: string): Promise<Table>
+  /**
+   * Finds messages in logs whose {@link Retention} has `isIndexed`, those included that were just appended; absent if the
+   * engine has no index and their entries have to be read.
+   */
+  search?(query: MessageQuery): Promise<MessagePage>
   /** Calls `listener` whenever {@link isReachable} changes. */
   onReachabilityChange(listener: (isReachable: boolean) => void): void
   /** Calls `listener` when {@link id} has changed; absent if it cannot. */
@@ -43,6 +49,8 @@ export interface Retention {
   readonly maxBytes?: number
   /** `drop-oldest` makes room; `refuse-new` rejects with MAILBOX_FULL. */
   readonly whenFull: "drop-oldest" | "refuse-new"
+  /** True if the messages of the log can be found with {@link Backbone.search}. */
+  readonly isIndexed?: boolean
 }
 
 /** An entry of a log. */

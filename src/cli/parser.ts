@@ -346,6 +346,7 @@ function wordOf(name: string, { kind }: Positional<unknown>): string {
 const shortFlags: ReadonlyMap<string, string> = new Map([
   ["name", "n"],
   ["server", "s"],
+  ["follow", "f"],
 ])
 
 function flagsOf(key: string, { kind, placeholder }: Option<unknown>): string {

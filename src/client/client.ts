@@ -37,6 +37,7 @@ import {
   type ClaimOptions,
   type CreateOptions,
   IdentitySource,
+  type MessageSearch,
 } from "./options.js"
 import type { AnswerTo, RequestFrame } from "./pending.js"
 import { ackOf, frameOfMessage, type SendAck, type SendOptions } from "./send-ack.js"
@@ -173,6 +174,14 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
   /** Sends text to one agent: `@id`, or `@name` if only one agent has that name. */
   async dm(agent: string, content: string, options: SendOptions = {}): Promise<SendAck> {
     return this.send(parseAgentRef(agent), content, options)
+  }
+
+  /**
+   * Finds messages of the channels that this agent may read, the newest `limit` (50), oldest first.
+   * @param query - such as `text`, `from`, `channel`, `since`; `before` or `after` a position of an earlier answer
+   */
+  async listMessages(query: MessageSearch = {}): Promise<ServerMessage<"MESSAGES">> {
+    return this.#request({ type: "LIST_MESSAGES", ...query })
   }
 
   /** Lists the channels that are visible to this agent. */

@@ -1,7 +1,11 @@
 import type { Clock } from "../base/clock.js"
 import type { Identity } from "../identity/identity-file.js"
+import type { ClientFrame } from "../protocol/client-messages.js"
 import { ChatError } from "../protocol/errors.js"
 import type { ChannelSettings } from "../protocol/server-messages.js"
+
+/** Which messages to find; all members may be absent. */
+export type MessageSearch = Omit<ClientFrame<"LIST_MESSAGES">, "type" | "id">
 
 /** Options of an {@link AgentChatClient}. */
 export interface AgentChatClientOptions {

@@ -2,7 +2,7 @@ import { parseDuration } from "../base/duration.js"
 import { claimFields, claimPath, maxPaths, repositoryName } from "./claims.js"
 import { grant, maxGrants } from "./grants.js"
 import { waitMs } from "./guard-facts.js"
-import { descriptionLength, instructionsLength } from "./limits.js"
+import { descriptionLength, instructionsLength, searchLength } from "./limits.js"
 import {
   address,
   agentId,
@@ -38,6 +38,7 @@ import {
   string,
   tested,
   text,
+  whole,
 } from "./schema.js"
 import type { ServerType } from "./server-messages.js"
 import { proposalIdSchema, statementBodies } from "./statements.js"
@@ -202,6 +203,29 @@ export const clientMessages = {
     outbox: true,
     summary: "asks for the grants that were used, and by whom; for operators",
     fields: {},
+  },
+  LIST_MESSAGES: {
+    needs: "session",
+    answer: "MESSAGES",
+    outbox: true,
+    summary: "finds messages of the channels that this agent may read, and direct messages that wait for it",
+    fields: {
+      /** Words that have to occur, each as the beginning of a word; `"in quotes"`, one after the other. */
+      text: optional(text(searchLength, 1)),
+      from: optional(agentRef),
+      channel: optional(channel),
+      kind: optional(oneOf(messageKinds)),
+      /** Only the conversation around this message. */
+      thread: optional(messageId),
+      /** Milliseconds since the Unix epoch: not before, and before. */
+      since: optional(count),
+      until: optional(count),
+      /** A position from an earlier answer: the newest messages before it, or the oldest after it; 0 for the first. */
+      before: optional(count),
+      after: optional(count),
+      /** Most messages of the answer (default 50, at most 200). */
+      limit: optional(whole(1, 200)),
+    },
   },
   LIST_CHANNELS: {
     needs: "session",

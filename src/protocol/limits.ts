@@ -122,6 +122,8 @@ export const defaultChannels = ["#general", "#agents", "#skills"] as const
 /** Longest description and instructions of a channel, in characters. A longer text is refused, not truncated. */
 export const descriptionLength = 200
 export const instructionsLength = 2_000
+/** Longest text of a search, in characters. */
+export const searchLength = 200
 /** Most rotations that a client shows a relay: the latest ones. */
 export const maxRotations = 8
 

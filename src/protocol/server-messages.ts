@@ -468,6 +468,22 @@ export const serverMessages = {
     /** With `more`, ask again from the last number on. */
     fields: { re, server_id: string, list: list(auditEntry), more: optional(boolean) },
   },
+  MESSAGES: {
+    summary: "messages that were found, the oldest first",
+    inbox: "if asked",
+    /**
+     * MSG messages, those of channels with `seq`. With `more`, ask again from `next` on; what comes after `end` is new.
+     * With `partial`, not all messages were searched: the relay has no index, or has not finished it.
+     */
+    fields: {
+      re,
+      list: list(anyObject()),
+      next: count,
+      end: count,
+      more: optional(boolean),
+      partial: optional(boolean),
+    },
+  },
   DELIVERY: {
     summary: "a message of yours reached the next stage of delivery",
     event: "delivery",

@@ -12,6 +12,7 @@ import { messageHandlers } from "./handlers/messages.js"
 import { moderationHandlers } from "./handlers/moderation.js"
 import { presenceHandlers } from "./handlers/presence.js"
 import { proposalHandlers } from "./handlers/proposals.js"
+import { searchHandlers } from "./handlers/search.js"
 import { taskHandlers } from "./handlers/tasks.js"
 import type { RelaySettings, Services } from "./services.js"
 import type { IpLimiter } from "./sessions/ip-limiter.js"
@@ -49,6 +50,7 @@ export class Dispatcher {
       ...guardHandlers(services, settings),
       ...moderationHandlers(services, settings),
       ...grantHandlers(services),
+      ...searchHandlers(services, settings),
     }
     this.#ipLimiter = ipLimiter
     this.#services = services

@@ -43,6 +43,10 @@ export const clientExamples = {
   },
   LIST_AUDIT: { after: 3 },
   LIST_GRANTS: {},
+  LIST_MESSAGES: {
+    ...{ text: "port 8080", from: "@bob", channel: "#general", kind: "inform", thread: "x.1" },
+    ...{ since: 1, until: 2, before: 4, after: 3, limit: 20 },
+  },
   LIST_CHANNELS: {},
   LIST_AGENTS: { channel: "#general", agent: "@bob", cards: true },
   CREATE_CHANNEL: { channel: "#new", invite_only: true, durable: true, description: "d" },

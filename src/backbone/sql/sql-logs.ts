@@ -26,6 +26,8 @@ const dropBatch = 100
  * entries appended to it: call {@link settle} before any other operation and before the transaction ends.
  */
 export class SqlLogs {
+  /** Ids of logs that were appended to or dropped from; whoever has handled a change removes its log. */
+  readonly changed = new Set<number>()
   readonly #sql: Sql
   /** Entries are given numbers above this. */
   readonly #firstNumber: number
@@ -178,6 +180,7 @@ export class SqlLogs {
   }
 
   #save(log: Log): void {
+    this.changed.add(log.id)
     const sql = "update log set last = ?, count = ?, bytes = ? where id = ?"
     this.#sql.run(sql, log.last, log.count, log.bytes, log.id)
   }

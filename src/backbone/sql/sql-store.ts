@@ -5,6 +5,7 @@ import { syncDirectory } from "../../base/files.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { Row } from "../backbone.js"
 import { firstNumber } from "../numbering.js"
+import { MessageIndex } from "./message-index.js"
 import { fromSql, Sql, sqlFault, toSql } from "./sql.js"
 import { SqlLogs } from "./sql-logs.js"
 import { compact, exportPage, verify } from "./store-check.js"
@@ -127,6 +128,7 @@ export class SqlStore {
 }
 
 function makeOps(sql: Sql, logs: SqlLogs, path: string): StoreOps {
+  const messages = new MessageIndex(sql, logs.changed)
   return {
     pass: () => null,
     probe: ({ ts }) => {
@@ -143,6 +145,8 @@ function makeOps(sql: Sql, logs: SqlLogs, path: string): StoreOps {
     trim: (op) => logs.trim(op),
     sweep: (op) => logs.sweep(op),
     expire: (op) => logs.expire(op),
+    index: (op) => messages.catchUp(op),
+    search: (op) => messages.search(op),
     get: (op) => getRow(sql, op),
     put: (op) => putRow(sql, op),
     delete: (op) => deleteRow(sql, op),
@@ -261,6 +265,7 @@ function openSql(path: string, check: boolean): Sql {
     if (sql.number("select count(*) from sqlite_master") === 0) throw emptied(path)
     checkVersion(sql, path)
     addDigests(sql)
+    MessageIndex.create(sql)
     sql.exec("commit")
     if (check) quickCheck(sql, path)
     return sql

@@ -15,6 +15,7 @@ import {
 } from "../backbone.js"
 import { checkEntryId } from "../entry-ids.js"
 import { Listeners } from "../listeners.js"
+import type { MessagePage, MessageQuery } from "../message-search.js"
 import type { NumberGap } from "../numbering.js"
 import { StoreWorker, workerFile } from "./store-worker.js"
 
@@ -24,6 +25,12 @@ const idRetentionMs = 24 * 3_600_000
 const sweepMs = 10 * 60_000
 /** Milliseconds between two checks whether the store can be written again. */
 const probeMs = 1_000
+
+/** Milliseconds after a change until it is indexed, and between two pieces of what is to be indexed. */
+const indexMs = 1_000
+const indexPauseMs = 100
+/** Milliseconds for which a search waits until everything is indexed. */
+const searchWaitMs = 5_000
 
 /** How a store on disk is opened. */
 export interface SqliteOptions {
@@ -57,6 +64,9 @@ class SqliteBackbone implements Backbone {
   readonly #tables = new Map<string, SqliteTable>()
   readonly #sweepTimer: Timer
   #probeTimer: Timer | undefined
+  /** Families of logs whose messages are indexed. */
+  readonly #indexed: string[] = []
+  #indexTimer: Timer | undefined
   #isClosed = false
 
   constructor(worker: StoreWorker, { clock, log, dir }: SqliteOptions) {
@@ -82,8 +92,14 @@ class SqliteBackbone implements Backbone {
   // oxlint-disable-next-line typescript/require-await -- so that an invalid name rejects
   async logs(name: string, retention: Retention): Promise<Logs> {
     checkKey(name)
-    const logs = this.#logs.get(name) ?? new SqliteLogs(this.#worker, name, retention, this.#clock)
+    const known = this.#logs.get(name)
+    if (known !== undefined) return known
+    const isIndexed = retention.isIndexed === true
+    const onChange = isIndexed ? () => this.#indexLater(indexMs) : () => {}
+    const logs = new SqliteLogs(this.#worker, name, retention, { clock: this.#clock, onChange })
     this.#logs.set(name, logs)
+    if (isIndexed) this.#indexed.push(name)
+    onChange()
     return logs
   }
 
@@ -95,6 +111,18 @@ class SqliteBackbone implements Backbone {
     return table
   }
 
+  async search(query: MessageQuery): Promise<MessagePage> {
+    const deadline = this.#clock.monotonic() + searchWaitMs
+    let isBehind = true
+    while (isBehind && this.#clock.monotonic() < deadline) isBehind = await this.#index()
+    const logs = query.logs.map((log) => {
+      const oldestMs = this.#logs.get(log.family)?.oldestMs ?? -1
+      return { ...log, sinceMs: Math.max(log.sinceMs, oldestMs + 1) }
+    })
+    const page = await this.#worker.ask({ op: "search", ...query, logs })
+    return isBehind ? { ...page, isPartial: true } : page
+  }
+
   onReachabilityChange(listener: (isReachable: boolean) => void): void {
     this.#worker.onReachabilityChange(listener)
   }
@@ -104,12 +132,36 @@ class SqliteBackbone implements Backbone {
     this.#isClosed = true
     this.#sweepTimer.cancel()
     this.#probeTimer?.cancel()
+    this.#indexTimer?.cancel()
     await this.#worker.close()
   }
 
   #sweep(): Promise<unknown>[] {
     const expired = Array.from(this.#logs.values(), (logs) => logs.expire())
     return [...expired, this.#worker.ask({ op: "sweep", idsBeforeMs: this.#clock.now() - idRetentionMs })]
+  }
+
+  #index(): Promise<boolean> {
+    return this.#worker.ask({ op: "index", families: this.#indexed })
+  }
+
+  /** Indexes what has changed, in pieces, so that writing goes on between them. */
+  #indexLater(delayMs: number): void {
+    if (this.#isClosed || this.#indexTimer !== undefined) return
+    const index = () => {
+      this.#index().then(
+        (hasMore) => {
+          this.#indexTimer = undefined
+          if (hasMore) this.#indexLater(indexPauseMs)
+        },
+        (error: unknown) => {
+          // The next change, or a search, tries again.
+          this.#indexTimer = undefined
+          ignoreUnavailable(error)
+        },
+      )
+    }
+    this.#indexTimer = this.#clock.setTimer(index, delayMs, { unref: true })
   }
 
   #scheduleProbe(): void {
@@ -131,13 +183,20 @@ class SqliteLogs implements Logs {
   readonly #family: string
   readonly #retention: Retention
   readonly #clock: Clock
+  readonly #onChange: () => void
   readonly #listeners = new Listeners<LogEntry>()
 
-  constructor(worker: StoreWorker, family: string, retention: Retention, clock: Clock) {
+  constructor(
+    worker: StoreWorker,
+    family: string,
+    retention: Retention,
+    { clock, onChange }: { clock: Clock; onChange: () => void },
+  ) {
     this.#worker = worker
     this.#family = family
     this.#retention = retention
     this.#clock = clock
+    this.#onChange = onChange
   }
 
   async append(key: string, id: string, value: string, digest?: number): Promise<Appended> {
@@ -146,7 +205,9 @@ class SqliteLogs implements Logs {
     const entry = { id, value, digest, retention, ts: this.#clock.now() }
     const op = { op: "append", ...this.#log(key), ...entry } as const
     return await this.#worker.ask(op, ({ seq, ts, isDuplicate }) => {
-      if (!isDuplicate) this.#listeners.emit({ key, seq, ts, value })
+      if (isDuplicate) return
+      this.#onChange()
+      this.#listeners.emit({ key, seq, ts, value })
     })
   }
 
@@ -155,15 +216,15 @@ class SqliteLogs implements Logs {
   }
 
   async read(key: string, after: number, limit: number): Promise<LogEntry[]> {
-    return await this.#worker.ask({ op: "read", ...this.#log(key), oldestMs: this.#oldestMs, after, limit })
+    return await this.#worker.ask({ op: "read", ...this.#log(key), oldestMs: this.oldestMs, after, limit })
   }
 
   async last(key: string, count: number): Promise<LogEntry[]> {
-    return await this.#worker.ask({ op: "last", ...this.#log(key), oldestMs: this.#oldestMs, count })
+    return await this.#worker.ask({ op: "last", ...this.#log(key), oldestMs: this.oldestMs, count })
   }
 
   async stat(key: string): Promise<LogStat> {
-    return await this.#worker.ask({ op: "stat", ...this.#log(key), oldestMs: this.#oldestMs })
+    return await this.#worker.ask({ op: "stat", ...this.#log(key), oldestMs: this.oldestMs })
   }
 
   async size(): Promise<number> {
@@ -176,6 +237,7 @@ class SqliteLogs implements Logs {
 
   async trim(key: string, seq: number): Promise<void> {
     await this.#worker.ask({ op: "trim", ...this.#log(key), seq })
+    this.#onChange()
   }
 
   async drop(key: string): Promise<void> {
@@ -193,10 +255,11 @@ class SqliteLogs implements Logs {
   /** Removes expired entries, also from logs that nobody reads. */
   async expire(): Promise<void> {
     if (this.#retention.maxAgeMs === undefined) return
-    await this.#worker.ask({ op: "expire", family: this.#family, oldestMs: this.#oldestMs })
+    await this.#worker.ask({ op: "expire", family: this.#family, oldestMs: this.oldestMs })
   }
 
-  get #oldestMs(): number {
+  /** Entries appended at or before this time have expired; -1 if none ever do. */
+  get oldestMs(): number {
     return this.#retention.maxAgeMs === undefined ? -1 : this.#clock.now() - this.#retention.maxAgeMs
   }
 

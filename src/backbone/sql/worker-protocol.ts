@@ -1,6 +1,7 @@
 // The messages between the main thread and the worker thread of a store.
 
 import type { Appended, LogEntry, LogStat, Retention, Row } from "../backbone.js"
+import type { MessagePage, MessageQuery } from "../message-search.js"
 import type { NumberGap } from "../numbering.js"
 
 /** One log of a family. */
@@ -50,6 +51,9 @@ export interface StoreOps {
   readonly expire: (op: Expiry & { readonly family: string }) => null
   /** Forgets the ids of entries appended before `idsBeforeMs`. */
   readonly sweep: (op: { readonly idsBeforeMs: number }) => null
+  /** Indexes a piece of the messages of some families; true if more is left. As {@link isAlone}. */
+  readonly index: (op: { readonly families: readonly string[] }) => boolean
+  readonly search: (op: MessageQuery) => MessagePage
   readonly get: (op: RowName) => Row | undefined
   readonly put: (op: RowName & Expected & { readonly value: string }) => number | undefined
   /** Returns the revision of the deletion when there was a row. */
@@ -100,6 +104,7 @@ const reads: ReadonlySet<OpName> = new Set([
   "stat",
   "size",
   "gap",
+  "search",
   "get",
   "rows",
   "verify",
@@ -111,9 +116,9 @@ export function isRead({ op }: StoreOp): boolean {
   return reads.has(op)
 }
 
-/** Reports whether an operation has to be the only one of its batch, because SQLite runs it outside of transactions. */
+/** Reports whether an operation has to be the only one of its batch, because it runs outside of its transaction. */
 export function isAlone({ op }: StoreOp): boolean {
-  return op === "compact" || op === "copy"
+  return op === "compact" || op === "copy" || op === "index"
 }
 
 /** An error, as it is passed between threads. */

@@ -65,6 +65,17 @@ export const duration: Parse<number> = (text, label) => {
   throw usage(label, `${quote(text)} is not a time like 90s, 10m, 24h or 7d, up to 3650d`)
 }
 
+/** A point in time: a duration before now, or a date of ISO 8601. Returns it in milliseconds since the Unix epoch. */
+export const pastTime: Parse<(nowMs: number) => number> = (text, label) => {
+  const ms = parseDuration(text)
+  if (ms !== undefined) return (nowMs) => Math.max(0, nowMs - ms)
+  const at = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d[\d:.]*(?:Z|[+-]\d\d:\d\d)?)?$/.test(text)
+    ? Date.parse(text)
+    : Number.NaN
+  if (at >= 0) return () => at
+  throw usage(label, `${quote(text)} is no time like 2h, 7d, 2026-11-30 or 2026-11-30T09:00Z`)
+}
+
 /** A time to wait: 0, a duration as {@link duration} reads it, or a number of seconds; in milliseconds. */
 export const waitTime: Parse<number> = (text, label) => {
   if (text === "0") return 0

@@ -72,6 +72,7 @@ const describers: Readonly<Record<string, Describe>> = {
   GUARD: (guard, look) => look.colors.warning(describeGuard(guard, look)),
   AUDIT: (answer) => `${Array.isArray(answer["list"]) ? answer["list"].length : 0} actions of operators`,
   CLAIMS: (answer) => `${Array.isArray(answer["list"]) ? answer["list"].length : 0} claims`,
+  MESSAGES: (answer) => `${Array.isArray(answer["list"]) ? answer["list"].length : 0} messages found`,
   GRANTS: (answer) => `${Array.isArray(answer["list"]) ? answer["list"].length : 0} grants`,
   PENDING: (answer) => `${plain(answer["count"])} waiting for ${plain(answer["target"])}`,
   REJECTED: (line, { colors }) => {

@@ -165,7 +165,7 @@ function parseAck(line: string): Ack[] {
 
 /** Answers that are kept whole. */
 const reports: ReadonlySet<ServerMessage["type"]> = new Set([
-  ...(["PENDING", "GUARDS", "AUDIT", "GRANTS", "CLAIMS", "FORECAST"] as const),
+  ...(["PENDING", "GUARDS", "AUDIT", "GRANTS", "CLAIMS", "FORECAST", "MESSAGES"] as const),
 ])
 
 /**

@@ -39,6 +39,7 @@ const overtaking: ReadonlySet<string> = new Set<OutboxType>([
   "MODERATE",
   "LIST_AUDIT",
   "LIST_GRANTS",
+  "LIST_MESSAGES",
   "LIST_CHANNELS",
   "LIST_AGENTS",
   "SET_PRESENCE",

@@ -2,6 +2,7 @@ import { EventEmitter } from "node:events"
 import type { Backbone, LogEntry } from "../../backbone/backbone.js"
 import { type Clock, repeat, type Timer } from "../../base/clock.js"
 import { closestNames } from "../../base/closest-names.js"
+import { parseDuration } from "../../base/duration.js"
 import { ChatError } from "../../protocol/errors.js"
 import { defaultChannels, type Limits } from "../../protocol/limits.js"
 import {
@@ -224,6 +225,13 @@ export class ChannelDirectory extends EventEmitter<DirectoryEvents> {
       loading.catch(() => this.#seqLoads.delete(channel))
     }
     return loading
+  }
+
+  /** Returns the time from which a newcomer may read the messages of a channel; Infinity for none. */
+  replayStart({ settings }: Channel): number {
+    const { replay = true, window } = { ...this.store.defaults, ...settings }
+    if (!replay) return Infinity
+    return window === undefined ? -Infinity : this.#options.clock.now() - (parseDuration(window) ?? Infinity)
   }
 
   /** Changes the record of a channel. @throws {ChatError} UNAVAILABLE */

@@ -3,6 +3,9 @@ import type { NumberGap } from "../../backbone/numbering.js"
 import type { Limits } from "../../protocol/limits.js"
 import type { Channel as ChannelName } from "../../protocol/names.js"
 
+/** Name of the family of logs that hold messages of channels. */
+export const channelFamily = "durable"
+
 /** Entries read at once. */
 const pageEntries = 200
 
@@ -23,8 +26,8 @@ export class ChannelLogs {
   static async open(backbone: Backbone, limits: Limits): Promise<ChannelLogs> {
     if (backbone.kind === "memory") return new ChannelLogs(undefined)
     const { durableMessages: maxEntries, durableMs: maxAgeMs } = limits
-    const retention = { maxEntries, maxAgeMs, whenFull: "drop-oldest" } as const
-    return new ChannelLogs(await backbone.logs("durable", retention))
+    const retention = { maxEntries, maxAgeMs, whenFull: "drop-oldest", isIndexed: true } as const
+    return new ChannelLogs(await backbone.logs(channelFamily, retention))
   }
 
   /** True if channels outlast this relay. */

@@ -1,7 +1,6 @@
 import type { LogEntry } from "../../backbone/backbone.js"
 import { isForeign } from "../../backbone/numbering.js"
 import { type Clock, delay } from "../../base/clock.js"
-import { parseDuration } from "../../base/duration.js"
 import { omitUndefined } from "../../base/plain.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { Limits } from "../../protocol/limits.js"
@@ -202,7 +201,7 @@ export class Membership {
   }
 
   #replayFromMemory({ agent, sendQueue }: Session, channel: Channel, since: number | undefined): void {
-    const earliestTs = since === undefined ? this.#replayStart(channel) : -Infinity
+    const earliestTs = since === undefined ? this.#options.channels.replayStart(channel) : -Infinity
     for (const { author, ts, text } of channel.replay(since, this.#options.limits.bufferSize)) {
       if (ts >= earliestTs && author !== agent.id) sendQueue.send(formatReplay(text))
     }
@@ -228,7 +227,7 @@ export class Membership {
     this.#sendJoined(session, channel, options, isReset ? true : undefined)
     const newcomer = new Newcomer(session, channel, history, this.#options.clock)
     const { bufferSize } = this.#options.limits
-    const at = resumeAt ?? (await newcomer.replay(bufferSize, this.#replayStart(channel)))
+    const at = resumeAt ?? (await newcomer.replay(bufferSize, this.#options.channels.replayStart(channel)))
     const isReplay = options.since !== undefined && !channel.isDurable
     if (await newcomer.catchUp(at, isReplay)) this.#enter(session, channel)
   }
@@ -251,14 +250,6 @@ export class Membership {
       return undefined
     }
     return Math.min(seq, Math.max(bookmark.from, isReset ? bookmark.at : (since ?? bookmark.at)))
-  }
-
-  /** Returns the time from which messages are replayed to a newcomer; Infinity for none. */
-  #replayStart(channel: Channel): number {
-    const { channels, clock } = this.#options
-    const { replay = true, window } = { ...channels.store.defaults, ...channel.settings }
-    if (!replay) return Infinity
-    return window === undefined ? -Infinity : clock.now() - (parseDuration(window) ?? Infinity)
   }
 
   #sendJoined(session: Session, channel: Channel, options: JoinOptions, reset?: true): void {

@@ -1,5 +1,5 @@
 import { EventEmitter } from "node:events"
-import type { Appended, Backbone, LogEntry, Logs, Retention } from "../../backbone/backbone.js"
+import type { Appended, Backbone, LogEntry, Logs } from "../../backbone/backbone.js"
 import { type Clock, delay, repeat, type Timer } from "../../base/clock.js"
 import { KeyedMutex } from "../../base/keyed-mutex.js"
 import { ChatError } from "../../protocol/errors.js"
@@ -28,6 +28,9 @@ interface MailboxesEvents {
   /** A message was added to a mailbox, by this relay or another one. */
   posted: [message: Stored]
 }
+
+/** Name of the family of logs that hold mailboxes. */
+export const mailFamily = "inbox"
 
 const listedIds = 100
 /** Messages read to find those ids. */
@@ -89,8 +92,8 @@ export class Mailboxes extends EventEmitter<MailboxesEvents> {
     const isInMemory = backbone.kind === "memory"
     const maxEntries = isInMemory ? limits.mailboxMessages : limits.storedMailMessages
     const maxBytes = isInMemory ? limits.mailboxBytes : limits.storedMailBytes
-    const retention: Retention = { maxEntries, maxBytes, maxAgeMs: limits.mailMs, whenFull: "refuse-new" }
-    const logs = await backbone.logs("inbox", retention)
+    const bounds = { maxEntries, maxBytes, maxAgeMs: limits.mailMs }
+    const logs = await backbone.logs(mailFamily, { ...bounds, whenFull: "refuse-new", isIndexed: true })
     const shares = new MailShares({
       ...{ maxMessages: maxEntries, maxBytes },
       totalBytes: isInMemory ? limits.mailTotalBytes : limits.storedMailTotalBytes,
@@ -259,6 +262,11 @@ export class Mailboxes extends EventEmitter<MailboxesEvents> {
     const known = id === asker ? messages : messages.filter(({ messageId }) => isOwn(messageId))
     const ids = known.slice(0, listedIds).map(({ messageId }) => messageId)
     return { count, ids, oldestTs: messages[0]?.ts }
+  }
+
+  /** Returns the newest entries of the mailbox of an agent, oldest first. @throws {ChatError} UNAVAILABLE */
+  newest(id: AgentId, count: number): Promise<LogEntry[]> {
+    return this.#logs.last(mailKey(id), count)
   }
 
   /** Returns how many messages wait for an agent that is not connected here; 0 for any other. */
