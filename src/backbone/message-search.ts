@@ -5,7 +5,6 @@ import {
   messageTest,
   threadAround,
 } from "../protocol/message-filter.js"
-import type { LogEntry } from "./backbone.js"
 
 /** A log that is searched. */
 export interface SearchedLog {
@@ -30,9 +29,17 @@ export interface MessageQuery {
   readonly maxBytes: number
 }
 
+/** An entry of a log that was found. */
+export interface FoundEntry extends Pick<SearchedLog, "family" | "key"> {
+  readonly seq: number
+  /** Milliseconds since the Unix epoch. */
+  readonly ts: number
+  readonly value: string
+}
+
 /** Messages that were found, oldest first. A position rises with the time of an entry. */
 export interface MessagePage {
-  readonly entries: readonly (LogEntry & { readonly family: string })[]
+  readonly entries: readonly FoundEntry[]
   /** Position before which, or after which, to continue. */
   readonly next: number
   /** True if there may be more in that direction. */
@@ -46,7 +53,7 @@ export interface MessagePage {
 /** An entry in the order of a search, and its position. */
 export interface Candidate {
   readonly position: number
-  readonly entry: LogEntry & { readonly family: string }
+  readonly entry: FoundEntry
   readonly fields: IndexedFields
 }
 
@@ -63,7 +70,7 @@ const maxCandidates = 20_000
 export function pageOf(candidates: Iterable<Candidate>, query: MessageQuery, end: number): MessagePage {
   const { filter, limit, maxBytes, before, after } = query
   const isWanted = messageTest(filter)
-  const entries: Candidate["entry"][] = []
+  const entries: FoundEntry[] = []
   let [next, bytes, count] = [before ?? after ?? end, 0, 0]
   let hasMore = false
   for (const { position, entry, fields } of candidates) {
@@ -80,8 +87,8 @@ export function pageOf(candidates: Iterable<Candidate>, query: MessageQuery, end
 }
 
 /** Finds messages among entries that were read, where the storage has no index. */
-export function searchEntries(entries: readonly Candidate["entry"][], query: MessageQuery): MessagePage {
-  const order = (a: Candidate["entry"], b: Candidate["entry"]) =>
+export function searchEntries(entries: readonly FoundEntry[], query: MessageQuery): MessagePage {
+  const order = (a: FoundEntry, b: FoundEntry) =>
     a.ts - b.ts || compare(a.family, b.family) || compare(a.key, b.key) || a.seq - b.seq
   let position = 0
   const all = [...entries].sort(order).flatMap((entry): Candidate[] => {

@@ -471,16 +471,14 @@ export const serverMessages = {
   MESSAGES: {
     summary: "messages that were found, the oldest first",
     inbox: "if asked",
-    /**
-     * MSG messages, those of channels with `seq`. With `more`, ask again from `next` on; what comes after `end` is new.
-     * With `partial`, not all messages were searched: the relay has no index, or has not finished it.
-     */
+    /** MSG messages, those of channels with `seq`. `more`: ask again from `next` on. `end`: what comes later is new. */
     fields: {
       re,
       list: list(anyObject()),
       next: count,
       end: count,
       more: optional(boolean),
+      /** Not all messages were searched: the relay has no index, or has not finished it. */
       partial: optional(boolean),
     },
   },

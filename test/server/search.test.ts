@@ -116,7 +116,7 @@ describe("a search", () => {
     const statement = signModeration(
       {
         ...{ id: "action-clear-1", aud: relay.relay.serverId, ts: relay.clock.now() },
-        ...{ action: "clear", channel: "#general" as never, reason: "x" },
+        ...{ action: "clear", channel: "#general", reason: "x" },
       },
       chief,
     )

@@ -197,35 +197,32 @@ export class MessageIndex {
 
   /** Yields the numbers of what may match, in the order of the search. */
   *#numbers(query: Query, logs: readonly number[]): Generator<number> {
-    const { thread, filter, before, after } = query
-    const [since, until] = [filter.since ?? 0, filter.until ?? Number.MAX_SAFE_INTEGER]
-    let first = Math.max(after ?? -1, since * positionsPerMs - 1)
-    let last = Math.min(before ?? Number.MAX_SAFE_INTEGER, until * positionsPerMs)
+    const { thread, after } = query
+    const [first, last] = boundsOf(query)
     const match = matchOf(query, logs)
     if (logs.length === 0 || match === undefined) return
-    if (thread !== undefined) {
+    if (thread === undefined) yield* this.#matching(match, [first, last], after === undefined)
+    else {
       const inThread = this.#thread(thread).filter((n) => n > first && n < last)
       yield* inThread.sort((a, b) => (after === undefined ? b - a : a - b))
-      return
     }
-    const order = after === undefined ? "desc" : "asc"
+  }
+
+  *#matching(match: string, bounds: readonly [number, number], isFalling: boolean): Generator<number> {
+    let [first, last] = bounds
+    const order = isFalling ? "desc" : "asc"
+    const sql =
+      match === ""
+        ? `select n from found where n > cast(? as integer) and n < cast(? as integer) order by n ${order} limit ?`
+        : `select rowid from message where message match ? and rowid > cast(? as integer)
+           and rowid < cast(? as integer) order by rowid ${order} limit ?`
     for (;;) {
-      const page =
-        match === ""
-          ? this.#sql.all(
-              `select n from found where n > ? and n < ? order by n ${order} limit ?`,
-              ...[first, last, pageNumbers],
-            )
-          : this.#sql.all(
-              `select rowid from message where message match ? and rowid > cast(? as integer) and rowid < cast(? as integer)
-               order by rowid ${order} limit ?`,
-              ...[match, first, last, pageNumbers],
-            )
+      const page = this.#sql.all(sql, ...(match === "" ? [] : [match]), first, last, pageNumbers)
       const numbers = page.map(([n]) => Number(n))
       yield* numbers
       const end = numbers.at(-1)
       if (end === undefined || numbers.length < pageNumbers) return
-      if (after === undefined) last = end
+      if (isFalling) last = end
       else first = end
     }
   }
@@ -263,6 +260,15 @@ export class MessageIndex {
       return fields === undefined ? [] : [{ n: Number(n), fields }]
     })
   }
+}
+
+/** Returns the numbers between which the search looks, both excluded. */
+function boundsOf({ filter, before, after }: Query): [first: number, last: number] {
+  const { since = 0, until = Number.MAX_SAFE_INTEGER } = filter
+  return [
+    Math.max(after ?? -1, since * positionsPerMs - 1),
+    Math.min(before ?? Number.MAX_SAFE_INTEGER, until * positionsPerMs),
+  ]
 }
 
 /** Returns a query of the index; "" if everything matches, and undefined if nothing can. */

@@ -97,29 +97,31 @@ interface LogOptions {
   readonly follow: boolean
   readonly render: boolean
   readonly thread: string | undefined
-  readonly until: unknown
+  readonly until: ((nowMs: number) => number) | undefined
   readonly last: number | undefined
 }
 
+/** @throws {ChatError} USAGE for options that do not belong together */
 function refuseMixed(
   { config }: Context,
   verb: (typeof verbs)[number] | undefined,
   file: string | undefined,
-  { chain, html, follow, render, thread, until, last }: LogOptions,
+  options: LogOptions,
 ): void {
-  const refuse = (message: string): never => {
-    throw new ChatError("USAGE", message)
-  }
-  if (verb === "verify" && file === undefined) refuse("FILE: is missing; write agentchat log verify FILE")
-  if (verb !== "verify" && file !== undefined) refuse("FILE: only with verify; to export, write --chain FILE")
+  const { chain, html, follow, render, thread, until, last } = options
   const isExport = verb === "export"
-  if (isExport && (chain === undefined) === (html === undefined))
-    refuse("export: write --chain FILE or --html FILE")
-  if (!isExport && (chain ?? html) !== undefined) refuse("--chain and --html: only with export")
-  if (isExport && (last !== undefined || follow)) refuse("--last and --follow: not with export")
-  if (follow && (thread !== undefined || until !== undefined))
-    refuse("--follow: not with --thread or --until")
-  if (render && config.json) refuse("--render and --json are mutually exclusive")
+  const targets = [chain, html].filter((target) => target !== undefined).length
+  const rules: readonly (readonly [isBroken: boolean, message: string])[] = [
+    [verb === "verify" && file === undefined, "FILE: is missing; write agentchat log verify FILE"],
+    [verb !== "verify" && file !== undefined, "FILE: only with verify; to export, write --chain FILE"],
+    [isExport && targets !== 1, "export: write --chain FILE or --html FILE"],
+    [!isExport && targets > 0, "--chain and --html: only with export"],
+    [isExport && (last !== undefined || follow), "--last and --follow: not with export"],
+    [follow && (thread ?? until) !== undefined, "--follow: not with --thread or --until"],
+    [render && config.json, "--render and --json are mutually exclusive"],
+  ]
+  const broken = rules.find(([isBroken]) => isBroken)
+  if (broken !== undefined) throw new ChatError("USAGE", broken[1])
 }
 
 /** Prints messages as text, as JSON lines, or for a model. */
@@ -203,18 +205,23 @@ async function follow(
   query: LogQuery,
   { result, printer, signal }: Following,
 ): Promise<void> {
-  const { context, choice } = source
-  const paths = inboxOf(context, choice)
-  if (paths !== undefined) {
-    const lines = followLines(source, paths, query, { seq: result.seq ?? 0, signal })
-    for await (const line of lines) printer.printNew(line)
-    return
-  }
-  let after = result.end ?? 0
-  while (await waitOne(context, signal)) {
+  const paths = inboxOf(source.context, source.choice)
+  if (paths === undefined) return followRelay(source, query, { result, printer, signal })
+  const lines = followLines(source, paths, query, { seq: result.seq ?? 0, signal })
+  for await (const line of lines) printer.printNew(line)
+}
+
+async function followRelay(
+  source: LogSource,
+  query: LogQuery,
+  { result, printer, signal }: Following,
+): Promise<void> {
+  let { end: after = 0 } = result
+  while (await waitOne(source.context, signal)) {
     const page = await askRelay(source, query, { limit: 200, after })
-    for (const message of page?.list ?? []) printer.printNew({ ...message, seq: undefined })
-    after = page?.more === true ? page.next : (page?.end ?? after)
+    if (page === undefined) continue
+    for (const message of page.list) printer.printNew({ ...message, seq: undefined })
+    after = page.more === true ? page.next : page.end
   }
 }
 

@@ -26,7 +26,9 @@ export function* chainLines(head: ChainHead, messages: readonly LogMessage[]): G
   for (const [index, message] of messages.entries()) {
     // As JSON writes it, without undefined members and lone surrogates.
     const written = JSON.parse(
-      JSON.stringify(message, (_, value) => (typeof value === "string" ? value.toWellFormed() : value)),
+      JSON.stringify(message, (_, value: unknown) =>
+        typeof value === "string" ? value.toWellFormed() : value,
+      ),
     ) as object
     yield line(index + 1, { message: written })
   }
@@ -58,36 +60,60 @@ const maxFaults = 20
 
 /** Checks a chain of any length. @throws {ChatError} NOT_FOUND, FILE_FAILED */
 export function checkChain(path: string): ChainReport {
-  const faults: string[] = []
-  const report = (fault: string): void => {
-    if (faults.length < maxFaults) faults.push(fault)
-  }
-  let [next, count, promised]: [number, number, number | undefined] = [0, 0, undefined]
-  let before: ChainLine | undefined
+  const check = new ChainCheck()
   for (const { number, text = "", isWhole } of readFileLines(path)) {
-    const line = parseLine(text)
-    if (line === undefined || !isWhole) {
-      report(`line ${number} ${isWhole ? "is not a line of a chain" : "is cut off"}`)
-      before = undefined
-      if (isWhole) next++
-      continue
-    }
-    const { n, prev, hash, ...others } = line
-    const isIntact = isUnaltered(line)
-    if (!isIntact) report(`line ${number} was altered`)
-    if (n > next) report(missing(next, n - 1, number))
-    if (n < next) report(`line ${number} is out of order: it has number ${n}`)
-    else if (isIntact && before?.n === n - 1 && before.hash !== prev)
-      report(`line ${number} does not follow the line before it: one of them was altered`)
-    if (n === 0) promised = countIn(others)
-    else count++
-    before = isIntact ? line : undefined
-    next = Math.max(next, n + 1)
+    check.take(number, isWhole ? parseLine(text) : undefined, isWhole)
   }
-  if (promised === undefined) report("the first line is missing: it says how many messages there are")
-  else if (next <= promised) report(`the end is missing: ${promised - next + 1} of ${promised} messages`)
-  else if (count > promised) report(`there are ${count} messages; the first line says ${promised}`)
-  return { faults, count, hash: before?.hash ?? "" }
+  return check.end()
+}
+
+/** Reads the lines of a chain in the order of the file. */
+class ChainCheck {
+  readonly #faults: string[] = []
+  /** Number that the next line should have. */
+  #next = 0
+  #count = 0
+  /** Messages that the first line promises. */
+  #promised: number | undefined
+  #before: ChainLine | undefined
+
+  take(number: number, line: ChainLine | undefined, isWhole: boolean): void {
+    if (line === undefined) this.#skip(number, isWhole)
+    else this.#check(number, line)
+  }
+
+  #skip(number: number, isWhole: boolean): void {
+    this.#report(`line ${number} ${isWhole ? "is not a line of a chain" : "is cut off"}`)
+    this.#before = undefined
+    if (isWhole) this.#next++
+  }
+
+  #check(number: number, line: ChainLine): void {
+    const { n } = line
+    const isIntact = isUnaltered(line)
+    if (!isIntact) this.#report(`line ${number} was altered`)
+    if (n > this.#next) this.#report(missing(this.#next, n - 1, number))
+    if (n < this.#next) this.#report(`line ${number} is out of order: it has number ${n}`)
+    else if (isIntact && this.#before?.n === n - 1 && this.#before.hash !== line.prev)
+      this.#report(`line ${number} does not follow the line before it: one of them was altered`)
+    if (n === 0) this.#promised = countIn(line)
+    else this.#count++
+    this.#before = isIntact ? line : undefined
+    this.#next = Math.max(this.#next, n + 1)
+  }
+
+  end(): ChainReport {
+    const [promised, next, count] = [this.#promised, this.#next, this.#count]
+    if (promised === undefined) this.#report("the first line is missing: it says how many messages there are")
+    else if (next <= promised)
+      this.#report(`the end is missing: ${promised - next + 1} of ${promised} messages`)
+    else if (count > promised) this.#report(`there are ${count} messages; the first line says ${promised}`)
+    return { faults: this.#faults, count, hash: this.#before?.hash ?? "" }
+  }
+
+  #report(fault: string): void {
+    if (this.#faults.length < maxFaults) this.#faults.push(fault)
+  }
 }
 
 function missing(first: number, last: number, line: number): string {
@@ -117,7 +143,7 @@ function parseLine(text: string): ChainLine | undefined {
   }
 }
 
-function countIn(others: Readonly<Record<string, unknown>>): number | undefined {
-  const { count } = others
+function countIn(line: object): number | undefined {
+  const { count } = line as { readonly count?: unknown }
   return Number.isSafeInteger(count) ? (count as number) : undefined
 }

@@ -52,15 +52,12 @@ function itemOf(message: LogMessage, ids: ReadonlySet<unknown>): string {
 }
 
 function text(value: unknown): string {
-  return escapeHtml(formatForTerminal(typeof value === "string" ? value : (JSON.stringify(value) ?? "")))
+  return escapeHtml(formatForTerminal(typeof value === "string" ? value : JSON.stringify(value ?? "")))
 }
 
 /** Keeps the lines of a text; other invisible characters are shown. */
 function lines(value: unknown): string {
-  return String(value ?? "")
-    .split("\n")
-    .map(text)
-    .join("\n")
+  return (typeof value === "string" ? value : JSON.stringify(value ?? "")).split("\n").map(text).join("\n")
 }
 
 function anchor(id: unknown): string {

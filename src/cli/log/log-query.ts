@@ -119,7 +119,11 @@ function resultOf(messages: readonly LogMessage[], { end, partial }: Answer, has
 }
 
 type Answer = ServerMessage<"MESSAGES">
-type Page = { readonly limit: number; readonly before?: number; readonly after?: number }
+interface Page {
+  readonly limit: number
+  readonly before?: number
+  readonly after?: number
+}
 
 /** Asks the relay; undefined if only the inbox can have what is looked for, or if the relay is away. */
 export async function askRelay(
@@ -169,24 +173,39 @@ function linesOf(
       hint: "start a daemon: agentchat daemon --background; or name a relay: agentchat log URL",
     })
   }
+  return query.thread === undefined ? newestLines(paths, query, limit) : linesOfThread(paths, query, limit)
+}
+
+function newestLines(paths: DaemonPaths, query: LogQuery, limit: number): Lines {
+  const isWanted = lineTest(query)
+  const found: LogMessage[] = []
+  let [hasMore, seq] = [false, 0]
+  for (const entry of readInbox(paths, { sinceSeq: 0 })) {
+    seq = entry.seq
+    if (!isWanted(entry.fields)) continue
+    found.push(entry.fields)
+    hasMore ||= found.length > limit
+    if (found.length > 2 * limit) found.splice(0, found.length - limit)
+  }
+  return { messages: found.slice(-limit), hasMore, seq }
+}
+
+/** Finds a conversation, which is known only when all lines are read. */
+function linesOfThread(paths: DaemonPaths, query: LogQuery, limit: number): Lines {
   const isWanted = lineTest(query)
   const replies = new Map<string, string | undefined>()
   const found: { readonly line: LogMessage; readonly id: string }[] = []
-  let [hasMore, seq] = [false, 0]
+  let seq = 0
   for (const entry of readInbox(paths, { sinceSeq: 0 })) {
     seq = entry.seq
     const fields = lineFieldsOf(entry.fields)
     if (fields === undefined) continue
-    if (query.thread !== undefined) replies.set(fields.id, fields.replyTo)
+    replies.set(fields.id, fields.replyTo)
     if (isWanted(entry.fields)) found.push({ line: entry.fields, id: fields.id })
-    // A thread is known only when all lines are read.
-    if (query.thread === undefined && found.length > 2 * limit) found.splice(0, found.length - limit)
-    hasMore ||= found.length > limit
   }
-  const thread = query.thread === undefined ? undefined : threadAround(query.thread, replies)
-  const within = thread === undefined ? found : found.filter(({ id }) => thread.has(id))
-  const messages = within.slice(-limit).map(({ line }) => line)
-  return { messages, hasMore: thread === undefined ? hasMore : within.length > limit, seq }
+  const thread = threadAround(query.thread ?? "", replies)
+  const within = found.filter(({ id }) => thread.has(id)).map(({ line }) => line)
+  return { messages: within.slice(-limit), hasMore: within.length > limit, seq }
 }
 
 /** Yields lines as they are written to the inbox. @param seq - the last line before them */

@@ -7,7 +7,7 @@ import {
 } from "../../backbone/message-search.js"
 import type { ClientHandlers, ClientMessage } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
-import type { AgentId, AgentRef } from "../../protocol/names.js"
+import type { AgentRef } from "../../protocol/names.js"
 import type { Channel } from "../channels/channel.js"
 import { channelFamily } from "../channels/history.js"
 import { resolveAgent } from "../delivery/agent-lookup.js"
@@ -15,6 +15,7 @@ import { mailKey } from "../delivery/mailbox.js"
 import { mailFamily } from "../delivery/mailboxes.js"
 import { parseStored } from "../delivery/message-json.js"
 import type { RelaySettings, Services } from "../services.js"
+import type { Agent } from "../sessions/agent.js"
 import type { Session } from "../sessions/session.js"
 
 /** Requests that a search costs. */
@@ -68,7 +69,7 @@ export function searchHandlers(
         throw new ChatError("INVALID_MSG", "LIST_MESSAGES: before and after are mutually exclusive")
       requestRate.charge(clock.monotonic(), searchCost - 1)
       const from = message.from && sendersNamed(message.from, roster)
-      const page = await find(await readableLogs(agent.id, message, services), {
+      const page = await find(await readableLogs(agent, message, services), {
         filter: { from, kind, text, since, until },
         ...{ thread, before, after, limit, maxBytes: answerBytes },
       })
@@ -98,15 +99,16 @@ function sendersNamed(ref: AgentRef, roster: Services["roster"]): string[] {
 
 /** Returns the logs that an agent may search. @throws {ChatError} CHANNEL_NOT_FOUND for a channel it may not read */
 async function readableLogs(
-  id: AgentId,
+  agent: Agent,
   { channel }: ClientMessage<"LIST_MESSAGES">,
   { channels, mailboxes, moderation, guards }: SearchServices,
 ): Promise<ReadableLog[]> {
+  const { id } = agent
   const wanted = channel === undefined ? channels.visibleTo(id) : [await channels.findLatest(channel, id)]
   const isOperator = guards.isOperator(id)
   const logs = wanted.flatMap((each): ReadableLog[] => {
     const sinceMs = isOperator ? -Infinity : channels.replayStart(each)
-    if (sinceMs === Infinity || moderation.isKept(each.name, id)) return []
+    if (sinceMs === Infinity || moderation.isKept(each.name, agent)) return []
     const key = each.name.slice(1)
     return [{ family: channelFamily, key, sinceMs, last: (count) => newestOf(each, key, count) }]
   })

@@ -54,7 +54,7 @@ class Store {
   }
 
   index(): void {
-    while (this.run({ op: "index", families: ["durable"] }) === true);
+    while (this.run({ op: "index", families: ["durable"] }));
   }
 
   search(query: Partial<MessageQuery>) {
