@@ -304,19 +304,10 @@ function howToJoin(agent: InstanceName): string {
 }
 
 /** Returns what the event may show the model. */
-function unreadFor(
-  context: Context,
-  event: HookEvent,
-  { root, record, before }: Presence,
-): Unread | undefined {
-  const { harness, kind } = event
-  const door = doors[harness][kind]
-  // Cursor sends the context of the start with every request.
-  if (door === undefined || (harness === "cursor" && kind === "start")) return undefined
-  if (door === "resume" && (!event.mayContinue || before?.continued === true)) return undefined
-  // A notification of an idle session starts a turn of it, so only the end of a `wait` that it left running counts.
-  const isAfterWait = kind === "notification"
-  if (isAfterWait && record.state !== "idle") return undefined
+function unreadFor(context: Context, event: HookEvent, presence: Presence): Unread | undefined {
+  const { root, record } = presence
+  if (!maySpeak(event, presence)) return undefined
+  const isAfterWait = event.kind === "notification"
   const unread = readUnread(root.instance(record.agent), {
     announced: record.announced,
     nowMs: context.clock.now(),
@@ -324,8 +315,17 @@ function unreadFor(
     isAfterWait,
   })
   // Nothing but what is meant for the agent goes into a turn that is under way, or starts one.
-  const isAsked = isAfterWait || kind === "start" || kind === "prompt"
+  const isAsked = isAfterWait || event.kind === "start" || event.kind === "prompt"
   return isAsked || unread?.isAddressed === true ? unread : undefined
+}
+
+function maySpeak({ harness, kind, mayContinue }: HookEvent, { record, before }: Presence): boolean {
+  const door = doors[harness][kind]
+  if (door === "resume") return mayContinue && before?.continued !== true
+  // A notification starts a turn of an idle session: only the end of a `wait` that it left running is worth one.
+  if (kind === "notification") return door !== undefined && record.state === "idle"
+  // Cursor sends the context of the start with every request.
+  return door !== undefined && !(harness === "cursor" && kind === "start")
 }
 
 /** Records the event, and returns the answer to it. */
